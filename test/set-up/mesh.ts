@@ -1,0 +1,7 @@
+import { setUp } from "../../scripts/setup.mjs";
+
+/** The processes that these tests start run what was built. */
+export default async function prepare(): Promise<void> {
+  const { env } = await setUp({ build: true, nats: true });
+  Object.assign(process.env, env);
+}
