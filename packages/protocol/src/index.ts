@@ -1,1 +1,11 @@
-export {};
+export * from './admin.js';
+export * from './batch.js';
+export * from './codec.js';
+export * from './configuration.js';
+export * from './errors.js';
+export * from './events.js';
+export * from './kv.js';
+export * from './limits.js';
+export * from './messages.js';
+export * from './subjects.js';
+export * from './words.js';

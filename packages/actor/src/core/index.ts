@@ -1,1 +1,3 @@
-export {};
+export * from './core.js';
+export * from './link.js';
+export * from './state-machine.js';

@@ -1,0 +1,159 @@
+/**
+ * The ordered link from a node to one of its own actors: each message is taken once and in order, and resent
+ * until it is acknowledged. The two ends are plain state, used inside the cores.
+ *
+ * A link is named by (store_id, session, link): `link` counts its beginnings within a session, as an actor that
+ * restarts has forgotten everything and the node begins anew. `seq` counts messages from 1.
+ *
+ * Invariants:
+ * 1. `acknowledged < nextSeq`; what is unacknowledged is exactly `acknowledged + 1 .. nextSeq - 1`.
+ * 2. A receiver takes `seq` n only after n - 1 of the same link.
+ * 3. A receiver never goes back to an older session, nor to an older link of its session.
+ */
+import { type Frame, invariant, limits, type Session, type StoreId } from '@conclave/protocol';
+
+interface Pending<M> {
+  readonly seq: number;
+  readonly message: M;
+  readonly bytes: number;
+  sentAtMs: number;
+}
+
+/** The node's end. `M`: what is resent. */
+export class LinkSender<M> {
+  private link = 1;
+  private nextSeq = 1;
+  private pending: Pending<M>[] = [];
+  private pendingBytes = 0;
+  private acknowledged = 0;
+
+  /** How many messages and bytes may be unacknowledged. */
+  constructor(
+    private readonly window: { readonly messages: number; readonly bytes: number } = {
+      messages: limits.linkMessages,
+      bytes: limits.linkBytes,
+    },
+  ) {}
+
+  /** The frame that the next message gets. */
+  get next(): Frame {
+    return { link: this.link, seq: this.nextSeq };
+  }
+
+  /** The frame of the last message sent, for ticks. */
+  get last(): Frame {
+    return { link: this.link, seq: this.nextSeq - 1 };
+  }
+
+  get acknowledgedSeq(): number {
+    return this.acknowledged;
+  }
+
+  /** Whether the window has room. The last eighth is kept for messages that must not wait (`urgent`). */
+  hasRoom(urgent = false): boolean {
+    const share = urgent ? 1 : 7 / 8;
+    return this.pending.length < this.window.messages * share && this.pendingBytes < this.window.bytes * share;
+  }
+
+  /** Takes the message that carries `next`. `bytes`: about what it keeps in memory. */
+  sent(message: M, bytes: number, nowMs: number): void {
+    invariant(this.hasRoom(true), 'a link is given more than its window');
+    this.pending.push({ seq: this.nextSeq, message, bytes, sentAtMs: nowMs });
+    this.pendingBytes += bytes;
+    this.nextSeq += 1;
+  }
+
+  /** Takes an acknowledgement; false where it is of another link. */
+  onAcknowledged(frame: Frame): boolean {
+    if (frame.link !== this.link || frame.seq >= this.nextSeq) return false;
+    if (frame.seq <= this.acknowledged) return true;
+    const taken = frame.seq - this.acknowledged;
+    for (const { bytes } of this.pending.splice(0, taken)) this.pendingBytes -= bytes;
+    this.acknowledged = frame.seq;
+    return true;
+  }
+
+  /** What was sent at least `afterMs` ago and is still unacknowledged, oldest first, at most `most`; it counts as sent now. */
+  dueAgain(nowMs: number, afterMs: number, most = 64): M[] {
+    const oldest = this.pending[0];
+    if (oldest === undefined || nowMs - oldest.sentAtMs < afterMs) return [];
+    const due = this.pending.slice(0, most);
+    for (const pending of due) pending.sentAtMs = nowMs;
+    return due.map(({ message }) => message);
+  }
+
+  /** Begins anew, as the receiver has forgotten everything. What was pending is dropped. */
+  beginAnew(): void {
+    this.link += 1;
+    this.nextSeq = 1;
+    this.acknowledged = 0;
+    this.pending = [];
+    this.pendingBytes = 0;
+  }
+}
+
+/** What a receiver makes of a frame. */
+export type Reception =
+  /** The next in order: take it. */
+  | 'take'
+  /** Has been taken: acknowledge it again. */
+  | 'repeat'
+  /** One before it is missing: acknowledge what has been taken, so that the rest is resent. */
+  | 'gap'
+  /** Of an older session or link, or of a store that is no more: refuse it. */
+  | 'stale';
+
+/** The actor's end. */
+export class LinkReceiver {
+  private storeId: StoreId | undefined;
+  private session = 0;
+  private link = 0;
+  private taken = 0;
+  /** Stores that were followed and are no more; bounded, as each takes an operator's hand to come about. */
+  private readonly gone = new Set<StoreId>();
+
+  /** What an acknowledgement says of this link; `seq` 0: nothing of it is known. */
+  frameFor(frame: { link: number }): Frame {
+    return { link: frame.link, seq: frame.link === this.link ? this.taken : 0 };
+  }
+
+  get currentSession(): Session {
+    return this.session as Session;
+  }
+
+  get currentStoreId(): StoreId | undefined {
+    return this.storeId;
+  }
+
+  /** Whether this is of the session that is followed. */
+  isCurrent(body: { readonly store_id: StoreId; readonly session: Session }): boolean {
+    return body.store_id === this.storeId && body.session === this.session;
+  }
+
+  /** Whether this is of an older session, or of a store that is no more. */
+  isStale(body: { readonly store_id: StoreId; readonly session: Session }): boolean {
+    return this.gone.has(body.store_id) || (body.store_id === this.storeId && body.session < this.session);
+  }
+
+  /** Decides over a framed message, and takes note of it where the answer is `take`. */
+  receive(body: { readonly store_id: StoreId; readonly session: Session } & Frame): Reception {
+    if (this.isStale(body)) return 'stale';
+    if (!this.isCurrent(body) || body.link > this.link) {
+      if (body.seq !== 1) return 'gap';
+      this.follow(body);
+    }
+    if (body.link < this.link) return 'stale';
+    if (body.seq <= this.taken) return 'repeat';
+    if (body.seq > this.taken + 1) return 'gap';
+    this.taken = body.seq;
+    return 'take';
+  }
+
+  private follow(body: { readonly store_id: StoreId; readonly session: Session } & Frame): void {
+    if (this.storeId !== undefined && this.storeId !== body.store_id) this.gone.add(this.storeId);
+    this.storeId = body.store_id;
+    this.session = body.session;
+    this.link = body.link;
+    this.taken = 0;
+  }
+}

@@ -1,0 +1,42 @@
+/** What a node applies committed entries to, and the door through which clients reach it. */
+import type { LogIndex } from '@conclave/protocol';
+
+/** Deterministic: the same payloads in the same order give the same state and results on every peer. */
+export interface StateMachine {
+  /**
+   * Applies one committed entry and answers its result. Bad input is a result, not an exception: what throws
+   * stops the node.
+   * @param command what the service decoded the payload to, where this peer has it at hand; the same as decoding it.
+   */
+  apply(index: LogIndex, payload: Uint8Array, command?: unknown): unknown;
+  /** Answers a read of the state as it is. */
+  query(query: unknown): unknown;
+  /**
+   * What the leader should propose of its own accord, say to let idle clients' sessions expire: a payload, or
+   * undefined. Called about once a second on the leader.
+   */
+  housekeeping?(nowMs: number): Uint8Array | undefined;
+}
+
+/** A client's request, understood. */
+export type ServiceRequest =
+  | {
+      readonly type: 'write';
+      readonly payload: Uint8Array;
+      readonly command: unknown;
+      /** Makes the reply of the result of `apply`. @throws ConclaveError */
+      readonly reply: (result: unknown) => unknown;
+    }
+  | {
+      readonly type: 'read';
+      readonly consistency: 'linearizable' | 'stale';
+      readonly query: unknown;
+      /** Makes the reply of the result of `query`. @throws ConclaveError */
+      readonly reply: (result: unknown) => unknown;
+    };
+
+/** The door of a state machine: checks and understands requests. */
+export interface Service {
+  /** @throws ConclaveError EINVAL, ENOENT. */
+  parse(operation: string, body: unknown): ServiceRequest;
+}

@@ -1,0 +1,143 @@
+/** The admin commands: requests, replies, and who answers them. DESIGN's table is their source. */
+import { z } from 'zod';
+import { Configuration } from './configuration.js';
+import { ErrorBody } from './errors.js';
+import { limits } from './limits.js';
+import { Progress } from './messages.js';
+import { Count, GroupId, GroupUid, LogIndex, PeerId, Session, StoreId, Term } from './words.js';
+
+const timeout = { timeout_ms: z.number().int().min(1).max(86_400_000).optional() };
+/** Where given, the command is refused (EPERM) by any other leader. */
+const leader = { leader_id: PeerId.optional() };
+
+const PeerList = z
+  .array(PeerId)
+  .min(1)
+  .max(limits.configurationPeers)
+  .refine((peers) => new Set(peers).size === peers.length, 'a peer is listed twice');
+
+export const ChangeReply = z.object({ old_peers: z.array(PeerId), new_peers: z.array(PeerId) });
+export type ChangeReply = z.infer<typeof ChangeReply>;
+
+export const Stage = z.enum(['none', 'catching_up', 'joint', 'stable']);
+export type Stage = z.infer<typeof Stage>;
+
+export const Role = z.enum(['opening', 'follower', 'pre_candidate', 'candidate', 'leader', 'fenced']);
+export type Role = z.infer<typeof Role>;
+
+/** A change of the configuration and what became of it. */
+export const Change = z.object({
+  old_peers: z.array(PeerId),
+  new_peers: z.array(PeerId),
+  state: z.enum(['going_on', 'done', 'undone']),
+  stage: Stage,
+  /** The term and index of its last configuration entry; 0: none was appended. */
+  term: Term,
+  index: LogIndex,
+  /** Why it was undone. */
+  error: ErrorBody.optional(),
+});
+export type Change = z.infer<typeof Change>;
+
+export const StatusReply = z.object({
+  group_id: GroupId,
+  group_uid: GroupUid,
+  peer_id: PeerId,
+  store_id: StoreId,
+  session: Session,
+  role: Role,
+  term: Term,
+  leader_id: z.union([PeerId, z.literal('')]),
+  configuration: Configuration.nullable(),
+  configuration_index: LogIndex,
+  stage: Stage,
+  first_index: LogIndex,
+  last_index: LogIndex,
+  commit_index: LogIndex,
+  applied_index: LogIndex,
+  /** Whose votes the lowest ungranted ballot lacks; leader only. */
+  lacking: z.object({ peers: z.array(PeerId), old_peers: z.array(PeerId) }),
+  /** Of each replicator; leader only. */
+  progress: z.array(Progress),
+  /** The last changes, newest last. */
+  changes: z.array(Change),
+  health: z.object({ healthy: z.boolean(), reason: z.string() }),
+  /** Messages that were dropped, by reason. */
+  dropped: z.record(z.string(), Count),
+});
+export type StatusReply = z.infer<typeof StatusReply>;
+
+export const BootstrapReply = z.object({
+  group_id: GroupId,
+  group_uid: GroupUid,
+  peers: z.array(PeerId),
+  old_peers: z.array(PeerId),
+  leader_id: z.union([PeerId, z.literal('')]),
+  /** Whether this call founded the group; false: it was there. */
+  founded: z.boolean(),
+});
+export type BootstrapReply = z.infer<typeof BootstrapReply>;
+
+const Empty = z.object({});
+
+interface Command<Request extends z.ZodType, Reply extends z.ZodType> {
+  /** `group`: the leader; `peer`: the node of the peer in the subject. */
+  readonly answeredBy: readonly ('group' | 'peer')[];
+  readonly purpose: string;
+  readonly request: Request;
+  readonly reply: Reply;
+}
+
+function command<Request extends z.ZodType, Reply extends z.ZodType>(
+  answeredBy: readonly ('group' | 'peer')[],
+  purpose: string,
+  request: Request,
+  reply: Reply,
+): Command<Request, Reply> {
+  return { answeredBy, purpose, request, reply };
+}
+
+export const adminCommands = {
+  add_peer: command(
+    ['group'],
+    'takes a peer in, after it has caught up',
+    z.object({ peer_id: PeerId, ...leader, ...timeout }),
+    ChangeReply,
+  ),
+  remove_peer: command(['group'], 'lets a peer go', z.object({ peer_id: PeerId, ...leader, ...timeout }), ChangeReply),
+  change_peers: command(
+    ['group'],
+    'changes to this set of peers',
+    z.object({ new_peers: PeerList, ...leader, ...timeout }),
+    ChangeReply,
+  ),
+  cancel_change: command(['group'], 'takes back the change that is going on', Empty, z.object({ cancelled: Change })),
+  transfer_leader: command(
+    ['group'],
+    'hands the leadership to a peer; to the most up-to-date where none is named',
+    z.object({ peer_id: PeerId.optional(), ...timeout }),
+    Empty,
+  ),
+  status: command(['group', 'peer'], 'what the leader, or this peer, knows', Empty, StatusReply),
+  bootstrap: command(
+    ['peer'],
+    'founds the group, unless it is there',
+    z.object({ peers: PeerList, ...timeout }),
+    BootstrapReply,
+  ),
+  get_leader: command(
+    ['peer'],
+    'whom this peer takes for the leader',
+    Empty,
+    z.object({ leader_id: z.union([PeerId, z.literal('')]), term: Term }),
+  ),
+} as const;
+
+export type AdminCommands = typeof adminCommands;
+export type AdminCommand = keyof AdminCommands;
+export type AdminRequest<C extends AdminCommand> = z.infer<AdminCommands[C]['request']>;
+export type AdminReply<C extends AdminCommand> = z.infer<AdminCommands[C]['reply']>;
+
+export function isAdminCommand(name: string): name is AdminCommand {
+  return Object.hasOwn(adminCommands, name);
+}

@@ -1,0 +1,138 @@
+/**
+ * A batch: consecutive entries of one term and one kind, encoded once by the leader. The same bytes travel,
+ * are stored and are read back; only who applies the entries looks into them.
+ *
+ * Layout, big-endian:
+ *
+ *     0  u32  CRC-32 of all that follows
+ *     4  u8   version (1)
+ *     5  u8   kind (0 commands, 1 a configuration)
+ *     6  u16  0
+ *     8  u64  term
+ *    16  u64  index of the first entry
+ *    24  u32  entries
+ *    28  for each entry: u32 length, then the payload
+ */
+import { crc32 } from 'node:zlib';
+import { ConclaveError, invariant } from './errors.js';
+import { limits } from './limits.js';
+import { asLogIndex, asTerm, type LogIndex, type Term } from './words.js';
+
+export const batchHeaderBytes = 28;
+const version = 1;
+
+export const batchKinds = ['commands', 'configuration'] as const;
+export type BatchKind = (typeof batchKinds)[number];
+
+/** What stands in front of a batch. `1 <= first <= last`. */
+export interface BatchHeader {
+  readonly kind: BatchKind;
+  readonly term: Term;
+  readonly first: LogIndex;
+  readonly last: LogIndex;
+}
+
+/** Bytes that a batch of these payloads has. */
+export function batchSize(payloads: readonly Uint8Array[]): number {
+  return payloads.reduce((size, payload) => size + 4 + payload.length, batchHeaderBytes);
+}
+
+/** Encodes a batch. `payloads`: one or more. */
+export function encodeBatch(kind: BatchKind, term: Term, first: LogIndex, payloads: readonly Uint8Array[]): Uint8Array {
+  invariant(payloads.length > 0, 'a batch has at least one entry');
+  invariant(first >= 1, 'the first entry of a log has index 1');
+  const bytes = new Uint8Array(batchSize(payloads));
+  const view = new DataView(bytes.buffer);
+  view.setUint8(4, version);
+  view.setUint8(5, batchKinds.indexOf(kind));
+  setUint53(view, 8, term);
+  setUint53(view, 16, first);
+  view.setUint32(24, payloads.length);
+  let at = batchHeaderBytes;
+  for (const payload of payloads) {
+    view.setUint32(at, payload.length);
+    bytes.set(payload, at + 4);
+    at += 4 + payload.length;
+  }
+  view.setUint32(0, crc32(bytes.subarray(4)));
+  return bytes;
+}
+
+/**
+ * Reads what stands in front, without touching the entries.
+ * @throws ConclaveError EINVAL where that is not a batch's header.
+ */
+export function batchHeader(bytes: Uint8Array): BatchHeader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.length < batchHeaderBytes || view.getUint8(4) !== version) throw new ConclaveError('EINVAL', 'not a batch');
+  const kind = batchKinds[view.getUint8(5)];
+  const term = getUint53(view, 8);
+  const first = getUint53(view, 16);
+  const entries = view.getUint32(24);
+  const plausible = entries > 0 && batchHeaderBytes + 4 * entries <= bytes.length;
+  if (kind === undefined || first === 0 || !plausible || (kind === 'configuration' && entries !== 1)) {
+    throw new ConclaveError('EINVAL', 'not a batch');
+  }
+  return { kind, term: asTerm(term), first: asLogIndex(first), last: asLogIndex(first + entries - 1) };
+}
+
+/** Whether the bytes are those that the leader encoded. */
+export function batchIsIntact(bytes: Uint8Array): boolean {
+  if (bytes.length < batchHeaderBytes) return false;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return view.getUint32(0) === crc32(bytes.subarray(4));
+}
+
+/**
+ * The payloads of a batch's entries, as views.
+ * @throws ConclaveError ECORRUPT where the lengths do not add up.
+ */
+export function batchPayloads(bytes: Uint8Array): Uint8Array[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const entries = view.getUint32(24);
+  const payloads: Uint8Array[] = [];
+  let at = batchHeaderBytes;
+  for (let entry = 0; entry < entries; entry++) {
+    const from = at + 4;
+    if (from > bytes.length) throw new ConclaveError('ECORRUPT', 'a batch is cut short');
+    at = from + view.getUint32(at);
+    if (at > bytes.length) throw new ConclaveError('ECORRUPT', 'a batch is cut short');
+    payloads.push(bytes.subarray(from, at));
+  }
+  if (at !== bytes.length) throw new ConclaveError('ECORRUPT', 'a batch has bytes behind its entries');
+  return payloads;
+}
+
+/** The batch of those entries that have an index of at most `last`. */
+export function batchUpTo(bytes: Uint8Array, last: LogIndex): Uint8Array {
+  const header = batchHeader(bytes);
+  invariant(last >= header.first, 'something of the batch is left');
+  if (last >= header.last) return bytes;
+  return encodeBatch(header.kind, header.term, header.first, batchPayloads(bytes).slice(0, last - header.first + 1));
+}
+
+/** The batch of those entries that have an index of at least `first`. */
+export function batchFrom(bytes: Uint8Array, first: LogIndex): Uint8Array {
+  const header = batchHeader(bytes);
+  invariant(first <= header.last, 'something of the batch is left');
+  if (first <= header.first) return bytes;
+  return encodeBatch(header.kind, header.term, first, batchPayloads(bytes).slice(first - header.first));
+}
+
+/**
+ * Checks what came from outside: the header, and that the bytes are within bounds.
+ * @throws ConclaveError EINVAL
+ */
+export function checkBatch(bytes: Uint8Array): BatchHeader {
+  if (bytes.length > limits.batchBytes + limits.entryBytes) throw new ConclaveError('EINVAL', 'a batch is too large');
+  return batchHeader(bytes);
+}
+
+function setUint53(view: DataView, at: number, value: number): void {
+  view.setUint32(at, Math.floor(value / 2 ** 32));
+  view.setUint32(at + 4, value % 2 ** 32);
+}
+
+function getUint53(view: DataView, at: number): number {
+  return view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4);
+}

@@ -1,0 +1,80 @@
+/**
+ * Configurations: who belongs to a group, each peer bound to the store that it had when it was taken in.
+ */
+import { z } from 'zod';
+import { decode, encode } from './codec.js';
+import { ConclaveError } from './errors.js';
+import { limits } from './limits.js';
+import { type LogIndex, PeerId, StoreId } from './words.js';
+
+/** A peer of a configuration with the store that its votes and acknowledgements must come from. */
+export const Member = z.object({ peer_id: PeerId, store_id: StoreId });
+export type Member = z.infer<typeof Member>;
+
+const Members = z.array(Member).max(limits.configurationPeers);
+
+/**
+ * `old_peers` empty: stable. Not empty: joint, and a quorum needs a majority of both.
+ * `founding_peers`: in the first entry of a group, whom its bootstrap listed.
+ */
+export const Configuration = z.object({
+  peers: Members.min(1),
+  old_peers: Members,
+  founding_peers: z.array(PeerId).max(limits.configurationPeers).optional(),
+});
+export type Configuration = z.infer<typeof Configuration>;
+
+/** A configuration and the entry that holds it. */
+export interface ConfigurationEntry {
+  readonly index: LogIndex;
+  readonly configuration: Configuration;
+}
+
+export function encodeConfiguration(configuration: Configuration): Uint8Array {
+  return encode(configuration);
+}
+
+/** @throws ConclaveError ECORRUPT */
+export function decodeConfiguration(payload: Uint8Array): Configuration {
+  const parsed = Configuration.safeParse(decode(payload));
+  if (!parsed.success) throw new ConclaveError('ECORRUPT', `not a configuration: ${parsed.error.message}`);
+  return parsed.data;
+}
+
+export function isJoint(configuration: Configuration): boolean {
+  return configuration.old_peers.length > 0;
+}
+
+/** The members of both sets, each once. */
+export function allMembers(configuration: Configuration): Member[] {
+  const members = new Map<string, Member>();
+  for (const member of [...configuration.peers, ...configuration.old_peers]) {
+    members.set(`${member.peer_id} ${member.store_id}`, member);
+  }
+  return [...members.values()];
+}
+
+export function peerIds(members: readonly Member[]): PeerId[] {
+  return members.map((member) => member.peer_id);
+}
+
+export function hasMember(members: readonly Member[], peerId: PeerId, storeId: StoreId): boolean {
+  return members.some((member) => member.peer_id === peerId && member.store_id === storeId);
+}
+
+/** Whether this peer, with this store, is in the configuration, be it in the new or the old set. */
+export function isIn(configuration: Configuration, peerId: PeerId, storeId: StoreId): boolean {
+  return hasMember(configuration.peers, peerId, storeId) || hasMember(configuration.old_peers, peerId, storeId);
+}
+
+/** How many of `count` peers are a majority. */
+export function majority(count: number): number {
+  return Math.floor(count / 2) + 1;
+}
+
+/** Whether `granted` holds for a majority of each set of the configuration (Raft thesis, section 4.3). */
+export function hasQuorum(configuration: Configuration, granted: (member: Member) => boolean): boolean {
+  const enough = (members: readonly Member[]): boolean =>
+    members.length === 0 || members.filter(granted).length >= majority(members.length);
+  return enough(configuration.peers) && enough(configuration.old_peers);
+}

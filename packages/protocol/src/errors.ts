@@ -1,0 +1,74 @@
+/**
+ * Errors as they cross a process: a code of braft's, a sentence, and the outcome, which is always true.
+ */
+import { z } from 'zod';
+
+/** Each code with the number that goes into `Nats-Service-Error-Code`, and what it means. */
+export const errorCodes = {
+  EPERM: { status: 421, meaning: 'this peer is not the leader; `leader_id` is the hint' },
+  EBUSY: { status: 429, meaning: 'a change or transfer is going on, a queue is full, or the leader is too new' },
+  EINVAL: { status: 400, meaning: 'the request is malformed, out of bounds or makes no sense' },
+  ENOENT: { status: 404, meaning: 'there is no such command, operation, group or change' },
+  ECATCHUP: { status: 504, meaning: 'a new peer did not catch up; the group is as before' },
+  ECANCELED: { status: 409, meaning: 'the change was cancelled; the old configuration is in force again' },
+  ETIMEDOUT: { status: 408, meaning: 'no answer by the deadline; what was asked may be going on' },
+  ENOTEMPTY: { status: 412, meaning: 'the peer holds another history' },
+  EUNREACHABLE: { status: 503, meaning: 'a peer that is needed cannot be reached' },
+  EFENCED: { status: 410, meaning: 'another node has opened this log-store' },
+  ESESSION: { status: 440, meaning: 'the client session is unknown or has expired; the outcome of its retries is unknown' },
+  ESTATEMACHINE: { status: 500, meaning: 'the state machine failed' },
+  ECORRUPT: { status: 507, meaning: 'what is stored is damaged' },
+  ESHUTDOWN: { status: 503, meaning: 'the process is stopping' },
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+export const ErrorCode = z.enum(Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]]);
+
+/** `not_done`: it did not happen and will not. `unknown`: it may have happened, or may happen yet. */
+export const Outcome = z.enum(['not_done', 'unknown']);
+export type Outcome = z.infer<typeof Outcome>;
+
+export const ErrorBody = z.object({
+  code: ErrorCode,
+  message: z.string(),
+  outcome: Outcome,
+  leader_id: z.string().optional(),
+});
+export type ErrorBody = z.infer<typeof ErrorBody>;
+
+/** The body of a reply that is an error. */
+export const ErrorReply = z.object({ error: ErrorBody });
+export type ErrorReply = z.infer<typeof ErrorReply>;
+
+/** An error with a code, for whoever asked. Thrown for bad input; never for a broken invariant. */
+export class ConclaveError extends Error {
+  override readonly name = 'ConclaveError';
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly outcome: Outcome = 'not_done',
+    readonly leaderId?: string,
+  ) {
+    super(message);
+  }
+
+  /** As it goes on the wire. */
+  toBody(): ErrorBody {
+    return {
+      code: this.code,
+      message: this.message,
+      outcome: this.outcome,
+      ...(this.leaderId === undefined ? {} : { leader_id: this.leaderId }),
+    };
+  }
+}
+
+/** An invariant that does not hold. It stops the actor: a process that is wrong must not vote. */
+export class InvariantError extends Error {
+  override readonly name = 'InvariantError';
+}
+
+/** @throws InvariantError unless `condition` holds. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new InvariantError(message);
+}

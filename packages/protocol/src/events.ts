@@ -1,0 +1,74 @@
+/** What is published for observers, as JSON on `<prefix>.<group>.event.<event>`. */
+import { z } from 'zod';
+import { ErrorBody } from './errors.js';
+import { Stage } from './admin.js';
+import { Count, GroupId, LogIndex, PeerId, Term } from './words.js';
+
+const every = {
+  group_id: GroupId,
+  /** Who publishes it. */
+  peer_id: PeerId,
+  term: Term,
+  /** Wall-clock time, ISO 8601. */
+  time: z.string(),
+};
+
+const sets = { peers: z.array(PeerId), old_peers: z.array(PeerId) };
+
+function event<S extends z.ZodType>(purpose: string, schema: S) {
+  return { purpose, schema };
+}
+
+export const events = {
+  leader_elected: event('this peer leads', z.object({ ...every, ...sets })),
+  leader_stepped_down: event('this peer led and no longer does', z.object({ ...every, reason: z.string() })),
+  stage_changed: event(
+    'a change of the configuration has come to a stage',
+    z.object({ ...every, stage: Stage, old_peers: z.array(PeerId), new_peers: z.array(PeerId) }),
+  ),
+  catchup_progress: event(
+    'how far a new peer is',
+    z.object({
+      ...every,
+      new_peer: PeerId,
+      state: z.enum(['never_heard_of', 'lagging', 'caught_up', 'refused']),
+      match_index: LogIndex,
+      last_index: LogIndex,
+      lag: Count,
+    }),
+  ),
+  configuration_appended: event(
+    'a configuration is in force at this peer',
+    z.object({ ...every, ...sets, index: LogIndex }),
+  ),
+  configuration_truncated: event(
+    'a configuration that was in force at this peer is gone from its log; this one is in force again',
+    z.object({ ...every, ...sets, index: LogIndex }),
+  ),
+  configuration_committed: event('a configuration is committed', z.object({ ...every, ...sets, index: LogIndex })),
+  change_failed: event(
+    'a change ended, and the old configuration stays in force',
+    z.object({ ...every, old_peers: z.array(PeerId), new_peers: z.array(PeerId), error: ErrorBody }),
+  ),
+  peer_unreachable: event(
+    'a peer has not answered its replicator for an election timeout',
+    z.object({ ...every, unreachable_peer: PeerId, silent_ms: z.number().int() }),
+  ),
+  peer_refused: event(
+    'a peer’s store is another than the configuration binds it to, or holds another history',
+    z.object({ ...every, refused_peer: PeerId, reason: z.string() }),
+  ),
+  peer_removed: event('this peer knows that it is out of the group', z.object({ ...every, index: LogIndex })),
+  peer_fenced: event('another node has opened this peer’s log-store', z.object({ ...every, session: Count })),
+  actor_silent: event('one of this peer’s own actors is silent', z.object({ ...every, actor: z.string() })),
+} as const;
+
+export type Events = typeof events;
+export type EventName = keyof Events;
+export type EventBody<E extends EventName> = z.infer<Events[E]['schema']>;
+/** What a core says of an event; the shell adds group, peer, term and time. */
+export type EventDetail<E extends EventName> = Omit<EventBody<E>, 'group_id' | 'peer_id' | 'term' | 'time'>;
+/** An event with its name: a discriminated union over all of them. */
+export type ConclaveEvent<E extends EventName = EventName> = {
+  [N in E]: { readonly name: N; readonly detail: EventDetail<N> };
+}[E];

@@ -1,0 +1,104 @@
+/** The operations of the state machine that ships with Conclave: requests and replies. */
+import { z } from 'zod';
+import { limits } from './limits.js';
+import { Bytes, Count } from './words.js';
+
+export const Key = z
+  .string()
+  .min(1)
+  .refine((key) => Buffer.byteLength(key) <= limits.keyBytes, `a key has at most ${limits.keyBytes} bytes`);
+
+/** Text, or binary where the request is msgpack. */
+export const Value = z
+  .union([z.string(), Bytes])
+  .refine(
+    (value) => (typeof value === 'string' ? Buffer.byteLength(value) : value.length) <= limits.valueBytes,
+    `a value has at most ${limits.valueBytes} bytes`,
+  );
+export type Value = z.infer<typeof Value>;
+
+/** Which write of the group last touched a key: 1 for the first write; 0: the key is not there. */
+export const Revision = Count;
+
+/** `linearizable`: confirmed by a quorum. `stale`: what the peer that answers has. */
+export const Consistency = z.enum(['linearizable', 'stale']);
+export type Consistency = z.infer<typeof Consistency>;
+
+/** Makes a write happen once however often it is sent: a session of `open_session` and the call's number in it. */
+const once = {
+  client_id: Count.optional(),
+  sequence: z.number().int().min(1).optional(),
+  /** All calls up to this number have been answered: their results need not be kept. */
+  acknowledged: Count.optional(),
+};
+
+/** One write of a `batch`: its number in the client's session, then what to do. */
+export const Command = z.union([
+  z.tuple([Count, z.literal('put'), Key, Value]),
+  z.tuple([Count, z.literal('delete'), Key]),
+  z.tuple([Count, z.literal('cas'), Key, Value, Revision]),
+]);
+export type Command = z.infer<typeof Command>;
+
+export const CommandResult = z.union([
+  /** Done: the revision that the write got (of a delete of nothing, and of a cas refused: the key's own), and whether it changed anything. */
+  z.tuple([z.literal('done'), Revision, z.boolean()]),
+  /** Not done: a code and a sentence. */
+  z.tuple([z.literal('not_done'), z.string(), z.string()]),
+  /** Whether it has happened cannot be told: the session or its results are gone. */
+  z.tuple([z.literal('unknown'), z.string(), z.string()]),
+]);
+export type CommandResult = z.infer<typeof CommandResult>;
+
+const Found = z.object({ key: Key, value: Value.nullable(), revision: Revision });
+
+function operation<Request extends z.ZodType, Reply extends z.ZodType>(purpose: string, request: Request, reply: Reply) {
+  return { purpose, request, reply };
+}
+
+export const kvOperations = {
+  put: operation('sets a key', z.object({ key: Key, value: Value, ...once }), z.object({ revision: Revision })),
+  get: operation(
+    'reads a key; value null and revision 0 where it is not there',
+    z.object({ key: Key, consistency: Consistency.optional() }),
+    Found,
+  ),
+  delete: operation(
+    'deletes a key',
+    z.object({ key: Key, ...once }),
+    z.object({ deleted: z.boolean(), revision: Revision }),
+  ),
+  cas: operation(
+    'sets a key if it has this revision (0: if it is not there)',
+    z.object({ key: Key, value: Value, expected_revision: Revision, ...once }),
+    z.object({ swapped: z.boolean(), revision: Revision }),
+  ),
+  open_session: operation(
+    'opens a client session, in which a repeated write happens once',
+    z.object({}),
+    z.object({ client_id: Count }),
+  ),
+  batch: operation(
+    'several writes in order, in one entry of the log; not a transaction',
+    z.object({
+      client_id: Count.optional(),
+      acknowledged: Count.optional(),
+      commands: z.array(Command).min(1).max(limits.requestCommands),
+    }),
+    z.object({ results: z.array(CommandResult) }),
+  ),
+  batch_get: operation(
+    'several reads at one moment',
+    z.object({ keys: z.array(Key).min(1).max(limits.requestCommands), consistency: Consistency.optional() }),
+    z.object({ found: z.array(z.tuple([Value.nullable(), Revision])) }),
+  ),
+} as const;
+
+export type KvOperations = typeof kvOperations;
+export type KvOperation = keyof KvOperations;
+export type KvRequest<O extends KvOperation> = z.infer<KvOperations[O]['request']>;
+export type KvReply<O extends KvOperation> = z.infer<KvOperations[O]['reply']>;
+
+export function isKvOperation(name: string): name is KvOperation {
+  return Object.hasOwn(kvOperations, name);
+}

@@ -1,0 +1,107 @@
+/**
+ * Every bound of Conclave, in one place. Sizes are bytes of the encoded form, times are milliseconds,
+ * counts are counts. What is past a bound is answered with an error or dropped and counted; no queue,
+ * batch, window or payload grows without one.
+ *
+ * The sizes hang together: a batch fits an `append`, an `append` with its metadata fits NATS's default
+ * `max_payload` (1 MiB).
+ */
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const limits = {
+  // Names.
+  /** A group's or peer's name. */
+  nameBytes: 64,
+  /** An id that Conclave draws. */
+  idBytes: 64,
+
+  // Payloads.
+  /** A message on NATS. A server that allows less is refused at start. */
+  messageBytes: 1 * MiB,
+  /** The payload of one entry, which is one request of a client. */
+  entryBytes: 512 * KiB,
+  /** A batch is closed when it has this many bytes. */
+  batchBytes: 512 * KiB,
+  /** Entries of a batch. */
+  batchEntries: 4096,
+  /** The batches of one `append` or `append_entries`. */
+  appendBytes: 768 * KiB,
+  /** Batches in one message. */
+  appendBatches: 256,
+  /** Levels of nesting in a message of msgpack. */
+  messageDepth: 16,
+
+  // Groups.
+  /** Peers of a configuration. */
+  configurationPeers: 31,
+  /** Groups that a process hosts. */
+  hostedGroups: 256,
+
+  // Queues.
+  /** Messages that wait in an actor's mailbox. */
+  mailboxMessages: 16_384,
+  /** Bytes that wait in an actor's mailbox. */
+  mailboxBytes: 128 * MiB,
+  /** Messages of a link that its receiver has not acknowledged. */
+  linkMessages: 1024,
+  /** Their bytes. */
+  linkBytes: 64 * MiB,
+  /** Proposals of a node that are not yet appended or not yet committed. */
+  pendingProposals: 16_384,
+  /** Their bytes. */
+  pendingProposalBytes: 64 * MiB,
+  /** Reads that wait for their confirmation. */
+  pendingReads: 16_384,
+  /** Batches that a node keeps in memory until they are applied; the others it reads back. */
+  unappliedBytes: 32 * MiB,
+  /** Batches that a replicator process keeps per group for followers that are in step. */
+  replicatorCacheBytes: 16 * MiB,
+  /** Batches that a replicator has sent and that the follower has not acknowledged. */
+  replicatorWindowMessages: 64,
+  /** Their bytes. */
+  replicatorWindowBytes: 8 * MiB,
+  /** One answer to a `read` of the log. */
+  readBytes: 512 * KiB,
+  /** Changes of the configuration that `status` remembers. */
+  rememberedChanges: 16,
+
+  // kv.
+  keyBytes: 1024,
+  valueBytes: 256 * KiB,
+  /** Commands in one request, and so in one entry. */
+  requestCommands: 4096,
+  /** Sessions of clients; opening one more drops the one idle longest. */
+  clientSessions: 10_000,
+  /** Results kept for one client above its low-water mark. */
+  clientResults: 4096,
+
+  // Client library.
+  /** Calls of one client that have not been answered. */
+  clientCalls: 65_536,
+  /** Requests of one client under way at once. */
+  clientRequests: 8,
+
+  // Observers.
+  /** Progress bars and events that a view keeps. */
+  observedEvents: 10_000,
+} as const;
+
+/** Times that a deployment may set; each can be given to `conclave run`. */
+export const defaultTimes = {
+  /** A follower that hears nothing of a leader stands after one to two of these. */
+  electionTimeoutMs: 1000,
+  /** Between two ticks of a node. */
+  heartbeatIntervalMs: 100,
+  /** A change whose new peers did not catch up by then fails, unless it says otherwise. */
+  changeTimeoutMs: 30_000,
+  /** A joint stage that is not committed by then cancels itself. */
+  jointTimeoutMs: 10_000,
+  /** How long a removed peer is still told that it is out. */
+  farewellMs: 10_000,
+  /** A client's session that did nothing for so long expires. */
+  clientSessionMs: 600_000,
+} as const;
+
+/** braft's `catchup_margin`: a new peer within so many entries of the leader's last one is caught up. */
+export const catchupMargin = 1000;

@@ -1,0 +1,490 @@
+/**
+ * Every message between actors: who sends it, who hears it, what for, and its schema. The key is
+ * `<recipient>.<message>`, the end of its subject. `docs/subjects.md` is generated from this table.
+ *
+ * Every message carries its group. Messages among one peer's own actors carry `store_id` and `session`
+ * (`own`), those on an ordered link their place in it (`frame`), those between peers `group_uid` and who sent
+ * them.
+ */
+import { z } from 'zod';
+import { Configuration } from './configuration.js';
+import { limits } from './limits.js';
+import {
+  ActorKind,
+  Bytes,
+  Count,
+  GroupId,
+  GroupUid,
+  Incarnation,
+  LogIndex,
+  PeerId,
+  Session,
+  StoreId,
+  Term,
+} from './words.js';
+
+const group = { group_id: GroupId };
+/** Among one peer's own actors. */
+const own = { ...group, store_id: StoreId, session: Session };
+/** The place in an ordered link from a node to one of its actors: `link` counts its beginnings, `seq` from 1. */
+const frame = { link: Count, seq: Count };
+export const Frame = z.object(frame);
+export type Frame = z.infer<typeof Frame>;
+
+const Batches = z.array(Bytes).max(limits.appendBatches);
+const ConfigurationEntries = z.array(z.object({ index: LogIndex, configuration: Configuration }));
+
+/** An election's two rounds: a pre-vote changes nothing at whom it asks (Raft thesis, section 9.6). */
+export const VoteKind = z.enum(['pre_vote', 'vote']);
+export type VoteKind = z.infer<typeof VoteKind>;
+
+/** Entries from `first` up to the next run's begin have `term`. */
+export const TermRun = z.object({ first: LogIndex, term: Term });
+export type TermRun = z.infer<typeof TermRun>;
+
+/** What a replicator does for its target. */
+export const ReplicatorState = z.enum(['identify', 'probe', 'replicate', 'refused']);
+export type ReplicatorState = z.infer<typeof ReplicatorState>;
+
+/** How one target of a leader's replicators is doing. */
+export const Progress = z.object({
+  peer_id: PeerId,
+  /** Of the target, as far as known; empty: never heard of. */
+  store_id: StoreId,
+  state: ReplicatorState,
+  match_index: LogIndex,
+  next_index: LogIndex,
+  in_flight: Count,
+  /** Since the target last answered; -1: never. */
+  silent_ms: z.number().int().min(-1),
+  /** For a target that is catching up: near enough to be taken in. */
+  caught_up: z.boolean(),
+  /** Why it is refused, or empty. */
+  refusal: z.enum(['', 'ENOTEMPTY', 'ESTORE']),
+});
+export type Progress = z.infer<typeof Progress>;
+
+const Target = z.object({
+  peer_id: PeerId,
+  /** The store that the configuration binds the peer to; empty: to be learnt, as it is new. */
+  store_id: StoreId,
+  /** Whether it is watched for having caught up. */
+  catching_up: z.boolean(),
+});
+export type Target = z.infer<typeof Target>;
+
+const append = {
+  ...own,
+  /** The message's place in the link to each actor that is to take it. */
+  links: z.object({
+    'log-store': Frame.optional(),
+    replicator: Frame.optional(),
+    'ballot-box': Frame.optional(),
+  }),
+  group_uid: GroupUid,
+  leader_id: PeerId,
+  leader_term: Term,
+  /** Up to here the log is verified to be the leader's; echoed in `stored` after the sync. */
+  verified_index: LogIndex,
+  /** All entries from here on are to be deleted first; 0: none. */
+  truncate_from: LogIndex,
+  /** The commit index as the node knows it; a hint, stored beside the entries. */
+  commit_index: LogIndex,
+  batches: Batches,
+};
+
+interface Definition<S extends z.ZodType> {
+  readonly from: string;
+  readonly purpose: string;
+  readonly schema: S;
+}
+
+function define<S extends z.ZodType>(from: string, purpose: string, schema: S): Definition<S> {
+  return { from, purpose, schema };
+}
+
+export const messages = {
+  // ---- a node and its log-store ------------------------------------------------------------------
+  'log-store.hello': define(
+    'node',
+    'asks which run of the log-store this is, before opening it',
+    z.object({ ...group, nonce: Incarnation }),
+  ),
+  'node.welcome': define(
+    'log-store',
+    'answers `hello`: its incarnation and the session in force; also sent once when a log-store starts',
+    z.object({ ...group, incarnation: Incarnation, session: Session }),
+  ),
+  'log-store.open': define(
+    'node',
+    'opens a new session; repeating the nonce is the same opening. Refused unless `incarnation` is of this run and `after_session` the session in force, so that a late repeat opens nothing',
+    z.object({ ...group, nonce: Incarnation, incarnation: Incarnation, after_session: Session }),
+  ),
+  'node.opened': define(
+    'log-store',
+    'the session is open; what is durable. Sent after the running write',
+    z.object({
+      ...own,
+      nonce: Incarnation,
+      incarnation: Incarnation,
+      group_uid: GroupUid,
+      term: Term,
+      voted_for: z.union([PeerId, z.literal('')]),
+      first_index: LogIndex,
+      last_index: LogIndex,
+      /** A commit index that was once known; what is at or below it is committed. */
+      commit_index: LogIndex,
+      term_runs: z.array(TermRun),
+      configurations: ConfigurationEntries,
+    }),
+  ),
+  'node.fenced': define(
+    'log-store',
+    'refuses a message of an older session (EFENCED)',
+    z.object({ ...group, store_id: StoreId, refused_session: Session, session: Session }),
+  ),
+  'feed.append': define('node', 'a leader’s new entries, to its log-store, replicators and ballot-box at once', z.object(append)),
+  'log-store.append': define(
+    'node',
+    'entries to store, also none: an acknowledgement of `verified_index` is wanted all the same',
+    z.object(append),
+  ),
+  'replicator.append': define('node', 'a repeat of `feed.append` for the replicators alone', z.object(append)),
+  'ballot-box.append': define('node', 'a repeat of `feed.append` for the ballot-box alone', z.object(append)),
+  'log-store.vote': define(
+    'node',
+    'term and vote to store, before they are spoken',
+    z.object({ ...own, ...frame, term: Term, voted_for: z.union([PeerId, z.literal('')]) }),
+  ),
+  'feed.stored': define(
+    'log-store',
+    'to the leader’s ballot-box and replicators: this peer’s log is synced, and is the leader’s, up to `match_index`',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      peer_id: PeerId,
+      store_id: StoreId,
+      session: Session,
+      seq: Count,
+      leader_id: PeerId,
+      leader_term: Term,
+      match_index: LogIndex,
+    }),
+  ),
+  'log-store.read': define(
+    'node, replicator',
+    'asks for entries from an index on. A replicator names its term, and is refused when the store knows another (`leader_term` 0: a node reads its own log)',
+    z.object({
+      ...own,
+      request_id: Count,
+      reader: z.enum(['node', 'replicator']),
+      leader_term: Term,
+      from_index: LogIndex,
+      max_bytes: Count,
+    }),
+  ),
+  'node.entries': define(
+    'log-store',
+    'answers `read`; the batches begin with the one that holds `from_index`',
+    z.object({
+      ...own,
+      request_id: Count,
+      from_index: LogIndex,
+      /** The term of the entry before the first batch's; 0: there is none. */
+      prev_term: Term,
+      batches: Batches,
+      /** Why there are none, or empty. */
+      refusal: z.enum(['', 'stale_term', 'beyond_end']),
+    }),
+  ),
+  'replicator.entries': define(
+    'log-store',
+    'answers `read`; the batches begin with the one that holds `from_index`, prev_term comes from the same read',
+    z.object({
+      ...own,
+      request_id: Count,
+      from_index: LogIndex,
+      prev_term: Term,
+      batches: Batches,
+      refusal: z.enum(['', 'stale_term', 'beyond_end']),
+    }),
+  ),
+
+  // ---- a node and all of its actors --------------------------------------------------------------
+  'log-store.tick': define('node', 'asks for a sign of life and for what the link has delivered', z.object({ ...own, ...frame })),
+  'ballot-box.tick': define(
+    'node',
+    'the same; the ballot-box also repeats `elected` or `committed`',
+    z.object({ ...own, ...frame, term: Term, leading: z.boolean() }),
+  ),
+  'replicator.tick': define(
+    'node',
+    'the same; from a leader it starts a round of heartbeats, which followers echo with `tick_id`',
+    z.object({ ...own, ...frame, term: Term, leading: z.boolean(), tick_id: Count, commit_index: LogIndex }),
+  ),
+  'node.ack': define(
+    'log-store, replicator, ballot-box',
+    'all of this link up to `seq` has been taken (by a log-store: is synced); 0: nothing of this link is known, begin it anew',
+    z.object({ ...own, ...frame, actor: ActorKind, incarnation: Incarnation }),
+  ),
+
+  // ---- a node and its replicators ----------------------------------------------------------------
+  'replicator.lead': define(
+    'node',
+    'this peer leads `term`: replicate to these targets',
+    z.object({
+      ...own,
+      ...frame,
+      peer_id: PeerId,
+      group_uid: GroupUid,
+      term: Term,
+      last_index: LogIndex,
+      last_term: Term,
+      commit_index: LogIndex,
+      /** The latest configuration entry: who is caught up is beyond it. */
+      configuration_index: LogIndex,
+      targets: z.array(Target),
+    }),
+  ),
+  'replicator.targets': define(
+    'node',
+    'the targets have changed; who is not listed is let go',
+    z.object({ ...own, ...frame, term: Term, configuration_index: LogIndex, targets: z.array(Target) }),
+  ),
+  'replicator.transfer': define(
+    'node',
+    'hand over: send `timeout_now` to this target once it has `last_index`; an empty name takes that back',
+    z.object({ ...own, ...frame, term: Term, peer_id: z.union([PeerId, z.literal('')]), last_index: LogIndex }),
+  ),
+  'replicator.stop': define('node', 'the peer no longer leads', z.object({ ...own, ...frame, term: Term })),
+  'node.progress': define(
+    'replicator',
+    'how each target is doing; on every tick, and at once when one has caught up or is refused',
+    z.object({ ...own, term: Term, targets: z.array(Progress) }),
+  ),
+
+  // ---- a node and its ballot-box -----------------------------------------------------------------
+  'ballot-box.elect': define(
+    'node',
+    'count the votes of this election; the candidate’s own is in, if the configuration has it',
+    z.object({
+      ...own,
+      ...frame,
+      peer_id: PeerId,
+      group_uid: GroupUid,
+      term: Term,
+      kind: VoteKind,
+      election_id: Count,
+      configuration: Configuration,
+    }),
+  ),
+  'ballot-box.lead': define(
+    'node',
+    'this peer leads `term`: register the entries of that term, each with the configuration in force at it, and count',
+    z.object({
+      ...own,
+      ...frame,
+      peer_id: PeerId,
+      group_uid: GroupUid,
+      term: Term,
+      /** The first entry of the term, and the last appended so far (`first_index - 1`: none yet). */
+      first_index: LogIndex,
+      last_index: LogIndex,
+      /** In order of index; the first is in force at `first_index`. */
+      configurations: ConfigurationEntries,
+    }),
+  ),
+  'ballot-box.stop': define('node', 'the peer neither stands nor leads', z.object({ ...own, ...frame, term: Term })),
+  'node.elected': define(
+    'ballot-box',
+    'this election is won; repeated on ticks until something else is opened',
+    z.object({ ...own, term: Term, kind: VoteKind, election_id: Count }),
+  ),
+  'feed.committed': define(
+    'ballot-box',
+    'all entries up to `index` are committed; to the own node and replicators',
+    z.object({ ...own, term: Term, index: LogIndex }),
+  ),
+  'node.confirmed': define(
+    'ballot-box',
+    'a quorum has echoed this tick: the peer led when it was sent',
+    z.object({ ...own, term: Term, tick_id: Count }),
+  ),
+  'node.ballots': define(
+    'ballot-box',
+    'the lowest ballot that is not granted, and whose votes it lacks; on every tick of a leader',
+    z.object({
+      ...own,
+      term: Term,
+      commit_index: LogIndex,
+      registered_index: LogIndex,
+      lacking: z.object({ peers: z.array(PeerId), old_peers: z.array(PeerId) }),
+    }),
+  ),
+
+  // ---- between peers -----------------------------------------------------------------------------
+  'node.append_entries': define(
+    'replicator of the leader',
+    'Raft’s AppendEntries; without batches a probe or heartbeat',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      leader_id: PeerId,
+      term: Term,
+      /** The store that the target must have. */
+      target_store_id: StoreId,
+      request_id: Count,
+      prev_index: LogIndex,
+      prev_term: Term,
+      leader_commit: LogIndex,
+      tick_id: Count,
+      batches: Batches,
+    }),
+  ),
+  'replicator.rejected': define(
+    'node of a follower',
+    'the entry before does not match (or the store is another): where to try next',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      peer_id: PeerId,
+      store_id: StoreId,
+      term: Term,
+      request_id: Count,
+      reason: z.enum(['mismatch', 'store', 'busy']),
+      last_index: LogIndex,
+      /** The term of its entry at `prev_index` and that term's first index; 0: it has no entry there. */
+      conflict_term: Term,
+      conflict_index: LogIndex,
+    }),
+  ),
+  'feed.echo': define(
+    'node of a follower',
+    'to the leader’s ballot-box and replicators: this peer follows the leader in this term, as of this tick',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      peer_id: PeerId,
+      store_id: StoreId,
+      leader_id: PeerId,
+      leader_term: Term,
+      tick_id: Count,
+    }),
+  ),
+  'node.higher_term': define(
+    'node',
+    'refuses an older leader: the sender’s term is higher',
+    z.object({ ...group, group_uid: GroupUid, peer_id: PeerId, store_id: StoreId, term: Term }),
+  ),
+  'node.request_vote': define(
+    'node of a candidate',
+    'asks for a pre-vote or vote',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      candidate_id: PeerId,
+      candidate_store_id: StoreId,
+      term: Term,
+      kind: VoteKind,
+      election_id: Count,
+      last_index: LogIndex,
+      last_term: Term,
+      /** Told to stand by the leader itself: the leader’s lease does not count against it. */
+      transfer: z.boolean(),
+    }),
+  ),
+  'ballot-box.vote_response': define(
+    'node of a voter',
+    'grants or refuses',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      peer_id: PeerId,
+      store_id: StoreId,
+      term: Term,
+      kind: VoteKind,
+      election_id: Count,
+      granted: z.boolean(),
+    }),
+  ),
+  'node.timeout_now': define(
+    'replicator of the leader',
+    'stand at once: the leader hands over',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      leader_id: PeerId,
+      term: Term,
+      target_store_id: StoreId,
+    }),
+  ),
+  'node.identify': define(
+    'replicator of the leader, node of a founder',
+    'asks a peer which store and history it has',
+    z.object({
+      ...group,
+      peer_id: PeerId,
+      asker: z.enum(['node', 'replicator']),
+      request_id: Count,
+      /** From a founder: promise not to found this group yourself meanwhile. */
+      founding: z.boolean(),
+    }),
+  ),
+  'replicator.identity': define(
+    'node',
+    'answers `identify`',
+    z.object({
+      ...group,
+      peer_id: PeerId,
+      request_id: Count,
+      store_id: StoreId,
+      group_uid: GroupUid,
+      last_index: LogIndex,
+    }),
+  ),
+  'node.identity': define(
+    'node',
+    'answers `identify`; `founding`: it is founding this group itself',
+    z.object({
+      ...group,
+      peer_id: PeerId,
+      request_id: Count,
+      store_id: StoreId,
+      group_uid: GroupUid,
+      last_index: LogIndex,
+      leader_id: z.union([PeerId, z.literal('')]),
+      founding: z.boolean(),
+      configuration: Configuration.nullable(),
+    }),
+  ),
+} as const;
+
+export type Messages = typeof messages;
+export type MessageName = keyof Messages;
+/** The body of a message, as inferred from its schema. */
+export type Body<N extends MessageName> = z.infer<Messages[N]['schema']>;
+
+/** A message with its name: a discriminated union over all of them. */
+export type Message<N extends MessageName = MessageName> = { [M in N]: { readonly name: M; readonly body: Body<M> } }[N];
+
+/** The names of the messages that a recipient gets, by the beginning of the name. */
+export type MessageNameTo<R extends string> = Extract<MessageName, `${R}.${string}`>;
+
+export function isMessageName(name: string): name is MessageName {
+  return Object.hasOwn(messages, name);
+}
+
+/** Which actors hear each message of a feed. */
+export const feedListeners = {
+  'feed.append': ['log-store', 'replicator', 'ballot-box'],
+  'feed.stored': ['replicator', 'ballot-box'],
+  'feed.committed': ['node', 'replicator'],
+  'feed.echo': ['replicator', 'ballot-box'],
+} as const satisfies Record<MessageNameTo<'feed'>, readonly ActorKind[]>;
+
+export type NodeMessage = Message<MessageNameTo<'node'> | 'feed.committed'>;
+export type ReplicatorMessage = Message<
+  MessageNameTo<'replicator'> | 'feed.append' | 'feed.stored' | 'feed.committed' | 'feed.echo'
+>;
+export type BallotBoxMessage = Message<MessageNameTo<'ballot-box'> | 'feed.append' | 'feed.stored' | 'feed.echo'>;
+export type LogStoreMessage = Message<MessageNameTo<'log-store'> | 'feed.append'>;

@@ -1,0 +1,75 @@
+/**
+ * The words of the protocol that carry meaning of their own, as types.
+ *
+ * Terms and indexes are plain integers at run time; the brand keeps one from being passed where the
+ * other is meant. Index 0 and term 0 mean "before the first entry".
+ */
+import { z } from 'zod';
+import { limits } from './limits.js';
+
+/** A name that is one token of a subject: letters, digits, `_` and `-`. */
+export const tokenPattern: RegExp = /^[A-Za-z0-9_-]+$/;
+
+/** Names that subjects give a meaning of their own, so that no group, peer or actor may take them. */
+export const reservedNames: readonly string[] = ['admin', 'kv', 'event', 'feed'];
+
+const token = z
+  .string()
+  .max(limits.nameBytes)
+  .regex(tokenPattern, 'a name consists of letters, digits, "_" and "-"')
+  .refine((name) => !reservedNames.includes(name), 'a reserved name');
+
+const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+/** The number of a term; 0 before the first. */
+export const Term = count.brand<'Term'>();
+export type Term = z.infer<typeof Term>;
+
+/** The position of an entry in the log; the first has 1. */
+export const LogIndex = count.brand<'LogIndex'>();
+export type LogIndex = z.infer<typeof LogIndex>;
+
+/** The name of a peer, unique in its group, one token of a subject. */
+export const PeerId = token.brand<'PeerId'>();
+export type PeerId = z.infer<typeof PeerId>;
+
+/** The name of a replication group, one token of a subject. */
+export const GroupId = token.brand<'GroupId'>();
+export type GroupId = z.infer<typeof GroupId>;
+
+/** Drawn when a log-store first makes a group's data for a peer: which disk, so to say. */
+export const StoreId = z.string().max(limits.idBytes).brand<'StoreId'>();
+export type StoreId = z.infer<typeof StoreId>;
+
+/** Drawn once when a group is bootstrapped: which history. Empty: none yet. */
+export const GroupUid = z.string().max(limits.idBytes).brand<'GroupUid'>();
+export type GroupUid = z.infer<typeof GroupUid>;
+
+/** One opening of a log-store by a node; only grows on a store. */
+export const Session = count.brand<'Session'>();
+export type Session = z.infer<typeof Session>;
+
+/** One run of a process, or another thing drawn at random to be told apart. */
+export const Incarnation = z.string().min(1).max(limits.idBytes);
+
+/** A whole number, 0 or above. */
+export const Count = count;
+
+/** The four kinds of actor that a peer consists of. */
+export const actorKinds = ['node', 'replicator', 'ballot-box', 'log-store'] as const;
+export const ActorKind = z.enum(actorKinds);
+export type ActorKind = z.infer<typeof ActorKind>;
+
+/** Bytes as they came, never looked into by whom they pass. */
+export const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'expected binary');
+
+export const asTerm = (value: number): Term => value as Term;
+export const asLogIndex = (value: number): LogIndex => value as LogIndex;
+export const asSession = (value: number): Session => value as Session;
+
+/** @throws ZodError where the name is not a token or is reserved. */
+export const asPeerId = (value: string): PeerId => PeerId.parse(value);
+/** @throws ZodError where the name is not a token or is reserved. */
+export const asGroupId = (value: string): GroupId => GroupId.parse(value);
+
+export const noGroupUid = '' as GroupUid;
