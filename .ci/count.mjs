@@ -1,0 +1,45 @@
+// Counts what passed and what failed, says so in one line, and fails if anything did.
+//
+// usage: count.mjs <Vitest's JSON report> <exit code of the tests> <checks passed> <checks failed>
+
+import { readFileSync } from "node:fs";
+
+const [reportFile = "", testsExitCode, checksPassed, checksFailed] = process.argv.slice(2);
+const tests = countTests(reportFile);
+const passed = tests.passed + Number(checksPassed);
+let failed = tests.failed + Number(checksFailed);
+if (tests.passed + tests.failed === 0) {
+  console.error("No test ran.");
+  failed += 1;
+} else if (tests.failed === 0 && testsExitCode !== "0") {
+  console.error(`No test failed, and yet the run as a whole did (exit code ${testsExitCode}).`);
+  failed += 1;
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
+
+/**
+ * A file that failed as a whole (it could not be loaded, a hook of it threw) counts as one.
+ *
+ * @param {string} file
+ * @returns {{ passed: number, failed: number }}
+ */
+function countTests(file) {
+  let report;
+  try {
+    report = JSON.parse(readFileSync(file, "utf8"));
+  } catch {
+    return { passed: 0, failed: 0 };
+  }
+  const counts = { passed: 0, failed: 0 };
+  for (const { status, assertionResults } of report.testResults) {
+    let failedHere = 0;
+    for (const test of assertionResults) {
+      if (test.status === "passed") counts.passed += 1;
+      if (test.status === "failed") failedHere += 1;
+    }
+    if (status === "failed" && failedHere === 0) failedHere = 1;
+    counts.failed += failedHere;
+  }
+  return counts;
+}

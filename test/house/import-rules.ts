@@ -1,0 +1,127 @@
+// Which package may import what. Imports point one way:
+//
+//   protocol <- actor <- { node, replicator, ballot-box, log-store, kv } <- { simulator, cli }
+//
+// `client` and `observer` see `protocol` alone; `cli` sees all.
+
+import path from "node:path";
+import { moduleReferences, type SourceFile } from "./source-file.js";
+
+/** What a package may depend on: our packages by their short name, and third parties. */
+interface Allowance {
+  ours: readonly string[];
+  thirdParties: readonly string[];
+}
+
+const ACTORS = ["node", "replicator", "ballot-box", "log-store", "kv"];
+
+/** A package that is not listed here has no place in the house. */
+export const ALLOWANCES: Readonly<Record<string, Allowance>> = {
+  protocol: { ours: [], thirdParties: ["msgpackr", "zod"] },
+  actor: { ours: ["protocol"], thirdParties: ["nats", "pino"] },
+  node: { ours: ["protocol", "actor"], thirdParties: [] },
+  replicator: { ours: ["protocol", "actor"], thirdParties: [] },
+  "ballot-box": { ours: ["protocol", "actor"], thirdParties: [] },
+  "log-store": { ours: ["protocol", "actor"], thirdParties: ["level"] },
+  kv: { ours: ["protocol", "actor"], thirdParties: [] },
+  client: { ours: ["protocol"], thirdParties: ["nats"] },
+  observer: { ours: ["protocol"], thirdParties: ["nats"] },
+  simulator: { ours: ["protocol", "actor", ...ACTORS], thirdParties: [] },
+  cli: {
+    ours: ["protocol", "actor", ...ACTORS, "client", "observer"],
+    thirdParties: ["nats", "cli-progress", "cli-table3", "commander", "pino"],
+  },
+};
+
+/** The parts of a package.json that the rules read. */
+export interface Manifest {
+  name: string;
+  dependencies?: Record<string, string>;
+  exports?: Record<string, unknown>;
+}
+
+/** A package as the rules see it. `references` are the short names in its tsconfig.json. */
+export interface PackageFacts {
+  folder: string;
+  manifest: Manifest;
+  references: readonly string[];
+  files: readonly SourceFile[];
+}
+
+const SCOPE = "@conclave/";
+
+/** What breaks the rules, one sentence each; empty where all is well. */
+export function importFaults(packages: readonly PackageFacts[]): string[] {
+  const manifests = new Map(packages.map(({ manifest }) => [manifest.name, manifest]));
+  return packages.flatMap((facts) => [
+    ...dependencyFaults(facts),
+    ...facts.files.flatMap((file) => fileFaults(file, facts, manifests)),
+  ]);
+}
+
+function dependencyFaults({ folder, manifest, references }: PackageFacts): string[] {
+  const allowance = ALLOWANCES[folder];
+  if (allowance === undefined) return [`packages/${folder} has no place in the order of imports`];
+  const faults: string[] = [];
+  if (manifest.name !== SCOPE + folder) faults.push(`packages/${folder} is named ${manifest.name}`);
+  const declared = Object.keys(manifest.dependencies ?? {});
+  const allowed = [...allowance.ours.map((name) => SCOPE + name), ...allowance.thirdParties];
+  for (const name of declared) {
+    if (!allowed.includes(name)) faults.push(`packages/${folder} must not depend on ${name}`);
+  }
+  const ours = declared.filter((name) => name.startsWith(SCOPE)).map(withoutScope);
+  if (ours.toSorted().join() !== references.toSorted().join()) {
+    faults.push(
+      `packages/${folder}: tsconfig.json refers to [${references}], package.json to [${ours}]`,
+    );
+  }
+  return faults;
+}
+
+function fileFaults(
+  file: SourceFile,
+  { folder, manifest }: PackageFacts,
+  manifests: ReadonlyMap<string, Manifest>,
+): string[] {
+  const faults: string[] = [];
+  for (const { specifier, line } of moduleReferences(file)) {
+    const fault = referenceFault(specifier, file, folder, manifest, manifests);
+    if (fault !== undefined) faults.push(`${file.path}:${line}: ${fault}`);
+  }
+  return faults;
+}
+
+function referenceFault(
+  specifier: string | undefined,
+  file: SourceFile,
+  folder: string,
+  manifest: Manifest,
+  manifests: ReadonlyMap<string, Manifest>,
+): string | undefined {
+  if (specifier === undefined) return "imports what only the run will tell";
+  if (specifier.startsWith("node:")) return undefined;
+  if (specifier.startsWith(".")) {
+    const target = path.posix.join(path.posix.dirname(file.path), specifier);
+    if (target.startsWith(`packages/${folder}/src/`)) return undefined;
+    return `${specifier} leaves the package's sources`;
+  }
+  const name = packageOf(specifier);
+  if (name === manifest.name) return `${specifier} is this package itself`;
+  if (!Object.hasOwn(manifest.dependencies ?? {}, name)) return `${name} is not declared`;
+  if (!name.startsWith(SCOPE)) return undefined;
+  const entry = `.${specifier.slice(name.length)}`;
+  if (Object.hasOwn(manifests.get(name)?.exports ?? {}, entry)) return undefined;
+  return `${specifier} is not exported by ${name}`;
+}
+
+/** `@scope/name/entry` is of `@scope/name`, `name/entry` of `name`. */
+function packageOf(specifier: string): string {
+  return specifier
+    .split("/")
+    .slice(0, specifier.startsWith("@") ? 2 : 1)
+    .join("/");
+}
+
+function withoutScope(name: string): string {
+  return name.slice(SCOPE.length);
+}
