@@ -1,7 +1,7 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig } from 'vitest/config';
 
 // Packages of this workspace are read from their sources: a unit test needs no build.
-const conditions = ["source", "module", "node", "development|production"];
+const conditions = ['source', 'module', 'node', 'development|production'];
 
 export default defineConfig({
   test: {
@@ -10,9 +10,9 @@ export default defineConfig({
         resolve: { conditions },
         ssr: { resolve: { conditions } },
         test: {
-          name: "unit",
-          include: ["packages/*/test/**/*.test.ts", "test/house/**/*.test.ts"],
-          globalSetup: ["test/set-up/unit.ts"],
+          name: 'unit',
+          include: ['packages/*/test/**/*.test.ts', 'test/house/**/*.test.ts'],
+          globalSetup: ['test/set-up/unit.ts'],
           sequence: { groupOrder: 0 },
         },
       },
@@ -20,9 +20,9 @@ export default defineConfig({
         resolve: { conditions },
         ssr: { resolve: { conditions } },
         test: {
-          name: "mesh",
-          include: ["test/mesh/**/*.test.ts"],
-          globalSetup: ["test/set-up/mesh.ts"],
+          name: 'mesh',
+          include: ['test/mesh/**/*.test.ts'],
+          globalSetup: ['test/set-up/mesh.ts'],
           // Each of these runs many processes: one at a time, after the unit tests.
           maxWorkers: 1,
           sequence: { groupOrder: 1 },

@@ -2,16 +2,16 @@
 //
 // usage: count.mjs <Vitest's JSON report> <exit code of the tests> <checks passed> <checks failed>
 
-import { readFileSync } from "node:fs";
+import { readFileSync } from 'node:fs';
 
-const [reportFile = "", testsExitCode, checksPassed, checksFailed] = process.argv.slice(2);
+const [reportFile = '', testsExitCode, checksPassed, checksFailed] = process.argv.slice(2);
 const tests = countTests(reportFile);
 const passed = tests.passed + Number(checksPassed);
 let failed = tests.failed + Number(checksFailed);
 if (tests.passed + tests.failed === 0) {
-  console.error("No test ran.");
+  console.error('No test ran.');
   failed += 1;
-} else if (tests.failed === 0 && testsExitCode !== "0") {
+} else if (tests.failed === 0 && testsExitCode !== '0') {
   console.error(`No test failed, and yet the run as a whole did (exit code ${testsExitCode}).`);
   failed += 1;
 }
@@ -27,7 +27,7 @@ process.exitCode = failed === 0 ? 0 : 1;
 function countTests(file) {
   let report;
   try {
-    report = JSON.parse(readFileSync(file, "utf8"));
+    report = JSON.parse(readFileSync(file, 'utf8'));
   } catch {
     return { passed: 0, failed: 0 };
   }
@@ -35,10 +35,10 @@ function countTests(file) {
   for (const { status, assertionResults } of report.testResults) {
     let failedHere = 0;
     for (const test of assertionResults) {
-      if (test.status === "passed") counts.passed += 1;
-      if (test.status === "failed") failedHere += 1;
+      if (test.status === 'passed') counts.passed += 1;
+      if (test.status === 'failed') failedHere += 1;
     }
-    if (status === "failed" && failedHere === 0) failedHere = 1;
+    if (status === 'failed' && failedHere === 0) failedHere = 1;
     counts.failed += failedHere;
   }
   return counts;

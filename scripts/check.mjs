@@ -2,18 +2,18 @@
 //
 // usage: check.mjs [format] [lint] [types]     (none: all of them)
 
-import path from "node:path";
-import { hand, root, runMain } from "./run.mjs";
-import { setUp } from "./setup.mjs";
+import path from 'node:path';
+import { hand, root, runMain } from './run.mjs';
+import { setUp } from './setup.mjs';
 
-const biome = path.join(root, "node_modules", "@biomejs", "biome", "bin", "biome");
-const tsc = path.join(root, "node_modules", "typescript", "bin", "tsc");
+const biome = path.join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome');
+const tsc = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
 
 /** @type {Record<string, string[]>} */
 const checks = {
-  format: [biome, "format"],
-  lint: [biome, "check", "--formatter-enabled=false", "--error-on-warnings"],
-  types: [tsc, "-p", "tsconfig.check.json"],
+  format: [biome, 'format'],
+  lint: [biome, 'check', '--formatter-enabled=false', '--error-on-warnings'],
+  types: [tsc, '-p', 'tsconfig.check.json'],
 };
 
 await runMain(async () => {

@@ -1,8 +1,8 @@
 // Hands over to the `conclave` command, on a project that is set up.
 
-import path from "node:path";
-import { hand, root } from "./run.mjs";
-import { setUp } from "./setup.mjs";
+import path from 'node:path';
+import { hand, root } from './run.mjs';
+import { setUp } from './setup.mjs';
 
 /**
  * @param {string} word the command's first word; the script's own arguments follow it
@@ -10,6 +10,6 @@ import { setUp } from "./setup.mjs";
  */
 export async function conclave(word) {
   const { env } = await setUp({ nats: true });
-  const command = path.join(root, "packages", "cli", "bin", "conclave.js");
+  const command = path.join(root, 'packages', 'cli', 'bin', 'conclave.js');
   return hand(process.execPath, [command, word, ...process.argv.slice(2)], env);
 }

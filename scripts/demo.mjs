@@ -1,4 +1,4 @@
-import { conclave } from "./conclave.mjs";
-import { runMain } from "./run.mjs";
+import { conclave } from './conclave.mjs';
+import { runMain } from './run.mjs';
 
-await runMain(() => conclave("demo"));
+await runMain(() => conclave('demo'));

@@ -5,19 +5,11 @@
 //    half a minute, has lost it.
 // 3. An abandoned lock is taken away by one process at a time, which looks again before it does.
 
-import { randomUUID } from "node:crypto";
-import {
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
-import { hostname } from "node:os";
-import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const TOUCH_EVERY_MS = 1_000;
 const LOST_AFTER_MS = 30_000;
@@ -38,12 +30,12 @@ export async function withFolderLock(folder, work) {
   const release = () => {
     if (ownerOf(folder)?.token === token) rmSync(folder, { recursive: true, force: true });
   };
-  process.once("exit", release);
+  process.once('exit', release);
   try {
     return await work();
   } finally {
     clearInterval(touching);
-    process.off("exit", release);
+    process.off('exit', release);
     release();
   }
 }
@@ -56,7 +48,7 @@ async function acquire(folder, token) {
   const prepared = `${folder}.${token}`;
   mkdirSync(prepared, { recursive: true });
   const owner = { token, pid: process.pid, host: hostname() };
-  writeFileSync(path.join(prepared, "owner.json"), JSON.stringify(owner));
+  writeFileSync(path.join(prepared, 'owner.json'), JSON.stringify(owner));
   try {
     for (;;) {
       touch(prepared);
@@ -79,12 +71,12 @@ function renamed(from, to) {
     renameSync(from, to);
     return true;
   } catch (error) {
-    const code = /** @type {NodeJS.ErrnoException} */ (error).code ?? "";
-    if (["ENOTEMPTY", "EEXIST", "EPERM", "EACCES"].includes(code) && ageMs(to) !== undefined) {
+    const code = /** @type {NodeJS.ErrnoException} */ (error).code ?? '';
+    if (['ENOTEMPTY', 'EEXIST', 'EPERM', 'EACCES'].includes(code) && ageMs(to) !== undefined) {
       return false;
     }
     // It was there for the rename and gone for the look: whoever held it has just let go.
-    if (["ENOTEMPTY", "EEXIST"].includes(code)) return false;
+    if (['ENOTEMPTY', 'EEXIST'].includes(code)) return false;
     throw error;
   }
 }
@@ -120,7 +112,7 @@ function takeAway(folder) {
  */
 function ownerOf(folder) {
   try {
-    return JSON.parse(readFileSync(path.join(folder, "owner.json"), "utf8"));
+    return JSON.parse(readFileSync(path.join(folder, 'owner.json'), 'utf8'));
   } catch {
     return undefined;
   }
@@ -132,7 +124,7 @@ function isRunning(pid) {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return /** @type {NodeJS.ErrnoException} */ (error).code === "EPERM";
+    return /** @type {NodeJS.ErrnoException} */ (error).code === 'EPERM';
   }
 }
 

@@ -7,7 +7,7 @@
 // 5. the official release for this platform, checked against the release's own checksums;
 // 6. none: an error that names the command which installs it.
 
-import { createHash } from "node:crypto";
+import { createHash } from 'node:crypto';
 import {
   accessSync,
   chmodSync,
@@ -19,19 +19,19 @@ import {
   rmSync,
   statSync,
   writeFileSync,
-} from "node:fs";
-import path from "node:path";
-import { pathToFileURL } from "node:url";
-import { withFolderLock } from "./folder-lock.mjs";
-import { capture, root, runMain } from "./run.mjs";
+} from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { withFolderLock } from './folder-lock.mjs';
+import { capture, root, runMain } from './run.mjs';
 
-const RELEASE = "v2.11.8";
-const RELEASES_URL = "https://github.com/nats-io/nats-server/releases/download";
+const RELEASE = 'v2.11.8';
+const RELEASES_URL = 'https://github.com/nats-io/nats-server/releases/download';
 const DOWNLOAD_TIMEOUT_MS = 120_000;
 const CHECKSUMS_TIMEOUT_MS = 20_000;
 
-const executable = process.platform === "win32" ? "nats-server.exe" : "nats-server";
-const cache = path.join(root, ".cache", "nats-server", `${process.platform}-${process.arch}`);
+const executable = process.platform === 'win32' ? 'nats-server.exe' : 'nats-server';
+const cache = path.join(root, '.cache', 'nats-server', `${process.platform}-${process.arch}`);
 const cached = path.join(cache, executable);
 
 /**
@@ -65,10 +65,10 @@ async function findInstalled() {
 }
 
 function searchPath() {
-  const folders = (process.env.PATH ?? "").split(path.delimiter).filter(path.isAbsolute);
+  const folders = (process.env.PATH ?? '').split(path.delimiter).filter(path.isAbsolute);
   // Debian's package installs into /usr/sbin, which only root has on the PATH.
-  if (process.platform !== "win32") {
-    folders.push("/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/opt/homebrew/bin");
+  if (process.platform !== 'win32') {
+    folders.push('/usr/local/bin', '/usr/local/sbin', '/usr/sbin', '/opt/homebrew/bin');
   }
   return [...new Set(folders)];
 }
@@ -81,14 +81,14 @@ async function runs(file) {
   } catch {
     return false;
   }
-  const { code, output } = await capture(file, ["--version"]);
-  return code === 0 && output.includes("nats-server");
+  const { code, output } = await capture(file, ['--version']);
+  return code === 0 && output.includes('nats-server');
 }
 
 async function fetchIntoCache() {
   const failures = [];
   for (const source of [fromDebian, fromRelease]) {
-    const work = mkdtempSync(path.join(cache, "fetch-"));
+    const work = mkdtempSync(path.join(cache, 'fetch-'));
     try {
       const file = await source(work);
       if (file === undefined) continue;
@@ -104,10 +104,10 @@ async function fetchIntoCache() {
   }
   throw new Error(
     [
-      "There is no NATS server here, and fetching one failed:",
+      'There is no NATS server here, and fetching one failed:',
       ...failures,
       `Install one (${installCommand()}), or set NATS_URL to the address of one that runs.`,
-    ].join("\n"),
+    ].join('\n'),
   );
 }
 
@@ -119,41 +119,41 @@ async function fetchIntoCache() {
  * @returns {Promise<string | undefined>} undefined where this is no Debian
  */
 async function fromDebian(work) {
-  if (process.platform !== "linux") return undefined;
-  for (const tool of ["apt-get", "dpkg"]) {
-    if ((await capture(tool, ["--version"])).code !== 0) return undefined;
+  if (process.platform !== 'linux') return undefined;
+  for (const tool of ['apt-get', 'dpkg']) {
+    if ((await capture(tool, ['--version'])).code !== 0) return undefined;
   }
   console.log("Fetching a NATS server (Debian's package)");
-  const lists = path.join(work, "lists");
-  const archives = path.join(work, "cache");
-  mkdirSync(path.join(lists, "partial"), { recursive: true });
-  mkdirSync(path.join(archives, "archives", "partial"), { recursive: true });
+  const lists = path.join(work, 'lists');
+  const archives = path.join(work, 'cache');
+  mkdirSync(path.join(lists, 'partial'), { recursive: true });
+  mkdirSync(path.join(archives, 'archives', 'partial'), { recursive: true });
   const apt = (/** @type {string[]} */ ...args) =>
     capture(
-      "apt-get",
+      'apt-get',
       [
-        ...["-o", `Dir::State::Lists=${lists}`],
-        ...["-o", `Dir::Cache=${archives}`],
+        ...['-o', `Dir::State::Lists=${lists}`],
+        ...['-o', `Dir::Cache=${archives}`],
         // Root would hand the download to a user who may not write here.
-        ...["-o", "APT::Sandbox::User=root"],
-        ...["-o", "Acquire::Languages=none"],
-        ...["-o", "Acquire::Retries=2"],
-        ...["-qq", ...args],
+        ...['-o', 'APT::Sandbox::User=root'],
+        ...['-o', 'Acquire::Languages=none'],
+        ...['-o', 'Acquire::Retries=2'],
+        ...['-qq', ...args],
       ],
       { cwd: work },
     );
   // A source that cannot be reached fails the update as a whole, though Debian's own may be fine.
-  const update = await apt("update");
-  const download = await apt("download", "nats-server");
-  const archive = readdirSync(work).find((name) => name.endsWith(".deb"));
+  const update = await apt('update');
+  const download = await apt('download', 'nats-server');
+  const archive = readdirSync(work).find((name) => name.endsWith('.deb'));
   if (download.code !== 0 || archive === undefined) {
-    const said = `${download.output}\n${update.code === 0 ? "" : update.output}`.trim();
-    throw new Error(`Debian's package: ${said.split("\n").slice(0, 6).join("\n  ")}`);
+    const said = `${download.output}\n${update.code === 0 ? '' : update.output}`.trim();
+    throw new Error(`Debian's package: ${said.split('\n').slice(0, 6).join('\n  ')}`);
   }
-  const unpacked = path.join(work, "package");
-  const unpack = await capture("dpkg", ["-x", path.join(work, archive), unpacked]);
+  const unpacked = path.join(work, 'package');
+  const unpack = await capture('dpkg', ['-x', path.join(work, archive), unpacked]);
   if (unpack.code !== 0) throw new Error(`Debian's package: ${unpack.output.trim()}`);
-  for (const folder of ["usr/sbin", "usr/bin"]) {
+  for (const folder of ['usr/sbin', 'usr/bin']) {
     const file = path.join(unpacked, folder, executable);
     if (statSync(file, { throwIfNoEntry: false })?.isFile()) return file;
   }
@@ -168,28 +168,28 @@ async function fromDebian(work) {
  */
 async function fromRelease(work) {
   /** @type {Record<string, string>} */
-  const archs = { x64: "amd64", arm64: "arm64" };
+  const archs = { x64: 'amd64', arm64: 'arm64' };
   const arch = archs[process.arch];
-  if (!["linux", "darwin"].includes(process.platform) || arch === undefined) return undefined;
+  if (!['linux', 'darwin'].includes(process.platform) || arch === undefined) return undefined;
   const name = `nats-server-${RELEASE}-${process.platform}-${arch}`;
   const archive = `${name}.tar.gz`;
   console.log(`Fetching a NATS server (official release ${RELEASE})`);
   const sums = await download(`${RELEASES_URL}/${RELEASE}/SHA256SUMS`, CHECKSUMS_TIMEOUT_MS);
   const wanted = sums
-    .toString("utf8")
-    .split("\n")
+    .toString('utf8')
+    .split('\n')
     .map((line) => line.trim().split(/\s+\*?/))
     .find(([, file]) => file === archive)?.[0];
   if (wanted === undefined) throw new Error(`the release's checksums do not name ${archive}`);
   const bytes = await download(`${RELEASES_URL}/${RELEASE}/${archive}`, DOWNLOAD_TIMEOUT_MS);
-  const found = createHash("sha256").update(bytes).digest("hex");
+  const found = createHash('sha256').update(bytes).digest('hex');
   if (found !== wanted.toLowerCase()) {
     throw new Error(`${archive}: its SHA-256 is ${found}, the release says ${wanted}`);
   }
   writeFileSync(path.join(work, archive), bytes);
-  const unpack = await capture("tar", ["-xzf", archive, `${name}/nats-server`], { cwd: work });
+  const unpack = await capture('tar', ['-xzf', archive, `${name}/nats-server`], { cwd: work });
   if (unpack.code !== 0) throw new Error(`${archive}: ${unpack.output.trim()}`);
-  return path.join(work, name, "nats-server");
+  return path.join(work, name, 'nats-server');
 }
 
 /**
@@ -208,9 +208,9 @@ async function download(url, timeoutMs) {
 }
 
 function installCommand() {
-  if (process.platform === "linux") return "sudo apt-get install nats-server";
-  if (process.platform === "darwin") return "brew install nats-server";
-  return "go install github.com/nats-io/nats-server/v2@latest";
+  if (process.platform === 'linux') return 'sudo apt-get install nats-server';
+  if (process.platform === 'darwin') return 'brew install nats-server';
+  return 'go install github.com/nats-io/nats-server/v2@latest';
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

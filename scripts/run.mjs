@@ -1,12 +1,12 @@
 // Child processes, as the scripts here start them.
 
-import { spawn } from "node:child_process";
-import { constants } from "node:os";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** The project's folder. */
-export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
 /**
  * Runs a command to its end with its output captured.
@@ -18,16 +18,16 @@ export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "
  */
 export function capture(command, args, { onOutput, ...options } = {}) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
-    let output = "";
+    const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
     const collect = (/** @type {Buffer} */ chunk) => {
       output += chunk;
       onOutput?.(output);
     };
-    child.stdout?.on("data", collect);
-    child.stderr?.on("data", collect);
-    child.on("error", (error) => resolve({ code: 127, output: error.message }));
-    child.on("close", (code, signal) => resolve({ code: exitCode(code, signal), output }));
+    child.stdout?.on('data', collect);
+    child.stderr?.on('data', collect);
+    child.on('error', (error) => resolve({ code: 127, output: error.message }));
+    child.on('close', (code, signal) => resolve({ code: exitCode(code, signal), output }));
   });
 }
 
@@ -44,25 +44,25 @@ export function hand(command, args, env = {}) {
     const child = spawn(command, args, {
       cwd: root,
       env: { ...process.env, ...env },
-      stdio: "inherit",
+      stdio: 'inherit',
     });
     const passOn = (/** @type {NodeJS.Signals} */ signal) => {
       // Ctrl-C in a terminal reaches the whole process group already; a second one would cut
       // the child's own way of stopping short.
-      if (signal === "SIGINT" && process.stdin.isTTY) return;
+      if (signal === 'SIGINT' && process.stdin.isTTY) return;
       child.kill(signal);
     };
     /** @type {NodeJS.Signals[]} */
-    const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
     for (const signal of signals) process.on(signal, passOn);
     const settle = () => {
       for (const signal of signals) process.off(signal, passOn);
     };
-    child.on("error", (error) => {
+    child.on('error', (error) => {
       settle();
       reject(error);
     });
-    child.on("close", (code, signal) => {
+    child.on('close', (code, signal) => {
       settle();
       resolve(exitCode(code, signal));
     });

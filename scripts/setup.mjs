@@ -1,14 +1,14 @@
 // What a fresh clone lacks: dependencies, a build, a NATS server. Safe to run any number of times
 // and several times at once; says a line for each thing it does and nothing when all is there.
 
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import path from "node:path";
-import { pathToFileURL } from "node:url";
-import { withFolderLock } from "./folder-lock.mjs";
-import { findNatsServer } from "./nats-server.mjs";
-import { capture, root, runMain } from "./run.mjs";
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { withFolderLock } from './folder-lock.mjs';
+import { findNatsServer } from './nats-server.mjs';
+import { capture, root, runMain } from './run.mjs';
 
-const tsc = path.join(root, "node_modules", "typescript", "bin", "tsc");
+const tsc = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
 
 /**
  * Sets the project up.
@@ -19,9 +19,9 @@ const tsc = path.join(root, "node_modules", "typescript", "bin", "tsc");
  */
 export async function setUp({ build = true, nats = false } = {}) {
   checkNodeVersion();
-  const cache = path.join(root, ".cache");
+  const cache = path.join(root, '.cache');
   mkdirSync(cache, { recursive: true });
-  await withFolderLock(path.join(cache, "setup.lock"), async () => {
+  await withFolderLock(path.join(cache, 'setup.lock'), async () => {
     if (!areDependenciesInPlace()) await installDependencies();
     if (build) await buildWhatChanged();
   });
@@ -30,18 +30,18 @@ export async function setUp({ build = true, nats = false } = {}) {
 }
 
 function checkNodeVersion() {
-  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major > 20 || (major === 20 && minor >= 19)) return;
   throw new Error(`Conclave needs Node.js 20.19 or newer; this is ${process.versions.node}.`);
 }
 
 /** Whether node_modules holds what package-lock.json names, by version and integrity. */
 function areDependenciesInPlace() {
-  const installed = packagesOf(path.join(root, "node_modules", ".package-lock.json"));
-  const locked = packagesOf(path.join(root, "package-lock.json"));
+  const installed = packagesOf(path.join(root, 'node_modules', '.package-lock.json'));
+  const locked = packagesOf(path.join(root, 'package-lock.json'));
   if (installed === undefined || locked === undefined) return false;
   for (const [where, wanted] of Object.entries(locked)) {
-    if (!where.includes("node_modules/") || wanted.optional || wanted.devOptional) continue;
+    if (!where.includes('node_modules/') || wanted.optional || wanted.devOptional) continue;
     const found = installed[where];
     if (found?.version !== wanted.version || found?.integrity !== wanted.integrity) return false;
     if (!existsSync(path.join(root, where))) return false;
@@ -55,36 +55,36 @@ function areDependenciesInPlace() {
  */
 function packagesOf(lockFile) {
   try {
-    return JSON.parse(readFileSync(lockFile, "utf8")).packages;
+    return JSON.parse(readFileSync(lockFile, 'utf8')).packages;
   } catch {
     return undefined;
   }
 }
 
 async function installDependencies() {
-  console.log("Installing dependencies (npm ci)");
-  const args = ["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"];
+  console.log('Installing dependencies (npm ci)');
+  const args = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
   // Under `npm run` the npm that runs is named in the environment; by itself it is on the PATH.
   const npm = process.env.npm_execpath;
-  const { code, output } = npm?.endsWith(".js")
+  const { code, output } = npm?.endsWith('.js')
     ? await capture(process.execPath, [npm, ...args], { cwd: root })
-    : await capture("npm", args, { cwd: root, shell: process.platform === "win32" });
+    : await capture('npm', args, { cwd: root, shell: process.platform === 'win32' });
   if (code !== 0) throw new Error(`npm ci failed:\n${output}`);
 }
 
 async function buildWhatChanged() {
   let said = false;
-  const { code, output } = await capture(process.execPath, [tsc, "-b", "--verbose"], {
+  const { code, output } = await capture(process.execPath, [tsc, '-b', '--verbose'], {
     cwd: root,
     onOutput: (soFar) => {
-      if (said || !soFar.includes("Building project")) return;
+      if (said || !soFar.includes('Building project')) return;
       said = true;
-      console.log("Building (tsc -b)");
+      console.log('Building (tsc -b)');
     },
   });
   if (code === 0) return;
-  const errors = output.split("\n").filter((line) => !/^\d\d:\d\d:\d\d|^ +\* /.test(line));
-  throw new Error(`The build failed:\n${errors.join("\n").trim()}`);
+  const errors = output.split('\n').filter((line) => !/^\d\d:\d\d:\d\d|^ +\* /.test(line));
+  throw new Error(`The build failed:\n${errors.join('\n').trim()}`);
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

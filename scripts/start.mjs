@@ -1,4 +1,4 @@
-import { conclave } from "./conclave.mjs";
-import { runMain } from "./run.mjs";
+import { conclave } from './conclave.mjs';
+import { runMain } from './run.mjs';
 
-await runMain(() => conclave("up"));
+await runMain(() => conclave('up'));

@@ -1,27 +1,19 @@
 // What a core may not do. A core is `step(event) -> effects`, synchronous and deterministic: time,
 // randomness and ids arrive as input, and nothing leaves but effects.
 
-import path from "node:path";
-import {
-  isNode,
-  lineAt,
-  moduleReferences,
-  parse,
-  type SourceFile,
-  type SyntaxNode,
-  walk,
-} from "./source-file.js";
+import path from 'node:path';
+import { isNode, lineAt, moduleReferences, parse, type SourceFile, type SyntaxNode, walk } from './source-file.js';
 
-const ALLOWED_PACKAGES = ["@conclave/protocol", "@conclave/actor/core"];
+const ALLOWED_PACKAGES = ['@conclave/protocol', '@conclave/actor/core'];
 
 /** Names that reach outside, or that make a step depend on when or where it runs. */
 const FORBIDDEN_NAMES = new Set([
-  ...["Date", "performance", "Intl"],
-  ...["setTimeout", "setInterval", "setImmediate", "queueMicrotask"],
-  ...["Promise", "AbortController", "AbortSignal", "Atomics", "SharedArrayBuffer"],
-  ...["WeakRef", "FinalizationRegistry"],
-  ...["process", "crypto", "console", "fetch", "WebSocket", "Worker", "MessageChannel"],
-  ...["require", "eval", "globalThis", "global"],
+  ...['Date', 'performance', 'Intl'],
+  ...['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask'],
+  ...['Promise', 'AbortController', 'AbortSignal', 'Atomics', 'SharedArrayBuffer'],
+  ...['WeakRef', 'FinalizationRegistry'],
+  ...['process', 'crypto', 'console', 'fetch', 'WebSocket', 'Worker', 'MessageChannel'],
+  ...['require', 'eval', 'globalThis', 'global'],
 ]);
 
 /** The core folder that a file is in, such as `packages/node/src/core`; undefined outside one. */
@@ -42,60 +34,44 @@ export function coreFaults(file: SourceFile): string[] {
     const fault = nodeFault(node, parent, field);
     if (fault !== undefined) faults.push({ line: lineAt(file.text, node.start), fault });
   });
-  return faults
-    .sort((a, b) => a.line - b.line)
-    .map(({ line, fault }) => `${file.path}:${line}: ${fault}`);
+  return faults.sort((a, b) => a.line - b.line).map(({ line, fault }) => `${file.path}:${line}: ${fault}`);
 }
 
-function importFault(
-  specifier: string | undefined,
-  file: SourceFile,
-  folder: string,
-): string | undefined {
-  if (specifier?.startsWith(".")) {
+function importFault(specifier: string | undefined, file: SourceFile, folder: string): string | undefined {
+  if (specifier?.startsWith('.')) {
     const target = path.posix.join(path.posix.dirname(file.path), specifier);
     return target.startsWith(`${folder}/`) ? undefined : `${specifier} is outside the core`;
   }
   if (specifier !== undefined && ALLOWED_PACKAGES.includes(specifier)) return undefined;
-  return `a core does not import ${specifier ?? "what only the run will tell"}`;
+  return `a core does not import ${specifier ?? 'what only the run will tell'}`;
 }
 
-function nodeFault(
-  node: SyntaxNode,
-  parent: SyntaxNode | undefined,
-  field: string,
-): string | undefined {
+function nodeFault(node: SyntaxNode, parent: SyntaxNode | undefined, field: string): string | undefined {
   switch (node.type) {
-    case "Identifier":
+    case 'Identifier':
       return identifierFault(node, parent, field);
-    case "MemberExpression":
-      return isNamed(node.object, "Math") && memberName(node) === "random"
-        ? "uses Math.random"
-        : undefined;
-    case "VariableDeclarator":
-      return isNamed(node.init, "Math") ? "takes Math apart" : undefined;
-    case "ImportExpression":
-      return "imports dynamically";
-    case "MetaProperty":
-      return isNamed(node.meta, "import") ? "uses import.meta" : undefined;
-    case "AwaitExpression":
-      return "awaits";
-    case "ForOfStatement":
-      return node.await === true ? "awaits" : undefined;
-    case "FunctionDeclaration":
-    case "FunctionExpression":
-    case "ArrowFunctionExpression":
-      return node.async === true ? "has an async function" : undefined;
+    case 'MemberExpression':
+      return isNamed(node.object, 'Math') && memberName(node) === 'random' ? 'uses Math.random' : undefined;
+    case 'VariableDeclarator':
+      return isNamed(node.init, 'Math') ? 'takes Math apart' : undefined;
+    case 'ImportExpression':
+      return 'imports dynamically';
+    case 'MetaProperty':
+      return isNamed(node.meta, 'import') ? 'uses import.meta' : undefined;
+    case 'AwaitExpression':
+      return 'awaits';
+    case 'ForOfStatement':
+      return node.await === true ? 'awaits' : undefined;
+    case 'FunctionDeclaration':
+    case 'FunctionExpression':
+    case 'ArrowFunctionExpression':
+      return node.async === true ? 'has an async function' : undefined;
     default:
       return undefined;
   }
 }
 
-function identifierFault(
-  node: SyntaxNode,
-  parent: SyntaxNode | undefined,
-  field: string,
-): string | undefined {
+function identifierFault(node: SyntaxNode, parent: SyntaxNode | undefined, field: string): string | undefined {
   const name = String(node.name);
   if (!FORBIDDEN_NAMES.has(name)) return undefined;
   return parent !== undefined && isOnlyALabel(parent, field) ? undefined : `uses ${name}`;
@@ -104,20 +80,20 @@ function identifierFault(
 /** `x.process`, `{ process: 1 }` and `interface A { process: X }` name a member, not the global. */
 function isOnlyALabel(parent: SyntaxNode, field: string): boolean {
   if (parent.computed === true) return false;
-  if (field === "property") return parent.type === "MemberExpression";
-  if (field === "right") return parent.type === "TSQualifiedName";
+  if (field === 'property') return parent.type === 'MemberExpression';
+  if (field === 'right') return parent.type === 'TSQualifiedName';
   // In `{ process }` the name is both: the key is a label, the value is the global.
-  return field === "key";
+  return field === 'key';
 }
 
 function isNamed(value: unknown, name: string): boolean {
-  return isNode(value) && value.type === "Identifier" && value.name === name;
+  return isNode(value) && value.type === 'Identifier' && value.name === name;
 }
 
 /** The member's name where the source tells it: `a.b`, `a["b"]`. */
 function memberName(node: SyntaxNode): unknown {
   const property = node.property;
   if (!isNode(property)) return undefined;
-  if (property.type === "Literal") return property.value;
+  if (property.type === 'Literal') return property.value;
   return node.computed === true ? undefined : property.name;
 }

@@ -4,8 +4,8 @@
 //
 // `client` and `observer` see `protocol` alone; `cli` sees all.
 
-import path from "node:path";
-import { moduleReferences, type SourceFile } from "./source-file.js";
+import path from 'node:path';
+import { moduleReferences, type SourceFile } from './source-file.js';
 
 /** What a package may depend on: our packages by their short name, and third parties. */
 interface Allowance {
@@ -13,23 +13,23 @@ interface Allowance {
   thirdParties: readonly string[];
 }
 
-const ACTORS = ["node", "replicator", "ballot-box", "log-store", "kv"];
+const ACTORS = ['node', 'replicator', 'ballot-box', 'log-store', 'kv'];
 
 /** A package that is not listed here has no place in the house. */
 export const ALLOWANCES: Readonly<Record<string, Allowance>> = {
-  protocol: { ours: [], thirdParties: ["msgpackr", "zod"] },
-  actor: { ours: ["protocol"], thirdParties: ["nats", "pino"] },
-  node: { ours: ["protocol", "actor"], thirdParties: [] },
-  replicator: { ours: ["protocol", "actor"], thirdParties: [] },
-  "ballot-box": { ours: ["protocol", "actor"], thirdParties: [] },
-  "log-store": { ours: ["protocol", "actor"], thirdParties: ["level"] },
-  kv: { ours: ["protocol", "actor"], thirdParties: [] },
-  client: { ours: ["protocol"], thirdParties: ["nats"] },
-  observer: { ours: ["protocol"], thirdParties: ["nats"] },
-  simulator: { ours: ["protocol", "actor", ...ACTORS], thirdParties: [] },
+  protocol: { ours: [], thirdParties: ['msgpackr', 'zod'] },
+  actor: { ours: ['protocol'], thirdParties: ['nats', 'pino'] },
+  node: { ours: ['protocol', 'actor'], thirdParties: [] },
+  replicator: { ours: ['protocol', 'actor'], thirdParties: [] },
+  'ballot-box': { ours: ['protocol', 'actor'], thirdParties: [] },
+  'log-store': { ours: ['protocol', 'actor'], thirdParties: ['level'] },
+  kv: { ours: ['protocol', 'actor'], thirdParties: [] },
+  client: { ours: ['protocol'], thirdParties: ['nats'] },
+  observer: { ours: ['protocol'], thirdParties: ['nats'] },
+  simulator: { ours: ['protocol', 'actor', ...ACTORS], thirdParties: [] },
   cli: {
-    ours: ["protocol", "actor", ...ACTORS, "client", "observer"],
-    thirdParties: ["nats", "cli-progress", "cli-table3", "commander", "pino"],
+    ours: ['protocol', 'actor', ...ACTORS, 'client', 'observer'],
+    thirdParties: ['nats', 'cli-progress', 'cli-table3', 'commander', 'pino'],
   },
 };
 
@@ -48,7 +48,7 @@ export interface PackageFacts {
   files: readonly SourceFile[];
 }
 
-const SCOPE = "@conclave/";
+const SCOPE = '@conclave/';
 
 /** What breaks the rules, one sentence each; empty where all is well. */
 export function importFaults(packages: readonly PackageFacts[]): string[] {
@@ -71,9 +71,7 @@ function dependencyFaults({ folder, manifest, references }: PackageFacts): strin
   }
   const ours = declared.filter((name) => name.startsWith(SCOPE)).map(withoutScope);
   if (ours.toSorted().join() !== references.toSorted().join()) {
-    faults.push(
-      `packages/${folder}: tsconfig.json refers to [${references}], package.json to [${ours}]`,
-    );
+    faults.push(`packages/${folder}: tsconfig.json refers to [${references}], package.json to [${ours}]`);
   }
   return faults;
 }
@@ -98,9 +96,9 @@ function referenceFault(
   manifest: Manifest,
   manifests: ReadonlyMap<string, Manifest>,
 ): string | undefined {
-  if (specifier === undefined) return "imports what only the run will tell";
-  if (specifier.startsWith("node:")) return undefined;
-  if (specifier.startsWith(".")) {
+  if (specifier === undefined) return 'imports what only the run will tell';
+  if (specifier.startsWith('node:')) return undefined;
+  if (specifier.startsWith('.')) {
     const target = path.posix.join(path.posix.dirname(file.path), specifier);
     if (target.startsWith(`packages/${folder}/src/`)) return undefined;
     return `${specifier} leaves the package's sources`;
@@ -117,9 +115,9 @@ function referenceFault(
 /** `@scope/name/entry` is of `@scope/name`, `name/entry` of `name`. */
 function packageOf(specifier: string): string {
   return specifier
-    .split("/")
-    .slice(0, specifier.startsWith("@") ? 2 : 1)
-    .join("/");
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
 }
 
 function withoutScope(name: string): string {

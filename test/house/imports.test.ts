@@ -1,11 +1,11 @@
-import { readFileSync } from "node:fs";
-import path from "node:path";
-import { describe, expect, it } from "vitest";
-import { importFaults, type Manifest, type PackageFacts } from "./import-rules.js";
-import { packageNames, root, sourceFiles } from "./source-file.js";
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { importFaults, type Manifest, type PackageFacts } from './import-rules.js';
+import { packageNames, root, sourceFiles } from './source-file.js';
 
 function readJson<T>(file: string): T {
-  return JSON.parse(readFileSync(path.join(root, file), "utf8")) as T;
+  return JSON.parse(readFileSync(path.join(root, file), 'utf8')) as T;
 }
 
 function readPackage(folder: string): PackageFacts {
@@ -18,102 +18,96 @@ function readPackage(folder: string): PackageFacts {
   };
 }
 
-describe("the project", () => {
+describe('the project', () => {
   const packages = packageNames().map(readPackage);
 
-  it("has the packages that the rules speak of, with sources in each", () => {
+  it('has the packages that the rules speak of, with sources in each', () => {
     expect(packages.map(({ folder }) => folder)).toEqual(
-      expect.arrayContaining(["protocol", "actor", "node", "log-store", "client", "cli"]),
+      expect.arrayContaining(['protocol', 'actor', 'node', 'log-store', 'client', 'cli']),
     );
     expect(packages.filter(({ files }) => files.length === 0)).toEqual([]);
   });
 
-  it("imports one way only", () => {
+  it('imports one way only', () => {
     expect(importFaults(packages)).toEqual([]);
   });
 
-  it("builds every package", () => {
-    const { references } = readJson<{ references: { path: string }[] }>("tsconfig.json");
+  it('builds every package', () => {
+    const { references } = readJson<{ references: { path: string }[] }>('tsconfig.json');
     expect(references.map((reference) => path.basename(reference.path)).toSorted()).toEqual(
       packages.map(({ folder }) => folder),
     );
   });
 });
 
-describe("the rules themselves", () => {
+describe('the rules themselves', () => {
   const actor: PackageFacts = {
-    folder: "actor",
-    manifest: { name: "@conclave/actor", exports: { ".": {}, "./core": {} } },
+    folder: 'actor',
+    manifest: { name: '@conclave/actor', exports: { '.': {}, './core': {} } },
     references: [],
     files: [],
   };
 
-  function faultsOf(text: string, dependencies: string[] = ["@conclave/actor"]): string[] {
+  function faultsOf(text: string, dependencies: string[] = ['@conclave/actor']): string[] {
     const node: PackageFacts = {
-      folder: "node",
+      folder: 'node',
       manifest: {
-        name: "@conclave/node",
-        dependencies: Object.fromEntries(dependencies.map((name) => [name, "0.1.0"])),
+        name: '@conclave/node',
+        dependencies: Object.fromEntries(dependencies.map((name) => [name, '0.1.0'])),
       },
       references: dependencies
-        .filter((name) => name.startsWith("@conclave/"))
-        .map((name) => name.slice("@conclave/".length)),
-      files: [{ path: "packages/node/src/shell/a.ts", text }],
+        .filter((name) => name.startsWith('@conclave/'))
+        .map((name) => name.slice('@conclave/'.length)),
+      files: [{ path: 'packages/node/src/shell/a.ts', text }],
     };
     return importFaults([actor, node]);
   }
 
-  const where = "packages/node/src/shell/a.ts:1";
+  const where = 'packages/node/src/shell/a.ts:1';
 
-  it("let through what is in order", () => {
+  it('let through what is in order', () => {
     const text = [
       'import { readFile } from "node:fs/promises";',
       'import type { Actor } from "@conclave/actor";',
       'export * from "@conclave/actor/core";',
       'import { b } from "../b.js";',
-    ].join("\n");
+    ].join('\n');
     expect(faultsOf(text)).toEqual([]);
   });
 
   it.each([
-    ["an undeclared package", 'import "zod";', "zod is not declared"],
-    ["a type's import", 'import type { A } from "zod";', "zod is not declared"],
-    ["a re-export", 'export * from "zod/v4";', "zod is not declared"],
-    ["a dynamic import", 'void import("zod");', "zod is not declared"],
-    ["an import in a type", 'type A = import("zod").A;', "zod is not declared"],
-    ["a bare builtin", 'import "fs";', "fs is not declared"],
+    ['an undeclared package', 'import "zod";', 'zod is not declared'],
+    ["a type's import", 'import type { A } from "zod";', 'zod is not declared'],
+    ['a re-export', 'export * from "zod/v4";', 'zod is not declared'],
+    ['a dynamic import', 'void import("zod");', 'zod is not declared'],
+    ['an import in a type', 'type A = import("zod").A;', 'zod is not declared'],
+    ['a bare builtin', 'import "fs";', 'fs is not declared'],
     [
-      "a deep import",
+      'a deep import',
       'import "@conclave/actor/src/index.js";',
-      "@conclave/actor/src/index.js is not exported by @conclave/actor",
+      '@conclave/actor/src/index.js is not exported by @conclave/actor',
     ],
-    [
-      "a way around",
-      'import "../../../kv/src/index.js";',
-      "../../../kv/src/index.js leaves the package's sources",
-    ],
-    ["an import of itself", 'import "@conclave/node";', "@conclave/node is this package itself"],
-    ["a computed import", "void import(name);", "imports what only the run will tell"],
-  ])("catch %s", (_what, text, fault) => {
+    ['a way around', 'import "../../../kv/src/index.js";', "../../../kv/src/index.js leaves the package's sources"],
+    ['an import of itself', 'import "@conclave/node";', '@conclave/node is this package itself'],
+    ['a computed import', 'void import(name);', 'imports what only the run will tell'],
+  ])('catch %s', (_what, text, fault) => {
     expect(faultsOf(text)).toEqual([`${where}: ${fault}`]);
   });
 
-  it("catch a dependency on a sibling, and on a third party of another package", () => {
-    expect(faultsOf("", ["@conclave/log-store"])).toEqual([
-      "packages/node must not depend on @conclave/log-store",
-    ]);
-    expect(faultsOf("", ["nats"])).toEqual(["packages/node must not depend on nats"]);
+  it('catch a dependency on a sibling, and on a third party of another package', () => {
+    expect(faultsOf('', ['@conclave/log-store'])).toEqual(['packages/node must not depend on @conclave/log-store']);
+    expect(faultsOf('', ['nats'])).toEqual(['packages/node must not depend on nats']);
   });
 
-  it("catch a package without a place", () => {
-    expect(importFaults([{ ...actor, folder: "utils" }])).toEqual([
-      "packages/utils has no place in the order of imports",
+  it('catch a package without a place', () => {
+    expect(importFaults([{ ...actor, folder: 'utils' }])).toEqual([
+      'packages/utils has no place in the order of imports',
     ]);
   });
 
-  it("catch a tsconfig.json that differs from package.json", () => {
-    expect(importFaults([{ ...actor, references: ["protocol"] }])).toEqual([
-      "packages/actor: tsconfig.json refers to [protocol], package.json to []",
+  it('catch a tsconfig.json that differs from package.json', () => {
+    expect(importFaults([{ ...actor, references: ['protocol'] }])).toEqual([
+      'packages/actor: tsconfig.json refers to [protocol], package.json to []',
     ]);
   });
 });

@@ -1,12 +1,12 @@
 // Reads the project's packages and parses TypeScript, for the tests that check the house itself.
 
-import { readdirSync, readFileSync } from "node:fs";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
-import { parseSync } from "oxc-parser";
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseSync } from 'oxc-parser';
 
 /** The project's folder. */
-export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 
 /** A source text; `path` is relative to the project, with slashes. */
 export interface SourceFile {
@@ -29,7 +29,7 @@ export interface ModuleReference {
 
 /** The names of the packages, as their folders are called. */
 export function packageNames(): string[] {
-  return readdirSync(path.join(root, "packages"), { withFileTypes: true })
+  return readdirSync(path.join(root, 'packages'), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name)
     .sort();
@@ -41,7 +41,7 @@ export function sourceFiles(folder: string): SourceFile[] {
   const files: SourceFile[] = [];
   for (const name of listFiles(absolute)) {
     if (!/\.[cm]?tsx?$/.test(name)) continue;
-    const text = readFileSync(path.join(absolute, name), "utf8");
+    const text = readFileSync(path.join(absolute, name), 'utf8');
     files.push({ path: `${folder}/${name}`, text });
   }
   return files;
@@ -52,17 +52,17 @@ function listFiles(absolute: string): string[] {
     return readdirSync(absolute, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => path.relative(absolute, path.join(entry.parentPath, entry.name)))
-      .map((name) => name.split(path.sep).join("/"))
+      .map((name) => name.split(path.sep).join('/'))
       .sort();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
 }
 
 /** Parses a file; throws on a syntax error. */
 export function parse(file: SourceFile): SyntaxNode {
-  const { program, errors } = parseSync(file.path, file.text, { sourceType: "module" });
+  const { program, errors } = parseSync(file.path, file.text, { sourceType: 'module' });
   const [first] = errors;
   if (first !== undefined) throw new Error(`${file.path}: ${first.message}`);
   return program as unknown as SyntaxNode;
@@ -73,7 +73,7 @@ export function walk(
   node: SyntaxNode,
   visit: (node: SyntaxNode, parent: SyntaxNode | undefined, field: string) => void,
   parent?: SyntaxNode,
-  parentField = "",
+  parentField = '',
 ): void {
   visit(node, parent, parentField);
   for (const [field, value] of Object.entries(node)) {
@@ -85,21 +85,21 @@ export function walk(
 
 /** Whether a value found in a tree is one of its nodes. */
 export function isNode(value: unknown): value is SyntaxNode {
-  return typeof value === "object" && value !== null && "type" in value && "start" in value;
+  return typeof value === 'object' && value !== null && 'type' in value && 'start' in value;
 }
 
 /** The line, counted from 1, of an offset into a text. */
 export function lineAt(text: string, offset: number): number {
-  return text.slice(0, offset).split("\n").length;
+  return text.slice(0, offset).split('\n').length;
 }
 
 const REFERRING = new Set([
-  "ImportDeclaration",
-  "ExportNamedDeclaration",
-  "ExportAllDeclaration",
-  "ImportExpression",
-  "TSImportType",
-  "TSExternalModuleReference",
+  'ImportDeclaration',
+  'ExportNamedDeclaration',
+  'ExportAllDeclaration',
+  'ImportExpression',
+  'TSImportType',
+  'TSExternalModuleReference',
 ]);
 
 /** Every module that a file names: imports, re-exports, dynamic imports and types alike. */
@@ -111,7 +111,7 @@ export function moduleReferences(file: SourceFile): ModuleReference[] {
     if (!isNode(source)) return;
     const value = source.value;
     references.push({
-      specifier: source.type === "Literal" && typeof value === "string" ? value : undefined,
+      specifier: source.type === 'Literal' && typeof value === 'string' ? value : undefined,
       line: lineAt(file.text, node.start),
     });
   });

@@ -1,4 +1,4 @@
-import { setUp } from "../../scripts/setup.mjs";
+import { setUp } from '../../scripts/setup.mjs';
 
 /** The processes that these tests start run what was built. */
 export default async function prepare(): Promise<void> {

@@ -1,4 +1,4 @@
-import { setUp } from "../../scripts/setup.mjs";
+import { setUp } from '../../scripts/setup.mjs';
 
 /** Unit tests read sources, so no build; those of the transports start a NATS server. */
 export default async function prepare(): Promise<void> {
