@@ -65,7 +65,7 @@ describe('the rules themselves', () => {
     ['export const step = async () => {};', 'has an async function'],
     ['export class A { async step() {} }', 'has an async function'],
     ['await other();', 'awaits'],
-    ['for await (const a of all) a();', 'awaits'],
+    ['export {}; for await (const a of all) a();', 'awaits'],
     ['export const here = import.meta.url;', 'uses import.meta'],
   ])('catch %s', (text, fault) => {
     expect(coreFaults({ path: sample, text })).toEqual([`${sample}:1: ${fault}`]);

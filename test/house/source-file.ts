@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseSync } from 'oxc-parser';
+import { parseAst } from 'vitest/node';
 
 /** The project's folder. */
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
@@ -62,10 +62,11 @@ function listFiles(absolute: string): string[] {
 
 /** Parses a file; throws on a syntax error. */
 export function parse(file: SourceFile): SyntaxNode {
-  const { program, errors } = parseSync(file.path, file.text, { sourceType: 'module' });
-  const [first] = errors;
-  if (first !== undefined) throw new Error(`${file.path}: ${first.message}`);
-  return program as unknown as SyntaxNode;
+  try {
+    return parseAst(file.text, { lang: 'ts' }, file.path) as unknown as SyntaxNode;
+  } catch (error) {
+    throw new Error(`${file.path}: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 /** Calls `visit` with each node below (and with) `node`, parents first. */
