@@ -1,0 +1,146 @@
+// Renders docs/subjects.md from the protocol's tables and schemas.
+
+/**
+ * A zod schema, as far as this file looks into it.
+ *
+ * @typedef {{ toJSONSchema(options: object): object }} Schema
+ */
+
+/**
+ * The tables of `@conclave/protocol` that are rendered.
+ *
+ * @typedef {object} Protocol
+ * @property {Record<string, { from: string, purpose: string, schema: Schema }>} messages
+ * @property {Record<string, readonly string[]>} feedListeners
+ * @property {Record<string, { answeredBy: readonly string[], purpose: string, request: Schema, reply: Schema }>} adminCommands
+ * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} kvOperations
+ * @property {Record<string, { purpose: string, schema: Schema }>} events
+ * @property {Record<string, { status: number, meaning: string }>} errorCodes
+ */
+
+/**
+ * @param {Protocol} protocol
+ * @returns {string} the document, in Markdown
+ */
+export function subjectsDocument(protocol) {
+  return `${[
+    '# Subjects',
+    'Generated from the schemas in `packages/protocol` by `npm run docs`; do not edit.',
+    'The prefix is `conclave` unless configured. A field with a `?` may be left out.',
+    '## Messages between actors',
+    'msgpack, on `conclave.<group>.<peer>.` and the name. The peer is the one that hears the message.',
+    ...Object.entries(protocol.messages).flatMap(([name, { from, purpose, schema }]) => [
+      `### \`${name}\``,
+      `From: ${from}. To: ${listenersOf(name, protocol.feedListeners)}. Purpose: ${purpose}.`,
+      fieldTable(schema),
+    ]),
+    '## Admin commands',
+    'Request and reply, JSON or msgpack. Where the group answers, it is by its leader.',
+    ...Object.entries(protocol.adminCommands).flatMap(([name, { answeredBy, purpose, request, reply }]) => [
+      `### \`admin.${name}\``,
+      `Subject: ${answeredBy.map((who) => requestSubject(who, `admin.${name}`)).join(', ')}. Purpose: ${purpose}.`,
+      ...requestAndReply(request, reply),
+    ]),
+    '## Key-value operations',
+    'Request and reply, JSON or msgpack, answered by the leader.',
+    ...Object.entries(protocol.kvOperations).flatMap(([name, { purpose, request, reply }]) => [
+      `### \`kv.${name}\``,
+      `Subject: ${requestSubject('group', `kv.${name}`)}. Purpose: ${purpose}.`,
+      ...requestAndReply(request, reply),
+    ]),
+    '## Events',
+    'JSON, for observers, on `conclave.<group>.event.` and the name.',
+    ...Object.entries(protocol.events).flatMap(([name, { purpose, schema }]) => [
+      `### \`event.${name}\``,
+      `Says: ${purpose}.`,
+      fieldTable(schema),
+    ]),
+    '## Errors',
+    'The body of a reply that is an error is `{"error": {"code", "message", "outcome", "leader_id"?}}`; the number is in the header `Nats-Service-Error-Code`.',
+    [
+      '| code | number | meaning |',
+      '|---|---|---|',
+      ...Object.entries(protocol.errorCodes).map(
+        ([code, { status, meaning }]) => `| \`${code}\` | ${status} | ${meaning} |`,
+      ),
+    ].join('\n'),
+  ].join('\n\n')}\n`;
+}
+
+/**
+ * @param {string} name
+ * @param {Record<string, readonly string[]>} feedListeners
+ */
+function listenersOf(name, feedListeners) {
+  return (feedListeners[name] ?? [name.split('.')[0]]).join(', ');
+}
+
+/**
+ * @param {string} who
+ * @param {string} name
+ */
+function requestSubject(who, name) {
+  return who === 'peer' ? `\`conclave.<group>.<peer>.${name}\`` : `\`conclave.<group>.${name}\``;
+}
+
+/**
+ * @param {Schema} request
+ * @param {Schema} reply
+ */
+function requestAndReply(request, reply) {
+  return ['Request:', fieldTable(request), 'Reply:', fieldTable(reply)];
+}
+
+/**
+ * What is read of a JSON Schema.
+ *
+ * @typedef {object} Shape
+ * @property {string} [type]
+ * @property {unknown} [const]
+ * @property {unknown[]} [enum]
+ * @property {Shape[]} [anyOf]
+ * @property {Shape[]} [oneOf]
+ * @property {Shape} [items]
+ * @property {Record<string, Shape>} [properties]
+ * @property {string[]} [required]
+ */
+
+/** @param {Schema} schema */
+function fieldTable(schema) {
+  /** @type {Shape} */
+  const shape = schema.toJSONSchema({ unrepresentable: 'any', io: 'input' });
+  const fields = Object.entries(shape.properties ?? {});
+  if (fields.length === 0) return shape.properties ? 'Nothing.' : `\`${typeOf(shape)}\``;
+  return [
+    '| field | type |',
+    '|---|---|',
+    ...fields.map(([name, field]) => {
+      const type = typeOf(field).replaceAll('|', '\\|');
+      return `| \`${name}\`${shape.required?.includes(name) ? '' : '?'} | \`${type}\` |`;
+    }),
+  ].join('\n');
+}
+
+/**
+ * A type in TypeScript's manner; what JSON Schema has no word for is binary.
+ *
+ * @param {Shape} shape
+ * @returns {string}
+ */
+function typeOf(shape) {
+  const union = shape.anyOf ?? shape.oneOf;
+  if (union !== undefined) return [...new Set(union.map(typeOf))].join(' | ');
+  if (shape.const !== undefined) return JSON.stringify(shape.const);
+  if (shape.enum !== undefined) return shape.enum.map((value) => JSON.stringify(value)).join(' | ');
+  if (shape.type === 'array') {
+    const item = typeOf(shape.items ?? {});
+    return item.includes(' | ') ? `(${item})[]` : `${item}[]`;
+  }
+  if (shape.type === 'object') {
+    const fields = Object.entries(shape.properties ?? {}).map(
+      ([name, field]) => `${name}${shape.required?.includes(name) ? '' : '?'}: ${typeOf(field)}`,
+    );
+    return fields.length === 0 ? '{}' : `{ ${fields.join('; ')} }`;
+  }
+  return shape.type ?? 'binary';
+}
