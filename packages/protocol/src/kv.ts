@@ -3,10 +3,20 @@ import { z } from 'zod';
 import { limits } from './limits.js';
 import { Bytes, Count } from './words.js';
 
+/**
+ * Whether the text has no half of a surrogate pair. JSON can carry one, UTF-8 cannot: the leader and who reads the
+ * leader's log would come to differ.
+ */
+export function isWellFormed(text: string): boolean {
+  // Every Node that Conclave runs on has this method; the library of ES2023 does not declare it.
+  return (text as string & { isWellFormed(): boolean }).isWellFormed();
+}
+
 export const Key = z
   .string()
   .min(1)
-  .refine((key) => Buffer.byteLength(key) <= limits.keyBytes, `a key has at most ${limits.keyBytes} bytes`);
+  .refine((key) => Buffer.byteLength(key) <= limits.keyBytes, `a key has at most ${limits.keyBytes} bytes`)
+  .refine(isWellFormed, 'a key has no lone surrogates');
 
 /** Text, or binary where the request is msgpack. */
 export const Value = z
@@ -14,7 +24,8 @@ export const Value = z
   .refine(
     (value) => (typeof value === 'string' ? Buffer.byteLength(value) : value.length) <= limits.valueBytes,
     `a value has at most ${limits.valueBytes} bytes`,
-  );
+  )
+  .refine((value) => typeof value !== 'string' || isWellFormed(value), 'a value has no lone surrogates');
 export type Value = z.infer<typeof Value>;
 
 /** Which write of the group last touched a key: 1 for the first write; 0: the key is not there. */
@@ -52,7 +63,11 @@ export type CommandResult = z.infer<typeof CommandResult>;
 
 const Found = z.object({ key: Key, value: Value.nullable(), revision: Revision });
 
-function operation<Request extends z.ZodType, Reply extends z.ZodType>(purpose: string, request: Request, reply: Reply) {
+function operation<Request extends z.ZodType, Reply extends z.ZodType>(
+  purpose: string,
+  request: Request,
+  reply: Reply,
+) {
   return { purpose, request, reply };
 }
 
@@ -88,7 +103,7 @@ export const kvOperations = {
     z.object({ results: z.array(CommandResult) }),
   ),
   batch_get: operation(
-    'several reads at one moment',
+    'several reads at one moment; the answer may hold fewer than were asked, from the first on, where more do not fit into a message',
     z.object({ keys: z.array(Key).min(1).max(limits.requestCommands), consistency: Consistency.optional() }),
     z.object({ found: z.array(z.tuple([Value.nullable(), Revision])) }),
   ),

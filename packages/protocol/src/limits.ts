@@ -75,12 +75,16 @@ export const limits = {
   clientSessions: 10_000,
   /** Results kept for one client above its low-water mark. */
   clientResults: 4096,
+  /** Keys and values of one answer to `batch_get`; the first is answered in any case. */
+  foundBytes: 512 * KiB,
 
   // Client library.
   /** Calls of one client that have not been answered. */
   clientCalls: 65_536,
   /** Requests of one client under way at once. */
   clientRequests: 8,
+  /** Calls are joined into one request up to about so many bytes; a larger call goes alone. */
+  clientRequestBytes: 256 * KiB,
 
   // Observers.
   /** Progress bars and events that a view keeps. */

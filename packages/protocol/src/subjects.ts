@@ -9,8 +9,9 @@
  *     <prefix>.<group>.kv.<operation>                request, answered by the leader
  *     <prefix>.<group>.event.<event>                 for observers
  */
-import { type ActorKind, actorKinds, type GroupId, type PeerId, tokenPattern } from './words.js';
+
 import { ConclaveError } from './errors.js';
+import { type ActorKind, actorKinds, type GroupId, type PeerId, tokenPattern } from './words.js';
 
 export const defaultPrefix = 'conclave';
 
@@ -29,7 +30,13 @@ export type Door = 'admin' | 'kv';
 
 export type ParsedSubject =
   | { readonly type: 'message'; readonly address: Address; readonly message: string }
-  | { readonly type: 'request'; readonly groupId: GroupId; readonly peerId?: PeerId; readonly door: Door; readonly name: string }
+  | {
+      readonly type: 'request';
+      readonly groupId: GroupId;
+      readonly peerId?: PeerId;
+      readonly door: Door;
+      readonly name: string;
+    }
   | { readonly type: 'event'; readonly groupId: GroupId; readonly event: string };
 
 /** Builds and parses the subjects under one prefix. */
@@ -60,6 +67,16 @@ export class Subjects {
 
   event(groupId: GroupId, event: string): string {
     return `${this.prefix}.${groupId}.event.${event}`;
+  }
+
+  /** All events of a group. */
+  events(groupId: GroupId): string {
+    return this.event(groupId, '*');
+  }
+
+  /** All messages between the actors of a group, for observers; its peers' requests are heard with them. */
+  groupMessages(groupId: GroupId): string {
+    return `${this.prefix}.${groupId}.*.*.*`;
   }
 
   /** What the subject says, or undefined where it is none of Conclave's. */
