@@ -1,1 +1,11 @@
-export {};
+export * from './actor.js';
+export * from './actor-log.js';
+export * from './core/index.js';
+export * from './core-runner.js';
+export * from './in-process-transport.js';
+export * from './mailbox.js';
+export * from './nats-connection.js';
+export * from './nats-transport.js';
+export * from './peer-transport.js';
+export * from './transport.js';
+export * from './turns.js';

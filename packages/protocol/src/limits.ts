@@ -35,6 +35,8 @@ export const limits = {
   // Groups.
   /** Peers of a configuration. */
   configurationPeers: 31,
+  /** Pairs of peer and store of which a ballot-box keeps what it has heard, in a term; some are in no configuration yet. */
+  talliedMembers: 128,
   /** Groups that a process hosts. */
   hostedGroups: 256,
 
@@ -43,10 +45,18 @@ export const limits = {
   mailboxMessages: 16_384,
   /** Bytes that wait in an actor's mailbox. */
   mailboxBytes: 128 * MiB,
+  /** Bytes that a process has given to its NATS connection and that the server has not taken. */
+  outboundBytes: 64 * MiB,
+  /** Requests at a node's door that have not been answered. */
+  openRequests: 16_384,
   /** Messages of a link that its receiver has not acknowledged. */
   linkMessages: 1024,
   /** Their bytes. */
   linkBytes: 64 * MiB,
+  /** A receiver acknowledges when it has taken so many, however busy it is. */
+  linkAcknowledgeEvery: 64,
+  /** And when it runs idle with at least so many unacknowledged; fewer wait for the next tick. */
+  linkAcknowledgeIdle: 16,
   /** Proposals of a node that are not yet appended or not yet committed. */
   pendingProposals: 16_384,
   /** Their bytes. */

@@ -1,0 +1,59 @@
+/**
+ * The log of an actor: one JSON line on stderr each, with group, peer, actor, term and session.
+ */
+import type { ActorKind, GroupId, Message, PeerId } from '@conclave/protocol';
+import { destination, type Logger, pino } from 'pino';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+export const logLevels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+
+/** Writes a line. */
+export interface LineLog {
+  write(level: LogLevel, text: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/** The log of the process. Lines are written before the call returns: a process that fails has said why. */
+export function processLog(level: string, bindings: Readonly<Record<string, unknown>> = {}): LineLog {
+  const logger = pino(
+    { level, base: { pid: process.pid, ...bindings }, timestamp: () => `,"time":"${new Date().toISOString()}"` },
+    destination({ fd: 2, sync: true }),
+  );
+  return lineLog(logger);
+}
+
+/** A log that says nothing. */
+export const silentLog: LineLog = { write: () => undefined };
+
+function lineLog(logger: Logger): LineLog {
+  return {
+    write: (level, text, fields) => {
+      if (logger.isLevelEnabled(level)) logger[level](fields ?? {}, text);
+    },
+  };
+}
+
+/** Adds to each line whose it is: the actor, and the term and session it is in as far as its messages tell. */
+export class ActorLog implements LineLog {
+  private term = 0;
+  private session = 0;
+
+  constructor(
+    private readonly log: LineLog,
+    private readonly actor: { readonly groupId: GroupId; readonly peerId: PeerId; readonly actor: ActorKind },
+  ) {}
+
+  /** Takes note of a message that the actor sent or heard. */
+  note(message: Message): void {
+    const { term, leader_term, session } = message.body as Partial<Record<'term' | 'leader_term' | 'session', number>>;
+    const named = term ?? leader_term;
+    if (named !== undefined && named > this.term) this.term = named;
+    // `stored` comes from other peers too, whose sessions are their own.
+    if (session !== undefined && message.name !== 'feed.stored') this.session = session;
+  }
+
+  write(level: LogLevel, text: string, fields?: Readonly<Record<string, unknown>>): void {
+    const { groupId, peerId, actor } = this.actor;
+    const { term, session } = this;
+    this.log.write(level, text, { group: groupId, peer: peerId, actor, term, session, ...fields });
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * Binds a core to the world: its mailbox, its timers, its sends and its log. What only one kind of actor asks for goes
+ * to that actor's shell (`perform`).
+ *
+ * Invariants:
+ * 1. One step at a time; a step's effects are done, in order, before the next step.
+ * 2. A timer that was cancelled or set anew is never delivered, also if it had gone off and waits in the mailbox.
+ * 3. After a step has thrown nothing more is done: no message leaves an actor that is wrong.
+ */
+import type { ActorKind, GroupId, Message, PeerId } from '@conclave/protocol';
+import { ActorLog, type LineLog } from './actor-log.js';
+import type { CancelTimer, Core, Instant, Log, MessageInput, Send, SetTimer, TimerInput } from './core/index.js';
+import { Mailbox } from './mailbox.js';
+import { type Listening, Tally, type Transport } from './transport.js';
+import { processTurns, type Turns, type TurnTaker } from './turns.js';
+
+/** What every actor is given by the process that hosts it. */
+export interface ActorContext {
+  readonly groupId: GroupId;
+  readonly peerId: PeerId;
+  readonly actor: ActorKind;
+  /** Drawn for this run of the process. */
+  readonly incarnation: string;
+  readonly transport: Transport;
+  readonly log: LineLog;
+  /** Ends the process: an actor of it is wrong, or cannot go on. */
+  readonly fail: (error: unknown, actor: FailedActor) => void;
+  readonly turns?: Turns;
+}
+
+/** Whom a failure is about. */
+export interface FailedActor {
+  readonly groupId: GroupId;
+  readonly peerId: PeerId;
+  readonly actor: ActorKind;
+  readonly log: LineLog;
+}
+
+/** Effects that a runner does itself. */
+export type CommonEffect = Send | SetTimer | CancelTimer | Log;
+/** Effects that are left to the shell. */
+export type OwnEffect<Effect> = Exclude<Effect, CommonEffect>;
+
+/** Messages of one turn; then the core is told `idle` even if more wait. */
+const turnMessages = 256;
+
+interface TimerRun {
+  readonly name: string;
+  handle: NodeJS.Timeout | undefined;
+}
+
+type Item<Input> =
+  | { readonly type: 'input'; readonly input: Input }
+  | { readonly type: 'message'; readonly input: MessageInput }
+  | { readonly type: 'timer'; readonly run: TimerRun };
+
+interface Typed {
+  readonly type: string;
+}
+
+/** `Input` has the messages, timers and `idle` that the core takes; `Effect` all that it asks for. */
+export class CoreRunner<Input extends Typed, Effect extends Typed> implements TurnTaker {
+  readonly log: ActorLog;
+  private readonly mailbox: Mailbox<Item<Input>>;
+  private readonly timers = new Map<string, TimerRun>();
+  private readonly tally = new Tally();
+  private readonly turns: Turns;
+  private listening: Listening | undefined;
+  private stopped = false;
+  private lastTickMs: number | undefined;
+
+  /**
+   * @param perform does an effect that is no common one; what comes of it is handed in with `enqueue`
+   * @param most bounds of the mailbox
+   */
+  constructor(
+    private readonly core: Core<Input, Effect>,
+    private readonly context: ActorContext,
+    private readonly perform: (effect: OwnEffect<Effect>) => void,
+    most?: { readonly messages: number; readonly bytes: number },
+  ) {
+    this.log = new ActorLog(context.log, context);
+    this.mailbox = new Mailbox(most);
+    this.turns = context.turns ?? processTurns;
+  }
+
+  /** Listens to the actor's messages; `first` is the first input, where the core wants one. */
+  start(first?: Input): void {
+    if (first !== undefined) this.enqueue(first);
+    this.listening = this.context.transport.listen(this.context, (message, bytes) => this.deliver(message, bytes));
+  }
+
+  /** Stops for good: nothing more is received, no timer goes off, what waits is dropped. */
+  stop(): void {
+    this.stopped = true;
+    this.listening?.close();
+    for (const { handle } of this.timers.values()) clearTimeout(handle);
+    this.timers.clear();
+    this.mailbox.clear();
+  }
+
+  get isStopped(): boolean {
+    return this.stopped;
+  }
+
+  /** What was dropped at the mailbox, by reason. */
+  get dropped(): Readonly<Record<string, number>> {
+    return this.tally.counts;
+  }
+
+  /** Milliseconds since the actor's node last gave a sign of life; undefined: never. */
+  get sinceTickMs(): number | undefined {
+    return this.lastTickMs === undefined ? undefined : performance.now() - this.lastTickMs;
+  }
+
+  /** Queues an input that must not be lost: an answer to an effect, a request that was let in. */
+  enqueue(input: Input): void {
+    if (this.stopped) return;
+    this.mailbox.push({ type: 'input', input });
+    this.turns.ask(this);
+  }
+
+  /** Queues a message, if there is room. */
+  deliver(message: Message, bytes: number): void {
+    if (this.stopped) return;
+    const queued = this.mailbox.offer({ type: 'message', input: { type: 'message', message } }, bytes);
+    if (queued) this.turns.ask(this);
+    else this.tally.add('mailbox_full');
+  }
+
+  takeTurn(): boolean {
+    if (this.stopped) return false;
+    try {
+      for (let left = turnMessages; left > 0; left--) {
+        const item = this.mailbox.shift();
+        if (item === undefined) break;
+        this.take(item);
+        if (this.stopped) return false;
+      }
+      this.step({ type: 'idle' });
+    } catch (error) {
+      this.stop();
+      this.context.fail(error, { ...this.whose(), log: this.log });
+      return false;
+    }
+    return this.mailbox.length > 0;
+  }
+
+  private take(item: Item<Input>): void {
+    switch (item.type) {
+      case 'input':
+        this.step(item.input);
+        return;
+      case 'message': {
+        const { message } = item.input;
+        this.log.note(message);
+        if (message.name.endsWith('.tick')) this.lastTickMs = performance.now();
+        this.step(item.input);
+        return;
+      }
+      case 'timer':
+        this.onTimer(item.run);
+        return;
+    }
+  }
+
+  private onTimer(run: TimerRun): void {
+    if (this.timers.get(run.name) !== run) {
+      this.tally.add('timer_cancelled');
+      return;
+    }
+    this.timers.delete(run.name);
+    const input: TimerInput = { type: 'timer', timer: run.name };
+    this.step(input);
+  }
+
+  /** A core hears of its own timers alone, and listens to the messages that its `Input` names. */
+  private step(input: Typed): void {
+    for (const effect of this.core.step(input as Input, instant())) {
+      if (this.stopped) return;
+      if (isCommon(effect)) this.performCommon(effect);
+      else this.perform(effect as OwnEffect<Effect>);
+    }
+  }
+
+  private performCommon(effect: CommonEffect): void {
+    switch (effect.type) {
+      case 'send':
+        this.log.note(effect.message);
+        this.context.transport.send(effect.peerId, effect.message);
+        return;
+      case 'set_timer':
+        this.setTimer(effect.timer, effect.afterMs);
+        return;
+      case 'cancel_timer':
+        this.cancelTimer(effect.timer);
+        return;
+      case 'log':
+        this.log.write(effect.level, effect.text, effect.fields);
+        return;
+    }
+  }
+
+  private setTimer(name: string, afterMs: number): void {
+    this.cancelTimer(name);
+    const run: TimerRun = { name, handle: undefined };
+    run.handle = setTimeout(() => {
+      this.mailbox.push({ type: 'timer', run });
+      this.turns.ask(this);
+    }, afterMs);
+    this.timers.set(name, run);
+  }
+
+  private cancelTimer(name: string): void {
+    clearTimeout(this.timers.get(name)?.handle);
+    this.timers.delete(name);
+  }
+
+  private whose(): Omit<FailedActor, 'log'> {
+    const { groupId, peerId, actor } = this.context;
+    return { groupId, peerId, actor };
+  }
+}
+
+/** The moment and the chance of a step that happens now. */
+export function instant(): Instant {
+  return { nowMs: performance.now(), wallTimeMs: Date.now(), random: Math.random() };
+}
+
+function isCommon(effect: Typed): effect is CommonEffect {
+  const { type } = effect;
+  return type === 'send' || type === 'set_timer' || type === 'cancel_timer' || type === 'log';
+}

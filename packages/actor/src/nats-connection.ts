@@ -1,0 +1,176 @@
+/**
+ * A process's connection to NATS: the servers in the order given, tried for ever; a server that is frozen is noticed;
+ * what waits to be written is bounded. The client library bounds nothing itself: it keeps what is published while it
+ * is disconnected, and what a server does not read.
+ */
+import { limits } from '@conclave/protocol';
+import { connect, type Msg, type NatsConnection, type PublishOptions, type Status, type Subscription } from 'nats';
+import type { LineLog } from './actor-log.js';
+import { Tally } from './transport.js';
+
+export interface NatsOptions {
+  /** URLs, the preferred one first. */
+  readonly servers: readonly string[];
+  /** As the server shows it to operators. */
+  readonly name: string;
+  readonly log: LineLog;
+  /** How long a server may take to answer before the next one is tried. */
+  readonly dialTimeoutMs?: number;
+}
+
+const reconnectWaitMs = 100;
+const reconnectJitterMs = 100;
+const defaultDialTimeoutMs = 2000;
+/** A server that answers no ping is left after two to three of these. */
+const pingIntervalMs = 2000;
+
+/** The parts of the client that it does not show, but that tell whether publishing makes sense. */
+interface Inside {
+  readonly protocol: {
+    readonly connected: boolean;
+    readonly transport?: { readonly socket?: { readonly writableLength: number } };
+  };
+}
+
+/** Why something cannot be published now. */
+type Obstacle = 'disconnected' | 'outbound_full';
+
+export class Connection {
+  private readonly tally = new Tally();
+  private closing = false;
+
+  private constructor(
+    readonly nats: NatsConnection,
+    private readonly log: LineLog,
+  ) {
+    void this.logStatus();
+  }
+
+  /**
+   * Waits for the first server that answers.
+   * @throws Error where that server allows no messages as large as Conclave's.
+   */
+  static async open(options: NatsOptions): Promise<Connection> {
+    const { servers, name, log } = options;
+    log.write('info', 'connecting to NATS', { servers });
+    const nats = await connect({
+      servers: [...servers],
+      name,
+      noRandomize: true,
+      noEcho: true,
+      reconnect: true,
+      maxReconnectAttempts: -1,
+      waitOnFirstConnect: true,
+      ignoreAuthErrorAbort: true,
+      reconnectTimeWait: reconnectWaitMs,
+      reconnectJitter: reconnectJitterMs,
+      timeout: options.dialTimeoutMs ?? defaultDialTimeoutMs,
+      pingInterval: pingIntervalMs,
+      maxPingOut: 2,
+    });
+    const allowed = nats.info?.max_payload ?? 0;
+    if (allowed < limits.messageBytes) {
+      await nats.close();
+      throw new Error(
+        `the NATS server ${nats.getServer()} allows messages of ${allowed} bytes; Conclave needs ` +
+          `max_payload: ${limits.messageBytes} or more in the server's configuration`,
+      );
+    }
+    log.write('info', 'connected to NATS', { server: nats.getServer() });
+    return new Connection(nats, log);
+  }
+
+  /** What was not published, by reason. */
+  get dropped(): Readonly<Record<string, number>> {
+    return this.tally.counts;
+  }
+
+  /** The most bytes of one message's body and headers. */
+  get messageBytes(): number {
+    return Math.min(this.nats.info?.max_payload ?? limits.messageBytes, limits.messageBytes);
+  }
+
+  /** Publishes, unless that cannot be done now: then it is dropped, counted, and false is answered. Never throws. */
+  publish(subject: string, data: Uint8Array, options?: PublishOptions): boolean {
+    const obstacle = this.obstacle();
+    if (obstacle !== undefined) return this.drop(obstacle);
+    try {
+      this.nats.publish(subject, data, options);
+      return true;
+    } catch (error) {
+      this.log.write('warn', 'a message was not published', { subject, bytes: data.length, err: String(error) });
+      return this.drop('publish_failed');
+    }
+  }
+
+  /** Hears what is published on a subject. `receive` must not throw: the library stops reading if it does. */
+  subscribe(subject: string, receive: (message: Msg) => void): Subscription {
+    return this.nats.subscribe(subject, {
+      callback: (error, message) => {
+        if (error !== null) {
+          this.log.write('error', 'a subscription failed', { subject, err: String(error) });
+          return;
+        }
+        try {
+          receive(message);
+        } catch (thrown) {
+          this.tally.add('receiver_threw');
+          this.log.write('error', 'a message could not be taken', { subject: message.subject, err: String(thrown) });
+        }
+      },
+    });
+  }
+
+  /** Publishes what waits, then closes. */
+  async close(): Promise<void> {
+    if (this.closing) return;
+    this.closing = true;
+    if (this.obstacle() === undefined) {
+      // A server that hangs must not keep the process from stopping.
+      const flushed = this.nats.flush().catch(() => undefined);
+      await Promise.race([flushed, new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
+    }
+    await this.nats.close();
+  }
+
+  private obstacle(): Obstacle | undefined {
+    const { protocol } = this.nats as unknown as Inside;
+    if (!protocol.connected) return 'disconnected';
+    const waiting = protocol.transport?.socket?.writableLength ?? 0;
+    return waiting > limits.outboundBytes ? 'outbound_full' : undefined;
+  }
+
+  private drop(reason: string): false {
+    this.tally.add(reason);
+    return false;
+  }
+
+  private async logStatus(): Promise<void> {
+    for await (const status of this.nats.status()) this.logOne(status);
+  }
+
+  private logOne(status: Status): void {
+    switch (status.type) {
+      case 'disconnect':
+        if (!this.closing) this.log.write('warn', 'disconnected from NATS', { server: status.server });
+        break;
+      case 'reconnect':
+        this.log.write('info', 'connected to NATS again', {
+          server: status.server,
+          dropped: { ...this.tally.counts },
+        });
+        break;
+      case 'staleConnection':
+        this.log.write('warn', 'the NATS server answers no pings; leaving it', { server: this.nats.getServer() });
+        break;
+      case 'error':
+        this.log.write('warn', 'the NATS server reports an error', { err: status.error.message });
+        break;
+      case 'ldm':
+        this.log.write('info', 'the NATS server is about to stop', { server: status.server });
+        break;
+      default:
+        this.log.write('debug', `NATS: ${status.type}`);
+    }
+  }
+}
