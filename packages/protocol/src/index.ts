@@ -7,5 +7,6 @@ export * from './events.js';
 export * from './kv.js';
 export * from './limits.js';
 export * from './messages.js';
+export * from './sealed.js';
 export * from './subjects.js';
 export * from './words.js';

@@ -73,6 +73,14 @@ export const limits = {
   replicatorWindowBytes: 8 * MiB,
   /** One answer to a `read` of the log. */
   readBytes: 512 * KiB,
+  /** Reads of one group's log that are under way at its log-store. */
+  logReads: 64,
+  /** Committed configurations that a log-store reports when it is opened, besides the first one. */
+  reportedConfigurations: 64,
+  /** Runs of terms that it reports then, the newest. */
+  reportedTermRuns: 16_384,
+  /** What is noted of a write beside LevelDB. */
+  writeNoteBytes: 64 * KiB,
   /** Changes of the configuration that `status` remembers. */
   rememberedChanges: 16,
 

@@ -135,16 +135,20 @@ export class LinkReceiver {
     return this.gone.has(body.store_id) || (body.store_id === this.storeId && body.session < this.session);
   }
 
-  /** Decides over a framed message, and takes note of it where the answer is `take`. */
-  receive(body: { readonly store_id: StoreId; readonly session: Session } & Frame): Reception {
+  /** Decides over a framed message without taking it, for who looks into it first. */
+  judge(body: { readonly store_id: StoreId; readonly session: Session } & Frame): Reception {
     if (this.isStale(body)) return 'stale';
-    if (!this.isCurrent(body) || body.link > this.link) {
-      if (body.seq !== 1) return 'gap';
-      this.follow(body);
-    }
+    if (!this.isCurrent(body) || body.link > this.link) return body.seq === 1 ? 'take' : 'gap';
     if (body.link < this.link) return 'stale';
     if (body.seq <= this.taken) return 'repeat';
-    if (body.seq > this.taken + 1) return 'gap';
+    return body.seq > this.taken + 1 ? 'gap' : 'take';
+  }
+
+  /** Decides over a framed message, and takes note of it where the answer is `take`. */
+  receive(body: { readonly store_id: StoreId; readonly session: Session } & Frame): Reception {
+    const reception = this.judge(body);
+    if (reception !== 'take') return reception;
+    if (!this.isCurrent(body) || body.link > this.link) this.follow(body);
     this.taken = body.seq;
     return 'take';
   }
