@@ -1,0 +1,1 @@
+export { BallotBoxCore, type BallotBoxEffect, type BallotBoxInput, type BallotBoxOptions } from './ballot-box-core.js';
