@@ -9,6 +9,7 @@ import {
   encode,
   feedListeners,
   type GroupId,
+  healthWord,
   isMessageName,
   limits,
   type Message,
@@ -108,6 +109,8 @@ export class NatsTransport implements Transport {
 
   private onMessage(arrived: Msg, source: Source, receivers: ReadonlySet<Receive>): void {
     const word = arrived.subject.slice(arrived.subject.lastIndexOf('.') + 1);
+    // A request, which is answered elsewhere.
+    if (word === healthWord) return;
     const message = this.parse(`${source.recipient}.${word}`, source, arrived.data);
     if (message === undefined) return;
     for (const receive of receivers) {

@@ -4,6 +4,7 @@ export * from './codec.js';
 export * from './configuration.js';
 export * from './errors.js';
 export * from './events.js';
+export * from './health.js';
 export * from './kv.js';
 export * from './limits.js';
 export * from './messages.js';

@@ -13,8 +13,8 @@ export const limits = {
   // Names.
   /** A group's or peer's name. */
   nameBytes: 64,
-  /** An id that Conclave draws. */
-  idBytes: 64,
+  /** An id that Conclave draws; some hold a name. */
+  idBytes: 128,
 
   // Payloads.
   /** A message on NATS. A server that allows less is refused at start. */

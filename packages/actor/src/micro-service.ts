@@ -1,0 +1,104 @@
+/**
+ * A NATS micro service as the `nats` tool and others find it, by ADR-32: answers `$SRV.PING`, `$SRV.INFO` and
+ * `$SRV.STATS`, also with `.<name>` and `.<name>.<id>`. (`@nats-io/services` pins an older core of the client.)
+ */
+import { encodeJson } from '@conclave/protocol';
+import type { Msg } from 'nats';
+import type { Connection } from './nats-connection.js';
+import type { EndpointCounts } from './requests.js';
+import type { Listening } from './transport.js';
+
+export interface MicroServiceOptions {
+  readonly name: string;
+  /** Of this instance; one token. */
+  readonly id: string;
+  /** By semver. */
+  readonly version: string;
+  readonly description: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface Endpoint {
+  readonly name: string;
+  readonly subject: string;
+  readonly counts: EndpointCounts;
+}
+
+const verbs = ['PING', 'INFO', 'STATS'] as const;
+type Verb = (typeof verbs)[number];
+
+export class MicroService {
+  private readonly listenings: Listening[] = [];
+  private readonly started = new Date().toISOString();
+
+  /**
+   * @param endpoints those that are served at the moment
+   * @param data what `STATS` says beside the counts
+   */
+  constructor(
+    private readonly connection: Connection,
+    private readonly options: MicroServiceOptions,
+    private readonly endpoints: () => readonly Endpoint[],
+    private readonly data: () => unknown,
+  ) {}
+
+  start(): void {
+    const { name, id } = this.options;
+    for (const verb of verbs) {
+      for (const subject of [`$SRV.${verb}`, `$SRV.${verb}.${name}`, `$SRV.${verb}.${name}.${id}`]) {
+        const subscription = this.connection.subscribe(subject, (request) => this.answer(verb, request));
+        this.listenings.push({ close: () => subscription.unsubscribe() });
+      }
+    }
+  }
+
+  close(): void {
+    if (this.connection.nats.isClosed()) return;
+    for (const listening of this.listenings) listening.close();
+  }
+
+  private answer(verb: Verb, request: Msg): void {
+    if (!request.reply) return;
+    this.connection.publish(request.reply, encodeJson(this.response(verb)));
+  }
+
+  private response(verb: Verb): unknown {
+    const { name, id, version, description, metadata } = this.options;
+    const identity = { type: `io.nats.micro.v1.${verb.toLowerCase()}_response`, name, id, version, metadata };
+    switch (verb) {
+      case 'PING':
+        return identity;
+      case 'INFO':
+        return {
+          ...identity,
+          description,
+          endpoints: this.endpoints().map((endpoint) => ({ ...described(endpoint), metadata })),
+        };
+      case 'STATS':
+        return {
+          ...identity,
+          started: this.started,
+          endpoints: this.endpoints().map((endpoint) => ({
+            ...described(endpoint),
+            ...counted(endpoint.counts),
+            data: this.data(),
+          })),
+        };
+    }
+  }
+}
+
+/** No queue group: each request has one who may answer it, the leader or the peer that is named. */
+function described({ name, subject }: Endpoint): object {
+  return { name, subject, queue_group: '' };
+}
+
+function counted({ requests, errors, lastError, processingNs }: EndpointCounts): object {
+  return {
+    num_requests: requests,
+    num_errors: errors,
+    last_error: lastError,
+    processing_time: processingNs,
+    average_processing_time: requests === 0 ? 0 : Math.round(processingNs / requests),
+  };
+}

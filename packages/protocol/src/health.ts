@@ -1,0 +1,18 @@
+/** How an actor is, as it answers on `<prefix>.<group>.<peer>.<actor>.health`: request/reply, JSON or msgpack. */
+import { z } from 'zod';
+import { ActorKind, GroupId, Incarnation, PeerId } from './words.js';
+
+/** The word of that subject; no message between actors has it. */
+export const healthWord = 'health';
+
+export const HealthReply = z.object({
+  group_id: GroupId,
+  peer_id: PeerId,
+  actor: ActorKind,
+  /** Which run of its process answers. */
+  incarnation: Incarnation,
+  healthy: z.boolean(),
+  /** Why it is not, or empty. */
+  reason: z.string(),
+});
+export type HealthReply = z.infer<typeof HealthReply>;
