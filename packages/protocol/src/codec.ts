@@ -5,8 +5,8 @@
  * refused before anything is built.
  */
 import { Packr } from 'msgpackr';
-import { limits } from './limits.js';
 import { ConclaveError } from './errors.js';
+import { limits } from './limits.js';
 
 const packr = new Packr({
   useRecords: false,
@@ -94,6 +94,11 @@ function checkPlain(bytes: Uint8Array): void {
     at += size;
     return value;
   };
+  // Not `at += lengthAt(size)`: that takes `at` before the length has been read.
+  const skip = (size: 1 | 2 | 4): void => {
+    const length = lengthAt(size);
+    at += length;
+  };
   const enter = (values: number): void => {
     if (values > end - at) refuse('cut short');
     if (values === 0) return;
@@ -118,15 +123,15 @@ function checkPlain(bytes: Uint8Array): void {
       switch (type) {
         case 0xc4: // bin 8, 16, 32
         case 0xd9: // str 8
-          at += lengthAt(1);
+          skip(1);
           break;
         case 0xc5:
         case 0xda:
-          at += lengthAt(2);
+          skip(2);
           break;
         case 0xc6:
         case 0xdb:
-          at += lengthAt(4);
+          skip(4);
           break;
         case 0xca: // float 32, uint 32, int 32
         case 0xce:
