@@ -1,0 +1,64 @@
+/**
+ * The schemas of `batch` and `batch_get` once more, by hand: a request of 1,000 commands passes the door in a
+ * fraction of the time that the schemas need. A test shows that both accept and refuse the same.
+ */
+import { type Command, isWellFormed, limits, type Value } from '@conclave/protocol';
+
+/** A whole number, 0 or above. */
+export function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+export function isKey(value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0 && hasAtMost(value, limits.keyBytes) && isWellFormed(value);
+}
+
+export function isValue(value: unknown): value is Value {
+  if (typeof value === 'string') return hasAtMost(value, limits.valueBytes) && isWellFormed(value);
+  return value instanceof Uint8Array && value.length <= limits.valueBytes;
+}
+
+export function isCommand(value: unknown): value is Command {
+  if (!Array.isArray(value) || !isCount(value[0]) || !isKey(value[2])) return false;
+  switch (value[1]) {
+    case 'put':
+      return value.length === 4 && isValue(value[3]);
+    case 'delete':
+      return value.length === 3;
+    case 'cas':
+      return value.length === 5 && isValue(value[3]) && isCount(value[4]);
+    default:
+      return false;
+  }
+}
+
+/** What is wrong with a request's commands, in a sentence; undefined: nothing. */
+export function faultOfCommands(value: unknown): string | undefined {
+  return faultOfList(value, 'commands', isCommand, 'a command [sequence, name, key, ...]');
+}
+
+/** What is wrong with a request's keys, in a sentence; undefined: nothing. */
+export function faultOfKeys(value: unknown): string | undefined {
+  return faultOfList(value, 'keys', isKey, `a key of 1 to ${limits.keyBytes} bytes`);
+}
+
+function faultOfList(
+  value: unknown,
+  name: string,
+  isItem: (item: unknown) => boolean,
+  wanted: string,
+): string | undefined {
+  if (!Array.isArray(value)) return `${name}: not a list`;
+  if (value.length === 0) return `${name}: empty`;
+  if (value.length > limits.requestCommands) return `${name}: more than ${limits.requestCommands}`;
+  // Not `findIndex`: the plain loop is what makes this cheap.
+  for (let at = 0; at < value.length; at++) {
+    if (!isItem(value[at])) return `${name}[${at}]: not ${wanted}`;
+  }
+  return undefined;
+}
+
+/** A UTF-16 unit is at most three bytes of UTF-8, which spares most texts the count. */
+function hasAtMost(text: string, bytes: number): boolean {
+  return text.length * 3 <= bytes || Buffer.byteLength(text) <= bytes;
+}

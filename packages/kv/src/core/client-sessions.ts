@@ -1,0 +1,121 @@
+/**
+ * The sessions of clients: what makes a write that is sent again happen once (Raft thesis, section 6.3).
+ *
+ * Owns the sessions, each with its low-water mark and the results kept above it. Does not know keys or values.
+ *
+ * All but `idleSince` is replicated state, and follows from the entries alone.
+ *
+ * Invariants:
+ * 1. `sessions` is in the order of last use, longest ago first, and holds at most `limits.clientSessions`.
+ * 2. A session keeps results only for numbers above `lowWater`, at most `limits.clientResults` of them.
+ * 3. `lowWater` never goes down.
+ * 4. A number at or below `lowWater`, or one that has a result, is never carried out again.
+ */
+import { invariant, type LogIndex, limits } from '@conclave/protocol';
+import type { KvCommandResult } from './kv-entry.js';
+
+const outOfNumbers: KvCommandResult = ['not_done', 'EINVAL', 'the numbers of a session start with 1'];
+const forgotten: KvCommandResult = ['unknown', 'ESESSION', 'the result was acknowledged and is no longer kept'];
+const tooMany: KvCommandResult = [
+  'not_done',
+  'EBUSY',
+  `a session keeps at most ${limits.clientResults} results that are not acknowledged`,
+];
+
+/** One client's session. */
+export class ClientSession {
+  private lowWater = 0;
+  private readonly results = new Map<number, KvCommandResult>();
+
+  constructor(
+    /** The index of the entry that used it last. */
+    public lastIndex: LogIndex,
+  ) {}
+
+  /** The client has had all results up to this number. */
+  acknowledge(upTo: number): void {
+    if (upTo <= this.lowWater) return;
+    // Whichever is fewer: a client may name any number.
+    if (upTo - this.lowWater <= this.results.size) {
+      for (let sequence = this.lowWater + 1; sequence <= upTo; sequence++) this.results.delete(sequence);
+    } else {
+      for (const sequence of this.results.keys()) if (sequence <= upTo) this.results.delete(sequence);
+    }
+    this.lowWater = upTo;
+  }
+
+  /** What stands against carrying the command out: its result from before, or why it has none. */
+  resultOf(sequence: number): KvCommandResult | undefined {
+    const kept = this.results.get(sequence);
+    if (kept !== undefined) return kept;
+    if (sequence === 0) return outOfNumbers;
+    if (sequence <= this.lowWater) return forgotten;
+    return this.results.size >= limits.clientResults ? tooMany : undefined;
+  }
+
+  keep(sequence: number, result: KvCommandResult): void {
+    invariant(sequence > this.lowWater && !this.results.has(sequence), 'a result is kept once, above the low water');
+    invariant(this.results.size < limits.clientResults, 'a session keeps a bounded number of results');
+    this.results.set(sequence, result);
+  }
+}
+
+export class ClientSessions {
+  private readonly sessions = new Map<number, ClientSession>();
+  /** By this peer's clock: since when housekeeping has seen a session unused, and after which entry. Not replicated. */
+  private readonly idleSince = new Map<number, { readonly lastIndex: LogIndex; sinceMs: number }>();
+
+  constructor(private readonly clientSessionMs: number) {}
+
+  /** Opens the session that bears the index of its entry; the one unused longest makes room. */
+  open(index: LogIndex): void {
+    invariant(!this.sessions.has(index), 'an index is applied once');
+    if (this.sessions.size >= limits.clientSessions) {
+      const [longestAgo] = this.sessions.keys();
+      invariant(longestAgo !== undefined, 'a full table is not empty');
+      this.sessions.delete(longestAgo);
+    }
+    this.sessions.set(index, new ClientSession(index));
+  }
+
+  /** The session, which is now the one used last; undefined where there is none of that name. */
+  use(clientId: number, index: LogIndex): ClientSession | undefined {
+    const session = this.sessions.get(clientId);
+    if (session === undefined) return undefined;
+    this.sessions.delete(clientId);
+    this.sessions.set(clientId, session);
+    session.lastIndex = index;
+    return session;
+  }
+
+  /** Ends those that were not used since. Answers how many. */
+  expire(idle: readonly (readonly [number, number])[]): number {
+    let expired = 0;
+    for (const [clientId, lastIndex] of idle) {
+      if (this.sessions.get(clientId)?.lastIndex !== lastIndex) continue;
+      this.sessions.delete(clientId);
+      expired += 1;
+    }
+    return expired;
+  }
+
+  /**
+   * Those that should expire: unused for `clientSessionMs`, as seen by the calls of this. A peer that becomes the
+   * leader so begins to count with its first call. A session is named again only after a tenth of that time, as
+   * the entry that ends it is on its way.
+   */
+  idle(nowMs: number): (readonly [number, number])[] {
+    const idle: (readonly [number, number])[] = [];
+    for (const [clientId, { lastIndex }] of this.sessions) {
+      const seen = this.idleSince.get(clientId);
+      if (seen?.lastIndex !== lastIndex) {
+        this.idleSince.set(clientId, { lastIndex, sinceMs: nowMs });
+      } else if (nowMs - seen.sinceMs >= this.clientSessionMs && idle.length < limits.requestCommands) {
+        seen.sinceMs = nowMs - this.clientSessionMs * 0.9;
+        idle.push([clientId, lastIndex]);
+      }
+    }
+    for (const clientId of this.idleSince.keys()) if (!this.sessions.has(clientId)) this.idleSince.delete(clientId);
+    return idle;
+  }
+}

@@ -1,0 +1,3 @@
+export * from './kv-entry.js';
+export * from './kv-service.js';
+export * from './kv-state-machine.js';

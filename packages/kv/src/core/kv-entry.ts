@@ -1,0 +1,90 @@
+/** What the state machine finds in an entry of the log, and what it makes of it. */
+import { type Command, ConclaveError, decode, type ErrorCode, encode, limits, type Value } from '@conclave/protocol';
+import { faultOfCommands, isCount } from './check.js';
+
+/** Writes of one request, in order. Without a `client_id` each is done as often as it comes. */
+export interface WriteEntry {
+  readonly commands: readonly Command[];
+  readonly client_id?: number;
+  readonly acknowledged?: number;
+}
+
+/** Opens a session; the index of this entry becomes its `client_id`. */
+export interface OpenSessionEntry {
+  readonly open_session: true;
+}
+
+/** Ends sessions, each by `client_id` and the index of the entry that used it last: one used since is kept. */
+export interface ExpireEntry {
+  readonly expire: readonly (readonly [number, number])[];
+}
+
+export type KvEntry = WriteEntry | OpenSessionEntry | ExpireEntry;
+
+/** The protocol's `CommandResult`, with codes that are known. */
+export type KvCommandResult =
+  | readonly ['done', number, boolean]
+  | readonly ['not_done', ErrorCode, string]
+  | readonly ['unknown', ErrorCode, string];
+
+/** The result of one entry. `refused`: the entry makes no sense, and nothing has happened. */
+export type KvResult =
+  | { readonly results: readonly KvCommandResult[] }
+  | { readonly client_id: number }
+  | { readonly expired: number }
+  | { readonly refused: string };
+
+/** Keys to read at one moment. */
+export interface KvQuery {
+  readonly keys: readonly string[];
+}
+
+/** Values with their revisions, for the first keys of the query: for as many as an answer may hold, for one at least. */
+export type KvQueryResult = readonly (readonly [Value | null, number])[];
+
+export function encodeEntry(entry: KvEntry): Uint8Array {
+  return encode(entry);
+}
+
+/** What a payload says, or a sentence on why it says nothing. Never throws: what is in the log must be applied. */
+export function decodeEntry(payload: Uint8Array): KvEntry | string {
+  let value: unknown;
+  try {
+    value = decode(payload);
+  } catch (error) {
+    if (error instanceof ConclaveError) return error.message;
+    throw error;
+  }
+  if (typeof value !== 'object' || value === null) return 'an entry is a map';
+  if ('commands' in value) return asWriteEntry(value as Record<string, unknown>);
+  if ('open_session' in value && value.open_session === true) return { open_session: true };
+  if ('expire' in value && isExpireList(value.expire)) return { expire: value.expire };
+  return 'an entry has commands, open_session or expire';
+}
+
+function asWriteEntry({ commands, client_id, acknowledged }: Record<string, unknown>): WriteEntry | string {
+  const fault = faultOfCommands(commands) ?? faultOfClient(client_id, acknowledged);
+  if (fault !== undefined) return fault;
+  return writeEntry(commands as Command[], client_id as number | undefined, acknowledged as number | undefined);
+}
+
+/** What is wrong with the client's part of a request, in a sentence; undefined: nothing. */
+export function faultOfClient(clientId: unknown, acknowledged: unknown): string | undefined {
+  if (clientId !== undefined && !isCount(clientId)) return 'client_id: not a whole number';
+  if (acknowledged !== undefined && !isCount(acknowledged)) return 'acknowledged: not a whole number';
+  return undefined;
+}
+
+/** An entry without the properties that are not given, as nothing else may stand in for "none". */
+export function writeEntry(commands: readonly Command[], clientId?: number, acknowledged?: number): WriteEntry {
+  if (clientId === undefined) return { commands };
+  return { client_id: clientId, ...(acknowledged === undefined ? {} : { acknowledged }), commands };
+}
+
+function isExpireList(value: unknown): value is [number, number][] {
+  return (
+    Array.isArray(value) &&
+    value.length <= limits.requestCommands &&
+    value.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every(isCount))
+  );
+}

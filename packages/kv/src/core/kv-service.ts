@@ -1,0 +1,186 @@
+/**
+ * The door of the key-value store: understands requests and makes replies.
+ *
+ * Owns nothing. Checks everything: what it lets pass, the state machine applies without another look.
+ */
+import type { Service, ServiceRequest } from '@conclave/actor/core';
+import {
+  type Command,
+  ConclaveError,
+  invariant,
+  isKvOperation,
+  type KvOperation,
+  type KvReply,
+  type KvRequest,
+  kvOperations,
+  limits,
+} from '@conclave/protocol';
+import { faultOfCommands, faultOfKeys } from './check.js';
+import {
+  encodeEntry,
+  faultOfClient,
+  type KvCommandResult,
+  type KvEntry,
+  type KvQuery,
+  type KvQueryResult,
+  type KvResult,
+  writeEntry,
+} from './kv-entry.js';
+
+type DoneResult = Extract<KvCommandResult, readonly ['done', ...unknown[]]>;
+
+export class KvService implements Service {
+  /**
+   * Understands one request.
+   * @param body decoded, not yet checked.
+   * @throws ConclaveError ENOENT: no such operation; EINVAL: not what its schema asks for.
+   */
+  parse(operation: string, body: unknown): ServiceRequest {
+    if (!isKvOperation(operation)) throw new ConclaveError('ENOENT', `there is no operation ${operation}`);
+    switch (operation) {
+      case 'batch':
+        return parseBatch(body);
+      case 'batch_get':
+        return parseBatchGet(body);
+      case 'put':
+        return parsePut(body);
+      case 'delete':
+        return parseDelete(body);
+      case 'cas':
+        return parseCas(body);
+      case 'get':
+        return parseGet(body);
+      case 'open_session':
+        return parseOpenSession(body);
+    }
+  }
+}
+
+function parseBatch(body: unknown): ServiceRequest {
+  const { commands, client_id, acknowledged } = asMap(body);
+  refuseFor(faultOfCommands(commands) ?? faultOfClient(client_id, acknowledged));
+  const entry = writeEntry(commands as Command[], client_id as number | undefined, acknowledged as number | undefined);
+  return write(entry, (result) => {
+    invariant('results' in result, 'writes have results');
+    return { results: result.results };
+  });
+}
+
+function parseBatchGet(body: unknown): ServiceRequest {
+  const { keys, consistency } = asMap(body);
+  refuseFor(faultOfKeys(keys));
+  if (consistency !== undefined && consistency !== 'linearizable' && consistency !== 'stale') {
+    throw new ConclaveError('EINVAL', 'consistency: neither linearizable nor stale');
+  }
+  return read(keys as string[], consistency, (found) => ({ found }));
+}
+
+function parsePut(body: unknown): ServiceRequest {
+  const request = checked('put', body);
+  return writeOne(
+    request,
+    [request.sequence ?? 0, 'put', request.key, request.value],
+    ([, revision]): KvReply<'put'> => ({ revision }),
+  );
+}
+
+function parseDelete(body: unknown): ServiceRequest {
+  const request = checked('delete', body);
+  return writeOne(
+    request,
+    [request.sequence ?? 0, 'delete', request.key],
+    ([, revision, deleted]): KvReply<'delete'> => ({ deleted, revision }),
+  );
+}
+
+function parseCas(body: unknown): ServiceRequest {
+  const request = checked('cas', body);
+  return writeOne(
+    request,
+    [request.sequence ?? 0, 'cas', request.key, request.value, request.expected_revision],
+    ([, revision, swapped]): KvReply<'cas'> => ({ swapped, revision }),
+  );
+}
+
+function parseGet(body: unknown): ServiceRequest {
+  const { key, consistency } = checked('get', body);
+  return read([key], consistency, ([found]): KvReply<'get'> => {
+    invariant(found !== undefined, 'the first key is answered in any case');
+    return { key, value: found[0], revision: found[1] };
+  });
+}
+
+function parseOpenSession(body: unknown): ServiceRequest {
+  checked('open_session', body);
+  return write({ open_session: true }, (result): KvReply<'open_session'> => {
+    invariant('client_id' in result, 'a session has a name');
+    return { client_id: result.client_id };
+  });
+}
+
+function write(entry: KvEntry, reply: (result: KvResult) => unknown): ServiceRequest {
+  const payload = encodeEntry(entry);
+  if (payload.length > limits.entryBytes) {
+    throw new ConclaveError('EINVAL', `a request has at most ${limits.entryBytes} bytes`);
+  }
+  return {
+    type: 'write',
+    payload,
+    command: entry,
+    reply: (result) => {
+      const kvResult = result as KvResult;
+      if ('refused' in kvResult) throw new ConclaveError('EINVAL', kvResult.refused);
+      return reply(kvResult);
+    },
+  };
+}
+
+function writeOne(
+  once: {
+    readonly client_id?: number | undefined;
+    readonly sequence?: number | undefined;
+    acknowledged?: number | undefined;
+  },
+  command: Command,
+  reply: (result: DoneResult) => unknown,
+): ServiceRequest {
+  if ((once.client_id === undefined) !== (once.sequence === undefined)) {
+    throw new ConclaveError('EINVAL', 'client_id and sequence go together');
+  }
+  return write(writeEntry([command], once.client_id, once.acknowledged), (result) => {
+    invariant('results' in result && result.results[0] !== undefined, 'a write has a result');
+    const [only] = result.results;
+    if (only[0] === 'done') return reply(only);
+    throw new ConclaveError(only[1], only[2], only[0]);
+  });
+}
+
+function read(
+  keys: readonly string[],
+  consistency: 'linearizable' | 'stale' | undefined,
+  reply: (found: KvQueryResult) => unknown,
+): ServiceRequest {
+  const query: KvQuery = { keys };
+  return {
+    type: 'read',
+    consistency: consistency ?? 'linearizable',
+    query,
+    reply: (found) => reply(found as KvQueryResult),
+  };
+}
+
+function asMap(body: unknown): Record<string, unknown> {
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as Record<string, unknown>;
+  throw new ConclaveError('EINVAL', 'a request is a map');
+}
+
+function refuseFor(fault: string | undefined): void {
+  if (fault !== undefined) throw new ConclaveError('EINVAL', fault);
+}
+
+function checked<O extends KvOperation>(operation: O, body: unknown): KvRequest<O> {
+  const parsed = kvOperations[operation].request.safeParse(body);
+  if (parsed.success) return parsed.data as KvRequest<O>;
+  const [issue] = parsed.error.issues;
+  throw new ConclaveError('EINVAL', `${issue?.path.join('.') || 'the request'}: ${issue?.message}`);
+}

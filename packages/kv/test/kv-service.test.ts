@@ -1,0 +1,168 @@
+import { Command, ConclaveError, Key, kvOperations, limits } from '@conclave/protocol';
+import { describe, expect, it } from 'vitest';
+import { type KvResult, KvService } from '../src/index.js';
+import { payloadOf } from './support.js';
+
+const service = new KvService();
+
+function refusal(act: () => unknown): unknown {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof ConclaveError) return [error.code, error.outcome];
+    throw error;
+  }
+  return 'accepted';
+}
+
+describe('the door', () => {
+  it.each([
+    ['put', { key: 'k', value: 'v' }, { commands: [[0, 'put', 'k', 'v']] }],
+    [
+      'put',
+      { key: 'k', value: 'v', client_id: 3, sequence: 9, acknowledged: 8 },
+      { client_id: 3, acknowledged: 8, commands: [[9, 'put', 'k', 'v']] },
+    ],
+    ['delete', { key: 'k', client_id: 3, sequence: 9 }, { client_id: 3, commands: [[9, 'delete', 'k']] }],
+    ['cas', { key: 'k', value: 'v', expected_revision: 4 }, { commands: [[0, 'cas', 'k', 'v', 4]] }],
+    [
+      'batch',
+      { client_id: 3, acknowledged: 1, commands: [[2, 'delete', 'k']], more: 1 },
+      { client_id: 3, acknowledged: 1, commands: [[2, 'delete', 'k']] },
+    ],
+    ['open_session', {}, { open_session: true }],
+  ])('makes one entry of %s', (operation, body, entry) => {
+    expect(payloadOf(operation, body)).toEqual(entry);
+  });
+
+  it('makes queries of reads', () => {
+    expect(service.parse('get', { key: 'k' })).toMatchObject({
+      type: 'read',
+      consistency: 'linearizable',
+      query: { keys: ['k'] },
+    });
+    expect(service.parse('batch_get', { keys: ['a', 'b'], consistency: 'stale' })).toMatchObject({
+      type: 'read',
+      consistency: 'stale',
+      query: { keys: ['a', 'b'] },
+    });
+  });
+
+  it.each([
+    ['put', { key: 'k' }],
+    ['put', null],
+    ['put', { key: '', value: 'v' }],
+    ['put', { key: '\ud800', value: 'v' }],
+    ['put', { key: 'k', value: '\udc00' }],
+    ['put', { key: 'k', value: 'v', client_id: 1 }],
+    ['put', { key: 'k', value: 'v', sequence: 1 }],
+    ['put', { key: 'k', value: 'v', client_id: 1, sequence: 0 }],
+    ['get', { key: 'k', consistency: 'eventual' }],
+    ['batch', [1]],
+    ['batch', { commands: [] }],
+    ['batch', { commands: 'all' }],
+    ['batch', { commands: [[1, 'delete', 'k']], client_id: 1.5 }],
+    ['batch_get', { keys: ['k', 7] }],
+    ['batch_get', { keys: ['k'], consistency: 'eventual' }],
+    ['batch_get', { keys: Array.from({ length: limits.requestCommands + 1 }, () => 'k') }],
+    ['batch', { commands: [1, 2, 3].map((at) => [at, 'put', 'k', 'v'.repeat(limits.valueBytes)]) }],
+  ])('refuses %s %j', (operation, body) => {
+    expect(refusal(() => service.parse(operation, body))).toEqual(['EINVAL', 'not_done']);
+  });
+
+  it.each(['increment', 'constructor', ''])('has no operation %j', (operation) => {
+    expect(refusal(() => service.parse(operation, {}))).toEqual(['ENOENT', 'not_done']);
+  });
+});
+
+describe('a reply', () => {
+  const put = service.parse('put', { key: 'k', value: 'v' });
+  const reply = (result: KvResult) => put.reply(result);
+
+  it('is thrown with the outcome that it has', () => {
+    expect(refusal(() => reply({ results: [['not_done', 'EBUSY', 'full']] }))).toEqual(['EBUSY', 'not_done']);
+    expect(refusal(() => reply({ results: [['unknown', 'ESESSION', 'gone']] }))).toEqual(['ESESSION', 'unknown']);
+    expect(refusal(() => reply({ refused: 'no entry' }))).toEqual(['EINVAL', 'not_done']);
+  });
+
+  it('is what its schema says', () => {
+    const done: KvResult = { results: [['done', 5, true]] };
+    for (const [operation, body] of [
+      ['put', { key: 'k', value: 'v' }],
+      ['delete', { key: 'k' }],
+      ['cas', { key: 'k', value: 'v', expected_revision: 0 }],
+      ['batch', { commands: [[1, 'delete', 'k']] }],
+    ] as const) {
+      kvOperations[operation].reply.parse(service.parse(operation, body).reply(done));
+    }
+  });
+});
+
+describe('the check by hand', () => {
+  /** A small generator of its own, so that each run tests the same. */
+  function generator(seed: number): (below: number) => number {
+    let state = seed;
+    return (below) => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return Math.floor((state / 2 ** 32) * below);
+    };
+  }
+  const parts: unknown[] = [
+    ...[0, 1, 7, -1, 1.5, Number.NaN, -0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER + 1, 5n],
+    ...[
+      'put',
+      'delete',
+      'cas',
+      'k',
+      '',
+      '\ud800',
+      'ü'.repeat(512),
+      'ü'.repeat(513),
+      'k'.repeat(1024),
+      'k'.repeat(1025),
+    ],
+    ...['v'.repeat(limits.valueBytes), 'v'.repeat(limits.valueBytes + 1), '€'.repeat(limits.valueBytes / 3 + 1)],
+    ...[
+      new Uint8Array(3),
+      Buffer.alloc(2),
+      new Uint8Array(limits.valueBytes + 1),
+      new Uint16Array(1),
+      new ArrayBuffer(1),
+    ],
+    ...[null, undefined, true, [], {}, ['k'], new String('k')],
+  ];
+  const accepts = (operation: 'batch' | 'batch_get', body: unknown) =>
+    refusal(() => service.parse(operation, body)) === 'accepted';
+
+  it('accepts and refuses the same commands as the schema', () => {
+    const random = generator(7);
+    const valid: unknown[][] = [
+      [1, 'put', 'k', 'v'],
+      [1, 'put', 'k', new Uint8Array(2)],
+      [1, 'delete', 'k'],
+      [1, 'cas', 'k', 'v', 1],
+    ];
+    const seen = { accepted: 0, refused: 0 };
+    for (let round = 0; round < 4000; round++) {
+      const command = [...(valid[random(valid.length)] as unknown[])];
+      const faults = random(3);
+      for (let fault = 0; fault < faults; fault++) command[random(command.length + 1)] = parts[random(parts.length)];
+      if (random(12) === 0) command.length = random(6);
+      const schema = Command.safeParse(command).success;
+      expect(accepts('batch', { commands: [command] }), `command ${round}`).toBe(schema);
+      seen[schema ? 'accepted' : 'refused'] += 1;
+    }
+    expect(seen.accepted).toBeGreaterThan(500);
+    expect(seen.refused).toBeGreaterThan(500);
+  });
+
+  it('accepts and refuses the same keys, clients and marks as the schema', () => {
+    for (const part of parts) {
+      expect(accepts('batch_get', { keys: [part] })).toBe(Key.safeParse(part).success);
+      const commands = [[1, 'delete', 'k']];
+      for (const body of [{ commands, client_id: part }, { commands, acknowledged: part }, { commands: part }]) {
+        expect(accepts('batch', body)).toBe(kvOperations.batch.request.safeParse(body).success);
+      }
+    }
+  });
+});

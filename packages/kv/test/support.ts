@@ -1,0 +1,41 @@
+import { asLogIndex, decode } from '@conclave/protocol';
+import { KvService, type KvStateMachine } from '../src/index.js';
+
+const service = new KvService();
+
+/** Sends requests through the door into a state machine, one entry each, as a leader of a group of one would. */
+export class Door {
+  index = 0;
+
+  constructor(
+    readonly stateMachine: KvStateMachine,
+    /** Whether the state machine gets only the payload, as on a follower. */
+    private readonly fromPayload = false,
+  ) {}
+
+  /** The reply, or what `reply` threw. */
+  ask(operation: string, body: unknown): unknown {
+    const request = service.parse(operation, body);
+    if (request.type === 'read') return request.reply(this.stateMachine.query(request.query));
+    return request.reply(this.apply(request.payload, this.fromPayload ? undefined : request.command));
+  }
+
+  apply(payload: Uint8Array, command?: unknown): unknown {
+    this.index += 1;
+    return this.stateMachine.apply(asLogIndex(this.index), payload, command);
+  }
+
+  results(body: unknown): unknown {
+    return (this.ask('batch', body) as { results: unknown }).results;
+  }
+
+  openSession(): number {
+    return (this.ask('open_session', {}) as { client_id: number }).client_id;
+  }
+}
+
+/** What the payload of a request says. */
+export function payloadOf(operation: string, body: unknown): unknown {
+  const request = service.parse(operation, body);
+  return request.type === 'write' ? decode(request.payload) : undefined;
+}
