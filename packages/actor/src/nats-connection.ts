@@ -121,6 +121,19 @@ export class Connection {
     });
   }
 
+  /** Settled when the server has taken all that was said so far, subscriptions too. */
+  async settled(): Promise<void> {
+    while (!this.nats.isClosed()) {
+      try {
+        await this.nats.flush();
+        return;
+      } catch {
+        // The connection was lost; subscriptions are made again with the next one.
+        await new Promise((resolve) => setTimeout(resolve, reconnectWaitMs));
+      }
+    }
+  }
+
   /** Publishes what waits, then closes. */
   async close(): Promise<void> {
     if (this.closing) return;

@@ -1,0 +1,86 @@
+/** Makes the actors of a process, each with the core of its kind, and holds what they share: the log-stores' LevelDB. */
+import path from 'node:path';
+import {
+  type Actor,
+  type ActorContext,
+  type Connection,
+  CoreRunner,
+  type LineLog,
+  PlainActor,
+  type Requests,
+} from '@conclave/actor';
+import { BallotBoxCore } from '@conclave/ballot-box';
+import { KvService, KvStateMachine } from '@conclave/kv';
+import { LevelLogStorage, LogStoreActor } from '@conclave/log-store';
+import { NodeActor, NodeCore } from '@conclave/node';
+import { ReplicatorGroupCore } from '@conclave/replicator';
+import type { RunOptions } from './run-options.js';
+
+/** What a node needs beside its core. */
+export interface Outside {
+  readonly connection: Connection;
+  readonly requests: Requests;
+  readonly version: string;
+}
+
+export class ActorFactory {
+  private outside: Outside | undefined;
+
+  private constructor(
+    private readonly options: RunOptions,
+    private readonly storage: LevelLogStorage | undefined,
+  ) {}
+
+  /** Opens the data, where a log-store is among the actors. @throws Error where they cannot be opened. */
+  static async open(options: RunOptions, log: LineLog): Promise<ActorFactory> {
+    if (!options.actors.includes('log-store')) return new ActorFactory(options, undefined);
+    const folder = path.resolve(options.dataDir ?? path.join('conclave-data', options.peer));
+    const storage = await LevelLogStorage.open(folder);
+    log.write('info', 'the data are open', { folder });
+    return new ActorFactory(options, storage);
+  }
+
+  connect(outside: Outside): void {
+    this.outside = outside;
+  }
+
+  make(context: ActorContext): Actor {
+    switch (context.actor) {
+      case 'node':
+        return this.makeNode(context);
+      case 'log-store':
+        return this.makeLogStore(context);
+      case 'replicator': {
+        const core = new ReplicatorGroupCore({ ...context, ...this.options });
+        return new PlainActor(new CoreRunner(core, context, (effect: never) => effect));
+      }
+      case 'ballot-box': {
+        const core = new BallotBoxCore(context);
+        return new PlainActor(new CoreRunner(core, context, (effect: never) => effect));
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.storage?.close();
+  }
+
+  private makeNode(context: ActorContext): Actor {
+    if (this.outside === undefined) throw new Error('a node is made before there is a connection');
+    const { groupId, peerId } = context;
+    return new NodeActor(context, {
+      ...this.outside,
+      service: new KvService(),
+      makeCore: (incarnation) =>
+        new NodeCore(
+          { ...this.options, groupId, peerId, incarnation },
+          { stateMachine: new KvStateMachine(this.options) },
+        ),
+    });
+  }
+
+  private makeLogStore(context: ActorContext): Actor {
+    if (this.storage === undefined) throw new Error('a log-store is made without its data');
+    return new LogStoreActor(context, { storage: this.storage });
+  }
+}

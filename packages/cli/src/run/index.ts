@@ -1,0 +1,1 @@
+export { registerHealth, registerRun } from './register.js';

@@ -1,0 +1,87 @@
+/** The commands that the actors' processes run: `conclave run`, and `conclave health` beside it. */
+import { readFileSync } from 'node:fs';
+import { type LineLog, processLog } from '@conclave/actor';
+import type { Command } from 'commander';
+import { wholeNumber } from '../options.js';
+import { checkHealth } from './health.js';
+import { describeFailure, PeerProcess } from './peer-process.js';
+import { checkTimes, type HostedOptions, type RunOptions, withHostedOptions, withRunOptions } from './run-options.js';
+
+/** The exit code of a process one of whose actors found itself wrong (`EX_SOFTWARE`). */
+const failedExitCode = 70;
+/** How long stopping in order may take. */
+const stopMs = 5000;
+
+export function registerRun(program: Command): void {
+  withRunOptions(
+    program.command('run').description("run a peer's actors, some or all of them, in this process"),
+  ).action(async (options: RunOptions) => {
+    checkTimes(options);
+    await run(options);
+  });
+}
+
+export function registerHealth(program: Command): void {
+  withHostedOptions(program.command('health').description('ask actors how they are; exits with 0 if all are well'))
+    .option('--timeout-ms <ms>', 'how long they may take to answer', wholeNumber(1, 60_000), 2000)
+    .action(async (options: HostedOptions & { readonly timeoutMs: number }) => {
+      const troubles = await checkHealth(options);
+      for (const trouble of troubles) process.stderr.write(`conclave: ${trouble}\n`);
+      process.exitCode = troubles.length === 0 ? 0 : 1;
+    });
+}
+
+/** Settled when the process has been told to stop and has done so. */
+async function run(options: RunOptions): Promise<void> {
+  const log = processLog(options.logLevel, { peer: options.peer, actors: options.actors.join() });
+  const told = untilTold(log);
+  process.on('uncaughtException', (error) => {
+    log.write('fatal', `an unforeseen error ends the process: ${error.message}`, { stack: error.stack });
+    process.exit(failedExitCode);
+  });
+  const starting = PeerProcess.start(options, {
+    log,
+    version: ownVersion(),
+    fail: (error, actor) => {
+      describeFailure(error, actor);
+      process.exit(failedExitCode);
+    },
+  });
+  let peerProcess: PeerProcess | 'told';
+  try {
+    peerProcess = await Promise.race([starting, told.then(() => 'told' as const)]);
+  } catch (error) {
+    log.write('fatal', `the process cannot start: ${(error as Error).message}`);
+    process.exit(1);
+  }
+  // Nobody was served yet, and LevelDB bears being left at any moment.
+  if (peerProcess === 'told') process.exit(0);
+  log.write('info', 'ready', { groups: options.groups });
+  process.send?.({ type: 'ready' });
+  await told;
+  setTimeout(() => {
+    log.write('error', `stopping took more than ${stopMs} ms`);
+    process.exit(1);
+  }, stopMs).unref();
+  await peerProcess.stop();
+  log.write('info', 'stopped');
+  process.exit(0);
+}
+
+/** Settled when a signal comes, or the parent goes away that is not to be outlived. */
+function untilTold(log: LineLog): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = (why: string) => () => {
+      log.write('info', 'stopping', { why });
+      resolve();
+    };
+    process.once('SIGTERM', stop('SIGTERM'));
+    process.once('SIGINT', stop('SIGINT'));
+    if (process.env.CONCLAVE_EXIT_WITH_PARENT === '1') process.once('disconnect', stop('the parent is gone'));
+  });
+}
+
+function ownVersion(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

@@ -1,0 +1,157 @@
+/** What `conclave run` and `conclave health` are told: options, or the environment. Bad values are refused at once. */
+import { logLevels } from '@conclave/actor';
+import {
+  type ActorKind,
+  actorKinds,
+  catchupMargin,
+  defaultPrefix,
+  defaultTimes,
+  type GroupId,
+  limits,
+  type PeerId,
+} from '@conclave/protocol';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import {
+  defaultNatsUrl,
+  parseGroup,
+  parsePeer,
+  parsePrefix,
+  parseServers,
+  splitList,
+  wholeNumber,
+} from '../options.js';
+
+/** Which actors of which peer a process hosts, and where they meet the others. */
+export interface HostedOptions {
+  readonly peer: PeerId;
+  readonly actors: readonly ActorKind[];
+  readonly groups: readonly GroupId[];
+  readonly nats: readonly string[];
+  readonly prefix: string;
+}
+
+export interface RunOptions extends HostedOptions {
+  /** Where a log-store keeps its LevelDB; undefined: a folder of the peer's name in `conclave-data`. */
+  readonly dataDir?: string;
+  /** Whether messages that stay in the process are also published, for observers. */
+  readonly mirror: boolean;
+  readonly logLevel: string;
+  readonly electionTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+  readonly changeTimeoutMs: number;
+  readonly jointTimeoutMs: number;
+  readonly farewellMs: number;
+  readonly clientSessionMs: number;
+  readonly catchupMargin: number;
+}
+
+const longestMs = 86_400_000;
+
+/** Adds the options that say which actors are meant. */
+export function withHostedOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--peer <name>', 'the peer').env('CONCLAVE_PEER').argParser(parsePeer).makeOptionMandatory())
+    .addOption(
+      new Option('--actors <kinds>', `its actors in this process, separated by commas: ${actorKinds.join(', ')}`)
+        .env('CONCLAVE_ACTORS')
+        .argParser(parseActors)
+        .default([...actorKinds], 'all'),
+    )
+    .addOption(
+      new Option('--groups <names>', 'the replication groups, separated by commas')
+        .env('CONCLAVE_GROUPS')
+        .argParser(parseGroups)
+        .default([parseGroup('main')], 'main'),
+    )
+    .addOption(
+      new Option('--nats <urls>', 'NATS servers, separated by commas, the preferred one first')
+        .env('NATS_URL')
+        .argParser(parseServers)
+        .default([defaultNatsUrl], defaultNatsUrl),
+    )
+    .addOption(
+      new Option('--prefix <subject>', 'the first tokens of all subjects')
+        .env('CONCLAVE_PREFIX')
+        .argParser(parsePrefix)
+        .default(defaultPrefix),
+    );
+}
+
+/** Adds the options of `run` beside those. */
+export function withRunOptions(command: Command): Command {
+  withHostedOptions(command)
+    .addOption(
+      new Option('--data-dir <folder>', 'where a log-store keeps its data (default: conclave-data/<peer>)').env(
+        'CONCLAVE_DATA_DIR',
+      ),
+    )
+    .addOption(
+      new Option('--mirror', 'publish also the messages that stay in this process, for observers')
+        .env('CONCLAVE_MIRROR')
+        .default(false),
+    )
+    .addOption(
+      new Option('--log-level <level>', 'the least level that is logged')
+        .env('CONCLAVE_LOG_LEVEL')
+        .choices(logLevels)
+        .default('info'),
+    );
+  for (const [name, text, fallback] of times) {
+    const variable = `CONCLAVE_${name.toUpperCase().replaceAll('-', '_')}`;
+    const option = new Option(`--${name} <ms>`, text).env(variable).argParser(wholeNumber(1, longestMs));
+    command.addOption(option.default(fallback));
+  }
+  return command.addOption(
+    new Option('--catchup-margin <entries>', 'a new peer that lacks no more entries than this has caught up')
+      .env('CONCLAVE_CATCHUP_MARGIN')
+      .argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER))
+      .default(catchupMargin),
+  );
+}
+
+const times: readonly (readonly [string, string, number])[] = [
+  [
+    'election-timeout-ms',
+    'a follower that hears nothing stands after one to two of these',
+    defaultTimes.electionTimeoutMs,
+  ],
+  ['heartbeat-interval-ms', 'between two heartbeats of a leader', defaultTimes.heartbeatIntervalMs],
+  ['change-timeout-ms', 'a change whose new peers have not caught up by then fails', defaultTimes.changeTimeoutMs],
+  ['joint-timeout-ms', 'a joint stage that is not committed by then is cancelled', defaultTimes.jointTimeoutMs],
+  ['farewell-ms', 'how long a removed peer is told that it is out', defaultTimes.farewellMs],
+  ['client-session-ms', 'a client that did nothing for so long loses its session', defaultTimes.clientSessionMs],
+];
+
+function parseActors(text: string): ActorKind[] {
+  const names = distinct(splitList(text), 'an actor');
+  return names.map((name) => {
+    const kind = actorKinds.find((known) => known === name);
+    if (kind === undefined) {
+      throw new InvalidArgumentError(`${JSON.stringify(name)} is no actor; there are ${actorKinds.join(', ')}.`);
+    }
+    return kind;
+  });
+}
+
+function parseGroups(text: string): GroupId[] {
+  const names = distinct(splitList(text), 'a group');
+  if (names.length > limits.hostedGroups) {
+    throw new InvalidArgumentError(`a process hosts at most ${limits.hostedGroups} groups.`);
+  }
+  return names.map(parseGroup);
+}
+
+function distinct(names: readonly string[], what: string): readonly string[] {
+  if (names.length === 0) throw new InvalidArgumentError(`name ${what}.`);
+  if (new Set(names).size < names.length) throw new InvalidArgumentError(`${what} is named twice.`);
+  return names;
+}
+
+/** @throws Error where the times make no sense together. */
+export function checkTimes({ electionTimeoutMs, heartbeatIntervalMs }: RunOptions): void {
+  if (heartbeatIntervalMs * 2 <= electionTimeoutMs) return;
+  throw new Error(
+    `an election timeout of ${electionTimeoutMs} ms is too short for heartbeats every ${heartbeatIntervalMs} ms: ` +
+      'it must be at least twice as long, so that one lost heartbeat deposes no leader',
+  );
+}

@@ -1,0 +1,281 @@
+/**
+ * The node in a process: binds the core to its door on NATS. The door checks and understands requests, numbers them,
+ * and hands the core's answers back; beside it stand events, discovery, and starting the core anew.
+ */
+import {
+  type Actor,
+  type ActorContext,
+  type Connection,
+  CoreRunner,
+  drawIncarnation,
+  type EndpointCounts,
+  type Health,
+  type Listening,
+  MicroService,
+  newEndpointCounts,
+  type OwnEffect,
+  type Request,
+  type RequestAddress,
+  type Requests,
+} from '@conclave/actor';
+import type { Core, Service } from '@conclave/actor/core';
+import {
+  adminCommands,
+  ConclaveError,
+  type ConclaveEvent,
+  type Door,
+  isAdminCommand,
+  limits,
+  StatusReply,
+} from '@conclave/protocol';
+import type { NodeEffect, NodeInput } from './core/contract.js';
+import { OpenRequests } from './open-requests.js';
+
+/** The parts of a `NodeCore` that its shell uses. */
+export interface ServingCore extends Core<NodeInput, NodeEffect> {
+  health(): Health;
+  summary(): {
+    readonly role: string;
+    readonly term: number;
+    readonly leader_id: string;
+    readonly commit_index: number;
+    readonly applied_index: number;
+    readonly last_index: number;
+  };
+}
+
+export interface NodeActorDependencies {
+  /** Makes a core with a state machine of its own, as new. */
+  readonly makeCore: (incarnation: string) => ServingCore;
+  /** Understands requests to the state machine. */
+  readonly service: Service;
+  readonly connection: Connection;
+  readonly requests: Requests;
+  /** Of Conclave, for discovery. */
+  readonly version: string;
+}
+
+/** Who is asked: the leader, on the group's subjects, or this peer. */
+type Asked = 'group' | 'peer';
+
+/** How long the group's leader may take to say who it is. */
+const askTimeoutMs = 1000;
+
+export class NodeActor implements Actor {
+  private core: ServingCore;
+  private runner: CoreRunner<NodeInput, NodeEffect>;
+  private readonly open = new OpenRequests();
+  private readonly counts = new Map<string, EndpointCounts>();
+  private readonly micro: MicroService;
+  private peerDoor: Listening[] = [];
+  private groupDoor: Listening[] = [];
+
+  constructor(
+    private readonly context: ActorContext,
+    private readonly dependencies: NodeActorDependencies,
+  ) {
+    [this.core, this.runner] = this.makeRunner();
+    const { groupId, peerId, incarnation } = context;
+    this.micro = new MicroService(
+      dependencies.connection,
+      {
+        name: 'conclave',
+        id: `${incarnation}-${groupId}`,
+        version: dependencies.version,
+        description: 'Raft as an actor mesh over NATS',
+        metadata: { group_id: groupId, peer_id: peerId },
+      },
+      () => this.endpoints(),
+      () => this.discovered(),
+    );
+  }
+
+  start(): void {
+    this.runner.start({ type: 'start' });
+    this.peerDoor = this.openDoors('peer');
+    this.micro.start();
+  }
+
+  async stop(): Promise<void> {
+    this.micro.close();
+    this.runner.stop();
+    closeAll([...this.peerDoor, ...this.groupDoor]);
+    this.open.refuseAll({ code: 'ESHUTDOWN', message: 'the process is stopping', outcome: 'unknown' });
+  }
+
+  health(): Health {
+    return this.core.health();
+  }
+
+  private makeRunner(): [ServingCore, CoreRunner<NodeInput, NodeEffect>] {
+    const core = this.dependencies.makeCore(drawIncarnation());
+    return [core, new CoreRunner(core, this.context, (effect) => this.perform(effect))];
+  }
+
+  // ---- what the core asks for --------------------------------------------------------------------
+
+  private perform(effect: OwnEffect<NodeEffect>): void {
+    switch (effect.type) {
+      case 'reply':
+        this.open.reply(effect.requestId, effect.result);
+        break;
+      case 'refuse':
+        this.open.refuse(effect.requestId, effect.error);
+        break;
+      case 'drop_request':
+        this.open.drop(effect.requestId);
+        break;
+      case 'event':
+        this.publish(effect.event);
+        break;
+      case 'serve':
+        this.serveGroup(effect.group);
+        break;
+      case 'ask_group':
+        void this.askGroup(effect.askId, this.runner);
+        break;
+      case 'restart':
+        this.restart(effect.reason);
+    }
+  }
+
+  private publish(event: ConclaveEvent): void {
+    const { groupId, peerId } = this.context;
+    const { term } = this.core.summary();
+    this.dependencies.requests.publishEvent(groupId, event.name, {
+      group_id: groupId,
+      peer_id: peerId,
+      term,
+      time: new Date().toISOString(),
+      ...event.detail,
+    });
+  }
+
+  private serveGroup(serve: boolean): void {
+    if (serve === this.groupDoor.length > 0) return;
+    closeAll(this.groupDoor);
+    this.groupDoor = serve ? this.openDoors('group') : [];
+  }
+
+  private async askGroup(askId: number, runner: CoreRunner<NodeInput, NodeEffect>): Promise<void> {
+    const { requests } = this.dependencies;
+    const subject = requests.subject({ groupId: this.context.groupId, door: 'admin' }, 'status');
+    const parsed = StatusReply.safeParse(await requests.ask(subject, {}, askTimeoutMs));
+    // A core that was replaced meanwhile has stopped, and takes nothing any more.
+    runner.enqueue({ type: 'group_answered', askId, status: parsed.success ? parsed.data : null });
+  }
+
+  private restart(reason: string): void {
+    this.runner.log.write('warn', 'the node starts over', { reason });
+    this.runner.stop();
+    this.serveGroup(false);
+    this.open.refuseAll({ code: 'EPERM', message: `this peer’s node starts over: ${reason}`, outcome: 'unknown' });
+    [this.core, this.runner] = this.makeRunner();
+    this.runner.start({ type: 'start' });
+  }
+
+  // ---- the door ----------------------------------------------------------------------------------
+
+  private openDoors(asked: Asked): Listening[] {
+    const doors: readonly Door[] = ['admin', 'kv'];
+    return doors.map((door) => {
+      const counts = newEndpointCounts();
+      const name = endpointName(asked, door);
+      this.counts.set(name, this.counts.get(name) ?? counts);
+      return this.dependencies.requests.serve(this.address(asked, door), this.counts.get(name) ?? counts, (request) =>
+        this.onRequest(asked, door, request),
+      );
+    });
+  }
+
+  private onRequest(asked: Asked, door: Door, request: Request): void {
+    try {
+      if (door === 'admin') this.onAdmin(asked, request);
+      else this.onService(asked, request);
+    } catch (error) {
+      request.refuse(this.refusal(error, request).toBody());
+    }
+  }
+
+  /** What to answer where the door threw; nothing of the request has been done by then. */
+  private refusal(error: unknown, request: Request): ConclaveError {
+    if (error instanceof ConclaveError) return error;
+    this.runner.log.write('error', 'a request could not be understood', { name: request.name, err: String(error) });
+    return new ConclaveError('ESTATEMACHINE', 'the request could not be understood');
+  }
+
+  private onAdmin(asked: Asked, request: Request): void {
+    const { name } = request;
+    if (!isAdminCommand(name)) throw new ConclaveError('ENOENT', `there is no command ${JSON.stringify(name)}`);
+    const { answeredBy, request: schema } = adminCommands[name];
+    if (!answeredBy.includes(asked)) {
+      const where = asked === 'group' ? '<group>.<peer>.admin' : '<group>.admin';
+      throw new ConclaveError('ENOENT', `${name} is a command on ${where}`);
+    }
+    const parsed = schema.safeParse(request.body);
+    if (!parsed.success) throw new ConclaveError('EINVAL', describe(parsed.error.issues));
+    const writes = name !== 'status' && name !== 'get_leader';
+    const requestId = this.open.add({ request, reply: (result) => result, writes });
+    this.runner.enqueue({ type: 'admin', requestId, door: asked, command: name, body: parsed.data });
+  }
+
+  private onService(asked: Asked, request: Request): void {
+    const understood = this.dependencies.service.parse(request.name, request.body);
+    const { reply } = understood;
+    if (understood.type === 'read') {
+      const requestId = this.open.add({ request, reply, writes: false });
+      const { consistency, query } = understood;
+      this.runner.enqueue({ type: 'read', requestId, door: asked, consistency, query });
+      return;
+    }
+    if (asked === 'peer') {
+      const { leader_id } = this.core.summary();
+      throw new ConclaveError('EPERM', 'a write goes to <group>.kv, which the leader answers', 'not_done', leader_id);
+    }
+    const { payload, command } = understood;
+    if (payload.length > limits.entryBytes) {
+      throw new ConclaveError('EINVAL', `a request makes an entry of at most ${limits.entryBytes} bytes`);
+    }
+    const requestId = this.open.add({ request, reply, writes: true });
+    this.runner.enqueue({ type: 'propose', requestId, payload, command });
+  }
+
+  // ---- discovery ---------------------------------------------------------------------------------
+
+  private endpoints(): { name: string; subject: string; counts: EndpointCounts }[] {
+    const served: readonly Asked[] = this.groupDoor.length > 0 ? ['peer', 'group'] : ['peer'];
+    return served.flatMap((asked) =>
+      (['admin', 'kv'] as const).map((door) => {
+        const name = endpointName(asked, door);
+        const subject = this.dependencies.requests.subject(this.address(asked, door));
+        return { name, subject, counts: this.counts.get(name) ?? newEndpointCounts() };
+      }),
+    );
+  }
+
+  private discovered(): unknown {
+    const summary = this.core.summary();
+    return { ...summary, lag: Math.max(0, summary.commit_index - summary.applied_index) };
+  }
+
+  private address(asked: Asked, door: Door): RequestAddress {
+    const { groupId, peerId } = this.context;
+    return asked === 'group' ? { groupId, door } : { groupId, peerId, door };
+  }
+}
+
+function endpointName(asked: Asked, door: Door): string {
+  return `${asked}-${door}`;
+}
+
+function closeAll(listenings: readonly Listening[]): void {
+  for (const listening of listenings) listening.close();
+}
+
+/** What is wrong with a request, in a line. */
+function describe(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): string {
+  return issues
+    .slice(0, 3)
+    .map(({ path, message }) => (path.length === 0 ? message : `${path.map(String).join('.')}: ${message}`))
+    .join('; ');
+}
