@@ -1,0 +1,149 @@
+/**
+ * Where one replicator gets its entries from: the recent batches that all share, and what was read from the
+ * log-store for a target that is further behind.
+ *
+ * Owns the running read and what it brought. Does not own how far the target is.
+ *
+ * Invariants:
+ * 1. At most one read is under way; an answer to any other is dropped.
+ * 2. What is handed out is of the leader's log in its term: a read carries the term, and is refused in another.
+ * 3. The term before the entries comes from where the entries come from.
+ */
+import {
+  type BatchHeader,
+  type Body,
+  batchHeader,
+  ConclaveError,
+  type LogIndex,
+  limits,
+  type Term,
+} from '@conclave/protocol';
+import { BatchRun } from './batch-run.js';
+import type { Position } from './in-flight-window.js';
+import type { Leadership } from './leadership.js';
+
+/** Entries for one message. */
+export interface Gathered {
+  readonly prev: Position;
+  readonly last: Position;
+  readonly batches: Uint8Array[];
+  readonly bytes: number;
+}
+
+interface Read {
+  readonly requestId: number;
+  readonly fromIndex: LogIndex;
+  readonly askedMs: number;
+  refused: boolean;
+}
+
+export class EntrySource {
+  private fetched: BatchRun | undefined;
+  private read: Read | undefined;
+
+  constructor(private readonly leadership: Leadership) {}
+
+  /** The term of an entry, where it is known without asking. */
+  termAt(index: LogIndex): Term | undefined {
+    return this.leadership.termAt(index) ?? this.fetched?.termAt(index);
+  }
+
+  /**
+   * The batches for one message, beginning with the one that holds `nextIndex`; undefined: not in memory. A single
+   * batch goes whatever its size.
+   */
+  gather(nextIndex: LogIndex): Gathered | undefined {
+    const { cache } = this.leadership;
+    const inCache = cache.placeOf(nextIndex);
+    const run = inCache === undefined ? this.fetched : cache;
+    let place = inCache ?? this.fetched?.placeOf(nextIndex);
+    if (run === undefined || place === undefined) {
+      this.fetched = undefined;
+      return undefined;
+    }
+    const first = run.at(place);
+    if (first === undefined) return undefined;
+    const batches = [first.bytes];
+    let { header } = first;
+    let bytes = first.bytes.length;
+    while (batches.length < limits.appendBatches) {
+      place += 1;
+      const next = run.at(place);
+      if (next === undefined || bytes + next.bytes.length > limits.appendBytes) break;
+      batches.push(next.bytes);
+      bytes += next.bytes.length;
+      header = next.header;
+    }
+    const prev = { index: (first.header.first - 1) as LogIndex, term: first.prevTerm };
+    return { prev, last: { index: header.last, term: header.term }, batches, bytes };
+  }
+
+  /** Asks the log-store for the batches from `fromIndex` on, unless a read is under way. */
+  ask(fromIndex: LogIndex, maxBytes: number, nowMs: number): void {
+    if (this.read !== undefined) return;
+    const { leadership } = this;
+    const requestId = leadership.outlet.nextRequestId();
+    this.read = { requestId, fromIndex, askedMs: nowMs, refused: false };
+    const body = {
+      ...leadership.own,
+      request_id: requestId,
+      reader: 'replicator' as const,
+      leader_term: leadership.term,
+      from_index: fromIndex,
+      max_bytes: maxBytes,
+    };
+    leadership.send(leadership.peerId, { name: 'log-store.read', body });
+  }
+
+  isAnsweredBy(body: Body<'replicator.entries'>): boolean {
+    return this.read?.requestId === body.request_id && this.read.fromIndex === body.from_index && !this.read.refused;
+  }
+
+  /** Takes the answer to the running read. A refused read is over with the next tick. */
+  onEntries(body: Body<'replicator.entries'>): 'taken' | 'read_refused' | 'malformed_entries' {
+    if (body.refusal !== '' || body.batches.length === 0) {
+      if (this.read !== undefined) this.read.refused = true;
+      return 'read_refused';
+    }
+    const run = readRun(body, this.leadership.term);
+    if (run === undefined) {
+      if (this.read !== undefined) this.read.refused = true;
+      return 'malformed_entries';
+    }
+    this.read = undefined;
+    this.fetched = run;
+    return 'taken';
+  }
+
+  /** Gives a read up that was refused or got lost, so that it is asked anew. */
+  onTick(nowMs: number): void {
+    if (this.read === undefined) return;
+    const isOverdue = nowMs - this.read.askedMs >= this.leadership.times.electionTimeoutMs / 2;
+    if (this.read.refused || isOverdue) this.read = undefined;
+  }
+}
+
+/** The batches of an answer; undefined unless they hold `from_index`, follow each other, and their terms rise up to `term`. */
+function readRun(body: Body<'replicator.entries'>, term: Term): BatchRun | undefined {
+  const run = new BatchRun();
+  let prevTerm = body.prev_term;
+  let lastIndex: number | undefined;
+  for (const bytes of body.batches) {
+    const header = headerOf(bytes);
+    if (header === undefined || header.term < prevTerm || header.term > term) return undefined;
+    if (lastIndex === undefined ? header.first > body.from_index : header.first !== lastIndex + 1) return undefined;
+    run.push({ header, bytes, prevTerm });
+    prevTerm = header.term;
+    lastIndex = header.last;
+  }
+  return run.placeOf(body.from_index) === undefined ? undefined : run;
+}
+
+function headerOf(bytes: Uint8Array): BatchHeader | undefined {
+  try {
+    return batchHeader(bytes);
+  } catch (error) {
+    if (error instanceof ConclaveError) return undefined;
+    throw error;
+  }
+}

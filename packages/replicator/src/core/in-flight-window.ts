@@ -1,0 +1,70 @@
+/**
+ * The entries that a replicator has sent and that its target has not acknowledged.
+ *
+ * Owns which messages those are. Does not own what follows from their loss.
+ *
+ * Invariants:
+ * 1. Messages are in order of their entries.
+ * 2. At most `limits.replicatorWindowMessages` messages, and `limits.replicatorWindowBytes` bytes but for a single message.
+ */
+import { invariant, type LogIndex, limits, type Term } from '@conclave/protocol';
+
+/** A position of the log with its term. */
+export interface Position {
+  readonly index: LogIndex;
+  readonly term: Term;
+}
+
+export interface InFlight {
+  readonly requestId: number;
+  readonly prevIndex: LogIndex;
+  /** The last entry in it. */
+  readonly last: Position;
+  readonly bytes: number;
+}
+
+export class InFlightWindow {
+  private messages: InFlight[] = [];
+  private bytes = 0;
+
+  get size(): number {
+    return this.messages.length;
+  }
+
+  /** Whether a message of so many bytes may be sent. */
+  hasRoom(bytes: number): boolean {
+    if (this.messages.length === 0) return true;
+    return this.messages.length < limits.replicatorWindowMessages && this.bytes + bytes <= limits.replicatorWindowBytes;
+  }
+
+  add(message: InFlight): void {
+    const before = this.messages.at(-1);
+    invariant(before === undefined || message.prevIndex <= before.last.index, 'nothing is left out in flight');
+    this.messages.push(message);
+    this.bytes += message.bytes;
+  }
+
+  /** Frees what is acknowledged; the last position of it, or undefined. */
+  acknowledge(matchIndex: LogIndex): Position | undefined {
+    let freed: Position | undefined;
+    for (
+      let first = this.messages[0];
+      first !== undefined && first.last.index <= matchIndex;
+      first = this.messages[0]
+    ) {
+      freed = first.last;
+      this.bytes -= first.bytes;
+      this.messages.shift();
+    }
+    return freed;
+  }
+
+  find(requestId: number): InFlight | undefined {
+    return this.messages.find((message) => message.requestId === requestId);
+  }
+
+  clear(): void {
+    this.messages = [];
+    this.bytes = 0;
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * What all replicators of a leader share for one term, and their way out.
+ *
+ * Owns the leader's position, the latest tick and commit index, and the recent batches. Does not own the targets.
+ *
+ * Invariants:
+ * 1. The recent batches end where the log ends, as far as it is known here; `lastTerm` is the term there.
+ * 2. The commit index and the tick only rise.
+ * 3. Nothing goes to another peer an election timeout after the last new tick: a node that is dead or fenced must
+ *    not be kept in office by its replicators.
+ */
+import type { Log, Send } from '@conclave/actor/core';
+import {
+  type BatchHeader,
+  type Body,
+  type GroupId,
+  type GroupUid,
+  invariant,
+  type LogIndex,
+  limits,
+  type Message,
+  type PeerId,
+  type Session,
+  type StoreId,
+  type Term,
+} from '@conclave/protocol';
+import { BatchRun } from './batch-run.js';
+
+export interface ReplicatorTimes {
+  readonly electionTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+  /** Entries that a new peer may be behind and yet count as caught up. */
+  readonly catchupMargin: number;
+}
+
+/** What the replicators need of the actor that they are part of. */
+export interface Outlet {
+  readonly effects: { push(effect: Send | Log): unknown };
+  /** Counts a message that is dropped. */
+  drop(reason: string): void;
+  /** A number that no request had before. */
+  nextRequestId(): number;
+}
+
+export class Leadership {
+  /** What messages to this peer's own actors carry. */
+  readonly own: { readonly group_id: GroupId; readonly store_id: StoreId; readonly session: Session };
+  readonly peerId: PeerId;
+  readonly groupUid: GroupUid;
+  readonly term: Term;
+  readonly cache = new BatchRun(limits.replicatorCacheBytes);
+  lastIndex: LogIndex;
+  lastTerm: Term;
+  commitIndex: LogIndex;
+  configurationIndex: LogIndex;
+  /** Of the latest tick; 0: none in this term. */
+  tickId = 0;
+  /** Whether the node is to hear of the progress before the next tick. */
+  hasNews = false;
+
+  /** @param lastTickMs when the term began here, which counts as a tick. */
+  constructor(
+    lead: Body<'replicator.lead'>,
+    private lastTickMs: number,
+    readonly times: ReplicatorTimes,
+    readonly outlet: Outlet,
+  ) {
+    this.own = { group_id: lead.group_id, store_id: lead.store_id, session: lead.session };
+    this.peerId = lead.peer_id;
+    this.groupUid = lead.group_uid;
+    this.term = lead.term;
+    this.lastIndex = lead.last_index;
+    this.lastTerm = lead.last_term;
+    this.commitIndex = lead.commit_index;
+    this.configurationIndex = lead.configuration_index;
+  }
+
+  /** Takes a tick; false where it is not a new one. */
+  onTick(tickId: number, commitIndex: LogIndex, nowMs: number): boolean {
+    if (tickId <= this.tickId) return false;
+    this.tickId = tickId;
+    this.lastTickMs = nowMs;
+    this.onCommitted(commitIndex);
+    return true;
+  }
+
+  onCommitted(index: LogIndex): void {
+    if (index > this.commitIndex) this.commitIndex = index;
+  }
+
+  /** Takes the leader's next batch. */
+  append(header: BatchHeader, bytes: Uint8Array): void {
+    invariant(header.first === this.lastIndex + 1, "the leader's log grows without a gap");
+    invariant(header.term === this.term, 'a leader appends entries of its own term');
+    this.cache.push({ header, bytes, prevTerm: this.lastTerm });
+    this.lastIndex = header.last;
+    this.lastTerm = header.term;
+  }
+
+  /** The term of an entry; undefined: only the log-store knows. */
+  termAt(index: LogIndex): Term | undefined {
+    if (index === 0) return 0 as Term;
+    if (index === this.lastIndex) return this.lastTerm;
+    return this.cache.termAt(index);
+  }
+
+  /** Whether the node was heard of recently enough to speak for it. */
+  isInOffice(nowMs: number): boolean {
+    return nowMs - this.lastTickMs < this.times.electionTimeoutMs;
+  }
+
+  send(peerId: PeerId, message: Message): void {
+    this.outlet.effects.push({ type: 'send', peerId, message });
+  }
+}

@@ -1,0 +1,405 @@
+/**
+ * One target of a leader (Raft thesis, section 3.5; braft's `Replicator`): finds where its log agrees, keeps it
+ * supplied, and watches it.
+ *
+ * Owns what is known of the target and what is on its way to it. Does not own what is committed, nor the log.
+ *
+ * Invariants:
+ * 1. `0 <= anchor.index <= matchIndex < nextIndex <= lastIndex + 1`.
+ * 2. `matchIndex` never falls while the target's store is the same; only `stored` raises it.
+ * 3. Something is in flight only in `replicate`, a probe only in `probe`; without a store nothing but `identify` is sent.
+ * 4. A rejection counts only where it answers a request that is in flight.
+ * 5. Nothing is sent to the target an election timeout after the node's last tick.
+ */
+import {
+  type Body,
+  type LogIndex,
+  limits,
+  type PeerId,
+  type Progress,
+  type StoreId,
+  type Term,
+} from '@conclave/protocol';
+import { CatchUpWatch } from './catch-up-watch.js';
+import { EntrySource } from './entry-source.js';
+import { InFlightWindow, type Position } from './in-flight-window.js';
+import type { Leadership } from './leadership.js';
+import { TargetMessages } from './target-messages.js';
+
+type Target = Body<'replicator.targets'>['targets'][number];
+type Rejected = Body<'replicator.rejected'>;
+
+interface Probe {
+  /** Kept when it is sent again, so that the answer to either counts. */
+  readonly requestId: number;
+  readonly prev: Position;
+  sentMs: number;
+}
+
+const noStore = '' as StoreId;
+const start: Position = { index: 0 as LogIndex, term: 0 as Term };
+
+export class Replicator {
+  readonly peerId: PeerId;
+  private storeId: StoreId;
+  /** Whether the configuration binds the target to its store. */
+  private isBound: boolean;
+  private state: Progress['state'];
+  private refusal: Progress['refusal'] = '';
+  private matchIndex = start.index;
+  private nextIndex: LogIndex;
+  /** The latest position that is known to match, with its term: heartbeats stand on it. */
+  private anchor = start;
+  private probe: Probe | undefined;
+  private retryAfterMs: number;
+  private identify: { readonly requestId: number; sentMs: number } | undefined;
+  private heartbeatRequestId: number | undefined;
+  private heardMs: number | undefined;
+  private progressMs = 0;
+  private waitsForTick = false;
+  private watch: CatchUpWatch | undefined;
+  private readonly window = new InFlightWindow();
+  private readonly source: EntrySource;
+  private readonly messages: TargetMessages;
+
+  constructor(
+    target: Target,
+    private readonly leadership: Leadership,
+  ) {
+    this.peerId = target.peer_id;
+    this.storeId = target.store_id;
+    this.isBound = target.store_id !== noStore;
+    this.state = this.isBound ? 'probe' : 'identify';
+    this.nextIndex = (leadership.lastIndex + 1) as LogIndex;
+    this.retryAfterMs = leadership.times.electionTimeoutMs / 4;
+    this.watch = target.catching_up ? new CatchUpWatch(leadership.times) : undefined;
+    this.source = new EntrySource(leadership);
+    this.messages = new TargetMessages(leadership, this.peerId);
+  }
+
+  /** Begins, once. */
+  begin(nowMs: number): void {
+    if (this.state === 'identify') this.sendIdentify(nowMs);
+    else this.proceed(nowMs);
+  }
+
+  /** Whether what is known of the target holds for this one too: it is not bound to another store. */
+  isFor(target: Target): boolean {
+    return target.store_id === noStore || this.storeId === noStore || target.store_id === this.storeId;
+  }
+
+  /** The configuration may have bound the target, or let go of it. */
+  retarget(target: Target, nowMs: number): void {
+    if (target.catching_up !== (this.watch !== undefined)) {
+      this.watch = target.catching_up ? new CatchUpWatch(this.leadership.times) : undefined;
+    }
+    this.isBound = target.store_id !== noStore;
+    if (this.isBound && this.storeId === noStore) {
+      this.adoptStore(target.store_id, this.leadership.lastIndex, nowMs);
+    } else if (!this.isBound && this.refusal === 'ESTORE') {
+      this.forgetStore(nowMs);
+    }
+  }
+
+  /** A new tick: a heartbeat, and what is due again. */
+  onTick(nowMs: number): void {
+    this.waitsForTick = false;
+    this.source.onTick(nowMs);
+    switch (this.state) {
+      case 'identify':
+        this.sendIdentify(nowMs);
+        return;
+      case 'refused':
+        if (nowMs - (this.identify?.sentMs ?? 0) >= this.leadership.times.electionTimeoutMs) this.sendIdentify(nowMs);
+        return;
+      case 'probe':
+        this.sendHeartbeat(nowMs);
+        this.repeatProbe(nowMs);
+        break;
+      case 'replicate':
+        this.sendHeartbeat(nowMs);
+        if (this.isStalled(nowMs)) this.beginProbe(this.stalledNext());
+        break;
+    }
+    this.proceed(nowMs);
+  }
+
+  /** Sends what there is to send. */
+  proceed(nowMs: number): void {
+    if (this.waitsForTick || !this.leadership.isInOffice(nowMs)) return;
+    if (this.state === 'probe') this.sendProbe(nowMs);
+    else if (this.state === 'replicate') this.sendEntries(nowMs);
+  }
+
+  /** The target's log is synced and the leader's up to `match_index`. Answers why it is dropped. */
+  onStored(body: Body<'feed.stored'>, nowMs: number): string | undefined {
+    if (body.store_id !== this.storeId) return 'other_store';
+    if (body.match_index > this.leadership.lastIndex) return 'beyond_last_index';
+    this.heardMs = nowMs;
+    this.raiseMatch(body.match_index, nowMs);
+    const { lastIndex, configurationIndex } = this.leadership;
+    if (this.watch?.onAcknowledged(this.matchIndex, lastIndex, configurationIndex, nowMs)) {
+      this.leadership.hasNews = true;
+    }
+    this.proceed(nowMs);
+    return undefined;
+  }
+
+  /** The target follows this leader. */
+  onEcho(storeId: StoreId, nowMs: number): string | undefined {
+    if (storeId !== this.storeId) return 'other_store';
+    this.heardMs = nowMs;
+    return undefined;
+  }
+
+  /** Answers why it is dropped. */
+  onRejected(body: Rejected, nowMs: number): string | undefined {
+    const sent = this.sentAs(body.request_id);
+    if (body.reason === 'store') return this.onOtherStore(body, sent !== undefined, nowMs);
+    if (body.store_id !== this.storeId) return 'other_store';
+    this.heardMs = nowMs;
+    if (sent === undefined) return 'not_in_flight';
+    if (body.reason === 'busy') {
+      this.waitsForTick = true;
+      if (sent !== 'heartbeat') this.beginProbe(this.atLeastNext(sent.index + 1));
+      return undefined;
+    }
+    if (sent === 'heartbeat' || sent.index <= this.matchIndex) return this.onLostMatch();
+    this.beginProbe(this.nextAfter(body, sent));
+    this.proceed(nowMs);
+    return undefined;
+  }
+
+  /** The answer to the running read, if `isAnsweredBy` says so. */
+  onEntries(body: Body<'replicator.entries'>, nowMs: number): string | undefined {
+    const outcome = this.source.onEntries(body);
+    if (outcome !== 'taken') return outcome;
+    this.proceed(nowMs);
+    return undefined;
+  }
+
+  isAnsweredBy(body: Body<'replicator.entries'>): boolean {
+    return this.source.isAnsweredBy(body);
+  }
+
+  /** Answers why it is dropped. */
+  onIdentity(body: Body<'replicator.identity'>, nowMs: number): string | undefined {
+    if (body.request_id !== this.identify?.requestId) return 'not_asked';
+    this.heardMs = nowMs;
+    const isEmpty = body.group_uid === '';
+    if (this.isBound && body.store_id !== this.storeId) this.refuse('ESTORE', nowMs);
+    else if (!isEmpty && body.group_uid !== this.leadership.groupUid) this.refuse('ENOTEMPTY', nowMs);
+    else if (body.store_id === noStore) this.identify = undefined;
+    else this.adoptStore(body.store_id, body.last_index, nowMs);
+    return undefined;
+  }
+
+  /** Whether the target can take office: it has the log up to there. */
+  hasAll(index: LogIndex): boolean {
+    return this.state !== 'refused' && this.storeId !== noStore && this.matchIndex >= index;
+  }
+
+  /** Tells the target to stand at once. */
+  sendTimeoutNow(): void {
+    this.messages.sendTimeoutNow(this.storeId);
+  }
+
+  progress(nowMs: number): Progress {
+    return {
+      peer_id: this.peerId,
+      store_id: this.storeId,
+      state: this.state,
+      match_index: this.matchIndex,
+      next_index: this.nextIndex,
+      in_flight: this.window.size + (this.probe === undefined ? 0 : 1),
+      silent_ms: this.heardMs === undefined ? -1 : Math.max(0, Math.floor(nowMs - this.heardMs)),
+      caught_up: this.watch?.caughtUp ?? false,
+      refusal: this.refusal,
+    };
+  }
+
+  // ---- what is known of the target ---------------------------------------------------------------
+
+  private raiseMatch(matchIndex: LogIndex, nowMs: number): void {
+    const freed = this.window.acknowledge(matchIndex);
+    if (matchIndex > this.matchIndex) {
+      this.matchIndex = matchIndex;
+      this.progressMs = nowMs;
+    }
+    this.raiseAnchor(freed);
+    // A probe is answered by whatever shows that the log agrees up to there, also by a heartbeat's answer.
+    const agrees = this.matchIndex >= this.nextIndex - 1;
+    if (agrees) this.nextIndex = (this.matchIndex + 1) as LogIndex;
+    if (this.state !== 'probe' || !agrees) return;
+    this.state = 'replicate';
+    this.probe = undefined;
+    this.retryAfterMs = this.leadership.times.electionTimeoutMs / 4;
+  }
+
+  /** Moves the anchor up to the match, or to the latest position before it whose term is known. */
+  private raiseAnchor(freed: Position | undefined): void {
+    if (this.anchor.index === this.matchIndex) return;
+    const term = freed?.index === this.matchIndex ? freed.term : this.source.termAt(this.matchIndex);
+    if (term !== undefined) this.anchor = { index: this.matchIndex, term };
+    else
+      for (const known of [freed, this.probe?.prev]) {
+        if (known !== undefined && known.index <= this.matchIndex && known.index > this.anchor.index)
+          this.anchor = known;
+      }
+  }
+
+  private adoptStore(storeId: StoreId, lastIndexThere: LogIndex, nowMs: number): void {
+    this.storeId = storeId;
+    this.refusal = '';
+    this.identify = undefined;
+    // What it has beyond the leader's end is not the leader's; what it lacks need not be probed.
+    this.beginProbe(this.atLeastNext(Math.min(lastIndexThere, this.leadership.lastIndex) + 1));
+    this.proceed(nowMs);
+  }
+
+  private forgetStore(nowMs: number): void {
+    this.storeId = noStore;
+    this.matchIndex = start.index;
+    this.anchor = start;
+    this.refusal = '';
+    this.stopSending('identify');
+    if (this.watch !== undefined) this.watch = new CatchUpWatch(this.leadership.times);
+    this.sendIdentify(nowMs);
+  }
+
+  private refuse(refusal: 'ENOTEMPTY' | 'ESTORE', nowMs: number): void {
+    // It is asked again, slowly: an operator may have put it right.
+    this.identify = { requestId: this.leadership.outlet.nextRequestId(), sentMs: nowMs };
+    if (this.state === 'refused' && this.refusal === refusal) return;
+    this.stopSending('refused');
+    this.refusal = refusal;
+    this.leadership.hasNews = true;
+    const text = refusal === 'ESTORE' ? 'has another store than the configuration says' : "holds another group's log";
+    this.leadership.outlet.effects.push({
+      type: 'log',
+      level: 'warn',
+      text: `${this.peerId} ${text}`,
+      fields: { refusal },
+    });
+  }
+
+  /** The target says that its store is another. */
+  private onOtherStore(body: Rejected, isInFlight: boolean, nowMs: number): string | undefined {
+    if (!isInFlight) return 'not_in_flight';
+    if (body.store_id === this.storeId) return 'same_store';
+    this.heardMs = nowMs;
+    if (this.isBound) this.refuse('ESTORE', nowMs);
+    else this.forgetStore(nowMs);
+    return undefined;
+  }
+
+  /** The target lacks what it had acknowledged as synced. Nothing sent can mend that; try again, but not in a loop. */
+  private onLostMatch(): string {
+    this.waitsForTick = true;
+    this.probe = undefined;
+    return 'acknowledged_entries_missing';
+  }
+
+  // ---- where to go on ----------------------------------------------------------------------------
+
+  /** What a request in flight stood on; `heartbeat`: the latest of these. */
+  private sentAs(requestId: number): Position | { readonly index: LogIndex } | 'heartbeat' | undefined {
+    if (requestId === this.heartbeatRequestId) return 'heartbeat';
+    if (requestId === this.probe?.requestId) return this.probe.prev;
+    const message = this.window.find(requestId);
+    return message === undefined ? undefined : { index: message.prevIndex };
+  }
+
+  /** Where to probe after a mismatch: past the end of a shorter log, else before the conflicting term (Raft thesis, section 3.5). */
+  private nextAfter(body: Rejected, sent: { readonly index: LogIndex }): LogIndex {
+    const isShorter = body.last_index < sent.index;
+    const hint = isShorter ? body.last_index + 1 : body.conflict_index;
+    return this.atLeastNext(Math.min(hint, sent.index));
+  }
+
+  private atLeastNext(index: number): LogIndex {
+    return Math.max(index, this.matchIndex + 1) as LogIndex;
+  }
+
+  private isStalled(nowMs: number): boolean {
+    return this.window.size > 0 && nowMs - this.progressMs >= this.leadership.times.electionTimeoutMs / 2;
+  }
+
+  /**
+   * What was sent may be lost, or wait for a slow disk. A probe behind all of it tells: it matches, and nothing needs
+   * to be sent again, or the rejection says where the gap begins.
+   */
+  private stalledNext(): LogIndex {
+    const prev = (this.nextIndex - 1) as LogIndex;
+    return this.source.termAt(prev) === undefined ? this.atLeastNext(0) : this.nextIndex;
+  }
+
+  private beginProbe(nextIndex: LogIndex): void {
+    this.stopSending('probe');
+    this.nextIndex = nextIndex;
+  }
+
+  private stopSending(state: 'identify' | 'probe' | 'refused'): void {
+    this.state = state;
+    this.window.clear();
+    this.probe = undefined;
+    this.heartbeatRequestId = undefined;
+  }
+
+  // ---- what is sent ------------------------------------------------------------------------------
+
+  private sendIdentify(nowMs: number): void {
+    if (!this.leadership.isInOffice(nowMs)) return;
+    const requestId = this.identify?.requestId ?? this.leadership.outlet.nextRequestId();
+    this.identify = { requestId, sentMs: nowMs };
+    this.messages.sendIdentify(requestId);
+  }
+
+  /** Stands on what is known to match, so that it always causes a `stored`. */
+  private sendHeartbeat(nowMs: number): void {
+    if (!this.leadership.isInOffice(nowMs)) return;
+    this.heartbeatRequestId = this.leadership.outlet.nextRequestId();
+    this.sendAppendEntries(this.heartbeatRequestId, this.anchor, []);
+  }
+
+  private sendProbe(nowMs: number): void {
+    if (this.probe !== undefined) return;
+    const index = (this.nextIndex - 1) as LogIndex;
+    const term = index === this.anchor.index ? this.anchor.term : this.source.termAt(index);
+    // The batch that holds the next entry comes with the term before it; more would be in vain if the probe fails.
+    if (term === undefined) {
+      this.source.ask(this.nextIndex, 1, nowMs);
+      return;
+    }
+    this.probe = { requestId: this.leadership.outlet.nextRequestId(), prev: { index, term }, sentMs: nowMs };
+    this.sendAppendEntries(this.probe.requestId, this.probe.prev, []);
+  }
+
+  private repeatProbe(nowMs: number): void {
+    if (this.probe === undefined || nowMs - this.probe.sentMs < this.retryAfterMs) return;
+    this.retryAfterMs = Math.min(2 * this.retryAfterMs, this.leadership.times.electionTimeoutMs);
+    this.probe.sentMs = nowMs;
+    this.sendAppendEntries(this.probe.requestId, this.probe.prev, []);
+  }
+
+  private sendEntries(nowMs: number): void {
+    while (this.nextIndex <= this.leadership.lastIndex && this.window.hasRoom(0)) {
+      const gathered = this.source.gather(this.nextIndex);
+      if (gathered === undefined) {
+        this.source.ask(this.nextIndex, limits.readBytes, nowMs);
+        return;
+      }
+      if (!this.window.hasRoom(gathered.bytes)) return;
+      if (this.window.size === 0) this.progressMs = nowMs;
+      const { prev, last, batches, bytes } = gathered;
+      const requestId = this.leadership.outlet.nextRequestId();
+      this.window.add({ requestId, prevIndex: prev.index, last, bytes });
+      this.nextIndex = (last.index + 1) as LogIndex;
+      this.sendAppendEntries(requestId, prev, batches);
+    }
+  }
+
+  private sendAppendEntries(requestId: number, prev: Position, batches: Uint8Array[]): void {
+    this.messages.sendAppendEntries(this.storeId, requestId, prev, batches);
+  }
+}
