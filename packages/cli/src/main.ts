@@ -1,1 +1,16 @@
-export {};
+/** Where the process begins. Commands say their own failures; what comes here is about how one was called. */
+import { describeError } from './output.js';
+import { createProgram } from './program.js';
+
+// A reader that has had enough, as `head` has, is the end of the work and no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+try {
+  await createProgram().parseAsync();
+} catch (error) {
+  process.stderr.write(`conclave: ${describeError(error)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,164 @@
+/**
+ * `conclave bench`: replicated writes a second, beside what the same machine does without Raft.
+ *
+ * Measured: three peers, 128-byte values, every write synced by a majority before it is answered; the client, the
+ * peers and one NATS server share this machine. A latency runs from the call of `put` to its answer.
+ *
+ * Not measured: a network (all is on the loopback), a NATS cluster, several clients, reads, large values, many
+ * groups, a full disk or a long log, what a failure costs, and what the machine would do if the client were
+ * elsewhere. Loops that wait for their answers hide queueing that an open stream of requests would show.
+ */
+
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { ConclaveClient } from '@conclave/client';
+import { asGroupId, defaultPrefix } from '@conclave/protocol';
+import { type Command, Option } from 'commander';
+import { Failed, runAction } from '../action.js';
+import { echo, measureSync, RequestFloor } from '../bench/floor.js';
+import { type Measured, measure } from '../bench/measure.js';
+import { type MeasuredRow, measuredRecord, type Row, rowRecord, rowsTable, selectRows } from '../bench/rows.js';
+import { splitList, wholeNumber } from '../options.js';
+import type { Output } from '../output.js';
+import { CleanUp, withCleanUp } from '../processes/clean-up.js';
+import { foundGroup, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
+import { type Placement, placements } from '../processes/peer-processes.js';
+import { count } from '../views/words.js';
+
+const groupId = asGroupId('bench');
+const peers = 3;
+const valueBytes = 128;
+const keys = 10_000;
+const syncMs = 1_000;
+
+interface BenchOptions {
+  readonly json: boolean;
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  readonly rows: readonly string[];
+  readonly dataDir: string;
+}
+
+export function registerBench(program: Command): void {
+  program
+    .command('bench')
+    .addOption(new Option('--seconds <n>', 'how long a row is measured').argParser(wholeNumber(1, 3_600)).default(5))
+    .addOption(new Option('--warm-up-seconds <n>', 'before each row').argParser(wholeNumber(0, 60)).default(1))
+    .addOption(
+      new Option('--rows <names>', 'these rows alone: four-1024, or four, or 1024')
+        .argParser(splitList)
+        .default([], 'all'),
+    )
+    .option('--data-dir <folder>', 'on the disk that is meant; what is written there is removed', '.conclave')
+    .option('--json', 'print one line of JSON for each row', false)
+    .description('measure replicated writes beside bare requests and a bare sync')
+    .action((options: BenchOptions) =>
+      runAction(options, (output) => withCleanUp((cleanUp) => bench(cleanUp, output, options))),
+    );
+  // A process of its own for the floor: the answers must come from elsewhere, as those of peers do.
+  program.command('bench-echo', { hidden: true }).argument('<urls>').action(echo);
+}
+
+async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): Promise<void> {
+  const rows = selectRows(options.rows);
+  const folder = benchFolder(cleanUp, options.dataDir);
+  const natsUrl = await ownNatsServer(cleanUp, folder);
+  const sync = measureSync(folder, new Uint8Array(valueBytes), syncMs);
+  if (output.json) output.record({ row: 'fdatasync', p50_ms: round(sync.p50Ms), p99_ms: round(sync.p99Ms) });
+  else output.note(`one fdatasync: p50 ${sync.p50Ms.toFixed(2)} ms, p99 ${sync.p99Ms.toFixed(2)} ms`);
+
+  const floors = await measureFloors(cleanUp, output, natsUrl, rows, options);
+  const measured: MeasuredRow[] = [];
+  for (const placement of placements) {
+    const ofPlacement = rows.filter((row) => row.placement === placement);
+    if (ofPlacement.length === 0) continue;
+    const ofRows = measureRows(cleanUp, placement, path.join(folder, placement), natsUrl, ofPlacement, options);
+    for await (const [row, figures] of ofRows) {
+      const done = {
+        ...row,
+        measured: figures,
+        floorPerSecond: floors.get(row.inFlight)?.operationsPerSecond ?? Number.NaN,
+      };
+      measured.push(done);
+      if (output.json) output.record(rowRecord(done));
+      else output.note(`${row.name}: ${count(figures.operationsPerSecond)} writes/s`);
+    }
+  }
+  if (!output.json) {
+    output.line(`\nthree peers, ${valueBytes}-byte values, each write synced by a majority; see docs/benchmarks.md\n`);
+    output.line(rowsTable(measured));
+  }
+  const failed = measured.reduce((sum, row) => sum + row.measured.failed, 0);
+  if (failed === 0) return;
+  output.note(`conclave: ${count(failed)} writes failed`);
+  throw new Failed();
+}
+
+/** A folder on the disk that is meant, gone at the end. */
+function benchFolder(cleanUp: CleanUp, dataDir: string): string {
+  mkdirSync(dataDir, { recursive: true });
+  const folder = mkdtempSync(path.join(path.resolve(dataDir), 'bench-'));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  process.once('exit', remove);
+  cleanUp.add(async () => remove());
+  return folder;
+}
+
+async function measureFloors(
+  cleanUp: CleanUp,
+  output: Output,
+  natsUrl: string,
+  rows: readonly Row[],
+  options: BenchOptions,
+): Promise<Map<number, Measured>> {
+  const floor = await RequestFloor.start(cleanUp, natsUrl, new Uint8Array(valueBytes));
+  const floors = new Map<number, Measured>();
+  for (const inFlight of new Set(rows.map((row) => row.inFlight))) {
+    const figures = await floor.measure({ inFlight, ...times(options) });
+    floors.set(inFlight, figures);
+    if (output.json) output.record({ row: `request-${inFlight}`, in_flight: inFlight, ...measuredRecord(figures) });
+    else output.note(`bare requests, ${inFlight} in flight: ${count(figures.operationsPerSecond)}/s`);
+  }
+  // Its process and its connection must not be there beside the peers.
+  await floor.stop();
+  return floors;
+}
+
+/** Starts a mesh of its own for one placement and measures its rows one by one. */
+async function* measureRows(
+  whole: CleanUp,
+  placement: Placement,
+  folder: string,
+  natsUrl: string,
+  rows: readonly Row[],
+  options: BenchOptions,
+): AsyncGenerator<readonly [Row, Measured]> {
+  const cleanUp = new CleanUp();
+  whole.add(() => cleanUp.run());
+  try {
+    // Each placement has a prefix of its own: what is late from one must not reach the other.
+    const prefix = `${defaultPrefix}-${placement}`;
+    const mesh = await makeMesh(cleanUp, natsUrl, { groupId, prefix, placement, folder }, (text) =>
+      console.error(text),
+    );
+    await mesh.processes.start(peerNames(peers));
+    await foundGroup(mesh, peerNames(peers));
+    const client = await ConclaveClient.connect({ connection: mesh.requester.connection, groupId, prefix });
+    cleanUp.add(() => client.close());
+    const value = new Uint8Array(valueBytes).fill(0x78);
+    for (const row of rows) {
+      const put = (number: number): Promise<unknown> => client.kv.put(`key-${number % keys}`, value);
+      yield [row, await measure(put, { inFlight: row.inFlight, ...times(options) })];
+    }
+  } finally {
+    await cleanUp.run();
+  }
+}
+
+function times({ seconds, warmUpSeconds }: BenchOptions): { warmUpMs: number; measureMs: number } {
+  return { warmUpMs: 1000 * warmUpSeconds, measureMs: 1000 * seconds };
+}
+
+function round(ms: number): number {
+  return Number(ms.toFixed(3));
+}

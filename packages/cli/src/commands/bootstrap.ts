@@ -1,0 +1,66 @@
+/** `conclave bootstrap`: founds a group, unless it is there. Safe to run at every start. */
+import { type BootstrapReply, ConclaveError, type PeerId } from '@conclave/protocol';
+import type { Command } from 'commander';
+import { runAction } from '../action.js';
+import { withRequester } from '../connection.js';
+import { type CommonOptions, parsePeers, splitList, withCommonOptions } from '../options.js';
+import type { Requester } from '../requester.js';
+import { isPassing, until } from '../until.js';
+import { bothSets, peerSet } from '../views/words.js';
+
+const defaultTimeoutMs = 60_000;
+
+interface BootstrapOptions extends CommonOptions {
+  readonly peers: readonly string[];
+}
+
+export function registerBootstrap(program: Command): void {
+  withCommonOptions(
+    program
+      .command('bootstrap')
+      .argument('[peers...]', 'the peers of the new group; the first one is asked')
+      .option('--peers <names>', 'the same, as one list', splitList, [])
+      .description('found the group of these peers; does nothing where the group is there'),
+  ).action((words: string[], options: BootstrapOptions) =>
+    runAction(options, (output) =>
+      withRequester(options, async (requester) => {
+        const peers = parsePeers([...words, ...options.peers]);
+        const reply = await bootstrap(requester, peers, options.timeoutMs ?? defaultTimeoutMs);
+        if (output.json) output.record(reply);
+        else output.line(bootstrapText(reply));
+      }),
+    ),
+  );
+}
+
+/**
+ * Asks until the peers are up or the time is over; asking twice founds one group.
+ * @throws ConclaveError the last refusal
+ */
+export async function bootstrap(
+  requester: Requester,
+  peers: readonly PeerId[],
+  timeoutMs: number,
+): Promise<BootstrapReply> {
+  const deadline = performance.now() + timeoutMs;
+  let asked = 0;
+  return until(
+    `the group of ${peerSet(peers)} is founded`,
+    timeoutMs,
+    () => {
+      // A founder that is down must not keep the others from telling that the group is there.
+      const peerId = peers[asked % peers.length];
+      asked += 1;
+      if (peerId === undefined) throw new ConclaveError('EINVAL', 'name at least one peer');
+      const left = Math.max(1, Math.ceil(deadline - performance.now()));
+      return requester.admin('bootstrap', { peers: [...peers], timeout_ms: left }, { peerId, timeoutMs: left });
+    },
+    isPassing,
+  );
+}
+
+export function bootstrapText(reply: BootstrapReply): string {
+  const led = reply.leader_id === '' ? '' : `; ${reply.leader_id} leads`;
+  const what = reply.founded ? 'founded' : 'was there already';
+  return `group ${reply.group_id} ${what}: ${bothSets(reply.peers, reply.old_peers)}${led}`;
+}

@@ -1,0 +1,24 @@
+/** `conclave demo`: see `demo/demo.ts`. */
+import { type Command, Option } from 'commander';
+import { runAction } from '../action.js';
+import { type DemoOptions, demo } from '../demo/demo.js';
+import { wholeNumber } from '../options.js';
+import { withCleanUp } from '../processes/clean-up.js';
+import { placementOption } from './up.js';
+
+export function registerDemo(program: Command): void {
+  program
+    .command('demo')
+    .addOption(placementOption())
+    .addOption(new Option('--writers <n>', 'how many write at once').argParser(wholeNumber(1, 4_096)).default(256))
+    .addOption(
+      new Option('--seconds <n>', 'how long they write before the change, and after it')
+        .argParser(wholeNumber(0, 3_600))
+        .default(2),
+    )
+    .option('--json', 'print JSON, for programs', false)
+    .description('change {n1,n2,n3} to {n1,n4,n5} under load, and look for every acknowledged write')
+    .action((options: DemoOptions) =>
+      runAction(options, (output) => withCleanUp((cleanUp) => demo(cleanUp, output, options))),
+    );
+}

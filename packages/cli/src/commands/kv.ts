@@ -1,0 +1,126 @@
+/** `conclave kv ...`: the key-value store that ships with Conclave, for a person or a script. */
+import { ConclaveClient } from '@conclave/client';
+import { ConclaveError, type KvReply, type PeerId, type Value } from '@conclave/protocol';
+import { type Command, Option } from 'commander';
+import { Failed, runAction } from '../action.js';
+import { connectTo, withRequester } from '../connection.js';
+import { type CommonOptions, parsePeer, wholeNumber, withCommonOptions } from '../options.js';
+import type { Output } from '../output.js';
+
+const defaultTimeoutMs = 10_000;
+
+interface GetOptions extends CommonOptions {
+  readonly stale: boolean;
+  readonly peer?: PeerId;
+}
+
+export function registerKv(program: Command): void {
+  const kv = program.command('kv').description('the key-value store');
+  withCommonOptions(
+    kv
+      .command('put')
+      .argument('<key>')
+      .argument('<value>', '`-`: read it from standard input')
+      .description('set a key'),
+  ).action((key: string, value: string, options: CommonOptions) =>
+    run(options, async (client, output) => {
+      const reply = await client.kv.put(key, await readValue(value));
+      if (output.json) output.record(reply);
+      else output.line(`revision ${reply.revision}`);
+    }),
+  );
+  withCommonOptions(
+    kv
+      .command('get')
+      .argument('<key>')
+      .option('--stale', 'what the peer that answers has, without asking a quorum', false)
+      .addOption(new Option('--peer <name>', 'ask this peer, which implies --stale').argParser(parsePeer))
+      .description('read a key; exit code 1 where it is not there'),
+  ).action(get);
+  withCommonOptions(kv.command('delete').argument('<key>').description('delete a key')).action(
+    (key: string, options: CommonOptions) =>
+      run(options, async (client, output) => {
+        const reply = await client.kv.delete(key);
+        if (output.json) output.record(reply);
+        else output.line(reply.deleted ? `deleted, revision ${reply.revision}` : 'was not there');
+      }),
+  );
+  withCommonOptions(
+    kv
+      .command('cas')
+      .argument('<key>')
+      .argument(
+        '<revision>',
+        'that the key must have; 0: it must not be there',
+        wholeNumber(0, Number.MAX_SAFE_INTEGER),
+      )
+      .argument('<value>', '`-`: read it from standard input')
+      .description('set a key if nobody has touched it since; exit code 1 where somebody has'),
+  ).action((key: string, revision: number, value: string, options: CommonOptions) =>
+    run(options, async (client, output) => {
+      const reply = await client.kv.cas(key, await readValue(value), revision);
+      if (output.json) output.record(reply);
+      else if (reply.swapped) output.line(`revision ${reply.revision}`);
+      if (reply.swapped) return;
+      if (!output.json) output.note(`conclave: not swapped: the key has revision ${reply.revision}`);
+      throw new Failed();
+    }),
+  );
+}
+
+function get(key: string, options: GetOptions): Promise<void> {
+  return runAction(options, async (output) => {
+    const found =
+      options.stale || options.peer !== undefined ? await getStale(key, options) : await getNow(key, options);
+    if (output.json) output.record(found);
+    else if (found.value !== null) printValue(output, found.value);
+    if (found.value !== null) return;
+    if (!output.json) output.fail(new ConclaveError('ENOENT', `there is no key ${JSON.stringify(key)}`));
+    throw new Failed();
+  });
+}
+
+/** Asks one peer, or the leader, without confirmation by a quorum. */
+function getStale(key: string, options: GetOptions): Promise<KvReply<'get'>> {
+  const { peer: peerId, timeoutMs = defaultTimeoutMs } = options;
+  return withRequester(options, (requester) =>
+    requester.kv('get', { key, consistency: 'stale' }, { ...(peerId === undefined ? {} : { peerId }), timeoutMs }),
+  );
+}
+
+function getNow(key: string, options: CommonOptions): Promise<KvReply<'get'>> {
+  return withClient(options, (client) => client.kv.get(key));
+}
+
+function run(options: CommonOptions, work: (client: ConclaveClient, output: Output) => Promise<void>): Promise<void> {
+  return runAction(options, (output) => withClient(options, (client) => work(client, output)));
+}
+
+async function withClient<T>(options: CommonOptions, work: (client: ConclaveClient) => Promise<T>): Promise<T> {
+  const connection = await connectTo(options.nats);
+  const client = await ConclaveClient.connect({
+    connection,
+    groupId: options.group,
+    prefix: options.prefix,
+    timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
+  });
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
+    await connection.close();
+  }
+}
+
+async function readValue(argument: string): Promise<Value> {
+  if (argument !== '-') return argument;
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk as Uint8Array));
+  return Buffer.concat(chunks);
+}
+
+/** Binary as it is; text with an end of line. */
+function printValue(output: Output, value: Value): void {
+  if (typeof value === 'string') output.line(value);
+  else output.out.write(value);
+}

@@ -1,0 +1,29 @@
+/** `conclave leader transfer`: hands the leadership over. */
+import type { PeerId } from '@conclave/protocol';
+import type { Command } from 'commander';
+import { runAction } from '../action.js';
+import { withRequester } from '../connection.js';
+import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
+
+const defaultTimeoutMs = 10_000;
+
+export function registerLeader(program: Command): void {
+  const leader = program.command('leader').description('who leads');
+  withCommonOptions(
+    leader
+      .command('transfer')
+      .argument('[peer]', 'who is to lead; the most up-to-date peer where none is named', parsePeer)
+      .description('hand the leadership over'),
+  ).action((peerId: PeerId | undefined, options: CommonOptions) =>
+    runAction(options, (output) =>
+      withRequester(options, async (requester) => {
+        const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+        const request = { ...(peerId === undefined ? {} : { peer_id: peerId }), timeout_ms: timeoutMs };
+        // The answer may come a little after the deadline that it reports.
+        const reply = await requester.admin('transfer_leader', request, { timeoutMs: timeoutMs + 1_000 });
+        if (output.json) output.record(reply);
+        else output.line(peerId === undefined ? 'handed over' : `handed over to ${peerId}`);
+      }),
+    ),
+  );
+}

@@ -1,0 +1,145 @@
+/** `conclave peers ...`: changes of the configuration, watched while they go on. */
+import {
+  type AdminCommand,
+  type AdminReply,
+  type AdminRequest,
+  type ChangeReply,
+  ConclaveError,
+  defaultTimes,
+} from '@conclave/protocol';
+import type { Command } from 'commander';
+import { runAction } from '../action.js';
+import { withRequester } from '../connection.js';
+import { Observing } from '../observing.js';
+import { type CommonOptions, parsePeer, parsePeers, withCommonOptions } from '../options.js';
+import type { Output } from '../output.js';
+import type { Requester } from '../requester.js';
+import { until } from '../until.js';
+import { ChangeView } from '../views/change-view.js';
+import { LiveBars } from '../views/live-bars.js';
+import { duration, peerSet, stageNames } from '../views/words.js';
+
+type ChangeCommand = 'add_peer' | 'remove_peer' | 'change_peers';
+
+/** How long a group may take to elect a leader before a change is given up as not asked. */
+const leaderWaitMs = 5_000;
+/** An answer may come this much after the last deadline of the change. */
+const graceMs = 5_000;
+const statusEveryMs = 500;
+const drawEveryMs = 100;
+
+export function registerPeers(program: Command): void {
+  const peers = program.command('peers').description('who belongs to the group');
+  const shared = (command: Command): Command => withCommonOptions(command);
+
+  shared(peers.command('add').argument('<peer>', 'the new peer', parsePeer).description('take a peer in')).action(
+    (peerId: ReturnType<typeof parsePeer>, options: CommonOptions) =>
+      change(options, 'add_peer', { peer_id: peerId, ...deadline(options) }),
+  );
+  shared(peers.command('remove').argument('<peer>', 'who is to go', parsePeer).description('let a peer go')).action(
+    (peerId: ReturnType<typeof parsePeer>, options: CommonOptions) =>
+      change(options, 'remove_peer', { peer_id: peerId, ...deadline(options) }),
+  );
+  shared(
+    peers
+      .command('change')
+      .argument('<peers...>', 'all peers of the new configuration, as words or with commas')
+      .description('change to exactly these peers, in one step'),
+  ).action((words: string[], options: CommonOptions) =>
+    runAction(options, (output) => {
+      const request = { new_peers: parsePeers(words), ...deadline(options) };
+      return watchChange(output, options, 'change_peers', request);
+    }),
+  );
+  shared(peers.command('cancel').description('take back the change that is going on')).action(
+    (options: CommonOptions) => runAction(options, (output) => cancel(output, options)),
+  );
+}
+
+function deadline({ timeoutMs }: CommonOptions): { timeout_ms?: number } {
+  return timeoutMs === undefined ? {} : { timeout_ms: timeoutMs };
+}
+
+function change<C extends ChangeCommand>(options: CommonOptions, command: C, request: AdminRequest<C>): Promise<void> {
+  return runAction(options, (output) => watchChange(output, options, command, request));
+}
+
+/** Asks for a change and shows how it goes; the answer comes when the new configuration is committed. */
+async function watchChange<C extends ChangeCommand>(
+  output: Output,
+  options: CommonOptions,
+  command: C,
+  request: AdminRequest<C>,
+): Promise<void> {
+  await withRequester(options, async (requester) => {
+    const began = performance.now();
+    const view = new ChangeView(began);
+    const bars = output.isTerminal && !output.json ? new LiveBars(output.out) : undefined;
+    const say = (lines: readonly string[]): void => {
+      if (output.json) return;
+      if (bars === undefined) for (const line of lines) output.line(line);
+      else bars.say(lines);
+    };
+    const observing = new Observing(requester, (event) => {
+      if (output.json) output.record({ event: event.name, ...event.body });
+      say(view.onEvent(event, performance.now()));
+    });
+    const drawing = bars && setInterval(() => bars.draw(view, performance.now()), drawEveryMs);
+    const asking = output.json ? undefined : setInterval(() => askLacking(requester, view, say), statusEveryMs);
+    try {
+      const reply = await askChange(requester, command, request, options.timeoutMs);
+      // What was published before the answer comes before it on this connection.
+      await requester.connection.flush();
+      view.end(performance.now());
+      bars?.draw(view, performance.now());
+      bars?.stop();
+      if (output.json) output.record(reply);
+      else output.line(doneText(reply as ChangeReply, view, performance.now() - began));
+    } finally {
+      clearInterval(drawing);
+      clearInterval(asking);
+      bars?.stop();
+      observing.stop();
+    }
+  });
+}
+
+/** Asks the group; waits for a leader where there is none. Asked twice, a change happens once. */
+async function askChange<C extends AdminCommand>(
+  requester: Requester,
+  command: C,
+  request: AdminRequest<C>,
+  timeoutMs: number = defaultTimes.changeTimeoutMs,
+): Promise<AdminReply<C>> {
+  const waitMs = timeoutMs + defaultTimes.jointTimeoutMs + graceMs;
+  return until(
+    'the change is answered',
+    leaderWaitMs,
+    () => requester.admin(command, request, { timeoutMs: waitMs }),
+    (error) => error instanceof ConclaveError && error.code === 'EUNREACHABLE',
+  );
+}
+
+function askLacking(requester: Requester, view: ChangeView, say: (lines: readonly string[]) => void): void {
+  requester.admin('status', {}, { timeoutMs: statusEveryMs }).then(
+    (status) => say(view.onStatus(status)),
+    // Nobody leads at the moment: the events tell who does next.
+    () => undefined,
+  );
+}
+
+async function cancel(output: Output, options: CommonOptions): Promise<void> {
+  await withRequester(options, async (requester) => {
+    const timeoutMs = options.timeoutMs ?? defaultTimes.jointTimeoutMs;
+    const reply = await requester.admin('cancel_change', {}, { timeoutMs });
+    if (output.json) return output.record(reply);
+    const { old_peers: oldPeers, new_peers: newPeers, stage } = reply.cancelled;
+    output.line(`cancelled (${stageNames[stage]}): ${peerSet(oldPeers)} to ${peerSet(newPeers)}`);
+  });
+}
+
+function doneText(reply: ChangeReply, view: ChangeView, tookMs: number): string {
+  const stages = view.stageTimes.map(({ stage, ms }) => `${stageNames[stage]} ${duration(ms)}`).join(', ');
+  const what = `${peerSet(reply.old_peers)} to ${peerSet(reply.new_peers)}`;
+  return `done: ${what} in ${duration(tookMs)}${stages === '' ? '' : ` (${stages})`}`;
+}

@@ -1,0 +1,87 @@
+/** `conclave status`: what the leader and each peer know. */
+import { ConclaveError, type PeerId, type StatusReply } from '@conclave/protocol';
+import { type Command, Option } from 'commander';
+import { Failed, runAction } from '../action.js';
+import { withRequester } from '../connection.js';
+import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
+import type { Requester } from '../requester.js';
+import { type GroupStatus, type PeerAnswer, peersOf, peerText, statusText } from '../views/status-view.js';
+
+const defaultTimeoutMs = 2_000;
+
+interface StatusOptions extends CommonOptions {
+  readonly peer?: PeerId;
+}
+
+export function registerStatus(program: Command): void {
+  withCommonOptions(
+    program
+      .command('status')
+      .description('what the leader knows of the group, and each peer of itself')
+      .addOption(new Option('--peer <name>', 'ask this peer alone').argParser(parsePeer)),
+  ).action((options: StatusOptions) =>
+    options.peer === undefined ? showGroup(options) : showPeer(options, options.peer),
+  );
+}
+
+function showPeer(options: StatusOptions, peerId: PeerId): Promise<void> {
+  return runAction(options, (output) =>
+    withRequester(options, async (requester) => {
+      const status = await requester.admin('status', {}, { peerId, timeoutMs: options.timeoutMs ?? defaultTimeoutMs });
+      if (output.json) output.record(status);
+      else output.line(peerText(status));
+    }),
+  );
+}
+
+function showGroup(options: StatusOptions): Promise<void> {
+  return runAction(options, (output) =>
+    withRequester(options, async (requester) => {
+      const status = await askAll(requester, options.timeoutMs ?? defaultTimeoutMs);
+      if (status.group === undefined && status.peers.size === 0) {
+        throw new ConclaveError('EUNREACHABLE', `no peer of the group ${options.group} answers`);
+      }
+      if (output.json) {
+        output.record({ group: status.group ?? null, peers: Object.fromEntries([...status.peers].map(asRecord)) });
+      } else {
+        output.line(statusText(options.group, status));
+      }
+      if (status.group === undefined) {
+        output.fail(new ConclaveError('EUNREACHABLE', `the group ${options.group} has no leader`));
+        throw new Failed();
+      }
+    }),
+  );
+}
+
+/** Asks the leader, finds the peers, and asks each; nobody's silence holds up the others. */
+export async function askAll(requester: Requester, timeoutMs: number): Promise<GroupStatus> {
+  const [group, found] = await Promise.all([askLeader(requester, timeoutMs), requester.discover(timeoutMs)]);
+  const peers = await Promise.all(
+    peersOf(group, found).map(async (peerId) => [peerId, await askPeer(requester, peerId, timeoutMs)] as const),
+  );
+  return { group, peers: new Map(peers) };
+}
+
+async function askLeader(requester: Requester, timeoutMs: number): Promise<StatusReply | undefined> {
+  try {
+    return await requester.admin('status', {}, { timeoutMs });
+  } catch (error) {
+    if (error instanceof ConclaveError && (error.code === 'EUNREACHABLE' || error.code === 'ETIMEDOUT'))
+      return undefined;
+    throw error;
+  }
+}
+
+async function askPeer(requester: Requester, peerId: PeerId, timeoutMs: number): Promise<PeerAnswer> {
+  try {
+    return { status: await requester.admin('status', {}, { peerId, timeoutMs }) };
+  } catch (error) {
+    if (error instanceof ConclaveError) return { error: error.toBody() };
+    throw error;
+  }
+}
+
+function asRecord([peerId, answer]: readonly [PeerId, PeerAnswer]): readonly [string, unknown] {
+  return [peerId, 'status' in answer ? answer.status : { error: answer.error }];
+}

@@ -1,0 +1,129 @@
+/** `conclave up`: peers that stay up on this machine, with a NATS server where none is named, until Ctrl-C. */
+import { mkdirSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { type EventName, PeerId } from '@conclave/protocol';
+import { type Command, Option } from 'commander';
+import { runAction } from '../action.js';
+import { Observing } from '../observing.js';
+import { type CommonOptions, defaultNatsUrl, parseServers, wholeNumber, withOutputOptions } from '../options.js';
+import type { Output } from '../output.js';
+import { type CleanUp, Interrupted, withCleanUp } from '../processes/clean-up.js';
+import { foundGroup, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
+import { type Placement, placements } from '../processes/peer-processes.js';
+import { eventLine } from '../views/event-line.js';
+import { bootstrapText } from './bootstrap.js';
+
+const usualPort = 4222;
+const mostPeers = 9;
+/** Events that are many, or that each peer says. */
+const unsaid: readonly EventName[] = ['catchup_progress', 'configuration_appended'];
+
+interface UpOptions extends Omit<CommonOptions, 'nats'> {
+  readonly nats?: readonly string[];
+  readonly peers: number;
+  readonly placement: Placement;
+  readonly dataDir: string;
+}
+
+export function registerUp(program: Command): void {
+  withOutputOptions(
+    program
+      .command('up')
+      .addOption(new Option('--peers <n>', 'how many').argParser(wholeNumber(1, mostPeers)).default(3))
+      .addOption(placementOption())
+      .addOption(
+        new Option('--data-dir <folder>', 'where the peers’ data stays; started again, they go on from it')
+          .env('CONCLAVE_DATA_DIR')
+          .default('.conclave'),
+      )
+      .addOption(
+        new Option('--nats <urls>', 'NATS servers that run already; none: start one')
+          .env('NATS_URL')
+          .argParser(parseServers),
+      )
+      .description('start peers on this machine and keep them up, until Ctrl-C'),
+  ).action((options: UpOptions) =>
+    runAction(options, async (output) => {
+      try {
+        await withCleanUp((cleanUp) => up(cleanUp, output, options));
+      } catch (error) {
+        // Ctrl-C is how this command ends.
+        if (!(error instanceof Interrupted)) throw error;
+        if (!output.json) output.line('stopped');
+      }
+    }),
+  );
+}
+
+/** `--placement`, as `up`, `demo` and `bench` have it. */
+export function placementOption(): Option {
+  return new Option('--placement <kind>', 'four: a process for each actor; one: a process for a peer')
+    .choices(placements)
+    .default('four' satisfies Placement);
+}
+
+async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise<never> {
+  const say = (text: string): void => output.note(text);
+  const folder = path.resolve(options.dataDir);
+  mkdirSync(folder, { recursive: true });
+  const natsUrl = options.nats?.join(',') ?? (await ownNatsServer(cleanUp, path.join(folder, 'logs'), usualPort));
+  const mesh = await makeMesh(
+    cleanUp,
+    natsUrl,
+    { groupId: options.group, prefix: options.prefix, placement: options.placement, folder },
+    say,
+  );
+  const founders = peerNames(options.peers);
+  const peers = [...new Set([...founders, ...peersIn(path.join(folder, 'peers'))])].toSorted();
+  if (!output.json) say(`starting ${peers.join(', ')}`);
+  await mesh.processes.start(peers);
+  const group = await foundGroup(mesh, founders);
+  if (output.json) {
+    output.record({ ready: true, nats_url: natsUrl, data_dir: folder, processes: mesh.processes.processCount, group });
+  } else {
+    output.line(bootstrapText(group));
+    output.line(reachText(output, natsUrl, folder, options));
+  }
+  new Observing(mesh.requester, (event) => {
+    if (output.json) output.record({ event: event.name, ...event.body });
+    else if (!unsaid.includes(event.name)) output.line(eventLine(event));
+  });
+  return new Promise<never>(() => undefined);
+}
+
+/** Peers that have data here: a spare peer that was taken in must be there again. */
+function peersIn(folder: string): PeerId[] {
+  try {
+    return readdirSync(folder).flatMap((name) => {
+      const parsed = PeerId.safeParse(name);
+      return parsed.success ? [parsed.data] : [];
+    });
+  } catch {
+    return [];
+  }
+}
+
+function reachText(output: Output, natsUrl: string, folder: string, { group, prefix }: UpOptions): string {
+  const settings = [
+    ...(natsUrl === defaultNatsUrl ? [] : [`export NATS_URL=${natsUrl}`]),
+    ...(group === 'main' ? [] : [`export CONCLAVE_GROUP=${group}`]),
+    ...(prefix === 'conclave' ? [] : [`export CONCLAVE_PREFIX=${prefix}`]),
+  ];
+  return [
+    '',
+    `  NATS   ${output.style('bold', natsUrl)}`,
+    `  data   ${folder}`,
+    '',
+    'In another terminal (in the project: npx conclave ...):',
+    '',
+    ...settings.map((line) => `  ${line}`),
+    '  conclave status',
+    '  conclave kv put hello world',
+    '  conclave kv get hello',
+    '  conclave watch',
+    `  nats request ${prefix}.${group}.kv.get '{"key":"hello"}'      any NATS client will do`,
+    '',
+    'Ctrl-C stops all of it; the data stays.',
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,102 @@
+/** `conclave watch`: the group's events, and with `--messages` what its actors say to each other, until Ctrl-C. */
+import { decode, type EventName, events, isMessageName, messages } from '@conclave/protocol';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Msg } from 'nats';
+import { runAction } from '../action.js';
+import { withRequester } from '../connection.js';
+import { Observing } from '../observing.js';
+import { type CommonOptions, splitList, wholeNumber, withCommonOptions } from '../options.js';
+import { type Output, toJson } from '../output.js';
+import { untilStopped } from '../processes/clean-up.js';
+import type { Requester } from '../requester.js';
+import { eventLine } from '../views/event-line.js';
+import { messageLine } from '../views/message-line.js';
+
+interface WatchOptions extends CommonOptions {
+  readonly events?: readonly EventName[];
+  readonly messages: boolean;
+  readonly count?: number;
+}
+
+export function registerWatch(program: Command): void {
+  withCommonOptions(
+    program
+      .command('watch')
+      .addOption(new Option('--events <names>', 'these events alone, separated by commas').argParser(parseEvents))
+      .option('--messages', 'also the messages between the actors', false)
+      .addOption(
+        new Option('--count <n>', 'end after so many lines').argParser(wholeNumber(1, Number.MAX_SAFE_INTEGER)),
+      )
+      .description('the group’s events as they happen, until Ctrl-C'),
+  ).action((options: WatchOptions) => runAction(options, (output) => watch(output, options)));
+}
+
+function watch(output: Output, options: WatchOptions): Promise<void> {
+  return withRequester(options, async (requester) => {
+    let left = options.count ?? Number.POSITIVE_INFINITY;
+    let enough: () => void = () => undefined;
+    const counted = new Promise<void>((resolve) => {
+      enough = resolve;
+    });
+    const show = (line: string): void => {
+      if (left <= 0) return;
+      output.line(line);
+      left -= 1;
+      if (left === 0) enough();
+    };
+    const observing = new Observing(requester, (event) => {
+      if (options.events?.includes(event.name) === false) return;
+      show(output.json ? JSON.stringify({ event: event.name, ...event.body }) : eventLine(event));
+    });
+    if (options.messages) watchMessages(requester, output, show);
+    await requester.connection.flush();
+    if (!output.json) output.note(`watching ${requester.subjects.event(requester.groupId, '>')}`);
+    await Promise.race([counted, untilStopped(), endOf(requester)]);
+    observing.stop();
+  });
+}
+
+/** Rejects when the connection is gone for good; otherwise it says nothing. */
+async function endOf(requester: Requester): Promise<void> {
+  const error = await requester.connection.closed();
+  if (error instanceof Error) throw error;
+}
+
+function watchMessages(requester: Requester, output: Output, show: (line: string) => void): void {
+  const { connection, subjects, groupId } = requester;
+  connection.subscribe(`${subjects.prefix}.${groupId}.*.*.*`, {
+    callback: (error, message) => {
+      if (error !== null) return;
+      const line = describeMessage(requester, message, output.json);
+      if (line !== undefined) show(line);
+    },
+  });
+}
+
+function describeMessage({ subjects }: Requester, message: Msg, json: boolean): string | undefined {
+  const parsed = subjects.parse(message.subject);
+  if (parsed?.type !== 'message') return undefined;
+  const { peerId, recipient } = parsed.address;
+  const name = `${recipient}.${parsed.message}`;
+  if (!isMessageName(name)) return undefined;
+  try {
+    const body = messages[name].schema.parse(decode(message.data));
+    return json ? toJson({ message: name, to: peerId, body }, sizeOf) : messageLine(peerId, name, body);
+  } catch (error) {
+    return json ? undefined : `${peerId.padEnd(4)}  ${name.padEnd(24)}  malformed: ${(error as Error).message}`;
+  }
+}
+
+/** Batches are opaque, and there are many of them: their size is enough. */
+function sizeOf(raw: Uint8Array): { bytes: number } {
+  return { bytes: raw.length };
+}
+
+function parseEvents(text: string): EventName[] {
+  return splitList(text).map((name) => {
+    if (!Object.hasOwn(events, name)) {
+      throw new InvalidArgumentError(`there is no event ${name}; there are ${Object.keys(events).join(', ')}.`);
+    }
+    return name as EventName;
+  });
+}

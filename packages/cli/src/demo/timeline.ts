@@ -1,0 +1,37 @@
+/** What happens in the demo, a line each, with the seconds since its begin. */
+import type { Output } from '../output.js';
+import type { Observed } from '../views/observed.js';
+
+export class Timeline {
+  private readonly beganAt = performance.now();
+
+  constructor(private readonly output: Output) {}
+
+  title(text: string): void {
+    if (this.output.json) return;
+    this.output.line();
+    this.output.line(this.output.style('bold', text));
+    this.output.line();
+  }
+
+  /** What the demo does. */
+  step(text: string): void {
+    if (this.output.json) this.output.record({ seconds: this.seconds(), text });
+    else this.output.line(`${this.stamp()}  ${text}`);
+  }
+
+  /** What the group says, as an event; `text` is the same for people. */
+  detail(text: string, event: Observed): void {
+    if (this.output.json)
+      this.output.record({ seconds: this.seconds(), text, event: { name: event.name, ...event.body } });
+    else this.output.line(`${this.stamp()}    ${this.output.style('cyan', text)}`);
+  }
+
+  private stamp(): string {
+    return this.output.style('dim', `${this.seconds().toFixed(2).padStart(7)} s`);
+  }
+
+  private seconds(): number {
+    return Number(((performance.now() - this.beganAt) / 1000).toFixed(3));
+  }
+}

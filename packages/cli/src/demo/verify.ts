@@ -1,0 +1,56 @@
+/** Reads from one peer what was acknowledged, straight from its own state machine. */
+import type { PeerId, Value } from '@conclave/protocol';
+import type { Requester } from '../requester.js';
+import { isPassing, until } from '../until.js';
+import { valueFor } from './writers.js';
+
+const keysARequest = 1_000;
+const requestTimeoutMs = 10_000;
+const catchUpTimeoutMs = 60_000;
+
+export interface Verified {
+  readonly appliedIndex: number;
+  readonly read: number;
+  readonly missing: readonly string[];
+}
+
+/**
+ * Waits until the peer has applied all up to `commitIndex`, then compares every key with its value.
+ * @param valueBytes as it was for the writers
+ */
+export async function verifyPeer(
+  requester: Requester,
+  peerId: PeerId,
+  commitIndex: number,
+  keys: readonly string[],
+  valueBytes: number,
+): Promise<Verified> {
+  const appliedIndex = await until(
+    `${peerId} has applied all that is committed`,
+    catchUpTimeoutMs,
+    async () => {
+      const status = await requester.admin('status', {}, { peerId, timeoutMs: requestTimeoutMs });
+      return status.applied_index >= commitIndex ? status.applied_index : undefined;
+    },
+    isPassing,
+  );
+  const missing: string[] = [];
+  for (let from = 0; from < keys.length; from += keysARequest) {
+    const some = keys.slice(from, from + keysARequest);
+    const values = await readKeys(requester, peerId, some);
+    some.forEach((key, index) => {
+      if (values[index] !== valueFor(key, valueBytes)) missing.push(key);
+    });
+  }
+  return { appliedIndex, read: keys.length, missing };
+}
+
+async function readKeys(requester: Requester, peerId: PeerId, keys: readonly string[]): Promise<(Value | null)[]> {
+  const { found } = await until(
+    `${peerId} answers`,
+    requestTimeoutMs,
+    () => requester.kv('batch_get', { keys: [...keys], consistency: 'stale' }, { peerId, timeoutMs: requestTimeoutMs }),
+    isPassing,
+  );
+  return found.map(([value]) => value);
+}

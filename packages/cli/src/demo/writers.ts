@@ -1,0 +1,66 @@
+/**
+ * Writers that put one key after the other and remember what was acknowledged.
+ *
+ * Invariants:
+ * 1. A key is written once, by one writer, and its value follows from the key.
+ * 2. What counts as acknowledged was answered done, and nothing else.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Latencies } from '../bench/statistics.js';
+
+/** A writer that has been refused waits a little before it goes on. */
+const afterFailureMs = 50;
+
+export class Writers {
+  readonly latencies = new Latencies();
+  readonly failures: string[] = [];
+  private readonly keys: string[] = [];
+  private stopping = false;
+  private readonly loops: Promise<void>[];
+  private readonly beganAt = performance.now();
+  private endedAt: number | undefined;
+
+  /** @param put resolves when the write is acknowledged, and rejects when it is not */
+  constructor(
+    howMany: number,
+    private readonly put: (key: string, value: string) => Promise<unknown>,
+    private readonly valueBytes: number,
+  ) {
+    this.loops = Array.from({ length: howMany }, (_, writer) => this.run(writer));
+  }
+
+  get acknowledged(): readonly string[] {
+    return this.keys;
+  }
+
+  get seconds(): number {
+    return ((this.endedAt ?? performance.now()) - this.beganAt) / 1000;
+  }
+
+  /** Ends when every write that has begun is answered. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await Promise.all(this.loops);
+    this.endedAt = performance.now();
+  }
+
+  private async run(writer: number): Promise<void> {
+    for (let number = 1; !this.stopping; number++) {
+      const key = `writer-${writer}-${number}`;
+      const began = performance.now();
+      try {
+        await this.put(key, valueFor(key, this.valueBytes));
+        this.keys.push(key);
+        this.latencies.add(performance.now() - began);
+      } catch (error) {
+        this.failures.push(error instanceof Error ? error.message : String(error));
+        await sleep(afterFailureMs);
+      }
+    }
+  }
+}
+
+/** The value that belongs to a key. */
+export function valueFor(key: string, bytes: number): string {
+  return `${key} `.padEnd(bytes, '.');
+}

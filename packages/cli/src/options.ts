@@ -1,0 +1,133 @@
+/** The options that every command has, and how their values are read. Bad values are refused before anything is done. */
+import {
+  ConclaveError,
+  defaultPrefix,
+  GroupId,
+  type GroupId as GroupIdType,
+  limits,
+  PeerId,
+  type PeerId as PeerIdType,
+  Subjects,
+} from '@conclave/protocol';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+export const defaultNatsUrl = 'nats://127.0.0.1:4222';
+
+/** What every command knows. */
+export interface CommonOptions {
+  /** NATS servers, tried in this order. */
+  readonly nats: readonly string[];
+  readonly group: GroupIdType;
+  readonly prefix: string;
+  /** How long the command may take; undefined: its own default. Milliseconds. */
+  readonly timeoutMs?: number;
+  readonly json: boolean;
+}
+
+/** Adds the common options to a command. */
+export function withCommonOptions(command: Command): Command {
+  return withOutputOptions(
+    command
+      .addOption(
+        new Option('--nats <urls>', 'NATS servers, separated by commas')
+          .env('NATS_URL')
+          .argParser(parseServers)
+          .default([defaultNatsUrl], defaultNatsUrl),
+      )
+      .addOption(
+        new Option('--timeout-ms <ms>', 'how long the command may take').argParser(wholeNumber(1, 86_400_000)),
+      ),
+  );
+}
+
+/** The common options of commands that bring their own NATS server along. */
+export function withOutputOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--group <name>', 'the replication group').env('CONCLAVE_GROUP').argParser(parseGroup).default('main'),
+    )
+    .addOption(
+      new Option('--prefix <subject>', 'the first tokens of all subjects')
+        .env('CONCLAVE_PREFIX')
+        .argParser(parsePrefix)
+        .default(defaultPrefix),
+    )
+    .option('--json', 'print JSON, for programs', false);
+}
+
+/** A comma-separated list without its empty places. */
+export function splitList(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+export function parseServers(text: string): string[] {
+  const servers = splitList(text);
+  if (servers.length === 0) throw new InvalidArgumentError('name at least one server.');
+  return servers;
+}
+
+export function parseGroup(text: string): GroupIdType {
+  return checked(GroupId.safeParse(text), 'group', text);
+}
+
+export function parsePeer(text: string): PeerIdType {
+  return checked(PeerId.safeParse(text), 'peer', text);
+}
+
+export function parsePrefix(text: string): string {
+  try {
+    return new Subjects(text).prefix;
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
+
+/**
+ * Peers as people write them: several words, commas, or both.
+ * @throws ConclaveError EINVAL where none is named, one is named twice, or one is no name.
+ */
+export function parsePeers(words: readonly string[]): PeerIdType[] {
+  const names = words.flatMap(splitList);
+  if (names.length === 0) throw new ConclaveError('EINVAL', 'name at least one peer');
+  if (names.length > limits.configurationPeers) {
+    throw new ConclaveError('EINVAL', `a configuration has at most ${limits.configurationPeers} peers`);
+  }
+  if (new Set(names).size < names.length) throw new ConclaveError('EINVAL', 'a peer is named twice');
+  return names.map((name) => {
+    const parsed = PeerId.safeParse(name);
+    if (!parsed.success) {
+      throw new ConclaveError('EINVAL', `${JSON.stringify(name)} is no peer's name: ${firstIssue(parsed.error)}`);
+    }
+    return parsed.data;
+  });
+}
+
+/** A parser of whole numbers between two bounds, both allowed. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most) {
+      throw new InvalidArgumentError(`a whole number from ${least} to ${most} is wanted.`);
+    }
+    return value;
+  };
+}
+
+interface Parsed<T> {
+  readonly success: boolean;
+  readonly data?: T;
+  readonly error?: { readonly issues: readonly { readonly message: string }[] };
+}
+
+function checked<T>(parsed: Parsed<T>, what: string, text: string): T {
+  if (parsed.success && parsed.data !== undefined) return parsed.data;
+  const why = parsed.error === undefined ? 'refused' : firstIssue(parsed.error);
+  throw new InvalidArgumentError(`${JSON.stringify(text)} is no ${what}'s name: ${why}.`);
+}
+
+function firstIssue(error: { readonly issues: readonly { readonly message: string }[] }): string {
+  return error.issues[0]?.message ?? 'refused';
+}

@@ -1,0 +1,48 @@
+/** A child process that does not outlive this one. */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+
+const running = new Set<ChildProcess>();
+let watching = false;
+
+/**
+ * Takes charge of a child that was spawned with `detached`, which keeps Ctrl-C of a terminal from it: this process
+ * stops its children in order. On `exit` the child's whole process group is killed.
+ */
+export function takeCharge(child: ChildProcess): void {
+  if (!watching) process.once('exit', killAll);
+  watching = true;
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  child.once('error', () => running.delete(child));
+}
+
+/** Asks a child to stop, and kills it when it has not done so in time. */
+export async function stopChild(child: ChildProcess, withinMs: number, ask: () => void): Promise<void> {
+  if (hasEnded(child)) return;
+  const ended = once(child, 'exit');
+  ask();
+  const timer = setTimeout(() => killGroup(child), withinMs);
+  try {
+    await ended;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export function hasEnded(child: ChildProcess): boolean {
+  return child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+}
+
+function killAll(): void {
+  for (const child of running) killGroup(child);
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(process.platform === 'win32' ? child.pid : -child.pid, 'SIGKILL');
+  } catch {
+    // It has just ended.
+  }
+}

@@ -1,0 +1,74 @@
+/** A whole mesh for a command: a NATS server, peers, a group. All of it is stopped by the command's clean-up. */
+import path from 'node:path';
+import { asPeerId, type BootstrapReply, type GroupId, type PeerId } from '@conclave/protocol';
+import { bootstrap } from '../commands/bootstrap.js';
+import { connectTo } from '../connection.js';
+import { Requester } from '../requester.js';
+import type { CleanUp } from './clean-up.js';
+import { findNatsServer, startNatsServer } from './nats-server.js';
+import { PeerProcesses, type Placement } from './peer-processes.js';
+
+const bootstrapTimeoutMs = 60_000;
+
+export interface MeshOptions {
+  readonly groupId: GroupId;
+  readonly prefix: string;
+  readonly placement: Placement;
+  /** For the peers' data, and the logs of all. */
+  readonly folder: string;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export interface Mesh {
+  readonly natsUrl: string;
+  readonly requester: Requester;
+  readonly processes: PeerProcesses;
+}
+
+/** The names `n1`, `n2`, ... */
+export function peerNames(howMany: number): PeerId[] {
+  return Array.from({ length: howMany }, (_, index) => asPeerId(`n${index + 1}`));
+}
+
+/** Starts a NATS server in `folder`, on `port` if it is free, else on any other. */
+export async function ownNatsServer(cleanUp: CleanUp, folder: string, port = 0): Promise<string> {
+  const executable = findNatsServer();
+  const start = async (wanted: number): Promise<string> => {
+    const server = await startNatsServer(executable, folder, wanted);
+    cleanUp.add(() => server.stop());
+    return server.url;
+  };
+  if (port === 0) return start(0);
+  return start(port).catch(() => start(0));
+}
+
+/** Connects to NATS and prepares processes; starts no peer yet. */
+export async function makeMesh(
+  cleanUp: CleanUp,
+  natsUrl: string,
+  options: MeshOptions,
+  say: (text: string) => void,
+): Promise<Mesh> {
+  const { groupId, prefix, placement, folder, environment = {} } = options;
+  const connection = await connectTo(natsUrl.split(','));
+  cleanUp.add(() => connection.close());
+  const processes = new PeerProcesses(
+    {
+      natsUrl,
+      groupId,
+      prefix,
+      placement,
+      environment,
+      dataDir: path.join(folder, 'peers'),
+      logDir: path.join(folder, 'logs'),
+    },
+    say,
+  );
+  cleanUp.add(() => processes.stop());
+  return { natsUrl, processes, requester: new Requester(connection, groupId, prefix) };
+}
+
+/** Founds the group of these peers, which are up, unless it is there. */
+export function foundGroup(mesh: Mesh, peers: readonly PeerId[]): Promise<BootstrapReply> {
+  return bootstrap(mesh.requester, peers, bootstrapTimeoutMs);
+}

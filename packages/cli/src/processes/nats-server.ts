@@ -1,0 +1,121 @@
+/** A NATS server of the command's own, on this machine alone. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ConclaveError } from '@conclave/protocol';
+import { hasEnded, stopChild, takeCharge } from './child.js';
+
+const startTimeoutMs = 15_000;
+const stopTimeoutMs = 5_000;
+const lookEveryMs = 20;
+
+/**
+ * A shell stays beside the server with its standard input open to this process: when that ends, however it ends, the
+ * server ends too. The server's own end is the shell's end.
+ */
+const guard = 'exec 3<&0; "$0" "$@" </dev/null & server=$!; (read _ <&3; kill "$server") & wait "$server"';
+
+export interface NatsServer {
+  /** `nats://127.0.0.1:<port>` */
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * The server to run: the one that CONCLAVE_NATS_SERVER names, else one on the PATH or where systems put it.
+ * @throws ConclaveError ENOENT, which says what to do
+ */
+export function findNatsServer(environment: NodeJS.ProcessEnv = process.env): string {
+  const named = environment.CONCLAVE_NATS_SERVER;
+  if (named !== undefined && named !== '') return named;
+  const folders = (environment.PATH ?? '').split(path.delimiter).filter((folder) => path.isAbsolute(folder));
+  const name = process.platform === 'win32' ? 'nats-server.exe' : 'nats-server';
+  for (const folder of [...folders, '/usr/local/bin', '/usr/sbin', '/usr/local/sbin', '/opt/homebrew/bin']) {
+    const candidate = path.join(folder, name);
+    if (isExecutable(candidate)) return candidate;
+  }
+  throw new ConclaveError(
+    'ENOENT',
+    'there is no nats-server on the PATH: install one, name it in CONCLAVE_NATS_SERVER, or give --nats the address of one that runs',
+  );
+}
+
+/**
+ * Starts a server that listens on 127.0.0.1.
+ *
+ * @param folder for its log and its note of the port it has; made where it is not there
+ * @param port that it is to have; 0: any that is free
+ * @throws ConclaveError EUNREACHABLE where it does not start, the port being taken, for one
+ */
+export async function startNatsServer(executable: string, folder: string, port = 0): Promise<NatsServer> {
+  mkdirSync(folder, { recursive: true });
+  const log = path.join(folder, 'nats-server.log');
+  const portsFolder = path.join(folder, 'nats-ports');
+  rmSync(portsFolder, { recursive: true, force: true });
+  mkdirSync(portsFolder, { recursive: true });
+  const args = ['-a', '127.0.0.1', '-p', String(port === 0 ? -1 : port), '-l', log, '--ports_file_dir', portsFolder];
+  const child = spawnGuarded(executable, args);
+  takeCharge(child);
+  let failure = 'it ended at once';
+  child.once('error', (error) => {
+    failure = error.message;
+  });
+  const deadline = performance.now() + startTimeoutMs;
+  const pidFile = `${path.basename(executable)}_`;
+  while (!hasEnded(child) && performance.now() < deadline) {
+    const url = readUrl(portsFolder, pidFile);
+    if (url !== undefined) return { url, stop: () => stop(child) };
+    await sleep(lookEveryMs);
+  }
+  await stop(child);
+  throw new ConclaveError('EUNREACHABLE', `nats-server did not start: ${lastLine(log) ?? failure}`);
+}
+
+function spawnGuarded(executable: string, args: readonly string[]): ChildProcess {
+  if (process.platform === 'win32') return spawn(executable, args, { stdio: ['pipe', 'ignore', 'ignore'] });
+  return spawn('/bin/sh', ['-c', guard, executable, ...args], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  // The guard reads the end of its input as a word to stop.
+  await stopChild(child, stopTimeoutMs, () => (process.platform === 'win32' ? child.kill() : child.stdin?.end()));
+  child.stdin?.destroy();
+}
+
+/** The address in the note that the server writes when it listens. */
+function readUrl(folder: string, begin: string): string | undefined {
+  const file = listFolder(folder).find((name) => name.startsWith(begin));
+  if (file === undefined) return undefined;
+  try {
+    const ports = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as { nats?: string[] };
+    return ports.nats?.[0];
+  } catch {
+    return undefined; // Half written: look again.
+  }
+}
+
+function listFolder(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function lastLine(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').trimEnd().split('\n').at(-1);
+  } catch {
+    return undefined;
+  }
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,38 @@
+/** The `conclave` command: all of its words. */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { registerBench } from './commands/bench.js';
+import { registerBootstrap } from './commands/bootstrap.js';
+import { registerDemo } from './commands/demo.js';
+import { registerKv } from './commands/kv.js';
+import { registerLeader } from './commands/leader.js';
+import { registerPeers } from './commands/peers.js';
+import { registerStatus } from './commands/status.js';
+import { registerUp } from './commands/up.js';
+import { registerWatch } from './commands/watch.js';
+import { registerHealth, registerRun } from './run/index.js';
+
+/** Makes the command; it does nothing until it parses arguments. */
+export function createProgram(): Command {
+  const program = new Command('conclave')
+    .description('Raft as an actor mesh over NATS')
+    .version(version())
+    .showHelpAfterError('(see conclave --help)');
+  registerRun(program);
+  registerUp(program);
+  registerBootstrap(program);
+  registerStatus(program);
+  registerPeers(program);
+  registerLeader(program);
+  registerKv(program);
+  registerWatch(program);
+  registerBench(program);
+  registerDemo(program);
+  registerHealth(program);
+  return program;
+}
+
+function version(): string {
+  const file = new URL('../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

@@ -1,0 +1,141 @@
+/**
+ * Asks a group, or one peer, over NATS: one request, one answer, parsed by its schema.
+ *
+ * It does not retry: whether asking again is safe is for the command to say.
+ */
+import {
+  type AdminCommand,
+  type AdminReply,
+  type AdminRequest,
+  adminCommands,
+  ConclaveError,
+  type Door,
+  decode,
+  ErrorReply,
+  encode,
+  type GroupId,
+  type KvOperation,
+  type KvReply,
+  type KvRequest,
+  kvOperations,
+  type PeerId,
+  Subjects,
+} from '@conclave/protocol';
+import { type Msg, type NatsConnection, NoRespondersError, RequestError, TimeoutError } from 'nats';
+
+/** The part of a zod schema that is used here. */
+interface Schema<T> {
+  safeParse(value: unknown): { success: true; data: T } | { success: false; error: { message: string } };
+}
+
+export class Requester {
+  readonly subjects: Subjects;
+
+  constructor(
+    readonly connection: NatsConnection,
+    readonly groupId: GroupId,
+    prefix: string,
+  ) {
+    this.subjects = new Subjects(prefix);
+  }
+
+  /**
+   * Asks the leader, or one peer where it is named.
+   * @throws ConclaveError the peer's error; EUNREACHABLE (not done) where nobody listens; ETIMEDOUT (unknown)
+   */
+  async admin<C extends AdminCommand>(
+    command: C,
+    request: AdminRequest<C>,
+    where: { readonly peerId?: PeerId; readonly timeoutMs: number },
+  ): Promise<AdminReply<C>> {
+    const subject = this.subjectOf('admin', command, where.peerId);
+    return this.ask(subject, request, adminCommands[command].reply as Schema<AdminReply<C>>, where);
+  }
+
+  /** As `admin`, for an operation of the key-value store. */
+  async kv<O extends KvOperation>(
+    operation: O,
+    request: KvRequest<O>,
+    where: { readonly peerId?: PeerId; readonly timeoutMs: number },
+  ): Promise<KvReply<O>> {
+    const subject = this.subjectOf('kv', operation, where.peerId);
+    return this.ask(subject, request, kvOperations[operation].reply as Schema<KvReply<O>>, where);
+  }
+
+  /** The peers of this group whose nodes answer NATS's service discovery, in order of their names. */
+  async discover(withinMs: number): Promise<PeerId[]> {
+    const answers = await this.connection.requestMany('$SRV.INFO.conclave', '', {
+      strategy: 'stall',
+      maxWait: withinMs,
+      stall: Math.min(withinMs, 300),
+    });
+    const found = new Set<PeerId>();
+    try {
+      for await (const answer of answers) {
+        const metadata = metadataOf(answer);
+        if (metadata.group_id === this.groupId && metadata.peer_id !== undefined) found.add(metadata.peer_id as PeerId);
+      }
+    } catch (error) {
+      if (!isNobody(error)) throw error;
+    }
+    return [...found].toSorted();
+  }
+
+  private subjectOf(door: Door, name: string, peerId: PeerId | undefined): string {
+    return peerId === undefined
+      ? this.subjects.groupRequest(this.groupId, door, name)
+      : this.subjects.peerRequest(this.groupId, peerId, door, name);
+  }
+
+  private async ask<T>(
+    subject: string,
+    request: unknown,
+    schema: Schema<T>,
+    { peerId, timeoutMs }: { readonly peerId?: PeerId; readonly timeoutMs: number },
+  ): Promise<T> {
+    try {
+      const answer = await this.connection.request(subject, encode(request), { timeout: timeoutMs });
+      return parseReply(answer.data, schema);
+    } catch (error) {
+      if (isNobody(error)) {
+        const who = peerId === undefined ? `the group ${this.groupId} has no leader now` : `${peerId} does not answer`;
+        throw new ConclaveError('EUNREACHABLE', `${who}: nobody listens on ${subject}`);
+      }
+      if (error instanceof TimeoutError || (error instanceof RequestError && error.cause instanceof TimeoutError)) {
+        throw new ConclaveError('ETIMEDOUT', `no answer within ${timeoutMs} ms on ${subject}`, 'unknown');
+      }
+      throw error;
+    }
+  }
+}
+
+/**
+ * Reads a reply.
+ * @throws ConclaveError the error that it is, or EINVAL where it is none of what the schema says
+ */
+export function parseReply<T>(data: Uint8Array, schema: Schema<T>): T {
+  const value = decode(data);
+  const failure = ErrorReply.safeParse(value);
+  if (failure.success) {
+    const { code, message, outcome, leader_id: leaderId } = failure.data.error;
+    throw new ConclaveError(code, message, outcome, leaderId);
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw new ConclaveError('EINVAL', `the answer is malformed: ${parsed.error.message}`, 'unknown');
+  return parsed.data;
+}
+
+function metadataOf(answer: Msg): Record<string, string> {
+  try {
+    const info = answer.json<{ metadata?: Record<string, string> }>();
+    return info.metadata ?? {};
+  } catch {
+    return {};
+  }
+}
+
+function isNobody(error: unknown): boolean {
+  return (
+    error instanceof NoRespondersError || (error instanceof RequestError && error.cause instanceof NoRespondersError)
+  );
+}

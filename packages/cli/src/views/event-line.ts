@@ -1,0 +1,60 @@
+/** Events as lines for people. */
+import type { EventBody } from '@conclave/protocol';
+import type { Observed } from './observed.js';
+import { bothSets, count, duration, peerSet, stageNames } from './words.js';
+
+/** `15:04:05.123  n1  term 3  leader_elected  leads {n1,n2,n3}` */
+export function eventLine(event: Observed): string {
+  const { peer_id: peerId, term, time } = event.body;
+  return `${clock(time)}  ${peerId.padEnd(4)}  term ${term}  ${event.name.padEnd(23)}  ${eventText(event)}`;
+}
+
+/** What an event says, in a few words. */
+export function eventText(event: Observed): string {
+  switch (event.name) {
+    case 'leader_elected':
+      return `leads ${bothSets(event.body.peers, event.body.old_peers)}`;
+    case 'leader_stepped_down':
+      return `no longer leads: ${event.body.reason}`;
+    case 'stage_changed':
+      return `${stageNames[event.body.stage]}: ${peerSet(event.body.old_peers)} to ${peerSet(event.body.new_peers)}`;
+    case 'catchup_progress':
+      return `${event.body.new_peer} ${catchupText(event.body)}`;
+    case 'configuration_appended':
+      return `${bothSets(event.body.peers, event.body.old_peers)} is in force, at index ${count(event.body.index)}`;
+    case 'configuration_truncated':
+      return `${bothSets(event.body.peers, event.body.old_peers)} is in force again, at index ${count(event.body.index)}`;
+    case 'configuration_committed':
+      return `${bothSets(event.body.peers, event.body.old_peers)} is committed, at index ${count(event.body.index)}`;
+    case 'change_failed':
+      return `${peerSet(event.body.old_peers)} stays; ${event.body.error.code}: ${event.body.error.message}`;
+    case 'peer_unreachable':
+      return `${event.body.unreachable_peer} has been silent for ${duration(event.body.silent_ms)}`;
+    case 'peer_refused':
+      return `${event.body.refused_peer} is refused: ${event.body.reason}`;
+    case 'peer_removed':
+      return `is out of the group, at index ${count(event.body.index)}`;
+    case 'peer_fenced':
+      return `another node has opened its log-store (session ${event.body.session})`;
+    case 'actor_silent':
+      return `its ${event.body.actor} is silent`;
+  }
+}
+
+/** How far a new peer is, in the words of promise 12. */
+export function catchupText(progress: Pick<EventBody<'catchup_progress'>, 'state' | 'lag'>): string {
+  switch (progress.state) {
+    case 'never_heard_of':
+      return 'never heard of';
+    case 'lagging':
+      return `lagging by ${count(progress.lag)} entries`;
+    case 'caught_up':
+      return 'caught up';
+    case 'refused':
+      return 'refused';
+  }
+}
+
+function clock(time: string): string {
+  return /T(\d\d:\d\d:\d\d(?:\.\d+)?)/.exec(time)?.[1] ?? time;
+}

@@ -1,0 +1,141 @@
+/** `conclave status` for people: the group as its leader knows it, then a row for each peer as it knows itself. */
+import {
+  allMembers,
+  type Change,
+  catchupMargin,
+  type ErrorBody,
+  type PeerId,
+  type Progress,
+  peerIds,
+  type StatusReply,
+} from '@conclave/protocol';
+import { lackingText } from './change-view.js';
+import { facts, table } from './tables.js';
+import { configurationText, count, duration, peerSet, stageNames } from './words.js';
+
+/** What a peer said, or why it said nothing. */
+export type PeerAnswer = { readonly status: StatusReply } | { readonly error: ErrorBody };
+
+export interface GroupStatus {
+  /** The leader's answer; undefined: nobody leads. */
+  readonly group: StatusReply | undefined;
+  readonly peers: ReadonlyMap<PeerId, PeerAnswer>;
+}
+
+/** Whom to ask: the configuration's members, the replicators' targets, and who else has been found. */
+export function peersOf(group: StatusReply | undefined, found: readonly PeerId[]): PeerId[] {
+  const members = group?.configuration ? peerIds(allMembers(group.configuration)) : [];
+  const targets = group?.progress.map(({ peer_id: peerId }) => peerId) ?? [];
+  return [...new Set([...members, ...targets, ...found])].toSorted();
+}
+
+export function statusText(groupId: string, { group, peers }: GroupStatus): string {
+  return [
+    ...(group === undefined ? [`group ${groupId}: nobody leads`] : [groupText(group)]),
+    peerTable(group, peers),
+    ...changesText(group?.changes ?? []),
+  ].join('\n\n');
+}
+
+/** One peer's own view, for `--peer`. */
+export function peerText(status: StatusReply): string {
+  const dropped = Object.entries(status.dropped).filter(([, times]) => times > 0);
+  return [
+    facts([
+      ['peer', `${status.peer_id} (store ${status.store_id}, session ${status.session})`],
+      ['role', status.role],
+      ['health', status.health.healthy ? 'healthy' : `unhealthy: ${status.health.reason}`],
+      ...groupFacts(status),
+      ...(dropped.length === 0
+        ? []
+        : [['dropped', dropped.map(([reason, times]) => `${reason} ${count(times)}`).join(', ')] as const]),
+    ]),
+    ...changesText(status.changes),
+  ].join('\n\n');
+}
+
+function groupText(group: StatusReply): string {
+  return facts(groupFacts(group));
+}
+
+function groupFacts(status: StatusReply): (readonly [string, string])[] {
+  const lacking = lackingText(status.stage, status.lacking);
+  return [
+    [
+      'group',
+      status.group_uid === '' ? `${status.group_id} (not founded)` : `${status.group_id} (${status.group_uid})`,
+    ],
+    ['leader', status.leader_id === '' ? 'unknown' : status.leader_id],
+    ['term', count(status.term)],
+    ['configuration', `${configurationText(status.configuration)} at index ${count(status.configuration_index)}`],
+    ['stage', stageNames[status.stage] + (lacking === '' ? '' : `; ${lacking}`)],
+    ['log', `${count(status.first_index)} to ${count(status.last_index)}`],
+    ['commit', `${count(status.commit_index)}, applied ${count(status.applied_index)}`],
+  ];
+}
+
+function peerTable(group: StatusReply | undefined, peers: GroupStatus['peers']): string {
+  const rows = [...peers].map(([peerId, answer]) => peerRow(peerId, answer, group));
+  return table(['peer', 'role', 'term', 'match', 'lag', 'state', 'silent', 'health'], rows, [
+    'term',
+    'match',
+    'lag',
+    'silent',
+  ]);
+}
+
+function peerRow(peerId: PeerId, answer: PeerAnswer, group: StatusReply | undefined): string[] {
+  const progress = group?.progress.find(({ peer_id: target }) => target === peerId);
+  const isLeader = group?.peer_id === peerId;
+  const match = isLeader ? group.last_index : progress?.match_index;
+  const lag = group === undefined || match === undefined ? undefined : Math.max(0, group.last_index - match);
+  return [
+    peerId,
+    'error' in answer ? '-' : answer.status.role,
+    'error' in answer ? '-' : count(answer.status.term),
+    match === undefined ? '-' : count(match),
+    lag === undefined ? '-' : count(lag),
+    stateText(peerId, group, progress, lag),
+    progress === undefined ? '-' : progress.silent_ms < 0 ? 'never heard' : duration(progress.silent_ms),
+    healthText(answer),
+  ];
+}
+
+/** Promise 12: never heard of, lagging, and caught up are told apart. */
+function stateText(
+  peerId: PeerId,
+  group: StatusReply | undefined,
+  progress: Progress | undefined,
+  lag: number | undefined,
+): string {
+  if (group === undefined) return '-';
+  if (group.peer_id === peerId) return 'leader';
+  if (progress === undefined) return 'not in the group';
+  if (progress.refusal !== '') return `refused: ${progress.refusal}`;
+  if (progress.silent_ms < 0) return 'never heard of';
+  // Under load the last entries are always under way: what counts as caught up for a new peer does here too.
+  if (progress.caught_up || (lag !== undefined && lag <= catchupMargin)) return 'caught up';
+  return `lagging by ${count(lag ?? 0)}`;
+}
+
+function healthText(answer: PeerAnswer): string {
+  if ('error' in answer) return answer.error.code === 'EUNREACHABLE' ? 'does not answer' : answer.error.code;
+  const { healthy, reason } = answer.status.health;
+  return healthy ? 'healthy' : reason;
+}
+
+function changesText(changes: readonly Change[]): string[] {
+  if (changes.length === 0) return [];
+  return [table(['last changes', 'state', 'term', 'index', 'why'], changes.map(changeRow), ['term', 'index'])];
+}
+
+function changeRow(change: Change): string[] {
+  const state = change.state === 'going_on' ? `going on (${stageNames[change.stage]})` : change.state;
+  return [
+    `${peerSet(change.old_peers)} to ${peerSet(change.new_peers)}`,
+    state,
+    count(change.term),
+    change.index === 0 ? '-' : count(change.index),
+    change.error === undefined ? '' : `${change.error.code}: ${change.error.message}`,
+  ];
+}

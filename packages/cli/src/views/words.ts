@@ -1,0 +1,40 @@
+/** How sets, counts and times are written for people. */
+import { type Configuration, isJoint, peerIds } from '@conclave/protocol';
+
+/** `{n1,n2,n3}` */
+export function peerSet(peers: readonly string[]): string {
+  return `{${peers.join(',')}}`;
+}
+
+/** `{n1,n4,n5}`, or `{n1,n4,n5} and {n1,n2,n3}` while it is joint. */
+export function bothSets(peers: readonly string[], oldPeers: readonly string[]): string {
+  return oldPeers.length === 0 ? peerSet(peers) : `${peerSet(peers)} and ${peerSet(oldPeers)}`;
+}
+
+export function configurationText(configuration: Configuration | null): string {
+  if (configuration === null) return 'none';
+  const sets = bothSets(peerIds(configuration.peers), peerIds(configuration.old_peers));
+  return isJoint(configuration) ? `${sets} (joint)` : sets;
+}
+
+/** `12,345` */
+export function count(value: number): string {
+  return Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+/** `7.5 ms`, `812 ms`, `3.25 s`, `2 min 5 s` */
+export function duration(ms: number): string {
+  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(2)} s`;
+  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+}
+
+export const stageNames = {
+  none: 'none',
+  catching_up: 'catching up',
+  joint: 'joint',
+  stable: 'stable',
+} as const;
