@@ -78,3 +78,8 @@ export function hasQuorum(configuration: Configuration, granted: (member: Member
     members.length === 0 || members.filter(granted).length >= majority(members.length);
   return enough(configuration.peers) && enough(configuration.old_peers);
 }
+
+/** Whether two lists name the same peers, in whatever order. Each names a peer once. */
+export function samePeers(a: readonly PeerId[], b: readonly PeerId[]): boolean {
+  return a.length === b.length && a.every((peerId) => b.includes(peerId));
+}

@@ -15,7 +15,10 @@ export const errorCodes = {
   ENOTEMPTY: { status: 412, meaning: 'the peer holds another history' },
   EUNREACHABLE: { status: 503, meaning: 'a peer that is needed cannot be reached' },
   EFENCED: { status: 410, meaning: 'another node has opened this log-store' },
-  ESESSION: { status: 440, meaning: 'the client session is unknown or has expired; the outcome of its retries is unknown' },
+  ESESSION: {
+    status: 440,
+    meaning: 'the client session is unknown or has expired; the outcome of its retries is unknown',
+  },
   ESTATEMACHINE: { status: 500, meaning: 'the state machine failed' },
   ECORRUPT: { status: 507, meaning: 'what is stored is damaged' },
   ESHUTDOWN: { status: 503, meaning: 'the process is stopping' },

@@ -1,7 +1,7 @@
 /** What is published for observers, as JSON on `<prefix>.<group>.event.<event>`. */
 import { z } from 'zod';
-import { ErrorBody } from './errors.js';
 import { Stage } from './admin.js';
+import { ErrorBody } from './errors.js';
 import { Count, GroupId, LogIndex, PeerId, Term } from './words.js';
 
 const every = {

@@ -143,7 +143,11 @@ export const messages = {
     'refuses a message of an older session (EFENCED)',
     z.object({ ...group, store_id: StoreId, refused_session: Session, session: Session }),
   ),
-  'feed.append': define('node', 'a leader’s new entries, to its log-store, replicators and ballot-box at once', z.object(append)),
+  'feed.append': define(
+    'node',
+    'a leader’s new entries, to its log-store, replicators and ballot-box at once',
+    z.object(append),
+  ),
   'log-store.append': define(
     'node',
     'entries to store, also none: an acknowledgement of `verified_index` is wanted all the same',
@@ -211,7 +215,11 @@ export const messages = {
   ),
 
   // ---- a node and all of its actors --------------------------------------------------------------
-  'log-store.tick': define('node', 'asks for a sign of life and for what the link has delivered', z.object({ ...own, ...frame })),
+  'log-store.tick': define(
+    'node',
+    'asks for a sign of life and for what the link has delivered',
+    z.object({ ...own, ...frame }),
+  ),
   'ballot-box.tick': define(
     'node',
     'the same; the ballot-box also repeats `elected` or `committed`',
@@ -465,7 +473,9 @@ export type MessageName = keyof Messages;
 export type Body<N extends MessageName> = z.infer<Messages[N]['schema']>;
 
 /** A message with its name: a discriminated union over all of them. */
-export type Message<N extends MessageName = MessageName> = { [M in N]: { readonly name: M; readonly body: Body<M> } }[N];
+export type Message<N extends MessageName = MessageName> = {
+  [M in N]: { readonly name: M; readonly body: Body<M> };
+}[N];
 
 /** The names of the messages that a recipient gets, by the beginning of the name. */
 export type MessageNameTo<R extends string> = Extract<MessageName, `${R}.${string}`>;

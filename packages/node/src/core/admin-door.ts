@@ -1,0 +1,106 @@
+/** Takes admin commands to the part that carries them out. */
+import { type AdminRequest, type PeerId, peerIds, type StatusReply } from '@conclave/protocol';
+import type { Bootstrap } from './bootstrap.js';
+import type { ConfigurationChange } from './configuration-change.js';
+import type { NodeContext } from './context.js';
+import type { NodeInput } from './contract.js';
+import type { Leadership } from './leadership.js';
+import type { NodeState } from './state.js';
+import type { Transfer } from './transfer.js';
+
+type AdminInput = Extract<NodeInput, { type: 'admin' }>;
+
+export class AdminDoor {
+  constructor(
+    private readonly context: NodeContext,
+    private readonly state: NodeState,
+    private readonly leadership: Leadership,
+    private readonly change: ConfigurationChange,
+    private readonly transfer: Transfer,
+    private readonly bootstrap: Bootstrap,
+    private readonly status: () => StatusReply,
+  ) {}
+
+  onCommand(input: AdminInput): void {
+    if (input.door === 'peer') this.onPeerCommand(input);
+    else this.onGroupCommand(input);
+  }
+
+  private onPeerCommand({ requestId, command, body }: AdminInput): void {
+    const { state, context } = this;
+    if (state.role === 'fenced') return context.emit({ type: 'drop_request', requestId });
+    if (command === 'status') return context.reply(requestId, this.status());
+    if (state.role === 'opening') {
+      return context.refuse(requestId, 'EBUSY', 'the peer is starting: its log-store has not answered yet');
+    }
+    if (command === 'get_leader') {
+      return context.reply(requestId, { leader_id: state.leaderId, term: state.term });
+    }
+    if (command === 'bootstrap') return this.bootstrap.onBootstrap(requestId, body as AdminRequest<'bootstrap'>);
+    context.refuse(
+      requestId,
+      'EPERM',
+      `the leader answers ${command}, on the group’s subject`,
+      'not_done',
+      state.leaderId,
+    );
+  }
+
+  private onGroupCommand(input: AdminInput): void {
+    const { requestId, command, body } = input;
+    const { state, context } = this;
+    if (state.role !== 'leader' || !this.leadership.isConfirmed()) {
+      context.drop('request_to_no_leader');
+      return context.emit({ type: 'drop_request', requestId });
+    }
+    const { leader_id } = body as { leader_id?: PeerId };
+    if (leader_id !== undefined && leader_id !== state.peerId) {
+      return context.refuse(requestId, 'EPERM', `${leader_id} is not the leader`, 'not_done', state.peerId);
+    }
+    switch (command) {
+      case 'status':
+        return context.reply(requestId, this.status());
+      case 'add_peer':
+      case 'remove_peer':
+      case 'change_peers':
+        return this.onChange(input);
+      case 'cancel_change':
+        return this.change.cancel(requestId);
+      case 'transfer_leader':
+        return this.onTransfer(requestId, body as AdminRequest<'transfer_leader'>);
+      case 'bootstrap':
+      case 'get_leader':
+        return context.refuse(requestId, 'EINVAL', `ask a peer: ${command} is answered on <peer>.admin`);
+      default:
+        command satisfies never;
+    }
+  }
+
+  private onChange({ requestId, command, body }: AdminInput): void {
+    const { context, transfer, change } = this;
+    if (transfer.isGoingOn) return context.refuse(requestId, 'EBUSY', 'the leader is handing over');
+    const newPeers = this.wanted(command, body);
+    if (newPeers.length === 0) return context.refuse(requestId, 'EINVAL', 'a group has at least one peer');
+    const { timeout_ms } = body as { timeout_ms?: number };
+    change.start({ requestId, newPeers, timeoutMs: timeout_ms ?? context.options.changeTimeoutMs });
+  }
+
+  /** The peers that the command asks for. */
+  private wanted(command: AdminInput['command'], body: unknown): PeerId[] {
+    if (command === 'change_peers') return (body as AdminRequest<'change_peers'>).new_peers;
+    const { peer_id } = body as AdminRequest<'add_peer'>;
+    const others = peerIds(this.state.log.configuration?.configuration.peers ?? []).filter((id) => id !== peer_id);
+    return command === 'add_peer' ? this.withPeer(peer_id) : others;
+  }
+
+  private withPeer(peerId: PeerId): PeerId[] {
+    const peers = peerIds(this.state.log.configuration?.configuration.peers ?? []);
+    return peers.includes(peerId) ? peers : [...peers, peerId];
+  }
+
+  private onTransfer(requestId: number, body: AdminRequest<'transfer_leader'>): void {
+    const { context, change, transfer } = this;
+    if (change.isBusy) return context.refuse(requestId, 'EBUSY', 'a change of the configuration is going on');
+    transfer.start(requestId, body.peer_id, body.timeout_ms ?? 2 * context.options.electionTimeoutMs);
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * How a node takes AppendEntries: the consistency check, truncation, and what it hands to its log-store.
+ * It never acknowledges by itself: the log-store does, after the sync (DESIGN, section 5).
+ *
+ * Invariants:
+ * 1. Nothing at or below the commit index is truncated.
+ * 2. Entries are truncated only where their terms conflict (Raft thesis, section 3.5).
+ * 3. Every AppendEntries that is accepted causes one `append`, with the entries that are new, or none.
+ */
+import {
+  asLogIndex,
+  type BatchHeader,
+  type Body,
+  batchFrom,
+  ConclaveError,
+  checkBatch,
+  invariant,
+  isIn,
+  type LogIndex,
+  noGroupUid,
+  peerIds,
+} from '@conclave/protocol';
+import type { NodeContext } from './context.js';
+import type { NodeHub } from './hub.js';
+import type { CachedBatch } from './log-view.js';
+import type { OwnActors } from './own-actors.js';
+import type { NodeState } from './state.js';
+
+type AppendEntries = Body<'node.append_entries'>;
+
+export class AppendEntriesHandler {
+  constructor(
+    private readonly context: NodeContext,
+    private readonly state: NodeState,
+    private readonly own: OwnActors,
+    private readonly hub: NodeHub,
+  ) {}
+
+  onAppendEntries(body: AppendEntries): void {
+    const { state, context } = this;
+    if (!this.isForThisStore(body)) return;
+    if (body.term < state.term) return this.refuseOlderTerm(body);
+    const batches = readBatches(body);
+    if (batches === undefined) return context.drop('append_entries_malformed');
+    this.followLeader(body);
+    if (!this.own.hasRoom('log-store')) return this.reject(body, 'busy');
+    const prevTerm = state.log.termAt(body.prev_index);
+    if (prevTerm !== body.prev_term) {
+      invariant(body.prev_index > state.commitIndex, `entry ${body.prev_index} is committed and has another term`);
+      return this.reject(body, 'mismatch');
+    }
+    this.accept(body, batches);
+  }
+
+  /** Whether the message is meant for this group's history and this store. An empty store takes the history on. */
+  private isForThisStore(body: AppendEntries): boolean {
+    const { state, context } = this;
+    if (state.groupUid !== noGroupUid && body.group_uid !== state.groupUid) {
+      context.drop('append_entries_of_other_history');
+      return false;
+    }
+    if (body.group_uid === noGroupUid || body.leader_id === state.peerId) {
+      context.drop('append_entries_malformed');
+      return false;
+    }
+    if (body.target_store_id !== state.storeId) {
+      this.reject(body, 'store');
+      return false;
+    }
+    return true;
+  }
+
+  private refuseOlderTerm(body: AppendEntries): void {
+    const { state, context, own } = this;
+    context.drop('append_entries_of_older_term');
+    const term = state.term;
+    own.speak(() =>
+      context.send(body.leader_id, {
+        name: 'node.higher_term',
+        body: {
+          group_id: body.group_id,
+          group_uid: state.groupUid,
+          peer_id: state.peerId,
+          store_id: state.storeId,
+          term,
+        },
+      }),
+    );
+  }
+
+  /** Takes the sender for the leader of its term; a new tick of it renews the election timer and is echoed. */
+  private followLeader(body: AppendEntries): void {
+    const { state, context, own, hub } = this;
+    if (body.term > state.term) hub.raiseTerm(body.term, `${body.leader_id} leads a higher term`);
+    invariant(state.role !== 'leader', `${body.leader_id} leads term ${body.term} too`);
+    if (state.role !== 'follower') hub.becomeFollower(`${body.leader_id} leads term ${body.term}`);
+    if (state.leaderId !== body.leader_id) {
+      invariant(state.leaderId === '', `term ${body.term} has two leaders, ${state.leaderId} and ${body.leader_id}`);
+      state.leaderId = body.leader_id;
+      state.lastTickId = 0;
+    }
+    if (body.tick_id <= state.lastTickId) return;
+    state.lastTickId = body.tick_id;
+    state.leaderContactMs = context.nowMs;
+    state.electionBaseMs = context.nowMs;
+    const { term } = state;
+    own.speak(() =>
+      context.send(body.leader_id, {
+        name: 'feed.echo',
+        body: {
+          group_id: body.group_id,
+          group_uid: body.group_uid,
+          peer_id: state.peerId,
+          store_id: state.storeId,
+          leader_id: body.leader_id,
+          leader_term: term,
+          tick_id: body.tick_id,
+        },
+      }),
+    );
+  }
+
+  private reject(body: AppendEntries, reason: 'mismatch' | 'store' | 'busy'): void {
+    const { state, context, own } = this;
+    const { log } = state;
+    const conflicts = reason === 'mismatch' && body.prev_index <= log.lastIndex;
+    const message = {
+      group_id: body.group_id,
+      group_uid: body.group_uid,
+      peer_id: state.peerId,
+      store_id: state.storeId,
+      term: body.term,
+      request_id: body.request_id,
+      reason,
+      last_index: log.lastIndex,
+      conflict_term: (conflicts ? log.termAt(body.prev_index) : undefined) ?? (0 as never),
+      conflict_index: conflicts ? log.firstOfTermAt(body.prev_index) : asLogIndex(0),
+    };
+    own.speak(() => context.send(body.leader_id, { name: 'replicator.rejected', body: message }));
+  }
+
+  private accept(body: AppendEntries, batches: readonly CachedBatch[]): void {
+    const { state, own, hub } = this;
+    const verified = batches.at(-1)?.header.last ?? body.prev_index;
+    const { fresh, truncateFrom } = this.newEntries(batches);
+    if (truncateFrom > 0) this.truncate(truncateFrom);
+    if (state.groupUid === noGroupUid) state.groupUid = body.group_uid;
+    for (const batch of fresh) this.append(batch);
+    own.sendAppendToLogStore({
+      group_uid: body.group_uid,
+      leader_id: body.leader_id,
+      leader_term: body.term,
+      verified_index: verified,
+      truncate_from: truncateFrom,
+      commit_index: state.commitIndex,
+      batches: fresh.map(({ bytes }) => bytes),
+    });
+    hub.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));
+  }
+
+  /** Which of the entries are new, and from where on the own ones conflict with them (0: nowhere). */
+  private newEntries(batches: readonly CachedBatch[]): { fresh: CachedBatch[]; truncateFrom: LogIndex } {
+    const { log } = this.state;
+    for (const [at, batch] of batches.entries()) {
+      const from = this.firstNew(batch.header);
+      if (from > batch.header.last) continue;
+      const rest = { header: { ...batch.header, first: from }, bytes: batchFrom(batch.bytes, from) };
+      return { fresh: [rest, ...batches.slice(at + 1)], truncateFrom: from <= log.lastIndex ? from : asLogIndex(0) };
+    }
+    return { fresh: [], truncateFrom: asLogIndex(0) };
+  }
+
+  /** The first entry of the batch that this log lacks or has with another term; past the last: it has them all. */
+  private firstNew(header: BatchHeader): LogIndex {
+    const { log } = this.state;
+    let index = header.first;
+    while (index <= header.last && log.termAt(index) === header.term) index = asLogIndex(log.lastOfTermAt(index) + 1);
+    return index;
+  }
+
+  private truncate(from: LogIndex): void {
+    const { state, context } = this;
+    invariant(from > state.commitIndex, `entry ${from} is committed and conflicts with the leader's`);
+    const gone = state.log.truncateFrom(from);
+    const inForce = state.log.configuration;
+    if (gone.length === 0 || inForce === undefined) return;
+    context.event('configuration_truncated', {
+      peers: peerIds(inForce.configuration.peers),
+      old_peers: peerIds(inForce.configuration.old_peers),
+      index: inForce.index,
+    });
+  }
+
+  private append(batch: CachedBatch): void {
+    const { state, context } = this;
+    const configuration = state.log.append(batch);
+    if (configuration === undefined) return;
+    context.event('configuration_appended', {
+      peers: peerIds(configuration.peers),
+      old_peers: peerIds(configuration.old_peers),
+      index: batch.header.first,
+    });
+    if (!isIn(configuration, state.peerId, state.storeId)) {
+      context.log('info', 'a configuration without this peer is in force', { index: batch.header.first });
+    }
+  }
+}
+
+/** The batches with their headers; undefined unless they follow `prev_index`, and their terms rise up to the message's. */
+function readBatches(body: AppendEntries): CachedBatch[] | undefined {
+  const batches: CachedBatch[] = [];
+  let index: number = body.prev_index;
+  let term: number = body.prev_term;
+  try {
+    for (const bytes of body.batches) {
+      const header = checkBatch(bytes);
+      if (header.first !== index + 1 || header.term < term || header.term > body.term) return undefined;
+      batches.push({ header, bytes });
+      index = header.last;
+      term = header.term;
+    }
+  } catch (error) {
+    if (error instanceof ConclaveError) return undefined;
+    throw error;
+  }
+  return body.prev_term > body.term ? undefined : batches;
+}

@@ -1,0 +1,149 @@
+/**
+ * Applies committed entries to the state machine, in order and once. Entries that are not in memory are read back
+ * from the log-store.
+ *
+ * Invariants:
+ * 1. `appliedIndex` rises by one with each entry, up to the commit index.
+ * 2. One step applies a bounded number of entries, so that a long log does not hold up ticks and votes.
+ */
+import type { StateMachine } from '@conclave/actor/core';
+import {
+  asLogIndex,
+  type Body,
+  batchHeader,
+  batchIsIntact,
+  batchPayloads,
+  ConclaveError,
+  invariant,
+  type LogIndex,
+  limits,
+} from '@conclave/protocol';
+import type { NodeContext } from './context.js';
+import type { CachedBatch } from './log-view.js';
+import type { OwnActors } from './own-actors.js';
+import type { NodeState } from './state.js';
+
+/** Entries that one step applies at the most. */
+const entriesPerStep = 8192;
+/** Ticks after which a read of the log that was not answered is asked again. */
+const readAgainTicks = 5;
+
+export class Applier {
+  private readBack: CachedBatch[] = [];
+  private reading: { readonly requestId: number; readonly sinceMs: number } | undefined;
+  private lastRequestId = 0;
+
+  constructor(
+    private readonly context: NodeContext,
+    private readonly state: NodeState,
+    private readonly own: OwnActors,
+    private readonly stateMachine: StateMachine,
+    private readonly listener: {
+      /** An entry was applied, with this result. */
+      readonly onApplied: (index: LogIndex, result: unknown) => void;
+      /** Some were. */
+      readonly onAllApplied: () => void;
+    },
+  ) {}
+
+  /** Applies what is committed, as far as one step may. */
+  run(): void {
+    const { state } = this;
+    let most = entriesPerStep;
+    const before = state.appliedIndex;
+    while (state.appliedIndex < state.commitIndex) {
+      const batch = this.batchOf(asLogIndex(state.appliedIndex + 1));
+      if (batch === undefined) {
+        this.read(asLogIndex(state.appliedIndex + 1));
+        break;
+      }
+      if (most <= 0) {
+        this.context.setTimer('apply', 0);
+        break;
+      }
+      most -= this.applyBatch(batch);
+    }
+    if (state.appliedIndex > before) {
+      state.log.forgetUpTo(state.appliedIndex);
+      this.listener.onAllApplied();
+    }
+  }
+
+  private batchOf(index: LogIndex): CachedBatch | undefined {
+    const cached = this.state.log.cached(index);
+    if (cached !== undefined) return cached;
+    this.state.log.forgetUpTo(asLogIndex(index - 1));
+    while (this.readBack.length > 0) {
+      const batch = this.readBack[0] as CachedBatch;
+      if (batch.header.last >= index) return batch.header.first <= index ? batch : undefined;
+      this.readBack.shift();
+    }
+    return this.state.log.cached(index);
+  }
+
+  private applyBatch(batch: CachedBatch): number {
+    const { state } = this;
+    const { first, last, kind } = batch.header;
+    const upTo = Math.min(last, state.commitIndex);
+    const from = state.appliedIndex + 1;
+    if (kind === 'configuration') {
+      state.appliedIndex = asLogIndex(upTo);
+      return 1;
+    }
+    const payloads = batchPayloads(batch.bytes);
+    for (let index = from; index <= upTo; index++) {
+      const at = index - first;
+      const result = this.stateMachine.apply(asLogIndex(index), payloads[at] as Uint8Array, batch.commands?.[at]);
+      state.appliedIndex = asLogIndex(index);
+      this.listener.onApplied(asLogIndex(index), result);
+    }
+    return upTo - from + 1;
+  }
+
+  private read(from: LogIndex): void {
+    if (this.reading !== undefined) return;
+    this.lastRequestId += 1;
+    this.reading = { requestId: this.lastRequestId, sinceMs: this.context.nowMs };
+    this.context.sendOwn({
+      name: 'log-store.read',
+      body: {
+        ...this.own.own,
+        request_id: this.lastRequestId,
+        reader: 'node',
+        leader_term: 0 as never,
+        from_index: from,
+        max_bytes: limits.readBytes,
+      },
+    });
+  }
+
+  onEntries(body: Body<'node.entries'>): void {
+    const { state, context } = this;
+    const isOwn = body.store_id === state.storeId && body.session === state.session;
+    if (!isOwn || body.request_id !== this.reading?.requestId) return context.drop('entries_not_asked_for');
+    this.reading = undefined;
+    if (body.refusal !== '') return context.drop('entries_refused');
+    this.readBack = body.batches.map(readBatch);
+    this.run();
+  }
+
+  /** Asks again for what was not answered. */
+  onTick(): void {
+    const { reading, context } = this;
+    if (reading === undefined) return this.run();
+    if (context.nowMs - reading.sinceMs < readAgainTicks * context.options.heartbeatIntervalMs) return;
+    this.reading = undefined;
+    this.run();
+  }
+}
+
+function readBatch(bytes: Uint8Array): CachedBatch {
+  try {
+    const header = batchHeader(bytes);
+    invariant(batchIsIntact(bytes), `the batch of entry ${header.first} is damaged between log-store and node`);
+    return { header, bytes };
+  } catch (error) {
+    if (error instanceof ConclaveError) invariant(false, `the log-store answered what is no batch: ${error.message}`);
+    throw error;
+  }
+}

@@ -1,0 +1,298 @@
+/**
+ * Founding a group: asking everybody first, then writing entry 1 as a group of one (DESIGN, section 4, stage 0).
+ *
+ * Invariants:
+ * 1. Nothing is founded unless each listed peer has answered that it holds nothing, and no leader answered.
+ * 2. A peer that has promised to let another found the group does not found it meanwhile; of two founders the
+ *    one with the lower name goes on.
+ */
+import {
+  type AdminRequest,
+  asLogIndex,
+  asTerm,
+  type Body,
+  type BootstrapReply,
+  type Configuration,
+  encodeBatch,
+  encodeConfiguration,
+  type GroupUid,
+  noGroupUid,
+  type PeerId,
+  peerIds,
+  type StatusReply,
+  samePeers,
+} from '@conclave/protocol';
+import type { ConfigurationChange } from './configuration-change.js';
+import type { NodeContext } from './context.js';
+import type { Election } from './election.js';
+import type { OwnActors } from './own-actors.js';
+import type { NodeState } from './state.js';
+
+interface Founding {
+  readonly requestId: number;
+  readonly peers: readonly PeerId[];
+  readonly askId: number;
+  readonly deadlineMs: number;
+  readonly timeoutMs: number;
+  /** Of the other listed peers: who holds nothing. */
+  readonly empty: Set<PeerId>;
+  groupHasNoLeader: boolean;
+}
+
+interface Waiting {
+  readonly requestId: number;
+  readonly timeoutMs: number;
+}
+
+export class Bootstrap {
+  private founding: Founding | undefined;
+  /** Who waits for this group of one to take in the peers that it was founded for. */
+  private waiting: Waiting | undefined;
+  private promisedTo: { readonly peerId: PeerId; readonly untilMs: number } | undefined;
+  private lastAskId = 0;
+
+  constructor(
+    private readonly context: NodeContext,
+    private readonly state: NodeState,
+    private readonly own: OwnActors,
+    private readonly election: Election,
+    private readonly change: ConfigurationChange,
+  ) {}
+
+  onBootstrap(requestId: number, body: AdminRequest<'bootstrap'>): void {
+    const { state, context } = this;
+    const timeoutMs = body.timeout_ms ?? context.options.changeTimeoutMs;
+    if (state.groupUid !== noGroupUid) return this.answerHeld(requestId, body, timeoutMs);
+    if (!body.peers.includes(state.peerId)) {
+      return context.refuse(requestId, 'EINVAL', `${state.peerId} is not among the peers`);
+    }
+    if (this.founding !== undefined) return context.refuse(requestId, 'EBUSY', 'this peer is founding the group');
+    if (this.promisedTo !== undefined && this.promisedTo.untilMs > context.nowMs) {
+      return context.refuse(requestId, 'EBUSY', `${this.promisedTo.peerId} is founding the group`);
+    }
+    this.lastAskId += 1;
+    this.founding = {
+      requestId,
+      peers: body.peers,
+      askId: this.lastAskId,
+      deadlineMs: context.nowMs + Math.min(timeoutMs, 10 * context.options.electionTimeoutMs),
+      timeoutMs,
+      empty: new Set(),
+      groupHasNoLeader: false,
+    };
+    context.emit({ type: 'ask_group', askId: this.lastAskId });
+    this.askPeers();
+  }
+
+  /** This peer holds the group: it answers what is there, or goes on with a founding that was cut short. */
+  private answerHeld(requestId: number, body: AdminRequest<'bootstrap'>, timeoutMs: number): void {
+    const { state, context } = this;
+    const unfinished = this.unfinished();
+    if (unfinished === undefined) return context.reply(requestId, this.whatIsThere());
+    if (!samePeers(unfinished, body.peers)) {
+      return context.refuse(requestId, 'EBUSY', `the group is being founded for ${unfinished.join(', ')}`);
+    }
+    if (this.waiting !== undefined || state.role !== 'leader' || !this.change.isFlushed || this.change.isBusy) {
+      return context.refuse(requestId, 'EBUSY', 'the group is being founded: ask again');
+    }
+    this.takeInPeers({ requestId, timeoutMs });
+  }
+
+  /** The peers that this group of one was founded for, while it has not taken them in. */
+  private unfinished(): readonly PeerId[] | undefined {
+    const { configurations } = this.state.log;
+    const founding = configurations[0]?.configuration.founding_peers;
+    const isStillOne = configurations.every(({ configuration }) => isAlone(configuration));
+    if (founding === undefined || !isStillOne || !this.state.isAlone()) return undefined;
+    return founding.length > 1 ? founding : undefined;
+  }
+
+  private whatIsThere(): BootstrapReply {
+    const { state, context } = this;
+    const configuration = state.log.configuration?.configuration;
+    return {
+      group_id: context.options.groupId,
+      group_uid: state.groupUid,
+      peers: peerIds(configuration?.peers ?? []),
+      old_peers: peerIds(configuration?.old_peers ?? []),
+      leader_id: state.leaderId,
+      founded: false,
+    };
+  }
+
+  private askPeers(): void {
+    const { founding, context, state } = this;
+    if (founding === undefined) return;
+    for (const peerId of founding.peers) {
+      if (peerId === state.peerId || founding.empty.has(peerId)) continue;
+      context.send(peerId, {
+        name: 'node.identify',
+        body: {
+          group_id: context.options.groupId,
+          peer_id: state.peerId,
+          asker: 'node',
+          request_id: founding.askId,
+          founding: true,
+        },
+      });
+    }
+  }
+
+  onTick(): void {
+    const { founding, context } = this;
+    if (founding === undefined) return;
+    if (context.nowMs < founding.deadlineMs) return this.askPeers();
+    const silent = founding.peers.filter((peerId) => peerId !== this.state.peerId && !founding.empty.has(peerId));
+    this.giveUp(`cannot be reached: ${silent.join(', ') || 'the group’s subject'}`);
+  }
+
+  private giveUp(reason: string): void {
+    if (this.founding === undefined) return;
+    this.context.refuse(this.founding.requestId, 'EUNREACHABLE', reason);
+    this.founding = undefined;
+  }
+
+  /** Somebody asks who this peer is: a leader's replicator, or a founder. */
+  onIdentify(body: Body<'node.identify'>): void {
+    const { state, context } = this;
+    const identity = {
+      group_id: body.group_id,
+      peer_id: state.peerId,
+      request_id: body.request_id,
+      store_id: state.storeId,
+      group_uid: state.groupUid,
+      last_index: state.log.lastIndex,
+    };
+    if (body.asker === 'replicator') {
+      return context.send(body.peer_id, { name: 'replicator.identity', body: identity });
+    }
+    if (body.founding && state.groupUid === noGroupUid) this.promise(body.peer_id);
+    context.send(body.peer_id, {
+      name: 'node.identity',
+      body: {
+        ...identity,
+        leader_id: state.leaderId,
+        founding: this.founding !== undefined,
+        configuration: state.log.configuration?.configuration ?? null,
+      },
+    });
+  }
+
+  /** Lets another found the group; a founder gives way to a lower name. */
+  private promise(peerId: PeerId): void {
+    const { state, context } = this;
+    if (this.founding !== undefined) {
+      if (peerId > state.peerId) return;
+      context.refuse(this.founding.requestId, 'EBUSY', `${peerId} is founding the group`);
+      this.founding = undefined;
+    }
+    this.promisedTo = { peerId, untilMs: context.nowMs + 5 * context.options.electionTimeoutMs };
+  }
+
+  onIdentity(body: Body<'node.identity'>): void {
+    const { founding, context } = this;
+    if (founding === undefined || body.request_id !== founding.askId || !founding.peers.includes(body.peer_id)) {
+      return context.drop('identity_not_asked_for');
+    }
+    if (body.group_uid !== noGroupUid) {
+      const { configuration } = body;
+      this.founding = undefined;
+      return context.reply(founding.requestId, {
+        group_id: body.group_id,
+        group_uid: body.group_uid,
+        peers: peerIds(configuration?.peers ?? []),
+        old_peers: peerIds(configuration?.old_peers ?? []),
+        leader_id: body.leader_id,
+        founded: false,
+      } satisfies BootstrapReply);
+    }
+    // Two founders: the higher name gives way when it hears of the lower one, and answers anew.
+    if (body.founding) return;
+    founding.empty.add(body.peer_id);
+    this.foundIfAllAgree();
+  }
+
+  onGroupAnswered(askId: number, status: StatusReply | null): void {
+    const { founding, context } = this;
+    if (founding === undefined || askId !== founding.askId) return context.drop('group_answer_not_asked_for');
+    if (status === null) {
+      founding.groupHasNoLeader = true;
+      return this.foundIfAllAgree();
+    }
+    this.founding = undefined;
+    context.reply(founding.requestId, {
+      group_id: status.group_id,
+      group_uid: status.group_uid,
+      peers: peerIds(status.configuration?.peers ?? []),
+      old_peers: peerIds(status.configuration?.old_peers ?? []),
+      leader_id: status.leader_id,
+      founded: false,
+    } satisfies BootstrapReply);
+  }
+
+  private foundIfAllAgree(): void {
+    const { founding, state, context, own } = this;
+    if (founding === undefined || !founding.groupHasNoLeader) return;
+    if (!founding.peers.every((peerId) => peerId === state.peerId || founding.empty.has(peerId))) return;
+    if (state.groupUid !== noGroupUid) return this.giveUp('this peer was taken into a group meanwhile');
+    if (!own.hasRoom('log-store') || own.silent().length > 0) return;
+    this.founding = undefined;
+    this.waiting = { requestId: founding.requestId, timeoutMs: founding.timeoutMs };
+    this.writeFirstEntry(founding.peers);
+    context.log('info', 'founds the group', { group_uid: state.groupUid, peers: founding.peers });
+    own.afterSynced(() => this.election.standNow(state.term, true));
+  }
+
+  /** Entry 1, of the first term in which this peer has no vote to regret: the next. */
+  private writeFirstEntry(peers: readonly PeerId[]): void {
+    const { state, context, own } = this;
+    state.term = asTerm(state.term + 1);
+    state.votedFor = state.peerId;
+    own.storeVote();
+    state.groupUid = `${context.options.incarnation}.${this.lastAskId}` as GroupUid;
+    const configuration: Configuration = {
+      peers: [{ peer_id: state.peerId, store_id: state.storeId }],
+      old_peers: [],
+      founding_peers: [...peers],
+    };
+    const first = asLogIndex(1);
+    const bytes = encodeBatch('configuration', state.term, first, [encodeConfiguration(configuration)]);
+    state.log.append({ header: { kind: 'configuration', term: state.term, first, last: first }, bytes });
+    own.sendAppendToLogStore({
+      group_uid: state.groupUid,
+      leader_id: state.peerId,
+      leader_term: state.term,
+      verified_index: first,
+      truncate_from: asLogIndex(0),
+      commit_index: asLogIndex(0),
+      batches: [bytes],
+    });
+    context.event('configuration_appended', { peers: [state.peerId], old_peers: [], index: first });
+  }
+
+  /** The leader's first entry is committed: a group that was just founded takes in its peers. */
+  onFlushed(): void {
+    const { waiting } = this;
+    if (waiting === undefined) return;
+    this.waiting = undefined;
+    this.takeInPeers(waiting);
+  }
+
+  private takeInPeers({ requestId, timeoutMs }: Waiting): void {
+    const founded = () => ({ ...this.whatIsThere(), founded: true });
+    const newPeers = this.unfinished();
+    if (newPeers === undefined) return this.context.reply(requestId, founded());
+    this.change.start({ requestId, newPeers, timeoutMs, replyOf: founded });
+  }
+
+  /** This peer no longer leads. */
+  abandon(reason: string): void {
+    if (this.waiting === undefined) return;
+    this.context.refuse(this.waiting.requestId, 'EPERM', reason, 'unknown');
+    this.waiting = undefined;
+  }
+}
+
+function isAlone({ peers, old_peers }: Configuration): boolean {
+  return peers.length === 1 && old_peers.length === 0;
+}

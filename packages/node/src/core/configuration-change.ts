@@ -1,0 +1,410 @@
+/**
+ * A change of the configuration, stage by stage: catching up, joint, stable (braft's ConfigurationCtx). It also
+ * runs a new leader's `flush`, which confirms a stable configuration or finishes a joint one.
+ *
+ * Invariants:
+ * 1. One change at a time; none before the flush of this leader is committed.
+ * 2. A new peer is in no configuration entry before it has caught up and its store is known.
+ * 3. The joint stage is taken back only by the leader that appended it in this term, and never once the stable entry
+ *    is appended.
+ * 4. Each change ends with one answer to each that waits for it.
+ */
+import {
+  type Change,
+  type ChangeReply,
+  ConclaveError,
+  type Configuration,
+  type ErrorBody,
+  invariant,
+  isIn,
+  type LogIndex,
+  limits,
+  type Member,
+  majority,
+  type PeerId,
+  type Progress,
+  peerIds,
+  type Stage,
+  samePeers,
+} from '@conclave/protocol';
+import { changesInLog } from './change-history.js';
+import type { NodeContext } from './context.js';
+import type { Leadership } from './leadership.js';
+import type { Proposals } from './proposals.js';
+import type { NodeState } from './state.js';
+
+/** A change that is asked for. */
+export interface ChangeOrder {
+  readonly requestId: number;
+  readonly newPeers: readonly PeerId[];
+  readonly timeoutMs: number;
+  /** Makes the reply, where it is not the one of `change_peers`. */
+  readonly replyOf?: (reply: ChangeReply) => unknown;
+}
+
+interface Active {
+  readonly kind: 'flush' | 'change';
+  /** Whether it changes something: a flush of a stable configuration does not. */
+  readonly changes: boolean;
+  readonly replyOf: (reply: ChangeReply) => unknown;
+  readonly old: readonly Member[];
+  readonly newPeers: readonly PeerId[];
+  readonly adding: readonly PeerId[];
+  readonly timeoutMs: number;
+  stage: Exclude<Stage, 'none'>;
+  /** The entry of the stage; undefined while catching up. */
+  index: LogIndex | undefined;
+  /** Why the old configuration is appended again. */
+  undoing: ConclaveError | undefined;
+  requestId: number | undefined;
+  cancelRequests: number[];
+}
+
+export class ConfigurationChange {
+  private active: Active | undefined;
+  private flushed = false;
+  /** Changes that left no trace in the log: they failed while catching up. */
+  private failed: Change[] = [];
+  private lastProgress = new Map<PeerId, string>();
+
+  constructor(
+    private readonly context: NodeContext,
+    private readonly state: NodeState,
+    private readonly leadership: Leadership,
+    private readonly proposals: Proposals,
+    /** The stable entry is committed. */
+    private readonly onStable: (kind: 'flush' | 'change') => void,
+  ) {}
+
+  get stage(): Stage {
+    return this.active?.changes === true ? this.active.stage : 'none';
+  }
+
+  /** Whether this leader has committed an entry of its own term. */
+  get isFlushed(): boolean {
+    return this.flushed;
+  }
+
+  get isBusy(): boolean {
+    return this.active !== undefined;
+  }
+
+  /** Begins a leadership: appends the configuration in force again (braft's flush). */
+  flush(): void {
+    const configuration = this.inForce();
+    const isJoint = configuration.old_peers.length > 0;
+    this.flushed = false;
+    this.active = {
+      kind: 'flush',
+      changes: isJoint,
+      replyOf: (reply) => reply,
+      old: isJoint ? configuration.old_peers : configuration.peers,
+      newPeers: peerIds(configuration.peers),
+      adding: [],
+      timeoutMs: this.context.options.jointTimeoutMs,
+      stage: isJoint ? 'joint' : 'stable',
+      index: undefined,
+      undoing: undefined,
+      requestId: undefined,
+      cancelRequests: [],
+    };
+    if (isJoint) this.say('joint');
+    this.append({ peers: configuration.peers, old_peers: configuration.old_peers });
+  }
+
+  private inForce(): Configuration {
+    const entry = this.state.log.configuration;
+    invariant(entry !== undefined, 'a leader has a configuration');
+    return entry.configuration;
+  }
+
+  /** Starts a change, or refuses it. Asking for what is in force succeeds at once. */
+  start(order: ChangeOrder): void {
+    const { context } = this;
+    const { requestId, newPeers } = order;
+    if (this.active?.kind === 'change') {
+      return context.refuse(requestId, 'EBUSY', `a change to ${this.active.newPeers} is ${this.active.stage}`);
+    }
+    if (!this.flushed || this.active !== undefined) {
+      return context.refuse(requestId, 'EBUSY', 'the leader has not yet committed an entry of its own term');
+    }
+    const old = this.inForce().peers;
+    const oldPeers = peerIds(old);
+    if (samePeers(oldPeers, newPeers)) {
+      const reply = { old_peers: oldPeers, new_peers: oldPeers };
+      return context.reply(requestId, order.replyOf?.(reply) ?? reply);
+    }
+    const adding = newPeers.filter((peerId) => !oldPeers.includes(peerId));
+    this.active = {
+      kind: 'change',
+      changes: true,
+      replyOf: order.replyOf ?? ((reply) => reply),
+      old,
+      newPeers,
+      adding,
+      timeoutMs: order.timeoutMs,
+      stage: 'catching_up',
+      index: undefined,
+      undoing: undefined,
+      requestId,
+      cancelRequests: [],
+    };
+    this.lastProgress.clear();
+    this.say('catching_up');
+    context.setTimer('change', order.timeoutMs);
+    if (adding.length > 0) this.leadership.setJoiners(adding);
+    else this.leaveCatchingUp();
+  }
+
+  /** The replicators have reported: perhaps the new peers have caught up. */
+  onProgress(): void {
+    const { active } = this;
+    if (active?.stage !== 'catching_up') return;
+    const all = active.adding.map((peerId) => this.leadership.progress(peerId));
+    for (const progress of all) if (progress !== undefined) this.publish(progress);
+    const refused = all.find((progress) => progress?.refusal === 'ENOTEMPTY');
+    if (refused !== undefined) {
+      return this.fail(new ConclaveError('ENOTEMPTY', `${refused.peer_id} holds another history`));
+    }
+    if (all.every((progress) => progress?.caught_up === true && progress.store_id !== '')) this.leaveCatchingUp();
+  }
+
+  private publish(progress: Progress): void {
+    const { peer_id, caught_up, match_index, refusal, silent_ms } = progress;
+    const { lastIndex } = this.state.log;
+    const quiet = caught_up ? 'caught_up' : silent_ms < 0 ? 'never_heard_of' : 'lagging';
+    const state = refusal === '' ? quiet : 'refused';
+    const said = `${state} ${match_index}`;
+    if (this.lastProgress.get(peer_id) === said) return;
+    this.lastProgress.set(peer_id, said);
+    this.context.event('catchup_progress', {
+      new_peer: peer_id,
+      state,
+      match_index,
+      last_index: lastIndex,
+      lag: Math.max(lastIndex - match_index, 0),
+    });
+  }
+
+  /** On to the joint stage, or straight to the stable one where a single peer changes. */
+  private leaveCatchingUp(): void {
+    const { active } = this;
+    invariant(active?.stage === 'catching_up', 'a change is catching up');
+    const members = active.newPeers.map((peerId) => this.memberFor(peerId, active.old));
+    if (!this.couldCommit(members)) {
+      return this.fail(new ConclaveError('ECATCHUP', 'a majority of the new peers cannot be reached'));
+    }
+    const removing = active.old.filter(({ peer_id }) => !active.newPeers.includes(peer_id));
+    if (active.adding.length + removing.length > 1) {
+      this.enter('joint');
+      this.append({ peers: members, old_peers: [...active.old] });
+    } else {
+      this.enter('stable');
+      this.append({ peers: members, old_peers: [] });
+    }
+    this.leadership.setJoiners([]);
+    this.bidFarewell();
+  }
+
+  private memberFor(peerId: PeerId, old: readonly Member[]): Member {
+    const bound = old.find(({ peer_id }) => peer_id === peerId);
+    if (bound !== undefined) return bound;
+    const progress = this.leadership.progress(peerId);
+    invariant(progress !== undefined && progress.store_id !== '', `the store of ${peerId} is known`);
+    return { peer_id: peerId, store_id: progress.store_id };
+  }
+
+  /** Whether a majority of these is in reach, as far as this leader knows. */
+  private couldCommit(members: readonly Member[]): boolean {
+    const { peerId } = this.state;
+    const mostMs = 2 * this.context.options.electionTimeoutMs;
+    const reachable = members.filter(({ peer_id }) => {
+      if (peer_id === peerId) return true;
+      const progress = this.leadership.progress(peer_id);
+      // One that was not reported on yet gets the benefit of the doubt.
+      return (
+        progress === undefined || (progress.silent_ms >= 0 && progress.silent_ms < mostMs && progress.refusal === '')
+      );
+    });
+    return reachable.length >= majority(members.length);
+  }
+
+  private enter(stage: 'joint' | 'stable'): void {
+    const { active } = this;
+    invariant(active !== undefined, 'a change is going on');
+    active.stage = stage;
+    this.context.setTimer('change', this.context.options.jointTimeoutMs);
+    this.say(stage);
+  }
+
+  private append(configuration: Configuration): void {
+    const { active } = this;
+    invariant(active !== undefined, 'a change is going on');
+    active.index = this.proposals.appendConfiguration(configuration);
+    this.leadership.syncTargets();
+  }
+
+  /** The members that the configuration in force no longer has are still told so. */
+  private bidFarewell(): void {
+    const { active } = this;
+    const configuration = this.state.log.configuration;
+    invariant(active !== undefined && configuration !== undefined, 'a change is going on');
+    const gone = active.old.filter(({ peer_id, store_id }) => !isIn(configuration.configuration, peer_id, store_id));
+    if (gone.length > 0) this.leadership.bidFarewell(gone, configuration.index);
+  }
+
+  /** Something is committed: perhaps the entry of the stage. */
+  onCommitted(commitIndex: LogIndex): void {
+    const { active } = this;
+    if (active?.index === undefined || commitIndex < active.index) return;
+    this.flushed = true;
+    if (active.stage === 'joint') {
+      const { peers } = this.inForce();
+      this.enter('stable');
+      this.append({ peers, old_peers: [] });
+      this.bidFarewell();
+    } else {
+      this.finish();
+    }
+  }
+
+  private finish(): void {
+    const { active, context } = this;
+    invariant(active !== undefined, 'a change is going on');
+    this.active = undefined;
+    context.cancelTimer('change');
+    if (active.undoing !== undefined) {
+      this.answerUndone(active, active.undoing);
+    } else if (active.requestId !== undefined) {
+      const reply = { old_peers: peerIds(active.old), new_peers: [...active.newPeers] };
+      context.reply(active.requestId, active.replyOf(reply));
+    }
+    if (active.changes) this.sayOf(active, 'none');
+    this.onStable(active.kind);
+  }
+
+  /** `cancel_change`, while that is possible. */
+  cancel(requestId: number): void {
+    const { active, context } = this;
+    if (active?.changes !== true) {
+      return context.refuse(requestId, 'ENOENT', 'no change is going on');
+    }
+    if (active.kind === 'flush' || active.stage === 'stable') {
+      return context.refuse(requestId, 'EBUSY', 'it is too late: the new configuration may be in force already');
+    }
+    active.cancelRequests.push(requestId);
+    this.undo(new ConclaveError('ECANCELED', 'the change was cancelled'));
+  }
+
+  /** The deadline of the stage has passed. */
+  onDeadline(): void {
+    const { active, context } = this;
+    if (active === undefined) return;
+    if (active.stage === 'catching_up') {
+      this.fail(new ConclaveError('ECATCHUP', `in time did not catch up: ${this.laggards(active)}`));
+    } else if (active.stage === 'joint' && active.kind === 'change') {
+      const { peers, old_peers } = this.leadership.lacking;
+      const lacking = `lacking of the new: ${peers.join(' ') || 'none'}, of the old: ${old_peers.join(' ') || 'none'}`;
+      this.undo(new ConclaveError('ECANCELED', `the joint stage was not committed in time; votes ${lacking}`));
+    } else if (active.requestId !== undefined) {
+      context.refuse(active.requestId, 'ETIMEDOUT', `the change is ${active.stage} and goes on`, 'unknown');
+      active.requestId = undefined;
+    }
+  }
+
+  private laggards(active: Active): string {
+    const { lastIndex } = this.state.log;
+    return active.adding
+      .map((peerId) => ({ peerId, progress: this.leadership.progress(peerId) }))
+      .filter(({ progress }) => progress?.caught_up !== true)
+      .map(({ peerId, progress }) =>
+        progress === undefined || progress.silent_ms < 0
+          ? `${peerId} (never heard of)`
+          : `${peerId} (lags by ${Math.max(lastIndex - progress.match_index, 0)} entries)`,
+      )
+      .join(', ');
+  }
+
+  private undo(reason: ConclaveError): void {
+    const { active } = this;
+    invariant(active !== undefined && active.stage !== 'stable', 'a change can be undone');
+    if (active.stage === 'catching_up') return this.fail(reason);
+    invariant(active.kind === 'change', 'the joint entry is of this leader and term');
+    active.undoing = reason;
+    this.enter('stable');
+    this.append({ peers: [...active.old], old_peers: [] });
+  }
+
+  /** Ends a change that is catching up: nothing has happened. */
+  private fail(reason: ConclaveError): void {
+    const { active, context } = this;
+    invariant(active?.stage === 'catching_up', 'a change is catching up');
+    this.active = undefined;
+    context.cancelTimer('change');
+    this.leadership.setJoiners([]);
+    const change = this.describe(active, 'undone', reason.toBody());
+    this.failed = [...this.failed, change].slice(-limits.rememberedChanges);
+    this.answerUndone(active, reason);
+    this.sayOf(active, 'none');
+  }
+
+  private answerUndone(active: Active, reason: ConclaveError): void {
+    const { context } = this;
+    const error = reason.toBody();
+    if (active.requestId !== undefined) context.refuse(active.requestId, reason.code, reason.message);
+    for (const requestId of active.cancelRequests) {
+      context.reply(requestId, { cancelled: this.describe(active, 'undone', error) });
+    }
+    context.event('change_failed', { old_peers: peerIds(active.old), new_peers: [...active.newPeers], error });
+  }
+
+  private describe(active: Active, state: Change['state'], error?: ErrorBody): Change {
+    return {
+      old_peers: peerIds(active.old),
+      new_peers: [...active.newPeers],
+      state,
+      stage: active.stage,
+      term: this.state.term,
+      index: active.index ?? (0 as LogIndex),
+      ...(error === undefined ? {} : { error }),
+    };
+  }
+
+  /** The leadership is over: the next leader finishes or undoes what stands in the log. */
+  abandon(reason: string, leaderId: string): void {
+    const { active, context } = this;
+    if (active === undefined) return;
+    this.active = undefined;
+    this.flushed = false;
+    context.cancelTimer('change');
+    for (const requestId of [active.requestId, ...active.cancelRequests]) {
+      if (requestId !== undefined) context.refuse(requestId, 'EPERM', reason, 'unknown', leaderId);
+    }
+    if (active.stage === 'catching_up') {
+      const error = new ConclaveError('EPERM', `${reason} while new peers were catching up`).toBody();
+      this.failed = [...this.failed, this.describe(active, 'undone', error)].slice(-limits.rememberedChanges);
+    }
+  }
+
+  /** The last changes and what became of them, oldest first. */
+  history(): Change[] {
+    const { log, commitIndex } = this.state;
+    const inLog = changesInLog(log.configurations, commitIndex, (index) => log.termAt(index) ?? (0 as never));
+    const { active } = this;
+    const unlogged = active?.stage === 'catching_up' ? [this.describe(active, 'going_on')] : [];
+    return [...this.failed, ...inLog]
+      .sort((a, b) => a.term - b.term)
+      .concat(unlogged)
+      .slice(-limits.rememberedChanges);
+  }
+
+  private say(stage: Stage): void {
+    invariant(this.active !== undefined, 'a change is going on');
+    this.sayOf(this.active, stage);
+  }
+
+  private sayOf(active: Active, stage: Stage): void {
+    const old_peers = peerIds(active.old);
+    this.context.event('stage_changed', { stage, old_peers, new_peers: [...active.newPeers] });
+  }
+}

@@ -1,0 +1,86 @@
+/** What goes into a node's core and what comes out of it. */
+import type {
+  CancelTimer,
+  IdleInput,
+  Log,
+  MessageInput,
+  Send,
+  SetTimer,
+  StateMachine,
+  TimerInput,
+} from '@conclave/actor/core';
+import type {
+  AdminCommand,
+  ConclaveEvent,
+  Consistency,
+  ErrorBody,
+  GroupId,
+  NodeMessage,
+  PeerId,
+  StatusReply,
+} from '@conclave/protocol';
+
+export interface NodeOptions {
+  readonly groupId: GroupId;
+  readonly peerId: PeerId;
+  /** Drawn at random for each core: names its opening of the log-store, and the groups that it founds. */
+  readonly incarnation: string;
+  readonly electionTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+  /** For changes that name no `timeout_ms`. */
+  readonly changeTimeoutMs: number;
+  readonly jointTimeoutMs: number;
+  /** How long a removed peer is still told that it is out. */
+  readonly farewellMs: number;
+}
+
+export interface NodeDependencies {
+  readonly stateMachine: StateMachine;
+}
+
+export type NodeTimer = 'tick' | 'election' | 'apply' | 'change' | 'transfer';
+
+export type NodeInput =
+  /** The first input, once. */
+  | { readonly type: 'start' }
+  | MessageInput<NodeMessage>
+  | TimerInput<NodeTimer>
+  | IdleInput
+  /** An admin command; its body was parsed at the door. `group`: on the group's subject. */
+  | {
+      readonly type: 'admin';
+      readonly requestId: number;
+      readonly door: 'group' | 'peer';
+      readonly command: AdminCommand;
+      readonly body: unknown;
+    }
+  /** A write for the state machine, on the group's subject. */
+  | { readonly type: 'propose'; readonly requestId: number; readonly payload: Uint8Array; readonly command: unknown }
+  /** A read of the state machine. On a peer's own subject it is always stale. */
+  | {
+      readonly type: 'read';
+      readonly requestId: number;
+      readonly door: 'group' | 'peer';
+      readonly consistency: Consistency;
+      readonly query: unknown;
+    }
+  /** Answers `ask_group`; null: there is no leader. */
+  | { readonly type: 'group_answered'; readonly askId: number; readonly status: StatusReply | null };
+
+export type NodeEffect =
+  | Send
+  | SetTimer<NodeTimer>
+  | CancelTimer<NodeTimer>
+  | Log
+  /** Answers a request: with the reply of an admin command, or the result of the state machine. */
+  | { readonly type: 'reply'; readonly requestId: number; readonly result: unknown }
+  | { readonly type: 'refuse'; readonly requestId: number; readonly error: ErrorBody }
+  /** Stays silent, so that the real leader's answer is heard. */
+  | { readonly type: 'drop_request'; readonly requestId: number }
+  | { readonly type: 'event'; readonly event: ConclaveEvent }
+  /** Whether to answer on the group's own subjects. */
+  | { readonly type: 'serve'; readonly group: boolean }
+  /** Asks the group's subject for its status. */
+  | { readonly type: 'ask_group'; readonly askId: number }
+  /** The log-store has restarted: begin anew with a new core and a new state machine. */
+  | { readonly type: 'restart'; readonly reason: string };

@@ -1,0 +1,292 @@
+/**
+ * What a leader does besides proposals and changes: ticks and their confirmation, the targets of its replicators,
+ * and what these and the ballot-box report.
+ *
+ * Invariants:
+ * 1. A tick is confirmed only by a quorum's echoes of that tick or of a later one.
+ * 2. A leader whose ticks a quorum leaves unconfirmed for an election timeout, or one of whose own actors is
+ *    silent for as long, steps down.
+ */
+import {
+  allMembers,
+  asLogIndex,
+  type Body,
+  invariant,
+  type LogIndex,
+  type Member,
+  type PeerId,
+  type Progress,
+  type StoreId,
+  type Target,
+} from '@conclave/protocol';
+import type { NodeContext } from './context.js';
+import type { OwnActors } from './own-actors.js';
+import type { NodeState } from './state.js';
+
+interface Farewell {
+  readonly storeId: StoreId;
+  /** The configuration entry without the peer. */
+  readonly index: LogIndex;
+  readonly untilMs: number;
+  /** Ticks since it has had that entry, committed: some are needed to tell it of the commit. */
+  ticksTold: number;
+}
+
+const farewellTicks = 5;
+
+const nothingLacking = { peers: [], old_peers: [] };
+
+export class Leadership {
+  /** The first entry of the own term: the configuration that a new leader appends. */
+  firstIndex: LogIndex = asLogIndex(0);
+  /** Whose votes the lowest ungranted ballot lacks. */
+  lacking: Body<'node.ballots'>['lacking'] = nothingLacking;
+  private tickId = 0;
+  private readonly sentMs = new Map<number, number>();
+  private confirmedTickId = 0;
+  private confirmedMs = 0;
+  private progressOf = new Map<PeerId, Progress>();
+  private readonly unreachable = new Set<PeerId>();
+  private readonly refused = new Set<PeerId>();
+  private readonly farewells = new Map<PeerId, Farewell>();
+  private joiners: readonly PeerId[] = [];
+  private sentTargets = '';
+
+  constructor(
+    private readonly context: NodeContext,
+    private readonly state: NodeState,
+    private readonly own: OwnActors,
+  ) {}
+
+  /** Begins a leadership: tells the ballot-box and the replicators. */
+  begin(): void {
+    this.firstIndex = asLogIndex(this.state.log.lastIndex + 1);
+    this.lacking = nothingLacking;
+    this.sentMs.clear();
+    this.confirmedTickId = this.tickId;
+    this.confirmedMs = this.context.nowMs;
+    this.progressOf = new Map();
+    this.unreachable.clear();
+    this.refused.clear();
+    this.farewells.clear();
+    this.joiners = [];
+    this.tellBallotBox();
+    this.tellReplicators();
+  }
+
+  /** The full state for a ballot-box that knows nothing. */
+  tellBallotBox(): void {
+    const { state, own } = this;
+    const { log } = state;
+    const inForce = log.configurationAt(this.firstIndex) ?? log.configuration;
+    invariant(inForce !== undefined, 'a leader has a configuration');
+    const later = log.configurations.filter(({ index }) => index > inForce.index);
+    own.sendFramed('ballot-box', (frame) => ({
+      name: 'ballot-box.lead',
+      body: {
+        ...own.own,
+        ...frame,
+        peer_id: state.peerId,
+        group_uid: state.groupUid,
+        term: state.term,
+        first_index: this.firstIndex,
+        last_index: log.lastIndex,
+        configurations: [inForce, ...later],
+      },
+    }));
+  }
+
+  /** The full state for a replicator process that knows nothing. */
+  tellReplicators(): void {
+    const { state, own } = this;
+    const { log } = state;
+    const targets = this.targets();
+    this.sentTargets = this.signature(targets);
+    own.sendFramed('replicator', (frame) => ({
+      name: 'replicator.lead',
+      body: {
+        ...own.own,
+        ...frame,
+        peer_id: state.peerId,
+        group_uid: state.groupUid,
+        term: state.term,
+        last_index: log.lastIndex,
+        last_term: log.lastTerm,
+        commit_index: state.commitIndex,
+        configuration_index: this.configurationIndex,
+        targets,
+      },
+    }));
+  }
+
+  private get configurationIndex(): LogIndex {
+    return this.state.log.configuration?.index ?? asLogIndex(0);
+  }
+
+  /** Who is replicated to: the members, those that catch up, and for a while those that were removed. */
+  private targets(): Target[] {
+    const configuration = this.state.log.configuration?.configuration;
+    invariant(configuration !== undefined, 'a leader has a configuration');
+    const targets = new Map<PeerId, Target>();
+    for (const [peer_id, { storeId }] of this.farewells) {
+      targets.set(peer_id, { peer_id, store_id: storeId, catching_up: false });
+    }
+    for (const peer_id of this.joiners) targets.set(peer_id, { peer_id, store_id: '' as StoreId, catching_up: true });
+    for (const { peer_id, store_id } of allMembers(configuration)) {
+      targets.set(peer_id, { peer_id, store_id, catching_up: false });
+    }
+    targets.delete(this.state.peerId);
+    return [...targets.values()];
+  }
+
+  private signature(targets: readonly Target[]): string {
+    return JSON.stringify([this.configurationIndex, targets]);
+  }
+
+  /** Tells the replicators whom to serve, if that has changed. */
+  syncTargets(): void {
+    const { state, own } = this;
+    const targets = this.targets();
+    const signature = this.signature(targets);
+    if (signature === this.sentTargets) return;
+    this.sentTargets = signature;
+    own.sendFramed('replicator', (frame) => ({
+      name: 'replicator.targets',
+      body: { ...own.own, ...frame, term: state.term, configuration_index: this.configurationIndex, targets },
+    }));
+  }
+
+  /** Who catches up, besides the members. */
+  setJoiners(peerIds: readonly PeerId[]): void {
+    this.joiners = peerIds;
+    this.syncTargets();
+  }
+
+  /** These members are out since the configuration at `index`: tell them so for a while. */
+  bidFarewell(members: readonly Member[], index: LogIndex): void {
+    const untilMs = this.context.nowMs + this.context.options.farewellMs;
+    for (const { peer_id, store_id } of members) {
+      this.farewells.set(peer_id, { storeId: store_id, index, untilMs, ticksTold: 0 });
+    }
+    this.syncTargets();
+  }
+
+  progress(peerId: PeerId): Progress | undefined {
+    return this.progressOf.get(peerId);
+  }
+
+  get allProgress(): Progress[] {
+    return [...this.progressOf.values()];
+  }
+
+  /** Sends a new tick to the replicators, which begins a round of heartbeats. Answers its id. */
+  sendTick(): number {
+    const { state, context, own } = this;
+    this.tickId += 1;
+    this.sentMs.set(this.tickId, context.nowMs);
+    context.sendOwn({
+      name: 'replicator.tick',
+      body: {
+        ...own.own,
+        ...own.lastFrame('replicator'),
+        term: state.term,
+        leading: true,
+        tick_id: this.tickId,
+        commit_index: state.commitIndex,
+      },
+    });
+    if (state.isAlone()) this.confirm(this.tickId);
+    return this.tickId;
+  }
+
+  /** Ends the farewells that are over: told, or for too long. Once a tick. */
+  endFarewells(): void {
+    for (const [peerId, farewell] of this.farewells) {
+      const hasIt = (this.progressOf.get(peerId)?.match_index ?? 0) >= farewell.index;
+      if (hasIt && this.state.commitIndex >= farewell.index) farewell.ticksTold += 1;
+      if (this.context.nowMs >= farewell.untilMs || farewell.ticksTold > farewellTicks) this.farewells.delete(peerId);
+    }
+    this.syncTargets();
+  }
+
+  onConfirmed(body: Body<'node.confirmed'>): boolean {
+    if (body.term !== this.state.term || body.tick_id <= this.confirmedTickId || body.tick_id > this.tickId) {
+      this.context.drop('confirmed_stale');
+      return false;
+    }
+    this.confirm(body.tick_id);
+    return true;
+  }
+
+  private confirm(tickId: number): void {
+    this.confirmedMs = this.sentMs.get(tickId) ?? this.confirmedMs;
+    this.confirmedTickId = tickId;
+    for (const sent of this.sentMs.keys()) {
+      if (sent > tickId) break;
+      this.sentMs.delete(sent);
+    }
+  }
+
+  get confirmedTick(): number {
+    return this.confirmedTickId;
+  }
+
+  /** Whether a quorum has confirmed this leader within the last election timeout. */
+  isConfirmed(): boolean {
+    return this.state.isAlone() || this.context.nowMs - this.confirmedMs <= this.context.options.electionTimeoutMs;
+  }
+
+  /** Why this leader must step down, or undefined. */
+  reasonToStepDown(): string | undefined {
+    const { electionTimeoutMs, heartbeatIntervalMs } = this.context.options;
+    const silent = this.own.silent();
+    if (silent.length > 0) return `its own ${silent.join(' and ')} is silent`;
+    // Ticks are counted too: a process that was held up must first hear the echoes that wait for it.
+    const unheard = this.sentMs.size > electionTimeoutMs / heartbeatIntervalMs;
+    return !this.isConfirmed() && unheard ? 'its quorum is silent' : undefined;
+  }
+
+  /** Takes the replicators' report; false where it is of another term. */
+  onProgress(body: Body<'node.progress'>): boolean {
+    const isOwn = body.store_id === this.state.storeId && body.session === this.state.session;
+    if (!isOwn || body.term !== this.state.term) {
+      this.context.drop('progress_stale');
+      return false;
+    }
+    this.progressOf = new Map(body.targets.map((progress) => [progress.peer_id, progress]));
+    for (const progress of body.targets) this.reportTroubles(progress);
+    return true;
+  }
+
+  private reportTroubles(progress: Progress): void {
+    const { context } = this;
+    const { peer_id, silent_ms, refusal } = progress;
+    if (silent_ms <= context.options.electionTimeoutMs) this.unreachable.delete(peer_id);
+    else if (!this.unreachable.has(peer_id)) {
+      this.unreachable.add(peer_id);
+      context.event('peer_unreachable', { unreachable_peer: peer_id, silent_ms });
+    }
+    if (refusal === '') this.refused.delete(peer_id);
+    else if (!this.refused.has(peer_id)) {
+      this.refused.add(peer_id);
+      const reason =
+        refusal === 'ENOTEMPTY'
+          ? 'it holds another history'
+          : 'its store is another than the one that the configuration binds it to';
+      context.event('peer_refused', { refused_peer: peer_id, reason });
+    }
+  }
+
+  onBallots(body: Body<'node.ballots'>): void {
+    const isOwn = body.store_id === this.state.storeId && body.session === this.state.session;
+    if (isOwn && body.term === this.state.term) this.lacking = body.lacking;
+    else this.context.drop('ballots_stale');
+  }
+
+  /** The target that is furthest, among these. */
+  mostUpToDate(among: readonly PeerId[]): PeerId | undefined {
+    const candidates = this.allProgress.filter(({ peer_id }) => among.includes(peer_id));
+    candidates.sort((a, b) => b.match_index - a.match_index || a.silent_ms - b.silent_ms);
+    return candidates.find(({ silent_ms }) => silent_ms >= 0)?.peer_id;
+  }
+}

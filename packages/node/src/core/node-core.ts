@@ -1,0 +1,575 @@
+/**
+ * A node: role, term, timers, proposals, the consistency check of AppendEntries, the stages of a configuration
+ * change, and applying. It touches no disk (its log-store does), counts no quorum (its ballot-box does) and sends no
+ * entries to a follower (its replicators do).
+ *
+ * This file takes each input to the part that owns it, and holds the changes of role. The parts:
+ *
+ *     opening -> OwnActors, AppendEntriesHandler, Election      every node
+ *                Applier, Bootstrap                             every node
+ *                Leadership, Proposals, Reads,
+ *                ConfigurationChange, Transfer                  a leader
+ *
+ * Invariants:
+ * 1. Nothing is spoken of a term or vote that is not synced.
+ * 2. `term`, `commitIndex` and `appliedIndex` never fall.
+ * 3. A peer without a configuration never stands.
+ * 4. A node whose session is over (fenced) does nothing any more.
+ */
+import type { Core, Instant, StateMachine } from '@conclave/actor/core';
+import {
+  type Body,
+  invariant,
+  isIn,
+  type LogIndex,
+  type NodeMessage,
+  peerIds,
+  type StatusReply,
+  type Term,
+} from '@conclave/protocol';
+import { AdminDoor } from './admin-door.js';
+import { AppendEntriesHandler } from './append-entries.js';
+import { Applier } from './applier.js';
+import { Bootstrap } from './bootstrap.js';
+import { ConfigurationChange } from './configuration-change.js';
+import { NodeContext } from './context.js';
+import type { NodeDependencies, NodeEffect, NodeInput, NodeOptions, NodeTimer } from './contract.js';
+import { Election } from './election.js';
+import type { NodeHub } from './hub.js';
+import { Leadership } from './leadership.js';
+import { OwnActors } from './own-actors.js';
+import { Proposals } from './proposals.js';
+import { Reads } from './reads.js';
+import { NodeState } from './state.js';
+import { health, type NodeHealth, type NodeSummary, status, summary } from './status.js';
+import { Transfer } from './transfer.js';
+
+/** How often a leader looks for what its state machine wants done. */
+const housekeepingMs = 1000;
+
+export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
+  private readonly context: NodeContext;
+  private readonly state: NodeState;
+  private readonly stateMachine: StateMachine;
+  private readonly own: OwnActors;
+  private readonly appendEntries: AppendEntriesHandler;
+  private readonly election: Election;
+  private readonly applier: Applier;
+  private readonly leadership: Leadership;
+  private readonly proposals: Proposals;
+  private readonly reads: Reads;
+  private readonly change: ConfigurationChange;
+  private readonly transfer: Transfer;
+  private readonly bootstrap: Bootstrap;
+  private readonly adminDoor: AdminDoor;
+  /** Whether this peer has been in a configuration and is no longer, as is committed. */
+  private isRemoved = false;
+  private housekeptMs = 0;
+
+  constructor(
+    private readonly options: NodeOptions,
+    { stateMachine }: NodeDependencies,
+  ) {
+    const context = new NodeContext(options);
+    const state = new NodeState(options.peerId);
+    this.context = context;
+    this.state = state;
+    this.stateMachine = stateMachine;
+    this.own = new OwnActors(context, state, (kind) => this.resync(kind));
+    this.appendEntries = new AppendEntriesHandler(context, state, this.own, this);
+    this.election = new Election(context, state, this.own, this);
+    this.leadership = new Leadership(context, state, this.own);
+    this.proposals = new Proposals(context, state, this.own);
+    this.reads = new Reads(context, state, stateMachine);
+    this.applier = new Applier(context, state, this.own, stateMachine, {
+      onApplied: (index, result) => this.proposals.onApplied(index, result),
+      onAllApplied: () => this.reads.serve(),
+    });
+    this.change = new ConfigurationChange(context, state, this.leadership, this.proposals, (kind) =>
+      this.onStable(kind),
+    );
+    this.transfer = new Transfer(context, state, this.own, this.leadership, this);
+    this.bootstrap = new Bootstrap(context, state, this.own, this.election, this.change);
+    this.adminDoor = new AdminDoor(context, state, this.leadership, this.change, this.transfer, this.bootstrap, () =>
+      this.statusReply(),
+    );
+  }
+
+  step(input: NodeInput, at: Instant): readonly NodeEffect[] {
+    this.context.begin(at);
+    switch (input.type) {
+      case 'start':
+        this.onStart();
+        break;
+      case 'message':
+        this.onMessage(input.message);
+        break;
+      case 'timer':
+        this.onTimer(input.timer);
+        break;
+      case 'idle':
+        this.onIdle();
+        break;
+      case 'admin':
+        this.adminDoor.onCommand(input);
+        break;
+      case 'propose':
+        this.onPropose(input);
+        break;
+      case 'read':
+        this.onRead(input);
+        break;
+      case 'group_answered':
+        this.bootstrap.onGroupAnswered(input.askId, input.status);
+        break;
+      default:
+        input satisfies never;
+    }
+    return this.context.take();
+  }
+
+  /** What `status` answers. */
+  status(at: Instant): StatusReply {
+    this.context.begin(at);
+    return this.statusReply();
+  }
+
+  /** Whether this node does what it is for; if not, why. */
+  health(): NodeHealth {
+    return health(this.state, this.own, this.isRemoved);
+  }
+
+  /** In short, for service discovery. */
+  summary(): NodeSummary {
+    return summary(this.state);
+  }
+
+  private statusReply(): StatusReply {
+    return status(this.context, this.state, this.leadership, this.change, this.health());
+  }
+
+  // ---- opening -----------------------------------------------------------------------------------
+
+  private onStart(): void {
+    invariant(this.state.role === 'opening', 'a node starts once');
+    this.context.setTimer('tick', this.options.heartbeatIntervalMs);
+    this.sayHello();
+  }
+
+  private sayHello(): void {
+    const { groupId, incarnation } = this.options;
+    this.context.sendOwn({ name: 'log-store.hello', body: { group_id: groupId, nonce: incarnation } });
+  }
+
+  /** The log-store says which run of it this is, and which session is in force. */
+  private onWelcome(body: Body<'node.welcome'>): void {
+    const { state, context, options } = this;
+    if (state.role === 'opening') {
+      return context.sendOwn({
+        name: 'log-store.open',
+        body: {
+          group_id: options.groupId,
+          nonce: options.incarnation,
+          incarnation: body.incarnation,
+          after_session: body.session,
+        },
+      });
+    }
+    if (body.incarnation !== this.own.logStoreIncarnation) this.beginAnew('the log-store has restarted');
+    else context.drop('welcome_repeated');
+  }
+
+  private beginAnew(reason: string): void {
+    if (this.state.role === 'fenced') return;
+    this.becomeFollower(reason);
+    this.state.role = 'fenced';
+    this.context.emit({ type: 'restart', reason });
+  }
+
+  private onOpened(body: Body<'node.opened'>): void {
+    const { state, context, own } = this;
+    if (state.role !== 'opening' || body.nonce !== this.options.incarnation) return context.drop('opened_stale');
+    state.storeId = body.store_id;
+    state.session = body.session;
+    state.groupUid = body.group_uid;
+    state.term = body.term;
+    state.votedFor = body.voted_for;
+    state.log.load({
+      firstIndex: body.first_index,
+      lastIndex: body.last_index,
+      termRuns: body.term_runs,
+      configurations: body.configurations,
+    });
+    state.commitIndex = body.commit_index;
+    state.openedMs = context.nowMs;
+    state.role = 'follower';
+    own.opened(body.incarnation, body.term);
+    context.log('info', 'the log-store is open', {
+      session: body.session,
+      store_id: body.store_id,
+      term: body.term,
+      last_index: body.last_index,
+    });
+    this.noteRemoval();
+    this.stopActors();
+    this.election.onBecameFollower();
+    this.applier.run();
+  }
+
+  /** Tells the replicators and the ballot-box that whatever they did for an earlier session is over. */
+  private stopActors(): void {
+    const { own, state } = this;
+    own.sendFramed('replicator', (frame) => ({
+      name: 'replicator.stop',
+      body: { ...own.own, ...frame, term: state.term },
+    }));
+    own.sendFramed('ballot-box', (frame) => ({
+      name: 'ballot-box.stop',
+      body: { ...own.own, ...frame, term: state.term },
+    }));
+  }
+
+  private onFenced(body: Body<'node.fenced'>): void {
+    const { state, context } = this;
+    const isMeant = body.store_id === state.storeId && body.refused_session === state.session;
+    if (!isMeant || body.session <= state.session || state.role === 'opening' || state.role === 'fenced') {
+      return context.drop('fenced_stale');
+    }
+    this.becomeFollower('another node has opened the log-store');
+    state.role = 'fenced';
+    for (const timer of ['tick', 'election', 'apply', 'change', 'transfer'] as const) context.cancelTimer(timer);
+    context.event('peer_fenced', { session: body.session });
+    context.log('error', 'fenced: another node has opened this log-store; this one does nothing any more', {
+      session: body.session,
+    });
+  }
+
+  /** Gives an actor that has forgotten its link all that it needs. */
+  private resync(kind: 'replicator' | 'ballot-box'): void {
+    this.context.log('info', `the ${kind} begins anew`);
+    if (this.state.role === 'leader') {
+      if (kind === 'ballot-box') return this.leadership.tellBallotBox();
+      this.leadership.tellReplicators();
+      this.transfer.tellReplicators();
+    } else if (kind === 'ballot-box') this.election.openCount();
+  }
+
+  // ---- inputs ------------------------------------------------------------------------------------
+
+  private onMessage(message: NodeMessage): void {
+    const { state, context } = this;
+    if (message.name === 'node.welcome') return this.onWelcome(message.body);
+    if (message.name === 'node.opened') return this.onOpened(message.body);
+    if (state.role === 'opening') return context.drop('not_open');
+    if (state.role === 'fenced') return context.drop('fenced');
+    switch (message.name) {
+      case 'node.fenced':
+        return this.onFenced(message.body);
+      case 'node.ack':
+        if (!this.own.onAck(message.body)) this.beginAnew('the log-store has restarted');
+        return;
+      case 'node.append_entries':
+        return this.onAppendEntries(message.body);
+      case 'node.request_vote':
+        return this.onRequestVote(message.body);
+      case 'node.timeout_now':
+        return this.election.onTimeoutNow(message.body);
+      case 'node.higher_term':
+        return this.onHigherTerm(message.body);
+      case 'node.elected':
+        if (this.isOfThisSession(message.body)) this.election.onElected(message.body);
+        return;
+      case 'feed.committed':
+        return this.onCommitted(message.body);
+      case 'node.confirmed':
+        return this.onConfirmed(message.body);
+      case 'node.progress':
+        if (state.role !== 'leader') return context.drop('progress_stale');
+        if (this.leadership.onProgress(message.body)) this.change.onProgress();
+        return;
+      case 'node.ballots':
+        return this.leadership.onBallots(message.body);
+      case 'node.entries':
+        return this.applier.onEntries(message.body);
+      case 'node.identify':
+        return this.bootstrap.onIdentify(message.body);
+      case 'node.identity':
+        return this.bootstrap.onIdentity(message.body);
+      default:
+        message satisfies never;
+    }
+  }
+
+  private isOfThisSession(body: { readonly store_id: string; readonly session: number }): boolean {
+    if (body.store_id === this.state.storeId && body.session === this.state.session) return true;
+    this.context.drop('of_other_session');
+    return false;
+  }
+
+  private onTimer(timer: NodeTimer): void {
+    switch (timer) {
+      case 'tick':
+        return this.onTick();
+      case 'election':
+        return this.election.onElectionTimer();
+      case 'apply':
+        return this.applier.run();
+      case 'change':
+        if (this.state.role === 'leader') this.change.onDeadline();
+        return;
+      case 'transfer':
+        return this.transfer.onDeadline();
+      default:
+        timer satisfies never;
+    }
+  }
+
+  private onTick(): void {
+    const { state, context, own } = this;
+    if (state.role === 'fenced') return;
+    context.setTimer('tick', this.options.heartbeatIntervalMs);
+    if (state.role === 'opening') return this.sayHello();
+    if (state.role === 'leader') {
+      const reason = this.leadership.reasonToStepDown();
+      if (reason !== undefined) this.becomeFollower(reason);
+    }
+    own.resendDue();
+    own.countTick();
+    own.reportSilent();
+    this.tickActors();
+    this.election.onTick();
+    this.bootstrap.onTick();
+    this.applier.onTick();
+    if (this.isLeader()) this.leadership.endFarewells();
+  }
+
+  private isLeader(): boolean {
+    return this.state.role === 'leader';
+  }
+
+  private tickActors(): void {
+    const { state, context, own } = this;
+    const leading = this.isLeader();
+    const { term } = state;
+    context.sendOwn({ name: 'log-store.tick', body: { ...own.own, ...own.lastFrame('log-store') } });
+    context.sendOwn({ name: 'ballot-box.tick', body: { ...own.own, ...own.lastFrame('ballot-box'), term, leading } });
+    if (leading) {
+      this.repeatOwnMatch();
+      return this.beginRound();
+    }
+    context.sendOwn({
+      name: 'replicator.tick',
+      body: { ...own.own, ...own.lastFrame('replicator'), term, leading, tick_id: 0, commit_index: state.commitIndex },
+    });
+  }
+
+  /** The leader's own store repeats what it has stored, too. */
+  private repeatOwnMatch(): void {
+    const { state, own } = this;
+    if (!own.hasRoom('log-store')) return;
+    own.sendAppendToLogStore({
+      group_uid: state.groupUid,
+      leader_id: state.peerId,
+      leader_term: state.term,
+      verified_index: state.log.lastIndex,
+      truncate_from: 0 as LogIndex,
+      commit_index: state.commitIndex,
+      batches: [],
+    });
+  }
+
+  /** Sends a tick, which also confirms the reads that wait. */
+  private beginRound(): void {
+    const tickId = this.leadership.sendTick();
+    if (this.change.isFlushed) this.reads.beginRound(tickId);
+    if (this.leadership.confirmedTick === tickId) this.reads.onConfirmed(tickId);
+  }
+
+  private onIdle(): void {
+    if (!this.isLeader()) return;
+    this.proposals.flush();
+    if (this.change.isFlushed && this.reads.wantsRound) this.beginRound();
+    this.keepHouse();
+  }
+
+  /** Proposes what the state machine wants done, about once a second. */
+  private keepHouse(): void {
+    const { context } = this;
+    if (context.nowMs - this.housekeptMs < housekeepingMs) return;
+    this.housekeptMs = context.nowMs;
+    const payload = this.stateMachine.housekeeping?.(context.nowMs);
+    if (payload !== undefined) this.proposals.propose(undefined, payload, undefined);
+  }
+
+  // ---- clients -----------------------------------------------------------------------------------
+
+  private onPropose({ requestId, payload, command }: Extract<NodeInput, { type: 'propose' }>): void {
+    if (!this.mayAnswer()) return this.context.emit({ type: 'drop_request', requestId });
+    if (this.transfer.isGoingOn) return this.context.refuse(requestId, 'EBUSY', 'the leader is handing over');
+    this.proposals.propose(requestId, payload, command);
+  }
+
+  private onRead({ requestId, door, consistency, query }: Extract<NodeInput, { type: 'read' }>): void {
+    const { state, context } = this;
+    if (door === 'peer') {
+      if (state.role === 'fenced') return context.emit({ type: 'drop_request', requestId });
+      return context.reply(requestId, this.stateMachine.query(query));
+    }
+    if (!this.mayAnswer()) return context.emit({ type: 'drop_request', requestId });
+    if (consistency === 'stale') return context.reply(requestId, this.stateMachine.query(query));
+    this.reads.read(requestId, query);
+  }
+
+  /** Only a leader that its quorum has lately confirmed speaks for the group. */
+  private mayAnswer(): boolean {
+    if (this.isLeader() && this.leadership.isConfirmed()) return true;
+    this.context.drop('request_to_no_leader');
+    return false;
+  }
+
+  // ---- between peers -----------------------------------------------------------------------------
+
+  private onAppendEntries(body: Body<'node.append_entries'>): void {
+    const before = this.state.leaderId;
+    this.appendEntries.onAppendEntries(body);
+    if (this.state.leaderId !== before) this.transfer.onLeader(body);
+  }
+
+  private onRequestVote(body: Body<'node.request_vote'>): void {
+    const { state } = this;
+    const configuration = state.log.configuration;
+    const isStranger =
+      configuration !== undefined && !isIn(configuration.configuration, body.candidate_id, body.candidate_store_id);
+    if (state.role === 'leader' && isStranger && body.group_uid === state.groupUid && configuration !== undefined) {
+      // It was removed and has not heard of it: replicate to it until it has.
+      const stranger = { peer_id: body.candidate_id, store_id: body.candidate_store_id };
+      this.leadership.bidFarewell([stranger], configuration.index);
+    }
+    this.election.onRequestVote(body);
+  }
+
+  private onHigherTerm(body: Body<'node.higher_term'>): void {
+    const { state, context } = this;
+    if (body.group_uid !== state.groupUid || body.term <= state.term) return context.drop('higher_term_stale');
+    const configuration = state.log.configuration?.configuration;
+    const isVoter = configuration !== undefined && isIn(configuration, body.peer_id, body.store_id);
+    if (state.role !== 'leader' || isVoter) return this.raiseTerm(body.term, `${body.peer_id} has a higher term`);
+    if (this.leadership.progress(body.peer_id)?.store_id !== body.store_id)
+      return context.drop('higher_term_of_stranger');
+    // Whoever does not vote cannot depose a leader; it goes above that term by itself, with its lease given up.
+    context.log('info', 'stands again above the term of a peer that does not vote', {
+      peer: body.peer_id,
+      term: body.term,
+    });
+    this.becomeFollower(`${body.peer_id}, which does not vote, has a higher term`);
+    this.election.standNow(body.term, true);
+  }
+
+  private onCommitted(body: Body<'feed.committed'>): void {
+    if (!this.isOfThisSession(body)) return;
+    if (!this.isLeader() || body.term !== this.state.term) return this.context.drop('committed_stale');
+    this.commitTo(body.index);
+  }
+
+  private onConfirmed(body: Body<'node.confirmed'>): void {
+    if (!this.isOfThisSession(body)) return;
+    if (!this.isLeader()) return this.context.drop('confirmed_stale');
+    if (this.leadership.onConfirmed(body)) this.reads.onConfirmed(body.tick_id);
+  }
+
+  // ---- the hub: changes of role and term ---------------------------------------------------------
+
+  raiseTerm(term: Term, reason: string): void {
+    const { state } = this;
+    invariant(term > state.term, 'a term never falls');
+    if (state.role !== 'follower') this.becomeFollower(reason);
+    state.term = term;
+    state.votedFor = '';
+    state.leaderId = '';
+    state.lastTickId = 0;
+  }
+
+  becomeFollower(reason: string): void {
+    const { state, context } = this;
+    if (state.role === 'leader') this.stepDown(reason);
+    else if (state.role === 'candidate' || state.role === 'pre_candidate') this.stopActors();
+    state.role = 'follower';
+    state.leaderId = '';
+    state.lastTickId = 0;
+    this.election.onBecameFollower();
+    context.log('debug', 'follows', { reason });
+  }
+
+  private stepDown(reason: string): void {
+    const { context } = this;
+    context.event('leader_stepped_down', { reason });
+    context.log('info', 'steps down', { reason });
+    context.emit({ type: 'serve', group: false });
+    this.stopActors();
+    this.proposals.refuseAll(reason, '');
+    this.reads.refuseAll(reason, '');
+    this.change.abandon(reason, '');
+    this.bootstrap.abandon(reason);
+  }
+
+  becomeLeader(): void {
+    const { state, context } = this;
+    const configuration = state.log.configuration?.configuration;
+    invariant(state.role === 'candidate' && configuration !== undefined, 'a candidate with a configuration is elected');
+    state.role = 'leader';
+    state.leaderId = state.peerId;
+    this.election.onBecameLeader();
+    this.transfer.onLeader({ leader_id: state.peerId });
+    this.leadership.begin();
+    context.event('leader_elected', {
+      peers: peerIds(configuration.peers),
+      old_peers: peerIds(configuration.old_peers),
+    });
+    context.log('info', 'leads', { term: state.term });
+    this.change.flush();
+    this.beginRound();
+    context.emit({ type: 'serve', group: true });
+  }
+
+  commitTo(index: LogIndex): void {
+    const { state, context } = this;
+    if (index <= state.commitIndex) return;
+    invariant(index <= state.log.lastIndex, `entry ${index} is committed and not in the log`);
+    const before = state.commitIndex;
+    state.commitIndex = index;
+    for (const entry of state.log.configurations) {
+      if (entry.index <= before || entry.index > index) continue;
+      context.event('configuration_committed', {
+        peers: peerIds(entry.configuration.peers),
+        old_peers: peerIds(entry.configuration.old_peers),
+        index: entry.index,
+      });
+    }
+    this.noteRemoval();
+    if (this.isLeader()) this.change.onCommitted(index);
+    this.applier.run();
+  }
+
+  /** Says once that this peer is out, as soon as that is committed. */
+  private noteRemoval(): void {
+    const { state, context } = this;
+    const latest = state.log.configuration;
+    if (latest === undefined || latest.index > state.commitIndex) return;
+    const isOut =
+      !isIn(latest.configuration, state.peerId, state.storeId) &&
+      state.log.configurations.some(({ configuration }) => isIn(configuration, state.peerId, state.storeId));
+    if (isOut && !this.isRemoved) {
+      context.event('peer_removed', { index: latest.index });
+      context.log('info', 'this peer is out of the group', { index: latest.index });
+    }
+    this.isRemoved = isOut;
+  }
+
+  /** A stable configuration is committed, of a change or of this leader's flush. */
+  private onStable(kind: 'flush' | 'change'): void {
+    const configuration = this.state.log.configuration?.configuration;
+    invariant(configuration !== undefined, 'a leader has a configuration');
+    if (!isIn(configuration, this.state.peerId, this.state.storeId)) return this.transfer.leave();
+    if (kind === 'flush') this.bootstrap.onFlushed();
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * A node's side of its own three actors: the ordered links to them, what of it is durable, and whether they
+ * are alive. It owns no Raft state.
+ *
+ * Invariants:
+ * 1. What speaks of a term or vote goes out only after the log-store has acknowledged the message that stored it.
+ * 2. A replicator or ballot-box that has forgotten its link gets a new one, which begins with the full state.
+ */
+import { LinkSender } from '@conclave/actor/core';
+import { asTerm, type Body, type Frame, limits, type Message, type Term } from '@conclave/protocol';
+import type { NodeContext } from './context.js';
+import type { NodeState } from './state.js';
+
+export const ownActorKinds = ['log-store', 'replicator', 'ballot-box'] as const;
+export type OwnActorKind = (typeof ownActorKinds)[number];
+/** Those that keep nothing: they can be given their full state again at any time. */
+const softActorKinds = ['replicator', 'ballot-box'] as const;
+
+interface OwnActor {
+  readonly link: LinkSender<Message>;
+  incarnation: string | undefined;
+  /** Ticks since its last sign of life: ticks and not milliseconds, as this process may itself have been held up. */
+  silentTicks: number;
+  reportedSilent: boolean;
+}
+
+/** About what a message without batches keeps in memory. */
+const smallMessageBytes = 512;
+
+export class OwnActors {
+  private readonly actors: Record<OwnActorKind, OwnActor> = {
+    'log-store': newActor(),
+    replicator: newActor(),
+    'ballot-box': newActor(),
+  };
+  /** The highest term that the log-store has been sent, and the message that carried it. */
+  private writtenTerm: Term = asTerm(0);
+  private termSeq = 0;
+  private waiting: { readonly seq: number; readonly run: () => void }[] = [];
+
+  constructor(
+    private readonly context: NodeContext,
+    private readonly state: NodeState,
+    /** Sends a replicator or ballot-box its full state again, on its new link. */
+    private readonly resync: (kind: 'replicator' | 'ballot-box') => void,
+  ) {}
+
+  /** What every message to an own actor carries. */
+  get own() {
+    return {
+      group_id: this.context.options.groupId,
+      store_id: this.state.storeId,
+      session: this.state.session,
+    };
+  }
+
+  hasRoom(kind: OwnActorKind, urgent = false): boolean {
+    return this.actors[kind].link.hasRoom(urgent);
+  }
+
+  /** Messages that the actor has not acknowledged. */
+  unacknowledged(kind: OwnActorKind): number {
+    const { link } = this.actors[kind];
+    return link.last.seq - link.acknowledgedSeq;
+  }
+
+  /** Sends a framed message to an actor. The log-store's link must have room; the others begin anew without. */
+  sendFramed(kind: OwnActorKind, build: (frame: Frame) => Message): void {
+    const { link } = this.actors[kind];
+    if (!link.hasRoom(true) && kind !== 'log-store') {
+      link.beginAnew();
+      this.resync(kind);
+      return;
+    }
+    const message = build(link.next);
+    link.sent(message, smallMessageBytes, this.context.nowMs);
+    this.context.sendOwn(message);
+  }
+
+  /** Sends a leader's entries to all three actors at once. */
+  sendAppendToAll(body: Omit<Body<'feed.append'>, 'links' | 'store_id' | 'session' | 'group_id'>): void {
+    const full = softActorKinds.filter((kind) => !this.actors[kind].link.hasRoom(true));
+    for (const kind of full) this.actors[kind].link.beginAnew();
+    const takers = ownActorKinds.filter((kind) => !(full as readonly OwnActorKind[]).includes(kind));
+    const links = Object.fromEntries(takers.map((kind) => [kind, this.actors[kind].link.next]));
+    const whole: Body<'feed.append'> = { ...this.own, ...body, links };
+    const bytes = smallMessageBytes + body.batches.reduce((sum, batch) => sum + batch.length, 0);
+    for (const kind of takers) {
+      this.actors[kind].link.sent({ name: `${kind}.append`, body: whole }, bytes, this.context.nowMs);
+    }
+    this.noteTerm(body.leader_term);
+    this.context.sendOwn({ name: 'feed.append', body: whole });
+    for (const kind of full) this.resync(kind);
+  }
+
+  /** Sends entries, or none, to the log-store alone. */
+  sendAppendToLogStore(body: Omit<Body<'feed.append'>, 'links' | 'store_id' | 'session' | 'group_id'>): void {
+    const { link } = this.actors['log-store'];
+    const message: Message = {
+      name: 'log-store.append',
+      body: { ...this.own, ...body, links: { 'log-store': link.next } },
+    };
+    const bytes = smallMessageBytes + body.batches.reduce((sum, batch) => sum + batch.length, 0);
+    link.sent(message, bytes, this.context.nowMs);
+    this.noteTerm(body.leader_term);
+    this.context.sendOwn(message);
+  }
+
+  /** Stores the term and vote. The log-store's link must have room. */
+  storeVote(): void {
+    const { state } = this;
+    this.sendFramed('log-store', (frame) => ({
+      name: 'log-store.vote',
+      body: { ...this.own, ...frame, term: state.term, voted_for: state.votedFor },
+    }));
+    this.noteTerm(state.term);
+  }
+
+  /** Runs once the node's term is synced, storing it first where that has not been done; at once where it is. */
+  speak(run: () => void): void {
+    if (this.storeTerm()) this.runAfter(this.termSeq, run);
+  }
+
+  /** Runs once all that the log-store has been sent so far is synced, the term included. */
+  afterSynced(run: () => void): void {
+    if (this.storeTerm()) this.runAfter(this.actors['log-store'].link.last.seq, run);
+  }
+
+  private storeTerm(): boolean {
+    if (this.state.term <= this.writtenTerm) return true;
+    if (!this.hasRoom('log-store', true)) {
+      this.context.drop('log_store_link_full');
+      return false;
+    }
+    this.storeVote();
+    return true;
+  }
+
+  private noteTerm(term: Term): void {
+    if (term <= this.writtenTerm) return;
+    this.writtenTerm = term;
+    this.termSeq = this.actors['log-store'].link.last.seq;
+  }
+
+  private runAfter(seq: number, run: () => void): void {
+    if (this.actors['log-store'].link.acknowledgedSeq >= seq) run();
+    else if (this.waiting.length < limits.linkMessages) this.waiting.push({ seq, run });
+    else this.context.drop('speech_waits_too_long');
+  }
+
+  /** Takes a sign of life; false where the log-store is another run than the one that was opened. */
+  onAck(body: Body<'node.ack'>): boolean {
+    if (body.actor === 'node' || body.store_id !== this.state.storeId || body.session !== this.state.session) {
+      this.context.drop('ack_of_other_session');
+      return true;
+    }
+    const actor = this.actors[body.actor];
+    actor.silentTicks = 0;
+    actor.reportedSilent = false;
+    if (body.actor === 'log-store') {
+      if (actor.incarnation !== body.incarnation) return false;
+      if (actor.link.onAcknowledged(body)) this.runSynced();
+      return true;
+    }
+    if (actor.incarnation !== undefined && actor.incarnation !== body.incarnation) {
+      actor.incarnation = body.incarnation;
+      actor.link.beginAnew();
+      this.resync(body.actor);
+      return true;
+    }
+    actor.incarnation = body.incarnation;
+    if (!actor.link.onAcknowledged(body)) this.context.drop('ack_of_other_link');
+    return true;
+  }
+
+  /** The log-store has been opened: this run of it is the one that counts. */
+  opened(incarnation: string, term: Term): void {
+    this.writtenTerm = term;
+    const actor = this.actors['log-store'];
+    actor.incarnation = incarnation;
+    actor.silentTicks = 0;
+  }
+
+  get logStoreIncarnation(): string | undefined {
+    return this.actors['log-store'].incarnation;
+  }
+
+  private runSynced(): void {
+    const { acknowledgedSeq } = this.actors['log-store'].link;
+    const due = this.waiting.filter(({ seq }) => seq <= acknowledgedSeq);
+    if (due.length === 0) return;
+    this.waiting = this.waiting.filter(({ seq }) => seq > acknowledgedSeq);
+    for (const { run } of due) run();
+  }
+
+  /** Sends again what was not acknowledged for two ticks. */
+  resendDue(): void {
+    for (const kind of ownActorKinds) {
+      const due = this.actors[kind].link.dueAgain(this.context.nowMs, 2 * this.context.options.heartbeatIntervalMs);
+      for (const message of due) this.context.sendOwn(message);
+    }
+  }
+
+  /** Counts a tick; what is alive answers before the next. */
+  countTick(): void {
+    for (const kind of ownActorKinds) this.actors[kind].silentTicks += 1;
+  }
+
+  /** The frame that a tick carries: the last one sent. */
+  lastFrame(kind: OwnActorKind): Frame {
+    return this.actors[kind].link.last;
+  }
+
+  /** The actors that have been silent for an election timeout. */
+  silent(): OwnActorKind[] {
+    const { electionTimeoutMs, heartbeatIntervalMs } = this.context.options;
+    const most = electionTimeoutMs / heartbeatIntervalMs;
+    return ownActorKinds.filter((kind) => this.actors[kind].silentTicks > most);
+  }
+
+  /** Says once of each actor that it has fallen silent. */
+  reportSilent(): void {
+    for (const kind of this.silent()) {
+      const actor = this.actors[kind];
+      if (actor.reportedSilent || actor.silentTicks === Number.POSITIVE_INFINITY) continue;
+      actor.reportedSilent = true;
+      this.context.event('actor_silent', { actor: kind });
+      this.context.log('warn', `the ${kind} of this peer is silent`);
+    }
+  }
+}
+
+function newActor(): OwnActor {
+  return {
+    link: new LinkSender(),
+    incarnation: undefined,
+    silentTicks: Number.POSITIVE_INFINITY,
+    reportedSilent: false,
+  };
+}

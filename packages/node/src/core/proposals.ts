@@ -1,0 +1,168 @@
+/**
+ * A leader's proposals: from a client's request to its entry, and from the applied entry to the reply.
+ *
+ * Invariants:
+ * 1. A proposal waits in `queue`, or its entry is appended and it stands in `appended` under the entry's index.
+ * 2. Both are bounded together; past the bounds a request is refused, not done.
+ */
+import {
+  asLogIndex,
+  type Configuration,
+  encodeBatch,
+  encodeConfiguration,
+  type LogIndex,
+  limits,
+  peerIds,
+} from '@conclave/protocol';
+import type { NodeContext } from './context.js';
+import type { OwnActors } from './own-actors.js';
+import type { NodeState } from './state.js';
+
+interface Proposal {
+  readonly requestId: number | undefined;
+  readonly payload: Uint8Array;
+  readonly command: unknown;
+}
+
+/**
+ * Appends that may be on their way to the disk while more is gathered: few, so that what arrives meanwhile shares
+ * the next one; more than one, so that the disk never waits for the node.
+ */
+const appendsUnderWay = 4;
+const entryOverheadBytes = 4;
+
+export class Proposals {
+  private queue: Proposal[] = [];
+  private readonly appended = new Map<LogIndex, Proposal>();
+  /** Of the payloads of both. */
+  private bytes = 0;
+
+  constructor(
+    private readonly context: NodeContext,
+    private readonly state: NodeState,
+    private readonly own: OwnActors,
+  ) {}
+
+  /** Takes a request's payload; it is appended when the mailbox has run dry. */
+  propose(requestId: number | undefined, payload: Uint8Array, command: unknown): void {
+    const waiting = this.queue.length + this.appended.size;
+    const isFull = waiting >= limits.pendingProposals || this.bytes + payload.length > limits.pendingProposalBytes;
+    if (payload.length > limits.entryBytes) {
+      if (requestId !== undefined) {
+        this.context.refuse(requestId, 'EINVAL', `a request has at most ${limits.entryBytes} bytes`);
+      }
+    } else if (isFull) {
+      if (requestId !== undefined) this.context.refuse(requestId, 'EBUSY', 'too many writes are waiting');
+    } else {
+      this.queue.push({ requestId, payload, command });
+      this.bytes += payload.length;
+    }
+  }
+
+  /** Appends what has gathered, where the actors keep up. */
+  flush(): void {
+    while (this.queue.length > 0 && this.mayAppend()) this.appendSome();
+  }
+
+  private mayAppend(): boolean {
+    const { own } = this;
+    return (
+      own.unacknowledged('log-store') < appendsUnderWay &&
+      own.hasRoom('log-store') &&
+      own.hasRoom('replicator') &&
+      own.hasRoom('ballot-box')
+    );
+  }
+
+  /** One `append`, with as many batches as a message holds. */
+  private appendSome(): void {
+    const batches: Uint8Array[] = [];
+    let bytes = 0;
+    let taken = 0;
+    while (taken < this.queue.length && batches.length < limits.appendBatches) {
+      const count = this.batchLength(taken, limits.appendBytes - bytes);
+      if (count === 0) break;
+      const batch = this.appendBatch(this.queue.slice(taken, taken + count));
+      batches.push(batch);
+      bytes += batch.length;
+      taken += count;
+    }
+    this.queue = this.queue.slice(taken);
+    this.sendAppend(batches);
+  }
+
+  /** How many proposals from `from` on fit one batch of so many bytes. The first of a message always does. */
+  private batchLength(from: number, room: number): number {
+    const most = Math.min(limits.batchBytes, room);
+    let bytes = 0;
+    let count = 0;
+    while (from + count < this.queue.length && count < limits.batchEntries) {
+      bytes += entryOverheadBytes + (this.queue[from + count] as Proposal).payload.length;
+      if (bytes > most && (count > 0 || from > 0)) break;
+      count += 1;
+    }
+    return count;
+  }
+
+  private appendBatch(proposals: readonly Proposal[]): Uint8Array {
+    const { state } = this;
+    const first = asLogIndex(state.log.lastIndex + 1);
+    const last = asLogIndex(first + proposals.length - 1);
+    const payloads = proposals.map(({ payload }) => payload);
+    const bytes = encodeBatch('commands', state.term, first, payloads);
+    const commands = proposals.map(({ command }) => command);
+    state.log.append({ header: { kind: 'commands', term: state.term, first, last }, bytes, commands });
+    for (const [at, proposal] of proposals.entries()) this.appended.set(asLogIndex(first + at), proposal);
+    return bytes;
+  }
+
+  /** Appends a configuration, in an `append` of its own. Answers its index. */
+  appendConfiguration(configuration: Configuration): LogIndex {
+    const { state, context } = this;
+    const first = asLogIndex(state.log.lastIndex + 1);
+    const bytes = encodeBatch('configuration', state.term, first, [encodeConfiguration(configuration)]);
+    state.log.append({ header: { kind: 'configuration', term: state.term, first, last: first }, bytes });
+    context.event('configuration_appended', {
+      peers: peerIds(configuration.peers),
+      old_peers: peerIds(configuration.old_peers),
+      index: first,
+    });
+    this.sendAppend([bytes]);
+    return first;
+  }
+
+  private sendAppend(batches: readonly Uint8Array[]): void {
+    const { state, own } = this;
+    own.sendAppendToAll({
+      group_uid: state.groupUid,
+      leader_id: state.peerId,
+      leader_term: state.term,
+      verified_index: state.log.lastIndex,
+      truncate_from: asLogIndex(0),
+      commit_index: state.commitIndex,
+      batches: [...batches],
+    });
+  }
+
+  /** Replies to whoever proposed this entry. */
+  onApplied(index: LogIndex, result: unknown): void {
+    const proposal = this.appended.get(index);
+    if (proposal === undefined) return;
+    this.appended.delete(index);
+    this.bytes -= proposal.payload.length;
+    if (proposal.requestId !== undefined) this.context.reply(proposal.requestId, result);
+  }
+
+  /** The leadership is over: what was not appended did not happen, what was appended may yet. */
+  refuseAll(reason: string, leaderId: string): void {
+    for (const { requestId } of this.queue) {
+      if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, 'not_done', leaderId);
+    }
+    for (const { requestId } of this.appended.values()) {
+      if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, 'unknown', leaderId);
+    }
+    this.queue = [];
+    this.appended.clear();
+    this.bytes = 0;
+  }
+}

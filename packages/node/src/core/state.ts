@@ -1,0 +1,68 @@
+/**
+ * The state that all parts of a node read: who it is, its role, term and log. Written by NodeCore and by the part
+ * that owns the field, as said at each.
+ */
+import {
+  asLogIndex,
+  asSession,
+  asTerm,
+  type GroupUid,
+  isIn,
+  type LogIndex,
+  noGroupUid,
+  type PeerId,
+  type Role,
+  type Session,
+  type StoreId,
+  type Term,
+} from '@conclave/protocol';
+import { LogView } from './log-view.js';
+
+export class NodeState {
+  // From the opening of the log-store.
+  storeId = '' as StoreId;
+  session: Session = asSession(0);
+  /** The group's history; empty while this peer holds none. */
+  groupUid: GroupUid = noGroupUid;
+
+  role: Role = 'opening';
+  /** Rises in memory before it is stored; see Durability. */
+  term: Term = asTerm(0);
+  votedFor: PeerId | '' = '';
+  leaderId: PeerId | '' = '';
+  readonly log = new LogView();
+  /** `appliedIndex <= commitIndex <= log.lastIndex`. */
+  commitIndex: LogIndex = asLogIndex(0);
+  appliedIndex: LogIndex = asLogIndex(0);
+
+  /** When a leader's new tick was last heard; the leader's lease at this voter. */
+  leaderContactMs = Number.NEGATIVE_INFINITY;
+  /** From when on the election timer runs: contact, a vote granted, or the start. */
+  electionBaseMs = 0;
+  /** When the log-store was opened: no vote is granted for an election timeout from then on. */
+  openedMs = 0;
+  /** The highest tick heard of `leaderId` in `term`. */
+  lastTickId = 0;
+
+  constructor(readonly peerId: PeerId) {}
+
+  /** Whether this peer may stand: it is in a configuration of its log, from the last one known committed on. */
+  isElectable(): boolean {
+    const { configurations } = this.log;
+    const committed = configurations.findLastIndex((entry) => entry.index <= this.commitIndex);
+    return configurations
+      .slice(Math.max(committed, 0))
+      .some(({ configuration }) => isIn(configuration, this.peerId, this.storeId));
+  }
+
+  /** Whether the configuration in force consists of this peer alone. */
+  isAlone(): boolean {
+    const configuration = this.log.configuration?.configuration;
+    return (
+      configuration !== undefined &&
+      configuration.old_peers.length === 0 &&
+      configuration.peers.length === 1 &&
+      isIn(configuration, this.peerId, this.storeId)
+    );
+  }
+}

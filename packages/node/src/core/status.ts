@@ -1,0 +1,80 @@
+/** What a node says of itself. */
+import type { GroupId, PeerId, Role, StatusReply, Term } from '@conclave/protocol';
+import type { ConfigurationChange } from './configuration-change.js';
+import type { NodeContext } from './context.js';
+import type { Leadership } from './leadership.js';
+import type { OwnActors } from './own-actors.js';
+import type { NodeState } from './state.js';
+
+export interface NodeHealth {
+  readonly healthy: boolean;
+  /** Why not; of a healthy node, empty or a remark. */
+  readonly reason: string;
+}
+
+export interface NodeSummary {
+  readonly role: Role;
+  readonly term: Term;
+  readonly leader_id: PeerId | '';
+  readonly commit_index: number;
+  readonly applied_index: number;
+  readonly last_index: number;
+  readonly session: number;
+}
+
+export function summary(state: NodeState): NodeSummary {
+  return {
+    role: state.role,
+    term: state.term,
+    leader_id: state.leaderId,
+    commit_index: state.commitIndex,
+    applied_index: state.appliedIndex,
+    last_index: state.log.lastIndex,
+    session: state.session,
+  };
+}
+
+export function health(state: NodeState, own: OwnActors, isRemoved: boolean): NodeHealth {
+  const sick = (reason: string): NodeHealth => ({ healthy: false, reason });
+  if (state.role === 'opening') return sick('its log-store does not answer');
+  if (state.role === 'fenced') return sick('fenced: another node has opened its log-store');
+  if (isRemoved) return sick('removed: this peer is out of the group');
+  const silent = own.silent();
+  if (silent.length > 0) return sick(`silent: ${silent.join(', ')}`);
+  if (state.groupUid === '') return { healthy: true, reason: 'holds no group yet' };
+  if (state.leaderId === '') return sick('knows no leader');
+  return { healthy: true, reason: '' };
+}
+
+export function status(
+  context: NodeContext,
+  state: NodeState,
+  leadership: Leadership,
+  change: ConfigurationChange,
+  nodeHealth: NodeHealth,
+): StatusReply {
+  const leads = state.role === 'leader';
+  const { log } = state;
+  return {
+    group_id: context.options.groupId as GroupId,
+    group_uid: state.groupUid,
+    peer_id: state.peerId,
+    store_id: state.storeId,
+    session: state.session,
+    role: state.role,
+    term: state.term,
+    leader_id: state.leaderId,
+    configuration: log.configuration?.configuration ?? null,
+    configuration_index: log.configuration?.index ?? (0 as never),
+    stage: leads ? change.stage : 'none',
+    first_index: log.firstIndex,
+    last_index: log.lastIndex,
+    commit_index: state.commitIndex,
+    applied_index: state.appliedIndex,
+    lacking: leads ? leadership.lacking : { peers: [], old_peers: [] },
+    progress: leads ? leadership.allProgress : [],
+    changes: change.history(),
+    health: nodeHealth,
+    dropped: { ...context.dropped },
+  };
+}

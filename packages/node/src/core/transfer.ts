@@ -1,0 +1,99 @@
+/** Handing the leadership over: to a peer that was asked for, or because this leader is no longer a member. */
+import { type Body, type PeerId, peerIds } from '@conclave/protocol';
+import type { NodeContext } from './context.js';
+import type { NodeHub } from './hub.js';
+import type { Leadership } from './leadership.js';
+import type { OwnActors } from './own-actors.js';
+import type { NodeState } from './state.js';
+
+interface Active {
+  readonly targetId: PeerId;
+  readonly requestId: number | undefined;
+  readonly leaves: boolean;
+}
+
+export class Transfer {
+  private active: Active | undefined;
+
+  constructor(
+    private readonly context: NodeContext,
+    private readonly state: NodeState,
+    private readonly own: OwnActors,
+    private readonly leadership: Leadership,
+    private readonly hub: NodeHub,
+  ) {}
+
+  /** While this leader hands over it takes no new writes: the target has to have them all. */
+  get isGoingOn(): boolean {
+    return this.active !== undefined && this.state.role === 'leader';
+  }
+
+  /** `transfer_leader`. */
+  start(requestId: number, peerId: PeerId | undefined, timeoutMs: number): void {
+    const { context, state } = this;
+    if (this.active !== undefined) return context.refuse(requestId, 'EBUSY', 'a transfer is going on');
+    if (peerId === state.peerId) return context.reply(requestId, {});
+    const others = this.others();
+    if (peerId !== undefined && !others.includes(peerId)) {
+      return context.refuse(requestId, 'EINVAL', `${peerId} is not in the configuration`);
+    }
+    const targetId = peerId ?? this.leadership.mostUpToDate(others);
+    if (targetId === undefined) return context.refuse(requestId, 'EUNREACHABLE', 'no other peer is in reach');
+    this.begin({ targetId, requestId, leaves: false }, timeoutMs);
+  }
+
+  /** This leader is out of the configuration: it hands over and steps down. */
+  leave(): void {
+    const targetId = this.leadership.mostUpToDate(this.others());
+    if (targetId === undefined) return this.hub.becomeFollower('it is out of the configuration');
+    this.begin({ targetId, requestId: undefined, leaves: true }, this.context.options.electionTimeoutMs);
+  }
+
+  private others(): PeerId[] {
+    const peers = peerIds(this.state.log.configuration?.configuration.peers ?? []);
+    return peers.filter((peerId) => peerId !== this.state.peerId);
+  }
+
+  private begin(active: Active, timeoutMs: number): void {
+    this.active = active;
+    this.context.log('info', 'hands over', { target: active.targetId });
+    this.tellReplicators();
+    this.context.setTimer('transfer', timeoutMs);
+  }
+
+  /** Also again, after the replicators have forgotten. */
+  tellReplicators(): void {
+    if (this.isGoingOn && this.active !== undefined) this.order(this.active.targetId);
+  }
+
+  private order(peerId: PeerId | ''): void {
+    const { state, own } = this;
+    own.sendFramed('replicator', (frame) => ({
+      name: 'replicator.transfer',
+      body: { ...own.own, ...frame, term: state.term, peer_id: peerId, last_index: state.log.lastIndex },
+    }));
+  }
+
+  onDeadline(): void {
+    const { active, context } = this;
+    if (active === undefined) return;
+    this.active = undefined;
+    if (this.state.role === 'leader') this.order('');
+    if (active.requestId !== undefined) {
+      context.refuse(active.requestId, 'ETIMEDOUT', `${active.targetId} did not take over in time`, 'unknown');
+    }
+    if (active.leaves && this.state.role === 'leader') this.hub.becomeFollower('it is out of the configuration');
+  }
+
+  /** A leader is known again: is it the one? */
+  onLeader(body: Pick<Body<'node.append_entries'>, 'leader_id'>): void {
+    const { active, context } = this;
+    if (active === undefined) return;
+    this.active = undefined;
+    context.cancelTimer('transfer');
+    if (active.requestId === undefined) return;
+    if (body.leader_id === active.targetId) context.reply(active.requestId, {});
+    else
+      context.refuse(active.requestId, 'ECANCELED', `${body.leader_id} took over instead`, 'not_done', body.leader_id);
+  }
+}
