@@ -1,3 +1,3 @@
-export * from './core/contract.js';
+export * from './core/index.js';
 export * from './node-actor.js';
 export * from './open-requests.js';
