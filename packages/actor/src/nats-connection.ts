@@ -16,19 +16,20 @@ export interface NatsOptions {
   readonly log: LineLog;
   /** How long a server may take to answer before the next one is tried. */
   readonly dialTimeoutMs?: number;
+  /** A server that answers no ping is left after two to three of these. */
+  readonly pingIntervalMs?: number;
 }
 
 const reconnectWaitMs = 100;
 const reconnectJitterMs = 100;
 const defaultDialTimeoutMs = 2000;
-/** A server that answers no ping is left after two to three of these. */
-const pingIntervalMs = 2000;
+const defaultPingIntervalMs = 2000;
 
-/** The parts of the client that it does not show, but that tell whether publishing makes sense. */
+/** The parts of the client that it does not show: they tell whether publishing makes sense, and end a hung connection. */
 interface Inside {
   readonly protocol: {
     readonly connected: boolean;
-    readonly transport?: { readonly socket?: { readonly writableLength: number } };
+    readonly transport?: { readonly socket?: { readonly writableLength: number; destroy(): void } };
   };
 }
 
@@ -65,7 +66,7 @@ export class Connection {
       reconnectTimeWait: reconnectWaitMs,
       reconnectJitter: reconnectJitterMs,
       timeout: options.dialTimeoutMs ?? defaultDialTimeoutMs,
-      pingInterval: pingIntervalMs,
+      pingInterval: options.pingIntervalMs ?? defaultPingIntervalMs,
       maxPingOut: 2,
     });
     const allowed = nats.info?.max_payload ?? 0;
@@ -147,10 +148,13 @@ export class Connection {
   }
 
   private obstacle(): Obstacle | undefined {
-    const { protocol } = this.nats as unknown as Inside;
-    if (!protocol.connected) return 'disconnected';
-    const waiting = protocol.transport?.socket?.writableLength ?? 0;
+    if (!this.inside.connected) return 'disconnected';
+    const waiting = this.inside.transport?.socket?.writableLength ?? 0;
     return waiting > limits.outboundBytes ? 'outbound_full' : undefined;
+  }
+
+  private get inside(): Inside['protocol'] {
+    return (this.nats as unknown as Inside).protocol;
   }
 
   private drop(reason: string): false {
@@ -175,6 +179,8 @@ export class Connection {
         break;
       case 'staleConnection':
         this.log.write('warn', 'the NATS server answers no pings; leaving it', { server: this.nats.getServer() });
+        // The library would first wait until the server has read all that waits for it, which may be never.
+        this.inside.transport?.socket?.destroy();
         break;
       case 'error':
         this.log.write('warn', 'the NATS server reports an error', { err: status.error.message });

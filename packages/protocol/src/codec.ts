@@ -24,16 +24,20 @@ export function encode(value: unknown): Uint8Array {
 }
 
 /**
- * Decodes plain msgpack. Binary values are views of `bytes`, not copies.
+ * Decodes plain msgpack. Binary values are views of `bytes`, not copies, and never a Buffer, whose `slice` is another.
  * @throws ConclaveError EINVAL where `bytes` are not one complete value of plain msgpack within the bounds.
  */
 export function decode(bytes: Uint8Array): unknown {
   checkPlain(bytes);
   try {
-    return packr.unpack(bytes);
+    return packr.unpack(plainView(bytes));
   } catch (error) {
     throw new ConclaveError('EINVAL', `not msgpack: ${(error as Error).message}`);
   }
+}
+
+function plainView(bytes: Uint8Array): Uint8Array {
+  return Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : bytes;
 }
 
 /** How a body is encoded: JSON objects start with `{` or white space, which no msgpack map does. */

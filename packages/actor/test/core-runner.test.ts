@@ -1,0 +1,262 @@
+import { asGroupId, asPeerId, InvariantError } from '@conclave/protocol';
+import { describe, expect, it } from 'vitest';
+import {
+  type ActorContext,
+  type CancelTimer,
+  type Core,
+  CoreRunner,
+  type IdleInput,
+  InProcessTransport,
+  type Instant,
+  type LineLog,
+  type Log,
+  type MessageInput,
+  type Send,
+  type SetTimer,
+  type TimerInput,
+  type Transport,
+} from '../src/index.js';
+import { tick } from './messages.js';
+
+type Input = MessageInput | TimerInput | IdleInput | { readonly type: 'go' };
+type Effect = Send | SetTimer | CancelTimer | Log | { readonly type: 'own'; readonly value: number };
+
+/** A core that does what it is scripted to do, and remembers what it was told. */
+class ScriptedCore implements Core<Input, Effect> {
+  readonly heard: string[] = [];
+  readonly instants: Instant[] = [];
+  constructor(private readonly script: (word: string) => readonly Effect[]) {}
+
+  step(input: Input, at: Instant): readonly Effect[] {
+    const word = describeInput(input);
+    this.heard.push(word);
+    this.instants.push(at);
+    return this.script(word);
+  }
+}
+
+function describeInput(input: Input): string {
+  if (input.type === 'message') return `message ${(input.message.body as { seq?: number }).seq}`;
+  return input.type === 'timer' ? `timer ${input.timer}` : input.type;
+}
+
+const address = { groupId: asGroupId('g'), peerId: asPeerId('n1'), actor: 'log-store' } as const;
+
+interface Setting {
+  readonly core: ScriptedCore;
+  readonly runner: CoreRunner<Input, Effect>;
+  readonly transport: Transport;
+  readonly done: unknown[];
+  readonly lines: { level: string; text: string; fields: Readonly<Record<string, unknown>> | undefined }[];
+  readonly failures: unknown[];
+  /** Settled when the core has heard a word (so often). */
+  hears(word: string, times?: number): Promise<void>;
+  failed: Promise<void>;
+}
+
+function set(script: (word: string) => readonly Effect[], most?: { messages: number; bytes: number }): Setting {
+  const waiting: { word: string; times: number; resolve: () => void }[] = [];
+  const done: unknown[] = [];
+  const lines: Setting['lines'] = [];
+  const failures: unknown[] = [];
+  let noteFailure = (): void => undefined;
+  const failed = new Promise<void>((resolve) => {
+    noteFailure = resolve;
+  });
+  const core: ScriptedCore = new ScriptedCore((word) => {
+    const effects = script(word);
+    for (const waiter of waiting) {
+      if (core.heard.filter((heard) => heard === waiter.word).length >= waiter.times) waiter.resolve();
+    }
+    return effects;
+  });
+  const log: LineLog = { write: (level, text, fields) => lines.push({ level, text, fields }) };
+  const transport = new InProcessTransport();
+  const context: ActorContext = {
+    ...address,
+    incarnation: 'i',
+    transport,
+    log,
+    fail: (error) => {
+      failures.push(error);
+      noteFailure();
+    },
+  };
+  const runner = new CoreRunner<Input, Effect>(core, context, (effect) => done.push(effect), most);
+  const hears = (word: string, times = 1) =>
+    new Promise<void>((resolve) => {
+      if (core.heard.filter((heard) => heard === word).length >= times) resolve();
+      else waiting.push({ word, times, resolve });
+    });
+  return { core, runner, transport, done, lines, failures, hears, failed };
+}
+
+describe('a core’s runner', () => {
+  it('steps through what arrived in order, then says that it is idle', async () => {
+    const { core, runner, hears } = set(() => []);
+    runner.start({ type: 'go' });
+    for (let seq = 1; seq <= 3; seq++) runner.deliver(tick(seq), 10);
+    expect(core.heard).toEqual([]);
+    await hears('idle');
+    expect(core.heard).toEqual(['go', 'message 1', 'message 2', 'message 3', 'idle']);
+    runner.stop();
+  });
+
+  it('says idle after 256 messages even if more wait', async () => {
+    const { core, runner, hears } = set(() => []);
+    runner.start();
+    for (let seq = 1; seq <= 300; seq++) runner.deliver(tick(seq), 10);
+    await hears('idle', 2);
+    expect(core.heard.indexOf('idle')).toBe(256);
+    expect(core.heard.length).toBe(302);
+    runner.stop();
+  });
+
+  it('gives each step its moment and a chance', async () => {
+    const { core, runner, hears } = set(() => []);
+    runner.start({ type: 'go' });
+    await hears('idle');
+    for (const { nowMs, wallTimeMs, random } of core.instants) {
+      expect(nowMs).toBeLessThanOrEqual(performance.now());
+      expect(Math.abs(wallTimeMs - Date.now())).toBeLessThan(60_000);
+      expect(random >= 0 && random < 1).toBe(true);
+    }
+    runner.stop();
+  });
+
+  it('does the effects of a step in order, its own kind through the shell', async () => {
+    const { runner, done, hears } = set((word) =>
+      word === 'go'
+        ? [
+            { type: 'own', value: 1 },
+            { type: 'own', value: 2 },
+          ]
+        : [],
+    );
+    runner.start({ type: 'go' });
+    await hears('idle');
+    expect(done).toEqual([
+      { type: 'own', value: 1 },
+      { type: 'own', value: 2 },
+    ]);
+    runner.stop();
+  });
+
+  it('sends through the transport, also to itself, and never enters a step from within one', async () => {
+    let depth = 0;
+    const { core, runner, hears } = set((word) => {
+      expect(++depth).toBe(1);
+      depth--;
+      return word === 'go' ? [{ type: 'send', peerId: address.peerId, message: tick(7) }] : [];
+    });
+    runner.start({ type: 'go' });
+    await hears('message 7');
+    expect(core.heard.slice(0, 2)).toEqual(['go', 'idle']);
+    runner.stop();
+  });
+
+  it('lets timers go off', async () => {
+    const { core, runner, hears } = set((word) =>
+      word === 'go'
+        ? [
+            { type: 'set_timer', timer: 'late', afterMs: 5 },
+            { type: 'set_timer', timer: 'soon', afterMs: 1 },
+          ]
+        : [],
+    );
+    runner.start({ type: 'go' });
+    await hears('timer late');
+    expect(core.heard.filter((word) => word.startsWith('timer'))).toEqual(['timer soon', 'timer late']);
+    runner.stop();
+  });
+
+  it('never delivers a timer that was cancelled or set anew, also if it has gone off already', async () => {
+    const { core, runner, hears } = set((word) => {
+      switch (word) {
+        case 'go':
+          return [
+            { type: 'set_timer', timer: 'cancelled', afterMs: 5 },
+            { type: 'set_timer', timer: 'replaced', afterMs: 5 },
+          ];
+        case 'message 1': {
+          // After so long a turn others have theirs: both timers go off, and wait behind message 257.
+          const until = performance.now() + 20;
+          while (performance.now() < until);
+          return [];
+        }
+        case 'message 257':
+          return [
+            { type: 'cancel_timer', timer: 'cancelled' },
+            { type: 'set_timer', timer: 'replaced', afterMs: 2 },
+          ];
+        default:
+          return [];
+      }
+    });
+    runner.start({ type: 'go' });
+    await hears('idle');
+    for (let seq = 1; seq <= 257; seq++) runner.deliver(tick(seq), 1);
+    await hears('timer replaced');
+    const heard = core.heard.filter((word) => !word.startsWith('message'));
+    expect(heard.slice(0, 5)).toEqual(['go', 'idle', 'idle', 'idle', 'timer replaced']);
+    expect(runner.dropped).toEqual({ timer_cancelled: 2 });
+    runner.stop();
+  });
+
+  it('drops and counts messages past the mailbox’s bound, but no inputs of its own', async () => {
+    const { core, runner, hears } = set(() => [], { messages: 2, bytes: 1000 });
+    runner.start();
+    for (let seq = 1; seq <= 4; seq++) runner.deliver(tick(seq), 10);
+    runner.enqueue({ type: 'go' });
+    await hears('idle');
+    expect(core.heard).toEqual(['message 1', 'message 2', 'go', 'idle']);
+    expect(runner.dropped).toEqual({ mailbox_full: 2 });
+    runner.stop();
+  });
+
+  it('stops for good when a step throws: nothing after it leaves the actor', async () => {
+    const { core, runner, transport, done, failures, failed } = set((word) => {
+      if (word === 'message 2') throw new InvariantError('two and two are four');
+      return [{ type: 'own', value: 0 }];
+    });
+    runner.start({ type: 'go' });
+    for (let seq = 1; seq <= 3; seq++) runner.deliver(tick(seq), 10);
+    await failed;
+    transport.send(address.peerId, tick(9));
+    runner.enqueue({ type: 'go' });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(core.heard).toEqual(['go', 'message 1', 'message 2']);
+    expect(done.length).toBe(2);
+    expect(failures).toEqual([new InvariantError('two and two are four')]);
+  });
+
+  it('logs with group, peer, actor, term and session', async () => {
+    const { runner, lines, hears } = set((word) =>
+      word === 'message 1' ? [{ type: 'log', level: 'warn', text: 'so it is', fields: { index: 3 } }] : [],
+    );
+    runner.start();
+    runner.deliver(tick(1), 1);
+    await hears('message 1');
+    expect(lines).toEqual([
+      {
+        level: 'warn',
+        text: 'so it is',
+        fields: { group: 'g', peer: 'n1', actor: 'log-store', term: 0, session: 4, index: 3 },
+      },
+    ]);
+    runner.stop();
+  });
+
+  it('hears nothing after it was stopped', async () => {
+    const { core, runner, transport } = set((word) =>
+      word === 'go' ? [{ type: 'set_timer', timer: 't', afterMs: 1 }] : [],
+    );
+    runner.start({ type: 'go' });
+    await new Promise((resolve) => setImmediate(resolve));
+    runner.stop();
+    const heard = core.heard.length;
+    transport.send(address.peerId, tick(1));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(core.heard.length).toBe(heard);
+  });
+});

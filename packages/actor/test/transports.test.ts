@@ -1,0 +1,304 @@
+import { asGroupId, asPeerId, encode, encodeJson, limits, type Message, Subjects } from '@conclave/protocol';
+import { connect, type NatsConnection } from 'nats';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type NatsServer, startNats } from '../../../test/support/nats.js';
+import {
+  Connection,
+  InProcessTransport,
+  NatsTransport,
+  PeerTransport,
+  silentLog,
+  type Transport,
+} from '../src/index.js';
+import { append, seqOf, tick } from './messages.js';
+import { describeTransport, type TransportPair } from './transport-conformance.js';
+
+const groupId = asGroupId('g');
+const n1 = asPeerId('n1');
+const n2 = asPeerId('n2');
+const subjects = new Subjects();
+let server: NatsServer;
+
+beforeAll(async () => {
+  server = await startNats();
+});
+afterAll(async () => {
+  await server.stop();
+});
+
+function openConnection(name: string): Promise<Connection> {
+  return Connection.open({ servers: [server.url], name, log: silentLog });
+}
+
+/** Two processes, each with its connection. */
+async function openPair(make: (peerId: typeof n1, connection: Connection) => Transport): Promise<TransportPair> {
+  const connections = await Promise.all([openConnection('n1'), openConnection('n2')]);
+  const [first, second] = connections;
+  const pair = { n1: make(n1, first), n2: make(n2, second) };
+  return {
+    ...pair,
+    settled: async () => {
+      await Promise.all(connections.map((connection) => connection.settled()));
+    },
+    close: async () => {
+      await Promise.all([pair.n1.close(), pair.n2.close()]);
+      await Promise.all(connections.map((connection) => connection.close()));
+    },
+  };
+}
+
+describeTransport(
+  'the transport within a process',
+  async () => {
+    const transport = new InProcessTransport();
+    return {
+      n1: transport,
+      n2: transport,
+      settled: () => new Promise((resolve) => setImmediate(resolve)),
+      close: () => transport.close(),
+    };
+  },
+  false,
+);
+
+describeTransport(
+  'the transport on NATS, each actor in a process of its own',
+  async () => {
+    // Within a peer there are two processes too: what one publishes is not echoed to itself.
+    const pair = await openPair((_peerId, connection) => new NatsTransport(connection, subjects));
+    const listeningConnection = await openConnection('n1, another process');
+    const listening = new NatsTransport(listeningConnection, subjects);
+    const first = pair.n1;
+    return {
+      ...pair,
+      n1: {
+        send: (peerId, message) => first.send(peerId, message),
+        listen: (address, receive) => listening.listen(address, receive),
+        get dropped() {
+          return { ...first.dropped, ...listening.dropped };
+        },
+        close: async () => {
+          await Promise.all([first.close(), listening.close()]);
+        },
+      },
+      settled: async () => {
+        await pair.settled();
+        await listeningConnection.settled();
+      },
+      close: async () => {
+        await pair.close();
+        await listening.close();
+        await listeningConnection.close();
+      },
+    };
+  },
+  true,
+);
+
+for (const mirror of [false, true]) {
+  describeTransport(
+    `the transport of a process that hosts a whole peer${mirror ? ', with copies for observers' : ''}`,
+    () =>
+      openPair((peerId, connection) => {
+        const outer = new NatsTransport(connection, subjects);
+        return new PeerTransport(peerId, new InProcessTransport(), outer, { mirror });
+      }),
+    true,
+  );
+}
+
+describe('a peer’s transport', () => {
+  /** What an observer sees of a peer's messages when one is sent within a process, and then one to another peer. */
+  async function observed(mirror: boolean): Promise<string[]> {
+    const pair = await openPair((peerId, connection) => {
+      const outer = new NatsTransport(connection, subjects);
+      return new PeerTransport(peerId, new InProcessTransport(), outer, { mirror });
+    });
+    const observer = await connect({ servers: server.url });
+    try {
+      const seen: string[] = [];
+      const last = new Promise<void>((resolve) => {
+        observer.subscribe('conclave.>', {
+          callback: (_error, message) => {
+            seen.push(message.subject);
+            if (message.subject === 'conclave.g.n2.log-store.tick') resolve();
+          },
+        });
+      });
+      const heard: Message[] = [];
+      pair.n1.listen({ groupId, peerId: n1, actor: 'log-store' }, (message) => heard.push(message));
+      await observer.flush();
+      await pair.settled();
+      pair.n1.send(n1, tick(1));
+      pair.n1.send(n1, append(2));
+      pair.n1.send(n2, tick(3));
+      await last;
+      expect(heard.map(seqOf)).toEqual([1, 2]);
+      return seen;
+    } finally {
+      await observer.close();
+      await pair.close();
+    }
+  }
+
+  it('keeps inside what nobody outside hears', async () => {
+    // Replicators and ballot-box are elsewhere, so the feed's message goes out too.
+    expect(await observed(false)).toEqual(['conclave.g.n1.feed.append', 'conclave.g.n2.log-store.tick']);
+  });
+
+  it('publishes copies of that where it is told to, and hears none of them', async () => {
+    expect(await observed(true)).toEqual([
+      'conclave.g.n1.log-store.tick',
+      'conclave.g.n1.feed.append',
+      'conclave.g.n2.log-store.tick',
+    ]);
+  });
+});
+
+describe('the door of the transport on NATS', () => {
+  let connection: Connection;
+  let transport: NatsTransport;
+  let client: NatsConnection;
+
+  beforeAll(async () => {
+    connection = await openConnection('n1');
+    transport = new NatsTransport(connection, subjects);
+    client = await connect({ servers: server.url });
+  });
+  afterAll(async () => {
+    await client.close();
+    await transport.close();
+    await connection.close();
+  });
+
+  it('drops and counts what is no message, and takes what follows', async () => {
+    const heard: Message[] = [];
+    const last = new Promise<void>((resolve) => {
+      transport.listen({ groupId, peerId: n1, actor: 'log-store' }, (message) => {
+        heard.push(message);
+        if (seqOf(message) === 99) resolve();
+      });
+    });
+    await connection.settled();
+    const subject = 'conclave.g.n1.log-store.tick';
+    const { body } = tick(1);
+    client.publish(subject);
+    client.publish(subject, 'garbage');
+    client.publish(subject, encodeJson(body));
+    client.publish(subject, new Uint8Array([0xde, 0xff, 0xff]));
+    client.publish(subject, encode([1, 2, 3]));
+    client.publish(subject, encode({ ...body, seq: 'one' }));
+    client.publish(subject, encode({ ...body, seq: -1 }));
+    client.publish(subject, encode({ ...body, group_id: 'h' }));
+    client.publish(subject, encode({ ...body, group_id: 'a.b' }));
+    client.publish('conclave.g.n1.log-store.no_such_message', encode(body));
+    client.publish('conclave.g.n1.log-store.constructor', encode(body));
+    client.publish('conclave.g.n1.feed.append', encode({ ...append(1).body, batches: [new Uint8Array(40)] }));
+    client.publish('conclave.g.n1.feed.append', encode({ ...append(1).body, batches: [new Uint8Array(0)] }));
+    client.publish('conclave.g.n1.feed.append', encode({ ...append(1).body, batches: ['text'] }));
+    client.publish('conclave.g.n1.log-store.health', encode({}));
+    client.publish('conclave.g.n1.feed.append', encode(append(98).body));
+    client.publish(subject, encode(tick(99).body));
+    await last;
+    expect(heard).toEqual([append(98), tick(99)]);
+    expect(transport.dropped).toEqual({
+      'not_msgpack:log-store.tick': 4,
+      'malformed:log-store.tick': 4,
+      'other_group:log-store.tick': 1,
+      unknown_message: 2,
+      'bad_batch:feed.append': 2,
+      'malformed:feed.append': 1,
+    });
+  });
+});
+
+describe('a connection to NATS', () => {
+  it('refuses a server that allows only smaller messages, and says what to set', async () => {
+    const small = await startNats({ configuration: 'max_payload: 65536' });
+    try {
+      await expect(Connection.open({ servers: [small.url], name: 'n1', log: silentLog })).rejects.toThrow(
+        `allows messages of 65536 bytes; Conclave needs max_payload: ${limits.messageBytes}`,
+      );
+    } finally {
+      await small.stop();
+    }
+  });
+
+  it('drops and counts while there is no server, and is back by itself when there is one', async () => {
+    const own = await startNats();
+    const connection = await Connection.open({ servers: [own.url], name: 'n1', log: silentLog });
+    const other = await Connection.open({ servers: [own.url], name: 'n2', log: silentLog });
+    try {
+      const transport = new NatsTransport(connection, subjects);
+      const arrived = new Promise<number>((resolve) => {
+        new NatsTransport(other, subjects).listen({ groupId, peerId: n2, actor: 'log-store' }, (message) =>
+          resolve(seqOf(message)),
+        );
+      });
+      await other.settled();
+      const lost = Promise.all([until(connection, 'disconnect'), until(other, 'disconnect')]);
+      await own.kill();
+      await lost;
+      const payload = 512 * 1024;
+      for (let seq = 1; seq <= 200; seq++) transport.send(n2, append(seq, payload));
+      expect(transport.dropped).toEqual({ not_published: 200 });
+      expect(connection.dropped).toEqual({ disconnected: 200 });
+      const back = Promise.all([until(connection, 'reconnect'), until(other, 'reconnect')]);
+      await own.restart();
+      await back;
+      await other.settled();
+      transport.send(n2, tick(201));
+      expect(await arrived).toBe(201);
+    } finally {
+      await connection.close();
+      await other.close();
+      await own.stop();
+    }
+  });
+
+  it('waits for the first server, and takes the next one of its list', async () => {
+    const own = await startNats();
+    try {
+      await own.kill();
+      const opening = Connection.open({ servers: [own.url, server.url], name: 'n1', log: silentLog });
+      const connection = await opening;
+      expect(connection.nats.getServer()).toBe(`127.0.0.1:${server.port}`);
+      await connection.close();
+    } finally {
+      await own.stop();
+    }
+  });
+
+  it('bounds what a server that hangs has not taken, and leaves it', async () => {
+    const own = await startNats();
+    const servers = [own.url, server.url];
+    const connection = await Connection.open({ servers, name: 'n1', log: silentLog, pingIntervalMs: 300 });
+    try {
+      own.signal('SIGSTOP');
+      const left = until(connection, 'reconnect');
+      const data = new Uint8Array(limits.messageBytes - 1024);
+      let sent = 0;
+      while (connection.dropped.outbound_full === undefined && sent < 1000) {
+        connection.publish('conclave.nobody', data);
+        sent += 1;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(connection.dropped).toEqual({ outbound_full: 1 });
+      // What the sockets' buffers of the kernel hold comes on top.
+      expect(sent * data.length).toBeLessThan(limits.outboundBytes + 16 * 1024 * 1024);
+      await left;
+      expect(connection.nats.getServer()).toBe(`127.0.0.1:${server.port}`);
+    } finally {
+      own.signal('SIGCONT');
+      await connection.close();
+      await own.stop();
+    }
+  }, 30_000);
+});
+
+/** Settled when the connection has this status next. */
+async function until(connection: Connection, type: 'disconnect' | 'reconnect'): Promise<void> {
+  for await (const status of connection.nats.status()) {
+    if (status.type === type) return;
+  }
+}

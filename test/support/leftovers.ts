@@ -1,0 +1,53 @@
+/** Processes and folders of a test. Whatever happens to the test, none of them outlives it: see guard.mjs. */
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+let guard: ChildProcess | undefined;
+
+/** Starts a process that does not outlive this one. */
+export function spawnGuarded(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  const child = spawn(command, [...args], options);
+  const { pid } = child;
+  if (pid !== undefined) {
+    tellGuard({ add: true, processId: pid });
+    child.once('exit', () => tellGuard({ add: false, processId: pid }));
+  }
+  return child;
+}
+
+/** Makes a folder that does not outlive this process. */
+export function makeFolder(name: string): string {
+  const folder = mkdtempSync(path.join(tmpdir(), `conclave-${name}-`));
+  tellGuard({ add: true, folder });
+  return folder;
+}
+
+export function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  tellGuard({ add: false, folder });
+}
+
+/** Settled when the process has ended; says how. */
+export function exitOf(child: ChildProcess): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+  if (child.exitCode !== null || child.signalCode !== null) {
+    return Promise.resolve({ code: child.exitCode, signal: child.signalCode });
+  }
+  return new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
+}
+
+function tellGuard(line: { add: boolean; processId?: number; folder?: string }): void {
+  guard ??= startGuard();
+  guard.stdin?.write(`${JSON.stringify(line)}\n`);
+}
+
+function startGuard(): ChildProcess {
+  const script = fileURLToPath(new URL('guard.mjs', import.meta.url));
+  const child = spawn(process.execPath, [script], { stdio: ['pipe', 'ignore', 'inherit'], detached: true });
+  // Neither it nor its input keeps this process from ending.
+  child.unref();
+  (child.stdin as unknown as { unref?: () => void } | null)?.unref?.();
+  return child;
+}

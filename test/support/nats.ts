@@ -1,0 +1,154 @@
+/** Real NATS servers for tests: one, or a cluster; each can be killed, frozen and started again on its port. */
+import type { ChildProcess } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { findNatsServer } from '../../scripts/nats-server.mjs';
+import { exitOf, makeFolder, removeFolder, spawnGuarded } from './leftovers.js';
+
+export interface NatsServer {
+  readonly url: string;
+  readonly port: number;
+  /** Kills it at once (SIGKILL); settled when it is gone. */
+  kill(): Promise<void>;
+  /** Starts it again on its port; settled when it takes connections. */
+  restart(): Promise<void>;
+  /** Stops (SIGSTOP) and wakes (SIGCONT) it. */
+  signal(signal: NodeJS.Signals): void;
+  /** Kills it and removes its files. */
+  stop(): Promise<void>;
+}
+
+export interface NatsServerOptions {
+  /** More lines of its configuration. */
+  readonly configuration?: string;
+}
+
+/** Starts a server on a free port of 127.0.0.1. */
+export async function startNats(options: NatsServerOptions = {}): Promise<NatsServer> {
+  for (let attempt = 1; ; attempt++) {
+    const [port] = await freePorts(1);
+    const server = new RealServer(await findNatsServer(), port as number, options.configuration ?? '');
+    try {
+      await server.restart();
+      return server;
+    } catch (error) {
+      await server.stop();
+      // Somebody else may have taken the port since.
+      if (attempt === 3) throw error;
+    }
+  }
+}
+
+/** Starts servers that are one cluster, and waits until each has its routes to the others. */
+export async function startNatsCluster(size = 3): Promise<NatsServer[]> {
+  const executable = await findNatsServer();
+  const ports = await freePorts(3 * size);
+  const routePorts = ports.slice(size, 2 * size);
+  const monitorPorts = ports.slice(2 * size);
+  const routes = routePorts.map((port) => `nats-route://127.0.0.1:${port}`).join(', ');
+  const servers = ports.slice(0, size).map((port, index) => {
+    const configuration = [
+      `server_name: "test-${port}"`,
+      `http: "127.0.0.1:${monitorPorts[index]}"`,
+      `cluster { name: "test", listen: "127.0.0.1:${routePorts[index]}", routes: [${routes}], no_advertise: true }`,
+    ].join('\n');
+    return new RealServer(executable, port, configuration);
+  });
+  try {
+    await Promise.all(servers.map((server) => server.restart()));
+    await Promise.all(monitorPorts.map((port) => untilRouted(port, size - 1)));
+    return servers;
+  } catch (error) {
+    await Promise.all(servers.map((server) => server.stop()));
+    throw error;
+  }
+}
+
+const readyWithinMs = 15_000;
+
+class RealServer implements NatsServer {
+  readonly url: string;
+  private readonly folder = makeFolder('nats');
+  private child: ChildProcess | undefined;
+
+  constructor(
+    private readonly executable: string,
+    readonly port: number,
+    private readonly configuration: string,
+  ) {
+    this.url = `nats://127.0.0.1:${port}`;
+  }
+
+  async restart(): Promise<void> {
+    await this.kill();
+    const file = path.join(this.folder, 'nats.conf');
+    writeFileSync(file, `listen: "127.0.0.1:${this.port}"\n${this.configuration}\n`);
+    const child = spawnGuarded(this.executable, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.child = child;
+    await untilReady(child);
+  }
+
+  async kill(): Promise<void> {
+    const { child } = this;
+    if (child === undefined) return;
+    child.kill('SIGKILL');
+    await exitOf(child);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child?.kill(signal);
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    removeFolder(this.folder);
+  }
+}
+
+/** Settled when the server says so. */
+function untilReady(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const said: string[] = [];
+    const giveUp = (why: string) => reject(new Error(`the NATS server ${why}:\n${said.join('\n')}`));
+    const timer = setTimeout(() => giveUp('is not ready in time'), readyWithinMs);
+    child.once('exit', () => {
+      clearTimeout(timer);
+      giveUp('has ended');
+    });
+    // It is read to its end, so that the server is never held up by a full pipe.
+    createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', (line) => {
+      if (said.length < 100) said.push(line);
+      if (!line.includes('Server is ready')) return;
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** Settled when the server has routes to that many others; its monitor tells. */
+async function untilRouted(monitorPort: number, others: number): Promise<void> {
+  const until = Date.now() + readyWithinMs;
+  for (;;) {
+    const response = await fetch(`http://127.0.0.1:${monitorPort}/routez`);
+    const { routes } = (await response.json()) as { routes?: { remote_id: string }[] };
+    if (new Set(routes?.map((route) => route.remote_id)).size >= others) return;
+    if (Date.now() > until) throw new Error('the NATS servers do not find each other');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Ports that nobody has at the moment, all different. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
