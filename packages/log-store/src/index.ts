@@ -1,1 +1,6 @@
-export {};
+export * from './core/index.js';
+export * from './level-log-storage.js';
+export * from './log-storage.js';
+export * from './log-store-actor.js';
+export * from './memory-log-storage.js';
+export * from './write-scheduler.js';

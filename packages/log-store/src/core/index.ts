@@ -1,0 +1,7 @@
+export * from './inputs-and-effects.js';
+export * from './keys.js';
+export * from './log-state.js';
+export * from './log-store-core.js';
+export * from './operations.js';
+export { howToHeal } from './records.js';
+export * from './truncation.js';

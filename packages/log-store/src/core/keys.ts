@@ -1,0 +1,42 @@
+/**
+ * Where things stand in the store. One store per process serves many groups; a group's name has no `/`, so no
+ * two groups share a key, and none shares one with the process-wide `!/w`.
+ *
+ *     <group>/m            what a group has once: see `StoredMeta`
+ *     <group>/e/<index>    a batch as it came, by its first index
+ *     <group>/t/<index>    a run of entries of one term, by its first index
+ *     <group>/c/<index>    a configuration, by its entry's index
+ *     !/w                  the number of the last write
+ */
+import { asLogIndex, type GroupId, type LogIndex } from '@conclave/protocol';
+
+/** The parts of a group that are kept by index. */
+export type IndexedPart = 'e' | 't' | 'c';
+
+/** The digits of the largest index, so that keys sort as numbers do. */
+const digits = 16;
+
+export const writeNumberKey = '!/w';
+
+export function metaKey(groupId: GroupId): string {
+  return `${groupId}/m`;
+}
+
+export function indexedKey(groupId: GroupId, part: IndexedPart, index: number): string {
+  return `${groupId}/${part}/${String(index).padStart(digits, '0')}`;
+}
+
+/** Behind all keys of that part of the group. */
+export function endOfPart(groupId: GroupId, part: IndexedPart): string {
+  return `${groupId}/${part}/~`;
+}
+
+export function batchKey(groupId: GroupId, first: number): string {
+  return indexedKey(groupId, 'e', first);
+}
+
+/** The index in a key, or NaN where there is none. */
+export function indexOfKey(key: string): LogIndex {
+  const text = key.slice(-digits);
+  return asLogIndex(/^\d+$/.test(text) ? Number(text) : Number.NaN);
+}

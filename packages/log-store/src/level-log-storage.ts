@@ -1,0 +1,253 @@
+/**
+ * Keeps the groups' logs in LevelDB, one for the whole process, each write synced. Beside it, in the same folder, lies
+ * the side file of `WriteNotes`.
+ *
+ *     <folder>/level       LevelDB
+ *     <folder>/last-write  the side file
+ *
+ * Invariants:
+ * 1. Each write raises the number under `!/w`, within the same batch; it is noted only once it is synced.
+ * 2. If LevelDB comes back with a lower number than was noted, it is not served. It is never repaired in silence.
+ */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { ConclaveError, type GroupId, invariant, type LogIndex, seal, unseal } from '@conclave/protocol';
+import { Level } from 'level';
+import {
+  type BatchRange,
+  batchKey,
+  endOfPart,
+  howToHeal,
+  type IndexedPart,
+  indexedKey,
+  metaKey,
+  type PlainOperation,
+  type Row,
+  type StoredRows,
+  type WriteNote,
+  writeNumberKey,
+} from './core/index.js';
+import { findLogDamage } from './level-log-check.js';
+import type { LogStorage } from './log-storage.js';
+import { withinBounds } from './memory-log-storage.js';
+import { type NotedWrite, WriteNotes } from './write-notes.js';
+
+const MiB = 1024 * 1024;
+
+export interface LevelLogStorageOptions {
+  /** The data folder; made where it is not there. */
+  readonly folder: string;
+  /** Told what does not stop the storage but ought to be known. */
+  readonly warn?: (text: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+export class LevelLogStorage implements LogStorage {
+  private opened: Level<string, Uint8Array> | undefined;
+  private notes: WriteNotes | undefined;
+  private writeNumber = 0;
+  private lastWrite: Promise<void> = Promise.resolve();
+
+  constructor(private readonly options: LevelLogStorageOptions) {}
+
+  /** How many writes this store has seen. */
+  get writes(): number {
+    return this.writeNumber;
+  }
+
+  async open(): Promise<void> {
+    await mkdir(this.options.folder, { recursive: true });
+    const damage = await findLogDamage(this.levelFolder);
+    if (damage !== undefined) {
+      throw this.corrupt(`${damage.file} is damaged at byte ${damage.offset}: writes that were synced are lost`);
+    }
+    // Not before here: LevelDB opens by itself soon after it is made, and clears its log away.
+    this.opened = new Level<string, Uint8Array>(this.levelFolder, {
+      keyEncoding: 'utf8',
+      valueEncoding: 'view',
+      // Batches are kept as they came, so that a read needs no work; a large buffer keeps compaction rare.
+      compression: false,
+      writeBufferSize: 16 * MiB,
+      maxFileSize: 16 * MiB,
+    });
+    await this.opened.open().catch((error) => {
+      throw this.openError(error);
+    });
+    try {
+      await this.compareWithNotes();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async load(groupId: GroupId): Promise<StoredRows> {
+    return this.reading(async () => {
+      const range = (part: IndexedPart) => ({ gte: indexedKey(groupId, part, 0), lt: endOfPart(groupId, part) });
+      const [meta, termRuns, configurations, [lastBatch]] = await Promise.all([
+        this.level.get(metaKey(groupId)) as Promise<Uint8Array | undefined>,
+        this.level.iterator(range('t')).all(),
+        this.level.iterator(range('c')).all(),
+        this.level.iterator({ ...range('e'), reverse: true, limit: 1 }).all(),
+      ]);
+      return {
+        meta,
+        termRuns: termRuns.map(asRow),
+        configurations: configurations.map(asRow),
+        lastBatch: lastBatch === undefined ? undefined : asRow(lastBatch),
+      };
+    });
+  }
+
+  write(operations: readonly PlainOperation[], notes: readonly WriteNote[]): Promise<void> {
+    const write = this.lastWrite.then(() => this.writeNext(operations, notes));
+    // A failure is told to who asked for the write; those behind it fail by themselves, as LevelDB stays failed.
+    this.lastWrite = write.catch(() => undefined);
+    return write;
+  }
+
+  async readBatches(groupId: GroupId, range: BatchRange): Promise<readonly Row[]> {
+    return this.reading(async () => {
+      const snapshot = this.level.snapshot();
+      try {
+        const from = batchKey(groupId, range.fromIndex);
+        const found = await this.rowsFrom(groupId, from, range, snapshot);
+        // Reads in sequence begin where a batch does; others look for the batch that holds the index.
+        if (found[0]?.key === from) return found;
+        const [holding] = await this.level
+          .keys({ gte: batchKey(groupId, 0), lt: from, reverse: true, limit: 1, snapshot })
+          .all();
+        return holding === undefined ? found : await this.rowsFrom(groupId, holding, range, snapshot);
+      } finally {
+        await snapshot.close();
+      }
+    });
+  }
+
+  async batchKeysFrom(groupId: GroupId, from: LogIndex): Promise<readonly string[]> {
+    return this.reading(() => this.level.keys({ gte: batchKey(groupId, from), lt: endOfPart(groupId, 'e') }).all());
+  }
+
+  async close(): Promise<void> {
+    await this.lastWrite;
+    await this.notes?.close();
+    this.notes = undefined;
+    await this.opened?.close();
+  }
+
+  private get level(): Level<string, Uint8Array> {
+    invariant(this.opened !== undefined, 'the storage is used after it was opened');
+    return this.opened;
+  }
+
+  private get levelFolder(): string {
+    return path.join(this.options.folder, 'level');
+  }
+
+  private async writeNext(operations: readonly PlainOperation[], notes: readonly WriteNote[]): Promise<void> {
+    const number = this.writeNumber + 1;
+    await this.level.batch(
+      [
+        ...operations.map((operation) =>
+          operation.type === 'put' ? operation : ({ type: 'del', key: operation.key } as const),
+        ),
+        { type: 'put', key: writeNumberKey, value: seal(number) },
+      ],
+      { sync: true },
+    );
+    this.writeNumber = number;
+    this.notes?.note({ write: number, groups: notes });
+  }
+
+  private async rowsFrom(
+    groupId: GroupId,
+    from: string,
+    range: BatchRange,
+    snapshot: ReturnType<Level<string, Uint8Array>['snapshot']>,
+  ): Promise<Row[]> {
+    const end = batchKey(groupId, range.lastIndex);
+    if (from > end) return [];
+    const iterator = this.level.iterator({ gte: from, lte: end, highWaterMarkBytes: range.maxBytes, snapshot });
+    try {
+      const rows: Row[] = [];
+      let bytes = 0;
+      while (rows.length < range.maxBatches && (rows.length === 0 || bytes < range.maxBytes)) {
+        const entries = await iterator.nextv(range.maxBatches - rows.length);
+        if (entries.length === 0) break;
+        for (const entry of entries) {
+          rows.push(asRow(entry));
+          bytes += entry[1].length;
+        }
+      }
+      return withinBounds(rows, range);
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  /** @throws ConclaveError ECORRUPT where LevelDB has less than was noted */
+  private async compareWithNotes(): Promise<void> {
+    const stored = (await this.reading(() => this.level.get(writeNumberKey))) as Uint8Array | undefined;
+    try {
+      this.writeNumber = stored === undefined ? 0 : (unseal(stored) as number);
+    } catch {
+      throw this.corrupt(`the write number under ${writeNumberKey} is damaged (bad checksum)`);
+    }
+    const file = path.join(this.options.folder, 'last-write');
+    this.notes = await WriteNotes.open(file, (error) => {
+      this.options.warn?.('the last write could not be noted: a loss might go unnoticed', {
+        file,
+        error: String(error),
+      });
+    });
+    const { found } = this.notes;
+    if (found !== undefined && this.writeNumber < found.write) throw this.corrupt(missing(found, this.writeNumber));
+    if (found === undefined && this.writeNumber > 0) {
+      this.options.warn?.('nothing was noted of the last write: a loss cannot be told', { file });
+    }
+  }
+
+  /** Reads; damage that LevelDB itself finds becomes ECORRUPT. */
+  private async reading<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (error) {
+      if (codeOf(error) !== 'LEVEL_CORRUPTION') throw error;
+      throw this.corrupt(`LevelDB says: ${(error as Error).message}`);
+    }
+  }
+
+  private openError(error: unknown): unknown {
+    const cause = (error as { cause?: unknown }).cause ?? error;
+    const { levelFolder } = this;
+    switch (codeOf(cause)) {
+      case 'LEVEL_LOCKED':
+        return new ConclaveError('EBUSY', `${levelFolder} is open in another process: is this peer running twice?`);
+      case 'LEVEL_CORRUPTION':
+        return this.corrupt(`LevelDB says: ${(cause as Error).message}`);
+      default:
+        return new Error(`LevelDB does not open ${levelFolder}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  private corrupt(what: string): ConclaveError {
+    return new ConclaveError('ECORRUPT', `the data folder ${this.options.folder}: ${what}. ${howToHeal}`, 'unknown');
+  }
+}
+
+function missing(noted: NotedWrite, found: number): string {
+  const groups = noted.groups
+    .map(
+      ({ group_id, last_index, term, voted_for, session }) =>
+        `${group_id} (last index ${last_index}, term ${term}, vote ${voted_for || 'none'}, session ${session})`,
+    )
+    .join(', ');
+  return `LevelDB came back with write ${found}, but write ${noted.write} had been synced, which brought ${groups}`;
+}
+
+function asRow([key, value]: readonly [string, Uint8Array]): Row {
+  return { key, value };
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown } | undefined)?.code;
+}

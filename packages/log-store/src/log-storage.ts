@@ -1,0 +1,33 @@
+/**
+ * The port through which a log-store keeps things, for all groups of its process. Whatever keeps them, this holds,
+ * and `test/log-storage-conformance.ts` shows it:
+ *
+ * 1. A `write` is all or nothing, also over a crash; once its promise is settled well, it is there for good.
+ * 2. Writes happen in the order in which they were asked for.
+ * 3. A read sees one moment: all of a write or nothing of it.
+ * 4. What was stored comes back as it was or not at all; who reads checks its checksum.
+ */
+import type { GroupId, LogIndex } from '@conclave/protocol';
+import type { BatchRange, PlainOperation, Row, StoredRows, WriteNote } from './core/index.js';
+
+export interface LogStorage {
+  /**
+   * Opens what is there, or makes it.
+   * @throws ConclaveError ECORRUPT where something that was synced is missing or damaged; EBUSY where another process
+   * has it open.
+   */
+  open(): Promise<void>;
+  /** All that is stored of a group but its entries, and the last batch of these. */
+  load(groupId: GroupId): Promise<StoredRows>;
+  /** Writes and syncs. `notes`: what the write brings each group to. */
+  write(operations: readonly PlainOperation[], notes: readonly WriteNote[]): Promise<void>;
+  /**
+   * Batches in order, beginning with the one that holds (or would hold) `fromIndex`: the last that begins at or below
+   * it, else the first one behind it.
+   */
+  readBatches(groupId: GroupId, range: BatchRange): Promise<readonly Row[]>;
+  /** The keys of the batches that begin at `from` or behind it, in order. */
+  batchKeysFrom(groupId: GroupId, from: LogIndex): Promise<readonly string[]>;
+  /** Ends writing in order; what was asked for before is done. */
+  close(): Promise<void>;
+}

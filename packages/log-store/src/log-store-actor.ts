@@ -1,0 +1,99 @@
+/**
+ * Binds the core of a group's log-store to the storage of its process. The storage and the scheduler of its writes are
+ * shared by all groups of the process; who made them closes them, after the actors have stopped.
+ */
+import { type Actor, type ActorContext, CoreRunner, type Health, type OwnEffect } from '@conclave/actor';
+import { ConclaveError } from '@conclave/protocol';
+import { type FailureCode, LogStoreCore, type LogStoreEffect, type LogStoreInput } from './core/index.js';
+import type { LogStorage } from './log-storage.js';
+import type { WriteScheduler } from './write-scheduler.js';
+
+export interface LogStoreDependencies {
+  /** Open. */
+  readonly storage: LogStorage;
+  /** Over that storage; one per process. */
+  readonly scheduler: WriteScheduler;
+}
+
+export class LogStoreActor implements Actor {
+  private readonly core: LogStoreCore;
+  private readonly runner: CoreRunner<LogStoreInput, LogStoreEffect>;
+
+  constructor(
+    private readonly context: ActorContext,
+    private readonly dependencies: LogStoreDependencies,
+  ) {
+    this.core = new LogStoreCore(context);
+    this.runner = new CoreRunner(this.core, context, (effect) => this.perform(effect));
+  }
+
+  start(): void {
+    this.runner.start({ type: 'start' });
+  }
+
+  async stop(): Promise<void> {
+    this.runner.stop();
+    await this.dependencies.scheduler.drained();
+  }
+
+  health(): Health {
+    return this.core.health();
+  }
+
+  /** Messages that were not taken, by reason. */
+  get dropped(): Readonly<Record<string, number>> {
+    return { ...this.core.dropped, ...this.runner.dropped };
+  }
+
+  private perform(effect: OwnEffect<LogStoreEffect>): void {
+    const { storage, scheduler } = this.dependencies;
+    switch (effect.type) {
+      case 'load':
+        this.hand(
+          storage.load(this.context.groupId).then((rows) => ({ type: 'loaded', rows })),
+          'storage_failed',
+        );
+        return;
+      case 'write':
+        this.hand(
+          scheduler.submit(effect.operations, effect.note).then(() => ({ type: 'written' })),
+          'write_failed',
+        );
+        return;
+      case 'read':
+        this.hand(
+          storage
+            .readBatches(this.context.groupId, effect.range)
+            .then((rows) => ({ type: 'read_done', token: effect.token, rows })),
+          'storage_failed',
+        );
+        return;
+      case 'fail':
+        // Damage concerns this group, which says so when it is asked for its health; the others are served on. A
+        // storage that cannot write is no use to any: the process ends, and starts from what is durable.
+        if (effect.code === 'EIO') this.context.fail(new Error(effect.message), this.failed);
+        return;
+    }
+  }
+
+  /** Hands the core what comes of an effect. */
+  private hand(outcome: Promise<LogStoreInput>, failure: 'write_failed' | 'storage_failed'): void {
+    outcome.then(
+      (input) => this.runner.enqueue(input),
+      (error) => this.runner.enqueue({ type: failure, code: failureCode(error), message: messageOf(error) }),
+    );
+  }
+
+  private get failed() {
+    const { groupId, peerId, actor } = this.context;
+    return { groupId, peerId, actor, log: this.runner.log };
+  }
+}
+
+function failureCode(error: unknown): FailureCode {
+  return error instanceof ConclaveError && error.code === 'ECORRUPT' ? 'ECORRUPT' : 'EIO';
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,118 @@
+/**
+ * Keeps everything in memory. It tells what is synced from what is not: `crash` forgets the latter. With `holdSyncs`
+ * a write waits until `sync` is called, so that who drives it, such as a simulator, decides when.
+ */
+import type { GroupId, LogIndex } from '@conclave/protocol';
+import {
+  type BatchRange,
+  batchKey,
+  endOfPart,
+  indexedKey,
+  indexOfKey,
+  metaKey,
+  type PlainOperation,
+  type Row,
+  type StoredRows,
+} from './core/index.js';
+import type { LogStorage } from './log-storage.js';
+
+interface Unsynced {
+  readonly operations: readonly PlainOperation[];
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class MemoryLogStorage implements LogStorage {
+  /** What is synced. A test may damage it. */
+  readonly rows = new Map<string, Uint8Array>();
+  private unsynced: Unsynced[] = [];
+
+  constructor(private readonly options: { readonly holdSyncs: boolean } = { holdSyncs: false }) {}
+
+  async open(): Promise<void> {}
+
+  async load(groupId: GroupId): Promise<StoredRows> {
+    return this.loadNow(groupId);
+  }
+
+  write(operations: readonly PlainOperation[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.unsynced.push({ operations, resolve, reject });
+      if (!this.options.holdSyncs) this.sync();
+    });
+  }
+
+  async readBatches(groupId: GroupId, range: BatchRange): Promise<readonly Row[]> {
+    return this.readNow(groupId, range);
+  }
+
+  async batchKeysFrom(groupId: GroupId, from: LogIndex): Promise<readonly string[]> {
+    return this.keysNow(batchKey(groupId, from), endOfPart(groupId, 'e'));
+  }
+
+  async close(): Promise<void> {
+    this.sync();
+  }
+
+  /** Syncs all that was written so far. */
+  sync(): void {
+    for (const { operations, resolve } of this.unsynced.splice(0)) {
+      this.apply(operations);
+      resolve();
+    }
+  }
+
+  /** Forgets what is not synced; who waits for it is told that it failed. */
+  crash(): void {
+    for (const { reject } of this.unsynced.splice(0)) reject(new Error('the storage has crashed'));
+  }
+
+  // The same at once, for who has no promises.
+
+  apply(operations: readonly PlainOperation[]): void {
+    for (const operation of operations) {
+      if (operation.type === 'put') this.rows.set(operation.key, operation.value.slice());
+      else this.rows.delete(operation.key);
+    }
+  }
+
+  loadNow(groupId: GroupId): StoredRows {
+    const last = this.keysNow(batchKey(groupId, 0), endOfPart(groupId, 'e')).at(-1);
+    return {
+      meta: this.rows.get(metaKey(groupId)),
+      termRuns: this.rowsNow(this.keysNow(indexedKey(groupId, 't', 0), endOfPart(groupId, 't'))),
+      configurations: this.rowsNow(this.keysNow(indexedKey(groupId, 'c', 0), endOfPart(groupId, 'c'))),
+      lastBatch: last === undefined ? undefined : this.rowsNow([last])[0],
+    };
+  }
+
+  readNow(groupId: GroupId, range: BatchRange): Row[] {
+    const keys = this.keysNow(batchKey(groupId, 0), endOfPart(groupId, 'e'));
+    const holding = keys.findLastIndex((key) => indexOfKey(key) <= range.fromIndex);
+    const found = this.rowsNow(keys.slice(Math.max(holding, 0))).filter(
+      ({ key }) => indexOfKey(key) <= range.lastIndex,
+    );
+    return withinBounds(found, range);
+  }
+
+  keysNow(from: string, end: string): string[] {
+    return [...this.rows.keys()].filter((key) => key >= from && key < end).sort();
+  }
+
+  private rowsNow(keys: readonly string[]): Row[] {
+    return keys.flatMap((key) => {
+      const value = this.rows.get(key);
+      return value === undefined ? [] : [{ key, value }];
+    });
+  }
+}
+
+/** The first rows that fit the bounds; one at least. */
+export function withinBounds(rows: readonly Row[], { maxBytes, maxBatches }: BatchRange): Row[] {
+  let bytes = 0;
+  const fitting = rows.findIndex(({ value }, at) => {
+    bytes += value.length;
+    return at > 0 && (bytes > maxBytes || at >= maxBatches);
+  });
+  return fitting === -1 ? [...rows] : rows.slice(0, fitting);
+}

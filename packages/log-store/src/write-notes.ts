@@ -1,0 +1,100 @@
+/**
+ * The side file: after each sync it takes note of what the write brought each group to. It is not synced itself, and
+ * need not be: it is there to notice a store that comes back with less than it had synced, as LevelDB does in
+ * silence where the end of its log is damaged.
+ *
+ * Two slots are written in turn, so that one of them is whole however the writing ends:
+ *
+ *     0  u32  CRC-32 of all that follows, big-endian
+ *     4  u32  bytes of the text
+ *     8  JSON, for people to read: {"write": 17, "groups": [...]}
+ *
+ * Invariants:
+ * 1. A note never speaks of a write that is not synced.
+ * 2. One slot is written at a time; notes that come meanwhile become one, the latest.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { limits } from '@conclave/protocol';
+import type { WriteNote } from './core/index.js';
+
+const slotBytes = limits.writeNoteBytes;
+const headerBytes = 8;
+
+/** The last write that was noted, and what it brought. */
+export interface NotedWrite {
+  readonly write: number;
+  readonly groups: readonly WriteNote[];
+}
+
+export class WriteNotes {
+  private waiting: NotedWrite | undefined;
+  private writing: Promise<void> | undefined;
+
+  private constructor(
+    private readonly file: FileHandle,
+    /** What was noted last before this run; undefined: nothing that can be read. */
+    readonly found: NotedWrite | undefined,
+    private nextSlot: number,
+    private readonly onFailure: (error: unknown) => void,
+  ) {}
+
+  /**
+   * Opens the file, or makes it.
+   * @param onFailure told where a note could not be written: the store is sound, but a loss might go unnoticed
+   */
+  static async open(path: string, onFailure: (error: unknown) => void): Promise<WriteNotes> {
+    // Opened without `w`, which would empty it.
+    const file = await open(path, 'a').then(async (made) => {
+      await made.close();
+      return open(path, 'r+');
+    });
+    const slots = await Promise.all([0, 1].map((slot) => readSlot(file, slot)));
+    const newest = (slots[1]?.write ?? -1) > (slots[0]?.write ?? -1) ? 1 : 0;
+    return new WriteNotes(file, slots[newest], 1 - newest, onFailure);
+  }
+
+  note(noted: NotedWrite): void {
+    this.waiting = noted;
+    this.writing ??= this.write();
+  }
+
+  async close(): Promise<void> {
+    await this.writing;
+    await this.file.close();
+  }
+
+  private async write(): Promise<void> {
+    while (this.waiting !== undefined) {
+      const bytes = encodeSlot(this.waiting);
+      this.waiting = undefined;
+      try {
+        await this.file.write(bytes, 0, bytes.length, this.nextSlot * slotBytes);
+        this.nextSlot = 1 - this.nextSlot;
+      } catch (error) {
+        this.onFailure(error);
+      }
+    }
+    this.writing = undefined;
+  }
+}
+
+function encodeSlot({ write, groups }: NotedWrite): Uint8Array {
+  let text = Buffer.from(JSON.stringify({ write, groups }));
+  for (let most = groups.length; headerBytes + text.length > slotBytes; most = Math.floor(most / 2)) {
+    text = Buffer.from(JSON.stringify({ write, groups: groups.slice(0, most) }));
+  }
+  const bytes = Buffer.alloc(headerBytes + text.length);
+  bytes.writeUInt32BE(text.length, 4);
+  text.copy(bytes, headerBytes);
+  bytes.writeUInt32BE(crc32(bytes.subarray(4)), 0);
+  return bytes;
+}
+
+async function readSlot(file: FileHandle, slot: number): Promise<NotedWrite | undefined> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(slotBytes), 0, slotBytes, slot * slotBytes);
+  if (bytesRead < headerBytes) return undefined;
+  const end = headerBytes + buffer.readUInt32BE(4);
+  if (end > bytesRead || crc32(buffer.subarray(4, end)) !== buffer.readUInt32BE(0)) return undefined;
+  return JSON.parse(buffer.toString('utf8', headerBytes, end)) as NotedWrite;
+}

@@ -1,0 +1,104 @@
+/**
+ * Group commit: the writes of all groups of a process that arrive while one is being synced go into the next one.
+ *
+ * Invariants:
+ * 1. One write of the storage runs at a time.
+ * 2. The writes of a group keep their order; a group has at most one outstanding.
+ * 3. A truncation is worked out from what is stored when it is written, and goes with what is put.
+ */
+import { asLogIndex } from '@conclave/protocol';
+import { type PlainOperation, type StorageOperation, truncationOperations, type WriteNote } from './core/index.js';
+import type { LogStorage } from './log-storage.js';
+
+interface Submission {
+  readonly operations: readonly StorageOperation[];
+  readonly note: WriteNote;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A submission with its truncations worked out. */
+interface Prepared {
+  readonly submission: Submission;
+  readonly operations: readonly PlainOperation[];
+}
+
+export class WriteScheduler {
+  /** Writes that were asked for, and how many of the storage they took. */
+  readonly counts = { submitted: 0, synced: 0 };
+  private waiting: Submission[] = [];
+  private running: Promise<void> | undefined;
+
+  constructor(private readonly storage: LogStorage) {}
+
+  /** Settled once all of it is synced. Rejected with what the storage says, or ECORRUPT where a truncation finds damage. */
+  submit(operations: readonly StorageOperation[], note: WriteNote): Promise<void> {
+    this.counts.submitted += 1;
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ operations, note, resolve, reject });
+      // Begun a little later, so that groups that are idle at the same moment share the sync.
+      this.running ??= Promise.resolve().then(() => this.run());
+    });
+  }
+
+  /** Settled when nothing is being written any more. */
+  async drained(): Promise<void> {
+    await this.running;
+  }
+
+  private async run(): Promise<void> {
+    while (this.waiting.length > 0) {
+      const submissions = this.waiting;
+      this.waiting = [];
+      await this.write(submissions);
+    }
+    this.running = undefined;
+  }
+
+  private async write(submissions: readonly Submission[]): Promise<void> {
+    const prepared: Prepared[] = [];
+    for (const submission of submissions) {
+      try {
+        const operations = isPlain(submission.operations)
+          ? submission.operations
+          : await this.plain(submission.operations);
+        prepared.push({ submission, operations });
+      } catch (error) {
+        submission.reject(error);
+      }
+    }
+    if (prepared.length === 0) return;
+    try {
+      const operations = prepared.flatMap(({ operations }) => operations);
+      await this.storage.write(
+        operations,
+        prepared.map(({ submission }) => submission.note),
+      );
+      this.counts.synced += 1;
+      for (const { submission } of prepared) submission.resolve();
+    } catch (error) {
+      for (const { submission } of prepared) submission.reject(error);
+    }
+  }
+
+  private async plain(operations: readonly StorageOperation[]): Promise<PlainOperation[]> {
+    const plain: PlainOperation[] = [];
+    for (const operation of operations) {
+      if (operation.type !== 'truncate') {
+        plain.push(operation);
+        continue;
+      }
+      const { groupId, from } = operation;
+      const before = asLogIndex(from - 1);
+      const range = { fromIndex: before, lastIndex: before, maxBytes: 0, maxBatches: 1 };
+      const holding = before === 0 ? [] : await this.storage.readBatches(groupId, range);
+      const keys = await this.storage.batchKeysFrom(groupId, from);
+      plain.push(...truncationOperations(groupId, from, keys, holding[0]));
+    }
+    return plain;
+  }
+}
+
+function isPlain(operations: readonly StorageOperation[]): operations is readonly PlainOperation[] {
+  return operations.every(({ type }) => type !== 'truncate');
+}
