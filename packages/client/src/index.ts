@@ -1,1 +1,5 @@
-export {};
+export { ConclaveError } from '@conclave/protocol';
+export { AdminApi } from './admin-api.js';
+export { ConclaveClient, type ConnectOptions } from './conclave-client.js';
+export * from './core/index.js';
+export { type GetOptions, KvApi } from './kv-api.js';

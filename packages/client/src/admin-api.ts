@@ -1,0 +1,74 @@
+import { type AdminCommand, type AdminReply, asPeerId } from '@conclave/protocol';
+import type { Caller, CallOptions } from './kv-api.js';
+
+export interface ChangeOptions extends CallOptions {
+  /** Refuse (EPERM) unless this peer leads. */
+  readonly leaderId?: string;
+  /** How long new peers may take to catch up; the group's own bound unless given. */
+  readonly catchupTimeoutMs?: number;
+}
+
+/**
+ * The commands of the group's operator. Each resolves with its reply, or rejects with a `ConclaveError`: the group's
+ * own, as it is (a change that goes on is EBUSY at once, not waited for), or ETIMEDOUT or EUNREACHABLE of the
+ * client. While the group has no leader, a command looks for one as long as other calls wait.
+ */
+export class AdminApi {
+  constructor(private readonly call: Caller) {}
+
+  /** Takes a peer in; resolves when the new configuration is committed. */
+  addPeer(peerId: string, options: ChangeOptions = {}): Promise<AdminReply<'add_peer'>> {
+    return this.request('add_peer', { peer_id: peerId, ...wireOptions(options) }, options);
+  }
+
+  /** Lets a peer go; resolves when the new configuration is committed. */
+  removePeer(peerId: string, options: ChangeOptions = {}): Promise<AdminReply<'remove_peer'>> {
+    return this.request('remove_peer', { peer_id: peerId, ...wireOptions(options) }, options);
+  }
+
+  /** Changes to this set of peers; resolves when the new configuration is committed. */
+  changePeers(newPeers: readonly string[], options: ChangeOptions = {}): Promise<AdminReply<'change_peers'>> {
+    return this.request('change_peers', { new_peers: newPeers, ...wireOptions(options) }, options);
+  }
+
+  cancelChange(options: CallOptions = {}): Promise<AdminReply<'cancel_change'>> {
+    return this.request('cancel_change', {}, options);
+  }
+
+  /** Hands the leadership to a peer; to the most up-to-date where none is named. */
+  transferLeader(peerId?: string, options: CallOptions = {}): Promise<AdminReply<'transfer_leader'>> {
+    return this.request('transfer_leader', peerId === undefined ? {} : { peer_id: peerId }, options);
+  }
+
+  /** What the leader knows; or what this peer knows. */
+  status(options: CallOptions & { readonly peerId?: string } = {}): Promise<AdminReply<'status'>> {
+    return this.request('status', {}, options);
+  }
+
+  /** Has this peer found the group, of these peers; where the group is there, answers what is there. */
+  bootstrap(peerId: string, peers: readonly string[], options: ChangeOptions = {}): Promise<AdminReply<'bootstrap'>> {
+    return this.request('bootstrap', { peers, ...wireOptions(options) }, { ...options, peerId });
+  }
+
+  /** Whom this peer takes for the leader; empty: nobody. */
+  getLeader(peerId: string, options: CallOptions = {}): Promise<AdminReply<'get_leader'>> {
+    return this.request('get_leader', {}, { ...options, peerId });
+  }
+
+  /** Any command, by its schema. `peerId`: asks this peer's node instead of the leader. */
+  async request<C extends AdminCommand>(
+    command: C,
+    body: Readonly<Record<string, unknown>>,
+    options: CallOptions & { readonly peerId?: string } = {},
+  ): Promise<AdminReply<C>> {
+    const peerId = options.peerId === undefined ? undefined : asPeerId(options.peerId);
+    return (await this.call({ operation: 'admin', command, body, peerId }, options.timeoutMs)) as AdminReply<C>;
+  }
+}
+
+function wireOptions({ leaderId, catchupTimeoutMs }: ChangeOptions): Record<string, unknown> {
+  return {
+    ...(leaderId === undefined ? {} : { leader_id: leaderId }),
+    ...(catchupTimeoutMs === undefined ? {} : { timeout_ms: catchupTimeoutMs }),
+  };
+}

@@ -1,0 +1,222 @@
+/**
+ * Binds the client's core to NATS, real timers and promises.
+ *
+ * Requests carry a reply subject of one inbox, with the request's id as its last token: nothing is kept per request.
+ */
+import {
+  asGroupId,
+  ConclaveError,
+  decode,
+  defaultPrefix,
+  encode,
+  GroupId,
+  invariant,
+  Subjects,
+} from '@conclave/protocol';
+import {
+  connect,
+  createInbox,
+  type Msg,
+  type NatsConnection,
+  type NodeConnectionOptions,
+  type Subscription,
+} from 'nats';
+import { AdminApi } from './admin-api.js';
+import {
+  type Call,
+  ClientCore,
+  type ClientEffect,
+  type ClientInput,
+  type ClientOptions,
+  type Reply,
+  type Settlement,
+} from './core/index.js';
+import { KvApi } from './kv-api.js';
+
+export interface ConnectOptions extends ClientOptions {
+  readonly groupId: string;
+  /** The first token of all subjects: `conclave`. */
+  readonly prefix?: string | undefined;
+  /** The NATS servers to choose from. */
+  readonly servers?: string | string[] | undefined;
+  /** Settings of the connection, where `servers` does not say enough. */
+  readonly nats?: NodeConnectionOptions | undefined;
+  /** A connection that is there; it is left open by `close`. */
+  readonly connection?: NatsConnection | undefined;
+}
+
+interface Caller {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: ConclaveError) => void;
+}
+
+/** A client of one group, for applications. */
+export class ConclaveClient {
+  readonly kv: KvApi;
+  readonly admin: AdminApi;
+  private readonly core: ClientCore;
+  private readonly callers = new Map<number, Caller>();
+  private readonly subjects: Subjects;
+  private readonly groupId: GroupId;
+  private readonly inbox = createInbox();
+  private readonly subscription: Subscription;
+  private lastCallId = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private isIdleScheduled = false;
+  /** What stopped the core: an invariant that does not hold. */
+  private failure: Error | undefined;
+
+  private constructor(
+    readonly connection: NatsConnection,
+    private readonly ownsConnection: boolean,
+    options: ConnectOptions,
+  ) {
+    this.core = new ClientCore(options);
+    this.groupId = asGroupId(options.groupId);
+    this.subjects = new Subjects(options.prefix ?? defaultPrefix);
+    const call = (one: Call, timeoutMs: number | undefined) => this.call(one, timeoutMs);
+    this.kv = new KvApi(call);
+    this.admin = new AdminApi(call);
+    this.subscription = connection.subscribe(`${this.inbox}.*`, {
+      callback: (error, message) => {
+        if (error === null) this.onMessage(message);
+      },
+    });
+    // A connection that others close, or that is refused for good, takes its calls with it.
+    const onEnd = () => this.step({ type: 'close' });
+    connection.closed().then(onEnd, onEnd);
+  }
+
+  /**
+   * Connects to a group. Whether the group is there is seen by the calls. A connection that is lost later is sought
+   * again for ever.
+   * @throws ConclaveError EINVAL where group or prefix are no names; NATS's own error where no server is reached.
+   */
+  static async connect(options: ConnectOptions): Promise<ConclaveClient> {
+    checkNames(options);
+    if (options.connection !== undefined) return new ConclaveClient(options.connection, false, options);
+    const connection = await connect({
+      name: 'conclave-client',
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 100,
+      reconnectJitter: 100,
+      pingInterval: 5_000,
+      ...(options.servers === undefined ? {} : { servers: options.servers }),
+      ...options.nats,
+    });
+    return new ConclaveClient(connection, true, options);
+  }
+
+  /** Settles all open calls (not done, or unknown) and ends the connection, unless that was given. */
+  async close(): Promise<void> {
+    this.step({ type: 'close' });
+    if (this.ownsConnection) await this.connection.close();
+    else if (!this.connection.isClosed()) this.subscription.unsubscribe();
+  }
+
+  /** Calls that are not settled, requests under way, and answers that were not used, by reason. */
+  status(): { openCalls: number; requests: number; dropped: Record<string, number> } {
+    return { ...this.core.status(), dropped: { ...this.core.dropped } };
+  }
+
+  private call(call: Call, timeoutMs: number | undefined): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.lastCallId += 1;
+      this.callers.set(this.lastCallId, { resolve, reject });
+      this.step({ type: 'call', callId: this.lastCallId, call, timeoutMs });
+    });
+  }
+
+  private onMessage(message: Msg): void {
+    const requestId = Number(message.subject.slice(this.inbox.length + 1));
+    this.step({ type: 'reply', requestId, reply: replyOf(message) });
+  }
+
+  private step(input: ClientInput): void {
+    if (this.failure !== undefined) {
+      this.rejectAll(this.failure);
+      return;
+    }
+    try {
+      for (const effect of this.core.step(input, { nowMs: performance.now(), random: Math.random() })) {
+        this.carryOut(effect);
+      }
+    } catch (error) {
+      // A core that is wrong decides nothing any more.
+      this.failure = error as Error;
+      clearTimeout(this.timer);
+      this.rejectAll(this.failure);
+      return;
+    }
+    if (input.type !== 'idle') this.scheduleIdle();
+  }
+
+  private carryOut(effect: ClientEffect): void {
+    switch (effect.type) {
+      case 'request':
+        return this.request(effect);
+      case 'settle':
+        return this.settle(effect.callId, effect.settlement);
+      case 'set_timer':
+        clearTimeout(this.timer);
+        this.timer = setTimeout(() => this.step({ type: 'timer', timer: effect.timer }), effect.afterMs);
+        return;
+      case 'cancel_timer':
+        return clearTimeout(this.timer);
+    }
+  }
+
+  private request({ requestId, target, body }: Extract<ClientEffect, { type: 'request' }>): void {
+    const { door, name, peerId } = target;
+    const subject =
+      peerId === undefined
+        ? this.subjects.groupRequest(this.groupId, door, name)
+        : this.subjects.peerRequest(this.groupId, peerId, door, name);
+    try {
+      this.connection.publish(subject, encode(body), { reply: `${this.inbox}.${requestId}` });
+    } catch (error) {
+      // Not now: the core is in the middle of a step's effects.
+      const reply: Reply = { type: 'not_sent', message: (error as Error).message };
+      setImmediate(() => this.step({ type: 'reply', requestId, reply }));
+    }
+  }
+
+  private settle(callId: number, settlement: Settlement): void {
+    const caller = this.callers.get(callId);
+    invariant(caller !== undefined, 'a call is settled once');
+    this.callers.delete(callId);
+    if (settlement.outcome === 'done') return caller.resolve(settlement.result);
+    const { code, message, outcome, leader_id } = settlement.error;
+    caller.reject(new ConclaveError(code, message, outcome, leader_id));
+  }
+
+  private rejectAll({ message }: Error): void {
+    for (const { reject } of this.callers.values()) reject(new ConclaveError('ESHUTDOWN', message, 'unknown'));
+    this.callers.clear();
+  }
+
+  /** Once a turn of the event loop, when all that arrived in it has been handled: what was called goes out. */
+  private scheduleIdle(): void {
+    if (this.isIdleScheduled) return;
+    this.isIdleScheduled = true;
+    setImmediate(() => {
+      this.isIdleScheduled = false;
+      this.step({ type: 'idle' });
+    });
+  }
+}
+
+function checkNames({ groupId, prefix }: ConnectOptions): void {
+  if (!GroupId.safeParse(groupId).success) throw new ConclaveError('EINVAL', `${groupId} is no name of a group`);
+  new Subjects(prefix ?? defaultPrefix);
+}
+
+function replyOf({ data, headers }: Msg): Reply {
+  if (data.length === 0 && headers?.code === 503) return { type: 'no_responders' };
+  try {
+    return { type: 'body', body: decode(data) };
+  } catch (error) {
+    if (error instanceof ConclaveError) return { type: 'malformed' };
+    throw error;
+  }
+}

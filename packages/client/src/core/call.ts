@@ -1,0 +1,83 @@
+/** What goes into the client's core and what comes out. */
+import type { AdminCommand, Consistency, ErrorBody, Outcome, PeerId, Value } from '@conclave/protocol';
+
+/** When a step happens, and the chance that it may use: as for the cores of actors. */
+export interface Instant {
+  /** Milliseconds on the process's monotonic clock. */
+  readonly nowMs: number;
+  /** Uniform in [0, 1), drawn anew for each step. */
+  readonly random: number;
+}
+
+/** A write; happens once, however often it has to be sent. */
+export type WriteCall =
+  | { readonly operation: 'put'; readonly key: string; readonly value: Value }
+  | { readonly operation: 'delete'; readonly key: string }
+  | { readonly operation: 'cas'; readonly key: string; readonly value: Value; readonly expectedRevision: number };
+
+export interface ReadCall {
+  readonly operation: 'get';
+  readonly key: string;
+  /** `linearizable` unless given, or unless `peerId` is. */
+  readonly consistency?: Consistency | undefined;
+  /** Asks this peer instead of the leader: only for stale reads. */
+  readonly peerId?: PeerId | undefined;
+}
+
+export interface AdminCall {
+  readonly operation: 'admin';
+  readonly command: AdminCommand;
+  /** By the command's schema. */
+  readonly body: unknown;
+  /** Asks this peer's node instead of the leader. */
+  readonly peerId?: PeerId | undefined;
+}
+
+export type Call = WriteCall | ReadCall | AdminCall;
+
+/** How a call ended, always true. */
+export type Settlement =
+  /** It happened; `result` is the reply of the operation or command, by its schema. */
+  | { readonly outcome: 'done'; readonly result: unknown }
+  /** `not_done`: it did not happen and will not. `unknown`: it may have happened, or may happen yet. */
+  | { readonly outcome: Outcome; readonly error: ErrorBody };
+
+/** What came back for one request. */
+export type Reply =
+  /** A decoded body, not yet checked; also one that says an error. */
+  | { readonly type: 'body'; readonly body: unknown }
+  /** Bytes that are no body. */
+  | { readonly type: 'malformed' }
+  /** Nobody listens: it has reached no one. */
+  | { readonly type: 'no_responders' }
+  /** It did not leave this process. */
+  | { readonly type: 'not_sent'; readonly message: string };
+
+export type ClientInput =
+  /** `callId` grows with each call. */
+  | { readonly type: 'call'; readonly callId: number; readonly call: Call; readonly timeoutMs?: number | undefined }
+  | { readonly type: 'reply'; readonly requestId: number; readonly reply: Reply }
+  | { readonly type: 'timer'; readonly timer: 'due' }
+  /** The tick is over: what was called in it can go out in one piece. Must follow every other input, sooner or later. */
+  | { readonly type: 'idle' }
+  /** Settles all open calls; those that come later are refused. */
+  | { readonly type: 'close' };
+
+/** Whom a request goes to. */
+export interface RequestTarget {
+  readonly door: 'kv' | 'admin';
+  readonly name: string;
+  /** None: the leader. */
+  readonly peerId?: PeerId | undefined;
+}
+
+export type ClientEffect =
+  | {
+      readonly type: 'request';
+      readonly requestId: number;
+      readonly target: RequestTarget;
+      readonly body: Readonly<Record<string, unknown>>;
+    }
+  | { readonly type: 'set_timer'; readonly timer: 'due'; readonly afterMs: number }
+  | { readonly type: 'cancel_timer'; readonly timer: 'due' }
+  | { readonly type: 'settle'; readonly callId: number; readonly settlement: Settlement };

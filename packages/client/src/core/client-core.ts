@@ -1,0 +1,381 @@
+/**
+ * The client of a group: joins the calls of a tick, numbers writes, sends again until an answer or the deadline, and
+ * says of each call what became of it.
+ *
+ * Owns the open calls, the requests under way and the session. Does not know NATS, the clock or promises.
+ *
+ * A write gets a number in the client's session at the group, which carries each number out once; so it can be sent
+ * again whenever an attempt was not answered. Writes of one tick go out in their order, in as few requests as they
+ * fit into; sending again can bring requests, not the writes within one, out of order. A read does not wait for
+ * writes that are still open.
+ *
+ * Invariants:
+ * 1. Each call is settled exactly once: done, not done, or unknown.
+ * 2. A call is settled as not done only if every attempt that held it is known to have done nothing.
+ * 3. At most `limits.clientCalls` calls are open, and `limits.clientRequests` requests of reads and writes under way.
+ * 4. A write goes to another session only if every attempt in the old one is known to have done nothing.
+ */
+import { type Command, type ErrorBody, type ErrorCode, invariant, limits } from '@conclave/protocol';
+import type {
+  Call,
+  ClientEffect,
+  ClientInput,
+  Instant,
+  ReadCall,
+  RequestTarget,
+  Settlement,
+  WriteCall,
+} from './call.js';
+import { onlyAsks, sizeOrFault, timeoutOf } from './call-check.js';
+import { type Attempt, ClientRequest, type OpenCall } from './client-request.js';
+import { Deadlines } from './deadlines.js';
+import { ReplyReader } from './reply-reader.js';
+import { attemptMs, pauseMs } from './retry.js';
+import { WriteSession } from './write-session.js';
+
+export interface ClientOptions {
+  /** How long a call may take unless it says otherwise. */
+  readonly timeoutMs?: number | undefined;
+  /** How long the answer to one attempt is awaited at first. */
+  readonly requestTimeoutMs?: number | undefined;
+}
+
+const defaultTimeoutMs = 10_000;
+const defaultRequestTimeoutMs = 1000;
+
+export class ClientCore {
+  /** What was not used, by reason. */
+  readonly dropped: Record<string, number> = { late_reply: 0, malformed_reply: 0, timer_without_need: 0 };
+  private readonly timeoutMs: number;
+  private readonly requestTimeoutMs: number;
+  private readonly deadlines = new Deadlines<OpenCall>();
+  /** Calls that are in no request, in the order of their ids. */
+  private waitingWrites = new Set<OpenCall>();
+  private waitingReads = new Set<OpenCall>();
+  private readonly requests = new Set<ClientRequest>();
+  private readonly attempts = new Map<number, Attempt>();
+  private readonly replies = new ReplyReader(this);
+  private session: WriteSession | undefined;
+  private opening: ClientRequest | undefined;
+  private openCalls = 0;
+  private underWay = 0;
+  private lastRequestId = 0;
+  private closed = false;
+  /** When the timer goes off. */
+  private timerMs = Number.POSITIVE_INFINITY;
+  /** Of the running step: when it wants to be woken, and its effects. */
+  private soonestMs = Number.POSITIVE_INFINITY;
+  private effects: ClientEffect[] = [];
+
+  constructor(options: ClientOptions = {}) {
+    this.timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+    this.requestTimeoutMs = options.requestTimeoutMs ?? defaultRequestTimeoutMs;
+  }
+
+  step(input: ClientInput, at: Instant): readonly ClientEffect[] {
+    this.effects = [];
+    this.soonestMs = Number.POSITIVE_INFINITY;
+    switch (input.type) {
+      case 'call':
+        this.onCall(input.callId, input.call, input.timeoutMs, at);
+        break;
+      case 'reply':
+        this.onReply(input, at);
+        break;
+      case 'timer':
+        this.onTimer(at);
+        break;
+      case 'idle':
+        this.onIdle(at);
+        break;
+      case 'close':
+        this.onClose();
+        break;
+    }
+    if (this.soonestMs < this.timerMs) {
+      this.timerMs = this.soonestMs;
+      this.effects.push({ type: 'set_timer', timer: 'due', afterMs: Math.max(0, this.timerMs - at.nowMs) });
+    }
+    return this.effects;
+  }
+
+  /** Open calls, and the requests that hold some of them. */
+  status(): { readonly openCalls: number; readonly requests: number } {
+    return { openCalls: this.openCalls, requests: this.requests.size };
+  }
+
+  private onCall(callId: number, call: Call, timeout: number | undefined, at: Instant): void {
+    const refuse = (error: ErrorBody): void => {
+      this.effects.push({ type: 'settle', callId, settlement: { outcome: 'not_done', error } });
+    };
+    if (this.closed) return refuse(notDone('ESHUTDOWN', 'the client is closed'));
+    if (this.openCalls >= limits.clientCalls) return refuse(notDone('EBUSY', `${this.openCalls} calls are open`));
+    const bytes = sizeOrFault(call);
+    if (typeof bytes !== 'number') return refuse(bytes);
+    const timeoutMs = timeout ?? timeoutOf(call, this.timeoutMs);
+    if (!(timeoutMs > 0)) return refuse(notDone('EINVAL', 'a time-out is above 0'));
+    const deadlineMs = at.nowMs + timeoutMs;
+    const open = { callId, call, timeoutMs, deadlineMs, bytes, sequence: 0, request: undefined, settled: false };
+    this.openCalls += 1;
+    this.deadlines.add(open);
+    this.wakeAt(deadlineMs);
+    if (call.operation === 'get') this.waitingReads.add(open);
+    else if (call.operation !== 'admin') this.waitingWrites.add(open);
+    else this.begin('admin', { door: 'admin', name: call.command, peerId: call.peerId }, [open], at);
+  }
+
+  private onIdle(at: Instant): void {
+    while (this.underWay < limits.clientRequests) {
+      const session = this.waitingWrites.size > 0 ? this.sessionWithRoom(at) : undefined;
+      const write = session === undefined ? undefined : firstOf(this.waitingWrites);
+      const read = firstOf(this.waitingReads);
+      if (session !== undefined && write !== undefined && (read === undefined || write.callId < read.callId)) {
+        this.sendWrites(session, at);
+      } else if (read !== undefined) {
+        this.sendReads(read.call as ReadCall, at);
+      } else {
+        return;
+      }
+    }
+  }
+
+  private sessionWithRoom(at: Instant): WriteSession | undefined {
+    if (this.session !== undefined) return this.session.room > 0 ? this.session : undefined;
+    if (this.opening === undefined) {
+      this.opening = this.begin('session', { door: 'kv', name: 'open_session' }, [], at);
+    }
+    return undefined;
+  }
+
+  private sendWrites(session: WriteSession, at: Instant): void {
+    const calls = take(this.waitingWrites, Math.min(session.room, limits.requestCommands), () => true);
+    for (const call of calls) call.sequence = session.nextNumber();
+    this.begin('write', { door: 'kv', name: 'batch' }, calls, at, session);
+  }
+
+  private sendReads({ consistency, peerId }: ReadCall, at: Instant): void {
+    const calls = take(this.waitingReads, limits.requestCommands, ({ call }) => {
+      const read = call as ReadCall;
+      return read.consistency === consistency && read.peerId === peerId;
+    });
+    this.begin('read', { door: 'kv', name: 'batch_get', peerId }, calls, at);
+  }
+
+  private begin(
+    kind: ClientRequest['kind'],
+    target: RequestTarget,
+    calls: readonly OpenCall[],
+    at: Instant,
+    session?: WriteSession,
+  ): ClientRequest {
+    const request = new ClientRequest(kind, target, calls, session);
+    this.requests.add(request);
+    if (kind === 'write' || kind === 'read') this.underWay += 1;
+    this.send(request, at);
+    return request;
+  }
+
+  /** Sends a request, for the first time or again, with those of its calls that are still open. */
+  send(request: ClientRequest, at: Instant): void {
+    const calls = request.openCalls();
+    this.lastRequestId += 1;
+    const requestId = this.lastRequestId;
+    const attempt: Attempt = { requestId, request, calls, verdict: 'pending' };
+    for (const forgotten of request.sent(attempt)) this.attempts.delete(forgotten);
+    this.attempts.set(requestId, attempt);
+    this.effects.push({ type: 'request', requestId, target: request.target, body: bodyOf(request, calls) });
+    const [only] = calls;
+    // What must not be sent again waits for its answer as long as its caller does.
+    const once = request.kind === 'admin' && only !== undefined && !onlyAsks(only.call);
+    request.dueMs = once ? Number.POSITIVE_INFINITY : at.nowMs + attemptMs(this.requestTimeoutMs, request.timeouts);
+    this.wakeAt(request.dueMs);
+  }
+
+  /** Has a request sent again after a pause. */
+  pause(request: ClientRequest, problem: string, at: Instant): void {
+    request.problem = problem;
+    request.failures += 1;
+    request.phase = 'backing_off';
+    request.dueMs = at.nowMs + pauseMs(request.failures, at.random);
+    this.wakeAt(request.dueMs);
+  }
+
+  private onReply({ requestId, reply }: Extract<ClientInput, { type: 'reply' }>, at: Instant): void {
+    const attempt = this.attempts.get(requestId);
+    if (attempt === undefined) {
+      this.drop('late_reply');
+      return;
+    }
+    this.replies.onReply(attempt, reply, at);
+    if (attempt.request.open === 0 && attempt.request !== this.opening) this.end(attempt.request);
+  }
+
+  private onTimer(at: Instant): void {
+    this.timerMs = Number.POSITIVE_INFINITY;
+    const overdue = this.deadlines.due(at.nowMs);
+    for (const call of overdue) this.onDeadline(call);
+    let sent = 0;
+    for (const request of [...this.requests]) {
+      if (request.dueMs > at.nowMs) continue;
+      if (request.phase === 'sent') {
+        request.timeouts += 1;
+        request.problem = 'an attempt was not answered';
+      }
+      sent += 1;
+      // Nobody may be left who needs the session.
+      if (request === this.opening && this.waitingWrites.size === 0) this.endOpening();
+      else this.send(request, at);
+    }
+    if (overdue.length + sent === 0) this.drop('timer_without_need');
+    this.wakeAt(this.deadlines.soonestMs());
+    for (const { dueMs } of this.requests) this.wakeAt(dueMs);
+  }
+
+  private onDeadline(call: OpenCall): void {
+    const problem = call.request?.problem ?? this.opening?.problem ?? '';
+    this.settleWithoutAnswer(call, 'ETIMEDOUT', `no answer within ${call.timeoutMs} ms${problem && `: ${problem}`}`);
+    if (call.request?.open === 0) this.end(call.request);
+  }
+
+  private onClose(): void {
+    this.closed = true;
+    for (const call of this.deadlines.all()) this.settleWithoutAnswer(call, 'ESHUTDOWN', 'the client was closed');
+    this.requests.clear();
+    this.attempts.clear();
+    this.opening = undefined;
+    this.underWay = 0;
+    if (this.timerMs === Number.POSITIVE_INFINITY) return;
+    this.timerMs = Number.POSITIVE_INFINITY;
+    this.effects.push({ type: 'cancel_timer', timer: 'due' });
+  }
+
+  /** The group has opened a session: writes can go out. */
+  onSession(clientId: number): void {
+    this.session = new WriteSession(clientId);
+    this.endOpening();
+  }
+
+  /** No session can be had: what waits for one has not happened. */
+  onNoSession(error: ErrorBody): void {
+    for (const call of [...this.waitingWrites]) this.settle(call, { outcome: 'not_done', error });
+    this.endOpening();
+  }
+
+  /** The group does not know the session any more. These writes were not done, and go out in another. */
+  onSessionLost(session: WriteSession | undefined, undone: readonly OpenCall[]): void {
+    if (this.session === session) this.session = undefined;
+    if (undone.length === 0) return;
+    for (const call of undone) {
+      invariant(call.request !== undefined, 'a write that comes back was in a request');
+      call.request.open -= 1;
+      call.request = undefined;
+      call.sequence = 0;
+    }
+    const waiting = [...undone, ...this.waitingWrites].sort((one, other) => one.callId - other.callId);
+    this.waitingWrites = new Set(waiting);
+  }
+
+  /** Whether the call has waited as long as calls do that say nothing of a time-out. */
+  isOutOfPatience(call: OpenCall, at: Instant): boolean {
+    return at.nowMs - (call.deadlineMs - call.timeoutMs) >= this.timeoutMs;
+  }
+
+  /** Ends a call of which there is no answer to tell. */
+  settleWithoutAnswer(call: OpenCall, code: ErrorCode, message: string): void {
+    const open = !onlyAsks(call.call) && call.request?.mayHaveHappened() === true;
+    const outcome = open ? 'unknown' : 'not_done';
+    this.settle(call, { outcome, error: { code, message, outcome } });
+  }
+
+  settle(call: OpenCall, settlement: Settlement): void {
+    invariant(!call.settled, 'a call is settled once');
+    call.settled = true;
+    this.openCalls -= 1;
+    this.deadlines.delete(call);
+    if (call.request === undefined) {
+      this.waitingWrites.delete(call);
+      this.waitingReads.delete(call);
+    } else {
+      call.request.open -= 1;
+      if (call.sequence > 0) call.request.session?.settled(call.sequence);
+    }
+    this.effects.push({ type: 'settle', callId: call.callId, settlement });
+  }
+
+  drop(reason: string): void {
+    this.dropped[reason] = (this.dropped[reason] ?? 0) + 1;
+  }
+
+  private endOpening(): void {
+    if (this.opening !== undefined) this.end(this.opening);
+    this.opening = undefined;
+  }
+
+  private end(request: ClientRequest): void {
+    if (!this.requests.delete(request)) return;
+    if (request.kind === 'write' || request.kind === 'read') this.underWay -= 1;
+    for (const requestId of request.requestIds()) this.attempts.delete(requestId);
+  }
+
+  private wakeAt(dueMs: number): void {
+    this.soonestMs = Math.min(this.soonestMs, dueMs);
+  }
+}
+
+function bodyOf(request: ClientRequest, calls: readonly OpenCall[]): Readonly<Record<string, unknown>> {
+  const first = calls[0]?.call;
+  switch (request.kind) {
+    case 'session':
+      return {};
+    case 'admin':
+      invariant(first?.operation === 'admin', 'a command is a request of its own');
+      return first.body as Record<string, unknown>;
+    case 'read': {
+      invariant(first?.operation === 'get', 'a request of reads holds reads');
+      const { consistency, peerId } = first;
+      const keys = calls.map(({ call }) => (call as ReadCall).key);
+      const asked = consistency ?? (peerId === undefined ? undefined : 'stale');
+      return asked === undefined ? { keys } : { keys, consistency: asked };
+    }
+    case 'write': {
+      invariant(request.session !== undefined, 'a write has a session');
+      const { clientId, acknowledged } = request.session;
+      return { client_id: clientId, acknowledged, commands: calls.map(commandOf) };
+    }
+  }
+}
+
+function commandOf({ sequence, call }: OpenCall): Command {
+  const write = call as WriteCall;
+  switch (write.operation) {
+    case 'put':
+      return [sequence, 'put', write.key, write.value];
+    case 'delete':
+      return [sequence, 'delete', write.key];
+    case 'cas':
+      return [sequence, 'cas', write.key, write.value, write.expectedRevision];
+  }
+}
+
+function firstOf<T>(set: ReadonlySet<T>): T | undefined {
+  for (const one of set) return one;
+  return undefined;
+}
+
+/** Takes calls from the front: up to so many, up to the bound of bytes but one at least, and while they are `alike`. */
+function take(waiting: Set<OpenCall>, most: number, alike: (call: OpenCall) => boolean): OpenCall[] {
+  const taken: OpenCall[] = [];
+  let bytes = 0;
+  for (const call of waiting) {
+    bytes += call.bytes;
+    const fits = taken.length < most && (taken.length === 0 || bytes <= limits.clientRequestBytes);
+    if (!fits || !alike(call)) break;
+    waiting.delete(call);
+    taken.push(call);
+  }
+  return taken;
+}
+
+function notDone(code: ErrorCode, message: string): ErrorBody {
+  return { code, message, outcome: 'not_done' };
+}

@@ -1,0 +1,96 @@
+/**
+ * One request of the client, sent until it is answered: its calls, and what is known of each time it was sent.
+ *
+ * Invariants:
+ * 1. `open` counts the calls that are neither settled nor taken back.
+ * 2. `mayHaveHappened()` is false only if every attempt is known to have done nothing.
+ */
+import type { Call, RequestTarget } from './call.js';
+import type { WriteSession } from './write-session.js';
+
+/** A call that is not yet settled. */
+export interface OpenCall {
+  readonly callId: number;
+  readonly call: Call;
+  readonly timeoutMs: number;
+  readonly deadlineMs: number;
+  /** About what it takes in a request. */
+  readonly bytes: number;
+  /** Of a write that is in a request: its number in the session. */
+  sequence: number;
+  /** The request that it is in; none: it waits. */
+  request: ClientRequest | undefined;
+  settled: boolean;
+}
+
+/** `pending`: no answer. `not_done`: it did nothing. `unknown`: it may have done, or may do yet, what it asked. */
+export type Verdict = 'pending' | 'not_done' | 'unknown';
+
+/** One time that the request was sent, with the calls that it held then: the answer goes by their order. */
+export interface Attempt {
+  readonly requestId: number;
+  readonly request: ClientRequest;
+  readonly calls: readonly OpenCall[];
+  verdict: Verdict;
+}
+
+/** Attempts whose answers are still taken. */
+const rememberedAttempts = 16;
+
+export class ClientRequest {
+  private attempts: Attempt[] = [];
+  /** An attempt that is no longer remembered may have done what it asked. */
+  private forgotMayHaveHappened = false;
+  open: number;
+  phase: 'sent' | 'backing_off' = 'sent';
+  /** When the attempt times out, or the pause ends. */
+  dueMs: number = Number.POSITIVE_INFINITY;
+  /** Attempts in a row that were answered without success, and those that were not answered. */
+  failures = 0;
+  timeouts = 0;
+  /** What went wrong last, for people. */
+  problem = '';
+
+  constructor(
+    readonly kind: 'write' | 'read' | 'session' | 'admin',
+    readonly target: RequestTarget,
+    private readonly calls: readonly OpenCall[],
+    readonly session?: WriteSession,
+  ) {
+    this.open = calls.length;
+    for (const call of calls) call.request = this;
+  }
+
+  openCalls(): OpenCall[] {
+    return this.calls.filter((call) => call.request === this && !call.settled);
+  }
+
+  /** Notes that it is sent once more. Answers the ids whose answers are no longer wanted. */
+  sent(attempt: Attempt): number[] {
+    const before = this.attempts;
+    // What is known to have done nothing needs no remembering, nor does what is long ago.
+    this.attempts = before.filter(({ verdict }) => verdict !== 'not_done').slice(1 - rememberedAttempts);
+    const forgotten = before.filter((one) => !this.attempts.includes(one));
+    if (forgotten.some(({ verdict }) => verdict !== 'not_done')) this.forgotMayHaveHappened = true;
+    this.attempts.push(attempt);
+    this.phase = 'sent';
+    return forgotten.map(({ requestId }) => requestId);
+  }
+
+  /** Whether an attempt, other than this one, may have done what it asked. */
+  mayHaveHappened(besides?: Attempt): boolean {
+    return (
+      this.forgotMayHaveHappened ||
+      this.attempts.some((attempt) => attempt !== besides && attempt.verdict !== 'not_done')
+    );
+  }
+
+  /** Whether this is the attempt whose answer is awaited. */
+  awaits(attempt: Attempt): boolean {
+    return this.phase === 'sent' && this.attempts.at(-1) === attempt;
+  }
+
+  requestIds(): number[] {
+    return this.attempts.map(({ requestId }) => requestId);
+  }
+}

@@ -1,0 +1,64 @@
+/** Reads the bodies of replies, by hand where they hold a thousand results. Undefined: not what the schema says. */
+import {
+  type AdminCommand,
+  adminCommands,
+  type CommandResult,
+  type ErrorBody,
+  ErrorReply,
+  type Value,
+} from '@conclave/protocol';
+
+/** The error that a reply says, `malformed` where it says one that is none, undefined where it says none. */
+export function errorOf(body: unknown): ErrorBody | 'malformed' | undefined {
+  if (!isMap(body) || body.error === undefined) return undefined;
+  const parsed = ErrorReply.safeParse(body);
+  return parsed.success ? parsed.data.error : 'malformed';
+}
+
+/** The results of a `batch` of so many commands. */
+export function resultsOf(body: unknown, count: number): readonly CommandResult[] | undefined {
+  if (!isMap(body) || !Array.isArray(body.results) || body.results.length !== count) return undefined;
+  for (const result of body.results) if (!isResult(result)) return undefined;
+  return body.results as CommandResult[];
+}
+
+/** What a `batch_get` of so many keys has found: of the first keys, one at least. */
+export function foundOf(body: unknown, count: number): readonly (readonly [Value | null, number])[] | undefined {
+  if (!isMap(body) || !Array.isArray(body.found)) return undefined;
+  if (body.found.length === 0 || body.found.length > count) return undefined;
+  for (const found of body.found) if (!isFound(found)) return undefined;
+  return body.found as [Value | null, number][];
+}
+
+/** The reply to a command, parsed. */
+export function adminReplyOf(command: AdminCommand, body: unknown): object | undefined {
+  const parsed = adminCommands[command].reply.safeParse(body);
+  return parsed.success ? parsed.data : undefined;
+}
+
+export function clientIdOf(body: unknown): number | undefined {
+  return isMap(body) && isCount(body.client_id) ? body.client_id : undefined;
+}
+
+function isResult(result: unknown): boolean {
+  if (!Array.isArray(result) || result.length !== 3) return false;
+  if (result[0] === 'done') return isCount(result[1]) && typeof result[2] === 'boolean';
+  return (result[0] === 'not_done' || result[0] === 'unknown') && isText(result[1]) && isText(result[2]);
+}
+
+function isFound(found: unknown): boolean {
+  if (!Array.isArray(found) || found.length !== 2 || !isCount(found[1])) return false;
+  return found[0] === null || isText(found[0]) || found[0] instanceof Uint8Array;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,44 @@
+/**
+ * A session at the group, in which each write has a number and happens once.
+ *
+ * Invariants:
+ * 1. All numbers up to `acknowledged` are settled, and `acknowledged + 1` is not.
+ * 2. No number above `acknowledged + limits.clientResults` is given out, so that the group never has to keep more
+ *    results than it does.
+ */
+import { invariant, limits } from '@conclave/protocol';
+
+export class WriteSession {
+  private lastNumber = 0;
+  private lowWater = 0;
+  /** Settled numbers above the low-water mark. */
+  private readonly settledAhead = new Set<number>();
+
+  constructor(readonly clientId: number) {}
+
+  /** All calls up to this number are settled. */
+  get acknowledged(): number {
+    return this.lowWater;
+  }
+
+  /** How many numbers can be given out. */
+  get room(): number {
+    return this.lowWater + limits.clientResults - this.lastNumber;
+  }
+
+  nextNumber(): number {
+    invariant(this.room > 0, 'a session gives out no more numbers than the group keeps results');
+    this.lastNumber += 1;
+    return this.lastNumber;
+  }
+
+  settled(number: number): void {
+    invariant(number > this.lowWater && !this.settledAhead.has(number), 'a number is settled once');
+    if (number !== this.lowWater + 1) {
+      this.settledAhead.add(number);
+      return;
+    }
+    this.lowWater = number;
+    while (this.settledAhead.delete(this.lowWater + 1)) this.lowWater += 1;
+  }
+}
