@@ -14,8 +14,8 @@ const subject = 'conclave-bench-echo';
 const stopTimeoutMs = 2_000;
 const requestTimeoutMs = 10_000;
 
-/** Answers each request with its own body, until the parent is gone. The work of the hidden command `bench-echo`. */
-export async function echo(natsUrl: string): Promise<void> {
+/** Answers each request with its own body until `ended`. The work of the hidden command `bench-echo`. */
+export async function echo(natsUrl: string, ended: Promise<unknown>): Promise<void> {
   const connection = await connectTo(natsUrl.split(','), 'conclave-bench-echo');
   connection.subscribe(subject, {
     callback: (error, message) => {
@@ -24,7 +24,7 @@ export async function echo(natsUrl: string): Promise<void> {
   });
   await connection.flush();
   process.send?.({ type: 'ready' });
-  await once(process, 'disconnect');
+  await ended;
   await connection.close();
 }
 

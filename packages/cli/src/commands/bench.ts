@@ -9,6 +9,7 @@
  * elsewhere. Loops that wait for their answers hide queueing that an open stream of requests would show.
  */
 
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { ConclaveClient } from '@conclave/client';
@@ -56,7 +57,10 @@ export function registerBench(program: Command): void {
       runAction(options, (output) => withCleanUp((cleanUp) => bench(cleanUp, output, options))),
     );
   // A process of its own for the floor: the answers must come from elsewhere, as those of peers do.
-  program.command('bench-echo', { hidden: true }).argument('<urls>').action(echo);
+  program
+    .command('bench-echo', { hidden: true })
+    .argument('<urls>')
+    .action((urls: string) => echo(urls, once(process, 'disconnect')));
 }
 
 async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): Promise<void> {

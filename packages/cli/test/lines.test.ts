@@ -1,0 +1,95 @@
+import { asLogIndex, asPeerId, asTerm, type EventName, encodeBatch, events } from '@conclave/protocol';
+import { describe, expect, it } from 'vitest';
+import { eventLine, eventText } from '../src/views/event-line.js';
+import { messageLine } from '../src/views/message-line.js';
+import { count, duration } from '../src/views/words.js';
+import { observed } from './samples.js';
+
+const peers = ['n1', 'n4'].map(asPeerId);
+const error = { code: 'ECATCHUP', message: 'late', outcome: 'not_done' } as const;
+const index = asLogIndex(1234);
+
+const samples = [
+  observed('leader_elected', 'n1', { peers, old_peers: [] }),
+  observed('leader_stepped_down', 'n1', { reason: 'a higher term' }),
+  observed('stage_changed', 'n1', { stage: 'joint', old_peers: peers, new_peers: peers }),
+  observed('catchup_progress', 'n1', {
+    new_peer: asPeerId('n4'),
+    state: 'lagging',
+    match_index: index,
+    last_index: index,
+    lag: 5678,
+  }),
+  observed('configuration_appended', 'n1', { peers, old_peers: peers, index }),
+  observed('configuration_truncated', 'n1', { peers, old_peers: [], index }),
+  observed('configuration_committed', 'n1', { peers, old_peers: [], index }),
+  observed('change_failed', 'n1', { old_peers: peers, new_peers: peers, error }),
+  observed('peer_unreachable', 'n1', { unreachable_peer: asPeerId('n4'), silent_ms: 1500 }),
+  observed('peer_refused', 'n1', { refused_peer: asPeerId('n4'), reason: 'another history' }),
+  observed('peer_removed', 'n1', { index }),
+  observed('peer_fenced', 'n1', { session: 7 }),
+  observed('actor_silent', 'n1', { actor: 'ballot-box' }),
+];
+
+describe('events', () => {
+  it('each have a line', () => {
+    expect(samples.map((event) => event.name).toSorted()).toEqual((Object.keys(events) as EventName[]).toSorted());
+    expect(samples.map(eventText)).toMatchInlineSnapshot(`
+      [
+        "leads {n1,n4}",
+        "no longer leads: a higher term",
+        "joint: {n1,n4} to {n1,n4}",
+        "n4 lagging by 5,678 entries",
+        "{n1,n4} and {n1,n4} is in force, at index 1,234",
+        "{n1,n4} is in force again, at index 1,234",
+        "{n1,n4} is committed, at index 1,234",
+        "{n1,n4} stays; ECATCHUP: late",
+        "n4 has been silent for 1.50 s",
+        "n4 is refused: another history",
+        "is out of the group, at index 1,234",
+        "another node has opened its log-store (session 7)",
+        "its ballot-box is silent",
+      ]
+    `);
+  });
+
+  it('stand behind time, peer and term', () => {
+    expect(samples.slice(0, 1).map(eventLine)).toEqual([
+      '03:04:05.678  n1    term 3  leader_elected           leads {n1,n4}',
+    ]);
+  });
+});
+
+describe('messages', () => {
+  it('are short: no ids, batches by their indexes', () => {
+    const batch = encodeBatch('commands', asTerm(3), asLogIndex(10), [new Uint8Array(1), new Uint8Array(2)]);
+    const body = { group_id: 'main', store_id: 'x', session: 2, leader_term: 3, batches: [batch, new Uint8Array(3)] };
+    expect(messageLine('n1', 'feed.append', body)).toBe(
+      'n1    feed.append               session=2 leader_term=3 batches=[commands 10..11,3 bytes]',
+    );
+  });
+
+  it('are cut where they are long', () => {
+    const line = messageLine('n1', 'node.progress', { targets: Array.from({ length: 99 }, (_, at) => ({ at })) });
+    expect(line.length).toBeLessThan(150);
+    expect(line.endsWith('…')).toBe(true);
+  });
+});
+
+describe('figures', () => {
+  it.each([
+    [0, '0'],
+    [999, '999'],
+    [1000, '1,000'],
+    [1234567, '1,234,567'],
+    [999.6, '1,000'],
+  ])('%d is %s', (value, text) => expect(count(value)).toBe(text));
+
+  it.each([
+    [0.04, '0.0 ms'],
+    [9.94, '9.9 ms'],
+    [812.4, '812 ms'],
+    [3254, '3.25 s'],
+    [125_000, '2 min 5 s'],
+  ])('%d ms are %s', (value, text) => expect(duration(value)).toBe(text));
+});

@@ -1,0 +1,185 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { asGroupId, asPeerId, encode, events } from '@conclave/protocol';
+import type { NatsConnection } from 'nats';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { echo, measureSync } from '../src/bench/floor.js';
+import { connectTo } from '../src/connection.js';
+import { Observing } from '../src/observing.js';
+import { findNatsServer, type NatsServer, startNatsServer } from '../src/processes/nats-server.js';
+import { Requester } from '../src/requester.js';
+import { isPassing, until } from '../src/until.js';
+import type { Observed } from '../src/views/observed.js';
+import { observed, status } from './samples.js';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'conclave-cli-'));
+let server: NatsServer;
+let connection: NatsConnection;
+let requester: Requester;
+
+beforeAll(async () => {
+  server = await startNatsServer(findNatsServer(), path.join(folder, 'nats'));
+  connection = await connectTo([server.url]);
+  requester = new Requester(connection, asGroupId('main'), 'conclave');
+});
+
+afterAll(async () => {
+  await connection?.close();
+  await server?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Answers requests on a subject with these bytes until it is told to stop. */
+async function answer(subject: string, bytes: Uint8Array | string): Promise<() => void> {
+  const subscription = connection.subscribe(subject, { callback: (_error, message) => void message.respond(bytes) });
+  await connection.flush();
+  return () => subscription.unsubscribe();
+}
+
+describe('a NATS server of the command’s own', () => {
+  it('is the one that the environment names, or one on the PATH, or an error that says what to do', () => {
+    expect(findNatsServer({ CONCLAVE_NATS_SERVER: '/somewhere' })).toBe('/somewhere');
+    expect(() => findNatsServer({ PATH: folder })).toSatisfy((find: () => string) => {
+      try {
+        return find().endsWith('nats-server');
+      } catch (error) {
+        return (error as Error).message.includes('install one');
+      }
+    });
+  });
+
+  it('says so when its port is taken', async () => {
+    const port = Number(new URL(server.url).port);
+    const second = startNatsServer(findNatsServer(), path.join(folder, 'second'), port);
+    await expect(second).rejects.toMatchObject({ code: 'EUNREACHABLE' });
+  });
+
+  it('is gone when it is stopped', async () => {
+    const third = await startNatsServer(findNatsServer(), path.join(folder, 'third'));
+    await third.stop();
+    await expect(connectTo([third.url])).rejects.toMatchObject({ code: 'EUNREACHABLE' });
+  });
+
+  it('is missed when there is none', async () => {
+    const missing = startNatsServer('/nowhere/nats-server', path.join(folder, 'missing'));
+    await expect(missing).rejects.toMatchObject({ code: 'EUNREACHABLE' });
+  });
+});
+
+describe('requests', () => {
+  it('go to the group or to a peer, and their answers are read', async () => {
+    const stops = [
+      await answer('conclave.main.admin.status', encode(status('n1'))),
+      await answer('conclave.main.n2.admin.status', encode(status('n2'))),
+    ];
+    const peerId = asPeerId('n2');
+    expect((await requester.admin('status', {}, { timeoutMs: 5_000 })).peer_id).toBe('n1');
+    expect((await requester.admin('status', {}, { peerId, timeoutMs: 5_000 })).peer_id).toBe('n2');
+    for (const stop of stops) stop();
+  });
+
+  it('throw the error that is answered', async () => {
+    const error = { code: 'EBUSY', message: 'a change is going on', outcome: 'not_done', leader_id: 'n1' };
+    const stop = await answer('conclave.main.admin.cancel_change', encode({ error }));
+    await expect(requester.admin('cancel_change', {}, { timeoutMs: 5_000 })).rejects.toMatchObject({
+      code: 'EBUSY',
+      message: 'a change is going on',
+      outcome: 'not_done',
+      leaderId: 'n1',
+    });
+    stop();
+  });
+
+  it('tell nobody’s absence, silence and nonsense apart', async () => {
+    await expect(requester.admin('status', {}, { timeoutMs: 5_000 })).rejects.toMatchObject({
+      code: 'EUNREACHABLE',
+      outcome: 'not_done',
+    });
+    const silent = connection.subscribe('conclave.main.admin.status');
+    await expect(requester.admin('status', {}, { timeoutMs: 50 })).rejects.toMatchObject({
+      code: 'ETIMEDOUT',
+      outcome: 'unknown',
+    });
+    silent.unsubscribe();
+    for (const bytes of [encode({ peer_id: 1 }), 'nonsense']) {
+      const stop = await answer('conclave.main.admin.status', bytes);
+      await expect(requester.admin('status', {}, { timeoutMs: 5_000 })).rejects.toMatchObject({ code: 'EINVAL' });
+      stop();
+    }
+  });
+
+  it('find the peers of this group alone', async () => {
+    const info = (metadata: object): string => JSON.stringify({ name: 'conclave', metadata });
+    const stops = [
+      await answer('$SRV.INFO.conclave', info({ group_id: 'main', peer_id: 'n2' })),
+      await answer('$SRV.INFO.conclave', info({ group_id: 'main', peer_id: 'n1' })),
+      await answer('$SRV.INFO.conclave', info({ group_id: 'other', peer_id: 'n3' })),
+      await answer('$SRV.INFO.conclave', 'nonsense'),
+    ];
+    expect(await requester.discover(5_000)).toEqual(['n1', 'n2']);
+    for (const stop of stops) stop();
+    expect(await requester.discover(5_000)).toEqual([]);
+  });
+});
+
+describe('observing', () => {
+  it('hears events in order and leaves out what is none', async () => {
+    const heard: Observed[] = [];
+    const observing = new Observing(requester, (event) => heard.push(event));
+    const elected = observed('leader_elected', 'n1', { peers: [asPeerId('n1')], old_peers: [] });
+    const down = observed('leader_stepped_down', 'n1', { reason: 'silence' });
+    const publish = (name: string, body: unknown): void =>
+      connection.publish(`conclave.main.event.${name}`, typeof body === 'string' ? body : JSON.stringify(body));
+    publish('leader_elected', elected.body);
+    publish('leader_elected', { term: 'high' });
+    publish('leader_elected', '{');
+    publish('toString', {});
+    publish('leader_stepped_down', down.body);
+    await connection.flush();
+    observing.stop();
+    publish('leader_elected', elected.body);
+    await connection.flush();
+    expect(heard).toEqual([elected, down]);
+    expect(Object.keys(events)).toContain('leader_elected');
+  });
+});
+
+describe('asking again', () => {
+  it('goes on over passing errors, and ends with the last one', async () => {
+    let asked = 0;
+    const attempt = async (): Promise<string | undefined> => {
+      asked += 1;
+      if (asked === 1) await requester.admin('status', {}, { timeoutMs: 5_000 });
+      return asked < 3 ? undefined : 'there';
+    };
+    expect(await until('it is there', 5_000, attempt, isPassing)).toBe('there');
+    const failing = until('never', 150, () => requester.admin('status', {}, { timeoutMs: 100 }), isPassing);
+    await expect(failing).rejects.toMatchObject({ code: 'EUNREACHABLE' });
+    await expect(until('never', 10, async () => undefined)).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    await expect(until('never', 5_000, () => Promise.reject(new Error('boom')), isPassing)).rejects.toThrow('boom');
+  });
+});
+
+describe('the floor', () => {
+  it('measures the disk', () => {
+    const { p50Ms, p99Ms } = measureSync(folder, new Uint8Array(128), 20);
+    expect(p50Ms).toBeGreaterThan(0);
+    expect(p99Ms).toBeGreaterThanOrEqual(p50Ms);
+  });
+
+  it('has an echo that answers with what it got', async () => {
+    let end: () => void = () => undefined;
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const echoing = echo(server.url, ended);
+    const echoed = await until('the echo answers', 5_000, async () => {
+      const body = new Uint8Array([1, 2, 3]);
+      return connection.request('conclave-bench-echo', body, { timeout: 1_000 }).catch(() => undefined);
+    });
+    expect([...echoed.data]).toEqual([1, 2, 3]);
+    end();
+    await echoing;
+  });
+});

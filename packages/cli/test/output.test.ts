@@ -1,0 +1,37 @@
+import { ConclaveError } from '@conclave/protocol';
+import { describe, expect, it } from 'vitest';
+import { describeError, toJson } from '../src/output.js';
+import { complaintsOf } from '../src/processes/log-file.js';
+
+describe('errors', () => {
+  it('are said with their code, their outcome where it is unknown, and the hint', () => {
+    expect(describeError(new ConclaveError('EBUSY', 'a change is going on'))).toBe('EBUSY: a change is going on');
+    expect(describeError(new ConclaveError('EPERM', 'not the leader', 'unknown', 'n2'))).toBe(
+      'EPERM: not the leader (whether it was done is unknown); the leader is n2',
+    );
+    expect(describeError(new Error('boom'))).toBe('boom');
+    expect(describeError('boom')).toBe('boom');
+  });
+});
+
+describe('JSON', () => {
+  it('has binary values as base64, Buffers too', () => {
+    expect(toJson({ value: Buffer.from('hi'), list: [new Uint8Array([1])] })).toBe('{"value":"aGk=","list":["AQ=="]}');
+    expect(toJson(new Uint8Array([1]))).toBe('"AQ=="');
+  });
+});
+
+describe('logs', () => {
+  it('are searched for the last complaints', () => {
+    const log = [
+      '{"level":30,"msg":"ready"}',
+      '{"level":40,"msg":"disconnected"}',
+      '{"level":60,"msg":"the core failed","reason":"an invariant"}',
+      '',
+      'Error: Cannot find module',
+    ].join('\n');
+    expect(complaintsOf(log)).toEqual(['disconnected', 'the core failed: an invariant', 'Error: Cannot find module']);
+    expect(complaintsOf(`${log}\n{"level":50,"msg":"more"}`)).toHaveLength(3);
+    expect(complaintsOf('')).toEqual([]);
+  });
+});

@@ -1,0 +1,78 @@
+import type { Command } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { createProgram } from '../src/program.js';
+
+/** `peers change` and the like, without the hidden ones. */
+function words(command: Command, before = ''): string[] {
+  return command
+    .createHelp()
+    .visibleCommands(command)
+    .flatMap((child) => {
+      if (child.name() === 'help') return [];
+      const name = `${before}${child.name()}`;
+      return child.commands.length === 0 ? [name] : words(child, `${name} `);
+    });
+}
+
+function commandOf(name: string): Command {
+  let command = createProgram();
+  for (const word of name.split(' ')) {
+    const child = command.commands.find((candidate) => candidate.name() === word);
+    if (child === undefined) throw new Error(`no command ${name}`);
+    command = child;
+  }
+  return command;
+}
+
+const all = words(createProgram());
+
+describe('the command', () => {
+  it('has the words of DESIGN section 7', () => {
+    expect(all).toEqual([
+      'run',
+      'up',
+      'bootstrap',
+      'status',
+      'peers add',
+      'peers remove',
+      'peers change',
+      'peers cancel',
+      'leader transfer',
+      'kv put',
+      'kv get',
+      'kv delete',
+      'kv cas',
+      'watch',
+      'bench',
+      'demo',
+      'health',
+    ]);
+  });
+
+  it.each(all.filter((name) => !['run', 'health'].includes(name)))('%s knows --json and says what it does', (name) => {
+    const command = commandOf(name);
+    expect(command.options.map((option) => option.long)).toContain('--json');
+    expect(command.description()).not.toBe('');
+  });
+
+  it.each([
+    [['nonsense'], 'unknown command'],
+    [['kv', 'get'], 'missing required argument'],
+    [['kv', 'cas', 'key', 'soon', 'value'], 'whole number'],
+    [['peers', 'add', 'a.b'], "no peer's name"],
+    [['watch', '--events', 'nothing'], 'there is no event nothing'],
+    [['up', '--peers', '0'], 'whole number from 1 to 9'],
+    [['demo', '--placement', 'two'], 'Allowed choices are four, one'],
+    [['bench', '--seconds', '-1'], 'whole number'],
+  ])('refuses %j before it does anything', async (args, why) => {
+    const program = createProgram();
+    const said: string[] = [];
+    const quiet = (command: Command): void => {
+      command.exitOverride().configureOutput({ writeErr: (text) => said.push(text) });
+      command.commands.forEach(quiet);
+    };
+    quiet(program);
+    await expect(program.parseAsync(args, { from: 'user' })).rejects.toMatchObject({ exitCode: 1 });
+    expect(said.join('')).toContain(why);
+  });
+});

@@ -1,0 +1,111 @@
+import { asLogIndex, asPeerId, asTerm } from '@conclave/protocol';
+import { describe, expect, it } from 'vitest';
+import { type PeerAnswer, peersOf, peerText, statusText } from '../src/views/status-view.js';
+import { configuration, progress, status } from './samples.js';
+
+const silent: PeerAnswer = { error: { code: 'EUNREACHABLE', message: 'nobody listens', outcome: 'not_done' } };
+
+describe('the status of a group', () => {
+  it('has a row for each peer, and tells apart: leader, caught up, lagging, never heard of, refused, spare', () => {
+    const group = status('n1', {
+      role: 'leader',
+      configuration: configuration(['n1', 'n4', 'n5'], ['n1', 'n2', 'n3']),
+      stage: 'joint',
+      lacking: { peers: [asPeerId('n4'), asPeerId('n5')], old_peers: [] },
+      progress: [
+        progress('n2'),
+        progress('n3', { match_index: asLogIndex(1000), caught_up: false, silent_ms: 2500 }),
+        progress('n4', { match_index: asLogIndex(0), caught_up: false, silent_ms: -1, state: 'identify' }),
+        progress('n5', { match_index: asLogIndex(0), caught_up: false, state: 'refused', refusal: 'ENOTEMPTY' }),
+      ],
+      changes: [
+        {
+          old_peers: ['n1', 'n2'].map(asPeerId),
+          new_peers: ['n1', 'n2', 'n3'].map(asPeerId),
+          state: 'done',
+          stage: 'stable',
+          term: asTerm(2),
+          index: asLogIndex(2),
+        },
+        {
+          old_peers: ['n1', 'n2', 'n3'].map(asPeerId),
+          new_peers: ['n9'].map(asPeerId),
+          state: 'undone',
+          stage: 'catching_up',
+          term: asTerm(3),
+          index: asLogIndex(0),
+          error: { code: 'ECATCHUP', message: 'n9 did not catch up', outcome: 'not_done' },
+        },
+      ],
+    });
+    const peers = new Map<ReturnType<typeof asPeerId>, PeerAnswer>([
+      [asPeerId('n1'), { status: group }],
+      [asPeerId('n2'), { status: status('n2') }],
+      [asPeerId('n3'), { status: status('n3', { health: { healthy: false, reason: 'fenced' } }) }],
+      [asPeerId('n4'), silent],
+      [asPeerId('n5'), { status: status('n5', { term: asTerm(1) }) }],
+      [asPeerId('n6'), { status: status('n6', { term: asTerm(0) }) }],
+    ]);
+    expect(`\n${statusText('main', { group, peers })}\n`).toMatchInlineSnapshot(`
+      "
+      group          main (uid)
+      leader         n1
+      term           3
+      configuration  {n1,n4,n5} and {n1,n2,n3} (joint) at index 2
+      stage          joint; votes lacking: n4, n5 of the new set
+      log            1 to 5,000
+      commit         5,000, applied 4,990
+
+      peer  role      term  match    lag  state                    silent  health
+      n1    leader       3  5,000      0  leader                        -  healthy
+      n2    follower     3  5,000      0  caught up                 12 ms  healthy
+      n3    follower     3  1,000  4,000  lagging by 4,000         2.50 s  fenced
+      n4    -            -      0  5,000  never heard of      never heard  does not answer
+      n5    follower     1      0  5,000  refused: ENOTEMPTY        12 ms  healthy
+      n6    follower     0      -      -  not in the group              -  healthy
+
+      last changes           state   term  index  why
+      {n1,n2} to {n1,n2,n3}  done       2      2
+      {n1,n2,n3} to {n9}     undone     3      -  ECATCHUP: n9 did not catch up
+      "
+    `);
+  });
+
+  it('shows what the peers say when nobody leads', () => {
+    const peers = new Map([[asPeerId('n2'), { status: status('n2', { leader_id: '' }) }]]);
+    expect(`\n${statusText('main', { group: undefined, peers })}\n`).toMatchInlineSnapshot(`
+      "
+      group main: nobody leads
+
+      peer  role      term  match  lag  state  silent  health
+      n2    follower     3      -    -  -           -  healthy
+      "
+    `);
+  });
+
+  it('asks members, targets and who else is there, each once', () => {
+    const group = status('n1', { progress: [progress('n2'), progress('n4')] });
+    expect(peersOf(group, [asPeerId('n5'), asPeerId('n1')])).toEqual(['n1', 'n2', 'n3', 'n4', 'n5']);
+    expect(peersOf(undefined, [asPeerId('n5')])).toEqual(['n5']);
+    expect(peersOf(status('n1', { configuration: null }), [])).toEqual([]);
+  });
+
+  it('of one peer tells what it dropped', () => {
+    const text = peerText(status('n2', { dropped: { stale_term: 1200, other_group: 0 } }));
+    expect(`\n${text}\n`).toMatchInlineSnapshot(`
+      "
+      peer           n2 (store store-n2, session 2)
+      role           follower
+      health         healthy
+      group          main (uid)
+      leader         n1
+      term           3
+      configuration  {n1,n2,n3} at index 2
+      stage          none
+      log            1 to 5,000
+      commit         5,000, applied 4,990
+      dropped        stale_term 1,200
+      "
+    `);
+  });
+});
