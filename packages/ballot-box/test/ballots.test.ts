@@ -1,0 +1,289 @@
+import { asGroupId, asPeerId, asTerm, type GroupUid, InvariantError, type StoreId } from '@conclave/protocol';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { commands, committed, configurationBatch, echo, OpenBox, own, self, stored } from './open-box.js';
+
+let box: OpenBox;
+beforeEach(() => {
+  box = new OpenBox();
+});
+
+/** Leads term 5 from entry 11 on, with one configuration. */
+function leads(text: string, last = 10): void {
+  expect(box.hear(box.lead(11, last, [[3, text]]))).toEqual([]);
+}
+
+describe('commit', () => {
+  it('is what a majority has stored, told to the own feed exactly', () => {
+    leads('n1 n2 n3');
+    expect(box.step(box.append([commands(11, 14)]))).toEqual([]);
+    expect(box.step(stored('n1', 14))).toEqual([]);
+    expect(box.step(stored('n2', 12))).toEqual([{ type: 'send', peerId: self, message: committed(12) }]);
+    expect(box.hear(stored('n3', 14))).toEqual(['committed 14']);
+    expect(box.core.dropped).toEqual({});
+  });
+
+  it('counts whoever stored it, also before it is registered here, and no further than that', () => {
+    leads('n1 n2 n3');
+    expect(box.hear(stored('n2', 20))).toEqual([]);
+    expect(box.hear(stored('n3', 20))).toEqual([]);
+    expect(box.hear(box.append([commands(11, 13)]))).toEqual(['committed 13']);
+    expect(box.hear(box.append([commands(14), commands(15, 16)]))).toEqual(['committed 16']);
+  });
+
+  it('never takes entries of an earlier term alone: they commit with one of its own', () => {
+    leads('n1 n2 n3');
+    expect([box.hear(stored('n1', 10)), box.hear(stored('n2', 10)), box.hear(stored('n3', 10))]).toEqual([[], [], []]);
+    expect(box.hear(box.tick())).toEqual(['ack 1:1', 'ballots 0/10 lacking |']);
+  });
+
+  it('takes an acknowledgement twice as once, and never goes back', () => {
+    leads('n1 n2 n3 n4 n5', 14);
+    box.hear(stored('n1', 14));
+    expect([box.hear(stored('n2', 14)), box.hear(stored('n2', 14)), box.hear(stored('n2', 12))]).toEqual([[], [], []]);
+    expect(box.hear(stored('n3', 13))).toEqual(['committed 13']);
+    expect(box.hear(stored('n3', 11))).toEqual([]);
+    expect(box.hear(stored('n3', 14))).toEqual(['committed 14']);
+  });
+
+  it.each([
+    ['foreign_group', stored('n2', 14, { group_id: asGroupId('other') })],
+    ['foreign_group', stored('n2', 14, { group_uid: 'other' as GroupUid })],
+    ['other_leader', stored('n2', 14, { leader_id: asPeerId('n3') })],
+    ['other_term', stored('n2', 14, { leader_term: asTerm(4) })],
+    ['other_term', stored('n2', 14, { leader_term: asTerm(6) })],
+  ])('does not count what is not for it: %s', (reason, message) => {
+    leads('n1 n2', 14);
+    box.hear(stored('n1', 14));
+    expect(box.hear(message)).toEqual([]);
+    expect(box.core.dropped).toEqual({ [reason]: 1 });
+  });
+
+  it('does not count a store that the configuration does not bind the peer to', () => {
+    leads('n1 n2 n3', 14);
+    box.hear(stored('n1', 14));
+    expect(box.hear(stored('n2:s9', 14))).toEqual([]);
+    expect(box.hear(stored('n4', 14))).toEqual([]);
+    expect(box.hear(box.tick()).at(-1)).toBe('ballots 0/14 lacking n2,n3|');
+    expect(box.hear(stored('n2', 14))).toEqual(['committed 14']);
+  });
+
+  it('keeps what it hears of strangers within bounds', () => {
+    leads('n1 n2 n3', 14);
+    for (let n = 0; n < 200; n++) box.hear(stored('n9', 14, { store_id: `x${n}` as StoreId }));
+    expect(box.core.dropped).toEqual({ too_many_members: 72 });
+  });
+
+  it('is not counted where nobody leads', () => {
+    expect(box.hear(stored('n2', 14))).toEqual([]);
+    expect(box.hear(echo('n2', 14))).toEqual([]);
+    expect(box.hear(box.append([commands(11)]))).toEqual([]);
+    expect(box.core.dropped).toEqual({ not_leading: 3 });
+  });
+
+  it('repeats on every tick, with the lowest ballot that is not granted', () => {
+    leads('n1 n2 n3', 14);
+    box.hear(stored('n1', 14));
+    box.hear(stored('n2', 12));
+    expect(box.step(box.tick()).slice(1)).toEqual([
+      { type: 'send', peerId: self, message: committed(12) },
+      {
+        type: 'send',
+        peerId: self,
+        message: {
+          name: 'node.ballots',
+          body: {
+            ...own,
+            term: 5,
+            commit_index: 12,
+            registered_index: 14,
+            lacking: { peers: ['n2', 'n3'], old_peers: [] },
+          },
+        },
+      },
+    ]);
+  });
+
+  it('ends with `stop`', () => {
+    leads('n1 n2 n3', 14);
+    box.hear(box.stop());
+    box.hear(stored('n1', 14));
+    expect(box.hear(stored('n2', 14))).toEqual([]);
+    expect(box.hear(box.tick())).toEqual(['ack 1:2']);
+  });
+});
+
+describe('a configuration among the entries', () => {
+  it('governs from its own entry on: a joint one needs both majorities', () => {
+    leads('n1 n2 n3');
+    box.hear(box.append([commands(11, 12)]));
+    box.hear(box.append([configurationBatch(13, 'n1 n4 n5 | n1 n2 n3'), commands(14, 15)]));
+    box.hear(stored('n1', 15));
+    expect(box.hear(stored('n2', 15))).toEqual(['committed 12']);
+    expect(box.hear(box.tick()).at(-1)).toBe('ballots 12/15 lacking n4,n5|n3');
+    expect(box.hear(stored('n4', 14))).toEqual(['committed 14']);
+    expect(box.hear(stored('n3', 15))).toEqual([]);
+    expect(box.hear(stored('n5', 15))).toEqual(['committed 15']);
+  });
+
+  it('that is stable again commits the joint one with it', () => {
+    leads('n1 n2 n3');
+    box.hear(box.append([configurationBatch(11, 'n1 n4 n5 | n1 n2 n3'), configurationBatch(12, 'n1 n4 n5')]));
+    box.hear(stored('n1', 12));
+    expect(box.hear(stored('n5', 12))).toEqual(['committed 12']);
+    expect(box.hear(box.tick()).at(-1)).toBe('ballots 12/12 lacking |');
+  });
+
+  it('that cancels is granted by the old set alone, and commits the joint one before it', () => {
+    leads('n1 n2 n3');
+    box.hear(box.append([configurationBatch(11, 'n1 n4 n5 | n1 n2 n3')]));
+    box.hear(stored('n1', 11));
+    expect(box.hear(stored('n2', 11))).toEqual([]);
+    box.hear(box.append([configurationBatch(12, 'n1 n2 n3')]));
+    box.hear(stored('n1', 12));
+    expect(box.hear(stored('n2', 12))).toEqual(['committed 12']);
+  });
+
+  it('may leave the leader out: its own store then counts for nothing', () => {
+    leads('n1 n2 n3');
+    box.hear(box.append([configurationBatch(11, 'n2 n3')]));
+    box.hear(stored('n1', 11));
+    expect(box.hear(stored('n2', 11))).toEqual([]);
+    expect(box.hear(stored('n3', 11))).toEqual(['committed 11']);
+  });
+
+  it('takes the place of the first one, where it is the first entry of the term', () => {
+    leads('n1');
+    expect(box.hear(box.append([configurationBatch(11, 'n1 n2')]))).toEqual([]);
+    expect(box.hear(stored('n1', 11))).toEqual([]);
+    expect(box.hear(stored('n2', 11))).toEqual(['committed 11']);
+  });
+
+  it('binds a peer to its store: the one it had before counts no more', () => {
+    leads('n1 n2');
+    box.hear(box.append([commands(11), configurationBatch(12, 'n1 n2:s9'), commands(13)]));
+    box.hear(stored('n1', 13));
+    expect(box.hear(stored('n2', 13))).toEqual(['committed 11']);
+    expect(box.hear(stored('n2:s9', 13))).toEqual(['committed 13']);
+  });
+});
+
+describe('what happens to it', () => {
+  it('a lost append stops the count until it has come again', () => {
+    leads('n1 n2 n3');
+    const lost = box.append([commands(11, 12)]);
+    const next = box.append([commands(13)]);
+    expect(box.hear(next)).toEqual(['ack 1:1']);
+    box.hear(stored('n1', 13));
+    expect(box.hear(stored('n2', 13))).toEqual([]);
+    if (lost.name !== 'feed.append') throw new Error('an append');
+    expect(box.hear({ name: 'ballot-box.append', body: lost.body })).toEqual(['committed 12']);
+    expect(box.hear(next)).toEqual(['committed 13']);
+  });
+
+  it('restarted, it is opened again with the entries of the term, and the ticks bring the matches', () => {
+    leads('n1 n2 n3', 14);
+    box.hear(stored('n1', 14));
+    expect(box.hear(stored('n2', 14))).toEqual(['committed 14']);
+    box.restart();
+    expect(box.hear(box.tick())).toEqual(['ack 1:0']);
+    box.beginLink();
+    const joint = 'n1 n4 n5 | n1 n2 n3';
+    expect(
+      box.hear(
+        box.lead(11, 16, [
+          [3, 'n1 n2 n3'],
+          [15, joint],
+        ]),
+      ),
+    ).toEqual([]);
+    expect(box.hear(box.tick())).toEqual(['ack 2:1', 'ballots 0/16 lacking n1,n2,n3|']);
+    box.hear(stored('n1', 16));
+    expect(box.hear(stored('n2', 16))).toEqual(['committed 14']);
+    expect(box.hear(stored('n4', 16))).toEqual(['committed 16']);
+  });
+
+  it('a new term forgets what was stored for the one before', () => {
+    leads('n1 n2 n3', 14);
+    box.hear(stored('n1', 14));
+    box.hear(box.lead(15, 15, [[3, 'n1 n2 n3']], 6));
+    expect(box.hear(stored('n2', 15))).toEqual([]);
+    expect(box.hear(stored('n2', 15, { leader_term: asTerm(6) }))).toEqual([]);
+    expect(box.core.dropped).toEqual({ other_term: 1 });
+  });
+
+  it('entries of another term, or behind a gap, are never registered: the actor stops', () => {
+    leads('n1 n2 n3');
+    expect(() => box.hear(box.append([commands(11, 11, 4)]))).toThrow(InvariantError);
+    expect(() => box.hear(box.append([commands(13)]))).toThrow(InvariantError);
+  });
+
+  it('what is registered is not registered again', () => {
+    leads('n1 n2 n3', 12);
+    box.hear(box.append([commands(11, 12), commands(13)]));
+    expect(box.hear(box.tick()).at(-1)).toBe('ballots 0/13 lacking n1,n2,n3|');
+    expect(box.core.dropped).toEqual({ registered_before: 1 });
+  });
+
+  it('what is malformed does not take the place of what the node sent', () => {
+    leads('n1 n2 n3');
+    const body = box.appendBody([commands(11)]);
+    expect(box.hear({ name: 'feed.append', body: { ...body, batches: [new Uint8Array(40)] } })).toEqual([]);
+    expect(box.hear({ name: 'feed.append', body: { ...body, links: {} } })).toEqual([]);
+    expect(box.hear({ name: 'feed.append', body })).toEqual([]);
+    expect(box.hear(box.append([], { leader_term: asTerm(4) }))).toEqual([]);
+    expect(box.hear(box.tick()).at(-1)).toBe('ballots 0/11 lacking n1,n2,n3|');
+    expect(box.core.dropped).toEqual({ malformed_batch: 1, not_for_the_ballot_box: 1, other_term: 1 });
+  });
+});
+
+describe('the confirmation of ticks', () => {
+  it('needs echoes of a quorum, in which the leader is', () => {
+    leads('n1 n2 n3');
+    expect(box.step(echo('n2', 4))).toEqual([
+      { type: 'send', peerId: self, message: { name: 'node.confirmed', body: { ...own, term: 5, tick_id: 4 } } },
+    ]);
+    expect(box.hear(echo('n3', 3))).toEqual([]);
+    expect(box.hear(echo('n3', 4))).toEqual([]);
+    expect(box.hear(echo('n3', 6))).toEqual(['confirmed 6']);
+    expect(box.hear(echo('n2', 5))).toEqual([]);
+  });
+
+  it('of five needs two others; a repeat is one', () => {
+    leads('n1 n2 n3 n4 n5');
+    expect([box.hear(echo('n2', 4)), box.hear(echo('n2', 4)), box.hear(echo('n9', 4))]).toEqual([[], [], []]);
+    expect(box.hear(echo('n5', 3))).toEqual(['confirmed 3']);
+  });
+
+  it('needs both sets of the latest configuration', () => {
+    leads('n1 n2 n3');
+    box.hear(box.append([configurationBatch(11, 'n1 n4 n5 | n1 n2 n3')]));
+    expect(box.hear(echo('n2', 4))).toEqual([]);
+    expect(box.hear(echo('n4', 3))).toEqual(['confirmed 3']);
+  });
+
+  it('does not count a leader that is not in the configuration', () => {
+    leads('n2 n3');
+    expect(box.hear(echo('n2', 4))).toEqual([]);
+    expect(box.hear(echo('n3', 4))).toEqual(['confirmed 4']);
+  });
+
+  it('never comes of a leader that needs nobody else', () => {
+    leads('n1');
+    expect(box.hear(echo('n2', 4))).toEqual([]);
+  });
+
+  it.each([
+    ['foreign_group', echo('n2', 4, { group_uid: 'other' as GroupUid })],
+    ['other_leader', echo('n2', 4, { leader_id: asPeerId('n3') })],
+    ['other_term', echo('n2', 4, { leader_term: asTerm(4) })],
+  ])('does not count what is not for it: %s', (reason, message) => {
+    leads('n1 n2 n3');
+    expect(box.hear(message)).toEqual([]);
+    expect(box.core.dropped).toEqual({ [reason]: 1 });
+  });
+
+  it('does not count another store', () => {
+    leads('n1 n2');
+    expect(box.hear(echo('n2:s9', 4))).toEqual([]);
+  });
+});

@@ -1,0 +1,124 @@
+import { asTerm, type GroupUid, type StoreId } from '@conclave/protocol';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { configuration, OpenBox, own, self, vote } from './open-box.js';
+
+let box: OpenBox;
+beforeEach(() => {
+  box = new OpenBox();
+});
+
+describe('the count of an election', () => {
+  it('is won with a majority, and says so to the node exactly', () => {
+    expect(box.step(box.elect({ configuration: configuration('n1 n2 n3') }))).toEqual([]);
+    const body = { ...own, term: 5, kind: 'vote', election_id: 1 };
+    expect(box.step(vote('n2'))).toEqual([{ type: 'send', peerId: self, message: { name: 'node.elected', body } }]);
+    expect(box.step(vote('n3'))).toEqual([]);
+    expect(box.core.dropped).toEqual({});
+  });
+
+  it('is won at once in a group of one', () => {
+    expect(box.hear(box.elect({ configuration: configuration('n1') }))).toEqual(['elected vote 5 1']);
+  });
+
+  it('needs others where the configuration does not have the candidate, or has it with another store', () => {
+    box.hear(box.elect({ configuration: configuration('n2 n3 n4') }));
+    expect(box.hear(vote('n2'))).toEqual([]);
+    expect(box.hear(vote('n3'))).toEqual(['elected vote 5 1']);
+    expect(box.hear(box.elect({ configuration: configuration('n1:s9') }))).toEqual([]);
+  });
+
+  it('counts a vote once, however often it comes', () => {
+    box.hear(box.elect({ configuration: configuration('n1 n2 n3 n4 n5') }));
+    expect([box.hear(vote('n2')), box.hear(vote('n2')), box.hear(vote('n2'))]).toEqual([[], [], []]);
+    expect(box.hear(vote('n3'))).toEqual(['elected vote 5 1']);
+  });
+
+  it('needs a majority of both sets of a joint configuration', () => {
+    box.hear(box.elect({ configuration: configuration('n1 n4 n5 | n1 n2 n3') }));
+    expect(box.hear(vote('n4'))).toEqual([]);
+    expect(box.hear(vote('n5'))).toEqual([]);
+    expect(box.hear(vote('n3'))).toEqual(['elected vote 5 1']);
+  });
+
+  it.each([
+    ['foreign_group', vote('n2', { group_uid: 'other' as GroupUid })],
+    ['other_election', vote('n2', { term: asTerm(4) })],
+    ['other_election', vote('n2', { kind: 'pre_vote' })],
+    ['other_election', vote('n2', { election_id: 2 })],
+    ['not_a_voter', vote('n4')],
+    ['not_a_voter', vote('n2', { store_id: 's9' as StoreId })],
+  ])('does not count what is not its own: %s', (reason, response) => {
+    box.hear(box.elect({ configuration: configuration('n1 n2 n3') }));
+    expect(box.hear(response)).toEqual([]);
+    expect(box.core.dropped).toEqual({ [reason]: 1 });
+  });
+
+  it('does not count a refusal', () => {
+    box.hear(box.elect({ configuration: configuration('n1 n2 n3') }));
+    expect(box.hear(vote('n2', { granted: false }))).toEqual([]);
+    expect(box.hear(box.tick(false))).toEqual(['ack 1:1']);
+  });
+
+  it('repeats its result on ticks until something else is opened', () => {
+    box.hear(box.elect({ configuration: configuration('n1 n2 n3'), kind: 'pre_vote' }));
+    box.hear(vote('n2', { kind: 'pre_vote' }));
+    expect(box.hear(box.tick(false))).toEqual(['ack 1:1', 'elected pre_vote 5 1']);
+    box.hear(box.elect({ configuration: configuration('n1 n2 n3'), election_id: 2 }));
+    expect(box.hear(box.tick(false))).toEqual(['ack 1:2']);
+    box.hear(vote('n3', { election_id: 2 }));
+    expect(box.hear(box.tick(false))).toEqual(['ack 1:2', 'elected vote 5 2']);
+    box.hear(box.stop());
+    expect(box.hear(box.tick(false))).toEqual(['ack 1:3']);
+    expect(box.hear(vote('n2', { election_id: 2 }))).toEqual([]);
+    expect(box.core.dropped).toEqual({ no_election: 1 });
+  });
+});
+
+describe('the link', () => {
+  it('answers a tick of a link it does not know with 0, so that the node begins anew', () => {
+    box.lose();
+    expect(box.step(box.tick())).toEqual([
+      {
+        type: 'send',
+        peerId: self,
+        message: { name: 'node.ack', body: { ...own, link: 1, seq: 0, actor: 'ballot-box', incarnation: 'b1' } },
+      },
+    ]);
+    expect(box.core.dropped).toEqual({ tick_of_another_session: 1 });
+  });
+
+  it('acknowledges a gap and a repeat at once, and takes neither', () => {
+    const elect = box.elect({ configuration: configuration('n1') });
+    box.hear(elect);
+    expect(box.hear(elect)).toEqual(['ack 1:1']);
+    box.lose();
+    expect(box.hear(box.elect({ configuration: configuration('n1') }))).toEqual(['ack 1:1']);
+    expect(box.core.dropped).toEqual({ link_repeat: 1, link_gap: 1 });
+  });
+
+  it('drops what is of an older session', () => {
+    box.beginLink(2);
+    box.hear(box.stop());
+    box.beginLink(1);
+    expect(box.hear(box.elect({ configuration: configuration('n1') }))).toEqual([]);
+    expect(box.hear(box.tick())).toEqual([]);
+    expect(box.core.dropped).toEqual({ link_stale: 1, tick_of_another_session: 1 });
+  });
+
+  it('begins with nothing open on a new link', () => {
+    box.hear(box.elect({ configuration: configuration('n1') }));
+    box.beginLink();
+    box.hear(box.stop());
+    expect(box.hear(box.tick(false))).toEqual(['ack 2:1']);
+  });
+
+  it('acknowledges every 64th, and at idle once 16 have gathered', () => {
+    for (let n = 1; n < 16; n++) expect(box.hear(box.stop())).toEqual([]);
+    expect(box.idle()).toEqual([]);
+    expect(box.hear(box.stop())).toEqual([]);
+    expect(box.idle()).toMatchObject([{ message: { name: 'node.ack', body: { seq: 16 } } }]);
+    expect(box.idle()).toEqual([]);
+    for (let n = 1; n < 64; n++) expect(box.hear(box.stop())).toEqual([]);
+    expect(box.hear(box.stop())).toEqual(['ack 1:80']);
+  });
+});
