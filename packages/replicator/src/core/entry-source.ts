@@ -2,7 +2,7 @@
  * Where one replicator gets its entries from: the recent batches that all share, and what was read from the
  * log-store for a target that is further behind.
  *
- * Owns the running read and what it brought. Does not own how far the target is.
+ * Owns the running read and what it brought: at most one answer. Does not own how far the target is.
  *
  * Invariants:
  * 1. At most one read is under way; an answer to any other is dropped.
@@ -55,6 +55,8 @@ export class EntrySource {
   gather(nextIndex: LogIndex): Gathered | undefined {
     const { cache } = this.leadership;
     const inCache = cache.placeOf(nextIndex);
+    // In step again: what was read is of no more use.
+    if (inCache !== undefined) this.fetched = undefined;
     const run = inCache === undefined ? this.fetched : cache;
     let place = inCache ?? this.fetched?.placeOf(nextIndex);
     if (run === undefined || place === undefined) {

@@ -36,8 +36,6 @@ export interface ReplicatorTimes {
 /** What the replicators need of the actor that they are part of. */
 export interface Outlet {
   readonly effects: { push(effect: Send | Log): unknown };
-  /** Counts a message that is dropped. */
-  drop(reason: string): void;
   /** A number that no request had before. */
   nextRequestId(): number;
 }

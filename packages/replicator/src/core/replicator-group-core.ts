@@ -294,7 +294,6 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
   private outlet(): Outlet {
     return {
       effects: { push: (effect) => this.effects.push(effect) },
-      drop: (reason) => this.drop(reason),
       nextRequestId: () => {
         this.requestId = (this.requestId ?? 0) + 1;
         return this.requestId;

@@ -218,8 +218,6 @@ export class Replicator {
     };
   }
 
-  // ---- what is known of the target ---------------------------------------------------------------
-
   private raiseMatch(matchIndex: LogIndex, nowMs: number): void {
     const freed = this.window.acknowledge(matchIndex);
     if (matchIndex > this.matchIndex) {
@@ -300,8 +298,6 @@ export class Replicator {
     return 'acknowledged_entries_missing';
   }
 
-  // ---- where to go on ----------------------------------------------------------------------------
-
   /** What a request in flight stood on; `heartbeat`: the latest of these. */
   private sentAs(requestId: number): Position | { readonly index: LogIndex } | 'heartbeat' | undefined {
     if (requestId === this.heartbeatRequestId) return 'heartbeat';
@@ -345,8 +341,6 @@ export class Replicator {
     this.probe = undefined;
     this.heartbeatRequestId = undefined;
   }
-
-  // ---- what is sent ------------------------------------------------------------------------------
 
   private sendIdentify(nowMs: number): void {
     if (!this.leadership.isInOffice(nowMs)) return;
