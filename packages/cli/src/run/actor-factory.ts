@@ -11,7 +11,7 @@ import {
 } from '@conclave/actor';
 import { BallotBoxCore } from '@conclave/ballot-box';
 import { KvService, KvStateMachine } from '@conclave/kv';
-import { LevelLogStorage, LogStoreActor } from '@conclave/log-store';
+import { LevelLogStorage, LogStoreActor, type LogStoreDependencies, WriteScheduler } from '@conclave/log-store';
 import { NodeActor, NodeCore } from '@conclave/node';
 import { ReplicatorGroupCore } from '@conclave/replicator';
 import type { RunOptions } from './run-options.js';
@@ -23,21 +23,27 @@ export interface Outside {
   readonly version: string;
 }
 
+/** What the log-stores of all groups share. */
+interface Data extends LogStoreDependencies {
+  readonly storage: LevelLogStorage;
+}
+
 export class ActorFactory {
   private outside: Outside | undefined;
 
   private constructor(
     private readonly options: RunOptions,
-    private readonly storage: LevelLogStorage | undefined,
+    private readonly data: Data | undefined,
   ) {}
 
   /** Opens the data, where a log-store is among the actors. @throws Error where they cannot be opened. */
   static async open(options: RunOptions, log: LineLog): Promise<ActorFactory> {
     if (!options.actors.includes('log-store')) return new ActorFactory(options, undefined);
     const folder = path.resolve(options.dataDir ?? path.join('conclave-data', options.peer));
-    const storage = await LevelLogStorage.open(folder);
+    const storage = new LevelLogStorage({ folder, warn: (text, fields) => log.write('warn', text, fields) });
+    await storage.open();
     log.write('info', 'the data are open', { folder });
-    return new ActorFactory(options, storage);
+    return new ActorFactory(options, { storage, scheduler: new WriteScheduler(storage) });
   }
 
   connect(outside: Outside): void {
@@ -62,7 +68,7 @@ export class ActorFactory {
   }
 
   async close(): Promise<void> {
-    await this.storage?.close();
+    await this.data?.storage.close();
   }
 
   private makeNode(context: ActorContext): Actor {
@@ -80,7 +86,7 @@ export class ActorFactory {
   }
 
   private makeLogStore(context: ActorContext): Actor {
-    if (this.storage === undefined) throw new Error('a log-store is made without its data');
-    return new LogStoreActor(context, { storage: this.storage });
+    if (this.data === undefined) throw new Error('a log-store is made without its data');
+    return new LogStoreActor(context, this.data);
   }
 }

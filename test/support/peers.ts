@@ -1,0 +1,195 @@
+/**
+ * Peers of real processes for tests: four processes each or one, to be killed, stopped and started again one by one.
+ * They run what was built (`packages/cli/dist`).
+ */
+import type { ChildProcess } from 'node:child_process';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { exitOf, makeFolder, removeFolder, spawnGuarded } from './leftovers.js';
+
+export const actorKinds = ['log-store', 'ballot-box', 'replicator', 'node'] as const;
+export type ActorKind = (typeof actorKinds)[number];
+/** Four processes a peer, or one. */
+export type Placement = 'four' | 'one';
+
+export interface PeerOptions {
+  readonly peer: string;
+  /** NATS servers, the preferred one first. */
+  readonly nats: readonly string[];
+  readonly placement?: Placement;
+  readonly groups?: readonly string[];
+  /** Kept over restarts; without it the peer has a folder that `stop` removes. */
+  readonly dataDir?: string;
+  /** More options of `conclave run`. */
+  readonly args?: readonly string[];
+  /** More of the environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A line of a process's log, or what it printed instead. */
+export interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+const command = fileURLToPath(new URL('../../packages/cli/bin/conclave.js', import.meta.url));
+const rememberedLines = 2000;
+
+/** One process, over all of its runs. */
+export class ActorProcess {
+  /** The last lines of its log. */
+  readonly lines: LogLine[] = [];
+  private child: ChildProcess | undefined;
+  private waiting: { matches: (line: LogLine) => boolean; resolve: (line: LogLine) => void }[] = [];
+
+  constructor(
+    readonly name: string,
+    private readonly args: readonly string[],
+    private readonly env: Readonly<Record<string, string>>,
+  ) {}
+
+  /** Settled when it says that it is ready. @throws Error with its log where it ends before. */
+  async start(): Promise<void> {
+    const child = spawnGuarded(process.execPath, [command, 'run', ...this.args], {
+      env: { ...process.env, CONCLAVE_EXIT_WITH_PARENT: '1', ...this.env },
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.child = child;
+    createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', (line) => this.onLine(line));
+    const ready = new Promise<true>((resolve) => child.on('message', () => resolve(true)));
+    const started = await Promise.race([ready, exitOf(child)]);
+    if (started !== true) throw new Error(`${this.name} ended with ${started.code ?? started.signal}:\n${this.log()}`);
+  }
+
+  get isRunning(): boolean {
+    const { child } = this;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
+  get processId(): number | undefined {
+    return this.child?.pid;
+  }
+
+  /** Sends a signal: SIGSTOP and SIGCONT to pause and wake it. */
+  signal(signal: NodeJS.Signals): void {
+    this.child?.kill(signal);
+  }
+
+  /** `kill -9`; settled when it is gone. */
+  async kill(): Promise<void> {
+    this.signal('SIGKILL');
+    await this.ended();
+  }
+
+  /** Asks it to stop; says how it ended. */
+  async stop(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+    // One that is paused would not hear it.
+    this.signal('SIGCONT');
+    this.signal('SIGTERM');
+    return this.ended();
+  }
+
+  /** Settled when it has ended; says how. */
+  ended(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+    return this.child === undefined ? Promise.resolve({ code: 0, signal: null }) : exitOf(this.child);
+  }
+
+  /** The next line of its log that matches, or one that has been written already (`past`). */
+  line(matches: (line: LogLine) => boolean, past = true): Promise<LogLine> {
+    const found = past ? this.lines.find(matches) : undefined;
+    if (found !== undefined) return Promise.resolve(found);
+    return new Promise((resolve) => this.waiting.push({ matches, resolve }));
+  }
+
+  /** The end of its log, to say why a test failed. */
+  log(): string {
+    return this.lines.map((line) => JSON.stringify(line)).join('\n');
+  }
+
+  private onLine(text: string): void {
+    const line = parseLine(text);
+    this.lines.push(line);
+    if (this.lines.length > rememberedLines) this.lines.shift();
+    for (const { resolve } of this.waiting.filter(({ matches }) => matches(line))) resolve(line);
+    this.waiting = this.waiting.filter(({ matches }) => !matches(line));
+  }
+}
+
+/** A peer's processes. */
+export class Peer {
+  readonly processes: readonly ActorProcess[];
+  readonly dataDir: string;
+  private readonly ownsData: boolean;
+
+  constructor(readonly options: PeerOptions) {
+    const { peer, nats, groups = ['main'], placement = 'four', dataDir, args = [], env = {} } = options;
+    this.ownsData = dataDir === undefined;
+    this.dataDir = dataDir ?? path.join(makeFolder(peer), 'data');
+    const common = [
+      '--peer',
+      peer,
+      '--nats',
+      nats.join(),
+      '--groups',
+      groups.join(),
+      '--data-dir',
+      this.dataDir,
+      ...args,
+    ];
+    const placed: readonly (readonly ActorKind[])[] =
+      placement === 'one' ? [actorKinds] : actorKinds.map((kind) => [kind]);
+    this.processes = placed.map(
+      (actors) => new ActorProcess(`${peer} ${actors.join()}`, [...common, '--actors', actors.join()], env),
+    );
+  }
+
+  /** The process that hosts an actor. */
+  process(actor: ActorKind): ActorProcess {
+    const at = this.options.placement === 'one' ? 0 : actorKinds.indexOf(actor);
+    return this.processes[at] as ActorProcess;
+  }
+
+  /** Starts those of its processes that do not run. */
+  async start(): Promise<void> {
+    await Promise.all(this.processes.filter(({ isRunning }) => !isRunning).map((each) => each.start()));
+  }
+
+  async kill(): Promise<void> {
+    await Promise.all(this.processes.map((each) => each.kill()));
+  }
+
+  /** Stops its processes in order, and removes its data, unless they were given a place. */
+  async stop(): Promise<void> {
+    await Promise.all(this.processes.map((each) => each.stop()));
+    if (this.ownsData) removeFolder(path.dirname(this.dataDir));
+  }
+
+  log(): string {
+    return this.processes.map((each) => `--- ${each.name}\n${each.log()}`).join('\n');
+  }
+}
+
+/** Starts a peer; settled when all of its processes are ready. */
+export async function startPeer(options: PeerOptions): Promise<Peer> {
+  const peer = new Peer(options);
+  try {
+    await peer.start();
+    return peer;
+  } catch (error) {
+    await peer.kill();
+    await peer.stop();
+    throw error;
+  }
+}
+
+function parseLine(text: string): LogLine {
+  try {
+    const line: unknown = JSON.parse(text);
+    if (typeof line === 'object' && line !== null && 'msg' in line) return line as LogLine;
+  } catch {
+    // A crash of Node itself is no JSON.
+  }
+  return { level: 60, msg: text };
+}

@@ -1,0 +1,89 @@
+/** A plain NATS client with JSON, as anybody could write one: no code of Conclave. */
+import { connect, type NatsConnection } from 'nats';
+
+export interface Reply {
+  readonly body: Record<string, unknown>;
+  /** From the service headers; 0: no error. */
+  readonly errorCode: number;
+}
+
+/** An event as it is published. */
+export interface ObservedEvent {
+  readonly name: string;
+  readonly body: Record<string, unknown>;
+}
+
+export class PlainClient {
+  readonly events: ObservedEvent[] = [];
+  private waiting: { matches: (event: ObservedEvent) => boolean; resolve: (event: ObservedEvent) => void }[] = [];
+
+  private constructor(
+    readonly nats: NatsConnection,
+    readonly group: string,
+  ) {}
+
+  /** Connects, and hears the group's events from now on. */
+  static async open(servers: readonly string[], group = 'main'): Promise<PlainClient> {
+    const nats = await connect({
+      servers: [...servers],
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 100,
+      waitOnFirstConnect: true,
+    });
+    const client = new PlainClient(nats, group);
+    nats.subscribe(`conclave.${group}.event.*`, {
+      callback: (error, message) => {
+        if (error === null) client.onEvent(message.subject.slice(message.subject.lastIndexOf('.') + 1), message.json());
+      },
+    });
+    await nats.flush();
+    return client;
+  }
+
+  /** Asks on `conclave.<group>.<rest>`. @throws where nobody answers */
+  async ask(rest: string, body: unknown = {}, timeoutMs = 10_000): Promise<Reply> {
+    const reply = await this.nats.request(`conclave.${this.group}.${rest}`, JSON.stringify(body), {
+      timeout: timeoutMs,
+    });
+    return { body: reply.json(), errorCode: Number(reply.headers?.get('Nats-Service-Error-Code') ?? 0) };
+  }
+
+  /**
+   * Asks until there is an answer without an error; a leader may be to be elected yet.
+   * @throws Error with the last trouble when it takes too long
+   */
+  async insist(rest: string, body: unknown = {}, withinMs = 30_000): Promise<Record<string, unknown>> {
+    const until = performance.now() + withinMs;
+    for (;;) {
+      let trouble: string;
+      try {
+        const { body: reply, errorCode } = await this.ask(rest, body);
+        if (errorCode === 0) return reply;
+        trouble = JSON.stringify(reply);
+      } catch (error) {
+        trouble = String(error);
+      }
+      if (performance.now() > until) throw new Error(`${rest} was not answered in time; last: ${trouble}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** The first event of this name, past or to come, of which this holds. */
+  event(name: string, holds: (body: Record<string, unknown>) => boolean = () => true): Promise<ObservedEvent> {
+    const matches = (event: ObservedEvent) => event.name === name && holds(event.body);
+    const found = this.events.find(matches);
+    if (found !== undefined) return Promise.resolve(found);
+    return new Promise((resolve) => this.waiting.push({ matches, resolve }));
+  }
+
+  async close(): Promise<void> {
+    await this.nats.close();
+  }
+
+  private onEvent(name: string, body: Record<string, unknown>): void {
+    const event = { name, body };
+    this.events.push(event);
+    for (const { resolve } of this.waiting.filter(({ matches }) => matches(event))) resolve(event);
+    this.waiting = this.waiting.filter(({ matches }) => !matches(event));
+  }
+}
