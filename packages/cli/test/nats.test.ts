@@ -1,16 +1,16 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { ObservedEvent } from '@conclave/observer';
 import { asGroupId, asPeerId, encode, events } from '@conclave/protocol';
 import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { echo, measureSync } from '../src/bench/floor.js';
 import { connectTo } from '../src/connection.js';
-import { Observing } from '../src/observing.js';
+import { observeGroup } from '../src/observing.js';
 import { findNatsServer, type NatsServer, startNatsServer } from '../src/processes/nats-server.js';
 import { Requester } from '../src/requester.js';
 import { isPassing, until } from '../src/until.js';
-import type { Observed } from '../src/views/observed.js';
 import { observed, status } from './samples.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'conclave-cli-'));
@@ -125,8 +125,8 @@ describe('requests', () => {
 
 describe('observing', () => {
   it('hears events in order and leaves out what is none', async () => {
-    const heard: Observed[] = [];
-    const observing = new Observing(requester, (event) => heard.push(event));
+    const heard: ObservedEvent[] = [];
+    const observing = observeGroup(requester, (event) => heard.push(event));
     const elected = observed('leader_elected', 'n1', { peers: [asPeerId('n1')], old_peers: [] });
     const down = observed('leader_stepped_down', 'n1', { reason: 'silence' });
     const publish = (name: string, body: unknown): void =>
@@ -137,7 +137,7 @@ describe('observing', () => {
     publish('toString', {});
     publish('leader_stepped_down', down.body);
     await connection.flush();
-    observing.stop();
+    observing.close();
     publish('leader_elected', elected.body);
     await connection.flush();
     expect(heard).toEqual([elected, down]);

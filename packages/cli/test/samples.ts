@@ -1,4 +1,6 @@
 /** Statuses and events for the tests of views, complete as the protocol has them. */
+
+import type { ObservedEvent } from '@conclave/observer';
 import {
   asLogIndex,
   asPeerId,
@@ -12,13 +14,12 @@ import {
   type Progress,
   StatusReply,
 } from '@conclave/protocol';
-import type { Observed } from '../src/views/observed.js';
 
 export const time = '2026-01-02T03:04:05.678Z';
 
-export function observed<E extends EventName>(name: E, peerId: string, detail: EventDetail<E>): Observed {
+export function observed<E extends EventName>(name: E, peerId: string, detail: EventDetail<E>): ObservedEvent {
   const body = { group_id: 'main', peer_id: peerId, term: 3, time, ...detail };
-  return { name, body: events[name].schema.parse(body) as EventBody<E> } as Observed;
+  return { name, body: events[name].schema.parse(body) as EventBody<E> } as ObservedEvent;
 }
 
 export function configuration(peers: readonly string[], oldPeers: readonly string[] = []): Configuration {

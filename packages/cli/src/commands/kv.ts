@@ -1,9 +1,9 @@
 /** `conclave kv ...`: the key-value store that ships with Conclave, for a person or a script. */
 import { ConclaveClient } from '@conclave/client';
-import { ConclaveError, type KvReply, type PeerId, type Value } from '@conclave/protocol';
+import { ConclaveError, type PeerId, type Value } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { Failed, runAction } from '../action.js';
-import { connectTo, withRequester } from '../connection.js';
+import { connectTo } from '../connection.js';
 import { type CommonOptions, parsePeer, wholeNumber, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
 
@@ -68,28 +68,18 @@ export function registerKv(program: Command): void {
   );
 }
 
-function get(key: string, options: GetOptions): Promise<void> {
-  return runAction(options, async (output) => {
-    const found =
-      options.stale || options.peer !== undefined ? await getStale(key, options) : await getNow(key, options);
+function get(key: string, { stale, peer: peerId, ...options }: GetOptions): Promise<void> {
+  return run(options, async (client, output) => {
+    const found = await client.kv.get(key, {
+      ...(peerId === undefined ? {} : { peerId }),
+      ...(stale || peerId !== undefined ? { consistency: 'stale' } : {}),
+    });
     if (output.json) output.record(found);
     else if (found.value !== null) printValue(output, found.value);
     if (found.value !== null) return;
     if (!output.json) output.fail(new ConclaveError('ENOENT', `there is no key ${JSON.stringify(key)}`));
     throw new Failed();
   });
-}
-
-/** Asks one peer, or the leader, without confirmation by a quorum. */
-function getStale(key: string, options: GetOptions): Promise<KvReply<'get'>> {
-  const { peer: peerId, timeoutMs = defaultTimeoutMs } = options;
-  return withRequester(options, (requester) =>
-    requester.kv('get', { key, consistency: 'stale' }, { ...(peerId === undefined ? {} : { peerId }), timeoutMs }),
-  );
-}
-
-function getNow(key: string, options: CommonOptions): Promise<KvReply<'get'>> {
-  return withClient(options, (client) => client.kv.get(key));
 }
 
 function run(options: CommonOptions, work: (client: ConclaveClient, output: Output) => Promise<void>): Promise<void> {

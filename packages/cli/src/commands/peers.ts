@@ -10,7 +10,7 @@ import {
 import type { Command } from 'commander';
 import { runAction } from '../action.js';
 import { withRequester } from '../connection.js';
-import { Observing } from '../observing.js';
+import { observeGroup } from '../observing.js';
 import { type CommonOptions, parsePeer, parsePeers, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
 import type { Requester } from '../requester.js';
@@ -80,7 +80,7 @@ async function watchChange<C extends ChangeCommand>(
       if (bars === undefined) for (const line of lines) output.line(line);
       else bars.say(lines);
     };
-    const observing = new Observing(requester, (event) => {
+    const observing = observeGroup(requester, (event) => {
       if (output.json) output.record({ event: event.name, ...event.body });
       say(view.onEvent(event, performance.now()));
     });
@@ -99,7 +99,7 @@ async function watchChange<C extends ChangeCommand>(
       clearInterval(drawing);
       clearInterval(asking);
       bars?.stop();
-      observing.stop();
+      observing.close();
     }
   });
 }

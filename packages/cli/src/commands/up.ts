@@ -4,7 +4,7 @@ import path from 'node:path';
 import { type EventName, PeerId } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { runAction } from '../action.js';
-import { Observing } from '../observing.js';
+import { observeGroup } from '../observing.js';
 import { type CommonOptions, defaultNatsUrl, parseServers, wholeNumber, withOutputOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { type CleanUp, Interrupted, withCleanUp } from '../processes/clean-up.js';
@@ -84,7 +84,7 @@ async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise
     output.line(bootstrapText(group));
     output.line(reachText(output, natsUrl, folder, options));
   }
-  new Observing(mesh.requester, (event) => {
+  observeGroup(mesh.requester, (event) => {
     if (output.json) output.record({ event: event.name, ...event.body });
     else if (!unsaid.includes(event.name)) output.line(eventLine(event));
   });

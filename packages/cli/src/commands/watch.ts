@@ -1,10 +1,10 @@
 /** `conclave watch`: the group's events, and with `--messages` what its actors say to each other, until Ctrl-C. */
-import { decode, type EventName, events, isMessageName, messages } from '@conclave/protocol';
+import { observeMessages } from '@conclave/observer';
+import { type EventName, events } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Msg } from 'nats';
 import { runAction } from '../action.js';
 import { withRequester } from '../connection.js';
-import { Observing } from '../observing.js';
+import { observeGroup } from '../observing.js';
 import { type CommonOptions, splitList, wholeNumber, withCommonOptions } from '../options.js';
 import { type Output, toJson } from '../output.js';
 import { untilStopped } from '../processes/clean-up.js';
@@ -44,15 +44,15 @@ function watch(output: Output, options: WatchOptions): Promise<void> {
       left -= 1;
       if (left === 0) enough();
     };
-    const observing = new Observing(requester, (event) => {
+    const observing = observeGroup(requester, (event) => {
       if (options.events?.includes(event.name) === false) return;
       show(output.json ? JSON.stringify({ event: event.name, ...event.body }) : eventLine(event));
     });
     if (options.messages) watchMessages(requester, output, show);
     await requester.connection.flush();
-    if (!output.json) output.note(`watching ${requester.subjects.event(requester.groupId, '>')}`);
+    if (!output.json) output.note(`watching ${requester.subjects.events(requester.groupId)}`);
     await Promise.race([counted, untilStopped(), endOf(requester)]);
-    observing.stop();
+    observing.close();
   });
 }
 
@@ -62,29 +62,20 @@ async function endOf(requester: Requester): Promise<void> {
   if (error instanceof Error) throw error;
 }
 
-function watchMessages(requester: Requester, output: Output, show: (line: string) => void): void {
-  const { connection, subjects, groupId } = requester;
-  connection.subscribe(`${subjects.prefix}.${groupId}.*.*.*`, {
-    callback: (error, message) => {
-      if (error !== null) return;
-      const line = describeMessage(requester, message, output.json);
-      if (line !== undefined) show(line);
-    },
+function watchMessages(
+  { connection, groupId, subjects }: Requester,
+  output: Output,
+  show: (line: string) => void,
+): void {
+  const { ready } = observeMessages({
+    connection,
+    groupId,
+    prefix: subjects.prefix,
+    onMessage: ({ peerId, message: { name, body } }) =>
+      show(output.json ? toJson({ message: name, to: peerId, body }, sizeOf) : messageLine(peerId, name, body)),
   });
-}
-
-function describeMessage({ subjects }: Requester, message: Msg, json: boolean): string | undefined {
-  const parsed = subjects.parse(message.subject);
-  if (parsed?.type !== 'message') return undefined;
-  const { peerId, recipient } = parsed.address;
-  const name = `${recipient}.${parsed.message}`;
-  if (!isMessageName(name)) return undefined;
-  try {
-    const body = messages[name].schema.parse(decode(message.data));
-    return json ? toJson({ message: name, to: peerId, body }, sizeOf) : messageLine(peerId, name, body);
-  } catch (error) {
-    return json ? undefined : `${peerId.padEnd(4)}  ${name.padEnd(24)}  malformed: ${(error as Error).message}`;
-  }
+  // A connection that ends first says so to whoever uses it.
+  ready.catch(() => undefined);
 }
 
 /** Batches are opaque, and there are many of them: their size is enough. */

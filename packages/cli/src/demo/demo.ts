@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, asPeerId, defaultPrefix, defaultTimes } from '@conclave/protocol';
 import { Failed } from '../action.js';
-import { Observing } from '../observing.js';
+import { observeGroup } from '../observing.js';
 import type { Output } from '../output.js';
 import type { CleanUp } from '../processes/clean-up.js';
 import { foundGroup, type Mesh, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
@@ -94,7 +94,7 @@ async function changeMembers(
 ): Promise<{ changeMs: number; stages: readonly StageTime[] }> {
   const began = performance.now();
   const view = new ChangeView(began, sayEachPercent);
-  const observing = new Observing(requester, (event) => {
+  const observing = observeGroup(requester, (event) => {
     for (const line of view.onEvent(event, performance.now())) timeline.detail(line, event);
   });
   const timeoutMs = defaultTimes.changeTimeoutMs;
@@ -108,7 +108,7 @@ async function changeMembers(
     );
     await requester.connection.flush();
   } finally {
-    observing.stop();
+    observing.close();
   }
   const ended = performance.now();
   view.end(ended);

@@ -1,6 +1,7 @@
 /** What happens in the demo, a line each, with the seconds since its begin. */
+
+import type { ObservedEvent } from '@conclave/observer';
 import type { Output } from '../output.js';
-import type { Observed } from '../views/observed.js';
 
 export class Timeline {
   private readonly beganAt = performance.now();
@@ -21,7 +22,7 @@ export class Timeline {
   }
 
   /** What the group says, as an event; `text` is the same for people. */
-  detail(text: string, event: Observed): void {
+  detail(text: string, event: ObservedEvent): void {
     if (this.output.json)
       this.output.record({ seconds: this.seconds(), text, event: { name: event.name, ...event.body } });
     else this.output.line(`${this.stamp()}    ${this.output.style('cyan', text)}`);

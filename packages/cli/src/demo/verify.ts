@@ -35,12 +35,15 @@ export async function verifyPeer(
     isPassing,
   );
   const missing: string[] = [];
-  for (let from = 0; from < keys.length; from += keysARequest) {
+  for (let from = 0; from < keys.length; ) {
     const some = keys.slice(from, from + keysARequest);
     const values = await readKeys(requester, peerId, some);
-    some.forEach((key, index) => {
-      if (values[index] !== valueFor(key, valueBytes)) missing.push(key);
+    values.forEach((value, index) => {
+      const key = some[index];
+      if (key !== undefined && value !== valueFor(key, valueBytes)) missing.push(key);
     });
+    // An answer may hold fewer than were asked, but never none.
+    from += Math.max(1, values.length);
   }
   return { appliedIndex, read: keys.length, missing };
 }

@@ -6,9 +6,10 @@
  * 1. A stage is said once, when it is reached; the stages of an older change (before `begin`) are not said.
  * 2. A new peer's percentage never shrinks, as a growing log would make it do.
  */
+
+import type { ObservedEvent } from '@conclave/observer';
 import type { PeerId, Stage, StatusReply } from '@conclave/protocol';
 import { catchupText, eventText } from './event-line.js';
-import type { Observed } from './observed.js';
 import { duration, peerSet, stageNames } from './words.js';
 
 /** A new peer that is catching up. */
@@ -63,7 +64,7 @@ export class ChangeView {
   }
 
   /** Takes an event. @returns what to say of it, often nothing */
-  onEvent(event: Observed, atMs: number): string[] {
+  onEvent(event: ObservedEvent, atMs: number): string[] {
     switch (event.name) {
       case 'stage_changed':
         return this.onStage(event, atMs);
@@ -99,7 +100,7 @@ export class ChangeView {
     return `${stage}, ${duration(atMs - this.beganAtMs)}${this.votes === '' ? '' : `; ${this.votes}`}`;
   }
 
-  private onStage({ body }: Observed<'stage_changed'>, atMs: number): string[] {
+  private onStage({ body }: ObservedEvent<'stage_changed'>, atMs: number): string[] {
     if (body.stage === this.stageName) return [];
     this.leaveStage(atMs);
     this.stageName = body.stage;
@@ -114,7 +115,7 @@ export class ChangeView {
     this.times.push({ stage: this.stageName, ms: atMs - this.stageSinceMs });
   }
 
-  private onProgress({ body }: Observed<'catchup_progress'>): string[] {
+  private onProgress({ body }: ObservedEvent<'catchup_progress'>): string[] {
     const before = this.peers.get(body.new_peer);
     const ratio = body.last_index === 0 ? 0 : Math.floor((100 * body.match_index) / body.last_index);
     const reached = body.state === 'caught_up' ? 100 : Math.min(ratio, 99);

@@ -1,16 +1,17 @@
 /** Events as lines for people. */
+
+import type { ObservedEvent } from '@conclave/observer';
 import type { EventBody } from '@conclave/protocol';
-import type { Observed } from './observed.js';
 import { bothSets, count, duration, peerSet, stageNames } from './words.js';
 
 /** `15:04:05.123  n1  term 3  leader_elected  leads {n1,n2,n3}` */
-export function eventLine(event: Observed): string {
+export function eventLine(event: ObservedEvent): string {
   const { peer_id: peerId, term, time } = event.body;
   return `${clock(time)}  ${peerId.padEnd(4)}  term ${term}  ${event.name.padEnd(23)}  ${eventText(event)}`;
 }
 
 /** What an event says, in a few words. */
-export function eventText(event: Observed): string {
+export function eventText(event: ObservedEvent): string {
   switch (event.name) {
     case 'leader_elected':
       return `leads ${bothSets(event.body.peers, event.body.old_peers)}`;
