@@ -1,0 +1,50 @@
+/** Subscribes and fills an observation. */
+import type { Msg, NatsConnection } from 'nats';
+import { type Observation, ObservedBuffer } from './observation.js';
+
+/** What a message says, `malformed`, or undefined where it is not wanted. */
+export type Reader<T> = (message: Msg) => T | 'malformed' | undefined;
+
+/** @param onOne called for each thing at once; then the buffer stays empty. */
+export function subscribe<T extends object>(
+  connection: NatsConnection,
+  subjects: readonly string[],
+  read: Reader<T>,
+  onOne?: (one: T) => void,
+): Observation<T> {
+  const buffer = new ObservedBuffer<T>();
+  let malformed = 0;
+  const subscriptions = subjects.map((subject) =>
+    connection.subscribe(subject, {
+      callback: (error, message) => {
+        if (error !== null) return;
+        const one = read(message);
+        if (one === 'malformed') malformed += 1;
+        else if (one !== undefined && onOne !== undefined) onOne(one);
+        else if (one !== undefined) buffer.push(one);
+      },
+    }),
+  );
+  connection.closed().then(
+    () => buffer.end(),
+    () => buffer.end(),
+  );
+  const ready = connection.flush();
+  // Who does not wait for it need not hear that the connection was closed meanwhile.
+  ready.catch(() => undefined);
+  return {
+    [Symbol.asyncIterator]: () => buffer[Symbol.asyncIterator](),
+    ready,
+    close: () => {
+      buffer.end();
+      if (connection.isClosed()) return;
+      for (const subscription of subscriptions) subscription.unsubscribe();
+    },
+    get dropped() {
+      return buffer.dropped;
+    },
+    get malformed() {
+      return malformed;
+    },
+  };
+}
