@@ -13,6 +13,7 @@ import {
   batchHeader,
   batchIsIntact,
   batchPayloads,
+  batchUpTo,
   ConclaveError,
   invariant,
   type LogIndex,
@@ -123,8 +124,28 @@ export class Applier {
     if (!isOwn || body.request_id !== this.reading?.requestId) return context.drop('entries_not_asked_for');
     this.reading = undefined;
     if (body.refusal !== '') return context.drop('entries_refused');
-    this.readBack = body.batches.map(readBatch);
-    this.run();
+    this.readBack = this.committedPart(body.batches.map(readBatch));
+    // With nothing of use in it the next tick asks again: asking at once would only hear the same.
+    if (this.readBack.length > 0) this.run();
+  }
+
+  /**
+   * The log-store answers what is durable: that may be entries that this node has replaced since, or that may yet be.
+   * Only what is committed, and has the term that this node knows of it, can be relied on.
+   */
+  private committedPart(batches: readonly CachedBatch[]): CachedBatch[] {
+    const { log, commitIndex } = this.state;
+    const good: CachedBatch[] = [];
+    for (const { header, bytes } of batches) {
+      if (header.first > commitIndex) break;
+      const last = asLogIndex(Math.min(header.last, commitIndex));
+      if (log.termAt(header.first) !== header.term || log.termAt(last) !== header.term) {
+        this.context.drop('entries_replaced_meanwhile');
+        break;
+      }
+      good.push({ header: { ...header, last }, bytes: batchUpTo(bytes, last) });
+    }
+    return good;
   }
 
   /** Asks again for what was not answered. */

@@ -1,0 +1,89 @@
+import type { PeerId } from '@conclave/protocol';
+import { describe, expect, test } from 'vitest';
+import { CoreMesh } from './core-mesh.js';
+
+const ids = (...names: string[]) => names as PeerId[];
+const [n1, n2, n3] = ids('n1', 'n2', 'n3') as [PeerId, PeerId, PeerId];
+
+function founded(peers: PeerId[], spare: PeerId[] = [], seed = 1): CoreMesh {
+  const mesh = new CoreMesh([...peers, ...spare], seed);
+  mesh.run(500);
+  const answer = mesh.answered(mesh.admin(peers[0] as PeerId, 'peer', 'bootstrap', { peers }), 20_000);
+  expect(answer).toMatchObject({ result: { founded: true, peers } });
+  return mesh;
+}
+
+describe('the four cores together', () => {
+  test('a group of one is founded', () => {
+    const mesh = founded([n1]);
+    expect(mesh.leader).toBe(n1);
+  });
+
+  test('a group of three is founded, writes and reads', () => {
+    const mesh = founded([n1, n2, n3]);
+    expect(mesh.answered(mesh.put(n1, 'a', '1'))).toMatchObject({ result: { results: [['done', 1, true]] } });
+    expect(mesh.answered(mesh.get(n1, 'a'))).toMatchObject({ result: expect.anything() });
+    mesh.run(300);
+    for (const peer of [n1, n2, n3]) expect(mesh.valueAt(peer, 'a')).toMatchObject({ value: '1' });
+  });
+
+  test('{n1,n2,n3} becomes {n1,n4,n5} by the stages', () => {
+    const [n4, n5] = ids('n4', 'n5') as [PeerId, PeerId];
+    const mesh = founded([n1, n2, n3], [n4, n5]);
+    mesh.answered(mesh.put(n1, 'a', '1'));
+    const answer = mesh.answered(mesh.adminOfGroup('change_peers', { new_peers: [n1, n4, n5] }));
+    expect(answer).toMatchObject({ result: { new_peers: [n1, n4, n5] } });
+    mesh.run(1000);
+    for (const peer of [n1, n4, n5]) expect(mesh.valueAt(peer, 'a')).toMatchObject({ value: '1' });
+    const removed = mesh.events.filter(({ event }) => event.name === 'peer_removed').map(({ peerId }) => peerId);
+    expect(removed.sort()).toEqual([n2, n3]);
+  });
+
+  test('a leader that removes itself hands over', () => {
+    const mesh = founded([n1, n2, n3]);
+    const answer = mesh.answered(mesh.adminOfGroup('remove_peer', { peer_id: n1 }));
+    expect(answer).toMatchObject({ result: { new_peers: [n2, n3] } });
+    mesh.until('another leads', () => mesh.leader !== undefined && mesh.leader !== n1, 1000);
+  });
+
+  test('the leader is lost, and another is elected', () => {
+    const mesh = founded([n1, n2, n3]);
+    mesh.answered(mesh.put(n1, 'a', '1'));
+    mesh.crashPeer(n1);
+    mesh.until('another leads', () => mesh.leader !== undefined && mesh.leader !== n1, 5000);
+    expect(mesh.answered(mesh.put(mesh.leader as PeerId, 'b', '2'))).toMatchObject({ result: expect.anything() });
+    mesh.startPeer(n1);
+    mesh.run(3000);
+    expect(mesh.valueAt(n1, 'b')).toMatchObject({ value: '2' });
+    expect(mesh.valueAt(n1, 'a')).toMatchObject({ value: '1' });
+  });
+
+  test.each(['node', 'replicator', 'ballot-box', 'log-store'] as const)(
+    'the %s of the leader is lost for good',
+    (kind) => {
+      const mesh = founded([n1, n2, n3]);
+      mesh.answered(mesh.put(n1, 'a', '1'));
+      mesh.crash(n1, kind);
+      mesh.until('another leads', () => mesh.leader !== undefined && mesh.leader !== n1, 6000);
+      expect(mesh.answered(mesh.put(mesh.leader as PeerId, 'b', '2'))).toMatchObject({ result: expect.anything() });
+      mesh.start(n1, kind);
+      mesh.run(3000);
+      for (const peer of [n1, n2, n3]) expect(mesh.valueAt(peer, 'b')).toMatchObject({ value: '2' });
+    },
+  );
+
+  test.each(['node', 'replicator', 'ballot-box', 'log-store'] as const)(
+    'the %s of the leader restarts at once',
+    (kind) => {
+      const mesh = founded([n1, n2, n3]);
+      mesh.answered(mesh.put(n1, 'a', '1'));
+      mesh.crash(n1, kind);
+      mesh.start(n1, kind);
+      mesh.run(5000);
+      mesh.until('there is a leader', () => mesh.leader !== undefined, 6000);
+      expect(mesh.answered(mesh.put(mesh.leader as PeerId, 'b', '2'))).toMatchObject({ result: expect.anything() });
+      mesh.run(1000);
+      for (const peer of [n1, n2, n3]) expect(mesh.valueAt(peer, 'b')).toMatchObject({ value: '2' });
+    },
+  );
+});
