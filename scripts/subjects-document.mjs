@@ -16,6 +16,10 @@
  * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} kvOperations
  * @property {Record<string, { purpose: string, schema: Schema }>} events
  * @property {Record<string, { status: number, meaning: string }>} errorCodes
+ * @property {string} healthWord
+ * @property {Schema} HealthReply
+ * @property {readonly string[]} reservedNames
+ * @property {readonly string[]} actorKinds
  */
 
 /**
@@ -27,13 +31,32 @@ export function subjectsDocument(protocol) {
     '# Subjects',
     'Generated from the schemas in `packages/protocol` by `npm run docs`; do not edit.',
     'The prefix is `conclave` unless configured. A field with a `?` may be left out.',
+    '## Shape',
+    [
+      '| subject | what it is | encoding |',
+      '|---|---|---|',
+      '| `conclave.<group>.<peer>.<actor>.<message>` | to that actor of that peer | msgpack |',
+      '| `conclave.<group>.<peer>.feed.<message>` | to several actors of that peer at once | msgpack |',
+      '| `conclave.<group>.admin.<command>` | request, answered by the leader | JSON or msgpack, reply in kind |',
+      '| `conclave.<group>.kv.<operation>` | request, answered by the leader | the same |',
+      "| `conclave.<group>.<peer>.admin.<command>` | request, answered by that peer's node | the same |",
+      "| `conclave.<group>.<peer>.kv.<operation>` | stale reads, answered by that peer's node | the same |",
+      '| `conclave.<group>.event.<event>` | published for observers | JSON |',
+    ].join('\n'),
+    'A body whose first byte is `{` or white space is JSON, any other is msgpack, an empty one is `{}`. The msgpack is plain: no extension types, so that any language reads it. Binary is msgpack’s `bin`; in JSON it becomes base64.',
+    `A name (of a group, a peer) is one token: letters, digits, \`_\` and \`-\`. Reserved, and so no names: ${protocol.reservedNames.map((name) => `\`${name}\``).join(', ')}.`,
     '## Messages between actors',
     'msgpack, on `conclave.<group>.<peer>.` and the name. The peer is the one that hears the message.',
+    messageTable(protocol),
     ...Object.entries(protocol.messages).flatMap(([name, { from, purpose, schema }]) => [
       `### \`${name}\``,
       `From: ${from}. To: ${listenersOf(name, protocol.feedListeners)}. Purpose: ${purpose}.`,
       fieldTable(schema),
     ]),
+    '## Health',
+    `Request and reply, on \`conclave.<group>.<peer>.<actor>.${protocol.healthWord}\`, where the actor is ${protocol.actorKinds.map((kind) => `\`${kind}\``).join(', ')}: how that actor is.`,
+    'Reply:',
+    fieldTable(protocol.HealthReply),
     '## Admin commands',
     'Request and reply, JSON or msgpack. Where the group answers, it is by its leader.',
     ...Object.entries(protocol.adminCommands).flatMap(([name, { answeredBy, purpose, request, reply }]) => [
@@ -65,6 +88,22 @@ export function subjectsDocument(protocol) {
       ),
     ].join('\n'),
   ].join('\n\n')}\n`;
+}
+
+/**
+ * Every message in one table: who says it, who hears it, what for.
+ *
+ * @param {Protocol} protocol
+ */
+function messageTable({ messages, feedListeners }) {
+  return [
+    '| message | from | to | purpose |',
+    '|---|---|---|---|',
+    ...Object.entries(messages).map(([name, { from, purpose }]) => {
+      const link = `[\`${name}\`](#${name.replaceAll('.', '')})`;
+      return `| ${link} | ${from} | ${listenersOf(name, feedListeners)} | ${purpose.replaceAll('|', '\\|')} |`;
+    }),
+  ].join('\n');
 }
 
 /**
