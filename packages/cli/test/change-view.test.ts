@@ -84,13 +84,17 @@ describe('a change as it goes on', () => {
 
   it('leaves out what each peer says of its own configuration, and tells when the new one is committed', () => {
     const view = new ChangeView(0);
+    view.onEvent(stage('joint'), 1);
     const joint = { peers: newPeers, old_peers: oldPeers, index: asLogIndex(7) };
     expect(view.onEvent(observed('configuration_appended', 'n2', joint), 1)).toEqual([]);
     expect(view.onEvent(observed('configuration_committed', 'n1', joint), 2)).toEqual([]);
+    const past = { peers: oldPeers, old_peers: [], index: asLogIndex(4) };
+    expect(view.onEvent(observed('configuration_committed', 'n4', past), 2)).toEqual([]);
     const stable = { peers: newPeers, old_peers: [], index: asLogIndex(8) };
     expect(view.onEvent(observed('configuration_committed', 'n1', stable), 3)).toEqual([
       'n1: {n1,n4,n5} is committed, at index 8',
     ]);
+    expect(view.onEvent(observed('configuration_committed', 'n4', stable), 4)).toEqual([]);
   });
 
   it('asks for no votes in stages that need none of them', () => {

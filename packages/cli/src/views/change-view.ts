@@ -33,6 +33,9 @@ export class ChangeView {
   private readonly peers = new Map<PeerId, Bar>();
   private saidPercent = new Map<PeerId, number>();
   private votes = '';
+  /** The configuration that the change leads to. */
+  private wanted = '';
+  private committed = false;
 
   /**
    * @param beganAtMs on the clock whose times the other methods get
@@ -74,7 +77,7 @@ export class ChangeView {
         // Each peer says so of itself; the leader's word is the stage's.
         return [];
       case 'configuration_committed':
-        return event.body.old_peers.length > 0 ? [] : [`${event.body.peer_id}: ${eventText(event)}`];
+        return this.onCommitted(event);
       default:
         return [`${event.body.peer_id} ${eventText(event)}`];
     }
@@ -104,6 +107,7 @@ export class ChangeView {
     if (body.stage === this.stageName) return [];
     this.leaveStage(atMs);
     this.stageName = body.stage;
+    this.wanted = peerSet(body.new_peers);
     this.stageSinceMs = atMs;
     if (body.stage === 'none') return [];
     if (body.stage !== 'catching_up') this.catchAllUp();
@@ -113,6 +117,14 @@ export class ChangeView {
   private leaveStage(atMs: number): void {
     if (this.stageName === 'none') return;
     this.times.push({ stage: this.stageName, ms: atMs - this.stageSinceMs });
+  }
+
+  /** Told once, and of the change's end alone: a new peer also tells of all configurations of the past, as it learns them. */
+  private onCommitted(event: ObservedEvent<'configuration_committed'>): string[] {
+    const { peers, old_peers: oldPeers } = event.body;
+    if (this.committed || oldPeers.length > 0 || peerSet(peers) !== this.wanted) return [];
+    this.committed = true;
+    return [`${event.body.peer_id}: ${eventText(event)}`];
   }
 
   private onProgress({ body }: ObservedEvent<'catchup_progress'>): string[] {
