@@ -1,0 +1,530 @@
+import { limits } from '@conclave/protocol';
+import { describe, expect, it } from 'vitest';
+import { Driver } from './driver.js';
+
+const done = (revision: number) => ['done', revision, true];
+const putDone = (revision: number) => ({ outcome: 'done', result: { revision } });
+
+function failed(outcome: string, code: string, message: unknown = expect.any(String)): unknown {
+  return { outcome, error: { code, message, outcome } };
+}
+
+describe('writes', () => {
+  it('open a session, go out in one request, and are settled by its results', () => {
+    const driver = new Driver();
+    expect(driver.step({ type: 'call', callId: 1, call: { operation: 'put', key: 'a', value: 'v' } })).toEqual([
+      { type: 'set_timer', timer: 'due', afterMs: 10_000 },
+    ]);
+    driver.step({ type: 'call', callId: 2, call: { operation: 'delete', key: 'b' } });
+    driver.step({ type: 'call', callId: 3, call: { operation: 'cas', key: 'c', value: 'v', expectedRevision: 4 } });
+    expect(driver.idle()).toEqual([
+      { type: 'request', requestId: 1, target: { door: 'kv', name: 'open_session' }, body: {} },
+      { type: 'set_timer', timer: 'due', afterMs: 1000 },
+    ]);
+    expect(driver.idle()).toEqual([]);
+    expect(driver.reply({ client_id: 7 })).toEqual([]);
+    const commands = [
+      [1, 'put', 'a', 'v'],
+      [2, 'delete', 'b'],
+      [3, 'cas', 'c', 'v', 4],
+    ];
+    expect(driver.idle()).toEqual([
+      {
+        type: 'request',
+        requestId: 2,
+        target: { door: 'kv', name: 'batch' },
+        body: { client_id: 7, acknowledged: 0, commands },
+      },
+    ]);
+    expect(driver.reply({ results: [done(5), ['done', 0, false], ['done', 9, false]] })).toEqual([
+      { type: 'settle', callId: 1, settlement: { outcome: 'done', result: { revision: 5 } } },
+      { type: 'settle', callId: 2, settlement: { outcome: 'done', result: { deleted: false, revision: 0 } } },
+      { type: 'settle', callId: 3, settlement: { outcome: 'done', result: { swapped: false, revision: 9 } } },
+    ]);
+    driver.put('d');
+    driver.idle();
+    expect(driver.last.body).toEqual({ client_id: 7, acknowledged: 3, commands: [[4, 'put', 'd', 'v']] });
+    expect(driver.core.status()).toEqual({ openCalls: 1, requests: 1 });
+  });
+
+  it('acknowledge only what has no gap below it', () => {
+    const driver = new Driver();
+    driver.put('a');
+    driver.openSession();
+    const first = driver.last.requestId;
+    driver.put('b');
+    driver.idle();
+    driver.reply({ results: [done(2)] });
+    driver.put('c');
+    driver.idle();
+    expect(driver.last.body).toMatchObject({ acknowledged: 0, commands: [[3, 'put', 'c', 'v']] });
+    driver.reply({ results: [done(1)] }, first);
+    driver.put('d');
+    driver.idle();
+    expect(driver.last.body).toMatchObject({ acknowledged: 2, commands: [[4, 'put', 'd', 'v']] });
+  });
+
+  it('are sent again under their numbers when no answer comes, and take a late answer', () => {
+    const driver = new Driver();
+    const call = driver.put('a');
+    driver.openSession();
+    const first = driver.last;
+    driver.pass(1000);
+    expect(driver.last.body).toEqual(first.body);
+    expect(driver.last.requestId).toBe(3);
+    // Each unanswered attempt is given more time.
+    driver.pass(1999);
+    expect(driver.requests).toHaveLength(3);
+    driver.pass(1);
+    expect(driver.requests).toHaveLength(4);
+    driver.reply({ results: [done(1)] }, first.requestId);
+    expect(driver.settled.get(call)).toEqual(putDone(1));
+    driver.reply({ results: [done(1)] });
+    expect(driver.core.dropped.late_reply).toBe(1);
+    expect(driver.core.status()).toEqual({ openCalls: 0, requests: 0 });
+  });
+
+  it('wait a moment, longer each time, where nobody leads', () => {
+    const driver = new Driver();
+    driver.put('a');
+    driver.openSession();
+    const pauses = [20, 40, 80, 160, 250, 250];
+    for (const [nth, pause] of pauses.entries()) {
+      driver.answer({ type: 'no_responders' });
+      driver.pass(pause - 1);
+      expect(driver.requests).toHaveLength(2 + nth);
+      driver.pass(1);
+      expect(driver.requests).toHaveLength(3 + nth);
+    }
+  });
+
+  it.each(['EBUSY', 'EPERM', 'ESHUTDOWN', 'EFENCED'] as const)('are sent again after %s', (code) => {
+    const driver = new Driver();
+    const call = driver.put('a');
+    driver.openSession();
+    driver.error({ code });
+    driver.pass(20);
+    expect(driver.requests).toHaveLength(3);
+    driver.error({ code, outcome: 'unknown' });
+    driver.pass(40);
+    expect(driver.requests).toHaveLength(4);
+    driver.reply({ results: [done(1)] });
+    expect(driver.settled.get(call)).toEqual(putDone(1));
+  });
+
+  it('are sent again alone where the others of their request are done', () => {
+    const driver = new Driver();
+    const [one, two] = [driver.put('a'), driver.put('b')];
+    driver.openSession();
+    driver.reply({ results: [['not_done', 'EBUSY', 'full'], done(1)] });
+    expect([...driver.settled.keys()]).toEqual([two]);
+    driver.pass(20);
+    expect(driver.last.body).toEqual({ client_id: 7, acknowledged: 0, commands: [[1, 'put', 'a', 'v']] });
+    driver.reply({ results: [done(2)] });
+    expect(driver.settled.get(one)).toEqual(putDone(2));
+  });
+
+  it('go out in as many requests as they fit into, up to the bound, and in their order', () => {
+    const driver = new Driver();
+    const value = 'x'.repeat(limits.clientRequestBytes / 2);
+    for (const key of ['a', 'b', 'c']) driver.call({ operation: 'put', key, value });
+    driver.openSession();
+    expect(driver.requests.slice(1).map(({ body }) => body.commands)).toEqual([
+      [[1, 'put', 'a', value]],
+      [[2, 'put', 'b', value]],
+      [[3, 'put', 'c', value]],
+    ]);
+    for (let more = 0; more < 20; more++) {
+      driver.put('d');
+      driver.idle();
+    }
+    expect(driver.requests).toHaveLength(1 + limits.clientRequests);
+    driver.reply({ results: [done(1)] });
+    driver.idle();
+    expect((driver.last.body.commands as unknown[]).length).toBe(20 - (limits.clientRequests - 3));
+  });
+
+  it('keep to the numbers whose results the group keeps', () => {
+    const driver = new Driver();
+    for (let more = 0; more < limits.clientResults; more++) driver.put('k');
+    driver.openSession();
+    driver.put('beyond');
+    driver.idle();
+    expect(driver.requests).toHaveLength(2);
+    driver.reply({ results: Array.from({ length: limits.clientResults }, () => done(1)) });
+    driver.idle();
+    expect(driver.last.body).toEqual({
+      client_id: 7,
+      acknowledged: limits.clientResults,
+      commands: [[limits.clientResults + 1, 'put', 'beyond', 'v']],
+    });
+  });
+});
+
+describe('a session that the group does not know', () => {
+  const gone = ['unknown', 'ESESSION', 'gone'];
+
+  it('is replaced, for writes that were sent once', () => {
+    const driver = new Driver();
+    const calls = [driver.put('a'), driver.put('b')];
+    driver.openSession();
+    driver.put('c');
+    driver.reply({ results: [gone, gone] });
+    expect(driver.settled.size).toBe(0);
+    driver.openSession(8);
+    expect(driver.last.body).toEqual({
+      client_id: 8,
+      acknowledged: 0,
+      commands: ['a', 'b', 'c'].map((key, at) => [at + 1, 'put', key, 'v']),
+    });
+    driver.reply({ results: [done(1), done(2), done(3)] });
+    expect(calls.map((call) => driver.settled.get(call))).toEqual([putDone(1), putDone(2)]);
+  });
+
+  it('is replaced for writes whose other attempts did nothing', () => {
+    const driver = new Driver();
+    const call = driver.put('a');
+    driver.openSession();
+    driver.error({ code: 'EPERM' });
+    driver.pass(20);
+    driver.answer({ type: 'no_responders' });
+    driver.pass(40);
+    driver.reply({ results: [gone] });
+    driver.openSession(8);
+    driver.reply({ results: [done(1)] });
+    expect(driver.settled.get(call)).toEqual(putDone(1));
+  });
+
+  it.each([
+    ['were not answered', (driver: Driver) => driver.pass(1000)],
+    [
+      'may have happened',
+      (driver: Driver) => {
+        driver.error({ code: 'EPERM', outcome: 'unknown' });
+        driver.pass(20);
+      },
+    ],
+    [
+      'were answered with nonsense',
+      (driver: Driver) => {
+        driver.answer({ type: 'malformed' });
+        driver.pass(20);
+      },
+    ],
+  ])('leaves writes unknown that %s before', (_what, before) => {
+    const driver = new Driver();
+    const call = driver.put('a');
+    driver.openSession();
+    before(driver);
+    driver.reply({ results: [gone] });
+    expect(driver.settled.get(call)).toEqual(failed('unknown', 'ESESSION', 'gone'));
+    expect(driver.core.status()).toEqual({ openCalls: 0, requests: 0 });
+  });
+});
+
+describe('the deadline', () => {
+  it('leaves a write undone that never went out', () => {
+    const driver = new Driver();
+    const call = driver.put('a', 500);
+    driver.idle();
+    for (let round = 0; round < 10; round++) {
+      driver.answer({ type: 'no_responders' });
+      driver.pass(100);
+    }
+    const error = failed('not_done', 'ETIMEDOUT', 'no answer within 500 ms: nobody answers');
+    expect(driver.settled.get(call)).toEqual(error);
+    // Nobody needs the session any more.
+    driver.pass(10_000);
+    expect(driver.core.status()).toEqual({ openCalls: 0, requests: 0 });
+  });
+
+  it('leaves a write undone of which every attempt did nothing', () => {
+    const driver = new Driver();
+    const call = driver.put('a', 300);
+    driver.openSession();
+    while (!driver.settled.has(call)) {
+      driver.error({ code: 'EBUSY' });
+      driver.pass(20);
+    }
+    expect(driver.settled.get(call)).toEqual(failed('not_done', 'ETIMEDOUT', expect.stringContaining('EBUSY: why')));
+    expect(driver.core.status()).toEqual({ openCalls: 0, requests: 0 });
+  });
+
+  it('leaves a write unknown of which one attempt was not answered', () => {
+    const driver = new Driver();
+    const call = driver.put('a', 1500);
+    driver.openSession();
+    driver.pass(1000);
+    for (let round = 0; round < 10; round++) {
+      driver.answer({ type: 'no_responders' });
+      driver.pass(100);
+    }
+    expect(driver.settled.get(call)).toEqual(failed('unknown', 'ETIMEDOUT'));
+  });
+
+  it('remembers an unanswered attempt however many follow', () => {
+    const driver = new Driver();
+    const call = driver.put('a', 60_000);
+    driver.openSession();
+    driver.pass(50_000);
+    driver.pass(10_000);
+    expect(driver.settled.get(call)).toEqual(failed('unknown', 'ETIMEDOUT'));
+    expect(driver.core.status()).toEqual({ openCalls: 0, requests: 0 });
+  });
+
+  it('takes one call and leaves the others of its request', () => {
+    const driver = new Driver();
+    const [short, long] = [driver.put('a', 500), driver.put('b')];
+    driver.openSession();
+    driver.pass(1000);
+    expect(driver.settled.get(short)).toEqual(failed('unknown', 'ETIMEDOUT'));
+    // The call that is given up is acknowledged: should it still be on its way, it is not carried out later.
+    expect(driver.last.body).toEqual({ client_id: 7, acknowledged: 1, commands: [[2, 'put', 'b', 'v']] });
+    driver.reply({ results: [done(1), done(2)] }, driver.requests[1]?.requestId);
+    expect(driver.settled.get(long)).toEqual(putDone(2));
+  });
+
+  it('leaves a read undone', () => {
+    const driver = new Driver();
+    const call = driver.get('a');
+    driver.idle();
+    driver.pass(10_000);
+    expect(driver.settled.get(call)).toEqual(failed('not_done', 'ETIMEDOUT'));
+  });
+});
+
+describe('reads', () => {
+  it('go out in one request for each kind, without a session', () => {
+    const driver = new Driver();
+    const calls = [driver.get('a'), driver.get('b')];
+    driver.call({ operation: 'get', key: 'c', consistency: 'stale' });
+    driver.call({ operation: 'get', key: 'd', peerId: 'n2' as never });
+    driver.idle();
+    expect(driver.requests.map(({ target, body }) => [target, body])).toEqual([
+      [{ door: 'kv', name: 'batch_get' }, { keys: ['a', 'b'] }],
+      [
+        { door: 'kv', name: 'batch_get' },
+        { keys: ['c'], consistency: 'stale' },
+      ],
+      [
+        { door: 'kv', name: 'batch_get', peerId: 'n2' },
+        { keys: ['d'], consistency: 'stale' },
+      ],
+    ]);
+    const bytes = Buffer.from('xyz').subarray(1);
+    driver.reply(
+      {
+        found: [
+          [null, 0],
+          [bytes, 4],
+        ],
+      },
+      1,
+    );
+    expect(driver.settled.get(calls[0] as number)).toEqual({
+      outcome: 'done',
+      result: { key: 'a', value: null, revision: 0 },
+    });
+    expect(driver.settled.get(calls[1] as number)).toEqual({
+      outcome: 'done',
+      result: { key: 'b', value: new Uint8Array([121, 122]), revision: 4 },
+    });
+  });
+
+  it('ask for the rest where the answer holds fewer', () => {
+    const driver = new Driver();
+    const calls = ['a', 'b', 'c'].map((key) => driver.get(key));
+    driver.idle();
+    driver.reply({ found: [['1', 1]] });
+    expect(driver.last.body).toEqual({ keys: ['b', 'c'] });
+    driver.reply({
+      found: [
+        ['2', 2],
+        ['3', 3],
+      ],
+    });
+    expect(calls.every((call) => driver.settled.has(call))).toBe(true);
+  });
+
+  it('are asked again freely, and fail as not done', () => {
+    const driver = new Driver();
+    const call = driver.get('a');
+    driver.idle();
+    driver.pass(1000);
+    driver.error({ code: 'EPERM', outcome: 'unknown' });
+    driver.pass(20);
+    driver.error({ code: 'EINVAL', outcome: 'not_done' });
+    expect(driver.settled.get(call)).toEqual(failed('not_done', 'EINVAL', 'why'));
+  });
+});
+
+describe('an answer that makes no sense', () => {
+  it.each([
+    ['no results', {}],
+    ['too few results', { results: [] }],
+    ['no outcome', { results: [['maybe', 1, true]] }],
+    ['no revision', { results: [['done', -1, true]] }],
+    ['an error that is none', { error: { code: 'EWHATEVER' } }],
+    ['no map', 'hello'],
+  ])('is counted, and the request sent again: %s', (_what, body) => {
+    const driver = new Driver();
+    const call = driver.put('a');
+    driver.openSession();
+    expect(driver.reply(body)).toEqual([{ type: 'set_timer', timer: 'due', afterMs: 20 }]);
+    expect(driver.core.dropped.malformed_reply).toBe(1);
+    driver.pass(20);
+    driver.reply({ results: [done(1)] });
+    expect(driver.settled.get(call)).toEqual(putDone(1));
+  });
+
+  it('to an unknown request is counted', () => {
+    const driver = new Driver();
+    expect(driver.reply({}, 99)).toEqual([]);
+    expect(driver.reply({}, Number.NaN)).toEqual([]);
+    expect(driver.core.dropped.late_reply).toBe(2);
+  });
+});
+
+describe('a refusal that does not pass', () => {
+  it('settles what did not happen', () => {
+    const driver = new Driver();
+    const calls = [driver.put('a'), driver.put('b')];
+    driver.openSession();
+    driver.error({ code: 'EINVAL' });
+    for (const call of calls) expect(driver.settled.get(call)).toEqual(failed('not_done', 'EINVAL', 'why'));
+    const one = driver.put('c');
+    driver.idle();
+    driver.reply({ results: [['not_done', 'EINVAL', 'nonsense']] });
+    expect(driver.settled.get(one)).toEqual(failed('not_done', 'EINVAL', 'nonsense'));
+  });
+
+  it('leaves unknown what an attempt before may have done', () => {
+    const driver = new Driver();
+    const call = driver.put('a');
+    driver.openSession();
+    driver.pass(1000);
+    driver.error({ code: 'EINVAL' });
+    expect(driver.settled.get(call)).toEqual(failed('unknown', 'EINVAL', 'why'));
+  });
+
+  it('of the session settles what waits for it', () => {
+    const driver = new Driver();
+    const call = driver.put('a');
+    driver.idle();
+    driver.error({ code: 'ENOENT' });
+    expect(driver.settled.get(call)).toEqual(failed('not_done', 'ENOENT', 'why'));
+    expect(driver.core.status()).toEqual({ openCalls: 0, requests: 0 });
+  });
+});
+
+describe('a call that must not be made', () => {
+  it.each([
+    ['no key', { operation: 'put', key: '', value: 'v' }],
+    ['a long key', { operation: 'get', key: 'k'.repeat(1025) }],
+    ['half a surrogate pair', { operation: 'put', key: 'k', value: '\ud800' }],
+    ['a large value', { operation: 'put', key: 'k', value: new Uint8Array(limits.valueBytes + 1) }],
+    ['no revision', { operation: 'cas', key: 'k', value: 'v', expectedRevision: 0.5 }],
+    ['a value that is none', { operation: 'put', key: 'k', value: 7 as never }],
+    [
+      'a confirmed read of one peer',
+      { operation: 'get', key: 'k', consistency: 'linearizable', peerId: 'n1' as never },
+    ],
+    ['a peer that is none', { operation: 'admin', command: 'add_peer', body: { peer_id: 'a.b' } }],
+  ] as const)('is refused at once: %s', (_what, call) => {
+    const driver = new Driver();
+    expect(driver.settled.get(driver.call(call))).toEqual(failed('not_done', 'EINVAL'));
+    expect(driver.idle()).toEqual([]);
+  });
+
+  it('is refused beyond the bound of open calls', () => {
+    const driver = new Driver();
+    for (let more = 0; more < limits.clientCalls; more++) driver.put('k');
+    expect(driver.settled.get(driver.put('k'))).toEqual(failed('not_done', 'EBUSY'));
+  });
+
+  it('is refused once the client is closed', () => {
+    const driver = new Driver();
+    const waiting = driver.put('a');
+    driver.openSession();
+    const [sent, read, later] = [waiting, driver.get('b'), driver.put('c')];
+    const effects = driver.step({ type: 'close' });
+    expect(effects.at(-1)).toEqual({ type: 'cancel_timer', timer: 'due' });
+    expect(driver.settled.get(sent)).toEqual(failed('unknown', 'ESHUTDOWN'));
+    expect(driver.settled.get(read)).toEqual(failed('not_done', 'ESHUTDOWN'));
+    expect(driver.settled.get(later)).toEqual(failed('not_done', 'ESHUTDOWN'));
+    expect(driver.settled.get(driver.put('d'))).toEqual(failed('not_done', 'ESHUTDOWN', 'the client is closed'));
+    expect(driver.idle()).toEqual([]);
+  });
+});
+
+describe('commands', () => {
+  const change = { operation: 'admin', command: 'add_peer', body: { peer_id: 'n4' } } as const;
+  const reply = { old_peers: ['n1'], new_peers: ['n1', 'n4'] };
+
+  it('go out at once, each by itself, and are settled by their reply', () => {
+    const driver = new Driver();
+    expect(driver.step({ type: 'call', callId: 1, call: change })).toEqual([
+      { type: 'request', requestId: 1, target: { door: 'admin', name: 'add_peer' }, body: { peer_id: 'n4' } },
+      { type: 'set_timer', timer: 'due', afterMs: 50_000 },
+    ]);
+    driver.reply(reply);
+    expect(driver.settled.get(1)).toEqual({ outcome: 'done', result: reply });
+  });
+
+  it('tell the error of the group as it is', () => {
+    const driver = new Driver();
+    const call = driver.call(change);
+    driver.error({ code: 'EBUSY', message: 'a change is going on' });
+    expect(driver.settled.get(call)).toEqual(failed('not_done', 'EBUSY', 'a change is going on'));
+    const other = driver.call(change);
+    driver.error({ code: 'ETIMEDOUT', outcome: 'unknown' });
+    expect(driver.settled.get(other)).toEqual(failed('unknown', 'ETIMEDOUT', 'why'));
+  });
+
+  it('look for the leader, but not for ever', () => {
+    const driver = new Driver();
+    const call = driver.call(change);
+    driver.error({ code: 'EPERM' });
+    driver.pass(20);
+    expect(driver.requests).toHaveLength(2);
+    while (!driver.settled.has(call)) {
+      driver.answer({ type: 'no_responders' });
+      driver.pass(250);
+    }
+    expect(driver.nowMs).toBeLessThan(11_000);
+    expect(driver.settled.get(call)).toEqual(failed('not_done', 'EUNREACHABLE', 'nobody answers'));
+  });
+
+  it('that want one leader do not look for another', () => {
+    const driver = new Driver();
+    const call = driver.call({ ...change, body: { peer_id: 'n4', leader_id: 'n1' } });
+    driver.reply({ error: { code: 'EPERM', message: 'why', outcome: 'not_done', leader_id: 'n2' } });
+    expect(driver.settled.get(call)).toEqual({
+      outcome: 'not_done',
+      error: { code: 'EPERM', message: 'why', outcome: 'not_done', leader_id: 'n2' },
+    });
+  });
+
+  it('that change something are sent once, and unknown without an answer', () => {
+    const driver = new Driver();
+    const call = driver.call({ ...change, body: { peer_id: 'n4', timeout_ms: 5000 } });
+    driver.pass(25_000);
+    expect(driver.requests).toHaveLength(1);
+    expect(driver.settled.get(call)).toEqual(failed('unknown', 'ETIMEDOUT'));
+  });
+
+  it('that only ask are sent again, and not done without an answer', () => {
+    const driver = new Driver();
+    const call = driver.call({ operation: 'admin', command: 'status', body: {} });
+    driver.pass(10_000);
+    expect(driver.requests.length).toBeGreaterThan(2);
+    expect(driver.settled.get(call)).toEqual(failed('not_done', 'ETIMEDOUT'));
+  });
+
+  it('with a reply that makes no sense are unknown', () => {
+    const driver = new Driver();
+    const call = driver.call(change);
+    driver.reply({ old_peers: 7 });
+    expect(driver.settled.get(call)).toEqual(failed('unknown', 'EINVAL'));
+  });
+});
