@@ -1,0 +1,294 @@
+/** A group of replicators with its node's side of the link and a clock, to tell small stories with. */
+import type { Log, Send } from '@conclave/actor/core';
+import {
+  asGroupId,
+  asLogIndex,
+  asPeerId,
+  asSession,
+  asTerm,
+  type Body,
+  batchHeader,
+  encodeBatch,
+  type GroupUid,
+  limits,
+  type Message,
+  type Progress,
+  type ReplicatorMessage,
+  type StoreId,
+} from '@conclave/protocol';
+import { ReplicatorGroupCore } from '../src/core/index.js';
+
+export const groupId = asGroupId('main');
+export const uid = 'uid' as GroupUid;
+export const self = asPeerId('n1');
+export const own = { group_id: groupId, store_id: 's1' as StoreId, session: asSession(1) };
+export const times = { electionTimeoutMs: 1000, heartbeatIntervalMs: 100, catchupMargin: 10 };
+export const term = 5;
+
+type Target = Body<'replicator.targets'>['targets'][number];
+
+/** `n2`: bound to store `s2`; `n2:s9`: to another; `n2:`: not bound, as it is new; a `+` behind: watched for having caught up. */
+export function target(text: string): Target {
+  const [peer = '', store] = text.replace('+', '').split(':');
+  const storeId = (store ?? `s${peer.slice(1)}`) as StoreId;
+  return { peer_id: asPeerId(peer), store_id: storeId, catching_up: text.endsWith('+') };
+}
+
+export class LedGroup {
+  core = new ReplicatorGroupCore({ groupId, peerId: self, incarnation: 'r1', ...times });
+  nowMs = 0;
+  tickId = 0;
+  private link = 1;
+  private seq = 0;
+  private session = 1;
+
+  /** The effects of a step, in full. */
+  step(message: ReplicatorMessage): readonly (Send | Log)[] {
+    return this.core.step({ type: 'message', message }, this.at());
+  }
+
+  idle(): readonly (Send | Log)[] {
+    return this.core.step({ type: 'idle' }, this.at());
+  }
+
+  /** The effects of a step, in short, without acknowledgements of the link and progress. */
+  hear(message: ReplicatorMessage): string[] {
+    return this.step(message)
+      .map(told)
+      .filter((line) => line !== '');
+  }
+
+  /** A tick that much later: what goes out, in short. */
+  tick(afterMs = 100, over: Partial<Body<'replicator.tick'>> = {}): string[] {
+    return this.hear(this.tickMessage(afterMs, over));
+  }
+
+  tickMessage(afterMs = 100, over: Partial<Body<'replicator.tick'>> = {}): ReplicatorMessage {
+    this.nowMs += afterMs;
+    this.tickId += 1;
+    const body = {
+      ...this.own(),
+      link: this.link,
+      seq: this.seq,
+      term: asTerm(term),
+      leading: true,
+      tick_id: this.tickId,
+      commit_index: asLogIndex(0),
+      ...over,
+    };
+    return { name: 'replicator.tick', body };
+  }
+
+  /** What the node hears of the targets on the next tick. */
+  progress(afterMs = 0): Progress[] {
+    const told = this.step(this.tickMessage(afterMs)).flatMap((effect) =>
+      effect.type === 'send' && effect.message.name === 'node.progress' ? [effect.message.body.targets] : [],
+    );
+    return told[0] ?? [];
+  }
+
+  lead(
+    targets: string,
+    lastIndex: number,
+    lastTerm = term,
+    over: Partial<Body<'replicator.lead'>> = {},
+  ): ReplicatorMessage {
+    const body = {
+      ...this.own(),
+      ...this.frame(),
+      peer_id: self,
+      group_uid: uid,
+      term: asTerm(term),
+      last_index: asLogIndex(lastIndex),
+      last_term: asTerm(lastTerm),
+      commit_index: asLogIndex(0),
+      configuration_index: asLogIndex(1),
+      targets: targets.split(' ').filter(Boolean).map(target),
+      ...over,
+    };
+    return { name: 'replicator.lead', body };
+  }
+
+  targets(targets: string, configurationIndex = 1): ReplicatorMessage {
+    const body = {
+      ...this.own(),
+      ...this.frame(),
+      term: asTerm(term),
+      configuration_index: asLogIndex(configurationIndex),
+      targets: targets.split(' ').filter(Boolean).map(target),
+    };
+    return { name: 'replicator.targets', body };
+  }
+
+  transfer(peer: string, lastIndex: number): ReplicatorMessage {
+    const peerId = peer === '' ? ('' as const) : asPeerId(peer);
+    const body = {
+      ...this.own(),
+      ...this.frame(),
+      term: asTerm(term),
+      peer_id: peerId,
+      last_index: asLogIndex(lastIndex),
+    };
+    return { name: 'replicator.transfer', body };
+  }
+
+  stop(): ReplicatorMessage {
+    return { name: 'replicator.stop', body: { ...this.own(), ...this.frame(), term: asTerm(term) } };
+  }
+
+  append(...batches: Uint8Array[]): ReplicatorMessage {
+    const body = {
+      ...this.own(),
+      links: { replicator: this.frame() },
+      group_uid: uid,
+      leader_id: self,
+      leader_term: asTerm(term),
+      verified_index: asLogIndex(0),
+      truncate_from: asLogIndex(0),
+      commit_index: asLogIndex(0),
+      batches,
+    };
+    return { name: 'feed.append', body };
+  }
+
+  committed(index: number, session = 1): ReplicatorMessage {
+    const body = { ...own, session: asSession(session), term: asTerm(term), index: asLogIndex(index) };
+    return { name: 'feed.committed', body };
+  }
+
+  entries(requestId: number, fromIndex: number, prevTerm: number, batches: Uint8Array[], over = {}): ReplicatorMessage {
+    const body = {
+      ...this.own(),
+      request_id: requestId,
+      from_index: asLogIndex(fromIndex),
+      prev_term: asTerm(prevTerm),
+      batches,
+      refusal: '' as const,
+      ...over,
+    };
+    return { name: 'replicator.entries', body };
+  }
+
+  /** The node begins its link anew, in a session. */
+  beginLink(session = this.session): void {
+    this.link = session === this.session ? this.link + 1 : 1;
+    this.session = session;
+    this.seq = 0;
+  }
+
+  frame() {
+    this.seq += 1;
+    return { link: this.link, seq: this.seq };
+  }
+
+  private own() {
+    return { ...own, session: asSession(this.session) };
+  }
+
+  private at() {
+    return { nowMs: this.nowMs, wallTimeMs: 0, random: 0 };
+  }
+}
+
+/** Entries `first..last` of commands, padded to about so many bytes. */
+export function commands(first: number, last = first, ofTerm = term, bytes = 0): Uint8Array {
+  const count = last - first + 1;
+  const payloads = Array.from({ length: count }, () => new Uint8Array(Math.max(1, Math.floor(bytes / count))));
+  return encodeBatch('commands', asTerm(ofTerm), asLogIndex(first), payloads);
+}
+
+export function stored(name: string, matchIndex: number, over: Partial<Body<'feed.stored'>> = {}): ReplicatorMessage {
+  const { peer_id, store_id } = target(name);
+  const body = {
+    group_id: groupId,
+    group_uid: uid,
+    peer_id,
+    store_id,
+    session: asSession(7),
+    seq: 1,
+    leader_id: self,
+    leader_term: asTerm(term),
+    match_index: asLogIndex(matchIndex),
+    ...over,
+  };
+  return { name: 'feed.stored', body };
+}
+
+export function echo(name: string, tickId: number, over: Partial<Body<'feed.echo'>> = {}): ReplicatorMessage {
+  const { peer_id, store_id } = target(name);
+  const leader = { leader_id: self, leader_term: asTerm(term) };
+  return {
+    name: 'feed.echo',
+    body: { group_id: groupId, group_uid: uid, peer_id, store_id, ...leader, tick_id: tickId, ...over },
+  };
+}
+
+/** @param conflict the term there and its first index. */
+export function rejected(
+  name: string,
+  requestId: number,
+  lastIndex: number,
+  conflict: [number, number] = [0, 0],
+  over: Partial<Body<'replicator.rejected'>> = {},
+): ReplicatorMessage {
+  const { peer_id, store_id } = target(name);
+  const body = {
+    group_id: groupId,
+    group_uid: uid,
+    peer_id,
+    store_id,
+    term: asTerm(term),
+    request_id: requestId,
+    reason: 'mismatch' as const,
+    last_index: asLogIndex(lastIndex),
+    conflict_term: asTerm(conflict[0]),
+    conflict_index: asLogIndex(conflict[1]),
+    ...over,
+  };
+  return { name: 'replicator.rejected', body };
+}
+
+export function identity(name: string, requestId: number, groupUid: string, lastIndex = 0): ReplicatorMessage {
+  const { peer_id, store_id } = target(name);
+  const history = { group_uid: groupUid as GroupUid, last_index: asLogIndex(lastIndex) };
+  return {
+    name: 'replicator.identity',
+    body: { group_id: groupId, peer_id, request_id: requestId, store_id, ...history },
+  };
+}
+
+/** The ids of requests in these lines. */
+export function idOf(line: string | undefined): number {
+  return Number(/#(\d+)/.exec(line ?? '')?.[1]);
+}
+
+function told(effect: Send | Log): string {
+  if (effect.type === 'log') return `log ${effect.level}: ${effect.text}`;
+  const { peerId, message } = effect;
+  switch (message.name) {
+    case 'node.append_entries':
+      return toldAppendEntries(peerId, message.body);
+    case 'node.identify':
+      return `${peerId} identify #${message.body.request_id}`;
+    case 'node.timeout_now':
+      return `${peerId} timeout_now ${message.body.target_store_id}`;
+    case 'log-store.read':
+      return `read from ${message.body.from_index}, ${message.body.max_bytes} bytes #${message.body.request_id}`;
+    default:
+      return toldQuietly(message);
+  }
+}
+
+function toldQuietly(message: Message): string {
+  if (message.name === 'node.ack' || message.name === 'node.progress') return '';
+  return message.name;
+}
+
+/** `n2 after 10/5 #3`, or `n2 11..14 after 10/5 #3`. */
+export function toldAppendEntries(peerId: string, body: Body<'node.append_entries'>): string {
+  const headers = body.batches.map(batchHeader);
+  const entries = headers.length === 0 ? '' : ` ${headers[0]?.first}..${headers.at(-1)?.last}`;
+  return `${peerId}${entries} after ${body.prev_index}/${body.prev_term} #${body.request_id}`;
+}
+
+export const readBytes = limits.readBytes;

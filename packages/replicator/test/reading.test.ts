@@ -1,0 +1,98 @@
+import { limits } from '@conclave/protocol';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { commands, idOf, LedGroup, own, readBytes, rejected, self, stored } from './led-group.js';
+
+let group: LedGroup;
+beforeEach(() => {
+  group = new LedGroup();
+});
+
+/** Leads with `n2` in step at entry 10 of term 5. */
+function inStep(targets = 'n2'): void {
+  group.hear(group.lead(targets, 10));
+  group.hear(stored('n2', 10));
+}
+
+describe('a target that is further behind than memory', () => {
+  /** `n2` at entry 4, the leader at 10; nothing of that is in memory. */
+  function behind(): number {
+    group.hear(group.lead('n2', 10));
+    group.hear(rejected('n2', 1, 4));
+    group.hear(group.entries(2, 5, 3, [commands(5, 6, 3)]));
+    const lines = group.hear(stored('n2', 4));
+    expect(lines).toEqual(['n2 5..6 after 4/3 #4', `read from 7, ${readBytes} bytes #5`]);
+    return idOf(lines[1]);
+  }
+
+  it('is read for with the term, exactly', () => {
+    group.hear(group.lead('n2', 10));
+    const body = { ...own, request_id: 2, reader: 'replicator', leader_term: 5, from_index: 5, max_bytes: 1 };
+    const effects = group.step(rejected('n2', 1, 4));
+    expect(effects).toEqual([{ type: 'send', peerId: self, message: { name: 'log-store.read', body } }]);
+  });
+
+  it('has one read at a time', () => {
+    behind();
+    expect(group.hear(stored('n2', 5))).toEqual([]);
+    expect(group.hear(group.append(commands(11)))).toEqual([]);
+  });
+
+  it('takes an answer once, and only its own', () => {
+    const read = behind();
+    const batches = [commands(7, 10, 4)];
+    expect(group.hear(group.entries(read + 1, 7, 3, batches))).toEqual([]);
+    expect(group.hear(group.entries(read, 8, 3, batches))).toEqual([]);
+    expect(group.hear(group.entries(read, 7, 3, batches, { session: 9 }))).toEqual([]);
+    expect(group.hear(group.entries(read, 7, 3, batches))).toEqual(['n2 7..10 after 6/3 #6']);
+    expect(group.hear(group.entries(read, 7, 3, batches))).toEqual([]);
+    expect(group.core.dropped).toEqual({ not_asked: 3, other_session: 1 });
+  });
+
+  it('is read for again after a refusal, with the next tick', () => {
+    const read = behind();
+    expect(group.hear(group.entries(read, 7, 0, [], { refusal: 'stale_term' }))).toEqual([]);
+    expect(group.tick()).toEqual(['n2 after 4/3 #6', `read from 7, ${readBytes} bytes #7`]);
+    expect(group.core.dropped).toEqual({ read_refused: 1 });
+  });
+
+  it('is read for again when the answer is lost', () => {
+    behind();
+    group.hear(stored('n2', 6));
+    for (let n = 0; n < 4; n++) expect(group.tick(100)).toHaveLength(1);
+    expect(group.tick(100)).toContain(`read from 7, ${readBytes} bytes #11`);
+  });
+
+  it.each([
+    ['a gap before them', 7, 3, [commands(8, 10, 4)]],
+    ['a gap among them', 7, 3, [commands(7, 7, 4), commands(9, 10, 4)]],
+    ['a term above the own', 7, 3, [commands(7, 10, 6)]],
+    ['a term that falls', 7, 4, [commands(7, 10, 3)]],
+    ['another place', 7, 3, [commands(5, 6, 3)]],
+    ['no batches at all', 7, 3, [new Uint8Array(40)]],
+  ])('is not sent entries with %s', (_what, from, prevTerm, batches) => {
+    const read = behind();
+    expect(group.hear(group.entries(read, from, prevTerm, batches))).toEqual([]);
+    expect(group.core.dropped).toEqual({ malformed_entries: 1 });
+  });
+
+  it('goes over to what is in memory', () => {
+    const read = behind();
+    group.hear(group.append(commands(11, 12)));
+    expect(group.hear(group.entries(read, 7, 3, [commands(7, 10, 4)]))).toEqual([
+      'n2 7..10 after 6/3 #6',
+      'n2 11..12 after 10/5 #7',
+    ]);
+  });
+
+  it('is what a target becomes that falls behind: memory is bounded', () => {
+    inStep('n2 n3');
+    group.hear(stored('n3', 10));
+    const batches = Math.ceil(limits.replicatorCacheBytes / 500_000) + 2;
+    for (let n = 0; n < batches; n++) {
+      group.hear(group.append(commands(11 + n, 11 + n, 5, 500_000)));
+      group.hear(stored('n2', 11 + n));
+    }
+    expect(group.hear(rejected('n3', 6, 10))).toEqual([expect.stringMatching(/^n3 after 10\/5/)]);
+    expect(group.hear(stored('n3', 10))).toEqual([expect.stringMatching(/^read from 11/)]);
+  });
+});

@@ -1,0 +1,323 @@
+import { asGroupId, asLogIndex, asPeerId, asTerm, type GroupUid, limits } from '@conclave/protocol';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { commands, echo, LedGroup, own, readBytes, rejected, self, stored, uid } from './led-group.js';
+
+let group: LedGroup;
+beforeEach(() => {
+  group = new LedGroup();
+});
+
+/** Leads with `n2` in step at entry 10 of term 5. */
+function inStep(targets = 'n2'): void {
+  group.hear(group.lead(targets, 10));
+  group.hear(stored('n2', 10));
+}
+
+describe('the probe', () => {
+  it('stands on the last entry, exactly', () => {
+    expect(group.step(group.lead('n2', 10, 4, { commit_index: asLogIndex(7) }))).toEqual([
+      {
+        type: 'send',
+        peerId: 'n2',
+        message: {
+          name: 'node.append_entries',
+          body: {
+            group_id: 'main',
+            group_uid: uid,
+            leader_id: self,
+            term: 5,
+            target_store_id: 's2',
+            request_id: 1,
+            prev_index: 10,
+            prev_term: 4,
+            leader_commit: 7,
+            tick_id: 0,
+            batches: [],
+          },
+        },
+      },
+    ]);
+  });
+
+  it('is one at a time: entries wait until it is answered, then go in one message', () => {
+    group.hear(group.lead('n2', 10));
+    expect(group.hear(group.append(commands(11, 12)))).toEqual([]);
+    expect(group.hear(group.append(commands(13)))).toEqual([]);
+    expect(group.hear(stored('n2', 10))).toEqual(['n2 11..13 after 10/5 #2']);
+  });
+
+  it('backs off past the end of a shorter log, and asks the log-store for the term there', () => {
+    group.hear(group.lead('n2', 10));
+    expect(group.hear(rejected('n2', 1, 6))).toEqual(['read from 7, 1 bytes #2']);
+    expect(group.hear(group.entries(2, 7, 3, [commands(7, 8, 4)]))).toEqual(['n2 after 6/3 #3']);
+    // The batch that was read for the term goes out first; the rest is read.
+    expect(group.hear(stored('n2', 6))).toEqual(['n2 7..8 after 6/3 #4', `read from 9, ${readBytes} bytes #5`]);
+    expect(group.hear(group.entries(5, 9, 4, [commands(9, 10)]))).toEqual(['n2 9..10 after 8/4 #6']);
+    expect(group.hear(stored('n2', 10))).toEqual([]);
+    expect(group.core.dropped).toEqual({});
+  });
+
+  it('backs off before the conflicting term', () => {
+    group.hear(group.lead('n2', 10));
+    group.hear(group.append(commands(11)));
+    expect(group.hear(rejected('n2', 1, 20, [3, 4]))).toEqual(['read from 4, 1 bytes #2']);
+    // The batch that holds entry 4 begins before it: the term of entry 3 is its own.
+    expect(group.hear(group.entries(2, 4, 1, [commands(2, 6, 2)]))).toEqual(['n2 after 3/2 #3']);
+    expect(group.hear(stored('n2', 3))[0]).toBe('n2 2..6 after 1/1 #4');
+  });
+
+  it('needs no read at the very beginning', () => {
+    group.hear(group.lead('n2', 10));
+    expect(group.hear(rejected('n2', 1, 0))).toEqual(['n2 after 0/0 #2']);
+  });
+
+  it('ignores rejections that are not in flight, and answers twice', () => {
+    group.hear(group.lead('n2', 10));
+    expect(group.hear(rejected('n2', 7, 3))).toEqual([]);
+    group.hear(rejected('n2', 1, 0));
+    expect(group.hear(rejected('n2', 1, 0))).toEqual([]);
+    expect(group.core.dropped).toEqual({ not_in_flight: 2 });
+  });
+
+  it('is sent again with the same id, ever more rarely while nobody answers', () => {
+    group.hear(group.lead('n2', 10));
+    const probes: number[] = [];
+    for (let at = 100; at <= 4000; at += 100) {
+      const [heartbeat, probe, ...more] = group.tick();
+      expect(heartbeat).toMatch(/^n2 after 0\/0/);
+      expect(more).toEqual([]);
+      if (probe === undefined) continue;
+      expect(probe).toBe('n2 after 10/5 #1');
+      probes.push(at);
+    }
+    expect(probes).toEqual([300, 800, 1800, 2800, 3800]);
+  });
+
+  it('waits for the next tick where the target is busy', () => {
+    group.hear(group.lead('n2', 10));
+    expect(group.hear(rejected('n2', 1, 0, [0, 0], { reason: 'busy' }))).toEqual([]);
+    expect(group.tick()).toEqual(['n2 after 0/0 #2', 'n2 after 10/5 #3']);
+  });
+
+  it('is answered by whatever shows that the log agrees up to there', () => {
+    group.hear(group.lead('n2', 10));
+    group.hear(group.append(commands(11)));
+    expect(group.hear(stored('n2', 4))).toEqual([]);
+    expect(group.hear(stored('n2', 11))).toEqual([]);
+    expect(group.hear(group.append(commands(12)))).toEqual(['n2 12..12 after 11/5 #2']);
+  });
+});
+
+describe('replication', () => {
+  it('is pipelined', () => {
+    inStep();
+    expect(group.hear(group.append(commands(11, 14)))).toEqual(['n2 11..14 after 10/5 #2']);
+    expect(group.hear(group.append(commands(15), commands(16, 17)))).toEqual(['n2 15..17 after 14/5 #3']);
+    expect(group.hear(stored('n2', 14))).toEqual([]);
+    expect(group.progress()).toMatchObject([{ state: 'replicate', match_index: 14, next_index: 18, in_flight: 1 }]);
+    expect(group.hear(stored('n2', 17))).toEqual([]);
+    expect(group.progress()).toMatchObject([{ match_index: 17, next_index: 18, in_flight: 0 }]);
+  });
+
+  it('carries the latest commit index and tick, and sends nothing of its own accord when they rise', () => {
+    inStep();
+    group.tick(100, { commit_index: asLogIndex(8) });
+    expect(group.hear(group.committed(10))).toEqual([]);
+    group.hear(group.committed(9));
+    const [effect] = group.step(group.append(commands(11)));
+    expect(effect).toMatchObject({ message: { body: { leader_commit: 10, tick_id: 1 } } });
+  });
+
+  it('keeps within the window of messages, and joins what has waited', () => {
+    inStep();
+    const sent: string[] = [];
+    for (let n = 0; n < 70; n++) sent.push(...group.hear(group.append(commands(11 + n))));
+    expect(sent.length).toBe(limits.replicatorWindowMessages);
+    expect(sent.at(-1)).toBe('n2 74..74 after 73/5 #65');
+    expect(group.hear(stored('n2', 11))).toEqual(['n2 75..80 after 74/5 #66']);
+  });
+
+  it('keeps within the window of bytes', () => {
+    inStep();
+    const batch = (n: number) => commands(11 + n, 11 + n, 5, 500_000);
+    const sent: string[] = [];
+    for (let n = 0; n < 20; n++) sent.push(...group.hear(group.append(batch(n))));
+    expect(sent.length).toBe(Math.floor(limits.replicatorWindowBytes / batch(0).length));
+    expect(group.hear(stored('n2', 12)).length).toBe(2);
+  });
+
+  it('keeps a message within its bounds, in bytes and in batches', () => {
+    group.hear(group.lead('n2', 10));
+    const large = Array.from({ length: 4 }, (_, n) => commands(11 + n, 11 + n, 5, 300_000));
+    group.hear(group.append(...large));
+    expect(group.hear(stored('n2', 10))).toEqual(['n2 11..12 after 10/5 #2', 'n2 13..14 after 12/5 #3']);
+    group.hear(stored('n2', 14));
+    const small = Array.from({ length: limits.appendBatches + 1 }, (_, n) => commands(15 + n));
+    expect(group.hear(group.append(...small))).toEqual(['n2 15..270 after 14/5 #4', 'n2 271..271 after 270/5 #5']);
+  });
+
+  it('goes back to probing on a rejection, from what the target has; the others in flight are void', () => {
+    inStep();
+    for (let n = 11; n <= 14; n++) group.hear(group.append(commands(n)));
+    // The message with 12 was lost: those with 13 and 14 are refused.
+    group.hear(stored('n2', 11));
+    expect(group.hear(rejected('n2', 4, 11))).toEqual(['n2 after 11/5 #6']);
+    expect(group.hear(rejected('n2', 5, 11))).toEqual([]);
+    expect(group.hear(stored('n2', 11))).toEqual(['n2 12..14 after 11/5 #7']);
+    expect(group.core.dropped).toEqual({ not_in_flight: 1 });
+  });
+
+  it('never goes back below what is known to match', () => {
+    inStep();
+    group.hear(group.append(commands(11)));
+    group.hear(group.append(commands(12)));
+    group.hear(stored('n2', 11));
+    expect(group.hear(rejected('n2', 3, 30, [4, 2]))).toEqual([]);
+    expect(group.core.dropped).toEqual({ acknowledged_entries_missing: 1 });
+    expect(group.tick()).toEqual(['n2 after 11/5 #4']);
+  });
+
+  it('probes behind what it has sent once that makes no progress for half an election timeout', () => {
+    inStep();
+    group.hear(group.append(commands(11)));
+    group.hear(group.append(commands(12)));
+    for (let n = 0; n < 4; n++) expect(group.tick()).toHaveLength(1);
+    expect(group.tick()[1]).toBe('n2 after 12/5 #9');
+    // A slow disk: all is there, and nothing is sent again.
+    expect(group.hear(stored('n2', 12))).toEqual([]);
+    expect(group.hear(group.append(commands(13)))).toEqual(['n2 13..13 after 12/5 #10']);
+    for (let n = 0; n < 4; n++) group.tick();
+    expect(group.tick()[1]).toBe('n2 after 13/5 #16');
+    // A loss: the rejection tells where the gap begins.
+    expect(group.hear(rejected('n2', 16, 12))).toEqual(['n2 after 12/5 #17']);
+    expect(group.hear(stored('n2', 12))).toEqual(['n2 13..13 after 12/5 #18']);
+  });
+
+  it('waits for the next tick where the target is busy, and resumes before what was refused', () => {
+    inStep();
+    group.hear(group.append(commands(11)));
+    group.hear(group.append(commands(12)));
+    group.hear(rejected('n2', 3, 11, [0, 0], { reason: 'busy' }));
+    expect(group.hear(group.append(commands(13)))).toEqual([]);
+    expect(group.hear(stored('n2', 11))).toEqual([]);
+    expect(group.tick()).toEqual(['n2 after 11/5 #4', 'n2 12..13 after 11/5 #5']);
+  });
+
+  it.each([
+    ['foreign_group', stored('n2', 11, { group_uid: 'other' as GroupUid })],
+    ['foreign_group', stored('n2', 11, { group_id: asGroupId('other') })],
+    ['other_leader', stored('n2', 11, { leader_id: asPeerId('n3') })],
+    ['other_term', stored('n2', 11, { leader_term: asTerm(4) })],
+    ['other_store', stored('n2:s9', 11)],
+    ['not_a_target', stored('n9', 11)],
+    ['beyond_last_index', stored('n2', 99)],
+    ['other_term', echo('n2', 1, { leader_term: asTerm(4) })],
+    ['other_store', echo('n2:s9', 1)],
+    ['other_term', rejected('n2', 2, 3, [0, 0], { term: asTerm(4) })],
+    ['foreign_group', rejected('n2', 2, 3, [0, 0], { group_uid: 'other' as GroupUid })],
+    ['other_store', rejected('n2:s9', 2, 3)],
+    ['not_a_target', rejected('n9', 2, 3)],
+  ])('drops what is not for it: %s', (reason, message) => {
+    inStep();
+    group.hear(group.append(commands(11)));
+    expect(group.hear(message)).toEqual([]);
+    expect(group.core.dropped).toEqual({ [reason]: 1 });
+    expect(group.progress()).toMatchObject([{ match_index: 10, in_flight: 1, state: 'replicate', silent_ms: 0 }]);
+  });
+
+  it("takes the leader's own store for nobody's target, and counts nothing", () => {
+    inStep();
+    expect(group.hear(stored('n1', 10))).toEqual([]);
+    expect(group.core.dropped).toEqual({});
+  });
+});
+
+describe('the ticks of the node', () => {
+  it('send one heartbeat each, which stands on what is known to match', () => {
+    inStep('n2 n3');
+    group.hear(group.append(commands(11, 12)));
+    const effects = group.step(group.tickMessage(100, { commit_index: asLogIndex(10) }));
+    expect(effects.map((effect) => (effect.type === 'send' ? effect.message.name : ''))).toEqual([
+      'node.ack',
+      'node.append_entries',
+      'node.append_entries',
+      'node.progress',
+    ]);
+    expect(effects[1]).toMatchObject({
+      peerId: 'n2',
+      message: { body: { prev_index: 10, prev_term: 5, batches: [] } },
+    });
+    expect(effects[1]).toMatchObject({ message: { body: { leader_commit: 10, tick_id: 1 } } });
+    expect(effects[2]).toMatchObject({ peerId: 'n3', message: { body: { prev_index: 0, prev_term: 0, batches: [] } } });
+  });
+
+  it('count only once: a repeat or an older one sends nothing', () => {
+    inStep();
+    const tick = group.tickMessage();
+    expect(group.hear(tick)).toHaveLength(1);
+    expect(group.hear(tick)).toEqual([]);
+    expect(group.core.dropped).toEqual({ old_tick: 1 });
+  });
+
+  it('of another term, or of a node that does not lead, send nothing', () => {
+    inStep();
+    expect(group.tick(100, { term: asTerm(4) })).toEqual([]);
+    expect(group.tick(100, { leading: false })).toEqual([]);
+    group.hear(group.stop());
+    expect(group.tick()).toEqual([]);
+    expect(group.hear(stored('n2', 10))).toEqual([]);
+    expect(group.core.dropped).toEqual({ not_leading: 1 });
+  });
+
+  it('keep it speaking: an election timeout after the last one it is silent', () => {
+    inStep();
+    group.tick();
+    group.nowMs += 999;
+    expect(group.hear(group.append(commands(11)))).toHaveLength(1);
+    group.nowMs += 1;
+    expect(group.hear(group.append(commands(12)))).toEqual([]);
+    expect(group.hear(stored('n2', 11))).toEqual([]);
+    expect(group.hear(rejected('n2', 3, 9))).toEqual([]);
+    expect(group.hear(group.targets('n2 n3 n4:'))).toEqual([]);
+    expect(group.hear(group.transfer('n2', 11))).toEqual([]);
+    expect(group.tick().map((line) => line.replace(/ #\d+/, ''))).toEqual([
+      'n2 after 11/5',
+      'n2 12..12 after 11/5',
+      'n3 after 0/0',
+      'n3 after 12/5',
+      'n4 identify',
+      'n2 timeout_now s2',
+    ]);
+  });
+
+  it('tell how long each target has been silent', () => {
+    group.hear(group.lead('n2 n3', 10));
+    group.hear(echo('n2', 0));
+    expect(group.progress(250).map(({ silent_ms }) => silent_ms)).toEqual([250, -1]);
+    expect(group.step(group.tickMessage(0)).at(-1)).toEqual({
+      type: 'send',
+      peerId: self,
+      message: {
+        name: 'node.progress',
+        body: {
+          ...own,
+          term: 5,
+          targets: [
+            {
+              peer_id: 'n2',
+              store_id: 's2',
+              state: 'probe',
+              match_index: 0,
+              next_index: 11,
+              in_flight: 1,
+              silent_ms: 250,
+              caught_up: false,
+              refusal: '',
+            },
+            expect.objectContaining({ peer_id: 'n3', silent_ms: -1 }),
+          ],
+        },
+      },
+    });
+  });
+});
