@@ -1,0 +1,317 @@
+import { limits } from '@conclave/protocol';
+import { describe, expect, it } from 'vitest';
+import {
+  append,
+  batch,
+  brief,
+  configurationBatch,
+  configurationOf,
+  groupId,
+  groupUid,
+  leader,
+  open,
+  openedIn,
+  StoreOnABench,
+  self,
+  sends,
+  storedBatchKeys,
+  storeId,
+  tick,
+  vote,
+} from './store-on-a-bench.js';
+
+describe('an append', () => {
+  it('is written with one put a batch and one for the group, and acknowledged only after the sync', () => {
+    const bench = StoreOnABench.opened();
+    const batches = [batch(1, 3, 1), batch(4, 2, 1)];
+    expect(bench.hear(append({ seq: 1, verified: 5, batches }))).toEqual([]);
+    expect(bench.idle()).toMatchObject([
+      {
+        type: 'write',
+        operations: [
+          { type: 'put', key: 'main/e/0000000000000001', value: batches[0] },
+          { type: 'put', key: 'main/e/0000000000000004', value: batches[1] },
+          { type: 'put', key: 'main/t/0000000000000001' },
+          { type: 'put', key: 'main/m' },
+        ],
+        note: { group_id: 'main', last_index: 5, term: 1, voted_for: '', session: 1 },
+      },
+    ]);
+    expect(bench.step({ type: 'idle' })).toEqual([]);
+    bench.storage.sync();
+    expect(bench.step({ type: 'written' })).toEqual([
+      {
+        type: 'send',
+        peerId: leader,
+        message: {
+          name: 'feed.stored',
+          body: {
+            group_id: groupId,
+            group_uid: groupUid,
+            peer_id: self,
+            store_id: storeId,
+            session: 1,
+            seq: 1,
+            leader_id: leader,
+            leader_term: 1,
+            match_index: 5,
+          },
+        },
+      },
+      {
+        type: 'send',
+        peerId: self,
+        message: {
+          name: 'node.ack',
+          body: {
+            group_id: groupId,
+            store_id: storeId,
+            session: 1,
+            link: 1,
+            seq: 1,
+            actor: 'log-store',
+            incarnation: 'run-1',
+          },
+        },
+      },
+    ]);
+  });
+
+  it('also comes on the feed, and is none of this actor’s without a place in its link', () => {
+    const bench = StoreOnABench.opened();
+    const { body } = append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }) as { body: never };
+    expect(brief(bench.store({ name: 'feed.append', body }))).toEqual(['stored 1 for n2 term 1 seq 1', 'ack 1:1:1']);
+    expect(bench.hear({ name: 'feed.append', body: { ...(body as object), links: {} } as never })).toEqual([]);
+    expect(bench.core.dropped).toEqual({ not_for_this_actor: 1 });
+  });
+
+  it('waits for the running write; all that came meanwhile goes into the next one', () => {
+    const bench = StoreOnABench.opened();
+    bench.hear(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
+    bench.idle();
+    bench.hear(append({ seq: 2, verified: 2, batches: [batch(2, 1, 1)] }));
+    bench.hear(append({ seq: 3, verified: 3, batches: [batch(3, 1, 1)] }), vote(4, 1, 'n2'));
+    expect(bench.idle()).toEqual([]);
+    expect(brief(bench.sync())).toEqual(['stored 1 for n2 term 1 seq 1', 'ack 1:1:1']);
+    expect(brief(bench.write()), 'one acknowledgement for two appends').toEqual([
+      'stored 3 for n2 term 1 seq 3',
+      'ack 1:1:4',
+    ]);
+  });
+
+  it('is acknowledged by what was verified, never by the end of the log', () => {
+    const bench = StoreOnABench.opened();
+    bench.store(append({ seq: 1, verified: 9, batches: [batch(1, 9, 1)] }));
+    // A new leader knows only that the first four entries are its own.
+    expect(brief(bench.store(append({ seq: 2, leader: 'n3', term: 2, verified: 4 })))).toEqual([
+      'stored 4 for n3 term 2 seq 2',
+      'ack 1:1:2',
+    ]);
+  });
+
+  it('goes without a write where it brings nothing new', () => {
+    const bench = StoreOnABench.opened();
+    bench.store(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
+    bench.hear(append({ seq: 2, verified: 2 }), append({ seq: 3, verified: 1 }));
+    expect(brief(sends(bench.idle()))).toEqual(['stored 2 for n2 term 1 seq 3', 'ack 1:1:3']);
+    expect(bench.isWriting).toBe(false);
+  });
+
+  it('without entries is acknowledged after those before it, never before', () => {
+    const bench = StoreOnABench.opened();
+    bench.hear(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
+    bench.idle();
+    bench.hear(append({ seq: 2, verified: 2 }));
+    expect(bench.idle()).toEqual([]);
+    expect(brief(bench.sync())).toEqual(['stored 2 for n2 term 1 seq 1', 'ack 1:1:1']);
+    expect(brief(sends(bench.idle()))).toEqual(['stored 2 for n2 term 1 seq 2', 'ack 1:1:2']);
+  });
+
+  it('keeps the leaders of two terms apart within one write', () => {
+    const bench = StoreOnABench.opened();
+    bench.hear(append({ seq: 1, verified: 2, batches: [batch(1, 2, 1)] }));
+    bench.hear(append({ seq: 2, leader: 'n3', term: 2, verified: 3, batches: [batch(3, 1, 2)] }));
+    expect(brief(bench.write())).toEqual(['stored 2 for n2 term 1 seq 1', 'stored 3 for n3 term 2 seq 2', 'ack 1:1:2']);
+  });
+
+  it('raises the term and clears the vote in the write of its entries, and writes for the term alone', () => {
+    const bench = StoreOnABench.opened();
+    bench.store(vote(1, 3, 'n1'));
+    bench.store(append({ seq: 2, term: 4, verified: 1, batches: [batch(1, 1, 4)] }));
+    bench.store(append({ seq: 3, term: 5, verified: 1 }));
+    bench.restart('run-2');
+    expect(openedIn(bench.store(open('nonce-2', 'run-2', 1)))).toMatchObject({ term: 5, voted_for: '', last_index: 1 });
+  });
+
+  it('stores the group’s uid with the first, and refuses another one', () => {
+    const bench = StoreOnABench.opened();
+    bench.store(append({ seq: 1 }));
+    const effects = bench.step({ type: 'message', message: append({ seq: 2, uid: 'uid-2' }) });
+    expect(effects).toMatchObject([{ type: 'log', level: 'error', fields: { seq: 2, reason: 'other_group_uid' } }]);
+    bench.restart('run-2');
+    expect(openedIn(bench.store(open('nonce-2', 'run-2', 1))).group_uid).toBe(groupUid);
+  });
+
+  it('keeps the commit index beside what is written, and never makes a write for it', () => {
+    const bench = StoreOnABench.opened();
+    bench.store(append({ seq: 1, verified: 4, batches: [batch(1, 4, 1)] }));
+    bench.hear(append({ seq: 2, verified: 4, commit: 4 }));
+    bench.idle();
+    expect(bench.isWriting).toBe(false);
+    bench.restart('run-2');
+    expect(brief(bench.store(open('nonce-2', 'run-2', 1)))).toEqual(['opened 2 term 1 last 4 commit 0']);
+    const message = append({ session: 2, seq: 1, verified: 5, commit: 3, batches: [batch(5, 1, 1)] });
+    bench.store(message);
+    bench.restart('run-3');
+    expect(brief(bench.store(open('nonce-3', 'run-3', 2)))).toEqual(['opened 3 term 1 last 5 commit 3']);
+  });
+});
+
+describe('what is refused', () => {
+  const refusals: [string, string, () => ReturnType<typeof append>][] = [
+    ['another group’s uid', 'other_group_uid', () => append({ seq: 2, uid: 'uid-2' })],
+    ['no uid', 'other_group_uid', () => append({ seq: 2, uid: '' })],
+    ['a lower term', 'lower_term', () => append({ seq: 2, term: 1 })],
+    ['a gap', 'gap_in_log', () => append({ seq: 2, term: 2, batches: [batch(5, 1, 2)] })],
+    ['an overlap', 'gap_in_log', () => append({ seq: 2, term: 2, batches: [batch(3, 1, 2)] })],
+    ['a falling term', 'term_out_of_order', () => append({ seq: 2, term: 3, batches: [batch(4, 1, 1)] })],
+    [
+      'an entry above the leader’s term',
+      'term_out_of_order',
+      () => append({ seq: 2, term: 2, batches: [batch(4, 1, 3)] }),
+    ],
+    ['more verified than there is', 'verified_beyond_end', () => append({ seq: 2, term: 2, verified: 4 })],
+    ['a truncation of what is committed', 'truncates_committed', () => append({ seq: 2, term: 2, truncateFrom: 2 })],
+    ['a lower term to vote in', 'lower_term', () => vote(2, 1, 'n3')],
+    ['another vote in the term', 'other_vote', () => vote(2, 2, 'n3')],
+  ];
+
+  for (const [what, reason, message] of refusals) {
+    it(`${what} stays untaken, and so does what follows`, () => {
+      const bench = StoreOnABench.opened();
+      const entries = [batch(1, 3, 2)];
+      bench.store(append({ seq: 1, term: 2, verified: 3, commit: 2, batches: entries }));
+      if (reason === 'other_vote') bench.store(vote(2, 2, 'n1'));
+      const seq = reason === 'other_vote' ? 3 : 2;
+      const refused = message();
+      if ('seq' in refused.body) refused.body.seq = seq;
+      const before = new Map(bench.storage.rows);
+
+      const first = bench.step({ type: 'message', message: refused });
+      expect(first).toMatchObject([{ type: 'log', level: 'error', fields: { seq, reason } }]);
+      expect(bench.step({ type: 'message', message: refused }), 'said once').toEqual([]);
+      expect(brief(bench.hear(append({ seq: seq + 1, term: 2, verified: 3 })))).toEqual([`ack 1:1:${seq - 1}`]);
+      expect(bench.idle()).toEqual([]);
+      expect(bench.storage.rows).toEqual(before);
+      expect(bench.core.dropped).toEqual({ [`refused_${reason}`]: 2, link_gap: 1 });
+      expect(bench.core.health()).toEqual({
+        healthy: false,
+        reason: `message ${seq} of the node is refused: ${reason}`,
+      });
+    });
+  }
+
+  it('a batch that was damaged on its way heals with the next sending', () => {
+    const bench = StoreOnABench.opened();
+    const good = batch(1, 2, 1);
+    for (const at of [0, 10, good.length - 1]) {
+      const damaged = good.slice();
+      damaged[at] = (damaged[at] as number) ^ 1;
+      expect(bench.hear(append({ seq: 1, verified: 2, batches: [damaged] }))).toEqual([]);
+    }
+    expect(bench.core.dropped).toEqual({ refused_damaged_batch: 3 });
+    expect(brief(bench.store(append({ seq: 1, verified: 2, batches: [good] })))).toEqual([
+      'stored 2 for n2 term 1 seq 1',
+      'ack 1:1:1',
+    ]);
+    expect(bench.core.health().healthy).toBe(true);
+  });
+});
+
+describe('the ordered link', () => {
+  it('takes each message once, and acknowledges repeats and gaps with what is synced', () => {
+    const bench = StoreOnABench.opened();
+    const first = append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] });
+    const second = append({ seq: 2, verified: 2, batches: [batch(2, 1, 1)] });
+    expect(brief(bench.hear(second))).toEqual(['ack 1:1:0']);
+    bench.hear(first);
+    bench.idle();
+    expect(brief(bench.hear(first)), 'taken, but not yet synced').toEqual(['ack 1:1:0']);
+    bench.sync();
+    expect(brief(bench.hear(first))).toEqual(['ack 1:1:1']);
+    bench.store(second);
+    expect(brief(bench.hear(first, second))).toEqual(['ack 1:1:2', 'ack 1:1:2']);
+    expect(storedBatchKeys(bench.storage)).toEqual(['1', '2']);
+  });
+
+  it('answers ticks with what is synced', () => {
+    const bench = StoreOnABench.opened();
+    expect(brief(bench.hear(tick(0)))).toEqual(['ack 1:1:0']);
+    bench.hear(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
+    bench.idle();
+    expect(brief(bench.hear(tick(1)))).toEqual(['ack 1:1:0']);
+    bench.sync();
+    expect(brief(bench.hear(tick(1)))).toEqual(['ack 1:1:1']);
+  });
+
+  it('does not begin anew within a session: what was taken would be taken twice', () => {
+    const bench = StoreOnABench.opened();
+    bench.store(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
+    expect(bench.hear(append({ link: 2, seq: 1, verified: 1, batches: [batch(1, 1, 1)] }))).toEqual([]);
+    expect(bench.core.dropped).toEqual({ link_begun_anew: 1 });
+  });
+});
+
+describe('a vote', () => {
+  it('is acknowledged after its sync, survives, and costs no write when repeated', () => {
+    const bench = StoreOnABench.opened();
+    expect(bench.hear(vote(1, 7, 'n3'))).toEqual([]);
+    expect(bench.idle()).toMatchObject([{ type: 'write', note: { term: 7, voted_for: 'n3' } }]);
+    expect(brief(bench.sync())).toEqual(['ack 1:1:1']);
+    bench.hear(vote(2, 7, 'n3'));
+    expect(brief(sends(bench.idle()))).toEqual(['ack 1:1:2']);
+    bench.restart('run-2');
+    expect(openedIn(bench.store(open('nonce-2', 'run-2', 1)))).toMatchObject({ term: 7, voted_for: 'n3' });
+  });
+
+  it('is cast once in a term, after the term was known without one', () => {
+    const bench = StoreOnABench.opened();
+    bench.store(vote(1, 7, ''));
+    bench.store(vote(2, 7, 'n3'));
+    bench.store(vote(3, 8, ''));
+    bench.restart('run-2');
+    expect(openedIn(bench.store(open('nonce-2', 'run-2', 1)))).toMatchObject({ term: 8, voted_for: '' });
+  });
+});
+
+describe('configurations', () => {
+  it('come back with the opening, each with its index', () => {
+    const bench = StoreOnABench.opened();
+    const [one, three] = [configurationOf('n1'), configurationOf('n1', 'n2', 'n3')];
+    const batches = [configurationBatch(1, 1, one), batch(2, 3, 1), configurationBatch(5, 2, three)];
+    bench.store(append({ seq: 1, term: 2, verified: 5, batches }));
+    bench.restart('run-2');
+    expect(openedIn(bench.store(open('nonce-2', 'run-2', 1)))).toMatchObject({
+      term_runs: [
+        { first: 1, term: 1 },
+        { first: 5, term: 2 },
+      ],
+      configurations: [
+        { index: 1, configuration: one },
+        { index: 5, configuration: three },
+      ],
+    });
+  });
+
+  it('are reported as far as a message holds them: the first, the last committed ones, all that may go', () => {
+    const bench = StoreOnABench.opened();
+    const many = limits.reportedConfigurations + 40;
+    const batches = Array.from({ length: many }, (_, at) => configurationBatch(at + 1, 1, configurationOf('n1')));
+    bench.store(append({ seq: 1, verified: many, commit: many - 3, batches }));
+    const { configurations } = openedIn(bench.store(open('nonce-2', 'run-1', 1)));
+    expect(configurations.map(({ index }) => index)).toEqual([
+      1,
+      ...Array.from({ length: limits.reportedConfigurations + 3 }, (_, at) => at + 38),
+    ]);
+  });
+});
