@@ -46,6 +46,7 @@ describe('a change as it goes on', () => {
       { stage: 'stable', ms: 10 },
     ]);
     expect(view.lacking).toBe('');
+    expect(view.headline(1170)).toBe('over, 170 ms');
   });
 
   it('says a stage once', () => {

@@ -16,6 +16,7 @@ describe('the status of a group', () => {
         progress('n2'),
         progress('n3', { match_index: asLogIndex(1000), caught_up: false, silent_ms: 2500 }),
         progress('n4', { match_index: asLogIndex(0), caught_up: false, silent_ms: -1, state: 'identify' }),
+        progress('n7'),
         progress('n5', { match_index: asLogIndex(0), caught_up: false, state: 'refused', refusal: 'ENOTEMPTY' }),
       ],
       changes: [
@@ -44,6 +45,7 @@ describe('the status of a group', () => {
       [asPeerId('n3'), { status: status('n3', { health: { healthy: false, reason: 'fenced' } }) }],
       [asPeerId('n4'), silent],
       [asPeerId('n5'), { status: status('n5', { term: asTerm(1) }) }],
+      [asPeerId('n7'), { status: status('n7', { health: { healthy: false, reason: 'removed' } }) }],
       [asPeerId('n6'), { status: status('n6', { term: asTerm(0) }) }],
     ]);
     expect(`\n${statusText('main', { group, peers })}\n`).toMatchInlineSnapshot(`
@@ -62,6 +64,7 @@ describe('the status of a group', () => {
       n3    follower     3  1,000  4,000  lagging by 4,000         2.50 s  fenced
       n4    -            -      0  5,000  never heard of      never heard  does not answer
       n5    follower     1      0  5,000  refused: ENOTEMPTY        12 ms  healthy
+      n7    follower     3  5,000      0  not in the group          12 ms  removed
       n6    follower     0      -      -  not in the group              -  healthy
 
       last changes           state   term  index  why

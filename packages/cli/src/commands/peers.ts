@@ -16,8 +16,9 @@ import type { Output } from '../output.js';
 import type { Requester } from '../requester.js';
 import { until } from '../until.js';
 import { ChangeView } from '../views/change-view.js';
+import { changeText } from '../views/event-line.js';
 import { LiveBars } from '../views/live-bars.js';
-import { duration, peerSet, stageNames } from '../views/words.js';
+import { duration, stageNames } from '../views/words.js';
 
 type ChangeCommand = 'add_peer' | 'remove_peer' | 'change_peers';
 
@@ -82,7 +83,9 @@ async function watchChange<C extends ChangeCommand>(
     };
     const observing = observeGroup(requester, (event) => {
       if (output.json) output.record({ event: event.name, ...event.body });
-      say(view.onEvent(event, performance.now()));
+      const lines = view.onEvent(event, performance.now());
+      // The bars show the progress already.
+      if (bars === undefined || event.name !== 'catchup_progress') say(lines);
     });
     const drawing = bars && setInterval(() => bars.draw(view, performance.now()), drawEveryMs);
     const asking = output.json ? undefined : setInterval(() => askLacking(requester, view, say), statusEveryMs);
@@ -133,13 +136,11 @@ async function cancel(output: Output, options: CommonOptions): Promise<void> {
     const timeoutMs = options.timeoutMs ?? defaultTimes.jointTimeoutMs;
     const reply = await requester.admin('cancel_change', {}, { timeoutMs });
     if (output.json) return output.record(reply);
-    const { old_peers: oldPeers, new_peers: newPeers, stage } = reply.cancelled;
-    output.line(`cancelled (${stageNames[stage]}): ${peerSet(oldPeers)} to ${peerSet(newPeers)}`);
+    output.line(`cancelled (${stageNames[reply.cancelled.stage]}): ${changeText(reply.cancelled)}`);
   });
 }
 
 function doneText(reply: ChangeReply, view: ChangeView, tookMs: number): string {
   const stages = view.stageTimes.map(({ stage, ms }) => `${stageNames[stage]} ${duration(ms)}`).join(', ');
-  const what = `${peerSet(reply.old_peers)} to ${peerSet(reply.new_peers)}`;
-  return `done: ${what} in ${duration(tookMs)}${stages === '' ? '' : ` (${stages})`}`;
+  return `done: ${changeText(reply)} in ${duration(tookMs)}${stages === '' ? '' : ` (${stages})`}`;
 }

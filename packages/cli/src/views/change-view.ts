@@ -9,7 +9,7 @@
 
 import type { ObservedEvent } from '@conclave/observer';
 import type { PeerId, Stage, StatusReply } from '@conclave/protocol';
-import { catchupText, eventText } from './event-line.js';
+import { catchupText, changeText, eventText } from './event-line.js';
 import { duration, peerSet, stageNames } from './words.js';
 
 /** A new peer that is catching up. */
@@ -99,7 +99,8 @@ export class ChangeView {
 
   /** The line above the bars. */
   headline(atMs: number): string {
-    const stage = this.stageName === 'none' ? 'asked' : `stage ${stageNames[this.stageName]}`;
+    const without = this.times.length === 0 ? 'asked' : 'over';
+    const stage = this.stageName === 'none' ? without : `stage ${stageNames[this.stageName]}`;
     return `${stage}, ${duration(atMs - this.beganAtMs)}${this.votes === '' ? '' : `; ${this.votes}`}`;
   }
 
@@ -111,7 +112,7 @@ export class ChangeView {
     this.stageSinceMs = atMs;
     if (body.stage === 'none') return [];
     if (body.stage !== 'catching_up') this.catchAllUp();
-    return [`stage ${stageNames[body.stage]}: ${peerSet(body.old_peers)} to ${peerSet(body.new_peers)}`];
+    return [`stage ${stageNames[body.stage]}: ${changeText(body)}`];
   }
 
   private leaveStage(atMs: number): void {

@@ -18,7 +18,7 @@ export function eventText(event: ObservedEvent): string {
     case 'leader_stepped_down':
       return `no longer leads: ${event.body.reason}`;
     case 'stage_changed':
-      return `${stageNames[event.body.stage]}: ${peerSet(event.body.old_peers)} to ${peerSet(event.body.new_peers)}`;
+      return `${event.body.stage === 'none' ? 'over' : stageNames[event.body.stage]}: ${changeText(event.body)}`;
     case 'catchup_progress':
       return `${event.body.new_peer} ${catchupText(event.body)}`;
     case 'configuration_appended':
@@ -40,6 +40,14 @@ export function eventText(event: ObservedEvent): string {
     case 'actor_silent':
       return `its ${event.body.actor} is silent`;
   }
+}
+
+/** `{n1,n2,n3} to {n1,n4,n5}` */
+export function changeText(change: {
+  readonly old_peers: readonly string[];
+  readonly new_peers: readonly string[];
+}): string {
+  return `${peerSet(change.old_peers)} to ${peerSet(change.new_peers)}`;
 }
 
 /** How far a new peer is, in the words of promise 12. */

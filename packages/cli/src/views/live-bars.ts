@@ -7,6 +7,7 @@ const barFormat = '  {peer} [{bar}] {percentage} %  {text}';
 export class LiveBars {
   private readonly bars: MultiBar;
   private readonly headline: SingleBar;
+  private stopped = false;
   private readonly peers = new Map<string, SingleBar>();
 
   constructor(stream: NodeJS.WriteStream) {
@@ -40,6 +41,7 @@ export class LiveBars {
 
   /** Leaves the last state on the screen and gives the cursor back. */
   stop(): void {
-    this.bars.stop();
+    if (!this.stopped) this.bars.stop();
+    this.stopped = true;
   }
 }

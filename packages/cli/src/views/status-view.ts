@@ -110,12 +110,19 @@ function stateText(
 ): string {
   if (group === undefined) return '-';
   if (group.peer_id === peerId) return 'leader';
-  if (progress === undefined) return 'not in the group';
+  if (progress === undefined || !isOrBecomesMember(peerId, group)) return 'not in the group';
   if (progress.refusal !== '') return `refused: ${progress.refusal}`;
   if (progress.silent_ms < 0) return 'never heard of';
   // Under load the last entries are always under way: what counts as caught up for a new peer does here too.
   if (progress.caught_up || (lag !== undefined && lag <= catchupMargin)) return 'caught up';
   return `lagging by ${count(lag ?? 0)}`;
+}
+
+/** A removed peer is still spoken to for a while, so that it learns that it is out. */
+function isOrBecomesMember(peerId: PeerId, { configuration, changes }: StatusReply): boolean {
+  const members = configuration === null ? [] : peerIds(allMembers(configuration));
+  const wanted = changes.filter(({ state }) => state === 'going_on').flatMap((change) => change.new_peers);
+  return members.includes(peerId) || wanted.includes(peerId);
 }
 
 function healthText(answer: PeerAnswer): string {
