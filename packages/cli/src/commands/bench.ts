@@ -98,11 +98,11 @@ async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): P
   throw new Failed();
 }
 
-/** A folder on the disk that is meant, gone at the end. */
+/** A folder on the disk that is meant, gone at the end, as is all that had to be made to hold it. */
 function benchFolder(cleanUp: CleanUp, dataDir: string): string {
-  mkdirSync(dataDir, { recursive: true });
+  const made = mkdirSync(dataDir, { recursive: true });
   const folder = mkdtempSync(path.join(path.resolve(dataDir), 'bench-'));
-  const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  const remove = (): void => rmSync(made ?? folder, { recursive: true, force: true, maxRetries: 5 });
   process.once('exit', remove);
   cleanUp.add(async () => remove());
   return folder;

@@ -50,6 +50,8 @@ export function registerUp(program: Command): void {
         // Ctrl-C is how this command ends.
         if (!(error instanceof Interrupted)) throw error;
         if (!output.json) output.line('stopped');
+        // What was still being started when Ctrl-C came must not go on.
+        process.exit(0);
       }
     }),
   );
