@@ -1,0 +1,179 @@
+/** A running mesh for tests of faults: peers by name, a plain client, and what these tests wait for. */
+import type { StatusReply } from '@conclave/protocol';
+import type { NatsServer } from '../support/nats.js';
+import { actorKinds, Peer, type PeerOptions } from '../support/peers.js';
+import { PlainClient } from '../support/plain-client.js';
+
+export interface MeshOptions {
+  readonly servers: readonly NatsServer[];
+  readonly peers: readonly string[];
+  readonly placement: NonNullable<PeerOptions['placement']>;
+  readonly groups?: readonly string[];
+  readonly args?: readonly string[];
+}
+
+/** The stopper of what a test file has begun: run in the opposite order, each whatever becomes of the others. */
+export class Stops {
+  private stops: (() => Promise<unknown>)[] = [];
+
+  add(stop: () => Promise<unknown>): void {
+    this.stops.unshift(stop);
+  }
+
+  async run(): Promise<void> {
+    const { stops } = this;
+    this.stops = [];
+    const errors: unknown[] = [];
+    for (const stop of stops) await stop().catch((error) => errors.push(error));
+    if (errors.length > 0) throw errors[0];
+  }
+}
+
+/**
+ * Waits until `look` answers something, and answers that. What it throws counts as not yet.
+ * @throws Error with the last trouble when it takes too long
+ */
+export async function until<T>(what: string, look: () => Promise<T | undefined>, withinMs = 60_000): Promise<T> {
+  const deadline = performance.now() + withinMs;
+  for (;;) {
+    let trouble: unknown;
+    try {
+      const found = await look();
+      if (found !== undefined) return found;
+    } catch (error) {
+      trouble = error;
+    }
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`, { cause: trouble });
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+export class Mesh {
+  readonly peers = new Map<string, Peer>();
+
+  private constructor(
+    private readonly options: MeshOptions,
+    readonly plain: PlainClient,
+  ) {}
+
+  /** Connects; starts nothing yet. */
+  static async open(options: MeshOptions): Promise<Mesh> {
+    const plain = await PlainClient.open(
+      options.servers.map(({ url }) => url),
+      options.groups?.[0],
+    );
+    return new Mesh(options, plain);
+  }
+
+  /** Starts its peers and founds the first group of them. */
+  static async found(options: MeshOptions, stops: Stops): Promise<Mesh> {
+    const mesh = await Mesh.open(options);
+    stops.add(() => mesh.stop());
+    await mesh.start(...options.peers);
+    const [first] = options.peers;
+    await mesh.plain.insist(`${first}.admin.bootstrap`, { peers: options.peers });
+    return mesh;
+  }
+
+  /** The peer of this name; it is made when it is first asked for. */
+  peer(name: string): Peer {
+    const { servers, placement, groups, args } = this.options;
+    const known = this.peers.get(name);
+    if (known !== undefined) return known;
+    // Each peer prefers a server of its own: n1 the first, n2 the second...
+    const own = (Number(name.slice(1)) - 1) % servers.length;
+    const nats = [...servers.slice(own), ...servers.slice(0, own)].map(({ url }) => url);
+    const peer = new Peer({
+      peer: name,
+      nats,
+      placement,
+      ...(groups === undefined ? {} : { groups }),
+      ...(args === undefined ? {} : { args }),
+    });
+    this.peers.set(name, peer);
+    return peer;
+  }
+
+  async start(...names: readonly string[]): Promise<void> {
+    await Promise.all(names.map((name) => this.peer(name).start()));
+  }
+
+  /** `kill -9` of all of them at once. */
+  async kill(...names: readonly string[]): Promise<void> {
+    await Promise.all(names.map((name) => this.peer(name).kill()));
+  }
+
+  async stop(): Promise<void> {
+    await this.plain.close();
+    // A peer that was never started ends at once; one that hangs is not waited for.
+    await Promise.all([...this.peers.values()].map((peer) => peer.kill()));
+    await Promise.all([...this.peers.values()].map((peer) => peer.stop()));
+  }
+
+  /** What the leader says; waits for one. */
+  async leaderStatus(): Promise<StatusReply> {
+    return (await this.plain.insist('admin.status', {}, 60_000)) as unknown as StatusReply;
+  }
+
+  async status(peer: string): Promise<StatusReply> {
+    return (await this.plain.insist(`${peer}.admin.status`)) as unknown as StatusReply;
+  }
+
+  async statusOnce(peer: string): Promise<StatusReply> {
+    const { body, errorCode } = await this.plain.ask(`${peer}.admin.status`, {}, 1000);
+    if (errorCode !== 0) throw new Error(JSON.stringify(body));
+    return body as unknown as StatusReply;
+  }
+
+  /** A leader of a term above this one, other than `than`. */
+  leaderAfter(term: number, than?: string): Promise<StatusReply> {
+    return until(`a leader above term ${term}${than === undefined ? '' : ` other than ${than}`}`, async () => {
+      const { body, errorCode } = await this.plain.ask('admin.status', {}, 1000);
+      const status = body as unknown as StatusReply;
+      return errorCode === 0 && status.term > term && status.peer_id !== than ? status : undefined;
+    });
+  }
+
+  /** Waits until each actor of these peers says that it is well. */
+  async healthy(...names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      for (const actor of actorKinds) {
+        await until(`the ${actor} of ${name} is well\n${this.peer(name).log().slice(-4000)}`, async () => {
+          const { body } = await this.plain.ask(`${name}.${actor}.health`, {}, 1000);
+          if (body.healthy !== true) throw new Error(JSON.stringify(body));
+          return true;
+        });
+      }
+    }
+  }
+
+  /** Waits until these peers have applied all that is committed now. */
+  async caughtUp(...names: readonly string[]): Promise<void> {
+    const { commit_index } = await this.leaderStatus();
+    for (const name of names) {
+      await until(`${name} has applied ${commit_index}`, async () => {
+        const { applied_index } = await this.statusOnce(name);
+        return applied_index >= commit_index ? true : undefined;
+      });
+    }
+  }
+
+  /** Which of these writes a peer does not have, once it has applied all that is committed. */
+  async missing(peer: string, writes: ReadonlyMap<string, string>): Promise<string[]> {
+    await this.caughtUp(peer);
+    const missing: string[] = [];
+    const left = [...writes.keys()];
+    while (left.length > 0) {
+      const keys = left.slice(0, 500);
+      const { found } = await this.plain.insist(`${peer}.kv.batch_get`, { keys, consistency: 'stale' });
+      const values = found as [string | null, number][];
+      if (values.length === 0) throw new Error('an empty answer to batch_get');
+      for (const [at, [value]] of values.entries()) {
+        const key = keys[at] as string;
+        if (value !== writes.get(key)) missing.push(key);
+      }
+      left.splice(0, values.length);
+    }
+    return missing;
+  }
+}

@@ -1,0 +1,70 @@
+/** Writers that never stop of themselves: each writes a key of its own after the other, and remembers what was acknowledged. */
+import { ConclaveClient } from '@conclave/client';
+
+export interface FailedWrite {
+  readonly key: string;
+  readonly error: unknown;
+}
+
+let lastRun = 0;
+
+export class Writers {
+  /** Each acknowledged write. */
+  readonly acknowledged = new Map<string, string>();
+  /** Writes that ended other than done within the client's deadline of 10 s. */
+  readonly failed: FailedWrite[] = [];
+  private readonly run = ++lastRun;
+  private going = true;
+  private readonly all: Promise<unknown>;
+  private waiting: { readonly count: number; readonly resolve: () => void }[] = [];
+
+  private constructor(
+    private readonly client: ConclaveClient,
+    count: number,
+  ) {
+    this.all = Promise.all(Array.from({ length: count }, (_, writer) => this.write(writer)));
+  }
+
+  static async start(servers: readonly string[], count = 8, groupId = 'main'): Promise<Writers> {
+    const nats = { maxReconnectAttempts: -1, reconnectTimeWait: 100, waitOnFirstConnect: true };
+    return new Writers(await ConclaveClient.connect({ groupId, servers: [...servers], nats }), count);
+  }
+
+  /** Settled when so many more writes have been acknowledged than now. */
+  async progress(more = 50, withinMs = 60_000): Promise<void> {
+    const count = this.acknowledged.size + more;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const complain = () =>
+        reject(
+          new Error(`not ${more} more writes in ${withinMs} ms; failed: ${JSON.stringify(this.failed.slice(-3))}`),
+        );
+      timer = setTimeout(complain, withinMs);
+    });
+    const reached = new Promise<void>((resolve) => this.waiting.push({ count, resolve }));
+    await Promise.race([reached, late]).finally(() => clearTimeout(timer));
+  }
+
+  /** Ends the writers; settled when their last calls are. */
+  async stop(): Promise<void> {
+    this.going = false;
+    await this.all;
+    await this.client.close();
+  }
+
+  private async write(writer: number): Promise<void> {
+    for (let number = 0; this.going; number++) {
+      const key = `run-${this.run}/writer-${writer}/${number}`;
+      const value = `value of ${key}`;
+      try {
+        await this.client.kv.put(key, value);
+        this.acknowledged.set(key, value);
+        const { size } = this.acknowledged;
+        for (const { resolve } of this.waiting.filter(({ count }) => count <= size)) resolve();
+        this.waiting = this.waiting.filter(({ count }) => count > size);
+      } catch (error) {
+        this.failed.push({ key, error: String(error) });
+      }
+    }
+  }
+}

@@ -1,0 +1,123 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type NatsServer, startNatsCluster } from '../support/nats.js';
+import { type ActorKind, actorKinds } from '../support/peers.js';
+import { Mesh, Stops } from './fault-mesh.js';
+import { Writers } from './fault-writers.js';
+
+/** Four processes a peer, three NATS servers, each peer preferring its own; under writes from the first test to the last. */
+const names = ['n1', 'n2', 'n3'];
+const stops = new Stops();
+let servers: NatsServer[];
+let mesh: Mesh;
+let writers: Writers;
+
+beforeAll(async () => {
+  servers = await startNatsCluster(3);
+  for (const server of servers) stops.add(() => server.stop());
+  mesh = await Mesh.found({ servers, peers: names, placement: 'four' }, stops);
+  writers = await Writers.start(servers.map(({ url }) => url));
+  stops.add(() => writers.stop());
+  await writers.progress();
+});
+
+afterEach(async () => {
+  // Whatever a test has left dead.
+  await mesh.start(...names);
+  await mesh.healthy(...names);
+});
+
+afterAll(() => stops.run());
+
+async function expectNothingLost(): Promise<void> {
+  const acknowledged = new Map(writers.acknowledged);
+  for (const name of names) expect(await mesh.missing(name, acknowledged), `missing at ${name}`).toEqual([]);
+}
+
+describe('one actor is killed with kill -9', () => {
+  it.each(actorKinds)('the %s of a follower: no write fails, and it comes back by itself', async (actor: ActorKind) => {
+    const { peer_id: leader, term } = await mesh.leaderStatus();
+    const follower = names.find((name) => name !== leader) as string;
+    const failed = writers.failed.length;
+    const victim = mesh.peer(follower).process(actor);
+    await victim.kill();
+    // The two others serve, with the same leader.
+    await writers.progress();
+    expect(await mesh.leaderStatus()).toMatchObject({ peer_id: leader, term });
+    await victim.start();
+    await mesh.healthy(follower);
+    await writers.progress();
+    await expectNothingLost();
+    expect(writers.failed.slice(failed)).toEqual([]);
+  });
+
+  it.each(actorKinds)(
+    'the %s of the leader, for good: it costs the office, not the service',
+    async (actor: ActorKind) => {
+      const { peer_id: leader, term } = await mesh.leaderStatus();
+      const failed = writers.failed.length;
+      const victim = mesh.peer(leader).process(actor);
+      await victim.kill();
+      const next = await mesh.leaderAfter(term, leader);
+      await writers.progress();
+      // It stays out of office while it is not whole, although its node lives (of the other three).
+      expect((await mesh.leaderStatus()).peer_id).not.toBe(leader);
+      expect(next.peer_id).not.toBe(leader);
+      await victim.start();
+      await mesh.healthy(leader);
+      await writers.progress();
+      await expectNothingLost();
+      expect(writers.failed.slice(failed)).toEqual([]);
+    },
+  );
+
+  it.each(actorKinds)('the %s of the leader, started again at once: the group goes on', async (actor: ActorKind) => {
+    const { peer_id: leader } = await mesh.leaderStatus();
+    const failed = writers.failed.length;
+    const victim = mesh.peer(leader).process(actor);
+    await victim.kill();
+    await victim.start();
+    await mesh.healthy(...names);
+    await writers.progress();
+    await expectNothingLost();
+    expect(writers.failed.slice(failed)).toEqual([]);
+  });
+});
+
+describe('NATS servers are killed with kill -9', () => {
+  it('the one that the leader prefers: its processes go to another', async () => {
+    const { peer_id: leader } = await mesh.leaderStatus();
+    const failed = writers.failed.length;
+    const server = servers[names.indexOf(leader)] as NatsServer;
+    await server.kill();
+    await writers.progress();
+    await mesh.healthy(...names);
+    await writers.progress();
+    await server.restart();
+    await writers.progress();
+    await expectNothingLost();
+    expect(writers.failed.slice(failed)).toEqual([]);
+  });
+
+  it('all of them: everything waits, and comes back by itself', async () => {
+    await Promise.all(servers.map((server) => server.kill()));
+    await Promise.all(servers.map((server) => server.restart()));
+    await writers.progress();
+    await mesh.healthy(...names);
+    await expectNothingLost();
+  });
+});
+
+describe('everything is killed at once with kill -9', () => {
+  it('all peers’ processes and all NATS servers: every acknowledged write is there, and the group goes on', async () => {
+    const before = new Map(writers.acknowledged);
+    const { group_uid, term } = await mesh.leaderStatus();
+    await Promise.all([mesh.kill(...names), ...servers.map((server) => server.kill())]);
+    await Promise.all([...servers.map((server) => server.restart()), mesh.start(...names)]);
+    const again = await mesh.leaderAfter(term);
+    expect(again.group_uid).toBe(group_uid);
+    await writers.progress();
+    await mesh.healthy(...names);
+    expect(before.size).toBeGreaterThan(0);
+    await expectNothingLost();
+  });
+});
