@@ -1,5 +1,5 @@
-import { type AdminCommand, type AdminReply, asPeerId } from '@conclave/protocol';
-import type { Caller, CallOptions } from './kv-api.js';
+import type { AdminCommand, AdminReply } from '@conclave/protocol';
+import { type Caller, type CallOptions, peerIdOf } from './kv-api.js';
 
 export interface ChangeOptions extends CallOptions {
   /** Refuse (EPERM) unless this peer leads. */
@@ -61,7 +61,7 @@ export class AdminApi {
     body: Readonly<Record<string, unknown>>,
     options: CallOptions & { readonly peerId?: string } = {},
   ): Promise<AdminReply<C>> {
-    const peerId = options.peerId === undefined ? undefined : asPeerId(options.peerId);
+    const peerId = peerIdOf(options.peerId);
     return (await this.call({ operation: 'admin', command, body, peerId }, options.timeoutMs)) as AdminReply<C>;
   }
 }

@@ -1,4 +1,4 @@
-import { asPeerId, type Consistency, type KvReply, type Value } from '@conclave/protocol';
+import { ConclaveError, type Consistency, type KvReply, PeerId, type Value } from '@conclave/protocol';
 import type { Call } from './core/index.js';
 
 export interface CallOptions {
@@ -45,8 +45,16 @@ export class KvApi {
 
   /** Reads a key; value null and revision 0 where it is not there. */
   async get(key: string, options: GetOptions = {}): Promise<KvReply<'get'>> {
-    const peerId = options.peerId === undefined ? undefined : asPeerId(options.peerId);
+    const peerId = peerIdOf(options.peerId);
     const call = { operation: 'get', key, consistency: options.consistency, peerId } as const;
     return (await this.call(call, options.timeoutMs)) as KvReply<'get'>;
   }
+}
+
+/** @throws ConclaveError EINVAL where the name is none of a peer. */
+export function peerIdOf(name: string | undefined): PeerId | undefined {
+  if (name === undefined) return undefined;
+  const parsed = PeerId.safeParse(name);
+  if (parsed.success) return parsed.data;
+  throw new ConclaveError('EINVAL', `${JSON.stringify(name)} is no name of a peer`);
 }

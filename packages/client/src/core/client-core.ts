@@ -185,6 +185,7 @@ export class ClientCore {
     this.attempts.set(requestId, attempt);
     this.effects.push({ type: 'request', requestId, target: request.target, body: bodyOf(request, calls) });
     const [only] = calls;
+    request.undelivered = false;
     // What must not be sent again waits for its answer as long as its caller does.
     const once = request.kind === 'admin' && only !== undefined && !onlyAsks(only.call);
     request.dueMs = once ? Number.POSITIVE_INFINITY : at.nowMs + attemptMs(this.requestTimeoutMs, request.timeouts);
@@ -233,7 +234,8 @@ export class ClientCore {
 
   private onDeadline(call: OpenCall): void {
     const problem = call.request?.problem ?? this.opening?.problem ?? '';
-    this.settleWithoutAnswer(call, 'ETIMEDOUT', `no answer within ${call.timeoutMs} ms${problem && `: ${problem}`}`);
+    const code = call.request?.kind === 'admin' && call.request.undelivered ? 'EUNREACHABLE' : 'ETIMEDOUT';
+    this.settleWithoutAnswer(call, code, `no answer within ${call.timeoutMs} ms${problem && `: ${problem}`}`);
     if (call.request?.open === 0) this.end(call.request);
   }
 

@@ -50,6 +50,8 @@ export class ClientRequest {
   timeouts = 0;
   /** What went wrong last, for people. */
   problem = '';
+  /** The last attempt reached no one. */
+  undelivered = false;
 
   constructor(
     readonly kind: 'write' | 'read' | 'session' | 'admin',

@@ -124,7 +124,10 @@ export class ReplyReader {
 
   private onNotDelivered(attempt: Attempt, problem: string, at: Instant): void {
     if (attempt.verdict === 'pending') attempt.verdict = 'not_done';
-    if (!this.isOutOfPatience(attempt, at)) return this.sendAgain(attempt, problem, at);
+    if (!this.isOutOfPatience(attempt, at)) {
+      attempt.request.undelivered = attempt.request.awaits(attempt);
+      return this.sendAgain(attempt, problem, at);
+    }
     for (const call of attempt.request.openCalls()) this.core.settleWithoutAnswer(call, 'EUNREACHABLE', problem);
   }
 

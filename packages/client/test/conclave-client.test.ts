@@ -1,0 +1,149 @@
+import { limits } from '@conclave/protocol';
+import { connect, type NatsConnection } from 'nats';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type NatsServer, startNats } from '../../../test/support/nats.js';
+import { ConclaveClient, ConclaveError } from '../src/index.js';
+import { Group } from './group.js';
+
+let server: NatsServer;
+let connection: NatsConnection;
+let group: Group;
+let client: ConclaveClient;
+
+beforeAll(async () => {
+  server = await startNats();
+  connection = await connect({ servers: server.url, maxReconnectAttempts: -1, reconnectTimeWait: 20 });
+});
+afterAll(async () => {
+  await connection.close();
+  await server.stop();
+});
+beforeEach(async () => {
+  group = new Group(connection);
+  await group.lead();
+  client = await ConclaveClient.connect({ servers: server.url, groupId: 'main', requestTimeoutMs: 50 });
+});
+afterEach(async () => {
+  await client.close();
+  await group.stepDown();
+});
+
+/** Code and outcome of what a call rejects with. */
+async function failureOf(call: Promise<unknown>): Promise<unknown> {
+  const error = await call.then(
+    (result) => result,
+    (failure: unknown) => failure,
+  );
+  return error instanceof ConclaveError ? [error.code, error.outcome] : error;
+}
+
+describe('a client', () => {
+  it('puts, gets, swaps and deletes', async () => {
+    const bytes = new Uint8Array([0, 1, 255]);
+    expect(await client.kv.put('text', 'ü')).toEqual({ revision: 1 });
+    expect(await client.kv.put('bytes', bytes)).toEqual({ revision: 2 });
+    expect(await client.kv.get('text')).toEqual({ key: 'text', value: 'ü', revision: 1 });
+    expect(await client.kv.get('bytes', { peerId: 'n1' })).toEqual({ key: 'bytes', value: bytes, revision: 2 });
+    expect(await client.kv.cas('text', 'two', 7)).toEqual({ swapped: false, revision: 1 });
+    expect(await client.kv.cas('text', 'two', 1)).toEqual({ swapped: true, revision: 3 });
+    expect(await client.kv.delete('text')).toEqual({ deleted: true, revision: 4 });
+    expect(await client.kv.get('text', { consistency: 'stale' })).toEqual({ key: 'text', value: null, revision: 0 });
+  });
+
+  it('joins the calls of a tick', async () => {
+    await Promise.all(Array.from({ length: 100 }, (_, at) => client.kv.put(`k${at}`, `${at}`)));
+    const found = await Promise.all(Array.from({ length: 100 }, (_, at) => client.kv.get(`k${at}`)));
+    expect(found.map(({ value }) => value)).toEqual(Array.from({ length: 100 }, (_, at) => `${at}`));
+    expect(group.operations).toEqual(['open_session', 'batch', 'batch_get']);
+  });
+
+  it('reads more than fits into one message', async () => {
+    const value = 'x'.repeat(limits.valueBytes);
+    const keys = ['a', 'b', 'c', 'd', 'e'];
+    await Promise.all(keys.map((key) => client.kv.put(key, value)));
+    const found = await Promise.all(keys.map((key) => client.kv.get(key)));
+    expect(found.every((one) => one.value === value)).toBe(true);
+  });
+
+  it('writes once, though the answer was lost', async () => {
+    await client.kv.put('k', 'before');
+    group.behaviours.push('carry_out_silently', 'carry_out_silently');
+    expect(await client.kv.cas('k', 'after', 1)).toEqual({ swapped: true, revision: 2 });
+    expect(group.operations).toEqual(['open_session', 'batch', 'batch', 'batch', 'batch']);
+    expect(await client.kv.get('k')).toEqual({ key: 'k', value: 'after', revision: 2 });
+  });
+
+  it('waits for a leader', async () => {
+    await client.kv.put('k', 'v');
+    await group.stepDown();
+    const put = client.kv.put('k', 'w');
+    const watched = connection.subscribe('conclave.main.kv.batch', { max: 1 });
+    // The request reaches somebody who does not answer, so it must be sent again to who does.
+    for await (const _ of watched) await group.lead();
+    expect(await put).toEqual({ revision: 2 });
+  });
+
+  it('opens another session when its own is gone', async () => {
+    await client.kv.put('k', 'v');
+    group.forget();
+    expect(await client.kv.put('k', 'w')).toEqual({ revision: 1 });
+    expect(group.operations).toEqual(['open_session', 'batch', 'batch', 'open_session', 'batch']);
+  });
+
+  it('tells what did not happen from what it cannot tell', async () => {
+    await client.kv.put('k', 'v');
+    group.behaviours.push({ code: 'EINVAL', message: 'no', outcome: 'not_done' });
+    expect(await failureOf(client.kv.put('k', 'w'))).toEqual(['EINVAL', 'not_done']);
+    group.behaviours.push('carry_out_silently', { code: 'EINVAL', message: 'no', outcome: 'not_done' });
+    expect(await failureOf(client.kv.put('k', 'w'))).toEqual(['EINVAL', 'unknown']);
+    await group.stepDown();
+    expect(await failureOf(client.kv.put('k', 'w', { timeoutMs: 100 }))).toEqual(['ETIMEDOUT', 'not_done']);
+    expect(await failureOf(client.kv.get('k', { timeoutMs: 100 }))).toEqual(['ETIMEDOUT', 'not_done']);
+  });
+
+  it('asks peers', async () => {
+    expect(await client.admin.getLeader('n1')).toEqual({ leader_id: 'n1', term: 3 });
+    const impatient = await ConclaveClient.connect({ connection, groupId: 'main', timeoutMs: 50 });
+    expect(await failureOf(impatient.admin.getLeader('n2'))).toEqual(['EUNREACHABLE', 'not_done']);
+    expect(await failureOf(impatient.admin.addPeer('n2'))).toEqual(['EUNREACHABLE', 'not_done']);
+    expect(await failureOf(client.admin.getLeader('no peer'))).toEqual(['EINVAL', 'not_done']);
+    await impatient.close();
+    expect(connection.isClosed()).toBe(false);
+  });
+
+  it('settles its calls when it is closed', async () => {
+    await client.kv.put('k', 'v');
+    group.behaviours.push('carry_out_silently');
+    const put = failureOf(client.kv.put('k', 'w'));
+    const heard = connection.subscribe('conclave.main.kv.batch', { max: 1 });
+    for await (const _ of heard);
+    await client.close();
+    expect(await put).toEqual(['ESHUTDOWN', 'unknown']);
+    expect(await failureOf(client.kv.put('k', 'w'))).toEqual(['ESHUTDOWN', 'not_done']);
+    expect(client.status()).toMatchObject({ openCalls: 0, requests: 0 });
+  });
+
+  it('settles its calls when its connection is closed by another', async () => {
+    const own = await connect({ servers: server.url });
+    const borrower = await ConclaveClient.connect({ connection: own, groupId: 'main' });
+    await borrower.kv.put('k', 'v');
+    await own.close();
+    expect(await failureOf(borrower.kv.put('k', 'w'))).toEqual(['ESHUTDOWN', 'not_done']);
+    await borrower.close();
+  });
+
+  it('finishes its calls after the NATS server was gone', async () => {
+    await client.kv.put('k', 'v');
+    await server.kill();
+    const put = client.kv.put('k', 'w');
+    await server.restart();
+    expect(await put).toEqual({ revision: 2 });
+  });
+
+  it.each([[{ groupId: 'a.b' }], [{ groupId: 'kv' }], [{ groupId: 'main', prefix: 'a b' }]])(
+    'refuses names that are none: %j',
+    async (names) => {
+      expect(await failureOf(ConclaveClient.connect({ connection, ...names }))).toEqual(['EINVAL', 'not_done']);
+    },
+  );
+});

@@ -1,0 +1,68 @@
+/** A group of one over real NATS: the door and the state machine of the store, without Raft between them. */
+import { KvService, KvStateMachine } from '@conclave/kv';
+import { asLogIndex, ConclaveError, decodeRequest, type Encoding, type ErrorBody, encodeAs } from '@conclave/protocol';
+import type { Msg, NatsConnection, Subscription } from 'nats';
+
+/** What is done with a request: answered, carried out without an answer, or answered with an error. */
+export type Behaviour = 'answer' | 'carry_out_silently' | ErrorBody;
+
+export class Group {
+  /** For each request in turn; then all are answered. */
+  readonly behaviours: Behaviour[] = [];
+  /** The operations asked for, in order. */
+  readonly operations: string[] = [];
+  stateMachine = new KvStateMachine();
+  private readonly service = new KvService();
+  private subscriptions: Subscription[] = [];
+  private index = 0;
+
+  constructor(
+    private readonly connection: NatsConnection,
+    private readonly prefix = 'conclave.main',
+  ) {}
+
+  /** Settled when the server knows that this answers. */
+  async lead(): Promise<void> {
+    const callback = (_error: Error | null, message: Msg) => this.onRequest(message);
+    this.subscriptions = ['kv.*', 'n1.kv.*', 'n1.admin.*'].map((end) =>
+      this.connection.subscribe(`${this.prefix}.${end}`, { callback }),
+    );
+    await this.connection.flush();
+  }
+
+  async stepDown(): Promise<void> {
+    for (const subscription of this.subscriptions) subscription.unsubscribe();
+    await this.connection.flush();
+  }
+
+  /** The state is lost, and with it all sessions. */
+  forget(): void {
+    this.stateMachine = new KvStateMachine();
+  }
+
+  private onRequest(message: Msg): void {
+    const { value, encoding } = decodeRequest(message.data);
+    const operation = message.subject.split('.').at(-1) as string;
+    this.operations.push(operation);
+    const behaviour = this.behaviours.shift() ?? 'answer';
+    if (typeof behaviour === 'object') return this.respond(message, { error: behaviour }, encoding);
+    const reply = operation === 'get_leader' ? { leader_id: 'n1', term: 3 } : this.carryOut(operation, value);
+    if (behaviour === 'answer') this.respond(message, reply, encoding);
+  }
+
+  private carryOut(operation: string, body: unknown): unknown {
+    try {
+      const request = this.service.parse(operation, body);
+      if (request.type === 'read') return request.reply(this.stateMachine.query(request.query));
+      this.index += 1;
+      return request.reply(this.stateMachine.apply(asLogIndex(this.index), request.payload, request.command));
+    } catch (error) {
+      if (error instanceof ConclaveError) return { error: error.toBody() };
+      throw error;
+    }
+  }
+
+  private respond(message: Msg, reply: unknown, encoding: Encoding): void {
+    message.respond(encodeAs(reply, encoding));
+  }
+}

@@ -1,0 +1,143 @@
+import { asGroupId, encode, encodeJson, limits, Subjects } from '@conclave/protocol';
+import { connect, type NatsConnection } from 'nats';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type NatsServer, startNats } from '../../../test/support/nats.js';
+import { type Observation, ObservedBuffer, observe, observeMessages } from '../src/index.js';
+
+let server: NatsServer;
+let publisher: NatsConnection;
+let connection: NatsConnection;
+const subjects = new Subjects();
+const groupId = asGroupId('main');
+
+beforeAll(async () => {
+  server = await startNats();
+  publisher = await connect({ servers: server.url });
+  connection = await connect({ servers: server.url });
+});
+afterAll(async () => {
+  await Promise.all([publisher.close(), connection.close()]);
+  await server.stop();
+});
+
+const elected = {
+  group_id: 'main',
+  peer_id: 'n1',
+  term: 3,
+  time: '2026-01-01T00:00:00.000Z',
+  peers: ['n1'],
+  old_peers: [],
+};
+const removed = { group_id: 'main', peer_id: 'n1', term: 3, time: '2026-01-01T00:00:00.000Z', index: 9 };
+const hello = { group_id: 'main', nonce: 'n' };
+const publishEvent = (name: string, body: unknown) =>
+  publisher.publish(subjects.event(groupId, name), encodeJson(body));
+
+async function take<T>(observation: Observation<T>, count: number): Promise<T[]> {
+  const taken: T[] = [];
+  for await (const one of observation) {
+    taken.push(one);
+    if (taken.length === count) break;
+  }
+  return taken;
+}
+
+describe('events', () => {
+  it('come typed and in order; what is none is counted', async () => {
+    const observation = observe({ connection, groupId: 'main' });
+    await observation.ready;
+    publishEvent('leader_elected', elected);
+    publishEvent('leader_elected', { ...elected, term: 'three' });
+    publishEvent('leader_elected', { ...elected, group_id: 'other' });
+    publishEvent('constructor', elected);
+    publisher.publish(subjects.event(groupId, 'peer_removed'), '{');
+    publisher.publish('conclave.other.event.peer_removed', encodeJson(removed));
+    publishEvent('peer_removed', removed);
+    expect(await take(observation, 2)).toEqual([
+      { name: 'leader_elected', body: elected },
+      { name: 'peer_removed', body: removed },
+    ]);
+    expect([observation.malformed, observation.dropped]).toEqual([4, 0]);
+    observation.close();
+    expect(await take(observation, 1)).toEqual([]);
+  });
+
+  it('can be chosen, and be called for', async () => {
+    const observation = observe({ connection, groupId: 'main', events: ['peer_removed'] });
+    const heard: string[] = [];
+    const calling = observe({ connection, groupId: 'main', onEvent: ({ name }) => heard.push(name) });
+    await Promise.all([observation.ready, calling.ready]);
+    publishEvent('leader_elected', elected);
+    publishEvent('peer_removed', removed);
+    const [event] = await take(observation, 1);
+    expect(event?.body.index).toBe(9);
+    await connection.flush();
+    expect(heard).toEqual(['leader_elected', 'peer_removed']);
+    observation.close();
+    calling.close();
+  });
+
+  it('end with the connection', async () => {
+    const own = await connect({ servers: server.url });
+    const observation = observe({ connection: own, groupId: 'main' });
+    const none = take(observation, 1);
+    await own.close();
+    expect(await none).toEqual([]);
+    observation.close();
+  });
+});
+
+describe('messages', () => {
+  it('come decoded, with whom they are for', async () => {
+    const observation = observeMessages({ connection, groupId: 'main' });
+    const chosen = observeMessages({ connection, groupId: 'main', peers: ['n2'], recipients: ['log-store'] });
+    await Promise.all([observation.ready, chosen.ready]);
+    const data = encode(hello);
+    publisher.publish('conclave.main.n1.log-store.hello', data);
+    publisher.publish('conclave.main.n1.log-store.hello', encode({ group_id: 'main' }));
+    publisher.publish('conclave.main.n1.log-store.hello', 'nonsense');
+    publisher.publish('conclave.main.n1.log-store.nothing', data);
+    publisher.publish('conclave.main.n1.stranger.hello', data);
+    publisher.publish('conclave.main.n2.admin.status', '{}');
+    publisher.publish('conclave.main.n2.log-store.hello', data);
+    const message = { name: 'log-store.hello', body: hello };
+    const toFirst = { peerId: 'n1', recipient: 'log-store', message, bytes: data.length };
+    const toSecond = { ...toFirst, peerId: 'n2' };
+    expect(await take(observation, 2)).toEqual([toFirst, toSecond]);
+    expect(await take(chosen, 1)).toEqual([toSecond]);
+    expect(observation.malformed).toBe(4);
+    observation.close();
+    chosen.close();
+  });
+});
+
+describe('the buffer', () => {
+  it('keeps the newest, and counts what went', async () => {
+    const buffer = new ObservedBuffer<number>(4);
+    for (let one = 1; one <= 11; one++) buffer.push(one);
+    buffer.end();
+    const left: number[] = [];
+    for await (const one of buffer) left.push(one);
+    expect([left, buffer.dropped]).toEqual([[8, 9, 10, 11], 7]);
+  });
+
+  it('holds as many as the bound says', () => {
+    const buffer = new ObservedBuffer<number>();
+    for (let one = 0; one <= limits.observedEvents; one++) buffer.push(one);
+    expect(buffer.dropped).toBe(1);
+  });
+
+  it('hands over at once to who waits', async () => {
+    const buffer = new ObservedBuffer<number>(1);
+    const both = Promise.all([buffer.next(), buffer.next()]);
+    buffer.push(1);
+    buffer.push(2);
+    expect(await both).toEqual([
+      { done: false, value: 1 },
+      { done: false, value: 2 },
+    ]);
+    const last = buffer.next();
+    buffer.end();
+    expect(await last).toEqual({ done: true, value: undefined });
+  });
+});
