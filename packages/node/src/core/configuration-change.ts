@@ -63,8 +63,8 @@ interface Active {
 export class ConfigurationChange {
   private active: Active | undefined;
   private flushed = false;
-  /** Changes that left no trace in the log: they failed while catching up. */
-  private failed: Change[] = [];
+  /** Changes that left no trace in the log, as they ended while catching up; and behind which entry that was. */
+  private unlogged: { readonly behind: LogIndex; readonly change: Change }[] = [];
   private lastProgress = new Map<PeerId, string>();
 
   constructor(
@@ -342,8 +342,7 @@ export class ConfigurationChange {
     this.active = undefined;
     context.cancelTimer('change');
     this.leadership.setJoiners([]);
-    const change = this.describe(active, 'undone', reason.toBody());
-    this.failed = [...this.failed, change].slice(-limits.rememberedChanges);
+    this.remember(active, reason);
     this.answerUndone(active, reason);
     this.sayOf(active, 'none');
   }
@@ -381,21 +380,25 @@ export class ConfigurationChange {
       if (requestId !== undefined) context.refuse(requestId, 'EPERM', reason, 'unknown', leaderId);
     }
     if (active.stage === 'catching_up') {
-      const error = new ConclaveError('EPERM', `${reason} while new peers were catching up`).toBody();
-      this.failed = [...this.failed, this.describe(active, 'undone', error)].slice(-limits.rememberedChanges);
+      this.remember(active, new ConclaveError('EPERM', `${reason} while new peers were catching up`));
     }
+  }
+
+  private remember(active: Active, reason: ConclaveError): void {
+    const change = this.describe(active, 'undone', reason.toBody());
+    const behind = this.state.log.lastIndex;
+    this.unlogged = [...this.unlogged, { behind, change }].slice(-limits.rememberedChanges);
   }
 
   /** The last changes and what became of them, oldest first. */
   history(): Change[] {
     const { log, commitIndex } = this.state;
     const inLog = changesInLog(log.configurations, commitIndex, (index) => log.termAt(index) ?? (0 as never));
+    const ended = [...this.unlogged, ...inLog.map((change) => ({ behind: change.index, change }))];
+    ended.sort((a, b) => a.behind - b.behind);
     const { active } = this;
-    const unlogged = active?.stage === 'catching_up' ? [this.describe(active, 'going_on')] : [];
-    return [...this.failed, ...inLog]
-      .sort((a, b) => a.term - b.term)
-      .concat(unlogged)
-      .slice(-limits.rememberedChanges);
+    const goingOn = active?.stage === 'catching_up' ? [this.describe(active, 'going_on')] : [];
+    return [...ended.map(({ change }) => change), ...goingOn].slice(-limits.rememberedChanges);
   }
 
   private say(stage: Stage): void {
