@@ -1,4 +1,4 @@
-import { limits } from '@conclave/protocol';
+import { type LogStoreMessage, limits } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import {
   append,
@@ -79,9 +79,9 @@ describe('an append', () => {
 
   it('also comes on the feed, and is none of this actor’s without a place in its link', () => {
     const bench = StoreOnABench.opened();
-    const { body } = append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }) as { body: never };
+    const { body } = append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] });
     expect(brief(bench.store({ name: 'feed.append', body }))).toEqual(['stored 1 for n2 term 1 seq 1', 'ack 1:1:1']);
-    expect(bench.hear({ name: 'feed.append', body: { ...(body as object), links: {} } as never })).toEqual([]);
+    expect(bench.hear({ name: 'feed.append', body: { ...body, links: {} } })).toEqual([]);
     expect(bench.core.dropped).toEqual({ not_for_this_actor: 1 });
   });
 
@@ -168,7 +168,7 @@ describe('an append', () => {
 });
 
 describe('what is refused', () => {
-  const refusals: [string, string, () => ReturnType<typeof append>][] = [
+  const refusals: [string, string, () => LogStoreMessage][] = [
     ['another group’s uid', 'other_group_uid', () => append({ seq: 2, uid: 'uid-2' })],
     ['no uid', 'other_group_uid', () => append({ seq: 2, uid: '' })],
     ['a lower term', 'lower_term', () => append({ seq: 2, term: 1 })],
@@ -193,8 +193,8 @@ describe('what is refused', () => {
       bench.store(append({ seq: 1, term: 2, verified: 3, commit: 2, batches: entries }));
       if (reason === 'other_vote') bench.store(vote(2, 2, 'n1'));
       const seq = reason === 'other_vote' ? 3 : 2;
-      const refused = message();
-      if ('seq' in refused.body) refused.body.seq = seq;
+      const made = message();
+      const refused = made.name === 'log-store.vote' ? { ...made, body: { ...made.body, seq } } : made;
       const before = new Map(bench.storage.rows);
 
       const first = bench.step({ type: 'message', message: refused });

@@ -32,8 +32,6 @@ export const leader = asPeerId('n2');
 export const groupUid = 'uid-1' as GroupUid;
 export const storeId = 'run-1.main' as StoreId;
 
-const at = { nowMs: 0, wallTimeMs: 0, random: 0 };
-
 /** A batch of that many commands, as a leader of `term` would make it. */
 export function batch(first: number, count: number, term: number, size = 8): Uint8Array {
   const payloads = Array.from({ length: count }, (_, entry) => new Uint8Array(size).fill((first + entry + term) % 251));
@@ -66,7 +64,7 @@ export interface AppendSpecial {
   readonly batches?: readonly Uint8Array[];
 }
 
-export function append(special: AppendSpecial): LogStoreMessage {
+export function append(special: AppendSpecial): Message<'log-store.append'> {
   return {
     name: 'log-store.append',
     body: {
@@ -144,7 +142,7 @@ export class StoreOnABench {
   }
 
   step(input: LogStoreInput): readonly LogStoreEffect[] {
-    const effects = this.core.step(input, at);
+    const effects = this.core.step(input);
     for (const effect of effects) {
       if (effect.type === 'write') this.outstanding = effect.operations;
       if (effect.type === 'read') this.reads.push(effect);

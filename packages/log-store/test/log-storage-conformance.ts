@@ -1,0 +1,192 @@
+/** What holds for whatever keeps the logs; run on the one in memory and on LevelDB. */
+import { asGroupId, asLogIndex, asSession, asTerm, type GroupId } from '@conclave/protocol';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { batchKey, indexedKey, metaKey, type PlainOperation, type Row, type WriteNote } from '../src/core/index.js';
+import type { LogStorage } from '../src/log-storage.js';
+
+/** A store on the same ground, opened anew as often as asked. */
+export interface Ground {
+  open(): Promise<LogStorage>;
+  remove(): Promise<void>;
+}
+
+const main = asGroupId('main');
+
+function note(groupId: GroupId = main): WriteNote {
+  return { group_id: groupId, last_index: asLogIndex(0), term: asTerm(0), voted_for: '', session: asSession(1) };
+}
+
+function put(key: string, ...bytes: number[]): PlainOperation {
+  return { type: 'put', key, value: new Uint8Array(bytes) };
+}
+
+function range(from: number, last: number, maxBytes = 1_000_000, maxBatches = 1000) {
+  return { fromIndex: asLogIndex(from), lastIndex: asLogIndex(last), maxBytes, maxBatches };
+}
+
+function inShort(rows: readonly Row[]): [string, number[]][] {
+  return rows.map(({ key, value }) => [key.replace(/^(\w+)\/(\w)\/0*/, '$1/$2/'), [...value]]);
+}
+
+export function describeLogStorage(name: string, makeGround: () => Promise<Ground>): void {
+  describe(`the log storage ${name}`, () => {
+    let ground: Ground;
+    let storage: LogStorage;
+
+    beforeEach(async () => {
+      ground = await makeGround();
+      storage = await ground.open();
+    });
+
+    afterEach(async () => {
+      await storage.close();
+      await ground.remove();
+    });
+
+    async function reopen(): Promise<void> {
+      await storage.close();
+      storage = await ground.open();
+    }
+
+    it('has nothing of a group that it has never seen', async () => {
+      expect(await storage.load(main)).toEqual({
+        meta: undefined,
+        termRuns: [],
+        configurations: [],
+        lastBatch: undefined,
+      });
+      expect(await storage.readBatches(main, range(1, 10))).toEqual([]);
+      expect(await storage.batchKeysFrom(main, asLogIndex(0))).toEqual([]);
+    });
+
+    it('gives back what was written, also after it was opened anew', async () => {
+      await storage.write(
+        [
+          put(metaKey(main), 1, 2, 3),
+          put(indexedKey(main, 't', 9), 9),
+          put(indexedKey(main, 't', 10), 10),
+          put(indexedKey(main, 'c', 4), 4),
+          put(batchKey(main, 7), 7),
+          put(batchKey(main, 30), 30),
+        ],
+        [note()],
+      );
+      for (const time of ['at once', 'anew']) {
+        const { meta, termRuns, configurations, lastBatch } = await storage.load(main);
+        expect([...(meta ?? [])], time).toEqual([1, 2, 3]);
+        expect(inShort(termRuns)).toEqual([
+          ['main/t/9', [9]],
+          ['main/t/10', [10]],
+        ]);
+        expect(inShort(configurations)).toEqual([['main/c/4', [4]]]);
+        expect(inShort(lastBatch === undefined ? [] : [lastBatch])).toEqual([['main/e/30', [30]]]);
+        await reopen();
+      }
+    });
+
+    it('keeps groups apart, whatever their names have in common', async () => {
+      const groups = ['main', 'main2', 'mai', 'main-', 'm', 'e'].map(asGroupId);
+      for (const [at, group] of groups.entries()) {
+        await storage.write([put(metaKey(group), at), put(batchKey(group, 1), at)], [note(group)]);
+      }
+      for (const [at, group] of groups.entries()) {
+        expect([...((await storage.load(group)).meta ?? [])]).toEqual([at]);
+        expect((await storage.readBatches(group, range(1, 99))).map(({ value }) => [...value])).toEqual([[at]]);
+        expect(await storage.batchKeysFrom(group, asLogIndex(0))).toEqual([batchKey(group, 1)]);
+      }
+    });
+
+    it('writes deletes and puts in their order, all in one', async () => {
+      await storage.write([put(batchKey(main, 1), 1), put(batchKey(main, 5), 5)], [note()]);
+      await storage.write(
+        [{ type: 'delete', key: batchKey(main, 5) }, put(batchKey(main, 5), 6), put(batchKey(main, 8), 8)],
+        [note()],
+      );
+      await storage.write([put(batchKey(main, 9), 9), { type: 'delete', key: batchKey(main, 8) }], [note()]);
+      expect(inShort(await storage.readBatches(main, range(1, 99)))).toEqual([
+        ['main/e/1', [1]],
+        ['main/e/5', [6]],
+        ['main/e/9', [9]],
+      ]);
+    });
+
+    it('keeps the order of writes that were asked for without waiting', async () => {
+      const writes = Array.from({ length: 50 }, (_, at) => storage.write([put(metaKey(main), at)], [note()]));
+      await Promise.all(writes);
+      expect([...((await storage.load(main)).meta ?? [])]).toEqual([49]);
+    });
+
+    it('reads from the batch that holds an index', async () => {
+      await storage.write(
+        [10, 20, 30].map((first) => put(batchKey(main, first), first)),
+        [note()],
+      );
+      const cases: [number, number[]][] = [
+        [9, [10, 20, 30]],
+        [10, [10, 20, 30]],
+        [19, [10, 20, 30]],
+        [20, [20, 30]],
+        [29, [20, 30]],
+        [99, [30]],
+      ];
+      for (const [from, expected] of cases) {
+        const rows = await storage.readBatches(main, range(from, 100));
+        expect(
+          rows.map(({ value }) => value[0]),
+          `from ${from}`,
+        ).toEqual(expected);
+      }
+      expect((await storage.readBatches(main, range(12, 20))).map(({ value }) => value[0])).toEqual([10, 20]);
+      expect((await storage.readBatches(main, range(25, 25))).map(({ value }) => value[0])).toEqual([20]);
+    });
+
+    it('reads within its bounds, and one batch at least', async () => {
+      const sizes = [100, 200, 300];
+      await storage.write(
+        sizes.map(
+          (size, at): PlainOperation => ({ type: 'put', key: batchKey(main, at + 1), value: new Uint8Array(size) }),
+        ),
+        [note()],
+      );
+      const cases: [number, number, number][] = [
+        [0, 10, 1],
+        [299, 10, 1],
+        [300, 10, 2],
+        [600, 10, 3],
+        [600, 2, 2],
+        [600, 1, 1],
+      ];
+      for (const [maxBytes, maxBatches, expected] of cases) {
+        const rows = await storage.readBatches(main, range(1, 3, maxBytes, maxBatches));
+        expect(rows.length, `${maxBytes} bytes, ${maxBatches} batches`).toBe(expected);
+      }
+    });
+
+    it('lists the batches from an index on', async () => {
+      await storage.write(
+        [1, 9, 10, 11].map((first) => put(batchKey(main, first), first)),
+        [note()],
+      );
+      expect(await storage.batchKeysFrom(main, asLogIndex(9))).toEqual(
+        [9, 10, 11].map((first) => batchKey(main, first)),
+      );
+      expect(await storage.batchKeysFrom(main, asLogIndex(12))).toEqual([]);
+    });
+
+    it('keeps large values whole', async () => {
+      const value = new Uint8Array(512 * 1024).map((_, at) => at * 31);
+      await storage.write([{ type: 'put', key: batchKey(main, 1), value }], [note()]);
+      await reopen();
+      const [row] = await storage.readBatches(main, range(1, 1));
+      expect(Buffer.from(row?.value ?? []).equals(value)).toBe(true);
+    });
+
+    it('does not mind what becomes of the bytes after they were synced', async () => {
+      const value = new Uint8Array([1, 2, 3]);
+      await storage.write([{ type: 'put', key: batchKey(main, 1), value }], [note()]);
+      value.fill(0);
+      const [row] = await storage.readBatches(main, range(1, 1));
+      expect([...(row?.value ?? [])]).toEqual([1, 2, 3]);
+    });
+  });
+}
