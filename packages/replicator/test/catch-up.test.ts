@@ -91,6 +91,15 @@ describe('a member', () => {
     expect(group.hear(identity('n2', idOf(again[0]), 'uid', 10))).toEqual(['n2 after 10/5 #4']);
   });
 
+  it('that answers more slowly than the ticks come is refused all the same', () => {
+    group.hear(group.lead('n2', 10));
+    group.hear(stored('n2', 10));
+    const [heartbeat] = group.tick();
+    group.tick();
+    const refusal = rejected('n2:s9', idOf(heartbeat), 0, [0, 0], { reason: 'store' });
+    expect(news(refusal)).toMatchObject([{ refusal: 'ESTORE' }]);
+  });
+
   it('that is refused says so in the log', () => {
     group.hear(group.lead('n2', 10));
     expect(group.hear(rejected('n2:s9', 1, 0, [0, 0], { reason: 'store' }))).toEqual([

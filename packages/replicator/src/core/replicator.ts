@@ -15,6 +15,7 @@ import {
   type Body,
   type LogIndex,
   limits,
+  noGroupUid,
   type PeerId,
   type Progress,
   type StoreId,
@@ -22,6 +23,7 @@ import {
 } from '@conclave/protocol';
 import { CatchUpWatch } from './catch-up-watch.js';
 import { EntrySource } from './entry-source.js';
+import { Identification } from './identification.js';
 import { InFlightWindow, type Position } from './in-flight-window.js';
 import type { Leadership } from './leadership.js';
 import { TargetMessages } from './target-messages.js';
@@ -52,8 +54,8 @@ export class Replicator {
   private anchor = start;
   private probe: Probe | undefined;
   private retryAfterMs: number;
-  private identify: { readonly requestId: number; sentMs: number } | undefined;
-  private heartbeatRequestId: number | undefined;
+  /** The ids of the first heartbeat since the target's state is what it is, and of the latest. */
+  private heartbeats: { readonly first: number; readonly latest: number } | undefined;
   private heardMs: number | undefined;
   private progressMs = 0;
   private waitsForTick = false;
@@ -61,6 +63,7 @@ export class Replicator {
   private readonly window = new InFlightWindow();
   private readonly source: EntrySource;
   private readonly messages: TargetMessages;
+  private readonly identification: Identification;
 
   constructor(
     target: Target,
@@ -75,11 +78,12 @@ export class Replicator {
     this.watch = target.catching_up ? new CatchUpWatch(leadership.times) : undefined;
     this.source = new EntrySource(leadership);
     this.messages = new TargetMessages(leadership, this.peerId);
+    this.identification = new Identification(leadership, this.messages);
   }
 
   /** Begins, once. */
   begin(nowMs: number): void {
-    if (this.state === 'identify') this.sendIdentify(nowMs);
+    if (this.state === 'identify') this.identification.ask(nowMs);
     else this.proceed(nowMs);
   }
 
@@ -107,11 +111,11 @@ export class Replicator {
     this.source.onTick(nowMs);
     switch (this.state) {
       case 'identify':
-        this.sendIdentify(nowMs);
-        return;
+        this.identification.ask(nowMs);
+        break;
       case 'refused':
-        if (nowMs - (this.identify?.sentMs ?? 0) >= this.leadership.times.electionTimeoutMs) this.sendIdentify(nowMs);
-        return;
+        this.identification.askSlowly(nowMs);
+        break;
       case 'probe':
         this.sendHeartbeat(nowMs);
         this.repeatProbe(nowMs);
@@ -138,9 +142,8 @@ export class Replicator {
     this.heardMs = nowMs;
     this.raiseMatch(body.match_index, nowMs);
     const { lastIndex, configurationIndex } = this.leadership;
-    if (this.watch?.onAcknowledged(this.matchIndex, lastIndex, configurationIndex, nowMs)) {
-      this.leadership.hasNews = true;
-    }
+    const hasCaughtUp = this.watch?.onAcknowledged(this.matchIndex, lastIndex, configurationIndex, nowMs);
+    if (hasCaughtUp) this.leadership.hasNews = true;
     this.proceed(nowMs);
     return undefined;
   }
@@ -155,7 +158,7 @@ export class Replicator {
   /** Answers why it is dropped. */
   onRejected(body: Rejected, nowMs: number): string | undefined {
     const sent = this.sentAs(body.request_id);
-    if (body.reason === 'store') return this.onOtherStore(body, sent !== undefined, nowMs);
+    if (body.reason === 'store') return this.onOtherStore(body, sent !== undefined || this.isOfAHeartbeat(body), nowMs);
     if (body.store_id !== this.storeId) return 'other_store';
     this.heardMs = nowMs;
     if (sent === undefined) return 'not_in_flight';
@@ -173,9 +176,8 @@ export class Replicator {
   /** The answer to the running read, if `isAnsweredBy` says so. */
   onEntries(body: Body<'replicator.entries'>, nowMs: number): string | undefined {
     const outcome = this.source.onEntries(body);
-    if (outcome !== 'taken') return outcome;
-    this.proceed(nowMs);
-    return undefined;
+    if (outcome === 'taken') this.proceed(nowMs);
+    return outcome === 'taken' ? undefined : outcome;
   }
 
   isAnsweredBy(body: Body<'replicator.entries'>): boolean {
@@ -184,12 +186,12 @@ export class Replicator {
 
   /** Answers why it is dropped. */
   onIdentity(body: Body<'replicator.identity'>, nowMs: number): string | undefined {
-    if (body.request_id !== this.identify?.requestId) return 'not_asked';
+    if (!this.identification.isAnsweredBy(body.request_id)) return 'not_asked';
     this.heardMs = nowMs;
-    const isEmpty = body.group_uid === '';
-    if (this.isBound && body.store_id !== this.storeId) this.refuse('ESTORE', nowMs);
-    else if (!isEmpty && body.group_uid !== this.leadership.groupUid) this.refuse('ENOTEMPTY', nowMs);
-    else if (body.store_id === noStore) this.identify = undefined;
+    const isForeign = body.group_uid !== noGroupUid && body.group_uid !== this.leadership.groupUid;
+    if (body.store_id === noStore) this.identification.repeatLater(nowMs);
+    else if (this.isBound && body.store_id !== this.storeId) this.refuse('ESTORE', nowMs);
+    else if (isForeign) this.refuse('ENOTEMPTY', nowMs);
     else this.adoptStore(body.store_id, body.last_index, nowMs);
     return undefined;
   }
@@ -238,18 +240,17 @@ export class Replicator {
   private raiseAnchor(freed: Position | undefined): void {
     if (this.anchor.index === this.matchIndex) return;
     const term = freed?.index === this.matchIndex ? freed.term : this.source.termAt(this.matchIndex);
-    if (term !== undefined) this.anchor = { index: this.matchIndex, term };
-    else
-      for (const known of [freed, this.probe?.prev]) {
-        if (known !== undefined && known.index <= this.matchIndex && known.index > this.anchor.index)
-          this.anchor = known;
-      }
+    const exact = term === undefined ? undefined : { index: this.matchIndex, term };
+    for (const known of [exact, freed, this.probe?.prev]) {
+      if (known === undefined || known.index > this.matchIndex || known.index <= this.anchor.index) continue;
+      this.anchor = known;
+    }
   }
 
   private adoptStore(storeId: StoreId, lastIndexThere: LogIndex, nowMs: number): void {
     this.storeId = storeId;
     this.refusal = '';
-    this.identify = undefined;
+    this.identification.end();
     // What it has beyond the leader's end is not the leader's; what it lacks need not be probed.
     this.beginProbe(this.atLeastNext(Math.min(lastIndexThere, this.leadership.lastIndex) + 1));
     this.proceed(nowMs);
@@ -262,23 +263,18 @@ export class Replicator {
     this.refusal = '';
     this.stopSending('identify');
     if (this.watch !== undefined) this.watch = new CatchUpWatch(this.leadership.times);
-    this.sendIdentify(nowMs);
+    this.identification.ask(nowMs);
   }
 
   private refuse(refusal: 'ENOTEMPTY' | 'ESTORE', nowMs: number): void {
-    // It is asked again, slowly: an operator may have put it right.
-    this.identify = { requestId: this.leadership.outlet.nextRequestId(), sentMs: nowMs };
+    this.identification.repeatLater(nowMs);
     if (this.state === 'refused' && this.refusal === refusal) return;
     this.stopSending('refused');
     this.refusal = refusal;
     this.leadership.hasNews = true;
     const text = refusal === 'ESTORE' ? 'has another store than the configuration says' : "holds another group's log";
-    this.leadership.outlet.effects.push({
-      type: 'log',
-      level: 'warn',
-      text: `${this.peerId} ${text}`,
-      fields: { refusal },
-    });
+    const { effects } = this.leadership.outlet;
+    effects.push({ type: 'log', level: 'warn', text: `${this.peerId} ${text}`, fields: { refusal } });
   }
 
   /** The target says that its store is another. */
@@ -300,10 +296,15 @@ export class Replicator {
 
   /** What a request in flight stood on; `heartbeat`: the latest of these. */
   private sentAs(requestId: number): Position | { readonly index: LogIndex } | 'heartbeat' | undefined {
-    if (requestId === this.heartbeatRequestId) return 'heartbeat';
+    if (requestId === this.heartbeats?.latest) return 'heartbeat';
     if (requestId === this.probe?.requestId) return this.probe.prev;
     const message = this.window.find(requestId);
     return message === undefined ? undefined : { index: message.prevIndex };
+  }
+
+  /** Whether it may answer an earlier heartbeat: who answers slowly must be found to have another store, too. */
+  private isOfAHeartbeat({ request_id }: Rejected): boolean {
+    return this.heartbeats !== undefined && request_id >= this.heartbeats.first && request_id <= this.heartbeats.latest;
   }
 
   /** Where to probe after a mismatch: past the end of a shorter log, else before the conflicting term (Raft thesis, section 3.5). */
@@ -339,21 +340,15 @@ export class Replicator {
     this.state = state;
     this.window.clear();
     this.probe = undefined;
-    this.heartbeatRequestId = undefined;
-  }
-
-  private sendIdentify(nowMs: number): void {
-    if (!this.leadership.isInOffice(nowMs)) return;
-    const requestId = this.identify?.requestId ?? this.leadership.outlet.nextRequestId();
-    this.identify = { requestId, sentMs: nowMs };
-    this.messages.sendIdentify(requestId);
+    this.heartbeats = undefined;
   }
 
   /** Stands on what is known to match, so that it always causes a `stored`. */
   private sendHeartbeat(nowMs: number): void {
     if (!this.leadership.isInOffice(nowMs)) return;
-    this.heartbeatRequestId = this.leadership.outlet.nextRequestId();
-    this.sendAppendEntries(this.heartbeatRequestId, this.anchor, []);
+    const latest = this.leadership.outlet.nextRequestId();
+    this.heartbeats = { first: this.heartbeats?.first ?? latest, latest };
+    this.sendAppendEntries(latest, this.anchor, []);
   }
 
   private sendProbe(nowMs: number): void {
