@@ -1,0 +1,70 @@
+import { asGroupId, asPeerId, asSession, limits, type Message, type StoreId } from '@conclave/protocol';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { LinkDoor, type Send } from '../src/core/index.js';
+
+const groupId = asGroupId('main');
+const peerId = asPeerId('n1');
+const own = (session = 1, store = 's1') => ({ store_id: store as StoreId, session: asSession(session) });
+
+let door: LinkDoor;
+let sent: Send<Message<'node.ack'>>[];
+beforeEach(() => {
+  door = new LinkDoor({ groupId, peerId, actor: 'replicator', incarnation: 'r1' });
+  sent = [];
+});
+
+/** What has been acknowledged since the last look: session, link and seq. */
+function acknowledged(): string[] {
+  return sent.splice(0).map(({ message }) => `${message.body.session} ${message.body.link}:${message.body.seq}`);
+}
+
+describe('the door of a link', () => {
+  it('begins with the first of a link, and takes the others in order', () => {
+    expect(door.admit(own(), { link: 1, seq: 1 }, sent)).toBe('begun');
+    expect(door.admit(own(), { link: 1, seq: 2 }, sent)).toBe('take');
+    expect(acknowledged()).toEqual([]);
+    expect(door.admit(own(), { link: 1, seq: 2 }, sent)).toBe('repeat');
+    expect(door.admit(own(), { link: 1, seq: 4 }, sent)).toBe('gap');
+    expect(acknowledged()).toEqual(['1 1:2', '1 1:2']);
+    expect(door.admit(own(), { link: 2, seq: 1 }, sent)).toBe('begun');
+    expect(door.admit(own(), { link: 1, seq: 3 }, sent)).toBe('stale');
+    expect(acknowledged()).toEqual([]);
+  });
+
+  it('acknowledges exactly who it is and what it has taken', () => {
+    door.admit(own(), { link: 1, seq: 1 }, sent);
+    expect(door.onTick({ ...own(), link: 1, seq: 5 }, sent)).toBe(true);
+    const body = { group_id: groupId, ...own(), link: 1, seq: 1, actor: 'replicator', incarnation: 'r1' };
+    expect(sent).toEqual([{ type: 'send', peerId, message: { name: 'node.ack', body } }]);
+  });
+
+  it('knows nothing of a newer session whose link has the same number', () => {
+    door.admit(own(), { link: 1, seq: 1 }, sent);
+    expect(door.onTick({ ...own(2), link: 1, seq: 1 }, sent)).toBe(false);
+    expect(door.admit(own(2), { link: 1, seq: 2 }, sent)).toBe('gap');
+    expect(acknowledged()).toEqual(['2 1:0', '2 1:0']);
+    expect(door.admit(own(2), { link: 1, seq: 1 }, sent)).toBe('begun');
+    expect(door.onTick({ ...own(1), link: 1, seq: 1 }, sent)).toBe(false);
+    expect(acknowledged()).toEqual([]);
+  });
+
+  it('never goes back to a store that is no more', () => {
+    door.admit(own(), { link: 1, seq: 1 }, sent);
+    door.admit(own(1, 's9'), { link: 1, seq: 1 }, sent);
+    expect(door.admit(own(7), { link: 1, seq: 1 }, sent)).toBe('stale');
+    expect(door.isCurrent(own(1, 's9'))).toBe(true);
+  });
+
+  it('acknowledges by itself once much is taken, and at idle once enough is', () => {
+    for (let seq = 1; seq < limits.linkAcknowledgeIdle; seq++) door.admit(own(), { link: 1, seq }, sent);
+    door.onIdle(sent);
+    expect(acknowledged()).toEqual([]);
+    door.admit(own(), { link: 1, seq: limits.linkAcknowledgeIdle }, sent);
+    door.onIdle(sent);
+    door.onIdle(sent);
+    expect(acknowledged()).toEqual([`1 1:${limits.linkAcknowledgeIdle}`]);
+    const end = limits.linkAcknowledgeIdle + limits.linkAcknowledgeEvery;
+    for (let seq = limits.linkAcknowledgeIdle + 1; seq <= end; seq++) door.admit(own(), { link: 1, seq }, sent);
+    expect(acknowledged()).toEqual([`1 1:${end}`]);
+  });
+});
