@@ -159,6 +159,8 @@ export class Leadership {
   /** Who catches up, besides the members. */
   setJoiners(peerIds: readonly PeerId[]): void {
     this.joiners = peerIds;
+    // What was known of a peer from an earlier try says nothing about this one.
+    for (const peerId of peerIds) this.progressOf.delete(peerId);
     this.syncTargets();
   }
 
