@@ -21,13 +21,23 @@ export interface LogDamage {
 
 /** The first damage in the logs of a LevelDB folder, or undefined. A folder that is not there has none. */
 export async function findLogDamage(folder: string): Promise<LogDamage | undefined> {
-  const names = await readdir(folder).catch(() => []);
+  const names = await fileNames(folder);
   for (const name of names.filter((each) => /^\d+\.log$/.test(each)).sort()) {
     const file = path.join(folder, name);
     const offset = damageIn(await readFile(file));
     if (offset !== undefined) return { file, offset };
   }
   return undefined;
+}
+
+/** The files of a folder; none where it is not there. */
+export async function fileNames(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 /** The offset of the first damaged record that has the beginning of a later write behind it. */

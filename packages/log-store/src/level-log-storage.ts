@@ -27,7 +27,7 @@ import {
   type WriteNote,
   writeNumberKey,
 } from './core/index.js';
-import { findLogDamage } from './level-log-check.js';
+import { fileNames, findLogDamage } from './level-log-check.js';
 import type { LogStorage } from './log-storage.js';
 import { withinBounds } from './memory-log-storage.js';
 import { type NotedWrite, WriteNotes } from './write-notes.js';
@@ -59,6 +59,9 @@ export class LevelLogStorage implements LogStorage {
     const damage = await findLogDamage(this.levelFolder);
     if (damage !== undefined) {
       throw this.corrupt(`${damage.file} is damaged at byte ${damage.offset}: writes that were synced are lost`);
+    }
+    if (await hasLostItsCurrent(this.levelFolder)) {
+      throw this.corrupt(`${this.levelFolder} has tables or logs, but no CURRENT file that tells which of them count`);
     }
     // Not before here: LevelDB opens by itself soon after it is made, and clears its log away.
     this.opened = new Level<string, Uint8Array>(this.levelFolder, {
@@ -232,6 +235,12 @@ export class LevelLogStorage implements LogStorage {
   private corrupt(what: string): ConclaveError {
     return new ConclaveError('ECORRUPT', `the data folder ${this.options.folder}: ${what}. ${howToHeal}`, 'unknown');
   }
+}
+
+/** LevelDB would take such a folder for a new one, and delete the tables. */
+async function hasLostItsCurrent(folder: string): Promise<boolean> {
+  const names = await fileNames(folder);
+  return !names.includes('CURRENT') && names.some((name) => /^\d+\.(ldb|sst|log)$/.test(name));
 }
 
 function missing(noted: NotedWrite, found: number): string {

@@ -54,8 +54,8 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
 
   step(input: LogStoreInput): readonly LogStoreEffect[] {
     this.effects = [];
-    if (this.phase === 'failed') this.drop('failed');
-    else this.take(input);
+    if (this.phase !== 'failed') this.take(input);
+    else if (input.type !== 'idle') this.drop('failed');
     return this.effects;
   }
 

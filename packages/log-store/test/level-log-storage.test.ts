@@ -1,0 +1,204 @@
+import { cp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact } from '@conclave/protocol';
+import { Level } from 'level';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { batchKey, type PlainOperation, type WriteNote } from '../src/core/index.js';
+import { damageIn } from '../src/level-log-check.js';
+import { LevelLogStorage } from '../src/level-log-storage.js';
+import { makeFolder } from './folder.js';
+import { batch } from './store-on-a-bench.js';
+
+const main = asGroupId('main');
+
+function noteOf(lastIndex: number): WriteNote {
+  const voted_for = asPeerId('n3');
+  return { group_id: main, last_index: asLogIndex(lastIndex), term: asTerm(7), voted_for, session: asSession(2) };
+}
+
+function putBatch(index: number, bytes = 64): PlainOperation {
+  return { type: 'put', key: batchKey(main, index), value: batch(index, 1, 7, bytes) };
+}
+
+describe('a LevelDB that is not what it was', () => {
+  let folder: string;
+  let remove: () => Promise<void>;
+  let storage: LevelLogStorage | undefined;
+
+  beforeEach(async () => {
+    ({ path: folder, remove } = await makeFolder());
+  });
+
+  afterEach(async () => {
+    await storage?.close();
+    storage = undefined;
+    await remove();
+  });
+
+  const level = () => path.join(folder, 'level');
+
+  async function reopen(warnings: string[] = []): Promise<LevelLogStorage> {
+    await storage?.close();
+    storage = undefined;
+    const next = new LevelLogStorage({ folder, warn: (text) => warnings.push(text) });
+    await next.open();
+    storage = next;
+    return next;
+  }
+
+  /** Writes of one batch each, from `from` on. */
+  async function write(from: number, count: number, bytes?: number): Promise<void> {
+    const open = storage ?? (await reopen());
+    for (let index = from; index < from + count; index++) await open.write([putBatch(index, bytes)], [noteOf(index)]);
+  }
+
+  async function close(): Promise<void> {
+    await storage?.close();
+    storage = undefined;
+  }
+
+  /** The one file of LevelDB with that ending. */
+  async function fileOf(ending: string): Promise<string> {
+    const [name, ...more] = (await readdir(level())).filter((each) => each.endsWith(ending));
+    if (name === undefined || more.length > 0) throw new Error(`not one file *${ending}`);
+    return path.join(level(), name);
+  }
+
+  async function flip(file: string, at: number): Promise<void> {
+    const bytes = await readFile(file);
+    bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+    await writeFile(file, bytes);
+  }
+
+  it('is refused where an older one is put under a newer side file, and the error says what is missing', async () => {
+    await write(1, 3);
+    await close();
+    const older = path.join(folder, 'older');
+    await cp(level(), older, { recursive: true });
+    await write(4, 2);
+    await close();
+    await rm(level(), { recursive: true });
+    await cp(older, level(), { recursive: true });
+    const opening = reopen();
+    await expect(opening).rejects.toMatchObject({ code: 'ECORRUPT' });
+    await expect(opening).rejects.toThrow(
+      /came back with write 3, but write 5 had been synced, .*main \(last index 5, term 7, vote n3, session 2\).*add_peer/,
+    );
+    await expect(reopen(), 'and again, whoever tries').rejects.toMatchObject({ code: 'ECORRUPT' });
+  });
+
+  it('is refused where it is gone altogether, or lost its beginning', async () => {
+    await write(1, 3);
+    await close();
+    await rm(path.join(level(), 'CURRENT'));
+    await expect(reopen()).rejects.toMatchObject({ code: 'ECORRUPT' });
+    await rm(level(), { recursive: true });
+    await expect(reopen()).rejects.toThrow('came back with write 0, but write 3 had been synced');
+  });
+
+  it('serves a newer one than was noted, as the note is not synced', async () => {
+    await write(1, 3);
+    await close();
+    const older = await readFile(path.join(folder, 'last-write'));
+    await write(4, 3);
+    await close();
+    await writeFile(path.join(folder, 'last-write'), older);
+    await reopen();
+    expect(await storage?.batchKeysFrom(main, asLogIndex(1))).toHaveLength(6);
+  });
+
+  it('is served with one slot of the side file damaged, and with both, but then that is said', async () => {
+    await write(1, 3);
+    await close();
+    const file = path.join(folder, 'last-write');
+    await flip(file, 20);
+    const warnings: string[] = [];
+    await reopen(warnings);
+    expect(warnings).toEqual([]);
+    await close();
+    await writeFile(file, '');
+    await reopen(warnings);
+    expect(warnings).toEqual(['nothing was noted of the last write: a loss cannot be told']);
+  });
+
+  it('is refused where a bit of its log has flipped, and the error says where', async () => {
+    await write(1, 50);
+    await close();
+    const log = await fileOf('.log');
+    const { size } = await stat(log);
+    for (const at of [2, Math.floor(size / 2), Math.floor(size / 3)]) {
+      const whole = await readFile(log);
+      await flip(log, at);
+      const opening = reopen();
+      await expect(opening, `byte ${at} of ${size}`).rejects.toMatchObject({ code: 'ECORRUPT' });
+      await expect(opening).rejects.toThrow(/\.log is damaged at byte \d+/);
+      await writeFile(log, whole);
+    }
+    await reopen();
+    expect(await storage?.batchKeysFrom(main, asLogIndex(1)), 'healed, it is whole again').toHaveLength(50);
+  });
+
+  it('is refused where the end of its log is gone, as that was noted', async () => {
+    await write(1, 50);
+    await close();
+    const log = await fileOf('.log');
+    const file = await open(log, 'r+');
+    await file.truncate((await file.stat()).size - 10);
+    await file.close();
+    await expect(reopen()).rejects.toThrow('came back with write 49, but write 50 had been synced');
+  });
+
+  it('is served where a write that nobody was told of is torn', async () => {
+    await write(1, 50);
+    await close();
+    const log = await fileOf('.log');
+    const bytes = await readFile(log);
+    // Half of a record, as a crash leaves it: its header speaks of more than there is.
+    await writeFile(log, Buffer.concat([bytes, bytes.subarray(0, 40)]));
+    await reopen();
+    expect(await storage?.batchKeysFrom(main, asLogIndex(1))).toHaveLength(50);
+  });
+
+  it('hands a batch with a flipped bit in a table on as it is: its checksum does not hold', async () => {
+    await write(1, 20);
+    await close();
+    const raw = new Level(level(), { compression: false });
+    await raw.open();
+    await raw.close();
+    // Opening moved the log into a table.
+    const table = await fileOf('.ldb');
+    await flip(table, (await readFile(table)).indexOf(batch(5, 1, 7, 64).subarray(8)) + 30);
+    await reopen();
+    const range = { fromIndex: asLogIndex(1), lastIndex: asLogIndex(99), maxBytes: 1e6, maxBatches: 99 };
+    const rows = (await storage?.readBatches(main, range)) ?? [];
+    expect(rows.map(({ value }) => batchIsIntact(value)).indexOf(false)).toBe(4);
+  });
+
+  it('is refused where its own records of itself are damaged', async () => {
+    await write(1, 3);
+    await close();
+    await writeFile(path.join(level(), 'CURRENT'), 'MANIFEST-999999\n');
+    await expect(reopen()).rejects.toThrow(/LevelDB/);
+  });
+
+  it('is not opened twice', async () => {
+    await write(1, 1);
+    const second = new LevelLogStorage({ folder });
+    await expect(second.open()).rejects.toMatchObject({ code: 'EBUSY' });
+    await second.close();
+  });
+
+  it('comes through writes larger than a block of its log', async () => {
+    await write(1, 8, 100_000);
+    await close();
+    const log = await readFile(await fileOf('.log'));
+    expect(damageIn(log)).toBeUndefined();
+    const half = log.subarray(0, Math.floor(log.length / 2));
+    expect(damageIn(half), 'a torn end is no damage').toBeUndefined();
+    const damaged = Buffer.from(log);
+    damaged.writeUInt8(damaged.readUInt8(70_000) ^ 1, 70_000);
+    expect(damageIn(damaged)).toBeLessThanOrEqual(70_000);
+    await reopen();
+    expect(await storage?.batchKeysFrom(main, asLogIndex(1))).toHaveLength(8);
+  });
+});
