@@ -10,8 +10,14 @@ import { exitOf, makeFolder, removeFolder, spawnGuarded } from './leftovers.js';
 
 export const actorKinds = ['log-store', 'ballot-box', 'replicator', 'node'] as const;
 export type ActorKind = (typeof actorKinds)[number];
-/** Four processes a peer, or one. */
-export type Placement = 'four' | 'one';
+/** Four processes a peer; one; or two, of which one is the log-store. */
+export type Placement = 'four' | 'two' | 'one';
+
+const placements: Record<Placement, readonly (readonly ActorKind[])[]> = {
+  four: actorKinds.map((kind) => [kind]),
+  two: [['log-store'], ['ballot-box', 'replicator', 'node']],
+  one: [actorKinds],
+};
 
 export interface PeerOptions {
   readonly peer: string;
@@ -122,6 +128,7 @@ export class Peer {
   readonly processes: readonly ActorProcess[];
   readonly dataDir: string;
   private readonly ownsData: boolean;
+  private readonly placed: readonly (readonly ActorKind[])[];
 
   constructor(readonly options: PeerOptions) {
     const { peer, nats, groups = ['main'], placement = 'four', dataDir, args = [], env = {} } = options;
@@ -138,17 +145,15 @@ export class Peer {
       this.dataDir,
       ...args,
     ];
-    const placed: readonly (readonly ActorKind[])[] =
-      placement === 'one' ? [actorKinds] : actorKinds.map((kind) => [kind]);
-    this.processes = placed.map(
+    this.placed = placements[placement];
+    this.processes = this.placed.map(
       (actors) => new ActorProcess(`${peer} ${actors.join()}`, [...common, '--actors', actors.join()], env),
     );
   }
 
   /** The process that hosts an actor. */
   process(actor: ActorKind): ActorProcess {
-    const at = this.options.placement === 'one' ? 0 : actorKinds.indexOf(actor);
-    return this.processes[at] as ActorProcess;
+    return this.processes[this.placed.findIndex((actors) => actors.includes(actor))] as ActorProcess;
   }
 
   /** Starts those of its processes that do not run. */

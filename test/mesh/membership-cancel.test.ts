@@ -1,0 +1,133 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { startNats } from '../support/nats.js';
+import { Mesh, Stops } from './fault-mesh.js';
+import { Writers } from './fault-writers.js';
+import {
+  cancelChange,
+  changePeers,
+  changeUntilDone,
+  expectAllKept,
+  holdCatchingUp,
+  holdJoint,
+  holdStable,
+  lead,
+  oldPeersOf,
+  PausedStores,
+  peersOf,
+} from './membership-stages.js';
+
+const old = ['n1', 'n2', 'n3'];
+const all = [...old, 'n4', 'n5'];
+const stops = new Stops();
+let mesh: Mesh;
+let stores: PausedStores;
+let writers: Writers;
+
+beforeAll(async () => {
+  const server = await startNats();
+  stops.add(() => server.stop());
+  // A stage that is held open is not to end by itself, however slow the machine is.
+  const args = ['--joint-timeout-ms', '60000', '--change-timeout-ms', '60000'];
+  mesh = await Mesh.found({ servers: [server], peers: old, placement: 'two', args }, stops);
+  stores = new PausedStores(mesh);
+  await mesh.start('n4', 'n5');
+  writers = await Writers.start([server.url], 16);
+  stops.add(() => writers.stop());
+  await writers.progress();
+});
+
+afterEach(async () => {
+  stores.wakeAll();
+  await mesh.start(...all);
+  await changeUntilDone(mesh, old);
+});
+
+afterAll(() => stops.run());
+
+/** The old configuration is in force, and the very first request for another change is taken. */
+async function expectAsBefore(): Promise<void> {
+  const { body } = await changePeers(mesh, ['n2', 'n3']);
+  expect(body).toEqual({ old_peers: old, new_peers: ['n2', 'n3'] });
+}
+
+describe('cancel_change', () => {
+  test('there is no change: ENOENT', async () => {
+    const { body, errorCode } = await cancelChange(mesh);
+    expect(errorCode).toBe(404);
+    expect(body.error).toMatchObject({ code: 'ENOENT', outcome: 'not_done' });
+  });
+
+  test('promise 1: while new peers catch up, it ends at once, and the next change is taken', async () => {
+    const { configuration_index } = await lead(mesh, 'n2');
+    const { answer, events } = await holdCatchingUp(mesh, stores);
+    const busy = await changePeers(mesh, ['n1', 'n2']);
+    expect(busy.body.error).toMatchObject({ code: 'EBUSY', outcome: 'not_done' });
+
+    const { body } = await cancelChange(mesh);
+
+    const cancelled = { old_peers: old, new_peers: ['n1', 'n4', 'n5'], state: 'undone', stage: 'catching_up' };
+    expect(body.cancelled).toMatchObject(cancelled);
+    expect(await answer).toMatchObject({ errorCode: 409, body: { error: { code: 'ECANCELED', outcome: 'not_done' } } });
+    await events.heard('change_failed', { peer_id: 'n2', new_peers: ['n1', 'n4', 'n5'] });
+    expect(events.storyOf('n2')).toEqual(['stage catching_up', 'failed', 'stage none']);
+    const status = await mesh.leaderStatus();
+    expect(status).toMatchObject({ stage: 'none', configuration_index });
+    expect(peersOf(status)).toEqual(old);
+    expect(status.changes.at(-1)).toMatchObject(cancelled);
+    await expectAsBefore();
+    await writers.progress();
+    await expectAllKept(mesh, writers, ['n2', 'n3']);
+  });
+
+  test('promise 1: a change whose new peer stays away ends at its deadline, and the next is taken', async () => {
+    const { answer } = await holdCatchingUp(mesh, stores, { timeout_ms: 1500 });
+    const ended = await answer;
+    expect(ended).toMatchObject({ errorCode: 504, body: { error: { code: 'ECATCHUP', outcome: 'not_done' } } });
+    await expectAsBefore();
+    expect(writers.failed).toEqual([]);
+  });
+
+  test('promise 13: in the joint stage, a majority of the old configuration is enough', async () => {
+    await lead(mesh, 'n2');
+    const { answer, events } = await holdJoint(mesh, stores);
+    // All the others that are not needed are gone.
+    await mesh.kill('n1', 'n4', 'n5');
+
+    const { body } = await cancelChange(mesh);
+
+    expect(body.cancelled).toMatchObject({ old_peers: old, new_peers: ['n1', 'n4', 'n5'], state: 'undone' });
+    expect(await answer).toMatchObject({ errorCode: 409, body: { error: { code: 'ECANCELED', outcome: 'not_done' } } });
+    expect(events.storyOf('n2')).toEqual([
+      'stage catching_up',
+      'stage joint',
+      'appended n1,n4,n5 and n1,n2,n3',
+      'stage stable',
+      'appended n1,n2,n3',
+      'committed n1,n4,n5 and n1,n2,n3',
+      'committed n1,n2,n3',
+      'failed',
+      'stage none',
+    ]);
+    const status = await mesh.leaderStatus();
+    expect(peersOf(status)).toEqual(old);
+    expect(oldPeersOf(status)).toEqual([]);
+    expect(status.changes.at(-1)).toMatchObject({ new_peers: ['n1', 'n4', 'n5'], state: 'undone' });
+    await expectAsBefore();
+    await writers.progress();
+    await expectAllKept(mesh, writers, ['n2', 'n3']);
+  });
+
+  test('in the stable stage it is too late: EBUSY, and the change goes on', async () => {
+    await lead(mesh, 'n1');
+    const { answer } = await holdStable(mesh, stores);
+
+    const { body, errorCode } = await cancelChange(mesh);
+
+    expect(errorCode).toBe(429);
+    expect(body.error).toMatchObject({ code: 'EBUSY', outcome: 'not_done' });
+    stores.wakeAll();
+    expect(await answer).toMatchObject({ errorCode: 0, body: { old_peers: old, new_peers: [...old, 'n4'] } });
+    await writers.progress();
+    await expectAllKept(mesh, writers, [...old, 'n4']);
+  });
+});

@@ -1,0 +1,133 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { startNats } from '../support/nats.js';
+import { Mesh, Stops } from './fault-mesh.js';
+import { Writers } from './fault-writers.js';
+import {
+  changePeers,
+  changeTo,
+  changeUntilDone,
+  EventsSince,
+  expectAllKept,
+  holdCatchingUp,
+  holdJoint,
+  holdStable,
+  lead,
+  leaderSays,
+  oldPeersOf,
+  PausedStores,
+  peersOf,
+} from './membership-stages.js';
+
+const old = ['n1', 'n2', 'n3'];
+const all = [...old, 'n4', 'n5'];
+const stops = new Stops();
+let mesh: Mesh;
+let stores: PausedStores;
+let writers: Writers;
+
+beforeAll(async () => {
+  const server = await startNats();
+  stops.add(() => server.stop());
+  // A stage that is held open is not to end by itself, however slow the machine is.
+  const args = ['--joint-timeout-ms', '60000', '--change-timeout-ms', '60000'];
+  mesh = await Mesh.found({ servers: [server], peers: old, placement: 'two', args }, stops);
+  stores = new PausedStores(mesh);
+  await mesh.start('n4', 'n5');
+  writers = await Writers.start([server.url], 16);
+  stops.add(() => writers.stop());
+  await writers.progress();
+});
+
+afterEach(async () => {
+  stores.wakeAll();
+  await mesh.start(...all);
+  await changeUntilDone(mesh, old);
+});
+
+afterAll(() => stops.run());
+
+/** Asks for the change again: it is made, or is in force already; and all that was acknowledged is there. */
+async function expectDoneOnceMore(newPeers: readonly string[]): Promise<void> {
+  await changeUntilDone(mesh, newPeers);
+  const { term, configuration_index: index } = await mesh.leaderStatus();
+  const { body } = await changePeers(mesh, newPeers);
+  expect(body).toEqual({ old_peers: newPeers, new_peers: newPeers });
+  // Nothing was appended for it.
+  expect(await mesh.leaderStatus()).toMatchObject({ term, configuration_index: index, stage: 'none' });
+  await writers.progress();
+  await expectAllKept(mesh, writers, newPeers);
+}
+
+describe('kill -9 of the leader, all of its actors', () => {
+  test('promises 3 and 7: while new peers catch up, the change is undone', async () => {
+    const { term } = await lead(mesh, 'n2');
+    await holdCatchingUp(mesh, stores);
+
+    await mesh.kill('n2');
+
+    const status = await mesh.leaderAfter(term, 'n2');
+    expect(status.stage).toBe('none');
+    expect(peersOf(status)).toEqual(old);
+    expect(oldPeersOf(status)).toEqual([]);
+    expect(status.changes.filter(({ state }) => state === 'going_on')).toEqual([]);
+    await writers.progress();
+    stores.wake('n5');
+    await expectDoneOnceMore(['n1', 'n4', 'n5']);
+  });
+
+  test('promises 3 and 7: in the joint stage, the next leader finishes the change', async () => {
+    const { term } = await lead(mesh, 'n2');
+    await holdJoint(mesh, stores);
+    const events = new EventsSince(mesh);
+
+    await mesh.kill('n2');
+    stores.wakeAll();
+
+    await mesh.leaderAfter(term, 'n2');
+    const status = await leaderSays(mesh, 'what became of the change', (said) => {
+      const change = changeTo(said, ['n1', 'n4', 'n5']);
+      // Until then it is told as what it is.
+      expect(change?.state === 'going_on' || said.stage === 'none').toBe(true);
+      return change !== undefined && change.state !== 'going_on';
+    });
+    expect(changeTo(status, ['n1', 'n4', 'n5'])).toMatchObject({ old_peers: old, state: 'done' });
+    expect(peersOf(status)).toEqual(['n1', 'n4', 'n5']);
+    await events.heard('stage_changed', { stage: 'stable', new_peers: ['n1', 'n4', 'n5'] });
+    await expectDoneOnceMore(['n1', 'n4', 'n5']);
+  });
+
+  test('promise 3: in the joint stage everything is killed, and majorities of both sets come back', async () => {
+    const { term } = await lead(mesh, 'n2');
+    await holdJoint(mesh, stores);
+
+    await mesh.kill(...all);
+    // n1 and n3 of the old, n1 and n5 of the new. What the joint stage has is stored by n3 and n5.
+    await mesh.start('n1', 'n3', 'n5');
+
+    await mesh.leaderAfter(term, 'n2');
+    const status = await leaderSays(mesh, 'the change is done', (said) => {
+      return changeTo(said, ['n1', 'n4', 'n5'])?.state === 'done' && said.stage === 'none';
+    });
+    expect(peersOf(status)).toEqual(['n1', 'n4', 'n5']);
+    await mesh.start('n4');
+    await expectDoneOnceMore(['n1', 'n4', 'n5']);
+  });
+
+  test('promises 3 and 7: in the stable stage, the change is done or undone, as the status says', async () => {
+    const { term } = await lead(mesh, 'n1');
+    await holdStable(mesh, stores);
+
+    await mesh.kill('n1');
+    stores.wakeAll();
+
+    await mesh.leaderAfter(term, 'n1');
+    const grown = [...old, 'n4'];
+    const status = await leaderSays(mesh, 'the change is over', (said) => {
+      return changeTo(said, grown)?.state !== 'going_on' && said.commit_index >= said.configuration_index;
+    });
+    // Undone is one that is in no log any more.
+    const isDone = changeTo(status, grown)?.state === 'done';
+    expect(peersOf(status)).toEqual(isDone ? grown : old);
+    await expectDoneOnceMore(grown);
+  });
+});
