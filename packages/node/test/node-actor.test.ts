@@ -1,0 +1,456 @@
+import { Connection, InProcessTransport, type LineLog, Requests, silentLog } from '@conclave/actor';
+import type { Service } from '@conclave/actor/core';
+import { asGroupId, asPeerId, ConclaveError, decode, encode, limits, StatusReply, Subjects } from '@conclave/protocol';
+import { connect, type Msg, type NatsConnection } from 'nats';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type NatsServer, startNats } from '../../../test/support/nats.js';
+import { NodeActor, type NodeEffect, type NodeInput, type ServingCore } from '../src/index.js';
+
+const groupId = asGroupId('g');
+const peerId = asPeerId('n1');
+
+/** A core that does what the test says, so that the door stands alone. */
+class ScriptedCore implements ServingCore {
+  readonly heard: NodeInput[] = [];
+  constructor(private readonly script: (input: NodeInput) => readonly NodeEffect[]) {}
+
+  step(input: NodeInput): readonly NodeEffect[] {
+    if (input.type !== 'idle') this.heard.push(input);
+    return this.script(input);
+  }
+  health() {
+    return { healthy: true, reason: '' };
+  }
+  summary() {
+    return { role: 'leader', term: 7, leader_id: 'n2', commit_index: 12, applied_index: 10, last_index: 13 };
+  }
+}
+
+/** Writes what it is given, and answers with the result. */
+const service: Service = {
+  parse: (operation, body) => {
+    if (operation === 'throw') throw new TypeError('unforeseen');
+    if (operation === 'bad') throw new ConclaveError('EINVAL', 'that is no request\r\nat all');
+    if (operation === 'read') {
+      return { type: 'read', consistency: 'linearizable', query: body, reply: (result) => ({ result }) };
+    }
+    if (operation === 'huge') {
+      return {
+        type: 'write',
+        payload: new Uint8Array(limits.entryBytes + 1),
+        command: body,
+        reply: (result) => result,
+      };
+    }
+    return {
+      type: 'write',
+      payload: encode(body),
+      command: body,
+      reply: (result) => {
+        if (result === 'refused') throw new ConclaveError('ESESSION', 'the session has expired', 'unknown');
+        return { result };
+      },
+    };
+  },
+};
+
+const status: StatusReply = StatusReply.parse({
+  group_id: 'g',
+  group_uid: 'u',
+  peer_id: 'n2',
+  store_id: 's',
+  session: 1,
+  role: 'leader',
+  term: 7,
+  leader_id: 'n2',
+  configuration: null,
+  configuration_index: 0,
+  stage: 'none',
+  first_index: 1,
+  last_index: 0,
+  commit_index: 0,
+  applied_index: 0,
+  lacking: { peers: [], old_peers: [] },
+  progress: [],
+  changes: [],
+  health: { healthy: true, reason: '' },
+  dropped: {},
+});
+
+let server: NatsServer;
+let connection: Connection;
+let client: NatsConnection;
+let node: NodeActor;
+let cores: ScriptedCore[];
+let script: (input: NodeInput) => readonly NodeEffect[];
+let failures: unknown[];
+
+beforeAll(async () => {
+  server = await startNats();
+});
+afterAll(async () => {
+  await server.stop();
+});
+
+beforeEach(async () => {
+  connection = await Connection.open({ servers: [server.url], name: 'n1', log: silentLog });
+  client = await connect({ servers: server.url });
+  cores = [];
+  failures = [];
+  script = answerAll;
+});
+afterEach(async () => {
+  await node.stop();
+  await client.close();
+  await connection.close();
+  expect(failures).toEqual([]);
+});
+
+/** Answers each request with what it was given. */
+function answerAll(input: NodeInput): readonly NodeEffect[] {
+  switch (input.type) {
+    case 'start':
+      return [{ type: 'serve', group: true }];
+    case 'admin':
+      return [{ type: 'reply', requestId: input.requestId, result: { command: input.command, body: input.body } }];
+    case 'propose':
+      return [{ type: 'reply', requestId: input.requestId, result: input.command }];
+    case 'read':
+      return [{ type: 'reply', requestId: input.requestId, result: { door: input.door, query: input.query } }];
+    default:
+      return [];
+  }
+}
+
+/** Starts the node; settled when its group door is open, if it opens one. */
+async function start(log: LineLog = silentLog): Promise<void> {
+  const subjects = new Subjects();
+  node = new NodeActor(
+    {
+      groupId,
+      peerId,
+      actor: 'node',
+      incarnation: 'i1',
+      transport: new InProcessTransport(),
+      log,
+      fail: (error) => failures.push(error),
+    },
+    {
+      makeCore: () => {
+        const core = new ScriptedCore((input) => script(input));
+        cores.push(core);
+        return core;
+      },
+      service,
+      connection,
+      requests: new Requests(connection, subjects, log),
+      version: '1.2.3',
+    },
+  );
+  node.start();
+  // The first step has been taken when the turn after this one comes.
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  await connection.settled();
+}
+
+interface Answer {
+  readonly body: unknown;
+  readonly header: string | undefined;
+  readonly code: string | undefined;
+}
+
+async function ask(subject: string, body: unknown): Promise<Answer> {
+  const data = typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body);
+  return answerOf(await client.request(subject, data, { timeout: 5000 }));
+}
+
+function answerOf(reply: Msg): Answer {
+  const json = reply.data[0] === 0x7b;
+  return {
+    body: json ? reply.json() : decode(reply.data),
+    header: reply.headers?.get('Nats-Service-Error'),
+    code: reply.headers?.get('Nats-Service-Error-Code'),
+  };
+}
+
+function refusal(code: string, status: number, message: string, more: Record<string, unknown> = {}): Answer {
+  const header = `${code}: ${message}`.replace(/[\r\n]+/g, ' ');
+  return { body: { error: { code, message, outcome: 'not_done', ...more } }, header, code: String(status) };
+}
+
+const fine = { header: undefined, code: undefined };
+
+describe('a node’s door', () => {
+  it('takes commands as JSON and as msgpack, and replies in kind', async () => {
+    await start();
+    const body = { peer_id: 'n4' };
+    const expected = { body: { command: 'add_peer', body }, ...fine };
+    expect(await ask('conclave.g.admin.add_peer', body)).toEqual(expected);
+    const packed = await client.request('conclave.g.admin.add_peer', encode(body));
+    expect(packed.data[0]).not.toBe(0x7b);
+    expect(answerOf(packed)).toEqual(expected);
+    expect(await ask('conclave.g.admin.status', '')).toEqual({ body: { command: 'status', body: {} }, ...fine });
+    expect(cores[0]?.heard[1]).toEqual({ type: 'admin', requestId: 1, door: 'group', command: 'add_peer', body });
+  });
+
+  it('takes each command where it is answered, and refuses it elsewhere', async () => {
+    await start();
+    expect(await ask('conclave.g.n1.admin.get_leader', {})).toMatchObject(fine);
+    expect(await ask('conclave.g.n1.admin.status', {})).toMatchObject(fine);
+    expect(await ask('conclave.g.n1.admin.add_peer', { peer_id: 'n4' })).toEqual(
+      refusal('ENOENT', 404, 'add_peer is a command on <group>.admin'),
+    );
+    expect(await ask('conclave.g.admin.bootstrap', { peers: ['n1'] })).toEqual(
+      refusal('ENOENT', 404, 'bootstrap is a command on <group>.<peer>.admin'),
+    );
+    expect(await ask('conclave.g.admin.constructor', {})).toEqual(
+      refusal('ENOENT', 404, 'there is no command "constructor"'),
+    );
+  });
+
+  it('refuses what is malformed with EINVAL, and nothing of it reaches the core', async () => {
+    await start();
+    const { heard } = cores[0] as ScriptedCore;
+    for (const bad of [
+      '{',
+      '[1]',
+      '{"peer_id": "a.b"}',
+      '{"peer_id": 7}',
+      '{"peer_id": "feed"}',
+      '{}',
+      '  ',
+      'garbage',
+    ]) {
+      const { body, code } = await ask('conclave.g.admin.add_peer', bad);
+      expect(body).toMatchObject({ error: { code: 'EINVAL', outcome: 'not_done' } });
+      expect(code).toBe('400');
+    }
+    for (const bad of [new Uint8Array([0xc1]), new Uint8Array([0xde, 0xff, 0xff]), encode([1]), encode('text')]) {
+      const { body, code } = await ask('conclave.g.admin.add_peer', bad);
+      expect(body).toMatchObject({ error: { code: 'EINVAL', outcome: 'not_done' } });
+      expect(code).toBe('400');
+    }
+    expect(heard.map(({ type }) => type)).toEqual(['start']);
+  });
+
+  it('hands writes and reads to the core, and its results back', async () => {
+    await start();
+    const body = { key: 'a' };
+    expect(await ask('conclave.g.kv.put', body)).toEqual({ body: { result: body }, ...fine });
+    expect(await ask('conclave.g.kv.read', body)).toEqual({
+      body: { result: { door: 'group', query: body } },
+      ...fine,
+    });
+    expect(await ask('conclave.g.n1.kv.read', body)).toEqual({
+      body: { result: { door: 'peer', query: body } },
+      ...fine,
+    });
+  });
+
+  it('refuses requests that the service refuses, that would be too large, or that go to the wrong door', async () => {
+    await start();
+    expect(await ask('conclave.g.kv.bad', {})).toEqual(refusal('EINVAL', 400, 'that is no request\r\nat all'));
+    expect(await ask('conclave.g.kv.throw', {})).toEqual(
+      refusal('ESTATEMACHINE', 500, 'the request could not be understood'),
+    );
+    expect(await ask('conclave.g.kv.huge', {})).toEqual(
+      refusal('EINVAL', 400, `a request makes an entry of at most ${limits.entryBytes} bytes`),
+    );
+    expect(await ask('conclave.g.n1.kv.put', {})).toEqual(
+      refusal('EPERM', 421, 'a write goes to <group>.kv, which the leader answers', { leader_id: 'n2' }),
+    );
+    expect(cores[0]?.heard.length).toBe(1);
+  });
+
+  it('hands the core’s refusals back, and those of the reply', async () => {
+    script = (input) => {
+      if (input.type === 'admin') {
+        const error = { code: 'EBUSY', message: 'a change is going on', outcome: 'not_done' } as const;
+        return [{ type: 'refuse', requestId: input.requestId, error }];
+      }
+      if (input.type === 'propose') return [{ type: 'reply', requestId: input.requestId, result: 'refused' }];
+      return answerAll(input);
+    };
+    await start();
+    expect(await ask('conclave.g.admin.cancel_change', {})).toEqual(refusal('EBUSY', 429, 'a change is going on'));
+    expect(await ask('conclave.g.kv.put', {})).toEqual(
+      refusal('ESESSION', 440, 'the session has expired', { outcome: 'unknown' }),
+    );
+  });
+
+  it('says so where a reply would be too large', async () => {
+    script = (input) => {
+      if (input.type !== 'read' && input.type !== 'propose') return answerAll(input);
+      return [{ type: 'reply', requestId: input.requestId, result: new Uint8Array(limits.messageBytes) }];
+    };
+    await start();
+    const message = 'the reply is too large for a message: ask for less';
+    expect(await ask('conclave.g.kv.read', encode({}))).toEqual(refusal('EINVAL', 400, message));
+    expect(await ask('conclave.g.kv.put', encode({}))).toEqual(refusal('EINVAL', 400, message, { outcome: 'unknown' }));
+  });
+
+  it('stays silent where the core does', async () => {
+    let dropped = 0;
+    script = (input) => {
+      if (input.type !== 'read' || dropped > 0) return answerAll(input);
+      dropped += 1;
+      return [{ type: 'drop_request', requestId: input.requestId }];
+    };
+    await start();
+    const silent = client.request('conclave.g.kv.read', '', { timeout: 200 });
+    await expect(silent).rejects.toThrow('timeout');
+    expect(await ask('conclave.g.kv.read', {})).toMatchObject(fine);
+  });
+
+  it('does what is asked without a reply subject', async () => {
+    const lines: string[] = [];
+    await start({ write: (level, text) => lines.push(`${level}: ${text}`) });
+    client.publish('conclave.g.admin.add_peer', '{"peer_id":"n4"}');
+    client.publish('conclave.g.admin.add_peer', 'garbage');
+    expect(await ask('conclave.g.admin.status', {})).toMatchObject(fine);
+    expect(cores[0]?.heard.map((input) => (input.type === 'admin' ? input.command : input.type))).toEqual([
+      'start',
+      'add_peer',
+      'status',
+    ]);
+    expect(lines).toContain('warn: a request that wants no reply was refused');
+  });
+
+  it('bounds the requests that wait for an answer', async () => {
+    script = (input) => (input.type === 'propose' ? [] : answerAll(input));
+    await start();
+    for (let request = 0; request < limits.openRequests; request++) client.publish('conclave.g.kv.put', '{}');
+    expect(await ask('conclave.g.kv.put', {})).toEqual(
+      refusal('EBUSY', 429, `${limits.openRequests} requests are waiting for their answers`),
+    );
+  });
+
+  it('answers on the group’s subjects only while the core serves it', async () => {
+    script = (input) => {
+      if (input.type !== 'admin' || input.door === 'group') return answerAll(input);
+      return [
+        { type: 'serve', group: input.command === 'get_leader' },
+        { type: 'serve', group: input.command === 'get_leader' },
+        { type: 'reply', requestId: input.requestId, result: {} },
+      ];
+    };
+    await start();
+    expect(await ask('conclave.g.admin.status', {})).toMatchObject(fine);
+    await ask('conclave.g.n1.admin.status', {});
+    await expect(client.request('conclave.g.admin.status')).rejects.toThrow('no responders');
+    await expect(client.request('conclave.g.kv.put')).rejects.toThrow('no responders');
+    await ask('conclave.g.n1.admin.get_leader', {});
+    await connection.settled();
+    expect(await ask('conclave.g.admin.status', {})).toMatchObject(fine);
+  });
+
+  it('publishes events as JSON with group, peer, term and time', async () => {
+    script = (input) => {
+      if (input.type !== 'admin') return answerAll(input);
+      const detail = { peers: [peerId], old_peers: [] };
+      return [{ type: 'event', event: { name: 'leader_elected', detail } }, ...answerAll(input)];
+    };
+    await start();
+    const event = new Promise<Msg>((resolve) => {
+      client.subscribe('conclave.g.event.*', { callback: (_error, message) => resolve(message) });
+    });
+    await ask('conclave.g.admin.status', {});
+    const published = await event;
+    expect(published.subject).toBe('conclave.g.event.leader_elected');
+    const body = published.json<Record<string, unknown>>();
+    expect(body).toMatchObject({ group_id: 'g', peer_id: 'n1', term: 7, peers: ['n1'], old_peers: [] });
+    expect(Number.isNaN(Date.parse(String(body.time)))).toBe(false);
+  });
+
+  it('asks the group for its status, and tells the core what it hears, or that there is nobody', async () => {
+    const answers: unknown[] = [];
+    let answered = (): void => undefined;
+    script = (input) => {
+      if (input.type === 'start') return [];
+      if (input.type === 'group_answered') {
+        answers.push([input.askId, input.status]);
+        answered();
+        return [];
+      }
+      if (input.type !== 'admin') return [];
+      return [{ type: 'ask_group', askId: answers.length + 1 }, ...answerAll(input)];
+    };
+    await start();
+    const next = () =>
+      new Promise<void>((resolve) => {
+        answered = resolve;
+      });
+    const nobody = next();
+    await ask('conclave.g.n1.admin.status', {});
+    await nobody;
+    client.subscribe('conclave.g.admin.status', {
+      callback: (_error, message) => message.respond(encode(status)),
+    });
+    await client.flush();
+    const somebody = next();
+    await ask('conclave.g.n1.admin.status', {});
+    await somebody;
+    expect(answers).toEqual([
+      [1, null],
+      [2, status],
+    ]);
+  });
+
+  it('starts over with a new core where the core asks for it; what is open is refused, with an unknown outcome', async () => {
+    script = (input) => {
+      if (input.type === 'propose') return [];
+      if (input.type === 'admin') return [{ type: 'restart', reason: 'the log-store restarted' }];
+      return answerAll(input);
+    };
+    await start();
+    const open = ask('conclave.g.kv.put', {});
+    client.publish('conclave.g.n1.admin.status');
+    const message = 'this peer’s node starts over: the log-store restarted';
+    expect(await open).toEqual(refusal('EPERM', 421, message, { outcome: 'unknown' }));
+    expect(cores.length).toBe(2);
+    script = answerAll;
+    await connection.settled();
+    expect(await ask('conclave.g.kv.put', { key: 'a' })).toMatchObject(fine);
+    expect(cores[1]?.heard.map(({ type }) => type)).toEqual(['start', 'propose']);
+  });
+});
+
+describe('a node, to those who discover services', () => {
+  it('answers PING, INFO and STATS by ADR-32', async () => {
+    await start();
+    await ask('conclave.g.admin.status', {});
+    await ask('conclave.g.admin.status', 'garbage');
+    const identity = {
+      name: 'conclave',
+      id: 'i1-g',
+      version: '1.2.3',
+      metadata: { group_id: 'g', peer_id: 'n1' },
+    };
+    for (const suffix of ['', '.conclave', '.conclave.i1-g']) {
+      expect((await ask(`$SRV.PING${suffix}`, '')).body).toEqual({
+        type: 'io.nats.micro.v1.ping_response',
+        ...identity,
+      });
+    }
+    const { body: info } = await ask('$SRV.INFO.conclave', '');
+    expect(info).toMatchObject({
+      type: 'io.nats.micro.v1.info_response',
+      ...identity,
+      endpoints: [
+        { name: 'peer-admin', subject: 'conclave.g.n1.admin.*' },
+        { name: 'peer-kv', subject: 'conclave.g.n1.kv.*' },
+        { name: 'group-admin', subject: 'conclave.g.admin.*' },
+        { name: 'group-kv', subject: 'conclave.g.kv.*' },
+      ],
+    });
+    const { body: stats } = await ask('$SRV.STATS.conclave', '');
+    const { endpoints } = stats as { endpoints: Record<string, unknown>[] };
+    expect(endpoints[2]).toMatchObject({
+      name: 'group-admin',
+      num_requests: 2,
+      num_errors: 1,
+      data: { role: 'leader', term: 7, commit_index: 12, lag: 2 },
+    });
+    expect(String(endpoints[2]?.last_error)).toContain('EINVAL');
+  });
+});
