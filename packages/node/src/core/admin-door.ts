@@ -78,9 +78,12 @@ export class AdminDoor {
 
   private onChange({ requestId, command, body }: AdminInput): void {
     const { context, transfer, change } = this;
-    if (transfer.isGoingOn) return context.refuse(requestId, 'EBUSY', 'the leader is handing over');
     const newPeers = this.wanted(command, body);
     if (newPeers.length === 0) return context.refuse(requestId, 'EINVAL', 'a group has at least one peer');
+    // What is in force is answered all the same: nothing is to be done for it.
+    if (transfer.isGoingOn && !this.isInForce(newPeers)) {
+      return context.refuse(requestId, 'EBUSY', 'the leader is handing over');
+    }
     const { timeout_ms } = body as { timeout_ms?: number };
     change.start({ requestId, newPeers, timeoutMs: timeout_ms ?? context.options.changeTimeoutMs });
   }
@@ -91,6 +94,10 @@ export class AdminDoor {
     const { peer_id } = body as AdminRequest<'add_peer'>;
     const others = peerIds(this.state.log.configuration?.configuration.peers ?? []).filter((id) => id !== peer_id);
     return command === 'add_peer' ? this.withPeer(peer_id) : others;
+  }
+
+  private isInForce(newPeers: readonly PeerId[]): boolean {
+    return samePeers(newPeers, peerIds(this.state.log.configuration?.configuration.peers ?? []));
   }
 
   private withPeer(peerId: PeerId): PeerId[] {

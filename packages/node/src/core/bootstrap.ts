@@ -2,7 +2,7 @@
  * Founding a group: asking everybody first, then writing entry 1 as a group of one (DESIGN, section 4, stage 0).
  *
  * Invariants:
- * 1. Nothing is founded unless each listed peer has answered that it holds nothing, and no leader answered.
+ * 1. Nothing is founded unless each listed peer has lately answered that it holds nothing, and no leader answered.
  * 2. A peer that has promised to let another found the group does not found it meanwhile; of two founders the
  *    one with the lower name goes on.
  */
@@ -34,8 +34,8 @@ interface Founding {
   readonly askId: number;
   readonly deadlineMs: number;
   readonly timeoutMs: number;
-  /** Of the other listed peers: who holds nothing. */
-  readonly empty: Set<PeerId>;
+  /** Of the other listed peers: when each last said that it holds nothing, and promised to wait. */
+  readonly empty: Map<PeerId, number>;
   groupHasNoLeader: boolean;
 }
 
@@ -77,7 +77,7 @@ export class Bootstrap {
       askId: this.lastAskId,
       deadlineMs: context.nowMs + Math.min(timeoutMs, 10 * context.options.electionTimeoutMs),
       timeoutMs,
-      empty: new Set(),
+      empty: new Map(),
       groupHasNoLeader: false,
     };
     context.emit({ type: 'ask_group', askId: this.lastAskId });
@@ -120,11 +120,12 @@ export class Bootstrap {
     };
   }
 
+  /** Asks all, those too that have answered: their promises run out. */
   private askPeers(): void {
     const { founding, context, state } = this;
     if (founding === undefined) return;
     for (const peerId of founding.peers) {
-      if (peerId === state.peerId || founding.empty.has(peerId)) continue;
+      if (peerId === state.peerId) continue;
       context.send(peerId, {
         name: 'node.identify',
         body: {
@@ -141,9 +142,14 @@ export class Bootstrap {
   onTick(): void {
     const { founding, context } = this;
     if (founding === undefined) return;
-    if (context.nowMs < founding.deadlineMs) return this.askPeers();
-    const silent = founding.peers.filter((peerId) => peerId !== this.state.peerId && !founding.empty.has(peerId));
-    this.giveUp(`cannot be reached: ${silent.join(', ') || 'the group’s subject'}`);
+    if (context.nowMs < founding.deadlineMs) {
+      this.askPeers();
+      // All may have answered before this peer's own actors had.
+      return this.foundIfAllAgree();
+    }
+    const silent = founding.peers.filter((peerId) => !this.agrees(founding, peerId));
+    const inside = founding.groupHasNoLeader ? 'actors of this peer itself' : 'the group’s subject';
+    this.giveUp(`cannot be reached: ${silent.join(', ') || inside}`);
   }
 
   private giveUp(reason: string): void {
@@ -208,7 +214,7 @@ export class Bootstrap {
     }
     // Two founders: the higher name gives way when it hears of the lower one, and answers anew.
     if (body.founding) return;
-    founding.empty.add(body.peer_id);
+    founding.empty.set(body.peer_id, context.nowMs);
     this.foundIfAllAgree();
   }
 
@@ -230,10 +236,17 @@ export class Bootstrap {
     } satisfies BootstrapReply);
   }
 
+  /** Whether this peer has lately said that it holds nothing: long before its promise runs out. */
+  private agrees({ empty }: Founding, peerId: PeerId): boolean {
+    if (peerId === this.state.peerId) return true;
+    const saidMs = empty.get(peerId);
+    return saidMs !== undefined && this.context.nowMs - saidMs <= this.context.options.electionTimeoutMs;
+  }
+
   private foundIfAllAgree(): void {
     const { founding, state, context, own } = this;
     if (founding === undefined || !founding.groupHasNoLeader) return;
-    if (!founding.peers.every((peerId) => peerId === state.peerId || founding.empty.has(peerId))) return;
+    if (!founding.peers.every((peerId) => this.agrees(founding, peerId))) return;
     if (state.groupUid !== noGroupUid) return this.giveUp('this peer was taken into a group meanwhile');
     if (!own.hasRoom('log-store') || own.silent().length > 0) return;
     this.founding = undefined;

@@ -387,7 +387,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   private onIdle(): void {
     if (!this.isLeader()) return;
-    this.proposals.flush();
+    // The target of a transfer has to have all entries: what comes now waits until it is known who leads.
+    if (!this.transfer.isGoingOn) this.proposals.flush();
     if (this.change.isFlushed && this.reads.wantsRound) this.beginRound();
     this.keepHouse();
   }
@@ -405,7 +406,6 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   private onPropose({ requestId, payload, command }: Extract<NodeInput, { type: 'propose' }>): void {
     if (!this.mayAnswer()) return this.context.emit({ type: 'drop_request', requestId });
-    if (this.transfer.isGoingOn) return this.context.refuse(requestId, 'EBUSY', 'the leader is handing over');
     this.proposals.propose(requestId, payload, command);
   }
 
@@ -506,7 +506,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     context.log('info', 'steps down', { reason });
     context.emit({ type: 'serve', group: false });
     this.stopActors();
-    this.proposals.refuseAll(reason, '');
+    // While it hands over, the next leader may have heard the same request.
+    this.proposals.refuseAll(reason, this.transfer.isGoingOn ? 'unknown' : 'not_done');
     this.reads.refuseAll(reason, '');
     this.change.abandon(reason, '');
     this.bootstrap.abandon(reason);

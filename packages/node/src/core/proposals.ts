@@ -153,13 +153,16 @@ export class Proposals {
     if (proposal.requestId !== undefined) this.context.reply(proposal.requestId, result);
   }
 
-  /** The leadership is over: what was not appended did not happen, what was appended may yet. */
-  refuseAll(reason: string, leaderId: string): void {
+  /**
+   * The leadership is over: what was appended may yet happen.
+   * @param waiting the outcome of what was not appended
+   */
+  refuseAll(reason: string, waiting: Outcome): void {
     for (const { requestId } of this.queue) {
-      if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, 'not_done', leaderId);
+      if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, waiting);
     }
     for (const { requestId } of this.appended.values()) {
-      if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, 'unknown', leaderId);
+      if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, 'unknown');
     }
     this.queue = [];
     this.appended.clear();
