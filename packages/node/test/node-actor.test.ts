@@ -384,7 +384,9 @@ describe('a node’s door', () => {
     await ask('conclave.g.n1.admin.status', {});
     await nobody;
     client.subscribe('conclave.g.admin.status', {
-      callback: (_error, message) => message.respond(encode(status)),
+      callback: (_error, message) => {
+        message.respond(encode(status));
+      },
     });
     await client.flush();
     const somebody = next();
