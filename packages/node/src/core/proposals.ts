@@ -12,6 +12,7 @@ import {
   encodeConfiguration,
   type LogIndex,
   limits,
+  type Outcome,
   peerIds,
 } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
