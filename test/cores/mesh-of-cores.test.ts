@@ -19,6 +19,28 @@ describe('the four cores together', () => {
     expect(mesh.leader).toBe(n1);
   });
 
+  test('a group is founded also where all others answer before the own actors of the founder do', () => {
+    const mesh = new CoreMesh([n1, n2, n3]);
+    mesh.isLinked = (from, to) => !(from.peerId === to.peerId && from.kind === 'replicator');
+    mesh.run(50);
+    const asked = mesh.admin(n1, 'peer', 'bootstrap', { peers: [n1, n2, n3] });
+    mesh.run(1000);
+    mesh.isLinked = () => true;
+    expect(mesh.answered(asked, 2000)).toMatchObject({ result: { founded: true } });
+  });
+
+  test('a peer lets nobody else found the group for as long as its founder waits for another', () => {
+    const mesh = new CoreMesh([n1, n2, n3]);
+    mesh.run(500);
+    mesh.isLinked = (from, to) => from.peerId === to.peerId || (from.peerId !== n3 && to.peerId !== n3);
+    const asked = mesh.admin(n1, 'peer', 'bootstrap', { peers: [n1, n2, n3] });
+    mesh.run(7000);
+    const other = mesh.answered(mesh.admin(n2, 'peer', 'bootstrap', { peers: [n2] }), 2000);
+    expect(other).toMatchObject({ error: { code: 'EBUSY', outcome: 'not_done' } });
+    mesh.isLinked = () => true;
+    expect(mesh.answered(asked, 2000)).toMatchObject({ result: { founded: true, peers: [n1, n2, n3] } });
+  });
+
   test('a group of three is founded, writes and reads', () => {
     const mesh = founded([n1, n2, n3]);
     expect(mesh.answered(mesh.put(n1, 'a', '1'))).toMatchObject({ result: { results: [['done', 1, true]] } });
@@ -43,6 +65,13 @@ describe('the four cores together', () => {
     const mesh = founded([n1, n2, n3]);
     const answer = mesh.answered(mesh.adminOfGroup('remove_peer', { peer_id: n1 }));
     expect(answer).toMatchObject({ result: { new_peers: [n2, n3] } });
+    // While it does, what is in force is answered, and what is not is refused.
+    expect(mesh.answered(mesh.admin(n1, 'group', 'change_peers', { new_peers: [n3, n2] }))).toMatchObject({
+      result: { old_peers: [n2, n3], new_peers: [n2, n3] },
+    });
+    expect(mesh.answered(mesh.admin(n1, 'group', 'remove_peer', { peer_id: n2 }))).toMatchObject({
+      error: { code: 'EBUSY', outcome: 'not_done' },
+    });
     mesh.until('another leads', () => mesh.leader !== undefined && mesh.leader !== n1, 1000);
   });
 

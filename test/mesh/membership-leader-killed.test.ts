@@ -49,6 +49,8 @@ afterAll(() => stops.run());
 /** Asks for the change again: it is made, or is in force already; and all that was acknowledged is there. */
 async function expectDoneOnceMore(newPeers: readonly string[]): Promise<void> {
   await changeUntilDone(mesh, newPeers);
+  // One that is out hands over.
+  await leaderSays(mesh, 'a member leads', ({ peer_id }) => newPeers.includes(peer_id));
   const { term, configuration_index: index } = await mesh.leaderStatus();
   const { body } = await changePeers(mesh, newPeers);
   expect(body).toEqual({ old_peers: newPeers, new_peers: newPeers });
@@ -128,6 +130,7 @@ describe('kill -9 of the leader, all of its actors', () => {
     // Undone is one that is in no log any more.
     const isDone = changeTo(status, grown)?.state === 'done';
     expect(peersOf(status)).toEqual(isDone ? grown : old);
+    await mesh.start('n1');
     await expectDoneOnceMore(grown);
   });
 });

@@ -1,5 +1,5 @@
 /** Takes admin commands to the part that carries them out. */
-import { type AdminRequest, type PeerId, peerIds, type StatusReply } from '@conclave/protocol';
+import { type AdminRequest, type PeerId, peerIds, type StatusReply, samePeers } from '@conclave/protocol';
 import type { Bootstrap } from './bootstrap.js';
 import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
