@@ -1,13 +1,13 @@
 /** A running mesh for tests of faults: peers by name, a plain client, and what these tests wait for. */
 import type { StatusReply } from '@conclave/protocol';
 import type { NatsServer } from '../support/nats.js';
-import { actorKinds, Peer, type PeerOptions } from '../support/peers.js';
+import { type ActorKind, ActorProcess, actorKinds, Peer, type Placement } from '../support/peers.js';
 import { PlainClient } from '../support/plain-client.js';
 
 export interface MeshOptions {
   readonly servers: readonly NatsServer[];
   readonly peers: readonly string[];
-  readonly placement: NonNullable<PeerOptions['placement']>;
+  readonly placement: Placement | ((peer: string) => Placement);
   readonly groups?: readonly string[];
   readonly args?: readonly string[];
 }
@@ -50,6 +50,7 @@ export async function until<T>(what: string, look: () => Promise<T | undefined>,
 
 export class Mesh {
   readonly peers = new Map<string, Peer>();
+  private readonly more: ActorProcess[] = [];
 
   private constructor(
     private readonly options: MeshOptions,
@@ -77,21 +78,33 @@ export class Mesh {
 
   /** The peer of this name; it is made when it is first asked for. */
   peer(name: string): Peer {
-    const { servers, placement, groups, args } = this.options;
+    const { placement, groups, args } = this.options;
     const known = this.peers.get(name);
     if (known !== undefined) return known;
-    // Each peer prefers a server of its own: n1 the first, n2 the second...
-    const own = (Number(name.slice(1)) - 1) % servers.length;
-    const nats = [...servers.slice(own), ...servers.slice(0, own)].map(({ url }) => url);
     const peer = new Peer({
       peer: name,
-      nats,
-      placement,
+      nats: this.serversOf(name),
+      placement: typeof placement === 'string' ? placement : placement(name),
       ...(groups === undefined ? {} : { groups }),
       ...(args === undefined ? {} : { args }),
     });
     this.peers.set(name, peer);
     return peer;
+  }
+
+  /** Each peer prefers a server of its own: n1 the first, n2 the second... */
+  serversOf(name: string): string[] {
+    const { servers } = this.options;
+    const own = (Number(name.slice(1)) - 1) % servers.length;
+    return [...servers.slice(own), ...servers.slice(0, own)].map(({ url }) => url);
+  }
+
+  /** One more process for an actor of a peer; not started. */
+  another(name: string, actor: ActorKind): ActorProcess {
+    const args = ['--peer', name, '--nats', this.serversOf(name).join(), '--actors', actor];
+    const another = new ActorProcess(`${name} another ${actor}`, args, {});
+    this.more.push(another);
+    return another;
   }
 
   async start(...names: readonly string[]): Promise<void> {
@@ -105,8 +118,7 @@ export class Mesh {
 
   async stop(): Promise<void> {
     await this.plain.close();
-    // A peer that was never started ends at once; one that hangs is not waited for.
-    await Promise.all([...this.peers.values()].map((peer) => peer.kill()));
+    await Promise.all([...this.peers.values(), ...this.more].map((each) => each.kill()));
     await Promise.all([...this.peers.values()].map((peer) => peer.stop()));
   }
 

@@ -99,7 +99,14 @@ describe('NATS servers are killed with kill -9', () => {
   });
 
   it('all of them: everything waits, and comes back by itself', async () => {
+    const { peer_id: leader } = await mesh.leaderStatus();
+    const steppedDown = mesh
+      .peer(leader)
+      .process('node')
+      .line(({ msg }) => msg === 'steps down', false);
     await Promise.all(servers.map((server) => server.kill()));
+    // Long enough that nobody leads any more.
+    await steppedDown;
     await Promise.all(servers.map((server) => server.restart()));
     await writers.progress();
     await mesh.healthy(...names);
