@@ -76,8 +76,8 @@ export class Mesh {
     return mesh;
   }
 
-  /** The peer of this name; it is made when it is first asked for. */
-  peer(name: string): Peer {
+  /** The peer of this name; it is made when it is first asked for, with a folder of its own unless one is given. */
+  peer(name: string, dataDir?: string): Peer {
     const { placement, groups, args } = this.options;
     const known = this.peers.get(name);
     if (known !== undefined) return known;
@@ -87,6 +87,7 @@ export class Mesh {
       placement: typeof placement === 'string' ? placement : placement(name),
       ...(groups === undefined ? {} : { groups }),
       ...(args === undefined ? {} : { args }),
+      ...(dataDir === undefined ? {} : { dataDir }),
     });
     this.peers.set(name, peer);
     return peer;

@@ -1,0 +1,165 @@
+import type { ErrorBody, StatusReply } from '@conclave/protocol';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type NatsServer, startNats } from '../support/nats.js';
+import { Mesh, Stops, until } from './fault-mesh.js';
+import { Writers } from './fault-writers.js';
+
+/** A group of three that is written to all the while; each test has a joiner of its own. */
+const names = ['n1', 'n2', 'n3'];
+const stops = new Stops();
+let server: NatsServer;
+let mesh: Mesh;
+let writers: Writers;
+let before: StatusReply;
+
+beforeAll(async () => {
+  server = await startNats();
+  stops.add(() => server.stop());
+  const placement = (name: string) => (names.includes(name) ? 'one' : 'four');
+  mesh = await Mesh.found({ servers: [server], peers: names, placement }, stops);
+  writers = await Writers.start([server.url]);
+  stops.add(() => writers.stop());
+  await writers.progress();
+  before = await mesh.leaderStatus();
+});
+
+/** Whatever became of the joiner: the same leader, in the same term, for the same peers, and every write is done. */
+afterEach(async () => {
+  await writers.progress();
+  const after = await mesh.leaderStatus();
+  expect(after).toMatchObject({ peer_id: before.peer_id, term: before.term, stage: 'none' });
+  expect(membersOf(after).sort()).toEqual(names);
+  expect(writers.failed).toEqual([]);
+});
+
+afterAll(() => stops.run());
+
+function membersOf({ configuration }: StatusReply): string[] {
+  expect(configuration?.old_peers).toEqual([]);
+  return configuration?.peers.map(({ peer_id }) => peer_id) ?? [];
+}
+
+async function refusal(command: string, body: unknown): Promise<ErrorBody> {
+  const reply = await mesh.plain.ask(`admin.${command}`, body, 30_000);
+  expect(reply.errorCode).not.toBe(0);
+  return reply.body.error as ErrorBody;
+}
+
+/** Nothing of the failed change is left, and the next one is taken at once (promise 1). */
+async function expectAsBefore(joiner: string, error: ErrorBody): Promise<void> {
+  // Its replicator has stopped, which the leader hears at the next tick.
+  const status = await until(`no replicator serves ${joiner}`, async () => {
+    const now = await mesh.leaderStatus();
+    return now.progress.some(({ peer_id }) => peer_id === joiner) ? undefined : now;
+  });
+  expect(status.changes.at(-1)).toMatchObject({ state: 'undone', stage: 'catching_up', error: { code: error.code } });
+  expect(await mesh.plain.ask('admin.change_peers', { new_peers: names })).toMatchObject({ errorCode: 0 });
+  // A change that is really one is not met by EBUSY either; this one is taken back again.
+  const next = mesh.plain.ask('admin.add_peer', { peer_id: 'n99', timeout_ms: 60_000 }, 60_000);
+  await until('the next change is going on', async () => {
+    const { changes } = await mesh.leaderStatus();
+    return changes.at(-1)?.state === 'going_on' ? true : undefined;
+  });
+  expect(await mesh.plain.ask('admin.cancel_change')).toMatchObject({ errorCode: 0 });
+  expect((await next).body).toMatchObject({ error: { code: 'ECANCELED', outcome: 'not_done' } });
+}
+
+describe('a new peer that does not catch up costs the group nothing', () => {
+  it('dead: ECATCHUP by the deadline, never heard of (promises 1, 2 and 12)', async () => {
+    const error = await refusal('add_peer', { peer_id: 'n4', timeout_ms: 1000 });
+    expect(error).toMatchObject({ code: 'ECATCHUP', outcome: 'not_done' });
+    expect(error.message).toContain('n4 (never heard of)');
+    await expectAsBefore('n4', error);
+  });
+
+  it('dead, and two of them, which would be a majority: nothing is appended (promises 2 and 11)', async () => {
+    const { configuration_index } = await mesh.leaderStatus();
+    const error = await refusal('change_peers', { new_peers: ['n1', 'n4', 'n5'], timeout_ms: 1000 });
+    expect(error).toMatchObject({ code: 'ECATCHUP', outcome: 'not_done' });
+    expect(error.message).toContain('n4 (never heard of)');
+    expect(error.message).toContain('n5 (never heard of)');
+    expect((await mesh.leaderStatus()).configuration_index).toBe(configuration_index);
+  });
+
+  it('silent from the start (SIGSTOP): never heard of, and taken in once it wakes', async () => {
+    await mesh.start('n6');
+    for (const process of mesh.peer('n6').processes) process.signal('SIGSTOP');
+    const error = await refusal('add_peer', { peer_id: 'n6', timeout_ms: 1000 });
+    expect(error).toMatchObject({ code: 'ECATCHUP', outcome: 'not_done' });
+    expect(error.message).toContain('n6 (never heard of)');
+    await expectAsBefore('n6', error);
+
+    for (const process of mesh.peer('n6').processes) process.signal('SIGCONT');
+    await expectTakenIn('n6');
+  });
+
+  it('silent on the way (SIGSTOP of its log-store): it lags by so many entries (promise 12)', async () => {
+    await mesh.start('n7');
+    await mesh.healthy('n7');
+    mesh.peer('n7').process('log-store').signal('SIGSTOP');
+    const asked = refusal('add_peer', { peer_id: 'n7', timeout_ms: 2000 });
+    await mesh.plain.event('catchup_progress', (body) => body.new_peer === 'n7' && body.state === 'lagging');
+    const error = await asked;
+    expect(error).toMatchObject({ code: 'ECATCHUP', outcome: 'not_done' });
+    expect(error.message).toMatch(/n7 \(lags by [1-9][0-9]* entries\)/);
+    await expectAsBefore('n7', error);
+
+    mesh.peer('n7').process('log-store').signal('SIGCONT');
+    await expectTakenIn('n7');
+  });
+});
+
+describe('a new peer that is late', () => {
+  it('is waited for within the one call: it is started only after that was made (promise 8)', async () => {
+    const asked = mesh.plain.ask('admin.add_peer', { peer_id: 'n8', timeout_ms: 60_000 }, 60_000);
+    await mesh.plain.event('catchup_progress', (body) => body.new_peer === 'n8' && body.state === 'never_heard_of');
+    await mesh.start('n8');
+    expect(await asked).toMatchObject({ errorCode: 0, body: { new_peers: [...names, 'n8'] } });
+    await expectToHaveAll('n8');
+    await letGo('n8');
+  });
+});
+
+describe('a new peer that holds another history', () => {
+  it('is refused with ENOTEMPTY before it is given one entry (promise 5)', async () => {
+    // It was a member of another group of the same name, elsewhere.
+    const elsewhere = await startNats();
+    stops.add(() => elsewhere.stop());
+    const other = await Mesh.found({ servers: [elsewhere], peers: ['n9', 'n10', 'n11'], placement: 'one' }, stops);
+    await other.plain.insist('kv.put', { key: 'of', value: 'the other group' });
+    await other.caughtUp('n9');
+    const held = await other.status('n9');
+    await other.kill('n9', 'n10', 'n11');
+
+    const moved = mesh.peer('n9', other.peer('n9').dataDir);
+    await moved.start();
+    const error = await refusal('add_peer', { peer_id: 'n9', timeout_ms: 30_000 });
+    expect(error).toMatchObject({ code: 'ENOTEMPTY', outcome: 'not_done', message: expect.stringContaining('n9') });
+    await mesh.plain.event('catchup_progress', (body) => body.new_peer === 'n9' && body.state === 'refused');
+    await expectAsBefore('n9', error);
+    const { group_uid, last_index, store_id } = await mesh.status('n9');
+    expect({ group_uid, last_index, store_id }).toEqual({
+      group_uid: held.group_uid,
+      last_index: held.last_index,
+      store_id: held.store_id,
+    });
+    expect(group_uid).not.toBe(before.group_uid);
+  });
+});
+
+async function expectTakenIn(joiner: string): Promise<void> {
+  const { new_peers } = await mesh.plain.insist('admin.add_peer', { peer_id: joiner });
+  expect(new_peers).toEqual([...names, joiner]);
+  await expectToHaveAll(joiner);
+  await letGo(joiner);
+}
+
+async function expectToHaveAll(joiner: string): Promise<void> {
+  expect(await mesh.missing(joiner, new Map(writers.acknowledged))).toEqual([]);
+}
+
+async function letGo(joiner: string): Promise<void> {
+  await mesh.plain.insist('admin.remove_peer', { peer_id: joiner });
+  await mesh.plain.event('peer_removed', (body) => body.peer_id === joiner);
+  await mesh.kill(joiner);
+}
