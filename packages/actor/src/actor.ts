@@ -10,6 +10,8 @@ export interface Actor {
   /** Stops for good; what it holds open is closed when this is settled. */
   stop(): Promise<void>;
   health(): Health;
+  /** What was not taken, by reason. */
+  readonly dropped: Readonly<Record<string, number>>;
 }
 
 /** An actor that serves a node is well while the node gives signs of life. */
@@ -25,6 +27,7 @@ export function healthByTicks(sinceTickMs: number | undefined): Health {
 /** The part of a `CoreRunner` that does not depend on its core's inputs and effects. */
 interface Runner {
   readonly sinceTickMs: number | undefined;
+  readonly dropped: Readonly<Record<string, number>>;
   start(): void;
   stop(): void;
 }
@@ -43,5 +46,9 @@ export class PlainActor implements Actor {
 
   health(): Health {
     return healthByTicks(this.runner.sinceTickMs);
+  }
+
+  get dropped(): Readonly<Record<string, number>> {
+    return this.runner.dropped;
   }
 }

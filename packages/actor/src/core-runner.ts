@@ -103,9 +103,9 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
     return this.stopped;
   }
 
-  /** What was dropped at the mailbox, by reason. */
+  /** What the core did not take and what was dropped at the mailbox, by reason. */
   get dropped(): Readonly<Record<string, number>> {
-    return this.tally.counts;
+    return { ...this.core.dropped, ...this.tally.counts };
   }
 
   /** Milliseconds since the actor's node last gave a sign of life; undefined: never. */

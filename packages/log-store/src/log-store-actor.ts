@@ -42,7 +42,7 @@ export class LogStoreActor implements Actor {
 
   /** Messages that were not taken, by reason. */
   get dropped(): Readonly<Record<string, number>> {
-    return { ...this.core.dropped, ...this.runner.dropped };
+    return this.runner.dropped;
   }
 
   private perform(effect: OwnEffect<LogStoreEffect>): void {

@@ -107,6 +107,10 @@ export class NodeActor implements Actor {
     return this.core.health();
   }
 
+  get dropped(): Readonly<Record<string, number>> {
+    return this.runner.dropped;
+  }
+
   private makeRunner(): [ServingCore, CoreRunner<NodeInput, NodeEffect>] {
     const core = this.dependencies.makeCore(drawIncarnation());
     return [core, new CoreRunner(core, this.context, (effect) => this.perform(effect))];

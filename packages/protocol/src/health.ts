@@ -1,6 +1,6 @@
 /** How an actor is, as it answers on `<prefix>.<group>.<peer>.<actor>.health`: request/reply, JSON or msgpack. */
 import { z } from 'zod';
-import { ActorKind, GroupId, Incarnation, PeerId } from './words.js';
+import { ActorKind, Count, GroupId, Incarnation, PeerId } from './words.js';
 
 /** The word of that subject; no message between actors has it. */
 export const healthWord = 'health';
@@ -14,5 +14,7 @@ export const HealthReply = z.object({
   healthy: z.boolean(),
   /** Why it is not, or empty. */
   reason: z.string(),
+  /** What the actor and its process did not take, by reason: what was malformed, stale, too much. */
+  dropped: z.record(z.string(), Count),
 });
 export type HealthReply = z.infer<typeof HealthReply>;

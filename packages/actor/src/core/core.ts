@@ -62,4 +62,6 @@ export interface IdleInput {
 /** A synchronous, deterministic actor. A step that throws stops the actor: see `invariant`. */
 export interface Core<Input, Effect> {
   step(input: Input, at: Instant): readonly Effect[];
+  /** What was not taken, by reason. */
+  readonly dropped?: Readonly<Record<string, number>>;
 }

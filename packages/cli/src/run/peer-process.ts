@@ -96,7 +96,7 @@ export class PeerProcess {
     const address = { groupId, peerId: this.options.peer, actor: kind, incarnation };
     const { log, fail } = this.dependencies;
     const actor = this.factory.make({ ...address, transport, log, fail });
-    const health = serveHealth(this.connection, this.subjects, address, () => actor.health());
+    const health = serveHealth(this.connection, this.subjects, address, actor, transport);
     this.hosted.push({ actor, health });
     actor.start();
   }

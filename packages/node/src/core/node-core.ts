@@ -139,6 +139,11 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     return health(this.state, this.own, this.isRemoved);
   }
 
+  /** What was not taken, by reason. */
+  get dropped(): Readonly<Record<string, number>> {
+    return this.context.dropped;
+  }
+
   /** In short, for service discovery. */
   summary(): NodeSummary {
     return summary(this.state);
