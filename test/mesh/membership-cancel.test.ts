@@ -131,3 +131,36 @@ describe('cancel_change', () => {
     await expectAllKept(mesh, writers, [...old, 'n4']);
   });
 });
+
+describe('a joint stage that is never committed', () => {
+  const own = new Stops();
+  afterAll(() => own.run());
+
+  test('promises 1 and 11: it takes itself back at its deadline, and names the votes that it lacked', async () => {
+    const server = await startNats();
+    own.add(() => server.stop());
+    const args = ['--joint-timeout-ms', '1000'];
+    const placement = (peer: string) => (peer === 'n2' || peer === 'n3' ? 'one' : 'two');
+    const stuck = await Mesh.found({ servers: [server], peers: old, placement, args }, own);
+    await stuck.start('n4', 'n5');
+    await lead(stuck, 'n2');
+    const paused = new PausedStores(stuck);
+    const { answer, events } = await holdCatchingUp(stuck, paused);
+    paused.pause('n1', 'n4');
+    paused.wake('n5');
+
+    const ended = await answer;
+
+    expect(ended).toMatchObject({ errorCode: 409, body: { error: { code: 'ECANCELED', outcome: 'not_done' } } });
+    expect(JSON.stringify(ended)).toMatch(/lacking of the new: (n1 n4|n4 n1), of the old: n1/);
+    expect(events.storyOf('n2').slice(0, 3)).toEqual([
+      'stage catching_up',
+      'stage joint',
+      'appended n1,n4,n5 and n1,n2,n3',
+    ]);
+    expect(peersOf(await stuck.leaderStatus())).toEqual(old);
+    const next = await changePeers(stuck, ['n2', 'n3']);
+    expect(next.body).toEqual({ old_peers: old, new_peers: ['n2', 'n3'] });
+    paused.wakeAll();
+  });
+});

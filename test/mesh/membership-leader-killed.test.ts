@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { startNats } from '../support/nats.js';
+import { type NatsServer, startNats } from '../support/nats.js';
 import { Mesh, Stops } from './fault-mesh.js';
 import { Writers } from './fault-writers.js';
 import {
@@ -24,9 +24,10 @@ const stops = new Stops();
 let mesh: Mesh;
 let stores: PausedStores;
 let writers: Writers;
+let server: NatsServer;
 
 beforeAll(async () => {
-  const server = await startNats();
+  server = await startNats();
   stops.add(() => server.stop());
   // A stage that is held open is not to end by itself, however slow the machine is.
   const args = ['--joint-timeout-ms', '60000', '--change-timeout-ms', '60000'];
@@ -49,8 +50,10 @@ afterAll(() => stops.run());
 /** Asks for the change again: it is made, or is in force already; and all that was acknowledged is there. */
 async function expectDoneOnceMore(newPeers: readonly string[]): Promise<void> {
   await changeUntilDone(mesh, newPeers);
-  // One that is out hands over.
-  await leaderSays(mesh, 'a member leads', ({ peer_id }) => newPeers.includes(peer_id));
+  // One that is out hands over, and the next one first confirms the configuration that it has.
+  await leaderSays(mesh, 'a member leads', ({ peer_id, commit_index, configuration_index }) => {
+    return newPeers.includes(peer_id) && commit_index >= configuration_index;
+  });
   const { term, configuration_index: index } = await mesh.leaderStatus();
   const { body } = await changePeers(mesh, newPeers);
   expect(body).toEqual({ old_peers: newPeers, new_peers: newPeers });
@@ -100,6 +103,9 @@ describe('kill -9 of the leader, all of its actors', () => {
 
   test('promise 3: in the joint stage everything is killed, and majorities of both sets come back', async () => {
     const { term } = await lead(mesh, 'n2');
+    // Nobody can write while nobody is there; what was acknowledged before is to be there after.
+    const before = writers;
+    await before.stop();
     await holdJoint(mesh, stores);
 
     await mesh.kill(...all);
@@ -112,6 +118,8 @@ describe('kill -9 of the leader, all of its actors', () => {
     });
     expect(peersOf(status)).toEqual(['n1', 'n4', 'n5']);
     await mesh.start('n4');
+    writers = await Writers.start([server.url], 16);
+    await expectAllKept(mesh, before, ['n1', 'n4', 'n5']);
     await expectDoneOnceMore(['n1', 'n4', 'n5']);
   });
 
