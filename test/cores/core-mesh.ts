@@ -1,19 +1,11 @@
 /**
  * A mesh of the real cores in virtual time: one queue of events, one seed. It owns delivery (delay, loss, repetition),
- * the timers, crashes of single actors, and a disk per peer that keeps what was synced. It decides nothing about
- * Raft.
+ * the timers, and crashes of single actors. It decides nothing about Raft. Who watches, judges.
  */
-import type { Instant } from '@conclave/actor/core';
+import type { Instant, StateMachine } from '@conclave/actor/core';
 import { BallotBoxCore } from '@conclave/ballot-box';
 import { KvService, KvStateMachine } from '@conclave/kv';
-import {
-  indexOfKey,
-  LogStoreCore,
-  type LogStoreEffect,
-  type Row,
-  type StorageOperation,
-  truncationOperations,
-} from '@conclave/log-store';
+import { LogStoreCore, type LogStoreEffect } from '@conclave/log-store';
 import { NodeCore, type NodeEffect, type NodeInput } from '@conclave/node';
 import {
   type ActorKind,
@@ -25,12 +17,14 @@ import {
   type ErrorBody,
   feedListeners,
   type GroupId,
+  type LogIndex,
   type Message,
   type PeerId,
   type StatusReply,
 } from '@conclave/protocol';
 import { ReplicatorGroupCore } from '@conclave/replicator';
 import { Random } from './random.js';
+import { VirtualDisks } from './virtual-disks.js';
 
 export const groupId = 'main' as GroupId;
 
@@ -52,7 +46,7 @@ interface AnyCore {
   step(input: unknown, at: Instant): readonly Effect[];
 }
 
-interface Actor {
+export interface Actor {
   readonly peerId: PeerId;
   readonly kind: ActorKind;
   core: AnyCore;
@@ -60,7 +54,23 @@ interface Actor {
   life: number;
   isUp: boolean;
   timers: Map<string, number>;
+  /** The write that its disk is about to finish. */
+  writing?: (() => void) | undefined;
 }
+
+/** Hears of everything while it happens. */
+export interface Watcher {
+  onSent?(from: Actor, to: PeerId, message: Message): void;
+  onEvent?(peerId: PeerId, term: number, event: ConclaveEvent): void;
+  /** `life`: the run of the state machine that applied it. */
+  onApplied?(life: object, index: LogIndex, payload: Uint8Array): void;
+  /** A log-store has loaded its log, or synced a write. */
+  onSynced?(peerId: PeerId, store: LogStoreCore): void;
+  onAnswered?(requestId: number, answer: Answer | 'silence'): void;
+}
+
+/** The second node of a peer, which somebody has started by mistake. */
+const rival = 'rival';
 
 interface Happening {
   readonly atMs: number;
@@ -75,17 +85,19 @@ export class CoreMesh {
   faults: Faults = { loss: 0, repeat: 0, delayMs: 2 };
   /** Whether a message may pass between two actors. */
   isLinked: (from: Actor, to: Actor) => boolean = () => true;
-  onMessage: (from: PeerId, to: PeerId, message: Message) => void = () => {};
+  watcher: Watcher = {};
   private readonly actors = new Map<string, Actor>();
-  private readonly disks = new Map<PeerId, Map<string, Uint8Array>>();
+  readonly disks = new VirtualDisks(groupId);
   private queue: Happening[] = [];
   private order = 0;
   private drawn = 0;
   private readonly answers = new Map<number, Answer | 'silence'>();
+  /** Whom each request was given to. */
+  private readonly askedOf = new Map<number, { readonly actor: Actor; readonly life: number }>();
   private lastRequestId = 0;
-  private readonly serving = new Set<PeerId>();
+  private readonly serving = new Set<Actor>();
   readonly service = new KvService();
-  readonly machines = new Map<PeerId, KvStateMachine>();
+  private readonly machines = new Map<NodeCore, KvStateMachine>();
 
   constructor(
     readonly peers: readonly PeerId[],
@@ -98,23 +110,55 @@ export class CoreMesh {
   // ---- processes ---------------------------------------------------------------------------------
 
   start(peerId: PeerId, kind: ActorKind): void {
-    const key = `${peerId} ${kind}`;
-    const life = (this.actors.get(key)?.life ?? 0) + 1;
+    this.startAs(`${peerId} ${kind}`, peerId, kind);
+  }
+
+  /** A second node for a peer that has one. */
+  startRival(peerId: PeerId): void {
+    this.startAs(`${peerId} ${rival}`, peerId, 'node');
+  }
+
+  crashRival(peerId: PeerId): void {
+    const actor = this.actors.get(`${peerId} ${rival}`);
+    if (actor !== undefined) this.stop(actor);
+  }
+
+  private startAs(key: string, peerId: PeerId, kind: ActorKind): void {
+    const before = this.actors.get(key);
+    if (before !== undefined) this.stop(before);
+    const life = (before?.life ?? 0) + 1;
     const actor: Actor = { peerId, kind, core: this.makeCore(peerId, kind), life, isUp: true, timers: new Map() };
     this.actors.set(key, actor);
     if (kind === 'node' || kind === 'log-store') this.step(actor, { type: 'start' });
   }
 
   crash(peerId: PeerId, kind: ActorKind): void {
-    const actor = this.actor(peerId, kind);
+    this.stop(this.actor(peerId, kind));
+  }
+
+  private stop(actor: Actor): void {
+    // What was handed to the disk may be there after the crash, or not.
+    if (actor.writing !== undefined && this.random.next() < 0.5) actor.writing();
+    actor.writing = undefined;
     actor.isUp = false;
     actor.life += 1;
     actor.timers.clear();
-    if (kind === 'node') this.serving.delete(peerId);
+    this.serving.delete(actor);
+  }
+
+  /** The node has asked to be started over. */
+  private startOver(actor: Actor): void {
+    for (const [requestId, asked] of this.askedOf) {
+      if (asked.actor !== actor || this.answers.has(requestId)) continue;
+      this.settle(requestId, { error: { code: 'EPERM', message: 'the node starts over', outcome: 'unknown' } });
+    }
+    const key = [...this.actors].find(([, known]) => known === actor)?.[0];
+    if (key !== undefined) this.startAs(key, actor.peerId, 'node');
   }
 
   crashPeer(peerId: PeerId): void {
     for (const kind of actorKinds) this.crash(peerId, kind);
+    this.crashRival(peerId);
   }
 
   startPeer(peerId: PeerId): void {
@@ -122,7 +166,7 @@ export class CoreMesh {
   }
 
   wipe(peerId: PeerId): void {
-    this.disks.delete(peerId);
+    this.disks.wipe(peerId);
   }
 
   actor(peerId: PeerId, kind: ActorKind): Actor {
@@ -141,8 +185,9 @@ export class CoreMesh {
     switch (kind) {
       case 'node': {
         const stateMachine = new KvStateMachine();
-        this.machines.set(peerId, stateMachine);
-        return new NodeCore(options, { stateMachine }) as unknown as AnyCore;
+        const core = new NodeCore(options, { stateMachine: this.watched(stateMachine) });
+        this.machines.set(core, stateMachine);
+        return core as unknown as AnyCore;
       }
       case 'replicator':
         return new ReplicatorGroupCore(options) as unknown as AnyCore;
@@ -151,6 +196,17 @@ export class CoreMesh {
       case 'log-store':
         return new LogStoreCore(options) as unknown as AnyCore;
     }
+  }
+
+  private watched(machine: KvStateMachine): StateMachine {
+    return {
+      apply: (index, payload, command) => {
+        this.watcher.onApplied?.(machine, index, payload);
+        return machine.apply(index, payload, command);
+      },
+      query: (query) => machine.query(query),
+      housekeeping: (nowMs) => machine.housekeeping(nowMs),
+    };
   }
 
   // ---- time --------------------------------------------------------------------------------------
@@ -215,26 +271,26 @@ export class CoreMesh {
           break;
         case 'event':
           this.events.push({ atMs: this.nowMs, peerId: actor.peerId, event: effect.event });
+          this.watcher.onEvent?.(actor.peerId, summaryOf(actor).term, effect.event);
           break;
         case 'reply':
-          this.answers.set(effect.requestId, { result: effect.result });
+          this.settle(effect.requestId, { result: effect.result });
           break;
         case 'refuse':
-          this.answers.set(effect.requestId, { error: effect.error });
+          this.settle(effect.requestId, { error: effect.error });
           break;
         case 'drop_request':
-          this.answers.set(effect.requestId, 'silence');
+          this.settle(effect.requestId, 'silence');
           break;
         case 'serve':
-          if (effect.group) this.serving.add(actor.peerId);
-          else this.serving.delete(actor.peerId);
+          if (effect.group) this.serving.add(actor);
+          else this.serving.delete(actor);
           break;
         case 'ask_group':
           this.askGroup(actor, effect.askId);
           break;
         case 'restart':
-          this.crash(actor.peerId, 'node');
-          this.start(actor.peerId, 'node');
+          this.startOver(actor);
           break;
         default:
           this.performStorage(actor, effect);
@@ -254,11 +310,11 @@ export class CoreMesh {
   }
 
   private send(from: Actor, peerId: PeerId, message: Message): void {
-    this.onMessage(from.peerId, peerId, message);
+    this.watcher.onSent?.(from, peerId, message);
     const [recipient] = message.name.split('.') as [ActorKind | 'feed'];
     const kinds: readonly ActorKind[] =
       recipient === 'feed' ? feedListeners[message.name as keyof typeof feedListeners] : [recipient];
-    for (const kind of kinds) {
+    for (const kind of kinds.includes('node') ? [...kinds, rival] : kinds) {
       const key = `${peerId} ${kind}`;
       if (!this.actors.has(key)) continue;
       if (this.random.next() < this.faults.loss) continue;
@@ -285,67 +341,34 @@ export class CoreMesh {
 
   // ---- the disk ----------------------------------------------------------------------------------
 
-  private disk(peerId: PeerId): Map<string, Uint8Array> {
-    const disk = this.disks.get(peerId) ?? new Map<string, Uint8Array>();
-    this.disks.set(peerId, disk);
-    return disk;
-  }
-
-  private rows(peerId: PeerId, part: 'e' | 't' | 'c'): Row[] {
-    return [...this.disk(peerId)]
-      .filter(([key]) => key.startsWith(`${groupId}/${part}/`))
-      .map(([key, value]) => ({ key, value }))
-      .sort((a, b) => (a.key < b.key ? -1 : 1));
-  }
-
   private performStorage(actor: Actor, effect: LogStoreEffect): void {
     const { life, peerId } = actor;
     const later = (input: () => unknown) =>
       this.at(this.random.next() * 2, () => {
-        if (actor.life === life) this.step(actor, input());
+        if (actor.life !== life) return;
+        const heard = input();
+        this.step(actor, heard);
+        if (effect.type !== 'read') this.watcher.onSynced?.(peerId, actor.core as unknown as LogStoreCore);
       });
     switch (effect.type) {
       case 'load':
-        later(() => ({
-          type: 'loaded',
-          rows: {
-            meta: this.disk(peerId).get(`${groupId}/m`),
-            termRuns: this.rows(peerId, 't'),
-            configurations: this.rows(peerId, 'c'),
-            lastBatch: this.rows(peerId, 'e').at(-1),
-          },
-        }));
+        later(() => ({ type: 'loaded', rows: this.disks.load(peerId) }));
         break;
       case 'write':
+        actor.writing = () => this.disks.write(peerId, effect.operations);
         later(() => {
-          for (const operation of effect.operations) this.write(peerId, operation);
+          actor.writing?.();
+          actor.writing = undefined;
           return { type: 'written' };
         });
         break;
       case 'read':
-        later(() => {
-          const { fromIndex, lastIndex, maxBatches } = effect.range;
-          const all = this.rows(peerId, 'e').filter(({ key }) => indexOfKey(key) <= lastIndex);
-          const first = all.findLastIndex(({ key }) => indexOfKey(key) <= fromIndex);
-          return { type: 'read_done', token: effect.token, rows: all.slice(Math.max(first, 0)).slice(0, maxBatches) };
-        });
+        later(() => ({ type: 'read_done', token: effect.token, rows: this.disks.read(peerId, effect.range) }));
         break;
       case 'fail':
         throw new Error(`${effect.code} ${effect.message}`);
       default:
         throw new Error(`unknown effect ${JSON.stringify(effect)}`);
-    }
-  }
-
-  private write(peerId: PeerId, operation: StorageOperation): void {
-    const disk = this.disk(peerId);
-    if (operation.type === 'put') disk.set(operation.key, operation.value);
-    else if (operation.type === 'delete') disk.delete(operation.key);
-    else {
-      const all = this.rows(peerId, 'e');
-      const keys = all.map(({ key }) => key);
-      const holding = all.findLast(({ key }) => indexOfKey(key) < operation.from);
-      for (const plain of truncationOperations(groupId, operation.from, keys, holding)) this.write(peerId, plain);
     }
   }
 
@@ -362,23 +385,53 @@ export class CoreMesh {
 
   /** The peer that serves the group's subjects: with two of them, the one of the higher term. */
   get leader(): PeerId | undefined {
-    const serving = [...this.serving].filter((peerId) => this.actor(peerId, 'node').isUp);
-    return serving.sort((a, b) => this.node(b).summary().term - this.node(a).summary().term)[0];
+    return this.servers[0]?.peerId;
+  }
+
+  /** The nodes that serve the group's subjects, the one of the highest term first. */
+  get servers(): Actor[] {
+    return [...this.serving].sort((a, b) => summaryOf(b).term - summaryOf(a).term);
+  }
+
+  /** A peer's node; of two, the one that is not fenced. */
+  private nodeActor(peerId: PeerId): Actor {
+    const node = this.actor(peerId, 'node');
+    const other = this.actors.get(`${peerId} ${rival}`);
+    const takesOver = other?.isUp === true && (!node.isUp || summaryOf(node).role === 'fenced');
+    return takesOver ? other : node;
   }
 
   node(peerId: PeerId): NodeCore {
-    return this.actor(peerId, 'node').core as unknown as NodeCore;
+    return this.nodeActor(peerId).core as unknown as NodeCore;
+  }
+
+  logStore(peerId: PeerId): LogStoreCore {
+    return this.actor(peerId, 'log-store').core as unknown as LogStoreCore;
   }
 
   status(peerId: PeerId): StatusReply {
     return this.node(peerId).status(this.instant());
   }
 
-  private request(peerId: PeerId, input: (requestId: number) => NodeInput): number {
+  private request(to: PeerId | Actor, input: (requestId: number) => NodeInput): number {
+    const actor = typeof to === 'string' ? this.nodeActor(to) : to;
     this.lastRequestId += 1;
     const requestId = this.lastRequestId;
-    this.step(this.actor(peerId, 'node'), input(requestId));
+    this.askedOf.set(requestId, { actor, life: actor.life });
+    this.step(actor, input(requestId));
     return requestId;
+  }
+
+  private settle(requestId: number, answer: Answer | 'silence'): void {
+    if (this.answers.has(requestId)) throw new Error(`request ${requestId} is answered twice`);
+    this.answers.set(requestId, answer);
+    this.watcher.onAnswered?.(requestId, answer);
+  }
+
+  /** Whether whoever got the request can still answer it: it runs, and is not fenced. */
+  isAskedOfTheLiving(requestId: number): boolean {
+    const asked = this.askedOf.get(requestId);
+    return asked?.actor.isUp === true && asked.actor.life === asked.life;
   }
 
   answer(requestId: number): Answer | 'silence' | undefined {
@@ -391,9 +444,9 @@ export class CoreMesh {
     return this.answers.get(requestId) as Answer;
   }
 
-  admin(peerId: PeerId, door: 'group' | 'peer', command: AdminCommand, body: unknown): number {
+  admin(to: PeerId | Actor, door: 'group' | 'peer', command: AdminCommand, body: unknown): number {
     const parsed = adminCommands[command].request.parse(body);
-    return this.request(peerId, (requestId) => ({ type: 'admin', requestId, door, command, body: parsed }));
+    return this.request(to, (requestId) => ({ type: 'admin', requestId, door, command, body: parsed }));
   }
 
   /** To the leader, which must be there. */
@@ -402,25 +455,29 @@ export class CoreMesh {
     return this.admin(this.leader as PeerId, 'group', command, body);
   }
 
-  put(peerId: PeerId, key: string, value: string): number {
+  put(to: PeerId | Actor, key: string, value: string): number {
     const request = this.service.parse('put', { key, value });
     if (request.type !== 'write') throw new Error('a put is a write');
     const { payload, command } = request;
-    return this.request(peerId, (requestId) => ({ type: 'propose', requestId, payload, command }));
+    return this.request(to, (requestId) => ({ type: 'propose', requestId, payload, command }));
   }
 
-  get(peerId: PeerId, key: string, door: 'group' | 'peer' = 'group'): number {
+  get(to: PeerId | Actor, key: string, door: 'group' | 'peer' = 'group'): number {
     const consistency = door === 'group' ? 'linearizable' : 'stale';
     const request = this.service.parse('get', { key, consistency });
     if (request.type !== 'read') throw new Error('a get is a read');
     const { query } = request;
-    return this.request(peerId, (requestId) => ({ type: 'read', requestId, door, consistency, query }));
+    return this.request(to, (requestId) => ({ type: 'read', requestId, door, consistency, query }));
   }
 
   /** What this peer's state machine holds. */
   valueAt(peerId: PeerId, key: string): unknown {
     const request = this.service.parse('get', { key, consistency: 'stale' });
     if (request.type !== 'read') throw new Error('a get is a read');
-    return request.reply(this.machines.get(peerId)?.query(request.query));
+    return request.reply(this.machines.get(this.node(peerId))?.query(request.query));
   }
+}
+
+function summaryOf(actor: Actor): ReturnType<NodeCore['summary']> {
+  return (actor.core as unknown as NodeCore).summary();
 }
