@@ -8,6 +8,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+// A setting that is there but empty, as compose files and shells leave them, is not set.
+for (const [name, value] of Object.entries(process.env)) {
+  if (value === '' && (name === 'NATS_URL' || name.startsWith('CONCLAVE_'))) delete process.env[name];
+}
+
 try {
   await createProgram().parseAsync();
 } catch (error) {
