@@ -1,5 +1,5 @@
 /** Takes admin commands to the part that carries them out. */
-import { type AdminRequest, type PeerId, peerIds, type StatusReply, samePeers } from '@conclave/protocol';
+import { type AdminRequest, type PeerId, peerIds, type StatusReply } from '@conclave/protocol';
 import type { Bootstrap } from './bootstrap.js';
 import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
@@ -78,12 +78,10 @@ export class AdminDoor {
 
   private onChange({ requestId, command, body }: AdminInput): void {
     const { context, transfer, change } = this;
+    // What is in force is not answered either: the next leader may be changing it already.
+    if (transfer.isGoingOn) return context.refuse(requestId, 'EBUSY', 'the leader is handing over');
     const newPeers = this.wanted(command, body);
     if (newPeers.length === 0) return context.refuse(requestId, 'EINVAL', 'a group has at least one peer');
-    // What is in force is answered all the same: nothing is to be done for it.
-    if (transfer.isGoingOn && !this.isInForce(newPeers)) {
-      return context.refuse(requestId, 'EBUSY', 'the leader is handing over');
-    }
     const { timeout_ms } = body as { timeout_ms?: number };
     change.start({ requestId, newPeers, timeoutMs: timeout_ms ?? context.options.changeTimeoutMs });
   }
@@ -94,10 +92,6 @@ export class AdminDoor {
     const { peer_id } = body as AdminRequest<'add_peer'>;
     const others = peerIds(this.state.log.configuration?.configuration.peers ?? []).filter((id) => id !== peer_id);
     return command === 'add_peer' ? this.withPeer(peer_id) : others;
-  }
-
-  private isInForce(newPeers: readonly PeerId[]): boolean {
-    return samePeers(newPeers, peerIds(this.state.log.configuration?.configuration.peers ?? []));
   }
 
   private withPeer(peerId: PeerId): PeerId[] {
