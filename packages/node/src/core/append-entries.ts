@@ -79,7 +79,8 @@ export class AppendEntriesHandler {
         name: 'node.higher_term',
         body: {
           group_id: body.group_id,
-          group_uid: state.groupUid,
+          // Who holds nothing yet may have a term, too: of a founding that was cut short.
+          group_uid: body.group_uid,
           peer_id: state.peerId,
           store_id: state.storeId,
           term,
@@ -97,7 +98,6 @@ export class AppendEntriesHandler {
     if (state.leaderId !== body.leader_id) {
       invariant(state.leaderId === '', `term ${body.term} has two leaders, ${state.leaderId} and ${body.leader_id}`);
       state.leaderId = body.leader_id;
-      state.lastTickId = 0;
     }
     if (body.tick_id <= state.lastTickId) return;
     state.lastTickId = body.tick_id;

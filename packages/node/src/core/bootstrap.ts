@@ -259,8 +259,7 @@ export class Bootstrap {
   /** Entry 1, of the first term in which this peer has no vote to regret: the next. */
   private writeFirstEntry(peers: readonly PeerId[]): void {
     const { state, context, own } = this;
-    state.term = asTerm(state.term + 1);
-    state.votedFor = state.peerId;
+    state.enterTerm(asTerm(state.term + 1), state.peerId);
     own.storeVote();
     state.groupUid = `${context.options.incarnation}.${this.lastAskId}` as GroupUid;
     const configuration: Configuration = {

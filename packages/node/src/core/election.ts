@@ -5,8 +5,8 @@
  * 1. One vote a term; it is synced before it is spoken, the own one too.
  * 2. A vote compares the accepted log, and the comparison and the vote are one step.
  * 3. A pre-vote changes nothing at whom it asks (Raft thesis, section 9.6).
- * 4. A voter that hears a leader, or has just started, helps nobody else, unless the leader itself sent them
- *    (thesis, section 4.2.3).
+ * 4. A voter that hears a leader helps nobody else, unless the leader itself sent them (thesis, section 4.2.3); one
+ *    that has just started helps nobody at all.
  */
 import {
   allMembers,
@@ -42,8 +42,6 @@ export class Election {
   private candidacy: Candidacy | undefined;
   private lastElectionId = 0;
   private timeoutMs: number;
-  /** The leader has handed over: its lease is void in this term. */
-  private leaseVoidInTerm: Term = asTerm(0);
 
   constructor(
     private readonly context: NodeContext,
@@ -105,9 +103,7 @@ export class Election {
     if (configuration === undefined || !state.isElectable()) return context.drop('not_electable');
     if (own.silent().length > 0) return context.drop('not_whole_does_not_stand');
     if (!own.hasRoom('log-store', true)) return context.drop('log_store_link_full');
-    state.term = asTerm(Math.max(state.term, atLeast) + 1);
-    state.votedFor = state.peerId;
-    state.leaderId = '';
+    state.enterTerm(asTerm(Math.max(state.term, atLeast) + 1), state.peerId);
     state.role = 'candidate';
     this.beginCandidacy('vote', state.term, configuration, transfer);
     const candidacy = this.candidacy;
@@ -208,6 +204,7 @@ export class Election {
     }
     if (body.term > state.term) hub.raiseTerm(body.term, `${body.leader_id} hands over`);
     if (this.candidacy?.transfer === true) return context.drop('timeout_now_repeated');
+    this.voidLease();
     this.standNow(state.term, true);
   }
 
@@ -237,11 +234,14 @@ export class Election {
     if (this.leaseHolds(body)) return this.respond(body, false);
     if (!own.hasRoom('log-store', true)) return context.drop('log_store_link_full');
     if (body.term > state.term) {
-      if (body.transfer) this.leaseVoidInTerm = state.term;
+      if (body.transfer) this.voidLease();
       hub.raiseTerm(body.term, `${body.candidate_id} stands`);
     }
     const free = state.votedFor === '' || state.votedFor === body.candidate_id;
-    const granted = free && state.role === 'follower' && state.leaderId === '' && this.isUpToDate(body);
+    // Who asks for pre-votes has promised nothing yet.
+    const isIdle = state.role === 'follower' || state.role === 'pre_candidate';
+    const granted = free && isIdle && state.leaderId === '' && this.isUpToDate(body);
+    if (granted && state.role === 'pre_candidate') hub.becomeFollower(`${body.candidate_id} stands`);
     if (granted && state.votedFor === '') {
       state.votedFor = body.candidate_id;
       state.electionBaseMs = context.nowMs;
@@ -253,9 +253,15 @@ export class Election {
   /** Whether a leader may count on this voter: it was heard of, or may have been before this node started. */
   private leaseHolds(body: RequestVote): boolean {
     const { state, context } = this;
-    if (body.transfer || this.leaseVoidInTerm === state.term) return false;
     const since = context.nowMs - context.options.electionTimeoutMs;
-    return state.role === 'leader' || state.leaderContactMs > since || state.openedMs > since;
+    // What the node before this one has heard, nobody knows; so not even the leader's word counts.
+    if (state.openedMs > since) return true;
+    return !body.transfer && (state.role === 'leader' || state.leaderContactMs > since);
+  }
+
+  /** The leader hands over: nobody has to wait until its lease has run out. */
+  private voidLease(): void {
+    this.state.leaderContactMs = Number.NEGATIVE_INFINITY;
   }
 
   private isUpToDate(body: RequestVote): boolean {

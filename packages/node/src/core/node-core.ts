@@ -223,15 +223,13 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   /** Tells the replicators and the ballot-box that whatever they did for an earlier session is over. */
   private stopActors(): void {
+    this.stopActor('replicator');
+    this.stopActor('ballot-box');
+  }
+
+  private stopActor(kind: 'replicator' | 'ballot-box'): void {
     const { own, state } = this;
-    own.sendFramed('replicator', (frame) => ({
-      name: 'replicator.stop',
-      body: { ...own.own, ...frame, term: state.term },
-    }));
-    own.sendFramed('ballot-box', (frame) => ({
-      name: 'ballot-box.stop',
-      body: { ...own.own, ...frame, term: state.term },
-    }));
+    own.sendFramed(kind, (frame) => ({ name: `${kind}.stop`, body: { ...own.own, ...frame, term: state.term } }));
   }
 
   private onFenced(body: Body<'node.fenced'>): void {
@@ -255,8 +253,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (this.state.role === 'leader') {
       if (kind === 'ballot-box') return this.leadership.tellBallotBox();
       this.leadership.tellReplicators();
-      this.transfer.tellReplicators();
-    } else if (kind === 'ballot-box') this.election.openCount();
+      return this.transfer.tellReplicators();
+    }
+    this.stopActor(kind);
+    if (kind === 'ballot-box') this.election.openCount();
   }
 
   // ---- inputs ------------------------------------------------------------------------------------
@@ -486,21 +486,17 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   raiseTerm(term: Term, reason: string): void {
     const { state } = this;
-    invariant(term > state.term, 'a term never falls');
     if (state.role !== 'follower') this.becomeFollower(reason);
-    state.term = term;
-    state.votedFor = '';
-    state.leaderId = '';
-    state.lastTickId = 0;
+    state.enterTerm(term, '');
   }
 
   becomeFollower(reason: string): void {
     const { state, context } = this;
+    const wasActive = state.role === 'leader' || state.role === 'candidate' || state.role === 'pre_candidate';
     if (state.role === 'leader') this.stepDown(reason);
-    else if (state.role === 'candidate' || state.role === 'pre_candidate') this.stopActors();
     state.role = 'follower';
     state.leaderId = '';
-    state.lastTickId = 0;
+    if (wasActive) this.stopActors();
     this.election.onBecameFollower();
     context.log('debug', 'follows', { reason });
   }
@@ -510,7 +506,6 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     context.event('leader_stepped_down', { reason });
     context.log('info', 'steps down', { reason });
     context.emit({ type: 'serve', group: false });
-    this.stopActors();
     // While it hands over, the next leader may have heard the same request.
     this.proposals.refuseAll(reason, this.transfer.isGoingOn ? 'unknown' : 'not_done');
     this.reads.refuseAll(reason, '');

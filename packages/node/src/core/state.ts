@@ -7,6 +7,7 @@ import {
   asSession,
   asTerm,
   type GroupUid,
+  invariant,
   isIn,
   type LogIndex,
   noGroupUid,
@@ -41,10 +42,19 @@ export class NodeState {
   electionBaseMs = 0;
   /** When the log-store was opened: no vote is granted for an election timeout from then on. */
   openedMs = 0;
-  /** The highest tick heard of `leaderId` in `term`. */
+  /** The highest tick heard in `term`, which has one leader. */
   lastTickId = 0;
 
   constructor(readonly peerId: PeerId) {}
+
+  /** A higher term begins, in memory: it is stored before it is spoken. */
+  enterTerm(term: Term, votedFor: PeerId | ''): void {
+    invariant(term > this.term, 'a term never falls');
+    this.term = term;
+    this.votedFor = votedFor;
+    this.leaderId = '';
+    this.lastTickId = 0;
+  }
 
   /** Whether this peer may stand: it is in a configuration of its log, from the last one known committed on. */
   isElectable(): boolean {

@@ -1,0 +1,459 @@
+/**
+ * One node's core on a bench: plays its clock, its three own actors and the other peers, and tells each effect in a
+ * line. What is mere clockwork (timers, ticks, log lines) is not told.
+ */
+import type { StateMachine } from '@conclave/actor/core';
+import {
+  type AdminCommand,
+  adminCommands,
+  asGroupId,
+  asLogIndex,
+  asPeerId,
+  asSession,
+  asTerm,
+  type Body,
+  encodeBatch,
+  encodeConfiguration,
+  type Frame,
+  type GroupUid,
+  type Message,
+  type NodeMessage,
+  type PeerId,
+  type Progress,
+  type StatusReply,
+  type StoreId,
+  type Term,
+} from '@conclave/protocol';
+import { NodeCore, type NodeEffect, type NodeInput } from '../../src/core/index.js';
+import { configuration, tell } from './told.js';
+
+export const groupId = asGroupId('main');
+export const uid = 'uid' as GroupUid;
+export const electionTimeoutMs = 1000;
+const heartbeatIntervalMs = 100;
+
+type Own = 'log-store' | 'replicator' | 'ballot-box';
+const ownKinds: readonly Own[] = ['log-store', 'replicator', 'ballot-box'];
+
+/** An entry: the term of a command, or a configuration with its term. */
+export type Entry = number | readonly [term: number, configuration: string];
+
+export interface Found {
+  readonly term?: number;
+  readonly votedFor?: string;
+  readonly log?: readonly Entry[];
+  readonly commit?: number;
+  readonly groupUid?: string;
+}
+
+/** Applies by remembering; answers what it has. */
+class Memory implements StateMachine {
+  readonly applied: string[] = [];
+  apply(index: number, payload: Uint8Array): unknown {
+    this.applied.push(`${index}:${Buffer.from(payload)}`);
+    return `done ${index}`;
+  }
+  query(query: unknown): unknown {
+    return `${query} at ${this.applied.length}`;
+  }
+}
+
+export class Bench {
+  readonly machine = new Memory();
+  readonly core: NodeCore;
+  readonly own = { group_id: groupId, store_id: 's1' as StoreId, session: asSession(1) };
+  nowMs = 0;
+  random = 0;
+  /** Whether the log-store syncs at once what it is given; else with `sync()`. */
+  syncs = true;
+  /** Which own actors do not answer. */
+  readonly dead = new Set<Own>();
+  /** The messages that were sent last, whole. */
+  sent: { readonly to: PeerId; readonly message: Message }[] = [];
+  private readonly incarnations = { 'log-store': 'L1', replicator: 'R1', 'ballot-box': 'B1' };
+  private readonly taken: Record<Own, Frame> = {
+    'log-store': { link: 0, seq: 0 },
+    replicator: { link: 0, seq: 0 },
+    'ballot-box': { link: 0, seq: 0 },
+  };
+  private readonly timers = new Map<string, number>();
+  private lastRequestId = 0;
+  private elect: Body<'ballot-box.elect'> | undefined;
+
+  constructor(readonly peerId = 'n1') {
+    this.core = new NodeCore(
+      {
+        groupId,
+        peerId: asPeerId(peerId),
+        incarnation: 'N1',
+        electionTimeoutMs,
+        heartbeatIntervalMs,
+        changeTimeoutMs: 30_000,
+        jointTimeoutMs: 10_000,
+        farewellMs: 10_000,
+      },
+      { stateMachine: this.machine },
+    );
+  }
+
+  // ---- the clock ---------------------------------------------------------------------------------
+
+  /** Takes an input and all that follows from it at once, own actors' answers included. */
+  step(input: NodeInput): string[] {
+    const effects = this.core.step(input, { nowMs: this.nowMs, wallTimeMs: 0, random: this.random });
+    this.sent = [];
+    const lines = this.perform(effects);
+    const whole = this.sent;
+    const after = input.type === 'idle' ? [] : this.step({ type: 'idle' });
+    this.sent = [...whole, ...this.sent];
+    return [...lines, ...after];
+  }
+
+  private perform(effects: readonly NodeEffect[]): string[] {
+    const lines: string[] = [];
+    const answers: NodeMessage[] = [];
+    for (const effect of effects) {
+      const line = tell(effect);
+      if (line !== undefined) lines.push(line);
+      if (effect.type === 'set_timer') this.timers.set(effect.timer, this.nowMs + effect.afterMs);
+      else if (effect.type === 'cancel_timer') this.timers.delete(effect.timer);
+      else if (effect.type === 'send') {
+        this.sent.push({ to: effect.peerId, message: effect.message });
+        answers.push(...this.heardByOwn(effect.message));
+      }
+    }
+    for (const message of answers) lines.push(...this.deliver(message));
+    return lines;
+  }
+
+  private deliver(message: NodeMessage): string[] {
+    const before = this.sent;
+    const lines = this.step({ type: 'message', message });
+    this.sent = [...before, ...this.sent];
+    return lines;
+  }
+
+  /** Lets time pass, timer by timer. */
+  wait(forMs: number): string[] {
+    const end = this.nowMs + forMs;
+    const lines: string[] = [];
+    const sent: typeof this.sent = [];
+    for (;;) {
+      const due = [...this.timers].sort((a, b) => a[1] - b[1])[0];
+      if (due === undefined || due[1] > end) break;
+      const [timer, atMs] = due;
+      this.timers.delete(timer);
+      this.nowMs = Math.max(this.nowMs, atMs);
+      lines.push(...this.step({ type: 'timer', timer: timer as 'tick' }));
+      sent.push(...this.sent);
+    }
+    this.nowMs = end;
+    this.sent = sent;
+    return lines;
+  }
+
+  // ---- its own actors ----------------------------------------------------------------------------
+
+  private heardByOwn(message: Message): NodeMessage[] {
+    if (message.name === 'ballot-box.elect') this.elect = message.body;
+    if (message.name === 'replicator.tick') this.tickId = message.body.tick_id;
+    const answers: NodeMessage[] = [];
+    for (const kind of ownKinds) {
+      const frame = frameFor(kind, message);
+      const taken = this.taken[kind];
+      if (frame !== undefined && (frame.link > taken.link || frame.seq > taken.seq)) {
+        this.taken[kind] = frame;
+        if (kind === 'log-store' && this.syncs && !this.dead.has(kind)) answers.push(this.ack(kind));
+      }
+      if (message.name !== `${kind}.tick` || this.dead.has(kind)) continue;
+      if (kind !== 'log-store') answers.push(this.ack(kind));
+      else answers.push(this.syncs ? this.ack(kind) : this.ack(kind, 0));
+    }
+    return answers;
+  }
+
+  private ack(kind: Own, seq = this.taken[kind].seq): NodeMessage {
+    const { link } = this.taken[kind];
+    const body = { ...this.own, link, seq, actor: kind, incarnation: this.incarnations[kind] };
+    return { name: 'node.ack', body };
+  }
+
+  /** The log-store has synced all that it was given. */
+  sync(): string[] {
+    return this.hear(this.ack('log-store'));
+  }
+
+  /** An own actor is another run from now on, and has forgotten everything; the next tick shows it. */
+  restart(kind: 'replicator' | 'ballot-box'): void {
+    this.incarnations[kind] += 'x';
+    this.dead.delete(kind);
+  }
+
+  /** Opens the log-store with what it has found; all own actors show themselves. */
+  open(found: Found = {}): string[] {
+    const lines = this.step({ type: 'start' });
+    const incarnation = this.incarnations['log-store'];
+    lines.push(...this.hear({ name: 'node.welcome', body: { group_id: groupId, incarnation, session: asSession(0) } }));
+    lines.push(...this.hear(this.opened(found)));
+    for (const kind of ownKinds) if (!this.dead.has(kind)) lines.push(...this.hear(this.ack(kind)));
+    return lines;
+  }
+
+  opened({ term = 0, votedFor = '', log = [], commit = 0, groupUid }: Found): NodeMessage {
+    const terms = log.map((entry) => (typeof entry === 'number' ? entry : entry[0]));
+    const runs = terms.flatMap((each, at) =>
+      each === terms[at - 1] ? [] : [{ first: asLogIndex(at + 1), term: asTerm(each) }],
+    );
+    const configurations = log.flatMap((entry, at) =>
+      typeof entry === 'number' ? [] : [{ index: asLogIndex(at + 1), configuration: configuration(entry[1]) }],
+    );
+    const body: Body<'node.opened'> = {
+      ...this.own,
+      nonce: 'N1',
+      incarnation: this.incarnations['log-store'],
+      group_uid: (groupUid ?? (log.length > 0 ? uid : '')) as GroupUid,
+      term: asTerm(term),
+      voted_for: votedFor as PeerId | '',
+      first_index: asLogIndex(1),
+      last_index: asLogIndex(log.length),
+      commit_index: asLogIndex(commit),
+      term_runs: runs,
+      configurations,
+    };
+    return { name: 'node.opened', body };
+  }
+
+  /** The ballot-box says that the election it was last asked to count is won. */
+  elected(): string[] {
+    const { elect } = this;
+    if (elect === undefined) throw new Error('nobody stands');
+    const { term, kind, election_id } = elect;
+    return this.hear({ name: 'node.elected', body: { ...this.own, term, kind, election_id } });
+  }
+
+  /** The ballot-box says that all up to here is committed. */
+  committed(index: number, term = this.term): string[] {
+    return this.hear({ name: 'feed.committed', body: { ...this.own, term: asTerm(term), index: asLogIndex(index) } });
+  }
+
+  /** The ballot-box says that a quorum has echoed the latest tick, or that one. */
+  confirmed(tickId = this.tickId): string[] {
+    return this.hear({ name: 'node.confirmed', body: { ...this.own, term: asTerm(this.term), tick_id: tickId } });
+  }
+
+  /** The replicators report on these targets. */
+  progress(
+    ...targets: {
+      peer: string;
+      match: number;
+      silentMs?: number;
+      caughtUp?: boolean;
+      refusal?: 'ENOTEMPTY' | 'ESTORE';
+    }[]
+  ): string[] {
+    const all = targets.map(
+      ({ peer, match, silentMs = 0, caughtUp = false, refusal }): Progress => ({
+        peer_id: asPeerId(peer),
+        store_id: (silentMs < 0 ? '' : `s${peer.slice(1)}`) as StoreId,
+        state: 'replicate',
+        match_index: asLogIndex(match),
+        next_index: asLogIndex(match + 1),
+        in_flight: 0,
+        silent_ms: silentMs,
+        caught_up: caughtUp,
+        refusal: refusal ?? '',
+      }),
+    );
+    return this.hear({ name: 'node.progress', body: { ...this.own, term: asTerm(this.term), targets: all } });
+  }
+
+  fencedBy(session: number): string[] {
+    const body = {
+      group_id: groupId,
+      store_id: this.own.store_id,
+      refused_session: asSession(1),
+      session: asSession(session),
+    };
+    return this.hear({ name: 'node.fenced', body });
+  }
+
+  /** Stands, is elected, and has its first entry committed. Tells what follows from the election. */
+  lead(found: Found = { term: 1, log: [[1, 'n1 n2 n3']] }): string[] {
+    this.open(found);
+    this.wait(electionTimeoutMs + 1);
+    this.elected();
+    const lines = this.elected();
+    lines.push(...this.committed(this.summary.last_index));
+    return lines;
+  }
+
+  get summary() {
+    return this.core.summary();
+  }
+
+  get term(): number {
+    return this.summary.term;
+  }
+
+  get status(): StatusReply {
+    return this.core.status({ nowMs: this.nowMs, wallTimeMs: 0, random: 0 });
+  }
+
+  /** The latest tick that it has sent to its replicators. */
+  tickId = 0;
+
+  // ---- other peers -------------------------------------------------------------------------------
+
+  hear(message: NodeMessage): string[] {
+    return this.step({ type: 'message', message });
+  }
+
+  appendEntries(over: {
+    from?: string;
+    term?: number;
+    prev?: readonly [number, number];
+    entries?: readonly Entry[];
+    commit?: number;
+    tick?: number;
+    store?: string;
+    group?: string;
+  }): string[] {
+    const { from = 'n2', term = 2, prev = [0, 0], entries = [], commit = 0, tick = 1 } = over;
+    const batches = entries.map((entry, at) => batch(prev[0] + 1 + at, entry));
+    const body: Body<'node.append_entries'> = {
+      group_id: groupId,
+      group_uid: (over.group ?? uid) as GroupUid,
+      leader_id: asPeerId(from),
+      term: asTerm(term),
+      target_store_id: (over.store ?? 's1') as StoreId,
+      request_id: 9,
+      prev_index: asLogIndex(prev[0]),
+      prev_term: asTerm(prev[1]),
+      leader_commit: asLogIndex(commit),
+      tick_id: tick,
+      batches,
+    };
+    return this.hear({ name: 'node.append_entries', body });
+  }
+
+  requestVote(over: {
+    from?: string;
+    store?: string;
+    kind?: 'pre_vote' | 'vote';
+    term?: number;
+    last?: readonly [number, number];
+    transfer?: boolean;
+    group?: string;
+  }): string[] {
+    const { from = 'n2', kind = 'vote', term = 2, last = [9, 9], transfer = false } = over;
+    const body: Body<'node.request_vote'> = {
+      group_id: groupId,
+      group_uid: (over.group ?? uid) as GroupUid,
+      candidate_id: asPeerId(from),
+      candidate_store_id: (over.store ?? `s${from.slice(1)}`) as StoreId,
+      term: asTerm(term),
+      kind,
+      election_id: 1,
+      last_index: asLogIndex(last[0]),
+      last_term: asTerm(last[1]),
+      transfer,
+    };
+    return this.hear({ name: 'node.request_vote', body });
+  }
+
+  timeoutNow(term: number, over: { from?: string; store?: string } = {}): string[] {
+    const body: Body<'node.timeout_now'> = {
+      group_id: groupId,
+      group_uid: uid,
+      leader_id: asPeerId(over.from ?? 'n2'),
+      term: asTerm(term),
+      target_store_id: (over.store ?? 's1') as StoreId,
+    };
+    return this.hear({ name: 'node.timeout_now', body });
+  }
+
+  higherTerm(from: string, term: number, store = `s${from.slice(1)}`): string[] {
+    const body = {
+      group_id: groupId,
+      group_uid: uid,
+      peer_id: asPeerId(from),
+      store_id: store as StoreId,
+      term: term as Term,
+    };
+    return this.hear({ name: 'node.higher_term', body });
+  }
+
+  identity(from: string, over: Partial<Body<'node.identity'>> = {}): string[] {
+    const body: Body<'node.identity'> = {
+      group_id: groupId,
+      peer_id: asPeerId(from),
+      request_id: 1,
+      store_id: `s${from.slice(1)}` as StoreId,
+      group_uid: '' as GroupUid,
+      last_index: asLogIndex(0),
+      leader_id: '',
+      founding: false,
+      configuration: null,
+      ...over,
+    };
+    return this.hear({ name: 'node.identity', body });
+  }
+
+  identify(from: string, over: Partial<Body<'node.identify'>> = {}): string[] {
+    const body = { group_id: groupId, peer_id: asPeerId(from), asker: 'node' as const, request_id: 1, founding: true };
+    return this.hear({ name: 'node.identify', body: { ...body, ...over } });
+  }
+
+  // ---- requests ----------------------------------------------------------------------------------
+
+  admin(command: AdminCommand, body: unknown = {}, door: 'group' | 'peer' = 'group'): string[] {
+    const parsed = adminCommands[command].request.parse(body);
+    return this.step({ type: 'admin', requestId: this.nextRequest(), door, command, body: parsed });
+  }
+
+  /** Several writes that arrive before the node runs idle. */
+  propose(...texts: string[]): string[] {
+    const lines = texts.flatMap((text) => {
+      const input = {
+        type: 'propose',
+        requestId: this.nextRequest(),
+        payload: Buffer.from(text),
+        command: undefined,
+      } as const;
+      return this.perform(this.core.step(input, { nowMs: this.nowMs, wallTimeMs: 0, random: 0 }));
+    });
+    return [...lines, ...this.step({ type: 'idle' })];
+  }
+
+  read(query: string, over: { door?: 'group' | 'peer'; consistency?: 'linearizable' | 'stale' } = {}): string[] {
+    const { door = 'group', consistency = 'linearizable' } = over;
+    return this.step({ type: 'read', requestId: this.nextRequest(), door, consistency, query });
+  }
+
+  private nextRequest(): number {
+    this.lastRequestId += 1;
+    return this.lastRequestId;
+  }
+
+  dropped(reason: string): number {
+    return this.status.dropped[reason] ?? 0;
+  }
+}
+
+/** The frame of a message for one own actor, where it is one of that actor's link. */
+function frameFor(kind: Own, message: Message): Frame | undefined {
+  if (message.name === 'feed.append') return message.body.links[kind];
+  if (!message.name.startsWith(`${kind}.`) || message.name === `${kind}.tick`) return undefined;
+  if (message.name === 'log-store.append') return message.body.links['log-store'];
+  if (message.name === 'replicator.append') return message.body.links.replicator;
+  if (message.name === 'ballot-box.append') return message.body.links['ballot-box'];
+  return 'seq' in message.body && 'link' in message.body ? (message.body as Frame) : undefined;
+}
+
+/** One entry as a batch of its own. */
+export function batch(index: number, entry: Entry): Uint8Array {
+  if (typeof entry === 'number')
+    return encodeBatch('commands', asTerm(entry), asLogIndex(index), [Buffer.from(`e${index}`)]);
+  const [term, text] = entry;
+  return encodeBatch('configuration', asTerm(term), asLogIndex(index), [encodeConfiguration(configuration(text))]);
+}
