@@ -48,9 +48,28 @@ describe('the door of a link', () => {
     expect(acknowledged()).toEqual([]);
   });
 
-  it('never goes back to a store that is no more', () => {
+  const tick = (store: string, times = 1) => {
+    for (let left = times; left > 0; left--) door.onTick({ ...own(1, store), link: 1, seq: 1 }, sent);
+  };
+
+  it('is not moved by another store while the one that it follows is there', () => {
     door.admit(own(), { link: 1, seq: 1 }, sent);
-    door.admit(own(1, 's9'), { link: 1, seq: 1 }, sent);
+    expect(door.admit(own(7, 'stray'), { link: 1, seq: 1 }, sent)).toBe('stale');
+    tick('stray', limits.linkOtherStoreTicks - 1);
+    tick('s1');
+    expect(acknowledged()).toEqual(['1 1:1']);
+    tick('stray', limits.linkOtherStoreTicks - 1);
+    expect(door.admit(own(1, 'stray'), { link: 1, seq: 1 }, sent)).toBe('stale');
+    expect(door.isCurrent(own())).toBe(true);
+    expect(door.admit(own(), { link: 1, seq: 2 }, sent)).toBe('take');
+  });
+
+  it('follows a new store that ticks in the place of the old one, and no late message takes it back', () => {
+    door.admit(own(), { link: 1, seq: 1 }, sent);
+    tick('s9', limits.linkOtherStoreTicks);
+    // Nothing of its link is known: that makes the node send it.
+    expect(acknowledged()).toEqual(['1 1:0']);
+    expect(door.admit(own(1, 's9'), { link: 1, seq: 1 }, sent)).toBe('begun');
     expect(door.admit(own(7), { link: 1, seq: 1 }, sent)).toBe('stale');
     expect(door.isCurrent(own(1, 's9'))).toBe(true);
   });

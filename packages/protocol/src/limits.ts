@@ -57,6 +57,8 @@ export const limits = {
   linkAcknowledgeEvery: 64,
   /** And when it runs idle with at least so many unacknowledged; fewer wait for the next tick. */
   linkAcknowledgeIdle: 16,
+  /** Ticks of another store, with none of the followed one in between, before an actor follows that other one. */
+  linkOtherStoreTicks: 20,
   /** Proposals of a node that are not yet appended or not yet committed. */
   pendingProposals: 16_384,
   /** Their bytes. */

@@ -75,6 +75,7 @@ export class LinkDoor {
 
   /** Answers a tick, whose frame names what was sent last. False: it is not of the session that is followed. */
   onTick(own: Own & Frame, effects: Sink): boolean {
+    this.receiver.onTick(own);
     if (this.receiver.isStale(own)) return false;
     effects.push(this.acknowledge(own, own.link));
     return this.isCurrent(own);

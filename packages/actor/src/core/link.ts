@@ -9,6 +9,8 @@
  * 1. `acknowledged < nextSeq`; what is unacknowledged is exactly `acknowledged + 1 .. nextSeq - 1`.
  * 2. A receiver takes `seq` n only after n - 1 of the same link.
  * 3. A receiver never goes back to an older session, nor to an older link of its session.
+ * 4. A receiver leaves the store that it follows for another one only after that one has ticked for a while and the
+ *    followed one has not been heard: neither a late message of a store that is no more nor a stray one moves it.
  */
 import { type Frame, invariant, limits, type Session, type StoreId } from '@conclave/protocol';
 
@@ -100,7 +102,7 @@ export type Reception =
   | 'repeat'
   /** One before it is missing: acknowledge what has been taken, so that the rest is resent. */
   | 'gap'
-  /** Of an older session or link, or of a store that is no more: refuse it. */
+  /** Of an older session or link, or of a store that is not followed: refuse it. */
   | 'stale';
 
 /** The actor's end. */
@@ -109,8 +111,8 @@ export class LinkReceiver {
   private session = 0;
   private link = 0;
   private taken = 0;
-  /** Stores that were followed and are no more; bounded, as each takes an operator's hand to come about. */
-  private readonly gone = new Set<StoreId>();
+  /** Another store that ticks: how often since the followed one was last heard. */
+  private other: { readonly storeId: StoreId; ticks: number } | undefined;
 
   /** What an acknowledgement says of this link; `seq` 0: nothing of it is known. */
   frameFor(frame: { link: number }): Frame {
@@ -130,9 +132,20 @@ export class LinkReceiver {
     return body.store_id === this.storeId && body.session === this.session;
   }
 
-  /** Whether this is of an older session, or of a store that is no more. */
+  /** Whether this is of an older session, or of a store that is not, or not yet, the one to follow. */
   isStale(body: { readonly store_id: StoreId; readonly session: Session }): boolean {
-    return this.gone.has(body.store_id) || (body.store_id === this.storeId && body.session < this.session);
+    if (this.storeId === undefined) return false;
+    if (body.store_id === this.storeId) return body.session < this.session;
+    return this.other?.storeId !== body.store_id || this.other.ticks < limits.linkOtherStoreTicks;
+  }
+
+  /** Takes note of a tick: the followed store is there, or another one is instead. */
+  onTick(body: { readonly store_id: StoreId; readonly session: Session }): void {
+    if (this.storeId === undefined) return;
+    if (this.isCurrent(body)) this.other = undefined;
+    else if (body.store_id === this.storeId) return;
+    else if (this.other?.storeId === body.store_id) this.other.ticks += 1;
+    else this.other = { storeId: body.store_id, ticks: 1 };
   }
 
   /** Decides over a framed message without taking it, for who looks into it first. */
@@ -154,7 +167,7 @@ export class LinkReceiver {
   }
 
   private follow(body: { readonly store_id: StoreId; readonly session: Session } & Frame): void {
-    if (this.storeId !== undefined && this.storeId !== body.store_id) this.gone.add(this.storeId);
+    this.other = undefined;
     this.storeId = body.store_id;
     this.session = body.session;
     this.link = body.link;

@@ -169,6 +169,12 @@ export class OwnActors {
       return true;
     }
     actor.incarnation = body.incarnation;
+    if (body.link === actor.link.last.link && body.seq < 1 && actor.link.acknowledgedSeq > 0) {
+      // It took our messages, and knows nothing of them any more.
+      actor.link.beginAnew();
+      this.resync(body.actor);
+      return true;
+    }
     if (!actor.link.onAcknowledged(body)) this.context.drop('ack_of_other_link');
     return true;
   }
