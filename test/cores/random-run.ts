@@ -159,6 +159,8 @@ class RandomRun {
     mesh.faults = { loss: 0, repeat: 0, delayMs: 2 };
     mesh.isLinked = () => true;
     for (const peer of all) mesh.crashRival(peer);
+    // Its last words may yet fence the other.
+    mesh.run(1000);
     for (const name of [...this.down]) this.start(name);
     // Of two nodes one is fenced for good: somebody has to start it again.
     for (const peer of all) if (mesh.node(peer).summary().role === 'fenced') mesh.start(peer, 'node');

@@ -63,9 +63,13 @@ export class Bench {
   readonly core: NodeCore;
   readonly own = { group_id: groupId, store_id: 's1' as StoreId, session: asSession(1) };
   nowMs = 0;
-  random = 0;
+  /** Of the election timeout, what comes on top of it: so little that a tick comes first. */
+  random = 0.0005;
   /** Whether the log-store syncs at once what it is given; else with `sync()`. */
   syncs = true;
+  /** Whether the log-store answers reads of what it was opened with. */
+  answersReads = true;
+  private stored: readonly Entry[] = [];
   /** Which own actors do not answer. */
   readonly dead = new Set<Own>();
   /** The messages that were sent last, whole. */
@@ -158,6 +162,7 @@ export class Bench {
     if (message.name === 'ballot-box.elect') this.elect = message.body;
     if (message.name === 'replicator.tick') this.tickId = message.body.tick_id;
     const answers: NodeMessage[] = [];
+    if (message.name === 'log-store.read' && this.answersReads) answers.push(this.entries(message.body));
     for (const kind of ownKinds) {
       const frame = frameFor(kind, message);
       const taken = this.taken[kind];
@@ -170,6 +175,14 @@ export class Bench {
       else answers.push(this.syncs ? this.ack(kind) : this.ack(kind, 0));
     }
     return answers;
+  }
+
+  /** What the log-store answers to a read: all from there on that it was opened with. */
+  private entries({ request_id, from_index }: Body<'log-store.read'>): NodeMessage {
+    const batches = this.stored.slice(from_index - 1).map((entry, at) => batch(from_index + at, entry));
+    const prev = this.stored[from_index - 2] ?? 0;
+    const prev_term = asTerm(typeof prev === 'number' ? prev : prev[0]);
+    return { name: 'node.entries', body: { ...this.own, request_id, from_index, prev_term, batches, refusal: '' } };
   }
 
   private ack(kind: Own, seq = this.taken[kind].seq): NodeMessage {
@@ -191,6 +204,7 @@ export class Bench {
 
   /** Opens the log-store with what it has found; all own actors show themselves. */
   open(found: Found = {}): string[] {
+    this.stored = found.log ?? [];
     const lines = this.step({ type: 'start' });
     const incarnation = this.incarnations['log-store'];
     lines.push(...this.hear({ name: 'node.welcome', body: { group_id: groupId, incarnation, session: asSession(0) } }));
@@ -420,7 +434,7 @@ export class Bench {
         payload: Buffer.from(text),
         command: undefined,
       } as const;
-      return this.perform(this.core.step(input, { nowMs: this.nowMs, wallTimeMs: 0, random: 0 }));
+      return this.perform(this.core.step(input, { nowMs: this.nowMs, wallTimeMs: 0, random: this.random }));
     });
     return [...lines, ...this.step({ type: 'idle' })];
   }

@@ -1,0 +1,249 @@
+import { describe, expect, test } from 'vitest';
+import { Bench, batch, electionTimeoutMs } from './node-on-a-bench.js';
+
+const three = [1, 'n1 n2 n3'] as const;
+
+/** A follower in term 2 with three entries: 1 and 2 of term 1, 3 of term 2. */
+function follower(commit = 0): Bench {
+  const bench = new Bench();
+  bench.answersReads = false;
+  bench.open({ term: 2, log: [three, 1, 2], commit });
+  return bench;
+}
+
+describe('AppendEntries', () => {
+  test('with new entries is handed to the log-store, which acknowledges; the node never does', () => {
+    const bench = follower();
+    expect(bench.appendEntries({ prev: [3, 2], entries: [2, 2], commit: 9 })).toEqual([
+      'echo of tick 1 in term 2 to n2',
+      'log-store.append term 2 of n2: entry 4 of term 2, entry 5 of term 2 verified 5',
+      'event configuration_committed, n1 n2 n3, -, 1',
+      'log-store.read from 1',
+    ]);
+    expect(bench.summary).toMatchObject({ commit_index: 5, leader_id: 'n2' });
+  });
+
+  test('with entries that are there, or with none, is handed on all the same: up to prev and count', () => {
+    const bench = follower();
+    expect(bench.appendEntries({ prev: [1, 1], entries: [1] })).toContain(
+      'log-store.append term 2 of n2: nothing verified 2',
+    );
+    expect(bench.appendEntries({ prev: [2, 1] })).toContain('log-store.append term 2 of n2: nothing verified 2');
+    expect(bench.summary.last_index).toBe(3);
+  });
+
+  test('truncates only where terms conflict, and from there on', () => {
+    const bench = follower();
+    expect(bench.appendEntries({ term: 3, prev: [1, 1], entries: [1, 3, 3] })).toContain(
+      'log-store.append term 3 of n2: truncate 3 entry 3 of term 3, entry 4 of term 3 verified 4',
+    );
+    expect(bench.status).toMatchObject({ last_index: 4, term: 3 });
+  });
+
+  test('a shorter one than the log truncates nothing: it may be late', () => {
+    const bench = follower();
+    bench.appendEntries({ prev: [3, 2], entries: [2, 2] });
+    bench.appendEntries({ prev: [3, 2], entries: [2] });
+    expect(bench.summary.last_index).toBe(5);
+  });
+
+  test('commits at most what is verified, not what the leader has, nor what is here', () => {
+    const bench = follower();
+    bench.appendEntries({ prev: [1, 1], entries: [1], commit: 3 });
+    expect(bench.summary.commit_index).toBe(2);
+  });
+
+  test('a commit index that is late never falls', () => {
+    const bench = follower();
+    bench.appendEntries({ prev: [3, 2], commit: 3 });
+    bench.appendEntries({ prev: [3, 2], commit: 1 });
+    expect(bench.summary.commit_index).toBe(3);
+  });
+
+  test('what would truncate a committed entry stops the node', () => {
+    const bench = follower(3);
+    expect(() => bench.appendEntries({ term: 3, prev: [2, 1], entries: [3] })).toThrow(/committed/);
+  });
+
+  test('that finds no match is rejected with where to try next', () => {
+    const bench = follower();
+    expect(bench.appendEntries({ term: 3, prev: [7, 3] })).toEqual([
+      'log-store.vote term 3 for nobody',
+      'echo of tick 1 in term 3 to n2',
+      'rejected mismatch to n2: last 3, conflict 0 of term 0',
+    ]);
+    expect(bench.appendEntries({ term: 3, prev: [2, 2] })).toEqual([
+      'rejected mismatch to n2: last 3, conflict 1 of term 1',
+    ]);
+  });
+
+  test('for another store is rejected, and followed in nothing', () => {
+    const bench = follower();
+    expect(bench.appendEntries({ term: 9, store: 's0' })).toEqual([
+      'rejected store to n2: last 3, conflict 0 of term 0',
+    ]);
+    expect(bench.term).toBe(2);
+  });
+
+  test('of another history is dropped (promise 5)', () => {
+    const bench = follower();
+    expect(bench.appendEntries({ term: 9, group: 'other', prev: [3, 2] })).toEqual([]);
+    expect(bench.dropped('append_entries_of_other_history')).toBe(1);
+  });
+
+  test.each([
+    ['terms that fall', [3, 2], [3, 2]],
+    ['a term above the message’s', [3, 2], [4]],
+    ['a term below the one before', [3, 2], [1]],
+  ] as const)('with %s is refused', (_, prev, entries) => {
+    const bench = follower();
+    expect(bench.appendEntries({ term: 3, prev: [...prev], entries: [...entries] })).toEqual([]);
+    expect(bench.dropped('append_entries_malformed')).toBe(1);
+    expect(bench.term).toBe(2);
+  });
+
+  test('of an older term is told the higher one', () => {
+    const bench = follower();
+    expect(bench.appendEntries({ term: 1, prev: [3, 2] })).toEqual(['higher_term 2 to n2']);
+    expect(bench.summary.leader_id).toBe('');
+  });
+
+  test('of an older term tells it also where the store is empty, so that the leader can go above it', () => {
+    const bench = new Bench();
+    bench.open({ term: 7, votedFor: 'n1' });
+    bench.appendEntries({ term: 2 });
+    expect(bench.sent).toMatchObject([{ message: { name: 'node.higher_term', body: { group_uid: 'uid', term: 7 } } }]);
+  });
+
+  test('promise 16: a new term is synced before an echo or a rejection speaks of it', () => {
+    const bench = follower();
+    bench.syncs = false;
+    expect(bench.appendEntries({ term: 3, prev: [7, 3] })).toEqual(['log-store.vote term 3 for nobody']);
+    expect(bench.sync()).toEqual([
+      'echo of tick 1 in term 3 to n2',
+      'rejected mismatch to n2: last 3, conflict 0 of term 0',
+    ]);
+  });
+
+  test('is answered busy while the log-store does not keep up', () => {
+    const bench = follower();
+    bench.syncs = false;
+    let lines: string[] = [];
+    for (let index = 4; index < 2000 && !lines.some((line) => line.includes('busy')); index++) {
+      lines = bench.appendEntries({ prev: [index - 1, 2], entries: [2] });
+    }
+    expect(lines).toEqual(['rejected busy to n2: last 899, conflict 0 of term 0']);
+    // What must not wait still finds room.
+    bench.nowMs += 2 * electionTimeoutMs;
+    expect(bench.requestVote({ from: 'n3', term: 3 })).toEqual(['log-store.vote term 3 for n3']);
+  });
+});
+
+describe('ticks', () => {
+  test('a new tick is echoed once', () => {
+    const bench = follower();
+    expect(bench.appendEntries({ prev: [3, 2], tick: 4 })).toContain('echo of tick 4 in term 2 to n2');
+    expect(bench.appendEntries({ prev: [3, 2], tick: 4 })).not.toContain('echo of tick 4 in term 2 to n2');
+    expect(bench.appendEntries({ prev: [3, 2], tick: 3 })).not.toContain('echo of tick 3 in term 2 to n2');
+  });
+
+  test('also where the log does not match', () => {
+    expect(follower().appendEntries({ prev: [9, 2], tick: 4 })).toContain('echo of tick 4 in term 2 to n2');
+  });
+
+  test('another term begins its own count', () => {
+    const bench = follower();
+    bench.appendEntries({ prev: [3, 2], tick: 400 });
+    expect(bench.appendEntries({ from: 'n3', term: 3, prev: [3, 2], tick: 1 })).toContain(
+      'echo of tick 1 in term 3 to n3',
+    );
+  });
+
+  test('entries without a new tick do not keep a follower from standing', () => {
+    const bench = follower();
+    bench.appendEntries({ prev: [3, 2], tick: 1 });
+    for (let index = 4; index < 14; index++) {
+      bench.wait(electionTimeoutMs / 10);
+      bench.appendEntries({ prev: [index - 1, 2], entries: [2], tick: 1 });
+    }
+    bench.wait(electionTimeoutMs);
+    expect(bench.summary.role).toBe('pre_candidate');
+  });
+});
+
+describe('configurations of a follower', () => {
+  test('are in force when they are accepted, and rolled back when truncated', () => {
+    const bench = follower();
+    expect(bench.appendEntries({ prev: [3, 2], entries: [[2, 'n1 n4 | n1 n2 n3']] })).toContain(
+      'event configuration_appended, n1 n4, n1 n2 n3, 4',
+    );
+    expect(bench.status.configuration_index).toBe(4);
+    expect(bench.appendEntries({ from: 'n3', term: 3, prev: [3, 2], entries: [3] })).toContain(
+      'event configuration_truncated, n1 n2 n3, -, 1',
+    );
+    expect(bench.status.configuration_index).toBe(1);
+  });
+
+  test('promise 22: a removed peer says once that it is out, when that is committed, and is not healthy', () => {
+    const bench = follower();
+    expect(bench.appendEntries({ prev: [3, 2], entries: [[2, 'n2 n3']] })).not.toContain('event peer_removed, 4');
+    expect(bench.appendEntries({ prev: [4, 2], commit: 4, tick: 2 })).toContain('event peer_removed, 4');
+    expect(bench.appendEntries({ prev: [4, 2], commit: 4, tick: 3 })).not.toContain('event peer_removed, 4');
+    expect(bench.core.health()).toEqual({ healthy: false, reason: 'removed: this peer is out of the group' });
+  });
+
+  test('an empty store takes the history on with the first entries', () => {
+    const bench = new Bench('n4');
+    bench.open();
+    expect(bench.status.group_uid).toBe('');
+    expect(bench.appendEntries({ term: 2, entries: [three, 2] })).toContain(
+      'log-store.append term 2 of n2: entry 1 of term 1 {n1 n2 n3}, entry 2 of term 2 verified 2',
+    );
+    expect(bench.status.group_uid).toBe('uid');
+  });
+});
+
+describe('applying', () => {
+  test('in order and once, what is committed', () => {
+    const bench = follower(3);
+    bench.hear({
+      name: 'node.entries',
+      body: {
+        ...bench.own,
+        request_id: 1,
+        from_index: 1 as never,
+        prev_term: 0 as never,
+        batches: [batch(1, three), batch(2, 1), batch(3, 2)],
+        refusal: '',
+      },
+    });
+    expect(bench.machine.applied).toEqual(['2:e2', '3:e3']);
+    bench.appendEntries({ prev: [3, 2], entries: [2, 2], commit: 4 });
+    bench.appendEntries({ prev: [3, 2], entries: [2, 2], commit: 5, tick: 2 });
+    expect(bench.machine.applied).toEqual(['2:e2', '3:e3', '4:e4', '5:e5']);
+  });
+
+  test('of what is read back only what is committed: the log-store may hold what was replaced meanwhile', () => {
+    const bench = follower(2);
+    bench.syncs = false;
+    bench.appendEntries({ term: 3, prev: [2, 1], entries: [3], commit: 3 });
+    bench.hear({
+      name: 'node.entries',
+      body: {
+        ...bench.own,
+        request_id: 1,
+        from_index: 1 as never,
+        prev_term: 0 as never,
+        batches: [batch(1, three), batch(2, 1), batch(3, 2)],
+        refusal: '',
+      },
+    });
+    expect(bench.machine.applied).toEqual(['2:e2', '3:e3']);
+    expect(bench.dropped('entries_replaced_meanwhile')).toBe(1);
+  });
+
+  test('a read that is not answered is asked again', () => {
+    const bench = follower(3);
+    expect(bench.wait(electionTimeoutMs / 2 + 100)).toEqual(['log-store.read from 1']);
+  });
+});

@@ -1,0 +1,177 @@
+import { limits } from '@conclave/protocol';
+import { describe, expect, test } from 'vitest';
+import { Bench, electionTimeoutMs } from './node-on-a-bench.js';
+
+function leader(): Bench {
+  const bench = new Bench();
+  bench.lead();
+  return bench;
+}
+
+describe('proposals', () => {
+  test('that arrive together share a batch, and are answered when applied', () => {
+    const bench = leader();
+    expect(bench.propose('a', 'b')).toEqual(['feed.append term 2 of n1: entry 3..4 of term 2 verified 4']);
+    expect(bench.committed(4)).toEqual(['reply 1 done 3', 'reply 2 done 4']);
+  });
+
+  test('wait while four appends are on their way to the disk', () => {
+    const bench = leader();
+    bench.syncs = false;
+    for (const text of ['a', 'b', 'c', 'd']) expect(bench.propose(text)).toHaveLength(1);
+    expect(bench.propose('e')).toEqual([]);
+    expect(bench.propose('f')).toEqual([]);
+    expect(bench.sync()).toEqual(['feed.append term 2 of n1: entry 7..8 of term 2 verified 8']);
+  });
+
+  test('past the bounds are refused, and not done', () => {
+    const bench = leader();
+    bench.syncs = false;
+    for (const text of ['a', 'b', 'c', 'd']) bench.propose(text);
+    const lines = bench.propose(...Array.from({ length: limits.pendingProposals }, () => 'x'));
+    expect(lines).toHaveLength(4);
+    expect(lines.at(-1)).toBe('refuse 16388 EBUSY not_done');
+    expect(bench.propose('x'.repeat(limits.entryBytes + 1))).toEqual(['refuse 16389 EINVAL not_done']);
+  });
+
+  test('promise 21: on stepping down what is appended is unknown, what waits is not done', () => {
+    const bench = leader();
+    bench.syncs = false;
+    for (const text of ['a', 'b', 'c', 'd', 'e']) bench.propose(text);
+    const lines = bench.higherTerm('n2', 5);
+    expect(lines.filter((line) => line.startsWith('refuse'))).toEqual([
+      'refuse 5 EPERM not_done',
+      'refuse 1 EPERM unknown',
+      'refuse 2 EPERM unknown',
+      'refuse 3 EPERM unknown',
+      'refuse 4 EPERM unknown',
+    ]);
+  });
+
+  test('who does not lead stays silent', () => {
+    const bench = new Bench();
+    bench.open({ term: 2, log: [[1, 'n1 n2 n3']] });
+    expect(bench.propose('a')).toEqual(['stay silent on 1']);
+    expect(bench.admin('status')).toEqual(['stay silent on 2']);
+    expect(bench.read('q')).toEqual(['stay silent on 3']);
+  });
+
+  test('nor does a leader answer that its quorum has not confirmed for an election timeout', () => {
+    const bench = leader();
+    bench.nowMs += electionTimeoutMs + 1;
+    expect(bench.propose('a')).toEqual(['stay silent on 1']);
+    expect(bench.admin('status')).toEqual(['stay silent on 2']);
+    bench.wait(0);
+    bench.confirmed();
+    expect(bench.propose('a')).toHaveLength(1);
+  });
+});
+
+describe('committing', () => {
+  test('is the ballot-box’s word of this term alone', () => {
+    const bench = leader();
+    bench.propose('a');
+    expect(bench.committed(3, 1)).toEqual([]);
+    const body = { ...bench.own, session: 9 as never, term: 2 as never, index: 3 as never };
+    expect(bench.hear({ name: 'feed.committed', body })).toEqual([]);
+    expect(bench.committed(3)).toEqual(['reply 1 done 3']);
+    expect(bench.committed(2)).toEqual([]);
+    expect(bench.summary.commit_index).toBe(3);
+  });
+
+  test('of what is not in the log stops the node', () => {
+    expect(() => leader().committed(9)).toThrow(/not in the log/);
+  });
+});
+
+describe('ticks of a leader', () => {
+  test('repeat its own match, and begin a round', () => {
+    const bench = leader();
+    const before = bench.tickId;
+    expect(bench.wait(100)).toEqual(['log-store.append term 2 of n1: nothing verified 2']);
+    expect(bench.tickId).toBe(before + 1);
+  });
+
+  test('without a quorum’s echoes for an election timeout it steps down', () => {
+    const bench = leader();
+    const lines = bench.wait(2 * electionTimeoutMs);
+    expect(lines).toContain('event leader_stepped_down, its quorum is silent');
+    expect(lines).toContain('serve the group no more');
+  });
+
+  test('a process that was held up first hears what waits for it', () => {
+    const bench = leader();
+    bench.confirmed();
+    bench.nowMs += 5 * electionTimeoutMs;
+    expect(bench.wait(0)).not.toContain('event leader_stepped_down, its quorum is silent');
+    bench.confirmed();
+    expect(bench.wait(100)).not.toContain('event leader_stepped_down, its quorum is silent');
+    expect(bench.summary.role).toBe('leader');
+  });
+
+  test.each(['log-store', 'replicator', 'ballot-box'] as const)('with its own %s silent it steps down', (kind) => {
+    const bench = leader();
+    bench.dead.add(kind);
+    const lines: string[] = [];
+    for (let tick = 0; tick < 13; tick++) {
+      lines.push(...bench.wait(100));
+      if (bench.summary.role === 'leader') bench.confirmed();
+    }
+    expect(lines).toContain(`event actor_silent, ${kind}`);
+    expect(lines).toContain(`event leader_stepped_down, its own ${kind} is silent`);
+  });
+});
+
+describe('its actors', () => {
+  test('a ballot-box that has forgotten is given the term’s entries again', () => {
+    const bench = leader();
+    bench.propose('a');
+    bench.restart('ballot-box');
+    expect(bench.wait(100)).toContain('ballot-box.lead term 2 from 2 to 3, 2: n1 n2 n3');
+  });
+
+  test('replicators that have forgotten are given their targets again', () => {
+    const bench = leader();
+    bench.restart('replicator');
+    expect(bench.wait(100)).toContain('replicator.lead term 2 up to 2: n2 n3');
+  });
+
+  test('of a follower they are told that there is nothing to do', () => {
+    const bench = new Bench();
+    bench.open({ term: 2, log: [[1, 'n1 n2 n3']] });
+    bench.restart('replicator');
+    bench.restart('ballot-box');
+    expect(bench.wait(100)).toEqual(['ballot-box.stop', 'replicator.stop']);
+  });
+
+  test('what they do not acknowledge is sent again', () => {
+    const bench = leader();
+    bench.syncs = false;
+    bench.propose('a');
+    expect(bench.wait(300)).toContain('log-store.append term 2 of n1: entry 3 of term 2 verified 3');
+  });
+});
+
+describe('a peer that was removed and does not know', () => {
+  test('is replicated to when it stands, so that it hears of it (promise 10)', () => {
+    const bench = leader();
+    expect(bench.requestVote({ kind: 'pre_vote', from: 'n5', term: 3 })).toEqual([
+      'replicator.targets n5 n2 n3',
+      'pre_vote of term 3 refused to n5',
+    ]);
+    expect(bench.requestVote({ kind: 'pre_vote', from: 'n6', term: 3, group: 'other' })).toEqual([]);
+  });
+});
+
+describe('troubles of peers', () => {
+  test('are said once until they are over', () => {
+    const bench = leader();
+    expect(bench.progress({ peer: 'n2', match: 1, silentMs: 1500 })).toEqual(['event peer_unreachable, n2, 1500']);
+    expect(bench.progress({ peer: 'n2', match: 1, silentMs: 1700 })).toEqual([]);
+    expect(bench.progress({ peer: 'n2', match: 1, silentMs: 10 })).toEqual([]);
+    expect(bench.progress({ peer: 'n2', match: 1, silentMs: 1100 })).toHaveLength(1);
+    expect(bench.progress({ peer: 'n3', match: 1, refusal: 'ESTORE' })).toEqual([
+      'event peer_refused, n3, its store is another than the one that the configuration binds it to',
+    ]);
+  });
+});
