@@ -33,7 +33,12 @@ export class PlainClient {
     const client = new PlainClient(nats, group);
     nats.subscribe(`conclave.${group}.event.*`, {
       callback: (error, message) => {
-        if (error === null) client.onEvent(message.subject.slice(message.subject.lastIndexOf('.') + 1), message.json());
+        if (error !== null) return;
+        try {
+          client.onEvent(message.subject.slice(message.subject.lastIndexOf('.') + 1), message.json());
+        } catch {
+          // What is no JSON is no event, whoever published it.
+        }
       },
     });
     await nats.flush();
