@@ -72,6 +72,21 @@ describe('the four cores together', () => {
     mesh.until('another leads', () => mesh.leader !== undefined && mesh.leader !== n1, 1000);
   });
 
+  test.each([1, 2, 3, 4, 5])('a new leader that has not heard of all changes members at once, seed %i', (seed) => {
+    const mesh = founded([n1, n2, n3], [], seed);
+    mesh.crashPeer(n1);
+    mesh.until('another leads', () => mesh.leader !== undefined && mesh.leader !== n1, 5000);
+    mesh.startPeer(n1);
+    const leader = mesh.leader as PeerId;
+    mesh.until(
+      'its flush is committed',
+      () => mesh.status(leader).commit_index === mesh.status(leader).last_index,
+      1000,
+    );
+    const answer = mesh.answered(mesh.adminOfGroup('change_peers', { new_peers: [n1] }), 5000);
+    expect(answer).toMatchObject({ result: { new_peers: [n1] } });
+  });
+
   test('the leader is lost, and another is elected', () => {
     const mesh = founded([n1, n2, n3]);
     mesh.answered(mesh.put(n1, 'a', '1'));

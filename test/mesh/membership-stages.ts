@@ -23,14 +23,28 @@ export async function cancelChange(mesh: Mesh): Promise<Reply> {
   return mesh.plain.ask('admin.cancel_change');
 }
 
-/** Hands the leadership to this peer; settled when it has committed an entry of its own term. */
-export async function lead(mesh: Mesh, peer: string): Promise<StatusReply> {
-  return until(`${peer} leads`, async () => {
-    const status = await mesh.leaderStatus();
-    if (status.peer_id !== peer) await mesh.plain.ask('admin.transfer_leader', { peer_id: peer });
-    else if (status.commit_index >= status.configuration_index) return status;
-    return undefined;
+/**
+ * The leader of a group at rest: it has committed an entry of its own term, and nobody else takes itself for one any
+ * more. (While it hands over, the old one still answers, and refuses.)
+ */
+export function theLeader(mesh: Mesh, wanted: (peer: string) => boolean = () => true): Promise<StatusReply> {
+  let last: readonly StatusReply[] = [];
+  return until('one leader, at rest', async () => {
+    const running = [...mesh.peers].filter(([, peer]) => peer.process('node').isRunning);
+    last = await Promise.all(running.map(([name]) => mesh.statusOnce(name)));
+    const [leader, ...others] = last.filter(({ role }) => role === 'leader');
+    if (leader === undefined || others.length > 0 || !wanted(leader.peer_id)) {
+      throw new Error(last.map(({ peer_id, role, term }) => `${peer_id}: ${role} of ${term}`).join(', '));
+    }
+    return leader.commit_index >= leader.configuration_index && leader.stage === 'none' ? leader : undefined;
   });
+}
+
+/** Hands the leadership to this peer; settled when it leads a group at rest. */
+export async function lead(mesh: Mesh, peer: string): Promise<StatusReply> {
+  const { peer_id: leader } = await theLeader(mesh);
+  if (leader !== peer) await mesh.plain.insist('admin.transfer_leader', { peer_id: peer });
+  return theLeader(mesh, (name) => name === peer);
 }
 
 export function peersOf({ configuration }: StatusReply): string[] {

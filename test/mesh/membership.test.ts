@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { Mesh, Stops } from './fault-mesh.js';
 import { Writers } from './fault-writers.js';
-import { changePeers, EventsSince, expectAllKept, lead, leaderSays, oldPeersOf, peersOf } from './membership-stages.js';
+import { changePeers, EventsSince, expectAllKept, lead, oldPeersOf, peersOf, theLeader } from './membership-stages.js';
 
 const stops = new Stops();
 let server: NatsServer;
@@ -80,7 +80,7 @@ describe('a group grows, loses its leader, and shrinks while 32 writers write', 
     const { body } = await changePeers(mesh, newPeers);
     expect(body).toMatchObject({ new_peers: newPeers });
     await writers.progress();
-    const status = await leaderSays(mesh, `a member of ${newPeers} leads`, (said) => newPeers.includes(said.peer_id));
+    const status = await theLeader(mesh, (peer) => newPeers.includes(peer));
     expect(peersOf(status)).toEqual(newPeers);
     expect(oldPeersOf(status)).toEqual([]);
     expect(writers.failed).toEqual([]);

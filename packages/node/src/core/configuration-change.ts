@@ -51,6 +51,7 @@ interface Active {
   readonly newPeers: readonly PeerId[];
   readonly adding: readonly PeerId[];
   readonly timeoutMs: number;
+  readonly sinceMs: number;
   stage: Exclude<Stage, 'none'>;
   /** The entry of the stage; undefined while catching up. */
   index: LogIndex | undefined;
@@ -102,6 +103,7 @@ export class ConfigurationChange {
       newPeers: peerIds(configuration.peers),
       adding: [],
       timeoutMs: this.context.options.jointTimeoutMs,
+      sinceMs: this.context.nowMs,
       stage: isJoint ? 'joint' : 'stable',
       index: undefined,
       undoing: undefined,
@@ -143,6 +145,7 @@ export class ConfigurationChange {
       newPeers,
       adding,
       timeoutMs: order.timeoutMs,
+      sinceMs: context.nowMs,
       stage: 'catching_up',
       index: undefined,
       undoing: undefined,
@@ -191,9 +194,10 @@ export class ConfigurationChange {
     const { active } = this;
     invariant(active?.stage === 'catching_up', 'a change is catching up');
     const members = active.newPeers.map((peerId) => this.memberFor(peerId, active.old));
-    if (!this.couldCommit(members)) {
-      return this.fail(new ConclaveError('ECATCHUP', 'a majority of the new peers cannot be reached'));
-    }
+    const reach = this.reachOf(members);
+    // The next report of the replicators tells more.
+    if (reach === 'not_known') return;
+    if (reach === 'too_few') return this.fail(outOfReach());
     const removing = active.old.filter(({ peer_id }) => !active.newPeers.includes(peer_id));
     if (active.adding.length + removing.length > 1) {
       this.enter('joint');
@@ -214,19 +218,25 @@ export class ConfigurationChange {
     return { peer_id: peerId, store_id: progress.store_id };
   }
 
-  /** Whether a majority of these is in reach, as far as this leader knows. */
-  private couldCommit(members: readonly Member[]): boolean {
-    const { peerId } = this.state;
-    const mostMs = 2 * this.context.options.electionTimeoutMs;
-    const reachable = members.filter(({ peer_id }) => {
-      if (peer_id === peerId) return true;
+  /**
+   * Whether a majority of these is in reach. Replicators that have just begun have heard of nobody yet: only after a
+   * while does that mean that nobody is there.
+   */
+  private reachOf(members: readonly Member[]): 'enough' | 'not_known' | 'too_few' {
+    const { active, context } = this;
+    invariant(active !== undefined, 'a change is going on');
+    const mostMs = 2 * context.options.electionTimeoutMs;
+    const isEarly = context.nowMs - active.sinceMs < mostMs;
+    let reachable = 0;
+    let notKnown = 0;
+    for (const { peer_id } of members) {
       const progress = this.leadership.progress(peer_id);
-      // One that was not reported on yet gets the benefit of the doubt.
-      return (
-        progress === undefined || (progress.silent_ms >= 0 && progress.silent_ms < mostMs && progress.refusal === '')
-      );
-    });
-    return reachable.length >= majority(members.length);
+      if (peer_id === this.state.peerId) reachable += 1;
+      else if (progress === undefined || (progress.silent_ms < 0 && progress.refusal === '')) notKnown += 1;
+      else if (progress.silent_ms < mostMs && progress.refusal === '') reachable += 1;
+    }
+    if (reachable >= majority(members.length)) return 'enough';
+    return isEarly && reachable + notKnown >= majority(members.length) ? 'not_known' : 'too_few';
   }
 
   private enter(stage: 'joint' | 'stable'): void {
@@ -301,7 +311,10 @@ export class ConfigurationChange {
     const { active, context } = this;
     if (active === undefined) return;
     if (active.stage === 'catching_up') {
-      this.fail(new ConclaveError('ECATCHUP', `in time did not catch up: ${this.laggards(active)}`));
+      const laggards = this.laggards(active);
+      this.fail(
+        laggards === '' ? outOfReach() : new ConclaveError('ECATCHUP', `in time did not catch up: ${laggards}`),
+      );
     } else if (active.stage === 'joint' && active.kind === 'change') {
       const { peers, old_peers } = this.leadership.lacking;
       const lacking = `lacking of the new: ${peers.join(' ') || 'none'}, of the old: ${old_peers.join(' ') || 'none'}`;
@@ -410,4 +423,8 @@ export class ConfigurationChange {
     const old_peers = peerIds(active.old);
     this.context.event('stage_changed', { stage, old_peers, new_peers: [...active.newPeers] });
   }
+}
+
+function outOfReach(): ConclaveError {
+  return new ConclaveError('ECATCHUP', 'a majority of the new peers cannot be reached');
 }
