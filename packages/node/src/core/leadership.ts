@@ -3,7 +3,8 @@
  * and what these and the ballot-box report.
  *
  * Invariants:
- * 1. A tick is confirmed only by a quorum's echoes of that tick or of a later one.
+ * 1. A tick is confirmed only by a quorum's echoes of that tick or of a later one; of a leader that needs nobody
+ *    else, by its own log-store, which would not answer a node that another has taken the place of.
  * 2. A leader whose ticks a quorum leaves unconfirmed for an election timeout, or one of whose own actors is
  *    silent for as long, steps down.
  */
@@ -197,7 +198,6 @@ export class Leadership {
         commit_index: state.commitIndex,
       },
     });
-    if (state.isAlone()) this.confirm(this.tickId);
     return this.tickId;
   }
 
@@ -211,12 +211,13 @@ export class Leadership {
     this.syncTargets();
   }
 
-  onConfirmed(body: Body<'node.confirmed'>): boolean {
-    if (body.term !== this.state.term || body.tick_id <= this.confirmedTickId || body.tick_id > this.tickId) {
+  /** This peer led when it sent this tick. False: that is no news, or of another term. */
+  onConfirmed({ term, tick_id }: Pick<Body<'node.confirmed'>, 'term' | 'tick_id'>): boolean {
+    if (term !== this.state.term || tick_id <= this.confirmedTickId || tick_id > this.tickId) {
       this.context.drop('confirmed_stale');
       return false;
     }
-    this.confirm(body.tick_id);
+    this.confirm(tick_id);
     return true;
   }
 
@@ -229,13 +230,9 @@ export class Leadership {
     }
   }
 
-  get confirmedTick(): number {
-    return this.confirmedTickId;
-  }
-
   /** Whether a quorum has confirmed this leader within the last election timeout. */
   isConfirmed(): boolean {
-    return this.state.isAlone() || this.context.nowMs - this.confirmedMs <= this.context.options.electionTimeoutMs;
+    return this.context.nowMs - this.confirmedMs <= this.context.options.electionTimeoutMs;
   }
 
   /** Why this leader must step down, or undefined. */

@@ -359,7 +359,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     context.sendOwn({ name: 'log-store.tick', body: { ...own.own, ...own.lastFrame('log-store') } });
     context.sendOwn({ name: 'ballot-box.tick', body: { ...own.own, ...own.lastFrame('ballot-box'), term, leading } });
     if (leading) {
-      this.repeatOwnMatch();
+      // Alone, the round does.
+      if (!state.isAlone()) this.repeatOwnMatch();
       return this.beginRound();
     }
     context.sendOwn({
@@ -368,10 +369,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     });
   }
 
-  /** The leader's own store repeats what it has stored, too. */
-  private repeatOwnMatch(): void {
+  /** The leader's own store repeats what it has stored, too. False: its link is full. */
+  private repeatOwnMatch(): boolean {
     const { state, own } = this;
-    if (!own.hasRoom('log-store')) return;
+    if (!own.hasRoom('log-store')) return false;
     own.sendAppendToLogStore({
       group_uid: state.groupUid,
       leader_id: state.peerId,
@@ -381,13 +382,17 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       commit_index: state.commitIndex,
       batches: [],
     });
+    return true;
   }
 
   /** Sends a tick, which also confirms the reads that wait. */
   private beginRound(): void {
-    const tickId = this.leadership.sendTick();
-    if (this.change.isFlushed) this.reads.beginRound(tickId);
-    if (this.leadership.confirmedTick === tickId) this.reads.onConfirmed(tickId);
+    const tick_id = this.leadership.sendTick();
+    if (this.change.isFlushed) this.reads.beginRound(tick_id);
+    if (!this.state.isAlone() || !this.repeatOwnMatch()) return;
+    // Nobody else's echo is needed, but a sign that the session is still in force: what was just sent is acknowledged.
+    const { term } = this.state;
+    this.own.afterSynced(() => this.onTickConfirmed({ term, tick_id }));
   }
 
   private onIdle(): void {
@@ -477,7 +482,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   }
 
   private onConfirmed(body: Body<'node.confirmed'>): void {
-    if (!this.isOfThisSession(body)) return;
+    if (this.isOfThisSession(body)) this.onTickConfirmed(body);
+  }
+
+  private onTickConfirmed(body: Pick<Body<'node.confirmed'>, 'term' | 'tick_id'>): void {
     if (!this.isLeader()) return this.context.drop('confirmed_stale');
     if (this.leadership.onConfirmed(body)) this.reads.onConfirmed(body.tick_id);
   }
