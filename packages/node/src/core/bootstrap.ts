@@ -294,7 +294,8 @@ export class Bootstrap {
     const founded = () => ({ ...this.whatIsThere(), founded: true });
     const newPeers = this.unfinished();
     if (newPeers === undefined) return this.context.reply(requestId, founded());
-    this.change.start({ requestId, newPeers, timeoutMs, replyOf: founded });
+    // The group is there all the same, and asking again goes on from here.
+    this.change.start({ requestId, newPeers, timeoutMs, replyOf: founded, outcomeUndone: 'unknown' });
   }
 
   /** This peer no longer leads. */

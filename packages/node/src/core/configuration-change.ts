@@ -10,6 +10,7 @@
  * 4. Each change ends with one answer to each that waits for it.
  */
 import {
+  allMembers,
   type Change,
   type ChangeReply,
   ConclaveError,
@@ -21,6 +22,7 @@ import {
   limits,
   type Member,
   majority,
+  type Outcome,
   type PeerId,
   type Progress,
   peerIds,
@@ -40,6 +42,8 @@ export interface ChangeOrder {
   readonly timeoutMs: number;
   /** Makes the reply, where it is not the one of `change_peers`. */
   readonly replyOf?: (reply: ChangeReply) => unknown;
+  /** What has become of the request where the change does not happen; else `not_done`. */
+  readonly outcomeUndone?: Outcome;
 }
 
 interface Active {
@@ -50,7 +54,7 @@ interface Active {
   readonly old: readonly Member[];
   readonly newPeers: readonly PeerId[];
   readonly adding: readonly PeerId[];
-  readonly timeoutMs: number;
+  readonly outcomeUndone: Outcome;
   readonly sinceMs: number;
   stage: Exclude<Stage, 'none'>;
   /** The entry of the stage; undefined while catching up. */
@@ -102,7 +106,7 @@ export class ConfigurationChange {
       old: isJoint ? configuration.old_peers : configuration.peers,
       newPeers: peerIds(configuration.peers),
       adding: [],
-      timeoutMs: this.context.options.jointTimeoutMs,
+      outcomeUndone: 'not_done',
       sinceMs: this.context.nowMs,
       stage: isJoint ? 'joint' : 'stable',
       index: undefined,
@@ -144,7 +148,7 @@ export class ConfigurationChange {
       old,
       newPeers,
       adding,
-      timeoutMs: order.timeoutMs,
+      outcomeUndone: order.outcomeUndone ?? 'not_done',
       sinceMs: context.nowMs,
       stage: 'catching_up',
       index: undefined,
@@ -207,7 +211,6 @@ export class ConfigurationChange {
       this.append({ peers: members, old_peers: [] });
     }
     this.leadership.setJoiners([]);
-    this.bidFarewell();
   }
 
   private memberFor(peerId: PeerId, old: readonly Member[]): Member {
@@ -247,20 +250,14 @@ export class ConfigurationChange {
     this.say(stage);
   }
 
+  /** Appends a configuration. Whom it no longer has is still told so: also who came in with a joint one that is undone. */
   private append(configuration: Configuration): void {
     const { active } = this;
     invariant(active !== undefined, 'a change is going on');
+    const before = allMembers(this.inForce());
     active.index = this.proposals.appendConfiguration(configuration);
-    this.leadership.syncTargets();
-  }
-
-  /** The members that the configuration in force no longer has are still told so. */
-  private bidFarewell(): void {
-    const { active } = this;
-    const configuration = this.state.log.configuration;
-    invariant(active !== undefined && configuration !== undefined, 'a change is going on');
-    const gone = active.old.filter(({ peer_id, store_id }) => !isIn(configuration.configuration, peer_id, store_id));
-    if (gone.length > 0) this.leadership.bidFarewell(gone, configuration.index);
+    const gone = before.filter(({ peer_id, store_id }) => !isIn(configuration, peer_id, store_id));
+    this.leadership.bidFarewell(gone, active.index);
   }
 
   /** Something is committed: perhaps the entry of the stage. */
@@ -272,7 +269,6 @@ export class ConfigurationChange {
       const { peers } = this.inForce();
       this.enter('stable');
       this.append({ peers, old_peers: [] });
-      this.bidFarewell();
     } else {
       this.finish();
     }
@@ -319,9 +315,12 @@ export class ConfigurationChange {
       const { peers, old_peers } = this.leadership.lacking;
       const lacking = `lacking of the new: ${peers.join(' ') || 'none'}, of the old: ${old_peers.join(' ') || 'none'}`;
       this.undo(new ConclaveError('ECANCELED', `the joint stage was not committed in time; votes ${lacking}`));
-    } else if (active.requestId !== undefined) {
-      context.refuse(active.requestId, 'ETIMEDOUT', `the change is ${active.stage} and goes on`, 'unknown');
+    } else {
+      for (const requestId of waitingFor(active)) {
+        context.refuse(requestId, 'ETIMEDOUT', `the change is ${active.stage} and goes on`, 'unknown');
+      }
       active.requestId = undefined;
+      active.cancelRequests = [];
     }
   }
 
@@ -363,7 +362,9 @@ export class ConfigurationChange {
   private answerUndone(active: Active, reason: ConclaveError): void {
     const { context } = this;
     const error = reason.toBody();
-    if (active.requestId !== undefined) context.refuse(active.requestId, reason.code, reason.message);
+    if (active.requestId !== undefined) {
+      context.refuse(active.requestId, reason.code, reason.message, active.outcomeUndone);
+    }
     for (const requestId of active.cancelRequests) {
       context.reply(requestId, { cancelled: this.describe(active, 'undone', error) });
     }
@@ -389,9 +390,9 @@ export class ConfigurationChange {
     this.active = undefined;
     this.flushed = false;
     context.cancelTimer('change');
-    for (const requestId of [active.requestId, ...active.cancelRequests]) {
-      if (requestId !== undefined) context.refuse(requestId, 'EPERM', reason, 'unknown', leaderId);
-    }
+    // While new peers catch up no entry of it is appended: nobody will finish it.
+    const outcome = active.stage === 'catching_up' ? active.outcomeUndone : 'unknown';
+    for (const requestId of waitingFor(active)) context.refuse(requestId, 'EPERM', reason, outcome, leaderId);
     if (active.stage === 'catching_up') {
       this.remember(active, new ConclaveError('EPERM', `${reason} while new peers were catching up`));
     }
@@ -427,4 +428,9 @@ export class ConfigurationChange {
 
 function outOfReach(): ConclaveError {
   return new ConclaveError('ECATCHUP', 'a majority of the new peers cannot be reached');
+}
+
+/** The requests that wait for the end of a change. */
+function waitingFor({ requestId, cancelRequests }: Active): number[] {
+  return requestId === undefined ? cancelRequests : [requestId, ...cancelRequests];
 }

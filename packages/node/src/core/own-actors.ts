@@ -13,8 +13,9 @@ import type { NodeState } from './state.js';
 
 export const ownActorKinds = ['log-store', 'replicator', 'ballot-box'] as const;
 export type OwnActorKind = (typeof ownActorKinds)[number];
-/** Those that keep nothing: they can be given their full state again at any time. */
-const softActorKinds = ['replicator', 'ballot-box'] as const;
+
+/** An append but for whose it is and its places in the links. */
+export type AppendContent = Omit<Body<'feed.append'>, 'links' | 'store_id' | 'session' | 'group_id'>;
 
 interface OwnActor {
   readonly link: LinkSender<Message>;
@@ -77,31 +78,29 @@ export class OwnActors {
     this.context.sendOwn(message);
   }
 
-  /** Sends a leader's entries to all three actors at once. */
-  sendAppendToAll(body: Omit<Body<'feed.append'>, 'links' | 'store_id' | 'session' | 'group_id'>): void {
-    const full = softActorKinds.filter((kind) => !this.actors[kind].link.hasRoom(true));
-    for (const kind of full) this.actors[kind].link.beginAnew();
-    const takers = ownActorKinds.filter((kind) => !(full as readonly OwnActorKind[]).includes(kind));
+  /** Sends a leader's entries to its log-store and replicators at once. The log-store's link must have room. */
+  sendAppendToFeed(body: AppendContent): void {
+    const isReplicatorFull = !this.actors.replicator.link.hasRoom(true);
+    if (isReplicatorFull) this.actors.replicator.link.beginAnew();
+    const takers = isReplicatorFull ? (['log-store'] as const) : (['log-store', 'replicator'] as const);
     const links = Object.fromEntries(takers.map((kind) => [kind, this.actors[kind].link.next]));
     const whole: Body<'feed.append'> = { ...this.own, ...body, links };
-    const bytes = smallMessageBytes + body.batches.reduce((sum, batch) => sum + batch.length, 0);
     for (const kind of takers) {
-      this.actors[kind].link.sent({ name: `${kind}.append`, body: whole }, bytes, this.context.nowMs);
+      this.actors[kind].link.sent({ name: `${kind}.append`, body: whole }, bytesOf(body), this.context.nowMs);
     }
     this.noteTerm(body.leader_term);
     this.context.sendOwn({ name: 'feed.append', body: whole });
-    for (const kind of full) this.resync(kind);
+    if (isReplicatorFull) this.resync('replicator');
   }
 
   /** Sends entries, or none, to the log-store alone. */
-  sendAppendToLogStore(body: Omit<Body<'feed.append'>, 'links' | 'store_id' | 'session' | 'group_id'>): void {
+  sendAppendToLogStore(body: AppendContent): void {
     const { link } = this.actors['log-store'];
     const message: Message = {
       name: 'log-store.append',
       body: { ...this.own, ...body, links: { 'log-store': link.next } },
     };
-    const bytes = smallMessageBytes + body.batches.reduce((sum, batch) => sum + batch.length, 0);
-    link.sent(message, bytes, this.context.nowMs);
+    link.sent(message, bytesOf(body), this.context.nowMs);
     this.noteTerm(body.leader_term);
     this.context.sendOwn(message);
   }
@@ -234,6 +233,10 @@ export class OwnActors {
       this.context.log('warn', `the ${kind} of this peer is silent`);
     }
   }
+}
+
+function bytesOf({ batches }: AppendContent): number {
+  return smallMessageBytes + batches.reduce((sum, batch) => sum + batch.length, 0);
 }
 
 function newActor(): OwnActor {

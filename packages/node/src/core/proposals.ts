@@ -77,6 +77,7 @@ export class Proposals {
 
   /** One `append`, with as many batches as a message holds. */
   private appendSome(): void {
+    const first = asLogIndex(this.state.log.lastIndex + 1);
     const batches: Uint8Array[] = [];
     let bytes = 0;
     let taken = 0;
@@ -89,7 +90,7 @@ export class Proposals {
       taken += count;
     }
     this.queue = this.queue.slice(taken);
-    this.sendAppend(batches);
+    this.sendAppend(first, batches, null);
   }
 
   /** How many proposals from `from` on fit one batch of so many bytes. The first of a message always does. */
@@ -128,13 +129,19 @@ export class Proposals {
       old_peers: peerIds(configuration.old_peers),
       index: first,
     });
-    this.sendAppend([bytes]);
+    this.sendAppend(first, [bytes], configuration);
     return first;
   }
 
-  private sendAppend(batches: readonly Uint8Array[]): void {
+  /** Registers the entries from `first` on with the ballot-box, and sends them to the log-store and the replicators. */
+  private sendAppend(first: LogIndex, batches: readonly Uint8Array[], configuration: Configuration | null): void {
     const { state, own } = this;
-    own.sendAppendToAll({
+    const run = { first_index: first, last_index: state.log.lastIndex, configuration };
+    own.sendFramed('ballot-box', (frame) => ({
+      name: 'ballot-box.register',
+      body: { ...own.own, ...frame, term: state.term, runs: [run] },
+    }));
+    own.sendAppendToFeed({
       group_uid: state.groupUid,
       leader_id: state.peerId,
       leader_term: state.term,
