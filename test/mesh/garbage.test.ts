@@ -2,26 +2,19 @@ import { readFileSync } from 'node:fs';
 import { observe } from '@conclave/observer';
 import {
   type ActorKind,
-  adminCommands,
   batchHeader,
   decode,
   decodeRequest,
-  ErrorReply,
   encode,
-  encodingOf,
-  errorCodes,
   events,
   feedListeners,
   HealthReply,
-  isAdminCommand,
-  isKvOperation,
-  kvOperations,
   limits,
   type MessageName,
   messages,
   type StatusReply,
 } from '@conclave/protocol';
-import { createInbox, type Msg } from 'nats';
+import { createInbox } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 import { Random } from '../cores/random.js';
@@ -30,6 +23,7 @@ import { actorKinds } from '../support/peers.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
 import { Writers } from './fault-writers.js';
 import { type Garbage, garbageOf, overLarge } from './garbage-bodies.js';
+import { type Door, doors, expectError, isAccepted } from './garbage-doors.js';
 import { type Fields, sample } from './garbage-samples.js';
 
 const seed = Number(process.env.CONCLAVE_GARBAGE_SEED ?? Date.now() % 1_000_000);
@@ -204,59 +198,10 @@ describe('garbage on the subjects of messages is counted, and nothing else happe
 });
 
 describe('garbage as a request', () => {
-  interface Door {
-    readonly subject: string;
-    readonly command: string;
-    readonly request: z.ZodType | undefined;
-    /** Whether what the schema lets pass does no harm. */
-    readonly harmless: boolean;
-  }
-
-  const asked = (command: string) => {
-    if (isAdminCommand(command)) return adminCommands[command].request;
-    return isKvOperation(command) ? kvOperations[command].request : undefined;
-  };
-
-  function doors(): Door[] {
-    const at = (door: 'admin' | 'kv', commands: readonly string[]) =>
-      ['', 'n1.', 'n2.', 'n3.'].flatMap((peer) =>
-        commands.map((command) => ({
-          subject: `conclave.main.${peer}${door}.${command}`,
-          command,
-          request: asked(command),
-          harmless: ['status', 'get_leader', 'cancel_change', 'get', 'batch_get', 'open_session'].includes(command),
-        })),
-      );
-    return [
-      ...at('admin', [...Object.keys(adminCommands), 'nonsense', 'constructor', '__proto__']),
-      ...at('kv', [...Object.keys(kvOperations), 'nonsense', 'constructor', '__proto__']),
-    ];
-  }
-
-  function isAccepted({ request }: Door, data: Uint8Array): boolean {
-    try {
-      return request?.safeParse(decodeRequest(data).value).success === true && data.length <= limits.messageBytes;
-    } catch {
-      return false;
-    }
-  }
-
   function garbageFor(door: Door): Garbage[] {
     const body = door.request === undefined ? { key: 'k' } : sample(door.request, random);
     const all = (['json', 'msgpack'] as const).flatMap((encoding) => garbageOf(body, random, encoding));
     return all.filter(({ data }) => door.harmless || !isAccepted(door, data));
-  }
-
-  /** An error with a code of Conclave's, in the body and in the headers, in the encoding of the request. */
-  function expectError(what: string, request: Uint8Array, reply: Msg): void {
-    expect(encodingOf(reply.data), what).toBe(encodingOf(request));
-    const parsed = ErrorReply.safeParse(decodeRequest(reply.data).value);
-    expect(parsed.success, `${what} is answered with ${reply.string().slice(0, 200)}`).toBe(true);
-    const { code, outcome, message } = parsed.data?.error ?? { code: 'ESHUTDOWN', outcome: '', message: '' };
-    expect(['EINVAL', 'ENOENT', 'EPERM'], `${what}: ${message}`).toContain(code);
-    expect(outcome, what).toBe('not_done');
-    expect(reply.headers?.get('Nats-Service-Error-Code'), what).toBe(String(errorCodes[code].status));
-    expect(reply.headers?.get('Nats-Service-Error'), what).toContain(code);
   }
 
   async function expectRefused(door: Door, { kind, data }: Garbage): Promise<void> {

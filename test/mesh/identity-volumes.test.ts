@@ -84,7 +84,7 @@ describe('a volume is lost, and everything is started again with bootstrap', () 
     loseVolume('n1');
     await mesh.start('n1', 'n2');
     expect(await bootstrap('n1')).toMatchObject({ founded: false, group_uid: groupUid, leader_id: '' });
-    await elections('n2', 4);
+    await elections('n2', 3);
     expect(await mesh.status('n2')).toMatchObject({ leader_id: '', group_uid: groupUid });
     expect(await mesh.status('n1')).toMatchObject({ leader_id: '', group_uid: '', last_index: 0 });
     await expect(mesh.plain.ask('admin.status')).rejects.toThrow('no responders');
