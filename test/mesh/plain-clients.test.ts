@@ -82,6 +82,9 @@ beforeAll(async () => {
   stops.add(() => mesh.stop());
   plain = mesh.plain;
   await mesh.start(...founders, 'n4');
+  for (const peer of founders) {
+    await until(`${peer} is open`, async () => ((await mesh.statusOnce(peer)).role !== 'opening' ? true : undefined));
+  }
 });
 
 afterAll(() => stops.run());
