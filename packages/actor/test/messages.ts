@@ -21,12 +21,12 @@ export function tick(seq: number): Message<'log-store.tick'> {
   return { name: 'log-store.tick', body: { ...own, link: 1, seq } };
 }
 
-/** On a feed that log-store, replicators and ballot-box hear; `bytes` of payload. */
+/** On a feed that log-store and replicators hear; `bytes` of payload. */
 export function append(seq: number, bytes = 64): Message<'feed.append'> {
   const batch = encodeBatch('commands', asTerm(1), asLogIndex(seq), [new Uint8Array(bytes)]);
   const body: Body<'feed.append'> = {
     ...own,
-    links: { 'log-store': { link: 1, seq }, replicator: { link: 1, seq }, 'ballot-box': { link: 1, seq } },
+    links: { 'log-store': { link: 1, seq }, replicator: { link: 1, seq } },
     group_uid: 'u' as GroupUid,
     leader_id: asPeerId('n1'),
     leader_term: asTerm(1),

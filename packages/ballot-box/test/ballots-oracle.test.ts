@@ -2,7 +2,7 @@
 import type { Send } from '@conclave/actor/core';
 import { type Configuration, hasQuorum, type Member } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
-import { commands, configuration, configurationBatch, OpenBox, stored } from './open-box.js';
+import { commands, configuration, configurationEntry, OpenBox, stored } from './open-box.js';
 
 const first = 11;
 const names = ['n1', 'n2', 'n3', 'n4', 'n5', 'n2:s9'];
@@ -62,9 +62,9 @@ function run(seed: number): void {
       if (changes) sets = randomSets(below);
       const entries = changes ? 1 : 1 + below(4);
       for (let n = 0; n < entries; n++) oracle.configurations.push(configuration(sets));
-      const batch = changes ? configurationBatch(last + 1, sets) : commands(last + 1, last + entries);
+      const run = changes ? configurationEntry(last + 1, sets) : commands(last + 1, last + entries);
       last += entries;
-      effects = box.step(box.append([batch]));
+      effects = box.step(box.register([run]));
     } else {
       const name = names[below(names.length)] ?? 'n1';
       const match = Math.max(0, last + 3 - below(12));

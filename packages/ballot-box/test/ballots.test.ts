@@ -1,6 +1,6 @@
 import { asGroupId, asPeerId, asTerm, type GroupUid, InvariantError, type StoreId } from '@conclave/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { commands, committed, configurationBatch, echo, OpenBox, own, self, stored } from './open-box.js';
+import { commands, committed, configurationEntry, echo, OpenBox, own, self, stored } from './open-box.js';
 
 let box: OpenBox;
 beforeEach(() => {
@@ -15,7 +15,7 @@ function leads(text: string, last = 10): void {
 describe('commit', () => {
   it('is what a majority has stored, told to the own feed exactly', () => {
     leads('n1 n2 n3');
-    expect(box.step(box.append([commands(11, 14)]))).toEqual([]);
+    expect(box.step(box.register([commands(11, 14)]))).toEqual([]);
     expect(box.step(stored('n1', 14))).toEqual([]);
     expect(box.step(stored('n2', 12))).toEqual([{ type: 'send', peerId: self, message: committed(12) }]);
     expect(box.hear(stored('n3', 14))).toEqual(['committed 14']);
@@ -26,8 +26,8 @@ describe('commit', () => {
     leads('n1 n2 n3');
     expect(box.hear(stored('n2', 20))).toEqual([]);
     expect(box.hear(stored('n3', 20))).toEqual([]);
-    expect(box.hear(box.append([commands(11, 13)]))).toEqual(['committed 13']);
-    expect(box.hear(box.append([commands(14), commands(15, 16)]))).toEqual(['committed 16']);
+    expect(box.hear(box.register([commands(11, 13)]))).toEqual(['committed 13']);
+    expect(box.hear(box.register([commands(14), commands(15, 16)]))).toEqual(['committed 16']);
   });
 
   it('never takes entries of an earlier term alone: they commit with one of its own', () => {
@@ -76,7 +76,7 @@ describe('commit', () => {
   it('is not counted where nobody leads', () => {
     expect(box.hear(stored('n2', 14))).toEqual([]);
     expect(box.hear(echo('n2', 14))).toEqual([]);
-    expect(box.hear(box.append([commands(11)]))).toEqual([]);
+    expect(box.hear(box.register([commands(11)]))).toEqual([]);
     expect(box.core.dropped).toEqual({ not_leading: 3 });
   });
 
@@ -115,8 +115,8 @@ describe('commit', () => {
 describe('a configuration among the entries', () => {
   it('governs from its own entry on: a joint one needs both majorities', () => {
     leads('n1 n2 n3');
-    box.hear(box.append([commands(11, 12)]));
-    box.hear(box.append([configurationBatch(13, 'n1 n4 n5 | n1 n2 n3'), commands(14, 15)]));
+    box.hear(box.register([commands(11, 12)]));
+    box.hear(box.register([configurationEntry(13, 'n1 n4 n5 | n1 n2 n3'), commands(14, 15)]));
     box.hear(stored('n1', 15));
     expect(box.hear(stored('n2', 15))).toEqual(['committed 12']);
     expect(box.hear(box.tick()).at(-1)).toBe('ballots 12/15 lacking n4,n5|n3');
@@ -127,7 +127,7 @@ describe('a configuration among the entries', () => {
 
   it('that is stable again commits the joint one with it', () => {
     leads('n1 n2 n3');
-    box.hear(box.append([configurationBatch(11, 'n1 n4 n5 | n1 n2 n3'), configurationBatch(12, 'n1 n4 n5')]));
+    box.hear(box.register([configurationEntry(11, 'n1 n4 n5 | n1 n2 n3'), configurationEntry(12, 'n1 n4 n5')]));
     box.hear(stored('n1', 12));
     expect(box.hear(stored('n5', 12))).toEqual(['committed 12']);
     expect(box.hear(box.tick()).at(-1)).toBe('ballots 12/12 lacking |');
@@ -135,17 +135,17 @@ describe('a configuration among the entries', () => {
 
   it('that cancels is granted by the old set alone, and commits the joint one before it', () => {
     leads('n1 n2 n3');
-    box.hear(box.append([configurationBatch(11, 'n1 n4 n5 | n1 n2 n3')]));
+    box.hear(box.register([configurationEntry(11, 'n1 n4 n5 | n1 n2 n3')]));
     box.hear(stored('n1', 11));
     expect(box.hear(stored('n2', 11))).toEqual([]);
-    box.hear(box.append([configurationBatch(12, 'n1 n2 n3')]));
+    box.hear(box.register([configurationEntry(12, 'n1 n2 n3')]));
     box.hear(stored('n1', 12));
     expect(box.hear(stored('n2', 12))).toEqual(['committed 12']);
   });
 
   it('may leave the leader out: its own store then counts for nothing', () => {
     leads('n1 n2 n3');
-    box.hear(box.append([configurationBatch(11, 'n2 n3')]));
+    box.hear(box.register([configurationEntry(11, 'n2 n3')]));
     box.hear(stored('n1', 11));
     expect(box.hear(stored('n2', 11))).toEqual([]);
     expect(box.hear(stored('n3', 11))).toEqual(['committed 11']);
@@ -153,14 +153,14 @@ describe('a configuration among the entries', () => {
 
   it('takes the place of the first one, where it is the first entry of the term', () => {
     leads('n1');
-    expect(box.hear(box.append([configurationBatch(11, 'n1 n2')]))).toEqual([]);
+    expect(box.hear(box.register([configurationEntry(11, 'n1 n2')]))).toEqual([]);
     expect(box.hear(stored('n1', 11))).toEqual([]);
     expect(box.hear(stored('n2', 11))).toEqual(['committed 11']);
   });
 
   it('binds a peer to its store: the one it had before counts no more', () => {
     leads('n1 n2');
-    box.hear(box.append([commands(11), configurationBatch(12, 'n1 n2:s9'), commands(13)]));
+    box.hear(box.register([commands(11), configurationEntry(12, 'n1 n2:s9'), commands(13)]));
     box.hear(stored('n1', 13));
     expect(box.hear(stored('n2', 13))).toEqual(['committed 11']);
     expect(box.hear(stored('n2:s9', 13))).toEqual(['committed 13']);
@@ -168,15 +168,14 @@ describe('a configuration among the entries', () => {
 });
 
 describe('what happens to it', () => {
-  it('a lost append stops the count until it has come again', () => {
+  it('a lost registration stops the count until it has come again', () => {
     leads('n1 n2 n3');
-    const lost = box.append([commands(11, 12)]);
-    const next = box.append([commands(13)]);
+    const lost = box.register([commands(11, 12)]);
+    const next = box.register([commands(13)]);
     expect(box.hear(next)).toEqual(['ack 1:1']);
     box.hear(stored('n1', 13));
     expect(box.hear(stored('n2', 13))).toEqual([]);
-    if (lost.name !== 'feed.append') throw new Error('an append');
-    expect(box.hear({ name: 'ballot-box.append', body: lost.body })).toEqual(['committed 12']);
+    expect(box.hear(lost)).toEqual(['committed 12']);
     expect(box.hear(next)).toEqual(['committed 13']);
   });
 
@@ -211,28 +210,23 @@ describe('what happens to it', () => {
     expect(box.core.dropped).toEqual({ other_term: 1 });
   });
 
-  it('entries of another term, or behind a gap, are never registered: the actor stops', () => {
+  it('entries of another term are not registered', () => {
     leads('n1 n2 n3');
-    expect(() => box.hear(box.append([commands(11, 11, 4)]))).toThrow(InvariantError);
-    expect(() => box.hear(box.append([commands(13)]))).toThrow(InvariantError);
+    expect(box.hear(box.register([commands(11)], { term: asTerm(4) }))).toEqual([]);
+    expect(box.hear(box.tick()).at(-1)).toBe('ballots 0/10 lacking |');
+    expect(box.core.dropped).toEqual({ other_term: 1 });
+  });
+
+  it('entries behind a gap are never registered: the actor stops', () => {
+    leads('n1 n2 n3');
+    expect(() => box.hear(box.register([commands(13)]))).toThrow(InvariantError);
   });
 
   it('what is registered is not registered again', () => {
     leads('n1 n2 n3', 12);
-    box.hear(box.append([commands(11, 12), commands(13)]));
+    box.hear(box.register([commands(11, 12), commands(13)]));
     expect(box.hear(box.tick()).at(-1)).toBe('ballots 0/13 lacking n1,n2,n3|');
     expect(box.core.dropped).toEqual({ registered_before: 1 });
-  });
-
-  it('what is malformed does not take the place of what the node sent', () => {
-    leads('n1 n2 n3');
-    const body = box.appendBody([commands(11)]);
-    expect(box.hear({ name: 'feed.append', body: { ...body, batches: [new Uint8Array(40)] } })).toEqual([]);
-    expect(box.hear({ name: 'feed.append', body: { ...body, links: {} } })).toEqual([]);
-    expect(box.hear({ name: 'feed.append', body })).toEqual([]);
-    expect(box.hear(box.append([], { leader_term: asTerm(4) }))).toEqual([]);
-    expect(box.hear(box.tick()).at(-1)).toBe('ballots 0/11 lacking n1,n2,n3|');
-    expect(box.core.dropped).toEqual({ malformed_batch: 1, not_for_the_ballot_box: 1, other_term: 1 });
   });
 });
 
@@ -256,7 +250,7 @@ describe('the confirmation of ticks', () => {
 
   it('needs both sets of the latest configuration', () => {
     leads('n1 n2 n3');
-    box.hear(box.append([configurationBatch(11, 'n1 n4 n5 | n1 n2 n3')]));
+    box.hear(box.register([configurationEntry(11, 'n1 n4 n5 | n1 n2 n3')]));
     expect(box.hear(echo('n2', 4))).toEqual([]);
     expect(box.hear(echo('n4', 3))).toEqual(['confirmed 3']);
   });

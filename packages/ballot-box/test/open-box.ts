@@ -9,8 +9,6 @@ import {
   type BallotBoxMessage,
   type Body,
   type Configuration,
-  encodeBatch,
-  encodeConfiguration,
   type GroupUid,
   type LogIndex,
   type Member,
@@ -104,23 +102,8 @@ export class OpenBox {
     return { name: 'ballot-box.stop', body: { ...this.own, ...this.frame(), term: asTerm(5) } };
   }
 
-  append(batches: Uint8Array[], over: Partial<Body<'feed.append'>> = {}): BallotBoxMessage {
-    return { name: 'feed.append', body: this.appendBody(batches, over) };
-  }
-
-  appendBody(batches: Uint8Array[], over: Partial<Body<'feed.append'>> = {}): Body<'feed.append'> {
-    return {
-      ...this.own,
-      links: { 'ballot-box': this.frame() },
-      group_uid: uid,
-      leader_id: self,
-      leader_term: asTerm(5),
-      verified_index: asLogIndex(0),
-      truncate_from: asLogIndex(0),
-      commit_index: asLogIndex(0),
-      batches,
-      ...over,
-    };
+  register(runs: Run[], over: Partial<Body<'ballot-box.register'>> = {}): BallotBoxMessage {
+    return { name: 'ballot-box.register', body: { ...this.own, ...this.frame(), term: asTerm(5), runs, ...over } };
   }
 
   tick(leading = true): BallotBoxMessage {
@@ -129,16 +112,16 @@ export class OpenBox {
   }
 }
 
+export type Run = Body<'ballot-box.register'>['runs'][number];
+
 /** Entries `first..last` of commands. */
-export function commands(first: number, last = first, term = 5): Uint8Array {
-  const payloads = Array.from({ length: last - first + 1 }, () => new Uint8Array([1]));
-  return encodeBatch('commands', asTerm(term), asLogIndex(first), payloads);
+export function commands(first: number, last = first): Run {
+  return { first_index: asLogIndex(first), last_index: asLogIndex(last), configuration: null };
 }
 
 /** An entry that holds a configuration. */
-export function configurationBatch(index: number, text: string, term = 5): Uint8Array {
-  const payload = encodeConfiguration(configuration(text));
-  return encodeBatch('configuration', asTerm(term), asLogIndex(index), [payload]);
+export function configurationEntry(index: number, text: string): Run {
+  return { first_index: asLogIndex(index), last_index: asLogIndex(index), configuration: configuration(text) };
 }
 
 export function stored(name: string, matchIndex: number, over: Partial<Body<'feed.stored'>> = {}): BallotBoxMessage {

@@ -79,7 +79,6 @@ const append = {
   links: z.object({
     'log-store': Frame.optional(),
     replicator: Frame.optional(),
-    'ballot-box': Frame.optional(),
   }),
   group_uid: GroupUid,
   leader_id: PeerId,
@@ -143,18 +142,13 @@ export const messages = {
     'refuses a message of an older session (EFENCED)',
     z.object({ ...group, store_id: StoreId, refused_session: Session, session: Session }),
   ),
-  'feed.append': define(
-    'node',
-    'a leader’s new entries, to its log-store, replicators and ballot-box at once',
-    z.object(append),
-  ),
+  'feed.append': define('node', 'a leader’s new entries, to its log-store and replicators at once', z.object(append)),
   'log-store.append': define(
     'node',
     'entries to store, also none: an acknowledgement of `verified_index` is wanted all the same',
     z.object(append),
   ),
   'replicator.append': define('node', 'a repeat of `feed.append` for the replicators alone', z.object(append)),
-  'ballot-box.append': define('node', 'a repeat of `feed.append` for the ballot-box alone', z.object(append)),
   'log-store.vote': define(
     'node',
     'term and vote to store, before they are spoken',
@@ -300,6 +294,18 @@ export const messages = {
       last_index: LogIndex,
       /** In order of index; the first is in force at `first_index`. */
       configurations: ConfigurationEntries,
+    }),
+  ),
+  'ballot-box.register': define(
+    'node',
+    'a leader’s new entries, without their content: each run in order; one of a configuration is alone in its run',
+    z.object({
+      ...own,
+      ...frame,
+      term: Term,
+      runs: z
+        .array(z.object({ first_index: LogIndex, last_index: LogIndex, configuration: Configuration.nullable() }))
+        .max(limits.appendBatches),
     }),
   ),
   'ballot-box.stop': define('node', 'the peer neither stands nor leads', z.object({ ...own, ...frame, term: Term })),
@@ -486,7 +492,7 @@ export function isMessageName(name: string): name is MessageName {
 
 /** Which actors hear each message of a feed. */
 export const feedListeners = {
-  'feed.append': ['log-store', 'replicator', 'ballot-box'],
+  'feed.append': ['log-store', 'replicator'],
   'feed.stored': ['replicator', 'ballot-box'],
   'feed.committed': ['node', 'replicator'],
   'feed.echo': ['replicator', 'ballot-box'],
@@ -496,5 +502,5 @@ export type NodeMessage = Message<MessageNameTo<'node'> | 'feed.committed'>;
 export type ReplicatorMessage = Message<
   MessageNameTo<'replicator'> | 'feed.append' | 'feed.stored' | 'feed.committed' | 'feed.echo'
 >;
-export type BallotBoxMessage = Message<MessageNameTo<'ballot-box'> | 'feed.append' | 'feed.stored' | 'feed.echo'>;
+export type BallotBoxMessage = Message<MessageNameTo<'ballot-box'> | 'feed.stored' | 'feed.echo'>;
 export type LogStoreMessage = Message<MessageNameTo<'log-store'> | 'feed.append'>;

@@ -12,20 +12,7 @@
  * 3. What it tells the node is repeated on every tick, and repeating it changes nothing.
  */
 import { type Core, type IdleInput, LinkDoor, type Log, type MessageInput, type Send } from '@conclave/actor/core';
-import {
-  type BallotBoxMessage,
-  type BatchHeader,
-  type Body,
-  batchHeader,
-  batchPayloads,
-  ConclaveError,
-  type Configuration,
-  decodeConfiguration,
-  type Frame,
-  type GroupId,
-  type Message,
-  type PeerId,
-} from '@conclave/protocol';
+import type { BallotBoxMessage, Body, Frame, GroupId, Message, PeerId } from '@conclave/protocol';
 import { BallotRuns } from './ballot-runs.js';
 import { ElectionCount } from './election-count.js';
 import { TickRounds } from './tick-rounds.js';
@@ -53,12 +40,6 @@ type Count =
 type Dropped = string | undefined;
 
 const none: Count = { type: 'none' };
-
-/** A batch with what a ballot-box needs of it. */
-interface Registration {
-  readonly header: BatchHeader;
-  readonly configuration: Configuration | undefined;
-}
 
 export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
   /** Messages that were dropped, by reason. */
@@ -93,9 +74,8 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
         return this.onLead(message.body);
       case 'ballot-box.stop':
         return this.onStop(message.body);
-      case 'ballot-box.append':
-      case 'feed.append':
-        return this.onAppend(message.body);
+      case 'ballot-box.register':
+        return this.onRegister(message.body);
       case 'ballot-box.tick':
         return this.onTick(message.body);
       case 'ballot-box.vote_response':
@@ -142,7 +122,7 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     this.count = {
       type: 'term',
       lead: body,
-      ballots: new BallotRuns(body.term, body.first_index, body.last_index, body.configurations),
+      ballots: new BallotRuns(body.first_index, body.last_index, body.configurations),
       ticks: new TickRounds({ peer_id: body.peer_id, store_id: body.store_id }),
     };
   }
@@ -153,20 +133,15 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     this.count = none;
   }
 
-  private onAppend(body: Body<'feed.append'>): Dropped {
-    const frame = body.links['ballot-box'];
-    if (frame === undefined) return 'not_for_the_ballot_box';
-    // Before the link takes it: what is malformed must not stand in the place of what the node sent.
-    const registrations = readBatches(body.batches);
-    if (registrations === undefined) return 'malformed_batch';
-    const refusal = this.admit(body, frame);
+  private onRegister(body: Body<'ballot-box.register'>): Dropped {
+    const refusal = this.admit(body, body);
     if (refusal !== undefined) return refusal;
     if (this.count.type !== 'term') return 'not_leading';
     const { lead, ballots } = this.count;
-    if (body.leader_term !== lead.term || body.leader_id !== lead.peer_id) return 'other_term';
-    for (const { header, configuration } of registrations) {
-      if (header.last <= ballots.registeredIndex) this.drop('registered_before');
-      else ballots.register(header, configuration);
+    if (body.term !== lead.term) return 'other_term';
+    for (const run of body.runs) {
+      if (run.last_index <= ballots.registeredIndex) this.drop('registered_before');
+      else ballots.register(run.first_index, run.last_index, run.configuration ?? undefined);
     }
     // Who is fast may have stored it before it is registered here.
     if (ballots.count()) this.sendCommitted();
@@ -273,24 +248,4 @@ function faultOf(body: Pick<Body<'feed.stored'>, 'group_uid' | 'leader_id' | 'le
   if (body.group_uid !== lead.group_uid) return 'foreign_group';
   if (body.leader_id !== lead.peer_id) return 'other_leader';
   return body.leader_term === lead.term ? undefined : 'other_term';
-}
-
-/** What is to be registered of these batches; undefined where one of them is malformed. */
-function readBatches(batches: readonly Uint8Array[]): Registration[] | undefined {
-  try {
-    return batches.map((bytes) => {
-      const header = batchHeader(bytes);
-      return { header, configuration: header.kind === 'configuration' ? configurationOf(bytes) : undefined };
-    });
-  } catch (error) {
-    if (error instanceof ConclaveError) return undefined;
-    throw error;
-  }
-}
-
-/** @throws ConclaveError ECORRUPT, EINVAL */
-function configurationOf(bytes: Uint8Array): Configuration {
-  const payload = batchPayloads(bytes)[0];
-  if (payload === undefined) throw new ConclaveError('ECORRUPT', 'a configuration batch is empty');
-  return decodeConfiguration(payload);
 }

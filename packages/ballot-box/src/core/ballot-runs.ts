@@ -13,7 +13,6 @@
  * 4. A match counts only up to what is registered.
  */
 import {
-  type BatchHeader,
   type Configuration,
   type ConfigurationEntry,
   invariant,
@@ -21,7 +20,6 @@ import {
   type Member,
   type PeerId,
   type StoreId,
-  type Term,
 } from '@conclave/protocol';
 import { quorumValue, Tally } from './tally.js';
 
@@ -49,7 +47,6 @@ export class BallotRuns {
    * @param configurations by index, one or more; the first is in force at `first`.
    */
   constructor(
-    private readonly term: Term,
     private readonly first: LogIndex,
     last: LogIndex,
     configurations: readonly ConfigurationEntry[],
@@ -77,12 +74,11 @@ export class BallotRuns {
     return this.latest.configuration;
   }
 
-  /** Registers the entries of a batch. @param configuration what its entry holds, where it is one of the configuration. */
-  register(header: BatchHeader, configuration?: Configuration): void {
-    invariant(header.term === this.term, 'an entry of another term is never registered');
-    invariant(header.first === this.latest.last + 1, 'entries are registered without a gap');
-    if (configuration !== undefined) this.begin(header.first, configuration);
-    this.latest.last = header.last;
+  /** Registers the entries `first..last`. @param configuration what the first holds, where it is one of the configuration. */
+  register(first: LogIndex, last: LogIndex, configuration?: Configuration): void {
+    invariant(first === this.latest.last + 1 && last >= first, 'entries are registered without a gap');
+    if (configuration !== undefined) this.begin(first, configuration);
+    this.latest.last = last;
   }
 
   /** Takes note of how far a member's log is synced and the leader's. */

@@ -14,6 +14,7 @@ import {
   type Body,
   invariant,
   type LogIndex,
+  limits,
   type Member,
   type PeerId,
   type Progress,
@@ -169,6 +170,8 @@ export class Leadership {
   bidFarewell(members: readonly Member[], index: LogIndex): void {
     const untilMs = this.context.nowMs + this.context.options.farewellMs;
     for (const { peer_id, store_id } of members) {
+      // Strangers come in here by their own word: as many as a configuration has peers, and no more.
+      if (this.farewells.size >= limits.configurationPeers && !this.farewells.has(peer_id)) continue;
       this.farewells.set(peer_id, { storeId: store_id, index, untilMs, ticksTold: 0 });
     }
     this.syncTargets();

@@ -15,6 +15,17 @@ describe('proposals', () => {
     expect(bench.committed(4)).toEqual(['reply 1 done 3', 'reply 2 done 4']);
   });
 
+  test('are registered with the ballot-box without their content, and before they are sent', () => {
+    const bench = leader();
+    bench.propose('a', 'b');
+    const [registered, appended] = bench.sent.map(({ message }) => message);
+    expect(registered).toMatchObject({
+      name: 'ballot-box.register',
+      body: { term: 2, runs: [{ first_index: 3, last_index: 4, configuration: null }] },
+    });
+    expect(appended?.name).toBe('feed.append');
+  });
+
   test('wait while four appends are on their way to the disk', () => {
     const bench = leader();
     bench.syncs = false;

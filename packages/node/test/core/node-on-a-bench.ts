@@ -455,13 +455,11 @@ export class Bench {
 }
 
 /** The frame of a message for one own actor, where it is one of that actor's link. */
-function frameFor(kind: Own, message: Message): Frame | undefined {
-  if (message.name === 'feed.append') return message.body.links[kind];
-  if (!message.name.startsWith(`${kind}.`) || message.name === `${kind}.tick`) return undefined;
-  if (message.name === 'log-store.append') return message.body.links['log-store'];
-  if (message.name === 'replicator.append') return message.body.links.replicator;
-  if (message.name === 'ballot-box.append') return message.body.links['ballot-box'];
-  return 'seq' in message.body && 'link' in message.body ? (message.body as Frame) : undefined;
+function frameFor(kind: Own, { name, body }: Message): Frame | undefined {
+  const isMeant = name.startsWith(`${kind}.`) && name !== `${kind}.tick`;
+  if ('links' in body)
+    return isMeant || name === 'feed.append' ? (body.links as Partial<Record<Own, Frame>>)[kind] : undefined;
+  return isMeant && 'seq' in body && 'link' in body ? { link: body.link, seq: body.seq } : undefined;
 }
 
 /** One entry as a batch of its own. */
