@@ -42,6 +42,7 @@ interface Founding {
 interface Waiting {
   readonly requestId: number;
   readonly timeoutMs: number;
+  readonly deadlineMs: number;
 }
 
 export class Bootstrap {
@@ -95,7 +96,7 @@ export class Bootstrap {
     if (this.waiting !== undefined || state.role !== 'leader' || !this.change.isFlushed || this.change.isBusy) {
       return context.refuse(requestId, 'EBUSY', 'the group is being founded: ask again');
     }
-    this.takeInPeers({ requestId, timeoutMs });
+    this.takeInPeers(requestId, timeoutMs);
   }
 
   /** The peers that this group of one was founded for, while it has not taken them in. */
@@ -140,7 +141,11 @@ export class Bootstrap {
   }
 
   onTick(): void {
-    const { founding, context } = this;
+    const { founding, waiting, context } = this;
+    if (waiting !== undefined && context.nowMs >= waiting.deadlineMs) {
+      this.waiting = undefined;
+      context.refuse(waiting.requestId, 'ETIMEDOUT', 'the group is founded, and has no leader yet', 'unknown');
+    }
     if (founding === undefined) return;
     if (context.nowMs < founding.deadlineMs) {
       this.askPeers();
@@ -250,7 +255,8 @@ export class Bootstrap {
     if (state.groupUid !== noGroupUid) return this.giveUp('this peer was taken into a group meanwhile');
     if (!own.hasRoom('log-store') || own.silent().length > 0) return;
     this.founding = undefined;
-    this.waiting = { requestId: founding.requestId, timeoutMs: founding.timeoutMs };
+    const { requestId, timeoutMs } = founding;
+    this.waiting = { requestId, timeoutMs, deadlineMs: context.nowMs + timeoutMs };
     this.writeFirstEntry(founding.peers);
     context.log('info', 'founds the group', { group_uid: state.groupUid, peers: founding.peers });
     own.afterSynced(() => this.election.standNow(state.term, true));
@@ -287,10 +293,10 @@ export class Bootstrap {
     const { waiting } = this;
     if (waiting === undefined) return;
     this.waiting = undefined;
-    this.takeInPeers(waiting);
+    this.takeInPeers(waiting.requestId, waiting.timeoutMs);
   }
 
-  private takeInPeers({ requestId, timeoutMs }: Waiting): void {
+  private takeInPeers(requestId: number, timeoutMs: number): void {
     const founded = () => ({ ...this.whatIsThere(), founded: true });
     const newPeers = this.unfinished();
     if (newPeers === undefined) return this.context.reply(requestId, founded());
@@ -303,6 +309,13 @@ export class Bootstrap {
     if (this.waiting === undefined) return;
     this.context.refuse(this.waiting.requestId, 'EPERM', reason, 'unknown');
     this.waiting = undefined;
+  }
+
+  /** This node is fenced. */
+  onFenced(reason: string): void {
+    if (this.founding !== undefined) this.context.refuse(this.founding.requestId, 'EFENCED', reason);
+    this.founding = undefined;
+    this.abandon(reason);
   }
 }
 

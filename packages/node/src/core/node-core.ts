@@ -238,7 +238,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (!isMeant || body.session <= state.session || state.role === 'opening' || state.role === 'fenced') {
       return context.drop('fenced_stale');
     }
-    this.becomeFollower('another node has opened the log-store');
+    const reason = 'another node has opened the log-store';
+    this.becomeFollower(reason);
+    this.transfer.abandon(reason);
+    this.bootstrap.onFenced(reason);
     state.role = 'fenced';
     for (const timer of ['tick', 'election', 'apply', 'change', 'transfer'] as const) context.cancelTimer(timer);
     context.event('peer_fenced', { session: body.session });

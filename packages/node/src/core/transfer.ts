@@ -85,6 +85,13 @@ export class Transfer {
     if (active.leaves && this.state.role === 'leader') this.hub.becomeFollower('it is out of the configuration');
   }
 
+  /** This node is fenced: who leads will not be known here. */
+  abandon(reason: string): void {
+    const requestId = this.active?.requestId;
+    this.active = undefined;
+    if (requestId !== undefined) this.context.refuse(requestId, 'EFENCED', reason, 'unknown');
+  }
+
   /** A leader is known again: is it the one? */
   onLeader(body: Pick<Body<'node.append_entries'>, 'leader_id'>): void {
     const { active, context } = this;

@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest';
+import { Bench, electionTimeoutMs } from './node-on-a-bench.js';
+
+function leader(): Bench {
+  const bench = new Bench();
+  bench.lead();
+  bench.progress({ peer: 'n2', match: 1 }, { peer: 'n3', match: 2 });
+  return bench;
+}
+
+describe('transfer_leader', () => {
+  test('orders the named peer to stand once it has all, and answers when it leads', () => {
+    const bench = leader();
+    expect(bench.admin('transfer_leader', { peer_id: 'n2' })).toEqual(['replicator.transfer to n2 with 2']);
+    bench.requestVote({ from: 'n2', term: 3, transfer: true });
+    expect(bench.appendEntries({ from: 'n2', term: 3, prev: [2, 2] }).filter((line) => line.startsWith('re'))).toEqual([
+      'reply 1 {}',
+    ]);
+  });
+
+  test('picks the most up-to-date where none is named', () => {
+    expect(leader().admin('transfer_leader')).toEqual(['replicator.transfer to n3 with 2']);
+  });
+
+  test('to itself is done, to a stranger refused', () => {
+    const bench = leader();
+    expect(bench.admin('transfer_leader', { peer_id: 'n1' })).toEqual(['reply 1 {}']);
+    expect(bench.admin('transfer_leader', { peer_id: 'n9' })).toEqual(['refuse 2 EINVAL not_done']);
+  });
+
+  test('one at a time', () => {
+    const bench = leader();
+    bench.admin('transfer_leader');
+    expect(bench.admin('transfer_leader')).toEqual(['refuse 2 EBUSY not_done']);
+    expect(bench.admin('add_peer', { peer_id: 'n4' })).toEqual([expect.stringContaining('refuse 3 EBUSY')]);
+  });
+
+  test('holds writes back meanwhile, and appends them where the target did not take over in time', () => {
+    const bench = leader();
+    bench.admin('transfer_leader', { timeout_ms: 500 });
+    expect(bench.propose('a')).toEqual([]);
+    const lines = bench.wait(500);
+    expect(lines).toContain('refuse 1 ETIMEDOUT unknown');
+    expect(lines).toContain('replicator.transfer to nobody');
+    expect(lines).toContain('feed.append term 2 of n1: entry 3 of term 2 verified 3');
+  });
+
+  test('what waited is unknown where another leads: it may have heard the same request', () => {
+    const bench = leader();
+    bench.admin('transfer_leader');
+    bench.propose('a');
+    expect(bench.requestVote({ from: 'n3', term: 3, transfer: true })).toContain('refuse 2 EPERM unknown');
+  });
+
+  test('somebody else takes over', () => {
+    const bench = leader();
+    bench.admin('transfer_leader', { peer_id: 'n2' });
+    expect(bench.appendEntries({ from: 'n3', term: 3, prev: [2, 2] })).toContain(
+      'refuse 1 ECANCELED not_done leader n3',
+    );
+  });
+
+  test('replicators that have forgotten are ordered again', () => {
+    const bench = leader();
+    bench.admin('transfer_leader');
+    bench.restart('replicator');
+    expect(bench.wait(100)).toContain('replicator.transfer to n3 with 2');
+  });
+
+  test('is answered also where the leadership ends otherwise', () => {
+    const bench = leader();
+    bench.admin('transfer_leader');
+    bench.higherTerm('n2', 9);
+    expect(bench.wait(2 * electionTimeoutMs)).toContain('refuse 1 ETIMEDOUT unknown');
+  });
+});
