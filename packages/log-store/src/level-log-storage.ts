@@ -6,12 +6,15 @@
  *     <folder>/last-write  the side file
  *
  * Invariants:
- * 1. Each write raises the number under `!/w`, within the same batch; it is noted only once it is synced.
- * 2. If LevelDB comes back with a lower number than was noted, it is not served. It is never repaired in silence.
+ * 1. Writes are numbered. One that does more than add entries puts its number under `!/w`, within the same batch. What
+ *    only adds entries does not: its keys rise from write to write, so that LevelDB moves its tables down as they are.
+ * 2. A write is noted only once it is synced.
+ * 3. If LevelDB comes back with less than was noted, it is not served: a noted number that is not there, or entries
+ *    that are not there where the noted write only added some. It is never repaired in silence.
  */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { ConclaveError, type GroupId, invariant, type LogIndex, seal, unseal } from '@conclave/protocol';
+import { batchHeader, ConclaveError, type GroupId, invariant, type LogIndex, seal, unseal } from '@conclave/protocol';
 import { Level } from 'level';
 import {
   type BatchRange,
@@ -20,6 +23,7 @@ import {
   howToHeal,
   type IndexedPart,
   indexedKey,
+  isBatchKey,
   metaKey,
   type PlainOperation,
   type Row,
@@ -147,18 +151,15 @@ export class LevelLogStorage implements LogStorage {
   }
 
   private async writeNext(operations: readonly PlainOperation[], notes: readonly WriteNote[]): Promise<void> {
-    const number = this.writeNumber + 1;
-    await this.level.batch(
-      [
-        ...operations.map((operation) =>
-          operation.type === 'put' ? operation : ({ type: 'del', key: operation.key } as const),
-        ),
-        { type: 'put', key: writeNumberKey, value: seal(number) },
-      ],
-      { sync: true },
+    const write = this.writeNumber + 1;
+    const entriesAlone = operations.every(({ type, key }) => type === 'put' && isBatchKey(key));
+    const batch = operations.map((operation) =>
+      operation.type === 'put' ? operation : ({ type: 'del', key: operation.key } as const),
     );
-    this.writeNumber = number;
-    this.notes?.note({ write: number, groups: notes });
+    const number = { type: 'put', key: writeNumberKey, value: seal(write) } as const;
+    await this.level.batch(entriesAlone ? batch : [...batch, number], { sync: true });
+    this.writeNumber = write;
+    this.notes?.note({ write, entries_alone: entriesAlone, groups: notes });
   }
 
   private async rowsFrom(
@@ -203,10 +204,23 @@ export class LevelLogStorage implements LogStorage {
       });
     });
     const { found } = this.notes;
-    if (found !== undefined && this.writeNumber < found.write) throw this.corrupt(missing(found, this.writeNumber));
-    if (found === undefined && this.writeNumber > 0) {
+    if (found !== undefined) await this.compare(found);
+    else if (this.writeNumber > 0) {
       this.options.warn?.('nothing was noted of the last write: a loss cannot be told', { file });
     }
+  }
+
+  /** @throws ConclaveError ECORRUPT where what was noted is not there */
+  private async compare(found: NotedWrite): Promise<void> {
+    if (this.writeNumber >= found.write) return;
+    // No write that deletes entries has come after the noted one: that would have left a higher number.
+    if (!found.entries_alone) throw this.corrupt(missing(found, `write ${this.writeNumber}`));
+    for (const { group_id, last_index } of found.groups) {
+      const { lastBatch } = await this.load(group_id);
+      const last = lastBatch === undefined ? 0 : lastOf(lastBatch);
+      if (last < last_index) throw this.corrupt(missing(found, `${group_id} ending at ${last}`));
+    }
+    this.writeNumber = found.write;
   }
 
   /** Reads; damage that LevelDB itself finds becomes ECORRUPT. */
@@ -243,14 +257,23 @@ async function hasLostItsCurrent(folder: string): Promise<boolean> {
   return !names.includes('CURRENT') && names.some((name) => /^\d+\.(ldb|sst|log)$/.test(name));
 }
 
-function missing(noted: NotedWrite, found: number): string {
+function missing(noted: NotedWrite, found: string): string {
   const groups = noted.groups
     .map(
       ({ group_id, last_index, term, voted_for, session }) =>
         `${group_id} (last index ${last_index}, term ${term}, vote ${voted_for || 'none'}, session ${session})`,
     )
     .join(', ');
-  return `LevelDB came back with write ${found}, but write ${noted.write} had been synced, which brought ${groups}`;
+  return `LevelDB came back with ${found}, but write ${noted.write} had been synced, which brought ${groups}`;
+}
+
+/** The last entry of a stored batch, damaged or not: damage is told by who loads the group. */
+function lastOf(row: Row): number {
+  try {
+    return batchHeader(row.value).last;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }
 
 function asRow([key, value]: readonly [string, Uint8Array]): Row {

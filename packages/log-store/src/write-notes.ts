@@ -7,7 +7,7 @@
  *
  *     0  u32  CRC-32 of all that follows, big-endian
  *     4  u32  bytes of the text
- *     8  JSON, for people to read: {"write": 17, "groups": [...]}
+ *     8  JSON, for people to read: {"write": 17, "entries_alone": true, "groups": [...]}
  *
  * Invariants:
  * 1. A note never speaks of a write that is not synced.
@@ -24,6 +24,8 @@ const headerBytes = 8;
 /** The last write that was noted, and what it brought. */
 export interface NotedWrite {
   readonly write: number;
+  /** Whether it only added entries. */
+  readonly entries_alone: boolean;
   readonly groups: readonly WriteNote[];
 }
 
@@ -79,10 +81,10 @@ export class WriteNotes {
   }
 }
 
-function encodeSlot({ write, groups }: NotedWrite): Uint8Array {
-  let text = Buffer.from(JSON.stringify({ write, groups }));
+function encodeSlot({ groups, ...rest }: NotedWrite): Uint8Array {
+  let text = Buffer.from(JSON.stringify({ ...rest, groups }));
   for (let most = groups.length; headerBytes + text.length > slotBytes; most = Math.floor(most / 2)) {
-    text = Buffer.from(JSON.stringify({ write, groups: groups.slice(0, most) }));
+    text = Buffer.from(JSON.stringify({ ...rest, groups: groups.slice(0, most) }));
   }
   const bytes = Buffer.alloc(headerBytes + text.length);
   bytes.writeUInt32BE(text.length, 4);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact } from '@conclave/protocol';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { batchKey, type PlainOperation, type WriteNote } from '../src/core/index.js';
+import { batchKey, metaKey, type PlainOperation, type WriteNote } from '../src/core/index.js';
 import { damageIn } from '../src/level-log-check.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
 import { makeFolder } from './folder.js';
@@ -82,9 +82,22 @@ describe('a LevelDB that is not what it was', () => {
     const opening = reopen();
     await expect(opening).rejects.toMatchObject({ code: 'ECORRUPT' });
     await expect(opening).rejects.toThrow(
-      /came back with write 3, but write 5 had been synced, .*main \(last index 5, term 7, vote n3, session 2\).*add_peer/,
+      /came back with main ending at 3, but write 5 had been synced, .*main \(last index 5, term 7, vote n3, session 2\).*add_peer/,
     );
     await expect(reopen(), 'and again, whoever tries').rejects.toMatchObject({ code: 'ECORRUPT' });
+  });
+
+  it('is refused where a write that did more than add entries is missing', async () => {
+    await write(1, 3);
+    await close();
+    const older = path.join(folder, 'older');
+    await cp(level(), older, { recursive: true });
+    await reopen();
+    await storage?.write([{ type: 'put', key: metaKey(main), value: new Uint8Array([1]) }], [noteOf(3)]);
+    await close();
+    await rm(level(), { recursive: true });
+    await cp(older, level(), { recursive: true });
+    await expect(reopen()).rejects.toThrow('came back with write 0, but write 4 had been synced');
   });
 
   it('is refused where it is gone altogether, or lost its beginning', async () => {
@@ -93,7 +106,7 @@ describe('a LevelDB that is not what it was', () => {
     await rm(path.join(level(), 'CURRENT'));
     await expect(reopen()).rejects.toMatchObject({ code: 'ECORRUPT' });
     await rm(level(), { recursive: true });
-    await expect(reopen()).rejects.toThrow('came back with write 0, but write 3 had been synced');
+    await expect(reopen()).rejects.toThrow('came back with main ending at 0, but write 3 had been synced');
   });
 
   it('serves a newer one than was noted, as the note is not synced', async () => {
@@ -109,6 +122,7 @@ describe('a LevelDB that is not what it was', () => {
 
   it('is served with one slot of the side file damaged, and with both, but then that is said', async () => {
     await write(1, 3);
+    await storage?.write([{ type: 'put', key: metaKey(main), value: new Uint8Array([1]) }], [noteOf(3)]);
     await close();
     const file = path.join(folder, 'last-write');
     await flip(file, 20);
@@ -145,7 +159,7 @@ describe('a LevelDB that is not what it was', () => {
     const file = await open(log, 'r+');
     await file.truncate((await file.stat()).size - 10);
     await file.close();
-    await expect(reopen()).rejects.toThrow('came back with write 49, but write 50 had been synced');
+    await expect(reopen()).rejects.toThrow('came back with main ending at 49, but write 50 had been synced');
   });
 
   it('is served where a write that nobody was told of is torn', async () => {

@@ -152,7 +152,17 @@ describe('an append', () => {
     expect(openedIn(bench.store(open('nonce-2', 'run-2', 1))).group_uid).toBe(groupUid);
   });
 
-  it('keeps the commit index beside what is written, and never makes a write for it', () => {
+  it('puts nothing but the batches where it only adds entries, and finds them again', () => {
+    const bench = StoreOnABench.opened();
+    bench.store(append({ seq: 1, verified: 4, batches: [batch(1, 4, 1)] }));
+    bench.hear(append({ seq: 2, verified: 6, batches: [batch(5, 1, 1), batch(6, 1, 1)] }));
+    expect(bench.idle()).toMatchObject([{ type: 'write', operations: [{ type: 'put' }, { type: 'put' }] }]);
+    bench.sync();
+    bench.restart('run-2');
+    expect(brief(bench.store(open('nonce-2', 'run-2', 1)))).toEqual(['opened 2 term 1 last 6 commit 0']);
+  });
+
+  it('keeps the commit index beside what is written of the group, and never makes a write for it', () => {
     const bench = StoreOnABench.opened();
     bench.store(append({ seq: 1, verified: 4, batches: [batch(1, 4, 1)] }));
     bench.hear(append({ seq: 2, verified: 4, commit: 4 }));
@@ -160,10 +170,10 @@ describe('an append', () => {
     expect(bench.isWriting).toBe(false);
     bench.restart('run-2');
     expect(brief(bench.store(open('nonce-2', 'run-2', 1)))).toEqual(['opened 2 term 1 last 4 commit 0']);
-    const message = append({ session: 2, seq: 1, verified: 5, commit: 3, batches: [batch(5, 1, 1)] });
+    const message = append({ session: 2, seq: 1, term: 2, verified: 5, commit: 3, batches: [batch(5, 1, 2)] });
     bench.store(message);
     bench.restart('run-3');
-    expect(brief(bench.store(open('nonce-3', 'run-3', 2)))).toEqual(['opened 3 term 1 last 5 commit 3']);
+    expect(brief(bench.store(open('nonce-3', 'run-3', 2)))).toEqual(['opened 3 term 2 last 5 commit 3']);
   });
 });
 

@@ -20,7 +20,7 @@ import {
 import { batchKey } from './keys.js';
 import type { LogState } from './log-state.js';
 import type { StorageOperation } from './operations.js';
-import { indexChanges, putMeta } from './records.js';
+import { indexChanges, metaDiffers, putMeta } from './records.js';
 
 /** What a leader is told: this peer's log is the leader's up to `matchIndex`. */
 export interface Acknowledgement {
@@ -96,14 +96,19 @@ export class GatheredWrite {
     return this.byLeader.values();
   }
 
-  /** The write, which brings what is stored from `before` to `after`: one put a batch, and one for the group. */
+  /**
+   * The write, which brings what is stored from `before` to `after`: one put a batch, and one for the group unless
+   * entries alone are added. Then the keys of all writes rise, and LevelDB moves its tables down as they are; a record
+   * that is put each time would make it merge all of them again and again.
+   */
   operations(groupId: GroupId, before: LogState, after: LogState): StorageOperation[] {
     const operations: StorageOperation[] = [];
     if (this.from !== undefined) operations.push({ type: 'truncate', groupId, from: this.from });
     for (const { header, bytes } of this.batches) {
       operations.push({ type: 'put', key: batchKey(groupId, header.first), value: bytes });
     }
-    operations.push(...indexChanges(groupId, before, after), putMeta(groupId, after));
-    return operations;
+    const changes = indexChanges(groupId, before, after);
+    const addsEntriesAlone = this.from === undefined && changes.length === 0 && !metaDiffers(before, after);
+    return addsEntriesAlone ? operations : [...operations, ...changes, putMeta(groupId, after)];
   }
 }

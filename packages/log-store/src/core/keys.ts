@@ -6,7 +6,7 @@
  *     <group>/e/<index>    a batch as it came, by its first index
  *     <group>/t/<index>    a run of entries of one term, by its first index
  *     <group>/c/<index>    a configuration, by its entry's index
- *     !/w                  the number of the last write
+ *     !/w                  the number of the last write that did more than add entries
  */
 import { asLogIndex, type GroupId, type LogIndex } from '@conclave/protocol';
 
@@ -33,6 +33,11 @@ export function endOfPart(groupId: GroupId, part: IndexedPart): string {
 
 export function batchKey(groupId: GroupId, first: number): string {
   return indexedKey(groupId, 'e', first);
+}
+
+/** Whether it is the key of a batch. */
+export function isBatchKey(key: string): boolean {
+  return key.split('/')[1] === 'e';
 }
 
 /** The index in a key, or NaN where there is none. */

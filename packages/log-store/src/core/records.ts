@@ -1,6 +1,7 @@
 /**
  * The small records beside the batches: how they are stored, and how a group's state is read back from them.
- * Each carries a checksum, and the meta record names the last index, so that a lost batch is noticed at once.
+ * Each carries a checksum. The meta record names the last index that there was when it was written; where entries alone
+ * were added since, the last batch tells how far the log goes, and the commit index of the record is an older hint.
  */
 import {
   asLogIndex,
@@ -47,6 +48,18 @@ export function putMeta(groupId: GroupId, state: LogState): StorageOperation {
     last_index: state.lastIndex,
   };
   return { type: 'put', key: metaKey(groupId), value: seal(meta) };
+}
+
+/** Whether the record says something else afterwards, but for what the last batch tells and for the hint. */
+export function metaDiffers(before: LogState, after: LogState): boolean {
+  return (
+    before.storeId !== after.storeId ||
+    before.groupUid !== after.groupUid ||
+    before.term !== after.term ||
+    before.votedFor !== after.votedFor ||
+    before.session !== after.session ||
+    before.nonce !== after.nonce
+  );
 }
 
 /** What brings the stored term runs and configurations from one state to a later one; mostly nothing. */
@@ -122,7 +135,7 @@ export function stateFromRows(groupId: GroupId, rows: StoredRows): LogState {
     session: meta.session,
     nonce: meta.nonce,
     commitIndex: asLogIndex(Math.min(meta.commit_index, meta.last_index)),
-    lastIndex: meta.last_index,
+    lastIndex: lastStored(groupId, meta.last_index, rows.lastBatch),
     termRuns: indexed<Term>(groupId, rows.termRuns).map(({ index, value }) => ({ first: index, term: value })),
     configurations: indexed<Configuration>(groupId, rows.configurations).map(({ index, value }) => ({
       index,
@@ -141,15 +154,20 @@ function indexed<V>(groupId: GroupId, rows: readonly Row[]): { readonly index: L
   });
 }
 
+/** Where the log ends: with the last batch, which is not before the last entry that was noted. */
+function lastStored(groupId: GroupId, noted: LogIndex, lastBatch: Row | undefined): LogIndex {
+  const last = lastBatch === undefined ? asLogIndex(0) : checkedBatch(groupId, lastBatch).last;
+  if (last >= noted) return last;
+  const key = lastBatch?.key ?? batchKey(groupId, noted);
+  throw corrupt(groupId, key, noted, `the log ends at ${last}, but ${noted} was the last entry`);
+}
+
 function checkEnd(groupId: GroupId, state: LogState, lastBatch: Row | undefined): void {
   const { lastIndex, termRuns, configurations } = state;
-  const found = lastBatch === undefined ? { last: 0, term: 0 } : checkedBatch(groupId, lastBatch);
-  const key = lastBatch?.key ?? batchKey(groupId, lastIndex);
-  if (found.last !== lastIndex) {
-    throw corrupt(groupId, key, lastIndex, `the log ends at ${found.last}, but ${lastIndex} was the last entry`);
-  }
-  if (found.term !== lastTerm(state)) {
-    throw corrupt(groupId, key, lastIndex, `the last entry has term ${found.term}, but ${lastTerm(state)} was noted`);
+  const term = lastBatch === undefined ? 0 : checkedBatch(groupId, lastBatch).term;
+  if (term !== lastTerm(state)) {
+    const key = lastBatch?.key ?? batchKey(groupId, lastIndex);
+    throw corrupt(groupId, key, lastIndex, `the last entry has term ${term}, but ${lastTerm(state)} was noted`);
   }
   if (termRuns.some((run, at) => run.term <= (termRuns[at - 1]?.term ?? asTerm(0)) || run.first > lastIndex)) {
     throw corrupt(groupId, indexedKey(groupId, 't', 0), lastIndex, 'the runs of terms are not in order');
