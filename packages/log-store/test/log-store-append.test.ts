@@ -152,6 +152,17 @@ describe('an append', () => {
     expect(openedIn(bench.store(open('nonce-2', 'run-2', 1))).group_uid).toBe(groupUid);
   });
 
+  it('of entries alone is acknowledged to the node now and then, or when that asks; to the leader at once', () => {
+    const bench = StoreOnABench.opened();
+    const add = (seq: number) => brief(bench.store(append({ seq, verified: seq, batches: [batch(seq, 1, 1)] })));
+    expect(add(1), 'the first makes the group’s record').toEqual(['stored 1 for n2 term 1 seq 1', 'ack 1:1:1']);
+    expect(add(2)).toEqual(['stored 2 for n2 term 1 seq 2']);
+    expect(brief(bench.hear(tick(2)))).toEqual(['ack 1:1:2']);
+    const every = limits.logStoreAcknowledgeEvery;
+    for (let seq = 3; seq < 2 + every; seq++) expect(add(seq)).toHaveLength(1);
+    expect(add(2 + every)).toEqual([`stored ${2 + every} for n2 term 1 seq ${2 + every}`, `ack 1:1:${2 + every}`]);
+  });
+
   it('puts nothing but the batches where it only adds entries, and finds them again', () => {
     const bench = StoreOnABench.opened();
     bench.store(append({ seq: 1, verified: 4, batches: [batch(1, 4, 1)] }));

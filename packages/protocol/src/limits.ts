@@ -53,6 +53,8 @@ export const limits = {
   linkMessages: 1024,
   /** Their bytes. */
   linkBytes: 64 * MiB,
+  /** Appends of entries that a log-store has synced and not acknowledged to its own node; a tick tells of them, too. */
+  logStoreAcknowledgeEvery: 16,
   /** A receiver acknowledges when it has taken so many, however busy it is. */
   linkAcknowledgeEvery: 64,
   /** And when it runs idle with at least so many unacknowledged; fewer wait for the next tick. */
@@ -95,6 +97,8 @@ export const limits = {
   clientSessions: 10_000,
   /** Results kept for one client above its low-water mark. */
   clientResults: 4096,
+  /** How far above its low-water mark a client's numbers may be. */
+  clientSequences: 65_536,
   /** Keys and values of one answer to `batch_get`; the first is answered in any case. */
   foundBytes: 512 * KiB,
 

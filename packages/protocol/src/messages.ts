@@ -316,7 +316,7 @@ export const messages = {
   ),
   'feed.committed': define(
     'ballot-box',
-    'all entries up to `index` are committed; to the own node and replicators',
+    'all entries up to `index` are committed; to the own node, which tells its replicators with the next append or tick',
     z.object({ ...own, term: Term, index: LogIndex }),
   ),
   'node.confirmed': define(
@@ -494,13 +494,11 @@ export function isMessageName(name: string): name is MessageName {
 export const feedListeners = {
   'feed.append': ['log-store', 'replicator'],
   'feed.stored': ['replicator', 'ballot-box'],
-  'feed.committed': ['node', 'replicator'],
+  'feed.committed': ['node'],
   'feed.echo': ['replicator', 'ballot-box'],
 } as const satisfies Record<MessageNameTo<'feed'>, readonly ActorKind[]>;
 
 export type NodeMessage = Message<MessageNameTo<'node'> | 'feed.committed'>;
-export type ReplicatorMessage = Message<
-  MessageNameTo<'replicator'> | 'feed.append' | 'feed.stored' | 'feed.committed' | 'feed.echo'
->;
+export type ReplicatorMessage = Message<MessageNameTo<'replicator'> | 'feed.append' | 'feed.stored' | 'feed.echo'>;
 export type BallotBoxMessage = Message<MessageNameTo<'ballot-box'> | 'feed.stored' | 'feed.echo'>;
 export type LogStoreMessage = Message<MessageNameTo<'log-store'> | 'feed.append'>;

@@ -13,13 +13,13 @@ export const tokenPattern: RegExp = /^[A-Za-z0-9_-]+$/;
 /** Names that subjects give a meaning of their own, so that no group, peer or actor may take them. */
 export const reservedNames: readonly string[] = ['admin', 'kv', 'event', 'feed'];
 
+/** The same with the bounds and the reserved names, as one pattern: it is looked at with every message. */
+const namePattern = new RegExp(`^(?!(?:${reservedNames.join('|')})$)[A-Za-z0-9_-]{1,${limits.nameBytes}}$`);
 const token = z
   .string()
-  .max(limits.nameBytes)
-  .regex(tokenPattern, 'a name consists of letters, digits, "_" and "-"')
-  .refine((name) => !reservedNames.includes(name), 'a reserved name');
+  .regex(namePattern, `a name consists of 1 to ${limits.nameBytes} letters, digits, "_" and "-", and is not reserved`);
 
-const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const count = z.int().min(0);
 
 /** The number of a term; 0 before the first. */
 export const Term = count.brand<'Term'>();

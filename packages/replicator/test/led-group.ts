@@ -151,11 +151,6 @@ export class LedGroup {
     return { name: 'feed.append', body };
   }
 
-  committed(index: number, session = 1): ReplicatorMessage {
-    const body = { ...own, session: asSession(session), term: asTerm(term), index: asLogIndex(index) };
-    return { name: 'feed.committed', body };
-  }
-
   entries(requestId: number, fromIndex: number, prevTerm: number, batches: Uint8Array[], over = {}): ReplicatorMessage {
     const body = {
       ...this.own(),

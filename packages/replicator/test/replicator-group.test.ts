@@ -33,8 +33,8 @@ describe('the link', () => {
     inStep();
     group.beginLink(2);
     group.hear(group.stop());
-    expect(group.hear(group.committed(10))).toEqual([]);
     group.beginLink(1);
+    expect(group.hear(group.entries(1, 5, 5, []))).toEqual([]);
     expect(group.hear(group.lead('n2', 10))).toEqual([]);
     expect(group.core.dropped).toEqual({ other_session: 1, link_stale: 1 });
   });

@@ -122,8 +122,13 @@ describe('replication', () => {
   it('carries the latest commit index and tick, and sends nothing of its own accord when they rise', () => {
     inStep();
     group.tick(100, { commit_index: asLogIndex(8) });
-    expect(group.hear(group.committed(10))).toEqual([]);
-    group.hear(group.committed(9));
+    const committed = (index: number) => {
+      const message = group.append();
+      if (message.name === 'feed.append') message.body.commit_index = asLogIndex(index);
+      return message;
+    };
+    expect(group.hear(committed(10))).toEqual([]);
+    group.hear(committed(9));
     const [effect] = group.step(group.append(commands(11)));
     expect(effect).toMatchObject({ message: { body: { leader_commit: 10, tick_id: 1 } } });
   });

@@ -7,7 +7,8 @@
  *
  * Invariants:
  * 1. `sessions` is in the order of last use, longest ago first, and holds at most `limits.clientSessions`.
- * 2. A session keeps results only for numbers above `lowWater`, at most `limits.clientResults` of them.
+ * 2. A session keeps results only for the `limits.clientSequences` numbers above `lowWater`, at most
+ *    `limits.clientResults` of them.
  * 3. `lowWater` never goes down.
  * 4. A number at or below `lowWater`, or one that has a result, is never carried out again.
  */
@@ -16,6 +17,11 @@ import type { KvCommandResult } from './kv-entry.js';
 
 const outOfNumbers: KvCommandResult = ['not_done', 'EINVAL', 'the numbers of a session start with 1'];
 const forgotten: KvCommandResult = ['unknown', 'ESESSION', 'the result was acknowledged and is no longer kept'];
+const tooFar: KvCommandResult = [
+  'not_done',
+  'EINVAL',
+  `a number is at most ${limits.clientSequences} above what the client has acknowledged`,
+];
 const tooMany: KvCommandResult = [
   'not_done',
   'EBUSY',
@@ -25,7 +31,9 @@ const tooMany: KvCommandResult = [
 /** One client's session. */
 export class ClientSession {
   private lowWater = 0;
-  private readonly results = new Map<number, KvCommandResult>();
+  /** The result of number `lowWater + 1` and on; holes where a number was not carried out. */
+  private results: (KvCommandResult | undefined)[] = [];
+  private kept = 0;
 
   constructor(
     /** The index of the entry that used it last. */
@@ -35,28 +43,29 @@ export class ClientSession {
   /** The client has had all results up to this number. */
   acknowledge(upTo: number): void {
     if (upTo <= this.lowWater) return;
-    // Whichever is fewer: a client may name any number.
-    if (upTo - this.lowWater <= this.results.size) {
-      for (let sequence = this.lowWater + 1; sequence <= upTo; sequence++) this.results.delete(sequence);
-    } else {
-      for (const sequence of this.results.keys()) if (sequence <= upTo) this.results.delete(sequence);
-    }
+    const over = this.results.splice(0, upTo - this.lowWater);
+    for (const result of over) if (result !== undefined) this.kept -= 1;
     this.lowWater = upTo;
   }
 
   /** What stands against carrying the command out: its result from before, or why it has none. */
   resultOf(sequence: number): KvCommandResult | undefined {
-    const kept = this.results.get(sequence);
-    if (kept !== undefined) return kept;
+    const place = sequence - this.lowWater - 1;
+    const result = this.results[place];
+    if (result !== undefined) return result;
     if (sequence === 0) return outOfNumbers;
-    if (sequence <= this.lowWater) return forgotten;
-    return this.results.size >= limits.clientResults ? tooMany : undefined;
+    if (place < 0) return forgotten;
+    if (place >= limits.clientSequences) return tooFar;
+    return this.kept >= limits.clientResults ? tooMany : undefined;
   }
 
   keep(sequence: number, result: KvCommandResult): void {
-    invariant(sequence > this.lowWater && !this.results.has(sequence), 'a result is kept once, above the low water');
-    invariant(this.results.size < limits.clientResults, 'a session keeps a bounded number of results');
-    this.results.set(sequence, result);
+    const place = sequence - this.lowWater - 1;
+    invariant(place >= 0 && this.results[place] === undefined, 'a result is kept once, above the low water');
+    invariant(this.kept < limits.clientResults, 'a session keeps a bounded number of results');
+    while (this.results.length < place) this.results.push(undefined);
+    this.results[place] = result;
+    this.kept += 1;
   }
 }
 

@@ -44,6 +44,8 @@ export class GatheredWrite {
   opening: string | undefined;
   /** The last message of the node's link that this write, or an earlier one, makes durable. */
   taken: { readonly session: Session; readonly frame: Frame } | undefined;
+  /** Whether the node may wait for its acknowledgement: not where entries alone are added. */
+  isAwaited = false;
   private batches: GatheredBatch[] = [];
   private from: LogIndex | undefined;
   private readonly byLeader = new Map<string, Acknowledgement>();
@@ -109,6 +111,7 @@ export class GatheredWrite {
     }
     const changes = indexChanges(groupId, before, after);
     const addsEntriesAlone = this.from === undefined && changes.length === 0 && !metaDiffers(before, after);
+    if (!addsEntriesAlone) this.isAwaited = true;
     return addsEntriesAlone ? operations : [...operations, ...changes, putMeta(groupId, after)];
   }
 }

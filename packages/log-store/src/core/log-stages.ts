@@ -107,6 +107,7 @@ export class LogStages {
       this.acceptedState = withBatch(this.acceptedState, header, configuration);
     }
     this.hear(body.commit_index);
+    if (batches.length === 0) this.gathered.isAwaited = true;
     this.gathered.acknowledge({
       leaderId: body.leader_id,
       leaderTerm: body.leader_term,
@@ -120,6 +121,7 @@ export class LogStages {
 
   /** Takes a term, or a vote in the term that is known. */
   vote(term: Term, votedFor: PeerId | ''): void {
+    this.gathered.isAwaited = true;
     invariant(term >= this.acceptedState.term, 'terms never fall');
     this.raiseTerm(term, votedFor);
     if (this.acceptedState.votedFor === votedFor) return;
@@ -155,7 +157,10 @@ export class LogStages {
     invariant(this.running === undefined, 'at most one write is outstanding');
     const { gathered } = this;
     this.gathered = new GatheredWrite();
-    if (!gathered.isNeeded) return { done: gathered };
+    if (!gathered.isNeeded) {
+      gathered.isAwaited = true;
+      return { done: gathered };
+    }
     const operations = gathered.operations(groupId, this.writtenState, this.acceptedState);
     if (gathered.truncates) this.truncationCount += 1;
     this.running = gathered;

@@ -218,7 +218,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
 
   /** Tells the node up to where its link is synced. */
   private acknowledgeLink(session: Session, link: number): void {
-    this.sendNode(replies.ack(this.options, this.storeId, session, this.link.syncedOf(link)));
+    this.sendNode(replies.ack(this.options, this.storeId, session, this.link.acknowledge(link)));
   }
 
   private onTick(body: Body<'log-store.tick'>): void {
@@ -280,7 +280,10 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     }
     if (done.taken !== undefined && done.taken.session === this.link.session) {
       this.link.onSynced(done.taken.frame);
-      this.acknowledgeLink(done.taken.session, done.taken.frame.link);
+      // Of entries the leader is told; the node itself only needs its window to move.
+      if (done.isAwaited || this.link.unacknowledged >= limits.logStoreAcknowledgeEvery) {
+        this.acknowledgeLink(done.taken.session, done.taken.frame.link);
+      }
     }
     if (done.opening === undefined) return;
     this.link.opened(this.log.durable.session);

@@ -19,6 +19,7 @@ export class NodeLink {
   private open = asSession(0);
   private link = new LinkReceiver();
   private synced: Frame = { link: 0, seq: 0 };
+  private told = 0;
   private refusal: { readonly seq: number; readonly reason: string } | undefined;
 
   /** The session that was opened with this incarnation; 0: none yet. */
@@ -36,6 +37,7 @@ export class NodeLink {
     this.open = session;
     this.link = new LinkReceiver();
     this.synced = { link: 0, seq: 0 };
+    this.told = 0;
     this.refusal = undefined;
   }
 
@@ -75,8 +77,15 @@ export class NodeLink {
     this.synced = frame;
   }
 
-  /** Up to where a link is synced; `seq` 0: nothing of it. */
-  syncedOf(link: number): Frame {
-    return { link, seq: link === this.synced.link ? this.synced.seq : 0 };
+  /** Messages that are synced and that the node has not been told of. */
+  get unacknowledged(): number {
+    return this.synced.seq - this.told;
+  }
+
+  /** What the node is told now: up to where this link is synced; `seq` 0: nothing of it. */
+  acknowledge(link: number): Frame {
+    if (link !== this.synced.link) return { link, seq: 0 };
+    this.told = this.synced.seq;
+    return { link, seq: this.synced.seq };
   }
 }

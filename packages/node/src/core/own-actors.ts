@@ -59,12 +59,6 @@ export class OwnActors {
     return this.actors[kind].link.hasRoom(urgent);
   }
 
-  /** Messages that the actor has not acknowledged. */
-  unacknowledged(kind: OwnActorKind): number {
-    const { link } = this.actors[kind];
-    return link.last.seq - link.acknowledgedSeq;
-  }
-
   /** Sends a framed message to an actor. The log-store's link must have room; the others begin anew without. */
   sendFramed(kind: OwnActorKind, build: (frame: Frame) => Message): void {
     const { link } = this.actors[kind];

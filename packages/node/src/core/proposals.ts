@@ -26,8 +26,8 @@ interface Proposal {
 }
 
 /**
- * Appends that may be on their way to the disk while more is gathered: few, so that what arrives meanwhile shares
- * the next one; more than one, so that the disk never waits for the node.
+ * Appends that may be on their way to a quorum while more is gathered: few, so that what arrives meanwhile shares
+ * the next one; more than one, so that no disk waits for the node.
  */
 const appendsUnderWay = 4;
 const entryOverheadBytes = 4;
@@ -37,6 +37,8 @@ export class Proposals {
   private readonly appended = new Map<LogIndex, Proposal>();
   /** Of the payloads of both. */
   private bytes = 0;
+  /** The last index of each append that is not committed. */
+  private underWay: LogIndex[] = [];
 
   constructor(
     private readonly context: NodeContext,
@@ -66,9 +68,10 @@ export class Proposals {
   }
 
   private mayAppend(): boolean {
-    const { own } = this;
+    const { own, state } = this;
+    this.underWay = this.underWay.filter((last) => last > state.commitIndex);
     return (
-      own.unacknowledged('log-store') < appendsUnderWay &&
+      this.underWay.length < appendsUnderWay &&
       own.hasRoom('log-store') &&
       own.hasRoom('replicator') &&
       own.hasRoom('ballot-box')
@@ -90,6 +93,7 @@ export class Proposals {
       taken += count;
     }
     this.queue = this.queue.slice(taken);
+    this.underWay.push(this.state.log.lastIndex);
     this.sendAppend(first, batches, null);
   }
 
@@ -173,6 +177,7 @@ export class Proposals {
       if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, 'unknown');
     }
     this.queue = [];
+    this.underWay = [];
     this.appended.clear();
     this.bytes = 0;
   }

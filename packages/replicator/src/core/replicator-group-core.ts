@@ -112,8 +112,6 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
         return this.onStored(message.body, nowMs);
       case 'feed.echo':
         return this.onEcho(message.body, nowMs);
-      case 'feed.committed':
-        return this.onCommitted(message.body);
     }
   }
 
@@ -161,6 +159,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     if (this.office === undefined) return 'not_leading';
     const { leadership, replicators } = this.office;
     if (body.leader_term !== leadership.term || body.leader_id !== leadership.peerId) return 'other_term';
+    leadership.onCommitted(body.commit_index);
     for (const [place, bytes] of body.batches.entries()) {
       const header = headers[place];
       if (header === undefined || header.last <= leadership.lastIndex) this.drop('appended_before');
@@ -189,13 +188,6 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
       if (replicator.isAnsweredBy(body)) return replicator.onEntries(body, nowMs);
     }
     return 'not_asked';
-  }
-
-  private onCommitted(body: Body<'feed.committed'>): Dropped {
-    if (!this.door.isCurrent(body)) return 'other_session';
-    if (this.office === undefined) return 'not_leading';
-    if (body.term !== this.office.leadership.term) return 'other_term';
-    this.office.leadership.onCommitted(body.index);
   }
 
   // ---- from other peers --------------------------------------------------------------------------
