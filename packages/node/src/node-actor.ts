@@ -220,7 +220,7 @@ export class NodeActor implements Actor {
     if (!parsed.success) throw new ConclaveError('EINVAL', describe(parsed.error.issues));
     const writes = name !== 'status' && name !== 'get_leader';
     const requestId = this.open.add({ request, reply: (result) => result, writes });
-    this.runner.enqueue({ type: 'admin', requestId, door: asked, command: name, body: parsed.data });
+    this.runner.enqueueRequest({ type: 'admin', requestId, door: asked, command: name, body: parsed.data });
   }
 
   private onService(asked: Asked, request: Request): void {
@@ -229,7 +229,7 @@ export class NodeActor implements Actor {
     if (understood.type === 'read') {
       const requestId = this.open.add({ request, reply, writes: false });
       const { consistency, query } = understood;
-      this.runner.enqueue({ type: 'read', requestId, door: asked, consistency, query });
+      this.runner.enqueueRequest({ type: 'read', requestId, door: asked, consistency, query });
       return;
     }
     if (asked === 'peer') {
@@ -241,7 +241,7 @@ export class NodeActor implements Actor {
       throw new ConclaveError('EINVAL', `a request makes an entry of at most ${limits.entryBytes} bytes`);
     }
     const requestId = this.open.add({ request, reply, writes: true });
-    this.runner.enqueue({ type: 'propose', requestId, payload, command });
+    this.runner.enqueueRequest({ type: 'propose', requestId, payload, command });
   }
 
   // ---- discovery ---------------------------------------------------------------------------------

@@ -321,7 +321,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       case 'election':
         return this.election.onElectionTimer();
       case 'apply':
-        return this.applier.run();
+        return this.applier.onApplyTimer();
       case 'change':
         if (this.state.role === 'leader') this.change.onDeadline();
         return;
@@ -559,7 +559,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     }
     this.noteRemoval();
     if (this.isLeader()) this.change.onCommitted(index);
-    this.applier.run();
+    if (this.isLeader()) this.applier.run();
+    else this.applier.runSoon();
   }
 
   /** Says once that this peer is out, as soon as that is committed. */
