@@ -23,6 +23,7 @@ import {
 } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 import type { OwnActors } from './own-actors.js';
+import { PeerTroubles } from './peer-troubles.js';
 import type { NodeState } from './state.js';
 
 interface Farewell {
@@ -48,8 +49,7 @@ export class Leadership {
   private confirmedTickId = 0;
   private confirmedMs = 0;
   private progressOf = new Map<PeerId, Progress>();
-  private readonly unreachable = new Set<PeerId>();
-  private readonly refused = new Set<PeerId>();
+  private readonly troubles: PeerTroubles;
   private readonly farewells = new Map<PeerId, Farewell>();
   private joiners: readonly PeerId[] = [];
   private sentTargets = '';
@@ -58,7 +58,9 @@ export class Leadership {
     private readonly context: NodeContext,
     private readonly state: NodeState,
     private readonly own: OwnActors,
-  ) {}
+  ) {
+    this.troubles = new PeerTroubles(context);
+  }
 
   /** Begins a leadership: tells the ballot-box and the replicators. */
   begin(): void {
@@ -68,8 +70,7 @@ export class Leadership {
     this.confirmedTickId = this.tickId;
     this.confirmedMs = this.context.nowMs;
     this.progressOf = new Map();
-    this.unreachable.clear();
-    this.refused.clear();
+    this.troubles.clear();
     this.farewells.clear();
     this.joiners = [];
     this.tellBallotBox();
@@ -256,27 +257,8 @@ export class Leadership {
       return false;
     }
     this.progressOf = new Map(body.targets.map((progress) => [progress.peer_id, progress]));
-    for (const progress of body.targets) this.reportTroubles(progress);
+    this.troubles.onProgress(body.targets);
     return true;
-  }
-
-  private reportTroubles(progress: Progress): void {
-    const { context } = this;
-    const { peer_id, silent_ms, refusal } = progress;
-    if (silent_ms <= context.options.electionTimeoutMs) this.unreachable.delete(peer_id);
-    else if (!this.unreachable.has(peer_id)) {
-      this.unreachable.add(peer_id);
-      context.event('peer_unreachable', { unreachable_peer: peer_id, silent_ms });
-    }
-    if (refusal === '') this.refused.delete(peer_id);
-    else if (!this.refused.has(peer_id)) {
-      this.refused.add(peer_id);
-      const reason =
-        refusal === 'ENOTEMPTY'
-          ? 'it holds another history'
-          : 'its store is another than the one that the configuration binds it to';
-      context.event('peer_refused', { refused_peer: peer_id, reason });
-    }
   }
 
   onBallots(body: Body<'node.ballots'>): void {

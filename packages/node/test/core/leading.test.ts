@@ -184,4 +184,14 @@ describe('troubles of peers', () => {
       'event peer_refused, n3, its store is another than the one that the configuration binds it to',
     ]);
   });
+
+  test('a peer that was silent before this leader was elected is told of, too', () => {
+    const bench = leader();
+    expect(bench.progress({ peer: 'n2', match: 0, silentMs: -1 })).toEqual([]);
+    bench.nowMs += electionTimeoutMs + 1;
+    expect(bench.progress({ peer: 'n2', match: 0, silentMs: -1 })).toEqual([
+      `event peer_unreachable, n2, ${electionTimeoutMs + 1}`,
+    ]);
+    expect(bench.progress({ peer: 'n2', match: 0, silentMs: -1 })).toEqual([]);
+  });
 });
