@@ -3,12 +3,15 @@ ARG NODE_IMAGE=node:20-bookworm-slim
 
 # What `npm ci` reads and nothing else, so that a change of a source file does not install everything again.
 FROM ${NODE_IMAGE} AS manifests
+# Without BuildKit each stage stays as an image without a name: "docker image prune --filter label=conclave.stage".
+LABEL conclave.stage=manifests
 WORKDIR /src
 COPY . .
 RUN find . -type f ! -name package.json ! -name package-lock.json ! -name .npmrc -delete \
  && find . -mindepth 1 -type d -empty -delete
 
 FROM ${NODE_IMAGE} AS build
+LABEL conclave.stage=build
 WORKDIR /src
 COPY --from=manifests /src ./
 # No package needs its install script: native ones bring their builds along.

@@ -10,10 +10,11 @@ import { until } from './until.js';
 const name = `conclave-test-${randomBytes(4).toString('hex')}`;
 const image = `${name}:test`;
 
-const bootstrapTimeoutMs = 180_000;
+// Generous: two dozen containers may share two cores with other work.
+const bootstrapTimeoutMs = 300_000;
 const changeTimeoutMs = 60_000;
-const electionTimeoutMs = 60_000;
-const healthTimeoutMs = 120_000;
+const electionTimeoutMs = 240_000;
+const healthTimeoutMs = 300_000;
 /** So many more acknowledged writes show that the group is at work. */
 const someWrites = 50;
 
@@ -55,7 +56,7 @@ const untilLed = (by: (leaderId: string) => boolean): Promise<string> =>
 
 /** Asks again when nobody leads at the moment or the answer was lost: asking twice is safe. */
 const changePeers = (peers: readonly string[]): Promise<unknown> =>
-  until(`the group is ${peers}`, 2 * changeTimeoutMs, async () => {
+  until(`the group is ${peers}`, 5 * changeTimeoutMs, async () => {
     const reply = await connected().request(
       'conclave.main.admin.change_peers',
       { new_peers: peers, timeout_ms: changeTimeoutMs },
@@ -76,7 +77,7 @@ beforeAll(async () => {
     CONCLAVE_HEALTH_INTERVAL: '10s',
   });
   await fetchBaseImages(['node:20-bookworm-slim', 'nats:2.11-alpine']);
-  await project.compose('build', 'n1-log-store');
+  await project.build('n1-log-store');
 });
 
 afterAll(async () => {
@@ -108,7 +109,9 @@ describe('docker compose', () => {
       return true;
     });
     expect(await connected().get('first')).toBe('1');
-    for (const service of ['nats1', 'nats2', 'nats3', 'n1-node', 'n2-log-store', 'n3-ballot-box']) {
+    // The nodes of n2 and n3 too, so that they are seen to turn unhealthy later.
+    const some = ['nats1', 'nats2', 'nats3', 'n1-node', 'n2-node', 'n3-node', 'n2-log-store', 'n3-ballot-box'];
+    for (const service of some) {
       await project.untilHealth(service, 'healthy', healthTimeoutMs);
     }
   });
@@ -129,7 +132,10 @@ describe('docker compose', () => {
   test('tells the health of members and of removed peers (promise 22)', async () => {
     for (const service of ['n2-node', 'n3-node']) {
       await project.untilHealth(service, 'unhealthy', healthTimeoutMs);
-      expect(await project.lastHealthOutput(service)).not.toBe('');
+      // On a machine without time to spare a check may also fail for that.
+      await until(`${service} says that it was removed`, healthTimeoutMs, async () =>
+        (await project.lastHealthOutput(service)).includes('removed') ? true : undefined,
+      );
     }
     for (const service of ['n1-node', 'n4-node', 'n5-node', 'n4-log-store', 'n5-replicator']) {
       await project.untilHealth(service, 'healthy', healthTimeoutMs);

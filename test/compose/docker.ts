@@ -34,6 +34,8 @@ export async function run(command: string, args: readonly string[], options: Run
 
 export const docker = (...args: string[]): Promise<string> => run('docker', args);
 
+const linesOf = (output: string): string[] => output.split('\n').filter((line) => line !== '');
+
 const succeeds = (command: string, args: readonly string[]): Promise<boolean> =>
   run(command, args).then(
     () => true,
@@ -58,6 +60,21 @@ export async function fetchBaseImages(images: readonly string[]): Promise<void> 
     await run(path.join(root, 'docker/local-images.sh'), []);
   }
 }
+
+/** The stages of our builds that stay as images without a name where BuildKit does not build. */
+const unnamedStages = async (): Promise<string[]> =>
+  linesOf(
+    await docker(
+      'image',
+      'ls',
+      '--quiet',
+      '--no-trunc',
+      '--filter',
+      'dangling=true',
+      '--filter',
+      'label=conclave.stage',
+    ),
+  );
 
 /** As many ports as asked for that are free on 127.0.0.1 now. */
 export async function freePorts(count: number): Promise<number[]> {
@@ -91,6 +108,8 @@ export class ComposeProject {
   readonly name: string;
   readonly #env: Record<string, string>;
   readonly #command: readonly [string, ...string[]];
+  /** Stages of builds that are not this project's. */
+  #stagesBefore: readonly string[] = [];
 
   private constructor(name: string, env: Record<string, string>, command: readonly [string, ...string[]]) {
     this.name = name;
@@ -109,6 +128,11 @@ export class ComposeProject {
   compose(...args: string[]): Promise<string> {
     const [command, ...first] = this.#command;
     return run(command, [...first, ...args], { env: this.#env });
+  }
+
+  async build(service: string): Promise<void> {
+    this.#stagesBefore = await unnamedStages();
+    await this.compose('build', service);
   }
 
   async containerOf(service: string): Promise<string> {
@@ -175,6 +199,8 @@ export class ComposeProject {
   async remove(image: string): Promise<void> {
     await this.compose('--profile', 'spare', 'down', '--volumes', '--remove-orphans', '-t', '2');
     if (await succeeds('docker', ['image', 'inspect', image])) await docker('image', 'rm', image);
+    const stages = (await unnamedStages()).filter((stage) => !this.#stagesBefore.includes(stage));
+    if (stages.length > 0) await docker('image', 'rm', ...stages);
     const left = [
       ...(await this.#list('ps', '-a', [])),
       ...(await this.#list('volume', 'ls', [])),
@@ -186,6 +212,6 @@ export class ComposeProject {
   async #list(command: string, option: string, filters: readonly string[]): Promise<string[]> {
     const all = [`label=com.docker.compose.project=${this.name}`, ...filters];
     const output = await docker(command, option, '--quiet', ...all.flatMap((filter) => ['--filter', filter]));
-    return output.split('\n').filter((line) => line !== '');
+    return linesOf(output);
   }
 }

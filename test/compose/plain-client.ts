@@ -6,7 +6,7 @@ import { until } from './until.js';
 const requestTimeoutMs = 3_000;
 const pauseBetweenWritesMs = 20;
 const readsAtOnce = 32;
-const readTimeoutMs = 30_000;
+const readTimeoutMs = 120_000;
 
 export interface Reply {
   error?: { code: string; message: string; outcome?: string; leader_id?: string };
