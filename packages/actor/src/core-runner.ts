@@ -6,6 +6,8 @@
  * 1. One step at a time; a step's effects are done, in order, before the next step.
  * 2. A timer that was cancelled or set anew is never delivered, also if it had gone off and waits in the mailbox.
  * 3. After a step has thrown nothing more is done: no message leaves an actor that is wrong.
+ * 4. However many requests wait, a message or a timer waits for the requests of one turn at most: a flood of requests
+ *    must not cost a leader its heartbeats.
  */
 import type { ActorKind, GroupId, Message, PeerId } from '@conclave/protocol';
 import { ActorLog, type LineLog } from './actor-log.js';
@@ -43,6 +45,8 @@ export type OwnEffect<Effect> = Exclude<Effect, CommonEffect>;
 
 /** Messages of one turn; then the core is told `idle` even if more wait. */
 const turnMessages = 256;
+/** Requests of one turn, behind its messages. */
+const turnRequests = 256;
 
 interface TimerRun {
   readonly name: string;
@@ -62,6 +66,8 @@ interface Typed {
 export class CoreRunner<Input extends Typed, Effect extends Typed> implements TurnTaker {
   readonly log: ActorLog;
   private readonly mailbox: Mailbox<Item<Input>>;
+  /** Requests that were let in, which is where they are bounded. */
+  private readonly requests = new Mailbox<Input>();
   private readonly timers = new Map<string, TimerRun>();
   private readonly tally = new Tally();
   private readonly turns: Turns;
@@ -97,6 +103,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
     for (const { handle } of this.timers.values()) clearTimeout(handle);
     this.timers.clear();
     this.mailbox.clear();
+    this.requests.clear();
   }
 
   get isStopped(): boolean {
@@ -113,10 +120,17 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
     return this.lastTickMs === undefined ? undefined : performance.now() - this.lastTickMs;
   }
 
-  /** Queues an input that must not be lost: an answer to an effect, a request that was let in. */
+  /** Queues an input that must not be lost, such as an answer to an effect. */
   enqueue(input: Input): void {
     if (this.stopped) return;
     this.mailbox.push({ type: 'input', input });
+    this.turns.ask(this);
+  }
+
+  /** Queues a request that was let in. Requests keep their order; what else waits may overtake them. */
+  enqueueRequest(input: Input): void {
+    if (this.stopped) return;
+    this.requests.push(input);
     this.turns.ask(this);
   }
 
@@ -131,19 +145,32 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
   takeTurn(): boolean {
     if (this.stopped) return false;
     try {
-      for (let left = turnMessages; left > 0; left--) {
-        const item = this.mailbox.shift();
-        if (item === undefined) break;
-        this.take(item);
-        if (this.stopped) return false;
-      }
+      this.takeMessages();
+      this.takeRequests();
+      if (this.stopped) return false;
       this.step({ type: 'idle' });
     } catch (error) {
       this.stop();
       this.context.fail(error, { ...this.whose(), log: this.log });
       return false;
     }
-    return this.mailbox.length > 0;
+    return this.mailbox.length + this.requests.length > 0;
+  }
+
+  private takeMessages(): void {
+    for (let left = turnMessages; left > 0 && !this.stopped; left--) {
+      const item = this.mailbox.shift();
+      if (item === undefined) return;
+      this.take(item);
+    }
+  }
+
+  private takeRequests(): void {
+    for (let left = turnRequests; left > 0 && !this.stopped; left--) {
+      const input = this.requests.shift();
+      if (input === undefined) return;
+      this.step(input);
+    }
   }
 
   private take(item: Item<Input>): void {

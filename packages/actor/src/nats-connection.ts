@@ -16,7 +16,7 @@ export interface NatsOptions {
   readonly log: LineLog;
   /** How long a server may take to answer before the next one is tried. */
   readonly dialTimeoutMs?: number;
-  /** A server that answers no ping is left after two to three of these. */
+  /** A server of which nothing is heard is left after two to three of these. */
   readonly pingIntervalMs?: number;
 }
 
@@ -24,6 +24,10 @@ const reconnectWaitMs = 100;
 const reconnectJitterMs = 100;
 const defaultDialTimeoutMs = 2000;
 const defaultPingIntervalMs = 2000;
+/** Rounds without a sign of life after which a server is left. */
+const silentRounds = 3;
+/** The library's own pings are as good as off: it takes nothing but their answers for a sign of life. */
+const libraryPingIntervalMs = 2 ** 31 - 1;
 
 /** The parts of the client that it does not show: they tell whether publishing makes sense, and end a hung connection. */
 interface Inside {
@@ -39,12 +43,19 @@ type Obstacle = 'disconnected' | 'outbound_full';
 export class Connection {
   private readonly tally = new Tally();
   private closing = false;
+  private readonly watch: NodeJS.Timeout;
+  private silent = 0;
+  private heardMessages = 0;
 
   private constructor(
     readonly nats: NatsConnection,
     private readonly log: LineLog,
+    pingIntervalMs: number,
   ) {
     void this.logStatus();
+    this.watch = setInterval(() => this.onPingTime(), pingIntervalMs);
+    this.watch.unref();
+    void nats.closed().then(() => clearInterval(this.watch));
   }
 
   /**
@@ -66,8 +77,7 @@ export class Connection {
       reconnectTimeWait: reconnectWaitMs,
       reconnectJitter: reconnectJitterMs,
       timeout: options.dialTimeoutMs ?? defaultDialTimeoutMs,
-      pingInterval: options.pingIntervalMs ?? defaultPingIntervalMs,
-      maxPingOut: 2,
+      pingInterval: libraryPingIntervalMs,
     });
     const allowed = nats.info?.max_payload ?? 0;
     if (allowed < limits.messageBytes) {
@@ -78,7 +88,7 @@ export class Connection {
       );
     }
     log.write('info', 'connected to NATS', { server: nats.getServer() });
-    return new Connection(nats, log);
+    return new Connection(nats, log, options.pingIntervalMs ?? defaultPingIntervalMs);
   }
 
   /** What was not published, by reason. */
@@ -147,6 +157,32 @@ export class Connection {
     await this.nats.close();
   }
 
+  /**
+   * Leaves a server that has been silent for some rounds. A message is as good a sign of life as the answer to a ping,
+   * which stands behind all messages on their way: under a flood it comes late, and leaving would lose them.
+   */
+  private onPingTime(): void {
+    if (!this.inside.connected || this.closing) {
+      this.silent = 0;
+      return;
+    }
+    const { inMsgs } = this.nats.stats();
+    this.silent = inMsgs === this.heardMessages ? this.silent + 1 : 0;
+    this.heardMessages = inMsgs;
+    if (this.silent >= silentRounds) {
+      this.silent = 0;
+      this.log.write('warn', 'the NATS server answers no pings; leaving it', { server: this.nats.getServer() });
+      // The library's way would first wait until the server has read all that waits for it, which may be never.
+      this.inside.transport?.socket?.destroy();
+      return;
+    }
+    const onAnswer = (): void => {
+      this.silent = 0;
+    };
+    // Where the connection is lost meanwhile, the next one is watched.
+    this.nats.flush().then(onAnswer, () => undefined);
+  }
+
   private obstacle(): Obstacle | undefined {
     if (!this.inside.connected) return 'disconnected';
     const waiting = this.inside.transport?.socket?.writableLength ?? 0;
@@ -176,11 +212,6 @@ export class Connection {
           server: status.server,
           dropped: { ...this.tally.counts },
         });
-        break;
-      case 'staleConnection':
-        this.log.write('warn', 'the NATS server answers no pings; leaving it', { server: this.nats.getServer() });
-        // The library would first wait until the server has read all that waits for it, which may be never.
-        this.inside.transport?.socket?.destroy();
         break;
       case 'error':
         this.log.write('warn', 'the NATS server reports an error', { err: status.error.message });

@@ -1,4 +1,4 @@
-import { asGroupId, asPeerId, InvariantError } from '@conclave/protocol';
+import { asGroupId, asPeerId, InvariantError, type Message } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import {
   type ActorContext,
@@ -211,6 +211,26 @@ describe('a core’s runner', () => {
     await hears('idle');
     expect(core.heard).toEqual(['message 1', 'message 2', 'go', 'idle']);
     expect(runner.dropped).toEqual({ mailbox_full: 2 });
+    runner.stop();
+  });
+
+  it('lets messages and timers pass requests that wait, and takes these in their order', async () => {
+    const { core, runner, hears } = set((word) =>
+      word === 'go' ? [{ type: 'set_timer', timer: 'due', afterMs: 0 }] : [],
+    );
+    runner.start({ type: 'go' });
+    await hears('idle');
+    const message = tick(0);
+    for (let seq = 1; seq <= 2000; seq++) {
+      runner.enqueueRequest({ type: 'message', message: { ...message, body: { ...message.body, seq } } as Message });
+    }
+    runner.deliver(tick(9001), 1);
+    await hears('message 2000');
+    const requests = core.heard.filter((word) => word.startsWith('message') && word !== 'message 9001');
+    expect(requests).toEqual(Array.from({ length: 2000 }, (_, at) => `message ${at + 1}`));
+    expect(core.heard.indexOf('message 9001')).toBeLessThan(core.heard.indexOf('message 1'));
+    // A turn ends, and the core is told so, however many wait.
+    expect(core.heard.filter((word) => word === 'idle').length).toBeGreaterThan(2000 / 256);
     runner.stop();
   });
 

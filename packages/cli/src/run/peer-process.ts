@@ -43,6 +43,8 @@ export class PeerProcess {
     private readonly options: RunOptions,
     private readonly dependencies: PeerProcessDependencies,
     private readonly connection: Connection,
+    /** Of requests and their answers. */
+    private readonly door: Connection,
     private readonly transport: PeerTransport,
     private readonly subjects: Subjects,
     private readonly factory: ActorFactory,
@@ -61,10 +63,12 @@ export class PeerProcess {
       const connection = await Connection.open({ servers: options.nats, name, log });
       const outer = new NatsTransport(connection, subjects, (reason, count) => logDrop(log, reason, count));
       const transport = new PeerTransport(options.peer, new InProcessTransport(), outer, options);
-      factory.connect({ connection, requests: new Requests(connection, subjects, log), version });
-      const made = new PeerProcess(options, dependencies, connection, transport, subjects, factory);
+      const door = await openDoor(options, name, connection, log);
+      factory.connect({ connection, requests: new Requests(door, subjects, log), version });
+      const made = new PeerProcess(options, dependencies, connection, door, transport, subjects, factory);
       made.startActors();
       await connection.settled();
+      await door.settled();
       return made;
     } catch (error) {
       await factory.close();
@@ -79,6 +83,7 @@ export class PeerProcess {
       await actor.stop();
     }
     await this.factory.close();
+    if (this.door !== this.connection) await this.door.close();
     await this.connection.close();
     await this.transport.close();
   }
@@ -100,6 +105,15 @@ export class PeerProcess {
     this.hosted.push({ actor, health });
     actor.start();
   }
+}
+
+/**
+ * Requests have a connection of their own, where there is a node that takes them: a flood of them must not stand before
+ * what actors say to each other. NATS delivers what goes to one connection in one order.
+ */
+function openDoor(options: RunOptions, name: string, connection: Connection, log: LineLog): Promise<Connection> {
+  if (!options.actors.includes('node')) return Promise.resolve(connection);
+  return Connection.open({ servers: options.nats, name: `${name} requests`, log });
 }
 
 /** The first drop for a reason, and then at each tenfold, so that a flood does not fill the log. */
