@@ -38,12 +38,12 @@ async function conclave(args: readonly string[]): Promise<{ code: number | null;
 describe('conclave run', () => {
   it.each([
     [['--peer', 'a.b'], 'is no peer'],
-    [['--peer', 'feed'], 'a reserved name'],
+    [['--peer', 'feed'], 'is not reserved'],
     [['--peer', ''], 'is no peer'],
     [[], '--peer'],
     [['--peer', 'n1', '--actors', 'node,nod'], '"nod" is no actor'],
     [['--peer', 'n1', '--actors', 'node,node'], 'named twice'],
-    [['--peer', 'n1', '--groups', 'main,kv'], 'a reserved name'],
+    [['--peer', 'n1', '--groups', 'main,kv'], 'is not reserved'],
     [['--peer', 'n1', '--prefix', 'a b'], 'is not a subject'],
     [['--peer', 'n1', '--election-timeout-ms', '1s'], 'whole number'],
     [['--peer', 'n1', '--election-timeout-ms', '150'], 'too short for heartbeats every 100 ms'],

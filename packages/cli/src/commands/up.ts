@@ -8,6 +8,7 @@ import { observeGroup } from '../observing.js';
 import { type CommonOptions, defaultNatsUrl, parseServers, wholeNumber, withOutputOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { type CleanUp, Interrupted, withCleanUp } from '../processes/clean-up.js';
+import { claimFolder } from '../processes/folder-claim.js';
 import { foundGroup, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
 import { type Placement, placements } from '../processes/peer-processes.js';
 import { eventLine } from '../views/event-line.js';
@@ -68,6 +69,8 @@ async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise
   const say = (text: string): void => output.note(text);
   const folder = path.resolve(options.dataDir);
   mkdirSync(folder, { recursive: true });
+  const release = claimFolder(folder);
+  cleanUp.add(async () => release());
   const natsUrl = options.nats?.join(',') ?? (await ownNatsServer(cleanUp, path.join(folder, 'logs'), usualPort));
   const mesh = await makeMesh(
     cleanUp,

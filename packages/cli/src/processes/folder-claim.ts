@@ -1,0 +1,78 @@
+/** One `conclave up` for a folder: a second one would write over the first one's logs and fight for its peers. */
+import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { ConclaveError } from '@conclave/protocol';
+
+const fileName = 'up.pid';
+const touchEveryMs = 1_000;
+/** A claim that was not touched for so long is of a process that is gone, whoever has its number now. */
+const lostAfterMs = 10_000;
+
+/**
+ * Claims the folder for this process, until it exits.
+ * @param folder that is there
+ * @returns gives the claim up
+ * @throws ConclaveError EBUSY where another process holds it
+ */
+export function claimFolder(folder: string): () => void {
+  const file = path.join(folder, fileName);
+  if (!written(file)) {
+    const holder = holderOf(file);
+    if (holder !== undefined) {
+      throw new ConclaveError(
+        'EBUSY',
+        `process ${holder} keeps peers up in ${folder} already: stop it, or give --data-dir another folder`,
+      );
+    }
+    rmSync(file, { force: true });
+    if (!written(file)) throw new ConclaveError('EBUSY', `another process has just begun in ${folder}`);
+  }
+  const touching = setInterval(() => touch(file), touchEveryMs).unref();
+  const release = (): void => {
+    clearInterval(touching);
+    process.off('exit', release);
+    rmSync(file, { force: true });
+  };
+  process.on('exit', release);
+  return release;
+}
+
+/** False where the file is there. */
+function written(file: string): boolean {
+  try {
+    writeFileSync(file, `${process.pid}\n`, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function holderOf(file: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(file, 'utf8'));
+    const isFresh = Date.now() - statSync(file).mtimeMs < lostAfterMs;
+    return isFresh && isRunning(pid) ? pid : undefined;
+  } catch {
+    return undefined; // It has just been given up.
+  }
+}
+
+function isRunning(pid: number): boolean {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function touch(file: string): void {
+  try {
+    const now = new Date();
+    utimesSync(file, now, now);
+  } catch {
+    // Somebody has taken the folder away; the peers will say so.
+  }
+}
