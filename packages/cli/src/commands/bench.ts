@@ -44,7 +44,7 @@ export function registerBench(program: Command): void {
   program
     .command('bench')
     .addOption(new Option('--seconds <n>', 'how long a row is measured').argParser(wholeNumber(1, 3_600)).default(5))
-    .addOption(new Option('--warm-up-seconds <n>', 'before each row').argParser(wholeNumber(0, 60)).default(1))
+    .addOption(new Option('--warm-up-seconds <n>', 'before each row').argParser(wholeNumber(0, 60)).default(3))
     .addOption(
       new Option('--rows <names>', 'these rows alone: four-1024, or four, or 1024')
         .argParser(splitList)
