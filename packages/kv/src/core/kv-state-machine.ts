@@ -30,7 +30,9 @@ export interface KvOptions {
 }
 
 interface Stored {
-  value: Value;
+  /** The text, or the bytes with one character each. */
+  text: string;
+  isBinary: boolean;
   revision: number;
 }
 
@@ -69,9 +71,9 @@ export class KvStateMachine implements StateMachine {
     let room: number = limits.foundBytes;
     for (const key of keys) {
       const stored = this.stored.get(key);
-      room -= foundOverheadBytes + (stored === undefined ? 0 : sizeOf(stored.value));
+      room -= foundOverheadBytes + (stored === undefined ? 0 : sizeOf(stored));
       if (room < 0 && found.length > 0) break;
-      found.push(stored === undefined ? absent : [stored.value, stored.revision]);
+      found.push(stored === undefined ? absent : [keptValue(stored), stored.revision]);
     }
     return found;
   }
@@ -116,10 +118,13 @@ export class KvStateMachine implements StateMachine {
 
   private put(key: string, stored: Stored | undefined, value: Value): KvCommandResult {
     const revision = this.nextRevision();
+    const isBinary = typeof value !== 'string';
+    const text = isBinary ? oneCharacterEach(value) : detached(value);
     if (stored === undefined) {
-      this.stored.set(detached(key), { value: detachedValue(value), revision });
+      this.stored.set(detached(key), { text, isBinary, revision });
     } else {
-      stored.value = detachedValue(value);
+      stored.text = text;
+      stored.isBinary = isBinary;
       stored.revision = revision;
     }
     return ['done', revision, true];
@@ -132,13 +137,20 @@ export class KvStateMachine implements StateMachine {
   }
 }
 
-function sizeOf(value: Value): number {
-  return typeof value === 'string' ? Buffer.byteLength(value) : value.length;
+function sizeOf({ text, isBinary }: Stored): number {
+  return isBinary ? text.length : Buffer.byteLength(text);
 }
 
-function detachedValue(value: Value): Value {
-  // Not `slice`: that of a Buffer, which decoding makes, is a view.
-  return typeof value === 'string' ? detached(value) : new Uint8Array(value);
+function keptValue({ text, isBinary }: Stored): Value {
+  return isBinary ? new Uint8Array(Buffer.from(text, 'latin1')) : text;
+}
+
+/**
+ * Bytes as text. An array of bytes of its own would have to be got from the system and given back, which takes longer
+ * than all else that a write does here; text is V8's own, and costs its length.
+ */
+function oneCharacterEach(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
 /**
