@@ -276,7 +276,11 @@ describe('a core’s runner', () => {
     runner.stop();
     const heard = core.heard.length;
     transport.send(address.peerId, tick(1));
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    // Its timer would have gone off before this later one does, and the message would have come.
+    const other = set((word) => (word === 'go' ? [{ type: 'set_timer', timer: 'later', afterMs: 2 }] : []));
+    other.runner.start({ type: 'go' });
+    await other.hears('timer later');
     expect(core.heard.length).toBe(heard);
+    other.runner.stop();
   });
 });

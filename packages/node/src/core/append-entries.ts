@@ -71,22 +71,9 @@ export class AppendEntriesHandler {
   }
 
   private refuseOlderTerm(body: AppendEntries): void {
-    const { state, context, own } = this;
-    context.drop('append_entries_of_older_term');
-    const term = state.term;
-    own.speak(() =>
-      context.send(body.leader_id, {
-        name: 'node.higher_term',
-        body: {
-          group_id: body.group_id,
-          // Who holds nothing yet may have a term, too: of a founding that was cut short.
-          group_uid: body.group_uid,
-          peer_id: state.peerId,
-          store_id: state.storeId,
-          term,
-        },
-      }),
-    );
+    this.context.drop('append_entries_of_older_term');
+    // In the sender's history: who holds nothing yet may have a term, too, of a founding that was cut short.
+    this.own.tellHigherTerm(body.leader_id, body.group_uid);
   }
 
   /** Takes the sender for the leader of its term; a new tick of it renews the election timer and is echoed. */

@@ -219,7 +219,7 @@ export class Election {
 
   private onRequestPreVote(body: RequestVote): void {
     if (body.term <= this.state.term) {
-      this.tellHigherTerm(body);
+      this.own.tellHigherTerm(body.candidate_id, this.state.groupUid);
       return this.respond(body, false);
     }
     this.respond(body, !this.leaseHolds(body) && this.isUpToDate(body));
@@ -228,7 +228,7 @@ export class Election {
   private onRequestRealVote(body: RequestVote): void {
     const { state, context, own, hub } = this;
     if (body.term < state.term) {
-      this.tellHigherTerm(body);
+      this.own.tellHigherTerm(body.candidate_id, this.state.groupUid);
       return this.respond(body, false);
     }
     if (this.leaseHolds(body)) return this.respond(body, false);
@@ -285,22 +285,5 @@ export class Election {
     // A pre-vote promises nothing, so nothing of it needs to be stored.
     if (body.kind === 'pre_vote') send();
     else own.afterSynced(send);
-  }
-
-  private tellHigherTerm(body: RequestVote): void {
-    const { state, context, own } = this;
-    const { term } = state;
-    own.speak(() =>
-      context.send(body.candidate_id, {
-        name: 'node.higher_term',
-        body: {
-          group_id: body.group_id,
-          group_uid: state.groupUid,
-          peer_id: state.peerId,
-          store_id: state.storeId,
-          term,
-        },
-      }),
-    );
   }
 }

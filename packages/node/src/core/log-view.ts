@@ -145,11 +145,6 @@ export class LogView {
     return batch !== undefined && batch.header.first <= index && index <= batch.header.last ? batch : undefined;
   }
 
-  /** The first entry that is cached, or undefined. */
-  get firstCached(): LogIndex | undefined {
-    return this.cache[0]?.header.first;
-  }
-
   /** Forgets the batches that have been applied. */
   forgetUpTo(index: LogIndex): void {
     let gone = 0;

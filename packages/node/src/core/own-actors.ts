@@ -7,7 +7,16 @@
  * 2. A replicator or ballot-box that has forgotten its link gets a new one, which begins with the full state.
  */
 import { LinkSender } from '@conclave/actor/core';
-import { asTerm, type Body, type Frame, limits, type Message, type Term } from '@conclave/protocol';
+import {
+  asTerm,
+  type Body,
+  type Frame,
+  type GroupUid,
+  limits,
+  type Message,
+  type PeerId,
+  type Term,
+} from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 import type { NodeState } from './state.js';
 
@@ -112,6 +121,14 @@ export class OwnActors {
   /** Runs once the node's term is synced, storing it first where that has not been done; at once where it is. */
   speak(run: () => void): void {
     if (this.storeTerm()) this.runAfter(this.termSeq, run);
+  }
+
+  /** Tells a peer that asked in an older term of this node's, once that is synced. */
+  tellHigherTerm(peerId: PeerId, groupUid: GroupUid): void {
+    const { group_id, store_id } = this.own;
+    const { peerId: peer_id, term } = this.state;
+    const body = { group_id, group_uid: groupUid, peer_id, store_id, term };
+    this.speak(() => this.context.send(peerId, { name: 'node.higher_term', body }));
   }
 
   /** Runs once all that the log-store has been sent so far is synced, the term included. */
