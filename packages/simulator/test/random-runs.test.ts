@@ -3,7 +3,7 @@
  * `CONCLAVE_SEEDS=1000-1999` runs these seeds instead of the few that are run every time.
  */
 import { expect, test } from 'vitest';
-import { randomRun } from './random-run.js';
+import { randomRun } from '../src/random-run.js';
 
 const [first = 1, last = 100] = (process.env.CONCLAVE_SEEDS ?? '1-100').split('-').map(Number);
 const perTest = 25;

@@ -12,8 +12,8 @@
  */
 import type { LogStoreCore } from '@conclave/log-store';
 import { type Configuration, decodeConfiguration, isIn, type LogIndex, type PeerId } from '@conclave/protocol';
-import type { Actor, CoreMesh, Watcher } from './core-mesh.js';
-import type { DiskEntry } from './virtual-disks.js';
+import type { Actor, CoreMesh, Watcher } from './mesh/core-mesh.js';
+import type { DiskEntry } from './mesh/virtual-disks.js';
 
 type Sent = Parameters<NonNullable<Watcher['onSent']>>;
 type Happened = Parameters<NonNullable<Watcher['onEvent']>>;

@@ -7,7 +7,7 @@
  * 3. Each request is answered in the end, unless whoever got it is gone.
  */
 import type { PeerId } from '@conclave/protocol';
-import type { Actor, Answer, CoreMesh } from './core-mesh.js';
+import type { Actor, Answer, CoreMesh } from './mesh/core-mesh.js';
 
 interface Write {
   readonly key: string;

@@ -1,6 +1,6 @@
 import type { PeerId } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
-import { CoreMesh } from './core-mesh.js';
+import { CoreMesh } from '../src/mesh/core-mesh.js';
 
 const ids = (...names: string[]) => names as PeerId[];
 const [n1, n2, n3] = ids('n1', 'n2', 'n3') as [PeerId, PeerId, PeerId];

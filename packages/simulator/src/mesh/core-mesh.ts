@@ -67,6 +67,8 @@ export interface Watcher {
   /** A log-store has loaded its log, or synced a write. */
   onSynced?(peerId: PeerId, store: LogStoreCore): void;
   onAnswered?(requestId: number, answer: Answer | 'silence'): void;
+  /** A core has taken a step, and its effects are under way. */
+  onStepped?(actor: Actor): void;
 }
 
 /** The second node of a peer, which somebody has started by mistake. */
@@ -249,6 +251,7 @@ export class CoreMesh {
     this.perform(actor, actor.core.step(input, this.instant()));
     if (!actor.isUp) return;
     this.perform(actor, actor.core.step({ type: 'idle' }, this.instant()));
+    this.watcher.onStepped?.(actor);
   }
 
   private instant(): Instant {

@@ -3,8 +3,8 @@
  * come back by itself.
  */
 import { actorKinds, type Configuration, decodeConfiguration, majority, type PeerId } from '@conclave/protocol';
-import { CoreMesh } from './core-mesh.js';
 import { Judges } from './judges.js';
+import { CoreMesh } from './mesh/core-mesh.js';
 import { RandomClients } from './random-clients.js';
 
 const all = ['n1', 'n2', 'n3', 'n4', 'n5'] as PeerId[];
