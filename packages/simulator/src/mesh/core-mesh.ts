@@ -5,7 +5,7 @@
 import type { Instant, StateMachine } from '@conclave/actor/core';
 import { BallotBoxCore } from '@conclave/ballot-box';
 import { KvService, KvStateMachine } from '@conclave/kv';
-import { LogStoreCore, type LogStoreEffect } from '@conclave/log-store';
+import { LogStoreCore, type LogStoreEffect, type StorageOperation } from '@conclave/log-store';
 import { NodeCore, type NodeEffect, type NodeInput } from '@conclave/node';
 import {
   type ActorKind,
@@ -67,8 +67,14 @@ export interface Watcher {
   /** A log-store has loaded its log, or synced a write. */
   onSynced?(peerId: PeerId, store: LogStoreCore): void;
   onAnswered?(requestId: number, answer: Answer | 'silence'): void;
+  /** A core is about to take a step; `at`: on the clock of its process. */
+  onStepping?(actor: Actor, input: unknown, at: Instant): void;
   /** A core has taken a step, and its effects are under way. */
   onStepped?(actor: Actor): void;
+  /** This has just become durable on a peer's disk, be it that the log-store hears of it or has crashed meanwhile. */
+  onWritten?(peerId: PeerId, operations: readonly StorageOperation[]): void;
+  /** A peer's disk is lost. */
+  onWiped?(peerId: PeerId): void;
 }
 
 /** The second node of a peer, which somebody has started by mistake. */
@@ -106,6 +112,8 @@ export class CoreMesh {
     seed = 1,
   ) {
     this.random = new Random(seed);
+    this.disks.onWritten = (peerId, operations) => this.watcher.onWritten?.(peerId, operations);
+    this.disks.onWiped = (peerId) => this.watcher.onWiped?.(peerId);
     for (const peerId of peers) for (const kind of actorKinds) this.start(peerId, kind);
   }
 
@@ -248,7 +256,9 @@ export class CoreMesh {
   // ---- steps -------------------------------------------------------------------------------------
 
   private step(actor: Actor, input: unknown): void {
-    this.perform(actor, actor.core.step(input, this.instant()));
+    const at = this.instant();
+    this.watcher.onStepping?.(actor, input, at);
+    this.perform(actor, actor.core.step(input, at));
     if (!actor.isUp) return;
     this.perform(actor, actor.core.step({ type: 'idle' }, this.instant()));
     this.watcher.onStepped?.(actor);

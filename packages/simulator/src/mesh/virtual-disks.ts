@@ -21,10 +21,15 @@ export interface DiskEntry {
 export class VirtualDisks {
   private readonly disks = new Map<PeerId, Map<string, Uint8Array>>();
 
+  /** Hear of what has become durable, and of what is lost. */
+  onWritten: (peerId: PeerId, operations: readonly StorageOperation[]) => void = () => {};
+  onWiped: (peerId: PeerId) => void = () => {};
+
   constructor(private readonly groupId: GroupId) {}
 
   wipe(peerId: PeerId): void {
     this.disks.delete(peerId);
+    this.onWiped(peerId);
   }
 
   load(peerId: PeerId): StoredRows {
@@ -37,6 +42,11 @@ export class VirtualDisks {
   }
 
   write(peerId: PeerId, operations: readonly StorageOperation[]): void {
+    this.change(peerId, operations);
+    this.onWritten(peerId, operations);
+  }
+
+  private change(peerId: PeerId, operations: readonly StorageOperation[]): void {
     const disk = this.disk(peerId);
     for (const operation of operations) {
       if (operation.type === 'put') disk.set(operation.key, operation.value);
@@ -45,7 +55,7 @@ export class VirtualDisks {
         const all = this.rows(peerId, 'e');
         const keys = all.map(({ key }) => key);
         const holding = all.findLast(({ key }) => indexOfKey(key) < operation.from);
-        this.write(peerId, truncationOperations(this.groupId, operation.from, keys, holding));
+        this.change(peerId, truncationOperations(this.groupId, operation.from, keys, holding));
       }
     }
   }
