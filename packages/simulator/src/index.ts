@@ -1,3 +1,8 @@
 export * from './mesh/core-mesh.js';
 export { Random } from './mesh/random.js';
 export { type DiskEntry, VirtualDisks } from './mesh/virtual-disks.js';
+export * from './script/command.js';
+export { formatCommand } from './script/format-command.js';
+export { parseCommand } from './script/parse-command.js';
+export { formatScript, parseScript } from './script/script.js';
+export { ScriptError } from './script/words.js';

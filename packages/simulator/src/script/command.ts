@@ -1,0 +1,154 @@
+/**
+ * Everything that a run does from outside, as one closed union: processes, network, disks, NATS, clients, operators.
+ * A random run and a scenario are both lists of these. `parse-command.ts` and `format-command.ts` turn them into lines
+ * of text and back.
+ *
+ * Names: `n1` is a peer, `n1.node` one of its actors (`n1.rival`: a second node for the peer), `c1` a client, `s1` a
+ * NATS server, `all` every peer.
+ */
+
+/** Creates the mesh; the first command, once. The peers start, holding nothing. */
+export interface PeersCommand {
+  readonly type: 'peers';
+  readonly peers: readonly string[];
+  /** `catchup_margin`: within so many entries of the leader's last one a new peer is caught up. */
+  readonly margin?: number | undefined;
+  /** A client's session that did nothing for so long, in milliseconds, expires. */
+  readonly session?: number | undefined;
+}
+
+/** Of each message from now on; what is not named stays as it was. */
+export interface NetworkCommand {
+  readonly type: 'network';
+  /** Chance to be lost. */
+  readonly loss?: number | undefined;
+  /** Chance to be delivered twice, the second time late. */
+  readonly repeat?: number | undefined;
+  /** Delivery takes up to so many milliseconds. */
+  readonly delay?: number | undefined;
+  /** A turn of an actor, in which what arrives is taken before it is told that it runs idle, is up to so many milliseconds. */
+  readonly turn?: number | undefined;
+}
+
+/** Lets so many milliseconds of virtual time pass. */
+export interface RunCommand {
+  readonly type: 'run';
+  readonly ms: number;
+}
+
+/** `crash`, `start`, `pause`, `resume`: of actors, peers, clients (a crash alone), or `all`. */
+export interface ProcessCommand {
+  readonly type: 'crash' | 'start' | 'pause' | 'resume';
+  readonly targets: readonly string[];
+}
+
+/** Starts a second node for a peer that has one. */
+export interface RivalCommand {
+  readonly type: 'rival';
+  readonly peer: string;
+}
+
+/** The peer crashes and loses its disk. */
+export interface WipeCommand {
+  readonly type: 'wipe';
+  readonly peer: string;
+  /** Only if every configuration that may be in force has its quorum without this peer. */
+  readonly ifSpare: boolean;
+}
+
+/** The actor's clock jumps forward by `offset` milliseconds, and runs `rate` times as fast from now on. */
+export interface SkewCommand {
+  readonly type: 'skew';
+  readonly target: string;
+  readonly rate: number;
+  readonly offset: number;
+}
+
+/** Nothing passes between the groups of names any more; one way: from the first to the second. `cut s1 s2`: a route. */
+export interface CutCommand {
+  readonly type: 'cut';
+  readonly groups: readonly (readonly string[])[];
+  readonly oneWay: boolean;
+}
+
+/** All cuts are over, those of routes too. */
+export interface HealCommand {
+  readonly type: 'heal';
+}
+
+/** `delay`: each access of the peer's disk takes up to so many milliseconds. `fail`: its next write fails. */
+export interface DiskCommand {
+  readonly type: 'disk';
+  readonly peer: string;
+  readonly delay?: number | undefined;
+  readonly fail: boolean;
+}
+
+export const diskParts = ['meta', 'entry', 'term', 'configuration'] as const;
+/** What stands on a disk: the record that a group has once, a batch of entries, a run of a term, a configuration. */
+export type DiskPart = (typeof diskParts)[number];
+
+/** One bit of what is stored flips: in the record that holds `index`, or in the last one before it. */
+export interface FlipCommand {
+  readonly type: 'flip';
+  readonly peer: string;
+  readonly part: DiskPart;
+  readonly index: number;
+  /** As for `wipe`. */
+  readonly ifSpare: boolean;
+}
+
+export interface NatsCommand {
+  readonly type: 'nats';
+  readonly state: 'down' | 'up';
+  readonly server: string;
+}
+
+/** A call of a client, which nobody waits for. */
+export type ClientCommand = { readonly type: 'client'; readonly client: string } & (
+  | { readonly operation: 'put'; readonly key: string; readonly value: string }
+  | { readonly operation: 'get'; readonly key: string }
+  | { readonly operation: 'delete'; readonly key: string }
+  /** `last`: the revision of the key that the client has seen last. */
+  | {
+      readonly operation: 'cas';
+      readonly key: string;
+      readonly revision: number | 'last';
+      readonly value: string;
+    }
+);
+
+/** A command of the operator, which nobody waits for. */
+export type OperatorCommand =
+  | {
+      readonly type: 'bootstrap';
+      readonly at: string;
+      readonly peers: readonly string[];
+      readonly timeout?: number | undefined;
+    }
+  | { readonly type: 'change'; readonly peers: readonly string[]; readonly timeout?: number | undefined }
+  | { readonly type: 'add' | 'remove'; readonly peer: string; readonly timeout?: number | undefined }
+  | { readonly type: 'cancel' }
+  | { readonly type: 'transfer'; readonly peer?: string | undefined };
+
+/** All faults end, what is down starts, and the group must come back, end every change and answer everything. */
+export interface CalmCommand {
+  readonly type: 'calm';
+}
+
+export type Command =
+  | PeersCommand
+  | NetworkCommand
+  | RunCommand
+  | ProcessCommand
+  | RivalCommand
+  | WipeCommand
+  | SkewCommand
+  | CutCommand
+  | HealCommand
+  | DiskCommand
+  | FlipCommand
+  | NatsCommand
+  | ClientCommand
+  | OperatorCommand
+  | CalmCommand;

@@ -1,0 +1,78 @@
+/** From a command to a line of text, which `parseCommand` turns into the same command. */
+import type { ClientCommand, Command } from './command.js';
+import { optionWords } from './words.js';
+
+export function formatCommand(command: Command): string {
+  return wordsOf(command).join(' ');
+}
+
+function wordsOf(command: Command): readonly (string | number)[] {
+  switch (command.type) {
+    case 'peers':
+      return ['peers', ...command.peers, ...optionWords({ margin: command.margin, session: command.session })];
+    case 'network': {
+      const { loss, repeat, delay, turn } = command;
+      return ['network', ...optionWords({ loss, repeat, delay, turn })];
+    }
+    case 'run':
+      return ['run', command.ms];
+    case 'crash':
+    case 'start':
+    case 'pause':
+    case 'resume':
+      return [command.type, ...command.targets];
+    case 'rival':
+      return ['rival', command.peer];
+    case 'wipe':
+      return ['wipe', command.peer, ...spareWords(command)];
+    case 'skew':
+      return ['skew', command.target, ...optionWords({ rate: command.rate, offset: command.offset })];
+    case 'cut':
+      return ['cut', ...joined(command.groups, command.oneWay ? '->' : '|')];
+    case 'disk':
+      return ['disk', command.peer, ...(command.fail ? ['fail'] : []), ...optionWords({ delay: command.delay })];
+    case 'flip': {
+      const where = command.part === 'meta' ? [] : [command.index];
+      return ['flip', command.peer, command.part, ...where, ...spareWords(command)];
+    }
+    case 'nats':
+      return ['nats', command.state, command.server];
+    case 'client':
+      return clientWords(command);
+    case 'bootstrap':
+      return ['bootstrap', command.at, ...command.peers, ...optionWords({ timeout: command.timeout })];
+    case 'change':
+      return ['change', ...command.peers, ...optionWords({ timeout: command.timeout })];
+    case 'add':
+    case 'remove':
+      return [command.type, command.peer, ...optionWords({ timeout: command.timeout })];
+    case 'transfer':
+      return command.peer === undefined ? ['transfer'] : ['transfer', command.peer];
+    case 'heal':
+    case 'cancel':
+    case 'calm':
+      return [command.type];
+    default:
+      return command satisfies never;
+  }
+}
+
+function clientWords(command: ClientCommand): readonly (string | number)[] {
+  const { client, operation, key } = command;
+  switch (operation) {
+    case 'put':
+      return [client, operation, key, command.value];
+    case 'cas':
+      return [client, operation, key, command.revision, command.value];
+    default:
+      return [client, operation, key];
+  }
+}
+
+function spareWords({ ifSpare }: { readonly ifSpare: boolean }): string[] {
+  return ifSpare ? ['if=spare'] : [];
+}
+
+function joined(groups: readonly (readonly string[])[], by: string): string[] {
+  return groups.flatMap((group, at) => (at === 0 ? group : [by, ...group]));
+}

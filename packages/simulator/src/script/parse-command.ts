@@ -1,0 +1,160 @@
+/** From a line of text to a command. */
+import { type Command, type CutCommand, type DiskPart, diskParts } from './command.js';
+import { asNumber, ScriptError, Words } from './words.js';
+
+const clientPattern = /^c\d+$/;
+
+/**
+ * The command of one line.
+ * @throws ScriptError saying what is wrong with it
+ */
+export function parseCommand(line: string): Command {
+  const [first = '', ...others] = line.trim().split(/\s+/);
+  if (clientPattern.test(first)) return clientCommand(first, new Words(others, false));
+  const words = new Words(others);
+  const command = commandOf(first, words);
+  words.end();
+  return command;
+}
+
+function commandOf(first: string, words: Words): Command {
+  switch (first) {
+    case 'peers':
+      return {
+        type: first,
+        peers: words.some('a peer'),
+        ...given({ margin: words.numberOption('margin'), session: words.numberOption('session') }),
+      };
+    case 'network':
+      return { type: first, ...given(numbers(words, ['loss', 'repeat', 'delay', 'turn'])) };
+    case 'run':
+      return { type: first, ms: words.number('milliseconds') };
+    case 'crash':
+    case 'start':
+    case 'pause':
+    case 'resume':
+      return { type: first, targets: words.some('who') };
+    case 'rival':
+      return { type: first, peer: words.next('a peer') };
+    case 'skew':
+      return {
+        type: first,
+        target: words.next('an actor'),
+        rate: words.numberOption('rate') ?? 1,
+        offset: words.numberOption('offset') ?? 0,
+      };
+    case 'cut':
+      return cut(words.some('who'));
+    case 'nats':
+      return nats(words.next('up or down'), words.next('a server'));
+    case 'heal':
+    case 'calm':
+    case 'cancel':
+      return { type: first };
+    default:
+      return diskCommandOf(first, words);
+  }
+}
+
+function diskCommandOf(first: string, words: Words): Command {
+  switch (first) {
+    case 'wipe':
+      return { type: first, peer: words.next('a peer'), ifSpare: ifSpare(words) };
+    case 'disk': {
+      const peer = words.next('a peer');
+      const fail = words.peek() === 'fail' && words.next('fail') === 'fail';
+      return { type: first, peer, ...given({ delay: words.numberOption('delay') }), fail };
+    }
+    case 'flip': {
+      const peer = words.next('a peer');
+      const part = words.next('a part');
+      if (!isDiskPart(part)) throw new ScriptError(`${part} is none of ${diskParts.join(', ')}`);
+      const index = part === 'meta' ? 0 : words.number('an index');
+      return { type: first, peer, part, index, ifSpare: ifSpare(words) };
+    }
+    default:
+      return operatorCommandOf(first, words);
+  }
+}
+
+function operatorCommandOf(first: string, words: Words): Command {
+  const timeout = (): { timeout?: number } => given({ timeout: words.numberOption('timeout') });
+  switch (first) {
+    case 'bootstrap':
+      return { type: first, at: words.next('a peer'), peers: words.some('a peer'), ...timeout() };
+    case 'change':
+      return { type: first, peers: words.some('a peer'), ...timeout() };
+    case 'add':
+    case 'remove':
+      return { type: first, peer: words.next('a peer'), ...timeout() };
+    case 'transfer': {
+      const [peer] = words.peek() === undefined ? [] : [words.next('a peer')];
+      return { type: first, ...given({ peer }) };
+    }
+    default:
+      throw new ScriptError(`there is no command ${first}`);
+  }
+}
+
+function clientCommand(client: string, words: Words): Command {
+  const operation = words.next('an operation');
+  const key = words.next('a key');
+  const parsed = ((): Command => {
+    switch (operation) {
+      case 'put':
+        return { type: 'client', client, operation, key, value: words.next('a value') };
+      case 'get':
+      case 'delete':
+        return { type: 'client', client, operation, key };
+      case 'cas': {
+        const revision = words.next('a revision');
+        const expected = revision === 'last' ? revision : asNumber(revision, 'revision');
+        return { type: 'client', client, operation, key, revision: expected, value: words.next('a value') };
+      }
+      default:
+        throw new ScriptError(`there is no operation ${operation}`);
+    }
+  })();
+  words.end();
+  return parsed;
+}
+
+function cut(words: readonly string[]): CutCommand {
+  const oneWay = words.includes('->');
+  const groups: string[][] = [[]];
+  for (const word of words) {
+    if (word === '|' || word === '->') groups.push([]);
+    else groups.at(-1)?.push(word);
+  }
+  if (groups.some((group) => group.length === 0)) throw new ScriptError('a side of the cut is empty');
+  if (oneWay && (groups.length !== 2 || words.includes('|'))) throw new ScriptError('a one-way cut has two sides');
+  const isRoute = groups.length === 1 && words.length === 2 && words.every((word) => /^s\d+$/.test(word));
+  if (groups.length === 1 && !isRoute) throw new ScriptError('expected two sides, or two servers');
+  return { type: 'cut', groups, oneWay };
+}
+
+function nats(state: string, server: string): Command {
+  if (state !== 'up' && state !== 'down') throw new ScriptError(`${state} is neither up nor down`);
+  return { type: 'nats', state, server };
+}
+
+function ifSpare(words: Words): boolean {
+  const condition = words.option('if');
+  if (condition !== undefined && condition !== 'spare') throw new ScriptError(`if=${condition}: expected if=spare`);
+  return condition !== undefined;
+}
+
+function isDiskPart(word: string): word is DiskPart {
+  return (diskParts as readonly string[]).includes(word);
+}
+
+function numbers<N extends string>(words: Words, names: readonly N[]): Partial<Record<N, number | undefined>> {
+  return Object.fromEntries(names.map((name) => [name, words.numberOption(name)])) as Partial<Record<N, number>>;
+}
+
+/** Without what is undefined, so that a command is the same before it is formatted and after it is parsed. */
+function given<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}

@@ -1,0 +1,23 @@
+/** A list of commands as text: one a line; `#` begins a comment, empty lines mean nothing. */
+import type { Command } from './command.js';
+import { formatCommand } from './format-command.js';
+import { parseCommand } from './parse-command.js';
+import { ScriptError } from './words.js';
+
+/** @throws ScriptError naming the line */
+export function parseScript(text: string): Command[] {
+  return text.split('\n').flatMap((line, at) => {
+    const said = line.replace(/(^|\s)#.*$/, '').trim();
+    if (said === '') return [];
+    try {
+      return [parseCommand(said)];
+    } catch (error) {
+      if (error instanceof ScriptError) throw new ScriptError(`line ${at + 1}, "${said}": ${error.message}`);
+      throw error;
+    }
+  });
+}
+
+export function formatScript(commands: readonly Command[]): string {
+  return commands.map((command) => `${formatCommand(command)}\n`).join('');
+}

@@ -1,0 +1,79 @@
+/** Taking a line of a script apart. */
+
+/** What is wrong with a line. */
+export class ScriptError extends Error {
+  override readonly name = 'ScriptError';
+}
+
+/** The words of a line behind the first one: plain ones in order, and options `name=value`. */
+export class Words {
+  private readonly plain: readonly string[];
+  private readonly options = new Map<string, string>();
+  private at = 0;
+
+  /** @param withOptions false: a word with a `=` is a plain one, as in a client's values */
+  constructor(words: readonly string[], withOptions = true) {
+    const isOption = (word: string): boolean => withOptions && /^[a-z]+=/.test(word);
+    this.plain = words.filter((word) => !isOption(word));
+    for (const word of words.filter(isOption)) {
+      const name = word.slice(0, word.indexOf('='));
+      if (this.options.has(name)) throw new ScriptError(`${name} is given twice`);
+      this.options.set(name, word.slice(name.length + 1));
+    }
+  }
+
+  /** @throws ScriptError where there is none. */
+  next(what: string): string {
+    const word = this.plain[this.at];
+    if (word === undefined) throw new ScriptError(`expected ${what}`);
+    this.at += 1;
+    return word;
+  }
+
+  peek(): string | undefined {
+    return this.plain[this.at];
+  }
+
+  rest(): string[] {
+    const rest = this.plain.slice(this.at);
+    this.at = this.plain.length;
+    return rest;
+  }
+
+  /** @throws ScriptError where there is none. */
+  some(what: string): string[] {
+    return [this.next(what), ...this.rest()];
+  }
+
+  number(what: string): number {
+    return asNumber(this.next(what), what);
+  }
+
+  option(name: string): string | undefined {
+    const value = this.options.get(name);
+    this.options.delete(name);
+    return value;
+  }
+
+  numberOption(name: string): number | undefined {
+    const value = this.option(name);
+    return value === undefined ? undefined : asNumber(value, name);
+  }
+
+  /** @throws ScriptError where something is left. */
+  end(): void {
+    const [left] = [...this.rest(), ...this.options.keys()];
+    if (left !== undefined) throw new ScriptError(`${left} is not expected here`);
+  }
+}
+
+export function asNumber(text: string, what: string): number {
+  const value = Number(text);
+  if (text === '' || !Number.isFinite(value) || value < 0) throw new ScriptError(`${what}: ${text} is no number`);
+  return value;
+}
+
+/** Options as words; those that are undefined are left out. */
+export function optionWords(options: Readonly<Record<string, number | string | undefined>>): string[] {
+  return Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
+}
