@@ -41,21 +41,35 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
   }
 }
 
+/** How the servers of a cluster reach each other, where they are not to do so directly. */
+export interface RouteDetours {
+  /** The port at which a server finds another one, whose own is `routePort`. */
+  port(from: number, to: number, routePort: number): Promise<number>;
+  /** What servers tell each other of how to be reached: a port at which nobody is, so that there is no other way. */
+  readonly nowhere: number;
+}
+
 /** Starts servers that are one cluster, and waits until each has its routes to the others. */
-export async function startNatsCluster(size = 3): Promise<NatsServer[]> {
+export async function startNatsCluster(size = 3, detours?: RouteDetours): Promise<NatsServer[]> {
   const executable = await findNatsServer();
   const ports = await freePorts(3 * size);
   const routePorts = ports.slice(size, 2 * size);
   const monitorPorts = ports.slice(2 * size);
-  const routes = routePorts.map((port) => `nats-route://127.0.0.1:${port}`).join(', ');
-  const servers = ports.slice(0, size).map((port, index) => {
-    const configuration = [
-      `server_name: "test-${port}"`,
+  const advertise = detours === undefined ? '' : `, advertise: "127.0.0.1:${detours.nowhere}"`;
+  const configurationOf = async (index: number): Promise<string> => {
+    const others = routePorts.map((port, to) => ({ port, to })).filter(({ to }) => to !== index);
+    const found = others.map(({ port, to }) => detours?.port(index, to, port) ?? port);
+    const routes = (await Promise.all(found)).map((port) => `nats-route://127.0.0.1:${port}`).join(', ');
+    const cluster = `name: "test", listen: "127.0.0.1:${routePorts[index]}", routes: [${routes}], no_advertise: true`;
+    return [
+      `server_name: "test-${ports[index]}"`,
       `http: "127.0.0.1:${monitorPorts[index]}"`,
-      `cluster { name: "test", listen: "127.0.0.1:${routePorts[index]}", routes: [${routes}], no_advertise: true }`,
+      `cluster { ${cluster}${advertise} }`,
     ].join('\n');
-    return new RealServer(executable, port, configuration);
-  });
+  };
+  const servers = await Promise.all(
+    ports.slice(0, size).map(async (port, index) => new RealServer(executable, port, await configurationOf(index))),
+  );
   try {
     await Promise.all(servers.map((server) => server.restart()));
     await Promise.all(monitorPorts.map((port) => untilRouted(port, size - 1)));

@@ -31,6 +31,8 @@ export interface PeerOptions {
   readonly args?: readonly string[];
   /** More of the environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Each line of the log of one of its processes, as it was written. */
+  readonly onLine?: (processName: string, line: string) => void;
 }
 
 /** A line of a process's log, or what it printed instead. */
@@ -54,6 +56,7 @@ export class ActorProcess {
     readonly name: string,
     private readonly args: readonly string[],
     private readonly env: Readonly<Record<string, string>>,
+    private readonly listen?: PeerOptions['onLine'],
   ) {}
 
   /** Settled when it says that it is ready. @throws Error with its log where it ends before. */
@@ -115,6 +118,7 @@ export class ActorProcess {
   }
 
   private onLine(text: string): void {
+    this.listen?.(this.name, text);
     const line = parseLine(text);
     this.lines.push(line);
     if (this.lines.length > rememberedLines) this.lines.shift();
@@ -147,7 +151,8 @@ export class Peer {
     ];
     this.placed = placements[placement];
     this.processes = this.placed.map(
-      (actors) => new ActorProcess(`${peer} ${actors.join()}`, [...common, '--actors', actors.join()], env),
+      (actors) =>
+        new ActorProcess(`${peer} ${actors.join()}`, [...common, '--actors', actors.join()], env, options.onLine),
     );
   }
 
