@@ -1,0 +1,127 @@
+/**
+ * What is acknowledged is synced: to a leader, that the log is the leader's up to an index; to the own node, that its
+ * messages up to one are done; to a client, that its write is in the log (promise 16). That a quorum has synced what is
+ * committed, `commits-have-a-quorum` sees to.
+ */
+import type { Body } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import type { Answer } from '../mesh/watcher.js';
+import { type Invariant, Rule } from './invariant.js';
+import { type Entry, entryAt, hasEntry } from './record/log-tree.js';
+import { entryText } from './words.js';
+
+/** What a node has told its log-store with a message of their link. */
+interface Told {
+  readonly seq: number;
+  readonly term: number;
+  readonly last: Entry | undefined;
+}
+
+interface Proposed {
+  readonly payload: Uint8Array;
+  /** How much was committed when it was asked for. */
+  readonly behind: number;
+}
+
+type Stored = Body<'feed.stored'>;
+
+export class AcknowledgedIsSynced extends Rule implements Invariant {
+  readonly name = 'acknowledged-is-synced';
+  private readonly told = new Map<string, Told[]>();
+  private readonly proposed = new Map<number, Proposed>();
+  /** The last acknowledgement of each store: most are repeats. */
+  private readonly known = new Map<string, { readonly match: number; readonly term: number; readonly last: unknown }>();
+
+  readonly sent = {
+    'feed.append': (body: Body<'feed.append'>) => this.onAppend(body),
+    'log-store.append': (body: Body<'log-store.append'>) => this.onAppend(body),
+    'log-store.vote': (body: Body<'log-store.vote'>) => {
+      if (this.record.isNewVote) this.tell(body, body.seq, body.term);
+    },
+    'feed.stored': (body: Stored) => this.onStored(body),
+    'node.ack': (body: Body<'node.ack'>) => this.onAcknowledged(body),
+  };
+
+  private onAppend(body: Body<'feed.append'>): void {
+    const seq = body.links['log-store']?.seq;
+    if (this.record.appended !== undefined && seq !== undefined) this.tell(body, seq, body.leader_term);
+  }
+
+  private tell(own: { readonly store_id: string; readonly session: number }, seq: number, term: number): void {
+    const key = `${own.store_id} ${own.session}`;
+    const told = this.told.get(key) ?? [];
+    this.told.set(key, told);
+    told.push({ seq, term, last: this.record.accepted.of(own)?.last });
+  }
+
+  private onAcknowledged(body: Body<'node.ack'>): void {
+    if (body.actor !== 'log-store') return;
+    const told = this.told.get(`${body.store_id} ${body.session}`);
+    let latest: Told | undefined;
+    while (told?.[0] !== undefined && told[0].seq <= body.seq) latest = told.shift();
+    const store = this.record.stored.of(body.store_id);
+    if (latest === undefined || store === undefined) return;
+    const { term, last, seq } = latest;
+    this.check(
+      store.meta.term >= term,
+      () => `${store.peerId} acknowledges message ${seq} of term ${term}, and term ${store.meta.term} is synced`,
+    );
+    // What the node has deleted since may be gone already.
+    const isWanted = last !== undefined && hasEntry(this.record.accepted.of(body)?.last, last);
+    this.check(
+      !isWanted || hasEntry(store.last, last),
+      () =>
+        `${store.peerId} acknowledges message ${seq} with ${entryText(last)}, and ${entryText(store.last)} is synced`,
+    );
+  }
+
+  private onStored(body: Stored): void {
+    const { store_id, peer_id, leader_id, leader_term, match_index } = body;
+    const store = this.record.stored.of(store_id);
+    this.check(store?.peerId === peer_id, () => `${peer_id} acknowledges for ${store_id}, which is not its store`);
+    const known = this.known.get(store_id);
+    if (known?.match === match_index && known.term === leader_term && known.last === store.last) return;
+    this.known.set(store_id, { match: match_index, term: leader_term, last: store.last });
+    this.check(
+      store.meta.term >= leader_term,
+      () => `${peer_id} acknowledges to the leader of term ${leader_term}, and term ${store.meta.term} is synced`,
+    );
+    const synced = entryAt(store.last, match_index);
+    const leaders = entryAt(this.logOfLeader(body), match_index);
+    this.check(
+      match_index === 0 || (synced !== undefined && synced === leaders),
+      () =>
+        `${peer_id} acknowledges entry ${match_index} to ${leader_id}, leader of term ${leader_term}, which has ${entryText(leaders)}; ${entryText(synced)} is synced`,
+    );
+  }
+
+  /** Who founds a group acknowledges its first entry to itself before it leads. */
+  private logOfLeader(body: Stored): Entry | undefined {
+    const leader = this.record.leaders.get(body.leader_term);
+    if (leader?.peerId === body.leader_id) return leader.last;
+    return body.leader_id === body.peer_id && leader === undefined ? this.record.accepted.of(body)?.last : undefined;
+  }
+
+  // ---- to clients --------------------------------------------------------------------------------
+
+  onStepping(_actor: Actor, input: unknown): void {
+    const { type, requestId, payload } = input as { type: string; requestId: number; payload: Uint8Array };
+    if (type !== 'propose') return;
+    this.proposed.set(requestId, { payload, behind: this.record.commits.last?.index ?? 0 });
+  }
+
+  onAnswered(requestId: number, answer: Answer | 'silence'): void {
+    const proposed = this.proposed.get(requestId);
+    if (proposed === undefined) return;
+    this.proposed.delete(requestId);
+    if (answer === 'silence' || !('result' in answer)) return;
+    const { commits } = this.record;
+    let index = proposed.behind + 1;
+    let entry = commits.at(index);
+    while (entry !== undefined && Buffer.compare(entry.payload, proposed.payload) !== 0) {
+      index += 1;
+      entry = commits.at(index);
+    }
+    this.check(entry !== undefined, () => `write ${requestId} is answered as done, and not committed`);
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * All invariants, watching one run. Each hears only what it asks for; the record hears it first.
+ */
+import type { Instant } from '@conclave/actor/core';
+import type { StorageOperation } from '@conclave/log-store';
+import type { ConclaveEvent, LogIndex, Message, MessageName, PeerId } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import type { Answer, Watcher } from '../mesh/watcher.js';
+import { AcknowledgedIsSynced } from './acknowledged-is-synced.js';
+import { AppliedInOrder } from './applied-in-order.js';
+import { CommitsHaveAQuorum } from './commits-have-a-quorum.js';
+import { CommittedStays } from './committed-stays.js';
+import { ElectionsHaveAQuorum } from './elections-have-a-quorum.js';
+import type { Invariant, SentHandlers } from './invariant.js';
+import { KnownCommitsAreTrue } from './known-commits-are-true.js';
+import { LeaderHasAllCommitted } from './leader-has-all-committed.js';
+import { LeaderIsAMember } from './leader-is-a-member.js';
+import { LeasesHold } from './leases-hold.js';
+import { LogsMatch } from './logs-match.js';
+import { NoTruncationBelowCommit } from './no-truncation-below-commit.js';
+import { NodesNeverGoBack } from './nodes-never-go-back.js';
+import { OneChangeAtATime } from './one-change-at-a-time.js';
+import { OneGroup } from './one-group.js';
+import { OneLeaderATerm } from './one-leader-a-term.js';
+import { OnlyCaughtUpStoresJoin } from './only-caught-up-stores-join.js';
+import { OnlyMembersStand } from './only-members-stand.js';
+import { ReadsAreCurrent } from './reads-are-current.js';
+import { ReadsHaveAQuorum } from './reads-have-a-quorum.js';
+import { RunRecord } from './record/run-record.js';
+import { RemovedPeersRaiseNoTerm } from './removed-peers-raise-no-term.js';
+import { SessionsOnlyGrow } from './sessions-only-grow.js';
+import { SpokenIsSynced } from './spoken-is-synced.js';
+import { StagesFollow } from './stages-follow.js';
+import { TermsAndVotesNeverFall } from './terms-and-votes-never-fall.js';
+
+/** The order is that of what one would rather read where several are broken at once. */
+const rules = [
+  OneLeaderATerm,
+  ElectionsHaveAQuorum,
+  LeaderHasAllCommitted,
+  LeaderIsAMember,
+  OnlyMembersStand,
+  RemovedPeersRaiseNoTerm,
+  LogsMatch,
+  CommitsHaveAQuorum,
+  CommittedStays,
+  KnownCommitsAreTrue,
+  AppliedInOrder,
+  NoTruncationBelowCommit,
+  NodesNeverGoBack,
+  TermsAndVotesNeverFall,
+  SpokenIsSynced,
+  AcknowledgedIsSynced,
+  SessionsOnlyGrow,
+  OneGroup,
+  StagesFollow,
+  OneChangeAtATime,
+  OnlyCaughtUpStoresJoin,
+  LeasesHold,
+  ReadsHaveAQuorum,
+  ReadsAreCurrent,
+] as const;
+
+type Heard = (body: never, from: Actor, to: PeerId) => void;
+
+/** A new run's invariants, to be made its watcher before it begins. */
+export function allInvariants(): Invariants {
+  const record = new RunRecord();
+  return new Invariants(
+    record,
+    rules.map((RuleOf) => new RuleOf(record)),
+  );
+}
+
+export class Invariants implements Watcher {
+  private readonly bySent = new Map<MessageName, Heard[]>();
+  private readonly stepping: Invariant[];
+  private readonly stepped: Invariant[];
+  private readonly written: Invariant[];
+
+  constructor(
+    readonly record: RunRecord,
+    private readonly all: readonly Invariant[],
+  ) {
+    this.listen(record.sent);
+    for (const { sent } of all) this.listen(sent ?? {});
+    this.stepping = all.filter(({ onStepping }) => onStepping !== undefined);
+    this.stepped = all.filter(({ onStepped }) => onStepped !== undefined);
+    this.written = all.filter(({ onWritten }) => onWritten !== undefined);
+  }
+
+  /** The names of all that are watched for. */
+  get names(): readonly string[] {
+    return this.all.map(({ name }) => name);
+  }
+
+  private listen(sent: SentHandlers): void {
+    for (const [name, handler] of Object.entries(sent) as [MessageName, Heard][]) {
+      const handlers = this.bySent.get(name);
+      if (handlers === undefined) this.bySent.set(name, [handler]);
+      else handlers.push(handler);
+    }
+  }
+
+  onStepping(actor: Actor, input: unknown, at: Instant): void {
+    this.record.onStepping(actor, input, at);
+    for (const invariant of this.stepping) invariant.onStepping?.(actor, input, at);
+  }
+
+  onStepped(actor: Actor): void {
+    for (const invariant of this.stepped) invariant.onStepped?.(actor);
+  }
+
+  onSent(from: Actor, to: PeerId, message: Message): void {
+    const handlers = this.bySent.get(message.name);
+    if (handlers === undefined) return;
+    for (const handler of handlers) handler(message.body as never, from, to);
+  }
+
+  onEvent(peerId: PeerId, term: number, event: ConclaveEvent): void {
+    for (const invariant of this.all) invariant.onEvent?.(peerId, term, event);
+  }
+
+  onApplied(life: object, index: LogIndex, payload: Uint8Array): void {
+    for (const invariant of this.all) invariant.onApplied?.(life, index, payload);
+  }
+
+  onWritten(peerId: PeerId, operations: readonly StorageOperation[]): void {
+    this.record.onWritten(peerId, operations);
+    for (const invariant of this.written) invariant.onWritten?.(peerId, operations);
+  }
+
+  onWiped(peerId: PeerId): void {
+    this.record.onWiped(peerId);
+  }
+
+  onAnswered(requestId: number, answer: Answer | 'silence'): void {
+    for (const invariant of this.all) invariant.onAnswered?.(requestId, answer);
+  }
+
+  /** The run has ended, all is well again, and these are the members of the group. */
+  onEnd(members: readonly PeerId[]): void {
+    for (const invariant of this.all) invariant.onEnd?.(members);
+  }
+}

@@ -1,0 +1,29 @@
+/** Each state machine applies the committed commands, all of them, in order and once (Raft thesis, figure 3.2: state machine safety). */
+import type { LogIndex } from '@conclave/protocol';
+import { type Invariant, Rule } from './invariant.js';
+import { entryText } from './words.js';
+
+export class AppliedInOrder extends Rule implements Invariant {
+  readonly name = 'applied-in-order';
+  private readonly last = new WeakMap<object, number>();
+
+  onApplied(life: object, index: LogIndex, payload: Uint8Array): void {
+    const before = this.last.get(life) ?? 0;
+    this.check(index > before, () => `entry ${index} is applied after entry ${before}`);
+    const { commits } = this.record;
+    for (let skipped = before + 1; skipped < index; skipped++) {
+      const entry = commits.at(skipped);
+      this.check(
+        entry?.kind === 'configuration',
+        () => `entry ${skipped} is left out before entry ${index}, and it is ${entryText(entry)}`,
+      );
+    }
+    const entry = commits.at(index);
+    this.check(entry !== undefined, () => `entry ${index} is applied and not committed`);
+    this.check(
+      entry.kind === 'commands' && Buffer.compare(entry.payload, payload) === 0,
+      () => `something else than ${entryText(entry)} is applied, which is committed there`,
+    );
+    this.last.set(life, index);
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * Whoever leads was voted for by a majority of each set of the configuration in force in its own log, by the stores that
+ * this names, and each of these votes is synced (Raft thesis, sections 3.4 and 4.3).
+ */
+import { type Body, hasQuorum } from '@conclave/protocol';
+import { type Invariant, Rule } from './invariant.js';
+import { configurationText, entryText, sameConfiguration } from './words.js';
+
+export class ElectionsHaveAQuorum extends Rule implements Invariant {
+  readonly name = 'elections-have-a-quorum';
+  private readonly checked = new Set<number>();
+
+  readonly sent = {
+    'ballot-box.elect': (body: Body<'ballot-box.elect'>) => this.onElect(body),
+    'ballot-box.lead': (body: Body<'ballot-box.lead'>) => this.onLead(body),
+  };
+
+  /** The votes are to be counted with the configuration that the candidate has accepted last. */
+  private onElect(body: Body<'ballot-box.elect'>): void {
+    const last = this.record.accepted.of(body)?.last;
+    const configuration = last?.inForce?.configuration;
+    this.check(
+      configuration !== undefined && sameConfiguration(configuration, body.configuration),
+      () =>
+        `${body.peer_id} counts with ${configurationText(body.configuration)} and has a log up to ${entryText(last)} with ${
+          configuration === undefined ? 'none' : configurationText(configuration)
+        }`,
+    );
+  }
+
+  private onLead({ term, peer_id }: Body<'ballot-box.lead'>): void {
+    if (this.checked.has(term)) return;
+    this.checked.add(term);
+    const configuration = this.record.leaders.get(term)?.elected?.inForce?.configuration;
+    this.check(configuration !== undefined, () => `${peer_id} leads term ${term} without a configuration`);
+    this.check(
+      hasQuorum(configuration, (member) => this.record.hasVoted(member.store_id, term, peer_id)),
+      () => `${peer_id} leads term ${term}, and ${configurationText(configuration)} has no quorum that voted for it`,
+    );
+  }
+}

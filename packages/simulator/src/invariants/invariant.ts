@@ -1,0 +1,33 @@
+/** What an invariant is: it hears what happens in a run, and throws when its rule is broken. */
+import type { Body, MessageName, PeerId } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import type { Watcher } from '../mesh/watcher.js';
+import { InvariantViolation } from './invariant-violation.js';
+import type { RunRecord } from './record/run-record.js';
+
+/** What hears of messages that are sent, by name. */
+export type SentHandlers = {
+  readonly [N in MessageName]?: (body: Body<N>, from: Actor, to: PeerId) => void;
+};
+
+type Hooks = Pick<Watcher, 'onStepping' | 'onStepped' | 'onEvent' | 'onApplied' | 'onWritten' | 'onAnswered'>;
+
+export interface Invariant extends Hooks {
+  /** Of its file. */
+  readonly name: string;
+  readonly sent?: SentHandlers;
+  /** The run has ended, all is well again, and these are the members of the group. */
+  onEnd?(members: readonly PeerId[]): void;
+}
+
+/** What all invariants have. */
+export abstract class Rule {
+  abstract readonly name: string;
+
+  constructor(protected readonly record: RunRecord) {}
+
+  /** @throws InvariantViolation unless it holds. */
+  protected check(holds: boolean, seen: () => string): asserts holds {
+    if (!holds) throw new InvariantViolation(this.name, seen());
+  }
+}

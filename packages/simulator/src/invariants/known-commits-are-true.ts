@@ -1,0 +1,56 @@
+/**
+ * What a node takes for committed is committed, and is what it has in its log. A follower takes for committed at most what
+ * the leader has just verified of its log: `min(leader_commit, verified_index)`.
+ */
+import type { Body } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import { type Invariant, Rule } from './invariant.js';
+import { entryAt } from './record/log-tree.js';
+import { summaryOf } from './record/nodes.js';
+import { entryText } from './words.js';
+
+export class KnownCommitsAreTrue extends Rule implements Invariant {
+  readonly name = 'known-commits-are-true';
+  private readonly known = new WeakMap<object, number>();
+  /** What was verified in the step that is being taken. */
+  private verified = 0;
+  private readonly storeOf = new WeakMap<object, { readonly store_id: string; readonly session: number }>();
+
+  readonly sent = {
+    'log-store.append': (body: Body<'log-store.append'>, from: Actor) => {
+      this.verified = Math.max(this.verified, body.verified_index);
+      this.storeOf.set(from.core, body);
+    },
+    'feed.append': (body: Body<'feed.append'>, from: Actor) => this.storeOf.set(from.core, body),
+  };
+
+  onStepping(): void {
+    this.verified = 0;
+  }
+
+  onStepped(actor: Actor): void {
+    if (actor.kind !== 'node') return;
+    const { commit_index, role } = summaryOf(actor);
+    const before = this.known.get(actor.core) ?? 0;
+    if (commit_index === before) return;
+    this.known.set(actor.core, commit_index);
+    const committed = this.record.commits.at(commit_index);
+    this.check(
+      committed !== undefined,
+      () => `${actor.peerId} takes entry ${commit_index} for committed, and it is not`,
+    );
+    const own = this.storeOf.get(actor.core);
+    // Nothing was told the log-store yet: it is what was found at the opening.
+    if (own === undefined) return;
+    const accepted = entryAt(this.record.accepted.of(own)?.last, commit_index);
+    this.check(
+      accepted === committed,
+      () => `${actor.peerId} takes ${entryText(accepted)} for committed, and ${entryText(committed)} is`,
+    );
+    if (role !== 'follower') return;
+    this.check(
+      commit_index <= this.verified,
+      () => `${actor.peerId} takes entry ${commit_index} for committed, and ${this.verified} is verified`,
+    );
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * A voter that has heard a new tick of a leader within an election timeout, by its own clock, helps nobody else to be
+ * elected, unless the leader itself has sent the candidate; and one that has just opened its log-store helps nobody at all
+ * (Raft thesis, section 4.2.3; DESIGN, section 5).
+ */
+import type { Instant } from '@conclave/actor/core';
+import type { NodeInput } from '@conclave/node';
+import { type Body, defaultTimes } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import { type Invariant, Rule } from './invariant.js';
+import { summaryOf } from './record/nodes.js';
+
+interface Voter {
+  openedMs: number;
+  contactMs: number;
+  tick: { readonly term: number; readonly id: number };
+}
+
+export class LeasesHold extends Rule implements Invariant {
+  readonly name = 'leases-hold';
+  private readonly voters = new WeakMap<object, Voter>();
+
+  readonly sent = {
+    'log-store.vote': (body: Body<'log-store.vote'>, from: Actor) => {
+      if (this.record.isNewVote && body.voted_for !== '' && body.voted_for !== from.peerId) this.onGranted(from);
+    },
+    'ballot-box.vote_response': ({ kind, granted }: Body<'ballot-box.vote_response'>, from: Actor) => {
+      // A vote is judged when it is given; it is spoken later.
+      if (kind === 'pre_vote' && granted) this.onGranted(from);
+    },
+  };
+
+  onStepped(actor: Actor): void {
+    const { step } = this.record;
+    if (actor.kind !== 'node' || step === undefined || step.actor !== actor) return;
+    const { type, message } = step.input as Extract<NodeInput, { type: 'message' }>;
+    if (type !== 'message') return;
+    if (message.name === 'node.opened') this.onOpened(actor, step.at);
+    if (message.name === 'node.append_entries') this.onAppendEntries(actor, message.body, step.at);
+    if (message.name === 'node.timeout_now') this.voterOf(actor).contactMs = Number.NEGATIVE_INFINITY;
+  }
+
+  private voterOf({ core }: Actor): Voter {
+    const voter = this.voters.get(core) ?? {
+      openedMs: Number.NEGATIVE_INFINITY,
+      contactMs: Number.NEGATIVE_INFINITY,
+      tick: { term: 0, id: 0 },
+    };
+    this.voters.set(core, voter);
+    return voter;
+  }
+
+  private onOpened(actor: Actor, { nowMs }: Instant): void {
+    const voter = this.voterOf(actor);
+    const { role } = summaryOf(actor);
+    if (voter.openedMs === Number.NEGATIVE_INFINITY && role === 'follower') voter.openedMs = nowMs;
+  }
+
+  /** Whether it has taken the sender for its leader shows what it says afterwards. */
+  private onAppendEntries(actor: Actor, body: Body<'node.append_entries'>, { nowMs }: Instant): void {
+    const { role, term, leader_id } = summaryOf(actor);
+    if (role !== 'follower' || term !== body.term || leader_id !== body.leader_id) return;
+    const voter = this.voterOf(actor);
+    const isNew = voter.tick.term < body.term || voter.tick.id < body.tick_id;
+    if (!isNew || body.tick_id === 0) return;
+    voter.tick = { term: body.term, id: body.tick_id };
+    voter.contactMs = nowMs;
+  }
+
+  private onGranted(actor: Actor): void {
+    const { step } = this.record;
+    if (step === undefined || step.actor !== actor) return;
+    const { type, message } = step.input as Extract<NodeInput, { type: 'message' }>;
+    if (type !== 'message' || message.name !== 'node.request_vote') return;
+    const voter = this.voterOf(actor);
+    const since = step.at.nowMs - defaultTimes.electionTimeoutMs;
+    const { candidate_id, transfer } = message.body;
+    this.check(
+      voter.openedMs <= since,
+      () => `${actor.peerId} helps ${candidate_id} ${step.at.nowMs - voter.openedMs} ms after it has started`,
+    );
+    this.check(
+      transfer || voter.contactMs <= since,
+      () => `${actor.peerId} helps ${candidate_id} ${step.at.nowMs - voter.contactMs} ms after it has heard its leader`,
+    );
+    // The leader hands over: its lease is void for the term.
+    if (transfer) voter.contactMs = Number.NEGATIVE_INFINITY;
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * What a node believes of term, commit index and applied index never falls, and it applies nothing that it does not
+ * believe committed.
+ */
+import type { NodeSummary } from '@conclave/node';
+import type { Actor } from '../mesh/actor.js';
+import { type Invariant, Rule } from './invariant.js';
+import { summaryOf } from './record/nodes.js';
+
+export class NodesNeverGoBack extends Rule implements Invariant {
+  readonly name = 'nodes-never-go-back';
+  private readonly before = new WeakMap<object, NodeSummary>();
+
+  onStepped(actor: Actor): void {
+    if (actor.kind !== 'node') return;
+    const after = summaryOf(actor);
+    const before = this.before.get(actor.core);
+    this.before.set(actor.core, after);
+    for (const what of ['term', 'session', 'commit_index', 'applied_index'] as const) {
+      const was = before?.[what] ?? 0;
+      this.check(after[what] >= was, () => `${what} of ${actor.peerId} fell from ${was} to ${after[what]}`);
+    }
+    const isOrdered = after.applied_index <= after.commit_index && after.commit_index <= after.last_index;
+    this.check(
+      isOrdered,
+      () =>
+        `${actor.peerId} has applied ${after.applied_index}, knows ${after.commit_index} committed, and has ${after.last_index}`,
+    );
+  }
+}

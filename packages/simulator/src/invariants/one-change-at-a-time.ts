@@ -1,0 +1,51 @@
+/**
+ * A leader appends no configuration but its first one, which is the one in force, before that is committed; none behind one
+ * that is not committed, unless it takes back a joint one that it has appended itself in this term.
+ */
+import { type Body, isJoint } from '@conclave/protocol';
+import { type Invariant, Rule } from './invariant.js';
+import type { Entry, InForce } from './record/log-tree.js';
+import { configurationText, entryText, sameMembers } from './words.js';
+
+export class OneChangeAtATime extends Rule implements Invariant {
+  readonly name = 'one-change-at-a-time';
+
+  readonly sent = {
+    'feed.append': (body: Body<'feed.append'>) => {
+      for (const entry of this.record.appended ?? []) if (entry.kind === 'configuration') this.onAppended(entry, body);
+    },
+  };
+
+  private onAppended(entry: Entry, { leader_id, leader_term, commit_index }: Body<'feed.append'>): void {
+    const leader = this.record.leaders.get(leader_term);
+    const before = entry.prev?.inForce;
+    this.check(leader !== undefined, () => `${leader_id} appends ${entryText(entry)}, and does not lead`);
+    if (before === undefined || entry.index === leader.firstIndex) return;
+    const own = { first: leader.firstIndex, commit: commit_index };
+    if (this.isTakenBack(entry, before)) {
+      this.check(
+        before.entry.term === leader_term && before.entry.index !== own.first,
+        () => `${leader_id} takes back ${entryText(before.entry)}, a joint configuration that is not its own`,
+      );
+      return;
+    }
+    this.check(
+      own.first <= own.commit,
+      () =>
+        `${leader_id} appends a configuration as ${entryText(entry)} before its first entry, ${own.first}, is committed`,
+    );
+    this.check(
+      before.entry.index <= own.commit,
+      () =>
+        `${leader_id} appends ${entryText(entry)} behind ${configurationText(before.configuration)}, ${entryText(
+          before.entry,
+        )}, which is not committed`,
+    );
+  }
+
+  private isTakenBack(entry: Entry, before: InForce): boolean {
+    const after = entry.inForce?.configuration;
+    const { configuration } = before;
+    return after !== undefined && isJoint(configuration) && sameMembers(after.peers, configuration.old_peers);
+  }
+}

@@ -1,0 +1,19 @@
+/** A term has one leader over the whole run (Raft thesis, figure 3.2: election safety). */
+import type { PeerId } from '@conclave/protocol';
+import type { Watcher } from '../mesh/watcher.js';
+import { type Invariant, Rule } from './invariant.js';
+
+type Happened = Parameters<NonNullable<Watcher['onEvent']>>;
+
+export class OneLeaderATerm extends Rule implements Invariant {
+  readonly name = 'one-leader-a-term';
+  private readonly elected = new Map<number, PeerId>();
+
+  onEvent(...[peerId, term, event]: Happened): void {
+    if (event.name !== 'leader_elected') return;
+    const other = this.elected.get(term);
+    // Not even the same peer again: it may have forgotten what it did.
+    this.check(other === undefined, () => `term ${term} has two leaders, ${other} and ${peerId}`);
+    this.elected.set(term, peerId);
+  }
+}

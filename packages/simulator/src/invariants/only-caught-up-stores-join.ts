@@ -1,0 +1,33 @@
+/**
+ * A store is in no configuration, and so neither votes nor counts, before it has the latest configuration of the leader
+ * synced, and all before that (promises 2, 6 and 9). What a store has lost it has to catch up again, as another store.
+ */
+import { allMembers, type Body, isIn } from '@conclave/protocol';
+import { type Invariant, Rule } from './invariant.js';
+import { type Entry, hasEntry } from './record/log-tree.js';
+import { entryText } from './words.js';
+
+export class OnlyCaughtUpStoresJoin extends Rule implements Invariant {
+  readonly name = 'only-caught-up-stores-join';
+
+  readonly sent = {
+    'feed.append': (body: Body<'feed.append'>) => {
+      for (const entry of this.record.appended ?? []) if (entry.kind === 'configuration') this.onAppended(entry, body);
+    },
+  };
+
+  private onAppended(entry: Entry, { leader_id }: Body<'feed.append'>): void {
+    const before = entry.prev?.inForce;
+    const after = entry.inForce?.configuration;
+    if (before === undefined || after === undefined) return;
+    for (const { peer_id, store_id } of allMembers(after)) {
+      if (isIn(before.configuration, peer_id, store_id)) continue;
+      const stored = this.record.stored.of(store_id);
+      this.check(
+        stored?.peerId === peer_id && hasEntry(stored.last, before.entry),
+        () =>
+          `${leader_id} takes in ${peer_id} (${store_id}), which has synced up to ${entryText(stored?.last)}, not ${entryText(before.entry)}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * Nobody stands, not even for pre-votes, without a configuration, nor outside all those of its log from the last one that
+ * it knows committed on.
+ */
+import type { Body } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import { type Invariant, Rule } from './invariant.js';
+import { isInFrom } from './record/log-tree.js';
+import { summaryOf } from './record/nodes.js';
+import { entryText } from './words.js';
+
+export class OnlyMembersStand extends Rule implements Invariant {
+  readonly name = 'only-members-stand';
+
+  readonly sent = {
+    'ballot-box.elect': (body: Body<'ballot-box.elect'>, from: Actor) => this.onElect(body, from),
+  };
+
+  private onElect(body: Body<'ballot-box.elect'>, from: Actor): void {
+    const { peer_id, store_id } = body;
+    const last = this.record.accepted.of(body)?.last;
+    this.check(last?.inForce !== undefined, () => `${peer_id} stands without a configuration`);
+    this.check(
+      isInFrom(last, summaryOf(from).commit_index, peer_id, store_id),
+      () => `${peer_id} (${store_id}) stands, in no configuration of its log up to ${entryText(last)}`,
+    );
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * A linearizable read is answered by a node that has applied all that anybody had applied when the read arrived: a leader
+ * that was replaced meanwhile, also one of the same peer, has not.
+ */
+import type { LogIndex } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import type { Answer } from '../mesh/watcher.js';
+import { type Invariant, Rule } from './invariant.js';
+import { summaryOf } from './record/nodes.js';
+
+interface Asked {
+  readonly actor: Actor;
+  /** What somebody had applied by then, and so may have answered. */
+  readonly applied: number;
+}
+
+export class ReadsAreCurrent extends Rule implements Invariant {
+  readonly name = 'reads-are-current';
+  private readonly asked = new Map<number, Asked>();
+  private applied = 0;
+
+  onApplied(_life: object, index: LogIndex): void {
+    this.applied = Math.max(this.applied, index);
+  }
+
+  onStepping(actor: Actor, input: unknown): void {
+    const read = input as { type: string; requestId: number; door: string; consistency: string };
+    if (read.type !== 'read' || read.door !== 'group' || read.consistency !== 'linearizable') return;
+    this.asked.set(read.requestId, { actor, applied: this.applied });
+  }
+
+  onAnswered(requestId: number, answer: Answer | 'silence'): void {
+    const asked = this.asked.get(requestId);
+    if (asked === undefined) return;
+    this.asked.delete(requestId);
+    if (answer === 'silence' || !('result' in answer)) return;
+    const { applied_index } = summaryOf(asked.actor);
+    this.check(
+      applied_index >= asked.applied,
+      () =>
+        `${asked.actor.peerId} answers a read as of entry ${applied_index}; ${asked.applied} was applied before it came`,
+    );
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * The log of each node as it has accepted it, durable or not: what it was given at the opening, and what it has told its
+ * log-store since, in the order of that link.
+ *
+ * Owns the logs, by store and session. A node that is fenced keeps its own.
+ */
+import type { Body, Frame } from '@conclave/protocol';
+import { type Entry, entryAt, type LogTree } from './log-tree.js';
+import type { StoredLogs } from './stored-logs.js';
+
+export interface AcceptedLog {
+  readonly storeId: string;
+  readonly session: number;
+  last: Entry | undefined;
+  /** Of the node's link to its log-store: what was told already is told again until it is acknowledged. */
+  seq: number;
+}
+
+type Append = Body<'log-store.append'>;
+
+export class AcceptedLogs {
+  private readonly logs = new Map<string, AcceptedLog>();
+
+  constructor(
+    private readonly tree: LogTree,
+    private readonly stored: StoredLogs,
+  ) {}
+
+  of(own: { readonly store_id: string; readonly session: number }): AcceptedLog | undefined {
+    return this.logs.get(keyOf(own.store_id, own.session));
+  }
+
+  onOpened({ store_id, session, last_index }: Body<'node.opened'>): void {
+    const key = keyOf(store_id, session);
+    if (this.logs.has(key)) return;
+    const last = entryAt(this.stored.of(store_id)?.last, last_index);
+    this.logs.set(key, { storeId: store_id, session, last, seq: 0 });
+  }
+
+  /** Whether this is told for the first time. */
+  private isNew(log: AcceptedLog | undefined, frame: Frame | undefined): log is AcceptedLog {
+    if (log === undefined || frame === undefined || frame.seq <= log.seq) return false;
+    log.seq = frame.seq;
+    return true;
+  }
+
+  /** Answers the entries that are new with it; undefined: it was told before. */
+  onAppend(body: Append): readonly Entry[] | undefined {
+    const log = this.of(body);
+    if (!this.isNew(log, body.links['log-store'])) return undefined;
+    if (body.truncate_from > 0) log.last = entryAt(log.last, body.truncate_from - 1);
+    const entries: Entry[] = [];
+    for (const bytes of body.batches) {
+      for (const entry of this.tree.follow(body.group_uid, log.last, bytes)) {
+        log.last = entry;
+        entries.push(entry);
+      }
+    }
+    return entries;
+  }
+
+  /** Answers whether it is told for the first time. */
+  onVote(body: Body<'log-store.vote'>): boolean {
+    return this.isNew(this.of(body), body);
+  }
+}
+
+function keyOf(storeId: string, session: number): string {
+  return `${storeId} ${session}`;
+}

@@ -1,0 +1,70 @@
+/**
+ * What the ballot-boxes have ever said to be committed: one chain of entries that only grows.
+ *
+ * Owns the chain, and which term has committed how much of it.
+ *
+ * Invariant: each entry of the chain follows the one before; what does not fit is a conflict.
+ */
+import type { Entry } from './log-tree.js';
+
+export class Commits {
+  /** What does not fit the chain, or undefined. */
+  conflict: string | undefined;
+  /** By index, from 1 on. */
+  private readonly chain: Entry[] = [];
+  private readonly histories = new Set<string>();
+  /** By the term of the leader: the highest entry that it has committed. */
+  private readonly highest = new Map<number, Entry>();
+
+  /** The last entry that is committed. */
+  get last(): Entry | undefined {
+    return this.chain.at(-1);
+  }
+
+  at(index: number): Entry | undefined {
+    return this.chain[index - 1];
+  }
+
+  /** The histories (`group_uid`) in which something was committed. */
+  get groupUids(): ReadonlySet<string> {
+    return this.histories;
+  }
+
+  /** The highest term in which something was committed. */
+  get highestTerm(): number {
+    return Math.max(0, ...this.highest.keys());
+  }
+
+  /** The furthest entry that leaders of earlier terms have committed. */
+  before(term: number): Entry | undefined {
+    let furthest: Entry | undefined;
+    for (const [other, entry] of this.highest) {
+      if (other < term && entry.index > (furthest?.index ?? 0)) furthest = entry;
+    }
+    return furthest;
+  }
+
+  /** Whether a leader of this term has been known to have committed that far. */
+  isKnown(term: number, index: number): boolean {
+    return (this.highest.get(term)?.index ?? 0) >= index;
+  }
+
+  /** A leader's entry, of its own term, is committed, and all before it. */
+  add(entry: Entry): void {
+    this.histories.add(entry.groupUid);
+    this.highest.set(entry.term, entry);
+    const isOtherHistory = this.last !== undefined && this.last.groupUid !== entry.groupUid;
+    if (isOtherHistory) return;
+    const news: Entry[] = [];
+    let oldest: Entry | undefined = entry;
+    while (oldest !== undefined && oldest.index > this.chain.length) {
+      news.push(oldest);
+      oldest = oldest.prev;
+    }
+    if (oldest !== this.at(oldest?.index ?? 0)) {
+      this.conflict ??= `entry ${oldest?.index} of term ${oldest?.term} is committed in the place of one of term ${this.at(oldest?.index ?? 0)?.term}`;
+      return;
+    }
+    this.chain.push(...news.reverse());
+  }
+}

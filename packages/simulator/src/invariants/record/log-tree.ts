@@ -1,0 +1,134 @@
+/**
+ * All entries that anybody has ever accepted, each once: a tree, in which a log is the path from its last entry back to
+ * the first. Two logs that share an entry share all before it, by construction; what would break that is a conflict.
+ *
+ * Owns the entries. Does not know who has which: see `StoredLogs` and `AcceptedLogs`.
+ *
+ * Invariants:
+ * 1. Of a group's history there is one entry for an index and a term, or a conflict is noted.
+ * 2. An entry's `prev` has the index before it; the first has none.
+ */
+import {
+  type BatchKind,
+  batchHeader,
+  batchPayloads,
+  type Configuration,
+  decodeConfiguration,
+  isIn,
+  type LogIndex,
+  type PeerId,
+  type StoreId,
+  type Term,
+} from '@conclave/protocol';
+
+/** A configuration in a log, and the one that was in force before it. */
+export interface InForce {
+  readonly entry: Entry;
+  readonly configuration: Configuration;
+  readonly before: InForce | undefined;
+}
+
+export interface Entry {
+  readonly groupUid: string;
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly kind: BatchKind;
+  readonly payload: Uint8Array;
+  readonly prev: Entry | undefined;
+  /** In force at this entry, one's own configuration included; undefined: none in this log so far. */
+  readonly inForce: InForce | undefined;
+}
+
+export class LogTree {
+  /** What contradicts invariant 1, or undefined. */
+  conflict: string | undefined;
+  /** Of each history by index: the entries of different terms. */
+  private readonly histories = new Map<string, Entry[][]>();
+  /** The same bytes come by often: sent, stored, sent on. */
+  private readonly ofBatch = new WeakMap<Uint8Array, readonly Entry[]>();
+
+  /** The entries of a batch that follows `prev`. */
+  follow(groupUid: string, prev: Entry | undefined, bytes: Uint8Array): readonly Entry[] {
+    const known = this.ofBatch.get(bytes);
+    if (known?.[0]?.prev === prev && known?.[0]?.groupUid === groupUid) return known;
+    const { kind, term, first } = batchHeader(bytes);
+    if (first !== (prev?.index ?? 0) + 1) this.conflict ??= `entry ${first} follows entry ${prev?.index ?? 0}`;
+    const entries: Entry[] = [];
+    let before = prev;
+    for (const [place, payload] of batchPayloads(bytes).entries()) {
+      before = this.enter(groupUid, (first + place) as LogIndex, term, kind, payload, before);
+      entries.push(before);
+    }
+    this.ofBatch.set(bytes, entries);
+    return entries;
+  }
+
+  /** The entry of that index and term, if there ever was one. */
+  find(groupUid: string, index: number, term: number): Entry | undefined {
+    return this.histories.get(groupUid)?.[index]?.find((entry) => entry.term === term);
+  }
+
+  private enter(
+    groupUid: string,
+    index: LogIndex,
+    term: Term,
+    kind: BatchKind,
+    payload: Uint8Array,
+    prev: Entry | undefined,
+  ): Entry {
+    const known = this.find(groupUid, index, term);
+    if (known !== undefined) {
+      const isSame = known.kind === kind && known.prev === prev && Buffer.compare(known.payload, payload) === 0;
+      if (!isSame) this.conflict ??= `there are two entries ${index} of term ${term}`;
+      return known;
+    }
+    const entry: Entry & { inForce: InForce | undefined } = {
+      groupUid,
+      index,
+      term,
+      kind,
+      payload,
+      prev,
+      inForce: prev?.inForce,
+    };
+    if (kind === 'configuration') {
+      entry.inForce = { entry, configuration: decodeConfiguration(payload), before: prev?.inForce };
+    }
+    this.keep(entry);
+    return entry;
+  }
+
+  private keep(entry: Entry): void {
+    let history = this.histories.get(entry.groupUid);
+    if (history === undefined) {
+      history = [];
+      this.histories.set(entry.groupUid, history);
+    }
+    const others = history[entry.index];
+    if (others === undefined) history[entry.index] = [entry];
+    else others.push(entry);
+  }
+}
+
+/** The entry of an index in the log that ends with `last`; undefined: it has none, or ends before. */
+export function entryAt(last: Entry | undefined, index: number): Entry | undefined {
+  let entry = last;
+  while (entry !== undefined && entry.index > index) entry = entry.prev;
+  return entry?.index === index ? entry : undefined;
+}
+
+/** Whether the log that ends with `last` has this entry, and so all before it. */
+export function hasEntry(last: Entry | undefined, entry: Entry): boolean {
+  return entryAt(last, entry.index) === entry;
+}
+
+/** Whether a log has a configuration with this peer and store, from the last one at or below `commitIndex` on. */
+export function isInFrom(last: Entry | undefined, commitIndex: number, peerId: PeerId, storeId: StoreId): boolean {
+  let inForce = last?.inForce;
+  while (inForce !== undefined) {
+    if (isIn(inForce.configuration, peerId, storeId)) return true;
+    if (inForce.entry.index <= commitIndex) return false;
+    inForce = inForce.before;
+  }
+  return false;
+}

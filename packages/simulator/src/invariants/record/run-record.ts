@@ -1,0 +1,114 @@
+/**
+ * What has happened in a run, as far as it can be seen from outside: what was sent, and what became durable. All
+ * invariants read it; none of it is asked of the cores that are judged.
+ *
+ * It hears of everything before the invariants do.
+ */
+import type { Instant } from '@conclave/actor/core';
+import type { StorageOperation } from '@conclave/log-store';
+import type { Body, PeerId } from '@conclave/protocol';
+import type { Actor } from '../../mesh/actor.js';
+import type { SentHandlers } from '../invariant.js';
+import { AcceptedLogs } from './accepted-logs.js';
+import { Commits } from './commits.js';
+import { type Entry, LogTree } from './log-tree.js';
+import { type Change, StoredLogs } from './stored-logs.js';
+
+/** A peer's time as the leader of a term. */
+export interface LeaderOfTerm {
+  readonly peerId: PeerId;
+  readonly storeId: string;
+  readonly term: number;
+  readonly firstIndex: number;
+  /** Its log when it was elected, and as long as it has led. */
+  readonly elected: Entry | undefined;
+  last: Entry | undefined;
+}
+
+/** The step that is being taken. */
+export interface Step {
+  readonly actor: Actor;
+  readonly input: unknown;
+  readonly at: Instant;
+}
+
+export class RunRecord {
+  readonly tree = new LogTree();
+  readonly stored = new StoredLogs(this.tree);
+  readonly accepted = new AcceptedLogs(this.tree, this.stored);
+  readonly commits = new Commits();
+  /** By term; the first, should there be two. */
+  readonly leaders = new Map<number, LeaderOfTerm>();
+  /** The votes that nodes have told their log-stores, by store and term. */
+  private readonly votesTold = new Map<string, string>();
+  /** What the write that was just synced has changed. */
+  change: Change | undefined;
+  /** The entries that are new with the `append` that was just sent; undefined: it is a repeat. */
+  appended: readonly Entry[] | undefined;
+  /** Whether the vote that was just sent to a log-store is told for the first time. */
+  isNewVote = false;
+  step: Step | undefined;
+
+  readonly sent: SentHandlers = {
+    'node.opened': (body) => this.accepted.onOpened(body),
+    'feed.append': (body, from) => this.onAppend(body, from),
+    'log-store.append': (body, from) => this.onAppend(body, from),
+    'log-store.vote': (body) => {
+      this.isNewVote = this.accepted.onVote(body);
+      if (body.voted_for !== '') this.votesTold.set(`${body.store_id} ${body.term} ${body.voted_for}`, body.voted_for);
+    },
+    'ballot-box.lead': (body) => this.onLead(body),
+    'feed.committed': (body) => this.onCommitted(body),
+  };
+
+  onStepping(actor: Actor, input: unknown, at: Instant): void {
+    this.step = { actor, input, at };
+  }
+
+  onWritten(peerId: PeerId, operations: readonly StorageOperation[]): void {
+    this.change = this.stored.onWritten(peerId, operations);
+  }
+
+  onWiped(peerId: PeerId): void {
+    this.stored.onWiped(peerId);
+  }
+
+  private onAppend(body: Body<'log-store.append'>, from: Actor): void {
+    this.appended = this.accepted.onAppend(body);
+    const leader = this.leaders.get(body.leader_term);
+    const isLeaders = leader?.peerId === from.peerId && leader.storeId === body.store_id;
+    if (isLeaders && this.appended !== undefined && this.appended.length > 0) leader.last = this.appended.at(-1);
+  }
+
+  private onLead({ term, peer_id, store_id, session, first_index }: Body<'ballot-box.lead'>): void {
+    if (this.leaders.has(term)) return;
+    const { last } = this.accepted.of({ store_id, session }) ?? {};
+    this.leaders.set(term, {
+      peerId: peer_id,
+      storeId: store_id,
+      term,
+      firstIndex: first_index,
+      elected: last,
+      last,
+    });
+  }
+
+  private onCommitted({ store_id, term, index }: Body<'feed.committed'>): void {
+    if (this.commits.isKnown(term, index)) return;
+    const groupUid = this.stored.of(store_id)?.meta.group_uid ?? '';
+    const entry = this.tree.find(groupUid, index, term);
+    if (entry !== undefined) this.commits.add(entry);
+  }
+
+  /**
+   * Whether a store's vote of a term went to this candidate, and can no longer go to another: it is synced, or a later
+   * term is, with which it was synced.
+   */
+  hasVoted(storeId: string, term: number, candidate: PeerId): boolean {
+    const store = this.stored.of(storeId);
+    if (store === undefined) return false;
+    const synced = store.votes.get(term);
+    if (synced !== undefined) return synced === candidate;
+    return store.meta.term > term && this.votesTold.has(`${storeId} ${term} ${candidate}`);
+  }
+}

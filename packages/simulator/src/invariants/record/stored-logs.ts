@@ -1,0 +1,97 @@
+/**
+ * What is on each disk, read from the very writes: the log, term and vote, session. A store that is lost is kept as it
+ * was when it went: what it had acknowledged was true.
+ *
+ * Owns what was synced, by store. Does not ask the log-store's core, which may be wrong.
+ */
+import { indexOfKey, isBatchKey, type StorageOperation } from '@conclave/log-store';
+import { type PeerId, unseal } from '@conclave/protocol';
+import { type Entry, entryAt, type LogTree } from './log-tree.js';
+
+/** What a store holds once; all zero or empty before its first write. */
+export interface StoredMeta {
+  readonly store_id: string;
+  readonly group_uid: string;
+  readonly term: number;
+  readonly voted_for: string;
+  readonly session: number;
+}
+
+export interface StoredLog {
+  readonly peerId: PeerId;
+  meta: StoredMeta;
+  last: Entry | undefined;
+  /** The votes that were ever synced, by term. */
+  readonly votes: Map<number, string>;
+}
+
+/** What a write has changed. */
+export interface Change {
+  readonly store: StoredLog;
+  readonly before: { readonly meta: StoredMeta; readonly last: Entry | undefined };
+  /** The first entry that was deleted. */
+  readonly deleted: Entry | undefined;
+}
+
+const nothing: StoredMeta = { store_id: '', group_uid: '', term: 0, voted_for: '', session: 0 };
+
+export class StoredLogs {
+  private readonly byPeer = new Map<PeerId, StoredLog>();
+  private readonly byStore = new Map<string, StoredLog>();
+
+  constructor(private readonly tree: LogTree) {}
+
+  /** By its id, also where it is lost. */
+  of(storeId: string): StoredLog | undefined {
+    return this.byStore.get(storeId);
+  }
+
+  ofPeer(peerId: PeerId): StoredLog | undefined {
+    return this.byPeer.get(peerId);
+  }
+
+  onWiped(peerId: PeerId): void {
+    this.byPeer.delete(peerId);
+  }
+
+  onWritten(peerId: PeerId, operations: readonly StorageOperation[]): Change {
+    const store = this.byPeer.get(peerId) ?? { peerId, meta: nothing, last: undefined, votes: new Map() };
+    const before = { meta: store.meta, last: store.last };
+    const meta = metaIn(operations);
+    if (meta !== undefined) this.takeMeta(store, meta);
+    let deleted: Entry | undefined;
+    for (const operation of operations) {
+      // A batch that is put over others deletes them as well.
+      const from = startOf(operation);
+      if (from !== undefined && from <= (store.last?.index ?? 0)) {
+        deleted ??= entryAt(store.last, from);
+        store.last = entryAt(store.last, from - 1);
+      }
+      if (operation.type === 'put' && isBatchKey(operation.key)) {
+        store.last = this.tree.follow(store.meta.group_uid, store.last, operation.value).at(-1);
+      }
+    }
+    this.byPeer.set(peerId, store);
+    return { store, before, deleted };
+  }
+
+  private takeMeta(store: StoredLog, meta: StoredMeta): void {
+    store.meta = meta;
+    this.byStore.set(meta.store_id, store);
+    // What the disk said first stands: that a vote changes is for an invariant to find.
+    if (meta.voted_for !== '' && !store.votes.has(meta.term)) store.votes.set(meta.term, meta.voted_for);
+  }
+}
+
+function startOf(operation: StorageOperation): number | undefined {
+  if (operation.type === 'truncate') return operation.from;
+  return operation.type === 'put' && isBatchKey(operation.key) ? indexOfKey(operation.key) : undefined;
+}
+
+function metaIn(operations: readonly StorageOperation[]): StoredMeta | undefined {
+  for (let at = operations.length - 1; at >= 0; at--) {
+    const operation = operations[at];
+    if (operation?.type === 'put' && operation.key.endsWith('/m')) return unseal(operation.value) as StoredMeta;
+  }
+  return undefined;
+}
