@@ -408,7 +408,8 @@ export class ConfigurationChange {
   history(): Change[] {
     const { log, commitIndex } = this.state;
     const inLog = changesInLog(log.configurations, commitIndex, (index) => log.termAt(index) ?? (0 as never));
-    const ended = [...this.unlogged, ...inLog.map((change) => ({ behind: change.index, change }))];
+    // What ended behind an entry comes after what that entry did.
+    const ended = [...inLog.map((change) => ({ behind: change.index, change })), ...this.unlogged];
     ended.sort((a, b) => a.behind - b.behind);
     const { active } = this;
     const goingOn = active?.stage === 'catching_up' ? [this.describe(active, 'going_on')] : [];

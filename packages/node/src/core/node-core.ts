@@ -293,8 +293,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         return this.onConfirmed(message.body);
       case 'node.progress':
         if (state.role !== 'leader') return context.drop('progress_stale');
-        if (this.leadership.onProgress(message.body)) this.change.onProgress();
-        return;
+        return this.onProgress(message.body);
       case 'node.ballots':
         return this.leadership.onBallots(message.body);
       case 'node.entries':
@@ -482,6 +481,12 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (!this.isOfThisSession(body)) return;
     if (!this.isLeader() || body.term !== this.state.term) return this.context.drop('committed_stale');
     this.commitTo(body.index);
+  }
+
+  private onProgress(body: Body<'node.progress'>): void {
+    if (!this.leadership.onProgress(body)) return;
+    this.change.onProgress();
+    this.transfer.onProgress();
   }
 
   private onConfirmed(body: Body<'node.confirmed'>): void {

@@ -7,7 +7,8 @@ import type { OwnActors } from './own-actors.js';
 import type { NodeState } from './state.js';
 
 interface Active {
-  readonly targetId: PeerId;
+  /** Undefined: whom the replicators reach is not known yet. */
+  readonly targetId: PeerId | undefined;
   readonly requestId: number | undefined;
   readonly leaves: boolean;
 }
@@ -45,8 +46,16 @@ export class Transfer {
   /** This leader is out of the configuration: it hands over and steps down. */
   leave(): void {
     const targetId = this.leadership.mostUpToDate(this.others());
-    if (targetId === undefined) return this.hub.becomeFollower('it is out of the configuration');
     this.begin({ targetId, requestId: undefined, leaves: true }, this.context.options.electionTimeoutMs);
+  }
+
+  /** The replicators have reported: a leader that left before they ever had may now know to whom. */
+  onProgress(): void {
+    if (this.active?.leaves !== true || this.active.targetId !== undefined) return;
+    const targetId = this.leadership.mostUpToDate(this.others());
+    if (targetId === undefined) return;
+    this.active = { ...this.active, targetId };
+    this.tellReplicators();
   }
 
   private others(): PeerId[] {
@@ -63,7 +72,7 @@ export class Transfer {
 
   /** Also again, after the replicators have forgotten. */
   tellReplicators(): void {
-    if (this.isGoingOn && this.active !== undefined) this.order(this.active.targetId);
+    if (this.isGoingOn && this.active?.targetId !== undefined) this.order(this.active.targetId);
   }
 
   private order(peerId: PeerId | ''): void {
