@@ -1,0 +1,44 @@
+/** What clients called and what they were told, for whoever judges it. */
+
+/** `not_done`: it did not happen and will not. `unknown`: it may have happened, or may happen yet. */
+export type CallOutcome = 'ok' | 'not_done' | 'unknown';
+
+/** One call. Times are those of the run, in milliseconds. */
+export interface RecordedCall {
+  readonly client: string;
+  readonly operation: 'put' | 'get' | 'delete' | 'cas';
+  readonly key: string;
+  /** What is to be written, of a put or cas. */
+  readonly value?: string | undefined;
+  readonly expectedRevision?: number | undefined;
+  readonly invokedMs: number;
+  /** Undefined: it was never answered, as its client died or the run ended. */
+  answeredMs?: number | undefined;
+  /** `unknown` until it is answered. */
+  outcome: CallOutcome;
+  /** Of an answer `ok`. */
+  result?: CallResult | undefined;
+  /** Of another answer: the error's code. */
+  code?: string | undefined;
+}
+
+export interface CallResult {
+  readonly revision: number;
+  /** What a get has found; null: nothing. */
+  readonly value?: string | null | undefined;
+  /** Whether a cas has swapped, a delete deleted. */
+  readonly changed?: boolean | undefined;
+}
+
+export class History {
+  readonly calls: RecordedCall[] = [];
+
+  add(call: RecordedCall): RecordedCall {
+    this.calls.push(call);
+    return call;
+  }
+
+  count(outcome: CallOutcome): number {
+    return this.calls.filter((call) => call.outcome === outcome && call.answeredMs !== undefined).length;
+  }
+}

@@ -1,0 +1,150 @@
+/** The clients and the operator of a run, and what they were told. Each is there as soon as it calls. */
+import type { Settlement, WriteCall } from '@conclave/client';
+import type { AdminCommand, PeerId } from '@conclave/protocol';
+import type { CoreMesh } from '../mesh/core-mesh.js';
+import type { ClientCommand, OperatorCommand } from '../script/command.js';
+import { type CallResult, History, type RecordedCall } from './history.js';
+import { VirtualClient } from './virtual-client.js';
+
+/** The name of the operator's connection. */
+export const operatorName = 'operator';
+
+/** A command of the operator and what became of it. */
+export interface RecordedCommand {
+  readonly command: OperatorCommand;
+  readonly invokedMs: number;
+  settlement?: Settlement | undefined;
+}
+
+type Fields = Record<string, unknown>;
+
+export class VirtualClients {
+  readonly history = new History();
+  readonly commands: RecordedCommand[] = [];
+  private readonly clients = new Map<string, VirtualClient>();
+  /** The revision of each key that each client has seen last. */
+  private readonly seen = new Map<string, number>();
+
+  constructor(private readonly mesh: CoreMesh) {}
+
+  /** @returns the call, which changes when it is answered */
+  call(command: ClientCommand, onSettled?: (settlement: Settlement) => void): RecordedCall {
+    const { client, operation, key } = command;
+    const expectedRevision = operation === 'cas' ? this.revision(command) : undefined;
+    const recorded = this.history.add({
+      client,
+      operation,
+      key,
+      ...('value' in command ? { value: command.value } : {}),
+      ...(expectedRevision === undefined ? {} : { expectedRevision }),
+      invokedMs: this.mesh.nowMs,
+      outcome: 'unknown',
+    });
+    const call = operation === 'get' ? ({ operation, key } as const) : writeOf(command, expectedRevision ?? 0);
+    this.client(client).call(call, (settlement) => {
+      this.onSettled(recorded, settlement);
+      onSettled?.(settlement);
+    });
+    return recorded;
+  }
+
+  operate(command: OperatorCommand, onSettled?: (settlement: Settlement) => void): RecordedCommand {
+    const recorded: RecordedCommand = { command, invokedMs: this.mesh.nowMs };
+    this.commands.push(recorded);
+    const { name, body, peerId } = requestOf(command);
+    this.client(operatorName).call({ operation: 'admin', command: name, body, peerId }, (settlement) => {
+      recorded.settlement = settlement;
+      this.mesh.coverage.count(`answer ${command.type} ${saidBy(settlement)}`);
+      onSettled?.(settlement);
+    });
+    return recorded;
+  }
+
+  /** A client's process ends; the next call of that name is of a new one. */
+  crash(name: string): void {
+    this.clients.get(name)?.crash();
+    this.clients.delete(name);
+  }
+
+  get openCalls(): number {
+    return [...this.clients].reduce((sum, [name, client]) => sum + (name === operatorName ? 0 : client.openCalls), 0);
+  }
+
+  /** Settles what is still open. */
+  close(): void {
+    for (const client of this.clients.values()) client.close();
+  }
+
+  private client(name: string): VirtualClient {
+    const known = this.clients.get(name);
+    if (known !== undefined) return known;
+    const client = new VirtualClient(this.mesh, name);
+    this.clients.set(name, client);
+    return client;
+  }
+
+  private revision(command: Extract<ClientCommand, { operation: 'cas' }>): number {
+    if (command.revision !== 'last') return command.revision;
+    return this.seen.get(`${command.client} ${command.key}`) ?? 0;
+  }
+
+  private onSettled(recorded: RecordedCall, settlement: Settlement): void {
+    const { operation, client, key } = recorded;
+    this.mesh.coverage.count(`answer ${operation} ${saidBy(settlement)}`);
+    recorded.answeredMs = this.mesh.nowMs;
+    if (settlement.outcome !== 'done') {
+      recorded.outcome = settlement.outcome;
+      recorded.code = settlement.error.code;
+      return;
+    }
+    recorded.outcome = 'ok';
+    recorded.result = resultOf(settlement.result as Fields);
+    const { revision, changed } = recorded.result;
+    if (operation === 'cas') this.mesh.coverage.count(changed ? 'cas swapped' : 'cas not swapped');
+    this.seen.set(`${client} ${key}`, operation === 'delete' ? 0 : revision);
+  }
+}
+
+function writeOf(command: ClientCommand, expectedRevision: number): WriteCall {
+  const { key } = command;
+  switch (command.operation) {
+    case 'put':
+      return { operation: 'put', key, value: command.value };
+    case 'cas':
+      return { operation: 'cas', key, value: command.value, expectedRevision };
+    default:
+      return { operation: 'delete', key };
+  }
+}
+
+function resultOf({ revision, value, swapped, deleted }: Fields): CallResult {
+  const changed = swapped ?? deleted;
+  return {
+    revision: revision as number,
+    ...(value === undefined ? {} : { value: value as string | null }),
+    ...(changed === undefined ? {} : { changed: changed as boolean }),
+  };
+}
+
+/** In a word what an answer says. */
+export function saidBy(settlement: Settlement): string {
+  return settlement.outcome === 'done' ? 'ok' : `${settlement.outcome} ${settlement.error.code}`;
+}
+
+function requestOf(command: OperatorCommand): { name: AdminCommand; body: Fields; peerId?: PeerId | undefined } {
+  const timeout = 'timeout' in command && command.timeout !== undefined ? { timeout_ms: command.timeout } : {};
+  switch (command.type) {
+    case 'bootstrap':
+      return { name: 'bootstrap', body: { peers: command.peers, ...timeout }, peerId: command.at as PeerId };
+    case 'change':
+      return { name: 'change_peers', body: { new_peers: command.peers, ...timeout } };
+    case 'add':
+      return { name: 'add_peer', body: { peer_id: command.peer, ...timeout } };
+    case 'remove':
+      return { name: 'remove_peer', body: { peer_id: command.peer, ...timeout } };
+    case 'cancel':
+      return { name: 'cancel_change', body: {} };
+    case 'transfer':
+      return { name: 'transfer_leader', body: command.peer === undefined ? {} : { peer_id: command.peer } };
+  }
+}

@@ -1,0 +1,109 @@
+/** Carries out what log-stores ask of their disks: after a while, not at all, or badly. It decides nothing. */
+import type { LogStoreCore, LogStoreEffect } from '@conclave/log-store';
+import { ConclaveError, type PeerId } from '@conclave/protocol';
+import { InvariantViolation } from '../invariants/invariant-violation.js';
+import type { Actor } from './actor.js';
+import type { CoreMesh } from './core-mesh.js';
+
+const usualDelayMs = 2;
+
+type Outcome = { readonly type: string };
+
+export class DiskDriver {
+  /** Where they are not the usual ones: up to how many milliseconds an access takes. */
+  private readonly delays = new Map<PeerId, number>();
+  private readonly failing = new Set<PeerId>();
+
+  constructor(private readonly mesh: CoreMesh) {}
+
+  setDelay(peerId: PeerId, delayMs: number): void {
+    this.delays.set(peerId, delayMs);
+  }
+
+  /** The peer's next write fails. */
+  failNext(peerId: PeerId): void {
+    this.failing.add(peerId);
+  }
+
+  allWell(): void {
+    this.delays.clear();
+    this.failing.clear();
+  }
+
+  /** What was handed to the disk may be there after the crash, or not. */
+  crash(actor: Actor): void {
+    if (actor.writing === undefined) return;
+    const survives = this.mesh.random.chance(0.5);
+    this.mesh.coverage.count(survives ? 'write kept though its process crashed' : 'unsynced write lost in a crash');
+    if (survives) actor.writing();
+    actor.writing = undefined;
+  }
+
+  perform(actor: Actor, effect: LogStoreEffect): void {
+    const { peerId } = actor;
+    const { disks } = this.mesh;
+    switch (effect.type) {
+      case 'load':
+        return this.later(actor, () => ({ type: 'loaded', rows: disks.load(peerId) }), true);
+      case 'write':
+        actor.writing = () => disks.write(peerId, effect.operations);
+        return this.later(actor, () => this.written(actor), true);
+      case 'read':
+        return this.later(
+          actor,
+          () => ({ type: 'read_done', token: effect.token, rows: disks.read(peerId, effect.range) }),
+          false,
+        );
+      case 'fail':
+        return this.onFailed(actor, effect.code, effect.message);
+      default:
+        throw new Error(`unknown effect ${JSON.stringify(effect)}`);
+    }
+  }
+
+  /** @param isSync whether what is durable may be another afterwards */
+  private later(actor: Actor, outcome: () => Outcome, isSync: boolean): void {
+    const { life, peerId } = actor;
+    const delayMs = this.delays.get(peerId);
+    if (delayMs !== undefined) this.mesh.coverage.count('access of a slow disk');
+    this.mesh.after(this.mesh.random.next() * (delayMs ?? usualDelayMs), () => {
+      if (actor.life !== life) return;
+      const heard = this.tried(outcome);
+      this.mesh.hand(actor, () => {
+        this.mesh.step(actor, heard, 'disk');
+        if (isSync && actor.isUp) this.mesh.watcher.onSynced?.(peerId, actor.core as unknown as LogStoreCore);
+      });
+    });
+  }
+
+  private written(actor: Actor): Outcome {
+    const { writing, peerId } = actor;
+    actor.writing = undefined;
+    if (!this.failing.delete(peerId)) {
+      writing?.();
+      return { type: 'written' };
+    }
+    // It cannot be told whether it is there.
+    if (this.mesh.random.chance(0.5)) writing?.();
+    this.mesh.coverage.count('write failed');
+    return { type: 'write_failed', code: 'EIO', message: 'the disk is broken' } as Outcome;
+  }
+
+  private tried(outcome: () => Outcome): Outcome {
+    try {
+      return outcome();
+    } catch (error) {
+      if (!(error instanceof ConclaveError)) throw error;
+      return { type: 'storage_failed', code: error.code, message: error.message } as Outcome;
+    }
+  }
+
+  private onFailed(actor: Actor, code: string, message: string): void {
+    if (code === 'EIO') return this.mesh.crash(actor.peerId, actor.word);
+    // The process stays up: it serves other groups.
+    if (!this.mesh.disks.isDamaged(actor.peerId)) {
+      throw new InvariantViolation('storage-is-intact', `${actor.name} takes its disk for damaged: ${message}`);
+    }
+    this.mesh.coverage.count('flipped bit found');
+  }
+}

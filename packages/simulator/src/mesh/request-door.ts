@@ -1,0 +1,151 @@
+/**
+ * Requests over the network: whom they reach, the node's door, and the answers. Bodies are encoded and decoded as in
+ * production. It stands for the shells of nodes and clients (`node-actor.ts`, `conclave-client.ts`).
+ */
+import type { Reply, RequestTarget } from '@conclave/client';
+import { KvService } from '@conclave/kv';
+import type { NodeInput } from '@conclave/node';
+import {
+  adminCommands,
+  ConclaveError,
+  decode,
+  decodeRequest,
+  encode,
+  isAdminCommand,
+  limits,
+  StatusReply,
+} from '@conclave/protocol';
+import type { Actor } from './actor.js';
+import type { CoreMesh } from './core-mesh.js';
+import type { Endpoint } from './virtual-network.js';
+import type { Answer } from './watcher.js';
+
+type Asked = 'group' | 'peer';
+type Respond = (body: unknown) => void;
+
+interface Understood {
+  readonly input: (requestId: number) => NodeInput;
+  /** @throws ConclaveError */
+  readonly reply: (result: unknown) => unknown;
+}
+
+/** How long the group's leader may take to say who it is. */
+const askTimeoutMs = 1000;
+
+export class RequestDoor {
+  private readonly service = new KvService();
+
+  constructor(private readonly mesh: CoreMesh) {}
+
+  /** Sends a request; each answer that comes back is told, there may be several. */
+  ask(from: Endpoint, target: RequestTarget, body: unknown, onReply: (reply: Reply) => void): void {
+    const { connection } = from;
+    if (connection.server === undefined) {
+      // The client library keeps what is published until it has a server again.
+      connection.onConnected.push(() => this.ask(from, target, body, onReply));
+      return;
+    }
+    const { network, coverage } = this.mesh;
+    const listeners = this.listeners(target).filter((actor) => network.nats.isReached(connection, actor.connection));
+    if (listeners.length === 0) {
+      coverage.count('request without responders');
+      this.mesh.after(network.conditions.delay * this.mesh.random.next(), () => onReply({ type: 'no_responders' }));
+      return;
+    }
+    if (listeners.length > 1) coverage.count('request heard by two nodes');
+    const bytes = encode(body);
+    for (const listener of listeners) {
+      network.send<Actor>(from, listener.name, (actor) => {
+        this.mesh.hand(actor, () =>
+          this.take(actor, target, bytes, (answer) => this.answer(actor, from, answer, onReply)),
+        );
+      });
+    }
+  }
+
+  /** Asks the group for its status, as a node does that is asked to found it. */
+  askGroup(actor: Actor, askId: number): void {
+    const { life } = actor;
+    let isAnswered = false;
+    const answered = (status: StatusReply | null): void => {
+      if (isAnswered || actor.life !== life) return;
+      isAnswered = true;
+      this.mesh.hand(actor, () => this.mesh.step(actor, { type: 'group_answered', askId, status }, 'group'));
+    };
+    this.mesh.after(askTimeoutMs, () => answered(null));
+    this.ask(actor, { door: 'admin', name: 'status' }, {}, (reply) => {
+      const parsed = reply.type === 'body' ? StatusReply.safeParse(reply.body) : undefined;
+      answered(parsed?.success === true ? parsed.data : null);
+    });
+  }
+
+  private listeners({ peerId }: RequestTarget): Actor[] {
+    if (peerId === undefined) return this.mesh.servers;
+    return this.mesh.nodesOf(peerId);
+  }
+
+  private answer(actor: Actor, from: Endpoint, answer: unknown, onReply: (reply: Reply) => void): void {
+    const bytes = encode(answer);
+    this.mesh.network.send<Endpoint>(actor, from.name, (to) => {
+      // Its inbox was its own.
+      if (to !== from) return;
+      onReply({ type: 'body', body: decode(bytes) });
+    });
+  }
+
+  /** A request has come to a node's door. */
+  private take(actor: Actor, target: RequestTarget, bytes: Uint8Array, respond: Respond): void {
+    const asked: Asked = target.peerId === undefined ? 'group' : 'peer';
+    // It no longer listens on the group's subjects.
+    if (asked === 'group' && !this.mesh.isServing(actor)) return;
+    let understood: Understood;
+    try {
+      understood = this.understand(asked, target, decodeRequest(bytes).value);
+    } catch (error) {
+      if (!(error instanceof ConclaveError)) throw error;
+      respond({ error: error.toBody() });
+      return;
+    }
+    this.mesh.request(actor, understood.input, (answer) => {
+      const body = replyOf(understood, answer);
+      if (body !== undefined) respond(body);
+    });
+  }
+
+  private understand(asked: Asked, { door, name }: RequestTarget, body: unknown): Understood {
+    if (door === 'admin') return this.understandCommand(asked, name, body);
+    const request = this.service.parse(name, body);
+    if (request.type === 'read') {
+      const { consistency, query, reply } = request;
+      return { input: (requestId) => ({ type: 'read', requestId, door: asked, consistency, query }), reply };
+    }
+    if (asked === 'peer') throw new ConclaveError('EPERM', 'a write goes to the group, where the leader answers');
+    const { payload, command, reply } = request;
+    if (payload.length > limits.entryBytes) throw new ConclaveError('EINVAL', 'the entry is too large');
+    return { input: (requestId) => ({ type: 'propose', requestId, payload, command }), reply };
+  }
+
+  private understandCommand(asked: Asked, name: string, body: unknown): Understood {
+    if (!isAdminCommand(name)) throw new ConclaveError('ENOENT', `there is no command ${name}`);
+    const { answeredBy, request } = adminCommands[name];
+    if (!(answeredBy as readonly string[]).includes(asked))
+      throw new ConclaveError('ENOENT', `${name} is not asked here`);
+    const parsed = request.safeParse(body);
+    if (!parsed.success) throw new ConclaveError('EINVAL', parsed.error.message);
+    return {
+      input: (requestId) => ({ type: 'admin', requestId, door: asked, command: name, body: parsed.data }),
+      reply: (result) => result,
+    };
+  }
+}
+
+function replyOf({ reply }: Understood, answer: Answer | 'silence'): unknown {
+  if (answer === 'silence') return undefined;
+  if ('error' in answer) return answer;
+  try {
+    return reply(answer.result);
+  } catch (error) {
+    if (!(error instanceof ConclaveError)) throw error;
+    return { error: error.toBody() };
+  }
+}

@@ -1,0 +1,56 @@
+/** Rows in the order of their keys. Mostly they are added and deleted at the end. */
+import type { Row } from '@conclave/log-store';
+
+export class SortedRows {
+  private readonly rows: Row[] = [];
+
+  put(key: string, value: Uint8Array): void {
+    const row = { key, value };
+    const last = this.rows.at(-1);
+    if (last === undefined || last.key < key) {
+      this.rows.push(row);
+      return;
+    }
+    const place = this.placeOf(key);
+    this.rows.splice(place, this.rows[place]?.key === key ? 1 : 0, row);
+  }
+
+  delete(key: string): void {
+    const place = this.placeOf(key);
+    if (this.rows[place]?.key === key) this.rows.splice(place, 1);
+  }
+
+  all(): readonly Row[] {
+    return this.rows;
+  }
+
+  last(): Row | undefined {
+    return this.rows.at(-1);
+  }
+
+  lastBefore(key: string): Row | undefined {
+    return this.rows[this.placeOf(key) - 1];
+  }
+
+  keysFrom(key: string): string[] {
+    return this.rows.slice(this.placeOf(key)).map((row) => row.key);
+  }
+
+  /** From the last row at or before the key on. */
+  from(key: string, most: number): Row[] {
+    const place = this.placeOf(key);
+    const first = this.rows[place]?.key === key ? place : Math.max(place - 1, 0);
+    return this.rows.slice(first, first + most);
+  }
+
+  /** Of the first row that is not before the key. */
+  private placeOf(key: string): number {
+    let [low, high] = [0, this.rows.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.rows[middle] as Row).key < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * The NATS servers of a run: three that are one cluster, and who is connected to which. It owns what is up, the routes
+ * between the servers, and the connections; it does not know what is sent.
+ *
+ * Like NATS: who loses its server goes to another after a while and stays there; a server that goes away takes what was
+ * under way through it along; servers pass on only what comes from their own clients, so a route that is cut is not
+ * gone around.
+ */
+import type { Random } from './random.js';
+
+export const serverNames = ['s1', 's2', 's3'] as const;
+export type ServerName = (typeof serverNames)[number];
+
+interface Server {
+  readonly name: ServerName;
+  isUp: boolean;
+  /** How often it has gone away. */
+  losses: number;
+}
+
+/** A process's connection to NATS. */
+export class NatsConnection {
+  /** Undefined: it looks for a server. */
+  server: Server | undefined;
+  /** What it does as soon as it has a server. */
+  readonly onConnected: (() => void)[] = [];
+  isClosed = false;
+
+  constructor(readonly preferred: ServerName) {}
+}
+
+/** The server that a message was given to, as it was then. */
+export interface Passage {
+  readonly server: Server;
+  readonly losses: number;
+}
+
+/** Looking for a server takes at least and at most so long. */
+const reconnectMs = { least: 50, most: 1500 };
+
+export class VirtualNats {
+  private readonly servers: readonly Server[] = serverNames.map((name) => ({ name, isUp: true, losses: 0 }));
+  private readonly connections = new Set<NatsConnection>();
+  private readonly cutRoutes = new Set<string>();
+
+  constructor(
+    private readonly random: Random,
+    private readonly after: (ms: number, run: () => void) => void,
+  ) {}
+
+  connect(connection: NatsConnection): void {
+    this.connections.add(connection);
+    const preferred = this.server(connection.preferred);
+    if (preferred.isUp) this.attach(connection, preferred);
+    else this.reconnect(connection);
+  }
+
+  close(connection: NatsConnection): void {
+    connection.isClosed = true;
+    connection.server = undefined;
+    connection.onConnected.length = 0;
+    this.connections.delete(connection);
+  }
+
+  down(name: ServerName): void {
+    const server = this.server(name);
+    if (!server.isUp) return;
+    server.isUp = false;
+    server.losses += 1;
+    for (const connection of this.connections) {
+      if (connection.server !== server) continue;
+      connection.server = undefined;
+      this.reconnect(connection);
+    }
+  }
+
+  up(name: ServerName): void {
+    this.server(name).isUp = true;
+  }
+
+  isUp(name: ServerName): boolean {
+    return this.server(name).isUp;
+  }
+
+  cutRoute(one: ServerName, other: ServerName): void {
+    this.cutRoutes.add(routeName(one, other));
+  }
+
+  healRoutes(): void {
+    this.cutRoutes.clear();
+  }
+
+  /** Where a process's message begins its way; undefined: it has no server. */
+  passage({ server }: NatsConnection): Passage | undefined {
+    return server === undefined ? undefined : { server, losses: server.losses };
+  }
+
+  /** Whether what was sent on this way arrives at the process. */
+  isOpen({ server, losses }: Passage, { server: target }: NatsConnection): boolean {
+    if (target === undefined || server.losses !== losses) return false;
+    return this.cutRoutes.size === 0 || !this.cutRoutes.has(routeName(server.name, target.name));
+  }
+
+  /** Whether somebody at one connection can be heard of at the other. */
+  isReached(from: NatsConnection, to: NatsConnection): boolean {
+    const passage = this.passage(from);
+    return passage !== undefined && this.isOpen(passage, to);
+  }
+
+  private attach(connection: NatsConnection, server: Server): void {
+    connection.server = server;
+    for (const run of connection.onConnected.splice(0)) run();
+  }
+
+  private reconnect(connection: NatsConnection): void {
+    this.after(reconnectMs.least + this.random.next() * (reconnectMs.most - reconnectMs.least), () => {
+      if (connection.isClosed || connection.server !== undefined) return;
+      const up = this.servers.filter(({ isUp }) => isUp);
+      if (up.length === 0) this.reconnect(connection);
+      else this.attach(connection, this.random.pick(up));
+    });
+  }
+
+  private server(name: ServerName): Server {
+    const server = this.servers.find((one) => one.name === name);
+    if (server === undefined) throw new Error(`there is no server ${name}`);
+    return server;
+  }
+}
+
+function routeName(one: ServerName, other: ServerName): string {
+  return one < other ? `${one} ${other}` : `${other} ${one}`;
+}
+
+/** Which server is beside a peer or client: the first five peers have n1/n4 at s1, n2/n5 at s2, n3 at s3. */
+export function preferredServer(name: string): ServerName {
+  const number = Number(/\d+$/.exec(name)?.[0] ?? 1);
+  return serverNames[(number - 1) % serverNames.length] as ServerName;
+}

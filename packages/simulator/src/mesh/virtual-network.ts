@@ -1,0 +1,156 @@
+/**
+ * Takes messages from process to process: each has a link to each other, on which they arrive in order; between links
+ * there is no order. It loses some, delivers some twice, and lets nothing through a cut. It owns delivery; it does not
+ * know what is sent.
+ */
+import type { Coverage } from './coverage.js';
+import type { EventQueue } from './event-queue.js';
+import type { Random } from './random.js';
+import { type NatsConnection, VirtualNats } from './virtual-nats.js';
+
+/** A process as the network knows it. */
+export interface Endpoint {
+  /** `n1.node`, `n1.rival`, `c1`. */
+  readonly name: string;
+  /** `n1`, `c1`. */
+  readonly owner: string;
+  readonly connection: NatsConnection;
+}
+
+export interface NetworkConditions {
+  /** Of each message: chance to be lost, and to be delivered twice. */
+  loss: number;
+  repeat: number;
+  /** Delivery takes up to so many milliseconds. */
+  delay: number;
+  /** A turn of an actor is up to so many milliseconds. */
+  turn: number;
+}
+
+export const goodConditions: NetworkConditions = { loss: 0, repeat: 0, delay: 2, turn: 0 };
+
+interface Cut {
+  readonly groups: readonly (readonly string[])[];
+  readonly oneWay: boolean;
+}
+
+interface Link {
+  lastArrivalMs: number;
+  /** As of which cuts `isCut` is known. */
+  cutsSeen: number;
+  isCut: boolean;
+}
+
+/** A repeat comes up to so much later. */
+const lateMs = 500;
+
+export class VirtualNetwork {
+  conditions: NetworkConditions = { ...goodConditions };
+  readonly nats: VirtualNats;
+  /** Of each name, the process that has it now. */
+  private readonly endpoints = new Map<string, Endpoint>();
+  private readonly links = new Map<string, Map<string, Link>>();
+  private cuts: Cut[] = [];
+  private cutsVersion = 0;
+
+  constructor(
+    private readonly random: Random,
+    private readonly coverage: Coverage,
+    private readonly queue: EventQueue,
+    private readonly now: () => number,
+  ) {
+    this.nats = new VirtualNats(random, (ms, run) => this.queue.push(this.now() + ms, run));
+  }
+
+  /** Connects a process to NATS; what is sent to its name is heard by it from now on. */
+  connect(endpoint: Endpoint): void {
+    this.endpoints.set(endpoint.name, endpoint);
+    this.links.delete(endpoint.name);
+    this.nats.connect(endpoint.connection);
+  }
+
+  disconnect(endpoint: Endpoint): void {
+    this.nats.close(endpoint.connection);
+    if (this.endpoints.get(endpoint.name) === endpoint) this.endpoints.delete(endpoint.name);
+  }
+
+  /** Sends something to a name; `deliver` is run when it arrives, once, twice or never. */
+  send<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void): void {
+    const { loss, repeat } = this.conditions;
+    if (this.random.chance(loss)) return this.coverage.count('message lost');
+    this.carry(from, to, deliver, 0);
+    if (!this.random.chance(repeat)) return;
+    this.coverage.count('message repeated');
+    this.carry(from, to, deliver, lateMs * this.random.next());
+  }
+
+  private carry<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void, late: number): void {
+    const passage = this.nats.passage(from.connection);
+    if (passage === undefined) return this.coverage.count('message lost: no connection to NATS');
+    const link = this.link(from.name, to);
+    let atMs = this.now() + this.random.next() * this.conditions.delay;
+    // In order, but for late repeats.
+    if (late > 0) atMs += late;
+    else if (atMs < link.lastArrivalMs) atMs = link.lastArrivalMs;
+    else link.lastArrivalMs = atMs;
+    this.queue.push(atMs, () => {
+      const target = this.endpoints.get(to);
+      if (target === undefined) return;
+      if (!this.nats.isOpen(passage, target.connection)) {
+        return this.coverage.count('message lost: its NATS server or the route went away');
+      }
+      if (this.isCut(link, from, target)) return this.coverage.count(this.cutName(from, target));
+      deliver(target as E);
+    });
+  }
+
+  private cutName(from: Endpoint, to: Endpoint): string {
+    if (from.owner === to.owner) return 'message cut off between the actors of a peer';
+    return this.cuts.some(({ oneWay }) => oneWay) ? 'message cut off, one way' : 'message cut off by a partition';
+  }
+
+  cut(groups: readonly (readonly string[])[], oneWay: boolean): void {
+    this.cuts.push({ groups, oneWay });
+    this.cutsVersion += 1;
+  }
+
+  /** Ends all cuts, those of routes too. */
+  heal(): void {
+    this.cuts = [];
+    this.cutsVersion += 1;
+    this.nats.healRoutes();
+  }
+
+  private link(from: string, to: string): Link {
+    let links = this.links.get(from);
+    if (links === undefined) {
+      links = new Map();
+      this.links.set(from, links);
+    }
+    let link = links.get(to);
+    if (link === undefined) {
+      link = { lastArrivalMs: 0, cutsSeen: -1, isCut: false };
+      links.set(to, link);
+    }
+    return link;
+  }
+
+  private isCut(link: Link, from: Endpoint, to: Endpoint): boolean {
+    if (link.cutsSeen !== this.cutsVersion) {
+      link.cutsSeen = this.cutsVersion;
+      link.isCut = this.cuts.some((cut) => separates(cut, from, to));
+    }
+    return link.isCut;
+  }
+}
+
+function separates({ groups, oneWay }: Cut, from: Endpoint, to: Endpoint): boolean {
+  const source = groups.findIndex((group) => holds(group, from));
+  const target = groups.findIndex((group) => holds(group, to));
+  if (source < 0 || target < 0) return false;
+  return oneWay ? source === 0 && target === 1 : source !== target;
+}
+
+function holds(group: readonly string[], { name, owner }: Endpoint): boolean {
+  return group.includes(name) || group.includes(owner);
+}

@@ -1,0 +1,27 @@
+/** Whoever looks on while a run happens, and may throw an `InvariantViolation`. */
+import type { Instant } from '@conclave/actor/core';
+import type { LogStoreCore, StorageOperation } from '@conclave/log-store';
+import type { ConclaveEvent, ErrorBody, LogIndex, Message, PeerId } from '@conclave/protocol';
+import type { Actor } from './actor.js';
+
+export type Answer = { readonly result: unknown } | { readonly error: ErrorBody };
+
+export interface Watcher {
+  onSent?(from: Actor, to: PeerId, message: Message): void;
+  onEvent?(peerId: PeerId, term: number, event: ConclaveEvent): void;
+  /** `life`: the run of the state machine that applied it. */
+  onApplied?(life: object, index: LogIndex, payload: Uint8Array): void;
+  /** A log-store has loaded its log, or synced a write. */
+  onSynced?(peerId: PeerId, store: LogStoreCore): void;
+  onAnswered?(requestId: number, answer: Answer | 'silence'): void;
+  /** A core is about to take a step; `at`: on the clock of its process. */
+  onStepping?(actor: Actor, input: unknown, at: Instant): void;
+  /** A core is about to take a step; `at`: on the clock of its process. */
+  onStepping?(actor: Actor, input: unknown, at: Instant): void;
+  /** A core has taken a step, and its effects are under way. */
+  onStepped?(actor: Actor): void;
+  /** This has just become durable on a peer's disk, be it that the log-store hears of it or has crashed meanwhile. */
+  onWritten?(peerId: PeerId, operations: readonly StorageOperation[]): void;
+  /** A peer's disk is lost. */
+  onWiped?(peerId: PeerId): void;
+}

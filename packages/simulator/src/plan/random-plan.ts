@@ -1,0 +1,344 @@
+/**
+ * From a seed to a script: a group is founded; then everything happens at random that can happen to it, more or less
+ * harshly; then all is calm. What happens follows from the seed alone and knows nothing of how the run goes.
+ *
+ * Each run leaves some kinds of fault out altogether: they hide each other, where all happen all the time.
+ */
+import { actorKinds } from '@conclave/protocol';
+import { Random } from '../mesh/random.js';
+import { serverNames } from '../mesh/virtual-nats.js';
+import { type Command, diskParts } from '../script/command.js';
+
+const peers = ['n1', 'n2', 'n3', 'n4', 'n5'];
+const founders = peers.slice(0, 3);
+const clients = ['c1', 'c2', 'c3'];
+const sharedKeys = ['a', 'b'];
+
+/** The chance of the plan is another than that of the run. */
+const planStream = 1;
+
+export function randomPlan(seed: number): Command[] {
+  return new RandomPlan(new Random(seed, planStream)).make();
+}
+
+type Action = () => void;
+
+class RandomPlan {
+  private readonly commands: Command[] = [];
+  /** How often processes fail in this run, from 0 to 1: a calm one gets further. */
+  private readonly harshness: number;
+  private readonly actions: { readonly weight: number; readonly act: Action }[] = [];
+  private readonly down = new Set<string>();
+  private readonly paused = new Set<string>();
+  private readonly serversDown = new Set<string>();
+  private values = 0;
+
+  constructor(private readonly random: Random) {
+    this.harshness = random.next();
+  }
+
+  make(): Command[] {
+    const { random } = this;
+    this.add({
+      type: 'peers',
+      peers,
+      ...(random.chance(0.5) ? { margin: random.below(20) } : {}),
+      ...(random.chance(0.3) ? { session: 1000 + random.below(4000) } : {}),
+    });
+    this.found();
+    this.setWeights();
+    this.changeConditions();
+    for (let steps = 60 + random.below(140); steps > 0; steps--) this.step();
+    this.add({ type: 'calm' });
+    return this.commands;
+  }
+
+  private add(command: Command): void {
+    this.commands.push(command);
+  }
+
+  private found(): void {
+    const { random } = this;
+    // Seldom in bad conditions: most of those runs get nowhere.
+    if (random.chance(0.1)) this.changeConditions();
+    this.run(200 + 300 * random.next());
+    this.add({ type: 'bootstrap', at: 'n1', peers: founders, timeout: 3000 });
+    this.run(1000 + 2000 * random.next());
+  }
+
+  private run(ms: number): void {
+    this.add({ type: 'run', ms: rounded(ms) });
+  }
+
+  // ---- what may happen ---------------------------------------------------------------------------
+
+  private setWeights(): void {
+    const { random, harshness } = this;
+    const always = (weight: number, act: Action): void => {
+      this.actions.push({ weight, act });
+    };
+    /** Not in each run, and the more the harsher it is. */
+    const atTimes = (weight: number, act: Action): void => {
+      if (random.chance(0.55)) always(weight * (0.2 + harshness), act);
+    };
+    always(40, () => this.call());
+    always(8, () => this.startSome());
+    always(4, () => this.endSome());
+    always(random.chance(0.8) ? 10 * random.next() : 0, () => this.operate());
+    atTimes(12, () => this.crashActor());
+    atTimes(4, () => this.crashPeer());
+    atTimes(0.6, () => this.crashAll());
+    atTimes(6, () => this.pause());
+    atTimes(2, () => this.skew());
+    atTimes(5, () => this.partition());
+    atTimes(3, () => this.cutOneWay());
+    atTimes(3, () => this.cutWithinPeer());
+    atTimes(3, () => this.disk());
+    atTimes(0.7, () => this.flip());
+    atTimes(1, () => this.wipe());
+    atTimes(0.7, () => this.rival());
+    atTimes(2, () => this.nats());
+    atTimes(2, () => this.cutRoute());
+    atTimes(1.5, () => this.crashClient());
+    atTimes(2, () => this.changeConditions());
+  }
+
+  private step(): void {
+    const { random } = this;
+    // Now and then there is time for an election.
+    this.run(random.chance(0.06) ? 500 + 2500 * random.next() : 130 * random.next());
+    const total = this.actions.reduce((sum, { weight }) => sum + weight, 0);
+    let dice = random.next() * total;
+    for (const { weight, act } of this.actions) {
+      dice -= weight;
+      if (dice < 0) return act();
+    }
+  }
+
+  private changeConditions(): void {
+    const { random } = this;
+    const bad = (most: number): number => (random.chance(0.7) ? rounded(most * random.next() * this.harshness) : 0);
+    this.add({
+      type: 'network',
+      loss: bad(0.15),
+      repeat: bad(0.15),
+      delay: rounded(1 + random.next() * random.next() * 60),
+      turn: random.chance(0.5) ? rounded(3 * random.next()) : 0,
+    });
+  }
+
+  // ---- clients and operators ---------------------------------------------------------------------
+
+  private call(): void {
+    const { random } = this;
+    for (let calls = 1 + random.below(3); calls > 0; calls--) this.callOnce(random.pick(clients));
+  }
+
+  private callOnce(client: string): void {
+    const { random } = this;
+    this.values += 1;
+    const value = `v${this.values}`;
+    const key = random.chance(0.7) ? random.pick(sharedKeys) : `k${this.values}`;
+    const dice = random.next();
+    if (dice < 0.4) this.add({ type: 'client', client, operation: 'put', key, value });
+    else if (dice < 0.7) this.add({ type: 'client', client, operation: 'get', key: random.pick(sharedKeys) });
+    else if (dice < 0.8) this.add({ type: 'client', client, operation: 'delete', key: random.pick(sharedKeys) });
+    else {
+      const shared = random.pick(sharedKeys);
+      this.add({ type: 'client', client, operation: 'cas', key: shared, revision: 'last', value });
+    }
+  }
+
+  private crashClient(): void {
+    this.add({ type: 'crash', targets: [this.random.pick(clients)] });
+  }
+
+  private operate(): void {
+    const { random } = this;
+    const dice = random.next();
+    const timeout = random.chance(0.5) ? 200 + random.below(3000) : 3000;
+    if (dice < 0.5) this.add({ type: 'change', peers: this.somePeers(), timeout });
+    else if (dice < 0.58) this.add({ type: 'add', peer: random.pick(peers), timeout });
+    else if (dice < 0.66) this.add({ type: 'remove', peer: random.pick(peers), timeout });
+    else if (dice < 0.8) this.add({ type: 'cancel' });
+    else if (dice < 0.87) this.add({ type: 'transfer' });
+    else if (dice < 0.94) this.add({ type: 'transfer', peer: random.pick(peers) });
+    else this.add({ type: 'bootstrap', at: random.pick(peers), peers: this.somePeers(), timeout });
+  }
+
+  private somePeers(): string[] {
+    const some = peers.filter(() => this.random.chance(0.6));
+    return some.length === 0 ? [this.random.pick(peers)] : some;
+  }
+
+  // ---- processes ---------------------------------------------------------------------------------
+
+  private crashActor(): void {
+    const { random } = this;
+    const target = `${random.pick(peers)}.${random.pick(actorKinds)}`;
+    this.crash([target]);
+    if (random.chance(0.5)) this.start([target]);
+  }
+
+  private crashPeer(): void {
+    const peer = this.random.pick(peers);
+    this.crash(actorKinds.map((kind) => `${peer}.${kind}`));
+    if (this.random.chance(0.3)) this.start(actorKinds.map((kind) => `${peer}.${kind}`));
+  }
+
+  private crashAll(): void {
+    this.add({ type: 'crash', targets: ['all'] });
+    this.run(300 * this.random.next());
+    this.add({ type: 'start', targets: ['all'] });
+    this.down.clear();
+    this.paused.clear();
+  }
+
+  private crash(targets: readonly string[]): void {
+    this.add({ type: 'crash', targets });
+    for (const target of targets) this.down.add(target);
+  }
+
+  private start(targets: readonly string[]): void {
+    this.add({ type: 'start', targets });
+    for (const target of targets) this.down.delete(target);
+  }
+
+  private startSome(): void {
+    const some = [...this.down].filter(() => this.random.chance(0.5));
+    if (some.length > 0) this.start(some);
+  }
+
+  private pause(): void {
+    const { random } = this;
+    const peer = random.pick(peers);
+    const targets = random.chance(0.3)
+      ? actorKinds.map((kind) => `${peer}.${kind}`)
+      : [`${peer}.${random.pick(actorKinds)}`];
+    this.add({ type: 'pause', targets });
+    for (const target of targets) this.paused.add(target);
+    if (random.chance(0.4)) return;
+    this.run(random.chance(0.3) ? 3000 * random.next() : 300 * random.next());
+    this.resume(targets);
+  }
+
+  private resume(targets: readonly string[]): void {
+    this.add({ type: 'resume', targets });
+    for (const target of targets) this.paused.delete(target);
+  }
+
+  private skew(): void {
+    const { random } = this;
+    this.add({
+      type: 'skew',
+      target: `${random.pick(peers)}.${random.pick(actorKinds)}`,
+      rate: rounded(0.5 + 1.5 * random.next()),
+      offset: random.chance(0.5) ? random.below(3000) : 0,
+    });
+  }
+
+  private rival(): void {
+    const peer = this.random.pick(peers);
+    this.add({ type: 'rival', peer });
+    if (this.random.chance(0.3)) return;
+    this.run(1000 * this.random.next());
+    this.add({ type: 'crash', targets: [`${peer}.${this.random.chance(0.5) ? 'rival' : 'node'}`] });
+    this.down.add(`${peer}.node`);
+  }
+
+  // ---- network -----------------------------------------------------------------------------------
+
+  private partition(): void {
+    const [one, other] = this.twoSides();
+    this.add({ type: 'cut', groups: [one, other], oneWay: false });
+  }
+
+  private cutOneWay(): void {
+    const [one, other] = this.twoSides();
+    this.add({ type: 'cut', groups: [one, other], oneWay: true });
+  }
+
+  private cutWithinPeer(): void {
+    const { random } = this;
+    const peer = random.pick(peers);
+    const [one, other] = [random.pick(actorKinds), random.pick(actorKinds)];
+    const groups = [[`${peer}.${one}`], [`${peer}.${other}`]];
+    if (one !== other) this.add({ type: 'cut', groups, oneWay: random.chance(0.6) });
+  }
+
+  private twoSides(): [string[], string[]] {
+    const { random } = this;
+    const apart = new Set([random.pick(peers), ...peers.filter(() => random.chance(0.3))]);
+    if (apart.size === peers.length) apart.delete(random.pick(peers));
+    return [peers.filter((peer) => apart.has(peer)), peers.filter((peer) => !apart.has(peer))];
+  }
+
+  private nats(): void {
+    const { random } = this;
+    const server = random.pick(serverNames);
+    const servers = random.chance(0.1) ? serverNames : [server];
+    for (const one of servers) {
+      this.add({ type: 'nats', state: 'down', server: one });
+      this.serversDown.add(one);
+    }
+  }
+
+  private cutRoute(): void {
+    const { random } = this;
+    const [first, second] = random.pick([
+      ['s1', 's2'],
+      ['s1', 's3'],
+      ['s2', 's3'],
+    ] as const);
+    this.add({ type: 'cut', groups: [[first, second]], oneWay: false });
+  }
+
+  // ---- disks -------------------------------------------------------------------------------------
+
+  private disk(): void {
+    const { random } = this;
+    const peer = random.pick(peers);
+    if (random.chance(0.5)) {
+      this.add({ type: 'disk', peer, delay: random.chance(0.3) ? 2 : rounded(500 * random.next()), fail: false });
+      return;
+    }
+    this.add({ type: 'disk', peer, fail: true });
+    this.down.add(`${peer}.log-store`);
+  }
+
+  private flip(): void {
+    const { random } = this;
+    const peer = random.pick(peers);
+    const part = random.pick(diskParts);
+    this.add({ type: 'flip', peer, part, index: part === 'meta' ? 0 : 1 + random.below(60), ifSpare: true });
+    // It is found when it is read.
+    if (random.chance(0.6)) {
+      this.crash([`${peer}.log-store`]);
+      this.start([`${peer}.log-store`]);
+    }
+  }
+
+  private wipe(): void {
+    const peer = this.random.pick(peers);
+    this.add({ type: 'wipe', peer, ifSpare: true });
+    this.add({ type: 'start', targets: [peer] });
+  }
+
+  // ---- ends --------------------------------------------------------------------------------------
+
+  private endSome(): void {
+    const { random } = this;
+    const resumed = [...this.paused].filter(() => random.chance(0.6));
+    if (resumed.length > 0) this.resume(resumed);
+    if (random.chance(0.7)) this.add({ type: 'heal' });
+    for (const server of [...this.serversDown]) {
+      if (random.chance(0.4)) continue;
+      this.add({ type: 'nats', state: 'up', server });
+      this.serversDown.delete(server);
+    }
+  }
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}

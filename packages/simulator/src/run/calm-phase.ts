@@ -1,0 +1,128 @@
+/**
+ * The end of a run: the faults are over, and the group must come back by itself, finish or undo every change, and
+ * answer everything. It judges liveness, and what can only be judged when all is quiet.
+ */
+import { actorKinds, type PeerId } from '@conclave/protocol';
+import { callTimeoutMs } from '../clients/virtual-client.js';
+import { InvariantViolation } from '../invariants/invariant-violation.js';
+import { serverNames } from '../mesh/virtual-nats.js';
+import { goodConditions } from '../mesh/virtual-network.js';
+import { judgeClients } from './judge-clients.js';
+import type { Simulation } from './simulation.js';
+
+/** How long each thing may take, in virtual time. */
+const lastWordsMs = 1000;
+const startMs = 4000;
+const leaderMs = 20_000;
+const changeMs = 60_000;
+const answerMs = 20_000;
+
+export class CalmPhase {
+  constructor(private readonly simulation: Simulation) {}
+
+  /**
+   * @returns false: lost disks have taken the quorum of a configuration away, so that nobody can come back.
+   * @throws InvariantViolation
+   */
+  run(): boolean {
+    const { mesh, quorums, clients } = this.simulation;
+    this.endFaults();
+    mesh.run(startMs);
+    if (!quorums.isWhole) {
+      mesh.coverage.count('quorum lost for good');
+      clients.close();
+      judgeClients(clients.history);
+      return false;
+    }
+    mesh.coverage.count('group came back');
+    this.expect('there is a leader', () => mesh.leader !== undefined, leaderMs);
+    this.expect('the change has ended', () => this.isStable(), changeMs);
+    this.writeOnce();
+    this.expect('the clients are answered', () => clients.openCalls === 0, callTimeoutMs + answerMs);
+    this.expect('every request is answered', () => mesh.requests.unanswered().length === 0, answerMs);
+    this.expect('all members are alike', () => this.areMembersAlike(), answerMs);
+    clients.close();
+    this.simulation.invariants.onEnd(this.members());
+    judgeClients(clients.history);
+    return true;
+  }
+
+  private endFaults(): void {
+    const { mesh } = this.simulation;
+    mesh.network.conditions = { ...goodConditions };
+    mesh.network.heal();
+    for (const server of serverNames) mesh.network.nats.up(server);
+    mesh.diskDriver.allWell();
+    for (const peerId of mesh.peers) {
+      for (const word of [...actorKinds, 'rival'] as const) {
+        mesh.resume(peerId, word);
+        mesh.actor(peerId, word)?.clock.skew(mesh.nowMs, 1, 0);
+      }
+      mesh.crash(peerId, 'rival');
+    }
+    // Its last words may yet fence the other.
+    mesh.run(lastWordsMs);
+    for (const peerId of mesh.peers) this.repair(peerId);
+  }
+
+  /** What an operator would do: replace a broken disk, start what is down, start a fenced node again. */
+  private repair(peerId: PeerId): void {
+    const { mesh } = this.simulation;
+    if (mesh.disks.isDamaged(peerId)) {
+      mesh.crashPeer(peerId);
+      mesh.disks.wipe(peerId);
+    }
+    for (const kind of actorKinds) {
+      const isFenced = kind === 'node' && mesh.isUp(peerId, kind) && mesh.node(peerId).summary().role === 'fenced';
+      if (isFenced) mesh.coverage.count('fenced node started again');
+      if (isFenced || !mesh.isUp(peerId, kind)) mesh.start(peerId, kind);
+    }
+  }
+
+  private writeOnce(): void {
+    const { mesh, clients } = this.simulation;
+    const call = clients.call({ type: 'client', client: 'c9', operation: 'put', key: 'last', value: 'one' });
+    this.expect('the group takes a write', () => call.answeredMs !== undefined, answerMs);
+    if (call.outcome !== 'ok') {
+      throw new InvariantViolation('the-group-comes-back', `it takes no write: ${call.outcome} ${call.code}`);
+    }
+    mesh.coverage.count('write after all faults');
+  }
+
+  private isStable(): boolean {
+    const { leader } = this.simulation.mesh;
+    if (leader === undefined) return false;
+    const { stage, configuration } = this.simulation.mesh.status(leader);
+    return stage === 'none' && configuration !== null && configuration.old_peers.length === 0;
+  }
+
+  private members(): PeerId[] {
+    const { mesh, quorums } = this.simulation;
+    const leader = mesh.leader;
+    if (leader === undefined) return [];
+    const peers = mesh.status(leader).configuration?.peers ?? [];
+    return peers.filter(({ peer_id, store_id }) => quorums.storeOf(peer_id) === store_id).map(({ peer_id }) => peer_id);
+  }
+
+  /** All members have applied the same, and answer the same. */
+  private areMembersAlike(): boolean {
+    const { mesh, clients } = this.simulation;
+    const [first, ...others] = this.members();
+    if (first === undefined) return false;
+    const { applied_index } = mesh.node(first).summary();
+    if (!others.every((peerId) => mesh.node(peerId).summary().applied_index === applied_index)) return false;
+    const keys = [...new Set(clients.history.calls.map(({ key }) => key))];
+    const found = JSON.stringify(mesh.query(first, keys));
+    for (const peerId of others) {
+      const there = JSON.stringify(mesh.query(peerId, keys));
+      if (there !== found)
+        throw new InvariantViolation('members-hold-the-same', `${first}: ${found}; ${peerId}: ${there}`);
+    }
+    return true;
+  }
+
+  private expect(what: string, condition: () => boolean, withinMs: number): void {
+    if (this.simulation.mesh.until(condition, withinMs)) return;
+    throw new InvariantViolation('the-group-comes-back', `not within ${withinMs} ms after all faults: ${what}`);
+  }
+}

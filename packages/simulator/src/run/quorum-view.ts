@@ -1,0 +1,47 @@
+/** Which peers a run can do without: so that no fault takes for good what the group needs to come back. */
+import { type Configuration, decodeConfiguration, majority, type PeerId } from '@conclave/protocol';
+import type { CoreMesh } from '../mesh/core-mesh.js';
+
+export class QuorumView {
+  constructor(private readonly mesh: CoreMesh) {}
+
+  /** Whether every configuration that may be in force has its quorum without this peer. */
+  isSpare(peerId: PeerId): boolean {
+    return this.configurations().every((configuration) => this.hasQuorum(configuration, peerId));
+  }
+
+  /** Whether every configuration that may be in force has its quorum: if not, nobody can come back. */
+  get isWhole(): boolean {
+    return this.configurations().every((configuration) => this.hasQuorum(configuration));
+  }
+
+  /** The store that a peer has now; empty: none. */
+  storeOf(peerId: PeerId): string {
+    return this.mesh.logStore(peerId).durableState.storeId;
+  }
+
+  /** All that may yet be in force somewhere. */
+  private configurations(): Configuration[] {
+    const { mesh } = this;
+    const { peers } = mesh;
+    const committed = Math.max(...peers.map((peerId) => mesh.node(peerId).summary().commit_index));
+    return peers.flatMap((peerId) => {
+      const stored = mesh.disks.entries(peerId).filter(({ kind }) => kind === 'configuration');
+      const last = stored.findLastIndex(({ index }) => index <= committed);
+      const inMemory = mesh.status(peerId).configuration;
+      const onDisk = stored.slice(Math.max(last, 0)).map(({ payload }) => decodeConfiguration(payload));
+      return inMemory === null ? onDisk : [...onDisk, inMemory];
+    });
+  }
+
+  /** Whether a majority of each set has the stores that it is bound to, undamaged, also without one peer. */
+  private hasQuorum({ peers, old_peers }: Configuration, without?: PeerId): boolean {
+    return [peers, old_peers].every((members) => {
+      const whole = members.filter(
+        ({ peer_id, store_id }) =>
+          peer_id !== without && this.storeOf(peer_id) === store_id && !this.mesh.disks.isDamaged(peer_id),
+      );
+      return members.length === 0 || whole.length >= majority(members.length);
+    });
+  }
+}

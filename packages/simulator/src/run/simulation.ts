@@ -1,0 +1,60 @@
+/** A run: the mesh, its clients, who watches, and a script that is carried out on them. */
+import type { PeerId } from '@conclave/protocol';
+import { VirtualClients } from '../clients/virtual-clients.js';
+import { allInvariants, type Invariants } from '../invariants/all-invariants.js';
+import { usualSettings } from '../mesh/core-factory.js';
+import { CoreMesh } from '../mesh/core-mesh.js';
+import type { Command, PeersCommand } from '../script/command.js';
+import { Executor } from '../script/executor.js';
+import { formatCommand } from '../script/format-command.js';
+import { ScriptError } from '../script/words.js';
+import { CalmPhase } from './calm-phase.js';
+import { QuorumView } from './quorum-view.js';
+
+export class Simulation {
+  readonly mesh: CoreMesh;
+  readonly clients: VirtualClients;
+  readonly invariants: Invariants;
+  readonly quorums: QuorumView;
+  private readonly executor: Executor;
+  /** Whether the group came back when all was well; undefined: nobody has looked. */
+  cameBack: boolean | undefined;
+
+  /** @param seed of the chance in the run: delays, losses, what survives a crash */
+  constructor({ peers, margin, session }: PeersCommand, seed: number) {
+    this.mesh = new CoreMesh(peers as PeerId[], seed, {
+      margin: margin ?? usualSettings.margin,
+      clientSessionMs: session ?? usualSettings.clientSessionMs,
+    });
+    this.invariants = allInvariants();
+    this.mesh.watcher = this.invariants;
+    this.clients = new VirtualClients(this.mesh);
+    this.quorums = new QuorumView(this.mesh);
+    this.executor = new Executor(this.mesh, this.clients, this.quorums, () => {
+      this.cameBack = new CalmPhase(this).run();
+    });
+  }
+
+  execute(command: Command): void {
+    this.mesh.trace?.(`${this.mesh.time()} # ${formatCommand(command)}`);
+    this.executor.execute(command);
+  }
+}
+
+/**
+ * Carries out a script from its first command on.
+ * @param onBegin is told of the run before anything happens in it
+ * @throws InvariantViolation; ScriptError where the script makes no sense
+ */
+export function runScript(
+  script: readonly Command[],
+  seed: number,
+  onBegin: (simulation: Simulation) => void = () => {},
+): Simulation {
+  const [first, ...others] = script;
+  if (first?.type !== 'peers') throw new ScriptError('a script begins with its peers');
+  const simulation = new Simulation(first, seed);
+  onBegin(simulation);
+  for (const command of others) simulation.execute(command);
+  return simulation;
+}

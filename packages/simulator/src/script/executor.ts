@@ -1,0 +1,192 @@
+/** Carries out the commands of a script on a mesh. Whatever was deleted before it, each command can be carried out. */
+import { actorKinds, type PeerId } from '@conclave/protocol';
+import type { VirtualClients } from '../clients/virtual-clients.js';
+import type { ActorWord } from '../mesh/actor.js';
+import type { CoreMesh } from '../mesh/core-mesh.js';
+import { type ServerName, serverNames } from '../mesh/virtual-nats.js';
+import type { QuorumView } from '../run/quorum-view.js';
+import type { Command, CutCommand, DiskCommand, FlipCommand, NatsCommand, WipeCommand } from './command.js';
+import { ScriptError } from './words.js';
+
+interface Target {
+  readonly peerId: PeerId;
+  readonly word: ActorWord;
+}
+
+const allWords = [...actorKinds, 'rival'] as const satisfies readonly ActorWord[];
+
+export class Executor {
+  constructor(
+    private readonly mesh: CoreMesh,
+    private readonly clients: VirtualClients,
+    private readonly quorums: QuorumView,
+    private readonly calm: () => void,
+  ) {}
+
+  execute(command: Command): void {
+    const { mesh, clients } = this;
+    switch (command.type) {
+      case 'peers':
+        throw new ScriptError('the mesh is there already');
+      case 'network':
+        return this.setConditions(command);
+      case 'run':
+        return mesh.run(command.ms);
+      case 'crash':
+        return this.crash(command.targets);
+      case 'start':
+        return this.start(command.targets);
+      case 'pause':
+        return this.each(command.targets, ({ peerId, word }) => mesh.pause(peerId, word));
+      case 'resume':
+        return this.each(command.targets, ({ peerId, word }) => mesh.resume(peerId, word));
+      case 'rival':
+        return this.rival(this.peer(command.peer));
+      case 'skew':
+        return this.skew(command.target, command.rate, command.offset);
+      case 'cut':
+        return this.cut(command);
+      case 'heal':
+        return mesh.network.heal();
+      case 'wipe':
+        return this.wipe(command);
+      case 'disk':
+        return this.disk(command);
+      case 'flip':
+        return this.flip(command);
+      case 'nats':
+        return this.nats(command);
+      case 'client':
+        clients.call(command);
+        return;
+      case 'calm':
+        return this.calm();
+      default:
+        clients.operate(command);
+    }
+  }
+
+  private setConditions({ loss, repeat, delay, turn }: Extract<Command, { type: 'network' }>): void {
+    const { conditions } = this.mesh.network;
+    conditions.loss = loss ?? conditions.loss;
+    conditions.repeat = repeat ?? conditions.repeat;
+    conditions.delay = delay ?? conditions.delay;
+    conditions.turn = turn ?? conditions.turn;
+  }
+
+  private crash(targets: readonly string[]): void {
+    const { mesh } = this;
+    if (targets.includes('all')) mesh.coverage.count('crash of everything');
+    this.each(targets, ({ peerId, word }) => {
+      if (!mesh.isUp(peerId, word)) return;
+      mesh.coverage.count(`crash of a ${word}`);
+      if (mesh.leader === peerId) {
+        const { stage } = mesh.status(peerId);
+        if (stage !== 'none') mesh.coverage.count(`crash of the leader's ${word} while ${stage}`);
+      }
+      mesh.crash(peerId, word);
+    });
+  }
+
+  /** What runs is left alone. */
+  private start(targets: readonly string[]): void {
+    const { mesh } = this;
+    this.each(targets, ({ peerId, word }) => {
+      if (word === 'rival' || mesh.isUp(peerId, word)) return;
+      mesh.coverage.count(`start of a ${word} again`);
+      mesh.start(peerId, word);
+    });
+  }
+
+  private rival(peerId: PeerId): void {
+    this.mesh.coverage.count('second node started for a peer');
+    this.mesh.start(peerId, 'rival');
+  }
+
+  private skew(target: string, rate: number, offset: number): void {
+    this.each([target], ({ peerId, word }) => {
+      const actor = this.mesh.actor(peerId, word);
+      if (actor?.isUp !== true) return;
+      this.mesh.coverage.count('clock skewed');
+      actor.clock.skew(this.mesh.nowMs, rate, offset);
+    });
+  }
+
+  private cut({ groups, oneWay }: CutCommand): void {
+    const [first = [], second] = groups;
+    if (second !== undefined) return this.mesh.network.cut(groups, oneWay);
+    const [one, other] = first.map((name) => this.server(name));
+    if (one === undefined || other === undefined) throw new ScriptError('a route has two servers');
+    this.mesh.coverage.count('route between NATS servers cut');
+    this.mesh.network.nats.cutRoute(one, other);
+  }
+
+  private nats({ state, server }: NatsCommand): void {
+    const { nats } = this.mesh.network;
+    const name = this.server(server);
+    if (state === 'up') return nats.up(name);
+    if (nats.isUp(name)) this.mesh.coverage.count('NATS server went away');
+    nats.down(name);
+    if (serverNames.every((one) => !nats.isUp(one))) this.mesh.coverage.count('all NATS servers gone');
+  }
+
+  private wipe({ peer, ifSpare }: WipeCommand): void {
+    const peerId = this.peer(peer);
+    if (ifSpare && !this.quorums.isSpare(peerId)) return;
+    this.mesh.coverage.count('disk lost');
+    this.mesh.crashPeer(peerId);
+    this.mesh.disks.wipe(peerId);
+  }
+
+  private disk({ peer, delay, fail }: DiskCommand): void {
+    const peerId = this.peer(peer);
+    if (delay !== undefined) this.mesh.diskDriver.setDelay(peerId, delay);
+    if (fail) this.mesh.diskDriver.failNext(peerId);
+  }
+
+  private flip({ peer, part, index, ifSpare }: FlipCommand): void {
+    const peerId = this.peer(peer);
+    if (ifSpare && !this.quorums.isSpare(peerId)) return;
+    if (this.mesh.disks.flip(peerId, part, index, this.mesh.random.next())) {
+      this.mesh.coverage.count(`bit flipped in a ${part}`);
+    }
+  }
+
+  // ---- names -------------------------------------------------------------------------------------
+
+  private each(names: readonly string[], run: (target: Target) => void): void {
+    for (const name of names) {
+      if (/^c\d+$/.test(name)) this.clients.crash(name);
+      else for (const target of this.targets(name)) run(target);
+    }
+  }
+
+  private targets(name: string): Target[] {
+    if (name === 'all') return this.mesh.peers.flatMap((peerId) => allOf(peerId));
+    const [peer = '', word] = name.split('.');
+    const peerId = this.peer(peer);
+    if (word === undefined) return allOf(peerId);
+    if (!isWord(word)) throw new ScriptError(`${word} is none of ${allWords.join(', ')}`);
+    return [{ peerId, word }];
+  }
+
+  private peer(name: string): PeerId {
+    const peerId = this.mesh.peers.find((one) => one === name);
+    if (peerId === undefined) throw new ScriptError(`there is no peer ${name}`);
+    return peerId;
+  }
+
+  private server(name: string): ServerName {
+    const server = serverNames.find((one) => one === name);
+    if (server === undefined) throw new ScriptError(`there is no server ${name}`);
+    return server;
+  }
+}
+
+function allOf(peerId: PeerId): Target[] {
+  return allWords.map((word) => ({ peerId, word }));
+}
+
+function isWord(word: string): word is ActorWord {
+  return (allWords as readonly string[]).includes(word);
+}

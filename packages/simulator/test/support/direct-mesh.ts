@@ -1,0 +1,60 @@
+/** A mesh whose nodes are asked directly, past network and clients. */
+import { KvService } from '@conclave/kv';
+import type { NodeInput } from '@conclave/node';
+import { type AdminCommand, adminCommands, type PeerId } from '@conclave/protocol';
+import { type Answer, CoreMesh } from '../../src/index.js';
+
+export class DirectMesh extends CoreMesh {
+  private readonly answers = new Map<number, Answer | 'silence'>();
+  private readonly service = new KvService();
+
+  constructor(peers: readonly PeerId[], seed = 1) {
+    super(peers, seed);
+    this.watcher = { onAnswered: (requestId, answer) => this.answers.set(requestId, answer) };
+  }
+
+  /** Waits for the answer. */
+  answered(requestId: number, withinMs = 30_000): Answer | 'silence' {
+    this.wait(`request ${requestId} is answered`, () => this.answers.has(requestId), withinMs);
+    return this.answers.get(requestId) as Answer;
+  }
+
+  /** Runs until the condition holds; throws when it does not within so long. */
+  wait(what: string, condition: () => boolean, withinMs: number): void {
+    if (!this.until(condition, withinMs)) throw new Error(`not within ${withinMs} ms: ${what}`);
+  }
+
+  admin(to: PeerId, door: 'group' | 'peer', command: AdminCommand, body: unknown): number {
+    const parsed = adminCommands[command].request.parse(body);
+    return this.ask(to, (requestId) => ({ type: 'admin', requestId, door, command, body: parsed }));
+  }
+
+  /** To the leader, which must be there. */
+  adminOfGroup(command: AdminCommand, body: unknown = {}): number {
+    this.wait('there is a leader', () => this.leader !== undefined, 30_000);
+    return this.admin(this.leader as PeerId, 'group', command, body);
+  }
+
+  put(to: PeerId, key: string, value: string): number {
+    const request = this.service.parse('put', { key, value });
+    if (request.type !== 'write') throw new Error('a put is a write');
+    const { payload, command } = request;
+    return this.ask(to, (requestId) => ({ type: 'propose', requestId, payload, command }));
+  }
+
+  get(to: PeerId, key: string): number {
+    const request = this.service.parse('get', { key });
+    if (request.type !== 'read') throw new Error('a get is a read');
+    const { query, consistency } = request;
+    return this.ask(to, (requestId) => ({ type: 'read', requestId, door: 'group', consistency, query }));
+  }
+
+  /** What this peer's state machine holds. */
+  valueAt(peerId: PeerId, key: string): unknown {
+    return (this.query(peerId, [key]) as [[unknown, number]])[0][0];
+  }
+
+  private ask(to: PeerId, input: (requestId: number) => NodeInput): number {
+    return this.request(this.nodeActor(to), input);
+  }
+}
