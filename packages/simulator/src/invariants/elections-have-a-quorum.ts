@@ -17,6 +17,7 @@ export class ElectionsHaveAQuorum extends Rule implements Invariant {
 
   /** The votes are to be counted with the configuration that the candidate has accepted last. */
   private onElect(body: Body<'ballot-box.elect'>): void {
+    if (!this.record.isNewElection) return;
     const last = this.record.accepted.of(body)?.last;
     const configuration = last?.inForce?.configuration;
     this.check(

@@ -30,7 +30,7 @@ export class KnownCommitsAreTrue extends Rule implements Invariant {
 
   onStepped(actor: Actor): void {
     if (actor.kind !== 'node') return;
-    const { commit_index, role } = summaryOf(actor);
+    const { commit_index } = summaryOf(actor);
     const before = this.known.get(actor.core) ?? 0;
     if (commit_index === before) return;
     this.known.set(actor.core, commit_index);
@@ -47,10 +47,15 @@ export class KnownCommitsAreTrue extends Rule implements Invariant {
       accepted === committed,
       () => `${actor.peerId} takes ${entryText(accepted)} for committed, and ${entryText(committed)} is`,
     );
-    if (role !== 'follower') return;
+    if (this.isToldByBallotBox()) return;
     this.check(
       commit_index <= this.verified,
       () => `${actor.peerId} takes entry ${commit_index} for committed, and ${this.verified} is verified`,
     );
+  }
+
+  /** A leader knows it from there; it may be one no longer, as that is how it learns that it is out. */
+  private isToldByBallotBox(): boolean {
+    return this.record.step?.message?.name === 'feed.committed';
   }
 }

@@ -4,7 +4,6 @@
  * (Raft thesis, section 4.2.3; DESIGN, section 5).
  */
 import type { Instant } from '@conclave/actor/core';
-import type { NodeInput } from '@conclave/node';
 import { type Body, defaultTimes } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
@@ -33,8 +32,8 @@ export class LeasesHold extends Rule implements Invariant {
   onStepped(actor: Actor): void {
     const { step } = this.record;
     if (actor.kind !== 'node' || step === undefined || step.actor !== actor) return;
-    const { type, message } = step.input as Extract<NodeInput, { type: 'message' }>;
-    if (type !== 'message') return;
+    const { message } = step;
+    if (message === undefined) return;
     if (message.name === 'node.opened') this.onOpened(actor, step.at);
     if (message.name === 'node.append_entries') this.onAppendEntries(actor, message.body, step.at);
     if (message.name === 'node.timeout_now') this.voterOf(actor).contactMs = Number.NEGATIVE_INFINITY;
@@ -70,8 +69,8 @@ export class LeasesHold extends Rule implements Invariant {
   private onGranted(actor: Actor): void {
     const { step } = this.record;
     if (step === undefined || step.actor !== actor) return;
-    const { type, message } = step.input as Extract<NodeInput, { type: 'message' }>;
-    if (type !== 'message' || message.name !== 'node.request_vote') return;
+    const { message } = step;
+    if (message?.name !== 'node.request_vote') return;
     const voter = this.voterOf(actor);
     const since = step.at.nowMs - defaultTimes.electionTimeoutMs;
     const { candidate_id, transfer } = message.body;

@@ -17,6 +17,7 @@ export class OnlyMembersStand extends Rule implements Invariant {
   };
 
   private onElect(body: Body<'ballot-box.elect'>, from: Actor): void {
+    if (!this.record.isNewElection) return;
     const { peer_id, store_id } = body;
     const last = this.record.accepted.of(body)?.last;
     this.check(last?.inForce !== undefined, () => `${peer_id} stands without a configuration`);

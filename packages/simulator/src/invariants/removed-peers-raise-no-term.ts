@@ -1,11 +1,10 @@
 /**
- * Who is out of the group, as is committed, begins no election that comes to a vote: so it never raises the group's term
- * (promise 10). Who has begun to ask for pre-votes before it was out may still stand.
+ * Who is out of the group, as is committed, and has not heard of it begins no election that comes to a vote: so it never
+ * raises the group's term (promise 10). Who has begun to ask for pre-votes before it was out may still stand.
  */
 import { type Body, isIn } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
-import type { Entry } from './record/log-tree.js';
 
 export class RemovedPeersRaiseNoTerm extends Rule implements Invariant {
   readonly name = 'removed-peers-raise-no-term';
@@ -17,6 +16,7 @@ export class RemovedPeersRaiseNoTerm extends Rule implements Invariant {
   };
 
   private onElect(body: Body<'ballot-box.elect'>, { core }: Actor): void {
+    if (!this.record.isNewElection) return;
     if (body.kind === 'pre_vote') {
       const isOut = this.isOut(body);
       if (isOut) this.beganOut.set(core, body.term);
@@ -29,21 +29,14 @@ export class RemovedPeersRaiseNoTerm extends Rule implements Invariant {
     );
   }
 
+  /**
+   * Whether it is out, and does not even have the configuration that says so. Who has that one and does not know it to be
+   * committed may stand, and is elected by those who are in.
+   */
   private isOut(body: Body<'ballot-box.elect'>): boolean {
-    const { peer_id, store_id } = body;
-    const committed = this.record.commits.last;
-    if (committed === undefined) return false;
-    // A configuration that it has and that may yet be committed may take it in again.
-    let inForce = this.record.accepted.of(body)?.last?.inForce;
-    while (inForce !== undefined && inForce.entry.index > committed.index) {
-      if (isIn(inForce.configuration, peer_id, store_id)) return false;
-      inForce = inForce.before;
-    }
-    return wasRemoved(committed, body);
+    const latest = this.record.commits.last?.inForce;
+    if (latest === undefined || isIn(latest.configuration, body.peer_id, body.store_id)) return false;
+    const own = this.record.accepted.of(body)?.last?.inForce;
+    return own === undefined || own.entry.index < latest.entry.index;
   }
-}
-
-function wasRemoved(committed: Entry, { peer_id, store_id }: Body<'ballot-box.elect'>): boolean {
-  const latest = committed.inForce;
-  return latest !== undefined && !isIn(latest.configuration, peer_id, store_id);
 }

@@ -6,7 +6,7 @@
  */
 import type { Instant } from '@conclave/actor/core';
 import type { StorageOperation } from '@conclave/log-store';
-import type { Body, PeerId } from '@conclave/protocol';
+import type { Body, Frame, Message, PeerId } from '@conclave/protocol';
 import type { Actor } from '../../mesh/actor.js';
 import type { SentHandlers } from '../invariant.js';
 import { AcceptedLogs } from './accepted-logs.js';
@@ -28,7 +28,8 @@ export interface LeaderOfTerm {
 /** The step that is being taken. */
 export interface Step {
   readonly actor: Actor;
-  readonly input: unknown;
+  /** What was heard, if the input is a message. */
+  readonly message: Message | undefined;
   readonly at: Instant;
 }
 
@@ -47,6 +48,10 @@ export class RunRecord {
   appended: readonly Entry[] | undefined;
   /** Whether the vote that was just sent to a log-store is told for the first time. */
   isNewVote = false;
+  /** Whether the election that was just opened at a ballot-box is told for the first time. */
+  isNewElection = false;
+  /** By store and session: the place of the last one in the links to its ballot-boxes. */
+  private readonly electionFrames = new Map<string, Frame>();
   step: Step | undefined;
 
   readonly sent: SentHandlers = {
@@ -57,12 +62,14 @@ export class RunRecord {
       this.isNewVote = this.accepted.onVote(body);
       if (body.voted_for !== '') this.votesTold.set(`${body.store_id} ${body.term} ${body.voted_for}`, body.voted_for);
     },
+    'ballot-box.elect': (body) => this.onElect(body),
     'ballot-box.lead': (body) => this.onLead(body),
     'feed.committed': (body) => this.onCommitted(body),
   };
 
   onStepping(actor: Actor, input: unknown, at: Instant): void {
-    this.step = { actor, input, at };
+    const { message } = input as { readonly message?: Message };
+    this.step = { actor, message, at };
   }
 
   onWritten(peerId: PeerId, operations: readonly StorageOperation[]): void {
@@ -78,6 +85,13 @@ export class RunRecord {
     const leader = this.leaders.get(body.leader_term);
     const isLeaders = leader?.peerId === from.peerId && leader.storeId === body.store_id;
     if (isLeaders && this.appended !== undefined && this.appended.length > 0) leader.last = this.appended.at(-1);
+  }
+
+  private onElect({ store_id, session, link, seq }: Body<'ballot-box.elect'>): void {
+    const key = `${store_id} ${session}`;
+    const before = this.electionFrames.get(key);
+    this.isNewElection = before === undefined || link > before.link || (link === before.link && seq > before.seq);
+    if (this.isNewElection) this.electionFrames.set(key, { link, seq });
   }
 
   private onLead({ term, peer_id, store_id, session, first_index }: Body<'ballot-box.lead'>): void {
