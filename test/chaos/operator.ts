@@ -1,0 +1,84 @@
+/** Asks for what the plan has for an operator, and counts what became of it. */
+import { type ConclaveClient, ConclaveError } from '@conclave/client';
+import { type Command, describeCommand, type PlannedCommand } from './chaos-plan.js';
+
+export interface CommandCount {
+  asked: number;
+  done: number;
+  /** Not done or unknown, by code. */
+  failed: Record<string, number>;
+}
+
+/** Changes refuse each other; a few that wait for their answers are enough. */
+const mostOpen = 4;
+const answerWithinMs = 20_000;
+
+export class Operator {
+  readonly counts: Record<Command['type'], CommandCount> = { change: none(), cancel: none(), transfer: none() };
+  /** What the client threw that is no answer; there must be none. */
+  readonly troubles: string[] = [];
+  private readonly timers = new Set<NodeJS.Timeout>();
+  private readonly open = new Set<Promise<void>>();
+
+  constructor(
+    private readonly client: ConclaveClient,
+    private readonly note: (text: string) => void,
+  ) {}
+
+  /** Has the commands asked at their times from now on. */
+  schedule(planned: readonly PlannedCommand[]): void {
+    for (const { atMs, command } of planned) {
+      const timer = setTimeout(() => {
+        this.timers.delete(timer);
+        if (this.open.size >= mostOpen) return;
+        const asked: Promise<void> = this.ask(command).finally(() => this.open.delete(asked));
+        this.open.add(asked);
+      }, atMs);
+      this.timers.add(timer);
+    }
+  }
+
+  /** No more commands; settled when those under way are answered, or given up. */
+  async end(): Promise<void> {
+    for (const timer of this.timers) clearTimeout(timer);
+    await Promise.all(this.open);
+  }
+
+  private async ask(command: Command): Promise<void> {
+    const count = this.counts[command.type];
+    count.asked += 1;
+    this.note(`asked: ${describeCommand(command)}`);
+    try {
+      await this.carryOut(command);
+      count.done += 1;
+      this.note(`done: ${describeCommand(command)}`);
+    } catch (error) {
+      const code = this.codeOf(error);
+      count.failed[code] = (count.failed[code] ?? 0) + 1;
+      this.note(`${code}: ${describeCommand(command)}: ${(error as Error).message}`);
+    }
+  }
+
+  private carryOut(command: Command): Promise<unknown> {
+    const { admin } = this.client;
+    const timeoutMs = answerWithinMs;
+    switch (command.type) {
+      case 'change':
+        return admin.changePeers(command.newPeers, { catchupTimeoutMs: command.timeoutMs, timeoutMs });
+      case 'cancel':
+        return admin.cancelChange({ timeoutMs });
+      case 'transfer':
+        return admin.transferLeader(command.to, { timeoutMs });
+    }
+  }
+
+  private codeOf(error: unknown): string {
+    if (error instanceof ConclaveError) return `${error.code} ${error.outcome}`;
+    this.troubles.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    return 'thrown';
+  }
+}
+
+function none(): CommandCount {
+  return { asked: 0, done: 0, failed: {} };
+}

@@ -1,0 +1,80 @@
+/** Keeps a process running as a supervisor would, and tells a death that nobody meant. */
+import type { ActorProcess } from '../support/peers.js';
+
+export interface Death {
+  readonly process: string;
+  /** Its exit code, or the signal that ended it. */
+  readonly exit: string;
+  /** The end of its log. */
+  readonly log: string;
+}
+
+/** A process that keeps dying is started again so often, not more. */
+const mostRestarts = 10;
+const restartAfterMs = 500;
+const toldLines = 12;
+
+export class SupervisedProcess {
+  /** Settled when it is ready, or dead and not to be started again. */
+  private starting: Promise<void> = Promise.resolve();
+  /** Of the run that is going on: whether its end is meant. */
+  private run = { endIsMeant: true };
+  private restarts = 0;
+
+  constructor(
+    readonly process: ActorProcess,
+    private readonly onDeath: (death: Death) => void,
+  ) {}
+
+  get name(): string {
+    return this.process.name;
+  }
+
+  /** Starts it, unless it runs; settled when it is ready. */
+  start(): Promise<void> {
+    if (!this.process.isRunning) this.starting = this.startOnce();
+    return this.starting;
+  }
+
+  /** `kill -9`. */
+  async kill(): Promise<void> {
+    this.run.endIsMeant = true;
+    await this.process.kill();
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.process.signal(signal);
+  }
+
+  /** Asks it to stop; where it does not end well, that is a death. */
+  async stop(): Promise<void> {
+    if (!this.process.isRunning) return;
+    this.run.endIsMeant = true;
+    const { code, signal } = await this.process.stop();
+    if (code !== 0) this.tell(`${code ?? signal} when it was told to stop`);
+  }
+
+  private async startOnce(): Promise<void> {
+    const run = { endIsMeant: false };
+    this.run = run;
+    const ready = this.process.start();
+    void this.watch(run);
+    // Its death is told by the watch.
+    await ready.catch(() => undefined);
+  }
+
+  private async watch(run: { readonly endIsMeant: boolean }): Promise<void> {
+    const { code, signal } = await this.process.ended();
+    if (run.endIsMeant) return;
+    this.tell(String(code ?? signal));
+    this.restarts += 1;
+    if (this.restarts > mostRestarts) return;
+    await new Promise((resolve) => setTimeout(resolve, restartAfterMs));
+    if (!run.endIsMeant) await this.start();
+  }
+
+  private tell(exit: string): void {
+    const log = this.process.lines.slice(-toldLines).map((line) => JSON.stringify(line));
+    this.onDeath({ process: this.name, exit, log: log.join('\n') });
+  }
+}
