@@ -24,7 +24,7 @@ export class RemovedPeersRaiseNoTerm extends Rule implements Invariant {
       return;
     }
     this.check(
-      this.beganOut.get(core) !== body.term,
+      this.beganOut.get(core) !== body.term || !this.isOut(body),
       () => `${body.peer_id} stands for term ${body.term}, and was out of the group before it asked for pre-votes`,
     );
   }

@@ -7,6 +7,7 @@ import { NodeCore } from '@conclave/node';
 import { type ActorKind, defaultTimes, type GroupId, type LogIndex, type PeerId } from '@conclave/protocol';
 import { ReplicatorGroupCore } from '@conclave/replicator';
 import type { AnyCore } from './actor.js';
+import type { Coverage } from './coverage.js';
 
 export const groupId = 'main' as GroupId;
 
@@ -25,6 +26,7 @@ export class CoreFactory {
 
   constructor(
     private readonly settings: CoreSettings,
+    private readonly coverage: Coverage,
     private readonly onApplied: (life: object, index: LogIndex, payload: Uint8Array) => void,
   ) {}
 
@@ -61,7 +63,9 @@ export class CoreFactory {
     return {
       apply: (index, payload, command) => {
         this.onApplied(machine, index, payload);
-        return machine.apply(index, payload, command);
+        const result = machine.apply(index, payload, command);
+        if ('expired' in result && result.expired > 0) this.coverage.count('client session expired', result.expired);
+        return result;
       },
       query: (query) => machine.query(query),
       housekeeping: (nowMs) => machine.housekeeping(nowMs),

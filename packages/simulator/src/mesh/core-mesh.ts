@@ -48,6 +48,10 @@ export class CoreMesh {
   readonly door: RequestDoor;
   readonly requests: OpenRequests;
   watcher: Watcher = {};
+  /** What each step of an actor may use as chance, where that is not to be left to it: for scenarios. */
+  chanceOf: ((actor: Actor) => number) | undefined;
+  /** Whether a message that arrives is to be delivered now; if not, it may be later, by `deliver`. For scenarios. */
+  gate: ((from: Actor, to: Actor, message: Message, deliver: () => void) => boolean) | undefined;
   /** Is told what happens, a line each. */
   trace: ((line: string) => void) | undefined;
   private readonly queue = new EventQueue();
@@ -60,17 +64,16 @@ export class CoreMesh {
     readonly peers: readonly PeerId[],
     seed = 1,
     settings: CoreSettings = usualSettings,
+    random: Random = new Random(seed),
   ) {
-    this.random = new Random(seed);
+    this.random = random;
     this.network = new VirtualNetwork(this.random, this.coverage, this.queue, () => this.nowMs);
-    this.factory = new CoreFactory(settings, (life, index, payload) => this.watcher.onApplied?.(life, index, payload));
+    this.factory = new CoreFactory(settings, this.coverage, (life, index, payload) => this.watcher.onApplied?.(life, index, payload));
     this.diskDriver = new DiskDriver(this);
     this.disks.onWritten = (peerId, operations) => this.watcher.onWritten?.(peerId, operations);
     this.disks.onWiped = (peerId) => this.watcher.onWiped?.(peerId);
     this.door = new RequestDoor(this);
     this.requests = new OpenRequests((requestId, answer) => this.watcher.onAnswered?.(requestId, answer));
-    this.disks.onWritten = (peerId, operations) => this.watcher.onWritten?.(peerId, operations);
-    this.disks.onWiped = (peerId) => this.watcher.onWiped?.(peerId);
     for (const peerId of peers) this.startPeer(peerId);
   }
 
@@ -291,7 +294,7 @@ export class CoreMesh {
     return {
       nowMs: actor.clock.at(this.nowMs),
       wallTimeMs: wallTimeMs + this.nowMs,
-      random: this.random.next(),
+      random: this.chanceOf?.(actor) ?? this.random.next(),
     };
   }
 
@@ -367,11 +370,19 @@ export class CoreMesh {
       const name = `${peerId}.${word}`;
       if (!this.known.has(name)) continue;
       this.network.send<Actor>(from, name, (actor) => {
-        this.hand(actor, () => {
-          if (actor.isUp) this.step(actor, { type: 'message', message }, from.name);
-        });
+        if (this.gate?.(from, actor, message, () => this.deliver(from, name, message)) !== false) {
+          this.deliver(from, name, message);
+        }
       });
     }
+  }
+
+  private deliver(from: Actor, name: string, message: Message): void {
+    const actor = this.known.get(name);
+    if (actor === undefined) return;
+    this.hand(actor, () => {
+      if (actor.isUp) this.step(actor, { type: 'message', message }, from.name);
+    });
   }
 
   // ---- requests ----------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ class VirtualDisk {
 
 export class VirtualDisks {
   private readonly disks = new Map<PeerId, VirtualDisk>();
+  /** How often entries were replaced. */
+  truncations = 0;
   private readonly decoded = new WeakMap<Uint8Array, readonly DiskEntry[]>();
 
   /** Hear of what has become durable, and of what is lost. */
@@ -80,6 +82,7 @@ export class VirtualDisks {
   }
 
   private truncate(disk: VirtualDisk, from: number): void {
+    this.truncations += 1;
     const { e } = disk.rows;
     const keys = e.keysFrom(this.key('e', from));
     const holding = e.lastBefore(this.key('e', from));

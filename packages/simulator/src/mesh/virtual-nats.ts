@@ -25,6 +25,8 @@ export class NatsConnection {
   /** What it does as soon as it has a server. */
   readonly onConnected: (() => void)[] = [];
   isClosed = false;
+  /** The highest number, in the order of sending, of what was heard. */
+  newestHeard = 0;
 
   constructor(readonly preferred: ServerName) {}
 }

@@ -51,6 +51,7 @@ export class VirtualNetwork {
   private readonly endpoints = new Map<string, Endpoint>();
   private readonly links = new Map<string, Map<string, Link>>();
   private cuts: Cut[] = [];
+  private sent = 0;
   private cutsVersion = 0;
 
   constructor(
@@ -88,6 +89,8 @@ export class VirtualNetwork {
     const passage = this.nats.passage(from.connection);
     if (passage === undefined) return this.coverage.count('message lost: no connection to NATS');
     const link = this.link(from.name, to);
+    this.sent += 1;
+    const order = this.sent;
     let atMs = this.now() + this.random.next() * this.conditions.delay;
     // In order, but for late repeats.
     if (late > 0) atMs += late;
@@ -100,6 +103,9 @@ export class VirtualNetwork {
         return this.coverage.count('message lost: its NATS server or the route went away');
       }
       if (this.isCut(link, from, target)) return this.coverage.count(this.cutName(from, target));
+      // Of one link they come in order.
+      if (order < target.connection.newestHeard) this.coverage.count('message overtaken by one of another link');
+      else target.connection.newestHeard = order;
       deliver(target as E);
     });
   }

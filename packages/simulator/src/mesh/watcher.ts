@@ -16,8 +16,6 @@ export interface Watcher {
   onAnswered?(requestId: number, answer: Answer | 'silence'): void;
   /** A core is about to take a step; `at`: on the clock of its process. */
   onStepping?(actor: Actor, input: unknown, at: Instant): void;
-  /** A core is about to take a step; `at`: on the clock of its process. */
-  onStepping?(actor: Actor, input: unknown, at: Instant): void;
   /** A core has taken a step, and its effects are under way. */
   onStepped?(actor: Actor): void;
   /** This has just become durable on a peer's disk, be it that the log-store hears of it or has crashed meanwhile. */
