@@ -4,6 +4,7 @@ import { VirtualClients } from '../clients/virtual-clients.js';
 import { allInvariants, type Invariants } from '../invariants/all-invariants.js';
 import { usualSettings } from '../mesh/core-factory.js';
 import { CoreMesh } from '../mesh/core-mesh.js';
+import type { Random } from '../mesh/random.js';
 import type { Command, PeersCommand } from '../script/command.js';
 import { Executor } from '../script/executor.js';
 import { formatCommand } from '../script/format-command.js';
@@ -20,12 +21,16 @@ export class Simulation {
   /** Whether the group came back when all was well; undefined: nobody has looked. */
   cameBack: boolean | undefined;
 
-  /** @param seed of the chance in the run: delays, losses, what survives a crash */
-  constructor({ peers, margin, session }: PeersCommand, seed: number) {
-    this.mesh = new CoreMesh(peers as PeerId[], seed, {
+  /**
+   * @param seed of the chance in the run: delays, losses, what survives a crash
+   * @param random the chance itself, where it is not to come from the seed
+   */
+  constructor({ peers, margin, session }: PeersCommand, seed: number, random?: Random) {
+    const settings = {
       margin: margin ?? usualSettings.margin,
       clientSessionMs: session ?? usualSettings.clientSessionMs,
-    });
+    };
+    this.mesh = new CoreMesh(peers as PeerId[], seed, settings, random);
     this.invariants = allInvariants();
     this.mesh.watcher = this.invariants;
     this.clients = new VirtualClients(this.mesh);
