@@ -1,0 +1,12 @@
+import { Random } from '../mesh/random.js';
+
+/** Chance that is always the same: everything takes half of what it may take, and nothing unlikely happens. */
+export class EvenChance extends Random {
+  constructor() {
+    super(0);
+  }
+
+  override next(): number {
+    return 0.5;
+  }
+}

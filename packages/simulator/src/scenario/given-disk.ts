@@ -1,0 +1,129 @@
+/**
+ * What a disk holds before a scenario starts: written by a log-store's own core, so that it is what a real run would
+ * have left behind.
+ */
+import { LogStoreCore, type StorageOperation } from '@conclave/log-store';
+import {
+  asLogIndex,
+  asSession,
+  asTerm,
+  type Configuration,
+  encodeBatch,
+  encodeConfiguration,
+  type GroupId,
+  type GroupUid,
+  invariant,
+  type LogStoreMessage,
+  type PeerId,
+  type StoreId,
+} from '@conclave/protocol';
+
+export interface GivenDisk {
+  readonly groupId: GroupId;
+  readonly peerId: PeerId;
+  /** The group that it holds. */
+  readonly groupUid: GroupUid;
+  /** The term that was synced last, and the vote in it. */
+  readonly term: number;
+  readonly votedFor: PeerId | '';
+  /** Known to be committed. */
+  readonly commitIndex: number;
+  /** In order, from index 1. */
+  readonly entries: readonly GivenEntry[];
+}
+
+/** An entry is a configuration or the payload of a command. */
+export type GivenEntry = { readonly term: number } & (
+  | { readonly configuration: Configuration }
+  | { readonly payload: Uint8Array }
+);
+
+/** The store that a given disk is: known beforehand, as the configurations in the logs name it. */
+export function givenStoreId(peerId: PeerId, groupId: GroupId): StoreId {
+  return `${incarnationOf(peerId)}.${groupId}` as StoreId;
+}
+
+function incarnationOf(peerId: PeerId): string {
+  return `given-${peerId}`;
+}
+
+/** Has a log-store write it. `write` is given each write in its order. */
+export function writeGivenDisk(given: GivenDisk, write: (operations: readonly StorageOperation[]) => void): void {
+  new Writer(given, write).run();
+}
+
+class Writer {
+  private readonly core: LogStoreCore;
+  private seq = 0;
+
+  constructor(
+    private readonly given: GivenDisk,
+    private readonly write: (operations: readonly StorageOperation[]) => void,
+  ) {
+    const { groupId, peerId } = given;
+    this.core = new LogStoreCore({ groupId, peerId, incarnation: incarnationOf(peerId) });
+  }
+
+  run(): void {
+    const { given, core } = this;
+    const group_id = given.groupId;
+    core.step({ type: 'start' });
+    core.step({ type: 'loaded', rows: { meta: undefined, termRuns: [], configurations: [], lastBatch: undefined } });
+    const incarnation = incarnationOf(given.peerId);
+    const open = (after: number) => {
+      const body = { group_id, nonce: `${incarnation}.${after}`, incarnation, after_session: asSession(after) };
+      this.tell({ name: 'log-store.open', body });
+    };
+    open(0);
+    for (const [at, entry] of given.entries.entries()) this.append(at + 1, entry);
+    const vote = { ...this.own, ...this.frame(), term: asTerm(given.term), voted_for: given.votedFor };
+    this.tell({ name: 'log-store.vote', body: vote });
+    // Makes the commit index durable, which causes no write by itself.
+    open(1);
+    const { lastIndex } = core.durableState;
+    invariant(lastIndex === given.entries.length, `the disk of ${given.peerId} holds what is given`);
+  }
+
+  private get own() {
+    const { groupId, peerId } = this.given;
+    return { group_id: groupId, store_id: givenStoreId(peerId, groupId), session: asSession(1) };
+  }
+
+  private frame() {
+    this.seq += 1;
+    return { link: 1, seq: this.seq };
+  }
+
+  private append(index: number, entry: GivenEntry): void {
+    const first = asLogIndex(index);
+    const term = asTerm(entry.term);
+    const bytes =
+      'configuration' in entry
+        ? encodeBatch('configuration', term, first, [encodeConfiguration(entry.configuration)])
+        : encodeBatch('commands', term, first, [entry.payload]);
+    this.tell({
+      name: 'log-store.append',
+      body: {
+        ...this.own,
+        links: { 'log-store': this.frame() },
+        group_uid: this.given.groupUid,
+        leader_id: this.given.peerId,
+        leader_term: term,
+        verified_index: first,
+        truncate_from: asLogIndex(0),
+        commit_index: asLogIndex(Math.min(index, this.given.commitIndex)),
+        batches: [bytes],
+      },
+    });
+  }
+
+  /** One message, and its write, if it needs one. */
+  private tell(message: LogStoreMessage): void {
+    this.core.step({ type: 'message', message });
+    for (const effect of this.core.step({ type: 'idle' })) {
+      if (effect.type !== 'write') continue;
+      this.write(effect.operations);
+      this.core.step({ type: 'written' });
+    }
+  }
+}

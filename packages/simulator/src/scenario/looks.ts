@@ -1,0 +1,100 @@
+/** What a scenario can look at: status, logs, progress, changes and values of peers, a line each. */
+import { actorKinds, type Change, decodeConfiguration, type PeerId, type StatusReply } from '@conclave/protocol';
+import type { CoreMesh } from '../mesh/core-mesh.js';
+import type { LogCommand, LookCommand } from './scenario-command.js';
+import { configurationText, statusText, textOf } from './wording.js';
+
+export class Looks {
+  constructor(private readonly mesh: CoreMesh) {}
+
+  lines({ type, peers }: LookCommand): string[] {
+    const whose = peers.length === 0 ? this.mesh.peers : (peers as readonly PeerId[]);
+    switch (type) {
+      case 'status':
+        return whose.map((peer) => `${peer}: ${this.status(peer)}`);
+      case 'progress':
+        return whose.flatMap((peer) => this.progress(peer));
+      case 'changes':
+        return whose.flatMap((peer) => this.changes(peer));
+      case 'dropped':
+        return whose.map((peer) => `${peer}: ${this.dropped(peer)}`);
+    }
+  }
+
+  /** A row for each disk, under a row of indexes. */
+  log({ peers, from }: LogCommand): string[] {
+    const whose = peers.length === 0 ? this.mesh.peers : (peers as readonly PeerId[]);
+    const rows = whose.map((peer) => this.entries(peer, from));
+    const most = Math.max(1, ...rows.map((row) => row.length));
+    const indexes = Array.from({ length: most }, (_, at) => `${from + at}`);
+    return aligned([['', ...indexes], ...whose.map((peer, at) => [peer, ...(rows[at] as string[])])]);
+  }
+
+  value(key: string, peers: readonly string[]): string[] {
+    const whose = peers.length === 0 ? this.mesh.peers : (peers as readonly PeerId[]);
+    return whose.map((peer) => {
+      const [[value, revision]] = this.mesh.query(peer, [key]) as [[unknown, number]];
+      return `${peer}: ${key} ${revision === 0 ? 'is not there' : `is ${value}, revision ${revision}`}`;
+    });
+  }
+
+  private status(peer: PeerId): string {
+    const down = actorKinds.filter((kind) => !this.mesh.isUp(peer, kind));
+    if (this.mesh.nodesOf(peer).length === 0)
+      return down.length === actorKinds.length ? 'down' : `${down.join(' and ')} down`;
+    const status = statusText(this.mesh.status(peer));
+    return down.length === 0 ? status : `${status}, ${down.join(' and ')} down`;
+  }
+
+  private entries(peer: PeerId, from: number): string[] {
+    const entries = this.mesh.disks.entries(peer).filter(({ index }) => index >= from);
+    return entries.map(({ term, kind, payload }) =>
+      kind === 'configuration' ? `${term}:${textOf(decodeConfiguration(payload))}` : `${term}`,
+    );
+  }
+
+  private progress(peer: PeerId): string[] {
+    return this.statusOf(peer).progress.map(({ peer_id, state, match_index, silent_ms, caught_up, refusal }) => {
+      const heard = silent_ms < 0 ? ['never heard of'] : [];
+      const parts = [state, `match ${match_index}`, ...heard, ...(caught_up ? ['caught up'] : []), refusal];
+      return `${peer} to ${peer_id}: ${parts.filter((part) => part !== '').join(', ')}`;
+    });
+  }
+
+  private changes(peer: PeerId): string[] {
+    const { changes } = this.statusOf(peer);
+    return changes.length === 0 ? [`${peer}: no changes`] : changes.map((change) => `${peer}: ${changeText(change)}`);
+  }
+
+  private dropped(peer: PeerId): string {
+    const counts = actorKinds.flatMap((kind) => {
+      const { dropped = {} } = (this.mesh.actor(peer, kind)?.core ?? {}) as {
+        dropped?: Readonly<Record<string, number>>;
+      };
+      return Object.entries(dropped).map(([reason, count]) => `${kind} ${reason} ${count}`);
+    });
+    return counts.join(', ') || 'nothing';
+  }
+
+  private statusOf(peer: PeerId): StatusReply {
+    return this.mesh.status(peer);
+  }
+}
+
+function changeText({ old_peers, new_peers, state, stage, index, error }: Change): string {
+  const where = index === 0 ? stage : `${stage}, entry ${index}`;
+  const why = error === undefined ? '' : `: ${error.code} ${error.message}`;
+  return `${configurationText(new_peers, old_peers)} ${state} (${where})${why}`;
+}
+
+/** Rows in columns, so that logs can be compared by eye. */
+function aligned(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length);
+  return rows.map((row) =>
+    row
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join(' ')
+      .trimEnd(),
+  );
+}

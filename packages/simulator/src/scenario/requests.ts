@@ -1,0 +1,170 @@
+/**
+ * What a scenario asks, of whom, and what is answered: each answer is printed with the request that it is to. Requests go
+ * over the run's network to the node's door, and nobody sends them again; a client's calls go by its core, which does.
+ */
+import type { RequestTarget, Settlement } from '@conclave/client';
+import type { ChangeReply, ErrorBody, PeerId } from '@conclave/protocol';
+import { NatsConnection } from '../mesh/virtual-nats.js';
+import type { Endpoint } from '../mesh/virtual-network.js';
+import type { Simulation } from '../run/simulation.js';
+import type { ClientCommand, Command } from '../script/command.js';
+import { formatCommand } from '../script/format-command.js';
+import { ScriptError } from '../script/words.js';
+import type { AskCommand, PlainRequest } from './scenario-command.js';
+import type { ScenarioOutput } from './scenario-output.js';
+import { configurationText, errorText, fieldsText } from './wording.js';
+
+/** Something that is answered, in words and for the door. */
+interface Order {
+  readonly text: string;
+  readonly target: RequestTarget;
+  readonly body: unknown;
+  readonly wording: (reply: unknown) => string;
+}
+
+export class Requests {
+  private readonly open = new Set<number>();
+  private lastId = 0;
+  /** Whoever asks. */
+  private readonly asker: Endpoint = {
+    name: 'asker',
+    owner: 'asker',
+    connection: new NatsConnection('s1'),
+  };
+
+  constructor(
+    private readonly simulation: Simulation,
+    private readonly output: ScenarioOutput,
+  ) {
+    simulation.mesh.network.connect(this.asker);
+  }
+
+  get areAllAnswered(): boolean {
+    return this.open.size === 0;
+  }
+
+  isAnswered(id: number): boolean {
+    return !this.open.has(id);
+  }
+
+  /** Says that an answer is no longer awaited: whoever was asked may be dead. */
+  giveUp(id: number, text: string): void {
+    this.open.delete(id);
+    this.output.print(`${text}: no answer`);
+  }
+
+  /** Of the group's subjects the leader alone hears. */
+  ask(what: PlainRequest | Command): { readonly id: number; readonly text: string } {
+    return what.type === 'client' ? this.call(what) : this.send(orderOf(what));
+  }
+
+  /** Asks a peer, whatever it takes itself for, on its own subjects. */
+  askPeer({ peer, what }: AskCommand): { readonly id: number; readonly text: string } {
+    const order = orderOf(what);
+    const target = { ...order.target, peerId: peer as PeerId };
+    return this.send({ ...order, target, text: `ask ${peer} ${order.text}` });
+  }
+
+  private call(command: ClientCommand): { readonly id: number; readonly text: string } {
+    const id = this.begin();
+    const text = formatCommand(command);
+    const onSettled = (settlement: Settlement): void => this.end(id, `${text}: ${settlementText(command, settlement)}`);
+    this.simulation.clients.call(command, onSettled);
+    return { id, text };
+  }
+
+  private send({ text, target, body, wording }: Order): { readonly id: number; readonly text: string } {
+    const id = this.begin();
+    this.simulation.mesh.door.ask(this.asker, target, body, (reply) => {
+      if (!this.open.has(id)) return;
+      if (reply.type !== 'body')
+        return this.end(id, `${text}: ${reply.type === 'no_responders' ? 'nobody listens' : reply.type}`);
+      const { error } = reply.body as { error?: ErrorBody };
+      this.end(id, `${text}: ${error === undefined ? wording(reply.body) : errorText(error)}`);
+    });
+    return { id, text };
+  }
+
+  private begin(): number {
+    this.lastId += 1;
+    this.open.add(this.lastId);
+    return this.lastId;
+  }
+
+  private end(id: number, line: string): void {
+    this.open.delete(id);
+    this.output.print(line);
+  }
+}
+
+function orderOf(what: PlainRequest | Command): Order {
+  switch (what.type) {
+    case 'plain': {
+      const { operation, key, value } = what;
+      const target = { door: 'kv', name: operation } as const;
+      if (operation === 'get') return { text: `get ${key}`, target, body: { key }, wording: readText };
+      return { text: `put ${key} ${value}`, target, body: { key, value }, wording: writtenText };
+    }
+    case 'bootstrap': {
+      const peerId = what.at as PeerId;
+      const body = { peers: what.peers, timeout_ms: what.timeout };
+      return { ...admin(what, 'bootstrap', body, fieldsText), target: { door: 'admin', name: 'bootstrap', peerId } };
+    }
+    case 'change':
+      return admin(what, 'change_peers', { new_peers: what.peers, timeout_ms: what.timeout }, changeText);
+    case 'add':
+      return admin(what, 'add_peer', { peer_id: what.peer, timeout_ms: what.timeout }, changeText);
+    case 'remove':
+      return admin(what, 'remove_peer', { peer_id: what.peer, timeout_ms: what.timeout }, changeText);
+    case 'cancel':
+      return admin(what, 'cancel_change', {}, cancelledText);
+    case 'transfer':
+      return admin(what, 'transfer_leader', what.peer === undefined ? {} : { peer_id: what.peer }, () => 'done');
+    default:
+      throw new ScriptError(`${what.type} is not answered`);
+  }
+}
+
+function admin(
+  what: Command,
+  name: string,
+  fields: Readonly<Record<string, unknown>>,
+  wording: Order['wording'],
+): Order {
+  const body = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+  return { text: formatCommand(what), target: { door: 'admin', name }, body, wording };
+}
+
+function changeText(reply: unknown): string {
+  const { old_peers, new_peers } = reply as ChangeReply;
+  const before = configurationText(old_peers, []);
+  const after = configurationText(new_peers, []);
+  return before === after ? `done, ${after} is in force` : `done, from ${before} to ${after}`;
+}
+
+function cancelledText(reply: unknown): string {
+  const { cancelled } = reply as { cancelled: { old_peers: string[]; new_peers: string[]; state: string } };
+  return `done, ${configurationText(cancelled.new_peers, cancelled.old_peers)} is ${cancelled.state}`;
+}
+
+function writtenText(reply: unknown): string {
+  return `done, revision ${(reply as { revision: number }).revision}`;
+}
+
+function readText(reply: unknown): string {
+  const { value, revision } = reply as { value: unknown; revision: number };
+  return revision === 0 ? 'not there' : `${value}, revision ${revision}`;
+}
+
+function settlementText({ operation }: ClientCommand, settlement: Settlement): string {
+  if (settlement.outcome !== 'done') return errorText(settlement.error);
+  if (operation === 'get') return readText(settlement.result);
+  const { revision, swapped, deleted } = settlement.result as {
+    revision: number;
+    swapped?: boolean;
+    deleted?: boolean;
+  };
+  if (swapped === false) return `not swapped, revision ${revision}`;
+  if (deleted !== undefined) return deleted ? `deleted, revision ${revision}` : 'nothing to delete';
+  return `done, revision ${revision}`;
+}

@@ -1,0 +1,142 @@
+/**
+ * The words that only scenarios need, besides the commands of a script: what stands on a disk beforehand, waiting for
+ * a moment, keeping messages back, and looking at what there is.
+ */
+import type { Command } from '../script/command.js';
+import type { Pattern } from './traffic.js';
+
+/**
+ * A group that is founded and has a leader, `n1`: begins a new story, also behind another one in the same file. What its
+ * founding has to say is left out: entries 1 to 4 are its configurations, and its term is 2.
+ */
+export interface GroupCommand {
+  readonly type: 'group';
+  readonly peers: readonly string[];
+  /** Peers that run and belong to nothing. */
+  readonly spare: readonly string[];
+}
+
+/** When each peer stands after it has last heard of a leader, in milliseconds from 1000 to below 2000. */
+export interface TimeoutsCommand {
+  readonly type: 'timeouts';
+  readonly ofPeers: ReadonlyMap<string, number>;
+}
+
+/** What a peer's disk holds before the peers start. Entry 1 is the configuration of `peers`, all others are writes. */
+export interface GivenCommand {
+  readonly type: 'given';
+  readonly peer: string;
+  /** Of each entry, from index 1. */
+  readonly terms: readonly number[];
+  /** The term that is synced; at least that of the last entry. */
+  readonly term: number;
+  readonly vote: string;
+  readonly commit: number;
+  /** The configuration in entry 1; none: all peers. */
+  readonly peers: readonly string[];
+  /** Another group's log: of another history. */
+  readonly foreign: boolean;
+}
+
+export type Condition =
+  /** Somebody, or this peer, answers for the group. */
+  | { readonly type: 'leader'; readonly peer: string | undefined }
+  | { readonly type: 'no_leader' }
+  /** The leader's change is at this stage. */
+  | { readonly type: 'stage'; readonly stage: string }
+  | { readonly type: 'role'; readonly peer: string; readonly role: string }
+  /** A number of the peer's status, or `stored`: the last index that its disk holds, is at least so much. */
+  | { readonly type: 'number'; readonly peer: string; readonly of: NumberOfPeer; readonly atLeast: number }
+  /** The peer publishes this event, from now on. */
+  | { readonly type: 'event'; readonly peer: string; readonly event: string }
+  /** So many messages are kept under this name. */
+  | { readonly type: 'kept'; readonly name: string; readonly count: number }
+  /** Whatever was asked is answered. */
+  | { readonly type: 'answered' };
+
+export const numbersOfPeer = ['term', 'commit', 'last', 'applied', 'stored'] as const;
+export type NumberOfPeer = (typeof numbersOfPeer)[number];
+
+/** Runs until this holds. */
+export interface UntilCommand {
+  readonly type: 'until';
+  readonly condition: Condition;
+  readonly within: number;
+}
+
+/** A request without a client's session, to the leader: its answer is the leader's own. */
+export interface PlainRequest {
+  readonly type: 'plain';
+  readonly operation: 'put' | 'get';
+  readonly key: string;
+  readonly value: string;
+}
+
+/** The same to a peer, whatever it takes itself for; a command goes to the peer's own subject. */
+export interface AskCommand {
+  readonly type: 'ask';
+  readonly peer: string;
+  readonly what: PlainRequest | Command;
+}
+
+/** Runs until this is answered. */
+export interface AwaitCommand {
+  readonly type: 'await';
+  readonly what: PlainRequest | AskCommand | Command;
+  readonly within: number;
+}
+
+/** Shows something of these peers; none: of all. */
+export interface LookCommand {
+  readonly type: 'status' | 'progress' | 'changes' | 'dropped';
+  readonly peers: readonly string[];
+}
+
+/** Shows the disks: the term of each entry, and the configurations that some hold. */
+export interface LogCommand {
+  readonly type: 'log';
+  readonly peers: readonly string[];
+  /** The first index to show. */
+  readonly from: number;
+}
+
+/** What the state machines hold. */
+export interface ValueCommand {
+  readonly type: 'value';
+  readonly key: string;
+  readonly peers: readonly string[];
+}
+
+export interface KeepCommand {
+  readonly type: 'hold' | 'copy' | 'lose';
+  readonly name: string;
+  readonly pattern: Pattern;
+}
+
+/** `newest`: only the last so many of what was kept. */
+export interface EndKeepingCommand {
+  readonly type: 'release' | 'drop';
+  readonly name: string;
+  readonly newest: number | undefined;
+}
+
+/** Which events the output has. */
+export interface EventsCommand {
+  readonly type: 'show' | 'hide';
+  readonly events: readonly string[];
+}
+
+export type ScenarioCommand =
+  | GroupCommand
+  | TimeoutsCommand
+  | GivenCommand
+  | UntilCommand
+  | PlainRequest
+  | AskCommand
+  | AwaitCommand
+  | LookCommand
+  | LogCommand
+  | ValueCommand
+  | KeepCommand
+  | EndKeepingCommand
+  | EventsCommand;

@@ -1,0 +1,299 @@
+/**
+ * Runs a scenario: one block after the other, and answers what each had to say.
+ *
+ * Nothing is left to chance: each message takes half of the network's delay, each access of a disk a millisecond, a
+ * crash loses all that was not synced, and peers stand in the order of their timeouts.
+ */
+
+import { KvService } from '@conclave/kv';
+import type { ConclaveEvent, Configuration, GroupUid, PeerId } from '@conclave/protocol';
+import type { Invariants } from '../invariants/all-invariants.js';
+import { type Actor, type CoreMesh, groupId, type Watcher } from '../mesh/core-mesh.js';
+import { Simulation } from '../run/simulation.js';
+import type { Command } from '../script/command.js';
+import { EvenChance } from './even-chance.js';
+import { type GivenEntry, givenStoreId, writeGivenDisk } from './given-disk.js';
+import { Looks } from './looks.js';
+import { parseScenarioCommand } from './parse-scenario-command.js';
+import { Requests } from './requests.js';
+import type { AwaitCommand, Condition, GivenCommand, GroupCommand, ScenarioCommand } from './scenario-command.js';
+import { type Block, nothingToSay } from './scenario-file.js';
+import { ScenarioOutput } from './scenario-output.js';
+import { Traffic } from './traffic.js';
+import { eventText } from './wording.js';
+
+const beginnings: readonly string[] = ['given', 'peers', 'group'];
+
+/** Told only where a scenario asks for them. */
+const hiddenAtFirst = ['catchup_progress', 'peer_unreachable'];
+
+export class ScenarioRun {
+  private readonly output = new ScenarioOutput();
+  private traffic = new Traffic();
+  private timeouts = new Map<string, number>();
+  /** Those that were said just now: a story that begins next begins with them. */
+  private readonly recentTimeouts = new Map<string, number>();
+  private givens: GivenCommand[] = [];
+  private readonly hidden = new Set<string>(hiddenAtFirst);
+  private events: { readonly peer: string; readonly name: string }[] = [];
+  /** The entry of the configuration with which the story begins. */
+  private foundedIndex = 0;
+  private parts: { readonly simulation: Simulation; readonly requests: Requests; readonly looks: Looks } | undefined;
+
+  /** What a block has to say. @throws Error naming the line whose command cannot be carried out. */
+  runBlock(block: Block): string[] {
+    for (const { text, line } of block.commands) {
+      try {
+        this.run(parseScenarioCommand(text));
+      } catch (error) {
+        const said = this.output.take().map((saying) => `\n  ${saying}`);
+        throw new Error(`line ${line}, ${text}: ${(error as Error).message}${said.join('')}`, { cause: error });
+      }
+    }
+    const lines = this.output.take();
+    return lines.length === 0 ? [nothingToSay] : lines;
+  }
+
+  private get mesh(): CoreMesh {
+    return this.begun.simulation.mesh;
+  }
+
+  private get begun() {
+    if (this.parts === undefined) throw new Error('a scenario begins with its peers');
+    return this.parts;
+  }
+
+  private run(command: ScenarioCommand | Command): void {
+    if (command.type !== 'timeouts' && !beginnings.includes(command.type)) this.recentTimeouts.clear();
+    switch (command.type) {
+      case 'peers':
+        return this.begin(command.peers as readonly PeerId[]);
+      case 'group':
+        return this.found(command);
+      case 'given':
+        this.givens.push(command);
+        return;
+      case 'timeouts':
+        for (const [peer, ms] of command.ofPeers) {
+          this.timeouts.set(peer, ms);
+          this.recentTimeouts.set(peer, ms);
+        }
+        return;
+      case 'until':
+        return this.until(command.condition, command.within);
+      case 'status':
+      case 'progress':
+      case 'changes':
+      case 'dropped':
+        return this.printAll(this.begun.looks.lines(command));
+      case 'log':
+        return this.printAll(this.begun.looks.log(command));
+      case 'value':
+        return this.printAll(this.begun.looks.value(command.key, command.peers));
+      case 'hold':
+      case 'copy':
+      case 'lose':
+        return this.traffic.begin(command.type, command.name, command.pattern);
+      case 'release':
+      case 'drop':
+        return this.endKeeping(command.type, command.name, command.newest);
+      case 'show':
+        for (const name of command.events) this.hidden.delete(name);
+        return;
+      case 'hide':
+        for (const name of command.events) this.hidden.add(name);
+        return;
+      default:
+        this.runRequest(command);
+    }
+  }
+
+  private runRequest(command: Exclude<ScenarioCommand, { type: 'given' | 'timeouts' }> | Command): void {
+    const { requests, simulation } = this.begun;
+    switch (command.type) {
+      case 'await':
+        return this.await(command);
+      case 'ask':
+        requests.askPeer(command);
+        return;
+      case 'plain':
+      case 'client':
+      case 'bootstrap':
+      case 'change':
+      case 'add':
+      case 'remove':
+      case 'cancel':
+      case 'transfer':
+        requests.ask(command);
+        return;
+      default:
+        simulation.execute(command as Command);
+    }
+  }
+
+  private await({ what, within }: AwaitCommand): void {
+    const { requests } = this.begun;
+    const { id, text } = what.type === 'ask' ? requests.askPeer(what) : requests.ask(what);
+    if (!this.mesh.until(() => requests.isAnswered(id), within)) requests.giveUp(id, text);
+  }
+
+  private printAll(lines: readonly string[]): void {
+    for (const line of lines) this.output.print(line);
+  }
+
+  // ---- the beginning -----------------------------------------------------------------------------
+
+  private begin(peers: readonly PeerId[]): void {
+    const simulation = new Simulation({ type: 'peers', peers }, 1, new EvenChance());
+    const { mesh, invariants } = simulation;
+    this.traffic = new Traffic();
+    this.events = [];
+    this.foundedIndex = 0;
+    this.timeouts = new Map(this.recentTimeouts);
+    mesh.chanceOf = ({ peerId }) => ((this.timeouts.get(peerId) ?? this.usualTimeout(peerId)) - 1000) / 1000;
+    mesh.gate = (from, to, message, deliver) => this.traffic.passes(placeOf(from), placeOf(to), message, deliver);
+    mesh.watcher = listeningTo(invariants, (...happened) => this.onEvent(...happened));
+    this.parts = { simulation, requests: new Requests(simulation, this.output), looks: new Looks(mesh) };
+    // All start together, those too whose disks hold something already.
+    for (const { peer } of this.givens) mesh.crashPeer(peer as PeerId);
+    for (const given of this.givens) this.write(given);
+    for (const { peer } of this.givens) mesh.startPeer(peer as PeerId);
+    this.givens = [];
+  }
+
+  private found({ peers, spare }: GroupCommand): void {
+    this.begin([...peers, ...spare] as PeerId[]);
+    this.mesh.run(1000);
+    const [at = ''] = peers;
+    this.await({ type: 'await', what: { type: 'bootstrap', at, peers }, within: 30_000 });
+    this.mesh.run(300);
+    this.foundedIndex = this.mesh.status(peers[0] as PeerId).configuration_index;
+    this.output.take();
+  }
+
+  /** In the order of their names, half an election timeout apart at most. */
+  private usualTimeout(peer: string): number {
+    return 1100 + (800 * this.mesh.peers.indexOf(peer as PeerId)) / this.mesh.peers.length;
+  }
+
+  private write(given: GivenCommand): void {
+    const { mesh } = this;
+    const peers = given.peers.length === 0 ? mesh.peers : (given.peers as readonly PeerId[]);
+    const members = peers.map((peer_id) => ({ peer_id, store_id: givenStoreId(peer_id, groupId) }));
+    const configuration: Configuration = { peers: members, old_peers: [] };
+    const entries = given.terms.map((term, at): GivenEntry => {
+      if (at === 0) return { term, configuration };
+      // The value tells the entry: its index and term.
+      const write = new KvService().parse('put', { key: `k${at + 1}`, value: `${at + 1}@${term}` });
+      if (write.type !== 'write') throw new Error('a put is a write');
+      return { term, payload: write.payload };
+    });
+    const peerId = given.peer as PeerId;
+    const groupUid = (given.foreign ? 'other' : 'given') as GroupUid;
+    const { term, commit: commitIndex } = given;
+    const votedFor = given.vote as PeerId | '';
+    writeGivenDisk({ groupId, peerId, groupUid, term, votedFor, commitIndex, entries }, (operations) =>
+      mesh.disks.write(peerId, operations),
+    );
+    // Nobody has seen how it was committed: the invariants have to be told.
+    const { tree, commits } = this.begun.simulation.invariants.record;
+    const committed = tree.find(groupUid, commitIndex, given.terms[commitIndex - 1] ?? 0);
+    if (committed !== undefined) commits.add(committed);
+  }
+
+  // ---- what happens ------------------------------------------------------------------------------
+
+  private onEvent(peer: string, term: number, event: ConclaveEvent): void {
+    this.events.push({ peer, name: event.name });
+    if (!this.hidden.has(event.name) && !this.isOfTheFounding(event)) this.output.say(peer, eventText(event, term));
+  }
+
+  /** Whoever joins, or starts again, hears of the configurations that led to the group: that is no news. */
+  private isOfTheFounding({ name, detail }: ConclaveEvent): boolean {
+    const isOfConfiguration = name === 'configuration_appended' || name === 'configuration_committed';
+    return isOfConfiguration && detail.index < this.foundedIndex;
+  }
+
+  private endKeeping(type: 'release' | 'drop', name: string, newest: number | undefined): void {
+    const { verb, kept } = this.traffic.end(name, newest);
+    const fate = type === 'release' ? 'arrives' : verb === 'copy' ? 'has passed' : 'is lost';
+    for (const [text, count] of counted(kept.map((message) => message.text))) {
+      this.output.print(`${fate}: ${text}${count === 1 ? '' : ` (${count} times)`}`);
+    }
+    if (type === 'release') for (const { deliver } of kept) deliver();
+  }
+
+  private until(condition: Condition, withinMs: number): void {
+    const from = this.events.length;
+    if (!this.mesh.until(() => this.holds(condition, from), withinMs)) throw new Error(`not within ${withinMs} ms`);
+  }
+
+  private holds(condition: Condition, fromEvent: number): boolean {
+    const { mesh } = this;
+    const { leader } = mesh;
+    switch (condition.type) {
+      case 'leader':
+        return condition.peer === undefined ? leader !== undefined : leader === condition.peer;
+      case 'no_leader':
+        return leader === undefined;
+      case 'stage':
+        return leader !== undefined && mesh.status(leader).stage === condition.stage;
+      case 'role':
+        return mesh.node(condition.peer as PeerId).summary().role === condition.role;
+      case 'number':
+        return this.numberOf(condition.peer as PeerId, condition.of) >= condition.atLeast;
+      case 'event':
+        return this.events
+          .slice(fromEvent)
+          .some(({ peer, name }) => peer === condition.peer && name === condition.event);
+      case 'kept':
+        return this.traffic.count(condition.name) >= condition.count;
+      case 'answered':
+        return this.begun.requests.areAllAnswered;
+    }
+  }
+
+  private numberOf(peer: PeerId, of: Extract<Condition, { type: 'number' }>['of']): number {
+    const summary = this.mesh.node(peer).summary();
+    switch (of) {
+      case 'term':
+        return summary.term;
+      case 'commit':
+        return summary.commit_index;
+      case 'last':
+        return summary.last_index;
+      case 'applied':
+        return summary.applied_index;
+      case 'stored':
+        return this.mesh.disks.entries(peer).at(-1)?.index ?? 0;
+    }
+  }
+}
+
+/** The invariants watch, and events are heard besides. */
+function listeningTo(invariants: Invariants, onEvent: NonNullable<Watcher['onEvent']>): Watcher {
+  return {
+    onStepping: (...step) => invariants.onStepping(...step),
+    onStepped: (actor) => invariants.onStepped(actor),
+    onSent: (...sent) => invariants.onSent(...sent),
+    onApplied: (...applied) => invariants.onApplied(...applied),
+    onWritten: (...written) => invariants.onWritten(...written),
+    onWiped: (peerId) => invariants.onWiped(peerId),
+    onAnswered: (...answered) => invariants.onAnswered(...answered),
+    onEvent: (...happened) => {
+      onEvent(...happened);
+      invariants.onEvent(...happened);
+    },
+  };
+}
+
+function placeOf({ peerId, word }: Actor): { peerId: string; kind: string } {
+  return { peerId, kind: word };
+}
+
+/** How often each of these is there, in the order of their first. */
+function counted(texts: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
+  return counts;
+}

@@ -1,0 +1,125 @@
+/**
+ * Messages that a scenario keeps back, copies or throws away: what the network may do at any time, done at the very
+ * moment that the story is about.
+ *
+ *     hold  slow  n1 -> n2 append_entries entries=yes    kept back from now on, in order
+ *     copy  late  n1.node -> n1.log-store append         passes, and a copy is kept
+ *     lose  n1 -> * append_entries                       thrown away from now on
+ *     release slow                                       delivers what was kept, and keeps nothing any more
+ *     drop slow                                          throws away what was kept, and keeps nothing any more
+ *
+ * Owns the rules and what was kept. Does not deliver: it is asked, and answers.
+ */
+import type { Message } from '@conclave/protocol';
+
+/** Where a message comes from or goes to. */
+export interface Place {
+  readonly peerId: string;
+  readonly kind: string;
+}
+
+export interface Pattern {
+  /** `*`, `n1` or `n1.node`. */
+  readonly from: string;
+  readonly to: string;
+  /** The end of the message's name, or `*`. */
+  readonly message: string;
+  /** Fields of the body and what they must be. `entries=yes|no`: whether it carries any. */
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+type Verb = 'hold' | 'copy' | 'lose';
+
+interface Kept {
+  readonly text: string;
+  readonly deliver: () => void;
+}
+
+interface Rule {
+  readonly verb: Verb;
+  readonly pattern: Pattern;
+  readonly kept: Kept[];
+}
+
+export class Traffic {
+  private readonly rules = new Map<string, Rule>();
+
+  /** Begins to hold, copy or lose what matches, under a name. */
+  begin(verb: Verb, name: string, pattern: Pattern): void {
+    if (this.rules.has(name)) throw new Error(`${name} is taken: something is kept under it`);
+    this.rules.set(name, { verb, pattern, kept: [] });
+  }
+
+  /** Whether a message that arrives is to be delivered. */
+  passes(from: Place, to: Place, message: Message, deliver: () => void): boolean {
+    for (const { verb, pattern, kept } of this.rules.values()) {
+      if (!matches(pattern, from, to, message)) continue;
+      if (verb !== 'lose') kept.push({ text: messageText(from, to, message), deliver });
+      if (verb !== 'copy') return false;
+    }
+    return true;
+  }
+
+  /** How many messages are kept under this name. */
+  count(name: string): number {
+    return this.rule(name).kept.length;
+  }
+
+  /** Ends the rule, and answers what was kept. `newest`: only so many. */
+  end(name: string, newest?: number): { readonly verb: Verb; readonly kept: readonly Kept[] } {
+    const { verb, kept } = this.rule(name);
+    this.rules.delete(name);
+    return { verb, kept: newest === undefined ? kept : kept.slice(-newest) };
+  }
+
+  private rule(name: string): Rule {
+    const rule = this.rules.get(name);
+    if (rule === undefined) throw new Error(`nothing is kept as ${name}`);
+    return rule;
+  }
+}
+
+function matches(pattern: Pattern, from: Place, to: Place, message: Message): boolean {
+  if (!isAt(pattern.from, from) || !isAt(pattern.to, to)) return false;
+  if (pattern.message !== '*' && pattern.message !== shortName(message)) return false;
+  return Object.entries(pattern.fields).every(([name, value]) => fieldOf(message, name) === value);
+}
+
+function isAt(where: string, { peerId, kind }: Place): boolean {
+  return where === '*' || where === peerId || where === `${peerId}.${kind}`;
+}
+
+function shortName({ name }: Message): string {
+  return name.slice(name.indexOf('.') + 1);
+}
+
+function fieldOf(message: Message, name: string): string {
+  const body = message.body as Readonly<Record<string, unknown>>;
+  if (name === 'entries') return Array.isArray(body.batches) && body.batches.length > 0 ? 'yes' : 'no';
+  return String(body[name]);
+}
+
+/** What of a body is worth a word: not who drew which id. */
+const told = [
+  'kind',
+  'granted',
+  'term',
+  'leader_term',
+  'prev_index',
+  'prev_term',
+  'verified_index',
+  'truncate_from',
+  'match_index',
+  'index',
+  'reason',
+  'session',
+];
+
+/** `n2.log-store -> n1.ballot-box stored leader_term=2 match_index=5` */
+export function messageText(from: Place, to: Place, message: Message): string {
+  const body = message.body as Readonly<Record<string, unknown>>;
+  const fields = told.filter((name) => name in body && body[name] !== '').map((name) => `${name}=${body[name]}`);
+  const entries = fieldOf(message, 'entries') === 'yes' ? ['with entries'] : [];
+  const ends = `${from.peerId}.${from.kind} -> ${to.peerId}.${to.kind}`;
+  return [ends, shortName(message), ...fields, ...entries].join(' ');
+}

@@ -1,0 +1,96 @@
+/**
+ * How a scenario's output says what happened: short, without times and without ids that are drawn, so that it changes
+ * only where something else happens.
+ */
+import type { StatusReply } from '@conclave/protocol';
+import { type ConclaveEvent, type Configuration, type ErrorBody, peerIds } from '@conclave/protocol';
+
+/** `{n1,n2,n3}`, or `{n1,n2,n3}=>{n1,n4,n5}` for a joint configuration. */
+export function configurationText(peers: readonly string[], oldPeers: readonly string[]): string {
+  const set = (ids: readonly string[]): string => `{${ids.join(',')}}`;
+  return oldPeers.length === 0 ? set(peers) : `${set(oldPeers)}=>${set(peers)}`;
+}
+
+export function textOf(configuration: Configuration | null): string {
+  if (configuration === null) return 'no configuration';
+  return configurationText(peerIds(configuration.peers), peerIds(configuration.old_peers));
+}
+
+/** What an event says, without who says it. */
+export function eventText(event: ConclaveEvent, term: number): string {
+  switch (event.name) {
+    case 'leader_elected':
+      return `leads term ${term}`;
+    case 'leader_stepped_down':
+      return `steps down: ${event.detail.reason}`;
+    case 'stage_changed': {
+      const { old_peers, new_peers, stage } = event.detail;
+      return `change ${configurationText(new_peers, old_peers)}: ${stage === 'none' ? 'over' : stage}`;
+    }
+    case 'catchup_progress': {
+      const { new_peer, state, match_index, last_index } = event.detail;
+      return `catching up: ${new_peer} ${state}, ${match_index} of ${last_index}`;
+    }
+    case 'configuration_appended':
+      return `${configurationText(event.detail.peers, event.detail.old_peers)} in force, entry ${event.detail.index}`;
+    case 'configuration_truncated': {
+      const { peers, old_peers, index } = event.detail;
+      return `${configurationText(peers, old_peers)} in force again, entry ${index}`;
+    }
+    case 'configuration_committed':
+      return `${configurationText(event.detail.peers, event.detail.old_peers)} committed, entry ${event.detail.index}`;
+    case 'change_failed': {
+      const { old_peers, new_peers, error } = event.detail;
+      return `change ${configurationText(new_peers, old_peers)} failed: ${error.code} ${error.message}`;
+    }
+    case 'peer_unreachable':
+      return `does not reach ${event.detail.unreachable_peer}`;
+    case 'peer_refused':
+      return `refuses ${event.detail.refused_peer}: ${event.detail.reason}`;
+    case 'peer_removed':
+      return `knows that it is out, entry ${event.detail.index}`;
+    case 'peer_fenced':
+      return 'is fenced';
+    case 'actor_silent':
+      return `its ${event.detail.actor} is silent`;
+    default:
+      return event satisfies never;
+  }
+}
+
+/** `ECATCHUP not_done: in time did not catch up: n4 (never heard of)` */
+export function errorText({ code, outcome, message, leader_id }: ErrorBody): string {
+  return `${code} ${outcome}: ${sentenceOf(message)}${leader_id === undefined ? '' : ` (leader ${leader_id})`}`;
+}
+
+/** What a schema has against a body comes as a list of faults: the first one's sentence. */
+function sentenceOf(message: string): string {
+  return message.startsWith('[') ? ((JSON.parse(message) as { message: string }[])[0]?.message ?? message) : message;
+}
+
+/** One line for one peer. `commit/last` are indexes. */
+export function statusText(status: StatusReply): string {
+  const { role, term, configuration, commit_index, last_index, stage, leader_id, health } = status;
+  const follows = role === 'follower' ? (leader_id === '' ? ' of nobody' : ` of ${leader_id}`) : '';
+  const parts = [`${role}${follows}`, `term ${term}`, `log ${commit_index}/${last_index}`, textOf(configuration)];
+  if (stage !== 'none') parts.push(`stage ${stage}`);
+  const lacking = [...new Set([...status.lacking.peers, ...status.lacking.old_peers])];
+  if (stage !== 'none' && lacking.length > 0) parts.push(`lacks the votes of ${lacking.join(' ')}`);
+  if (!health.healthy) parts.push(`unhealthy: ${health.reason}`);
+  return parts.join(', ');
+}
+
+/** Answers are objects of a few plain fields: `founded=true peers=n1,n2,n3`. Drawn ids are left out. */
+export function fieldsText(value: unknown): string {
+  if (value === null || typeof value !== 'object') return String(value);
+  const drawn = ['group_uid', 'group_id', 'store_id', 'session', 'nonce', 'incarnation'];
+  return Object.entries(value)
+    .filter(([name]) => !drawn.includes(name))
+    .map(([name, field]) => `${name}=${Array.isArray(field) ? field.join(',') : fieldText(field)}`)
+    .join(' ');
+}
+
+function fieldText(field: unknown): string {
+  if (field instanceof Uint8Array) return `${field.length} bytes`;
+  return typeof field === 'object' ? JSON.stringify(field) : String(field);
+}
