@@ -62,7 +62,10 @@ export class VirtualClients {
 
   /** A client's process ends; the next call of that name is of a new one. */
   crash(name: string): void {
-    this.clients.get(name)?.crash();
+    const client = this.clients.get(name);
+    if (client === undefined) return;
+    this.mesh.coverage.count('crash of a client');
+    client.crash();
     this.clients.delete(name);
   }
 

@@ -68,7 +68,9 @@ export class CoreMesh {
   ) {
     this.random = random;
     this.network = new VirtualNetwork(this.random, this.coverage, this.queue, () => this.nowMs);
-    this.factory = new CoreFactory(settings, this.coverage, (life, index, payload) => this.watcher.onApplied?.(life, index, payload));
+    this.factory = new CoreFactory(settings, this.coverage, (life, index, payload) =>
+      this.watcher.onApplied?.(life, index, payload),
+    );
     this.diskDriver = new DiskDriver(this);
     this.disks.onWritten = (peerId, operations) => this.watcher.onWritten?.(peerId, operations);
     this.disks.onWiped = (peerId) => this.watcher.onWiped?.(peerId);

@@ -12,6 +12,7 @@ import { type Command, diskParts } from '../script/command.js';
 const peers = ['n1', 'n2', 'n3', 'n4', 'n5'];
 const founders = peers.slice(0, 3);
 const clients = ['c1', 'c2', 'c3'];
+const leader = 'leader';
 const sharedKeys = ['a', 'b'];
 
 /** The chance of the plan is another than that of the run. */
@@ -48,6 +49,7 @@ class RandomPlan {
     this.found();
     this.setWeights();
     this.changeConditions();
+    this.setDisks();
     for (let steps = 60 + random.below(140); steps > 0; steps--) this.step();
     this.add({ type: 'calm' });
     return this.commands;
@@ -105,14 +107,21 @@ class RandomPlan {
 
   private step(): void {
     const { random } = this;
-    // Now and then there is time for an election.
-    this.run(random.chance(0.06) ? 500 + 2500 * random.next() : 130 * random.next());
+    this.run(this.pauseMs());
     const total = this.actions.reduce((sum, { weight }) => sum + weight, 0);
     let dice = random.next() * total;
     for (const { weight, act } of this.actions) {
       dice -= weight;
       if (dice < 0) return act();
     }
+  }
+
+  /** Often short, so that one thing meets what the one before has begun; now and then there is time for an election. */
+  private pauseMs(): number {
+    const { random } = this;
+    const dice = random.next();
+    if (dice < 0.4) return 15 * random.next();
+    return dice < 0.93 ? 150 * random.next() : 500 + 2500 * random.next();
   }
 
   private changeConditions(): void {
@@ -173,17 +182,26 @@ class RandomPlan {
 
   // ---- processes ---------------------------------------------------------------------------------
 
+  /** Somebody: each peer by its name, or whoever leads then. */
+  private somebody(): string {
+    return this.random.chance(0.25) ? leader : this.random.pick(peers);
+  }
+
   private crashActor(): void {
     const { random } = this;
-    const target = `${random.pick(peers)}.${random.pick(actorKinds)}`;
-    this.crash([target]);
-    if (random.chance(0.5)) this.start([target]);
+    const somebody = this.somebody();
+    const kind = random.pick(actorKinds);
+    this.crash([`${somebody}.${kind}`]);
+    // Who led is not known any more.
+    if (random.chance(0.5))
+      this.start(somebody === leader ? peers.map((peer) => `${peer}.${kind}`) : [`${somebody}.${kind}`]);
   }
 
   private crashPeer(): void {
-    const peer = this.random.pick(peers);
-    this.crash(actorKinds.map((kind) => `${peer}.${kind}`));
-    if (this.random.chance(0.3)) this.start(actorKinds.map((kind) => `${peer}.${kind}`));
+    const somebody = this.somebody();
+    this.crash(actorKinds.map((kind) => `${somebody}.${kind}`));
+    if (this.random.chance(0.3))
+      this.start(somebody === leader ? ['all'] : actorKinds.map((kind) => `${somebody}.${kind}`));
   }
 
   private crashAll(): void {
@@ -200,7 +218,8 @@ class RandomPlan {
   }
 
   private start(targets: readonly string[]): void {
-    this.add({ type: 'start', targets });
+    // Whoever led when it went down: all are asked to start.
+    this.add({ type: 'start', targets: targets.some((target) => target.startsWith(leader)) ? ['all'] : targets });
     for (const target of targets) this.down.delete(target);
   }
 
@@ -211,7 +230,7 @@ class RandomPlan {
 
   private pause(): void {
     const { random } = this;
-    const peer = random.pick(peers);
+    const peer = this.somebody();
     const targets = random.chance(0.3)
       ? actorKinds.map((kind) => `${peer}.${kind}`)
       : [`${peer}.${random.pick(actorKinds)}`];
@@ -223,7 +242,7 @@ class RandomPlan {
   }
 
   private resume(targets: readonly string[]): void {
-    this.add({ type: 'resume', targets });
+    this.add({ type: 'resume', targets: targets.some((target) => target.startsWith(leader)) ? ['all'] : targets });
     for (const target of targets) this.paused.delete(target);
   }
 
@@ -249,18 +268,18 @@ class RandomPlan {
   // ---- network -----------------------------------------------------------------------------------
 
   private partition(): void {
-    const [one, other] = this.twoSides();
+    const [one, other] = this.random.chance(0.2) ? [[leader], peers] : this.twoSides();
     this.add({ type: 'cut', groups: [one, other], oneWay: false });
   }
 
   private cutOneWay(): void {
-    const [one, other] = this.twoSides();
-    this.add({ type: 'cut', groups: [one, other], oneWay: true });
+    const [one, other] = this.random.chance(0.2) ? [[leader], peers] : this.twoSides();
+    this.add({ type: 'cut', groups: this.random.chance(0.5) ? [one, other] : [other, one], oneWay: true });
   }
 
   private cutWithinPeer(): void {
     const { random } = this;
-    const peer = random.pick(peers);
+    const peer = this.somebody();
     const [one, other] = [random.pick(actorKinds), random.pick(actorKinds)];
     const groups = [[`${peer}.${one}`], [`${peer}.${other}`]];
     if (one !== other) this.add({ type: 'cut', groups, oneWay: random.chance(0.6) });
@@ -294,6 +313,16 @@ class RandomPlan {
   }
 
   // ---- disks -------------------------------------------------------------------------------------
+
+  /** Syncing takes a while, on some disks longer than on others. */
+  private setDisks(): void {
+    const { random } = this;
+    if (random.chance(0.4)) return;
+    for (const peer of peers) {
+      const delay = rounded(2 + 30 * random.next() * random.next());
+      this.add({ type: 'disk', peer, delay, fail: false });
+    }
+  }
 
   private disk(): void {
     const { random } = this;

@@ -4,7 +4,7 @@
  * of text and back.
  *
  * Names: `n1` is a peer, `n1.node` one of its actors (`n1.rival`: a second node for the peer), `c1` a client, `s1` a
- * NATS server, `all` every peer.
+ * NATS server, `all` every peer, `leader` the peer that leads at that moment (`leader.node`), if one does.
  */
 
 /** Creates the mesh; the first command, once. The peers start, holding nothing. */

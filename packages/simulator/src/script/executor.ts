@@ -114,7 +114,7 @@ export class Executor {
 
   private cut({ groups, oneWay }: CutCommand): void {
     const [first = [], second] = groups;
-    if (second !== undefined) return this.mesh.network.cut(groups, oneWay);
+    if (second !== undefined) return this.mesh.network.cut(this.named(groups), oneWay);
     const [one, other] = first.map((name) => this.server(name));
     if (one === undefined || other === undefined) throw new ScriptError('a route has two servers');
     this.mesh.coverage.count('route between NATS servers cut');
@@ -164,10 +164,22 @@ export class Executor {
   private targets(name: string): Target[] {
     if (name === 'all') return this.mesh.peers.flatMap((peerId) => allOf(peerId));
     const [peer = '', word] = name.split('.');
-    const peerId = this.peer(peer);
+    const peerId = peer === 'leader' ? this.mesh.leader : this.peer(peer);
+    if (peerId === undefined) return [];
     if (word === undefined) return allOf(peerId);
     if (!isWord(word)) throw new ScriptError(`${word} is none of ${allWords.join(', ')}`);
     return [{ peerId, word }];
+  }
+
+  /** With the peer that leads in place of `leader`, on that side alone. */
+  private named(groups: readonly (readonly string[])[]): (readonly string[])[] {
+    const { leader } = this.mesh;
+    const isLeader = (name: string): boolean => /^leader(\.|$)/.test(name);
+    if (!groups.some((names) => names.some(isLeader))) return [...groups];
+    if (leader === undefined) return [[], []];
+    return groups.map((names) =>
+      names.filter((name) => name !== leader).map((name) => (isLeader(name) ? name.replace('leader', leader) : name)),
+    );
   }
 
   private peer(name: string): PeerId {

@@ -1,0 +1,87 @@
+/** Runs a set of seeds on a few threads, and sums up what they reached. */
+import { Worker } from 'node:worker_threads';
+import { Coverage } from '../mesh/coverage.js';
+import type { RunResult } from '../run/run-seed.js';
+
+export interface SetResult {
+  readonly from: number;
+  readonly seeds: number;
+  /** In order of seed. */
+  readonly failed: readonly RunResult[];
+  readonly steps: number;
+  readonly virtualMs: number;
+  readonly tookMs: number;
+  readonly coverage: Readonly<Record<string, number>>;
+}
+
+export interface SetOptions {
+  readonly from: number;
+  readonly seeds: number;
+  readonly threads: number;
+  readonly onRun?: ((result: RunResult, done: number) => void) | undefined;
+}
+
+/** Seeds that a thread has been given and not yet run: it never waits for the next. */
+const ahead = 2;
+
+/** @throws Error where a thread dies */
+export async function runSeedSet(options: SetOptions): Promise<SetResult> {
+  const began = performance.now();
+  const set = new SeedSet(options);
+  await set.run();
+  return { ...set.result(), tookMs: performance.now() - began };
+}
+
+class SeedSet {
+  private next: number;
+  private readonly end: number;
+  private readonly coverage = new Coverage();
+  private readonly failed: RunResult[] = [];
+  private steps = 0;
+  private virtualMs = 0;
+  private done = 0;
+
+  constructor(private readonly options: SetOptions) {
+    this.next = options.from;
+    this.end = options.from + options.seeds;
+  }
+
+  async run(): Promise<void> {
+    const threads = Math.min(this.options.threads, this.options.seeds);
+    await Promise.all(Array.from({ length: threads }, () => this.runThread()));
+  }
+
+  result(): Omit<SetResult, 'tookMs'> {
+    const { from, seeds } = this.options;
+    const { steps, virtualMs } = this;
+    const failed = this.failed.toSorted((one, other) => one.seed - other.seed);
+    return { from, seeds, failed, steps, virtualMs, coverage: this.coverage.toJSON() };
+  }
+
+  private runThread(): Promise<void> {
+    const worker = new Worker(new URL('./seed-worker.js', import.meta.url));
+    return new Promise((resolve, reject) => {
+      let open = 0;
+      const give = (): void => {
+        for (; open < ahead && this.next < this.end; open++) worker.postMessage(this.next++);
+        if (open === 0) void worker.terminate().then(() => resolve());
+      };
+      worker.on('message', (result: RunResult) => {
+        open -= 1;
+        this.take(result);
+        give();
+      });
+      worker.on('error', reject);
+      give();
+    });
+  }
+
+  private take(result: RunResult): void {
+    this.done += 1;
+    this.steps += result.steps;
+    this.virtualMs += result.virtualMs;
+    this.coverage.add(result.coverage);
+    if (result.violation !== undefined) this.failed.push(result);
+    this.options.onRun?.(result, this.done);
+  }
+}

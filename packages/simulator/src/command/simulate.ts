@@ -1,0 +1,148 @@
+/**
+ * `npm run simulate`: one seed, a script, or a set of seeds. Exit code 1 where an invariant was broken, or where a set
+ * never reached something that it should.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { InvalidArgumentError, Command as Program } from 'commander';
+import { randomPlan } from '../plan/random-plan.js';
+import { missingCoverage } from '../run/expected-coverage.js';
+import { failureOf, failureScript } from '../run/failure-report.js';
+import { type RunResult, runCommands, type Violation } from '../run/run-seed.js';
+import { shrink } from '../run/shrink.js';
+import type { Command } from '../script/command.js';
+import { formatScript, parseScript } from '../script/script.js';
+import { gitCommit } from './git-commit.js';
+import { runSeedSet, type SetResult } from './seed-set.js';
+import { coverageTable, setAsJson, speedLine } from './set-report.js';
+
+interface Options {
+  readonly seed?: number;
+  readonly script?: string;
+  readonly from: number;
+  readonly seeds: number;
+  readonly threads: number;
+  readonly trace?: boolean;
+  readonly plan?: boolean;
+  readonly shrink: boolean;
+  readonly json?: boolean;
+}
+
+/** Failures of a set that are made short: one mistake is seen by many seeds. */
+const shrunkFailures = 3;
+/** A word on the way for each so many seeds. */
+const progressEvery = 500;
+
+async function main(): Promise<number> {
+  const options = parse(process.argv);
+  if (options.seed === undefined) return runSet(options);
+  return runOne(options.seed, options);
+}
+
+function parse(argv: readonly string[]): Options {
+  return new Program('simulate')
+    .description('Runs the real cores in virtual time. A seed decides everything: the same seed is the same run.')
+    .option('--seed <number>', 'run this seed alone', wholeNumber)
+    .option('--script <file>', 'run this script with the chance of the seed, in place of the seed’s own plan')
+    .option('--from <seed>', 'the first seed of a set', wholeNumber, 1)
+    .option('--seeds <count>', 'how many seeds', wholeNumber, 1000)
+    .option('--threads <count>', 'how many at a time, 1 or 2', wholeNumber, 2)
+    .option('--trace', 'of one seed: print each event')
+    .option('--plan', 'of one seed: print its script, and do not run it')
+    .option('--no-shrink', 'do not make the script of a failure short')
+    .option('--json', 'print JSON')
+    .parse(argv)
+    .opts<Options>();
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError('expected a whole number');
+  return value;
+}
+
+// ---- one seed ------------------------------------------------------------------------------------
+
+function runOne(seed: number, options: Options): number {
+  const script = options.script === undefined ? randomPlan(seed) : parseScript(readFileSync(options.script, 'utf8'));
+  if (options.plan === true) {
+    process.stdout.write(formatScript(script));
+    return 0;
+  }
+  const began = performance.now();
+  const onLine = options.trace === true ? (line: string) => console.log(line) : undefined;
+  const result = runCommands(script, seed, { hash: true, onLine });
+  const tookMs = performance.now() - began;
+  if (options.json === true) console.log(JSON.stringify(result));
+  else {
+    console.log(coverageTableOfOne(result));
+    console.log(speedLine({ seeds: 1, steps: result.steps, virtualMs: result.virtualMs, tookMs }));
+    console.log(`trace ${result.traceHash}`);
+  }
+  if (result.violation === undefined) return 0;
+  report(seed, result.violation, script, options);
+  return 1;
+}
+
+/** A single seed is not blamed for what it does not reach. */
+function coverageTableOfOne({ coverage }: RunResult): string {
+  return Object.entries(coverage)
+    .map(([what, times]) => `${String(times).padStart(8)}  ${what}`)
+    .join('\n');
+}
+
+// ---- a set ---------------------------------------------------------------------------------------
+
+async function runSet(options: Options): Promise<number> {
+  const { from, seeds } = options;
+  const threads = Math.min(Math.max(options.threads, 1), 2);
+  let failed = 0;
+  const onRun = ({ seed, violation }: RunResult, done: number): void => {
+    if (violation !== undefined) {
+      failed += 1;
+      console.error(`seed ${seed}: ${violation.invariant}: ${firstLine(violation.seen)}`);
+    }
+    if (done % progressEvery === 0 && done < seeds) console.error(`${done} of ${seeds} seeds, ${failed} failed`);
+  };
+  const result = await runSeedSet({ from, seeds, threads, onRun });
+  for (const { seed, violation } of result.failed.slice(0, shrunkFailures)) {
+    if (violation !== undefined) report(seed, violation, randomPlan(seed), options);
+  }
+  const missing = missingCoverage(result.coverage);
+  if (options.json === true) console.log(JSON.stringify(setAsJson(result)));
+  else printSet(result, missing);
+  return result.failed.length === 0 && missing.length === 0 ? 0 : 1;
+}
+
+function printSet(result: SetResult, missing: readonly string[]): void {
+  console.log(coverageTable(result.coverage));
+  console.log(speedLine(result));
+  if (missing.length > 0) console.log(`never reached: ${missing.join('; ')}`);
+  const { length } = result.failed;
+  console.log(length === 0 ? 'no invariant was broken' : `${length} of ${result.seeds} seeds failed`);
+}
+
+// ---- failures ------------------------------------------------------------------------------------
+
+function report(seed: number, violation: Violation, script: readonly Command[], options: Options): void {
+  const commit = gitCommit();
+  console.error(`seed ${seed}, commit ${commit}: ${violation.invariant} is broken: ${violation.seen}`);
+  if (!options.shrink) return;
+  const file = path.join('.cache', 'simulator', `seed-${seed}.txt`);
+  const shrunk = shrink(script, seed, violation.invariant);
+  // The short run may break it with other words.
+  const seen = runCommands(shrunk.script, seed).violation ?? violation;
+  const text = failureScript(
+    failureOf(seed, commit, seen, script, shrunk),
+    `npm run simulate -- --seed ${seed} --script ${file} --trace`,
+  );
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, text);
+  console.error(`${text}\nwritten to ${file}; the whole run: npm run simulate -- --seed ${seed}`);
+}
+
+function firstLine(text: string): string {
+  return text.slice(0, text.includes('\n') ? text.indexOf('\n') : undefined);
+}
+
+process.exitCode = await main();

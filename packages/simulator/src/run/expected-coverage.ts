@@ -1,0 +1,78 @@
+/** What a set of runs has to reach, each at least once: a fault that is never reached shows nothing. */
+import { actorKinds, events, Stage } from '@conclave/protocol';
+import { diskParts } from '../script/command.js';
+
+const faults = [
+  'message lost',
+  'message repeated',
+  'message overtaken by one of another link',
+  'message cut off by a partition',
+  'message cut off, one way',
+  'message cut off between the actors of a peer',
+  'message lost: no connection to NATS',
+  'message lost: its NATS server or the route went away',
+  'NATS server went away',
+  'all NATS servers gone',
+  'route between NATS servers cut',
+  'input late by a pause',
+  'clock skewed',
+  ...actorKinds.map((kind) => `crash of a ${kind}`),
+  'crash of everything',
+  'crash of a client',
+  'second node started for a peer',
+  'crash of a rival',
+  'unsynced write lost in a crash',
+  'write kept though its process crashed',
+  'access of a slow disk',
+  'write failed',
+  ...diskParts.map((part) => `bit flipped in a ${part}`),
+  'flipped bit found',
+  'disk lost',
+];
+
+const changing = Stage.options.filter((stage) => stage !== 'none');
+
+const stages = [
+  ...Stage.options.map((stage) => `stage ${stage}`),
+  ...changing.flatMap((stage) => actorKinds.map((kind) => `crash of the leader's ${kind} while ${stage}`)),
+];
+
+const happenings = [
+  ...Object.keys(events).map((event) => `event ${event}`),
+  'log truncated',
+  'client session expired',
+  'node started over, as its log-store had restarted',
+  'fenced node started again',
+  'request heard by two nodes',
+  'request without responders',
+  'group came back',
+  'write after all faults',
+];
+
+const answers = [
+  ...['put', 'get', 'delete', 'cas'].flatMap((operation) => [
+    `answer ${operation} ok`,
+    `answer ${operation} not_done ETIMEDOUT`,
+  ]),
+  ...['put', 'delete', 'cas'].map((operation) => `answer ${operation} unknown ETIMEDOUT`),
+  'cas swapped',
+  'cas not swapped',
+  'answer change ok',
+  'answer change not_done ECATCHUP',
+  'answer change not_done ECANCELED',
+  'answer change not_done EBUSY',
+  'answer change unknown ETIMEDOUT',
+  'answer add ok',
+  'answer remove ok',
+  'answer cancel ok',
+  'answer cancel not_done ENOENT',
+  'answer transfer ok',
+  'answer bootstrap ok',
+];
+
+export const expectedCoverage: readonly string[] = [...faults, ...stages, ...happenings, ...answers];
+
+/** What was not reached. */
+export function missingCoverage(coverage: Readonly<Record<string, number>>): string[] {
+  return expectedCoverage.filter((what) => (coverage[what] ?? 0) === 0);
+}

@@ -1,0 +1,97 @@
+/** Makes the script of a run that fails as short as it goes, by deleting commands (Zeller's ddmin). */
+import type { Command } from '../script/command.js';
+import { runCommands } from './run-seed.js';
+
+export interface Shrunk {
+  readonly script: readonly Command[];
+  /** How often a shorter script was tried. */
+  readonly tries: number;
+  /** False: it might go shorter, but was given up. */
+  readonly isMinimal: boolean;
+}
+
+export interface ShrinkBounds {
+  readonly tries: number;
+  /** Of all runs that are tried. */
+  readonly steps: number;
+}
+
+const usualBounds: ShrinkBounds = { tries: 600, steps: 6_000_000 };
+
+/**
+ * @param script fails, with this seed, by breaking the invariant
+ * @returns a part of it that does the same
+ */
+export function shrink(
+  script: readonly Command[],
+  seed: number,
+  invariant: string,
+  bounds: ShrinkBounds = usualBounds,
+): Shrunk {
+  return new Shrinking(script, seed, invariant, bounds).run();
+}
+
+class Shrinking {
+  private tries = 0;
+  private steps = 0;
+  /** The mesh is made in any case. */
+  private readonly first: readonly Command[];
+  private rest: readonly Command[];
+
+  constructor(
+    script: readonly Command[],
+    private readonly seed: number,
+    private readonly invariant: string,
+    private readonly bounds: ShrinkBounds,
+  ) {
+    this.first = script.slice(0, 1);
+    this.rest = script.slice(1);
+  }
+
+  run(): Shrunk {
+    let parts = 2;
+    while (this.rest.length > 0 && !this.isExhausted) {
+      const size = Math.ceil(this.rest.length / parts);
+      if (this.deleteSome(size)) parts = Math.max(parts - 1, 2);
+      else if (size === 1) break;
+      else parts = Math.min(parts * 2, this.rest.length);
+    }
+    this.joinRuns();
+    return { script: [...this.first, ...this.rest], tries: this.tries, isMinimal: !this.isExhausted };
+  }
+
+  private get isExhausted(): boolean {
+    return this.tries >= this.bounds.tries || this.steps >= this.bounds.steps;
+  }
+
+  /** Deletes what can go, piece by piece from the end: what came last matters least to what came before. */
+  private deleteSome(size: number): boolean {
+    let deleted = false;
+    for (let end = this.rest.length; end > 0 && !this.isExhausted; end -= size) {
+      const without = [...this.rest.slice(0, Math.max(end - size, 0)), ...this.rest.slice(end)];
+      if (!this.fails(without)) continue;
+      this.rest = without;
+      deleted = true;
+    }
+    return deleted;
+  }
+
+  /** One `run` in place of several in a row. */
+  private joinRuns(): void {
+    const joined: Command[] = [];
+    for (const command of this.rest) {
+      const before = joined.at(-1);
+      if (command.type === 'run' && before?.type === 'run') {
+        joined[joined.length - 1] = { type: 'run', ms: Math.round((before.ms + command.ms) * 1000) / 1000 };
+      } else joined.push(command);
+    }
+    if (joined.length < this.rest.length && this.fails(joined)) this.rest = joined;
+  }
+
+  private fails(rest: readonly Command[]): boolean {
+    this.tries += 1;
+    const { violation, steps } = runCommands([...this.first, ...rest], this.seed);
+    this.steps += steps;
+    return violation?.invariant === this.invariant;
+  }
+}

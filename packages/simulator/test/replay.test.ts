@@ -1,0 +1,74 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { formatScript, parseScript, randomPlan, runCommands, runSeed, shrink } from '../src/index.js';
+import { failureScript } from '../src/run/failure-report.js';
+import { withElectionsForFree } from './support/broken-core.js';
+
+describe('the same seed is the same run', () => {
+  test('byte for byte', () => {
+    const lines = [1, 2].map(() => {
+      const trace: string[] = [];
+      runSeed(11, { onLine: (line) => trace.push(line) });
+      return trace.join('\n');
+    });
+    expect(lines[0]).toBe(lines[1]);
+    expect(lines[0]?.split('\n').length).toBeGreaterThan(1000);
+  });
+
+  test('in another process, too', async () => {
+    const command = new URL('../dist/command/simulate.js', import.meta.url).pathname;
+    const { stdout } = await promisify(execFile)(process.execPath, [command, '--seed', '12', '--json']);
+    const there = JSON.parse(stdout) as { traceHash: string; coverage: unknown };
+    const here = runSeed(12, { hash: true });
+    expect(there.traceHash).toBe(here.traceHash);
+    expect(there.coverage).toEqual(here.coverage);
+  });
+
+  test('another seed is another run', () => {
+    expect(runSeed(13, { hash: true }).traceHash).not.toBe(runSeed(14, { hash: true }).traceHash);
+  });
+
+  test('a plan that went through text is the same run', () => {
+    const script = parseScript(formatScript(randomPlan(11)));
+    expect(runCommands(script, 11, { hash: true }).traceHash).toBe(runSeed(11, { hash: true }).traceHash);
+  });
+});
+
+describe('a failure', () => {
+  test('is shrunk to the few commands that it takes, and is repeated by its script', () => {
+    withElectionsForFree(() => {
+      const script = randomPlan(1);
+      const { violation } = runCommands(script, 1);
+      expect(violation?.invariant).toBe('elections-have-a-quorum');
+      if (violation === undefined) return;
+      const shrunk = shrink(script, 1, violation.invariant);
+      expect(shrunk.isMinimal).toBe(true);
+      expect(shrunk.script.length).toBeLessThan(12);
+      const text = failureScript(
+        { seed: 1, commit: 'c0ffee', violation, commands: script.length, shrunk },
+        'as it was',
+      );
+      expect(text).toContain('# seed 1, commit c0ffee\n# broken: elections-have-a-quorum\n');
+      expect(runCommands(parseScript(text), 1).violation?.invariant).toBe('elections-have-a-quorum');
+    });
+  });
+
+  test('is a failure of the run, not of the cores as they are', () => {
+    expect(runSeed(1).violation).toBeUndefined();
+  });
+});
+
+describe('a single seed', () => {
+  test('does not fail by what it does not reach', async () => {
+    const command = new URL('../dist/command/simulate.js', import.meta.url).pathname;
+    const { stdout } = await promisify(execFile)(process.execPath, [command, '--seed', '12']);
+    expect(stdout).toMatch(/1 seed, \d+ events in .* events a second, \d+ seeds a minute\ntrace [0-9a-f]{64}\n$/);
+  });
+
+  test('fails as a set of one', async () => {
+    const command = new URL('../dist/command/simulate.js', import.meta.url).pathname;
+    const run = promisify(execFile)(process.execPath, [command, '--from', '12', '--seeds', '1', '--json']);
+    await expect(run).rejects.toMatchObject({ code: 1, stdout: expect.stringContaining('"failed":[],"missing":["') });
+  });
+});

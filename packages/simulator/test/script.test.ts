@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest';
+import { formatScript, parseCommand, parseScript, randomPlan, ScriptError } from '../src/index.js';
+
+describe('the language of scripts', () => {
+  test('a plan comes back from its text', () => {
+    for (let seed = 1; seed <= 50; seed++) {
+      const plan = randomPlan(seed);
+      expect(parseScript(formatScript(plan))).toEqual(plan);
+    }
+  });
+
+  test.each([
+    'peers n1 n2 n3',
+    'peers n1 n2 n3 margin=5 session=2000',
+    'network loss=0.05 repeat=0.02 delay=10 turn=2',
+    'run 500',
+    'crash n1 n2.node c1',
+    'crash all',
+    'start n1.log-store',
+    'pause n1.node',
+    'resume leader.node',
+    'rival n1',
+    'wipe n1',
+    'wipe n1 if=spare',
+    'skew n1.node rate=1.1 offset=200',
+    'cut n1 n2 | n3 n4 n5',
+    'cut n1 -> n2 n3',
+    'cut n1.node -> n1.log-store',
+    'cut s1 s2',
+    'heal',
+    'disk n1 delay=300',
+    'disk n1 fail',
+    'flip n1 entry 5',
+    'flip n1 meta if=spare',
+    'nats down s1',
+    'nats up s1',
+    'c1 put k a=b',
+    'c1 get k',
+    'c1 delete k',
+    'c1 cas k last v',
+    'c1 cas k 7 v',
+    'bootstrap n1 n1 n2 n3 timeout=3000',
+    'change n1 n4 n5',
+    'add n4 timeout=200',
+    'remove n3',
+    'cancel',
+    'transfer',
+    'transfer n2',
+    'calm',
+  ])('%s', (line) => {
+    expect(formatScript([parseCommand(line)])).toBe(`${line}\n`);
+  });
+
+  test('comments and empty lines mean nothing', () => {
+    expect(parseScript('# a story\n\npeers n1 # alone\n  run 5\n')).toEqual([
+      { type: 'peers', peers: ['n1'] },
+      { type: 'run', ms: 5 },
+    ]);
+  });
+
+  test.each([
+    ['dance', 'there is no command dance'],
+    ['run', 'expected milliseconds'],
+    ['run soon', 'milliseconds: soon is no number'],
+    ['run 5 6', '6 is not expected here'],
+    ['network noise=1', 'noise is not expected here'],
+    ['network loss=1 loss=2', 'loss is given twice'],
+    ['cut n1 n2', 'expected two sides, or two servers'],
+    ['cut n1 |', 'a side of the cut is empty'],
+    ['cut n1 -> n2 -> n3', 'a one-way cut has two sides'],
+    ['nats sideways s1', 'sideways is neither up nor down'],
+    ['flip n1 soul 3', 'soul is none of meta, entry, term, configuration'],
+    ['wipe n1 if=bored', 'if=bored: expected if=spare'],
+    ['c1 put k', 'expected a value'],
+    ['c1 eat k', 'there is no operation eat'],
+  ])('%s is refused', (line, why) => {
+    expect(() => parseScript(`peers n1\n${line}`)).toThrow(new ScriptError(`line 2, "${line}": ${why}`));
+  });
+});
