@@ -1,0 +1,177 @@
+/** That each invariant about elections and reads can be broken: a real run, and one lie. */
+import type { Term } from '@conclave/protocol';
+import { test } from 'vitest';
+import { ElectionsHaveAQuorum } from '../../src/invariants/elections-have-a-quorum.js';
+import { LeaderHasAllCommitted } from '../../src/invariants/leader-has-all-committed.js';
+import { LeaderIsAMember } from '../../src/invariants/leader-is-a-member.js';
+import { LeasesHold } from '../../src/invariants/leases-hold.js';
+import { OneLeaderATerm } from '../../src/invariants/one-leader-a-term.js';
+import { OnlyMembersStand } from '../../src/invariants/only-members-stand.js';
+import { ReadsAreCurrent } from '../../src/invariants/reads-are-current.js';
+import { ReadsHaveAQuorum } from '../../src/invariants/reads-have-a-quorum.js';
+import { RemovedPeersRaiseNoTerm } from '../../src/invariants/removed-peers-raise-no-term.js';
+import { SpokenIsSynced } from '../../src/invariants/spoken-is-synced.js';
+import { TermsAndVotesNeverFall } from '../../src/invariants/terms-and-votes-never-fall.js';
+import { expectBroken, n1, n2, n3, n4, WatchedGroup } from './watched-group.js';
+
+const next = (term: Term): Term => (term + 1) as Term;
+
+test('one-leader-a-term: another peer is elected in the same term', () => {
+  const group = new WatchedGroup(OneLeaderATerm);
+  const { term } = group.status(n1);
+  const elected = () =>
+    group.invariants.onEvent(n2, term, { name: 'leader_elected', detail: { peers: [n1, n2, n3], old_peers: [] } });
+  expectBroken('one-leader-a-term', elected, /has two leaders, n1 and n2/);
+});
+
+test('elections-have-a-quorum: somebody leads for whom nobody has voted', () => {
+  const group = new WatchedGroup(ElectionsHaveAQuorum);
+  const own = group.own(n2);
+  const lead = () => group.say(n2, 'node', 'ballot-box.lead', { ...own, term: next(own.term) });
+  expectBroken('elections-have-a-quorum', lead, /n2 leads term 3, and \{n1:.*\} has no quorum that voted for it/);
+});
+
+test('elections-have-a-quorum: a vote in memory alone does not count', () => {
+  const group = new WatchedGroup(ElectionsHaveAQuorum);
+  const own = { ...group.own(n2), term: next(group.own(n2).term) };
+  for (const [at, peer] of [n1, n2, n3].entries()) {
+    const vote = { ...group.own(peer), term: own.term, voted_for: n2, link: 1, seq: 1000 + at };
+    group.say(peer, 'node', 'log-store.vote', vote);
+  }
+  group.sayStored(n2, { term: own.term, voted_for: n2 });
+  expectBroken('elections-have-a-quorum', () => group.say(n2, 'node', 'ballot-box.lead', own), /no quorum/);
+});
+
+test('elections-have-a-quorum: votes are counted with another configuration than the one in force', () => {
+  const group = new WatchedGroup(ElectionsHaveAQuorum);
+  const elect = { ...group.own(n2), link: 9, seq: 1, configuration: group.configuration([n2]) };
+  expectBroken('elections-have-a-quorum', () => group.say(n2, 'node', 'ballot-box.elect', elect), /n2 counts with/);
+});
+
+test('leader-has-all-committed: somebody leads who lacks what is committed', () => {
+  const group = new WatchedGroup(LeaderHasAllCommitted);
+  group.cutOff(n3);
+  group.mesh.answered(group.mesh.put(n1, 'b', '2'));
+  const lead = { ...group.own(n3), term: next(group.own(n3).term) };
+  expectBroken('leader-has-all-committed', () => group.say(n3, 'node', 'ballot-box.lead', lead), /n3 leads term 3/);
+});
+
+test('leader-has-all-committed: a leader of an earlier term commits what the leader of a later one lacks', () => {
+  const group = new WatchedGroup(LeaderHasAllCommitted);
+  group.cutOff(n3);
+  group.say(n3, 'node', 'ballot-box.lead', { ...group.own(n3), term: next(group.own(n3).term) });
+  expectBroken(
+    'leader-has-all-committed',
+    () => group.mesh.answered(group.mesh.put(n1, 'b', '2')),
+    /n3, which leads term 3, lacks it/,
+  );
+});
+
+test('leader-is-a-member: a peer leads that is in no configuration of its log', () => {
+  const group = new WatchedGroup(LeaderIsAMember);
+  const lead = { ...group.own(n4), term: 9 as Term };
+  expectBroken('leader-is-a-member', () => group.say(n4, 'node', 'ballot-box.lead', lead), /n4 .* leads term 9/);
+});
+
+test('only-members-stand: a peer stands without a configuration', () => {
+  const group = new WatchedGroup(OnlyMembersStand);
+  const elect = { ...group.own(n4), link: 9, seq: 1 };
+  expectBroken('only-members-stand', () => group.say(n4, 'node', 'ballot-box.elect', elect), /without a configuration/);
+});
+
+test('only-members-stand: a peer stands that knows that it is out', () => {
+  const group = new WatchedGroup(OnlyMembersStand);
+  group.mesh.answered(group.mesh.adminOfGroup('remove_peer', { peer_id: n3 }));
+  group.mesh.run(2000);
+  const elect = { ...group.own(n3), link: 9, seq: 1 };
+  expectBroken('only-members-stand', () => group.say(n3, 'node', 'ballot-box.elect', elect), /in no configuration/);
+});
+
+test('removed-peers-raise-no-term (promise 10): a removed peer that has not heard of it comes to a vote', () => {
+  const group = new WatchedGroup(RemovedPeersRaiseNoTerm);
+  group.cutOff(n3);
+  group.mesh.answered(group.mesh.adminOfGroup('remove_peer', { peer_id: n3 }));
+  const elect = { ...group.own(n3), term: next(group.own(n3).term) };
+  group.say(n3, 'node', 'ballot-box.elect', { ...elect, link: 9, seq: 1, kind: 'pre_vote' });
+  expectBroken(
+    'removed-peers-raise-no-term',
+    () => group.say(n3, 'node', 'ballot-box.elect', { ...elect, link: 9, seq: 2, kind: 'vote' }),
+    /n3 stands for term 3/,
+  );
+});
+
+test('leases-hold: a voter that hears its leader helps another', () => {
+  const group = new WatchedGroup(LeasesHold);
+  const { nowMs } = group.mesh;
+  const voter = group.actor(n3, 'node');
+  const body = { ...group.own(n2), candidate_id: n2, kind: 'pre_vote', transfer: false };
+  const heard = { type: 'message', message: { name: 'node.request_vote', body } };
+  group.invariants.onStepping(voter, heard, { nowMs, wallTimeMs: nowMs, random: 0 });
+  const granted = { kind: 'pre_vote', granted: true } as const;
+  expectBroken(
+    'leases-hold',
+    () => group.say(n3, 'node', 'ballot-box.vote_response', granted, n2),
+    /n3 helps n2 .* ms after it has heard its leader/,
+  );
+});
+
+test('leases-hold: a voter that has just started helps somebody, even whom the leader has sent', () => {
+  const group = new WatchedGroup(LeasesHold);
+  group.mesh.start(n3, 'node');
+  group.mesh.wait('it is open', () => group.status(n3).role === 'follower', 1000);
+  const { nowMs } = group.mesh;
+  const body = { ...group.own(n2), candidate_id: n2, kind: 'vote', transfer: true };
+  const heard = { type: 'message', message: { name: 'node.request_vote', body } };
+  group.invariants.onStepping(group.actor(n3, 'node'), heard, { nowMs, wallTimeMs: nowMs, random: 0 });
+  const vote = { ...group.own(n3), term: next(group.own(n3).term), voted_for: n2, link: 1, seq: 1000 };
+  expectBroken('leases-hold', () => group.say(n3, 'node', 'log-store.vote', vote), /after it has started/);
+});
+
+test('reads-have-a-quorum: a tick is confirmed that nobody has echoed', () => {
+  const group = new WatchedGroup(ReadsHaveAQuorum);
+  const confirmed = { ...group.own(n1), tick_id: 1_000_000 };
+  expectBroken(
+    'reads-have-a-quorum',
+    () => group.say(n1, 'ballot-box', 'node.confirmed', confirmed),
+    /tick 1000000 of term 2 is confirmed without a quorum of \{n1:/,
+  );
+});
+
+test('reads-are-current: a node answers that has not applied what others had applied before', () => {
+  const group = new WatchedGroup(ReadsAreCurrent);
+  group.cutOff(n3);
+  group.mesh.answered(group.mesh.put(n1, 'b', '2'));
+  const read = { type: 'read', requestId: 900, door: 'group', consistency: 'linearizable' };
+  group.invariants.onStepping(group.actor(n3, 'node'), read, { nowMs: 0, wallTimeMs: 0, random: 0 });
+  expectBroken(
+    'reads-are-current',
+    () => group.invariants.onAnswered(900, { result: [] }),
+    /n3 answers a read as of entry \d+/,
+  );
+});
+
+test('spoken-is-synced: a vote is spoken that is not on the disk', () => {
+  const group = new WatchedGroup(SpokenIsSynced);
+  const vote = { ...group.own(n3), kind: 'vote', granted: true } as const;
+  expectBroken(
+    'spoken-is-synced',
+    () => group.say(n3, 'node', 'ballot-box.vote_response', vote, n2),
+    /speaks of its vote of term 2 for n2/,
+  );
+});
+
+test('spoken-is-synced: a term is spoken that is not on the disk', () => {
+  const group = new WatchedGroup(SpokenIsSynced);
+  const echo = { ...group.own(n3), leader_id: n1, leader_term: 9 as Term, tick_id: 1 };
+  expectBroken('spoken-is-synced', () => group.say(n3, 'node', 'feed.echo', echo, n1), /term 9 is spoken/);
+});
+
+test.each([
+  ['the term falls', { term: 1 }, /the term of n1 fell from 2 to 1/],
+  ['a vote is changed', { term: 2, voted_for: 'n3' }, /n1 voted for n1 in term 2, and then for 'n3'/],
+  ['a vote is forgotten', { term: 2, voted_for: '' }, /and then for ''/],
+  ['a store becomes another', { store_id: 'other' }, /the store of n1 was .* and is other/],
+] as const)('terms-and-votes-never-fall: %s', (_, change, seen) => {
+  const group = new WatchedGroup(TermsAndVotesNeverFall);
+  expectBroken('terms-and-votes-never-fall', () => group.sayStored(n1, change), seen);
+});

@@ -1,0 +1,212 @@
+/** That each invariant about logs and commits can be broken: a real run, and one lie. */
+import { encodeBatch, type LogIndex, type Term } from '@conclave/protocol';
+import { expect, test } from 'vitest';
+import { AcknowledgedIsSynced } from '../../src/invariants/acknowledged-is-synced.js';
+import { AppliedInOrder } from '../../src/invariants/applied-in-order.js';
+import { CommitsHaveAQuorum } from '../../src/invariants/commits-have-a-quorum.js';
+import { CommittedStays } from '../../src/invariants/committed-stays.js';
+import { KnownCommitsAreTrue } from '../../src/invariants/known-commits-are-true.js';
+import { LogsMatch } from '../../src/invariants/logs-match.js';
+import { NoTruncationBelowCommit } from '../../src/invariants/no-truncation-below-commit.js';
+import { NodesNeverGoBack } from '../../src/invariants/nodes-never-go-back.js';
+import { expectBroken, groupId, n1, n2, n3, n4, n5, WatchedGroup } from './watched-group.js';
+
+const payload = new Uint8Array([1, 2, 3]);
+const commands = (term: Term, index: number) => encodeBatch('commands', term, index as LogIndex, [payload]);
+
+test('logs-match: two entries of one index and term', () => {
+  const group = new WatchedGroup(LogsMatch);
+  const { term, last_index } = group.status(n1);
+  const other = { truncate_from: last_index };
+  expectBroken(
+    'logs-match',
+    () => group.sayAppended(n1, [commands(term, last_index)], other),
+    new RegExp(`there are two entries ${last_index} of term ${term}`),
+  );
+});
+
+test('logs-match: a gap', () => {
+  const group = new WatchedGroup(LogsMatch);
+  const { term, last_index } = group.status(n1);
+  expectBroken('logs-match', () => group.sayAppended(n1, [commands(term, last_index + 2)]), /entry \d+ follows entry/);
+});
+
+test('logs-match: the same entry behind another one', () => {
+  const group = new WatchedGroup(LogsMatch);
+  const { term, last_index } = group.status(n1);
+  const later = (term + 1) as Term;
+  group.sayAppended(n1, [commands(later, last_index + 1), commands((later + 1) as Term, last_index + 2)]);
+  const other = commands(term, last_index + 1);
+  expectBroken(
+    'logs-match',
+    () => group.sayAppended(n2, [other, commands((later + 1) as Term, last_index + 2)]),
+    /there are two entries/,
+  );
+});
+
+test('commits-have-a-quorum: only the leader has synced it', () => {
+  const group = new WatchedGroup(CommitsHaveAQuorum);
+  group.cutOff(n1);
+  group.mesh.put(n1, 'b', '2');
+  group.mesh.run(100);
+  const committed = { ...group.own(n1), index: group.status(n1).last_index };
+  expectBroken(
+    'commits-have-a-quorum',
+    () => group.say(n1, 'ballot-box', 'feed.committed', committed),
+    /has no quorum/,
+  );
+});
+
+test('commits-have-a-quorum: of a joint configuration, one of both sets', () => {
+  const group = new WatchedGroup(CommitsHaveAQuorum);
+  // The new peers have caught up, and then do not hear of the joint configuration.
+  group.mesh.adminOfGroup('change_peers', { new_peers: [n1, n4, n5] });
+  group.mesh.wait('the change is joint', () => (group.status(n1).configuration?.old_peers.length ?? 0) > 0, 5000);
+  group.cutOff(n4, n5);
+  group.mesh.run(300);
+  const { last_index, commit_index, configuration } = group.status(n1);
+  expect(configuration?.old_peers).toHaveLength(3);
+  expect(commit_index).toBeLessThan(last_index);
+  const committed = { ...group.own(n1), index: last_index };
+  expectBroken('commits-have-a-quorum', () => group.say(n1, 'ballot-box', 'feed.committed', committed), /\| n1:/);
+});
+
+test('commits-have-a-quorum: an entry of an earlier term', () => {
+  const group = new WatchedGroup(CommitsHaveAQuorum);
+  const committed = { ...group.own(n1), term: 9 as Term, index: 3 as LogIndex };
+  expectBroken(
+    'commits-have-a-quorum',
+    () => group.say(n1, 'ballot-box', 'feed.committed', committed),
+    /entry 3 is committed in term 9, and there is none of that term/,
+  );
+});
+
+test('committed-stays: a disk loses a committed entry', () => {
+  const group = new WatchedGroup(CommittedStays);
+  const from = group.status(n2).commit_index;
+  expectBroken(
+    'committed-stays',
+    () => group.invariants.onWritten(n2, [{ type: 'truncate', groupId, from }]),
+    /is committed, and n2 deletes it/,
+  );
+});
+
+test('committed-stays: another entry is committed in its place', () => {
+  const group = new WatchedGroup(CommittedStays);
+  const { term, commit_index } = group.status(n1);
+  const other = (term + 1) as Term;
+  group.sayAppended(n2, [commands(other, commit_index)], { truncate_from: commit_index, leader_term: other });
+  const committed = { ...group.own(n2), term: other, index: commit_index };
+  expectBroken(
+    'committed-stays',
+    () => group.say(n2, 'ballot-box', 'feed.committed', committed),
+    /is committed in the place of one of term/,
+  );
+});
+
+test('committed-stays: a member lacks it in the end', () => {
+  const group = new WatchedGroup(CommittedStays);
+  group.invariants.onEnd([n1, n2, n3]);
+  expectBroken('committed-stays', () => group.invariants.onEnd([n1, n4]), /n4 has a log up to nothing/);
+});
+
+test('known-commits-are-true: a node takes for committed what is not', () => {
+  const group = new WatchedGroup(KnownCommitsAreTrue);
+  const lying = group.lying(n2, { commit_index: 99 });
+  expectBroken('known-commits-are-true', () => group.invariants.onStepped(lying), /takes entry 99 for committed/);
+});
+
+test('known-commits-are-true: a follower believes more than was verified', () => {
+  const group = new WatchedGroup(KnownCommitsAreTrue);
+  const lying = group.lying(n2, {});
+  const { commit_index, last_index } = group.status(n2);
+  const append = { ...group.own(n2), links: { 'log-store': { link: 1, seq: 900 } }, batches: [], truncate_from: 0 };
+  group.invariants.onStepping(lying, { type: 'message', message: { name: 'node.append_entries' } }, instant);
+  const verified_index = (last_index - 1) as LogIndex;
+  group.invariants.onSent(lying, n2, {
+    name: 'log-store.append',
+    body: { ...append, verified_index, commit_index },
+  } as never);
+  expectBroken('known-commits-are-true', () => group.invariants.onStepped(lying), /and \d+ is verified/);
+});
+
+const instant = { nowMs: 0, wallTimeMs: 0, random: 0 };
+
+test('applied-in-order: one is left out, and one is not committed', () => {
+  const group = new WatchedGroup(AppliedInOrder);
+  group.mesh.answered(group.mesh.put(n1, 'b', '2'));
+  const last = group.status(n1).commit_index;
+  const apply = (index: number) => () => group.invariants.onApplied({}, index as LogIndex, payload);
+  expectBroken('applied-in-order', apply(last), /entry \d+ is left out before entry/);
+  expectBroken('applied-in-order', apply(1000), /is left out before entry 1000/);
+});
+
+test('applied-in-order: something else than is committed, and something twice', () => {
+  const group = new WatchedGroup(AppliedInOrder);
+  const entry = group.mesh.disks.entries(n1).find(({ kind }) => kind === 'commands');
+  const index = entry?.index as LogIndex;
+  const life = {};
+  expectBroken('applied-in-order', () => group.invariants.onApplied(life, index, payload), /something else than entry/);
+  group.invariants.onApplied(life, index, entry?.payload as Uint8Array);
+  expectBroken(
+    'applied-in-order',
+    () => group.invariants.onApplied(life, index, entry?.payload as Uint8Array),
+    /is applied after entry/,
+  );
+});
+
+test('no-truncation-below-commit: a node deletes what it knows to be committed', () => {
+  const group = new WatchedGroup(NoTruncationBelowCommit);
+  const { commit_index } = group.status(n2);
+  expectBroken(
+    'no-truncation-below-commit',
+    () =>
+      group.say(n2, 'node', 'log-store.append', { links: {}, batches: [], truncate_from: commit_index, commit_index }),
+    /n2 deletes from entry/,
+  );
+});
+
+test.each([
+  ['its term falls', { term: 1 }, /term of n2 fell from 2 to 1/],
+  ['its commit index falls', { commit_index: 1 }, /commit_index of n2 fell/],
+  ['it applies more than is committed', { applied_index: 99 }, /has applied 99/],
+] as const)('nodes-never-go-back: %s', (_, change, seen) => {
+  const group = new WatchedGroup(NodesNeverGoBack);
+  const actor = group.lying(n2, {});
+  group.invariants.onStepped(actor);
+  Object.assign(actor.core, { summary: () => ({ ...group.mesh.node(n2).summary(), ...change }) });
+  expectBroken('nodes-never-go-back', () => group.invariants.onStepped(actor), seen);
+});
+
+test('acknowledged-is-synced: a leader is told of more than is on the disk', () => {
+  const group = new WatchedGroup(AcknowledgedIsSynced);
+  group.cutOff(n1);
+  group.mesh.put(n1, 'b', '2');
+  group.mesh.run(100);
+  const { term, last_index } = group.status(n1);
+  const stored = { ...group.own(n2), leader_id: n1, leader_term: term, match_index: last_index };
+  expectBroken(
+    'acknowledged-is-synced',
+    () => group.say(n2, 'log-store', 'feed.stored', stored, n1),
+    /n2 acknowledges entry \d+ to n1.*; nothing is synced/,
+  );
+});
+
+test('acknowledged-is-synced: a node is told that a message is done that is not', () => {
+  const group = new WatchedGroup(AcknowledgedIsSynced);
+  group.mesh.network.cut([['n1.node'], ['n1.log-store']], true);
+  group.mesh.put(n1, 'b', '2');
+  group.mesh.run(10);
+  const ack = { ...group.own(n1), actor: 'log-store', link: 1, seq: 10_000 } as const;
+  expectBroken('acknowledged-is-synced', () => group.say(n1, 'log-store', 'node.ack', ack), /n1 acknowledges message/);
+});
+
+test('acknowledged-is-synced: a client is told of a write that is not committed', () => {
+  const group = new WatchedGroup(AcknowledgedIsSynced);
+  group.invariants.onStepping(group.actor(n1, 'node'), { type: 'propose', requestId: 900, payload }, instant);
+  expectBroken(
+    'acknowledged-is-synced',
+    () => group.invariants.onAnswered(900, { result: {} }),
+    /write 900 is answered as done, and not committed/,
+  );
+});

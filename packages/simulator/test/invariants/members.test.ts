@@ -1,0 +1,135 @@
+/** That each invariant about members, histories and sessions can be broken: a real run, and one lie. */
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { indexedKey } from '@conclave/log-store';
+import type { LogIndex, Session, Term } from '@conclave/protocol';
+import { expect, test } from 'vitest';
+import { allInvariants } from '../../src/invariants/all-invariants.js';
+import { OneChangeAtATime } from '../../src/invariants/one-change-at-a-time.js';
+import { OneGroup } from '../../src/invariants/one-group.js';
+import { OnlyCaughtUpStoresJoin } from '../../src/invariants/only-caught-up-stores-join.js';
+import { SessionsOnlyGrow } from '../../src/invariants/sessions-only-grow.js';
+import { StagesFollow } from '../../src/invariants/stages-follow.js';
+import { expectBroken, groupId, n1, n2, n3, n4, n5, WatchedGroup } from './watched-group.js';
+
+test('each invariant has a file of its name', () => {
+  const folder = fileURLToPath(new URL('../../src/invariants', import.meta.url));
+  const helpers = ['all-invariants', 'invariant', 'invariant-violation', 'words'];
+  const files = readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => name.replace(/\.ts$/, ''))
+    .filter((name) => !helpers.includes(name));
+  expect([...allInvariants().names].sort()).toEqual(files.sort());
+});
+
+test('one-change-at-a-time: a change behind one that is not committed', () => {
+  const group = new WatchedGroup(OneChangeAtATime);
+  const { term, last_index } = group.status(n1);
+  const joint = group.configurationBatch(term, last_index + 1, group.configuration([n1, n4, n5], [n1, n2, n3]));
+  const stable = group.configurationBatch(term, last_index + 2, group.configuration([n1, n4, n5]));
+  group.sayAppended(n1, [joint]);
+  expectBroken('one-change-at-a-time', () => group.sayAppended(n1, [stable]), /which is not committed/);
+});
+
+test('one-change-at-a-time: a change before the first entry of the term is committed', () => {
+  const group = new WatchedGroup(OneChangeAtATime);
+  const { term, last_index } = group.status(n1);
+  const batch = group.configurationBatch(term, last_index + 1, group.configuration([n1, n2]));
+  expectBroken(
+    'one-change-at-a-time',
+    () => group.sayAppended(n1, [batch], { commit_index: 1 as LogIndex }),
+    /before its first entry, \d+, is committed/,
+  );
+});
+
+test('one-change-at-a-time: another leader’s joint configuration is taken back', () => {
+  const group = new WatchedGroup(OneChangeAtATime);
+  const { term, last_index } = group.status(n1);
+  const later = (term + 1) as Term;
+  const joint = group.configuration([n1, n4, n5], [n1, n2, n3]);
+  group.sayAppended(n1, [group.configurationBatch(term, last_index + 1, joint)]);
+  // n1 is elected again, appends what is in force, and then takes it back.
+  const first_index = (last_index + 2) as LogIndex;
+  group.say(n1, 'node', 'ballot-box.lead', { ...group.own(n1), term: later, first_index });
+  const asLeader = { leader_term: later };
+  group.sayAppended(n1, [group.configurationBatch(later, last_index + 2, joint)], asLeader);
+  const old = group.configurationBatch(later, last_index + 3, group.configuration([n1, n2, n3]));
+  expectBroken('one-change-at-a-time', () => group.sayAppended(n1, [old], asLeader), /not its own/);
+});
+
+test('one-change-at-a-time: who appends a configuration does not lead', () => {
+  const group = new WatchedGroup(OneChangeAtATime);
+  const { term, last_index } = group.status(n2);
+  const batch = group.configurationBatch(term, last_index + 1, group.configuration([n1, n2]));
+  expectBroken(
+    'one-change-at-a-time',
+    () => group.sayAppended(n2, [batch], { leader_term: 9 as Term }),
+    /and does not lead/,
+  );
+});
+
+test.each([
+  ['two members go at once', [n1], [], /\{n1:[^,]*\} as entry/],
+  ['all members change at once', [n4, n5], [], /\{n4:/],
+  ['the old set of a joint one was never in force', [n4, n5], [n1, n2], /\| n1:/],
+] as const)('stages-follow: %s', (_, peers, oldPeers, seen) => {
+  const group = new WatchedGroup(StagesFollow);
+  const { term, last_index } = group.status(n1);
+  const batch = group.configurationBatch(term, last_index + 1, group.configuration(peers, oldPeers));
+  expectBroken('stages-follow', () => group.sayAppended(n1, [batch]), seen);
+});
+
+test('only-caught-up-stores-join (promises 2, 6, 9): a store is taken in that holds nothing', () => {
+  const group = new WatchedGroup(OnlyCaughtUpStoresJoin);
+  const { term, last_index } = group.status(n1);
+  const batch = group.configurationBatch(term, last_index + 1, group.configuration([n1, n2, n3, n4]));
+  expectBroken('only-caught-up-stores-join', () => group.sayAppended(n1, [batch]), /n1 takes in n4 .*nothing/);
+});
+
+test('only-caught-up-stores-join (promise 6): a wiped store is taken for the one before', () => {
+  const group = new WatchedGroup(OnlyCaughtUpStoresJoin);
+  group.mesh.crashPeer(n3);
+  group.mesh.disks.wipe(n3);
+  group.mesh.startPeer(n3);
+  group.mesh.run(100);
+  const { term, last_index } = group.status(n1);
+  const batch = group.configurationBatch(term, last_index + 1, group.configuration([n1, n2, n3]));
+  expectBroken('only-caught-up-stores-join', () => group.sayAppended(n1, [batch]), /n1 takes in n3/);
+});
+
+test.each([
+  ['one session is opened twice', 'node.opened', { nonce: 'another' }, /is opened for another, after session 1/],
+  ['a log-store acknowledges in an old session', 'feed.stored', { session: 0 as Session }, /speaks of session 0/],
+  ['a log-store answers its node in an old session', 'node.ack', { actor: 'log-store', session: 0 }, /of session 0/],
+] as const)('sessions-only-grow: %s', (_, name, change, seen) => {
+  const group = new WatchedGroup(SessionsOnlyGrow);
+  const body = { ...group.own(n2), ...change } as never;
+  expectBroken('sessions-only-grow', () => group.say(n2, 'log-store', name, body), seen);
+});
+
+test('sessions-only-grow: the session on a disk falls', () => {
+  const group = new WatchedGroup(SessionsOnlyGrow);
+  expectBroken('sessions-only-grow', () => group.sayStored(n2, { session: 0 }), /the session of n2 fell from 1 to 0/);
+});
+
+test('one-group: something is committed in a second history', () => {
+  const group = new WatchedGroup(OneGroup);
+  const value = group.configurationBatch(1 as Term, 1, group.configuration([n4]));
+  const put = { type: 'put', key: indexedKey(groupId, 'e', 1), value } as const;
+  group.sayStored(n4, { group_uid: 'other', term: 1 }, [put]);
+  const committed = { ...group.own(n4), term: 1 as Term, index: 1 as LogIndex };
+  expectBroken(
+    'one-group',
+    () => group.say(n4, 'ballot-box', 'feed.committed', committed),
+    /something is committed in the histories .* and other/,
+  );
+});
+
+test('one-group: a store goes over to another history', () => {
+  const group = new WatchedGroup(OneGroup);
+  expectBroken(
+    'one-group',
+    () => group.sayStored(n3, { group_uid: 'other' }),
+    /the store of n3 held .*, and now other/,
+  );
+});
