@@ -1,0 +1,3 @@
+export * from './judge.js';
+export * from './operation.js';
+export * from './violation.js';

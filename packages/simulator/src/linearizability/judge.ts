@@ -1,0 +1,149 @@
+/**
+ * Judges a history: whether all that clients were told can be true of one key-value store that does one thing at a time.
+ *
+ * 1. What the answers say of each revision must fit together (`revision-table.ts`).
+ * 2. The revisions of the whole group must grow with time (`revision-order.ts`).
+ * 3. The operations of each key must have an order (`key-search.ts`). One key can be judged without the others: a history
+ *    has an order if those of each key have (Herlihy and Wing 1990), but for what the revisions tell, which is rule 2.
+ *
+ * All that is rejected is wrong. What is accepted has an order for each key; that the unknown outcomes of several keys
+ * also fit together in one line of revisions is looked at by rule 2 only as far as they are clear.
+ */
+import { Groups } from './groups.js';
+import { KeySearch } from './key-search.js';
+import { Narrowing } from './narrow.js';
+import { describeOperations, describeTime, type Operation } from './operation.js';
+import { RevisionOrder } from './revision-order.js';
+import { RevisionTable } from './revision-table.js';
+import { checkStaleStatements } from './stale-reads.js';
+import { type Statement, statementsOf } from './statement.js';
+import type { Violation } from './violation.js';
+
+export interface JudgeOptions {
+  /** All writes of the group are in the history: then a revision that none of them made is a write that happened twice. */
+  readonly allWritesRecorded?: boolean;
+  /** How many operations may be looked at in the search of one key; 20,000,000 unless given. */
+  readonly workLimit?: number;
+}
+
+/** `report`: what is wrong, for people, in several lines. `undecided` is no pass: the search would have taken too long. */
+export type Judgement =
+  | { readonly verdict: 'linearizable'; readonly work: number }
+  | { readonly verdict: 'violated'; readonly work: number; readonly violation: Violation; readonly report: string }
+  | { readonly verdict: 'undecided'; readonly work: number; readonly key: string; readonly report: string };
+
+const defaultWorkLimit = 20_000_000;
+/** How many of the operations around those that show a violation are told of. */
+const toldAround = 24;
+
+/** Judges linearizable and stale operations, each by its own rules. */
+export function judgeHistory(history: readonly Operation[], options: JudgeOptions = {}): Judgement {
+  const statements = statementsOf(history);
+  const table = new RevisionTable(statements);
+  const violation =
+    table.violations[0] ??
+    new RevisionOrder(statements, table).check(options.allWritesRecorded === true) ??
+    checkStaleStatements(statements, table);
+  if (violation !== undefined) return violated(violation, history, statements.length);
+  return judgeKeys(history, statements, table, options.workLimit ?? defaultWorkLimit);
+}
+
+/** Judges all but the stale reads. */
+export function judgeLinearizability(history: readonly Operation[], options: JudgeOptions = {}): Judgement {
+  return judgeHistory(
+    history.filter((operation) => operation.name !== 'get' || operation.consistency !== 'stale'),
+    options,
+  );
+}
+
+/** Judges the stale reads alone, by the writes of the history: what each saw was there once. */
+export function judgeStaleReads(history: readonly Operation[]): Judgement {
+  const statements = statementsOf(history);
+  const table = new RevisionTable(statements);
+  const violation =
+    table.violations.find(({ operations }) => operations.some(isStaleRead)) ?? checkStaleStatements(statements, table);
+  const work = statements.length;
+  return violation === undefined ? { verdict: 'linearizable', work } : violated(violation, history, work);
+}
+
+/** @throws Error with the report unless the history is in order and could be judged. */
+export function assertLinearizable(history: readonly Operation[], options: JudgeOptions = {}): void {
+  const judgement = judgeHistory(history, options);
+  if (judgement.verdict !== 'linearizable') throw new Error(judgement.report);
+}
+
+function judgeKeys(
+  history: readonly Operation[],
+  statements: readonly Statement[],
+  table: RevisionTable,
+  workLimit: number,
+): Judgement {
+  let work = statements.length;
+  let undecided: string | undefined;
+  const groups = new Groups<Statement>();
+  for (const statement of statements) groups.add(statement.operation.key, statement);
+  for (const [key, ofKey] of groups) {
+    const search = new KeySearch(key, ofKey, table);
+    const result = search.run(workLimit);
+    work += search.work;
+    if (result === 'none') return violated(violationOf(key, ofKey, table), history, work);
+    if (result === 'undecided') undecided ??= key;
+  }
+  if (undecided === undefined) return { verdict: 'linearizable', work };
+  const report = `undecided: the search for an order of key ${undecided} was given up after ${workLimit} looks`;
+  return { verdict: 'undecided', work, key: undecided, report };
+}
+
+function violationOf(key: string, statements: readonly Statement[], table: RevisionTable): Violation {
+  const taken = new Set<number>();
+  for (const fact of table.all()) if (fact.key !== key) taken.add(fact.revision);
+  const core = new Narrowing(key, taken).narrow(statements).sort((a, b) => a.called - b.called);
+  const operations = core.map(({ operation }) => operation);
+  const message = `these ${core.length} of its ${statements.length} operations have no order, whatever the others did`;
+  return { rule: 'order', key, message, operations };
+}
+
+function violated(violation: Violation, history: readonly Operation[], work: number): Judgement {
+  const shown = new Set(violation.operations);
+  const times = violation.operations.flatMap(({ called, returned }) => [called, returned]).filter(Number.isFinite);
+  const from = Math.min(...times);
+  const to = Math.max(...times);
+  const around = history.filter(
+    (operation) =>
+      operation.key === violation.key &&
+      operation.called <= to &&
+      operation.returned >= from &&
+      !shown.has(operation) &&
+      (operation.outcome === 'done' || operation.name !== 'get'),
+  );
+  const lines = [
+    `not linearizable, key ${JSON.stringify(violation.key)}, ${describeTime(from)} .. ${describeTime(to)} (${violation.rule}): ${violation.message}`,
+    ...describeOperations(violation.operations).map((line) => `  ${line}`),
+    ...(around.length === 0
+      ? []
+      : [`meanwhile on this key${around.length > toldAround ? `, the last ${toldAround} of ${around.length}` : ''}:`]),
+    ...describeOperations(around)
+      .slice(-toldAround)
+      .map((line) => `  ${line}`),
+    ...toldOfSameValue(violation, history),
+  ];
+  return { verdict: 'violated', violation, report: lines.join('\n'), work };
+}
+
+/** A value from nowhere may be that of a write that was answered `not done`. */
+function toldOfSameValue({ rule, key, operations }: Violation, history: readonly Operation[]): string[] {
+  if (rule !== 'origin') return [];
+  const read = operations.findLast((operation) => operation.name === 'get');
+  if (read?.name !== 'get' || read.outcome !== 'done') return [];
+  const { value } = read.reply;
+  const undone = history.filter(
+    (operation) =>
+      operation.key === key && operation.outcome === 'not_done' && 'value' in operation && operation.value === value,
+  );
+  if (undone.length === 0) return [];
+  return ['but this one was answered as not done:', ...describeOperations(undone).map((line) => `  ${line}`)];
+}
+
+function isStaleRead(operation: Operation): boolean {
+  return operation.name === 'get' && operation.consistency === 'stale';
+}

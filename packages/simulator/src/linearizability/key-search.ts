@@ -1,0 +1,293 @@
+/**
+ * The search for an order of one key's operations (Wing and Gong 1993, with the memory of Lowe 2017).
+ *
+ * Owns what has been put in order so far, and the state of the key after it. It is the judge of last resort: what it
+ * finds has an order, and where it finds none there is none, as far as one key can tell. Revisions make it fast: the
+ * writes that were answered have one order only, and each revision that was seen must come up at its place in it. So
+ * there is a choice only where something may have happened that nobody was told of.
+ *
+ * Invariants:
+ * 1. An operation is put next only if no other that is left returned before it was called.
+ * 2. What only sees the state as it is, is put next at once: it stands in nobody's way.
+ * 3. What may have happened is put next only if what comes next needs it: else the same order without it would do.
+ * 4. Of operations that can stand for each other the one called first is taken.
+ */
+import { Groups } from './groups.js';
+import { Remaining } from './remaining.js';
+import type { RevisionFact, RevisionTable } from './revision-table.js';
+import { isOpen, isStale, type Statement } from './statement.js';
+
+/** The key after some of its operations. */
+interface KeyState {
+  readonly isPresent: boolean;
+  /** Of a key that is there; undefined: one that nobody tells of. */
+  readonly revision: number | undefined;
+  /** The last write has this revision or, where nobody tells of it, a higher one. */
+  readonly least: number;
+  /** The last write may have happened, and nobody has seen yet that it has: so what comes next must see it. */
+  readonly isUnseen: boolean;
+}
+
+/** What can come next: a write, and the state after it. */
+interface Move {
+  /** One that was answered, by its place in `settled`; or one that may have happened, by its class. */
+  readonly settled: number | undefined;
+  readonly openClass: OpenClass | undefined;
+  readonly after: KeyState;
+}
+
+/** Open writes that can stand for each other, in the order of their calls; the first `used` of them have happened. */
+interface OpenClass {
+  readonly claim: Statement['claim'];
+  readonly statements: Statement[];
+  used: number;
+}
+
+/** A choice that was made: what it did, and what else could be done instead. */
+interface Choice {
+  readonly moves: readonly Move[];
+  next: number;
+  made: Move | undefined;
+  /** What only saw the state before the choice, and was put in order with it. */
+  readonly seers: readonly number[];
+}
+
+export type SearchResult = 'found' | 'none' | 'undecided';
+
+const nothing: KeyState = { isPresent: false, revision: undefined, least: 0, isUnseen: false };
+
+export class KeySearch {
+  /** Operations looked at so far. */
+  work = 0;
+  private readonly settled: readonly Statement[];
+  private readonly left: Remaining;
+  private readonly classes: readonly OpenClass[];
+  /** Those that expect a revision that nobody tells of. */
+  private readonly guesses: readonly OpenClass[];
+  /** The revisions of the key that are known, by number. */
+  private readonly facts: readonly RevisionFact[];
+  private readonly placeOf = new Map<Statement, number>();
+  /** By place and state of the search: the open writes that had been used there. */
+  private readonly visits = new Groups<readonly (readonly [OpenClass, number])[]>();
+
+  /**
+   * @param statements all of one key; stale reads are passed over
+   * @param table what is known of revisions
+   */
+  constructor(
+    key: string,
+    statements: readonly Statement[],
+    private readonly table: RevisionTable,
+  ) {
+    const judged = statements.filter((one) => !isStale(one)).sort((a, b) => a.called - b.called);
+    this.settled = judged.filter(({ claim }) => !isOpen(claim));
+    for (const [place, statement] of this.settled.entries()) this.placeOf.set(statement, place);
+    this.facts = table.ofKey(key);
+    this.classes = classesOf(judged, this.facts);
+    this.guesses = this.classes.filter(({ claim }) => claim.type === 'may_set' && !this.isTold(claim.expected ?? 0));
+    this.left = new Remaining(this.settled);
+  }
+
+  /** @param workLimit past it the answer is `undecided` */
+  run(workLimit: number): SearchResult {
+    const choices: Choice[] = [];
+    let state = nothing;
+    for (;;) {
+      const choice = this.arrive(state);
+      if (choice === 'found') return 'found';
+      choices.push(choice);
+      for (;;) {
+        if (this.work > workLimit) return 'undecided';
+        const last = choices.at(-1);
+        if (last === undefined) return 'none';
+        if (last.made !== undefined) this.takeBack(last.made);
+        last.made = last.moves[last.next];
+        last.next += 1;
+        if (last.made !== undefined) {
+          state = this.make(last.made);
+          break;
+        }
+        for (const place of last.seers.toReversed()) this.left.putBack(place);
+        choices.pop();
+      }
+    }
+  }
+
+  /** In a state: what only sees it is put in order; then these are the choices. */
+  private arrive(state: KeyState): Choice | 'found' {
+    const seers: number[] = [];
+    for (let more = true; more; ) {
+      more = false;
+      for (const place of this.left.next()) {
+        this.work += 1;
+        if (!this.sees(place, state)) continue;
+        this.left.take(place);
+        seers.push(place);
+        more = true;
+      }
+    }
+    if (this.left.isEmpty) return 'found';
+    const here = seers.length > 0 ? { ...state, isUnseen: false } : state;
+    const moves = this.movesFrom(here);
+    // Where there is no choice, remembering costs more than it saves.
+    const isKnown = moves.length > 1 && !this.isNew(here);
+    return { moves: isKnown ? [] : moves, next: 0, made: undefined, seers };
+  }
+
+  private sees(place: number, { isPresent, revision }: KeyState): boolean {
+    const claim = this.settled[place]?.claim;
+    return claim?.type === 'saw' && claim.revision === (isPresent ? revision : 0);
+  }
+
+  private make({ settled, openClass, after }: Move): KeyState {
+    if (settled !== undefined) this.left.take(settled);
+    if (openClass !== undefined) openClass.used += 1;
+    return after;
+  }
+
+  private takeBack({ settled, openClass }: Move): void {
+    if (settled !== undefined) this.left.putBack(settled);
+    if (openClass !== undefined) openClass.used -= 1;
+  }
+
+  private movesFrom(state: KeyState): Move[] {
+    this.work += 1;
+    const next = this.factAfter(state.least);
+    return [...this.settledMoves(state, next), ...this.openMoves(state, next)];
+  }
+
+  /** The next revision that is known, if it belongs to a write that was answered. */
+  private settledMoves(state: KeyState, next: RevisionFact | undefined): Move[] {
+    if (next?.writer === undefined) return [];
+    const { claim, called } = next.writer;
+    const settled = this.placeOf.get(next.writer);
+    if (settled === undefined || called > this.left.firstReturn()) return [];
+    const move = (isPresent: boolean): Move[] => [
+      { settled, openClass: undefined, after: stateAt(next.revision, isPresent, false) },
+    ];
+    if (claim.type === 'removed') return state.isPresent ? move(false) : [];
+    return claim.type === 'set' && this.canSet(state, claim.expected) ? move(true) : [];
+  }
+
+  private openMoves(state: KeyState, next: RevisionFact | undefined): Move[] {
+    const moves: Move[] = [];
+    const firstReturn = this.left.firstReturn();
+    const free = this.table.nextFree(state.least);
+    const hasRoom = free < (next?.revision ?? Infinity);
+    const wantsHidden = hasRoom && this.wantsHidden(state, free, next);
+    for (const openClass of this.classes) {
+      this.work += 1;
+      const first = openClass.statements[openClass.used];
+      if (first === undefined || first.called > firstReturn) continue;
+      const { claim } = openClass;
+      if (claim.type === 'may_remove') {
+        if (hasRoom && state.isPresent && !state.isUnseen) {
+          moves.push({ settled: undefined, openClass, after: stateAt(free, false, true) });
+        }
+      } else if (claim.type === 'may_set') {
+        if (next?.writer === undefined && next !== undefined && suits(claim.value, next)) {
+          if (this.canSet(state, claim.expected)) {
+            moves.push({ settled: undefined, openClass, after: stateAt(next.revision, true, false) });
+          }
+        }
+        if (wantsHidden) moves.push(...this.hiddenMoves(state, openClass, next));
+      }
+    }
+    return moves;
+  }
+
+  /**
+   * Whether a value that nobody has seen can be of use: before a deletion that found the key there; or before a swap that
+   * may have happened, that guessed its revision, and that made the next one.
+   */
+  private wantsHidden({ isPresent }: KeyState, free: number, next: RevisionFact | undefined): boolean {
+    if (!isPresent && next?.isPresent === false) return true;
+    if (next === undefined || next.writer !== undefined) return false;
+    return this.guesses.some(({ claim, statements, used }) => {
+      const expected = (claim.type === 'may_set' && claim.expected) || 0;
+      return used < statements.length && expected >= free && expected < next.revision;
+    });
+  }
+
+  /** An open write that sets the key to a revision that nobody tells of. */
+  private hiddenMoves(state: KeyState, openClass: OpenClass, next: RevisionFact | undefined): Move[] {
+    const { claim } = openClass;
+    if (claim.type !== 'may_set' || !this.canSet(state, claim.expected)) return [];
+    const isGuess = state.isPresent && state.revision === undefined;
+    const least = this.table.nextFree(isGuess ? (claim.expected ?? state.least) : state.least);
+    if (least >= (next?.revision ?? Infinity)) return [];
+    return [
+      {
+        settled: undefined,
+        openClass,
+        after: { isPresent: true, revision: undefined, least, isUnseen: true },
+      },
+    ];
+  }
+
+  /** Whether a put (`expected` undefined) or a swap can happen in this state, and makes sense of it. */
+  private canSet(state: KeyState, expected: number | undefined): boolean {
+    if (expected === undefined) return !state.isUnseen;
+    if (!state.isPresent) return expected === 0;
+    if (state.revision !== undefined) return expected === state.revision;
+    const next = this.factAfter(state.least);
+    return expected >= state.least && expected < (next?.revision ?? Infinity) && !this.isTold(expected);
+  }
+
+  /** Whether the revision is known, or none. */
+  private isTold(revision: number): boolean {
+    return revision === 0 || this.table.has(revision);
+  }
+
+  private factAfter(revision: number): RevisionFact | undefined {
+    let low = 0;
+    let high = this.facts.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.facts[middle]?.revision ?? Infinity) <= revision) low = middle + 1;
+      else high = middle;
+    }
+    return this.facts[low];
+  }
+
+  /**
+   * Whether it may lead further from here than from where the search was before. Who has got nowhere with few open
+   * writes used gets nowhere with the same ones and more used. (The search never comes back to a place that it has not
+   * given up: each move leaves a higher last revision.)
+   */
+  private isNew({ isPresent, revision, least, isUnseen }: KeyState): boolean {
+    const here = `${this.left.position()};${isPresent},${revision},${least},${isUnseen}`;
+    const before = this.visits.of(here);
+    if (before.some((visit) => visit.every(([one, used]) => one.used >= used))) return false;
+    const used = this.classes.filter((one) => one.used > 0).map((one) => [one, one.used] as const);
+    this.visits.add(here, used);
+    this.work += this.classes.length + before.length;
+    return true;
+  }
+}
+
+function stateAt(revision: number, isPresent: boolean, isUnseen: boolean): KeyState {
+  return { isPresent, revision: isPresent ? revision : undefined, least: revision, isUnseen };
+}
+
+/** Whether this value can be the one that was seen at a revision. */
+function suits(value: string, { value: seen }: RevisionFact): boolean {
+  return seen === undefined || seen === value;
+}
+
+/** Open writes differ by what they do and, if somebody has seen their value at a revision without a writer, by that. */
+function classesOf(judged: readonly Statement[], facts: readonly RevisionFact[]): OpenClass[] {
+  const wanted = new Set(facts.filter(({ writer }) => writer === undefined).map(({ value }) => value));
+  const groups = new Groups<Statement>();
+  for (const statement of judged) {
+    const { claim } = statement;
+    if (claim.type === 'may_remove') groups.add('remove', statement);
+    if (claim.type !== 'may_set') continue;
+    const value = wanted.has(claim.value) ? claim.value : null;
+    groups.add(JSON.stringify([value, claim.expected]), statement);
+  }
+  // Those whose value nobody waits for come first: they are missed by nobody.
+  return [...groups]
+    .sort(([a], [b]) => Number(!a.startsWith('[null')) - Number(!b.startsWith('[null')))
+    .map(([, statements]) => ({ claim: (statements[0] as Statement).claim, statements, used: 0 }));
+}

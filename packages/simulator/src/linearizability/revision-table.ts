@@ -1,0 +1,203 @@
+/**
+ * What the answers of a history tell about each revision of the group: its key, who made it, and what it holds.
+ *
+ * Owns the facts. Knows nothing of time: what it finds wrong is wrong whenever it happened.
+ *
+ * Invariants:
+ * 1. A revision has one fact; where two answers differ about it, the first is kept and a violation is noted.
+ * 2. A fact without a writer is of a revision that was seen and that only an open write (unknown) can have made.
+ */
+import { Groups } from './groups.js';
+import type { Operation } from './operation.js';
+import type { Claim, Statement } from './statement.js';
+import type { Rule, Violation } from './violation.js';
+
+export interface RevisionFact {
+  readonly revision: number;
+  readonly key: string;
+  /** Whether the key was there then: false for a deletion. */
+  readonly isPresent: boolean;
+  /** Whose answer says that it made it. */
+  readonly writer: Statement | undefined;
+  /** Undefined where nobody has told. */
+  value: string | undefined;
+  /** The first who told of it. */
+  readonly witness: Statement;
+}
+
+export class RevisionTable {
+  readonly violations: Violation[] = [];
+  private readonly facts = new Map<number, RevisionFact>();
+  private readonly byKey = new Groups<RevisionFact>();
+  /** Of a revision that is not free: the next one that is. Filled as it is asked for. */
+  private readonly freeAfter = new Map<number, number>();
+
+  /** @param taken further revisions that are known to be of other keys. */
+  constructor(
+    private readonly statements: readonly Statement[],
+    private readonly taken: ReadonlySet<number> = new Set(),
+  ) {
+    for (const statement of statements) this.readAnswer(statement);
+    for (const statement of statements) if (isWrite(statement.claim)) this.readWrite(statement);
+    for (const statement of statements) this.readSeen(statement);
+    for (const [, facts] of this.byKey) facts.sort((a, b) => a.revision - b.revision);
+    this.lookForOrigins();
+  }
+
+  get(revision: number): RevisionFact | undefined {
+    return this.facts.get(revision);
+  }
+
+  has(revision: number): boolean {
+    return this.facts.has(revision) || this.taken.has(revision);
+  }
+
+  all(): IterableIterator<RevisionFact> {
+    return this.facts.values();
+  }
+
+  /** The facts of one key, by revision. */
+  ofKey(key: string): readonly RevisionFact[] {
+    return this.byKey.of(key);
+  }
+
+  /** The first revision above this one that nobody tells of. */
+  nextFree(above: number): number {
+    const passed: number[] = [];
+    let free = above + 1;
+    while (this.has(free)) {
+      const known = this.freeAfter.get(free);
+      if (known === undefined) passed.push(free);
+      free = known ?? free + 1;
+    }
+    for (const revision of passed) this.freeAfter.set(revision, free);
+    return free;
+  }
+
+  private note(rule: Rule, message: string, ...about: readonly Statement[]): void {
+    const operations = about.map(({ operation }) => operation);
+    const [first] = operations;
+    if (first !== undefined) this.violations.push({ rule, key: first.key, message, operations });
+  }
+
+  /** What one answer says by itself. */
+  private readAnswer(statement: Statement): void {
+    const { operation } = statement;
+    if (operation.outcome !== 'done') return;
+    const fault = faultOf(operation);
+    if (fault !== undefined) this.note('answer', fault, statement);
+  }
+
+  private readWrite(statement: Statement): void {
+    const { claim } = statement;
+    if (claim.type !== 'set' && claim.type !== 'removed') return;
+    const before = this.facts.get(claim.revision);
+    if (before !== undefined) {
+      this.note('revision', `two writes were answered with revision ${claim.revision}`, before.witness, statement);
+      return;
+    }
+    const isPresent = claim.type === 'set';
+    this.add(claim.revision, statement, { writer: statement, isPresent, value: isPresent ? claim.value : undefined });
+  }
+
+  private readSeen(statement: Statement): void {
+    const { claim } = statement;
+    if (claim.type === 'saw' && claim.revision > 0) this.see(claim.revision, claim.value, statement);
+    if (claim.type === 'set' && claim.expected) this.see(claim.expected, undefined, statement);
+  }
+
+  /** Somebody found the key with this revision, and with this value where that is told. */
+  private see(revision: number, value: string | undefined, statement: Statement): void {
+    const fact = this.facts.get(revision);
+    if (fact === undefined) return this.add(revision, statement, { writer: undefined, isPresent: true, value });
+    const { key } = statement.operation;
+    if (fact.key !== key) {
+      const message = `revision ${revision} is told to be of two keys, ${fact.key} and ${key}`;
+      return this.note('revision', message, statement, fact.witness);
+    }
+    if (!fact.isPresent) {
+      const message = `revision ${revision} deleted the key, and yet was found on it`;
+      return this.note('revision', message, fact.witness, statement);
+    }
+    if (value === undefined) return;
+    fact.value ??= value;
+    if (fact.value !== value) {
+      this.note('revision', `revision ${revision} is told to hold two values`, fact.witness, statement);
+    }
+  }
+
+  private add(revision: number, witness: Statement, what: Pick<RevisionFact, 'writer' | 'isPresent' | 'value'>): void {
+    const { key } = witness.operation;
+    const fact = { ...what, revision, key, witness };
+    this.facts.set(revision, fact);
+    this.byKey.add(key, fact);
+  }
+
+  /** Each value that was read at a revision without a writer needs an open write of its own that may have set it. */
+  private lookForOrigins(): void {
+    const orphans = [...this.facts.values()].filter(({ writer, value }) => writer === undefined && value !== undefined);
+    if (orphans.length === 0) return;
+    const writers = new Groups<Statement>();
+    for (const statement of this.statements) {
+      const { operation, claim } = statement;
+      if (claim.type === 'may_set') writers.add(idOf(operation.key, claim.value), statement);
+    }
+    const groups = new Groups<RevisionFact>();
+    for (const fact of orphans) groups.add(idOf(fact.key, fact.value), fact);
+    for (const [id, facts] of groups) {
+      const candidates = writers.of(id);
+      if (candidates.length < facts.length) this.noteOrphans(facts, candidates);
+    }
+  }
+
+  private noteOrphans(facts: readonly RevisionFact[], writers: readonly Statement[]): void {
+    const witnesses = facts.map(({ witness }) => witness);
+    const at = facts.map(({ revision }) => revision).join(' and ');
+    const [fact] = facts;
+    if (fact === undefined) return;
+    const done = this.statements.filter(
+      ({ operation, claim }) => operation.key === fact.key && claim.type === 'set' && claim.value === fact.value,
+    );
+    const one = JSON.stringify(fact.value);
+    if (done.length + writers.length > 0) {
+      const message = `${one} was read at revision ${at}: a write of it happened more often than it was called`;
+      this.note('origin', message, ...done, ...writers, ...witnesses);
+    } else {
+      this.note(
+        'origin',
+        `${one} was read at revision ${at}, and no write that may have happened put it there`,
+        ...witnesses,
+      );
+    }
+  }
+}
+
+function isWrite({ type }: Claim): boolean {
+  return type === 'set' || type === 'removed';
+}
+
+function idOf(key: string, value: string | undefined): string {
+  return JSON.stringify([key, value]);
+}
+
+/** What is wrong with an answer by itself. */
+function faultOf(operation: Extract<Operation, { outcome: 'done' }>): string | undefined {
+  const { revision } = operation.reply;
+  switch (operation.name) {
+    case 'put':
+      return revision > 0 ? undefined : 'a put has a revision above 0';
+    case 'get':
+      return (operation.reply.value === null) === (revision === 0)
+        ? undefined
+        : 'a read finds a value and a revision above 0, or neither';
+    case 'delete':
+      return operation.reply.deleted === revision > 0
+        ? undefined
+        : 'a deletion has a revision above 0 if, and only if, the key was there';
+    case 'cas':
+      if (operation.reply.swapped) {
+        return revision > operation.expectedRevision ? undefined : 'a swap makes a revision above the one it expects';
+      }
+      return revision === operation.expectedRevision ? 'a swap was refused on the revision that it expects' : undefined;
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * Stale reads: what each saw was there at some time before it returned. (That a revision has one key and one value, and
+ * that somebody made it, is what the table of revisions looks at, for these reads as for all others.)
+ */
+import type { RevisionTable } from './revision-table.js';
+import { isStale, type Statement } from './statement.js';
+import type { Violation } from './violation.js';
+
+/** @param statements the whole history, as writes are needed to judge reads by. */
+export function checkStaleStatements(statements: readonly Statement[], table: RevisionTable): Violation | undefined {
+  /** Of each value of a key: when it was first called to be set by a write that may have happened. */
+  const firstCalled = new Map<string, number>();
+  for (const { claim, called, operation } of statements) {
+    if (claim.type !== 'may_set') continue;
+    const id = JSON.stringify([operation.key, claim.value]);
+    firstCalled.set(id, Math.min(called, firstCalled.get(id) ?? Infinity));
+  }
+  for (const statement of statements) {
+    const { claim, operation } = statement;
+    if (!isStale(statement) || claim.type !== 'saw') continue;
+    const writer = table.get(claim.revision)?.writer;
+    const made = writer?.called ?? firstCalled.get(JSON.stringify([operation.key, claim.value]));
+    // At first, no key is there.
+    if (claim.revision === 0 || (made !== undefined && made <= statement.returned)) continue;
+    const message = `a stale read saw revision ${claim.revision} before the write of it was called`;
+    const operations = writer === undefined ? [operation] : [operation, writer.operation];
+    return { rule: 'stale', key: operation.key, message, operations };
+  }
+  return undefined;
+}

@@ -1,0 +1,97 @@
+/** What an operation says about its key, as the judges see it. */
+import type { Operation } from './operation.js';
+
+export type Claim =
+  /** The key had this revision (0: it was not there); and this value, where the answer tells it. */
+  | { readonly type: 'saw'; readonly revision: number; readonly value: string | undefined }
+  /** It made this revision of the key; only if the key had revision `expected`, where that is given. */
+  | { readonly type: 'set'; readonly revision: number; readonly value: string; readonly expected: number | undefined }
+  /** It removed the key, which was there, and that is this revision. */
+  | { readonly type: 'removed'; readonly revision: number }
+  /** It may have set the key; then only if the key had revision `expected`, where that is given. */
+  | { readonly type: 'may_set'; readonly value: string; readonly expected: number | undefined }
+  | { readonly type: 'may_remove' };
+
+export interface Statement {
+  readonly operation: Operation;
+  readonly claim: Claim;
+  readonly called: number;
+  /** Infinite for what may have happened: it may happen whenever it likes. */
+  readonly returned: number;
+}
+
+/** What the operation says; undefined: nothing. */
+export function statementOf(operation: Operation): Statement | undefined {
+  const claim = claimOf(operation);
+  if (claim === undefined) return undefined;
+  return { operation, claim, called: operation.called, returned: isOpen(claim) ? Infinity : operation.returned };
+}
+
+export function statementsOf(history: readonly Operation[]): Statement[] {
+  return history.map(statementOf).filter((statement) => statement !== undefined);
+}
+
+/** Whether it may never have happened. */
+export function isOpen({ type }: Claim): boolean {
+  return type === 'may_set' || type === 'may_remove';
+}
+
+/** Whether it is a read that may have been answered with what was there once. */
+export function isStale({ operation }: Statement): boolean {
+  return operation.name === 'get' && operation.consistency === 'stale';
+}
+
+/** The same operation, but as if nobody had heard its answer; undefined: then it says nothing. */
+export function weakened(statement: Statement): Statement | undefined {
+  const { claim } = statement;
+  switch (claim.type) {
+    case 'saw':
+      return undefined;
+    case 'set':
+      return open(statement, { type: 'may_set', value: claim.value, expected: claim.expected });
+    case 'removed':
+      return open(statement, { type: 'may_remove' });
+    case 'may_set':
+    case 'may_remove':
+      return statement;
+  }
+}
+
+function open(statement: Statement, claim: Claim): Statement {
+  return { ...statement, claim, returned: Infinity };
+}
+
+function claimOf(operation: Operation): Claim | undefined {
+  if (operation.outcome === 'not_done') return undefined;
+  if (operation.outcome === 'unknown') return openClaimOf(operation);
+  switch (operation.name) {
+    case 'put':
+      return { type: 'set', revision: operation.reply.revision, value: operation.value, expected: undefined };
+    case 'get': {
+      const { revision, value } = operation.reply;
+      return { type: 'saw', revision, value: value ?? undefined };
+    }
+    case 'delete': {
+      const { deleted, revision } = operation.reply;
+      return deleted ? { type: 'removed', revision } : { type: 'saw', revision, value: undefined };
+    }
+    case 'cas': {
+      const { swapped, revision } = operation.reply;
+      if (!swapped) return { type: 'saw', revision, value: undefined };
+      return { type: 'set', revision, value: operation.value, expected: operation.expectedRevision };
+    }
+  }
+}
+
+function openClaimOf(operation: Operation): Claim | undefined {
+  switch (operation.name) {
+    case 'put':
+      return { type: 'may_set', value: operation.value, expected: undefined };
+    case 'get':
+      return undefined;
+    case 'delete':
+      return { type: 'may_remove' };
+    case 'cas':
+      return { type: 'may_set', value: operation.value, expected: operation.expectedRevision };
+  }
+}
