@@ -11,6 +11,7 @@ import { AppliedInOrder } from './applied-in-order.js';
 import { CommitsHaveAQuorum } from './commits-have-a-quorum.js';
 import { CommittedStays } from './committed-stays.js';
 import { ElectionsHaveAQuorum } from './elections-have-a-quorum.js';
+import { FencedNodesDoNothing } from './fenced-nodes-do-nothing.js';
 import type { Invariant, SentHandlers } from './invariant.js';
 import { KnownCommitsAreTrue } from './known-commits-are-true.js';
 import { LeaderHasAllCommitted } from './leader-has-all-committed.js';
@@ -24,13 +25,16 @@ import { OneGroup } from './one-group.js';
 import { OneLeaderATerm } from './one-leader-a-term.js';
 import { OnlyCaughtUpStoresJoin } from './only-caught-up-stores-join.js';
 import { OnlyMembersStand } from './only-members-stand.js';
+import { PreVotesComeFirst } from './pre-votes-come-first.js';
 import { ReadsAreCurrent } from './reads-are-current.js';
 import { ReadsHaveAQuorum } from './reads-have-a-quorum.js';
 import { RunRecord } from './record/run-record.js';
 import { RemovedPeersRaiseNoTerm } from './removed-peers-raise-no-term.js';
+import { ReplicatorsFollowTheirNode } from './replicators-follow-their-node.js';
 import { SessionsOnlyGrow } from './sessions-only-grow.js';
 import { SpokenIsSynced } from './spoken-is-synced.js';
 import { StagesFollow } from './stages-follow.js';
+import { StrangersDeposeNobody } from './strangers-depose-nobody.js';
 import { TermsAndVotesNeverFall } from './terms-and-votes-never-fall.js';
 
 /** The order is that of what one would rather read where several are broken at once. */
@@ -40,7 +44,9 @@ const rules = [
   LeaderHasAllCommitted,
   LeaderIsAMember,
   OnlyMembersStand,
+  PreVotesComeFirst,
   RemovedPeersRaiseNoTerm,
+  StrangersDeposeNobody,
   LogsMatch,
   CommitsHaveAQuorum,
   CommittedStays,
@@ -52,11 +58,13 @@ const rules = [
   SpokenIsSynced,
   AcknowledgedIsSynced,
   SessionsOnlyGrow,
+  FencedNodesDoNothing,
   OneGroup,
   StagesFollow,
   OneChangeAtATime,
   OnlyCaughtUpStoresJoin,
   LeasesHold,
+  ReplicatorsFollowTheirNode,
   ReadsHaveAQuorum,
   ReadsAreCurrent,
 ] as const;

@@ -1,0 +1,33 @@
+/** A node that has heard that its session is over says nothing any more, and opens no other one (DESIGN, section 5). */
+import type { Message } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import { type Invariant, Rule } from './invariant.js';
+import { summaryOf } from './record/nodes.js';
+
+export class FencedNodesDoNothing extends Rule implements Invariant {
+  readonly name = 'fenced-nodes-do-nothing';
+  private readonly fenced = new WeakSet<Actor>();
+
+  readonly sent = {
+    'log-store.open': (_: unknown, from: Actor) => this.onSpeaks(from, 'opens its log-store again'),
+    'log-store.append': (_: unknown, from: Actor) => this.onSpeaks(from, 'appends'),
+    'log-store.vote': (_: unknown, from: Actor) => this.onSpeaks(from, 'votes'),
+    'feed.append': (_: unknown, from: Actor) => this.onSpeaks(from, 'appends'),
+    'replicator.tick': (_: unknown, from: Actor) => this.onSpeaks(from, 'ticks'),
+    'node.request_vote': (_: unknown, from: Actor) => this.onSpeaks(from, 'asks for votes'),
+    'ballot-box.vote_response': (_: unknown, from: Actor) => this.onSpeaks(from, 'answers a candidate'),
+    'feed.echo': (_: unknown, from: Actor) => this.onSpeaks(from, 'echoes a leader'),
+  };
+
+  onStepping(actor: Actor, input: unknown): void {
+    const { message } = input as { readonly message?: Message };
+    if (message?.name !== 'node.fenced' || actor.kind !== 'node') return;
+    const { role, session } = summaryOf(actor);
+    const { refused_session, session: inForce } = message.body;
+    if (role !== 'opening' && session === refused_session && inForce > session) this.fenced.add(actor);
+  }
+
+  private onSpeaks(from: Actor, what: string): void {
+    this.check(!this.fenced.has(from), () => `${from.name} ${what}, and was told that its session is over`);
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Who stands in a new term has won a pre-vote for it, with a majority of each set of the configuration in its log (Raft
+ * thesis, section 9.6): who cannot win raises no term. But for one whom the leader has sent, for a leader that goes above
+ * the term of somebody who does not vote, and for the founder of a group, who is alone.
+ */
+import { type Body, hasQuorum, type PeerId } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import { type Invariant, Rule } from './invariant.js';
+import { configurationText } from './words.js';
+
+export class PreVotesComeFirst extends Rule implements Invariant {
+  readonly name = 'pre-votes-come-first';
+  /** By candidate and the term that it asks for: the stores that would help it. */
+  private readonly helpers = new Map<string, Set<string>>();
+
+  readonly sent = {
+    'ballot-box.vote_response': (body: Body<'ballot-box.vote_response'>, _from: Actor, to: PeerId) => {
+      if (body.kind === 'pre_vote' && body.granted) this.helpersOf(to, body.term).add(body.store_id);
+    },
+    'log-store.vote': (body: Body<'log-store.vote'>, from: Actor) => {
+      if (this.record.isNewVote && body.voted_for === from.peerId) this.onStands(body);
+    },
+  };
+
+  private helpersOf(candidate: PeerId, term: number): Set<string> {
+    const key = `${candidate} ${term}`;
+    const helpers = this.helpers.get(key) ?? new Set();
+    this.helpers.set(key, helpers);
+    return helpers;
+  }
+
+  private onStands(body: Body<'log-store.vote'>): void {
+    const last = this.record.accepted.of(body)?.last;
+    const heard = this.record.step?.message?.name;
+    const isFounding = last === undefined || last.index === 1;
+    if (isFounding || heard === 'node.timeout_now' || heard === 'node.higher_term') return;
+    const configuration = last.inForce?.configuration;
+    const helpers = this.helpersOf(body.voted_for as PeerId, body.term);
+    this.check(
+      configuration !== undefined &&
+        hasQuorum(configuration, ({ store_id }) => store_id === body.store_id || helpers.has(store_id)),
+      () =>
+        `${body.voted_for} stands in term ${body.term}, and ${[...helpers].join(', ') || 'nobody'} would help it, of ${
+          configuration === undefined ? 'none' : configurationText(configuration)
+        }`,
+    );
+  }
+}

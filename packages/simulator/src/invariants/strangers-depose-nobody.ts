@@ -1,0 +1,37 @@
+/**
+ * A leader does not become a follower in a higher term on the word of a peer that is not in its configuration (DESIGN,
+ * section 5): it goes above that term by itself.
+ */
+import { isIn, type Message } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import { type Invariant, Rule } from './invariant.js';
+import { summaryOf } from './record/nodes.js';
+
+export class StrangersDeposeNobody extends Rule implements Invariant {
+  readonly name = 'strangers-depose-nobody';
+  /** The leader that is just hearing of a higher term from somebody who does not vote. */
+  private told: { readonly actor: Actor; readonly term: number; readonly by: string } | undefined;
+
+  onStepping(actor: Actor, input: unknown): void {
+    this.told = undefined;
+    const { message } = input as { readonly message?: Message };
+    if (message?.name !== 'node.higher_term' || actor.kind !== 'node') return;
+    const { role, term } = summaryOf(actor);
+    if (role !== 'leader') return;
+    const { peer_id, store_id } = message.body;
+    const configuration = this.record.leaders.get(term)?.last?.inForce?.configuration;
+    if (configuration === undefined || isIn(configuration, peer_id, store_id)) return;
+    this.told = { actor, term, by: peer_id };
+  }
+
+  onStepped(actor: Actor): void {
+    const { told } = this;
+    if (told?.actor !== actor) return;
+    this.told = undefined;
+    const { role, term } = summaryOf(actor);
+    this.check(
+      role !== 'follower' || term === told.term,
+      () => `${actor.name} led term ${told.term}, and follows in term ${term} as ${told.by} says, which does not vote`,
+    );
+  }
+}
