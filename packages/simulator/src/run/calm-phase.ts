@@ -35,6 +35,7 @@ export class CalmPhase {
       judgeClients(clients.history);
       return false;
     }
+    this.foundIfThereIsNone();
     mesh.coverage.count('group came back');
     this.expect('there is a leader', () => mesh.leader !== undefined, leaderMs);
     this.expect('the change has ended', () => this.isStable(), changeMs);
@@ -78,6 +79,16 @@ export class CalmPhase {
       if (isFenced) mesh.coverage.count('fenced node started again');
       if (isFenced || !mesh.isUp(peerId, kind)) mesh.start(peerId, kind);
     }
+  }
+
+  /** The founding may have failed, with the faults: then it is asked for again. */
+  private foundIfThereIsNone(): void {
+    const { mesh, clients } = this.simulation;
+    const [at] = mesh.peers;
+    if (at === undefined || mesh.peers.some((peerId) => mesh.disks.entries(peerId).length > 0)) return;
+    mesh.coverage.count('group founded after all faults');
+    const asked = clients.operate({ type: 'bootstrap', at, peers: mesh.peers, timeout: answerMs });
+    this.expect('the group is founded', () => asked.settlement !== undefined, 2 * answerMs);
   }
 
   private writeOnce(): void {
