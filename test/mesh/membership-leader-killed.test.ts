@@ -1,4 +1,7 @@
+import { judgeHistory } from '@conclave/simulator/linearizability';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { Load } from '../chaos/load.js';
+import { Recorder } from '../chaos/recorder.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { Mesh, Stops } from './fault-mesh.js';
 import { Writers } from './fault-writers.js';
@@ -26,6 +29,9 @@ let mesh: Mesh;
 let stores: PausedStores;
 let writers: Writers;
 let server: NatsServer;
+/** Clients that read, swap and delete the same keys all the time, and what they were told. */
+let load: Load;
+const recorder = new Recorder(() => {});
 
 beforeAll(async () => {
   server = await startNats();
@@ -37,6 +43,8 @@ beforeAll(async () => {
   await mesh.start('n4', 'n5');
   writers = await Writers.start([server.url], 16);
   stops.add(() => writers.stop());
+  load = await Load.start({ seed: 1, clients: 8, urls: [server.url], recorder });
+  stops.add(() => load.stop());
   await writers.progress();
 });
 
@@ -139,4 +147,14 @@ describe('kill -9 of the leader, all of its actors', () => {
     await mesh.start('n1');
     await expectDoneOnceMore(grown);
   });
+});
+
+test('promises 16 and 21: all that clients read, wrote, swapped and deleted meanwhile has an order', async () => {
+  await load.stop();
+  const judgement = judgeHistory(recorder.history);
+  expect(judgement.verdict, 'report' in judgement ? judgement.report : '').toBe('linearizable');
+  expect(recorder.troubles).toEqual([]);
+  for (const { done } of Object.values(recorder.counts)) expect(done).toBeGreaterThan(0);
+  // Leaders were killed while calls were on their way.
+  expect(recorder.history.filter(({ outcome }) => outcome === 'unknown').length).toBeGreaterThan(0);
 });
