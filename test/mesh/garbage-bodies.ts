@@ -1,6 +1,6 @@
 /** Bodies that are none: what a broken or hostile program may send. */
 import { encode, encodeJson, limits } from '@conclave/protocol';
-import type { Random } from '../cores/random.js';
+import type { Random } from '@conclave/simulator';
 import { pick } from './garbage-samples.js';
 
 export interface Garbage {

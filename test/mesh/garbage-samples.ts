@@ -1,7 +1,7 @@
 /** Well-formed bodies from the schemas of the protocol's tables, so that no message is forgotten that is added one day. */
 import { asLogIndex, asTerm, encodeBatch } from '@conclave/protocol';
+import type { Random } from '@conclave/simulator';
 import type { z } from 'zod';
-import type { Random } from '../cores/random.js';
 
 /** Values for fields by their name, where the sample is to have a certain one. */
 export type Fields = Readonly<Record<string, unknown>>;

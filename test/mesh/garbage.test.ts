@@ -14,10 +14,10 @@ import {
   messages,
   type StatusReply,
 } from '@conclave/protocol';
+import { Random } from '@conclave/simulator';
 import { createInbox } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { z } from 'zod';
-import { Random } from '../cores/random.js';
 import { startNats } from '../support/nats.js';
 import { actorKinds } from '../support/peers.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
