@@ -16,9 +16,15 @@ export interface CoreSettings {
   readonly margin: number;
   /** When a client's session expires that did nothing. */
   readonly clientSessionMs: number;
+  /** Whether messages between actors are encoded, decoded and parsed on the way. It takes its time. */
+  readonly wire: boolean;
 }
 
-export const usualSettings: CoreSettings = { margin: 1000, clientSessionMs: defaultTimes.clientSessionMs };
+export const usualSettings: CoreSettings = {
+  margin: 1000,
+  clientSessionMs: defaultTimes.clientSessionMs,
+  wire: false,
+};
 
 export class CoreFactory {
   private drawn = 0;

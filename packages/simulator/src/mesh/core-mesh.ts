@@ -8,7 +8,6 @@ import type { NodeCore, NodeEffect, NodeInput } from '@conclave/node';
 import {
   actorKinds,
   type ConclaveEvent,
-  feedListeners,
   InvariantError,
   type Message,
   type PeerId,
@@ -21,6 +20,7 @@ import { Coverage } from './coverage.js';
 import { describe, describeFields } from './describe.js';
 import { DiskDriver } from './disk-driver.js';
 import { EventQueue } from './event-queue.js';
+import { Messenger } from './messenger.js';
 import { OpenRequests } from './open-requests.js';
 import { Random } from './random.js';
 import { RequestDoor } from './request-door.js';
@@ -47,6 +47,7 @@ export class CoreMesh {
   readonly diskDriver: DiskDriver;
   readonly door: RequestDoor;
   readonly requests: OpenRequests;
+  private readonly messenger: Messenger;
   watcher: Watcher = {};
   /** What each step of an actor may use as chance, where that is not to be left to it: for scenarios. */
   chanceOf: ((actor: Actor) => number) | undefined;
@@ -71,6 +72,7 @@ export class CoreMesh {
     this.factory = new CoreFactory(settings, this.coverage, (life, index, payload) =>
       this.watcher.onApplied?.(life, index, payload),
     );
+    this.messenger = new Messenger(this, settings.wire);
     this.diskDriver = new DiskDriver(this);
     this.disks.onWritten = (peerId, operations) => this.watcher.onWritten?.(peerId, operations);
     this.disks.onWiped = (peerId) => this.watcher.onWiped?.(peerId);
@@ -161,6 +163,11 @@ export class CoreMesh {
     return this.known.values();
   }
 
+  /** Whether a process of that name was ever started. */
+  isKnown(name: string): boolean {
+    return this.known.has(name);
+  }
+
   isUp(peerId: PeerId, word: ActorWord): boolean {
     return this.actor(peerId, word)?.isUp === true;
   }
@@ -206,7 +213,11 @@ export class CoreMesh {
   }
 
   status(peerId: PeerId): StatusReply {
-    const actor = this.nodeActor(peerId);
+    return this.statusOf(this.nodeActor(peerId));
+  }
+
+  /** What a node that runs answers to `status`. */
+  statusOf(actor: Actor): StatusReply {
     return (actor.core as unknown as NodeCore).status({
       nowMs: actor.clock.at(this.nowMs),
       wallTimeMs: wallTimeMs + this.nowMs,
@@ -304,7 +315,7 @@ export class CoreMesh {
     for (const effect of effects as readonly (NodeEffect | LogStoreEffect)[]) {
       switch (effect.type) {
         case 'send':
-          this.send(actor, effect.peerId, effect.message);
+          this.messenger.send(actor, effect.peerId, effect.message);
           break;
         case 'set_timer':
           this.setTimer(actor, effect.timer, effect.afterMs);
@@ -366,27 +377,6 @@ export class CoreMesh {
     });
   }
 
-  private send(from: Actor, peerId: PeerId, message: Message): void {
-    this.watcher.onSent?.(from, peerId, message);
-    for (const word of listenersTo(message)) {
-      const name = `${peerId}.${word}`;
-      if (!this.known.has(name)) continue;
-      this.network.send<Actor>(from, name, (actor) => {
-        if (this.gate?.(from, actor, message, () => this.deliver(from, name, message)) !== false) {
-          this.deliver(from, name, message);
-        }
-      });
-    }
-  }
-
-  private deliver(from: Actor, name: string, message: Message): void {
-    const actor = this.known.get(name);
-    if (actor === undefined) return;
-    this.hand(actor, () => {
-      if (actor.isUp) this.step(actor, { type: 'message', message }, from.name);
-    });
-  }
-
   // ---- requests ----------------------------------------------------------------------------------
 
   /** Gives a node a request, as it stands behind the door. */
@@ -399,19 +389,6 @@ export class CoreMesh {
     this.step(actor, input(requestId), 'door');
     return requestId;
   }
-}
-
-const words = new Map<string, readonly ActorWord[]>();
-
-/** Who of a peer hears a message. A rival hears what the node does. */
-function listenersTo({ name }: Message): readonly ActorWord[] {
-  const known = words.get(name);
-  if (known !== undefined) return known;
-  const recipient = name.slice(0, name.indexOf('.')) as ActorWord | 'feed';
-  const kinds = recipient === 'feed' ? feedListeners[name as keyof typeof feedListeners] : [recipient];
-  const heardBy: ActorWord[] = (kinds as readonly ActorWord[]).includes('node') ? [...kinds, 'rival'] : [...kinds];
-  words.set(name, heardBy);
-  return heardBy;
 }
 
 export function summaryOf(actor: Actor): ReturnType<NodeCore['summary']> {

@@ -55,7 +55,7 @@ export class RequestDoor {
     if (listeners.length > 1) coverage.count('request heard by two nodes');
     const bytes = encode(body);
     for (const listener of listeners) {
-      network.send<Actor>(from, listener.name, (actor) => {
+      network.sendOnce<Actor>(from, listener.name, (actor) => {
         this.mesh.hand(actor, () =>
           this.take(actor, target, bytes, (answer) => this.answer(actor, from, answer, onReply)),
         );

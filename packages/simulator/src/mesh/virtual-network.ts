@@ -77,12 +77,23 @@ export class VirtualNetwork {
 
   /** Sends something to a name; `deliver` is run when it arrives, once, twice or never. */
   send<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void): void {
-    const { loss, repeat } = this.conditions;
-    if (this.random.chance(loss)) return this.coverage.count('message lost');
-    this.carry(from, to, deliver, 0);
-    if (!this.random.chance(repeat)) return;
+    if (!this.sendOnce(from, to, deliver) || !this.random.chance(this.conditions.repeat)) return;
     this.coverage.count('message repeated');
     this.carry(from, to, deliver, lateMs * this.random.next());
+  }
+
+  /**
+   * The same, but never twice: for requests of clients. NATS repeats nothing by itself; what actors repeat, a late
+   * repeat stands for, but an attempt of a client has a reply subject of its own.
+   * @returns false: it is lost
+   */
+  sendOnce<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void): boolean {
+    if (this.random.chance(this.conditions.loss)) {
+      this.coverage.count('message lost');
+      return false;
+    }
+    this.carry(from, to, deliver, 0);
+    return true;
   }
 
   private carry<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void, late: number): void {

@@ -45,6 +45,7 @@ class RandomPlan {
       peers,
       ...(random.chance(0.5) ? { margin: random.below(20) } : {}),
       ...(random.chance(0.3) ? { session: 1000 + random.below(4000) } : {}),
+      ...(random.chance(0.06) ? { wire: 1 } : {}),
     });
     this.found();
     this.setWeights();
@@ -172,7 +173,8 @@ class RandomPlan {
     else if (dice < 0.8) this.add({ type: 'cancel' });
     else if (dice < 0.87) this.add({ type: 'transfer' });
     else if (dice < 0.94) this.add({ type: 'transfer', peer: random.pick(peers) });
-    else this.add({ type: 'bootstrap', at: random.pick(peers), peers: this.somePeers(), timeout });
+    // All peers: one of them holds the group, if it is there. Of others nobody could know.
+    else this.add({ type: 'bootstrap', at: random.pick(peers), peers, timeout });
   }
 
   private somePeers(): string[] {

@@ -25,10 +25,11 @@ export class Simulation {
    * @param seed of the chance in the run: delays, losses, what survives a crash
    * @param random the chance itself, where it is not to come from the seed
    */
-  constructor({ peers, margin, session }: PeersCommand, seed: number, random?: Random) {
+  constructor({ peers, margin, session, wire }: PeersCommand, seed: number, random?: Random) {
     const settings = {
       margin: margin ?? usualSettings.margin,
       clientSessionMs: session ?? usualSettings.clientSessionMs,
+      wire: wire !== undefined && wire > 0,
     };
     this.mesh = new CoreMesh(peers as PeerId[], seed, settings, random);
     this.invariants = allInvariants();

@@ -15,6 +15,8 @@ export interface PeersCommand {
   readonly margin?: number | undefined;
   /** A client's session that did nothing for so long, in milliseconds, expires. */
   readonly session?: number | undefined;
+  /** 1: messages between actors are encoded, decoded and parsed on the way. */
+  readonly wire?: number | undefined;
 }
 
 /** Of each message from now on; what is not named stays as it was. */

@@ -8,8 +8,10 @@ export function formatCommand(command: Command): string {
 
 function wordsOf(command: Command): readonly (string | number)[] {
   switch (command.type) {
-    case 'peers':
-      return ['peers', ...command.peers, ...optionWords({ margin: command.margin, session: command.session })];
+    case 'peers': {
+      const { peers, margin, session, wire } = command;
+      return ['peers', ...peers, ...optionWords({ margin, session, wire })];
+    }
     case 'network': {
       const { loss, repeat, delay, turn } = command;
       return ['network', ...optionWords({ loss, repeat, delay, turn })];

@@ -23,7 +23,7 @@ function commandOf(first: string, words: Words): Command {
       return {
         type: first,
         peers: words.some('a peer'),
-        ...given({ margin: words.numberOption('margin'), session: words.numberOption('session') }),
+        ...given(numbers(words, ['margin', 'session', 'wire'])),
       };
     case 'network':
       return { type: first, ...given(numbers(words, ['loss', 'repeat', 'delay', 'turn'])) };

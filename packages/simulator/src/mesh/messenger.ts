@@ -1,0 +1,57 @@
+/** Takes messages from actor to actor: who hears them, and what of them arrives. It does not know what they mean. */
+import { decode, encode, feedListeners, type Message, messages, type PeerId } from '@conclave/protocol';
+import { InvariantViolation } from '../invariants/invariant-violation.js';
+import type { Actor, ActorWord } from './actor.js';
+import type { CoreMesh } from './core-mesh.js';
+
+export class Messenger {
+  /** @param wire whether messages are encoded, decoded and parsed, as between processes; else they are handed over */
+  constructor(
+    private readonly mesh: CoreMesh,
+    private readonly wire: boolean,
+  ) {}
+
+  send(from: Actor, peerId: PeerId, sent: Message): void {
+    const { mesh } = this;
+    mesh.watcher.onSent?.(from, peerId, sent);
+    const message = this.wire ? carried(from, sent) : sent;
+    for (const word of listenersTo(message)) {
+      const name = `${peerId}.${word}`;
+      if (!mesh.isKnown(name)) continue;
+      mesh.network.send<Actor>(from, name, (actor) => {
+        const deliver = (): void => this.deliver(from, actor, message);
+        if (mesh.gate?.(from, actor, message, deliver) !== false) deliver();
+      });
+    }
+  }
+
+  /** To whoever has the name by now. */
+  private deliver(from: Actor, to: Actor, message: Message): void {
+    const { mesh } = this;
+    const actor = mesh.actor(to.peerId, to.word);
+    if (actor?.isUp !== true) return;
+    mesh.hand(actor, () => {
+      if (actor.isUp) mesh.step(actor, { type: 'message', message }, from.name);
+    });
+  }
+}
+
+/** As it is after it went over NATS. */
+function carried(from: Actor, { name, body }: Message): Message {
+  const parsed = messages[name].schema.safeParse(decode(encode(body)));
+  if (parsed.success) return { name, body: parsed.data } as Message;
+  throw new InvariantViolation('messages-fit-their-schemas', `${name} of ${from.name}: ${parsed.error.message}`);
+}
+
+const words = new Map<string, readonly ActorWord[]>();
+
+/** Who of a peer hears a message. A rival hears what the node does. */
+function listenersTo({ name }: Message): readonly ActorWord[] {
+  const known = words.get(name);
+  if (known !== undefined) return known;
+  const recipient = name.slice(0, name.indexOf('.')) as ActorWord | 'feed';
+  const kinds = recipient === 'feed' ? feedListeners[name as keyof typeof feedListeners] : [recipient];
+  const heardBy: ActorWord[] = (kinds as readonly ActorWord[]).includes('node') ? [...kinds, 'rival'] : [...kinds];
+  words.set(name, heardBy);
+  return heardBy;
+}
