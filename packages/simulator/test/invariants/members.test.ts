@@ -1,5 +1,5 @@
 /** That each invariant about members, histories and sessions can be broken: a real run, and one lie. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { indexedKey } from '@conclave/log-store';
 import type { LogIndex, Session, Term } from '@conclave/protocol';
@@ -12,14 +12,22 @@ import { SessionsOnlyGrow } from '../../src/invariants/sessions-only-grow.js';
 import { StagesFollow } from '../../src/invariants/stages-follow.js';
 import { expectBroken, groupId, n1, n2, n3, n4, n5, WatchedGroup } from './watched-group.js';
 
-test('each invariant has a file of its name', () => {
-  const folder = fileURLToPath(new URL('../../src/invariants', import.meta.url));
-  const helpers = ['all-invariants', 'invariant', 'invariant-violation', 'words'];
-  const files = readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map(({ name }) => name.replace(/\.ts$/, ''))
-    .filter((name) => !helpers.includes(name));
-  expect([...allInvariants().names].sort()).toEqual(files.sort());
+const helpers = ['all-invariants', 'invariant', 'invariant-violation', 'words'];
+
+function filesIn(folder: string): string[] {
+  const entries = readdirSync(fileURLToPath(new URL(folder, import.meta.url)), { withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+}
+
+test('each invariant has a file of its name, and a test that shows that it can be broken', () => {
+  const { names } = allInvariants();
+  const files = filesIn('../../src/invariants').map((name) => name.replace(/\.ts$/, ''));
+  expect([...names].sort()).toEqual(files.filter((name) => !helpers.includes(name)).sort());
+  const tests = filesIn('.').map((name) => readFileSync(new URL(name, import.meta.url), 'utf8'));
+  const untested = names.filter(
+    (name) => !tests.some((text) => text.includes(`test('${name}`) || text.includes(`('${name}: %s'`)),
+  );
+  expect(untested).toEqual([]);
 });
 
 test('one-change-at-a-time: a change behind one that is not committed', () => {
