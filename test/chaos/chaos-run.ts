@@ -63,7 +63,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 }
 
 class ChaosRun {
-  private readonly recorder = new Recorder();
+  private readonly recorder = new Recorder((text) => this.note(text));
   private readonly problems: string[] = [];
   private readonly notes: string[] = [];
   private faultsSinceMs = 0;

@@ -19,6 +19,9 @@ export interface CallCount {
   unknown: number;
 }
 
+/** A time without a write that is worth a note. */
+const notedGapMs = 4000;
+
 export class Recorder {
   readonly history: Operation[] = [];
   readonly counts: Record<KvCall['name'], CallCount> = { put: none(), get: none(), delete: none(), cas: none() };
@@ -30,6 +33,8 @@ export class Recorder {
   private clock = 0;
   private lastWriteMs = performance.now();
   private longestMs = 0;
+
+  constructor(private readonly note: (text: string) => void) {}
 
   /**
    * Makes a call and writes down how it ended.
@@ -76,7 +81,9 @@ export class Recorder {
 
   private onWritten(): void {
     const nowMs = performance.now();
-    this.longestMs = Math.max(this.longestMs, nowMs - this.lastWriteMs);
+    const gapMs = nowMs - this.lastWriteMs;
+    if (gapMs > notedGapMs) this.note(`the first write after ${Math.round(gapMs)} ms`);
+    this.longestMs = Math.max(this.longestMs, gapMs);
     this.lastWriteMs = nowMs;
   }
 
