@@ -53,6 +53,10 @@ export class AdminDoor {
       context.drop('request_to_no_leader');
       return context.emit({ type: 'drop_request', requestId });
     }
+    // The next leader may lead already, and have heard the same request.
+    if (this.transfer.isGoingOn && command !== 'status') {
+      return context.refuse(requestId, 'EBUSY', 'the leader is handing over', 'unknown');
+    }
     const { leader_id } = body as { leader_id?: PeerId };
     if (leader_id !== undefined && leader_id !== state.peerId) {
       return context.refuse(requestId, 'EPERM', `${leader_id} is not the leader`, 'not_done', state.peerId);
@@ -77,9 +81,7 @@ export class AdminDoor {
   }
 
   private onChange({ requestId, command, body }: AdminInput): void {
-    const { context, transfer, change } = this;
-    // What is in force is not answered either: the next leader may be changing it already.
-    if (transfer.isGoingOn) return context.refuse(requestId, 'EBUSY', 'the leader is handing over');
+    const { context, change } = this;
     const newPeers = this.wanted(command, body);
     if (newPeers.length === 0) return context.refuse(requestId, 'EINVAL', 'a group has at least one peer');
     const { timeout_ms } = body as { timeout_ms?: number };

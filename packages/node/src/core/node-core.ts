@@ -418,7 +418,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   private onPropose({ requestId, payload, command }: Extract<NodeInput, { type: 'propose' }>): void {
     if (!this.mayAnswer()) return this.context.emit({ type: 'drop_request', requestId });
-    this.proposals.propose(requestId, payload, command);
+    // While it hands over, the next leader may have heard the same request.
+    this.proposals.propose(requestId, payload, command, this.transfer.isGoingOn ? 'unknown' : 'not_done');
   }
 
   private onRead({ requestId, door, consistency, query }: Extract<NodeInput, { type: 'read' }>): void {

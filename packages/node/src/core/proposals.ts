@@ -46,8 +46,16 @@ export class Proposals {
     private readonly own: OwnActors,
   ) {}
 
-  /** Takes a request's payload; it is appended when the mailbox has run dry. */
-  propose(requestId: number | undefined, payload: Uint8Array, command: unknown): void {
+  /**
+   * Takes a request's payload; it is appended when the mailbox has run dry.
+   * @param outcomeFull what to say of a request for which there is no room
+   */
+  propose(
+    requestId: number | undefined,
+    payload: Uint8Array,
+    command: unknown,
+    outcomeFull: Outcome = 'not_done',
+  ): void {
     const waiting = this.queue.length + this.appended.size;
     const isFull = waiting >= limits.pendingProposals || this.bytes + payload.length > limits.pendingProposalBytes;
     if (payload.length > limits.entryBytes) {
@@ -55,7 +63,7 @@ export class Proposals {
         this.context.refuse(requestId, 'EINVAL', `a request has at most ${limits.entryBytes} bytes`);
       }
     } else if (isFull) {
-      if (requestId !== undefined) this.context.refuse(requestId, 'EBUSY', 'too many writes are waiting');
+      if (requestId !== undefined) this.context.refuse(requestId, 'EBUSY', 'too many writes are waiting', outcomeFull);
     } else {
       this.queue.push({ requestId, payload, command });
       this.bytes += payload.length;

@@ -38,11 +38,15 @@ export class Looks {
     });
   }
 
+  /** A peer may have two nodes: the one that its log-store knows stands first. */
   private status(peer: PeerId): string {
-    const down = actorKinds.filter((kind) => !this.mesh.isUp(peer, kind));
-    if (this.mesh.nodesOf(peer).length === 0)
-      return down.length === actorKinds.length ? 'down' : `${down.join(' and ')} down`;
-    const status = statusText(this.mesh.status(peer));
+    const { mesh } = this;
+    const nodes = mesh.nodesOf(peer);
+    const down = actorKinds.filter((kind) => !mesh.isUp(peer, kind) && (kind !== 'node' || nodes.length === 0));
+    if (nodes.length === 0) return down.length === actorKinds.length ? 'down' : `${down.join(' and ')} down`;
+    const first = mesh.nodeActor(peer);
+    const ofNodes = [first, ...nodes.filter((node) => node !== first)].map((node) => statusText(mesh.statusOf(node)));
+    const status = ofNodes.join('; another node: ');
     return down.length === 0 ? status : `${status}, ${down.join(' and ')} down`;
   }
 
@@ -66,14 +70,16 @@ export class Looks {
     return changes.length === 0 ? [`${peer}: no changes`] : changes.map((change) => `${peer}: ${changeText(change)}`);
   }
 
-  private dropped(peer: PeerId): string {
-    const counts = actorKinds.flatMap((kind) => {
-      const { dropped = {} } = (this.mesh.actor(peer, kind)?.core ?? {}) as {
-        dropped?: Readonly<Record<string, number>>;
-      };
-      return Object.entries(dropped).map(([reason, count]) => `${kind} ${reason} ${count}`);
-    });
-    return counts.join(', ') || 'nothing';
+  /** Of a peer, or of one of its actors. */
+  private dropped(name: string): string {
+    const [peer = '', word] = name.split('.');
+    const counts = actorKinds
+      .filter((kind) => word === undefined || kind === word)
+      .flatMap((kind) => {
+        const core = this.mesh.actor(peer as PeerId, kind)?.core as { dropped?: Readonly<Record<string, number>> };
+        return Object.entries(core?.dropped ?? {}).map(([reason, count]) => `${reason} ${count}`);
+      });
+    return counts.sort().join(', ') || 'nothing';
   }
 
   private statusOf(peer: PeerId): StatusReply {

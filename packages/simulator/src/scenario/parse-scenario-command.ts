@@ -114,7 +114,7 @@ function given(words: Words): GivenCommand {
 
 function listOption(words: Words, name: string): string[] {
   const text = words.option(name);
-  return text === undefined ? [] : text.split(',');
+  return text === undefined || text === '' ? [] : text.split(',');
 }
 
 function condition(words: Words): Condition {

@@ -112,6 +112,7 @@ const told = [
   'match_index',
   'index',
   'reason',
+  'refusal',
   'session',
 ];
 
