@@ -36,6 +36,7 @@ describe('the language of scripts', () => {
     'nats up s1',
     'c1 put k a=b',
     'c1 get k',
+    'c1 get k at n2',
     'c1 delete k',
     'c1 cas k last v',
     'c1 cas k 7 v',

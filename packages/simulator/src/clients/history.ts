@@ -11,6 +11,8 @@ export interface RecordedCall {
   /** What is to be written, of a put or cas. */
   readonly value?: string | undefined;
   readonly expectedRevision?: number | undefined;
+  /** Of a stale read: the peer that was asked. */
+  readonly at?: string | undefined;
   readonly invokedMs: number;
   /** Undefined: it was never answered, as its client died or the run ended. */
   answeredMs?: number | undefined;

@@ -1,5 +1,5 @@
 /** The clients and the operator of a run, and what they were told. Each is there as soon as it calls. */
-import type { Settlement, WriteCall } from '@conclave/client';
+import type { Call, Settlement, WriteCall } from '@conclave/client';
 import type { AdminCommand, PeerId } from '@conclave/protocol';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 import type { ClientCommand, OperatorCommand } from '../script/command.js';
@@ -35,12 +35,13 @@ export class VirtualClients {
       client,
       operation,
       key,
+      ...('at' in command && command.at !== undefined ? { at: command.at } : {}),
       ...('value' in command ? { value: command.value } : {}),
       ...(expectedRevision === undefined ? {} : { expectedRevision }),
       invokedMs: this.mesh.nowMs,
       outcome: 'unknown',
     });
-    const call = operation === 'get' ? ({ operation, key } as const) : writeOf(command, expectedRevision ?? 0);
+    const call = command.operation === 'get' ? readOf(command) : writeOf(command, expectedRevision ?? 0);
     this.client(client).call(call, (settlement) => {
       this.onSettled(recorded, settlement);
       onSettled?.(settlement);
@@ -92,8 +93,9 @@ export class VirtualClients {
   }
 
   private onSettled(recorded: RecordedCall, settlement: Settlement): void {
-    const { operation, client, key } = recorded;
-    this.mesh.coverage.count(`answer ${operation} ${saidBy(settlement)}`);
+    const { operation, client, key, at } = recorded;
+    const asked = at === undefined ? operation : `stale ${operation}`;
+    this.mesh.coverage.count(`answer ${asked} ${saidBy(settlement)}`);
     recorded.answeredMs = this.mesh.nowMs;
     if (settlement.outcome !== 'done') {
       recorded.outcome = settlement.outcome;
@@ -104,8 +106,13 @@ export class VirtualClients {
     recorded.result = resultOf(settlement.result as Fields);
     const { revision, changed } = recorded.result;
     if (operation === 'cas') this.mesh.coverage.count(changed ? 'cas swapped' : 'cas not swapped');
-    this.seen.set(`${client} ${key}`, operation === 'delete' ? 0 : revision);
+    if (at === undefined) this.seen.set(`${client} ${key}`, operation === 'delete' ? 0 : revision);
   }
+}
+
+function readOf({ key, at }: Extract<ClientCommand, { operation: 'get' }>): Call {
+  if (at === undefined) return { operation: 'get', key };
+  return { operation: 'get', key, consistency: 'stale', peerId: at as PeerId };
 }
 
 function writeOf(command: ClientCommand, expectedRevision: number): WriteCall {

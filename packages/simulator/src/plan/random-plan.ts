@@ -8,11 +8,11 @@ import { actorKinds } from '@conclave/protocol';
 import { Random } from '../mesh/random.js';
 import { serverNames } from '../mesh/virtual-nats.js';
 import { type Command, diskParts } from '../script/command.js';
+import { leader, scenes } from './scenes.js';
 
 const peers = ['n1', 'n2', 'n3', 'n4', 'n5'];
 const founders = peers.slice(0, 3);
 const clients = ['c1', 'c2', 'c3'];
-const leader = 'leader';
 const sharedKeys = ['a', 'b'];
 
 /** The chance of the plan is another than that of the run. */
@@ -88,6 +88,7 @@ class RandomPlan {
     always(8, () => this.startSome());
     always(4, () => this.endSome());
     always(random.chance(0.8) ? 10 * random.next() : 0, () => this.operate());
+    always(random.chance(0.6) ? 3 * random.next() : 0, () => this.playScene());
     atTimes(12, () => this.crashActor());
     atTimes(4, () => this.crashPeer());
     atTimes(0.6, () => this.crashAll());
@@ -137,6 +138,18 @@ class RandomPlan {
     });
   }
 
+  private playScene(): void {
+    const { random } = this;
+    random.pick(scenes)({
+      random,
+      peers,
+      add: (command) => this.add(command),
+      run: (ms) => this.run(ms),
+      call: () => this.call(),
+      somePeers: () => this.somePeers(),
+    });
+  }
+
   // ---- clients and operators ---------------------------------------------------------------------
 
   private call(): void {
@@ -151,8 +164,11 @@ class RandomPlan {
     const key = random.chance(0.7) ? random.pick(sharedKeys) : `k${this.values}`;
     const dice = random.next();
     if (dice < 0.4) this.add({ type: 'client', client, operation: 'put', key, value });
-    else if (dice < 0.7) this.add({ type: 'client', client, operation: 'get', key: random.pick(sharedKeys) });
-    else if (dice < 0.8) this.add({ type: 'client', client, operation: 'delete', key: random.pick(sharedKeys) });
+    else if (dice < 0.67) this.add({ type: 'client', client, operation: 'get', key: random.pick(sharedKeys) });
+    else if (dice < 0.7) {
+      const at = random.pick(peers);
+      this.add({ type: 'client', client, operation: 'get', key: random.pick(sharedKeys), at });
+    } else if (dice < 0.8) this.add({ type: 'client', client, operation: 'delete', key: random.pick(sharedKeys) });
     else {
       const shared = random.pick(sharedKeys);
       this.add({ type: 'client', client, operation: 'cas', key: shared, revision: 'last', value });

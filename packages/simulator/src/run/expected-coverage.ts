@@ -55,6 +55,7 @@ const answers = [
     `answer ${operation} not_done ETIMEDOUT`,
   ]),
   ...['put', 'delete', 'cas'].map((operation) => `answer ${operation} unknown ETIMEDOUT`),
+  'answer stale get ok',
   'cas swapped',
   'cas not swapped',
   'answer change ok',

@@ -20,7 +20,7 @@ function asOperation(call: RecordedCall): Operation {
       return {
         ...called,
         name: 'get',
-        consistency: 'linearizable',
+        consistency: call.at === undefined ? 'linearizable' : 'stale',
         ...ended(call, (result) => ({ revision: result.revision, value: result.value ?? null })),
       };
     case 'delete':

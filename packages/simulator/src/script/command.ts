@@ -109,7 +109,8 @@ export interface NatsCommand {
 /** A call of a client, which nobody waits for. */
 export type ClientCommand = { readonly type: 'client'; readonly client: string } & (
   | { readonly operation: 'put'; readonly key: string; readonly value: string }
-  | { readonly operation: 'get'; readonly key: string }
+  /** `at`: a stale read, of this peer. */
+  | { readonly operation: 'get'; readonly key: string; readonly at?: string | undefined }
   | { readonly operation: 'delete'; readonly key: string }
   /** `last`: the revision of the key that the client has seen last. */
   | {

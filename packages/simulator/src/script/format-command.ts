@@ -64,6 +64,8 @@ function clientWords(command: ClientCommand): readonly (string | number)[] {
   switch (operation) {
     case 'put':
       return [client, operation, key, command.value];
+    case 'get':
+      return [client, operation, key, ...(command.at === undefined ? [] : ['at', command.at])];
     case 'cas':
       return [client, operation, key, command.revision, command.value];
     default:

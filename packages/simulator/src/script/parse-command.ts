@@ -104,6 +104,9 @@ function clientCommand(client: string, words: Words): Command {
       case 'put':
         return { type: 'client', client, operation, key, value: words.next('a value') };
       case 'get':
+        if (words.peek() !== 'at') return { type: 'client', client, operation, key };
+        words.next('at');
+        return { type: 'client', client, operation, key, at: words.next('a peer') };
       case 'delete':
         return { type: 'client', client, operation, key };
       case 'cas': {

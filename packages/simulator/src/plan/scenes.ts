@@ -1,0 +1,72 @@
+/** What seldom comes about when each thing happens by itself: one fault in the middle of what another has begun. */
+import { actorKinds } from '@conclave/protocol';
+import type { Random } from '../mesh/random.js';
+import type { Command } from '../script/command.js';
+
+/** What the plan lends to its scenes. */
+export interface Stage {
+  readonly random: Random;
+  readonly peers: readonly string[];
+  add(command: Command): void;
+  run(ms: number): void;
+  /** Some calls of clients. */
+  call(): void;
+  somePeers(): string[];
+}
+
+export const leader = 'leader';
+
+type Scene = (stage: Stage) => void;
+
+/** A leader that is alone takes writes that come to nothing, while another is elected; then it must give way. */
+const leaderIsCutOff: Scene = ({ random, peers, add, run, call }) => {
+  const groups = random.chance(0.5) ? [[leader], peers] : [peers, [leader]];
+  call();
+  add({ type: 'cut', groups, oneWay: random.chance(0.3) });
+  call();
+  run(50 * random.next());
+  call();
+  run(800 + 2500 * random.next());
+  call();
+  add({ type: 'heal' });
+  run(400 * random.next());
+};
+
+/** A change of the members has come to some stage when an actor of the leader dies. */
+const changeMeetsCrash: Scene = ({ random, peers, add, run, call, somePeers }) => {
+  const newPeers = somePeers();
+  add({ type: 'change', peers: newPeers, timeout: 3000 });
+  run(random.chance(0.5) ? 20 * random.next() : 200 * random.next());
+  const kind = random.pick(actorKinds);
+  const whole = actorKinds.map((one) => `${leader}.${one}`);
+  add({ type: 'crash', targets: random.chance(0.7) ? [`${leader}.${kind}`] : whole });
+  if (random.chance(0.4)) call();
+  run(random.chance(0.5) ? 100 * random.next() : 3000 * random.next());
+  add({ type: 'start', targets: ['all'] });
+  if (random.chance(0.3)) add({ type: 'cancel' });
+  if (random.chance(0.3)) add({ type: 'change', peers: random.chance(0.5) ? peers : somePeers(), timeout: 1000 });
+};
+
+/** Writes are on their way to some disks, and not to others, when processes die. */
+const writesMeetCrash: Scene = ({ random, peers, add, run, call, somePeers }) => {
+  call();
+  call();
+  run(40 * random.next());
+  const dying = random.chance(0.3) ? peers : somePeers();
+  add({ type: 'crash', targets: random.chance(0.5) ? dying : dying.map((peer) => `${peer}.log-store`) });
+  run(random.chance(0.5) ? 5 * random.next() : 500 * random.next());
+  add({ type: 'start', targets: ['all'] });
+};
+
+/** The members change twice in a row, and who leads does as well. */
+const changesMeetTransfer: Scene = ({ random, add, run, call, somePeers }) => {
+  add({ type: 'change', peers: somePeers(), timeout: 2000 });
+  run(random.chance(0.5) ? 30 * random.next() : 600 * random.next());
+  add({ type: 'transfer' });
+  call();
+  run(100 * random.next());
+  add(random.chance(0.4) ? { type: 'cancel' } : { type: 'change', peers: somePeers(), timeout: 2000 });
+  run(600 * random.next());
+};
+
+export const scenes: readonly Scene[] = [leaderIsCutOff, changeMeetsCrash, writesMeetCrash, changesMeetTransfer];
