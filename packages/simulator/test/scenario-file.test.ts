@@ -1,0 +1,89 @@
+import { describe, expect, test } from 'vitest';
+import { parseScenarioCommand } from '../src/scenario/parse-scenario-command.js';
+import { formatScenario, headOf, parseScenario } from '../src/scenario/scenario-file.js';
+import { ScenarioOutput } from '../src/scenario/scenario-output.js';
+import { ScenarioRun } from '../src/scenario/scenario-run.js';
+
+const text = `# A story (promise 1).
+
+# A comment alone.
+
+# Why.
+run 5
+put a 1
+----
+said
+twice
+`;
+
+describe('the text of a scenario', () => {
+  test('is taken apart and put together again', () => {
+    const blocks = parseScenario(text);
+    expect(blocks.map(({ commands }) => commands)).toEqual([
+      [],
+      [],
+      [
+        { text: 'run 5', line: 6 },
+        { text: 'put a 1', line: 7 },
+      ],
+    ]);
+    expect(blocks[2]?.expected).toEqual(['said', 'twice']);
+    expect(formatScenario(blocks, [['said', 'twice']])).toBe(text);
+    expect(headOf(text)).toBe('A story (promise 1).');
+  });
+
+  test('has no output without commands', () => {
+    expect(() => parseScenario('# alone\n----\nsaid\n')).toThrow('line 2: output without commands');
+  });
+});
+
+describe('a command of a scenario', () => {
+  test.each([
+    ['until n2 commit 5 within=100', { type: 'until', within: 100 }],
+    [
+      'await change n1 n2 timeout=3000 within=100',
+      { type: 'await', within: 100, what: { peers: ['n1', 'n2'], timeout: 3000 } },
+    ],
+    ['ask n2 get a', { type: 'ask', peer: 'n2', what: { operation: 'get', key: 'a' } }],
+    [
+      'hold x n1 -> n2.node stored leader_term=2',
+      { type: 'hold', pattern: { to: 'n2.node', fields: { leader_term: '2' } } },
+    ],
+    ['group n1 n2 | n3', { type: 'group', peers: ['n1', 'n2'], spare: ['n3'] }],
+    ['given n1 terms=1,1,4 vote=n2', { type: 'given', terms: [1, 1, 4], term: 4, vote: 'n2', commit: 1 }],
+    ['crash n1.node', { type: 'crash', targets: ['n1.node'] }],
+  ])('%s', (line, command) => {
+    expect(parseScenarioCommand(line)).toMatchObject(command);
+  });
+
+  test.each([
+    'until n2 asleep',
+    'until leader n2 n3',
+    'hold x n1 n2 stored',
+    'timeouts n1=3000',
+    'show no_event',
+    'jump',
+    'put a',
+  ])('%s makes no sense', (line) => {
+    expect(() => parseScenarioCommand(line)).toThrow();
+  });
+});
+
+test('what several say alike is one line, where the first has said it', () => {
+  const output = new ScenarioOutput();
+  output.say('n2', 'yes');
+  output.say('n1', 'no');
+  output.say('n1', 'yes');
+  output.say('n1', 'yes');
+  output.print('a line of its own');
+  output.say('n3', 'yes');
+  expect(output.take()).toEqual(['n1 n2: yes', 'n1: no', 'n1: yes', 'a line of its own', 'n3: yes']);
+});
+
+test('a command that cannot be carried out names its line, and what was said before it', () => {
+  const [block] = parseScenario('group n1 n2 n3\ncrash n1\nuntil leader n1 within=3000\n');
+  if (block === undefined) throw new Error('there is a block');
+  expect(() => new ScenarioRun().runBlock(block)).toThrow(
+    /^line 3, until leader n1 within=3000: not within 3000 ms\n {2}n2: leads term 3/,
+  );
+});
