@@ -67,6 +67,8 @@ class RandomPlan {
     this.run(200 + 300 * random.next());
     this.add({ type: 'bootstrap', at: 'n1', peers: founders, timeout: 3000 });
     this.run(1000 + 2000 * random.next());
+    // To ask again changes nothing where it is founded.
+    if (random.chance(0.3)) this.add({ type: 'bootstrap', at: random.pick(founders), peers: founders, timeout: 3000 });
   }
 
   private run(ms: number): void {

@@ -11,7 +11,7 @@ import { judgeClients } from './judge-clients.js';
 import type { Simulation } from './simulation.js';
 
 /** How long each thing may take, in virtual time. */
-const lastWordsMs = 1000;
+const lastWordsMs = 2500;
 const startMs = 4000;
 const leaderMs = 20_000;
 const changeMs = 60_000;
@@ -28,6 +28,8 @@ export class CalmPhase {
     const { mesh, quorums, clients } = this.simulation;
     this.endFaults();
     mesh.run(startMs);
+    // What was on its way may have fenced another one meanwhile.
+    this.repairAll();
     if (mesh.disks.truncations > 0) mesh.coverage.count('log truncated', mesh.disks.truncations);
     if (!quorums.isWhole) {
       mesh.coverage.count('quorum lost for good');
@@ -36,7 +38,6 @@ export class CalmPhase {
       return false;
     }
     this.foundIfThereIsNone();
-    mesh.coverage.count('group came back');
     this.expect('there is a leader', () => mesh.leader !== undefined, leaderMs);
     this.expect('the change has ended', () => this.isStable(), changeMs);
     this.writeOnce();
@@ -46,6 +47,7 @@ export class CalmPhase {
     clients.close();
     this.simulation.invariants.onEnd(this.members());
     judgeClients(clients.history);
+    mesh.coverage.count('group came back');
     return true;
   }
 
@@ -64,7 +66,11 @@ export class CalmPhase {
     }
     // Its last words may yet fence the other.
     mesh.run(lastWordsMs);
-    for (const peerId of mesh.peers) this.repair(peerId);
+    this.repairAll();
+  }
+
+  private repairAll(): void {
+    for (const peerId of this.simulation.mesh.peers) this.repair(peerId);
   }
 
   /** What an operator would do: replace a broken disk, start what is down, start a fenced node again. */
