@@ -1,12 +1,12 @@
 /**
- * Peers and NATS servers of real processes, with a proxy in each connection: between the servers, between each peer and
- * each server, and between the clients and each server.
+ * Peers and NATS servers of real processes, with a proxy in each connection: between the servers, between each process
+ * of a peer and each server, and between the clients and each server.
  */
 import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
 import path from 'node:path';
 import type { Stops } from '../mesh/fault-mesh.js';
 import { type NatsServer, startNatsCluster } from '../support/nats.js';
-import { Peer, type Placement } from '../support/peers.js';
+import { Peer, type Placement, placements } from '../support/peers.js';
 import { type PeerName, peerNames, type ServerName, serverNames } from './chaos-plan.js';
 import { type Death, SupervisedProcess } from './supervised-process.js';
 import { TcpProxy } from './tcp-proxy.js';
@@ -27,7 +27,7 @@ export class ChaosMesh {
   readonly servers = new Map<ServerName, NatsServer>();
   /** Processes that ended though nobody killed them. */
   readonly deaths: Death[] = [];
-  /** By `s1 s2` (from, to), `n1 s1` and `clients s1`. */
+  /** By `s1 s2` (from, to), `n1 node s1` and `clients s1`. */
   private readonly proxies = new Map<string, TcpProxy>();
   private readonly logs = new Map<string, WriteStream>();
   private logsAreOpen = true;
@@ -72,7 +72,7 @@ export class ChaosMesh {
     return found;
   }
 
-  /** The proxy by its name: `n1 s1`, `clients s1`, `s1 s2`. */
+  /** The proxy by its name: `n1 node s1`, `clients s1`, `s1 s2`. */
   proxy(name: string): TcpProxy {
     const found = this.proxies.get(name);
     if (found === undefined) throw new Error(`there is a proxy ${name}`);
@@ -114,11 +114,16 @@ export class ChaosMesh {
 
   private async makePeer(name: PeerName): Promise<ChaosPeer> {
     const { placement, folder } = this.options;
-    const urls = new Map<ServerName, string>();
-    for (const [server, { port }] of this.servers) urls.set(server, urlOf(await this.wire(`${name} ${server}`, port)));
+    const urls = new Map<string, string>();
+    for (const actors of placements[placement]) {
+      for (const [server, { port }] of this.servers) {
+        const link = `${name} ${actors.join()} ${server}`;
+        urls.set(link, urlOf(await this.wire(link, port)));
+      }
+    }
     const peer = new Peer({
       peer: name,
-      nats: serversOf(name).map((server) => urls.get(server) as string),
+      nats: (actors) => serversOf(name).map((server) => urls.get(`${name} ${actors.join()} ${server}`) as string),
       placement,
       dataDir: path.join(folder, 'data', name),
       onLine: (process, line) => {

@@ -25,6 +25,8 @@ export type Fault =
   | { readonly harm: LinkHarm; readonly at: 'link'; readonly peer: PeerChoice }
   /** A peer's connections to all servers: it is alone. */
   | { readonly harm: LinkHarm; readonly at: 'all_links'; readonly peer: PeerChoice }
+  /** The connections of the process of one actor to all servers: it lives, and nobody hears it. */
+  | { readonly harm: LinkHarm; readonly at: 'actor_links'; readonly peer: PeerChoice; readonly actor: ActorKind }
   /** Between two servers: the peers and clients of the one do not hear those of the other. */
   | { readonly harm: LinkHarm; readonly at: 'route'; readonly server: ServerName; readonly other: ServerName }
   | { readonly harm: LinkHarm; readonly at: 'all_routes'; readonly server: ServerName }
@@ -59,16 +61,17 @@ export const streams = { faults: 1, commands: 2, clients: 10 } as const;
 
 /** Each fault with how often it comes, relative to the others. */
 const weights: readonly (readonly [number, (random: Random) => Fault])[] = [
-  [22, (random) => ({ harm: 'kill', at: 'actor', peer: drawPeer(random), actor: random.pick(actorKinds) })],
+  [22, (random) => ({ harm: 'kill', at: 'actor', ...drawActor(random) })],
   [10, (random) => ({ harm: 'kill', at: 'peer', peer: drawPeer(random) })],
   [1, () => ({ harm: 'kill', at: 'all_peers' })],
-  [16, (random) => ({ harm: 'pause', at: 'actor', peer: drawPeer(random), actor: random.pick(actorKinds) })],
+  [16, (random) => ({ harm: 'pause', at: 'actor', ...drawActor(random) })],
   [5, (random) => ({ harm: 'pause', at: 'peer', peer: drawPeer(random) })],
   [6, (random) => ({ harm: 'kill', at: 'server', server: random.pick(serverNames) })],
   [3, (random) => ({ harm: 'pause', at: 'server', server: random.pick(serverNames) })],
   [1, () => ({ harm: 'kill', at: 'all_servers' })],
-  [9, (random) => ({ harm: drawLinkHarm(random), at: 'link', peer: drawPeer(random) })],
-  [9, (random) => ({ harm: drawLinkHarm(random), at: 'all_links', peer: drawPeer(random) })],
+  [7, (random) => ({ harm: drawLinkHarm(random), at: 'link', peer: drawPeer(random) })],
+  [7, (random) => ({ harm: drawLinkHarm(random), at: 'all_links', peer: drawPeer(random) })],
+  [7, (random) => ({ harm: drawLinkHarm(random), at: 'actor_links', ...drawActor(random) })],
   [9, (random) => ({ harm: drawLinkHarm(random), at: 'route', ...drawRoute(random) })],
   [5, (random) => ({ harm: drawLinkHarm(random), at: 'all_routes', server: random.pick(serverNames) })],
   [4, (random) => ({ harm: drawLinkHarm(random), at: 'clients', server: random.pick(serverNames) })],
@@ -80,6 +83,7 @@ const leaderFaults: readonly ((random: Random) => Fault)[] = [
   () => ({ harm: 'kill', at: 'peer', peer: 'leader' }),
   (random) => ({ harm: 'pause', at: 'actor', peer: 'leader', actor: random.pick(actorKinds) }),
   (random) => ({ harm: drawLinkHarm(random), at: 'all_links', peer: 'leader' }),
+  (random) => ({ harm: drawLinkHarm(random), at: 'actor_links', peer: 'leader', actor: random.pick(actorKinds) }),
 ];
 
 const faultEveryMs = 1200;
@@ -118,7 +122,7 @@ export const faultNames: readonly string[] = [
   ...['actor', 'peer', 'server'].flatMap((at) => [`kill ${at}`, `pause ${at}`]),
   'kill all peers',
   'kill all servers',
-  ...['link', 'all links', 'route', 'all routes', 'clients'].flatMap((at) =>
+  ...['link', 'all links', 'actor links', 'route', 'all routes', 'clients'].flatMap((at) =>
     ['cut', 'stall', 'slow'].map((harm) => `${harm} ${at}`),
   ),
 ];
@@ -151,6 +155,8 @@ export function describeFault(fault: Fault): string {
       return `${harm} ${peerWord(fault.peer)} from its server`;
     case 'all_links':
       return `${harm} ${peerWord(fault.peer)} from all servers`;
+    case 'actor_links':
+      return `${harm} the ${fault.actor} of ${peerWord(fault.peer)} from all servers`;
     case 'route':
       return `${harm} the route between ${fault.server} and ${fault.other}`;
     case 'all_routes':
@@ -201,6 +207,10 @@ function drawLength(random: Random): number {
 
 function drawPeer(random: Random): PeerChoice {
   return random.chance(0.3) ? 'leader' : random.pick(peerNames);
+}
+
+function drawActor(random: Random): { peer: PeerChoice; actor: ActorKind } {
+  return { peer: drawPeer(random), actor: random.pick(actorKinds) };
 }
 
 function drawLinkHarm(random: Random): LinkHarm {

@@ -10,11 +10,12 @@ import type { Placement } from '../support/peers.js';
 import { PlainClient } from '../support/plain-client.js';
 import { Aftermath, differences, type Found } from './aftermath.js';
 import { ChaosMesh } from './chaos-mesh.js';
-import { describePlan, faultNames, peerNames, planChaos } from './chaos-plan.js';
+import { type ChaosPlan, describePlan, faultNames, peerNames, planChaos } from './chaos-plan.js';
 import { EventWatch } from './event-watch.js';
 import { Faults } from './faults.js';
 import { carryOut, connectVia, Load } from './load.js';
 import { Operator } from './operator.js';
+import { PlanClock } from './plan-clock.js';
 import { Recorder } from './recorder.js';
 import type { ChaosReport } from './report.js';
 
@@ -36,6 +37,8 @@ export interface ChaosOptions {
 
 const foundingPeers = ['n1', 'n2', 'n3'];
 const progressEveryMs = 10_000;
+/** No more faults begin when no write has been acknowledged for so long; the longest ones last about as long. */
+const heldAfterMs = 6000;
 /** So many calls must end well, one after the other, for the group to count as stable. */
 const calmCalls = 300;
 /** So many differences of a state are told. */
@@ -67,6 +70,7 @@ class ChaosRun {
   private readonly problems: string[] = [];
   private readonly notes: string[] = [];
   private faultsSinceMs = 0;
+  private heldMs = 0;
   private mesh: ChaosMesh | undefined;
   private faults: Faults | undefined;
   private operator: Operator | undefined;
@@ -131,6 +135,7 @@ class ChaosRun {
       events: this.events?.counts ?? {},
       calls: recorder.counts,
       codes: recorder.codes,
+      heldMs: Math.round(this.heldMs),
       longestWithoutWriteMs: Math.round(this.longestWithoutWriteMs),
       cameBackAfterMs: Math.round(this.cameBackAfterMs),
       acknowledgedOnce: this.once.size,
@@ -150,17 +155,27 @@ class ChaosRun {
     writeFileSync(path.join(this.folder, 'deaths.json'), JSON.stringify(this.mesh?.deaths ?? [], undefined, 2));
   }
 
-  /** The time of faults. */
-  private async spoil(plan: ReturnType<typeof planChaos>, faults: Faults, operator: Operator): Promise<void> {
-    const { recorder } = this;
-    const progress = setInterval(() => this.tellProgress(), progressEveryMs);
+  /** The time of faults. A group that does not serve for a while is left alone until it does. */
+  private async spoil(plan: ChaosPlan, faults: Faults, operator: Operator): Promise<void> {
+    const { recorder, options } = this;
+    const due = [
+      ...plan.faults.map((fault) => ({ atMs: fault.atMs, happen: () => faults.begin(fault) })),
+      ...plan.commands.map(({ atMs, command }) => ({ atMs, happen: () => operator.begin(command) })),
+    ];
     recorder.startWatch();
     this.faultsSinceMs = performance.now();
-    faults.schedule(plan.faults);
-    operator.schedule(plan.commands);
-    await new Promise((resolve) => setTimeout(resolve, this.options.faultsMs));
+    const clock = new PlanClock(due, () => recorder.sinceLastWriteMs() > heldAfterMs);
+    const progress = setInterval(() => this.tellProgress(), progressEveryMs);
+    const untilMs = this.faultsSinceMs + options.faultsMs;
+    while (performance.now() < untilMs && recorder.sinceLastWriteMs() < heldAfterMs + options.comeBackMs) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    clock.stop();
     clearInterval(progress);
+    this.heldMs = clock.heldMs;
     this.longestWithoutWriteMs = recorder.longestWithoutWriteMs();
+    if (recorder.sinceLastWriteMs() > options.comeBackMs)
+      this.fail('left alone, the group did not serve again in time');
   }
 
   /** Ends the faults; whether the group came back to rest, and clients are served as if nothing had been. */

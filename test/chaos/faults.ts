@@ -52,11 +52,6 @@ export class Faults {
     return [...this.hit.keys()];
   }
 
-  /** Has the faults happen at their times from now on. */
-  schedule(planned: readonly PlannedFault[]): void {
-    for (const each of planned) this.after(each.atMs, () => this.begin(each));
-  }
-
   /** No more faults: ends those that are going on; settled when all that was hit is there again. */
   async end(): Promise<void> {
     for (const timer of this.timers) clearTimeout(timer);
@@ -66,7 +61,8 @@ export class Faults {
     await this.mesh.startPeers();
   }
 
-  private begin({ fault, lastsMs }: PlannedFault): void {
+  /** Begins a fault, which ends by itself. */
+  begin({ fault, lastsMs }: PlannedFault): void {
     const name = faultName(fault);
     const count = this.counts.get(name) ?? { done: 0, skipped: 0 };
     this.counts.set(name, count);
@@ -116,6 +112,7 @@ export class Faults {
         return serverNames.map((name) => this.ofServer(name, 'kill'));
       case 'link':
       case 'all_links':
+      case 'actor_links':
         return this.linksOf(fault);
       case 'route':
         return this.routesOf(fault.server, [fault.other], fault.harm);
@@ -130,12 +127,14 @@ export class Faults {
     }
   }
 
-  private linksOf({ at, peer, harm }: Extract<Fault, { at: 'link' | 'all_links' }>): Target[] {
-    const name = this.chosen(peer);
+  private linksOf(fault: Extract<Fault, { at: 'link' | 'all_links' | 'actor_links' }>): Target[] {
+    const name = this.chosen(fault.peer);
     if (name === undefined) return [];
-    const links = serversOf(name).map((server) => `${name} ${server}`);
+    const { peer, processes } = this.mesh.peer(name);
+    const hit = fault.at === 'actor_links' ? [peer.process(fault.actor)] : processes;
+    const links = hit.flatMap((process) => serversOf(name).map((server) => `${process.name} ${server}`));
     const used = links.filter((link) => this.mesh.proxy(link).connections > 0);
-    return (at === 'link' ? used : links).map((link) => this.ofLink(link, [this.mesh.proxy(link)], harm));
+    return (fault.at === 'link' ? used : links).map((link) => this.ofLink(link, [this.mesh.proxy(link)], fault.harm));
   }
 
   private routesOf(server: string, others: readonly string[], harm: LinkHarm): Target[] {

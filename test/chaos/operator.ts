@@ -1,6 +1,6 @@
 /** Asks for what the plan has for an operator, and counts what became of it. */
 import { type ConclaveClient, ConclaveError } from '@conclave/client';
-import { type Command, describeCommand, type PlannedCommand } from './chaos-plan.js';
+import { type Command, describeCommand } from './chaos-plan.js';
 
 export interface CommandCount {
   asked: number;
@@ -17,7 +17,6 @@ export class Operator {
   readonly counts: Record<Command['type'], CommandCount> = { change: none(), cancel: none(), transfer: none() };
   /** What the client threw that is no answer; there must be none. */
   readonly troubles: string[] = [];
-  private readonly timers = new Set<NodeJS.Timeout>();
   private readonly open = new Set<Promise<void>>();
 
   constructor(
@@ -25,22 +24,15 @@ export class Operator {
     private readonly note: (text: string) => void,
   ) {}
 
-  /** Has the commands asked at their times from now on. */
-  schedule(planned: readonly PlannedCommand[]): void {
-    for (const { atMs, command } of planned) {
-      const timer = setTimeout(() => {
-        this.timers.delete(timer);
-        if (this.open.size >= mostOpen) return;
-        const asked: Promise<void> = this.ask(command).finally(() => this.open.delete(asked));
-        this.open.add(asked);
-      }, atMs);
-      this.timers.add(timer);
-    }
+  /** Asks, unless too many commands wait for their answers. */
+  begin(command: Command): void {
+    if (this.open.size >= mostOpen) return;
+    const asked: Promise<void> = this.ask(command).finally(() => this.open.delete(asked));
+    this.open.add(asked);
   }
 
-  /** No more commands; settled when those under way are answered, or given up. */
+  /** Settled when those under way are answered, or given up. */
   async end(): Promise<void> {
-    for (const timer of this.timers) clearTimeout(timer);
     await Promise.all(this.open);
   }
 

@@ -74,9 +74,13 @@ export class Recorder {
     this.longestMs = 0;
   }
 
+  sinceLastWriteMs(): number {
+    return performance.now() - this.lastWriteMs;
+  }
+
   /** The longest time in which no write was acknowledged, up to now. */
   longestWithoutWriteMs(): number {
-    return Math.max(this.longestMs, performance.now() - this.lastWriteMs);
+    return Math.max(this.longestMs, this.sinceLastWriteMs());
   }
 
   private onWritten(): void {

@@ -18,6 +18,8 @@ export interface ChaosReport {
   readonly calls: Readonly<Record<string, CallCount>>;
   /** Calls that were not done or are unknown, by code. */
   readonly codes: Readonly<Record<string, number>>;
+  /** Of these, how long none was begun, as the group did not serve. */
+  readonly heldMs: number;
   /** The longest time in which no write was acknowledged, while faults happened. */
   readonly longestWithoutWriteMs: number;
   /** From the end of the faults until the group was at rest; -1: it was not. */
@@ -61,6 +63,7 @@ export function describeReport(report: ChaosReport): string {
       ['not done or unknown', listOf(codes) || 'nothing'],
       ['events', listOf(events)],
       ['longest without a write', seconds(report.longestWithoutWriteMs)],
+      ['left alone meanwhile', seconds(report.heldMs)],
       ['came back after', report.cameBackAfterMs < 0 ? 'it did not' : seconds(report.cameBackAfterMs)],
       ['final peers', `{${report.finalPeers}}`],
       ['lost', `${report.lost} of ${report.acknowledgedOnce} acknowledged writes of keys that are written once`],

@@ -13,7 +13,8 @@ export type ActorKind = (typeof actorKinds)[number];
 /** Four processes a peer; one; or two, of which one is the log-store. */
 export type Placement = 'four' | 'two' | 'one';
 
-const placements: Record<Placement, readonly (readonly ActorKind[])[]> = {
+/** The actors of each process of a peer. */
+export const placements: Record<Placement, readonly (readonly ActorKind[])[]> = {
   four: actorKinds.map((kind) => [kind]),
   two: [['log-store'], ['ballot-box', 'replicator', 'node']],
   one: [actorKinds],
@@ -21,8 +22,8 @@ const placements: Record<Placement, readonly (readonly ActorKind[])[]> = {
 
 export interface PeerOptions {
   readonly peer: string;
-  /** NATS servers, the preferred one first. */
-  readonly nats: readonly string[];
+  /** NATS servers, the preferred one first; or those of the process that hosts these actors. */
+  readonly nats: readonly string[] | ((actors: readonly ActorKind[]) => readonly string[]);
   readonly placement?: Placement;
   readonly groups?: readonly string[];
   /** Kept over restarts; without it the peer has a folder that `stop` removes. */
@@ -138,22 +139,13 @@ export class Peer {
     const { peer, nats, groups = ['main'], placement = 'four', dataDir, args = [], env = {} } = options;
     this.ownsData = dataDir === undefined;
     this.dataDir = dataDir ?? path.join(makeFolder(peer), 'data');
-    const common = [
-      '--peer',
-      peer,
-      '--nats',
-      nats.join(),
-      '--groups',
-      groups.join(),
-      '--data-dir',
-      this.dataDir,
-      ...args,
-    ];
+    const common = ['--peer', peer, '--groups', groups.join(), '--data-dir', this.dataDir, ...args];
     this.placed = placements[placement];
-    this.processes = this.placed.map(
-      (actors) =>
-        new ActorProcess(`${peer} ${actors.join()}`, [...common, '--actors', actors.join()], env, options.onLine),
-    );
+    this.processes = this.placed.map((actors) => {
+      const servers = typeof nats === 'function' ? nats(actors) : nats;
+      const own = ['--actors', actors.join(), '--nats', servers.join()];
+      return new ActorProcess(`${peer} ${actors.join()}`, [...common, ...own], env, options.onLine);
+    });
   }
 
   /** The process that hosts an actor. */
