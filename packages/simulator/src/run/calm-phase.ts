@@ -38,12 +38,12 @@ export class CalmPhase {
       return false;
     }
     this.foundIfThereIsNone();
-    this.expect('there is a leader', () => mesh.leader !== undefined, leaderMs);
-    this.expect('the change has ended', () => this.isStable(), changeMs);
+    this.expect('a-leader-is-elected', () => mesh.leader !== undefined, leaderMs);
+    this.expect('changes-end', () => this.isStable(), changeMs);
     this.writeOnce();
-    this.expect('the clients are answered', () => clients.openCalls === 0, callTimeoutMs + answerMs);
-    this.expect('every request is answered', () => mesh.requests.unanswered().length === 0, answerMs);
-    this.expect('all members are alike', () => this.areMembersAlike(), answerMs);
+    this.expect('clients-are-answered', () => clients.openCalls === 0, callTimeoutMs + answerMs);
+    this.expect('requests-are-answered', () => mesh.requests.unanswered().length === 0, answerMs);
+    this.expect('members-catch-up', () => this.areMembersAlike(), answerMs);
     clients.close();
     this.simulation.invariants.onEnd(this.members());
     judgeClients(clients.history);
@@ -94,15 +94,15 @@ export class CalmPhase {
     if (at === undefined || mesh.peers.some((peerId) => mesh.disks.entries(peerId).length > 0)) return;
     mesh.coverage.count('group founded after all faults');
     const asked = clients.operate({ type: 'bootstrap', at, peers: mesh.peers, timeout: answerMs });
-    this.expect('the group is founded', () => asked.settlement !== undefined, 2 * answerMs);
+    this.expect('groups-are-founded', () => asked.settlement !== undefined, 2 * answerMs);
   }
 
   private writeOnce(): void {
     const { mesh, clients } = this.simulation;
     const call = clients.call({ type: 'client', client: 'c9', operation: 'put', key: 'last', value: 'one' });
-    this.expect('the group takes a write', () => call.answeredMs !== undefined, answerMs);
+    this.expect('writes-are-taken', () => call.answeredMs !== undefined, answerMs);
     if (call.outcome !== 'ok') {
-      throw new InvariantViolation('the-group-comes-back', `it takes no write: ${call.outcome} ${call.code}`);
+      throw new InvariantViolation('writes-are-taken', `the group takes no write: ${call.outcome} ${call.code}`);
     }
     mesh.coverage.count('write after all faults');
   }
@@ -139,8 +139,8 @@ export class CalmPhase {
     return true;
   }
 
-  private expect(what: string, condition: () => boolean, withinMs: number): void {
+  private expect(invariant: string, condition: () => boolean, withinMs: number): void {
     if (this.simulation.mesh.until(condition, withinMs)) return;
-    throw new InvariantViolation('the-group-comes-back', `not within ${withinMs} ms after all faults: ${what}`);
+    throw new InvariantViolation(invariant, `not within ${withinMs} ms, though all faults are over`);
   }
 }

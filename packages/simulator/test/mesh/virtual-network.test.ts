@@ -1,0 +1,136 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { Coverage } from '../../src/mesh/coverage.js';
+import { EventQueue } from '../../src/mesh/event-queue.js';
+import { Random } from '../../src/mesh/random.js';
+import { NatsConnection } from '../../src/mesh/virtual-nats.js';
+import { type Endpoint, VirtualNetwork } from '../../src/mesh/virtual-network.js';
+
+let nowMs: number;
+let queue: EventQueue;
+let network: VirtualNetwork;
+let heard: string[];
+
+function endpoint(name: string, server: 's1' | 's2' | 's3' = 's1'): Endpoint {
+  const one = { name, owner: name.split('.')[0] as string, connection: new NatsConnection(server) };
+  network.connect(one);
+  return one;
+}
+
+function send(from: Endpoint, to: Endpoint, what: string): void {
+  network.send(from, to.name, (target) => heard.push(`${target.name} ${what}`));
+}
+
+function run(untilMs: number): void {
+  while (queue.nextMs !== undefined && queue.nextMs <= untilMs) {
+    nowMs = queue.nextMs;
+    queue.pop()?.();
+  }
+  nowMs = untilMs;
+}
+
+beforeEach(() => {
+  nowMs = 0;
+  queue = new EventQueue();
+  heard = [];
+  network = new VirtualNetwork(new Random(1), new Coverage(), queue, () => nowMs);
+});
+
+const numbers = Array.from({ length: 50 }, (_, at) => at);
+
+describe('a link', () => {
+  test('keeps the order', () => {
+    const [a, b] = [endpoint('n1.node'), endpoint('n2.node')];
+    network.conditions.delay = 100;
+    for (const number of numbers) send(a, b, String(number));
+    run(200);
+    expect(heard).toEqual(numbers.map((number) => `n2.node ${number}`));
+  });
+
+  test('has no order with others', () => {
+    const [a, b, c] = [endpoint('n1.node'), endpoint('n2.node'), endpoint('n3.node')];
+    network.conditions.delay = 100;
+    for (const number of numbers) send(number % 2 === 0 ? a : b, c, String(number));
+    run(200);
+    expect(heard).toHaveLength(50);
+    expect(heard).not.toEqual(numbers.map((number) => `n3.node ${number}`));
+  });
+
+  test('loses, and repeats', () => {
+    const [a, b] = [endpoint('n1.node'), endpoint('n2.node')];
+    network.conditions = { loss: 0.5, repeat: 0.5, delay: 1, turn: 0 };
+    for (const number of numbers) send(a, b, String(number));
+    run(1000);
+    const different = new Set(heard).size;
+    expect(different).toBeGreaterThan(10);
+    expect(different).toBeLessThan(40);
+    expect(heard.length).toBeGreaterThan(different);
+  });
+
+  test('takes what was sent to the life before to the next one', () => {
+    const [a, b] = [endpoint('n1.node'), endpoint('n2.node')];
+    send(a, b, 'late');
+    network.disconnect(b);
+    endpoint('n2.node');
+    run(10);
+    expect(heard).toEqual(['n2.node late']);
+  });
+});
+
+describe('a cut', () => {
+  test.each([
+    [[['n1'], ['n2']], false, ['n1.node own', 'n3.node over']],
+    [[['n1'], ['n2']], true, ['n1.node own', 'n3.node over', 'n1.node back']],
+    [[['n2'], ['n1']], true, ['n1.node own', 'n3.node over', 'n2.node there']],
+    [[['n1.log-store'], ['n1.node']], true, ['n3.node over', 'n1.node back', 'n2.node there']],
+  ])('of %j, one way: %s', (groups, oneWay, expected) => {
+    const [a, b, c, store] = ['n1.node', 'n2.node', 'n3.node', 'n1.log-store'].map((name) => endpoint(name));
+    if (a === undefined || b === undefined || c === undefined || store === undefined) throw new Error('they are there');
+    network.cut(groups, oneWay);
+    send(a, b, 'there');
+    send(b, a, 'back');
+    send(b, c, 'over');
+    send(store, a, 'own');
+    run(10);
+    expect(heard.toSorted()).toEqual(expected.toSorted());
+    network.heal();
+    heard = [];
+    send(a, b, 'there');
+    send(store, a, 'own');
+    run(20);
+    expect(heard.toSorted()).toEqual(['n1.node own', 'n2.node there']);
+  });
+});
+
+describe('a NATS server', () => {
+  test('that goes away takes what is under way along; its clients go to another and stay there', () => {
+    const [a, b] = [endpoint('n1.node', 's1'), endpoint('n2.node', 's2')];
+    send(a, b, 'under way');
+    network.nats.down('s1');
+    send(a, b, 'without a server');
+    run(2000);
+    send(a, b, 'by another');
+    run(3000);
+    expect(heard).toEqual(['n2.node by another']);
+    network.nats.up('s1');
+    network.nats.down('s2');
+    network.nats.down('s3');
+    run(6000);
+    send(a, b, 'by the first');
+    run(7000);
+    expect(heard).toEqual(['n2.node by another', 'n2.node by the first']);
+  });
+
+  test('passes nothing on over a route that is cut, not even around', () => {
+    const [a, b, c] = [endpoint('n1.node', 's1'), endpoint('n2.node', 's2'), endpoint('n3.node', 's3')];
+    network.nats.cutRoute('s2', 's1');
+    send(a, b, 'cut');
+    send(a, c, 'whole');
+    send(c, b, 'whole');
+    run(10);
+    expect(heard.toSorted()).toEqual(['n2.node whole', 'n3.node whole']);
+    network.heal();
+    send(a, b, 'healed');
+    run(20);
+    expect(heard).toContain('n2.node healed');
+  });
+});
