@@ -7,6 +7,8 @@ import {
   type ActorAddress,
   type Listening,
   listenersOf,
+  type OverheardFeed,
+  type Overhearing,
   type Receive,
   sizeOf,
   Tally,
@@ -45,16 +47,11 @@ export class InProcessTransport implements Transport, TurnTaker {
   }
 
   listen(address: ActorAddress, receive: Receive): Listening {
-    const key = keyOf(address.groupId, address.peerId, address.actor);
-    const receivers = this.receivers.get(key) ?? new Set();
-    receivers.add(receive);
-    this.receivers.set(key, receivers);
-    return {
-      close: () => {
-        receivers.delete(receive);
-        if (receivers.size === 0 && this.receivers.get(key) === receivers) this.receivers.delete(key);
-      },
-    };
+    return this.hear(keyOf(address.groupId, address.peerId, address.actor), receive);
+  }
+
+  overhear({ groupId, peerId, name }: OverheardFeed, receive: Receive): Overhearing {
+    return { ...this.hear(keyOf(groupId, peerId, name), receive), ready: Promise.resolve() };
   }
 
   takeTurn(): boolean {
@@ -72,19 +69,33 @@ export class InProcessTransport implements Transport, TurnTaker {
     this.receivers.clear();
   }
 
+  private hear(key: string, receive: Receive): Listening {
+    const receivers = this.receivers.get(key) ?? new Set();
+    receivers.add(receive);
+    this.receivers.set(key, receivers);
+    return {
+      close: () => {
+        receivers.delete(receive);
+        if (receivers.size === 0 && this.receivers.get(key) === receivers) this.receivers.delete(key);
+      },
+    };
+  }
+
   private deliver({ peerId, message, bytes }: Letter): void {
     for (const actor of listenersOf(message.name)) {
       const receivers = this.receivers.get(keyOf(message.body.group_id, peerId, actor));
-      if (receivers === undefined) {
-        this.tally.add('no_receiver');
-        continue;
-      }
-      for (const receive of receivers) {
-        try {
-          receive(message, bytes);
-        } catch {
-          this.tally.add('receiver_threw');
-        }
+      if (receivers === undefined) this.tally.add('no_receiver');
+      else this.hand(message, bytes, receivers);
+    }
+    this.hand(message, bytes, this.receivers.get(keyOf(message.body.group_id, peerId, message.name)) ?? []);
+  }
+
+  private hand(message: Message, bytes: number, receivers: Iterable<Receive>): void {
+    for (const receive of receivers) {
+      try {
+        receive(message, bytes);
+      } catch {
+        this.tally.add('receiver_threw');
       }
     }
   }

@@ -20,7 +20,16 @@ import {
 } from '@conclave/protocol';
 import type { Msg, Subscription } from 'nats';
 import type { Connection } from './nats-connection.js';
-import { type ActorAddress, addressOf, type Listening, type Receive, Tally, type Transport } from './transport.js';
+import {
+  type ActorAddress,
+  addressOf,
+  type Listening,
+  type OverheardFeed,
+  type Overhearing,
+  type Receive,
+  Tally,
+  type Transport,
+} from './transport.js';
 
 interface Heard {
   readonly subscription: Subscription;
@@ -77,6 +86,12 @@ export class NatsTransport implements Transport {
         for (const listening of listenings) listening.close();
       },
     };
+  }
+
+  overhear({ groupId, peerId, name }: OverheardFeed, receive: Receive): Overhearing {
+    const subject = this.subjects.message({ groupId, peerId, recipient: 'feed' }, name.slice('feed.'.length));
+    const listening = this.hear(subject, { groupId, recipient: 'feed' }, receive);
+    return { ...listening, ready: this.connection.settled() };
   }
 
   async close(): Promise<void> {

@@ -1,10 +1,19 @@
 /**
  * The transport of a process that hosts actors of one peer. Messages among those actors stay inside; all others go
- * out. With `mirror`, copies of the inner ones are published too, for whoever watches; the connection does not echo
+ * out, and what other peers may overhear goes both ways. With `mirror`, copies of the inner ones are published too, for whoever watches; the connection does not echo
  * what it publishes, so no copy comes back.
  */
 import type { ActorKind, GroupId, Message, PeerId } from '@conclave/protocol';
-import { type ActorAddress, type Listening, listenersOf, type Receive, type Transport } from './transport.js';
+import {
+  type ActorAddress,
+  isOverheard,
+  type Listening,
+  listenersOf,
+  type OverheardFeed,
+  type Overhearing,
+  type Receive,
+  type Transport,
+} from './transport.js';
 
 export class PeerTransport implements Transport {
   private readonly hosted = new Set<string>();
@@ -34,7 +43,7 @@ export class PeerTransport implements Transport {
     const listeners = listenersOf(message.name);
     const inside = listeners.filter((actor) => this.isHosted(message.body.group_id, actor)).length;
     if (inside > 0) this.inner.send(peerId, message);
-    if (inside < listeners.length || this.options.mirror) this.outer.send(peerId, message);
+    if (inside < listeners.length || isOverheard(message.name) || this.options.mirror) this.outer.send(peerId, message);
   }
 
   listen(address: ActorAddress, receive: Receive): Listening {
@@ -48,6 +57,10 @@ export class PeerTransport implements Transport {
         for (const listening of listenings) listening.close();
       },
     };
+  }
+
+  overhear(feed: OverheardFeed, receive: Receive): Overhearing {
+    return this.outer.overhear(feed, receive);
   }
 
   async close(): Promise<void> {

@@ -9,9 +9,19 @@
  * 5. What is received was parsed; what does not parse is dropped and counted.
  * 6. A receiver that throws disturbs no other, and not the transport.
  * 7. After `close` nothing is received.
+ * 8. What one peer sends to its own feed reaches also those of other peers that overhear it.
  */
-import type { ActorKind, Address, GroupId, Message, MessageName, PeerId, Recipient } from '@conclave/protocol';
-import { feedListeners } from '@conclave/protocol';
+import type {
+  ActorKind,
+  Address,
+  GroupId,
+  Message,
+  MessageName,
+  OverheardName,
+  PeerId,
+  Recipient,
+} from '@conclave/protocol';
+import { feedListeners, overheard } from '@conclave/protocol';
 
 /** Takes a message in. `bytes`: about what it keeps in memory. It only queues. */
 export type Receive = (message: Message, bytes: number) => void;
@@ -28,11 +38,25 @@ export interface Listening {
   close(): void;
 }
 
+/** A message on a peer's feed that actors of other peers may hear too. */
+export interface OverheardFeed {
+  readonly groupId: GroupId;
+  readonly peerId: PeerId;
+  readonly name: OverheardName;
+}
+
+/** Hearing another peer's feed. `ready`: from now on what is sent is heard. */
+export interface Overhearing extends Listening {
+  readonly ready: Promise<void>;
+}
+
 export interface Transport {
   /** Sends to an actor of a peer, or to its feed: the message's name says which, its body says which group. */
   send(peerId: PeerId, message: Message): void;
   /** Hears all messages to this actor, also those on its peer's feed that it listens to. */
   listen(address: ActorAddress, receive: Receive): Listening;
+  /** Hears a message on the feed of another peer. */
+  overhear(feed: OverheardFeed, receive: Receive): Overhearing;
   /** What was dropped, by reason. */
   readonly dropped: Readonly<Record<string, number>>;
   close(): Promise<void>;
@@ -66,6 +90,11 @@ export function listenersOf(name: MessageName): readonly ActorKind[] {
   const recipient = recipientOf(name);
   if (recipient !== 'feed') return [recipient];
   return feedListeners[name as keyof typeof feedListeners];
+}
+
+/** Whether actors of other peers may hear this message of a peer's feed. */
+export function isOverheard(name: MessageName): name is OverheardName {
+  return Object.hasOwn(overheard, name);
 }
 
 /** About what a message that was never encoded keeps in memory. */

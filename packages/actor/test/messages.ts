@@ -34,6 +34,7 @@ export function append(seq: number, bytes = 64): Message<'feed.append'> {
     truncate_from: asLogIndex(0),
     commit_index: asLogIndex(0),
     batches: [batch],
+    prev_term: asTerm(1),
   };
   return { name: 'feed.append', body };
 }

@@ -61,6 +61,24 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
       return transport.listen({ groupId, peerId, actor }, ear instanceof Ear ? ear.receive : ear);
     }
 
+    it('brings a feed’s message also to whoever overhears it, until that ends', async () => {
+      const [own, other] = [new Ear(), new Ear()];
+      listen(n1, 'replicator', own);
+      const overhearing = pair.n2.overhear({ groupId, peerId: n1, name: 'feed.append' }, other.receive);
+      await pair.settled();
+      await overhearing.ready;
+      pair.n1.send(n1, append(1));
+      pair.n1.send(n1, stored(2));
+      await Promise.all([own.has(2), other.has(1)]);
+      overhearing.close();
+      await pair.settled();
+      pair.n1.send(n1, append(3));
+      await own.has(3);
+      await pair.settled();
+      expect(own.seqs).toEqual([1, 2, 3]);
+      expect(other.heard).toEqual([append(1)]);
+    });
+
     for (const [where, target] of [
       ['within a peer', n1],
       ['between peers', n2],

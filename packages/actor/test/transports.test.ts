@@ -74,6 +74,7 @@ describeTransport(
       n1: {
         send: (peerId, message) => first.send(peerId, message),
         listen: (address, receive) => listening.listen(address, receive),
+        overhear: (feed, receive) => listening.overhear(feed, receive),
         get dropped() {
           return { ...first.dropped, ...listening.dropped };
         },

@@ -147,6 +147,7 @@ export function echo(name: string, tickId: number, over: Partial<Body<'feed.echo
     leader_id: self,
     leader_term: asTerm(5),
     tick_id: tickId,
+    hears_feed: false,
     ...over,
   };
   return { name: 'feed.echo', body };

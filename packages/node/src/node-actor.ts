@@ -26,6 +26,7 @@ import {
   type Door,
   isAdminCommand,
   limits,
+  type PeerId,
   StatusReply,
 } from '@conclave/protocol';
 import type { NodeEffect, NodeInput } from './core/contract.js';
@@ -69,6 +70,8 @@ export class NodeActor implements Actor {
   private readonly micro: MicroService;
   private peerDoor: Listening[] = [];
   private groupDoor: Listening[] = [];
+  /** The leader's, where it is heard. */
+  private feed: Listening | undefined;
 
   constructor(
     private readonly context: ActorContext,
@@ -98,6 +101,7 @@ export class NodeActor implements Actor {
 
   async stop(): Promise<void> {
     this.micro.close();
+    this.feed?.close();
     this.runner.stop();
     closeAll([...this.peerDoor, ...this.groupDoor]);
     this.open.refuseAll({ code: 'ESHUTDOWN', message: 'the process is stopping', outcome: 'unknown' });
@@ -135,6 +139,9 @@ export class NodeActor implements Actor {
       case 'serve':
         this.serveGroup(effect.group);
         break;
+      case 'hear_feed':
+        this.hearFeed(effect.peerId, this.runner);
+        break;
       case 'ask_group':
         void this.askGroup(effect.askId, this.runner);
         break;
@@ -161,6 +168,21 @@ export class NodeActor implements Actor {
     this.groupDoor = serve ? this.openDoors('group') : [];
   }
 
+  /** Hears this leader's appends instead of whose were heard so far; empty: nobody's. */
+  private hearFeed(peerId: PeerId | '', runner: CoreRunner<NodeInput, NodeEffect>): void {
+    this.feed?.close();
+    this.feed = undefined;
+    if (peerId === '') return;
+    const { groupId, transport } = this.context;
+    const feed = transport.overhear({ groupId, peerId, name: 'feed.append' }, (message, bytes) =>
+      runner.deliver(message, bytes),
+    );
+    this.feed = feed;
+    void feed.ready.then(() => {
+      if (this.feed === feed) runner.enqueue({ type: 'hearing_feed', peerId });
+    });
+  }
+
   private async askGroup(askId: number, runner: CoreRunner<NodeInput, NodeEffect>): Promise<void> {
     const { requests } = this.dependencies;
     const subject = requests.subject({ groupId: this.context.groupId, door: 'admin' }, 'status');
@@ -172,6 +194,8 @@ export class NodeActor implements Actor {
   private restart(reason: string): void {
     this.runner.log.write('warn', 'the node starts over', { reason });
     this.runner.stop();
+    this.feed?.close();
+    this.feed = undefined;
     this.serveGroup(false);
     this.open.refuseAll({ code: 'EPERM', message: `this peer’s node starts over: ${reason}`, outcome: 'unknown' });
     [this.core, this.runner] = this.makeRunner();

@@ -142,7 +142,15 @@ export const messages = {
     'refuses a message of an older session (EFENCED)',
     z.object({ ...group, store_id: StoreId, refused_session: Session, session: Session }),
   ),
-  'feed.append': define('node', 'a leader’s new entries, to its log-store and replicators at once', z.object(append)),
+  'feed.append': define(
+    'node',
+    'a leader’s new entries, to its log-store and replicators at once; followers in step hear it too',
+    z.object({
+      ...append,
+      /** The term of the entry before the first one; 0: there is none. */
+      prev_term: Term,
+    }),
+  ),
   'log-store.append': define(
     'node',
     'entries to store, also none: an acknowledgement of `verified_index` is wanted all the same',
@@ -352,6 +360,8 @@ export const messages = {
       prev_term: Term,
       leader_commit: LogIndex,
       tick_id: Count,
+      /** Whether the target is in step, and is to hear the leader’s `feed.append` itself. */
+      hear_feed: z.boolean(),
       batches: Batches,
     }),
   ),
@@ -383,6 +393,8 @@ export const messages = {
       leader_id: PeerId,
       leader_term: Term,
       tick_id: Count,
+      /** Whether it hears the leader’s `feed.append` itself. */
+      hears_feed: z.boolean(),
     }),
   ),
   'node.higher_term': define(
@@ -490,7 +502,7 @@ export function isMessageName(name: string): name is MessageName {
   return Object.hasOwn(messages, name);
 }
 
-/** Which actors hear each message of a feed. */
+/** Which actors of the peer hear each message of its feed. */
 export const feedListeners = {
   'feed.append': ['log-store', 'replicator'],
   'feed.stored': ['replicator', 'ballot-box'],
@@ -498,7 +510,13 @@ export const feedListeners = {
   'feed.echo': ['replicator', 'ballot-box'],
 } as const satisfies Record<MessageNameTo<'feed'>, readonly ActorKind[]>;
 
-export type NodeMessage = Message<MessageNameTo<'node'> | 'feed.committed'>;
+/** Which of them actors of other peers hear too, when these were asked to. */
+export const overheard = { 'feed.append': ['node'] } as const satisfies Partial<
+  Record<MessageNameTo<'feed'>, readonly ActorKind[]>
+>;
+export type OverheardName = keyof typeof overheard;
+
+export type NodeMessage = Message<MessageNameTo<'node'> | 'feed.committed' | 'feed.append'>;
 export type ReplicatorMessage = Message<MessageNameTo<'replicator'> | 'feed.append' | 'feed.stored' | 'feed.echo'>;
 export type BallotBoxMessage = Message<MessageNameTo<'ballot-box'> | 'feed.stored' | 'feed.echo'>;
 export type LogStoreMessage = Message<MessageNameTo<'log-store'> | 'feed.append'>;

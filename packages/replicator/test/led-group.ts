@@ -147,6 +147,7 @@ export class LedGroup {
       truncate_from: asLogIndex(0),
       commit_index: asLogIndex(0),
       batches,
+      prev_term: asTerm(term),
     };
     return { name: 'feed.append', body };
   }
@@ -214,7 +215,16 @@ export function echo(name: string, tickId: number, over: Partial<Body<'feed.echo
   const leader = { leader_id: self, leader_term: asTerm(term) };
   return {
     name: 'feed.echo',
-    body: { group_id: groupId, group_uid: uid, peer_id, store_id, ...leader, tick_id: tickId, ...over },
+    body: {
+      group_id: groupId,
+      group_uid: uid,
+      peer_id,
+      store_id,
+      ...leader,
+      tick_id: tickId,
+      hears_feed: false,
+      ...over,
+    },
   };
 }
 
@@ -279,11 +289,12 @@ function toldQuietly(message: Message): string {
   return message.name;
 }
 
-/** `n2 after 10/5 #3`, or `n2 11..14 after 10/5 #3`. */
+/** `n2 after 10/5 #3`, or `n2 11..14 after 10/5 #3`, with `hear the feed` where it asks for that. */
 export function toldAppendEntries(peerId: string, body: Body<'node.append_entries'>): string {
   const headers = body.batches.map(batchHeader);
   const entries = headers.length === 0 ? '' : ` ${headers[0]?.first}..${headers.at(-1)?.last}`;
-  return `${peerId}${entries} after ${body.prev_index}/${body.prev_term} #${body.request_id}`;
+  const feed = body.hear_feed ? ' hear the feed' : '';
+  return `${peerId}${entries} after ${body.prev_index}/${body.prev_term} #${body.request_id}${feed}`;
 }
 
 export const readBytes = limits.readBytes;

@@ -1,6 +1,6 @@
 import { asGroupId, asLogIndex, asPeerId, asTerm, type GroupUid, limits } from '@conclave/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { commands, echo, LedGroup, own, readBytes, rejected, self, stored, uid } from './led-group.js';
+import { commands, echo, idOf, LedGroup, own, readBytes, rejected, self, stored, uid } from './led-group.js';
 
 let group: LedGroup;
 beforeEach(() => {
@@ -32,6 +32,7 @@ describe('the probe', () => {
             prev_term: 4,
             leader_commit: 7,
             tick_id: 0,
+            hear_feed: false,
             batches: [],
           },
         },
@@ -179,7 +180,7 @@ describe('replication', () => {
     group.hear(stored('n2', 11));
     expect(group.hear(rejected('n2', 3, 30, [4, 2]))).toEqual([]);
     expect(group.core.dropped).toEqual({ acknowledged_entries_missing: 1 });
-    expect(group.tick()).toEqual(['n2 after 11/5 #4']);
+    expect(group.tick()).toEqual(['n2 after 11/5 #4 hear the feed']);
   });
 
   it('probes behind what it has sent once that makes no progress for half an election timeout', () => {
@@ -187,15 +188,15 @@ describe('replication', () => {
     group.hear(group.append(commands(11)));
     group.hear(group.append(commands(12)));
     for (let n = 0; n < 4; n++) expect(group.tick()).toHaveLength(1);
-    expect(group.tick()[1]).toBe('n2 after 12/5 #9');
+    expect(group.tick()[1]).toBe('n2 after 12/5 #9 hear the feed');
     // A slow disk: all is there, and nothing is sent again.
     expect(group.hear(stored('n2', 12))).toEqual([]);
-    expect(group.hear(group.append(commands(13)))).toEqual(['n2 13..13 after 12/5 #10']);
+    expect(group.hear(group.append(commands(13)))).toEqual(['n2 13..13 after 12/5 #10 hear the feed']);
     for (let n = 0; n < 4; n++) group.tick();
-    expect(group.tick()[1]).toBe('n2 after 13/5 #16');
+    expect(group.tick()[1]).toBe('n2 after 13/5 #16 hear the feed');
     // A loss: the rejection tells where the gap begins.
-    expect(group.hear(rejected('n2', 16, 12))).toEqual(['n2 after 12/5 #17']);
-    expect(group.hear(stored('n2', 12))).toEqual(['n2 13..13 after 12/5 #18']);
+    expect(group.hear(rejected('n2', 16, 12))).toEqual(['n2 after 12/5 #17 hear the feed']);
+    expect(group.hear(stored('n2', 12))).toEqual(['n2 13..13 after 12/5 #18 hear the feed']);
   });
 
   it('waits for the next tick where the target is busy, and resumes before what was refused', () => {
@@ -286,8 +287,8 @@ describe('the ticks of the node', () => {
     expect(group.hear(group.targets('n2 n3 n4:'))).toEqual([]);
     expect(group.hear(group.transfer('n2', 11))).toEqual([]);
     expect(group.tick().map((line) => line.replace(/ #\d+/, ''))).toEqual([
-      'n2 after 11/5',
-      'n2 12..12 after 11/5',
+      'n2 after 11/5 hear the feed',
+      'n2 12..12 after 11/5 hear the feed',
       'n3 after 0/0',
       'n3 after 12/5',
       'n4 identify',
@@ -324,5 +325,77 @@ describe('the ticks of the node', () => {
         },
       },
     });
+  });
+});
+
+describe('a target that hears the leader’s feed', () => {
+  /** `n2` in step at entry 10, hearing the feed as of tick 1. */
+  function heard(): void {
+    inStep();
+    expect(group.tick()).toEqual(['n2 after 10/5 #2 hear the feed']);
+    group.hear(echo('n2', 1, { hears_feed: true }));
+  }
+
+  it('is asked to while it is in step, and is sent the entries until it says that it does', () => {
+    inStep();
+    expect(group.tick()).toEqual(['n2 after 10/5 #2 hear the feed']);
+    expect(group.hear(group.append(commands(11)))).toEqual(['n2 11..11 after 10/5 #3 hear the feed']);
+    group.hear(echo('n2', 1));
+    expect(group.hear(group.append(commands(12)))).toEqual(['n2 12..12 after 11/5 #4 hear the feed']);
+    group.hear(echo('n2', 1, { hears_feed: true }));
+    expect(group.hear(group.append(commands(13)))).toEqual([]);
+  });
+
+  it('is not asked to while it is behind', () => {
+    group.hear(group.lead('n2', 10));
+    expect(group.tick()).toEqual(['n2 after 0/0 #2']);
+  });
+
+  it('is sent nothing but heartbeats while it keeps up', () => {
+    heard();
+    for (const index of [11, 12, 13]) {
+      expect(group.hear(group.append(commands(index)))).toEqual([]);
+      group.hear(stored('n2', index));
+      expect(group.tick().map((line) => line.replace(/ #\d+/, ''))).toEqual([`n2 after ${index}/5 hear the feed`]);
+    }
+  });
+
+  it('is probed when it has acknowledged nothing for two heartbeats, and gets what it lacks', () => {
+    heard();
+    group.hear(group.append(commands(11)));
+    group.hear(group.append(commands(12)));
+    expect(group.tick()).toHaveLength(1);
+    const [heartbeat, probe] = group.tick();
+    expect(heartbeat).toContain('n2 after 10/5');
+    expect(probe).toMatch(/^n2 after 12\/5 #\d+ hear the feed$/);
+    const repaired = group.hear(rejected('n2', idOf(probe), 10));
+    expect(repaired[0]).toContain('n2 after 10/5');
+    expect(group.hear(stored('n2', 10))[0]).toContain('n2 11..12 after 10/5');
+  });
+
+  it('that has all of it is not sent it again: the probe matches', () => {
+    heard();
+    group.hear(group.append(commands(11)));
+    group.tick();
+    expect(group.tick()).toHaveLength(2);
+    expect(group.hear(stored('n2', 11))).toEqual([]);
+    expect(group.progress()[0]).toMatchObject({ state: 'replicate', match_index: 11, next_index: 12 });
+  });
+
+  it('is sent the entries again when it no longer hears the feed', () => {
+    heard();
+    group.hear(echo('n2', 2));
+    expect(group.hear(group.append(commands(11)))).toHaveLength(1);
+  });
+
+  it('is told to hear it no longer when more waits for its acknowledgement than the window holds', () => {
+    heard();
+    for (let index = 11; index < 11 + limits.replicatorWindowMessages; index++) {
+      expect(group.hear(group.append(commands(index)))).toEqual([]);
+    }
+    const last = 11 + limits.replicatorWindowMessages;
+    expect(group.hear(group.append(commands(last)))).toEqual([]);
+    expect(group.tick()[0]).not.toContain('hear the feed');
+    expect(group.hear(stored('n2', 11))[0]).toContain(`n2 ${last}..${last} after ${last - 1}/5`);
   });
 });

@@ -12,6 +12,7 @@ import {
   type BatchHeader,
   type Body,
   batchFrom,
+  batchHeader,
   ConclaveError,
   checkBatch,
   invariant,
@@ -22,11 +23,19 @@ import {
 } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 import type { NodeHub } from './hub.js';
+import type { LeaderFeed } from './leader-feed.js';
 import type { CachedBatch } from './log-view.js';
 import type { OwnActors } from './own-actors.js';
 import type { NodeState } from './state.js';
 
 type AppendEntries = Body<'node.append_entries'>;
+/** What of it says which entries these are. */
+type Entries = Pick<
+  AppendEntries,
+  'group_uid' | 'leader_id' | 'term' | 'prev_index' | 'prev_term' | 'leader_commit'
+> & {
+  readonly batches: readonly Uint8Array[];
+};
 
 export class AppendEntriesHandler {
   constructor(
@@ -34,7 +43,26 @@ export class AppendEntriesHandler {
     private readonly state: NodeState,
     private readonly own: OwnActors,
     private readonly hub: NodeHub,
+    private readonly leaderFeed: LeaderFeed,
   ) {}
+
+  /**
+   * A leader's append as its own actors hear it. It counts only from who is followed already, and where it follows
+   * on this log: all else is left to the leader's replicator.
+   */
+  onFeedAppend(body: Body<'feed.append'>): void {
+    const { state, context } = this;
+    const isFollowed = state.role === 'follower' && body.leader_id === state.leaderId;
+    if (!isFollowed || body.leader_term !== state.term || body.group_uid !== state.groupUid) {
+      return context.drop('feed_append_of_other_leader');
+    }
+    const entries = entriesOf(body);
+    const batches = entries === undefined ? undefined : readBatches(entries);
+    if (entries === undefined || batches === undefined) return context.drop('feed_append_malformed');
+    if (state.log.termAt(entries.prev_index) !== entries.prev_term) return context.drop('feed_append_not_in_step');
+    if (!this.own.hasRoom('log-store')) return context.drop('feed_append_busy');
+    this.accept(entries, batches);
+  }
 
   onAppendEntries(body: AppendEntries): void {
     const { state, context } = this;
@@ -43,6 +71,7 @@ export class AppendEntriesHandler {
     const batches = readBatches(body);
     if (batches === undefined) return context.drop('append_entries_malformed');
     this.followLeader(body);
+    this.leaderFeed.hear(body.hear_feed ? body.leader_id : '');
     if (!this.own.hasRoom('log-store')) return this.reject(body, 'busy');
     const prevTerm = state.log.termAt(body.prev_index);
     if (prevTerm !== body.prev_term) {
@@ -102,6 +131,7 @@ export class AppendEntriesHandler {
           leader_id: body.leader_id,
           leader_term: term,
           tick_id: body.tick_id,
+          hears_feed: this.leaderFeed.isHeard(body.leader_id),
         },
       }),
     );
@@ -126,7 +156,7 @@ export class AppendEntriesHandler {
     own.speak(() => context.send(body.leader_id, { name: 'replicator.rejected', body: message }));
   }
 
-  private accept(body: AppendEntries, batches: readonly CachedBatch[]): void {
+  private accept(body: Entries, batches: readonly CachedBatch[]): void {
     const { state, own, hub } = this;
     const verified = batches.at(-1)?.header.last ?? body.prev_index;
     const { fresh, truncateFrom } = this.newEntries(batches);
@@ -193,8 +223,22 @@ export class AppendEntriesHandler {
   }
 }
 
+/** What a leader's append says to a follower; undefined where it has no entries. */
+function entriesOf(body: Body<'feed.append'>): Entries | undefined {
+  const [first] = body.batches;
+  if (first === undefined) return undefined;
+  const { group_uid, leader_id, leader_term: term, prev_term, commit_index: leader_commit, batches } = body;
+  try {
+    const prev_index = asLogIndex(batchHeader(first).first - 1);
+    return { group_uid, leader_id, term, prev_index, prev_term, leader_commit, batches };
+  } catch (error) {
+    if (error instanceof ConclaveError) return undefined;
+    throw error;
+  }
+}
+
 /** The batches with their headers; undefined unless they follow `prev_index`, and their terms rise up to the message's. */
-function readBatches(body: AppendEntries): CachedBatch[] | undefined {
+function readBatches(body: Entries): CachedBatch[] | undefined {
   const batches: CachedBatch[] = [];
   let index: number = body.prev_index;
   let term: number = body.prev_term;

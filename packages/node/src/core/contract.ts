@@ -64,6 +64,8 @@ export type NodeInput =
       readonly consistency: Consistency;
       readonly query: unknown;
     }
+  /** Done what `hear_feed` asked for last. */
+  | { readonly type: 'hearing_feed'; readonly peerId: PeerId }
   /** Answers `ask_group`; null: there is no leader. */
   | { readonly type: 'group_answered'; readonly askId: number; readonly status: StatusReply | null };
 
@@ -80,6 +82,8 @@ export type NodeEffect =
   | { readonly type: 'event'; readonly event: ConclaveEvent }
   /** Whether to answer on the group's own subjects. */
   | { readonly type: 'serve'; readonly group: boolean }
+  /** Whose `feed.append` to hear from now on, and nobody else's; empty: nobody's. */
+  | { readonly type: 'hear_feed'; readonly peerId: PeerId | '' }
   /** Asks the group's subject for its status. */
   | { readonly type: 'ask_group'; readonly askId: number }
   /** The log-store has restarted: begin anew with a new core and a new state machine. */

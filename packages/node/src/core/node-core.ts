@@ -36,6 +36,7 @@ import { NodeContext } from './context.js';
 import type { NodeDependencies, NodeEffect, NodeInput, NodeOptions, NodeTimer } from './contract.js';
 import { Election } from './election.js';
 import type { NodeHub } from './hub.js';
+import { LeaderFeed } from './leader-feed.js';
 import { Leadership } from './leadership.js';
 import { OwnActors } from './own-actors.js';
 import { Proposals } from './proposals.js';
@@ -53,6 +54,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly stateMachine: StateMachine;
   private readonly own: OwnActors;
   private readonly appendEntries: AppendEntriesHandler;
+  private readonly leaderFeed: LeaderFeed;
   private readonly election: Election;
   private readonly applier: Applier;
   private readonly leadership: Leadership;
@@ -76,7 +78,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.state = state;
     this.stateMachine = stateMachine;
     this.own = new OwnActors(context, state, (kind) => this.resync(kind));
-    this.appendEntries = new AppendEntriesHandler(context, state, this.own, this);
+    this.leaderFeed = new LeaderFeed(context);
+    this.appendEntries = new AppendEntriesHandler(context, state, this.own, this, this.leaderFeed);
     this.election = new Election(context, state, this.own, this);
     this.leadership = new Leadership(context, state, this.own);
     this.proposals = new Proposals(context, state, this.own);
@@ -118,6 +121,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         break;
       case 'read':
         this.onRead(input);
+        break;
+      case 'hearing_feed':
+        this.leaderFeed.onHearing(input.peerId);
         break;
       case 'group_answered':
         this.bootstrap.onGroupAnswered(input.askId, input.status);
@@ -243,6 +249,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.transfer.abandon(reason);
     this.bootstrap.onFenced(reason);
     state.role = 'fenced';
+    this.leaderFeed.hear('');
     for (const timer of ['tick', 'election', 'apply', 'change', 'transfer'] as const) context.cancelTimer(timer);
     context.event('peer_fenced', { session: body.session });
     context.log('error', 'fenced: another node has opened this log-store; this one does nothing any more', {
@@ -278,6 +285,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         return;
       case 'node.append_entries':
         return this.onAppendEntries(message.body);
+      case 'feed.append':
+        return this.appendEntries.onFeedAppend(message.body);
       case 'node.request_vote':
         return this.onRequestVote(message.body);
       case 'node.timeout_now':
@@ -347,6 +356,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.election.onTick();
     this.bootstrap.onTick();
     this.applier.onTick();
+    if (state.leaderId === '') this.leaderFeed.hear('');
     if (this.isLeader()) this.leadership.endFarewells();
   }
 

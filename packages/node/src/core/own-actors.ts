@@ -24,7 +24,7 @@ export const ownActorKinds = ['log-store', 'replicator', 'ballot-box'] as const;
 export type OwnActorKind = (typeof ownActorKinds)[number];
 
 /** An append but for whose it is and its places in the links. */
-export type AppendContent = Omit<Body<'feed.append'>, 'links' | 'store_id' | 'session' | 'group_id'>;
+export type AppendContent = Omit<Body<'log-store.append'>, 'links' | 'store_id' | 'session' | 'group_id'>;
 
 interface OwnActor {
   readonly link: LinkSender<Message>;
@@ -82,17 +82,17 @@ export class OwnActors {
   }
 
   /** Sends a leader's entries to its log-store and replicators at once. The log-store's link must have room. */
-  sendAppendToFeed(body: AppendContent): void {
+  sendAppendToFeed(body: AppendContent, prevTerm: Term): void {
     const isReplicatorFull = !this.actors.replicator.link.hasRoom(true);
     if (isReplicatorFull) this.actors.replicator.link.beginAnew();
     const takers = isReplicatorFull ? (['log-store'] as const) : (['log-store', 'replicator'] as const);
     const links = Object.fromEntries(takers.map((kind) => [kind, this.actors[kind].link.next]));
-    const whole: Body<'feed.append'> = { ...this.own, ...body, links };
+    const whole: Body<'log-store.append'> = { ...this.own, ...body, links };
     for (const kind of takers) {
       this.actors[kind].link.sent({ name: `${kind}.append`, body: whole }, bytesOf(body), this.context.nowMs);
     }
     this.noteTerm(body.leader_term);
-    this.context.sendOwn({ name: 'feed.append', body: whole });
+    this.context.sendOwn({ name: 'feed.append', body: { ...whole, prev_term: prevTerm } });
     if (isReplicatorFull) this.resync('replicator');
   }
 

@@ -7,6 +7,7 @@
  */
 import {
   asLogIndex,
+  asTerm,
   type Configuration,
   encodeBatch,
   encodeConfiguration,
@@ -153,15 +154,18 @@ export class Proposals {
       name: 'ballot-box.register',
       body: { ...own.own, ...frame, term: state.term, runs: [run] },
     }));
-    own.sendAppendToFeed({
-      group_uid: state.groupUid,
-      leader_id: state.peerId,
-      leader_term: state.term,
-      verified_index: state.log.lastIndex,
-      truncate_from: asLogIndex(0),
-      commit_index: state.commitIndex,
-      batches: [...batches],
-    });
+    own.sendAppendToFeed(
+      {
+        group_uid: state.groupUid,
+        leader_id: state.peerId,
+        leader_term: state.term,
+        verified_index: state.log.lastIndex,
+        truncate_from: asLogIndex(0),
+        commit_index: state.commitIndex,
+        batches: [...batches],
+      },
+      state.log.termAt(asLogIndex(first - 1)) ?? asTerm(0),
+    );
   }
 
   /** Replies to whoever proposed this entry. */

@@ -1,3 +1,4 @@
+import { asPeerId } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
 import { Bench, batch, electionTimeoutMs } from './node-on-a-bench.js';
 
@@ -250,4 +251,83 @@ describe('applying', () => {
     const bench = follower(3);
     expect(bench.wait(electionTimeoutMs / 2 + 100)).toEqual(['log-store.read from 1']);
   });
+});
+
+describe('the leader’s feed', () => {
+  /** In step with n2 in term 2, and hearing its feed. */
+  function hearing(): Bench {
+    const bench = follower();
+    expect(bench.appendEntries({ prev: [3, 2], hearFeed: true })).toContain('hear the feed of n2');
+    bench.step({ type: 'hearing_feed', peerId: asPeerId('n2') });
+    return bench;
+  }
+
+  test('is heard when the leader’s replicator asks for it, which the echo tells once it is so', () => {
+    const bench = follower();
+    bench.appendEntries({ prev: [3, 2], hearFeed: true });
+    bench.appendEntries({ prev: [3, 2], hearFeed: true, tick: 2 });
+    expect(echo(bench)).toMatchObject({ tick_id: 2, hears_feed: false });
+    bench.step({ type: 'hearing_feed', peerId: asPeerId('n2') });
+    expect(bench.appendEntries({ prev: [3, 2], hearFeed: true, tick: 3 })).not.toContain('hear the feed of n2');
+    expect(echo(bench)).toMatchObject({ tick_id: 3, hears_feed: true });
+  });
+
+  test('is no longer heard when the replicator says so, and when its leader has fallen silent', () => {
+    expect(hearing().appendEntries({ prev: [3, 2], tick: 2 })).toContain('hear nobody’s feed');
+    expect(hearing().wait(2 * electionTimeoutMs)).toContain('hear nobody’s feed');
+  });
+
+  test('that was asked for before another is not taken for the other', () => {
+    const bench = hearing();
+    bench.appendEntries({ from: 'n3', term: 3, prev: [3, 2], hearFeed: true });
+    bench.step({ type: 'hearing_feed', peerId: asPeerId('n2') });
+    bench.appendEntries({ from: 'n3', term: 3, prev: [3, 2], hearFeed: true, tick: 2 });
+    expect(echo(bench)).toMatchObject({ leader_id: 'n3', hears_feed: false });
+    expect(bench.dropped('hearing_stale')).toBe(1);
+  });
+
+  test('brings entries that are taken like those of AppendEntries, but for the election timer', () => {
+    const bench = hearing();
+    expect(bench.feedAppend({ prev: [3, 2], entries: [2, 2], commit: 4 })).toEqual([
+      'log-store.append term 2 of n2: entry 4 of term 2, entry 5 of term 2 verified 5',
+      'event configuration_committed, n1 n2 n3, -, 1',
+    ]);
+    expect(bench.summary).toMatchObject({ commit_index: 4, last_index: 5 });
+    for (let time = 0; time < 20; time++) {
+      bench.wait(electionTimeoutMs / 10);
+      bench.feedAppend({ prev: [5, 2], entries: [2] });
+    }
+    expect(bench.summary.leader_id, 'the leader’s ticks are silent').toBe('');
+  });
+
+  test('brings nothing where an entry is missing before, or conflicts: that is the replicator’s to mend', () => {
+    const bench = hearing();
+    expect(bench.feedAppend({ prev: [4, 2], entries: [2] })).toEqual([]);
+    expect(bench.feedAppend({ prev: [3, 1], entries: [2] })).toEqual([]);
+    expect(bench.dropped('feed_append_not_in_step')).toBe(2);
+    expect(bench.summary.last_index).toBe(3);
+  });
+
+  test.each([
+    ['another peer', { from: 'n3' }],
+    ['an earlier term', { term: 1 }],
+    ['a later term', { term: 3 }],
+    ['another history', { group: 'other' }],
+  ])('brings nothing from %s, and raises no term', (_name, over) => {
+    const bench = hearing();
+    expect(bench.feedAppend({ prev: [3, 2], entries: [1], ...over })).toEqual([]);
+    expect(bench.dropped('feed_append_of_other_leader')).toBe(1);
+    expect(bench.summary).toMatchObject({ term: 2, last_index: 3, leader_id: 'n2' });
+  });
+
+  test('brings nothing that has no entries, or entries of a later term than its own', () => {
+    const bench = hearing();
+    expect(bench.feedAppend({ prev: [3, 2] })).toEqual([]);
+    expect(bench.feedAppend({ prev: [3, 2], entries: [3] })).toEqual([]);
+    expect(bench.dropped('feed_append_malformed')).toBe(2);
+  });
+
+  function echo(bench: Bench): unknown {
+    return bench.sent.find(({ message }) => message.name === 'feed.echo')?.message.body;
+  }
 });

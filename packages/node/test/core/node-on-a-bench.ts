@@ -331,6 +331,7 @@ export class Bench {
     tick?: number;
     store?: string;
     group?: string;
+    hearFeed?: boolean;
   }): string[] {
     const { from = 'n2', term = 2, prev = [0, 0], entries = [], commit = 0, tick = 1 } = over;
     const batches = entries.map((entry, at) => batch(prev[0] + 1 + at, entry));
@@ -345,9 +346,38 @@ export class Bench {
       prev_term: asTerm(prev[1]),
       leader_commit: asLogIndex(commit),
       tick_id: tick,
+      hear_feed: over.hearFeed ?? false,
       batches,
     };
     return this.hear({ name: 'node.append_entries', body });
+  }
+
+  /** What the leader says to its own actors, where this node hears that too. */
+  feedAppend(over: {
+    from?: string;
+    term?: number;
+    prev?: readonly [number, number];
+    entries?: readonly Entry[];
+    commit?: number;
+    group?: string;
+  }): string[] {
+    const { from = 'n2', term = 2, prev = [0, 0], entries = [], commit = 0 } = over;
+    const batches = entries.map((entry, at) => batch(prev[0] + 1 + at, entry));
+    const body: Body<'feed.append'> = {
+      group_id: groupId,
+      store_id: `s${from.slice(1)}` as StoreId,
+      session: asSession(4),
+      links: { 'log-store': { link: 1, seq: 7 } },
+      group_uid: (over.group ?? uid) as GroupUid,
+      leader_id: asPeerId(from),
+      leader_term: asTerm(term),
+      verified_index: asLogIndex(prev[0] + entries.length),
+      truncate_from: asLogIndex(0),
+      commit_index: asLogIndex(commit),
+      batches,
+      prev_term: asTerm(prev[1]),
+    };
+    return this.hear({ name: 'feed.append', body });
   }
 
   requestVote(over: {

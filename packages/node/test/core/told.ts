@@ -56,6 +56,8 @@ export function tell(effect: NodeEffect): string | undefined {
       return `stay silent on ${effect.requestId}`;
     case 'event':
       return tellEvent(effect.event);
+    case 'hear_feed':
+      return effect.peerId === '' ? 'hear nobody’s feed' : `hear the feed of ${effect.peerId}`;
     case 'serve':
       return effect.group ? 'serve the group' : 'serve the group no more';
     case 'ask_group':

@@ -148,7 +148,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     this.office = undefined;
   }
 
-  private onAppend(body: Body<'feed.append'>, nowMs: number): Dropped {
+  private onAppend(body: Body<'replicator.append'>, nowMs: number): Dropped {
     const frame = body.links.replicator;
     if (frame === undefined) return 'not_for_the_replicators';
     // Before the link takes it: what is malformed must not stand in the place of what the node sent.
@@ -211,7 +211,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     const fault = faultOf(body, this.office.leadership);
     if (fault !== undefined) return fault;
     const replicator = this.office.replicators.get(body.peer_id);
-    return replicator === undefined ? 'not_a_target' : replicator.onEcho(body.store_id, nowMs);
+    return replicator === undefined ? 'not_a_target' : replicator.onEcho(body.store_id, body.hears_feed, nowMs);
   }
 
   private onRejected(body: Body<'replicator.rejected'>, nowMs: number): Dropped {

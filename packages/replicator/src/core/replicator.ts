@@ -60,6 +60,8 @@ export class Replicator {
   private progressMs = 0;
   private waitsForTick = false;
   private watch: CatchUpWatch | undefined;
+  /** Whether the target hears the leader's appends itself, so that they need not be sent. */
+  private feed: 'unheard' | 'asked' | 'heard' = 'unheard';
   private readonly window = new InFlightWindow();
   private readonly source: EntrySource;
   private readonly messages: TargetMessages;
@@ -121,6 +123,7 @@ export class Replicator {
         this.repeatProbe(nowMs);
         break;
       case 'replicate':
+        if (this.feed === 'unheard' && this.isInStep()) this.feed = 'asked';
         this.sendHeartbeat(nowMs);
         if (this.isStalled(nowMs)) this.beginProbe(this.stalledNext());
         break;
@@ -148,10 +151,13 @@ export class Replicator {
     return undefined;
   }
 
-  /** The target follows this leader. */
-  onEcho(storeId: StoreId, nowMs: number): string | undefined {
+  /** The target follows this leader. `hearsFeed`: and hears its appends itself. */
+  onEcho(storeId: StoreId, hearsFeed: boolean, nowMs: number): string | undefined {
     if (storeId !== this.storeId) return 'other_store';
     this.heardMs = nowMs;
+    if (!hearsFeed && this.feed === 'heard') this.feed = 'asked';
+    // Whatever it does not hear has been sent.
+    if (hearsFeed && this.feed === 'asked' && this.isInStep()) this.feed = 'heard';
     return undefined;
   }
 
@@ -319,7 +325,15 @@ export class Replicator {
   }
 
   private isStalled(nowMs: number): boolean {
-    return this.window.size > 0 && nowMs - this.progressMs >= this.leadership.times.electionTimeoutMs / 2;
+    const { electionTimeoutMs, heartbeatIntervalMs } = this.leadership.times;
+    // What a target was to hear by itself it does not miss: nobody rejects what came before.
+    const patienceMs = this.feed === 'heard' ? 2 * heartbeatIntervalMs : electionTimeoutMs / 2;
+    return this.window.size > 0 && nowMs - this.progressMs >= patienceMs;
+  }
+
+  /** Whether all that there is has been sent. */
+  private isInStep(): boolean {
+    return this.state === 'replicate' && this.nextIndex > this.leadership.lastIndex;
   }
 
   /**
@@ -338,6 +352,7 @@ export class Replicator {
 
   private stopSending(state: 'identify' | 'probe' | 'refused'): void {
     this.state = state;
+    if (this.feed === 'heard') this.feed = 'asked';
     this.window.clear();
     this.probe = undefined;
     this.heartbeats = undefined;
@@ -378,17 +393,19 @@ export class Replicator {
         this.source.ask(this.nextIndex, limits.readBytes, nowMs);
         return;
       }
-      if (!this.window.hasRoom(gathered.bytes)) return;
+      if (!this.window.hasRoom(gathered.bytes)) break;
       if (this.window.size === 0) this.progressMs = nowMs;
       const { prev, last, batches, bytes } = gathered;
       const requestId = this.leadership.outlet.nextRequestId();
       this.window.add({ requestId, prevIndex: prev.index, last, bytes });
       this.nextIndex = (last.index + 1) as LogIndex;
-      this.sendAppendEntries(requestId, prev, batches);
+      if (this.feed !== 'heard') this.sendAppendEntries(requestId, prev, batches);
     }
+    // It does not keep up: what it hears would pile up on its way.
+    if (this.nextIndex <= this.leadership.lastIndex) this.feed = 'unheard';
   }
 
   private sendAppendEntries(requestId: number, prev: Position, batches: Uint8Array[]): void {
-    this.messages.sendAppendEntries(this.storeId, requestId, prev, batches);
+    this.messages.sendAppendEntries(this.storeId, requestId, prev, this.feed !== 'unheard', batches);
   }
 }

@@ -10,7 +10,13 @@ export class TargetMessages {
   ) {}
 
   /** Without batches: a probe or a heartbeat. */
-  sendAppendEntries(storeId: StoreId, requestId: number, prev: Position, batches: Uint8Array[]): void {
+  sendAppendEntries(
+    storeId: StoreId,
+    requestId: number,
+    prev: Position,
+    hearFeed: boolean,
+    batches: Uint8Array[],
+  ): void {
     const { own, groupUid, peerId, term, commitIndex, tickId } = this.leadership;
     const body = {
       group_id: own.group_id,
@@ -23,6 +29,7 @@ export class TargetMessages {
       prev_term: prev.term,
       leader_commit: commitIndex,
       tick_id: tickId,
+      hear_feed: hearFeed,
       batches,
     };
     this.leadership.send(this.targetId, { name: 'node.append_entries', body });

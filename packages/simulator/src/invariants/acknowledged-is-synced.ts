@@ -42,7 +42,7 @@ export class AcknowledgedIsSynced extends Rule implements Invariant {
     'node.ack': (body: Body<'node.ack'>) => this.onAcknowledged(body),
   };
 
-  private onAppend(body: Body<'feed.append'>): void {
+  private onAppend(body: Body<'log-store.append'>): void {
     const seq = body.links['log-store']?.seq;
     if (this.record.appended !== undefined && seq !== undefined) this.tell(body, seq, body.leader_term);
   }

@@ -108,6 +108,7 @@ export class CoreMesh {
     actor.timers.clear();
     actor.waiting = undefined;
     this.serving.delete(actor);
+    this.messenger.hearFeed(actor, '');
     this.requests.forgetAllOf(actor);
     this.network.disconnect(actor);
   }
@@ -117,6 +118,7 @@ export class CoreMesh {
     this.coverage.count('node started over, as its log-store had restarted');
     this.requests.refuseAllOf(actor, { code: 'EPERM', message: 'the node starts over', outcome: 'unknown' });
     this.serving.delete(actor);
+    this.messenger.hearFeed(actor, '');
     actor.life += 1;
     actor.timers.clear();
     this.factory.forget(actor.core);
@@ -341,6 +343,9 @@ export class CoreMesh {
         case 'serve':
           if (effect.group) this.serving.add(actor);
           else this.serving.delete(actor);
+          break;
+        case 'hear_feed':
+          this.messenger.hearFeed(actor, effect.peerId);
           break;
         case 'ask_group':
           this.door.askGroup(actor, effect.askId);

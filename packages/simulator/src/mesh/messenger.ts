@@ -1,10 +1,13 @@
 /** Takes messages from actor to actor: who hears them, and what of them arrives. It does not know what they mean. */
-import { decode, encode, feedListeners, type Message, messages, type PeerId } from '@conclave/protocol';
+import { decode, encode, feedListeners, type Message, messages, overheard, type PeerId } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import type { Actor, ActorWord } from './actor.js';
 import type { CoreMesh } from './core-mesh.js';
 
 export class Messenger {
+  /** Which node hears which other peer's feed. */
+  private readonly hearing = new Map<string, PeerId>();
+
   /** @param wire whether messages are encoded, decoded and parsed, as between processes; else they are handed over */
   constructor(
     private readonly mesh: CoreMesh,
@@ -15,14 +18,36 @@ export class Messenger {
     const { mesh } = this;
     mesh.watcher.onSent?.(from, peerId, sent);
     const message = this.wire ? carried(from, sent) : sent;
-    for (const word of listenersTo(message)) {
-      const name = `${peerId}.${word}`;
+    for (const name of this.namesOf(peerId, message)) {
       if (!mesh.isKnown(name)) continue;
       mesh.network.send<Actor>(from, name, (actor) => {
         const deliver = (): void => this.deliver(from, actor, message);
         if (mesh.gate?.(from, actor, message, deliver) !== false) deliver();
       });
     }
+  }
+
+  /** A node hears from now on what this peer says on its feed; empty: nobody's. Its shell tells it a little later. */
+  hearFeed(actor: Actor, peerId: PeerId | ''): void {
+    const { mesh, hearing } = this;
+    hearing.delete(actor.name);
+    if (peerId === '') return;
+    hearing.set(actor.name, peerId);
+    const { life } = actor;
+    mesh.after(mesh.random.next() * mesh.network.conditions.delay, () => {
+      mesh.hand(actor, () => {
+        if (actor.life !== life || hearing.get(actor.name) !== peerId) return;
+        mesh.coverage.count('a follower hears its leader’s appends');
+        mesh.step(actor, { type: 'hearing_feed', peerId }, 'shell');
+      });
+    });
+  }
+
+  private namesOf(peerId: PeerId, message: Message): string[] {
+    const names = listenersTo(message).map((word) => `${peerId}.${word}`);
+    if (!(message.name in overheard)) return names;
+    for (const [name, heard] of this.hearing) if (heard === peerId) names.push(name);
+    return names;
   }
 
   /** To whoever has the name by now. */

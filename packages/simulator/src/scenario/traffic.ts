@@ -10,7 +10,7 @@
  *
  * Owns the rules and what was kept. Does not deliver: it is asked, and answers.
  */
-import type { Message } from '@conclave/protocol';
+import { batchHeader, type Message } from '@conclave/protocol';
 
 /** Where a message comes from or goes to. */
 export interface Place {
@@ -81,20 +81,29 @@ export class Traffic {
 
 function matches(pattern: Pattern, from: Place, to: Place, message: Message): boolean {
   if (!isAt(pattern.from, from) || !isAt(pattern.to, to)) return false;
-  if (pattern.message !== '*' && pattern.message !== shortName(message)) return false;
-  return Object.entries(pattern.fields).every(([name, value]) => fieldOf(message, name) === value);
+  const { name, body } = asTold(from, to, message);
+  if (pattern.message !== '*' && pattern.message !== name) return false;
+  return Object.entries(pattern.fields).every(([field, value]) => fieldOf(body, field) === value);
 }
 
 function isAt(where: string, { peerId, kind }: Place): boolean {
   return where === '*' || where === peerId || where === `${peerId}.${kind}`;
 }
 
-function shortName({ name }: Message): string {
-  return name.slice(name.indexOf('.') + 1);
+type Fields = Readonly<Record<string, unknown>>;
+
+/** A leader's append that a follower hears itself is told as the AppendEntries that it stands for. */
+function asTold(from: Place, to: Place, message: Message): { readonly name: string; readonly body: Fields } {
+  if (message.name === 'feed.append' && from.peerId !== to.peerId) {
+    const { leader_term: term, prev_term, batches } = message.body;
+    const [first] = batches;
+    const prev_index = first === undefined ? undefined : batchHeader(first).first - 1;
+    return { name: 'append_entries', body: { term, prev_index, prev_term, batches } };
+  }
+  return { name: message.name.slice(message.name.indexOf('.') + 1), body: message.body };
 }
 
-function fieldOf(message: Message, name: string): string {
-  const body = message.body as Readonly<Record<string, unknown>>;
+function fieldOf(body: Fields, name: string): string {
   if (name === 'entries') return Array.isArray(body.batches) && body.batches.length > 0 ? 'yes' : 'no';
   return String(body[name]);
 }
@@ -118,9 +127,9 @@ const told = [
 
 /** `n2.log-store -> n1.ballot-box stored leader_term=2 match_index=5` */
 export function messageText(from: Place, to: Place, message: Message): string {
-  const body = message.body as Readonly<Record<string, unknown>>;
+  const { name: shortName, body } = asTold(from, to, message);
   const fields = told.filter((name) => name in body && body[name] !== '').map((name) => `${name}=${body[name]}`);
-  const entries = fieldOf(message, 'entries') === 'yes' ? ['with entries'] : [];
+  const entries = fieldOf(body, 'entries') === 'yes' ? ['with entries'] : [];
   const ends = `${from.peerId}.${from.kind} -> ${to.peerId}.${to.kind}`;
-  return [ends, shortName(message), ...fields, ...entries].join(' ');
+  return [ends, shortName, ...fields, ...entries].join(' ');
 }
