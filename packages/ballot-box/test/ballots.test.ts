@@ -255,6 +255,14 @@ describe('the confirmation of ticks', () => {
     expect(box.hear(echo('n4', 3))).toEqual(['confirmed 3']);
   });
 
+  it('comes with a configuration to which the echoes that there are suffice', () => {
+    leads('n1 n2 n3');
+    box.hear(box.register([configurationEntry(11, 'n1 n4 n5 | n1 n2 n3')]));
+    expect(box.hear(echo('n2', 4))).toEqual([]);
+    expect(box.hear(box.register([configurationEntry(12, 'n1 n2 n3')]))).toEqual(['confirmed 4']);
+    expect(box.hear(box.register([configurationEntry(13, 'n1 n2 n3')]))).toEqual([]);
+  });
+
   it('does not count a leader that is not in the configuration', () => {
     leads('n2 n3');
     expect(box.hear(echo('n2', 4))).toEqual([]);

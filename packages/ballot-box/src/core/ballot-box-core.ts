@@ -145,6 +145,8 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     }
     // Who is fast may have stored it before it is registered here.
     if (ballots.count()) this.sendCommitted();
+    // To a configuration that needs fewer, the echoes that there are may suffice.
+    if (body.runs.some(({ configuration }) => configuration !== null)) this.sendConfirmed();
   }
 
   private onStored(body: Body<'feed.stored'>): Dropped {
@@ -166,13 +168,11 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
 
   private onEcho(body: Body<'feed.echo'>): Dropped {
     if (this.count.type !== 'term') return 'not_leading';
-    const { lead, ballots, ticks } = this.count;
+    const { lead, ticks } = this.count;
     const fault = faultOf(body, lead);
     if (fault !== undefined) return fault;
     if (ticks.echoed(body.peer_id, body.store_id, body.tick_id) === 'full') return 'too_many_members';
-    const tick = ticks.count(ballots.configuration);
-    if (tick === undefined) return;
-    this.send({ name: 'node.confirmed', body: { ...ownOf(lead), term: lead.term, tick_id: tick } });
+    this.sendConfirmed();
   }
 
   private onTick(body: Body<'ballot-box.tick'>): Dropped {
@@ -215,6 +215,15 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     if (this.count.type !== 'term' || this.count.ballots.commitIndex === 0) return;
     const { lead, ballots } = this.count;
     this.send({ name: 'feed.committed', body: { ...ownOf(lead), term: lead.term, index: ballots.commitIndex } });
+  }
+
+  /** Tells of a tick that a quorum has echoed, if that is news. */
+  private sendConfirmed(): void {
+    if (this.count.type !== 'term') return;
+    const { lead, ballots, ticks } = this.count;
+    const tick = ticks.count(ballots.configuration);
+    if (tick === undefined) return;
+    this.send({ name: 'node.confirmed', body: { ...ownOf(lead), term: lead.term, tick_id: tick } });
   }
 
   private sendBallots(): void {

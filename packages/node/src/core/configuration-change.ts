@@ -246,6 +246,10 @@ export class ConfigurationChange {
     const { active } = this;
     invariant(active !== undefined, 'a change is going on');
     active.stage = stage;
+    if (active.kind === 'change') {
+      const canBeUndone = stage === 'joint' || active.undoing !== undefined;
+      this.leadership.setUndoers(canBeUndone ? active.old : undefined);
+    }
     this.context.setTimer('change', this.context.options.jointTimeoutMs);
     this.say(stage);
   }
@@ -278,6 +282,7 @@ export class ConfigurationChange {
     const { active, context } = this;
     invariant(active !== undefined, 'a change is going on');
     this.active = undefined;
+    this.leadership.setUndoers(undefined);
     context.cancelTimer('change');
     if (active.undoing !== undefined) {
       this.answerUndone(active, active.undoing);

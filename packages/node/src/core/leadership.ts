@@ -6,7 +6,7 @@
  * 1. A tick is confirmed only by a quorum's echoes of that tick or of a later one; of a leader that needs nobody
  *    else, by its own log-store, which would not answer a node that another has taken the place of.
  * 2. A leader whose ticks a quorum leaves unconfirmed for an election timeout, or one of whose own actors is
- *    silent for as long, steps down.
+ *    silent for as long, steps down; but not while it can take a joint stage back with those that it hears.
  */
 import {
   allMembers,
@@ -16,6 +16,7 @@ import {
   type LogIndex,
   limits,
   type Member,
+  majority,
   type PeerId,
   type Progress,
   type StoreId,
@@ -52,6 +53,8 @@ export class Leadership {
   private readonly troubles: PeerTroubles;
   private readonly farewells = new Map<PeerId, Farewell>();
   private joiners: readonly PeerId[] = [];
+  /** Whose majority alone can take the running change back; undefined: that cannot be done. */
+  private undoers: readonly Member[] | undefined;
   private sentTargets = '';
 
   constructor(
@@ -73,6 +76,7 @@ export class Leadership {
     this.troubles.clear();
     this.farewells.clear();
     this.joiners = [];
+    this.undoers = undefined;
     this.tellBallotBox();
     this.tellReplicators();
   }
@@ -167,6 +171,14 @@ export class Leadership {
     this.syncTargets();
   }
 
+  /**
+   * The joint stage of a change of this leader and term begins or ends. While it lasts nobody else can be elected without
+   * a majority of the old members: who has their ear may stay, and take the stage back, though the new ones are silent.
+   */
+  setUndoers(members: readonly Member[] | undefined): void {
+    this.undoers = members;
+  }
+
   /** These members are out since the configuration at `index`: tell them so for a while. */
   bidFarewell(members: readonly Member[], index: LogIndex): void {
     const untilMs = this.context.nowMs + this.context.options.farewellMs;
@@ -234,9 +246,26 @@ export class Leadership {
     }
   }
 
-  /** Whether a quorum has confirmed this leader within the last election timeout. */
+  /**
+   * Whether nobody else can have been elected within the last election timeout: a quorum has confirmed this leader, or
+   * those are heard without whom nobody could be.
+   */
   isConfirmed(): boolean {
-    return this.context.nowMs - this.confirmedMs <= this.context.options.electionTimeoutMs;
+    const { nowMs, options } = this.context;
+    if (nowMs - this.confirmedMs <= options.electionTimeoutMs) return true;
+    return this.undoers !== undefined && this.hearsMajorityOf(this.undoers);
+  }
+
+  private hearsMajorityOf(members: readonly Member[]): boolean {
+    const { state, context } = this;
+    const heard = members.filter(({ peer_id, store_id }) => {
+      if (peer_id === state.peerId) return store_id === state.storeId;
+      const progress = this.progressOf.get(peer_id);
+      if (progress === undefined || progress.store_id !== store_id || progress.silent_ms < 0) return false;
+      // Well within the time in which they promise to help nobody else.
+      return progress.silent_ms <= context.options.electionTimeoutMs / 2;
+    });
+    return heard.length >= majority(members.length);
   }
 
   /** Why this leader must step down, or undefined. */

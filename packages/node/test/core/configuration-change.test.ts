@@ -252,6 +252,53 @@ describe('cancelling', () => {
     expect(bench.status.changes.at(-1)).toMatchObject({ state: 'undone', error: { code: 'ECANCELED' } });
   });
 
+  test('promise 1: also with both new peers dead: who hears the old majority stays until then', () => {
+    const bench = joint();
+    const lines: string[] = [];
+    for (let passed = 0; passed < 10_000; passed += 100) {
+      bench.progress(
+        { peer: 'n2', match: 3 },
+        { peer: 'n3', match: 2, silentMs: passed },
+        { peer: 'n4', match: 2, silentMs: passed },
+      );
+      lines.push(...bench.wait(100));
+    }
+    expect(lines).toContain('feed.append term 2 of n1: entry 4 of term 2 {n1 n2 n3} verified 4');
+    expect(lines).not.toContain('event leader_stepped_down, its quorum is silent');
+    bench.committed(4);
+    expect(bench.status.changes.at(-1)).toMatchObject({ state: 'undone' });
+  });
+
+  test('without the old majority, too, the leader steps down', () => {
+    const bench = joint();
+    const lines: string[] = [];
+    for (let passed = 0; passed < 2000; passed += 100) {
+      bench.progress({ peer: 'n2', match: 3, silentMs: passed }, { peer: 'n4', match: 3 }, { peer: 'n5', match: 3 });
+      lines.push(...bench.wait(100));
+    }
+    expect(lines).toContain('event leader_stepped_down, its quorum is silent');
+  });
+
+  test('a leader that found the joint entry cannot take it back, and steps down without its quorum', () => {
+    const bench = new Bench();
+    bench.open({
+      term: 1,
+      log: [
+        [1, 'n1 n2 n3'],
+        [1, 'n1 n4 n5 | n1 n2 n3'],
+      ],
+    });
+    bench.wait(electionTimeoutMs + 1);
+    bench.elected();
+    bench.elected();
+    const lines: string[] = [];
+    for (let passed = 0; passed < 2000; passed += 100) {
+      bench.progress({ peer: 'n2', match: 3 }, { peer: 'n3', match: 3 });
+      lines.push(...bench.wait(100));
+    }
+    expect(lines).toContain('event leader_stepped_down, its quorum is silent');
+  });
+
   test('what is not committed by its deadline goes on, and who waits is told so, the canceller too', () => {
     const bench = joint();
     bench.admin('cancel_change');
