@@ -1,11 +1,21 @@
-/** Under one name there is one history: nothing is committed in a second one, and no store goes over to another. */
-import type { PeerId } from '@conclave/protocol';
+/**
+ * Under one name there is one history: where something is committed, nobody leads, nor is anything committed, in a second
+ * one, and no store goes over to another.
+ */
+import type { Body, PeerId } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';
 
 export class OneGroup extends Rule implements Invariant {
   readonly name = 'one-group';
 
   readonly sent = {
+    'ballot-box.lead': ({ group_uid, peer_id }: Body<'ballot-box.lead'>) => {
+      const { groupUids } = this.record.commits;
+      this.check(
+        groupUids.size === 0 || groupUids.has(group_uid),
+        () => `${peer_id} leads in the history ${group_uid}, and something is committed in ${[...groupUids].join()}`,
+      );
+    },
     'feed.committed': () => {
       const { groupUids } = this.record.commits;
       this.check(groupUids.size <= 1, () => `something is committed in the histories ${[...groupUids].join(' and ')}`);

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { indexedKey } from '@conclave/log-store';
-import type { LogIndex, Session, Term } from '@conclave/protocol';
+import type { GroupUid, LogIndex, Session, Term } from '@conclave/protocol';
 import { expect, test } from 'vitest';
 import { allInvariants } from '../../src/invariants/all-invariants.js';
 import { OneChangeAtATime } from '../../src/invariants/one-change-at-a-time.js';
@@ -130,6 +130,16 @@ test('one-group: something is committed in a second history', () => {
     'one-group',
     () => group.say(n4, 'ballot-box', 'feed.committed', committed),
     /something is committed in the histories .* and other/,
+  );
+});
+
+test('one-group: somebody leads in a second history', () => {
+  const group = new WatchedGroup(OneGroup);
+  const lead = { ...group.own(n4), group_uid: 'other' as GroupUid, term: 2 as Term };
+  expectBroken(
+    'one-group',
+    () => group.say(n4, 'node', 'ballot-box.lead', lead),
+    /n4 leads in the history other, and something is committed in/,
   );
 });
 
