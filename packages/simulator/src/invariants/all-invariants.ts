@@ -10,12 +10,14 @@ import { AcknowledgedIsSynced } from './acknowledged-is-synced.js';
 import { AppliedInOrder } from './applied-in-order.js';
 import { CommitsHaveAQuorum } from './commits-have-a-quorum.js';
 import { CommittedStays } from './committed-stays.js';
+import { EchoesAnswerNewTicks } from './echoes-answer-new-ticks.js';
 import { ElectionsHaveAQuorum } from './elections-have-a-quorum.js';
 import { FencedNodesDoNothing } from './fenced-nodes-do-nothing.js';
 import type { Invariant, SentHandlers } from './invariant.js';
 import { KnownCommitsAreTrue } from './known-commits-are-true.js';
 import { LeaderHasAllCommitted } from './leader-has-all-committed.js';
 import { LeaderIsAMember } from './leader-is-a-member.js';
+import { LeadersKeepTheirDeadlines } from './leaders-keep-their-deadlines.js';
 import { LeasesHold } from './leases-hold.js';
 import { LogsMatch } from './logs-match.js';
 import { NoTruncationBelowCommit } from './no-truncation-below-commit.js';
@@ -24,6 +26,7 @@ import { OneChangeAtATime } from './one-change-at-a-time.js';
 import { OneGroup } from './one-group.js';
 import { OneLeaderATerm } from './one-leader-a-term.js';
 import { OnlyCaughtUpStoresJoin } from './only-caught-up-stores-join.js';
+import { OnlyConfirmedLeadersAnswer } from './only-confirmed-leaders-answer.js';
 import { OnlyMembersStand } from './only-members-stand.js';
 import { PreVotesComeFirst } from './pre-votes-come-first.js';
 import { ReadsAreCurrent } from './reads-are-current.js';
@@ -39,6 +42,7 @@ import { TermsAndVotesNeverFall } from './terms-and-votes-never-fall.js';
 
 /** The order is that of what one would rather read where several are broken at once. */
 const rules = [
+  OneGroup,
   OneLeaderATerm,
   ElectionsHaveAQuorum,
   LeaderHasAllCommitted,
@@ -59,12 +63,14 @@ const rules = [
   AcknowledgedIsSynced,
   SessionsOnlyGrow,
   FencedNodesDoNothing,
-  OneGroup,
   StagesFollow,
   OneChangeAtATime,
   OnlyCaughtUpStoresJoin,
+  LeadersKeepTheirDeadlines,
   LeasesHold,
+  EchoesAnswerNewTicks,
   ReplicatorsFollowTheirNode,
+  OnlyConfirmedLeadersAnswer,
   ReadsHaveAQuorum,
   ReadsAreCurrent,
 ] as const;

@@ -1,0 +1,89 @@
+/**
+ * A write or a read on the group's subjects is answered with silence by a node that does not lead, or whose last confirmed
+ * tick was sent longer than an election timeout ago, by its own clock: its error must not overtake the answer of whoever
+ * leads by now (DESIGN, section 3). Not judged are a leader that needs nobody else, and one that may take a joint
+ * configuration back with its old peers alone.
+ */
+import type { Instant } from '@conclave/actor/core';
+import { type Body, type ConclaveEvent, defaultTimes, type PeerId } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import type { Answer } from '../mesh/watcher.js';
+import { type Invariant, Rule } from './invariant.js';
+import { summaryOf } from './record/nodes.js';
+
+interface Lease {
+  readonly sentMs: Map<number, number>;
+  confirmedMs: number;
+}
+
+interface Asked {
+  readonly actor: Actor;
+  readonly requestId: number;
+  readonly why: string;
+  isSilent: boolean;
+}
+
+export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
+  readonly name = 'only-confirmed-leaders-answer';
+  private readonly leases = new WeakMap<object, Lease>();
+  /** The request that is being taken, where silence is due. */
+  private asked: Asked | undefined;
+
+  readonly sent = {
+    'replicator.tick': ({ leading, tick_id }: Body<'replicator.tick'>, { core }: Actor) => {
+      if (leading) this.leaseOf(core).sentMs.set(tick_id, this.record.step?.at.nowMs ?? 0);
+    },
+  };
+
+  private leaseOf(core: object): Lease {
+    const lease = this.leases.get(core) ?? { sentMs: new Map(), confirmedMs: Number.NEGATIVE_INFINITY };
+    this.leases.set(core, lease);
+    return lease;
+  }
+
+  onEvent(_peerId: PeerId, _term: number, { name }: ConclaveEvent): void {
+    const { step } = this.record;
+    if (name === 'leader_elected' && step !== undefined) this.leaseOf(step.actor.core).confirmedMs = step.at.nowMs;
+  }
+
+  onStepping(actor: Actor, input: unknown, { nowMs }: Instant): void {
+    this.asked = undefined;
+    if (actor.kind !== 'node') return;
+    const lease = this.leaseOf(actor.core);
+    if (this.mayDoWithout(actor)) lease.confirmedMs = nowMs;
+    const { type, door, requestId } = input as { type: string; door?: string; requestId: number };
+    if (type !== 'propose' && !(type === 'read' && door === 'group')) return;
+    const silentMs = nowMs - lease.confirmedMs;
+    if (summaryOf(actor).role !== 'leader') {
+      this.asked = { actor, requestId, why: 'does not lead', isSilent: false };
+    } else if (silentMs > defaultTimes.electionTimeoutMs) {
+      this.asked = { actor, requestId, why: `was last confirmed as of ${silentMs} ms ago`, isSilent: false };
+    }
+  }
+
+  private mayDoWithout(actor: Actor): boolean {
+    const { role, term } = summaryOf(actor);
+    const configuration = this.record.leaders.get(term)?.last?.inForce?.configuration;
+    if (role !== 'leader' || configuration === undefined) return false;
+    return configuration.peers.length === 1 || configuration.old_peers.length > 0;
+  }
+
+  onAnswered(requestId: number, answer: Answer | 'silence'): void {
+    if (this.asked?.requestId === requestId) this.asked.isSilent = answer === 'silence';
+  }
+
+  onStepped(actor: Actor): void {
+    const { asked } = this;
+    if (asked?.actor === actor) {
+      this.asked = undefined;
+      this.check(asked.isSilent, () => `${actor.name} takes request ${asked.requestId}, and ${asked.why}`);
+    }
+    const { message } = this.record.step ?? {};
+    if (message?.name !== 'node.confirmed' || actor.kind !== 'node') return;
+    const lease = this.leaseOf(actor.core);
+    const sentMs = lease.sentMs.get(message.body.tick_id);
+    if (sentMs === undefined || message.body.term !== summaryOf(actor).term) return;
+    lease.confirmedMs = Math.max(lease.confirmedMs, sentMs);
+    for (const tick of lease.sentMs.keys()) if (tick <= message.body.tick_id) lease.sentMs.delete(tick);
+  }
+}

@@ -1,0 +1,71 @@
+/** That each invariant about what a leader owes can be broken: a real run, and one lie. */
+import { defaultTimes, type Term } from '@conclave/protocol';
+import { test } from 'vitest';
+import { EchoesAnswerNewTicks } from '../../src/invariants/echoes-answer-new-ticks.js';
+import { LeadersKeepTheirDeadlines } from '../../src/invariants/leaders-keep-their-deadlines.js';
+import { OnlyConfirmedLeadersAnswer } from '../../src/invariants/only-confirmed-leaders-answer.js';
+import { expectBroken, n1, n2, n3, n4, n5, WatchedGroup } from './watched-group.js';
+
+const tick = { type: 'timer', timer: 'tick' };
+
+/** The next tick but one comes so much later. */
+function tickAfter(group: WatchedGroup, ms: number): void {
+  for (const atMs of [ms, ms + 100]) {
+    const wallTimeMs = group.mesh.nowMs + atMs;
+    group.invariants.onStepping(group.actor(n1, 'node'), tick, { nowMs: wallTimeMs, wallTimeMs, random: 0 });
+  }
+}
+
+function take(group: WatchedGroup, input: object): void {
+  const at = { nowMs: group.mesh.nowMs, wallTimeMs: group.mesh.nowMs, random: 0 };
+  group.invariants.onStepping(group.actor(n1, 'node'), input, at);
+}
+
+test('leaders-keep-their-deadlines (promise 1): a change waits for new peers past its time-out', () => {
+  const group = new WatchedGroup(LeadersKeepTheirDeadlines);
+  const change = { old_peers: [n1, n2, n3], new_peers: [n1, n4, n5] };
+  take(group, { type: 'admin', body: { timeout_ms: 500 } });
+  group.invariants.onEvent(n1, 2, { name: 'stage_changed', detail: { ...change, stage: 'catching_up' } });
+  expectBroken('leaders-keep-their-deadlines', () => tickAfter(group, 501), /waits for new peers, 101 ms after/);
+});
+
+test('leaders-keep-their-deadlines: a joint stage does not cancel itself', () => {
+  const group = new WatchedGroup(LeadersKeepTheirDeadlines);
+  const change = { old_peers: [n1, n2, n3], new_peers: [n1, n4, n5] };
+  take(group, { type: 'admin', body: {} });
+  group.invariants.onEvent(n1, 2, { name: 'stage_changed', detail: { ...change, stage: 'catching_up' } });
+  group.invariants.onEvent(n1, 2, { name: 'stage_changed', detail: { ...change, stage: 'joint' } });
+  tickAfter(group, defaultTimes.jointTimeoutMs - 200);
+  expectBroken('leaders-keep-their-deadlines', () => tickAfter(group, defaultTimes.jointTimeoutMs + 1), /is joint/);
+});
+
+test('leaders-keep-their-deadlines: a leader leads on that is out of the group', () => {
+  const group = new WatchedGroup(LeadersKeepTheirDeadlines);
+  take(group, { type: 'message', message: { name: 'feed.committed', body: {} } });
+  const detail = { peers: [n2, n3], old_peers: [], index: 9 as never };
+  group.invariants.onEvent(n1, 2, { name: 'configuration_committed', detail });
+  expectBroken('leaders-keep-their-deadlines', () => tickAfter(group, 1001), /leads, and is out of the group/);
+});
+
+test('echoes-answer-new-ticks: a tick is echoed twice', () => {
+  const group = new WatchedGroup(EchoesAnswerNewTicks);
+  const echo = () => group.say(n2, 'node', 'feed.echo', { leader_term: 9 as Term, tick_id: 5 }, n1);
+  echo();
+  expectBroken('echoes-answer-new-ticks', echo, /n2\.node echoes tick 5 of term 9 after tick 5 of term 9/);
+});
+
+test('only-confirmed-leaders-answer: a node that does not lead takes a write', () => {
+  const group = new WatchedGroup(OnlyConfirmedLeadersAnswer);
+  const follower = group.actor(n2, 'node');
+  const at = { nowMs: group.mesh.nowMs, wallTimeMs: 0, random: 0 };
+  group.invariants.onStepping(follower, { type: 'propose', requestId: 999 }, at);
+  expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(follower), /does not lead/);
+});
+
+test('only-confirmed-leaders-answer: a leader takes a read that was confirmed too long ago', () => {
+  const group = new WatchedGroup(OnlyConfirmedLeadersAnswer);
+  const leader = group.actor(n1, 'node');
+  const at = { nowMs: group.mesh.nowMs + 2000, wallTimeMs: 0, random: 0 };
+  group.invariants.onStepping(leader, { type: 'read', door: 'group', requestId: 999 }, at);
+  expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(leader), /last confirmed as of/);
+});
