@@ -11,5 +11,9 @@ await runMain(async () => {
   await setUp();
   const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
   const env = rewrite ? { CONCLAVE_REWRITE: '1' } : {};
-  return hand(process.execPath, [vitest, 'run', '--project', 'unit', 'packages/simulator/test/scenarios', ...args], env);
+  return hand(
+    process.execPath,
+    [vitest, 'run', '--project', 'unit', 'packages/simulator/test/scenarios', ...args],
+    env,
+  );
 });
