@@ -78,11 +78,15 @@ function ended<C>(command: C, words: Words): C {
 }
 
 /** `group n1 n2 n3 | n4 n5`: behind the bar those that belong to nothing. */
-function group(words: readonly string[]): GroupCommand {
+function group(others: readonly string[]): GroupCommand {
+  const given = new Words(others);
+  const session = given.numberOption('session');
+  const words = given.rest();
+  given.end();
   const bar = words.indexOf('|');
   const peers = bar < 0 ? words : words.slice(0, bar);
   if (peers.length === 0) throw new ScriptError('expected a peer');
-  return { type: 'group', peers, spare: bar < 0 ? [] : words.slice(bar + 1) };
+  return { type: 'group', peers, spare: bar < 0 ? [] : words.slice(bar + 1), session };
 }
 
 function timeouts(words: readonly string[]): TimeoutsCommand {

@@ -14,6 +14,8 @@ export interface GroupCommand {
   readonly peers: readonly string[];
   /** Peers that run and belong to nothing. */
   readonly spare: readonly string[];
+  /** When a client's session that did nothing expires, in milliseconds. */
+  readonly session: number | undefined;
 }
 
 /** When each peer stands after it has last heard of a leader, in milliseconds from 1000 to below 2000. */

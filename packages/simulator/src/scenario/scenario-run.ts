@@ -10,7 +10,7 @@ import type { ConclaveEvent, Configuration, GroupUid, PeerId } from '@conclave/p
 import type { Invariants } from '../invariants/all-invariants.js';
 import { type Actor, type CoreMesh, groupId, type Watcher } from '../mesh/core-mesh.js';
 import { Simulation } from '../run/simulation.js';
-import type { Command } from '../script/command.js';
+import type { Command, PeersCommand } from '../script/command.js';
 import { EvenChance } from './even-chance.js';
 import { type GivenEntry, givenStoreId, writeGivenDisk } from './given-disk.js';
 import { Looks } from './looks.js';
@@ -67,7 +67,7 @@ export class ScenarioRun {
     if (command.type !== 'timeouts' && !beginnings.includes(command.type)) this.recentTimeouts.clear();
     switch (command.type) {
       case 'peers':
-        return this.begin(command.peers as readonly PeerId[]);
+        return this.begin(command);
       case 'group':
         return this.found(command);
       case 'given':
@@ -143,8 +143,8 @@ export class ScenarioRun {
 
   // ---- the beginning -----------------------------------------------------------------------------
 
-  private begin(peers: readonly PeerId[]): void {
-    const simulation = new Simulation({ type: 'peers', peers }, 1, new EvenChance());
+  private begin(command: PeersCommand): void {
+    const simulation = new Simulation(command, 1, new EvenChance());
     const { mesh, invariants } = simulation;
     this.traffic = new Traffic();
     this.events = [];
@@ -161,8 +161,8 @@ export class ScenarioRun {
     this.givens = [];
   }
 
-  private found({ peers, spare }: GroupCommand): void {
-    this.begin([...peers, ...spare] as PeerId[]);
+  private found({ peers, spare, session }: GroupCommand): void {
+    this.begin({ type: 'peers', peers: [...peers, ...spare], session });
     this.mesh.run(1000);
     const [at = ''] = peers;
     this.await({ type: 'await', what: { type: 'bootstrap', at, peers }, within: 30_000 });
