@@ -8,6 +8,7 @@ import { InvariantViolation } from '../invariants/invariant-violation.js';
 import { serverNames } from '../mesh/virtual-nats.js';
 import { goodConditions } from '../mesh/virtual-network.js';
 import { judgeClients } from './judge-clients.js';
+import { LastFault } from './last-fault.js';
 import type { Simulation } from './simulation.js';
 
 /** How long each thing may take, in virtual time. */
@@ -44,6 +45,7 @@ export class CalmPhase {
     this.expect('clients-are-answered', () => clients.openCalls === 0, callTimeoutMs + answerMs);
     this.expect('requests-are-answered', () => mesh.requests.unanswered().length === 0, answerMs);
     this.expect('members-catch-up', () => this.areMembersAlike(), answerMs);
+    this.lastFault();
     clients.close();
     this.simulation.invariants.onEnd(this.members());
     judgeClients(clients.history);
@@ -105,6 +107,16 @@ export class CalmPhase {
       throw new InvariantViolation('writes-are-taken', `the group takes no write: ${call.outcome} ${call.code}`);
     }
     mesh.coverage.count('write after all faults');
+  }
+
+  private lastFault(): void {
+    const { leader } = this.simulation.mesh;
+    if (leader === undefined) return;
+    const expect = this.expect.bind(this);
+    new LastFault(this.simulation, expect, leader, this.members()).run();
+    this.expect('a-leader-is-elected', () => this.simulation.mesh.leader !== undefined, leaderMs);
+    this.expect('clients-are-answered', () => this.simulation.clients.openCalls === 0, callTimeoutMs + answerMs);
+    this.expect('members-catch-up', () => this.areMembersAlike(), answerMs);
   }
 
   private isStable(): boolean {

@@ -1,0 +1,72 @@
+/**
+ * One more thing that happens to a group that is well: an actor of its leader dies, or its operator asks for something. What
+ * follows is known then, and not only that the group comes back (DESIGN, section 5, the table of deaths).
+ */
+import type { ActorKind, PeerId } from '@conclave/protocol';
+import type { OperatorCommand } from '../script/command.js';
+import type { Simulation } from './simulation.js';
+
+/** Before the client sends its request again. */
+const answerMs = 900;
+/** A leader notices within an election timeout, counted in ticks, that an actor is silent. */
+const noticeMs = 1500;
+const electionMs = 20_000;
+const transferMs = 6000;
+const changeMs = 40_000;
+
+export class LastFault {
+  constructor(
+    private readonly simulation: Simulation,
+    /** @throws InvariantViolation of that name, unless it holds within so long */
+    private readonly expect: (name: string, condition: () => boolean, withinMs: number) => void,
+    private readonly leader: PeerId,
+    private readonly members: readonly PeerId[],
+  ) {}
+
+  run(): void {
+    const { random, peers } = this.simulation.mesh;
+    const dice = random.next();
+    if (dice < 0.15) this.helperRestarts(random.pick(['ballot-box', 'replicator'] as const));
+    else if (dice < 0.25) this.actorDies(random.pick(['log-store', 'ballot-box', 'replicator'] as const));
+    else if (dice < 0.35) this.operate({ type: 'transfer' }, transferMs, this.members.length > 1);
+    else if (dice < 0.45) {
+      const others = peers.filter((peerId) => peerId !== this.leader);
+      const newPeers = this.members.length < peers.length ? peers : others;
+      this.operate({ type: 'change', peers: newPeers, timeout: changeMs }, changeMs, true);
+    }
+  }
+
+  /** The leader goes on, and what it has just appended is committed without being asked for again. */
+  private helperRestarts(kind: ActorKind): void {
+    const { mesh, clients } = this.simulation;
+    const { leader } = this;
+    const { term, last_index } = mesh.node(leader).summary();
+    const call = clients.call({ type: 'client', client: 'c9', operation: 'put', key: 'last', value: kind });
+    this.expect('a-leader-appends', () => mesh.node(leader).summary().last_index > last_index, answerMs);
+    mesh.crash(leader, kind);
+    mesh.start(leader, kind);
+    this.expect('a-leader-outlives-its-helpers', () => call.outcome === 'ok', answerMs);
+    mesh.run(2 * noticeMs);
+    const isInOffice = () => mesh.leader === leader && mesh.node(leader).summary().term === term;
+    this.expect('a-leader-outlives-its-helpers', isInOffice, 0);
+    mesh.coverage.count(`leader outlives its ${kind}`);
+  }
+
+  /** Another one leads, where there is one who can. */
+  private actorDies(kind: ActorKind): void {
+    const { mesh } = this.simulation;
+    const { leader } = this;
+    if (this.members.length < 3) return;
+    mesh.crash(leader, kind);
+    this.expect('a-half-dead-leader-gives-way', () => mesh.leader !== leader, noticeMs);
+    this.expect('a-leader-is-elected', () => mesh.leader !== undefined, electionMs);
+    mesh.start(leader, kind);
+    mesh.coverage.count(`leader gives way without its ${kind}`);
+  }
+
+  private operate(command: OperatorCommand, withinMs: number, isPossible: boolean): void {
+    if (!isPossible) return;
+    const asked = this.simulation.clients.operate(command);
+    this.expect('an-operator-is-served', () => asked.settlement?.outcome === 'done', withinMs);
+  }
+}
