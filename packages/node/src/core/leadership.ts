@@ -50,6 +50,8 @@ export class Leadership {
   private confirmedTickId = 0;
   private confirmedMs = 0;
   private progressOf = new Map<PeerId, Progress>();
+  /** When the replicators have last reported. */
+  private reportedMs = Number.NEGATIVE_INFINITY;
   private readonly troubles: PeerTroubles;
   private readonly farewells = new Map<PeerId, Farewell>();
   private joiners: readonly PeerId[] = [];
@@ -258,12 +260,14 @@ export class Leadership {
 
   private hearsMajorityOf(members: readonly Member[]): boolean {
     const { state, context } = this;
+    // The report itself grows old.
+    const sinceMs = context.nowMs - this.reportedMs;
     const heard = members.filter(({ peer_id, store_id }) => {
       if (peer_id === state.peerId) return store_id === state.storeId;
       const progress = this.progressOf.get(peer_id);
       if (progress === undefined || progress.store_id !== store_id || progress.silent_ms < 0) return false;
       // Well within the time in which they promise to help nobody else.
-      return progress.silent_ms <= context.options.electionTimeoutMs / 2;
+      return progress.silent_ms + sinceMs <= context.options.electionTimeoutMs / 2;
     });
     return heard.length >= majority(members.length);
   }
@@ -286,6 +290,7 @@ export class Leadership {
       return false;
     }
     this.progressOf = new Map(body.targets.map((progress) => [progress.peer_id, progress]));
+    this.reportedMs = this.context.nowMs;
     this.troubles.onProgress(body.targets);
     return true;
   }

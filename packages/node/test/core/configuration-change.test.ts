@@ -279,6 +279,12 @@ describe('cancelling', () => {
     expect(lines).toContain('event leader_stepped_down, its quorum is silent');
   });
 
+  test('nor does an old report of the replicators keep it in office', () => {
+    const bench = joint();
+    bench.progress({ peer: 'n2', match: 3 }, { peer: 'n3', match: 3 }, { peer: 'n4', match: 2, silentMs: 900 });
+    expect(bench.wait(2 * electionTimeoutMs)).toContain('event leader_stepped_down, its quorum is silent');
+  });
+
   test('a leader that found the joint entry cannot take it back, and steps down without its quorum', () => {
     const bench = new Bench();
     bench.open({

@@ -5,7 +5,7 @@
  * configuration back with its old peers alone.
  */
 import type { Instant } from '@conclave/actor/core';
-import { type Body, type ConclaveEvent, defaultTimes, type PeerId } from '@conclave/protocol';
+import { type Body, type ConclaveEvent, defaultTimes, isJoint, type PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import type { Answer } from '../mesh/watcher.js';
 import { type Invariant, Rule } from './invariant.js';
@@ -63,9 +63,12 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
 
   private mayDoWithout(actor: Actor): boolean {
     const { role, term } = summaryOf(actor);
-    const configuration = this.record.leaders.get(term)?.last?.inForce?.configuration;
-    if (role !== 'leader' || configuration === undefined) return false;
-    return configuration.peers.length === 1 || configuration.old_peers.length > 0;
+    const inForce = this.record.leaders.get(term)?.last?.inForce;
+    if (role !== 'leader' || inForce === undefined) return false;
+    const { configuration, entry, before } = inForce;
+    const isUncommitted = (this.record.commits.last?.index ?? 0) < entry.index;
+    const isTakingBack = isUncommitted && before !== undefined && isJoint(before.configuration);
+    return configuration.peers.length === 1 || isJoint(configuration) || isTakingBack;
   }
 
   onAnswered(requestId: number, answer: Answer | 'silence'): void {
