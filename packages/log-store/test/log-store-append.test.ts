@@ -6,6 +6,7 @@ import {
   brief,
   configurationBatch,
   configurationOf,
+  confirm,
   groupId,
   groupUid,
   leader,
@@ -273,6 +274,14 @@ describe('the ordered link', () => {
     expect(brief(bench.hear(tick(1)))).toEqual(['ack 1:1:0']);
     bench.sync();
     expect(brief(bench.hear(tick(1)))).toEqual(['ack 1:1:1']);
+  });
+
+  it('confirms at once, also during a write, that its session is in force', () => {
+    const bench = StoreOnABench.opened();
+    bench.hear(append({ seq: 1, verified: 1, batches: [batch(1, 1, 1)] }));
+    bench.idle();
+    const asked = confirm(7);
+    expect(bench.hear(asked)).toEqual([{ name: 'node.in_force', body: asked.body }]);
   });
 
   it('does not begin anew within a session: what was taken would be taken twice', () => {

@@ -4,6 +4,7 @@ import {
   append,
   batch,
   brief,
+  confirm,
   groupId,
   open,
   openedIn,
@@ -110,12 +111,12 @@ describe('two nodes for one peer', () => {
   it('fences the first when the second opens', () => {
     const bench = StoreOnABench.opened();
     expect(brief(bench.store(open('nonce-2', 'run-1', 1)))).toEqual(['opened 2 term 0 last 0 commit 0']);
-    for (const message of [append({ seq: 1 }), vote(1, 1, 'n1'), tick(0), read({ reader: 'node' })]) {
+    for (const message of [append({ seq: 1 }), vote(1, 1, 'n1'), tick(0), confirm(1), read({ reader: 'node' })]) {
       expect(brief(bench.hear(message)), message.name).toEqual(['fenced 1 by 2']);
     }
     expect(bench.hear(read({})), 'a replicator is not told').toEqual([]);
     expect(brief(bench.hear(tick(0, 2)))).toEqual(['ack 2:1:0']);
-    expect(bench.core.dropped).toEqual({ older_session: 5 });
+    expect(bench.core.dropped).toEqual({ older_session: 6 });
   });
 
   it('drops what the first had queued, waits for the running write, and reports what is durable', () => {

@@ -95,6 +95,11 @@ export function tick(seq: number, session = 1, link = 1): LogStoreMessage {
   };
 }
 
+export function confirm(tickId: number, session = 1): LogStoreMessage {
+  const own = { group_id: groupId, store_id: storeId, session: asSession(session) };
+  return { name: 'log-store.confirm', body: { ...own, term: asTerm(1), tick_id: tickId } };
+}
+
 export function open(nonce: string, incarnation: string, afterSession: number): LogStoreMessage {
   return {
     name: 'log-store.open',

@@ -216,6 +216,17 @@ export const messages = {
     }),
   ),
 
+  'log-store.confirm': define(
+    'node',
+    'a leader asks whether its session is still in force, for the reads of this round',
+    z.object({ ...own, term: Term, tick_id: Count }),
+  ),
+  'node.in_force': define(
+    'log-store',
+    'answers `confirm`: nobody has opened a newer session',
+    z.object({ ...own, term: Term, tick_id: Count }),
+  ),
+
   // ---- a node and all of its actors --------------------------------------------------------------
   'log-store.tick': define(
     'node',

@@ -118,6 +118,9 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
       case 'log-store.vote':
         this.onVote(message.body);
         return;
+      case 'log-store.confirm':
+        if (this.isOfSession(message.body, true)) this.sendNode({ name: 'node.in_force', body: message.body });
+        return;
       case 'log-store.tick':
         this.onTick(message.body);
         return;

@@ -300,6 +300,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         return this.onCommitted(message.body);
       case 'node.confirmed':
         return this.onConfirmed(message.body);
+      case 'node.in_force':
+        return this.onInForce(message.body);
       case 'node.progress':
         if (state.role !== 'leader') return context.drop('progress_stale');
         return this.onProgress(message.body);
@@ -371,8 +373,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     context.sendOwn({ name: 'log-store.tick', body: { ...own.own, ...own.lastFrame('log-store') } });
     context.sendOwn({ name: 'ballot-box.tick', body: { ...own.own, ...own.lastFrame('ballot-box'), term, leading } });
     if (leading) {
-      // Alone, the round does.
-      if (!state.isAlone()) this.repeatOwnMatch();
+      this.repeatOwnMatch();
       return this.beginRound();
     }
     context.sendOwn({
@@ -381,10 +382,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     });
   }
 
-  /** The leader's own store repeats what it has stored, too. False: its link is full. */
-  private repeatOwnMatch(): boolean {
+  /** The leader's own store repeats what it has stored, too, unless its link is full. */
+  private repeatOwnMatch(): void {
     const { state, own } = this;
-    if (!own.hasRoom('log-store')) return false;
+    if (!own.hasRoom('log-store')) return;
     own.sendAppendToLogStore({
       group_uid: state.groupUid,
       leader_id: state.peerId,
@@ -394,17 +395,24 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       commit_index: state.commitIndex,
       batches: [],
     });
-    return true;
   }
 
   /** Sends a tick, which also confirms the reads that wait. */
   private beginRound(): void {
     const tick_id = this.leadership.sendTick();
     if (this.change.isFlushed) this.reads.beginRound(tick_id);
-    if (!this.state.isAlone() || !this.repeatOwnMatch()) return;
-    // Nobody else's echo is needed, but a sign that the session is still in force: what was just sent is acknowledged.
     const { term } = this.state;
-    this.own.afterSynced(() => this.onTickConfirmed({ term, tick_id }));
+    // Alone, nobody else's echo is needed.
+    if (!this.reads.awaitsSession && !this.state.isAlone()) return;
+    this.context.sendOwn({ name: 'log-store.confirm', body: { ...this.own.own, term, tick_id } });
+  }
+
+  /** The own store had not granted a vote to anybody in a newer session by then: this peer may count itself. */
+  private onInForce(body: Body<'node.in_force'>): void {
+    if (!this.isOfThisSession(body)) return;
+    if (!this.isLeader() || body.term !== this.state.term) return this.context.drop('in_force_stale');
+    this.reads.onInForce(body.tick_id);
+    if (this.state.isAlone()) this.onTickConfirmed(body);
   }
 
   private onIdle(): void {

@@ -1,6 +1,7 @@
 /**
  * Linearizable reads of a leader: each waits for a round of heartbeats that began after it arrived and was echoed
- * by a quorum (Raft thesis, section 6.4, without clocks).
+ * by a quorum (Raft thesis, section 6.4, without clocks), in which the leader counts itself once its log-store has said
+ * that nobody else has opened it: a second node of this peer may have voted for another leader.
  *
  * Invariants:
  * 1. A read takes the commit index that is known when its round begins, never before the leader has committed an
@@ -21,7 +22,10 @@ interface Round {
   readonly tickId: number;
   readonly readIndex: LogIndex;
   readonly reads: readonly Read[];
+  /** A quorum has echoed it. */
   confirmed: boolean;
+  /** The own session was in force. */
+  inForce: boolean;
 }
 
 /** Rounds under way at once; what arrives meanwhile shares the next one. */
@@ -48,13 +52,19 @@ export class Reads {
 
   /** Whether a new round should begin now. */
   get wantsRound(): boolean {
-    return this.waiting.length > 0 && this.rounds.filter(({ confirmed }) => !confirmed).length < roundsUnderWay;
+    return this.waiting.length > 0 && this.rounds.filter((round) => !isOver(round)).length < roundsUnderWay;
   }
 
   /** The tick has just been sent: whoever waits is served by it. */
   beginRound(tickId: number): void {
     if (this.waiting.length === 0) return;
-    this.rounds.push({ tickId, readIndex: this.state.commitIndex, reads: this.waiting, confirmed: false });
+    this.rounds.push({
+      tickId,
+      readIndex: this.state.commitIndex,
+      reads: this.waiting,
+      confirmed: false,
+      inForce: false,
+    });
     this.waiting = [];
   }
 
@@ -64,11 +74,22 @@ export class Reads {
     this.serve();
   }
 
+  /** Whether the log-store is to be asked for the session. */
+  get awaitsSession(): boolean {
+    return this.rounds.some(({ inForce }) => !inForce);
+  }
+
+  /** The session was in force after this tick. */
+  onInForce(tickId: number): void {
+    for (const round of this.rounds) if (round.tickId <= tickId) round.inForce = true;
+    this.serve();
+  }
+
   /** Answers the confirmed rounds whose entries are applied. */
   serve(): void {
     while (this.rounds.length > 0) {
       const round = this.rounds[0] as Round;
-      if (!round.confirmed || round.readIndex > this.state.appliedIndex) return;
+      if (!isOver(round) || round.readIndex > this.state.appliedIndex) return;
       this.rounds.shift();
       this.count -= round.reads.length;
       for (const { requestId, query } of round.reads) {
@@ -85,4 +106,8 @@ export class Reads {
     this.waiting = [];
     this.count = 0;
   }
+}
+
+function isOver({ confirmed, inForce }: Round): boolean {
+  return confirmed && inForce;
 }

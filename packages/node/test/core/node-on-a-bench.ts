@@ -69,6 +69,9 @@ export class Bench {
   syncs = true;
   /** Whether the log-store answers reads of what it was opened with. */
   answersReads = true;
+  /** Whether the log-store says at once that the session is in force; else with `inForce()`. */
+  saysInForce = true;
+  private asked: Body<'log-store.confirm'> | undefined;
   private stored: readonly Entry[] = [];
   /** Which own actors do not answer. */
   readonly dead = new Set<Own>();
@@ -163,6 +166,10 @@ export class Bench {
     if (message.name === 'replicator.tick') this.tickId = message.body.tick_id;
     const answers: NodeMessage[] = [];
     if (message.name === 'log-store.read' && this.answersReads) answers.push(this.entries(message.body));
+    if (message.name === 'log-store.confirm') {
+      this.asked = message.body;
+      if (this.saysInForce && !this.dead.has('log-store')) answers.push({ name: 'node.in_force', body: message.body });
+    }
     for (const kind of ownKinds) {
       const frame = frameFor(kind, message);
       const taken = this.taken[kind];
@@ -253,6 +260,12 @@ export class Bench {
   /** The ballot-box says that a quorum has echoed the latest tick, or that one. */
   confirmed(tickId = this.tickId): string[] {
     return this.hear({ name: 'node.confirmed', body: { ...this.own, term: asTerm(this.term), tick_id: tickId } });
+  }
+
+  /** The log-store says that the session is in force, as it was asked last, or otherwise. */
+  inForce(over: Partial<Body<'node.in_force'>> = {}): string[] {
+    if (this.asked === undefined) throw new Error('the log-store was not asked');
+    return this.hear({ name: 'node.in_force', body: { ...this.asked, ...over } });
   }
 
   /** The replicators report on these targets. */

@@ -1,3 +1,4 @@
+import { asSession, asTerm } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
 import { Bench, electionTimeoutMs } from './node-on-a-bench.js';
 
@@ -68,12 +69,35 @@ describe('a linearizable read', () => {
     expect(bench.confirmed(bench.tickId + 1)).toEqual([]);
   });
 
-  test('in a group of one is confirmed by the own log-store: a fenced node must not answer', () => {
+  test('is answered only when the own log-store has said, too, that nobody else has opened it', () => {
+    const bench = leader();
+    bench.saysInForce = false;
+    bench.read('q');
+    expect(bench.confirmed(), 'a quorum, with this leader counted in').toEqual([]);
+    expect(bench.inForce({ tick_id: bench.tickId - 1 }), 'before the round').toEqual([]);
+    expect(bench.inForce({ term: asTerm(bench.term - 1) }), 'in another term').toEqual([]);
+    expect(bench.inForce({ session: asSession(2) }), 'of another session').toEqual([]);
+    expect(bench.inForce()).toEqual(['reply 1 q at 0']);
+    bench.read('r');
+    expect(bench.inForce()).toEqual([]);
+    expect(bench.confirmed()).toEqual(['reply 2 r at 0']);
+  });
+
+  test('asks the own log-store again with each tick until it has answered', () => {
+    const bench = leader();
+    bench.saysInForce = false;
+    bench.read('q');
+    bench.confirmed();
+    bench.saysInForce = true;
+    expect(bench.wait(100)).toContain('reply 1 q at 0');
+  });
+
+  test('in a group of one is confirmed by the own log-store alone: a fenced node must not answer', () => {
     const bench = new Bench();
     bench.lead({ term: 1, log: [[1, 'n1']] });
-    bench.syncs = false;
-    expect(bench.read('q')).toEqual(['log-store.append term 2 of n1: nothing verified 2']);
-    expect(bench.sync()).toEqual(['reply 1 q at 0']);
+    bench.saysInForce = false;
+    expect(bench.read('q')).toEqual([]);
+    expect(bench.inForce()).toEqual(['reply 1 q at 0']);
     bench.read('r');
     expect(bench.fencedBy(2)).toContain('refuse 2 EPERM not_done');
   });

@@ -79,19 +79,18 @@ function tellEvent({ name, detail }: ConclaveEvent): string {
   return `event ${[name, ...more].join(', ')}`;
 }
 
-/** Ticks, and what the ballot-box is told of each append, which says the same. */
-const clockwork: readonly string[] = ['log-store.tick', 'ballot-box.tick', 'replicator.tick', 'ballot-box.register'];
+/** Ticks; what the ballot-box is told of each append, which says the same (see leading.test.ts); and of a read's round. */
+const clockwork: readonly string[] = [
+  'log-store.tick',
+  'ballot-box.tick',
+  'replicator.tick',
+  'ballot-box.register',
+  'log-store.confirm',
+];
 
 function tellMessage(to: PeerId, { name, body }: Message): string | undefined {
   if (clockwork.includes(name)) return undefined;
   switch (name) {
-    case 'log-store.tick':
-    case 'ballot-box.tick':
-    case 'replicator.tick':
-      return undefined;
-    // Goes with each append of a leader, and says no more than that; see leading.test.ts.
-    case 'ballot-box.register':
-      return undefined;
     case 'feed.append':
     case 'log-store.append':
     case 'replicator.append': {
