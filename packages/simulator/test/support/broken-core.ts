@@ -1,5 +1,5 @@
 /** Cores that are wrong on purpose, for tests of what a failure looks like. */
-import { BallotBoxCore } from '@conclave/ballot-box';
+import { BallotBoxCore, type BallotBoxInput } from '@conclave/ballot-box';
 
 interface Elect {
   readonly type: string;
@@ -9,8 +9,8 @@ interface Elect {
 /** Runs something while every ballot-box declares each election won before anybody has voted. */
 export function withElectionsForFree<T>(run: () => T): T {
   const { step } = BallotBoxCore.prototype;
-  BallotBoxCore.prototype.step = function (input, at) {
-    const effects = step.call(this, input, at);
+  BallotBoxCore.prototype.step = function (this: BallotBoxCore, input: BallotBoxInput) {
+    const effects = step.call(this, input);
     const { type, message } = input as unknown as Elect;
     if (type !== 'message' || message.name !== 'ballot-box.elect') return effects;
     const { group_id, store_id, session, term, kind, election_id, peer_id } = message.body;
