@@ -11,7 +11,7 @@ export default defineConfig({
         ssr: { resolve: { conditions } },
         test: {
           name: 'unit',
-          include: ['packages/*/test/**/*.test.ts', 'test/house/**/*.test.ts'],
+          include: ['packages/*/test/**/*.test.ts', 'test/house/**/*.test.ts', 'test/mutants/**/*.test.ts'],
           globalSetup: ['test/set-up/unit.ts'],
           sequence: { groupOrder: 0 },
         },

@@ -1,0 +1,21 @@
+// Takes rules out of the cores, one at a time, and has the simulator find each of these mutants. See docs/mutants.md.
+//
+// usage: mutants.mjs [--write] [--workers N] [mutant ...]     (none: all of them)
+
+import { runMutants } from '../test/mutants/run-mutants.mjs';
+import { runMain } from './run.mjs';
+import { setUp } from './setup.mjs';
+
+const mostWorkers = 2;
+
+await runMain(async () => {
+  await setUp();
+  const args = process.argv.slice(2);
+  const at = args.indexOf('--workers');
+  const workers = at < 0 ? mostWorkers : Number(args.splice(at, 2)[1]);
+  if (!(workers >= 1 && workers <= mostWorkers)) throw new Error(`--workers is 1 or ${mostWorkers}.`);
+  const abort = new AbortController();
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.once(signal, () => abort.abort());
+  const only = args.filter((arg) => arg !== '--write');
+  return runMutants({ only, workers, write: args.includes('--write'), signal: abort.signal });
+});

@@ -1,0 +1,116 @@
+/** Hunts mutants: one after another on a workbench, several workbenches side by side. */
+import { fork } from 'node:child_process';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Workbench } from './workbench.mjs';
+
+/** @typedef {import('./mutations/mutation.mjs').Mutation} Mutation */
+/** @typedef {import('./detector.mjs').Begins | import('./detector.mjs').Found | import('./detector.mjs').Survived} Said */
+
+/**
+ * @typedef {object} Outcome
+ * @property {'found' | 'survived' | 'endless' | 'broken'} verdict `endless`: a seed did not end; `broken`: the tool failed
+ * @property {number} [seed] where it was found, or did not end
+ * @property {string} [invariant] by what it was found
+ * @property {string} [seen] what that has seen
+ * @property {number} seconds
+ */
+
+/** The first seed of each hunt. */
+export const firstSeed = 1;
+/** A seed takes a tenth of a second; one that takes so long will not end. */
+const endlessMs = 120_000;
+const detector = fileURLToPath(new URL('detector.mjs', import.meta.url));
+
+/** What is hunted like a mutant and must survive: the cores as they are. */
+export const control = 'nothing';
+
+/**
+ * Hunts each of the mutations, and first of all, where `controlSeeds` is above 0, what is not mutated at all.
+ *
+ * @param {readonly Mutation[]} mutations
+ * @param {{
+ *   readonly controlSeeds: number,
+ *   readonly workers: number,
+ *   readonly root?: string,
+ *   readonly onOutcome?: (id: string, outcome: Outcome) => void,
+ *   readonly signal?: AbortSignal,
+ * }} options
+ * @returns {Promise<Map<string, Outcome>>} by id
+ */
+export async function hunt(mutations, { controlSeeds, workers, root, onOutcome, signal }) {
+  /** @type {{ id: string, seeds: number, mutation: Mutation | undefined }[]} */
+  const waiting = mutations.map((mutation) => ({ id: mutation.id, seeds: mutation.seeds, mutation }));
+  if (controlSeeds > 0) waiting.unshift({ id: control, seeds: controlSeeds, mutation: undefined });
+  /** @type {Map<string, Outcome>} */
+  const outcomes = new Map();
+  const work = async () => {
+    const bench = await Workbench.make(root);
+    try {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        signal?.throwIfAborted();
+        const { id, seeds, mutation } = next;
+        const outcome = await huntOne(bench, mutation, seeds, signal);
+        outcomes.set(id, outcome);
+        onOutcome?.(id, outcome);
+      }
+    } finally {
+      bench.remove();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(workers, waiting.length) }, work));
+  return outcomes;
+}
+
+/**
+ * @param {Workbench} bench
+ * @param {Mutation | undefined} mutation
+ * @param {number} seeds
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<Outcome>}
+ */
+async function huntOne(bench, mutation, seeds, signal) {
+  const begun = performance.now();
+  const seconds = () => (performance.now() - begun) / 1000;
+  await bench.change(mutation);
+  return new Promise((resolve) => {
+    const args = [bench.folder, String(firstSeed), String(seeds)];
+    const child = fork(detector, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [] });
+    let errors = '';
+    let seed = firstSeed;
+    /** @type {Outcome | undefined} */
+    let outcome;
+    const giveUp = () => {
+      outcome ??= { verdict: 'endless', seed, seconds: seconds() };
+      child.kill('SIGKILL');
+    };
+    const stop = () => child.kill('SIGKILL');
+    let watchdog = setTimeout(giveUp, endlessMs);
+    signal?.addEventListener('abort', stop);
+    child.stderr?.on('data', (chunk) => {
+      errors += chunk;
+    });
+    child.on('message', (message) => {
+      const said = /** @type {Said} */ (message);
+      clearTimeout(watchdog);
+      watchdog = setTimeout(giveUp, endlessMs);
+      if (said.type === 'begins') seed = said.seed;
+      else if (said.type === 'survived') outcome = { verdict: 'survived', seconds: seconds() };
+      else
+        outcome = { verdict: 'found', seed: said.seed, invariant: said.invariant, seen: said.seen, seconds: seconds() };
+    });
+    child.on('close', () => {
+      clearTimeout(watchdog);
+      signal?.removeEventListener('abort', stop);
+      resolve(outcome ?? { verdict: 'broken', seed, seen: errors, seconds: seconds() });
+    });
+  });
+}
+
+/** @param {number} seed */
+export function seedsUpTo(seed) {
+  return seed - firstSeed + 1;
+}
+
+/** Where this lies, for messages. */
+export const folder = path.dirname(detector);

@@ -1,0 +1,63 @@
+/**
+ * That the simulator can fail: a few mutants, those that it finds fast. `npm run mutants` hunts them all.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { root } from '../../scripts/run.mjs';
+import { control, hunt } from './hunt.mjs';
+import { mutations } from './mutations/all.mjs';
+import { chapters } from './rules.mjs';
+import { edited } from './workbench.mjs';
+
+const fast = [
+  'vote-counted-twice',
+  'vote-spoken-before-sync',
+  'acknowledged-before-sync',
+  'joint-commit-by-old-majority',
+  'no-joint-stage',
+  'retry-carried-out-twice',
+];
+
+const rules = chapters.flatMap((chapter) => chapter.rules);
+
+test('each mutation has text of its own to replace, and a name of its own', () => {
+  for (const { id, edits } of mutations) {
+    const texts = new Map<string, string>();
+    for (const edit of edits) {
+      const text = texts.get(edit.file) ?? readFileSync(path.join(root, edit.file), 'utf8');
+      texts.set(edit.file, edited(text, edit, id));
+    }
+  }
+  const ids = mutations.map(({ id }) => id);
+  expect(new Set(ids).size).toBe(ids.length);
+  expect(ids.length).toBeGreaterThanOrEqual(40);
+});
+
+test('each rule has a mutant, or a reason why not and a test elsewhere; each mutant takes a rule out', () => {
+  const ids = mutations.map(({ id }) => id);
+  const named = rules.flatMap(({ mutants }) => mutants);
+  expect(named.filter((id) => !ids.includes(id))).toEqual([]);
+  expect(ids.filter((id) => !named.includes(id))).toEqual([]);
+  for (const { rule, mutants, why = '', testedBy = [] } of rules) {
+    if (mutants.length > 0) continue;
+    expect(why, rule).not.toBe('');
+    expect(testedBy, rule).not.toEqual([]);
+    expect(testedBy.filter((file) => !existsSync(path.join(root, file)))).toEqual([]);
+  }
+});
+
+test('a mutation whose text is gone, or stands there twice, fails with its name', () => {
+  const edit = { file: 'a.ts', find: 'b', replace: 'c' };
+  expect(() => edited('a', edit, 'some-mutant')).toThrow(/some-mutant: stands not in a.ts/);
+  expect(() => edited('b b', edit, 'some-mutant')).toThrow(/some-mutant: stands 2 times in a.ts/);
+});
+
+test('the simulator finds mutants, and nothing where nothing is mutated', async () => {
+  const hunted = mutations.filter(({ id }) => fast.includes(id));
+  const outcomes = await hunt(hunted, { controlSeeds: 20, workers: 1 });
+  expect(Object.fromEntries([...outcomes].map(([id, { verdict }]) => [id, verdict]))).toEqual({
+    [control]: 'survived',
+    ...Object.fromEntries(fast.map((id) => [id, 'found'])),
+  });
+}, 240_000);

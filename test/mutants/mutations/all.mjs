@@ -1,0 +1,20 @@
+import { clients } from './clients.mjs';
+import { configuration } from './configuration.mjs';
+import { elections } from './elections.mjs';
+import { log } from './log.mjs';
+import { quorums } from './quorums.mjs';
+import { reads } from './reads.mjs';
+import { replication } from './replication.mjs';
+import { sessions } from './sessions.mjs';
+
+/** All mutations, by what they break. */
+export const mutations = [
+  ...elections,
+  ...log,
+  ...quorums,
+  ...sessions,
+  ...configuration,
+  ...replication,
+  ...reads,
+  ...clients,
+];

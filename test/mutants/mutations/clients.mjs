@@ -1,0 +1,109 @@
+/** What clients are promised: once, and a true outcome. */
+
+const machine = 'packages/kv/src/core/kv-state-machine.ts';
+const sessions = 'packages/kv/src/core/client-sessions.ts';
+const client = 'packages/client/src/core/client-core.ts';
+const request = 'packages/client/src/core/client-request.ts';
+const proposals = 'packages/node/src/core/proposals.ts';
+
+/** @type {import('./mutation.mjs').Mutation[]} */
+export const clients = [
+  {
+    id: 'retry-carried-out-twice',
+    rule: 'A retried call happens once: results are kept per client and sequence number.',
+    edits: [
+      { file: machine, find: 'if (before !== undefined) return before;', replace: '' },
+      {
+        file: machine,
+        find: 'session.keep(sequence, result);',
+        replace: 'if (before === undefined) session.keep(sequence, result);',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'session-forgotten',
+    rule: 'A retried call happens once: ... the session is kept.',
+    edits: [
+      {
+        file: sessions,
+        find: 'this.sessions.delete(clientId);\n    this.sessions.set(clientId, session);\n    session.lastIndex = index;\n    return session;',
+        replace:
+          'this.sessions.delete(clientId);\n    const fresh = new ClientSession(index);\n    this.sessions.set(clientId, fresh);\n    return fresh;',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'retry-with-a-new-number',
+    rule: 'A retried call keeps its number.',
+    edits: [
+      {
+        file: client,
+        find: 'this.lastRequestId += 1;',
+        replace: `if (request.kind === 'write' && request.failures + request.timeouts > 0 && request.session !== undefined) {
+      for (const call of calls) {
+        request.session.settled(call.sequence);
+        call.sequence = request.session.nextNumber();
+      }
+    }
+    this.lastRequestId += 1;`,
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'expired-session-means-not-done',
+    rule: 'An expired session answers `unknown`.',
+    edits: [
+      {
+        file: machine,
+        find: "const noSession: KvCommandResult = ['unknown', 'ESESSION', 'the session is unknown or has expired'];",
+        replace:
+          "const noSession: KvCommandResult = ['not_done', 'ESESSION', 'the session is unknown or has expired'];",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'appended-means-not-done',
+    rule: '`outcome` is always true: a step-down with the entry pending is `unknown`.',
+    edits: [
+      {
+        file: proposals,
+        find: "if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, 'unknown');",
+        replace: "if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, 'not_done');",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'timed-out-means-not-done',
+    rule: "The client's answer is one of done, not done, unknown: a timed-out write is unknown.",
+    edits: [
+      {
+        file: request,
+        find: "this.attempts.some((attempt) => attempt !== besides && attempt.verdict !== 'not_done')",
+        replace: "this.attempts.some((attempt) => attempt !== besides && attempt.verdict === 'unknown')",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'answered-before-it-is-committed',
+    rule: 'Raft: a client is answered when its entry is committed and applied.',
+    edits: [
+      {
+        file: proposals,
+        find: 'for (const [at, proposal] of proposals.entries()) this.appended.set(asLogIndex(first + at), proposal);',
+        replace: `for (const [at, proposal] of proposals.entries()) {
+      if (proposal.requestId !== undefined) {
+        const results = [['done', first + at, true]];
+        this.context.reply(proposal.requestId, { results });
+      }
+    }`,
+      },
+    ],
+    seeds: 100,
+  },
+];

@@ -1,0 +1,219 @@
+/** The stages of a change, the founding of a group, and leaving it. */
+
+const change = 'packages/node/src/core/configuration-change.ts';
+const bootstrap = 'packages/node/src/core/bootstrap.ts';
+const node = 'packages/node/src/core/node-core.ts';
+const watch = 'packages/replicator/src/core/catch-up-watch.ts';
+const replicator = 'packages/replicator/src/core/replicator.ts';
+
+/** @type {import('./mutation.mjs').Mutation[]} */
+export const configuration = [
+  {
+    id: 'change-before-the-flush',
+    rule: 'No change starts before the leader has committed an entry of its own term.',
+    edits: [
+      {
+        file: change,
+        find: 'if (!this.flushed || this.active !== undefined) {',
+        replace: "if (this.active?.stage === 'joint') {",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'two-changes-at-once',
+    rule: 'One change at a time.',
+    edits: [
+      {
+        file: change,
+        find: "if (this.active?.kind === 'change') {",
+        replace: "if (this.active?.kind === 'change' && this.active.requestId === requestId) {",
+      },
+      {
+        file: change,
+        find: 'if (!this.flushed || this.active !== undefined) {',
+        replace: 'if (!this.flushed) {',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'no-joint-stage',
+    rule: 'With exactly one peer added or removed the joint stage is skipped; else it is not.',
+    edits: [
+      {
+        file: change,
+        find: 'if (active.adding.length + removing.length > 1) {',
+        replace: 'if (active.adding.length + removing.length > 31) {',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'new-peer-not-awaited',
+    rule: 'A new peer counts in no quorum before it has caught up.',
+    edits: [
+      {
+        file: change,
+        find: "progress?.caught_up === true && progress.store_id !== ''",
+        replace: "progress !== undefined && progress.store_id !== ''",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'caught-up-without-the-configuration',
+    rule: 'It is caught up when its match is beyond the latest configuration entry ...',
+    edits: [
+      {
+        file: watch,
+        find: 'this.done = near && matchIndex >= configurationIndex;',
+        replace: 'this.done = near && configurationIndex >= 0;',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'joint-of-an-older-leader-cancelled',
+    rule: 'Cancel in the joint stage ... allowed only to the leader that appended the joint entry in this term.',
+    edits: [
+      {
+        file: change,
+        find: "if (active.kind === 'flush' || active.stage === 'stable') {",
+        replace: "if (active.stage === 'stable') {",
+      },
+      {
+        file: change,
+        find: "invariant(active.kind === 'change', 'the joint entry is of this leader and term');",
+        replace: '',
+      },
+      {
+        file: change,
+        find: "} else if (active.stage === 'joint' && active.kind === 'change') {",
+        replace: "} else if (active.stage === 'joint') {",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'cancelled-too-late',
+    rule: 'Cancel ... never once the leader has appended the stable entry.',
+    edits: [
+      {
+        file: change,
+        find: "if (active.kind === 'flush' || active.stage === 'stable') {",
+        replace: "if (active.kind === 'flush') {",
+      },
+      {
+        file: change,
+        find: "invariant(active !== undefined && active.stage !== 'stable', 'a change can be undone');",
+        replace: "invariant(active !== undefined, 'a change can be undone');",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'joint-not-finished-by-the-next-leader',
+    rule: 'A new leader first appends the configuration it has: ... a joint one finishes the change.',
+    edits: [
+      {
+        file: change,
+        find: "if (active.stage === 'joint') {\n      const { peers } = this.inForce();",
+        replace: "if (active.stage === 'joint' && active.kind === 'change') {\n      const { peers } = this.inForce();",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'joint-stage-without-deadline',
+    rule: 'The joint stage has its own deadline, then it cancels itself.',
+    edits: [
+      {
+        file: change,
+        find: "} else if (active.stage === 'joint' && active.kind === 'change') {",
+        replace: "} else if (active.stage === 'joint' && active.kind !== 'flush' && active.old.length < 0) {",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'catching-up-without-deadline',
+    rule: '`timeout_ms` is a hard deadline: past it the change fails with ECATCHUP, and the next change may start.',
+    edits: [
+      {
+        file: change,
+        find: "if (active.stage === 'catching_up') {\n      const laggards = this.laggards(active);",
+        replace:
+          "if (active.stage === 'catching_up') {\n      if (active.adding.length > 0) return;\n      const laggards = this.laggards(active);",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'removed-leader-stays',
+    rule: 'A leader that is not in the stable configuration hands over and steps down.',
+    edits: [
+      {
+        file: node,
+        find: 'if (!isIn(configuration, this.state.peerId, this.state.storeId)) return this.transfer.leave();',
+        replace: '',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'founded-without-asking',
+    rule: '`bootstrap` first asks all listed peers: ... if any peer cannot be reached, it refuses.',
+    edits: [
+      {
+        file: bootstrap,
+        find: 'if (!founding.peers.every((peerId) => this.agrees(founding, peerId))) return;',
+        replace: '',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'founded-beside-a-leader',
+    rule: "`bootstrap` first asks ... the group's subject: if a leader answers, it founds nothing.",
+    edits: [
+      {
+        file: bootstrap,
+        find: 'if (founding === undefined || !founding.groupHasNoLeader) return;',
+        replace: 'if (founding === undefined) return;',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'founders-do-not-give-way',
+    rule: 'Of two founders the one with the higher name gives way.',
+    edits: [
+      { file: bootstrap, find: 'if (peerId > state.peerId) return;', replace: 'if (peerId !== state.peerId) return;' },
+      { file: bootstrap, find: 'if (body.founding) return;', replace: '' },
+      {
+        file: bootstrap,
+        find: 'if (this.promisedTo !== undefined && this.promisedTo.untilMs > context.nowMs) {',
+        replace: 'if (this.promisedTo !== undefined && this.promisedTo.untilMs < 0) {',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'other-history-taken-in',
+    rule: 'A new peer must be empty or hold this `group_uid` (ENOTEMPTY).',
+    edits: [
+      {
+        file: replicator,
+        find: "else if (isForeign) this.refuse('ENOTEMPTY', nowMs);",
+        replace: "else if (isForeign && nowMs < 0) this.refuse('ENOTEMPTY', nowMs);",
+      },
+      {
+        file: 'packages/node/src/core/append-entries.ts',
+        find: 'if (state.groupUid !== noGroupUid && body.group_uid !== state.groupUid) {',
+        replace: 'if (body.term < 0) {',
+      },
+    ],
+    seeds: 100,
+  },
+];

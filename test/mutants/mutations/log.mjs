@@ -1,0 +1,273 @@
+/** The log: the consistency check, truncation, applying, and what becomes durable in which order. */
+
+const append = 'packages/node/src/core/append-entries.ts';
+const applier = 'packages/node/src/core/applier.ts';
+const logView = 'packages/node/src/core/log-view.ts';
+const check = 'packages/log-store/src/core/append-check.ts';
+const stages = 'packages/log-store/src/core/log-stages.ts';
+const gathered = 'packages/log-store/src/core/gathered-write.ts';
+const logState = 'packages/log-store/src/core/log-state.ts';
+const store = 'packages/log-store/src/core/log-store-core.ts';
+
+/** @type {import('./mutation.mjs').Mutation[]} */
+export const log = [
+  {
+    id: 'prev-term-not-checked',
+    rule: 'Raft: a follower takes entries only where the one before them matches.',
+    edits: [{ file: append, find: 'if (prevTerm !== body.prev_term) {', replace: 'if (prevTerm === undefined) {' }],
+    seeds: 100,
+  },
+  {
+    id: 'entries-of-a-lower-term-taken',
+    rule: 'Raft: what comes from a lower term is refused.',
+    edits: [
+      { file: append, find: 'if (body.term < state.term) return this.refuseOlderTerm(body);', replace: '' },
+      { file: check, find: "if (leader_term < state.term) return 'lower_term';", replace: '' },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'truncates-without-conflict',
+    rule: 'The node truncates only on a conflict of terms. An older message that comes late would cut off what is behind it.',
+    edits: [
+      {
+        file: append,
+        find: 'while (index <= header.last && log.termAt(index) === header.term) index = asLogIndex(log.lastOfTermAt(index) + 1);',
+        replace: 'while (index <= header.last && index <= this.state.commitIndex) index = asLogIndex(index + 1);',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'truncates-below-commit',
+    rule: 'The node truncates ... never at or below commit; the log-store refuses it.',
+    edits: [
+      {
+        file: append,
+        find: 'while (index <= header.last && log.termAt(index) === header.term) index = asLogIndex(log.lastOfTermAt(index) + 1);',
+        replace: '',
+      },
+      {
+        file: append,
+        find: 'invariant(from > state.commitIndex,',
+        replace: '',
+      },
+      {
+        file: check,
+        find: "if (truncate_from > 0 && truncate_from <= state.commitIndex) return 'truncates_committed';",
+        replace: '',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'commit-beyond-verified',
+    rule: 'A commit index at a follower is at most min(leader_commit, verified_index).',
+    edits: [
+      {
+        file: append,
+        find: 'hub.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));',
+        replace: 'hub.commitTo(asLogIndex(Math.min(body.leader_commit, state.log.lastIndex)));',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'verified-is-the-last-index',
+    rule: '`verified_index` is prev_index + count.',
+    edits: [{ file: append, find: 'verified_index: verified,', replace: 'verified_index: state.log.lastIndex,' }],
+    seeds: 100,
+  },
+  {
+    id: 'match-from-the-last-index',
+    rule: '`match_index` echoes `verified_index` ...; it is never derived from the last index.',
+    edits: [
+      {
+        file: stages,
+        find: 'matchIndex: body.verified_index,',
+        replace: 'matchIndex: this.acceptedState.lastIndex,',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'no-append-for-what-is-there',
+    rule: "A follower's node sends an `append` for every AppendEntries that it accepts, also when it has the entries already.",
+    edits: [
+      {
+        file: append,
+        find: 'own.sendAppendToLogStore({',
+        replace: 'if (fresh.length > 0 || truncateFrom > 0) own.sendAppendToLogStore({',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'node-acknowledges',
+    rule: 'The node itself never acknowledges.',
+    edits: [
+      {
+        file: append,
+        find: 'const { state, own, hub } = this;\n    const verified',
+        replace: 'const { state, own, hub, context } = this;\n    const verified',
+      },
+      {
+        file: append,
+        find: 'hub.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));',
+        replace: `context.send(body.leader_id, {
+      name: 'feed.stored',
+      body: {
+        ...own.own,
+        group_uid: body.group_uid,
+        peer_id: state.peerId,
+        seq: 1,
+        leader_id: body.leader_id,
+        leader_term: body.term,
+        match_index: verified,
+      },
+    });
+    hub.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));`,
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'acknowledged-before-sync',
+    rule: 'An entry is acknowledged only after it is synced.',
+    edits: [
+      {
+        file: store,
+        find: "this.count('acknowledgements_truncated', this.log.append(body, batches, frame.seq));",
+        replace: `this.count('acknowledgements_truncated', this.log.append(body, batches, frame.seq));
+    const { leader_id, leader_term, group_uid, session, verified_index } = body;
+    this.send(
+      leader_id,
+      replies.stored(this.options, body.store_id, {
+        leaderId: leader_id,
+        leaderTerm: leader_term,
+        groupUid: group_uid,
+        session,
+        seq: frame.seq,
+        matchIndex: verified_index,
+      }),
+    );`,
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'truncation-keeps-acknowledgements',
+    rule: 'A truncation drops the unsent acknowledgements above it.',
+    edits: [
+      {
+        file: stages,
+        find: 'return this.gathered.dropAcknowledgementsFrom(from) + (this.running?.dropAcknowledgementsFrom(from) ?? 0);',
+        replace: 'return 0;',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'truncation-forgets-the-running-write',
+    rule: 'One total order over entries and truncation; the ABA race of asynchronous storage: what is being written is truncated, too.',
+    edits: [
+      {
+        file: stages,
+        find: 'this.gathered.truncate(from, this.writtenState.lastIndex);',
+        replace: 'this.gathered.truncate(from, this.durableState.lastIndex);',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'term-not-stored-with-entries',
+    rule: 'A `leader_term` above the stored term is written in the same batch as the entries.',
+    edits: [{ file: stages, find: "this.raiseTerm(body.leader_term, '');", replace: '' }],
+    seeds: 100,
+  },
+  {
+    id: 'deletes-not-written',
+    rule: 'Deletes, the shortened batch and the new one are one write. The deletes are left out.',
+    edits: [
+      {
+        file: gathered,
+        find: "if (this.from !== undefined) operations.push({ type: 'truncate', groupId, from: this.from });",
+        replace: '',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'shortened-batch-not-written',
+    rule: 'Deletes, the shortened batch and the new one are one write. The shortened batch is left out.',
+    edits: [
+      {
+        file: 'packages/log-store/src/core/truncation.ts',
+        find: 'if (holding !== undefined && checkedBatch(groupId, holding).last >= from) {',
+        replace: 'if (holding !== undefined && checkedBatch(groupId, holding).last < 0) {',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'node-keeps-configuration-after-truncation',
+    rule: 'A configuration ... is rolled back if truncated.',
+    edits: [
+      {
+        file: logView,
+        find: 'this.configurationEntries = this.configurationEntries.filter((entry) => entry.index < from);',
+        replace: '',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'store-keeps-configuration-after-truncation',
+    rule: 'A configuration ... is rolled back if truncated: on disk as well.',
+    edits: [
+      {
+        file: logState,
+        find: 'configurations: state.configurations.filter((entry) => entry.index < from),',
+        replace: 'configurations: state.configurations,',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'applies-what-is-not-committed',
+    rule: 'Raft: only what is committed is applied.',
+    edits: [
+      {
+        file: applier,
+        find: 'while (state.appliedIndex < state.commitIndex) {',
+        replace: 'while (state.appliedIndex < state.log.lastIndex) {',
+      },
+      { file: applier, find: 'const upTo = Math.min(last, state.commitIndex);', replace: 'const upTo = last;' },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'applies-what-was-replaced',
+    rule: 'What is durable may be what this node has replaced since: only what has the term that it knows is applied.',
+    edits: [
+      {
+        file: applier,
+        find: 'if (log.termAt(header.first) !== header.term || log.termAt(last) !== header.term) {',
+        replace: 'if (log.lastIndex < 0) {',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'bad-checksum-not-noticed',
+    rule: 'Every batch has a CRC.',
+    edits: [
+      {
+        file: 'packages/protocol/src/batch.ts',
+        find: 'return view.getUint32(0) === crc32(bytes.subarray(4));',
+        replace: 'return view.getUint32(0) >= 0 || crc32(bytes) > 0;',
+      },
+    ],
+    seeds: 100,
+  },
+];

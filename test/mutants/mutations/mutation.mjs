@@ -1,0 +1,15 @@
+/**
+ * What a mutation is: one rule taken out of the cores, as data.
+ *
+ * @typedef {object} Edit
+ * @property {string} file from the project's folder
+ * @property {string} find text that must stand in the file exactly once
+ * @property {string} replace
+ *
+ * @typedef {object} Mutation
+ * @property {string} id
+ * @property {string} rule what it takes out, in the words of DESIGN or of the Raft thesis
+ * @property {readonly Edit[]} edits more than one where the same rule is kept in more than one place
+ * @property {number} seeds within so many seeds, from 1 on, the simulator must find it
+ */
+export {};

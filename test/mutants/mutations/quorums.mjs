@@ -1,0 +1,134 @@
+/** What the ballot-box counts: commit, and the confirmation of ticks. */
+
+const core = 'packages/ballot-box/src/core/ballot-box-core.ts';
+const runs = 'packages/ballot-box/src/core/ballot-runs.ts';
+const tally = 'packages/ballot-box/src/core/tally.ts';
+const leadership = 'packages/node/src/core/leadership.ts';
+const node = 'packages/node/src/core/node-core.ts';
+
+/** @type {import('./mutation.mjs').Mutation[]} */
+export const quorums = [
+  {
+    id: 'joint-commit-by-new-majority',
+    rule: 'The ballot of a joint entry, and each one after it, needs a majority of both. The new one alone would do.',
+    edits: [
+      {
+        file: tally,
+        find: 'return configuration.old_peers.length === 0 ? value : Math.min(value, reached(configuration.old_peers));',
+        replace: 'return value;',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'joint-commit-by-old-majority',
+    rule: 'The ballot of a joint entry, and each one after it, needs a majority of both. The old one alone would do.',
+    edits: [
+      {
+        file: tally,
+        find: 'return configuration.old_peers.length === 0 ? value : Math.min(value, reached(configuration.old_peers));',
+        replace: 'return configuration.old_peers.length === 0 ? value : reached(configuration.old_peers);',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'ballots-by-the-oldest-configuration',
+    rule: 'One ballot per entry, with the configuration of that entry: here that of the oldest entry that is open.',
+    edits: [
+      {
+        file: runs,
+        find: 'const stored = quorumValue(run.configuration, (member) => this.matches.of(member));',
+        replace:
+          'const { configuration } = this.runs[0] ?? run;\n      const stored = quorumValue(configuration, (member) => this.matches.of(member));',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'ballots-by-the-latest-configuration',
+    rule: 'One ballot per entry, with the configuration of that entry: here that of the latest entry.',
+    edits: [
+      {
+        file: runs,
+        find: 'const stored = quorumValue(run.configuration, (member) => this.matches.of(member));',
+        replace: 'const stored = quorumValue(this.latest.configuration, (member) => this.matches.of(member));',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'stored-of-another-term-counted',
+    rule: 'The ballot-box counts a `stored` iff ... `leader_term` is the term that it is open for.',
+    edits: [
+      {
+        file: core,
+        find: "return body.leader_term === lead.term ? undefined : 'other_term';",
+        replace: "return body.leader_term <= lead.term ? undefined : 'other_term';",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'stored-of-another-store-counted',
+    rule: "The ballot-box counts a `stored` iff ... (peer_id, store_id) is in that ballot's configuration.",
+    edits: [
+      {
+        file: runs,
+        find: 'return this.matches.note(peerId, storeId, matchIndex);',
+        replace: `const { peers, old_peers } = this.configuration;
+    const bound = [...peers, ...old_peers].find(({ peer_id }) => peer_id === peerId);
+    return this.matches.note(peerId, bound?.store_id ?? storeId, matchIndex);`,
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'counted-beyond-what-is-registered',
+    rule: 'A match is counted only up to what is registered without a gap.',
+    edits: [
+      {
+        file: runs,
+        find: 'const granted = Math.min(stored, run.last);',
+        replace: 'const granted = run === this.latest ? stored : Math.min(stored, run.last);',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'earlier-terms-committed-by-counting',
+    rule: "Only entries of the leader's own term are registered (Raft, figure 8).",
+    edits: [
+      {
+        file: runs,
+        find: 'if (granted < run.first || granted <= this.committed) continue;',
+        replace: 'if (granted <= this.committed) continue;',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'ballot-box-not-opened-again',
+    rule: "The ballot-box restarts: the node opens it again and registers its own term's entries.",
+    edits: [
+      {
+        file: node,
+        find: "if (kind === 'ballot-box') return this.leadership.tellBallotBox();",
+        replace: "if (kind === 'ballot-box') return;",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'ballot-box-opened-without-entries',
+    rule: "The ballot-box restarts: the node ... registers its own term's entries.",
+    edits: [
+      {
+        file: leadership,
+        find: 'first_index: this.firstIndex,\n        last_index: log.lastIndex,',
+        replace: 'first_index: asLogIndex(log.lastIndex + 1),\n        last_index: log.lastIndex,',
+      },
+    ],
+    seeds: 100,
+  },
+];

@@ -1,0 +1,126 @@
+/** Replicators: what they send, what they believe, and when they fall silent. */
+
+const group = 'packages/replicator/src/core/replicator-group-core.ts';
+const replicator = 'packages/replicator/src/core/replicator.ts';
+const source = 'packages/replicator/src/core/entry-source.ts';
+const leadership = 'packages/replicator/src/core/leadership.ts';
+const store = 'packages/log-store/src/core/log-store-core.ts';
+const append = 'packages/node/src/core/append-entries.ts';
+const node = 'packages/node/src/core/node-core.ts';
+
+/** @type {import('./mutation.mjs').Mutation[]} */
+export const replication = [
+  {
+    id: 'replicator-believes-another-term',
+    rule: 'The replicator checks a `stored` as the ballot-box does: `leader_term`.',
+    edits: [
+      {
+        file: group,
+        find: "return body.leader_term === leadership.term ? undefined : 'other_term';",
+        replace: "return body.leader_term <= leadership.term ? undefined : 'other_term';",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'log-read-in-another-term',
+    rule: "A replicator's read of the log carries `leader_term`; the log-store refuses unless it is its current term; a follower refuses entries whose term exceeds the message's.",
+    edits: [
+      {
+        file: store,
+        find: 'return leader_term !== 0 && leader_term !== this.log.accepted.term;',
+        replace: 'return leader_term < 0;',
+      },
+      {
+        file: source,
+        find: 'if (header === undefined || header.term < prevTerm || header.term > term) return undefined;',
+        replace: 'if (header === undefined || header.term < prevTerm || term < 0) return undefined;',
+      },
+      {
+        file: append,
+        find: 'if (header.first !== index + 1 || header.term < term || header.term > body.term) return undefined;',
+        replace: 'if (header.first !== index + 1 || header.term < term) return undefined;',
+      },
+      { file: append, find: 'return body.prev_term > body.term ? undefined : batches;', replace: 'return batches;' },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'prev-term-from-another-read',
+    rule: 'prev_term comes from the same read.',
+    edits: [
+      {
+        file: store,
+        find: 'replies.entries(request, rows, termBefore(this.log.durable, first))',
+        replace: 'replies.entries(request, rows, termBefore(this.log.accepted, first))',
+      },
+      { file: store, find: 'if (truncations !== this.log.truncations) {', replace: 'if (truncations < 0) {' },
+      {
+        file: store,
+        find: 'if (this.log.isTruncating) this.reads.wait(body);\n    else this.beginRead(body);',
+        replace: 'this.beginRead(body);',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'any-message-renews-the-timer',
+    rule: "Only a new `tick_id` of the node renews followers' timers.",
+    edits: [
+      {
+        file: append,
+        find: 'if (body.tick_id <= state.lastTickId) return;',
+        replace: 'if (body.tick_id < 0) return;',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'replicator-of-a-silent-node-sends',
+    rule: 'A replicator sends nothing an election timeout after its last tick.',
+    edits: [
+      {
+        file: leadership,
+        find: 'return nowMs - this.lastTickMs < this.times.electionTimeoutMs;',
+        replace: 'return nowMs >= this.lastTickMs;',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'replicators-not-started-again',
+    rule: 'The replicator restarts: the node starts its replicators again.',
+    edits: [
+      {
+        file: node,
+        find: 'this.leadership.tellReplicators();\n      return this.transfer.tellReplicators();',
+        replace: 'return;',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'heartbeats-begin-nothing',
+    rule: 'Every tick repeats: heartbeats whose prev matches cause an empty `append` and so a `stored`.',
+    edits: [
+      {
+        file: replicator,
+        find: "this.feed = 'asked';\n        this.sendHeartbeat(nowMs);",
+        replace: "this.feed = 'asked';",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'lost-entries-not-sent-again',
+    rule: 'What is lost on its way is found by a probe and sent again.',
+    edits: [
+      {
+        file: replicator,
+        find: 'if (this.isStalled(nowMs)) this.beginProbe(this.stalledNext());',
+        replace: 'if (this.isStalled(nowMs) && nowMs < 0) this.beginProbe(this.stalledNext());',
+      },
+    ],
+    seeds: 100,
+  },
+];

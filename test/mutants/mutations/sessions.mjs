@@ -1,0 +1,171 @@
+/** The sessions of log-stores, and the ordered links between a peer's actors. */
+
+const stages = 'packages/log-store/src/core/log-stages.ts';
+const store = 'packages/log-store/src/core/log-store-core.ts';
+const nodeLink = 'packages/log-store/src/core/node-link.ts';
+const link = 'packages/actor/src/core/link.ts';
+const node = 'packages/node/src/core/node-core.ts';
+const ownActors = 'packages/node/src/core/own-actors.ts';
+
+/** @type {import('./mutation.mjs').Mutation[]} */
+export const sessions = [
+  {
+    id: 'session-not-raised',
+    rule: '`open` raises the durable `session`.',
+    edits: [
+      {
+        file: stages,
+        find: 'const session = asSession(this.acceptedState.session + 1);',
+        replace: 'const session = asSession(Math.max(this.acceptedState.session, 1));',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'opened-anew-by-a-repeat',
+    rule: 'Repeating an `open` with its nonce is the same opening.',
+    edits: [
+      {
+        file: store,
+        find: 'if (ofThisRun && body.nonce === accepted.nonce && this.link.session === accepted.session) {',
+        replace: 'if (accepted.session < 0) {',
+      },
+      {
+        file: store,
+        find: 'if (ofThisRun && this.log.isOpening(body.nonce)) {',
+        replace: 'if (accepted.session < 0) {',
+      },
+      {
+        file: store,
+        find: 'if (!ofThisRun || body.after_session !== accepted.session) {',
+        replace: 'if (!ofThisRun || (body.after_session !== accepted.session && body.nonce !== accepted.nonce)) {',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'queued-commands-survive-an-open',
+    rule: '`open` ... drops queued commands of older sessions.',
+    edits: [
+      {
+        file: stages,
+        find: 'this.gathered = new GatheredWrite();\n    this.gathered.isNeeded = true;\n    this.gathered.opening = nonce;',
+        replace: 'this.gathered.isNeeded = true;\n    this.gathered.opening = nonce;',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'opened-before-the-running-write',
+    rule: '`open` ... waits for the running write, and only then reports.',
+    edits: [
+      {
+        file: store,
+        find: "if (this.log.open(body.nonce, this.newStoreId())) this.drop('queued_of_older_session');",
+        replace: `if (this.log.open(body.nonce, this.newStoreId())) this.drop('queued_of_older_session');
+    const { session, nonce } = this.log.accepted;
+    if (this.log.durable.storeId === '') return;
+    this.link.opened(session);
+    this.sendNode(replies.opened(this.options, { ...this.log.durable, session, nonce }));`,
+      },
+      {
+        file: store,
+        find: 'if (done.opening === undefined) return;',
+        replace: 'if (done.opening === undefined || this.link.session === this.log.durable.session) return;',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'older-session-not-refused',
+    rule: 'All messages among one peer’s actors carry `store_id` and `session`; a lower session is refused.',
+    edits: [
+      {
+        file: nodeLink,
+        find: "if (sender.session < inForce.session) return 'older_session';",
+        replace: "if (sender.session < inForce.session) return 'open';",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'fenced-node-goes-on',
+    rule: 'A fenced node stays up, unhealthy, says why, and does nothing.',
+    edits: [
+      {
+        file: node,
+        find: "const reason = 'another node has opened the log-store';",
+        replace:
+          "const reason = 'another node has opened the log-store';\n    if (body.session > 0) return context.drop(reason);",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'fenced-node-opens-again',
+    rule: 'A fenced node ... never reopens: so two nodes started for one peer do not duel.',
+    edits: [
+      {
+        file: node,
+        find: "const reason = 'another node has opened the log-store';",
+        replace:
+          "const reason = 'another node has opened the log-store';\n    if (body.session > 0) return this.beginAnew(reason);",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'restart-of-the-log-store-not-noticed',
+    rule: 'A log-store process accepts nothing before an `open` made with this incarnation of it; its node starts over.',
+    edits: [
+      {
+        file: nodeLink,
+        find: "return this.open > 0 && sender.session === this.open ? 'open' : 'not_opened';",
+        replace: "return 'open';",
+      },
+      { file: ownActors, find: 'if (actor.incarnation !== body.incarnation) return false;', replace: '' },
+      {
+        file: node,
+        find: "if (body.incarnation !== this.own.logStoreIncarnation) this.beginAnew('the log-store has restarted');\n    else context.drop('welcome_repeated');",
+        replace: "context.drop('welcome_repeated');",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'link-takes-repeats',
+    rule: 'Links from a node to its own actors are ordered: a sequence number per session, taken once.',
+    edits: [{ file: link, find: "if (body.seq <= this.taken) return 'repeat';", replace: '' }],
+    seeds: 100,
+  },
+  {
+    id: 'link-takes-past-a-gap',
+    rule: 'Links from a node to its own actors are ordered: ... taken in order.',
+    edits: [{ file: link, find: "return body.seq > this.taken + 1 ? 'gap' : 'take';", replace: "return 'take';" }],
+    seeds: 100,
+  },
+  {
+    id: 'link-does-not-resend',
+    rule: 'Links from a node to its own actors are ... resent until acknowledged.',
+    edits: [
+      {
+        file: link,
+        find: 'if (oldest === undefined || nowMs - oldest.sentAtMs < afterMs) return [];',
+        replace: 'if (oldest === undefined || nowMs - oldest.sentAtMs < afterMs || oldest.seq > 0) return [];',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'half-dead-leader-stays',
+    rule: 'A leader one of whose own actors stays silent for an election timeout steps down, and does not stand again.',
+    edits: [
+      {
+        file: ownActors,
+        find: 'return ownActorKinds.filter((kind) => this.actors[kind].silentTicks > most);',
+        replace: 'return ownActorKinds.filter((kind) => this.actors[kind].silentTicks > most && most < 0);',
+      },
+    ],
+    seeds: 100,
+  },
+];

@@ -1,0 +1,309 @@
+/**
+ * Each rule of DESIGN's section 5, in its order, those of section 4, and what Raft itself asks for: with the mutants that
+ * take it out. Where a rule has none, why not, and what else tests it.
+ *
+ * @typedef {object} Rule
+ * @property {string} rule in DESIGN's words, shortened
+ * @property {readonly string[]} mutants
+ * @property {string} [why] without mutants: why the simulator cannot show it
+ * @property {readonly string[]} [testedBy] files that test it otherwise
+ *
+ * @typedef {object} Chapter
+ * @property {string} title
+ * @property {readonly Rule[]} rules
+ */
+
+/** @type {readonly Chapter[]} */
+export const chapters = [
+  {
+    title: 'Sessions',
+    rules: [
+      { rule: 'Repeating an `open` with its nonce is the same opening', mutants: ['opened-anew-by-a-repeat'] },
+      { rule: '`open` raises the durable session', mutants: ['session-not-raised'] },
+      { rule: '`open` drops queued commands of older sessions', mutants: ['queued-commands-survive-an-open'] },
+      {
+        rule: '`open` waits for the running write, and only then reports',
+        mutants: ['opened-before-the-running-write'],
+      },
+      { rule: 'A lower session is refused (EFENCED)', mutants: ['older-session-not-refused'] },
+      {
+        rule: 'A fenced node stays up, does nothing, and never reopens',
+        mutants: ['fenced-node-goes-on', 'fenced-node-opens-again'],
+      },
+      {
+        rule: 'A log-store accepts nothing before an `open` made with this incarnation of it',
+        mutants: ['restart-of-the-log-store-not-noticed'],
+      },
+      {
+        rule: 'Links are ordered: a number per session, taken once, in order, resent until acknowledged',
+        mutants: ['link-takes-repeats', 'link-takes-past-a-gap', 'link-does-not-resend'],
+      },
+      {
+        rule: 'Links have a bounded window',
+        mutants: [],
+        why: 'a window of 1024 messages is never full in a run of some hundred commands',
+        testedBy: ['packages/actor/test/link-door.test.ts', 'packages/node/test/core/leading.test.ts'],
+      },
+    ],
+  },
+  {
+    title: 'Acknowledgements',
+    rules: [
+      { rule: 'Entries are acknowledged after the sync', mutants: ['acknowledged-before-sync'] },
+      {
+        rule: 'A node sends one `append` for every AppendEntries that it accepts',
+        mutants: ['no-append-for-what-is-there'],
+      },
+      { rule: '`verified_index` is prev_index + count', mutants: ['verified-is-the-last-index'] },
+      { rule: 'The node itself never acknowledges', mutants: ['node-acknowledges'] },
+      { rule: '`match_index` is never derived from the last index', mutants: ['match-from-the-last-index'] },
+      {
+        rule: 'A truncation drops the unsent acknowledgements above it',
+        mutants: ['truncation-keeps-acknowledgements'],
+      },
+      {
+        rule: 'One total order over entries, truncation, term, vote and open; the ABA race',
+        mutants: ['truncation-forgets-the-running-write'],
+      },
+      { rule: 'A higher `leader_term` is written with the entries', mutants: ['term-not-stored-with-entries'] },
+      { rule: 'A lower `leader_term` is refused', mutants: ['entries-of-a-lower-term-taken'] },
+      {
+        rule: 'Deletes, the shortened batch and the new one are one write',
+        mutants: ['deletes-not-written', 'shortened-batch-not-written'],
+      },
+      {
+        rule: 'The node truncates only on a conflict of terms, never at or below commit',
+        mutants: ['truncates-without-conflict', 'truncates-below-commit'],
+      },
+      { rule: 'A `stored` counts iff its term is the one that is led', mutants: ['stored-of-another-term-counted'] },
+      { rule: 'A `stored` counts iff its store is in the configuration', mutants: ['stored-of-another-store-counted'] },
+      {
+        rule: 'A `stored` counts iff its group and leader are the own',
+        mutants: [],
+        why: 'a term has one leader, and a peer one history: with the term and the store checked, the two say nothing new',
+        testedBy: ['packages/ballot-box/test/ballots.test.ts'],
+      },
+      {
+        rule: 'The maximum per peer is kept',
+        mutants: [],
+        why: 'a match that falls to an older one is raised again by the next tick: nothing but a later commit comes of it',
+        testedBy: ['packages/ballot-box/test/ballots.test.ts', 'packages/ballot-box/test/ballots-oracle.test.ts'],
+      },
+      {
+        rule: 'A match counts only up to what is registered without a gap',
+        mutants: ['counted-beyond-what-is-registered'],
+      },
+      { rule: 'The replicator checks the same', mutants: ['replicator-believes-another-term'] },
+      {
+        rule: 'Only rejections need a request id',
+        mutants: [],
+        why: 'a rejection that answers nothing sends the replicator back to what is known to match: it costs a probe',
+        testedBy: ['packages/replicator/test/log-repair.test.ts'],
+      },
+      {
+        rule: "Only entries of the leader's own term are registered",
+        mutants: ['earlier-terms-committed-by-counting'],
+      },
+      {
+        rule: 'Each entry has its own ballot, with its configuration and the old one',
+        mutants: [
+          'joint-commit-by-new-majority',
+          'joint-commit-by-old-majority',
+          'ballots-by-the-oldest-configuration',
+          'ballots-by-the-latest-configuration',
+        ],
+      },
+      {
+        rule: '`committed` has session and term',
+        mutants: [],
+        why: 'what an older term or session has committed is committed, and in every later leader’s log: to believe it is harmless',
+        testedBy: ['packages/node/test/core/leading.test.ts'],
+      },
+      { rule: 'Every tick repeats: heartbeats cause a `stored`', mutants: ['heartbeats-begin-nothing'] },
+      {
+        rule: "Every tick repeats: the leader's own store repeats its own, `committed` repeats",
+        mutants: [],
+        why: 'both are lost only together with what a client sends again after a second, and that brings new ones',
+        testedBy: ['test/scenarios/rule-lost-messages.txt', 'packages/ballot-box/test/ballots.test.ts'],
+      },
+      {
+        rule: 'The node follows its durable position by `seq`',
+        mutants: ['vote-spoken-before-sync'],
+      },
+      { rule: 'Votes compare the accepted log', mutants: ['vote-compares-what-is-committed'] },
+      {
+        rule: 'The term in memory rises before the vote is sent to disk; both are synced before they are spoken',
+        mutants: ['two-votes-in-a-term', 'vote-not-stored', 'vote-spoken-before-sync', 'term-forgotten-at-start'],
+      },
+    ],
+  },
+  {
+    title: 'Replication',
+    rules: [
+      {
+        rule: "A replicator's read carries `leader_term`; a follower refuses entries above the message's term",
+        mutants: ['log-read-in-another-term'],
+      },
+      { rule: 'prev_term comes from the same read', mutants: ['prev-term-from-another-read'] },
+      { rule: "Only a new `tick_id` renews followers' timers", mutants: ['any-message-renews-the-timer'] },
+      {
+        rule: 'A replicator sends nothing an election timeout after its last tick',
+        mutants: ['replicator-of-a-silent-node-sends'],
+      },
+      { rule: 'A follower commits at most min(leader_commit, verified_index)', mutants: ['commit-beyond-verified'] },
+      {
+        rule: 'A higher term from a peer that does not vote does not depose the leader',
+        mutants: ['stranger-deposes-the-leader'],
+      },
+      { rule: 'What is lost on its way is sent again', mutants: ['lost-entries-not-sent-again'] },
+    ],
+  },
+  {
+    title: 'Reads and leases',
+    rules: [
+      {
+        rule: "A linearizable read needs a committed entry of the leader's own term",
+        mutants: ['read-before-own-term-commit'],
+      },
+      { rule: "A linearizable read takes the node's commit index", mutants: ['read-before-it-is-applied'] },
+      {
+        rule: 'A linearizable read is confirmed by echoes of a quorum',
+        mutants: ['read-not-confirmed', 'one-echo-confirms'],
+      },
+      { rule: '... of a round that began after it arrived', mutants: ['read-confirmed-by-an-older-round'] },
+      { rule: 'A leader counts itself only while its session is in force', mutants: ['read-without-the-own-session'] },
+      { rule: "A lease runs from the tick's send time", mutants: ['lease-from-the-echo'] },
+      {
+        rule: 'A node that just started grants no vote; one that hears a leader neither',
+        mutants: ['fresh-node-votes', 'voter-helps-in-spite-of-a-leader'],
+      },
+      { rule: 'After `timeout_now` the lease is void', mutants: ['lease-holds-after-timeout-now'] },
+    ],
+  },
+  {
+    title: 'Clients',
+    rules: [
+      {
+        rule: 'A retried call happens once',
+        mutants: ['retry-carried-out-twice', 'session-forgotten', 'retry-with-a-new-number'],
+      },
+      {
+        rule: 'Results are kept in a bounded window; expiry goes through the log',
+        mutants: [],
+        why: 'a window of 65,536 numbers is never full in a run; expiry outside of the log has no place in a core, which knows no clock while it applies',
+        testedBy: ['packages/kv/test/kv-state-machine.test.ts'],
+      },
+      { rule: 'An expired session answers `unknown`', mutants: ['expired-session-means-not-done'] },
+      {
+        rule: '`outcome` is always true',
+        mutants: ['appended-means-not-done', 'timed-out-means-not-done', 'answered-before-it-is-committed'],
+      },
+    ],
+  },
+  {
+    title: 'What each death does',
+    rules: [
+      { rule: 'node: on return a follower, from its log-store', mutants: ['term-forgotten-at-start'] },
+      { rule: 'log-store: its node starts over', mutants: ['restart-of-the-log-store-not-noticed'] },
+      { rule: 'replicator: the node starts its replicators again', mutants: ['replicators-not-started-again'] },
+      {
+        rule: "ballot-box: the node opens it again and registers its own term's entries",
+        mutants: ['ballot-box-not-opened-again', 'ballot-box-opened-without-entries'],
+      },
+      {
+        rule: 'NATS server: its peers go to another; with all gone everything waits',
+        mutants: [],
+        why: "it is the client library's and the shells' work, not the cores'; the simulator takes servers away, and the cores go on",
+        testedBy: ['packages/actor/test/transports.test.ts', 'docs/chaos.md'],
+      },
+      {
+        rule: 'A leader one of whose own actors is silent steps down, and does not stand again',
+        mutants: ['half-dead-leader-stays'],
+      },
+    ],
+  },
+  {
+    title: 'Disk',
+    rules: [
+      { rule: 'Every batch has a CRC', mutants: ['bad-checksum-not-noticed'] },
+      {
+        rule: '`fdatasync`, and the side file that notices a store which came back with less',
+        mutants: [],
+        why: 'both are in the shell around LevelDB; the simulator has a disk of its own, which loses what was not synced',
+        testedBy: ['packages/log-store/test/kill-nine.test.ts', 'packages/log-store/test/level-log-storage.test.ts'],
+      },
+    ],
+  },
+  {
+    title: 'Configuration change (section 4)',
+    rules: [
+      {
+        rule: 'Bootstrap asks all listed peers, and the group; of two founders one gives way',
+        mutants: ['founded-without-asking', 'founded-beside-a-leader', 'founders-do-not-give-way'],
+      },
+      {
+        rule: 'A new peer has caught up, beyond the latest configuration, before it counts',
+        mutants: ['new-peer-not-awaited', 'caught-up-without-the-configuration'],
+      },
+      {
+        rule: '... and within `catchup_margin`, or keeps pace',
+        mutants: [],
+        why: 'a peer that is taken in too early slows writes down, and loses none',
+        testedBy: ['packages/replicator/test/catch-up.test.ts'],
+      },
+      { rule: 'A new peer that holds another history is refused (ENOTEMPTY)', mutants: ['other-history-taken-in'] },
+      { rule: '`timeout_ms` is a hard deadline', mutants: ['catching-up-without-deadline'] },
+      { rule: 'More than one peer changes by a joint stage', mutants: ['no-joint-stage'] },
+      { rule: 'The joint stage has a deadline, then it cancels itself', mutants: ['joint-stage-without-deadline'] },
+      { rule: 'A leader that is out hands over and steps down', mutants: ['removed-leader-stays'] },
+      {
+        rule: 'A configuration is rolled back if truncated',
+        mutants: ['node-keeps-configuration-after-truncation', 'store-keeps-configuration-after-truncation'],
+      },
+      { rule: 'A new leader finishes a joint change', mutants: ['joint-not-finished-by-the-next-leader'] },
+      {
+        rule: 'No change before the leader’s first entry is committed; one at a time',
+        mutants: ['change-before-the-flush', 'two-changes-at-once'],
+      },
+      {
+        rule: 'Cancel: only the leader that appended the joint entry, and not once the stable one is appended',
+        mutants: ['joint-of-an-older-leader-cancelled', 'cancelled-too-late'],
+      },
+      {
+        rule: 'Who may stand: a peer in a configuration of its log, from the last one known committed on',
+        mutants: [
+          'stands-without-configuration',
+          'stands-outside-its-configurations',
+          'stands-by-an-older-configuration',
+          'candidate-counts-itself-where-absent',
+        ],
+      },
+    ],
+  },
+  {
+    title: 'Raft',
+    rules: [
+      {
+        rule: 'A vote counts once, of a voter of the configuration, for the election that is open, by a majority of both sets',
+        mutants: [
+          'vote-counted-twice',
+          'answer-of-another-election-counted',
+          'vote-of-another-store-counted',
+          'joint-election-by-one-majority',
+          'half-is-a-majority',
+        ],
+      },
+      { rule: 'A vote in a lower term is refused', mutants: ['vote-in-a-lower-term'] },
+      {
+        rule: "A vote compares the logs' last terms, then their lengths",
+        mutants: ['vote-ignores-the-log', 'vote-compares-lengths-alone'],
+      },
+      { rule: 'A peer that cannot win raises no term (pre-vote)', mutants: ['no-pre-vote'] },
+      { rule: 'A follower takes entries only where the one before them matches', mutants: ['prev-term-not-checked'] },
+      {
+        rule: 'Only what is committed is applied',
+        mutants: ['applies-what-is-not-committed', 'applies-what-was-replaced'],
+      },
+    ],
+  },
+];

@@ -1,0 +1,73 @@
+/** `npm run mutants`: hunts all mutants, and shows the table. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { root } from '../../scripts/run.mjs';
+import { control, hunt } from './hunt.mjs';
+import { mutations } from './mutations/all.mjs';
+import { rulesTable } from './tables.mjs';
+
+/** @typedef {import('./hunt.mjs').Outcome} Outcome */
+
+const document = path.join(root, 'docs', 'mutants.md');
+
+/**
+ * @param {{ only: readonly string[], workers: number, write: boolean, signal: AbortSignal }} options `only`: ids, or none for
+ *   all of them; `write`: put the tables into docs/mutants.md
+ * @returns {Promise<number>} the exit code: 0 where every mutant was found, and nothing where nothing is mutated
+ */
+export async function runMutants({ only, workers, write, signal }) {
+  const hunted = only.length === 0 ? mutations : mutations.filter(({ id }) => only.includes(id));
+  const unknown = only.filter((id) => !mutations.some((mutation) => mutation.id === id));
+  if (unknown.length > 0) throw new Error(`There is no mutant named ${unknown.join(', ')}.`);
+  const controlSeeds = Math.max(...hunted.map(({ seeds }) => seeds));
+  const begun = performance.now();
+  let done = 0;
+  const outcomes = await hunt(hunted, {
+    controlSeeds,
+    workers,
+    signal,
+    onOutcome: (id, outcome) => {
+      done += 1;
+      console.log(
+        `${String(done).padStart(3)}/${hunted.length + 1} ${lineOf(id, outcome, seedsOf(id) ?? controlSeeds)}`,
+      );
+    },
+  });
+  const failures = [...outcomes].filter(([id, { verdict }]) => verdict !== (id === control ? 'survived' : 'found'));
+  for (const [id, { verdict, seed, seen }] of failures) {
+    console.error(
+      `${id}: ${verdict}${seed === undefined ? '' : ` at seed ${seed}`}${seen === undefined ? '' : `: ${seen}`}`,
+    );
+  }
+  const minutes = ((performance.now() - begun) / 60_000).toFixed(1);
+  console.log(`${hunted.length} mutants, ${failures.length} failures, ${minutes} minutes`);
+  if (write) writeDocument(outcomes);
+  return failures.length === 0 ? 0 : 1;
+}
+
+/** @param {string} id */
+function seedsOf(id) {
+  return mutations.find((mutation) => mutation.id === id)?.seeds;
+}
+
+/**
+ * @param {string} id
+ * @param {Outcome} outcome
+ * @param {number} allowed
+ */
+function lineOf(id, { verdict, seed, invariant, seconds }, allowed) {
+  const where =
+    verdict === 'found' ? `found by ${invariant} at seed ${seed} of ${allowed}` : `${verdict}, ${allowed} seeds`;
+  return `${id.padEnd(44)} ${where} (${seconds.toFixed(1)} s)`;
+}
+
+/** @param {ReadonlyMap<string, Outcome>} outcomes */
+function writeDocument(outcomes) {
+  const text = readFileSync(document, 'utf8');
+  const begin = '<!-- mutants: written by npm run mutants -- --write -->\n';
+  const end = '<!-- end of mutants -->';
+  const [before, rest] = text.split(begin);
+  const after = rest?.split(end)[1];
+  if (before === undefined || after === undefined) throw new Error(`${document} has no place for the tables.`);
+  writeFileSync(document, `${before}${begin}\n${rulesTable(outcomes)}\n${end}${after}`);
+}

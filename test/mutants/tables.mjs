@@ -1,0 +1,37 @@
+/** What was found, as tables for people. */
+import { mutations } from './mutations/all.mjs';
+import { chapters } from './rules.mjs';
+
+/** @typedef {import('./hunt.mjs').Outcome} Outcome */
+
+/**
+ * A table a chapter: each rule with its mutants, by what each was found, at which seed and within how many it must be.
+ *
+ * @param {ReadonlyMap<string, Outcome>} outcomes
+ */
+export function rulesTable(outcomes) {
+  return chapters
+    .map(({ title, rules }) => `### ${title}\n\n${head}${rules.map((rule) => rows(rule, outcomes)).join('')}`)
+    .join('\n');
+}
+
+const head = '| rule | mutant | found by | at seed | allowed |\n|---|---|---|---|---|\n';
+
+/**
+ * @param {import('./rules.mjs').Rule} rule
+ * @param {ReadonlyMap<string, Outcome>} outcomes
+ */
+function rows({ rule, mutants, why, testedBy }, outcomes) {
+  if (mutants.length === 0) {
+    const files = (testedBy ?? []).map((file) => `[${file}](../${file})`).join(', ');
+    return `| ${rule} | none: ${why} | ${files} | | |\n`;
+  }
+  return mutants
+    .map((id, place) => {
+      const { verdict, invariant, seed } = outcomes.get(id) ?? {};
+      const found = verdict === undefined ? 'not hunted' : verdict === 'found' ? invariant : `**${verdict}**`;
+      const allowed = mutations.find((mutation) => mutation.id === id)?.seeds;
+      return `| ${place === 0 ? rule : ''} | ${id} | ${found} | ${seed ?? ''} | ${allowed} |\n`;
+    })
+    .join('');
+}
