@@ -35,6 +35,9 @@ export type { Answer, Watcher } from './watcher.js';
 /** Milliseconds since 1970 when a run begins. */
 const wallTimeMs = Date.UTC(2026, 0, 1);
 
+/** A run takes some ten thousand; cores that answer each other for ever take more. */
+const mostSteps = 1_000_000;
+
 export class CoreMesh {
   nowMs = 0;
   /** Things that have happened: deliveries, timers, disks, requests. */
@@ -254,6 +257,7 @@ export class CoreMesh {
   private next(endMs: number): boolean {
     const { nextMs } = this.queue;
     if (nextMs === undefined || nextMs > endMs) return false;
+    if (this.steps > mostSteps) throw new InvariantViolation('runs-end', `${this.steps} steps by ${this.nowMs} ms`);
     this.nowMs = nextMs;
     this.queue.pop()?.();
     return true;
