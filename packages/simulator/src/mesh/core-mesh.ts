@@ -19,13 +19,13 @@ import { CoreFactory, type CoreSettings, groupId, usualSettings } from './core-f
 import { Coverage } from './coverage.js';
 import { describe, describeFields } from './describe.js';
 import { DiskDriver } from './disk-driver.js';
-import { EventQueue } from './event-queue.js';
 import { Messenger } from './messenger.js';
 import { OpenRequests } from './open-requests.js';
 import { Random } from './random.js';
 import { RequestDoor } from './request-door.js';
 import { VirtualDisks } from './virtual-disks.js';
 import { VirtualNetwork } from './virtual-network.js';
+import { VirtualTime } from './virtual-time.js';
 import type { Answer, Watcher } from './watcher.js';
 
 export { Actor } from './actor.js';
@@ -35,11 +35,7 @@ export type { Answer, Watcher } from './watcher.js';
 /** Milliseconds since 1970 when a run begins. */
 const wallTimeMs = Date.UTC(2026, 0, 1);
 
-/** A run takes some ten thousand; cores that answer each other for ever take more. */
-const mostSteps = 1_000_000;
-
 export class CoreMesh {
-  nowMs = 0;
   /** Things that have happened: deliveries, timers, disks, requests. */
   steps = 0;
   readonly events: { readonly atMs: number; readonly peerId: PeerId; readonly event: ConclaveEvent }[] = [];
@@ -58,7 +54,7 @@ export class CoreMesh {
   gate: ((from: Actor, to: Actor, message: Message, deliver: () => void) => boolean) | undefined;
   /** Is told what happens, a line each. */
   trace: ((line: string) => void) | undefined;
-  private readonly queue = new EventQueue();
+  private readonly clockwork = new VirtualTime();
   private readonly factory: CoreFactory;
   private readonly known = new Map<string, Actor>();
   private readonly serving = new Set<Actor>();
@@ -71,7 +67,7 @@ export class CoreMesh {
     random: Random = new Random(seed),
   ) {
     this.random = random;
-    this.network = new VirtualNetwork(this.random, this.coverage, this.queue, () => this.nowMs);
+    this.network = new VirtualNetwork(this.random, this.coverage, this.clockwork);
     this.factory = new CoreFactory(settings, this.coverage, (life, index, payload) =>
       this.watcher.onApplied?.(life, index, payload),
     );
@@ -237,34 +233,25 @@ export class CoreMesh {
 
   // ---- time --------------------------------------------------------------------------------------
 
+  get nowMs(): number {
+    return this.clockwork.nowMs;
+  }
+
   after(ms: number, run: () => void): void {
-    this.queue.push(this.nowMs + ms, run);
+    this.clockwork.after(ms, run);
   }
 
   /** Runs until the condition holds; false where it does not within so long. */
   until(condition: () => boolean, withinMs: number): boolean {
-    const end = this.nowMs + withinMs;
-    while (!condition()) if (!this.next(end)) return false;
-    return true;
+    return this.clockwork.until(condition, withinMs);
   }
 
   run(forMs: number): void {
-    const end = this.nowMs + forMs;
-    while (this.next(end));
-    this.nowMs = end;
-  }
-
-  private next(endMs: number): boolean {
-    const { nextMs } = this.queue;
-    if (nextMs === undefined || nextMs > endMs) return false;
-    if (this.steps > mostSteps) throw new InvariantViolation('runs-end', `${this.steps} steps by ${this.nowMs} ms`);
-    this.nowMs = nextMs;
-    this.queue.pop()?.();
-    return true;
+    this.clockwork.run(forMs);
   }
 
   time(): string {
-    return this.nowMs.toFixed(3).padStart(11);
+    return this.clockwork.text();
   }
 
   // ---- steps -------------------------------------------------------------------------------------

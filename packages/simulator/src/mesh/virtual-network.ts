@@ -4,9 +4,9 @@
  * know what is sent.
  */
 import type { Coverage } from './coverage.js';
-import type { EventQueue } from './event-queue.js';
 import type { Random } from './random.js';
 import { type NatsConnection, VirtualNats } from './virtual-nats.js';
+import type { VirtualTime } from './virtual-time.js';
 
 /** A process as the network knows it. */
 export interface Endpoint {
@@ -57,10 +57,9 @@ export class VirtualNetwork {
   constructor(
     private readonly random: Random,
     private readonly coverage: Coverage,
-    private readonly queue: EventQueue,
-    private readonly now: () => number,
+    private readonly time: VirtualTime,
   ) {
-    this.nats = new VirtualNats(random, (ms, run) => this.queue.push(this.now() + ms, run));
+    this.nats = new VirtualNats(random, (ms, run) => this.time.after(ms, run));
   }
 
   /** Connects a process to NATS; what is sent to its name is heard by it from now on. */
@@ -102,12 +101,12 @@ export class VirtualNetwork {
     const link = this.link(from.name, to);
     this.sent += 1;
     const order = this.sent;
-    let atMs = this.now() + this.random.next() * this.conditions.delay;
+    let atMs = this.time.nowMs + this.random.next() * this.conditions.delay;
     // In order, but for late repeats.
     if (late > 0) atMs += late;
     else if (atMs < link.lastArrivalMs) atMs = link.lastArrivalMs;
     else link.lastArrivalMs = atMs;
-    this.queue.push(atMs, () => {
+    this.time.at(atMs, () => {
       const target = this.endpoints.get(to);
       if (target === undefined) return;
       if (!this.nats.isOpen(passage, target.connection)) {

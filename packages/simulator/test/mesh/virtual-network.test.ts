@@ -1,12 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Coverage } from '../../src/mesh/coverage.js';
-import { EventQueue } from '../../src/mesh/event-queue.js';
 import { Random } from '../../src/mesh/random.js';
 import { NatsConnection } from '../../src/mesh/virtual-nats.js';
 import { type Endpoint, VirtualNetwork } from '../../src/mesh/virtual-network.js';
+import { VirtualTime } from '../../src/mesh/virtual-time.js';
 
-let nowMs: number;
-let queue: EventQueue;
+let time: VirtualTime;
 let network: VirtualNetwork;
 let heard: string[];
 
@@ -21,18 +20,13 @@ function send(from: Endpoint, to: Endpoint, what: string): void {
 }
 
 function run(untilMs: number): void {
-  while (queue.nextMs !== undefined && queue.nextMs <= untilMs) {
-    nowMs = queue.nextMs;
-    queue.pop()?.();
-  }
-  nowMs = untilMs;
+  time.run(untilMs - time.nowMs);
 }
 
 beforeEach(() => {
-  nowMs = 0;
-  queue = new EventQueue();
+  time = new VirtualTime();
   heard = [];
-  network = new VirtualNetwork(new Random(1), new Coverage(), queue, () => nowMs);
+  network = new VirtualNetwork(new Random(1), new Coverage(), time);
 });
 
 const numbers = Array.from({ length: 50 }, (_, at) => at);

@@ -1,0 +1,52 @@
+/** The time of a run: it goes on from one thing that happens to the next. */
+import { InvariantViolation } from '../invariants/invariant-violation.js';
+import { EventQueue } from './event-queue.js';
+
+/** A run has some ten thousand; cores that answer each other for ever have more. */
+const mostHappenings = 2_000_000;
+
+export class VirtualTime {
+  nowMs = 0;
+  private happened = 0;
+  private readonly queue = new EventQueue();
+
+  /** Has something happen after a while. */
+  after(ms: number, run: () => void): void {
+    this.queue.push(this.nowMs + ms, run);
+  }
+
+  /** The same, at a moment: sums of times are not exact, and what comes at one time must not change its order. */
+  at(atMs: number, run: () => void): void {
+    this.queue.push(atMs, run);
+  }
+
+  /** Runs until the condition holds; false where it does not within so long. */
+  until(condition: () => boolean, withinMs: number): boolean {
+    const end = this.nowMs + withinMs;
+    while (!condition()) if (!this.next(end)) return false;
+    return true;
+  }
+
+  run(forMs: number): void {
+    const end = this.nowMs + forMs;
+    while (this.next(end));
+    this.nowMs = end;
+  }
+
+  private next(endMs: number): boolean {
+    const { nextMs } = this.queue;
+    if (nextMs === undefined || nextMs > endMs) return false;
+    this.happened += 1;
+    if (this.happened > mostHappenings) {
+      throw new InvariantViolation('runs-end', `${this.happened} things have happened by ${this.nowMs} ms`);
+    }
+    this.nowMs = nextMs;
+    this.queue.pop()?.();
+    return true;
+  }
+
+  /** As it stands in traces. */
+  text(): string {
+    return this.nowMs.toFixed(3).padStart(11);
+  }
+}
