@@ -33,7 +33,20 @@ export class LastFault {
       const others = peers.filter((peerId) => peerId !== this.leader);
       const newPeers = this.members.length < peers.length ? peers : others;
       this.operate({ type: 'change', peers: newPeers, timeout: changeMs }, changeMs, true);
-    }
+    } else if (dice < 0.6) this.foundBeside();
+  }
+
+  /** Peers that hold nothing are asked to found the group, which is there: they find that out. */
+  private foundBeside(): void {
+    const { mesh } = this.simulation;
+    const empty = mesh.peers.filter(
+      (peerId) => !this.members.includes(peerId) && mesh.node(peerId).summary().last_index === 0,
+    );
+    const [at] = empty;
+    if (at === undefined) return;
+    this.operate({ type: 'bootstrap', at, peers: empty, timeout: transferMs }, transferMs, true);
+    mesh.run(2 * noticeMs);
+    mesh.coverage.count('group founded beside a leader: refused');
   }
 
   /** The leader goes on, and what it has just appended is committed without being asked for again. */
@@ -54,9 +67,9 @@ export class LastFault {
 
   /** Another one leads, where there is one who can. */
   private actorDies(kind: ActorKind): void {
-    const { mesh } = this.simulation;
+    const { mesh, quorums } = this.simulation;
     const { leader } = this;
-    if (this.members.length < 3) return;
+    if (this.members.length < 3 || !quorums.isSpare(leader)) return;
     mesh.crash(leader, kind);
     this.expect('a-half-dead-leader-gives-way', () => mesh.leader !== leader, noticeMs);
     this.expect('a-leader-is-elected', () => mesh.leader !== undefined, electionMs);
