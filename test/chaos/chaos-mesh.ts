@@ -7,11 +7,12 @@ import path from 'node:path';
 import type { Stops } from '../mesh/fault-mesh.js';
 import { type NatsServer, startNatsCluster } from '../support/nats.js';
 import { Peer, type Placement, placements } from '../support/peers.js';
-import { type PeerName, peerNames, type ServerName, serverNames } from './chaos-plan.js';
+import { type PeerName, peerNames, type ServerName, serverNames, type Wiring } from './chaos-plan.js';
 import { type Death, SupervisedProcess } from './supervised-process.js';
 import { TcpProxy } from './tcp-proxy.js';
 
 export interface ChaosMeshOptions {
+  readonly wiring: Wiring;
   readonly placement: Placement;
   /** Where the peers' data and logs are kept. */
   readonly folder: string;
@@ -79,6 +80,13 @@ export class ChaosMesh {
     return found;
   }
 
+  /** The servers that a peer knows. Each has one of its own: n1 s1, n2 s2, n3 s3, n4 s1, n5 s2. */
+  serversOf(peer: PeerName): ServerName[] {
+    const own = peerNames.indexOf(peer) % serverNames.length;
+    const inOrder = [...serverNames.slice(own), ...serverNames.slice(0, own)];
+    return this.options.wiring === 'own' ? inOrder.slice(0, 1) : inOrder;
+  }
+
   /** Settled when each process has said that it is ready. */
   async startPeers(): Promise<void> {
     await Promise.all(this.processes.map((each) => each.start()));
@@ -123,7 +131,7 @@ export class ChaosMesh {
     }
     const peer = new Peer({
       peer: name,
-      nats: (actors) => serversOf(name).map((server) => urls.get(`${name} ${actors.join()} ${server}`) as string),
+      nats: (actors) => this.serversOf(name).map((server) => urls.get(`${name} ${actors.join()} ${server}`) as string),
       placement,
       dataDir: path.join(folder, 'data', name),
       onLine: (process, line) => {
@@ -153,12 +161,6 @@ export class ChaosMesh {
     }
     return log;
   }
-}
-
-/** Each peer prefers a server of its own: n1 s1, n2 s2, n3 s3, n4 s1, n5 s2. */
-export function serversOf(peer: PeerName): ServerName[] {
-  const own = peerNames.indexOf(peer) % serverNames.length;
-  return [...serverNames.slice(own), ...serverNames.slice(0, own)];
 }
 
 function urlOf({ port }: TcpProxy): string {

@@ -8,6 +8,8 @@ export type PeerName = (typeof peerNames)[number];
 export type ServerName = (typeof serverNames)[number];
 /** `leader`: whoever leads at that moment. */
 export type PeerChoice = PeerName | 'leader';
+/** `leader`: the one that the leader's node uses. */
+export type ServerChoice = ServerName | 'leader';
 
 /** What is done to a process. */
 type ProcessHarm = 'kill' | 'pause';
@@ -29,7 +31,7 @@ export type Fault =
   | { readonly harm: LinkHarm; readonly at: 'actor_links'; readonly peer: PeerChoice; readonly actor: ActorKind }
   /** Between two servers: the peers and clients of the one do not hear those of the other. */
   | { readonly harm: LinkHarm; readonly at: 'route'; readonly server: ServerName; readonly other: ServerName }
-  | { readonly harm: LinkHarm; readonly at: 'all_routes'; readonly server: ServerName }
+  | { readonly harm: LinkHarm; readonly at: 'all_routes'; readonly server: ServerChoice }
   /** The clients' connections to a server. */
   | { readonly harm: LinkHarm; readonly at: 'clients'; readonly server: ServerName };
 
@@ -51,13 +53,17 @@ export interface PlannedCommand {
   readonly command: Command;
 }
 
+/** Which servers a peer knows: all, its own first, or its own alone. Those who know all come to be together in time. */
+export type Wiring = 'all' | 'own';
+
 export interface ChaosPlan {
+  readonly wiring: Wiring;
   readonly faults: readonly PlannedFault[];
   readonly commands: readonly PlannedCommand[];
 }
 
 /** Streams of chance: what is drawn for one does not change another. Clients have those from `clients` on. */
-export const streams = { faults: 1, commands: 2, clients: 10 } as const;
+export const streams = { faults: 1, commands: 2, wiring: 3, clients: 10 } as const;
 
 /** Each fault with how often it comes, relative to the others. */
 const weights: readonly (readonly [number, (random: Random) => Fault])[] = [
@@ -73,7 +79,7 @@ const weights: readonly (readonly [number, (random: Random) => Fault])[] = [
   [7, (random) => ({ harm: drawLinkHarm(random), at: 'all_links', peer: drawPeer(random) })],
   [7, (random) => ({ harm: drawLinkHarm(random), at: 'actor_links', ...drawActor(random) })],
   [9, (random) => ({ harm: drawLinkHarm(random), at: 'route', ...drawRoute(random) })],
-  [5, (random) => ({ harm: drawLinkHarm(random), at: 'all_routes', server: random.pick(serverNames) })],
+  [9, (random) => ({ harm: drawLinkHarm(random), at: 'all_routes', server: drawServer(random) })],
   [4, (random) => ({ harm: drawLinkHarm(random), at: 'clients', server: random.pick(serverNames) })],
 ];
 
@@ -83,6 +89,7 @@ const leaderFaults: readonly ((random: Random) => Fault)[] = [
   () => ({ harm: 'kill', at: 'peer', peer: 'leader' }),
   (random) => ({ harm: 'pause', at: 'actor', peer: 'leader', actor: random.pick(actorKinds) }),
   (random) => ({ harm: drawLinkHarm(random), at: 'all_links', peer: 'leader' }),
+  (random) => ({ harm: drawLinkHarm(random), at: 'all_routes', server: 'leader' }),
   (random) => ({ harm: drawLinkHarm(random), at: 'actor_links', peer: 'leader', actor: random.pick(actorKinds) }),
 ];
 
@@ -94,6 +101,7 @@ const breakEveryMs = 20_000;
 const breakMs = 4000;
 
 export function planChaos(seed: number, lengthMs: number): ChaosPlan {
+  const wiring = new Random(seed, streams.wiring).chance(0.5) ? 'all' : 'own';
   const ofFaults = new Random(seed, streams.faults);
   const ofCommands = new Random(seed, streams.commands);
   const faults = moments(ofFaults, faultEveryMs, lengthMs).map((atMs) => drawFault(ofFaults, atMs));
@@ -106,10 +114,10 @@ export function planChaos(seed: number, lengthMs: number): ChaosPlan {
     if (ofCommands.chance(0.3)) commands.push({ atMs: atMs + ofCommands.below(1500), command: { type: 'cancel' } });
     if (ofCommands.chance(0.5)) continue;
     const fault = ofCommands.pick(leaderFaults)(ofCommands);
-    faults.push({ atMs: atMs + ofCommands.below(800), lastsMs: drawLength(ofCommands), fault });
+    faults.push({ atMs: atMs + ofCommands.below(800), lastsMs: drawLength(ofCommands, fault), fault });
   }
   const inOrder = <T extends { readonly atMs: number }>(items: T[]) => items.sort((a, b) => a.atMs - b.atMs);
-  return { faults: inOrder(faults), commands: inOrder(commands) };
+  return { wiring, faults: inOrder(faults), commands: inOrder(commands) };
 }
 
 /** Of which sort a fault is, for counting. */
@@ -128,15 +136,19 @@ export const faultNames: readonly string[] = [
 ];
 
 /** The plan as text, a line for each thing to do. */
-export function describePlan({ faults, commands }: ChaosPlan): string {
+export function describePlan({ wiring, faults, commands }: ChaosPlan): string {
   const lines = [
     ...faults.map(({ atMs, lastsMs, fault }) => ({ atMs, text: `${describeFault(fault)} for ${lastsMs} ms` })),
     ...commands.map(({ atMs, command }) => ({ atMs, text: describeCommand(command) })),
   ];
-  return lines
+  const told = lines
     .sort((one, other) => one.atMs - other.atMs)
-    .map(({ atMs, text }) => `${String(atMs).padStart(8)} ms  ${text}\n`)
-    .join('');
+    .map(({ atMs, text }) => `${String(atMs).padStart(8)} ms  ${text}\n`);
+  return `${describeWiring(wiring)}\n${told.join('')}`;
+}
+
+export function describeWiring(wiring: Wiring): string {
+  return wiring === 'own' ? 'each peer knows its own NATS server alone' : 'each peer knows all NATS servers';
 }
 
 export function describeFault(fault: Fault): string {
@@ -160,7 +172,7 @@ export function describeFault(fault: Fault): string {
     case 'route':
       return `${harm} the route between ${fault.server} and ${fault.other}`;
     case 'all_routes':
-      return `${harm} all routes of ${fault.server}`;
+      return `${harm} all routes of ${fault.server === 'leader' ? "the leader's server" : fault.server}`;
     case 'clients':
       return `${harm} the clients from ${fault.server}`;
   }
@@ -197,16 +209,22 @@ function drawFault(random: Random, atMs: number): PlannedFault {
     return left < 0;
   });
   if (drawn === undefined) throw new Error('the weights are drawn from');
-  return { atMs, lastsMs: drawLength(random), fault: drawn[1](random) };
+  const fault = drawn[1](random);
+  return { atMs, lastsMs: drawLength(random, fault), fault };
 }
 
-/** Mostly around an election timeout, some much longer. */
-function drawLength(random: Random): number {
-  return random.chance(0.15) ? 2000 + random.below(5000) : 100 + random.below(2000);
+/** Mostly around an election timeout, some much longer; two sides of a group are kept apart until both have acted. */
+function drawLength(random: Random, { at }: Fault): number {
+  const isLong = random.chance(at === 'all_routes' ? 0.7 : 0.15);
+  return isLong ? 2000 + random.below(5000) : 100 + random.below(2000);
 }
 
 function drawPeer(random: Random): PeerChoice {
   return random.chance(0.3) ? 'leader' : random.pick(peerNames);
+}
+
+function drawServer(random: Random): ServerChoice {
+  return random.chance(0.5) ? 'leader' : random.pick(serverNames);
 }
 
 function drawActor(random: Random): { peer: PeerChoice; actor: ActorKind } {

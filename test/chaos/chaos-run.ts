@@ -10,7 +10,7 @@ import type { Placement } from '../support/peers.js';
 import { PlainClient } from '../support/plain-client.js';
 import { Aftermath, differences, type Found } from './aftermath.js';
 import { ChaosMesh } from './chaos-mesh.js';
-import { type ChaosPlan, describePlan, faultNames, peerNames, planChaos } from './chaos-plan.js';
+import { type ChaosPlan, describePlan, describeWiring, faultNames, peerNames, planChaos } from './chaos-plan.js';
 import { EventWatch } from './event-watch.js';
 import { Faults } from './faults.js';
 import { carryOut, connectVia, Load } from './load.js';
@@ -71,6 +71,7 @@ class ChaosRun {
   private readonly notes: string[] = [];
   private faultsSinceMs = 0;
   private heldMs = 0;
+  private readonly plan: ChaosPlan;
   private mesh: ChaosMesh | undefined;
   private faults: Faults | undefined;
   private operator: Operator | undefined;
@@ -86,14 +87,19 @@ class ChaosRun {
     private readonly options: ChaosOptions,
     private readonly folder: string,
     private readonly stops: Stops,
-  ) {}
+  ) {
+    this.plan = planChaos(options.seed, options.faultsMs);
+  }
 
   async go(): Promise<void> {
     const { options, stops, recorder } = this;
-    const { seed, faultsMs, clients } = options;
-    const plan = planChaos(seed, faultsMs);
+    const { seed, clients } = options;
+    const plan = this.plan;
     writeFileSync(path.join(this.folder, 'plan.txt'), describePlan(plan));
-    const mesh = await ChaosMesh.start({ placement: options.placement, folder: this.folder }, stops);
+    const mesh = await ChaosMesh.start(
+      { wiring: plan.wiring, placement: options.placement, folder: this.folder },
+      stops,
+    );
     this.mesh = mesh;
     const plain = await PlainClient.open(mesh.directUrls);
     stops.add(() => plain.close());
@@ -127,6 +133,7 @@ class ChaosRun {
     return {
       seed: options.seed,
       placement: options.placement === 'one' ? 'one process' : `${options.placement} processes`,
+      wiring: describeWiring(this.plan.wiring),
       faultsMs: options.faultsMs,
       passed: problems.length === 0,
       problems,

@@ -3,7 +3,7 @@
  * that each ends what it has begun.
  */
 
-import { type ChaosMesh, serversOf } from './chaos-mesh.js';
+import type { ChaosMesh } from './chaos-mesh.js';
 import {
   describeFault,
   type Fault,
@@ -12,6 +12,7 @@ import {
   type PeerChoice,
   type PeerName,
   type PlannedFault,
+  type ServerName,
   serverNames,
 } from './chaos-plan.js';
 import type { SupervisedProcess } from './supervised-process.js';
@@ -116,12 +117,11 @@ export class Faults {
         return this.linksOf(fault);
       case 'route':
         return this.routesOf(fault.server, [fault.other], fault.harm);
-      case 'all_routes':
-        return this.routesOf(
-          fault.server,
-          serverNames.filter((name) => name !== fault.server),
-          fault.harm,
-        );
+      case 'all_routes': {
+        const server = fault.server === 'leader' ? this.serverOfLeader() : fault.server;
+        const others = serverNames.filter((name) => name !== server);
+        return server === undefined ? [] : this.routesOf(server, others, fault.harm);
+      }
       case 'clients':
         return [this.ofLink(`clients ${fault.server}`, [this.mesh.proxy(`clients ${fault.server}`)], fault.harm)];
     }
@@ -132,9 +132,16 @@ export class Faults {
     if (name === undefined) return [];
     const { peer, processes } = this.mesh.peer(name);
     const hit = fault.at === 'actor_links' ? [peer.process(fault.actor)] : processes;
-    const links = hit.flatMap((process) => serversOf(name).map((server) => `${process.name} ${server}`));
+    const links = hit.flatMap((process) => this.mesh.serversOf(name).map((server) => `${process.name} ${server}`));
     const used = links.filter((link) => this.mesh.proxy(link).connections > 0);
     return (fault.at === 'link' ? used : links).map((link) => this.ofLink(link, [this.mesh.proxy(link)], fault.harm));
+  }
+
+  private serverOfLeader(): ServerName | undefined {
+    const leader = this.leader();
+    if (leader === undefined) return undefined;
+    const node = this.mesh.peer(leader).peer.process('node').name;
+    return this.mesh.serversOf(leader).find((server) => this.mesh.proxy(`${node} ${server}`).connections > 0);
   }
 
   private routesOf(server: string, others: readonly string[], harm: LinkHarm): Target[] {

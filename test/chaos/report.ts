@@ -6,6 +6,8 @@ import type { CallCount } from './recorder.js';
 export interface ChaosReport {
   readonly seed: number;
   readonly placement: string;
+  /** Which servers peers know, in a few words. */
+  readonly wiring: string;
   /** How long faults happened. */
   readonly faultsMs: number;
   readonly passed: boolean;
@@ -41,7 +43,7 @@ export function describeReport(report: ChaosReport): string {
   const faults = Object.entries(report.faults).toSorted();
   const never = faults.filter(([, { done }]) => done === 0).map(([name]) => name);
   const lines = [
-    `chaos: seed ${report.seed}, ${report.placement} a peer, faults for ${seconds(report.faultsMs)}`,
+    `chaos: seed ${report.seed}, ${report.placement} a peer, ${report.wiring}, faults for ${seconds(report.faultsMs)}`,
     '',
     ...columns([
       ['fault', 'done', 'nothing to hit'],

@@ -1,18 +1,21 @@
 /** Keeps a process running as a supervisor would, and tells a death that nobody meant. */
-import type { ActorProcess } from '../support/peers.js';
+import type { ActorProcess, LogLine } from '../support/peers.js';
 
 export interface Death {
   readonly process: string;
   /** Its exit code, or the signal that ended it. */
   readonly exit: string;
+  /** Why, by its log. */
+  readonly lastWords: string;
   /** The end of its log. */
-  readonly log: string;
+  readonly log: readonly LogLine[];
 }
 
 /** A process that keeps dying is started again so often, not more. */
 const mostRestarts = 10;
 const restartAfterMs = 500;
 const toldLines = 12;
+const fatalLevel = 60;
 
 export class SupervisedProcess {
   /** Settled when it is ready, or dead and not to be started again. */
@@ -74,7 +77,8 @@ export class SupervisedProcess {
   }
 
   private tell(exit: string): void {
-    const log = this.process.lines.slice(-toldLines).map((line) => JSON.stringify(line));
-    this.onDeath({ process: this.name, exit, log: log.join('\n') });
+    const log = this.process.lines.slice(-toldLines);
+    const fatal = log.findLast(({ level }) => level >= fatalLevel) ?? log.at(-1);
+    this.onDeath({ process: this.name, exit, lastWords: String(fatal?.stack ?? fatal?.msg ?? 'none'), log });
   }
 }
