@@ -134,13 +134,15 @@ export class CalmPhase {
     return peers.filter(({ peer_id, store_id }) => quorums.storeOf(peer_id) === store_id).map(({ peer_id }) => peer_id);
   }
 
-  /** All members have applied the same, and answer the same. */
+  /** All members have stored and applied all that the leader has, which may propose by itself; and answer the same. */
   private areMembersAlike(): boolean {
     const { mesh, clients } = this.simulation;
     const [first, ...others] = this.members();
-    if (first === undefined) return false;
-    const { applied_index } = mesh.node(first).summary();
-    if (!others.every((peerId) => mesh.node(peerId).summary().applied_index === applied_index)) return false;
+    if (first === undefined || mesh.leader === undefined) return false;
+    const { last_index } = mesh.node(mesh.leader).summary();
+    const hasAll = (peerId: PeerId): boolean =>
+      mesh.node(peerId).summary().applied_index === last_index && mesh.disks.entries(peerId).length === last_index;
+    if (!hasAll(first) || !others.every(hasAll)) return false;
     const keys = [...new Set(clients.history.calls.map(({ key }) => key))];
     const found = JSON.stringify(mesh.query(first, keys));
     for (const peerId of others) {
