@@ -71,7 +71,7 @@ export class VirtualClient implements Endpoint {
       case 'set_timer': {
         this.timersSet += 1;
         const id = this.timersSet;
-        this.mesh.after(effect.afterMs, () => {
+        this.mesh.after(Math.max(effect.afterMs, 1), () => {
           if (this.timersSet === id) this.step({ type: 'timer', timer: effect.timer });
         });
         return;
