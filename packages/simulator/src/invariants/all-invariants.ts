@@ -31,6 +31,7 @@ import { OnlyMembersStand } from './only-members-stand.js';
 import { PreVotesComeFirst } from './pre-votes-come-first.js';
 import { ReadsAreCurrent } from './reads-are-current.js';
 import { ReadsHaveAQuorum } from './reads-have-a-quorum.js';
+import { ReadsWaitForALaterRound } from './reads-wait-for-a-later-round.js';
 import { RunRecord } from './record/run-record.js';
 import { RemovedPeersRaiseNoTerm } from './removed-peers-raise-no-term.js';
 import { ReplicatorsFollowTheirNode } from './replicators-follow-their-node.js';
@@ -72,6 +73,7 @@ const rules = [
   ReplicatorsFollowTheirNode,
   OnlyConfirmedLeadersAnswer,
   ReadsHaveAQuorum,
+  ReadsWaitForALaterRound,
   ReadsAreCurrent,
 ] as const;
 

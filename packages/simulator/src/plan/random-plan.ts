@@ -66,9 +66,17 @@ class RandomPlan {
     if (random.chance(0.1)) this.changeConditions();
     this.run(200 + 300 * random.next());
     this.add({ type: 'bootstrap', at: 'n1', peers: founders, timeout: 3000 });
+    if (random.chance(0.15)) this.foundToo();
     this.run(1000 + 2000 * random.next());
     // To ask again changes nothing where it is founded.
     if (random.chance(0.3)) this.add({ type: 'bootstrap', at: random.pick(founders), peers: founders, timeout: 3000 });
+  }
+
+  /** Somebody else founds it at the same time. */
+  private foundToo(): void {
+    const { random } = this;
+    this.run(40 * random.next());
+    this.add({ type: 'bootstrap', at: random.pick(founders), peers: founders, timeout: 3000 });
   }
 
   private run(ms: number): void {
@@ -348,11 +356,16 @@ class RandomPlan {
     const { random } = this;
     const peer = random.pick(peers);
     if (random.chance(0.5)) {
-      this.add({ type: 'disk', peer, delay: random.chance(0.3) ? 2 : rounded(500 * random.next()), fail: false });
+      this.add({ type: 'disk', peer, delay: random.chance(0.3) ? 2 : this.slowness(), fail: false });
       return;
     }
     this.add({ type: 'disk', peer, fail: true });
     this.down.add(`${peer}.log-store`);
+  }
+
+  /** Seldom so slow that another leads before a write is done. */
+  private slowness(): number {
+    return rounded((this.random.chance(0.2) ? 4000 : 500) * this.random.next());
   }
 
   private flip(): void {

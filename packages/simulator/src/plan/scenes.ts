@@ -18,18 +18,29 @@ export const leader = 'leader';
 
 type Scene = (stage: Stage) => void;
 
-/** A leader that is alone takes writes that come to nothing, while another is elected; then it must give way. */
-const leaderIsCutOff: Scene = ({ random, peers, add, run, call }) => {
+/**
+ * A leader that is alone takes writes, and changes, that come to nothing, while another is elected; then it must give way,
+ * and find again what it has when it starts anew.
+ */
+const leaderIsCutOff: Scene = ({ random, peers, add, run, call, somePeers }) => {
   const groups = random.chance(0.5) ? [[leader], peers] : [peers, [leader]];
   call();
   add({ type: 'cut', groups, oneWay: random.chance(0.3) });
   call();
   run(50 * random.next());
+  const dice = random.next();
+  if (dice < 0.3) add({ type: 'remove', peer: random.pick(peers), timeout: 1000 });
+  else if (dice < 0.5) add({ type: 'change', peers: somePeers(), timeout: 1000 });
   call();
   run(800 + 2500 * random.next());
   call();
   add({ type: 'heal' });
   run(400 * random.next());
+  if (random.chance(0.6)) return;
+  const dying = random.chance(0.5) ? ['all'] : peers.map((peer) => `${peer}.log-store`);
+  add({ type: 'crash', targets: dying });
+  run(5 * random.next());
+  add({ type: 'start', targets: ['all'] });
 };
 
 /** A change of the members has come to some stage when an actor of the leader dies. */
@@ -69,4 +80,39 @@ const changesMeetTransfer: Scene = ({ random, add, run, call, somePeers }) => {
   run(600 * random.next());
 };
 
-export const scenes: readonly Scene[] = [leaderIsCutOff, changeMeetsCrash, writesMeetCrash, changesMeetTransfer];
+/** Some of those who are to come in are lost when they may count already, for a while or for too long. */
+const newPeersAreLost: Scene = ({ random, add, run, call, somePeers }) => {
+  const newPeers = somePeers();
+  const lost = newPeers.filter(() => random.chance(0.7));
+  add({ type: 'change', peers: newPeers, timeout: 3000 });
+  run(random.chance(0.5) ? 30 * random.next() : 250 * random.next());
+  if (lost.length > 0) add({ type: 'crash', targets: lost });
+  call();
+  run(random.chance(0.2) ? 10_500 + 2000 * random.next() : 2500 * random.next());
+  add({ type: 'start', targets: ['all'] });
+};
+
+/** A change has come to some stage when its leader is gone; the next one finds it, and an operator who wants it undone. */
+const nextLeaderIsTold: Scene = ({ random, peers, add, run, somePeers }) => {
+  const apart = [random.pick(peers), random.pick(peers)];
+  add({ type: 'change', peers: somePeers(), timeout: 3000 });
+  run(random.chance(0.5) ? 30 * random.next() : 250 * random.next());
+  if (random.chance(0.5)) add({ type: 'crash', targets: [leader] });
+  else add({ type: 'cut', groups: [apart, peers.filter((peer) => !apart.includes(peer))], oneWay: false });
+  run(500 + 2500 * random.next());
+  add({ type: 'heal' });
+  add({ type: 'start', targets: ['all'] });
+  for (let times = random.below(12); times > 0; times--) {
+    run(150 * random.next());
+    add({ type: 'cancel' });
+  }
+};
+
+export const scenes: readonly Scene[] = [
+  leaderIsCutOff,
+  changeMeetsCrash,
+  writesMeetCrash,
+  changesMeetTransfer,
+  newPeersAreLost,
+  nextLeaderIsTold,
+];

@@ -6,12 +6,12 @@ import type { ActorKind, PeerId } from '@conclave/protocol';
 import type { OperatorCommand } from '../script/command.js';
 import type { Simulation } from './simulation.js';
 
-/** Before the client sends its request again. */
+/** Before a client sends its request again; and before the lease of a leader runs out that hands over. */
 const answerMs = 900;
 /** A leader notices within an election timeout, counted in ticks, that an actor is silent. */
 const noticeMs = 1500;
 const electionMs = 20_000;
-const transferMs = 6000;
+const bootstrapMs = 6000;
 const changeMs = 40_000;
 
 export class LastFault {
@@ -28,7 +28,7 @@ export class LastFault {
     const dice = random.next();
     if (dice < 0.15) this.helperRestarts(random.pick(['ballot-box', 'replicator'] as const));
     else if (dice < 0.25) this.actorDies(random.pick(['log-store', 'ballot-box', 'replicator'] as const));
-    else if (dice < 0.35) this.operate({ type: 'transfer' }, transferMs, this.members.length > 1);
+    else if (dice < 0.35) this.operate({ type: 'transfer' }, answerMs, this.members.length > 1);
     else if (dice < 0.45) {
       const others = peers.filter((peerId) => peerId !== this.leader);
       const newPeers = this.members.length < peers.length ? peers : others;
@@ -44,7 +44,7 @@ export class LastFault {
     );
     const [at] = empty;
     if (at === undefined) return;
-    this.operate({ type: 'bootstrap', at, peers: empty, timeout: transferMs }, transferMs, true);
+    this.operate({ type: 'bootstrap', at, peers: empty, timeout: bootstrapMs }, bootstrapMs, true);
     mesh.run(2 * noticeMs);
     mesh.coverage.count('group founded beside a leader: refused');
   }

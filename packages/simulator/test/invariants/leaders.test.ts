@@ -4,6 +4,7 @@ import { test } from 'vitest';
 import { EchoesAnswerNewTicks } from '../../src/invariants/echoes-answer-new-ticks.js';
 import { LeadersKeepTheirDeadlines } from '../../src/invariants/leaders-keep-their-deadlines.js';
 import { OnlyConfirmedLeadersAnswer } from '../../src/invariants/only-confirmed-leaders-answer.js';
+import { ReadsWaitForALaterRound } from '../../src/invariants/reads-wait-for-a-later-round.js';
 import { expectBroken, n1, n2, n3, n4, n5, WatchedGroup } from './watched-group.js';
 
 const tick = { type: 'timer', timer: 'tick' };
@@ -68,4 +69,16 @@ test('only-confirmed-leaders-answer: a leader takes a read that was confirmed to
   const at = { nowMs: group.mesh.nowMs + 2000, wallTimeMs: 0, random: 0 };
   group.invariants.onStepping(leader, { type: 'read', door: 'group', requestId: 999 }, at);
   expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(leader), /last confirmed as of/);
+});
+
+test('reads-wait-for-a-later-round: a read is answered that no tick was sent for', () => {
+  const group = new WatchedGroup(ReadsWaitForALaterRound);
+  const at = { nowMs: group.mesh.nowMs, wallTimeMs: 0, random: 0 };
+  const read = { type: 'read', door: 'group', consistency: 'linearizable', requestId: 999 };
+  group.invariants.onStepping(group.actor(n1, 'node'), read, at);
+  expectBroken(
+    'reads-wait-for-a-later-round',
+    () => group.invariants.onAnswered(999, { result: {} }),
+    /n1\.node answers a read that came after tick/,
+  );
 });
