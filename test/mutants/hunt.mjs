@@ -10,7 +10,7 @@ import { Workbench } from './workbench.mjs';
 /**
  * @typedef {object} Outcome
  * @property {'found' | 'survived' | 'endless' | 'broken'} verdict `endless`: a seed did not end; `broken`: the tool failed
- * @property {number} [seed] where it was found, or did not end
+ * @property {number} [seed] where it was found, or did not end; 0: by a scenario
  * @property {string} [invariant] by what it was found
  * @property {string} [seen] what that has seen
  * @property {number} seconds
@@ -74,7 +74,10 @@ async function huntOne(bench, mutation, seeds, signal) {
   const seconds = () => (performance.now() - begun) / 1000;
   await bench.change(mutation);
   return new Promise((resolve) => {
-    const args = [bench.folder, String(firstSeed), String(seeds)];
+    const args =
+      mutation?.scenario === undefined
+        ? [bench.folder, String(firstSeed), String(seeds)]
+        : [bench.folder, path.join(bench.root, 'test', 'scenarios', mutation.scenario)];
     const child = fork(detector, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [] });
     let errors = '';
     let seed = firstSeed;
@@ -106,11 +109,3 @@ async function huntOne(bench, mutation, seeds, signal) {
     });
   });
 }
-
-/** @param {number} seed */
-export function seedsUpTo(seed) {
-  return seed - firstSeed + 1;
-}
-
-/** Where this lies, for messages. */
-export const folder = path.dirname(detector);

@@ -144,7 +144,12 @@ export const chapters = [
         rule: "A replicator's read carries `leader_term`; a follower refuses entries above the message's term",
         mutants: ['log-read-in-another-term'],
       },
-      { rule: 'prev_term comes from the same read', mutants: ['prev-term-from-another-read'] },
+      {
+        rule: 'prev_term comes from the same read',
+        mutants: [],
+        why: 'a read that overlaps a truncation of the leader’s own log, of a leader that has just been elected again, comes about in no random run',
+        testedBy: ['packages/log-store/test/log-store-reads.test.ts', 'packages/replicator/test/reading.test.ts'],
+      },
       { rule: "Only a new `tick_id` renews followers' timers", mutants: ['any-message-renews-the-timer'] },
       {
         rule: 'A replicator sends nothing an election timeout after its last tick',
@@ -193,7 +198,7 @@ export const chapters = [
         why: 'a window of 65,536 numbers is never full in a run; expiry outside of the log has no place in a core, which knows no clock while it applies',
         testedBy: ['packages/kv/test/kv-state-machine.test.ts'],
       },
-      { rule: 'An expired session answers `unknown`', mutants: ['expired-session-means-not-done'] },
+      { rule: 'An expired session answers `unknown`', mutants: ['expired-session-carries-out'] },
       {
         rule: '`outcome` is always true',
         mutants: ['appended-means-not-done', 'timed-out-means-not-done', 'answered-before-it-is-committed'],

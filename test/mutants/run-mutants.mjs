@@ -19,7 +19,7 @@ export async function runMutants({ only, workers, write, signal }) {
   const hunted = only.length === 0 ? mutations : mutations.filter(({ id }) => only.includes(id));
   const unknown = only.filter((id) => !mutations.some((mutation) => mutation.id === id));
   if (unknown.length > 0) throw new Error(`There is no mutant named ${unknown.join(', ')}.`);
-  const controlSeeds = Math.max(...hunted.map(({ seeds }) => seeds));
+  const controlSeeds = Math.max(1, ...hunted.map(({ seeds }) => seeds));
   const begun = performance.now();
   let done = 0;
   const outcomes = await hunt(hunted, {
@@ -56,8 +56,8 @@ function seedsOf(id) {
  * @param {number} allowed
  */
 function lineOf(id, { verdict, seed, invariant, seconds }, allowed) {
-  const where =
-    verdict === 'found' ? `found by ${invariant} at seed ${seed} of ${allowed}` : `${verdict}, ${allowed} seeds`;
+  const at = seed === undefined || seed === 0 ? '' : ` at seed ${seed} of ${allowed}`;
+  const where = verdict === 'found' ? `found by ${invariant}${at}` : `${verdict}, ${allowed} seeds`;
   return `${id.padEnd(44)} ${where} (${seconds.toFixed(1)} s)`;
 }
 

@@ -31,7 +31,7 @@ function rows({ rule, mutants, why, testedBy }, outcomes) {
       const { verdict, invariant, seed } = outcomes.get(id) ?? {};
       const found = verdict === undefined ? 'not hunted' : verdict === 'found' ? invariant : `**${verdict}**`;
       const allowed = mutations.find((mutation) => mutation.id === id)?.seeds;
-      return `| ${place === 0 ? rule : ''} | ${id} | ${found} | ${seed ?? ''} | ${allowed} |\n`;
+      return `| ${place === 0 ? rule : ''} | ${id} | ${found} | ${seed || ''} | ${allowed || ''} |\n`;
     })
     .join('');
 }

@@ -19,7 +19,7 @@ export const clients = [
         replace: 'if (before === undefined) session.keep(sequence, result);',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'session-forgotten',
@@ -32,7 +32,7 @@ export const clients = [
           'this.sessions.delete(clientId);\n    const fresh = new ClientSession(index);\n    this.sessions.set(clientId, fresh);\n    return fresh;',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'retry-with-a-new-number',
@@ -50,20 +50,19 @@ export const clients = [
     this.lastRequestId += 1;`,
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
-    id: 'expired-session-means-not-done',
-    rule: 'An expired session answers `unknown`.',
+    id: 'expired-session-carries-out',
+    rule: 'An expired session answers `unknown`: what it has carried out before is forgotten.',
     edits: [
       {
         file: machine,
-        find: "const noSession: KvCommandResult = ['unknown', 'ESESSION', 'the session is unknown or has expired'];",
-        replace:
-          "const noSession: KvCommandResult = ['not_done', 'ESESSION', 'the session is unknown or has expired'];",
+        find: 'if (session === undefined) return entry.commands.map(() => noSession);',
+        replace: 'if (session === undefined) return entry.commands.map((command) => this.execute(command));',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'appended-means-not-done',
@@ -75,7 +74,7 @@ export const clients = [
         replace: "if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, 'not_done');",
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'timed-out-means-not-done',
@@ -87,7 +86,7 @@ export const clients = [
         replace: "this.attempts.some((attempt) => attempt !== besides && attempt.verdict === 'unknown')",
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'answered-before-it-is-committed',
@@ -104,6 +103,6 @@ export const clients = [
     }`,
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
 ];

@@ -15,7 +15,7 @@ export const log = [
     id: 'prev-term-not-checked',
     rule: 'Raft: a follower takes entries only where the one before them matches.',
     edits: [{ file: append, find: 'if (prevTerm !== body.prev_term) {', replace: 'if (prevTerm === undefined) {' }],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'entries-of-a-lower-term-taken',
@@ -24,7 +24,7 @@ export const log = [
       { file: append, find: 'if (body.term < state.term) return this.refuseOlderTerm(body);', replace: '' },
       { file: check, find: "if (leader_term < state.term) return 'lower_term';", replace: '' },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'truncates-without-conflict',
@@ -36,7 +36,7 @@ export const log = [
         replace: 'while (index <= header.last && index <= this.state.commitIndex) index = asLogIndex(index + 1);',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'truncates-below-commit',
@@ -58,7 +58,7 @@ export const log = [
         replace: '',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'commit-beyond-verified',
@@ -70,13 +70,13 @@ export const log = [
         replace: 'hub.commitTo(asLogIndex(Math.min(body.leader_commit, state.log.lastIndex)));',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'verified-is-the-last-index',
     rule: '`verified_index` is prev_index + count.',
     edits: [{ file: append, find: 'verified_index: verified,', replace: 'verified_index: state.log.lastIndex,' }],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'match-from-the-last-index',
@@ -88,7 +88,7 @@ export const log = [
         replace: 'matchIndex: this.acceptedState.lastIndex,',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'no-append-for-what-is-there',
@@ -100,7 +100,7 @@ export const log = [
         replace: 'if (fresh.length > 0 || truncateFrom > 0) own.sendAppendToLogStore({',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'node-acknowledges',
@@ -129,7 +129,7 @@ export const log = [
     hub.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));`,
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'acknowledged-before-sync',
@@ -153,7 +153,7 @@ export const log = [
     );`,
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'truncation-keeps-acknowledgements',
@@ -165,7 +165,7 @@ export const log = [
         replace: 'return 0;',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'truncation-forgets-the-running-write',
@@ -177,13 +177,13 @@ export const log = [
         replace: 'this.gathered.truncate(from, this.durableState.lastIndex);',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'term-not-stored-with-entries',
     rule: 'A `leader_term` above the stored term is written in the same batch as the entries.',
     edits: [{ file: stages, find: "this.raiseTerm(body.leader_term, '');", replace: '' }],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'deletes-not-written',
@@ -195,7 +195,7 @@ export const log = [
         replace: '',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'shortened-batch-not-written',
@@ -207,7 +207,7 @@ export const log = [
         replace: 'if (holding !== undefined && checkedBatch(groupId, holding).last < 0) {',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'node-keeps-configuration-after-truncation',
@@ -219,7 +219,7 @@ export const log = [
         replace: '',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'store-keeps-configuration-after-truncation',
@@ -231,7 +231,7 @@ export const log = [
         replace: 'configurations: state.configurations,',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'applies-what-is-not-committed',
@@ -244,7 +244,7 @@ export const log = [
       },
       { file: applier, find: 'const upTo = Math.min(last, state.commitIndex);', replace: 'const upTo = last;' },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'applies-what-was-replaced',
@@ -256,7 +256,7 @@ export const log = [
         replace: 'if (log.lastIndex < 0) {',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'bad-checksum-not-noticed',
@@ -268,6 +268,6 @@ export const log = [
         replace: 'return view.getUint32(0) >= 0 || crc32(bytes) > 0;',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
 ];

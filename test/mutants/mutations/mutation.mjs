@@ -10,6 +10,7 @@
  * @property {string} id
  * @property {string} rule what it takes out, in the words of DESIGN or of the Raft thesis
  * @property {readonly Edit[]} edits more than one where the same rule is kept in more than one place
- * @property {number} seeds within so many seeds, from 1 on, the simulator must find it
+ * @property {number} seeds within so many seeds, from 1 on, the simulator must find it; 0: a scenario does
+ * @property {string} [scenario] the file in test/scenarios that tells of it: what it needs comes about too seldom by chance
  */
 export {};

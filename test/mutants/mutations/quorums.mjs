@@ -5,6 +5,7 @@ const runs = 'packages/ballot-box/src/core/ballot-runs.ts';
 const tally = 'packages/ballot-box/src/core/tally.ts';
 const leadership = 'packages/node/src/core/leadership.ts';
 const node = 'packages/node/src/core/node-core.ts';
+const replicator = 'packages/replicator/src/core/replicator.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const quorums = [
@@ -18,7 +19,7 @@ export const quorums = [
         replace: 'return value;',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'joint-commit-by-old-majority',
@@ -30,7 +31,7 @@ export const quorums = [
         replace: 'return configuration.old_peers.length === 0 ? value : reached(configuration.old_peers);',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'ballots-by-the-oldest-configuration',
@@ -43,7 +44,7 @@ export const quorums = [
           'const { configuration } = this.runs[0] ?? run;\n      const stored = quorumValue(configuration, (member) => this.matches.of(member));',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'ballots-by-the-latest-configuration',
@@ -55,7 +56,7 @@ export const quorums = [
         replace: 'const stored = quorumValue(this.latest.configuration, (member) => this.matches.of(member));',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'stored-of-another-term-counted',
@@ -67,7 +68,8 @@ export const quorums = [
         replace: "return body.leader_term <= lead.term ? undefined : 'other_term';",
       },
     ],
-    seeds: 100,
+    seeds: 0,
+    scenario: 'rule-late-stored.txt',
   },
   {
     id: 'stored-of-another-store-counted',
@@ -80,8 +82,23 @@ export const quorums = [
     const bound = [...peers, ...old_peers].find(({ peer_id }) => peer_id === peerId);
     return this.matches.note(peerId, bound?.store_id ?? storeId, matchIndex);`,
       },
+      {
+        file: replicator,
+        find: "if (body.store_id !== this.storeId) return 'other_store';\n    if (body.match_index > this.leadership.lastIndex)",
+        replace: 'if (body.match_index > this.leadership.lastIndex)',
+      },
+      {
+        file: replicator,
+        find: "if (body.store_id !== this.storeId) return 'other_store';\n    this.heardMs = nowMs;\n    if (sent === undefined)",
+        replace: 'this.heardMs = nowMs;\n    if (sent === undefined)',
+      },
+      {
+        file: 'packages/node/src/core/append-entries.ts',
+        find: 'if (body.target_store_id !== state.storeId) {',
+        replace: 'if (body.term < 0) {',
+      },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'counted-beyond-what-is-registered',
@@ -93,7 +110,7 @@ export const quorums = [
         replace: 'const granted = run === this.latest ? stored : Math.min(stored, run.last);',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'earlier-terms-committed-by-counting',
@@ -105,7 +122,7 @@ export const quorums = [
         replace: 'if (granted <= this.committed) continue;',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'ballot-box-not-opened-again',
@@ -117,7 +134,7 @@ export const quorums = [
         replace: "if (kind === 'ballot-box') return;",
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'ballot-box-opened-without-entries',
@@ -129,6 +146,6 @@ export const quorums = [
         replace: 'first_index: asLogIndex(log.lastIndex + 1),\n        last_index: log.lastIndex,',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
 ];

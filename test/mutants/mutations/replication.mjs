@@ -20,7 +20,8 @@ export const replication = [
         replace: "return body.leader_term <= leadership.term ? undefined : 'other_term';",
       },
     ],
-    seeds: 100,
+    seeds: 0,
+    scenario: 'rule-aba-race.txt',
   },
   {
     id: 'log-read-in-another-term',
@@ -43,25 +44,8 @@ export const replication = [
       },
       { file: append, find: 'return body.prev_term > body.term ? undefined : batches;', replace: 'return batches;' },
     ],
-    seeds: 100,
-  },
-  {
-    id: 'prev-term-from-another-read',
-    rule: 'prev_term comes from the same read.',
-    edits: [
-      {
-        file: store,
-        find: 'replies.entries(request, rows, termBefore(this.log.durable, first))',
-        replace: 'replies.entries(request, rows, termBefore(this.log.accepted, first))',
-      },
-      { file: store, find: 'if (truncations !== this.log.truncations) {', replace: 'if (truncations < 0) {' },
-      {
-        file: store,
-        find: 'if (this.log.isTruncating) this.reads.wait(body);\n    else this.beginRead(body);',
-        replace: 'this.beginRead(body);',
-      },
-    ],
-    seeds: 100,
+    seeds: 0,
+    scenario: 'rule-stale-replicator-read.txt',
   },
   {
     id: 'any-message-renews-the-timer',
@@ -73,7 +57,7 @@ export const replication = [
         replace: 'if (body.tick_id < 0) return;',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'replicator-of-a-silent-node-sends',
@@ -85,7 +69,7 @@ export const replication = [
         replace: 'return nowMs >= this.lastTickMs;',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'replicators-not-started-again',
@@ -97,7 +81,7 @@ export const replication = [
         replace: 'return;',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'heartbeats-begin-nothing',
@@ -109,7 +93,7 @@ export const replication = [
         replace: "this.feed = 'asked';",
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
   {
     id: 'lost-entries-not-sent-again',
@@ -121,6 +105,6 @@ export const replication = [
         replace: 'if (this.isStalled(nowMs) && nowMs < 0) this.beginProbe(this.stalledNext());',
       },
     ],
-    seeds: 100,
+    seeds: 300,
   },
 ];
