@@ -37,7 +37,8 @@ interface Body {
   readonly leader_id: string;
   readonly peer_id: string;
   readonly results: readonly (readonly [outcome: string, revision: number, changed: boolean])[];
-  readonly found: readonly (readonly [value: string | null, revision: number])[];
+  readonly found: readonly (readonly (string | number | null)[])[];
+  readonly more: boolean;
   readonly configuration: { readonly peers: readonly { readonly peer_id: string }[] };
   readonly changes: readonly object[];
   readonly error: { readonly code: string; readonly message: string; readonly outcome: string };
@@ -156,6 +157,21 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
     await mesh.caughtUp('n2');
     const stale = await group('n2.kv.get', { key: `${key}/2`, consistency: 'stale' });
     expect(stale.body).toMatchObject({ value: 'b', revision: results[1]?.[1] });
+  });
+
+  test('reads a range page by page', async () => {
+    const names = ['b', 'a', 'c\u{1f600}', 'c\uffff', 'c'];
+    for (const name of names) await group('kv.put', { key: `${key}/range/${name}`, value: name });
+    const prefix = `${key}/range/`;
+    const first = (await group('kv.range', { prefix, limit: 3 })).body;
+    expect(first).toMatchObject({ more: true, revision: expect.any(Number) });
+    const last = first.found.at(-1)?.[0];
+    const second = (await group('kv.range', { prefix, start_after: last, keys_only: true })).body;
+    expect(second.more).toBe(false);
+    const found = [...first.found, ...second.found];
+    // In the order of UTF-8 bytes, which is not that of UTF-16 units.
+    expect(found.map(([one]) => String(one).slice(prefix.length))).toEqual(['a', 'b', 'c', 'c\uffff', 'c\u{1f600}']);
+    expect(found.map(([, value]) => value)).toEqual(['a', 'b', 'c', null, null]);
   });
 
   test('a write that is sent twice in a session happens once', async () => {

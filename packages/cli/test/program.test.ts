@@ -40,6 +40,7 @@ describe('the command', () => {
       'leader transfer',
       'kv put',
       'kv get',
+      'kv range',
       'kv delete',
       'kv cas',
       'watch',

@@ -2,4 +2,4 @@ export { ConclaveError } from '@conclave/protocol';
 export { AdminApi } from './admin-api.js';
 export { ConclaveClient, type ConnectOptions } from './conclave-client.js';
 export * from './core/index.js';
-export { type GetOptions, KvApi } from './kv-api.js';
+export { type GetOptions, KvApi, type RangeOptions } from './kv-api.js';

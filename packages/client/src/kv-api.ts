@@ -13,6 +13,15 @@ export interface GetOptions extends CallOptions {
   readonly peerId?: string;
 }
 
+export interface RangeOptions extends GetOptions {
+  /** Starts after this key, which need not be there. */
+  readonly startAfter?: string;
+  /** How many keys one page holds at most; `limits.rangeKeys` unless given. */
+  readonly limit?: number;
+  /** Keys and revisions alone: each value is null. */
+  readonly keysOnly?: boolean;
+}
+
 /** Makes a call and waits for what becomes of it. */
 export type Caller = (call: Call, timeoutMs: number | undefined) => Promise<unknown>;
 
@@ -48,6 +57,34 @@ export class KvApi {
     const peerId = peerIdOf(options.peerId);
     const call = { operation: 'get', key, consistency: options.consistency, peerId } as const;
     return (await this.call(call, options.timeoutMs)) as KvReply<'get'>;
+  }
+
+  /**
+   * One page of the keys with a prefix (empty: of all), in the order of their UTF-8 bytes: key, value, revision. With
+   * `more`, the next page starts after the last key of this one. `revision` is the group's, as of this page.
+   */
+  async range(prefix: string, options: RangeOptions = {}): Promise<KvReply<'range'>> {
+    const { consistency, startAfter, limit, keysOnly, timeoutMs } = options;
+    const body = {
+      prefix,
+      ...(startAfter === undefined ? {} : { start_after: startAfter }),
+      ...(limit === undefined ? {} : { limit }),
+      ...(keysOnly === undefined ? {} : { keys_only: keysOnly }),
+      ...(consistency === undefined ? {} : { consistency }),
+    };
+    const call = { operation: 'query', name: 'range', body, peerId: peerIdOf(options.peerId) } as const;
+    return (await this.call(call, timeoutMs)) as KvReply<'range'>;
+  }
+
+  /** All keys with a prefix, page by page. Each page is as of its own moment, the pages together are not. */
+  async *scan(prefix: string, options: RangeOptions = {}): AsyncGenerator<KvReply<'range'>['found'][number], void> {
+    let startAfter = options.startAfter;
+    for (;;) {
+      const { found, more } = await this.range(prefix, startAfter === undefined ? options : { ...options, startAfter });
+      yield* found;
+      if (!more) return;
+      startAfter = found.at(-1)?.[0];
+    }
   }
 }
 

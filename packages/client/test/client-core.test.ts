@@ -1,4 +1,4 @@
-import { limits } from '@conclave/protocol';
+import { limits, type PeerId } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { Driver } from './driver.js';
 
@@ -355,6 +355,64 @@ describe('reads', () => {
     driver.pass(20);
     driver.error({ code: 'EINVAL', outcome: 'not_done' });
     expect(driver.settled.get(call)).toEqual(failed('not_done', 'EINVAL', 'why'));
+  });
+});
+
+describe('a question', () => {
+  const page = { found: [['a', 'v', 3]], more: false, revision: 9 };
+
+  it('is a request of its own, and settled by its reply', () => {
+    const driver = new Driver();
+    const range = driver.call({ operation: 'query', name: 'range', body: { prefix: 'a' } });
+    driver.get('k');
+    const peerId = 'n2' as PeerId;
+    driver.call({ operation: 'query', name: 'range', body: { prefix: '' }, peerId });
+    driver.idle();
+    expect(driver.requests.map(({ target, body }) => [target.name, target.peerId, body])).toEqual([
+      ['range', undefined, { prefix: 'a' }],
+      ['batch_get', undefined, { keys: ['k'] }],
+      ['range', peerId, { prefix: '', consistency: 'stale' }],
+    ]);
+    driver.reply(page, 1);
+    expect(driver.settled.get(range)).toEqual({ outcome: 'done', result: page });
+  });
+
+  it('is asked again freely, and fails as not done', () => {
+    const driver = new Driver();
+    const range = driver.call({ operation: 'query', name: 'range', body: { prefix: 'a' } }, 3000);
+    driver.idle();
+    driver.reply({ found: 'nothing' });
+    driver.pass(20);
+    driver.answer({ type: 'no_responders' });
+    driver.pass(40);
+    expect(driver.requests).toHaveLength(3);
+    driver.pass(3000);
+    expect(driver.settled.get(range)).toMatchObject({ outcome: 'not_done', error: { code: 'ETIMEDOUT' } });
+    expect(driver.core.dropped.malformed_reply).toBe(1);
+  });
+
+  it('takes its turn among the requests that are under way', () => {
+    const driver = new Driver();
+    for (let more = 0; more <= limits.clientRequests; more++) {
+      driver.call({ operation: 'query', name: 'range', body: { prefix: `${more}` } });
+    }
+    driver.idle();
+    expect(driver.requests).toHaveLength(limits.clientRequests);
+    driver.reply(page);
+    driver.idle();
+    expect(driver.requests).toHaveLength(limits.clientRequests + 1);
+  });
+
+  it('that must not be asked is refused', () => {
+    const driver = new Driver();
+    const wrong = { operation: 'query', name: 'range', body: { prefix: '\ud800' } } as const;
+    const peers = { prefix: '', consistency: 'linearizable' } as const;
+    for (const call of [
+      driver.call(wrong),
+      driver.call({ operation: 'query', name: 'range', body: peers, peerId: 'n2' as PeerId }),
+    ]) {
+      expect(driver.settled.get(call)).toMatchObject({ outcome: 'not_done', error: { code: 'EINVAL' } });
+    }
   });
 });
 

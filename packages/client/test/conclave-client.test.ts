@@ -65,6 +65,26 @@ describe('a client', () => {
     expect(found.every((one) => one.value === value)).toBe(true);
   });
 
+  it('reads a range, page by page where there is more', async () => {
+    const bytes = new Uint8Array([0, 255]);
+    await Promise.all(['a', 'b/1', 'b/2', 'b/3', 'c'].map((key) => client.kv.put(key, key)));
+    await client.kv.put('b/2', bytes);
+    expect(await client.kv.range('b/', { limit: 2 })).toEqual({
+      found: [
+        ['b/1', 'b/1', 2],
+        ['b/2', bytes, 6],
+      ],
+      more: true,
+      revision: 6,
+    });
+    const stale = await client.kv.range('b/', { startAfter: 'b/2', keysOnly: true, peerId: 'n1' });
+    expect(stale).toEqual({ found: [['b/3', null, 4]], more: false, revision: 6 });
+    const keys: string[] = [];
+    for await (const [key] of client.kv.scan('', { limit: 2 })) keys.push(key);
+    expect(keys).toEqual(['a', 'b/1', 'b/2', 'b/3', 'c']);
+    expect(await failureOf(client.kv.range('', { limit: 0 }))).toEqual(['EINVAL', 'not_done']);
+  });
+
   it('writes once, though the answer was lost', async () => {
     await client.kv.put('k', 'before');
     group.behaviours.push('carry_out_silently', 'carry_out_silently');

@@ -1,7 +1,7 @@
 import { Command, ConclaveError, Key, kvOperations, limits } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { type KvResult, KvService } from '../src/index.js';
-import { payloadOf } from './support.js';
+import { generator, payloadOf } from './support.js';
 
 const service = new KvService();
 
@@ -39,12 +39,23 @@ describe('the door', () => {
     expect(service.parse('get', { key: 'k' })).toMatchObject({
       type: 'read',
       consistency: 'linearizable',
-      query: { keys: ['k'] },
+      query: { type: 'keys', keys: ['k'] },
     });
     expect(service.parse('batch_get', { keys: ['a', 'b'], consistency: 'stale' })).toMatchObject({
       type: 'read',
       consistency: 'stale',
-      query: { keys: ['a', 'b'] },
+      query: { type: 'keys', keys: ['a', 'b'] },
+    });
+    expect(service.parse('range', { prefix: '' })).toMatchObject({
+      type: 'read',
+      consistency: 'linearizable',
+      query: { type: 'range', prefix: '', startAfter: undefined, limit: limits.rangeKeys, keysOnly: false },
+    });
+    const page = { prefix: 'a/', start_after: 'a/b', limit: 2, keys_only: true, consistency: 'stale' };
+    expect(service.parse('range', page)).toMatchObject({
+      type: 'read',
+      consistency: 'stale',
+      query: { type: 'range', prefix: 'a/', startAfter: 'a/b', limit: 2, keysOnly: true },
     });
   });
 
@@ -65,6 +76,13 @@ describe('the door', () => {
     ['batch_get', { keys: ['k', 7] }],
     ['batch_get', { keys: ['k'], consistency: 'eventual' }],
     ['batch_get', { keys: Array.from({ length: limits.requestCommands + 1 }, () => 'k') }],
+    ['range', {}],
+    ['range', { prefix: '\ud800' }],
+    ['range', { prefix: 'k'.repeat(limits.keyBytes + 1) }],
+    ['range', { prefix: '', start_after: '' }],
+    ['range', { prefix: '', limit: 0 }],
+    ['range', { prefix: '', limit: limits.rangeKeys + 1 }],
+    ['range', { prefix: '', keys_only: 1 }],
     ['batch', { commands: [1, 2, 3].map((at) => [at, 'put', 'k', 'v'.repeat(limits.valueBytes)]) }],
   ])('refuses %s %j', (operation, body) => {
     expect(refusal(() => service.parse(operation, body))).toEqual(['EINVAL', 'not_done']);
@@ -99,14 +117,6 @@ describe('a reply', () => {
 });
 
 describe('the check by hand', () => {
-  /** A small generator of its own, so that each run tests the same. */
-  function generator(seed: number): (below: number) => number {
-    let state = seed;
-    return (below) => {
-      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-      return Math.floor((state / 2 ** 32) * below);
-    };
-  }
   const parts: unknown[] = [
     ...[0, 1, 7, -1, 1.5, Number.NaN, -0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER + 1, 5n],
     ...[

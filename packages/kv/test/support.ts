@@ -39,3 +39,12 @@ export function payloadOf(operation: string, body: unknown): unknown {
   const request = service.parse(operation, body);
   return request.type === 'write' ? decode(request.payload) : undefined;
 }
+
+/** Numbers below a bound: a small generator of its own, so that each run tests the same. */
+export function generator(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}

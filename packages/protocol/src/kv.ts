@@ -18,6 +18,12 @@ export const Key = z
   .refine((key) => Buffer.byteLength(key) <= limits.keyBytes, `a key has at most ${limits.keyBytes} bytes`)
   .refine(isWellFormed, 'a key has no lone surrogates');
 
+/** What keys begin with; empty: all of them. */
+export const KeyPrefix = z
+  .string()
+  .refine((prefix) => Buffer.byteLength(prefix) <= limits.keyBytes, `a prefix has at most ${limits.keyBytes} bytes`)
+  .refine(isWellFormed, 'a prefix has no lone surrogates');
+
 /** Text, or binary where the request is msgpack. */
 export const Value = z
   .union([z.string(), Bytes])
@@ -106,6 +112,21 @@ export const kvOperations = {
     'several reads at one moment; the answer may hold fewer than were asked, from the first on, where more do not fit into a message',
     z.object({ keys: z.array(Key).min(1).max(limits.requestCommands), consistency: Consistency.optional() }),
     z.object({ found: z.array(z.tuple([Value.nullable(), Revision])) }),
+  ),
+  range: operation(
+    'the keys with a prefix, in the order of their UTF-8 bytes, a page at a time: with `more`, the next page starts after the last key of this one, and may be of a later moment; `revision` is that of the group at this page; with `keys_only` each value is null',
+    z.object({
+      prefix: KeyPrefix,
+      start_after: Key.optional(),
+      limit: z.number().int().min(1).max(limits.rangeKeys).optional(),
+      keys_only: z.boolean().optional(),
+      consistency: Consistency.optional(),
+    }),
+    z.object({
+      found: z.array(z.tuple([Key, Value.nullable(), Revision])),
+      more: z.boolean(),
+      revision: Revision,
+    }),
   ),
 } as const;
 

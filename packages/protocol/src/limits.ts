@@ -99,8 +99,10 @@ export const limits = {
   clientResults: 4096,
   /** How far above its low-water mark a client's numbers may be. */
   clientSequences: 65_536,
-  /** Keys and values of one answer to `batch_get`; the first is answered in any case. */
+  /** Keys and values of one answer; the first is answered in any case. */
   foundBytes: 512 * KiB,
+  /** Keys in one page of a range. */
+  rangeKeys: 4096,
 
   // Client library.
   /** Calls of one client that have not been answered. */

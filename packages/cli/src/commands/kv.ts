@@ -1,6 +1,6 @@
 /** `conclave kv ...`: the key-value store that ships with Conclave, for a person or a script. */
 import { ConclaveClient } from '@conclave/client';
-import { ConclaveError, type PeerId, type Value } from '@conclave/protocol';
+import { ConclaveError, limits, type PeerId, type Value } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { Failed, runAction } from '../action.js';
 import { connectTo } from '../connection.js';
@@ -12,6 +12,11 @@ const defaultTimeoutMs = 10_000;
 interface GetOptions extends CommonOptions {
   readonly stale: boolean;
   readonly peer?: PeerId;
+}
+
+interface RangeOptions extends GetOptions {
+  readonly keys: boolean;
+  readonly limit?: number;
 }
 
 export function registerKv(program: Command): void {
@@ -37,6 +42,16 @@ export function registerKv(program: Command): void {
       .addOption(new Option('--peer <name>', 'ask this peer, which implies --stale').argParser(parsePeer))
       .description('read a key; exit code 1 where it is not there'),
   ).action(get);
+  withCommonOptions(
+    kv
+      .command('range')
+      .argument('[prefix]', 'what the keys begin with; all keys unless given', '')
+      .option('--keys', 'the keys alone', false)
+      .addOption(new Option('--limit <keys>', 'at most so many').argParser(wholeNumber(1, Number.MAX_SAFE_INTEGER)))
+      .option('--stale', 'what the peer that answers has, without asking a quorum', false)
+      .addOption(new Option('--peer <name>', 'ask this peer, which implies --stale').argParser(parsePeer))
+      .description('list keys in the order of their bytes, with revision and value; page by page, each of its moment'),
+  ).action(range);
   withCommonOptions(kv.command('delete').argument('<key>').description('delete a key')).action(
     (key: string, options: CommonOptions) =>
       run(options, async (client, output) => {
@@ -68,17 +83,46 @@ export function registerKv(program: Command): void {
   );
 }
 
-function get(key: string, { stale, peer: peerId, ...options }: GetOptions): Promise<void> {
+/** Whom to ask, and how. */
+function askedOf({ stale, peer: peerId }: GetOptions): { peerId?: PeerId; consistency?: 'stale' } {
+  return {
+    ...(peerId === undefined ? {} : { peerId }),
+    ...(stale || peerId !== undefined ? { consistency: 'stale' } : {}),
+  };
+}
+
+function get(key: string, options: GetOptions): Promise<void> {
   return run(options, async (client, output) => {
-    const found = await client.kv.get(key, {
-      ...(peerId === undefined ? {} : { peerId }),
-      ...(stale || peerId !== undefined ? { consistency: 'stale' } : {}),
-    });
+    const found = await client.kv.get(key, askedOf(options));
     if (output.json) output.record(found);
     else if (found.value !== null) printValue(output, found.value);
     if (found.value !== null) return;
     if (!output.json) output.fail(new ConclaveError('ENOENT', `there is no key ${JSON.stringify(key)}`));
     throw new Failed();
+  });
+}
+
+/** A line for each key, or with `--json` a record. */
+function range(prefix: string, options: RangeOptions): Promise<void> {
+  return run(options, async (client, output) => {
+    let left = options.limit ?? Number.POSITIVE_INFINITY;
+    let startAfter: string | undefined;
+    while (left > 0) {
+      const { found, more } = await client.kv.range(prefix, {
+        ...askedOf(options),
+        ...(startAfter === undefined ? {} : { startAfter }),
+        limit: Math.min(left, limits.rangeKeys),
+        keysOnly: options.keys,
+      });
+      for (const [key, value, revision] of found) {
+        const shown = value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value;
+        if (output.json) output.record(options.keys ? { key, revision } : { key, value: shown, revision });
+        else output.line([key, ...(options.keys ? [] : [String(revision), shown])].join('\t'));
+      }
+      left -= found.length;
+      startAfter = found.at(-1)?.[0];
+      if (!more) return;
+    }
   });
 }
 

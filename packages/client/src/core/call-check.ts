@@ -3,15 +3,23 @@ import {
   type AdminCommand,
   adminCommands,
   ConclaveError,
+  type Consistency,
   defaultTimes,
   type ErrorBody,
   isWellFormed,
+  kvOperations,
   limits,
+  type PeerId,
 } from '@conclave/protocol';
 import type { Call } from './call.js';
 
 /** About what the frame of one command takes in a request. */
 const commandOverheadBytes = 24;
+
+/** What parsing by a schema says, as far as it is looked into. */
+interface Parsed {
+  readonly error?: { readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] };
+}
 
 /** Commands that change nothing: asked again freely. */
 const askingCommands: readonly AdminCommand[] = ['status', 'get_leader'];
@@ -21,16 +29,16 @@ const changingCommands: readonly AdminCommand[] = ['add_peer', 'remove_peer', 'c
 /** About how many bytes the call takes in a request, or why it must not be sent. */
 export function sizeOrFault(call: Call): number | ErrorBody {
   if (call.operation === 'admin') {
-    const parsed = adminCommands[call.command].request.safeParse(call.body);
-    if (parsed.success) return 0;
-    const [issue] = parsed.error.issues;
-    return invalid(`${issue?.path.join('.') || 'the request'}: ${issue?.message}`);
+    return faultOf(adminCommands[call.command].request.safeParse(call.body)) ?? 0;
+  }
+  if (call.operation === 'query') {
+    const fault = faultOf(kvOperations[call.name].request.safeParse(call.body));
+    return fault ?? (isConfirmedByPeer(call.peerId, call.body.consistency) ? confirmedByPeer() : 0);
   }
   const keyBytes = textBytes(call.key);
   if (!(keyBytes > 0 && keyBytes <= limits.keyBytes)) return invalid(`a key is text of 1 to ${limits.keyBytes} bytes`);
   if (call.operation === 'get') {
-    if (call.peerId === undefined || call.consistency !== 'linearizable') return keyBytes + commandOverheadBytes;
-    return invalid('only the leader confirms what it reads; another peer answers stale reads');
+    return isConfirmedByPeer(call.peerId, call.consistency) ? confirmedByPeer() : keyBytes + commandOverheadBytes;
   }
   if (call.operation === 'delete') return keyBytes + commandOverheadBytes;
   const valueBytes = call.value instanceof Uint8Array ? call.value.length : textBytes(call.value);
@@ -40,6 +48,20 @@ export function sizeOrFault(call: Call): number | ErrorBody {
     return invalid('a revision is a whole number, 0 or above');
   }
   return keyBytes + valueBytes + commandOverheadBytes;
+}
+
+function faultOf(parsed: Parsed): ErrorBody | undefined {
+  if (parsed.error === undefined) return undefined;
+  const [issue] = parsed.error.issues;
+  return invalid(`${issue?.path.join('.') || 'the request'}: ${issue?.message}`);
+}
+
+function isConfirmedByPeer(peerId: PeerId | undefined, consistency: Consistency | undefined): boolean {
+  return peerId !== undefined && consistency === 'linearizable';
+}
+
+function confirmedByPeer(): ErrorBody {
+  return invalid('only the leader confirms what it reads; another peer answers stale reads');
 }
 
 /** NaN, which no comparison lets pass, for what is no text of UTF-8; types do not hold everywhere. */
@@ -53,7 +75,11 @@ function invalid(message: string): ErrorBody {
 
 /** Whether the call changes nothing, so that one that ends without an answer is `not_done`. */
 export function onlyAsks(call: Call): boolean {
-  return call.operation === 'get' || (call.operation === 'admin' && askingCommands.includes(call.command));
+  return (
+    call.operation === 'get' ||
+    call.operation === 'query' ||
+    (call.operation === 'admin' && askingCommands.includes(call.command))
+  );
 }
 
 /** How long a call may take where nothing else is said: a change of the configuration takes its own time and more. */

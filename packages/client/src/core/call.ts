@@ -24,6 +24,18 @@ export interface ReadCall {
   readonly peerId?: PeerId | undefined;
 }
 
+/** Operations that only ask, each a request of its own. */
+export type QueryOperation = 'range';
+
+export interface QueryCall {
+  readonly operation: 'query';
+  readonly name: QueryOperation;
+  /** By the operation's schema. */
+  readonly body: { readonly consistency?: Consistency | undefined; readonly [field: string]: unknown };
+  /** Asks this peer instead of the leader: only for stale reads. */
+  readonly peerId?: PeerId | undefined;
+}
+
 export interface AdminCall {
   readonly operation: 'admin';
   readonly command: AdminCommand;
@@ -33,7 +45,7 @@ export interface AdminCall {
   readonly peerId?: PeerId | undefined;
 }
 
-export type Call = WriteCall | ReadCall | AdminCall;
+export type Call = WriteCall | ReadCall | QueryCall | AdminCall;
 
 /** How a call ended, always true. */
 export type Settlement =

@@ -15,21 +15,22 @@
  * 3. At most `limits.clientCalls` calls are open, and `limits.clientRequests` requests of reads and writes under way.
  * 4. A write goes to another session only if every attempt in the old one is known to have done nothing.
  */
-import { type Command, type ErrorBody, type ErrorCode, invariant, limits } from '@conclave/protocol';
+import { type ErrorBody, type ErrorCode, invariant, limits } from '@conclave/protocol';
 import type {
   Call,
   ClientEffect,
   ClientInput,
   Instant,
+  QueryCall,
   ReadCall,
   RequestTarget,
   Settlement,
-  WriteCall,
 } from './call.js';
 import { onlyAsks, sizeOrFault, timeoutOf } from './call-check.js';
-import { type Attempt, ClientRequest, type OpenCall } from './client-request.js';
+import { type Attempt, ClientRequest, type OpenCall, type RequestKind } from './client-request.js';
 import { Deadlines } from './deadlines.js';
 import { ReplyReader } from './reply-reader.js';
+import { bodyOf } from './request-body.js';
 import { attemptMs, pauseMs } from './retry.js';
 import { WriteSession } from './write-session.js';
 
@@ -119,7 +120,7 @@ export class ClientCore {
     this.openCalls += 1;
     this.deadlines.add(open);
     this.wakeAt(deadlineMs);
-    if (call.operation === 'get') this.waitingReads.add(open);
+    if (call.operation === 'get' || call.operation === 'query') this.waitingReads.add(open);
     else if (call.operation !== 'admin') this.waitingWrites.add(open);
     else this.begin('admin', { door: 'admin', name: call.command, peerId: call.peerId }, [open], at);
   }
@@ -132,7 +133,7 @@ export class ClientCore {
       if (session !== undefined && write !== undefined && (read === undefined || write.callId < read.callId)) {
         this.sendWrites(session, at);
       } else if (read !== undefined) {
-        this.sendReads(read.call as ReadCall, at);
+        this.sendReads(read, at);
       } else {
         return;
       }
@@ -153,16 +154,22 @@ export class ClientCore {
     this.begin('write', { door: 'kv', name: 'batch' }, calls, at, session);
   }
 
-  private sendReads({ consistency, peerId }: ReadCall, at: Instant): void {
-    const calls = take(this.waitingReads, limits.requestCommands, ({ call }) => {
-      const read = call as ReadCall;
-      return read.consistency === consistency && read.peerId === peerId;
+  private sendReads(first: OpenCall, at: Instant): void {
+    const { call } = first as { readonly call: ReadCall | QueryCall };
+    if (call.operation === 'query') {
+      this.waitingReads.delete(first);
+      this.begin('query', { door: 'kv', name: call.name, peerId: call.peerId }, [first], at);
+      return;
+    }
+    const { consistency, peerId } = call;
+    const calls = take(this.waitingReads, limits.requestCommands, ({ call: read }) => {
+      return read.operation === 'get' && read.consistency === consistency && read.peerId === peerId;
     });
     this.begin('read', { door: 'kv', name: 'batch_get', peerId }, calls, at);
   }
 
   private begin(
-    kind: ClientRequest['kind'],
+    kind: RequestKind,
     target: RequestTarget,
     calls: readonly OpenCall[],
     at: Instant,
@@ -170,7 +177,7 @@ export class ClientCore {
   ): ClientRequest {
     const request = new ClientRequest(kind, target, calls, session);
     this.requests.add(request);
-    if (kind === 'write' || kind === 'read') this.underWay += 1;
+    if (takesTurn(kind)) this.underWay += 1;
     this.send(request, at);
     return request;
   }
@@ -315,7 +322,7 @@ export class ClientCore {
 
   private end(request: ClientRequest): void {
     if (!this.requests.delete(request)) return;
-    if (request.kind === 'write' || request.kind === 'read') this.underWay -= 1;
+    if (takesTurn(request.kind)) this.underWay -= 1;
     for (const requestId of request.requestIds()) this.attempts.delete(requestId);
   }
 
@@ -324,39 +331,9 @@ export class ClientCore {
   }
 }
 
-function bodyOf(request: ClientRequest, calls: readonly OpenCall[]): Readonly<Record<string, unknown>> {
-  const first = calls[0]?.call;
-  switch (request.kind) {
-    case 'session':
-      return {};
-    case 'admin':
-      invariant(first?.operation === 'admin', 'a command is a request of its own');
-      return first.body as Record<string, unknown>;
-    case 'read': {
-      invariant(first?.operation === 'get', 'a request of reads holds reads');
-      const { consistency, peerId } = first;
-      const keys = calls.map(({ call }) => (call as ReadCall).key);
-      const asked = consistency ?? (peerId === undefined ? undefined : 'stale');
-      return asked === undefined ? { keys } : { keys, consistency: asked };
-    }
-    case 'write': {
-      invariant(request.session !== undefined, 'a write has a session');
-      const { clientId, acknowledged } = request.session;
-      return { client_id: clientId, acknowledged, commands: calls.map(commandOf) };
-    }
-  }
-}
-
-function commandOf({ sequence, call }: OpenCall): Command {
-  const write = call as WriteCall;
-  switch (write.operation) {
-    case 'put':
-      return [sequence, 'put', write.key, write.value];
-    case 'delete':
-      return [sequence, 'delete', write.key];
-    case 'cas':
-      return [sequence, 'cas', write.key, write.value, write.expectedRevision];
-  }
+/** Whether requests of this kind are among those of which `limits.clientRequests` are under way at once. */
+function takesTurn(kind: RequestKind): boolean {
+  return kind === 'write' || kind === 'read' || kind === 'query';
 }
 
 function firstOf<T>(set: ReadonlySet<T>): T | undefined {

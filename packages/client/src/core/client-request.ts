@@ -8,6 +8,9 @@
 import type { Call, RequestTarget } from './call.js';
 import type { WriteSession } from './write-session.js';
 
+/** `read`: several keys; `query`: another question, alone in its request. */
+export type RequestKind = 'write' | 'read' | 'query' | 'session' | 'admin';
+
 /** A call that is not yet settled. */
 export interface OpenCall {
   readonly callId: number;
@@ -54,7 +57,7 @@ export class ClientRequest {
   undelivered = false;
 
   constructor(
-    readonly kind: 'write' | 'read' | 'session' | 'admin',
+    readonly kind: RequestKind,
     readonly target: RequestTarget,
     private readonly calls: readonly OpenCall[],
     readonly session?: WriteSession,

@@ -5,8 +5,10 @@ import {
   type CommandResult,
   type ErrorBody,
   ErrorReply,
+  kvOperations,
   type Value,
 } from '@conclave/protocol';
+import type { QueryOperation } from './call.js';
 
 /** The error that a reply says, `malformed` where it says one that is none, undefined where it says none. */
 export function errorOf(body: unknown): ErrorBody | 'malformed' | undefined {
@@ -34,6 +36,18 @@ export function foundOf(body: unknown, count: number): readonly (readonly [Value
 export function adminReplyOf(command: AdminCommand, body: unknown): object | undefined {
   const parsed = adminCommands[command].reply.safeParse(body);
   return parsed.success ? parsed.data : undefined;
+}
+
+/** The reply to a question, parsed. Its binary values are copies: decoded bytes are views of the whole message. */
+export function queryReplyOf(name: QueryOperation, body: unknown): object | undefined {
+  const parsed = kvOperations[name].reply.safeParse(body);
+  if (!parsed.success) return undefined;
+  const { found, ...rest } = parsed.data;
+  return { found: found.map(([key, value, revision]) => [key, ownValue(value), revision]), ...rest };
+}
+
+export function ownValue(value: Value | null): Value | null {
+  return value instanceof Uint8Array ? new Uint8Array(value) : value;
 }
 
 export function clientIdOf(body: unknown): number | undefined {

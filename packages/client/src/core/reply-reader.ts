@@ -4,11 +4,11 @@
  * Owns nothing: it reads replies and tells the client's core.
  */
 import { type CommandResult, type ErrorBody, ErrorCode, type Value } from '@conclave/protocol';
-import type { AdminCall, Instant, Reply, WriteCall } from './call.js';
+import type { AdminCall, Instant, QueryCall, Reply, WriteCall } from './call.js';
 import { onlyAsks } from './call-check.js';
 import type { ClientCore } from './client-core.js';
 import type { Attempt, OpenCall } from './client-request.js';
-import { adminReplyOf, clientIdOf, errorOf, foundOf, resultsOf } from './reply-check.js';
+import { adminReplyOf, clientIdOf, errorOf, foundOf, ownValue, queryReplyOf, resultsOf } from './reply-check.js';
 import { isSentAgain, passes } from './retry.js';
 
 export class ReplyReader {
@@ -36,8 +36,9 @@ export class ReplyReader {
         return this.onResults(attempt, resultsOf(body, attempt.calls.length), at);
       case 'read':
         return this.onFound(attempt, foundOf(body, attempt.calls.length), at);
+      case 'query':
       case 'admin':
-        return this.onAdminReply(attempt, body, at);
+        return this.onOwnReply(attempt, body, at);
       case 'session': {
         const clientId = clientIdOf(body);
         return clientId === undefined ? this.onMalformed(attempt, at) : this.core.onSession(clientId);
@@ -84,19 +85,20 @@ export class ReplyReader {
       const call = attempt.calls[index];
       if (call === undefined || call.settled || call.call.operation !== 'get') continue;
       // Decoded bytes are views, and would keep the whole message in memory.
-      const own = value instanceof Uint8Array ? new Uint8Array(value) : value;
-      this.core.settle(call, { outcome: 'done', result: { key: call.call.key, value: own, revision } });
+      this.core.settle(call, { outcome: 'done', result: { key: call.call.key, value: ownValue(value), revision } });
     }
     // More did not fit into the answer.
     if (attempt.request.open > 0 && attempt.request.awaits(attempt)) this.core.send(attempt.request, at);
   }
 
-  private onAdminReply(attempt: Attempt, body: unknown, at: Instant): void {
-    const [call] = attempt.request.openCalls();
-    if (call === undefined) return;
-    const result = adminReplyOf((call.call as AdminCall).command, body);
+  /** The reply to the only call of its request. */
+  private onOwnReply(attempt: Attempt, body: unknown, at: Instant): void {
+    const [open] = attempt.request.openCalls();
+    if (open === undefined) return;
+    const call = open.call as QueryCall | AdminCall;
+    const result = call.operation === 'admin' ? adminReplyOf(call.command, body) : queryReplyOf(call.name, body);
     if (result === undefined) return this.onMalformed(attempt, at);
-    this.core.settle(call, { outcome: 'done', result });
+    this.core.settle(open, { outcome: 'done', result });
   }
 
   private onError(attempt: Attempt, error: ErrorBody, at: Instant): void {

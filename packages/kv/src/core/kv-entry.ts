@@ -1,5 +1,5 @@
 /** What the state machine finds in an entry of the log, and what it makes of it. */
-import { type Command, ConclaveError, decode, type ErrorCode, encode, limits, type Value } from '@conclave/protocol';
+import { type Command, ConclaveError, decode, type ErrorCode, encode, limits } from '@conclave/protocol';
 import { faultOfCommands, isCount } from './check.js';
 
 /** Writes of one request, in order. Without a `client_id` each is done as often as it comes. */
@@ -33,14 +33,6 @@ export type KvResult =
   | { readonly client_id: number }
   | { readonly expired: number }
   | { readonly refused: string };
-
-/** Keys to read at one moment. */
-export interface KvQuery {
-  readonly keys: readonly string[];
-}
-
-/** Values with their revisions, for the first keys of the query: for as many as an answer may hold, for one at least. */
-export type KvQueryResult = readonly (readonly [Value | null, number])[];
 
 export function encodeEntry(entry: KvEntry): Uint8Array {
   return encode(entry);

@@ -21,11 +21,10 @@ import {
   faultOfClient,
   type KvCommandResult,
   type KvEntry,
-  type KvQuery,
-  type KvQueryResult,
   type KvResult,
   writeEntry,
 } from './kv-entry.js';
+import type { KvFindings, KvQuery } from './kv-query.js';
 
 type DoneResult = Extract<KvCommandResult, readonly ['done', ...unknown[]]>;
 
@@ -50,6 +49,8 @@ export class KvService implements Service {
         return parseCas(body);
       case 'get':
         return parseGet(body);
+      case 'range':
+        return parseRange(body);
       case 'open_session':
         return parseOpenSession(body);
     }
@@ -72,7 +73,19 @@ function parseBatchGet(body: unknown): ServiceRequest {
   if (consistency !== undefined && consistency !== 'linearizable' && consistency !== 'stale') {
     throw new ConclaveError('EINVAL', 'consistency: neither linearizable nor stale');
   }
-  return read(keys as string[], consistency, (found) => ({ found }));
+  return read({ type: 'keys', keys: keys as string[] }, consistency, (found) => ({ found }));
+}
+
+function parseRange(body: unknown): ServiceRequest {
+  const { prefix, start_after, limit, keys_only, consistency } = checked('range', body);
+  const query = {
+    type: 'range',
+    prefix,
+    startAfter: start_after,
+    limit: limit ?? limits.rangeKeys,
+    keysOnly: keys_only ?? false,
+  } as const;
+  return read(query, consistency, (page) => page);
 }
 
 function parsePut(body: unknown): ServiceRequest {
@@ -104,7 +117,7 @@ function parseCas(body: unknown): ServiceRequest {
 
 function parseGet(body: unknown): ServiceRequest {
   const { key, consistency } = checked('get', body);
-  return read([key], consistency, ([found]): KvReply<'get'> => {
+  return read({ type: 'keys', keys: [key] }, consistency, ([found]): KvReply<'get'> => {
     invariant(found !== undefined, 'the first key is answered in any case');
     return { key, value: found[0], revision: found[1] };
   });
@@ -155,17 +168,16 @@ function writeOne(
   });
 }
 
-function read(
-  keys: readonly string[],
+function read<Query extends KvQuery>(
+  query: Query,
   consistency: 'linearizable' | 'stale' | undefined,
-  reply: (found: KvQueryResult) => unknown,
+  reply: (found: KvFindings[Query['type']]) => unknown,
 ): ServiceRequest {
-  const query: KvQuery = { keys };
   return {
     type: 'read',
     consistency: consistency ?? 'linearizable',
     query,
-    reply: (found) => reply(found as KvQueryResult),
+    reply: (found) => reply(found as KvFindings[Query['type']]),
   };
 }
 

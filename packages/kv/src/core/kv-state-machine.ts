@@ -1,50 +1,36 @@
 /**
  * The key-value store: what every peer makes of the same log.
  *
- * Owns keys, values, revisions and the clients' sessions. Does not know who leads, who asks, or what time it is,
- * but for `housekeeping`, which only proposes.
+ * Owns the keys and the clients' sessions. Does not know who leads, who asks, or what time it is, but for
+ * `housekeeping`, which only proposes.
  *
  * Invariants:
  * 1. The state and each result follow from the entries alone, in their order.
- * 2. `revision` counts the writes that changed something; no two keys have the same.
- * 3. No entry, whatever its bytes, makes `apply` throw.
- * 4. Nothing that is kept shares memory with the message that it came in: a small value would pin a large one.
+ * 2. No entry, whatever its bytes, makes `apply` throw.
  */
 import type { StateMachine } from '@conclave/actor/core';
-import { type Command, defaultTimes, invariant, type LogIndex, limits, type Value } from '@conclave/protocol';
+import { type Command, defaultTimes, type LogIndex } from '@conclave/protocol';
 import { ClientSessions } from './client-sessions.js';
+import { KeySpace } from './key-space.js';
 import {
   decodeEntry,
   encodeEntry,
   type KvCommandResult,
   type KvEntry,
-  type KvQuery,
-  type KvQueryResult,
   type KvResult,
   type WriteEntry,
 } from './kv-entry.js';
+import type { KvFindings, KvQuery } from './kv-query.js';
 
 export interface KvOptions {
   /** A session that is not used for so long, by the leader's clock, expires. */
   readonly clientSessionMs?: number;
 }
 
-interface Stored {
-  /** The text, or the bytes with one character each. */
-  text: string;
-  isBinary: boolean;
-  revision: number;
-}
-
 const noSession: KvCommandResult = ['unknown', 'ESESSION', 'the session is unknown or has expired'];
-const absent = [null, 0] as const;
-/** About what the frame of one value takes in an answer. */
-const foundOverheadBytes = 16;
-
 export class KvStateMachine implements StateMachine {
-  private readonly stored = new Map<string, Stored>();
+  private readonly keys = new KeySpace();
   private readonly sessions: ClientSessions;
-  private revision = 0;
 
   constructor(options: KvOptions = {}) {
     this.sessions = new ClientSessions(options.clientSessionMs ?? defaultTimes.clientSessionMs);
@@ -64,18 +50,15 @@ export class KvStateMachine implements StateMachine {
     return { client_id: index };
   }
 
-  /** Reads keys as they are. `query`: a `KvQuery` of the own service. */
-  query(query: unknown): KvQueryResult {
-    const { keys } = query as KvQuery;
-    const found: (readonly [Value | null, number])[] = [];
-    let room: number = limits.foundBytes;
-    for (const key of keys) {
-      const stored = this.stored.get(key);
-      room -= foundOverheadBytes + (stored === undefined ? 0 : sizeOf(stored));
-      if (room < 0 && found.length > 0) break;
-      found.push(stored === undefined ? absent : [keptValue(stored), stored.revision]);
+  /** Reads the state as it is. `query`: a `KvQuery` of the own service. */
+  query(query: unknown): KvFindings[KvQuery['type']] {
+    const asked = query as KvQuery;
+    switch (asked.type) {
+      case 'keys':
+        return this.keys.find(asked.keys);
+      case 'range':
+        return this.keys.range(asked);
     }
-    return found;
   }
 
   housekeeping(nowMs: number): Uint8Array | undefined {
@@ -100,63 +83,17 @@ export class KvStateMachine implements StateMachine {
 
   private execute(command: Command): KvCommandResult {
     const key = command[2];
-    const stored = this.stored.get(key);
     switch (command[1]) {
       case 'put':
-        return this.put(key, stored, command[3]);
+        return ['done', this.keys.put(key, command[3]), true];
       case 'cas': {
-        const revision = stored?.revision ?? 0;
-        return revision === command[4] ? this.put(key, stored, command[3]) : ['done', revision, false];
+        const revision = this.keys.at(key)?.revision ?? 0;
+        return revision === command[4] ? ['done', this.keys.put(key, command[3]), true] : ['done', revision, false];
       }
       case 'delete': {
-        if (stored === undefined) return ['done', 0, false];
-        this.stored.delete(key);
-        return ['done', this.nextRevision(), true];
+        const revision = this.keys.delete(key);
+        return ['done', revision, revision > 0];
       }
     }
   }
-
-  private put(key: string, stored: Stored | undefined, value: Value): KvCommandResult {
-    const revision = this.nextRevision();
-    const isBinary = typeof value !== 'string';
-    const text = isBinary ? oneCharacterEach(value) : detached(value);
-    if (stored === undefined) {
-      this.stored.set(detached(key), { text, isBinary, revision });
-    } else {
-      stored.text = text;
-      stored.isBinary = isBinary;
-      stored.revision = revision;
-    }
-    return ['done', revision, true];
-  }
-
-  private nextRevision(): number {
-    invariant(this.revision < Number.MAX_SAFE_INTEGER, 'there are revisions left');
-    this.revision += 1;
-    return this.revision;
-  }
-}
-
-function sizeOf({ text, isBinary }: Stored): number {
-  return isBinary ? text.length : Buffer.byteLength(text);
-}
-
-function keptValue({ text, isBinary }: Stored): Value {
-  return isBinary ? new Uint8Array(Buffer.from(text, 'latin1')) : text;
-}
-
-/**
- * Bytes as text. An array of bytes of its own would have to be got from the system and given back, which takes longer
- * than all else that a write does here; text is V8's own, and costs its length.
- */
-function oneCharacterEach(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
-}
-
-/**
- * The same text in memory of its own. Decoding cuts texts from one long text of the whole message, and V8 keeps
- * that alive as long as any piece of 13 or more units; joining and cutting makes it copy.
- */
-function detached(text: string): string {
-  return text.length < 13 ? text : ` ${text}`.slice(1);
 }

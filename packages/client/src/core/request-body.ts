@@ -1,0 +1,44 @@
+/** What a request says, of the calls that it holds. */
+import { type Command, invariant } from '@conclave/protocol';
+import type { ReadCall, WriteCall } from './call.js';
+import type { ClientRequest, OpenCall } from './client-request.js';
+
+export function bodyOf(request: ClientRequest, calls: readonly OpenCall[]): Readonly<Record<string, unknown>> {
+  const first = calls[0]?.call;
+  switch (request.kind) {
+    case 'session':
+      return {};
+    case 'admin':
+      invariant(first?.operation === 'admin', 'a command is a request of its own');
+      return first.body as Record<string, unknown>;
+    case 'read': {
+      invariant(first?.operation === 'get', 'a request of reads holds reads');
+      const { consistency, peerId } = first;
+      const keys = calls.map(({ call }) => (call as ReadCall).key);
+      const asked = consistency ?? (peerId === undefined ? undefined : 'stale');
+      return asked === undefined ? { keys } : { keys, consistency: asked };
+    }
+    case 'query': {
+      invariant(first?.operation === 'query', 'a question is a request of its own');
+      const asked = first.body.consistency ?? (first.peerId === undefined ? undefined : 'stale');
+      return asked === undefined ? first.body : { ...first.body, consistency: asked };
+    }
+    case 'write': {
+      invariant(request.session !== undefined, 'a write has a session');
+      const { clientId, acknowledged } = request.session;
+      return { client_id: clientId, acknowledged, commands: calls.map(commandOf) };
+    }
+  }
+}
+
+function commandOf({ sequence, call }: OpenCall): Command {
+  const write = call as WriteCall;
+  switch (write.operation) {
+    case 'put':
+      return [sequence, 'put', write.key, write.value];
+    case 'delete':
+      return [sequence, 'delete', write.key];
+    case 'cas':
+      return [sequence, 'cas', write.key, write.value, write.expectedRevision];
+  }
+}

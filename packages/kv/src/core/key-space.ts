@@ -1,0 +1,95 @@
+/**
+ * Keys, their values and their revisions.
+ *
+ * Owns what is stored under each key, and the group's revision. Does not know who writes, or why.
+ *
+ * Invariants:
+ * 1. `revision` counts the writes that changed something; no two keys have the same.
+ * 2. `order` holds the keys of `stored`, and no others.
+ * 3. Nothing that is kept shares memory with the message that it came in: a small value would pin a large one.
+ */
+import { invariant, limits, type Value } from '@conclave/protocol';
+import { compareKeys } from './key-order.js';
+import type { FoundKey, FoundValue, RangePage, RangeQuery } from './kv-query.js';
+import { SortedKeys } from './sorted-keys.js';
+import { detached, inOnePiece, keptValue, oneCharacterEach, type Stored, sizeOf } from './stored-value.js';
+
+const absent: FoundValue = [null, 0];
+/** About what the frame of one value takes in an answer. */
+export const foundOverheadBytes = 16;
+
+export class KeySpace {
+  private readonly stored = new Map<string, Stored>();
+  private readonly order = new SortedKeys();
+  private lastRevision = 0;
+
+  get revision(): number {
+    return this.lastRevision;
+  }
+
+  /** What is stored under the key; not to be kept. */
+  at(key: string): Readonly<Stored> | undefined {
+    return this.stored.get(key);
+  }
+
+  /** Sets a key. Answers the revision that it has now. */
+  put(key: string, value: Value): number {
+    const stored = this.stored.get(key);
+    const revision = this.nextRevision();
+    const isBinary = typeof value !== 'string';
+    const text = isBinary ? oneCharacterEach(value) : detached(value);
+    if (stored === undefined) {
+      const ownKey = inOnePiece(key);
+      this.stored.set(ownKey, { text, isBinary, revision });
+      this.order.add(ownKey);
+    } else {
+      stored.text = text;
+      stored.isBinary = isBinary;
+      stored.revision = revision;
+    }
+    return revision;
+  }
+
+  /** Deletes a key. Answers the revision of that; 0 where there was nothing to delete. */
+  delete(key: string): number {
+    if (!this.stored.delete(key)) return 0;
+    this.order.delete(key);
+    return this.nextRevision();
+  }
+
+  /** Values with their revisions, for the first of these keys: for as many as an answer may hold, for one at least. */
+  find(keys: readonly string[]): FoundValue[] {
+    const found: FoundValue[] = [];
+    let room: number = limits.foundBytes;
+    for (const key of keys) {
+      const stored = this.stored.get(key);
+      room -= foundOverheadBytes + (stored === undefined ? 0 : sizeOf(stored));
+      if (room < 0 && found.length > 0) break;
+      found.push(stored === undefined ? absent : [keptValue(stored), stored.revision]);
+    }
+    return found;
+  }
+
+  /** One page of the keys with a prefix: as many as were asked for and as an answer may hold, one at least. */
+  range({ prefix, startAfter, limit, keysOnly }: RangeQuery): RangePage {
+    const found: FoundKey[] = [];
+    const revision = this.lastRevision;
+    const goesOn = startAfter !== undefined && compareKeys(startAfter, prefix) >= 0;
+    let room: number = limits.foundBytes;
+    for (const key of this.order.from(goesOn ? startAfter : prefix, !goesOn)) {
+      if (!key.startsWith(prefix)) break;
+      const stored = this.stored.get(key);
+      invariant(stored !== undefined, 'a key that has a place is there');
+      room -= foundOverheadBytes + Buffer.byteLength(key) + (keysOnly ? 0 : sizeOf(stored));
+      if (found.length === limit || (room < 0 && found.length > 0)) return { found, more: true, revision };
+      found.push([key, keysOnly ? null : keptValue(stored), stored.revision]);
+    }
+    return { found, more: false, revision };
+  }
+
+  nextRevision(): number {
+    invariant(this.lastRevision < Number.MAX_SAFE_INTEGER, 'there are revisions left');
+    this.lastRevision += 1;
+    return this.lastRevision;
+  }
+}

@@ -1,0 +1,38 @@
+/** A value as it is kept: apart from the message that it came in, and as cheap to make as can be. */
+import type { Value } from '@conclave/protocol';
+
+export interface Stored {
+  /** The text, or the bytes with one character each. */
+  text: string;
+  isBinary: boolean;
+  revision: number;
+}
+
+export function sizeOf({ text, isBinary }: Stored): number {
+  return isBinary ? text.length : Buffer.byteLength(text);
+}
+
+export function keptValue({ text, isBinary }: Stored): Value {
+  return isBinary ? new Uint8Array(Buffer.from(text, 'latin1')) : text;
+}
+
+/**
+ * Bytes as text. An array of bytes of its own would have to be got from the system and given back, which takes longer
+ * than all else that a write does here; text is V8's own, and costs its length.
+ */
+export function oneCharacterEach(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
+/**
+ * The same text in memory of its own. Decoding cuts texts from one long text of the whole message, and V8 keeps
+ * that alive as long as any piece of 13 or more units; joining and cutting makes it copy.
+ */
+export function detached(text: string): string {
+  return text.length < 13 ? text : ` ${text}`.slice(1);
+}
+
+/** The same text in memory of its own and in one piece, which is dearer to make, and much cheaper to compare. */
+export function inOnePiece(text: string): string {
+  return Buffer.from(text).toString();
+}
