@@ -23,7 +23,11 @@ export async function main(args: readonly string[]): Promise<number> {
   const program = new Command('chaos')
     .description('kills, pauses and cuts off real processes at random, under load, and judges what clients were told')
     .option('--minutes <minutes>', 'how long faults happen', positive, 5)
-    .option('--seed <seed>', 'what the faults and the load follow from; drawn unless given', whole, drawSeed())
+    .addOption(
+      new Option('--seed <seed>', 'what the faults and the load follow from')
+        .argParser(whole)
+        .default(drawSeed(), 'drawn'),
+    )
     .addOption(new Option('--placement <processes>', 'processes of a peer').choices(['four', 'one']).default('four'))
     .option('--clients <count>', 'clients that call at the same time', whole, 16)
     .option('--keep', 'keep logs, data and history also of a run that passes', false)
