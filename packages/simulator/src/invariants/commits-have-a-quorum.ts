@@ -3,9 +3,10 @@
  * of a majority of each set of the configuration in force at it, the entry's own included (Raft thesis, sections 3.6.2
  * and 4.3). Only the stores count that this configuration names.
  */
-import { type Body, hasQuorum, type StoreId } from '@conclave/protocol';
+import type { Body, StoreId } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';
 import { type Entry, hasEntry } from './record/log-tree.js';
+import { hasQuorum } from './record/quorum.js';
 import { configurationText, entryText } from './words.js';
 
 export class CommitsHaveAQuorum extends Rule implements Invariant {

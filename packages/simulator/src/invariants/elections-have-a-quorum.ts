@@ -2,8 +2,9 @@
  * Whoever leads was voted for by a majority of each set of the configuration in force in its own log, by the stores that
  * this names, and each of these votes is synced (Raft thesis, sections 3.4 and 4.3).
  */
-import { type Body, hasQuorum } from '@conclave/protocol';
+import type { Body } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';
+import { hasQuorum } from './record/quorum.js';
 import { configurationText, entryText, sameConfiguration } from './words.js';
 
 export class ElectionsHaveAQuorum extends Rule implements Invariant {

@@ -3,9 +3,10 @@
  * thesis, section 9.6): who cannot win raises no term. But for one whom the leader has sent, for a leader that goes above
  * the term of somebody who does not vote, and for the founder of a group, who is alone.
  */
-import { type Body, hasQuorum, type PeerId } from '@conclave/protocol';
+import type { Body, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
+import { hasQuorum } from './record/quorum.js';
 import { configurationText } from './words.js';
 
 export class PreVotesComeFirst extends Rule implements Invariant {

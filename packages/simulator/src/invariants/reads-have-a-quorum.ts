@@ -3,8 +3,9 @@
  * in force at the leader: the last committed one, or one behind it (Raft thesis, section 6.4). The leader itself counts
  * where it is a member.
  */
-import { type Body, hasQuorum, type Member } from '@conclave/protocol';
+import type { Body, Member } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';
+import { hasQuorum } from './record/quorum.js';
 import { configurationText } from './words.js';
 
 export class ReadsHaveAQuorum extends Rule implements Invariant {
