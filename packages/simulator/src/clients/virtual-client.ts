@@ -4,6 +4,7 @@
  */
 import { type Call, ClientCore, type ClientEffect, type ClientInput, type Settlement } from '@conclave/client';
 import type { CoreMesh } from '../mesh/core-mesh.js';
+import type { Random } from '../mesh/random.js';
 import { NatsConnection, preferredServer } from '../mesh/virtual-nats.js';
 import type { Endpoint } from '../mesh/virtual-network.js';
 
@@ -23,6 +24,7 @@ export class VirtualClient implements Endpoint {
   constructor(
     private readonly mesh: CoreMesh,
     readonly name: string,
+    private readonly random: Random,
   ) {
     this.owner = name;
     this.connection = new NatsConnection(preferredServer(name));
@@ -55,7 +57,7 @@ export class VirtualClient implements Endpoint {
     if (this.isDead) return;
     this.mesh.steps += 1;
     this.mesh.trace?.(`${this.mesh.time()} ${this.name} < ${describeInput(input)}`);
-    const at = { nowMs: this.mesh.nowMs, random: this.mesh.random.next() };
+    const at = { nowMs: this.mesh.nowMs, random: this.random.next() };
     for (const effect of this.core.step(input, at)) this.carryOut(effect);
     if (input.type !== 'idle') this.scheduleIdle();
   }

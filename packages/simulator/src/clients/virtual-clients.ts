@@ -2,6 +2,7 @@
 import type { Call, Settlement, WriteCall } from '@conclave/client';
 import type { AdminCommand, PeerId } from '@conclave/protocol';
 import type { CoreMesh } from '../mesh/core-mesh.js';
+import type { Random } from '../mesh/random.js';
 import type { ClientCommand, OperatorCommand } from '../script/command.js';
 import { type CallResult, History, type RecordedCall } from './history.js';
 import { VirtualClient } from './virtual-client.js';
@@ -22,6 +23,7 @@ export class VirtualClients {
   readonly history = new History();
   readonly commands: RecordedCommand[] = [];
   private readonly clients = new Map<string, VirtualClient>();
+  private readonly chances = new Map<string, Random>();
   /** The revision of each key that each client has seen last. */
   private readonly seen = new Map<string, number>();
 
@@ -82,7 +84,10 @@ export class VirtualClients {
   private client(name: string): VirtualClient {
     const known = this.clients.get(name);
     if (known !== undefined) return known;
-    const client = new VirtualClient(this.mesh, name);
+    // One chance over all its lives.
+    const random = this.chances.get(name) ?? this.mesh.random.stream(name);
+    this.chances.set(name, random);
+    const client = new VirtualClient(this.mesh, name, random);
     this.clients.set(name, client);
     return client;
   }

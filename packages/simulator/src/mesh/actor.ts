@@ -1,6 +1,7 @@
 /** An actor of a peer as a process of its own: its core, its clock, its timers, its connection. */
 import type { Instant } from '@conclave/actor/core';
 import type { ActorKind, PeerId } from '@conclave/protocol';
+import type { Random } from './random.js';
 import { VirtualClock } from './virtual-clock.js';
 import { NatsConnection, preferredServer } from './virtual-nats.js';
 
@@ -36,6 +37,8 @@ export class Actor {
     readonly peerId: PeerId,
     readonly word: ActorWord,
     public core: AnyCore,
+    /** Its own, over all its lives. */
+    readonly random: Random,
   ) {
     this.name = `${peerId}.${word}`;
     this.owner = peerId;

@@ -3,6 +3,7 @@
  * timers, and carries out what the cores ask for. It decides nothing about Raft. Who watches, judges.
  */
 import type { Instant } from '@conclave/actor/core';
+import type { KvQuery } from '@conclave/kv';
 import type { LogStoreCore, LogStoreEffect } from '@conclave/log-store';
 import type { NodeCore, NodeEffect, NodeInput } from '@conclave/node';
 import {
@@ -86,7 +87,9 @@ export class CoreMesh {
   start(peerId: PeerId, word: ActorWord): void {
     this.crash(peerId, word);
     this.trace?.(`${this.time()} start ${peerId}.${word}`);
-    const actor = new Actor(peerId, word, this.factory.make(peerId, word === 'rival' ? 'node' : word));
+    const core = this.factory.make(peerId, word === 'rival' ? 'node' : word);
+    const name = `${peerId}.${word}`;
+    const actor = new Actor(peerId, word, core, this.known.get(name)?.random ?? this.random.stream(name));
     this.known.set(actor.name, actor);
     this.network.connect(actor);
     this.begin(actor);
@@ -228,7 +231,8 @@ export class CoreMesh {
 
   /** What the peer's state machine answers to a query of kv. */
   query(peerId: PeerId, keys: readonly string[]): unknown {
-    return this.factory.machineOf(this.nodeActor(peerId).core)?.query({ keys });
+    const query: KvQuery = { type: 'keys', keys };
+    return this.factory.machineOf(this.nodeActor(peerId).core)?.query(query);
   }
 
   // ---- time --------------------------------------------------------------------------------------
@@ -271,7 +275,7 @@ export class CoreMesh {
     const { turn } = this.network.conditions;
     if (turn === 0) return this.take(actor, { type: 'idle' });
     actor.isIdlePending = true;
-    this.after(turn * this.random.next(), () => {
+    this.after(turn * actor.random.next(), () => {
       this.hand(actor, () => {
         actor.isIdlePending = false;
         if (actor.isUp) this.take(actor, { type: 'idle' });
@@ -300,7 +304,7 @@ export class CoreMesh {
     return {
       nowMs: actor.clock.at(this.nowMs),
       wallTimeMs: wallTimeMs + this.nowMs,
-      random: this.chanceOf?.(actor) ?? this.random.next(),
+      random: this.chanceOf?.(actor) ?? actor.random.next(),
     };
   }
 

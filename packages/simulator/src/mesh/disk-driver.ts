@@ -4,6 +4,7 @@ import { ConclaveError, type PeerId } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import type { Actor } from './actor.js';
 import type { CoreMesh } from './core-mesh.js';
+import type { Random } from './random.js';
 
 const usualDelayMs = 2;
 /** From here on a disk is called slow. */
@@ -15,6 +16,8 @@ export class DiskDriver {
   /** Where they are not the usual ones: up to how many milliseconds an access takes. */
   private readonly delays = new Map<PeerId, number>();
   private readonly failing = new Set<PeerId>();
+
+  private readonly chances = new Map<PeerId, Random>();
 
   constructor(private readonly mesh: CoreMesh) {}
 
@@ -35,7 +38,7 @@ export class DiskDriver {
   /** What was handed to the disk may be there after the crash, or not. */
   crash(actor: Actor): void {
     if (actor.writing === undefined) return;
-    const survives = this.mesh.random.chance(0.5);
+    const survives = this.random(actor.peerId).chance(0.5);
     this.mesh.coverage.count(survives ? 'write kept though its process crashed' : 'unsynced write lost in a crash');
     if (survives) actor.writing();
     actor.writing = undefined;
@@ -68,7 +71,7 @@ export class DiskDriver {
     const { life, peerId } = actor;
     const delayMs = this.delays.get(peerId);
     if (delayMs !== undefined && delayMs >= slowMs) this.mesh.coverage.count('access of a slow disk');
-    this.mesh.after(this.mesh.random.next() * (delayMs ?? usualDelayMs), () => {
+    this.mesh.after(this.random(peerId).next() * (delayMs ?? usualDelayMs), () => {
       if (actor.life !== life) return;
       const heard = this.tried(outcome);
       this.mesh.hand(actor, () => {
@@ -86,9 +89,17 @@ export class DiskDriver {
       return { type: 'written' };
     }
     // It cannot be told whether it is there.
-    if (this.mesh.random.chance(0.5)) writing?.();
+    if (this.random(peerId).chance(0.5)) writing?.();
     this.mesh.coverage.count('write failed');
     return { type: 'write_failed', code: 'EIO', message: 'the disk is broken' } as Outcome;
+  }
+
+  private random(peerId: PeerId): Random {
+    const known = this.chances.get(peerId);
+    if (known !== undefined) return known;
+    const random = this.mesh.random.stream(`disk of ${peerId}`);
+    this.chances.set(peerId, random);
+    return random;
   }
 
   private tried(outcome: () => Outcome): Outcome {

@@ -3,7 +3,10 @@ export class Random {
   private state: number;
 
   /** @param stream what the chance is for: streams of one seed have nothing to do with each other */
-  constructor(seed: number, stream = 0) {
+  constructor(
+    private readonly seed: number,
+    stream = 0,
+  ) {
     this.state = mixed(mixed(seed) ^ Math.imul(stream + 1, 0x9e3779b9));
   }
 
@@ -13,6 +16,16 @@ export class Random {
     let t = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  }
+
+  /**
+   * The chance of one thing among many, by its name: so that what happens to one changes nothing for the others, and a
+   * script from which a command is deleted is nearly the same run.
+   */
+  stream(name: string): Random {
+    let hash = 0x811c9dc5;
+    for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
+    return new Random(this.seed, hash);
   }
 
   /** A whole number from 0 on, below `count`. */

@@ -35,6 +35,7 @@ interface Cut {
 }
 
 interface Link {
+  readonly random: Random;
   lastArrivalMs: number;
   /** As of which cuts `isCut` is known. */
   cutsSeen: number;
@@ -59,13 +60,13 @@ export class VirtualNetwork {
     private readonly coverage: Coverage,
     private readonly time: VirtualTime,
   ) {
-    this.nats = new VirtualNats(random, (ms, run) => this.time.after(ms, run));
+    this.nats = new VirtualNats(random.stream('NATS'), (ms, run) => this.time.after(ms, run));
   }
 
   /** Connects a process to NATS; what is sent to its name is heard by it from now on. */
   connect(endpoint: Endpoint): void {
     this.endpoints.set(endpoint.name, endpoint);
-    this.links.delete(endpoint.name);
+    for (const link of this.links.get(endpoint.name)?.values() ?? []) link.lastArrivalMs = 0;
     this.nats.connect(endpoint.connection);
   }
 
@@ -76,9 +77,10 @@ export class VirtualNetwork {
 
   /** Sends something to a name; `deliver` is run when it arrives, once, twice or never. */
   send<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void): void {
-    if (!this.sendOnce(from, to, deliver) || !this.random.chance(this.conditions.repeat)) return;
+    const link = this.link(from.name, to);
+    if (!this.sendOn(link, from, to, deliver) || !link.random.chance(this.conditions.repeat)) return;
     this.coverage.count('message repeated');
-    this.carry(from, to, deliver, lateMs * this.random.next());
+    this.carry(link, from, to, deliver, lateMs * link.random.next());
   }
 
   /**
@@ -87,21 +89,30 @@ export class VirtualNetwork {
    * @returns false: it is lost
    */
   sendOnce<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void): boolean {
-    if (this.random.chance(this.conditions.loss)) {
+    return this.sendOn(this.link(from.name, to), from, to, deliver);
+  }
+
+  private sendOn<E extends Endpoint>(link: Link, from: Endpoint, to: string, deliver: (to: E) => void): boolean {
+    if (link.random.chance(this.conditions.loss)) {
       this.coverage.count('message lost');
       return false;
     }
-    this.carry(from, to, deliver, 0);
+    this.carry(link, from, to, deliver, 0);
     return true;
   }
 
-  private carry<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void, late: number): void {
+  private carry<E extends Endpoint>(
+    link: Link,
+    from: Endpoint,
+    to: string,
+    deliver: (to: E) => void,
+    late: number,
+  ): void {
     const passage = this.nats.passage(from.connection);
     if (passage === undefined) return this.coverage.count('message lost: no connection to NATS');
-    const link = this.link(from.name, to);
     this.sent += 1;
     const order = this.sent;
-    let atMs = this.time.nowMs + this.random.next() * this.conditions.delay;
+    let atMs = this.time.nowMs + link.random.next() * this.conditions.delay;
     // In order, but for late repeats.
     if (late > 0) atMs += late;
     else if (atMs < link.lastArrivalMs) atMs = link.lastArrivalMs;
@@ -145,7 +156,7 @@ export class VirtualNetwork {
     }
     let link = links.get(to);
     if (link === undefined) {
-      link = { lastArrivalMs: 0, cutsSeen: -1, isCut: false };
+      link = { random: this.random.stream(`${from} > ${to}`), lastArrivalMs: 0, cutsSeen: -1, isCut: false };
       links.set(to, link);
     }
     return link;

@@ -145,6 +145,7 @@ export class CalmPhase {
     if (!hasAll(first) || !others.every(hasAll)) return false;
     const keys = [...new Set(clients.history.calls.map(({ key }) => key))];
     const found = JSON.stringify(mesh.query(first, keys));
+    if (found === undefined) throw new Error('a state machine answers a query');
     for (const peerId of others) {
       const there = JSON.stringify(mesh.query(peerId, keys));
       if (there !== found)

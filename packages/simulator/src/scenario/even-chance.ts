@@ -9,4 +9,8 @@ export class EvenChance extends Random {
   override next(): number {
     return 0.5;
   }
+
+  override stream(): Random {
+    return this;
+  }
 }
