@@ -174,6 +174,38 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
     expect(found.map(([, value]) => value)).toEqual(['a', 'b', 'c', null, null]);
   });
 
+  test('compares and then writes, at one moment and once', async () => {
+    const { client_id } = (await group('kv.open_session')).body;
+    const [mine, shared] = [`${key}/mine`, `${key}/shared`];
+    const transaction = {
+      client_id,
+      sequence: 1,
+      compare: [[shared, 'revision', '=', 0]],
+      then: [
+        ['put', shared, 'v'],
+        ['put', mine, 'w'],
+        ['get', shared],
+      ],
+      else: [['get', shared]],
+    };
+    const first = await group('kv.txn', transaction);
+    const { revision } = first.body;
+    expect(first.body).toEqual({
+      succeeded: true,
+      revision,
+      results: [
+        ['put', revision - 1],
+        ['put', revision],
+        ['get', 'v', revision - 1],
+      ],
+    });
+    expect(await group('kv.txn', transaction)).toEqual(first);
+    const second = await group('kv.txn', { ...transaction, sequence: 2 });
+    expect(second.body).toEqual({ succeeded: false, revision, results: [['get', 'v', revision - 1]] });
+    const wrong = await group('kv.txn', { compare: [[shared, 'age', '>', 7]], then: [] });
+    expect(wrong).toMatchObject({ code: '400', body: { error: { code: 'EINVAL', outcome: 'not_done' } } });
+  });
+
   test('a write that is sent twice in a session happens once', async () => {
     const { client_id } = (await group('kv.open_session')).body;
     const write = { key, value: 'once', client_id, sequence: 1 };

@@ -1,4 +1,4 @@
-export { ConclaveError } from '@conclave/protocol';
+export { type Comparison, ConclaveError, type Operation, type OperationResult } from '@conclave/protocol';
 export { AdminApi } from './admin-api.js';
 export { ConclaveClient, type ConnectOptions } from './conclave-client.js';
 export * from './core/index.js';

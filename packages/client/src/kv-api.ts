@@ -1,4 +1,12 @@
-import { ConclaveError, type Consistency, type KvReply, PeerId, type Value } from '@conclave/protocol';
+import {
+  type Comparison,
+  ConclaveError,
+  type Consistency,
+  type KvReply,
+  type Operation,
+  PeerId,
+  type Value,
+} from '@conclave/protocol';
 import type { Call } from './core/index.js';
 
 export interface CallOptions {
@@ -50,6 +58,21 @@ export class KvApi {
   cas(key: string, value: Value, expectedRevision: number, options: CallOptions = {}): Promise<KvReply<'cas'>> {
     const call = { operation: 'cas', key, value, expectedRevision } as const;
     return this.call(call, options.timeoutMs) as Promise<KvReply<'cas'>>;
+  }
+
+  /**
+   * A transaction: if all comparisons hold carries the operations out, else the other ones; all at one moment, or
+   * nothing. Say, a key that nobody has yet: `txn([['k', 'revision', '=', 0]], [['put', 'k', 'mine']], [['get', 'k']])`.
+   * `results` are those of the branch that was taken; each write in it has a revision of its own.
+   */
+  txn(
+    compare: readonly Comparison[],
+    operations: readonly Operation[],
+    otherwise: readonly Operation[] = [],
+    options: CallOptions = {},
+  ): Promise<KvReply<'txn'>> {
+    const call = { operation: 'txn', compare, operations, otherwise } as const;
+    return this.call(call, options.timeoutMs) as Promise<KvReply<'txn'>>;
   }
 
   /** Reads a key; value null and revision 0 where it is not there. */

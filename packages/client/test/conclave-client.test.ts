@@ -85,6 +85,34 @@ describe('a client', () => {
     expect(await failureOf(client.kv.range('', { limit: 0 }))).toEqual(['EINVAL', 'not_done']);
   });
 
+  it('compares and writes at one moment, once, though the answer was lost', async () => {
+    const bytes = new Uint8Array([0, 255]);
+    group.behaviours.push('answer', 'carry_out_silently', 'carry_out_silently');
+    const both = [
+      client.kv.txn([['k', 'revision', '=', 0]], [['put', 'k', bytes]], [['get', 'k']]),
+      client.kv.txn([['k', 'revision', '=', 0]], [['put', 'k', 'late']], [['get', 'k']]),
+    ];
+    expect(await Promise.all(both)).toEqual([
+      { succeeded: true, revision: 1, results: [['put', 1]] },
+      { succeeded: false, revision: 1, results: [['get', bytes, 1]] },
+    ]);
+    expect(group.operations).toEqual(['open_session', 'batch', 'batch', 'batch']);
+    expect(await client.kv.txn([['k', 'revision', '=', 0]], [])).toEqual({
+      succeeded: false,
+      revision: 1,
+      results: [],
+    });
+    expect(await failureOf(client.kv.txn([], [['put', '', 'v']]))).toEqual(['EINVAL', 'not_done']);
+  });
+
+  it('reads in transactions of one tick more than fits into one answer', async () => {
+    const value = 'x'.repeat(limits.valueBytes);
+    const keys = ['a', 'b', 'c'];
+    await Promise.all(keys.map((key) => client.kv.put(key, value)));
+    const read = await Promise.all(keys.map((key) => client.kv.txn([], [['get', key]])));
+    expect(read.map(({ results }) => results)).toEqual(keys.map((_key, at) => [['get', value, at + 1]]));
+  });
+
   it('writes once, though the answer was lost', async () => {
     await client.kv.put('k', 'before');
     group.behaviours.push('carry_out_silently', 'carry_out_silently');

@@ -30,6 +30,11 @@ describe('the door', () => {
       { client_id: 3, acknowledged: 1, commands: [[2, 'delete', 'k']], more: 1 },
       { client_id: 3, acknowledged: 1, commands: [[2, 'delete', 'k']] },
     ],
+    [
+      'txn',
+      { compare: [['k', 'revision', '=', 0]], then: [['put', 'k', 'v']], client_id: 3, sequence: 9 },
+      { client_id: 3, commands: [[9, 'txn', [['k', 'revision', '=', 0]], [['put', 'k', 'v']], []]] },
+    ],
     ['open_session', {}, { open_session: true }],
   ])('makes one entry of %s', (operation, body, entry) => {
     expect(payloadOf(operation, body)).toEqual(entry);
@@ -83,6 +88,13 @@ describe('the door', () => {
     ['range', { prefix: '', limit: 0 }],
     ['range', { prefix: '', limit: limits.rangeKeys + 1 }],
     ['range', { prefix: '', keys_only: 1 }],
+    ['txn', { then: [] }],
+    ['txn', { compare: [['k', 'age', '=', 1]], then: [] }],
+    ['txn', { compare: [['k', 'value', '==', 'v']], then: [] }],
+    ['txn', { compare: [], then: [['cas', 'k', 'v', 1]] }],
+    ['txn', { compare: [], then: [], else: [['get', '']] }],
+    ['txn', { compare: [], then: Array.from({ length: limits.transactionParts + 1 }, () => ['get', 'k']) }],
+    ['txn', { compare: [], then: [], client_id: 3 }],
     ['batch', { commands: [1, 2, 3].map((at) => [at, 'put', 'k', 'v'.repeat(limits.valueBytes)]) }],
   ])('refuses %s %j', (operation, body) => {
     expect(refusal(() => service.parse(operation, body))).toEqual(['EINVAL', 'not_done']);
@@ -105,6 +117,9 @@ describe('a reply', () => {
 
   it('is what its schema says', () => {
     const done: KvResult = { results: [['done', 5, true]] };
+    const results: KvResult = { results: [['done', 5, false, [['get', null, 0]]]] };
+    const txn = service.parse('txn', { compare: [], then: [], else: [['get', 'k']] }).reply(results);
+    expect(kvOperations.txn.reply.parse(txn)).toEqual({ succeeded: false, revision: 5, results: [['get', null, 0]] });
     for (const [operation, body] of [
       ['put', { key: 'k', value: 'v' }],
       ['delete', { key: 'k' }],
@@ -144,6 +159,17 @@ describe('the check by hand', () => {
   const accepts = (operation: 'batch' | 'batch_get', body: unknown) =>
     refusal(() => service.parse(operation, body)) === 'accepted';
 
+  /** Puts a part in the place of another, in the list or in one of those within. */
+  const spoil = (list: unknown[], random: (below: number) => number): void => {
+    const at = random(list.length + 1);
+    const inner = list[at];
+    if (!Array.isArray(inner) || random(4) === 0) list[at] = parts[random(parts.length)];
+    else {
+      list[at] = [...inner];
+      spoil(list[at] as unknown[], random);
+    }
+  };
+
   it('accepts and refuses the same commands as the schema', () => {
     const random = generator(7);
     const valid: unknown[][] = [
@@ -151,12 +177,32 @@ describe('the check by hand', () => {
       [1, 'put', 'k', new Uint8Array(2)],
       [1, 'delete', 'k'],
       [1, 'cas', 'k', 'v', 1],
+      [
+        1,
+        'txn',
+        [['k', 'revision', '>', 1]],
+        [['put', 'k', 'v']],
+        [
+          ['get', 'k'],
+          ['delete', 'k'],
+        ],
+      ],
+      [
+        1,
+        'txn',
+        [
+          ['k', 'value', '=', new Uint8Array(1)],
+          ['k', 'value', '<', 'v'],
+        ],
+        [],
+        [['put', 'k', new Uint8Array(1)]],
+      ],
     ];
     const seen = { accepted: 0, refused: 0 };
     for (let round = 0; round < 4000; round++) {
       const command = [...(valid[random(valid.length)] as unknown[])];
       const faults = random(3);
-      for (let fault = 0; fault < faults; fault++) command[random(command.length + 1)] = parts[random(parts.length)];
+      for (let fault = 0; fault < faults; fault++) spoil(command, random);
       if (random(12) === 0) command.length = random(6);
       const schema = Command.safeParse(command).success;
       expect(accepts('batch', { commands: [command] }), `command ${round}`).toBe(schema);

@@ -49,17 +49,53 @@ const once = {
   acknowledged: Count.optional(),
 };
 
+const Relation = z.enum(['=', '!=', '<', '>']);
+
+/**
+ * What a transaction looks at first: a key, its `revision` or its `value`, how it should stand to what follows, and that.
+ * Values are compared as bytes, text as its UTF-8. A key that is not there has revision 0, and no value: whatever is
+ * said of that is false.
+ */
+export const Comparison = z.union([
+  z.tuple([Key, z.literal('revision'), Relation, Revision]),
+  z.tuple([Key, z.literal('value'), Relation, Value]),
+]);
+export type Comparison = z.infer<typeof Comparison>;
+
+/** What a transaction does, in order; a `get` sees what was done before it. */
+export const Operation = z.union([
+  z.tuple([z.literal('put'), Key, Value]),
+  z.tuple([z.literal('delete'), Key]),
+  z.tuple([z.literal('get'), Key]),
+]);
+export type Operation = z.infer<typeof Operation>;
+
+/** What became of each: the revision of a put, and of a delete with whether there was something; what a get found. */
+export const OperationResult = z.union([
+  z.tuple([z.literal('put'), Revision]),
+  z.tuple([z.literal('delete'), Revision, z.boolean()]),
+  z.tuple([z.literal('get'), Value.nullable(), Revision]),
+]);
+export type OperationResult = z.infer<typeof OperationResult>;
+
+const Comparisons = z.array(Comparison).max(limits.transactionParts);
+const Operations = z.array(Operation).max(limits.transactionParts);
+
 /** One write of a `batch`: its number in the client's session, then what to do. */
 export const Command = z.union([
   z.tuple([Count, z.literal('put'), Key, Value]),
   z.tuple([Count, z.literal('delete'), Key]),
   z.tuple([Count, z.literal('cas'), Key, Value, Revision]),
+  /** What to compare, what to do if all of that holds, and what else. */
+  z.tuple([Count, z.literal('txn'), Comparisons, Operations, Operations]),
 ]);
 export type Command = z.infer<typeof Command>;
 
 export const CommandResult = z.union([
   /** Done: the revision that the write got (of a delete of nothing, and of a cas refused: the key's own), and whether it changed anything. */
   z.tuple([z.literal('done'), Revision, z.boolean()]),
+  /** A transaction, done: the group's revision after it, whether the comparisons held, and the results of that branch. */
+  z.tuple([z.literal('done'), Revision, z.boolean(), z.array(OperationResult)]),
   /** Not done: a code and a sentence. */
   z.tuple([z.literal('not_done'), z.string(), z.string()]),
   /** Whether it has happened cannot be told: the session or its results are gone. */
@@ -94,13 +130,18 @@ export const kvOperations = {
     z.object({ key: Key, value: Value, expected_revision: Revision, ...once }),
     z.object({ swapped: z.boolean(), revision: Revision }),
   ),
+  txn: operation(
+    'a transaction: if all comparisons hold does what `then` says, else what `else` says; all of it at one moment or nothing. Each write in it has a revision of its own, one after the other; `revision` is that of the group after it',
+    z.object({ compare: Comparisons, then: Operations, else: Operations.optional(), ...once }),
+    z.object({ succeeded: z.boolean(), revision: Revision, results: z.array(OperationResult) }),
+  ),
   open_session: operation(
     'opens a client session, in which a repeated write happens once',
     z.object({}),
     z.object({ client_id: Count }),
   ),
   batch: operation(
-    'several writes in order, in one entry of the log; not a transaction',
+    'several writes in order, in one entry of the log; each by itself, which a `txn` is not',
     z.object({
       client_id: Count.optional(),
       acknowledged: Count.optional(),

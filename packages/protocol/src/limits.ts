@@ -93,14 +93,21 @@ export const limits = {
   valueBytes: 256 * KiB,
   /** Commands in one request, and so in one entry. */
   requestCommands: 4096,
+  /** Comparisons of one transaction, and operations of either of its branches. */
+  transactionParts: 128,
   /** Sessions of clients; opening one more drops the one idle longest. */
   clientSessions: 10_000,
   /** Results kept for one client above its low-water mark. */
   clientResults: 4096,
   /** How far above its low-water mark a client's numbers may be. */
   clientSequences: 65_536,
-  /** Keys and values of one answer; the first is answered in any case. */
+  /**
+   * Keys and values of one answer; the first is answered in any case, but what transactions read fits in. A session keeps
+   * so much of that for repeats, too.
+   */
   foundBytes: 512 * KiB,
+  /** What all sessions together keep of what transactions have read. */
+  keptFoundBytes: 64 * MiB,
   /** Keys in one page of a range. */
   rangeKeys: 4096,
 

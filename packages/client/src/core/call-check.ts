@@ -10,11 +10,14 @@ import {
   kvOperations,
   limits,
   type PeerId,
+  type Value,
 } from '@conclave/protocol';
 import type { Call } from './call.js';
 
 /** About what the frame of one command takes in a request. */
 const commandOverheadBytes = 24;
+
+type TransactionCall = Extract<Call, { readonly operation: 'txn' }>;
 
 /** What parsing by a schema says, as far as it is looked into. */
 interface Parsed {
@@ -35,6 +38,7 @@ export function sizeOrFault(call: Call): number | ErrorBody {
     const fault = faultOf(kvOperations[call.name].request.safeParse(call.body));
     return fault ?? (isConfirmedByPeer(call.peerId, call.body.consistency) ? confirmedByPeer() : 0);
   }
+  if (call.operation === 'txn') return sizeOfTransaction(call);
   const keyBytes = textBytes(call.key);
   if (!(keyBytes > 0 && keyBytes <= limits.keyBytes)) return invalid(`a key is text of 1 to ${limits.keyBytes} bytes`);
   if (call.operation === 'get') {
@@ -48,6 +52,20 @@ export function sizeOrFault(call: Call): number | ErrorBody {
     return invalid('a revision is a whole number, 0 or above');
   }
   return keyBytes + valueBytes + commandOverheadBytes;
+}
+
+function sizeOfTransaction({ compare, operations, otherwise }: TransactionCall): number | ErrorBody {
+  const fault = faultOf(kvOperations.txn.request.safeParse({ compare, then: operations, else: otherwise }));
+  if (fault !== undefined) return fault;
+  let bytes = commandOverheadBytes;
+  for (const part of [...compare, ...operations, ...otherwise]) {
+    for (const item of part) bytes += typeof item === 'number' ? 9 : lengthOf(item) + 5;
+  }
+  return bytes <= limits.entryBytes ? bytes : invalid(`a transaction has at most ${limits.entryBytes} bytes`);
+}
+
+function lengthOf(value: Value): number {
+  return typeof value === 'string' ? Buffer.byteLength(value) : value.length;
 }
 
 function faultOf(parsed: Parsed): ErrorBody | undefined {

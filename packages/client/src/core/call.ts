@@ -1,5 +1,14 @@
 /** What goes into the client's core and what comes out. */
-import type { AdminCommand, Consistency, ErrorBody, Outcome, PeerId, Value } from '@conclave/protocol';
+import type {
+  AdminCommand,
+  Comparison,
+  Consistency,
+  ErrorBody,
+  Operation,
+  Outcome,
+  PeerId,
+  Value,
+} from '@conclave/protocol';
 
 /** When a step happens, and the chance that it may use: as for the cores of actors. */
 export interface Instant {
@@ -13,7 +22,13 @@ export interface Instant {
 export type WriteCall =
   | { readonly operation: 'put'; readonly key: string; readonly value: Value }
   | { readonly operation: 'delete'; readonly key: string }
-  | { readonly operation: 'cas'; readonly key: string; readonly value: Value; readonly expectedRevision: number };
+  | { readonly operation: 'cas'; readonly key: string; readonly value: Value; readonly expectedRevision: number }
+  | {
+      readonly operation: 'txn';
+      readonly compare: readonly Comparison[];
+      readonly operations: readonly Operation[];
+      readonly otherwise: readonly Operation[];
+    };
 
 export interface ReadCall {
   readonly operation: 'get';

@@ -6,9 +6,10 @@ import {
   type ErrorBody,
   ErrorReply,
   kvOperations,
+  OperationResult,
   type Value,
 } from '@conclave/protocol';
-import type { QueryOperation } from './call.js';
+import type { Call, QueryOperation } from './call.js';
 
 /** The error that a reply says, `malformed` where it says one that is none, undefined where it says none. */
 export function errorOf(body: unknown): ErrorBody | 'malformed' | undefined {
@@ -17,10 +18,12 @@ export function errorOf(body: unknown): ErrorBody | 'malformed' | undefined {
   return parsed.success ? parsed.data.error : 'malformed';
 }
 
-/** The results of a `batch` of so many commands. */
-export function resultsOf(body: unknown, count: number): readonly CommandResult[] | undefined {
-  if (!isMap(body) || !Array.isArray(body.results) || body.results.length !== count) return undefined;
-  for (const result of body.results) if (!isResult(result)) return undefined;
+/** The results of a `batch` of these writes. */
+export function resultsOf(body: unknown, writes: readonly Call[]): readonly CommandResult[] | undefined {
+  if (!isMap(body) || !Array.isArray(body.results) || body.results.length !== writes.length) return undefined;
+  for (const [at, write] of writes.entries()) {
+    if (!isResult(body.results[at], write.operation === 'txn')) return undefined;
+  }
   return body.results as CommandResult[];
 }
 
@@ -54,10 +57,19 @@ export function clientIdOf(body: unknown): number | undefined {
   return isMap(body) && isCount(body.client_id) ? body.client_id : undefined;
 }
 
-function isResult(result: unknown): boolean {
-  if (!Array.isArray(result) || result.length !== 3) return false;
-  if (result[0] === 'done') return isCount(result[1]) && typeof result[2] === 'boolean';
+function isResult(result: unknown, isTransaction: boolean): boolean {
+  if (!Array.isArray(result)) return false;
+  if (result[0] === 'done') {
+    if (result.length !== (isTransaction ? 4 : 3) || !isCount(result[1]) || typeof result[2] !== 'boolean')
+      return false;
+    return !isTransaction || (Array.isArray(result[3]) && result[3].every(isOperationResult));
+  }
+  if (result.length !== 3) return false;
   return (result[0] === 'not_done' || result[0] === 'unknown') && isText(result[1]) && isText(result[2]);
+}
+
+function isOperationResult(result: unknown): boolean {
+  return OperationResult.safeParse(result).success;
 }
 
 function isFound(found: unknown): boolean {

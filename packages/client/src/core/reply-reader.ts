@@ -3,13 +3,15 @@
  *
  * Owns nothing: it reads replies and tells the client's core.
  */
-import { type CommandResult, type ErrorBody, ErrorCode, type Value } from '@conclave/protocol';
-import type { AdminCall, Instant, QueryCall, Reply, WriteCall } from './call.js';
+import { type CommandResult, type ErrorBody, ErrorCode, type OperationResult, type Value } from '@conclave/protocol';
+import type { AdminCall, Call, Instant, QueryCall, Reply, WriteCall } from './call.js';
 import { onlyAsks } from './call-check.js';
 import type { ClientCore } from './client-core.js';
 import type { Attempt, OpenCall } from './client-request.js';
 import { adminReplyOf, clientIdOf, errorOf, foundOf, ownValue, queryReplyOf, resultsOf } from './reply-check.js';
 import { isSentAgain, passes } from './retry.js';
+
+type DoneResult = Extract<CommandResult, readonly ['done', ...unknown[]]>;
 
 export class ReplyReader {
   constructor(private readonly core: ClientCore) {}
@@ -33,7 +35,7 @@ export class ReplyReader {
     if (error !== undefined) return this.onError(attempt, error, at);
     switch (attempt.request.kind) {
       case 'write':
-        return this.onResults(attempt, resultsOf(body, attempt.calls.length), at);
+        return this.onResults(attempt, resultsOf(body, callsOf(attempt)), at);
       case 'read':
         return this.onFound(attempt, foundOf(body, attempt.calls.length), at);
       case 'query':
@@ -150,7 +152,7 @@ export class ReplyReader {
   }
 }
 
-function doneResult({ operation }: WriteCall, [, revision, changed]: readonly ['done', number, boolean]): unknown {
+function doneResult({ operation }: WriteCall, [, revision, changed, results = []]: DoneResult): unknown {
   switch (operation) {
     case 'put':
       return { revision };
@@ -158,7 +160,17 @@ function doneResult({ operation }: WriteCall, [, revision, changed]: readonly ['
       return { deleted: changed, revision };
     case 'cas':
       return { swapped: changed, revision };
+    case 'txn':
+      return { succeeded: changed, revision, results: results.map(ownResult) };
   }
+}
+
+function ownResult(result: OperationResult): OperationResult {
+  return result[0] === 'get' ? ['get', ownValue(result[1]), result[2]] : result;
+}
+
+function callsOf({ calls }: Attempt): Call[] {
+  return calls.map(({ call }) => call);
 }
 
 function namesLeader({ calls: [first] }: Attempt): boolean {

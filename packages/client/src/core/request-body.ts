@@ -36,6 +36,8 @@ function commandOf({ sequence, call }: OpenCall): Command {
   switch (write.operation) {
     case 'put':
       return [sequence, 'put', write.key, write.value];
+    case 'txn':
+      return [sequence, 'txn', [...write.compare], [...write.operations], [...write.otherwise]];
     case 'delete':
       return [sequence, 'delete', write.key];
     case 'cas':

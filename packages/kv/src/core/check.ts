@@ -2,7 +2,7 @@
  * The schemas of `batch` and `batch_get` once more, by hand: a request of 1,000 commands passes the door in a
  * fraction of the time that the schemas need. A test shows that both accept and refuse the same.
  */
-import { type Command, isWellFormed, limits, type Value } from '@conclave/protocol';
+import { type Command, type Comparison, isWellFormed, limits, type Operation, type Value } from '@conclave/protocol';
 
 /** A whole number, 0 or above. */
 export function isCount(value: unknown): value is number {
@@ -19,22 +19,61 @@ export function isValue(value: unknown): value is Value {
 }
 
 export function isCommand(value: unknown): value is Command {
-  if (!Array.isArray(value) || !isCount(value[0]) || !isKey(value[2])) return false;
+  if (!Array.isArray(value) || !isCount(value[0])) return false;
   switch (value[1]) {
     case 'put':
-      return value.length === 4 && isValue(value[3]);
+      return value.length === 4 && isKey(value[2]) && isValue(value[3]);
     case 'delete':
-      return value.length === 3;
+      return value.length === 3 && isKey(value[2]);
     case 'cas':
-      return value.length === 5 && isValue(value[3]) && isCount(value[4]);
+      return value.length === 5 && isKey(value[2]) && isValue(value[3]) && isCount(value[4]);
+    case 'txn':
+      return (
+        value.length === 5 &&
+        isListOf(value[2], isComparison) &&
+        isListOf(value[3], isOperation) &&
+        isListOf(value[4], isOperation)
+      );
     default:
       return false;
   }
 }
 
+const relations: readonly unknown[] = ['=', '!=', '<', '>'];
+
+function isComparison(value: unknown): value is Comparison {
+  if (!Array.isArray(value) || value.length !== 4 || !isKey(value[0]) || !relations.includes(value[2])) return false;
+  switch (value[1]) {
+    case 'revision':
+      return isCount(value[3]);
+    case 'value':
+      return isValue(value[3]);
+    default:
+      return false;
+  }
+}
+
+function isOperation(value: unknown): value is Operation {
+  if (!Array.isArray(value) || !isKey(value[1])) return false;
+  switch (value[0]) {
+    case 'put':
+      return value.length === 3 && isValue(value[2]);
+    case 'delete':
+    case 'get':
+      return value.length === 2;
+    default:
+      return false;
+  }
+}
+
+/** Of a transaction's parts. */
+function isListOf(value: unknown, isItem: (item: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.length <= limits.transactionParts && value.every(isItem);
+}
+
 /** What is wrong with a request's commands, in a sentence; undefined: nothing. */
 export function faultOfCommands(value: unknown): string | undefined {
-  return faultOfList(value, 'commands', isCommand, 'a command [sequence, name, key, ...]');
+  return faultOfList(value, 'commands', isCommand, 'a command [sequence, name, ...]');
 }
 
 /** What is wrong with a request's keys, in a sentence; undefined: nothing. */

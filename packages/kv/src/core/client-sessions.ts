@@ -8,12 +8,15 @@
  * Invariants:
  * 1. `sessions` is in the order of last use, longest ago first, and holds at most `limits.clientSessions`.
  * 2. A session keeps results only for the `limits.clientSequences` numbers above `lowWater`, at most
- *    `limits.clientResults` of them.
+ *    `limits.clientResults` of them, with at most `limits.foundBytes` of what transactions have read; all sessions
+ *    together keep at most `limits.keptFoundBytes` of that.
  * 3. `lowWater` never goes down.
- * 4. A number at or below `lowWater`, or one that has a result, is never carried out again.
+ * 4. A number at or below `lowWater`, or one that has a result, is never carried out again. What was refused for good has
+ *    one, too; what was refused for want of room has none.
  */
 import { invariant, type LogIndex, limits } from '@conclave/protocol';
 import type { KvCommandResult } from './kv-entry.js';
+import { bytesAnswered } from './transaction.js';
 
 const outOfNumbers: KvCommandResult = ['not_done', 'EINVAL', 'the numbers of a session start with 1'];
 const forgotten: KvCommandResult = ['unknown', 'ESESSION', 'the result was acknowledged and is no longer kept'];
@@ -34,17 +37,29 @@ export class ClientSession {
   /** The result of number `lowWater + 1` and on; holes where a number was not carried out. */
   private results: (KvCommandResult | undefined)[] = [];
   private kept = 0;
+  /** Of what transactions have read: kept here, and by all sessions. */
+  private foundBytes = 0;
 
   constructor(
     /** The index of the entry that used it last. */
     public lastIndex: LogIndex,
+    private readonly all: { foundBytes: number },
   ) {}
+
+  /** How many bytes of what transactions read it can keep besides. */
+  get room(): number {
+    return Math.min(limits.foundBytes - this.foundBytes, limits.keptFoundBytes - this.all.foundBytes);
+  }
 
   /** The client has had all results up to this number. */
   acknowledge(upTo: number): void {
     if (upTo <= this.lowWater) return;
     const over = this.results.splice(0, upTo - this.lowWater);
-    for (const result of over) if (result !== undefined) this.kept -= 1;
+    for (const result of over) {
+      if (result === undefined) continue;
+      this.kept -= 1;
+      this.countFound(-bytesAnswered(result));
+    }
     this.lowWater = upTo;
   }
 
@@ -66,11 +81,23 @@ export class ClientSession {
     while (this.results.length < place) this.results.push(undefined);
     this.results[place] = result;
     this.kept += 1;
+    this.countFound(bytesAnswered(result));
+  }
+
+  /** It is gone, with all that it kept. */
+  end(): void {
+    this.countFound(-this.foundBytes);
+  }
+
+  private countFound(bytes: number): void {
+    this.foundBytes += bytes;
+    this.all.foundBytes += bytes;
   }
 }
 
 export class ClientSessions {
   private readonly sessions = new Map<number, ClientSession>();
+  private readonly all = { foundBytes: 0 };
   /** By this peer's clock: since when housekeeping has seen a session unused, and after which entry. Not replicated. */
   private readonly idleSince = new Map<number, { readonly lastIndex: LogIndex; sinceMs: number }>();
 
@@ -82,9 +109,9 @@ export class ClientSessions {
     if (this.sessions.size >= limits.clientSessions) {
       const [longestAgo] = this.sessions.keys();
       invariant(longestAgo !== undefined, 'a full table is not empty');
-      this.sessions.delete(longestAgo);
+      this.end(longestAgo);
     }
-    this.sessions.set(index, new ClientSession(index));
+    this.sessions.set(index, new ClientSession(index, this.all));
   }
 
   /** The session, which is now the one used last; undefined where there is none of that name. */
@@ -102,10 +129,15 @@ export class ClientSessions {
     let expired = 0;
     for (const [clientId, lastIndex] of idle) {
       if (this.sessions.get(clientId)?.lastIndex !== lastIndex) continue;
-      this.sessions.delete(clientId);
+      this.end(clientId);
       expired += 1;
     }
     return expired;
+  }
+
+  private end(clientId: number): void {
+    this.sessions.get(clientId)?.end();
+    this.sessions.delete(clientId);
   }
 
   /**

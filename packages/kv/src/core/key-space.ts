@@ -32,6 +32,12 @@ export class KeySpace {
     return this.stored.get(key);
   }
 
+  /** The value and the revision of a key. */
+  get(key: string): FoundValue {
+    const stored = this.stored.get(key);
+    return stored === undefined ? absent : [keptValue(stored), stored.revision];
+  }
+
   /** Sets a key. Answers the revision that it has now. */
   put(key: string, value: Value): number {
     const stored = this.stored.get(key);

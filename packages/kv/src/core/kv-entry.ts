@@ -1,5 +1,13 @@
 /** What the state machine finds in an entry of the log, and what it makes of it. */
-import { type Command, ConclaveError, decode, type ErrorCode, encode, limits } from '@conclave/protocol';
+import {
+  type Command,
+  ConclaveError,
+  decode,
+  type ErrorCode,
+  encode,
+  limits,
+  type OperationResult,
+} from '@conclave/protocol';
 import { faultOfCommands, isCount } from './check.js';
 
 /** Writes of one request, in order. Without a `client_id` each is done as often as it comes. */
@@ -24,6 +32,7 @@ export type KvEntry = WriteEntry | OpenSessionEntry | ExpireEntry;
 /** The protocol's `CommandResult`, with codes that are known. */
 export type KvCommandResult =
   | readonly ['done', number, boolean]
+  | readonly ['done', number, boolean, readonly OperationResult[]]
   | readonly ['not_done', ErrorCode, string]
   | readonly ['unknown', ErrorCode, string];
 

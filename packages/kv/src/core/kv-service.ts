@@ -51,6 +51,8 @@ export class KvService implements Service {
         return parseGet(body);
       case 'range':
         return parseRange(body);
+      case 'txn':
+        return parseTransaction(body);
       case 'open_session':
         return parseOpenSession(body);
     }
@@ -112,6 +114,15 @@ function parseCas(body: unknown): ServiceRequest {
     request,
     [request.sequence ?? 0, 'cas', request.key, request.value, request.expected_revision],
     ([, revision, swapped]): KvReply<'cas'> => ({ swapped, revision }),
+  );
+}
+
+function parseTransaction(body: unknown): ServiceRequest {
+  const request = checked('txn', body);
+  return writeOne(
+    request,
+    [request.sequence ?? 0, 'txn', request.compare, request.then, request.else ?? []],
+    ([, revision, succeeded, results]): KvReply<'txn'> => ({ succeeded, revision, results: [...(results ?? [])] }),
   );
 }
 

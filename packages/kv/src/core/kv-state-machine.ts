@@ -10,6 +10,7 @@
  */
 import type { StateMachine } from '@conclave/actor/core';
 import { type Command, defaultTimes, type LogIndex } from '@conclave/protocol';
+import { AnswerRoom } from './answer-room.js';
 import { ClientSessions } from './client-sessions.js';
 import { KeySpace } from './key-space.js';
 import {
@@ -21,6 +22,7 @@ import {
   type WriteEntry,
 } from './kv-entry.js';
 import type { KvFindings, KvQuery } from './kv-query.js';
+import { bytesAnswered, transact } from './transaction.js';
 
 export interface KvOptions {
   /** A session that is not used for so long, by the leader's clock, expires. */
@@ -28,6 +30,13 @@ export interface KvOptions {
 }
 
 const noSession: KvCommandResult = ['unknown', 'ESESSION', 'the session is unknown or has expired'];
+/** Only a number that comes again within one request has a result without room in the answer. */
+const askedTooOften: KvCommandResult = [
+  'unknown',
+  'EINVAL',
+  'the number comes several times in one request, and its result is too long for that',
+];
+
 export class KvStateMachine implements StateMachine {
   private readonly keys = new KeySpace();
   private readonly sessions: ClientSessions;
@@ -67,31 +76,39 @@ export class KvStateMachine implements StateMachine {
   }
 
   private onWrite(index: LogIndex, entry: WriteEntry): KvCommandResult[] {
-    if (entry.client_id === undefined) return entry.commands.map((command) => this.execute(command));
+    if (entry.client_id === undefined) {
+      const room = new AnswerRoom(() => Number.POSITIVE_INFINITY);
+      return entry.commands.map((command) => this.execute(command, room));
+    }
     const session = this.sessions.use(entry.client_id, index);
     if (session === undefined) return entry.commands.map(() => noSession);
     session.acknowledge(entry.acknowledged ?? 0);
+    const room = new AnswerRoom(() => session.room);
     return entry.commands.map((command) => {
       const sequence = command[0];
       const before = session.resultOf(sequence);
-      if (before !== undefined) return before;
-      const result = this.execute(command);
-      session.keep(sequence, result);
+      if (before !== undefined) return room.take(bytesAnswered(before)) ? before : askedTooOften;
+      const result = this.execute(command, room);
+      // What has no room now may have some when it is sent again.
+      if (result[1] !== 'EBUSY') session.keep(sequence, result);
       return result;
     });
   }
 
-  private execute(command: Command): KvCommandResult {
-    const key = command[2];
+  private execute(command: Command, room: AnswerRoom): KvCommandResult {
     switch (command[1]) {
+      case 'txn':
+        return transact(this.keys, command, room);
       case 'put':
-        return ['done', this.keys.put(key, command[3]), true];
+        return ['done', this.keys.put(command[2], command[3]), true];
       case 'cas': {
-        const revision = this.keys.at(key)?.revision ?? 0;
-        return revision === command[4] ? ['done', this.keys.put(key, command[3]), true] : ['done', revision, false];
+        const revision = this.keys.at(command[2])?.revision ?? 0;
+        return revision === command[4]
+          ? ['done', this.keys.put(command[2], command[3]), true]
+          : ['done', revision, false];
       }
       case 'delete': {
-        const revision = this.keys.delete(key);
+        const revision = this.keys.delete(command[2]);
         return ['done', revision, revision > 0];
       }
     }

@@ -16,6 +16,14 @@ export function keptValue({ text, isBinary }: Stored): Value {
   return isBinary ? new Uint8Array(Buffer.from(text, 'latin1')) : text;
 }
 
+/** Below 0: what is stored comes before the value; 0: they are the same bytes. */
+export function compareValues({ text, isBinary }: Stored, value: Value): number {
+  return Buffer.compare(
+    Buffer.from(text, isBinary ? 'latin1' : 'utf8'),
+    typeof value === 'string' ? Buffer.from(value) : value,
+  );
+}
+
 /**
  * Bytes as text. An array of bytes of its own would have to be got from the system and given back, which takes longer
  * than all else that a write does here; text is V8's own, and costs its length.

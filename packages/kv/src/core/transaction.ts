@@ -1,0 +1,110 @@
+/**
+ * A transaction: compare, then do one thing or another, all at one moment.
+ *
+ * Owns nothing. Each write in it has a revision of its own, so that a revision still names one write of one key; nothing
+ * comes between them, as nothing does between the entries of a log.
+ */
+import {
+  type Command,
+  type Comparison,
+  limits,
+  type Operation,
+  type OperationResult,
+  type Value,
+} from '@conclave/protocol';
+import type { AnswerRoom, RoomFault } from './answer-room.js';
+import { foundOverheadBytes, type KeySpace } from './key-space.js';
+import type { KvCommandResult } from './kv-entry.js';
+import { compareValues, sizeOf } from './stored-value.js';
+
+export type TransactionCommand = Extract<Command, readonly [number, 'txn', ...unknown[]]>;
+
+const roomFaults: Readonly<Record<RoomFault, KvCommandResult>> = {
+  never: ['not_done', 'EINVAL', `what a transaction reads has at most ${limits.foundBytes} bytes`],
+  not_now: ['not_done', 'EBUSY', 'what it reads has no room beside other results that are to be kept or answered'],
+};
+
+/** Carries a transaction out, or nothing of it. */
+export function transact(
+  keys: KeySpace,
+  [, , compare, then, otherwise]: TransactionCommand,
+  room: AnswerRoom,
+): KvCommandResult {
+  const holds = compare.every((comparison) => isTrue(keys, comparison));
+  const operations = holds ? then : otherwise;
+  const bytes = bytesToAnswer(keys, operations);
+  const fault = room.faultOf(bytes);
+  if (fault !== undefined) return roomFaults[fault];
+  room.take(bytes);
+  const results = operations.map((operation) => carryOut(keys, operation));
+  return ['done', keys.revision, holds, results];
+}
+
+/** How much the answer takes of what transactions may read; 0 for other results. */
+export function bytesAnswered(result: KvCommandResult): number {
+  let bytes = 0;
+  for (const [name, value] of resultsIn(result)) {
+    bytes += foundOverheadBytes + (name === 'get' && value !== null ? bytesOf(value) : 0);
+  }
+  return bytes;
+}
+
+function resultsIn(result: KvCommandResult): readonly OperationResult[] {
+  return result[0] === 'done' ? (result[3] ?? []) : [];
+}
+
+function isTrue(keys: KeySpace, [key, what, relation, wanted]: Comparison): boolean {
+  const stored = keys.at(key);
+  if (what === 'revision') return stands((stored?.revision ?? 0) - wanted, relation);
+  return stored !== undefined && stands(compareValues(stored, wanted), relation);
+}
+
+function stands(difference: number, relation: Comparison[2]): boolean {
+  switch (relation) {
+    case '=':
+      return difference === 0;
+    case '!=':
+      return difference !== 0;
+    case '<':
+      return difference < 0;
+    case '>':
+      return difference > 0;
+  }
+}
+
+function carryOut(keys: KeySpace, operation: Operation): OperationResult {
+  const [name, key] = operation;
+  switch (name) {
+    case 'put':
+      return ['put', keys.put(key, operation[2])];
+    case 'delete': {
+      const revision = keys.delete(key);
+      return ['delete', revision, revision > 0];
+    }
+    case 'get':
+      return ['get', ...keys.get(key)];
+  }
+}
+
+/** What the operations will answer, told beforehand: a get finds what those before it have put. */
+function bytesToAnswer(keys: KeySpace, operations: readonly Operation[]): number {
+  const written = new Map<string, number>();
+  let bytes = 0;
+  for (const operation of operations) {
+    const [name, key] = operation;
+    bytes += foundOverheadBytes;
+    if (name === 'put') written.set(key, bytesOf(operation[2]));
+    else if (name === 'delete') written.set(key, 0);
+    else bytes += written.get(key) ?? storedBytes(keys, key);
+  }
+  return bytes;
+}
+
+function storedBytes(keys: KeySpace, key: string): number {
+  const stored = keys.at(key);
+  return stored === undefined ? 0 : sizeOf(stored);
+}
+
+function bytesOf(value: Value): number {
+  return typeof value === 'string' ? Buffer.byteLength(value) : value.length;
+}
