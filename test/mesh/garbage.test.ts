@@ -347,7 +347,6 @@ describe('messages that are well-formed and foreign', () => {
       // As the first message of a link has it: whom an actor follows is decided there.
       link: 1,
       seq: 1,
-      links: { 'log-store': { link: 1, seq: 1 }, replicator: { link: 1, seq: 1 } },
       // Ids that nobody is waiting for.
       request_id: 2 ** 40,
       election_id: 2 ** 40,

@@ -26,7 +26,8 @@ export function append(seq: number, bytes = 64): Message<'feed.append'> {
   const batch = encodeBatch('commands', asTerm(1), asLogIndex(seq), [new Uint8Array(bytes)]);
   const body: Body<'feed.append'> = {
     ...own,
-    links: { 'log-store': { link: 1, seq }, replicator: { link: 1, seq } },
+    link: 1,
+    seq,
     group_uid: 'u' as GroupUid,
     leader_id: asPeerId('n1'),
     leader_term: asTerm(1),

@@ -75,11 +75,7 @@ export type Target = z.infer<typeof Target>;
 
 const append = {
   ...own,
-  /** The message's place in the link to each actor that is to take it. */
-  links: z.object({
-    'log-store': Frame.optional(),
-    replicator: Frame.optional(),
-  }),
+  ...frame,
   group_uid: GroupUid,
   leader_id: PeerId,
   leader_term: Term,
@@ -144,7 +140,7 @@ export const messages = {
   ),
   'feed.append': define(
     'node',
-    'a leader’s new entries, to its log-store and replicators at once; followers in step hear it too',
+    'a leader’s new entries, to its log-store; followers in step hear it too',
     z.object({
       ...append,
       /** The term of the entry before the first one; 0: there is none. */
@@ -156,7 +152,20 @@ export const messages = {
     'entries to store, also none: an acknowledgement of `verified_index` is wanted all the same',
     z.object(append),
   ),
-  'replicator.append': define('node', 'a repeat of `feed.append` for the replicators alone', z.object(append)),
+  'replicator.append': define(
+    'node',
+    'where a leader’s new entries stand in its log; their content only while some target is to get it from the replicators',
+    z.object({
+      ...own,
+      ...frame,
+      term: Term,
+      commit_index: LogIndex,
+      /** Of each batch: its entries, and its bytes. */
+      runs: z.array(z.object({ first_index: LogIndex, last_index: LogIndex, bytes: Count })).max(limits.appendBatches),
+      /** As many as runs, or none. */
+      batches: Batches,
+    }),
+  ),
   'log-store.vote': define(
     'node',
     'term and vote to store, before they are spoken',
@@ -281,7 +290,13 @@ export const messages = {
   'node.progress': define(
     'replicator',
     'how each target is doing; on every tick, and at once when one has caught up or is refused',
-    z.object({ ...own, term: Term, targets: z.array(Progress) }),
+    z.object({
+      ...own,
+      term: Term,
+      targets: z.array(Progress),
+      /** Whether some target is in step and does not hear the leader’s feed: appends are to come with their content. */
+      wants_content: z.boolean(),
+    }),
   ),
 
   // ---- a node and its ballot-box -----------------------------------------------------------------
@@ -515,7 +530,7 @@ export function isMessageName(name: string): name is MessageName {
 
 /** Which actors of the peer hear each message of its feed. */
 export const feedListeners = {
-  'feed.append': ['log-store', 'replicator'],
+  'feed.append': ['log-store'],
   'feed.stored': ['replicator', 'ballot-box'],
   'feed.committed': ['node'],
   'feed.echo': ['replicator', 'ballot-box'],
@@ -528,6 +543,6 @@ export const overheard = { 'feed.append': ['node'] } as const satisfies Partial<
 export type OverheardName = keyof typeof overheard;
 
 export type NodeMessage = Message<MessageNameTo<'node'> | 'feed.committed' | 'feed.append'>;
-export type ReplicatorMessage = Message<MessageNameTo<'replicator'> | 'feed.append' | 'feed.stored' | 'feed.echo'>;
+export type ReplicatorMessage = Message<MessageNameTo<'replicator'> | 'feed.stored' | 'feed.echo'>;
 export type BallotBoxMessage = Message<MessageNameTo<'ballot-box'> | 'feed.stored' | 'feed.echo'>;
 export type LogStoreMessage = Message<MessageNameTo<'log-store'> | 'feed.append'>;

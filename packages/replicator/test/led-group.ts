@@ -136,20 +136,25 @@ export class LedGroup {
     return { name: 'replicator.stop', body: { ...this.own(), ...this.frame(), term: asTerm(term) } };
   }
 
-  append(...batches: Uint8Array[]): ReplicatorMessage {
+  append(...batches: Uint8Array[]): Message<'replicator.append'> {
     const body = {
       ...this.own(),
-      links: { replicator: this.frame() },
-      group_uid: uid,
-      leader_id: self,
-      leader_term: asTerm(term),
-      verified_index: asLogIndex(0),
-      truncate_from: asLogIndex(0),
+      ...this.frame(),
+      term: asTerm(term),
       commit_index: asLogIndex(0),
+      runs: batches.map((batch) => {
+        const { first, last } = batchHeader(batch);
+        return { first_index: first, last_index: last, bytes: batch.length };
+      }),
       batches,
-      prev_term: asTerm(term),
     };
-    return { name: 'feed.append', body };
+    return { name: 'replicator.append', body };
+  }
+
+  /** Only where these batches stand. */
+  appendPlaces(...batches: Uint8Array[]): Message<'replicator.append'> {
+    const { name, body } = this.append(...batches);
+    return { name, body: { ...body, batches: [] } };
   }
 
   entries(requestId: number, fromIndex: number, prevTerm: number, batches: Uint8Array[], over = {}): ReplicatorMessage {

@@ -91,8 +91,7 @@ class Repair {
     this.log = new LeaderLog(leader, mostEntries);
     this.hear(this.group.lead('n2', leader.length, leader.at(-1) ?? 0, { term: asTerm(term) }));
     const first = this.group.append(commands(leader.length + 1, leader.length + 1, term));
-    if (first.name !== 'feed.append') throw new Error('an append');
-    this.hear({ ...first, body: { ...first.body, leader_term: asTerm(term) } });
+    this.hear({ ...first, body: { ...first.body, term: asTerm(term) } });
     this.carryAll();
   }
 

@@ -1,4 +1,4 @@
-import { InvariantError, type StoreId } from '@conclave/protocol';
+import { asLogIndex, InvariantError, type StoreId } from '@conclave/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { commands, LedGroup, own, self, stored, uid } from './led-group.js';
 
@@ -39,13 +39,12 @@ describe('the link', () => {
     expect(group.core.dropped).toEqual({ other_session: 1, link_stale: 1 });
   });
 
-  it('takes a repeat of the feed by the own subject, once and in order', () => {
+  it('takes appends once and in order, and what was lost when it is repeated', () => {
     inStep();
     const lost = group.append(commands(11));
     const next = group.append(commands(12));
     expect(group.step(next)).toMatchObject([{ message: { name: 'node.ack', body: { seq: 1 } } }]);
-    if (lost.name !== 'feed.append') throw new Error('an append');
-    expect(group.hear({ name: 'replicator.append', body: lost.body })).toEqual(['n2 11..11 after 10/5 #2']);
+    expect(group.hear(lost)).toEqual(['n2 11..11 after 10/5 #2']);
     expect(group.hear(next)).toEqual(['n2 12..12 after 11/5 #3']);
     expect(group.hear(next)).toEqual([]);
     expect(group.core.dropped).toEqual({ link_gap: 1, link_repeat: 1 });
@@ -54,12 +53,19 @@ describe('the link', () => {
   it('does not take what is malformed, and stops on what breaks the order of the log', () => {
     inStep();
     const append = group.append(commands(11));
-    if (append.name !== 'feed.append') throw new Error('an append');
     const { body } = append;
-    expect(group.hear({ name: 'feed.append', body: { ...body, batches: [new Uint8Array(40)] } })).toEqual([]);
-    expect(group.hear({ name: 'feed.append', body: { ...body, links: {} } })).toEqual([]);
+    const [run] = body.runs as [(typeof body.runs)[number]];
+    const wrong: Partial<typeof body>[] = [
+      { batches: [new Uint8Array(40)] },
+      { batches: [...body.batches, ...body.batches] },
+      { batches: [commands(12)] },
+      { batches: [commands(11, 11, 4)] },
+      { runs: [{ ...run, bytes: 1 }] },
+      { runs: [{ ...run, last_index: asLogIndex(10) }], batches: [] },
+    ];
+    for (const over of wrong) expect(group.hear({ ...append, body: { ...body, ...over } })).toEqual([]);
     expect(group.hear(append)).toHaveLength(1);
-    expect(group.core.dropped).toEqual({ malformed_batch: 1, not_for_the_replicators: 1 });
+    expect(group.core.dropped).toEqual({ malformed_append: wrong.length });
     expect(() => group.hear(group.append(commands(14)))).toThrow(InvariantError);
   });
 

@@ -124,9 +124,8 @@ describe('replication', () => {
     inStep();
     group.tick(100, { commit_index: asLogIndex(8) });
     const committed = (index: number) => {
-      const message = group.append();
-      if (message.name === 'feed.append') message.body.commit_index = asLogIndex(index);
-      return message;
+      const { name, body } = group.append();
+      return { name, body: { ...body, commit_index: asLogIndex(index) } };
     };
     expect(group.hear(committed(10))).toEqual([]);
     group.hear(committed(9));
@@ -322,6 +321,7 @@ describe('the ticks of the node', () => {
             },
             expect.objectContaining({ peer_id: 'n3', silent_ms: -1 }),
           ],
+          wants_content: false,
         },
       },
     });
@@ -398,4 +398,35 @@ describe('a target that hears the leader’s feed', () => {
     expect(group.tick()[0]).not.toContain('hear the feed');
     expect(group.hear(stored('n2', 11))[0]).toContain(`n2 ${last}..${last} after ${last - 1}/5`);
   });
+
+  it('needs no content from the node, which is told with the tick; and needs it again when it falls behind, which is told at once', () => {
+    heard();
+    expect(wanted(group.step(group.tickMessage()))).toBe(false);
+    expect(wanted(group.step(group.appendPlaces(commands(11), commands(12))))).toBeUndefined();
+    group.hear(stored('n2', 11));
+    expect(wanted(group.step(echo('n2', 2)))).toBe(true);
+    expect(group.hear(group.append(commands(13)))).toEqual([expect.stringMatching(/^n2 13..13 after 12\/5/)]);
+  });
+
+  it('is sent from the log-store what came without content', () => {
+    heard();
+    group.hear(group.appendPlaces(commands(11), commands(12)));
+    group.tick();
+    const [, probe] = group.tick();
+    group.hear(rejected('n2', idOf(probe), 10));
+    const [read] = group.hear(stored('n2', 10));
+    expect(read).toContain('read from 11');
+    const sent = group.hear(group.entries(idOf(read), 11, 5, [commands(11), commands(12)]));
+    expect(sent).toEqual([expect.stringMatching(/^n2 11..12 after 10\/5/)]);
+    // Then from memory again.
+    expect(group.hear(group.append(commands(13)))).toEqual([expect.stringMatching(/^n2 13..13 after 12\/5/)]);
+  });
+
+  /** What the node is told about content; undefined: nothing. */
+  function wanted(effects: ReturnType<LedGroup['step']>): boolean | undefined {
+    for (const effect of effects) {
+      if (effect.type === 'send' && effect.message.name === 'node.progress') return effect.message.body.wants_content;
+    }
+    return undefined;
+  }
 });

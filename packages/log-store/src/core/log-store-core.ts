@@ -231,19 +231,14 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   // ---- Entries, term and vote ----------------------------------------------------------------------
 
   private onAppend(body: Body<'log-store.append'>): void {
-    const frame = body.links['log-store'];
-    if (frame === undefined) {
-      this.drop('not_for_this_actor');
-      return;
-    }
-    if (!this.isOfSession(body, true) || !this.isNext(body, frame)) return;
+    if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
     const batches = checkAppend(this.log.accepted, body);
     if (typeof batches === 'string') {
-      this.refuse(frame, batches);
+      this.refuse(body, batches);
       return;
     }
-    this.took(body, frame);
-    this.count('acknowledgements_truncated', this.log.append(body, batches, frame.seq));
+    this.took(body, body);
+    this.count('acknowledgements_truncated', this.log.append(body, batches, body.seq));
   }
 
   private onVote(body: Body<'log-store.vote'>): void {

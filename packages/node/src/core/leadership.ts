@@ -12,6 +12,7 @@ import {
   allMembers,
   asLogIndex,
   type Body,
+  batchHeader,
   invariant,
   type LogIndex,
   limits,
@@ -58,6 +59,8 @@ export class Leadership {
   /** Whose majority alone can take the running change back; undefined: that cannot be done. */
   private undoers: readonly Member[] | undefined;
   private sentTargets = '';
+  /** Whether the replicators are to get the content of entries, as some target does not hear it itself. */
+  private wantsContent = true;
 
   constructor(
     private readonly context: NodeContext,
@@ -71,6 +74,7 @@ export class Leadership {
   begin(): void {
     this.firstIndex = asLogIndex(this.state.log.lastIndex + 1);
     this.lacking = nothingLacking;
+    this.wantsContent = true;
     this.sentMs.clear();
     this.confirmedTickId = this.tickId;
     this.confirmedMs = this.context.nowMs;
@@ -200,6 +204,24 @@ export class Leadership {
     return [...this.progressOf.values()];
   }
 
+  /** Tells the replicators of new batches; with what is in them, where a target is to get that from them. */
+  tellAppended(batches: readonly Uint8Array[]): void {
+    const { state, own } = this;
+    const runs = batches.map((batch) => {
+      const { first, last } = batchHeader(batch);
+      return { first_index: first, last_index: last, bytes: batch.length };
+    });
+    const content = this.wantsContent ? [...batches] : [];
+    own.sendFramed(
+      'replicator',
+      (frame) => ({
+        name: 'replicator.append',
+        body: { ...own.own, ...frame, term: state.term, commit_index: state.commitIndex, runs, batches: content },
+      }),
+      content.reduce((sum, batch) => sum + batch.length, 0),
+    );
+  }
+
   /** Sends a new tick to the replicators, which begins a round of heartbeats. Answers its id. */
   sendTick(): number {
     const { state, context, own } = this;
@@ -290,6 +312,7 @@ export class Leadership {
       return false;
     }
     this.progressOf = new Map(body.targets.map((progress) => [progress.peer_id, progress]));
+    this.wantsContent = body.wants_content;
     this.reportedMs = this.context.nowMs;
     this.troubles.onProgress(body.targets);
     return true;

@@ -82,7 +82,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.appendEntries = new AppendEntriesHandler(context, state, this.own, this, this.leaderFeed);
     this.election = new Election(context, state, this.own, this);
     this.leadership = new Leadership(context, state, this.own);
-    this.proposals = new Proposals(context, state, this.own);
+    this.proposals = new Proposals(context, state, this.own, this.leadership);
     this.reads = new Reads(context, state, stateMachine);
     this.applier = new Applier(context, state, this.own, stateMachine, {
       onApplied: (index, result) => this.proposals.onApplied(index, result),

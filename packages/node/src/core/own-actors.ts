@@ -23,8 +23,8 @@ import type { NodeState } from './state.js';
 export const ownActorKinds = ['log-store', 'replicator', 'ballot-box'] as const;
 export type OwnActorKind = (typeof ownActorKinds)[number];
 
-/** An append but for whose it is and its places in the links. */
-export type AppendContent = Omit<Body<'log-store.append'>, 'links' | 'store_id' | 'session' | 'group_id'>;
+/** An append but for whose it is and its place in the link. */
+export type AppendContent = Omit<Body<'log-store.append'>, 'link' | 'seq' | 'store_id' | 'session' | 'group_id'>;
 
 interface OwnActor {
   readonly link: LinkSender<Message>;
@@ -68,8 +68,11 @@ export class OwnActors {
     return this.actors[kind].link.hasRoom(urgent);
   }
 
-  /** Sends a framed message to an actor. The log-store's link must have room; the others begin anew without. */
-  sendFramed(kind: OwnActorKind, build: (frame: Frame) => Message): void {
+  /**
+   * Sends a framed message to an actor. The log-store's link must have room; the others begin anew without.
+   * @param bytes what it keeps in memory until it is acknowledged, beside a small message's share
+   */
+  sendFramed(kind: OwnActorKind, build: (frame: Frame) => Message, bytes = 0): void {
     const { link } = this.actors[kind];
     if (!link.hasRoom(true) && kind !== 'log-store') {
       link.beginAnew();
@@ -77,35 +80,28 @@ export class OwnActors {
       return;
     }
     const message = build(link.next);
-    link.sent(message, smallMessageBytes, this.context.nowMs);
+    link.sent(message, smallMessageBytes + bytes, this.context.nowMs);
     this.context.sendOwn(message);
   }
 
-  /** Sends a leader's entries to its log-store and replicators at once. The log-store's link must have room. */
+  /** Sends a leader's entries to its log-store, and to the followers that hear its feed. The link must have room. */
   sendAppendToFeed(body: AppendContent, prevTerm: Term): void {
-    const isReplicatorFull = !this.actors.replicator.link.hasRoom(true);
-    if (isReplicatorFull) this.actors.replicator.link.beginAnew();
-    const takers = isReplicatorFull ? (['log-store'] as const) : (['log-store', 'replicator'] as const);
-    const links = Object.fromEntries(takers.map((kind) => [kind, this.actors[kind].link.next]));
-    const whole: Body<'log-store.append'> = { ...this.own, ...body, links };
-    for (const kind of takers) {
-      this.actors[kind].link.sent({ name: `${kind}.append`, body: whole }, bytesOf(body), this.context.nowMs);
-    }
-    this.noteTerm(body.leader_term);
-    this.context.sendOwn({ name: 'feed.append', body: { ...whole, prev_term: prevTerm } });
-    if (isReplicatorFull) this.resync('replicator');
+    const append = this.framed(body);
+    this.context.sendOwn({ name: 'feed.append', body: { ...append, prev_term: prevTerm } });
   }
 
   /** Sends entries, or none, to the log-store alone. */
   sendAppendToLogStore(body: AppendContent): void {
+    this.context.sendOwn({ name: 'log-store.append', body: this.framed(body) });
+  }
+
+  /** An append in its place in the link to the log-store, which is sent again to that alone. */
+  private framed(content: AppendContent): Body<'log-store.append'> {
     const { link } = this.actors['log-store'];
-    const message: Message = {
-      name: 'log-store.append',
-      body: { ...this.own, ...body, links: { 'log-store': link.next } },
-    };
-    link.sent(message, bytesOf(body), this.context.nowMs);
-    this.noteTerm(body.leader_term);
-    this.context.sendOwn(message);
+    const body = { ...this.own, ...link.next, ...content };
+    link.sent({ name: 'log-store.append', body }, bytesOf(content), this.context.nowMs);
+    this.noteTerm(content.leader_term);
+    return body;
   }
 
   /** Stores the term and vote. The log-store's link must have room. */

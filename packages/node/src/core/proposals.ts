@@ -17,6 +17,7 @@ import {
   peerIds,
 } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
+import type { Leadership } from './leadership.js';
 import type { OwnActors } from './own-actors.js';
 import type { NodeState } from './state.js';
 
@@ -45,6 +46,7 @@ export class Proposals {
     private readonly context: NodeContext,
     private readonly state: NodeState,
     private readonly own: OwnActors,
+    private readonly leadership: Leadership,
   ) {}
 
   /**
@@ -146,7 +148,7 @@ export class Proposals {
     return first;
   }
 
-  /** Registers the entries from `first` on with the ballot-box, and sends them to the log-store and the replicators. */
+  /** Registers the entries from `first` on with the ballot-box, publishes them, and tells the replicators. */
   private sendAppend(first: LogIndex, batches: readonly Uint8Array[], configuration: Configuration | null): void {
     const { state, own } = this;
     const run = { first_index: first, last_index: state.log.lastIndex, configuration };
@@ -166,6 +168,7 @@ export class Proposals {
       },
       state.log.termAt(asLogIndex(first - 1)) ?? asTerm(0),
     );
+    this.leadership.tellAppended(batches);
   }
 
   /** Replies to whoever proposed this entry. */

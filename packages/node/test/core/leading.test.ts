@@ -26,6 +26,21 @@ describe('proposals', () => {
     expect(appended?.name).toBe('feed.append');
   });
 
+  test('are told to the replicators, with their content as long as these want it', () => {
+    const bench = leader();
+    const told = () => bench.sent.find(({ message }) => message.name === 'replicator.append')?.message.body;
+    bench.propose('a', 'b');
+    expect(told()).toMatchObject({ term: 2, runs: [{ first_index: 3, last_index: 4 }], batches: [expect.anything()] });
+    bench.wantsContent = false;
+    bench.progress({ peer: 'n2', match: 2 });
+    bench.propose('c');
+    expect(told()).toMatchObject({ runs: [{ first_index: 5, last_index: 5, bytes: 33 }], batches: [] });
+    bench.wantsContent = true;
+    bench.progress({ peer: 'n2', match: 2 });
+    bench.propose('d');
+    expect(told()).toMatchObject({ runs: [{ first_index: 6, last_index: 6 }], batches: [expect.anything()] });
+  });
+
   test('wait while four appends are on their way to a quorum', () => {
     const bench = leader();
     for (const text of ['a', 'b', 'c', 'd']) expect(bench.propose(text)).toHaveLength(1);

@@ -72,6 +72,8 @@ export class Bench {
   /** Whether the log-store says at once that the session is in force; else with `inForce()`. */
   saysInForce = true;
   private asked: Body<'log-store.confirm'> | undefined;
+  /** Whether the replicators want the content of entries. */
+  wantsContent = true;
   private stored: readonly Entry[] = [];
   /** Which own actors do not answer. */
   readonly dead = new Set<Own>();
@@ -291,7 +293,11 @@ export class Bench {
         refusal: refusal ?? '',
       }),
     );
-    return this.hear({ name: 'node.progress', body: { ...this.own, term: asTerm(this.term), targets: all } });
+    const term = asTerm(this.term);
+    return this.hear({
+      name: 'node.progress',
+      body: { ...this.own, term, targets: all, wants_content: this.wantsContent },
+    });
   }
 
   fencedBy(session: number): string[] {
@@ -380,7 +386,8 @@ export class Bench {
       group_id: groupId,
       store_id: `s${from.slice(1)}` as StoreId,
       session: asSession(4),
-      links: { 'log-store': { link: 1, seq: 7 } },
+      link: 1,
+      seq: 7,
       group_uid: (over.group ?? uid) as GroupUid,
       leader_id: asPeerId(from),
       leader_term: asTerm(term),
@@ -500,9 +507,8 @@ export class Bench {
 /** The frame of a message for one own actor, where it is one of that actor's link. */
 function frameFor(kind: Own, { name, body }: Message): Frame | undefined {
   const isMeant = name.startsWith(`${kind}.`) && name !== `${kind}.tick`;
-  if ('links' in body)
-    return isMeant || name === 'feed.append' ? (body.links as Partial<Record<Own, Frame>>)[kind] : undefined;
-  return isMeant && 'seq' in body && 'link' in body ? { link: body.link, seq: body.seq } : undefined;
+  const isTaken = isMeant || (name === 'feed.append' && kind === 'log-store');
+  return isTaken && 'seq' in body && 'link' in body ? { link: body.link, seq: body.seq } : undefined;
 }
 
 /** One entry as a batch of its own. */

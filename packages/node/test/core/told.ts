@@ -79,21 +79,21 @@ function tellEvent({ name, detail }: ConclaveEvent): string {
   return `event ${[name, ...more].join(', ')}`;
 }
 
-/** Ticks; what the ballot-box is told of each append, which says the same (see leading.test.ts); and of a read's round. */
+/** Ticks; what ballot-box and replicators are told of each append, which says the same (see leading.test.ts); a read's round. */
 const clockwork: readonly string[] = [
   'log-store.tick',
   'ballot-box.tick',
   'replicator.tick',
   'ballot-box.register',
   'log-store.confirm',
+  'replicator.append',
 ];
 
 function tellMessage(to: PeerId, { name, body }: Message): string | undefined {
   if (clockwork.includes(name)) return undefined;
   switch (name) {
     case 'feed.append':
-    case 'log-store.append':
-    case 'replicator.append': {
+    case 'log-store.append': {
       const truncation = body.truncate_from > 0 ? ` truncate ${body.truncate_from}` : '';
       const entries = body.batches.map(tellBatch).join(', ') || 'nothing';
       return `${name} term ${body.leader_term} of ${body.leader_id}:${truncation} ${entries} verified ${body.verified_index}`;

@@ -1,21 +1,27 @@
 /**
- * Consecutive batches of the leader's log in memory.
+ * Consecutive batches of the leader's log in memory: where they stand, and of some what is in them.
  *
- * Owns the bytes, and the term of the entry before each batch. Does not own whether they are durable.
+ * Owns the content, and the term of the entry before each batch. Does not own whether they are durable.
  *
  * Invariants:
  * 1. The batches follow each other without a gap; terms do not fall.
- * 2. At most `mostBytes` are kept, and always the latest batch; the oldest goes first.
+ * 2. At most `mostBytes` are kept, and always the latest batch; the oldest goes first. A batch counts for a little also
+ *    without its content.
  */
 import { type BatchHeader, invariant, type LogIndex, type Term } from '@conclave/protocol';
 
 export interface RunBatch {
-  readonly header: BatchHeader;
-  readonly bytes: Uint8Array;
+  readonly header: Pick<BatchHeader, 'first' | 'last' | 'term'>;
+  /** Its bytes. */
+  readonly size: number;
+  /** Undefined where only its place is known. */
+  readonly content: Uint8Array | undefined;
   /** The term of the entry before the first; 0: there is none. */
   readonly prevTerm: Term;
 }
 
+/** About what a batch without its content takes. */
+const placeBytes = 128;
 /** So many places of dropped batches are left standing before the rest moves up. */
 const mostDropped = 1024;
 
@@ -34,7 +40,7 @@ export class BatchRun {
       invariant(batch.prevTerm === latest.header.term, 'the entry before a batch is the last of the one before');
     }
     this.batches.push(batch);
-    this.keptBytes += batch.bytes.length;
+    this.keptBytes += bytesOf(batch);
     while (this.keptBytes > this.mostBytes && this.head < this.batches.length - 1) this.dropOldest();
   }
 
@@ -76,11 +82,16 @@ export class BatchRun {
   }
 
   private dropOldest(): void {
-    this.keptBytes -= this.batches[this.head]?.bytes.length ?? 0;
+    const oldest = this.batches[this.head];
+    if (oldest !== undefined) this.keptBytes -= bytesOf(oldest);
     this.batches[this.head] = undefined;
     this.head += 1;
     if (this.head < mostDropped || this.head * 2 < this.batches.length) return;
     this.batches = this.batches.slice(this.head);
     this.head = 0;
   }
+}
+
+function bytesOf({ content }: RunBatch): number {
+  return placeBytes + (content?.length ?? 0);
 }

@@ -55,29 +55,41 @@ export class EntrySource {
   gather(nextIndex: LogIndex): Gathered | undefined {
     const { cache } = this.leadership;
     const inCache = cache.placeOf(nextIndex);
-    // In step again: what was read is of no more use.
-    if (inCache !== undefined) this.fetched = undefined;
-    const run = inCache === undefined ? this.fetched : cache;
-    let place = inCache ?? this.fetched?.placeOf(nextIndex);
-    if (run === undefined || place === undefined) {
-      this.fetched = undefined;
-      return undefined;
-    }
+    const isCached = inCache !== undefined && cache.at(inCache)?.content !== undefined;
+    // In step again, or past what was read: that is of no more use.
+    if (isCached || this.fetched?.placeOf(nextIndex) === undefined) this.fetched = undefined;
+    const run = isCached ? cache : this.fetched;
+    let place = isCached ? inCache : this.fetched?.placeOf(nextIndex);
+    if (run === undefined || place === undefined) return undefined;
     const first = run.at(place);
-    if (first === undefined) return undefined;
-    const batches = [first.bytes];
+    if (first?.content === undefined) return undefined;
+    const batches = [first.content];
     let { header } = first;
-    let bytes = first.bytes.length;
+    let bytes = first.content.length;
     while (batches.length < limits.appendBatches) {
       place += 1;
       const next = run.at(place);
-      if (next === undefined || bytes + next.bytes.length > limits.appendBytes) break;
-      batches.push(next.bytes);
-      bytes += next.bytes.length;
+      if (next?.content === undefined || bytes + next.content.length > limits.appendBytes) break;
+      batches.push(next.content);
+      bytes += next.content.length;
       header = next.header;
     }
     const prev = { index: (first.header.first - 1) as LogIndex, term: first.prevTerm };
     return { prev, last: { index: header.last, term: header.term }, batches, bytes };
+  }
+
+  /** Where the leader's batch that begins with `nextIndex` stands, also without its content; undefined: not known. */
+  placed(nextIndex: LogIndex): Omit<Gathered, 'batches'> | undefined {
+    const { cache } = this.leadership;
+    const place = cache.placeOf(nextIndex);
+    const batch = place === undefined ? undefined : cache.at(place);
+    if (batch === undefined || batch.header.first !== nextIndex) return undefined;
+    const { header, size, prevTerm } = batch;
+    return {
+      prev: { index: (header.first - 1) as LogIndex, term: prevTerm },
+      last: { index: header.last, term: header.term },
+      bytes: size,
+    };
   }
 
   /** Asks the log-store for the batches from `fromIndex` on, unless a read is under way. */
@@ -134,7 +146,7 @@ function readRun(body: Body<'replicator.entries'>, term: Term): BatchRun | undef
     const header = headerOf(bytes);
     if (header === undefined || header.term < prevTerm || header.term > term) return undefined;
     if (lastIndex === undefined ? header.first > body.from_index : header.first !== lastIndex + 1) return undefined;
-    run.push({ header, bytes, prevTerm });
+    run.push({ header, size: bytes.length, content: bytes, prevTerm });
     prevTerm = header.term;
     lastIndex = header.last;
   }

@@ -11,7 +11,6 @@
  */
 import type { Log, Send } from '@conclave/actor/core';
 import {
-  type BatchHeader,
   type Body,
   type GroupId,
   type GroupUid,
@@ -25,6 +24,8 @@ import {
   type Term,
 } from '@conclave/protocol';
 import { BatchRun } from './batch-run.js';
+
+type Run = Body<'replicator.append'>['runs'][number];
 
 export interface ReplicatorTimes {
   readonly electionTimeoutMs: number;
@@ -86,13 +87,13 @@ export class Leadership {
     if (index > this.commitIndex) this.commitIndex = index;
   }
 
-  /** Takes the leader's next batch. */
-  append(header: BatchHeader, bytes: Uint8Array): void {
-    invariant(header.first === this.lastIndex + 1, "the leader's log grows without a gap");
-    invariant(header.term === this.term, 'a leader appends entries of its own term');
-    this.cache.push({ header, bytes, prevTerm: this.lastTerm });
-    this.lastIndex = header.last;
-    this.lastTerm = header.term;
+  /** Takes the leader's next batch, or only where it stands. */
+  append({ first_index: first, last_index: last, bytes }: Run, content: Uint8Array | undefined): void {
+    invariant(first === this.lastIndex + 1, "the leader's log grows without a gap");
+    const { term } = this;
+    this.cache.push({ header: { first, last, term }, size: bytes, content, prevTerm: this.lastTerm });
+    this.lastIndex = last;
+    this.lastTerm = term;
   }
 
   /** The term of an entry; undefined: only the log-store knows. */

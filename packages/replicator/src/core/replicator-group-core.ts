@@ -20,7 +20,6 @@ import {
   type Send,
 } from '@conclave/actor/core';
 import {
-  type BatchHeader,
   type Body,
   batchHeader,
   ConclaveError,
@@ -28,6 +27,7 @@ import {
   type GroupId,
   type PeerId,
   type ReplicatorMessage,
+  type Term,
 } from '@conclave/protocol';
 import { Leadership, type Outlet, type ReplicatorTimes } from './leadership.js';
 import { Replicator } from './replicator.js';
@@ -52,6 +52,8 @@ interface Office {
   readonly leadership: Leadership;
   readonly replicators: Map<PeerId, Replicator>;
   transfer: Transfer | undefined;
+  /** What the node was last told; it sends the content until it is told. */
+  wantsContent: boolean;
 }
 
 type Transfer = Pick<Body<'replicator.transfer'>, 'last_index'> & { readonly peerId: PeerId; sent: boolean };
@@ -82,7 +84,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     }
     const reason = this.onMessage(input.message, at.nowMs);
     if (reason !== undefined) this.drop(reason);
-    if (this.office?.leadership.hasNews) this.sendProgress(this.office, at.nowMs);
+    if (this.office !== undefined) this.tellNews(this.office, at.nowMs);
     return this.effects;
   }
 
@@ -98,7 +100,6 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
       case 'replicator.stop':
         return this.onStop(message.body);
       case 'replicator.append':
-      case 'feed.append':
         return this.onAppend(message.body, nowMs);
       case 'replicator.tick':
         return this.onTick(message.body, nowMs);
@@ -121,7 +122,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     const refusal = this.admit(body, body);
     if (refusal !== undefined) return refusal;
     const leadership = new Leadership(body, nowMs, this.options, this.outlet());
-    this.office = { leadership, replicators: new Map(), transfer: undefined };
+    this.office = { leadership, replicators: new Map(), transfer: undefined, wantsContent: true };
     this.setTargets(this.office, body.targets, nowMs);
   }
 
@@ -149,21 +150,17 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
   }
 
   private onAppend(body: Body<'replicator.append'>, nowMs: number): Dropped {
-    const frame = body.links.replicator;
-    if (frame === undefined) return 'not_for_the_replicators';
     // Before the link takes it: what is malformed must not stand in the place of what the node sent.
-    const headers = headersOf(body.batches);
-    if (headers === undefined) return 'malformed_batch';
-    const refusal = this.admit(body, frame);
+    if (!isWellFormed(body)) return 'malformed_append';
+    const refusal = this.admit(body, body);
     if (refusal !== undefined) return refusal;
     if (this.office === undefined) return 'not_leading';
     const { leadership, replicators } = this.office;
-    if (body.leader_term !== leadership.term || body.leader_id !== leadership.peerId) return 'other_term';
+    if (body.term !== leadership.term) return 'other_term';
     leadership.onCommitted(body.commit_index);
-    for (const [place, bytes] of body.batches.entries()) {
-      const header = headers[place];
-      if (header === undefined || header.last <= leadership.lastIndex) this.drop('appended_before');
-      else leadership.append(header, bytes);
+    for (const [place, run] of body.runs.entries()) {
+      if (run.last_index <= leadership.lastIndex) this.drop('appended_before');
+      else leadership.append(run, body.batches[place]);
     }
     for (const replicator of replicators.values()) replicator.proceed(nowMs);
   }
@@ -260,10 +257,18 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     heir.sendTimeoutNow();
   }
 
-  private sendProgress({ leadership, replicators }: Office, nowMs: number): void {
+  /** Tells the node what it wants to know before the next tick. */
+  private tellNews(office: Office, nowMs: number): void {
+    // That content is of no use any more can wait for the next tick.
+    if (office.leadership.hasNews || (!office.wantsContent && wantsContent(office))) this.sendProgress(office, nowMs);
+  }
+
+  private sendProgress(office: Office, nowMs: number): void {
+    const { leadership, replicators } = office;
     leadership.hasNews = false;
+    office.wantsContent = wantsContent(office);
     const targets = [...replicators.values()].map((replicator) => replicator.progress(nowMs));
-    const body = { ...leadership.own, term: leadership.term, targets };
+    const body = { ...leadership.own, term: leadership.term, targets, wants_content: office.wantsContent };
     leadership.send(leadership.peerId, { name: 'node.progress', body });
   }
 
@@ -298,6 +303,12 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
   }
 }
 
+/** Whether somebody is to be sent what the node appends next. */
+function wantsContent({ replicators }: Office): boolean {
+  for (const replicator of replicators.values()) if (replicator.wantsContent) return true;
+  return false;
+}
+
 /** Why a follower's word is not for this leader, or undefined. */
 function faultOf(
   body: Pick<Body<'feed.stored'>, 'group_uid' | 'leader_id' | 'leader_term'>,
@@ -308,12 +319,22 @@ function faultOf(
   return body.leader_term === leadership.term ? undefined : 'other_term';
 }
 
-/** What stands in front of each batch; undefined where one is malformed. */
-function headersOf(batches: readonly Uint8Array[]): BatchHeader[] | undefined {
+/** Whether each run is one, and what is in it, where that has come, is what stands there. */
+function isWellFormed({ term, runs, batches }: Body<'replicator.append'>): boolean {
+  if (runs.some((run) => run.first_index < 1 || run.last_index < run.first_index)) return false;
+  if (batches.length === 0) return true;
+  return batches.length === runs.length && runs.every((run, place) => isOf(run, term, batches[place]));
+}
+
+type Run = Body<'replicator.append'>['runs'][number];
+
+function isOf(run: Run, ofTerm: Term, batch: Uint8Array | undefined): boolean {
+  if (batch === undefined) return false;
   try {
-    return batches.map(batchHeader);
+    const { first, last, term } = batchHeader(batch);
+    return first === run.first_index && last === run.last_index && term === ofTerm && batch.length === run.bytes;
   } catch (error) {
-    if (error instanceof ConclaveError) return undefined;
+    if (error instanceof ConclaveError) return false;
     throw error;
   }
 }

@@ -22,7 +22,7 @@ import {
   type Term,
 } from '@conclave/protocol';
 import { CatchUpWatch } from './catch-up-watch.js';
-import { EntrySource } from './entry-source.js';
+import { EntrySource, type Gathered } from './entry-source.js';
 import { Identification } from './identification.js';
 import { InFlightWindow, type Position } from './in-flight-window.js';
 import type { Leadership } from './leadership.js';
@@ -207,6 +207,11 @@ export class Replicator {
     return this.state !== 'refused' && this.storeId !== noStore && this.matchIndex >= index;
   }
 
+  /** Whether what the node appends next is to be sent to the target. */
+  get wantsContent(): boolean {
+    return this.state === 'replicate' && this.feed !== 'heard';
+  }
+
   /** Tells the target to stand at once. */
   sendTimeoutNow(): void {
     this.messages.sendTimeoutNow(this.storeId);
@@ -387,22 +392,39 @@ export class Replicator {
   }
 
   private sendEntries(nowMs: number): void {
+    if (this.feed === 'heard') this.countHeard(nowMs);
     while (this.nextIndex <= this.leadership.lastIndex && this.window.hasRoom(0)) {
       const gathered = this.source.gather(this.nextIndex);
       if (gathered === undefined) {
         this.source.ask(this.nextIndex, limits.readBytes, nowMs);
-        return;
+        break;
       }
       if (!this.window.hasRoom(gathered.bytes)) break;
-      if (this.window.size === 0) this.progressMs = nowMs;
-      const { prev, last, batches, bytes } = gathered;
-      const requestId = this.leadership.outlet.nextRequestId();
-      this.window.add({ requestId, prevIndex: prev.index, last, bytes });
-      this.nextIndex = (last.index + 1) as LogIndex;
-      if (this.feed !== 'heard') this.sendAppendEntries(requestId, prev, batches);
+      const requestId = this.addInFlight(gathered, nowMs);
+      this.sendAppendEntries(requestId, gathered.prev, gathered.batches);
     }
     // It does not keep up: what it hears would pile up on its way.
     if (this.nextIndex <= this.leadership.lastIndex) this.feed = 'unheard';
+  }
+
+  /** What the target hears by itself is in flight as if it had been sent; what is past the window is to be sent again. */
+  private countHeard(nowMs: number): void {
+    while (this.nextIndex <= this.leadership.lastIndex) {
+      const placed = this.source.placed(this.nextIndex);
+      if (placed === undefined || !this.window.hasRoom(placed.bytes)) {
+        this.feed = 'unheard';
+        return;
+      }
+      this.addInFlight(placed, nowMs);
+    }
+  }
+
+  private addInFlight({ prev, last, bytes }: Omit<Gathered, 'batches'>, nowMs: number): number {
+    if (this.window.size === 0) this.progressMs = nowMs;
+    const requestId = this.leadership.outlet.nextRequestId();
+    this.window.add({ requestId, prevIndex: prev.index, last, bytes });
+    this.nextIndex = (last.index + 1) as LogIndex;
+    return requestId;
   }
 
   private sendAppendEntries(requestId: number, prev: Position, batches: Uint8Array[]): void {

@@ -43,8 +43,7 @@ export class AcknowledgedIsSynced extends Rule implements Invariant {
   };
 
   private onAppend(body: Body<'log-store.append'>): void {
-    const seq = body.links['log-store']?.seq;
-    if (this.record.appended !== undefined && seq !== undefined) this.tell(body, seq, body.leader_term);
+    if (this.record.appended !== undefined) this.tell(body, body.seq, body.leader_term);
   }
 
   private tell(own: { readonly store_id: string; readonly session: number }, seq: number, term: number): void {

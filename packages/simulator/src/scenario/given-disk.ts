@@ -105,7 +105,7 @@ class Writer {
       name: 'log-store.append',
       body: {
         ...this.own,
-        links: { 'log-store': this.frame() },
+        ...this.frame(),
         group_uid: this.given.groupUid,
         leader_id: this.given.peerId,
         leader_term: term,

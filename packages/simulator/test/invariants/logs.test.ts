@@ -120,7 +120,7 @@ test('known-commits-are-true: a follower believes more than was verified', () =>
   const group = new WatchedGroup(KnownCommitsAreTrue);
   const lying = group.lying(n2, {});
   const { commit_index, last_index } = group.status(n2);
-  const append = { ...group.own(n2), links: { 'log-store': { link: 1, seq: 900 } }, batches: [], truncate_from: 0 };
+  const append = { ...group.own(n2), link: 1, seq: 900, batches: [], truncate_from: 0 };
   group.invariants.onStepping(lying, { type: 'message', message: { name: 'node.append_entries' } }, instant);
   const verified_index = (last_index - 1) as LogIndex;
   group.invariants.onSent(lying, n2, {
@@ -160,8 +160,7 @@ test('no-truncation-below-commit: a node deletes what it knows to be committed',
   const { commit_index } = group.status(n2);
   expectBroken(
     'no-truncation-below-commit',
-    () =>
-      group.say(n2, 'node', 'log-store.append', { links: {}, batches: [], truncate_from: commit_index, commit_index }),
+    () => group.say(n2, 'node', 'log-store.append', { batches: [], truncate_from: commit_index, commit_index }),
     /n2 deletes from entry/,
   );
 });

@@ -105,7 +105,8 @@ export class WatchedGroup {
     this.seq += 1;
     this.say(leader, 'node', 'feed.append', {
       ...this.own(leader),
-      links: { 'log-store': { link: 1, seq: this.seq } },
+      link: 1,
+      seq: this.seq,
       leader_id: leader,
       leader_term: term,
       verified_index: last_index,

@@ -47,7 +47,7 @@ export class AcceptedLogs {
   /** Answers the entries that are new with it; undefined: it was told before. */
   onAppend(body: Append): readonly Entry[] | undefined {
     const log = this.of(body);
-    if (!this.isNew(log, body.links['log-store'])) return undefined;
+    if (!this.isNew(log, body)) return undefined;
     if (body.truncate_from > 0) log.last = entryAt(log.last, body.truncate_from - 1);
     const entries: Entry[] = [];
     for (const bytes of body.batches) {
