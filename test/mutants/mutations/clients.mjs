@@ -12,7 +12,11 @@ export const clients = [
     id: 'retry-carried-out-twice',
     rule: 'A retried call happens once: results are kept per client and sequence number.',
     edits: [
-      { file: machine, find: 'if (before !== undefined) return before;', replace: '' },
+      {
+        file: machine,
+        find: 'if (before !== undefined) return room.take(bytesAnswered(before)) ? before : askedTooOften;',
+        replace: '',
+      },
       {
         file: machine,
         find: 'session.keep(sequence, result);',
