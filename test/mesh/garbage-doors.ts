@@ -35,9 +35,17 @@ export function doors(): Door[] {
         subject: `conclave.main.${peer}${door}.${command}`,
         command,
         request: asked(command),
-        harmless: ['status', 'get_leader', 'cancel_change', 'get', 'batch_get', 'range', 'open_session'].includes(
-          command,
-        ),
+        harmless: [
+          'status',
+          'get_leader',
+          'cancel_change',
+          'get',
+          'batch_get',
+          'range',
+          'lease_get',
+          'lease_list',
+          'open_session',
+        ].includes(command),
       })),
     );
   return [

@@ -34,6 +34,7 @@ interface Body {
   readonly value: string | Uint8Array | null;
   readonly revision: number;
   readonly client_id: number;
+  readonly lease_id: number;
   readonly leader_id: string;
   readonly peer_id: string;
   readonly results: readonly (readonly [outcome: string, revision: number, changed: boolean])[];
@@ -204,6 +205,31 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
     expect(second.body).toEqual({ succeeded: false, revision, results: [['get', 'v', revision - 1]] });
     const wrong = await group('kv.txn', { compare: [[shared, 'age', '>', 7]], then: [] });
     expect(wrong).toMatchObject({ code: '400', body: { error: { code: 'EINVAL', outcome: 'not_done' } } });
+  });
+
+  test('a key goes when nobody keeps its lease any more, and not while somebody does', async () => {
+    const { lease_id } = (await group('kv.lease_grant', { ttl_ms: 1000 })).body;
+    const { lease_id: kept } = (await group('kv.lease_grant', { ttl_ms: 1000 })).body;
+    await group('kv.put', { key: `${key}/leased`, value: 'v', lease_id });
+    await group('kv.put', { key: `${key}/kept`, value: 'v', lease_id: kept });
+    expect((await group('kv.lease_get', { lease_id })).body).toEqual({
+      lease_id,
+      ttl_ms: 1000,
+      keys: [`${key}/leased`],
+      more: false,
+    });
+    await until('the key is gone', async () => {
+      expect((await group('kv.lease_keep', { lease_id: kept })).error).toBe('');
+      return (await group('kv.get', { key: `${key}/leased` })).body.value === null ? true : undefined;
+    });
+    expect(await group('kv.lease_keep', { lease_id })).toMatchObject({
+      code: '404',
+      body: { error: { code: 'ENOENT' } },
+    });
+    expect((await group('kv.get', { key: `${key}/kept` })).body.value).toBe('v');
+    expect((await group('kv.lease_list')).body).toMatchObject({ leases: [[kept, 1000, 1]], more: false });
+    expect((await group('kv.lease_revoke', { lease_id: kept })).body).toMatchObject({ revoked: true });
+    expect((await group('kv.get', { key: `${key}/kept` })).body.value).toBe(null);
   });
 
   test('a write that is sent twice in a session happens once', async () => {

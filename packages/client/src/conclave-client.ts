@@ -32,6 +32,7 @@ import {
   type Settlement,
 } from './core/index.js';
 import { KvApi } from './kv-api.js';
+import { LeaseApi } from './lease-api.js';
 
 export interface ConnectOptions extends ClientOptions {
   readonly groupId: string;
@@ -53,6 +54,7 @@ interface Caller {
 /** A client of one group, for applications. */
 export class ConclaveClient {
   readonly kv: KvApi;
+  readonly leases: LeaseApi;
   readonly admin: AdminApi;
   private readonly core: ClientCore;
   private readonly callers = new Map<number, Caller>();
@@ -76,6 +78,7 @@ export class ConclaveClient {
     this.subjects = new Subjects(options.prefix ?? defaultPrefix);
     const call = (one: Call, timeoutMs: number | undefined) => this.call(one, timeoutMs);
     this.kv = new KvApi(call);
+    this.leases = new LeaseApi(call);
     this.admin = new AdminApi(call);
     this.subscription = connection.subscribe(`${this.inbox}.*`, {
       callback: (error, message) => {

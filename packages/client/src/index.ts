@@ -2,4 +2,5 @@ export { type Comparison, ConclaveError, type Operation, type OperationResult } 
 export { AdminApi } from './admin-api.js';
 export { ConclaveClient, type ConnectOptions } from './conclave-client.js';
 export * from './core/index.js';
-export { type GetOptions, KvApi, type RangeOptions } from './kv-api.js';
+export { type GetOptions, KvApi, type PutOptions, type RangeOptions } from './kv-api.js';
+export { LeaseApi, type PageOptions } from './lease-api.js';

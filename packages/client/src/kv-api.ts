@@ -21,6 +21,11 @@ export interface GetOptions extends CallOptions {
   readonly peerId?: string;
 }
 
+export interface PutOptions extends CallOptions {
+  /** Ties the key to this lease: it goes when the lease ends. */
+  readonly leaseId?: number;
+}
+
 export interface RangeOptions extends GetOptions {
   /** Starts after this key, which need not be there. */
   readonly startAfter?: string;
@@ -44,9 +49,13 @@ export type Caller = (call: Call, timeoutMs: number | undefined) => Promise<unkn
 export class KvApi {
   constructor(private readonly call: Caller) {}
 
-  /** Sets a key. `value`: text, or bytes, which come back as such. Answers the revision that the key has now. */
-  put(key: string, value: Value, options: CallOptions = {}): Promise<KvReply<'put'>> {
-    return this.call({ operation: 'put', key, value }, options.timeoutMs) as Promise<KvReply<'put'>>;
+  /**
+   * Sets a key. `value`: text, or bytes, which come back as such. Answers the revision that the key has now. Without
+   * `leaseId` it is tied to no lease, whatever it was before.
+   */
+  put(key: string, value: Value, options: PutOptions = {}): Promise<KvReply<'put'>> {
+    const call = { operation: 'put', key, value, leaseId: options.leaseId } as const;
+    return this.call(call, options.timeoutMs) as Promise<KvReply<'put'>>;
   }
 
   /** Deletes a key; `deleted` false: it was not there. */

@@ -113,6 +113,23 @@ describe('a client', () => {
     expect(read.map(({ results }) => results)).toEqual(keys.map((_key, at) => [['get', value, at + 1]]));
   });
 
+  it('grants leases, ties keys to them, keeps and revokes them', async () => {
+    const { lease_id, ttl_ms } = await client.leases.grant(5000);
+    expect([lease_id, ttl_ms]).toEqual([1, 5000]);
+    await Promise.all(['b', 'a'].map((key) => client.kv.put(key, 'v', { leaseId: lease_id })));
+    await client.kv.txn([], [['put', 'c', 'v', lease_id]]);
+    const leased = { lease_id, ttl_ms: 5000, keys: ['b', 'c'], more: false };
+    expect(await client.leases.get(lease_id, { startAfter: 'a' })).toEqual(leased);
+    expect(await client.leases.keep(lease_id)).toEqual({ lease_id, ttl_ms: 5000 });
+    expect(await client.leases.list({ limit: 1, peerId: 'n1' })).toEqual({ leases: [[1, 5000, 3]], more: false });
+    expect(await client.leases.revoke(lease_id)).toEqual({ revoked: true, revision: 6 });
+    expect(await client.leases.revoke(lease_id)).toEqual({ revoked: false, revision: 6 });
+    expect(await failureOf(client.leases.keep(lease_id))).toEqual(['ENOENT', 'not_done']);
+    expect(await failureOf(client.kv.put('k', 'v', { leaseId: 9 }))).toEqual(['ENOENT', 'not_done']);
+    expect(await failureOf(client.kv.put('k', 'v', { leaseId: 0 }))).toEqual(['EINVAL', 'not_done']);
+    expect(await failureOf(client.leases.grant(1))).toEqual(['EINVAL', 'not_done']);
+  });
+
   it('writes once, though the answer was lost', async () => {
     await client.kv.put('k', 'before');
     group.behaviours.push('carry_out_silently', 'carry_out_silently');

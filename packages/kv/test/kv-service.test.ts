@@ -35,6 +35,10 @@ describe('the door', () => {
       { compare: [['k', 'revision', '=', 0]], then: [['put', 'k', 'v']], client_id: 3, sequence: 9 },
       { client_id: 3, commands: [[9, 'txn', [['k', 'revision', '=', 0]], [['put', 'k', 'v']], []]] },
     ],
+    ['put', { key: 'k', value: 'v', lease_id: 4 }, { commands: [[0, 'put', 'k', 'v', 4]] }],
+    ['lease_grant', { ttl_ms: 5000 }, { commands: [[0, 'lease_grant', 5000]] }],
+    ['lease_keep', { lease_id: 4, client_id: 3, sequence: 9 }, { client_id: 3, commands: [[9, 'lease_keep', 4]] }],
+    ['lease_revoke', { lease_id: 4 }, { commands: [[0, 'lease_revoke', 4]] }],
     ['open_session', {}, { open_session: true }],
   ])('makes one entry of %s', (operation, body, entry) => {
     expect(payloadOf(operation, body)).toEqual(entry);
@@ -95,6 +99,13 @@ describe('the door', () => {
     ['txn', { compare: [], then: [], else: [['get', '']] }],
     ['txn', { compare: [], then: Array.from({ length: limits.transactionParts + 1 }, () => ['get', 'k']) }],
     ['txn', { compare: [], then: [], client_id: 3 }],
+    ['put', { key: 'k', value: 'v', lease_id: 0 }],
+    ['lease_grant', { ttl_ms: limits.leaseLeastMs - 1 }],
+    ['lease_grant', { ttl_ms: limits.leaseMostMs + 1 }],
+    ['lease_keep', { lease_id: 'mine' }],
+    ['lease_revoke', {}],
+    ['lease_get', { lease_id: 1, start_after: '' }],
+    ['lease_list', { limit: 0 }],
     ['batch', { commands: [1, 2, 3].map((at) => [at, 'put', 'k', 'v'.repeat(limits.valueBytes)]) }],
   ])('refuses %s %j', (operation, body) => {
     expect(refusal(() => service.parse(operation, body))).toEqual(['EINVAL', 'not_done']);
@@ -133,7 +144,21 @@ describe('a reply', () => {
 
 describe('the check by hand', () => {
   const parts: unknown[] = [
-    ...[0, 1, 7, -1, 1.5, Number.NaN, -0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER + 1, 5n],
+    ...[
+      0,
+      1,
+      7,
+      1000,
+      limits.leaseMostMs,
+      limits.leaseMostMs + 1,
+      -1,
+      1.5,
+      Number.NaN,
+      -0,
+      Number.MAX_SAFE_INTEGER,
+      Number.MAX_SAFE_INTEGER + 1,
+      5n,
+    ],
     ...[
       'put',
       'delete',
@@ -175,6 +200,10 @@ describe('the check by hand', () => {
     const valid: unknown[][] = [
       [1, 'put', 'k', 'v'],
       [1, 'put', 'k', new Uint8Array(2)],
+      [1, 'put', 'k', 'v', 1],
+      [1, 'lease_grant', 1000],
+      [1, 'lease_keep', 7],
+      [1, 'lease_revoke', 7],
       [1, 'delete', 'k'],
       [1, 'cas', 'k', 'v', 1],
       [

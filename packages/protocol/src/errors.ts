@@ -8,7 +8,7 @@ export const errorCodes = {
   EPERM: { status: 421, meaning: 'this peer is not the leader; `leader_id` is the hint' },
   EBUSY: { status: 429, meaning: 'a change or transfer is going on, a queue is full, or the leader is too new' },
   EINVAL: { status: 400, meaning: 'the request is malformed, out of bounds or makes no sense' },
-  ENOENT: { status: 404, meaning: 'there is no such command, operation, group or change' },
+  ENOENT: { status: 404, meaning: 'there is no such command, operation, group, change or lease' },
   ECATCHUP: { status: 504, meaning: 'a new peer did not catch up; the group is as before' },
   ECANCELED: { status: 409, meaning: 'the change was cancelled; the old configuration is in force again' },
   ETIMEDOUT: { status: 408, meaning: 'no answer by the deadline; what was asked may be going on' },

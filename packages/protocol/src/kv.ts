@@ -37,6 +37,14 @@ export type Value = z.infer<typeof Value>;
 /** Which write of the group last touched a key: 1 for the first write; 0: the key is not there. */
 export const Revision = Count;
 
+/** The name of a lease, which the group gives it. */
+export const LeaseId = z.number().int().min(1);
+
+const Ttl = z.number().int().min(limits.leaseLeastMs).max(limits.leaseMostMs);
+
+/** How many there may be in one page. */
+const Limit = z.number().int().min(1).max(limits.rangeKeys).optional();
+
 /** `linearizable`: confirmed by a quorum. `stale`: what the peer that answers has. */
 export const Consistency = z.enum(['linearizable', 'stale']);
 export type Consistency = z.infer<typeof Consistency>;
@@ -65,6 +73,8 @@ export type Comparison = z.infer<typeof Comparison>;
 /** What a transaction does, in order; a `get` sees what was done before it. */
 export const Operation = z.union([
   z.tuple([z.literal('put'), Key, Value]),
+  /** Tied to a lease. */
+  z.tuple([z.literal('put'), Key, Value, LeaseId]),
   z.tuple([z.literal('delete'), Key]),
   z.tuple([z.literal('get'), Key]),
 ]);
@@ -84,15 +94,24 @@ const Operations = z.array(Operation).max(limits.transactionParts);
 /** One write of a `batch`: its number in the client's session, then what to do. */
 export const Command = z.union([
   z.tuple([Count, z.literal('put'), Key, Value]),
+  /** Tied to a lease. */
+  z.tuple([Count, z.literal('put'), Key, Value, LeaseId]),
   z.tuple([Count, z.literal('delete'), Key]),
   z.tuple([Count, z.literal('cas'), Key, Value, Revision]),
   /** What to compare, what to do if all of that holds, and what else. */
   z.tuple([Count, z.literal('txn'), Comparisons, Operations, Operations]),
+  z.tuple([Count, z.literal('lease_grant'), Ttl]),
+  z.tuple([Count, z.literal('lease_keep'), LeaseId]),
+  z.tuple([Count, z.literal('lease_revoke'), LeaseId]),
 ]);
 export type Command = z.infer<typeof Command>;
 
 export const CommandResult = z.union([
-  /** Done: the revision that the write got (of a delete of nothing, and of a cas refused: the key's own), and whether it changed anything. */
+  /**
+   * Done: the revision that the write got (of a delete of nothing, and of a cas refused: the key's own), and whether it
+   * changed anything. In the place of the revision has a `lease_grant` the id of the lease, a `lease_keep` its time, and
+   * a `lease_revoke` the group's revision after it.
+   */
   z.tuple([z.literal('done'), Revision, z.boolean()]),
   /** A transaction, done: the group's revision after it, whether the comparisons held, and the results of that branch. */
   z.tuple([z.literal('done'), Revision, z.boolean(), z.array(OperationResult)]),
@@ -114,7 +133,11 @@ function operation<Request extends z.ZodType, Reply extends z.ZodType>(
 }
 
 export const kvOperations = {
-  put: operation('sets a key', z.object({ key: Key, value: Value, ...once }), z.object({ revision: Revision })),
+  put: operation(
+    'sets a key. With `lease_id` it goes when that lease ends; each write of a key unties it from the lease before',
+    z.object({ key: Key, value: Value, lease_id: LeaseId.optional(), ...once }),
+    z.object({ revision: Revision }),
+  ),
   get: operation(
     'reads a key; value null and revision 0 where it is not there',
     z.object({ key: Key, consistency: Consistency.optional() }),
@@ -134,6 +157,31 @@ export const kvOperations = {
     'a transaction: if all comparisons hold does what `then` says, else what `else` says; all of it at one moment or nothing. Each write in it has a revision of its own, one after the other; `revision` is that of the group after it',
     z.object({ compare: Comparisons, then: Operations, else: Operations.optional(), ...once }),
     z.object({ succeeded: z.boolean(), revision: Revision, results: z.array(OperationResult) }),
+  ),
+  lease_grant: operation(
+    'grants a lease, to which keys can be tied; it ends, and they go, once nobody has kept it for so long: not before, by the monotonic clock of the leader, and up to about two seconds later; a leader that comes to lead gives each lease its whole time again',
+    z.object({ ttl_ms: Ttl, ...once }),
+    z.object({ lease_id: LeaseId, ttl_ms: Ttl }),
+  ),
+  lease_keep: operation(
+    'gives a lease its whole time again; ENOENT where it has ended',
+    z.object({ lease_id: LeaseId, ...once }),
+    z.object({ lease_id: LeaseId, ttl_ms: Ttl }),
+  ),
+  lease_revoke: operation(
+    'ends a lease and deletes its keys; `revoked` false: there was none of that id',
+    z.object({ lease_id: LeaseId, ...once }),
+    z.object({ revoked: z.boolean(), revision: Revision }),
+  ),
+  lease_get: operation(
+    'a lease with its time (0: there is none of that id) and its keys, in order, by pages',
+    z.object({ lease_id: LeaseId, start_after: Key.optional(), limit: Limit, consistency: Consistency.optional() }),
+    z.object({ lease_id: LeaseId, ttl_ms: Count, keys: z.array(Key), more: z.boolean() }),
+  ),
+  lease_list: operation(
+    'the leases, in the order of their ids, by pages: id, time, and how many keys each has',
+    z.object({ start_after: LeaseId.optional(), limit: Limit, consistency: Consistency.optional() }),
+    z.object({ leases: z.array(z.tuple([LeaseId, Ttl, Count])), more: z.boolean() }),
   ),
   open_session: operation(
     'opens a client session, in which a repeated write happens once',
@@ -159,7 +207,7 @@ export const kvOperations = {
     z.object({
       prefix: KeyPrefix,
       start_after: Key.optional(),
-      limit: z.number().int().min(1).max(limits.rangeKeys).optional(),
+      limit: Limit,
       keys_only: z.boolean().optional(),
       consistency: Consistency.optional(),
     }),

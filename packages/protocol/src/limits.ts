@@ -95,6 +95,13 @@ export const limits = {
   requestCommands: 4096,
   /** Comparisons of one transaction, and operations of either of its branches. */
   transactionParts: 128,
+  /** Leases of a group. */
+  leases: 100_000,
+  /** Keys tied to one lease. */
+  leaseKeys: 4096,
+  /** The time of a lease: at least, as a leader looks after them about once a second, and at most. */
+  leaseLeastMs: 1000,
+  leaseMostMs: 24 * 60 * 60 * 1000,
   /** Sessions of clients; opening one more drops the one idle longest. */
   clientSessions: 10_000,
   /** Results kept for one client above its low-water mark. */
@@ -108,7 +115,7 @@ export const limits = {
   foundBytes: 512 * KiB,
   /** What all sessions together keep of what transactions have read. */
   keptFoundBytes: 64 * MiB,
-  /** Keys in one page of a range. */
+  /** Keys or leases in one page of a list. */
   rangeKeys: 4096,
 
   // Client library.

@@ -19,6 +19,8 @@ const commandOverheadBytes = 24;
 
 type TransactionCall = Extract<Call, { readonly operation: 'txn' }>;
 
+type KeyCall = Extract<Call, { readonly key: string }>;
+
 /** What parsing by a schema says, as far as it is looked into. */
 interface Parsed {
   readonly error?: { readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] };
@@ -31,14 +33,30 @@ const changingCommands: readonly AdminCommand[] = ['add_peer', 'remove_peer', 'c
 
 /** About how many bytes the call takes in a request, or why it must not be sent. */
 export function sizeOrFault(call: Call): number | ErrorBody {
-  if (call.operation === 'admin') {
-    return faultOf(adminCommands[call.command].request.safeParse(call.body)) ?? 0;
+  switch (call.operation) {
+    case 'admin':
+      return faultOf(adminCommands[call.command].request.safeParse(call.body)) ?? 0;
+    case 'query': {
+      const fault = faultOf(kvOperations[call.name].request.safeParse(call.body));
+      return fault ?? (isConfirmedByPeer(call.peerId, call.body.consistency) ? confirmedByPeer() : 0);
+    }
+    case 'txn':
+      return sizeOfTransaction(call);
+    case 'lease_grant':
+      return sizeOfSmall(kvOperations.lease_grant.request.safeParse({ ttl_ms: call.ttlMs }));
+    case 'lease_keep':
+    case 'lease_revoke':
+      return sizeOfSmall(kvOperations[call.operation].request.safeParse({ lease_id: call.leaseId }));
+    default:
+      return sizeOfKeyCall(call);
   }
-  if (call.operation === 'query') {
-    const fault = faultOf(kvOperations[call.name].request.safeParse(call.body));
-    return fault ?? (isConfirmedByPeer(call.peerId, call.body.consistency) ? confirmedByPeer() : 0);
-  }
-  if (call.operation === 'txn') return sizeOfTransaction(call);
+}
+
+function sizeOfSmall(parsed: Parsed): number | ErrorBody {
+  return faultOf(parsed) ?? commandOverheadBytes;
+}
+
+function sizeOfKeyCall(call: KeyCall): number | ErrorBody {
   const keyBytes = textBytes(call.key);
   if (!(keyBytes > 0 && keyBytes <= limits.keyBytes)) return invalid(`a key is text of 1 to ${limits.keyBytes} bytes`);
   if (call.operation === 'get') {
@@ -48,10 +66,17 @@ export function sizeOrFault(call: Call): number | ErrorBody {
   const valueBytes = call.value instanceof Uint8Array ? call.value.length : textBytes(call.value);
   if (!(valueBytes <= limits.valueBytes))
     return invalid(`a value is text or binary of up to ${limits.valueBytes} bytes`);
-  if (call.operation === 'cas' && !(Number.isSafeInteger(call.expectedRevision) && call.expectedRevision >= 0)) {
+  if (call.operation === 'cas' && !isWholeNumber(call.expectedRevision, 0)) {
     return invalid('a revision is a whole number, 0 or above');
   }
+  if (call.operation === 'put' && call.leaseId !== undefined && !isWholeNumber(call.leaseId, 1)) {
+    return invalid('the id of a lease is a whole number, 1 or above');
+  }
   return keyBytes + valueBytes + commandOverheadBytes;
+}
+
+function isWholeNumber(value: number, least: number): boolean {
+  return Number.isSafeInteger(value) && value >= least;
 }
 
 function sizeOfTransaction({ compare, operations, otherwise }: TransactionCall): number | ErrorBody {

@@ -20,7 +20,13 @@ export interface Instant {
 
 /** A write; happens once, however often it has to be sent. */
 export type WriteCall =
-  | { readonly operation: 'put'; readonly key: string; readonly value: Value }
+  | {
+      readonly operation: 'put';
+      readonly key: string;
+      readonly value: Value;
+      /** Ties the key to this lease. */
+      readonly leaseId?: number | undefined;
+    }
   | { readonly operation: 'delete'; readonly key: string }
   | { readonly operation: 'cas'; readonly key: string; readonly value: Value; readonly expectedRevision: number }
   | {
@@ -28,7 +34,9 @@ export type WriteCall =
       readonly compare: readonly Comparison[];
       readonly operations: readonly Operation[];
       readonly otherwise: readonly Operation[];
-    };
+    }
+  | { readonly operation: 'lease_grant'; readonly ttlMs: number }
+  | { readonly operation: 'lease_keep' | 'lease_revoke'; readonly leaseId: number };
 
 export interface ReadCall {
   readonly operation: 'get';
@@ -40,7 +48,7 @@ export interface ReadCall {
 }
 
 /** Operations that only ask, each a request of its own. */
-export type QueryOperation = 'range';
+export type QueryOperation = 'range' | 'lease_get' | 'lease_list';
 
 export interface QueryCall {
   readonly operation: 'query';

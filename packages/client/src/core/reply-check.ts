@@ -45,6 +45,7 @@ export function adminReplyOf(command: AdminCommand, body: unknown): object | und
 export function queryReplyOf(name: QueryOperation, body: unknown): object | undefined {
   const parsed = kvOperations[name].reply.safeParse(body);
   if (!parsed.success) return undefined;
+  if (!('found' in parsed.data)) return parsed.data;
   const { found, ...rest } = parsed.data;
   return { found: found.map(([key, value, revision]) => [key, ownValue(value), revision]), ...rest };
 }

@@ -152,14 +152,21 @@ export class ReplyReader {
   }
 }
 
-function doneResult({ operation }: WriteCall, [, revision, changed, results = []]: DoneResult): unknown {
-  switch (operation) {
+function doneResult(call: WriteCall, [, revision, changed, results = []]: DoneResult): unknown {
+  switch (call.operation) {
     case 'put':
       return { revision };
     case 'delete':
       return { deleted: changed, revision };
     case 'cas':
       return { swapped: changed, revision };
+    // These answer an id, or a time, in its place.
+    case 'lease_grant':
+      return { lease_id: revision, ttl_ms: call.ttlMs };
+    case 'lease_keep':
+      return { lease_id: call.leaseId, ttl_ms: revision };
+    case 'lease_revoke':
+      return { revoked: changed, revision };
     case 'txn':
       return { succeeded: changed, revision, results: results.map(ownResult) };
   }

@@ -35,9 +35,16 @@ function commandOf({ sequence, call }: OpenCall): Command {
   const write = call as WriteCall;
   switch (write.operation) {
     case 'put':
-      return [sequence, 'put', write.key, write.value];
+      return write.leaseId === undefined
+        ? [sequence, 'put', write.key, write.value]
+        : [sequence, 'put', write.key, write.value, write.leaseId];
     case 'txn':
       return [sequence, 'txn', [...write.compare], [...write.operations], [...write.otherwise]];
+    case 'lease_grant':
+      return [sequence, 'lease_grant', write.ttlMs];
+    case 'lease_keep':
+    case 'lease_revoke':
+      return [sequence, write.operation, write.leaseId];
     case 'delete':
       return [sequence, 'delete', write.key];
     case 'cas':

@@ -22,7 +22,9 @@ export function isCommand(value: unknown): value is Command {
   if (!Array.isArray(value) || !isCount(value[0])) return false;
   switch (value[1]) {
     case 'put':
-      return value.length === 4 && isKey(value[2]) && isValue(value[3]);
+      return (
+        isKey(value[2]) && isValue(value[3]) && (value.length === 4 || (value.length === 5 && isLeaseId(value[4])))
+      );
     case 'delete':
       return value.length === 3 && isKey(value[2]);
     case 'cas':
@@ -34,9 +36,20 @@ export function isCommand(value: unknown): value is Command {
         isListOf(value[3], isOperation) &&
         isListOf(value[4], isOperation)
       );
+    case 'lease_grant':
+      return (
+        value.length === 3 && isCount(value[2]) && value[2] >= limits.leaseLeastMs && value[2] <= limits.leaseMostMs
+      );
+    case 'lease_keep':
+    case 'lease_revoke':
+      return value.length === 3 && isLeaseId(value[2]);
     default:
       return false;
   }
+}
+
+function isLeaseId(value: unknown): boolean {
+  return isCount(value) && value >= 1;
 }
 
 const relations: readonly unknown[] = ['=', '!=', '<', '>'];
@@ -57,7 +70,7 @@ function isOperation(value: unknown): value is Operation {
   if (!Array.isArray(value) || !isKey(value[1])) return false;
   switch (value[0]) {
     case 'put':
-      return value.length === 3 && isValue(value[2]);
+      return isValue(value[2]) && (value.length === 3 || (value.length === 4 && isLeaseId(value[3])));
     case 'delete':
     case 'get':
       return value.length === 2;

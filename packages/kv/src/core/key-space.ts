@@ -1,16 +1,18 @@
 /**
- * Keys, their values and their revisions.
+ * Keys, their values and their revisions, and the leases that they are tied to.
  *
  * Owns what is stored under each key, and the group's revision. Does not know who writes, or why.
  *
  * Invariants:
  * 1. `revision` counts the writes that changed something; no two keys have the same.
  * 2. `order` holds the keys of `stored`, and no others.
- * 3. Nothing that is kept shares memory with the message that it came in: a small value would pin a large one.
+ * 3. A key whose `leaseId` is not 0 is among the keys of that lease, and every key of a lease is there.
+ * 4. Nothing that is kept shares memory with the message that it came in: a small value would pin a large one.
  */
 import { invariant, limits, type Value } from '@conclave/protocol';
 import { compareKeys } from './key-order.js';
 import type { FoundKey, FoundValue, RangePage, RangeQuery } from './kv-query.js';
+import { Leases } from './leases.js';
 import { SortedKeys } from './sorted-keys.js';
 import { detached, inOnePiece, keptValue, oneCharacterEach, type Stored, sizeOf } from './stored-value.js';
 
@@ -21,6 +23,7 @@ export const foundOverheadBytes = 16;
 export class KeySpace {
   private readonly stored = new Map<string, Stored>();
   private readonly order = new SortedKeys();
+  readonly leases = new Leases();
   private lastRevision = 0;
 
   get revision(): number {
@@ -38,29 +41,50 @@ export class KeySpace {
     return stored === undefined ? absent : [keptValue(stored), stored.revision];
   }
 
-  /** Sets a key. Answers the revision that it has now. */
-  put(key: string, value: Value): number {
-    const stored = this.stored.get(key);
+  /** Sets a key, tied to a lease that is there, or to none. Answers the revision that it has now. */
+  put(key: string, value: Value, leaseId = 0): number {
     const revision = this.nextRevision();
     const isBinary = typeof value !== 'string';
     const text = isBinary ? oneCharacterEach(value) : detached(value);
+    const stored = this.stored.get(key);
     if (stored === undefined) {
       const ownKey = inOnePiece(key);
-      this.stored.set(ownKey, { text, isBinary, revision });
+      this.stored.set(ownKey, { text, isBinary, revision, leaseId });
       this.order.add(ownKey);
+      if (leaseId !== 0) this.leases.tie(leaseId, ownKey);
     } else {
       stored.text = text;
       stored.isBinary = isBinary;
       stored.revision = revision;
+      if (stored.leaseId !== leaseId) this.retie(inOnePiece(key), stored, leaseId);
     }
     return revision;
   }
 
   /** Deletes a key. Answers the revision of that; 0 where there was nothing to delete. */
   delete(key: string): number {
-    if (!this.stored.delete(key)) return 0;
+    const stored = this.stored.get(key);
+    if (stored === undefined) return 0;
+    if (stored.leaseId !== 0) this.leases.untie(stored.leaseId, key);
+    this.stored.delete(key);
     this.order.delete(key);
     return this.nextRevision();
+  }
+
+  /** Why the key cannot be tied to this lease; undefined: it can. `more`: so many keys besides are to be. */
+  tieFault(leaseId: number, key: string, more = 0): 'ENOENT' | 'EINVAL' | undefined {
+    const lease = this.leases.at(leaseId);
+    if (lease === undefined) return 'ENOENT';
+    return lease.keys.has(key) || lease.keys.size + more < limits.leaseKeys ? undefined : 'EINVAL';
+  }
+
+  /** Ends a lease and deletes its keys. Answers whether it was there. */
+  endLease(leaseId: number): boolean {
+    const lease = this.leases.at(leaseId);
+    if (lease === undefined) return false;
+    for (const key of [...lease.keys]) this.delete(key);
+    this.leases.delete(leaseId);
+    return true;
   }
 
   /** Values with their revisions, for the first of these keys: for as many as an answer may hold, for one at least. */
@@ -91,6 +115,12 @@ export class KeySpace {
       found.push([key, keysOnly ? null : keptValue(stored), stored.revision]);
     }
     return { found, more: false, revision };
+  }
+
+  private retie(ownKey: string, stored: Stored, leaseId: number): void {
+    if (stored.leaseId !== 0) this.leases.untie(stored.leaseId, ownKey);
+    if (leaseId !== 0) this.leases.tie(leaseId, ownKey);
+    stored.leaseId = leaseId;
   }
 
   nextRevision(): number {

@@ -22,9 +22,13 @@ export interface OpenSessionEntry {
   readonly open_session: true;
 }
 
-/** Ends sessions, each by `client_id` and the index of the entry that used it last: one used since is kept. */
+/**
+ * Ends sessions and leases, each by its id and the index of the entry that used or kept it last: one used or kept since
+ * is spared.
+ */
 export interface ExpireEntry {
   readonly expire: readonly (readonly [number, number])[];
+  readonly expire_leases?: readonly (readonly [number, number])[];
 }
 
 export type KvEntry = WriteEntry | OpenSessionEntry | ExpireEntry;
@@ -59,7 +63,10 @@ export function decodeEntry(payload: Uint8Array): KvEntry | string {
   if (typeof value !== 'object' || value === null) return 'an entry is a map';
   if ('commands' in value) return asWriteEntry(value as Record<string, unknown>);
   if ('open_session' in value && value.open_session === true) return { open_session: true };
-  if ('expire' in value && isExpireList(value.expire)) return { expire: value.expire };
+  if ('expire' in value && isExpireList(value.expire)) {
+    if (!('expire_leases' in value)) return { expire: value.expire };
+    if (isExpireList(value.expire_leases)) return { expire: value.expire, expire_leases: value.expire_leases };
+  }
   return 'an entry has commands, open_session or expire';
 }
 

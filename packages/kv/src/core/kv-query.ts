@@ -16,7 +16,24 @@ export interface RangeQuery {
   readonly keysOnly: boolean;
 }
 
-export type KvQuery = KeysQuery | RangeQuery;
+/** A lease with a page of its keys. */
+export interface LeaseQuery {
+  readonly type: 'lease';
+  readonly leaseId: number;
+  /** Empty: from the first one on. */
+  readonly startAfter: string;
+  readonly limit: number;
+}
+
+/** A page of the leases. */
+export interface LeasesQuery {
+  readonly type: 'leases';
+  /** 0: from the first one on. */
+  readonly startAfter: number;
+  readonly limit: number;
+}
+
+export type KvQuery = KeysQuery | RangeQuery | LeaseQuery | LeasesQuery;
 
 /** A value and its revision; `[null, 0]` where there is none. */
 export type FoundValue = readonly [Value | null, number];
@@ -32,8 +49,25 @@ export interface RangePage {
   readonly revision: number;
 }
 
+export interface LeaseKeysPage {
+  /** 0: there is no such lease. */
+  readonly ttlMs: number;
+  readonly keys: readonly string[];
+  readonly more: boolean;
+}
+
+/** Id, time, number of keys. */
+export type LeaseFound = readonly [number, number, number];
+
+export interface LeasesPage {
+  readonly leases: readonly LeaseFound[];
+  readonly more: boolean;
+}
+
 /** What each kind of query finds. Of keys: for the first ones, as many as an answer may hold, one at least. */
 export interface KvFindings {
   readonly keys: readonly FoundValue[];
   readonly range: RangePage;
+  readonly lease: LeaseKeysPage;
+  readonly leases: LeasesPage;
 }

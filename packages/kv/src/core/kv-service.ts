@@ -53,6 +53,16 @@ export class KvService implements Service {
         return parseRange(body);
       case 'txn':
         return parseTransaction(body);
+      case 'lease_grant':
+        return parseLeaseGrant(body);
+      case 'lease_keep':
+        return parseLeaseKeep(body);
+      case 'lease_revoke':
+        return parseLeaseRevoke(body);
+      case 'lease_get':
+        return parseLeaseGet(body);
+      case 'lease_list':
+        return parseLeaseList(body);
       case 'open_session':
         return parseOpenSession(body);
     }
@@ -92,9 +102,10 @@ function parseRange(body: unknown): ServiceRequest {
 
 function parsePut(body: unknown): ServiceRequest {
   const request = checked('put', body);
+  const { key, value, lease_id, sequence = 0 } = request;
   return writeOne(
     request,
-    [request.sequence ?? 0, 'put', request.key, request.value],
+    lease_id === undefined ? [sequence, 'put', key, value] : [sequence, 'put', key, value, lease_id],
     ([, revision]): KvReply<'put'> => ({ revision }),
   );
 }
@@ -124,6 +135,46 @@ function parseTransaction(body: unknown): ServiceRequest {
     [request.sequence ?? 0, 'txn', request.compare, request.then, request.else ?? []],
     ([, revision, succeeded, results]): KvReply<'txn'> => ({ succeeded, revision, results: [...(results ?? [])] }),
   );
+}
+
+function parseLeaseGrant(body: unknown): ServiceRequest {
+  const request = checked('lease_grant', body);
+  const { ttl_ms } = request;
+  return writeOne(
+    request,
+    [request.sequence ?? 0, 'lease_grant', ttl_ms],
+    ([, lease_id]): KvReply<'lease_grant'> => ({ lease_id, ttl_ms }),
+  );
+}
+
+function parseLeaseKeep(body: unknown): ServiceRequest {
+  const request = checked('lease_keep', body);
+  const { lease_id } = request;
+  return writeOne(
+    request,
+    [request.sequence ?? 0, 'lease_keep', lease_id],
+    ([, ttl_ms]): KvReply<'lease_keep'> => ({ lease_id, ttl_ms }),
+  );
+}
+
+function parseLeaseRevoke(body: unknown): ServiceRequest {
+  const request = checked('lease_revoke', body);
+  return writeOne(
+    request,
+    [request.sequence ?? 0, 'lease_revoke', request.lease_id],
+    ([, revision, revoked]): KvReply<'lease_revoke'> => ({ revoked, revision }),
+  );
+}
+
+function parseLeaseGet(body: unknown): ServiceRequest {
+  const { lease_id, start_after = '', limit = limits.rangeKeys, consistency } = checked('lease_get', body);
+  const query = { type: 'lease', leaseId: lease_id, startAfter: start_after, limit } as const;
+  return read(query, consistency, ({ ttlMs, keys, more }) => ({ lease_id, ttl_ms: ttlMs, keys, more }));
+}
+
+function parseLeaseList(body: unknown): ServiceRequest {
+  const { start_after = 0, limit = limits.rangeKeys, consistency } = checked('lease_list', body);
+  return read({ type: 'leases', startAfter: start_after, limit }, consistency, (page) => page);
 }
 
 function parseGet(body: unknown): ServiceRequest {

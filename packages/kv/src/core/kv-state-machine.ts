@@ -1,7 +1,7 @@
 /**
  * The key-value store: what every peer makes of the same log.
  *
- * Owns the keys and the clients' sessions. Does not know who leads, who asks, or what time it is, but for
+ * Owns the keys with their leases, and the clients' sessions. Does not know who leads, who asks, or what time it is, but for
  * `housekeeping`, which only proposes.
  *
  * Invariants:
@@ -9,12 +9,13 @@
  * 2. No entry, whatever its bytes, makes `apply` throw.
  */
 import type { StateMachine } from '@conclave/actor/core';
-import { type Command, defaultTimes, type LogIndex } from '@conclave/protocol';
+import { type Command, defaultTimes, type LogIndex, limits, type Value } from '@conclave/protocol';
 import { AnswerRoom } from './answer-room.js';
 import { ClientSessions } from './client-sessions.js';
 import { KeySpace } from './key-space.js';
 import {
   decodeEntry,
+  type ExpireEntry,
   encodeEntry,
   type KvCommandResult,
   type KvEntry,
@@ -22,7 +23,7 @@ import {
   type WriteEntry,
 } from './kv-entry.js';
 import type { KvFindings, KvQuery } from './kv-query.js';
-import { bytesAnswered, transact } from './transaction.js';
+import { bytesAnswered, faultOfTie, transact } from './transaction.js';
 
 export interface KvOptions {
   /** A session that is not used for so long, by the leader's clock, expires. */
@@ -36,6 +37,8 @@ const askedTooOften: KvCommandResult = [
   'EINVAL',
   'the number comes several times in one request, and its result is too long for that',
 ];
+
+const tooManyLeases: KvCommandResult = ['not_done', 'EBUSY', `there are ${limits.leases} leases`];
 
 export class KvStateMachine implements StateMachine {
   private readonly keys = new KeySpace();
@@ -54,7 +57,7 @@ export class KvStateMachine implements StateMachine {
     const entry = command === undefined ? decodeEntry(payload) : (command as KvEntry);
     if (typeof entry === 'string') return { refused: entry };
     if ('commands' in entry) return { results: this.onWrite(index, entry) };
-    if ('expire' in entry) return { expired: this.sessions.expire(entry.expire) };
+    if ('expire' in entry) return { expired: this.onExpire(entry) };
     this.sessions.open(index);
     return { client_id: index };
   }
@@ -67,18 +70,35 @@ export class KvStateMachine implements StateMachine {
         return this.keys.find(asked.keys);
       case 'range':
         return this.keys.range(asked);
+      case 'lease':
+        return this.keys.leases.describe(asked.leaseId, asked.startAfter, asked.limit);
+      case 'leases':
+        return this.keys.leases.list(asked.startAfter, asked.limit);
     }
   }
 
   housekeeping(nowMs: number): Uint8Array | undefined {
-    const idle = this.sessions.idle(nowMs);
-    return idle.length === 0 ? undefined : encodeEntry({ expire: idle });
+    const expire = this.sessions.idle(nowMs);
+    const leases = this.keys.leases.overdue(nowMs);
+    if (expire.length + leases.length === 0) return undefined;
+    return encodeEntry(leases.length === 0 ? { expire } : { expire, expire_leases: leases });
+  }
+
+  /** Answers how many sessions and leases have ended. */
+  private onExpire({ expire, expire_leases = [] }: ExpireEntry): number {
+    let expired = this.sessions.expire(expire);
+    for (const [leaseId, keptIndex] of expire_leases) {
+      if (!this.keys.leases.isDue(leaseId, keptIndex)) continue;
+      this.keys.endLease(leaseId);
+      expired += 1;
+    }
+    return expired;
   }
 
   private onWrite(index: LogIndex, entry: WriteEntry): KvCommandResult[] {
     if (entry.client_id === undefined) {
       const room = new AnswerRoom(() => Number.POSITIVE_INFINITY);
-      return entry.commands.map((command) => this.execute(command, room));
+      return entry.commands.map((command) => this.execute(index, command, room));
     }
     const session = this.sessions.use(entry.client_id, index);
     if (session === undefined) return entry.commands.map(() => noSession);
@@ -88,19 +108,19 @@ export class KvStateMachine implements StateMachine {
       const sequence = command[0];
       const before = session.resultOf(sequence);
       if (before !== undefined) return room.take(bytesAnswered(before)) ? before : askedTooOften;
-      const result = this.execute(command, room);
+      const result = this.execute(index, command, room);
       // What has no room now may have some when it is sent again.
       if (result[1] !== 'EBUSY') session.keep(sequence, result);
       return result;
     });
   }
 
-  private execute(command: Command, room: AnswerRoom): KvCommandResult {
+  private execute(index: LogIndex, command: Command, room: AnswerRoom): KvCommandResult {
     switch (command[1]) {
       case 'txn':
         return transact(this.keys, command, room);
       case 'put':
-        return ['done', this.keys.put(command[2], command[3]), true];
+        return this.put(command[2], command[3], command[4]);
       case 'cas': {
         const revision = this.keys.at(command[2])?.revision ?? 0;
         return revision === command[4]
@@ -111,6 +131,23 @@ export class KvStateMachine implements StateMachine {
         const revision = this.keys.delete(command[2]);
         return ['done', revision, revision > 0];
       }
+      case 'lease_grant': {
+        const leaseId = this.keys.leases.grant(index, command[2]);
+        return leaseId === undefined ? tooManyLeases : ['done', leaseId, true];
+      }
+      case 'lease_keep': {
+        const ttlMs = this.keys.leases.keep(command[2], index);
+        return ttlMs === undefined ? ['not_done', 'ENOENT', `there is no lease ${command[2]}`] : ['done', ttlMs, true];
+      }
+      case 'lease_revoke': {
+        const revoked = this.keys.endLease(command[2]);
+        return ['done', this.keys.revision, revoked];
+      }
     }
+  }
+
+  private put(key: string, value: Value, leaseId: number | undefined): KvCommandResult {
+    const fault = leaseId === undefined ? undefined : faultOfTie(this.keys, leaseId, key);
+    return fault ?? ['done', this.keys.put(key, value, leaseId), true];
   }
 }

@@ -6,6 +6,8 @@ export interface Stored {
   text: string;
   isBinary: boolean;
   revision: number;
+  /** The lease that it is tied to; 0: none. */
+  leaseId: number;
 }
 
 export function sizeOf({ text, isBinary }: Stored): number {

@@ -32,12 +32,37 @@ export function transact(
 ): KvCommandResult {
   const holds = compare.every((comparison) => isTrue(keys, comparison));
   const operations = holds ? then : otherwise;
+  const tieFault = faultOfTies(keys, operations);
+  if (tieFault !== undefined) return tieFault;
   const bytes = bytesToAnswer(keys, operations);
   const fault = room.faultOf(bytes);
   if (fault !== undefined) return roomFaults[fault];
   room.take(bytes);
   const results = operations.map((operation) => carryOut(keys, operation));
   return ['done', keys.revision, holds, results];
+}
+
+/** Why the key cannot be tied to a lease, as a result; undefined: it can. `more`: so many keys besides are to be. */
+export function faultOfTie(keys: KeySpace, leaseId: number, key: string, more = 0): KvCommandResult | undefined {
+  const code = keys.tieFault(leaseId, key, more);
+  if (code === undefined) return undefined;
+  return [
+    'not_done',
+    code,
+    code === 'ENOENT' ? `there is no lease ${leaseId}` : `a lease has at most ${limits.leaseKeys} keys`,
+  ];
+}
+
+function faultOfTies(keys: KeySpace, operations: readonly Operation[]): KvCommandResult | undefined {
+  const ties = new Map<number, number>();
+  for (const [name, key, , leaseId] of operations) {
+    if (name !== 'put' || leaseId === undefined) continue;
+    const before = ties.get(leaseId) ?? 0;
+    const fault = faultOfTie(keys, leaseId, key, before);
+    if (fault !== undefined) return fault;
+    ties.set(leaseId, before + 1);
+  }
+  return undefined;
 }
 
 /** How much the answer takes of what transactions may read; 0 for other results. */
@@ -76,7 +101,7 @@ function carryOut(keys: KeySpace, operation: Operation): OperationResult {
   const [name, key] = operation;
   switch (name) {
     case 'put':
-      return ['put', keys.put(key, operation[2])];
+      return ['put', keys.put(key, operation[2], operation[3])];
     case 'delete': {
       const revision = keys.delete(key);
       return ['delete', revision, revision > 0];

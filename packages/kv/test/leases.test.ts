@@ -1,0 +1,248 @@
+import { asLogIndex, encode, type KvReply, limits } from '@conclave/protocol';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { encodeEntry, KvStateMachine } from '../src/index.js';
+import { Door, generator } from './support.js';
+
+let door: Door;
+beforeEach(() => {
+  door = new Door(new KvStateMachine());
+});
+
+function grant(ttl_ms = 10_000): number {
+  return (door.ask('lease_grant', { ttl_ms }) as KvReply<'lease_grant'>).lease_id;
+}
+
+function keysOf(lease_id: number): readonly string[] {
+  return (door.ask('lease_get', { lease_id }) as KvReply<'lease_get'>).keys;
+}
+
+function keys(): readonly string[] {
+  return (door.ask('range', { prefix: '', keys_only: true }) as KvReply<'range'>).found.map(([key]) => key);
+}
+
+/** What a leader proposes when it looks after the state at that time, applied. */
+function housekeep(nowMs: number): unknown {
+  const payload = door.stateMachine.housekeeping(nowMs);
+  return payload === undefined ? undefined : door.apply(payload);
+}
+
+describe('a lease', () => {
+  it('is granted under a name of its own, kept, and revoked with its keys', () => {
+    expect(door.ask('lease_grant', { ttl_ms: 5000 })).toEqual({ lease_id: 1, ttl_ms: 5000 });
+    expect(door.ask('lease_grant', { ttl_ms: 1000 })).toEqual({ lease_id: 2, ttl_ms: 1000 });
+    for (const key of ['b', 'a']) door.ask('put', { key, value: 'v', lease_id: 1 });
+    door.ask('put', { key: 'c', value: 'v' });
+    expect(door.ask('lease_get', { lease_id: 1 })).toEqual({
+      lease_id: 1,
+      ttl_ms: 5000,
+      keys: ['a', 'b'],
+      more: false,
+    });
+    expect(door.ask('lease_keep', { lease_id: 1 })).toEqual({ lease_id: 1, ttl_ms: 5000 });
+    // Each deletion has a revision, as it changes something.
+    expect(door.ask('lease_revoke', { lease_id: 1 })).toEqual({ revoked: true, revision: 5 });
+    expect(door.ask('lease_revoke', { lease_id: 1 })).toEqual({ revoked: false, revision: 5 });
+    expect(keys()).toEqual(['c']);
+    expect(door.ask('lease_get', { lease_id: 1 })).toEqual({ lease_id: 1, ttl_ms: 0, keys: [], more: false });
+    expect(() => door.ask('lease_keep', { lease_id: 1 })).toThrow('there is no lease 1');
+    expect(door.ask('lease_list', {})).toEqual({ leases: [[2, 1000, 0]], more: false });
+    // No name comes twice.
+    expect(grant()).toBe(3);
+  });
+
+  it('is granted once, however often that is sent', () => {
+    const client_id = door.openSession();
+    const write = { client_id, commands: [[1, 'lease_grant', 2000]] };
+    expect(door.results(write)).toEqual([['done', 1, true]]);
+    expect(door.results(write)).toEqual([['done', 1, true]]);
+    expect(door.ask('lease_list', {})).toEqual({ leases: [[1, 2000, 0]], more: false });
+  });
+
+  it('lets a key go with its next write, or with its deletion', () => {
+    const [first, second] = [grant(), grant()];
+    for (const key of ['put', 'other', 'cas', 'deleted', 'kept']) door.ask('put', { key, value: 'v', lease_id: first });
+    door.ask('put', { key: 'put', value: 'w' });
+    door.ask('put', { key: 'other', value: 'w', lease_id: second });
+    door.ask('put', { key: 'kept', value: 'w', lease_id: first });
+    door.ask('cas', { key: 'cas', value: 'w', expected_revision: 3 });
+    door.ask('delete', { key: 'deleted' });
+    expect([keysOf(first), keysOf(second)]).toEqual([['kept'], ['other']]);
+    door.ask('lease_revoke', { lease_id: first });
+    expect(keys()).toEqual(['cas', 'other', 'put']);
+  });
+
+  it('ties what a transaction puts, which does nothing where it cannot', () => {
+    const lease_id = grant();
+    const taken = { compare: [['a', 'revision', '=', 0]], then: [['put', 'a', 'v', lease_id]] };
+    expect(door.ask('txn', taken)).toMatchObject({ succeeded: true });
+    expect(keysOf(lease_id)).toEqual(['a']);
+    const none = {
+      compare: [],
+      then: [
+        ['put', 'b', 'v'],
+        ['put', 'c', 'v', 77],
+      ],
+    };
+    expect(() => door.ask('txn', none)).toThrow('there is no lease 77');
+    expect(() => door.ask('put', { key: 'b', value: 'v', lease_id: 77 })).toThrow('there is no lease 77');
+    expect(keys()).toEqual(['a']);
+  });
+
+  it('has a bounded number of keys', () => {
+    const lease_id = grant();
+    const put = (from: number, count: number) =>
+      door.results({
+        commands: Array.from({ length: count }, (_, at) => [0, 'put', `k${from + at}`, 'v', lease_id]),
+      });
+    put(0, limits.leaseKeys - 1);
+    const two = [1, 2].map((at) => ['put', `more${at}`, 'v', lease_id]);
+    expect(() => door.ask('txn', { compare: [], then: two })).toThrow(/at most/);
+    expect(put(limits.leaseKeys, 2)).toEqual([
+      ['done', limits.leaseKeys, true],
+      ['not_done', 'EINVAL', `a lease has at most ${limits.leaseKeys} keys`],
+    ]);
+    // One that it has can be put again.
+    expect(put(0, 1)).toEqual([['done', limits.leaseKeys + 1, true]]);
+  });
+
+  it('shows its keys page by page, and all leases do', () => {
+    const lease_id = grant();
+    for (const key of ['c', '\u{10000}', 'a', '\uffff', 'b']) door.ask('put', { key, value: 'v', lease_id });
+    const page = (start_after?: string) =>
+      door.ask('lease_get', { lease_id, limit: 3, ...(start_after === undefined ? {} : { start_after }) });
+    expect(page()).toMatchObject({ keys: ['a', 'b', 'c'], more: true });
+    expect(page('c')).toMatchObject({ keys: ['\uffff', '\u{10000}'], more: false });
+    grant();
+    grant();
+    expect(door.ask('lease_list', { limit: 2 })).toEqual({
+      leases: [
+        [1, 10_000, 5],
+        [2, 10_000, 0],
+      ],
+      more: true,
+    });
+    expect(door.ask('lease_list', { limit: 2, start_after: 2 })).toEqual({ leases: [[3, 10_000, 0]], more: false });
+    for (let at = 0; at < 600; at++) door.ask('put', { key: `${at}`.padEnd(limits.keyBytes), value: '', lease_id });
+    const { keys, more } = page('0'.padEnd(limits.keyBytes)) as KvReply<'lease_get'>;
+    expect([keys.length, more]).toEqual([3, true]);
+    const all = door.ask('lease_get', { lease_id }) as KvReply<'lease_get'>;
+    expect([all.keys.length, all.more]).toEqual([limits.foundBytes / limits.keyBytes, true]);
+  });
+});
+
+describe('the end of a lease', () => {
+  it('goes through the log, when the leader has seen it not kept for its time', () => {
+    const lost = grant(3000);
+    const kept = grant(3000);
+    door.ask('put', { key: 'lost', value: 'v', lease_id: lost });
+    door.ask('put', { key: 'kept', value: 'v', lease_id: kept });
+    for (const nowMs of [50_000, 51_000]) expect(housekeep(nowMs)).toBeUndefined();
+    door.ask('lease_keep', { lease_id: kept });
+    for (const nowMs of [52_000, 52_999]) expect(housekeep(nowMs)).toBeUndefined();
+    const payload = door.stateMachine.housekeeping(53_000);
+    expect(payload).toEqual(encodeEntry({ expire: [], expire_leases: [[lost, asLogIndex(1)]] }));
+    // It is named once, and again after a while, should the entry be lost.
+    expect(door.stateMachine.housekeeping(53_200)).toBeUndefined();
+    expect(door.stateMachine.housekeeping(53_300)).toEqual(payload);
+    expect(door.apply(payload!)).toEqual({ expired: 1 });
+    expect(keys()).toEqual(['kept']);
+    // The deletion has a revision.
+    expect(door.ask('put', { key: 'next', value: 'v' })).toEqual({ revision: 4 });
+    // Seen as kept at 52,000, it lasts until 55,000.
+    expect(housekeep(54_900)).toBeUndefined();
+    expect(housekeep(55_000)).toEqual({ expired: 1 });
+    expect(keys()).toEqual(['next']);
+  });
+
+  it('spares one that was kept after its end was proposed', () => {
+    const lease_id = grant(1000);
+    door.ask('put', { key: 'k', value: 'v', lease_id });
+    door.stateMachine.housekeeping(0);
+    const payload = door.stateMachine.housekeeping(1000);
+    door.ask('lease_keep', { lease_id });
+    expect(door.apply(payload!)).toEqual({ expired: 0 });
+    expect(keys()).toEqual(['k']);
+  });
+
+  it('comes no earlier for a clock that jumps, nor for a leader that comes back', () => {
+    grant(3000);
+    housekeep(0);
+    housekeep(1500);
+    // Nobody asked it for long: it may not have led, so the time begins anew.
+    expect(housekeep(60_000)).toBeUndefined();
+    for (const nowMs of [61_500, 62_900]) expect(housekeep(nowMs)).toBeUndefined();
+    expect(housekeep(63_000)).toEqual({ expired: 1 });
+    grant(3000);
+    housekeep(64_000);
+    // Backwards: it comes later.
+    for (const nowMs of [10_000, 11_000, 12_000, 13_000]) expect(housekeep(nowMs)).toBeUndefined();
+  });
+
+  it('of many leases comes in pieces', () => {
+    const leases = [1, 2, 3].map(() => grant(1000));
+    for (const lease_id of leases) {
+      const commands = Array.from({ length: 3000 }, (_, at) => [0, 'put', `${lease_id}/${at}`, 'v', lease_id]);
+      door.results({ commands });
+    }
+    housekeep(0);
+    expect(housekeep(1000)).toEqual({ expired: 2 });
+    expect(housekeep(2000)).toEqual({ expired: 1 });
+    expect(keys()).toEqual([]);
+  });
+
+  it('comes with that of sessions in one entry', () => {
+    door = new Door(new KvStateMachine({ clientSessionMs: 1000 }));
+    const session = door.openSession();
+    const lease = grant(1000);
+    door.stateMachine.housekeeping(0);
+    const payload = door.stateMachine.housekeeping(1000);
+    const [first, second] = [asLogIndex(1), asLogIndex(2)];
+    expect(payload).toEqual(encodeEntry({ expire: [[session, first]], expire_leases: [[lease, second]] }));
+    expect(door.apply(payload!)).toEqual({ expired: 2 });
+  });
+
+  it('makes no sense in these entries, and is refused', () => {
+    for (const expire_leases of [7, [[1]], [[1, -1]], [[1, 'x']]]) {
+      expect(door.apply(encode({ expire: [], expire_leases }))).toEqual({ refused: expect.any(String) });
+    }
+    expect(door.apply(encode({ expire: [], expire_leases: [[1, 1]] }))).toEqual({ expired: 0 });
+  });
+});
+
+describe('peers that apply the same entries', () => {
+  it('have the same leases and keys, whatever they decoded them from', () => {
+    const random = generator(5);
+    const doors = [new Door(new KvStateMachine()), new Door(new KvStateMachine(), true)];
+    let nowMs = 0;
+    for (let round = 0; round < 3000; round++) {
+      const [key, lease_id] = [`k${random(40)}`, 1 + random(30)];
+      const requests: [string, object][] = [
+        ['put', { key, value: `${round}`, lease_id }],
+        ['put', { key, value: `${round}` }],
+        ['delete', { key }],
+        ['lease_grant', { ttl_ms: 1000 + random(5000) }],
+        ['lease_keep', { lease_id }],
+        ['lease_revoke', { lease_id: 1 + random(300) }],
+        ['txn', { compare: [[key, 'revision', '>', round]], then: [], else: [['put', key, 'v', lease_id]] }],
+      ];
+      const [operation, body] = requests[random(requests.length)] as [string, object];
+      const answers = doors.map((one) => {
+        try {
+          return one.ask(operation, body);
+        } catch (error) {
+          return String(error);
+        }
+      });
+      expect(answers[1]).toEqual(answers[0]);
+      nowMs += random(1500);
+      const payload = doors[0]?.stateMachine.housekeeping(nowMs);
+      if (payload !== undefined) {
+        const [one, other] = doors.map((each) => each.apply(payload));
+        expect(other).toEqual(one);
+      }
+      if (round % 500 !== 499) continue;
+      const states = doors.map((one) => [one.ask('range', { prefix: '' }), one.ask('lease_list', {})]);
+      expect(states[1]).toEqual(states[0]);
+    }
+  });
+});
