@@ -72,7 +72,11 @@ export async function hunt(mutations, { controlSeeds, workers, root, onOutcome, 
 async function huntOne(bench, mutation, seeds, signal) {
   const begun = performance.now();
   const seconds = () => (performance.now() - begun) / 1000;
-  await bench.change(mutation);
+  try {
+    await bench.change(mutation);
+  } catch (error) {
+    return { verdict: 'broken', seen: error instanceof Error ? error.message : String(error), seconds: seconds() };
+  }
   return new Promise((resolve) => {
     const args =
       mutation?.scenario === undefined

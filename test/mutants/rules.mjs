@@ -58,18 +58,32 @@ export const chapters = [
       { rule: 'The node itself never acknowledges', mutants: ['node-acknowledges'] },
       { rule: '`match_index` is never derived from the last index', mutants: ['match-from-the-last-index'] },
       {
-        rule: 'A truncation drops the unsent acknowledgements above it',
-        mutants: ['truncation-keeps-acknowledgements'],
+        rule: 'A truncation drops the unsent acknowledgements above it; what is being written is truncated, too',
+        mutants: [],
+        why: 'a new leader sends a follower no entries before that has acknowledged, from its disk and in order, where it agrees: by then nothing older is unsynced. The rule is a second line, should that ever change',
+        testedBy: [
+          'packages/log-store/test/log-store-truncation.test.ts',
+          'packages/log-store/test/log-store-random.test.ts',
+        ],
       },
       {
         rule: 'One total order over entries, truncation, term, vote and open; the ABA race',
-        mutants: ['truncation-forgets-the-running-write'],
+        mutants: ['replicator-believes-another-term'],
       },
       { rule: 'A higher `leader_term` is written with the entries', mutants: ['term-not-stored-with-entries'] },
       { rule: 'A lower `leader_term` is refused', mutants: ['entries-of-a-lower-term-taken'] },
       {
         rule: 'Deletes, the shortened batch and the new one are one write',
-        mutants: ['deletes-not-written', 'shortened-batch-not-written'],
+        mutants: ['deletes-not-written'],
+      },
+      {
+        rule: '... the shortened batch',
+        mutants: [],
+        why: 'a batch is of one leader and one term and is sent, stored and replaced as a whole: a conflict begins where a batch does',
+        testedBy: [
+          'packages/log-store/test/log-store-truncation.test.ts',
+          'packages/log-store/test/log-storages.test.ts',
+        ],
       },
       {
         rule: 'The node truncates only on a conflict of terms, never at or below commit',

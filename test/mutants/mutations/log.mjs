@@ -50,7 +50,7 @@ export const log = [
       {
         file: append,
         find: 'invariant(from > state.commitIndex,',
-        replace: '',
+        replace: 'invariant(from > 0,',
       },
       {
         file: check,
@@ -137,8 +137,8 @@ export const log = [
     edits: [
       {
         file: store,
-        find: "this.count('acknowledgements_truncated', this.log.append(body, batches, frame.seq));",
-        replace: `this.count('acknowledgements_truncated', this.log.append(body, batches, frame.seq));
+        find: "this.count('acknowledgements_truncated', this.log.append(body, batches, body.seq));",
+        replace: `this.count('acknowledgements_truncated', this.log.append(body, batches, body.seq));
     const { leader_id, leader_term, group_uid, session, verified_index } = body;
     this.send(
       leader_id,
@@ -147,34 +147,10 @@ export const log = [
         leaderTerm: leader_term,
         groupUid: group_uid,
         session,
-        seq: frame.seq,
+        seq: body.seq,
         matchIndex: verified_index,
       }),
     );`,
-      },
-    ],
-    seeds: 300,
-  },
-  {
-    id: 'truncation-keeps-acknowledgements',
-    rule: 'A truncation drops the unsent acknowledgements above it.',
-    edits: [
-      {
-        file: stages,
-        find: 'return this.gathered.dropAcknowledgementsFrom(from) + (this.running?.dropAcknowledgementsFrom(from) ?? 0);',
-        replace: 'return 0;',
-      },
-    ],
-    seeds: 300,
-  },
-  {
-    id: 'truncation-forgets-the-running-write',
-    rule: 'One total order over entries and truncation; the ABA race of asynchronous storage: what is being written is truncated, too.',
-    edits: [
-      {
-        file: stages,
-        find: 'this.gathered.truncate(from, this.writtenState.lastIndex);',
-        replace: 'this.gathered.truncate(from, this.durableState.lastIndex);',
       },
     ],
     seeds: 300,
@@ -193,18 +169,6 @@ export const log = [
         file: gathered,
         find: "if (this.from !== undefined) operations.push({ type: 'truncate', groupId, from: this.from });",
         replace: '',
-      },
-    ],
-    seeds: 300,
-  },
-  {
-    id: 'shortened-batch-not-written',
-    rule: 'Deletes, the shortened batch and the new one are one write. The shortened batch is left out.',
-    edits: [
-      {
-        file: 'packages/log-store/src/core/truncation.ts',
-        find: 'if (holding !== undefined && checkedBatch(groupId, holding).last >= from) {',
-        replace: 'if (holding !== undefined && checkedBatch(groupId, holding).last < 0) {',
       },
     ],
     seeds: 300,

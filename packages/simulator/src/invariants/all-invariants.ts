@@ -40,6 +40,7 @@ import { SpokenIsSynced } from './spoken-is-synced.js';
 import { StagesFollow } from './stages-follow.js';
 import { StrangersDeposeNobody } from './strangers-depose-nobody.js';
 import { TermsAndVotesNeverFall } from './terms-and-votes-never-fall.js';
+import { TruncatedConfigurationsAreVoid } from './truncated-configurations-are-void.js';
 
 /** The order is that of what one would rather read where several are broken at once. */
 const rules = [
@@ -66,6 +67,7 @@ const rules = [
   FencedNodesDoNothing,
   StagesFollow,
   OneChangeAtATime,
+  TruncatedConfigurationsAreVoid,
   OnlyCaughtUpStoresJoin,
   LeadersKeepTheirDeadlines,
   LeasesHold,

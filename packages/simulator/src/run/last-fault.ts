@@ -2,7 +2,7 @@
  * One more thing that happens to a group that is well: an actor of its leader dies, or its operator asks for something. What
  * follows is known then, and not only that the group comes back (DESIGN, section 5, the table of deaths).
  */
-import type { ActorKind, PeerId } from '@conclave/protocol';
+import { type ActorKind, defaultTimes, type PeerId } from '@conclave/protocol';
 import type { OperatorCommand } from '../script/command.js';
 import type { Simulation } from './simulation.js';
 
@@ -34,6 +34,22 @@ export class LastFault {
       const newPeers = this.members.length < peers.length ? peers : others;
       this.operate({ type: 'change', peers: newPeers, timeout: changeMs }, changeMs, true);
     } else if (dice < 0.6) this.foundBeside();
+    else if (dice < 0.7) this.newPeersDie();
+  }
+
+  /** A change has become joint when its new peers die: it is taken back in time, by the leader that has begun it. */
+  private newPeersDie(): void {
+    const { mesh, clients } = this.simulation;
+    const { leader } = this;
+    const dying = mesh.peers.filter((peerId) => !this.members.includes(peerId)).slice(0, 2);
+    if (dying.length < 2) return;
+    const asked = clients.operate({ type: 'change', peers: [leader, ...dying], timeout: changeMs });
+    this.expect('new-peers-catch-up', () => mesh.status(leader).stage === 'joint', changeMs);
+    for (const peerId of dying) mesh.crashPeer(peerId);
+    const isTakenBack = () => asked.settlement?.outcome === 'not_done' && mesh.leader === leader;
+    this.expect('a-joint-stage-is-taken-back', isTakenBack, defaultTimes.jointTimeoutMs + noticeMs);
+    for (const peerId of dying) mesh.startPeer(peerId);
+    mesh.coverage.count('joint stage taken back without its new peers');
   }
 
   /** Peers that hold nothing are asked to found the group, which is there: they find that out. */

@@ -1,10 +1,11 @@
 /** That each invariant about what a leader owes can be broken: a real run, and one lie. */
-import { defaultTimes, type Term } from '@conclave/protocol';
+import { defaultTimes, type LogIndex, type Term } from '@conclave/protocol';
 import { test } from 'vitest';
 import { EchoesAnswerNewTicks } from '../../src/invariants/echoes-answer-new-ticks.js';
 import { LeadersKeepTheirDeadlines } from '../../src/invariants/leaders-keep-their-deadlines.js';
 import { OnlyConfirmedLeadersAnswer } from '../../src/invariants/only-confirmed-leaders-answer.js';
 import { ReadsWaitForALaterRound } from '../../src/invariants/reads-wait-for-a-later-round.js';
+import { TruncatedConfigurationsAreVoid } from '../../src/invariants/truncated-configurations-are-void.js';
 import { expectBroken, n1, n2, n3, n4, n5, WatchedGroup } from './watched-group.js';
 
 const tick = { type: 'timer', timer: 'tick' };
@@ -80,5 +81,29 @@ test('reads-wait-for-a-later-round: a read is answered that no tick was sent for
     'reads-wait-for-a-later-round',
     () => group.invariants.onAnswered(999, { result: {} }),
     /n1\.node answers a read that came after tick/,
+  );
+});
+
+test('truncated-configurations-are-void: a node goes by a configuration that it has truncated', () => {
+  const group = new WatchedGroup(TruncatedConfigurationsAreVoid);
+  const { last_index } = group.status(n2);
+  take(group, { type: 'idle' });
+  group.say(n2, 'node', 'log-store.append', {
+    ...group.own(n2),
+    links: { 'log-store': { link: 1, seq: 1000 } },
+    truncate_from: last_index,
+    batches: [],
+  });
+  group.invariants.onStepped(group.actor(n2, 'node'));
+  group.say(n2, 'node', 'log-store.append', {
+    ...group.own(n2),
+    links: { 'log-store': { link: 1, seq: 1001 } },
+    truncate_from: 1 as LogIndex,
+    batches: [],
+  });
+  expectBroken(
+    'truncated-configurations-are-void',
+    () => group.invariants.onStepped(group.actor(n2, 'node')),
+    /n2\.node truncates from entry 1 on, and goes by \{n1:.*\}, not by none/,
   );
 });

@@ -1,0 +1,47 @@
+/**
+ * A node that truncates its log has the configuration in force that is the last one in what is left and what it has taken
+ * with it: one that was truncated is void (DESIGN, section 4).
+ */
+import type { Instant } from '@conclave/actor/core';
+import type { NodeCore } from '@conclave/node';
+import type { Body } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import { type Invariant, Rule } from './invariant.js';
+import { configurationText, sameConfiguration } from './words.js';
+
+export class TruncatedConfigurationsAreVoid extends Rule implements Invariant {
+  readonly name = 'truncated-configurations-are-void';
+  /** What has just been told a log-store, where that truncates. */
+  private truncated: { readonly from: Actor; readonly body: Body<'log-store.append'> } | undefined;
+  private at: Instant | undefined;
+
+  readonly sent = {
+    'log-store.append': (body: Body<'log-store.append'>, from: Actor) => {
+      if (body.truncate_from > 0 && this.record.appended !== undefined) this.truncated = { from, body };
+    },
+  };
+
+  onStepping(_actor: Actor, _input: unknown, at: Instant): void {
+    this.truncated = undefined;
+    this.at = at;
+  }
+
+  onStepped(actor: Actor): void {
+    const { truncated, at } = this;
+    if (truncated?.from !== actor || at === undefined) return;
+    this.truncated = undefined;
+    const inForce = this.record.accepted.of(truncated.body)?.last?.inForce?.configuration;
+    const { configuration } = (actor.core as unknown as NodeCore).status(at);
+    const isSame =
+      inForce === undefined
+        ? configuration === null
+        : configuration !== null && sameConfiguration(configuration, inForce);
+    this.check(
+      isSame,
+      () =>
+        `${actor.name} truncates from entry ${truncated.body.truncate_from} on, and goes by ${
+          configuration === null ? 'none' : configurationText(configuration)
+        }, not by ${inForce === undefined ? 'none' : configurationText(inForce)}`,
+    );
+  }
+}
