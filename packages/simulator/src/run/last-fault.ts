@@ -2,7 +2,7 @@
  * One more thing that happens to a group that is well: an actor of its leader dies, or its operator asks for something. What
  * follows is known then, and not only that the group comes back (DESIGN, section 5, the table of deaths).
  */
-import { type ActorKind, defaultTimes, type PeerId } from '@conclave/protocol';
+import { type ActorKind, defaultTimes, type PeerId, peerIds } from '@conclave/protocol';
 import type { OperatorCommand } from '../script/command.js';
 import type { Simulation } from './simulation.js';
 
@@ -41,7 +41,9 @@ export class LastFault {
   private newPeersDie(): void {
     const { mesh, clients } = this.simulation;
     const { leader } = this;
-    const dying = mesh.peers.filter((peerId) => !this.members.includes(peerId)).slice(0, 2);
+    // Who is in it with a disk that was lost has to be taken out before it can come in again.
+    const bound = peerIds(mesh.status(leader).configuration?.peers ?? []);
+    const dying = mesh.peers.filter((peerId) => !bound.includes(peerId)).slice(0, 2);
     if (dying.length < 2) return;
     const asked = clients.operate({ type: 'change', peers: [leader, ...dying], timeout: changeMs });
     this.expect('new-peers-catch-up', () => mesh.status(leader).stage === 'joint', changeMs);
