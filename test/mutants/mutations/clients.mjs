@@ -23,7 +23,7 @@ export const clients = [
         replace: 'if (before === undefined) session.keep(sequence, result);',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'session-forgotten',
@@ -36,7 +36,7 @@ export const clients = [
           'this.sessions.delete(clientId);\n    const fresh = new ClientSession(index);\n    this.sessions.set(clientId, fresh);\n    return fresh;',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'retry-with-a-new-number',
@@ -54,7 +54,7 @@ export const clients = [
     this.lastRequestId += 1;`,
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'expired-session-carries-out',
@@ -66,7 +66,7 @@ export const clients = [
         replace: 'if (session === undefined) return entry.commands.map((command) => this.execute(command));',
       },
     ],
-    seeds: 300,
+    seeds: 100,
   },
   {
     id: 'appended-means-not-done',
@@ -78,7 +78,7 @@ export const clients = [
         replace: "if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, 'not_done');",
       },
     ],
-    seeds: 300,
+    seeds: 100,
   },
   {
     id: 'timed-out-means-not-done',
@@ -90,7 +90,7 @@ export const clients = [
         replace: "this.attempts.some((attempt) => attempt !== besides && attempt.verdict === 'unknown')",
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'answered-before-it-is-committed',
@@ -107,6 +107,6 @@ export const clients = [
     }`,
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
 ];

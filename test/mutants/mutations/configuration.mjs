@@ -18,7 +18,7 @@ export const configuration = [
         replace: "if (this.active?.stage === 'joint') {",
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'two-changes-at-once',
@@ -35,7 +35,7 @@ export const configuration = [
         replace: 'if (!this.flushed) {',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'no-joint-stage',
@@ -47,7 +47,7 @@ export const configuration = [
         replace: 'if (active.adding.length + removing.length > 31) {',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'new-peer-not-awaited',
@@ -59,7 +59,7 @@ export const configuration = [
         replace: "progress !== undefined && progress.store_id !== ''",
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'caught-up-without-the-configuration',
@@ -71,7 +71,7 @@ export const configuration = [
         replace: 'this.done = near && configurationIndex >= 0;',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'joint-of-an-older-leader-cancelled',
@@ -93,7 +93,7 @@ export const configuration = [
         replace: "} else if (active.stage === 'joint') {",
       },
     ],
-    seeds: 300,
+    seeds: 1000,
   },
   {
     id: 'cancelled-too-late',
@@ -110,7 +110,7 @@ export const configuration = [
         replace: "invariant(active !== undefined, 'a change can be undone');",
       },
     ],
-    seeds: 300,
+    seeds: 1000,
   },
   {
     id: 'joint-not-finished-by-the-next-leader',
@@ -122,7 +122,7 @@ export const configuration = [
         replace: "if (active.stage === 'joint' && active.kind === 'change') {\n      const { peers } = this.inForce();",
       },
     ],
-    seeds: 300,
+    seeds: 500,
   },
   {
     id: 'joint-stage-without-deadline',
@@ -134,7 +134,7 @@ export const configuration = [
         replace: "} else if (active.stage === 'joint' && active.kind !== 'flush' && active.old.length < 0) {",
       },
     ],
-    seeds: 300,
+    seeds: 1000,
   },
   {
     id: 'catching-up-without-deadline',
@@ -147,7 +147,7 @@ export const configuration = [
           "if (active.stage === 'catching_up') {\n      if (active.adding.length > 0) return;\n      const laggards = this.laggards(active);",
       },
     ],
-    seeds: 300,
+    seeds: 100,
   },
   {
     id: 'removed-leader-stays',
@@ -159,7 +159,7 @@ export const configuration = [
         replace: '',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'founded-without-asking',
@@ -171,7 +171,7 @@ export const configuration = [
         replace: '',
       },
     ],
-    seeds: 300,
+    seeds: 250,
   },
   {
     id: 'founded-beside-a-leader',
@@ -183,7 +183,7 @@ export const configuration = [
         replace: 'if (founding === undefined) return;',
       },
     ],
-    seeds: 300,
+    seeds: 250,
   },
   {
     id: 'founders-do-not-give-way',
@@ -197,7 +197,7 @@ export const configuration = [
         replace: 'if (this.promisedTo !== undefined && this.promisedTo.untilMs < 0) {',
       },
     ],
-    seeds: 300,
+    seeds: 1000,
   },
   {
     id: 'other-history-taken-in',

@@ -33,7 +33,7 @@ export const elections = [
     return 'counted';`,
       },
     ],
-    seeds: 300,
+    seeds: 100,
   },
   {
     id: 'answer-of-another-election-counted',
@@ -49,7 +49,7 @@ export const elections = [
         replace: 'if (response.term < 0) {',
       },
     ],
-    seeds: 300,
+    seeds: 250,
   },
   {
     id: 'vote-of-another-store-counted',
@@ -78,7 +78,7 @@ export const elections = [
         replace: 'group_uid: body.group_uid,\n      peer_id: state.peerId,',
       },
     ],
-    seeds: 300,
+    seeds: 250,
   },
   {
     id: 'candidate-counts-itself-where-absent',
@@ -101,7 +101,7 @@ export const elections = [
         replace: "import { type Body, type Configuration, isIn, type PeerId, type StoreId } from '@conclave/protocol';",
       },
     ],
-    seeds: 300,
+    seeds: 250,
   },
   {
     id: 'joint-election-by-one-majority',
@@ -113,7 +113,7 @@ export const elections = [
         replace: 'return enough(configuration.peers);',
       },
     ],
-    seeds: 300,
+    seeds: 1000,
   },
   {
     id: 'half-is-a-majority',
@@ -125,7 +125,7 @@ export const elections = [
         replace: 'return Math.ceil(count / 2);',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'two-votes-in-a-term',
@@ -137,7 +137,7 @@ export const elections = [
         replace: 'const free = body.term > 0;',
       },
     ],
-    seeds: 300,
+    seeds: 100,
   },
   {
     id: 'vote-not-stored',
@@ -149,7 +149,7 @@ export const elections = [
         replace: "body: { ...this.own, ...frame, term: state.term, voted_for: '' },",
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'vote-spoken-before-sync',
@@ -161,7 +161,7 @@ export const elections = [
         replace: 'if (seq >= 0) run();',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'term-forgotten-at-start',
@@ -173,7 +173,7 @@ export const elections = [
         replace: 'state.term = Math.max(body.term - 1, 0) as Term;',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'vote-in-a-lower-term',
@@ -186,7 +186,7 @@ export const elections = [
           'if (body.term < state.term) return this.respond(body, this.isUpToDate(body));\n    if (body.term < 0) {',
       },
     ],
-    seeds: 300,
+    seeds: 250,
   },
   {
     id: 'vote-ignores-the-log',
@@ -198,7 +198,7 @@ export const elections = [
         replace: 'return body.last_term >= 0 || log.lastIndex >= 0;',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'vote-compares-lengths-alone',
@@ -210,7 +210,7 @@ export const elections = [
         replace: 'return body.last_index >= log.lastIndex;',
       },
     ],
-    seeds: 300,
+    seeds: 1000,
   },
   {
     id: 'vote-compares-what-is-committed',
@@ -225,7 +225,7 @@ export const elections = [
     return body.last_term > term || (body.last_term === term && body.last_index >= commitIndex);`,
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'no-pre-vote',
@@ -239,7 +239,7 @@ export const elections = [
         replace: 'this.standNow(state.term, false);',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'voter-helps-in-spite-of-a-leader',
@@ -251,13 +251,13 @@ export const elections = [
         replace: 'return !body.transfer && state.leaderContactMs > context.nowMs;',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'fresh-node-votes',
     rule: 'A node that just started grants no vote for one election timeout.',
     edits: [{ file: election, find: 'if (state.openedMs > since) return true;', replace: '' }],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'lease-holds-after-timeout-now',
@@ -270,7 +270,7 @@ export const elections = [
       },
       { file: election, find: 'this.state.leaderContactMs = Number.NEGATIVE_INFINITY;', replace: '' },
     ],
-    seeds: 300,
+    seeds: 250,
   },
   {
     id: 'stands-without-configuration',
@@ -285,7 +285,7 @@ export const elections = [
     if (state.log.configuration !== undefined && !state.isElectable()) return;`,
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'stands-outside-its-configurations',
@@ -297,13 +297,13 @@ export const elections = [
         replace: '.some(({ configuration }) => configuration.peers.length > 0);',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'stands-by-an-older-configuration',
     rule: 'Who may stand: ... from the last one known committed on. A peer that is out, as is committed, stands no more.',
     edits: [{ file: state, find: '.slice(Math.max(committed, 0))', replace: '.slice(Math.min(committed, 0))' }],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'stranger-deposes-the-leader',
@@ -315,6 +315,7 @@ export const elections = [
         replace: "if (state.role !== 'leader' || isVoter || body.term > 0) return",
       },
     ],
-    seeds: 300,
+    seeds: 0,
+    scenario: 'rule-higher-term-of-a-joiner.txt',
   },
 ];

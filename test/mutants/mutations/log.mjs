@@ -15,7 +15,7 @@ export const log = [
     id: 'prev-term-not-checked',
     rule: 'Raft: a follower takes entries only where the one before them matches.',
     edits: [{ file: append, find: 'if (prevTerm !== body.prev_term) {', replace: 'if (prevTerm === undefined) {' }],
-    seeds: 300,
+    seeds: 250,
   },
   {
     id: 'entries-of-a-lower-term-taken',
@@ -24,7 +24,7 @@ export const log = [
       { file: append, find: 'if (body.term < state.term) return this.refuseOlderTerm(body);', replace: '' },
       { file: check, find: "if (leader_term < state.term) return 'lower_term';", replace: '' },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'truncates-without-conflict',
@@ -36,7 +36,7 @@ export const log = [
         replace: 'while (index <= header.last && index <= this.state.commitIndex) index = asLogIndex(index + 1);',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'truncates-below-commit',
@@ -58,7 +58,7 @@ export const log = [
         replace: '',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'commit-beyond-verified',
@@ -70,13 +70,13 @@ export const log = [
         replace: 'hub.commitTo(asLogIndex(Math.min(body.leader_commit, state.log.lastIndex)));',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'verified-is-the-last-index',
     rule: '`verified_index` is prev_index + count.',
     edits: [{ file: append, find: 'verified_index: verified,', replace: 'verified_index: state.log.lastIndex,' }],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'match-from-the-last-index',
@@ -88,7 +88,7 @@ export const log = [
         replace: 'matchIndex: this.acceptedState.lastIndex,',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'no-append-for-what-is-there',
@@ -100,7 +100,7 @@ export const log = [
         replace: 'if (fresh.length > 0 || truncateFrom > 0) own.sendAppendToLogStore({',
       },
     ],
-    seeds: 300,
+    seeds: 500,
   },
   {
     id: 'node-acknowledges',
@@ -129,7 +129,7 @@ export const log = [
     hub.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));`,
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'acknowledged-before-sync',
@@ -153,13 +153,13 @@ export const log = [
     );`,
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'term-not-stored-with-entries',
     rule: 'A `leader_term` above the stored term is written in the same batch as the entries.',
     edits: [{ file: stages, find: "this.raiseTerm(body.leader_term, '');", replace: '' }],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'deletes-not-written',
@@ -171,7 +171,7 @@ export const log = [
         replace: '',
       },
     ],
-    seeds: 300,
+    seeds: 1000,
   },
   {
     id: 'node-keeps-configuration-after-truncation',
@@ -183,7 +183,7 @@ export const log = [
         replace: '',
       },
     ],
-    seeds: 300,
+    seeds: 1000,
   },
   {
     id: 'store-keeps-configuration-after-truncation',
@@ -195,7 +195,7 @@ export const log = [
         replace: 'configurations: state.configurations,',
       },
     ],
-    seeds: 300,
+    seeds: 1000,
   },
   {
     id: 'applies-what-is-not-committed',
@@ -208,7 +208,7 @@ export const log = [
       },
       { file: applier, find: 'const upTo = Math.min(last, state.commitIndex);', replace: 'const upTo = last;' },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'applies-what-was-replaced',
@@ -220,7 +220,7 @@ export const log = [
         replace: 'if (log.lastIndex < 0) {',
       },
     ],
-    seeds: 300,
+    seeds: 1000,
   },
   {
     id: 'bad-checksum-not-noticed',
@@ -232,6 +232,6 @@ export const log = [
         replace: 'return view.getUint32(0) >= 0 || crc32(bytes) > 0;',
       },
     ],
-    seeds: 300,
+    seeds: 250,
   },
 ];

@@ -19,7 +19,7 @@ export const quorums = [
         replace: 'return value;',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'joint-commit-by-old-majority',
@@ -31,7 +31,7 @@ export const quorums = [
         replace: 'return configuration.old_peers.length === 0 ? value : reached(configuration.old_peers);',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'ballots-by-the-oldest-configuration',
@@ -44,7 +44,7 @@ export const quorums = [
           'const { configuration } = this.runs[0] ?? run;\n      const stored = quorumValue(configuration, (member) => this.matches.of(member));',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'ballots-by-the-latest-configuration',
@@ -56,7 +56,7 @@ export const quorums = [
         replace: 'const stored = quorumValue(this.latest.configuration, (member) => this.matches.of(member));',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'stored-of-another-term-counted',
@@ -98,7 +98,7 @@ export const quorums = [
         replace: 'if (body.term < 0) {',
       },
     ],
-    seeds: 300,
+    seeds: 100,
   },
   {
     id: 'counted-beyond-what-is-registered',
@@ -110,7 +110,7 @@ export const quorums = [
         replace: 'const granted = run === this.latest ? stored : Math.min(stored, run.last);',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'earlier-terms-committed-by-counting',
@@ -122,7 +122,7 @@ export const quorums = [
         replace: 'if (granted <= this.committed) continue;',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'ballot-box-not-opened-again',
@@ -134,7 +134,7 @@ export const quorums = [
         replace: "if (kind === 'ballot-box') return;",
       },
     ],
-    seeds: 300,
+    seeds: 100,
   },
   {
     id: 'ballot-box-opened-without-entries',
@@ -146,6 +146,6 @@ export const quorums = [
         replace: 'first_index: asLogIndex(log.lastIndex + 1),\n        last_index: log.lastIndex,',
       },
     ],
-    seeds: 300,
+    seeds: 100,
   },
 ];

@@ -57,7 +57,7 @@ export const replication = [
         replace: 'if (body.tick_id < 0) return;',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'replicator-of-a-silent-node-sends',
@@ -69,7 +69,7 @@ export const replication = [
         replace: 'return nowMs >= this.lastTickMs;',
       },
     ],
-    seeds: 300,
+    seeds: 250,
   },
   {
     id: 'replicators-not-started-again',
@@ -81,7 +81,7 @@ export const replication = [
         replace: 'return;',
       },
     ],
-    seeds: 300,
+    seeds: 100,
   },
   {
     id: 'heartbeats-begin-nothing',
@@ -93,7 +93,7 @@ export const replication = [
         replace: "this.feed = 'asked';",
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
   {
     id: 'lost-entries-not-sent-again',
@@ -105,6 +105,6 @@ export const replication = [
         replace: 'if (this.isStalled(nowMs) && nowMs < 0) this.beginProbe(this.stalledNext());',
       },
     ],
-    seeds: 300,
+    seeds: 30,
   },
 ];
