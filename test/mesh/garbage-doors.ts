@@ -44,6 +44,7 @@ export function doors(): Door[] {
           'range',
           'lease_get',
           'lease_list',
+          'lock_get',
           'open_session',
         ].includes(command),
       })),

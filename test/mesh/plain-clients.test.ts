@@ -35,6 +35,8 @@ interface Body {
   readonly revision: number;
   readonly client_id: number;
   readonly lease_id: number;
+  readonly token: number;
+  readonly holder: { readonly owner: string; readonly token: number } | null;
   readonly leader_id: string;
   readonly peer_id: string;
   readonly results: readonly (readonly [outcome: string, revision: number, changed: boolean])[];
@@ -230,6 +232,33 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
     expect((await group('kv.lease_list')).body).toMatchObject({ leases: [[kept, 1000, 1]], more: false });
     expect((await group('kv.lease_revoke', { lease_id: kept })).body).toMatchObject({ revoked: true });
     expect((await group('kv.get', { key: `${key}/kept` })).body.value).toBe(null);
+  });
+
+  test('promise 20: a lock that is lost with its lease goes to the next, with a higher token', async () => {
+    const name = `lock-${key}`;
+    const lease = async (ttl_ms: number) => (await group('kv.lease_grant', { ttl_ms })).body.lease_id;
+    const [slow, quick] = [await lease(1000), await lease(60_000)];
+    const first = await group('kv.lock', { name, owner: 'slow', lease_id: slow });
+    expect(first.body).toEqual({ acquired: true, token: expect.any(Number) });
+    const waiting = await group('kv.lock', { name, owner: 'quick', lease_id: quick, wait: true });
+    expect(waiting.body).toEqual({ acquired: false, token: 0 });
+    // The first one is not heard of any more.
+    const { token } = await until('the lock is passed on', async () => {
+      const { holder } = (await group('kv.lock_get', { name })).body;
+      return holder?.owner === 'quick' ? holder : undefined;
+    });
+    expect(token).toBeGreaterThan(first.body.token);
+    const write = async (holder: string, compared: number) => {
+      const compare = [[name, 'lock', '=', compared]];
+      return (await group('kv.txn', { compare, then: [['put', `${key}/guarded`, holder]] })).body;
+    };
+    expect(await write('quick', token)).toMatchObject({ succeeded: true });
+    expect(await write('slow', first.body.token)).toMatchObject({ succeeded: false });
+    expect((await group('kv.get', { key: `${key}/guarded` })).body.value).toBe('quick');
+    expect((await group('kv.unlock', { name, token: first.body.token })).body).toMatchObject({ released: false });
+    expect((await group('kv.unlock', { name, token })).body).toMatchObject({ released: true });
+    expect((await group('kv.lock_get', { name })).body).toEqual({ holder: null, waiting: 0 });
+    await group('kv.lease_revoke', { lease_id: quick });
   });
 
   test('a write that is sent twice in a session happens once', async () => {

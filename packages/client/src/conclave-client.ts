@@ -33,6 +33,8 @@ import {
 } from './core/index.js';
 import { KvApi } from './kv-api.js';
 import { LeaseApi } from './lease-api.js';
+import { Lock, type LockOptions } from './lock.js';
+import { LockApi } from './lock-api.js';
 
 export interface ConnectOptions extends ClientOptions {
   readonly groupId: string;
@@ -55,6 +57,7 @@ interface Caller {
 export class ConclaveClient {
   readonly kv: KvApi;
   readonly leases: LeaseApi;
+  readonly locks: LockApi;
   readonly admin: AdminApi;
   private readonly core: ClientCore;
   private readonly callers = new Map<number, Caller>();
@@ -79,6 +82,7 @@ export class ConclaveClient {
     const call = (one: Call, timeoutMs: number | undefined) => this.call(one, timeoutMs);
     this.kv = new KvApi(call);
     this.leases = new LeaseApi(call);
+    this.locks = new LockApi(call);
     this.admin = new AdminApi(call);
     this.subscription = connection.subscribe(`${this.inbox}.*`, {
       callback: (error, message) => {
@@ -108,6 +112,15 @@ export class ConclaveClient {
       ...options.nats,
     });
     return new ConclaveClient(connection, true, options);
+  }
+
+  /**
+   * Acquires a lock and keeps it, until it is released or lost: `signal` tells, `token` protects. Locks that are held when
+   * the client is closed are lost to it, and to the group when their leases end.
+   * @throws ConclaveError EBUSY: another holds it, and did so for `waitMs`.
+   */
+  lock(name: string, options: LockOptions = {}): Promise<Lock> {
+    return Lock.acquire(this.leases, this.locks, name, options);
   }
 
   /** Settles all open calls (not done, or unknown) and ends the connection, unless that was given. */

@@ -4,3 +4,5 @@ export { ConclaveClient, type ConnectOptions } from './conclave-client.js';
 export * from './core/index.js';
 export { type GetOptions, KvApi, type PutOptions, type RangeOptions } from './kv-api.js';
 export { LeaseApi, type PageOptions } from './lease-api.js';
+export { Lock, type LockOptions } from './lock.js';
+export { type AskForLockOptions, LockApi } from './lock-api.js';

@@ -11,6 +11,8 @@ export class Group {
   readonly behaviours: Behaviour[] = [];
   /** The operations asked for, in order. */
   readonly operations: string[] = [];
+  /** The commands of batches, in order. */
+  readonly commands: string[] = [];
   stateMachine = new KvStateMachine();
   private readonly service = new KvService();
   private subscriptions: Subscription[] = [];
@@ -44,6 +46,8 @@ export class Group {
     const { value, encoding } = decodeRequest(message.data);
     const operation = message.subject.split('.').at(-1) as string;
     this.operations.push(operation);
+    const { commands = [] } = value as { readonly commands?: readonly (readonly [number, string])[] };
+    this.commands.push(...commands.map(([, name]) => name));
     const behaviour = this.behaviours.shift() ?? 'answer';
     if (typeof behaviour === 'object') return this.respond(message, { error: behaviour }, encoding);
     const reply = operation === 'get_leader' ? { leader_id: 'n1', term: 3 } : this.carryOut(operation, value);

@@ -38,6 +38,9 @@ describe('the door', () => {
     ['put', { key: 'k', value: 'v', lease_id: 4 }, { commands: [[0, 'put', 'k', 'v', 4]] }],
     ['lease_grant', { ttl_ms: 5000 }, { commands: [[0, 'lease_grant', 5000]] }],
     ['lease_keep', { lease_id: 4, client_id: 3, sequence: 9 }, { client_id: 3, commands: [[9, 'lease_keep', 4]] }],
+    ['lock', { name: 'l', owner: 'me', lease_id: 4 }, { commands: [[0, 'lock', 'l', 'me', 4, false]] }],
+    ['lock', { name: 'l', owner: 'me', lease_id: 4, wait: true }, { commands: [[0, 'lock', 'l', 'me', 4, true]] }],
+    ['unlock', { name: 'l', token: 9 }, { commands: [[0, 'unlock', 'l', 9]] }],
     ['lease_revoke', { lease_id: 4 }, { commands: [[0, 'lease_revoke', 4]] }],
     ['open_session', {}, { open_session: true }],
   ])('makes one entry of %s', (operation, body, entry) => {
@@ -106,6 +109,12 @@ describe('the door', () => {
     ['lease_revoke', {}],
     ['lease_get', { lease_id: 1, start_after: '' }],
     ['lease_list', { limit: 0 }],
+    ['lock', { name: 'l', owner: '', lease_id: 1 }],
+    ['lock', { name: 'l', owner: 'o'.repeat(limits.ownerBytes + 1), lease_id: 1 }],
+    ['lock', { name: 'l', owner: 'me' }],
+    ['lock', { name: 'l', owner: 'me', lease_id: 1, wait: 7 }],
+    ['unlock', { name: 'l', token: 0 }],
+    ['lock_get', { name: '' }],
     ['batch', { commands: [1, 2, 3].map((at) => [at, 'put', 'k', 'v'.repeat(limits.valueBytes)]) }],
   ])('refuses %s %j', (operation, body) => {
     expect(refusal(() => service.parse(operation, body))).toEqual(['EINVAL', 'not_done']);
@@ -204,6 +213,9 @@ describe('the check by hand', () => {
       [1, 'lease_grant', 1000],
       [1, 'lease_keep', 7],
       [1, 'lease_revoke', 7],
+      [1, 'lock', 'k', 'v', 7, true],
+      [1, 'unlock', 'k', 7],
+      [1, 'txn', [['k', 'lock', '=', 7]], [], []],
       [1, 'delete', 'k'],
       [1, 'cas', 'k', 'v', 1],
       [

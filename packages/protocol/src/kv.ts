@@ -40,10 +40,20 @@ export const Revision = Count;
 /** The name of a lease, which the group gives it. */
 export const LeaseId = z.number().int().min(1);
 
+/** The revision of the group at which a lock was acquired: higher than all before. */
+const Token = z.number().int().min(1);
+
 const Ttl = z.number().int().min(limits.leaseLeastMs).max(limits.leaseMostMs);
 
 /** How many there may be in one page. */
 const Limit = z.number().int().min(1).max(limits.rangeKeys).optional();
+
+/** Who holds a lock, in its own words. */
+export const Owner = z
+  .string()
+  .min(1)
+  .refine((owner) => Buffer.byteLength(owner) <= limits.ownerBytes, `an owner has at most ${limits.ownerBytes} bytes`)
+  .refine(isWellFormed, 'an owner has no lone surrogates');
 
 /** `linearizable`: confirmed by a quorum. `stale`: what the peer that answers has. */
 export const Consistency = z.enum(['linearizable', 'stale']);
@@ -60,13 +70,15 @@ const once = {
 const Relation = z.enum(['=', '!=', '<', '>']);
 
 /**
- * What a transaction looks at first: a key, its `revision` or its `value`, how it should stand to what follows, and that.
+ * What a transaction looks at first: a key, its `revision` or its `value`, how it should stand to what follows, and that;
+ * or a `lock` by its name, whose token is compared, 0 where nobody holds it.
  * Values are compared as bytes, text as its UTF-8. A key that is not there has revision 0, and no value: whatever is
  * said of that is false.
  */
 export const Comparison = z.union([
   z.tuple([Key, z.literal('revision'), Relation, Revision]),
   z.tuple([Key, z.literal('value'), Relation, Value]),
+  z.tuple([Key, z.literal('lock'), Relation, Count]),
 ]);
 export type Comparison = z.infer<typeof Comparison>;
 
@@ -103,14 +115,18 @@ export const Command = z.union([
   z.tuple([Count, z.literal('lease_grant'), Ttl]),
   z.tuple([Count, z.literal('lease_keep'), LeaseId]),
   z.tuple([Count, z.literal('lease_revoke'), LeaseId]),
+  /** Name, owner, lease, and whether to wait in the queue. */
+  z.tuple([Count, z.literal('lock'), Key, Owner, LeaseId, z.boolean()]),
+  /** Name and token. */
+  z.tuple([Count, z.literal('unlock'), Key, Token]),
 ]);
 export type Command = z.infer<typeof Command>;
 
 export const CommandResult = z.union([
   /**
    * Done: the revision that the write got (of a delete of nothing, and of a cas refused: the key's own), and whether it
-   * changed anything. In the place of the revision has a `lease_grant` the id of the lease, a `lease_keep` its time, and
-   * a `lease_revoke` the group's revision after it.
+   * changed anything. In the place of the revision has a `lease_grant` the id of the lease, a `lease_keep` its time, a
+   * `lock` the token (0: not acquired), and a `lease_revoke` or `unlock` the group's revision after it.
    */
   z.tuple([z.literal('done'), Revision, z.boolean()]),
   /** A transaction, done: the group's revision after it, whether the comparisons held, and the results of that branch. */
@@ -159,7 +175,7 @@ export const kvOperations = {
     z.object({ succeeded: z.boolean(), revision: Revision, results: z.array(OperationResult) }),
   ),
   lease_grant: operation(
-    'grants a lease, to which keys can be tied; it ends, and they go, once nobody has kept it for so long: not before, by the monotonic clock of the leader, and up to about two seconds later; a leader that comes to lead gives each lease its whole time again',
+    'grants a lease, to which keys and locks can be tied; it ends, and they go, once nobody has kept it for so long: not before, by the monotonic clock of the leader, and up to about two seconds later; a leader that comes to lead gives each lease its whole time again',
     z.object({ ttl_ms: Ttl, ...once }),
     z.object({ lease_id: LeaseId, ttl_ms: Ttl }),
   ),
@@ -169,7 +185,7 @@ export const kvOperations = {
     z.object({ lease_id: LeaseId, ttl_ms: Ttl }),
   ),
   lease_revoke: operation(
-    'ends a lease and deletes its keys; `revoked` false: there was none of that id',
+    'ends a lease, deletes its keys and gives its locks back; `revoked` false: there was none of that id',
     z.object({ lease_id: LeaseId, ...once }),
     z.object({ revoked: z.boolean(), revision: Revision }),
   ),
@@ -182,6 +198,24 @@ export const kvOperations = {
     'the leases, in the order of their ids, by pages: id, time, and how many keys each has',
     z.object({ start_after: LeaseId.optional(), limit: Limit, consistency: Consistency.optional() }),
     z.object({ leases: z.array(z.tuple([LeaseId, Ttl, Count])), more: z.boolean() }),
+  ),
+  lock: operation(
+    'asks for a lock, which lives by a lease; the owner that holds it gets the same `token` again. Not acquired, it waits with `wait` in the queue, and acquires the lock when its turn comes (`lock_get` or the same request tells); without `wait` it leaves the queue. Tokens grow with each acquisition: whatever the lock protects must refuse a token lower than one that it has seen',
+    z.object({ name: Key, owner: Owner, lease_id: LeaseId, wait: z.boolean().optional(), ...once }),
+    z.object({ acquired: z.boolean(), token: Count }),
+  ),
+  unlock: operation(
+    'gives a lock back, which the first in the queue acquires; `released` false: it is not held with this token',
+    z.object({ name: Key, token: Token, ...once }),
+    z.object({ released: z.boolean(), revision: Revision }),
+  ),
+  lock_get: operation(
+    'who holds a lock (null: nobody), and how many wait for it',
+    z.object({ name: Key, consistency: Consistency.optional() }),
+    z.object({
+      holder: z.object({ owner: Owner, lease_id: LeaseId, token: Token }).nullable(),
+      waiting: Count,
+    }),
   ),
   open_session: operation(
     'opens a client session, in which a repeated write happens once',

@@ -99,6 +99,14 @@ export const limits = {
   leases: 100_000,
   /** Keys tied to one lease. */
   leaseKeys: 4096,
+  /** Locks of a group. */
+  locks: 100_000,
+  /** Who waits for one lock. */
+  lockWaiters: 1024,
+  /** Locks held or waited for by one lease. */
+  leaseLocks: 1024,
+  /** What the owner of a lock is called. */
+  ownerBytes: 256,
   /** The time of a lease: at least, as a leader looks after them about once a second, and at most. */
   leaseLeastMs: 1000,
   leaseMostMs: 24 * 60 * 60 * 1000,

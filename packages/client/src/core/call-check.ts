@@ -47,13 +47,22 @@ export function sizeOrFault(call: Call): number | ErrorBody {
     case 'lease_keep':
     case 'lease_revoke':
       return sizeOfSmall(kvOperations[call.operation].request.safeParse({ lease_id: call.leaseId }));
+    case 'lock': {
+      const { name, owner, leaseId, wait } = call;
+      return sizeOfSmall(kvOperations.lock.request.safeParse({ name, owner, lease_id: leaseId, wait }));
+    }
+    case 'unlock': {
+      const { name, token } = call;
+      return sizeOfSmall(kvOperations.unlock.request.safeParse({ name, token }));
+    }
     default:
       return sizeOfKeyCall(call);
   }
 }
 
+/** Of what has a name and an owner at most. */
 function sizeOfSmall(parsed: Parsed): number | ErrorBody {
-  return faultOf(parsed) ?? commandOverheadBytes;
+  return faultOf(parsed) ?? limits.keyBytes + limits.ownerBytes + commandOverheadBytes;
 }
 
 function sizeOfKeyCall(call: KeyCall): number | ErrorBody {

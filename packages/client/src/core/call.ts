@@ -36,7 +36,16 @@ export type WriteCall =
       readonly otherwise: readonly Operation[];
     }
   | { readonly operation: 'lease_grant'; readonly ttlMs: number }
-  | { readonly operation: 'lease_keep' | 'lease_revoke'; readonly leaseId: number };
+  | { readonly operation: 'lease_keep' | 'lease_revoke'; readonly leaseId: number }
+  | {
+      readonly operation: 'lock';
+      readonly name: string;
+      readonly owner: string;
+      readonly leaseId: number;
+      /** Wait in the queue where another holds it. */
+      readonly wait: boolean;
+    }
+  | { readonly operation: 'unlock'; readonly name: string; readonly token: number };
 
 export interface ReadCall {
   readonly operation: 'get';
@@ -48,7 +57,7 @@ export interface ReadCall {
 }
 
 /** Operations that only ask, each a request of its own. */
-export type QueryOperation = 'range' | 'lease_get' | 'lease_list';
+export type QueryOperation = 'range' | 'lease_get' | 'lease_list' | 'lock_get';
 
 export interface QueryCall {
   readonly operation: 'query';

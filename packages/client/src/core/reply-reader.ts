@@ -160,13 +160,17 @@ function doneResult(call: WriteCall, [, revision, changed, results = []]: DoneRe
       return { deleted: changed, revision };
     case 'cas':
       return { swapped: changed, revision };
-    // These answer an id, or a time, in its place.
+    // These answer an id, a time, or a token in its place.
     case 'lease_grant':
       return { lease_id: revision, ttl_ms: call.ttlMs };
     case 'lease_keep':
       return { lease_id: call.leaseId, ttl_ms: revision };
     case 'lease_revoke':
       return { revoked: changed, revision };
+    case 'lock':
+      return { acquired: changed, token: revision };
+    case 'unlock':
+      return { released: changed, revision };
     case 'txn':
       return { succeeded: changed, revision, results: results.map(ownResult) };
   }

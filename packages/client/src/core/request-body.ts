@@ -45,6 +45,10 @@ function commandOf({ sequence, call }: OpenCall): Command {
     case 'lease_keep':
     case 'lease_revoke':
       return [sequence, write.operation, write.leaseId];
+    case 'lock':
+      return [sequence, 'lock', write.name, write.owner, write.leaseId, write.wait];
+    case 'unlock':
+      return [sequence, 'unlock', write.name, write.token];
     case 'delete':
       return [sequence, 'delete', write.key];
     case 'cas':

@@ -40,12 +40,26 @@ export function isCommand(value: unknown): value is Command {
       return (
         value.length === 3 && isCount(value[2]) && value[2] >= limits.leaseLeastMs && value[2] <= limits.leaseMostMs
       );
+    case 'lock':
+      return (
+        value.length === 6 &&
+        isKey(value[2]) &&
+        isOwner(value[3]) &&
+        isLeaseId(value[4]) &&
+        typeof value[5] === 'boolean'
+      );
+    case 'unlock':
+      return value.length === 4 && isKey(value[2]) && isCount(value[3]) && value[3] >= 1;
     case 'lease_keep':
     case 'lease_revoke':
       return value.length === 3 && isLeaseId(value[2]);
     default:
       return false;
   }
+}
+
+function isOwner(value: unknown): boolean {
+  return typeof value === 'string' && value.length > 0 && hasAtMost(value, limits.ownerBytes) && isWellFormed(value);
 }
 
 function isLeaseId(value: unknown): boolean {
@@ -58,6 +72,7 @@ function isComparison(value: unknown): value is Comparison {
   if (!Array.isArray(value) || value.length !== 4 || !isKey(value[0]) || !relations.includes(value[2])) return false;
   switch (value[1]) {
     case 'revision':
+    case 'lock':
       return isCount(value[3]);
     case 'value':
       return isValue(value[3]);

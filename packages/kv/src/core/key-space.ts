@@ -1,10 +1,10 @@
 /**
- * Keys, their values and their revisions, and the leases that they are tied to.
+ * Keys, their values and their revisions, and the leases that they and locks are tied to.
  *
  * Owns what is stored under each key, and the group's revision. Does not know who writes, or why.
  *
  * Invariants:
- * 1. `revision` counts the writes that changed something; no two keys have the same.
+ * 1. `revision` counts the writes of keys that changed something, and the acquisitions of locks; no two have the same.
  * 2. `order` holds the keys of `stored`, and no others.
  * 3. A key whose `leaseId` is not 0 is among the keys of that lease, and every key of a lease is there.
  * 4. Nothing that is kept shares memory with the message that it came in: a small value would pin a large one.
@@ -13,6 +13,7 @@ import { invariant, limits, type Value } from '@conclave/protocol';
 import { compareKeys } from './key-order.js';
 import type { FoundKey, FoundValue, RangePage, RangeQuery } from './kv-query.js';
 import { Leases } from './leases.js';
+import { Locks } from './locks.js';
 import { SortedKeys } from './sorted-keys.js';
 import { detached, inOnePiece, keptValue, oneCharacterEach, type Stored, sizeOf } from './stored-value.js';
 
@@ -24,6 +25,7 @@ export class KeySpace {
   private readonly stored = new Map<string, Stored>();
   private readonly order = new SortedKeys();
   readonly leases = new Leases();
+  readonly locks = new Locks(this.leases, () => this.nextRevision());
   private lastRevision = 0;
 
   get revision(): number {
@@ -78,11 +80,12 @@ export class KeySpace {
     return lease.keys.has(key) || lease.keys.size + more < limits.leaseKeys ? undefined : 'EINVAL';
   }
 
-  /** Ends a lease and deletes its keys. Answers whether it was there. */
+  /** Ends a lease, deletes its keys and passes its locks on. Answers whether it was there. */
   endLease(leaseId: number): boolean {
     const lease = this.leases.at(leaseId);
     if (lease === undefined) return false;
     for (const key of [...lease.keys]) this.delete(key);
+    this.locks.release(leaseId);
     this.leases.delete(leaseId);
     return true;
   }

@@ -33,7 +33,12 @@ export interface LeasesQuery {
   readonly limit: number;
 }
 
-export type KvQuery = KeysQuery | RangeQuery | LeaseQuery | LeasesQuery;
+export interface LockQuery {
+  readonly type: 'lock';
+  readonly name: string;
+}
+
+export type KvQuery = KeysQuery | RangeQuery | LeaseQuery | LeasesQuery | LockQuery;
 
 /** A value and its revision; `[null, 0]` where there is none. */
 export type FoundValue = readonly [Value | null, number];
@@ -64,10 +69,18 @@ export interface LeasesPage {
   readonly more: boolean;
 }
 
+export interface LockFound {
+  /** Null: nobody. */
+  readonly holder: { readonly owner: string; readonly leaseId: number; readonly token: number } | null;
+  /** How many wait. */
+  readonly waiting: number;
+}
+
 /** What each kind of query finds. Of keys: for the first ones, as many as an answer may hold, one at least. */
 export interface KvFindings {
   readonly keys: readonly FoundValue[];
   readonly range: RangePage;
   readonly lease: LeaseKeysPage;
   readonly leases: LeasesPage;
+  readonly lock: LockFound;
 }

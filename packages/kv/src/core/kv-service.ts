@@ -63,6 +63,12 @@ export class KvService implements Service {
         return parseLeaseGet(body);
       case 'lease_list':
         return parseLeaseList(body);
+      case 'lock':
+        return parseLock(body);
+      case 'unlock':
+        return parseUnlock(body);
+      case 'lock_get':
+        return parseLockGet(body);
       case 'open_session':
         return parseOpenSession(body);
     }
@@ -175,6 +181,33 @@ function parseLeaseGet(body: unknown): ServiceRequest {
 function parseLeaseList(body: unknown): ServiceRequest {
   const { start_after = 0, limit = limits.rangeKeys, consistency } = checked('lease_list', body);
   return read({ type: 'leases', startAfter: start_after, limit }, consistency, (page) => page);
+}
+
+function parseLock(body: unknown): ServiceRequest {
+  const request = checked('lock', body);
+  const { name, owner, lease_id, wait = false } = request;
+  return writeOne(
+    request,
+    [request.sequence ?? 0, 'lock', name, owner, lease_id, wait],
+    ([, token, acquired]): KvReply<'lock'> => ({ acquired, token }),
+  );
+}
+
+function parseUnlock(body: unknown): ServiceRequest {
+  const request = checked('unlock', body);
+  return writeOne(
+    request,
+    [request.sequence ?? 0, 'unlock', request.name, request.token],
+    ([, revision, released]): KvReply<'unlock'> => ({ released, revision }),
+  );
+}
+
+function parseLockGet(body: unknown): ServiceRequest {
+  const { name, consistency } = checked('lock_get', body);
+  return read({ type: 'lock', name }, consistency, ({ holder, waiting }): KvReply<'lock_get'> => {
+    if (holder === null) return { holder, waiting };
+    return { holder: { owner: holder.owner, lease_id: holder.leaseId, token: holder.token }, waiting };
+  });
 }
 
 function parseGet(body: unknown): ServiceRequest {

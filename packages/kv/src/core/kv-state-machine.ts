@@ -1,7 +1,7 @@
 /**
  * The key-value store: what every peer makes of the same log.
  *
- * Owns the keys with their leases, and the clients' sessions. Does not know who leads, who asks, or what time it is, but for
+ * Owns the keys with leases and locks, and the clients' sessions. Does not know who leads, who asks, or what time it is, but for
  * `housekeeping`, which only proposes.
  *
  * Invariants:
@@ -23,6 +23,7 @@ import {
   type WriteEntry,
 } from './kv-entry.js';
 import type { KvFindings, KvQuery } from './kv-query.js';
+import type { LockResult } from './locks.js';
 import { bytesAnswered, faultOfTie, transact } from './transaction.js';
 
 export interface KvOptions {
@@ -39,6 +40,13 @@ const askedTooOften: KvCommandResult = [
 ];
 
 const tooManyLeases: KvCommandResult = ['not_done', 'EBUSY', `there are ${limits.leases} leases`];
+
+const lockFaults: Readonly<Record<Exclude<LockResult, number>, KvCommandResult>> = {
+  no_lease: ['not_done', 'ENOENT', 'there is no such lease'],
+  too_many_of_lease: ['not_done', 'EINVAL', `a lease has at most ${limits.leaseLocks} locks`],
+  too_many_locks: ['not_done', 'EBUSY', `there are ${limits.locks} locks`],
+  too_many_waiters: ['not_done', 'EBUSY', `${limits.lockWaiters} wait for the lock`],
+};
 
 export class KvStateMachine implements StateMachine {
   private readonly keys = new KeySpace();
@@ -74,6 +82,8 @@ export class KvStateMachine implements StateMachine {
         return this.keys.leases.describe(asked.leaseId, asked.startAfter, asked.limit);
       case 'leases':
         return this.keys.leases.list(asked.startAfter, asked.limit);
+      case 'lock':
+        return this.keys.locks.find(asked.name);
     }
   }
 
@@ -142,6 +152,14 @@ export class KvStateMachine implements StateMachine {
       case 'lease_revoke': {
         const revoked = this.keys.endLease(command[2]);
         return ['done', this.keys.revision, revoked];
+      }
+      case 'lock': {
+        const token = this.keys.locks.lock(command[2], command[3], command[4], command[5]);
+        return typeof token === 'number' ? ['done', token, token > 0] : lockFaults[token];
+      }
+      case 'unlock': {
+        const released = this.keys.locks.unlock(command[2], command[3]);
+        return ['done', this.keys.revision, released];
       }
     }
   }

@@ -1,14 +1,15 @@
 /**
- * Leases: keys that go when nobody says any more that they should stay.
+ * Leases: keys and locks that go when nobody says any more that they should stay.
  *
- * Owns the leases, and which keys are tied to which. Does not touch the keys: who ends a lease deletes them.
+ * Owns the leases, and which keys and locks are tied to which. Does not touch these: who ends a lease does.
  *
  * All but what `Lease` notes of the clock is replicated state, and follows from the entries alone. A lease ends by an
  * entry, which its leader proposes by its own monotonic clock; a leader that comes to lead, or comes back, begins to
  * count anew. So no jump of any clock ends a lease early, and each failover makes it longer.
  *
  * Invariants:
- * 1. At most `limits.leases` leases are there, each with at most `limits.leaseKeys` keys. Their ids rise.
+ * 1. At most `limits.leases` leases are there, each with at most `limits.leaseKeys` keys and
+ *    `limits.leaseLocks` locks. Their ids rise.
  * 2. A key is tied to one lease at most: the one that what is stored under it names.
  * 3. An entry ends a lease only if nobody has kept it since the entry was proposed.
  */
@@ -21,6 +22,8 @@ export interface Lease {
   /** The index of the entry that granted or kept it last. */
   keptIndex: LogIndex;
   readonly keys: Set<string>;
+  /** The locks that are held or waited for by it. */
+  readonly locks: Set<string>;
   /** By this peer's clock, not replicated: since when housekeeping sees it as last kept by that entry. */
   seenIndex: LogIndex | 0;
   sinceMs: number;
@@ -38,7 +41,14 @@ export class Leases {
   grant(index: LogIndex, ttlMs: number): number | undefined {
     if (this.leases.size >= limits.leases) return undefined;
     this.lastLeaseId += 1;
-    this.leases.set(this.lastLeaseId, { ttlMs, keptIndex: index, keys: new Set(), seenIndex: 0, sinceMs: 0 });
+    this.leases.set(this.lastLeaseId, {
+      ttlMs,
+      keptIndex: index,
+      keys: new Set(),
+      locks: new Set(),
+      seenIndex: 0,
+      sinceMs: 0,
+    });
     return this.lastLeaseId;
   }
 
@@ -70,9 +80,10 @@ export class Leases {
     return this.leases.get(leaseId)?.keptIndex === keptIndex;
   }
 
-  /** Takes a lease away that has no keys any more. */
+  /** Takes a lease away to which nothing is tied any more. */
   delete(leaseId: number): void {
-    invariant(this.leases.get(leaseId)?.keys.size === 0, 'a lease goes after its keys');
+    const lease = this.leases.get(leaseId);
+    invariant(lease?.keys.size === 0 && lease.locks.size === 0, 'a lease goes after what is tied to it');
     this.leases.delete(leaseId);
   }
 
@@ -116,7 +127,7 @@ export class Leases {
         lease.sinceMs = nowMs;
       } else if (nowMs - lease.sinceMs >= lease.ttlMs && keys <= limits.leaseKeys && hasRoom(overdue)) {
         lease.sinceMs = nowMs - lease.ttlMs * 0.9;
-        keys += lease.keys.size;
+        keys += lease.keys.size + lease.locks.size;
         overdue.push([leaseId, lease.keptIndex]);
       }
     }

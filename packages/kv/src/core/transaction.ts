@@ -79,6 +79,7 @@ function resultsIn(result: KvCommandResult): readonly OperationResult[] {
 }
 
 function isTrue(keys: KeySpace, [key, what, relation, wanted]: Comparison): boolean {
+  if (what === 'lock') return stands(keys.locks.tokenOf(key) - wanted, relation);
   const stored = keys.at(key);
   if (what === 'revision') return stands((stored?.revision ?? 0) - wanted, relation);
   return stored !== undefined && stands(compareValues(stored, wanted), relation);

@@ -1,0 +1,37 @@
+import type { KvReply } from '@conclave/protocol';
+import { type Caller, type CallOptions, type GetOptions, peerIdOf } from './kv-api.js';
+
+export interface AskForLockOptions extends CallOptions {
+  /** Wait in the queue where another holds it; without, leave the queue. */
+  readonly wait?: boolean;
+}
+
+/** Locks as the group knows them. `ConclaveClient.lock` does with them what a holder has to do. */
+export class LockApi {
+  constructor(private readonly call: Caller) {}
+
+  /**
+   * Asks for a lock, to be held by this owner and lease. Who holds it gets the same token again. `acquired` false: token 0;
+   * with `wait` it is acquired when its turn comes, which `get` or the same call again tells.
+   */
+  acquire(
+    name: string,
+    owner: string,
+    leaseId: number,
+    { wait = false, timeoutMs }: AskForLockOptions = {},
+  ): Promise<KvReply<'lock'>> {
+    return this.call({ operation: 'lock', name, owner, leaseId, wait }, timeoutMs) as Promise<KvReply<'lock'>>;
+  }
+
+  /** Gives a lock back. `released` false: it is not held with this token. */
+  release(name: string, token: number, options: CallOptions = {}): Promise<KvReply<'unlock'>> {
+    return this.call({ operation: 'unlock', name, token }, options.timeoutMs) as Promise<KvReply<'unlock'>>;
+  }
+
+  /** Who holds a lock, and how many wait for it. */
+  async get(name: string, { consistency, peerId, timeoutMs }: GetOptions = {}): Promise<KvReply<'lock_get'>> {
+    const body = consistency === undefined ? { name } : { name, consistency };
+    const call = { operation: 'query', name: 'lock_get', body, peerId: peerIdOf(peerId) } as const;
+    return (await this.call(call, timeoutMs)) as KvReply<'lock_get'>;
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Locks: one holder for each name, in the order in which they came, and each time a token that is higher than all before.
+ *
+ * Owns who holds what and who waits for it. A lock is held and waited for by a lease: with it both end.
+ *
+ * A holder may not have heard yet that its lease has ended when the next one acquires the lock. What tells them apart is
+ * the token, which is the group's revision at the acquisition: whoever the lock protects refuses a token lower than
+ * the highest that it has seen, and a transaction can compare it.
+ *
+ * Invariants:
+ * 1. A lock is there while somebody holds it; only then does anybody wait.
+ * 2. Holder and waiters, each an owner with a lease, are all different, and their leases are there and know the name.
+ * 3. Each acquisition, of whatever lock, has a token higher than all before.
+ * 4. At most `limits.locks` locks are there, each with at most `limits.lockWaiters` waiters.
+ */
+import { invariant, limits } from '@conclave/protocol';
+import type { LockFound } from './kv-query.js';
+import type { Leases } from './leases.js';
+import { inOnePiece } from './stored-value.js';
+
+interface Claim {
+  readonly owner: string;
+  readonly leaseId: number;
+}
+
+interface Lock {
+  holder: Claim;
+  token: number;
+  waiting: Claim[];
+}
+
+/** What became of asking for a lock: a token, 0 without one; or why it cannot be. */
+export type LockResult = number | 'no_lease' | 'too_many_of_lease' | 'too_many_locks' | 'too_many_waiters';
+
+export class Locks {
+  private readonly locks = new Map<string, Lock>();
+
+  constructor(
+    private readonly leases: Leases,
+    private readonly nextRevision: () => number,
+  ) {}
+
+  /**
+   * Asks for a lock. Who holds it gets its token again. Who cannot have it gets 0, and waits in the queue, or with `wait`
+   * false leaves it.
+   */
+  lock(name: string, owner: string, leaseId: number, wait: boolean): LockResult {
+    const claim = { owner: inOnePiece(owner), leaseId };
+    const lock = this.locks.get(name);
+    const lease = this.leases.at(leaseId);
+    if (lease === undefined) return 'no_lease';
+    if (lock !== undefined && isSame(lock.holder, claim)) return lock.token;
+    const place = lock?.waiting.findIndex((one) => isSame(one, claim)) ?? -1;
+    if (lock !== undefined && place >= 0) {
+      if (!wait) this.leave(name, lock, place);
+      return 0;
+    }
+    if (lock !== undefined && !wait) return 0;
+    if (!lease.locks.has(name) && lease.locks.size >= limits.leaseLocks) return 'too_many_of_lease';
+    if (lock === undefined)
+      return this.locks.size < limits.locks ? this.acquire(inOnePiece(name), claim) : 'too_many_locks';
+    if (lock.waiting.length >= limits.lockWaiters) return 'too_many_waiters';
+    lock.waiting.push(claim);
+    lease.locks.add(inOnePiece(name));
+    return 0;
+  }
+
+  /** Gives a lock back, which the first that waits acquires. False: it is not held with this token. */
+  unlock(name: string, token: number): boolean {
+    const lock = this.locks.get(name);
+    if (lock === undefined || lock.token !== token) return false;
+    this.passOn(name, lock);
+    return true;
+  }
+
+  /** The token with which the lock is held; 0: nobody holds it. */
+  tokenOf(name: string): number {
+    return this.locks.get(name)?.token ?? 0;
+  }
+
+  find(name: string): LockFound {
+    const lock = this.locks.get(name);
+    if (lock === undefined) return { holder: null, waiting: 0 };
+    const { holder, token, waiting } = lock;
+    return { holder: { owner: holder.owner, leaseId: holder.leaseId, token }, waiting: waiting.length };
+  }
+
+  /** A lease ends: whoever waits by it does so no more, and what is held by it is passed on. */
+  release(leaseId: number): void {
+    for (const name of [...(this.leases.at(leaseId)?.locks ?? [])]) {
+      const lock = this.locks.get(name);
+      invariant(lock !== undefined, 'a lease knows locks that are there');
+      lock.waiting = lock.waiting.filter((one) => one.leaseId !== leaseId);
+      if (lock.holder.leaseId === leaseId) this.passOn(name, lock);
+      else this.forget(leaseId, name);
+    }
+  }
+
+  private acquire(name: string, holder: Claim): number {
+    const token = this.nextRevision();
+    this.locks.set(name, { holder, token, waiting: [] });
+    this.leases.at(holder.leaseId)?.locks.add(name);
+    return token;
+  }
+
+  private leave(name: string, lock: Lock, place: number): void {
+    const [gone] = lock.waiting.splice(place, 1);
+    invariant(gone !== undefined, 'who leaves has waited');
+    if (!isOf(lock, gone.leaseId)) this.forget(gone.leaseId, name);
+  }
+
+  private passOn(name: string, lock: Lock): void {
+    const before = lock.holder.leaseId;
+    const next = lock.waiting.shift();
+    if (next === undefined) {
+      this.locks.delete(name);
+    } else {
+      lock.holder = next;
+      lock.token = this.nextRevision();
+    }
+    if (next === undefined || !isOf(lock, before)) this.forget(before, name);
+  }
+
+  private forget(leaseId: number, name: string): void {
+    this.leases.at(leaseId)?.locks.delete(name);
+  }
+}
+
+function isSame(one: Claim, other: Claim): boolean {
+  return one.leaseId === other.leaseId && one.owner === other.owner;
+}
+
+/** Whether the lease holds the lock, or waits for it, in the name of any owner. */
+function isOf({ holder, waiting }: Lock, leaseId: number): boolean {
+  return holder.leaseId === leaseId || waiting.some((one) => one.leaseId === leaseId);
+}
