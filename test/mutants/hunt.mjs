@@ -77,6 +77,7 @@ async function huntOne(bench, mutation, seeds, signal) {
   } catch (error) {
     return { verdict: 'broken', seen: error instanceof Error ? error.message : String(error), seconds: seconds() };
   }
+  signal?.throwIfAborted();
   return new Promise((resolve) => {
     const args =
       mutation?.scenario === undefined
