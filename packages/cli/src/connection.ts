@@ -1,10 +1,13 @@
 /** A command's connection to NATS. */
+import { ConclaveClient } from '@conclave/client';
 import { ConclaveError } from '@conclave/protocol';
 import { connect, type NatsConnection } from 'nats';
 import type { CommonOptions } from './options.js';
 import { Requester } from './requester.js';
 
 const connectTimeoutMs = 3_000;
+/** How long a call of a client may take unless the command says otherwise. */
+const defaultTimeoutMs = 10_000;
 
 /**
  * Connects to the first server that answers.
@@ -35,6 +38,23 @@ export async function withRequester<T>(
   try {
     return await work(new Requester(connection, options.group, options.prefix));
   } finally {
+    await connection.close();
+  }
+}
+
+/** Runs `work` with a client that is closed at its end. */
+export async function withClient<T>(options: CommonOptions, work: (client: ConclaveClient) => Promise<T>): Promise<T> {
+  const connection = await connectTo(options.nats);
+  const client = await ConclaveClient.connect({
+    connection,
+    groupId: options.group,
+    prefix: options.prefix,
+    timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
+  });
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
     await connection.close();
   }
 }

@@ -6,6 +6,7 @@ import { registerBootstrap } from './commands/bootstrap.js';
 import { registerDemo } from './commands/demo.js';
 import { registerKv } from './commands/kv.js';
 import { registerLeader } from './commands/leader.js';
+import { registerLock } from './commands/lock.js';
 import { registerPeers } from './commands/peers.js';
 import { registerStatus } from './commands/status.js';
 import { registerUp } from './commands/up.js';
@@ -25,6 +26,7 @@ export function createProgram(): Command {
   registerPeers(program);
   registerLeader(program);
   registerKv(program);
+  registerLock(program);
   registerWatch(program);
   registerBench(program);
   registerDemo(program);

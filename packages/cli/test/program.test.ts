@@ -43,6 +43,7 @@ describe('the command', () => {
       'kv range',
       'kv delete',
       'kv cas',
+      'lock',
       'watch',
       'bench',
       'demo',
@@ -59,6 +60,7 @@ describe('the command', () => {
   it.each([
     [['nonsense'], 'unknown command'],
     [['kv', 'get'], 'missing required argument'],
+    [['lock', 'name'], 'missing required argument'],
     [['kv', 'cas', 'key', 'soon', 'value'], 'whole number'],
     [['peers', 'add', 'a.b'], "no peer's name"],
     [['watch', '--events', 'nothing'], 'there is no event nothing'],

@@ -1,13 +1,11 @@
 /** `conclave kv ...`: the key-value store that ships with Conclave, for a person or a script. */
-import { ConclaveClient } from '@conclave/client';
+import type { ConclaveClient } from '@conclave/client';
 import { ConclaveError, limits, type PeerId, type Value } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { Failed, runAction } from '../action.js';
-import { connectTo } from '../connection.js';
+import { withClient } from '../connection.js';
 import { type CommonOptions, parsePeer, wholeNumber, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
-
-const defaultTimeoutMs = 10_000;
 
 interface GetOptions extends CommonOptions {
   readonly stale: boolean;
@@ -128,22 +126,6 @@ function range(prefix: string, options: RangeOptions): Promise<void> {
 
 function run(options: CommonOptions, work: (client: ConclaveClient, output: Output) => Promise<void>): Promise<void> {
   return runAction(options, (output) => withClient(options, (client) => work(client, output)));
-}
-
-async function withClient<T>(options: CommonOptions, work: (client: ConclaveClient) => Promise<T>): Promise<T> {
-  const connection = await connectTo(options.nats);
-  const client = await ConclaveClient.connect({
-    connection,
-    groupId: options.group,
-    prefix: options.prefix,
-    timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
-  });
-  try {
-    return await work(client);
-  } finally {
-    await client.close();
-    await connection.close();
-  }
 }
 
 async function readValue(argument: string): Promise<Value> {
