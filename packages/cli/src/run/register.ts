@@ -6,6 +6,7 @@ import { wholeNumber } from '../options.js';
 import { checkHealth } from './health.js';
 import { describeFailure, PeerProcess } from './peer-process.js';
 import { checkTimes, type HostedOptions, type RunOptions, withHostedOptions, withRunOptions } from './run-options.js';
+import { compileSooner } from './tier-up.js';
 
 /** The exit code of a process one of whose actors found itself wrong (`EX_SOFTWARE`). */
 const failedExitCode = 70;
@@ -16,6 +17,7 @@ export function registerRun(program: Command): void {
   withRunOptions(
     program.command('run').description("run a peer's actors, some or all of them, in this process"),
   ).action(async (options: RunOptions) => {
+    compileSooner();
     checkTimes(options);
     await run(options);
   });
