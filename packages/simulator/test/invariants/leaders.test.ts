@@ -90,14 +90,16 @@ test('truncated-configurations-are-void: a node goes by a configuration that it 
   take(group, { type: 'idle' });
   group.say(n2, 'node', 'log-store.append', {
     ...group.own(n2),
-    links: { 'log-store': { link: 1, seq: 1000 } },
+    link: 1,
+    seq: 1000,
     truncate_from: last_index,
     batches: [],
   });
   group.invariants.onStepped(group.actor(n2, 'node'));
   group.say(n2, 'node', 'log-store.append', {
     ...group.own(n2),
-    links: { 'log-store': { link: 1, seq: 1001 } },
+    link: 1,
+    seq: 1001,
     truncate_from: 1 as LogIndex,
     batches: [],
   });
