@@ -23,7 +23,7 @@ export const clients = [
         replace: 'if (before === undefined) session.keep(sequence, result);',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'session-forgotten',
@@ -33,10 +33,10 @@ export const clients = [
         file: sessions,
         find: 'this.sessions.delete(clientId);\n    this.sessions.set(clientId, session);\n    session.lastIndex = index;\n    return session;',
         replace:
-          'this.sessions.delete(clientId);\n    const fresh = new ClientSession(index);\n    this.sessions.set(clientId, fresh);\n    return fresh;',
+          'this.sessions.delete(clientId);\n    const fresh = new ClientSession(index, this.all);\n    this.sessions.set(clientId, fresh);\n    return fresh;',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'retry-with-a-new-number',
@@ -54,7 +54,7 @@ export const clients = [
     this.lastRequestId += 1;`,
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'expired-session-carries-out',
@@ -63,10 +63,13 @@ export const clients = [
       {
         file: machine,
         find: 'if (session === undefined) return entry.commands.map(() => noSession);',
-        replace: 'if (session === undefined) return entry.commands.map((command) => this.execute(command));',
+        replace: `if (session === undefined) {
+      const anyRoom = new AnswerRoom(() => Number.POSITIVE_INFINITY);
+      return entry.commands.map((command) => this.execute(index, command, anyRoom));
+    }`,
       },
     ],
-    seeds: 100,
+    seeds: 400,
   },
   {
     id: 'appended-means-not-done',
@@ -90,7 +93,7 @@ export const clients = [
         replace: "this.attempts.some((attempt) => attempt !== besides && attempt.verdict === 'unknown')",
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'answered-before-it-is-committed',
@@ -107,6 +110,6 @@ export const clients = [
     }`,
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
 ];

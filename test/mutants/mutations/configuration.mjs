@@ -18,7 +18,7 @@ export const configuration = [
         replace: "if (this.active?.stage === 'joint') {",
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'two-changes-at-once',
@@ -35,7 +35,7 @@ export const configuration = [
         replace: 'if (!this.flushed) {',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'no-joint-stage',
@@ -47,7 +47,7 @@ export const configuration = [
         replace: 'if (active.adding.length + removing.length > 31) {',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'new-peer-not-awaited',
@@ -59,7 +59,7 @@ export const configuration = [
         replace: "progress !== undefined && progress.store_id !== ''",
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'caught-up-without-the-configuration',
@@ -71,7 +71,7 @@ export const configuration = [
         replace: 'this.done = near && configurationIndex >= 0;',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'joint-of-an-older-leader-cancelled',
@@ -159,7 +159,7 @@ export const configuration = [
         replace: '',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'founded-without-asking',

@@ -125,7 +125,7 @@ export const elections = [
         replace: 'return Math.ceil(count / 2);',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'two-votes-in-a-term',
@@ -149,7 +149,7 @@ export const elections = [
         replace: "body: { ...this.own, ...frame, term: state.term, voted_for: '' },",
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'vote-spoken-before-sync',
@@ -161,7 +161,7 @@ export const elections = [
         replace: 'if (seq >= 0) run();',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'term-forgotten-at-start',
@@ -173,7 +173,7 @@ export const elections = [
         replace: 'state.term = Math.max(body.term - 1, 0) as Term;',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'vote-in-a-lower-term',
@@ -198,7 +198,7 @@ export const elections = [
         replace: 'return body.last_term >= 0 || log.lastIndex >= 0;',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'vote-compares-lengths-alone',
@@ -225,7 +225,7 @@ export const elections = [
     return body.last_term > term || (body.last_term === term && body.last_index >= commitIndex);`,
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'no-pre-vote',
@@ -239,7 +239,7 @@ export const elections = [
         replace: 'this.standNow(state.term, false);',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'voter-helps-in-spite-of-a-leader',
@@ -251,13 +251,13 @@ export const elections = [
         replace: 'return !body.transfer && state.leaderContactMs > context.nowMs;',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'fresh-node-votes',
     rule: 'A node that just started grants no vote for one election timeout.',
     edits: [{ file: election, find: 'if (state.openedMs > since) return true;', replace: '' }],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'lease-holds-after-timeout-now',
@@ -270,7 +270,7 @@ export const elections = [
       },
       { file: election, find: 'this.state.leaderContactMs = Number.NEGATIVE_INFINITY;', replace: '' },
     ],
-    seeds: 250,
+    seeds: 800,
   },
   {
     id: 'stands-without-configuration',
@@ -285,7 +285,7 @@ export const elections = [
     if (state.log.configuration !== undefined && !state.isElectable()) return;`,
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'stands-outside-its-configurations',
@@ -297,13 +297,13 @@ export const elections = [
         replace: '.some(({ configuration }) => configuration.peers.length > 0);',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'stands-by-an-older-configuration',
     rule: 'Who may stand: ... from the last one known committed on. A peer that is out, as is committed, stands no more.',
     edits: [{ file: state, find: '.slice(Math.max(committed, 0))', replace: '.slice(Math.min(committed, 0))' }],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'stranger-deposes-the-leader',

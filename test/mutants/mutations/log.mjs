@@ -24,7 +24,7 @@ export const log = [
       { file: append, find: 'if (body.term < state.term) return this.refuseOlderTerm(body);', replace: '' },
       { file: check, find: "if (leader_term < state.term) return 'lower_term';", replace: '' },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'truncates-without-conflict',
@@ -36,7 +36,7 @@ export const log = [
         replace: 'while (index <= header.last && index <= this.state.commitIndex) index = asLogIndex(index + 1);',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'truncates-below-commit',
@@ -58,7 +58,7 @@ export const log = [
         replace: '',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'commit-beyond-verified',
@@ -70,13 +70,13 @@ export const log = [
         replace: 'hub.commitTo(asLogIndex(Math.min(body.leader_commit, state.log.lastIndex)));',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'verified-is-the-last-index',
     rule: '`verified_index` is prev_index + count.',
     edits: [{ file: append, find: 'verified_index: verified,', replace: 'verified_index: state.log.lastIndex,' }],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'match-from-the-last-index',
@@ -88,7 +88,7 @@ export const log = [
         replace: 'matchIndex: this.acceptedState.lastIndex,',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'no-append-for-what-is-there',
@@ -129,7 +129,7 @@ export const log = [
     hub.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));`,
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'acknowledged-before-sync',
@@ -153,13 +153,13 @@ export const log = [
     );`,
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'term-not-stored-with-entries',
     rule: 'A `leader_term` above the stored term is written in the same batch as the entries.',
     edits: [{ file: stages, find: "this.raiseTerm(body.leader_term, '');", replace: '' }],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'deletes-not-written',
@@ -183,7 +183,8 @@ export const log = [
         replace: '',
       },
     ],
-    seeds: 1000,
+    seeds: 0,
+    scenario: 'rule-aba-race.txt',
   },
   {
     id: 'store-keeps-configuration-after-truncation',
@@ -208,7 +209,7 @@ export const log = [
       },
       { file: applier, find: 'const upTo = Math.min(last, state.commitIndex);', replace: 'const upTo = last;' },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'applies-what-was-replaced',
@@ -232,6 +233,6 @@ export const log = [
         replace: 'return view.getUint32(0) >= 0 || crc32(bytes) > 0;',
       },
     ],
-    seeds: 250,
+    seeds: 500,
   },
 ];

@@ -19,7 +19,7 @@ export const quorums = [
         replace: 'return value;',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'joint-commit-by-old-majority',
@@ -31,7 +31,7 @@ export const quorums = [
         replace: 'return configuration.old_peers.length === 0 ? value : reached(configuration.old_peers);',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'ballots-by-the-oldest-configuration',
@@ -44,7 +44,7 @@ export const quorums = [
           'const { configuration } = this.runs[0] ?? run;\n      const stored = quorumValue(configuration, (member) => this.matches.of(member));',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'ballots-by-the-latest-configuration',
@@ -56,7 +56,7 @@ export const quorums = [
         replace: 'const stored = quorumValue(this.latest.configuration, (member) => this.matches.of(member));',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'stored-of-another-term-counted',
@@ -110,7 +110,7 @@ export const quorums = [
         replace: 'const granted = run === this.latest ? stored : Math.min(stored, run.last);',
       },
     ],
-    seeds: 30,
+    seeds: 500,
   },
   {
     id: 'earlier-terms-committed-by-counting',
@@ -122,7 +122,7 @@ export const quorums = [
         replace: 'if (granted <= this.committed) continue;',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'ballot-box-not-opened-again',

@@ -22,7 +22,7 @@ export const reads = [
         replace: 'if (this.isLeader()) return true;',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'read-confirmed-by-an-older-round',
@@ -34,7 +34,7 @@ export const reads = [
         replace: 'this.rounds.push({\n      tickId: tickId - 10,',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'read-before-own-term-commit',
@@ -51,7 +51,7 @@ export const reads = [
         replace: 'if (this.reads.wantsRound) this.beginRound();',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'read-before-it-is-applied',
@@ -76,13 +76,13 @@ export const reads = [
           'const heard = configuration.peers.filter((member) => !this.isLeader(member)).map((member) => this.echoes.of(member));\n    const tick = heard.length === 0 ? quorumValue(configuration, () => Infinity) : Math.max(...heard);',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'read-without-the-own-session',
     rule: 'A leader counts itself in a read only while its session is in force: a second node of its peer may have voted.',
     edits: [{ file: rounds, find: 'inForce: false,', replace: 'inForce: true,' }],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'lease-from-the-echo',
@@ -94,6 +94,6 @@ export const reads = [
         replace: 'this.confirmedMs = this.context.nowMs;',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
 ];

@@ -57,7 +57,7 @@ export const replication = [
         replace: 'if (body.tick_id < 0) return;',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'replicator-of-a-silent-node-sends',
@@ -93,7 +93,7 @@ export const replication = [
         replace: "this.feed = 'asked';",
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'lost-entries-not-sent-again',
@@ -105,6 +105,6 @@ export const replication = [
         replace: 'if (this.isStalled(nowMs) && nowMs < 0) this.beginProbe(this.stalledNext());',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
 ];

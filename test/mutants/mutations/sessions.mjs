@@ -19,7 +19,7 @@ export const sessions = [
         replace: 'const session = asSession(Math.max(this.acceptedState.session, 1));',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'opened-anew-by-a-repeat',
@@ -74,7 +74,7 @@ export const sessions = [
         replace: 'if (done.opening === undefined || this.link.session === this.log.durable.session) return;',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'older-session-not-refused',
@@ -86,7 +86,7 @@ export const sessions = [
         replace: "if (sender.session < inForce.session) return 'open';",
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'fenced-node-goes-on',
@@ -99,7 +99,7 @@ export const sessions = [
           "const reason = 'another node has opened the log-store';\n    if (body.session > 0) return context.drop(reason);",
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'fenced-node-opens-again',
@@ -112,7 +112,7 @@ export const sessions = [
           "const reason = 'another node has opened the log-store';\n    if (body.session > 0) return this.beginAnew(reason);",
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'restart-of-the-log-store-not-noticed',
@@ -130,19 +130,19 @@ export const sessions = [
         replace: "context.drop('welcome_repeated');",
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'link-takes-repeats',
     rule: 'Links from a node to its own actors are ordered: a sequence number per session, taken once.',
     edits: [{ file: link, find: "if (body.seq <= this.taken) return 'repeat';", replace: '' }],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'link-takes-past-a-gap',
     rule: 'Links from a node to its own actors are ordered: ... taken in order.',
     edits: [{ file: link, find: "return body.seq > this.taken + 1 ? 'gap' : 'take';", replace: "return 'take';" }],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'link-does-not-resend',
@@ -154,7 +154,7 @@ export const sessions = [
         replace: 'if (oldest === undefined || nowMs - oldest.sentAtMs < afterMs || oldest.seq > 0) return [];',
       },
     ],
-    seeds: 30,
+    seeds: 60,
   },
   {
     id: 'half-dead-leader-stays',
@@ -166,6 +166,6 @@ export const sessions = [
         replace: 'return ownActorKinds.filter((kind) => this.actors[kind].silentTicks > most && most < 0);',
       },
     ],
-    seeds: 250,
+    seeds: 500,
   },
 ];
