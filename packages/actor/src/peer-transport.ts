@@ -1,7 +1,7 @@
 /**
  * The transport of a process that hosts actors of one peer. Messages among those actors stay inside; all others go
- * out, and what other peers may overhear goes both ways. With `mirror`, copies of the inner ones are published too, for whoever watches; the connection does not echo
- * what it publishes, so no copy comes back.
+ * out, and what other peers may overhear goes both ways. With `mirror`, copies of the inner ones are published too, for
+ * whoever watches; the connection does not echo what it publishes, so no copy comes back.
  */
 import type { ActorKind, GroupId, Message, PeerId } from '@conclave/protocol';
 import {

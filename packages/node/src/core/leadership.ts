@@ -74,7 +74,6 @@ export class Leadership {
   begin(): void {
     this.firstIndex = asLogIndex(this.state.log.lastIndex + 1);
     this.lacking = nothingLacking;
-    this.wantsContent = true;
     this.sentMs.clear();
     this.confirmedTickId = this.tickId;
     this.confirmedMs = this.context.nowMs;
@@ -115,6 +114,8 @@ export class Leadership {
     const { log } = state;
     const targets = this.targets();
     this.sentTargets = this.signature(targets);
+    // Until it says otherwise, which one that begins anew has not.
+    this.wantsContent = true;
     own.sendFramed('replicator', (frame) => ({
       name: 'replicator.lead',
       body: {

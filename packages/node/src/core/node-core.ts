@@ -358,7 +358,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.election.onTick();
     this.bootstrap.onTick();
     this.applier.onTick();
-    if (state.leaderId === '') this.leaderFeed.hear('');
+    if (state.role !== 'follower' || state.leaderId === '') this.leaderFeed.hear('');
     if (this.isLeader()) this.leadership.endFarewells();
   }
 

@@ -277,6 +277,14 @@ describe('the leader’s feed', () => {
     expect(hearing().wait(2 * electionTimeoutMs)).toContain('hear nobody’s feed');
   });
 
+  test('is no longer heard by who leads itself', () => {
+    const bench = hearing();
+    bench.timeoutNow(2);
+    bench.elected();
+    expect(bench.summary.role).toBe('leader');
+    expect(bench.wait(100)).toContain('hear nobody’s feed');
+  });
+
   test('that was asked for before another is not taken for the other', () => {
     const bench = hearing();
     bench.appendEntries({ from: 'n3', term: 3, prev: [3, 2], hearFeed: true });

@@ -41,6 +41,17 @@ describe('proposals', () => {
     expect(told()).toMatchObject({ runs: [{ first_index: 6, last_index: 6 }], batches: [expect.anything()] });
   });
 
+  test('are told with their content to a replicator process that has forgotten what it wanted', () => {
+    const bench = leader();
+    bench.wantsContent = false;
+    bench.progress({ peer: 'n2', match: 2 });
+    bench.restart('replicator');
+    bench.wait(100);
+    bench.propose('a');
+    const told = bench.sent.find(({ message }) => message.name === 'replicator.append')?.message.body;
+    expect(told).toMatchObject({ batches: [expect.anything()] });
+  });
+
   test('wait while four appends are on their way to a quorum', () => {
     const bench = leader();
     for (const text of ['a', 'b', 'c', 'd']) expect(bench.propose(text)).toHaveLength(1);
