@@ -20,6 +20,14 @@ export const errorCodes = {
     meaning: 'the client session is unknown or has expired; the outcome of its retries is unknown',
   },
   ESTATEMACHINE: { status: 500, meaning: 'the state machine failed' },
+  EREADONLY: {
+    status: 507,
+    meaning: 'a majority of the peers takes no writes, as their disks are full or they are told so',
+  },
+  ECOMPACTED: {
+    status: 411,
+    meaning: 'what has happened since that revision is no longer known; read anew, and go on from there',
+  },
   ECORRUPT: { status: 507, meaning: 'what is stored is damaged' },
   ESHUTDOWN: { status: 503, meaning: 'the process is stopping' },
 } as const;

@@ -9,5 +9,6 @@ export * from './kv.js';
 export * from './limits.js';
 export * from './messages.js';
 export * from './sealed.js';
+export * from './snapshot.js';
 export * from './subjects.js';
 export * from './words.js';

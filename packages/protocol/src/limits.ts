@@ -88,6 +88,16 @@ export const limits = {
   /** Changes of the configuration that `status` remembers. */
   rememberedChanges: 16,
 
+  // Snapshots.
+  /** A chunk of a snapshot. */
+  snapshotChunkBytes: 256 * KiB,
+  /** A piece that a state machine gives to a snapshot. */
+  snapshotPieceBytes: 16 * MiB,
+  /** Chunks that a node has handed to its log-store and that are not synced. */
+  snapshotTakingChunks: 4,
+  /** Chunks that a replicator has sent and that the follower has not stored. */
+  snapshotWindowChunks: 8,
+
   // kv.
   keyBytes: 1024,
   valueBytes: 256 * KiB,

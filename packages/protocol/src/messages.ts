@@ -9,6 +9,7 @@
 import { z } from 'zod';
 import { Configuration } from './configuration.js';
 import { limits } from './limits.js';
+import { SnapshotHead, SnapshotId } from './snapshot.js';
 import {
   ActorKind,
   Bytes,
@@ -34,6 +35,21 @@ export type Frame = z.infer<typeof Frame>;
 const Batches = z.array(Bytes).max(limits.appendBatches);
 const ConfigurationEntries = z.array(z.object({ index: LogIndex, configuration: Configuration }));
 
+/** Why a piece of a snapshot is not answered: `none`: there is no snapshot; `replaced`: a newer one has taken its place. */
+const SnapshotRefusal = z.enum(['', 'none', 'replaced', 'stale_term']);
+
+/** A chunk as a log-store reads it back. */
+const snapshotChunk = {
+  ...own,
+  request_id: Count,
+  snapshot_id: z.union([SnapshotId, z.literal('')]),
+  head: SnapshotHead.nullable(),
+  number: Count,
+  /** As `encodeSnapshotChunk` made it; empty where it is refused. */
+  chunk: Bytes,
+  refusal: SnapshotRefusal,
+};
+
 /** An election's two rounds: a pre-vote changes nothing at whom it asks (Raft thesis, section 9.6). */
 export const VoteKind = z.enum(['pre_vote', 'vote']);
 export type VoteKind = z.infer<typeof VoteKind>;
@@ -43,7 +59,7 @@ export const TermRun = z.object({ first: LogIndex, term: Term });
 export type TermRun = z.infer<typeof TermRun>;
 
 /** What a replicator does for its target. */
-export const ReplicatorState = z.enum(['identify', 'probe', 'replicate', 'refused']);
+export const ReplicatorState = z.enum(['identify', 'probe', 'replicate', 'install', 'refused']);
 export type ReplicatorState = z.infer<typeof ReplicatorState>;
 
 /** How one target of a leader's replicators is doing. */
@@ -61,6 +77,8 @@ export const Progress = z.object({
   caught_up: z.boolean(),
   /** Why it is refused, or empty. */
   refusal: z.enum(['', 'ENOTEMPTY', 'ESTORE']),
+  /** The snapshot that is being sent to it, and how many of its chunks it has stored. */
+  install: z.object({ index: LogIndex, chunks: Count, stored: Count, bytes: Count }).nullable(),
 });
 export type Progress = z.infer<typeof Progress>;
 
@@ -125,12 +143,18 @@ export const messages = {
       group_uid: GroupUid,
       term: Term,
       voted_for: z.union([PeerId, z.literal('')]),
-      first_index: LogIndex,
+      /** Entries up to here are gone: a snapshot stands for them. `base_term`: the term of the last of these. */
+      base_index: LogIndex,
+      base_term: Term,
       last_index: LogIndex,
       /** A commit index that was once known; what is at or below it is committed. */
       commit_index: LogIndex,
       term_runs: z.array(TermRun),
       configurations: ConfigurationEntries,
+      /** The snapshot that counts. */
+      snapshot: z.object({ snapshot_id: SnapshotId, head: SnapshotHead }).nullable(),
+      /** A snapshot that a leader has begun to install, and how many of its chunks are stored. */
+      installing: z.object({ snapshot_id: SnapshotId, stored: Count }).nullable(),
     }),
   ),
   'node.fenced': define(
@@ -208,8 +232,8 @@ export const messages = {
       /** The term of the entry before the first batch's; 0: there is none. */
       prev_term: Term,
       batches: Batches,
-      /** Why there are none, or empty. */
-      refusal: z.enum(['', 'stale_term', 'beyond_end']),
+      /** Why there are none, or empty. `compacted`: a snapshot has taken the place of the entry. */
+      refusal: z.enum(['', 'stale_term', 'beyond_end', 'compacted']),
     }),
   ),
   'replicator.entries': define(
@@ -221,7 +245,84 @@ export const messages = {
       from_index: LogIndex,
       prev_term: Term,
       batches: Batches,
-      refusal: z.enum(['', 'stale_term', 'beyond_end']),
+      refusal: z.enum(['', 'stale_term', 'beyond_end', 'compacted']),
+    }),
+  ),
+
+  // ---- snapshots ---------------------------------------------------------------------------------
+  'log-store.snapshot_chunk': define(
+    'node',
+    'the next chunk of a snapshot that the node takes, or that its leader installs; number 0 begins, and drops another that was begun',
+    z.object({
+      ...own,
+      ...frame,
+      snapshot_id: SnapshotId,
+      source: z.enum(['taken', 'installed']),
+      number: Count,
+      chunk: Bytes,
+    }),
+  ),
+  'log-store.snapshot_end': define(
+    'node',
+    'all chunks have been sent: the snapshot counts from now on, and the log before it goes. An installed one takes the place of a log that does not hold its last entry',
+    z.object({
+      ...own,
+      ...frame,
+      snapshot_id: SnapshotId,
+      source: z.enum(['taken', 'installed']),
+      group_uid: GroupUid,
+      term: Term,
+      head: SnapshotHead,
+      /** Entries up to here are no longer needed; at most the snapshot’s index. Of an installed one: that. */
+      compact_to: LogIndex,
+    }),
+  ),
+  'log-store.read_snapshot': define(
+    'node, replicator',
+    'asks for a chunk of the snapshot that counts. An empty id: of whichever that is',
+    z.object({
+      ...own,
+      request_id: Count,
+      reader: z.enum(['node', 'replicator']),
+      /** As in `read`. */
+      leader_term: Term,
+      snapshot_id: z.union([SnapshotId, z.literal('')]),
+      number: Count,
+    }),
+  ),
+  'node.snapshot_chunk': define('log-store', 'answers `read_snapshot`', z.object(snapshotChunk)),
+  'replicator.snapshot_chunk': define('log-store', 'answers `read_snapshot`', z.object(snapshotChunk)),
+  'node.install_snapshot': define(
+    'replicator of the leader',
+    'Raft’s InstallSnapshot: one chunk, or none, which asks how many are stored',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      leader_id: PeerId,
+      term: Term,
+      target_store_id: StoreId,
+      request_id: Count,
+      tick_id: Count,
+      snapshot_id: SnapshotId,
+      head: SnapshotHead,
+      number: Count,
+      chunk: Bytes,
+    }),
+  ),
+  'replicator.snapshot_stored': define(
+    'node of a follower',
+    'answers `install_snapshot` once that is synced: so many chunks of it are stored, in order',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      peer_id: PeerId,
+      store_id: StoreId,
+      term: Term,
+      request_id: Count,
+      snapshot_id: SnapshotId,
+      stored: Count,
+      /** All of it is, and counts: the follower’s log begins behind it. */
+      installed: z.boolean(),
     }),
   ),
 

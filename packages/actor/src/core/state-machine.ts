@@ -16,6 +16,21 @@ export interface StateMachine {
    * undefined. Called about once a second on the leader.
    */
   housekeeping?(nowMs: number): Uint8Array | undefined;
+  /**
+   * The whole state as it is at this call, as pieces of at most `limits.snapshotPieceBytes`. The first piece is drawn at
+   * once, the others one by one while further entries are applied: what these change must not show. An iterator that is
+   * given up gets `return()`.
+   */
+  snapshot(): Iterator<Uint8Array, void>;
+  /** Forgets the state; then takes the pieces of a snapshot, as they were given and in their order. */
+  restore(): StateMachineRestore;
+}
+
+/** A restore that has begun. What throws stops the node. */
+export interface StateMachineRestore {
+  take(piece: Uint8Array): void;
+  /** There are no more. */
+  end(): void;
 }
 
 /** A client's request, understood. */

@@ -1,0 +1,196 @@
+/**
+ * Snapshots: the state after an entry, in the place of all entries up to it.
+ *
+ * A snapshot is cut into chunks once, by who takes it; the same bytes are stored, travel and are read back. Layout of
+ * a chunk, big-endian:
+ *
+ *     0  u32  CRC-32 of all that follows
+ *     4  u8   version (1)
+ *     5  u8   1 where the last piece in it goes on in the next chunk, else 0
+ *     6  u16  0
+ *     8  u64  index of the snapshot
+ *    16  u32  number of the chunk, from 0
+ *    20  pieces of the state machine, or parts of one: u32 length, then the bytes
+ */
+import { crc32 } from 'node:zlib';
+import { z } from 'zod';
+import { Configuration } from './configuration.js';
+import { ConclaveError, invariant } from './errors.js';
+import { limits } from './limits.js';
+import { Count, LogIndex, Term } from './words.js';
+
+/** Which snapshot: of two of the same entry, taken by different peers, each has its own. */
+export const SnapshotId = z.string().min(1).max(limits.idBytes);
+export type SnapshotId = z.infer<typeof SnapshotId>;
+
+/** What a snapshot is, beside its chunks. */
+export const SnapshotHead = z.object({
+  /** Of the last entry that it stands for. */
+  index: LogIndex,
+  term: Term,
+  /** The configurations up to there that are still known, oldest first; the last one is in force. */
+  configurations: z
+    .array(z.object({ index: LogIndex, configuration: Configuration }))
+    .min(1)
+    .max(limits.reportedConfigurations + 1),
+  chunks: Count,
+  /** All chunks together. */
+  bytes: Count,
+  /** CRC-32 over all chunks, one behind the other. */
+  checksum: Count,
+});
+export type SnapshotHead = z.infer<typeof SnapshotHead>;
+
+const headerBytes = 20;
+const version = 1;
+
+/** A chunk, read. */
+export interface SnapshotChunk {
+  readonly index: number;
+  readonly number: number;
+  /** Pieces, or parts of one, as views. */
+  readonly parts: readonly Uint8Array[];
+  /** Whether the last part goes on in the next chunk. */
+  readonly goesOn: boolean;
+}
+
+/** Cuts pieces into chunks of at most `limits.snapshotChunkBytes`. */
+export class SnapshotCutter {
+  private parts: Uint8Array[] = [];
+  private bytes = headerBytes;
+  private number = 0;
+  private total = 0;
+  private checksum = 0;
+  private readonly full: Uint8Array[] = [];
+
+  constructor(private readonly index: LogIndex) {}
+
+  /** Chunks so far, their bytes, and the CRC-32 over them. */
+  get sum(): Pick<SnapshotHead, 'chunks' | 'bytes' | 'checksum'> {
+    return { chunks: this.number, bytes: this.total, checksum: this.checksum };
+  }
+
+  /** Takes a piece; answers the chunks that are full now. */
+  add(piece: Uint8Array): Uint8Array[] {
+    let rest = piece;
+    for (;;) {
+      const room = limits.snapshotChunkBytes - this.bytes - 4;
+      if (rest.length <= room) {
+        this.push(rest);
+        break;
+      }
+      if (room > 0) {
+        this.push(rest.subarray(0, room));
+        rest = rest.subarray(room);
+        this.close(true);
+      } else this.close(false);
+    }
+    return this.full.splice(0);
+  }
+
+  /** No more pieces: answers the last chunk, if there is one. A snapshot has at least one. */
+  end(): Uint8Array[] {
+    if (this.parts.length > 0 || this.number === 0) this.close(false);
+    return this.full.splice(0);
+  }
+
+  private push(part: Uint8Array): void {
+    this.parts.push(part);
+    this.bytes += 4 + part.length;
+  }
+
+  private close(goesOn: boolean): void {
+    const chunk = new Uint8Array(this.bytes);
+    const view = new DataView(chunk.buffer);
+    view.setUint8(4, version);
+    view.setUint8(5, goesOn ? 1 : 0);
+    view.setBigUint64(8, BigInt(this.index));
+    view.setUint32(16, this.number);
+    let at = headerBytes;
+    for (const part of this.parts) {
+      view.setUint32(at, part.length);
+      chunk.set(part, at + 4);
+      at += 4 + part.length;
+    }
+    view.setUint32(0, crc32(chunk.subarray(4)));
+    this.number += 1;
+    this.total += chunk.length;
+    this.checksum = crc32(chunk, this.checksum);
+    this.full.push(chunk);
+    this.parts = [];
+    this.bytes = headerBytes;
+  }
+}
+
+/**
+ * Reads a chunk.
+ * @throws ConclaveError ECORRUPT unless it is whole and intact
+ */
+export function decodeSnapshotChunk(bytes: Uint8Array): SnapshotChunk {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const isWhole = bytes.length >= headerBytes && view.getUint32(0) === crc32(bytes.subarray(4));
+  if (!isWhole || view.getUint8(4) !== version) throw new ConclaveError('ECORRUPT', 'a chunk of a snapshot is damaged');
+  const parts: Uint8Array[] = [];
+  let at = headerBytes;
+  while (at < bytes.length) {
+    const from = at + 4;
+    at = from > bytes.length ? Number.POSITIVE_INFINITY : from + view.getUint32(at);
+    if (at > bytes.length) throw new ConclaveError('ECORRUPT', 'a chunk of a snapshot is cut short');
+    parts.push(bytes.subarray(from, at));
+  }
+  return {
+    index: Number(view.getBigUint64(8)),
+    number: view.getUint32(16),
+    parts,
+    goesOn: view.getUint8(5) === 1,
+  };
+}
+
+/** The CRC-32 over chunks, continued. */
+export function snapshotChecksum(chunk: Uint8Array, before: number): number {
+  return crc32(chunk, before);
+}
+
+/** Joins the parts of chunks to the pieces that were cut. */
+export class SnapshotJoiner {
+  private open: Uint8Array[] = [];
+  private next = 0;
+
+  constructor(private readonly index: LogIndex) {}
+
+  /**
+   * Takes the next chunk; answers the pieces that are whole now.
+   * @throws ConclaveError ECORRUPT where it is damaged, or another one
+   */
+  add(bytes: Uint8Array): Uint8Array[] {
+    const { index, number, parts, goesOn } = decodeSnapshotChunk(bytes);
+    if (index !== this.index || number !== this.next) {
+      throw new ConclaveError('ECORRUPT', `chunk ${number} of snapshot ${index} stands for chunk ${this.next}`);
+    }
+    this.next += 1;
+    const pieces: Uint8Array[] = [];
+    for (const [place, part] of parts.entries()) {
+      this.open.push(part);
+      if (goesOn && place === parts.length - 1) break;
+      pieces.push(this.open.length === 1 ? part : concatenated(this.open));
+      this.open = [];
+    }
+    return pieces;
+  }
+
+  /** Whether no piece is open. */
+  get isWhole(): boolean {
+    return this.open.length === 0;
+  }
+}
+
+function concatenated(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  invariant(at === bytes.length, 'all parts are in the piece');
+  return bytes;
+}
