@@ -155,6 +155,8 @@ export const messages = {
       snapshot: z.object({ snapshot_id: SnapshotId, head: SnapshotHead }).nullable(),
       /** A snapshot that a leader has begun to install, and how many of its chunks are stored. */
       installing: z.object({ snapshot_id: SnapshotId, stored: Count }).nullable(),
+      /** Told so by an operator: the peer takes no entries. */
+      read_only: z.boolean(),
     }),
   ),
   'node.fenced': define(
@@ -208,6 +210,36 @@ export const messages = {
       leader_id: PeerId,
       leader_term: Term,
       match_index: LogIndex,
+    }),
+  ),
+  'log-store.reset': define(
+    'node',
+    'an operator has this peer go on without the others: in one write a new history, a new term without a vote, and the entry that says who goes on, behind the last one',
+    z.object({
+      ...own,
+      ...frame,
+      /** What is left behind, and what takes its place. */
+      old_group_uid: GroupUid,
+      group_uid: GroupUid,
+      /** Above the stored one. */
+      term: Term,
+      /** One entry, a configuration, of that term and at the last index + 1. */
+      batch: Bytes,
+    }),
+  ),
+  'log-store.read_only': define(
+    'node',
+    'an operator says whether this peer takes entries; kept until said otherwise, and reported in `opened`',
+    z.object({ ...own, ...frame, read_only: z.boolean() }),
+  ),
+  'node.disk': define(
+    'log-store',
+    'how much room the disk has: every few seconds, and when that is low or no longer so',
+    z.object({
+      ...own,
+      free_bytes: Count,
+      /** Below the reserve, or was and is not yet well above it. */
+      is_low: z.boolean(),
     }),
   ),
   'log-store.read': define(
