@@ -5,6 +5,7 @@ const election = 'packages/node/src/core/election.ts';
 const ownActors = 'packages/node/src/core/own-actors.ts';
 const state = 'packages/node/src/core/state.ts';
 const node = 'packages/node/src/core/node-core.ts';
+const opening = 'packages/node/src/core/opening.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const elections = [
@@ -168,7 +169,7 @@ export const elections = [
     rule: 'On return a node is a follower, from its log-store: with the term that this keeps.',
     edits: [
       {
-        file: node,
+        file: opening,
         find: 'state.term = body.term;',
         replace: 'state.term = Math.max(body.term - 1, 0) as Term;',
       },

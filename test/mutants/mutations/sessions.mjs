@@ -4,7 +4,7 @@ const stages = 'packages/log-store/src/core/log-stages.ts';
 const store = 'packages/log-store/src/core/log-store-core.ts';
 const nodeLink = 'packages/log-store/src/core/node-link.ts';
 const link = 'packages/actor/src/core/link.ts';
-const node = 'packages/node/src/core/node-core.ts';
+const opening = 'packages/node/src/core/opening.ts';
 const ownActors = 'packages/node/src/core/own-actors.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
@@ -93,7 +93,7 @@ export const sessions = [
     rule: 'A fenced node stays up, unhealthy, says why, and does nothing.',
     edits: [
       {
-        file: node,
+        file: opening,
         find: "const reason = 'another node has opened the log-store';",
         replace:
           "const reason = 'another node has opened the log-store';\n    if (body.session > 0) return context.drop(reason);",
@@ -106,7 +106,7 @@ export const sessions = [
     rule: 'A fenced node ... never reopens: so two nodes started for one peer do not duel.',
     edits: [
       {
-        file: node,
+        file: opening,
         find: "const reason = 'another node has opened the log-store';",
         replace:
           "const reason = 'another node has opened the log-store';\n    if (body.session > 0) return this.beginAnew(reason);",
@@ -125,7 +125,7 @@ export const sessions = [
       },
       { file: ownActors, find: 'if (actor.incarnation !== body.incarnation) return false;', replace: '' },
       {
-        file: node,
+        file: opening,
         find: "if (body.incarnation !== this.own.logStoreIncarnation) this.beginAnew('the log-store has restarted');\n    else context.drop('welcome_repeated');",
         replace: "context.drop('welcome_repeated');",
       },

@@ -73,8 +73,9 @@ export class AppendEntriesHandler {
     this.followLeader(body);
     this.leaderFeed.hear(body.hear_feed ? body.leader_id : '');
     if (!this.own.hasRoom('log-store')) return this.reject(body, 'busy');
-    const prevTerm = state.log.termAt(body.prev_index);
-    if (prevTerm !== body.prev_term) {
+    // Up to the base all is committed, so it is the leader's, too.
+    const isBelowBase = body.prev_index < state.log.base.index;
+    if (!isBelowBase && state.log.termAt(body.prev_index) !== body.prev_term) {
       invariant(body.prev_index > state.commitIndex, `entry ${body.prev_index} is committed and has another term`);
       return this.reject(body, 'mismatch');
     }
@@ -190,7 +191,7 @@ export class AppendEntriesHandler {
   /** The first entry of the batch that this log lacks or has with another term; past the last: it has them all. */
   private firstNew(header: BatchHeader): LogIndex {
     const { log } = this.state;
-    let index = header.first;
+    let index = asLogIndex(Math.max(header.first, log.firstIndex));
     while (index <= header.last && log.termAt(index) === header.term) index = asLogIndex(log.lastOfTermAt(index) + 1);
     return index;
   }

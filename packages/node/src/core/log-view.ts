@@ -3,9 +3,10 @@
  * configurations, and the batches that are not yet applied; the entries themselves are the log-store's.
  *
  * Invariants:
- * 1. `firstIndex <= lastIndex + 1`; the log is without gaps between them.
+ * 1. Entries up to `base` are gone: a snapshot stands for them, and all of them are committed. Of these only the term
+ *    of the last one is known. `base.index <= lastIndex`; the log is without gaps behind the base.
  * 2. `runs` rise in index and in term; the last run reaches to `lastIndex`.
- * 3. `configurations` rise in index; the last one is in force.
+ * 3. `configurations` rise in index; the last one is in force. They reach below the base.
  * 4. The cached batches are without gaps; what they lack is read from the log-store.
  */
 import {
@@ -31,8 +32,14 @@ export interface CachedBatch {
   readonly commands?: readonly unknown[];
 }
 
+/** The last entry that is gone, and its term; of a whole log 0 and 0. */
+export interface LogBase {
+  readonly index: LogIndex;
+  readonly term: Term;
+}
+
 export class LogView {
-  private first = 1;
+  private gone: LogBase = { index: asLogIndex(0), term: asTerm(0) };
   private last = 0;
   private runs: TermRun[] = [];
   private configurationEntries: ConfigurationEntry[] = [];
@@ -41,12 +48,12 @@ export class LogView {
 
   /** Takes what the log-store found at its opening. */
   load(found: {
-    readonly firstIndex: LogIndex;
+    readonly base: LogBase;
     readonly lastIndex: LogIndex;
     readonly termRuns: readonly TermRun[];
     readonly configurations: readonly ConfigurationEntry[];
   }): void {
-    this.first = found.firstIndex;
+    this.gone = found.base;
     this.last = found.lastIndex;
     this.runs = [...found.termRuns];
     this.configurationEntries = [...found.configurations];
@@ -54,8 +61,13 @@ export class LogView {
     this.cachedBytes = 0;
   }
 
+  /** Entries up to here are gone. */
+  get base(): LogBase {
+    return this.gone;
+  }
+
   get firstIndex(): LogIndex {
-    return asLogIndex(this.first);
+    return asLogIndex(this.gone.index + 1);
   }
 
   get lastIndex(): LogIndex {
@@ -66,15 +78,16 @@ export class LogView {
     return this.termAt(this.lastIndex) ?? asTerm(0);
   }
 
-  /** The term of an entry; 0 for index 0; undefined where there is no such entry. */
+  /** The term of an entry, or of the base (0 for index 0); undefined where there is no such entry. */
   termAt(index: LogIndex): Term | undefined {
-    if (index === 0) return asTerm(0);
+    if (index <= this.gone.index) return index === this.gone.index ? this.gone.term : undefined;
     return index > this.last ? undefined : this.runAt(index)?.term;
   }
 
-  /** The first index of the run of terms that holds this entry. */
+  /** The first index of the run of terms that holds this entry, as far as it is in the log. */
   firstOfTermAt(index: LogIndex): LogIndex {
-    return this.runAt(index)?.first ?? asLogIndex(0);
+    const run = this.runAt(index);
+    return run === undefined ? asLogIndex(0) : asLogIndex(Math.max(run.first, this.firstIndex));
   }
 
   /** The last index of the run of terms that holds this entry. */
@@ -112,7 +125,8 @@ export class LogView {
     invariant(header.first === this.last + 1, `batch ${header.first} does not follow entry ${this.last}`);
     const lastTerm = this.lastTerm;
     invariant(header.term >= lastTerm, `term ${header.term} of entry ${header.first} is below term ${lastTerm}`);
-    if (header.term > lastTerm) this.runs.push({ first: header.first, term: header.term });
+    const begins = header.term > lastTerm || this.runs.length === 0;
+    if (begins) this.runs.push({ first: header.first, term: header.term });
     this.last = header.last;
     this.remember(batch);
     if (header.kind !== 'configuration') return undefined;
@@ -121,9 +135,25 @@ export class LogView {
     return configuration;
   }
 
+  /** Lets go of all entries up to this one, which is committed. */
+  compactTo(index: LogIndex): void {
+    if (index <= this.gone.index) return;
+    const term = this.termAt(index);
+    invariant(term !== undefined, `entry ${index} is to be the base of the log, and is not in it`);
+    this.gone = { index, term };
+    this.runs = this.runs.filter((run, at) => run.first > index || (this.runs[at + 1]?.first ?? Infinity) > index + 1);
+  }
+
+  /** The configurations up to an entry that a snapshot of it tells: the first and the newest. */
+  configurationsUpTo(index: LogIndex): ConfigurationEntry[] {
+    const upTo = this.configurationEntries.filter((entry) => entry.index <= index);
+    const { reportedConfigurations: newest } = limits;
+    return upTo.length <= newest + 1 ? upTo : [upTo[0] as ConfigurationEntry, ...upTo.slice(-newest)];
+  }
+
   /** Deletes all entries from `from` on. Answers the configurations that went with them. */
   truncateFrom(from: LogIndex): ConfigurationEntry[] {
-    invariant(from >= this.first && from <= this.last, `nothing to truncate at ${from}`);
+    invariant(from > this.gone.index && from <= this.last, `nothing to truncate at ${from}`);
     this.last = from - 1;
     this.runs = this.runs.filter((run) => run.first < from);
     const gone = this.configurationEntries.filter((entry) => entry.index >= from);

@@ -5,7 +5,7 @@
  *
  * This file takes each input to the part that owns it, and holds the changes of role. The parts:
  *
- *     opening -> OwnActors, AppendEntriesHandler, Election      every node
+ *     Opening, OwnActors, AppendEntriesHandler, Election        every node
  *                Applier, Bootstrap                             every node
  *                Leadership, Proposals, Reads,
  *                ConfigurationChange, Transfer                  a leader
@@ -38,6 +38,7 @@ import { Election } from './election.js';
 import type { NodeHub } from './hub.js';
 import { LeaderFeed } from './leader-feed.js';
 import { Leadership } from './leadership.js';
+import { Opening } from './opening.js';
 import { OwnActors } from './own-actors.js';
 import { Proposals } from './proposals.js';
 import { Reads } from './reads.js';
@@ -53,6 +54,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly state: NodeState;
   private readonly stateMachine: StateMachine;
   private readonly own: OwnActors;
+  private readonly opening: Opening;
   private readonly appendEntries: AppendEntriesHandler;
   private readonly leaderFeed: LeaderFeed;
   private readonly election: Election;
@@ -78,6 +80,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.state = state;
     this.stateMachine = stateMachine;
     this.own = new OwnActors(context, state, (kind) => this.resync(kind));
+    this.opening = new Opening(context, state, this.own, this, {
+      onOpened: () => this.onOpened(),
+      onFenced: (reason) => this.onFenced(reason),
+    });
     this.leaderFeed = new LeaderFeed(context);
     this.appendEntries = new AppendEntriesHandler(context, state, this.own, this, this.leaderFeed);
     this.election = new Election(context, state, this.own, this);
@@ -102,7 +108,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.context.begin(at);
     switch (input.type) {
       case 'start':
-        this.onStart();
+        this.opening.start();
         break;
       case 'message':
         this.onMessage(input.message);
@@ -161,70 +167,17 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   // ---- opening -----------------------------------------------------------------------------------
 
-  private onStart(): void {
-    invariant(this.state.role === 'opening', 'a node starts once');
-    this.context.setTimer('tick', this.options.heartbeatIntervalMs);
-    this.sayHello();
-  }
-
-  private sayHello(): void {
-    const { groupId, incarnation } = this.options;
-    this.context.sendOwn({ name: 'log-store.hello', body: { group_id: groupId, nonce: incarnation } });
-  }
-
-  /** The log-store says which run of it this is, and which session is in force. */
-  private onWelcome(body: Body<'node.welcome'>): void {
-    const { state, context, options } = this;
-    if (state.role === 'opening') {
-      return context.sendOwn({
-        name: 'log-store.open',
-        body: {
-          group_id: options.groupId,
-          nonce: options.incarnation,
-          incarnation: body.incarnation,
-          after_session: body.session,
-        },
-      });
-    }
-    if (body.incarnation !== this.own.logStoreIncarnation) this.beginAnew('the log-store has restarted');
-    else context.drop('welcome_repeated');
-  }
-
-  private beginAnew(reason: string): void {
-    if (this.state.role === 'fenced') return;
-    this.becomeFollower(reason);
-    this.state.role = 'fenced';
-    this.context.emit({ type: 'restart', reason });
-  }
-
-  private onOpened(body: Body<'node.opened'>): void {
-    const { state, context, own } = this;
-    if (state.role !== 'opening' || body.nonce !== this.options.incarnation) return context.drop('opened_stale');
-    state.storeId = body.store_id;
-    state.session = body.session;
-    state.groupUid = body.group_uid;
-    state.term = body.term;
-    state.votedFor = body.voted_for;
-    state.log.load({
-      firstIndex: body.first_index,
-      lastIndex: body.last_index,
-      termRuns: body.term_runs,
-      configurations: body.configurations,
-    });
-    state.commitIndex = body.commit_index;
-    state.openedMs = context.nowMs;
-    state.role = 'follower';
-    own.opened(body.incarnation, body.term);
-    context.log('info', 'the log-store is open', {
-      session: body.session,
-      store_id: body.store_id,
-      term: body.term,
-      last_index: body.last_index,
-    });
+  private onOpened(): void {
     this.noteRemoval();
     this.stopActors();
     this.election.onBecameFollower();
     this.applier.run();
+  }
+
+  private onFenced(reason: string): void {
+    this.transfer.abandon(reason);
+    this.bootstrap.onFenced(reason);
+    this.leaderFeed.hear('');
   }
 
   /** Tells the replicators and the ballot-box that whatever they did for an earlier session is over. */
@@ -236,25 +189,6 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private stopActor(kind: 'replicator' | 'ballot-box'): void {
     const { own, state } = this;
     own.sendFramed(kind, (frame) => ({ name: `${kind}.stop`, body: { ...own.own, ...frame, term: state.term } }));
-  }
-
-  private onFenced(body: Body<'node.fenced'>): void {
-    const { state, context } = this;
-    const isMeant = body.store_id === state.storeId && body.refused_session === state.session;
-    if (!isMeant || body.session <= state.session || state.role === 'opening' || state.role === 'fenced') {
-      return context.drop('fenced_stale');
-    }
-    const reason = 'another node has opened the log-store';
-    this.becomeFollower(reason);
-    this.transfer.abandon(reason);
-    this.bootstrap.onFenced(reason);
-    state.role = 'fenced';
-    this.leaderFeed.hear('');
-    for (const timer of ['tick', 'election', 'apply', 'change', 'transfer'] as const) context.cancelTimer(timer);
-    context.event('peer_fenced', { session: body.session });
-    context.log('error', 'fenced: another node has opened this log-store; this one does nothing any more', {
-      session: body.session,
-    });
   }
 
   /** Gives an actor that has forgotten its link all that it needs. */
@@ -273,15 +207,15 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   private onMessage(message: NodeMessage): void {
     const { state, context } = this;
-    if (message.name === 'node.welcome') return this.onWelcome(message.body);
-    if (message.name === 'node.opened') return this.onOpened(message.body);
+    if (message.name === 'node.welcome') return this.opening.onWelcome(message.body);
+    if (message.name === 'node.opened') return this.opening.onOpened(message.body);
     if (state.role === 'opening') return context.drop('not_open');
     if (state.role === 'fenced') return context.drop('fenced');
     switch (message.name) {
       case 'node.fenced':
-        return this.onFenced(message.body);
+        return this.opening.onFenced(message.body);
       case 'node.ack':
-        if (!this.own.onAck(message.body)) this.beginAnew('the log-store has restarted');
+        if (!this.own.onAck(message.body)) this.opening.beginAnew('the log-store has restarted');
         return;
       case 'node.append_entries':
         return this.onAppendEntries(message.body);
@@ -309,6 +243,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         return this.leadership.onBallots(message.body);
       case 'node.entries':
         return this.applier.onEntries(message.body);
+      case 'node.snapshot_chunk':
+      case 'node.install_snapshot':
+        return context.drop('snapshot_not_expected');
       case 'node.identify':
         return this.bootstrap.onIdentify(message.body);
       case 'node.identity':
@@ -346,7 +283,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const { state, context, own } = this;
     if (state.role === 'fenced') return;
     context.setTimer('tick', this.options.heartbeatIntervalMs);
-    if (state.role === 'opening') return this.sayHello();
+    if (state.role === 'opening') return this.opening.sayHello();
     if (state.role === 'leader') {
       const reason = this.leadership.reasonToStepDown();
       if (reason !== undefined) this.becomeFollower(reason);

@@ -237,11 +237,14 @@ export class Bench {
       group_uid: (groupUid ?? (log.length > 0 ? uid : '')) as GroupUid,
       term: asTerm(term),
       voted_for: votedFor as PeerId | '',
-      first_index: asLogIndex(1),
+      base_index: asLogIndex(0),
+      base_term: asTerm(0),
       last_index: asLogIndex(log.length),
       commit_index: asLogIndex(commit),
       term_runs: runs,
       configurations,
+      snapshot: null,
+      installing: null,
     };
     return { name: 'node.opened', body };
   }
@@ -291,6 +294,7 @@ export class Bench {
         silent_ms: silentMs,
         caught_up: caughtUp,
         refusal: refusal ?? '',
+        install: null,
       }),
     );
     const term = asTerm(this.term);
