@@ -165,5 +165,8 @@ export const defaultTimes = {
   clientSessionMs: 600_000,
 } as const;
 
+/** How fast a process sends snapshots to other peers, all of its groups together. */
+export const defaultSnapshotBytesPerSecond = 256 * MiB;
+
 /** braft's `catchup_margin`: a new peer within so many entries of the leader's last one is caught up. */
 export const catchupMargin = 1000;

@@ -16,7 +16,7 @@ import {
   type ReplicatorMessage,
   type StoreId,
 } from '@conclave/protocol';
-import { ReplicatorGroupCore } from '../src/core/index.js';
+import { ReplicatorGroupCore, SnapshotThrottle } from '../src/core/index.js';
 
 export const groupId = asGroupId('main');
 export const uid = 'uid' as GroupUid;
@@ -34,13 +34,22 @@ export function target(text: string): Target {
   return { peer_id: asPeerId(peer), store_id: storeId, catching_up: text.endsWith('+') };
 }
 
+const MiB = 1024 * 1024;
+
 export class LedGroup {
-  core = new ReplicatorGroupCore({ groupId, peerId: self, incarnation: 'r1', ...times });
+  /** Of the process: no test is slowed down by it, unless it says so. */
+  readonly throttle: SnapshotThrottle;
+  core: ReplicatorGroupCore;
   nowMs = 0;
   tickId = 0;
   private link = 1;
   private seq = 0;
   private session = 1;
+
+  constructor(snapshotBytesPerSecond = 1024 * MiB) {
+    this.throttle = new SnapshotThrottle({ bytesPerSecond: snapshotBytesPerSecond, burstMs: 100 });
+    this.core = this.newCore();
+  }
 
   /** The effects of a step, in full. */
   step(message: ReplicatorMessage): readonly (Send | Log)[] {
@@ -180,6 +189,11 @@ export class LedGroup {
   frame() {
     this.seq += 1;
     return { link: this.link, seq: this.seq };
+  }
+
+  newCore(): ReplicatorGroupCore {
+    const options = { groupId, peerId: self, incarnation: 'r1', ...times };
+    return new ReplicatorGroupCore(options, { snapshotThrottle: this.throttle });
   }
 
   private own() {

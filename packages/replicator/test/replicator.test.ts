@@ -318,6 +318,7 @@ describe('the ticks of the node', () => {
               silent_ms: 250,
               caught_up: false,
               refusal: '',
+              install: null,
             },
             expect.objectContaining({ peer_id: 'n3', silent_ms: -1 }),
           ],

@@ -89,8 +89,8 @@ export const replication = [
     edits: [
       {
         file: replicator,
-        find: "this.feed = 'asked';\n        this.sendHeartbeat(nowMs);",
-        replace: "this.feed = 'asked';",
+        find: "this.pipeline.feed = 'asked';\n        this.sendHeartbeat(nowMs);",
+        replace: "this.pipeline.feed = 'asked';",
       },
     ],
     seeds: 60,
@@ -101,8 +101,8 @@ export const replication = [
     edits: [
       {
         file: replicator,
-        find: 'if (this.isStalled(nowMs)) this.beginProbe(this.stalledNext());',
-        replace: 'if (this.isStalled(nowMs) && nowMs < 0) this.beginProbe(this.stalledNext());',
+        find: 'if (this.pipeline.isStalled(nowMs)) this.beginProbe(this.stalledNext());',
+        replace: 'if (this.pipeline.isStalled(nowMs) && nowMs < 0) this.beginProbe(this.stalledNext());',
       },
     ],
     seeds: 60,

@@ -1,4 +1,4 @@
-/** Makes the actors of a process, each with the core of its kind, and holds what they share: the log-stores' LevelDB. */
+/** Makes the actors of a process, each with the core of its kind, and holds what they share: the log-stores' LevelDB, and how fast snapshots go out. */
 import path from 'node:path';
 import {
   type Actor,
@@ -13,7 +13,7 @@ import { BallotBoxCore } from '@conclave/ballot-box';
 import { KvService, KvStateMachine } from '@conclave/kv';
 import { LevelLogStorage, LogStoreActor, type LogStoreDependencies, WriteScheduler } from '@conclave/log-store';
 import { NodeActor, NodeCore } from '@conclave/node';
-import { ReplicatorGroupCore } from '@conclave/replicator';
+import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import type { RunOptions } from './run-options.js';
 
 /** What a node needs beside its core. */
@@ -28,13 +28,19 @@ interface Data extends LogStoreDependencies {
   readonly storage: LevelLogStorage;
 }
 
+const MiB = 1024 * 1024;
+
 export class ActorFactory {
   private outside: Outside | undefined;
+  readonly snapshotThrottle: SnapshotThrottle;
 
   private constructor(
     private readonly options: RunOptions,
     private readonly data: Data | undefined,
-  ) {}
+  ) {
+    const bytesPerSecond = options.snapshotMbPerSecond * MiB;
+    this.snapshotThrottle = new SnapshotThrottle({ bytesPerSecond, burstMs: options.heartbeatIntervalMs });
+  }
 
   /** Opens the data, where a log-store is among the actors. @throws Error where they cannot be opened. */
   static async open(options: RunOptions, log: LineLog): Promise<ActorFactory> {
@@ -57,7 +63,7 @@ export class ActorFactory {
       case 'log-store':
         return this.makeLogStore(context);
       case 'replicator': {
-        const core = new ReplicatorGroupCore({ ...context, ...this.options });
+        const core = new ReplicatorGroupCore({ ...context, ...this.options }, this);
         return new PlainActor(new CoreRunner(core, context, (effect: never) => effect));
       }
       case 'ballot-box': {

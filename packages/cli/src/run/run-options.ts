@@ -5,6 +5,7 @@ import {
   actorKinds,
   catchupMargin,
   defaultPrefix,
+  defaultSnapshotBytesPerSecond,
   defaultTimes,
   type GroupId,
   limits,
@@ -43,6 +44,8 @@ export interface RunOptions extends HostedOptions {
   readonly farewellMs: number;
   readonly clientSessionMs: number;
   readonly catchupMargin: number;
+  /** How fast this process sends snapshots to other peers: MiB a second, all groups together. */
+  readonly snapshotMbPerSecond: number;
 }
 
 const longestMs = 86_400_000;
@@ -101,6 +104,12 @@ export function withRunOptions(command: Command): Command {
     const option = new Option(`--${name} <ms>`, text).env(variable).argParser(wholeNumber(1, longestMs));
     command.addOption(option.default(fallback));
   }
+  command.addOption(
+    new Option('--snapshot-mb-per-second <MiB>', 'how fast this process sends snapshots to other peers, all together')
+      .env('CONCLAVE_SNAPSHOT_MB_PER_SECOND')
+      .argParser(wholeNumber(1, Number.MAX_SAFE_INTEGER))
+      .default(defaultSnapshotBytesPerSecond / (1024 * 1024)),
+  );
   return command.addOption(
     new Option('--catchup-margin <entries>', 'a new peer that lacks no more entries than this has caught up')
       .env('CONCLAVE_CATCHUP_MARGIN')

@@ -113,8 +113,12 @@ export class EntrySource {
     return this.read?.requestId === body.request_id && this.read.fromIndex === body.from_index && !this.read.refused;
   }
 
-  /** Takes the answer to the running read. A refused read is over with the next tick. */
-  onEntries(body: Body<'replicator.entries'>): 'taken' | 'read_refused' | 'malformed_entries' {
+  /** Takes the answer to the running read. A refused read is over with the next tick, but for one of what is compacted. */
+  onEntries(body: Body<'replicator.entries'>): 'taken' | 'compacted' | 'read_refused' | 'malformed_entries' {
+    if (body.refusal === 'compacted') {
+      this.read = undefined;
+      return 'compacted';
+    }
     if (body.refusal !== '' || body.batches.length === 0) {
       if (this.read !== undefined) this.read.refused = true;
       return 'read_refused';

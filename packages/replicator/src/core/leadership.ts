@@ -24,6 +24,7 @@ import {
   type Term,
 } from '@conclave/protocol';
 import { BatchRun } from './batch-run.js';
+import type { SnapshotThrottle } from './snapshot-throttle.js';
 
 type Run = Body<'replicator.append'>['runs'][number];
 
@@ -39,6 +40,8 @@ export interface Outlet {
   readonly effects: { push(effect: Send | Log): unknown };
   /** A number that no request had before. */
   nextRequestId(): number;
+  /** Of the whole process. */
+  readonly snapshotThrottle: SnapshotThrottle;
 }
 
 export class Leadership {

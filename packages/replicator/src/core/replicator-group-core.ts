@@ -31,12 +31,18 @@ import {
 } from '@conclave/protocol';
 import { Leadership, type Outlet, type ReplicatorTimes } from './leadership.js';
 import { Replicator } from './replicator.js';
+import type { SnapshotThrottle } from './snapshot-throttle.js';
 
 export interface ReplicatorGroupOptions extends ReplicatorTimes {
   readonly groupId: GroupId;
   readonly peerId: PeerId;
   /** Of this run of the process. */
   readonly incarnation: string;
+}
+
+export interface ReplicatorGroupDependencies {
+  /** Shared by all groups of the process. */
+  readonly snapshotThrottle: SnapshotThrottle;
 }
 
 export type ReplicatorGroupInput = MessageInput<ReplicatorMessage> | IdleInput;
@@ -69,7 +75,10 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
   private effects: ReplicatorGroupEffect[] = [];
   private requestId: number | undefined;
 
-  constructor(private readonly options: ReplicatorGroupOptions) {
+  constructor(
+    private readonly options: ReplicatorGroupOptions,
+    private readonly dependencies: ReplicatorGroupDependencies,
+  ) {
     const { groupId, peerId, incarnation } = options;
     this.door = new LinkDoor({ groupId, peerId, incarnation, actor: 'replicator' });
   }
@@ -109,6 +118,10 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
         return this.onRejected(message.body, nowMs);
       case 'replicator.identity':
         return this.onIdentity(message.body, nowMs);
+      case 'replicator.snapshot_chunk':
+        return this.onSnapshotChunk(message.body, nowMs);
+      case 'replicator.snapshot_stored':
+        return this.onSnapshotStored(message.body, nowMs);
       case 'feed.stored':
         return this.onStored(message.body, nowMs);
       case 'feed.echo':
@@ -187,6 +200,14 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     return 'not_asked';
   }
 
+  private onSnapshotChunk(body: Body<'replicator.snapshot_chunk'>, nowMs: number): Dropped {
+    if (!this.door.isCurrent(body)) return 'other_session';
+    for (const replicator of this.office?.replicators.values() ?? []) {
+      if (replicator.isAnsweredByChunk(body)) return replicator.onSnapshotChunk(body, nowMs);
+    }
+    return 'not_asked';
+  }
+
   // ---- from other peers --------------------------------------------------------------------------
 
   private onStored(body: Body<'feed.stored'>, nowMs: number): Dropped {
@@ -212,12 +233,22 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
   }
 
   private onRejected(body: Body<'replicator.rejected'>, nowMs: number): Dropped {
+    const replicator = this.asked(body);
+    return typeof replicator === 'string' ? replicator : replicator.onRejected(body, nowMs);
+  }
+
+  private onSnapshotStored(body: Body<'replicator.snapshot_stored'>, nowMs: number): Dropped {
+    const replicator = this.asked(body);
+    return typeof replicator === 'string' ? replicator : replicator.onSnapshotStored(body, nowMs);
+  }
+
+  /** Who has sent this peer what it answers; or why the answer is dropped. */
+  private asked(body: Pick<Body<'replicator.rejected'>, 'group_uid' | 'term' | 'peer_id'>): Replicator | string {
     if (this.office === undefined) return 'not_leading';
     const { leadership, replicators } = this.office;
     if (body.group_uid !== leadership.groupUid) return 'foreign_group';
     if (body.term !== leadership.term) return 'other_term';
-    const replicator = replicators.get(body.peer_id);
-    return replicator === undefined ? 'not_a_target' : replicator.onRejected(body, nowMs);
+    return replicators.get(body.peer_id) ?? 'not_a_target';
   }
 
   private onIdentity(body: Body<'replicator.identity'>, nowMs: number): Dropped {
@@ -295,6 +326,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
         this.requestId = (this.requestId ?? 0) + 1;
         return this.requestId;
       },
+      snapshotThrottle: this.dependencies.snapshotThrottle,
     };
   }
 

@@ -1,86 +1,72 @@
 /**
  * One target of a leader (Raft thesis, section 3.5; braft's `Replicator`): finds where its log agrees, keeps it
- * supplied, and watches it.
+ * supplied, with a snapshot where the log no longer goes back as far, and watches it.
  *
- * Owns what is known of the target and what is on its way to it. Does not own what is committed, nor the log.
+ * Owns what is known of the target and which state it is in. Does not own what is committed, nor the log.
  *
  * Invariants:
  * 1. `0 <= anchor.index <= matchIndex < nextIndex <= lastIndex + 1`.
  * 2. `matchIndex` never falls while the target's store is the same; only `stored` raises it.
- * 3. Something is in flight only in `replicate`, a probe only in `probe`; without a store nothing but `identify` is sent.
+ * 3. Something is in flight only in `replicate`, a probe only in `probe`, chunks of a snapshot only in `install`;
+ *    without a store nothing but `identify` is sent.
  * 4. A rejection counts only where it answers a request that is in flight.
  * 5. Nothing is sent to the target an election timeout after the node's last tick.
  */
-import {
-  type Body,
-  type LogIndex,
-  limits,
-  noGroupUid,
-  type PeerId,
-  type Progress,
-  type StoreId,
-  type Term,
-} from '@conclave/protocol';
+import { type Body, type LogIndex, noGroupUid, type PeerId, type Progress, type StoreId } from '@conclave/protocol';
+import { Agreement } from './agreement.js';
 import { CatchUpWatch } from './catch-up-watch.js';
-import { EntrySource, type Gathered } from './entry-source.js';
+import { EntrySource } from './entry-source.js';
+import { Heartbeats } from './heartbeats.js';
 import { Identification } from './identification.js';
-import { InFlightWindow, type Position } from './in-flight-window.js';
+import type { Position } from './in-flight-window.js';
+import { Installation } from './installation.js';
 import type { Leadership } from './leadership.js';
+import { Pipeline } from './pipeline.js';
+import { Probe } from './probe.js';
 import { TargetMessages } from './target-messages.js';
 
 type Target = Body<'replicator.targets'>['targets'][number];
 type Rejected = Body<'replicator.rejected'>;
 
-interface Probe {
-  /** Kept when it is sent again, so that the answer to either counts. */
-  readonly requestId: number;
-  readonly prev: Position;
-  sentMs: number;
-}
-
 const noStore = '' as StoreId;
-const start: Position = { index: 0 as LogIndex, term: 0 as Term };
 
 export class Replicator {
   readonly peerId: PeerId;
-  private storeId: StoreId;
   /** Whether the configuration binds the target to its store. */
   private isBound: boolean;
   private state: Progress['state'];
   private refusal: Progress['refusal'] = '';
-  private matchIndex = start.index;
-  private nextIndex: LogIndex;
-  /** The latest position that is known to match, with its term: heartbeats stand on it. */
-  private anchor = start;
-  private probe: Probe | undefined;
-  private retryAfterMs: number;
-  /** The ids of the first heartbeat since the target's state is what it is, and of the latest. */
-  private heartbeats: { readonly first: number; readonly latest: number } | undefined;
+  private agreement: Agreement;
+  /** In state `install`. */
+  private installation: Installation | undefined;
+  private readonly heartbeats = new Heartbeats();
   private heardMs: number | undefined;
-  private progressMs = 0;
   private waitsForTick = false;
   private watch: CatchUpWatch | undefined;
-  /** Whether the target hears the leader's appends itself, so that they need not be sent. */
-  private feed: 'unheard' | 'asked' | 'heard' = 'unheard';
-  private readonly window = new InFlightWindow();
   private readonly source: EntrySource;
   private readonly messages: TargetMessages;
   private readonly identification: Identification;
+  private readonly probe: Probe;
+  private readonly pipeline: Pipeline;
 
   constructor(
     target: Target,
     private readonly leadership: Leadership,
   ) {
     this.peerId = target.peer_id;
-    this.storeId = target.store_id;
     this.isBound = target.store_id !== noStore;
     this.state = this.isBound ? 'probe' : 'identify';
-    this.nextIndex = (leadership.lastIndex + 1) as LogIndex;
-    this.retryAfterMs = leadership.times.electionTimeoutMs / 4;
+    this.agreement = new Agreement((leadership.lastIndex + 1) as LogIndex);
     this.watch = target.catching_up ? new CatchUpWatch(leadership.times) : undefined;
     this.source = new EntrySource(leadership);
-    this.messages = new TargetMessages(leadership, this.peerId);
+    this.messages = new TargetMessages(leadership, this.peerId, target.store_id);
     this.identification = new Identification(leadership, this.messages);
+    this.probe = new Probe(leadership.times);
+    this.pipeline = new Pipeline(leadership, this.source, this.messages);
+  }
+
+  private get storeId(): StoreId {
+    return this.messages.storeId;
   }
 
   /** Begins, once. */
@@ -123,9 +109,13 @@ export class Replicator {
         this.repeatProbe(nowMs);
         break;
       case 'replicate':
-        if (this.feed === 'unheard' && this.isInStep()) this.feed = 'asked';
+        if (this.pipeline.feed === 'unheard' && this.isInStep()) this.pipeline.feed = 'asked';
         this.sendHeartbeat(nowMs);
-        if (this.isStalled(nowMs)) this.beginProbe(this.stalledNext());
+        if (this.pipeline.isStalled(nowMs)) this.beginProbe(this.stalledNext());
+        break;
+      case 'install':
+        this.sendHeartbeat(nowMs);
+        this.installation?.onTick(nowMs);
         break;
     }
     this.proceed(nowMs);
@@ -135,7 +125,8 @@ export class Replicator {
   proceed(nowMs: number): void {
     if (this.waitsForTick || !this.leadership.isInOffice(nowMs)) return;
     if (this.state === 'probe') this.sendProbe(nowMs);
-    else if (this.state === 'replicate') this.sendEntries(nowMs);
+    else if (this.state === 'replicate') this.pipeline.send(this.agreement, nowMs);
+    else if (this.state === 'install') this.installation?.proceed(nowMs);
   }
 
   /** The target's log is synced and the leader's up to `match_index`. Answers why it is dropped. */
@@ -145,7 +136,7 @@ export class Replicator {
     this.heardMs = nowMs;
     this.raiseMatch(body.match_index, nowMs);
     const { lastIndex, configurationIndex } = this.leadership;
-    const hasCaughtUp = this.watch?.onAcknowledged(this.matchIndex, lastIndex, configurationIndex, nowMs);
+    const hasCaughtUp = this.watch?.onAcknowledged(this.agreement.matchIndex, lastIndex, configurationIndex, nowMs);
     if (hasCaughtUp) this.leadership.hasNews = true;
     this.proceed(nowMs);
     return undefined;
@@ -155,25 +146,27 @@ export class Replicator {
   onEcho(storeId: StoreId, hearsFeed: boolean, nowMs: number): string | undefined {
     if (storeId !== this.storeId) return 'other_store';
     this.heardMs = nowMs;
-    if (!hearsFeed && this.feed === 'heard') this.feed = 'asked';
+    const { pipeline } = this;
+    if (!hearsFeed && pipeline.feed === 'heard') pipeline.feed = 'asked';
     // Whatever it does not hear has been sent.
-    if (hearsFeed && this.feed === 'asked' && this.isInStep()) this.feed = 'heard';
+    if (hearsFeed && pipeline.feed === 'asked' && this.isInStep()) pipeline.feed = 'heard';
     return undefined;
   }
 
   /** Answers why it is dropped. */
   onRejected(body: Rejected, nowMs: number): string | undefined {
     const sent = this.sentAs(body.request_id);
-    if (body.reason === 'store') return this.onOtherStore(body, sent !== undefined || this.isOfAHeartbeat(body), nowMs);
+    if (body.reason === 'store') return this.onOtherStore(body, sent !== undefined, nowMs);
     if (body.store_id !== this.storeId) return 'other_store';
     this.heardMs = nowMs;
     if (sent === undefined) return 'not_in_flight';
     if (body.reason === 'busy') {
       this.waitsForTick = true;
-      if (sent !== 'heartbeat') this.beginProbe(this.atLeastNext(sent.index + 1));
+      if (typeof sent !== 'string') this.beginProbe(this.agreement.atLeastNext(sent.index + 1));
       return undefined;
     }
-    if (sent === 'heartbeat' || sent.index <= this.matchIndex) return this.onLostMatch();
+    if (sent === 'chunk') return 'malformed_rejection';
+    if (sent === 'heartbeat' || sent.index <= this.agreement.matchIndex) return this.onLostMatch();
     this.beginProbe(this.nextAfter(body, sent));
     this.proceed(nowMs);
     return undefined;
@@ -182,12 +175,41 @@ export class Replicator {
   /** The answer to the running read, if `isAnsweredBy` says so. */
   onEntries(body: Body<'replicator.entries'>, nowMs: number): string | undefined {
     const outcome = this.source.onEntries(body);
+    if (outcome === 'compacted') return this.onCompacted(body.from_index, nowMs);
     if (outcome === 'taken') this.proceed(nowMs);
     return outcome === 'taken' ? undefined : outcome;
   }
 
   isAnsweredBy(body: Body<'replicator.entries'>): boolean {
     return this.source.isAnsweredBy(body);
+  }
+
+  /** The answer to a running read of a snapshot, if `isAnsweredByChunk` says so. */
+  onSnapshotChunk(body: Body<'replicator.snapshot_chunk'>, nowMs: number): string | undefined {
+    const outcome = this.installation?.onChunk(body);
+    if (outcome === 'no_snapshot') {
+      // The log was said to begin behind one. Look again with the next tick.
+      this.waitsForTick = true;
+      this.beginProbe(this.agreement.nextIndex);
+    }
+    this.proceed(nowMs);
+    return outcome;
+  }
+
+  isAnsweredByChunk(body: Body<'replicator.snapshot_chunk'>): boolean {
+    return this.installation?.isAnsweredBy(body) ?? false;
+  }
+
+  /** The target has stored chunks of a snapshot. Answers why it is dropped. */
+  onSnapshotStored(body: Body<'replicator.snapshot_stored'>, nowMs: number): string | undefined {
+    if (body.store_id !== this.storeId) return 'other_store';
+    this.heardMs = nowMs;
+    const { installation } = this;
+    if (installation === undefined) return 'not_installing';
+    const outcome = installation.onStored(body, nowMs);
+    if (outcome === 'installed') this.onInstalled(installation);
+    this.proceed(nowMs);
+    return outcome === 'installed' ? undefined : outcome;
   }
 
   /** Answers why it is dropped. */
@@ -204,17 +226,17 @@ export class Replicator {
 
   /** Whether the target can take office: it has the log up to there. */
   hasAll(index: LogIndex): boolean {
-    return this.state !== 'refused' && this.storeId !== noStore && this.matchIndex >= index;
+    return this.state !== 'refused' && this.storeId !== noStore && this.agreement.matchIndex >= index;
   }
 
   /** Whether what the node appends next is to be sent to the target. */
   get wantsContent(): boolean {
-    return this.state === 'replicate' && this.feed !== 'heard';
+    return this.state === 'replicate' && this.pipeline.feed !== 'heard';
   }
 
   /** Tells the target to stand at once. */
   sendTimeoutNow(): void {
-    this.messages.sendTimeoutNow(this.storeId);
+    this.messages.sendTimeoutNow();
   }
 
   progress(nowMs: number): Progress {
@@ -222,55 +244,39 @@ export class Replicator {
       peer_id: this.peerId,
       store_id: this.storeId,
       state: this.state,
-      match_index: this.matchIndex,
-      next_index: this.nextIndex,
-      in_flight: this.window.size + (this.probe === undefined ? 0 : 1),
+      match_index: this.agreement.matchIndex,
+      next_index: this.agreement.nextIndex,
+      in_flight: this.pipeline.inFlight + (this.probe.isOpen ? 1 : 0) + (this.installation?.inFlight ?? 0),
       silent_ms: this.heardMs === undefined ? -1 : Math.max(0, Math.floor(nowMs - this.heardMs)),
       caught_up: this.watch?.caughtUp ?? false,
       refusal: this.refusal,
+      install: this.installation?.progress() ?? null,
     };
   }
 
   private raiseMatch(matchIndex: LogIndex, nowMs: number): void {
-    const freed = this.window.acknowledge(matchIndex);
-    if (matchIndex > this.matchIndex) {
-      this.matchIndex = matchIndex;
-      this.progressMs = nowMs;
-    }
-    this.raiseAnchor(freed);
+    const { agreement } = this;
+    const isMore = agreement.raise(matchIndex);
+    const freed = this.pipeline.onMatch(matchIndex, isMore, nowMs);
+    agreement.raiseAnchor([freed, this.probe.prev], (index) => this.source.termAt(index));
     // A probe is answered by whatever shows that the log agrees up to there, also by a heartbeat's answer.
-    const agrees = this.matchIndex >= this.nextIndex - 1;
-    if (agrees) this.nextIndex = (this.matchIndex + 1) as LogIndex;
-    if (this.state !== 'probe' || !agrees) return;
+    if (!agreement.reachNext() || this.state !== 'probe') return;
     this.state = 'replicate';
-    this.probe = undefined;
-    this.retryAfterMs = this.leadership.times.electionTimeoutMs / 4;
-  }
-
-  /** Moves the anchor up to the match, or to the latest position before it whose term is known. */
-  private raiseAnchor(freed: Position | undefined): void {
-    if (this.anchor.index === this.matchIndex) return;
-    const term = freed?.index === this.matchIndex ? freed.term : this.source.termAt(this.matchIndex);
-    const exact = term === undefined ? undefined : { index: this.matchIndex, term };
-    for (const known of [exact, freed, this.probe?.prev]) {
-      if (known === undefined || known.index > this.matchIndex || known.index <= this.anchor.index) continue;
-      this.anchor = known;
-    }
+    this.probe.succeed();
   }
 
   private adoptStore(storeId: StoreId, lastIndexThere: LogIndex, nowMs: number): void {
-    this.storeId = storeId;
+    this.messages.storeId = storeId;
     this.refusal = '';
     this.identification.end();
     // What it has beyond the leader's end is not the leader's; what it lacks need not be probed.
-    this.beginProbe(this.atLeastNext(Math.min(lastIndexThere, this.leadership.lastIndex) + 1));
+    this.beginProbe(this.agreement.atLeastNext(Math.min(lastIndexThere, this.leadership.lastIndex) + 1));
     this.proceed(nowMs);
   }
 
   private forgetStore(nowMs: number): void {
-    this.storeId = noStore;
-    this.matchIndex = start.index;
-    this.anchor = start;
+    this.messages.storeId = noStore;
+    this.agreement = new Agreement(this.agreement.nextIndex);
     this.refusal = '';
     this.stopSending('identify');
     if (this.watch !== undefined) this.watch = new CatchUpWatch(this.leadership.times);
@@ -290,7 +296,7 @@ export class Replicator {
 
   /** The target says that its store is another. */
   private onOtherStore(body: Rejected, isInFlight: boolean, nowMs: number): string | undefined {
-    if (!isInFlight) return 'not_in_flight';
+    if (!isInFlight && !this.heartbeats.mayBe(body.request_id)) return 'not_in_flight';
     if (body.store_id === this.storeId) return 'same_store';
     this.heardMs = nowMs;
     if (this.isBound) this.refuse('ESTORE', nowMs);
@@ -301,44 +307,29 @@ export class Replicator {
   /** The target lacks what it had acknowledged as synced. Nothing sent can mend that; try again, but not in a loop. */
   private onLostMatch(): string {
     this.waitsForTick = true;
-    this.probe = undefined;
+    this.probe.end();
     return 'acknowledged_entries_missing';
   }
 
-  /** What a request in flight stood on; `heartbeat`: the latest of these. */
-  private sentAs(requestId: number): Position | { readonly index: LogIndex } | 'heartbeat' | undefined {
-    if (requestId === this.heartbeats?.latest) return 'heartbeat';
-    if (requestId === this.probe?.requestId) return this.probe.prev;
-    const message = this.window.find(requestId);
-    return message === undefined ? undefined : { index: message.prevIndex };
-  }
-
-  /** Whether it may answer an earlier heartbeat: who answers slowly must be found to have another store, too. */
-  private isOfAHeartbeat({ request_id }: Rejected): boolean {
-    return this.heartbeats !== undefined && request_id >= this.heartbeats.first && request_id <= this.heartbeats.latest;
+  /** What a request in flight stood on; `heartbeat`: the latest of these; `chunk`: it is of a snapshot. */
+  private sentAs(requestId: number): { readonly index: LogIndex } | 'heartbeat' | 'chunk' | undefined {
+    if (this.heartbeats.isLatest(requestId)) return 'heartbeat';
+    if (this.installation?.isInFlight(requestId)) return 'chunk';
+    if (this.probe.isAnsweredBy(requestId)) return this.probe.prev;
+    const index = this.pipeline.prevIndexOf(requestId);
+    return index === undefined ? undefined : { index };
   }
 
   /** Where to probe after a mismatch: past the end of a shorter log, else before the conflicting term (Raft thesis, section 3.5). */
   private nextAfter(body: Rejected, sent: { readonly index: LogIndex }): LogIndex {
     const isShorter = body.last_index < sent.index;
     const hint = isShorter ? body.last_index + 1 : body.conflict_index;
-    return this.atLeastNext(Math.min(hint, sent.index));
-  }
-
-  private atLeastNext(index: number): LogIndex {
-    return Math.max(index, this.matchIndex + 1) as LogIndex;
-  }
-
-  private isStalled(nowMs: number): boolean {
-    const { electionTimeoutMs, heartbeatIntervalMs } = this.leadership.times;
-    // What a target was to hear by itself it does not miss: nobody rejects what came before.
-    const patienceMs = this.feed === 'heard' ? 2 * heartbeatIntervalMs : electionTimeoutMs / 2;
-    return this.window.size > 0 && nowMs - this.progressMs >= patienceMs;
+    return this.agreement.atLeastNext(Math.min(hint, sent.index));
   }
 
   /** Whether all that there is has been sent. */
   private isInStep(): boolean {
-    return this.state === 'replicate' && this.nextIndex > this.leadership.lastIndex;
+    return this.state === 'replicate' && this.pipeline.hasSentAll(this.agreement);
   }
 
   /**
@@ -346,88 +337,70 @@ export class Replicator {
    * to be sent again, or the rejection says where the gap begins.
    */
   private stalledNext(): LogIndex {
-    const prev = (this.nextIndex - 1) as LogIndex;
-    return this.source.termAt(prev) === undefined ? this.atLeastNext(0) : this.nextIndex;
+    const { agreement } = this;
+    const prev = (agreement.nextIndex - 1) as LogIndex;
+    return this.source.termAt(prev) === undefined ? agreement.atLeastNext(0) : agreement.nextIndex;
+  }
+
+  /** The log no longer holds an entry that the target is to get: it gets a snapshot in its place. */
+  private onCompacted(index: LogIndex, nowMs: number): string | undefined {
+    const isWanted = this.state === 'probe' || this.state === 'replicate';
+    if (!isWanted || index < this.agreement.nextIndex) return 'compacted_before';
+    this.stopSending('install');
+    this.pipeline.feed = 'unheard';
+    this.installation = new Installation(this.leadership, this.messages);
+    this.installation.proceed(nowMs);
+    return undefined;
+  }
+
+  /** The target's log begins behind the snapshot now. */
+  private onInstalled({ head }: Installation): void {
+    const behind = Math.min(head?.index ?? 0, this.leadership.lastIndex) + 1;
+    this.beginProbe(this.agreement.atLeastNext(behind));
   }
 
   private beginProbe(nextIndex: LogIndex): void {
     this.stopSending('probe');
-    this.nextIndex = nextIndex;
+    this.agreement.nextIndex = nextIndex;
   }
 
-  private stopSending(state: 'identify' | 'probe' | 'refused'): void {
+  private stopSending(state: 'identify' | 'probe' | 'install' | 'refused'): void {
     this.state = state;
-    if (this.feed === 'heard') this.feed = 'asked';
-    this.window.clear();
-    this.probe = undefined;
-    this.heartbeats = undefined;
+    this.pipeline.stop();
+    this.probe.end();
+    this.heartbeats.forget();
+    this.installation = undefined;
   }
 
   /** Stands on what is known to match, so that it always causes a `stored`. */
   private sendHeartbeat(nowMs: number): void {
     if (!this.leadership.isInOffice(nowMs)) return;
-    const latest = this.leadership.outlet.nextRequestId();
-    this.heartbeats = { first: this.heartbeats?.first ?? latest, latest };
-    this.sendAppendEntries(latest, this.anchor, []);
+    const requestId = this.leadership.outlet.nextRequestId();
+    this.heartbeats.add(requestId);
+    this.sendEmpty(requestId, this.agreement.anchor);
   }
 
   private sendProbe(nowMs: number): void {
-    if (this.probe !== undefined) return;
-    const index = (this.nextIndex - 1) as LogIndex;
-    const term = index === this.anchor.index ? this.anchor.term : this.source.termAt(index);
+    if (this.probe.isOpen) return;
+    const { anchor, nextIndex } = this.agreement;
+    const index = (nextIndex - 1) as LogIndex;
+    const term = index === anchor.index ? anchor.term : this.source.termAt(index);
     // The batch that holds the next entry comes with the term before it; more would be in vain if the probe fails.
     if (term === undefined) {
-      this.source.ask(this.nextIndex, 1, nowMs);
+      this.source.ask(nextIndex, 1, nowMs);
       return;
     }
-    this.probe = { requestId: this.leadership.outlet.nextRequestId(), prev: { index, term }, sentMs: nowMs };
-    this.sendAppendEntries(this.probe.requestId, this.probe.prev, []);
+    const requestId = this.leadership.outlet.nextRequestId();
+    this.probe.begin(requestId, { index, term }, nowMs);
+    this.sendEmpty(requestId, { index, term });
   }
 
   private repeatProbe(nowMs: number): void {
-    if (this.probe === undefined || nowMs - this.probe.sentMs < this.retryAfterMs) return;
-    this.retryAfterMs = Math.min(2 * this.retryAfterMs, this.leadership.times.electionTimeoutMs);
-    this.probe.sentMs = nowMs;
-    this.sendAppendEntries(this.probe.requestId, this.probe.prev, []);
+    const open = this.probe.repeat(nowMs);
+    if (open !== undefined) this.sendEmpty(open.requestId, open.prev);
   }
 
-  private sendEntries(nowMs: number): void {
-    if (this.feed === 'heard') this.countHeard(nowMs);
-    while (this.nextIndex <= this.leadership.lastIndex && this.window.hasRoom(0)) {
-      const gathered = this.source.gather(this.nextIndex);
-      if (gathered === undefined) {
-        this.source.ask(this.nextIndex, limits.readBytes, nowMs);
-        break;
-      }
-      if (!this.window.hasRoom(gathered.bytes)) break;
-      const requestId = this.addInFlight(gathered, nowMs);
-      this.sendAppendEntries(requestId, gathered.prev, gathered.batches);
-    }
-    // It does not keep up: what it hears would pile up on its way.
-    if (this.nextIndex <= this.leadership.lastIndex) this.feed = 'unheard';
-  }
-
-  /** What the target hears by itself is in flight as if it had been sent; what is past the window is to be sent again. */
-  private countHeard(nowMs: number): void {
-    while (this.nextIndex <= this.leadership.lastIndex) {
-      const placed = this.source.placed(this.nextIndex);
-      if (placed === undefined || !this.window.hasRoom(placed.bytes)) {
-        this.feed = 'unheard';
-        return;
-      }
-      this.addInFlight(placed, nowMs);
-    }
-  }
-
-  private addInFlight({ prev, last, bytes }: Omit<Gathered, 'batches'>, nowMs: number): number {
-    if (this.window.size === 0) this.progressMs = nowMs;
-    const requestId = this.leadership.outlet.nextRequestId();
-    this.window.add({ requestId, prevIndex: prev.index, last, bytes });
-    this.nextIndex = (last.index + 1) as LogIndex;
-    return requestId;
-  }
-
-  private sendAppendEntries(requestId: number, prev: Position, batches: Uint8Array[]): void {
-    this.messages.sendAppendEntries(this.storeId, requestId, prev, this.feed !== 'unheard', batches);
+  private sendEmpty(requestId: number, prev: Position): void {
+    this.messages.sendAppendEntries(requestId, prev, this.pipeline.asksForFeed, []);
   }
 }

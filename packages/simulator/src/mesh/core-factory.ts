@@ -4,8 +4,15 @@ import { BallotBoxCore } from '@conclave/ballot-box';
 import { KvStateMachine } from '@conclave/kv';
 import { LogStoreCore } from '@conclave/log-store';
 import { NodeCore } from '@conclave/node';
-import { type ActorKind, defaultTimes, type GroupId, type LogIndex, type PeerId } from '@conclave/protocol';
-import { ReplicatorGroupCore } from '@conclave/replicator';
+import {
+  type ActorKind,
+  defaultSnapshotBytesPerSecond,
+  defaultTimes,
+  type GroupId,
+  type LogIndex,
+  type PeerId,
+} from '@conclave/protocol';
+import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import type { AnyCore } from './actor.js';
 import type { Coverage } from './coverage.js';
 
@@ -25,6 +32,14 @@ export const usualSettings: CoreSettings = {
   clientSessionMs: defaultTimes.clientSessionMs,
   wire: false,
 };
+
+/** A replicator's process hosts one group here, and has a throttle of its own. */
+function newThrottle(): SnapshotThrottle {
+  return new SnapshotThrottle({
+    bytesPerSecond: defaultSnapshotBytesPerSecond,
+    burstMs: defaultTimes.heartbeatIntervalMs,
+  });
+}
 
 export class CoreFactory {
   private drawn = 0;
@@ -48,7 +63,7 @@ export class CoreFactory {
         return core;
       }
       case 'replicator':
-        return new ReplicatorGroupCore(options) as unknown as AnyCore;
+        return new ReplicatorGroupCore(options, { snapshotThrottle: newThrottle() }) as unknown as AnyCore;
       case 'ballot-box':
         return new BallotBoxCore(options) as unknown as AnyCore;
       case 'log-store':

@@ -1,0 +1,105 @@
+/**
+ * Keeps a target that is in step supplied: entries go out as they come, many messages at once.
+ *
+ * Owns what is in flight, and whether the target hears the leader's appends itself (decision 0019). Does not own how
+ * far the logs agree.
+ *
+ * Invariants:
+ * 1. Nothing is left out: what is in flight follows on what the target has, without a gap.
+ * 2. What the target hears itself counts as sent, within the same window.
+ */
+import { type LogIndex, limits } from '@conclave/protocol';
+import type { Agreement } from './agreement.js';
+import type { EntrySource, Gathered } from './entry-source.js';
+import { InFlightWindow, type Position } from './in-flight-window.js';
+import type { Leadership } from './leadership.js';
+import type { TargetMessages } from './target-messages.js';
+
+export class Pipeline {
+  /** Whether the target hears the leader's appends itself, so that they need not be sent. */
+  feed: 'unheard' | 'asked' | 'heard' = 'unheard';
+  private progressMs = 0;
+  private readonly window = new InFlightWindow();
+
+  constructor(
+    private readonly leadership: Leadership,
+    private readonly source: EntrySource,
+    private readonly messages: TargetMessages,
+  ) {}
+
+  /** Messages in flight. */
+  get inFlight(): number {
+    return this.window.size;
+  }
+
+  /** Whether the target is to hear the leader's feed. */
+  get asksForFeed(): boolean {
+    return this.feed !== 'unheard';
+  }
+
+  /** The entry before those of a message that is in flight. */
+  prevIndexOf(requestId: number): LogIndex | undefined {
+    return this.window.find(requestId)?.prevIndex;
+  }
+
+  /** The target has acknowledged all up to there, and `isMore`: more than before. Answers the latest position in it. */
+  onMatch(matchIndex: LogIndex, isMore: boolean, nowMs: number): Position | undefined {
+    if (isMore) this.progressMs = nowMs;
+    return this.window.acknowledge(matchIndex);
+  }
+
+  isStalled(nowMs: number): boolean {
+    const { electionTimeoutMs, heartbeatIntervalMs } = this.leadership.times;
+    // What a target was to hear by itself it does not miss: nobody rejects what came before.
+    const patienceMs = this.feed === 'heard' ? 2 * heartbeatIntervalMs : electionTimeoutMs / 2;
+    return this.window.size > 0 && nowMs - this.progressMs >= patienceMs;
+  }
+
+  /** Whether all that there is has been sent. */
+  hasSentAll(agreement: Agreement): boolean {
+    return agreement.nextIndex > this.leadership.lastIndex;
+  }
+
+  /** What is in flight is void. */
+  stop(): void {
+    if (this.feed === 'heard') this.feed = 'asked';
+    this.window.clear();
+  }
+
+  /** Sends what there is, as far as the window has room. */
+  send(agreement: Agreement, nowMs: number): void {
+    if (this.feed === 'heard') this.countHeard(agreement, nowMs);
+    while (agreement.nextIndex <= this.leadership.lastIndex && this.window.hasRoom(0)) {
+      const gathered = this.source.gather(agreement.nextIndex);
+      if (gathered === undefined) {
+        this.source.ask(agreement.nextIndex, limits.readBytes, nowMs);
+        break;
+      }
+      if (!this.window.hasRoom(gathered.bytes)) break;
+      const requestId = this.addInFlight(agreement, gathered, nowMs);
+      this.messages.sendAppendEntries(requestId, gathered.prev, this.asksForFeed, gathered.batches);
+    }
+    // It does not keep up: what it hears would pile up on its way.
+    if (agreement.nextIndex <= this.leadership.lastIndex) this.feed = 'unheard';
+  }
+
+  /** What the target hears by itself is in flight as if it had been sent; what is past the window is to be sent again. */
+  private countHeard(agreement: Agreement, nowMs: number): void {
+    while (agreement.nextIndex <= this.leadership.lastIndex) {
+      const placed = this.source.placed(agreement.nextIndex);
+      if (placed === undefined || !this.window.hasRoom(placed.bytes)) {
+        this.feed = 'unheard';
+        return;
+      }
+      this.addInFlight(agreement, placed, nowMs);
+    }
+  }
+
+  private addInFlight(agreement: Agreement, { prev, last, bytes }: Omit<Gathered, 'batches'>, nowMs: number): number {
+    if (this.window.size === 0) this.progressMs = nowMs;
+    const requestId = this.leadership.outlet.nextRequestId();
+    this.window.add({ requestId, prevIndex: prev.index, last, bytes });
+    agreement.nextIndex = (last.index + 1) as LogIndex;
+    return requestId;
+  }
+}
