@@ -39,6 +39,14 @@ export const Change = z.object({
 });
 export type Change = z.infer<typeof Change>;
 
+/** Whether a peer may be restarted now without the group losing its quorum, and if not, why. */
+export const Restart = z.object({ peer_id: PeerId, may: z.boolean(), reason: z.string() });
+export type Restart = z.infer<typeof Restart>;
+
+/** Why a peer takes no entries: an operator says so, or its disk has less room than the reserve. Empty: it takes them. */
+export const ReadOnlyReason = z.enum(['', 'told', 'disk']);
+export type ReadOnlyReason = z.infer<typeof ReadOnlyReason>;
+
 export const StatusReply = z.object({
   group_id: GroupId,
   group_uid: GroupUid,
@@ -62,6 +70,12 @@ export const StatusReply = z.object({
   /** The last changes, newest last. */
   changes: z.array(Change),
   health: z.object({ healthy: z.boolean(), reason: z.string() }),
+  /** Of each member, and of who is to become one; leader only. */
+  restart: z.array(Restart),
+  /** Of this peer. */
+  read_only: ReadOnlyReason,
+  /** Free on this peer's disk, as it was said last; null: not yet. */
+  disk_free_bytes: Count.nullable(),
   /** Messages that were dropped, by reason. */
   dropped: z.record(z.string(), Count),
 });
@@ -124,6 +138,12 @@ export const adminCommands = {
     'founds the group, unless it is there',
     z.object({ peers: PeerList, ...timeout }),
     BootstrapReply,
+  ),
+  read_only: command(
+    ['peer'],
+    'has this peer take no entries from now on, or take them again; kept over restarts. It votes and is heard all the same. `reason` says why it takes none then: also for its disk',
+    z.object({ read_only: z.boolean() }),
+    z.object({ read_only: z.boolean(), reason: ReadOnlyReason }),
   ),
   get_leader: command(
     ['peer'],

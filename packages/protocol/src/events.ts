@@ -1,6 +1,6 @@
 /** What is published for observers, as JSON on `<prefix>.<group>.event.<event>`. */
 import { z } from 'zod';
-import { Stage } from './admin.js';
+import { ReadOnlyReason, Stage } from './admin.js';
 import { ErrorBody } from './errors.js';
 import { Count, GroupId, LogIndex, PeerId, Term } from './words.js';
 
@@ -60,6 +60,10 @@ export const events = {
   ),
   peer_removed: event('this peer knows that it is out of the group', z.object({ ...every, index: LogIndex })),
   peer_fenced: event('another node has opened this peer’s log-store', z.object({ ...every, session: Count })),
+  read_only_changed: event(
+    'this peer takes no entries from now on, for this reason; empty: it takes them again',
+    z.object({ ...every, reason: ReadOnlyReason }),
+  ),
   actor_silent: event('one of this peer’s own actors is silent', z.object({ ...every, actor: z.string() })),
 } as const;
 

@@ -55,8 +55,11 @@ export const Owner = z
   .refine((owner) => Buffer.byteLength(owner) <= limits.ownerBytes, `an owner has at most ${limits.ownerBytes} bytes`)
   .refine(isWellFormed, 'an owner has no lone surrogates');
 
-/** `linearizable`: confirmed by a quorum. `stale`: what the peer that answers has. */
-export const Consistency = z.enum(['linearizable', 'stale']);
+/**
+ * `linearizable`: confirmed by a quorum. `lease`: linearizable as long as no two peers' monotonic clocks run at rates that
+ * differ by a tenth, by the leader's lease; no quorum is asked. `stale`: what the peer that answers has.
+ */
+export const Consistency = z.enum(['linearizable', 'lease', 'stale']);
 export type Consistency = z.infer<typeof Consistency>;
 
 /** Makes a write happen once however often it is sent: a session of `open_session` and the call's number in it. */

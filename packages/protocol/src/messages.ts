@@ -77,6 +77,8 @@ export const Progress = z.object({
   caught_up: z.boolean(),
   /** Why it is refused, or empty. */
   refusal: z.enum(['', 'ENOTEMPTY', 'ESTORE']),
+  /** It takes no entries: it is told so, or its disk is full. */
+  read_only: z.boolean(),
   /** The snapshot that is being sent to it, and how many of its chunks it has stored. */
   install: z.object({ index: LogIndex, chunks: Count, stored: Count, bytes: Count }).nullable(),
 });
@@ -489,7 +491,13 @@ export const messages = {
   'node.confirmed': define(
     'ballot-box',
     'a quorum has echoed this tick: the peer led when it was sent',
-    z.object({ ...own, term: Term, tick_id: Count }),
+    z.object({
+      ...own,
+      term: Term,
+      tick_id: Count,
+      /** The latest tick of which a quorum has said so with `session_tick_id`: the leader’s lease runs from when it was sent. */
+      session_tick_id: Count,
+    }),
   ),
   'node.ballots': define(
     'ballot-box',
@@ -526,7 +534,7 @@ export const messages = {
   ),
   'replicator.rejected': define(
     'node of a follower',
-    'the entry before does not match (or the store is another): where to try next',
+    'the entry before does not match (or the store is another, or takes no entries): where to try next',
     z.object({
       ...group,
       group_uid: GroupUid,
@@ -534,7 +542,7 @@ export const messages = {
       store_id: StoreId,
       term: Term,
       request_id: Count,
-      reason: z.enum(['mismatch', 'store', 'busy']),
+      reason: z.enum(['mismatch', 'store', 'busy', 'read_only']),
       last_index: LogIndex,
       /** The term of its entry at `prev_index` and that term's first index; 0: it has no entry there. */
       conflict_term: Term,
@@ -552,8 +560,39 @@ export const messages = {
       leader_id: PeerId,
       leader_term: Term,
       tick_id: Count,
+      /** The latest tick after which its log-store was still in its session; 0: none. It is what leases are counted by. */
+      session_tick_id: Count,
       /** Whether it hears the leader’s `feed.append` itself. */
       hears_feed: z.boolean(),
+      /** Whether it takes no entries. */
+      read_only: z.boolean(),
+    }),
+  ),
+  'node.read_index': define(
+    'node of a follower',
+    'asks for a commit index that is as of now, for linearizable reads of its own; again on its ticks until it is answered',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      peer_id: PeerId,
+      /** Of the asker; what was asked in another one is not waited for any more. */
+      session: Session,
+      request_id: Count,
+      /** Whether the leader’s lease is enough to be sure. */
+      by_lease: z.boolean(),
+    }),
+  ),
+  'node.read_index_answer': define(
+    'node of the leader',
+    'answers `read_index`: this was committed at some moment since it was asked, and nothing beyond it was answered to anybody before',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      peer_id: PeerId,
+      term: Term,
+      session: Session,
+      request_id: Count,
+      read_index: LogIndex,
     }),
   ),
   'node.higher_term': define(

@@ -1,5 +1,5 @@
 /** What a node applies committed entries to, and the door through which clients reach it. */
-import type { LogIndex } from '@conclave/protocol';
+import type { Consistency, LogIndex, Term } from '@conclave/protocol';
 
 /** Deterministic: the same payloads in the same order give the same state and results on every peer. */
 export interface StateMachine {
@@ -13,9 +13,9 @@ export interface StateMachine {
   query(query: unknown): unknown;
   /**
    * What the leader should propose of its own accord, say to let idle clients' sessions expire: a payload, or
-   * undefined. Called about once a second on the leader.
+   * undefined. Called about once a second on the leader. What was timed in another term was timed by another leader.
    */
-  housekeeping?(nowMs: number): Uint8Array | undefined;
+  housekeeping?(nowMs: number, term: Term): Uint8Array | undefined;
   /**
    * The whole state as it is at this call, as pieces of at most `limits.snapshotPieceBytes`. The first piece is drawn at
    * once, the others one by one while further entries are applied: what these change must not show. An iterator that is
@@ -44,7 +44,7 @@ export type ServiceRequest =
     }
   | {
       readonly type: 'read';
-      readonly consistency: 'linearizable' | 'stale';
+      readonly consistency: Consistency;
       readonly query: unknown;
       /** Makes the reply of the result of `query`. @throws ConclaveError */
       readonly reply: (result: unknown) => unknown;

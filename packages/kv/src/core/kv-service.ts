@@ -7,6 +7,7 @@ import type { Service, ServiceRequest } from '@conclave/actor/core';
 import {
   type Command,
   ConclaveError,
+  Consistency,
   invariant,
   isKvOperation,
   type KvOperation,
@@ -88,10 +89,9 @@ function parseBatch(body: unknown): ServiceRequest {
 function parseBatchGet(body: unknown): ServiceRequest {
   const { keys, consistency } = asMap(body);
   refuseFor(faultOfKeys(keys));
-  if (consistency !== undefined && consistency !== 'linearizable' && consistency !== 'stale') {
-    throw new ConclaveError('EINVAL', 'consistency: neither linearizable nor stale');
-  }
-  return read({ type: 'keys', keys: keys as string[] }, consistency, (found) => ({ found }));
+  const asked = Consistency.optional().safeParse(consistency);
+  if (!asked.success) throw new ConclaveError('EINVAL', `consistency: one of ${Consistency.options.join(', ')}`);
+  return read({ type: 'keys', keys: keys as string[] }, asked.data, (found) => ({ found }));
 }
 
 function parseRange(body: unknown): ServiceRequest {
@@ -265,7 +265,7 @@ function writeOne(
 
 function read<Query extends KvQuery>(
   query: Query,
-  consistency: 'linearizable' | 'stale' | undefined,
+  consistency: Consistency | undefined,
   reply: (found: KvFindings[Query['type']]) => unknown,
 ): ServiceRequest {
   return {

@@ -87,9 +87,9 @@ export class KvStateMachine implements StateMachine {
     }
   }
 
-  housekeeping(nowMs: number): Uint8Array | undefined {
+  housekeeping(nowMs: number, term = 0): Uint8Array | undefined {
     const expire = this.sessions.idle(nowMs);
-    const leases = this.keys.leases.overdue(nowMs);
+    const leases = this.keys.leases.overdue(nowMs, term);
     if (expire.length + leases.length === 0) return undefined;
     return encodeEntry(leases.length === 0 ? { expire } : { expire, expire_leases: leases });
   }

@@ -29,13 +29,15 @@ export interface Lease {
   sinceMs: number;
 }
 
-/** A leader that was not asked for so long may not have led meanwhile; it begins to count anew. */
+/** Who was not asked for so long has not looked after them; it begins to count anew. */
 const longestGapMs = 2000;
 
 export class Leases {
   private readonly leases = new Map<number, Lease>();
   private lastLeaseId = 0;
   private lookedMs = Number.NEGATIVE_INFINITY;
+  /** The term of the leadership that looked after them last, at this peer. */
+  private lookedTerm = 0;
 
   /** Grants a lease. Answers its id; undefined where there are as many as there may be. */
   grant(index: LogIndex, ttlMs: number): number | undefined {
@@ -114,11 +116,12 @@ export class Leases {
   /**
    * Those that should end: not kept for their time, as seen by the calls of this; with the entries that kept them. As
    * many as have about `limits.leaseKeys` keys. One is named again only after a tenth of its time, as the entry that
-   * ends it is on its way.
+   * ends it is on its way. In another term all begins anew: another leader may have counted meanwhile.
    */
-  overdue(nowMs: number): (readonly [number, LogIndex])[] {
-    const anew = nowMs - this.lookedMs > longestGapMs;
+  overdue(nowMs: number, term: number): (readonly [number, LogIndex])[] {
+    const anew = term !== this.lookedTerm || nowMs - this.lookedMs > longestGapMs;
     this.lookedMs = nowMs;
+    this.lookedTerm = term;
     const overdue: (readonly [number, LogIndex])[] = [];
     let keys = 0;
     for (const [leaseId, lease] of this.leases) {

@@ -365,7 +365,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const { context } = this;
     if (context.nowMs - this.housekeptMs < housekeepingMs) return;
     this.housekeptMs = context.nowMs;
-    const payload = this.stateMachine.housekeeping?.(context.nowMs);
+    const payload = this.stateMachine.housekeeping?.(context.nowMs, this.state.term);
     if (payload !== undefined) this.proposals.propose(undefined, payload, undefined);
   }
 

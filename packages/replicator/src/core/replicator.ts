@@ -251,6 +251,7 @@ export class Replicator {
       caught_up: this.watch?.caughtUp ?? false,
       refusal: this.refusal,
       install: this.installation?.progress() ?? null,
+      read_only: false,
     };
   }
 

@@ -89,7 +89,7 @@ export class CoreFactory {
         return result;
       },
       query: (query) => machine.query(query),
-      housekeeping: (nowMs) => machine.housekeeping(nowMs),
+      housekeeping: (nowMs, term) => machine.housekeeping(nowMs, term),
     };
   }
 }
