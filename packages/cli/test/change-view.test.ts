@@ -15,6 +15,7 @@ function catchup(
   match: number,
   last: number,
   state: EventDetail<'catchup_progress'>['state'] = 'lagging',
+  percent = 0,
 ) {
   return observed('catchup_progress', 'n1', {
     new_peer: asPeerId(peer),
@@ -22,6 +23,7 @@ function catchup(
     match_index: asLogIndex(match),
     last_index: asLogIndex(last),
     lag: last - match,
+    percent,
   });
 }
 

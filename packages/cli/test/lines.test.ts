@@ -19,6 +19,7 @@ const samples = [
     match_index: index,
     last_index: index,
     lag: 5678,
+    percent: 0,
   }),
   observed('configuration_appended', 'n1', { peers, old_peers: peers, index }),
   observed('configuration_truncated', 'n1', { peers, old_peers: [], index }),
@@ -28,6 +29,8 @@ const samples = [
   observed('peer_refused', 'n1', { refused_peer: asPeerId('n4'), reason: 'another history' }),
   observed('peer_removed', 'n1', { index }),
   observed('peer_fenced', 'n1', { session: 7 }),
+  observed('snapshot_taken', 'n1', { index, chunks: 3, bytes: 700_000, compacted_to: asLogIndex(234), took_ms: 45 }),
+  observed('snapshot_installed', 'n1', { leader_id: asPeerId('n2'), index, chunks: 3, bytes: 700_000 }),
   observed('actor_silent', 'n1', { actor: 'ballot-box' }),
 ];
 
@@ -48,6 +51,8 @@ describe('events', () => {
         "n4 is refused: another history",
         "is out of the group, at index 1,234",
         "another node has opened its log-store (session 7)",
+        "has taken a snapshot at index 1,234: 683.6 KiB in 45 ms; its log begins behind 234",
+        "has installed n2's snapshot of index 1,234: 683.6 KiB",
         "its ballot-box is silent",
       ]
     `);

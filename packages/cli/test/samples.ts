@@ -39,6 +39,7 @@ export function progress(peerId: string, changes: Partial<Progress> = {}): Progr
     silent_ms: 12,
     caught_up: true,
     refusal: '',
+    install: null,
     ...changes,
   };
 }
@@ -60,6 +61,10 @@ export function status(peerId: string, changes: Partial<StatusReply> = {}): Stat
     last_index: asLogIndex(5000),
     commit_index: asLogIndex(5000),
     applied_index: asLogIndex(4990),
+    snapshot: null,
+    taking: null,
+    restoring: null,
+    installing: null,
     lacking: { peers: [], old_peers: [] },
     progress: [],
     changes: [],

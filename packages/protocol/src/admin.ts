@@ -4,6 +4,7 @@ import { Configuration } from './configuration.js';
 import { ErrorBody } from './errors.js';
 import { limits } from './limits.js';
 import { Progress } from './messages.js';
+import { SnapshotId } from './snapshot.js';
 import { Count, GroupId, GroupUid, LogIndex, PeerId, Session, StoreId, Term } from './words.js';
 
 const timeout = { timeout_ms: z.number().int().min(1).max(86_400_000).optional() };
@@ -39,6 +40,26 @@ export const Change = z.object({
 });
 export type Change = z.infer<typeof Change>;
 
+/** A snapshot that is stored. */
+export const StoredSnapshot = z.object({
+  snapshot_id: SnapshotId,
+  /** Of the last entry that it stands for. */
+  index: LogIndex,
+  term: Term,
+  chunks: Count,
+  bytes: Count,
+});
+export type StoredSnapshot = z.infer<typeof StoredSnapshot>;
+
+/** A snapshot on its way: how many of its chunks are done. */
+export const SnapshotPart = z.object({
+  index: LogIndex,
+  chunks: Count,
+  done: Count,
+  percent: z.number().int().min(0).max(100),
+});
+export type SnapshotPart = z.infer<typeof SnapshotPart>;
+
 /** Whether a peer may be restarted now without the group losing its quorum, and if not, why. */
 export const Restart = z.object({ peer_id: PeerId, may: z.boolean(), reason: z.string() });
 export type Restart = z.infer<typeof Restart>;
@@ -63,6 +84,14 @@ export const StatusReply = z.object({
   last_index: LogIndex,
   commit_index: LogIndex,
   applied_index: LogIndex,
+  /** The snapshot that counts here. The log goes back to `first_index`. */
+  snapshot: StoredSnapshot.nullable(),
+  /** A snapshot that this peer is taking, and how much of it is written so far. */
+  taking: z.object({ index: LogIndex, chunks: Count, bytes: Count }).nullable(),
+  /** The state is read back from the snapshot after a start; until it is, stale reads are refused. */
+  restoring: SnapshotPart.nullable(),
+  /** The leader sends this peer a snapshot, as it lacks entries that are gone. */
+  installing: SnapshotPart.nullable(),
   /** Whose votes the lowest ungranted ballot lacks; leader only. */
   lacking: z.object({ peers: z.array(PeerId), old_peers: z.array(PeerId) }),
   /** Of each replicator; leader only. */
@@ -111,6 +140,10 @@ function command<Request extends z.ZodType, Reply extends z.ZodType>(
   return { answeredBy, purpose, request, reply };
 }
 
+/** `taken`: now; else nothing had been applied since the last one, which is told. */
+export const SnapshotReply = StoredSnapshot.extend({ first_index: LogIndex, taken: z.boolean() });
+export type SnapshotReply = z.infer<typeof SnapshotReply>;
+
 export const adminCommands = {
   add_peer: command(
     ['group'],
@@ -150,6 +183,12 @@ export const adminCommands = {
     'whom this peer takes for the leader',
     Empty,
     z.object({ leader_id: z.union([PeerId, z.literal('')]), term: Term }),
+  ),
+  snapshot: command(
+    ['peer'],
+    'takes a snapshot of this peer’s state and lets the log before it go, but for the margin; answers when that counts',
+    Empty,
+    SnapshotReply,
   ),
 } as const;
 

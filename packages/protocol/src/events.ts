@@ -31,10 +31,12 @@ export const events = {
     z.object({
       ...every,
       new_peer: PeerId,
-      state: z.enum(['never_heard_of', 'lagging', 'caught_up', 'refused']),
+      state: z.enum(['never_heard_of', 'lagging', 'installing', 'caught_up', 'refused']),
       match_index: LogIndex,
       last_index: LogIndex,
       lag: Count,
+      /** Of the snapshot that is being installed, how much is stored; else 0. */
+      percent: z.number().int().min(0).max(100),
     }),
   ),
   configuration_appended: event(
@@ -63,6 +65,22 @@ export const events = {
   read_only_changed: event(
     'this peer takes no entries from now on, for this reason; empty: it takes them again',
     z.object({ ...every, reason: ReadOnlyReason }),
+  ),
+  snapshot_taken: event(
+    'this peer has taken a snapshot of its state',
+    z.object({
+      ...every,
+      index: LogIndex,
+      chunks: Count,
+      bytes: Count,
+      /** Entries up to here are gone from its log. */
+      compacted_to: LogIndex,
+      took_ms: z.number().int(),
+    }),
+  ),
+  snapshot_installed: event(
+    'this peer has got a snapshot of its leader’s, and goes on from there',
+    z.object({ ...every, leader_id: PeerId, index: LogIndex, chunks: Count, bytes: Count }),
   ),
   actor_silent: event('one of this peer’s own actors is silent', z.object({ ...every, actor: z.string() })),
 } as const;

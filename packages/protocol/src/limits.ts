@@ -93,8 +93,10 @@ export const limits = {
   snapshotChunkBytes: 256 * KiB,
   /** A piece that a state machine gives to a snapshot. */
   snapshotPieceBytes: 16 * MiB,
-  /** Chunks that a node has handed to its log-store and that are not synced. */
+  /** Chunks that a node has handed to its log-store and that are not synced; also those that it has asked for to restore. */
   snapshotTakingChunks: 4,
+  /** A snapshot that is due is put off while one is being sent to a peer: until the log is so many times the due size. */
+  snapshotPutOffSizes: 8,
   /** Chunks that a replicator has sent and that the follower has not stored. */
   snapshotWindowChunks: 8,
 
@@ -170,3 +172,13 @@ export const defaultSnapshotBytesPerSecond = 256 * MiB;
 
 /** braft's `catchup_margin`: a new peer within so many entries of the leader's last one is caught up. */
 export const catchupMargin = 1000;
+
+/** When a peer takes snapshots; each can be given to `conclave run`. */
+export const defaultSnapshots = {
+  /** A snapshot is taken when so many bytes of entries have been applied since the last one. */
+  snapshotLogBytes: 64 * MiB,
+  /** And after this time, where anything has been applied. */
+  snapshotIntervalMs: 60 * 60 * 1000,
+  /** Entries before a snapshot that the log keeps for followers that are a little behind. */
+  snapshotMarginEntries: 10_000,
+} as const;

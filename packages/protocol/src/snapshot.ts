@@ -194,3 +194,8 @@ function concatenated(parts: readonly Uint8Array[]): Uint8Array {
   invariant(at === bytes.length, 'all parts are in the piece');
   return bytes;
 }
+
+/** How much of a snapshot is done, rounded down. */
+export function snapshotPercent(done: number, chunks: number): number {
+  return chunks === 0 ? 0 : Math.floor((100 * Math.min(done, chunks)) / chunks);
+}

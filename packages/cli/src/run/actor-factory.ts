@@ -14,7 +14,7 @@ import { KvService, KvStateMachine } from '@conclave/kv';
 import { LevelLogStorage, LogStoreActor, type LogStoreDependencies, WriteScheduler } from '@conclave/log-store';
 import { NodeActor, NodeCore } from '@conclave/node';
 import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
-import type { RunOptions } from './run-options.js';
+import { type RunOptions, snapshotOptions } from './run-options.js';
 
 /** What a node needs beside its core. */
 export interface Outside {
@@ -85,7 +85,7 @@ export class ActorFactory {
       service: new KvService(),
       makeCore: (incarnation) =>
         new NodeCore(
-          { ...this.options, groupId, peerId, incarnation },
+          { ...this.options, ...snapshotOptions(this.options), groupId, peerId, incarnation },
           { stateMachine: new KvStateMachine(this.options) },
         ),
     });

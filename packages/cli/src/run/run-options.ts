@@ -6,6 +6,7 @@ import {
   catchupMargin,
   defaultPrefix,
   defaultSnapshotBytesPerSecond,
+  defaultSnapshots,
   defaultTimes,
   type GroupId,
   limits,
@@ -44,11 +45,24 @@ export interface RunOptions extends HostedOptions {
   readonly farewellMs: number;
   readonly clientSessionMs: number;
   readonly catchupMargin: number;
+  readonly snapshotLogMb: number;
+  readonly snapshotIntervalMs: number;
+  readonly snapshotMarginEntries: number;
   /** How fast this process sends snapshots to other peers: MiB a second, all groups together. */
   readonly snapshotMbPerSecond: number;
 }
 
 const longestMs = 86_400_000;
+const MiB = 1024 * 1024;
+
+/** When snapshots are taken, as a node is told. */
+export function snapshotOptions(options: RunOptions) {
+  return {
+    snapshotLogBytes: options.snapshotLogMb * MiB,
+    snapshotIntervalMs: options.snapshotIntervalMs,
+    snapshotMarginEntries: options.snapshotMarginEntries,
+  };
+}
 
 /** Adds the options that say which actors are meant. */
 export function withHostedOptions(command: Command): Command {
@@ -104,18 +118,16 @@ export function withRunOptions(command: Command): Command {
     const option = new Option(`--${name} <ms>`, text).env(variable).argParser(wholeNumber(1, longestMs));
     command.addOption(option.default(fallback));
   }
-  command.addOption(
-    new Option('--snapshot-mb-per-second <MiB>', 'how fast this process sends snapshots to other peers, all together')
-      .env('CONCLAVE_SNAPSHOT_MB_PER_SECOND')
-      .argParser(wholeNumber(1, Number.MAX_SAFE_INTEGER))
-      .default(defaultSnapshotBytesPerSecond / (1024 * 1024)),
-  );
-  return command.addOption(
-    new Option('--catchup-margin <entries>', 'a new peer that lacks no more entries than this has caught up')
-      .env('CONCLAVE_CATCHUP_MARGIN')
-      .argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER))
-      .default(catchupMargin),
-  );
+  for (const [name, unit, text, least, fallback] of amounts) {
+    const variable = `CONCLAVE_${name.toUpperCase().replaceAll('-', '_')}`;
+    const option = new Option(`--${name} <${unit}>`, text).env(variable).argParser(wholeNumber(least, mostOf(unit)));
+    command.addOption(option.default(fallback));
+  }
+  return command;
+}
+
+function mostOf(unit: string): number {
+  return unit === 'MiB' ? Math.floor(Number.MAX_SAFE_INTEGER / MiB) : Number.MAX_SAFE_INTEGER;
 }
 
 const times: readonly (readonly [string, string, number])[] = [
@@ -128,7 +140,37 @@ const times: readonly (readonly [string, string, number])[] = [
   ['change-timeout-ms', 'a change whose new peers have not caught up by then fails', defaultTimes.changeTimeoutMs],
   ['joint-timeout-ms', 'a joint stage that is not committed by then is cancelled', defaultTimes.jointTimeoutMs],
   ['farewell-ms', 'how long a removed peer is told that it is out', defaultTimes.farewellMs],
+  [
+    'snapshot-interval-ms',
+    'a snapshot is taken after this time, where anything has been applied',
+    defaultSnapshots.snapshotIntervalMs,
+  ],
   ['client-session-ms', 'a client that did nothing for so long loses its session', defaultTimes.clientSessionMs],
+];
+
+const amounts: readonly (readonly [string, string, string, number, number])[] = [
+  ['catchup-margin', 'entries', 'a new peer that lacks no more entries than this has caught up', 0, catchupMargin],
+  [
+    'snapshot-log-mb',
+    'MiB',
+    'a snapshot is taken when so much has been applied since the last one',
+    1,
+    defaultSnapshots.snapshotLogBytes / MiB,
+  ],
+  [
+    'snapshot-margin-entries',
+    'entries',
+    'what the log keeps before a snapshot, for followers that are a little behind',
+    0,
+    defaultSnapshots.snapshotMarginEntries,
+  ],
+  [
+    'snapshot-mb-per-second',
+    'MiB',
+    'what this process sends of snapshots in a second',
+    1,
+    defaultSnapshotBytesPerSecond / MiB,
+  ],
 ];
 
 function parseActors(text: string): ActorKind[] {

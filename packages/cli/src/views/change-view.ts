@@ -130,7 +130,9 @@ export class ChangeView {
 
   private onProgress({ body }: ObservedEvent<'catchup_progress'>): string[] {
     const before = this.peers.get(body.new_peer);
-    const ratio = body.last_index === 0 ? 0 : Math.floor((100 * body.match_index) / body.last_index);
+    const entries = body.last_index === 0 ? 0 : Math.floor((100 * body.match_index) / body.last_index);
+    // What follows a snapshot is little beside it.
+    const ratio = body.state === 'installing' ? body.percent : entries;
     const reached = body.state === 'caught_up' ? 100 : Math.min(ratio, 99);
     const bar = {
       peerId: body.new_peer,

@@ -2,7 +2,7 @@
 
 import type { ObservedEvent } from '@conclave/observer';
 import type { EventBody } from '@conclave/protocol';
-import { bothSets, count, duration, peerSet, stageNames } from './words.js';
+import { bothSets, bytesText, count, duration, peerSet, stageNames } from './words.js';
 
 /** `15:04:05.123  n1  term 3  leader_elected  leads {n1,n2,n3}` */
 export function eventLine(event: ObservedEvent): string {
@@ -37,6 +37,10 @@ export function eventText(event: ObservedEvent): string {
       return `is out of the group, at index ${count(event.body.index)}`;
     case 'peer_fenced':
       return `another node has opened its log-store (session ${event.body.session})`;
+    case 'snapshot_taken':
+      return `has taken a snapshot at index ${count(event.body.index)}: ${bytesText(event.body.bytes)} in ${duration(event.body.took_ms)}; its log begins behind ${count(event.body.compacted_to)}`;
+    case 'snapshot_installed':
+      return `has installed ${event.body.leader_id}'s snapshot of index ${count(event.body.index)}: ${bytesText(event.body.bytes)}`;
     case 'actor_silent':
       return `its ${event.body.actor} is silent`;
   }
@@ -51,12 +55,14 @@ export function changeText(change: {
 }
 
 /** How far a new peer is, in the words of promise 12. */
-export function catchupText(progress: Pick<EventBody<'catchup_progress'>, 'state' | 'lag'>): string {
+export function catchupText(progress: Pick<EventBody<'catchup_progress'>, 'state' | 'lag' | 'percent'>): string {
   switch (progress.state) {
     case 'never_heard_of':
       return 'never heard of';
     case 'lagging':
       return `lagging by ${count(progress.lag)} entries`;
+    case 'installing':
+      return `installing a snapshot at ${progress.percent} %`;
     case 'caught_up':
       return 'caught up';
     case 'refused':

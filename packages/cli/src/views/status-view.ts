@@ -8,10 +8,11 @@ import {
   type Progress,
   peerIds,
   type StatusReply,
+  snapshotPercent,
 } from '@conclave/protocol';
 import { lackingText } from './change-view.js';
 import { facts, table } from './tables.js';
-import { configurationText, count, duration, peerSet, stageNames } from './words.js';
+import { bytesText, configurationText, count, duration, peerSet, stageNames } from './words.js';
 
 /** What a peer said, or why it said nothing. */
 export type PeerAnswer = { readonly status: StatusReply } | { readonly error: ErrorBody };
@@ -71,7 +72,19 @@ function groupFacts(status: StatusReply): (readonly [string, string])[] {
     ['stage', stageNames[status.stage] + (lacking === '' ? '' : `; ${lacking}`)],
     ['log', `${count(status.first_index)} to ${count(status.last_index)}`],
     ['commit', `${count(status.commit_index)}, applied ${count(status.applied_index)}`],
+    ...snapshotFacts(status),
   ];
+}
+
+/** Of the peer that answers: the snapshot that counts, and what is going on with one. */
+function snapshotFacts({ snapshot, taking, restoring, installing }: StatusReply): (readonly [string, string])[] {
+  const parts = [
+    ...(snapshot === null ? [] : [`index ${count(snapshot.index)}, ${bytesText(snapshot.bytes)}`]),
+    ...(taking === null ? [] : [`taking one at index ${count(taking.index)}, ${bytesText(taking.bytes)} so far`]),
+    ...(restoring === null ? [] : [`restoring at ${restoring.percent} %`]),
+    ...(installing === null ? [] : [`installing one of index ${count(installing.index)} at ${installing.percent} %`]),
+  ];
+  return parts.length === 0 ? [] : [['snapshot', parts.join('; ')]];
 }
 
 function peerTable(group: StatusReply | undefined, peers: GroupStatus['peers']): string {
@@ -101,7 +114,7 @@ function peerRow(peerId: PeerId, answer: PeerAnswer, group: StatusReply | undefi
   ];
 }
 
-/** Promise 12: never heard of, lagging, and caught up are told apart. */
+/** Promise 12: never heard of, lagging, installing a snapshot, and caught up are told apart. */
 function stateText(
   peerId: PeerId,
   group: StatusReply | undefined,
@@ -113,6 +126,9 @@ function stateText(
   if (progress === undefined || !isOrBecomesMember(peerId, group)) return 'not in the group';
   if (progress.refusal !== '') return `refused: ${progress.refusal}`;
   if (progress.silent_ms < 0) return 'never heard of';
+  if (progress.install !== null) {
+    return `installing a snapshot at ${snapshotPercent(progress.install.stored, progress.install.chunks)} %`;
+  }
   // Under load the last entries are always under way: what counts as caught up for a new peer does here too.
   if (progress.caught_up || (lag !== undefined && lag <= catchupMargin)) return 'caught up';
   return `lagging by ${count(lag ?? 0)}`;

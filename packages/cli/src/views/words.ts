@@ -24,6 +24,18 @@ export function count(value: number): string {
     .replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
+/** `812 B`, `64.0 KiB`, `3.2 MiB`, `1.5 GiB` */
+export function bytesText(bytes: number): string {
+  const units = ['KiB', 'MiB', 'GiB'];
+  let value = bytes / 1024;
+  if (value < 1) return `${bytes} B`;
+  while (value >= 1024 && units.length > 1) {
+    value /= 1024;
+    units.shift();
+  }
+  return `${value.toFixed(1)} ${units[0]}`;
+}
+
 /** `7.5 ms`, `812 ms`, `3.25 s`, `2 min 5 s` */
 export function duration(ms: number): string {
   if (ms < 10) return `${ms.toFixed(1)} ms`;

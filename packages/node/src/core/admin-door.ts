@@ -74,6 +74,7 @@ export class AdminDoor {
         return this.onTransfer(requestId, body as AdminRequest<'transfer_leader'>);
       case 'bootstrap':
       case 'get_leader':
+      case 'snapshot':
         return context.refuse(requestId, 'EINVAL', `ask a peer: ${command} is answered on <peer>.admin`);
       default:
         command satisfies never;

@@ -29,6 +29,7 @@ import {
   type Stage,
   samePeers,
 } from '@conclave/protocol';
+import { catchupState, catchupText, installPercent } from './catchup-words.js';
 import { changesInLog } from './change-history.js';
 import type { NodeContext } from './context.js';
 import type { Leadership } from './leadership.js';
@@ -177,11 +178,11 @@ export class ConfigurationChange {
   }
 
   private publish(progress: Progress): void {
-    const { peer_id, caught_up, match_index, refusal, silent_ms } = progress;
+    const { peer_id, match_index } = progress;
     const { lastIndex } = this.state.log;
-    const quiet = caught_up ? 'caught_up' : silent_ms < 0 ? 'never_heard_of' : 'lagging';
-    const state = refusal === '' ? quiet : 'refused';
-    const said = `${state} ${match_index}`;
+    const state = catchupState(progress);
+    const percent = installPercent(progress);
+    const said = `${state} ${match_index} ${percent}`;
     if (this.lastProgress.get(peer_id) === said) return;
     this.lastProgress.set(peer_id, said);
     this.context.event('catchup_progress', {
@@ -190,6 +191,7 @@ export class ConfigurationChange {
       match_index,
       last_index: lastIndex,
       lag: Math.max(lastIndex - match_index, 0),
+      percent,
     });
   }
 
@@ -334,11 +336,7 @@ export class ConfigurationChange {
     return active.adding
       .map((peerId) => ({ peerId, progress: this.leadership.progress(peerId) }))
       .filter(({ progress }) => progress?.caught_up !== true)
-      .map(({ peerId, progress }) =>
-        progress === undefined || progress.silent_ms < 0
-          ? `${peerId} (never heard of)`
-          : `${peerId} (lags by ${Math.max(lastIndex - progress.match_index, 0)} entries)`,
-      )
+      .map(({ peerId, progress }) => `${peerId} (${catchupText(progress, lastIndex)})`)
       .join(', ');
   }
 

@@ -32,13 +32,19 @@ export interface NodeOptions {
   readonly jointTimeoutMs: number;
   /** How long a removed peer is still told that it is out. */
   readonly farewellMs: number;
+  /** A snapshot is taken when so many bytes of entries have been applied since the last one. */
+  readonly snapshotLogBytes: number;
+  /** And after this time, where anything has been applied. */
+  readonly snapshotIntervalMs: number;
+  /** Entries before a snapshot that the log keeps for followers that are a little behind. */
+  readonly snapshotMarginEntries: number;
 }
 
 export interface NodeDependencies {
   readonly stateMachine: StateMachine;
 }
 
-export type NodeTimer = 'tick' | 'election' | 'apply' | 'change' | 'transfer';
+export type NodeTimer = 'tick' | 'election' | 'apply' | 'snapshot' | 'change' | 'transfer';
 
 export type NodeInput =
   /** The first input, once. */

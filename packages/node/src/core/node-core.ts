@@ -162,7 +162,12 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   }
 
   private statusReply(): StatusReply {
-    return status(this.context, this.state, this.leadership, this.change, this.health());
+    return status(this.context, this.state, this.leadership, this.change, this.health(), {
+      snapshot: null,
+      taking: null,
+      restoring: null,
+      installing: null,
+    });
   }
 
   // ---- opening -----------------------------------------------------------------------------------
@@ -269,6 +274,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         return this.election.onElectionTimer();
       case 'apply':
         return this.applier.onApplyTimer();
+      case 'snapshot':
+        return;
       case 'change':
         if (this.state.role === 'leader') this.change.onDeadline();
         return;

@@ -52,6 +52,7 @@ export function status(
   leadership: Leadership,
   change: ConfigurationChange,
   nodeHealth: NodeHealth,
+  snapshots: Pick<StatusReply, 'snapshot' | 'taking' | 'restoring' | 'installing'>,
 ): StatusReply {
   const leads = state.role === 'leader';
   const { log } = state;
@@ -71,6 +72,7 @@ export function status(
     last_index: log.lastIndex,
     commit_index: state.commitIndex,
     applied_index: state.appliedIndex,
+    ...snapshots,
     lacking: leads ? leadership.lacking : { peers: [], old_peers: [] },
     progress: leads ? leadership.allProgress : [],
     changes: change.history(),

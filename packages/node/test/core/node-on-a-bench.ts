@@ -12,6 +12,7 @@ import {
   asSession,
   asTerm,
   type Body,
+  defaultSnapshots,
   encodeBatch,
   encodeConfiguration,
   type Frame,
@@ -55,6 +56,17 @@ class Memory implements StateMachine {
   }
   query(query: unknown): unknown {
     return `${query} at ${this.applied.length}`;
+  }
+  /** A piece for each entry that it has applied. */
+  *snapshot(): Iterator<Uint8Array, void> {
+    for (const line of [...this.applied]) yield Buffer.from(line);
+  }
+  restore() {
+    this.applied.length = 0;
+    return {
+      take: (piece: Uint8Array) => void this.applied.push(Buffer.from(piece).toString()),
+      end: () => undefined,
+    };
   }
 }
 
@@ -100,6 +112,7 @@ export class Bench {
         changeTimeoutMs: 30_000,
         jointTimeoutMs: 10_000,
         farewellMs: 10_000,
+        ...defaultSnapshots,
       },
       { stateMachine: this.machine },
     );

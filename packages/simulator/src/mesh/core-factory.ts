@@ -7,6 +7,7 @@ import { NodeCore } from '@conclave/node';
 import {
   type ActorKind,
   defaultSnapshotBytesPerSecond,
+  defaultSnapshots,
   defaultTimes,
   type GroupId,
   type LogIndex,
@@ -54,7 +55,14 @@ export class CoreFactory {
   make(peerId: PeerId, kind: ActorKind): AnyCore {
     this.drawn += 1;
     const incarnation = `id${this.drawn}`;
-    const options = { groupId, peerId, incarnation, ...defaultTimes, catchupMargin: this.settings.margin };
+    const options = {
+      groupId,
+      peerId,
+      incarnation,
+      ...defaultTimes,
+      ...defaultSnapshots,
+      catchupMargin: this.settings.margin,
+    };
     switch (kind) {
       case 'node': {
         const machine = new KvStateMachine({ clientSessionMs: this.settings.clientSessionMs });

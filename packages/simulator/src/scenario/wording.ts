@@ -28,7 +28,8 @@ export function eventText(event: ConclaveEvent, term: number): string {
       return `change ${configurationText(new_peers, old_peers)}: ${stage === 'none' ? 'over' : stage}`;
     }
     case 'catchup_progress': {
-      const { new_peer, state, match_index, last_index } = event.detail;
+      const { new_peer, state, match_index, last_index, percent } = event.detail;
+      if (state === 'installing') return `catching up: ${new_peer} installing a snapshot, ${percent} %`;
       return `catching up: ${new_peer} ${state}, ${match_index} of ${last_index}`;
     }
     case 'configuration_appended':
@@ -51,6 +52,10 @@ export function eventText(event: ConclaveEvent, term: number): string {
       return `knows that it is out, entry ${event.detail.index}`;
     case 'peer_fenced':
       return 'is fenced';
+    case 'snapshot_taken':
+      return `takes a snapshot of entry ${event.detail.index}, its log begins behind ${event.detail.compacted_to}`;
+    case 'snapshot_installed':
+      return `installs the snapshot of entry ${event.detail.index} of ${event.detail.leader_id}`;
     case 'actor_silent':
       return `its ${event.detail.actor} is silent`;
     default:

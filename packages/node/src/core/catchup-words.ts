@@ -1,0 +1,26 @@
+/** How far a new peer is, in the words of events and replies. */
+import { type EventDetail, type LogIndex, type Progress, snapshotPercent } from '@conclave/protocol';
+
+export function catchupState({
+  caught_up,
+  refusal,
+  silent_ms,
+  install,
+}: Progress): EventDetail<'catchup_progress'>['state'] {
+  if (refusal !== '') return 'refused';
+  if (caught_up) return 'caught_up';
+  if (silent_ms < 0) return 'never_heard_of';
+  return install === null ? 'lagging' : 'installing';
+}
+
+/** Of the snapshot that is sent to it, how much it has stored; 0 where none is. */
+export function installPercent({ install }: Progress): number {
+  return install === null ? 0 : snapshotPercent(install.stored, install.chunks);
+}
+
+/** Why a peer did not catch up in time (promise 12). */
+export function catchupText(progress: Progress | undefined, lastIndex: LogIndex): string {
+  if (progress === undefined || progress.silent_ms < 0) return 'never heard of';
+  if (progress.install !== null) return `installing a snapshot at ${installPercent(progress)} %`;
+  return `lags by ${Math.max(lastIndex - progress.match_index, 0)} entries`;
+}
