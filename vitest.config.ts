@@ -23,11 +23,23 @@ export default defineConfig({
           name: 'mesh',
           include: ['test/mesh/**/*.test.ts'],
           globalSetup: ['test/set-up/mesh.ts'],
+          // Notes what of the contract is seen; the units' own NATS servers have stand-ins for actors.
+          setupFiles: ['test/set-up/worker.ts'],
           // Each of these runs many processes: one at a time, after the unit tests.
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        resolve: { conditions },
+        ssr: { resolve: { conditions } },
+        test: {
+          // Looks at what all the others have noted.
+          name: 'contract',
+          include: ['test/contract/**/*.test.ts'],
+          sequence: { groupOrder: 2 },
         },
       },
     ],

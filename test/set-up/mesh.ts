@@ -1,7 +1,9 @@
 import { setUp } from '../../scripts/setup.mjs';
+import { keepRecord } from '../support/contract-record.js';
 
 /** The processes that these tests start run what was built. */
-export default async function prepare(): Promise<void> {
+export default async function prepare(): Promise<() => void> {
   const { env } = await setUp({ build: true, nats: true });
   Object.assign(process.env, env);
+  return keepRecord();
 }

@@ -1,0 +1,24 @@
+// What docs/subjects.md promises, and what the tests of this run have seen answered: every command, every operation,
+// every error code. It runs behind all other tests and looks at nothing but what they noted.
+import * as protocol from '@conclave/protocol';
+import { describe, expect, it } from 'vitest';
+import { recorded } from '../support/contract-record.js';
+
+const seen = recorded();
+
+it('is part of a whole run of the tests: npm test', () => {
+  expect(seen.size).toBeGreaterThan(0);
+});
+
+describe('answered in some test', () => {
+  const commands = Object.entries(protocol.adminCommands).flatMap(([name, { answeredBy }]) =>
+    answeredBy.map((who) => `${who} admin.${name}`),
+  );
+  it.each(commands)('%s', (word) => expect(seen).toContain(word));
+
+  const operations = Object.keys(protocol.kvOperations).map((name) => `group kv.${name}`);
+  it.each(operations)('%s', (word) => expect(seen).toContain(word));
+
+  const codes = Object.keys(protocol.errorCodes).map((code) => `code ${code}`);
+  it.each(codes)('%s', (word) => expect(seen).toContain(word));
+});

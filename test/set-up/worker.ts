@@ -1,0 +1,3 @@
+import { noteContract } from '../support/contract-record.js';
+
+noteContract();
