@@ -8,6 +8,7 @@ import { registerKv } from './commands/kv.js';
 import { registerLeader } from './commands/leader.js';
 import { registerLock } from './commands/lock.js';
 import { registerPeers } from './commands/peers.js';
+import { registerSoak } from './commands/soak.js';
 import { registerStatus } from './commands/status.js';
 import { registerUp } from './commands/up.js';
 import { registerWatch } from './commands/watch.js';
@@ -29,6 +30,7 @@ export function createProgram(): Command {
   registerLock(program);
   registerWatch(program);
   registerBench(program);
+  registerSoak(program);
   registerDemo(program);
   registerHealth(program);
   return program;

@@ -10,7 +10,6 @@
  */
 
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, defaultPrefix } from '@conclave/protocol';
@@ -19,6 +18,7 @@ import { Failed, runAction } from '../action.js';
 import { echo, measureSync, RequestFloor } from '../bench/floor.js';
 import { type Measured, measure } from '../bench/measure.js';
 import { type MeasuredRow, measuredRecord, type Row, rowRecord, rowsTable, selectRows } from '../bench/rows.js';
+import { scratchFolder } from '../bench/scratch-folder.js';
 import { splitList, wholeNumber } from '../options.js';
 import type { Output } from '../output.js';
 import { CleanUp, withCleanUp } from '../processes/clean-up.js';
@@ -65,7 +65,7 @@ export function registerBench(program: Command): void {
 
 async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): Promise<void> {
   const rows = selectRows(options.rows);
-  const folder = benchFolder(cleanUp, options.dataDir);
+  const folder = scratchFolder(cleanUp, options.dataDir, 'bench-');
   const natsUrl = await ownNatsServer(cleanUp, folder);
   const sync = measureSync(folder, new Uint8Array(valueBytes), syncMs);
   if (output.json) output.record({ row: 'fdatasync', p50_ms: round(sync.p50Ms), p99_ms: round(sync.p99Ms) });
@@ -98,16 +98,6 @@ async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): P
   if (failed === 0) return;
   output.note(`conclave: ${count(failed)} writes failed`);
   throw new Failed();
-}
-
-/** A folder on the disk that is meant, gone at the end, as is all that had to be made to hold it. */
-function benchFolder(cleanUp: CleanUp, dataDir: string): string {
-  const made = mkdirSync(dataDir, { recursive: true });
-  const folder = mkdtempSync(path.join(path.resolve(dataDir), 'bench-'));
-  const remove = (): void => rmSync(made ?? folder, { recursive: true, force: true, maxRetries: 5 });
-  process.once('exit', remove);
-  cleanUp.add(async () => remove());
-  return folder;
 }
 
 /** Machines run now faster, now slower: what stands before and after a row says what it was at the time of the row. */

@@ -70,6 +70,11 @@ export class PeerProcesses {
     await Promise.all(this.slots.map((slot) => slot.stop()));
   }
 
+  /** The processes that run at the moment, by their names. */
+  running(): { readonly name: string; readonly pid: number }[] {
+    return this.slots.flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid }]));
+  }
+
   /** The last complaints in the logs, for a person to see why something failed. */
   complaints(): string[] {
     return this.slots.flatMap((slot) => lastComplaints(slot.logFile).map((line) => `${slot.name}: ${line}`));
@@ -132,6 +137,11 @@ class Slot {
     });
     child.once('error', (error) => this.giveUp(error.message));
     child.once('exit', (code, signal) => this.onExit(signal ?? `code ${code}`, performance.now() - startedAt));
+  }
+
+  /** Undefined: it does not run at the moment. */
+  get pid(): number | undefined {
+    return this.child === undefined || hasEnded(this.child) ? undefined : this.child.pid;
   }
 
   async stop(): Promise<void> {

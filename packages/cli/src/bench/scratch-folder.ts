@@ -1,0 +1,13 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import type { CleanUp } from '../processes/clean-up.js';
+
+/** A folder on the disk that is meant, gone at the end, as is all that had to be made to hold it. */
+export function scratchFolder(cleanUp: CleanUp, dataDir: string, prefix: string): string {
+  const made = mkdirSync(dataDir, { recursive: true });
+  const folder = mkdtempSync(path.join(path.resolve(dataDir), prefix));
+  const remove = (): void => rmSync(made ?? folder, { recursive: true, force: true, maxRetries: 5 });
+  process.once('exit', remove);
+  cleanUp.add(async () => remove());
+  return folder;
+}

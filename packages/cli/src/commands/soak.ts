@@ -1,0 +1,179 @@
+/**
+ * `conclave soak`: writes at full speed for a long time, and whether disk and memory stay bounded meanwhile.
+ *
+ * Three peers, a process for each actor, one NATS server, 128-byte values over 10,000 keys, 1,024 writes in flight. It
+ * fails where a write fails, where no entry has gone from a log, and where the peaks of the last third of the run are
+ * higher than those of the third before it (`soak/verdict.ts` says by how much).
+ */
+import path from 'node:path';
+import { setInterval } from 'node:timers/promises';
+import { ConclaveClient } from '@conclave/client';
+import { asGroupId, defaultPrefix, type PeerId } from '@conclave/protocol';
+import { type Command, Option } from 'commander';
+import { Failed, runAction } from '../action.js';
+import { scratchFolder } from '../bench/scratch-folder.js';
+import { wholeNumber } from '../options.js';
+import type { Output } from '../output.js';
+import { type CleanUp, withCleanUp } from '../processes/clean-up.js';
+import { foundGroup, type Mesh, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
+import { bytesInFolder, residentBytes, type Sample } from '../soak/sampling.js';
+import { type Peaks, peaksOf } from '../soak/verdict.js';
+import { table } from '../views/tables.js';
+import { count } from '../views/words.js';
+
+const groupId = asGroupId('soak');
+const prefix = `${defaultPrefix}-soak`;
+const peers: readonly PeerId[] = peerNames(3);
+const value = new Uint8Array(128).fill(0x78);
+const keys = 10_000;
+const inFlight = 1024;
+const samplesAtLeast = 9;
+const MiB = 1024 * 1024;
+
+interface SoakOptions {
+  readonly json: boolean;
+  readonly minutes: number;
+  readonly sampleSeconds: number;
+  readonly snapshotLogMb?: number;
+  readonly dataDir: string;
+}
+
+export function registerSoak(program: Command): void {
+  program
+    .command('soak')
+    .addOption(new Option('--minutes <n>', 'how long').argParser(wholeNumber(1, 10_080)).default(60))
+    .addOption(new Option('--sample-seconds <n>', 'between two looks').argParser(wholeNumber(1, 600)).default(10))
+    .addOption(
+      new Option('--snapshot-log-mb <n>', 'as of `conclave run`; its own default if not given').argParser(
+        wholeNumber(1, 1_000_000),
+      ),
+    )
+    .option('--data-dir <folder>', 'on the disk that is meant; what is written there is removed', '.conclave')
+    .option('--json', 'print one line of JSON for each look', false)
+    .description('write at full speed for long, and see whether disk and memory stay bounded')
+    .action((options: SoakOptions) =>
+      runAction(options, (output) => withCleanUp((cleanUp) => soak(cleanUp, output, options))),
+    );
+}
+
+async function soak(cleanUp: CleanUp, output: Output, options: SoakOptions): Promise<void> {
+  const folder = scratchFolder(cleanUp, options.dataDir, 'soak-');
+  const natsUrl = await ownNatsServer(cleanUp, folder);
+  const { snapshotLogMb } = options;
+  const environment: Record<string, string> =
+    snapshotLogMb === undefined ? {} : { CONCLAVE_SNAPSHOT_LOG_MB: String(snapshotLogMb) };
+  const mesh = await makeMesh(cleanUp, natsUrl, { groupId, prefix, placement: 'four', folder, environment }, (text) =>
+    output.note(text),
+  );
+  await mesh.processes.start(peers);
+  await foundGroup(mesh, peers);
+  const client = await ConclaveClient.connect({ connection: mesh.requester.connection, groupId, prefix });
+  cleanUp.add(() => client.close());
+  const { samples, failed } = await load(client, mesh, folder, output, options);
+  await report(client, output, samples, failed);
+}
+
+/** Writes until the time is over, and looks at what that takes. */
+async function load(
+  client: ConclaveClient,
+  mesh: Mesh,
+  folder: string,
+  output: Output,
+  { minutes, sampleSeconds }: SoakOptions,
+): Promise<{ samples: Sample[]; failed: number }> {
+  const samples: Sample[] = [];
+  let [begun, writes, failed, ended] = [0, 0, 0, false];
+  const loop = async (): Promise<void> => {
+    while (!ended) {
+      begun += 1;
+      try {
+        await client.kv.put(`key-${begun % keys}`, value);
+        writes += 1;
+      } catch (error) {
+        failed += 1;
+        output.note(`a write failed: ${error}`);
+      }
+    }
+  };
+  const loops = Array.from({ length: inFlight }, loop);
+  const from = performance.now();
+  for await (const _ of setInterval(1000 * Math.min(sampleSeconds, (60 * minutes) / samplesAtLeast))) {
+    const seconds = (performance.now() - from) / 1000;
+    const sample = { seconds, writes, ...taken(mesh, folder) };
+    show(output, sample, samples.at(-1));
+    samples.push(sample);
+    if (seconds >= 60 * minutes) break;
+  }
+  ended = true;
+  await Promise.all(loops);
+  return { samples, failed };
+}
+
+function taken(mesh: Mesh, folder: string): Pick<Sample, 'diskBytes' | 'memoryBytes'> {
+  const diskBytes = new Map(peers.map((peer) => [peer, bytesInFolder(path.join(folder, 'peers', peer))] as const));
+  const memoryBytes = new Map<string, number>();
+  for (const { name, pid } of mesh.processes.running()) {
+    const bytes = residentBytes(pid);
+    if (bytes !== undefined) memoryBytes.set(name, bytes);
+  }
+  return { diskBytes, memoryBytes };
+}
+
+function show(output: Output, sample: Sample, before: Sample | undefined): void {
+  const [sinceSeconds, sinceWrites] = [before?.seconds ?? 0, before?.writes ?? 0];
+  const writesPerSecond = (sample.writes - sinceWrites) / (sample.seconds - sinceSeconds);
+  const disk = Math.max(...sample.diskBytes.values());
+  const memory = [...sample.memoryBytes.values()].reduce((sum, bytes) => sum + bytes, 0);
+  if (!output.json) {
+    const text = [`${Math.round(sample.seconds)} s`, `${count(writesPerSecond)} writes/s`];
+    return output.line([...text, `disk ${inMb(disk)} MB a peer`, `memory ${inMb(memory)} MB in all`].join('  '));
+  }
+  output.record({
+    seconds: Math.round(sample.seconds),
+    writes: sample.writes,
+    writes_per_second: Math.round(writesPerSecond),
+    disk_bytes: Object.fromEntries(sample.diskBytes),
+    memory_bytes: Object.fromEntries(sample.memoryBytes),
+  });
+}
+
+async function report(
+  client: ConclaveClient,
+  output: Output,
+  samples: readonly Sample[],
+  failed: number,
+): Promise<void> {
+  const peaks = peaksOf(samples);
+  const { first_index, last_index } = await client.admin.status();
+  const written = samples.at(-1)?.writes ?? 0;
+  if (output.json) {
+    output.record({ writes: written, failed, first_index, last_index, peaks: peaks.map(peaksRecord) });
+  } else {
+    const cells = peaks.map(({ name, before, last, bounded }) => [
+      name,
+      inMb(before),
+      inMb(last),
+      bounded ? 'bounded' : 'grows',
+    ]);
+    output.line(
+      `\n${count(written)} writes, ${count(failed)} failed; the leader’s log: ${first_index} to ${last_index}\n`,
+    );
+    output.line(table(['peaks', 'middle third MB', 'last third MB', ''], cells, ['middle third MB', 'last third MB']));
+  }
+  const faults = [
+    ...(failed > 0 ? [`${count(failed)} writes failed`] : []),
+    ...(first_index > 1 ? [] : ['no entry has gone from the log: the run was too short for a snapshot']),
+    ...peaks.filter(({ bounded }) => !bounded).map(({ name }) => `${name} grows`),
+  ];
+  if (faults.length === 0) return;
+  for (const fault of faults) output.note(`conclave: ${fault}`);
+  throw new Failed();
+}
+
+function peaksRecord({ name, before, last, bounded }: Peaks): Record<string, unknown> {
+  return { name, middle_third_bytes: before, last_third_bytes: last, bounded };
+}
+
+function inMb(bytes: number): string {
+  return (bytes / MiB).toFixed(0);
+}

@@ -1,0 +1,45 @@
+/** What a mesh takes of the machine at one moment: bytes on disk of each peer, and resident memory of each process. */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import type { PeerId } from '@conclave/protocol';
+
+export interface Sample {
+  /** Since the load began. */
+  readonly seconds: number;
+  /** Writes answered since then. */
+  readonly writes: number;
+  /** Of each peer's data folder. */
+  readonly diskBytes: ReadonlyMap<PeerId, number>;
+  /** Of each process, by its name; empty where the system does not tell. */
+  readonly memoryBytes: ReadonlyMap<string, number>;
+}
+
+/** The bytes of all files in a folder. What goes while it is looked at counts as gone. */
+export function bytesInFolder(folder: string): number {
+  let bytes = 0;
+  for (const name of namesIn(folder)) {
+    const file = path.join(folder, name);
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (found?.isDirectory() === true) bytes += bytesInFolder(file);
+    else bytes += found?.size ?? 0;
+  }
+  return bytes;
+}
+
+/** Resident memory of a process, as Linux tells it; undefined where it is gone, or on another system. */
+export function residentBytes(pid: number): number | undefined {
+  try {
+    const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return line === undefined ? undefined : 1024 * Number(line);
+  } catch {
+    return undefined;
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

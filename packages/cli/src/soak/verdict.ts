@@ -1,0 +1,37 @@
+/**
+ * Whether what a mesh takes stays bounded: the peaks of the last third of a run beside those of the third before it. The
+ * first third is for what fills up by design: the log up to its first snapshots, caches, the heaps of V8.
+ */
+import type { Sample } from './sampling.js';
+
+/** A peak may be so much higher than the one before it: LevelDB and V8 both take and give back in large steps. */
+const mostGrowth = 1.25;
+const slackBytes = 64 * 1024 * 1024;
+
+export interface Peaks {
+  readonly name: string;
+  readonly before: number;
+  readonly last: number;
+  readonly bounded: boolean;
+}
+
+/** The peaks of each disk and of each process. */
+export function peaksOf(samples: readonly Sample[]): Peaks[] {
+  const third = Math.floor(samples.length / 3);
+  const middle = samples.slice(third, 2 * third);
+  const last = samples.slice(2 * third);
+  const peaks = (name: string, of: (sample: Sample) => number | undefined): Peaks => {
+    const [before, now] = [peak(middle, of), peak(last, of)];
+    return { name, before, last: now, bounded: now <= mostGrowth * before + slackBytes };
+  };
+  const names = samples.at(-1);
+  if (names === undefined) return [];
+  return [
+    ...[...names.diskBytes.keys()].map((peer) => peaks(`${peer} disk`, ({ diskBytes }) => diskBytes.get(peer))),
+    ...[...names.memoryBytes.keys()].map((name) => peaks(`${name} memory`, (sample) => sample.memoryBytes.get(name))),
+  ];
+}
+
+function peak(samples: readonly Sample[], of: (sample: Sample) => number | undefined): number {
+  return Math.max(0, ...samples.map((sample) => of(sample) ?? 0));
+}
