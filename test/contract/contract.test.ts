@@ -2,7 +2,7 @@
 // every error code. It runs behind all other tests and looks at nothing but what they noted.
 import * as protocol from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
-import { recorded } from '../support/contract-record.js';
+import { recorded } from '../support/contract-folder.js';
 
 const seen = recorded();
 

@@ -1,5 +1,5 @@
 import { setUp } from '../../scripts/setup.mjs';
-import { keepRecord } from '../support/contract-record.js';
+import { keepRecord } from '../support/contract-folder.js';
 
 /** The processes that these tests start run what was built. */
 export default async function prepare(): Promise<() => void> {

@@ -3,37 +3,18 @@
  * tests themselves. `test/contract` compares that with the contract, once all tests have run. (A client that listened on
  * the server would do, too, but for one thing: where somebody listens, nobody is told that nobody answers.)
  */
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync } from 'node:fs';
 import path from 'node:path';
 import { decodeRequest } from '@conclave/protocol';
 import { ProtocolHandler } from '@nats-io/nats-core/internal';
-
-/** Where the notes of one run of the tests are kept. */
-const folderVariable = 'CONCLAVE_CONTRACT_RECORD';
+import { recordFolder } from './contract-folder.js';
 
 /** Requests whose answers may still come. */
 const rememberedRequests = 10_000;
 
-/** In the set-up of a run: has its tests note what they see. Answers what removes the notes again. */
-export function keepRecord(): () => void {
-  if (process.env[folderVariable] !== undefined) return () => undefined;
-  const folder = mkdtempSync(path.join(tmpdir(), 'conclave-contract-'));
-  process.env[folderVariable] = folder;
-  return () => rmSync(folder, { recursive: true, force: true });
-}
-
-/** All that was noted in this run so far; nothing where it is no run that notes. */
-export function recorded(): ReadonlySet<string> {
-  const folder = process.env[folderVariable];
-  if (folder === undefined) return new Set();
-  const files = readdirSync(folder).map((name) => readFileSync(path.join(folder, name), 'utf8'));
-  return new Set(files.flatMap((text) => text.split('\n')).filter((line) => line !== ''));
-}
-
 /** In each worker: notes what its NATS clients ask and are answered. */
 export function noteContract(): void {
-  const folder = process.env[folderVariable];
+  const folder = recordFolder();
   if (folder === undefined) return;
   const notes = new Notes(path.join(folder, `${process.pid}.txt`));
   const { prototype } = ProtocolHandler;
@@ -72,6 +53,14 @@ class Notes {
     if (headerBytes > 0) return;
     this.note(word);
     if (word === 'group kv.batch') this.noteResults(data);
+    else if (word === 'health') this.noteReason(data);
+  }
+
+  /** What has stopped an actor for good it can only say when it is asked how it is. */
+  private noteReason(data: Uint8Array): void {
+    const { reason } = decodeRequest(data).value as { reason?: string };
+    const code = /^(E[A-Z]+):/.exec(reason ?? '')?.[1];
+    if (code !== undefined) this.note(`code ${code}`);
   }
 
   /** The calls that a client has joined have codes of their own. */
@@ -93,6 +82,7 @@ function wordOf(subject: string): string | undefined {
   if (tokens.length < 4 || tokens.length > 5) return undefined;
   const [door, name] = tokens.slice(-2);
   if (tokens[1] === 'admin') return `host admin.${name}`;
+  if (name === 'health') return 'health';
   if (door !== 'admin' && door !== 'kv') return undefined;
   return `${tokens.length === 4 ? 'group' : 'peer'} ${door}.${name}`;
 }

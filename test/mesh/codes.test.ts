@@ -1,0 +1,71 @@
+// Codes that are said only where something goes wrong at one moment; the others belong to the stories of other tests.
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startNats } from '../support/nats.js';
+import { Mesh, Stops, until } from './fault-mesh.js';
+
+const names = ['n1', 'n2', 'n3'];
+const stops = new Stops();
+let mesh: Mesh;
+
+beforeAll(async () => {
+  const server = await startNats();
+  stops.add(() => server.stop());
+  mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four' }, stops);
+  await mesh.healthy(...names);
+});
+
+afterAll(() => stops.run());
+
+/** Has the leader hand over to a peer whose node stands still, so that the command is on its way for as long as wanted. */
+async function handOverToNobody(timeoutMs: number) {
+  const { peer_id: leader } = await mesh.leaderStatus();
+  const target = names.find((name) => name !== leader) as string;
+  const frozen = mesh.peer(target).process('node');
+  frozen.signal('SIGSTOP');
+  const asked = mesh.plain.ask('admin.transfer_leader', { peer_id: target, timeout_ms: timeoutMs }, 60_000);
+  // The leader takes it before it takes this: while it hands over, no other command is.
+  await until('it hands over', async () => {
+    const { body } = await mesh.plain.ask('admin.cancel_change', {}, 1000);
+    return JSON.stringify(body).includes('handing over') ? true : undefined;
+  });
+  /** It has heard what it missed once it leads itself. */
+  const wake = async (): Promise<void> => {
+    frozen.signal('SIGCONT');
+    await until(`${target} leads`, async () => {
+      await mesh.plain.ask('admin.transfer_leader', { peer_id: target }, 5000);
+      return (await mesh.leaderStatus()).peer_id === target ? true : undefined;
+    });
+    await mesh.healthy(...names);
+  };
+  return { leader, asked, wake };
+}
+
+it('ETIMEDOUT, unknown: the heir does not take over in time', async () => {
+  const { asked, wake } = await handOverToNobody(1000);
+  expect((await asked).body).toMatchObject({ error: { code: 'ETIMEDOUT', outcome: 'unknown' } });
+  await wake();
+});
+
+it('ESHUTDOWN, unknown: the process is told to stop while it has a command to answer', async () => {
+  const { leader, asked, wake } = await handOverToNobody(60_000);
+  const node = mesh.peer(leader).process('node');
+  const stopped = node.stop();
+  expect((await asked).body).toMatchObject({ error: { code: 'ESHUTDOWN', outcome: 'unknown' } });
+  expect(await stopped).toMatchObject({ code: 0 });
+  await node.start();
+  await wake();
+});
+
+it('EFENCED, unknown: another node is started for the peer while it has a command to answer', async () => {
+  const { leader, asked, wake } = await handOverToNobody(60_000);
+  const another = mesh.another(leader, 'node');
+  await another.start();
+  expect((await asked).body).toMatchObject({ error: { code: 'EFENCED', outcome: 'unknown' } });
+  await mesh.peer(leader).process('node').kill();
+  await wake();
+});
+
+it('ESESSION, unknown: a write in a session that is not there', async () => {
+  const { body } = await mesh.plain.ask('kv.put', { key: 'k', value: 'v', client_id: 999_999_999, sequence: 1 });
+  expect(body).toMatchObject({ error: { code: 'ESESSION', outcome: 'unknown' } });
+});
