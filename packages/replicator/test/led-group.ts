@@ -14,6 +14,7 @@ import {
   type Message,
   type Progress,
   type ReplicatorMessage,
+  type SnapshotHead,
   type StoreId,
 } from '@conclave/protocol';
 import { ReplicatorGroupCore, SnapshotThrottle } from '../src/core/index.js';
@@ -36,19 +37,21 @@ export function target(text: string): Target {
 
 const MiB = 1024 * 1024;
 
+export function throttle(bytesPerSecond: number): SnapshotThrottle {
+  return new SnapshotThrottle({ bytesPerSecond, burstMs: 100 });
+}
+
 export class LedGroup {
-  /** Of the process: no test is slowed down by it, unless it says so. */
-  readonly throttle: SnapshotThrottle;
-  core: ReplicatorGroupCore;
+  readonly core: ReplicatorGroupCore;
   nowMs = 0;
   tickId = 0;
   private link = 1;
   private seq = 0;
   private session = 1;
 
-  constructor(snapshotBytesPerSecond = 1024 * MiB) {
-    this.throttle = new SnapshotThrottle({ bytesPerSecond: snapshotBytesPerSecond, burstMs: 100 });
-    this.core = this.newCore();
+  constructor(snapshotThrottle = throttle(1024 * MiB)) {
+    const options = { groupId, peerId: self, incarnation: 'r1', ...times };
+    this.core = new ReplicatorGroupCore(options, { snapshotThrottle });
   }
 
   /** The effects of a step, in full. */
@@ -179,6 +182,34 @@ export class LedGroup {
     return { name: 'replicator.entries', body };
   }
 
+  /** A chunk of a snapshot as the log-store answers it. */
+  chunk(
+    requestId: number,
+    number: number,
+    snapshotId: string,
+    snapshotHead: SnapshotHead,
+    over: Partial<Body<'replicator.snapshot_chunk'>> = {},
+  ): ReplicatorMessage {
+    const body = {
+      ...this.own(),
+      request_id: requestId,
+      snapshot_id: snapshotId,
+      head: snapshotHead,
+      number,
+      chunk: new Uint8Array([number]),
+      refusal: '' as const,
+      ...over,
+    };
+    return { name: 'replicator.snapshot_chunk', body };
+  }
+
+  /** Why the log-store does not answer a chunk. */
+  noChunk(requestId: number, number: number, refusal: 'none' | 'replaced' | 'stale_term'): ReplicatorMessage {
+    const nothing = { snapshot_id: '' as const, head: null, chunk: new Uint8Array(0) };
+    const body = { ...this.own(), request_id: requestId, number, ...nothing, refusal };
+    return { name: 'replicator.snapshot_chunk', body };
+  }
+
   /** The node begins its link anew, in a session. */
   beginLink(session = this.session): void {
     this.link = session === this.session ? this.link + 1 : 1;
@@ -189,11 +220,6 @@ export class LedGroup {
   frame() {
     this.seq += 1;
     return { link: this.link, seq: this.seq };
-  }
-
-  newCore(): ReplicatorGroupCore {
-    const options = { groupId, peerId: self, incarnation: 'r1', ...times };
-    return new ReplicatorGroupCore(options, { snapshotThrottle: this.throttle });
   }
 
   private own() {
@@ -296,6 +322,10 @@ function told(effect: Send | Log): string {
       return `${peerId} identify #${message.body.request_id}`;
     case 'node.timeout_now':
       return `${peerId} timeout_now ${message.body.target_store_id}`;
+    case 'node.install_snapshot':
+      return toldSnapshot(peerId, message.body);
+    case 'log-store.read_snapshot':
+      return `read chunk ${message.body.number} of '${message.body.snapshot_id}' #${message.body.request_id}`;
     case 'log-store.read':
       return `read from ${message.body.from_index}, ${message.body.max_bytes} bytes #${message.body.request_id}`;
     default:
@@ -314,6 +344,53 @@ export function toldAppendEntries(peerId: string, body: Body<'node.append_entrie
   const entries = headers.length === 0 ? '' : ` ${headers[0]?.first}..${headers.at(-1)?.last}`;
   const feed = body.hear_feed ? ' hear the feed' : '';
   return `${peerId}${entries} after ${body.prev_index}/${body.prev_term} #${body.request_id}${feed}`;
+}
+
+/** `n2 chunk 3 of z1 #7`, or, where it only asks, `n2 how much of z1 #7`. */
+function toldSnapshot(
+  peerId: string,
+  { chunk, number, snapshot_id, request_id }: Body<'node.install_snapshot'>,
+): string {
+  const what = chunk.length === 0 ? 'how much' : `chunk ${number}`;
+  return `${peerId} ${what} of ${snapshot_id} #${request_id}`;
+}
+
+/** The head of a snapshot up to an entry of term 4. */
+export function head(index: number, chunks: number, chunkBytes = limits.snapshotChunkBytes): SnapshotHead {
+  const peers = [{ peer_id: self, store_id: own.store_id }];
+  const configuration = { peers, old_peers: [] };
+  return {
+    index: asLogIndex(index),
+    term: asTerm(4),
+    configurations: [{ index: asLogIndex(1), configuration }],
+    chunks,
+    bytes: chunks * chunkBytes,
+    checksum: 7,
+  };
+}
+
+/** How many chunks a target has stored. */
+export function snapshotStored(
+  name: string,
+  requestId: number,
+  snapshotId: string,
+  count: number | 'installed',
+  over: Partial<Body<'replicator.snapshot_stored'>> = {},
+): ReplicatorMessage {
+  const { peer_id, store_id } = target(name);
+  const body = {
+    group_id: groupId,
+    group_uid: uid,
+    peer_id,
+    store_id,
+    term: asTerm(term),
+    request_id: requestId,
+    snapshot_id: snapshotId,
+    stored: count === 'installed' ? 0 : count,
+    installed: count === 'installed',
+    ...over,
+  };
+  return { name: 'replicator.snapshot_stored', body };
 }
 
 export const readBytes = limits.readBytes;
