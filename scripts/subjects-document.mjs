@@ -16,6 +16,10 @@
  * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} kvOperations
  * @property {Record<string, { purpose: string, schema: Schema }>} events
  * @property {Record<string, { status: number, meaning: string }>} errorCodes
+ * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} hostCommands
+ * @property {string} groupListWord
+ * @property {Schema} GroupList
+ * @property {Partial<Record<string, string>>} bundledMessages
  * @property {string} healthWord
  * @property {Schema} HealthReply
  * @property {readonly string[]} reservedNames
@@ -42,6 +46,9 @@ export function subjectsDocument(protocol) {
       "| `conclave.<group>.<peer>.admin.<command>` | request, answered by that peer's node | the same |",
       "| `conclave.<group>.<peer>.kv.<operation>` | stale reads, answered by that peer's node | the same |",
       '| `conclave.<group>.event.<event>` | published for observers | JSON |',
+      "| `conclave.admin.<peer>.<command>` | request, answered by the process of that peer's log-stores | JSON or msgpack, reply in kind |",
+      `| \`conclave.admin.<peer>.${protocol.groupListWord}\` | the groups that peer hosts | JSON |`,
+      '| `conclave.admin.<peer>.<actor>.bundle` | small messages of several groups to that actor, or `feed`, of that peer | msgpack |',
     ].join('\n'),
     'A body whose first byte is `{` or white space is JSON, any other is msgpack, an empty one is `{}`. The msgpack is plain: no extension types, so that any language reads it. Binary is msgpack’s `bin`; in JSON it becomes base64.',
     `A name (of a group, a peer) is one token: letters, digits, \`_\` and \`-\`. Reserved, and so no names: ${protocol.reservedNames.map((name) => `\`${name}\``).join(', ')}.`,
@@ -53,6 +60,11 @@ export function subjectsDocument(protocol) {
       `From: ${from}. To: ${listenersOf(name, protocol.feedListeners)}. Purpose: ${purpose}.`,
       fieldTable(schema),
     ]),
+    '## Bundles',
+    'A process that hosts several groups sends the small messages of its groups to one actor kind of one peer as one, when there are several in a turn: `{"messages": [[name, body], ...]}`, on `conclave.admin.<peer>.<actor>.bundle`, or `feed` in place of the actor. All others have subjects of their own always. Bundled are:',
+    Object.entries(protocol.bundledMessages)
+      .map(([name, rule]) => `- \`${name}\`${rule === 'always' ? '' : ', where it has no entries'}`)
+      .join('\n'),
     '## Health',
     `Request and reply, on \`conclave.<group>.<peer>.<actor>.${protocol.healthWord}\`, where the actor is ${protocol.actorKinds.map((kind) => `\`${kind}\``).join(', ')}: how that actor is.`,
     'Reply:',
@@ -64,6 +76,16 @@ export function subjectsDocument(protocol) {
       `Subject: ${answeredBy.map((who) => requestSubject(who, `admin.${name}`)).join(', ')}. Purpose: ${purpose}.`,
       ...requestAndReply(request, reply),
     ]),
+    '## Host commands',
+    'Request and reply, JSON or msgpack, answered by the process that hosts the log-stores of that peer.',
+    ...Object.entries(protocol.hostCommands).flatMap(([name, { purpose, request, reply }]) => [
+      `### \`${name}\``,
+      `Subject: \`conclave.admin.<peer>.${name}\`. Purpose: ${purpose}.`,
+      ...requestAndReply(request, reply),
+    ]),
+    `### \`${protocol.groupListWord}\``,
+    `Published on \`conclave.admin.<peer>.${protocol.groupListWord}\` at each change and every second, as JSON: the groups that the peer hosts.`,
+    fieldTable(protocol.GroupList),
     '## Key-value operations',
     'Request and reply, JSON or msgpack, answered by the leader.',
     ...Object.entries(protocol.kvOperations).flatMap(([name, { purpose, request, reply }]) => [

@@ -13,6 +13,7 @@ import type { ActorKind, GroupId, Message, PeerId } from '@conclave/protocol';
 import { ActorLog, type LineLog } from './actor-log.js';
 import type { CancelTimer, Core, Instant, Log, MessageInput, Send, SetTimer, TimerInput } from './core/index.js';
 import { Mailbox } from './mailbox.js';
+import { processGrid } from './timer-grid.js';
 import { type Listening, Tally, type Transport } from './transport.js';
 import { processTurns, type Turns, type TurnTaker } from './turns.js';
 
@@ -48,9 +49,12 @@ const turnMessages = 256;
 /** Requests of one turn, behind its messages. */
 const turnRequests = 256;
 
+/** The timers that go off together in all groups of a process, near enough to when they were asked for. */
+const alignedTimer = 'tick';
+
 interface TimerRun {
   readonly name: string;
-  handle: NodeJS.Timeout | undefined;
+  cancel: () => void;
 }
 
 type Item<Input> =
@@ -100,7 +104,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
   stop(): void {
     this.stopped = true;
     this.listening?.close();
-    for (const { handle } of this.timers.values()) clearTimeout(handle);
+    for (const { cancel } of this.timers.values()) cancel();
     this.timers.clear();
     this.mailbox.clear();
     this.requests.clear();
@@ -230,16 +234,17 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
 
   private setTimer(name: string, afterMs: number): void {
     this.cancelTimer(name);
-    const run: TimerRun = { name, handle: undefined };
-    run.handle = setTimeout(() => {
+    const run: TimerRun = { name, cancel: () => undefined };
+    const onTime = (): void => {
       this.mailbox.push({ type: 'timer', run });
       this.turns.ask(this);
-    }, afterMs);
+    };
+    run.cancel = startTimer(name, afterMs, onTime);
     this.timers.set(name, run);
   }
 
   private cancelTimer(name: string): void {
-    clearTimeout(this.timers.get(name)?.handle);
+    this.timers.get(name)?.cancel();
     this.timers.delete(name);
   }
 
@@ -247,6 +252,16 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
     const { groupId, peerId, actor } = this.context;
     return { groupId, peerId, actor };
   }
+}
+
+/** @returns what cancels it */
+function startTimer(name: string, afterMs: number, onTime: () => void): () => void {
+  if (name === alignedTimer && afterMs > 0) {
+    const pending = processGrid.set(afterMs, onTime);
+    return () => pending.cancel();
+  }
+  const handle = setTimeout(onTime, afterMs);
+  return () => clearTimeout(handle);
 }
 
 /** The moment and the chance of a step that happens now. */

@@ -1,5 +1,6 @@
 export * from './actor.js';
 export * from './actor-log.js';
+export * from './bundles.js';
 export * from './core/index.js';
 export * from './core-runner.js';
 export * from './health-door.js';
@@ -11,5 +12,6 @@ export * from './nats-connection.js';
 export * from './nats-transport.js';
 export * from './peer-transport.js';
 export * from './requests.js';
+export * from './timer-grid.js';
 export * from './transport.js';
 export * from './turns.js';

@@ -4,12 +4,15 @@
  */
 import {
   type ActorKind,
+  Bundle,
+  bundleRecipient,
   checkBatch,
   decode,
   encode,
   feedListeners,
   type GroupId,
   healthWord,
+  isBundled,
   isMessageName,
   limits,
   type Message,
@@ -19,6 +22,7 @@ import {
   type Subjects,
 } from '@conclave/protocol';
 import type { Msg, Subscription } from 'nats';
+import { Bundles } from './bundles.js';
 import type { Connection } from './nats-connection.js';
 import {
   type ActorAddress,
@@ -36,6 +40,12 @@ interface Heard {
   readonly receivers: Set<Receive>;
 }
 
+/** The bundles to an actor of a peer, for all groups that listen to them. */
+interface HeardBundles {
+  readonly subscription: Subscription;
+  listenings: number;
+}
+
 /** What of a subject is heard: which group, which peer, which recipient. */
 interface Source {
   readonly groupId: GroupId;
@@ -44,6 +54,10 @@ interface Source {
 
 export class NatsTransport implements Transport {
   private readonly heard = new Map<string, Heard>();
+  private readonly heardBundles = new Map<string, HeardBundles>();
+  /** Those that listen here, and how many actors of each: with several, small messages are bundled. */
+  private readonly groups = new Map<GroupId, number>();
+  private readonly bundles: Bundles;
   private readonly tally: Tally;
   private closed = false;
 
@@ -52,8 +66,13 @@ export class NatsTransport implements Transport {
     private readonly connection: Connection,
     private readonly subjects: Subjects,
     onDropped?: (reason: string, count: number) => void,
+    private readonly options: { readonly bundle: boolean } = { bundle: true },
   ) {
     this.tally = new Tally(onDropped);
+    this.bundles = new Bundles({
+      publish: (peerId, message) => this.sendNow(peerId, message),
+      publishBundle: (peerId, recipient, gathered) => this.sendBundle(peerId, recipient, gathered),
+    });
   }
 
   get dropped(): Readonly<Record<string, number>> {
@@ -61,6 +80,11 @@ export class NatsTransport implements Transport {
   }
 
   send(peerId: PeerId, message: Message): void {
+    if (this.options.bundle && this.groups.size > 1) this.bundles.send(peerId, message);
+    else this.sendNow(peerId, message);
+  }
+
+  private sendNow(peerId: PeerId, message: Message): void {
     const obstacle = this.closed ? 'closed' : this.publish(peerId, message);
     if (obstacle !== undefined) this.tally.add(obstacle);
   }
@@ -74,6 +98,16 @@ export class NatsTransport implements Transport {
     return this.connection.publish(subject, data) ? undefined : 'not_published';
   }
 
+  private sendBundle(peerId: PeerId, recipient: Recipient, gathered: readonly Message[]): void {
+    if (this.closed) return this.tally.add('closed');
+    const data = encode({ messages: gathered.map(({ name, body }) => [name, body]) } satisfies Bundle);
+    if (data.length > this.connection.messageBytes) {
+      for (const message of gathered) this.sendNow(peerId, message);
+    } else if (!this.connection.publish(this.subjects.bundle(peerId, recipient), data)) {
+      this.tally.add('bundle_not_published');
+    }
+  }
+
   listen({ groupId, peerId, actor }: ActorAddress, receive: Receive): Listening {
     const own = this.subjects.messages({ groupId, peerId, recipient: actor });
     const listenings = [this.hear(own, { groupId, recipient: actor }, receive)];
@@ -81,6 +115,8 @@ export class NatsTransport implements Transport {
       const subject = this.subjects.message({ groupId, peerId, recipient: 'feed' }, message);
       listenings.push(this.hear(subject, { groupId, recipient: 'feed' }, receive));
     }
+    listenings.push(this.hearBundles(peerId, actor), this.host(groupId));
+    if (isInFeedBundles(actor)) listenings.push(this.hearBundles(peerId, 'feed'));
     return {
       close: () => {
         for (const listening of listenings) listening.close();
@@ -95,12 +131,46 @@ export class NatsTransport implements Transport {
   }
 
   async close(): Promise<void> {
+    this.bundles.takeTurn();
     this.closed = true;
     for (const { subscription, receivers } of this.heard.values()) {
       receivers.clear();
       if (!this.connection.nats.isClosed()) subscription.unsubscribe();
     }
     this.heard.clear();
+    for (const { subscription } of this.heardBundles.values()) {
+      if (!this.connection.nats.isClosed()) subscription.unsubscribe();
+    }
+    this.heardBundles.clear();
+  }
+
+  /** Counts an actor of a group. */
+  private host(groupId: GroupId): Listening {
+    this.groups.set(groupId, (this.groups.get(groupId) ?? 0) + 1);
+    return once(() => {
+      const left = (this.groups.get(groupId) ?? 0) - 1;
+      if (left > 0) this.groups.set(groupId, left);
+      else this.groups.delete(groupId);
+    });
+  }
+
+  private hearBundles(peerId: PeerId, recipient: Recipient): Listening {
+    const subject = this.subjects.bundle(peerId, recipient);
+    let heard = this.heardBundles.get(subject);
+    if (heard === undefined) {
+      const subscription = this.connection.subscribe(subject, ({ data }) => this.onBundle(peerId, recipient, data));
+      heard = { subscription, listenings: 0 };
+      this.heardBundles.set(subject, heard);
+    }
+    const { subscription } = heard;
+    const counted = heard;
+    counted.listenings += 1;
+    return once(() => {
+      counted.listenings -= 1;
+      if (counted.listenings > 0 || this.heardBundles.get(subject) !== counted) return;
+      this.heardBundles.delete(subject);
+      if (!this.connection.nats.isClosed()) subscription.unsubscribe();
+    });
   }
 
   private hear(subject: string, source: Source, receive: Receive): Listening {
@@ -127,10 +197,35 @@ export class NatsTransport implements Transport {
     // A request, which is answered elsewhere.
     if (word === healthWord) return;
     const message = this.parse(`${source.recipient}.${word}`, source, arrived.data);
-    if (message === undefined) return;
+    if (message !== undefined) this.hand(message, arrived.data.length, receivers);
+  }
+
+  private onBundle(peerId: PeerId, recipient: Recipient, data: Uint8Array): void {
+    if (data.length > limits.messageBytes) return this.tally.add('too_large:bundle');
+    const bundle = Bundle.safeParse(this.decode(data, 'bundle'));
+    if (!bundle.success) return this.tally.add('malformed:bundle');
+    const bytes = Math.ceil(data.length / Math.max(1, bundle.data.messages.length));
+    for (const [name, body] of bundle.data.messages) {
+      const message = this.parseBundled(name, recipient, body);
+      if (message === undefined) continue;
+      const receivers = this.heard.get(this.bundledSubject(peerId, message))?.receivers;
+      // Of a group that is hosted here no more, or not yet; or of a feed that another actor of this process hears.
+      if (receivers === undefined) this.tally.add('bundled_for_nobody');
+      else this.hand(message, bytes, receivers);
+    }
+  }
+
+  /** Where a message would have come that was in no bundle. */
+  private bundledSubject(peerId: PeerId, message: Message): string {
+    const address = addressOf(peerId, message);
+    if (address.recipient !== 'feed') return this.subjects.messages(address);
+    return this.subjects.message(address, message.name.slice('feed.'.length));
+  }
+
+  private hand(message: Message, bytes: number, receivers: ReadonlySet<Receive>): void {
     for (const receive of receivers) {
       try {
-        receive(message, arrived.data.length);
+        receive(message, bytes);
       } catch {
         this.tally.add('receiver_threw');
       }
@@ -141,12 +236,8 @@ export class NatsTransport implements Transport {
   private parse(name: string, source: Source, data: Uint8Array): Message | undefined {
     if (!isMessageName(name)) return this.refuse('unknown_message');
     if (data.length > limits.messageBytes) return this.refuse(`too_large:${name}`);
-    let value: unknown;
-    try {
-      value = decode(data);
-    } catch {
-      return this.refuse(`not_msgpack:${name}`);
-    }
+    const value = this.decode(data, name);
+    if (value === undefined) return undefined;
     const parsed = messages[name].schema.safeParse(value);
     if (!parsed.success) return this.refuse(`malformed:${name}`);
     if (parsed.data.group_id !== source.groupId) return this.refuse(`other_group:${name}`);
@@ -154,10 +245,43 @@ export class NatsTransport implements Transport {
     return { name, body: parsed.data } as Message;
   }
 
+  /** Parses one of a bundle; undefined, and counted, where it is no message that belongs there. */
+  private parseBundled(name: string, recipient: Recipient, body: unknown): Message | undefined {
+    if (!isMessageName(name) || bundleRecipient(name) !== recipient) return this.refuse('unknown_message');
+    const parsed = messages[name].schema.safeParse(body);
+    if (!parsed.success) return this.refuse(`malformed:${name}`);
+    const message = { name, body: parsed.data } as Message;
+    return isBundled(message) ? message : this.refuse(`not_to_be_bundled:${name}`);
+  }
+
+  private decode(data: Uint8Array, name: string): unknown {
+    try {
+      return decode(data);
+    } catch {
+      return this.refuse(`not_msgpack:${name}`);
+    }
+  }
+
   private refuse(reason: string): undefined {
     this.tally.add(reason);
     return undefined;
   }
+}
+
+/** Ends something at most once. */
+function once(close: () => void): Listening {
+  let closed = false;
+  return {
+    close: () => {
+      if (!closed) close();
+      closed = true;
+    },
+  };
+}
+
+/** Whether an actor listens to feed messages that others hear as well. */
+function isInFeedBundles(actor: ActorKind): boolean {
+  return (feedListeners['feed.stored'] as readonly ActorKind[]).includes(actor);
 }
 
 /** The last token of each feed message that this actor listens to. */

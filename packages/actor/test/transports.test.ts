@@ -10,7 +10,7 @@ import {
   silentLog,
   type Transport,
 } from '../src/index.js';
-import { append, seqOf, tick } from './messages.js';
+import { append, seqOf, stored, tick } from './messages.js';
 import { describeTransport, type TransportPair } from './transport-conformance.js';
 
 const groupId = asGroupId('g');
@@ -107,6 +107,141 @@ for (const mirror of [false, true]) {
     true,
   );
 }
+
+describeTransport(
+  'the transport on NATS of processes that host several groups, with small messages in bundles',
+  async () => {
+    const other = asGroupId('other');
+    const pair = await openPair((peerId, connection) => {
+      const transport = new PeerTransport(peerId, new InProcessTransport(), new NatsTransport(connection, subjects));
+      transport.listen({ groupId: other, peerId, actor: 'log-store' }, () => undefined);
+      transport.listen({ groupId: other, peerId, actor: 'node' }, () => undefined);
+      transport.listen({ groupId: asGroupId('third'), peerId, actor: 'log-store' }, () => undefined);
+      return transport;
+    });
+    const n1Transport = pair.n1;
+    return {
+      ...pair,
+      n1: {
+        // Each with one of another group before it, so that it has something to share a bundle with.
+        send: (peerId, message) => {
+          n1Transport.send(peerId, { name: 'log-store.tick', body: { ...tick(0).body, group_id: other } });
+          n1Transport.send(peerId, message);
+        },
+        listen: (address, receive) => n1Transport.listen(address, receive),
+        overhear: (feed, receive) => n1Transport.overhear(feed, receive),
+        get dropped() {
+          return n1Transport.dropped;
+        },
+        close: () => n1Transport.close(),
+      },
+    };
+  },
+  true,
+);
+
+describe('bundles on NATS', () => {
+  it('bring the messages of several groups as one; what is in none has its own subject', async () => {
+    const pair = await openPair((_peerId, connection) => new NatsTransport(connection, subjects));
+    const observer = await connect({ servers: server.url });
+    try {
+      const seen: string[] = [];
+      observer.subscribe('conclave.>', { callback: (_error, message) => seen.push(message.subject) });
+      await observer.flush();
+      const groups = ['a', 'b', 'c'].map((name) => asGroupId(name));
+      const heard: string[] = [];
+      let resolve = (): void => undefined;
+      const all = new Promise<void>((done) => {
+        resolve = done;
+      });
+      for (const one of groups) {
+        pair.n1.listen({ groupId: one, peerId: n1, actor: 'node' }, () => undefined);
+        for (const actor of ['log-store', 'ballot-box', 'replicator'] as const) {
+          pair.n2.listen({ groupId: one, peerId: n2, actor }, (message) => {
+            heard.push(`${actor} of ${one}: ${message.name}`);
+            if (heard.length === 10) resolve();
+          });
+        }
+      }
+      await pair.settled();
+      for (const one of groups) {
+        pair.n1.send(n2, { name: 'log-store.tick', body: { ...tick(1).body, group_id: one } });
+        pair.n1.send(n2, { name: 'feed.stored', body: { ...stored(1).body, group_id: one } });
+      }
+      pair.n1.send(n2, { name: 'feed.append', body: { ...append(1).body, group_id: asGroupId('a') } });
+      await all;
+      await observer.flush();
+      expect(seen).toEqual([
+        'conclave.admin.n2.log-store.bundle',
+        'conclave.admin.n2.feed.bundle',
+        'conclave.a.n2.feed.append',
+      ]);
+      expect(heard.toSorted()).toEqual(
+        [
+          'log-store of a: feed.append',
+          ...['a', 'b', 'c'].flatMap((one) => [
+            `ballot-box of ${one}: feed.stored`,
+            `log-store of ${one}: log-store.tick`,
+            `replicator of ${one}: feed.stored`,
+          ]),
+        ].toSorted(),
+      );
+      expect(pair.n2.dropped).toEqual({});
+    } finally {
+      await observer.close();
+      await pair.close();
+    }
+  });
+
+  it('are looked through at the door: what does not belong there is dropped and counted', async () => {
+    const pair = await openPair((_peerId, connection) => new NatsTransport(connection, subjects));
+    const client = await connect({ servers: server.url });
+    try {
+      const heard: Message[] = [];
+      const last = new Promise<void>((resolve) => {
+        pair.n1.listen({ groupId, peerId: n1, actor: 'log-store' }, (message) => {
+          heard.push(message);
+          if (seqOf(message) === 99) resolve();
+        });
+      });
+      await pair.settled();
+      const subject = subjects.bundle(n1, 'log-store');
+      const { name, body } = tick(1);
+      client.publish(subject, 'garbage');
+      client.publish(subject, encode({ messages: 'none' }));
+      client.publish(subject, encode({ messages: [[name]] }));
+      const tooMany = Array.from({ length: limits.bundleMessages + 1 }, () => [name, body]);
+      client.publish(subject, encode({ messages: tooMany }));
+      client.publish(
+        subject,
+        encode({
+          messages: [
+            ['log-store.no_such_message', body],
+            ['node.ack', body],
+            [name, { ...body, seq: -1 }],
+            [name, { ...body, group_id: 'elsewhere' }],
+            ['log-store.append', { ...append(1).body, batches: append(1).body.batches }],
+            [name, body],
+          ],
+        }),
+      );
+      client.publish(subject, encode({ messages: [[name, tick(99).body]] }));
+      await last;
+      expect(heard).toEqual([tick(1), tick(99)]);
+      expect(pair.n1.dropped).toEqual({
+        'not_msgpack:bundle': 1,
+        'malformed:bundle': 4,
+        unknown_message: 2,
+        'malformed:log-store.tick': 1,
+        bundled_for_nobody: 1,
+        'not_to_be_bundled:log-store.append': 1,
+      });
+    } finally {
+      await client.close();
+      await pair.close();
+    }
+  });
+});
 
 describe('a peer’s transport', () => {
   /** What an observer sees of a peer's messages when one is sent within a process, and then one to another peer. */

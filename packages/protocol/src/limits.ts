@@ -39,6 +39,12 @@ export const limits = {
   talliedMembers: 128,
   /** Groups that a process hosts. */
   hostedGroups: 256,
+  /** Commands of a host that wait for the one under way. */
+  hostCommands: 64,
+  /** Messages of one bundle. */
+  bundleMessages: 512,
+  /** Keys that are deleted at once where a group's data go. */
+  groupDeleteKeys: 1000,
 
   // Queues.
   /** Messages that wait in an actor's mailbox. */

@@ -8,6 +8,11 @@
  *     <prefix>.<group>.admin.<command>               request, answered by the leader
  *     <prefix>.<group>.kv.<operation>                request, answered by the leader
  *     <prefix>.<group>.event.<event>                 for observers
+ *     <prefix>.admin.<peer>.<command>                request, answered by the process of that peer's log-stores
+ *     <prefix>.admin.<peer>.groups                   the groups that peer hosts, for its other processes and for observers
+ *     <prefix>.admin.<peer>.<recipient>.bundle       small messages of several groups to that actor, or feed, of the peer
+ *
+ * `admin` is reserved, so the last three are of no group.
  */
 
 import { ConclaveError } from './errors.js';
@@ -37,7 +42,14 @@ export type ParsedSubject =
       readonly door: Door;
       readonly name: string;
     }
-  | { readonly type: 'event'; readonly groupId: GroupId; readonly event: string };
+  | { readonly type: 'event'; readonly groupId: GroupId; readonly event: string }
+  | { readonly type: 'host'; readonly peerId: PeerId; readonly name: string }
+  | { readonly type: 'bundle'; readonly peerId: PeerId; readonly recipient: Recipient };
+
+/** Stands where a group's name would, in subjects that are of none. */
+const ofNoGroup = 'admin';
+/** The last token of a bundle's subject. */
+const bundleWord = 'bundle';
 
 /** Builds and parses the subjects under one prefix. */
 export class Subjects {
@@ -79,6 +91,26 @@ export class Subjects {
     return `${this.prefix}.${groupId}.*.*.*`;
   }
 
+  /** A request to the process of a peer's log-stores, or the list that it publishes. */
+  host(peerId: PeerId, name: string): string {
+    return `${this.prefix}.${ofNoGroup}.${peerId}.${name}`;
+  }
+
+  /** What all peers' hosts publish or are asked by that name. */
+  hosts(name: string): string {
+    return `${this.prefix}.${ofNoGroup}.*.${name}`;
+  }
+
+  /** Messages of several groups to one actor of a peer, or to its feed. */
+  bundle(peerId: PeerId, recipient: Recipient): string {
+    return `${this.prefix}.${ofNoGroup}.${peerId}.${recipient}.${bundleWord}`;
+  }
+
+  /** All bundles, for observers. */
+  bundles(): string {
+    return `${this.prefix}.${ofNoGroup}.*.*.${bundleWord}`;
+  }
+
   /** What the subject says, or undefined where it is none of Conclave's. */
   parse(subject: string): ParsedSubject | undefined {
     if (!subject.startsWith(`${this.prefix}.`)) return undefined;
@@ -87,6 +119,7 @@ export class Subjects {
       ...string[],
     ];
     if (second === undefined || third === undefined || more.length > 0) return undefined;
+    if ((groupId as string) === ofNoGroup) return parseOfNoGroup(second as PeerId, third, fourth);
     if (fourth === undefined) {
       if (second === 'event') return { type: 'event', groupId, event: third };
       return isDoor(second) ? { type: 'request', groupId, door: second, name: third } : undefined;
@@ -96,6 +129,11 @@ export class Subjects {
     if (!isRecipient(third)) return undefined;
     return { type: 'message', address: { groupId, peerId, recipient: third }, message: fourth };
   }
+}
+
+function parseOfNoGroup(peerId: PeerId, third: string, fourth: string | undefined): ParsedSubject | undefined {
+  if (fourth === undefined) return { type: 'host', peerId, name: third };
+  return fourth === bundleWord && isRecipient(third) ? { type: 'bundle', peerId, recipient: third } : undefined;
 }
 
 function isDoor(token: string): token is Door {
