@@ -161,6 +161,7 @@ export function vote(name: string, over: Partial<Body<'ballot-box.vote_response'
     term: asTerm(5),
     kind: 'vote' as const,
     election_id: 1,
+    candidate_store_id: member(self).store_id,
     granted: true,
     ...over,
   };

@@ -7,7 +7,7 @@ const oldPeers = ['n1', 'n2', 'n3'].map(asPeerId);
 const newPeers = ['n1', 'n4', 'n5'].map(asPeerId);
 
 function stage(name: EventDetail<'stage_changed'>['stage']) {
-  return observed('stage_changed', 'n1', { stage: name, old_peers: oldPeers, new_peers: newPeers });
+  return observed('stage_changed', 'n1', { kind: 'change', stage: name, old_peers: oldPeers, new_peers: newPeers });
 }
 
 function catchup(
@@ -78,6 +78,7 @@ describe('a change as it goes on', () => {
     view.onEvent(catchup('n4', 500, 1000), 1);
     expect(view.onEvent(catchup('n4', 500, 1000, 'refused'), 2)).toEqual(['n4: refused (50 %)']);
     const failed = observed('change_failed', 'n1', {
+      kind: 'change',
       old_peers: oldPeers,
       new_peers: newPeers,
       error: { code: 'ENOTEMPTY', message: 'n4 holds another history', outcome: 'not_done' },

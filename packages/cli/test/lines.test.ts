@@ -12,7 +12,7 @@ const index = asLogIndex(1234);
 const samples = [
   observed('leader_elected', 'n1', { peers, old_peers: [] }),
   observed('leader_stepped_down', 'n1', { reason: 'a higher term' }),
-  observed('stage_changed', 'n1', { stage: 'joint', old_peers: peers, new_peers: peers }),
+  observed('stage_changed', 'n1', { kind: 'change', stage: 'joint', old_peers: peers, new_peers: peers }),
   observed('catchup_progress', 'n1', {
     new_peer: asPeerId('n4'),
     state: 'lagging',
@@ -24,7 +24,7 @@ const samples = [
   observed('configuration_appended', 'n1', { peers, old_peers: peers, index }),
   observed('configuration_truncated', 'n1', { peers, old_peers: [], index }),
   observed('configuration_committed', 'n1', { peers, old_peers: [], index }),
-  observed('change_failed', 'n1', { old_peers: peers, new_peers: peers, error }),
+  observed('change_failed', 'n1', { kind: 'change', old_peers: peers, new_peers: peers, error }),
   observed('peer_unreachable', 'n1', { unreachable_peer: asPeerId('n4'), silent_ms: 1500 }),
   observed('peer_refused', 'n1', { refused_peer: asPeerId('n4'), reason: 'another history' }),
   observed('peer_removed', 'n1', { index }),

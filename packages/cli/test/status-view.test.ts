@@ -21,6 +21,7 @@ describe('the status of a group', () => {
       ],
       changes: [
         {
+          kind: 'change',
           old_peers: ['n1', 'n2'].map(asPeerId),
           new_peers: ['n1', 'n2', 'n3'].map(asPeerId),
           state: 'done',
@@ -29,6 +30,7 @@ describe('the status of a group', () => {
           index: asLogIndex(2),
         },
         {
+          kind: 'change',
           old_peers: ['n1', 'n2', 'n3'].map(asPeerId),
           new_peers: ['n9'].map(asPeerId),
           state: 'undone',

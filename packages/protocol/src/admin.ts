@@ -26,8 +26,13 @@ export type Stage = z.infer<typeof Stage>;
 export const Role = z.enum(['opening', 'follower', 'pre_candidate', 'candidate', 'leader', 'fenced']);
 export type Role = z.infer<typeof Role>;
 
+/** `heal`: a member's store, which it has lost, is replaced by the one that it has now. `reset`: see `reset_peer`. */
+export const ChangeKind = z.enum(['change', 'heal', 'reset']);
+export type ChangeKind = z.infer<typeof ChangeKind>;
+
 /** A change of the configuration and what became of it. */
 export const Change = z.object({
+  kind: ChangeKind,
   old_peers: z.array(PeerId),
   new_peers: z.array(PeerId),
   state: z.enum(['going_on', 'done', 'undone']),
@@ -121,6 +126,23 @@ export const BootstrapReply = z.object({
 });
 export type BootstrapReply = z.infer<typeof BootstrapReply>;
 
+export const ResetPeerReply = z.object({
+  group_id: GroupId,
+  /** The history that is left behind, and the one that takes its place. */
+  old_group_uid: GroupUid,
+  group_uid: GroupUid,
+  /** How often that has been done to this group. */
+  epoch: Count,
+  old_peers: z.array(PeerId),
+  new_peers: z.array(PeerId),
+  /** What this peer's log held before. */
+  last_index: LogIndex,
+  commit_index: LogIndex,
+  /** What may be lost, in a sentence. */
+  may_be_lost: z.string(),
+});
+export type ResetPeerReply = z.infer<typeof ResetPeerReply>;
+
 const Empty = z.object({});
 
 interface Command<Request extends z.ZodType, Reply extends z.ZodType> {
@@ -177,6 +199,12 @@ export const adminCommands = {
     'has this peer take no entries from now on, or take them again; kept over restarts. It votes and is heard all the same. `reason` says why it takes none then: also for its disk',
     z.object({ read_only: z.boolean() }),
     z.object({ read_only: z.boolean(), reason: ReadOnlyReason }),
+  ),
+  reset_peer: command(
+    ['peer'],
+    'has this peer go on with these members alone, when the quorum is gone for good; what only the others held is lost',
+    z.object({ new_peers: PeerList }),
+    ResetPeerReply,
   ),
   get_leader: command(
     ['peer'],

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { decode, encode } from './codec.js';
 import { ConclaveError } from './errors.js';
 import { limits } from './limits.js';
-import { type LogIndex, PeerId, StoreId } from './words.js';
+import { Count, type LogIndex, PeerId, StoreId, Term } from './words.js';
 
 /** A peer of a configuration with the store that its votes and acknowledgements must come from. */
 export const Member = z.object({ peer_id: PeerId, store_id: StoreId });
@@ -13,14 +13,21 @@ export type Member = z.infer<typeof Member>;
 
 const Members = z.array(Member).max(limits.configurationPeers);
 
+const Names = z.array(PeerId).max(limits.configurationPeers);
+
 /**
- * `old_peers` empty: stable. Not empty: joint, and a quorum needs a majority of both.
- * `founding_peers`: in the first entry of a group, whom its bootstrap listed.
+ * `old_peers` empty: stable. Not empty: joint, and a quorum needs a majority of both. A peer whose store is replaced by
+ * another is in both, each time with its store.
  */
 export const Configuration = z.object({
   peers: Members.min(1),
   old_peers: Members,
-  founding_peers: z.array(PeerId).max(limits.configurationPeers).optional(),
+  /** In the first entry of a group: whom its bootstrap listed. */
+  founding_peers: Names.optional(),
+  /** How often the group's history was begun anew by `reset_peer`; none: never. */
+  epoch: Count.optional(),
+  /** In the first entry of a leader: a change whose leader was lost while new peers were catching up; nothing of it happened. */
+  lost_change: z.object({ term: Term, old_peers: Names, new_peers: Names }).optional(),
 });
 export type Configuration = z.infer<typeof Configuration>;
 

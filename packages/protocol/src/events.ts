@@ -1,8 +1,8 @@
 /** What is published for observers, as JSON on `<prefix>.<group>.event.<event>`. */
 import { z } from 'zod';
-import { ReadOnlyReason, Stage } from './admin.js';
+import { ChangeKind, ReadOnlyReason, Stage } from './admin.js';
 import { ErrorBody } from './errors.js';
-import { Count, GroupId, LogIndex, PeerId, Term } from './words.js';
+import { Count, GroupId, GroupUid, LogIndex, PeerId, StoreId, Term } from './words.js';
 
 const every = {
   group_id: GroupId,
@@ -24,7 +24,7 @@ export const events = {
   leader_stepped_down: event('this peer led and no longer does', z.object({ ...every, reason: z.string() })),
   stage_changed: event(
     'a change of the configuration has come to a stage',
-    z.object({ ...every, stage: Stage, old_peers: z.array(PeerId), new_peers: z.array(PeerId) }),
+    z.object({ ...every, kind: ChangeKind, stage: Stage, old_peers: z.array(PeerId), new_peers: z.array(PeerId) }),
   ),
   catchup_progress: event(
     'how far a new peer is',
@@ -50,7 +50,13 @@ export const events = {
   configuration_committed: event('a configuration is committed', z.object({ ...every, ...sets, index: LogIndex })),
   change_failed: event(
     'a change ended, and the old configuration stays in force',
-    z.object({ ...every, old_peers: z.array(PeerId), new_peers: z.array(PeerId), error: ErrorBody }),
+    z.object({
+      ...every,
+      kind: ChangeKind,
+      old_peers: z.array(PeerId),
+      new_peers: z.array(PeerId),
+      error: ErrorBody,
+    }),
   ),
   peer_unreachable: event(
     'a peer has not answered its replicator for an election timeout',
@@ -61,6 +67,24 @@ export const events = {
     z.object({ ...every, refused_peer: PeerId, reason: z.string() }),
   ),
   peer_removed: event('this peer knows that it is out of the group', z.object({ ...every, index: LogIndex })),
+  store_refused: event(
+    'this peer’s store is another than the one that the configuration binds its name to: it neither votes nor counts',
+    z.object({ ...every, store_id: StoreId, bound_store_id: StoreId, leader_id: PeerId }),
+  ),
+  peer_reset: event(
+    'an operator had this peer go on without the others, in a history of its own; what may be lost by that',
+    z.object({
+      ...every,
+      old_group_uid: GroupUid,
+      group_uid: GroupUid,
+      epoch: Count,
+      old_peers: z.array(PeerId),
+      new_peers: z.array(PeerId),
+      last_index: LogIndex,
+      commit_index: LogIndex,
+      may_be_lost: z.string(),
+    }),
+  ),
   peer_fenced: event('another node has opened this peer’s log-store', z.object({ ...every, session: Count })),
   read_only_changed: event(
     'this peer takes no entries from now on, for this reason; empty: it takes them again',

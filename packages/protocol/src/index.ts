@@ -6,6 +6,7 @@ export * from './configuration.js';
 export * from './errors.js';
 export * from './events.js';
 export * from './health.js';
+export * from './history.js';
 export * from './host.js';
 export * from './kv.js';
 export * from './limits.js';

@@ -35,6 +35,8 @@ export const limits = {
   // Groups.
   /** Peers of a configuration. */
   configurationPeers: 31,
+  /** How often a group may be reset: so that its terms stay whole numbers. */
+  epochs: 4000,
   /** Pairs of peer and store of which a ballot-box keeps what it has heard, in a term; some are in no configuration yet. */
   talliedMembers: 128,
   /** Groups that a process hosts. */

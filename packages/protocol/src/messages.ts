@@ -8,6 +8,7 @@
  */
 import { z } from 'zod';
 import { Configuration } from './configuration.js';
+import { ErrorBody } from './errors.js';
 import { limits } from './limits.js';
 import { SnapshotHead, SnapshotId } from './snapshot.js';
 import {
@@ -79,6 +80,8 @@ export const Progress = z.object({
   refusal: z.enum(['', 'ENOTEMPTY', 'ESTORE']),
   /** It takes no entries: it is told so, or its disk is full. */
   read_only: z.boolean(),
+  /** Another store than the one it is bound to that answers under its name, and how long the bound one has been silent. */
+  found: z.object({ store_id: StoreId, group_uid: GroupUid, last_index: LogIndex, bound_silent_ms: Count }).optional(),
   /** The snapshot that is being sent to it, and how many of its chunks it has stored. */
   install: z.object({ index: LogIndex, chunks: Count, stored: Count, bytes: Count }).nullable(),
 });
@@ -223,9 +226,9 @@ export const messages = {
       /** What is left behind, and what takes its place. */
       old_group_uid: GroupUid,
       group_uid: GroupUid,
-      /** Above the stored one. */
+      /** Above that of the entry: no peer that is reset alike writes its entry in a term that is elected for. */
       term: Term,
-      /** One entry, a configuration, of that term and at the last index + 1. */
+      /** One entry, a configuration, at the last index + 1, of a term between the stored one and the new one. */
       batch: Bytes,
     }),
   ),
@@ -628,7 +631,23 @@ export const messages = {
       term: Term,
       kind: VoteKind,
       election_id: Count,
+      /** Whom it answers: while a store takes the place of another, both stand under one name. */
+      candidate_store_id: StoreId,
       granted: z.boolean(),
+    }),
+  ),
+  'node.change_announced': define(
+    'node of the leader',
+    'a change is catching up, or has ended so: nothing of it stands in the log. On every tick of it, so that whoever leads next can say what became of it',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      leader_id: PeerId,
+      term: Term,
+      old_peers: z.array(PeerId).max(limits.configurationPeers),
+      new_peers: z.array(PeerId).max(limits.configurationPeers),
+      /** Why it has ended without a trace; null: it goes on. */
+      over: ErrorBody.nullable(),
     }),
   ),
   'node.timeout_now': define(

@@ -44,6 +44,8 @@ export class ElectionCount {
     ) {
       return 'other_election';
     }
+    // Under this peer's name another store may stand, too.
+    if (response.candidate_store_id !== election.store_id) return 'other_election';
     if (!response.granted) return 'refused';
     if (!this.isVoter(response.peer_id, response.store_id)) return 'not_a_voter';
     return this.grants.note(response.peer_id, response.store_id, 1) === 'raised' ? 'counted' : 'known';

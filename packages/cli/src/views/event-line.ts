@@ -35,6 +35,10 @@ export function eventText(event: ObservedEvent): string {
       return `${event.body.refused_peer} is refused: ${event.body.reason}`;
     case 'peer_removed':
       return `is out of the group, at index ${count(event.body.index)}`;
+    case 'store_refused':
+      return `its name is bound to another store than its own; so says ${event.body.leader_id}`;
+    case 'peer_reset':
+      return `goes on as ${peerSet(event.body.new_peers)}, epoch ${event.body.epoch}; ${event.body.may_be_lost}`;
     case 'peer_fenced':
       return `another node has opened its log-store (session ${event.body.session})`;
     case 'snapshot_taken':

@@ -75,6 +75,7 @@ export class AdminDoor {
       case 'bootstrap':
       case 'get_leader':
       case 'snapshot':
+      case 'reset_peer':
         return context.refuse(requestId, 'EINVAL', `ask a peer: ${command} is answered on <peer>.admin`);
       default:
         command satisfies never;

@@ -27,7 +27,7 @@ export function changesInLog(
     if (isJoint(configuration)) {
       const old_peers = peerIds(configuration.old_peers);
       if (joint !== undefined) changes.pop();
-      joint = { old_peers, new_peers: peers, state: 'going_on', stage: 'joint', ...trace };
+      joint = { kind: 'change', old_peers, new_peers: peers, state: 'going_on', stage: 'joint', ...trace };
       changes.push(joint);
       continue;
     }
@@ -37,6 +37,7 @@ export function changesInLog(
       if (joint !== undefined) changes.pop();
       const undone = joint !== undefined && !samePeers(peers, asked);
       changes.push({
+        kind: 'change',
         old_peers: old,
         new_peers: asked,
         state: committed ? (undone ? 'undone' : 'done') : 'going_on',

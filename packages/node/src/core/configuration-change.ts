@@ -11,6 +11,7 @@
  */
 import {
   allMembers,
+  type Body,
   type Change,
   type ChangeReply,
   ConclaveError,
@@ -371,11 +372,17 @@ export class ConfigurationChange {
     for (const requestId of active.cancelRequests) {
       context.reply(requestId, { cancelled: this.describe(active, 'undone', error) });
     }
-    context.event('change_failed', { old_peers: peerIds(active.old), new_peers: [...active.newPeers], error });
+    context.event('change_failed', {
+      kind: 'change',
+      old_peers: peerIds(active.old),
+      new_peers: [...active.newPeers],
+      error,
+    });
   }
 
   private describe(active: Active, state: Change['state'], error?: ErrorBody): Change {
     return {
+      kind: 'change',
       old_peers: peerIds(active.old),
       new_peers: [...active.newPeers],
       state,
@@ -407,6 +414,11 @@ export class ConfigurationChange {
     this.unlogged = [...this.unlogged, { behind, change }].slice(-limits.rememberedChanges);
   }
 
+  /** The leader has a change under way, of which nothing stands in the log. */
+  onAnnounced(body: Body<'node.change_announced'>): void {
+    if (body.group_uid !== this.state.groupUid) this.context.drop('change_announced_stale');
+  }
+
   /** The last changes and what became of them, oldest first. */
   history(): Change[] {
     const { log, commitIndex } = this.state;
@@ -426,7 +438,7 @@ export class ConfigurationChange {
 
   private sayOf(active: Active, stage: Stage): void {
     const old_peers = peerIds(active.old);
-    this.context.event('stage_changed', { stage, old_peers, new_peers: [...active.newPeers] });
+    this.context.event('stage_changed', { kind: 'change', stage, old_peers, new_peers: [...active.newPeers] });
   }
 }
 

@@ -279,6 +279,7 @@ export class Election {
       term: body.term,
       kind: body.kind,
       election_id: body.election_id,
+      candidate_store_id: body.candidate_store_id,
       granted,
     };
     const send = () => context.send(body.candidate_id, { name: 'ballot-box.vote_response', body: message });

@@ -251,6 +251,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       case 'node.snapshot_chunk':
       case 'node.install_snapshot':
         return context.drop('snapshot_not_expected');
+      case 'node.change_announced':
+        return this.change.onAnnounced(message.body);
       case 'node.identify':
         return this.bootstrap.onIdentify(message.body);
       case 'node.identity':

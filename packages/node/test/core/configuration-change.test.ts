@@ -187,7 +187,7 @@ describe('cancelling', () => {
     expect(bench.admin('cancel_change').filter((line) => /^(refuse|reply)/.test(line))).toEqual([
       'refuse 1 ECANCELED not_done',
       expect.stringContaining(
-        'reply 2 {"cancelled":{"old_peers":["n1","n2","n3"],"new_peers":["n1","n2","n3","n4"],"state":"undone"',
+        'reply 2 {"cancelled":{"kind":"change","old_peers":["n1","n2","n3"],"new_peers":["n1","n2","n3","n4"],"state":"undone"',
       ),
     ]);
     expect(bench.summary.last_index).toBe(2);

@@ -28,13 +28,16 @@ export function configuration(text: string): Configuration {
   return founding === undefined ? base : { ...base, founding_peers: founding.split(' ').map(asPeerId) };
 }
 
-export function described({ peers, old_peers, founding_peers }: Configuration): string {
+export function described(each: Configuration): string {
+  const { peers, old_peers, founding_peers, epoch, lost_change } = each;
   const named = (members: readonly Member[]) =>
     members
       .map(({ peer_id, store_id }) => (store_id === `s${peer_id.slice(1)}` ? peer_id : `${peer_id}:${store_id}`))
       .join(' ');
   const old = old_peers.length > 0 ? ` | ${named(old_peers)}` : '';
-  return `${named(peers)}${old}${founding_peers === undefined ? '' : ` for ${founding_peers.join(' ')}`}`;
+  const lost = lost_change === undefined ? '' : ` lost ${lost_change.new_peers.join(' ')} of term ${lost_change.term}`;
+  const since = `${epoch === undefined ? '' : ` epoch ${epoch}`}${lost}`;
+  return `${named(peers)}${old}${since}${founding_peers === undefined ? '' : ` for ${founding_peers.join(' ')}`}`;
 }
 
 /** A line, or undefined for what is mere clockwork. */
@@ -72,7 +75,10 @@ function short(result: unknown): string {
 }
 
 function tellEvent({ name, detail }: ConclaveEvent): string {
-  const more = Object.values(detail).map((value) => {
+  // That a change is one that was asked for is told of none.
+  const { kind, ...rest } = { kind: undefined, ...detail };
+  const said = kind === undefined || kind === 'change' ? rest : { kind, ...rest };
+  const more = Object.values(said).map((value) => {
     if (Array.isArray(value)) return value.join(' ') || '-';
     return typeof value === 'object' && value !== null && 'code' in value ? value.code : String(value);
   });

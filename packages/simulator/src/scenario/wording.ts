@@ -50,6 +50,10 @@ export function eventText(event: ConclaveEvent, term: number): string {
       return `refuses ${event.detail.refused_peer}: ${event.detail.reason}`;
     case 'peer_removed':
       return `knows that it is out, entry ${event.detail.index}`;
+    case 'store_refused':
+      return `hears from ${event.detail.leader_id} that its name is bound to another store`;
+    case 'peer_reset':
+      return `goes on as ${configurationText(event.detail.new_peers, [])}, epoch ${event.detail.epoch}: ${event.detail.may_be_lost}`;
     case 'peer_fenced':
       return 'is fenced';
     case 'snapshot_taken':

@@ -27,7 +27,10 @@ test('leaders-keep-their-deadlines (promise 1): a change waits for new peers pas
   const group = new WatchedGroup(LeadersKeepTheirDeadlines);
   const change = { old_peers: [n1, n2, n3], new_peers: [n1, n4, n5] };
   take(group, { type: 'admin', body: { timeout_ms: 500 } });
-  group.invariants.onEvent(n1, 2, { name: 'stage_changed', detail: { ...change, stage: 'catching_up' } });
+  group.invariants.onEvent(n1, 2, {
+    name: 'stage_changed',
+    detail: { kind: 'change', ...change, stage: 'catching_up' },
+  });
   expectBroken('leaders-keep-their-deadlines', () => tickAfter(group, 501), /waits for new peers, 101 ms after/);
 });
 
@@ -35,8 +38,11 @@ test('leaders-keep-their-deadlines: a joint stage does not cancel itself', () =>
   const group = new WatchedGroup(LeadersKeepTheirDeadlines);
   const change = { old_peers: [n1, n2, n3], new_peers: [n1, n4, n5] };
   take(group, { type: 'admin', body: {} });
-  group.invariants.onEvent(n1, 2, { name: 'stage_changed', detail: { ...change, stage: 'catching_up' } });
-  group.invariants.onEvent(n1, 2, { name: 'stage_changed', detail: { ...change, stage: 'joint' } });
+  group.invariants.onEvent(n1, 2, {
+    name: 'stage_changed',
+    detail: { kind: 'change', ...change, stage: 'catching_up' },
+  });
+  group.invariants.onEvent(n1, 2, { name: 'stage_changed', detail: { kind: 'change', ...change, stage: 'joint' } });
   tickAfter(group, defaultTimes.jointTimeoutMs - 200);
   expectBroken('leaders-keep-their-deadlines', () => tickAfter(group, defaultTimes.jointTimeoutMs + 1), /is joint/);
 });
