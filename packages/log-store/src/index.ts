@@ -1,4 +1,5 @@
 export * from './core/index.js';
+export * from './hosted-groups.js';
 export * from './level-log-storage.js';
 export * from './log-storage.js';
 export * from './log-store-actor.js';

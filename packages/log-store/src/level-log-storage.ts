@@ -20,6 +20,7 @@ import {
   type BatchRange,
   batchKey,
   endOfPart,
+  groupPrefix,
   howToHeal,
   type IndexedPart,
   indexedKey,
@@ -132,6 +133,15 @@ export class LevelLogStorage implements LogStorage {
 
   async batchKeysFrom(groupId: GroupId, from: LogIndex): Promise<readonly string[]> {
     return this.reading(() => this.level.keys({ gte: batchKey(groupId, from), lt: endOfPart(groupId, 'e') }).all());
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    return this.reading(() => this.level.get(key)) as Promise<Uint8Array | undefined>;
+  }
+
+  async keysOf(groupId: GroupId, most: number): Promise<readonly string[]> {
+    const prefix = groupPrefix(groupId);
+    return this.reading(() => this.level.keys({ gte: prefix, lt: `${prefix}~`, limit: most }).all());
   }
 
   async close(): Promise<void> {

@@ -28,6 +28,10 @@ export interface LogStorage {
   readBatches(groupId: GroupId, range: BatchRange): Promise<readonly Row[]>;
   /** The keys of the batches that begin at `from` or behind it, in order. */
   batchKeysFrom(groupId: GroupId, from: LogIndex): Promise<readonly string[]>;
+  /** One row; undefined where there is none. */
+  get(key: string): Promise<Uint8Array | undefined>;
+  /** The first keys, whatever they are for, of a group. */
+  keysOf(groupId: GroupId, most: number): Promise<readonly string[]>;
   /** Ends writing in order; what was asked for before is done. */
   close(): Promise<void>;
 }

@@ -3,7 +3,7 @@
  * shared by all groups of the process; who made them closes them, after the actors have stopped.
  */
 import { type Actor, type ActorContext, CoreRunner, type Health, type OwnEffect } from '@conclave/actor';
-import { ConclaveError } from '@conclave/protocol';
+import { ConclaveError, type GroupUid, type LogIndex, type StoreId } from '@conclave/protocol';
 import { type FailureCode, LogStoreCore, type LogStoreEffect, type LogStoreInput } from './core/index.js';
 import type { LogStorage } from './log-storage.js';
 import type { WriteScheduler } from './write-scheduler.js';
@@ -18,6 +18,8 @@ export interface LogStoreDependencies {
 export class LogStoreActor implements Actor {
   private readonly core: LogStoreCore;
   private readonly runner: CoreRunner<LogStoreInput, LogStoreEffect>;
+  /** Settled when nothing of this group is being written. */
+  private lastWrite: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly context: ActorContext,
@@ -33,7 +35,8 @@ export class LogStoreActor implements Actor {
 
   async stop(): Promise<void> {
     this.runner.stop();
-    await this.dependencies.scheduler.drained();
+    // Not until the scheduler has nothing left to write: other groups may go on.
+    await this.lastWrite;
   }
 
   health(): Health {
@@ -43,6 +46,12 @@ export class LogStoreActor implements Actor {
   /** Messages that were not taken, by reason. */
   get dropped(): Readonly<Record<string, number>> {
     return this.runner.dropped;
+  }
+
+  /** What is durable of the group. */
+  summary(): { readonly storeId: StoreId; readonly groupUid: GroupUid; readonly lastIndex: LogIndex } {
+    const { storeId, groupUid, lastIndex } = this.core.durableState;
+    return { storeId: storeId as StoreId, groupUid, lastIndex };
   }
 
   private perform(effect: OwnEffect<LogStoreEffect>): void {
@@ -55,10 +64,7 @@ export class LogStoreActor implements Actor {
         );
         return;
       case 'write':
-        this.hand(
-          scheduler.submit(effect.operations, effect.note).then(() => ({ type: 'written' })),
-          'write_failed',
-        );
+        this.write(scheduler.submit(effect.operations, effect.note));
         return;
       case 'read':
         this.hand(
@@ -74,6 +80,14 @@ export class LogStoreActor implements Actor {
         if (effect.code === 'EIO') this.context.fail(new Error(effect.message), this.failed);
         return;
     }
+  }
+
+  private write(write: Promise<void>): void {
+    this.lastWrite = write.catch(() => undefined);
+    this.hand(
+      write.then(() => ({ type: 'written' })),
+      'write_failed',
+    );
   }
 
   /** Hands the core what comes of an effect. */

@@ -7,6 +7,7 @@ import {
   type BatchRange,
   batchKey,
   endOfPart,
+  groupPrefix,
   indexedKey,
   indexOfKey,
   metaKey,
@@ -48,6 +49,15 @@ export class MemoryLogStorage implements LogStorage {
 
   async batchKeysFrom(groupId: GroupId, from: LogIndex): Promise<readonly string[]> {
     return this.keysNow(batchKey(groupId, from), endOfPart(groupId, 'e'));
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    return this.rows.get(key);
+  }
+
+  async keysOf(groupId: GroupId, most: number): Promise<readonly string[]> {
+    const prefix = groupPrefix(groupId);
+    return this.keysNow(prefix, `${prefix}~`).slice(0, most);
   }
 
   async close(): Promise<void> {

@@ -173,6 +173,24 @@ export function describeLogStorage(name: string, makeGround: () => Promise<Groun
       expect(await storage.batchKeysFrom(main, asLogIndex(12))).toEqual([]);
     });
 
+    it('lists all keys of a group, and none of another whose name begins like its', async () => {
+      const keys = [metaKey(main), batchKey(main, 3), indexedKey(main, 't', 1)];
+      await storage.write(
+        [...keys, metaKey(asGroupId('main2')), '!/g'].map((key) => put(key, 1)),
+        [note()],
+      );
+      expect(await storage.keysOf(main, 10)).toEqual(keys.toSorted());
+      expect(await storage.keysOf(main, 2)).toEqual(keys.toSorted().slice(0, 2));
+      expect(await storage.keysOf(asGroupId('mai'), 10)).toEqual([]);
+    });
+
+    it('has single rows', async () => {
+      await storage.write([put('!/g', 7)], []);
+      await reopen();
+      expect([...((await storage.get('!/g')) ?? [])]).toEqual([7]);
+      expect(await storage.get('!/h')).toBeUndefined();
+    });
+
     it('keeps large values whole', async () => {
       const value = new Uint8Array(512 * 1024).map((_, at) => at * 31);
       await storage.write([{ type: 'put', key: batchKey(main, 1), value }], [note()]);

@@ -31,6 +31,10 @@ export const GroupList = z.object({
 });
 export type GroupList = z.infer<typeof GroupList>;
 
+/** The same as it is kept: with the groups whose data are being removed. */
+export const StoredGroupList = z.object({ version: Count, groups: z.array(HostedGroup), leaving: z.array(GroupId) });
+export type StoredGroupList = z.infer<typeof StoredGroupList>;
+
 /** A group with what its log-store holds. */
 export const StoredGroup = HostedGroup.extend({
   /** Whether the process's options name it, so that it cannot be deleted. */

@@ -1,11 +1,12 @@
 /**
  * Where things stand in the store. One store per process serves many groups; a group's name has no `/`, so no
- * two groups share a key, and none shares one with the process-wide `!/w`.
+ * two groups share a key, and none shares one with what the process has once.
  *
  *     <group>/m            what a group has once: see `StoredMeta`
  *     <group>/e/<index>    a batch as it came, by its first index
  *     <group>/t/<index>    a run of entries of one term, by its first index
  *     <group>/c/<index>    a configuration, by its entry's index
+ *     !/g                  the groups that were created while the process ran: see `HostedGroups`
  *     !/w                  the number of the last write that did more than add entries
  */
 import { asLogIndex, type GroupId, type LogIndex } from '@conclave/protocol';
@@ -17,6 +18,12 @@ export type IndexedPart = 'e' | 't' | 'c';
 const digits = 16;
 
 export const writeNumberKey = '!/w';
+export const hostedGroupsKey = '!/g';
+
+/** All keys of a group begin with this, and no others. */
+export function groupPrefix(groupId: GroupId): string {
+  return `${groupId}/`;
+}
 
 export function metaKey(groupId: GroupId): string {
   return `${groupId}/m`;

@@ -1,0 +1,105 @@
+/**
+ * The groups that were created at this peer while it ran: a list in the store, beside the groups' own data.
+ *
+ *     !/g    {version, groups: [{group_id, hosting_id}], leaving: [group_id]}
+ *
+ * Invariants:
+ * 1. A change counts once it is synced; changes are made one after the other.
+ * 2. A group leaves in three synced steps: it is off the list and marked as leaving; its data go, what `meta` says last;
+ *    the mark goes. Whoever comes back in between goes on with them, before any group is started.
+ * 3. The version grows with each change of the list.
+ */
+import {
+  ConclaveError,
+  type GroupId,
+  type HostedGroup,
+  invariant,
+  limits,
+  StoredGroupList,
+  seal,
+  unseal,
+} from '@conclave/protocol';
+import { hostedGroupsKey, metaKey } from './core/index.js';
+import type { LogStorage } from './log-storage.js';
+
+export class HostedGroups {
+  private constructor(
+    private readonly storage: LogStorage,
+    private stored: StoredGroupList,
+  ) {}
+
+  /**
+   * Reads the list, and removes what is left of groups that were leaving.
+   * @throws ConclaveError ECORRUPT
+   */
+  static async open(storage: LogStorage): Promise<HostedGroups> {
+    const row = await storage.get(hostedGroupsKey);
+    const hosted = new HostedGroups(storage, row === undefined ? emptyList : read(row));
+    for (const groupId of hosted.stored.leaving) await hosted.remove(groupId);
+    return hosted;
+  }
+
+  get version(): number {
+    return this.stored.version;
+  }
+
+  get groups(): readonly HostedGroup[] {
+    return this.stored.groups;
+  }
+
+  find(groupId: GroupId): HostedGroup | undefined {
+    return this.stored.groups.find((group) => group.group_id === groupId);
+  }
+
+  /** Takes a group in that is not on the list. */
+  async add(group: HostedGroup): Promise<void> {
+    invariant(this.find(group.group_id) === undefined, 'a group is hosted once');
+    await this.write({ ...this.stored, version: this.version + 1, groups: [...this.stored.groups, group] });
+  }
+
+  /** Takes a group off the list; its data go with `remove`, once its actors have stopped. */
+  async letGo(groupId: GroupId): Promise<void> {
+    const { groups, leaving } = this.stored;
+    await this.write({
+      version: this.version + 1,
+      groups: groups.filter((group) => group.group_id !== groupId),
+      leaving: [...leaving.filter((other) => other !== groupId), groupId],
+    });
+  }
+
+  /** Whether the store holds anything of a group, hosted or not. */
+  async holds(groupId: GroupId): Promise<boolean> {
+    return (await this.storage.keysOf(groupId, 1)).length > 0;
+  }
+
+  /** Removes all data of a group that leaves. Nobody writes there any more. */
+  async remove(groupId: GroupId): Promise<void> {
+    const meta = metaKey(groupId);
+    for (;;) {
+      const keys = await this.storage.keysOf(groupId, limits.groupDeleteKeys);
+      const others = keys.filter((key) => key !== meta);
+      const going = others.length > 0 ? others : keys;
+      if (going.length === 0) break;
+      await this.storage.write(
+        going.map((key) => ({ type: 'delete', key })),
+        [],
+      );
+    }
+    await this.write({ ...this.stored, leaving: this.stored.leaving.filter((other) => other !== groupId) });
+  }
+
+  private async write(stored: StoredGroupList): Promise<void> {
+    await this.storage.write([{ type: 'put', key: hostedGroupsKey, value: seal(stored) }], []);
+    this.stored = stored;
+  }
+}
+
+const emptyList: StoredGroupList = { version: 0, groups: [], leaving: [] };
+
+function read(row: Uint8Array): StoredGroupList {
+  try {
+    return StoredGroupList.parse(unseal(row));
+  } catch {
+    throw new ConclaveError('ECORRUPT', `the list of groups under ${hostedGroupsKey} is damaged`, 'unknown');
+  }
+}
