@@ -94,10 +94,54 @@ describe('a member', () => {
   it('that answers more slowly than the ticks come is refused all the same', () => {
     group.hear(group.lead('n2', 10));
     group.hear(stored('n2', 10));
+    group.tick(1000);
     const [heartbeat] = group.tick();
     group.tick();
     const refusal = rejected('n2:s9', idOf(heartbeat), 0, [0, 0], { reason: 'store' });
-    expect(news(refusal)).toMatchObject([{ refusal: 'ESTORE' }]);
+    expect(news(refusal)).toMatchObject([{ refusal: 'ESTORE', found: { store_id: 's9', bound_silent_ms: 1200 } }]);
+  });
+
+  it('promise 6: is not refused for another store under its name, as long as its own is heard; that one is told of', () => {
+    group.hear(group.lead('n2', 10));
+    group.hear(stored('n2', 10));
+    const [heartbeat] = group.tick();
+    expect(group.hear(rejected('n2:s9', idOf(heartbeat), 0, [0, 0], { reason: 'store' }))).toEqual([]);
+    expect(group.progress()).toMatchObject([
+      { state: 'replicate', refusal: '', store_id: 's2', found: { store_id: 's9', bound_silent_ms: 100 } },
+    ]);
+    expect(group.core.dropped).toEqual({ second_store: 1 });
+    // It has said nothing for long: it is no longer there.
+    for (let n = 0; n < 60; n++) {
+      group.tick();
+      group.hear(stored('n2', 10));
+    }
+    expect(group.progress()[0]?.found).toBeUndefined();
+  });
+
+  it('that is silent is asked who it is: it may hold another history, and take no notice of ours', () => {
+    group.hear(group.lead('n2', 10));
+    for (let n = 0; n < 9; n++) group.tick();
+    const asked = group.tick().find((line) => line.includes('identify'));
+    expect(group.hear(identity('n2', idOf(asked), 'other', 7))).toEqual(["log warn: n2 holds another group's log"]);
+    expect(group.progress()).toMatchObject([{ state: 'refused', refusal: 'ENOTEMPTY' }]);
+  });
+
+  it('that has another store with another history is refused for that', () => {
+    group.hear(group.lead('n2', 10));
+    for (let n = 0; n < 9; n++) group.tick();
+    const asked = group.tick().find((line) => line.includes('identify'));
+    group.hear(identity('n2:s9', idOf(asked), 'other', 7));
+    expect(group.progress()).toMatchObject([
+      { refusal: 'ENOTEMPTY', store_id: 's2', found: { store_id: 's9', group_uid: 'other', last_index: 7 } },
+    ]);
+  });
+
+  it('that says who it is without having changed is left alone', () => {
+    group.hear(group.lead('n2', 10));
+    for (let n = 0; n < 9; n++) group.tick();
+    const asked = group.tick().find((line) => line.includes('identify'));
+    expect(group.hear(identity('n2', idOf(asked), 'uid', 10))).toEqual([]);
+    expect(group.progress()).toMatchObject([{ state: 'probe', silent_ms: 0 }]);
   });
 
   it('that is refused says so in the log', () => {

@@ -242,6 +242,7 @@ describe('chunks', () => {
 
   it('end where the target turns out to have another store', () => {
     begun(20);
+    group.nowMs += 1000;
     group.hear(rejected('n2:s9', 5, 0, [0, 0], { reason: 'store' }));
     expect(group.progress()).toMatchObject([{ state: 'refused', refusal: 'ESTORE', install: null, in_flight: 0 }]);
     expect(group.hear(snapshotStored('n2', 5, 'z1', 1))).toEqual([]);

@@ -84,7 +84,9 @@ describe('the probe', () => {
     group.hear(group.lead('n2', 10));
     const probes: number[] = [];
     for (let at = 100; at <= 4000; at += 100) {
-      const [heartbeat, probe, ...more] = group.tick();
+      // Who is silent for long is also asked who it is.
+      const lines = group.tick().filter((line) => !line.includes('identify'));
+      const [heartbeat, probe, ...more] = lines;
       expect(heartbeat).toMatch(/^n2 after 0\/0/);
       expect(more).toEqual([]);
       if (probe === undefined) continue;
@@ -316,6 +318,7 @@ describe('the ticks of the node', () => {
               next_index: 11,
               in_flight: 1,
               silent_ms: 250,
+              read_only: false,
               caught_up: false,
               refusal: '',
               install: null,

@@ -23,6 +23,7 @@ import { Installation } from './installation.js';
 import type { Leadership } from './leadership.js';
 import { Pipeline } from './pipeline.js';
 import { Probe } from './probe.js';
+import { StoreWatch } from './store-watch.js';
 import { TargetMessages } from './target-messages.js';
 
 type Target = Body<'replicator.targets'>['targets'][number];
@@ -40,6 +41,7 @@ export class Replicator {
   /** In state `install`. */
   private installation: Installation | undefined;
   private readonly heartbeats = new Heartbeats();
+  private readonly stores: StoreWatch;
   private heardMs: number | undefined;
   private waitsForTick = false;
   private watch: CatchUpWatch | undefined;
@@ -60,6 +62,7 @@ export class Replicator {
     this.watch = target.catching_up ? new CatchUpWatch(leadership.times) : undefined;
     this.source = new EntrySource(leadership);
     this.messages = new TargetMessages(leadership, this.peerId, target.store_id);
+    this.stores = new StoreWatch(leadership.times.electionTimeoutMs);
     this.identification = new Identification(leadership, this.messages);
     this.probe = new Probe(leadership.times);
     this.pipeline = new Pipeline(leadership, this.source, this.messages);
@@ -71,6 +74,7 @@ export class Replicator {
 
   /** Begins, once. */
   begin(nowMs: number): void {
+    this.stores.begin(nowMs);
     if (this.state === 'identify') this.identification.ask(nowMs);
     else this.proceed(nowMs);
   }
@@ -118,6 +122,8 @@ export class Replicator {
         this.installation?.onTick(nowMs);
         break;
     }
+    // It may be there, and hold another history: then it takes no notice of what is sent to it.
+    if (this.isBound && this.stores.isSilent(nowMs)) this.identification.askSlowly(nowMs);
     this.proceed(nowMs);
   }
 
@@ -133,7 +139,7 @@ export class Replicator {
   onStored(body: Body<'feed.stored'>, nowMs: number): string | undefined {
     if (body.store_id !== this.storeId) return 'other_store';
     if (body.match_index > this.leadership.lastIndex) return 'beyond_last_index';
-    this.heardMs = nowMs;
+    this.hear(nowMs);
     this.raiseMatch(body.match_index, nowMs);
     const { lastIndex, configurationIndex } = this.leadership;
     const hasCaughtUp = this.watch?.onAcknowledged(this.agreement.matchIndex, lastIndex, configurationIndex, nowMs);
@@ -145,7 +151,7 @@ export class Replicator {
   /** The target follows this leader. `hearsFeed`: and hears its appends itself. */
   onEcho(storeId: StoreId, hearsFeed: boolean, nowMs: number): string | undefined {
     if (storeId !== this.storeId) return 'other_store';
-    this.heardMs = nowMs;
+    this.hear(nowMs);
     const { pipeline } = this;
     if (!hearsFeed && pipeline.feed === 'heard') pipeline.feed = 'asked';
     // Whatever it does not hear has been sent.
@@ -158,7 +164,7 @@ export class Replicator {
     const sent = this.sentAs(body.request_id);
     if (body.reason === 'store') return this.onOtherStore(body, sent !== undefined, nowMs);
     if (body.store_id !== this.storeId) return 'other_store';
-    this.heardMs = nowMs;
+    this.hear(nowMs);
     if (sent === undefined) return 'not_in_flight';
     if (body.reason === 'busy') {
       this.waitsForTick = true;
@@ -203,7 +209,7 @@ export class Replicator {
   /** The target has stored chunks of a snapshot. Answers why it is dropped. */
   onSnapshotStored(body: Body<'replicator.snapshot_stored'>, nowMs: number): string | undefined {
     if (body.store_id !== this.storeId) return 'other_store';
-    this.heardMs = nowMs;
+    this.hear(nowMs);
     const { installation } = this;
     if (installation === undefined) return 'not_installing';
     const outcome = installation.onStored(body, nowMs);
@@ -215,12 +221,35 @@ export class Replicator {
   /** Answers why it is dropped. */
   onIdentity(body: Body<'replicator.identity'>, nowMs: number): string | undefined {
     if (!this.identification.isAnsweredBy(body.request_id)) return 'not_asked';
-    this.heardMs = nowMs;
     const isForeign = body.group_uid !== noGroupUid && body.group_uid !== this.leadership.groupUid;
+    const isOther = this.isBound && body.store_id !== noStore && body.store_id !== this.storeId;
+    if (isOther) {
+      this.stores.onIdentity(body, nowMs);
+      return this.onStranger(isForeign ? 'ENOTEMPTY' : 'ESTORE', nowMs);
+    }
+    this.hear(nowMs);
     if (body.store_id === noStore) this.identification.repeatLater(nowMs);
-    else if (this.isBound && body.store_id !== this.storeId) this.refuse('ESTORE', nowMs);
     else if (isForeign) this.refuse('ENOTEMPTY', nowMs);
-    else this.adoptStore(body.store_id, body.last_index, nowMs);
+    else if (this.state === 'identify' || this.state === 'refused') {
+      this.adoptStore(body.store_id, body.last_index, nowMs);
+    } else this.identification.end();
+    return undefined;
+  }
+
+  /** The target, with the store that counts, has said something. */
+  private hear(nowMs: number): void {
+    this.heardMs = nowMs;
+    if (this.isBound) this.stores.onBound(nowMs);
+  }
+
+  /** Another store than the bound one answers: instead of it, or, while that is heard as well, besides it. */
+  private onStranger(refusal: 'ENOTEMPTY' | 'ESTORE', nowMs: number): string | undefined {
+    if (this.stores.isBoundHeard(nowMs)) {
+      this.identification.end();
+      return 'second_store';
+    }
+    this.heardMs = nowMs;
+    this.refuse(refusal, nowMs);
     return undefined;
   }
 
@@ -252,6 +281,7 @@ export class Replicator {
       refusal: this.refusal,
       install: this.installation?.progress() ?? null,
       read_only: false,
+      ...this.stores.found(nowMs),
     };
   }
 
@@ -276,6 +306,7 @@ export class Replicator {
   }
 
   private forgetStore(nowMs: number): void {
+    this.stores.forget(nowMs);
     this.messages.storeId = noStore;
     this.agreement = new Agreement(this.agreement.nextIndex);
     this.refusal = '';
@@ -299,9 +330,12 @@ export class Replicator {
   private onOtherStore(body: Rejected, isInFlight: boolean, nowMs: number): string | undefined {
     if (!isInFlight && !this.heartbeats.mayBe(body.request_id)) return 'not_in_flight';
     if (body.store_id === this.storeId) return 'same_store';
+    if (this.isBound) {
+      this.stores.onRejection(body.store_id, nowMs);
+      return this.onStranger('ESTORE', nowMs);
+    }
     this.heardMs = nowMs;
-    if (this.isBound) this.refuse('ESTORE', nowMs);
-    else this.forgetStore(nowMs);
+    this.forgetStore(nowMs);
     return undefined;
   }
 
