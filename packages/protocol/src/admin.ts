@@ -4,8 +4,8 @@ import { Configuration } from './configuration.js';
 import { ErrorBody } from './errors.js';
 import { limits } from './limits.js';
 import { Progress } from './messages.js';
-import { SnapshotId } from './snapshot.js';
-import { Count, GroupId, GroupUid, LogIndex, PeerId, Session, StoreId, Term } from './words.js';
+import { SnapshotHead, SnapshotId } from './snapshot.js';
+import { Bytes, Count, GroupId, GroupUid, LogIndex, PeerId, Session, StoreId, Term } from './words.js';
 
 const timeout = { timeout_ms: z.number().int().min(1).max(86_400_000).optional() };
 /** Where given, the command is refused (EPERM) by any other leader. */
@@ -145,6 +145,9 @@ export type ResetPeerReply = z.infer<typeof ResetPeerReply>;
 
 const Empty = z.object({});
 
+/** Binary, or in JSON its base64. */
+const BytesOrBase64 = z.union([Bytes, z.base64().transform((text) => new Uint8Array(Buffer.from(text, 'base64')))]);
+
 interface Command<Request extends z.ZodType, Reply extends z.ZodType> {
   /** `group`: the leader; `peer`: the node of the peer in the subject. */
   readonly answeredBy: readonly ('group' | 'peer')[];
@@ -191,7 +194,12 @@ export const adminCommands = {
   bootstrap: command(
     ['peer'],
     'founds the group, unless it is there',
-    z.object({ peers: PeerList, ...timeout }),
+    z.object({
+      peers: PeerList,
+      /** Not with nothing, but with the state of a backup, all chunks of which this peer was given. */
+      restore: z.object({ restore_id: SnapshotId, head: SnapshotHead }).optional(),
+      ...timeout,
+    }),
     BootstrapReply,
   ),
   read_only: command(
@@ -211,6 +219,18 @@ export const adminCommands = {
     'whom this peer takes for the leader',
     Empty,
     z.object({ leader_id: z.union([PeerId, z.literal('')]), term: Term }),
+  ),
+  read_snapshot: command(
+    ['peer'],
+    'reads a chunk of the snapshot that counts here, for a backup; ENOENT where there is none, or it is no longer the one that is named',
+    z.object({ snapshot_id: SnapshotId.optional(), number: Count }),
+    z.object({ snapshot_id: SnapshotId, head: SnapshotHead, number: Count, chunk: Bytes }),
+  ),
+  restore_chunk: command(
+    ['peer'],
+    'gives a peer that holds no group the next chunk of a backup, from number 0 on, which begins anew; the group is then founded by `bootstrap` with `restore`. `stored`: how many of it the peer has',
+    z.object({ restore_id: SnapshotId, number: Count, chunk: BytesOrBase64 }),
+    z.object({ stored: Count }),
   ),
   snapshot: command(
     ['peer'],

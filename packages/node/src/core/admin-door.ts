@@ -1,5 +1,6 @@
 /** Takes admin commands to the part that carries them out. */
 import { type AdminRequest, type PeerId, peerIds, type StatusReply } from '@conclave/protocol';
+import type { BackupDoor } from './backup-door.js';
 import type { Bootstrap } from './bootstrap.js';
 import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
@@ -18,6 +19,7 @@ export class AdminDoor {
     private readonly change: ConfigurationChange,
     private readonly transfer: Transfer,
     private readonly bootstrap: Bootstrap,
+    private readonly backup: BackupDoor,
     private readonly status: () => StatusReply,
   ) {}
 
@@ -35,6 +37,10 @@ export class AdminDoor {
     }
     if (command === 'get_leader') {
       return context.reply(requestId, { leader_id: state.leaderId, term: state.term });
+    }
+    if (command === 'read_snapshot') return this.backup.onRead(requestId, body as AdminRequest<'read_snapshot'>);
+    if (command === 'restore_chunk') {
+      return this.backup.onRestoreChunk(requestId, body as AdminRequest<'restore_chunk'>);
     }
     if (command === 'bootstrap') return this.bootstrap.onBootstrap(requestId, body as AdminRequest<'bootstrap'>);
     context.refuse(
@@ -74,6 +80,8 @@ export class AdminDoor {
         return this.onTransfer(requestId, body as AdminRequest<'transfer_leader'>);
       case 'bootstrap':
       case 'get_leader':
+      case 'read_snapshot':
+      case 'restore_chunk':
       case 'snapshot':
       case 'reset_peer':
         return context.refuse(requestId, 'EINVAL', `ask a peer: ${command} is answered on <peer>.admin`);

@@ -22,6 +22,7 @@ import {
   type StatusReply,
   samePeers,
 } from '@conclave/protocol';
+import type { BackupDoor } from './backup-door.js';
 import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
 import type { Election } from './election.js';
@@ -34,10 +35,14 @@ interface Founding {
   readonly askId: number;
   readonly deadlineMs: number;
   readonly timeoutMs: number;
+  /** The backup that the group begins with; undefined: with nothing. */
+  readonly restore: Restore | undefined;
   /** Of the other listed peers: when each last said that it holds nothing, and promised to wait. */
   readonly empty: Map<PeerId, number>;
   groupHasNoLeader: boolean;
 }
+
+type Restore = NonNullable<AdminRequest<'bootstrap'>['restore']>;
 
 interface Waiting {
   readonly requestId: number;
@@ -58,6 +63,9 @@ export class Bootstrap {
     private readonly own: OwnActors,
     private readonly election: Election,
     private readonly change: ConfigurationChange,
+    private readonly backup: BackupDoor,
+    /** A backup has become the log: the node is to begin anew. */
+    private readonly onRestored: (reason: string) => void,
   ) {}
 
   onBootstrap(requestId: number, body: AdminRequest<'bootstrap'>): void {
@@ -71,9 +79,14 @@ export class Bootstrap {
     if (this.promisedTo !== undefined && this.promisedTo.untilMs > context.nowMs) {
       return context.refuse(requestId, 'EBUSY', `${this.promisedTo.peerId} is founding the group`);
     }
+    const { restore } = body;
+    if (restore !== undefined && !this.backup.hasAll(restore.restore_id, restore.head)) {
+      return context.refuse(requestId, 'EINVAL', 'this peer was not given all of the backup');
+    }
     this.lastAskId += 1;
     this.founding = {
       requestId,
+      restore,
       peers: body.peers,
       askId: this.lastAskId,
       deadlineMs: context.nowMs + Math.min(timeoutMs, 10 * context.options.electionTimeoutMs),
@@ -256,10 +269,49 @@ export class Bootstrap {
     if (!own.hasRoom('log-store') || own.silent().length > 0) return;
     this.founding = undefined;
     const { requestId, timeoutMs } = founding;
+    if (founding.restore !== undefined) return this.beginWith(founding, founding.restore);
     this.waiting = { requestId, timeoutMs, deadlineMs: context.nowMs + timeoutMs };
     this.writeFirstEntry(founding.peers);
     context.log('info', 'founds the group', { group_uid: state.groupUid, peers: founding.peers });
     own.afterSynced(() => this.election.standNow(state.term, true));
+  }
+
+  /**
+   * Begins with the backup in the place of all entries up to its last one, and this peer alone. Then the node begins anew, and
+   * asking for the same again takes in the others, as after any founding that was cut short.
+   */
+  private beginWith({ requestId, peers }: Founding, { restore_id, head }: Restore): void {
+    const { state, context, own } = this;
+    const configuration = this.foundingConfiguration(peers);
+    const group_uid = this.newGroupUid();
+    const term = asTerm(Math.max(state.term, head.term) + 1);
+    own.sendFramed('log-store', (frame) => ({
+      name: 'log-store.snapshot_end',
+      body: {
+        ...own.own,
+        ...frame,
+        snapshot_id: restore_id,
+        source: 'installed',
+        group_uid,
+        term,
+        head: { ...head, configurations: [{ index: head.index, configuration }] },
+        compact_to: head.index,
+      },
+    }));
+    context.log('info', 'founds the group with a backup', { group_uid, peers, index: head.index });
+    own.afterSynced(() => {
+      context.refuse(requestId, 'EBUSY', 'the group is founded with the backup: ask again', 'unknown');
+      this.onRestored('a group was founded with a backup');
+    });
+  }
+
+  private foundingConfiguration(peers: readonly PeerId[]): Configuration {
+    const { peerId: peer_id, storeId: store_id } = this.state;
+    return { peers: [{ peer_id, store_id }], old_peers: [], founding_peers: [...peers] };
+  }
+
+  private newGroupUid(): GroupUid {
+    return `${this.context.options.incarnation}.${this.lastAskId}` as GroupUid;
   }
 
   /** Entry 1, of the first term in which this peer has no vote to regret: the next. */
@@ -267,12 +319,8 @@ export class Bootstrap {
     const { state, context, own } = this;
     state.enterTerm(asTerm(state.term + 1), state.peerId);
     own.storeVote();
-    state.groupUid = `${context.options.incarnation}.${this.lastAskId}` as GroupUid;
-    const configuration: Configuration = {
-      peers: [{ peer_id: state.peerId, store_id: state.storeId }],
-      old_peers: [],
-      founding_peers: [...peers],
-    };
+    state.groupUid = this.newGroupUid();
+    const configuration = this.foundingConfiguration(peers);
     const first = asLogIndex(1);
     const bytes = encodeBatch('configuration', state.term, first, [encodeConfiguration(configuration)]);
     state.log.append({ header: { kind: 'configuration', term: state.term, first, last: first }, bytes });

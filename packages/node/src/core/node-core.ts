@@ -30,6 +30,7 @@ import {
 import { AdminDoor } from './admin-door.js';
 import { AppendEntriesHandler } from './append-entries.js';
 import { Applier } from './applier.js';
+import { BackupDoor } from './backup-door.js';
 import { Bootstrap } from './bootstrap.js';
 import { ConfigurationChange } from './configuration-change.js';
 import { NodeContext } from './context.js';
@@ -64,6 +65,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly reads: Reads;
   private readonly change: ConfigurationChange;
   private readonly transfer: Transfer;
+  private readonly backup: BackupDoor;
   private readonly bootstrap: Bootstrap;
   private readonly adminDoor: AdminDoor;
   /** Whether this peer has been in a configuration and is no longer, as is committed. */
@@ -98,9 +100,19 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       this.onStable(kind),
     );
     this.transfer = new Transfer(context, state, this.own, this.leadership, this);
-    this.bootstrap = new Bootstrap(context, state, this.own, this.election, this.change);
-    this.adminDoor = new AdminDoor(context, state, this.leadership, this.change, this.transfer, this.bootstrap, () =>
-      this.statusReply(),
+    this.backup = new BackupDoor(context, state, this.own);
+    this.bootstrap = new Bootstrap(context, state, this.own, this.election, this.change, this.backup, (reason) =>
+      this.opening.beginAnew(reason),
+    );
+    this.adminDoor = new AdminDoor(
+      context,
+      state,
+      this.leadership,
+      this.change,
+      this.transfer,
+      this.bootstrap,
+      this.backup,
+      () => this.statusReply(),
     );
   }
 
@@ -182,6 +194,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private onFenced(reason: string): void {
     this.transfer.abandon(reason);
     this.bootstrap.onFenced(reason);
+    this.backup.onFenced(reason);
     this.leaderFeed.hear('');
   }
 
@@ -249,6 +262,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       case 'node.entries':
         return this.applier.onEntries(message.body);
       case 'node.snapshot_chunk':
+        return this.backup.onChunk(message.body);
       case 'node.install_snapshot':
         return context.drop('snapshot_not_expected');
       case 'node.change_announced':
@@ -303,6 +317,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.tickActors();
     this.election.onTick();
     this.bootstrap.onTick();
+    this.backup.onTick();
     this.applier.onTick();
     if (state.role !== 'follower' || state.leaderId === '') this.leaderFeed.hear('');
     if (this.isLeader()) this.leadership.endFarewells();

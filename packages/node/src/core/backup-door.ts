@@ -1,0 +1,161 @@
+/**
+ * The door through which a snapshot leaves a group, for a backup, and comes into a peer that holds none, for a new group to
+ * be founded with it.
+ *
+ * Owns the reads for those who ask, and how far the backup that comes in has come. Does not own what a snapshot is
+ * worth: who reads a backup checks its checksum, and the log-store does before it lets one count.
+ *
+ * Invariants:
+ * 1. A chunk of a backup is taken only while this peer holds no group, in order, each once.
+ * 2. Each command is answered once.
+ */
+import {
+  type AdminReply,
+  type AdminRequest,
+  type Body,
+  ConclaveError,
+  decodeSnapshotChunk,
+  limits,
+  noGroupUid,
+  type SnapshotHead,
+  type SnapshotId,
+  snapshotChecksum,
+} from '@conclave/protocol';
+import type { NodeContext } from './context.js';
+import type { OwnActors } from './own-actors.js';
+import type { NodeState } from './state.js';
+
+interface Reading {
+  readonly requestId: number;
+  readonly number: number;
+  readonly sinceMs: number;
+}
+
+/** A backup that comes in; a node that begins anew forgets it, and it is to be given again. */
+interface Incoming {
+  readonly restoreId: SnapshotId;
+  /** Of the snapshot that it is. */
+  readonly index: number;
+  /** Chunks that were given to the log-store, their bytes, and the CRC-32 over them. */
+  given: number;
+  bytes: number;
+  checksum: number;
+}
+
+export class BackupDoor {
+  private readonly reading = new Map<number, Reading>();
+  private lastReadId = 0;
+  private incoming: Incoming | undefined;
+
+  constructor(
+    private readonly context: NodeContext,
+    private readonly state: NodeState,
+    private readonly own: OwnActors,
+  ) {}
+
+  // ---- out ---------------------------------------------------------------------------------------
+
+  /** `read_snapshot`. */
+  onRead(requestId: number, { snapshot_id = '', number }: AdminRequest<'read_snapshot'>): void {
+    const { context, own } = this;
+    if (this.reading.size >= limits.logReads) return context.refuse(requestId, 'EBUSY', 'too many reads are waiting');
+    this.lastReadId += 1;
+    this.reading.set(this.lastReadId, { requestId, number, sinceMs: context.nowMs });
+    context.sendOwn({
+      name: 'log-store.read_snapshot',
+      body: {
+        ...own.own,
+        request_id: this.lastReadId,
+        reader: 'node',
+        leader_term: 0 as never,
+        snapshot_id,
+        number,
+      },
+    });
+  }
+
+  onChunk(body: Body<'node.snapshot_chunk'>): void {
+    const { state, context } = this;
+    const reading = this.reading.get(body.request_id);
+    const isOwn = body.store_id === state.storeId && body.session === state.session;
+    if (!isOwn || reading?.number !== body.number) return context.drop('snapshot_chunk_not_asked_for');
+    this.reading.delete(body.request_id);
+    const { requestId } = reading;
+    if (body.refusal !== '' || body.head === null || body.snapshot_id === '') {
+      const why = body.refusal === 'replaced' ? 'a newer snapshot has taken its place' : 'there is no snapshot here';
+      return context.refuse(requestId, 'ENOENT', why);
+    }
+    const { snapshot_id, head, number, chunk } = body;
+    context.reply(requestId, { snapshot_id, head, number, chunk } satisfies AdminReply<'read_snapshot'>);
+  }
+
+  /** Gives up what was not answered. */
+  onTick(): void {
+    const { context } = this;
+    for (const [readId, { requestId, sinceMs }] of this.reading) {
+      if (context.nowMs - sinceMs < 2 * context.options.electionTimeoutMs) continue;
+      this.reading.delete(readId);
+      context.refuse(requestId, 'ETIMEDOUT', 'the log-store does not answer');
+    }
+  }
+
+  /** This node is fenced. */
+  onFenced(reason: string): void {
+    for (const { requestId } of this.reading.values()) this.context.refuse(requestId, 'EFENCED', reason);
+    this.reading.clear();
+  }
+
+  // ---- in ----------------------------------------------------------------------------------------
+
+  /** `restore_chunk`. Answers once the chunk is synced. */
+  onRestoreChunk(requestId: number, { restore_id, number, chunk }: AdminRequest<'restore_chunk'>): void {
+    const { context, state, own } = this;
+    if (state.groupUid !== noGroupUid) {
+      return context.refuse(requestId, 'ENOTEMPTY', 'this peer holds the group: a backup is restored into a new one');
+    }
+    const index = indexOfChunk(chunk, number);
+    if (typeof index === 'string') return context.refuse(requestId, 'EINVAL', index);
+    if (number === 0) this.incoming = { restoreId: restore_id, index, given: 0, bytes: 0, checksum: 0 };
+    const { incoming } = this;
+    if (incoming?.restoreId !== restore_id || incoming.index !== index) {
+      return context.refuse(requestId, 'EINVAL', 'a backup begins with its chunk number 0');
+    }
+    if (number > incoming.given) {
+      return context.refuse(requestId, 'EINVAL', `chunk ${incoming.given} comes next, not ${number}`);
+    }
+    if (number === incoming.given) {
+      if (!own.hasRoom('log-store')) return context.refuse(requestId, 'EBUSY', 'the log-store is busy');
+      own.sendFramed(
+        'log-store',
+        (frame) => ({
+          name: 'log-store.snapshot_chunk',
+          body: { ...own.own, ...frame, snapshot_id: restore_id, source: 'installed', number, chunk },
+        }),
+        chunk.length,
+      );
+      incoming.given += 1;
+      incoming.bytes += chunk.length;
+      incoming.checksum = snapshotChecksum(chunk, incoming.checksum);
+    }
+    const stored = incoming.given;
+    own.afterSynced(() => context.reply(requestId, { stored }));
+  }
+
+  /** Whether this peer was given all of that backup, and nothing else. */
+  hasAll(restoreId: SnapshotId, head: SnapshotHead): boolean {
+    const { incoming } = this;
+    if (incoming?.restoreId !== restoreId || incoming.index !== head.index) return false;
+    return incoming.given === head.chunks && incoming.bytes === head.bytes && incoming.checksum === head.checksum;
+  }
+}
+
+/** The index of the chunk's snapshot, or what is wrong with it. */
+function indexOfChunk(bytes: Uint8Array, number: number): number | string {
+  try {
+    const chunk = decodeSnapshotChunk(bytes);
+    return chunk.number === number ? chunk.index : `it is chunk ${chunk.number}, not ${number}`;
+  } catch (error) {
+    if (error instanceof ConclaveError) return error.message;
+    throw error;
+  }
+}
