@@ -6,6 +6,7 @@ import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
 import type { NodeInput } from './contract.js';
 import type { Leadership } from './leadership.js';
+import type { Snapshots } from './snapshots.js';
 import type { NodeState } from './state.js';
 import type { Transfer } from './transfer.js';
 
@@ -19,6 +20,7 @@ export class AdminDoor {
     private readonly change: ConfigurationChange,
     private readonly transfer: Transfer,
     private readonly bootstrap: Bootstrap,
+    private readonly snapshots: Snapshots,
     private readonly backup: BackupDoor,
     private readonly status: () => StatusReply,
   ) {}
@@ -38,6 +40,7 @@ export class AdminDoor {
     if (command === 'get_leader') {
       return context.reply(requestId, { leader_id: state.leaderId, term: state.term });
     }
+    if (command === 'snapshot') return this.snapshots.onCommand(requestId);
     if (command === 'read_snapshot') return this.backup.onRead(requestId, body as AdminRequest<'read_snapshot'>);
     if (command === 'restore_chunk') {
       return this.backup.onRestoreChunk(requestId, body as AdminRequest<'restore_chunk'>);

@@ -29,6 +29,11 @@ import type { OwnActors } from './own-actors.js';
 import type { NodeState } from './state.js';
 
 type AppendEntries = Body<'node.append_entries'>;
+/** What a leader says of itself in AppendEntries and InstallSnapshot. */
+export type FromLeader = Pick<
+  AppendEntries,
+  'group_id' | 'group_uid' | 'leader_id' | 'term' | 'target_store_id' | 'request_id' | 'tick_id'
+>;
 /** What of it says which entries these are. */
 type Entries = Pick<
   AppendEntries,
@@ -82,8 +87,19 @@ export class AppendEntriesHandler {
     this.accept(body, batches);
   }
 
+  /** Follows the sender of another message than AppendEntries; false where it is not meant for this store, or too old. */
+  follow(body: FromLeader): boolean {
+    if (!this.isForThisStore(body)) return false;
+    if (body.term < this.state.term) {
+      this.refuseOlderTerm(body);
+      return false;
+    }
+    this.followLeader(body);
+    return true;
+  }
+
   /** Whether the message is meant for this group's history and this store. An empty store takes the history on. */
-  private isForThisStore(body: AppendEntries): boolean {
+  private isForThisStore(body: FromLeader): boolean {
     const { state, context } = this;
     if (state.groupUid !== noGroupUid && body.group_uid !== state.groupUid) {
       context.drop('append_entries_of_other_history');
@@ -94,20 +110,20 @@ export class AppendEntriesHandler {
       return false;
     }
     if (body.target_store_id !== state.storeId) {
-      this.reject(body, 'store');
+      this.reject({ ...body, prev_index: asLogIndex(0) }, 'store');
       return false;
     }
     return true;
   }
 
-  private refuseOlderTerm(body: AppendEntries): void {
+  private refuseOlderTerm(body: FromLeader): void {
     this.context.drop('append_entries_of_older_term');
     // In the sender's history: who holds nothing yet may have a term, too, of a founding that was cut short.
     this.own.tellHigherTerm(body.leader_id, body.group_uid);
   }
 
   /** Takes the sender for the leader of its term; a new tick of it renews the election timer and is echoed. */
-  private followLeader(body: AppendEntries): void {
+  private followLeader(body: FromLeader): void {
     const { state, context, own, hub } = this;
     if (body.term > state.term) hub.raiseTerm(body.term, `${body.leader_id} leads a higher term`);
     invariant(state.role !== 'leader', `${body.leader_id} leads term ${body.term} too`);
@@ -138,7 +154,7 @@ export class AppendEntriesHandler {
     );
   }
 
-  private reject(body: AppendEntries, reason: 'mismatch' | 'store' | 'busy'): void {
+  private reject(body: FromLeader & Pick<AppendEntries, 'prev_index'>, reason: 'mismatch' | 'store' | 'busy'): void {
     const { state, context, own } = this;
     const { log } = state;
     const conflicts = reason === 'mismatch' && body.prev_index <= log.lastIndex;

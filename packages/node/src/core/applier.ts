@@ -3,7 +3,7 @@
  * from the log-store.
  *
  * Invariants:
- * 1. `appliedIndex` rises by one with each entry, up to the commit index.
+ * 1. `appliedIndex` rises by one with each entry, up to the commit index; from a snapshot it begins at its index.
  * 2. One step applies a bounded number of entries, so that a long log does not hold up ticks and votes.
  */
 import type { StateMachine } from '@conclave/actor/core';
@@ -34,6 +34,8 @@ export class Applier {
   private reading: { readonly requestId: number; readonly sinceMs: number } | undefined;
   private lastRequestId = 0;
   private isScheduled = false;
+  private isHeld = false;
+  private bytes = 0;
 
   constructor(
     private readonly context: NodeContext,
@@ -64,9 +66,28 @@ export class Applier {
     this.run();
   }
 
+  /** Of entries, since the start. */
+  get appliedBytes(): number {
+    return this.bytes;
+  }
+
+  /** Applies nothing until `goOnFrom`: the state is being restored. */
+  hold(): void {
+    this.isHeld = true;
+  }
+
+  /** The state is the one behind this entry. */
+  goOnFrom(index: LogIndex): void {
+    this.isHeld = false;
+    this.state.appliedIndex = index;
+    this.state.log.forgetUpTo(index);
+    this.run();
+  }
+
   /** Applies what is committed, as far as one step may. */
   run(): void {
     const { state } = this;
+    if (this.isHeld) return;
     let most = entriesPerStep;
     const before = state.appliedIndex;
     while (state.appliedIndex < state.commitIndex) {
@@ -104,6 +125,7 @@ export class Applier {
     const { first, last, kind } = batch.header;
     const upTo = Math.min(last, state.commitIndex);
     const from = state.appliedIndex + 1;
+    this.bytes += (batch.bytes.length * (upTo - from + 1)) / (last - first + 1);
     if (kind === 'configuration') {
       state.appliedIndex = asLogIndex(upTo);
       return 1;

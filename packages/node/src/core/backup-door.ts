@@ -44,7 +44,6 @@ interface Incoming {
 
 export class BackupDoor {
   private readonly reading = new Map<number, Reading>();
-  private lastReadId = 0;
   private incoming: Incoming | undefined;
 
   constructor(
@@ -59,13 +58,13 @@ export class BackupDoor {
   onRead(requestId: number, { snapshot_id = '', number }: AdminRequest<'read_snapshot'>): void {
     const { context, own } = this;
     if (this.reading.size >= limits.logReads) return context.refuse(requestId, 'EBUSY', 'too many reads are waiting');
-    this.lastReadId += 1;
-    this.reading.set(this.lastReadId, { requestId, number, sinceMs: context.nowMs });
+    const request_id = own.nextReadId();
+    this.reading.set(request_id, { requestId, number, sinceMs: context.nowMs });
     context.sendOwn({
       name: 'log-store.read_snapshot',
       body: {
         ...own.own,
-        request_id: this.lastReadId,
+        request_id,
         reader: 'node',
         leader_term: 0 as never,
         snapshot_id,

@@ -6,7 +6,7 @@
  * This file takes each input to the part that owns it, and holds the changes of role. The parts:
  *
  *     Opening, OwnActors, AppendEntriesHandler, Election        every node
- *                Applier, Bootstrap                             every node
+ *                Applier, Restore, Snapshots, Install, Bootstrap    every node
  *                Leadership, Proposals, Reads,
  *                ConfigurationChange, Transfer                  a leader
  *
@@ -37,12 +37,15 @@ import { NodeContext } from './context.js';
 import type { NodeDependencies, NodeEffect, NodeInput, NodeOptions, NodeTimer } from './contract.js';
 import { Election } from './election.js';
 import type { NodeHub } from './hub.js';
+import { Install } from './install.js';
 import { LeaderFeed } from './leader-feed.js';
 import { Leadership } from './leadership.js';
 import { Opening } from './opening.js';
 import { OwnActors } from './own-actors.js';
 import { Proposals } from './proposals.js';
 import { Reads } from './reads.js';
+import { Restore } from './restore.js';
+import { Snapshots } from './snapshots.js';
 import { NodeState } from './state.js';
 import { health, type NodeHealth, type NodeSummary, status, summary } from './status.js';
 import { Transfer } from './transfer.js';
@@ -60,6 +63,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly leaderFeed: LeaderFeed;
   private readonly election: Election;
   private readonly applier: Applier;
+  private readonly restore: Restore;
+  private readonly snapshots: Snapshots;
+  private readonly install: Install;
   private readonly leadership: Leadership;
   private readonly proposals: Proposals;
   private readonly reads: Reads;
@@ -83,7 +89,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.stateMachine = stateMachine;
     this.own = new OwnActors(context, state, (kind) => this.resync(kind));
     this.opening = new Opening(context, state, this.own, this, {
-      onOpened: () => this.onOpened(),
+      onOpened: (body) => this.onOpened(body),
       onFenced: (reason) => this.onFenced(reason),
     });
     this.leaderFeed = new LeaderFeed(context);
@@ -95,6 +101,17 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.applier = new Applier(context, state, this.own, stateMachine, {
       onApplied: (index, result) => this.proposals.onApplied(index, result),
       onAllApplied: () => this.reads.serve(),
+    });
+    this.restore = new Restore(context, state, this.own, this.applier, stateMachine, (reason) =>
+      this.opening.beginAnew(reason),
+    );
+    this.snapshots = new Snapshots(context, state, this.own, this.applier, this.leadership, stateMachine, {
+      obstacle: () => this.obstacleToSnapshots(),
+      onBegun: () => this.install.forget(),
+    });
+    this.install = new Install(context, state, this.own, this.appendEntries, {
+      onBegun: () => this.snapshots.giveUp('the leader installs a snapshot'),
+      onInstalled: () => this.opening.beginAnew('a snapshot is installed'),
     });
     this.change = new ConfigurationChange(context, state, this.leadership, this.proposals, (kind) =>
       this.onStable(kind),
@@ -111,6 +128,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       this.change,
       this.transfer,
       this.bootstrap,
+      this.snapshots,
       this.backup,
       () => this.statusReply(),
     );
@@ -175,25 +193,28 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   private statusReply(): StatusReply {
     return status(this.context, this.state, this.leadership, this.change, this.health(), {
-      snapshot: null,
-      taking: null,
-      restoring: null,
-      installing: null,
+      ...this.snapshots.status(),
+      restoring: this.restore.status(),
+      installing: this.install.status(),
     });
   }
 
   // ---- opening -----------------------------------------------------------------------------------
 
-  private onOpened(): void {
+  private onOpened({ snapshot, installing }: Body<'node.opened'>): void {
     this.noteRemoval();
     this.stopActors();
     this.election.onBecameFollower();
+    this.snapshots.onOpened(snapshot);
+    this.install.onOpened(installing);
+    this.restore.begin(snapshot);
     this.applier.run();
   }
 
   private onFenced(reason: string): void {
     this.transfer.abandon(reason);
     this.bootstrap.onFenced(reason);
+    this.snapshots.abandon(reason);
     this.backup.onFenced(reason);
     this.leaderFeed.hear('');
   }
@@ -207,6 +228,11 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private stopActor(kind: 'replicator' | 'ballot-box'): void {
     const { own, state } = this;
     own.sendFramed(kind, (frame) => ({ name: `${kind}.stop`, body: { ...own.own, ...frame, term: state.term } }));
+  }
+
+  private obstacleToSnapshots(): string | undefined {
+    if (this.restore.isGoingOn) return 'the state is being restored from a snapshot';
+    return this.install.isGoingOn ? 'the leader installs a snapshot here' : undefined;
   }
 
   /** Gives an actor that has forgotten its link all that it needs. */
@@ -233,8 +259,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       case 'node.fenced':
         return this.opening.onFenced(message.body);
       case 'node.ack':
-        if (!this.own.onAck(message.body)) this.opening.beginAnew('the log-store has restarted');
-        return;
+        return this.onAck(message.body);
       case 'node.append_entries':
         return this.onAppendEntries(message.body);
       case 'feed.append':
@@ -262,9 +287,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       case 'node.entries':
         return this.applier.onEntries(message.body);
       case 'node.snapshot_chunk':
+        if (this.restore.isAnsweredBy(message.body)) return this.restore.onChunk(message.body);
         return this.backup.onChunk(message.body);
       case 'node.install_snapshot':
-        return context.drop('snapshot_not_expected');
+        return this.onInstallSnapshot(message.body);
       case 'node.change_announced':
         return this.change.onAnnounced(message.body);
       case 'node.identify':
@@ -274,6 +300,13 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       default:
         message satisfies never;
     }
+  }
+
+  private onAck(body: Body<'node.ack'>): void {
+    if (!this.own.onAck(body)) return this.opening.beginAnew('the log-store has restarted');
+    if (body.actor !== 'log-store') return;
+    this.snapshots.onSynced();
+    this.install.onSynced();
   }
 
   private isOfThisSession(body: { readonly store_id: string; readonly session: number }): boolean {
@@ -291,7 +324,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       case 'apply':
         return this.applier.onApplyTimer();
       case 'snapshot':
-        return;
+        return this.snapshots.onTimer();
       case 'change':
         if (this.state.role === 'leader') this.change.onDeadline();
         return;
@@ -317,8 +350,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.tickActors();
     this.election.onTick();
     this.bootstrap.onTick();
+    this.restore.onTick();
     this.backup.onTick();
     this.applier.onTick();
+    this.snapshots.onTick();
     if (state.role !== 'follower' || state.leaderId === '') this.leaderFeed.hear('');
     if (this.isLeader()) this.leadership.endFarewells();
   }
@@ -387,6 +422,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   /** Proposes what the state machine wants done, about once a second. */
   private keepHouse(): void {
     const { context } = this;
+    // It knows nothing yet.
+    if (this.restore.isGoingOn) return;
     if (context.nowMs - this.housekeptMs < housekeepingMs) return;
     this.housekeptMs = context.nowMs;
     const payload = this.stateMachine.housekeeping?.(context.nowMs, this.state.term);
@@ -405,11 +442,17 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const { state, context } = this;
     if (door === 'peer') {
       if (state.role === 'fenced') return context.emit({ type: 'drop_request', requestId });
-      return context.reply(requestId, this.stateMachine.query(query));
+      return this.readAsItIs(requestId, query);
     }
     if (!this.mayAnswer()) return context.emit({ type: 'drop_request', requestId });
-    if (consistency === 'stale') return context.reply(requestId, this.stateMachine.query(query));
+    if (consistency === 'stale') return this.readAsItIs(requestId, query);
     this.reads.read(requestId, query);
+  }
+
+  /** A stale read: of the state as it is, once there is one. */
+  private readAsItIs(requestId: number, query: unknown): void {
+    if (!this.restore.isGoingOn) return this.context.reply(requestId, this.stateMachine.query(query));
+    this.context.refuse(requestId, 'EBUSY', 'the state is being restored from a snapshot');
   }
 
   /** Only a leader that its quorum has lately confirmed speaks for the group. */
@@ -424,6 +467,12 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private onAppendEntries(body: Body<'node.append_entries'>): void {
     const before = this.state.leaderId;
     this.appendEntries.onAppendEntries(body);
+    if (this.state.leaderId !== before) this.transfer.onLeader(body);
+  }
+
+  private onInstallSnapshot(body: Body<'node.install_snapshot'>): void {
+    const before = this.state.leaderId;
+    this.install.onInstallSnapshot(body);
     if (this.state.leaderId !== before) this.transfer.onLeader(body);
   }
 

@@ -46,6 +46,7 @@ export class OwnActors {
   /** The highest term that the log-store has been sent, and the message that carried it. */
   private writtenTerm: Term = asTerm(0);
   private termSeq = 0;
+  private lastReadId = 0;
   private waiting: { readonly seq: number; readonly run: () => void }[] = [];
 
   constructor(
@@ -71,17 +72,30 @@ export class OwnActors {
   /**
    * Sends a framed message to an actor. The log-store's link must have room; the others begin anew without.
    * @param bytes what it keeps in memory until it is acknowledged, beside a small message's share
+   * @returns its place in the link
    */
-  sendFramed(kind: OwnActorKind, build: (frame: Frame) => Message, bytes = 0): void {
+  sendFramed(kind: OwnActorKind, build: (frame: Frame) => Message, bytes = 0): number {
     const { link } = this.actors[kind];
     if (!link.hasRoom(true) && kind !== 'log-store') {
       link.beginAnew();
       this.resync(kind);
-      return;
+      return link.last.seq;
     }
     const message = build(link.next);
     link.sent(message, smallMessageBytes + bytes, this.context.nowMs);
     this.context.sendOwn(message);
+    return link.last.seq;
+  }
+
+  /** Names a read of the snapshot: several parts of a node read it at once. */
+  nextReadId(): number {
+    this.lastReadId += 1;
+    return this.lastReadId;
+  }
+
+  /** Up to here what the log-store was sent is synced. */
+  get syncedSeq(): number {
+    return this.actors['log-store'].link.acknowledgedSeq;
   }
 
   /** Sends a leader's entries to its log-store, and to the followers that hear its feed. The link must have room. */
