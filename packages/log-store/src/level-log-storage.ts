@@ -25,9 +25,13 @@ import {
   type IndexedPart,
   indexedKey,
   isBatchKey,
+  type Leftovers,
   metaKey,
   type PlainOperation,
   type Row,
+  slotKey,
+  slotsToClear,
+  snapshotKey,
   type StoredRows,
   type WriteNote,
   writeNumberKey,
@@ -51,6 +55,7 @@ export class LevelLogStorage implements LogStorage {
   private notes: WriteNotes | undefined;
   private writeNumber = 0;
   private lastWrite: Promise<void> = Promise.resolve();
+  private lastClearing: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: LevelLogStorageOptions) {}
 
@@ -91,8 +96,9 @@ export class LevelLogStorage implements LogStorage {
   async load(groupId: GroupId): Promise<StoredRows> {
     return this.reading(async () => {
       const range = (part: IndexedPart) => ({ gte: indexedKey(groupId, part, 0), lt: endOfPart(groupId, part) });
-      const [meta, termRuns, configurations, [lastBatch]] = await Promise.all([
+      const [meta, snapshot, termRuns, configurations, [lastBatch]] = await Promise.all([
         this.level.get(metaKey(groupId)) as Promise<Uint8Array | undefined>,
+        this.level.get(snapshotKey(groupId)) as Promise<Uint8Array | undefined>,
         this.level.iterator(range('t')).all(),
         this.level.iterator(range('c')).all(),
         this.level.iterator({ ...range('e'), reverse: true, limit: 1 }).all(),
@@ -102,6 +108,7 @@ export class LevelLogStorage implements LogStorage {
         termRuns: termRuns.map(asRow),
         configurations: configurations.map(asRow),
         lastBatch: lastBatch === undefined ? undefined : asRow(lastBatch),
+        snapshot,
       };
     });
   }
@@ -144,8 +151,15 @@ export class LevelLogStorage implements LogStorage {
     return this.reading(() => this.level.keys({ gte: prefix, lt: `${prefix}~`, limit: most }).all());
   }
 
+  clear(groupId: GroupId, leftovers: Leftovers): Promise<void> {
+    const clearing = this.lastClearing.then(() => this.reading(() => this.clearNext(groupId, leftovers)));
+    this.lastClearing = clearing.catch(() => undefined);
+    return clearing;
+  }
+
   async close(): Promise<void> {
     await this.lastWrite;
+    await this.lastClearing;
     await this.notes?.close();
     this.notes = undefined;
     await this.opened?.close();
@@ -170,6 +184,18 @@ export class LevelLogStorage implements LogStorage {
     await this.level.batch(entriesAlone ? batch : [...batch, number], { sync: true });
     this.writeNumber = write;
     this.notes?.note({ write, entries_alone: entriesAlone, groups: notes });
+  }
+
+  private async clearNext(groupId: GroupId, leftovers: Leftovers): Promise<void> {
+    const first = batchKey(groupId, 0);
+    // It may go on above the base.
+    const [holding] = await this.level
+      .keys({ gte: first, lte: batchKey(groupId, leftovers.upTo + 1), reverse: true, limit: 1 })
+      .all();
+    if (holding !== undefined) await this.level.clear({ gte: first, lt: holding });
+    for (const { from, before } of slotsToClear(leftovers)) {
+      await this.level.clear({ gte: slotKey(groupId, from), lt: slotKey(groupId, before) });
+    }
   }
 
   private async rowsFrom(

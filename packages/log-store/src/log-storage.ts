@@ -5,10 +5,12 @@
  * 1. A `write` is all or nothing, also over a crash; once its promise is settled well, it is there for good.
  * 2. Writes happen in the order in which they were asked for.
  * 3. A read sees one moment: all of a write or nothing of it.
- * 4. What was stored comes back as it was or not at all; who reads checks its checksum.
+ * 4. Clearing is no write: it is not synced, and what it deletes may be back after a crash. It deletes nothing else,
+ *    whatever is written meanwhile.
+ * 5. What was stored comes back as it was or not at all; who reads checks its checksum.
  */
 import type { GroupId, LogIndex } from '@conclave/protocol';
-import type { BatchRange, PlainOperation, Row, StoredRows, WriteNote } from './core/index.js';
+import type { BatchRange, Leftovers, PlainOperation, Row, StoredRows, WriteNote } from './core/index.js';
 
 export interface LogStorage {
   /**
@@ -17,7 +19,7 @@ export interface LogStorage {
    * has it open.
    */
   open(): Promise<void>;
-  /** All that is stored of a group but its entries, and the last batch of these. */
+  /** All that is stored of a group but its entries and chunks, and the last batch of the entries. */
   load(groupId: GroupId): Promise<StoredRows>;
   /** Writes and syncs. `notes`: what the write brings each group to. */
   write(operations: readonly PlainOperation[], notes: readonly WriteNote[]): Promise<void>;
@@ -32,6 +34,8 @@ export interface LogStorage {
   get(key: string): Promise<Uint8Array | undefined>;
   /** The first keys, whatever they are for, of a group. */
   keysOf(groupId: GroupId, most: number): Promise<readonly string[]>;
+  /** Deletes what is of no more use. */
+  clear(groupId: GroupId, leftovers: Leftovers): Promise<void>;
   /** Ends writing in order; what was asked for before is done. */
   close(): Promise<void>;
 }

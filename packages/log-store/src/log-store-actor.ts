@@ -4,7 +4,15 @@
  */
 import { type Actor, type ActorContext, CoreRunner, type Health, type OwnEffect } from '@conclave/actor';
 import { ConclaveError, type GroupUid, type LogIndex, type StoreId } from '@conclave/protocol';
-import { type FailureCode, LogStoreCore, type LogStoreEffect, type LogStoreInput } from './core/index.js';
+import {
+  chunkKey,
+  type FailureCode,
+  type Leftovers,
+  LogStoreCore,
+  type LogStoreEffect,
+  type LogStoreInput,
+} from './core/index.js';
+import type { DiskWatch } from './disk-watch.js';
 import type { LogStorage } from './log-storage.js';
 import type { WriteScheduler } from './write-scheduler.js';
 
@@ -13,6 +21,8 @@ export interface LogStoreDependencies {
   readonly storage: LogStorage;
   /** Over that storage; one per process. */
   readonly scheduler: WriteScheduler;
+  /** Measures the disk; one per process. */
+  readonly disk: DiskWatch;
 }
 
 export class LogStoreActor implements Actor {
@@ -20,23 +30,28 @@ export class LogStoreActor implements Actor {
   private readonly runner: CoreRunner<LogStoreInput, LogStoreEffect>;
   /** Settled when nothing of this group is being written. */
   private lastWrite: Promise<void> = Promise.resolve();
+  private unwatch = (): void => {};
+  private clearing: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly context: ActorContext,
     private readonly dependencies: LogStoreDependencies,
   ) {
-    this.core = new LogStoreCore(context);
+    this.core = new LogStoreCore({ ...context, diskReserveBytes: dependencies.disk.reserveBytes });
     this.runner = new CoreRunner(this.core, context, (effect) => this.perform(effect));
   }
 
   start(): void {
     this.runner.start({ type: 'start' });
+    this.unwatch = this.dependencies.disk.watch((freeBytes) => this.runner.enqueue({ type: 'disk', freeBytes }));
   }
 
   async stop(): Promise<void> {
+    this.unwatch();
     this.runner.stop();
     // Not until the scheduler has nothing left to write: other groups may go on.
     await this.lastWrite;
+    await this.clearing;
   }
 
   health(): Health {
@@ -74,6 +89,17 @@ export class LogStoreActor implements Actor {
           'storage_failed',
         );
         return;
+      case 'read_chunk':
+        this.hand(
+          storage
+            .get(chunkKey(this.context.groupId, effect.slot, effect.number))
+            .then((chunk) => ({ type: 'chunk_read', token: effect.token, chunk })),
+          'storage_failed',
+        );
+        return;
+      case 'clear':
+        this.clear(effect.leftovers);
+        return;
       case 'fail':
         // Damage concerns this group, which says so when it is asked for its health; the others are served on. A
         // storage that cannot write is no use to any: the process ends, and starts from what is durable.
@@ -88,6 +114,13 @@ export class LogStoreActor implements Actor {
       write.then(() => ({ type: 'written' })),
       'write_failed',
     );
+  }
+
+  /** What is not deleted now is deleted another time: it only takes room. */
+  private clear(leftovers: Leftovers): void {
+    this.clearing = this.dependencies.storage.clear(this.context.groupId, leftovers).catch((error) => {
+      this.runner.log.write('warn', 'what a snapshot stands for could not be deleted', { error: messageOf(error) });
+    });
   }
 
   /** Hands the core what comes of an effect. */

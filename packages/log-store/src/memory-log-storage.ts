@@ -10,9 +10,13 @@ import {
   groupPrefix,
   indexedKey,
   indexOfKey,
+  type Leftovers,
   metaKey,
   type PlainOperation,
   type Row,
+  slotKey,
+  slotsToClear,
+  snapshotKey,
   type StoredRows,
 } from './core/index.js';
 import type { LogStorage } from './log-storage.js';
@@ -60,6 +64,10 @@ export class MemoryLogStorage implements LogStorage {
     return this.keysNow(prefix, `${prefix}~`).slice(0, most);
   }
 
+  async clear(groupId: GroupId, leftovers: Leftovers): Promise<void> {
+    this.clearNow(groupId, leftovers);
+  }
+
   async close(): Promise<void> {
     this.sync();
   }
@@ -93,6 +101,7 @@ export class MemoryLogStorage implements LogStorage {
       termRuns: this.rowsNow(this.keysNow(indexedKey(groupId, 't', 0), endOfPart(groupId, 't'))),
       configurations: this.rowsNow(this.keysNow(indexedKey(groupId, 'c', 0), endOfPart(groupId, 'c'))),
       lastBatch: last === undefined ? undefined : this.rowsNow([last])[0],
+      snapshot: this.rows.get(snapshotKey(groupId)),
     };
   }
 
@@ -103,6 +112,15 @@ export class MemoryLogStorage implements LogStorage {
       ({ key }) => indexOfKey(key) <= range.lastIndex,
     );
     return withinBounds(found, range);
+  }
+
+  clearNow(groupId: GroupId, leftovers: Leftovers): void {
+    const holding = this.keysNow(batchKey(groupId, 0), batchKey(groupId, leftovers.upTo + 2)).at(-1);
+    const batches = holding === undefined ? [] : this.keysNow(batchKey(groupId, 0), holding);
+    const chunks = slotsToClear(leftovers).flatMap(({ from, before }) =>
+      this.keysNow(slotKey(groupId, from), slotKey(groupId, before)),
+    );
+    for (const key of [...batches, ...chunks]) this.rows.delete(key);
   }
 
   keysNow(from: string, end: string): string[] {

@@ -54,6 +54,7 @@ export function describeLogStorage(name: string, makeGround: () => Promise<Groun
         termRuns: [],
         configurations: [],
         lastBatch: undefined,
+        snapshot: undefined,
       });
       expect(await storage.readBatches(main, range(1, 10))).toEqual([]);
       expect(await storage.batchKeysFrom(main, asLogIndex(0))).toEqual([]);

@@ -30,6 +30,7 @@ export const groupId = asGroupId('main');
 export const self = asPeerId('n1');
 export const leader = asPeerId('n2');
 export const groupUid = 'uid-1' as GroupUid;
+export const diskReserveBytes = 1000;
 export const storeId = 'run-1.main' as StoreId;
 
 /** A batch of that many commands, as a leader of `term` would make it. */
@@ -135,7 +136,7 @@ export class StoreOnABench {
     readonly storage = new MemoryLogStorage(),
     public incarnation = 'run-1',
   ) {
-    this.core = new LogStoreCore({ groupId, peerId: self, incarnation });
+    this.core = new LogStoreCore({ groupId, peerId: self, incarnation, diskReserveBytes });
   }
 
   /** Loaded, and session 1 open. */
@@ -164,7 +165,7 @@ export class StoreOnABench {
   /** The actor's process is killed and started again: what was not synced is gone. */
   restart(incarnation: string): Message[] {
     this.incarnation = incarnation;
-    this.core = new LogStoreCore({ groupId, peerId: self, incarnation });
+    this.core = new LogStoreCore({ groupId, peerId: self, incarnation, diskReserveBytes });
     this.outstanding = undefined;
     this.reads = [];
     return this.start();

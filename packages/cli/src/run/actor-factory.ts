@@ -11,7 +11,7 @@ import {
 } from '@conclave/actor';
 import { BallotBoxCore } from '@conclave/ballot-box';
 import { KvService, KvStateMachine } from '@conclave/kv';
-import { LevelLogStorage, LogStoreActor, type LogStoreDependencies, WriteScheduler } from '@conclave/log-store';
+import { DiskWatch, LevelLogStorage, LogStoreActor, type LogStoreDependencies, WriteScheduler } from '@conclave/log-store';
 import { NodeActor, NodeCore } from '@conclave/node';
 import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import { type RunOptions, snapshotOptions } from './run-options.js';
@@ -46,10 +46,12 @@ export class ActorFactory {
   static async open(options: RunOptions, log: LineLog): Promise<ActorFactory> {
     if (!options.actors.includes('log-store')) return new ActorFactory(options, undefined);
     const folder = path.resolve(options.dataDir ?? path.join('conclave-data', options.peer));
-    const storage = new LevelLogStorage({ folder, warn: (text, fields) => log.write('warn', text, fields) });
+    const warn = (text: string, fields: Readonly<Record<string, unknown>>) => log.write('warn', text, fields);
+    const storage = new LevelLogStorage({ folder, warn });
     await storage.open();
     log.write('info', 'the data are open', { folder });
-    return new ActorFactory(options, { storage, scheduler: new WriteScheduler(storage) });
+    const disk = new DiskWatch({ folder, reserveBytes: options.diskReserveBytes, warn });
+    return new ActorFactory(options, { storage, scheduler: new WriteScheduler(storage), disk });
   }
 
   connect(outside: Outside): void {

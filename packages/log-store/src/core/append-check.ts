@@ -61,7 +61,8 @@ export function truncates(state: LogState, from: number): boolean {
   return from > 0 && from <= state.lastIndex;
 }
 
-function checkBatch(bytes: Uint8Array): CheckedBatch | undefined {
+/** Looks into a batch; undefined where it is damaged. */
+export function checkBatch(bytes: Uint8Array): CheckedBatch | undefined {
   if (!batchIsIntact(bytes)) return undefined;
   try {
     const header = batchHeader(bytes);

@@ -19,8 +19,8 @@ import {
 } from '@conclave/protocol';
 import { batchKey } from './keys.js';
 import type { LogState } from './log-state.js';
-import type { StorageOperation } from './operations.js';
-import { indexChanges, metaDiffers, putMeta } from './records.js';
+import type { PlainOperation, StorageOperation } from './operations.js';
+import { metaDiffers, putMeta, recordChanges } from './records.js';
 
 /** What a leader is told: this peer's log is the leader's up to `matchIndex`. */
 export interface Acknowledgement {
@@ -47,11 +47,18 @@ export class GatheredWrite {
   /** Whether the node may wait for its acknowledgement: not where entries alone are added. */
   isAwaited = false;
   private batches: GatheredBatch[] = [];
+  private readonly chunks: PlainOperation[] = [];
   private from: LogIndex | undefined;
   private readonly byLeader = new Map<string, Acknowledgement>();
 
   append(header: BatchHeader, bytes: Uint8Array): void {
     this.batches.push({ header, bytes });
+    this.isNeeded = true;
+  }
+
+  /** A chunk of a snapshot, under its key. */
+  putChunk(key: string, value: Uint8Array): void {
+    this.chunks.push({ type: 'put', key, value });
     this.isNeeded = true;
   }
 
@@ -109,7 +116,8 @@ export class GatheredWrite {
     for (const { header, bytes } of this.batches) {
       operations.push({ type: 'put', key: batchKey(groupId, header.first), value: bytes });
     }
-    const changes = indexChanges(groupId, before, after);
+    operations.push(...this.chunks);
+    const changes = recordChanges(groupId, before, after);
     const addsEntriesAlone = this.from === undefined && changes.length === 0 && !metaDiffers(before, after);
     if (!addsEntriesAlone) this.isAwaited = true;
     return addsEntriesAlone ? operations : [...operations, ...changes, putMeta(groupId, after)];

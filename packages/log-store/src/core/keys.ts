@@ -7,12 +7,15 @@
  *     <group>/t/<index>    a run of entries of one term, by its first index
  *     <group>/c/<index>    a configuration, by its entry's index
  *     !/g                  the groups that were created while the process ran: see `HostedGroups`
+ *     <group>/h            the snapshot that counts: its slot, id and head
+ *     <group>/s/<slot>/<number>  a chunk of a snapshot, as it came
  *     !/w                  the number of the last write that did more than add entries
  */
 import { asLogIndex, type GroupId, type LogIndex } from '@conclave/protocol';
+import type { Leftovers } from './operations.js';
 
 /** The parts of a group that are kept by index. */
-export type IndexedPart = 'e' | 't' | 'c';
+export type IndexedPart = 'e' | 't' | 'c' | 's';
 
 /** The digits of the largest index, so that keys sort as numbers do. */
 const digits = 16;
@@ -27,6 +30,27 @@ export function groupPrefix(groupId: GroupId): string {
 
 export function metaKey(groupId: GroupId): string {
   return `${groupId}/m`;
+}
+
+export function snapshotKey(groupId: GroupId): string {
+  return `${groupId}/h`;
+}
+
+/** Before all chunks of a slot, and of later ones. */
+export function slotKey(groupId: GroupId, slot: number): string {
+  return indexedKey(groupId, 's', slot);
+}
+
+/** Runs of slots that are not kept, each from its first one up to before another. */
+export function slotsToClear({ lastSlot, keptSlots }: Leftovers): { readonly from: number; readonly before: number }[] {
+  const kept = [...keptSlots, lastSlot + 1].sort((a, b) => a - b);
+  return kept
+    .map((before, at) => ({ from: (kept[at - 1] ?? -1) + 1, before }))
+    .filter(({ from, before }) => from < before);
+}
+
+export function chunkKey(groupId: GroupId, slot: number, number: number): string {
+  return `${slotKey(groupId, slot)}/${String(number).padStart(digits, '0')}`;
 }
 
 export function indexedKey(groupId: GroupId, part: IndexedPart, index: number): string {

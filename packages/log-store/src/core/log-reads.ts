@@ -6,7 +6,7 @@
  *    made anew. So the batches and the term before them are of one and the same log.
  * 2. There are at most `limits.logReads`.
  */
-import { asLogIndex, type Body, type GroupId, type LogIndex, limits } from '@conclave/protocol';
+import { asLogIndex, type Body, batchFrom, type GroupId, type LogIndex, limits } from '@conclave/protocol';
 import { batchKey } from './keys.js';
 import type { BatchRange, Row } from './operations.js';
 import { checkedBatch, corrupt } from './records.js';
@@ -88,4 +88,11 @@ export function checkRows(groupId: GroupId, range: BatchRange, rows: readonly Ro
   }
   if (first === undefined) throw corrupt(groupId, batchKey(groupId, fromIndex), fromIndex, 'the entry is missing');
   return first;
+}
+
+/** The rows without the entries up to `base`: the batch that holds it may go on behind it. */
+export function rowsBehind(base: LogIndex, first: LogIndex, rows: readonly Row[]): readonly Row[] {
+  const [row, ...rest] = rows;
+  if (row === undefined || first > base) return rows;
+  return [{ key: row.key, value: batchFrom(row.value, asLogIndex(base + 1)) }, ...rest];
 }

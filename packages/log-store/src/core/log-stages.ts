@@ -24,6 +24,8 @@ import {
 } from '@conclave/protocol';
 import { type CheckedBatch, truncates } from './append-check.js';
 import { GatheredWrite } from './gathered-write.js';
+import { chunkKey } from './keys.js';
+import { replacesLog, withChunk, withoutIncoming, withSnapshot } from './log-snapshots.js';
 import { emptyLog, type LogState, withBatch, withoutEntriesFrom } from './log-state.js';
 import type { StorageOperation, WriteNote } from './operations.js';
 
@@ -83,7 +85,10 @@ export class LogStages {
     this.gathered.isNeeded = true;
     this.gathered.opening = nonce;
     const storeId = this.writtenState.storeId === '' ? newStoreId : this.writtenState.storeId;
-    this.acceptedState = { ...this.writtenState, storeId, session, nonce };
+    // A snapshot that the older session was taking is nobody's any more; one that a leader installs goes on.
+    const { incoming } = this.writtenState;
+    const kept = incoming?.source === 'taken' ? withoutIncoming(this.writtenState) : this.writtenState;
+    this.acceptedState = { ...kept, storeId, session, nonce };
     return hadQueued;
   }
 
@@ -127,6 +132,52 @@ export class LogStages {
     if (this.acceptedState.votedFor === votedFor) return;
     invariant(this.acceptedState.votedFor === '', 'a vote is never changed');
     this.change({ votedFor });
+  }
+
+  /** Takes a chunk that begins a snapshot, or is the next one of it. */
+  chunk(groupId: GroupId, body: Body<'log-store.snapshot_chunk'>): void {
+    this.change(withChunk(this.acceptedState, body));
+    const slot = this.acceptedState.incoming?.slot ?? 0;
+    this.gathered.putChunk(chunkKey(groupId, slot, body.number), body.chunk);
+  }
+
+  /** The snapshot that came in counts from now on. Answers how many acknowledgements that has undone. */
+  snapshot(body: Body<'log-store.snapshot_end'>): number {
+    const { accepted } = this;
+    if (accepted.groupUid === noGroupUid) this.change({ groupUid: body.group_uid });
+    this.raiseTerm(body.term, '');
+    if (!replacesLog(accepted, body)) {
+      this.change(withSnapshot(this.acceptedState, body));
+      return 0;
+    }
+    // What is below stays behind the base, where nobody reads it; what is above must not be taken for a tail.
+    const beyond = asLogIndex(body.head.index + 1);
+    this.gathered.truncate(beyond, this.writtenState.lastIndex);
+    this.change(withSnapshot(this.acceptedState, body));
+    const all = asLogIndex(0);
+    return this.gathered.dropAcknowledgementsFrom(all) + (this.running?.dropAcknowledgementsFrom(all) ?? 0);
+  }
+
+  /** Gives up a snapshot that was coming in. */
+  dropIncoming(): void {
+    if (this.acceptedState.incoming !== undefined) this.change({ incoming: undefined });
+  }
+
+  /** What was taken is acknowledged promptly, though it may bring nothing to write. */
+  await(): void {
+    this.gathered.isAwaited = true;
+  }
+
+  /** Begins a new history behind the last entry, in a new term. */
+  reset(body: Body<'log-store.reset'>, { header, bytes, configuration }: CheckedBatch): void {
+    this.change({ ...withoutIncoming(this.acceptedState), groupUid: body.group_uid });
+    this.raiseTerm(body.term, '');
+    this.gathered.append(header, bytes);
+    this.acceptedState = withBatch(this.acceptedState, header, configuration);
+  }
+
+  setReadOnly(readOnly: boolean): void {
+    if (this.acceptedState.readOnly !== readOnly) this.change({ readOnly });
   }
 
   private change(change: Partial<LogState>): void {

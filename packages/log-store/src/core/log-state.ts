@@ -3,28 +3,63 @@
  * durable, what is being written and what has been accepted can stand side by side.
  *
  * Invariants:
- * 1. `termRuns` rise in index and in term; the last one reaches to `lastIndex`; no entries, no runs.
- * 2. `configurations` rise in index and are at or below `lastIndex`.
+ * 1. Entries go from `base.index + 1` to `lastIndex`. `termRuns` rise in index and in term; the first one begins at
+ *    `base.index + 1`, the last one reaches to `lastIndex`; no entries, no runs.
+ * 2. `configurations` rise in index and are at or below `lastIndex`; the committed ones stay, also below the base, the
+ *    newest `limits.reportedConfigurations` of them and the first.
  * 3. `commitIndex <= lastIndex`: a commit index that was once known, never more than the truth.
+ * 4. What is below the base stands in the snapshot: `base.index <= snapshot.head.index <= commitIndex`, and no base
+ *    without a snapshot.
+ * 5. A slot is given once: `snapshot.slot` and `incoming.slot` differ and are at most `lastSlot`.
  */
 import {
   asLogIndex,
   asSession,
   asTerm,
   type BatchHeader,
+  type Body,
   type Configuration,
   type ConfigurationEntry,
   type GroupUid,
   type LogIndex,
+  limits,
   noGroupUid,
   type PeerId,
   type Session,
+  type SnapshotHead,
+  type SnapshotId,
   type StoreId,
   type Term,
   type TermRun,
 } from '@conclave/protocol';
 
+/** Where the log begins: the entry before its first one. */
+export interface Base {
+  readonly index: LogIndex;
+  readonly term: Term;
+}
+
+/** The snapshot that counts. Its chunks are stored under its slot. */
+export interface KeptSnapshot {
+  readonly slot: number;
+  readonly snapshot_id: SnapshotId;
+  readonly head: SnapshotHead;
+}
+
+/** A snapshot of which `stored` chunks are there, in order; it counts for nothing yet. */
+export interface IncomingSnapshot {
+  readonly slot: number;
+  readonly snapshot_id: SnapshotId;
+  readonly source: Body<'log-store.snapshot_chunk'>['source'];
+  readonly stored: number;
+  /** Of these chunks, and the CRC-32 over them. */
+  readonly bytes: number;
+  readonly checksum: number;
+}
+
 export interface LogState {
+  /** The peer that this store was made for. */
+  readonly peerId: PeerId | '';
   /** Empty: this group's data has not been made yet. */
   readonly storeId: StoreId | '';
   readonly groupUid: GroupUid;
@@ -34,12 +69,19 @@ export interface LogState {
   /** Of the opening that made the session. */
   readonly nonce: string;
   readonly commitIndex: LogIndex;
+  readonly base: Base;
   readonly lastIndex: LogIndex;
   readonly termRuns: readonly TermRun[];
   readonly configurations: readonly ConfigurationEntry[];
+  readonly snapshot: KeptSnapshot | undefined;
+  readonly incoming: IncomingSnapshot | undefined;
+  readonly lastSlot: number;
+  /** An operator has said that this peer is to take no entries. */
+  readonly readOnly: boolean;
 }
 
 export const emptyLog: LogState = {
+  peerId: '',
   storeId: '',
   groupUid: noGroupUid,
   term: asTerm(0),
@@ -47,28 +89,45 @@ export const emptyLog: LogState = {
   session: asSession(0),
   nonce: '',
   commitIndex: asLogIndex(0),
+  base: { index: asLogIndex(0), term: asTerm(0) },
   lastIndex: asLogIndex(0),
   termRuns: [],
   configurations: [],
+  snapshot: undefined,
+  incoming: undefined,
+  lastSlot: 0,
+  readOnly: false,
 };
 
-/** The first entry that is there; 1 where there is none. */
-export function firstIndex(state: LogState): LogIndex {
-  return state.termRuns[0]?.first ?? asLogIndex(1);
-}
-
+/** The term of the last entry, be it the one at the base; 0: there is none. */
 export function lastTerm(state: LogState): Term {
-  return state.termRuns.at(-1)?.term ?? asTerm(0);
+  return state.termRuns.at(-1)?.term ?? state.base.term;
 }
 
-/** The term of the entry before `index`; 0: there is none. */
+/** The term of the entry before `index`, which is above the base; 0: there is none. */
 export function termBefore(state: LogState, index: LogIndex): Term {
-  return state.termRuns.findLast((run) => run.first < index)?.term ?? asTerm(0);
+  return state.termRuns.findLast((run) => run.first < index)?.term ?? state.base.term;
+}
+
+/** The term of an entry that is there, or of the one at the base. */
+export function termAt(state: LogState, index: LogIndex): Term | undefined {
+  if (index < state.base.index || index > state.lastIndex) return undefined;
+  return termBefore(state, asLogIndex(index + 1));
+}
+
+/**
+ * The configurations that are kept: the first, which names the founders; the newest committed ones; and all that may yet
+ * be truncated. A group that has changed for years must still fit a message.
+ */
+export function remembered(entries: readonly ConfigurationEntry[], commitIndex: LogIndex): ConfigurationEntry[] {
+  const committed = entries.filter(({ index }) => index <= commitIndex).length;
+  const from = Math.max(committed - limits.reportedConfigurations, 0);
+  return entries.filter((_, at) => at === 0 || at >= from);
 }
 
 /** With a batch that follows the last entry. `configuration`: what it holds, where it is of that kind. */
 export function withBatch(state: LogState, header: BatchHeader, configuration: Configuration | undefined): LogState {
-  const newRun = header.term > lastTerm(state);
+  const newRun = state.termRuns.length === 0 || header.term > lastTerm(state);
   return {
     ...state,
     lastIndex: header.last,

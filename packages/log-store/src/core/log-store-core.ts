@@ -1,7 +1,7 @@
 /**
  * The log-store of one group of a peer: the order in which things become durable, and what may be said of it.
- * It owns the log's state (`LogStages`), the node's session with its ordered link (`NodeLink`) and the reads under way
- * (`LogReads`). It does not own the storage, and does not know who leads: a leader is whoever an append names.
+ * It owns the log's state (`LogStages`), the node's session with its ordered link (`NodeLink`) and the answers to reads
+ * (`LogReader`). It does not own the storage, and does not know who leads: a leader is whoever an append names.
  *
  * Invariants:
  * 1. There is one order over entries, truncation, term, vote and open: that in which they were accepted.
@@ -13,6 +13,7 @@
  * 5. Terms never fall; a vote is never changed within its term; what is known committed is never truncated.
  * 6. A message that is refused stays untaken: acknowledgements are cumulative.
  * 7. After a failure nothing is sent any more.
+ * 8. What a snapshot stands for goes only once that snapshot counts and is synced.
  */
 import type { Core } from '@conclave/actor/core';
 import {
@@ -27,14 +28,16 @@ import {
   type Session,
   type StoreId,
 } from '@conclave/protocol';
-import { checkAppend } from './append-check.js';
+import { checkAppend, checkBatch } from './append-check.js';
+import { DiskRoom } from './disk-room.js';
 import type { GatheredWrite } from './gathered-write.js';
 import type { FailureCode, LogStoreEffect, LogStoreInput, LogStoreOptions } from './inputs-and-effects.js';
-import { checkRows, LogReads, type ReadRequest } from './log-reads.js';
+import { LogReader } from './log-reader.js';
+import { chunkIsIntact, flawOf, leavesSomething, leftoversOf, placeOfChunk } from './log-snapshots.js';
 import { LogStages } from './log-stages.js';
-import { type LogState, termBefore } from './log-state.js';
+import type { LogState } from './log-state.js';
 import { NodeLink, type Sender } from './node-link.js';
-import type { Row, StoredRows } from './operations.js';
+import type { StoredRows } from './operations.js';
 import { stateFromRows } from './records.js';
 import * as replies from './replies.js';
 
@@ -47,10 +50,18 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   private failure = '';
   private readonly log = new LogStages();
   private readonly link = new NodeLink();
-  private readonly reads = new LogReads();
+  private readonly reader: LogReader;
+  private readonly disk: DiskRoom;
   private effects: LogStoreEffect[] = [];
 
-  constructor(private readonly options: LogStoreOptions) {}
+  constructor(private readonly options: LogStoreOptions) {
+    this.disk = new DiskRoom(options.diskReserveBytes);
+    this.reader = new LogReader(options.groupId, this.log, {
+      emit: (effect) => this.effects.push(effect),
+      answer: (message) => this.sendNode(message),
+      drop: (reason) => this.drop(reason),
+    });
+  }
 
   step(input: LogStoreInput): readonly LogStoreEffect[] {
     this.effects = [];
@@ -94,7 +105,14 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         this.onWritten();
         return;
       case 'read_done':
-        this.onReadDone(input.token, input.rows);
+        this.guard(() => this.reader.onReadDone(input.token, input.rows));
+        return;
+      case 'chunk_read':
+        this.guard(() => this.reader.onChunkRead(input.token, input.chunk));
+        return;
+      case 'disk':
+        this.disk.onMeasured(input.freeBytes);
+        this.tellOfDisk();
         return;
       case 'write_failed':
       case 'storage_failed':
@@ -124,8 +142,23 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
       case 'log-store.tick':
         this.onTick(message.body);
         return;
+      case 'log-store.snapshot_chunk':
+        this.onSnapshotChunk(message.body);
+        return;
+      case 'log-store.snapshot_end':
+        this.onSnapshotEnd(message.body);
+        return;
+      case 'log-store.reset':
+        this.onReset(message.body);
+        return;
+      case 'log-store.read_only':
+        this.onReadOnly(message.body);
+        return;
       case 'log-store.read':
-        this.onRead(message.body);
+        if (this.isOfSession(message.body, message.body.reader === 'node')) this.reader.onRead(message.body);
+        return;
+      case 'log-store.read_snapshot':
+        if (this.isOfSession(message.body, message.body.reader === 'node')) this.reader.onReadSnapshot(message.body);
         return;
     }
   }
@@ -133,9 +166,9 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   private onLoaded(rows: StoredRows): void {
     invariant(this.phase === 'loading', 'a log is loaded once');
     this.guard(() => {
-      this.log.load(stateFromRows(this.options.groupId, rows));
+      this.log.load(stateFromRows(this.options, rows));
       this.phase = 'ready';
-      const { storeId, groupUid, lastIndex, commitIndex, term, votedFor, session } = this.log.durable;
+      const { base, storeId, groupUid, lastIndex, commitIndex, term, votedFor, session } = this.log.durable;
       this.effects.push({
         type: 'log',
         level: 'info',
@@ -143,6 +176,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         fields: {
           store_id: storeId,
           group_uid: groupUid,
+          base_index: base.index,
           last_index: lastIndex,
           commit_index: commitIndex,
           term,
@@ -151,6 +185,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         },
       });
       this.welcome();
+      if (storeId !== '') this.clear();
     });
   }
 
@@ -173,7 +208,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
       this.welcome();
       return;
     }
-    this.count('reads_of_older_session', this.reads.drop());
+    this.count('reads_of_older_session', this.reader.drop());
     if (this.log.open(body.nonce, this.newStoreId())) this.drop('queued_of_older_session');
   }
 
@@ -241,6 +276,31 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     this.count('acknowledgements_truncated', this.log.append(body, batches, body.seq));
   }
 
+  private onReset(body: Body<'log-store.reset'>): void {
+    if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
+    const { groupUid, term, lastIndex } = this.log.accepted;
+    const batch = checkBatch(body.batch);
+    const fits =
+      body.old_group_uid === groupUid &&
+      body.term > term &&
+      batch?.configuration !== undefined &&
+      batch.header.term === body.term &&
+      batch.header.first === lastIndex + 1;
+    if (!fits) {
+      this.refuse(body, 'reset_of_other_log');
+      return;
+    }
+    this.took(body, body);
+    this.log.reset(body, batch);
+  }
+
+  private onReadOnly(body: Body<'log-store.read_only'>): void {
+    if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
+    this.took(body, body);
+    this.log.await();
+    this.log.setReadOnly(body.read_only);
+  }
+
   private onVote(body: Body<'log-store.vote'>): void {
     if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
     const { term, votedFor } = this.log.accepted;
@@ -256,6 +316,48 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     this.log.vote(body.term, body.voted_for);
   }
 
+  // ---- Snapshots -----------------------------------------------------------------------------------
+
+  private onSnapshotChunk(body: Body<'log-store.snapshot_chunk'>): void {
+    if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
+    const place = placeOfChunk(this.log.accepted, body);
+    const isWanted = place === 'begin' || place === 'next';
+    if (isWanted && !chunkIsIntact(body)) {
+      this.refuse(body, 'damaged_chunk');
+      return;
+    }
+    this.took(body, body);
+    this.log.await();
+    if (isWanted) this.log.chunk(this.options.groupId, body);
+    else this.drop(place);
+  }
+
+  private onSnapshotEnd(body: Body<'log-store.snapshot_end'>): void {
+    if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
+    const { groupUid } = this.log.accepted;
+    if (body.group_uid === '' || (groupUid !== '' && body.group_uid !== groupUid)) {
+      this.refuse(body, 'other_group_uid');
+      return;
+    }
+    this.took(body, body);
+    this.log.await();
+    const flaw = flawOf(this.log.accepted, body);
+    if (flaw === '') {
+      this.count('acknowledgements_truncated', this.log.snapshot(body));
+      return;
+    }
+    this.drop(flaw);
+    if (flaw === 'snapshot_counts_already') return;
+    this.log.dropIncoming();
+    const { snapshot_id, source, head } = body;
+    this.report('a snapshot is given up', { snapshot_id, source, index: head.index, reason: flaw });
+  }
+
+  /** Asks for what is of no more use to be deleted. */
+  private clear(): void {
+    this.effects.push({ type: 'clear', leftovers: leftoversOf(this.log.durable) });
+  }
+
   // ---- Writing -------------------------------------------------------------------------------------
 
   private onIdle(): void {
@@ -266,8 +368,10 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   }
 
   private onWritten(): void {
+    const before = this.log.durable;
     this.tell(this.log.finish());
-    for (const request of this.reads.takeWaiting()) this.beginRead(request);
+    this.reader.onWritten();
+    if (leavesSomething(before, this.log.durable)) this.clear();
   }
 
   /** Says what is synced. */
@@ -286,61 +390,13 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     if (done.opening === undefined) return;
     this.link.opened(this.log.durable.session);
     this.sendNode(replies.opened(this.options, this.log.durable));
+    this.tellOfDisk();
   }
 
-  // ---- Reading -------------------------------------------------------------------------------------
-
-  private onRead(body: ReadRequest): void {
-    if (!this.isOfSession(body, body.reader === 'node')) return;
-    if (!this.reads.hasRoom) {
-      this.drop('too_many_reads');
-      return;
-    }
-    // A truncation that is being written may or may not be seen: wait for it.
-    if (this.log.isTruncating) this.reads.wait(body);
-    else this.beginRead(body);
-  }
-
-  private beginRead(request: ReadRequest): void {
-    if (this.isOfOtherTerm(request)) {
-      this.sendNode(replies.noEntries(request, 'stale_term'));
-      return;
-    }
-    if (request.from_index > this.log.durable.lastIndex) {
-      this.sendNode(replies.noEntries(request, 'beyond_end'));
-      return;
-    }
-    const { token, range } = this.reads.begin(request, this.log.durable.lastIndex, this.log.truncations);
-    this.effects.push({ type: 'read', token, range });
-  }
-
-  /** A replicator of an older term would send entries of a newer one as its own. */
-  private isOfOtherTerm({ leader_term }: ReadRequest): boolean {
-    return leader_term !== 0 && leader_term !== this.log.accepted.term;
-  }
-
-  private onReadDone(token: number, rows: readonly Row[]): void {
-    const read = this.reads.end(token);
-    if (read === undefined) {
-      this.drop('read_of_older_session');
-      return;
-    }
-    const { request, range, truncations } = read;
-    if (truncations !== this.log.truncations) {
-      this.drop('read_overtaken');
-      if (this.log.isTruncating) this.reads.wait(request);
-      else this.beginRead(request);
-      return;
-    }
-    this.guard(() => {
-      const first = checkRows(this.options.groupId, range, rows);
-      // The term is compared again: it may have risen while the storage was reading.
-      if (this.isOfOtherTerm(request)) {
-        this.sendNode(replies.noEntries(request, 'stale_term'));
-        return;
-      }
-      this.sendNode(replies.entries(request, rows, termBefore(this.log.durable, first)));
-    });
+  private tellOfDisk(): void {
+    const { room } = this.disk;
+    const { session } = this.link;
+    if (room !== undefined && session > 0) this.sendNode(replies.disk(this.options, this.storeId, session, room));
   }
 
   // ---- Small things --------------------------------------------------------------------------------
@@ -357,7 +413,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
       run();
     } catch (error) {
       if (!(error instanceof ConclaveError)) throw error;
-      this.fail('ECORRUPT', error.message);
+      this.fail(error.code === 'EINVAL' ? 'EINVAL' : 'ECORRUPT', error.message);
     }
   }
 

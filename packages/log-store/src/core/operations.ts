@@ -26,12 +26,23 @@ export interface Row {
   readonly value: Uint8Array;
 }
 
-/** All that is stored of a group but its entries; of these the last batch. */
+/** All that is stored of a group but its entries and chunks; of the entries the last batch. */
 export interface StoredRows {
   readonly meta: Uint8Array | undefined;
   readonly termRuns: readonly Row[];
   readonly configurations: readonly Row[];
   readonly lastBatch: Row | undefined;
+  /** The record of the snapshot that counts. */
+  readonly snapshot: Uint8Array | undefined;
+}
+
+/** What is of no more use: batches that end below the base, and the chunks of snapshots that do not count. */
+export interface Leftovers {
+  /** Batches that have no entry above this index; the last of these may stay. */
+  readonly upTo: LogIndex;
+  /** All slots up to this one, but for those that are kept. */
+  readonly lastSlot: number;
+  readonly keptSlots: readonly number[];
 }
 
 /** Batches in order, beginning with the one that holds `fromIndex`. */

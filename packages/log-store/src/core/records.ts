@@ -6,21 +6,24 @@
 import {
   asLogIndex,
   asTerm,
+  type BatchHeader,
   batchHeader,
   batchIsIntact,
   ConclaveError,
   type Configuration,
   type GroupId,
   type LogIndex,
+  type PeerId,
   seal,
   type Term,
   unseal,
 } from '@conclave/protocol';
-import { batchKey, indexedKey, indexOfKey, metaKey } from './keys.js';
-import { emptyLog, type LogState, lastTerm } from './log-state.js';
+import { batchKey, indexedKey, indexOfKey, metaKey, snapshotKey } from './keys.js';
+import { type Base, emptyLog, type IncomingSnapshot, type KeptSnapshot, type LogState, lastTerm } from './log-state.js';
 import type { Row, StorageOperation, StoredRows } from './operations.js';
 
-const version = 1;
+/** Version 1 knew no snapshots; all that it had means the same. */
+const version = 2;
 
 /** What a group has once. */
 interface StoredMeta {
@@ -33,6 +36,13 @@ interface StoredMeta {
   readonly nonce: string;
   readonly commit_index: LogIndex;
   readonly last_index: LogIndex;
+  // Since version 2.
+  readonly peer_id?: LogState['peerId'];
+  readonly base_index?: LogIndex;
+  readonly base_term?: Term;
+  readonly last_slot?: number;
+  readonly incoming?: IncomingSnapshot | null;
+  readonly read_only?: boolean;
 }
 
 export function putMeta(groupId: GroupId, state: LogState): StorageOperation {
@@ -46,6 +56,12 @@ export function putMeta(groupId: GroupId, state: LogState): StorageOperation {
     nonce: state.nonce,
     commit_index: state.commitIndex,
     last_index: state.lastIndex,
+    peer_id: state.peerId,
+    base_index: state.base.index,
+    base_term: state.base.term,
+    last_slot: state.lastSlot,
+    incoming: state.incoming ?? null,
+    read_only: state.readOnly,
   };
   return { type: 'put', key: metaKey(groupId), value: seal(meta) };
 }
@@ -58,12 +74,16 @@ export function metaDiffers(before: LogState, after: LogState): boolean {
     before.term !== after.term ||
     before.votedFor !== after.votedFor ||
     before.session !== after.session ||
-    before.nonce !== after.nonce
+    before.nonce !== after.nonce ||
+    before.base !== after.base ||
+    before.incoming !== after.incoming ||
+    before.lastSlot !== after.lastSlot ||
+    before.readOnly !== after.readOnly
   );
 }
 
-/** What brings the stored term runs and configurations from one state to a later one; mostly nothing. */
-export function indexChanges(groupId: GroupId, before: LogState, after: LogState): StorageOperation[] {
+/** What brings the records beside the one of the group from one state to a later one; mostly nothing. */
+export function recordChanges(groupId: GroupId, before: LogState, after: LogState): StorageOperation[] {
   const operations: StorageOperation[] = [];
   if (before.termRuns !== after.termRuns) {
     const [was, is] = [
@@ -78,6 +98,9 @@ export function indexChanges(groupId: GroupId, before: LogState, after: LogState
       new Map(after.configurations.map(({ index, configuration }) => [index, configuration])),
     ];
     changes(groupId, 'c', was, is, operations);
+  }
+  if (before.snapshot !== after.snapshot) {
+    operations.push({ type: 'put', key: snapshotKey(groupId), value: seal(after.snapshot) });
   }
   return operations;
 }
@@ -113,21 +136,42 @@ export const howToHeal =
   'To heal it: remove this peer from its groups (remove_peer), delete its data folder, start it again and add it ' +
   '(add_peer): it gets everything from the other peers.';
 
+/** Whose log it is. */
+interface Owner {
+  readonly groupId: GroupId;
+  readonly peerId: PeerId;
+}
+
+function madeForAnother(groupId: GroupId, madeFor: PeerId, peerId: PeerId): string {
+  return (
+    `group ${groupId}: this data was made for the peer ${madeFor}, and this is ${peerId}. A copied store would vote and ` +
+    `acknowledge in the other's name. Start ${madeFor} with it, or give ${peerId} a data folder of its own`
+  );
+}
+
 /**
  * Reads a group's state back.
- * @throws ConclaveError ECORRUPT naming group, key and index where a record is damaged or they disagree.
+ * @throws ConclaveError ECORRUPT naming group, key and index where a record is damaged or they disagree; EINVAL where
+ * they are of a version that is
+ * not known, or of another peer.
  */
-export function stateFromRows(groupId: GroupId, rows: StoredRows): LogState {
+export function stateFromRows({ groupId, peerId }: Owner, rows: StoredRows): LogState {
   if (rows.meta === undefined) {
     const stray = rows.lastBatch ?? rows.termRuns[0] ?? rows.configurations[0];
-    if (stray === undefined) return emptyLog;
+    if (stray === undefined) return { ...emptyLog, peerId };
     throw corrupt(groupId, metaKey(groupId), 0, `the record is missing, though ${stray.key} is there`);
   }
   const meta = unsealed(groupId, metaKey(groupId), rows.meta) as StoredMeta;
-  if (meta.version !== version) {
+  if (meta.version < 1 || meta.version > version) {
     throw new ConclaveError('EINVAL', `group ${groupId} is stored in version ${meta.version}, not ${version}`);
   }
+  const madeFor = meta.peer_id ?? '';
+  if (madeFor !== '' && madeFor !== peerId) throw new ConclaveError('EINVAL', madeForAnother(groupId, madeFor, peerId));
+  const base = { index: meta.base_index ?? asLogIndex(0), term: meta.base_term ?? asTerm(0) };
+  const end = lastStored(groupId, meta.last_index, base, rows.lastBatch);
   const state: LogState = {
+    // A store that was made before stores knew takes the name on, with its next write.
+    peerId,
     storeId: meta.store_id,
     groupUid: meta.group_uid,
     term: meta.term,
@@ -135,14 +179,22 @@ export function stateFromRows(groupId: GroupId, rows: StoredRows): LogState {
     session: meta.session,
     nonce: meta.nonce,
     commitIndex: asLogIndex(Math.min(meta.commit_index, meta.last_index)),
-    lastIndex: lastStored(groupId, meta.last_index, rows.lastBatch),
+    base,
+    lastIndex: end.index,
     termRuns: indexed<Term>(groupId, rows.termRuns).map(({ index, value }) => ({ first: index, term: value })),
     configurations: indexed<Configuration>(groupId, rows.configurations).map(({ index, value }) => ({
       index,
       configuration: value,
     })),
+    snapshot:
+      rows.snapshot === undefined
+        ? undefined
+        : (unsealed(groupId, snapshotKey(groupId), rows.snapshot) as KeptSnapshot),
+    incoming: meta.incoming ?? undefined,
+    lastSlot: meta.last_slot ?? 0,
+    readOnly: meta.read_only ?? false,
   };
-  checkEnd(groupId, state, rows.lastBatch);
+  checkEnds(groupId, state, end.term);
   return state;
 }
 
@@ -154,36 +206,54 @@ function indexed<V>(groupId: GroupId, rows: readonly Row[]): { readonly index: L
   });
 }
 
-/** Where the log ends: with the last batch, which is not before the last entry that was noted. */
-function lastStored(groupId: GroupId, noted: LogIndex, lastBatch: Row | undefined): LogIndex {
-  const last = lastBatch === undefined ? asLogIndex(0) : checkedBatch(groupId, lastBatch).last;
-  if (last >= noted) return last;
+/**
+ * Where the log ends: with the last batch, which is not before the last entry that was noted; or at its base, where no
+ * batch reaches beyond that. Batches below the base may be there yet, and mean nothing.
+ */
+function lastStored(groupId: GroupId, noted: LogIndex, base: Base, lastBatch: Row | undefined): Base {
+  const found = lastBatch === undefined ? undefined : checkedBatch(groupId, lastBatch);
+  const end = found !== undefined && found.last > base.index ? { index: found.last, term: found.term } : base;
+  if (end.index >= noted) return end;
   const key = lastBatch?.key ?? batchKey(groupId, noted);
-  throw corrupt(groupId, key, noted, `the log ends at ${last}, but ${noted} was the last entry`);
+  throw corrupt(groupId, key, noted, `the log ends at ${end.index}, but ${noted} was the last entry`);
 }
 
-function checkEnd(groupId: GroupId, state: LogState, lastBatch: Row | undefined): void {
-  const { lastIndex, termRuns, configurations } = state;
-  const term = lastBatch === undefined ? 0 : checkedBatch(groupId, lastBatch).term;
+function checkEnds(groupId: GroupId, state: LogState, term: Term): void {
+  const { base, lastIndex, termRuns, configurations, snapshot } = state;
   if (term !== lastTerm(state)) {
-    const key = lastBatch?.key ?? batchKey(groupId, lastIndex);
-    throw corrupt(groupId, key, lastIndex, `the last entry has term ${term}, but ${lastTerm(state)} was noted`);
+    const what = `the last entry has term ${term}, but ${lastTerm(state)} was noted`;
+    throw corrupt(groupId, batchKey(groupId, lastIndex), lastIndex, what);
   }
-  if (termRuns.some((run, at) => run.term <= (termRuns[at - 1]?.term ?? asTerm(0)) || run.first > lastIndex)) {
+  const begin = lastIndex > base.index ? base.index + 1 : undefined;
+  const isOrdered = termRuns.every((run, at) => run.term > (termRuns[at - 1]?.term ?? 0) && run.first <= lastIndex);
+  if (!isOrdered || termRuns[0]?.first !== begin) {
     throw corrupt(groupId, indexedKey(groupId, 't', 0), lastIndex, 'the runs of terms are not in order');
   }
   if (configurations.some((entry) => entry.index > lastIndex)) {
     throw corrupt(groupId, indexedKey(groupId, 'c', 0), lastIndex, 'a configuration is behind the last entry');
   }
+  if (base.index > (snapshot?.head.index ?? 0)) {
+    const what = 'the entries up to here are gone, but there is no snapshot that stands for them';
+    throw corrupt(groupId, snapshotKey(groupId), base.index, what);
+  }
 }
 
 /** The header of a stored batch. @throws ConclaveError ECORRUPT unless it is intact and under its own key. */
-export function checkedBatch(groupId: GroupId, row: Row): ReturnType<typeof batchHeader> {
+export function checkedBatch(groupId: GroupId, row: Row): BatchHeader {
   const index = indexOfKey(row.key);
   if (!batchIsIntact(row.value)) throw corrupt(groupId, row.key, index, 'the stored batch is damaged (bad checksum)');
-  const header = batchHeader(row.value);
+  const header = headerOf(row.value);
+  if (header === undefined) throw corrupt(groupId, row.key, index, 'the stored batch has no header that is known');
   if (header.first !== index) throw corrupt(groupId, row.key, header.first, 'the batch is under another key');
   return header;
+}
+
+function headerOf(bytes: Uint8Array): BatchHeader | undefined {
+  try {
+    return batchHeader(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 function unsealed(groupId: GroupId, key: string, bytes: Uint8Array): unknown {

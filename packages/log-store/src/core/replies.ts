@@ -3,7 +3,6 @@ import {
   asLogIndex,
   asTerm,
   type Body,
-  type ConfigurationEntry,
   type Frame,
   invariant,
   limits,
@@ -15,7 +14,8 @@ import {
 import type { Acknowledgement } from './gathered-write.js';
 import type { LogStoreOptions } from './inputs-and-effects.js';
 import type { ReadRequest } from './log-reads.js';
-import { firstIndex, type LogState } from './log-state.js';
+import type { ChunkRequest } from './snapshot-reads.js';
+import { type KeptSnapshot, type LogState, remembered } from './log-state.js';
 import type { Row } from './operations.js';
 
 /** To the node: which run of the log-store this is, and the session in force. */
@@ -65,7 +65,7 @@ export function entries(request: ReadRequest, rows: readonly Row[], prevTerm: Te
 }
 
 /** To who reads: why there are none. */
-export function noEntries(request: ReadRequest, refusal: 'stale_term' | 'beyond_end'): Message {
+export function noEntries(request: ReadRequest, refusal: 'stale_term' | 'beyond_end' | 'compacted'): Message {
   return answer(request, { prev_term: asTerm(0), batches: [], refusal });
 }
 
@@ -76,9 +76,37 @@ function answer(
   return { name: `${reader}.entries`, body: { group_id, store_id, session, request_id, from_index, ...found } };
 }
 
+/** To who reads: a chunk of the snapshot that counts. */
+export function chunk(request: ChunkRequest, { snapshot_id, head }: KeptSnapshot, bytes: Uint8Array): Message {
+  return chunkAnswer(request, { snapshot_id, head, chunk: bytes, refusal: '' });
+}
+
+/** To who reads: why there is none. */
+export function noChunk(request: ChunkRequest, refusal: 'none' | 'replaced' | 'stale_term'): Message {
+  return chunkAnswer(request, { snapshot_id: request.snapshot_id, head: null, chunk: new Uint8Array(), refusal });
+}
+
+function chunkAnswer(
+  { group_id, store_id, session, request_id, number, reader }: ChunkRequest,
+  found: Pick<Body<'node.snapshot_chunk'>, 'snapshot_id' | 'head' | 'chunk' | 'refusal'>,
+): Message {
+  return { name: `${reader}.snapshot_chunk`, body: { group_id, store_id, session, request_id, number, ...found } };
+}
+
+/** To the node: how much room the disk has. */
+export function disk(
+  { groupId }: LogStoreOptions,
+  storeId: StoreId,
+  session: Session,
+  room: { readonly freeBytes: number; readonly isLow: boolean },
+): Message {
+  const own = { group_id: groupId, store_id: storeId, session };
+  return { name: 'node.disk', body: { ...own, free_bytes: room.freeBytes, is_low: room.isLow } };
+}
+
 /** To the node: its session is open, and this is durable. */
 export function opened(options: LogStoreOptions, durable: LogState): Message {
-  const { storeId, groupUid, term, votedFor, session, nonce, lastIndex } = durable;
+  const { storeId, groupUid, term, votedFor, session, nonce, base, lastIndex, snapshot, incoming } = durable;
   invariant(storeId !== '', 'a store that is open has its id');
   const commitIndex = asLogIndex(Math.min(durable.commitIndex, lastIndex));
   const body: Body<'node.opened'> = {
@@ -90,21 +118,16 @@ export function opened(options: LogStoreOptions, durable: LogState): Message {
     group_uid: groupUid,
     term,
     voted_for: votedFor,
-    first_index: firstIndex(durable),
+    base_index: base.index,
+    base_term: base.term,
     last_index: lastIndex,
     commit_index: commitIndex,
     term_runs: durable.termRuns.slice(-limits.reportedTermRuns),
-    configurations: reported(durable.configurations, commitIndex),
+    configurations: remembered(durable.configurations, commitIndex),
+    snapshot: snapshot === undefined ? null : { snapshot_id: snapshot.snapshot_id, head: snapshot.head },
+    installing:
+      incoming?.source === 'installed' ? { snapshot_id: incoming.snapshot_id, stored: incoming.stored } : null,
+    read_only: durable.readOnly,
   };
   return { name: 'node.opened', body };
-}
-
-/**
- * The first configuration, which names the founders; the last committed ones; and all that may yet be truncated.
- * A group that has changed for years must still fit a message.
- */
-function reported(entries: readonly ConfigurationEntry[], commitIndex: number): ConfigurationEntry[] {
-  const committed = entries.filter(({ index }) => index <= commitIndex).length;
-  const from = Math.max(committed - limits.reportedConfigurations, 0);
-  return entries.filter((_, at) => at === 0 || at >= from);
 }
