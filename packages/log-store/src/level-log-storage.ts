@@ -29,10 +29,10 @@ import {
   metaKey,
   type PlainOperation,
   type Row,
+  type StoredRows,
   slotKey,
   slotsToClear,
   snapshotKey,
-  type StoredRows,
   type WriteNote,
   writeNumberKey,
 } from './core/index.js';

@@ -14,10 +14,10 @@ import {
   metaKey,
   type PlainOperation,
   type Row,
+  type StoredRows,
   slotKey,
   slotsToClear,
   snapshotKey,
-  type StoredRows,
 } from './core/index.js';
 import type { LogStorage } from './log-storage.js';
 

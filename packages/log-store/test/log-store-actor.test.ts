@@ -2,6 +2,7 @@ import { type ActorContext, InProcessTransport, silentLog } from '@conclave/acto
 import type { Message, MessageName } from '@conclave/protocol';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { batchKey } from '../src/core/index.js';
+import { DiskWatch } from '../src/disk-watch.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
 import type { LogStorage } from '../src/log-storage.js';
 import { LogStoreActor } from '../src/log-store-actor.js';
@@ -62,7 +63,8 @@ describe('the log-store as an actor', () => {
       log: silentLog,
       fail,
     } as const;
-    const actor = new LogStoreActor(context, { storage, scheduler: new WriteScheduler(storage) });
+    const disk = new DiskWatch({ folder: import.meta.dirname, reserveBytes: 0 });
+    const actor = new LogStoreActor(context, { storage, scheduler: new WriteScheduler(storage), disk });
     ends.push(() => actor.stop());
     actor.start();
     expect(await node.next('node.welcome')).toBe('welcome run-1 session 0');

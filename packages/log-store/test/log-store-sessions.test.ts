@@ -58,11 +58,15 @@ describe('the opening of a log-store', () => {
       group_uid: '',
       term: 0,
       voted_for: '',
-      first_index: 1,
+      base_index: 0,
+      base_term: 0,
       last_index: 0,
       commit_index: 0,
       term_runs: [],
       configurations: [],
+      snapshot: null,
+      installing: null,
+      read_only: false,
     });
   });
 

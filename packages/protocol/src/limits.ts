@@ -178,6 +178,9 @@ export const defaultTimes = {
 /** How fast a process sends snapshots to other peers, all of its groups together. */
 export const defaultSnapshotBytesPerSecond = 256 * MiB;
 
+/** With less room than this on its disk a peer takes no entries. */
+export const defaultDiskReserveBytes = 256 * MiB;
+
 /** braft's `catchup_margin`: a new peer within so many entries of the leader's last one is caught up. */
 export const catchupMargin = 1000;
 

@@ -11,7 +11,13 @@ import {
 } from '@conclave/actor';
 import { BallotBoxCore } from '@conclave/ballot-box';
 import { KvService, KvStateMachine } from '@conclave/kv';
-import { DiskWatch, LevelLogStorage, LogStoreActor, type LogStoreDependencies, WriteScheduler } from '@conclave/log-store';
+import {
+  DiskWatch,
+  LevelLogStorage,
+  LogStoreActor,
+  type LogStoreDependencies,
+  WriteScheduler,
+} from '@conclave/log-store';
 import { NodeActor, NodeCore } from '@conclave/node';
 import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import { type RunOptions, snapshotOptions } from './run-options.js';
@@ -50,7 +56,7 @@ export class ActorFactory {
     const storage = new LevelLogStorage({ folder, warn });
     await storage.open();
     log.write('info', 'the data are open', { folder });
-    const disk = new DiskWatch({ folder, reserveBytes: options.diskReserveBytes, warn });
+    const disk = new DiskWatch({ folder, reserveBytes: options.diskReserveMb * MiB, warn });
     return new ActorFactory(options, { storage, scheduler: new WriteScheduler(storage), disk });
   }
 

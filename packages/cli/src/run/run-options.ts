@@ -4,6 +4,7 @@ import {
   type ActorKind,
   actorKinds,
   catchupMargin,
+  defaultDiskReserveBytes,
   defaultPrefix,
   defaultSnapshotBytesPerSecond,
   defaultSnapshots,
@@ -50,6 +51,8 @@ export interface RunOptions extends HostedOptions {
   readonly snapshotMarginEntries: number;
   /** How fast this process sends snapshots to other peers: MiB a second, all groups together. */
   readonly snapshotMbPerSecond: number;
+  /** With less room than this on its disk a peer takes no entries, MiB. */
+  readonly diskReserveMb: number;
 }
 
 const longestMs = 86_400_000;
@@ -170,6 +173,13 @@ const amounts: readonly (readonly [string, string, string, number, number])[] = 
     'what this process sends of snapshots in a second',
     1,
     defaultSnapshotBytesPerSecond / MiB,
+  ],
+  [
+    'disk-reserve-mb',
+    'MiB',
+    'with less room than this on its disk a peer takes no entries',
+    0,
+    defaultDiskReserveBytes / MiB,
   ],
 ];
 

@@ -6,9 +6,9 @@
  *     <group>/e/<index>    a batch as it came, by its first index
  *     <group>/t/<index>    a run of entries of one term, by its first index
  *     <group>/c/<index>    a configuration, by its entry's index
- *     !/g                  the groups that were created while the process ran: see `HostedGroups`
  *     <group>/h            the snapshot that counts: its slot, id and head
  *     <group>/s/<slot>/<number>  a chunk of a snapshot, as it came
+ *     !/g                  the groups that were created while the process ran: see `HostedGroups`
  *     !/w                  the number of the last write that did more than add entries
  */
 import { asLogIndex, type GroupId, type LogIndex } from '@conclave/protocol';

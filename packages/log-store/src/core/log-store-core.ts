@@ -282,9 +282,9 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     const batch = checkBatch(body.batch);
     const fits =
       body.old_group_uid === groupUid &&
-      body.term > term &&
       batch?.configuration !== undefined &&
-      batch.header.term === body.term &&
+      batch.header.term > term &&
+      batch.header.term < body.term &&
       batch.header.first === lastIndex + 1;
     if (!fits) {
       this.refuse(body, 'reset_of_other_log');

@@ -14,9 +14,9 @@ import {
 import type { Acknowledgement } from './gathered-write.js';
 import type { LogStoreOptions } from './inputs-and-effects.js';
 import type { ReadRequest } from './log-reads.js';
-import type { ChunkRequest } from './snapshot-reads.js';
 import { type KeptSnapshot, type LogState, remembered } from './log-state.js';
 import type { Row } from './operations.js';
+import type { ChunkRequest } from './snapshot-reads.js';
 
 /** To the node: which run of the log-store this is, and the session in force. */
 export function welcome({ groupId, incarnation }: LogStoreOptions, session: Session): Message {

@@ -6,6 +6,7 @@ import { LogStoreCore } from '@conclave/log-store';
 import { NodeCore } from '@conclave/node';
 import {
   type ActorKind,
+  defaultDiskReserveBytes,
   defaultSnapshotBytesPerSecond,
   defaultSnapshots,
   defaultTimes,
@@ -75,7 +76,7 @@ export class CoreFactory {
       case 'ballot-box':
         return new BallotBoxCore(options) as unknown as AnyCore;
       case 'log-store':
-        return new LogStoreCore(options) as unknown as AnyCore;
+        return new LogStoreCore({ ...options, diskReserveBytes: defaultDiskReserveBytes }) as unknown as AnyCore;
     }
   }
 

@@ -1,5 +1,5 @@
 /** Carries out what log-stores ask of their disks: after a while, not at all, or badly. It decides nothing. */
-import type { LogStoreCore, LogStoreEffect } from '@conclave/log-store';
+import type { Leftovers, LogStoreCore, LogStoreEffect } from '@conclave/log-store';
 import { ConclaveError, type PeerId } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import type { Actor } from './actor.js';
@@ -59,11 +59,31 @@ export class DiskDriver {
           () => ({ type: 'read_done', token: effect.token, rows: disks.read(peerId, effect.range) }),
           false,
         );
+      case 'read_chunk':
+        return this.later(
+          actor,
+          () => ({
+            type: 'chunk_read',
+            token: effect.token,
+            chunk: disks.readChunk(peerId, effect.slot, effect.number),
+          }),
+          false,
+        );
+      case 'clear':
+        return this.clear(actor, effect.leftovers);
       case 'fail':
         return this.onFailed(actor, effect.code, effect.message);
       default:
         throw new Error(`unknown effect ${JSON.stringify(effect)}`);
     }
+  }
+
+  /** Some time, in its own order; not at all where the process crashes before. */
+  private clear(actor: Actor, leftovers: Leftovers): void {
+    const { life, peerId } = actor;
+    this.mesh.after(this.random(peerId).next() * (this.delays.get(peerId) ?? usualDelayMs), () => {
+      if (actor.life === life) this.mesh.disks.clear(peerId, leftovers);
+    });
   }
 
   /** @param isSync whether what is durable may be another afterwards */

@@ -20,6 +20,17 @@ export class SortedRows {
     if (this.rows[place]?.key === key) this.rows.splice(place, 1);
   }
 
+  /** Deletes the keys from `from` on and before `before`. */
+  deleteRange(from: string, before: string): void {
+    const place = this.placeOf(from);
+    this.rows.splice(place, Math.max(this.placeOf(before) - place, 0));
+  }
+
+  at(key: string): Row | undefined {
+    const row = this.rows[this.placeOf(key)];
+    return row?.key === key ? row : undefined;
+  }
+
   all(): readonly Row[] {
     return this.rows;
   }

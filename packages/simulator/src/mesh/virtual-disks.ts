@@ -5,15 +5,29 @@
  */
 import {
   type BatchRange,
+  chunkKey,
   indexedKey,
   indexOfKey,
+  type Leftovers,
   metaKey,
   type Row,
   type StorageOperation,
   type StoredRows,
+  slotKey,
+  slotsToClear,
+  snapshotKey,
   truncationOperations,
 } from '@conclave/log-store';
-import { asLogIndex, batchHeader, batchPayloads, type GroupId, type PeerId } from '@conclave/protocol';
+import {
+  asLogIndex,
+  batchHeader,
+  batchPayloads,
+  type ConfigurationEntry,
+  type GroupId,
+  type LogIndex,
+  type PeerId,
+  unseal,
+} from '@conclave/protocol';
 import { SortedRows } from './sorted-rows.js';
 
 /** An entry as it stands on a disk. The same object at every peer that stored the same batch. */
@@ -24,13 +38,18 @@ export interface DiskEntry {
   readonly payload: Uint8Array;
 }
 
-const parts = { entry: 'e', term: 't', configuration: 'c' } as const;
+const parts = { entry: 'e', term: 't', configuration: 'c', chunk: 's' } as const;
 export type IndexedDiskPart = keyof typeof parts;
+type IndexedPart = (typeof parts)[IndexedDiskPart];
 
 class VirtualDisk {
   meta: Uint8Array | undefined;
-  readonly rows = { e: new SortedRows(), t: new SortedRows(), c: new SortedRows() };
-  /** All entries, from index 1 on. */
+  /** The record of the snapshot that counts. */
+  snapshot: Uint8Array | undefined;
+  readonly rows = { e: new SortedRows(), t: new SortedRows(), c: new SortedRows(), s: new SortedRows() };
+  /** All entries before the first one have gone into a snapshot. */
+  baseIndex: LogIndex = asLogIndex(0);
+  /** All entries behind that. */
   readonly entries: DiskEntry[] = [];
   /** The bytes that stand under a key since a bit of them has flipped. */
   readonly damaged = new Map<string, Uint8Array>();
@@ -64,12 +83,17 @@ export class VirtualDisks {
       termRuns: all('t'),
       configurations: all('c'),
       lastBatch: last === undefined ? undefined : this.asRead(disk, last),
+      snapshot: disk.damaged.get(snapshotKey(this.groupId)) ?? disk.snapshot,
     };
   }
 
   /** @throws ConclaveError ECORRUPT where a batch that is to be cut is damaged */
   write(peerId: PeerId, operations: readonly StorageOperation[]): void {
-    this.change(this.disk(peerId), operations);
+    const disk = this.disk(peerId);
+    this.change(disk, operations);
+    if (operations.some((operation) => operation.type === 'put' && operation.key === snapshotKey(this.groupId))) {
+      this.compact(disk);
+    }
     this.onWritten(peerId, operations);
   }
 
@@ -103,9 +127,27 @@ export class VirtualDisks {
       .map((row) => this.asRead(disk, row));
   }
 
+  readChunk(peerId: PeerId, slot: number, number: number): Uint8Array | undefined {
+    const disk = this.disk(peerId);
+    const row = disk.rows.s.at(chunkKey(this.groupId, slot, number));
+    return row === undefined ? undefined : this.asRead(disk, row).value;
+  }
+
+  clear(peerId: PeerId, leftovers: Leftovers): void {
+    const { e, s } = this.disk(peerId).rows;
+    const holding = e.lastBefore(this.key('e', leftovers.upTo + 2));
+    if (holding !== undefined) e.deleteRange(this.key('e', 0), holding.key);
+    for (const { from, before } of slotsToClear(leftovers)) {
+      s.deleteRange(slotKey(this.groupId, from), slotKey(this.groupId, before));
+    }
+  }
+
   // ---- for faults --------------------------------------------------------------------------------
 
-  /** Flips one bit of the record that holds the index, or of the last one before it. False: there is none. */
+  /**
+   * Flips one bit of the record that holds the index, or of the last one before it; of chunks `index` counts all that
+   * are there. False: there is none.
+   */
   flip(peerId: PeerId, part: 'meta' | IndexedDiskPart, index: number, chance: number): boolean {
     const disk = this.disk(peerId);
     const row = part === 'meta' ? this.metaRow(disk) : this.rowAt(disk, parts[part], index);
@@ -124,9 +166,27 @@ export class VirtualDisks {
 
   // ---- for who judges ----------------------------------------------------------------------------
 
-  /** All entries, in order: index 1 stands at 0. The same array over the life of a disk, which changes with it. */
+  /** All entries behind the base, in order. The same array over the life of a disk, which changes with it. */
   entries(peerId: PeerId): readonly DiskEntry[] {
     return this.disk(peerId).entries;
+  }
+
+  /** Of the last entry, be it one that a snapshot stands for; 0: there is none. */
+  lastIndex(peerId: PeerId): number {
+    const { entries, baseIndex } = this.disk(peerId);
+    return entries.at(-1)?.index ?? baseIndex;
+  }
+
+  /** The configurations that are known, also those before the base. */
+  configurations(peerId: PeerId): ConfigurationEntry[] {
+    const rows = this.disk(peerId).rows.c.all();
+    return rows.map(({ value }) => {
+      const { index, value: configuration } = unseal(value) as {
+        index: LogIndex;
+        value: ConfigurationEntry['configuration'];
+      };
+      return { index, configuration };
+    });
   }
 
   private disk(peerId: PeerId): VirtualDisk {
@@ -141,24 +201,37 @@ export class VirtualDisks {
     disk.damaged.delete(key);
     const part = this.partOf(key);
     if (part === undefined) {
-      disk.meta = value;
+      if (key === this.metaKey) disk.meta = value;
+      else disk.snapshot = value;
       return;
     }
     disk.rows[part].put(key, value);
     if (part !== 'e') return;
-    disk.entries.length = indexOfKey(key) - 1;
+    this.cut(disk, indexOfKey(key));
     disk.entries.push(...this.entriesOf(value));
+  }
+
+  /** Leaves the entries before an index; none where these do not reach up to it. */
+  private cut({ entries }: VirtualDisk, from: number): void {
+    const kept = from - (entries[0]?.index ?? from);
+    entries.length = kept <= entries.length ? Math.max(kept, 0) : 0;
+  }
+
+  /** A snapshot counts: the log begins anew, behind its base. */
+  private compact(disk: VirtualDisk): void {
+    const { base_index, last_index } = unseal(disk.meta as Uint8Array) as { base_index: LogIndex; last_index: number };
+    disk.baseIndex = base_index;
+    this.cut(disk, last_index + 1);
+    const gone = disk.entries.findIndex(({ index }) => index > base_index);
+    disk.entries.splice(0, gone === -1 ? disk.entries.length : gone);
   }
 
   private delete(disk: VirtualDisk, key: string): void {
     disk.damaged.delete(key);
     const part = this.partOf(key);
-    if (part === undefined) {
-      disk.meta = undefined;
-      return;
-    }
+    if (part === undefined) throw new Error(`${key} is never deleted`);
     disk.rows[part].delete(key);
-    if (part === 'e') disk.entries.length = Math.min(disk.entries.length, indexOfKey(key) - 1);
+    if (part === 'e' && indexOfKey(key) <= (disk.entries.at(-1)?.index ?? 0)) this.cut(disk, indexOfKey(key));
   }
 
   private entriesOf(value: Uint8Array): readonly DiskEntry[] {
@@ -179,7 +252,8 @@ export class VirtualDisks {
     return disk.meta === undefined ? undefined : { key: this.metaKey, value: disk.meta };
   }
 
-  private rowAt(disk: VirtualDisk, part: 'e' | 't' | 'c', index: number): Row | undefined {
+  private rowAt(disk: VirtualDisk, part: IndexedPart, index: number): Row | undefined {
+    if (part === 's') return disk.rows.s.all()[index % Math.max(disk.rows.s.all().length, 1)];
     return disk.rows[part].lastBefore(this.key(part, index + 1));
   }
 
@@ -187,12 +261,12 @@ export class VirtualDisks {
     return metaKey(this.groupId);
   }
 
-  private key(part: 'e' | 't' | 'c', index: number): string {
+  private key(part: IndexedPart, index: number): string {
     return indexedKey(this.groupId, part, index);
   }
 
-  private partOf(key: string): 'e' | 't' | 'c' | undefined {
+  private partOf(key: string): IndexedPart | undefined {
     const part = key.charAt(this.groupId.length + 1);
-    return part === 'e' || part === 't' || part === 'c' ? part : undefined;
+    return part === 'e' || part === 't' || part === 'c' || part === 's' ? part : undefined;
   }
 }

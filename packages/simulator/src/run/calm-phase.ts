@@ -93,7 +93,7 @@ export class CalmPhase {
   private foundIfThereIsNone(): void {
     const { mesh, clients } = this.simulation;
     const [at] = mesh.peers;
-    if (at === undefined || mesh.peers.some((peerId) => mesh.disks.entries(peerId).length > 0)) return;
+    if (at === undefined || mesh.peers.some((peerId) => mesh.disks.lastIndex(peerId) > 0)) return;
     mesh.coverage.count('group founded after all faults');
     const asked = clients.operate({ type: 'bootstrap', at, peers: mesh.peers, timeout: answerMs });
     this.expect('groups-are-founded', () => asked.settlement !== undefined, 2 * answerMs);
@@ -141,7 +141,7 @@ export class CalmPhase {
     if (first === undefined || mesh.leader === undefined) return false;
     const { last_index } = mesh.node(mesh.leader).summary();
     const hasAll = (peerId: PeerId): boolean =>
-      mesh.node(peerId).summary().applied_index === last_index && mesh.disks.entries(peerId).length === last_index;
+      mesh.node(peerId).summary().applied_index === last_index && mesh.disks.lastIndex(peerId) === last_index;
     if (!hasAll(first) || !others.every(hasAll)) return false;
     const keys = [...new Set(clients.history.calls.map(({ key }) => key))];
     const found = JSON.stringify(mesh.query(first, keys));

@@ -1,5 +1,5 @@
 /** Which peers a run can do without: so that no fault takes for good what the group needs to come back. */
-import { type Configuration, decodeConfiguration, majority, type PeerId } from '@conclave/protocol';
+import { type Configuration, majority, type PeerId } from '@conclave/protocol';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 
 export class QuorumView {
@@ -26,10 +26,10 @@ export class QuorumView {
     const { peers } = mesh;
     const committed = Math.max(...peers.map((peerId) => mesh.node(peerId).summary().commit_index));
     return peers.flatMap((peerId) => {
-      const stored = mesh.disks.entries(peerId).filter(({ kind }) => kind === 'configuration');
+      const stored = mesh.disks.configurations(peerId);
       const last = stored.findLastIndex(({ index }) => index <= committed);
       const inMemory = mesh.status(peerId).configuration;
-      const onDisk = stored.slice(Math.max(last, 0)).map(({ payload }) => decodeConfiguration(payload));
+      const onDisk = stored.slice(Math.max(last, 0)).map(({ configuration }) => configuration);
       return inMemory === null ? onDisk : [...onDisk, inMemory];
     });
   }

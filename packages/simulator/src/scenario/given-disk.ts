@@ -61,14 +61,15 @@ class Writer {
     private readonly write: (operations: readonly StorageOperation[]) => void,
   ) {
     const { groupId, peerId } = given;
-    this.core = new LogStoreCore({ groupId, peerId, incarnation: incarnationOf(peerId) });
+    this.core = new LogStoreCore({ groupId, peerId, incarnation: incarnationOf(peerId), diskReserveBytes: 0 });
   }
 
   run(): void {
     const { given, core } = this;
     const group_id = given.groupId;
     core.step({ type: 'start' });
-    core.step({ type: 'loaded', rows: { meta: undefined, termRuns: [], configurations: [], lastBatch: undefined } });
+    const nothing = { meta: undefined, termRuns: [], configurations: [], lastBatch: undefined, snapshot: undefined };
+    core.step({ type: 'loaded', rows: nothing });
     const incarnation = incarnationOf(given.peerId);
     const open = (after: number) => {
       const body = { group_id, nonce: `${incarnation}.${after}`, incarnation, after_session: asSession(after) };

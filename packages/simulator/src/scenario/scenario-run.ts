@@ -265,7 +265,7 @@ export class ScenarioRun {
       case 'applied':
         return summary.applied_index;
       case 'stored':
-        return this.mesh.disks.entries(peer).at(-1)?.index ?? 0;
+        return this.mesh.disks.lastIndex(peer);
     }
   }
 }

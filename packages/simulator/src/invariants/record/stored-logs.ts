@@ -15,12 +15,17 @@ export interface StoredMeta {
   readonly term: number;
   readonly voted_for: string;
   readonly session: number;
+  /** The entry before the log's first one. */
+  readonly base_index: number;
+  readonly base_term: number;
 }
 
 export interface StoredLog {
   readonly peerId: PeerId;
   meta: StoredMeta;
   last: Entry | undefined;
+  /** The base that `last` goes back to. */
+  begun: number;
   /** The votes that were ever synced, by term. */
   readonly votes: Map<number, string>;
 }
@@ -33,7 +38,15 @@ export interface Change {
   readonly deleted: Entry | undefined;
 }
 
-const nothing: StoredMeta = { store_id: '', group_uid: '', term: 0, voted_for: '', session: 0 };
+const nothing: StoredMeta = {
+  store_id: '',
+  group_uid: '',
+  term: 0,
+  voted_for: '',
+  session: 0,
+  base_index: 0,
+  base_term: 0,
+};
 
 export class StoredLogs {
   private readonly byPeer = new Map<PeerId, StoredLog>();
@@ -55,12 +68,18 @@ export class StoredLogs {
   }
 
   onWritten(peerId: PeerId, operations: readonly StorageOperation[]): Change {
-    const store = this.byPeer.get(peerId) ?? { peerId, meta: nothing, last: undefined, votes: new Map() };
+    const store = this.byPeer.get(peerId) ?? { peerId, meta: nothing, last: undefined, begun: 0, votes: new Map() };
     const before = { meta: store.meta, last: store.last };
     const meta = metaIn(operations);
     if (meta !== undefined) this.takeMeta(store, meta);
     let deleted: Entry | undefined;
+    const begin = (): void => {
+      deleted = this.begin(store) ?? deleted;
+    };
     for (const operation of operations) {
+      if (operation.type === 'put' && isBatchKey(operation.key) && indexOfKey(operation.key) > store.meta.base_index) {
+        begin();
+      }
       // A batch that is put over others deletes them as well.
       const from = startOf(operation);
       if (from !== undefined && from <= (store.last?.index ?? 0)) {
@@ -71,8 +90,27 @@ export class StoredLogs {
         store.last = this.tree.follow(store.meta.group_uid, store.last, operation.value).at(-1);
       }
     }
+    begin();
     this.byPeer.set(peerId, store);
     return { store, before, deleted };
+  }
+
+  /**
+   * A log begins behind its base: where a snapshot was installed, that is the entry that somebody has accepted, and with
+   * it all before it. Answers the first entry that has gone for it.
+   */
+  private begin(store: StoredLog): Entry | undefined {
+    const { group_uid, base_index, base_term } = store.meta;
+    if (base_index === 0 || store.begun === base_index) return undefined;
+    store.begun = base_index;
+    if (entryAt(store.last, base_index)?.term === base_term) return undefined;
+    const { last } = store;
+    store.last = this.tree.find(group_uid, base_index, base_term);
+    let gone: Entry | undefined;
+    for (let entry = last; entry !== undefined && entryAt(store.last, entry.index) !== entry; entry = entry.prev) {
+      gone = entry;
+    }
+    return gone;
   }
 
   private takeMeta(store: StoredLog, meta: StoredMeta): void {
