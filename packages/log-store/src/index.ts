@@ -1,6 +1,6 @@
 export * from './core/index.js';
-export * from './hosted-groups.js';
 export * from './disk-watch.js';
+export * from './hosted-groups.js';
 export * from './level-log-storage.js';
 export * from './log-storage.js';
 export * from './log-store-actor.js';
