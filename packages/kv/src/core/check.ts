@@ -58,11 +58,11 @@ export function isCommand(value: unknown): value is Command {
   }
 }
 
-function isOwner(value: unknown): boolean {
+export function isOwner(value: unknown): value is string {
   return typeof value === 'string' && value.length > 0 && hasAtMost(value, limits.ownerBytes) && isWellFormed(value);
 }
 
-function isLeaseId(value: unknown): boolean {
+export function isLeaseId(value: unknown): value is number {
   return isCount(value) && value >= 1;
 }
 

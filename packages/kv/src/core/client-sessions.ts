@@ -14,8 +14,10 @@
  * 4. A number at or below `lowWater`, or one that has a result, is never carried out again. What was refused for good has
  *    one, too; what was refused for want of room has none.
  */
-import { invariant, type LogIndex, limits } from '@conclave/protocol';
+import { invariant, type LogIndex, limits, type OperationResult } from '@conclave/protocol';
 import type { KvCommandResult } from './kv-entry.js';
+import type { SnapshotRows } from './snapshot-piece.js';
+import { detached } from './stored-value.js';
 import { bytesAnswered } from './transaction.js';
 
 const outOfNumbers: KvCommandResult = ['not_done', 'EINVAL', 'the numbers of a session start with 1'];
@@ -84,6 +86,15 @@ export class ClientSession {
     this.countFound(bytesAnswered(result));
   }
 
+  /** As it is now: its low water, and the results above it, which nothing changes any more. */
+  get state(): { readonly lowWater: number; readonly results: readonly (KvCommandResult | undefined)[] } {
+    return { lowWater: this.lowWater, results: this.results.slice() };
+  }
+
+  get resultCount(): number {
+    return this.kept;
+  }
+
   /** It is gone, with all that it kept. */
   end(): void {
     this.countFound(-this.foundBytes);
@@ -135,6 +146,41 @@ export class ClientSessions {
     return expired;
   }
 
+  /** All of them as they are now, for a snapshot. */
+  rows(): {
+    readonly sessionRows: SnapshotRows['sessions'][];
+    readonly results: Iterable<SnapshotRows['results']>;
+    readonly resultCount: number;
+  } {
+    let resultCount = 0;
+    const states = [...this.sessions].map(([clientId, session]) => {
+      resultCount += session.resultCount;
+      return { clientId, lastIndex: session.lastIndex, ...session.state };
+    });
+    return {
+      sessionRows: states.map(({ clientId, lastIndex, lowWater }) => [clientId, lastIndex, lowWater]),
+      results: resultRows(states),
+      resultCount,
+    };
+  }
+
+  /** A session of a snapshot, in the order of last use. Answers whether it can be one. */
+  restore(clientId: number, lastIndex: LogIndex, lowWater: number): boolean {
+    if (this.sessions.has(clientId)) return false;
+    const session = new ClientSession(lastIndex, this.all);
+    session.acknowledge(lowWater);
+    this.sessions.set(clientId, session);
+    return true;
+  }
+
+  /** A result of a snapshot, after the sessions and in the order of their numbers. Answers whether it can be one. */
+  restoreResult(clientId: number, sequence: number, result: KvCommandResult): boolean {
+    const session = this.sessions.get(clientId);
+    if (session === undefined || session.resultOf(sequence) !== undefined) return false;
+    session.keep(sequence, detachedResult(result));
+    return true;
+  }
+
   private end(clientId: number): void {
     this.sessions.get(clientId)?.end();
     this.sessions.delete(clientId);
@@ -159,4 +205,29 @@ export class ClientSessions {
     for (const clientId of this.idleSince.keys()) if (!this.sessions.has(clientId)) this.idleSince.delete(clientId);
     return idle;
   }
+}
+
+function* resultRows(
+  states: readonly { readonly clientId: number; lowWater: number; results: readonly (KvCommandResult | undefined)[] }[],
+): Generator<SnapshotRows['results'], void> {
+  for (const { clientId, lowWater, results } of states) {
+    for (const [place, result] of results.entries()) {
+      if (result !== undefined) yield [clientId, lowWater + 1 + place, result];
+    }
+  }
+}
+
+/** The same in memory of its own: what a piece of a snapshot decodes to would keep the whole piece. */
+function detachedResult(result: KvCommandResult): KvCommandResult {
+  if (result[0] === 'not_done') return ['not_done', result[1], detached(result[2])];
+  if (result[0] === 'unknown') return ['unknown', result[1], detached(result[2])];
+  const [, revision, isTrue, results] = result;
+  if (results === undefined) return ['done', revision, isTrue];
+  return ['done', revision, isTrue, results.map(detachedFinding)];
+}
+
+function detachedFinding(found: OperationResult): OperationResult {
+  if (found[0] !== 'get' || found[1] === null) return found;
+  const [name, value, revision] = found;
+  return [name, typeof value === 'string' ? detached(value) : value.slice(), revision];
 }

@@ -10,6 +10,7 @@
  * 4. Nothing that is kept shares memory with the message that it came in: a small value would pin a large one.
  */
 import { invariant, limits, type Value } from '@conclave/protocol';
+import { KeyCut } from './key-cut.js';
 import { compareKeys } from './key-order.js';
 import type { FoundKey, FoundValue, RangePage, RangeQuery } from './kv-query.js';
 import { Leases } from './leases.js';
@@ -27,6 +28,8 @@ export class KeySpace {
   readonly leases = new Leases();
   readonly locks = new Locks(this.leases, () => this.nextRevision());
   private lastRevision = 0;
+  /** Of the snapshots that are being drawn; hardly ever is there one. */
+  private cuts: readonly KeyCut[] = [];
 
   get revision(): number {
     return this.lastRevision;
@@ -49,6 +52,7 @@ export class KeySpace {
     const isBinary = typeof value !== 'string';
     const text = isBinary ? oneCharacterEach(value) : detached(value);
     const stored = this.stored.get(key);
+    if (this.cuts.length > 0) for (const cut of this.cuts) cut.beforeWrite(key, stored);
     if (stored === undefined) {
       const ownKey = inOnePiece(key);
       this.stored.set(ownKey, { text, isBinary, revision, leaseId });
@@ -67,6 +71,7 @@ export class KeySpace {
   delete(key: string): number {
     const stored = this.stored.get(key);
     if (stored === undefined) return 0;
+    for (const cut of this.cuts) cut.beforeDelete(key, stored);
     if (stored.leaseId !== 0) this.leases.untie(stored.leaseId, key);
     this.stored.delete(key);
     this.order.delete(key);
@@ -84,7 +89,8 @@ export class KeySpace {
   endLease(leaseId: number): boolean {
     const lease = this.leases.at(leaseId);
     if (lease === undefined) return false;
-    for (const key of [...lease.keys]) this.delete(key);
+    // In an order that a snapshot need not tell, as revisions come of it.
+    for (const key of [...lease.keys].sort(compareKeys)) this.delete(key);
     this.locks.release(leaseId);
     this.leases.delete(leaseId);
     return true;
@@ -118,6 +124,35 @@ export class KeySpace {
       found.push([key, keysOnly ? null : keptValue(stored), stored.revision]);
     }
     return { found, more: false, revision };
+  }
+
+  /** The keys as they are now, to be drawn while writes go on; `endCut` when that is over. */
+  cut(): KeyCut {
+    const cut = new KeyCut(this.stored, this.order);
+    this.cuts = [...this.cuts, cut];
+    return cut;
+  }
+
+  endCut(cut: KeyCut): void {
+    this.cuts = this.cuts.filter((one) => one !== cut);
+  }
+
+  /** Of a snapshot, before anything else of it. */
+  restoreRevision(revision: number): void {
+    this.lastRevision = revision;
+  }
+
+  /** A key of a snapshot, after the leases. Answers whether it can be one. */
+  restore(key: string, value: Value, revision: number, leaseId: number): boolean {
+    if (this.stored.has(key) || revision > this.lastRevision) return false;
+    if (leaseId !== 0 && this.tieFault(leaseId, key) !== undefined) return false;
+    const isBinary = typeof value !== 'string';
+    const text = isBinary ? oneCharacterEach(value) : detached(value);
+    const ownKey = inOnePiece(key);
+    this.stored.set(ownKey, { text, isBinary, revision, leaseId });
+    this.order.add(ownKey);
+    if (leaseId !== 0) this.leases.tie(leaseId, ownKey);
+    return true;
   }
 
   private retie(ownKey: string, stored: Stored, leaseId: number): void {

@@ -8,7 +8,7 @@
  * 1. The state and each result follow from the entries alone, in their order.
  * 2. No entry, whatever its bytes, makes `apply` throw.
  */
-import type { StateMachine } from '@conclave/actor/core';
+import type { StateMachine, StateMachineRestore } from '@conclave/actor/core';
 import { type Command, defaultTimes, type LogIndex, limits, type Value } from '@conclave/protocol';
 import { AnswerRoom } from './answer-room.js';
 import { ClientSessions } from './client-sessions.js';
@@ -23,12 +23,16 @@ import {
   type WriteEntry,
 } from './kv-entry.js';
 import type { KvFindings, KvQuery } from './kv-query.js';
+import { KvRestore } from './kv-restore.js';
+import { defaultPieceBytes, KvSnapshot } from './kv-snapshot.js';
 import type { LockResult } from './locks.js';
 import { bytesAnswered, faultOfTie, transact } from './transaction.js';
 
 export interface KvOptions {
   /** A session that is not used for so long, by the leader's clock, expires. */
   readonly clientSessionMs?: number;
+  /** A piece of a snapshot has about so many bytes. */
+  readonly snapshotPieceBytes?: number;
 }
 
 const noSession: KvCommandResult = ['unknown', 'ESESSION', 'the session is unknown or has expired'];
@@ -49,11 +53,15 @@ const lockFaults: Readonly<Record<Exclude<LockResult, number>, KvCommandResult>>
 };
 
 export class KvStateMachine implements StateMachine {
-  private readonly keys = new KeySpace();
-  private readonly sessions: ClientSessions;
+  private keys = new KeySpace();
+  private sessions: ClientSessions;
+  private readonly clientSessionMs: number;
+  private readonly pieceBytes: number;
 
   constructor(options: KvOptions = {}) {
-    this.sessions = new ClientSessions(options.clientSessionMs ?? defaultTimes.clientSessionMs);
+    this.clientSessionMs = options.clientSessionMs ?? defaultTimes.clientSessionMs;
+    this.pieceBytes = options.snapshotPieceBytes ?? defaultPieceBytes;
+    this.sessions = new ClientSessions(this.clientSessionMs);
   }
 
   /**
@@ -92,6 +100,21 @@ export class KvStateMachine implements StateMachine {
     const leases = this.keys.leases.overdue(nowMs, term);
     if (expire.length + leases.length === 0) return undefined;
     return encodeEntry(leases.length === 0 ? { expire } : { expire, expire_leases: leases });
+  }
+
+  /** The whole state as of now, in pieces, while entries go on being applied. Several may be under way. */
+  snapshot(): Iterator<Uint8Array, void> {
+    return new KvSnapshot(this.keys, this.sessions, this.pieceBytes);
+  }
+
+  /**
+   * Forgets the state, for what a snapshot gives.
+   * @throws InvariantError from what it answers, where that is no snapshot of a key-value store
+   */
+  restore(): StateMachineRestore {
+    this.keys = new KeySpace();
+    this.sessions = new ClientSessions(this.clientSessionMs);
+    return new KvRestore(this.keys, this.sessions);
   }
 
   /** Answers how many sessions and leases have ended. */

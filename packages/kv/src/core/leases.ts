@@ -16,6 +16,7 @@
 import { invariant, type LogIndex, limits } from '@conclave/protocol';
 import { compareKeys } from './key-order.js';
 import type { LeaseFound, LeaseKeysPage, LeasesPage } from './kv-query.js';
+import type { SnapshotRows } from './snapshot-piece.js';
 
 export interface Lease {
   readonly ttlMs: number;
@@ -35,6 +36,7 @@ const longestGapMs = 2000;
 export class Leases {
   private readonly leases = new Map<number, Lease>();
   private lastLeaseId = 0;
+  private lastRestored = 0;
   private lookedMs = Number.NEGATIVE_INFINITY;
   /** The term of the leadership that looked after them last, at this peer. */
   private lookedTerm = 0;
@@ -43,14 +45,7 @@ export class Leases {
   grant(index: LogIndex, ttlMs: number): number | undefined {
     if (this.leases.size >= limits.leases) return undefined;
     this.lastLeaseId += 1;
-    this.leases.set(this.lastLeaseId, {
-      ttlMs,
-      keptIndex: index,
-      keys: new Set(),
-      locks: new Set(),
-      seenIndex: 0,
-      sinceMs: 0,
-    });
+    this.leases.set(this.lastLeaseId, newLease(index, ttlMs));
     return this.lastLeaseId;
   }
 
@@ -60,6 +55,28 @@ export class Leases {
     if (lease === undefined) return undefined;
     lease.keptIndex = index;
     return lease.ttlMs;
+  }
+
+  get lastId(): number {
+    return this.lastLeaseId;
+  }
+
+  /** All of them as they are now, for a snapshot. */
+  rows(): SnapshotRows['leases'][] {
+    return [...this.leases].map(([leaseId, { ttlMs, keptIndex }]) => [leaseId, ttlMs, keptIndex]);
+  }
+
+  /** Of a snapshot, before its leases. */
+  restoreLastId(lastLeaseId: number): void {
+    this.lastLeaseId = lastLeaseId;
+  }
+
+  /** A lease of a snapshot, in the order of their ids and before what is tied to it. Answers whether it can be one. */
+  restore(leaseId: number, ttlMs: number, keptIndex: LogIndex): boolean {
+    if (leaseId <= this.lastRestored || leaseId > this.lastLeaseId) return false;
+    this.lastRestored = leaseId;
+    this.leases.set(leaseId, newLease(keptIndex, ttlMs));
+    return true;
   }
 
   at(leaseId: number): Readonly<Lease> | undefined {
@@ -136,6 +153,10 @@ export class Leases {
     }
     return overdue;
   }
+}
+
+function newLease(keptIndex: LogIndex, ttlMs: number): Lease {
+  return { ttlMs, keptIndex, keys: new Set(), locks: new Set(), seenIndex: 0, sinceMs: 0 };
 }
 
 function hasRoom({ length }: readonly unknown[]): boolean {

@@ -14,8 +14,10 @@
  * 4. At most `limits.locks` locks are there, each with at most `limits.lockWaiters` waiters.
  */
 import { invariant, limits } from '@conclave/protocol';
+import { compareKeys } from './key-order.js';
 import type { LockFound } from './kv-query.js';
 import type { Leases } from './leases.js';
+import type { ClaimRow, SnapshotRows } from './snapshot-piece.js';
 import { inOnePiece } from './stored-value.js';
 
 interface Claim {
@@ -87,13 +89,36 @@ export class Locks {
 
   /** A lease ends: whoever waits by it does so no more, and what is held by it is passed on. */
   release(leaseId: number): void {
-    for (const name of [...(this.leases.at(leaseId)?.locks ?? [])]) {
+    // In an order that a snapshot need not tell, as tokens come of it.
+    for (const name of [...(this.leases.at(leaseId)?.locks ?? [])].sort(compareKeys)) {
       const lock = this.locks.get(name);
       invariant(lock !== undefined, 'a lease knows locks that are there');
       lock.waiting = lock.waiting.filter((one) => one.leaseId !== leaseId);
       if (lock.holder.leaseId === leaseId) this.passOn(name, lock);
       else this.forget(leaseId, name);
     }
+  }
+
+  /** All of them as they are now, for a snapshot. */
+  rows(): SnapshotRows['locks'][] {
+    return [...this.locks].map(([name, { holder, token, waiting }]) => [
+      name,
+      token,
+      rowOf(holder),
+      waiting.map(rowOf),
+    ]);
+  }
+
+  /** A lock of a snapshot, after the leases. Answers whether it can be one. */
+  restore(name: string, token: number, holder: ClaimRow, waiting: readonly ClaimRow[]): boolean {
+    const claims = [holder, ...waiting];
+    if (this.locks.has(name) || claims.some(([, leaseId]) => this.leases.at(leaseId) === undefined)) return false;
+    const ownName = inOnePiece(name);
+    const [first, ...others] = claims.map(([owner, leaseId]): Claim => ({ owner: inOnePiece(owner), leaseId }));
+    invariant(first !== undefined, 'a lock has a holder');
+    this.locks.set(ownName, { holder: first, token, waiting: others });
+    for (const [, leaseId] of claims) this.leases.at(leaseId)?.locks.add(ownName);
+    return true;
   }
 
   private acquire(name: string, holder: Claim): number {
@@ -124,6 +149,10 @@ export class Locks {
   private forget(leaseId: number, name: string): void {
     this.leases.at(leaseId)?.locks.delete(name);
   }
+}
+
+function rowOf({ owner, leaseId }: Claim): ClaimRow {
+  return [owner, leaseId];
 }
 
 function isSame(one: Claim, other: Claim): boolean {

@@ -1,0 +1,192 @@
+import { asLogIndex, encode, limits } from '@conclave/protocol';
+import { describe, expect, it } from 'vitest';
+import { decodePiece, encodePiece } from '../src/core/snapshot-piece.js';
+import { KvStateMachine } from '../src/index.js';
+import { payloadOfEntry, RandomEntries } from './random-commands.js';
+import { Door, generator } from './support.js';
+
+function drawn(stateMachine: KvStateMachine): Uint8Array[] {
+  return rest(stateMachine.snapshot());
+}
+
+function rest(snapshot: Iterator<Uint8Array, void>): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  for (let next = snapshot.next(); next.done !== true; next = snapshot.next()) pieces.push(next.value);
+  return pieces;
+}
+
+function restored(pieces: readonly Uint8Array[], into = new KvStateMachine()): KvStateMachine {
+  const restore = into.restore();
+  for (const piece of pieces) {
+    // As from a chunk, whose memory is used for something else afterwards.
+    const copy = piece.slice();
+    restore.take(copy);
+    copy.fill(0xff);
+  }
+  restore.end();
+  return into;
+}
+
+/** As `toEqual` says it, in a fraction of the time. */
+function expectSame(pieces: readonly Uint8Array[], expected: readonly Uint8Array[]): void {
+  expect(pieces.length).toBe(expected.length);
+  for (const [at, piece] of pieces.entries()) expect(Buffer.compare(piece, expected[at]!)).toBe(0);
+}
+
+/** Applies so many random entries to all of these; their results are the same. */
+function applyTo(machines: readonly KvStateMachine[], entries: RandomEntries, from: number, count: number): void {
+  for (let index = from; index < from + count; index++) {
+    const payload = payloadOfEntry(entries.next(index));
+    const [first, ...others] = machines.map((machine) => encode(machine.apply(asLogIndex(index), payload)));
+    for (const other of others) expect(Buffer.compare(other, first!)).toBe(0);
+  }
+}
+
+describe('a snapshot', () => {
+  it('is the state at its call, however many entries are applied while it is drawn', () => {
+    for (let seed = 1; seed <= 15; seed++) {
+      const below = generator(seed);
+      const entries = new RandomEntries(below);
+      const options = { snapshotPieceBytes: 100 + below(4000) };
+      const [going, stopped] = [new KvStateMachine(options), new KvStateMachine(options)];
+      const before = 50 + below(1500);
+      applyTo([going, stopped], entries, 1, before);
+      const snapshot = going.snapshot();
+      const pieces: Uint8Array[] = [];
+      let index = before + 1;
+      for (let next = snapshot.next(); next.done !== true; next = snapshot.next()) {
+        pieces.push(next.value);
+        const count = below(40);
+        // The stopped one stays as it was.
+        applyTo([going], entries, index, count);
+        index += count;
+      }
+      // The same state gives the same bytes, whether they are drawn at once or not.
+      expectSame(pieces, drawn(stopped));
+      const other = restored(pieces, new KvStateMachine(options));
+      expectSame(drawn(other), pieces);
+      // Both go on alike: results, and at the end all that there is.
+      applyTo([stopped, other], new RandomEntries(generator(seed + 1000)), before + 1, 400);
+      expectSame(drawn(other), drawn(stopped));
+    }
+  });
+
+  it('may be one of several, and be given up', () => {
+    const machine = new KvStateMachine();
+    const entries = new RandomEntries(generator(7));
+    applyTo([machine], entries, 1, 800);
+    const first = machine.snapshot();
+    const expected = drawn(machine);
+    const start = first.next();
+    applyTo([machine], entries, 801, 200);
+    const second = machine.snapshot();
+    const expectedSecond = drawn(machine);
+    machine.snapshot().return?.();
+    applyTo([machine], entries, 1001, 200);
+    expectSame([start.value!, ...rest(first)], expected);
+    applyTo([machine], entries, 1201, 200);
+    expectSame(rest(second), expectedSecond);
+    expect(second.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('of nothing is one piece, and what it is restored into forgets what it had', () => {
+    const empty = drawn(new KvStateMachine());
+    expect(empty).toHaveLength(1);
+    const door = new Door(new KvStateMachine());
+    door.ask('put', { key: 'k', value: 'v' });
+    restored(empty, door.stateMachine);
+    expect(door.ask('get', { key: 'k' })).toEqual({ key: 'k', value: null, revision: 0 });
+    expect(door.ask('put', { key: 'k', value: 'w' })).toEqual({ revision: 1 });
+  });
+
+  it('comes in pieces of a bounded size, whatever the state holds', () => {
+    const door = new Door(new KvStateMachine());
+    const client_id = door.openSession();
+    const large = 'v'.repeat(limits.valueBytes);
+    for (let key = 0; key < 20; key++) door.ask('put', { key: `large ${key}`, value: large });
+    for (let key = 0; key < 5000; key++) door.ask('put', { key: `small ${key}`, value: 'v' });
+    door.ask('txn', { compare: [], then: [['get', 'large 1']], client_id, sequence: 1 });
+    const pieces = drawn(door.stateMachine);
+    expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThan(64 * 1024 + limits.valueBytes + 2048);
+    const other = new Door(restored(pieces));
+    other.index = door.index;
+    const repeated = { compare: [], then: [['get', 'large 2']], client_id, sequence: 1 };
+    expect(other.ask('txn', repeated)).toEqual(door.ask('txn', repeated));
+  });
+
+  it('promise 21: a call repeated after a restore has the result that it had', () => {
+    const door = new Door(new KvStateMachine());
+    const client_id = door.openSession();
+    const once = { client_id, sequence: 1 };
+    expect(door.ask('put', { key: 'k', value: 'v', ...once })).toEqual({ revision: 1 });
+    door.ask('put', { key: 'k', value: 'other' });
+    const other = new Door(restored(drawn(door.stateMachine)));
+    other.index = door.index;
+    expect(other.ask('put', { key: 'k', value: 'v', ...once })).toEqual({ revision: 1 });
+    expect(other.ask('get', { key: 'k' })).toEqual({ key: 'k', value: 'other', revision: 2 });
+  });
+
+  it('leaves the clocks behind: a restored leader gives leases and sessions their whole time', () => {
+    const door = new Door(new KvStateMachine({ clientSessionMs: 1500 }));
+    door.openSession();
+    door.ask('lease_grant', { ttl_ms: 1000 });
+    expect(door.stateMachine.housekeeping(0)).toBeUndefined();
+    const other = restored(drawn(door.stateMachine), new KvStateMachine({ clientSessionMs: 1500 }));
+    expect(door.stateMachine.housekeeping(1500)).toBeDefined();
+    expect(other.housekeeping(1500)).toBeUndefined();
+    expect(other.housekeeping(3000)).toBeDefined();
+  });
+});
+
+describe('promise 17: a restore', () => {
+  const door = new Door(new KvStateMachine());
+  for (let key = 0; key < 2000; key++) door.ask('put', { key: `key ${key}`, value: 'some value of this key' });
+  const pieces = drawn(door.stateMachine);
+
+  it('refuses a piece with any bit changed', () => {
+    const below = generator(3);
+    for (let time = 0; time < 200; time++) {
+      const damaged = pieces.map((piece) => piece.slice());
+      const piece = damaged[below(damaged.length)]!;
+      const at = below(piece.length);
+      piece[at] = piece[at]! ^ (1 << below(8));
+      expect(() => restored(damaged)).toThrow('ECORRUPT');
+    }
+  });
+
+  it('refuses pieces that are missing, repeated, in another order or cut short', () => {
+    const [head, ...keys] = pieces as [Uint8Array, Uint8Array, Uint8Array];
+    for (const wrong of [
+      [],
+      [head],
+      keys,
+      pieces.slice(0, -1),
+      [...pieces, pieces.at(-1)!],
+      [head, ...keys.toReversed()],
+      [head.subarray(0, 4)],
+      [new Uint8Array()],
+    ]) {
+      expect(() => restored(wrong)).toThrow('ECORRUPT');
+    }
+  });
+
+  it('refuses what is foreign, though its checksum holds', () => {
+    const head = encodePiece(0, 'head', [[5, 2, 1, 1, 0, 0, 0]]);
+    const lease = encodePiece(1, 'leases', [[2, 1000, 1]]);
+    expect(restored([head, lease, encodePiece(2, 'keys', [['k', 'v', 5, 2]])])).toBeDefined();
+    for (const wrong of [
+      [encodePiece(0, 'keys', [['k', 'v', 1, 0]])],
+      [encodePiece(0, 'head', [['5', 2, 1, 1, 0, 0, 0]] as never)],
+      [head, encodePiece(1, 'leases', [[3, 1000, 1]])],
+      [head, lease, encodePiece(2, 'keys', [['k', 'v', 6, 0]])],
+      [head, lease, encodePiece(2, 'keys', [['k', 'v', 5, 1]])],
+      [head, lease, encodePiece(2, 'keys', [['', 'v', 5, 0]])],
+      [head, lease, encodePiece(2, 'locks', [['l', 4, ['o', 2], []]])],
+      [encodePiece(0, 'head', [[5, 2, 1, 1, 0, limits.clientSessions + 1, 0]])],
+    ]) {
+      expect(() => restored(wrong)).toThrow('ECORRUPT');
+    }
+    const other = encodePiece(0, 'head', [[0, 0, 0, 0, 0, 0, 0]]);
+    expect(decodePiece(other).rows).toEqual([[0, 0, 0, 0, 0, 0, 0]]);
+  });
+});
