@@ -1,6 +1,7 @@
 /** The `conclave` command: all of its words. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { registerBackup } from './commands/backup.js';
 import { registerBench } from './commands/bench.js';
 import { registerBootstrap } from './commands/bootstrap.js';
 import { registerDemo } from './commands/demo.js';
@@ -8,6 +9,7 @@ import { registerKv } from './commands/kv.js';
 import { registerLeader } from './commands/leader.js';
 import { registerLock } from './commands/lock.js';
 import { registerPeers } from './commands/peers.js';
+import { registerRestore } from './commands/restore.js';
 import { registerSoak } from './commands/soak.js';
 import { registerStatus } from './commands/status.js';
 import { registerUp } from './commands/up.js';
@@ -29,6 +31,8 @@ export function createProgram(): Command {
   registerKv(program);
   registerLock(program);
   registerWatch(program);
+  registerBackup(program);
+  registerRestore(program);
   registerBench(program);
   registerSoak(program);
   registerDemo(program);

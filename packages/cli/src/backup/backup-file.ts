@@ -1,0 +1,169 @@
+/**
+ * A backup as a file: a line that says what it is, then records of a length (u32, big-endian) and that many bytes. The
+ * first record is the sealed head, the others are the chunks of the snapshot as they were stored, in order.
+ */
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import {
+  ConclaveError,
+  decodeSnapshotChunk,
+  GroupId,
+  GroupUid,
+  LogIndex,
+  PeerId,
+  SnapshotHead,
+  SnapshotId,
+  SnapshotJoiner,
+  seal,
+  snapshotChecksum,
+  unseal,
+} from '@conclave/protocol';
+import { z } from 'zod';
+import { PiecesDigest } from './pieces-digest.js';
+
+const firstLine = Buffer.from('conclave backup 1\n');
+/** No record is larger: a chunk, and the head, are far smaller. */
+const mostBytes = 64 * 1024 * 1024;
+
+export const BackupHead = z.object({
+  group_id: GroupId,
+  group_uid: GroupUid,
+  /** Who took it. */
+  peer_id: PeerId,
+  /** Wall-clock time, ISO 8601. */
+  time: z.string(),
+  snapshot_id: SnapshotId,
+  head: SnapshotHead,
+});
+export type BackupHead = z.infer<typeof BackupHead>;
+
+/** Writes a backup. Until it is whole it has another name, so that what bears the name is a backup. */
+export class BackupWriter {
+  private chunks = 0;
+
+  private constructor(
+    private readonly file: FileHandle,
+    private readonly path: string,
+    private readonly partPath: string,
+    private readonly head: BackupHead,
+  ) {}
+
+  static async create(path: string, head: BackupHead): Promise<BackupWriter> {
+    const partPath = `${path}.part`;
+    const file = await open(partPath, 'w');
+    const writer = new BackupWriter(file, path, partPath, head);
+    await file.write(firstLine);
+    await writer.record(seal(head));
+    return writer;
+  }
+
+  async add(chunk: Uint8Array): Promise<void> {
+    this.chunks += 1;
+    await this.record(chunk);
+  }
+
+  /** All chunks were added: syncs it and gives it its name. */
+  async end(): Promise<void> {
+    if (this.chunks !== this.head.head.chunks) throw new ConclaveError('EINVAL', 'a backup has all chunks or none');
+    await this.file.sync();
+    await this.file.close();
+    await rename(this.partPath, this.path);
+  }
+
+  /** It is not to be. */
+  async abandon(): Promise<void> {
+    await this.file.close();
+    await rm(this.partPath, { force: true });
+  }
+
+  private async record(bytes: Uint8Array): Promise<void> {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.length);
+    await this.file.write(length);
+    await this.file.write(bytes);
+  }
+}
+
+/**
+ * Opens a backup.
+ * @throws ConclaveError ECORRUPT where it is none, or is damaged
+ */
+export class BackupReader {
+  private constructor(
+    private readonly file: FileHandle,
+    readonly head: BackupHead,
+    private readonly begin: number,
+  ) {}
+
+  static async open(path: string): Promise<BackupReader> {
+    const file = await open(path, 'r');
+    try {
+      const line = await read(file, 0, firstLine.length);
+      if (!line.equals(firstLine)) throw damaged(`${path} is no backup of Conclave`);
+      const { bytes, next } = await readRecord(file, firstLine.length);
+      const head = BackupHead.safeParse(unsealed(bytes));
+      if (!head.success) throw damaged(`the head of ${path} is damaged`);
+      return new BackupReader(file, head.data, next);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** The chunks, each of which is intact. @throws ConclaveError ECORRUPT where one is not, or is missing */
+  async *chunks(): AsyncGenerator<Uint8Array, void> {
+    let at = this.begin;
+    for (let number = 0; number < this.head.head.chunks; number++) {
+      const { bytes, next } = await readRecord(this.file, at);
+      const chunk = decodeSnapshotChunk(bytes);
+      if (chunk.number !== number || chunk.index !== this.head.head.index) throw damaged(`chunk ${number} is another`);
+      yield bytes;
+      at = next;
+    }
+  }
+
+  /** Reads it whole. Answers the digest of the state in it. @throws ConclaveError ECORRUPT unless it is what its head says */
+  async check(): Promise<string> {
+    const { head } = this.head;
+    const digest = new PiecesDigest();
+    const joiner = new SnapshotJoiner(LogIndex.parse(head.index));
+    let [bytes, checksum] = [0, 0];
+    for await (const chunk of this.chunks()) {
+      bytes += chunk.length;
+      checksum = snapshotChecksum(chunk, checksum);
+      for (const piece of joiner.add(chunk)) digest.add(piece);
+    }
+    if (bytes !== head.bytes || checksum !== head.checksum || !joiner.isWhole) {
+      throw damaged('the backup is not what its head says');
+    }
+    return digest.end();
+  }
+
+  close(): Promise<void> {
+    return this.file.close();
+  }
+}
+
+async function readRecord(file: FileHandle, at: number): Promise<{ bytes: Buffer; next: number }> {
+  const length = (await read(file, at, 4)).readUInt32BE();
+  if (length > mostBytes) throw damaged('a record is longer than any can be');
+  return { bytes: await read(file, at + 4, length), next: at + 4 + length };
+}
+
+async function read(file: FileHandle, at: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  const { bytesRead } = await file.read(bytes, 0, length, at);
+  if (bytesRead < length) throw damaged('the backup is cut short');
+  return bytes;
+}
+
+function unsealed(bytes: Uint8Array): unknown {
+  try {
+    return unseal(bytes);
+  } catch {
+    throw damaged('the head of the backup is damaged (bad checksum)');
+  }
+}
+
+function damaged(what: string): ConclaveError {
+  return new ConclaveError('ECORRUPT', what);
+}

@@ -1,0 +1,90 @@
+/** A snapshot of a peer's, read over NATS chunk by chunk. */
+import {
+  type AdminReply,
+  ConclaveError,
+  type PeerId,
+  type SnapshotHead,
+  type SnapshotId,
+  SnapshotJoiner,
+  snapshotChecksum,
+} from '@conclave/protocol';
+import type { Requester } from '../requester.js';
+import { PiecesDigest } from './pieces-digest.js';
+
+/** What one command to a peer may take; taking a snapshot takes as long as it takes. */
+const chunkTimeoutMs = 10_000;
+const takeTimeoutMs = 600_000;
+/** Chunks that are asked for at once. */
+const window = 4;
+/** How often a newer snapshot may take the place of the one that is being read. */
+const attempts = 3;
+
+export interface PeerSnapshot {
+  readonly peerId: PeerId;
+  readonly snapshotId: SnapshotId;
+  readonly head: SnapshotHead;
+  /** The chunks in order; they can be read once. @throws ConclaveError */
+  readonly chunks: AsyncGenerator<Uint8Array, void>;
+}
+
+/** Has a peer take a snapshot, and begins to read it. */
+export async function takeSnapshot(requester: Requester, peerId: PeerId): Promise<PeerSnapshot> {
+  await requester.admin('snapshot', {}, { peerId, timeoutMs: takeTimeoutMs });
+  const first = await readChunk(requester, peerId, undefined, 0);
+  const { snapshot_id: snapshotId, head } = first;
+  return { peerId, snapshotId, head, chunks: chunksOf(requester, peerId, first) };
+}
+
+/**
+ * The digest of the state that a peer has now.
+ * @throws ConclaveError
+ */
+export async function digestOf(requester: Requester, peerId: PeerId): Promise<string> {
+  return again(async () => {
+    const snapshot = await takeSnapshot(requester, peerId);
+    const digest = new PiecesDigest();
+    const joiner = new SnapshotJoiner(snapshot.head.index);
+    for await (const chunk of snapshot.chunks) for (const piece of joiner.add(chunk)) digest.add(piece);
+    return digest.end();
+  });
+}
+
+/** Begins anew where a newer snapshot has taken the place of the one that was being read. */
+export async function again<T>(read: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof ConclaveError && error.code === 'ENOENT') || attempt === attempts) throw error;
+    }
+  }
+}
+
+async function* chunksOf(
+  requester: Requester,
+  peerId: PeerId,
+  first: AdminReply<'read_snapshot'>,
+): AsyncGenerator<Uint8Array, void> {
+  const { snapshot_id: snapshotId, head } = first;
+  let checksum = snapshotChecksum(first.chunk, 0);
+  yield first.chunk;
+  for (let from = 1; from < head.chunks; from += window) {
+    const numbers = Array.from({ length: Math.min(window, head.chunks - from) }, (_, place) => from + place);
+    const replies = await Promise.all(numbers.map((number) => readChunk(requester, peerId, snapshotId, number)));
+    for (const { chunk } of replies) {
+      checksum = snapshotChecksum(chunk, checksum);
+      yield chunk;
+    }
+  }
+  if (checksum !== head.checksum) throw new ConclaveError('ECORRUPT', `the snapshot of ${peerId} is damaged`);
+}
+
+function readChunk(
+  requester: Requester,
+  peerId: PeerId,
+  snapshotId: SnapshotId | undefined,
+  number: number,
+): Promise<AdminReply<'read_snapshot'>> {
+  const request = snapshotId === undefined ? { number } : { snapshot_id: snapshotId, number };
+  return requester.admin('read_snapshot', request, { peerId, timeoutMs: chunkTimeoutMs });
+}

@@ -1,0 +1,144 @@
+/** `conclave restore`: founds a new group with the state of a backup, and compares what its peers then have with that. */
+import { randomUUID } from 'node:crypto';
+import { ConclaveError, type PeerId } from '@conclave/protocol';
+import type { Command } from 'commander';
+import { runAction } from '../action.js';
+import { BackupReader } from '../backup/backup-file.js';
+import { digestOf } from '../backup/peer-snapshot.js';
+import { withRequester } from '../connection.js';
+import { type CommonOptions, parsePeers, splitList, withCommonOptions } from '../options.js';
+import type { Output } from '../output.js';
+import type { Requester } from '../requester.js';
+import { isPassing, until } from '../until.js';
+import { count, peerSet } from '../views/words.js';
+import { bootstrap } from './bootstrap.js';
+
+const defaultTimeoutMs = 600_000;
+const chunkTimeoutMs = 10_000;
+
+interface RestoreOptions extends CommonOptions {
+  readonly peers: readonly string[];
+}
+
+export function registerRestore(program: Command): void {
+  withCommonOptions(
+    program
+      .command('restore')
+      .argument('<file>', 'a file of `conclave backup`')
+      .requiredOption(
+        '--peers <names>',
+        'the peers of the new group, which hold nothing of it; the first one begins',
+        splitList,
+      )
+      .description('found a new group with the state of a backup, and compare what its peers have with that'),
+  ).action((file: string, options: RestoreOptions) =>
+    runAction(options, (output) =>
+      withRequester(options, async (requester) => {
+        const reader = await BackupReader.open(file);
+        try {
+          await restore(requester, output, reader, options);
+        } finally {
+          await reader.close();
+        }
+      }),
+    ),
+  );
+}
+
+async function restore(
+  requester: Requester,
+  output: Output,
+  reader: BackupReader,
+  options: RestoreOptions,
+): Promise<void> {
+  const peers = parsePeers([...options.peers]);
+  const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+  const [founder] = peers;
+  if (founder === undefined) throw new ConclaveError('EINVAL', 'name at least one peer');
+  const digest = await reader.check();
+  const { head } = reader.head;
+  const restoreId = `restore-${randomUUID()}`;
+  await giveChunks(requester, reader, restoreId, founder, timeoutMs);
+  await begin(requester, peers, founder, { restore_id: restoreId, head }, timeoutMs);
+  await compareFirst(requester, founder, digest, timeoutMs);
+  const { group_uid, peers: taken } = await bootstrap(requester, peers, timeoutMs);
+  for (const peerId of peers.slice(1)) await compareOther(requester, founder, peerId, timeoutMs);
+  if (output.json) {
+    output.record({ group_id: options.group, group_uid, peers: taken, index: head.index, bytes: head.bytes, digest });
+    return;
+  }
+  output.line(
+    `group ${options.group} of ${peerSet(peers)} has the state of ${reader.head.group_id} at entry ${count(head.index)}`,
+  );
+}
+
+async function giveChunks(
+  requester: Requester,
+  reader: BackupReader,
+  restoreId: string,
+  peerId: PeerId,
+  timeoutMs: number,
+): Promise<void> {
+  let number = 0;
+  for await (const chunk of reader.chunks()) {
+    const request = { restore_id: restoreId, number, chunk };
+    // The same chunk again does no harm.
+    await until(
+      `${peerId} takes chunk ${number}`,
+      timeoutMs,
+      () => requester.admin('restore_chunk', request, { peerId, timeoutMs: chunkTimeoutMs }),
+      isPassing,
+    );
+    number += 1;
+  }
+}
+
+/** Has the first peer begin. It starts over with the backup in place, so the answer is told from what it is then. */
+async function begin(
+  requester: Requester,
+  peers: readonly PeerId[],
+  peerId: PeerId,
+  restore: { restore_id: string; head: BackupReader['head']['head'] },
+  timeoutMs: number,
+): Promise<void> {
+  await until(
+    `${peerId} begins with the backup`,
+    timeoutMs,
+    async () => {
+      const { group_uid } = await requester.admin('status', {}, { peerId, timeoutMs: chunkTimeoutMs });
+      if (group_uid !== '') return true;
+      const request = { peers: [...peers], restore };
+      const reply = await requester.admin('bootstrap', request, { peerId, timeoutMs: chunkTimeoutMs });
+      // Nothing is founded where somebody holds the group.
+      throw new ConclaveError('ENOTEMPTY', `the group is there already, of ${peerSet(reply.peers)}`);
+    },
+    isPassing,
+  );
+}
+
+/**
+ * Compares what the first peer has with the backup, as soon as it has it and before the others have a part in it: leases that
+ * are in the backup end in the new group, too, and are missing from then on.
+ */
+async function compareFirst(requester: Requester, peerId: PeerId, digest: string, timeoutMs: number): Promise<void> {
+  const found = await until(`${peerId} has its state`, timeoutMs, () => digestOf(requester, peerId), isPassing);
+  if (found === digest) return;
+  throw new ConclaveError(
+    'ECORRUPT',
+    `the state of ${peerId} is not that of the backup: it was written meanwhile, leases have ended, or it is damaged`,
+    'unknown',
+  );
+}
+
+/** Compares what another peer has with what the first one has, until both have applied the same. */
+async function compareOther(requester: Requester, first: PeerId, peerId: PeerId, timeoutMs: number): Promise<void> {
+  await until(
+    `${peerId} has what ${first} has`,
+    timeoutMs,
+    async () => {
+      const [one, other] = await Promise.all([digestOf(requester, first), digestOf(requester, peerId)]);
+      return one === other ? true : undefined;
+    },
+    isPassing,
+  );
+}
