@@ -1,13 +1,9 @@
 /** `conclave kv` and `conclave lock` as processes, on a group of one. */
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { exitOf, spawnGuarded } from '../support/leftovers.js';
+import { type CommandRun, startCommand } from '../support/command.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
 
-const command = fileURLToPath(new URL('../../packages/cli/bin/conclave.js', import.meta.url));
 const stops = new Stops();
 let server: NatsServer;
 let mesh: Mesh;
@@ -20,23 +16,8 @@ beforeAll(async () => {
 });
 afterAll(() => stops.run());
 
-interface Run {
-  readonly child: ChildProcess;
-  readonly ended: Promise<{ code: number | null; out: string; error: string }>;
-}
-
-function start(...args: readonly string[]): Run {
-  const env = { ...process.env, NATS_URL: server.url };
-  const child = spawnGuarded(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
-  let [out, error] = ['', ''];
-  child.stdout?.on('data', (data: Buffer) => {
-    out += data.toString();
-  });
-  child.stderr?.on('data', (data: Buffer) => {
-    error += data.toString();
-  });
-  const ended = Promise.all([exitOf(child), once(child, 'close')]).then(([{ code }]) => ({ code, out, error }));
-  return { child, ended };
+function start(...args: readonly string[]): CommandRun {
+  return startCommand(server.url, args);
 }
 
 function holderOf(name: string): Promise<unknown> {
