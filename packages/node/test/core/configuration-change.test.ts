@@ -1,3 +1,4 @@
+import { asLogIndex } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
 import { Bench, electionTimeoutMs } from './node-on-a-bench.js';
 
@@ -155,6 +156,18 @@ describe('a change that cannot be', () => {
       'event catchup_progress, n4, never_heard_of, 0, 2, 2, 0',
       'event catchup_progress, n5, lagging, 1, 2, 1, 0',
     ]);
+  });
+
+  test('promise 12: who installs a snapshot is told from both, in the event and in the reply', () => {
+    const bench = leader();
+    bench.admin('change_peers', { new_peers: ['n1', 'n2', 'n3', 'n4'], timeout_ms: 900 });
+    const install = { index: asLogIndex(2), chunks: 8, stored: 3, bytes: 999 };
+    expect(bench.progress(...members, { peer: 'n4', match: 0, install })).toEqual([
+      'event catchup_progress, n4, installing, 0, 2, 2, 37',
+    ]);
+    bench.wait(1000);
+    const error = { code: 'ECATCHUP', message: 'in time did not catch up: n4 (installing a snapshot at 37 %)' };
+    expect(bench.status.changes.at(-1)).toMatchObject({ state: 'undone', error });
   });
 
   test('promise 11: a set whose majority is out of reach is refused before it is appended', () => {

@@ -18,14 +18,17 @@ import {
   type Frame,
   type GroupUid,
   type Message,
+  type MessageName,
   type NodeMessage,
   type PeerId,
   type Progress,
+  SnapshotCutter,
+  type SnapshotHead,
   type StatusReply,
   type StoreId,
   type Term,
 } from '@conclave/protocol';
-import { NodeCore, type NodeEffect, type NodeInput } from '../../src/core/index.js';
+import { NodeCore, type NodeEffect, type NodeInput, type NodeOptions } from '../../src/core/index.js';
 import { configuration, tell } from './told.js';
 
 export const groupId = asGroupId('main');
@@ -45,11 +48,38 @@ export interface Found {
   readonly log?: readonly Entry[];
   readonly commit?: number;
   readonly groupUid?: string;
+  /** The snapshot that the log-store has; `log` is what stands behind `base`, or behind the snapshot. */
+  readonly snapshot?: MadeSnapshot;
+  readonly base?: readonly [index: number, term: number];
+  readonly installing?: { readonly id: string; readonly stored: number };
+}
+
+/** A snapshot with its chunks. */
+export interface MadeSnapshot {
+  readonly id: string;
+  readonly head: SnapshotHead;
+  readonly chunks: readonly Uint8Array[];
+}
+
+/** Cuts a snapshot of these pieces. A large `fill` makes as many chunks as there are pieces. */
+export function made(
+  [index, term]: readonly [number, number],
+  pieces: readonly string[],
+  over: { readonly id?: string; readonly fill?: number; readonly configuration?: readonly [number, string] } = {},
+): MadeSnapshot {
+  const { id = 'S1', fill = 0, configuration: [at, text] = [1, 'n1 n2 n3'] } = over;
+  const cutter = new SnapshotCutter(asLogIndex(index));
+  const chunks = pieces.flatMap((piece) => cutter.add(Buffer.from(piece.padEnd(fill, '.'))));
+  chunks.push(...cutter.end());
+  const configurations = [{ index: asLogIndex(at), configuration: configuration(text) }];
+  return { id, head: { index: asLogIndex(index), term: asTerm(term), configurations, ...cutter.sum }, chunks };
 }
 
 /** Applies by remembering; answers what it has. */
 class Memory implements StateMachine {
   readonly applied: string[] = [];
+  /** The least length of a snapshot's piece. */
+  fill = 0;
   apply(index: number, payload: Uint8Array): unknown {
     this.applied.push(`${index}:${Buffer.from(payload)}`);
     return `done ${index}`;
@@ -59,12 +89,12 @@ class Memory implements StateMachine {
   }
   /** A piece for each entry that it has applied. */
   *snapshot(): Iterator<Uint8Array, void> {
-    for (const line of [...this.applied]) yield Buffer.from(line);
+    for (const line of [...this.applied]) yield Buffer.from(line.padEnd(this.fill, '.'));
   }
   restore() {
     this.applied.length = 0;
     return {
-      take: (piece: Uint8Array) => void this.applied.push(Buffer.from(piece).toString()),
+      take: (piece: Uint8Array) => void this.applied.push(Buffer.from(piece).toString().replace(/[.]+$/, '')),
       end: () => undefined,
     };
   }
@@ -87,6 +117,12 @@ export class Bench {
   /** Whether the replicators want the content of entries. */
   wantsContent = true;
   private stored: readonly Entry[] = [];
+  private storedBase: readonly [number, number] = [0, 0];
+  /** The chunks of snapshots that the log-store was given. */
+  readonly given: Uint8Array[] = [];
+  private readonly asks: Body<'log-store.read_snapshot'>[] = [];
+  /** What the log-store answers of its snapshot. */
+  snapshot: MadeSnapshot | undefined;
   /** Which own actors do not answer. */
   readonly dead = new Set<Own>();
   /** The messages that were sent last, whole. */
@@ -101,7 +137,10 @@ export class Bench {
   private lastRequestId = 0;
   private elect: Body<'ballot-box.elect'> | undefined;
 
-  constructor(readonly peerId = 'n1') {
+  constructor(
+    readonly peerId = 'n1',
+    options: Partial<NodeOptions> = {},
+  ) {
     this.core = new NodeCore(
       {
         groupId,
@@ -113,6 +152,7 @@ export class Bench {
         jointTimeoutMs: 10_000,
         farewellMs: 10_000,
         ...defaultSnapshots,
+        ...options,
       },
       { stateMachine: this.machine },
     );
@@ -181,6 +221,9 @@ export class Bench {
     if (message.name === 'replicator.tick') this.tickId = message.body.tick_id;
     const answers: NodeMessage[] = [];
     if (message.name === 'log-store.read' && this.answersReads) answers.push(this.entries(message.body));
+    if (message.name === 'log-store.snapshot_chunk') this.given.push(message.body.chunk);
+    if (message.name === 'log-store.read_snapshot') this.asks.push(message.body);
+    if (message.name === 'log-store.read_snapshot' && this.answersReads) answers.push(this.chunkFor(message.body));
     if (message.name === 'log-store.confirm') {
       this.asked = message.body;
       if (this.saysInForce && !this.dead.has('log-store')) answers.push({ name: 'node.in_force', body: message.body });
@@ -201,10 +244,39 @@ export class Bench {
 
   /** What the log-store answers to a read: all from there on that it was opened with. */
   private entries({ request_id, from_index }: Body<'log-store.read'>): NodeMessage {
-    const batches = this.stored.slice(from_index - 1).map((entry, at) => batch(from_index + at, entry));
-    const prev = this.stored[from_index - 2] ?? 0;
+    const [base, baseTerm] = this.storedBase;
+    const batches = this.stored.slice(from_index - base - 1).map((entry, at) => batch(from_index + at, entry));
+    const prev = this.stored[from_index - base - 2] ?? baseTerm;
     const prev_term = asTerm(typeof prev === 'number' ? prev : prev[0]);
     return { name: 'node.entries', body: { ...this.own, request_id, from_index, prev_term, batches, refusal: '' } };
+  }
+
+  /** All reads of the snapshot so far. */
+  reads(): readonly Body<'log-store.read_snapshot'>[] {
+    return this.asks;
+  }
+
+  /** The body of the message of this name that was sent last to an own actor. */
+  sentOwn(name: MessageName): unknown {
+    return this.sent.findLast(({ message }) => message.name === name)?.message.body;
+  }
+
+  /** What the log-store answers to a read of its snapshot. */
+  chunkFor({ request_id, snapshot_id, number }: Body<'log-store.read_snapshot'>): NodeMessage {
+    const { snapshot } = this;
+    const isThere = snapshot !== undefined && (snapshot_id === '' || snapshot_id === snapshot.id);
+    return {
+      name: 'node.snapshot_chunk',
+      body: {
+        ...this.own,
+        request_id,
+        snapshot_id: isThere ? snapshot.id : '',
+        head: isThere ? snapshot.head : null,
+        number,
+        chunk: (isThere ? snapshot.chunks[number] : undefined) ?? new Uint8Array(0),
+        refusal: isThere ? '' : 'none',
+      },
+    };
   }
 
   private ack(kind: Own, seq = this.taken[kind].seq): NodeMessage {
@@ -227,6 +299,8 @@ export class Bench {
   /** Opens the log-store with what it has found; all own actors show themselves. */
   open(found: Found = {}): string[] {
     this.stored = found.log ?? [];
+    this.storedBase = baseOf(found);
+    this.snapshot = found.snapshot;
     const lines = this.step({ type: 'start' });
     const incarnation = this.incarnations['log-store'];
     lines.push(...this.hear({ name: 'node.welcome', body: { group_id: groupId, incarnation, session: asSession(0) } }));
@@ -235,29 +309,31 @@ export class Bench {
     return lines;
   }
 
-  opened({ term = 0, votedFor = '', log = [], commit = 0, groupUid }: Found): NodeMessage {
+  opened(found: Found): NodeMessage {
+    const { term = 0, votedFor = '', log = [], commit = 0, groupUid, snapshot, installing } = found;
+    const [base, baseTerm] = baseOf(found);
     const terms = log.map((entry) => (typeof entry === 'number' ? entry : entry[0]));
     const runs = terms.flatMap((each, at) =>
-      each === terms[at - 1] ? [] : [{ first: asLogIndex(at + 1), term: asTerm(each) }],
+      each === terms[at - 1] ? [] : [{ first: asLogIndex(base + at + 1), term: asTerm(each) }],
     );
     const configurations = log.flatMap((entry, at) =>
-      typeof entry === 'number' ? [] : [{ index: asLogIndex(at + 1), configuration: configuration(entry[1]) }],
+      typeof entry === 'number' ? [] : [{ index: asLogIndex(base + at + 1), configuration: configuration(entry[1]) }],
     );
     const body: Body<'node.opened'> = {
       ...this.own,
       nonce: 'N1',
       incarnation: this.incarnations['log-store'],
-      group_uid: (groupUid ?? (log.length > 0 ? uid : '')) as GroupUid,
+      group_uid: (groupUid ?? (base + log.length > 0 ? uid : '')) as GroupUid,
       term: asTerm(term),
       voted_for: votedFor as PeerId | '',
-      base_index: asLogIndex(0),
-      base_term: asTerm(0),
-      last_index: asLogIndex(log.length),
+      base_index: asLogIndex(base),
+      base_term: asTerm(baseTerm),
+      last_index: asLogIndex(base + log.length),
       commit_index: asLogIndex(commit),
       term_runs: runs,
-      configurations,
-      snapshot: null,
-      installing: null,
+      configurations: [...(snapshot?.head.configurations ?? []), ...configurations],
+      snapshot: snapshot === undefined ? null : { snapshot_id: snapshot.id, head: snapshot.head },
+      installing: installing === undefined ? null : { snapshot_id: installing.id, stored: installing.stored },
     };
     return { name: 'node.opened', body };
   }
@@ -294,20 +370,21 @@ export class Bench {
       silentMs?: number;
       caughtUp?: boolean;
       refusal?: 'ENOTEMPTY' | 'ESTORE';
+      install?: NonNullable<Progress['install']>;
     }[]
   ): string[] {
     const all = targets.map(
-      ({ peer, match, silentMs = 0, caughtUp = false, refusal }): Progress => ({
+      ({ peer, match, silentMs = 0, caughtUp = false, refusal, install }): Progress => ({
         peer_id: asPeerId(peer),
         store_id: (silentMs < 0 ? '' : `s${peer.slice(1)}`) as StoreId,
-        state: 'replicate',
+        state: install === undefined ? 'replicate' : 'install',
         match_index: asLogIndex(match),
         next_index: asLogIndex(match + 1),
         in_flight: 0,
         silent_ms: silentMs,
         caught_up: caughtUp,
         refusal: refusal ?? '',
-        install: null,
+        install: install ?? null,
       }),
     );
     const term = asTerm(this.term);
@@ -386,6 +463,28 @@ export class Bench {
       batches,
     };
     return this.hear({ name: 'node.append_entries', body });
+  }
+
+  /** The leader's replicator sends a chunk of a snapshot; without a number, it asks how many are stored. */
+  installSnapshot(
+    { id, head, chunks }: MadeSnapshot,
+    over: { from?: string; term?: number; number?: number; tick?: number; store?: string; group?: string } = {},
+  ): string[] {
+    const { from = 'n2', term = 2, number } = over;
+    const body: Body<'node.install_snapshot'> = {
+      group_id: groupId,
+      group_uid: (over.group ?? uid) as GroupUid,
+      leader_id: asPeerId(from),
+      term: asTerm(term),
+      target_store_id: (over.store ?? 's1') as StoreId,
+      request_id: 9,
+      tick_id: over.tick ?? 1,
+      snapshot_id: id,
+      head,
+      number: number ?? 0,
+      chunk: (number === undefined ? undefined : chunks[number]) ?? new Uint8Array(0),
+    };
+    return this.hear({ name: 'node.install_snapshot', body });
   }
 
   /** What the leader says to its own actors, where this node hears that too. */
@@ -534,4 +633,9 @@ export function batch(index: number, entry: Entry): Uint8Array {
     return encodeBatch('commands', asTerm(entry), asLogIndex(index), [Buffer.from(`e${index}`)]);
   const [term, text] = entry;
   return encodeBatch('configuration', asTerm(term), asLogIndex(index), [encodeConfiguration(configuration(text))]);
+}
+
+/** Behind which entry the log begins. */
+function baseOf({ base, snapshot }: Found): readonly [number, number] {
+  return base ?? [snapshot?.head.index ?? 0, snapshot?.head.term ?? 0];
 }

@@ -108,6 +108,14 @@ function tellMessage(to: PeerId, { name, body }: Message): string | undefined {
       return `log-store.vote term ${body.term} for ${body.voted_for || 'nobody'}`;
     case 'log-store.read':
       return `log-store.read from ${body.from_index}`;
+    case 'log-store.snapshot_chunk':
+      return `snapshot_chunk ${body.number} of ${body.snapshot_id}, ${body.source}`;
+    case 'log-store.snapshot_end':
+      return `snapshot_end of ${body.snapshot_id}, ${body.source}: entry ${body.head.index} of term ${body.head.term}, ${body.head.chunks} chunks, compact to ${body.compact_to}`;
+    case 'log-store.read_snapshot':
+      return `read_snapshot ${body.snapshot_id} chunk ${body.number}`;
+    case 'replicator.snapshot_stored':
+      return `snapshot_stored ${body.stored} of ${body.snapshot_id} to ${to}${body.installed ? ', installed' : ''}`;
     case 'ballot-box.elect':
       return `ballot-box.elect ${body.kind} term ${body.term} of ${described(body.configuration)}`;
     case 'ballot-box.lead': {

@@ -1,0 +1,186 @@
+import { asLogIndex, limits, SnapshotJoiner } from '@conclave/protocol';
+import { describe, expect, test } from 'vitest';
+import { Bench, type Found, made } from './node-on-a-bench.js';
+
+const three = [1, 'n1 n2 n3'] as const;
+const small = { snapshotLogBytes: 500, snapshotMarginEntries: 0 };
+
+/** A follower in term 2 whose entries, up to 5, are applied. */
+function follower(options: ConstructorParameters<typeof Bench>[1] = {}, found: Found = {}): Bench {
+  const bench = new Bench('n1', options);
+  bench.open({ term: 2, log: [three, 1, 1, 2, 2], commit: 5, ...found });
+  return bench;
+}
+
+/** The pieces of the chunks that were given to the log-store. */
+function piecesOf(bench: Bench, index: number): string[] {
+  const joiner = new SnapshotJoiner(asLogIndex(index));
+  return bench.given.flatMap((chunk) => joiner.add(chunk)).map((piece) => Buffer.from(piece).toString());
+}
+
+describe('a snapshot on command', () => {
+  test('is drawn, stored chunk by chunk, and counts once the end is synced; then the log goes', () => {
+    const bench = follower({ snapshotMarginEntries: 2 });
+    expect(bench.admin('snapshot', {}, 'peer')).toEqual([
+      'snapshot_chunk 0 of N1-1, taken',
+      'snapshot_end of N1-1, taken: entry 5 of term 2, 1 chunks, compact to 3',
+      'event snapshot_taken, 5, 1, 52, 3, 0',
+      'reply 1 {"snapshot_id":"N1-1","index":5,"term":2,"chunks":1,"bytes":52,"first_index":4,"taken":true}',
+    ]);
+    expect(bench.status).toMatchObject({
+      first_index: 4,
+      last_index: 5,
+      snapshot: { snapshot_id: 'N1-1', index: 5, term: 2, chunks: 1, bytes: 52 },
+      taking: null,
+    });
+    expect(piecesOf(bench, 5)).toEqual(['2:e2', '3:e3', '4:e4', '5:e5']);
+  });
+
+  test('says nothing and lets nothing go before that', () => {
+    const bench = follower(small);
+    bench.syncs = false;
+    expect(bench.admin('snapshot', {}, 'peer')).toEqual([
+      'snapshot_chunk 0 of N1-1, taken',
+      'snapshot_end of N1-1, taken: entry 5 of term 2, 1 chunks, compact to 5',
+    ]);
+    expect(bench.status).toMatchObject({ first_index: 1, snapshot: null, taking: { index: 5, chunks: 1, bytes: 52 } });
+    expect(bench.sync()).toContain('event snapshot_taken, 5, 1, 52, 5, 0');
+    expect(bench.status).toMatchObject({ first_index: 6, taking: null });
+  });
+
+  test('stands for what was applied when it began, though entries go on being applied', () => {
+    const bench = follower(small);
+    bench.syncs = false;
+    bench.machine.fill = limits.snapshotChunkBytes;
+    bench.admin('snapshot', {}, 'peer');
+    bench.appendEntries({ prev: [5, 2], entries: [2, 2], commit: 7 });
+    bench.wait(0);
+    expect(bench.summary.applied_index).toBe(7);
+    bench.syncs = true;
+    bench.sync();
+    bench.wait(10);
+    expect(bench.status.snapshot).toMatchObject({ index: 5, term: 2 });
+    expect(piecesOf(bench, 5).map((piece) => piece.slice(0, 4))).toEqual(['2:e2', '3:e3', '4:e4', '5:e5']);
+  });
+
+  test('has few chunks unsynced at once, and a step draws no more than about one', () => {
+    const bench = follower(small, { log: [three, ...Array<number>(9).fill(2)], commit: 10 });
+    bench.syncs = false;
+    bench.machine.fill = limits.snapshotChunkBytes;
+    expect(bench.admin('snapshot', {}, 'peer')).toEqual([
+      'snapshot_chunk 0 of N1-1, taken',
+      'snapshot_chunk 1 of N1-1, taken',
+    ]);
+    bench.wait(10);
+    expect(bench.given).toHaveLength(limits.snapshotTakingChunks);
+    bench.sync();
+    bench.wait(10);
+    expect(bench.given).toHaveLength(2 * limits.snapshotTakingChunks);
+  });
+
+  test('that is asked for again meanwhile is answered by the same', () => {
+    const bench = follower();
+    bench.syncs = false;
+    bench.admin('snapshot', {}, 'peer');
+    expect(bench.admin('snapshot', {}, 'peer')).toEqual([]);
+    expect(bench.sync().filter((line) => line.startsWith('reply'))).toHaveLength(2);
+  });
+
+  test('takes none where nothing was applied since, and tells the one that there is', () => {
+    const bench = follower();
+    bench.admin('snapshot', {}, 'peer');
+    expect(bench.admin('snapshot', {}, 'peer')).toEqual([
+      'reply 2 {"snapshot_id":"N1-1","index":5,"term":2,"chunks":1,"bytes":52,"first_index":1,"taken":false}',
+    ]);
+  });
+
+  test('is refused where there is nothing, and by the group’s door', () => {
+    const empty = new Bench();
+    empty.open();
+    expect(empty.admin('snapshot', {}, 'peer')).toEqual(['refuse 1 ENOENT not_done']);
+    const leader = new Bench();
+    leader.lead();
+    expect(leader.admin('snapshot', {})).toEqual(['refuse 1 EINVAL not_done']);
+  });
+
+  test('of a node that is fenced has an unknown outcome where all of it is on its way to the disk', () => {
+    const bench = follower();
+    bench.syncs = false;
+    bench.admin('snapshot', {}, 'peer');
+    expect(bench.fencedBy(2)).toContain('refuse 1 EBUSY unknown');
+  });
+});
+
+describe('a snapshot by size', () => {
+  test('is taken once so many bytes have been applied, and not again for the same', () => {
+    const bench = follower(small, { commit: 1, log: [three] });
+    expect(bench.wait(300)).toEqual([]);
+    bench.appendEntries({ prev: [1, 1], entries: Array<number>(20).fill(2), commit: 21 });
+    expect(bench.wait(200)).toContain('snapshot_end of N1-1, taken: entry 21 of term 2, 1 chunks, compact to 21');
+    expect(bench.wait(500).filter((line) => line.includes('snapshot'))).toEqual([]);
+  });
+
+  test('counts what the node applies again after a start as well', () => {
+    const bench = new Bench('n1', { ...small, snapshotLogBytes: 100 });
+    bench.open({ term: 2, snapshot: made([9, 1], ['9:e9']), log: [2, 2, 2, 2], commit: 13 });
+    expect(bench.wait(200)).toContain('snapshot_end of N1-1, taken: entry 13 of term 2, 1 chunks, compact to 13');
+  });
+});
+
+describe('a snapshot by time', () => {
+  test('is taken after the interval, where anything was applied', () => {
+    const bench = follower({ snapshotIntervalMs: 5000, snapshotMarginEntries: 0, electionTimeoutMs: 60_000 });
+    expect(bench.wait(4900)).toEqual([]);
+    expect(bench.wait(200)).toContain('snapshot_end of N1-1, taken: entry 5 of term 2, 1 chunks, compact to 5');
+    expect(bench.wait(5200)).toEqual([]);
+  });
+});
+
+describe('what the log keeps', () => {
+  /** A leader of entries 1 to 23 in term 2, with small snapshots. */
+  function leader(options: ConstructorParameters<typeof Bench>[1]): Bench {
+    const bench = new Bench('n1', options);
+    bench.lead({ term: 1, log: [three, ...Array<number>(20).fill(1)], commit: 21 });
+    bench.propose('a');
+    bench.committed(23);
+    return bench;
+  }
+
+  test('is the margin on a follower', () => {
+    const bench = follower({ snapshotMarginEntries: 3 });
+    bench.admin('snapshot', {}, 'peer');
+    expect(bench.status.first_index).toBe(3);
+  });
+
+  test('is on a leader also what a live target lacks, but not what a silent one does', () => {
+    const bench = leader({ snapshotMarginEntries: 0 });
+    bench.progress({ peer: 'n2', match: 11 }, { peer: 'n3', match: 4, silentMs: 60_000 });
+    bench.admin('snapshot', {}, 'peer');
+    expect(bench.status).toMatchObject({ first_index: 12, snapshot: { index: 23 } });
+  });
+
+  test('goes back to the last snapshot at most, however slow a target is', () => {
+    const bench = leader({ snapshotMarginEntries: 0 });
+    bench.progress({ peer: 'n2', match: 11 });
+    bench.admin('snapshot', {}, 'peer');
+    bench.propose('b', 'c');
+    bench.committed(25);
+    bench.admin('snapshot', {}, 'peer');
+    expect(bench.status).toMatchObject({ first_index: 24, snapshot: { index: 25 } });
+  });
+
+  test('a snapshot that is due waits for a transfer of the last one, up to eight times the size', () => {
+    const bench = leader({ snapshotMarginEntries: 0, snapshotLogBytes: 900 });
+    const install = { index: asLogIndex(9), chunks: 4, stored: 1, bytes: 9 };
+    const more = (entries: number) => {
+      bench.confirmed();
+      bench.propose(...Array.from({ length: entries }, () => 'more'));
+      bench.committed(bench.summary.last_index);
+      bench.progress({ peer: 'n2', match: 0, install });
+      return bench.wait(100).filter((line) => line.includes('snapshot_end'));
+    };
+    expect(more(100)).toEqual([]);
+    expect(more(100)).toEqual([]);
+    expect(more(1000)).toHaveLength(1);
+  });
+});
