@@ -4,7 +4,7 @@ const group = 'packages/replicator/src/core/replicator-group-core.ts';
 const replicator = 'packages/replicator/src/core/replicator.ts';
 const source = 'packages/replicator/src/core/entry-source.ts';
 const leadership = 'packages/replicator/src/core/leadership.ts';
-const store = 'packages/log-store/src/core/log-store-core.ts';
+const store = 'packages/log-store/src/core/log-reader.ts';
 const append = 'packages/node/src/core/append-entries.ts';
 const node = 'packages/node/src/core/node-core.ts';
 

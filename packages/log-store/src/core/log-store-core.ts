@@ -28,12 +28,13 @@ import {
   type Session,
   type StoreId,
 } from '@conclave/protocol';
-import { checkAppend, checkBatch } from './append-check.js';
+import { checkAppend } from './append-check.js';
 import { DiskRoom } from './disk-room.js';
 import type { GatheredWrite } from './gathered-write.js';
 import type { FailureCode, LogStoreEffect, LogStoreInput, LogStoreOptions } from './inputs-and-effects.js';
+import { Intake, type SeldomMessage } from './intake.js';
 import { LogReader } from './log-reader.js';
-import { chunkIsIntact, flawOf, leavesSomething, leftoversOf, placeOfChunk } from './log-snapshots.js';
+import { leavesSomething, leftoversOf } from './log-snapshots.js';
 import { LogStages } from './log-stages.js';
 import type { LogState } from './log-state.js';
 import { NodeLink, type Sender } from './node-link.js';
@@ -51,11 +52,16 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   private readonly log = new LogStages();
   private readonly link = new NodeLink();
   private readonly reader: LogReader;
+  private readonly intake: Intake;
   private readonly disk: DiskRoom;
   private effects: LogStoreEffect[] = [];
 
   constructor(private readonly options: LogStoreOptions) {
     this.disk = new DiskRoom(options.diskReserveBytes);
+    this.intake = new Intake(options, this.log, {
+      count: (reason, times) => this.count(reason, times),
+      report: (text, fields) => this.report(text, fields),
+    });
     this.reader = new LogReader(options.groupId, this.log, {
       emit: (effect) => this.effects.push(effect),
       answer: (message) => this.sendNode(message),
@@ -143,16 +149,10 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         this.onTick(message.body);
         return;
       case 'log-store.snapshot_chunk':
-        this.onSnapshotChunk(message.body);
-        return;
       case 'log-store.snapshot_end':
-        this.onSnapshotEnd(message.body);
-        return;
       case 'log-store.reset':
-        this.onReset(message.body);
-        return;
       case 'log-store.read_only':
-        this.onReadOnly(message.body);
+        this.onSeldom(message);
         return;
       case 'log-store.read':
         if (this.isOfSession(message.body, message.body.reader === 'node')) this.reader.onRead(message.body);
@@ -276,31 +276,6 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     this.count('acknowledgements_truncated', this.log.append(body, batches, body.seq));
   }
 
-  private onReset(body: Body<'log-store.reset'>): void {
-    if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
-    const { groupUid, term, lastIndex } = this.log.accepted;
-    const batch = checkBatch(body.batch);
-    const fits =
-      body.old_group_uid === groupUid &&
-      batch?.configuration !== undefined &&
-      batch.header.term > term &&
-      batch.header.term < body.term &&
-      batch.header.first === lastIndex + 1;
-    if (!fits) {
-      this.refuse(body, 'reset_of_other_log');
-      return;
-    }
-    this.took(body, body);
-    this.log.reset(body, batch);
-  }
-
-  private onReadOnly(body: Body<'log-store.read_only'>): void {
-    if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
-    this.took(body, body);
-    this.log.await();
-    this.log.setReadOnly(body.read_only);
-  }
-
   private onVote(body: Body<'log-store.vote'>): void {
     if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
     const { term, votedFor } = this.log.accepted;
@@ -316,41 +291,16 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     this.log.vote(body.term, body.voted_for);
   }
 
-  // ---- Snapshots -----------------------------------------------------------------------------------
-
-  private onSnapshotChunk(body: Body<'log-store.snapshot_chunk'>): void {
+  private onSeldom(message: SeldomMessage): void {
+    const { body } = message;
     if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
-    const place = placeOfChunk(this.log.accepted, body);
-    const isWanted = place === 'begin' || place === 'next';
-    if (isWanted && !chunkIsIntact(body)) {
-      this.refuse(body, 'damaged_chunk');
+    const refusal = this.intake.take(message);
+    if (refusal !== '') {
+      this.refuse(body, refusal);
       return;
     }
     this.took(body, body);
     this.log.await();
-    if (isWanted) this.log.chunk(this.options.groupId, body);
-    else this.drop(place);
-  }
-
-  private onSnapshotEnd(body: Body<'log-store.snapshot_end'>): void {
-    if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
-    const { groupUid } = this.log.accepted;
-    if (body.group_uid === '' || (groupUid !== '' && body.group_uid !== groupUid)) {
-      this.refuse(body, 'other_group_uid');
-      return;
-    }
-    this.took(body, body);
-    this.log.await();
-    const flaw = flawOf(this.log.accepted, body);
-    if (flaw === '') {
-      this.count('acknowledgements_truncated', this.log.snapshot(body));
-      return;
-    }
-    this.drop(flaw);
-    if (flaw === 'snapshot_counts_already') return;
-    this.log.dropIncoming();
-    const { snapshot_id, source, head } = body;
-    this.report('a snapshot is given up', { snapshot_id, source, index: head.index, reason: flaw });
   }
 
   /** Asks for what is of no more use to be deleted. */

@@ -1,0 +1,89 @@
+/**
+ * Takes into the log what a node's link brings seldom: snapshots, a new history, and whether the peer is read-only.
+ * Entries, term and vote are the core's own. It owns nothing; whose message it is, and whether it is the next one, has
+ * been judged.
+ */
+import type { LogStoreMessage } from '@conclave/protocol';
+import { checkBatch } from './append-check.js';
+import type { LogStoreOptions } from './inputs-and-effects.js';
+import { chunkIsIntact, flawOf, placeOfChunk } from './log-snapshots.js';
+import type { LogStages } from './log-stages.js';
+
+export type SeldomMessage = Extract<
+  LogStoreMessage,
+  {
+    readonly name: 'log-store.snapshot_chunk' | 'log-store.snapshot_end' | 'log-store.reset' | 'log-store.read_only';
+  }
+>;
+
+type BodyOf<N extends SeldomMessage['name']> = Extract<SeldomMessage, { readonly name: N }>['body'];
+
+/** Where its counts and words go. */
+export interface IntakeOutside {
+  count(reason: string, times: number): void;
+  report(text: string, fields: Readonly<Record<string, unknown>>): void;
+}
+
+export class Intake {
+  constructor(
+    private readonly options: LogStoreOptions,
+    private readonly log: LogStages,
+    private readonly outside: IntakeOutside,
+  ) {}
+
+  /** Takes a message. Answers why it is refused, and so is all that follows it; empty: it is taken. */
+  take(message: SeldomMessage): string {
+    switch (message.name) {
+      case 'log-store.snapshot_chunk':
+        return this.onSnapshotChunk(message.body);
+      case 'log-store.snapshot_end':
+        return this.onSnapshotEnd(message.body);
+      case 'log-store.reset':
+        return this.onReset(message.body);
+      case 'log-store.read_only':
+        this.log.setReadOnly(message.body.read_only);
+        return '';
+    }
+  }
+
+  private onSnapshotChunk(body: BodyOf<'log-store.snapshot_chunk'>): string {
+    const place = placeOfChunk(this.log.accepted, body);
+    if (place !== 'begin' && place !== 'next') {
+      this.outside.count(place, 1);
+      return '';
+    }
+    if (!chunkIsIntact(body)) return 'damaged_chunk';
+    this.log.chunk(this.options.groupId, body);
+    return '';
+  }
+
+  private onSnapshotEnd(body: BodyOf<'log-store.snapshot_end'>): string {
+    const { groupUid } = this.log.accepted;
+    if (body.group_uid === '' || (groupUid !== '' && body.group_uid !== groupUid)) return 'other_group_uid';
+    const flaw = flawOf(this.log.accepted, body);
+    if (flaw === '') {
+      this.outside.count('acknowledgements_truncated', this.log.snapshot(body));
+      return '';
+    }
+    this.outside.count(flaw, 1);
+    if (flaw === 'snapshot_counts_already') return '';
+    this.log.dropIncoming();
+    const { snapshot_id, source, head } = body;
+    this.outside.report('a snapshot is given up', { snapshot_id, source, index: head.index, reason: flaw });
+    return '';
+  }
+
+  private onReset(body: BodyOf<'log-store.reset'>): string {
+    const { groupUid, term, lastIndex } = this.log.accepted;
+    const batch = checkBatch(body.batch);
+    const fits =
+      body.old_group_uid === groupUid &&
+      batch?.configuration !== undefined &&
+      batch.header.term > term &&
+      batch.header.term < body.term &&
+      batch.header.first === lastIndex + 1;
+    if (!fits) return 'reset_of_other_log';
+    this.log.reset(body, batch);
+    return '';
+  }
+}
