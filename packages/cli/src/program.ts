@@ -10,6 +10,7 @@ import { registerLeader } from './commands/leader.js';
 import { registerLock } from './commands/lock.js';
 import { registerPeers } from './commands/peers.js';
 import { registerRestore } from './commands/restore.js';
+import { registerSnapshot } from './commands/snapshot.js';
 import { registerSoak } from './commands/soak.js';
 import { registerStatus } from './commands/status.js';
 import { registerUp } from './commands/up.js';
@@ -28,6 +29,7 @@ export function createProgram(): Command {
   registerStatus(program);
   registerPeers(program);
   registerLeader(program);
+  registerSnapshot(program);
   registerKv(program);
   registerLock(program);
   registerWatch(program);

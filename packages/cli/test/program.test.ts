@@ -38,6 +38,7 @@ describe('the command', () => {
       'peers change',
       'peers cancel',
       'leader transfer',
+      'snapshot',
       'kv put',
       'kv get',
       'kv range',

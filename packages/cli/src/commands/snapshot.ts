@@ -1,0 +1,66 @@
+/** `conclave snapshot`: has one peer, or each, take a snapshot of its state and let the log before it go. */
+import { ConclaveError, type ErrorBody, type PeerId, type SnapshotReply } from '@conclave/protocol';
+import { type Command, Option } from 'commander';
+import { Failed, runAction } from '../action.js';
+import { withRequester } from '../connection.js';
+import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
+import type { Output } from '../output.js';
+import type { Requester } from '../requester.js';
+import { peersOf } from '../views/status-view.js';
+import { bytesText, count } from '../views/words.js';
+
+/** A large state takes its time. */
+const defaultTimeoutMs = 600_000;
+const statusTimeoutMs = 10_000;
+
+interface SnapshotOptions extends CommonOptions {
+  readonly peer?: PeerId;
+}
+
+export function registerSnapshot(program: Command): void {
+  withCommonOptions(
+    program
+      .command('snapshot')
+      .addOption(
+        new Option('--peer <name>', 'of this peer alone').argParser(parsePeer).default(undefined, 'each member'),
+      )
+      .description('take a snapshot, and let the log before it go'),
+  ).action((options: SnapshotOptions) =>
+    runAction(options, (output) =>
+      withRequester(options, async (requester) => {
+        const peers = options.peer === undefined ? await membersOf(requester) : [options.peer];
+        const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+        const succeeded = await Promise.all(peers.map((peerId) => takeOne(requester, peerId, timeoutMs, output)));
+        if (succeeded.includes(false)) throw new Failed();
+      }),
+    ),
+  );
+}
+
+async function membersOf(requester: Requester): Promise<PeerId[]> {
+  return peersOf(await requester.admin('status', {}, { timeoutMs: statusTimeoutMs }), []);
+}
+
+/** One peer's trouble does not hold up the others. */
+async function takeOne(requester: Requester, peerId: PeerId, timeoutMs: number, output: Output): Promise<boolean> {
+  try {
+    const reply = await requester.admin('snapshot', {}, { peerId, timeoutMs });
+    if (output.json) output.record({ peer_id: peerId, ...reply });
+    else output.line(snapshotText(peerId, reply));
+    return true;
+  } catch (error) {
+    if (!(error instanceof ConclaveError)) throw error;
+    output.fail(named(peerId, error.toBody()));
+    return false;
+  }
+}
+
+export function snapshotText(peerId: PeerId, reply: SnapshotReply): string {
+  const { taken, index, bytes, first_index } = reply;
+  const what = taken ? 'snapshot' : 'nothing new since the snapshot';
+  return `${peerId}: ${what} at index ${count(index)}, ${bytesText(bytes)}; its log begins at ${count(first_index)}`;
+}
+
+function named(peerId: PeerId, { code, message, outcome }: ErrorBody): ConclaveError {
+  return new ConclaveError(code, `${peerId}: ${message}`, outcome);
+}
