@@ -234,7 +234,11 @@ describe('the confirmation of ticks', () => {
   it('needs echoes of a quorum, in which the leader is', () => {
     leads('n1 n2 n3');
     expect(box.step(echo('n2', 4))).toEqual([
-      { type: 'send', peerId: self, message: { name: 'node.confirmed', body: { ...own, term: 5, tick_id: 4 } } },
+      {
+        type: 'send',
+        peerId: self,
+        message: { name: 'node.confirmed', body: { ...own, term: 5, tick_id: 4, session_tick_id: 0 } },
+      },
     ]);
     expect(box.hear(echo('n3', 3))).toEqual([]);
     expect(box.hear(echo('n3', 4))).toEqual([]);
@@ -282,6 +286,24 @@ describe('the confirmation of ticks', () => {
     leads('n1 n2 n3');
     expect(box.hear(message)).toEqual([]);
     expect(box.core.dropped).toEqual({ [reason]: 1 });
+  });
+
+  it('says, too, of which tick a quorum has heard in the sessions of their log-stores', () => {
+    leads('n1 n2 n3 n4 n5');
+    expect(box.hear(echo('n2', 4, { session_tick_id: 3 }))).toEqual([]);
+    expect(box.hear(echo('n3', 5, { session_tick_id: 2 }))).toEqual(['confirmed 4, sessions 2']);
+    expect(box.hear(echo('n4', 4, { session_tick_id: 4 })), 'of the tick nothing new').toEqual([
+      'confirmed 4, sessions 3',
+    ]);
+    expect(box.hear(echo('n9', 6, { session_tick_id: 6 })), 'not a member').toEqual([]);
+  });
+
+  it('of sessions needs both sets of the latest configuration, and never falls', () => {
+    leads('n1 n2 n3');
+    expect(box.hear(echo('n2', 4, { session_tick_id: 4 }))).toEqual(['confirmed 4, sessions 4']);
+    box.hear(box.register([configurationEntry(11, 'n1 n4 n5 | n1 n2 n3')]));
+    expect(box.hear(echo('n2', 9, { session_tick_id: 9 }))).toEqual([]);
+    expect(box.hear(echo('n4', 6, { session_tick_id: 5 }))).toEqual(['confirmed 6, sessions 5']);
   });
 
   it('does not count another store', () => {

@@ -147,7 +147,9 @@ export function echo(name: string, tickId: number, over: Partial<Body<'feed.echo
     leader_id: self,
     leader_term: asTerm(5),
     tick_id: tickId,
+    session_tick_id: 0,
     hears_feed: false,
+    read_only: false,
     ...over,
   };
   return { name: 'feed.echo', body };
@@ -181,7 +183,9 @@ function told({ message }: Send): string {
     case 'feed.committed':
       return `committed ${message.body.index}`;
     case 'node.confirmed':
-      return `confirmed ${message.body.tick_id}`;
+      return message.body.session_tick_id === 0
+        ? `confirmed ${message.body.tick_id}`
+        : `confirmed ${message.body.tick_id}, sessions ${message.body.session_tick_id}`;
     case 'node.ballots': {
       const { commit_index, registered_index, lacking } = message.body;
       return `ballots ${commit_index}/${registered_index} lacking ${lacking.peers.join(',')}|${lacking.old_peers.join(',')}`;

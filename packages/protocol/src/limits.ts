@@ -93,6 +93,8 @@ export const limits = {
   reportedTermRuns: 16_384,
   /** What is noted of a write beside LevelDB. */
   writeNoteBytes: 64 * KiB,
+  /** Commands that a leader holds back while it hands over. */
+  heldCommands: 256,
   /** Changes of the configuration that `status` remembers. */
   rememberedChanges: 16,
 

@@ -596,6 +596,8 @@ export const messages = {
       session: Session,
       request_id: Count,
       read_index: LogIndex,
+      /** The term of that entry: who has it with this term has all that is committed up to there. */
+      index_term: Term,
     }),
   ),
   'node.higher_term': define(

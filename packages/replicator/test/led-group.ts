@@ -267,7 +267,9 @@ export function echo(name: string, tickId: number, over: Partial<Body<'feed.echo
       store_id,
       ...leader,
       tick_id: tickId,
+      session_tick_id: 0,
       hears_feed: false,
+      read_only: false,
       ...over,
     },
   };

@@ -171,7 +171,8 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     const { lead, ticks } = this.count;
     const fault = faultOf(body, lead);
     if (fault !== undefined) return fault;
-    if (ticks.echoed(body.peer_id, body.store_id, body.tick_id) === 'full') return 'too_many_members';
+    if (ticks.echoed(body.peer_id, body.store_id, body.tick_id, body.session_tick_id) === 'full')
+      return 'too_many_members';
     this.sendConfirmed();
   }
 
@@ -217,13 +218,14 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     this.send({ name: 'feed.committed', body: { ...ownOf(lead), term: lead.term, index: ballots.commitIndex } });
   }
 
-  /** Tells of a tick that a quorum has echoed, if that is news. */
+  /** Tells of the ticks that a quorum has echoed, if that is news. */
   private sendConfirmed(): void {
     if (this.count.type !== 'term') return;
     const { lead, ballots, ticks } = this.count;
-    const tick = ticks.count(ballots.configuration);
-    if (tick === undefined) return;
-    this.send({ name: 'node.confirmed', body: { ...ownOf(lead), term: lead.term, tick_id: tick } });
+    const counted = ticks.count(ballots.configuration);
+    if (counted === undefined) return;
+    const { tick: tick_id, sessionTick: session_tick_id } = counted;
+    this.send({ name: 'node.confirmed', body: { ...ownOf(lead), term: lead.term, tick_id, session_tick_id } });
   }
 
   private sendBallots(): void {

@@ -45,9 +45,16 @@ export function eventText(event: ObservedEvent): string {
       return `has taken a snapshot at index ${count(event.body.index)}: ${bytesText(event.body.bytes)} in ${duration(event.body.took_ms)}; its log begins behind ${count(event.body.compacted_to)}`;
     case 'snapshot_installed':
       return `has installed ${event.body.leader_id}'s snapshot of index ${count(event.body.index)}: ${bytesText(event.body.bytes)}`;
+    case 'read_only_changed':
+      return event.body.reason === '' ? 'takes entries again' : `takes no entries: ${readOnlyText(event.body.reason)}`;
     case 'actor_silent':
       return `its ${event.body.actor} is silent`;
   }
+}
+
+/** Why a peer takes no entries. */
+export function readOnlyText(reason: 'told' | 'disk'): string {
+  return reason === 'told' ? 'it is told so' : 'its disk has less room than the reserve';
 }
 
 /** `{n1,n2,n3} to {n1,n4,n5}` */

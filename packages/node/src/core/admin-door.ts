@@ -1,11 +1,12 @@
 /** Takes admin commands to the part that carries them out. */
-import { type AdminRequest, type PeerId, peerIds, type StatusReply } from '@conclave/protocol';
+import { type AdminRequest, limits, type PeerId, peerIds, type StatusReply } from '@conclave/protocol';
 import type { BackupDoor } from './backup-door.js';
 import type { Bootstrap } from './bootstrap.js';
 import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
 import type { NodeInput } from './contract.js';
 import type { Leadership } from './leadership.js';
+import type { ReadOnly } from './read-only.js';
 import type { Snapshots } from './snapshots.js';
 import type { NodeState } from './state.js';
 import type { Transfer } from './transfer.js';
@@ -13,6 +14,9 @@ import type { Transfer } from './transfer.js';
 type AdminInput = Extract<NodeInput, { type: 'admin' }>;
 
 export class AdminDoor {
+  /** Commands that came while this leader was handing over. */
+  private held: AdminInput[] = [];
+
   constructor(
     private readonly context: NodeContext,
     private readonly state: NodeState,
@@ -22,6 +26,7 @@ export class AdminDoor {
     private readonly bootstrap: Bootstrap,
     private readonly snapshots: Snapshots,
     private readonly backup: BackupDoor,
+    private readonly readOnly: ReadOnly,
     private readonly status: () => StatusReply,
   ) {}
 
@@ -45,6 +50,7 @@ export class AdminDoor {
     if (command === 'restore_chunk') {
       return this.backup.onRestoreChunk(requestId, body as AdminRequest<'restore_chunk'>);
     }
+    if (command === 'read_only') return this.readOnly.onCommand(requestId, body as AdminRequest<'read_only'>);
     if (command === 'bootstrap') return this.bootstrap.onBootstrap(requestId, body as AdminRequest<'bootstrap'>);
     context.refuse(
       requestId,
@@ -62,10 +68,7 @@ export class AdminDoor {
       context.drop('request_to_no_leader');
       return context.emit({ type: 'drop_request', requestId });
     }
-    // The next leader may lead already, and have heard the same request.
-    if (this.transfer.isGoingOn && command !== 'status') {
-      return context.refuse(requestId, 'EBUSY', 'the leader is handing over', 'unknown');
-    }
+    if (this.transfer.isGoingOn && command !== 'status') return this.hold(input);
     const { leader_id } = body as { leader_id?: PeerId };
     if (leader_id !== undefined && leader_id !== state.peerId) {
       return context.refuse(requestId, 'EPERM', `${leader_id} is not the leader`, 'not_done', state.peerId);
@@ -82,6 +85,7 @@ export class AdminDoor {
       case 'transfer_leader':
         return this.onTransfer(requestId, body as AdminRequest<'transfer_leader'>);
       case 'bootstrap':
+      case 'read_only':
       case 'get_leader':
       case 'read_snapshot':
       case 'restore_chunk':
@@ -93,8 +97,30 @@ export class AdminDoor {
     }
   }
 
+  /** The next leader may lead already, and have heard the same command: until that is known, nothing true can be said. */
+  private hold(input: AdminInput): void {
+    if (input.command === 'transfer_leader' || this.held.length >= limits.heldCommands) {
+      return this.context.refuse(input.requestId, 'EBUSY', 'the leader is handing over', 'unknown');
+    }
+    this.held.push(input);
+  }
+
+  /** Carries out what was held back, where this peer still leads. To be called after each step. */
+  release(): void {
+    if (this.held.length === 0 || this.transfer.isGoingOn) return;
+    const { state, context } = this;
+    const held = this.held;
+    this.held = [];
+    for (const input of held) {
+      if (state.role === 'leader') this.onGroupCommand(input);
+      else context.refuse(input.requestId, 'EPERM', 'the leadership was handed over', 'unknown', state.leaderId);
+    }
+  }
+
   private onChange({ requestId, command, body }: AdminInput): void {
     const { context, change } = this;
+    const against = this.leadership.reasonAgainstWrites();
+    if (against !== undefined) return context.refuse(requestId, 'EREADONLY', against);
     const newPeers = this.wanted(command, body);
     if (newPeers.length === 0) return context.refuse(requestId, 'EINVAL', 'a group has at least one peer');
     const { timeout_ms } = body as { timeout_ms?: number };

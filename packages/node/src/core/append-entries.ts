@@ -29,6 +29,7 @@ import type { OwnActors } from './own-actors.js';
 import type { NodeState } from './state.js';
 
 type AppendEntries = Body<'node.append_entries'>;
+type Rejection = Body<'replicator.rejected'>['reason'];
 /** What a leader says of itself in AppendEntries and InstallSnapshot. */
 export type FromLeader = Pick<
   AppendEntries,
@@ -43,6 +44,10 @@ type Entries = Pick<
 };
 
 export class AppendEntriesHandler {
+  /** The last tick for which `noteSession` waits, or has waited. */
+  private askedTickId = 0;
+  private askedTerm = 0;
+
   constructor(
     private readonly context: NodeContext,
     private readonly state: NodeState,
@@ -65,6 +70,7 @@ export class AppendEntriesHandler {
     const batches = entries === undefined ? undefined : readBatches(entries);
     if (entries === undefined || batches === undefined) return context.drop('feed_append_malformed');
     if (state.log.termAt(entries.prev_index) !== entries.prev_term) return context.drop('feed_append_not_in_step');
+    if (state.readOnlyReason !== '') return context.drop('feed_append_read_only');
     if (!this.own.hasRoom('log-store')) return context.drop('feed_append_busy');
     this.accept(entries, batches);
   }
@@ -76,7 +82,9 @@ export class AppendEntriesHandler {
     const batches = readBatches(body);
     if (batches === undefined) return context.drop('append_entries_malformed');
     this.followLeader(body);
-    this.leaderFeed.hear(body.hear_feed ? body.leader_id : '');
+    const takesEntries = state.readOnlyReason === '';
+    this.leaderFeed.hear(body.hear_feed && takesEntries ? body.leader_id : '');
+    if (!takesEntries && batches.length > 0) return this.reject(body, 'read_only');
     if (!this.own.hasRoom('log-store')) return this.reject(body, 'busy');
     // Up to the base all is committed, so it is the leader's, too.
     const isBelowBase = body.prev_index < state.log.base.index;
@@ -110,6 +118,7 @@ export class AppendEntriesHandler {
       return false;
     }
     if (body.target_store_id !== state.storeId) {
+      state.otherStoreMs = context.nowMs;
       this.reject({ ...body, prev_index: asLogIndex(0) }, 'store');
       return false;
     }
@@ -148,13 +157,15 @@ export class AppendEntriesHandler {
           leader_id: body.leader_id,
           leader_term: term,
           tick_id: body.tick_id,
+          session_tick_id: state.sessionTickId,
           hears_feed: this.leaderFeed.isHeard(body.leader_id),
+          read_only: state.readOnlyReason !== '',
         },
       }),
     );
   }
 
-  private reject(body: FromLeader & Pick<AppendEntries, 'prev_index'>, reason: 'mismatch' | 'store' | 'busy'): void {
+  private reject(body: FromLeader & Pick<AppendEntries, 'prev_index'>, reason: Rejection): void {
     const { state, context, own } = this;
     const { log } = state;
     const conflicts = reason === 'mismatch' && body.prev_index <= log.lastIndex;
@@ -189,7 +200,20 @@ export class AppendEntriesHandler {
       commit_index: state.commitIndex,
       batches: fresh.map(({ bytes }) => bytes),
     });
+    this.noteSession();
     hub.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));
+  }
+
+  /** Once what has just been sent to the log-store is acknowledged, that was in this session after the last tick came. */
+  private noteSession(): void {
+    const { state, own } = this;
+    const { term, lastTickId } = state;
+    if (lastTickId === this.askedTickId && term === this.askedTerm) return;
+    this.askedTickId = lastTickId;
+    this.askedTerm = term;
+    own.afterSynced(() => {
+      if (state.term === term) state.sessionTickId = Math.max(state.sessionTickId, lastTickId);
+    });
   }
 
   /** Which of the entries are new, and from where on the own ones conflict with them (0: nowhere). */

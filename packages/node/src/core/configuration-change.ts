@@ -92,6 +92,11 @@ export class ConfigurationChange {
     return this.flushed;
   }
 
+  /** Who is to come in, and has not yet caught up. */
+  get joiners(): readonly PeerId[] {
+    return this.active?.stage === 'catching_up' ? this.active.adding : [];
+  }
+
   get isBusy(): boolean {
     return this.active !== undefined;
   }
@@ -239,7 +244,7 @@ export class ConfigurationChange {
       const progress = this.leadership.progress(peer_id);
       if (peer_id === this.state.peerId) reachable += 1;
       else if (progress === undefined || (progress.silent_ms < 0 && progress.refusal === '')) notKnown += 1;
-      else if (progress.silent_ms < mostMs && progress.refusal === '') reachable += 1;
+      else if (progress.silent_ms < mostMs && progress.refusal === '' && !progress.read_only) reachable += 1;
     }
     if (reachable >= majority(members.length)) return 'enough';
     return isEarly && reachable + notKnown >= majority(members.length) ? 'not_known' : 'too_few';

@@ -96,6 +96,8 @@ export class Install {
     if (body.head.chunks === 0 || body.head.configurations.length === 0) return context.drop('install_malformed');
     if (!this.leaderMessages.follow(body)) return;
     if (!this.isNeeded(body.head)) return this.answer(body, body.head.chunks, true);
+    // The leader hears of it with the next echo.
+    if (this.state.readOnlyReason !== '') return context.drop('install_read_only');
     const incoming = this.incomingFor(body);
     if (incoming === undefined) return;
     incoming.heardMs = context.nowMs;

@@ -13,6 +13,7 @@ import {
   asLogIndex,
   type Body,
   batchHeader,
+  hasQuorum,
   invariant,
   type LogIndex,
   limits,
@@ -20,10 +21,12 @@ import {
   majority,
   type PeerId,
   type Progress,
+  peerIds,
   type StoreId,
   type Target,
 } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
+import { LeaderLease } from './leader-lease.js';
 import type { OwnActors } from './own-actors.js';
 import { PeerTroubles } from './peer-troubles.js';
 import type { NodeState } from './state.js';
@@ -46,6 +49,7 @@ export class Leadership {
   firstIndex: LogIndex = asLogIndex(0);
   /** Whose votes the lowest ungranted ballot lacks. */
   lacking: Body<'node.ballots'>['lacking'] = nothingLacking;
+  readonly lease: LeaderLease;
   private tickId = 0;
   private readonly sentMs = new Map<number, number>();
   private confirmedTickId = 0;
@@ -68,6 +72,7 @@ export class Leadership {
     private readonly own: OwnActors,
   ) {
     this.troubles = new PeerTroubles(context);
+    this.lease = new LeaderLease(context, state);
   }
 
   /** Begins a leadership: tells the ballot-box and the replicators. */
@@ -77,6 +82,7 @@ export class Leadership {
     this.sentMs.clear();
     this.confirmedTickId = this.tickId;
     this.confirmedMs = this.context.nowMs;
+    this.lease.begin(this.tickId);
     this.progressOf = new Map();
     this.troubles.clear();
     this.farewells.clear();
@@ -242,6 +248,21 @@ export class Leadership {
     return this.tickId;
   }
 
+  /** Along with this tick something was sent to the own log-store: its acknowledgement counts for the lease. */
+  awaitOwnSession(tickId: number): void {
+    const { state, own, lease } = this;
+    const { term } = state;
+    lease.onSent(tickId);
+    own.afterSynced(() => {
+      if (state.role === 'leader' && state.term === term) lease.onOwnSession(tickId);
+    });
+  }
+
+  /** A configuration entry has been appended. */
+  onConfiguration(): void {
+    this.lease.onConfiguration(this.tickId);
+  }
+
   /** Ends the farewells that are over: told, or for too long. Once a tick. */
   endFarewells(): void {
     for (const [peerId, farewell] of this.farewells) {
@@ -260,6 +281,16 @@ export class Leadership {
     }
     this.confirm(tick_id);
     return true;
+  }
+
+  /** A quorum was in its sessions after this tick was heard. False: that is no news, or of another term. */
+  onSessionsConfirmed({ term, session_tick_id }: Body<'node.confirmed'>): boolean {
+    return term === this.state.term && session_tick_id <= this.tickId && this.lease.onQuorum(session_tick_id);
+  }
+
+  /** Whether this tick is the last one that is known to be confirmed. */
+  isConfirmedTick(tickId: number): boolean {
+    return tickId === this.confirmedTickId;
   }
 
   private confirm(tickId: number): void {
@@ -325,10 +356,42 @@ export class Leadership {
     else this.context.drop('ballots_stale');
   }
 
-  /** The target that is furthest, among these. */
+  /** The best to lead instead, among these: furthest, and fit to lead. */
+  bestHeir(among: readonly PeerId[]): PeerId | undefined {
+    return this.byMatch(among).find(({ peer_id }) => this.unfitness(peer_id) === undefined)?.peer_id;
+  }
+
+  /** The target that is furthest, among these, of all that were ever heard. */
   mostUpToDate(among: readonly PeerId[]): PeerId | undefined {
+    return this.byMatch(among).find(({ silent_ms }) => silent_ms >= 0)?.peer_id;
+  }
+
+  private byMatch(among: readonly PeerId[]): Progress[] {
     const candidates = this.allProgress.filter(({ peer_id }) => among.includes(peer_id));
-    candidates.sort((a, b) => b.match_index - a.match_index || a.silent_ms - b.silent_ms);
-    return candidates.find(({ silent_ms }) => silent_ms >= 0)?.peer_id;
+    return candidates.sort((a, b) => b.match_index - a.match_index || a.silent_ms - b.silent_ms);
+  }
+
+  /** Why a target cannot lead now, as far as is known of it; undefined: nothing stands against it. */
+  unfitness(peerId: PeerId): 'silent' | 'refused' | 'read_only' | 'unknown' | undefined {
+    const progress = this.progressOf.get(peerId);
+    if (progress === undefined) return 'unknown';
+    if (progress.refusal !== '') return 'refused';
+    if (progress.silent_ms < 0) return 'unknown';
+    if (progress.silent_ms > this.context.options.electionTimeoutMs) return 'silent';
+    return progress.read_only ? 'read_only' : undefined;
+  }
+
+  /** Why this leader takes no writes now, or undefined: those that take entries are no quorum, or it takes none itself. */
+  reasonAgainstWrites(): string | undefined {
+    const { state } = this;
+    const configuration = state.log.configuration?.configuration;
+    if (configuration === undefined) return undefined;
+    const takesEntries = ({ peer_id }: Member): boolean =>
+      peer_id === state.peerId ? state.readOnlyReason === '' : this.progressOf.get(peer_id)?.read_only !== true;
+    if (!hasQuorum(configuration, takesEntries)) {
+      const names = peerIds(allMembers(configuration).filter((member) => !takesEntries(member)));
+      return `too many peers are read-only: ${[...new Set(names)].join(', ')}`;
+    }
+    return state.readOnlyReason === '' ? undefined : 'the leader is read-only, and nobody else can lead';
   }
 }

@@ -43,11 +43,13 @@ import { Leadership } from './leadership.js';
 import { Opening } from './opening.js';
 import { OwnActors } from './own-actors.js';
 import { Proposals } from './proposals.js';
-import { Reads } from './reads.js';
+import { ReadDoor } from './read-door.js';
+import { ReadOnly } from './read-only.js';
 import { Restore } from './restore.js';
 import { Snapshots } from './snapshots.js';
 import { NodeState } from './state.js';
 import { health, type NodeHealth, type NodeSummary, status, summary } from './status.js';
+import { StuckWatch } from './stuck-watch.js';
 import { Transfer } from './transfer.js';
 
 /** How often a leader looks for what its state machine wants done. */
@@ -68,7 +70,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly install: Install;
   private readonly leadership: Leadership;
   private readonly proposals: Proposals;
-  private readonly reads: Reads;
+  private readonly readDoor: ReadDoor;
+  private readonly readOnly: ReadOnly;
+  private readonly stuckWatch: StuckWatch;
   private readonly change: ConfigurationChange;
   private readonly transfer: Transfer;
   private readonly backup: BackupDoor;
@@ -97,10 +101,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.election = new Election(context, state, this.own, this);
     this.leadership = new Leadership(context, state, this.own);
     this.proposals = new Proposals(context, state, this.own, this.leadership);
-    this.reads = new Reads(context, state, stateMachine);
     this.applier = new Applier(context, state, this.own, stateMachine, {
       onApplied: (index, result) => this.proposals.onApplied(index, result),
-      onAllApplied: () => this.reads.serve(),
+      onAllApplied: () => this.readDoor.serve(),
     });
     this.restore = new Restore(context, state, this.own, this.applier, stateMachine, (reason) =>
       this.opening.beginAnew(reason),
@@ -121,6 +124,17 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.bootstrap = new Bootstrap(context, state, this.own, this.election, this.change, this.backup, (reason) =>
       this.opening.beginAnew(reason),
     );
+    this.readDoor = new ReadDoor(
+      context,
+      state,
+      stateMachine,
+      this.leadership,
+      this.change,
+      this,
+      () => this.restore.isGoingOn,
+    );
+    this.readOnly = new ReadOnly(context, state, this.own);
+    this.stuckWatch = new StuckWatch(context, state);
     this.adminDoor = new AdminDoor(
       context,
       state,
@@ -130,6 +144,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       this.bootstrap,
       this.snapshots,
       this.backup,
+      this.readOnly,
       () => this.statusReply(),
     );
   }
@@ -156,7 +171,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         this.onPropose(input);
         break;
       case 'read':
-        this.onRead(input);
+        this.readDoor.onRead(input);
         break;
       case 'hearing_feed':
         this.leaderFeed.onHearing(input.peerId);
@@ -167,6 +182,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       default:
         input satisfies never;
     }
+    this.adminDoor.release();
     return this.context.take();
   }
 
@@ -178,7 +194,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   /** Whether this node does what it is for; if not, why. */
   health(): NodeHealth {
-    return health(this.state, this.own, this.isRemoved);
+    const stuck = this.stuckWatch.reason(this.leadership.lacking);
+    return health(this.context, this.state, this.own, this.isRemoved, stuck);
   }
 
   /** What was not taken, by reason. */
@@ -201,7 +218,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   // ---- opening -----------------------------------------------------------------------------------
 
-  private onOpened({ snapshot, installing }: Body<'node.opened'>): void {
+  private onOpened(body: Body<'node.opened'>): void {
+    const { snapshot, installing } = body;
+    this.readOnly.onOpened(body);
     this.noteRemoval();
     this.stopActors();
     this.election.onBecameFollower();
@@ -216,6 +235,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.bootstrap.onFenced(reason);
     this.snapshots.abandon(reason);
     this.backup.onFenced(reason);
+    this.readDoor.own.refuseAll(reason);
     this.leaderFeed.hear('');
   }
 
@@ -279,6 +299,13 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         return this.onConfirmed(message.body);
       case 'node.in_force':
         return this.onInForce(message.body);
+      case 'node.read_index':
+        return this.readDoor.onReadIndex(message.body);
+      case 'node.read_index_answer':
+        return this.readDoor.own.onAnswer(message.body);
+      case 'node.disk':
+        if (this.isOfThisSession(message.body)) this.readOnly.onDisk(message.body);
+        return;
       case 'node.progress':
         if (state.role !== 'leader') return context.drop('progress_stale');
         return this.onProgress(message.body);
@@ -354,8 +381,12 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.backup.onTick();
     this.applier.onTick();
     this.snapshots.onTick();
+    this.readDoor.own.onTick();
+    this.stuckWatch.onTick();
     if (state.role !== 'follower' || state.leaderId === '') this.leaderFeed.hear('');
-    if (this.isLeader()) this.leadership.endFarewells();
+    if (!this.isLeader()) return;
+    this.leadership.endFarewells();
+    if (state.readOnlyReason !== '' && this.change.isFlushed && !this.change.isBusy) this.transfer.handOverReadOnly();
   }
 
   private isLeader(): boolean {
@@ -369,8 +400,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     context.sendOwn({ name: 'log-store.tick', body: { ...own.own, ...own.lastFrame('log-store') } });
     context.sendOwn({ name: 'ballot-box.tick', body: { ...own.own, ...own.lastFrame('ballot-box'), term, leading } });
     if (leading) {
-      this.repeatOwnMatch();
-      return this.beginRound();
+      const isSent = this.repeatOwnMatch();
+      const tickId = this.beginRound();
+      if (isSent) this.leadership.awaitOwnSession(tickId);
+      return;
     }
     context.sendOwn({
       name: 'replicator.tick',
@@ -378,10 +411,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     });
   }
 
-  /** The leader's own store repeats what it has stored, too, unless its link is full. */
-  private repeatOwnMatch(): void {
+  /** The leader's own store repeats what it has stored, too. False: its link is full. */
+  private repeatOwnMatch(): boolean {
     const { state, own } = this;
-    if (!own.hasRoom('log-store')) return;
+    if (!own.hasRoom('log-store')) return false;
     own.sendAppendToLogStore({
       group_uid: state.groupUid,
       leader_id: state.peerId,
@@ -391,32 +424,44 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       commit_index: state.commitIndex,
       batches: [],
     });
+    return true;
   }
 
-  /** Sends a tick, which also confirms the reads that wait. */
-  private beginRound(): void {
+  /** Sends a tick, which also confirms the reads that wait. Answers its id. */
+  private beginRound(): number {
     const tick_id = this.leadership.sendTick();
-    if (this.change.isFlushed) this.reads.beginRound(tick_id);
+    const { reads } = this.readDoor;
+    if (this.change.isFlushed) reads.beginRound(tick_id);
     const { term } = this.state;
     // Alone, nobody else's echo is needed.
-    if (!this.reads.awaitsSession && !this.state.isAlone()) return;
-    this.context.sendOwn({ name: 'log-store.confirm', body: { ...this.own.own, term, tick_id } });
+    if (reads.awaitsSession || this.state.isAlone()) {
+      this.context.sendOwn({ name: 'log-store.confirm', body: { ...this.own.own, term, tick_id } });
+    }
+    return tick_id;
   }
 
   /** The own store had not granted a vote to anybody in a newer session by then: this peer may count itself. */
   private onInForce(body: Body<'node.in_force'>): void {
     if (!this.isOfThisSession(body)) return;
     if (!this.isLeader() || body.term !== this.state.term) return this.context.drop('in_force_stale');
-    this.reads.onInForce(body.tick_id);
+    this.readDoor.reads.onInForce(body.tick_id);
     if (this.state.isAlone()) this.onTickConfirmed(body);
   }
 
   private onIdle(): void {
+    this.readDoor.own.flush();
     if (!this.isLeader()) return;
     // The target of a transfer has to have all entries: what comes now waits until it is known who leads.
-    if (!this.transfer.isGoingOn) this.proposals.flush();
-    if (this.change.isFlushed && this.reads.wantsRound) this.beginRound();
+    if (!this.transfer.isGoingOn) this.appendProposals();
+    if (this.change.isFlushed && this.readDoor.reads.wantsRound) this.beginRound();
     this.keepHouse();
+  }
+
+  private appendProposals(): void {
+    const against = this.state.readOnlyReason === '' ? undefined : this.leadership.reasonAgainstWrites();
+    if (against === undefined) this.proposals.flush();
+    // It came while another was to take over, who may have heard it as well.
+    else this.proposals.refuseWaiting('EREADONLY', against, 'unknown');
   }
 
   /** Proposes what the state machine wants done, about once a second. */
@@ -426,6 +471,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (this.restore.isGoingOn) return;
     if (context.nowMs - this.housekeptMs < housekeepingMs) return;
     this.housekeptMs = context.nowMs;
+    if (this.leadership.reasonAgainstWrites() !== undefined) return;
     const payload = this.stateMachine.housekeeping?.(context.nowMs, this.state.term);
     if (payload !== undefined) this.proposals.propose(undefined, payload, undefined);
   }
@@ -434,25 +480,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   private onPropose({ requestId, payload, command }: Extract<NodeInput, { type: 'propose' }>): void {
     if (!this.mayAnswer()) return this.context.emit({ type: 'drop_request', requestId });
+    const against = this.transfer.isGoingOn ? undefined : this.leadership.reasonAgainstWrites();
+    if (against !== undefined) return this.context.refuse(requestId, 'EREADONLY', against);
     // While it hands over, the next leader may have heard the same request.
     this.proposals.propose(requestId, payload, command, this.transfer.isGoingOn ? 'unknown' : 'not_done');
-  }
-
-  private onRead({ requestId, door, consistency, query }: Extract<NodeInput, { type: 'read' }>): void {
-    const { state, context } = this;
-    if (door === 'peer') {
-      if (state.role === 'fenced') return context.emit({ type: 'drop_request', requestId });
-      return this.readAsItIs(requestId, query);
-    }
-    if (!this.mayAnswer()) return context.emit({ type: 'drop_request', requestId });
-    if (consistency === 'stale') return this.readAsItIs(requestId, query);
-    this.reads.read(requestId, query);
-  }
-
-  /** A stale read: of the state as it is, once there is one. */
-  private readAsItIs(requestId: number, query: unknown): void {
-    if (!this.restore.isGoingOn) return this.context.reply(requestId, this.stateMachine.query(query));
-    this.context.refuse(requestId, 'EBUSY', 'the state is being restored from a snapshot');
   }
 
   /** Only a leader that its quorum has lately confirmed speaks for the group. */
@@ -519,12 +550,15 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   }
 
   private onConfirmed(body: Body<'node.confirmed'>): void {
-    if (this.isOfThisSession(body)) this.onTickConfirmed(body);
+    if (!this.isOfThisSession(body)) return;
+    const isNews = this.isLeader() && this.leadership.onSessionsConfirmed(body);
+    // What it says of the tick itself may have been said before.
+    if (!isNews || !this.leadership.isConfirmedTick(body.tick_id)) this.onTickConfirmed(body);
   }
 
   private onTickConfirmed(body: Pick<Body<'node.confirmed'>, 'term' | 'tick_id'>): void {
     if (!this.isLeader()) return this.context.drop('confirmed_stale');
-    if (this.leadership.onConfirmed(body)) this.reads.onConfirmed(body.tick_id);
+    if (this.leadership.onConfirmed(body)) this.readDoor.reads.onConfirmed(body.tick_id);
   }
 
   // ---- the hub: changes of role and term ---------------------------------------------------------
@@ -553,7 +587,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     context.emit({ type: 'serve', group: false });
     // While it hands over, the next leader may have heard the same request.
     this.proposals.refuseAll(reason, this.transfer.isGoingOn ? 'unknown' : 'not_done');
-    this.reads.refuseAll(reason, '');
+    this.readDoor.reads.refuseAll(reason, '');
     this.change.abandon(reason, '');
     this.bootstrap.abandon(reason);
   }

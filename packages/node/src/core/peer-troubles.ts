@@ -4,6 +4,9 @@
 import type { PeerId, Progress } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 
+/** So many election timeouts may a peer that is refused be silent. */
+const refusedPatience = 3;
+
 export class PeerTroubles {
   /** Since when a target is known of which nothing has been heard yet. */
   private readonly unheardSinceMs = new Map<PeerId, number>();
@@ -29,11 +32,13 @@ export class PeerTroubles {
     for (const peerId of this.unheardSinceMs.keys()) if (!known.has(peerId)) this.unheardSinceMs.delete(peerId);
   }
 
-  private onReach({ peer_id, silent_ms }: Progress): void {
+  private onReach({ peer_id, silent_ms, refusal }: Progress): void {
     const { context } = this;
     const silentMs = silent_ms < 0 ? this.unheardMs(peer_id) : silent_ms;
     if (silent_ms >= 0) this.unheardSinceMs.delete(peer_id);
-    if (silentMs <= context.options.electionTimeoutMs) this.unreachable.delete(peer_id);
+    // Who is refused is asked once an election timeout, and has nothing else to say.
+    const mostMs = (refusal === '' ? 1 : refusedPatience) * context.options.electionTimeoutMs;
+    if (silentMs <= mostMs) this.unreachable.delete(peer_id);
     else if (!this.unreachable.has(peer_id)) {
       this.unreachable.add(peer_id);
       context.event('peer_unreachable', { unreachable_peer: peer_id, silent_ms: Math.round(silentMs) });

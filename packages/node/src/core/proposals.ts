@@ -9,6 +9,7 @@ import {
   asLogIndex,
   asTerm,
   type Configuration,
+  type ErrorCode,
   encodeBatch,
   encodeConfiguration,
   type LogIndex,
@@ -169,6 +170,7 @@ export class Proposals {
       state.log.termAt(asLogIndex(first - 1)) ?? asTerm(0),
     );
     this.leadership.tellAppended(batches);
+    if (configuration !== null) this.leadership.onConfiguration();
   }
 
   /** Replies to whoever proposed this entry. */
@@ -178,6 +180,15 @@ export class Proposals {
     this.appended.delete(index);
     this.bytes -= proposal.payload.length;
     if (proposal.requestId !== undefined) this.context.reply(proposal.requestId, result);
+  }
+
+  /** Nothing can be appended for now: refuses what waits for that. */
+  refuseWaiting(code: ErrorCode, reason: string, outcome: Outcome): void {
+    for (const { requestId, payload } of this.queue) {
+      this.bytes -= payload.length;
+      if (requestId !== undefined) this.context.refuse(requestId, code, reason, outcome);
+    }
+    this.queue = [];
   }
 
   /**

@@ -12,6 +12,7 @@ import {
   type LogIndex,
   noGroupUid,
   type PeerId,
+  type ReadOnlyReason,
   type Role,
   type Session,
   type StoreId,
@@ -44,6 +45,14 @@ export class NodeState {
   openedMs = 0;
   /** The highest tick heard in `term`, which has one leader. */
   lastTickId = 0;
+  /** The highest of these after which the log-store was still in this node's session. */
+  sessionTickId = 0;
+  /** When a leader last said that the configuration binds this peer to another store. */
+  otherStoreMs = Number.NEGATIVE_INFINITY;
+  /** Why this peer takes no entries; see `read-only.ts`. */
+  readOnlyReason: ReadOnlyReason = '';
+  /** As the log-store has said last; null: it has not. */
+  diskFreeBytes: number | null = null;
 
   constructor(readonly peerId: PeerId) {}
 
@@ -54,6 +63,7 @@ export class NodeState {
     this.votedFor = votedFor;
     this.leaderId = '';
     this.lastTickId = 0;
+    this.sessionTickId = 0;
   }
 
   /** Whether this peer may stand: it is in a configuration of its log, from the last one known committed on. */

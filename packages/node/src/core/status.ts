@@ -4,6 +4,7 @@ import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
 import type { Leadership } from './leadership.js';
 import type { OwnActors } from './own-actors.js';
+import { restarts } from './restarts.js';
 import type { NodeState } from './state.js';
 
 export interface NodeHealth {
@@ -34,16 +35,28 @@ export function summary(state: NodeState): NodeSummary {
   };
 }
 
-export function health(state: NodeState, own: OwnActors, isRemoved: boolean): NodeHealth {
+/** @param stuck what does not move, or empty. */
+export function health(
+  context: NodeContext,
+  state: NodeState,
+  own: OwnActors,
+  isRemoved: boolean,
+  stuck: string,
+): NodeHealth {
   const sick = (reason: string): NodeHealth => ({ healthy: false, reason });
   if (state.role === 'opening') return sick('its log-store does not answer');
   if (state.role === 'fenced') return sick('fenced: another node has opened its log-store');
   if (isRemoved) return sick('removed: this peer is out of the group');
   const silent = own.silent();
   if (silent.length > 0) return sick(`silent: ${silent.join(', ')}`);
+  // The leader says so with each heartbeat.
+  if (context.nowMs - state.otherStoreMs <= 2 * context.options.electionTimeoutMs) {
+    return sick('wiped: the group binds this peer to another store, and has not yet taken this one');
+  }
   if (state.groupUid === '') return { healthy: true, reason: 'holds no group yet' };
   if (state.leaderId === '') return sick('knows no leader');
-  return { healthy: true, reason: '' };
+  if (stuck !== '') return sick(stuck);
+  return { healthy: true, reason: state.readOnlyReason === '' ? '' : `read-only: ${state.readOnlyReason}` };
 }
 
 export function status(
@@ -77,6 +90,9 @@ export function status(
     progress: leads ? leadership.allProgress : [],
     changes: change.history(),
     health: nodeHealth,
+    restart: leads ? restarts({ context, state, leadership, joiners: change.joiners }) : [],
+    read_only: state.readOnlyReason,
+    disk_free_bytes: state.diskFreeBytes,
     dropped: { ...context.dropped },
   };
 }

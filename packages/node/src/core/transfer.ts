@@ -15,6 +15,8 @@ interface Active {
 
 export class Transfer {
   private active: Active | undefined;
+  /** When a leader that takes no entries may try again to hand over. */
+  private againMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly context: NodeContext,
@@ -29,7 +31,7 @@ export class Transfer {
     return this.active !== undefined && this.state.role === 'leader';
   }
 
-  /** `transfer_leader`. */
+  /** `transfer_leader`: to the peer that is named, or to the one that is furthest of those that can lead. */
   start(requestId: number, peerId: PeerId | undefined, timeoutMs: number): void {
     const { context, state } = this;
     if (this.active !== undefined) return context.refuse(requestId, 'EBUSY', 'a transfer is going on');
@@ -38,24 +40,50 @@ export class Transfer {
     if (peerId !== undefined && !others.includes(peerId)) {
       return context.refuse(requestId, 'EINVAL', `${peerId} is not in the configuration`);
     }
-    const targetId = peerId ?? this.leadership.mostUpToDate(others);
-    if (targetId === undefined) return context.refuse(requestId, 'EUNREACHABLE', 'no other peer is in reach');
+    const targetId = peerId ?? this.leadership.bestHeir(others);
+    if (targetId === undefined) {
+      return context.refuse(requestId, 'EUNREACHABLE', 'no other peer is in reach that takes entries');
+    }
+    const unfitness = this.leadership.unfitness(targetId);
+    if (unfitness === 'silent') return context.refuse(requestId, 'EUNREACHABLE', `${targetId} is silent`);
+    if (unfitness === 'refused') return context.refuse(requestId, 'EUNREACHABLE', `${targetId} has another store`);
+    if (unfitness === 'read_only') {
+      return context.refuse(requestId, 'EREADONLY', `${targetId} is read-only: it would hand over again`);
+    }
     this.begin({ targetId, requestId, leaves: false }, timeoutMs);
+  }
+
+  /** This leader takes no entries itself: hands over where another can lead. Again on ticks, until that has happened. */
+  handOverReadOnly(): void {
+    const { state, context } = this;
+    if (this.active !== undefined || context.nowMs < this.againMs) return;
+    const targetId = this.leadership.bestHeir(this.others());
+    if (targetId === undefined) return;
+    const { electionTimeoutMs } = context.options;
+    this.againMs = context.nowMs + 3 * electionTimeoutMs;
+    context.log('info', 'hands over, as it takes no entries', { reason: state.readOnlyReason });
+    this.begin({ targetId, requestId: undefined, leaves: false }, 2 * electionTimeoutMs);
   }
 
   /** This leader is out of the configuration: it hands over and steps down. */
   leave(): void {
-    const targetId = this.leadership.mostUpToDate(this.others());
+    const targetId = this.heir();
     this.begin({ targetId, requestId: undefined, leaves: true }, this.context.options.electionTimeoutMs);
   }
 
   /** The replicators have reported: a leader that left before they ever had may now know to whom. */
   onProgress(): void {
     if (this.active?.leaves !== true || this.active.targetId !== undefined) return;
-    const targetId = this.leadership.mostUpToDate(this.others());
+    const targetId = this.heir();
     if (targetId === undefined) return;
     this.active = { ...this.active, targetId };
     this.tellReplicators();
+  }
+
+  /** Of a leader that has to go: also who is not at its best. */
+  private heir(): PeerId | undefined {
+    const others = this.others();
+    return this.leadership.bestHeir(others) ?? this.leadership.mostUpToDate(others);
   }
 
   private others(): PeerId[] {
@@ -77,6 +105,7 @@ export class Transfer {
 
   private order(peerId: PeerId | ''): void {
     const { state, own } = this;
+    if (peerId !== '') this.leadership.lease.end();
     own.sendFramed('replicator', (frame) => ({
       name: 'replicator.transfer',
       body: { ...own.own, ...frame, term: state.term, peer_id: peerId, last_index: state.log.lastIndex },

@@ -12,6 +12,7 @@ import {
   asSession,
   asTerm,
   type Body,
+  type Consistency,
   defaultSnapshots,
   encodeBatch,
   encodeConfiguration,
@@ -52,6 +53,7 @@ export interface Found {
   readonly snapshot?: MadeSnapshot;
   readonly base?: readonly [index: number, term: number];
   readonly installing?: { readonly id: string; readonly stored: number };
+  readonly readOnly?: boolean;
 }
 
 /** A snapshot with its chunks. */
@@ -218,7 +220,10 @@ export class Bench {
 
   private heardByOwn(message: Message): NodeMessage[] {
     if (message.name === 'ballot-box.elect') this.elect = message.body;
-    if (message.name === 'replicator.tick') this.tickId = message.body.tick_id;
+    if (message.name === 'replicator.tick') {
+      this.tickId = message.body.tick_id;
+      this.tickMs = this.nowMs;
+    }
     const answers: NodeMessage[] = [];
     if (message.name === 'log-store.read' && this.answersReads) answers.push(this.entries(message.body));
     if (message.name === 'log-store.snapshot_chunk') this.given.push(message.body.chunk);
@@ -310,7 +315,7 @@ export class Bench {
   }
 
   opened(found: Found): NodeMessage {
-    const { term = 0, votedFor = '', log = [], commit = 0, groupUid, snapshot, installing } = found;
+    const { term = 0, votedFor = '', log = [], commit = 0, groupUid, snapshot, installing, readOnly = false } = found;
     const [base, baseTerm] = baseOf(found);
     const terms = log.map((entry) => (typeof entry === 'number' ? entry : entry[0]));
     const runs = terms.flatMap((each, at) =>
@@ -334,6 +339,7 @@ export class Bench {
       configurations: [...(snapshot?.head.configurations ?? []), ...configurations],
       snapshot: snapshot === undefined ? null : { snapshot_id: snapshot.id, head: snapshot.head },
       installing: installing === undefined ? null : { snapshot_id: installing.id, stored: installing.stored },
+      read_only: readOnly,
     };
     return { name: 'node.opened', body };
   }
@@ -352,8 +358,48 @@ export class Bench {
   }
 
   /** The ballot-box says that a quorum has echoed the latest tick, or that one. */
-  confirmed(tickId = this.tickId): string[] {
-    return this.hear({ name: 'node.confirmed', body: { ...this.own, term: asTerm(this.term), tick_id: tickId } });
+  confirmed(tickId = this.tickId, sessionTickId = 0): string[] {
+    const body = { ...this.own, term: asTerm(this.term), tick_id: tickId, session_tick_id: sessionTickId };
+    return this.hear({ name: 'node.confirmed', body });
+  }
+
+  /** The log-store says how much room its disk has. */
+  disk(isLow: boolean, freeBytes = 1000): string[] {
+    return this.hear({ name: 'node.disk', body: { ...this.own, is_low: isLow, free_bytes: freeBytes } });
+  }
+
+  /** A follower asks this leader for a read index. */
+  readIndex(from: string, requestId: number, over: Partial<Body<'node.read_index'>> = {}): string[] {
+    const body: Body<'node.read_index'> = {
+      group_id: groupId,
+      group_uid: uid,
+      peer_id: asPeerId(from),
+      session: asSession(4),
+      request_id: requestId,
+      by_lease: false,
+      ...over,
+    };
+    return this.hear({ name: 'node.read_index', body });
+  }
+
+  /** The leader answers with a read index, and the term of that entry. */
+  readIndexAnswer(
+    requestId: number,
+    [index, term]: readonly [number, number],
+    over: Partial<Body<'node.read_index_answer'>> = {},
+  ): string[] {
+    const body: Body<'node.read_index_answer'> = {
+      group_id: groupId,
+      group_uid: uid,
+      peer_id: asPeerId('n2'),
+      term: asTerm(term),
+      session: this.own.session,
+      request_id: requestId,
+      read_index: asLogIndex(index),
+      index_term: asTerm(term),
+      ...over,
+    };
+    return this.hear({ name: 'node.read_index_answer', body });
   }
 
   /** The log-store says that the session is in force, as it was asked last, or otherwise. */
@@ -371,10 +417,11 @@ export class Bench {
       caughtUp?: boolean;
       refusal?: 'ENOTEMPTY' | 'ESTORE';
       install?: NonNullable<Progress['install']>;
+      readOnly?: boolean;
     }[]
   ): string[] {
     const all = targets.map(
-      ({ peer, match, silentMs = 0, caughtUp = false, refusal, install }): Progress => ({
+      ({ peer, match, silentMs = 0, caughtUp = false, refusal, install, readOnly = false }): Progress => ({
         peer_id: asPeerId(peer),
         store_id: (silentMs < 0 ? '' : `s${peer.slice(1)}`) as StoreId,
         state: install === undefined ? 'replicate' : 'install',
@@ -384,6 +431,7 @@ export class Bench {
         silent_ms: silentMs,
         caught_up: caughtUp,
         refusal: refusal ?? '',
+      read_only: readOnly,
         install: install ?? null,
       }),
     );
@@ -428,6 +476,8 @@ export class Bench {
 
   /** The latest tick that it has sent to its replicators. */
   tickId = 0;
+  /** When that was. */
+  tickMs = 0;
 
   // ---- other peers -------------------------------------------------------------------------------
 
@@ -605,7 +655,7 @@ export class Bench {
     return [...lines, ...this.step({ type: 'idle' })];
   }
 
-  read(query: string, over: { door?: 'group' | 'peer'; consistency?: 'linearizable' | 'stale' } = {}): string[] {
+  read(query: string, over: { door?: 'group' | 'peer'; consistency?: Consistency } = {}): string[] {
     const { door = 'group', consistency = 'linearizable' } = over;
     return this.step({ type: 'read', requestId: this.nextRequest(), door, consistency, query });
   }

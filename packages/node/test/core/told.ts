@@ -139,6 +139,12 @@ function tellMessage(to: PeerId, { name, body }: Message): string | undefined {
       return `${body.kind} of term ${body.term} ${body.granted ? 'granted' : 'refused'} to ${to}`;
     case 'feed.echo':
       return `echo of tick ${body.tick_id} in term ${body.leader_term} to ${to}`;
+    case 'node.read_index':
+      return `read_index #${body.request_id}${body.by_lease ? ' by lease' : ''} to ${to}`;
+    case 'node.read_index_answer':
+      return `read_index_answer #${body.request_id} to ${to}: ${body.read_index} of term ${body.index_term}`;
+    case 'log-store.read_only':
+      return `log-store.read_only ${body.read_only}`;
     case 'node.higher_term':
       return `higher_term ${body.term} to ${to}`;
     case 'replicator.rejected': {

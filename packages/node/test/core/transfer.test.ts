@@ -33,8 +33,38 @@ describe('transfer_leader', () => {
     bench.admin('transfer_leader');
     // The next leader may have heard the same, and lead already.
     expect(bench.admin('transfer_leader')).toEqual(['refuse 2 EBUSY unknown']);
-    expect(bench.admin('add_peer', { peer_id: 'n4' })).toEqual(['refuse 3 EBUSY unknown']);
-    expect(bench.admin('cancel_change')).toEqual(['refuse 4 EBUSY unknown']);
+  });
+
+  test('holds other commands back until it is known who leads, and carries them out where this leader still does', () => {
+    const bench = leader();
+    bench.admin('transfer_leader', { timeout_ms: 500 });
+    expect(bench.admin('cancel_change')).toEqual([]);
+    const lines = bench.wait(500);
+    expect(lines).toContain('refuse 1 ETIMEDOUT unknown');
+    expect(lines).toContain('refuse 2 ENOENT not_done');
+  });
+
+  test('of commands that were held back it says that they may have happened where another leads', () => {
+    const bench = leader();
+    bench.admin('transfer_leader', { peer_id: 'n2' });
+    expect(bench.admin('add_peer', { peer_id: 'n4' })).toEqual([]);
+    expect(bench.requestVote({ from: 'n2', term: 3, transfer: true })).toContain('refuse 2 EPERM unknown');
+  });
+
+  test('picks nobody that is silent, refused or read-only, and refuses whom it is told to pick of these', () => {
+    const bench = leader();
+    const all = (...others: Parameters<Bench['progress']>) => bench.progress(...others);
+    all({ peer: 'n2', match: 1 }, { peer: 'n3', match: 2, readOnly: true });
+    expect(bench.admin('transfer_leader', { peer_id: 'n3' })).toEqual(['refuse 1 EREADONLY not_done']);
+    expect(bench.admin('transfer_leader', { timeout_ms: 50 })).toEqual(['replicator.transfer to n2 with 2']);
+    bench.wait(50);
+    all({ peer: 'n2', match: 1 }, { peer: 'n3', match: 2, silentMs: electionTimeoutMs + 1 });
+    expect(bench.admin('transfer_leader', { peer_id: 'n3' })).toEqual(['refuse 3 EUNREACHABLE not_done']);
+    expect(bench.admin('transfer_leader', { timeout_ms: 50 })).toEqual(['replicator.transfer to n2 with 2']);
+    bench.wait(50);
+    all({ peer: 'n2', match: 1, silentMs: -1 }, { peer: 'n3', match: 2, refusal: 'ESTORE' });
+    expect(bench.admin('transfer_leader', { peer_id: 'n3' })).toEqual(['refuse 5 EUNREACHABLE not_done']);
+    expect(bench.admin('transfer_leader')).toEqual(['refuse 6 EUNREACHABLE not_done']);
   });
 
   test('holds writes back meanwhile, and appends them where the target did not take over in time', () => {

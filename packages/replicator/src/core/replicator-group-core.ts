@@ -229,7 +229,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     const fault = faultOf(body, this.office.leadership);
     if (fault !== undefined) return fault;
     const replicator = this.office.replicators.get(body.peer_id);
-    return replicator === undefined ? 'not_a_target' : replicator.onEcho(body.store_id, body.hears_feed, nowMs);
+    return replicator === undefined ? 'not_a_target' : replicator.onEcho(body, nowMs);
   }
 
   private onRejected(body: Body<'replicator.rejected'>, nowMs: number): Dropped {

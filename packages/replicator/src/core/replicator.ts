@@ -30,6 +30,7 @@ type Target = Body<'replicator.targets'>['targets'][number];
 type Rejected = Body<'replicator.rejected'>;
 
 const noStore = '' as StoreId;
+const nothingKnown = { matchIndex: 0 as LogIndex, nextIndex: 1 as LogIndex };
 
 export class Replicator {
   readonly peerId: PeerId;
@@ -44,6 +45,8 @@ export class Replicator {
   private readonly stores: StoreWatch;
   private heardMs: number | undefined;
   private waitsForTick = false;
+  /** The target takes no entries, as it has said: heartbeats are all that it gets. */
+  private isReadOnly = false;
   private watch: CatchUpWatch | undefined;
   private readonly source: EntrySource;
   private readonly messages: TargetMessages;
@@ -113,13 +116,13 @@ export class Replicator {
         this.repeatProbe(nowMs);
         break;
       case 'replicate':
-        if (this.pipeline.feed === 'unheard' && this.isInStep()) this.pipeline.feed = 'asked';
+        if (this.pipeline.feed === 'unheard' && this.isInStep() && !this.isReadOnly) this.pipeline.feed = 'asked';
         this.sendHeartbeat(nowMs);
         if (this.pipeline.isStalled(nowMs)) this.beginProbe(this.stalledNext());
         break;
       case 'install':
         this.sendHeartbeat(nowMs);
-        this.installation?.onTick(nowMs);
+        if (!this.isReadOnly) this.installation?.onTick(nowMs);
         break;
     }
     // It may be there, and hold another history: then it takes no notice of what is sent to it.
@@ -131,6 +134,7 @@ export class Replicator {
   proceed(nowMs: number): void {
     if (this.waitsForTick || !this.leadership.isInOffice(nowMs)) return;
     if (this.state === 'probe') this.sendProbe(nowMs);
+    else if (this.isReadOnly) return;
     else if (this.state === 'replicate') this.pipeline.send(this.agreement, nowMs);
     else if (this.state === 'install') this.installation?.proceed(nowMs);
   }
@@ -148,15 +152,27 @@ export class Replicator {
     return undefined;
   }
 
-  /** The target follows this leader. `hearsFeed`: and hears its appends itself. */
-  onEcho(storeId: StoreId, hearsFeed: boolean, nowMs: number): string | undefined {
-    if (storeId !== this.storeId) return 'other_store';
+  /** The target follows this leader; whether it hears its appends itself, and takes entries at all. */
+  onEcho(body: Body<'feed.echo'>, nowMs: number): string | undefined {
+    if (body.store_id !== this.storeId) return 'other_store';
     this.hear(nowMs);
+    const { hears_feed: hearsFeed } = body;
     const { pipeline } = this;
+    if (body.read_only !== this.isReadOnly) this.setReadOnly(body.read_only, nowMs);
     if (!hearsFeed && pipeline.feed === 'heard') pipeline.feed = 'asked';
     // Whatever it does not hear has been sent.
     if (hearsFeed && pipeline.feed === 'asked' && this.isInStep()) pipeline.feed = 'heard';
     return undefined;
+  }
+
+  /** What is under way to a target that takes no entries is lost; a probe tells how far it is. */
+  private setReadOnly(isReadOnly: boolean, nowMs: number): void {
+    this.isReadOnly = isReadOnly;
+    this.leadership.hasNews = true;
+    if (this.state !== 'replicate') return this.proceed(nowMs);
+    this.pipeline.feed = 'unheard';
+    this.beginProbe(this.agreement.atLeastNext(0));
+    this.proceed(nowMs);
   }
 
   /** Answers why it is dropped. */
@@ -166,7 +182,11 @@ export class Replicator {
     if (body.store_id !== this.storeId) return 'other_store';
     this.hear(nowMs);
     if (sent === undefined) return 'not_in_flight';
-    if (body.reason === 'busy') {
+    if (body.reason === 'read_only' && !this.isReadOnly) {
+      this.isReadOnly = true;
+      this.leadership.hasNews = true;
+    }
+    if (body.reason === 'busy' || body.reason === 'read_only') {
       this.waitsForTick = true;
       if (typeof sent !== 'string') this.beginProbe(this.agreement.atLeastNext(sent.index + 1));
       return undefined;
@@ -260,7 +280,7 @@ export class Replicator {
 
   /** Whether what the node appends next is to be sent to the target. */
   get wantsContent(): boolean {
-    return this.state === 'replicate' && this.pipeline.feed !== 'heard';
+    return this.state === 'replicate' && this.pipeline.feed !== 'heard' && !this.isReadOnly;
   }
 
   /** Tells the target to stand at once. */
@@ -269,18 +289,20 @@ export class Replicator {
   }
 
   progress(nowMs: number): Progress {
+    // What another store had says nothing about the one that is there.
+    const { matchIndex, nextIndex } = this.refusal === 'ESTORE' ? nothingKnown : this.agreement;
     return {
       peer_id: this.peerId,
       store_id: this.storeId,
       state: this.state,
-      match_index: this.agreement.matchIndex,
-      next_index: this.agreement.nextIndex,
+      match_index: matchIndex,
+      next_index: nextIndex,
       in_flight: this.pipeline.inFlight + (this.probe.isOpen ? 1 : 0) + (this.installation?.inFlight ?? 0),
       silent_ms: this.heardMs === undefined ? -1 : Math.max(0, Math.floor(nowMs - this.heardMs)),
       caught_up: this.watch?.caughtUp ?? false,
       refusal: this.refusal,
       install: this.installation?.progress() ?? null,
-      read_only: false,
+      read_only: this.isReadOnly,
       ...this.stores.found(nowMs),
     };
   }
@@ -299,6 +321,7 @@ export class Replicator {
   private adoptStore(storeId: StoreId, lastIndexThere: LogIndex, nowMs: number): void {
     this.messages.storeId = storeId;
     this.refusal = '';
+    this.isReadOnly = false;
     this.identification.end();
     // What it has beyond the leader's end is not the leader's; what it lacks need not be probed.
     this.beginProbe(this.agreement.atLeastNext(Math.min(lastIndexThere, this.leadership.lastIndex) + 1));

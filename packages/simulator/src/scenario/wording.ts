@@ -60,6 +60,8 @@ export function eventText(event: ConclaveEvent, term: number): string {
       return `takes a snapshot of entry ${event.detail.index}, its log begins behind ${event.detail.compacted_to}`;
     case 'snapshot_installed':
       return `installs the snapshot of entry ${event.detail.index} of ${event.detail.leader_id}`;
+    case 'read_only_changed':
+      return event.detail.reason === '' ? 'takes entries again' : `takes no entries: ${event.detail.reason}`;
     case 'actor_silent':
       return `its ${event.detail.actor} is silent`;
     default:

@@ -1,0 +1,83 @@
+/**
+ * Takes reads to where they are answered: at the leader by a quorum or by its lease, at a peer by what the leader says is
+ * committed, or as the state is.
+ *
+ * Owns nothing of its own. Invariant: only a leader that its quorum has lately confirmed reads for the group.
+ */
+import type { StateMachine } from '@conclave/actor/core';
+import type { Body } from '@conclave/protocol';
+import type { ConfigurationChange } from './configuration-change.js';
+import type { NodeContext } from './context.js';
+import type { NodeInput } from './contract.js';
+import { FollowerReads } from './follower-reads.js';
+import type { NodeHub } from './hub.js';
+import type { Leadership } from './leadership.js';
+import { Reads } from './reads.js';
+import type { NodeState } from './state.js';
+
+type ReadInput = Extract<NodeInput, { type: 'read' }>;
+
+export class ReadDoor {
+  /** As the leader. */
+  readonly reads: Reads;
+  /** As a peer that is asked itself. */
+  readonly own: FollowerReads;
+
+  constructor(
+    private readonly context: NodeContext,
+    private readonly state: NodeState,
+    private readonly stateMachine: StateMachine,
+    private readonly leadership: Leadership,
+    private readonly change: ConfigurationChange,
+    hub: NodeHub,
+    /** The state is being restored from a snapshot: there is none to read as it is. */
+    private readonly isRestoring: () => boolean,
+  ) {
+    this.reads = new Reads(context, state, stateMachine);
+    this.own = new FollowerReads(context, state, stateMachine, hub);
+  }
+
+  onRead({ requestId, door, consistency, query }: ReadInput): void {
+    const { state, context } = this;
+    const speaksForGroup = state.role === 'leader' && this.leadership.isConfirmed();
+    if (door === 'group' && !speaksForGroup) {
+      context.drop('request_to_no_leader');
+      return context.emit({ type: 'drop_request', requestId });
+    }
+    if (state.role === 'fenced') return context.emit({ type: 'drop_request', requestId });
+    if (consistency === 'stale') return this.readAsItIs(requestId, query);
+    if (state.role === 'opening') {
+      return context.refuse(requestId, 'EBUSY', 'the peer is starting: its log-store has not answered yet');
+    }
+    const byLease = consistency === 'lease';
+    if (!speaksForGroup) return this.own.read(requestId, query, byLease);
+    if (byLease && this.leaseHolds) return this.reads.readByLease(requestId, query);
+    this.reads.read(requestId, query);
+  }
+
+  private readAsItIs(requestId: number, query: unknown): void {
+    if (!this.isRestoring()) return this.context.reply(requestId, this.stateMachine.query(query));
+    this.context.refuse(requestId, 'EBUSY', 'the state is being restored from a snapshot');
+  }
+
+  /** A follower is to read: it asks for a commit index that is as of now. */
+  onReadIndex(body: Body<'node.read_index'>): void {
+    const { state, context } = this;
+    if (body.group_uid !== state.groupUid || state.role !== 'leader' || !this.leadership.isConfirmed()) {
+      return context.drop('read_index_to_no_leader');
+    }
+    if (body.by_lease && this.leaseHolds) return this.reads.answer(body, state.commitIndex);
+    this.reads.onReadIndex(body);
+  }
+
+  /** Before an entry of its own term is committed a leader does not know what is. */
+  private get leaseHolds(): boolean {
+    return this.change.isFlushed && this.leadership.lease.holds;
+  }
+
+  /** What is applied may be what reads wait for. */
+  serve(): void {
+    this.reads.serve();
+    this.own.serve();
+  }
+}
