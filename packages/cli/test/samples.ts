@@ -40,6 +40,7 @@ export function progress(peerId: string, changes: Partial<Progress> = {}): Progr
     caught_up: true,
     refusal: '',
     install: null,
+    read_only: false,
     ...changes,
   };
 }
@@ -69,6 +70,9 @@ export function status(peerId: string, changes: Partial<StatusReply> = {}): Stat
     progress: [],
     changes: [],
     health: { healthy: true, reason: '' },
+    restart: [],
+    read_only: '',
+    disk_free_bytes: null,
     dropped: {},
     ...changes,
   });

@@ -50,7 +50,7 @@ describe('the door', () => {
   it('makes queries of reads', () => {
     expect(service.parse('get', { key: 'k' })).toMatchObject({
       type: 'read',
-      consistency: 'linearizable',
+      consistency: undefined,
       query: { type: 'keys', keys: ['k'] },
     });
     expect(service.parse('batch_get', { keys: ['a', 'b'], consistency: 'stale' })).toMatchObject({
@@ -60,7 +60,7 @@ describe('the door', () => {
     });
     expect(service.parse('range', { prefix: '' })).toMatchObject({
       type: 'read',
-      consistency: 'linearizable',
+      consistency: undefined,
       query: { type: 'range', prefix: '', startAfter: undefined, limit: limits.rangeKeys, keysOnly: false },
     });
     const page = { prefix: 'a/', start_after: 'a/b', limit: 2, keys_only: true, consistency: 'stale' };

@@ -252,7 +252,8 @@ export class NodeActor implements Actor {
     const { reply } = understood;
     if (understood.type === 'read') {
       const requestId = this.open.add({ request, reply, writes: false });
-      const { consistency, query } = understood;
+      const { query } = understood;
+      const consistency = understood.consistency ?? (asked === 'peer' ? 'stale' : 'linearizable');
       this.runner.enqueueRequest({ type: 'read', requestId, door: asked, consistency, query });
       return;
     }

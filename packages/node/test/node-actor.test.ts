@@ -78,6 +78,9 @@ const status: StatusReply = StatusReply.parse({
   progress: [],
   changes: [],
   health: { healthy: true, reason: '' },
+  restart: [],
+  read_only: '',
+  disk_free_bytes: null,
   dropped: {},
 });
 

@@ -44,7 +44,8 @@ export type ServiceRequest =
     }
   | {
       readonly type: 'read';
-      readonly consistency: Consistency;
+      /** Undefined: as it goes without saying, `linearizable` from the group, `stale` from a peer that is asked itself. */
+      readonly consistency: Consistency | undefined;
       readonly query: unknown;
       /** Makes the reply of the result of `query`. @throws ConclaveError */
       readonly reply: (result: unknown) => unknown;

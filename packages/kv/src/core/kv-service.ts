@@ -270,7 +270,7 @@ function read<Query extends KvQuery>(
 ): ServiceRequest {
   return {
     type: 'read',
-    consistency: consistency ?? 'linearizable',
+    consistency,
     query,
     reply: (found) => reply(found as KvFindings[Query['type']]),
   };

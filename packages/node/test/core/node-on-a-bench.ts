@@ -431,7 +431,7 @@ export class Bench {
         silent_ms: silentMs,
         caught_up: caughtUp,
         refusal: refusal ?? '',
-      read_only: readOnly,
+        read_only: readOnly,
         install: install ?? null,
       }),
     );

@@ -81,7 +81,7 @@ describe('a restart', () => {
 describe('while the state is restored', () => {
   test('stale reads are refused, on either door', () => {
     const bench = restoring();
-    expect(bench.read('k', { door: 'peer' })).toEqual(['refuse 1 EBUSY not_done']);
+    expect(bench.read('k', { door: 'peer', consistency: 'stale' })).toEqual(['refuse 1 EBUSY not_done']);
     bench.wait(electionTimeoutMs + 1);
     bench.elected();
     bench.elected();

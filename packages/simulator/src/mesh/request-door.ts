@@ -116,7 +116,8 @@ export class RequestDoor {
     if (door === 'admin') return this.understandCommand(asked, name, body);
     const request = this.service.parse(name, body);
     if (request.type === 'read') {
-      const { consistency, query, reply } = request;
+      const { query, reply } = request;
+      const consistency = request.consistency ?? (asked === 'peer' ? 'stale' : 'linearizable');
       return { input: (requestId) => ({ type: 'read', requestId, door: asked, consistency, query }), reply };
     }
     if (asked === 'peer') throw new ConclaveError('EPERM', 'a write goes to the group, where the leader answers');
