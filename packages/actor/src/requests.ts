@@ -19,7 +19,7 @@ import {
   type PeerId,
   type Subjects,
 } from '@conclave/protocol';
-import { headers, type Msg } from 'nats';
+import { headers, type Msg, NoRespondersError, RequestError } from 'nats';
 import type { LineLog } from './actor-log.js';
 import type { Connection } from './nats-connection.js';
 import type { Listening } from './transport.js';
@@ -74,7 +74,12 @@ export class Requests {
 
   /** Hears requests until it is closed. */
   serve(address: RequestAddress, counts: EndpointCounts, onRequest: (request: Request) => void): Listening {
-    const subscription = this.connection.subscribe(this.subject(address), (message) => {
+    return this.serveSubject(this.subject(address), counts, onRequest);
+  }
+
+  /** The same on a subject that is of no group. */
+  serveSubject(subject: string, counts: EndpointCounts, onRequest: (request: Request) => void): Listening {
+    const subscription = this.connection.subscribe(subject, (message) => {
       const request = this.receive(message, counts);
       if (request !== undefined) onRequest(request);
     });
@@ -96,6 +101,17 @@ export class Requests {
     } catch (error) {
       this.log.write('debug', 'a question was not answered', { subject, err: String(error) });
       return undefined;
+    }
+  }
+
+  /** Whether anybody listens on a subject, be it that he does not answer in time. */
+  async isServed(subject: string, timeoutMs: number): Promise<boolean> {
+    try {
+      await this.connection.nats.request(subject, encode({}), { timeout: timeoutMs });
+      return true;
+    } catch (error) {
+      const cause = error instanceof RequestError ? error.cause : error;
+      return !(cause instanceof NoRespondersError);
     }
   }
 

@@ -56,3 +56,10 @@ export interface Service {
   /** @throws ConclaveError EINVAL, ENOENT. */
   parse(operation: string, body: unknown): ServiceRequest;
 }
+
+/** What a user brings to `conclave run --application`: what the entries of a group mean. */
+export interface Application {
+  readonly service: Service;
+  /** A state machine as new: for each group, and again whenever its node starts over. */
+  makeStateMachine(): StateMachine;
+}

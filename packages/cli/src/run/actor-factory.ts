@@ -9,17 +9,21 @@ import {
   PlainActor,
   type Requests,
 } from '@conclave/actor';
+import type { Application } from '@conclave/actor/core';
 import { BallotBoxCore } from '@conclave/ballot-box';
-import { KvService, KvStateMachine } from '@conclave/kv';
 import {
   DiskWatch,
+  HostedGroups,
   LevelLogStorage,
   LogStoreActor,
   type LogStoreDependencies,
   WriteScheduler,
 } from '@conclave/log-store';
 import { NodeActor, NodeCore } from '@conclave/node';
+import { asLogIndex, type GroupId, noGroupUid, type StoreId } from '@conclave/protocol';
 import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
+import { loadApplication } from './application.js';
+import type { GroupStore } from './host-door.js';
 import { type RunOptions, snapshotOptions } from './run-options.js';
 
 /** What a node needs beside its core. */
@@ -32,32 +36,59 @@ export interface Outside {
 /** What the log-stores of all groups share. */
 interface Data extends LogStoreDependencies {
   readonly storage: LevelLogStorage;
+  readonly groups: HostedGroups;
 }
 
 const MiB = 1024 * 1024;
 
 export class ActorFactory {
   private outside: Outside | undefined;
+  private readonly logStores = new Map<GroupId, LogStoreActor>();
   readonly snapshotThrottle: SnapshotThrottle;
 
   private constructor(
     private readonly options: RunOptions,
     private readonly data: Data | undefined,
+    private readonly application: Application | undefined,
   ) {
     const bytesPerSecond = options.snapshotMbPerSecond * MiB;
     this.snapshotThrottle = new SnapshotThrottle({ bytesPerSecond, burstMs: options.heartbeatIntervalMs });
   }
 
-  /** Opens the data, where a log-store is among the actors. @throws Error where they cannot be opened. */
+  /**
+   * Loads the application, where a node is among the actors, and opens the data, where a log-store is.
+   * @throws Error where they cannot be loaded or opened.
+   */
   static async open(options: RunOptions, log: LineLog): Promise<ActorFactory> {
-    if (!options.actors.includes('log-store')) return new ActorFactory(options, undefined);
+    const application = options.actors.includes('node') ? await loadApplication(options) : undefined;
+    if (!options.actors.includes('log-store')) return new ActorFactory(options, undefined, application);
     const folder = path.resolve(options.dataDir ?? path.join('conclave-data', options.peer));
     const warn = (text: string, fields: Readonly<Record<string, unknown>>) => log.write('warn', text, fields);
     const storage = new LevelLogStorage({ folder, warn });
     await storage.open();
     log.write('info', 'the data are open', { folder });
     const disk = new DiskWatch({ folder, reserveBytes: options.diskReserveMb * MiB, warn });
-    return new ActorFactory(options, { storage, scheduler: new WriteScheduler(storage), disk });
+    const groups = await HostedGroups.open(storage);
+    const scheduler = new WriteScheduler(storage);
+    return new ActorFactory(options, { storage, scheduler, disk, groups }, application);
+  }
+
+  /** What is kept of the groups, where a log-store is among the actors. */
+  get store(): GroupStore | undefined {
+    const { data } = this;
+    if (data === undefined) return undefined;
+    return {
+      groups: data.groups,
+      writes: data.scheduler.counts,
+      stored: (groupId) => {
+        const summary = this.logStores.get(groupId)?.summary();
+        return {
+          store_id: summary?.storeId ?? ('' as StoreId),
+          group_uid: summary?.groupUid ?? noGroupUid,
+          last_index: summary?.lastIndex ?? asLogIndex(0),
+        };
+      },
+    };
   }
 
   connect(outside: Outside): void {
@@ -86,21 +117,25 @@ export class ActorFactory {
   }
 
   private makeNode(context: ActorContext): Actor {
+    const { application } = this;
     if (this.outside === undefined) throw new Error('a node is made before there is a connection');
+    if (application === undefined) throw new Error('a node is made without its application');
     const { groupId, peerId } = context;
     return new NodeActor(context, {
       ...this.outside,
-      service: new KvService(),
+      service: application.service,
       makeCore: (incarnation) =>
         new NodeCore(
           { ...this.options, ...snapshotOptions(this.options), groupId, peerId, incarnation },
-          { stateMachine: new KvStateMachine(this.options) },
+          { stateMachine: application.makeStateMachine() },
         ),
     });
   }
 
   private makeLogStore(context: ActorContext): Actor {
     if (this.data === undefined) throw new Error('a log-store is made without its data');
-    return new LogStoreActor(context, this.data);
+    const made = new LogStoreActor(context, this.data);
+    this.logStores.set(context.groupId, made);
+    return made;
   }
 }

@@ -3,14 +3,11 @@
  * ends the process, as a process that is wrong must not go on.
  */
 import {
-  type Actor,
   type ActorContext,
   Connection,
-  drawIncarnation,
   type FailedActor,
   InProcessTransport,
   type LineLog,
-  type Listening,
   NatsTransport,
   PeerTransport,
   Requests,
@@ -18,6 +15,9 @@ import {
 } from '@conclave/actor';
 import { type ActorKind, type GroupId, Subjects } from '@conclave/protocol';
 import { ActorFactory } from './actor-factory.js';
+import { GroupHost, type Hosted } from './group-host.js';
+import { GroupListFollower } from './group-list.js';
+import { HostDoor } from './host-door.js';
 import type { RunOptions } from './run-options.js';
 
 export interface PeerProcessDependencies {
@@ -27,17 +27,10 @@ export interface PeerProcessDependencies {
   readonly fail: ActorContext['fail'];
 }
 
-interface Hosted {
-  readonly actor: Actor;
-  readonly health: Listening;
-}
-
-/** A process's actors are started in this order: who is asked stands before who asks. */
-const startOrder: readonly ActorKind[] = ['log-store', 'ballot-box', 'replicator', 'node'];
-
 export class PeerProcess {
-  private readonly hosted: Hosted[] = [];
-  private readonly incarnation = drawIncarnation();
+  private readonly host: GroupHost;
+  /** Where it is decided which groups there are, or followed. */
+  private groups: { close(): Promise<void> | void } | undefined;
 
   private constructor(
     private readonly options: RunOptions,
@@ -48,7 +41,12 @@ export class PeerProcess {
     private readonly transport: PeerTransport,
     private readonly subjects: Subjects,
     private readonly factory: ActorFactory,
-  ) {}
+    private readonly requests: Requests,
+  ) {
+    this.host = new GroupHost(options.actors, (groupId, kind, incarnation) =>
+      this.startActor(groupId, kind, incarnation),
+    );
+  }
 
   /**
    * Connects and starts; settled when others can reach its actors.
@@ -61,12 +59,16 @@ export class PeerProcess {
       const subjects = new Subjects(options.prefix);
       const name = `conclave ${options.peer} ${options.actors.join(',')}`;
       const connection = await Connection.open({ servers: options.nats, name, log });
-      const outer = new NatsTransport(connection, subjects, (reason, count) => logDrop(log, reason, count));
+      // With copies for observers, each is to be seen on its own subject.
+      const bundle = options.bundle && !options.mirror;
+      const onDropped = (reason: string, count: number) => logDrop(log, reason, count);
+      const outer = new NatsTransport(connection, subjects, onDropped, { bundle });
       const transport = new PeerTransport(options.peer, new InProcessTransport(), outer, options);
       const door = await openDoor(options, name, connection, log);
-      factory.connect({ connection, requests: new Requests(door, subjects, log), version });
-      const made = new PeerProcess(options, dependencies, connection, door, transport, subjects, factory);
-      made.startActors();
+      const requests = new Requests(door, subjects, log);
+      factory.connect({ connection, requests, version });
+      const made = new PeerProcess(options, dependencies, connection, door, transport, subjects, factory, requests);
+      await made.startGroups();
       await connection.settled();
       await door.settled();
       return made;
@@ -78,32 +80,38 @@ export class PeerProcess {
 
   /** Stops the actors, then closes their data and the connection. */
   async stop(): Promise<void> {
-    for (const { actor, health } of this.hosted.toReversed()) {
-      health.close();
-      await actor.stop();
-    }
+    await this.groups?.close();
+    await this.host.stop();
     await this.factory.close();
     if (this.door !== this.connection) await this.door.close();
     await this.connection.close();
     await this.transport.close();
   }
 
-  private startActors(): void {
-    for (const groupId of this.options.groups) {
-      for (const kind of startOrder) {
-        if (this.options.actors.includes(kind)) this.startActor(groupId, kind);
-      }
+  /** Whoever hosts the log-stores keeps the list of the groups; the peer's other processes follow it. */
+  private async startGroups(): Promise<void> {
+    const { connection, requests, subjects, host, options, factory } = this;
+    const { log } = this.dependencies;
+    const { store } = factory;
+    if (store !== undefined) {
+      const door = new HostDoor(options, { connection, requests, subjects, host, store, log });
+      this.groups = door;
+      await door.start();
+      return;
     }
+    const [groupId, actor] = [options.groups[0] as GroupId, options.actors[0] as ActorKind];
+    const fail = (error: unknown) => this.dependencies.fail(error, { groupId, peerId: options.peer, actor, log });
+    this.groups = await GroupListFollower.start(options, { connection, requests, subjects, host, log, fail });
   }
 
-  private startActor(groupId: GroupId, kind: ActorKind): void {
-    const { incarnation, transport } = this;
+  private startActor(groupId: GroupId, kind: ActorKind, incarnation: string): Hosted {
+    const { transport } = this;
     const address = { groupId, peerId: this.options.peer, actor: kind, incarnation };
     const { log, fail } = this.dependencies;
     const actor = this.factory.make({ ...address, transport, log, fail });
     const health = serveHealth(this.connection, this.subjects, address, actor, transport);
-    this.hosted.push({ actor, health });
     actor.start();
+    return { actor, health };
   }
 }
 

@@ -38,6 +38,10 @@ export interface RunOptions extends HostedOptions {
   readonly dataDir?: string;
   /** Whether messages that stay in the process are also published, for observers. */
   readonly mirror: boolean;
+  /** Whether small messages of several groups go as one between two processes. */
+  readonly bundle: boolean;
+  /** A module and its export that give the state machine; undefined: the key-value store. */
+  readonly application?: string;
   readonly logLevel: string;
   readonly electionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
@@ -109,6 +113,17 @@ export function withRunOptions(command: Command): Command {
       new Option('--mirror', 'publish also the messages that stay in this process, for observers')
         .env('CONCLAVE_MIRROR')
         .default(false),
+    )
+    .addOption(
+      new Option('--no-bundle', 'send each small message by itself, also with several groups').env(
+        'CONCLAVE_NO_BUNDLE',
+      ),
+    )
+    .addOption(
+      new Option(
+        '--application <module>',
+        'a state machine of your own: a file or package, and "#" with what it exports (default: the key-value store)',
+      ).env('CONCLAVE_APPLICATION'),
     )
     .addOption(
       new Option('--log-level <level>', 'the least level that is logged')

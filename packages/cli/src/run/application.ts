@@ -1,0 +1,39 @@
+/** What a node applies entries to: the key-value store, or what `--application` names. */
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Application } from '@conclave/actor/core';
+import { KvService, KvStateMachine } from '@conclave/kv';
+import type { RunOptions } from './run-options.js';
+
+/** The export that is taken where `--application` names none. */
+const defaultExport = 'application';
+
+/**
+ * Loads the application of this process.
+ * @throws Error where the module or its export is not there, or does not give an application.
+ */
+export async function loadApplication(options: RunOptions): Promise<Application> {
+  const { application } = options;
+  if (application === undefined) {
+    return { service: new KvService(), makeStateMachine: () => new KvStateMachine(options) };
+  }
+  const [module, name = defaultExport] = application.split('#') as [string, string?];
+  const exported = ((await import(locate(module))) as Record<string, unknown>)[name];
+  if (exported === undefined) throw new Error(`--application: ${module} exports no ${name}`);
+  const made: unknown = typeof exported === 'function' ? await exported() : exported;
+  if (isApplication(made)) return made;
+  throw new Error(`--application: ${name} of ${module} gives no { service: { parse }, makeStateMachine }`);
+}
+
+/** A file, from the current folder; or a package that is installed there. */
+function locate(module: string): string {
+  const here = process.cwd();
+  if (module.startsWith('.') || path.isAbsolute(module)) return pathToFileURL(path.resolve(here, module)).href;
+  return pathToFileURL(createRequire(path.join(here, 'package.json')).resolve(module)).href;
+}
+
+function isApplication(made: unknown): made is Application {
+  const { service, makeStateMachine } = (made ?? {}) as Partial<Application>;
+  return typeof makeStateMachine === 'function' && typeof service?.parse === 'function';
+}

@@ -1,0 +1,96 @@
+/**
+ * Follows the list of groups that the process of this peer's log-stores publishes: for the peer's other processes.
+ *
+ * Invariant: a list is followed unless the same run of that process has published a newer one before. What is lost comes
+ * again within a second.
+ */
+import type { Connection, LineLog, Listening, Requests } from '@conclave/actor';
+import {
+  type GroupId,
+  GroupList,
+  groupListWord,
+  type HostedGroup,
+  ListGroupsReply,
+  type PeerId,
+  type Subjects,
+} from '@conclave/protocol';
+import type { GroupHost, WantedGroups } from './group-host.js';
+
+export interface GroupListDependencies {
+  readonly connection: Connection;
+  readonly requests: Requests;
+  readonly subjects: Subjects;
+  readonly host: GroupHost;
+  readonly log: LineLog;
+  /** A group could not be started or stopped. */
+  readonly fail: (error: unknown) => void;
+}
+
+/** How long the process of the log-stores may take to say what there is, when this one begins. */
+const askTimeoutMs = 1000;
+
+export class GroupListFollower {
+  private readonly listening: Listening;
+  private newest: Pick<GroupList, 'incarnation' | 'version'> | undefined;
+
+  private constructor(
+    private readonly options: { readonly peer: PeerId; readonly groups: readonly GroupId[] },
+    private readonly dependencies: GroupListDependencies,
+  ) {
+    const { connection, subjects } = dependencies;
+    const subject = subjects.host(options.peer, groupListWord);
+    const subscription = connection.subscribe(subject, (message) => this.onList(message.data));
+    this.listening = {
+      close: () => {
+        if (!connection.nats.isClosed()) subscription.unsubscribe();
+      },
+    };
+  }
+
+  /** Settled when the groups run that there are, as far as that can be learnt now. */
+  static async start(
+    options: { readonly peer: PeerId; readonly groups: readonly GroupId[] },
+    dependencies: GroupListDependencies,
+  ): Promise<GroupListFollower> {
+    const { requests, subjects, host } = dependencies;
+    const follower = new GroupListFollower(options, dependencies);
+    const answer = await requests.ask(subjects.host(options.peer, 'list_groups'), {}, askTimeoutMs);
+    const parsed = ListGroupsReply.safeParse(answer);
+    if (parsed.success) follower.follow(parsed.data);
+    else if (follower.newest === undefined) await host.follow(wantedGroups(options.groups, []));
+    return follower;
+  }
+
+  close(): void {
+    this.listening.close();
+  }
+
+  private onList(data: Uint8Array): void {
+    const parsed = GroupList.safeParse(parse(data));
+    if (parsed.success && parsed.data.peer_id === this.options.peer) this.follow(parsed.data);
+    else this.dependencies.log.write('warn', 'a list of groups is malformed');
+  }
+
+  private follow({ incarnation, version, groups }: Pick<GroupList, 'incarnation' | 'version' | 'groups'>): void {
+    const { newest } = this;
+    if (newest?.incarnation === incarnation && version < newest.version) return;
+    this.newest = { incarnation, version };
+    const { host, fail } = this.dependencies;
+    host.follow(wantedGroups(this.options.groups, groups)).catch(fail);
+  }
+}
+
+/** The groups that the options name, which are always there, and those that were created. */
+export function wantedGroups(fixed: readonly GroupId[], created: readonly HostedGroup[]): WantedGroups {
+  const wanted = new Map<GroupId, string>(created.map(({ group_id, hosting_id }) => [group_id, hosting_id]));
+  for (const groupId of fixed) wanted.set(groupId, '');
+  return wanted;
+}
+
+function parse(data: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(data));
+  } catch {
+    return undefined;
+  }
+}
