@@ -16,6 +16,9 @@ describe('answered in some test', () => {
   );
   it.each(commands)('%s', (word) => expect(seen).toContain(word));
 
+  const onHosts = Object.keys(protocol.hostCommands).map((name) => `host admin.${name}`);
+  it.each(onHosts)('%s', (word) => expect(seen).toContain(word));
+
   const operations = Object.keys(protocol.kvOperations).map((name) => `group kv.${name}`);
   it.each(operations)('%s', (word) => expect(seen).toContain(word));
 

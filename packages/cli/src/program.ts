@@ -5,6 +5,7 @@ import { registerBackup } from './commands/backup.js';
 import { registerBench } from './commands/bench.js';
 import { registerBootstrap } from './commands/bootstrap.js';
 import { registerDemo } from './commands/demo.js';
+import { registerGroups } from './commands/groups.js';
 import { registerKv } from './commands/kv.js';
 import { registerLeader } from './commands/leader.js';
 import { registerLock } from './commands/lock.js';
@@ -27,6 +28,7 @@ export function createProgram(): Command {
   registerUp(program);
   registerBootstrap(program);
   registerStatus(program);
+  registerGroups(program);
   registerPeers(program);
   registerLeader(program);
   registerSnapshot(program);

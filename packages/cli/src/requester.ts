@@ -14,6 +14,10 @@ import {
   ErrorReply,
   encode,
   type GroupId,
+  type HostCommand,
+  type HostReply,
+  type HostRequest,
+  hostCommands,
   type KvOperation,
   type KvReply,
   type KvRequest,
@@ -50,6 +54,16 @@ export class Requester {
   ): Promise<AdminReply<C>> {
     const subject = this.subjectOf('admin', command, where.peerId);
     return this.ask(subject, request, adminCommands[command].reply as Schema<AdminReply<C>>, where);
+  }
+
+  /** Asks the process of a peer's log-stores. */
+  async host<C extends HostCommand>(
+    command: C,
+    request: HostRequest<C>,
+    where: { readonly peerId: PeerId; readonly timeoutMs: number },
+  ): Promise<HostReply<C>> {
+    const subject = this.subjects.host(where.peerId, command);
+    return this.ask(subject, request, hostCommands[command].reply as Schema<HostReply<C>>, where);
   }
 
   /** As `admin`, for an operation of the key-value store. */

@@ -26,11 +26,11 @@ export function observe<E extends EventName = EventName>(options: ObserveOptions
   const subjects = new Subjects(options.prefix);
   const groupId = asGroupId(options.groupId);
   const wanted = options.events?.map((name) => subjects.event(groupId, name)) ?? [subjects.events(groupId)];
-  const read = (message: Msg): ObservedEvent<E> | 'malformed' => {
+  const read = (message: Msg): (ObservedEvent<E> | 'malformed')[] => {
     const parsed = subjects.parse(message.subject);
     const event = parsed?.type === 'event' ? readEvent(parsed.event, message.data) : undefined;
     // The subjects are those of the wanted names alone.
-    return event === undefined || event.body.group_id !== groupId ? 'malformed' : (event as ObservedEvent<E>);
+    return [event === undefined || event.body.group_id !== groupId ? 'malformed' : (event as ObservedEvent<E>)];
   };
   return subscribe(options.connection, wanted, read, options.onEvent);
 }

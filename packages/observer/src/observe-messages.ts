@@ -1,8 +1,10 @@
 import {
   type ActorKind,
   asGroupId,
+  Bundle,
   ConclaveError,
   decode,
+  type GroupId,
   isMessageName,
   type Message,
   messages,
@@ -38,31 +40,59 @@ export interface ObserveMessagesOptions {
 
 /**
  * Observes the messages between the actors of a group, from now on: those that are on NATS, so among actors in one
- * process only where it mirrors them. At most `limits.observedEvents` wait to be read.
+ * process only where it mirrors them; also those that come in bundles with other groups'. At most
+ * `limits.observedEvents` wait to be read.
  * @throws ZodError, ConclaveError where the group or the prefix is no name.
  */
 export function observeMessages(options: ObserveMessagesOptions): Observation<ObservedMessage> {
   const subjects = new Subjects(options.prefix);
   const groupId = asGroupId(options.groupId);
   const { peers, recipients } = options;
-  const read = (message: Msg): ObservedMessage | 'malformed' | undefined => {
-    const parsed = subjects.parse(message.subject);
+  const isWanted = (peerId: PeerId, recipient: Recipient): boolean =>
+    peers?.includes(peerId) !== false && recipients?.includes(recipient) !== false;
+  const read = ({ subject, data }: Msg): (ObservedMessage | 'malformed')[] => {
+    const parsed = subjects.parse(subject);
+    if (parsed?.type === 'bundle') {
+      const { peerId } = parsed;
+      return readBundle(groupId, data).flatMap((one): (ObservedMessage | 'malformed')[] => {
+        if (one === 'malformed') return ['malformed'];
+        const recipient = one.message.name.slice(0, one.message.name.indexOf('.')) as Recipient;
+        return isWanted(peerId, recipient) ? [{ peerId, recipient, ...one }] : [];
+      });
+    }
     // Requests to a peer have subjects of the same shape.
-    if (parsed?.type === 'request') return undefined;
-    if (parsed?.type !== 'message') return 'malformed';
+    if (parsed?.type === 'request') return [];
+    if (parsed?.type !== 'message') return ['malformed'];
     const { peerId, recipient } = parsed.address;
-    if (peers?.includes(peerId) === false || recipients?.includes(recipient) === false) return undefined;
-    const body = readMessage(`${recipient}.${parsed.message}`, message.data);
-    return body === undefined ? 'malformed' : { peerId, recipient, message: body, bytes: message.data.length };
+    if (!isWanted(peerId, recipient)) return [];
+    const message = readMessage(`${recipient}.${parsed.message}`, tryDecode(data));
+    return [message === undefined ? 'malformed' : { peerId, recipient, message, bytes: data.length }];
   };
-  return subscribe(options.connection, [subjects.groupMessages(groupId)], read, options.onMessage);
+  return subscribe(options.connection, [subjects.groupMessages(groupId), subjects.bundles()], read, options.onMessage);
 }
 
-function readMessage(name: string, data: Uint8Array): Message | undefined {
+/** The group's messages of a bundle. */
+function readBundle(groupId: GroupId, data: Uint8Array): (Pick<ObservedMessage, 'message' | 'bytes'> | 'malformed')[] {
+  const bundle = Bundle.safeParse(tryDecode(data));
+  if (!bundle.success) return ['malformed'];
+  const bytes = Math.ceil(data.length / Math.max(1, bundle.data.messages.length));
+  return bundle.data.messages
+    .filter(([, body]) => (body as { readonly group_id?: unknown } | null)?.group_id === groupId)
+    .map(([name, body]) => {
+      const message = readMessage(name, body);
+      return message === undefined ? 'malformed' : { message, bytes };
+    });
+}
+
+function readMessage(name: string, body: unknown): Message | undefined {
   if (!isMessageName(name)) return undefined;
+  const parsed = messages[name].schema.safeParse(body);
+  return parsed.success ? ({ name, body: parsed.data } as Message) : undefined;
+}
+
+function tryDecode(data: Uint8Array): unknown {
   try {
-    const parsed = messages[name].schema.safeParse(decode(data));
-    return parsed.success ? ({ name, body: parsed.data } as Message) : undefined;
+    return decode(data);
   } catch (error) {
     if (error instanceof ConclaveError) return undefined;
     throw error;

@@ -2,8 +2,8 @@
 import type { Msg, NatsConnection } from 'nats';
 import { type Observation, ObservedBuffer } from './observation.js';
 
-/** What a message says, `malformed`, or undefined where it is not wanted. */
-export type Reader<T> = (message: Msg) => T | 'malformed' | undefined;
+/** What a message says, one thing or several: each read, or `malformed`. None is not wanted. */
+export type Reader<T> = (message: Msg) => readonly (T | 'malformed')[];
 
 /** @param onOne called for each thing at once; then the buffer stays empty. */
 export function subscribe<T extends object>(
@@ -18,10 +18,11 @@ export function subscribe<T extends object>(
     connection.subscribe(subject, {
       callback: (error, message) => {
         if (error !== null) return;
-        const one = read(message);
-        if (one === 'malformed') malformed += 1;
-        else if (one !== undefined && onOne !== undefined) onOne(one);
-        else if (one !== undefined) buffer.push(one);
+        for (const one of read(message)) {
+          if (one === 'malformed') malformed += 1;
+          else if (onOne !== undefined) onOne(one);
+          else buffer.push(one);
+        }
       },
     }),
   );

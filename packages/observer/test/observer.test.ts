@@ -109,6 +109,28 @@ describe('messages', () => {
     observation.close();
     chosen.close();
   });
+
+  it('takes the group’s out of bundles with other groups’', async () => {
+    const observation = observeMessages({ connection, groupId: 'main', recipients: ['log-store', 'feed'] });
+    await observation.ready;
+    const tick = { group_id: 'main', store_id: 's', session: 1, link: 1, seq: 3 };
+    const messages = [
+      ['log-store.tick', { ...tick, group_id: 'other' }],
+      ['log-store.tick', tick],
+      ['log-store.tick', { ...tick, seq: 'three' }],
+      ['node.ack', tick],
+    ];
+    publisher.publish('conclave.admin.n1.log-store.bundle', encode({ messages }));
+    publisher.publish('conclave.admin.n1.log-store.bundle', 'nonsense');
+    publisher.publish('conclave.admin.n1.log-store.bundle', encode({ messages: [['log-store.tick', tick]] }));
+    const message = { name: 'log-store.tick', body: tick };
+    expect(await take(observation, 2)).toMatchObject([
+      { peerId: 'n1', recipient: 'log-store', message },
+      { peerId: 'n1', recipient: 'log-store', message },
+    ]);
+    expect(observation.malformed).toBe(3);
+    observation.close();
+  });
 });
 
 describe('the buffer', () => {

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { type LineLog, processLog } from '@conclave/actor';
 import type { Command } from 'commander';
 import { wholeNumber } from '../options.js';
-import { checkHealth } from './health.js';
+import { checkHealth, type HealthOptions } from './health.js';
 import { describeFailure, PeerProcess } from './peer-process.js';
-import { checkTimes, type HostedOptions, type RunOptions, withHostedOptions, withRunOptions } from './run-options.js';
+import { checkTimes, type RunOptions, withHostedOptions, withRunOptions } from './run-options.js';
 import { compileSooner } from './tier-up.js';
 
 /** The exit code of a process one of whose actors found itself wrong (`EX_SOFTWARE`). */
@@ -26,7 +26,8 @@ export function registerRun(program: Command): void {
 export function registerHealth(program: Command): void {
   withHostedOptions(program.command('health').description('ask actors how they are; exits with 0 if all are well'))
     .option('--timeout-ms <ms>', 'how long they may take to answer', wholeNumber(1, 60_000), 2000)
-    .action(async (options: HostedOptions & { readonly timeoutMs: number }) => {
+    .option('--all-groups', 'also of the groups that were created while the processes ran', false)
+    .action(async (options: HealthOptions) => {
       const troubles = await checkHealth(options);
       for (const trouble of troubles) process.stderr.write(`conclave: ${trouble}\n`);
       process.exitCode = troubles.length === 0 ? 0 : 1;

@@ -1,0 +1,194 @@
+/** `conclave groups`: which groups the peers host, and creating and deleting them while the peers run. */
+import {
+  ConclaveError,
+  type GroupId,
+  GroupList,
+  groupListWord,
+  type HostReply,
+  type PeerId,
+  type Subjects,
+} from '@conclave/protocol';
+import type { Command } from 'commander';
+import type { NatsConnection } from 'nats';
+import { Failed, runAction } from '../action.js';
+import { withRequester } from '../connection.js';
+import { type CommonOptions, parseGroup, parsePeers, splitList, withCommonOptions } from '../options.js';
+import { describeError, type Output } from '../output.js';
+import { isPassing, until } from '../until.js';
+import { table } from '../views/tables.js';
+import { peerSet } from '../views/words.js';
+import { bootstrap, bootstrapText } from './bootstrap.js';
+
+const defaultTimeoutMs = 30_000;
+/** Peers publish what they host every second. */
+const listenMs = 1_500;
+
+interface GroupsOptions extends CommonOptions {
+  readonly peers: readonly string[];
+}
+
+export function registerGroups(program: Command): void {
+  const groups = program.command('groups').description('the groups that the peers host');
+  const withPeers = (command: Command, text: string): Command =>
+    withCommonOptions(command.option('--peers <names>', text, splitList, []));
+
+  withPeers(
+    groups.command('list').description('which peers host which groups, and what they hold of them'),
+    'these peers, separated by commas (default: all that can be heard)',
+  ).action((options: GroupsOptions) => runAction(options, (output) => list(output, options)));
+
+  withPeers(
+    groups
+      .command('create')
+      .argument('<group>', 'the name of the group', parseGroup)
+      .option('--no-bootstrap', 'have the peers host it and no more, say as spare ones')
+      .description('have running peers host a group, and found it; what is there already stays'),
+    'the peers of the group, separated by commas',
+  ).action((groupId: GroupId, options: GroupsOptions & { readonly bootstrap: boolean }) =>
+    runAction(options, (output) => create(output, groupId, options)),
+  );
+
+  withPeers(
+    groups
+      .command('delete')
+      .argument('<group>', 'the name of the group', parseGroup)
+      .description('have running peers stop a group and remove its data, for good'),
+    'the peers, separated by commas: all that host it',
+  ).action((groupId: GroupId, options: GroupsOptions) =>
+    runAction(options, (output) => remove(output, groupId, options)),
+  );
+}
+
+async function list(output: Output, options: GroupsOptions): Promise<void> {
+  const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+  await withRequester(options, async (requester) => {
+    const peers =
+      options.peers.length > 0 ? parsePeers(options.peers) : await heard(requester.connection, requester.subjects);
+    const answers = await askAll(peers, (peerId) => requester.host('list_groups', {}, { peerId, timeoutMs }));
+    if (output.json) output.record({ peers: answers.flatMap(({ reply }) => reply ?? []) });
+    else output.line(listText(answers.flatMap(({ reply }) => reply ?? [])));
+    failFor(output, answers);
+  });
+}
+
+async function create(
+  output: Output,
+  groupId: GroupId,
+  options: GroupsOptions & { readonly bootstrap: boolean },
+): Promise<void> {
+  const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+  const deadline = performance.now() + timeoutMs;
+  const peers = parsePeers(options.peers);
+  await withRequester({ ...options, group: groupId }, async (requester) => {
+    const answers = await askAll(peers, (peerId) =>
+      insist(timeoutMs, (leftMs) =>
+        requester.host('create_group', { group_id: groupId }, { peerId, timeoutMs: leftMs }),
+      ),
+    );
+    failFor(output, answers);
+    const created = answers.flatMap(({ peerId, reply }) => (reply?.created ? [peerId] : []));
+    if (!options.bootstrap) {
+      if (output.json) output.record({ group_id: groupId, created });
+      else output.line(`group ${groupId} is hosted by ${peerSet(peers)}`);
+      return;
+    }
+    const founded = await bootstrap(requester, peers, Math.max(1, Math.ceil(deadline - performance.now())));
+    if (output.json) output.record({ group_id: groupId, created, bootstrap: founded });
+    else output.line(bootstrapText(founded));
+  });
+}
+
+async function remove(output: Output, groupId: GroupId, options: GroupsOptions): Promise<void> {
+  const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+  const peers = parsePeers(options.peers);
+  await withRequester(options, async (requester) => {
+    const answers = await askAll(peers, (peerId) =>
+      insist(timeoutMs, (leftMs) =>
+        requester.host('delete_group', { group_id: groupId }, { peerId, timeoutMs: leftMs }),
+      ),
+    );
+    const deleted = answers.flatMap(({ peerId, reply }) => (reply?.deleted ? [peerId] : []));
+    if (output.json) output.record({ group_id: groupId, deleted });
+    else if (deleted.length > 0) output.line(`group ${groupId} is deleted at ${peerSet(deleted)}`);
+    else output.line(`none of these peers had anything of group ${groupId}`);
+    for (const { peerId, reply } of answers) {
+      if (reply !== undefined && reply.actors.length > 0) {
+        output.note(`conclave: ${peerId} still runs its ${reply.actors.join(', ')} of ${groupId}`);
+      }
+    }
+    failFor(output, answers);
+  });
+}
+
+/** Asks again while it may help: a peer that is not up yet. */
+function insist<T>(timeoutMs: number, ask: (leftMs: number) => Promise<T>): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  return until(
+    'the peer answers',
+    timeoutMs,
+    () => ask(Math.max(1, Math.ceil(deadline - performance.now()))),
+    isPassing,
+  );
+}
+
+interface Answer<T> {
+  readonly peerId: PeerId;
+  readonly reply?: T;
+  readonly error?: unknown;
+}
+
+function askAll<T>(peers: readonly PeerId[], ask: (peerId: PeerId) => Promise<T>): Promise<Answer<T>[]> {
+  return Promise.all(
+    peers.map((peerId) =>
+      ask(peerId).then(
+        (reply) => ({ peerId, reply }),
+        (error: unknown) => ({ peerId, error }),
+      ),
+    ),
+  );
+}
+
+/** Says of which peers there is no answer, and fails if there are any. */
+function failFor(output: Output, answers: readonly Answer<unknown>[]): void {
+  const failed = answers.filter(({ error }) => error !== undefined);
+  for (const { peerId, error } of failed) output.note(`conclave: ${peerId}: ${describeError(error)}`);
+  if (failed.length > 0) throw new Failed();
+}
+
+/** The peers that publish what they host. */
+async function heard(connection: NatsConnection, subjects: Subjects): Promise<PeerId[]> {
+  const peers = new Set<PeerId>();
+  const subscription = connection.subscribe(subjects.hosts(groupListWord), {
+    callback: (error, message) => {
+      if (error !== null) return;
+      const parsed = GroupList.safeParse(tryJson(message.data));
+      if (parsed.success) peers.add(parsed.data.peer_id);
+    },
+  });
+  await new Promise((resolve) => setTimeout(resolve, listenMs));
+  subscription.unsubscribe();
+  if (peers.size === 0) throw new ConclaveError('EUNREACHABLE', 'no peer says which groups it hosts');
+  return [...peers].toSorted();
+}
+
+function tryJson(data: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(data));
+  } catch {
+    return undefined;
+  }
+}
+
+function listText(replies: readonly HostReply<'list_groups'>[]): string {
+  const rows = replies.flatMap(({ peer_id, groups }) =>
+    groups.map(({ group_id, group_uid, last_index, fixed }) => [
+      group_id,
+      peer_id,
+      last_index,
+      group_uid === '' ? 'not founded' : group_uid,
+      fixed ? '--groups' : 'created',
+    ]),
+  );
+  const sorted = rows.toSorted((one, other) => (`${one[0]} ${one[1]}` < `${other[0]} ${other[1]}` ? -1 : 1));
+  return table(['group', 'peer', 'last index', 'history', 'by'], sorted, ['last index']);
+}
