@@ -98,6 +98,8 @@ export class CoreFactory {
         return result;
       },
       query: (query) => machine.query(query),
+      snapshot: () => machine.snapshot(),
+      restore: () => machine.restore(),
       housekeeping: (nowMs, term) => machine.housekeeping(nowMs, term),
     };
   }

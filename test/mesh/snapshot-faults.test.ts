@@ -1,0 +1,91 @@
+/** Processes that are killed in the middle of an install: the transfer goes on, and no write fails (promise 19). */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type NatsServer, startNats } from '../support/nats.js';
+import type { ActorKind } from '../support/peers.js';
+import { Mesh, Stops } from './fault-mesh.js';
+import { Writers } from './fault-writers.js';
+import { fill, installing, noteChunks, timesSent } from './snapshot-transfers.js';
+
+const names = ['n1', 'n2', 'n3'];
+const stops = new Stops();
+let server: NatsServer;
+let mesh: Mesh;
+let writers: Writers;
+let large: ReadonlyMap<string, string>;
+
+beforeAll(async () => {
+  server = await startNats();
+  stops.add(() => server.stop());
+  // So slow that there is time to kill something on the way.
+  const args = ['--snapshot-mb-per-second', '3', '--snapshot-margin-entries', '0', '--snapshot-log-mb', '64'];
+  mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four', args }, stops);
+  large = await fill(mesh, 'large', 150, 100 * 1024);
+  for (const name of names) await mesh.plain.insist(`${name}.admin.snapshot`);
+  writers = await Writers.start([server.url]);
+  stops.add(() => writers.stop());
+  await writers.progress();
+});
+
+afterEach(async () => {
+  await writers.progress();
+  expect(writers.failed).toEqual([]);
+});
+
+afterAll(() => stops.run());
+
+/** Adds a new peer; settled when its snapshot has come so far that it is worth going on with. */
+async function beginInstall(joiner: string) {
+  await mesh.start(joiner);
+  await mesh.healthy(joiner);
+  const sent = await noteChunks(mesh, joiner);
+  const answer = mesh.plain.ask('admin.add_peer', { peer_id: joiner, timeout_ms: 120_000 }, 130_000);
+  const stored = await installing(mesh, joiner, 12);
+  return { sent, answer, stored };
+}
+
+async function killAndStart(peer: string, actor: ActorKind): Promise<void> {
+  const process = mesh.peer(peer).process(actor);
+  await process.kill();
+  await process.start();
+}
+
+async function expectAllOn(joiner: string): Promise<void> {
+  expect(await mesh.missing(joiner, large)).toEqual([]);
+  expect(await mesh.missing(joiner, new Map(writers.acknowledged))).toEqual([]);
+  expect(await mesh.plain.ask('admin.remove_peer', { peer_id: joiner })).toMatchObject({ errorCode: 0 });
+  await mesh.kill(joiner);
+}
+
+describe('promise 19: a transfer goes on from its last chunk after kill -9', () => {
+  it.each([
+    ['n4', 'of the leader’s replicator', 'leader', 'replicator'],
+    ['n5', 'of the new peer’s node', 'joiner', 'node'],
+    ['n6', 'of the new peer’s log-store', 'joiner', 'log-store'],
+  ] as const)('%s: %s', async (joiner, _what, whose, actor) => {
+    const { sent, answer, stored } = await beginInstall(joiner);
+    const { peer_id: leader } = await mesh.leaderStatus();
+    await killAndStart(whose === 'leader' ? leader : joiner, actor);
+    expect(await answer).toMatchObject({ errorCode: 0 });
+    const times = timesSent(sent);
+    expect(times.length).toBeGreaterThan(stored);
+    // What was stored before is not sent again.
+    expect(times.slice(0, stored)).toEqual(Array<number>(stored).fill(1));
+    await expectAllOn(joiner);
+  });
+
+  it('n7: of the leader’s node, after which another leader sends its own snapshot', async () => {
+    const { sent, answer } = await beginInstall('n7');
+    const before = await mesh.leaderStatus();
+    const first = sent.at(-1)?.snapshotId;
+    await mesh.peer(before.peer_id).process('node').kill();
+    const after = await mesh.leaderAfter(before.term, before.peer_id);
+    await mesh.peer(before.peer_id).process('node').start();
+    // The change was undone with its leader; nobody is left to answer who asked.
+    await answer.catch(() => undefined);
+    expect(after).toMatchObject({ stage: 'none' });
+    const again = await mesh.plain.ask('admin.add_peer', { peer_id: 'n7', timeout_ms: 120_000 }, 130_000);
+    expect(again).toMatchObject({ errorCode: 0 });
+    expect(sent.at(-1)?.snapshotId).not.toBe(first);
+    await expectAllOn('n7');
+  });
+});
