@@ -101,6 +101,8 @@ export class CoreFactory {
       snapshot: () => machine.snapshot(),
       restore: () => machine.restore(),
       housekeeping: (nowMs, term) => machine.housekeeping(nowMs, term),
+      snapshot: () => machine.snapshot(),
+      restore: () => machine.restore(),
     };
   }
 }
