@@ -17,6 +17,8 @@ import {
   type StoreId,
 } from '@conclave/protocol';
 import {
+  chunkKey,
+  type Leftovers,
   LogStoreCore,
   type LogStoreEffect,
   type LogStoreInput,
@@ -129,6 +131,9 @@ export function read(
 
 export class StoreOnABench {
   core: LogStoreCore;
+  /** What was asked to be cleared and has not been: see `clear`. */
+  clearings: Leftovers[] = [];
+  private chunkReads: Extract<LogStoreEffect, { type: 'read_chunk' }>[] = [];
   private outstanding: readonly StorageOperation[] | undefined;
   private reads: Extract<LogStoreEffect, { type: 'read' }>[] = [];
 
@@ -153,6 +158,8 @@ export class StoreOnABench {
     for (const effect of effects) {
       if (effect.type === 'write') this.outstanding = effect.operations;
       if (effect.type === 'read') this.reads.push(effect);
+      if (effect.type === 'read_chunk') this.chunkReads.push(effect);
+      if (effect.type === 'clear') this.clearings.push(effect.leftovers);
     }
     return effects;
   }
@@ -168,6 +175,8 @@ export class StoreOnABench {
     this.core = new LogStoreCore({ groupId, peerId: self, incarnation, diskReserveBytes });
     this.outstanding = undefined;
     this.reads = [];
+    this.chunkReads = [];
+    this.clearings = [];
     return this.start();
   }
 
@@ -190,6 +199,12 @@ export class StoreOnABench {
     return sends(this.step({ type: 'written' }));
   }
 
+  /** The outstanding write reaches the storage, but the process is killed before it hears of that. */
+  syncUnheard(): void {
+    this.storage.apply((this.outstanding ?? []).flatMap((operation) => this.plain(operation)));
+    this.outstanding = undefined;
+  }
+
   /** Idle, then the write synced. */
   write(): Message[] {
     this.idle();
@@ -206,6 +221,18 @@ export class StoreOnABench {
     return this.reads.splice(0).flatMap(({ token, range }) => {
       return this.step({ type: 'read_done', token, rows: this.storage.readNow(groupId, range) });
     });
+  }
+
+  /** The reads of chunks that are under way are answered from what is stored. */
+  finishChunkReads(): readonly LogStoreEffect[] {
+    return this.chunkReads.splice(0).flatMap(({ token, slot, number }) => {
+      return this.step({ type: 'chunk_read', token, chunk: this.storage.rows.get(chunkKey(groupId, slot, number)) });
+    });
+  }
+
+  /** What was asked to be cleared is. */
+  clear(): void {
+    for (const leftovers of this.clearings.splice(0)) this.storage.clearNow(groupId, leftovers);
   }
 
   get isWriting(): boolean {
@@ -239,6 +266,11 @@ export function brief(messages: readonly Message[]): string[] {
         return `welcome ${body.incarnation} session ${body.session}`;
       case 'node.fenced':
         return `fenced ${body.refused_session} by ${body.session}`;
+      case 'node.snapshot_chunk':
+      case 'replicator.snapshot_chunk':
+        return `${name} ${body.refusal || `${body.number} of ${body.snapshot_id}`}`;
+      case 'node.disk':
+        return `disk ${body.free_bytes}${body.is_low ? ' low' : ''}`;
       case 'node.entries':
       case 'replicator.entries':
         return `${name} ${body.refusal || `${body.batches.length} after term ${body.prev_term}`}`;
@@ -256,6 +288,12 @@ export function openedIn(messages: readonly Message[]): Opened {
   const [opened] = found;
   if (opened === undefined || found.length > 1) throw new Error('not one `opened`');
   return opened;
+}
+
+/** The chunks that are stored, as `slot/number`. */
+export function storedChunkKeys(storage: MemoryLogStorage): string[] {
+  const keys = storage.keysNow(`${groupId}/s/`, `${groupId}/s/~`);
+  return keys.map((key) => key.split('/').slice(2).map(Number).join('/'));
 }
 
 /** The entries of what is stored, as `index:term`. */
