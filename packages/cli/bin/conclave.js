@@ -1,2 +1,3 @@
 #!/usr/bin/env node
-import '../dist/main.js';
+// Health checks come every few seconds: they load little.
+await import(process.argv[2] === 'health' ? '../dist/health-main.js' : '../dist/main.js');

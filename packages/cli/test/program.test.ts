@@ -36,6 +36,7 @@ describe('the command', () => {
       'peers add',
       'peers remove',
       'peers change',
+      'peers read-only',
       'peers cancel',
       'leader transfer',
       'snapshot',

@@ -60,14 +60,14 @@ describe('the status of a group', () => {
       log            1 to 5,000
       commit         5,000, applied 4,990
 
-      peer  role      term  match    lag  state                    silent  health
-      n1    leader       3  5,000      0  leader                        -  healthy
-      n2    follower     3  5,000      0  caught up                 12 ms  healthy
-      n3    follower     3  1,000  4,000  lagging by 4,000         2.50 s  fenced
-      n4    -            -      0  5,000  never heard of      never heard  does not answer
-      n5    follower     1      0  5,000  refused: ENOTEMPTY        12 ms  healthy
-      n7    follower     3  5,000      0  not in the group          12 ms  removed
-      n6    follower     0      -      -  not in the group              -  healthy
+      peer  role      term  match    lag  state                    silent  restart  health
+      n1    leader       3  5,000      0  leader                        -  -        healthy
+      n2    follower     3  5,000      0  caught up                 12 ms  -        healthy
+      n3    follower     3  1,000  4,000  lagging by 4,000         2.50 s  -        fenced
+      n4    -            -      0  5,000  never heard of      never heard  -        does not answer
+      n5    follower     1      0  5,000  refused: ENOTEMPTY        12 ms  -        healthy
+      n7    follower     3  5,000      0  not in the group          12 ms  -        removed
+      n6    follower     0      -      -  not in the group              -  -        healthy
 
       last changes           state   term  index  why
       {n1,n2} to {n1,n2,n3}  done       2      2
@@ -82,8 +82,8 @@ describe('the status of a group', () => {
       "
       group main: nobody leads
 
-      peer  role      term  match  lag  state  silent  health
-      n2    follower     3      -    -  -           -  healthy
+      peer  role      term  match  lag  state  silent  restart  health
+      n2    follower     3      -    -  -           -  -        healthy
       "
     `);
   });
@@ -95,21 +95,61 @@ describe('the status of a group', () => {
     expect(peersOf(status('n1', { configuration: null }), [])).toEqual([]);
   });
 
+  it('promise 23: says who must not be restarted now, and why; and who takes no entries', () => {
+    const restart = [
+      {
+        peer_id: asPeerId('n1'),
+        may: false,
+        reason: 'without it 1 of 3 would go on, and 2 are needed: n3 is read-only',
+      },
+      {
+        peer_id: asPeerId('n2'),
+        may: false,
+        reason: 'without it 1 of 3 would go on, and 2 are needed: n3 is read-only',
+      },
+      { peer_id: asPeerId('n3'), may: true, reason: '' },
+    ];
+    const group = status('n1', {
+      role: 'leader',
+      restart,
+      progress: [progress('n2'), progress('n3', { read_only: true })],
+    });
+    const full = status('n3', { read_only: 'disk', disk_free_bytes: 5_000_000 });
+    const peers = new Map([
+      [asPeerId('n1'), { status: group }],
+      [asPeerId('n2'), { status: status('n2') }],
+      [asPeerId('n3'), { status: full }],
+    ]);
+    const text = statusText('main', { group, peers });
+    expect(text).toMatch(/^n1 .* must not {2}healthy$/m);
+    expect(text).toMatch(/^n3 .* read-only .* may {7}healthy$/m);
+    expect(text).toContain(
+      'n2 must not be restarted now: without it 1 of 3 would go on, and 2 are needed: n3 is read-only',
+    );
+    expect(peerText(full, restart[2])).toMatch(
+      /takes entries +no: its disk has less room than the reserve \(.* free\)/,
+    );
+    expect(peerText(full, restart[2])).toMatch(/may be restarted +yes/);
+    expect(peerText(full, restart[0])).toMatch(/may be restarted +no: without it/);
+  });
+
   it('of one peer tells what it dropped', () => {
     const text = peerText(status('n2', { dropped: { stale_term: 1200, other_group: 0 } }));
     expect(`\n${text}\n`).toMatchInlineSnapshot(`
       "
-      peer           n2 (store store-n2, session 2)
-      role           follower
-      health         healthy
-      group          main (uid)
-      leader         n1
-      term           3
-      configuration  {n1,n2,n3} at index 2
-      stage          none
-      log            1 to 5,000
-      commit         5,000, applied 4,990
-      dropped        stale_term 1,200
+      peer              n2 (store store-n2, session 2)
+      role              follower
+      health            healthy
+      takes entries     yes
+      may be restarted  not known
+      group             main (uid)
+      leader            n1
+      term              3
+      configuration     {n1,n2,n3} at index 2
+      stage             none
+      log               1 to 5,000
+      commit            5,000, applied 4,990
+      dropped           stale_term 1,200
       "
     `);
   });

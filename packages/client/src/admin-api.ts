@@ -50,6 +50,11 @@ export class AdminApi {
     return this.request('bootstrap', { peers, ...wireOptions(options) }, { ...options, peerId });
   }
 
+  /** Has this peer take no entries from now on, or take them again. */
+  readOnly(peerId: string, readOnly: boolean, options: CallOptions = {}): Promise<AdminReply<'read_only'>> {
+    return this.request('read_only', { read_only: readOnly }, { ...options, peerId });
+  }
+
   /** Whom this peer takes for the leader; empty: nobody. */
   getLeader(peerId: string, options: CallOptions = {}): Promise<AdminReply<'get_leader'>> {
     return this.request('get_leader', {}, { ...options, peerId });

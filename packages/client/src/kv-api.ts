@@ -15,9 +15,13 @@ export interface CallOptions {
 }
 
 export interface GetOptions extends CallOptions {
-  /** `linearizable` (the default): as of a moment between call and answer. `stale`: what the one that answers has. */
+  /**
+   * `linearizable` (the default): as of a moment between call and answer, confirmed by a quorum. `lease`: the same, by the
+   * leader's lease and without asking a quorum, as long as no two peers' monotonic clocks run at rates that differ by a
+   * tenth. `stale` (the default of a peer that is named): what the one that answers has.
+   */
   readonly consistency?: Consistency;
-  /** Asks this peer instead of the leader; its answer is stale. */
+  /** Asks this peer instead of the leader. Other than stale, it asks the leader what is committed, and reads itself. */
   readonly peerId?: string;
 }
 

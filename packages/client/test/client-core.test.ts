@@ -406,13 +406,23 @@ describe('a question', () => {
   it('that must not be asked is refused', () => {
     const driver = new Driver();
     const wrong = { operation: 'query', name: 'range', body: { prefix: '\ud800' } } as const;
-    const peers = { prefix: '', consistency: 'linearizable' } as const;
-    for (const call of [
-      driver.call(wrong),
-      driver.call({ operation: 'query', name: 'range', body: peers, peerId: 'n2' as PeerId }),
-    ]) {
-      expect(driver.settled.get(call)).toMatchObject({ outcome: 'not_done', error: { code: 'EINVAL' } });
-    }
+    expect(driver.settled.get(driver.call(wrong))).toMatchObject({ outcome: 'not_done', error: { code: 'EINVAL' } });
+  });
+
+  it('goes out with the consistency that it names, to the leader or to a peer', () => {
+    const driver = new Driver();
+    const peerId = 'n2' as PeerId;
+    driver.call({ operation: 'get', key: 'a', consistency: 'lease' });
+    driver.call({ operation: 'get', key: 'b', consistency: 'linearizable', peerId });
+    driver.call({ operation: 'get', key: 'c', consistency: 'lease', peerId });
+    driver.call({ operation: 'get', key: 'd', peerId });
+    driver.idle();
+    expect(driver.requests.map(({ target, body }) => [target.peerId, body])).toEqual([
+      [undefined, { keys: ['a'], consistency: 'lease' }],
+      [peerId, { keys: ['b'], consistency: 'linearizable' }],
+      [peerId, { keys: ['c'], consistency: 'lease' }],
+      [peerId, { keys: ['d'], consistency: 'stale' }],
+    ]);
   });
 });
 
@@ -483,10 +493,6 @@ describe('a call that must not be made', () => {
     ['a large value', { operation: 'put', key: 'k', value: new Uint8Array(limits.valueBytes + 1) }],
     ['no revision', { operation: 'cas', key: 'k', value: 'v', expectedRevision: 0.5 }],
     ['a value that is none', { operation: 'put', key: 'k', value: 7 as never }],
-    [
-      'a confirmed read of one peer',
-      { operation: 'get', key: 'k', consistency: 'linearizable', peerId: 'n1' as never },
-    ],
     ['a peer that is none', { operation: 'admin', command: 'add_peer', body: { peer_id: 'a.b' } }],
   ] as const)('is refused at once: %s', (_what, call) => {
     const driver = new Driver();

@@ -1,6 +1,6 @@
 /** `conclave kv ...`: the key-value store that ships with Conclave, for a person or a script. */
 import type { ConclaveClient } from '@conclave/client';
-import { ConclaveError, limits, type PeerId, type Value } from '@conclave/protocol';
+import { ConclaveError, Consistency, limits, type PeerId, type Value } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { Failed, runAction } from '../action.js';
 import { withClient } from '../connection.js';
@@ -8,6 +8,7 @@ import { type CommonOptions, parsePeer, wholeNumber, withCommonOptions } from '.
 import type { Output } from '../output.js';
 
 interface GetOptions extends CommonOptions {
+  readonly consistency?: Consistency;
   readonly stale: boolean;
   readonly peer?: PeerId;
 }
@@ -32,22 +33,15 @@ export function registerKv(program: Command): void {
       else output.line(`revision ${reply.revision}`);
     }),
   );
-  withCommonOptions(
-    kv
-      .command('get')
-      .argument('<key>')
-      .option('--stale', 'what the peer that answers has, without asking a quorum', false)
-      .addOption(new Option('--peer <name>', 'ask this peer, which implies --stale').argParser(parsePeer))
-      .description('read a key; exit code 1 where it is not there'),
+  withReadOptions(
+    kv.command('get').argument('<key>').description('read a key; exit code 1 where it is not there'),
   ).action(get);
-  withCommonOptions(
+  withReadOptions(
     kv
       .command('range')
       .argument('[prefix]', 'what the keys begin with; all keys unless given', '')
       .option('--keys', 'the keys alone', false)
       .addOption(new Option('--limit <keys>', 'at most so many').argParser(wholeNumber(1, Number.MAX_SAFE_INTEGER)))
-      .option('--stale', 'what the peer that answers has, without asking a quorum', false)
-      .addOption(new Option('--peer <name>', 'ask this peer, which implies --stale').argParser(parsePeer))
       .description('list keys in the order of their bytes, with revision and value; page by page, each of its moment'),
   ).action(range);
   withCommonOptions(kv.command('delete').argument('<key>').description('delete a key')).action(
@@ -81,12 +75,24 @@ export function registerKv(program: Command): void {
   );
 }
 
+function withReadOptions(command: Command): Command {
+  return withCommonOptions(
+    command
+      .addOption(
+        new Option(
+          '--consistency <how>',
+          'linearizable: confirmed by a quorum; lease: by the leader’s clock; stale: what the peer that answers has (default: linearizable, or stale with --peer)',
+        ).choices(Consistency.options),
+      )
+      .addOption(new Option('--stale', 'as --consistency stale').default(false).conflicts('consistency'))
+      .addOption(new Option('--peer <name>', 'ask this peer').argParser(parsePeer)),
+  );
+}
+
 /** Whom to ask, and how. */
-function askedOf({ stale, peer: peerId }: GetOptions): { peerId?: PeerId; consistency?: 'stale' } {
-  return {
-    ...(peerId === undefined ? {} : { peerId }),
-    ...(stale || peerId !== undefined ? { consistency: 'stale' } : {}),
-  };
+function askedOf({ consistency, stale, peer: peerId }: GetOptions): { peerId?: PeerId; consistency?: Consistency } {
+  const asked = stale ? 'stale' : consistency;
+  return { ...(peerId === undefined ? {} : { peerId }), ...(asked === undefined ? {} : { consistency: asked }) };
 }
 
 function get(key: string, options: GetOptions): Promise<void> {

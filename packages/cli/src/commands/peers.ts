@@ -6,8 +6,9 @@ import {
   type ChangeReply,
   ConclaveError,
   defaultTimes,
+  type PeerId,
 } from '@conclave/protocol';
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { runAction } from '../action.js';
 import { withRequester } from '../connection.js';
 import { observeGroup } from '../observing.js';
@@ -16,7 +17,7 @@ import type { Output } from '../output.js';
 import type { Requester } from '../requester.js';
 import { until } from '../until.js';
 import { ChangeView } from '../views/change-view.js';
-import { changeText } from '../views/event-line.js';
+import { changeText, readOnlyText } from '../views/event-line.js';
 import { LiveBars } from '../views/live-bars.js';
 import { duration, stageNames } from '../views/words.js';
 
@@ -27,6 +28,7 @@ const leaderWaitMs = 5_000;
 /** An answer may come this much after the last deadline of the change. */
 const graceMs = 5_000;
 const statusEveryMs = 500;
+const askTimeoutMs = 5_000;
 const drawEveryMs = 100;
 
 export function registerPeers(program: Command): void {
@@ -51,6 +53,15 @@ export function registerPeers(program: Command): void {
       const request = { new_peers: parsePeers(words), ...deadline(options) };
       return watchChange(output, options, 'change_peers', request);
     }),
+  );
+  shared(
+    peers
+      .command('read-only')
+      .argument('<peer>', 'which peer', parsePeer)
+      .addArgument(new Argument('<on|off>', 'whether it is to take no entries').choices(['on', 'off']))
+      .description('have a peer take no entries, say as its disk is full, or take them again; kept over restarts'),
+  ).action((peerId: ReturnType<typeof parsePeer>, word: 'on' | 'off', options: CommonOptions) =>
+    runAction(options, (output) => readOnly(output, options, peerId, word === 'on')),
   );
   shared(peers.command('cancel').description('take back the change that is going on')).action(
     (options: CommonOptions) => runAction(options, (output) => cancel(output, options)),
@@ -129,6 +140,16 @@ function askLacking(requester: Requester, view: ChangeView, say: (lines: readonl
     // Nobody leads at the moment: the events tell who does next.
     () => undefined,
   );
+}
+
+async function readOnly(output: Output, options: CommonOptions, peerId: PeerId, read_only: boolean): Promise<void> {
+  await withRequester(options, async (requester) => {
+    const timeoutMs = options.timeoutMs ?? askTimeoutMs;
+    const reply = await requester.admin('read_only', { read_only }, { peerId, timeoutMs });
+    if (output.json) return output.record(reply);
+    const { reason } = reply;
+    output.line(`${peerId} ${reason === '' ? 'takes entries' : `takes no entries: ${readOnlyText(reason)}`}`);
+  });
 }
 
 async function cancel(output: Output, options: CommonOptions): Promise<void> {

@@ -17,7 +17,7 @@ export function registerStatus(program: Command): void {
   withCommonOptions(
     program
       .command('status')
-      .description('what the leader knows of the group, and each peer of itself')
+      .description('what the leader knows of the group, and each peer of itself; who may be restarted now')
       .addOption(new Option('--peer <name>', 'ask this peer alone').argParser(parsePeer)),
   ).action((options: StatusOptions) =>
     options.peer === undefined ? showGroup(options) : showPeer(options, options.peer),
@@ -27,9 +27,15 @@ export function registerStatus(program: Command): void {
 function showPeer(options: StatusOptions, peerId: PeerId): Promise<void> {
   return runAction(options, (output) =>
     withRequester(options, async (requester) => {
-      const status = await requester.admin('status', {}, { peerId, timeoutMs: options.timeoutMs ?? defaultTimeoutMs });
-      if (output.json) output.record(status);
-      else output.line(peerText(status));
+      const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+      const [status, group] = await Promise.all([
+        requester.admin('status', {}, { peerId, timeoutMs }),
+        askLeader(requester, timeoutMs),
+      ]);
+      // Whether a peer may be restarted the leader alone knows.
+      const restart = group?.restart.find(({ peer_id: of }) => of === peerId);
+      if (output.json) output.record({ ...status, restart: restart === undefined ? [] : [restart] });
+      else output.line(peerText(status, restart));
     }),
   );
 }

@@ -7,10 +7,12 @@ import {
   type PeerId,
   type Progress,
   peerIds,
+  type Restart,
   type StatusReply,
   snapshotPercent,
 } from '@conclave/protocol';
 import { lackingText } from './change-view.js';
+import { readOnlyText } from './event-line.js';
 import { facts, table } from './tables.js';
 import { bytesText, configurationText, count, duration, peerSet, stageNames } from './words.js';
 
@@ -34,18 +36,24 @@ export function statusText(groupId: string, { group, peers }: GroupStatus): stri
   return [
     ...(group === undefined ? [`group ${groupId}: nobody leads`] : [groupText(group)]),
     peerTable(group, peers),
+    ...restartText(group?.restart ?? []),
     ...changesText(group?.changes ?? []),
   ].join('\n\n');
 }
 
-/** One peer's own view, for `--peer`. */
-export function peerText(status: StatusReply): string {
+/**
+ * One peer's own view, for `--peer`.
+ * @param restart what the leader says of its restart; undefined: nobody leads, or it is no member
+ */
+export function peerText(status: StatusReply, restart?: Restart): string {
   const dropped = Object.entries(status.dropped).filter(([, times]) => times > 0);
   return [
     facts([
       ['peer', `${status.peer_id} (store ${status.store_id}, session ${status.session})`],
       ['role', status.role],
       ['health', status.health.healthy ? 'healthy' : `unhealthy: ${status.health.reason}`],
+      ['takes entries', takesEntriesText(status)],
+      ['may be restarted', restart === undefined ? 'not known' : restart.may ? 'yes' : `no: ${restart.reason}`],
       ...groupFacts(status),
       ...(dropped.length === 0
         ? []
@@ -53,6 +61,18 @@ export function peerText(status: StatusReply): string {
     ]),
     ...changesText(status.changes),
   ].join('\n\n');
+}
+
+function takesEntriesText({ read_only, disk_free_bytes }: StatusReply): string {
+  const free = disk_free_bytes === null ? '' : ` (${bytesText(disk_free_bytes)} free)`;
+  return (read_only === '' ? 'yes' : `no: ${readOnlyText(read_only)}`) + free;
+}
+
+/** Promise 23: who must not be restarted now, and why. */
+function restartText(restarts: readonly Restart[]): string[] {
+  const not = restarts.filter(({ may }) => !may);
+  if (not.length === 0) return [];
+  return [not.map(({ peer_id: peerId, reason }) => `${peerId} must not be restarted now: ${reason}`).join('\n')];
 }
 
 function groupText(group: StatusReply): string {
@@ -89,7 +109,7 @@ function snapshotFacts({ snapshot, taking, restoring, installing }: StatusReply)
 
 function peerTable(group: StatusReply | undefined, peers: GroupStatus['peers']): string {
   const rows = [...peers].map(([peerId, answer]) => peerRow(peerId, answer, group));
-  return table(['peer', 'role', 'term', 'match', 'lag', 'state', 'silent', 'health'], rows, [
+  return table(['peer', 'role', 'term', 'match', 'lag', 'state', 'silent', 'restart', 'health'], rows, [
     'term',
     'match',
     'lag',
@@ -110,8 +130,14 @@ function peerRow(peerId: PeerId, answer: PeerAnswer, group: StatusReply | undefi
     lag === undefined ? '-' : count(lag),
     stateText(peerId, group, progress, lag),
     progress === undefined ? '-' : progress.silent_ms < 0 ? 'never heard' : duration(progress.silent_ms),
+    restartWord(peerId, group),
     healthText(answer),
   ];
+}
+
+function restartWord(peerId: PeerId, group: StatusReply | undefined): string {
+  const restart = group?.restart.find(({ peer_id: of }) => of === peerId);
+  return restart === undefined ? '-' : restart.may ? 'may' : 'must not';
 }
 
 /** Promise 12: never heard of, lagging, installing a snapshot, and caught up are told apart. */
@@ -129,6 +155,7 @@ function stateText(
   if (progress.install !== null) {
     return `installing a snapshot at ${snapshotPercent(progress.install.stored, progress.install.chunks)} %`;
   }
+  if (progress.read_only) return 'read-only';
   // Under load the last entries are always under way: what counts as caught up for a new peer does here too.
   if (progress.caught_up || (lag !== undefined && lag <= catchupMargin)) return 'caught up';
   return `lagging by ${count(lag ?? 0)}`;

@@ -3,13 +3,11 @@ import {
   type AdminCommand,
   adminCommands,
   ConclaveError,
-  type Consistency,
   defaultTimes,
   type ErrorBody,
   isWellFormed,
   kvOperations,
   limits,
-  type PeerId,
   type Value,
 } from '@conclave/protocol';
 import type { Call } from './call.js';
@@ -37,8 +35,7 @@ export function sizeOrFault(call: Call): number | ErrorBody {
     case 'admin':
       return faultOf(adminCommands[call.command].request.safeParse(call.body)) ?? 0;
     case 'query': {
-      const fault = faultOf(kvOperations[call.name].request.safeParse(call.body));
-      return fault ?? (isConfirmedByPeer(call.peerId, call.body.consistency) ? confirmedByPeer() : 0);
+      return faultOf(kvOperations[call.name].request.safeParse(call.body)) ?? 0;
     }
     case 'txn':
       return sizeOfTransaction(call);
@@ -68,10 +65,7 @@ function sizeOfSmall(parsed: Parsed): number | ErrorBody {
 function sizeOfKeyCall(call: KeyCall): number | ErrorBody {
   const keyBytes = textBytes(call.key);
   if (!(keyBytes > 0 && keyBytes <= limits.keyBytes)) return invalid(`a key is text of 1 to ${limits.keyBytes} bytes`);
-  if (call.operation === 'get') {
-    return isConfirmedByPeer(call.peerId, call.consistency) ? confirmedByPeer() : keyBytes + commandOverheadBytes;
-  }
-  if (call.operation === 'delete') return keyBytes + commandOverheadBytes;
+  if (call.operation === 'get' || call.operation === 'delete') return keyBytes + commandOverheadBytes;
   const valueBytes = call.value instanceof Uint8Array ? call.value.length : textBytes(call.value);
   if (!(valueBytes <= limits.valueBytes))
     return invalid(`a value is text or binary of up to ${limits.valueBytes} bytes`);
@@ -106,14 +100,6 @@ function faultOf(parsed: Parsed): ErrorBody | undefined {
   if (parsed.error === undefined) return undefined;
   const [issue] = parsed.error.issues;
   return invalid(`${issue?.path.join('.') || 'the request'}: ${issue?.message}`);
-}
-
-function isConfirmedByPeer(peerId: PeerId | undefined, consistency: Consistency | undefined): boolean {
-  return peerId !== undefined && consistency === 'linearizable';
-}
-
-function confirmedByPeer(): ErrorBody {
-  return invalid('only the leader confirms what it reads; another peer answers stale reads');
 }
 
 /** NaN, which no comparison lets pass, for what is no text of UTF-8; types do not hold everywhere. */
