@@ -101,8 +101,6 @@ export class CoreFactory {
       snapshot: () => machine.snapshot(),
       restore: () => machine.restore(),
       housekeeping: (nowMs, term) => machine.housekeeping(nowMs, term),
-      snapshot: () => machine.snapshot(),
-      restore: () => machine.restore(),
     };
   }
 }
