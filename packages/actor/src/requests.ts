@@ -18,6 +18,7 @@ import {
   limits,
   type PeerId,
   type Subjects,
+  type WatchMessage,
 } from '@conclave/protocol';
 import { headers, type Msg, NoRespondersError, RequestError } from 'nats';
 import type { LineLog } from './actor-log.js';
@@ -30,6 +31,8 @@ export interface Request {
   readonly name: string;
   /** Decoded, not yet checked. */
   readonly body: unknown;
+  /** How it came, and so how it is answered. */
+  readonly encoding: Encoding;
   /** False, and nothing is sent, where the reply is too large for a message: then `refuse`. */
   reply(body: unknown): boolean;
   refuse(error: ErrorBody): void;
@@ -120,6 +123,17 @@ export class Requests {
     this.connection.publish(this.subjects.event(groupId, name), encodeJson(body));
   }
 
+  /**
+   * Publishes for a watch.
+   * @returns false, and nothing is sent, where it is too large for a message
+   */
+  publishWatch(groupId: GroupId, watchId: string, body: WatchMessage, encoding: Encoding): boolean {
+    const data = encodeAs(body, encoding);
+    if (data.length > this.connection.messageBytes) return false;
+    this.connection.publish(this.subjects.watch(groupId, watchId), data);
+    return true;
+  }
+
   private receive(message: Msg, counts: EndpointCounts): Request | undefined {
     const name = message.subject.slice(message.subject.lastIndexOf('.') + 1);
     const answer = new Answer(this.connection, message, encodingOf(message.data), counts, this.log);
@@ -129,10 +143,11 @@ export class Requests {
       return undefined;
     }
     try {
-      const { value } = decodeRequest(message.data);
+      const { value, encoding } = decodeRequest(message.data);
       return {
         name,
         body: value,
+        encoding,
         reply: (body) => answer.reply(body),
         refuse: (error) => answer.refuse(error),
         drop: () => undefined,

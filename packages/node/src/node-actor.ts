@@ -18,7 +18,7 @@ import {
   type RequestAddress,
   type Requests,
 } from '@conclave/actor';
-import type { Core, Service } from '@conclave/actor/core';
+import type { Core, Service, WatchBegun, WatchRequest } from '@conclave/actor/core';
 import {
   adminCommands,
   ConclaveError,
@@ -136,6 +136,9 @@ export class NodeActor implements Actor {
       case 'event':
         this.publish(effect.event);
         break;
+      case 'publish':
+        this.publishWatch(effect);
+        break;
       case 'serve':
         this.serveGroup(effect.group);
         break;
@@ -160,6 +163,16 @@ export class NodeActor implements Actor {
       time: new Date().toISOString(),
       ...event.detail,
     });
+  }
+
+  private publishWatch({ watchId, encoding, body }: Extract<NodeEffect, { type: 'publish' }>): void {
+    const { requests } = this.dependencies;
+    const { groupId } = this.context;
+    if (requests.publishWatch(groupId, watchId, body, encoding)) return;
+    // One change that is too large as JSON: more do not come together so.
+    const text = `what has changed by revision ${body.revision} is too large for a message of JSON: ask with msgpack`;
+    const error = new ConclaveError('EINVAL', text).toBody();
+    requests.publishWatch(groupId, watchId, { ...body, revision: body.after, changes: [], error }, encoding);
   }
 
   private serveGroup(serve: boolean): void {
@@ -249,6 +262,7 @@ export class NodeActor implements Actor {
 
   private onService(asked: Asked, request: Request): void {
     const understood = this.dependencies.service.parse(request.name, request.body);
+    if (understood.type === 'watch') return this.onWatchRequest(asked, request, understood);
     const { reply } = understood;
     if (understood.type === 'read') {
       const requestId = this.open.add({ request, reply, writes: false });
@@ -257,16 +271,27 @@ export class NodeActor implements Actor {
       this.runner.enqueueRequest({ type: 'read', requestId, door: asked, consistency, query });
       return;
     }
-    if (asked === 'peer') {
-      const { leader_id } = this.core.summary();
-      throw new ConclaveError('EPERM', 'a write goes to <group>.kv, which the leader answers', 'not_done', leader_id);
-    }
+    this.refusePeersDoor(asked, 'a write');
     const { payload, command } = understood;
     if (payload.length > limits.entryBytes) {
       throw new ConclaveError('EINVAL', `a request makes an entry of at most ${limits.entryBytes} bytes`);
     }
     const requestId = this.open.add({ request, reply, writes: true });
     this.runner.enqueueRequest({ type: 'propose', requestId, payload, command });
+  }
+
+  private onWatchRequest(asked: Asked, request: Request, { watchId, selector, from, reply }: WatchRequest): void {
+    this.refusePeersDoor(asked, 'a watch');
+    const makeReply = (result: unknown) => reply(result as WatchBegun);
+    const requestId = this.open.add({ request, reply: makeReply, writes: false });
+    const { encoding } = request;
+    this.runner.enqueueRequest({ type: 'watch', requestId, watchId, selector, from, encoding });
+  }
+
+  private refusePeersDoor(asked: Asked, what: string): void {
+    if (asked === 'group') return;
+    const { leader_id } = this.core.summary();
+    throw new ConclaveError('EPERM', `${what} goes to <group>.kv, which the leader answers`, 'not_done', leader_id);
   }
 
   // ---- discovery ---------------------------------------------------------------------------------

@@ -14,4 +14,5 @@ export * from './messages.js';
 export * from './sealed.js';
 export * from './snapshot.js';
 export * from './subjects.js';
+export * from './watch.js';
 export * from './words.js';

@@ -1,6 +1,7 @@
 /** The operations of the state machine that ships with Conclave: requests and replies. */
 import { z } from 'zod';
 import { limits } from './limits.js';
+import { WatchId } from './watch.js';
 import { Bytes, Count } from './words.js';
 
 /**
@@ -141,6 +142,14 @@ export const CommandResult = z.union([
 ]);
 export type CommandResult = z.infer<typeof CommandResult>;
 
+/** A write that changed something: its revision, what was done, the key; of a put the value and the lease, where tied. */
+export const KeyChange = z.union([
+  z.tuple([Revision, z.literal('put'), Key, Value]),
+  z.tuple([Revision, z.literal('put'), Key, Value, LeaseId]),
+  z.tuple([Revision, z.literal('delete'), Key]),
+]);
+export type KeyChange = z.infer<typeof KeyChange>;
+
 const Found = z.object({ key: Key, value: Value.nullable(), revision: Revision });
 
 function operation<Request extends z.ZodType, Reply extends z.ZodType>(
@@ -252,6 +261,36 @@ export const kvOperations = {
       found: z.array(z.tuple([Key, Value.nullable(), Revision])),
       more: z.boolean(),
       revision: Revision,
+    }),
+  ),
+  changes: operation(
+    'what has changed of the keys with a prefix, from a revision on, oldest first; with `more` the next page is from `next_revision`, else that is what to ask for later; ECOMPACTED where that is no longer known: read the keys anew, and go on from the revision which that names',
+    z.object({
+      prefix: KeyPrefix,
+      from_revision: z.number().int().min(1),
+      limit: z.number().int().min(1).max(limits.watchChanges).optional(),
+      consistency: Consistency.optional(),
+    }),
+    z.object({
+      changes: z.array(KeyChange),
+      more: z.boolean(),
+      next_revision: Revision,
+      revision: Revision,
+    }),
+  ),
+  watch: operation(
+    'has the leader publish what changes of the keys with a prefix on `<group>.watch.<watch_id>`, from a revision on, or without one from now on. The watch ends unless it is asked for again every few seconds (`renew_ms`): without `from_revision` it goes on where it is, with it from there; also at another leader. Listen before you ask',
+    z.object({
+      watch_id: WatchId,
+      prefix: KeyPrefix,
+      from_revision: z.number().int().min(1).optional(),
+    }),
+    z.object({
+      /** The first message goes on behind this revision. */
+      after: Revision,
+      /** The group's. */
+      revision: Revision,
+      renew_ms: Count,
     }),
   ),
 } as const;

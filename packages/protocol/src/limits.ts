@@ -148,6 +148,24 @@ export const limits = {
   /** Keys or leases in one page of a list. */
   rangeKeys: 4096,
 
+  // Watching.
+  /** Watches of a group. */
+  watches: 256,
+  /** Changes in one message of a watch, or in one answer to `changes`. */
+  watchChanges: 4096,
+  /** Their bytes, about; the first is told in any case. Far below a message, as text may grow in JSON. */
+  watchMessageBytes: 96 * KiB,
+  /** What a leader publishes for one watch since that was last asked for; more waits until it is asked for again. */
+  watchUnreadBytes: 4 * MiB,
+  /** Revisions that a leader looks at for its watches in one step. */
+  watchStepRevisions: 16_384,
+  /** And what it publishes then. */
+  watchStepBytes: 1 * MiB,
+  /** Revisions whose changes a state machine of kv remembers. */
+  historyRevisions: 65_536,
+  /** Keys and values of these. */
+  historyBytes: 32 * MiB,
+
   // Client library.
   /** Calls of one client that have not been answered. */
   clientCalls: 65_536,
@@ -175,6 +193,10 @@ export const defaultTimes = {
   farewellMs: 10_000,
   /** A client's session that did nothing for so long expires. */
   clientSessionMs: 600_000,
+  /** A watch that is not asked for again for so long ends. */
+  watchRenewMs: 15_000,
+  /** A watch with nothing to tell says so as often. */
+  watchHeartbeatMs: 1000,
 } as const;
 
 /** How fast a process sends snapshots to other peers, all of its groups together. */

@@ -8,6 +8,7 @@
  *     <prefix>.<group>.admin.<command>               request, answered by the leader
  *     <prefix>.<group>.kv.<operation>                request, answered by the leader
  *     <prefix>.<group>.event.<event>                 for observers
+ *     <prefix>.<group>.watch.<watch>                 what changes, for who asked for it
  *     <prefix>.admin.<peer>.<command>                request, answered by the process of that peer's log-stores
  *     <prefix>.admin.<peer>.groups                   the groups that peer hosts, for its other processes and for observers
  *     <prefix>.admin.<peer>.<recipient>.bundle       small messages of several groups to that actor, or feed, of the peer
@@ -43,6 +44,7 @@ export type ParsedSubject =
       readonly name: string;
     }
   | { readonly type: 'event'; readonly groupId: GroupId; readonly event: string }
+  | { readonly type: 'watch'; readonly groupId: GroupId; readonly watchId: string }
   | { readonly type: 'host'; readonly peerId: PeerId; readonly name: string }
   | { readonly type: 'bundle'; readonly peerId: PeerId; readonly recipient: Recipient };
 
@@ -86,6 +88,11 @@ export class Subjects {
     return this.event(groupId, '*');
   }
 
+  /** What is published for a watch. */
+  watch(groupId: GroupId, watchId: string): string {
+    return `${this.prefix}.${groupId}.watch.${watchId}`;
+  }
+
   /** All messages between the actors of a group, for observers; its peers' requests are heard with them. */
   groupMessages(groupId: GroupId): string {
     return `${this.prefix}.${groupId}.*.*.*`;
@@ -122,6 +129,7 @@ export class Subjects {
     if ((groupId as string) === ofNoGroup) return parseOfNoGroup(second as PeerId, third, fourth);
     if (fourth === undefined) {
       if (second === 'event') return { type: 'event', groupId, event: third };
+      if (second === 'watch') return { type: 'watch', groupId, watchId: third };
       return isDoor(second) ? { type: 'request', groupId, door: second, name: third } : undefined;
     }
     const peerId = second as PeerId;

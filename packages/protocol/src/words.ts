@@ -11,7 +11,7 @@ import { limits } from './limits.js';
 export const tokenPattern: RegExp = /^[A-Za-z0-9_-]+$/;
 
 /** Names that subjects give a meaning of their own, so that no group, peer or actor may take them. */
-export const reservedNames: readonly string[] = ['admin', 'kv', 'event', 'feed'];
+export const reservedNames: readonly string[] = ['admin', 'kv', 'event', 'feed', 'watch'];
 
 /** The same with the bounds and the reserved names, as one pattern: it is looked at with every message. */
 const namePattern = new RegExp(`^(?!(?:${reservedNames.join('|')})$)[A-Za-z0-9_-]{1,${limits.nameBytes}}$`);

@@ -24,6 +24,41 @@ export interface StateMachine {
   snapshot(): Iterator<Uint8Array, void>;
   /** Forgets the state; then takes the pieces of a snapshot, as they were given and in their order. */
   restore(): StateMachineRestore;
+  /** What has changed lately. A state machine that keeps none cannot be watched. */
+  readonly history?: StateMachineHistory;
+}
+
+/**
+ * What has changed, by revisions: whole numbers that rise from 1 on, the same for the same entries on every peer. How far
+ * back it goes may differ from peer to peer, and is no part of a snapshot.
+ */
+export interface StateMachineHistory {
+  /** The last one; 0 before the first. */
+  readonly revision: number;
+  /** The first one whose change is still known; `revision` + 1 where none is. */
+  readonly first: number;
+  /**
+   * The changes that match a selector, from a revision on that is not below `first`.
+   * @param selector what the service made of a request
+   */
+  changes(selector: unknown, from: number, most: ChangesBound): ChangesPage;
+}
+
+/** Where to stop, but not before one change. */
+export interface ChangesBound {
+  readonly changes: number;
+  readonly bytes: number;
+  /** Revisions to look at. */
+  readonly revisions: number;
+}
+
+export interface ChangesPage {
+  /** As they are published, oldest first: values of msgpack. */
+  readonly changes: readonly unknown[];
+  /** About. */
+  readonly bytes: number;
+  /** All revisions up to here have been looked at. */
+  readonly upTo: number;
 }
 
 /** A restore that has begun. What throws stops the node. */
@@ -49,7 +84,30 @@ export type ServiceRequest =
       readonly query: unknown;
       /** Makes the reply of the result of `query`. @throws ConclaveError */
       readonly reply: (result: unknown) => unknown;
-    };
+    }
+  | WatchRequest;
+
+/** Asks to have changes published. */
+export interface WatchRequest {
+  readonly type: 'watch';
+  /** The last token of the subject to publish on. Checked. */
+  readonly watchId: string;
+  /** What is watched, for the state machine's `changes`. */
+  readonly selector: unknown;
+  /** The first revision that is wanted; undefined: where it is, or from now on. */
+  readonly from: number | undefined;
+  /** Makes the reply. */
+  readonly reply: (result: WatchBegun) => unknown;
+}
+
+export interface WatchBegun {
+  /** What is published next begins behind this revision. */
+  readonly after: number;
+  /** The last revision. */
+  readonly revision: number;
+  /** Ask again before this is over. */
+  readonly renewMs: number;
+}
 
 /** The door of a state machine: checks and understands requests. */
 export interface Service {

@@ -36,7 +36,8 @@ export class KeyCut {
   /** A key is about to be written; what is stored there now, undefined where nothing is. */
   beforeWrite(key: string, stored: Readonly<Stored> | undefined): void {
     if (this.before.has(key) || compareKeys(key, this.drawn) <= 0) return;
-    this.before.set(inOnePiece(key), { stored: stored === undefined ? undefined : { ...stored }, isGone: false });
+    const copy = stored === undefined ? undefined : { ...stored };
+    this.before.set(copy?.key ?? inOnePiece(key), { stored: copy, isGone: false });
   }
 
   /** A key is about to be deleted. */
@@ -45,7 +46,7 @@ export class KeyCut {
     const before = this.before.get(key);
     if (before?.stored === undefined || before.isGone) return;
     before.isGone = true;
-    this.gone.add(inOnePiece(key));
+    this.gone.add(stored.key);
   }
 
   /**

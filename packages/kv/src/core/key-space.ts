@@ -11,28 +11,44 @@
  */
 import { invariant, limits, type Value } from '@conclave/protocol';
 import { KeyCut } from './key-cut.js';
+import { type HistoryBounds, KeyHistory } from './key-history.js';
 import { compareKeys } from './key-order.js';
 import type { FoundKey, FoundValue, RangePage, RangeQuery } from './kv-query.js';
 import { Leases } from './leases.js';
 import { Locks } from './locks.js';
 import { SortedKeys } from './sorted-keys.js';
-import { detached, inOnePiece, keptValue, oneCharacterEach, type Stored, sizeOf } from './stored-value.js';
+import {
+  detached,
+  foundOverheadBytes,
+  inOnePiece,
+  keptValue,
+  oneCharacterEach,
+  type Stored,
+  sizeOf,
+} from './stored-value.js';
 
 const absent: FoundValue = [null, 0];
-/** About what the frame of one value takes in an answer. */
-export const foundOverheadBytes = 16;
 
 export class KeySpace {
   private readonly stored = new Map<string, Stored>();
   private readonly order = new SortedKeys();
   readonly leases = new Leases();
   readonly locks = new Locks(this.leases, () => this.nextRevision());
-  private lastRevision = 0;
+  private written: KeyHistory;
   /** Of the snapshots that are being drawn; hardly ever is there one. */
   private cuts: readonly KeyCut[] = [];
 
+  constructor(private readonly historyBounds: HistoryBounds) {
+    this.written = new KeyHistory(0, historyBounds);
+  }
+
+  /** What has been written lately. */
+  get history(): KeyHistory {
+    return this.written;
+  }
+
   get revision(): number {
-    return this.lastRevision;
+    return this.written.revision;
   }
 
   /** What is stored under the key; not to be kept. */
@@ -48,21 +64,21 @@ export class KeySpace {
 
   /** Sets a key, tied to a lease that is there, or to none. Answers the revision that it has now. */
   put(key: string, value: Value, leaseId = 0): number {
-    const revision = this.nextRevision();
     const isBinary = typeof value !== 'string';
     const text = isBinary ? oneCharacterEach(value) : detached(value);
+    const revision = this.written.revision + 1;
     const stored = this.stored.get(key);
     if (this.cuts.length > 0) for (const cut of this.cuts) cut.beforeWrite(key, stored);
     if (stored === undefined) {
-      const ownKey = inOnePiece(key);
-      this.stored.set(ownKey, { text, isBinary, revision, leaseId });
-      this.order.add(ownKey);
-      if (leaseId !== 0) this.leases.tie(leaseId, ownKey);
+      const added = { key: inOnePiece(key), text, isBinary, revision, leaseId };
+      this.add(added);
+      this.written.add(added.key, text, markOf(added));
     } else {
       stored.text = text;
       stored.isBinary = isBinary;
       stored.revision = revision;
-      if (stored.leaseId !== leaseId) this.retie(inOnePiece(key), stored, leaseId);
+      if (stored.leaseId !== leaseId) this.retie(stored, leaseId);
+      this.written.add(stored.key, text, markOf(stored));
     }
     return revision;
   }
@@ -75,7 +91,8 @@ export class KeySpace {
     if (stored.leaseId !== 0) this.leases.untie(stored.leaseId, key);
     this.stored.delete(key);
     this.order.delete(key);
-    return this.nextRevision();
+    this.written.add(stored.key, undefined, 0);
+    return this.written.revision;
   }
 
   /** Why the key cannot be tied to this lease; undefined: it can. `more`: so many keys besides are to be. */
@@ -112,7 +129,7 @@ export class KeySpace {
   /** One page of the keys with a prefix: as many as were asked for and as an answer may hold, one at least. */
   range({ prefix, startAfter, limit, keysOnly }: RangeQuery): RangePage {
     const found: FoundKey[] = [];
-    const revision = this.lastRevision;
+    const { revision } = this;
     const goesOn = startAfter !== undefined && compareKeys(startAfter, prefix) >= 0;
     let room: number = limits.foundBytes;
     for (const key of this.order.from(goesOn ? startAfter : prefix, !goesOn)) {
@@ -139,31 +156,39 @@ export class KeySpace {
 
   /** Of a snapshot, before anything else of it. */
   restoreRevision(revision: number): void {
-    this.lastRevision = revision;
+    this.written = new KeyHistory(revision, this.historyBounds);
   }
 
   /** A key of a snapshot, after the leases. Answers whether it can be one. */
   restore(key: string, value: Value, revision: number, leaseId: number): boolean {
-    if (this.stored.has(key) || revision > this.lastRevision) return false;
+    if (this.stored.has(key) || revision > this.revision) return false;
     if (leaseId !== 0 && this.tieFault(leaseId, key) !== undefined) return false;
     const isBinary = typeof value !== 'string';
     const text = isBinary ? oneCharacterEach(value) : detached(value);
-    const ownKey = inOnePiece(key);
-    this.stored.set(ownKey, { text, isBinary, revision, leaseId });
-    this.order.add(ownKey);
-    if (leaseId !== 0) this.leases.tie(leaseId, ownKey);
+    this.add({ key: inOnePiece(key), text, isBinary, revision, leaseId });
     return true;
   }
 
-  private retie(ownKey: string, stored: Stored, leaseId: number): void {
-    if (stored.leaseId !== 0) this.leases.untie(stored.leaseId, ownKey);
-    if (leaseId !== 0) this.leases.tie(leaseId, ownKey);
+  private add(stored: Stored): void {
+    const { key, leaseId } = stored;
+    this.stored.set(key, stored);
+    this.order.add(key);
+    if (leaseId !== 0) this.leases.tie(leaseId, key);
+  }
+
+  private retie(stored: Stored, leaseId: number): void {
+    if (stored.leaseId !== 0) this.leases.untie(stored.leaseId, stored.key);
+    if (leaseId !== 0) this.leases.tie(leaseId, stored.key);
     stored.leaseId = leaseId;
   }
 
-  nextRevision(): number {
-    invariant(this.lastRevision < Number.MAX_SAFE_INTEGER, 'there are revisions left');
-    this.lastRevision += 1;
-    return this.lastRevision;
+  /** Of what writes no key. */
+  private nextRevision(): number {
+    this.written.add(undefined, undefined, 0);
+    return this.written.revision;
   }
+}
+
+function markOf({ leaseId, isBinary }: Stored): number {
+  return leaseId * 2 + (isBinary ? 1 : 0);
 }

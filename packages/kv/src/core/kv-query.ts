@@ -1,4 +1,5 @@
 /** What the state machine is asked, and what it finds: between the door and the state machine of one peer. */
+import type { ChangesPage } from '@conclave/actor/core';
 import type { Value } from '@conclave/protocol';
 
 /** Keys to read at one moment. */
@@ -38,7 +39,16 @@ export interface LockQuery {
   readonly name: string;
 }
 
-export type KvQuery = KeysQuery | RangeQuery | LeaseQuery | LeasesQuery | LockQuery;
+/** What has changed of the keys with a prefix. */
+export interface ChangesQuery {
+  readonly type: 'changes';
+  readonly prefix: string;
+  /** The first revision. */
+  readonly from: number;
+  readonly limit: number;
+}
+
+export type KvQuery = KeysQuery | RangeQuery | LeaseQuery | LeasesQuery | LockQuery | ChangesQuery;
 
 /** A value and its revision; `[null, 0]` where there is none. */
 export type FoundValue = readonly [Value | null, number];
@@ -76,6 +86,14 @@ export interface LockFound {
   readonly waiting: number;
 }
 
+export interface ChangesFound {
+  /** The first revision whose change is known, and the last one. */
+  readonly first: number;
+  readonly revision: number;
+  /** Undefined: what was asked for is no longer known. */
+  readonly page: ChangesPage | undefined;
+}
+
 /** What each kind of query finds. Of keys: for the first ones, as many as an answer may hold, one at least. */
 export interface KvFindings {
   readonly keys: readonly FoundValue[];
@@ -83,4 +101,5 @@ export interface KvFindings {
   readonly lease: LeaseKeysPage;
   readonly leases: LeasesPage;
   readonly lock: LockFound;
+  readonly changes: ChangesFound;
 }

@@ -10,6 +10,7 @@ import {
   Consistency,
   invariant,
   isKvOperation,
+  type KeyChange,
   type KvOperation,
   type KvReply,
   type KvRequest,
@@ -72,6 +73,10 @@ export class KvService implements Service {
         return parseLockGet(body);
       case 'open_session':
         return parseOpenSession(body);
+      case 'changes':
+        return parseChanges(body);
+      case 'watch':
+        return parseWatch(body);
     }
   }
 }
@@ -216,6 +221,30 @@ function parseGet(body: unknown): ServiceRequest {
     invariant(found !== undefined, 'the first key is answered in any case');
     return { key, value: found[0], revision: found[1] };
   });
+}
+
+function parseChanges(body: unknown): ServiceRequest {
+  const { prefix, from_revision, limit = limits.watchChanges, consistency } = checked('changes', body);
+  const query = { type: 'changes', prefix, from: from_revision, limit } as const;
+  return read(query, consistency, ({ first, revision, page }): KvReply<'changes'> => {
+    if (page === undefined) {
+      const text = `what has changed is known from revision ${first} on; the last one is ${revision}`;
+      throw new ConclaveError('ECOMPACTED', text);
+    }
+    const next_revision = Math.max(page.upTo + 1, from_revision);
+    return { changes: page.changes as KeyChange[], more: next_revision <= revision, next_revision, revision };
+  });
+}
+
+function parseWatch(body: unknown): ServiceRequest {
+  const { watch_id, prefix, from_revision } = checked('watch', body);
+  return {
+    type: 'watch',
+    watchId: watch_id,
+    selector: prefix,
+    from: from_revision,
+    reply: ({ after, revision, renewMs }): KvReply<'watch'> => ({ after, revision, renew_ms: renewMs }),
+  };
 }
 
 function parseOpenSession(body: unknown): ServiceRequest {

@@ -8,10 +8,11 @@
  * 1. The state and each result follow from the entries alone, in their order.
  * 2. No entry, whatever its bytes, makes `apply` throw.
  */
-import type { StateMachine, StateMachineRestore } from '@conclave/actor/core';
+import type { StateMachine, StateMachineHistory, StateMachineRestore } from '@conclave/actor/core';
 import { type Command, defaultTimes, type LogIndex, limits, type Value } from '@conclave/protocol';
 import { AnswerRoom } from './answer-room.js';
 import { ClientSessions } from './client-sessions.js';
+import type { HistoryBounds } from './key-history.js';
 import { KeySpace } from './key-space.js';
 import {
   decodeEntry,
@@ -22,7 +23,7 @@ import {
   type KvResult,
   type WriteEntry,
 } from './kv-entry.js';
-import type { KvFindings, KvQuery } from './kv-query.js';
+import type { ChangesFound, ChangesQuery, KvFindings, KvQuery } from './kv-query.js';
 import { KvRestore } from './kv-restore.js';
 import { defaultPieceBytes, KvSnapshot } from './kv-snapshot.js';
 import type { LockResult } from './locks.js';
@@ -33,6 +34,8 @@ export interface KvOptions {
   readonly clientSessionMs?: number;
   /** A piece of a snapshot has about so many bytes. */
   readonly snapshotPieceBytes?: number;
+  /** How much is remembered of what has changed. */
+  readonly history?: HistoryBounds;
 }
 
 const noSession: KvCommandResult = ['unknown', 'ESESSION', 'the session is unknown or has expired'];
@@ -53,13 +56,16 @@ const lockFaults: Readonly<Record<Exclude<LockResult, number>, KvCommandResult>>
 };
 
 export class KvStateMachine implements StateMachine {
-  private keys = new KeySpace();
+  private keys: KeySpace;
   private sessions: ClientSessions;
   private readonly clientSessionMs: number;
   private readonly pieceBytes: number;
+  private readonly historyBounds: HistoryBounds;
 
   constructor(options: KvOptions = {}) {
     this.clientSessionMs = options.clientSessionMs ?? defaultTimes.clientSessionMs;
+    this.historyBounds = options.history ?? { revisions: limits.historyRevisions, bytes: limits.historyBytes };
+    this.keys = new KeySpace(this.historyBounds);
     this.pieceBytes = options.snapshotPieceBytes ?? defaultPieceBytes;
     this.sessions = new ClientSessions(this.clientSessionMs);
   }
@@ -92,7 +98,18 @@ export class KvStateMachine implements StateMachine {
         return this.keys.leases.list(asked.startAfter, asked.limit);
       case 'lock':
         return this.keys.locks.find(asked.name);
+      case 'changes':
+        return this.changes(asked);
     }
+  }
+
+  private changes({ prefix, from, limit }: ChangesQuery): ChangesFound {
+    const { history } = this.keys;
+    const { first, revision } = history;
+    const known = { first, revision };
+    if (from < first) return { ...known, page: undefined };
+    const most = { changes: limit, bytes: limits.foundBytes, revisions: limits.historyRevisions };
+    return { ...known, page: history.changes(prefix, from, most) };
   }
 
   housekeeping(nowMs: number, term = 0): Uint8Array | undefined {
@@ -100,6 +117,11 @@ export class KvStateMachine implements StateMachine {
     const leases = this.keys.leases.overdue(nowMs, term);
     if (expire.length + leases.length === 0) return undefined;
     return encodeEntry(leases.length === 0 ? { expire } : { expire, expire_leases: leases });
+  }
+
+  /** What has changed lately, since what it was restored from. A selector: what keys begin with. */
+  get history(): StateMachineHistory {
+    return this.keys.history;
   }
 
   /** The whole state as of now, in pieces, while entries go on being applied. Several may be under way. */
@@ -112,7 +134,7 @@ export class KvStateMachine implements StateMachine {
    * @throws InvariantError from what it answers, where that is no snapshot of a key-value store
    */
   restore(): StateMachineRestore {
-    this.keys = new KeySpace();
+    this.keys = new KeySpace(this.historyBounds);
     this.sessions = new ClientSessions(this.clientSessionMs);
     return new KvRestore(this.keys, this.sessions);
   }

@@ -1,7 +1,12 @@
 /** A value as it is kept: apart from the message that it came in, and as cheap to make as can be. */
 import type { Value } from '@conclave/protocol';
 
+/** About what the frame of one value takes in an answer. */
+export const foundOverheadBytes = 16;
+
 export interface Stored {
+  /** In memory of its own. */
+  readonly key: string;
   /** The text, or the bytes with one character each. */
   text: string;
   isBinary: boolean;
@@ -10,16 +15,16 @@ export interface Stored {
   leaseId: number;
 }
 
-export function sizeOf({ text, isBinary }: Stored): number {
+export function sizeOf({ text, isBinary }: Pick<Stored, 'text' | 'isBinary'>): number {
   return isBinary ? text.length : Buffer.byteLength(text);
 }
 
-export function keptValue({ text, isBinary }: Stored): Value {
+export function keptValue({ text, isBinary }: Pick<Stored, 'text' | 'isBinary'>): Value {
   return isBinary ? new Uint8Array(Buffer.from(text, 'latin1')) : text;
 }
 
 /** Below 0: what is stored comes before the value; 0: they are the same bytes. */
-export function compareValues({ text, isBinary }: Stored, value: Value): number {
+export function compareValues({ text, isBinary }: Readonly<Stored>, value: Value): number {
   return Buffer.compare(
     Buffer.from(text, isBinary ? 'latin1' : 'utf8'),
     typeof value === 'string' ? Buffer.from(value) : value,

@@ -13,9 +13,9 @@ import {
   type Value,
 } from '@conclave/protocol';
 import type { AnswerRoom, RoomFault } from './answer-room.js';
-import { foundOverheadBytes, type KeySpace } from './key-space.js';
+import type { KeySpace } from './key-space.js';
 import type { KvCommandResult } from './kv-entry.js';
-import { compareValues, sizeOf } from './stored-value.js';
+import { compareValues, foundOverheadBytes, sizeOf } from './stored-value.js';
 
 export type TransactionCommand = Extract<Command, readonly [number, 'txn', ...unknown[]]>;
 

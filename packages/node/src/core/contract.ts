@@ -13,12 +13,15 @@ import type {
   AdminCommand,
   ConclaveEvent,
   Consistency,
+  Encoding,
   ErrorBody,
   GroupId,
   NodeMessage,
   PeerId,
   StatusReply,
+  WatchMessage,
 } from '@conclave/protocol';
+import type { WatchInput } from './watches.js';
 
 export interface NodeOptions {
   readonly groupId: GroupId;
@@ -44,7 +47,7 @@ export interface NodeDependencies {
   readonly stateMachine: StateMachine;
 }
 
-export type NodeTimer = 'tick' | 'election' | 'apply' | 'snapshot' | 'change' | 'transfer';
+export type NodeTimer = 'tick' | 'election' | 'apply' | 'snapshot' | 'change' | 'transfer' | 'watch';
 
 export type NodeInput =
   /** The first input, once. */
@@ -70,6 +73,8 @@ export type NodeInput =
       readonly consistency: Consistency;
       readonly query: unknown;
     }
+  /** Asks for a watch on the group's subject, or for it again. */
+  | ({ readonly type: 'watch' } & WatchInput)
   /** Done what `hear_feed` asked for last. */
   | { readonly type: 'hearing_feed'; readonly peerId: PeerId }
   /** Answers `ask_group`; null: there is no leader. */
@@ -86,6 +91,13 @@ export type NodeEffect =
   /** Stays silent, so that the real leader's answer is heard. */
   | { readonly type: 'drop_request'; readonly requestId: number }
   | { readonly type: 'event'; readonly event: ConclaveEvent }
+  /** Publishes for a watch. */
+  | {
+      readonly type: 'publish';
+      readonly watchId: string;
+      readonly encoding: Encoding;
+      readonly body: WatchMessage;
+    }
   /** Whether to answer on the group's own subjects. */
   | { readonly type: 'serve'; readonly group: boolean }
   /** Whose `feed.append` to hear from now on, and nobody else's; empty: nobody's. */

@@ -7,7 +7,7 @@
  *
  *     Opening, OwnActors, AppendEntriesHandler, Election        every node
  *                Applier, Restore, Snapshots, Install, Bootstrap    every node
- *                Leadership, Proposals, Reads,
+ *                Leadership, Proposals, Reads, Watches,
  *                ConfigurationChange, Transfer                  a leader
  *
  * Invariants:
@@ -51,6 +51,7 @@ import { NodeState } from './state.js';
 import { health, type NodeHealth, type NodeSummary, status, summary } from './status.js';
 import { StuckWatch } from './stuck-watch.js';
 import { Transfer } from './transfer.js';
+import { Watches } from './watches.js';
 
 /** How often a leader looks for what its state machine wants done. */
 const housekeepingMs = 1000;
@@ -73,6 +74,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly readDoor: ReadDoor;
   private readonly readOnly: ReadOnly;
   private readonly stuckWatch: StuckWatch;
+  private readonly watches: Watches;
   private readonly change: ConfigurationChange;
   private readonly transfer: Transfer;
   private readonly backup: BackupDoor;
@@ -101,6 +103,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.election = new Election(context, state, this.own, this);
     this.leadership = new Leadership(context, state, this.own);
     this.proposals = new Proposals(context, state, this.own, this.leadership);
+    this.watches = new Watches(context, stateMachine);
     this.applier = new Applier(context, state, this.own, stateMachine, {
       onApplied: (index, result) => this.proposals.onApplied(index, result),
       onAllApplied: () => this.readDoor.serve(),
@@ -172,6 +175,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         break;
       case 'read':
         this.readDoor.onRead(input);
+        break;
+      case 'watch':
+        this.onWatch(input);
         break;
       case 'hearing_feed':
         this.leaderFeed.onHearing(input.peerId);
@@ -352,6 +358,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         return this.applier.onApplyTimer();
       case 'snapshot':
         return this.snapshots.onTimer();
+      case 'watch':
+        return this.watches.onTimer();
       case 'change':
         if (this.state.role === 'leader') this.change.onDeadline();
         return;
@@ -384,6 +392,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.readDoor.own.onTick();
     this.stuckWatch.onTick();
     if (state.role !== 'follower' || state.leaderId === '') this.leaderFeed.hear('');
+    this.watches.onTick();
     if (!this.isLeader()) return;
     this.leadership.endFarewells();
     if (state.readOnlyReason !== '' && this.change.isFlushed && !this.change.isBusy) this.transfer.handOverReadOnly();
@@ -454,6 +463,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     // The target of a transfer has to have all entries: what comes now waits until it is known who leads.
     if (!this.transfer.isGoingOn) this.appendProposals();
     if (this.change.isFlushed && this.readDoor.reads.wantsRound) this.beginRound();
+    this.watches.serve();
     this.keepHouse();
   }
 
@@ -484,6 +494,15 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (against !== undefined) return this.context.refuse(requestId, 'EREADONLY', against);
     // While it hands over, the next leader may have heard the same request.
     this.proposals.propose(requestId, payload, command, this.transfer.isGoingOn ? 'unknown' : 'not_done');
+  }
+
+  private onWatch(input: Extract<NodeInput, { type: 'watch' }>): void {
+    const { context } = this;
+    const { requestId } = input;
+    if (!this.mayAnswer()) return context.emit({ type: 'drop_request', requestId });
+    // Before that, "now" might be behind what others have been told.
+    if (this.change.isFlushed && !this.restore.isGoingOn) return this.watches.ask(input);
+    context.refuse(requestId, 'EBUSY', 'the leader has not yet committed an entry of its own term');
   }
 
   /** Only a leader that its quorum has lately confirmed speaks for the group. */
@@ -588,6 +607,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     // While it hands over, the next leader may have heard the same request.
     this.proposals.refuseAll(reason, this.transfer.isGoingOn ? 'unknown' : 'not_done');
     this.readDoor.reads.refuseAll(reason, '');
+    this.watches.endAll(reason);
     this.change.abandon(reason, '');
     this.bootstrap.abandon(reason);
   }

@@ -61,6 +61,11 @@ export function tell(effect: NodeEffect): string | undefined {
       return tellEvent(effect.event);
     case 'hear_feed':
       return effect.peerId === '' ? 'hear nobody’s feed' : `hear the feed of ${effect.peerId}`;
+    case 'publish': {
+      const { after, revision, changes, error } = effect.body;
+      const said = error === undefined ? `${changes.map(short).join(' ') || 'nothing'}` : error.code;
+      return `publish ${effect.watchId} ${after}-${revision} ${said}`;
+    }
     case 'serve':
       return effect.group ? 'serve the group' : 'serve the group no more';
     case 'ask_group':

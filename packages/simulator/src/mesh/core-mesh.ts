@@ -335,6 +335,9 @@ export class CoreMesh {
         case 'drop_request':
           this.requests.settle(effect.requestId, 'silence');
           break;
+        case 'publish':
+          this.coverage.count('watch told');
+          break;
         case 'serve':
           if (effect.group) this.serving.add(actor);
           else this.serving.delete(actor);

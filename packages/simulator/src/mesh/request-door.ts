@@ -2,6 +2,8 @@
  * Requests over the network: whom they reach, the node's door, and the answers. Bodies are encoded and decoded as in
  * production. It stands for the shells of nodes and clients (`node-actor.ts`, `conclave-client.ts`).
  */
+
+import type { WatchBegun } from '@conclave/actor/core';
 import type { Reply, RequestTarget } from '@conclave/client';
 import { KvService } from '@conclave/kv';
 import type { NodeInput } from '@conclave/node';
@@ -121,6 +123,13 @@ export class RequestDoor {
       return { input: (requestId) => ({ type: 'read', requestId, door: asked, consistency, query }), reply };
     }
     if (asked === 'peer') throw new ConclaveError('EPERM', 'a write goes to the group, where the leader answers');
+    if (request.type === 'watch') {
+      const { watchId, selector, from, reply } = request;
+      const input = (requestId: number): NodeInput => {
+        return { type: 'watch', requestId, watchId, selector, from, encoding: 'msgpack' };
+      };
+      return { input, reply: (result) => reply(result as WatchBegun) };
+    }
     const { payload, command, reply } = request;
     if (payload.length > limits.entryBytes) throw new ConclaveError('EINVAL', 'the entry is too large');
     return { input: (requestId) => ({ type: 'propose', requestId, payload, command }), reply };
