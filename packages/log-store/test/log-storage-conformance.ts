@@ -1,7 +1,16 @@
 /** What holds for whatever keeps the logs; run on the one in memory and on LevelDB. */
 import { asGroupId, asLogIndex, asSession, asTerm, type GroupId } from '@conclave/protocol';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { batchKey, indexedKey, metaKey, type PlainOperation, type Row, type WriteNote } from '../src/core/index.js';
+import {
+  batchKey,
+  chunkKey,
+  indexedKey,
+  metaKey,
+  type PlainOperation,
+  type Row,
+  snapshotKey,
+  type WriteNote,
+} from '../src/core/index.js';
 import type { LogStorage } from '../src/log-storage.js';
 
 /** A store on the same ground, opened anew as often as asked. */
@@ -190,6 +199,88 @@ export function describeLogStorage(name: string, makeGround: () => Promise<Groun
       await reopen();
       expect([...((await storage.get('!/g')) ?? [])]).toEqual([7]);
       expect(await storage.get('!/h')).toBeUndefined();
+    });
+
+    it('loads the record of the snapshot, and gives a chunk back', async () => {
+      await storage.write(
+        [put(snapshotKey(main), 8), put(chunkKey(main, 3, 0), 30), put(chunkKey(main, 3, 11), 31)],
+        [note()],
+      );
+      for (const time of ['at once', 'anew']) {
+        expect([...((await storage.load(main)).snapshot ?? [])], time).toEqual([8]);
+        expect([...((await storage.get(chunkKey(main, 3, 11))) ?? [])]).toEqual([31]);
+        expect(await storage.get(chunkKey(main, 3, 1))).toBeUndefined();
+        await reopen();
+      }
+    });
+
+    it('clears the batches below a base, but for the one that may go on behind it', async () => {
+      const other = asGroupId('main2');
+      const all = [1, 5, 9, 13];
+      const cases: [number, number[]][] = [
+        [0, [1, 5, 9, 13]],
+        [3, [1, 5, 9, 13]],
+        [4, [5, 9, 13]],
+        [8, [9, 13]],
+        [11, [9, 13]],
+        [12, [13]],
+        [20, [13]],
+      ];
+      for (const [upTo, left] of cases) {
+        const puts = all.flatMap((first) => [put(batchKey(main, first), first), put(batchKey(other, first), first)]);
+        await storage.write(puts, [note()]);
+        await storage.clear(main, { upTo: asLogIndex(upTo), lastSlot: 0, keptSlots: [] });
+        await reopen();
+        expect(await storage.batchKeysFrom(main, asLogIndex(0)), `up to ${upTo}`).toEqual(
+          left.map((first) => batchKey(main, first)),
+        );
+        expect(await storage.batchKeysFrom(other, asLogIndex(0)), 'of another group').toHaveLength(all.length);
+      }
+    });
+
+    it('clears the slots that are not kept, and no later one', async () => {
+      const cases: [number[], number[]][] = [
+        [[], [5, 6]],
+        [[2], [2, 5, 6]],
+        [
+          [3, 1],
+          [1, 3, 5, 6],
+        ],
+        [[4], [4, 5, 6]],
+        [[0], [0, 5, 6]],
+      ];
+      for (const [keptSlots, left] of cases) {
+        const slots = [0, 1, 2, 3, 4, 5, 6];
+        await storage.write(
+          slots.flatMap((slot) => [put(chunkKey(main, slot, 0), slot), put(chunkKey(main, slot, 7), slot)]),
+          [note()],
+        );
+        await storage.clear(main, { upTo: asLogIndex(0), lastSlot: 4, keptSlots });
+        await reopen();
+        const found: number[] = [];
+        for (const slot of slots) {
+          const chunks = [await storage.get(chunkKey(main, slot, 0)), await storage.get(chunkKey(main, slot, 7))];
+          expect(new Set(chunks.map((chunk) => chunk === undefined)).size, 'all of a slot or none').toBe(1);
+          if (chunks[0] !== undefined) found.push(slot);
+        }
+        expect(found, `${keptSlots.join()} kept`).toEqual(left);
+      }
+    });
+
+    it('clears nothing that is written meanwhile', async () => {
+      const firsts = Array.from({ length: 200 }, (_, at) => at + 1);
+      await storage.write(
+        firsts.map((first) => put(batchKey(main, first), 1)),
+        [note()],
+      );
+      const clearing = storage.clear(main, { upTo: asLogIndex(150), lastSlot: 1, keptSlots: [] });
+      const later = [201, 202, 203].map((first) =>
+        storage.write([put(batchKey(main, first), 1), put(chunkKey(main, 2, first), 1)], [note()]),
+      );
+      await Promise.all([clearing, ...later]);
+      const keys = await storage.batchKeysFrom(main, asLogIndex(0));
+      expect(keys).toEqual(Array.from({ length: 53 }, (_, at) => batchKey(main, at + 151)));
+      for (const first of [201, 202, 203]) expect(await storage.get(chunkKey(main, 2, first))).toBeDefined();
     });
 
     it('keeps large values whole', async () => {

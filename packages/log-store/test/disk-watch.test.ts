@@ -1,0 +1,51 @@
+import { statfs } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+import { DiskWatch } from '../src/disk-watch.js';
+
+const ends: (() => void)[] = [];
+afterEach(() => {
+  for (const end of ends.splice(0)) end();
+});
+
+function measurements(watch: DiskWatch, count: number): Promise<number[]> {
+  return new Promise((resolve) => {
+    const found: number[] = [];
+    ends.push(
+      watch.watch((freeBytes) => {
+        found.push(freeBytes);
+        if (found.length === count) resolve(found);
+      }),
+    );
+  });
+}
+
+it('measures again and again, and tells who comes later at once', async () => {
+  const watch = new DiskWatch({ folder: import.meta.dirname, reserveBytes: 0, everyMs: 1 });
+  const [first] = await measurements(watch, 3);
+  const { blocks, bsize } = await statfs(import.meta.dirname);
+  expect(first).toBeGreaterThan(0);
+  expect(first).toBeLessThanOrEqual(blocks * bsize);
+  let atOnce: number | undefined;
+  ends.push(
+    watch.watch((freeBytes) => {
+      atOnce = freeBytes;
+    }),
+  );
+  expect(atOnce).toBeGreaterThan(0);
+});
+
+it('says once where the disk cannot be measured', async () => {
+  const warnings: string[] = [];
+  const warned = new Promise<void>((resolve) => {
+    const warn = (text: string) => {
+      warnings.push(text);
+      resolve();
+    };
+    const folder = path.join(import.meta.dirname, 'no such folder');
+    ends.push(new DiskWatch({ folder, reserveBytes: 0, everyMs: 1, warn }).watch(() => {}));
+  });
+  await warned;
+  await measurements(new DiskWatch({ folder: import.meta.dirname, reserveBytes: 0, everyMs: 1 }), 20);
+  expect(warnings).toEqual(['the room on the disk cannot be told']);
+});
