@@ -16,6 +16,7 @@ import { asGroupId, defaultPrefix } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { Failed, runAction } from '../action.js';
 import { echo, measureSync, RequestFloor } from '../bench/floor.js';
+import { benchJoiner } from '../bench/joiner.js';
 import { type Measured, measure } from '../bench/measure.js';
 import { type MeasuredRow, measuredRecord, type Row, rowRecord, rowsTable, selectRows } from '../bench/rows.js';
 import { scratchFolder } from '../bench/scratch-folder.js';
@@ -38,6 +39,9 @@ interface BenchOptions {
   readonly warmUpSeconds: number;
   readonly rows: readonly string[];
   readonly dataDir: string;
+  readonly joiner: boolean;
+  readonly entries: number;
+  readonly load: number;
 }
 
 export function registerBench(program: Command): void {
@@ -52,9 +56,20 @@ export function registerBench(program: Command): void {
     )
     .option('--data-dir <folder>', 'on the disk that is meant; what is written there is removed', '.conclave')
     .option('--json', 'print one line of JSON for each row', false)
+    .option('--joiner', 'instead: how fast a fourth peer catches up, from the log and behind a snapshot', false)
+    .addOption(
+      new Option('--entries <n>', 'with --joiner: of the log').argParser(wholeNumber(1, 1e9)).default(1_000_000),
+    )
+    .addOption(
+      new Option('--load <writes>', 'with --joiner: writes a second meanwhile')
+        .argParser(wholeNumber(0, 1e6))
+        .default(1_000),
+    )
     .description('measure replicated writes beside bare requests and a bare sync')
     .action((options: BenchOptions) =>
-      runAction(options, (output) => withCleanUp((cleanUp) => bench(cleanUp, output, options))),
+      runAction(options, (output) =>
+        withCleanUp((cleanUp) => (options.joiner ? benchJoiner : bench)(cleanUp, output, options)),
+      ),
     );
   // A process of its own for the floor: the answers must come from elsewhere, as those of peers do.
   program

@@ -1,0 +1,53 @@
+/** Writes at a rate, whatever the answers do: a load beside which something else is measured. */
+
+const everyMs = 10;
+/** Writes under way: past that the rate is not held, which the figures show. */
+const mostOpen = 4096;
+
+export class PacedLoad {
+  private open = 0;
+  private answered = 0;
+  private failed = 0;
+  private fromMs = performance.now();
+  private due = 0;
+  private begun = 0;
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(
+    private readonly write: (number: number) => Promise<unknown>,
+    private readonly perSecond: number,
+  ) {
+    this.timer = setInterval(() => this.begin(), everyMs);
+  }
+
+  /** Counts anew. */
+  reset(): void {
+    this.answered = 0;
+    this.failed = 0;
+    this.fromMs = performance.now();
+  }
+
+  /** Writes a second since `reset`, and how many failed. */
+  figures(): { writesPerSecond: number; failed: number } {
+    return { writesPerSecond: (1000 * this.answered) / (performance.now() - this.fromMs), failed: this.failed };
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  private begin(): void {
+    this.due += (this.perSecond * everyMs) / 1000;
+    for (; this.due >= 1; this.due -= 1) {
+      if (this.open >= mostOpen) continue;
+      this.open += 1;
+      this.begun += 1;
+      this.write(this.begun)
+        .then(
+          () => (this.answered += 1),
+          () => (this.failed += 1),
+        )
+        .finally(() => (this.open -= 1));
+    }
+  }
+}
