@@ -60,6 +60,13 @@ const followWithinMs = 3000;
 const askAgainMs = 50;
 const healthTimeoutMs = 500;
 
+/** What a command has come to. */
+interface Done {
+  readonly reply: object;
+  /** What the peer's other processes are to do before the reply goes out, which then says how far they are. */
+  readonly follow?: readonly [GroupId, 'started' | 'stopped'];
+}
+
 export class HostDoor {
   private readonly incarnation = drawIncarnation();
   private listening: Listening | undefined;
@@ -98,24 +105,31 @@ export class HostDoor {
       return request.refuse(new ConclaveError('EBUSY', text).toBody());
     }
     this.waiting += 1;
-    this.running = this.running.then(async () => {
-      await this.answer(request);
+    const performed = this.running.then(() => this.perform(request.name, request.body));
+    this.running = performed.then(
+      () => undefined,
+      () => undefined,
+    );
+    void this.answer(request, performed).then(() => {
       this.waiting -= 1;
     });
   }
 
-  private async answer(request: Request): Promise<void> {
+  private async answer(request: Request, performed: Promise<Done>): Promise<void> {
     try {
-      if (this.closed) throw new ConclaveError('ESHUTDOWN', 'the process is stopping');
-      const reply = await this.perform(request.name, request.body);
-      if (!request.reply(reply)) throw new ConclaveError('EINVAL', 'the reply is too large for a message');
+      const { reply, follow } = await performed;
+      // The next command need not wait for that.
+      const actors = follow === undefined ? undefined : await this.actorsOf(...follow);
+      const whole = actors === undefined ? reply : { ...reply, actors };
+      if (!request.reply(whole)) throw new ConclaveError('EINVAL', 'the reply is too large for a message');
     } catch (error) {
       const refusal = error instanceof ConclaveError ? error : this.unforeseen(error);
       request.refuse(refusal.toBody());
     }
   }
 
-  private async perform(name: string, body: unknown): Promise<unknown> {
+  private async perform(name: string, body: unknown): Promise<Done> {
+    if (this.closed) throw new ConclaveError('ESHUTDOWN', 'the process is stopping');
     if (!isHostCommand(name)) throw new ConclaveError('ENOENT', `there is no command ${JSON.stringify(name)}`);
     switch (name) {
       case 'create_group':
@@ -123,11 +137,11 @@ export class HostDoor {
       case 'delete_group':
         return this.delete(check(hostCommands.delete_group.request.safeParse(body)));
       case 'list_groups':
-        return this.list();
+        return { reply: this.list() };
     }
   }
 
-  private async create({ group_id }: HostRequest<'create_group'>): Promise<HostReply<'create_group'>> {
+  private async create({ group_id }: HostRequest<'create_group'>): Promise<Done> {
     const { groups } = this.dependencies.store;
     const found = this.options.groups.includes(group_id) ? { hosting_id: '' } : groups.find(group_id);
     const hosting_id = found?.hosting_id ?? drawIncarnation();
@@ -140,10 +154,10 @@ export class HostDoor {
     }
     await this.follow();
     await this.dependencies.connection.settled();
-    return { group_id, hosting_id, created: found === undefined, actors: await this.actorsOf(group_id, 'started') };
+    return { reply: { group_id, hosting_id, created: found === undefined }, follow: [group_id, 'started'] };
   }
 
-  private async delete({ group_id, group_uid }: HostRequest<'delete_group'>): Promise<HostReply<'delete_group'>> {
+  private async delete({ group_id, group_uid }: HostRequest<'delete_group'>): Promise<Done> {
     const { log, store } = this.dependencies;
     if (this.options.groups.includes(group_id)) {
       throw new ConclaveError('EINVAL', `the options of this process name ${group_id}: take it from --groups first`);
@@ -152,12 +166,12 @@ export class HostDoor {
     if (group_uid !== undefined && (!isHosted || store.stored(group_id).group_uid !== group_uid)) {
       throw new ConclaveError('ENOENT', `there is no group ${group_id} of that history here`);
     }
-    if (!isHosted && !(await store.groups.holds(group_id))) return { group_id, deleted: false, actors: [] };
+    if (!isHosted && !(await store.groups.holds(group_id))) return { reply: { group_id, deleted: false, actors: [] } };
     await store.groups.letGo(group_id);
     await this.follow();
     await store.groups.remove(group_id);
     log.write('info', 'a group is deleted', { group: group_id });
-    return { group_id, deleted: true, actors: await this.actorsOf(group_id, 'stopped') };
+    return { reply: { group_id, deleted: true }, follow: [group_id, 'stopped'] };
   }
 
   private list(): HostReply<'list_groups'> {
