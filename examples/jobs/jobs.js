@@ -1,11 +1,13 @@
 // A queue of jobs: each is handed out once, in the order in which they came.
 import { ConclaveError, decode, encode } from '@conclave/protocol';
 
-/** @implements {import('@conclave/actor/core').StateMachine} */
+/** @import { Service, StateMachine } from '@conclave/actor/core' */
+
+/** @implements {StateMachine} */
 class Jobs {
   state = { taken: 0, waiting: /** @type {string[]} */ ([]) };
 
-  /** @type {import('@conclave/actor/core').StateMachine['apply']} */
+  /** @type {StateMachine['apply']} */
   apply(_index, payload) {
     const { state } = this;
     const { add } = /** @type {{ add?: string }} */ (decode(payload));
@@ -33,7 +35,7 @@ class Jobs {
   }
 }
 
-/** @type {import('@conclave/actor/core').Service} */
+/** @type {Service} */
 const service = {
   parse(operation, body) {
     const asItIs = (/** @type {unknown} */ result) => result;

@@ -146,7 +146,11 @@ describe('bundles on NATS', () => {
     const observer = await connect({ servers: server.url });
     try {
       const seen: string[] = [];
-      observer.subscribe('conclave.>', { callback: (_error, message) => seen.push(message.subject) });
+      observer.subscribe('conclave.>', {
+        callback: (_error, { subject }) => {
+          seen.push(subject);
+        },
+      });
       await observer.flush();
       const groups = ['a', 'b', 'c'].map((name) => asGroupId(name));
       const heard: string[] = [];
