@@ -14,8 +14,8 @@ export const configuration = [
     edits: [
       {
         file: change,
-        find: 'if (!this.flushed || this.active !== undefined) {',
-        replace: "if (this.active?.stage === 'joint') {",
+        find: 'return this.flushed && isFree ? undefined :',
+        replace: "return active?.stage !== 'joint' ? undefined :",
       },
     ],
     seeds: 60,
@@ -26,13 +26,13 @@ export const configuration = [
     edits: [
       {
         file: change,
-        find: "if (this.active?.kind === 'change') {",
-        replace: "if (this.active?.kind === 'change' && this.active.requestId === requestId) {",
+        find: "if (active?.kind === 'change') return `a change",
+        replace: "if (active?.kind === 'change' && active.requestId === 0) return `a change",
       },
       {
         file: change,
-        find: 'if (!this.flushed || this.active !== undefined) {',
-        replace: 'if (!this.flushed) {',
+        find: "const isFree = active === undefined || active.kind === 'heal';",
+        replace: 'const isFree = this.flushed;',
       },
     ],
     seeds: 60,
@@ -43,8 +43,8 @@ export const configuration = [
     edits: [
       {
         file: change,
-        find: 'if (active.adding.length + removing.length > 1) {',
-        replace: 'if (active.adding.length + removing.length > 31) {',
+        find: 'if (added.length + removed.length > 1) {',
+        replace: 'if (added.length + removed.length > 62) {',
       },
     ],
     seeds: 60,
@@ -84,12 +84,12 @@ export const configuration = [
       },
       {
         file: change,
-        find: "invariant(active.kind === 'change', 'the joint entry is of this leader and term');",
+        find: "invariant(active.kind !== 'flush', 'the joint entry is of this leader and term');",
         replace: '',
       },
       {
         file: change,
-        find: "} else if (active.stage === 'joint' && active.kind === 'change') {",
+        find: "} else if (active.stage === 'joint' && active.kind !== 'flush') {",
         replace: "} else if (active.stage === 'joint') {",
       },
     ],
@@ -130,7 +130,7 @@ export const configuration = [
     edits: [
       {
         file: change,
-        find: "} else if (active.stage === 'joint' && active.kind === 'change') {",
+        find: "} else if (active.stage === 'joint' && active.kind !== 'flush') {",
         replace: "} else if (active.stage === 'joint' && active.kind !== 'flush' && active.old.length < 0) {",
       },
     ],
@@ -142,9 +142,8 @@ export const configuration = [
     edits: [
       {
         file: change,
-        find: "if (active.stage === 'catching_up') {\n      const laggards = this.laggards(active);",
-        replace:
-          "if (active.stage === 'catching_up') {\n      if (active.adding.length > 0) return;\n      const laggards = this.laggards(active);",
+        find: 'const laggards = this.report.laggards(active.adding);',
+        replace: 'if (active.adding.length > 0) return;\n      const laggards = this.report.laggards(active.adding);',
       },
     ],
     seeds: 100,

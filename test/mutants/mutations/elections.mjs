@@ -134,7 +134,7 @@ export const elections = [
     edits: [
       {
         file: election,
-        find: "const free = state.votedFor === '' || state.votedFor === body.candidate_id;",
+        find: "const free = state.votedFor === '' || isSame;",
         replace: 'const free = body.term > 0;',
       },
     ],

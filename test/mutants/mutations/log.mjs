@@ -14,7 +14,13 @@ export const log = [
   {
     id: 'prev-term-not-checked',
     rule: 'Raft: a follower takes entries only where the one before them matches.',
-    edits: [{ file: append, find: 'if (prevTerm !== body.prev_term) {', replace: 'if (prevTerm === undefined) {' }],
+    edits: [
+      {
+        file: append,
+        find: 'state.log.termAt(body.prev_index) !== body.prev_term) {',
+        replace: 'state.log.termAt(body.prev_index) === undefined) {',
+      },
+    ],
     seeds: 250,
   },
   {

@@ -6,6 +6,7 @@ import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
 import type { NodeInput } from './contract.js';
 import type { Leadership } from './leadership.js';
+import type { PeerReset } from './peer-reset.js';
 import type { ReadOnly } from './read-only.js';
 import type { Snapshots } from './snapshots.js';
 import type { NodeState } from './state.js';
@@ -27,6 +28,7 @@ export class AdminDoor {
     private readonly snapshots: Snapshots,
     private readonly backup: BackupDoor,
     private readonly readOnly: ReadOnly,
+    private readonly peerReset: PeerReset,
     private readonly status: () => StatusReply,
   ) {}
 
@@ -51,6 +53,7 @@ export class AdminDoor {
       return this.backup.onRestoreChunk(requestId, body as AdminRequest<'restore_chunk'>);
     }
     if (command === 'read_only') return this.readOnly.onCommand(requestId, body as AdminRequest<'read_only'>);
+    if (command === 'reset_peer') return this.peerReset.onReset(requestId, body as AdminRequest<'reset_peer'>);
     if (command === 'bootstrap') return this.bootstrap.onBootstrap(requestId, body as AdminRequest<'bootstrap'>);
     context.refuse(
       requestId,
@@ -142,6 +145,7 @@ export class AdminDoor {
 
   private onTransfer(requestId: number, body: AdminRequest<'transfer_leader'>): void {
     const { context, change, transfer } = this;
+    change.giveWay('the leadership is handed over');
     if (change.isBusy) return context.refuse(requestId, 'EBUSY', 'a change of the configuration is going on');
     transfer.start(requestId, body.peer_id, body.timeout_ms ?? 2 * context.options.electionTimeoutMs);
   }

@@ -27,6 +27,7 @@ import type { LeaderFeed } from './leader-feed.js';
 import type { CachedBatch } from './log-view.js';
 import type { OwnActors } from './own-actors.js';
 import type { NodeState } from './state.js';
+import type { StoreBinding } from './store-binding.js';
 
 type AppendEntries = Body<'node.append_entries'>;
 type Rejection = Body<'replicator.rejected'>['reason'];
@@ -54,6 +55,7 @@ export class AppendEntriesHandler {
     private readonly own: OwnActors,
     private readonly hub: NodeHub,
     private readonly leaderFeed: LeaderFeed,
+    private readonly binding: StoreBinding,
   ) {}
 
   /**
@@ -118,10 +120,11 @@ export class AppendEntriesHandler {
       return false;
     }
     if (body.target_store_id !== state.storeId) {
-      state.otherStoreMs = context.nowMs;
+      if (body.term >= state.term) this.binding.onOther(body);
       this.reject({ ...body, prev_index: asLogIndex(0) }, 'store');
       return false;
     }
+    this.binding.onOwn();
     return true;
   }
 

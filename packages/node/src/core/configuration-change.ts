@@ -1,87 +1,76 @@
 /**
  * A change of the configuration, stage by stage: catching up, joint, stable (braft's ConfigurationCtx). It also
- * runs a new leader's `flush`, which confirms a stable configuration or finishes a joint one.
+ * runs a new leader's `flush`, which confirms a stable configuration or finishes a joint one, and the heal of a member
+ * that has lost its store, which is a change from the old store to the new one.
  *
  * Invariants:
  * 1. One change at a time; none before the flush of this leader is committed.
- * 2. A new peer is in no configuration entry before it has caught up and its store is known.
+ * 2. A new peer, or a member's new store, is in no configuration entry before it has caught up and its store is known.
  * 3. The joint stage is taken back only by the leader that appended it in this term, and never once the stable entry
  *    is appended.
  * 4. Each change ends with one answer to each that waits for it.
+ * 5. Nobody waits for a heal that is catching up: whatever an operator asks for comes before it.
  */
 import {
   allMembers,
   type Body,
   type Change,
-  type ChangeReply,
   ConclaveError,
   type Configuration,
-  type ErrorBody,
+  hasMember,
   invariant,
   isIn,
   type LogIndex,
   limits,
   type Member,
-  majority,
-  type Outcome,
   type PeerId,
-  type Progress,
   peerIds,
   type Stage,
   samePeers,
 } from '@conclave/protocol';
-import { catchupState, catchupText, installPercent } from './catchup-words.js';
+import {
+  type ActiveChange,
+  type ChangeOrder,
+  changeOf,
+  describe,
+  flushOf,
+  healOf,
+  waitingFor,
+} from './active-change.js';
+import { CatchUpReport } from './catch-up-report.js';
 import { changesInLog } from './change-history.js';
 import type { NodeContext } from './context.js';
 import type { Leadership } from './leadership.js';
 import type { Proposals } from './proposals.js';
+import { reachOf } from './reach.js';
 import type { NodeState } from './state.js';
+import { UnloggedChanges } from './unlogged-changes.js';
 
-/** A change that is asked for. */
-export interface ChangeOrder {
-  readonly requestId: number;
-  readonly newPeers: readonly PeerId[];
-  readonly timeoutMs: number;
-  /** Makes the reply, where it is not the one of `change_peers`. */
-  readonly replyOf?: (reply: ChangeReply) => unknown;
-  /** What has become of the request where the change does not happen; else `not_done`. */
-  readonly outcomeUndone?: Outcome;
-}
-
-interface Active {
-  readonly kind: 'flush' | 'change';
-  /** Whether it changes something: a flush of a stable configuration does not. */
-  readonly changes: boolean;
-  readonly replyOf: (reply: ChangeReply) => unknown;
-  readonly old: readonly Member[];
-  readonly newPeers: readonly PeerId[];
-  readonly adding: readonly PeerId[];
-  readonly outcomeUndone: Outcome;
-  readonly sinceMs: number;
-  stage: Exclude<Stage, 'none'>;
-  /** The entry of the stage; undefined while catching up. */
-  index: LogIndex | undefined;
-  /** Why the old configuration is appended again. */
-  undoing: ConclaveError | undefined;
-  requestId: number | undefined;
-  cancelRequests: number[];
-}
+export type { ChangeOrder } from './active-change.js';
 
 export class ConfigurationChange {
-  private active: Active | undefined;
+  private active: ActiveChange | undefined;
   private flushed = false;
-  /** Changes that left no trace in the log, as they ended while catching up; and behind which entry that was. */
-  private unlogged: { readonly behind: LogIndex; readonly change: Change }[] = [];
-  private lastProgress = new Map<PeerId, string>();
+  private readonly unlogged: UnloggedChanges;
+  private readonly report: CatchUpReport;
+  private readonly parts: { context: NodeContext; state: NodeState; leadership: Leadership };
 
   constructor(
     private readonly context: NodeContext,
     private readonly state: NodeState,
     private readonly leadership: Leadership,
     private readonly proposals: Proposals,
-    /** The stable entry is committed. */
-    private readonly onStable: (kind: 'flush' | 'change') => void,
-  ) {}
+    private readonly listener: {
+      /** The stable entry is committed. */
+      readonly onStable: (kind: 'flush' | 'change') => void;
+      /** A heal has come to nothing. */
+      readonly onHealFailed: (peerId: PeerId, reason: ConclaveError) => void;
+    },
+  ) {
+    this.parts = { context, state, leadership };
+    this.unlogged = new UnloggedChanges(context, state);
+    this.report = new CatchUpReport(context, state, leadership);
+  }
 
   get stage(): Stage {
     return this.active?.changes === true ? this.active.stage : 'none';
@@ -101,28 +90,16 @@ export class ConfigurationChange {
     return this.active !== undefined;
   }
 
+  // ---- beginning ---------------------------------------------------------------------------------
+
   /** Begins a leadership: appends the configuration in force again (braft's flush). */
   flush(): void {
-    const configuration = this.inForce();
-    const isJoint = configuration.old_peers.length > 0;
+    const { peers, old_peers } = this.inForce();
     this.flushed = false;
-    this.active = {
-      kind: 'flush',
-      changes: isJoint,
-      replyOf: (reply) => reply,
-      old: isJoint ? configuration.old_peers : configuration.peers,
-      newPeers: peerIds(configuration.peers),
-      adding: [],
-      outcomeUndone: 'not_done',
-      sinceMs: this.context.nowMs,
-      stage: isJoint ? 'joint' : 'stable',
-      index: undefined,
-      undoing: undefined,
-      requestId: undefined,
-      cancelRequests: [],
-    };
-    if (isJoint) this.say('joint');
-    this.append({ peers: configuration.peers, old_peers: configuration.old_peers });
+    this.active = flushOf(this.inForce(), this.context.nowMs);
+    if (this.active.changes) this.say('joint');
+    const lost = this.unlogged.takeLost();
+    this.append({ peers, old_peers, ...(lost === undefined ? {} : { lost_change: lost }) });
   }
 
   private inForce(): Configuration {
@@ -135,83 +112,102 @@ export class ConfigurationChange {
   start(order: ChangeOrder): void {
     const { context } = this;
     const { requestId, newPeers } = order;
-    if (this.active?.kind === 'change') {
-      return context.refuse(requestId, 'EBUSY', `a change to ${this.active.newPeers} is ${this.active.stage}`);
-    }
-    if (!this.flushed || this.active !== undefined) {
-      return context.refuse(requestId, 'EBUSY', 'the leader has not yet committed an entry of its own term');
-    }
+    const busy = this.reasonBusy();
+    if (busy !== undefined) return context.refuse(requestId, 'EBUSY', busy);
     const old = this.inForce().peers;
     const oldPeers = peerIds(old);
     if (samePeers(oldPeers, newPeers)) {
       const reply = { old_peers: oldPeers, new_peers: oldPeers };
       return context.reply(requestId, order.replyOf?.(reply) ?? reply);
     }
-    const adding = newPeers.filter((peerId) => !oldPeers.includes(peerId));
-    this.active = {
-      kind: 'change',
-      changes: true,
-      replyOf: order.replyOf ?? ((reply) => reply),
-      old,
-      newPeers,
-      adding,
-      outcomeUndone: order.outcomeUndone ?? 'not_done',
-      sinceMs: context.nowMs,
-      stage: 'catching_up',
-      index: undefined,
-      undoing: undefined,
-      requestId,
-      cancelRequests: [],
-    };
-    this.lastProgress.clear();
-    this.say('catching_up');
-    context.setTimer('change', order.timeoutMs);
-    if (adding.length > 0) this.leadership.setJoiners(adding);
-    else this.leaveCatchingUp();
+    this.giveWay(`a change to ${newPeers} is asked for`);
+    const active = changeOf(order, old, context.nowMs);
+    this.begin(active, order.timeoutMs);
+    if (active.adding.length === 0) return this.leaveCatchingUp();
+    this.leadership.setJoiners(active.adding.map((peer_id) => ({ peer_id, store_id: undefined })));
+    this.announce();
   }
+
+  /** Why no change is taken now, or undefined. */
+  private reasonBusy(): string | undefined {
+    const { active } = this;
+    if (active?.kind === 'change') return `a change to ${active.newPeers} is ${active.stage}`;
+    if (active?.healing !== undefined && active.stage !== 'catching_up') {
+      return `${active.healing.peer_id} is being healed: ${active.stage}`;
+    }
+    const isFree = active === undefined || active.kind === 'heal';
+    return this.flushed && isFree ? undefined : 'the leader has not yet committed an entry of its own term';
+  }
+
+  /**
+   * Lets this store take the place of the one that the configuration binds the member to, once it has caught up.
+   * `Healing` decides when that is right.
+   */
+  heal(healing: Member): void {
+    invariant(this.flushed && this.active === undefined, 'nothing else is going on');
+    const { peers } = this.inForce();
+    invariant(!hasMember(peers, healing.peer_id, healing.store_id), 'a heal brings another store');
+    this.begin(healOf(healing, peers, this.context.nowMs), this.context.options.changeTimeoutMs);
+    this.leadership.setJoiners([healing]);
+  }
+
+  private begin(active: ActiveChange, timeoutMs: number): void {
+    this.active = active;
+    this.report.clear();
+    this.say('catching_up');
+    this.context.setTimer('change', timeoutMs);
+  }
+
+  /** Gives up a heal that is catching up, for something that an operator wants: it is tried again after that. */
+  giveWay(reason: string): void {
+    const { active } = this;
+    if (active?.kind === 'heal' && active.stage === 'catching_up') this.fail(new ConclaveError('ECANCELED', reason));
+  }
+
+  // ---- catching up -------------------------------------------------------------------------------
 
   /** The replicators have reported: perhaps the new peers have caught up. */
   onProgress(): void {
     const { active } = this;
     if (active?.stage !== 'catching_up') return;
     const all = active.adding.map((peerId) => this.leadership.progress(peerId));
-    for (const progress of all) if (progress !== undefined) this.publish(progress);
+    this.report.publish(all);
     const refused = all.find((progress) => progress?.refusal === 'ENOTEMPTY');
     if (refused !== undefined) {
       return this.fail(new ConclaveError('ENOTEMPTY', `${refused.peer_id} holds another history`));
     }
+    const { healing } = active;
+    if (healing !== undefined) return this.onHealProgress(healing, active.old);
     if (all.every((progress) => progress?.caught_up === true && progress.store_id !== '')) this.leaveCatchingUp();
   }
 
-  private publish(progress: Progress): void {
-    const { peer_id, match_index } = progress;
-    const { lastIndex } = this.state.log;
-    const state = catchupState(progress);
-    const percent = installPercent(progress);
-    const said = `${state} ${match_index} ${percent}`;
-    if (this.lastProgress.get(peer_id) === said) return;
-    this.lastProgress.set(peer_id, said);
-    this.context.event('catchup_progress', {
-      new_peer: peer_id,
-      state,
-      match_index,
-      last_index: lastIndex,
-      lag: Math.max(lastIndex - match_index, 0),
-      percent,
-    });
+  /** A heal must not go on where the store has changed again, or the lost one is back. */
+  private onHealProgress({ peer_id, store_id }: Member, old: readonly Member[]): void {
+    const progress = this.leadership.progress(peer_id);
+    // Of before the replicator was told which store it is.
+    if (progress === undefined || progress.store_id !== store_id) return;
+    const { found, refusal, caught_up } = progress;
+    if (found !== undefined && hasMember(old, peer_id, found.store_id)) {
+      return this.fail(new ConclaveError('ECANCELED', `the store that ${peer_id} is bound to is back`));
+    }
+    if (refusal !== '') return this.fail(new ConclaveError('ECANCELED', `${peer_id} has yet another store`));
+    if (caught_up) this.leaveCatchingUp();
   }
 
   /** On to the joint stage, or straight to the stable one where a single peer changes. */
   private leaveCatchingUp(): void {
     const { active } = this;
     invariant(active?.stage === 'catching_up', 'a change is catching up');
-    const members = active.newPeers.map((peerId) => this.memberFor(peerId, active.old));
-    const reach = this.reachOf(members);
+    const members = active.newPeers.map((peerId) => this.memberFor(peerId, active));
+    const reach = reachOf(members, active.sinceMs, this.parts);
     // The next report of the replicators tells more.
     if (reach === 'not_known') return;
     if (reach === 'too_few') return this.fail(outOfReach());
-    const removing = active.old.filter(({ peer_id }) => !active.newPeers.includes(peer_id));
-    if (active.adding.length + removing.length > 1) {
+    // A heal may wait until the votes that it needs are there; nobody waits for it.
+    if (active.kind === 'heal' && reachOf(active.old, active.sinceMs, this.parts) !== 'enough') return;
+    const added = members.filter(({ peer_id, store_id }) => !hasMember(active.old, peer_id, store_id));
+    const removed = active.old.filter(({ peer_id, store_id }) => !hasMember(members, peer_id, store_id));
+    if (added.length + removed.length > 1) {
       this.enter('joint');
       this.append({ peers: members, old_peers: [...active.old] });
     } else {
@@ -221,7 +217,8 @@ export class ConfigurationChange {
     this.leadership.setJoiners([]);
   }
 
-  private memberFor(peerId: PeerId, old: readonly Member[]): Member {
+  private memberFor(peerId: PeerId, { old, healing }: ActiveChange): Member {
+    if (healing?.peer_id === peerId) return healing;
     const bound = old.find(({ peer_id }) => peer_id === peerId);
     if (bound !== undefined) return bound;
     const progress = this.leadership.progress(peerId);
@@ -229,32 +226,29 @@ export class ConfigurationChange {
     return { peer_id: peerId, store_id: progress.store_id };
   }
 
-  /**
-   * Whether a majority of these is in reach. Replicators that have just begun have heard of nobody yet: only after a
-   * while does that mean that nobody is there.
-   */
-  private reachOf(members: readonly Member[]): 'enough' | 'not_known' | 'too_few' {
-    const { active, context } = this;
-    invariant(active !== undefined, 'a change is going on');
-    const mostMs = 2 * context.options.electionTimeoutMs;
-    const isEarly = context.nowMs - active.sinceMs < mostMs;
-    let reachable = 0;
-    let notKnown = 0;
-    for (const { peer_id } of members) {
-      const progress = this.leadership.progress(peer_id);
-      if (peer_id === this.state.peerId) reachable += 1;
-      else if (progress === undefined || (progress.silent_ms < 0 && progress.refusal === '')) notKnown += 1;
-      else if (progress.silent_ms < mostMs && progress.refusal === '' && !progress.read_only) reachable += 1;
-    }
-    if (reachable >= majority(members.length)) return 'enough';
-    return isEarly && reachable + notKnown >= majority(members.length) ? 'not_known' : 'too_few';
+  /** Once a tick: a change of which nothing stands in the log is told of. */
+  onTick(): void {
+    if (this.active?.kind === 'change' && this.active.stage === 'catching_up') this.announce();
   }
+
+  private announce(over: ConclaveError | null = null): void {
+    const { active } = this;
+    if (active?.kind !== 'change') return;
+    const change = { old_peers: peerIds(active.old), new_peers: active.newPeers };
+    this.unlogged.announce(change, active.old, over?.toBody() ?? null);
+  }
+
+  onAnnounced(body: Body<'node.change_announced'>): void {
+    this.unlogged.onAnnounced(body);
+  }
+
+  // ---- joint and stable --------------------------------------------------------------------------
 
   private enter(stage: 'joint' | 'stable'): void {
     const { active } = this;
     invariant(active !== undefined, 'a change is going on');
     active.stage = stage;
-    if (active.kind === 'change') {
+    if (active.kind !== 'flush') {
       const canBeUndone = stage === 'joint' || active.undoing !== undefined;
       this.leadership.setUndoers(canBeUndone ? active.old : undefined);
     }
@@ -266,9 +260,12 @@ export class ConfigurationChange {
   private append(configuration: Configuration): void {
     const { active } = this;
     invariant(active !== undefined, 'a change is going on');
-    const before = allMembers(this.inForce());
-    active.index = this.proposals.appendConfiguration(configuration);
-    const gone = before.filter(({ peer_id, store_id }) => !isIn(configuration, peer_id, store_id));
+    const inForce = this.inForce();
+    const { epoch } = inForce;
+    active.index = this.proposals.appendConfiguration(
+      epoch === undefined ? configuration : { ...configuration, epoch },
+    );
+    const gone = allMembers(inForce).filter(({ peer_id, store_id }) => !isIn(configuration, peer_id, store_id));
     this.leadership.bidFarewell(gone, active.index);
   }
 
@@ -299,8 +296,10 @@ export class ConfigurationChange {
       context.reply(active.requestId, active.replyOf(reply));
     }
     if (active.changes) this.sayOf(active, 'none');
-    this.onStable(active.kind);
+    this.listener.onStable(active.kind === 'flush' ? 'flush' : 'change');
   }
+
+  // ---- taking back -------------------------------------------------------------------------------
 
   /** `cancel_change`, while that is possible. */
   cancel(requestId: number): void {
@@ -320,11 +319,15 @@ export class ConfigurationChange {
     const { active, context } = this;
     if (active === undefined) return;
     if (active.stage === 'catching_up') {
-      const laggards = this.laggards(active);
+      // Nobody waits for a heal, and a large store takes its time: as long as it gets on, it may.
+      if (active.kind === 'heal' && this.report.hasMovedSinceAsked()) {
+        return context.setTimer('change', context.options.changeTimeoutMs);
+      }
+      const laggards = this.report.laggards(active.adding);
       this.fail(
         laggards === '' ? outOfReach() : new ConclaveError('ECATCHUP', `in time did not catch up: ${laggards}`),
       );
-    } else if (active.stage === 'joint' && active.kind === 'change') {
+    } else if (active.stage === 'joint' && active.kind !== 'flush') {
       const { peers, old_peers } = this.leadership.lacking;
       const lacking = `lacking of the new: ${peers.join(' ') || 'none'}, of the old: ${old_peers.join(' ') || 'none'}`;
       this.undo(new ConclaveError('ECANCELED', `the joint stage was not committed in time; votes ${lacking}`));
@@ -337,20 +340,11 @@ export class ConfigurationChange {
     }
   }
 
-  private laggards(active: Active): string {
-    const { lastIndex } = this.state.log;
-    return active.adding
-      .map((peerId) => ({ peerId, progress: this.leadership.progress(peerId) }))
-      .filter(({ progress }) => progress?.caught_up !== true)
-      .map(({ peerId, progress }) => `${peerId} (${catchupText(progress, lastIndex)})`)
-      .join(', ');
-  }
-
   private undo(reason: ConclaveError): void {
     const { active } = this;
     invariant(active !== undefined && active.stage !== 'stable', 'a change can be undone');
     if (active.stage === 'catching_up') return this.fail(reason);
-    invariant(active.kind === 'change', 'the joint entry is of this leader and term');
+    invariant(active.kind !== 'flush', 'the joint entry is of this leader and term');
     active.undoing = reason;
     this.enter('stable');
     this.append({ peers: [...active.old], old_peers: [] });
@@ -360,6 +354,7 @@ export class ConfigurationChange {
   private fail(reason: ConclaveError): void {
     const { active, context } = this;
     invariant(active?.stage === 'catching_up', 'a change is catching up');
+    this.announce(reason);
     this.active = undefined;
     context.cancelTimer('change');
     this.leadership.setJoiners([]);
@@ -368,34 +363,18 @@ export class ConfigurationChange {
     this.sayOf(active, 'none');
   }
 
-  private answerUndone(active: Active, reason: ConclaveError): void {
-    const { context } = this;
+  private answerUndone(active: ActiveChange, reason: ConclaveError): void {
+    const { context, state } = this;
     const error = reason.toBody();
     if (active.requestId !== undefined) {
       context.refuse(active.requestId, reason.code, reason.message, active.outcomeUndone);
     }
     for (const requestId of active.cancelRequests) {
-      context.reply(requestId, { cancelled: this.describe(active, 'undone', error) });
+      context.reply(requestId, { cancelled: describe(active, state.term, 'undone', error) });
     }
-    context.event('change_failed', {
-      kind: 'change',
-      old_peers: peerIds(active.old),
-      new_peers: [...active.newPeers],
-      error,
-    });
-  }
-
-  private describe(active: Active, state: Change['state'], error?: ErrorBody): Change {
-    return {
-      kind: 'change',
-      old_peers: peerIds(active.old),
-      new_peers: [...active.newPeers],
-      state,
-      stage: active.stage,
-      term: this.state.term,
-      index: active.index ?? (0 as LogIndex),
-      ...(error === undefined ? {} : { error }),
-    };
+    const { old, newPeers, saysKind: kind } = active;
+    context.event('change_failed', { kind, old_peers: peerIds(old), new_peers: [...newPeers], error });
+    if (active.healing !== undefined) this.listener.onHealFailed(active.healing.peer_id, reason);
   }
 
   /** The leadership is over: the next leader finishes or undoes what stands in the log. */
@@ -413,26 +392,22 @@ export class ConfigurationChange {
     }
   }
 
-  private remember(active: Active, reason: ConclaveError): void {
-    const change = this.describe(active, 'undone', reason.toBody());
-    const behind = this.state.log.lastIndex;
-    this.unlogged = [...this.unlogged, { behind, change }].slice(-limits.rememberedChanges);
-  }
+  // ---- telling -----------------------------------------------------------------------------------
 
-  /** The leader has a change under way, of which nothing stands in the log. */
-  onAnnounced(body: Body<'node.change_announced'>): void {
-    if (body.group_uid !== this.state.groupUid) this.context.drop('change_announced_stale');
+  /** A heal that did not happen is tried again: that is nothing to remember. */
+  private remember(active: ActiveChange, reason: ConclaveError): void {
+    if (active.kind === 'change') this.unlogged.end(describe(active, this.state.term, 'undone', reason.toBody()));
   }
 
   /** The last changes and what became of them, oldest first. */
   history(): Change[] {
-    const { log, commitIndex } = this.state;
+    const { active, state } = this;
+    const { log, commitIndex, term } = state;
     const inLog = changesInLog(log.configurations, commitIndex, (index) => log.termAt(index) ?? (0 as never));
     // What ended behind an entry comes after what that entry did.
-    const ended = [...inLog.map((change) => ({ behind: change.index, change })), ...this.unlogged];
+    const ended = [...inLog, ...this.unlogged.besides(inLog.map(({ change }) => change))];
     ended.sort((a, b) => a.behind - b.behind);
-    const { active } = this;
-    const goingOn = active?.stage === 'catching_up' ? [this.describe(active, 'going_on')] : [];
+    const goingOn = active?.stage === 'catching_up' ? [describe(active, term, 'going_on')] : [];
     return [...ended.map(({ change }) => change), ...goingOn].slice(-limits.rememberedChanges);
   }
 
@@ -441,17 +416,12 @@ export class ConfigurationChange {
     this.sayOf(this.active, stage);
   }
 
-  private sayOf(active: Active, stage: Stage): void {
-    const old_peers = peerIds(active.old);
-    this.context.event('stage_changed', { kind: 'change', stage, old_peers, new_peers: [...active.newPeers] });
+  private sayOf(active: ActiveChange, stage: Stage): void {
+    const { old, newPeers, saysKind: kind } = active;
+    this.context.event('stage_changed', { kind, stage, old_peers: peerIds(old), new_peers: [...newPeers] });
   }
 }
 
 function outOfReach(): ConclaveError {
   return new ConclaveError('ECATCHUP', 'a majority of the new peers cannot be reached');
-}
-
-/** The requests that wait for the end of a change. */
-function waitingFor({ requestId, cancelRequests }: Active): number[] {
-  return requestId === undefined ? cancelRequests : [requestId, ...cancelRequests];
 }

@@ -237,13 +237,16 @@ export class Election {
       if (body.transfer) this.voidLease();
       hub.raiseTerm(body.term, `${body.candidate_id} stands`);
     }
-    const free = state.votedFor === '' || state.votedFor === body.candidate_id;
+    // Given before this node has started, it is not given again: to which store it went is not known.
+    const isSame = state.votedFor === body.candidate_id && state.votedStoreId === body.candidate_store_id;
+    const free = state.votedFor === '' || isSame;
     // Who asks for pre-votes has promised nothing yet.
     const isIdle = state.role === 'follower' || state.role === 'pre_candidate';
     const granted = free && isIdle && state.leaderId === '' && this.isUpToDate(body);
     if (granted && state.role === 'pre_candidate') hub.becomeFollower(`${body.candidate_id} stands`);
     if (granted && state.votedFor === '') {
       state.votedFor = body.candidate_id;
+      state.votedStoreId = body.candidate_store_id;
       state.electionBaseMs = context.nowMs;
       own.storeVote();
     }

@@ -6,6 +6,8 @@ export interface NodeHub {
   raiseTerm(term: Term, reason: string): void;
   /** Gives up candidacy or leadership within the term. */
   becomeFollower(reason: string): void;
+  /** A reset begins another history: a follower of nobody, in a term that is stored with it. */
+  beginHistory(term: Term, reason: string): void;
   /** The election is won: the node leads its term. */
   becomeLeader(): void;
   /** All entries up to here are committed. */

@@ -9,12 +9,14 @@
  *    silent for as long, steps down; but not while it can take a joint stage back with those that it hears.
  */
 import {
-  allMembers,
   asLogIndex,
   type Body,
   batchHeader,
+  hasMember,
   hasQuorum,
   invariant,
+  isIn,
+  isJoint,
   type LogIndex,
   limits,
   type Member,
@@ -42,6 +44,12 @@ interface Farewell {
 
 const farewellTicks = 5;
 
+/** A peer that catches up; where that is a member's new store, which one. */
+interface Joiner {
+  readonly peer_id: PeerId;
+  readonly store_id: StoreId | undefined;
+}
+
 const nothingLacking = { peers: [], old_peers: [] };
 
 export class Leadership {
@@ -59,7 +67,9 @@ export class Leadership {
   private reportedMs = Number.NEGATIVE_INFINITY;
   private readonly troubles: PeerTroubles;
   private readonly farewells = new Map<PeerId, Farewell>();
-  private joiners: readonly PeerId[] = [];
+  private joiners: readonly Joiner[] = [];
+  /** Of members that have two stores while one takes the other's place: the one that answers, where that is not the new one. */
+  private readonly answering = new Map<PeerId, StoreId>();
   /** Whose majority alone can take the running change back; undefined: that cannot be done. */
   private undoers: readonly Member[] | undefined;
   private sentTargets = '';
@@ -71,7 +81,7 @@ export class Leadership {
     private readonly state: NodeState,
     private readonly own: OwnActors,
   ) {
-    this.troubles = new PeerTroubles(context);
+    this.troubles = new PeerTroubles(context, state);
     this.lease = new LeaderLease(context, state);
   }
 
@@ -87,6 +97,7 @@ export class Leadership {
     this.troubles.clear();
     this.farewells.clear();
     this.joiners = [];
+    this.answering.clear();
     this.undoers = undefined;
     this.tellBallotBox();
     this.tellReplicators();
@@ -151,8 +162,17 @@ export class Leadership {
     for (const [peer_id, { storeId }] of this.farewells) {
       targets.set(peer_id, { peer_id, store_id: storeId, catching_up: false });
     }
-    for (const peer_id of this.joiners) targets.set(peer_id, { peer_id, store_id: '' as StoreId, catching_up: true });
-    for (const { peer_id, store_id } of allMembers(configuration)) {
+    for (const { peer_id, store_id } of this.joiners) {
+      targets.set(peer_id, { peer_id, store_id: store_id ?? ('' as StoreId), catching_up: true });
+    }
+    const isHealing = ({ peer_id, store_id }: Joiner) =>
+      store_id !== undefined && !isIn(configuration, peer_id, store_id);
+    const healing = new Set(this.joiners.filter(isHealing).map(({ peer_id }) => peer_id));
+    for (const { peer_id, store_id } of [...configuration.peers, ...configuration.old_peers]) {
+      const known = targets.get(peer_id);
+      // Of a member that has two stores the new one, unless the lost one is back, and it alone.
+      const isKnown = known?.catching_up === false && isIn(configuration, peer_id, known.store_id);
+      if (healing.has(peer_id) || (isKnown && this.answering.get(peer_id) !== store_id)) continue;
       targets.set(peer_id, { peer_id, store_id, catching_up: false });
     }
     targets.delete(this.state.peerId);
@@ -177,10 +197,10 @@ export class Leadership {
   }
 
   /** Who catches up, besides the members. */
-  setJoiners(peerIds: readonly PeerId[]): void {
-    this.joiners = peerIds;
+  setJoiners(joiners: readonly Joiner[]): void {
+    this.joiners = joiners;
     // What was known of a peer from an earlier try says nothing about this one.
-    for (const peerId of peerIds) this.progressOf.delete(peerId);
+    for (const { peer_id } of joiners) this.progressOf.delete(peer_id);
     this.syncTargets();
   }
 
@@ -320,6 +340,8 @@ export class Leadership {
       if (peer_id === state.peerId) return store_id === state.storeId;
       const progress = this.progressOf.get(peer_id);
       if (progress === undefined || progress.store_id !== store_id || progress.silent_ms < 0) return false;
+      // It is another store that was heard then.
+      if (progress.refusal !== '') return false;
       // Well within the time in which they promise to help nobody else.
       return progress.silent_ms + sinceMs <= context.options.electionTimeoutMs / 2;
     });
@@ -347,7 +369,19 @@ export class Leadership {
     this.wantsContent = body.wants_content;
     this.reportedMs = this.context.nowMs;
     this.troubles.onProgress(body.targets);
+    this.noteAnswering(body.targets);
     return true;
+  }
+
+  /** Of a member with two stores in a joint configuration the other one may be the one that runs. */
+  private noteAnswering(targets: readonly Progress[]): void {
+    const configuration = this.state.log.configuration?.configuration;
+    if (configuration === undefined || !isJoint(configuration)) return this.answering.clear();
+    for (const { peer_id, refusal, found } of targets) {
+      if (refusal !== 'ESTORE' || found === undefined || !isIn(configuration, peer_id, found.store_id)) continue;
+      this.answering.set(peer_id, found.store_id);
+    }
+    this.syncTargets();
   }
 
   onBallots(body: Body<'node.ballots'>): void {
@@ -367,7 +401,11 @@ export class Leadership {
   }
 
   private byMatch(among: readonly PeerId[]): Progress[] {
-    const candidates = this.allProgress.filter(({ peer_id }) => among.includes(peer_id));
+    const configuration = this.state.log.configuration?.configuration;
+    // A store that is caught up to take a lost one's place is no member yet.
+    const isMember = ({ peer_id, store_id }: Progress) =>
+      configuration !== undefined && hasMember(configuration.peers, peer_id, store_id);
+    const candidates = this.allProgress.filter((each) => among.includes(each.peer_id) && isMember(each));
     return candidates.sort((a, b) => b.match_index - a.match_index || a.silent_ms - b.silent_ms);
   }
 

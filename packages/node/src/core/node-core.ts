@@ -36,12 +36,14 @@ import { ConfigurationChange } from './configuration-change.js';
 import { NodeContext } from './context.js';
 import type { NodeDependencies, NodeEffect, NodeInput, NodeOptions, NodeTimer } from './contract.js';
 import { Election } from './election.js';
+import { Healing } from './healing.js';
 import type { NodeHub } from './hub.js';
 import { Install } from './install.js';
 import { LeaderFeed } from './leader-feed.js';
 import { Leadership } from './leadership.js';
 import { Opening } from './opening.js';
 import { OwnActors } from './own-actors.js';
+import { PeerReset } from './peer-reset.js';
 import { Proposals } from './proposals.js';
 import { ReadDoor } from './read-door.js';
 import { ReadOnly } from './read-only.js';
@@ -49,6 +51,7 @@ import { Restore } from './restore.js';
 import { Snapshots } from './snapshots.js';
 import { NodeState } from './state.js';
 import { health, type NodeHealth, type NodeSummary, status, summary } from './status.js';
+import { StoreBinding } from './store-binding.js';
 import { StuckWatch } from './stuck-watch.js';
 import { Transfer } from './transfer.js';
 import { Watches } from './watches.js';
@@ -76,6 +79,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly stuckWatch: StuckWatch;
   private readonly watches: Watches;
   private readonly change: ConfigurationChange;
+  private readonly healing: Healing;
+  private readonly peerReset: PeerReset;
+  private readonly binding: StoreBinding;
   private readonly transfer: Transfer;
   private readonly backup: BackupDoor;
   private readonly bootstrap: Bootstrap;
@@ -99,7 +105,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       onFenced: (reason) => this.onFenced(reason),
     });
     this.leaderFeed = new LeaderFeed(context);
-    this.appendEntries = new AppendEntriesHandler(context, state, this.own, this, this.leaderFeed);
+    this.binding = new StoreBinding(context, state);
+    this.appendEntries = new AppendEntriesHandler(context, state, this.own, this, this.leaderFeed, this.binding);
     this.election = new Election(context, state, this.own, this);
     this.leadership = new Leadership(context, state, this.own);
     this.proposals = new Proposals(context, state, this.own, this.leadership);
@@ -119,9 +126,12 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       onBegun: () => this.snapshots.giveUp('the leader installs a snapshot'),
       onInstalled: () => this.opening.beginAnew('a snapshot is installed'),
     });
-    this.change = new ConfigurationChange(context, state, this.leadership, this.proposals, (kind) =>
-      this.onStable(kind),
-    );
+    this.change = new ConfigurationChange(context, state, this.leadership, this.proposals, {
+      onStable: (kind) => this.onStable(kind),
+      onHealFailed: (peerId, reason) => this.healing.onFailed(peerId, reason),
+    });
+    this.healing = new Healing(context, state, this.leadership, this.change);
+    this.peerReset = new PeerReset(context, state, this.own, this);
     this.transfer = new Transfer(context, state, this.own, this.leadership, this);
     this.backup = new BackupDoor(context, state, this.own);
     this.bootstrap = new Bootstrap(context, state, this.own, this.election, this.change, this.backup, (reason) =>
@@ -148,6 +158,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       this.snapshots,
       this.backup,
       this.readOnly,
+      this.peerReset,
       () => this.statusReply(),
     );
   }
@@ -201,7 +212,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   /** Whether this node does what it is for; if not, why. */
   health(): NodeHealth {
     const stuck = this.stuckWatch.reason(this.leadership.lacking);
-    return health(this.context, this.state, this.own, this.isRemoved, stuck);
+    return health(this.state, this.own, this.isRemoved, stuck, this.binding.refusal);
   }
 
   /** What was not taken, by reason. */
@@ -242,6 +253,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.snapshots.abandon(reason);
     this.backup.onFenced(reason);
     this.readDoor.own.refuseAll(reason);
+    this.peerReset.onFenced(reason);
     this.leaderFeed.hear('');
   }
 
@@ -396,6 +408,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (!this.isLeader()) return;
     this.leadership.endFarewells();
     if (state.readOnlyReason !== '' && this.change.isFlushed && !this.change.isBusy) this.transfer.handOverReadOnly();
+    this.change.onTick();
   }
 
   private isLeader(): boolean {
@@ -566,6 +579,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (!this.leadership.onProgress(body)) return;
     this.change.onProgress();
     this.transfer.onProgress();
+    if (!this.transfer.isGoingOn) this.healing.onProgress();
   }
 
   private onConfirmed(body: Body<'node.confirmed'>): void {
@@ -586,6 +600,13 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const { state } = this;
     if (state.role !== 'follower') this.becomeFollower(reason);
     state.enterTerm(term, '');
+  }
+
+  beginHistory(term: Term, reason: string): void {
+    this.becomeFollower(reason);
+    this.state.enterTerm(term, '');
+    // What a leader of the old history could count on is over with it.
+    this.state.leaderContactMs = Number.NEGATIVE_INFINITY;
   }
 
   becomeFollower(reason: string): void {

@@ -128,6 +128,15 @@ export class OwnActors {
     this.noteTerm(state.term);
   }
 
+  /** Stores the beginning of another history. The log-store's link must have room. */
+  storeReset(reset: Pick<Body<'log-store.reset'>, 'old_group_uid' | 'group_uid' | 'term' | 'batch'>): void {
+    this.sendFramed('log-store', (frame) => ({
+      name: 'log-store.reset',
+      body: { ...this.own, ...frame, ...reset },
+    }));
+    this.noteTerm(reset.term);
+  }
+
   /** Runs once the node's term is synced, storing it first where that has not been done; at once where it is. */
   speak(run: () => void): void {
     if (this.storeTerm()) this.runAfter(this.termSeq, run);

@@ -3,6 +3,7 @@
  */
 import type { PeerId, Progress } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
+import type { NodeState } from './state.js';
 
 /** So many election timeouts may a peer that is refused be silent. */
 const refusedPatience = 3;
@@ -11,9 +12,13 @@ export class PeerTroubles {
   /** Since when a target is known of which nothing has been heard yet. */
   private readonly unheardSinceMs = new Map<PeerId, number>();
   private readonly unreachable = new Set<PeerId>();
-  private readonly refused = new Set<PeerId>();
+  /** And why each is. */
+  private readonly refused = new Map<PeerId, string>();
 
-  constructor(private readonly context: NodeContext) {}
+  constructor(
+    private readonly context: NodeContext,
+    private readonly state: NodeState,
+  ) {}
 
   /** A new leadership begins. */
   clear(): void {
@@ -51,15 +56,25 @@ export class PeerTroubles {
     return this.context.nowMs - sinceMs;
   }
 
-  private onRefusal({ peer_id, refusal }: Progress): void {
-    if (refusal === '') this.refused.delete(peer_id);
-    else if (!this.refused.has(peer_id)) {
-      this.refused.add(peer_id);
-      const reason =
-        refusal === 'ENOTEMPTY'
-          ? 'it holds another history'
-          : 'its store is another than the one that the configuration binds it to';
+  private onRefusal(progress: Progress): void {
+    const { peer_id } = progress;
+    const reason = this.reasonOf(progress);
+    if (reason === undefined) this.refused.delete(peer_id);
+    else if (this.refused.get(peer_id) !== reason) {
+      this.refused.set(peer_id, reason);
       this.context.event('peer_refused', { refused_peer: peer_id, reason });
     }
+  }
+
+  /** Why the target, or another store under its name, is refused. */
+  private reasonOf({ peer_id, refusal, found }: Progress): string | undefined {
+    if (refusal === 'ENOTEMPTY') return 'it holds another history';
+    const members = this.state.log.configuration?.configuration.peers ?? [];
+    const owner = members.find((member) => member.store_id === found?.store_id && member.peer_id !== peer_id);
+    if (owner !== undefined) return `its store is the one that ${owner.peer_id} is bound to: a copy of its data`;
+    if (refusal === 'ESTORE') return 'its store is another than the one that the configuration binds it to';
+    return found === undefined
+      ? undefined
+      : 'another store answers under its name, besides the one that it is bound to';
   }
 }

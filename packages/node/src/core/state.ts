@@ -31,6 +31,8 @@ export class NodeState {
   /** Rises in memory before it is stored; see Durability. */
   term: Term = asTerm(0);
   votedFor: PeerId | '' = '';
+  /** The store that the vote went to, if this node has given it: while a member's store is replaced, two have its name. */
+  votedStoreId: StoreId | '' = '';
   leaderId: PeerId | '' = '';
   readonly log = new LogView();
   /** `appliedIndex <= commitIndex <= log.lastIndex`. */
@@ -47,8 +49,6 @@ export class NodeState {
   lastTickId = 0;
   /** The highest of these after which the log-store was still in this node's session. */
   sessionTickId = 0;
-  /** When a leader last said that the configuration binds this peer to another store. */
-  otherStoreMs = Number.NEGATIVE_INFINITY;
   /** Why this peer takes no entries; see `read-only.ts`. */
   readOnlyReason: ReadOnlyReason = '';
   /** As the log-store has said last; null: it has not. */
@@ -61,6 +61,7 @@ export class NodeState {
     invariant(term > this.term, 'a term never falls');
     this.term = term;
     this.votedFor = votedFor;
+    this.votedStoreId = '';
     this.leaderId = '';
     this.lastTickId = 0;
     this.sessionTickId = 0;

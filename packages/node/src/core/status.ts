@@ -35,24 +35,24 @@ export function summary(state: NodeState): NodeSummary {
   };
 }
 
-/** @param stuck what does not move, or empty. */
+/**
+ * @param stuck what does not move, or empty
+ * @param storeRefusal why the group does not count this store, or undefined
+ */
 export function health(
-  context: NodeContext,
   state: NodeState,
   own: OwnActors,
   isRemoved: boolean,
   stuck: string,
+  storeRefusal: string | undefined,
 ): NodeHealth {
   const sick = (reason: string): NodeHealth => ({ healthy: false, reason });
   if (state.role === 'opening') return sick('its log-store does not answer');
   if (state.role === 'fenced') return sick('fenced: another node has opened its log-store');
+  if (storeRefusal !== undefined) return sick(storeRefusal);
   if (isRemoved) return sick('removed: this peer is out of the group');
   const silent = own.silent();
   if (silent.length > 0) return sick(`silent: ${silent.join(', ')}`);
-  // The leader says so with each heartbeat.
-  if (context.nowMs - state.otherStoreMs <= 2 * context.options.electionTimeoutMs) {
-    return sick('wiped: the group binds this peer to another store, and has not yet taken this one');
-  }
   if (state.groupUid === '') return { healthy: true, reason: 'holds no group yet' };
   if (state.leaderId === '') return sick('knows no leader');
   if (stuck !== '') return sick(stuck);

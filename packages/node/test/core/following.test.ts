@@ -83,6 +83,7 @@ describe('AppendEntries', () => {
   test('for another store is rejected, and followed in nothing', () => {
     const bench = follower();
     expect(bench.appendEntries({ term: 9, store: 's0' })).toEqual([
+      'event store_refused, s1, s0, n2',
       'rejected store to n2: last 3, conflict 0 of term 0',
     ]);
     expect(bench.term).toBe(2);

@@ -98,6 +98,7 @@ const clockwork: readonly string[] = [
   'ballot-box.register',
   'log-store.confirm',
   'replicator.append',
+  'node.change_announced',
 ];
 
 function tellMessage(to: PeerId, { name, body }: Message): string | undefined {

@@ -109,12 +109,22 @@ describe('a vote', () => {
     expect(bench.summary.role).toBe('follower');
   });
 
-  test('is not given in a term that the own log-store has stored a vote in, after a restart', () => {
+  test('is given in a term again after a restart to nobody: to which store of that name it went is not known', () => {
     const bench = new Bench();
     bench.open({ term: 3, votedFor: 'n3', log });
     bench.nowMs += electionTimeoutMs;
     expect(bench.requestVote({ from: 'n2', term: 3 })).toEqual(['vote of term 3 refused to n2']);
-    expect(bench.requestVote({ from: 'n3', term: 3 })).toEqual(['vote of term 3 granted to n3']);
+    expect(bench.requestVote({ from: 'n3', term: 3 })).toEqual(['vote of term 3 refused to n3']);
+    expect(bench.requestVote({ from: 'n3', term: 4 })).toContain('vote of term 4 granted to n3');
+  });
+
+  test('promise 6: is given to one store of a name alone, while two of them stand in a term', () => {
+    const bench = new Bench();
+    bench.open({ term: 1, log });
+    bench.nowMs += electionTimeoutMs;
+    expect(bench.requestVote({ from: 'n3', store: 's3', term: 3 })).toContain('vote of term 3 granted to n3');
+    expect(bench.requestVote({ from: 'n3', store: 's9', term: 3 })).toEqual(['vote of term 3 refused to n3']);
+    expect(bench.requestVote({ from: 'n3', store: 's3', term: 3 })).toEqual(['vote of term 3 granted to n3']);
   });
 });
 

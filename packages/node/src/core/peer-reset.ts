@@ -1,0 +1,140 @@
+/**
+ * `reset_peer`: an operator has this peer go on with some members, or alone, because the quorum is gone for good (braft's
+ * `NodeImpl::reset_peer`). What only the others held is lost, so it is never done by itself (docs/decisions/0039).
+ *
+ * The log stays as it is, and a configuration entry behind it begins another history. Every message from before names
+ * the old one, and is refused by the checks that there are for that; peers of the old history are strangers.
+ *
+ * Invariants:
+ * 1. Nothing is reset while a leader is heard, or may be.
+ * 2. Peers that are reset alike write the same history: its name and its terms follow from what they held in common.
+ * 3. It is answered once the one write that it consists of is synced.
+ */
+import {
+  type AdminRequest,
+  asLogIndex,
+  type Configuration,
+  encodeBatch,
+  encodeConfiguration,
+  historyAfterReset,
+  isIn,
+  limits,
+  type Member,
+  noGroupUid,
+  type PeerId,
+  peerIds,
+  type ResetPeerReply,
+  termsAfterReset,
+} from '@conclave/protocol';
+import type { NodeContext } from './context.js';
+import type { NodeHub } from './hub.js';
+import type { OwnActors } from './own-actors.js';
+import type { NodeState } from './state.js';
+
+/** Election timeouts without a word of a leader after which there is none. */
+const leaderlessTimeouts = 2;
+
+export class PeerReset {
+  private waiting: number | undefined;
+
+  constructor(
+    private readonly context: NodeContext,
+    private readonly state: NodeState,
+    private readonly own: OwnActors,
+    private readonly hub: NodeHub,
+  ) {}
+
+  onReset(requestId: number, { new_peers }: AdminRequest<'reset_peer'>): void {
+    const { state, context } = this;
+    const busy = this.reasonBusy();
+    if (busy !== undefined) return context.refuse(requestId, 'EBUSY', busy, 'not_done', state.leaderId);
+    const configuration = state.log.configuration?.configuration;
+    if (configuration === undefined || state.groupUid === noGroupUid) {
+      return context.refuse(requestId, 'EINVAL', 'this peer holds nothing of the group to go on with');
+    }
+    const fault = this.faultOf(configuration, new_peers);
+    if (fault !== undefined) return context.refuse(requestId, 'EINVAL', fault);
+    this.waiting = requestId;
+    this.reset(requestId, configuration, new_peers);
+  }
+
+  /** Why not now, or undefined. */
+  private reasonBusy(): string | undefined {
+    const { state, context, own } = this;
+    const withinMs = leaderlessTimeouts * context.options.electionTimeoutMs;
+    if (this.waiting !== undefined) return 'this peer is being reset';
+    if (state.role === 'leader') return 'this peer leads: change the configuration instead';
+    if (context.nowMs - state.leaderContactMs < withinMs) return `${state.leaderId || 'a leader'} leads the group`;
+    if (context.nowMs - state.openedMs < withinMs) return 'this peer has just started, and may yet hear a leader';
+    return own.hasRoom('log-store', true) && own.silent().length === 0 ? undefined : 'an actor of this peer is silent';
+  }
+
+  private faultOf(configuration: Configuration, newPeers: readonly PeerId[]): string | undefined {
+    const { peerId, storeId } = this.state;
+    if (!isIn(configuration, peerId, storeId)) return `${peerId}, with this store, is no member: it has to be taken in`;
+    if (!newPeers.includes(peerId)) return `${peerId} is not among the peers that are to go on`;
+    const known = new Set(peerIds([...configuration.peers, ...configuration.old_peers]));
+    const strangers = newPeers.filter((one) => !known.has(one));
+    if (strangers.length > 0) return `${strangers.join(', ')}: not in the configuration; add them afterwards`;
+    return (configuration.epoch ?? 0) < limits.epochs ? undefined : 'the group has been reset too often';
+  }
+
+  private reset(requestId: number, before: Configuration, newPeers: readonly PeerId[]): void {
+    const { state, context, own, hub } = this;
+    const { groupUid: old_group_uid, commitIndex: commit_index } = state;
+    const { lastIndex: last_index, lastTerm } = state.log;
+    const epoch = (before.epoch ?? 0) + 1;
+    const peers = this.members(before, newPeers);
+    const group_uid = historyAfterReset(old_group_uid, epoch, peers);
+    const terms = termsAfterReset(epoch, lastTerm);
+    const configuration: Configuration = { peers, old_peers: [], epoch };
+    const first = asLogIndex(last_index + 1);
+    const batch = encodeBatch('configuration', terms.entry, first, [encodeConfiguration(configuration)]);
+
+    hub.beginHistory(terms.peer, 'an operator has reset this peer');
+    own.storeReset({ old_group_uid, group_uid, term: terms.peer, batch });
+    state.groupUid = group_uid;
+    state.log.append({ header: { kind: 'configuration', term: terms.entry, first, last: first }, bytes: batch });
+    context.event('configuration_appended', { peers: peerIds(peers), old_peers: [], index: first });
+
+    const lost = peerIds([...before.peers, ...before.old_peers]).filter((peerId) => !newPeers.includes(peerId));
+    const told = {
+      old_group_uid,
+      group_uid,
+      epoch,
+      old_peers: peerIds(before.peers),
+      new_peers: peerIds(peers),
+      last_index,
+      commit_index,
+      may_be_lost: mayBeLost(state.peerId, [...new Set(lost)], last_index, commit_index),
+    };
+    own.afterSynced(() => {
+      this.waiting = undefined;
+      context.event('peer_reset', told);
+      context.log('warn', 'an operator has reset this peer: it goes on in a history of its own', told);
+      context.reply(requestId, { group_id: context.options.groupId, ...told } satisfies ResetPeerReply);
+    });
+  }
+
+  /** Those who go on, with the stores that they are bound to, in the order of their names: whoever is reset alike writes the same. */
+  private members({ peers, old_peers }: Configuration, newPeers: readonly PeerId[]): Member[] {
+    const bound = new Map<PeerId, Member>();
+    // Of a peer whose store is being replaced: the new one.
+    for (const member of [...old_peers, ...peers]) bound.set(member.peer_id, member);
+    const { peerId, storeId } = this.state;
+    bound.set(peerId, { peer_id: peerId, store_id: storeId });
+    return [...newPeers].sort().flatMap((one) => bound.get(one) ?? []);
+  }
+
+  /** This node is fenced, or starts over: whether it was done is not known here. */
+  onFenced(reason: string): void {
+    if (this.waiting !== undefined) this.context.refuse(this.waiting, 'EFENCED', reason, 'unknown');
+    this.waiting = undefined;
+  }
+}
+
+function mayBeLost(peerId: PeerId, lost: readonly PeerId[], last: number, commit: number): string {
+  const held = `${peerId} holds entries up to ${last}, and knows ${commit} of them to be committed`;
+  const without = lost.length === 0 ? 'its former quorum' : lost.join(', ');
+  return `whatever was acknowledged behind entry ${last}, and only held by ${without}, is lost: ${held}`;
+}
