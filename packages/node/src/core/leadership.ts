@@ -9,6 +9,7 @@
  *    silent for as long, steps down; but not while it can take a joint stage back with those that it hears.
  */
 import {
+  allMembers,
   asLogIndex,
   type Body,
   batchHeader,

@@ -26,6 +26,7 @@ describe('InstallSnapshot', () => {
     expect(bench.summary).toMatchObject({ leader_id: 'n2', term: 3 });
     expect(bench.installSnapshot(large, { term: 2 })).toEqual(['higher_term 3 to n2']);
     expect(bench.installSnapshot(large, { term: 3, store: 's0' })).toEqual([
+      'event store_refused, s1, s0, n2',
       'rejected store to n2: last 3, conflict 0 of term 0',
     ]);
     expect(bench.installSnapshot(large, { term: 3, group: 'other' })).toEqual([]);
