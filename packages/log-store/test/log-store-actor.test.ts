@@ -1,5 +1,8 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { type ActorContext, InProcessTransport, silentLog } from '@conclave/actor';
-import type { Message, MessageName } from '@conclave/protocol';
+import { asLogIndex, type Message, type MessageName } from '@conclave/protocol';
+import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { batchKey } from '../src/core/index.js';
 import { DiskWatch } from '../src/disk-watch.js';
@@ -9,6 +12,7 @@ import { LogStoreActor } from '../src/log-store-actor.js';
 import { MemoryLogStorage } from '../src/memory-log-storage.js';
 import { WriteScheduler } from '../src/write-scheduler.js';
 import { makeFolder } from './folder.js';
+import { bringing, readSnapshot, snapshotOf, type TestSnapshot } from './snapshots.js';
 import { append, batch, brief, groupId, leader, open, read, self, tick } from './store-on-a-bench.js';
 
 /** Hears what one actor is sent, and waits for what it wants. */
@@ -50,7 +54,7 @@ describe('the log-store as an actor', () => {
     for (const end of ends.reverse()) await end();
   });
 
-  async function startActor(storage: LogStorage): Promise<LogStoreActor> {
+  async function startActor(storage: LogStorage, incarnation = 'run-1', session = 0): Promise<LogStoreActor> {
     await storage.open();
     ends.push(() => storage.close());
     const fail: ActorContext['fail'] = (error) => failures.push(error);
@@ -58,7 +62,7 @@ describe('the log-store as an actor', () => {
       groupId,
       peerId: self,
       actor: 'log-store',
-      incarnation: 'run-1',
+      incarnation,
       transport,
       log: silentLog,
       fail,
@@ -67,7 +71,7 @@ describe('the log-store as an actor', () => {
     const actor = new LogStoreActor(context, { storage, scheduler: new WriteScheduler(storage), disk });
     ends.push(() => actor.stop());
     actor.start();
-    expect(await node.next('node.welcome')).toBe('welcome run-1 session 0');
+    expect(await node.next('node.welcome')).toBe(`welcome ${incarnation} session ${session}`);
     return actor;
   }
 
@@ -112,6 +116,57 @@ describe('the log-store as an actor', () => {
     expect(failures, 'the process goes on').toEqual([]);
   });
 
+  it('keeps a snapshot, clears away what that stands for, and reads it back', async () => {
+    const folder = await makeFolder();
+    ends.push(folder.remove);
+    const storage = new LevelLogStorage({ folder: folder.path });
+    const actor = await startActor(storage);
+    await openSession();
+    const snapshot = await takeSnapshot();
+    transport.send(self, readSnapshot({ number: 1, reader: 'node' }));
+    expect(await node.next('node.snapshot_chunk')).toBe('node.snapshot_chunk 1 of s1');
+    const answer = node.heard.at(-1) as Message<'node.snapshot_chunk'>;
+    expect(Buffer.compare(answer.body.chunk, snapshot.chunks[1] ?? new Uint8Array())).toBe(0);
+    transport.send(self, read({ reader: 'node', term: 0, from: 3 }));
+    expect(await node.next('node.entries')).toBe('node.entries compacted');
+    await actor.stop();
+    expect(await storage.batchKeysFrom(groupId, asLogIndex(0)), 'cleared when it has stopped').toEqual([
+      batchKey(groupId, 4),
+    ]);
+  });
+
+  it('promise 17: stops for its group where a bit of a chunk has flipped in LevelDB, and says where', async () => {
+    const folder = await makeFolder();
+    ends.push(folder.remove);
+    const first = new LevelLogStorage({ folder: folder.path });
+    const before = await startActor(first);
+    await openSession();
+    const snapshot = await takeSnapshot();
+    await before.stop();
+    await first.close();
+    await flipInTable(path.join(folder.path, 'level'), snapshot.chunks[2] ?? new Uint8Array());
+    const actor = await startActor(new LevelLogStorage({ folder: folder.path }), 'run-2', 1);
+    transport.send(self, open('nonce-2', 'run-2', 1));
+    await node.next('node.opened');
+    for (const number of [0, 1]) {
+      transport.send(self, readSnapshot({ number, session: 2, reader: 'node' }));
+      await node.next('node.snapshot_chunk');
+    }
+    transport.send(self, readSnapshot({ number: 2, session: 2, reader: 'node' }));
+    await until(() => !actor.health().healthy);
+    expect(actor.health().reason).toMatch(/ECORRUPT: group main, key main\/s\/0{15}1\/0{15}2, index 5: .* damaged/);
+    expect(failures, 'the process goes on').toEqual([]);
+  });
+
+  /** Entries 1 to 6 in two batches, and a snapshot at 5, the log going back to 4. */
+  async function takeSnapshot(): Promise<TestSnapshot> {
+    const snapshot = snapshotOf('s1', 5, 1);
+    transport.send(self, append({ seq: 1, verified: 6, commit: 6, batches: [batch(1, 3, 1), batch(4, 3, 1)] }));
+    for (const message of bringing(snapshot, { seq: 2, compactTo: 3 })) transport.send(self, message);
+    while ((await node.next('node.ack')) !== 'ack 1:1:5');
+    return snapshot;
+  }
+
   it('ends the process where the storage cannot write', async () => {
     const storage = new MemoryLogStorage({ holdSyncs: true });
     const actor = await startActor(storage);
@@ -124,6 +179,24 @@ describe('the log-store as an actor', () => {
     expect(actor.health().healthy).toBe(false);
   });
 });
+
+/** Flips a bit in the middle of what was stored. */
+async function flipInTable(level: string, stored: Uint8Array): Promise<void> {
+  // Opening moves the log into a table.
+  const raw = new Level(level, { compression: false });
+  await raw.open();
+  await raw.close();
+  for (const name of (await readdir(level)).filter((each) => each.endsWith('.ldb'))) {
+    const bytes = await readFile(path.join(level, name));
+    const at = bytes.indexOf(stored);
+    if (at === -1) continue;
+    const damaged = at + (stored.length >> 1);
+    bytes.writeUInt8(bytes.readUInt8(damaged) ^ 1, damaged);
+    await writeFile(path.join(level, name), bytes);
+    return;
+  }
+  throw new Error('it is in no table');
+}
 
 /** Gives the actor its turns until this holds; the test's own time limit ends it. */
 async function until(holds: () => boolean): Promise<void> {
