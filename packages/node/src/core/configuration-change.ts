@@ -203,8 +203,9 @@ export class ConfigurationChange {
     // The next report of the replicators tells more.
     if (reach === 'not_known') return;
     if (reach === 'too_few') return this.fail(outOfReach());
-    // A heal may wait until the votes that it needs are there; nobody waits for it.
-    if (active.kind === 'heal' && reachOf(active.old, active.sinceMs, this.parts) !== 'enough') return;
+    // A heal may wait until the votes that it needs are surely there; nobody waits for it.
+    const lately = this.context.options.electionTimeoutMs / 2;
+    if (active.kind === 'heal' && reachOf(active.old, active.sinceMs, this.parts, lately) !== 'enough') return;
     const added = members.filter(({ peer_id, store_id }) => !hasMember(active.old, peer_id, store_id));
     const removed = active.old.filter(({ peer_id, store_id }) => !hasMember(members, peer_id, store_id));
     if (added.length + removed.length > 1) {

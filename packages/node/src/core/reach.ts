@@ -8,14 +8,15 @@ import type { NodeState } from './state.js';
  * Whether a majority of these is in reach, each with its store. Replicators that have just begun have heard of nobody yet:
  * only after a while does that mean that nobody is there.
  * @param sinceMs when they began
+ * @param withinMs how long ago a member may have been heard last
  */
 export function reachOf(
   members: readonly Member[],
   sinceMs: number,
   { context, state, leadership }: { context: NodeContext; state: NodeState; leadership: Leadership },
+  withinMs: number = 2 * context.options.electionTimeoutMs,
 ): 'enough' | 'not_known' | 'too_few' {
-  const mostMs = 2 * context.options.electionTimeoutMs;
-  const isEarly = context.nowMs - sinceMs < mostMs;
+  const isEarly = context.nowMs - sinceMs < 2 * context.options.electionTimeoutMs;
   let reachable = 0;
   let notKnown = 0;
   for (const { peer_id, store_id } of members) {
@@ -27,7 +28,7 @@ export function reachOf(
     if (progress === undefined || (progress.silent_ms < 0 && progress.refusal === '')) notKnown += 1;
     else if (
       progress.store_id === store_id &&
-      progress.silent_ms < mostMs &&
+      progress.silent_ms < withinMs &&
       progress.refusal === '' &&
       !progress.read_only
     )

@@ -8,7 +8,7 @@
  * 1. While the bound store is heard, another one under its name changes nothing: it is a stranger, or a copy.
  * 2. What was found is forgotten once it has been silent for a while.
  */
-import { type Body, type GroupUid, type LogIndex, noGroupUid, type Progress, type StoreId } from '@conclave/protocol';
+import { type Body, type LogIndex, noGroupUid, type Progress, type StoreId } from '@conclave/protocol';
 
 type Found = Omit<NonNullable<Progress['found']>, 'bound_silent_ms'>;
 
@@ -18,7 +18,7 @@ const rememberedTimeouts = 5;
 export class StoreWatch {
   private begunMs = 0;
   private boundMs: number | undefined;
-  private other: (Found & { readonly heardMs: number }) | undefined;
+  private other: (Found & { readonly sinceMs: number; readonly heardMs: number }) | undefined;
 
   constructor(private readonly electionTimeoutMs: number) {}
 
@@ -33,16 +33,19 @@ export class StoreWatch {
 
   /** Another one has said that AppendEntries are not for it: it holds nothing, or this group's history. */
   onRejection(storeId: StoreId, nowMs: number): void {
-    const isKnown = this.other?.store_id === storeId;
-    const known =
-      isKnown && this.other !== undefined ? this.other : { group_uid: noGroupUid, last_index: 0 as LogIndex };
-    this.other = { store_id: storeId, group_uid: known.group_uid, last_index: known.last_index, heardMs: nowMs };
+    const known = this.other?.store_id === storeId ? this.other : undefined;
+    const last_index = known?.last_index ?? (0 as LogIndex);
+    this.note({ store_id: storeId, group_uid: known?.group_uid ?? noGroupUid, last_index }, nowMs);
   }
 
   /** Another one has said what it holds. */
-  onIdentity(body: Body<'replicator.identity'>, nowMs: number): void {
-    const { store_id, group_uid, last_index } = body;
-    this.other = { store_id, group_uid: group_uid as GroupUid, last_index, heardMs: nowMs };
+  onIdentity({ store_id, group_uid, last_index }: Body<'replicator.identity'>, nowMs: number): void {
+    this.note({ store_id, group_uid, last_index }, nowMs);
+  }
+
+  private note(found: Found, nowMs: number): void {
+    const sinceMs = this.other?.store_id === found.store_id ? this.other.sinceMs : nowMs;
+    this.other = { ...found, sinceMs, heardMs: nowMs };
   }
 
   /** Whether the bound store was heard within an election timeout. */
@@ -60,6 +63,8 @@ export class StoreWatch {
   found(nowMs: number): Pick<Progress, 'found'> {
     const { other } = this;
     if (other === undefined || nowMs - other.heardMs > rememberedTimeouts * this.electionTimeoutMs) return {};
+    // The bound one was heard lately, but not since: perhaps it is the one that was lost.
+    if (this.isBoundHeard(nowMs) && (this.boundMs ?? 0) <= other.sinceMs) return {};
     const { store_id, group_uid, last_index } = other;
     const bound_silent_ms = Math.max(0, Math.floor(nowMs - (this.boundMs ?? this.begunMs)));
     return { found: { store_id, group_uid, last_index, bound_silent_ms } };
