@@ -33,6 +33,10 @@ describe('a change as it goes on', () => {
     expect(view.headline(1005)).toBe('asked, 5.0 ms');
     expect(view.onEvent(stage('catching_up'), 1010)).toEqual(['stage catching up: {n1,n2,n3} to {n1,n4,n5}']);
     expect(view.onEvent(catchup('n4', 0, 2000, 'never_heard_of'), 1020)).toEqual(['n4: never heard of (0 %)']);
+    expect(view.onEvent(catchup('n4', 0, 2000, 'installing', 37), 1025)).toEqual([
+      'n4: installing a snapshot at 37 % (37 %)',
+    ]);
+    expect(view.bars).toEqual([{ peerId: 'n4', percent: 37, text: 'installing a snapshot at 37 %' }]);
     expect(view.onEvent(catchup('n4', 1200, 2000), 1030)).toEqual(['n4: lagging by 800 entries (60 %)']);
     expect(view.onEvent(catchup('n4', 2000, 2000, 'caught_up'), 1040)).toEqual(['n4: caught up (100 %)']);
     expect(view.onEvent(stage('joint'), 1110)).toEqual(['stage joint: {n1,n2,n3} to {n1,n4,n5}']);

@@ -9,7 +9,7 @@ describe('the status of a group', () => {
   it('has a row for each peer, and tells apart: leader, caught up, lagging, never heard of, refused, spare', () => {
     const group = status('n1', {
       role: 'leader',
-      configuration: configuration(['n1', 'n4', 'n5'], ['n1', 'n2', 'n3']),
+      configuration: configuration(['n1', 'n4', 'n5', 'n8'], ['n1', 'n2', 'n3']),
       stage: 'joint',
       lacking: { peers: [asPeerId('n4'), asPeerId('n5')], old_peers: [] },
       progress: [
@@ -17,6 +17,12 @@ describe('the status of a group', () => {
         progress('n3', { match_index: asLogIndex(1000), caught_up: false, silent_ms: 2500 }),
         progress('n4', { match_index: asLogIndex(0), caught_up: false, silent_ms: -1, state: 'identify' }),
         progress('n7'),
+        progress('n8', {
+          match_index: asLogIndex(0),
+          caught_up: false,
+          state: 'install',
+          install: { index: asLogIndex(4000), chunks: 8, stored: 3, bytes: 2_000_000 },
+        }),
         progress('n5', { match_index: asLogIndex(0), caught_up: false, state: 'refused', refusal: 'ENOTEMPTY' }),
       ],
       changes: [
@@ -47,6 +53,7 @@ describe('the status of a group', () => {
       [asPeerId('n3'), { status: status('n3', { health: { healthy: false, reason: 'fenced' } }) }],
       [asPeerId('n4'), silent],
       [asPeerId('n5'), { status: status('n5', { term: asTerm(1) }) }],
+      [asPeerId('n8'), { status: status('n8') }],
       [asPeerId('n7'), { status: status('n7', { health: { healthy: false, reason: 'removed' } }) }],
       [asPeerId('n6'), { status: status('n6', { term: asTerm(0) }) }],
     ]);
@@ -55,19 +62,20 @@ describe('the status of a group', () => {
       group          main (uid)
       leader         n1
       term           3
-      configuration  {n1,n4,n5} and {n1,n2,n3} (joint) at index 2
+      configuration  {n1,n4,n5,n8} and {n1,n2,n3} (joint) at index 2
       stage          joint; votes lacking: n4, n5 of the new set
       log            1 to 5,000
       commit         5,000, applied 4,990
 
-      peer  role      term  match    lag  state                    silent  restart  health
-      n1    leader       3  5,000      0  leader                        -  -        healthy
-      n2    follower     3  5,000      0  caught up                 12 ms  -        healthy
-      n3    follower     3  1,000  4,000  lagging by 4,000         2.50 s  -        fenced
-      n4    -            -      0  5,000  never heard of      never heard  -        does not answer
-      n5    follower     1      0  5,000  refused: ENOTEMPTY        12 ms  -        healthy
-      n7    follower     3  5,000      0  not in the group          12 ms  -        removed
-      n6    follower     0      -      -  not in the group              -  -        healthy
+      peer  role      term  match    lag  state                               silent  restart  health
+      n1    leader       3  5,000      0  leader                                   -  -        healthy
+      n2    follower     3  5,000      0  caught up                            12 ms  -        healthy
+      n3    follower     3  1,000  4,000  lagging by 4,000                    2.50 s  -        fenced
+      n4    -            -      0  5,000  never heard of                 never heard  -        does not answer
+      n5    follower     1      0  5,000  refused: ENOTEMPTY                   12 ms  -        healthy
+      n8    follower     3      0  5,000  installing a snapshot at 37 %        12 ms  -        healthy
+      n7    follower     3  5,000      0  not in the group                     12 ms  -        removed
+      n6    follower     0      -      -  not in the group                         -  -        healthy
 
       last changes           state   term  index  why
       {n1,n2} to {n1,n2,n3}  done       2      2

@@ -37,7 +37,7 @@ export const Change = z.object({
   new_peers: z.array(PeerId),
   state: z.enum(['going_on', 'done', 'undone']),
   stage: Stage,
-  /** The term and index of its last configuration entry; 0: none was appended. */
+  /** The term and index of its last configuration entry; 0: none was appended, or (of a term) it is gone from the log. */
   term: Term,
   index: LogIndex,
   /** Why it was undone. */

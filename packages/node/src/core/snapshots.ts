@@ -53,7 +53,7 @@ interface Taking {
 }
 
 export interface SnapshotsListener {
-  /** Why none can be taken now, or undefined. */
+  /** What else goes on that leaves no place for one, or undefined. */
   readonly obstacle: () => string | undefined;
   /** One is taken: what the log-store holds of one that came in is dropped. */
   readonly onBegun: () => void;
@@ -67,6 +67,8 @@ export class Snapshots {
   private lastMs = 0;
   /** What had been applied when the last one began. */
   private appliedBytesBefore = 0;
+  /** The next one is due when so much has been applied since. */
+  private dueBytes = Number.POSITIVE_INFINITY;
   private taking: Taking | undefined;
   private waiting: number[] = [];
   private drawn = 0;
@@ -85,6 +87,17 @@ export class Snapshots {
   onOpened(snapshot: { readonly snapshot_id: SnapshotId; readonly head: SnapshotHead } | null): void {
     this.lastMs = this.context.nowMs;
     if (snapshot !== null) this.last = stored(snapshot.snapshot_id, snapshot.head);
+    this.setDue();
+  }
+
+  /**
+   * A large state is not written for a little log: at least half of what the last one had must have come. And peers that
+   * apply the same do not all take theirs at the same moment.
+   */
+  private setDue(): void {
+    const { options, random } = this.context;
+    const leastBytes = Math.max(options.snapshotLogBytes, (this.last?.bytes ?? 0) / 2);
+    this.dueBytes = leastBytes * (1 + random / 4);
   }
 
   status(): Pick<StatusReply, 'snapshot' | 'taking'> {
@@ -99,7 +112,7 @@ export class Snapshots {
   /** The command `snapshot`: one that is being taken answers it, too. */
   onCommand(requestId: number): void {
     const { context } = this;
-    const obstacle = this.listener.obstacle();
+    const obstacle = this.obstacle();
     if (this.taking !== undefined) {
       this.waiting.push(requestId);
     } else if (obstacle !== undefined) {
@@ -148,19 +161,26 @@ export class Snapshots {
     for (const requestId of waiting) context.refuse(requestId, 'EBUSY', reason, outcome);
   }
 
+  private obstacle(): string | undefined {
+    const { readOnlyReason, diskFreeBytes } = this.state;
+    // On a disk that is nearly full a snapshot makes room, if there is room for itself.
+    const isTight =
+      readOnlyReason === 'disk' && 2 * (this.last?.bytes ?? this.applier.appliedBytes) > (diskFreeBytes ?? 0);
+    return isTight ? 'the disk has no room for a snapshot' : this.listener.obstacle();
+  }
+
   private hasNews(): boolean {
     return this.state.appliedIndex > (this.last?.index ?? 0);
   }
 
   private isDue(): boolean {
-    const { context, applier, lastMs, appliedBytesBefore } = this;
-    const { snapshotLogBytes, snapshotIntervalMs } = context.options;
+    const { context, applier, lastMs, appliedBytesBefore, dueBytes } = this;
     const bytes = applier.appliedBytes - appliedBytesBefore;
-    const isLarge = bytes >= snapshotLogBytes;
-    const isOld = context.nowMs - lastMs >= snapshotIntervalMs;
-    if (!(isLarge || isOld) || !this.hasNews() || this.listener.obstacle() !== undefined) return false;
+    const isLarge = bytes >= dueBytes;
+    const isOld = context.nowMs - lastMs >= context.options.snapshotIntervalMs;
+    if (!(isLarge || isOld) || !this.hasNews() || this.obstacle() !== undefined) return false;
     // A newer one would have the transfer begin anew.
-    return !this.isSendingOne() || bytes >= limits.snapshotPutOffSizes * snapshotLogBytes;
+    return !this.isSendingOne() || bytes >= limits.snapshotPutOffSizes * dueBytes;
   }
 
   private isSendingOne(): boolean {
@@ -295,6 +315,7 @@ export class Snapshots {
     this.taking = undefined;
     this.waiting = [];
     this.last = { snapshot_id: snapshotId, index, term, chunks: cutter.sum.chunks, bytes: cutter.sum.bytes };
+    this.setDue();
     state.log.compactTo(compactTo);
     const { chunks, bytes } = this.last;
     const took_ms = Math.round(context.nowMs - beganMs);

@@ -120,6 +120,33 @@ describe('a snapshot by size', () => {
     expect(bench.wait(500).filter((line) => line.includes('snapshot'))).toEqual([]);
   });
 
+  test('waits until the log has half of what the last one had, and a random part of a quarter more', () => {
+    const bench = follower({ ...small, snapshotLogBytes: 100 });
+    bench.machine.fill = 1000;
+    bench.random = 0.8;
+    bench.wait(100);
+    expect(bench.status.snapshot).toMatchObject({ index: 5, bytes: 4036 });
+    const more = (prev: number) => {
+      bench.appendEntries({ prev: [prev, 2], entries: Array<number>(10).fill(2), commit: prev + 10 });
+      return bench.wait(100).filter((line) => line.includes('snapshot_end'));
+    };
+    const taken = Array.from({ length: 7 }, (_, round) => more(5 + 10 * round).length);
+    expect(taken, 'each round has some 350 bytes; 2,422 are due').toEqual([0, 0, 0, 0, 0, 0, 1]);
+  });
+
+  test('on a disk that is nearly full is taken only where there is room for it', () => {
+    const bench = follower(small);
+    bench.admin('snapshot', {}, 'peer');
+    bench.appendEntries({ prev: [5, 2], entries: [2], commit: 6 });
+    bench.wait(0);
+    const disk = (free: number) =>
+      bench.hear({ name: 'node.disk', body: { ...bench.own, free_bytes: free, is_low: true } });
+    disk(100);
+    expect(bench.admin('snapshot', {}, 'peer')).toEqual(['refuse 2 EBUSY not_done']);
+    disk(110);
+    expect(bench.admin('snapshot', {}, 'peer')).toContain('snapshot_chunk 0 of N1-2, taken');
+  });
+
   test('counts what the node applies again after a start as well', () => {
     const bench = new Bench('n1', { ...small, snapshotLogBytes: 100 });
     bench.open({ term: 2, snapshot: made([9, 1], ['9:e9']), log: [2, 2, 2, 2], commit: 13 });
