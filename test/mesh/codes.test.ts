@@ -1,14 +1,18 @@
 // Codes that are said only where something goes wrong at one moment; the others belong to the stories of other tests.
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startNats } from '../support/nats.js';
+import { makeFolder, removeFolder } from '../support/leftovers.js';
+import { type NatsServer, startNats } from '../support/nats.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
 
 const names = ['n1', 'n2', 'n3'];
 const stops = new Stops();
+let server: NatsServer;
 let mesh: Mesh;
 
 beforeAll(async () => {
-  const server = await startNats();
+  server = await startNats();
   stops.add(() => server.stop());
   mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four' }, stops);
   await mesh.healthy(...names);
@@ -23,9 +27,9 @@ async function handOverToNobody(timeoutMs: number) {
   const frozen = mesh.peer(target).process('node');
   frozen.signal('SIGSTOP');
   const asked = mesh.plain.ask('admin.transfer_leader', { peer_id: target, timeout_ms: timeoutMs }, 60_000);
-  // The leader takes it before it takes this: while it hands over, no other command is.
+  // The leader takes it before it takes this, which does nothing where the leader does not hand over.
   await until('it hands over', async () => {
-    const { body } = await mesh.plain.ask('admin.cancel_change', {}, 1000);
+    const { body } = await mesh.plain.ask('admin.transfer_leader', { peer_id: leader }, 1000);
     return JSON.stringify(body).includes('handing over') ? true : undefined;
   });
   /** It has heard what it missed once it leads itself. */
@@ -68,4 +72,23 @@ it('EFENCED, unknown: another node is started for the peer while it has a comman
 it('ESESSION, unknown: a write in a session that is not there', async () => {
   const { body } = await mesh.plain.ask('kv.put', { key: 'k', value: 'v', client_id: 999_999_999, sequence: 1 });
   expect(body).toMatchObject({ error: { code: 'ESESSION', outcome: 'unknown' } });
+});
+
+it('ESTATEMACHINE, not done: an application does not understand a request, and throws', async () => {
+  const folder = makeFolder('application');
+  stops.add(async () => removeFolder(folder));
+  const application = path.join(folder, 'application.mjs');
+  writeFileSync(
+    application,
+    `export const application = {
+      service: { parse() { throw new Error('what is that?'); } },
+      makeStateMachine: () => ({ apply() {}, query() {}, *snapshot() {}, restore: () => ({ take() {}, end() {} }) }),
+    };`,
+  );
+  const groups = ['throwing'];
+  const args = ['--application', application];
+  const throwing = await Mesh.found({ servers: [server], peers: ['n1'], placement: 'one', groups, args }, stops);
+  await throwing.leaderStatus();
+  const { body } = await throwing.plain.ask('kv.anything');
+  expect(body).toMatchObject({ error: { code: 'ESTATEMACHINE', outcome: 'not_done' } });
 });
