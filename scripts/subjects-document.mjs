@@ -15,6 +15,8 @@
  * @property {Record<string, { answeredBy: readonly string[], purpose: string, request: Schema, reply: Schema }>} adminCommands
  * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} kvOperations
  * @property {Record<string, { purpose: string, schema: Schema }>} events
+ * @property {Schema} WatchMessage
+ * @property {Schema} KeyChange
  * @property {Record<string, { status: number, meaning: string }>} errorCodes
  * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} hostCommands
  * @property {string} groupListWord
@@ -46,6 +48,7 @@ export function subjectsDocument(protocol) {
       "| `conclave.<group>.<peer>.admin.<command>` | request, answered by that peer's node | the same |",
       "| `conclave.<group>.<peer>.kv.<operation>` | stale reads, answered by that peer's node | the same |",
       '| `conclave.<group>.event.<event>` | published for observers | JSON |',
+      '| `conclave.<group>.watch.<watch>` | what changes, published by the leader for who asked for it (`kv.watch`) | as it was asked for |',
       "| `conclave.admin.<peer>.<command>` | request, answered by the process of that peer's log-stores | JSON or msgpack, reply in kind |",
       `| \`conclave.admin.<peer>.${protocol.groupListWord}\` | the groups that peer hosts | JSON |`,
       '| `conclave.admin.<peer>.<actor>.bundle` | small messages of several groups to that actor, or `feed`, of that peer | msgpack |',
@@ -93,6 +96,11 @@ export function subjectsDocument(protocol) {
       `Subject: ${requestSubject('group', `kv.${name}`)}. Purpose: ${purpose}.`,
       ...requestAndReply(request, reply),
     ]),
+    '## Watches',
+    'Published by the leader on `conclave.<group>.watch.<watch_id>` after `kv.watch`, JSON or msgpack as that came; about once a second also where nothing has changed. Core NATS delivers at most once, and leaders change: who has all up to revision R takes a message whose `after` is R or below, without the changes up to R, and is at its `revision` then. With `after` above R, with an `error`, or where nothing comes for a few seconds, ask again, from R + 1.',
+    fieldTable(protocol.WatchMessage),
+    'A change is one of:',
+    `\`${typeOf(protocol.KeyChange.toJSONSchema({ unrepresentable: 'any', io: 'input' }))}\``,
     '## Events',
     'JSON, for observers, on `conclave.<group>.event.` and the name.',
     ...Object.entries(protocol.events).flatMap(([name, { purpose, schema }]) => [
@@ -161,7 +169,9 @@ function requestAndReply(request, reply) {
  * @property {unknown[]} [enum]
  * @property {Shape[]} [anyOf]
  * @property {Shape[]} [oneOf]
+ * @property {string} [description]
  * @property {Shape} [items]
+ * @property {Shape[]} [prefixItems]
  * @property {Record<string, Shape>} [properties]
  * @property {string[]} [required]
  */
@@ -193,6 +203,7 @@ function typeOf(shape) {
   if (union !== undefined) return [...new Set(union.map(typeOf))].join(' | ');
   if (shape.const !== undefined) return JSON.stringify(shape.const);
   if (shape.enum !== undefined) return shape.enum.map((value) => JSON.stringify(value)).join(' | ');
+  if (shape.prefixItems !== undefined) return `[${shape.prefixItems.map(typeOf).join(', ')}]`;
   if (shape.type === 'array') {
     const item = typeOf(shape.items ?? {});
     return item.includes(' | ') ? `(${item})[]` : `${item}[]`;
@@ -203,5 +214,5 @@ function typeOf(shape) {
     );
     return fields.length === 0 ? '{}' : `{ ${fields.join('; ')} }`;
   }
-  return shape.type ?? 'binary';
+  return shape.type ?? shape.description ?? 'binary';
 }

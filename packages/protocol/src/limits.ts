@@ -162,7 +162,7 @@ export const limits = {
   /** And what it publishes then. */
   watchStepBytes: 1 * MiB,
   /** Revisions whose changes a state machine of kv remembers. */
-  historyRevisions: 65_536,
+  historyRevisions: 32_768,
   /** Keys and values of these. */
   historyBytes: 32 * MiB,
 

@@ -22,7 +22,7 @@ export const WatchMessage = z.object({
   /** This message goes up to here; with no changes: nothing that is watched has changed since. */
   revision: Count,
   /** What has changed, oldest first; each as the state machine tells it. */
-  changes: z.array(z.unknown()),
+  changes: z.array(z.unknown().describe('a change')),
   /** The watch has ended, for this reason, behind `after`. */
   error: ErrorBody.optional(),
 });

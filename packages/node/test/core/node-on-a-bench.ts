@@ -2,7 +2,7 @@
  * One node's core on a bench: plays its clock, its three own actors and the other peers, and tells each effect in a
  * line. What is mere clockwork (timers, ticks, log lines) is not told.
  */
-import type { StateMachine } from '@conclave/actor/core';
+import type { StateMachine, StateMachineHistory } from '@conclave/actor/core';
 import {
   type AdminCommand,
   adminCommands,
@@ -89,6 +89,25 @@ class Memory implements StateMachine {
   query(query: unknown): unknown {
     return `${query} at ${this.applied.length}`;
   }
+  /** Each entry is a revision of its own; what is watched is what its text begins with. */
+  get history(): StateMachineHistory {
+    const lines = this.applied;
+    return {
+      revision: lines.length,
+      first: this.firstKnown,
+      changes: (selector, from, most) => {
+        const upTo = Math.min(lines.length, from + Math.min(most.changes, most.revisions) - 1);
+        const changes = lines
+          .slice(from - 1, upTo)
+          .filter((line) => line.split(':')[1]?.startsWith(selector as string));
+        return { changes, bytes: changes.length * this.changeBytes, upTo };
+      },
+    };
+  }
+  /** The first revision of its history. */
+  firstKnown = 1;
+  /** How large it says that each change is. */
+  changeBytes = 10;
   /** A piece for each entry that it has applied. */
   *snapshot(): Iterator<Uint8Array, void> {
     for (const line of [...this.applied]) yield Buffer.from(line.padEnd(this.fill, '.'));
@@ -639,6 +658,12 @@ export class Bench {
   admin(command: AdminCommand, body: unknown = {}, door: 'group' | 'peer' = 'group'): string[] {
     const parsed = adminCommands[command].request.parse(body);
     return this.step({ type: 'admin', requestId: this.nextRequest(), door, command, body: parsed });
+  }
+
+  /** Asks for a watch. */
+  watch(watchId: string, selector: string, from?: number): string[] {
+    const requestId = this.nextRequest();
+    return this.step({ type: 'watch', requestId, watchId, selector, from, encoding: 'json' });
   }
 
   /** Several writes that arrive before the node runs idle. */

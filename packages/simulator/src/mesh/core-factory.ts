@@ -100,6 +100,9 @@ export class CoreFactory {
       query: (query) => machine.query(query),
       snapshot: () => machine.snapshot(),
       restore: () => machine.restore(),
+      get history() {
+        return machine.history;
+      },
       housekeeping: (nowMs, term) => machine.housekeeping(nowMs, term),
     };
   }

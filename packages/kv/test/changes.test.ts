@@ -1,0 +1,139 @@
+import { asLogIndex, encode, type KeyChange, type KvReply, limits, type Value } from '@conclave/protocol';
+import { describe, expect, it } from 'vitest';
+import { KvService, KvStateMachine } from '../src/index.js';
+import { payloadOfEntry, RandomEntries } from './random-commands.js';
+import { Door, generator } from './support.js';
+
+function changesOf(door: Door, from_revision: number, over: object = {}): KvReply<'changes'> {
+  return door.ask('changes', { prefix: '', from_revision, ...over }) as KvReply<'changes'>;
+}
+
+function restored(machine: KvStateMachine, options = {}): KvStateMachine {
+  const other = new KvStateMachine(options);
+  const restore = other.restore();
+  const snapshot = machine.snapshot();
+  for (let next = snapshot.next(); next.done !== true; next = snapshot.next()) restore.take(next.value);
+  restore.end();
+  return other;
+}
+
+describe('what has changed', () => {
+  it('is told by revision, with values as they were', () => {
+    const door = new Door(new KvStateMachine());
+    const { lease_id } = door.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
+    const bytes = new Uint8Array([1, 255]);
+    door.ask('put', { key: 'a/1', value: 'one' });
+    door.ask('put', { key: 'b', value: 'other' });
+    door.ask('put', { key: 'a/1', value: bytes, lease_id });
+    door.ask('lock', { name: 'a/lock', owner: 'me', lease_id });
+    door.ask('delete', { key: 'a/1' });
+    door.ask('delete', { key: 'a/1' });
+    door.ask('cas', { key: 'a/2', value: '', expected_revision: 0 });
+    expect(changesOf(door, 1, { prefix: 'a/' })).toEqual({
+      changes: [
+        [1, 'put', 'a/1', 'one'],
+        [3, 'put', 'a/1', bytes, lease_id],
+        [5, 'delete', 'a/1'],
+        [6, 'put', 'a/2', ''],
+      ],
+      more: false,
+      next_revision: 7,
+      revision: 6,
+    });
+    expect(changesOf(door, 7)).toEqual({ changes: [], more: false, next_revision: 7, revision: 6 });
+    // At a peer that is behind.
+    expect(changesOf(door, 9)).toEqual({ changes: [], more: false, next_revision: 9, revision: 6 });
+  });
+
+  it('comes by pages', () => {
+    const door = new Door(new KvStateMachine());
+    for (let key = 1; key <= 7; key++) door.ask('put', { key: `${key % 2}/${key}`, value: 'v'.repeat(key) });
+    const first = changesOf(door, 1, { prefix: '1/', limit: 2 });
+    expect(first.changes.map(([revision]) => revision)).toEqual([1, 3]);
+    expect(first).toMatchObject({ more: true, next_revision: 5 });
+    expect(changesOf(door, first.next_revision, { prefix: '1/' })).toMatchObject({ more: false, next_revision: 8 });
+    const large = 'v'.repeat(limits.valueBytes);
+    for (let key = 0; key < 3; key++) door.ask('put', { key: 'large', value: large });
+    expect(changesOf(door, 8).changes).toHaveLength(1);
+  });
+
+  it('is forgotten past a bound of revisions, or of bytes: ECOMPACTED', () => {
+    const door = new Door(new KvStateMachine({ history: { revisions: 4, bytes: 100 } }));
+    for (let key = 1; key <= 6; key++) door.ask('put', { key: `${key}`, value: 'v' });
+    expect(() => changesOf(door, 2)).toThrow(expect.objectContaining({ code: 'ECOMPACTED', outcome: 'not_done' }));
+    expect(changesOf(door, 3).changes.map(([revision]) => revision)).toEqual([3, 4, 5, 6]);
+    door.ask('put', { key: '7', value: 'v'.repeat(96) });
+    expect(() => changesOf(door, 5)).toThrow('known from revision 6 on; the last one is 7');
+    // The last one is always known.
+    door.ask('put', { key: '8', value: 'v'.repeat(500) });
+    expect(changesOf(door, 8).changes).toHaveLength(1);
+    expect(() => changesOf(door, 7)).toThrow('known from revision 8 on');
+  });
+
+  it('is no part of a snapshot: a restored store knows what comes', () => {
+    const door = new Door(new KvStateMachine());
+    for (let key = 1; key <= 5; key++) door.ask('put', { key: `${key}`, value: 'v' });
+    const other = new Door(restored(door.stateMachine));
+    expect(() => changesOf(other, 5)).toThrow('known from revision 6 on; the last one is 5');
+    expect(changesOf(other, 6)).toMatchObject({ changes: [], more: false });
+    other.ask('put', { key: 'new', value: 'w' });
+    expect(changesOf(other, 6).changes).toEqual([[6, 'put', 'new', 'w']]);
+  });
+
+  it('makes the same keys of what was before, and is the same on all peers, however they came there', () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const entries = new RandomEntries(generator(seed));
+      const machine = new KvStateMachine();
+      const apply = (machines: readonly KvStateMachine[], from: number, count: number): void => {
+        for (let index = from; index < from + count; index++) {
+          const payload = payloadOfEntry(entries.next(index));
+          for (const one of machines) one.apply(asLogIndex(index), payload);
+        }
+      };
+      apply([machine], 1, 300);
+      const from = machine.history.revision + 1;
+      const seen = keysOf(machine);
+      const other = restored(machine, { history: { revisions: 50_000, bytes: 10_000_000 } });
+      apply([machine, other], 301, 400);
+      const changes = allChanges(machine, from);
+      expectSame(allChanges(other, from), changes);
+      for (const [revision, what, key, value] of changes) {
+        if (what === 'put') seen.set(key, [revision, value]);
+        else seen.delete(key);
+      }
+      expectSame([...seen].sort(byKey), [...keysOf(machine)].sort(byKey));
+    }
+  });
+
+  it('is what a watch selects', () => {
+    const service = new KvService();
+    const request = service.parse('watch', { watch_id: 'w-1', prefix: 'a/', from_revision: 3 });
+    expect(request).toMatchObject({ type: 'watch', watchId: 'w-1', selector: 'a/', from: 3 });
+    expect(request.reply({ after: 2, revision: 8, renewMs: 5 })).toEqual({ after: 2, revision: 8, renew_ms: 5 });
+    expect(service.parse('watch', { watch_id: 'w', prefix: '' })).toMatchObject({ selector: '', from: undefined });
+    for (const watch_id of ['', 'a.b', '*', '>', 'a b', 'w'.repeat(65)]) {
+      expect(() => service.parse('watch', { watch_id, prefix: '' })).toThrow('watch_id');
+    }
+  });
+});
+
+/** As `toEqual` says it, in a fraction of the time. */
+function expectSame(one: unknown, other: unknown): void {
+  expect(Buffer.compare(encode(one), encode(other))).toBe(0);
+}
+
+function allChanges(machine: KvStateMachine, from: number): KeyChange[] {
+  const most = { changes: 1_000_000, bytes: 100_000_000, revisions: 1_000_000 };
+  return machine.history.changes('', from, most).changes as KeyChange[];
+}
+
+function keysOf(machine: KvStateMachine): Map<string, readonly [number, Value]> {
+  const door = new Door(machine);
+  const { found, more } = door.ask('range', { prefix: '' }) as KvReply<'range'>;
+  expect(more).toBe(false);
+  return new Map(found.map(([key, value, revision]) => [key, [revision, value as Value]]));
+}
+
+function byKey([one]: readonly [string, unknown], [other]: readonly [string, unknown]): number {
+  return one < other ? -1 : 1;
+}
