@@ -34,6 +34,9 @@ export const ALLOWANCES: Readonly<Record<string, Allowance>> = {
   },
 };
 
+/** The one place that imports what only the run will tell: an application that the user names. */
+const LOADER = 'packages/cli/src/run/application.ts';
+
 /** The parts of a package.json that the rules read. */
 export interface Manifest {
   name: string;
@@ -97,7 +100,7 @@ function referenceFault(
   manifest: Manifest,
   manifests: ReadonlyMap<string, Manifest>,
 ): string | undefined {
-  if (specifier === undefined) return 'imports what only the run will tell';
+  if (specifier === undefined) return file.path === LOADER ? undefined : 'imports what only the run will tell';
   if (specifier.startsWith('node:')) return undefined;
   if (specifier.startsWith('.')) {
     const target = path.posix.join(path.posix.dirname(file.path), specifier);
