@@ -126,11 +126,17 @@ async function askChange<C extends AdminCommand>(
   timeoutMs: number = defaultTimes.changeTimeoutMs,
 ): Promise<AdminReply<C>> {
   const waitMs = timeoutMs + defaultTimes.jointTimeoutMs + graceMs;
+  let wasHandedOver = false;
   return until(
     'the change is answered',
     leaderWaitMs,
     () => requester.admin(command, request, { timeoutMs: waitMs }),
-    (error) => error instanceof ConclaveError && error.code === 'EUNREACHABLE',
+    (error) => {
+      if (!(error instanceof ConclaveError)) return false;
+      // Its leader stepped down with it, and the next one has first to finish what that has begun.
+      if (error.code === 'EPERM' && error.outcome === 'unknown') wasHandedOver = true;
+      return error.code === 'EUNREACHABLE' || (wasHandedOver && (error.code === 'EPERM' || error.code === 'EBUSY'));
+    },
   );
 }
 

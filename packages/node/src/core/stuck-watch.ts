@@ -32,9 +32,11 @@ export class StuckWatch {
   reason(lacking: { readonly peers: readonly string[]; readonly old_peers: readonly string[] }): string {
     const { nowMs, options } = this.context;
     const sinceMs = nowMs - patience * options.electionTimeoutMs;
-    const { commitIndex, appliedIndex } = this.state;
-    if (this.appliedIndex >= 0 && this.appliedMs <= sinceMs) return `stuck: entry ${appliedIndex + 1} is not applied`;
-    if (this.commitIndex < 0 || this.commitMs > sinceMs) return '';
+    const { commitIndex, appliedIndex, role, log } = this.state;
+    const isApplied = appliedIndex === commitIndex || appliedIndex !== this.appliedIndex;
+    if (!isApplied && this.appliedMs <= sinceMs) return `stuck: entry ${appliedIndex + 1} is not applied`;
+    const isCommitted = role !== 'leader' || commitIndex === log.lastIndex || commitIndex !== this.commitIndex;
+    if (isCommitted || this.commitMs > sinceMs) return '';
     const votes = [...new Set([...lacking.peers, ...lacking.old_peers])].join(' ');
     return `stuck: entry ${commitIndex + 1} is not committed${votes === '' ? '' : `, it lacks the votes of ${votes}`}`;
   }

@@ -11,8 +11,10 @@ export interface RecordedCall {
   /** What is to be written, of a put or cas. */
   readonly value?: string | undefined;
   readonly expectedRevision?: number | undefined;
-  /** Of a stale read: the peer that was asked. */
+  /** Of a read: the peer that was asked, where it was not the leader. */
   readonly at?: string | undefined;
+  /** Of a read: how it was to be made sure of; a peer's are stale where nothing is said. */
+  readonly by?: 'quorum' | 'lease' | undefined;
   readonly invokedMs: number;
   /** Undefined: it was never answered, as its client died or the run ended. */
   answeredMs?: number | undefined;
@@ -30,6 +32,11 @@ export interface CallResult {
   readonly value?: string | null | undefined;
   /** Whether a cas has swapped, a delete deleted. */
   readonly changed?: boolean | undefined;
+}
+
+/** Whether it is a read that may see what is no longer so. */
+export function isStale({ at, by }: RecordedCall): boolean {
+  return at !== undefined && by === undefined;
 }
 
 export class History {

@@ -4,7 +4,7 @@ import type { AdminCommand, PeerId } from '@conclave/protocol';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 import type { Random } from '../mesh/random.js';
 import type { ClientCommand, OperatorCommand } from '../script/command.js';
-import { type CallResult, History, type RecordedCall } from './history.js';
+import { type CallResult, History, isStale, type RecordedCall } from './history.js';
 import { VirtualClient } from './virtual-client.js';
 
 /** The name of the operator's connection. */
@@ -38,6 +38,7 @@ export class VirtualClients {
       operation,
       key,
       ...('at' in command && command.at !== undefined ? { at: command.at } : {}),
+      ...('by' in command && command.by !== undefined ? { by: command.by } : {}),
       ...('value' in command ? { value: command.value } : {}),
       ...(expectedRevision === undefined ? {} : { expectedRevision }),
       invokedMs: this.mesh.nowMs,
@@ -98,8 +99,8 @@ export class VirtualClients {
   }
 
   private onSettled(recorded: RecordedCall, settlement: Settlement): void {
-    const { operation, client, key, at } = recorded;
-    const asked = at === undefined ? operation : `stale ${operation}`;
+    const { operation, client, key } = recorded;
+    const asked = operation === 'get' ? `${kindOf(recorded)}${operation}` : operation;
     this.mesh.coverage.count(`answer ${asked} ${saidBy(settlement)}`);
     recorded.answeredMs = this.mesh.nowMs;
     if (settlement.outcome !== 'done') {
@@ -111,13 +112,25 @@ export class VirtualClients {
     recorded.result = resultOf(settlement.result as Fields);
     const { revision, changed } = recorded.result;
     if (operation === 'cas') this.mesh.coverage.count(changed ? 'cas swapped' : 'cas not swapped');
-    if (at === undefined) this.seen.set(`${client} ${key}`, operation === 'delete' ? 0 : revision);
+    if (!isStale(recorded)) this.seen.set(`${client} ${key}`, operation === 'delete' ? 0 : revision);
   }
 }
 
-function readOf({ key, at }: Extract<ClientCommand, { operation: 'get' }>): Call {
-  if (at === undefined) return { operation: 'get', key };
-  return { operation: 'get', key, consistency: 'stale', peerId: at as PeerId };
+function readOf({ key, at, by }: Extract<ClientCommand, { operation: 'get' }>): Call {
+  const consistency = by === 'quorum' ? 'linearizable' : (by ?? (at === undefined ? undefined : 'stale'));
+  return {
+    operation: 'get',
+    key,
+    ...(consistency === undefined ? {} : { consistency }),
+    ...(at === undefined ? {} : { peerId: at as PeerId }),
+  };
+}
+
+/** In a word how a read was asked for; empty: as it goes without saying. */
+function kindOf(call: RecordedCall): string {
+  if (isStale(call)) return 'stale ';
+  const who = call.at === undefined ? '' : 'follower ';
+  return who + (call.by === 'lease' ? 'lease ' : '');
 }
 
 function writeOf(command: ClientCommand, expectedRevision: number): WriteCall {
@@ -159,6 +172,8 @@ function requestOf(command: OperatorCommand): { name: AdminCommand; body: Fields
       return { name: 'remove_peer', body: { peer_id: command.peer, ...timeout } };
     case 'cancel':
       return { name: 'cancel_change', body: {} };
+    case 'read-only':
+      return { name: 'read_only', body: { read_only: command.on }, peerId: command.peer as PeerId };
     case 'transfer':
       return { name: 'transfer_leader', body: command.peer === undefined ? {} : { peer_id: command.peer } };
   }

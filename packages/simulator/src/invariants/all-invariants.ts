@@ -18,6 +18,7 @@ import { KnownCommitsAreTrue } from './known-commits-are-true.js';
 import { LeaderHasAllCommitted } from './leader-has-all-committed.js';
 import { LeaderIsAMember } from './leader-is-a-member.js';
 import { LeadersKeepTheirDeadlines } from './leaders-keep-their-deadlines.js';
+import { LeasesAreExclusive } from './leases-are-exclusive.js';
 import { LeasesHold } from './leases-hold.js';
 import { LogsMatch } from './logs-match.js';
 import { NoTruncationBelowCommit } from './no-truncation-below-commit.js';
@@ -71,6 +72,7 @@ const rules = [
   OnlyCaughtUpStoresJoin,
   LeadersKeepTheirDeadlines,
   LeasesHold,
+  LeasesAreExclusive,
   EchoesAnswerNewTicks,
   ReplicatorsFollowTheirNode,
   OnlyConfirmedLeadersAnswer,

@@ -1,11 +1,12 @@
 /**
  * What a node takes for committed is committed, and is what it has in its log. A follower takes for committed at most what
- * the leader has just verified of its log: `min(leader_commit, verified_index)`.
+ * the leader has just verified of its log: `min(leader_commit, verified_index)`; or what the leader has said to be committed
+ * when it was asked for that, if it has that entry with its term (the Log Matching Property).
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
-import { entryAt } from './record/log-tree.js';
+import { type Entry, entryAt } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';
 import { entryText } from './words.js';
 
@@ -47,11 +48,18 @@ export class KnownCommitsAreTrue extends Rule implements Invariant {
       accepted === committed,
       () => `${actor.peerId} takes ${entryText(accepted)} for committed, and ${entryText(committed)} is`,
     );
-    if (this.isToldByBallotBox()) return;
+    if (this.isToldByBallotBox() || this.isReadIndexOf(accepted, commit_index)) return;
     this.check(
       commit_index <= this.verified,
       () => `${actor.peerId} takes entry ${commit_index} for committed, and ${this.verified} is verified`,
     );
+  }
+
+  /** The leader has said of an entry with this term that it is committed: what is before it is so, too. */
+  private isReadIndexOf(accepted: Entry | undefined, index: number): boolean {
+    const message = this.record.step?.message;
+    if (message?.name !== 'node.read_index_answer') return false;
+    return message.body.read_index === index && message.body.index_term === accepted?.term;
   }
 
   /** A leader knows it from there; it may be one no longer, as that is how it learns that it is out. */

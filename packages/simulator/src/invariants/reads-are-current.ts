@@ -1,6 +1,7 @@
 /**
- * A linearizable read is answered by a node that has applied all that anybody had applied when the read arrived: a leader
- * that was replaced meanwhile, also one of the same peer, has not.
+ * A linearizable read, confirmed by a quorum or by lease, at the leader or at a follower, is answered by a node that has
+ * applied all that anybody had applied when the read arrived: a leader that was replaced meanwhile, also one of the same
+ * peer, has not. Of leases that holds as long as the clocks keep their bound.
  */
 import type { LogIndex } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
@@ -25,7 +26,7 @@ export class ReadsAreCurrent extends Rule implements Invariant {
 
   onStepping(actor: Actor, input: unknown): void {
     const read = input as { type: string; requestId: number; door: string; consistency: string };
-    if (read.type !== 'read' || read.door !== 'group' || read.consistency !== 'linearizable') return;
+    if (read.type !== 'read' || read.consistency === 'stale') return;
     this.asked.set(read.requestId, { actor, applied: this.applied });
   }
 

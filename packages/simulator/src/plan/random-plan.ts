@@ -15,11 +15,14 @@ const founders = peers.slice(0, 3);
 const clients = ['c1', 'c2', 'c3'];
 const sharedKeys = ['a', 'b'];
 
-/** The chance of the plan is another than that of the run. */
+/** The chance of the plan is another than that of the run; and how it reads is another than what it does. */
 const planStream = 1;
+const readStream = 7;
+/** Leases hold as long as no clock runs a tenth faster than another. */
+const boundedRates = { least: 0.95, most: 1.05 };
 
 export function randomPlan(seed: number): Command[] {
-  return new RandomPlan(new Random(seed, planStream)).make();
+  return new RandomPlan(new Random(seed, planStream), new Random(seed, readStream)).make();
 }
 
 type Action = () => void;
@@ -34,8 +37,15 @@ class RandomPlan {
   private readonly serversDown = new Set<string>();
   private values = 0;
 
-  constructor(private readonly random: Random) {
+  /** Whether the clocks keep their bound, so that there may be reads by lease. */
+  private readonly keepsTime: boolean;
+
+  constructor(
+    private readonly random: Random,
+    private readonly reading: Random,
+  ) {
     this.harshness = random.next();
+    this.keepsTime = reading.chance(0.6);
   }
 
   make(): Command[] {
@@ -115,6 +125,7 @@ class RandomPlan {
     atTimes(2, () => this.cutRoute());
     atTimes(1.5, () => this.crashClient());
     atTimes(2, () => this.changeConditions());
+    if (this.reading.chance(0.3)) always(2, () => this.makeReadOnly());
   }
 
   private step(): void {
@@ -174,15 +185,25 @@ class RandomPlan {
     const key = random.chance(0.7) ? random.pick(sharedKeys) : `k${this.values}`;
     const dice = random.next();
     if (dice < 0.4) this.add({ type: 'client', client, operation: 'put', key, value });
-    else if (dice < 0.67) this.add({ type: 'client', client, operation: 'get', key: random.pick(sharedKeys) });
+    else if (dice < 0.67) this.read(client, random.pick(sharedKeys));
     else if (dice < 0.7) {
       const at = random.pick(peers);
-      this.add({ type: 'client', client, operation: 'get', key: random.pick(sharedKeys), at });
+      this.read(client, random.pick(sharedKeys), at);
     } else if (dice < 0.8) this.add({ type: 'client', client, operation: 'delete', key: random.pick(sharedKeys) });
     else {
       const shared = random.pick(sharedKeys);
       this.add({ type: 'client', client, operation: 'cas', key: shared, revision: 'last', value });
     }
+  }
+
+  /** In each way there is, also where a plan had it otherwise: by lease only where clocks keep their bound. */
+  private read(client: string, key: string, stale?: string): void {
+    const { reading } = this;
+    const asksPeer = reading.chance(0.3);
+    const at = stale ?? (asksPeer ? reading.pick(peers) : undefined);
+    const sure = this.keepsTime && reading.chance(0.5) ? 'lease' : 'quorum';
+    const by = stale === undefined && (asksPeer || sure === 'lease') ? { by: sure } : {};
+    this.add({ type: 'client', client, operation: 'get', key, ...(at === undefined ? {} : { at }), ...by } as Command);
   }
 
   private crashClient(): void {
@@ -201,6 +222,16 @@ class RandomPlan {
     else if (dice < 0.94) this.add({ type: 'transfer', peer: random.pick(peers) });
     // All peers: one of them holds the group, if it is there. Of others nobody could know.
     else this.add({ type: 'bootstrap', at: random.pick(peers), peers, timeout });
+  }
+
+  /** Mostly ended again: else little is written. */
+  private makeReadOnly(): void {
+    const { reading } = this;
+    const peer = reading.pick(peers);
+    this.add({ type: 'read-only', peer, on: true });
+    if (reading.chance(0.4)) return;
+    this.run(1500 * reading.next());
+    this.add({ type: 'read-only', peer, on: false });
   }
 
   private somePeers(): string[] {
@@ -276,12 +307,13 @@ class RandomPlan {
 
   private skew(): void {
     const { random } = this;
-    this.add({
-      type: 'skew',
-      target: `${random.pick(peers)}.${random.pick(actorKinds)}`,
-      rate: rounded(0.5 + 1.5 * random.next()),
-      offset: random.chance(0.5) ? random.below(3000) : 0,
-    });
+    const target = `${random.pick(peers)}.${random.pick(actorKinds)}`;
+    const share = random.next();
+    const offset = random.chance(0.5) ? random.below(3000) : 0;
+    const { least, most } = boundedRates;
+    // A clock that jumps has run faster than any bound.
+    if (this.keepsTime) this.add({ type: 'skew', target, rate: rounded(least + (most - least) * share), offset: 0 });
+    else this.add({ type: 'skew', target, rate: rounded(0.5 + 1.5 * share), offset });
   }
 
   private rival(): void {

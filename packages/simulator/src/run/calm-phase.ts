@@ -39,6 +39,7 @@ export class CalmPhase {
       return false;
     }
     this.foundIfThereIsNone();
+    this.takeEntries();
     this.expect('a-leader-is-elected', () => mesh.leader !== undefined, leaderMs);
     this.expect('changes-end', () => this.isStable(), changeMs);
     this.writeOnce();
@@ -97,6 +98,17 @@ export class CalmPhase {
     mesh.coverage.count('group founded after all faults');
     const asked = clients.operate({ type: 'bootstrap', at, peers: mesh.peers, timeout: answerMs });
     this.expect('groups-are-founded', () => asked.settlement !== undefined, 2 * answerMs);
+  }
+
+  /** What an operator would do where disks are full: make room, and say so. */
+  private takeEntries(): void {
+    const { mesh, clients } = this.simulation;
+    for (const peer of mesh.peers) {
+      if (mesh.status(peer).read_only !== 'told') continue;
+      const asked = clients.operate({ type: 'read-only', peer, on: false });
+      this.expect('read-only-ends', () => asked.settlement !== undefined, answerMs);
+      this.expect('read-only-ends', () => mesh.status(peer).read_only === '', answerMs);
+    }
   }
 
   private writeOnce(): void {

@@ -1,5 +1,5 @@
 /** Whether what the clients of a run were told can be true of one store that does one thing at a time. */
-import type { History, RecordedCall } from '../clients/history.js';
+import { type History, isStale, type RecordedCall } from '../clients/history.js';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import { judgeHistory, type Operation } from '../linearizability/index.js';
 
@@ -20,7 +20,7 @@ function asOperation(call: RecordedCall): Operation {
       return {
         ...called,
         name: 'get',
-        consistency: call.at === undefined ? 'linearizable' : 'stale',
+        consistency: isStale(call) ? 'stale' : 'linearizable',
         ...ended(call, (result) => ({ revision: result.revision, value: result.value ?? null })),
       };
     case 'delete':

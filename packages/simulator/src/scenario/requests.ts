@@ -118,6 +118,11 @@ function orderOf(what: PlainRequest | Command): Order {
       return admin(what, 'remove_peer', { peer_id: what.peer, timeout_ms: what.timeout }, changeText);
     case 'cancel':
       return admin(what, 'cancel_change', {}, cancelledText);
+    case 'read-only': {
+      const peerId = what.peer as PeerId;
+      const asked = admin(what, 'read_only', { read_only: what.on }, fieldsText);
+      return { ...asked, target: { door: 'admin', name: 'read_only', peerId } };
+    }
     case 'transfer':
       return admin(what, 'transfer_leader', what.peer === undefined ? {} : { peer_id: what.peer }, () => 'done');
     default:

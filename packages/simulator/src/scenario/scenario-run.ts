@@ -123,6 +123,7 @@ export class ScenarioRun {
       case 'add':
       case 'remove':
       case 'cancel':
+      case 'read-only':
       case 'transfer':
         requests.ask(command);
         return;

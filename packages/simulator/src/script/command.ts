@@ -109,8 +109,13 @@ export interface NatsCommand {
 /** A call of a client, which nobody waits for. */
 export type ClientCommand = { readonly type: 'client'; readonly client: string } & (
   | { readonly operation: 'put'; readonly key: string; readonly value: string }
-  /** `at`: a stale read, of this peer. */
-  | { readonly operation: 'get'; readonly key: string; readonly at?: string | undefined }
+  /** `at`: of this peer, stale unless `by` says otherwise. `by`: how it is to be made sure that nothing newer is there. */
+  | {
+      readonly operation: 'get';
+      readonly key: string;
+      readonly at?: string | undefined;
+      readonly by?: 'quorum' | 'lease' | undefined;
+    }
   | { readonly operation: 'delete'; readonly key: string }
   /** `last`: the revision of the key that the client has seen last. */
   | {
@@ -132,6 +137,8 @@ export type OperatorCommand =
   | { readonly type: 'change'; readonly peers: readonly string[]; readonly timeout?: number | undefined }
   | { readonly type: 'add' | 'remove'; readonly peer: string; readonly timeout?: number | undefined }
   | { readonly type: 'cancel' }
+  /** Whether the peer is to take no entries. */
+  | { readonly type: 'read-only'; readonly peer: string; readonly on: boolean }
   | { readonly type: 'transfer'; readonly peer?: string | undefined };
 
 /** All faults end, what is down starts, and the group must come back, end every change and answer everything. */

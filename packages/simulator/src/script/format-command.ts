@@ -48,6 +48,8 @@ function wordsOf(command: Command): readonly (string | number)[] {
     case 'add':
     case 'remove':
       return [command.type, command.peer, ...optionWords({ timeout: command.timeout })];
+    case 'read-only':
+      return [command.type, command.peer, command.on ? 'on' : 'off'];
     case 'transfer':
       return command.peer === undefined ? ['transfer'] : ['transfer', command.peer];
     case 'heal':
@@ -65,7 +67,13 @@ function clientWords(command: ClientCommand): readonly (string | number)[] {
     case 'put':
       return [client, operation, key, command.value];
     case 'get':
-      return [client, operation, key, ...(command.at === undefined ? [] : ['at', command.at])];
+      return [
+        client,
+        operation,
+        key,
+        ...(command.at === undefined ? [] : ['at', command.at]),
+        ...(command.by === undefined ? [] : ['by', command.by]),
+      ];
     case 'cas':
       return [client, operation, key, command.revision, command.value];
     default:

@@ -87,6 +87,10 @@ function operatorCommandOf(first: string, words: Words): Command {
     case 'add':
     case 'remove':
       return { type: first, peer: words.next('a peer'), ...timeout() };
+    case 'read-only': {
+      const peer = words.next('a peer');
+      return { type: first, peer, on: oneOf(words.next('on or off'), ['on', 'off']) === 'on' };
+    }
     case 'transfer': {
       const [peer] = words.peek() === undefined ? [] : [words.next('a peer')];
       return { type: first, ...given({ peer }) };
@@ -104,9 +108,7 @@ function clientCommand(client: string, words: Words): Command {
       case 'put':
         return { type: 'client', client, operation, key, value: words.next('a value') };
       case 'get':
-        if (words.peek() !== 'at') return { type: 'client', client, operation, key };
-        words.next('at');
-        return { type: 'client', client, operation, key, at: words.next('a peer') };
+        return { type: 'client', client, operation, key, at: after(words, 'at'), by: by(words) };
       case 'delete':
         return { type: 'client', client, operation, key };
       case 'cas': {
@@ -120,6 +122,24 @@ function clientCommand(client: string, words: Words): Command {
   })();
   words.end();
   return parsed;
+}
+
+/** What stands behind this word; undefined: it is not there. */
+function after(words: Words, word: string): string | undefined {
+  if (words.peek() !== word) return undefined;
+  words.next(word);
+  return words.next(`what is ${word}`);
+}
+
+function by(words: Words): 'quorum' | 'lease' | undefined {
+  const word = after(words, 'by');
+  return word === undefined ? undefined : oneOf(word, ['quorum', 'lease'] as const);
+}
+
+function oneOf<W extends string>(word: string, all: readonly W[]): W {
+  const found = all.find((one) => one === word);
+  if (found === undefined) throw new ScriptError(`${word} is none of ${all.join(', ')}`);
+  return found;
 }
 
 function cut(words: readonly string[]): CutCommand {

@@ -4,6 +4,7 @@ import { test } from 'vitest';
 import { ElectionsHaveAQuorum } from '../../src/invariants/elections-have-a-quorum.js';
 import { LeaderHasAllCommitted } from '../../src/invariants/leader-has-all-committed.js';
 import { LeaderIsAMember } from '../../src/invariants/leader-is-a-member.js';
+import { LeasesAreExclusive } from '../../src/invariants/leases-are-exclusive.js';
 import { LeasesHold } from '../../src/invariants/leases-hold.js';
 import { OneLeaderATerm } from '../../src/invariants/one-leader-a-term.js';
 import { OnlyMembersStand } from '../../src/invariants/only-members-stand.js';
@@ -134,6 +135,18 @@ test('reads-have-a-quorum: a tick is confirmed that nobody has echoed', () => {
     'reads-have-a-quorum',
     () => group.say(n1, 'ballot-box', 'node.confirmed', confirmed),
     /tick 1000000 of term 2 is confirmed without a quorum of \{n1:/,
+  );
+});
+
+test('leases-are-exclusive: a leader reads by its lease where another leads a later term', () => {
+  const group = new WatchedGroup(LeasesAreExclusive);
+  const read = { type: 'read', requestId: 900, door: 'group', consistency: 'lease' };
+  group.invariants.onStepping(group.actor(n1, 'node'), read, { nowMs: 0, wallTimeMs: 0, random: 0 });
+  group.say(n2, 'node', 'ballot-box.lead', { ...group.own(n2), term: next(group.own(n1).term) });
+  expectBroken(
+    'leases-are-exclusive',
+    () => group.invariants.onAnswered(900, { result: [] }),
+    /n1\.node reads by its lease of term 2, and term 3 is led by another/,
   );
 });
 

@@ -1,0 +1,48 @@
+/**
+ * Who answers a read by its lease leads alone: nobody has been elected in a later term yet, by votes or as it seems to a
+ * ballot-box (Raft thesis, section 6.4.1). It holds as long as the clocks keep their bound.
+ */
+import type { Body } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import type { Answer } from '../mesh/watcher.js';
+import { type Invariant, Rule } from './invariant.js';
+import { summaryOf } from './record/nodes.js';
+
+export class LeasesAreExclusive extends Rule implements Invariant {
+  readonly name = 'leases-are-exclusive';
+  private latestTerm = 0;
+  /** The read by lease that the running step has brought. What is answered later was confirmed otherwise. */
+  private asked: { readonly requestId: number; readonly actor: Actor } | undefined;
+  private askedIndex: Actor | undefined;
+
+  readonly sent = {
+    // Who leads says so at once.
+    'ballot-box.lead': ({ term }: Body<'ballot-box.lead'>) => {
+      this.latestTerm = Math.max(this.latestTerm, term);
+    },
+    'node.read_index_answer': (_: Body<'node.read_index_answer'>, from: Actor) => {
+      if (this.askedIndex === from) this.judge(from);
+    },
+  };
+
+  onStepping(actor: Actor, input: unknown): void {
+    if (actor.kind !== 'node') return;
+    const { type, requestId, consistency } = input as { type: string; requestId: number; consistency: string };
+    this.asked = type === 'read' && consistency === 'lease' ? { requestId, actor } : undefined;
+    const { message } = this.record.step ?? {};
+    this.askedIndex = message?.name === 'node.read_index' && message.body.by_lease ? actor : undefined;
+  }
+
+  onAnswered(requestId: number, answer: Answer | 'silence'): void {
+    if (this.asked?.requestId !== requestId || answer === 'silence' || !('result' in answer)) return;
+    this.judge(this.asked.actor);
+  }
+
+  private judge(actor: Actor): void {
+    const { term } = summaryOf(actor);
+    this.check(
+      this.latestTerm <= term,
+      () => `${actor.name} reads by its lease of term ${term}, and term ${this.latestTerm} is led by another`,
+    );
+  }
+}
