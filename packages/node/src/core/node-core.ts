@@ -212,7 +212,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   /** Whether this node does what it is for; if not, why. */
   health(): NodeHealth {
     const stuck = this.stuckWatch.reason(this.leadership.lacking);
-    return health(this.state, this.own, this.isRemoved, stuck, this.binding.refusal);
+    return health(this.state, this.own, this.isRemoved, stuck, this.binding.refusal, this.restore.isGoingOn);
   }
 
   /** What was not taken, by reason. */

@@ -38,6 +38,7 @@ export function summary(state: NodeState): NodeSummary {
 /**
  * @param stuck what does not move, or empty
  * @param storeRefusal why the group does not count this store, or undefined
+ * @param isRestoring the state is being restored from a snapshot
  */
 export function health(
   state: NodeState,
@@ -45,6 +46,7 @@ export function health(
   isRemoved: boolean,
   stuck: string,
   storeRefusal: string | undefined,
+  isRestoring: boolean,
 ): NodeHealth {
   const sick = (reason: string): NodeHealth => ({ healthy: false, reason });
   if (state.role === 'opening') return sick('its log-store does not answer');
@@ -54,6 +56,7 @@ export function health(
   const silent = own.silent();
   if (silent.length > 0) return sick(`silent: ${silent.join(', ')}`);
   if (state.groupUid === '') return { healthy: true, reason: 'holds no group yet' };
+  if (isRestoring) return sick('restoring: its state comes back from a snapshot');
   if (state.leaderId === '') return sick('knows no leader');
   if (stuck !== '') return sick(stuck);
   return { healthy: true, reason: state.readOnlyReason === '' ? '' : `read-only: ${state.readOnlyReason}` };
