@@ -41,6 +41,7 @@ export class CalmPhase {
     this.foundIfThereIsNone();
     this.takeEntries();
     this.expect('a-leader-is-elected', () => mesh.leader !== undefined, leaderMs);
+    this.expect('read-only-ends', () => this.takesEntries(), answerMs);
     this.expect('changes-end', () => this.isStable(), changeMs);
     this.writeOnce();
     this.expect('clients-are-answered', () => clients.openCalls === 0, callTimeoutMs + answerMs);
@@ -109,6 +110,12 @@ export class CalmPhase {
       this.expect('read-only-ends', () => asked.settlement !== undefined, answerMs);
       this.expect('read-only-ends', () => mesh.status(peer).read_only === '', answerMs);
     }
+  }
+
+  /** As far as the leader knows. */
+  private takesEntries(): boolean {
+    const { mesh } = this.simulation;
+    return mesh.leader !== undefined && mesh.status(mesh.leader).progress.every(({ read_only }) => !read_only);
   }
 
   private writeOnce(): void {
