@@ -214,6 +214,6 @@ export const defaultSnapshots = {
   snapshotLogBytes: 64 * MiB,
   /** And after this time, where anything has been applied. */
   snapshotIntervalMs: 60 * 60 * 1000,
-  /** Entries before a snapshot that the log keeps for followers that are a little behind. */
+  /** Entries before a snapshot that the log keeps for followers that are a little behind; at most a quarter of `snapshotLogBytes`. */
   snapshotMarginEntries: 10_000,
 } as const;

@@ -36,6 +36,7 @@ export class Applier {
   private isScheduled = false;
   private isHeld = false;
   private bytes = 0;
+  private entries = 0;
 
   constructor(
     private readonly context: NodeContext,
@@ -69,6 +70,11 @@ export class Applier {
   /** Of entries, since the start. */
   get appliedBytes(): number {
     return this.bytes;
+  }
+
+  /** Of an entry, on the average since the start; 0: none was applied. An entry is a request, of one write or of hundreds. */
+  get averageEntryBytes(): number {
+    return this.entries === 0 ? 0 : this.bytes / this.entries;
   }
 
   /** Applies nothing until `goOnFrom`: the state is being restored. */
@@ -126,6 +132,7 @@ export class Applier {
     const upTo = Math.min(last, state.commitIndex);
     const from = state.appliedIndex + 1;
     this.bytes += (batch.bytes.length * (upTo - from + 1)) / (last - first + 1);
+    this.entries += upTo - from + 1;
     if (kind === 'configuration') {
       state.appliedIndex = asLogIndex(upTo);
       return 1;

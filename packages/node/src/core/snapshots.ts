@@ -59,6 +59,9 @@ export interface SnapshotsListener {
   readonly onBegun: () => void;
 }
 
+/** The margin has at most so great a part of `snapshotLogBytes`. */
+const marginPart = 4;
+
 /** A target that was silent for so many election timeouts is not waited for by the log. */
 const liveTimeouts = 10;
 
@@ -298,11 +301,13 @@ export class Snapshots {
 
   /**
    * Up to where the log may go: the margin stays, and on a leader what a live target still needs, but never more than
-   * back to the last snapshot.
+   * back to the last snapshot. Entries can be large: of the margin no more stays than a part of what makes a snapshot due.
    */
   private compactTo(index: LogIndex): LogIndex {
-    const { state, context, leadership } = this;
-    const before = index - context.options.snapshotMarginEntries;
+    const { state, context, leadership, applier } = this;
+    const { snapshotMarginEntries, snapshotLogBytes } = context.options;
+    const inBytes = Math.floor(snapshotLogBytes / marginPart / Math.max(applier.averageEntryBytes, 1));
+    const before = index - Math.min(snapshotMarginEntries, inBytes);
     const live = state.role === 'leader' ? leadership.allProgress.filter((progress) => this.isLive(progress)) : [];
     const needed = Math.min(before, ...live.map(({ match_index }) => match_index));
     const wanted = Math.min(before, Math.max(needed, this.last?.index ?? 0));

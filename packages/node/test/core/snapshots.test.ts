@@ -179,6 +179,13 @@ describe('what the log keeps', () => {
     expect(bench.status.first_index).toBe(3);
   });
 
+  test('is of that no more than a quarter of what makes a snapshot due, as entries can be large', () => {
+    const bench = follower({ snapshotMarginEntries: 10_000, snapshotLogBytes: 4 * 70 });
+    bench.admin('snapshot', {}, 'peer');
+    // An entry has 34 bytes here: two of them are within the 70.
+    expect(bench.status.first_index).toBe(4);
+  });
+
   test('is on a leader also what a live target lacks, but not what a silent one does', () => {
     const bench = leader({ snapshotMarginEntries: 0 });
     bench.progress({ peer: 'n2', match: 11 }, { peer: 'n3', match: 4, silentMs: 60_000 });
