@@ -11,6 +11,16 @@ function withNineEntries(): StoreOnABench {
   return bench;
 }
 
+/** Entries 1 to 6 of term 1, of which two go into one answer. */
+function withLargeEntries(): StoreOnABench {
+  const bench = StoreOnABench.opened();
+  const large = [1, 2, 3, 4, 5, 6].map((first) => batch(first, 1, 1, Math.floor(0.4 * limits.readBytes)));
+  for (const [place, bytes] of large.entries()) {
+    bench.store(append({ seq: place + 1, term: 1, verified: place + 1, batches: [bytes] }));
+  }
+  return bench;
+}
+
 describe('a read', () => {
   it('begins with the batch that holds the index, and carries the term before it', () => {
     const bench = withNineEntries();
@@ -30,6 +40,27 @@ describe('a read', () => {
       'replicator.entries 1 after term 2',
       'node.entries 3 after term 0',
     ]);
+  });
+
+  it('has as many answers as it takes, where a replicator asks for more than goes into one', () => {
+    const bench = withLargeEntries();
+    bench.hear(read({ bytes: 2 * limits.readBytes, term: 1 }));
+    const found: unknown[] = [];
+    for (let answers = bench.finishReads(); answers.length > 0; answers = bench.finishReads()) {
+      for (const { name, body } of sends(answers)) {
+        if (name === 'replicator.entries')
+          found.push([body.request_id, body.from_index, body.batches.length, body.more]);
+      }
+    }
+    expect(found).toEqual([
+      [7, 1, 2, true],
+      [7, 3, 2, false],
+    ]);
+    bench.hear(read({ bytes: 2 * limits.readBytes, term: 1, from: 5 }));
+    expect(sends(bench.finishReads())).toMatchObject([{ body: { from_index: 5, more: false } }]);
+    bench.hear(read({ bytes: 2 * limits.readBytes, term: 0, reader: 'node' }));
+    expect(brief(sends(bench.finishReads()))).toEqual(['node.entries 2 after term 0']);
+    expect(bench.finishReads()).toEqual([]);
   });
 
   it('stays within its bytes, but has one batch at least', () => {

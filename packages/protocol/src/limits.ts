@@ -85,6 +85,8 @@ export const limits = {
   replicatorWindowBytes: 8 * MiB,
   /** One answer to a `read` of the log. */
   readBytes: 512 * KiB,
+  /** All answers to one `read` of a replicator for a target that is behind. */
+  replicatorReadBytes: 4 * MiB,
   /** Reads of one group's log that are under way at its log-store. */
   logReads: 64,
   /** Committed configurations that a log-store reports when it is opened, besides the first one. */
@@ -108,7 +110,7 @@ export const limits = {
   /** A snapshot that is due is put off while one is being sent to a peer: until the log is so many times the due size. */
   snapshotPutOffSizes: 8,
   /** Chunks that a replicator has sent and that the follower has not stored. */
-  snapshotWindowChunks: 8,
+  snapshotWindowChunks: 32,
 
   // kv.
   keyBytes: 1024,

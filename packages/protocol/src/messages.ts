@@ -275,7 +275,7 @@ export const messages = {
   ),
   'replicator.entries': define(
     'log-store',
-    'answers `read`; the batches begin with the one that holds `from_index`, prev_term comes from the same read',
+    'answers `read`, in as many messages as it takes; the batches begin with the one that holds `from_index`, prev_term comes from the same read',
     z.object({
       ...own,
       request_id: Count,
@@ -283,6 +283,8 @@ export const messages = {
       prev_term: Term,
       batches: Batches,
       refusal: z.enum(['', 'stale_term', 'beyond_end', 'compacted']),
+      /** Whether another answer to the same read follows, from behind these entries on. */
+      more: z.boolean(),
     }),
   ),
 

@@ -22,6 +22,8 @@ beforeEach(() => {
 });
 
 const window = limits.snapshotWindowChunks;
+/** More chunks than that. */
+const many = 2 * window;
 
 /** The leader's log ends at 1000; `n2` has nothing, and the log no longer goes back as far: which is read first. */
 function behind(): string[] {
@@ -129,9 +131,9 @@ describe('a target that needs what is compacted', () => {
   });
 
   it('promise 12: is told apart in the progress, with how much it has', () => {
-    readAll(begun(20), 20);
+    readAll(begun(many), many);
     group.hear(snapshotStored('n2', 5, 'z1', 1));
-    const install = { index: 900, chunks: 20, stored: 1, bytes: 20 * limits.snapshotChunkBytes };
+    const install = { index: 900, chunks: many, stored: 1, bytes: many * limits.snapshotChunkBytes };
     expect(group.progress()).toMatchObject([{ state: 'install', silent_ms: 0, in_flight: window - 1, install }]);
   });
 
@@ -151,16 +153,16 @@ describe('a target that needs what is compacted', () => {
 
 describe('chunks', () => {
   it('go out in order, a window of them, and one more for each that is stored', () => {
-    const lines = begun(20);
+    const lines = begun(many);
     expect(lines).toEqual([
       'n2 chunk 0 of z1 #5',
       ...Array.from({ length: window - 1 }, (_, n) => `read chunk ${n + 1} of 'z1' #${n + 6}`),
     ]);
-    const sent = readAll(lines, 20);
-    expect(sent).toEqual(Array.from({ length: window - 1 }, (_, n) => `n2 chunk ${n + 1} of z1 #${n + 13}`));
+    const sent = readAll(lines, many);
+    expect(sent).toEqual(Array.from({ length: window - 1 }, (_, n) => `n2 chunk ${n + 1} of z1 #${n + window + 5}`));
     const more = group.hear(snapshotStored('n2', 5, 'z1', 1));
-    expect(more).toEqual([`read chunk ${window} of 'z1' #20`]);
-    expect(readAll(more, 20)).toEqual([`n2 chunk ${window} of z1 #21`]);
+    expect(more).toEqual([`read chunk ${window} of 'z1' #${2 * window + 4}`]);
+    expect(readAll(more, many)).toEqual([`n2 chunk ${window} of z1 #${2 * window + 5}`]);
   });
 
   it('that are read out of order wait for their turn', () => {
@@ -174,9 +176,10 @@ describe('chunks', () => {
   });
 
   it('are acknowledged together, too', () => {
-    readAll(begun(20), 20);
-    const more = group.hear(snapshotStored('n2', 15, 'z1', 4));
-    expect(more.map((line) => line.replace(/ #.*/, ''))).toEqual([8, 9, 10, 11].map((n) => `read chunk ${n} of 'z1'`));
+    const sent = readAll(begun(many), many);
+    const more = group.hear(snapshotStored('n2', idOf(sent[2]), 'z1', 4));
+    const numbers = [0, 1, 2, 3].map((n) => window + n);
+    expect(more.map((line) => line.replace(/ #.*/, ''))).toEqual(numbers.map((n) => `read chunk ${n} of 'z1'`));
     expect(group.hear(snapshotStored('n2', 5, 'z1', 1))).toEqual([]);
     expect(group.core.dropped).toEqual({ not_in_flight: 1 });
   });
@@ -187,7 +190,7 @@ describe('chunks', () => {
 
   it('that got lost show by an answer that counts fewer, and are sent again from there', () => {
     const sent = readAll(begun(20), 20);
-    // Chunk 2 is lost: 3 to 7 do not follow.
+    // Chunk 2 is lost: 3 and those behind it do not follow.
     group.hear(snapshotStored('n2', 5, 'z1', 1));
     group.hear(snapshotStored('n2', idOf(sent[0]), 'z1', 2));
     const again = group.hear(snapshotStored('n2', idOf(sent[2]), 'z1', 2));
@@ -267,10 +270,10 @@ describe('chunks', () => {
 
 describe('the snapshot', () => {
   it('promise 19: is given up for a newer one', () => {
-    const [, read = ''] = begun(20);
-    expect(group.hear(group.noChunk(idOf(read), 1, 'replaced'))).toEqual([`read chunk 0 of '' #13`]);
+    const [, read = ''] = begun(3);
+    expect(group.hear(group.noChunk(idOf(read), 1, 'replaced'))).toEqual([`read chunk 0 of '' #8`]);
     expect(group.progress()).toMatchObject([{ state: 'install', install: null }]);
-    expect(group.hear(group.chunk(13, 0, 'z2', head(950, 4)))).toEqual([expect.stringMatching(/^n2 how much of z2/)]);
+    expect(group.hear(group.chunk(8, 0, 'z2', head(950, 4)))).toEqual([expect.stringMatching(/^n2 how much of z2/)]);
     // What is still said of the old one is stale.
     expect(group.hear(snapshotStored('n2', 5, 'z1', 1))).toEqual([]);
     expect(group.core.dropped).toEqual({ other_snapshot: 1 });

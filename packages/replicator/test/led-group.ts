@@ -177,6 +177,7 @@ export class LedGroup {
       prev_term: asTerm(prevTerm),
       batches,
       refusal: '' as const,
+      more: false,
       ...over,
     };
     return { name: 'replicator.entries', body };
@@ -395,4 +396,4 @@ export function snapshotStored(
   return { name: 'replicator.snapshot_stored', body };
 }
 
-export const readBytes = limits.readBytes;
+export const readBytes = limits.replicatorReadBytes;

@@ -48,6 +48,44 @@ describe('a target that is further behind than memory', () => {
     expect(group.core.dropped).toEqual({ not_asked: 3, other_session: 1 });
   });
 
+  it('takes as many answers as a read has, each where the one before ends', () => {
+    const read = behind();
+    expect(group.hear(group.entries(read, 7, 3, [commands(7, 8, 4)], { more: true }))).toEqual([
+      'n2 7..8 after 6/3 #6',
+    ]);
+    // The one in between is lost, and comes late.
+    expect(group.hear(group.entries(read, 10, 4, [commands(10)]))).toEqual([]);
+    expect(group.hear(group.entries(read, 9, 4, [commands(9, 9, 4)], { more: true }))).toEqual([
+      'n2 9..9 after 8/4 #7',
+    ]);
+    expect(group.hear(group.entries(read, 10, 4, [commands(10)]))).toEqual(['n2 10..10 after 9/4 #8']);
+    expect(group.core.dropped).toEqual({ not_asked: 1 });
+  });
+
+  it('keeps what there is no room for in the window, and what comes behind it', () => {
+    const large = (index: number) => commands(index, index, 4, 500_000);
+    group.hear(group.lead('n2', 100));
+    group.hear(rejected('n2', 1, 0));
+    const [asked] = group.hear(stored('n2', 0));
+    const read = idOf(asked);
+    const room = Math.floor(limits.replicatorWindowBytes / large(1).length);
+    const sent: string[] = [];
+    for (let n = 1; n <= room + 3; n++) {
+      sent.push(...group.hear(group.entries(read, n, n === 1 ? 0 : 4, [large(n)], { more: true })));
+    }
+    expect(sent).toHaveLength(room);
+    const freed = group.hear(stored('n2', 3)).map((line) => line.replace(/ #.*/, ''));
+    expect(freed).toEqual([1, 2, 3].map((n) => `n2 ${room + n}..${room + n} after ${room + n - 1}/4`));
+  });
+
+  it('is read for again where one of the answers is lost', () => {
+    const read = behind();
+    group.hear(group.entries(read, 7, 3, [commands(7, 8, 4)], { more: true }));
+    group.hear(stored('n2', 8));
+    for (let n = 0; n < 4; n++) expect(group.tick(100)).toHaveLength(1);
+    expect(group.tick(100)).toContainEqual(expect.stringMatching(/^read from 9, /));
+  });
+
   it('is read for again after a refusal, with the next tick', () => {
     const read = behind();
     expect(group.hear(group.entries(read, 7, 0, [], { refusal: 'stale_term' }))).toEqual([]);

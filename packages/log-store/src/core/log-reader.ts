@@ -7,7 +7,7 @@
  */
 import { type GroupId, invariant, type Message } from '@conclave/protocol';
 import type { LogStoreEffect } from './inputs-and-effects.js';
-import { checkRows, LogReads, type ReadRequest, rowsBehind } from './log-reads.js';
+import { checkRows, LogReads, type ReadRequest, restOf, rowsBehind } from './log-reads.js';
 import type { LogStages } from './log-stages.js';
 import { termBefore } from './log-state.js';
 import type { Row } from './operations.js';
@@ -97,7 +97,9 @@ export class LogReader {
     const { durable } = this.log;
     const first = checkRows(this.groupId, range, rows);
     const behind = rowsBehind(durable.base.index, first, rows);
-    this.outside.answer(replies.entries(request, behind, termBefore(durable, first)));
+    const rest = restOf(request, rows, durable.lastIndex);
+    this.outside.answer(replies.entries(request, behind, termBefore(durable, first), rest !== undefined));
+    if (rest !== undefined) this.beginRead(rest);
   }
 
   // ---- Chunks of the snapshot ----------------------------------------------------------------------

@@ -6,7 +6,7 @@
  *    made anew. So the batches and the term before them are of one and the same log.
  * 2. There are at most `limits.logReads`.
  */
-import { asLogIndex, type Body, batchFrom, type GroupId, type LogIndex, limits } from '@conclave/protocol';
+import { asLogIndex, type Body, batchFrom, batchHeader, type GroupId, type LogIndex, limits } from '@conclave/protocol';
 import { batchKey } from './keys.js';
 import type { BatchRange, Row } from './operations.js';
 import { checkedBatch, corrupt } from './records.js';
@@ -88,6 +88,19 @@ export function checkRows(groupId: GroupId, range: BatchRange, rows: readonly Ro
   }
   if (first === undefined) throw corrupt(groupId, batchKey(groupId, fromIndex), fromIndex, 'the entry is missing');
   return first;
+}
+
+/**
+ * What a replicator's read still asks for behind these rows, which were answered: it may ask for more than goes into
+ * one message. Undefined: nothing, or little.
+ */
+export function restOf(request: ReadRequest, rows: readonly Row[], lastIndex: LogIndex): ReadRequest | undefined {
+  const latest = rows.at(-1);
+  if (request.reader === 'node' || latest === undefined) return undefined;
+  const maxBytes = request.max_bytes - rows.reduce((bytes, { value }) => bytes + value.length, 0);
+  const fromIndex = batchHeader(latest.value).last + 1;
+  if (maxBytes < limits.readBytes / 2 || fromIndex > lastIndex) return undefined;
+  return { ...request, from_index: asLogIndex(fromIndex), max_bytes: maxBytes };
 }
 
 /** The rows without the entries up to `base`: the batch that holds it may go on behind it. */

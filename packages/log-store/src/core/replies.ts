@@ -60,8 +60,8 @@ export function stored(options: LogStoreOptions, storeId: StoreId, acknowledgeme
 }
 
 /** To who reads: batches and the term of the entry before them. */
-export function entries(request: ReadRequest, rows: readonly Row[], prevTerm: Term): Message {
-  return answer(request, { prev_term: prevTerm, batches: rows.map(({ value }) => value), refusal: '' });
+export function entries(request: ReadRequest, rows: readonly Row[], prevTerm: Term, more: boolean): Message {
+  return answer(request, { prev_term: prevTerm, batches: rows.map(({ value }) => value), refusal: '' }, more);
 }
 
 /** To who reads: why there are none. */
@@ -72,8 +72,10 @@ export function noEntries(request: ReadRequest, refusal: 'stale_term' | 'beyond_
 function answer(
   { group_id, store_id, session, request_id, from_index, reader }: ReadRequest,
   found: Pick<Body<'node.entries'>, 'prev_term' | 'batches' | 'refusal'>,
+  more = false,
 ): Message {
-  return { name: `${reader}.entries`, body: { group_id, store_id, session, request_id, from_index, ...found } };
+  const body = { group_id, store_id, session, request_id, from_index, ...found };
+  return reader === 'node' ? { name: 'node.entries', body } : { name: 'replicator.entries', body: { ...body, more } };
 }
 
 /** To who reads: a chunk of the snapshot that counts. */

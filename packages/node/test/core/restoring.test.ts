@@ -41,14 +41,18 @@ describe('a restart', () => {
     expect(bench.summary).toMatchObject({ commit_index: 7, applied_index: 7, last_index: 8 });
   });
 
-  test('asks for a few chunks at a time, and again for those that do not come', () => {
+  test('asks for a window of chunks at a time, and again for those that do not come', () => {
+    const window = limits.snapshotWindowChunks;
+    const entries = Array.from({ length: window + 3 }, (_, n) => `${n + 1}:x`);
+    const larger = made([entries.length, 1], entries, { fill });
+    expect(larger.chunks.length).toBeGreaterThan(window);
     const bench = new Bench();
     bench.answersReads = false;
-    const lines = bench.open({ term: 2, snapshot: large, log: [2, 2], commit: 9 });
-    const window = [0, 1, 2, 3].map((number) => `read_snapshot S1 chunk ${number}`);
-    expect(lines.filter((line) => line.startsWith('read'))).toEqual(window);
+    const lines = bench.open({ term: 2, snapshot: larger, log: [2], commit: entries.length + 1 });
+    const asked = Array.from({ length: window }, (_, number) => `read_snapshot S1 chunk ${number}`);
+    expect(lines.filter((line) => line.startsWith('read'))).toEqual(asked);
     expect(bench.wait(400)).toEqual([]);
-    expect(bench.wait(200)).toEqual(window);
+    expect(bench.wait(200)).toEqual(asked);
   });
 
   test('takes chunks in order, though they come in another, and each once', () => {

@@ -2,10 +2,10 @@
  * Where one replicator gets its entries from: the recent batches that all share, and what was read from the
  * log-store for a target that is further behind.
  *
- * Owns the running read and what it brought: at most one answer. Does not own how far the target is.
+ * Owns the running read and what it brought, at most `limits.replicatorReadBytes`. Does not own how far the target is.
  *
  * Invariants:
- * 1. At most one read is under way; an answer to any other is dropped.
+ * 1. At most one read is under way; its answers are taken in order, one to any other is dropped.
  * 2. What is handed out is of the leader's log in its term: a read carries the term, and is refused in another.
  * 3. The term before the entries comes from where the entries come from.
  */
@@ -18,7 +18,7 @@ import {
   limits,
   type Term,
 } from '@conclave/protocol';
-import { BatchRun } from './batch-run.js';
+import { BatchRun, type RunBatch } from './batch-run.js';
 import type { Position } from './in-flight-window.js';
 import type { Leadership } from './leadership.js';
 
@@ -32,8 +32,10 @@ export interface Gathered {
 
 interface Read {
   readonly requestId: number;
-  readonly fromIndex: LogIndex;
-  readonly askedMs: number;
+  /** Where the next answer begins. */
+  fromIndex: LogIndex;
+  /** When it was asked, or last answered. */
+  latestMs: number;
   refused: boolean;
 }
 
@@ -97,7 +99,7 @@ export class EntrySource {
     if (this.read !== undefined) return;
     const { leadership } = this;
     const requestId = leadership.outlet.nextRequestId();
-    this.read = { requestId, fromIndex, askedMs: nowMs, refused: false };
+    this.read = { requestId, fromIndex, latestMs: nowMs, refused: false };
     const body = {
       ...leadership.own,
       request_id: requestId,
@@ -113,8 +115,13 @@ export class EntrySource {
     return this.read?.requestId === body.request_id && this.read.fromIndex === body.from_index && !this.read.refused;
   }
 
-  /** Takes the answer to the running read. A refused read is over with the next tick, but for one of what is compacted. */
-  onEntries(body: Body<'replicator.entries'>): 'taken' | 'compacted' | 'read_refused' | 'malformed_entries' {
+  /**
+   * Takes an answer to the running read. A refused read is over with the next tick, but for one of what is compacted.
+   */
+  onEntries(
+    body: Body<'replicator.entries'>,
+    nowMs: number,
+  ): 'taken' | 'compacted' | 'read_refused' | 'malformed_entries' {
     if (body.refusal === 'compacted') {
       this.read = undefined;
       return 'compacted';
@@ -123,38 +130,48 @@ export class EntrySource {
       if (this.read !== undefined) this.read.refused = true;
       return 'read_refused';
     }
-    const run = readRun(body, this.leadership.term);
-    if (run === undefined) {
+    // What was not sent yet stays in front of it.
+    const isNext = this.fetched?.lastIndex === body.from_index - 1;
+    const run = isNext && this.fetched !== undefined ? this.fetched : new BatchRun();
+    const last = readInto(run, body, this.leadership.term);
+    if (last === undefined) {
       if (this.read !== undefined) this.read.refused = true;
       return 'malformed_entries';
     }
-    this.read = undefined;
     this.fetched = run;
+    if (this.read === undefined || !body.more) this.read = undefined;
+    else Object.assign(this.read, { fromIndex: last + 1, latestMs: nowMs });
     return 'taken';
   }
 
   /** Gives a read up that was refused or got lost, so that it is asked anew. */
   onTick(nowMs: number): void {
     if (this.read === undefined) return;
-    const isOverdue = nowMs - this.read.askedMs >= this.leadership.times.electionTimeoutMs / 2;
+    const isOverdue = nowMs - this.read.latestMs >= this.leadership.times.electionTimeoutMs / 2;
     if (this.read.refused || isOverdue) this.read = undefined;
   }
 }
 
-/** The batches of an answer; undefined unless they hold `from_index`, follow each other, and their terms rise up to `term`. */
-function readRun(body: Body<'replicator.entries'>, term: Term): BatchRun | undefined {
-  const run = new BatchRun();
+/**
+ * Adds the batches of an answer to the run, and answers the last index. Undefined, and nothing is added, unless they
+ * hold `from_index`, follow each other and the run, and their terms rise up to `term`.
+ */
+function readInto(run: BatchRun, body: Body<'replicator.entries'>, term: Term): LogIndex | undefined {
+  const batches: RunBatch[] = [];
   let prevTerm = body.prev_term;
-  let lastIndex: number | undefined;
+  let lastIndex = run.lastIndex;
+  if (lastIndex !== undefined && run.termAt(lastIndex) !== prevTerm) return undefined;
   for (const bytes of body.batches) {
     const header = headerOf(bytes);
     if (header === undefined || header.term < prevTerm || header.term > term) return undefined;
     if (lastIndex === undefined ? header.first > body.from_index : header.first !== lastIndex + 1) return undefined;
-    run.push({ header, size: bytes.length, content: bytes, prevTerm });
+    batches.push({ header, size: bytes.length, content: bytes, prevTerm });
     prevTerm = header.term;
     lastIndex = header.last;
   }
-  return run.placeOf(body.from_index) === undefined ? undefined : run;
+  if (lastIndex === undefined || lastIndex < body.from_index) return undefined;
+  for (const batch of batches) run.push(batch);
+  return lastIndex;
 }
 
 function headerOf(bytes: Uint8Array): BatchHeader | undefined {

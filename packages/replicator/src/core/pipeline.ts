@@ -72,7 +72,7 @@ export class Pipeline {
     while (agreement.nextIndex <= this.leadership.lastIndex && this.window.hasRoom(0)) {
       const gathered = this.source.gather(agreement.nextIndex);
       if (gathered === undefined) {
-        this.source.ask(agreement.nextIndex, limits.readBytes, nowMs);
+        this.source.ask(agreement.nextIndex, limits.replicatorReadBytes, nowMs);
         break;
       }
       if (!this.window.hasRoom(gathered.bytes)) break;

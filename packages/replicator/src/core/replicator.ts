@@ -200,7 +200,7 @@ export class Replicator {
 
   /** The answer to the running read, if `isAnsweredBy` says so. */
   onEntries(body: Body<'replicator.entries'>, nowMs: number): string | undefined {
-    const outcome = this.source.onEntries(body);
+    const outcome = this.source.onEntries(body, nowMs);
     if (outcome === 'compacted') return this.onCompacted(body.from_index, nowMs);
     if (outcome === 'taken') this.proceed(nowMs);
     return outcome === 'taken' ? undefined : outcome;
