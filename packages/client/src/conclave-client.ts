@@ -31,6 +31,7 @@ import {
   type Reply,
   type Settlement,
 } from './core/index.js';
+import { KeyWatch, type WatchEvent, type WatchOptions } from './key-watch.js';
 import { KvApi } from './kv-api.js';
 import { LeaseApi } from './lease-api.js';
 import { Lock, type LockOptions } from './lock.js';
@@ -65,6 +66,7 @@ export class ConclaveClient {
   private readonly groupId: GroupId;
   private readonly inbox = createInbox();
   private readonly subscription: Subscription;
+  private readonly watches = new Set<KeyWatch>();
   private lastCallId = 0;
   private timer: NodeJS.Timeout | undefined;
   private isIdleScheduled = false;
@@ -90,7 +92,10 @@ export class ConclaveClient {
       },
     });
     // A connection that others close, or that is refused for good, takes its calls with it.
-    const onEnd = () => this.step({ type: 'close' });
+    const onEnd = () => {
+      this.step({ type: 'close' });
+      this.endWatches();
+    };
     connection.closed().then(onEnd, onEnd);
   }
 
@@ -123,9 +128,26 @@ export class ConclaveClient {
     return Lock.acquire(this.leases, this.locks, name, options);
   }
 
+  /**
+   * Watches the keys with a prefix (empty: all): each change once, in the order of the revisions, also over changes of
+   * leaders. Ends with `return()`, which a `for await` does that is left, or with the client.
+   */
+  watch(prefix: string, options: WatchOptions = {}): AsyncIterableIterator<WatchEvent, undefined> {
+    const watch = new KeyWatch(prefix, options, {
+      connection: this.connection,
+      subjectOf: (watchId) => this.subjects.watch(this.groupId, watchId),
+      call: (call, timeoutMs) => this.call(call, timeoutMs),
+      kv: this.kv,
+      onClosed: (one) => this.watches.delete(one),
+    });
+    this.watches.add(watch);
+    return watch;
+  }
+
   /** Settles all open calls (not done, or unknown) and ends the connection, unless that was given. */
   async close(): Promise<void> {
     this.step({ type: 'close' });
+    this.endWatches();
     if (this.ownsConnection) await this.connection.close();
     else if (!this.connection.isClosed()) this.subscription.unsubscribe();
   }
@@ -133,6 +155,10 @@ export class ConclaveClient {
   /** Calls that are not settled, requests under way, and answers that were not used, by reason. */
   status(): { openCalls: number; requests: number; dropped: Record<string, number> } {
     return { ...this.core.status(), dropped: { ...this.core.dropped } };
+  }
+
+  private endWatches(): void {
+    for (const watch of [...this.watches]) watch.close(new ConclaveError('ESHUTDOWN', 'the client was closed'));
   }
 
   private call(call: Call, timeoutMs: number | undefined): Promise<unknown> {

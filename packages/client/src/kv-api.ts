@@ -39,6 +39,11 @@ export interface RangeOptions extends GetOptions {
   readonly keysOnly?: boolean;
 }
 
+export interface ChangesOptions extends GetOptions {
+  /** How many one page holds at most. */
+  readonly limit?: number;
+}
+
 /** Makes a call and waits for what becomes of it. */
 export type Caller = (call: Call, timeoutMs: number | undefined) => Promise<unknown>;
 
@@ -110,6 +115,23 @@ export class KvApi {
     };
     const call = { operation: 'query', name: 'range', body, peerId: peerIdOf(options.peerId) } as const;
     return (await this.call(call, timeoutMs)) as KvReply<'range'>;
+  }
+
+  /**
+   * What has changed of the keys with a prefix, from a revision on: `[revision, 'put', key, value, lease?]` or `[revision,
+   * 'delete', key]`. The next page, or what comes later, is from `next_revision`. Rejects with ECOMPACTED where that is
+   * no longer known: `range` tells what is there, and the revision to go on behind.
+   */
+  async changes(prefix: string, fromRevision: number, options: ChangesOptions = {}): Promise<KvReply<'changes'>> {
+    const { consistency, limit, timeoutMs } = options;
+    const body = {
+      prefix,
+      from_revision: fromRevision,
+      ...(limit === undefined ? {} : { limit }),
+      ...(consistency === undefined ? {} : { consistency }),
+    };
+    const call = { operation: 'query', name: 'changes', body, peerId: peerIdOf(options.peerId) } as const;
+    return (await this.call(call, timeoutMs)) as KvReply<'changes'>;
   }
 
   /** All keys with a prefix, page by page. Each page is as of its own moment, the pages together are not. */

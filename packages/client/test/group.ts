@@ -1,4 +1,5 @@
 /** A group of one over real NATS: the door and the state machine of the store, without Raft between them. */
+import type { WatchRequest } from '@conclave/actor/core';
 import { KvService, KvStateMachine } from '@conclave/kv';
 import { asLogIndex, ConclaveError, decodeRequest, type Encoding, type ErrorBody, encodeAs } from '@conclave/protocol';
 import type { Msg, NatsConnection, Subscription } from 'nats';
@@ -17,6 +18,10 @@ export class Group {
   private readonly service = new KvService();
   private subscriptions: Subscription[] = [];
   private index = 0;
+  /** Who watches what, and the first revision that it has not been told. */
+  readonly watches = new Map<string, { readonly selector: unknown; next: number }>();
+  /** So many messages to watchers get lost. */
+  lose = 0;
 
   constructor(
     private readonly connection: NatsConnection,
@@ -58,12 +63,41 @@ export class Group {
     try {
       const request = this.service.parse(operation, body);
       if (request.type === 'read') return request.reply(this.stateMachine.query(request.query));
+      if (request.type === 'watch') return this.onWatch(request);
       this.index += 1;
-      return request.reply(this.stateMachine.apply(asLogIndex(this.index), request.payload, request.command));
+      const result = this.stateMachine.apply(asLogIndex(this.index), request.payload, request.command);
+      for (const watchId of this.watches.keys()) this.tell(watchId);
+      return request.reply(result);
     } catch (error) {
       if (error instanceof ConclaveError) return { error: error.toBody() };
       throw error;
     }
+  }
+
+  private onWatch({ watchId, selector, from, reply }: WatchRequest): unknown {
+    const { first, revision } = this.stateMachine.history;
+    const next = from ?? this.watches.get(watchId)?.next ?? revision + 1;
+    if (next < first) throw new ConclaveError('ECOMPACTED', `known from ${first} on`);
+    this.watches.set(watchId, { selector, next });
+    // What is told reaches the watcher before the reply does, or after it.
+    if (this.index % 2 === 0) this.tell(watchId);
+    else setImmediate(() => this.tell(watchId));
+    return reply({ after: next - 1, revision, renewMs: 15_000 });
+  }
+
+  /** Tells a watcher what has changed, or an error. */
+  tell(watchId: string, error?: ErrorBody): void {
+    const watch = this.watches.get(watchId);
+    if (watch === undefined) return;
+    const { history } = this.stateMachine;
+    const most = { changes: 3, bytes: 1_000_000, revisions: 1_000_000 };
+    do {
+      const { changes, upTo } = history.changes(watch.selector, watch.next, most);
+      const body = { after: watch.next - 1, revision: upTo, changes, ...(error === undefined ? {} : { error }) };
+      watch.next = upTo + 1;
+      this.lose -= 1;
+      if (this.lose < 0) this.connection.publish(`${this.prefix}.watch.${watchId}`, encodeAs(body, 'msgpack'));
+    } while (watch.next <= history.revision);
   }
 
   private respond(message: Msg, reply: unknown, encoding: Encoding): void {

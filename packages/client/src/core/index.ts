@@ -1,2 +1,3 @@
 export * from './call.js';
 export * from './client-core.js';
+export * from './watch-reader.js';

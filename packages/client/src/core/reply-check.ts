@@ -5,6 +5,7 @@ import {
   type CommandResult,
   type ErrorBody,
   ErrorReply,
+  type KeyChange,
   kvOperations,
   OperationResult,
   type Value,
@@ -45,6 +46,7 @@ export function adminReplyOf(command: AdminCommand, body: unknown): object | und
 export function queryReplyOf(name: QueryOperation, body: unknown): object | undefined {
   const parsed = kvOperations[name].reply.safeParse(body);
   if (!parsed.success) return undefined;
+  if ('changes' in parsed.data) return { ...parsed.data, changes: parsed.data.changes.map(ownChange) };
   if (!('found' in parsed.data)) return parsed.data;
   const { found, ...rest } = parsed.data;
   return { found: found.map(([key, value, revision]) => [key, ownValue(value), revision]), ...rest };
@@ -52,6 +54,14 @@ export function queryReplyOf(name: QueryOperation, body: unknown): object | unde
 
 export function ownValue(value: Value | null): Value | null {
   return value instanceof Uint8Array ? new Uint8Array(value) : value;
+}
+
+/** A change with its value in memory of its own. */
+export function ownChange(change: KeyChange): KeyChange {
+  if (change[1] === 'delete' || typeof change[3] === 'string') return change;
+  const [revision, what, key, value, leaseId] = change;
+  const own = ownValue(value) as Uint8Array;
+  return leaseId === undefined ? [revision, what, key, own] : [revision, what, key, own, leaseId];
 }
 
 export function clientIdOf(body: unknown): number | undefined {

@@ -1,0 +1,267 @@
+/**
+ * A watch of the keys with a prefix, as an async iterable: each change once, in the order of the revisions, however
+ * often leaders change or the connection breaks.
+ *
+ * It asks for its watch again every few seconds, where something was missed, and where nothing is heard: a leader gives a
+ * sign of life every second. Who takes the changes slowly does not ask: the leader stops then, and what is waiting
+ * here stays bounded.
+ */
+import { ConclaveError, decodeRequest, defaultTimes, type KvReply, limits, type Value } from '@conclave/protocol';
+import { type Msg, type NatsConnection, nuid, type Subscription } from 'nats';
+import { WatchReader } from './core/index.js';
+import type { Caller, KvApi } from './kv-api.js';
+
+export interface WatchOptions {
+  /** The first revision that is wanted; unless given, what changes after the watch has begun. */
+  readonly fromRevision?: number;
+  /**
+   * Tells first what is there: unless `fromRevision` is given, and whenever what has changed is no longer known. Without
+   * this the watch then fails with ECOMPACTED.
+   */
+  readonly state?: boolean;
+}
+
+export type WatchEvent =
+  | {
+      readonly type: 'put';
+      readonly revision: number;
+      readonly key: string;
+      readonly value: Value;
+      /** That it is tied to; unknown (undefined) for what was there. */
+      readonly leaseId?: number | undefined;
+    }
+  | { readonly type: 'delete'; readonly revision: number; readonly key: string }
+  /** Forget what was told: the puts that follow are what is there, as of this revision or later. Only with `state`. */
+  | { readonly type: 'anew'; readonly revision: number }
+  /** All that is there has been told; changes follow. */
+  | { readonly type: 'current'; readonly revision: number };
+
+export interface KeyWatchDependencies {
+  readonly connection: NatsConnection;
+  /** The subject of a watch of this name. */
+  readonly subjectOf: (watchId: string) => string;
+  readonly call: Caller;
+  readonly kv: KvApi;
+  readonly onClosed: (watch: KeyWatch) => void;
+}
+
+/** Longer than a leader is silent. */
+const silenceMs = 3 * defaultTimes.watchHeartbeatMs;
+const lookMs = 500;
+/** Asked for again before the leader has told so much, and not while so much waits here. */
+const halfWindowBytes = limits.watchUnreadBytes / 2;
+/** About what the frame of one event takes. */
+const eventBytes = 64;
+/** What ends a watch: asking again would not help. */
+const final: readonly string[] = ['EINVAL', 'ENOENT', 'ESHUTDOWN', 'ESTATEMACHINE'];
+
+interface Waiting {
+  readonly resolve: (result: IteratorResult<WatchEvent, undefined>) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
+  private readonly watchId = nuid.next();
+  private readonly reader: WatchReader;
+  private readonly subscription: Subscription;
+  private readonly timer: NodeJS.Timeout;
+  private readonly events: WatchEvent[] = [];
+  private waitingBytes = 0;
+  private readonly waiting: Waiting[] = [];
+  private onRoom: (() => void) | undefined;
+  /** Heard since it was last asked for. */
+  private unreadBytes = 0;
+  private askedMs = Number.NEGATIVE_INFINITY;
+  private heardMs = performance.now();
+  private isAsking = false;
+  private isReading = false;
+  private failure: Error | undefined;
+  private isClosed = false;
+
+  constructor(
+    private readonly prefix: string,
+    private readonly options: WatchOptions,
+    private readonly dependencies: KeyWatchDependencies,
+  ) {
+    this.reader = new WatchReader(options.fromRevision);
+    this.subscription = dependencies.connection.subscribe(dependencies.subjectOf(this.watchId), {
+      callback: (error, message) => {
+        if (error === null) this.onMessage(message);
+      },
+    });
+    this.timer = setInterval(() => this.look(), lookMs);
+    if (options.state === true && options.fromRevision === undefined) void this.readAnew();
+    else void this.ask(options.fromRevision);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** @throws ConclaveError ECOMPACTED: what has changed since is no longer known, and `state` was not asked for. */
+  next(): Promise<IteratorResult<WatchEvent, undefined>> {
+    const event = this.events.shift();
+    if (event !== undefined) {
+      this.waitingBytes -= bytesOf(event);
+      if (this.hasRoom()) this.onRoom?.();
+      this.renewIfRead();
+      return Promise.resolve({ done: false, value: event });
+    }
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    if (this.isClosed) return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ resolve, reject });
+    });
+  }
+
+  /** Ends the watch. */
+  return(): Promise<IteratorResult<WatchEvent, undefined>> {
+    this.close();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  /** Ends the watch; `error`: the iteration rejects with this, once what has come is taken. */
+  close(error?: Error): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.failure = error;
+    clearInterval(this.timer);
+    if (!this.dependencies.connection.isClosed()) this.subscription.unsubscribe();
+    this.onRoom?.();
+    for (const { resolve, reject } of this.waiting.splice(0)) {
+      if (error === undefined) resolve({ done: true, value: undefined });
+      else reject(error);
+    }
+    this.dependencies.onClosed(this);
+  }
+
+  private onMessage({ data }: Msg): void {
+    if (this.isClosed || this.isReading) return;
+    this.heardMs = performance.now();
+    this.unreadBytes += data.length;
+    const news = this.reader.onMessage(bodyOf(data));
+    switch (news.type) {
+      case 'changes':
+        for (const [revision, type, key, value, leaseId] of news.changes) {
+          this.push(
+            type === 'delete' ? { type, revision, key } : { type, revision, key, value: value as Value, leaseId },
+          );
+        }
+        return this.renewIfRead();
+      case 'gap':
+        return void this.askFromHere();
+      case 'ended':
+        return this.onError(new ConclaveError(news.error.code, news.error.message));
+      case 'nothing':
+      case 'malformed':
+        return;
+    }
+  }
+
+  private look(): void {
+    if (this.isReading || !this.hasRoom()) return;
+    const nowMs = performance.now();
+    if (nowMs - Math.max(this.heardMs, this.askedMs) > silenceMs) void this.askFromHere();
+    else if (nowMs - this.askedMs > defaultTimes.watchRenewMs / 3) void this.ask();
+  }
+
+  private renewIfRead(): void {
+    if (this.unreadBytes >= halfWindowBytes && this.hasRoom() && !this.isReading) void this.ask();
+  }
+
+  private hasRoom(): boolean {
+    return this.waitingBytes < halfWindowBytes;
+  }
+
+  private askFromHere(): Promise<void> {
+    const { seen } = this.reader;
+    return this.ask(seen === undefined ? undefined : seen + 1);
+  }
+
+  private async ask(fromRevision?: number): Promise<void> {
+    if (this.isAsking || this.isClosed) return;
+    this.isAsking = true;
+    this.unreadBytes = 0;
+    this.askedMs = performance.now();
+    try {
+      const from = fromRevision === undefined ? {} : { from_revision: fromRevision };
+      const body = { watch_id: this.watchId, prefix: this.prefix, ...from };
+      const begun = await this.dependencies.call({ operation: 'query', name: 'watch', body }, undefined);
+      this.isAsking = false;
+      this.askedMs = performance.now();
+      if (!this.reader.onBegun(begun as KvReply<'watch'>)) await this.askFromHere();
+    } catch (error) {
+      this.isAsking = false;
+      // Without a leader the call has taken its time already.
+      this.onError(error as ConclaveError);
+    }
+  }
+
+  private onError(error: ConclaveError): void {
+    if (this.isClosed) return;
+    if (final.includes(error.code)) this.close(error);
+    else if (error.code !== 'ECOMPACTED') void this.askFromHere();
+    else if (this.options.state === true) void this.readAnew();
+    else this.close(error);
+  }
+
+  /** Tells what is there, and goes on behind the revision of the first page. */
+  private async readAnew(): Promise<void> {
+    if (this.isReading) return;
+    this.isReading = true;
+    try {
+      const ahead = new Map<string, number>();
+      let begin: number | undefined;
+      let startAfter: string | undefined;
+      for (let more = true; more && !this.isClosed; ) {
+        const page = await this.dependencies.kv.range(this.prefix, startAfter === undefined ? {} : { startAfter });
+        if (begin === undefined) this.push({ type: 'anew', revision: page.revision });
+        begin ??= page.revision;
+        for (const [key, value, revision] of page.found) {
+          if (value !== null) this.push({ type: 'put', revision, key, value });
+          if (revision > begin) ahead.set(key, revision);
+        }
+        startAfter = page.found.at(-1)?.[0];
+        more = page.more;
+        if (more && !this.hasRoom()) await this.room();
+      }
+      this.isReading = false;
+      if (begin === undefined || this.isClosed) return;
+      this.push({ type: 'current', revision: begin });
+      this.reader.startBehind(begin, ahead);
+      await this.askFromHere();
+    } catch (error) {
+      this.isReading = false;
+      const { code } = error as ConclaveError;
+      if (final.includes(code)) this.close(error as Error);
+      else void this.readAnew();
+    }
+  }
+
+  private room(): Promise<void> {
+    return new Promise((resolve) => {
+      this.onRoom = resolve;
+    });
+  }
+
+  private push(event: WatchEvent): void {
+    const waiting = this.waiting.shift();
+    if (waiting !== undefined) return waiting.resolve({ done: false, value: event });
+    this.events.push(event);
+    this.waitingBytes += bytesOf(event);
+  }
+}
+
+function bodyOf(data: Uint8Array): unknown {
+  try {
+    return decodeRequest(data).value;
+  } catch (error) {
+    if (error instanceof ConclaveError) return undefined;
+    throw error;
+  }
+}
+
+function bytesOf(event: WatchEvent): number {
+  if (!('key' in event)) return eventBytes;
+  return eventBytes + event.key.length + (event.type === 'put' ? event.value.length : 0);
+}

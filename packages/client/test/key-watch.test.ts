@@ -1,0 +1,208 @@
+import { KvStateMachine } from '@conclave/kv';
+import { limits } from '@conclave/protocol';
+import { connect, type NatsConnection } from 'nats';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type NatsServer, startNats } from '../../../test/support/nats.js';
+import { ConclaveClient, WatchReader } from '../src/index.js';
+import { Group } from './group.js';
+
+let server: NatsServer;
+let connection: NatsConnection;
+let group: Group;
+let client: ConclaveClient;
+
+beforeAll(async () => {
+  server = await startNats();
+  connection = await connect({ servers: server.url });
+});
+afterAll(async () => {
+  await connection.close();
+  await server.stop();
+});
+beforeEach(async () => {
+  group = new Group(connection);
+  await group.lead();
+  client = await ConclaveClient.connect({ servers: server.url, groupId: 'main', requestTimeoutMs: 200 });
+});
+afterEach(async () => {
+  await client.close();
+  await group.stepDown();
+});
+
+type Watch = ReturnType<ConclaveClient['watch']>;
+
+/** The next so many events, in short. */
+async function take(watch: Watch, count: number): Promise<string[]> {
+  const lines: string[] = [];
+  for (let at = 0; at < count; at++) {
+    const { value } = await watch.next();
+    if (value === undefined) lines.push('end');
+    else if (!('key' in value)) lines.push(`${value.type} ${value.revision}`);
+    else lines.push(`${value.revision} ${value.type} ${value.key}${value.type === 'put' ? ` ${value.value}` : ''}`);
+  }
+  return lines;
+}
+
+async function put(...keys: string[]): Promise<void> {
+  for (const key of keys) await client.kv.put(key, `of ${key}`);
+}
+
+describe('a watch', () => {
+  it('tells what changes of the keys with a prefix, once it has begun', async () => {
+    await put('a/old', 'b/old');
+    const watch = client.watch('a/');
+    const first = take(watch, 1);
+    await began();
+    await put('a/1', 'b/1');
+    await client.kv.delete('a/1');
+    await client.kv.put('a/2', new Uint8Array([49, 50]));
+    expect([...(await first), ...(await take(watch, 2))]).toEqual([
+      '3 put a/1 of a/1',
+      '5 delete a/1',
+      '6 put a/2 49,50',
+    ]);
+    await watch.return?.();
+    expect(await watch.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('tells what has been, each once, though messages get lost and leaders change', async () => {
+    await put('1', '2', '3', '4', '5');
+    const watch = client.watch('', { fromRevision: 2 });
+    expect(await take(watch, 4)).toEqual(['2 put 2 of 2', '3 put 3 of 3', '4 put 4 of 4', '5 put 5 of 5']);
+    group.lose = 1;
+    await put('6', '7');
+    expect(await take(watch, 2)).toEqual(['6 put 6 of 6', '7 put 7 of 7']);
+    // The next leader knows of no watch; the old one says that it stepped down.
+    const [watchId] = group.watches.keys();
+    group.lose = 0;
+    group.tell(watchId!, { code: 'EPERM', message: 'steps down', outcome: 'not_done' });
+    group.watches.clear();
+    await put('8');
+    expect(await take(watch, 1)).toEqual(['8 put 8 of 8']);
+  });
+
+  it('asks again where nothing is heard', async () => {
+    const watch = client.watch('');
+    await began();
+    group.watches.clear();
+    await put('1');
+    expect(await take(watch, 1)).toEqual(['1 put 1 of 1']);
+  }, 20_000);
+
+  it('tells what is there first, where that is asked for', async () => {
+    await put('a/1', 'b', 'a/2');
+    const watch = client.watch('a/', { state: true });
+    expect(await take(watch, 4)).toEqual(['anew 3', '1 put a/1 of a/1', '3 put a/2 of a/2', 'current 3']);
+    await put('a/3');
+    expect(await take(watch, 1)).toEqual(['4 put a/3 of a/3']);
+  });
+
+  it('fails where what it wants is no longer known, or tells anew what is there', async () => {
+    group.stateMachine = new KvStateMachine({ history: { revisions: 2, bytes: 1000 } });
+    await put('1', '2', '3', '4');
+    await expect(client.watch('', { fromRevision: 2 }).next()).rejects.toMatchObject({ code: 'ECOMPACTED' });
+    const watch = client.watch('', { fromRevision: 2, state: true });
+    expect(await take(watch, 6)).toEqual([
+      'anew 4',
+      '1 put 1 of 1',
+      '2 put 2 of 2',
+      '3 put 3 of 3',
+      '4 put 4 of 4',
+      'current 4',
+    ]);
+    await put('5');
+    expect(await take(watch, 1)).toEqual(['5 put 5 of 5']);
+  });
+
+  it('does not ask for more while it is not read, and goes on when it is', async () => {
+    const value = 'v'.repeat(limits.valueBytes / 2);
+    const watch = client.watch('');
+    await began();
+    const count = Math.ceil(limits.watchUnreadBytes / value.length) + 4;
+    for (let at = 0; at < count; at++) await client.kv.put('k', value);
+    const asked = asks();
+    expect(asked).toBeLessThanOrEqual(2);
+    for (let at = 0; at < count; at++) {
+      const next = await watch.next();
+      expect(next.value).toMatchObject({ type: 'put', revision: at + 1 });
+    }
+    await client.kv.put('k', 'last');
+    expect(await take(watch, 1)).toEqual([`${count + 1} put k last`]);
+    expect(asks()).toBeGreaterThan(asked);
+  }, 20_000);
+
+  it('ends with the client, and with what is wrong with it', async () => {
+    const watch = client.watch('');
+    const ended = watch.next();
+    await began();
+    await expect(client.watch('\ud800').next()).rejects.toMatchObject({ code: 'EINVAL' });
+    await client.close();
+    await expect(ended).rejects.toMatchObject({ code: 'ESHUTDOWN' });
+  });
+
+  it('is read by pages, too', async () => {
+    await put('a', 'b');
+    await client.kv.put('a', new Uint8Array([1]));
+    expect(await client.kv.changes('a', 1)).toEqual({
+      changes: [
+        [1, 'put', 'a', 'of a'],
+        [3, 'put', 'a', new Uint8Array([1])],
+      ],
+      more: false,
+      next_revision: 4,
+      revision: 3,
+    });
+    expect(await client.kv.changes('a', 1, { limit: 1 })).toMatchObject({ more: true, next_revision: 3 });
+  });
+});
+
+describe('what a watcher makes of messages', () => {
+  const change = (revision: number) => [revision, 'put', `k${revision}`, 'v'];
+  const message = (after: number, revision: number, ...changes: unknown[]) => ({ after, revision, changes });
+
+  it('leaves out what it has, and sees what is missing', () => {
+    const reader = new WatchReader();
+    expect(reader.onMessage(message(0, 4, change(4)))).toEqual({ type: 'nothing' });
+    expect(reader.onBegun({ after: 4 })).toBe(true);
+    expect(reader.onMessage(message(4, 6, change(5), change(6)))).toEqual({
+      type: 'changes',
+      changes: [change(5), change(6)],
+    });
+    expect(reader.onMessage(message(2, 6, change(5), change(6)))).toEqual({ type: 'nothing' });
+    expect(reader.onMessage(message(5, 7, change(6), change(7)))).toEqual({ type: 'changes', changes: [change(7)] });
+    expect(reader.onMessage(message(8, 9, change(9)))).toEqual({ type: 'gap' });
+    expect(reader.onMessage(message(8, 8))).toEqual({ type: 'gap' });
+    expect(reader.onMessage(message(7, 7))).toEqual({ type: 'nothing' });
+    expect(reader.seen).toBe(7);
+    // A leader that does not know the watch begins it now.
+    expect(reader.onBegun({ after: 9 })).toBe(false);
+    expect(
+      reader.onMessage({ ...message(3, 3), error: { code: 'EPERM', message: '', outcome: 'not_done' } }),
+    ).toMatchObject({
+      type: 'ended',
+    });
+    for (const malformed of [undefined, {}, message(7, 8, [8, 'put', 'k']), message(7, -1)]) {
+      expect(reader.onMessage(malformed)).toEqual({ type: 'malformed' });
+    }
+  });
+
+  it('leaves out what was read later than where it begins', () => {
+    const reader = new WatchReader();
+    reader.startBehind(10, new Map([['k12', 14]]));
+    expect(reader.onMessage(message(10, 15, change(11), change(12), [15, 'delete', 'k12']))).toEqual({
+      type: 'changes',
+      changes: [change(11), [15, 'delete', 'k12']],
+    });
+  });
+});
+
+function asks(): number {
+  return group.operations.filter((name) => name === 'watch').length;
+}
+
+/** Settled when the client has heard that its watch has begun. */
+async function began(): Promise<void> {
+  while (asks() === 0) await connection.flush();
+  // What the group answers later is heard later.
+  await client.kv.get('anything');
+}
