@@ -623,6 +623,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private stepDown(reason: string): void {
     const { context } = this;
     context.event('leader_stepped_down', { reason });
+    this.peerReset.onSteppedDown();
     context.log('info', 'steps down', { reason });
     context.emit({ type: 'serve', group: false });
     // While it hands over, the next leader may have heard the same request.

@@ -24,6 +24,7 @@ import {
   type PeerId,
   peerIds,
   type ResetPeerReply,
+  samePeers,
   termsAfterReset,
 } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
@@ -36,6 +37,8 @@ const leaderlessTimeouts = 2;
 
 export class PeerReset {
   private waiting: number | undefined;
+  /** Until when this peer has led. */
+  private ledUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly context: NodeContext,
@@ -54,6 +57,7 @@ export class PeerReset {
     }
     const fault = this.faultOf(configuration, new_peers);
     if (fault !== undefined) return context.refuse(requestId, 'EINVAL', fault);
+    if (isInForce(configuration, new_peers)) return context.reply(requestId, this.whatWasDone(configuration));
     this.waiting = requestId;
     this.reset(requestId, configuration, new_peers);
   }
@@ -64,6 +68,7 @@ export class PeerReset {
     const withinMs = leaderlessTimeouts * context.options.electionTimeoutMs;
     if (this.waiting !== undefined) return 'this peer is being reset';
     if (state.role === 'leader') return 'this peer leads: change the configuration instead';
+    if (context.nowMs - this.ledUntilMs < withinMs) return 'this peer has led until now, and may yet hear its quorum';
     if (context.nowMs - state.leaderContactMs < withinMs) return `${state.leaderId || 'a leader'} leads the group`;
     if (context.nowMs - state.openedMs < withinMs) return 'this peer has just started, and may yet hear a leader';
     return own.hasRoom('log-store', true) && own.silent().length === 0 ? undefined : 'an actor of this peer is silent';
@@ -126,11 +131,37 @@ export class PeerReset {
     return [...newPeers].sort().flatMap((one) => bound.get(one) ?? []);
   }
 
+  /** It is asked for again: a reply may have been lost. */
+  private whatWasDone({ peers, epoch = 0 }: Configuration): ResetPeerReply {
+    const { groupUid, log, commitIndex } = this.state;
+    return {
+      group_id: this.context.options.groupId,
+      old_group_uid: groupUid,
+      group_uid: groupUid,
+      epoch,
+      old_peers: peerIds(peers),
+      new_peers: peerIds(peers),
+      last_index: log.lastIndex,
+      commit_index: commitIndex,
+      may_be_lost: 'nothing more: this peer was reset so before, and nothing is changed',
+    };
+  }
+
+  /** This peer led, and no longer does. */
+  onSteppedDown(): void {
+    this.ledUntilMs = this.context.nowMs;
+  }
+
   /** This node is fenced, or starts over: whether it was done is not known here. */
   onFenced(reason: string): void {
     if (this.waiting !== undefined) this.context.refuse(this.waiting, 'EFENCED', reason, 'unknown');
     this.waiting = undefined;
   }
+}
+
+/** Whether that has been done already. */
+function isInForce({ peers, old_peers, epoch = 0 }: Configuration, newPeers: readonly PeerId[]): boolean {
+  return epoch > 0 && old_peers.length === 0 && samePeers(peerIds(peers), newPeers);
 }
 
 function mayBeLost(peerId: PeerId, lost: readonly PeerId[], last: number, commit: number): string {

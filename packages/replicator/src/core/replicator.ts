@@ -303,7 +303,7 @@ export class Replicator {
       refusal: this.refusal,
       install: this.installation?.progress() ?? null,
       read_only: this.isReadOnly,
-      ...this.stores.found(nowMs),
+      ...this.stores.found(nowMs, this.refusal !== ''),
     };
   }
 

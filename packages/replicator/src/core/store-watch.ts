@@ -60,11 +60,11 @@ export class StoreWatch {
   }
 
   /** For the progress: what was found, while it is remembered. */
-  found(nowMs: number): Pick<Progress, 'found'> {
+  found(nowMs: number, isRefused: boolean): Pick<Progress, 'found'> {
     const { other } = this;
     if (other === undefined || nowMs - other.heardMs > rememberedTimeouts * this.electionTimeoutMs) return {};
-    // The bound one was heard lately, but not since: perhaps it is the one that was lost.
-    if (this.isBoundHeard(nowMs) && (this.boundMs ?? 0) <= other.sinceMs) return {};
+    // The bound one has not been heard since: perhaps it is lost, which its silence will show.
+    if (!isRefused && (this.boundMs ?? 0) <= other.sinceMs) return {};
     const { store_id, group_uid, last_index } = other;
     const bound_silent_ms = Math.max(0, Math.floor(nowMs - (this.boundMs ?? this.begunMs)));
     return { found: { store_id, group_uid, last_index, bound_silent_ms } };

@@ -162,6 +162,8 @@ export function saidBy(settlement: Settlement): string {
 function requestOf(command: OperatorCommand): { name: AdminCommand; body: Fields; peerId?: PeerId | undefined } {
   const timeout = 'timeout' in command && command.timeout !== undefined ? { timeout_ms: command.timeout } : {};
   switch (command.type) {
+    case 'reset':
+      return { name: 'reset_peer', body: { new_peers: command.peers }, peerId: command.at as PeerId };
     case 'bootstrap':
       return { name: 'bootstrap', body: { peers: command.peers, ...timeout }, peerId: command.at as PeerId };
     case 'change':

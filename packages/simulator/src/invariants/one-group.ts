@@ -1,6 +1,6 @@
 /**
  * Under one name there is one history: where something is committed, nobody leads, nor is anything committed, in a second
- * one, and no store goes over to another.
+ * one, and no store goes over to another; but by a reset (promise 15).
  */
 import type { Body, PeerId } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';
@@ -26,6 +26,10 @@ export class OneGroup extends Rule implements Invariant {
     const { change } = this.record;
     if (change === undefined) return;
     const [before, after] = [change.before.meta.group_uid, change.store.meta.group_uid];
-    this.check(before === '' || before === after, () => `the store of ${peerId} held ${before}, and now ${after}`);
+    const isReset = before !== after && this.record.resets.get(after) === before;
+    this.check(
+      before === '' || before === after || isReset,
+      () => `the store of ${peerId} held ${before}, and now ${after}`,
+    );
   }
 }

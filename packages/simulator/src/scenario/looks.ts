@@ -87,10 +87,11 @@ export class Looks {
   }
 }
 
-function changeText({ old_peers, new_peers, state, stage, index, error }: Change): string {
+function changeText({ kind, old_peers, new_peers, state, stage, index, error }: Change): string {
   const where = index === 0 ? stage : `${stage}, entry ${index}`;
   const why = error === undefined ? '' : `: ${error.code} ${error.message}`;
-  return `${configurationText(new_peers, old_peers)} ${state} (${where})${why}`;
+  const what = kind === 'change' ? '' : `${kind} `;
+  return `${what}${configurationText(new_peers, old_peers)} ${state} (${where})${why}`;
 }
 
 /** Rows in columns, so that logs can be compared by eye. */

@@ -3,7 +3,7 @@
  * over the run's network to the node's door, and nobody sends them again; a client's calls go by its core, which does.
  */
 import type { RequestTarget, Settlement } from '@conclave/client';
-import type { ChangeReply, ErrorBody, PeerId } from '@conclave/protocol';
+import type { ChangeReply, ErrorBody, PeerId, ResetPeerReply } from '@conclave/protocol';
 import { NatsConnection } from '../mesh/virtual-nats.js';
 import type { Endpoint } from '../mesh/virtual-network.js';
 import type { Simulation } from '../run/simulation.js';
@@ -110,6 +110,10 @@ function orderOf(what: PlainRequest | Command): Order {
       const body = { peers: what.peers, timeout_ms: what.timeout };
       return { ...admin(what, 'bootstrap', body, fieldsText), target: { door: 'admin', name: 'bootstrap', peerId } };
     }
+    case 'reset': {
+      const target = { door: 'admin', name: 'reset_peer', peerId: what.at as PeerId } as const;
+      return { ...admin(what, 'reset_peer', { new_peers: what.peers }, resetText), target };
+    }
     case 'change':
       return admin(what, 'change_peers', { new_peers: what.peers, timeout_ms: what.timeout }, changeText);
     case 'add':
@@ -145,6 +149,12 @@ function changeText(reply: unknown): string {
   const before = configurationText(old_peers, []);
   const after = configurationText(new_peers, []);
   return before === after ? `done, ${after} is in force` : `done, from ${before} to ${after}`;
+}
+
+function resetText(reply: unknown): string {
+  const { old_peers, new_peers, epoch, may_be_lost } = reply as ResetPeerReply;
+  const sets = `from ${configurationText(old_peers, [])} to ${configurationText(new_peers, [])}`;
+  return `done, ${sets}, epoch ${epoch}; ${may_be_lost}`;
 }
 
 function cancelledText(reply: unknown): string {

@@ -119,6 +119,7 @@ export class ScenarioRun {
       case 'plain':
       case 'client':
       case 'bootstrap':
+      case 'reset':
       case 'change':
       case 'add':
       case 'remove':

@@ -24,8 +24,8 @@ export function eventText(event: ConclaveEvent, term: number): string {
     case 'leader_stepped_down':
       return `steps down: ${event.detail.reason}`;
     case 'stage_changed': {
-      const { old_peers, new_peers, stage } = event.detail;
-      return `change ${configurationText(new_peers, old_peers)}: ${stage === 'none' ? 'over' : stage}`;
+      const { kind, old_peers, new_peers, stage } = event.detail;
+      return `${kind} ${configurationText(new_peers, old_peers)}: ${stage === 'none' ? 'over' : stage}`;
     }
     case 'catchup_progress': {
       const { new_peer, state, match_index, last_index, percent } = event.detail;
@@ -41,8 +41,8 @@ export function eventText(event: ConclaveEvent, term: number): string {
     case 'configuration_committed':
       return `${configurationText(event.detail.peers, event.detail.old_peers)} committed, entry ${event.detail.index}`;
     case 'change_failed': {
-      const { old_peers, new_peers, error } = event.detail;
-      return `change ${configurationText(new_peers, old_peers)} failed: ${error.code} ${error.message}`;
+      const { kind, old_peers, new_peers, error } = event.detail;
+      return `${kind} ${configurationText(new_peers, old_peers)} failed: ${error.code} ${error.message}`;
     }
     case 'peer_unreachable':
       return `does not reach ${event.detail.unreachable_peer}`;

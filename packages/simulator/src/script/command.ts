@@ -134,6 +134,8 @@ export type OperatorCommand =
       readonly peers: readonly string[];
       readonly timeout?: number | undefined;
     }
+  /** `reset_peer`: `at` goes on with these alone. */
+  | { readonly type: 'reset'; readonly at: string; readonly peers: readonly string[] }
   | { readonly type: 'change'; readonly peers: readonly string[]; readonly timeout?: number | undefined }
   | { readonly type: 'add' | 'remove'; readonly peer: string; readonly timeout?: number | undefined }
   | { readonly type: 'cancel' }

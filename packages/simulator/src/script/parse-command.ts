@@ -82,6 +82,8 @@ function operatorCommandOf(first: string, words: Words): Command {
   switch (first) {
     case 'bootstrap':
       return { type: first, at: words.next('a peer'), peers: words.some('a peer'), ...timeout() };
+    case 'reset':
+      return { type: first, at: words.next('a peer'), peers: words.some('a peer') };
     case 'change':
       return { type: first, peers: words.some('a peer'), ...timeout() };
     case 'add':

@@ -59,6 +59,14 @@ export class AcceptedLogs {
     return entries;
   }
 
+  /** Another history begins with this log. Answers whether it is told for the first time. */
+  onReset(body: Body<'log-store.reset'>): boolean {
+    const log = this.of(body);
+    if (!this.isNew(log, body)) return false;
+    log.last = this.tree.follow(body.group_uid, this.tree.goOn(body.group_uid, log.last), body.batch).at(-1);
+    return true;
+  }
+
   /** Answers whether it is told for the first time. */
   onVote(body: Body<'log-store.vote'>): boolean {
     return this.isNew(this.of(body), body);

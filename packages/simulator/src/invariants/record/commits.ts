@@ -15,6 +15,23 @@ export class Commits {
   private readonly histories = new Set<string>();
   /** By the term of the leader: the highest entry that it has committed. */
   private readonly highest = new Map<number, Entry>();
+  /** Histories that were left for others. */
+  private readonly left = new Set<string>();
+
+  /**
+   * A peer was reset: the history that it has left is over, and another one begins, with what that peer knew committed.
+   * Of several that are reset alike, with what the first one knew.
+   */
+  goOn(from: string, to: string, known: Entry | undefined): void {
+    if (this.left.has(from)) return;
+    this.left.add(from);
+    this.histories.clear();
+    this.histories.add(to);
+    this.highest.clear();
+    this.chain.length = 0;
+    for (let entry = known; entry !== undefined; entry = entry.prev) this.chain.push(entry);
+    this.chain.reverse();
+  }
 
   /** The last entry that is committed. */
   get last(): Entry | undefined {

@@ -63,6 +63,17 @@ export class LogTree {
     return entries;
   }
 
+  /** The log that ends with `last`, as the beginning of another history: see `reset_peer`. Answers its last entry there. */
+  goOn(groupUid: string, last: Entry | undefined): Entry | undefined {
+    const log: Entry[] = [];
+    for (let entry = last; entry !== undefined; entry = entry.prev) log.push(entry);
+    let before: Entry | undefined;
+    for (const { index, term, kind, payload } of log.reverse()) {
+      before = this.enter(groupUid, index, term, kind, payload, before);
+    }
+    return before;
+  }
+
   /** The entry of that index and term, if there ever was one. */
   find(groupUid: string, index: number, term: number): Entry | undefined {
     return this.histories.get(groupUid)?.[index]?.find((entry) => entry.term === term);

@@ -11,7 +11,8 @@ import type { Actor } from '../../mesh/actor.js';
 import type { SentHandlers } from '../invariant.js';
 import { AcceptedLogs } from './accepted-logs.js';
 import { Commits } from './commits.js';
-import { type Entry, LogTree } from './log-tree.js';
+import { type Entry, entryAt, LogTree } from './log-tree.js';
+import { summaryOf } from './nodes.js';
 import { type Change, StoredLogs } from './stored-logs.js';
 
 /** A peer's time as the leader of a term. */
@@ -42,6 +43,8 @@ export class RunRecord {
   readonly leaders = new Map<number, LeaderOfTerm>();
   /** The votes that nodes have told their log-stores, by store and term. */
   private readonly votesTold = new Map<string, string>();
+  /** Histories that resets have begun, and which each goes on from. */
+  readonly resets = new Map<string, string>();
   /** What the write that was just synced has changed. */
   change: Change | undefined;
   /** The entries that are new with the `append` that was just sent; undefined: it is a repeat. */
@@ -62,6 +65,7 @@ export class RunRecord {
       this.isNewVote = this.accepted.onVote(body);
       if (body.voted_for !== '') this.votesTold.set(`${body.store_id} ${body.term} ${body.voted_for}`, body.voted_for);
     },
+    'log-store.reset': (body, from) => this.onReset(body, from),
     'ballot-box.elect': (body) => this.onElect(body),
     'ballot-box.lead': (body) => this.onLead(body),
     'feed.committed': (body) => this.onCommitted(body),
@@ -85,6 +89,13 @@ export class RunRecord {
     const leader = this.leaders.get(body.leader_term);
     const isLeaders = leader?.peerId === from.peerId && leader.storeId === body.store_id;
     if (isLeaders && this.appended !== undefined && this.appended.length > 0) leader.last = this.appended.at(-1);
+  }
+
+  private onReset(body: Body<'log-store.reset'>, from: Actor): void {
+    if (!this.accepted.onReset(body)) return;
+    this.resets.set(body.group_uid, body.old_group_uid);
+    const known = entryAt(this.accepted.of(body)?.last, summaryOf(from).commit_index);
+    this.commits.goOn(body.old_group_uid, body.group_uid, known);
   }
 
   private onElect({ store_id, session, link, seq }: Body<'ballot-box.elect'>): void {

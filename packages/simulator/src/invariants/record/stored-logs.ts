@@ -71,7 +71,10 @@ export class StoredLogs {
     const store = this.byPeer.get(peerId) ?? { peerId, meta: nothing, last: undefined, begun: 0, votes: new Map() };
     const before = { meta: store.meta, last: store.last };
     const meta = metaIn(operations);
+    const history = store.meta.group_uid;
     if (meta !== undefined) this.takeMeta(store, meta);
+    if (history !== '' && store.meta.group_uid !== history)
+      store.last = this.tree.goOn(store.meta.group_uid, store.last);
     let deleted: Entry | undefined;
     const begin = (): void => {
       deleted = this.begin(store) ?? deleted;
