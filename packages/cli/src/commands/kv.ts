@@ -6,6 +6,7 @@ import { Failed, runAction } from '../action.js';
 import { withClient } from '../connection.js';
 import { type CommonOptions, parsePeer, wholeNumber, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
+import { registerKvWatch } from './kv-watch.js';
 
 interface GetOptions extends CommonOptions {
   readonly consistency?: Consistency;
@@ -44,6 +45,7 @@ export function registerKv(program: Command): void {
       .addOption(new Option('--limit <keys>', 'at most so many').argParser(wholeNumber(1, Number.MAX_SAFE_INTEGER)))
       .description('list keys in the order of their bytes, with revision and value; page by page, each of its moment'),
   ).action(range);
+  registerKvWatch(kv);
   withCommonOptions(kv.command('delete').argument('<key>').description('delete a key')).action(
     (key: string, options: CommonOptions) =>
       run(options, async (client, output) => {

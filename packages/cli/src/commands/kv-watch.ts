@@ -1,0 +1,59 @@
+/** `conclave kv watch`: what changes of the keys with a prefix, a line each, until Ctrl-C. */
+import type { WatchEvent } from '@conclave/client';
+import { type Command, Option } from 'commander';
+import { runAction } from '../action.js';
+import { withClient } from '../connection.js';
+import { type CommonOptions, wholeNumber, withCommonOptions } from '../options.js';
+import type { Output } from '../output.js';
+import { untilStopped } from '../processes/clean-up.js';
+
+interface WatchOptions extends CommonOptions {
+  readonly from?: number;
+  readonly state: boolean;
+  readonly count?: number;
+}
+
+export function registerKvWatch(kv: Command): void {
+  const number = wholeNumber(1, Number.MAX_SAFE_INTEGER);
+  withCommonOptions(
+    kv
+      .command('watch')
+      .argument('[prefix]', 'what the keys begin with; all keys unless given', '')
+      .addOption(
+        new Option('--from <revision>', 'also what has changed since, this revision included').argParser(number),
+      )
+      .option('--state', 'first what is there; also where what has changed is no longer known', false)
+      .addOption(new Option('--count <n>', 'end after so many lines').argParser(number))
+      .description('keys as they change: revision, put or delete, key, value; until Ctrl-C'),
+  ).action((prefix: string, options: WatchOptions) => runAction(options, (output) => watch(output, prefix, options)));
+}
+
+function watch(output: Output, prefix: string, options: WatchOptions): Promise<void> {
+  const { from, state, count = Number.POSITIVE_INFINITY } = options;
+  return withClient(options, async (client) => {
+    const changes = client.watch(prefix, { state, ...(from === undefined ? {} : { fromRevision: from }) });
+    void untilStopped().then(() => changes.return?.());
+    let left = count;
+    for await (const event of changes) {
+      show(output, event);
+      left -= 1;
+      if (left <= 0) return;
+    }
+  });
+}
+
+function show(output: Output, event: WatchEvent): void {
+  const shown = 'value' in event ? { ...event, value: textOf(event.value) } : event;
+  if (output.json) output.record(shown);
+  else
+    output.line([event.revision, event.type, ...('key' in shown ? [shown.key] : []), ...shownValue(shown)].join('\t'));
+}
+
+function shownValue(shown: object): unknown[] {
+  return 'value' in shown ? [shown.value] : [];
+}
+
+/** Binary as base64. */
+function textOf(value: string | Uint8Array): string {
+  return typeof value === 'string' ? value : Buffer.from(value).toString('base64');
+}
