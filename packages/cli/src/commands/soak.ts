@@ -9,7 +9,7 @@ import path from 'node:path';
 import { setInterval } from 'node:timers/promises';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, defaultPrefix, type PeerId } from '@conclave/protocol';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Failed, runAction } from '../action.js';
 import { scratchFolder } from '../bench/scratch-folder.js';
 import { wholeNumber } from '../options.js';
@@ -41,7 +41,7 @@ interface SoakOptions {
 export function registerSoak(program: Command): void {
   program
     .command('soak')
-    .addOption(new Option('--minutes <n>', 'how long').argParser(wholeNumber(1, 10_080)).default(60))
+    .addOption(new Option('--minutes <n>', 'how long').argParser(positive).default(60))
     .addOption(new Option('--sample-seconds <n>', 'between two looks').argParser(wholeNumber(1, 600)).default(10))
     .addOption(
       new Option('--snapshot-log-mb <n>', 'as of `conclave run`; its own default if not given').argParser(
@@ -54,6 +54,12 @@ export function registerSoak(program: Command): void {
     .action((options: SoakOptions) =>
       runAction(options, (output) => withCleanUp((cleanUp) => soak(cleanUp, output, options))),
     );
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value <= 10_080)) throw new InvalidArgumentError('a number above 0, of 10080 at most, is wanted.');
+  return value;
 }
 
 async function soak(cleanUp: CleanUp, output: Output, options: SoakOptions): Promise<void> {
