@@ -73,7 +73,7 @@ export class AppendEntriesHandler {
     if (entries === undefined || batches === undefined) return context.drop('feed_append_malformed');
     if (state.log.termAt(entries.prev_index) !== entries.prev_term) return context.drop('feed_append_not_in_step');
     if (state.readOnlyReason !== '') return context.drop('feed_append_read_only');
-    if (!this.own.hasRoom('log-store')) return context.drop('feed_append_busy');
+    if (state.isLogLeft || !this.own.hasRoom('log-store')) return context.drop('feed_append_busy');
     this.accept(entries, batches);
   }
 
@@ -87,7 +87,7 @@ export class AppendEntriesHandler {
     const takesEntries = state.readOnlyReason === '';
     this.leaderFeed.hear(body.hear_feed && takesEntries ? body.leader_id : '');
     if (!takesEntries && batches.length > 0) return this.reject(body, 'read_only');
-    if (!this.own.hasRoom('log-store')) return this.reject(body, 'busy');
+    if (state.isLogLeft || !this.own.hasRoom('log-store')) return this.reject(body, 'busy');
     // Up to the base all is committed, so it is the leader's, too.
     const isBelowBase = body.prev_index < state.log.base.index;
     if (!isBelowBase && state.log.termAt(body.prev_index) !== body.prev_term) {

@@ -10,7 +10,8 @@
  *    term's and of no older entry.
  * 2. Chunks are handed on in order of their numbers, each once.
  * 3. What is told as stored is synced.
- * 4. Once the snapshot counts the node begins anew, and restores its state from it: how long that takes is nobody's
+ * 4. Behind the end of a snapshot nothing is given to the log-store that builds on the log from before.
+ * 5. Once the snapshot counts the node begins anew, and restores its state from it: how long that takes is nobody's
  *    timeout.
  */
 import {
@@ -185,6 +186,8 @@ export class Install {
     const { own } = this;
     const { head, snapshot_id, group_uid, term } = body;
     if (incoming.given < head.chunks || incoming.endSeq !== undefined || !own.hasRoom('log-store')) return;
+    // What would be appended from now on, to the log as this node knows it, would not fit the one that comes.
+    this.state.isLogLeft = true;
     incoming.endSeq = own.sendFramed('log-store', (frame) => ({
       name: 'log-store.snapshot_end',
       body: {

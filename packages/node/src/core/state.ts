@@ -35,6 +35,11 @@ export class NodeState {
   votedStoreId: StoreId | '' = '';
   leaderId: PeerId | '' = '';
   readonly log = new LogView();
+  /**
+   * A leader's snapshot is about to take the place of the log: nothing is appended to it any more, until the node begins
+   * anew. By Install.
+   */
+  isLogLeft = false;
   /** `appliedIndex <= commitIndex <= log.lastIndex`. */
   commitIndex: LogIndex = asLogIndex(0);
   appliedIndex: LogIndex = asLogIndex(0);
@@ -69,6 +74,7 @@ export class NodeState {
 
   /** Whether this peer may stand: it is in a configuration of its log, from the last one known committed on. */
   isElectable(): boolean {
+    if (this.isLogLeft) return false;
     const { configurations } = this.log;
     const committed = configurations.findLastIndex((entry) => entry.index <= this.commitIndex);
     return configurations

@@ -77,6 +77,24 @@ describe('InstallSnapshot', () => {
     expect(bench.installSnapshot(large), 'the new one answers').toEqual([]);
   });
 
+  test('once its end is on its way to the disk nothing is appended to the log that it takes the place of', () => {
+    const bench = follower();
+    bench.installSnapshot(newer);
+    bench.syncs = false;
+    bench.installSnapshot(newer, { number: 0 });
+    expect(bench.appendEntries({ prev: [3, 2], entries: [2] })).toEqual([
+      'rejected busy to n2: last 3, conflict 0 of term 0',
+    ]);
+    expect(bench.feedAppend({ prev: [3, 2], entries: [2] })).toEqual([]);
+    expect(bench.dropped('feed_append_busy')).toBe(1);
+    expect(bench.wait(1900).filter((line) => line.includes('elect'))).toEqual([]);
+    expect(bench.sync()).toEqual([
+      'snapshot_stored 1 of S2 to n2',
+      `event snapshot_installed, n2, 120, 1, ${newer.head.bytes}`,
+      'start over',
+    ]);
+  });
+
   test('of entries that are committed here is installed at once: so is one that the node restores from', () => {
     const bench = new Bench();
     bench.answersReads = false;
