@@ -1,5 +1,5 @@
 /** From a line of a scenario to a command: one of its own, or one of a script. */
-import { events, Role, Stage } from '@conclave/protocol';
+import { Consistency, events, Role, Stage } from '@conclave/protocol';
 import type { Command } from '../script/command.js';
 import { parseCommand } from '../script/parse-command.js';
 import { asNumber, ScriptError, Words } from '../script/words.js';
@@ -161,7 +161,15 @@ function oneOf(known: readonly string[], word: string): string {
 function plain(operation: 'put' | 'get', words: Words): PlainRequest {
   const key = words.next('a key');
   const value = operation === 'put' ? words.next('a value') : '';
-  return ended({ type: 'plain', operation, key, value }, words);
+  const isSaid = operation === 'get' && words.peek() === 'by';
+  const by = isSaid ? consistency(words.rest()[1]) : undefined;
+  return ended({ type: 'plain', operation, key, value, by }, words);
+}
+
+function consistency(word: string | undefined): PlainRequest['by'] {
+  const parsed = Consistency.safeParse(word);
+  if (!parsed.success) throw new ScriptError(`${word} is none of ${Consistency.options.join(', ')}`);
+  return parsed.data;
 }
 
 function ask(rest: string): AskCommand {

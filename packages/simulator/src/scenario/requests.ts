@@ -100,9 +100,12 @@ export class Requests {
 function orderOf(what: PlainRequest | Command): Order {
   switch (what.type) {
     case 'plain': {
-      const { operation, key, value } = what;
+      const { operation, key, value, by } = what;
       const target = { door: 'kv', name: operation } as const;
-      if (operation === 'get') return { text: `get ${key}`, target, body: { key }, wording: readText };
+      if (operation === 'get') {
+        const text = `get ${key}${by === undefined ? '' : ` by ${by}`}`;
+        return { text, target, body: { key, ...(by === undefined ? {} : { consistency: by }) }, wording: readText };
+      }
       return { text: `put ${key} ${value}`, target, body: { key, value }, wording: writtenText };
     }
     case 'bootstrap': {

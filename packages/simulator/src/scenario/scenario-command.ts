@@ -2,6 +2,7 @@
  * The words that only scenarios need, besides the commands of a script: what stands on a disk beforehand, waiting for
  * a moment, keeping messages back, and looking at what there is.
  */
+import type { Consistency } from '@conclave/protocol';
 import type { Command } from '../script/command.js';
 import type { Pattern } from './traffic.js';
 
@@ -72,6 +73,8 @@ export interface PlainRequest {
   readonly operation: 'put' | 'get';
   readonly key: string;
   readonly value: string;
+  /** Of a get: `get a by lease`. */
+  readonly by: Consistency | undefined;
 }
 
 /** The same to a peer, whatever it takes itself for; a command goes to the peer's own subject. */
