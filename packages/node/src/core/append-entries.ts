@@ -26,6 +26,7 @@ import type { NodeHub } from './hub.js';
 import type { LeaderFeed } from './leader-feed.js';
 import type { CachedBatch } from './log-view.js';
 import type { OwnActors } from './own-actors.js';
+import type { OwnSession } from './own-session.js';
 import type { NodeState } from './state.js';
 import type { StoreBinding } from './store-binding.js';
 
@@ -56,6 +57,7 @@ export class AppendEntriesHandler {
     private readonly hub: NodeHub,
     private readonly leaderFeed: LeaderFeed,
     private readonly binding: StoreBinding,
+    private readonly session: OwnSession,
   ) {}
 
   /**
@@ -148,6 +150,7 @@ export class AppendEntriesHandler {
     state.lastTickId = body.tick_id;
     state.leaderContactMs = context.nowMs;
     state.electionBaseMs = context.nowMs;
+    if (!this.session.isSure) return context.drop('echo_unsure_of_session');
     const { term } = state;
     own.speak(() =>
       context.send(body.leader_id, {
@@ -211,10 +214,12 @@ export class AppendEntriesHandler {
   private noteSession(): void {
     const { state, own } = this;
     const { term, lastTickId } = state;
+    const { nowMs } = this.context;
     if (lastTickId === this.askedTickId && term === this.askedTerm) return;
     this.askedTickId = lastTickId;
     this.askedTerm = term;
     own.afterSynced(() => {
+      this.session.wasSure(nowMs);
       if (state.term === term) state.sessionTickId = Math.max(state.sessionTickId, lastTickId);
     });
   }

@@ -43,6 +43,7 @@ import { LeaderFeed } from './leader-feed.js';
 import { Leadership } from './leadership.js';
 import { Opening } from './opening.js';
 import { OwnActors } from './own-actors.js';
+import { OwnSession } from './own-session.js';
 import { PeerReset } from './peer-reset.js';
 import { Proposals } from './proposals.js';
 import { ReadDoor } from './read-door.js';
@@ -82,6 +83,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly healing: Healing;
   private readonly peerReset: PeerReset;
   private readonly binding: StoreBinding;
+  private readonly session: OwnSession;
   private readonly transfer: Transfer;
   private readonly backup: BackupDoor;
   private readonly bootstrap: Bootstrap;
@@ -106,7 +108,16 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     });
     this.leaderFeed = new LeaderFeed(context);
     this.binding = new StoreBinding(context, state);
-    this.appendEntries = new AppendEntriesHandler(context, state, this.own, this, this.leaderFeed, this.binding);
+    this.session = new OwnSession(context, state, this.own);
+    this.appendEntries = new AppendEntriesHandler(
+      context,
+      state,
+      this.own,
+      this,
+      this.leaderFeed,
+      this.binding,
+      this.session,
+    );
     this.election = new Election(context, state, this.own, this);
     this.leadership = new Leadership(context, state, this.own);
     this.proposals = new Proposals(context, state, this.own, this.leadership);
@@ -238,6 +249,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private onOpened(body: Body<'node.opened'>): void {
     const { snapshot, installing } = body;
     this.readOnly.onOpened(body);
+    this.session.ask();
     this.noteRemoval();
     this.stopActors();
     this.election.onBecameFollower();
@@ -427,6 +439,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       if (isSent) this.leadership.awaitOwnSession(tickId);
       return;
     }
+    this.session.ask();
     context.sendOwn({
       name: 'replicator.tick',
       body: { ...own.own, ...own.lastFrame('replicator'), term, leading, tick_id: 0, commit_index: state.commitIndex },
@@ -465,6 +478,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   /** The own store had not granted a vote to anybody in a newer session by then: this peer may count itself. */
   private onInForce(body: Body<'node.in_force'>): void {
     if (!this.isOfThisSession(body)) return;
+    if (!this.isLeader() && this.session.onInForce(body)) return;
     if (!this.isLeader() || body.term !== this.state.term) return this.context.drop('in_force_stale');
     this.readDoor.reads.onInForce(body.tick_id);
     if (this.state.isAlone()) this.onTickConfirmed(body);
