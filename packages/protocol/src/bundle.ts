@@ -20,6 +20,7 @@ export const bundledMessages: Partial<Record<MessageName, 'always' | 'without_en
   'ballot-box.tick': 'always',
   'replicator.tick': 'always',
   'node.ack': 'always',
+  'node.disk': 'always',
   'node.confirmed': 'always',
   'node.append_entries': 'without_entries',
   'log-store.append': 'without_entries',
