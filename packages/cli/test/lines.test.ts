@@ -1,4 +1,13 @@
-import { asLogIndex, asPeerId, asTerm, type EventName, encodeBatch, events } from '@conclave/protocol';
+import {
+  asLogIndex,
+  asPeerId,
+  asTerm,
+  type EventName,
+  encodeBatch,
+  events,
+  type GroupUid,
+  type StoreId,
+} from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { eventLine, eventText } from '../src/views/event-line.js';
 import { messageLine } from '../src/views/message-line.js';
@@ -28,9 +37,25 @@ const samples = [
   observed('peer_unreachable', 'n1', { unreachable_peer: asPeerId('n4'), silent_ms: 1500 }),
   observed('peer_refused', 'n1', { refused_peer: asPeerId('n4'), reason: 'another history' }),
   observed('peer_removed', 'n1', { index }),
+  observed('store_refused', 'n3', {
+    store_id: 'x.main' as StoreId,
+    bound_store_id: 'w.main' as StoreId,
+    leader_id: asPeerId('n1'),
+  }),
+  observed('peer_reset', 'n1', {
+    old_group_uid: 'u' as GroupUid,
+    group_uid: 'v' as GroupUid,
+    epoch: 1,
+    old_peers: peers,
+    new_peers: peers.slice(0, 1),
+    last_index: index,
+    commit_index: index,
+    may_be_lost: 'what only n4 held is lost',
+  }),
   observed('peer_fenced', 'n1', { session: 7 }),
   observed('snapshot_taken', 'n1', { index, chunks: 3, bytes: 700_000, compacted_to: asLogIndex(234), took_ms: 45 }),
   observed('snapshot_installed', 'n1', { leader_id: asPeerId('n2'), index, chunks: 3, bytes: 700_000 }),
+  observed('read_only_changed', 'n1', { reason: 'disk' }),
   observed('actor_silent', 'n1', { actor: 'ballot-box' }),
 ];
 
@@ -50,9 +75,12 @@ describe('events', () => {
         "n4 has been silent for 1.50 s",
         "n4 is refused: another history",
         "is out of the group, at index 1,234",
+        "its name is bound to another store than its own; so says n1",
+        "goes on as {n1}, epoch 1; what only n4 held is lost",
         "another node has opened its log-store (session 7)",
         "has taken a snapshot at index 1,234: 683.6 KiB in 45 ms; its log begins behind 234",
         "has installed n2's snapshot of index 1,234: 683.6 KiB",
+        "takes no entries: its disk has less room than the reserve",
         "its ballot-box is silent",
       ]
     `);

@@ -40,6 +40,7 @@ describe('the command', () => {
       'peers remove',
       'peers change',
       'peers read-only',
+      'peers reset',
       'peers cancel',
       'leader transfer',
       'snapshot',

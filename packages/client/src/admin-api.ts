@@ -50,6 +50,14 @@ export class AdminApi {
     return this.request('bootstrap', { peers, ...wireOptions(options) }, { ...options, peerId });
   }
 
+  /**
+   * When the quorum is gone for good: has this peer go on with these members alone; `new_peers` of them that live have to
+   * be asked alike. What only the others held is lost.
+   */
+  resetPeer(peerId: string, newPeers: readonly string[], options: CallOptions = {}): Promise<AdminReply<'reset_peer'>> {
+    return this.request('reset_peer', { new_peers: newPeers }, { ...options, peerId });
+  }
+
   /** Has this peer take no entries from now on, or take them again. */
   readOnly(peerId: string, readOnly: boolean, options: CallOptions = {}): Promise<AdminReply<'read_only'>> {
     return this.request('read_only', { read_only: readOnly }, { ...options, peerId });

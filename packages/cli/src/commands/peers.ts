@@ -20,6 +20,7 @@ import { ChangeView } from '../views/change-view.js';
 import { changeText, readOnlyText } from '../views/event-line.js';
 import { LiveBars } from '../views/live-bars.js';
 import { duration, stageNames } from '../views/words.js';
+import { registerPeersReset } from './peers-reset.js';
 
 type ChangeCommand = 'add_peer' | 'remove_peer' | 'change_peers';
 
@@ -63,6 +64,7 @@ export function registerPeers(program: Command): void {
   ).action((peerId: ReturnType<typeof parsePeer>, word: 'on' | 'off', options: CommonOptions) =>
     runAction(options, (output) => readOnly(output, options, peerId, word === 'on')),
   );
+  registerPeersReset(peers);
   shared(peers.command('cancel').description('take back the change that is going on')).action(
     (options: CommonOptions) => runAction(options, (output) => cancel(output, options)),
   );

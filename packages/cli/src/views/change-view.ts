@@ -105,6 +105,8 @@ export class ChangeView {
   }
 
   private onStage({ body }: ObservedEvent<'stage_changed'>, atMs: number): string[] {
+    // That a member is healed meanwhile is another matter.
+    if (body.kind !== 'change') return [`${body.kind} ${stageNames[body.stage]}: ${changeText(body)}`];
     if (body.stage === this.stageName) return [];
     this.leaveStage(atMs);
     this.stageName = body.stage;

@@ -1,7 +1,7 @@
 /** Events as lines for people. */
 
 import type { ObservedEvent } from '@conclave/observer';
-import type { EventBody } from '@conclave/protocol';
+import type { ChangeKind, EventBody } from '@conclave/protocol';
 import { bothSets, bytesText, count, duration, peerSet, stageNames } from './words.js';
 
 /** `15:04:05.123  n1  term 3  leader_elected  leads {n1,n2,n3}` */
@@ -18,7 +18,7 @@ export function eventText(event: ObservedEvent): string {
     case 'leader_stepped_down':
       return `no longer leads: ${event.body.reason}`;
     case 'stage_changed':
-      return `${event.body.stage === 'none' ? 'over' : stageNames[event.body.stage]}: ${changeText(event.body)}`;
+      return `${kindText(event.body.kind)}${event.body.stage === 'none' ? 'over' : stageNames[event.body.stage]}: ${changeText(event.body)}`;
     case 'catchup_progress':
       return `${event.body.new_peer} ${catchupText(event.body)}`;
     case 'configuration_appended':
@@ -55,6 +55,11 @@ export function eventText(event: ObservedEvent): string {
 /** Why a peer takes no entries. */
 export function readOnlyText(reason: 'told' | 'disk'): string {
   return reason === 'told' ? 'it is told so' : 'its disk has less room than the reserve';
+}
+
+/** What a change is, where it is not one that was asked for. */
+export function kindText(kind: ChangeKind): string {
+  return kind === 'change' ? '' : `${kind}: `;
 }
 
 /** `{n1,n2,n3} to {n1,n4,n5}` */

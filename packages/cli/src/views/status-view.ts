@@ -12,9 +12,9 @@ import {
   snapshotPercent,
 } from '@conclave/protocol';
 import { lackingText } from './change-view.js';
-import { readOnlyText } from './event-line.js';
+import { changeText, kindText, readOnlyText } from './event-line.js';
 import { facts, table } from './tables.js';
-import { bytesText, configurationText, count, duration, peerSet, stageNames } from './words.js';
+import { bytesText, configurationText, count, duration, stageNames } from './words.js';
 
 /** What a peer said, or why it said nothing. */
 export type PeerAnswer = { readonly status: StatusReply } | { readonly error: ErrorBody };
@@ -182,7 +182,7 @@ function changesText(changes: readonly Change[]): string[] {
 function changeRow(change: Change): string[] {
   const state = change.state === 'going_on' ? `going on (${stageNames[change.stage]})` : change.state;
   return [
-    `${peerSet(change.old_peers)} to ${peerSet(change.new_peers)}`,
+    `${kindText(change.kind)}${changeText(change)}`,
     state,
     count(change.term),
     change.index === 0 ? '-' : count(change.index),

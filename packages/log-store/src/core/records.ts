@@ -133,8 +133,8 @@ export function corrupt(groupId: GroupId, key: string, index: number, what: stri
 
 /** What to do about a store that cannot be trusted any more. */
 export const howToHeal =
-  'To heal it: remove this peer from its groups (remove_peer), delete its data folder, start it again and add it ' +
-  '(add_peer): it gets everything from the other peers.';
+  'To heal it: stop this peer, delete its data folder and start it again, nothing else. Its groups’ leaders notice the ' +
+  'new store, catch it up and take it in the place of the lost one, as long as a majority of the others is there.';
 
 /** Whose log it is. */
 interface Owner {
