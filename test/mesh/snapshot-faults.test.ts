@@ -71,6 +71,27 @@ describe('promise 19: a transfer goes on from its last chunk after kill -9', () 
     await mesh.kill(joiner);
   });
 
+  it.each(['node', 'log-store'] as const)(
+    'and one that is being taken, by kill -9 of the %s, costs nothing',
+    async (actor) => {
+      const { peer_id: leader } = await mesh.leaderStatus();
+      const follower = names.find((name) => name !== leader) as string;
+      const begun = mesh
+        .peer(follower)
+        .process('node')
+        .line(({ msg }) => msg === 'takes a snapshot', false);
+      // It may be answered or not, as it is killed meanwhile.
+      mesh.plain.ask(`${follower}.admin.snapshot`, {}, 1000).catch(() => undefined);
+      await begun;
+      await killAndStart(follower, actor);
+      await mesh.healthy(follower);
+      expect(await mesh.missing(follower, large)).toEqual([]);
+      const again = await mesh.plain.insist(`${follower}.admin.snapshot`);
+      expect(again).toMatchObject({ taken: true });
+      expect(Number(again.first_index)).toBe(Number(again.index) + 1);
+    },
+  );
+
   async function killAndStart(peer: string, actor: ActorKind): Promise<void> {
     const process = mesh.peer(peer).process(actor);
     await process.kill();
