@@ -82,7 +82,7 @@ describe('a LevelDB that is not what it was', () => {
     const opening = reopen();
     await expect(opening).rejects.toMatchObject({ code: 'ECORRUPT' });
     await expect(opening).rejects.toThrow(
-      /came back with main ending at 3, but write 5 had been synced, .*main \(last index 5, term 7, vote n3, session 2\).*add_peer/,
+      /came back with main ending at 3, but write 5 had been synced, .*main \(last index 5, term 7, vote n3, session 2\).*delete its data folder/,
     );
     await expect(reopen(), 'and again, whoever tries').rejects.toMatchObject({ code: 'ECORRUPT' });
   });

@@ -24,6 +24,7 @@ import {
   limits,
   type Member,
   type PeerId,
+  type Progress,
   peerIds,
   type Stage,
   samePeers,
@@ -170,13 +171,16 @@ export class ConfigurationChange {
   onProgress(): void {
     const { active } = this;
     if (active?.stage !== 'catching_up') return;
-    const all = active.adding.map((peerId) => this.leadership.progress(peerId));
+    const { healing } = active;
+    const isOfBefore = (progress: Progress | undefined) =>
+      healing !== undefined && progress?.store_id !== healing.store_id;
+    // Of a heal: not what a replicator said before it was told which store it is.
+    const all = active.adding.map((peerId) => this.leadership.progress(peerId)).filter((each) => !isOfBefore(each));
     this.report.publish(all);
     const refused = all.find((progress) => progress?.refusal === 'ENOTEMPTY');
     if (refused !== undefined) {
       return this.fail(new ConclaveError('ENOTEMPTY', `${refused.peer_id} holds another history`));
     }
-    const { healing } = active;
     if (healing !== undefined) return this.onHealProgress(healing, active.old);
     if (all.every((progress) => progress?.caught_up === true && progress.store_id !== '')) this.leaveCatchingUp();
   }
@@ -184,7 +188,6 @@ export class ConfigurationChange {
   /** A heal must not go on where the store has changed again, or the lost one is back. */
   private onHealProgress({ peer_id, store_id }: Member, old: readonly Member[]): void {
     const progress = this.leadership.progress(peer_id);
-    // Of before the replicator was told which store it is.
     if (progress === undefined || progress.store_id !== store_id) return;
     const { found, refusal, caught_up } = progress;
     if (found !== undefined && hasMember(old, peer_id, found.store_id)) {

@@ -181,7 +181,8 @@ export class Leadership {
   }
 
   private signature(targets: readonly Target[]): string {
-    return JSON.stringify([this.configurationIndex, targets]);
+    const byName = [...targets].sort((a, b) => (a.peer_id < b.peer_id ? -1 : 1));
+    return JSON.stringify([this.configurationIndex, byName]);
   }
 
   /** Tells the replicators whom to serve, if that has changed. */

@@ -437,12 +437,26 @@ export class Bench {
       refusal?: 'ENOTEMPTY' | 'ESTORE';
       install?: NonNullable<Progress['install']>;
       readOnly?: boolean;
+      /** Its store, where that is another than `s` and its number. */
+      store?: string;
+      /** Another store that answers under its name, and how long the bound one has been silent. */
+      found?: readonly [store: string, boundSilentMs: number];
     }[]
   ): string[] {
     const all = targets.map(
-      ({ peer, match, silentMs = 0, caughtUp = false, refusal, install, readOnly = false }): Progress => ({
+      ({
+        peer,
+        match,
+        silentMs = 0,
+        caughtUp = false,
+        refusal,
+        install,
+        readOnly = false,
+        store,
+        found,
+      }): Progress => ({
         peer_id: asPeerId(peer),
-        store_id: (silentMs < 0 ? '' : `s${peer.slice(1)}`) as StoreId,
+        store_id: (store ?? (silentMs < 0 ? '' : `s${peer.slice(1)}`)) as StoreId,
         state: install === undefined ? 'replicate' : 'install',
         match_index: asLogIndex(match),
         next_index: asLogIndex(match + 1),
@@ -452,6 +466,7 @@ export class Bench {
         refusal: refusal ?? '',
         read_only: readOnly,
         install: install ?? null,
+        ...(found === undefined ? {} : { found: foundStore(...found) }),
       }),
     );
     const term = asTerm(this.term);
@@ -459,6 +474,21 @@ export class Bench {
       name: 'node.progress',
       body: { ...this.own, term, targets: all, wants_content: this.wantsContent },
     });
+  }
+
+  /** The leader tells of a change that is catching up; `over`: that it has ended, and why. */
+  announced(newPeers: string, over: { from?: string; term?: number; code?: 'ECATCHUP' } = {}): string[] {
+    const { from = 'n2', term = 2, code } = over;
+    const body: Body<'node.change_announced'> = {
+      group_id: groupId,
+      group_uid: uid,
+      leader_id: asPeerId(from),
+      term: asTerm(term),
+      old_peers: ['n1', 'n2', 'n3'].map(asPeerId),
+      new_peers: newPeers.split(' ').map(asPeerId),
+      over: code === undefined ? null : { code, message: 'late', outcome: 'not_done' },
+    };
+    return this.hear({ name: 'node.change_announced', body });
   }
 
   fencedBy(session: number): string[] {
@@ -693,6 +723,10 @@ export class Bench {
   dropped(reason: string): number {
     return this.status.dropped[reason] ?? 0;
   }
+}
+
+function foundStore(store: string, bound_silent_ms: number): NonNullable<Progress['found']> {
+  return { store_id: store as StoreId, group_uid: '' as GroupUid, last_index: asLogIndex(0), bound_silent_ms };
 }
 
 /** The frame of a message for one own actor, where it is one of that actor's link. */

@@ -112,6 +112,8 @@ function tellMessage(to: PeerId, { name, body }: Message): string | undefined {
     }
     case 'log-store.vote':
       return `log-store.vote term ${body.term} for ${body.voted_for || 'nobody'}`;
+    case 'log-store.reset':
+      return `log-store.reset term ${body.term}: ${tellBatch(body.batch)}`;
     case 'log-store.read':
       return `log-store.read from ${body.from_index}`;
     case 'log-store.snapshot_chunk':
