@@ -106,6 +106,15 @@ describe('while the state is restored', () => {
     expect(bench.machine.applied).toEqual([...restored, '8:e8', '9:e9', '10:e10']);
   });
 
+  test('promise 19: it is well, however long that takes', () => {
+    const bench = restoring();
+    for (let tick = 1; tick <= 80; tick++) {
+      bench.appendEntries({ prev: [9, 2], tick, commit: 9 });
+      bench.wait(100);
+    }
+    expect(bench.core.health()).toEqual({ healthy: true, reason: 'restores its state from a snapshot' });
+  });
+
   test('it votes, and may lead; writes are answered once they are applied', () => {
     const bench = restoring();
     bench.wait(electionTimeoutMs + 1);
