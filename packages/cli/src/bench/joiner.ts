@@ -16,7 +16,7 @@ import { bytesText, count } from '../views/words.js';
 import { fill, putBody } from './fill.js';
 import { PacedLoad } from './paced-load.js';
 import { scratchFolder } from './scratch-folder.js';
-import { readLog, type StoredBytes } from './stored-bytes.js';
+import { readStored, type StoredBytes } from './stored-bytes.js';
 
 const groupId = asGroupId('bench');
 const prefix = `${defaultPrefix}-joiner`;
@@ -66,10 +66,11 @@ export async function benchJoiner(cleanUp: CleanUp, output: Output, options: Joi
   await mesh.processes.start([n5]);
   const fromSnapshot = await join(mesh, output, options, n5, 'joiner-snapshot');
   await mesh.processes.stop();
-  const folderOf = (peerId: PeerId): string => path.join(folder, 'peers', peerId);
+  const stored = (peerId: PeerId, { entries }: Joined): Promise<StoredBytes> =>
+    readStored(path.join(folder, 'peers', peerId), groupId, peerId, entries);
   show(output, [
-    { ...fromLog, stored: await readLog(folderOf(n4), groupId, 1, fromLog.entries) },
-    { ...fromSnapshot, stored: await readLog(folderOf(n5), groupId, 1, fromSnapshot.entries) },
+    { ...fromLog, stored: await stored(n4, fromLog) },
+    { ...fromSnapshot, stored: await stored(n5, fromSnapshot) },
   ]);
 }
 

@@ -4,5 +4,5 @@ export { leftoversOf } from './log-snapshots.js';
 export * from './log-state.js';
 export * from './log-store-core.js';
 export * from './operations.js';
-export { howToHeal } from './records.js';
+export { howToHeal, stateFromRows } from './records.js';
 export * from './truncation.js';
