@@ -412,6 +412,19 @@ describe('a target that hears the leader’s feed', () => {
     expect(group.hear(group.append(commands(13)))).toEqual([expect.stringMatching(/^n2 13..13 after 12\/5/)]);
   });
 
+  it('needs no content either while it is far behind: what is there has to be read first', () => {
+    group.hear(group.lead('n2', 10));
+    group.hear(rejected('n2', 1, 0));
+    group.hear(stored('n2', 0));
+    expect(wanted(group.step(group.tickMessage()))).toBe(false);
+    const large = Array.from({ length: 10 }, (_, n) => commands(11 + n, 11 + n, 5, 500_000));
+    for (const batch of large) group.hear(group.appendPlaces(batch));
+    expect(wanted(group.step(group.tickMessage()))).toBe(false);
+    const near = 20 - Math.floor(limits.replicatorReadBytes / 500_100);
+    expect(wanted(group.step(stored('n2', near - 1)))).toBeUndefined();
+    expect(wanted(group.step(stored('n2', near)))).toBe(true);
+  });
+
   it('is sent from the log-store what came without content', () => {
     heard();
     group.hear(group.appendPlaces(commands(11), commands(12)));

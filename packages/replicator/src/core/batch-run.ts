@@ -30,6 +30,9 @@ export class BatchRun {
   /** The place of the oldest that is kept. */
   private head = 0;
   private keptBytes = 0;
+  /** Of all batches that ever were in it, content or not; and of those before each that is kept. */
+  private totalBytes = 0;
+  private bytesBefore: number[] = [];
 
   constructor(private readonly mostBytes: number = Infinity) {}
 
@@ -40,6 +43,8 @@ export class BatchRun {
       invariant(batch.prevTerm === latest.header.term, 'the entry before a batch is the last of the one before');
     }
     this.batches.push(batch);
+    this.bytesBefore.push(this.totalBytes);
+    this.totalBytes += batch.size;
     this.keptBytes += bytesOf(batch);
     while (this.keptBytes > this.mostBytes && this.head < this.batches.length - 1) this.dropOldest();
   }
@@ -73,6 +78,12 @@ export class BatchRun {
     return this.batches[place];
   }
 
+  /** The bytes of the batches from the one that holds this entry on; undefined: that is not kept. */
+  bytesFrom(index: number): number | undefined {
+    const place = this.placeOf(index);
+    return place === undefined ? undefined : this.totalBytes - (this.bytesBefore[place] ?? 0);
+  }
+
   /** The term of an entry, also of the one before the oldest; undefined: not known here. */
   termAt(index: number): Term | undefined {
     const oldest = this.batches[this.head];
@@ -88,6 +99,7 @@ export class BatchRun {
     this.head += 1;
     if (this.head < mostDropped || this.head * 2 < this.batches.length) return;
     this.batches = this.batches.slice(this.head);
+    this.bytesBefore = this.bytesBefore.slice(this.head);
     this.head = 0;
   }
 }

@@ -80,6 +80,12 @@ export class EntrySource {
     return { prev, last: { index: header.last, term: header.term }, batches, bytes };
   }
 
+  /** Whether what is there from that entry on is no more than one read would bring. */
+  isNearEnd(nextIndex: LogIndex): boolean {
+    const { cache, lastIndex } = this.leadership;
+    return nextIndex > lastIndex || (cache.bytesFrom(nextIndex) ?? Infinity) <= limits.replicatorReadBytes;
+  }
+
   /** Where the leader's batch that begins with `nextIndex` stands, also without its content; undefined: not known. */
   placed(nextIndex: LogIndex): Omit<Gathered, 'batches'> | undefined {
     const { cache } = this.leadership;

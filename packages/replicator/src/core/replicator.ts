@@ -278,9 +278,10 @@ export class Replicator {
     return this.state !== 'refused' && this.storeId !== noStore && this.agreement.matchIndex >= index;
   }
 
-  /** Whether what the node appends next is to be sent to the target. */
+  /** Whether what the node appends next is to be sent to the target soon. For one that is far behind it is read. */
   get wantsContent(): boolean {
-    return this.state === 'replicate' && this.pipeline.feed !== 'heard' && !this.isReadOnly;
+    if (this.state !== 'replicate' || this.pipeline.feed === 'heard' || this.isReadOnly) return false;
+    return this.source.isNearEnd(this.agreement.nextIndex);
   }
 
   /** Tells the target to stand at once. */
