@@ -67,6 +67,14 @@ export class AcceptedLogs {
     return true;
   }
 
+  /** An installed snapshot takes the place of a log that does not hold its last entry. */
+  onSnapshotEnd(body: Body<'log-store.snapshot_end'>): void {
+    const log = this.of(body);
+    if (!this.isNew(log, body) || body.source === 'taken') return;
+    const { index, term } = body.head;
+    if (entryAt(log.last, index)?.term !== term) log.last = this.tree.find(body.group_uid, index, term);
+  }
+
   /** Answers whether it is told for the first time. */
   onVote(body: Body<'log-store.vote'>): boolean {
     return this.isNew(this.of(body), body);
