@@ -191,12 +191,37 @@ export const chapters = [
       },
       { rule: '... of a round that began after it arrived', mutants: ['read-confirmed-by-an-older-round'] },
       { rule: 'A leader counts itself only while its session is in force', mutants: ['read-without-the-own-session'] },
-      { rule: "A lease runs from the tick's send time", mutants: ['lease-from-the-echo'] },
+      {
+        rule: 'A follower echoes only while it is sure that no second node of its peer has opened the log-store',
+        mutants: ['echo-without-the-own-session'],
+      },
+      {
+        rule: "A lease runs from the tick's send time, for less than an election timeout",
+        mutants: ['lease-from-the-echo', 'lease-twice-as-long'],
+      },
+      { rule: '... of ticks that were heard in the sessions of the log-stores', mutants: ['lease-from-echoes-alone'] },
+      {
+        rule: '... and were sent after the latest configuration',
+        mutants: [],
+        why: 'that new peers have not heard of the leader for so long when the stages are through comes about in no random run',
+        testedBy: ['packages/node/test/core/reads.test.ts'],
+      },
+      {
+        rule: "A read by lease needs a committed entry of the leader's own term",
+        mutants: ['lease-before-own-term-commit'],
+      },
+      {
+        rule: 'A follower reads what the leader has said to be committed since the read came, once it has applied that',
+        mutants: ['follower-reads-without-asking', 'read-index-unconfirmed', 'follower-reads-before-it-has-applied'],
+      },
       {
         rule: 'A node that just started grants no vote; one that hears a leader neither',
         mutants: ['fresh-node-votes', 'voter-helps-in-spite-of-a-leader'],
       },
-      { rule: 'After `timeout_now` the lease is void', mutants: ['lease-holds-after-timeout-now'] },
+      {
+        rule: 'After `timeout_now` the lease is void',
+        mutants: ['lease-holds-after-timeout-now', 'lease-survives-timeout-now'],
+      },
     ],
   },
   {

@@ -1,7 +1,12 @@
 /** Linearizable reads, and what a leader may say while it is not confirmed. */
 
 const node = 'packages/node/src/core/node-core.ts';
+const door = 'packages/node/src/core/read-door.ts';
 const rounds = 'packages/node/src/core/reads.ts';
+const followers = 'packages/node/src/core/follower-reads.ts';
+const lease = 'packages/node/src/core/leader-lease.ts';
+const appending = 'packages/node/src/core/append-entries.ts';
+const transfer = 'packages/node/src/core/transfer.ts';
 const leadership = 'packages/node/src/core/leadership.ts';
 const ticks = 'packages/ballot-box/src/core/tick-rounds.ts';
 
@@ -12,14 +17,14 @@ export const reads = [
     rule: 'A linearizable read is confirmed by a round of echoes. It is answered at once, by whoever thinks that it leads.',
     edits: [
       {
-        file: node,
+        file: door,
         find: 'this.reads.read(requestId, query);',
         replace: 'context.reply(requestId, this.stateMachine.query(query));',
       },
       {
-        file: node,
-        find: 'if (this.isLeader() && this.leadership.isConfirmed()) return true;',
-        replace: 'if (this.isLeader()) return true;',
+        file: door,
+        find: "const speaksForGroup = state.role === 'leader' && this.leadership.isConfirmed();",
+        replace: "const speaksForGroup = state.role === 'leader';",
       },
     ],
     seeds: 60,
@@ -42,13 +47,13 @@ export const reads = [
     edits: [
       {
         file: node,
-        find: 'if (this.change.isFlushed) this.reads.beginRound(tick_id);',
-        replace: 'this.reads.beginRound(tick_id);',
+        find: 'if (this.change.isFlushed) reads.beginRound(tick_id);',
+        replace: 'reads.beginRound(tick_id);',
       },
       {
         file: node,
-        find: 'if (this.change.isFlushed && this.reads.wantsRound) this.beginRound();',
-        replace: 'if (this.reads.wantsRound) this.beginRound();',
+        find: 'if (this.change.isFlushed && this.readDoor.reads.wantsRound) this.beginRound();',
+        replace: 'if (this.readDoor.reads.wantsRound) this.beginRound();',
       },
     ],
     seeds: 60,
@@ -59,8 +64,8 @@ export const reads = [
     edits: [
       {
         file: rounds,
-        find: 'if (!isOver(round) || round.readIndex > this.state.appliedIndex) return;',
-        replace: 'if (!isOver(round)) return;',
+        find: 'if (round.readIndex > this.state.appliedIndex) return;',
+        replace: '',
       },
     ],
     seeds: 100,
@@ -71,7 +76,7 @@ export const reads = [
     edits: [
       {
         file: ticks,
-        find: 'const tick = quorumValue(configuration, (member) => (this.isLeader(member) ? Infinity : this.echoes.of(member)));',
+        find: 'const tick = this.quorumOf(configuration, this.echoes);',
         replace:
           'const heard = configuration.peers.filter((member) => !this.isLeader(member)).map((member) => this.echoes.of(member));\n    const tick = heard.length === 0 ? quorumValue(configuration, () => Infinity) : Math.max(...heard);',
       },
@@ -92,6 +97,95 @@ export const reads = [
         file: leadership,
         find: 'this.confirmedMs = this.sentMs.get(tickId) ?? this.confirmedMs;',
         replace: 'this.confirmedMs = this.context.nowMs;',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'lease-twice-as-long',
+    rule: 'A lease runs for less than an election timeout from the send time of its tick.',
+    edits: [{ file: lease, find: 'export const leaseShare = 0.9;', replace: 'export const leaseShare = 2;' }],
+    seeds: 100,
+  },
+  {
+    id: 'lease-from-echoes-alone',
+    rule: 'A lease counts a voter only as of what its log-store was in its session for: a second node may vote otherwise.',
+    edits: [
+      { file: appending, find: 'session_tick_id: state.sessionTickId,', replace: 'session_tick_id: body.tick_id,' },
+      {
+        file: appending,
+        find: "if (!this.session.isSure) return context.drop('echo_unsure_of_session');",
+        replace: '',
+      },
+    ],
+    seeds: 0,
+    scenario: 'reads.txt',
+  },
+  {
+    id: 'echo-without-the-own-session',
+    rule: 'A follower echoes only while it is sure that no second node of its peer has opened the log-store.',
+    edits: [
+      {
+        file: appending,
+        find: "if (!this.session.isSure) return context.drop('echo_unsure_of_session');",
+        replace: '',
+      },
+    ],
+    seeds: 0,
+    scenario: 'reads.txt',
+  },
+  {
+    id: 'lease-survives-timeout-now',
+    rule: 'After `timeout_now` the lease is void for the term.',
+    edits: [{ file: transfer, find: "if (peerId !== '') this.leadership.lease.end();", replace: '' }],
+    seeds: 0,
+    scenario: 'reads.txt',
+  },
+  {
+    id: 'lease-before-own-term-commit',
+    rule: "A read by lease needs a committed entry of the leader's own term.",
+    edits: [
+      {
+        file: door,
+        find: 'return this.change.isFlushed && this.leadership.lease.holds;',
+        replace: 'return this.leadership.lease.holds;',
+      },
+    ],
+    seeds: 300,
+  },
+  {
+    id: 'follower-reads-without-asking',
+    rule: 'A follower reads linearizably only what the leader has said to be committed since the read came.',
+    edits: [
+      {
+        file: door,
+        find: 'if (!speaksForGroup) return this.own.read(requestId, query, byLease);',
+        replace: 'if (!speaksForGroup) return this.readAsItIs(requestId, query);',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'read-index-unconfirmed',
+    rule: 'A leader answers a read index only when a round that began after the question is confirmed.',
+    edits: [
+      { file: rounds, find: 'this.asked.push(body);', replace: 'this.answer(body, this.state.commitIndex);' },
+      {
+        file: door,
+        find: "state.role !== 'leader' || !this.leadership.isConfirmed()",
+        replace: "state.role !== 'leader'",
+      },
+    ],
+    seeds: 300,
+  },
+  {
+    id: 'follower-reads-before-it-has-applied',
+    rule: 'A follower answers once it has applied all up to the read index.',
+    edits: [
+      {
+        file: followers,
+        find: 'if (readIndex === undefined || readIndex > appliedIndex) return true;',
+        replace: 'if (readIndex === undefined) return true;',
       },
     ],
     seeds: 60,
