@@ -1,0 +1,211 @@
+/** What an operator asks before touching a peer, and what health says: on real processes and by a plain client. */
+import type { Restart, StatusReply } from '@conclave/protocol';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startCommand } from '../support/command.js';
+import { type NatsServer, startNats } from '../support/nats.js';
+import { Mesh, Stops, until } from './fault-mesh.js';
+
+const names = ['n1', 'n2', 'n3'];
+const stops = new Stops();
+let mesh: Mesh;
+let server: NatsServer;
+let servers: string;
+
+beforeAll(async () => {
+  server = await startNats();
+  stops.add(() => server.stop());
+  servers = server.url;
+  mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four' }, stops);
+  await mesh.healthy(...names);
+});
+
+afterAll(() => stops.run());
+
+function conclave(...args: readonly string[]) {
+  return startCommand(servers, args).ended;
+}
+
+/** The leader's status as soon as it is so. */
+function leaderSays(what: string, isSo: (status: StatusReply) => boolean): Promise<StatusReply> {
+  return until(what, async () => {
+    const status = await mesh.leaderStatus();
+    return isSo(status) ? status : undefined;
+  });
+}
+
+function mayRestart({ restart }: StatusReply): string[] {
+  return restart.filter(({ may }) => may).map(({ peer_id }) => peer_id);
+}
+
+function reasonAgainst({ restart }: StatusReply, peer: string): string {
+  return restart.find(({ peer_id }: Restart) => peer_id === peer)?.reason ?? '';
+}
+
+function readOnly(peer: string, read_only: boolean): Promise<Record<string, unknown>> {
+  return mesh.plain.insist(`${peer}.admin.read_only`, { read_only });
+}
+
+describe('a peer that takes no entries', () => {
+  it('is heard and votes, and the others go on; asked for on plain NATS, kept over a restart', async () => {
+    const { peer_id: leader } = await mesh.leaderStatus();
+    const [one = '', other = ''] = names.filter((name) => name !== leader);
+    const said = mesh.plain.event('read_only_changed', ({ peer_id, reason }) => peer_id === one && reason === 'told');
+    expect(await readOnly(one, true)).toEqual({ read_only: true, reason: 'told' });
+    await said;
+    await leaderSays(`${one} is read-only`, ({ progress }) =>
+      progress.some((each) => each.peer_id === one && each.read_only),
+    );
+    await mesh.plain.insist('kv.put', { key: 'while', value: 'one is read-only' });
+    const { last_index } = await mesh.leaderStatus();
+    expect((await mesh.status(one)).last_index).toBeLessThan(last_index);
+    expect((await mesh.status(one)).health).toEqual({ healthy: true, reason: 'read-only: told' });
+
+    await mesh.kill(one);
+    await mesh.start(one);
+    await until('it comes back as it was', async () =>
+      (await mesh.statusOnce(one)).read_only === 'told' ? true : undefined,
+    );
+
+    // A majority: nothing new is taken, and nothing is left unknown.
+    await readOnly(other, true);
+    await leaderSays('both are', ({ progress }) => progress.every((each) => each.read_only));
+    const refused = await mesh.plain.ask('kv.put', { key: 'refused', value: 'x' });
+    expect(refused).toMatchObject({ errorCode: 507, body: { error: { code: 'EREADONLY', outcome: 'not_done' } } });
+    expect(await mesh.plain.insist('kv.get', { key: 'refused' })).toMatchObject({ value: null });
+
+    await Promise.all([readOnly(one, false), readOnly(other, false)]);
+    await mesh.plain.insist('kv.put', { key: 'again', value: 'x' });
+    await mesh.caughtUp(...names);
+  });
+
+  it('hands the leadership over where it has it, to one that takes entries; not one write is lost', async () => {
+    const { peer_id: leader, term } = await mesh.leaderStatus();
+    const [one = '', other = ''] = names.filter((name) => name !== leader);
+    await readOnly(one, true);
+    await leaderSays(`${one} is read-only`, ({ progress }) =>
+      progress.some((each) => each.peer_id === one && each.read_only),
+    );
+    await readOnly(leader, true);
+    // A majority is read-only now: it has handed over before it knew that nobody takes writes.
+    const next = await mesh.leaderAfter(term, leader);
+    expect(next.peer_id).toBe(other);
+    const cli = await conclave('peers', 'read-only', leader, 'off');
+    expect(cli).toMatchObject({ code: 0, out: expect.stringContaining(`${leader} takes entries`) });
+    await mesh.plain.insist('kv.put', { key: 'after', value: 'x' });
+    await readOnly(one, false);
+    await mesh.caughtUp(...names);
+  });
+});
+
+describe('a peer whose disk has less room than the reserve', () => {
+  it('takes no entries by itself, says how much is free, and reads go on', async () => {
+    const own = new Stops();
+    try {
+      const args = ['--disk-reserve-mb', '1000000000'];
+      const full = await Mesh.open({ servers: [server], peers: ['n7'], placement: 'one', groups: ['full'], args });
+      own.add(() => full.stop());
+      const said = full.plain.event('read_only_changed', ({ reason }) => reason === 'disk');
+      await full.start('n7');
+      await said;
+      await full.plain.insist('n7.admin.bootstrap', { peers: ['n7'] });
+      const { read_only, disk_free_bytes, health } = await full.status('n7');
+      expect({ read_only, health }).toEqual({
+        read_only: 'disk',
+        health: { healthy: true, reason: 'read-only: disk' },
+      });
+      expect(disk_free_bytes).toBeGreaterThan(0);
+      const refused = await full.plain.ask('kv.put', { key: 'a', value: 'x' });
+      expect(refused).toMatchObject({ errorCode: 507, body: { error: { code: 'EREADONLY', outcome: 'not_done' } } });
+      expect((await full.plain.ask('admin.add_peer', { peer_id: 'n8' })).body).toMatchObject({
+        error: { code: 'EREADONLY', outcome: 'not_done' },
+      });
+      expect(await full.plain.insist('kv.get', { key: 'a' })).toMatchObject({ value: null });
+    } finally {
+      await own.run();
+    }
+  });
+});
+
+describe('promise 23: status says whether a peer may be restarted now', () => {
+  it('all may where all are in step; none but the lost one where one is lost, with the reason', async () => {
+    await leaderSays('all may', (status) => mayRestart(status).length === 3);
+    const { peer_id: leader } = await mesh.leaderStatus();
+    const [lost = '', left = ''] = names.filter((name) => name !== leader);
+    await mesh.kill(lost);
+    const status = await leaderSays(`${left} must not`, (each) => !mayRestart(each).includes(left));
+    expect(mayRestart(status)).toEqual([lost]);
+    expect(reasonAgainst(status, left)).toMatch(
+      new RegExp(`^without it 1 of 3 would go on, and 2 are needed: ${lost} is silent for \\d+ ms$`),
+    );
+    const told = await conclave('status');
+    expect(told.out).toContain(`${left} must not be restarted now: without it 1 of 3`);
+    await mesh.start(lost);
+    await leaderSays('all may again', (each) => mayRestart(each).length === 3);
+  });
+
+  it('a rolling restart that asks before each step goes through, and keeps all that was acknowledged', async () => {
+    const acknowledged: number[] = [];
+    let isOver = false;
+    const writing = (async () => {
+      for (let number = 1; !isOver; number++) {
+        // While a leader is elected nobody takes a write.
+        const reply = await mesh.plain.ask('kv.put', { key: 'rolling', value: String(number) }).catch(() => undefined);
+        if (reply?.errorCode === 0) acknowledged.push(number);
+      }
+    })();
+    for (const name of names) {
+      const before = acknowledged.length;
+      await leaderSays(`${name} may`, (status) => mayRestart(status).includes(name));
+      await mesh.kill(name);
+      await until('the group goes on', async () => (acknowledged.length > before + 5 ? true : undefined));
+      await mesh.start(name);
+    }
+    await leaderSays('all may', (status) => mayRestart(status).length === 3);
+    isOver = true;
+    await writing;
+    const { value } = await mesh.plain.insist('kv.get', { key: 'rolling' });
+    expect(Number(value)).toBeGreaterThanOrEqual(acknowledged.at(-1) ?? 0);
+  });
+
+  it('nobody but the silent one where a peer takes no entries', async () => {
+    const { peer_id: leader } = await mesh.leaderStatus();
+    const [full = '', left = ''] = names.filter((name) => name !== leader);
+    await readOnly(full, true);
+    const status = await leaderSays(`${left} must not`, (each) => !mayRestart(each).includes(left));
+    expect(reasonAgainst(status, left)).toContain(`${full} is read-only`);
+    expect(mayRestart(status)).toContain(full);
+    await readOnly(full, false);
+    await leaderSays('all may', (each) => mayRestart(each).length === 3);
+  });
+});
+
+describe('promise 22: health fails, with the reason', () => {
+  const health = (peer: string) => conclave('health', '--peer', peer, '--actors', 'node');
+
+  it('of a peer that is removed', async () => {
+    await mesh.plain.insist('admin.transfer_leader', { peer_id: 'n1' });
+    await mesh.plain.insist('admin.remove_peer', { peer_id: 'n3' });
+    await until('n3 says so', async () => ((await mesh.statusOnce('n3')).health.healthy ? undefined : true));
+    expect(await health('n3')).toMatchObject({
+      code: 1,
+      error: expect.stringContaining('removed: this peer is out of the group'),
+    });
+    expect(await health('n1')).toMatchObject({ code: 0 });
+  });
+
+  it('of a node one of whose actors is silent', async () => {
+    await mesh.peer('n2').process('ballot-box').kill();
+    await until('n2 says so', async () => ((await mesh.statusOnce('n2')).health.healthy ? undefined : true));
+    expect(await health('n2')).toMatchObject({ code: 1, error: expect.stringContaining('silent: ballot-box') });
+    await mesh.peer('n2').process('ballot-box').start();
+    await mesh.healthy('n2');
+  });
+
+  it('of a node that hears of no leader', async () => {
+    await mesh.kill('n1');
+    await until('n2 says so', async () => ((await mesh.statusOnce('n2')).leader_id === '' ? true : undefined));
+    expect(await health('n2')).toMatchObject({ code: 1, error: expect.stringContaining('knows no leader') });
+    await mesh.start('n1');
+    await mesh.healthy('n1', 'n2');
+  });
+});
