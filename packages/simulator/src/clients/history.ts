@@ -1,4 +1,5 @@
 /** What clients called and what they were told, for whoever judges it. */
+import type { OperationResult } from '@conclave/protocol';
 
 /** `not_done`: it did not happen and will not. `unknown`: it may have happened, or may happen yet. */
 export type CallOutcome = 'ok' | 'not_done' | 'unknown';
@@ -6,9 +7,14 @@ export type CallOutcome = 'ok' | 'not_done' | 'unknown';
 /** One call. Times are those of the run, in milliseconds. */
 export interface RecordedCall {
   readonly client: string;
-  readonly operation: 'put' | 'get' | 'delete' | 'cas';
+  readonly operation: 'put' | 'get' | 'delete' | 'cas' | 'txn' | 'lock' | 'unlock';
+  /** Or the name of a lock. */
   readonly key: string;
-  /** What is to be written, of a put or cas. */
+  /** Of a transaction: the other key. */
+  readonly other?: string | undefined;
+  /** Of a lock: the client's lease, as whose holder it asks. */
+  leaseId?: number | undefined;
+  /** What is to be written, of a put, a cas or a transaction. */
   readonly value?: string | undefined;
   readonly expectedRevision?: number | undefined;
   /** Of a read: the peer that was asked, where it was not the leader. */
@@ -30,7 +36,9 @@ export interface CallResult {
   readonly revision: number;
   /** What a get has found; null: nothing. */
   readonly value?: string | null | undefined;
-  /** Whether a cas has swapped, a delete deleted. */
+  /** What became of the parts of a transaction. */
+  readonly parts?: readonly OperationResult[] | undefined;
+  /** Whether a cas has swapped, a delete deleted, a transaction found what it expects, a lock is held or was given back. */
   readonly changed?: boolean | undefined;
 }
 

@@ -1,10 +1,12 @@
 /** The clients and the operator of a run, and what they were told. Each is there as soon as it calls. */
 import type { Call, Settlement, WriteCall } from '@conclave/client';
-import type { AdminCommand, PeerId } from '@conclave/protocol';
+import type { AdminCommand, Operation, OperationResult, PeerId } from '@conclave/protocol';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 import type { Random } from '../mesh/random.js';
 import type { ClientCommand, OperatorCommand } from '../script/command.js';
 import { type CallResult, History, isStale, type RecordedCall } from './history.js';
+import { LockCalls } from './lock-calls.js';
+import { partsOf } from './transaction-parts.js';
 import { VirtualClient } from './virtual-client.js';
 
 /** The name of the operator's connection. */
@@ -26,13 +28,14 @@ export class VirtualClients {
   private readonly chances = new Map<string, Random>();
   /** The revision of each key that each client has seen last. */
   private readonly seen = new Map<string, number>();
+  private readonly lockCalls = new LockCalls();
 
   constructor(private readonly mesh: CoreMesh) {}
 
   /** @returns the call, which changes when it is answered */
   call(command: ClientCommand, onSettled?: (settlement: Settlement) => void): RecordedCall {
     const { client, operation, key } = command;
-    const expectedRevision = operation === 'cas' ? this.revision(command) : undefined;
+    const expectedRevision = 'revision' in command ? this.revision(command) : undefined;
     const recorded = this.history.add({
       client,
       operation,
@@ -40,15 +43,21 @@ export class VirtualClients {
       ...('at' in command && command.at !== undefined ? { at: command.at } : {}),
       ...('by' in command && command.by !== undefined ? { by: command.by } : {}),
       ...('value' in command ? { value: command.value } : {}),
+      ...('other' in command ? { other: command.other } : {}),
       ...(expectedRevision === undefined ? {} : { expectedRevision }),
       invokedMs: this.mesh.nowMs,
       outcome: 'unknown',
     });
-    const call = command.operation === 'get' ? readOf(command) : writeOf(command, expectedRevision ?? 0);
-    this.client(client).call(call, (settlement) => {
+    const settled = (settlement: Settlement): void => {
       this.onSettled(recorded, settlement);
       onSettled?.(settlement);
-    });
+    };
+    if (operation === 'lock' || operation === 'unlock') {
+      this.lockCalls.call(this.client(client), recorded, settled);
+      return recorded;
+    }
+    const call = operation === 'get' ? readOf(command) : writeOf(command, expectedRevision ?? 0);
+    this.client(client).call(call, settled);
     return recorded;
   }
 
@@ -70,6 +79,7 @@ export class VirtualClients {
     if (client === undefined) return;
     this.mesh.coverage.count('crash of a client');
     client.crash();
+    this.lockCalls.forget(name);
     this.clients.delete(name);
   }
 
@@ -93,9 +103,17 @@ export class VirtualClients {
     return client;
   }
 
-  private revision(command: Extract<ClientCommand, { operation: 'cas' }>): number {
+  private revision(command: Extract<ClientCommand, { operation: 'cas' | 'txn' }>): number {
     if (command.revision !== 'last') return command.revision;
     return this.seen.get(`${command.client} ${command.key}`) ?? 0;
+  }
+
+  private onTransaction({ client, key, other = '', result }: RecordedCall): void {
+    const [first, second] = result?.parts ?? [];
+    if (result === undefined || first === undefined || second === undefined) return;
+    this.mesh.coverage.count(result.changed ? 'txn found what it expects' : 'txn found something else');
+    this.seen.set(`${client} ${key}`, first[0] === 'get' ? first[2] : first[1]);
+    this.seen.set(`${client} ${other}`, second[0] === 'get' ? second[2] : second[0] === 'delete' ? 0 : second[1]);
   }
 
   private onSettled(recorded: RecordedCall, settlement: Settlement): void {
@@ -110,10 +128,22 @@ export class VirtualClients {
     }
     recorded.outcome = 'ok';
     recorded.result = resultOf(settlement.result as Fields);
+    if (operation === 'lock' || operation === 'unlock') return this.lockCalls.count(recorded, this.mesh.coverage);
+    if (operation === 'txn') return this.onTransaction(recorded);
     const { revision, changed } = recorded.result;
     if (operation === 'cas') this.mesh.coverage.count(changed ? 'cas swapped' : 'cas not swapped');
     if (!isStale(recorded)) this.seen.set(`${client} ${key}`, operation === 'delete' ? 0 : revision);
   }
+}
+
+function transactionOf(command: Extract<ClientCommand, { operation: 'txn' }>, expectedRevision: number): WriteCall {
+  const parts = partsOf({ ...command, expectedRevision });
+  return {
+    operation: 'txn',
+    compare: parts.compare.map(([key, revision]) => [key, 'revision', '=', revision]),
+    operations: parts.then.map((part) => [...part] as Operation),
+    otherwise: parts.else.map((part) => [...part] as Operation),
+  };
 }
 
 function readOf({ key, at, by }: Extract<ClientCommand, { operation: 'get' }>): Call {
@@ -140,15 +170,18 @@ function writeOf(command: ClientCommand, expectedRevision: number): WriteCall {
       return { operation: 'put', key, value: command.value };
     case 'cas':
       return { operation: 'cas', key, value: command.value, expectedRevision };
+    case 'txn':
+      return transactionOf(command, expectedRevision);
     default:
       return { operation: 'delete', key };
   }
 }
 
-function resultOf({ revision, value, swapped, deleted }: Fields): CallResult {
-  const changed = swapped ?? deleted;
+function resultOf({ revision, token, value, results, ...said }: Fields): CallResult {
+  const changed = said.swapped ?? said.deleted ?? said.succeeded ?? said.acquired ?? said.released;
   return {
-    revision: revision as number,
+    revision: (revision ?? token) as number,
+    ...(results === undefined ? {} : { parts: results as OperationResult[] }),
     ...(value === undefined ? {} : { value: value as string | null }),
     ...(changed === undefined ? {} : { changed: changed as boolean }),
   };

@@ -1,3 +1,5 @@
 export * from './judge.js';
+export * from './locks.js';
 export * from './operation.js';
+export * from './transactions.js';
 export * from './violation.js';

@@ -14,15 +14,18 @@ const peers = ['n1', 'n2', 'n3', 'n4', 'n5'];
 const founders = peers.slice(0, 3);
 const clients = ['c1', 'c2', 'c3'];
 const sharedKeys = ['a', 'b'];
+const lockNames = ['l', 'm'];
 
 /** The chance of the plan is another than that of the run; and how it reads is another than what it does. */
 const planStream = 1;
 const readStream = 7;
+/** And so is what else clients do. */
+const useStream = 8;
 /** Leases hold as long as no clock runs a tenth faster than another. */
 const boundedRates = { least: 0.95, most: 1.05 };
 
 export function randomPlan(seed: number): Command[] {
-  return new RandomPlan(new Random(seed, planStream), new Random(seed, readStream)).make();
+  return new RandomPlan(new Random(seed, planStream), new Random(seed, readStream), new Random(seed, useStream)).make();
 }
 
 type Action = () => void;
@@ -39,11 +42,15 @@ class RandomPlan {
 
   /** Whether the clocks keep their bound, so that there may be reads by lease. */
   private readonly keepsTime: boolean;
+  /** Where locks are used, not all revisions are known to be somebody's: these runs find less of what is written twice. */
+  private readonly usesLocks: boolean;
 
   constructor(
     private readonly random: Random,
     private readonly reading: Random,
+    private readonly using: Random,
   ) {
+    this.usesLocks = using.chance(0.35);
     this.harshness = random.next();
     this.keepsTime = reading.chance(0.6);
   }
@@ -175,7 +182,10 @@ class RandomPlan {
 
   private call(): void {
     const { random } = this;
-    for (let calls = 1 + random.below(3); calls > 0; calls--) this.callOnce(random.pick(clients));
+    for (let calls = 1 + random.below(3); calls > 0; calls--) {
+      this.callOnce(random.pick(clients));
+      if (this.using.chance(0.2)) this.callOtherwise();
+    }
   }
 
   private callOnce(client: string): void {
@@ -194,6 +204,20 @@ class RandomPlan {
       const shared = random.pick(sharedKeys);
       this.add({ type: 'client', client, operation: 'cas', key: shared, revision: 'last', value });
     }
+  }
+
+  /** In the place of the last call, which leaves all other chances as they were. */
+  private callOtherwise(): void {
+    const { using } = this;
+    this.commands.pop();
+    const call = { type: 'client', client: using.pick(clients) } as const;
+    if (this.usesLocks && using.chance(0.6)) {
+      const operation = using.chance(0.6) ? 'lock' : 'unlock';
+      return this.add({ ...call, operation, key: using.pick(lockNames) });
+    }
+    const [key = '', other = ''] = using.chance(0.5) ? sharedKeys : sharedKeys.toReversed();
+    const revision = using.chance(0.2) ? 0 : 'last';
+    this.add({ ...call, operation: 'txn', key, other, revision, value: `t${this.values}` });
   }
 
   /** In each way there is, also where a plan had it otherwise: by lease only where clocks keep their bound. */

@@ -1,16 +1,64 @@
 /** Whether what the clients of a run were told can be true of one store that does one thing at a time. */
 import { type History, isStale, type RecordedCall } from '../clients/history.js';
+import { partsOf } from '../clients/transaction-parts.js';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
-import { judgeHistory, type Operation } from '../linearizability/index.js';
+import {
+  faultOfLocks,
+  faultOfTransactions,
+  type Holding,
+  judgeHistory,
+  type Operation,
+  operationsOf,
+  type PartResult,
+  type Transaction,
+} from '../linearizability/index.js';
 
 /** @throws InvariantViolation */
 export function judgeClients({ calls }: History): void {
-  const judgement = judgeHistory(calls.map(asOperation), { allWritesRecorded: true });
-  if (judgement.verdict === 'linearizable') return;
-  throw new InvariantViolation('history-is-linearizable', judgement.report);
+  const transactions = calls.filter(({ operation }) => operation === 'txn').map(asTransaction);
+  const operations = [...calls.flatMap(asOperation), ...transactions.flatMap(operationsOf)];
+  // Who acquires a lock when its turn comes has not called then: nobody tells of that revision.
+  const allWritesRecorded = !calls.some(({ operation }) => operation === 'lock' || operation === 'unlock');
+  const judgement = judgeHistory(operations, { allWritesRecorded });
+  if (judgement.verdict !== 'linearizable') {
+    throw new InvariantViolation('history-is-linearizable', judgement.report);
+  }
+  const fault = faultOfTransactions(transactions, operations);
+  if (fault !== undefined) throw new InvariantViolation('transactions-are-at-one-moment', fault);
+  const lockFault = faultOfLocks(calls.flatMap(asHolding), operations);
+  if (lockFault !== undefined) throw new InvariantViolation('lock-tokens-grow', lockFault);
 }
 
-function asOperation(call: RecordedCall): Operation {
+function asTransaction(call: RecordedCall): Transaction {
+  const { client, key, other = '', value = '', expectedRevision = 0, invokedMs, answeredMs, outcome, result } = call;
+  const times = { client, called: invokedMs, returned: answeredMs ?? Number.POSITIVE_INFINITY };
+  const parts = partsOf({ key, other, value, expectedRevision });
+  if (outcome !== 'ok' || result === undefined) {
+    return { ...times, ...parts, ended: { outcome: outcome === 'not_done' ? 'not_done' : 'unknown' } };
+  }
+  const { revision, changed = false, parts: found = [] } = result;
+  const results = found as readonly PartResult[];
+  return { ...times, ...parts, ended: { outcome: 'done', reply: { succeeded: changed, revision, results } } };
+}
+
+/** A client that was told that it holds a lock. */
+function asHolding(call: RecordedCall): Holding[] {
+  const { client, operation, key, leaseId, invokedMs, answeredMs, result } = call;
+  if (operation !== 'lock' || result?.changed !== true || answeredMs === undefined) return [];
+  const owner = `lease ${leaseId}`;
+  return [{ client, name: key, owner, called: invokedMs, returned: answeredMs, token: result.revision }];
+}
+
+function asOperation(call: RecordedCall): Operation[] {
+  const { operation } = call;
+  return operation === 'txn' || operation === 'lock' || operation === 'unlock'
+    ? []
+    : [keyOperation({ ...call, operation })];
+}
+
+type KeyCall = RecordedCall & { readonly operation: 'put' | 'get' | 'delete' | 'cas' };
+
+function keyOperation(call: KeyCall): Operation {
   const { client, key, invokedMs, answeredMs, value = '' } = call;
   const called = { client, key, called: invokedMs, returned: answeredMs ?? Number.POSITIVE_INFINITY };
   switch (call.operation) {

@@ -177,11 +177,17 @@ function readText(reply: unknown): string {
 function settlementText({ operation }: ClientCommand, settlement: Settlement): string {
   if (settlement.outcome !== 'done') return errorText(settlement.error);
   if (operation === 'get') return readText(settlement.result);
-  const { revision, swapped, deleted } = settlement.result as {
+  const { revision, token, swapped, deleted, succeeded, released } = settlement.result as {
     revision: number;
+    token?: number;
+    succeeded?: boolean;
+    released?: boolean;
     swapped?: boolean;
     deleted?: boolean;
   };
+  if (token !== undefined) return token > 0 ? `acquired, token ${token}` : 'waits in the queue';
+  if (released === false) return 'not held with this token';
+  if (succeeded === false) return `done, the other branch, revision ${revision}`;
   if (swapped === false) return `not swapped, revision ${revision}`;
   if (deleted !== undefined) return deleted ? `deleted, revision ${revision}` : 'nothing to delete';
   return `done, revision ${revision}`;

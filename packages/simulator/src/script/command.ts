@@ -124,6 +124,18 @@ export type ClientCommand = { readonly type: 'client'; readonly client: string }
       readonly revision: number | 'last';
       readonly value: string;
     }
+  /** If the key has that revision sets it and the other key, whose value it then reads; else reads it and deletes the other. */
+  | {
+      readonly operation: 'txn';
+      readonly key: string;
+      readonly other: string;
+      readonly revision: number | 'last';
+      readonly value: string;
+    }
+  /** Asks for the lock of this name, and waits in its queue; by the client's lease, which it has granted first. */
+  | { readonly operation: 'lock'; readonly key: string }
+  /** Gives it back with the token that the client was told last; nothing where it was told none. */
+  | { readonly operation: 'unlock'; readonly key: string }
 );
 
 /** A command of the operator, which nobody waits for. */

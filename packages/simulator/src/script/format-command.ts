@@ -76,6 +76,8 @@ function clientWords(command: ClientCommand): readonly (string | number)[] {
         ...(command.at === undefined ? [] : ['at', command.at]),
         ...(command.by === undefined ? [] : ['by', command.by]),
       ];
+    case 'txn':
+      return [client, operation, key, command.other, command.revision, command.value];
     case 'cas':
       return [client, operation, key, command.revision, command.value];
     default:

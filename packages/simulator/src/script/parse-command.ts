@@ -112,11 +112,22 @@ function clientCommand(client: string, words: Words): Command {
       case 'get':
         return { type: 'client', client, operation, key, at: after(words, 'at'), by: by(words) };
       case 'delete':
+      case 'lock':
+      case 'unlock':
         return { type: 'client', client, operation, key };
-      case 'cas': {
-        const revision = words.next('a revision');
-        const expected = revision === 'last' ? revision : asNumber(revision, 'revision');
-        return { type: 'client', client, operation, key, revision: expected, value: words.next('a value') };
+      case 'cas':
+        return { type: 'client', client, operation, key, revision: revision(words), value: words.next('a value') };
+      case 'txn': {
+        const other = words.next('another key');
+        return {
+          type: 'client',
+          client,
+          operation,
+          key,
+          other,
+          revision: revision(words),
+          value: words.next('a value'),
+        };
       }
       default:
         throw new ScriptError(`there is no operation ${operation}`);
@@ -124,6 +135,11 @@ function clientCommand(client: string, words: Words): Command {
   })();
   words.end();
   return parsed;
+}
+
+function revision(words: Words): number | 'last' {
+  const word = words.next('a revision');
+  return word === 'last' ? word : asNumber(word, 'revision');
 }
 
 /** What stands behind this word; undefined: it is not there. */

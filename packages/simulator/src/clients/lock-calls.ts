@@ -1,0 +1,75 @@
+/**
+ * How the clients of a run use locks: each by a lease of its own, which it never keeps, so that it ends under it now and
+ * then; and with the token that it was told, which may be out of date.
+ */
+import type { Settlement } from '@conclave/client';
+import type { KvReply } from '@conclave/protocol';
+import type { Coverage } from '../mesh/coverage.js';
+import type { RecordedCall } from './history.js';
+import type { VirtualClient } from './virtual-client.js';
+
+/** As long as a few elections take. */
+const ttlMs = 4000;
+
+const noToken: Settlement = {
+  outcome: 'not_done',
+  error: { code: 'ENOENT', message: 'the client was told no token', outcome: 'not_done' },
+};
+
+export class LockCalls {
+  /** By client. */
+  private readonly leases = new Map<string, number>();
+  /** The token of each lock that each client was told last. */
+  private readonly tokens = new Map<string, number>();
+
+  call(client: VirtualClient, recorded: RecordedCall, settled: (settlement: Settlement) => void): void {
+    if (recorded.operation === 'unlock') return this.unlock(client, recorded, settled);
+    const leaseId = this.leases.get(client.name);
+    if (leaseId !== undefined) return this.lock(client, recorded, leaseId, settled);
+    client.call({ operation: 'lease_grant', ttlMs }, (settlement) => {
+      if (settlement.outcome !== 'done') return settled({ ...settlement, outcome: 'not_done' });
+      const { lease_id } = settlement.result as KvReply<'lease_grant'>;
+      this.leases.set(client.name, lease_id);
+      this.lock(client, recorded, lease_id, settled);
+    });
+  }
+
+  /** The client of this name is another one from now on. */
+  forget(name: string): void {
+    this.leases.delete(name);
+    for (const id of this.tokens.keys()) if (id.startsWith(`${name} `)) this.tokens.delete(id);
+  }
+
+  count({ operation, result }: RecordedCall, coverage: Coverage): void {
+    const changed = result?.changed === true;
+    if (operation === 'lock') coverage.count(changed ? 'lock acquired' : 'lock waited for');
+    else coverage.count(changed ? 'lock given back' : 'lock lost before it was given back');
+  }
+
+  private lock(
+    client: VirtualClient,
+    recorded: RecordedCall,
+    leaseId: number,
+    settled: (settlement: Settlement) => void,
+  ): void {
+    recorded.leaseId = leaseId;
+    const { name } = client;
+    const call = { operation: 'lock', name: recorded.key, owner: name, leaseId, wait: true } as const;
+    client.call(call, (settlement) => {
+      if (settlement.outcome === 'done') {
+        const { acquired, token } = settlement.result as KvReply<'lock'>;
+        if (acquired) this.tokens.set(`${name} ${recorded.key}`, token);
+      } else if (settlement.error.code === 'ENOENT' && this.leases.get(name) === leaseId) {
+        // It has ended: the next call has another one granted.
+        this.leases.delete(name);
+      }
+      settled(settlement);
+    });
+  }
+
+  private unlock(client: VirtualClient, { key }: RecordedCall, settled: (settlement: Settlement) => void): void {
+    const token = this.tokens.get(`${client.name} ${key}`);
+    if (token === undefined) return settled(noToken);
+    client.call({ operation: 'unlock', name: key, token }, settled);
+  }
+}
