@@ -1,0 +1,27 @@
+/** `npm run bench -- --joiner`, with a short log: that it measures what it says. */
+import { afterAll, expect, it } from 'vitest';
+import { startCommand } from '../support/command.js';
+import { makeFolder, removeFolder } from '../support/leftovers.js';
+
+const folder = makeFolder('bench-joiner');
+const entries = 12_000;
+
+afterAll(() => removeFolder(folder));
+
+it('a peer joins under load, from the log and behind a snapshot, and what it has got is read beside', async () => {
+  const args = ['bench', '--joiner', '--entries', String(entries), '--load', '100', '--data-dir', folder, '--json'];
+  const { code, out, error } = await startCommand('', args).ended;
+  expect({ code, error }).toEqual({ code: 0, error: '' });
+  const rows = out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, number | string>);
+  expect(rows.map(({ row }) => row)).toEqual(['joiner-log', 'joiner-snapshot']);
+  for (const row of rows) {
+    expect(row).toMatchObject({ failed: 0 });
+    expect(row.entries).toBeGreaterThan(entries);
+    expect(row.stored_bytes, 'each entry has a value of 128 bytes').toBeGreaterThan(128 * entries);
+    expect(row.ratio).toBeGreaterThan(0);
+    expect(Number(row.applied_seconds)).toBeGreaterThanOrEqual(Number(row.seconds));
+  }
+});
