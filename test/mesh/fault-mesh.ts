@@ -147,6 +147,16 @@ export class Mesh {
     });
   }
 
+  /** Waits until the group binds this peer's name to the store that it has now, and no change is going on. */
+  async healed(peer: string): Promise<StatusReply> {
+    return until(`${peer} is bound to the store that it has`, async () => {
+      const { store_id } = await this.statusOnce(peer);
+      const leader = await this.leaderStatus();
+      const bound = leader.configuration?.peers.find(({ peer_id }) => peer_id === peer)?.store_id;
+      return leader.stage === 'none' && bound === store_id ? leader : undefined;
+    });
+  }
+
   /** Waits until each actor of these peers says that it is well. */
   async healthy(...names: readonly string[]): Promise<void> {
     for (const name of names) {

@@ -1,0 +1,118 @@
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type NatsServer, startNats } from '../support/nats.js';
+import { Mesh, Stops } from './fault-mesh.js';
+import { Writers } from './fault-writers.js';
+
+const server = new Stops();
+const stops = new Stops();
+let nats: NatsServer;
+
+beforeAll(async () => {
+  nats = await startNats();
+  server.add(() => nats.stop());
+});
+
+afterAll(() => server.run());
+afterEach(() => stops.run());
+
+/** A group of these with writes in it, all of which each of them has. */
+async function founded(...names: string[]): Promise<{ mesh: Mesh; acknowledged: ReadonlyMap<string, string> }> {
+  const mesh = await Mesh.found({ servers: [nats], peers: names, placement: 'one' }, stops);
+  const writers = await Writers.start([nats.url]);
+  await writers.progress(200);
+  await writers.stop();
+  expect(writers.failed).toEqual([]);
+  for (const name of names) await mesh.caughtUp(name);
+  return { mesh, acknowledged: writers.acknowledged };
+}
+
+/** A peer that does not lead. */
+async function follower(mesh: Mesh, among: readonly string[]): Promise<string> {
+  const { peer_id: leader } = await mesh.leaderStatus();
+  return among.find((name) => name !== leader) as string;
+}
+
+describe('promise 6: lost stores are healed without an operator and without a write', () => {
+  it('two of five at once, while the group is written to: not one write fails', async () => {
+    const names = ['n1', 'n2', 'n3', 'n4', 'n5'];
+    const { mesh, acknowledged } = await founded(...names);
+    const { peer_id: leader, term } = await mesh.leaderStatus();
+    const writers = await Writers.start([nats.url]);
+    const lost = names.filter((name) => name !== leader).slice(0, 2);
+    await mesh.kill(...lost);
+    for (const name of lost) rmSync(mesh.peer(name).dataDir, { recursive: true });
+    await mesh.start(...lost);
+    for (const name of lost) await mesh.healed(name);
+    await writers.progress();
+    await writers.stop();
+    expect(writers.failed).toEqual([]);
+    expect(await mesh.leaderStatus()).toMatchObject({ peer_id: leader, term });
+    // They count: without two others the group goes on.
+    const others = names.filter((name) => name !== leader && !lost.includes(name));
+    await mesh.kill(...others);
+    await mesh.plain.insist('kv.put', { key: 'after', value: 'with those that were healed' });
+    for (const name of [leader, ...lost]) expect(await mesh.missing(name, acknowledged), name).toEqual([]);
+  });
+
+  it('the leader is killed while it heals: the next one does it', async () => {
+    const names = ['n1', 'n2', 'n3'];
+    const { mesh, acknowledged } = await founded(...names);
+    const { peer_id: leader, term } = await mesh.leaderStatus();
+    const lost = await follower(mesh, names);
+    await mesh.kill(lost);
+    rmSync(mesh.peer(lost).dataDir, { recursive: true });
+    await mesh.start(lost);
+    await mesh.plain.event('stage_changed', (body) => body.kind === 'heal' && body.stage === 'catching_up');
+    await mesh.kill(leader);
+    await mesh.start(leader);
+    await mesh.leaderAfter(term);
+    await mesh.healed(lost);
+    await mesh.healthy(...names);
+    for (const name of names) expect(await mesh.missing(name, acknowledged), name).toEqual([]);
+  });
+});
+
+describe('promise 17: a corrupt store stops, and is healed once its data is discarded', () => {
+  it('one flipped bit: the peer says where and how to heal it; deleting the folder and starting is all', async () => {
+    const names = ['n1', 'n2', 'n3'];
+    const { mesh, acknowledged } = await founded(...names);
+    const victim = await follower(mesh, names);
+    const { dataDir } = mesh.peer(victim);
+    await mesh.kill(victim);
+    flipBit(path.join(dataDir, 'level'));
+    const [process] = mesh.peer(victim).processes;
+    await expect(mesh.start(victim)).rejects.toThrow(/delete its data folder and start it again, nothing else/);
+    expect(process?.isRunning).toBe(false);
+    rmSync(dataDir, { recursive: true });
+    await mesh.start(victim);
+    await mesh.healed(victim);
+    await mesh.healthy(...names);
+    expect(await mesh.missing(victim, acknowledged)).toEqual([]);
+  });
+});
+
+describe('a copied store', () => {
+  it('under another name is refused, and says whose it is', async () => {
+    const names = ['n1', 'n2', 'n3'];
+    const { mesh } = await founded(...names);
+    const from = await follower(mesh, names);
+    await mesh.kill(from);
+    const copy = mesh.peer('n4').dataDir;
+    cpSync(mesh.peer(from).dataDir, copy, { recursive: true });
+    await mesh.start('n4').catch(() => undefined);
+    const said = await mesh.plain.ask('n4.log-store.health', {}).then(({ body }) => body, String);
+    expect(JSON.stringify([said, mesh.peer('n4').processes[0]?.lines])).toContain(from);
+  });
+});
+
+/** Flips a bit in the middle of LevelDB's write-ahead log, with writes behind it. */
+function flipBit(folder: string): void {
+  const logs = readdirSync(folder).filter((name) => name.endsWith('.log'));
+  const [file] = logs.map((name) => path.join(folder, name));
+  const bytes = readFileSync(file as string);
+  const at = Math.floor(bytes.length / 2);
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 0x10, at);
+  writeFileSync(file as string, bytes);
+}
