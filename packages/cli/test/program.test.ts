@@ -47,6 +47,7 @@ describe('the command', () => {
       'kv put',
       'kv get',
       'kv range',
+      'kv watch',
       'kv delete',
       'kv cas',
       'lock',

@@ -1,4 +1,5 @@
 export * from './admin.js';
+export * from './backup.js';
 export * from './batch.js';
 export * from './bundle.js';
 export * from './codec.js';

@@ -4,37 +4,20 @@
  */
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import {
+  BackupHead,
   ConclaveError,
   decodeSnapshotChunk,
-  GroupId,
-  GroupUid,
   LogIndex,
-  PeerId,
-  SnapshotHead,
-  SnapshotId,
   SnapshotJoiner,
   seal,
   snapshotChecksum,
   unseal,
 } from '@conclave/protocol';
-import { z } from 'zod';
 import { PiecesDigest } from './pieces-digest.js';
 
 const firstLine = Buffer.from('conclave backup 1\n');
 /** No record is larger: a chunk, and the head, are far smaller. */
 const mostBytes = 64 * 1024 * 1024;
-
-export const BackupHead = z.object({
-  group_id: GroupId,
-  group_uid: GroupUid,
-  /** Who took it. */
-  peer_id: PeerId,
-  /** Wall-clock time, ISO 8601. */
-  time: z.string(),
-  snapshot_id: SnapshotId,
-  head: SnapshotHead,
-});
-export type BackupHead = z.infer<typeof BackupHead>;
 
 /** Writes a backup. Until it is whole it has another name, so that what bears the name is a backup. */
 export class BackupWriter {
