@@ -164,6 +164,16 @@ describe('the end of a lease', () => {
     expect(keys()).toEqual(['k']);
   });
 
+  it('is not counted on from an earlier leadership, however soon the leader is back in office', () => {
+    door.ask('lease_grant', { ttl_ms: 5000 });
+    for (let nowMs = 0; nowMs <= 4000; nowMs += 1000) expect(door.stateMachine.housekeeping(nowMs, 2)).toBeUndefined();
+    // Another has led for a moment, in term 3, and may have kept it.
+    for (let nowMs = 5000; nowMs < 10_000; nowMs += 1000) {
+      expect(door.stateMachine.housekeeping(nowMs, 4)).toBeUndefined();
+    }
+    expect(door.stateMachine.housekeeping(10_000, 4)).toBeDefined();
+  });
+
   it('comes no earlier for a clock that jumps, nor for a leader that comes back', () => {
     grant(3000);
     housekeep(0);

@@ -447,3 +447,32 @@ describe('a target that hears the leader’s feed', () => {
     return undefined;
   }
 });
+
+describe('a target that takes no entries', () => {
+  const readOnly = { read_only: true } as const;
+
+  it('gets heartbeats alone, and all that it lacks once it takes entries again', () => {
+    inStep();
+    group.hear(echo('n2', 1, readOnly));
+    expect(group.hear(group.append(commands(11)))).toEqual([]);
+    expect(group.tick()).toHaveLength(1);
+    expect(group.progress()[0]).toMatchObject({ read_only: true, match_index: 10 });
+    expect(wants(group.tick())).toEqual([]);
+    group.hear(echo('n2', 2));
+    expect(group.hear(stored('n2', 10))[0]).toContain('n2 11..11 after 10/5');
+    expect(group.progress()[0]).toMatchObject({ read_only: false });
+  });
+
+  it('is taken at its word also where it rejects what was under way', () => {
+    inStep();
+    const [sent] = group.hear(group.append(commands(11)));
+    expect(group.hear(rejected('n2', idOf(sent), 10, [0, 0], { reason: 'read_only' }))).toEqual([]);
+    expect(wants(group.tick())).toEqual([]);
+    expect(group.progress()[0]).toMatchObject({ read_only: true });
+  });
+});
+
+/** What of it are entries. */
+function wants(lines: readonly string[]): string[] {
+  return lines.filter((line) => /\.\./.test(line));
+}

@@ -105,7 +105,8 @@ export const reads = [
     id: 'lease-twice-as-long',
     rule: 'A lease runs for less than an election timeout from the send time of its tick.',
     edits: [{ file: lease, find: 'export const leaseShare = 0.9;', replace: 'export const leaseShare = 2;' }],
-    seeds: 100,
+    seeds: 0,
+    scenario: 'reads.txt',
   },
   {
     id: 'lease-from-echoes-alone',

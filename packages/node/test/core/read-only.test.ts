@@ -1,0 +1,143 @@
+import { describe, expect, test } from 'vitest';
+import { Bench, electionTimeoutMs } from './node-on-a-bench.js';
+
+function leader(): Bench {
+  const bench = new Bench();
+  bench.lead();
+  bench.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
+  return bench;
+}
+
+function follower(readOnly = false): Bench {
+  const bench = new Bench();
+  bench.open({ term: 2, log: [[1, 'n1 n2 n3'], 2], commit: 2, readOnly });
+  return bench;
+}
+
+const echoOf = (bench: Bench) => bench.sent.find(({ message }) => message.name === 'feed.echo')?.message.body;
+
+describe('a peer that is told to take no entries', () => {
+  test('stores that, and answers when it is synced', () => {
+    const bench = follower();
+    bench.syncs = false;
+    expect(bench.admin('read_only', { read_only: true }, 'peer')).toEqual([
+      'log-store.read_only true',
+      'event read_only_changed, told',
+    ]);
+    expect(bench.sync()).toEqual(['reply 1 {"read_only":true,"reason":"told"}']);
+    expect(bench.status).toMatchObject({ read_only: 'told', disk_free_bytes: null });
+    bench.syncs = true;
+    expect(bench.admin('read_only', { read_only: false }, 'peer')).toEqual([
+      'log-store.read_only false',
+      'event read_only_changed, ',
+      'reply 2 {"read_only":false,"reason":""}',
+    ]);
+  });
+
+  test('finds it so when it is started again', () => {
+    expect(follower(true).status.read_only).toBe('told');
+  });
+
+  test('rejects entries, takes heartbeats, and says so in its echo', () => {
+    const bench = follower(true);
+    expect(bench.appendEntries({ term: 2, prev: [2, 2], entries: [2], tick: 1 })).toEqual([
+      'echo of tick 1 in term 2 to n2',
+      'rejected read_only to n2: last 2, conflict 0 of term 0',
+    ]);
+    expect(bench.appendEntries({ term: 2, prev: [2, 2], tick: 2 })).toEqual([
+      'echo of tick 2 in term 2 to n2',
+      'log-store.append term 2 of n2: nothing verified 2',
+    ]);
+    expect(echoOf(bench)).toMatchObject({ read_only: true });
+    expect(bench.summary.last_index).toBe(2);
+  });
+
+  test('hears no feed: what it would hear it would not take', () => {
+    const bench = follower(true);
+    expect(bench.appendEntries({ term: 2, prev: [2, 2], hearFeed: true })).not.toContain('hear the feed of n2');
+    expect(bench.feedAppend({ term: 2, prev: [2, 2], entries: [2] })).toEqual([]);
+    expect(bench.dropped('feed_append_read_only')).toBe(1);
+  });
+
+  test('votes, and is voted for', () => {
+    const bench = follower(true);
+    bench.wait(electionTimeoutMs);
+    expect(bench.requestVote({ from: 'n3', term: 3, last: [2, 2] })).toContain('vote of term 3 granted to n3');
+    bench.wait(3 * electionTimeoutMs);
+    expect(bench.summary.role).toBe('pre_candidate');
+  });
+});
+
+describe('a peer whose disk has less room than the reserve', () => {
+  test('takes no entries until there is room again; what an operator says counts beside that', () => {
+    const bench = follower();
+    expect(bench.disk(false, 900)).toEqual([]);
+    expect(bench.disk(true, 100)).toEqual(['event read_only_changed, disk']);
+    expect(bench.status).toMatchObject({ read_only: 'disk', disk_free_bytes: 100 });
+    expect(bench.admin('read_only', { read_only: true }, 'peer')).toContain('event read_only_changed, told');
+    expect(bench.disk(false, 900)).toEqual([]);
+    expect(bench.admin('read_only', { read_only: false }, 'peer')).toContain('event read_only_changed, ');
+    expect(bench.disk(true, 100)).toEqual(['event read_only_changed, disk']);
+    expect(bench.admin('read_only', { read_only: false }, 'peer')).toContain(
+      'reply 3 {"read_only":true,"reason":"disk"}',
+    );
+  });
+});
+
+describe('a leader', () => {
+  test('takes writes while a majority of each set takes entries', () => {
+    const bench = leader();
+    bench.progress({ peer: 'n2', match: 2, readOnly: true }, { peer: 'n3', match: 2 });
+    expect(bench.propose('a')).toEqual(['feed.append term 2 of n1: entry 3 of term 2 verified 3']);
+    bench.progress({ peer: 'n2', match: 2, readOnly: true }, { peer: 'n3', match: 2, readOnly: true });
+    expect(bench.propose('b')).toEqual(['refuse 2 EREADONLY not_done']);
+    expect(bench.admin('add_peer', { peer_id: 'n4' })).toEqual(['refuse 3 EREADONLY not_done']);
+    bench.progress({ peer: 'n2', match: 3 }, { peer: 'n3', match: 2, readOnly: true });
+    expect(bench.propose('c')).toEqual(['feed.append term 2 of n1: entry 4 of term 2 verified 4']);
+  });
+
+  test('of four takes none with two, who are no majority, but neither are the others', () => {
+    const bench = new Bench();
+    bench.lead({ term: 1, log: [[1, 'n1 n2 n3 n4']] });
+    bench.progress(
+      { peer: 'n2', match: 2, readOnly: true },
+      { peer: 'n3', match: 2, readOnly: true },
+      { peer: 'n4', match: 2 },
+    );
+    expect(bench.propose('a')).toEqual(['refuse 1 EREADONLY not_done']);
+  });
+
+  test('that takes none itself hands over to the best that does, and holds writes back meanwhile', () => {
+    const bench = leader();
+    bench.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 1 });
+    bench.admin('read_only', { read_only: true }, 'peer');
+    expect(bench.propose('a'), 'until it hands over').toEqual(['refuse 2 EREADONLY not_done']);
+    expect(bench.wait(100)).toContain('replicator.transfer to n2 with 2');
+    expect(bench.propose('b')).toEqual([]);
+    expect(bench.requestVote({ from: 'n2', term: 3, transfer: true })).toContain('refuse 3 EPERM unknown');
+  });
+
+  test('that nobody can take the office from refuses writes, also those that it has held back', () => {
+    const bench = leader();
+    bench.admin('read_only', { read_only: true }, 'peer');
+    expect(bench.wait(100)).toContain('replicator.transfer to n2 with 2');
+    bench.propose('a');
+    const silent = { match: 2, silentMs: electionTimeoutMs + 1 };
+    bench.progress({ peer: 'n2', ...silent }, { peer: 'n3', ...silent });
+    for (let ms = 0; ms < 2 * electionTimeoutMs; ms += 100) {
+      bench.wait(100);
+      bench.confirmed();
+    }
+    expect(bench.propose('b')).toEqual(['refuse 3 EREADONLY not_done']);
+    expect(bench.summary.last_index).toBe(2);
+  });
+
+  test('does not count a new peer that takes no entries among those in reach', () => {
+    const bench = leader();
+    bench.admin('change_peers', { new_peers: ['n1', 'n4', 'n5'], timeout_ms: 500 });
+    const caughtUp = { match: 2, caughtUp: true, readOnly: true };
+    expect(bench.progress({ peer: 'n4', ...caughtUp }, { peer: 'n5', ...caughtUp })).toContain(
+      'refuse 1 ECATCHUP not_done',
+    );
+  });
+});
