@@ -1,7 +1,9 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { makeFolder, removeFolder } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
+import { Peer } from '../support/peers.js';
 import { Mesh, Stops } from './fault-mesh.js';
 import { Writers } from './fault-writers.js';
 
@@ -94,6 +96,25 @@ describe('promise 17: a corrupt store stops, and is healed once its data is disc
 });
 
 describe('a copied store', () => {
+  it('under its own name is refused while the first one runs, which goes on', async () => {
+    const names = ['n1', 'n2', 'n3'];
+    const { mesh, acknowledged } = await founded(...names);
+    const from = await follower(mesh, names);
+    await mesh.kill(from);
+    const folder = makeFolder('copy');
+    cpSync(mesh.peer(from).dataDir, folder, { recursive: true });
+    await mesh.start(from);
+    await mesh.healthy(from);
+    const copy = new Peer({ peer: from, nats: [nats.url], placement: 'one', dataDir: folder });
+    stops.add(async () => {
+      await copy.kill();
+      removeFolder(folder);
+    });
+    await expect(copy.start()).rejects.toThrow(`another process serves the log-stores of ${from} already`);
+    await mesh.healthy(...names);
+    for (const name of names) expect(await mesh.missing(name, acknowledged), name).toEqual([]);
+  });
+
   it('under another name is refused, and says whose it is', async () => {
     const names = ['n1', 'n2', 'n3'];
     const { mesh } = await founded(...names);

@@ -19,6 +19,7 @@ import { GroupHost, type Hosted } from './group-host.js';
 import { GroupListFollower } from './group-list.js';
 import { HostDoor } from './host-door.js';
 import type { RunOptions } from './run-options.js';
+import { refuseSecondStore } from './second-store.js';
 
 export interface PeerProcessDependencies {
   readonly log: LineLog;
@@ -50,7 +51,7 @@ export class PeerProcess {
 
   /**
    * Connects and starts; settled when others can reach its actors.
-   * @throws Error where the data cannot be opened, or NATS allows too small messages.
+   * @throws Error where the data cannot be opened, another process serves it already, or NATS allows too small messages.
    */
   static async start(options: RunOptions, dependencies: PeerProcessDependencies): Promise<PeerProcess> {
     const { log, version } = dependencies;
@@ -59,6 +60,7 @@ export class PeerProcess {
       const subjects = new Subjects(options.prefix);
       const name = `conclave ${options.peer} ${options.actors.join(',')}`;
       const connection = await Connection.open({ servers: options.nats, name, log });
+      await refuseSecondStore(options, connection, subjects);
       // With copies for observers, each is to be seen on its own subject.
       const bundle = options.bundle && !options.mirror;
       const onDropped = (reason: string, count: number) => logDrop(log, reason, count);
