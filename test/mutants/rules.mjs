@@ -242,6 +242,9 @@ export const chapters = [
         rule: '`outcome` is always true',
         mutants: ['appended-means-not-done', 'timed-out-means-not-done', 'answered-before-it-is-committed'],
       },
+      { rule: 'A snapshot holds the clients’ sessions', mutants: ['snapshot-without-results'] },
+      { rule: 'A lock comes with a token that grows', mutants: ['next-holder-has-the-same-token'] },
+      { rule: 'A transaction happens at one moment', mutants: ['transaction-does-not-compare'] },
     ],
   },
   {

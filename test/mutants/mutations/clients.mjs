@@ -5,6 +5,9 @@ const sessions = 'packages/kv/src/core/client-sessions.ts';
 const client = 'packages/client/src/core/client-core.ts';
 const request = 'packages/client/src/core/client-request.ts';
 const proposals = 'packages/node/src/core/proposals.ts';
+const locks = 'packages/kv/src/core/locks.ts';
+const transaction = 'packages/kv/src/core/transaction.ts';
+const restore = 'packages/kv/src/core/kv-restore.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const clients = [
@@ -111,5 +114,35 @@ export const clients = [
       },
     ],
     seeds: 60,
+  },
+  {
+    id: 'next-holder-has-the-same-token',
+    rule: 'Tokens of locks grow: no two holders have the same one (promise 20).',
+    edits: [{ file: locks, find: 'lock.token = this.nextRevision();', replace: '' }],
+    seeds: 120,
+  },
+  {
+    id: 'transaction-does-not-compare',
+    rule: 'A transaction does what it says only if all comparisons hold.',
+    edits: [
+      {
+        file: transaction,
+        find: 'const holds = compare.every((comparison) => isTrue(keys, comparison));',
+        replace: 'const holds = compare.length > 0 || isTrue(keys, compare[0] as Comparison);',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'snapshot-without-results',
+    rule: 'A snapshot holds the clients’ sessions with their results.',
+    edits: [
+      {
+        file: restore,
+        find: 'return this.sessions.restoreResult(clientId, sequence, parsed.data as KvCommandResult);',
+        replace: 'return true;',
+      },
+    ],
+    seeds: 200,
   },
 ];
