@@ -1,6 +1,6 @@
 /** Linearizable reads, and what a leader may say while it is not confirmed. */
 
-const node = 'packages/node/src/core/node-core.ts';
+const rounding = 'packages/node/src/core/rounds.ts';
 const door = 'packages/node/src/core/read-door.ts';
 const rounds = 'packages/node/src/core/reads.ts';
 const followers = 'packages/node/src/core/follower-reads.ts';
@@ -46,14 +46,14 @@ export const reads = [
     rule: "A linearizable read needs a committed entry of the leader's own term.",
     edits: [
       {
-        file: node,
-        find: 'if (this.change.isFlushed) reads.beginRound(tick_id);',
-        replace: 'reads.beginRound(tick_id);',
+        file: rounding,
+        find: 'if (this.change.isFlushed) this.reads.beginRound(tick_id);',
+        replace: 'this.reads.beginRound(tick_id);',
       },
       {
-        file: node,
-        find: 'if (this.change.isFlushed && this.readDoor.reads.wantsRound) this.beginRound();',
-        replace: 'if (this.readDoor.reads.wantsRound) this.beginRound();',
+        file: rounding,
+        find: 'if (this.change.isFlushed && this.reads.wantsRound) this.begin();',
+        replace: 'if (this.reads.wantsRound) this.begin();',
       },
     ],
     seeds: 60,

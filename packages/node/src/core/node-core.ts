@@ -48,7 +48,9 @@ import { PeerReset } from './peer-reset.js';
 import { Proposals } from './proposals.js';
 import { ReadDoor } from './read-door.js';
 import { ReadOnly } from './read-only.js';
+import { Removal } from './removal.js';
 import { Restore } from './restore.js';
+import { Rounds } from './rounds.js';
 import { Snapshots } from './snapshots.js';
 import { NodeState } from './state.js';
 import { health, type NodeHealth, type NodeSummary, status, summary } from './status.js';
@@ -76,6 +78,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly leadership: Leadership;
   private readonly proposals: Proposals;
   private readonly readDoor: ReadDoor;
+  private readonly rounds: Rounds;
   private readonly readOnly: ReadOnly;
   private readonly stuckWatch: StuckWatch;
   private readonly watches: Watches;
@@ -83,13 +86,12 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly healing: Healing;
   private readonly peerReset: PeerReset;
   private readonly binding: StoreBinding;
+  private readonly removal: Removal;
   private readonly session: OwnSession;
   private readonly transfer: Transfer;
   private readonly backup: BackupDoor;
   private readonly bootstrap: Bootstrap;
   private readonly adminDoor: AdminDoor;
-  /** Whether this peer has been in a configuration and is no longer, as is committed. */
-  private isRemoved = false;
   private housekeptMs = 0;
 
   constructor(
@@ -108,6 +110,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     });
     this.leaderFeed = new LeaderFeed(context);
     this.binding = new StoreBinding(context, state);
+    this.removal = new Removal(context, state);
     this.session = new OwnSession(context, state, this.own);
     this.appendEntries = new AppendEntriesHandler(
       context,
@@ -157,6 +160,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       this,
       () => this.restore.isGoingOn,
     );
+    const { reads } = this.readDoor;
+    this.rounds = new Rounds(context, state, this.own, this.leadership, this.change, reads, this.session);
     this.readOnly = new ReadOnly(context, state, this.own);
     this.stuckWatch = new StuckWatch(context, state);
     this.adminDoor = new AdminDoor(
@@ -223,7 +228,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   /** Whether this node does what it is for; if not, why. */
   health(): NodeHealth {
     const stuck = this.stuckWatch.reason(this.leadership.lacking);
-    return health(this.state, this.own, this.isRemoved, stuck, this.binding.refusal, this.restore.isGoingOn);
+    return health(this.state, this.own, this.removal.isRemoved, stuck, this.binding.refusal, this.restore.isGoingOn);
   }
 
   /** What was not taken, by reason. */
@@ -250,7 +255,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const { snapshot, installing } = body;
     this.readOnly.onOpened(body);
     this.session.ask();
-    this.noteRemoval();
+    this.removal.note();
     this.stopActors();
     this.election.onBecameFollower();
     this.snapshots.onOpened(snapshot);
@@ -326,9 +331,11 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       case 'feed.committed':
         return this.onCommitted(message.body);
       case 'node.confirmed':
-        return this.onConfirmed(message.body);
+        if (this.isOfThisSession(message.body)) this.rounds.onConfirmed(message.body);
+        return;
       case 'node.in_force':
-        return this.onInForce(message.body);
+        if (this.isOfThisSession(message.body)) this.rounds.onInForce(message.body);
+        return;
       case 'node.read_index':
         return this.readDoor.onReadIndex(message.body);
       case 'node.read_index_answer':
@@ -406,7 +413,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     own.resendDue();
     own.countTick();
     own.reportSilent();
-    this.tickActors();
+    this.rounds.tick();
     this.election.onTick();
     this.bootstrap.onTick();
     this.restore.onTick();
@@ -427,69 +434,12 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     return this.state.role === 'leader';
   }
 
-  private tickActors(): void {
-    const { state, context, own } = this;
-    const leading = this.isLeader();
-    const { term } = state;
-    context.sendOwn({ name: 'log-store.tick', body: { ...own.own, ...own.lastFrame('log-store') } });
-    context.sendOwn({ name: 'ballot-box.tick', body: { ...own.own, ...own.lastFrame('ballot-box'), term, leading } });
-    if (leading) {
-      const isSent = this.repeatOwnMatch();
-      const tickId = this.beginRound();
-      if (isSent) this.leadership.awaitOwnSession(tickId);
-      return;
-    }
-    this.session.ask();
-    context.sendOwn({
-      name: 'replicator.tick',
-      body: { ...own.own, ...own.lastFrame('replicator'), term, leading, tick_id: 0, commit_index: state.commitIndex },
-    });
-  }
-
-  /** The leader's own store repeats what it has stored, too. False: its link is full. */
-  private repeatOwnMatch(): boolean {
-    const { state, own } = this;
-    if (!own.hasRoom('log-store')) return false;
-    own.sendAppendToLogStore({
-      group_uid: state.groupUid,
-      leader_id: state.peerId,
-      leader_term: state.term,
-      verified_index: state.log.lastIndex,
-      truncate_from: 0 as LogIndex,
-      commit_index: state.commitIndex,
-      batches: [],
-    });
-    return true;
-  }
-
-  /** Sends a tick, which also confirms the reads that wait. Answers its id. */
-  private beginRound(): number {
-    const tick_id = this.leadership.sendTick();
-    const { reads } = this.readDoor;
-    if (this.change.isFlushed) reads.beginRound(tick_id);
-    const { term } = this.state;
-    // Alone, nobody else's echo is needed.
-    if (reads.awaitsSession || this.state.isAlone()) {
-      this.context.sendOwn({ name: 'log-store.confirm', body: { ...this.own.own, term, tick_id } });
-    }
-    return tick_id;
-  }
-
-  /** The own store had not granted a vote to anybody in a newer session by then: this peer may count itself. */
-  private onInForce(body: Body<'node.in_force'>): void {
-    if (!this.isOfThisSession(body)) return;
-    if (!this.isLeader() && this.session.onInForce(body)) return;
-    if (!this.isLeader() || body.term !== this.state.term) return this.context.drop('in_force_stale');
-    this.readDoor.reads.onInForce(body.tick_id);
-    if (this.state.isAlone()) this.onTickConfirmed(body);
-  }
-
   private onIdle(): void {
     this.readDoor.own.flush();
     if (!this.isLeader()) return;
     // The target of a transfer has to have all entries: what comes now waits until it is known who leads.
     if (!this.transfer.isGoingOn) this.appendProposals();
-    if (this.change.isFlushed && this.readDoor.reads.wantsRound) this.beginRound();
+    this.rounds.onIdle();
     this.watches.serve();
     this.keepHouse();
   }
@@ -596,18 +546,6 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (!this.transfer.isGoingOn) this.healing.onProgress();
   }
 
-  private onConfirmed(body: Body<'node.confirmed'>): void {
-    if (!this.isOfThisSession(body)) return;
-    const isNews = this.isLeader() && this.leadership.onSessionsConfirmed(body);
-    // What it says of the tick itself may have been said before.
-    if (!isNews || !this.leadership.isConfirmedTick(body.tick_id)) this.onTickConfirmed(body);
-  }
-
-  private onTickConfirmed(body: Pick<Body<'node.confirmed'>, 'term' | 'tick_id'>): void {
-    if (!this.isLeader()) return this.context.drop('confirmed_stale');
-    if (this.leadership.onConfirmed(body)) this.readDoor.reads.onConfirmed(body.tick_id);
-  }
-
   // ---- the hub: changes of role and term ---------------------------------------------------------
 
   raiseTerm(term: Term, reason: string): void {
@@ -663,7 +601,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     });
     context.log('info', 'leads', { term: state.term });
     this.change.flush();
-    this.beginRound();
+    this.rounds.begin();
     context.emit({ type: 'serve', group: true });
   }
 
@@ -681,25 +619,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         index: entry.index,
       });
     }
-    this.noteRemoval();
+    this.removal.note();
     if (this.isLeader()) this.change.onCommitted(index);
     if (this.isLeader()) this.applier.run();
     else this.applier.runSoon();
-  }
-
-  /** Says once that this peer is out, as soon as that is committed. */
-  private noteRemoval(): void {
-    const { state, context } = this;
-    const latest = state.log.configuration;
-    if (latest === undefined || latest.index > state.commitIndex) return;
-    const isOut =
-      !isIn(latest.configuration, state.peerId, state.storeId) &&
-      state.log.configurations.some(({ configuration }) => isIn(configuration, state.peerId, state.storeId));
-    if (isOut && !this.isRemoved) {
-      context.event('peer_removed', { index: latest.index });
-      context.log('info', 'this peer is out of the group', { index: latest.index });
-    }
-    this.isRemoved = isOut;
   }
 
   /** A stable configuration is committed, of a change or of this leader's flush. */
