@@ -54,7 +54,7 @@ export interface SnapshotChunk {
   readonly goesOn: boolean;
 }
 
-/** Cuts pieces into chunks of at most `limits.snapshotChunkBytes`. */
+/** Cuts pieces into chunks of at most so many bytes. */
 export class SnapshotCutter {
   private parts: Uint8Array[] = [];
   private bytes = headerBytes;
@@ -63,7 +63,13 @@ export class SnapshotCutter {
   private checksum = 0;
   private readonly full: Uint8Array[] = [];
 
-  constructor(private readonly index: LogIndex) {}
+  constructor(
+    private readonly index: LogIndex,
+    private readonly chunkBytes: number = limits.snapshotChunkBytes,
+  ) {
+    invariant(chunkBytes > headerBytes + 4, 'a chunk has room for something');
+    invariant(chunkBytes <= limits.snapshotChunkBytes, 'a chunk is as large as its bound at most');
+  }
 
   /** Chunks so far, their bytes, and the CRC-32 over them. */
   get sum(): Pick<SnapshotHead, 'chunks' | 'bytes' | 'checksum'> {
@@ -74,7 +80,7 @@ export class SnapshotCutter {
   add(piece: Uint8Array): Uint8Array[] {
     let rest = piece;
     for (;;) {
-      const room = limits.snapshotChunkBytes - this.bytes - 4;
+      const room = this.chunkBytes - this.bytes - 4;
       if (rest.length <= room) {
         this.push(rest);
         break;

@@ -41,6 +41,8 @@ export interface NodeOptions {
   readonly snapshotIntervalMs: number;
   /** Entries before a snapshot that the log keeps for followers that are a little behind. */
   readonly snapshotMarginEntries: number;
+  /** Of the snapshots that it takes; `limits.snapshotChunkBytes` where nothing is said. */
+  readonly snapshotChunkBytes?: number | undefined;
 }
 
 export interface NodeDependencies {

@@ -195,6 +195,10 @@ export class Snapshots {
     return silent_ms >= 0 && silent_ms < liveTimeouts * this.context.options.electionTimeoutMs;
   }
 
+  private get chunkBytes(): number {
+    return this.context.options.snapshotChunkBytes ?? limits.snapshotChunkBytes;
+  }
+
   private begin(): void {
     const { state, context } = this;
     const index = state.appliedIndex;
@@ -211,7 +215,7 @@ export class Snapshots {
       configurations: state.log.configurationsUpTo(index),
       beganMs: context.nowMs,
       pieces: this.stateMachine.snapshot(),
-      cutter: new SnapshotCutter(index),
+      cutter: new SnapshotCutter(index, this.chunkBytes),
       chunks: [],
       unsynced: [],
       sent: 0,
@@ -248,7 +252,7 @@ export class Snapshots {
   /** Draws pieces for about one chunk. */
   private draw(taking: Taking): void {
     let bytes = 0;
-    while (bytes < limits.snapshotChunkBytes && taking.chunks.length === 0) {
+    while (bytes < this.chunkBytes && taking.chunks.length === 0) {
       const next = taking.pieces.next();
       if (next.done === true) {
         taking.isDrawn = true;

@@ -209,6 +209,8 @@ function requestOf(command: OperatorCommand): { name: AdminCommand; body: Fields
       return { name: 'cancel_change', body: {} };
     case 'read-only':
       return { name: 'read_only', body: { read_only: command.on }, peerId: command.peer as PeerId };
+    case 'snapshot':
+      return { name: 'snapshot', body: {}, peerId: command.peer as PeerId };
     case 'transfer':
       return { name: 'transfer_leader', body: command.peer === undefined ? {} : { peer_id: command.peer } };
   }

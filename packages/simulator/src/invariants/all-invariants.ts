@@ -10,9 +10,11 @@ import { AcknowledgedIsSynced } from './acknowledged-is-synced.js';
 import { AppliedInOrder } from './applied-in-order.js';
 import { CommitsHaveAQuorum } from './commits-have-a-quorum.js';
 import { CommittedStays } from './committed-stays.js';
+import { CompactedIsCovered } from './compacted-is-covered.js';
 import { EchoesAnswerNewTicks } from './echoes-answer-new-ticks.js';
 import { ElectionsHaveAQuorum } from './elections-have-a-quorum.js';
 import { FencedNodesDoNothing } from './fenced-nodes-do-nothing.js';
+import { InstallsKeepWhatMatches } from './installs-keep-what-matches.js';
 import type { Invariant, SentHandlers } from './invariant.js';
 import { KnownCommitsAreTrue } from './known-commits-are-true.js';
 import { LeaderHasAllCommitted } from './leader-has-all-committed.js';
@@ -26,10 +28,12 @@ import { NodesNeverGoBack } from './nodes-never-go-back.js';
 import { OneChangeAtATime } from './one-change-at-a-time.js';
 import { OneGroup } from './one-group.js';
 import { OneLeaderATerm } from './one-leader-a-term.js';
+import { OneStoreAName } from './one-store-a-name.js';
 import { OnlyCaughtUpStoresJoin } from './only-caught-up-stores-join.js';
 import { OnlyConfirmedLeadersAnswer } from './only-confirmed-leaders-answer.js';
 import { OnlyMembersStand } from './only-members-stand.js';
 import { PreVotesComeFirst } from './pre-votes-come-first.js';
+import { ReadOnlyPeersTakeNothing } from './read-only-peers-take-nothing.js';
 import { ReadsAreCurrent } from './reads-are-current.js';
 import { ReadsHaveAQuorum } from './reads-have-a-quorum.js';
 import { ReadsWaitForALaterRound } from './reads-wait-for-a-later-round.js';
@@ -37,10 +41,12 @@ import { RunRecord } from './record/run-record.js';
 import { RemovedPeersRaiseNoTerm } from './removed-peers-raise-no-term.js';
 import { ReplicatorsFollowTheirNode } from './replicators-follow-their-node.js';
 import { SessionsOnlyGrow } from './sessions-only-grow.js';
+import { SnapshotsAreTheState } from './snapshots-are-the-state.js';
 import { SpokenIsSynced } from './spoken-is-synced.js';
 import { StagesFollow } from './stages-follow.js';
 import { StrangersDeposeNobody } from './strangers-depose-nobody.js';
 import { TermsAndVotesNeverFall } from './terms-and-votes-never-fall.js';
+import { TransfersGoOn } from './transfers-go-on.js';
 import { TruncatedConfigurationsAreVoid } from './truncated-configurations-are-void.js';
 
 /** The order is that of what one would rather read where several are broken at once. */
@@ -58,6 +64,10 @@ const rules = [
   CommitsHaveAQuorum,
   CommittedStays,
   KnownCommitsAreTrue,
+  CompactedIsCovered,
+  SnapshotsAreTheState,
+  InstallsKeepWhatMatches,
+  TransfersGoOn,
   AppliedInOrder,
   NoTruncationBelowCommit,
   NodesNeverGoBack,
@@ -70,6 +80,8 @@ const rules = [
   OneChangeAtATime,
   TruncatedConfigurationsAreVoid,
   OnlyCaughtUpStoresJoin,
+  OneStoreAName,
+  ReadOnlyPeersTakeNothing,
   LeadersKeepTheirDeadlines,
   LeasesHold,
   LeasesAreExclusive,
@@ -143,6 +155,10 @@ export class Invariants implements Watcher {
 
   onApplied(life: object, index: LogIndex, payload: Uint8Array): void {
     for (const invariant of this.all) invariant.onApplied?.(life, index, payload);
+  }
+
+  onRestored(life: object, pieces: () => readonly Uint8Array[]): void {
+    for (const invariant of this.all) invariant.onRestored?.(life, pieces);
   }
 
   onWritten(peerId: PeerId, operations: readonly StorageOperation[]): void {

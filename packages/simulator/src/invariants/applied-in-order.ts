@@ -1,11 +1,20 @@
 /** Each state machine applies the committed commands, all of them, in order and once (Raft thesis, figure 3.2: state machine safety). */
-import type { LogIndex } from '@conclave/protocol';
+import { decodeSnapshotChunk, type LogIndex } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';
 import { entryText } from './words.js';
 
 export class AppliedInOrder extends Rule implements Invariant {
   readonly name = 'applied-in-order';
   private readonly last = new WeakMap<object, number>();
+
+  /** What was restored stands for all up to the snapshot's entry: see `snapshots-are-the-state`. */
+  onRestored(life: object): void {
+    const message = this.record.step?.message;
+    if (message?.name !== 'node.snapshot_chunk') return;
+    const { index } = decodeSnapshotChunk(message.body.chunk);
+    this.check(!this.last.has(life), () => `a snapshot of entry ${index} is restored over a state`);
+    this.last.set(life, index);
+  }
 
   onApplied(life: object, index: LogIndex, payload: Uint8Array): void {
     const before = this.last.get(life) ?? 0;

@@ -1,5 +1,5 @@
 /** Makes the cores of a run: the ones of production, or others in their place, such as mutants. */
-import type { StateMachine } from '@conclave/actor/core';
+import type { StateMachine, StateMachineRestore } from '@conclave/actor/core';
 import { BallotBoxCore } from '@conclave/ballot-box';
 import { KvStateMachine } from '@conclave/kv';
 import { LogStoreCore } from '@conclave/log-store';
@@ -11,12 +11,13 @@ import {
   defaultSnapshots,
   defaultTimes,
   type GroupId,
-  type LogIndex,
+  limits,
   type PeerId,
 } from '@conclave/protocol';
 import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import type { AnyCore } from './actor.js';
 import type { Coverage } from './coverage.js';
+import type { Watcher } from './watcher.js';
 
 export const groupId = 'main' as GroupId;
 
@@ -27,21 +28,26 @@ export interface CoreSettings {
   readonly clientSessionMs: number;
   /** Whether messages between actors are encoded, decoded and parsed on the way. It takes its time. */
   readonly wire: boolean;
+  /** A snapshot is taken when so many bytes of entries have been applied since the last one. */
+  readonly snapshotLogBytes: number;
+  /** And after so many milliseconds. */
+  readonly snapshotIntervalMs: number;
+  /** Entries before a snapshot that the log keeps. */
+  readonly snapshotMarginEntries: number;
+  /** Of a chunk of a snapshot, and of a piece of the state machine in it. */
+  readonly snapshotChunkBytes: number;
+  /** How fast a replicator sends snapshots. */
+  readonly snapshotBytesPerSecond: number;
 }
 
 export const usualSettings: CoreSettings = {
   margin: 1000,
   clientSessionMs: defaultTimes.clientSessionMs,
   wire: false,
+  ...defaultSnapshots,
+  snapshotChunkBytes: limits.snapshotChunkBytes,
+  snapshotBytesPerSecond: defaultSnapshotBytesPerSecond,
 };
-
-/** A replicator's process hosts one group here, and has a throttle of its own. */
-function newThrottle(): SnapshotThrottle {
-  return new SnapshotThrottle({
-    bytesPerSecond: defaultSnapshotBytesPerSecond,
-    burstMs: defaultTimes.heartbeatIntervalMs,
-  });
-}
 
 export class CoreFactory {
   private drawn = 0;
@@ -50,34 +56,34 @@ export class CoreFactory {
   constructor(
     private readonly settings: CoreSettings,
     private readonly coverage: Coverage,
-    private readonly onApplied: (life: object, index: LogIndex, payload: Uint8Array) => void,
+    private readonly heard: Required<Pick<Watcher, 'onApplied' | 'onRestored'>>,
   ) {}
 
   make(peerId: PeerId, kind: ActorKind): AnyCore {
     this.drawn += 1;
     const incarnation = `id${this.drawn}`;
-    const options = {
-      groupId,
-      peerId,
-      incarnation,
-      ...defaultTimes,
-      ...defaultSnapshots,
-      catchupMargin: this.settings.margin,
-    };
+    const { margin, clientSessionMs, ...snapshots } = this.settings;
+    const options = { groupId, peerId, incarnation, ...defaultTimes, ...snapshots, catchupMargin: margin };
     switch (kind) {
       case 'node': {
-        const machine = new KvStateMachine({ clientSessionMs: this.settings.clientSessionMs });
+        const machine = new KvStateMachine({ clientSessionMs, snapshotPieceBytes: snapshots.snapshotChunkBytes });
         const core = new NodeCore(options, { stateMachine: this.watched(machine) }) as unknown as AnyCore;
         this.machines.set(core, machine);
         return core;
       }
       case 'replicator':
-        return new ReplicatorGroupCore(options, { snapshotThrottle: newThrottle() }) as unknown as AnyCore;
+        return new ReplicatorGroupCore(options, { snapshotThrottle: this.newThrottle() }) as unknown as AnyCore;
       case 'ballot-box':
         return new BallotBoxCore(options) as unknown as AnyCore;
       case 'log-store':
         return new LogStoreCore({ ...options, diskReserveBytes: defaultDiskReserveBytes }) as unknown as AnyCore;
     }
+  }
+
+  /** A replicator's process hosts one group here, and has a throttle of its own. */
+  private newThrottle(): SnapshotThrottle {
+    const { snapshotBytesPerSecond: bytesPerSecond } = this.settings;
+    return new SnapshotThrottle({ bytesPerSecond, burstMs: defaultTimes.heartbeatIntervalMs });
   }
 
   /** The state machine of a node's core. */
@@ -92,18 +98,35 @@ export class CoreFactory {
   private watched(machine: KvStateMachine): StateMachine {
     return {
       apply: (index, payload, command) => {
-        this.onApplied(machine, index, payload);
+        this.heard.onApplied(machine, index, payload);
         const result = machine.apply(index, payload, command);
         if ('expired' in result && result.expired > 0) this.coverage.count('client session expired', result.expired);
         return result;
       },
       query: (query) => machine.query(query),
       snapshot: () => machine.snapshot(),
-      restore: () => machine.restore(),
+      restore: () => this.watchedRestore(machine),
       get history() {
         return machine.history;
       },
       housekeeping: (nowMs, term) => machine.housekeeping(nowMs, term),
     };
   }
+
+  private watchedRestore(machine: KvStateMachine): StateMachineRestore {
+    const restore = machine.restore();
+    return {
+      take: (piece) => restore.take(piece),
+      end: () => {
+        restore.end();
+        this.coverage.count('state restored from a snapshot');
+        this.heard.onRestored(machine, () => [...piecesOf(machine)]);
+      },
+    };
+  }
+}
+
+function* piecesOf(machine: KvStateMachine): Generator<Uint8Array> {
+  const pieces = machine.snapshot();
+  for (let next = pieces.next(); next.done !== true; next = pieces.next()) yield next.value;
 }

@@ -69,9 +69,10 @@ export class CoreMesh {
   ) {
     this.random = random;
     this.network = new VirtualNetwork(this.random, this.coverage, this.clockwork);
-    this.factory = new CoreFactory(settings, this.coverage, (life, index, payload) =>
-      this.watcher.onApplied?.(life, index, payload),
-    );
+    this.factory = new CoreFactory(settings, this.coverage, {
+      onApplied: (life, index, payload) => this.watcher.onApplied?.(life, index, payload),
+      onRestored: (life, pieces) => this.watcher.onRestored?.(life, pieces),
+    });
     this.messenger = new Messenger(this, settings.wire);
     this.diskDriver = new DiskDriver(this);
     this.disks.onWritten = (peerId, operations) => this.watcher.onWritten?.(peerId, operations);
@@ -97,6 +98,7 @@ export class CoreMesh {
 
   private begin(actor: Actor): void {
     if (actor.kind === 'node' || actor.kind === 'log-store') this.step(actor, { type: 'start' }, 'start');
+    if (actor.kind === 'log-store') this.diskDriver.measure(actor);
   }
 
   /** Ends a process, at once and without a word. */
@@ -362,8 +364,17 @@ export class CoreMesh {
     this.trace?.(`${this.time()} ${actor.name} event ${event.name} ${describeFields(event.detail)}`);
     this.events.push({ atMs: this.nowMs, peerId: actor.peerId, event });
     this.coverage.count(`event ${event.name}`);
-    if (event.name === 'stage_changed') this.coverage.count(`stage ${event.detail.stage}`);
+    this.countDetails(event);
     this.watcher.onEvent?.(actor.peerId, summaryOf(actor).term, event);
+  }
+
+  private countDetails({ name, detail }: ConclaveEvent): void {
+    if (name === 'stage_changed') this.coverage.count(`stage ${detail.stage}`);
+    if (name === 'stage_changed' && detail.kind === 'heal') this.coverage.count(`stage ${detail.stage} of a heal`);
+    if (name === 'snapshot_taken' && detail.chunks > 1) this.coverage.count('snapshot taken in several chunks');
+    if (name === 'snapshot_taken' && detail.compacted_to > 0) this.coverage.count('log compacted');
+    if (name === 'snapshot_installed' && detail.chunks > 1) this.coverage.count('snapshot installed in several chunks');
+    if (name === 'read_only_changed' && detail.reason !== '') this.coverage.count(`read-only: ${detail.reason}`);
   }
 
   private setTimer(actor: Actor, timer: string, afterMs: number): void {

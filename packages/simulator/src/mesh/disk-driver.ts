@@ -7,6 +7,7 @@ import type { CoreMesh } from './core-mesh.js';
 import type { Random } from './random.js';
 
 const usualDelayMs = 2;
+const measureEveryMs = 3000;
 /** From here on a disk is called slow. */
 const slowMs = 50;
 
@@ -16,6 +17,8 @@ export class DiskDriver {
   /** Where they are not the usual ones: up to how many milliseconds an access takes. */
   private readonly delays = new Map<PeerId, number>();
   private readonly failing = new Set<PeerId>();
+  /** Bytes that are free, where that was ever said. */
+  private readonly free = new Map<PeerId, number>();
 
   private readonly chances = new Map<PeerId, Random>();
 
@@ -30,9 +33,30 @@ export class DiskDriver {
     this.failing.add(peerId);
   }
 
+  /** So much room the peer's disk has from now on. */
+  setFree(peerId: PeerId, freeBytes: number): void {
+    this.free.set(peerId, freeBytes);
+    const actor = this.mesh.actor(peerId, 'log-store');
+    if (actor?.isUp === true) this.measure(actor);
+  }
+
+  /** As the shell of a log-store does when it starts, and every few seconds. */
+  measure(actor: Actor): void {
+    const freeBytes = this.free.get(actor.peerId);
+    if (freeBytes === undefined) return;
+    const { life } = actor;
+    this.mesh.hand(actor, () => {
+      if (actor.life === life) this.mesh.step(actor, { type: 'disk', freeBytes }, 'disk');
+    });
+    this.mesh.after(measureEveryMs, () => {
+      if (actor.life === life && this.free.get(actor.peerId) === freeBytes) this.measure(actor);
+    });
+  }
+
   allWell(): void {
     this.delays.clear();
     this.failing.clear();
+    for (const peerId of this.free.keys()) this.setFree(peerId, Number.MAX_SAFE_INTEGER);
   }
 
   /** What was handed to the disk may be there after the crash, or not. */

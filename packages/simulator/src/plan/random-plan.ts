@@ -8,7 +8,8 @@ import { actorKinds } from '@conclave/protocol';
 import { Random } from '../mesh/random.js';
 import { serverNames } from '../mesh/virtual-nats.js';
 import { type Command, diskParts } from '../script/command.js';
-import { leader, scenes } from './scenes.js';
+import { leader, type Stage, scenes } from './scenes.js';
+import { StoreFaults } from './store-faults.js';
 
 const peers = ['n1', 'n2', 'n3', 'n4', 'n5'];
 const founders = peers.slice(0, 3);
@@ -21,11 +22,13 @@ const planStream = 1;
 const readStream = 7;
 /** And so is what else clients do. */
 const useStream = 8;
+/** And what happens to stores. */
+const storeStream = 3;
 /** Leases hold as long as no clock runs a tenth faster than another. */
 const boundedRates = { least: 0.95, most: 1.05 };
 
 export function randomPlan(seed: number): Command[] {
-  return new RandomPlan(new Random(seed, planStream), new Random(seed, readStream), new Random(seed, useStream)).make();
+  return new RandomPlan(seed).make();
 }
 
 type Action = () => void;
@@ -44,15 +47,20 @@ class RandomPlan {
   private readonly keepsTime: boolean;
   /** Where locks are used, not all revisions are known to be somebody's: these runs find less of what is written twice. */
   private readonly usesLocks: boolean;
+  private readonly stores: StoreFaults;
 
-  constructor(
-    private readonly random: Random,
-    private readonly reading: Random,
-    private readonly using: Random,
-  ) {
-    this.usesLocks = using.chance(0.35);
-    this.harshness = random.next();
-    this.keepsTime = reading.chance(0.6);
+  private readonly random: Random;
+  private readonly reading: Random;
+  private readonly using: Random;
+
+  constructor(seed: number) {
+    this.random = new Random(seed, planStream);
+    this.reading = new Random(seed, readStream);
+    this.using = new Random(seed, useStream);
+    this.usesLocks = this.using.chance(0.35);
+    this.harshness = this.random.next();
+    this.keepsTime = this.reading.chance(0.6);
+    this.stores = new StoreFaults(this.stage(new Random(seed, storeStream)));
   }
 
   make(): Command[] {
@@ -63,6 +71,7 @@ class RandomPlan {
       ...(random.chance(0.5) ? { margin: random.below(20) } : {}),
       ...(random.chance(0.3) ? { session: 1000 + random.below(4000) } : {}),
       ...(random.chance(0.06) ? { wire: 1 } : {}),
+      ...this.stores.options(),
     });
     this.found();
     this.setWeights();
@@ -137,6 +146,7 @@ class RandomPlan {
 
   private step(): void {
     const { random } = this;
+    this.stores.step();
     this.run(this.pauseMs());
     const total = this.actions.reduce((sum, { weight }) => sum + weight, 0);
     let dice = random.next() * total;
@@ -167,29 +177,30 @@ class RandomPlan {
   }
 
   private playScene(): void {
-    const { random } = this;
-    random.pick(scenes)({
+    this.random.pick(scenes)(this.stage(this.random));
+  }
+
+  private stage(random: Random): Stage {
+    return {
       random,
       peers,
       add: (command) => this.add(command),
       run: (ms) => this.run(ms),
-      call: () => this.call(),
+      call: () => this.call(random),
       somePeers: () => this.somePeers(),
-    });
+    };
   }
 
   // ---- clients and operators ---------------------------------------------------------------------
 
-  private call(): void {
-    const { random } = this;
+  private call(random = this.random): void {
     for (let calls = 1 + random.below(3); calls > 0; calls--) {
-      this.callOnce(random.pick(clients));
+      this.callOnce(random.pick(clients), random);
       if (this.using.chance(0.2)) this.callOtherwise();
     }
   }
 
-  private callOnce(client: string): void {
-    const { random } = this;
+  private callOnce(client: string, random: Random): void {
     this.values += 1;
     const value = `v${this.values}`;
     const key = random.chance(0.7) ? random.pick(sharedKeys) : `k${this.values}`;

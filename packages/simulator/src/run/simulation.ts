@@ -2,7 +2,7 @@
 import type { PeerId } from '@conclave/protocol';
 import { VirtualClients } from '../clients/virtual-clients.js';
 import { allInvariants, type Invariants } from '../invariants/all-invariants.js';
-import { usualSettings } from '../mesh/core-factory.js';
+import { type CoreSettings, usualSettings } from '../mesh/core-factory.js';
 import { CoreMesh } from '../mesh/core-mesh.js';
 import type { Random } from '../mesh/random.js';
 import type { Command, PeersCommand } from '../script/command.js';
@@ -25,12 +25,9 @@ export class Simulation {
    * @param seed of the chance in the run: delays, losses, what survives a crash
    * @param random the chance itself, where it is not to come from the seed
    */
-  constructor({ peers, margin, session, wire }: PeersCommand, seed: number, random?: Random) {
-    const settings = {
-      margin: margin ?? usualSettings.margin,
-      clientSessionMs: session ?? usualSettings.clientSessionMs,
-      wire: wire !== undefined && wire > 0,
-    };
+  constructor(command: PeersCommand, seed: number, random?: Random) {
+    const { peers } = command;
+    const settings = settingsOf(command);
     this.mesh = new CoreMesh(peers as PeerId[], seed, settings, random);
     this.invariants = allInvariants();
     this.mesh.watcher = this.invariants;
@@ -45,6 +42,19 @@ export class Simulation {
     this.mesh.trace?.(`${this.mesh.time()} # ${formatCommand(command)}`);
     this.executor.execute(command);
   }
+}
+
+function settingsOf({ margin, session, wire, snapshot, every, keep, chunk, pace }: PeersCommand): CoreSettings {
+  return {
+    margin: margin ?? usualSettings.margin,
+    clientSessionMs: session ?? usualSettings.clientSessionMs,
+    wire: wire !== undefined && wire > 0,
+    snapshotLogBytes: snapshot ?? usualSettings.snapshotLogBytes,
+    snapshotIntervalMs: every ?? usualSettings.snapshotIntervalMs,
+    snapshotMarginEntries: keep ?? usualSettings.snapshotMarginEntries,
+    snapshotChunkBytes: chunk ?? usualSettings.snapshotChunkBytes,
+    snapshotBytesPerSecond: pace ?? usualSettings.snapshotBytesPerSecond,
+  };
 }
 
 /**

@@ -3,7 +3,7 @@
  * over the run's network to the node's door, and nobody sends them again; a client's calls go by its core, which does.
  */
 import type { RequestTarget, Settlement } from '@conclave/client';
-import type { ChangeReply, ErrorBody, PeerId, ResetPeerReply } from '@conclave/protocol';
+import type { ChangeReply, ErrorBody, PeerId, ResetPeerReply, SnapshotReply } from '@conclave/protocol';
 import { NatsConnection } from '../mesh/virtual-nats.js';
 import type { Endpoint } from '../mesh/virtual-network.js';
 import type { Simulation } from '../run/simulation.js';
@@ -130,6 +130,10 @@ function orderOf(what: PlainRequest | Command): Order {
       const asked = admin(what, 'read_only', { read_only: what.on }, fieldsText);
       return { ...asked, target: { door: 'admin', name: 'read_only', peerId } };
     }
+    case 'snapshot': {
+      const target = { door: 'admin', name: 'snapshot', peerId: what.peer as PeerId } as const;
+      return { ...admin(what, 'snapshot', {}, snapshotText), target };
+    }
     case 'transfer':
       return admin(what, 'transfer_leader', what.peer === undefined ? {} : { peer_id: what.peer }, () => 'done');
     default:
@@ -163,6 +167,11 @@ function resetText(reply: unknown): string {
 function cancelledText(reply: unknown): string {
   const { cancelled } = reply as { cancelled: { old_peers: string[]; new_peers: string[]; state: string } };
   return `done, ${configurationText(cancelled.new_peers, cancelled.old_peers)} is ${cancelled.state}`;
+}
+
+function snapshotText(reply: unknown): string {
+  const { index, taken, first_index } = reply as SnapshotReply;
+  return `${taken ? 'taken' : 'there already'}, of entry ${index}; the log goes back to entry ${first_index}`;
 }
 
 function writtenText(reply: unknown): string {

@@ -125,6 +125,7 @@ export class ScenarioRun {
       case 'remove':
       case 'cancel':
       case 'read-only':
+      case 'snapshot':
       case 'transfer':
         requests.ask(command);
         return;

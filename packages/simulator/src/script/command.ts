@@ -17,7 +17,20 @@ export interface PeersCommand {
   readonly session?: number | undefined;
   /** 1: messages between actors are encoded, decoded and parsed on the way. */
   readonly wire?: number | undefined;
+  /** A snapshot is taken when so many bytes of entries have been applied since the last one; */
+  readonly snapshot?: number | undefined;
+  /** and after so many milliseconds. */
+  readonly every?: number | undefined;
+  /** Entries before a snapshot that the log keeps. */
+  readonly keep?: number | undefined;
+  /** Bytes of a chunk of a snapshot. */
+  readonly chunk?: number | undefined;
+  /** Bytes of snapshots that a replicator sends in a second. */
+  readonly pace?: number | undefined;
 }
+
+/** The options of a mesh, by their names in a script. */
+export const meshOptions = ['margin', 'session', 'wire', 'snapshot', 'every', 'keep', 'chunk', 'pace'] as const;
 
 /** Of each message from now on; what is not named stays as it was. */
 export interface NetworkCommand {
@@ -78,16 +91,20 @@ export interface HealCommand {
   readonly type: 'heal';
 }
 
-/** `delay`: each access of the peer's disk takes up to so many milliseconds. `fail`: its next write fails. */
+/**
+ * `delay`: each access of the peer's disk takes up to so many milliseconds. `fail`: its next write fails. `free`: so many
+ * MiB of it are free.
+ */
 export interface DiskCommand {
   readonly type: 'disk';
   readonly peer: string;
   readonly delay?: number | undefined;
+  readonly free?: number | undefined;
   readonly fail: boolean;
 }
 
-export const diskParts = ['meta', 'entry', 'term', 'configuration'] as const;
-/** What stands on a disk: the record that a group has once, a batch of entries, a run of a term, a configuration. */
+export const diskParts = ['meta', 'entry', 'term', 'configuration', 'chunk'] as const;
+/** What stands on a disk: the record that a group has once, a batch of entries, a run of a term, a configuration, a chunk. */
 export type DiskPart = (typeof diskParts)[number];
 
 /** One bit of what is stored flips: in the record that holds `index`, or in the last one before it. */
@@ -153,6 +170,8 @@ export type OperatorCommand =
   | { readonly type: 'cancel' }
   /** Whether the peer is to take no entries. */
   | { readonly type: 'read-only'; readonly peer: string; readonly on: boolean }
+  /** The peer takes a snapshot now. */
+  | { readonly type: 'snapshot'; readonly peer: string }
   | { readonly type: 'transfer'; readonly peer?: string | undefined };
 
 /** All faults end, what is down starts, and the group must come back, end every change and answer everything. */

@@ -80,12 +80,23 @@ export class Executor {
     this.each(targets, ({ peerId, word }) => {
       if (!mesh.isUp(peerId, word)) return;
       mesh.coverage.count(`crash of a ${word}`);
-      if (mesh.leader === peerId) {
-        const { stage } = mesh.status(peerId);
-        if (stage !== 'none') mesh.coverage.count(`crash of the leader's ${word} while ${stage}`);
-      }
+      this.countCrash(peerId, word);
       mesh.crash(peerId, word);
     });
+  }
+
+  /** In the middle of what. */
+  private countCrash(peerId: PeerId, word: ActorWord): void {
+    const { coverage, leader } = this.mesh;
+    if (!this.mesh.isUp(peerId, 'node')) return;
+    const { stage, taking, installing, restoring, progress } = this.mesh.status(peerId);
+    if (taking !== null) coverage.count(`crash of a ${word} while a snapshot is taken`);
+    if (installing !== null) coverage.count(`crash of a ${word} while a snapshot comes in`);
+    if (restoring !== null) coverage.count(`crash of a ${word} while the state is restored`);
+    if (leader !== peerId) return;
+    if (stage !== 'none') coverage.count(`crash of the leader's ${word} while ${stage}`);
+    const isSending = progress.some(({ install }) => install !== null);
+    if (isSending) coverage.count(`crash of the leader's ${word} while it sends a snapshot`);
   }
 
   /** What runs is left alone. */
@@ -131,15 +142,16 @@ export class Executor {
   }
 
   private wipe({ peer, ifSpare }: WipeCommand): void {
-    const peerId = this.peer(peer);
-    if (ifSpare && !this.quorums.isSpare(peerId)) return;
+    const peerId = peer === 'leader' ? this.mesh.leader : this.peer(peer);
+    if (peerId === undefined || (ifSpare && !this.quorums.isSpare(peerId))) return;
     this.mesh.coverage.count('disk lost');
     this.mesh.crashPeer(peerId);
     this.mesh.disks.wipe(peerId);
   }
 
-  private disk({ peer, delay, fail }: DiskCommand): void {
+  private disk({ peer, delay, free, fail }: DiskCommand): void {
     const peerId = this.peer(peer);
+    if (free !== undefined) this.mesh.diskDriver.setFree(peerId, free * 2 ** 20);
     if (delay !== undefined) this.mesh.diskDriver.setDelay(peerId, delay);
     if (fail) this.mesh.diskDriver.failNext(peerId);
   }

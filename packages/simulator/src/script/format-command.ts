@@ -1,5 +1,5 @@
 /** From a command to a line of text, which `parseCommand` turns into the same command. */
-import type { ClientCommand, Command } from './command.js';
+import type { ClientCommand, Command, DiskCommand } from './command.js';
 import { optionWords } from './words.js';
 
 export function formatCommand(command: Command): string {
@@ -9,8 +9,8 @@ export function formatCommand(command: Command): string {
 function wordsOf(command: Command): readonly (string | number)[] {
   switch (command.type) {
     case 'peers': {
-      const { peers, margin, session, wire } = command;
-      return ['peers', ...peers, ...optionWords({ margin, session, wire })];
+      const { type, peers, ...options } = command;
+      return [type, ...peers, ...optionWords(options)];
     }
     case 'network': {
       const { loss, repeat, delay, turn } = command;
@@ -32,7 +32,7 @@ function wordsOf(command: Command): readonly (string | number)[] {
     case 'cut':
       return ['cut', ...joined(command.groups, command.oneWay ? '->' : '|')];
     case 'disk':
-      return ['disk', command.peer, ...(command.fail ? ['fail'] : []), ...optionWords({ delay: command.delay })];
+      return diskWords(command);
     case 'flip': {
       const where = command.part === 'meta' ? [] : [command.index];
       return ['flip', command.peer, command.part, ...where, ...spareWords(command)];
@@ -52,6 +52,8 @@ function wordsOf(command: Command): readonly (string | number)[] {
       return [command.type, command.peer, ...optionWords({ timeout: command.timeout })];
     case 'read-only':
       return [command.type, command.peer, command.on ? 'on' : 'off'];
+    case 'snapshot':
+      return [command.type, command.peer];
     case 'transfer':
       return command.peer === undefined ? ['transfer'] : ['transfer', command.peer];
     case 'heal':
@@ -61,6 +63,10 @@ function wordsOf(command: Command): readonly (string | number)[] {
     default:
       return command satisfies never;
   }
+}
+
+function diskWords({ type, peer, fail, delay, free }: DiskCommand): readonly (string | number)[] {
+  return [type, peer, ...(fail ? ['fail'] : []), ...optionWords({ delay, free })];
 }
 
 function clientWords(command: ClientCommand): readonly (string | number)[] {

@@ -1,5 +1,5 @@
 /** From a line of text to a command. */
-import { type Command, type CutCommand, type DiskPart, diskParts } from './command.js';
+import { type Command, type CutCommand, type DiskPart, diskParts, meshOptions } from './command.js';
 import { asNumber, ScriptError, Words } from './words.js';
 
 const clientPattern = /^c\d+$/;
@@ -23,7 +23,7 @@ function commandOf(first: string, words: Words): Command {
       return {
         type: first,
         peers: words.some('a peer'),
-        ...given(numbers(words, ['margin', 'session', 'wire'])),
+        ...given(numbers(words, meshOptions)),
       };
     case 'network':
       return { type: first, ...given(numbers(words, ['loss', 'repeat', 'delay', 'turn'])) };
@@ -63,7 +63,7 @@ function diskCommandOf(first: string, words: Words): Command {
     case 'disk': {
       const peer = words.next('a peer');
       const fail = words.peek() === 'fail' && words.next('fail') === 'fail';
-      return { type: first, peer, ...given({ delay: words.numberOption('delay') }), fail };
+      return { type: first, peer, ...given(numbers(words, ['delay', 'free'])), fail };
     }
     case 'flip': {
       const peer = words.next('a peer');
@@ -93,6 +93,8 @@ function operatorCommandOf(first: string, words: Words): Command {
       const peer = words.next('a peer');
       return { type: first, peer, on: oneOf(words.next('on or off'), ['on', 'off']) === 'on' };
     }
+    case 'snapshot':
+      return { type: first, peer: words.next('a peer') };
     case 'transfer': {
       const [peer] = words.peek() === undefined ? [] : [words.next('a peer')];
       return { type: first, ...given({ peer }) };

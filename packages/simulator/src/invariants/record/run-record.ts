@@ -13,7 +13,9 @@ import { AcceptedLogs } from './accepted-logs.js';
 import { Commits } from './commits.js';
 import { type Entry, entryAt, LogTree } from './log-tree.js';
 import { summaryOf } from './nodes.js';
+import { ReferenceStates } from './reference-states.js';
 import { type Change, StoredLogs } from './stored-logs.js';
+import { StoredSnapshots } from './stored-snapshots.js';
 
 /** A peer's time as the leader of a term. */
 export interface LeaderOfTerm {
@@ -39,6 +41,8 @@ export class RunRecord {
   readonly stored = new StoredLogs(this.tree);
   readonly accepted = new AcceptedLogs(this.tree, this.stored);
   readonly commits = new Commits();
+  readonly snapshots = new StoredSnapshots();
+  readonly states = new ReferenceStates();
   /** By term; the first, should there be two. */
   readonly leaders = new Map<number, LeaderOfTerm>();
   /** The votes that nodes have told their log-stores, by store and term. */
@@ -47,6 +51,8 @@ export class RunRecord {
   readonly resets = new Map<string, string>();
   /** What the write that was just synced has changed. */
   change: Change | undefined;
+  /** Whether another snapshot counts on that disk since then. */
+  isNewSnapshot = false;
   /** The entries that are new with the `append` that was just sent; undefined: it is a repeat. */
   appended: readonly Entry[] | undefined;
   /** Whether the vote that was just sent to a log-store is told for the first time. */
@@ -67,6 +73,7 @@ export class RunRecord {
       if (body.voted_for !== '') this.votesTold.set(`${body.store_id} ${body.term} ${body.voted_for}`, body.voted_for);
     },
     'log-store.reset': (body, from) => this.onReset(body, from),
+    'log-store.snapshot_end': (body) => this.accepted.onSnapshotEnd(body),
     'ballot-box.elect': (body) => this.onElect(body),
     'ballot-box.lead': (body) => this.onLead(body),
     'feed.committed': (body) => this.onCommitted(body),
@@ -79,10 +86,12 @@ export class RunRecord {
 
   onWritten(peerId: PeerId, operations: readonly StorageOperation[]): void {
     this.change = this.stored.onWritten(peerId, operations);
+    this.isNewSnapshot = this.snapshots.onWritten(peerId, operations);
   }
 
   onWiped(peerId: PeerId): void {
     this.stored.onWiped(peerId);
+    this.snapshots.onWiped(peerId);
   }
 
   private onAppend(body: Body<'log-store.append'>, from: Actor): void {

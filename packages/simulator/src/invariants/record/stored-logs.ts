@@ -4,7 +4,7 @@
  *
  * Owns what was synced, by store. Does not ask the log-store's core, which may be wrong.
  */
-import { indexOfKey, isBatchKey, type StorageOperation } from '@conclave/log-store';
+import { type IncomingSnapshot, indexOfKey, isBatchKey, type StorageOperation } from '@conclave/log-store';
 import { type PeerId, unseal } from '@conclave/protocol';
 import { type Entry, entryAt, type LogTree } from './log-tree.js';
 
@@ -18,6 +18,10 @@ export interface StoredMeta {
   /** The entry before the log's first one. */
   readonly base_index: number;
   readonly base_term: number;
+  /** The last entry, as it was noted. */
+  readonly last_index: number;
+  /** A snapshot that comes in, or is being taken. */
+  readonly incoming?: IncomingSnapshot | null;
 }
 
 export interface StoredLog {
@@ -46,6 +50,7 @@ const nothing: StoredMeta = {
   session: 0,
   base_index: 0,
   base_term: 0,
+  last_index: 0,
 };
 
 export class StoredLogs {

@@ -1,0 +1,73 @@
+/**
+ * Entries go from a disk only where a snapshot stands for them that is whole on that disk and of a committed entry; the
+ * log goes on behind the last one that has gone, which is committed as well, and knows which configuration was in force.
+ */
+import { type PeerId, snapshotChecksum } from '@conclave/protocol';
+import { type Invariant, Rule } from './invariant.js';
+import { configurationText, entryText, sameConfiguration } from './words.js';
+
+export class CompactedIsCovered extends Rule implements Invariant {
+  readonly name = 'compacted-is-covered';
+
+  onWritten(peerId: PeerId): void {
+    const { change, isNewSnapshot } = this.record;
+    if (change === undefined) return;
+    const { before, store } = change;
+    if (!isNewSnapshot && before.meta.base_index === store.meta.base_index) return;
+    const { base_index, base_term, last_index, group_uid } = store.meta;
+    const counts = this.record.snapshots.of(peerId);
+    this.check(
+      base_index >= before.meta.base_index,
+      () => `the log of ${peerId} began behind entry ${before.meta.base_index}, and now behind ${base_index}`,
+    );
+    this.check(
+      counts !== undefined && counts.head.index >= base_index,
+      () => `${peerId} lets go entries up to ${base_index}, and has a snapshot up to ${counts?.head.index ?? 'nothing'}`,
+    );
+    this.checkWhole(peerId);
+    this.check(
+      last_index === (store.last?.index ?? base_index),
+      () => `the log of ${peerId} is noted to end at ${last_index}, and ends with ${entryText(store.last)}`,
+    );
+    // Of a history that was left nothing can be said any more.
+    if (!this.record.commits.groupUids.has(group_uid)) return;
+    const { index, term, configurations } = counts.head;
+    const [end, base] = [this.record.commits.at(index), this.record.commits.at(base_index)];
+    this.check(
+      end?.term === term,
+      () => `the snapshot of ${peerId} is of entry ${index} of term ${term}, and ${entryText(end)} is committed there`,
+    );
+    this.check(
+      base_index === 0 || base?.term === base_term,
+      () => `the log of ${peerId} begins behind entry ${base_index} of term ${base_term}, and that is ${entryText(base)}`,
+    );
+    const known = configurations.at(-1);
+    const inForce = end.inForce;
+    this.check(
+      known !== undefined &&
+        inForce?.entry.index === known.index &&
+        sameConfiguration(known.configuration, inForce.configuration),
+      () =>
+        `the snapshot of ${peerId} goes by ${known === undefined ? 'none' : configurationText(known.configuration)}, and ${
+          inForce === undefined ? 'none' : configurationText(inForce.configuration)
+        } is in force`,
+    );
+  }
+
+  private checkWhole(peerId: PeerId): void {
+    const counts = this.record.snapshots.of(peerId);
+    if (counts === undefined) return;
+    const { chunks, bytes, checksum } = counts.head;
+    let [sum, size, number] = [0, 0, 0];
+    for (const chunk of this.record.snapshots.chunks(peerId, counts.slot)) {
+      if (chunk === undefined) break;
+      sum = snapshotChecksum(chunk, sum);
+      size += chunk.length;
+      number += 1;
+    }
+    this.check(
+      number === chunks && size === bytes && sum === checksum,
+      () => `${peerId} has ${number} of the ${chunks} chunks of the snapshot that counts, ${size} of ${bytes} bytes`,
+    );
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * Where a snapshot is installed into a log that has its last entry, all behind that entry stays: it may have been
+ * acknowledged (Raft thesis, section 5.3). What goes otherwise is not committed: see `committed-stays`.
+ */
+import type { PeerId } from '@conclave/protocol';
+import { type Invariant, Rule } from './invariant.js';
+import { entryAt } from './record/log-tree.js';
+import { entryText } from './words.js';
+
+export class InstallsKeepWhatMatches extends Rule implements Invariant {
+  readonly name = 'installs-keep-what-matches';
+
+  onWritten(peerId: PeerId): void {
+    const { change, isNewSnapshot } = this.record;
+    if (!isNewSnapshot || change?.deleted === undefined) return;
+    const { store, before, deleted } = change;
+    const { base_index, base_term } = store.meta;
+    const matched = entryAt(before.last, base_index)?.term === base_term;
+    // What was replaced in the same write is no business of the snapshot's.
+    const isReplaced = entryAt(store.last, deleted.index) !== undefined;
+    this.check(
+      !matched || isReplaced,
+      () => `${peerId} deletes ${entryText(deleted)} with a snapshot up to entry ${base_index}, which it had`,
+    );
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * Under a peer's name one store counts: in each set of a configuration a name stands once, and a store has one name. Only
+ * where a lost store is replaced the old set has another one than the new (promise 6): and that one is lost indeed.
+ */
+import type { Body, Member } from '@conclave/protocol';
+import { type Invariant, Rule } from './invariant.js';
+import type { Entry } from './record/log-tree.js';
+import { configurationText, entryText } from './words.js';
+
+export class OneStoreAName extends Rule implements Invariant {
+  readonly name = 'one-store-a-name';
+
+  readonly sent = {
+    'feed.append': (body: Body<'feed.append'>) => {
+      for (const entry of this.record.appended ?? []) if (entry.kind === 'configuration') this.onAppended(entry, body);
+    },
+  };
+
+  private onAppended(entry: Entry, { leader_id }: Body<'feed.append'>): void {
+    const configuration = entry.inForce?.configuration;
+    if (configuration === undefined) return;
+    const { peers, old_peers } = configuration;
+    this.check(
+      isUnique(peers) && isUnique(old_peers) && namesOfStores([...peers, ...old_peers]),
+      () => `${leader_id} appends ${configurationText(configuration)} as ${entryText(entry)}`,
+    );
+    for (const { peer_id, store_id } of old_peers) {
+      const replacement = peers.find((member) => member.peer_id === peer_id && member.store_id !== store_id);
+      if (replacement === undefined) continue;
+      this.check(
+        this.record.stored.ofPeer(peer_id)?.meta.store_id !== store_id,
+        () => `${leader_id} replaces the store ${store_id} of ${peer_id}, which is not lost`,
+      );
+    }
+  }
+}
+
+function isUnique(members: readonly Member[]): boolean {
+  return new Set(members.map(({ peer_id }) => peer_id)).size === members.length;
+}
+
+function namesOfStores(members: readonly Member[]): boolean {
+  const names = new Map<string, string>();
+  return members.every(({ peer_id, store_id }) => {
+    const known = names.get(store_id) ?? peer_id;
+    names.set(store_id, known);
+    return known === peer_id;
+  });
+}

@@ -1,0 +1,58 @@
+/**
+ * A follower that is read-only, as it is told so or its disk is full, takes no entries; and a leader that knows itself and so
+ * many others to be read-only that no majority of each set is left acknowledges no write that comes then.
+ */
+import type { Instant } from '@conclave/actor/core';
+import type { NodeCore } from '@conclave/node';
+import type { Body, StatusReply } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import type { Answer } from '../mesh/watcher.js';
+import { type Invariant, Rule } from './invariant.js';
+import { hasQuorum } from './record/quorum.js';
+
+export class ReadOnlyPeersTakeNothing extends Rule implements Invariant {
+  readonly name = 'read-only-peers-take-nothing';
+  /** Writes that came when no quorum took entries. */
+  private readonly hopeless = new Map<number, Actor>();
+
+  readonly sent = {
+    'log-store.append': (body: Body<'log-store.append'>, from: Actor) => this.onAppend(body, from),
+  };
+
+  private onAppend({ leader_id }: Body<'log-store.append'>, from: Actor): void {
+    if (leader_id === from.peerId || (this.record.appended?.length ?? 0) === 0) return;
+    const status = statusOf(from, this.record.step?.at);
+    this.check(
+      status === undefined || status.read_only === '',
+      () => `${from.name} is read-only (${status?.read_only}), and takes entries of ${leader_id}`,
+    );
+  }
+
+  onStepping(actor: Actor, input: unknown, at: Instant): void {
+    const { type, requestId } = input as { type: string; requestId: number };
+    if (type !== 'propose') return;
+    const status = statusOf(actor, at);
+    if (status !== undefined && !isWritable(status)) this.hopeless.set(requestId, actor);
+  }
+
+  onAnswered(requestId: number, answer: Answer | 'silence'): void {
+    const actor = this.hopeless.get(requestId);
+    if (actor === undefined) return;
+    this.hopeless.delete(requestId);
+    this.check(
+      answer === 'silence' || !('result' in answer),
+      () => `${actor.name} acknowledges write ${requestId}, which came when a majority was read-only`,
+    );
+  }
+}
+
+function isWritable({ peer_id, role, read_only, configuration, progress }: StatusReply): boolean {
+  if (role !== 'leader' || configuration === null) return true;
+  const isReadOnly = (peerId: string): boolean =>
+    peerId === peer_id ? read_only !== '' : progress.some((one) => one.peer_id === peerId && one.read_only);
+  return hasQuorum(configuration, (member) => !isReadOnly(member.peer_id));
+}
+
+function statusOf(actor: Actor, at: Instant | undefined): StatusReply | undefined {
+  return at === undefined ? undefined : (actor.core as unknown as NodeCore).status(at);
+}
