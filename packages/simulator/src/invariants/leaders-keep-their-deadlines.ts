@@ -49,7 +49,11 @@ export class LeadersKeepTheirDeadlines extends Rule implements Invariant {
     this.byActor.set(actor, deadlines);
     switch (event.name) {
       case 'stage_changed':
-        deadlines.change = this.deadlineOf(event.detail.stage, actor, deadlines.change !== undefined);
+        // A heal that gets on may catch up for as long as it takes: nobody waits for it.
+        deadlines.change =
+          event.detail.kind === 'heal' && event.detail.stage === 'catching_up'
+            ? undefined
+            : this.deadlineOf(event.detail.stage, actor, deadlines.change !== undefined);
         return;
       case 'configuration_committed': {
         const { peers, old_peers } = event.detail;

@@ -43,7 +43,8 @@ export class StoreFaults {
       ...(random.chance(0.3) ? { every: 500 + random.below(4000) } : {}),
       keep: random.chance(0.6) ? random.below(4) : random.below(40),
       chunk: 40 + random.below(200),
-      ...(random.chance(0.4) ? { pace: 300 + random.below(6000) } : {}),
+      // The first chunk is taken for as large as chunks may be: so an installation waits for up to a second.
+      ...(random.chance(0.4) ? { pace: 300_000 + random.below(3_000_000) } : {}),
     };
   }
 
