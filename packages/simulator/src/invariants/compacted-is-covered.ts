@@ -22,7 +22,8 @@ export class CompactedIsCovered extends Rule implements Invariant {
     );
     this.check(
       counts !== undefined && counts.head.index >= base_index,
-      () => `${peerId} lets go entries up to ${base_index}, and has a snapshot up to ${counts?.head.index ?? 'nothing'}`,
+      () =>
+        `${peerId} lets go entries up to ${base_index}, and has a snapshot up to ${counts?.head.index ?? 'nothing'}`,
     );
     this.checkWhole(peerId);
     this.check(
@@ -39,7 +40,8 @@ export class CompactedIsCovered extends Rule implements Invariant {
     );
     this.check(
       base_index === 0 || base?.term === base_term,
-      () => `the log of ${peerId} begins behind entry ${base_index} of term ${base_term}, and that is ${entryText(base)}`,
+      () =>
+        `the log of ${peerId} begins behind entry ${base_index} of term ${base_term}, and that is ${entryText(base)}`,
     );
     const known = configurations.at(-1);
     const inForce = end.inForce;

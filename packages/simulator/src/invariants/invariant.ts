@@ -10,7 +10,10 @@ export type SentHandlers = {
   readonly [N in MessageName]?: (body: Body<N>, from: Actor, to: PeerId) => void;
 };
 
-type Hooks = Pick<Watcher, 'onStepping' | 'onStepped' | 'onEvent' | 'onApplied' | 'onRestored' | 'onWritten' | 'onAnswered'>;
+type Hooks = Pick<
+  Watcher,
+  'onStepping' | 'onStepped' | 'onEvent' | 'onApplied' | 'onRestored' | 'onWritten' | 'onAnswered'
+>;
 
 export interface Invariant extends Hooks {
   /** Of its file. */

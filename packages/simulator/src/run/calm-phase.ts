@@ -17,6 +17,7 @@ const startMs = 4000;
 const leaderMs = 20_000;
 const changeMs = 60_000;
 const answerMs = 20_000;
+const healMs = 60_000;
 
 export class CalmPhase {
   constructor(private readonly simulation: Simulation) {}
@@ -44,6 +45,8 @@ export class CalmPhase {
     this.expect('read-only-ends', () => this.takesEntries(), answerMs);
     this.expect('changes-end', () => this.isStable(), changeMs);
     this.writeOnce();
+    this.expect('lost-stores-are-healed', () => this.isStable() && this.areStoresBound(), healMs);
+    this.expect('snapshots-end', () => this.areSnapshotsOver(), answerMs);
     this.expect('clients-are-answered', () => clients.openCalls === 0, callTimeoutMs + answerMs);
     this.expect('requests-are-answered', () => mesh.requests.unanswered().length === 0, answerMs);
     this.expect('members-catch-up', () => this.areMembersAlike(), answerMs);
@@ -143,6 +146,24 @@ export class CalmPhase {
     if (leader === undefined) return false;
     const { stage, configuration } = this.simulation.mesh.status(leader);
     return stage === 'none' && configuration !== null && configuration.old_peers.length === 0;
+  }
+
+  /** Under each member's name the store counts that the peer has: what was lost is healed, without being asked (promise 6). */
+  private areStoresBound(): boolean {
+    const { mesh, quorums } = this.simulation;
+    if (mesh.leader === undefined) return false;
+    const peers = mesh.status(mesh.leader).configuration?.peers ?? [];
+    return peers.every(({ peer_id, store_id }) => quorums.storeOf(peer_id) === store_id);
+  }
+
+  /** Whatever was being taken, sent or restored is done. */
+  private areSnapshotsOver(): boolean {
+    const { mesh } = this.simulation;
+    return mesh.peers.every((peerId) => {
+      const { taking, restoring, installing, progress } = mesh.status(peerId);
+      const isSending = peerId === mesh.leader && progress.some(({ install }) => install !== null);
+      return taking === null && restoring === null && installing === null && !isSending;
+    });
   }
 
   private members(): PeerId[] {

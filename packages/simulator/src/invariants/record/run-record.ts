@@ -67,7 +67,6 @@ export class RunRecord {
     'node.opened': (body) => this.accepted.onOpened(body),
     'feed.append': (body, from) => this.onAppend(body, from),
     'log-store.append': (body, from) => this.onAppend(body, from),
-    'log-store.snapshot_end': (body) => this.accepted.onSnapshotEnd(body),
     'log-store.vote': (body) => {
       this.isNewVote = this.accepted.onVote(body);
       if (body.voted_for !== '') this.votesTold.set(`${body.store_id} ${body.term} ${body.voted_for}`, body.voted_for);
