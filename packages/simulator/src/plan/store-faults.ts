@@ -6,7 +6,6 @@
  * times, and so few entries are kept that whoever was away for a while needs a snapshot.
  */
 import { actorKinds } from '@conclave/protocol';
-import type { Random } from '../mesh/random.js';
 import type { PeersCommand } from '../script/command.js';
 import { leader, type Stage } from './scenes.js';
 

@@ -58,6 +58,7 @@ export class WatchedGroup {
       onSent: (...sent) => invariants.onSent(...sent),
       onEvent: (...happened) => invariants.onEvent(...happened),
       onApplied: (...applied) => invariants.onApplied(...applied),
+      onRestored: (...restored) => invariants.onRestored(...restored),
       onWritten: (...written) => invariants.onWritten(...written),
       onWiped: (peerId) => invariants.onWiped(peerId),
       onAnswered: (requestId, answer) => {
