@@ -34,6 +34,10 @@ const service: Service = {
     if (operation === 'read') {
       return { type: 'read', consistency: 'linearizable', query: body, reply: (result) => ({ result }) };
     }
+    if (operation === 'watch') {
+      const { id, from } = body as { id: string; from: number };
+      return { type: 'watch', watchId: id, selector: 'a', from, reply: ({ after }) => ({ after }) };
+    }
     if (operation === 'huge') {
       return {
         type: 'write',
@@ -198,6 +202,49 @@ describe('a node’s door', () => {
     expect(answerOf(packed)).toEqual(expected);
     expect(await ask('conclave.g.admin.status', '')).toEqual({ body: { command: 'status', body: {} }, ...fine });
     expect(cores[0]?.heard[1]).toEqual({ type: 'admin', requestId: 1, door: 'group', command: 'add_peer', body });
+  });
+
+  it.each([
+    ['JSON', (body: unknown) => JSON.stringify(body)],
+    ['msgpack', encode],
+  ])('publishes for a watch that was asked for as %s in kind', async (_name, encoded) => {
+    script = (input) => {
+      if (input.type !== 'watch') return answerAll(input);
+      const { requestId, watchId, encoding, from = 1 } = input;
+      const changes = [[from, 'put', 'a', new Uint8Array([1, 2])]];
+      const reply = { type: 'reply', requestId, result: { after: from - 1, revision: from, renewMs: 1 } } as const;
+      return [reply, { type: 'publish', watchId, encoding, body: { after: from - 1, revision: from, changes } }];
+    };
+    await start();
+    const messages = client.subscribe('conclave.g.watch.w1', { max: 1 });
+    const reply = await client.request('conclave.g.kv.watch', encoded({ id: 'w1', from: 7 }));
+    expect(answerOf(reply)).toEqual({ body: { after: 6 }, ...fine });
+    const isJson = reply.data[0] === 0x7b;
+    for await (const { data } of messages) {
+      expect(data[0] === 0x7b).toBe(isJson);
+      const value = isJson ? 'AQI=' : new Uint8Array([1, 2]);
+      const body = { after: 6, revision: 7, changes: [[7, 'put', 'a', value]] };
+      expect(isJson ? JSON.parse(Buffer.from(data).toString()) : decode(data)).toEqual(body);
+    }
+    expect(await ask('conclave.g.n1.kv.watch', { id: 'w1', from: 7 })).toMatchObject({
+      body: { error: { code: 'EPERM', outcome: 'not_done', leader_id: 'n2' } },
+    });
+  });
+
+  it('ends a watch of what is too large for a message of JSON', async () => {
+    script = (input) => {
+      if (input.type !== 'watch') return answerAll(input);
+      // Each of these takes six bytes in JSON.
+      const changes = [[3, 'put', 'a', '\u0001'.repeat(limits.valueBytes)]];
+      const body = { after: 2, revision: 3, changes };
+      return [{ type: 'publish', watchId: input.watchId, encoding: input.encoding, body }];
+    };
+    await start();
+    const messages = client.subscribe('conclave.g.watch.w1', { max: 1 });
+    client.publish('conclave.g.kv.watch', JSON.stringify({ id: 'w1', from: 3 }));
+    for await (const message of messages) {
+      expect(message.json()).toMatchObject({ after: 2, revision: 2, changes: [], error: { code: 'EINVAL' } });
+    }
   });
 
   it('takes each command where it is answered, and refuses it elsewhere', async () => {
