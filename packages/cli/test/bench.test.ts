@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { measure } from '../src/bench/measure.js';
-import { type MeasuredRow, rowRecord, rowsTable, selectRows } from '../src/bench/rows.js';
+import { type MeasuredRow, rowRecord, rowsTables, selectRows } from '../src/bench/rows.js';
 import { Latencies, percentile } from '../src/bench/statistics.js';
 
 describe('percentiles', () => {
@@ -51,7 +51,9 @@ describe('measuring', () => {
 
 describe('rows', () => {
   it('are selected by name, placement or how many are in flight', () => {
-    expect(selectRows([])).toHaveLength(8);
+    expect(selectRows([])).toHaveLength(16);
+    expect(selectRows(['reads'])).toHaveLength(8);
+    expect(selectRows(['lease', 'stale-1']).map((row) => row.name)).toEqual(['lease-1', 'lease-256', 'stale-1']);
     expect(selectRows(['one-64', 'four-1']).map((row) => row.name)).toEqual(['four-1', 'one-64']);
     expect(selectRows(['four']).map((row) => row.inFlight)).toEqual([1, 64, 256, 1024]);
     expect(selectRows(['1024']).map((row) => row.placement)).toEqual(['four', 'one']);
@@ -59,10 +61,17 @@ describe('rows', () => {
   });
 
   const measured = { operations: 100, failed: 0, seconds: 2, operationsPerSecond: 50_000, p50Ms: 1.5, p99Ms: 9.25 };
-  const row: MeasuredRow = { name: 'four-64', placement: 'four', inFlight: 64, measured, floorPerSecond: 25_000 };
+  const row: MeasuredRow = {
+    name: 'four-64',
+    operation: 'write',
+    placement: 'four',
+    inFlight: 64,
+    measured,
+    floorPerSecond: 25_000,
+  };
 
   it('stand beside their floor', () => {
-    expect(rowsTable([row])).toMatchInlineSnapshot(`
+    expect(rowsTables([row]).join()).toMatchInlineSnapshot(`
       "processes a peer  in flight  writes/s  p50 ms  p99 ms  failed  bare requests/s  ratio
       four                     64    50,000    1.50    9.25       0           25,000  2.00x"
     `);
@@ -71,6 +80,7 @@ describe('rows', () => {
   it('are one line of JSON each', () => {
     expect(rowRecord(row)).toEqual({
       row: 'four-64',
+      operation: 'write',
       placement: 'four',
       in_flight: 64,
       seconds: 2,

@@ -6,10 +6,16 @@ import { count } from '../views/words.js';
 import type { Measured } from './measure.js';
 
 export const inFlights = [1, 64, 256, 1024] as const;
+const readInFlights = [1, 256] as const;
+
+/** `follower`: linearizable, and `stale`, of a peer that does not lead. */
+export const readKinds = ['linearizable', 'lease', 'follower', 'stale'] as const;
+export type Operation = 'write' | (typeof readKinds)[number];
 
 export interface Row {
-  /** `four-1024` */
+  /** `four-1024`, `lease-256` */
   readonly name: string;
+  readonly operation: Operation;
   readonly placement: Placement;
   readonly inFlight: number;
 }
@@ -20,18 +26,33 @@ export interface MeasuredRow extends Row {
   readonly floorPerSecond: number;
 }
 
-export const allRows: readonly Row[] = placements.flatMap((placement) =>
-  inFlights.map((inFlight) => ({ name: `${placement}-${inFlight}`, placement, inFlight })),
+const writeRows: readonly Row[] = placements.flatMap((placement) =>
+  inFlights.map((inFlight) => ({ name: `${placement}-${inFlight}`, operation: 'write' as const, placement, inFlight })),
 );
 
+const readRows: readonly Row[] = readKinds.flatMap((operation) =>
+  readInFlights.map((inFlight) => ({
+    name: `${operation}-${inFlight}`,
+    operation,
+    placement: 'four' as const,
+    inFlight,
+  })),
+);
+
+export const allRows: readonly Row[] = [...writeRows, ...readRows];
+
 /**
- * The rows that are named: `four-64`, or `four`, or `64`; all where none is.
+ * The rows that are named: `four-64`, or `four`, or `64` (writes), or `lease-256`, `lease`, or `reads`; all where none is.
  * @throws ConclaveError EINVAL where a name fits none
  */
 export function selectRows(names: readonly string[]): Row[] {
   if (names.length === 0) return [...allRows];
-  const fits = (row: Row, name: string): boolean =>
-    row.name === name || row.placement === name || String(row.inFlight) === name;
+  const fits = (row: Row, name: string): boolean => {
+    if (row.name === name) return true;
+    return row.operation === 'write'
+      ? row.placement === name || String(row.inFlight) === name
+      : row.operation === name || name === 'reads';
+  };
   for (const name of names) {
     if (!allRows.some((row) => fits(row, name))) {
       throw new ConclaveError(
@@ -48,10 +69,20 @@ export function ratioToFloor({ measured, floorPerSecond }: MeasuredRow): number 
   return measured.operationsPerSecond / floorPerSecond;
 }
 
-export function rowsTable(rows: readonly MeasuredRow[]): string {
-  const head = ['processes a peer', 'in flight', 'writes/s', 'p50 ms', 'p99 ms', 'failed', 'bare requests/s', 'ratio'];
+/** A table of the writes, and one of the reads, where there are such rows. */
+export function rowsTables(rows: readonly MeasuredRow[]): string[] {
+  const writes = rows.filter(({ operation }) => operation === 'write');
+  const reads = rows.filter(({ operation }) => operation !== 'write');
+  return [
+    ...(writes.length === 0 ? [] : [tableOf('processes a peer', 'writes/s', writes, ({ placement }) => placement)]),
+    ...(reads.length === 0 ? [] : [tableOf('read', 'reads/s', reads, ({ operation }) => operation)]),
+  ];
+}
+
+function tableOf(what: string, unit: string, rows: readonly MeasuredRow[], nameOf: (row: Row) => string): string {
+  const head = [what, 'in flight', unit, 'p50 ms', 'p99 ms', 'failed', 'bare requests/s', 'ratio'];
   const cells = rows.map((row) => [
-    row.placement,
+    nameOf(row),
     row.inFlight,
     count(row.measured.operationsPerSecond),
     row.measured.p50Ms.toFixed(2),
@@ -67,6 +98,7 @@ export function rowsTable(rows: readonly MeasuredRow[]): string {
 export function rowRecord(row: MeasuredRow): Record<string, unknown> {
   return {
     row: row.name,
+    operation: row.operation,
     placement: row.placement,
     in_flight: row.inFlight,
     ...measuredRecord(row.measured),

@@ -1,24 +1,32 @@
 /**
- * `conclave bench`: replicated writes a second, beside what the same machine does without Raft.
+ * `conclave bench`: replicated writes and reads of each kind a second, beside what the same machine does without Raft.
  *
  * Measured: three peers, 128-byte values, every write synced by a majority before it is answered; the client, the
- * peers and one NATS server share this machine. A latency runs from the call of `put` to its answer.
+ * peers and one NATS server share this machine. A latency runs from the call of `put` or `get` to its answer.
  *
- * Not measured: a network (all is on the loopback), a NATS cluster, several clients, reads, large values, many
+ * Not measured: a network (all is on the loopback), a NATS cluster, several clients, large values, many
  * groups, a full disk or a long log, what a failure costs, and what the machine would do if the client were
  * elsewhere. Loops that wait for their answers hide queueing that an open stream of requests would show.
  */
 
 import { once } from 'node:events';
 import path from 'node:path';
-import { ConclaveClient } from '@conclave/client';
+import { ConclaveClient, type GetOptions } from '@conclave/client';
 import { asGroupId, defaultPrefix } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { Failed, runAction } from '../action.js';
 import { echo, measureSync, RequestFloor } from '../bench/floor.js';
 import { benchJoiner } from '../bench/joiner.js';
 import { type Measured, measure } from '../bench/measure.js';
-import { type MeasuredRow, measuredRecord, type Row, rowRecord, rowsTable, selectRows } from '../bench/rows.js';
+import {
+  type MeasuredRow,
+  measuredRecord,
+  type Operation,
+  type Row,
+  rowRecord,
+  rowsTables,
+  selectRows,
+} from '../bench/rows.js';
 import { scratchFolder } from '../bench/scratch-folder.js';
 import { splitList, wholeNumber } from '../options.js';
 import type { Output } from '../output.js';
@@ -32,6 +40,7 @@ const peers = 3;
 const valueBytes = 128;
 const keys = 10_000;
 const syncMs = 1_000;
+const readWarmUpMs = 5_000;
 
 interface BenchOptions {
   readonly json: boolean;
@@ -50,7 +59,7 @@ export function registerBench(program: Command): void {
     .addOption(new Option('--seconds <n>', 'how long a row is measured').argParser(wholeNumber(1, 3_600)).default(5))
     .addOption(new Option('--warm-up-seconds <n>', 'before each row').argParser(wholeNumber(0, 60)).default(10))
     .addOption(
-      new Option('--rows <names>', 'these rows alone: four-1024, or four, or 1024')
+      new Option('--rows <names>', 'these rows alone: four-1024, or four, or 1024; lease-256, or lease, or reads')
         .argParser(splitList)
         .default([], 'all'),
     )
@@ -65,7 +74,7 @@ export function registerBench(program: Command): void {
         .argParser(wholeNumber(0, 1e6))
         .default(1_000),
     )
-    .description('measure replicated writes beside bare requests and a bare sync')
+    .description('measure replicated writes, and reads, beside bare requests and a bare sync')
     .action((options: BenchOptions) =>
       runAction(options, (output) =>
         withCleanUp((cleanUp) => (options.joiner ? benchJoiner : bench)(cleanUp, output, options)),
@@ -95,7 +104,8 @@ async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): P
     const ofRows = measureRows(cleanUp, placement, path.join(folder, placement), natsUrl, ofPlacement, options);
     for await (const [row, ofRow] of ofRows) {
       figures.push([row, ofRow]);
-      if (!output.json) output.note(`${row.name}: ${count(ofRow.operationsPerSecond)} writes/s`);
+      const unit = row.operation === 'write' ? 'writes/s' : 'reads/s';
+      if (!output.json) output.note(`${row.name}: ${count(ofRow.operationsPerSecond)} ${unit}`);
     }
     const after = await measureFloors(cleanUp, output, natsUrl, ofPlacement, options);
     for (const [row, ofRow] of figures) {
@@ -107,11 +117,11 @@ async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): P
   }
   if (!output.json) {
     output.line(`\nthree peers, ${valueBytes}-byte values, each write synced by a majority; see docs/benchmarks.md\n`);
-    output.line(rowsTable(measured));
+    output.line(rowsTables(measured).join('\n\n'));
   }
   const failed = measured.reduce((sum, row) => sum + row.measured.failed, 0);
   if (failed === 0) return;
-  output.note(`conclave: ${count(failed)} writes failed`);
+  output.note(`conclave: ${count(failed)} operations failed`);
   throw new Failed();
 }
 
@@ -163,13 +173,40 @@ async function* measureRows(
     const client = await ConclaveClient.connect({ connection: mesh.requester.connection, groupId, prefix });
     cleanUp.add(() => client.close());
     const value = new Uint8Array(valueBytes).fill(0x78);
+    const put = (number: number): Promise<unknown> => client.kv.put(`key-${number % keys}`, value);
+    let isFilled = false;
     for (const row of rows) {
-      const put = (number: number): Promise<unknown> => client.kv.put(`key-${number % keys}`, value);
-      yield [row, await measure(put, { inFlight: row.inFlight, ...times(options) })];
+      if (row.operation === 'write') {
+        yield [row, await measure(put, { inFlight: row.inFlight, ...times(options) })];
+        continue;
+      }
+      if (!isFilled) await Promise.all(Array.from({ length: keys }, (_, number) => put(number)));
+      isFilled = true;
+      const { leader_id: leader } = await client.admin.status();
+      const other = peerNames(peers).find((peer) => peer !== leader);
+      const get = readerOf(client, row.operation, other ?? leader);
+      yield [row, await measure(get, { inFlight: row.inFlight, ...readTimes(options) })];
     }
   } finally {
     await cleanUp.run();
   }
+}
+
+/** One read of this kind. */
+function readerOf(client: ConclaveClient, kind: Exclude<Operation, 'write'>, follower: string) {
+  const how = {
+    linearizable: {},
+    lease: { consistency: 'lease' },
+    follower: { consistency: 'linearizable', peerId: follower },
+    stale: { consistency: 'stale', peerId: follower },
+  } as const satisfies Record<typeof kind, GetOptions>;
+  return (number: number): Promise<unknown> => client.kv.get(`key-${number % keys}`, how[kind]);
+}
+
+/** The processes have been warmed up by writing. */
+function readTimes(options: BenchOptions): { warmUpMs: number; measureMs: number } {
+  const { warmUpMs, measureMs } = times(options);
+  return { warmUpMs: Math.min(warmUpMs, readWarmUpMs), measureMs };
 }
 
 function times({ seconds, warmUpSeconds }: BenchOptions): { warmUpMs: number; measureMs: number } {
