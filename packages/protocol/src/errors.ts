@@ -22,7 +22,8 @@ export const errorCodes = {
   ESTATEMACHINE: { status: 500, meaning: 'the state machine failed' },
   EREADONLY: {
     status: 507,
-    meaning: 'a majority of the peers takes no writes, as their disks are full or they are told so',
+    meaning:
+      'the peers that take entries are no majority, or the one that was named takes none: disks are full, or an operator says so',
   },
   ECOMPACTED: {
     status: 411,
