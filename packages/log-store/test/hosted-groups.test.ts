@@ -80,7 +80,8 @@ describe('HostedGroups', () => {
   it('refuse to go by a damaged list', async () => {
     const storage = new MemoryLogStorage();
     await (await HostedGroups.open(storage)).add(hosting(orders));
-    (storage.rows.get(hostedGroupsKey) as Uint8Array)[6] ^= 1;
+    const row = storage.rows.get(hostedGroupsKey) ?? new Uint8Array();
+    row.set([(row[6] ?? 0) ^ 1], 6);
     await expect(HostedGroups.open(storage)).rejects.toMatchObject({ code: 'ECORRUPT' });
   });
 

@@ -134,11 +134,16 @@ export class VirtualDisks {
   }
 
   clear(peerId: PeerId, leftovers: Leftovers): void {
-    const { e, s } = this.disk(peerId).rows;
+    const { damaged, rows } = this.disk(peerId);
+    const { e, s } = rows;
     const holding = e.lastBefore(this.key('e', leftovers.upTo + 2));
     if (holding !== undefined) e.deleteRange(this.key('e', 0), holding.key);
     for (const { from, before } of slotsToClear(leftovers)) {
       s.deleteRange(slotKey(this.groupId, from), slotKey(this.groupId, before));
+    }
+    for (const key of damaged.keys()) {
+      const part = this.partOf(key);
+      if (part !== undefined && rows[part].at(key) === undefined) damaged.delete(key);
     }
   }
 
