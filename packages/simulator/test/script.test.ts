@@ -54,6 +54,9 @@ describe('the language of scripts', () => {
     'cancel',
     'transfer',
     'transfer n2',
+    'wipe n1 if=held',
+    'rescue',
+    'rescue alone',
     'calm',
   ])('%s', (line) => {
     expect(formatScript([parseCommand(line)])).toBe(`${line}\n`);
@@ -78,7 +81,7 @@ describe('the language of scripts', () => {
     ['cut n1 -> n2 -> n3', 'a one-way cut has two sides'],
     ['nats sideways s1', 'sideways is neither up nor down'],
     ['flip n1 soul 3', 'soul is none of meta, entry, term, configuration, chunk'],
-    ['wipe n1 if=bored', 'if=bored: expected if=spare'],
+    ['wipe n1 if=bored', 'if=bored: expected spare or held'],
     ['c1 put k', 'expected a value'],
     ['c1 eat k', 'there is no operation eat'],
   ])('%s is refused', (line, why) => {

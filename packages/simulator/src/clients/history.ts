@@ -48,6 +48,8 @@ export function isStale({ at, by }: RecordedCall): boolean {
 }
 
 export class History {
+  /** Clients are judged by what they were told up to here; undefined: by all of it. A reset may lose what was acknowledged. */
+  judgedMs: number | undefined;
   readonly calls: RecordedCall[] = [];
 
   add(call: RecordedCall): RecordedCall {

@@ -115,7 +115,8 @@ export class AcknowledgedIsSynced extends Rule implements Invariant {
     this.proposed.delete(requestId);
     if (answer === 'silence' || !('result' in answer)) return;
     const { commits } = this.record;
-    let index = proposed.behind + 1;
+    // A reset may have taken some of it away.
+    let index = Math.min(proposed.behind, commits.last?.index ?? 0) + 1;
     let entry = commits.at(index);
     while (entry !== undefined && Buffer.compare(entry.payload, proposed.payload) !== 0) {
       index += 1;

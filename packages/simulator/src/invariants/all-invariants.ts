@@ -40,6 +40,7 @@ import { ReadsWaitForALaterRound } from './reads-wait-for-a-later-round.js';
 import { RunRecord } from './record/run-record.js';
 import { RemovedPeersRaiseNoTerm } from './removed-peers-raise-no-term.js';
 import { ReplicatorsFollowTheirNode } from './replicators-follow-their-node.js';
+import { ResetsAreFinal } from './resets-are-final.js';
 import { SessionsOnlyGrow } from './sessions-only-grow.js';
 import { SnapshotsAreTheState } from './snapshots-are-the-state.js';
 import { SpokenIsSynced } from './spoken-is-synced.js';
@@ -52,6 +53,7 @@ import { TruncatedConfigurationsAreVoid } from './truncated-configurations-are-v
 /** The order is that of what one would rather read where several are broken at once. */
 const rules = [
   OneGroup,
+  ResetsAreFinal,
   OneLeaderATerm,
   ElectionsHaveAQuorum,
   LeaderHasAllCommitted,

@@ -13,6 +13,8 @@ interface Asked {
   readonly actor: Actor;
   /** What somebody had applied by then, and so may have answered. */
   readonly applied: number;
+  /** How many histories had been begun by a reset, which may take away what was applied. */
+  readonly resets: number;
 }
 
 export class ReadsAreCurrent extends Rule implements Invariant {
@@ -27,14 +29,16 @@ export class ReadsAreCurrent extends Rule implements Invariant {
   onStepping(actor: Actor, input: unknown): void {
     const read = input as { type: string; requestId: number; door: string; consistency: string };
     if (read.type !== 'read' || read.consistency === 'stale') return;
-    this.asked.set(read.requestId, { actor, applied: this.applied });
+    // A reset may have taken some of it away.
+    this.applied = Math.min(this.applied, this.record.commits.last?.index ?? 0);
+    this.asked.set(read.requestId, { actor, applied: this.applied, resets: this.record.resets.size });
   }
 
   onAnswered(requestId: number, answer: Answer | 'silence'): void {
     const asked = this.asked.get(requestId);
     if (asked === undefined) return;
     this.asked.delete(requestId);
-    if (answer === 'silence' || !('result' in answer)) return;
+    if (answer === 'silence' || !('result' in answer) || asked.resets < this.record.resets.size) return;
     const { applied_index } = summaryOf(asked.actor);
     this.check(
       applied_index >= asked.applied,

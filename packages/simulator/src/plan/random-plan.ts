@@ -77,7 +77,11 @@ class RandomPlan {
     this.setWeights();
     this.changeConditions();
     this.setDisks();
-    for (let steps = 60 + random.below(140); steps > 0; steps--) this.step();
+    const steps = 60 + random.below(140);
+    for (let step = 0; step < steps; step++) {
+      if (step === Math.floor(0.7 * steps)) this.stores.loseTheQuorum();
+      this.step();
+    }
     this.add({ type: 'calm' });
     return this.commands;
   }

@@ -53,6 +53,26 @@ export class StoreFaults {
     if (random.chance(this.often) && this.scenes.length > 0) random.pick(this.scenes)();
   }
 
+  /** In some runs: most disks are lost, and an operator has the rest go on; then everything else goes on as well. */
+  loseTheQuorum(): void {
+    const { random, add, run, peers } = this.stage;
+    if (!random.chance(0.2)) return;
+    const left = random.pick(peers);
+    for (const peer of peers) {
+      if (peer !== left && random.chance(0.75)) add({ type: 'wipe', peer, ifSpare: false, ifHeld: true });
+    }
+    if (random.chance(0.5)) add({ type: 'heal' });
+    if (random.chance(0.8)) add({ type: 'start', targets: ['all'] });
+    this.manyWrites();
+    run(1500 + 2500 * random.next());
+    add({ type: 'rescue', alone: random.chance(0.5) });
+    if (random.chance(0.3)) this.meetCrash([left]);
+    run(500 + 2500 * random.next());
+    if (random.chance(0.6)) add({ type: 'rescue', alone: true });
+    run(3000 * random.next());
+    this.manyWrites();
+  }
+
   private takeSnapshot(): void {
     const { random, add, peers } = this.stage;
     const peer = random.pick(peers);

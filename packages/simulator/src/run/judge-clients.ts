@@ -14,7 +14,8 @@ import {
 } from '../linearizability/index.js';
 
 /** @throws InvariantViolation */
-export function judgeClients({ calls }: History): void {
+export function judgeClients({ calls: all, judgedMs = Number.POSITIVE_INFINITY }: History): void {
+  const calls = all.flatMap((call) => upTo(call, judgedMs));
   const transactions = calls.filter(({ operation }) => operation === 'txn').map(asTransaction);
   const operations = [...calls.flatMap(asOperation), ...transactions.flatMap(operationsOf)];
   // Who acquires a lock when its turn comes has not called then: nobody tells of that revision.
@@ -27,6 +28,13 @@ export function judgeClients({ calls }: History): void {
   if (fault !== undefined) throw new InvariantViolation('transactions-are-at-one-moment', fault);
   const lockFault = faultOfLocks(calls.flatMap(asHolding), operations);
   if (lockFault !== undefined) throw new InvariantViolation('lock-tokens-grow', lockFault);
+}
+
+/** What there was of a call by then. */
+function upTo(call: RecordedCall, ms: number): RecordedCall[] {
+  if (call.invokedMs > ms) return [];
+  if (call.answeredMs === undefined || call.answeredMs <= ms) return [call];
+  return [{ ...call, answeredMs: undefined, outcome: 'unknown', result: undefined }];
 }
 
 function asTransaction(call: RecordedCall): Transaction {

@@ -11,6 +11,7 @@ import { formatCommand } from '../script/format-command.js';
 import { ScriptError } from '../script/words.js';
 import { CalmPhase } from './calm-phase.js';
 import { QuorumView } from './quorum-view.js';
+import { Rescue } from './rescue.js';
 
 export class Simulation {
   readonly mesh: CoreMesh;
@@ -33,9 +34,11 @@ export class Simulation {
     this.mesh.watcher = this.invariants;
     this.clients = new VirtualClients(this.mesh);
     this.quorums = new QuorumView(this.mesh);
-    this.executor = new Executor(this.mesh, this.clients, this.quorums, () => {
+    const calm = () => {
       this.cameBack = new CalmPhase(this).run();
-    });
+    };
+    const rescue = (alone: boolean) => new Rescue(this).run(alone);
+    this.executor = new Executor(this.mesh, this.clients, this.quorums, calm, rescue);
   }
 
   execute(command: Command): void {

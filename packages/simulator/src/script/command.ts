@@ -69,6 +69,8 @@ export interface WipeCommand {
   readonly peer: string;
   /** Only if every configuration that may be in force has its quorum without this peer. */
   readonly ifSpare: boolean;
+  /** Only if another disk, undamaged, has a log: so that somebody knows of the group, whatever its quorum. */
+  readonly ifHeld?: true | undefined;
 }
 
 /** The actor's clock jumps forward by `offset` milliseconds, and runs `rate` times as fast from now on. */
@@ -174,6 +176,15 @@ export type OperatorCommand =
   | { readonly type: 'snapshot'; readonly peer: string }
   | { readonly type: 'transfer'; readonly peer?: string | undefined };
 
+/**
+ * The quorum is gone for good: whoever is left goes on without the others, and what the rest holds is discarded. Where the
+ * quorum is there nothing happens. `alone`: one peer goes on, also where more could.
+ */
+export interface RescueCommand {
+  readonly type: 'rescue';
+  readonly alone: boolean;
+}
+
 /** All faults end, what is down starts, and the group must come back, end every change and answer everything. */
 export interface CalmCommand {
   readonly type: 'calm';
@@ -194,4 +205,5 @@ export type Command =
   | NatsCommand
   | ClientCommand
   | OperatorCommand
+  | RescueCommand
   | CalmCommand;

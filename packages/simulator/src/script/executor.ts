@@ -21,6 +21,7 @@ export class Executor {
     private readonly clients: VirtualClients,
     private readonly quorums: QuorumView,
     private readonly calm: () => void,
+    private readonly rescue: (alone: boolean) => void,
   ) {}
 
   execute(command: Command): void {
@@ -59,6 +60,8 @@ export class Executor {
       case 'client':
         clients.call(command);
         return;
+      case 'rescue':
+        return this.rescue(command.alone);
       case 'calm':
         return this.calm();
       default:
@@ -141,9 +144,12 @@ export class Executor {
     if (serverNames.every((one) => !nats.isUp(one))) this.mesh.coverage.count('all NATS servers gone');
   }
 
-  private wipe({ peer, ifSpare }: WipeCommand): void {
+  private wipe({ peer, ifSpare, ifHeld }: WipeCommand): void {
     const peerId = peer === 'leader' ? this.mesh.leader : this.peer(peer);
     if (peerId === undefined || (ifSpare && !this.quorums.isSpare(peerId))) return;
+    const { peers, disks } = this.mesh;
+    const holders = peers.filter((one) => one !== peerId && disks.lastIndex(one) > 0 && !disks.isDamaged(one));
+    if (ifHeld === true && holders.length === 0) return;
     this.mesh.coverage.count('disk lost');
     this.mesh.crashPeer(peerId);
     this.mesh.disks.wipe(peerId);

@@ -26,7 +26,7 @@ function wordsOf(command: Command): readonly (string | number)[] {
     case 'rival':
       return ['rival', command.peer];
     case 'wipe':
-      return ['wipe', command.peer, ...spareWords(command)];
+      return ['wipe', command.peer, ...(command.ifHeld ? ['if=held'] : spareWords(command))];
     case 'skew':
       return ['skew', command.target, ...optionWords({ rate: command.rate, offset: command.offset })];
     case 'cut':
@@ -56,6 +56,8 @@ function wordsOf(command: Command): readonly (string | number)[] {
       return [command.type, command.peer];
     case 'transfer':
       return command.peer === undefined ? ['transfer'] : ['transfer', command.peer];
+    case 'rescue':
+      return command.alone ? ['rescue', 'alone'] : ['rescue'];
     case 'heal':
     case 'cancel':
     case 'calm':

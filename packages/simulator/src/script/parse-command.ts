@@ -47,6 +47,8 @@ function commandOf(first: string, words: Words): Command {
       return cut(words.some('who'));
     case 'nats':
       return nats(words.next('up or down'), words.next('a server'));
+    case 'rescue':
+      return { type: first, alone: words.peek() === 'alone' && words.next('alone') === 'alone' };
     case 'heal':
     case 'calm':
     case 'cancel':
@@ -59,7 +61,7 @@ function commandOf(first: string, words: Words): Command {
 function diskCommandOf(first: string, words: Words): Command {
   switch (first) {
     case 'wipe':
-      return { type: first, peer: words.next('a peer'), ifSpare: ifSpare(words) };
+      return { type: first, peer: words.next('a peer'), ...wipeCondition(words) };
     case 'disk': {
       const peer = words.next('a peer');
       const fail = words.peek() === 'fail' && words.next('fail') === 'fail';
@@ -179,6 +181,14 @@ function cut(words: readonly string[]): CutCommand {
 function nats(state: string, server: string): Command {
   if (state !== 'up' && state !== 'down') throw new ScriptError(`${state} is neither up nor down`);
   return { type: 'nats', state, server };
+}
+
+function wipeCondition(words: Words): { ifSpare: boolean; ifHeld?: true } {
+  const condition = words.option('if');
+  if (condition === 'held') return { ifSpare: false, ifHeld: true };
+  if (condition !== undefined && condition !== 'spare')
+    throw new ScriptError(`if=${condition}: expected spare or held`);
+  return { ifSpare: condition === 'spare' };
 }
 
 function ifSpare(words: Words): boolean {

@@ -16,6 +16,7 @@ import { CompactedIsCovered } from '../../src/invariants/compacted-is-covered.js
 import { InstallsKeepWhatMatches } from '../../src/invariants/installs-keep-what-matches.js';
 import { OneStoreAName } from '../../src/invariants/one-store-a-name.js';
 import { ReadOnlyPeersTakeNothing } from '../../src/invariants/read-only-peers-take-nothing.js';
+import { ResetsAreFinal } from '../../src/invariants/resets-are-final.js';
 import { SnapshotsAreTheState } from '../../src/invariants/snapshots-are-the-state.js';
 import { TransfersGoOn } from '../../src/invariants/transfers-go-on.js';
 import { expectBroken, groupId, n1, n2, n3, WatchedGroup } from './watched-group.js';
@@ -201,4 +202,23 @@ test('read-only-peers-take-nothing: a write is acknowledged that came when a maj
     () => group.invariants.onAnswered(77, { result: {} }),
     /a majority was read-only/,
   );
+});
+
+test('resets-are-final: entries of the history that was left are taken', () => {
+  const group = new WatchedGroup(ResetsAreFinal);
+  const own = group.own(n2);
+  group.say(n2, 'node', 'log-store.reset', { ...own, link: 1, seq: 0, old_group_uid: own.group_uid });
+  expectBroken(
+    'resets-are-final',
+    () => group.say(n2, 'node', 'log-store.append', { ...own, link: 1, seq: 0 }),
+    /takes entries in the history .*, which it has left/,
+  );
+});
+
+test('resets-are-final: a store goes back', () => {
+  const group = new WatchedGroup(ResetsAreFinal);
+  const own = group.own(n2);
+  group.say(n2, 'node', 'log-store.reset', { ...own, link: 1, seq: 0, old_group_uid: own.group_uid });
+  group.sayStored(n2, { group_uid: 'another' });
+  expectBroken('resets-are-final', () => group.sayStored(n2, {}), /goes back to/);
 });

@@ -5,7 +5,7 @@
  *
  * Invariant: each entry of the chain follows the one before; what does not fit is a conflict.
  */
-import type { Entry } from './log-tree.js';
+import { type Entry, hasEntry } from './log-tree.js';
 
 export class Commits {
   /** What does not fit the chain, or undefined. */
@@ -20,10 +20,13 @@ export class Commits {
 
   /**
    * A peer was reset: the history that it has left is over, and another one begins, with what that peer knew committed.
-   * Of several that are reset alike, with what the first one knew.
+   * Of several that are reset alike, with what the furthest one knew.
    */
   goOn(from: string, to: string, known: Entry | undefined): void {
-    if (this.left.has(from)) return;
+    if (this.left.has(from)) {
+      const isFurther = known !== undefined && known.index > this.chain.length && this.histories.has(to);
+      if (!isFurther || (this.last !== undefined && !hasEntry(known, this.last))) return;
+    }
     this.left.add(from);
     this.histories.clear();
     this.histories.add(to);

@@ -1,0 +1,53 @@
+/**
+ * What a reset has left behind is nothing to whoever it has reset: no entry, no vote and no acknowledgement of the old
+ * history counts in the new one (promise 15). A store goes over to a history that a reset has begun, by that reset alone, and
+ * never back; and a node that was reset takes nothing of a leader of the old one.
+ */
+import type { Body, PeerId } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import { type Invariant, Rule } from './invariant.js';
+
+export class ResetsAreFinal extends Rule implements Invariant {
+  readonly name = 'resets-are-final';
+  /** By store: the histories that it has left. */
+  private readonly left = new Map<string, Set<string>>();
+
+  readonly sent = {
+    'log-store.reset': ({ store_id, old_group_uid }: Body<'log-store.reset'>) => {
+      const left = this.left.get(store_id) ?? new Set();
+      this.left.set(store_id, left.add(old_group_uid));
+    },
+    'log-store.append': (body: Body<'log-store.append'>, from: Actor) => this.notLeft(body, from, 'takes entries'),
+    'log-store.snapshot_end': (body: Body<'log-store.snapshot_end'>, from: Actor) =>
+      this.notLeft(body, from, 'takes a snapshot'),
+    'feed.stored': (body: Body<'feed.stored'>, from: Actor) => this.onStored(body, from),
+    'ballot-box.lead': (body: Body<'ballot-box.lead'>, from: Actor) => this.notLeft(body, from, 'leads'),
+  };
+
+  onWritten(peerId: PeerId): void {
+    const { change } = this.record;
+    if (change === undefined) return;
+    const [before, after] = [change.before.meta, change.store.meta];
+    if (before.store_id !== after.store_id || before.group_uid === after.group_uid) return;
+    this.check(
+      this.left.get(after.store_id)?.has(after.group_uid) !== true,
+      () => `${peerId} goes back to ${after.group_uid}, which it has left`,
+    );
+  }
+
+  private notLeft({ store_id, group_uid }: { store_id: string; group_uid: string }, from: Actor, what: string): void {
+    this.check(
+      this.left.get(store_id)?.has(group_uid) !== true,
+      () => `${from.name} ${what} in the history ${group_uid}, which it has left`,
+    );
+  }
+
+  /** What was on its way when it was reset it may yet say: but of what was durable before. */
+  private onStored({ store_id, group_uid }: Body<'feed.stored'>, from: Actor): void {
+    const synced = this.record.stored.of(store_id)?.meta.group_uid;
+    this.check(
+      this.left.get(store_id)?.has(group_uid) !== true || synced === group_uid,
+      () => `${from.name} acknowledges in the history ${group_uid}, which it has left`,
+    );
+  }
+}

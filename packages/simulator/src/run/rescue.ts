@@ -1,0 +1,70 @@
+/**
+ * What an operator does who finds the quorum gone for good: has whoever is left go on without the others (`reset_peer`,
+ * promises 15 and 24), and discards what the rest still holds of the history that was left. What only the lost ones had is
+ * lost: from there on clients are not judged by what they were told before.
+ */
+import { type Configuration, isIn, type PeerId } from '@conclave/protocol';
+import { sameConfiguration } from '../invariants/words.js';
+import type { Simulation } from './simulation.js';
+
+export class Rescue {
+  constructor(private readonly simulation: Simulation) {}
+
+  /** @param alone whether one peer goes on, also where there are more that could */
+  run(alone: boolean): void {
+    const { mesh, clients, quorums } = this.simulation;
+    const survivors = quorums.isWhole ? [] : this.survivors(alone);
+    if (survivors.length === 0) return;
+    mesh.coverage.count(`quorum lost, ${survivors.length === 1 ? 'one is' : 'several are'} to go on`);
+    clients.history.judgedMs ??= mesh.nowMs;
+    let open = survivors.length;
+    const done = new Set<PeerId>();
+    for (const at of survivors) {
+      clients.operate({ type: 'reset', at, peers: survivors }, ({ outcome }) => {
+        open -= 1;
+        if (outcome === 'done') done.add(at);
+        if (open === 0 && done.size > 0) this.discardOthers(done);
+      });
+    }
+  }
+
+  /** The one that has got furthest; and those that go by the same configuration as it does. */
+  private survivors(alone: boolean): PeerId[] {
+    const { mesh, quorums } = this.simulation;
+    const all = mesh.peers.flatMap((peerId) => {
+      const configuration = mesh.disks.configurations(peerId).at(-1)?.configuration;
+      const isWhole = mesh.isUp(peerId, 'node') && !mesh.disks.isDamaged(peerId);
+      if (configuration === undefined || !isWhole || !isIn(configuration, peerId, quorums.storeOf(peerId) as never)) {
+        return [];
+      }
+      const { term, index } = this.lastEntry(peerId);
+      return [{ peerId, configuration, term, index }];
+    });
+    all.sort((a, b) => b.term - a.term || b.index - a.index);
+    const [best] = all;
+    if (best === undefined) return [];
+    const alike = all.filter(({ configuration }) => isSame(configuration, best.configuration));
+    return (alone ? [best] : alike).map(({ peerId }) => peerId).sort();
+  }
+
+  private lastEntry(peerId: PeerId): { readonly term: number; readonly index: number } {
+    const { disks } = this.simulation.mesh;
+    return { term: disks.entries(peerId).at(-1)?.term ?? 0, index: disks.lastIndex(peerId) };
+  }
+
+  private discardOthers(done: ReadonlySet<PeerId>): void {
+    const { mesh } = this.simulation;
+    mesh.coverage.count('group goes on in a history of its own');
+    for (const peerId of mesh.peers) {
+      if (done.has(peerId) || mesh.disks.lastIndex(peerId) === 0) continue;
+      mesh.coverage.count('data of a history that was left discarded');
+      mesh.crashPeer(peerId);
+      mesh.disks.wipe(peerId);
+      mesh.startPeer(peerId);
+    }
+  }
+}
+
+function isSame(a: Configuration, b: Configuration): boolean {
+  return sameConfiguration(a, b) && a.epoch === b.epoch;
+}
