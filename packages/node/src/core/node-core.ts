@@ -267,6 +267,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private onFenced(reason: string): void {
     this.transfer.abandon(reason);
     this.bootstrap.onFenced(reason);
+    this.watches.endAll(reason);
     this.snapshots.abandon(reason);
     this.backup.onFenced(reason);
     this.readDoor.own.refuseAll(reason);

@@ -126,6 +126,16 @@ describe('a watch', () => {
     expect(watched(bench.wait(5000))).toEqual([]);
   });
 
+  test('ends when the node is fenced, and nothing of it comes after that', () => {
+    const bench = leader('a');
+    bench.machine.changeBytes = limits.watchStepBytes;
+    for (const watchId of ['one', 'two']) bench.watch(watchId, '');
+    // The second one's turn is yet to come.
+    expect(write(bench, 'b')).toEqual(['publish one 1-2 4:b']);
+    expect(watched(bench.fencedBy(9))).toEqual(['publish two 1-1 EPERM', 'publish one 2-2 EPERM']);
+    expect(watched(bench.wait(5000))).toEqual([]);
+  });
+
   test('is none of a follower, nor of a leader before it knows what is committed', () => {
     const follower = new Bench();
     follower.open({ term: 1, log: [[1, 'n1 n2 n3']] });
