@@ -81,6 +81,8 @@ describe('kill -9 of the leader, all of its actors', () => {
     expect(peersOf(status)).toEqual(old);
     expect(oldPeersOf(status)).toEqual([]);
     expect(status.changes.filter(({ state }) => state === 'going_on')).toEqual([]);
+    // The next leader tells what became of it, though nothing of it stood in the log.
+    expect(status.changes.at(-1)).toMatchObject({ state: 'undone', stage: 'catching_up', error: { code: 'EPERM' } });
     await writers.progress();
     stores.wake('n5');
     await expectDoneOnceMore(['n1', 'n4', 'n5']);

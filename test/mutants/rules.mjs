@@ -328,6 +328,27 @@ export const chapters = [
     ],
   },
   {
+    title: 'Healing and resets (decisions 0038 to 0040)',
+    rules: [
+      {
+        rule: 'A lost store is replaced once the new one has caught up, through a joint configuration',
+        mutants: ['healed-without-a-joint-stage', 'healed-before-it-has-caught-up'],
+      },
+      { rule: 'A heal gives way to what an operator asks for', mutants: ['heal-does-not-give-way'] },
+      {
+        rule: 'A vote goes to one store of a name, and names it',
+        mutants: [],
+        why: 'two stores of one name have to stand in one term, both with the joint configuration: no plan comes so far',
+        testedBy: ['packages/node/test/core/voting.test.ts', 'packages/ballot-box/test/election.test.ts'],
+      },
+      {
+        rule: 'Nothing is reset while a leader is heard; peers that are reset alike write the same history',
+        mutants: ['reset-under-a-leader', 'reset-alike-into-different-histories'],
+      },
+      { rule: 'The next leader tells of a change that left no entry', mutants: ['lost-change-not-told'] },
+    ],
+  },
+  {
     title: 'Raft',
     rules: [
       {

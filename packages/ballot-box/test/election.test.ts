@@ -45,6 +45,7 @@ describe('the count of an election', () => {
     ['other_election', vote('n2', { term: asTerm(4) })],
     ['other_election', vote('n2', { kind: 'pre_vote' })],
     ['other_election', vote('n2', { election_id: 2 })],
+    ['other_election', vote('n2', { candidate_store_id: 's9' as StoreId })],
     ['not_a_voter', vote('n4')],
     ['not_a_voter', vote('n2', { store_id: 's9' as StoreId })],
   ])('does not count what is not its own: %s', (reason, response) => {

@@ -1,6 +1,7 @@
 import { clients } from './clients.mjs';
 import { configuration } from './configuration.mjs';
 import { elections } from './elections.mjs';
+import { identity } from './identity.mjs';
 import { log } from './log.mjs';
 import { quorums } from './quorums.mjs';
 import { reads } from './reads.mjs';
@@ -14,6 +15,7 @@ export const mutations = [
   ...quorums,
   ...sessions,
   ...configuration,
+  ...identity,
   ...replication,
   ...reads,
   ...clients,

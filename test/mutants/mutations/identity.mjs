@@ -1,0 +1,78 @@
+/** Which store has a peer's name, and which history the group has: healing and resets. */
+
+const change = 'packages/node/src/core/configuration-change.ts';
+const reset = 'packages/node/src/core/peer-reset.ts';
+
+/** @type {import('./mutation.mjs').Mutation[]} */
+export const identity = [
+  {
+    id: 'healed-without-a-joint-stage',
+    rule: 'A lost store is replaced through a joint configuration.',
+    edits: [
+      {
+        file: change,
+        find: 'if (added.length + removed.length > 1) {',
+        replace: "if (added.length + removed.length > 1 && active.kind !== 'heal') {",
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'healed-before-it-has-caught-up',
+    rule: 'A store that has taken the place of a lost one counts only when it has caught up.',
+    edits: [{ file: change, find: 'if (caught_up) this.leaveCatchingUp();', replace: 'this.leaveCatchingUp();' }],
+    seeds: 100,
+  },
+  {
+    id: 'heal-does-not-give-way',
+    rule: 'A heal that catches up gives way to what an operator asks for.',
+    edits: [
+      {
+        file: change,
+        find: "if (active?.kind === 'heal' && active.stage === 'catching_up') this.fail(",
+        replace: "if (active?.kind === 'heal' && active.stage === 'stable') this.fail(",
+      },
+    ],
+    seeds: 0,
+    scenario: 'heal-gives-way.txt',
+  },
+  {
+    id: 'reset-under-a-leader',
+    rule: 'Nothing is reset while a leader is heard.',
+    edits: [
+      {
+        file: reset,
+        find: 'if (context.nowMs - state.leaderContactMs < withinMs) return',
+        replace: 'if (context.nowMs < 0) return',
+      },
+    ],
+    seeds: 0,
+    scenario: 'reset-peer.txt',
+  },
+  {
+    id: 'reset-alike-into-different-histories',
+    rule: 'Peers that are reset alike write the same history.',
+    edits: [
+      {
+        file: reset,
+        find: 'const group_uid = historyAfterReset(old_group_uid, epoch, peers);',
+        replace: 'const group_uid = historyAfterReset(state.storeId as never, epoch, peers);',
+      },
+    ],
+    seeds: 0,
+    scenario: 'reset-peer.txt',
+  },
+  {
+    id: 'lost-change-not-told',
+    rule: 'The next leader tells of a change whose leader was lost while it was catching up.',
+    edits: [
+      {
+        file: 'packages/node/src/core/unlogged-changes.ts',
+        find: 'if (heard === undefined || heard.term >= state.term || this.isInLog(heard)) return undefined;',
+        replace: 'if (heard === undefined || heard.term > 0) return undefined;',
+      },
+    ],
+    seeds: 0,
+    scenario: 'change-catching-up.txt',
+  },
+];
