@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { type BootstrapReply, decode, messages } from '@conclave/protocol';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../support/nats.js';
@@ -107,6 +107,21 @@ describe('a volume is lost, and everything is started again with bootstrap', () 
     await mesh.leaderAfter(term);
     await expectSameGroup(['n2', 'n3']);
   });
+});
+
+it('a volume that is copied to another peer is refused there, and says whose it is; the group goes on (promise 6)', async () => {
+  cpSync(mesh.peer('n1').dataDir, mesh.peer('n7').dataDir, { recursive: true });
+  await mesh.start('n7', ...names);
+  const reason = await until('n7 says what is wrong', async () => {
+    const { body } = await mesh.plain.ask('n7.log-store.health', {}, 1000);
+    return body.healthy === false && String(body.reason).startsWith('EINVAL') ? String(body.reason) : undefined;
+  });
+  expect(reason).toContain('this data was made for the peer n1, and this is n7');
+  await mesh.leaderAfter(term);
+  await mesh.healthy(...names);
+  await expectSameGroup(names);
+  const { configuration } = await mesh.leaderStatus();
+  expect(configuration?.peers.map(({ peer_id }) => peer_id)).toEqual(names);
 });
 
 /** Settled when this peer has asked for votes in so many elections. */
