@@ -89,8 +89,8 @@ export const quorums = [
       },
       {
         file: replicator,
-        find: "if (body.store_id !== this.storeId) return 'other_store';\n    this.hear(nowMs);\n    if (sent === undefined)",
-        replace: 'this.hear(nowMs);\n    if (sent === undefined)',
+        find: "if (body.store_id !== this.storeId) return 'other_store';\n    this.hear(nowMs);\n    return this.supply.onRejected",
+        replace: 'this.hear(nowMs);\n    return this.supply.onRejected',
       },
       {
         file: 'packages/node/src/core/append-entries.ts',

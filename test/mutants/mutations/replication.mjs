@@ -1,7 +1,7 @@
 /** Replicators: what they send, what they believe, and when they fall silent. */
 
 const group = 'packages/replicator/src/core/replicator-group-core.ts';
-const replicator = 'packages/replicator/src/core/replicator.ts';
+const supply = 'packages/replicator/src/core/supply.ts';
 const source = 'packages/replicator/src/core/entry-source.ts';
 const leadership = 'packages/replicator/src/core/leadership.ts';
 const store = 'packages/log-store/src/core/log-reader.ts';
@@ -88,7 +88,7 @@ export const replication = [
     rule: 'Every tick repeats: heartbeats whose prev matches cause an empty `append` and so a `stored`.',
     edits: [
       {
-        file: replicator,
+        file: supply,
         find: "this.pipeline.feed = 'asked';\n        this.sendHeartbeat(nowMs);",
         replace: "this.pipeline.feed = 'asked';",
       },
@@ -100,7 +100,7 @@ export const replication = [
     rule: 'What is lost on its way is found by a probe and sent again.',
     edits: [
       {
-        file: replicator,
+        file: supply,
         find: 'if (this.pipeline.isStalled(nowMs)) this.beginProbe(this.stalledNext());',
         replace: 'if (this.pipeline.isStalled(nowMs) && nowMs < 0) this.beginProbe(this.stalledNext());',
       },
