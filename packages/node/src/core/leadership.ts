@@ -421,8 +421,11 @@ export class Leadership {
     return progress.read_only ? 'read_only' : undefined;
   }
 
-  /** Why this leader takes no writes now, or undefined: those that take entries are no quorum, or it takes none itself. */
-  reasonAgainstWrites(): string | undefined {
+  /**
+   * Why this leader takes no writes now, or undefined: those that take entries are no quorum, or it takes none itself, and
+   * does not hand over to somebody who does.
+   */
+  reasonAgainstWrites(isHandingOver = false): string | undefined {
     const { state } = this;
     const configuration = state.log.configuration?.configuration;
     if (configuration === undefined) return undefined;
@@ -432,6 +435,7 @@ export class Leadership {
       const names = peerIds(allMembers(configuration).filter((member) => !takesEntries(member)));
       return `too many peers are read-only: ${[...new Set(names)].join(', ')}`;
     }
-    return state.readOnlyReason === '' ? undefined : 'the leader is read-only, and nobody else can lead';
+    const takesThem = state.readOnlyReason === '' || isHandingOver;
+    return takesThem ? undefined : 'the leader is read-only, and nobody else can lead';
   }
 }

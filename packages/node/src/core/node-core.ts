@@ -468,10 +468,11 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   private onPropose({ requestId, payload, command }: Extract<NodeInput, { type: 'propose' }>): void {
     if (!this.mayAnswer()) return this.context.emit({ type: 'drop_request', requestId });
-    const against = this.transfer.isGoingOn ? undefined : this.leadership.reasonAgainstWrites();
-    if (against !== undefined) return this.context.refuse(requestId, 'EREADONLY', against);
     // While it hands over, the next leader may have heard the same request.
-    this.proposals.propose(requestId, payload, command, this.transfer.isGoingOn ? 'unknown' : 'not_done');
+    const outcome = this.transfer.isGoingOn ? 'unknown' : 'not_done';
+    const against = this.leadership.reasonAgainstWrites(this.transfer.isGoingOn);
+    if (against !== undefined) return this.context.refuse(requestId, 'EREADONLY', against, outcome);
+    this.proposals.propose(requestId, payload, command, outcome);
   }
 
   private onWatch(input: Extract<NodeInput, { type: 'watch' }>): void {
