@@ -107,6 +107,8 @@ export const limits = {
   snapshotPieceBytes: 16 * MiB,
   /** Chunks that a node has handed to its log-store and that are not synced; also those that it has asked for to restore. */
   snapshotTakingChunks: 4,
+  /** A node that takes a snapshot draws the next chunk of it so many milliseconds after the last one: writes come first. */
+  snapshotDrawEveryMs: 4,
   /** A snapshot that is due is put off while one is being sent to a peer: until the log is so many times the due size. */
   snapshotPutOffSizes: 8,
   /** Chunks that a replicator has sent and that the follower has not stored. */

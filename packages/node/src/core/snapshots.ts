@@ -7,7 +7,7 @@
  *
  * Invariants:
  * 1. A snapshot stands for what was applied at the moment it began: entries that are applied meanwhile do not show.
- * 2. One step draws about one chunk, and at most `limits.snapshotTakingChunks` are unsynced: ticks, votes and entries
+ * 2. One step draws about one chunk, some milliseconds after the one before, and at most `limits.snapshotTakingChunks` are unsynced: ticks, votes and entries
  *    go on, in the link to the log-store too.
  * 3. Entries go only once the log-store has acknowledged that the snapshot counts.
  */
@@ -73,6 +73,8 @@ export class Snapshots {
   /** The next one is due when so much has been applied since. */
   private dueBytes = Number.POSITIVE_INFINITY;
   private taking: Taking | undefined;
+  /** Whether the timer that draws on is set. */
+  private isScheduled = false;
   private waiting: number[] = [];
   private drawn = 0;
 
@@ -143,6 +145,10 @@ export class Snapshots {
 
   /** The timer that goes on with a snapshot has gone off. */
   onTimer(): void {
+    this.isScheduled = false;
+    const { taking } = this;
+    if (taking === undefined) return;
+    if (!taking.isDrawn && taking.chunks.length === 0) this.draw(taking);
     this.proceed();
   }
 
@@ -158,6 +164,7 @@ export class Snapshots {
     this.taking = undefined;
     this.waiting = [];
     taking.pieces.return?.();
+    this.isScheduled = false;
     context.cancelTimer('snapshot');
     context.log('info', 'gives up the snapshot that it takes', { index: taking.index, reason });
     const outcome = taking.end === undefined ? 'not_done' : 'unknown';
@@ -240,13 +247,15 @@ export class Snapshots {
     taking.unsynced = taking.unsynced.filter((seq) => seq > own.syncedSeq);
     this.sendChunks(taking);
     if (taking.chunks.length > 0) return;
-    if (!taking.isDrawn) {
-      this.draw(taking);
-      this.sendChunks(taking);
-    }
-    if (taking.chunks.length > 0) return;
-    if (!taking.isDrawn) this.context.setTimer('snapshot', 0);
+    if (!taking.isDrawn) this.schedule();
     else if (own.hasRoom('log-store')) this.sendEnd(taking);
+  }
+
+  /** Draws on after a while: requests and entries come first. */
+  private schedule(): void {
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    this.context.setTimer('snapshot', limits.snapshotDrawEveryMs);
   }
 
   /** Draws pieces for about one chunk. */
