@@ -14,7 +14,8 @@ export function bothSets(peers: readonly string[], oldPeers: readonly string[]):
 export function configurationText(configuration: Configuration | null): string {
   if (configuration === null) return 'none';
   const sets = bothSets(peerIds(configuration.peers), peerIds(configuration.old_peers));
-  return isJoint(configuration) ? `${sets} (joint)` : sets;
+  const joint = isJoint(configuration) ? ' (joint)' : '';
+  return `${sets}${joint}${configuration.epoch === undefined ? '' : `, epoch ${configuration.epoch}`}`;
 }
 
 /** `12,345` */

@@ -8,7 +8,7 @@
  * Invariants:
  * 1. Only a store that is empty, or holds this history, and that is no other member's, takes the place of a lost one.
  * 2. Only a store that has been silent for two election timeouts counts as lost.
- * 3. A heal begins only where nothing else goes on, at a leader that its quorum has lately confirmed.
+ * 3. A heal begins only where nothing else goes on, at a leader that its quorum has lately confirmed and that takes entries.
  */
 import { type ConclaveError, isJoint, type Member, type PeerId } from '@conclave/protocol';
 import type { ConfigurationChange } from './configuration-change.js';
@@ -33,7 +33,7 @@ export class Healing {
   /** The replicators have reported: perhaps there is somebody to heal. */
   onProgress(): void {
     const { change, leadership } = this;
-    if (change.isBusy || !change.isFlushed || !leadership.isConfirmed()) return;
+    if (change.isBusy || !change.isFlushed || !leadership.isConfirmed() || this.state.readOnlyReason !== '') return;
     const next = this.curable().sort((a, b) => this.notBefore(a) - this.notBefore(b))[0];
     if (next === undefined || this.notBefore(next) > this.context.nowMs) return;
     this.context.log('info', 'heals a member that has lost its store', next);

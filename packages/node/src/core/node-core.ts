@@ -5,10 +5,9 @@
  *
  * This file takes each input to the part that owns it, and holds the changes of role. The parts:
  *
- *     Opening, OwnActors, AppendEntriesHandler, Election        every node
- *                Applier, Restore, Snapshots, Install, Bootstrap    every node
- *                Leadership, Proposals, Reads, Watches,
- *                ConfigurationChange, Transfer                  a leader
+ *     every node   Opening, OwnActors, AppendEntriesHandler, StoreBinding, Election,
+ *                  Applier, Restore, Snapshots, Install, Bootstrap, PeerReset
+ *     a leader     Leadership, Proposals, Reads, Watches, ConfigurationChange, Healing, Transfer
  *
  * Invariants:
  * 1. Nothing is spoken of a term or vote that is not synced.
@@ -559,6 +558,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   beginHistory(term: Term, reason: string): void {
     this.becomeFollower(reason);
     this.state.enterTerm(term, '');
+    this.install.forget();
     // What a leader of the old history could count on is over with it.
     this.state.leaderContactMs = Number.NEGATIVE_INFINITY;
   }
