@@ -282,6 +282,54 @@ export const chapters = [
     ],
   },
   {
+    title: 'Snapshots',
+    rules: [
+      {
+        rule: 'A snapshot stands for what was applied when it began',
+        mutants: ['snapshot-of-a-later-entry', 'snapshot-shows-what-comes-later'],
+      },
+      { rule: '... and knows the configuration in force there', mutants: ['snapshot-without-the-configuration'] },
+      {
+        rule: 'Entries go only up to a durable snapshot that stands for them; the log knows the term before its first entry',
+        mutants: ['compacts-beyond-the-snapshot', 'base-of-another-term'],
+      },
+      {
+        rule: 'Chunks are stored in order, and a snapshot counts only where it is whole',
+        mutants: ['snapshot-counts-with-gaps'],
+      },
+      {
+        rule: 'Installed into a log that has its last entry, it leaves what is behind; else all goes',
+        mutants: ['install-drops-what-matches', 'install-keeps-a-tail-of-another-log'],
+      },
+      { rule: 'One that holds no more than what is committed is not installed', mutants: ['older-snapshot-installed'] },
+      {
+        rule: 'A transfer goes on from its last chunk, over losses and restarts (promise 19)',
+        mutants: ['lost-chunks-not-sent-again', 'incoming-chunks-forgotten-by-a-restart', 'incoming-chunks-cleared'],
+      },
+      { rule: 'A restart is the snapshot, and then the entries behind it', mutants: ['restored-as-of-another-entry'] },
+      {
+        rule: 'What is compacted is committed, and matches whatever a leader sends',
+        mutants: ['entries-at-the-base-not-matched'],
+      },
+    ],
+  },
+  {
+    title: 'Identity, resets, read-only peers',
+    rules: [
+      {
+        rule: 'A lost store is healed, by a joint stage, once it has caught up (promise 6)',
+        mutants: ['lost-store-not-healed', 'healed-without-joint', 'healed-before-it-has-caught-up'],
+      },
+      { rule: '... and only where the bound one is silent', mutants: ['healed-while-the-bound-store-is-heard'] },
+      { rule: 'A reset begins a history of its own (promise 15)', mutants: ['reset-into-the-same-history'] },
+      { rule: 'No peer is reset while it hears a leader', mutants: ['reset-while-a-leader-is-heard'] },
+      {
+        rule: 'A read-only peer takes no entries, a read-only majority no writes',
+        mutants: ['read-only-peer-takes-entries', 'read-only-majority-ignored'],
+      },
+    ],
+  },
+  {
     title: 'Configuration change (section 4)',
     rules: [
       {

@@ -7,6 +7,7 @@ import { quorums } from './quorums.mjs';
 import { reads } from './reads.mjs';
 import { replication } from './replication.mjs';
 import { sessions } from './sessions.mjs';
+import { ofSnapshots } from './snapshots.mjs';
 
 /** All mutations, by what they break. */
 export const mutations = [
@@ -19,4 +20,5 @@ export const mutations = [
   ...replication,
   ...reads,
   ...clients,
+  ...ofSnapshots,
 ];

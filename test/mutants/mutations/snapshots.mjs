@@ -1,0 +1,281 @@
+/** Snapshots, lost stores, resets, and peers that take no entries. */
+
+const snapshots = 'packages/node/src/core/snapshots.ts';
+const install = 'packages/node/src/core/install.ts';
+const restore = 'packages/node/src/core/restore.ts';
+const append = 'packages/node/src/core/append-entries.ts';
+const leadership = 'packages/node/src/core/leadership.ts';
+const change = 'packages/node/src/core/configuration-change.ts';
+const healing = 'packages/node/src/core/healing.ts';
+const reset = 'packages/node/src/core/peer-reset.ts';
+const logSnapshots = 'packages/log-store/src/core/log-snapshots.ts';
+const records = 'packages/log-store/src/core/records.ts';
+const installation = 'packages/replicator/src/core/installation.ts';
+const keyCut = 'packages/kv/src/core/key-cut.ts';
+
+/** @type {import('./mutation.mjs').Mutation[]} */
+export const ofSnapshots = [
+  {
+    id: 'snapshot-of-a-later-entry',
+    rule: 'A snapshot stands for what was applied when it began.',
+    edits: [
+      { file: snapshots, find: 'const index = state.appliedIndex;', replace: 'const index = state.commitIndex;' },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'snapshot-shows-what-comes-later',
+    rule: 'What is applied while a snapshot is drawn does not show in it.',
+    edits: [
+      {
+        file: keyCut,
+        find: 'const stored = before === undefined ? this.stored.get(key) : before.stored;',
+        replace: 'const stored = this.stored.get(key);',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'snapshot-without-the-configuration',
+    rule: 'A snapshot knows the configuration that is in force at its entry.',
+    edits: [
+      {
+        file: snapshots,
+        find: 'configurations: state.log.configurationsUpTo(index),',
+        replace: 'configurations: state.log.configurationsUpTo(index).slice(0, 1),',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'compacts-beyond-the-snapshot',
+    rule: 'Entries go only up to the snapshot that stands for them.',
+    edits: [
+      {
+        file: snapshots,
+        find: 'return asLogIndex(Math.max(wanted, state.log.base.index));',
+        replace: 'return asLogIndex(Math.max(state.commitIndex, state.log.base.index));',
+      },
+      { file: logSnapshots, find: 'Math.min(body.compact_to, head.index)', replace: 'body.compact_to' },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'base-of-another-term',
+    rule: 'The log goes on behind an entry whose term is known.',
+    edits: [
+      {
+        file: logSnapshots,
+        find: '{ index: to, term: termAt(state, to) ?? state.base.term }',
+        replace: '{ index: to, term: head.term }',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'snapshot-counts-with-gaps',
+    rule: 'Chunks are stored in order, and a snapshot counts only where all are there and agree with its head.',
+    edits: [
+      {
+        file: install,
+        find: "if (number !== incoming.given || number >= body.head.chunks) return context.drop('install_chunk_not_next');",
+        replace: '',
+      },
+      {
+        file: logSnapshots,
+        find: "if (number === incoming.stored) return 'next';",
+        replace: "if (number !== incoming.stored || number === incoming.stored) return 'next';",
+      },
+      { file: logSnapshots, find: "if (!isWhole) return 'snapshot_not_whole';", replace: 'void isWhole;' },
+    ],
+    seeds: 250,
+  },
+  {
+    id: 'install-keeps-a-tail-of-another-log',
+    rule: 'A log that does not have the last entry of an installed snapshot goes with all its entries.',
+    edits: [
+      {
+        file: logSnapshots,
+        find: 'return !holdsLastEntry(state, head);',
+        replace: 'return head.index > state.lastIndex;',
+      },
+    ],
+    seeds: 1000,
+  },
+  {
+    id: 'install-drops-what-matches',
+    rule: 'Where the log has the last entry of an installed snapshot, what is behind it stays.',
+    edits: [
+      {
+        file: logSnapshots,
+        find: 'return !holdsLastEntry(state, head);',
+        replace: 'return !holdsLastEntry(state, head) || head.index > state.commitIndex;',
+      },
+    ],
+    seeds: 1000,
+  },
+  {
+    id: 'older-snapshot-installed',
+    rule: 'A snapshot that holds no more than what is committed is not installed.',
+    edits: [
+      {
+        file: install,
+        find: 'return head === undefined ? undefined : head.index > this.state.commitIndex;',
+        replace: 'return head === undefined ? undefined : head.index > 0;',
+      },
+      {
+        file: logSnapshots,
+        find: "if (head.index < (snapshot?.head.index ?? 0)) return 'snapshot_older';",
+        replace: '',
+      },
+      {
+        file: logSnapshots,
+        find: "const mayReplace = source === 'installed' && head.index > state.commitIndex;",
+        replace: "const mayReplace = source === 'installed';",
+      },
+    ],
+    seeds: 250,
+  },
+  {
+    id: 'incoming-chunks-forgotten-by-a-restart',
+    rule: 'What a leader installs stays over a restart, and goes on from the last chunk (promise 19).',
+    edits: [{ file: records, find: 'incoming: meta.incoming ?? undefined,', replace: 'incoming: undefined,' }],
+    seeds: 100,
+  },
+  {
+    id: 'incoming-chunks-cleared',
+    rule: 'Only chunks are cleared away that are of no more use.',
+    edits: [
+      {
+        file: logSnapshots,
+        find: 'const keptSlots = [snapshot?.slot, incoming?.slot].filter((slot) => slot !== undefined);',
+        replace: 'const keptSlots = [snapshot?.slot, incoming?.slot].slice(0, 1).filter((slot) => slot !== undefined);',
+      },
+    ],
+    seeds: 250,
+  },
+  {
+    id: 'lost-chunks-not-sent-again',
+    rule: 'A transfer goes on after a loss.',
+    edits: [
+      { file: installation, find: 'if (!isFinishing && !isSilent) return;', replace: 'if (!isFinishing) return;' },
+    ],
+    seeds: 250,
+  },
+  {
+    id: 'restored-as-of-another-entry',
+    rule: 'What is applied after a restore begins behind the snapshot’s entry.',
+    edits: [
+      {
+        file: restore,
+        find: 'this.applier.goOnFrom(index);',
+        replace: 'this.applier.goOnFrom((index - 1) as typeof index);',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'entries-at-the-base-not-matched',
+    rule: 'What is compacted is committed, and so matches.',
+    edits: [
+      {
+        file: append,
+        find: 'const isBelowBase = body.prev_index < state.log.base.index;',
+        replace: 'const isBelowBase = body.prev_index < 0;',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'lost-store-not-healed',
+    rule: 'A member’s lost store is replaced without being asked (promise 6).',
+    edits: [{ file: healing, find: 'change.heal(next);', replace: 'void change;' }],
+    seeds: 60,
+  },
+  {
+    id: 'healed-without-joint',
+    rule: 'The new store takes the place of the lost one by a joint stage.',
+    edits: [
+      {
+        file: change,
+        find: 'if (added.length + removed.length > 1) {',
+        replace: "if (active.kind !== 'heal' && added.length + removed.length > 1) {",
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'healed-before-it-has-caught-up',
+    rule: 'A store that lost its state does not count before it has caught up (promise 6).',
+    edits: [
+      {
+        file: change,
+        find: 'if (caught_up) this.leaveCatchingUp();',
+        replace: 'void caught_up;\n    this.leaveCatchingUp();',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'healed-while-the-bound-store-is-heard',
+    rule: 'A store is replaced only after it has been silent for two election timeouts.',
+    edits: [
+      {
+        file: healing,
+        find: 'return isOthers || bound_silent_ms < leastMs ? [] : [{ peer_id, store_id }];',
+        replace: 'return isOthers || bound_silent_ms < leastMs - leastMs ? [] : [{ peer_id, store_id }];',
+      },
+    ],
+    seeds: 0,
+    scenario: 'wiped-peer.txt',
+  },
+  {
+    id: 'reset-into-the-same-history',
+    rule: 'A reset begins a history of its own; nothing of the old one counts in it (promise 15).',
+    edits: [
+      {
+        file: reset,
+        find: 'const group_uid = historyAfterReset(old_group_uid, epoch, peers);',
+        replace: 'const group_uid = peers.length > 0 ? old_group_uid : historyAfterReset(old_group_uid, epoch, peers);',
+      },
+    ],
+    seeds: 250,
+  },
+  {
+    id: 'reset-while-a-leader-is-heard',
+    rule: 'No peer is reset while it hears a leader.',
+    edits: [
+      {
+        file: reset,
+        find: 'if (context.nowMs - state.leaderContactMs < withinMs) return',
+        replace: 'if (context.nowMs - state.leaderContactMs < 0) return',
+      },
+    ],
+    seeds: 0,
+    scenario: 'reset-peer.txt',
+  },
+  {
+    id: 'read-only-peer-takes-entries',
+    rule: 'A follower that is read-only takes no entries.',
+    edits: [
+      {
+        file: append,
+        find: "if (!takesEntries && batches.length > 0) return this.reject(body, 'read_only');",
+        replace: '',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'read-only-majority-ignored',
+    rule: 'A leader takes no writes while a majority is read-only.',
+    edits: [
+      {
+        file: leadership,
+        find: 'reasonAgainstWrites(): string | undefined {',
+        replace: 'reasonAgainstWrites(): string | undefined {\n    if (this.state.term > 0) return undefined;',
+      },
+    ],
+    seeds: 250,
+  },
+];
