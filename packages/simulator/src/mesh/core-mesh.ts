@@ -17,6 +17,7 @@ import {
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import { Actor, type ActorWord, type Effect } from './actor.js';
 import { CoreFactory, type CoreSettings, groupId, usualSettings } from './core-factory.js';
+import { countEvent, countMessage } from './count-happenings.js';
 import { Coverage } from './coverage.js';
 import { describe, describeFields } from './describe.js';
 import { DiskDriver } from './disk-driver.js';
@@ -314,6 +315,7 @@ export class CoreMesh {
     for (const effect of effects as readonly (NodeEffect | LogStoreEffect)[]) {
       switch (effect.type) {
         case 'send':
+          countMessage(this.coverage, effect.message);
           this.messenger.send(actor, effect.peerId, effect.message);
           break;
         case 'set_timer':
@@ -363,18 +365,8 @@ export class CoreMesh {
   private publish(actor: Actor, event: ConclaveEvent): void {
     this.trace?.(`${this.time()} ${actor.name} event ${event.name} ${describeFields(event.detail)}`);
     this.events.push({ atMs: this.nowMs, peerId: actor.peerId, event });
-    this.coverage.count(`event ${event.name}`);
-    this.countDetails(event);
+    countEvent(this.coverage, event);
     this.watcher.onEvent?.(actor.peerId, summaryOf(actor).term, event);
-  }
-
-  private countDetails({ name, detail }: ConclaveEvent): void {
-    if (name === 'stage_changed') this.coverage.count(`stage ${detail.stage}`);
-    if (name === 'stage_changed' && detail.kind === 'heal') this.coverage.count(`stage ${detail.stage} of a heal`);
-    if (name === 'snapshot_taken' && detail.chunks > 1) this.coverage.count('snapshot taken in several chunks');
-    if (name === 'snapshot_taken' && detail.compacted_to > 0) this.coverage.count('log compacted');
-    if (name === 'snapshot_installed' && detail.chunks > 1) this.coverage.count('snapshot installed in several chunks');
-    if (name === 'read_only_changed' && detail.reason !== '') this.coverage.count(`read-only: ${detail.reason}`);
   }
 
   private setTimer(actor: Actor, timer: string, afterMs: number): void {

@@ -28,13 +28,32 @@ const faults = [
   ...diskParts.map((part) => `bit flipped in a ${part}`),
   'flipped bit found',
   'disk lost',
+  'read-only: disk',
+  'read-only: told',
+  'quorum lost, one is to go on',
+  'quorum lost, several are to go on',
 ];
 
 const changing = Stage.options.filter((stage) => stage !== 'none');
 
 const stages = [
-  ...Stage.options.map((stage) => `stage ${stage}`),
+  ...Stage.options.flatMap((stage) => [`stage ${stage}`, `stage ${stage} of a heal`]),
   ...changing.flatMap((stage) => actorKinds.map((kind) => `crash of the leader's ${kind} while ${stage}`)),
+];
+
+/** In the middle of a snapshot. */
+const snapshots = [
+  ...(['node', 'log-store'] as const).flatMap((kind) => [
+    `crash of a ${kind} while a snapshot is taken`,
+    `crash of a ${kind} while a snapshot comes in`,
+    `crash of a ${kind} while the state is restored`,
+  ]),
+  ...actorKinds.map((kind) => `crash of the leader's ${kind} while it sends a snapshot`),
+  'snapshot taken in several chunks',
+  'snapshot installed in several chunks',
+  'snapshot goes on from its last chunk after a restart',
+  'log compacted',
+  'state restored from a snapshot',
 ];
 
 const happenings = [
@@ -45,6 +64,8 @@ const happenings = [
   'fenced node started again',
   'request heard by two nodes',
   'request without responders',
+  'group goes on in a history of its own',
+  'data of a history that was left discarded',
   'group came back',
   'write after all faults',
 ];
@@ -80,9 +101,15 @@ const answers = [
   'answer cancel not_done ENOENT',
   'answer transfer ok',
   'answer bootstrap ok',
+  'answer snapshot ok',
+  'answer snapshot not_done EBUSY',
+  'answer snapshot not_done ENOENT',
+  'answer read-only ok',
+  'answer reset ok',
+  'answer put not_done EREADONLY',
 ];
 
-export const expectedCoverage: readonly string[] = [...faults, ...stages, ...happenings, ...answers];
+export const expectedCoverage: readonly string[] = [...faults, ...stages, ...snapshots, ...happenings, ...answers];
 
 /** What was not reached. */
 export function missingCoverage(coverage: Readonly<Record<string, number>>): string[] {
