@@ -314,15 +314,8 @@ export const chapters = [
     ],
   },
   {
-    title: 'Identity, resets, read-only peers',
+    title: 'Read-only peers',
     rules: [
-      {
-        rule: 'A lost store is healed, by a joint stage, once it has caught up (promise 6)',
-        mutants: ['lost-store-not-healed', 'healed-without-joint', 'healed-before-it-has-caught-up'],
-      },
-      { rule: '... and only where the bound one is silent', mutants: ['healed-while-the-bound-store-is-heard'] },
-      { rule: 'A reset begins a history of its own (promise 15)', mutants: ['reset-into-the-same-history'] },
-      { rule: 'No peer is reset while it hears a leader', mutants: ['reset-while-a-leader-is-heard'] },
       {
         rule: 'A read-only peer takes no entries, a read-only majority no writes',
         mutants: ['read-only-peer-takes-entries', 'read-only-majority-ignored'],
@@ -380,8 +373,9 @@ export const chapters = [
     rules: [
       {
         rule: 'A lost store is replaced once the new one has caught up, through a joint configuration',
-        mutants: ['healed-without-a-joint-stage', 'healed-before-it-has-caught-up'],
+        mutants: ['healed-without-a-joint-stage', 'healed-before-it-has-caught-up', 'lost-store-not-healed'],
       },
+      { rule: '... and only where the bound one is silent', mutants: ['healed-while-the-bound-store-is-heard'] },
       { rule: 'A heal gives way to what an operator asks for', mutants: ['heal-does-not-give-way'] },
       {
         rule: 'A vote goes to one store of a name, and names it',
@@ -392,6 +386,10 @@ export const chapters = [
       {
         rule: 'Nothing is reset while a leader is heard; peers that are reset alike write the same history',
         mutants: ['reset-under-a-leader', 'reset-alike-into-different-histories'],
+      },
+      {
+        rule: 'A reset begins a history of its own; nothing of the old one counts in it (promise 15)',
+        mutants: ['reset-into-the-same-history'],
       },
       { rule: 'The next leader tells of a change that left no entry', mutants: ['lost-change-not-told'] },
     ],

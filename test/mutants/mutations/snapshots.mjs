@@ -1,11 +1,10 @@
-/** Snapshots, lost stores, resets, and peers that take no entries. */
+/** Snapshots, what becomes of lost stores, and peers that take no entries. See `identity.mjs` for more of healing and resets. */
 
 const snapshots = 'packages/node/src/core/snapshots.ts';
 const install = 'packages/node/src/core/install.ts';
 const restore = 'packages/node/src/core/restore.ts';
 const append = 'packages/node/src/core/append-entries.ts';
 const leadership = 'packages/node/src/core/leadership.ts';
-const change = 'packages/node/src/core/configuration-change.ts';
 const healing = 'packages/node/src/core/healing.ts';
 const reset = 'packages/node/src/core/peer-reset.ts';
 const logSnapshots = 'packages/log-store/src/core/log-snapshots.ts';
@@ -193,30 +192,6 @@ export const ofSnapshots = [
     seeds: 60,
   },
   {
-    id: 'healed-without-joint',
-    rule: 'The new store takes the place of the lost one by a joint stage.',
-    edits: [
-      {
-        file: change,
-        find: 'if (added.length + removed.length > 1) {',
-        replace: "if (active.kind !== 'heal' && added.length + removed.length > 1) {",
-      },
-    ],
-    seeds: 60,
-  },
-  {
-    id: 'healed-before-it-has-caught-up',
-    rule: 'A store that lost its state does not count before it has caught up (promise 6).',
-    edits: [
-      {
-        file: change,
-        find: 'if (caught_up) this.leaveCatchingUp();',
-        replace: 'void caught_up;\n    this.leaveCatchingUp();',
-      },
-    ],
-    seeds: 60,
-  },
-  {
     id: 'healed-while-the-bound-store-is-heard',
     rule: 'A store is replaced only after it has been silent for two election timeouts.',
     edits: [
@@ -242,19 +217,6 @@ export const ofSnapshots = [
     seeds: 250,
   },
   {
-    id: 'reset-while-a-leader-is-heard',
-    rule: 'No peer is reset while it hears a leader.',
-    edits: [
-      {
-        file: reset,
-        find: 'if (context.nowMs - state.leaderContactMs < withinMs) return',
-        replace: 'if (context.nowMs - state.leaderContactMs < 0) return',
-      },
-    ],
-    seeds: 0,
-    scenario: 'reset-peer.txt',
-  },
-  {
     id: 'read-only-peer-takes-entries',
     rule: 'A follower that is read-only takes no entries.',
     edits: [
@@ -272,8 +234,9 @@ export const ofSnapshots = [
     edits: [
       {
         file: leadership,
-        find: 'reasonAgainstWrites(): string | undefined {',
-        replace: 'reasonAgainstWrites(): string | undefined {\n    if (this.state.term > 0) return undefined;',
+        find: 'reasonAgainstWrites(isHandingOver = false): string | undefined {',
+        replace:
+          'reasonAgainstWrites(isHandingOver = false): string | undefined {\n    if (this.state.term > 0 || isHandingOver) return undefined;',
       },
     ],
     seeds: 250,
