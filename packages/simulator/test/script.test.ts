@@ -45,6 +45,8 @@ describe('the language of scripts', () => {
     'c1 cas k 7 v',
     'c1 txn k o last v',
     'c1 txn k o 7 v',
+    'watch',
+    'watch k',
     'c1 lock l',
     'c1 unlock l',
     'bootstrap n1 n1 n2 n3 timeout=3000',

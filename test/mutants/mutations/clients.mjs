@@ -5,6 +5,8 @@ const sessions = 'packages/kv/src/core/client-sessions.ts';
 const client = 'packages/client/src/core/client-core.ts';
 const request = 'packages/client/src/core/client-request.ts';
 const proposals = 'packages/node/src/core/proposals.ts';
+const watches = 'packages/node/src/core/watches.ts';
+const watchReader = 'packages/client/src/core/watch-reader.ts';
 const locks = 'packages/kv/src/core/locks.ts';
 const transaction = 'packages/kv/src/core/transaction.ts';
 const restore = 'packages/kv/src/core/kv-restore.ts';
@@ -144,5 +146,17 @@ export const clients = [
       },
     ],
     seeds: 200,
+  },
+  {
+    id: 'watch-passes-over-a-revision',
+    rule: 'The messages of a watch go on where the last one ended.',
+    edits: [{ file: watches, find: 'watch.next = upTo + 1;', replace: 'watch.next = upTo + 2;' }],
+    seeds: 60,
+  },
+  {
+    id: 'watcher-takes-a-gap',
+    rule: 'What may have been missed is asked for again.',
+    edits: [{ file: watchReader, find: "if (after > upTo) return { type: 'gap' };", replace: '' }],
+    seeds: 60,
   },
 ];

@@ -1,5 +1,6 @@
 /** What clients called and what they were told, for whoever judges it. */
 import type { OperationResult } from '@conclave/protocol';
+import type { Watched } from './virtual-watch.js';
 
 /** `not_done`: it did not happen and will not. `unknown`: it may have happened, or may happen yet. */
 export type CallOutcome = 'ok' | 'not_done' | 'unknown';
@@ -51,6 +52,8 @@ export class History {
   /** Clients are judged by what they were told up to here; undefined: by all of it. A reset may lose what was acknowledged. */
   judgedMs: number | undefined;
   readonly calls: RecordedCall[] = [];
+  /** What watchers were told. */
+  readonly watched: Watched[] = [];
 
   add(call: RecordedCall): RecordedCall {
     this.calls.push(call);

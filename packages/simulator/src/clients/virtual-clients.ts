@@ -8,6 +8,7 @@ import { type CallResult, History, isStale, type RecordedCall } from './history.
 import { LockCalls } from './lock-calls.js';
 import { partsOf } from './transaction-parts.js';
 import { VirtualClient } from './virtual-client.js';
+import { VirtualWatch } from './virtual-watch.js';
 
 /** The name of the operator's connection. */
 export const operatorName = 'operator';
@@ -29,8 +30,11 @@ export class VirtualClients {
   /** The revision of each key that each client has seen last. */
   private readonly seen = new Map<string, number>();
   private readonly lockCalls = new LockCalls();
+  private readonly watches = new Map<string, VirtualWatch>();
 
-  constructor(private readonly mesh: CoreMesh) {}
+  constructor(private readonly mesh: CoreMesh) {
+    mesh.onPublished = (actor, watchId, message) => this.watches.get(watchId)?.publish(actor, message);
+  }
 
   /** @returns the call, which changes when it is answered */
   call(command: ClientCommand, onSettled?: (settlement: Settlement) => void): RecordedCall {
@@ -73,6 +77,13 @@ export class VirtualClients {
     return recorded;
   }
 
+  /** Somebody watches the keys with this prefix, from the first revision on, until the run ends. */
+  watch(prefix: string): void {
+    const name = `w${this.watches.size + 1}`;
+    const watch = new VirtualWatch(this.mesh, name, prefix, (watched) => this.history.watched.push(watched));
+    this.watches.set(name, watch);
+  }
+
   /** A client's process ends; the next call of that name is of a new one. */
   crash(name: string): void {
     const client = this.clients.get(name);
@@ -90,6 +101,7 @@ export class VirtualClients {
   /** Settles what is still open. */
   close(): void {
     for (const client of this.clients.values()) client.close();
+    for (const watch of this.watches.values()) watch.close();
   }
 
   private client(name: string): VirtualClient {

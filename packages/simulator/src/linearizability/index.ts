@@ -3,3 +3,4 @@ export * from './locks.js';
 export * from './operation.js';
 export * from './transactions.js';
 export * from './violation.js';
+export * from './watches.js';

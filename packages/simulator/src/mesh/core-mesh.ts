@@ -13,6 +13,7 @@ import {
   type Message,
   type PeerId,
   type StatusReply,
+  type WatchMessage,
 } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import { Actor, type ActorWord, type Effect } from './actor.js';
@@ -61,6 +62,8 @@ export class CoreMesh {
   private readonly known = new Map<string, Actor>();
   private readonly serving = new Set<Actor>();
   private timersSet = 0;
+  /** A node publishes for a watch. */
+  onPublished: (actor: Actor, watchId: string, message: WatchMessage) => void = () => {};
 
   constructor(
     readonly peers: readonly PeerId[],
@@ -340,7 +343,7 @@ export class CoreMesh {
           this.requests.settle(effect.requestId, 'silence');
           break;
         case 'publish':
-          this.coverage.count('watch told');
+          this.onPublished(actor, effect.watchId, effect.body);
           break;
         case 'serve':
           if (effect.group) this.serving.add(actor);

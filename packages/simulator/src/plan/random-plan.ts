@@ -74,6 +74,7 @@ class RandomPlan {
       ...this.stores.options(),
     });
     this.found();
+    if (this.using.chance(0.5)) this.add({ type: 'watch', prefix: this.using.pick(['', 'a', 'k']) });
     this.setWeights();
     this.changeConditions();
     this.setDisks();

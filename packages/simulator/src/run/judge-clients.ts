@@ -5,6 +5,7 @@ import { InvariantViolation } from '../invariants/invariant-violation.js';
 import {
   faultOfLocks,
   faultOfTransactions,
+  faultOfWatches,
   type Holding,
   judgeHistory,
   type Operation,
@@ -14,7 +15,7 @@ import {
 } from '../linearizability/index.js';
 
 /** @throws InvariantViolation */
-export function judgeClients({ calls: all, judgedMs = Number.POSITIVE_INFINITY }: History): void {
+export function judgeClients({ calls: all, watched, judgedMs = Number.POSITIVE_INFINITY }: History): void {
   const calls = all.flatMap((call) => upTo(call, judgedMs));
   const transactions = calls.filter(({ operation }) => operation === 'txn').map(asTransaction);
   const operations = [...calls.flatMap(asOperation), ...transactions.flatMap(operationsOf)];
@@ -28,6 +29,11 @@ export function judgeClients({ calls: all, judgedMs = Number.POSITIVE_INFINITY }
   if (fault !== undefined) throw new InvariantViolation('transactions-are-at-one-moment', fault);
   const lockFault = faultOfLocks(calls.flatMap(asHolding), operations);
   if (lockFault !== undefined) throw new InvariantViolation('lock-tokens-grow', lockFault);
+  // Behind a reset the revisions of what was lost are given anew.
+  if (judgedMs < Number.POSITIVE_INFINITY) return;
+  const watches = watched.flatMap(({ after, ...rest }) => (after === undefined ? [] : [{ ...rest, after }]));
+  const watchFault = faultOfWatches(watches, operations);
+  if (watchFault !== undefined) throw new InvariantViolation('watches-tell-each-change-once', watchFault);
 }
 
 /** What there was of a call by then. */

@@ -157,6 +157,12 @@ export type ClientCommand = { readonly type: 'client'; readonly client: string }
   | { readonly operation: 'unlock'; readonly key: string }
 );
 
+/** Somebody watches the keys with this prefix (empty: all), from the first revision on, until the run ends. */
+export interface WatchCommand {
+  readonly type: 'watch';
+  readonly prefix: string;
+}
+
 /** A command of the operator, which nobody waits for. */
 export type OperatorCommand =
   | {
@@ -204,6 +210,7 @@ export type Command =
   | FlipCommand
   | NatsCommand
   | ClientCommand
+  | WatchCommand
   | OperatorCommand
   | RescueCommand
   | CalmCommand;

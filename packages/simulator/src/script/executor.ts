@@ -62,6 +62,8 @@ export class Executor {
         return;
       case 'rescue':
         return this.rescue(command.alone);
+      case 'watch':
+        return clients.watch(command.prefix);
       case 'calm':
         return this.calm();
       default:

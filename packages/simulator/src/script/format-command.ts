@@ -41,6 +41,8 @@ function wordsOf(command: Command): readonly (string | number)[] {
       return ['nats', command.state, command.server];
     case 'client':
       return clientWords(command);
+    case 'watch':
+      return command.prefix === '' ? ['watch'] : ['watch', command.prefix];
     case 'reset':
       return ['reset', command.at, ...command.peers];
     case 'bootstrap':

@@ -49,6 +49,8 @@ function commandOf(first: string, words: Words): Command {
       return nats(words.next('up or down'), words.next('a server'));
     case 'rescue':
       return { type: first, alone: words.peek() === 'alone' && words.next('alone') === 'alone' };
+    case 'watch':
+      return { type: first, prefix: words.peek() === undefined ? '' : words.next('a prefix') };
     case 'heal':
     case 'calm':
     case 'cancel':

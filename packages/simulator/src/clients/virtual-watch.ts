@@ -1,0 +1,125 @@
+/**
+ * Who watches keys in a run: the real `WatchReader` of `@conclave/client`, on the run's network and in its time. It stands
+ * for the shell around it (`key-watch.ts`): asks, and asks again where something was missed or nothing is heard.
+ */
+import { WatchReader } from '@conclave/client';
+import { decode, encode, type KeyChange, type KvReply, type WatchMessage } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import type { CoreMesh } from '../mesh/core-mesh.js';
+import { VirtualClient } from './virtual-client.js';
+
+/** What a watcher was told, without a gap. */
+export interface Watched {
+  readonly prefix: string;
+  /** It was told all that has changed behind this revision; undefined: it has not begun. */
+  after: number | undefined;
+  /** And up to this one. */
+  upTo: number;
+  readonly changes: KeyChange[];
+}
+
+const silenceMs = 3000;
+const renewMs = 5000;
+const lookMs = 500;
+
+export class VirtualWatch {
+  private readonly client: VirtualClient;
+  private reader = new WatchReader(1);
+  private watched: Watched;
+  private isAsking = false;
+  private isOver = false;
+  private heardMs: number;
+  private askedMs: number;
+
+  /** @param begin makes the record of what it is told from now on */
+  constructor(
+    private readonly mesh: CoreMesh,
+    private readonly name: string,
+    private readonly prefix: string,
+    private readonly begin: (watched: Watched) => void,
+  ) {
+    this.client = new VirtualClient(mesh, name, mesh.random.stream(name));
+    this.watched = this.newRecord(0);
+    this.heardMs = mesh.nowMs;
+    this.askedMs = mesh.nowMs;
+    this.ask();
+    this.lookLater();
+  }
+
+  /** A leader publishes for it. */
+  publish(from: Actor, message: WatchMessage): void {
+    const bytes = encode(message);
+    this.mesh.network.send<VirtualClient>(from, this.name, () => this.onMessage(decode(bytes)));
+  }
+
+  close(): void {
+    this.isOver = true;
+    this.client.close();
+  }
+
+  private newRecord(after: number | undefined): Watched {
+    const watched = { prefix: this.prefix, after, upTo: after ?? 0, changes: [] };
+    this.begin(watched);
+    return watched;
+  }
+
+  private onMessage(body: unknown): void {
+    if (this.isOver) return;
+    this.heardMs = this.mesh.nowMs;
+    const news = this.reader.onMessage(body);
+    this.mesh.coverage.count(`watcher heard: ${news.type}`);
+    if (news.type === 'changes') {
+      this.watched.changes.push(...news.changes);
+      this.watched.upTo = this.reader.seen ?? 0;
+    } else if (news.type === 'gap') {
+      this.askFromHere();
+    } else if (news.type === 'ended') {
+      this.onError(news.error.code);
+    }
+  }
+
+  private lookLater(): void {
+    this.mesh.after(lookMs, () => {
+      if (this.isOver) return;
+      const { nowMs } = this.mesh;
+      if (nowMs - Math.max(this.heardMs, this.askedMs) > silenceMs) this.askFromHere();
+      else if (nowMs - this.askedMs > renewMs) this.ask();
+      this.lookLater();
+    });
+  }
+
+  private askFromHere(): void {
+    const { seen } = this.reader;
+    this.ask(seen === undefined ? undefined : seen + 1);
+  }
+
+  private ask(from: number | undefined = this.reader.seen === 0 ? 1 : undefined): void {
+    if (this.isAsking || this.isOver) return;
+    this.isAsking = true;
+    this.askedMs = this.mesh.nowMs;
+    const more = from === undefined ? {} : { from_revision: from };
+    const body = { watch_id: this.name, prefix: this.prefix, ...more };
+    this.client.call({ operation: 'query', name: 'watch', body }, (settlement) => {
+      this.isAsking = false;
+      this.askedMs = this.mesh.nowMs;
+      if (this.isOver) return;
+      if (settlement.outcome !== 'done') return this.onError(settlement.error.code);
+      const begun = settlement.result as KvReply<'watch'>;
+      const goesOn = this.reader.onBegun(begun);
+      if (this.watched.after === undefined) {
+        this.watched.after = begun.after;
+        this.watched.upTo = begun.after;
+      }
+      if (!goesOn) this.askFromHere();
+    });
+  }
+
+  private onError(code: string): void {
+    if (code !== 'ECOMPACTED') return this.askFromHere();
+    this.mesh.coverage.count('watcher begins anew');
+    // What comes from now on. (A real one reads first what is there.)
+    this.reader = new WatchReader();
+    this.watched = this.newRecord(undefined);
+    this.ask();
+  }
+}

@@ -1,0 +1,84 @@
+/** Watches: who was told all that changed between two revisions was told each write there, once, and as it was. */
+import type { KeyChange } from '@conclave/protocol';
+import type { Operation } from './operation.js';
+
+/** All changes behind `after` up to `upTo` of the keys that begin with `prefix`. */
+export interface WatchedChanges {
+  readonly prefix: string;
+  readonly after: number;
+  readonly upTo: number;
+  readonly changes: readonly KeyChange[];
+}
+
+/**
+ * What is wrong, in a sentence.
+ * @param operations the history of the keys
+ */
+export function faultOfWatches(
+  watches: readonly WatchedChanges[],
+  operations: readonly Operation[],
+): string | undefined {
+  const told = new Map<number, string>();
+  for (const watch of watches) {
+    const fault = orderFault(watch) ?? differenceFault(watch, told) ?? missedWrite(watch, operations);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+function orderFault({ prefix, after, upTo, changes }: WatchedChanges): string | undefined {
+  let last = after;
+  for (const change of changes) {
+    const [revision, , key] = change;
+    if (revision <= last || revision > upTo) return `after revision ${last} a watch was told ${described(change)}`;
+    if (!key.startsWith(prefix)) return `a watch of ${JSON.stringify(prefix)} was told ${described(change)}`;
+    last = revision;
+  }
+  return undefined;
+}
+
+/** All watches are told the same of a revision. */
+function differenceFault({ changes }: WatchedChanges, told: Map<number, string>): string | undefined {
+  for (const change of changes) {
+    const [revision] = change;
+    const before = told.get(revision);
+    if (before !== undefined && before !== described(change)) {
+      return `one watch was told ${before}, and another ${described(change)}`;
+    }
+    told.set(revision, described(change));
+  }
+  return undefined;
+}
+
+function missedWrite(
+  { prefix, after, upTo, changes }: WatchedChanges,
+  operations: readonly Operation[],
+): string | undefined {
+  const seen = new Map(changes.map((change) => [change[0], change]));
+  for (const operation of operations) {
+    const written = writeOf(operation);
+    if (written === undefined || !operation.key.startsWith(prefix)) continue;
+    const [revision] = written;
+    if (revision <= after || revision > upTo) continue;
+    const change = seen.get(revision);
+    if (change === undefined) return `a watch that knows all up to ${upTo} was not told ${described(written)}`;
+    if (described(change) !== described(written)) {
+      return `a client was told ${described(written)}, and a watch ${described(change)}`;
+    }
+  }
+  return undefined;
+}
+
+/** The change that a client was told that it made. */
+function writeOf(operation: Operation): KeyChange | undefined {
+  if (operation.outcome !== 'done' || operation.name === 'get') return undefined;
+  const { key } = operation;
+  const { revision } = operation.reply;
+  if (operation.name === 'delete') return operation.reply.deleted ? [revision, 'delete', key] : undefined;
+  if (operation.name === 'cas' && !operation.reply.swapped) return undefined;
+  return [revision, 'put', key, operation.value];
+}
+
+function described(change: KeyChange): string {
+  return JSON.stringify(change);
+}
