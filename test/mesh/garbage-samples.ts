@@ -16,6 +16,8 @@ interface Definition {
   readonly items?: readonly z.ZodType[];
   readonly entries?: Readonly<Record<string, string>>;
   readonly values?: readonly unknown[];
+  readonly format?: string;
+  readonly in?: z.ZodType;
 }
 
 /** A body that the schema accepts. */
@@ -29,7 +31,7 @@ export function sample(schema: z.ZodType, random: Random, fields: Fields = {}): 
     case 'object':
       return sampleObject(definition.shape ?? {}, random, fields);
     case 'string':
-      return `x${random.below(1e9)}`;
+      return definition.format === 'base64' ? Buffer.from(batch(random)).toString('base64') : `x${random.below(1e9)}`;
     case 'number':
       return 1 + random.below(3);
     case 'boolean':
@@ -47,6 +49,8 @@ export function sample(schema: z.ZodType, random: Random, fields: Fields = {}): 
     case 'optional':
     case 'nullable':
       return one(definition.innerType);
+    case 'pipe':
+      return one(definition.in);
     case 'custom':
       return batch(random);
     default:
