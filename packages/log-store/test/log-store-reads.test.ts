@@ -132,7 +132,9 @@ describe('damage at rest', () => {
     expect(effects.at(-1)).toMatchObject({
       type: 'fail',
       code: 'ECORRUPT',
-      message: expect.stringMatching(/group main, key main\/e\/0000000000000001, index 1: .*bad checksum.*delete its data folder/),
+      message: expect.stringMatching(
+        /group main, key main\/e\/0000000000000001, index 1: .*bad checksum.*delete its data folder/,
+      ),
     });
     expect(bench.hear(read({ term: 2 }), open('nonce-2', 'run-1', 1))).toEqual([]);
     expect(bench.core.health().reason).toContain('ECORRUPT: group main');
