@@ -9,6 +9,7 @@ import { serverNames } from '../mesh/virtual-nats.js';
 import { goodConditions } from '../mesh/virtual-network.js';
 import { judgeClients } from './judge-clients.js';
 import { LastFault } from './last-fault.js';
+import { LastResort } from './last-resort.js';
 import type { Simulation } from './simulation.js';
 
 /** How long each thing may take, in virtual time. */
@@ -52,9 +53,11 @@ export class CalmPhase {
     this.expect('members-catch-up', () => this.areMembersAlike(), answerMs);
     this.lastFault();
     clients.close();
-    this.simulation.invariants.onEnd(this.members());
+    const members = this.members();
+    this.simulation.invariants.onEnd(members);
     judgeClients(clients.history);
     mesh.coverage.count('group came back');
+    new LastResort(this.simulation, this.expect.bind(this), members).run();
     return true;
   }
 

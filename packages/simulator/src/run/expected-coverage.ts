@@ -68,6 +68,7 @@ const happenings = [
   'data of a history that was left discarded',
   'group came back',
   'write after all faults',
+  'survivors reset',
 ];
 
 const answers = [

@@ -1,0 +1,63 @@
+/**
+ * At the very end of some runs the quorum goes for good, and an operator resets the survivors (promises 15 and 24). Clients
+ * have been judged by then: what only the others held is lost, by intent.
+ */
+import { majority, type PeerId } from '@conclave/protocol';
+import type { Simulation } from './simulation.js';
+
+/** How many runs come so far. */
+const chance = 0.3;
+/** Longer than a leader may be heard of after its end, and than a peer hears of none after its start. */
+const silenceMs = 4000;
+const electionMs = 20_000;
+const answerMs = 5000;
+
+export class LastResort {
+  constructor(
+    private readonly simulation: Simulation,
+    /** @throws InvariantViolation of that name, unless it holds within so long */
+    private readonly expect: (name: string, condition: () => boolean, withinMs: number) => void,
+    private readonly members: readonly PeerId[],
+  ) {}
+
+  run(): void {
+    const { mesh } = this.simulation;
+    const survivors = this.members.slice(0, majority(this.members.length) - 1);
+    if (survivors.length === 0 || !mesh.random.chance(chance)) return;
+    const others = mesh.peers.filter((peerId) => !survivors.includes(peerId));
+    for (const peerId of others) mesh.crashPeer(peerId);
+    this.expect('nobody-leads-without-a-quorum', () => mesh.leader === undefined, electionMs);
+    mesh.run(silenceMs);
+    for (const peerId of survivors) this.reset(peerId, survivors);
+    this.expect('those-reset-alike-meet-again', () => this.isLedBy(survivors), electionMs);
+    mesh.coverage.count('survivors reset');
+    // Too few of the old history to elect anybody there: they drag nobody back, over restarts of everyone.
+    const back = this.members.filter((peerId) => others.includes(peerId)).slice(0, survivors.length);
+    for (const peerId of survivors) mesh.crashPeer(peerId);
+    for (const peerId of [...survivors, ...back]) mesh.startPeer(peerId);
+    mesh.run(silenceMs);
+    this.expect('a-reset-survives-a-restart', () => this.isLedBy(survivors), electionMs);
+    const histories = new Set(survivors.map((peerId) => mesh.status(peerId).group_uid));
+    const isLeft = (peerId: PeerId): boolean => histories.has(mesh.status(peerId).group_uid);
+    this.expect('a-reset-survives-a-restart', () => histories.size === 1 && !back.some(isLeft), 0);
+  }
+
+  private reset(at: PeerId, newPeers: readonly PeerId[]): void {
+    const { mesh } = this.simulation;
+    let isDone = false;
+    const body = { new_peers: [...newPeers] };
+    mesh.request(
+      mesh.nodeActor(at),
+      (requestId) => ({ type: 'admin', requestId, door: 'peer', command: 'reset_peer', body }),
+      (answer) => {
+        isDone = answer !== 'silence' && 'result' in answer;
+      },
+    );
+    this.expect('survivors-are-reset', () => isDone, answerMs);
+  }
+
+  private isLedBy(survivors: readonly PeerId[]): boolean {
+    const { leader } = this.simulation.mesh;
+    return leader !== undefined && survivors.includes(leader);
+  }
+}
