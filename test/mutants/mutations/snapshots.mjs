@@ -20,7 +20,7 @@ export const ofSnapshots = [
     edits: [
       { file: snapshots, find: 'const index = state.appliedIndex;', replace: 'const index = state.commitIndex;' },
     ],
-    seeds: 100,
+    seeds: 600,
   },
   {
     id: 'snapshot-shows-what-comes-later',

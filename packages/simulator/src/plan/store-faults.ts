@@ -59,7 +59,7 @@ export class StoreFaults {
     if (!random.chance(0.2)) return;
     const left = random.pick(peers);
     for (const peer of peers) {
-      if (peer !== left && random.chance(0.75)) add({ type: 'wipe', peer, ifSpare: false, ifHeld: true });
+      if (peer !== left && random.chance(0.65)) add({ type: 'wipe', peer, ifSpare: false, ifHeld: true });
     }
     if (random.chance(0.5)) add({ type: 'heal' });
     if (random.chance(0.8)) add({ type: 'start', targets: ['all'] });

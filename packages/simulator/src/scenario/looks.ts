@@ -52,9 +52,12 @@ export class Looks {
 
   private entries(peer: PeerId, from: number): string[] {
     const entries = this.mesh.disks.entries(peer).filter(({ index }) => index >= from);
-    return entries.map(({ term, kind, payload }) =>
+    const known = entries.map(({ term, kind, payload }) =>
       kind === 'configuration' ? `${term}:${textOf(decodeConfiguration(payload))}` : `${term}`,
     );
+    // A snapshot stands for what is gone.
+    const gone = (entries[0]?.index ?? this.mesh.disks.lastIndex(peer) + 1) - from;
+    return [...Array.from({ length: Math.max(gone, 0) }, () => '-'), ...known];
   }
 
   private progress(peer: PeerId): string[] {

@@ -1,6 +1,6 @@
 /** From a line of a scenario to a command: one of its own, or one of a script. */
 import { Consistency, events, Role, Stage } from '@conclave/protocol';
-import type { Command } from '../script/command.js';
+import { type Command, meshOptions } from '../script/command.js';
 import { parseCommand } from '../script/parse-command.js';
 import { asNumber, ScriptError, Words } from '../script/words.js';
 import {
@@ -80,13 +80,13 @@ function ended<C>(command: C, words: Words): C {
 /** `group n1 n2 n3 | n4 n5`: behind the bar those that belong to nothing. */
 function group(others: readonly string[]): GroupCommand {
   const given = new Words(others);
-  const session = given.numberOption('session');
+  const options = Object.fromEntries(meshOptions.map((name) => [name, given.numberOption(name)]));
   const words = given.rest();
   given.end();
   const bar = words.indexOf('|');
   const peers = bar < 0 ? words : words.slice(0, bar);
   if (peers.length === 0) throw new ScriptError('expected a peer');
-  return { type: 'group', peers, spare: bar < 0 ? [] : words.slice(bar + 1), session };
+  return { type: 'group', peers, spare: bar < 0 ? [] : words.slice(bar + 1), options };
 }
 
 function timeouts(words: readonly string[]): TimeoutsCommand {

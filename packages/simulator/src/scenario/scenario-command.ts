@@ -3,7 +3,7 @@
  * a moment, keeping messages back, and looking at what there is.
  */
 import type { Consistency } from '@conclave/protocol';
-import type { Command } from '../script/command.js';
+import type { Command, PeersCommand } from '../script/command.js';
 import type { Pattern } from './traffic.js';
 
 /**
@@ -15,8 +15,8 @@ export interface GroupCommand {
   readonly peers: readonly string[];
   /** Peers that run and belong to nothing. */
   readonly spare: readonly string[];
-  /** When a client's session that did nothing expires, in milliseconds. */
-  readonly session: number | undefined;
+  /** As `peers` has them. */
+  readonly options: Omit<PeersCommand, 'type' | 'peers'>;
 }
 
 /** When each peer stands after it has last heard of a leader, in milliseconds from 1000 to below 2000. */

@@ -164,8 +164,8 @@ export class ScenarioRun {
     this.givens = [];
   }
 
-  private found({ peers, spare, session }: GroupCommand): void {
-    this.begin({ type: 'peers', peers: [...peers, ...spare], session });
+  private found({ peers, spare, options }: GroupCommand): void {
+    this.begin({ type: 'peers', peers: [...peers, ...spare], ...options });
     this.mesh.run(1000);
     const [at = ''] = peers;
     this.await({ type: 'await', what: { type: 'bootstrap', at, peers }, within: 30_000 });
@@ -280,6 +280,7 @@ function listeningTo(invariants: Invariants, onEvent: NonNullable<Watcher['onEve
     onStepped: (actor) => invariants.onStepped(actor),
     onSent: (...sent) => invariants.onSent(...sent),
     onApplied: (...applied) => invariants.onApplied(...applied),
+    onRestored: (...restored) => invariants.onRestored(...restored),
     onWritten: (...written) => invariants.onWritten(...written),
     onWiped: (peerId) => invariants.onWiped(peerId),
     onAnswered: (...answered) => invariants.onAnswered(...answered),
