@@ -6,11 +6,13 @@ import {
   type ConclaveError,
   type Configuration,
   type ErrorBody,
+  invariant,
   isJoint,
   type LogIndex,
   type Member,
   type Outcome,
   type PeerId,
+  type Progress,
   peerIds,
   type Stage,
   samePeers,
@@ -114,6 +116,15 @@ export function healOf(healing: Member, old: readonly Member[], nowMs: number): 
 /** Of a joint configuration: one that has the same peers on both sides replaces the store of one of them. */
 export function kindOf({ peers, old_peers }: Configuration): ChangeKind {
   return samePeers(peerIds(peers), peerIds(old_peers)) ? 'heal' : 'change';
+}
+
+/** One of those whom it is for, with its store: the bound one, the healed one, or of a new peer the one that was found. */
+export function memberFor({ old, healing }: ActiveChange, peerId: PeerId, progress: Progress | undefined): Member {
+  if (healing?.peer_id === peerId) return healing;
+  const bound = old.find(({ peer_id }) => peer_id === peerId);
+  if (bound !== undefined) return bound;
+  invariant(progress !== undefined && progress.store_id !== '', `the store of ${peerId} is known`);
+  return { peer_id: peerId, store_id: progress.store_id };
 }
 
 /** The requests that wait for its end. */

@@ -13,11 +13,23 @@ import {
   type Term,
 } from '@conclave/protocol';
 import { kindOf } from './active-change.js';
+import type { NodeState } from './state.js';
 
 /** A change, and the entry that tells of it. */
 export interface ToldChange {
   readonly behind: LogIndex;
   readonly change: Change;
+}
+
+/** All changes that are known here and have come to an entry or to an end, oldest first. */
+export function endedChanges(
+  { log, commitIndex }: NodeState,
+  besides: (inLog: readonly Change[]) => readonly ToldChange[],
+): Change[] {
+  const inLog = changesInLog(log.configurations, commitIndex, (index) => log.termAt(index) ?? (0 as Term));
+  // What ended behind an entry comes after what that entry did.
+  const ended = [...inLog, ...besides(inLog.map(({ change }) => change))];
+  return ended.sort((a, b) => a.behind - b.behind).map(({ change }) => change);
 }
 
 /** The changes that these configurations, in order of index, are the traces of. */

@@ -36,10 +36,11 @@ import {
   describe,
   flushOf,
   healOf,
+  memberFor,
   waitingFor,
 } from './active-change.js';
 import { CatchUpReport } from './catch-up-report.js';
-import { changesInLog } from './change-history.js';
+import { endedChanges } from './change-history.js';
 import type { NodeContext } from './context.js';
 import type { Leadership } from './leadership.js';
 import type { Proposals } from './proposals.js';
@@ -201,7 +202,7 @@ export class ConfigurationChange {
   private leaveCatchingUp(): void {
     const { active } = this;
     invariant(active?.stage === 'catching_up', 'a change is catching up');
-    const members = active.newPeers.map((peerId) => this.memberFor(peerId, active));
+    const members = active.newPeers.map((peerId) => memberFor(active, peerId, this.leadership.progress(peerId)));
     const reach = reachOf(members, active.sinceMs, this.parts);
     // The next report of the replicators tells more.
     if (reach === 'not_known') return;
@@ -219,15 +220,6 @@ export class ConfigurationChange {
       this.append({ peers: members, old_peers: [] });
     }
     this.leadership.setJoiners([]);
-  }
-
-  private memberFor(peerId: PeerId, { old, healing }: ActiveChange): Member {
-    if (healing?.peer_id === peerId) return healing;
-    const bound = old.find(({ peer_id }) => peer_id === peerId);
-    if (bound !== undefined) return bound;
-    const progress = this.leadership.progress(peerId);
-    invariant(progress !== undefined && progress.store_id !== '', `the store of ${peerId} is known`);
-    return { peer_id: peerId, store_id: progress.store_id };
   }
 
   /** Once a tick: a change of which nothing stands in the log is told of. */
@@ -406,13 +398,9 @@ export class ConfigurationChange {
   /** The last changes and what became of them, oldest first. */
   history(): Change[] {
     const { active, state } = this;
-    const { log, commitIndex, term } = state;
-    const inLog = changesInLog(log.configurations, commitIndex, (index) => log.termAt(index) ?? (0 as never));
-    // What ended behind an entry comes after what that entry did.
-    const ended = [...inLog, ...this.unlogged.besides(inLog.map(({ change }) => change))];
-    ended.sort((a, b) => a.behind - b.behind);
-    const goingOn = active?.stage === 'catching_up' ? [describe(active, term, 'going_on')] : [];
-    return [...ended.map(({ change }) => change), ...goingOn].slice(-limits.rememberedChanges);
+    const ended = endedChanges(state, (inLog) => this.unlogged.besides(inLog));
+    const goingOn = active?.stage === 'catching_up' ? [describe(active, state.term, 'going_on')] : [];
+    return [...ended, ...goingOn].slice(-limits.rememberedChanges);
   }
 
   private say(stage: Stage): void {
