@@ -171,7 +171,7 @@ export const elections = [
       {
         file: opening,
         find: 'state.term = body.term;',
-        replace: 'state.term = Math.max(body.term - 1, 0) as Term;',
+        replace: 'state.term = Math.max(body.term - 1, 0) as typeof body.term;',
       },
     ],
     seeds: 60,

@@ -32,7 +32,7 @@ export const ofSnapshots = [
         replace: 'const stored = this.stored.get(key);',
       },
     ],
-    seeds: 100,
+    seeds: 250,
   },
   {
     id: 'snapshot-without-the-configuration',
@@ -159,7 +159,7 @@ export const ofSnapshots = [
     edits: [
       { file: installation, find: 'if (!isFinishing && !isSilent) return;', replace: 'if (!isFinishing) return;' },
     ],
-    seeds: 250,
+    seeds: 500,
   },
   {
     id: 'restored-as-of-another-entry',
