@@ -80,97 +80,88 @@ function binaryAsBase64(this: unknown, key: string, value: unknown): unknown {
   return raw instanceof Uint8Array ? Buffer.from(raw.buffer, raw.byteOffset, raw.length).toString('base64') : value;
 }
 
+/** What follows a type: bytes, values, pairs of values, or nothing that is plain. */
+const shapes = { bytes: 0, values: 1, pairs: 2, refused: 3 } as const;
+
+/** By type: its shape; the bytes of the count that follows; that count, where none does. */
+const shapeOf = new Uint8Array(256).fill(shapes.bytes);
+const sizeOfCount = new Uint8Array(256);
+const fixedCount = new Uint8Array(256);
+
+for (let type = 0x80; type <= 0x8f; type++) describe(type, shapes.pairs, 0, type & 0x0f);
+for (let type = 0x90; type <= 0x9f; type++) describe(type, shapes.values, 0, type & 0x0f);
+for (let type = 0xa0; type <= 0xbf; type++) describe(type, shapes.bytes, 0, type & 0x1f);
+// 0xc1 and the extension types.
+for (const type of [0xc1, 0xc7, 0xc8, 0xc9, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8]) describe(type, shapes.refused, 0, 0);
+[0xc4, 0xc5, 0xc6].forEach((type, power) => {
+  describe(type, shapes.bytes, 2 ** power, 0); // binary
+});
+[0xd9, 0xda, 0xdb].forEach((type, power) => {
+  describe(type, shapes.bytes, 2 ** power, 0); // text
+});
+[0xcc, 0xcd, 0xce, 0xcf].forEach((type, power) => {
+  describe(type, shapes.bytes, 0, 2 ** power); // whole numbers, 0 and above
+});
+[0xd0, 0xd1, 0xd2, 0xd3].forEach((type, power) => {
+  describe(type, shapes.bytes, 0, 2 ** power); // whole numbers
+});
+describe(0xca, shapes.bytes, 0, 4); // numbers
+describe(0xcb, shapes.bytes, 0, 8);
+describe(0xdc, shapes.values, 2, 0);
+describe(0xdd, shapes.values, 4, 0);
+describe(0xde, shapes.pairs, 2, 0);
+describe(0xdf, shapes.pairs, 4, 0);
+
+function describe(type: number, shape: number, countBytes: number, count: number): void {
+  shapeOf[type] = shape;
+  sizeOfCount[type] = countBytes;
+  fixedCount[type] = count;
+}
+
+/** @throws ConclaveError EINVAL */
+function checkPlain(bytes: Uint8Array): void {
+  const fault = faultOf(bytes);
+  if (fault !== undefined) throw new ConclaveError('EINVAL', `not msgpack: ${fault}`);
+}
+
 /**
  * One pass over the tokens: each length is within what is left, nesting is bounded, and there are no
- * extension types (which could make a decoder build other things than plain values).
+ * extension types (which could make a decoder build other things than plain values). Every message passes here, so
+ * that it looks up what the types mean, and makes nothing.
  */
-function checkPlain(bytes: Uint8Array): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function faultOf(bytes: Uint8Array): string | undefined {
   const end = bytes.length;
-  const left: number[] = [1]; // values still to come, per level
+  const outer: number[] = []; // values still to come, for each level further out
+  let remaining = 1;
   let at = 0;
-  const refuse = (why: string): never => {
-    throw new ConclaveError('EINVAL', `not msgpack: ${why}`);
-  };
-  const lengthAt = (size: 1 | 2 | 4): number => {
-    if (at + size > end) refuse('cut short');
-    const value = size === 1 ? view.getUint8(at) : size === 2 ? view.getUint16(at) : view.getUint32(at);
-    at += size;
-    return value;
-  };
-  // Not `at += lengthAt(size)`: that takes `at` before the length has been read.
-  const skip = (size: 1 | 2 | 4): void => {
-    const length = lengthAt(size);
-    at += length;
-  };
-  const enter = (values: number): void => {
-    if (values > end - at) refuse('cut short');
-    if (values === 0) return;
-    if (left.length >= limits.messageDepth) refuse('nested too deeply');
-    left.push(values);
-  };
-  while (left.length > 0) {
-    const level = left.length - 1;
-    const remaining = left[level] as number;
-    if (remaining === 0) {
-      left.pop();
+  for (;;) {
+    while (remaining === 0) {
+      const further = outer.pop();
+      if (further === undefined) return at === end ? undefined : 'bytes behind the value';
+      remaining = further;
+    }
+    remaining -= 1;
+    if (at >= end) return 'cut short';
+    const type = bytes[at] as number;
+    at += 1;
+    let count = fixedCount[type] as number;
+    const countBytes = sizeOfCount[type] as number;
+    if (countBytes > 0) {
+      if (at + countBytes > end) return 'cut short';
+      for (const last = at + countBytes; at < last; at++) count = count * 256 + (bytes[at] as number);
+    }
+    const shape = shapeOf[type];
+    if (shape === shapes.bytes) {
+      at += count;
+      if (at > end) return 'cut short';
       continue;
     }
-    left[level] = remaining - 1;
-    if (at >= end) refuse('cut short');
-    const type = bytes[at++] as number;
-    if (type <= 0x7f || type >= 0xe0 || type === 0xc0 || type === 0xc2 || type === 0xc3) continue;
-    if (type <= 0x8f) enter((type & 0x0f) * 2);
-    else if (type <= 0x9f) enter(type & 0x0f);
-    else if (type <= 0xbf) at += type & 0x1f;
-    else
-      switch (type) {
-        case 0xc4: // bin 8, 16, 32
-        case 0xd9: // str 8
-          skip(1);
-          break;
-        case 0xc5:
-        case 0xda:
-          skip(2);
-          break;
-        case 0xc6:
-        case 0xdb:
-          skip(4);
-          break;
-        case 0xca: // float 32, uint 32, int 32
-        case 0xce:
-        case 0xd2:
-          at += 4;
-          break;
-        case 0xcb: // float 64, uint 64, int 64
-        case 0xcf:
-        case 0xd3:
-          at += 8;
-          break;
-        case 0xcc: // uint 8, int 8
-        case 0xd0:
-          at += 1;
-          break;
-        case 0xcd: // uint 16, int 16
-        case 0xd1:
-          at += 2;
-          break;
-        case 0xdc:
-          enter(lengthAt(2));
-          break;
-        case 0xdd:
-          enter(lengthAt(4));
-          break;
-        case 0xde:
-          enter(lengthAt(2) * 2);
-          break;
-        case 0xdf:
-          enter(lengthAt(4) * 2);
-          break;
-        default: // 0xc1 and the extension types
-          refuse('not plain');
-      }
-    if (at > end) refuse('cut short');
+    if (shape === shapes.refused) return 'not plain';
+    const values = shape === shapes.pairs ? 2 * count : count;
+    if (values > end - at) return 'cut short';
+    if (values === 0) continue;
+    if (outer.length + 1 >= limits.messageDepth) return 'nested too deeply';
+    outer.push(remaining);
+    remaining = values;
   }
-  if (at !== end) refuse('bytes behind the value');
 }

@@ -18,6 +18,10 @@ describe('msgpack', () => {
     ['bytes behind the value', [0xc4, 1, 7, 7]],
     ['an extension', [0xd4, 1, 7]],
     ['a list that is longer than the message', [0xdd, 0xff, 0xff, 0xff, 0xff]],
+    ['a type that is none', [0xc1]],
+    ['an extension within a map', [0x81, 0xa1, 0x61, 0xc7, 1, 1, 7]],
+    ['a number cut short', [0xcf, 1, 2, 3, 4, 5, 6, 7]],
+    ['a map that lacks a value', [0xde, 0, 2, 1, 1, 2]],
     ['lists without end', Array.from({ length: 100 }, () => 0x91)],
   ])('is refused: %s', (_what, bytes) => {
     expect(() => decode(new Uint8Array(bytes))).toThrow(ConclaveError);
