@@ -8,14 +8,12 @@ import { actorKinds } from '@conclave/protocol';
 import { Random } from '../mesh/random.js';
 import { serverNames } from '../mesh/virtual-nats.js';
 import { type Command, diskParts } from '../script/command.js';
+import { ClientCalls, clients } from './client-calls.js';
 import { leader, type Stage, scenes } from './scenes.js';
 import { StoreFaults } from './store-faults.js';
 
 const peers = ['n1', 'n2', 'n3', 'n4', 'n5'];
 const founders = peers.slice(0, 3);
-const clients = ['c1', 'c2', 'c3'];
-const sharedKeys = ['a', 'b'];
-const lockNames = ['l', 'm'];
 
 /** The chance of the plan is another than that of the run; and how it reads is another than what it does. */
 const planStream = 1;
@@ -41,12 +39,10 @@ class RandomPlan {
   private readonly down = new Set<string>();
   private readonly paused = new Set<string>();
   private readonly serversDown = new Set<string>();
-  private values = 0;
 
   /** Whether the clocks keep their bound, so that there may be reads by lease. */
   private readonly keepsTime: boolean;
-  /** Where locks are used, not all revisions are known to be somebody's: these runs find less of what is written twice. */
-  private readonly usesLocks: boolean;
+  private readonly calls: ClientCalls;
   private readonly stores: StoreFaults;
 
   private readonly random: Random;
@@ -56,10 +52,14 @@ class RandomPlan {
   constructor(seed: number) {
     this.random = new Random(seed, planStream);
     this.reading = new Random(seed, readStream);
-    this.using = new Random(seed, useStream);
-    this.usesLocks = this.using.chance(0.35);
     this.harshness = this.random.next();
     this.keepsTime = this.reading.chance(0.6);
+    this.using = new Random(seed, useStream);
+    this.calls = new ClientCalls(this.commands, peers, {
+      reading: this.reading,
+      using: this.using,
+      keepsTime: this.keepsTime,
+    });
     this.stores = new StoreFaults(this.stage(new Random(seed, storeStream)));
   }
 
@@ -125,7 +125,7 @@ class RandomPlan {
     const atTimes = (weight: number, act: Action): void => {
       if (random.chance(0.55)) always(weight * (0.2 + harshness), act);
     };
-    always(40, () => this.call());
+    always(40, () => this.calls.add(this.random));
     always(8, () => this.startSome());
     always(4, () => this.endSome());
     always(random.chance(0.8) ? 10 * random.next() : 0, () => this.operate());
@@ -191,60 +191,12 @@ class RandomPlan {
       peers,
       add: (command) => this.add(command),
       run: (ms) => this.run(ms),
-      call: () => this.call(random),
+      call: () => this.calls.add(random),
       somePeers: () => this.somePeers(),
     };
   }
 
   // ---- clients and operators ---------------------------------------------------------------------
-
-  private call(random = this.random): void {
-    for (let calls = 1 + random.below(3); calls > 0; calls--) {
-      this.callOnce(random.pick(clients), random);
-      if (this.using.chance(0.2)) this.callOtherwise();
-    }
-  }
-
-  private callOnce(client: string, random: Random): void {
-    this.values += 1;
-    const value = `v${this.values}`;
-    const key = random.chance(0.7) ? random.pick(sharedKeys) : `k${this.values}`;
-    const dice = random.next();
-    if (dice < 0.4) this.add({ type: 'client', client, operation: 'put', key, value });
-    else if (dice < 0.67) this.read(client, random.pick(sharedKeys));
-    else if (dice < 0.7) {
-      const at = random.pick(peers);
-      this.read(client, random.pick(sharedKeys), at);
-    } else if (dice < 0.8) this.add({ type: 'client', client, operation: 'delete', key: random.pick(sharedKeys) });
-    else {
-      const shared = random.pick(sharedKeys);
-      this.add({ type: 'client', client, operation: 'cas', key: shared, revision: 'last', value });
-    }
-  }
-
-  /** In the place of the last call, which leaves all other chances as they were. */
-  private callOtherwise(): void {
-    const { using } = this;
-    this.commands.pop();
-    const call = { type: 'client', client: using.pick(clients) } as const;
-    if (this.usesLocks && using.chance(0.6)) {
-      const operation = using.chance(0.6) ? 'lock' : 'unlock';
-      return this.add({ ...call, operation, key: using.pick(lockNames) });
-    }
-    const [key = '', other = ''] = using.chance(0.5) ? sharedKeys : sharedKeys.toReversed();
-    const revision = using.chance(0.2) ? 0 : 'last';
-    this.add({ ...call, operation: 'txn', key, other, revision, value: `t${this.values}` });
-  }
-
-  /** In each way there is, also where a plan had it otherwise: by lease only where clocks keep their bound. */
-  private read(client: string, key: string, stale?: string): void {
-    const { reading } = this;
-    const asksPeer = reading.chance(0.3);
-    const at = stale ?? (asksPeer ? reading.pick(peers) : undefined);
-    const sure = this.keepsTime && reading.chance(0.5) ? 'lease' : 'quorum';
-    const by = stale === undefined && (asksPeer || sure === 'lease') ? { by: sure } : {};
-    this.add({ type: 'client', client, operation: 'get', key, ...(at === undefined ? {} : { at }), ...by } as Command);
-  }
 
   private crashClient(): void {
     this.add({ type: 'crash', targets: [this.random.pick(clients)] });

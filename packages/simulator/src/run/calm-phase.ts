@@ -83,10 +83,10 @@ export class CalmPhase {
     for (const peerId of this.simulation.mesh.peers) this.repair(peerId);
   }
 
-  /** What an operator would do: replace a broken disk, start what is down, start a fenced node again. */
+  /** What an operator would do: replace a broken disk, discard a history that was left, start what is down, start a fenced node again. */
   private repair(peerId: PeerId): void {
     const { mesh } = this.simulation;
-    if (mesh.disks.isDamaged(peerId)) {
+    if (mesh.disks.isDamaged(peerId) || this.isOfLeftHistory(peerId)) {
       mesh.crashPeer(peerId);
       mesh.disks.wipe(peerId);
     }
@@ -95,6 +95,14 @@ export class CalmPhase {
       if (isFenced) mesh.coverage.count('fenced node started again');
       if (isFenced || !mesh.isUp(peerId, kind)) mesh.start(peerId, kind);
     }
+  }
+
+  /** Some peer was reset, and this one holds what that has left behind: it is refused until it is discarded. */
+  private isOfLeftHistory(peerId: PeerId): boolean {
+    const { mesh, invariants } = this.simulation;
+    const historyOf = (one: PeerId): string => mesh.logStore(one).durableState.groupUid;
+    const own = historyOf(peerId);
+    return mesh.peers.some((one) => own !== '' && invariants.record.resets.get(historyOf(one)) === own);
   }
 
   /** The founding may have failed, with the faults: then it is asked for again. */

@@ -1,0 +1,82 @@
+/**
+ * What clients ask for in a plan: writes and reads of a few keys that they share, transactions, locks.
+ *
+ * Owns the values, each written once. How it reads, and what else clients do, has a chance of its own.
+ */
+import type { Random } from '../mesh/random.js';
+import type { Command } from '../script/command.js';
+
+export const clients = ['c1', 'c2', 'c3'];
+const sharedKeys = ['a', 'b'];
+const lockNames = ['l', 'm'];
+
+export interface CallChances {
+  /** Of how it is read. */
+  readonly reading: Random;
+  /** Of what else clients do. */
+  readonly using: Random;
+  /** Whether the clocks keep their bound, so that there may be reads by lease. */
+  readonly keepsTime: boolean;
+}
+
+export class ClientCalls {
+  private values = 0;
+  /** Where locks are used, not all revisions are known to be somebody's: these runs find less of what is written twice. */
+  private readonly usesLocks: boolean;
+
+  /** @param commands to add to */
+  constructor(
+    private readonly commands: Command[],
+    private readonly peers: readonly string[],
+    private readonly chances: CallChances,
+  ) {
+    this.usesLocks = chances.using.chance(0.35);
+  }
+
+  /** Some calls. */
+  add(random: Random): void {
+    for (let calls = 1 + random.below(3); calls > 0; calls--) {
+      this.commands.push(this.call(random.pick(clients), random));
+      // In the place of the last call, which leaves all other chances as they were.
+      if (this.chances.using.chance(0.2)) this.commands[this.commands.length - 1] = this.otherCall();
+    }
+  }
+
+  private call(client: string, random: Random): Command {
+    this.values += 1;
+    const value = `v${this.values}`;
+    const key = random.chance(0.7) ? random.pick(sharedKeys) : `k${this.values}`;
+    const dice = random.next();
+    if (dice < 0.4) return { type: 'client', client, operation: 'put', key, value };
+    if (dice < 0.67) return this.read(client, random.pick(sharedKeys));
+    if (dice < 0.7) {
+      const at = random.pick(this.peers);
+      return this.read(client, random.pick(sharedKeys), at);
+    }
+    const shared = random.pick(sharedKeys);
+    if (dice < 0.8) return { type: 'client', client, operation: 'delete', key: shared };
+    return { type: 'client', client, operation: 'cas', key: shared, revision: 'last', value };
+  }
+
+  private otherCall(): Command {
+    const { using } = this.chances;
+    const call = { type: 'client', client: using.pick(clients) } as const;
+    if (this.usesLocks && using.chance(0.6)) {
+      const operation = using.chance(0.6) ? 'lock' : 'unlock';
+      return { ...call, operation, key: using.pick(lockNames) };
+    }
+    const [key = '', other = ''] = using.chance(0.5) ? sharedKeys : sharedKeys.toReversed();
+    const revision = using.chance(0.2) ? 0 : 'last';
+    return { ...call, operation: 'txn', key, other, revision, value: `t${this.values}` };
+  }
+
+  /** In each way there is, also where a plan had it otherwise: by lease only where clocks keep their bound. */
+  private read(client: string, key: string, stale?: string): Command {
+    const { reading, keepsTime } = this.chances;
+    const asksPeer = reading.chance(0.3);
+    const at = stale ?? (asksPeer ? reading.pick(this.peers) : undefined);
+    const sure = keepsTime && reading.chance(0.5) ? 'lease' : 'quorum';
+    const by = stale === undefined && (asksPeer || sure === 'lease') ? { by: sure } : {};
+    return { type: 'client', client, operation: 'get', key, ...(at === undefined ? {} : { at }), ...by } as Command;
+  }
+}
