@@ -57,9 +57,17 @@ export class StoreFaults {
   loseTheQuorum(): void {
     const { random, add, run, peers } = this.stage;
     if (!random.chance(0.2)) return;
-    const left = random.pick(peers);
+    // Of five members two may be left, who can go on together.
+    if (random.chance(0.6)) {
+      add({ type: 'heal' });
+      add({ type: 'start', targets: ['all'] });
+      add({ type: 'change', peers, timeout: 3000 });
+      run(2500);
+    }
+    const [left = '', other = ''] = [random.pick(peers), random.pick(peers)];
     for (const peer of peers) {
-      if (peer !== left && random.chance(0.65)) add({ type: 'wipe', peer, ifSpare: false, ifHeld: true });
+      if (peer !== left && peer !== other && random.chance(0.9))
+        add({ type: 'wipe', peer, ifSpare: false, ifHeld: true });
     }
     if (random.chance(0.5)) add({ type: 'heal' });
     if (random.chance(0.8)) add({ type: 'start', targets: ['all'] });

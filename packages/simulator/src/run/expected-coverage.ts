@@ -31,7 +31,6 @@ const faults = [
   'read-only: disk',
   'read-only: told',
   'quorum lost, one is to go on',
-  'quorum lost, several are to go on',
 ];
 
 const changing = Stage.options.filter((stage) => stage !== 'none');
