@@ -139,7 +139,7 @@ export const ofSnapshots = [
     id: 'incoming-chunks-forgotten-by-a-restart',
     rule: 'What a leader installs stays over a restart, and goes on from the last chunk (promise 19).',
     edits: [{ file: records, find: 'incoming: meta.incoming ?? undefined,', replace: 'incoming: undefined,' }],
-    seeds: 100,
+    seeds: 500,
   },
   {
     id: 'incoming-chunks-cleared',
