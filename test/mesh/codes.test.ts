@@ -1,6 +1,7 @@
 // Codes that are said only where something goes wrong at one moment; the others belong to the stories of other tests.
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { Level } from 'level';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
@@ -91,4 +92,25 @@ it('ESTATEMACHINE, not done: an application does not understand a request, and t
   await throwing.leaderStatus();
   const { body } = await throwing.plain.ask('kv.anything');
   expect(body).toMatchObject({ error: { code: 'ESTATEMACHINE', outcome: 'not_done' } });
+});
+
+it('ECORRUPT: what a log-store has stored is damaged; it says so when it is asked how it is', async () => {
+  const damaged = await Mesh.found({ servers: [server], peers: ['n1'], placement: 'four', groups: ['damaged'] }, stops);
+  await damaged.plain.insist('kv.put', { key: 'k', value: 'v' });
+  const logStore = damaged.peer('n1').process('log-store');
+  await logStore.kill();
+  const level = new Level<string, Uint8Array>(path.join(damaged.peer('n1').dataDir, 'level'), {
+    valueEncoding: 'view',
+  });
+  const [last] = await level.iterator({ gte: 'damaged/e/', lt: 'damaged/e/~', reverse: true, limit: 1 }).all();
+  const [key, value] = last as [string, Uint8Array];
+  value[value.length - 1] = (value[value.length - 1] as number) ^ 1;
+  await level.put(key, value, { sync: true });
+  await level.close();
+  await logStore.start();
+  const reason = await until('the log-store has found it', async () => {
+    const { body } = await damaged.plain.ask('n1.log-store.health', {}, 1000);
+    return body.healthy === false && String(body.reason).startsWith('ECORRUPT') ? String(body.reason) : undefined;
+  });
+  expect(reason).toMatch(/^ECORRUPT: group damaged, key damaged\/e\/\d+.*bad checksum/);
 });

@@ -140,7 +140,8 @@ describe('conclave health', () => {
       conclave(['health', '--peer', 'well', '--actors', actors, '--nats', server.url, '--timeout-ms', '5000']);
     try {
       await peer.process('node').line(({ msg }) => msg === 'the log-store is open');
-      expect(await health('node,log-store')).toEqual({ code: 0, error: '' });
+      // Its other actors show themselves within a tick or two.
+      await expect.poll(() => health('node,log-store'), { timeout: 60_000 }).toEqual({ code: 0, error: '' });
       await peer.process('log-store').kill();
       expect(await health('log-store')).toEqual({
         code: 1,

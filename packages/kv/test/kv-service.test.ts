@@ -126,8 +126,11 @@ describe('the door', () => {
 });
 
 describe('a reply', () => {
-  const put = service.parse('put', { key: 'k', value: 'v' });
-  const reply = (result: KvResult) => put.reply(result);
+  const reply = (result: KvResult, operation = 'put', body: unknown = { key: 'k', value: 'v' }) => {
+    const request = service.parse(operation, body);
+    if (request.type !== 'write') throw new Error(`${operation} is a write`);
+    return request.reply(result);
+  };
 
   it('is thrown with the outcome that it has', () => {
     expect(refusal(() => reply({ results: [['not_done', 'EBUSY', 'full']] }))).toEqual(['EBUSY', 'not_done']);
@@ -138,7 +141,7 @@ describe('a reply', () => {
   it('is what its schema says', () => {
     const done: KvResult = { results: [['done', 5, true]] };
     const results: KvResult = { results: [['done', 5, false, [['get', null, 0]]]] };
-    const txn = service.parse('txn', { compare: [], then: [], else: [['get', 'k']] }).reply(results);
+    const txn = reply(results, 'txn', { compare: [], then: [], else: [['get', 'k']] });
     expect(kvOperations.txn.reply.parse(txn)).toEqual({ succeeded: false, revision: 5, results: [['get', null, 0]] });
     for (const [operation, body] of [
       ['put', { key: 'k', value: 'v' }],
@@ -146,7 +149,7 @@ describe('a reply', () => {
       ['cas', { key: 'k', value: 'v', expected_revision: 0 }],
       ['batch', { commands: [[1, 'delete', 'k']] }],
     ] as const) {
-      kvOperations[operation].reply.parse(service.parse(operation, body).reply(done));
+      kvOperations[operation].reply.parse(reply(done, operation, body));
     }
   });
 });

@@ -17,6 +17,7 @@ export class Door {
   ask(operation: string, body: unknown): unknown {
     const request = service.parse(operation, body);
     if (request.type === 'read') return request.reply(this.stateMachine.query(request.query));
+    if (request.type === 'watch') throw new Error('who watches asks the node');
     return request.reply(this.apply(request.payload, this.fromPayload ? undefined : request.command));
   }
 

@@ -111,7 +111,7 @@ test('installs-keep-what-matches: a tail that was there goes', () => {
   const index = (commit_index - 1) as LogIndex;
   const lie: StorageOperation[] = [
     ...snapshotOf(group, n2, { index }),
-    { type: 'truncate', from: commit_index as LogIndex },
+    { type: 'truncate', groupId, from: commit_index as LogIndex },
   ];
   const meta = { base_index: index, base_term: term, last_index: index };
   expectBroken('installs-keep-what-matches', () => group.sayStored(n2, meta, lie), /which it had/);

@@ -45,7 +45,7 @@ export class DirectMesh extends CoreMesh {
   get(to: PeerId, key: string): number {
     const request = this.service.parse('get', { key });
     if (request.type !== 'read') throw new Error('a get is a read');
-    const { query, consistency } = request;
+    const { query, consistency = 'linearizable' } = request;
     return this.ask(to, (requestId) => ({ type: 'read', requestId, door: 'group', consistency, query }));
   }
 
