@@ -1,19 +1,23 @@
 // Counts what passed and what failed, says so in one line, and fails if anything did.
 //
-// usage: count.mjs <Vitest's JSON report> <exit code of the tests> <checks passed> <checks failed>
+// usage: count.mjs <checks passed> <checks failed> [<Vitest's JSON report> <exit code of those tests>]...
 
 import { readFileSync } from 'node:fs';
 
-const [reportFile = '', testsExitCode, checksPassed, checksFailed] = process.argv.slice(2);
-const tests = countTests(reportFile);
-const passed = tests.passed + Number(checksPassed);
-let failed = tests.failed + Number(checksFailed);
-if (tests.passed + tests.failed === 0) {
-  console.error('No test ran.');
-  failed += 1;
-} else if (tests.failed === 0 && testsExitCode !== '0') {
-  console.error(`No test failed, and yet the run as a whole did (exit code ${testsExitCode}).`);
-  failed += 1;
+const [checksPassed, checksFailed, ...runs] = process.argv.slice(2);
+let passed = Number(checksPassed);
+let failed = Number(checksFailed);
+for (let at = 0; at < runs.length; at += 2) {
+  const tests = countTests(runs[at] ?? '');
+  passed += tests.passed;
+  failed += tests.failed;
+  if (tests.passed + tests.failed === 0) {
+    console.error(`No test ran that ${runs[at]} tells of.`);
+    failed += 1;
+  } else if (tests.failed === 0 && runs[at + 1] !== '0') {
+    console.error(`No test failed, and yet a run as a whole did (exit code ${runs[at + 1]}).`);
+    failed += 1;
+  }
 }
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

@@ -1,15 +1,20 @@
-// Runs the tests on a project that is set up. With --compose, those that need Docker; without,
-// all others. What else it is given goes to Vitest.
+// Runs the tests on a project that is set up. With --compose, those that need Docker; with --long, those that take long;
+// without either all others. What else it is given goes to Vitest.
 
 import path from 'node:path';
 import { hand, root, runMain } from './run.mjs';
 import { setUp } from './setup.mjs';
 
+const configs = new Map([
+  ['--compose', 'vitest.compose.config.ts'],
+  ['--long', 'vitest.long.config.ts'],
+]);
+
 await runMain(async () => {
-  const args = process.argv.slice(2).filter((arg) => arg !== '--compose');
-  const compose = args.length < process.argv.length - 2;
-  const { env } = await setUp({ nats: !compose });
+  const given = process.argv.slice(2);
+  const args = given.filter((arg) => !configs.has(arg));
+  const config = given.flatMap((arg) => configs.get(arg) ?? []);
+  const { env } = await setUp({ nats: !given.includes('--compose') });
   const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
-  const config = compose ? ['--config', 'vitest.compose.config.ts'] : [];
-  return hand(process.execPath, [vitest, 'run', ...config, ...args], env);
+  return hand(process.execPath, [vitest, 'run', ...config.flatMap((file) => ['--config', file]), ...args], env);
 });

@@ -1,9 +1,9 @@
 /** A hundred groups on three peers, of four processes each: created while these run, written to, and with a peer killed. */
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Stops, until } from '../mesh/fault-mesh.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { type Peer, startPeer } from '../support/peers.js';
-import { Stops, until } from './fault-mesh.js';
 
 const peerNames = ['n1', 'n2', 'n3'];
 const groups = Array.from({ length: 100 }, (_, index) => `g${index}`);

@@ -1,10 +1,10 @@
 /** Processes that are killed in the middle of an install: the transfer goes on, and no write fails (promise 19). */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Mesh, Stops, until } from '../mesh/fault-mesh.js';
+import { Writers } from '../mesh/fault-writers.js';
+import { fill, installing, noteChunks, timesSent } from '../mesh/snapshot-transfers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import type { ActorKind } from '../support/peers.js';
-import { Mesh, Stops, until } from './fault-mesh.js';
-import { Writers } from './fault-writers.js';
-import { fill, installing, noteChunks, timesSent } from './snapshot-transfers.js';
 
 const names = ['n1', 'n2', 'n3'];
 const stops = new Stops();
