@@ -6,7 +6,7 @@
  * higher than those of the third before it (`soak/verdict.ts` says by how much).
  */
 import path from 'node:path';
-import { setInterval } from 'node:timers/promises';
+import { setInterval, setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, defaultPrefix, type PeerId } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -28,6 +28,8 @@ const value = new Uint8Array(128).fill(0x78);
 const keys = 10_000;
 const inFlight = 1024;
 const samplesAtLeast = 9;
+/** All failures are counted; so many are told. */
+const mostComplaints = 10;
 const MiB = 1024 * 1024;
 
 interface SoakOptions {
@@ -97,7 +99,9 @@ async function load(
         writes += 1;
       } catch (error) {
         failed += 1;
-        output.note(`a write failed: ${error}`);
+        if (failed <= mostComplaints) output.note(`a write failed: ${error}`);
+        // A refusal may come at once: without a pause nothing else would get its turn.
+        await sleep(1);
       }
     }
   };
