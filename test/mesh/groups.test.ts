@@ -90,8 +90,8 @@ describe.each<Placement>(['four', 'one'])('groups on running peers of %s process
     await inGroup('orders', async (client) => {
       const status = await client.insist('admin.status');
       for (;;) {
-        const { commit_index } = await client.insist('n3.admin.status');
-        if (Number(commit_index) >= Number(status.commit_index)) break;
+        const { applied_index } = await client.insist('n3.admin.status');
+        if (Number(applied_index) >= Number(status.commit_index)) break;
       }
       expect(await client.insist('n3.kv.get', { key: 'b' })).toMatchObject({ value: '2' });
     });
