@@ -45,6 +45,53 @@ describe('what has changed', () => {
     expect(changesOf(door, 9)).toEqual({ changes: [], more: false, next_revision: 9, revision: 6 });
   });
 
+  it('is told of each write in a batch, of either branch of a transaction, and of what goes with a lease', () => {
+    const door = new Door(new KvStateMachine());
+    const { lease_id } = door.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
+    door.ask('batch', {
+      commands: [
+        [1, 'put', 'b', 'one'],
+        [2, 'cas', 'b', 'no', 9],
+        [3, 'put', 'a', 'two', lease_id],
+        [
+          4,
+          'txn',
+          [],
+          [
+            ['get', 'b'],
+            ['put', 'c', 'three', lease_id],
+            ['delete', 'b'],
+          ],
+          [['put', 'b', 'no']],
+        ],
+        [
+          5,
+          'txn',
+          [['b', 'revision', '=', 9]],
+          [['put', 'b', 'no']],
+          [
+            ['delete', 'no'],
+            ['put', 'd', 'four'],
+          ],
+        ],
+        [6, 'lease_revoke', lease_id],
+        [7, 'put', 'e', 'five'],
+      ],
+    });
+    const changes = [
+      [1, 'put', 'b', 'one'],
+      [2, 'put', 'a', 'two', lease_id],
+      [3, 'put', 'c', 'three', lease_id],
+      [4, 'delete', 'b'],
+      [5, 'put', 'd', 'four'],
+      [6, 'delete', 'a'],
+      [7, 'delete', 'c'],
+      [8, 'put', 'e', 'five'],
+    ];
+    expect(changesOf(door, 1).changes).toEqual(changes);
+    for (const change of changes) expect(changesOf(door, Number(change[0]), { limit: 1 }).changes).toEqual([change]);
+  });
+
   it('comes by pages', () => {
     const door = new Door(new KvStateMachine());
     for (let key = 1; key <= 7; key++) door.ask('put', { key: `${key % 2}/${key}`, value: 'v'.repeat(key) });
@@ -58,11 +105,11 @@ describe('what has changed', () => {
   });
 
   it('is forgotten past a bound of revisions, or of bytes: ECOMPACTED', () => {
-    const door = new Door(new KvStateMachine({ history: { revisions: 4, bytes: 100 } }));
+    const door = new Door(new KvStateMachine({ history: { revisions: 4, bytes: 200 } }));
     for (let key = 1; key <= 6; key++) door.ask('put', { key: `${key}`, value: 'v' });
     expect(() => changesOf(door, 2)).toThrow(expect.objectContaining({ code: 'ECOMPACTED', outcome: 'not_done' }));
     expect(changesOf(door, 3).changes.map(([revision]) => revision)).toEqual([3, 4, 5, 6]);
-    door.ask('put', { key: '7', value: 'v'.repeat(96) });
+    door.ask('put', { key: '7', value: 'v'.repeat(130) });
     expect(() => changesOf(door, 5)).toThrow('known from revision 6 on; the last one is 7');
     // The last one is always known.
     door.ask('put', { key: '8', value: 'v'.repeat(500) });

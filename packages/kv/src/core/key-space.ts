@@ -33,7 +33,7 @@ export class KeySpace {
   private readonly stored = new Map<string, Stored>();
   private readonly order = new SortedKeys();
   readonly leases = new Leases();
-  readonly locks = new Locks(this.leases, () => this.nextRevision());
+  readonly locks = new Locks(this.leases, () => this.written.addNone());
   private written: KeyHistory;
   /** Of the snapshots that are being drawn; hardly ever is there one. */
   private cuts: readonly KeyCut[] = [];
@@ -42,7 +42,7 @@ export class KeySpace {
     this.written = new KeyHistory(0, historyBounds);
   }
 
-  /** What has been written lately. */
+  /** What has been written lately. It is to be told which entry is applied, and which command of it carried out. */
   get history(): KeyHistory {
     return this.written;
   }
@@ -66,33 +66,27 @@ export class KeySpace {
   put(key: string, value: Value, leaseId = 0): number {
     const isBinary = typeof value !== 'string';
     const text = isBinary ? oneCharacterEach(value) : detached(value);
-    const revision = this.written.revision + 1;
     const stored = this.stored.get(key);
     if (this.cuts.length > 0) for (const cut of this.cuts) cut.beforeWrite(key, stored);
     if (stored === undefined) {
-      const added = { key: inOnePiece(key), text, isBinary, revision, leaseId };
-      this.add(added);
-      this.written.add(added.key, text, markOf(added));
-    } else {
-      stored.text = text;
-      stored.isBinary = isBinary;
-      stored.revision = revision;
-      if (stored.leaseId !== leaseId) this.retie(stored, leaseId);
-      this.written.add(stored.key, text, markOf(stored));
+      const ownKey = inOnePiece(key);
+      const revision = this.written.add(ownKey);
+      this.add({ key: ownKey, text, isBinary, revision, leaseId });
+      return revision;
     }
-    return revision;
+    stored.text = text;
+    stored.isBinary = isBinary;
+    stored.revision = this.written.add(stored.key);
+    if (stored.leaseId !== leaseId) this.retie(stored, leaseId);
+    return stored.revision;
   }
 
   /** Deletes a key. Answers the revision of that; 0 where there was nothing to delete. */
   delete(key: string): number {
     const stored = this.stored.get(key);
     if (stored === undefined) return 0;
-    for (const cut of this.cuts) cut.beforeDelete(key, stored);
-    if (stored.leaseId !== 0) this.leases.untie(stored.leaseId, key);
-    this.stored.delete(key);
-    this.order.delete(key);
-    this.written.add(stored.key, undefined, 0);
-    return this.written.revision;
+    this.remove(stored);
+    return this.written.add(stored.key);
   }
 
   /** Why the key cannot be tied to this lease; undefined: it can. `more`: so many keys besides are to be. */
@@ -107,7 +101,12 @@ export class KeySpace {
     const lease = this.leases.at(leaseId);
     if (lease === undefined) return false;
     // In an order that a snapshot need not tell, as revisions come of it.
-    for (const key of [...lease.keys].sort(compareKeys)) this.delete(key);
+    for (const key of [...lease.keys].sort(compareKeys)) {
+      const stored = this.stored.get(key);
+      invariant(stored !== undefined, 'a key of a lease is there');
+      this.remove(stored);
+      this.written.addDelete(stored.key);
+    }
     this.locks.release(leaseId);
     this.leases.delete(leaseId);
     return true;
@@ -176,19 +175,17 @@ export class KeySpace {
     if (leaseId !== 0) this.leases.tie(leaseId, key);
   }
 
+  private remove(stored: Stored): void {
+    const { key, leaseId } = stored;
+    for (const cut of this.cuts) cut.beforeDelete(key, stored);
+    if (leaseId !== 0) this.leases.untie(leaseId, key);
+    this.stored.delete(key);
+    this.order.delete(key);
+  }
+
   private retie(stored: Stored, leaseId: number): void {
     if (stored.leaseId !== 0) this.leases.untie(stored.leaseId, stored.key);
     if (leaseId !== 0) this.leases.tie(leaseId, stored.key);
     stored.leaseId = leaseId;
   }
-
-  /** Of what writes no key. */
-  private nextRevision(): number {
-    this.written.add(undefined, undefined, 0);
-    return this.written.revision;
-  }
-}
-
-function markOf({ leaseId, isBinary }: Stored): number {
-  return leaseId * 2 + (isBinary ? 1 : 0);
 }

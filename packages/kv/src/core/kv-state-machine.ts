@@ -78,7 +78,10 @@ export class KvStateMachine implements StateMachine {
     // Only the own service makes commands, and has checked them.
     const entry = command === undefined ? decodeEntry(payload) : (command as KvEntry);
     if (typeof entry === 'string') return { refused: entry };
-    if ('commands' in entry) return { results: this.onWrite(index, entry) };
+    if ('commands' in entry) {
+      this.keys.history.begin(payload);
+      return { results: this.onWrite(index, entry) };
+    }
     if ('expire' in entry) return { expired: this.onExpire(entry) };
     this.sessions.open(index);
     return { client_id: index };
@@ -153,24 +156,26 @@ export class KvStateMachine implements StateMachine {
   private onWrite(index: LogIndex, entry: WriteEntry): KvCommandResult[] {
     if (entry.client_id === undefined) {
       const room = new AnswerRoom(() => Number.POSITIVE_INFINITY);
-      return entry.commands.map((command) => this.execute(index, command, room));
+      return entry.commands.map((command, number) => this.execute(index, command, number, room));
     }
     const session = this.sessions.use(entry.client_id, index);
     if (session === undefined) return entry.commands.map(() => noSession);
     session.acknowledge(entry.acknowledged ?? 0);
     const room = new AnswerRoom(() => session.room);
-    return entry.commands.map((command) => {
+    return entry.commands.map((command, number) => {
       const sequence = command[0];
       const before = session.resultOf(sequence);
       if (before !== undefined) return room.take(bytesAnswered(before)) ? before : askedTooOften;
-      const result = this.execute(index, command, room);
+      const result = this.execute(index, command, number, room);
       // What has no room now may have some when it is sent again.
       if (result[1] !== 'EBUSY') session.keep(sequence, result);
       return result;
     });
   }
 
-  private execute(index: LogIndex, command: Command, room: AnswerRoom): KvCommandResult {
+  /** @param number which command of the entry it is */
+  private execute(index: LogIndex, command: Command, number: number, room: AnswerRoom): KvCommandResult {
+    this.keys.history.turnTo(number);
     switch (command[1]) {
       case 'txn':
         return transact(this.keys, command, room);

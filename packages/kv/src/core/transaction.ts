@@ -38,7 +38,11 @@ export function transact(
   const fault = room.faultOf(bytes);
   if (fault !== undefined) return roomFaults[fault];
   room.take(bytes);
-  const results = operations.map((operation) => carryOut(keys, operation));
+  const before = holds ? 0 : then.length;
+  const results = operations.map((operation, number) => {
+    keys.history.turnToOperation(before + number);
+    return carryOut(keys, operation);
+  });
   return ['done', keys.revision, holds, results];
 }
 

@@ -1,0 +1,98 @@
+/**
+ * The last entries, as they came, one behind the other in one piece of memory.
+ *
+ * Copies: what an entry came in is a whole message, and is free to go. And V8 neither looks at these bytes nor moves them,
+ * as it would the values that are in them, one by one.
+ *
+ * Invariants:
+ * 1. An entry has a place, which is higher than those of all before it. Those from `first` on are there, whole.
+ * 2. The memory grows with what is added, and is never larger than `most`, but for an entry that is larger by itself.
+ */
+import { invariant } from '@conclave/protocol';
+
+/** Of the length that stands before an entry. */
+const headBytes = 4;
+const leastBytes = 4096;
+
+export class EntryRing {
+  private memory = new Uint8Array(0);
+  /** A place `p` is in the memory at `p` modulo its length. */
+  private newest = 0;
+  private oldest = 0;
+
+  /** @param most bytes */
+  constructor(private readonly most: number) {}
+
+  /** The lowest place whose entry is still there. */
+  get first(): number {
+    return this.oldest;
+  }
+
+  /** The place that the next one gets. */
+  get end(): number {
+    return this.newest;
+  }
+
+  /** Adds an entry, over the oldest ones where there is no room. Answers its place. */
+  add(entry: Uint8Array): number {
+    const bytes = headBytes + entry.length;
+    this.makeRoom(bytes);
+    const place = this.newest;
+    const head = new Uint8Array(headBytes);
+    new DataView(head.buffer).setUint32(0, entry.length);
+    this.put(place, head);
+    this.put(place + headBytes, entry);
+    this.newest += bytes;
+    return place;
+  }
+
+  /** The entry at a place that is not before `first`: a copy. */
+  at(place: number): Uint8Array {
+    invariant(place >= this.oldest && place < this.newest, 'the entry is still there');
+    const head = this.take(place, headBytes);
+    return this.take(place + headBytes, new DataView(head.buffer).getUint32(0));
+  }
+
+  private makeRoom(bytes: number): void {
+    const wanted = this.newest - this.oldest + bytes;
+    if (wanted > this.memory.length) {
+      const grown = Math.max(leastBytes, 2 * this.memory.length, wanted);
+      this.resize(Math.max(Math.min(grown, this.most), this.memory.length, bytes));
+    }
+    while (this.newest - this.oldest + bytes > this.memory.length) this.dropOldest();
+  }
+
+  private resize(length: number): void {
+    if (length === this.memory.length) return;
+    const kept = this.take(this.oldest, this.newest - this.oldest);
+    this.memory = new Uint8Array(length);
+    this.put(this.oldest, kept);
+  }
+
+  private dropOldest(): void {
+    const head = this.take(this.oldest, headBytes);
+    this.oldest += headBytes + new DataView(head.buffer).getUint32(0);
+  }
+
+  private put(place: number, bytes: Uint8Array): void {
+    const { memory } = this;
+    const at = place % memory.length;
+    const fits = memory.length - at;
+    if (bytes.length <= fits) memory.set(bytes, at);
+    else {
+      memory.set(bytes.subarray(0, fits), at);
+      memory.set(bytes.subarray(fits), 0);
+    }
+  }
+
+  private take(place: number, length: number): Uint8Array {
+    const { memory } = this;
+    const at = length === 0 ? 0 : place % memory.length;
+    const fits = memory.length - at;
+    if (length <= fits) return memory.slice(at, at + length);
+    const bytes = new Uint8Array(length);
+    bytes.set(memory.subarray(at), 0);
+    bytes.set(memory.subarray(0, length - fits), fits);
+    return bytes;
+  }
+}
