@@ -6,7 +6,7 @@ import { findTroubles } from '../health-check.js';
 import { wholeNumber } from '../options.js';
 import { describeFailure, PeerProcess } from './peer-process.js';
 import { checkTimes, type HostedOptions, type RunOptions, withHostedOptions, withRunOptions } from './run-options.js';
-import { compileSooner } from './tier-up.js';
+import { collectLater, compileSooner } from './v8-tuning.js';
 
 /** The exit code of a process one of whose actors found itself wrong (`EX_SOFTWARE`). */
 const failedExitCode = 70;
@@ -18,6 +18,7 @@ export function registerRun(program: Command): void {
     program.command('run').description("run a peer's actors, some or all of them, in this process"),
   ).action(async (options: RunOptions) => {
     compileSooner();
+    if (!options.actors.includes('node')) collectLater();
     checkTimes(options);
     await run(options);
   });
