@@ -215,7 +215,7 @@ export const catchupMargin = 1000;
 /** When a peer takes snapshots; each can be given to `conclave run`. */
 export const defaultSnapshots = {
   /** A snapshot is taken when so many bytes of entries have been applied since the last one. */
-  snapshotLogBytes: 64 * MiB,
+  snapshotLogBytes: 256 * MiB,
   /** And after this time, where anything has been applied. */
   snapshotIntervalMs: 60 * 60 * 1000,
   /** Entries before a snapshot that the log keeps for followers that are a little behind; at most a quarter of `snapshotLogBytes`. */
