@@ -32,6 +32,7 @@ import { Deadlines } from './deadlines.js';
 import { ReplyReader } from './reply-reader.js';
 import { bodyOf } from './request-body.js';
 import { attemptMs, pauseMs } from './retry.js';
+import { WaitingCalls } from './waiting-calls.js';
 import { WriteSession } from './write-session.js';
 
 export interface ClientOptions {
@@ -50,9 +51,8 @@ export class ClientCore {
   private readonly timeoutMs: number;
   private readonly requestTimeoutMs: number;
   private readonly deadlines = new Deadlines<OpenCall>();
-  /** Calls that are in no request, in the order of their ids. */
-  private waitingWrites = new Set<OpenCall>();
-  private waitingReads = new Set<OpenCall>();
+  private readonly waitingWrites = new WaitingCalls();
+  private readonly waitingReads = new WaitingCalls();
   private readonly requests = new Set<ClientRequest>();
   private readonly attempts = new Map<number, Attempt>();
   private readonly replies = new ReplyReader(this);
@@ -116,20 +116,31 @@ export class ClientCore {
     const timeoutMs = timeout ?? timeoutOf(call, this.timeoutMs);
     if (!(timeoutMs > 0)) return refuse(notDone('EINVAL', 'a time-out is above 0'));
     const deadlineMs = at.nowMs + timeoutMs;
-    const open = { callId, call, timeoutMs, deadlineMs, bytes, sequence: 0, request: undefined, settled: false };
+    const open: OpenCall = {
+      callId,
+      call,
+      timeoutMs,
+      deadlineMs,
+      bytes,
+      sequence: 0,
+      request: undefined,
+      settled: false,
+      earlier: undefined,
+      later: undefined,
+    };
     this.openCalls += 1;
     this.deadlines.add(open);
     this.wakeAt(deadlineMs);
-    if (call.operation === 'get' || call.operation === 'query') this.waitingReads.add(open);
+    if (isRead(open)) this.waitingReads.add(open);
     else if (call.operation !== 'admin') this.waitingWrites.add(open);
     else this.begin('admin', { door: 'admin', name: call.command, peerId: call.peerId }, [open], at);
   }
 
   private onIdle(at: Instant): void {
     while (this.underWay < limits.clientRequests) {
-      const session = this.waitingWrites.size > 0 ? this.sessionWithRoom(at) : undefined;
-      const write = session === undefined ? undefined : firstOf(this.waitingWrites);
-      const read = firstOf(this.waitingReads);
+      const session = this.waitingWrites.first === undefined ? undefined : this.sessionWithRoom(at);
+      const write = session === undefined ? undefined : this.waitingWrites.first;
+      const read = this.waitingReads.first;
       if (session !== undefined && write !== undefined && (read === undefined || write.callId < read.callId)) {
         this.sendWrites(session, at);
       } else if (read !== undefined) {
@@ -149,7 +160,7 @@ export class ClientCore {
   }
 
   private sendWrites(session: WriteSession, at: Instant): void {
-    const calls = take(this.waitingWrites, Math.min(session.room, limits.requestCommands), () => true);
+    const calls = this.waitingWrites.take(Math.min(session.room, limits.requestCommands));
     for (const call of calls) call.sequence = session.nextNumber();
     this.begin('write', { door: 'kv', name: 'batch' }, calls, at, session);
   }
@@ -157,12 +168,11 @@ export class ClientCore {
   private sendReads(first: OpenCall, at: Instant): void {
     const { call } = first as { readonly call: ReadCall | QueryCall };
     if (call.operation === 'query') {
-      this.waitingReads.delete(first);
-      this.begin('query', { door: 'kv', name: call.name, peerId: call.peerId }, [first], at);
+      this.begin('query', { door: 'kv', name: call.name, peerId: call.peerId }, this.waitingReads.take(1), at);
       return;
     }
     const { consistency, peerId } = call;
-    const calls = take(this.waitingReads, limits.requestCommands, ({ call: read }) => {
+    const calls = this.waitingReads.take(limits.requestCommands, ({ call: read }) => {
       return read.operation === 'get' && read.consistency === consistency && read.peerId === peerId;
     });
     this.begin('read', { door: 'kv', name: 'batch_get', peerId }, calls, at);
@@ -231,7 +241,7 @@ export class ClientCore {
       }
       sent += 1;
       // Nobody may be left who needs the session.
-      if (request === this.opening && this.waitingWrites.size === 0) this.endOpening();
+      if (request === this.opening && this.waitingWrites.first === undefined) this.endOpening();
       else this.send(request, at);
     }
     if (overdue.length + sent === 0) this.drop('timer_without_need');
@@ -266,7 +276,7 @@ export class ClientCore {
 
   /** No session can be had: what waits for one has not happened. */
   onNoSession(error: ErrorBody): void {
-    for (const call of [...this.waitingWrites]) this.settle(call, { outcome: 'not_done', error });
+    for (const call of this.waitingWrites.open()) this.settle(call, { outcome: 'not_done', error });
     this.endOpening();
   }
 
@@ -280,8 +290,7 @@ export class ClientCore {
       call.request = undefined;
       call.sequence = 0;
     }
-    const waiting = [...undone, ...this.waitingWrites].sort((one, other) => one.callId - other.callId);
-    this.waitingWrites = new Set(waiting);
+    this.waitingWrites.putBack(undone);
   }
 
   /** Whether the call has waited as long as calls do that say nothing of a time-out. */
@@ -302,8 +311,7 @@ export class ClientCore {
     this.openCalls -= 1;
     this.deadlines.delete(call);
     if (call.request === undefined) {
-      this.waitingWrites.delete(call);
-      this.waitingReads.delete(call);
+      (isRead(call) ? this.waitingReads : this.waitingWrites).onSettled();
     } else {
       call.request.open -= 1;
       if (call.sequence > 0) call.request.session?.settled(call.sequence);
@@ -336,23 +344,9 @@ function takesTurn(kind: RequestKind): boolean {
   return kind === 'write' || kind === 'read' || kind === 'query';
 }
 
-function firstOf<T>(set: ReadonlySet<T>): T | undefined {
-  for (const one of set) return one;
-  return undefined;
-}
-
-/** Takes calls from the front: up to so many, up to the bound of bytes but one at least, and while they are `alike`. */
-function take(waiting: Set<OpenCall>, most: number, alike: (call: OpenCall) => boolean): OpenCall[] {
-  const taken: OpenCall[] = [];
-  let bytes = 0;
-  for (const call of waiting) {
-    bytes += call.bytes;
-    const fits = taken.length < most && (taken.length === 0 || bytes <= limits.clientRequestBytes);
-    if (!fits || !alike(call)) break;
-    waiting.delete(call);
-    taken.push(call);
-  }
-  return taken;
+/** Whether it waits among the reads. */
+function isRead({ call }: OpenCall): boolean {
+  return call.operation === 'get' || call.operation === 'query';
 }
 
 function notDone(code: ErrorCode, message: string): ErrorBody {

@@ -24,6 +24,9 @@ export interface OpenCall {
   /** The request that it is in; none: it waits. */
   request: ClientRequest | undefined;
   settled: boolean;
+  /** See `Deadlines`. */
+  earlier: OpenCall | undefined;
+  later: OpenCall | undefined;
 }
 
 /** `pending`: no answer. `not_done`: it did nothing. `unknown`: it may have done, or may do yet, what it asked. */

@@ -20,11 +20,13 @@ export function errorOf(body: unknown): ErrorBody | 'malformed' | undefined {
 }
 
 /** The results of a `batch` of these writes. */
-export function resultsOf(body: unknown, writes: readonly Call[]): readonly CommandResult[] | undefined {
+export function resultsOf(
+  body: unknown,
+  writes: readonly { readonly call: Call }[],
+): readonly CommandResult[] | undefined {
   if (!isMap(body) || !Array.isArray(body.results) || body.results.length !== writes.length) return undefined;
-  for (const [at, write] of writes.entries()) {
-    if (!isResult(body.results[at], write.operation === 'txn')) return undefined;
-  }
+  if (!body.results.every((result, place) => isResult(result, writes[place]?.call.operation === 'txn')))
+    return undefined;
   return body.results as CommandResult[];
 }
 

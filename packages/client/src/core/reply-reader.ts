@@ -4,7 +4,7 @@
  * Owns nothing: it reads replies and tells the client's core.
  */
 import { type CommandResult, type ErrorBody, ErrorCode, type OperationResult, type Value } from '@conclave/protocol';
-import type { AdminCall, Call, Instant, QueryCall, Reply, WriteCall } from './call.js';
+import type { AdminCall, Instant, QueryCall, Reply, WriteCall } from './call.js';
 import { onlyAsks } from './call-check.js';
 import type { ClientCore } from './client-core.js';
 import type { Attempt, OpenCall } from './client-request.js';
@@ -35,7 +35,7 @@ export class ReplyReader {
     if (error !== undefined) return this.onError(attempt, error, at);
     switch (attempt.request.kind) {
       case 'write':
-        return this.onResults(attempt, resultsOf(body, callsOf(attempt)), at);
+        return this.onResults(attempt, resultsOf(body, attempt.calls), at);
       case 'read':
         return this.onFound(attempt, foundOf(body, attempt.calls.length), at);
       case 'query':
@@ -55,9 +55,9 @@ export class ReplyReader {
     const undone: OpenCall[] = [];
     let sessionLost = false;
     let problem = '';
-    for (const [at, call] of attempt.calls.entries()) {
-      const result = results[at];
-      if (result === undefined || call.settled || call.request !== request) continue;
+    for (let place = 0; place < attempt.calls.length; place++) {
+      const [call, result] = [attempt.calls[place], results[place]];
+      if (call === undefined || result === undefined || call.settled || call.request !== request) continue;
       if (result[0] === 'done') {
         this.core.settle(call, { outcome: 'done', result: doneResult(call.call as WriteCall, result) });
         continue;
@@ -178,10 +178,6 @@ function doneResult(call: WriteCall, [, revision, changed, results = []]: DoneRe
 
 function ownResult(result: OperationResult): OperationResult {
   return result[0] === 'get' ? ['get', ownValue(result[1]), result[2]] : result;
-}
-
-function callsOf({ calls }: Attempt): Call[] {
-  return calls.map(({ call }) => call);
 }
 
 function namesLeader({ calls: [first] }: Attempt): boolean {
