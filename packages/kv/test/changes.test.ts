@@ -117,6 +117,57 @@ describe('what has changed', () => {
     expect(() => changesOf(door, 7)).toThrow('known from revision 8 on');
   });
 
+  it('goes with its entry, also what no command of that names: locks, and keys of leases', () => {
+    const door = new Door(new KvStateMachine({ history: { revisions: 100, bytes: 1000 } }));
+    const { lease_id } = door.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
+    door.ask('batch', {
+      commands: [
+        [0, 'put', 'before', 'v'],
+        [0, 'lock', 'lock', 'me', lease_id, false],
+        [0, 'put', 'behind', 'v'],
+      ],
+    });
+    for (let key = 1; key <= 100; key++) {
+      door.ask('put', { key: `${key}`, value: 'v' });
+      const { history } = door.stateMachine;
+      expect(changesOf(door, history.first)).toMatchObject({ more: false, next_revision: history.revision + 1 });
+    }
+    expect(door.stateMachine.history.first).toBeGreaterThan(4);
+  });
+
+  it('keeps an entry once, however often keys of leases go within it', () => {
+    const door = new Door(new KvStateMachine({ history: { revisions: 100, bytes: 3000 } }));
+    const leases = Array.from({ length: 20 }, (_, number) => {
+      const { lease_id } = door.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
+      door.ask('put', { key: `of ${number}`, value: 'v', lease_id });
+      return lease_id;
+    });
+    door.ask('batch', {
+      commands: leases.flatMap((leaseId) => [
+        [0, 'lease_revoke', leaseId],
+        [0, 'put', `${leaseId}`, 'v'.repeat(80)],
+      ]),
+    });
+    expect(changesOf(door, 21).changes).toHaveLength(40);
+  });
+
+  it('is the same with little room and with much, as far as it goes back', { timeout: 60_000 }, () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const below = generator(seed + 100);
+      const entries = new RandomEntries(generator(seed));
+      const roomy = new KvStateMachine({ history: { revisions: 10_000, bytes: 10_000_000 } });
+      const tight = new KvStateMachine({ history: { revisions: 1 + below(600), bytes: 64 + below(20_000) } });
+      for (let index = 1; index <= 200; index++) {
+        const payload = payloadOfEntry(entries.next(index));
+        for (const one of [roomy, tight]) one.apply(asLogIndex(index), payload);
+        const { first, revision } = tight.history;
+        const from = first + Math.min(below(4), revision + 1 - first);
+        const most = { changes: 1 + below(50), bytes: 1 + below(5000), revisions: 1 + below(300) };
+        expectSame(tight.history.changes('', from, most), roomy.history.changes('', from, most));
+      }
+    }
+  });
+
   it('is no part of a snapshot: a restored store knows what comes', () => {
     const door = new Door(new KvStateMachine());
     for (let key = 1; key <= 5; key++) door.ask('put', { key: `${key}`, value: 'v' });

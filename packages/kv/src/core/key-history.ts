@@ -9,12 +9,14 @@
  *
  * Invariants:
  * 1. It holds the revisions from `first` to `revision`, each at its place in the columns, and their entries.
- * 2. A revision that wrote no key (a lock was acquired) has a place with no key.
+ * 2. A revision that wrote no key (a lock was acquired) has no key; one whose key no command names (its lease has ended)
+ *    has a key, and no operation. Neither needs an entry: they are forgotten with the one of the revision before.
+ * 3. The places of the revisions do not fall: once the oldest one's entry is there, so are all the others'.
  */
 import type { ChangesBound, ChangesPage, StateMachineHistory } from '@conclave/actor/core';
 import { type Command, invariant, type KeyChange, limits, type Operation, type Value } from '@conclave/protocol';
 import { EntryRing } from './entry-ring.js';
-import { decodeEntry, encodeEntry } from './kv-entry.js';
+import { decodeEntry } from './kv-entry.js';
 import { foundOverheadBytes } from './stored-value.js';
 
 /** What writes a key: a command without its number, or an operation of a transaction. */
@@ -29,6 +31,8 @@ export interface HistoryBounds {
 
 /** In each command: the operations of a transaction's first branch, and then those of its second. */
 const operationsEach = 2 * limits.transactionParts;
+/** In place of an operation: the key was deleted, and no command says so. */
+const endOfLease = -1;
 
 export class KeyHistory implements StateMachineHistory {
   private readonly entries: EntryRing;
@@ -89,15 +93,12 @@ export class KeyHistory implements StateMachineHistory {
 
   /** The next revision: a key was deleted by what does not name it. Answers it. */
   addDelete(key: string): number {
-    const place = this.entries.add(encodeEntry({ commands: [[0, 'delete', key]] }));
-    // What the entry does next stands behind this.
-    this.place = undefined;
-    return this.note(key, place, 0);
+    return this.note(key, this.placeBefore(), endOfLease);
   }
 
   /** The next revision, of no key. Answers it. */
   addNone(): number {
-    return this.note(undefined, this.entries.end, 0);
+    return this.note(undefined, this.placeBefore(), 0);
   }
 
   /** @param selector what keys begin with */
@@ -134,6 +135,11 @@ export class KeyHistory implements StateMachineHistory {
     return this.last;
   }
 
+  /** Of the last revision; where none is known, the one that comes next. */
+  private placeBefore(): number {
+    return this.last < this.oldest ? this.entries.end : (this.places[this.slotOf(this.last)] as number);
+  }
+
   private dropOldest(): void {
     this.keys[this.slotOf(this.oldest)] = undefined;
     this.oldest += 1;
@@ -146,6 +152,7 @@ export class KeyHistory implements StateMachineHistory {
 
   private changeAt(revision: number, key: string, at: number): KeyChange {
     const operation = this.operations[at] as number;
+    if (operation === endOfLease) return [revision, 'delete', key];
     const command = this.commandsAt(this.places[at] as number)[Math.floor(operation / operationsEach)];
     invariant(command !== undefined, 'an entry has the commands that were carried out');
     if (command[1] !== 'txn') return changeOf(revision, key, command.slice(1) as unknown as KeyWrite);
