@@ -48,6 +48,8 @@ export interface KeyWatchDependencies {
 /** Longer than a leader is silent. */
 const silenceMs = 3 * defaultTimes.watchHeartbeatMs;
 const lookMs = 500;
+/** A call may fail at once: too many of the client's are open. Asking again at once would leave these no turn to end. */
+const pauseMs = 100;
 /** Asked for again before the leader has told so much, and not while so much waits here. */
 const halfWindowBytes = limits.watchUnreadBytes / 2;
 /** About what the frame of one event takes. */
@@ -65,6 +67,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
   private readonly reader: WatchReader;
   private readonly subscription: Subscription;
   private readonly timer: NodeJS.Timeout;
+  private pause: NodeJS.Timeout | undefined;
   private readonly events: WatchEvent[] = [];
   private waitingBytes = 0;
   private readonly waiting: Waiting[] = [];
@@ -126,6 +129,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
     this.isClosed = true;
     this.failure = error;
     clearInterval(this.timer);
+    clearTimeout(this.pause);
     if (!this.dependencies.connection.isClosed()) this.subscription.unsubscribe();
     this.onRoom?.();
     for (const { resolve, reject } of this.waiting.splice(0)) {
@@ -151,7 +155,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
       case 'gap':
         return void this.askFromHere();
       case 'ended':
-        return this.onError(new ConclaveError(news.error.code, news.error.message));
+        return this.onError(new ConclaveError(news.error.code, news.error.message), () => void this.askFromHere());
       case 'nothing':
       case 'malformed':
         return;
@@ -192,15 +196,14 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
       if (!this.reader.onBegun(begun as KvReply<'watch'>)) await this.askFromHere();
     } catch (error) {
       this.isAsking = false;
-      // Without a leader the call has taken its time already.
-      this.onError(error as ConclaveError);
+      this.onError(error as ConclaveError, () => this.later(() => void this.askFromHere()));
     }
   }
 
-  private onError(error: ConclaveError): void {
+  private onError(error: ConclaveError, askAgain: () => void): void {
     if (this.isClosed) return;
     if (final.includes(error.code)) this.close(error);
-    else if (error.code !== 'ECOMPACTED') void this.askFromHere();
+    else if (error.code !== 'ECOMPACTED') askAgain();
     else if (this.options.state === true) void this.readAnew();
     else this.close(error);
   }
@@ -231,11 +234,19 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
       this.reader.startBehind(begin, ahead);
       await this.askFromHere();
     } catch (error) {
-      this.isReading = false;
       const { code } = error as ConclaveError;
-      if (final.includes(code)) this.close(error as Error);
-      else void this.readAnew();
+      if (final.includes(code)) return this.close(error as Error);
+      this.later(() => {
+        this.isReading = false;
+        void this.readAnew();
+      });
     }
+  }
+
+  private later(what: () => void): void {
+    if (this.isClosed) return;
+    clearTimeout(this.pause);
+    this.pause = setTimeout(what, pauseMs);
   }
 
   private room(): Promise<void> {

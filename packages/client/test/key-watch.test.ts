@@ -97,6 +97,16 @@ describe('a watch', () => {
     expect(await take(watch, 1)).toEqual(['4 put a/3 of a/3']);
   });
 
+  it('waits while the client has as many open calls as it may, and leaves them their turn', async () => {
+    await put('1');
+    const calls = Array.from({ length: limits.clientCalls }, () => client.kv.get('1'));
+    const watch = client.watch('', { fromRevision: 1 });
+    const fromState = client.watch('', { state: true });
+    await Promise.all(calls);
+    expect(await take(watch, 1)).toEqual(['1 put 1 of 1']);
+    expect(await take(fromState, 3)).toEqual(['anew 1', '1 put 1 of 1', 'current 1']);
+  });
+
   it('fails where what it wants is no longer known, or tells anew what is there', async () => {
     group.stateMachine = new KvStateMachine({ history: { revisions: 2, bytes: 1000 } });
     await put('1', '2', '3', '4');
