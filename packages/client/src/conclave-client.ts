@@ -49,6 +49,9 @@ export interface ConnectOptions extends ClientOptions {
   readonly connection?: NatsConnection | undefined;
 }
 
+/** What `setTimeout` can wait; more it takes for 1 ms. A core that is woken early has itself woken again. */
+const longestTimerMs = 2 ** 31 - 1;
+
 interface Caller {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: ConclaveError) => void;
@@ -201,7 +204,10 @@ export class ConclaveClient {
         return this.settle(effect.callId, effect.settlement);
       case 'set_timer':
         clearTimeout(this.timer);
-        this.timer = setTimeout(() => this.step({ type: 'timer', timer: effect.timer }), effect.afterMs);
+        this.timer = setTimeout(
+          () => this.step({ type: 'timer', timer: effect.timer }),
+          Math.min(effect.afterMs, longestTimerMs),
+        );
         return;
       case 'cancel_timer':
         return clearTimeout(this.timer);

@@ -57,6 +57,16 @@ describe('a client', () => {
     expect(group.operations).toEqual(['open_session', 'batch', 'batch_get']);
   });
 
+  it('takes a time-out that is longer than a timer can be', async () => {
+    const warnings: string[] = [];
+    const onWarning = ({ name }: Error): void => void warnings.push(name);
+    process.on('warning', onWarning);
+    expect(await client.kv.put('k', 'v', { timeoutMs: 2 ** 32 })).toEqual({ revision: 1 });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    process.off('warning', onWarning);
+    expect(warnings).not.toContain('TimeoutOverflowWarning');
+  });
+
   it('reads more than fits into one message', async () => {
     const value = 'x'.repeat(limits.valueBytes);
     const keys = ['a', 'b', 'c', 'd', 'e'];
