@@ -9,6 +9,12 @@ export interface StateMachine {
    * @param command what the service decoded the payload to, where this peer has it at hand; the same as decoding it.
    */
   apply(index: LogIndex, payload: Uint8Array, command?: unknown): unknown;
+  /**
+   * The group was reset so often, and what follows is another history: what only the lost peers held is forgotten, and
+   * clients may know of it still. Numbers that are given out must not be given out again. Called as entries are applied,
+   * in their order, on every peer; for the same epoch perhaps more than once.
+   */
+  beginEpoch?(epoch: number): void;
   /** Answers a read of the state as it is. */
   query(query: unknown): unknown;
   /**

@@ -114,15 +114,15 @@ export class ClientSessions {
 
   constructor(private readonly clientSessionMs: number) {}
 
-  /** Opens the session that bears the index of its entry; the one unused longest makes room. */
-  open(index: LogIndex): void {
-    invariant(!this.sessions.has(index), 'an index is applied once');
+  /** Opens the session of that name, by the entry of that index; the one unused longest makes room. */
+  open(clientId: number, index: LogIndex): void {
+    invariant(!this.sessions.has(clientId), 'an index is applied once');
     if (this.sessions.size >= limits.clientSessions) {
       const [longestAgo] = this.sessions.keys();
       invariant(longestAgo !== undefined, 'a full table is not empty');
       this.end(longestAgo);
     }
-    this.sessions.set(index, new ClientSession(index, this.all));
+    this.sessions.set(clientId, new ClientSession(index, this.all));
   }
 
   /** The session, which is now the one used last; undefined where there is none of that name. */

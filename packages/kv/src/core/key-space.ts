@@ -27,6 +27,12 @@ import {
   sizeOf,
 } from './stored-value.js';
 
+/**
+ * Revisions, and ids of leases and sessions, of an epoch begin at so many times its number: above all that the one before
+ * it can have given out, unless that had 10^12 of them.
+ */
+const epochNumbers = 2 ** 40;
+
 const absent: FoundValue = [null, 0];
 
 export class KeySpace {
@@ -151,6 +157,22 @@ export class KeySpace {
 
   endCut(cut: KeyCut): void {
     this.cuts = this.cuts.filter((one) => one !== cut);
+  }
+
+  /**
+   * Goes on with numbers that no epoch before has given out: clients may still hold locks and sessions, and watch from
+   * revisions, that a reset has lost. What has changed before is no longer known.
+   */
+  beginEpoch(epoch: number): void {
+    const from = epoch * epochNumbers;
+    if (this.revision >= from) return;
+    this.written = new KeyHistory(from, this.historyBounds);
+    this.leases.goOnBehind(from);
+  }
+
+  /** Where the numbers of this epoch begin. */
+  get epochBegin(): number {
+    return this.revision - (this.revision % epochNumbers);
   }
 
   /** Of a snapshot, before anything else of it. */

@@ -17,7 +17,7 @@ export interface WriteEntry {
   readonly acknowledged?: number;
 }
 
-/** Opens a session; the index of this entry becomes its `client_id`. */
+/** Opens a session; the index of this entry becomes its `client_id`, after a reset with that of its epoch before it. */
 export interface OpenSessionEntry {
   readonly open_session: true;
 }

@@ -83,8 +83,13 @@ export class KvStateMachine implements StateMachine {
       return { results: this.onWrite(index, entry) };
     }
     if ('expire' in entry) return { expired: this.onExpire(entry) };
-    this.sessions.open(index);
-    return { client_id: index };
+    const clientId = this.keys.epochBegin + index;
+    this.sessions.open(clientId, index);
+    return { client_id: clientId };
+  }
+
+  beginEpoch(epoch: number): void {
+    this.keys.beginEpoch(epoch);
   }
 
   /** Reads the state as it is. `query`: a `KvQuery` of the own service. */

@@ -66,6 +66,11 @@ export class Leases {
     return [...this.leases].map(([leaseId, { ttlMs, keptIndex }]) => [leaseId, ttlMs, keptIndex]);
   }
 
+  /** Ids go on behind this one. */
+  goOnBehind(leaseId: number): void {
+    this.lastLeaseId = Math.max(this.lastLeaseId, leaseId);
+  }
+
   /** Of a snapshot, before its leases. */
   restoreLastId(lastLeaseId: number): void {
     this.lastLeaseId = lastLeaseId;

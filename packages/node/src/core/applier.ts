@@ -15,6 +15,7 @@ import {
   batchPayloads,
   batchUpTo,
   ConclaveError,
+  decodeConfiguration,
   invariant,
   type LogIndex,
   limits,
@@ -133,11 +134,13 @@ export class Applier {
     const from = state.appliedIndex + 1;
     this.bytes += (batch.bytes.length * (upTo - from + 1)) / (last - first + 1);
     this.entries += upTo - from + 1;
+    const payloads = batchPayloads(batch.bytes);
     if (kind === 'configuration') {
+      const { epoch = 0 } = decodeConfiguration(payloads[0] as Uint8Array);
+      if (epoch > 0) this.stateMachine.beginEpoch?.(epoch);
       state.appliedIndex = asLogIndex(upTo);
       return 1;
     }
-    const payloads = batchPayloads(batch.bytes);
     for (let index = from; index <= upTo; index++) {
       const at = index - first;
       const result = this.stateMachine.apply(asLogIndex(index), payloads[at] as Uint8Array, batch.commands?.[at]);

@@ -86,6 +86,11 @@ class Memory implements StateMachine {
     this.applied.push(`${index}:${Buffer.from(payload)}`);
     return `done ${index}`;
   }
+  /** The epochs that it was told of. */
+  readonly epochs: number[] = [];
+  beginEpoch(epoch: number): void {
+    this.epochs.push(epoch);
+  }
   query(query: unknown): unknown {
     return `${query} at ${this.applied.length}`;
   }

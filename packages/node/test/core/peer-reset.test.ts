@@ -51,6 +51,18 @@ describe('promises 15 and 24: reset_peer', () => {
     );
   });
 
+  test('the state machine is told of it where it applies the entry that begins it, not before', () => {
+    const bench = survivor();
+    bench.admin('reset_peer', { new_peers: ['n1'] }, 'peer');
+    bench.wait(2 * electionTimeoutMs);
+    bench.elected();
+    bench.elected();
+    expect(bench.machine.epochs).toEqual([]);
+    bench.committed(5);
+    expect(bench.status.applied_index).toBe(5);
+    expect(bench.machine.epochs).toEqual([1, 1]);
+  });
+
   test('messages from before it are refused: of the old leader, and of old voters', () => {
     const bench = survivor();
     bench.admin('reset_peer', { new_peers: ['n1', 'n2'] }, 'peer');
