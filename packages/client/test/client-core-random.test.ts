@@ -1,7 +1,14 @@
 import { KvService, KvStateMachine } from '@conclave/kv';
 import { asLogIndex, ConclaveError, type ErrorBody } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
-import { ClientCore, type ClientEffect, type ClientInput, type Reply, type Settlement } from '../src/index.js';
+import {
+  type Call,
+  ClientCore,
+  type ClientEffect,
+  type ClientInput,
+  type Reply,
+  type Settlement,
+} from '../src/index.js';
 
 /** A client's core before a group that loses, delays and repeats requests and answers, changes leaders and ends sessions. */
 class World {
@@ -166,13 +173,12 @@ describe('whatever gets lost', () => {
             world.step({ type: 'call', callId, call: { operation: 'get', key }, timeoutMs });
             continue;
           }
-          writes.set(callId, value);
           const large = random() < 0.02 ? value + ' '.repeat(100_000) : value;
           writes.set(callId, large);
-          const call =
+          const call: Call =
             random() < 0.7
-              ? ({ operation: 'put', key, value: large } as const)
-              : ({ operation: 'txn', compare: [], operations: [['put', key, large]], otherwise: [] } as const);
+              ? { operation: 'put', key, value: large }
+              : { operation: 'txn', compare: [], operations: [['put', key, large]], otherwise: [] };
           world.step({ type: 'call', callId, call, timeoutMs });
         }
         world.run(world.nowMs + random() * 300);
