@@ -21,17 +21,26 @@ export class ReadsAreCurrent extends Rule implements Invariant {
   readonly name = 'reads-are-current';
   private readonly asked = new Map<number, Asked>();
   private applied = 0;
+  private resets = 0;
 
   onApplied(_life: object, index: LogIndex): void {
+    this.forgetLostHistory();
     this.applied = Math.max(this.applied, index);
   }
 
   onStepping(actor: Actor, input: unknown): void {
     const read = input as { type: string; requestId: number; door: string; consistency: string };
     if (read.type !== 'read' || read.consistency === 'stale') return;
-    // A reset may have taken some of it away.
+    this.forgetLostHistory();
+    // Peers of a lost history may still apply it.
     this.applied = Math.min(this.applied, this.record.commits.last?.index ?? 0);
     this.asked.set(read.requestId, { actor, applied: this.applied, resets: this.record.resets.size });
+  }
+
+  /** A reset may have taken some of what was applied away, and another entry may get its index. */
+  private forgetLostHistory(): void {
+    if (this.record.resets.size > this.resets) this.applied = 0;
+    this.resets = this.record.resets.size;
   }
 
   onAnswered(requestId: number, answer: Answer | 'silence'): void {
