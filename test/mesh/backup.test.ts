@@ -74,6 +74,18 @@ describe('a backup', () => {
     expect(JSON.parse(error)).toMatchObject({ error: { code: 'ENOTEMPTY', outcome: 'not_done' } });
   });
 
+  it('is not restored where nobody hosts the group, and the way is named', async () => {
+    const { code, error } = await conclave('restore', file, '--group', 'nowhere', '--peers', names.join(), '--json');
+    expect(code).toBe(1);
+    expect(JSON.parse(error)).toMatchObject({
+      error: {
+        code: 'EUNREACHABLE',
+        message: expect.stringContaining('`conclave groups create nowhere --peers n1,n2,n3 --no-bootstrap`'),
+        outcome: 'not_done',
+      },
+    });
+  });
+
   it('that is damaged is refused before anything is done', async () => {
     const bytes = readFileSync(file);
     for (const at of [5, 40, Math.floor(bytes.length / 2), bytes.length - 1]) {

@@ -35,3 +35,8 @@ export async function until<T>(
 export function isPassing(error: unknown): boolean {
   return error instanceof ConclaveError && ['EUNREACHABLE', 'ETIMEDOUT', 'EBUSY', 'EPERM'].includes(error.code);
 }
+
+/** Whether an error says that nobody listens where it was asked. */
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof ConclaveError && error.code === 'EUNREACHABLE';
+}

@@ -9,12 +9,14 @@ import { withRequester } from '../connection.js';
 import { type CommonOptions, parsePeers, splitList, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
 import type { Requester } from '../requester.js';
-import { isPassing, until } from '../until.js';
+import { isPassing, isUnreachable, until } from '../until.js';
 import { count, peerSet } from '../views/words.js';
 import { bootstrap } from './bootstrap.js';
 
 const defaultTimeoutMs = 600_000;
 const chunkTimeoutMs = 10_000;
+/** A peer that is just starting listens within this. */
+const hostedWithinMs = 10_000;
 
 interface RestoreOptions extends CommonOptions {
   readonly peers: readonly string[];
@@ -57,6 +59,7 @@ async function restore(
   if (founder === undefined) throw new ConclaveError('EINVAL', 'name at least one peer');
   const digest = await reader.check();
   const { head } = reader.head;
+  await checkHosts(requester, peers, Math.min(hostedWithinMs, timeoutMs));
   const restoreId = `restore-${randomUUID()}`;
   await giveChunks(requester, reader, restoreId, founder, timeoutMs);
   await begin(requester, peers, founder, { restore_id: restoreId, head }, timeoutMs);
@@ -70,6 +73,31 @@ async function restore(
   output.line(
     `group ${options.group} of ${peerSet(peers)} has the state of ${reader.head.group_id} at entry ${count(head.index)}`,
   );
+}
+
+/** Peers do not begin to host a group by themselves: who waits for that waits in vain. */
+async function checkHosts(requester: Requester, peers: readonly PeerId[], withinMs: number): Promise<void> {
+  const listening = await Promise.all(peers.map((peerId) => isListening(requester, peerId, withinMs)));
+  const missing = peers.filter((_, index) => !listening[index]);
+  if (missing.length === 0) return;
+  const { groupId } = requester;
+  const create = `conclave groups create ${groupId} --peers ${peers.join()} --no-bootstrap`;
+  throw new ConclaveError(
+    'EUNREACHABLE',
+    `nobody answers for group ${groupId} at ${missing.join(', ')}. ` +
+      `If they are up, have them host it: \`${create}\`, or name it in their --groups`,
+  );
+}
+
+/** Whether the peer's node takes the group's requests, `restore_chunk` among them, whatever it answers. */
+async function isListening(requester: Requester, peerId: PeerId, withinMs: number): Promise<boolean> {
+  try {
+    const ask = () => requester.admin('status', {}, { peerId, timeoutMs: withinMs });
+    await until(`${peerId} hosts the group`, withinMs, ask, isUnreachable);
+    return true;
+  } catch (error) {
+    return !isUnreachable(error);
+  }
 }
 
 async function giveChunks(
