@@ -38,7 +38,7 @@ export function registerBackup(program: Command): void {
           output.record({ file, group_id: options.group, peer_id: peerId, index, term, chunks, bytes, digest });
         else
           output.line(
-            `${file}: group ${options.group} as ${peerId} had it at entry ${count(index)}, ${count(bytes)} bytes`,
+            `${file}: group ${options.group} as ${peerId} had it at entry ${count(index)}, ${count(bytes)} bytes of state`,
           );
       }),
     ),
