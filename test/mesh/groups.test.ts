@@ -1,7 +1,7 @@
 /** Groups that are created, deleted and listed on running peers, each with four processes and with one. */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { exitOf, spawnGuarded } from '../support/leftovers.js';
+import { exitOf, makeFolder, removeFolder, spawnGuarded } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { type Peer, type Placement, startPeer } from '../support/peers.js';
 import { PlainClient } from '../support/plain-client.js';
@@ -180,6 +180,21 @@ describe('conclave groups', () => {
     await conclave('groups', 'delete', 'spare', '--peers', 'n1');
     const nobody = await conclave('groups', 'delete', 'spare', '--peers', 'n1,n9', '--timeout-ms', '300');
     expect(nobody).toMatchObject({ code: 1, error: expect.stringContaining('n9: EUNREACHABLE') });
+  });
+
+  it('go on where conclave up in another folder would start the same peers: it refuses', async () => {
+    const folder = makeFolder('second-up');
+    const before = await stored('n1', 'main');
+    const second = await conclave('up', '--data-dir', folder);
+    removeFolder(folder);
+    expect(second).toMatchObject({
+      code: 1,
+      out: '',
+      error:
+        'conclave: EBUSY: another mesh serves n1, n2, n3 on this NATS server under the prefix conclave: ' +
+        'give --prefix, or another NATS server\n',
+    });
+    expect(await stored('n1', 'main')).toEqual(before);
   });
 });
 

@@ -40,3 +40,8 @@ export function isPassing(error: unknown): boolean {
 export function isUnreachable(error: unknown): boolean {
   return error instanceof ConclaveError && error.code === 'EUNREACHABLE';
 }
+
+/** Whether an error says that another one is at it. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof ConclaveError && error.code === 'EBUSY';
+}

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { echo, measureSync } from '../src/bench/floor.js';
 import { connectTo } from '../src/connection.js';
 import { observeGroup } from '../src/observing.js';
+import { peerNames, refuseSecondMesh } from '../src/processes/mesh.js';
 import { findNatsServer, type NatsServer, startNatsServer } from '../src/processes/nats-server.js';
 import { Requester } from '../src/requester.js';
 import { isPassing, until } from '../src/until.js';
@@ -120,6 +121,21 @@ describe('requests', () => {
     expect(await requester.discover(5_000)).toEqual(['n1', 'n2']);
     for (const stop of stops) stop();
     expect(await requester.discover(5_000)).toEqual([]);
+  });
+});
+
+describe('a mesh', () => {
+  it('is started at once where nobody serves its peers, and as soon as nobody does', async () => {
+    const peers = peerNames(3);
+    const began = performance.now();
+    await refuseSecondMesh(requester, peers);
+    expect(performance.now() - began).toBeLessThan(500);
+    const reply = { peer_id: 'n2', groups: [] };
+    const stop = await answer('conclave.admin.n2.list_groups', encode(reply));
+    const waiting = refuseSecondMesh(requester, peers);
+    setTimeout(stop, 300);
+    await waiting;
+    expect(performance.now() - began).toBeGreaterThan(300);
   });
 });
 

@@ -9,7 +9,7 @@ import { type CommonOptions, defaultNatsUrl, parseServers, wholeNumber, withOutp
 import type { Output } from '../output.js';
 import { type CleanUp, Interrupted, withCleanUp } from '../processes/clean-up.js';
 import { claimFolder } from '../processes/folder-claim.js';
-import { foundGroup, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
+import { foundGroup, makeMesh, ownNatsServer, peerNames, refuseSecondMesh } from '../processes/mesh.js';
 import { type Placement, placements } from '../processes/peer-processes.js';
 import { eventLine } from '../views/event-line.js';
 import { bootstrapText } from './bootstrap.js';
@@ -80,6 +80,7 @@ async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise
   );
   const founders = peerNames(options.peers);
   const peers = [...new Set([...founders, ...peersIn(path.join(folder, 'peers'))])].toSorted();
+  await refuseSecondMesh(mesh.requester, peers);
   if (!output.json) say(`starting ${peers.join(', ')}`);
   await mesh.processes.start(peers);
   const group = await foundGroup(mesh, founders);

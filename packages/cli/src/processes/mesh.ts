@@ -1,14 +1,18 @@
 /** A whole mesh for a command: a NATS server, peers, a group. All of it is stopped by the command's clean-up. */
 import path from 'node:path';
-import { asPeerId, type BootstrapReply, type GroupId, type PeerId } from '@conclave/protocol';
+import { asPeerId, type BootstrapReply, ConclaveError, type GroupId, type PeerId } from '@conclave/protocol';
 import { bootstrap } from '../commands/bootstrap.js';
 import { connectTo } from '../connection.js';
 import { Requester } from '../requester.js';
+import { isBusy, isUnreachable, until } from '../until.js';
 import type { CleanUp } from './clean-up.js';
 import { findNatsServer, startNatsServer } from './nats-server.js';
 import { PeerProcesses, type Placement } from './peer-processes.js';
 
 const bootstrapTimeoutMs = 60_000;
+const servesTimeoutMs = 1_000;
+/** Peers whose `up` was killed are gone within this. */
+const goneWithinMs = 6_000;
 
 export interface MeshOptions {
   readonly groupId: GroupId;
@@ -66,6 +70,35 @@ export async function makeMesh(
   );
   cleanUp.add(() => processes.stop());
   return { natsUrl, processes, requester: new Requester(connection, groupId, prefix) };
+}
+
+/**
+ * Peers that are served already must not be started a second time: their stores would fence each other.
+ * @throws ConclaveError EBUSY where they are, and do not go away
+ */
+export function refuseSecondMesh(requester: Requester, peers: readonly PeerId[]): Promise<true> {
+  const attempt = async (): Promise<true> => {
+    const served = await Promise.all(peers.map((peerId) => isServed(requester, peerId)));
+    const others = peers.filter((_, index) => served[index]);
+    if (others.length === 0) return true;
+    throw new ConclaveError(
+      'EBUSY',
+      `another mesh serves ${others.join(', ')} on this NATS server under the prefix ${requester.subjects.prefix}: ` +
+        'give --prefix, or another NATS server',
+    );
+  };
+  return until('nobody else serves these peers', goneWithinMs, attempt, isBusy);
+}
+
+/** Whether somebody listens for the peer. Where nobody does, NATS says so at once. */
+async function isServed(requester: Requester, peerId: PeerId): Promise<boolean> {
+  try {
+    await requester.host('list_groups', {}, { peerId, timeoutMs: servesTimeoutMs });
+    return true;
+  } catch (error) {
+    if (error instanceof ConclaveError) return !isUnreachable(error);
+    throw error;
+  }
 }
 
 /** Founds the group of these peers, which are up, unless it is there. */
