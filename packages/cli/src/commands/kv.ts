@@ -8,6 +8,8 @@ import { type CommonOptions, parsePeer, wholeNumber, withCommonOptions } from '.
 import type { Output } from '../output.js';
 import { registerKvWatch } from './kv-watch.js';
 
+const valueHelp = '`-`: read it from standard input; text where it is UTF-8, else bytes';
+
 interface GetOptions extends CommonOptions {
   readonly consistency?: Consistency;
   readonly stale: boolean;
@@ -21,18 +23,13 @@ interface RangeOptions extends GetOptions {
 
 export function registerKv(program: Command): void {
   const kv = program.command('kv').description('the key-value store');
-  withCommonOptions(
-    kv
-      .command('put')
-      .argument('<key>')
-      .argument('<value>', '`-`: read it from standard input')
-      .description('set a key'),
-  ).action((key: string, value: string, options: CommonOptions) =>
-    run(options, async (client, output) => {
-      const reply = await client.kv.put(key, await readValue(value));
-      if (output.json) output.record(reply);
-      else output.line(`revision ${reply.revision}`);
-    }),
+  withCommonOptions(kv.command('put').argument('<key>').argument('<value>', valueHelp).description('set a key')).action(
+    (key: string, value: string, options: CommonOptions) =>
+      run(options, async (client, output) => {
+        const reply = await client.kv.put(key, await readValue(value));
+        if (output.json) output.record(reply);
+        else output.line(`revision ${reply.revision}`);
+      }),
   );
   withReadOptions(
     kv.command('get').argument('<key>').description('read a key; exit code 1 where it is not there'),
@@ -63,7 +60,7 @@ export function registerKv(program: Command): void {
         'that the key must have; 0: it must not be there',
         wholeNumber(0, Number.MAX_SAFE_INTEGER),
       )
-      .argument('<value>', '`-`: read it from standard input')
+      .argument('<value>', valueHelp)
       .description('set a key if nobody has touched it since; exit code 1 where somebody has'),
   ).action((key: string, revision: number, value: string, options: CommonOptions) =>
     run(options, async (client, output) => {
@@ -140,7 +137,16 @@ async function readValue(argument: string): Promise<Value> {
   if (argument !== '-') return argument;
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk as Uint8Array));
-  return Buffer.concat(chunks);
+  return textOrBytes(Buffer.concat(chunks));
+}
+
+/** Text where it is valid UTF-8, to the last byte; else the bytes. */
+export function textOrBytes(bytes: Uint8Array): Value {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return bytes;
+  }
 }
 
 /** Binary as it is; text with an end of line. */
