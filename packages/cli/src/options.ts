@@ -1,5 +1,6 @@
 /** The options that every command has, and how their values are read. Bad values are refused before anything is done. */
 import {
+  asGroupId,
   ConclaveError,
   defaultPrefix,
   GroupId,
@@ -12,6 +13,7 @@ import {
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 export const defaultNatsUrl = 'nats://127.0.0.1:4222';
+export const defaultGroup = asGroupId('main');
 
 /** What every command knows. */
 export interface CommonOptions {
@@ -26,26 +28,48 @@ export interface CommonOptions {
 
 /** Adds the common options to a command. */
 export function withCommonOptions(command: Command): Command {
-  return withOutputOptions(
-    command
-      .addOption(
-        new Option('--nats <urls>', 'NATS servers, separated by commas')
-          .env('NATS_URL')
-          .argParser(parseServers)
-          .default([defaultNatsUrl], defaultNatsUrl),
-      )
-      .addOption(
-        new Option('--timeout-ms <ms>', 'how long the command may take').argParser(wholeNumber(1, 86_400_000)),
-      ),
-  );
+  return withOutputOptions(withTimeoutOption(withNatsOption(command)));
+}
+
+/** The common options of commands that ask peers, and no group. */
+export function withGrouplessOptions(command: Command): Command {
+  return withPrefixOptions(withTimeoutOption(withNatsOption(command)));
+}
+
+/** The common options of commands that go on until they are stopped. */
+export function withWatchOptions(command: Command): Command {
+  return withOutputOptions(withNatsOption(command));
 }
 
 /** The common options of commands that bring their own NATS server along. */
 export function withOutputOptions(command: Command): Command {
+  return withPrefixOptions(
+    command.addOption(
+      new Option('--group <name>', 'the replication group')
+        .env('CONCLAVE_GROUP')
+        .argParser(parseGroup)
+        .default(defaultGroup),
+    ),
+  );
+}
+
+function withNatsOption(command: Command): Command {
+  return command.addOption(
+    new Option('--nats <urls>', 'NATS servers, separated by commas')
+      .env('NATS_URL')
+      .argParser(parseServers)
+      .default([defaultNatsUrl], defaultNatsUrl),
+  );
+}
+
+function withTimeoutOption(command: Command): Command {
+  return command.addOption(
+    new Option('--timeout-ms <ms>', 'how long the command may take').argParser(wholeNumber(1, 86_400_000)),
+  );
+}
+
+function withPrefixOptions(command: Command): Command {
   return command
-    .addOption(
-      new Option('--group <name>', 'the replication group').env('CONCLAVE_GROUP').argParser(parseGroup).default('main'),
-    )
     .addOption(
       new Option('--prefix <subject>', 'the first tokens of all subjects')
         .env('CONCLAVE_PREFIX')

@@ -68,10 +68,28 @@ describe('the command', () => {
   });
 
   it.each([
+    ['groups list', '--group'],
+    ['groups create', '--group'],
+    ['groups delete', '--group'],
+    ['watch', '--timeout-ms'],
+    ['kv watch', '--timeout-ms'],
+  ])('%s does not offer %s, which would do nothing', (name, option) => {
+    const offered = commandOf(name).options.map(({ long }) => long);
+    expect(offered).not.toContain(option);
+    expect(offered).toEqual(expect.arrayContaining(['--nats', '--prefix', '--json']));
+  });
+
+  it('groups list says once which peers it asks', () => {
+    const help = commandOf('groups list').helpInformation().replace(/\s+/g, ' ');
+    expect(help).toContain('--peers <names> these peers, separated by commas (default: all that can be heard) --nats');
+  });
+
+  it.each([
     [['nonsense'], 'unknown command'],
     [['kv', 'get'], 'missing required argument'],
     [['lock', 'name'], 'missing required argument'],
     [['kv', 'cas', 'key', 'soon', 'value'], 'whole number'],
+    [['groups', 'create', 'orders'], "required option '--peers <names>'"],
     [['peers', 'add', 'a.b'], "no peer's name"],
     [['watch', '--events', 'nothing'], 'there is no event nothing'],
     [['up', '--peers', '0'], 'whole number from 1 to 9'],

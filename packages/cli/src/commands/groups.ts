@@ -8,11 +8,18 @@ import {
   type PeerId,
   type Subjects,
 } from '@conclave/protocol';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { NatsConnection } from 'nats';
 import { Failed, runAction } from '../action.js';
 import { withRequester } from '../connection.js';
-import { type CommonOptions, parseGroup, parsePeers, splitList, withCommonOptions } from '../options.js';
+import {
+  type CommonOptions,
+  defaultGroup,
+  parseGroup,
+  parsePeers,
+  splitList,
+  withGrouplessOptions,
+} from '../options.js';
 import { describeError, type Output } from '../output.js';
 import { isPassing, until } from '../until.js';
 import { table } from '../views/tables.js';
@@ -23,18 +30,21 @@ const defaultTimeoutMs = 30_000;
 /** Peers publish what they host every second. */
 const listenMs = 1_500;
 
-interface GroupsOptions extends CommonOptions {
+interface GroupsOptions extends Omit<CommonOptions, 'group'> {
   readonly peers: readonly string[];
 }
 
 export function registerGroups(program: Command): void {
   const groups = program.command('groups').description('the groups that the peers host');
+  const peersOption = (text: string): Option => new Option('--peers <names>', text).argParser(splitList);
   const withPeers = (command: Command, text: string): Command =>
-    withCommonOptions(command.option('--peers <names>', text, splitList, []));
+    withGrouplessOptions(command.addOption(peersOption(text).makeOptionMandatory()));
 
-  withPeers(
-    groups.command('list').description('which peers host which groups, and what they hold of them'),
-    'these peers, separated by commas (default: all that can be heard)',
+  withGrouplessOptions(
+    groups
+      .command('list')
+      .addOption(peersOption('these peers, separated by commas').default([], 'all that can be heard'))
+      .description('which peers host which groups, and what they hold of them'),
   ).action((options: GroupsOptions) => runAction(options, (output) => list(output, options)));
 
   withPeers(
@@ -61,7 +71,8 @@ export function registerGroups(program: Command): void {
 
 async function list(output: Output, options: GroupsOptions): Promise<void> {
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-  await withRequester(options, async (requester) => {
+  // What is asked here is of no group.
+  await withRequester({ ...options, group: defaultGroup }, async (requester) => {
     const peers =
       options.peers.length > 0 ? parsePeers(options.peers) : await heard(requester.connection, requester.subjects);
     const answers = await askAll(peers, (peerId) => requester.host('list_groups', {}, { peerId, timeoutMs }));
@@ -101,7 +112,7 @@ async function create(
 async function remove(output: Output, groupId: GroupId, options: GroupsOptions): Promise<void> {
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   const peers = parsePeers(options.peers);
-  await withRequester(options, async (requester) => {
+  await withRequester({ ...options, group: groupId }, async (requester) => {
     const answers = await askAll(peers, (peerId) =>
       insist(timeoutMs, (leftMs) =>
         requester.host('delete_group', { group_id: groupId }, { peerId, timeoutMs: leftMs }),

@@ -3,11 +3,11 @@ import type { WatchEvent } from '@conclave/client';
 import { type Command, Option } from 'commander';
 import { runAction } from '../action.js';
 import { withClient } from '../connection.js';
-import { type CommonOptions, wholeNumber, withCommonOptions } from '../options.js';
+import { type CommonOptions, wholeNumber, withWatchOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { untilStopped } from '../processes/clean-up.js';
 
-interface WatchOptions extends CommonOptions {
+interface WatchOptions extends Omit<CommonOptions, 'timeoutMs'> {
   readonly from?: number;
   readonly state: boolean;
   readonly count?: number;
@@ -15,7 +15,7 @@ interface WatchOptions extends CommonOptions {
 
 export function registerKvWatch(kv: Command): void {
   const number = wholeNumber(1, Number.MAX_SAFE_INTEGER);
-  withCommonOptions(
+  withWatchOptions(
     kv
       .command('watch')
       .argument('[prefix]', 'what the keys begin with; all keys unless given', '')

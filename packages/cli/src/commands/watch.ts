@@ -5,21 +5,21 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { runAction } from '../action.js';
 import { withRequester } from '../connection.js';
 import { observeGroup } from '../observing.js';
-import { type CommonOptions, splitList, wholeNumber, withCommonOptions } from '../options.js';
+import { type CommonOptions, splitList, wholeNumber, withWatchOptions } from '../options.js';
 import { type Output, toJson } from '../output.js';
 import { untilStopped } from '../processes/clean-up.js';
 import type { Requester } from '../requester.js';
 import { eventLine } from '../views/event-line.js';
 import { messageLine } from '../views/message-line.js';
 
-interface WatchOptions extends CommonOptions {
+interface WatchOptions extends Omit<CommonOptions, 'timeoutMs'> {
   readonly events?: readonly EventName[];
   readonly messages: boolean;
   readonly count?: number;
 }
 
 export function registerWatch(program: Command): void {
-  withCommonOptions(
+  withWatchOptions(
     program
       .command('watch')
       .addOption(new Option('--events <names>', 'these events alone, separated by commas').argParser(parseEvents))
