@@ -55,12 +55,15 @@ describe('conclave run', () => {
   });
 
   it('stops in order when it is told to, and exits with 0', async () => {
-    const peer = await startPeer({ peer: 'stopped', nats: [server.url] });
+    const lines: string[] = [];
+    const peer = await startPeer({ peer: 'stopped', nats: [server.url], onLine: (_name, line) => lines.push(line) });
     try {
       expect(await Promise.all(peer.processes.map((each) => each.stop()))).toEqual(
         actorKinds.map(() => ({ code: 0, signal: null })),
       );
       for (const { lines } of peer.processes) expect(lines.at(-1)).toMatchObject({ msg: 'stopped', peer: 'stopped' });
+      // Of keys that are there twice JSON.parse keeps one.
+      expect(lines.map((line) => JSON.stringify(JSON.parse(line)))).toEqual(lines);
     } finally {
       await peer.stop();
     }

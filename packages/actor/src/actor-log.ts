@@ -2,7 +2,7 @@
  * The log of an actor: one JSON line on stderr each, with group, peer, actor, term and session.
  */
 import type { ActorKind, GroupId, Message, PeerId } from '@conclave/protocol';
-import { destination, type Logger, pino } from 'pino';
+import { type DestinationStream, destination, type Logger, pino } from 'pino';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 export const logLevels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
@@ -12,22 +12,30 @@ export interface LineLog {
   write(level: LogLevel, text: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-/** The log of the process. Lines are written before the call returns: a process that fails has said why. */
-export function processLog(level: string, bindings: Readonly<Record<string, unknown>> = {}): LineLog {
+/**
+ * The log of the process. Lines are written before the call returns: a process that fails has said why.
+ * @param bindings fields of each line that does not say otherwise
+ */
+export function processLog(
+  level: string,
+  bindings: Readonly<Record<string, unknown>> = {},
+  out: DestinationStream = destination({ fd: 2, sync: true }),
+): LineLog {
   const logger = pino(
-    { level, base: { pid: process.pid, ...bindings }, timestamp: () => `,"time":"${new Date().toISOString()}"` },
-    destination({ fd: 2, sync: true }),
+    { level, base: { pid: process.pid }, timestamp: () => `,"time":"${new Date().toISOString()}"` },
+    out,
   );
-  return lineLog(logger);
+  return lineLog(logger, bindings);
 }
 
 /** A log that says nothing. */
 export const silentLog: LineLog = { write: () => undefined };
 
-function lineLog(logger: Logger): LineLog {
+function lineLog(logger: Logger, bindings: Readonly<Record<string, unknown>>): LineLog {
   return {
     write: (level, text, fields) => {
-      if (logger.isLevelEnabled(level)) logger[level](fields ?? {}, text);
+      // Bindings of pino's own would be in a line twice where its fields have them, too.
+      if (logger.isLevelEnabled(level)) logger[level]({ ...bindings, ...fields }, text);
     },
   };
 }
