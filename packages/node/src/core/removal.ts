@@ -1,33 +1,36 @@
-/** Whether this peer is out of the group, as it says once, as soon as that is committed. */
+/**
+ * Whether this peer is out of the group, as it says once, as soon as that is committed.
+ *
+ * Who is out is who has been in and may stand no more. That is one rule with the elections' (`state.isMember`): who still
+ * stands asks for votes, and is told by the leader; who does not is never heard again, and has to know it by itself.
+ */
 import { isIn } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 import type { NodeState } from './state.js';
 
 export class Removal {
-  private isKnown = false;
+  private isSaid = false;
 
   constructor(
     private readonly context: NodeContext,
     private readonly state: NodeState,
   ) {}
 
-  /** It has been in a configuration and is no longer, as is committed. */
+  /** It has been in a configuration, and is in none from the last one known committed on. */
   get isRemoved(): boolean {
-    return this.isKnown;
+    const { state } = this;
+    if (state.isMember()) return false;
+    return state.log.configurations.some(({ configuration }) => isIn(configuration, state.peerId, state.storeId));
   }
 
   /** More is committed, or was found so. */
   note(): void {
-    const { state, context } = this;
-    const latest = state.log.configuration;
-    if (latest === undefined || latest.index > state.commitIndex) return;
-    const isOut =
-      !isIn(latest.configuration, state.peerId, state.storeId) &&
-      state.log.configurations.some(({ configuration }) => isIn(configuration, state.peerId, state.storeId));
-    if (isOut && !this.isKnown) {
-      context.event('peer_removed', { index: latest.index });
-      context.log('info', 'this peer is out of the group', { index: latest.index });
+    const { state, context, isRemoved } = this;
+    const committed = state.log.configurationAt(state.commitIndex);
+    if (isRemoved && !this.isSaid && committed !== undefined) {
+      context.event('peer_removed', { index: committed.index });
+      context.log('info', 'this peer is out of the group', { index: committed.index });
     }
-    this.isKnown = isOut;
+    this.isSaid = isRemoved;
   }
 }

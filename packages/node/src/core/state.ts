@@ -72,9 +72,13 @@ export class NodeState {
     this.sessionTickId = 0;
   }
 
-  /** Whether this peer may stand: it is in a configuration of its log, from the last one known committed on. */
+  /** Whether this peer may stand: it is a member, and the log that it would stand with is here to stay. */
   isElectable(): boolean {
-    if (this.isLogLeft) return false;
+    return !this.isLogLeft && this.isMember();
+  }
+
+  /** Whether a configuration of its log has this peer, from the last one known committed on. */
+  isMember(): boolean {
     const { configurations } = this.log;
     const committed = configurations.findLastIndex((entry) => entry.index <= this.commitIndex);
     return configurations

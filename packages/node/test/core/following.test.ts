@@ -196,6 +196,33 @@ describe('configurations of a follower', () => {
     expect(bench.core.health()).toEqual({ healthy: false, reason: 'removed: this peer is out of the group' });
   });
 
+  describe('promise 22: a removed peer that restarts with an entry that it does not know to be committed', () => {
+    const removed = 'removed: this peer is out of the group';
+    const restarted = (last: string) => {
+      const bench = new Bench();
+      const opened = bench.open({ term: 3, log: [three, 2, [2, 'n2 n4'], 2, [3, last]], commit: 4 });
+      return { bench, opened };
+    };
+
+    test('which does not have it either, the flush of a leader: says that it is out, and does not stand, but votes', () => {
+      const { bench, opened } = restarted('n2 n4');
+      expect(opened).toContain('event peer_removed, 3');
+      expect(bench.wait(10 * electionTimeoutMs).filter((line) => line.includes('vote'))).toEqual([]);
+      expect(bench.core.health()).toEqual({ healthy: false, reason: removed });
+      expect(bench.requestVote({ from: 'n2', term: 4 }).at(-1)).toBe('vote of term 4 granted to n2');
+      expect(bench.appendEntries({ term: 4, prev: [5, 3], commit: 5 })).not.toContain('event peer_removed, 5');
+    });
+
+    test('which takes it in again, in either set: stands, and is not out', () => {
+      for (const last of ['n1 n2 n4', 'n1 n2 | n2 n4', 'n2 n4 | n1 n2']) {
+        const { bench, opened } = restarted(last);
+        expect(opened).not.toContain('event peer_removed, 3');
+        expect(bench.core.health().reason).toBe('knows no leader');
+        expect(bench.wait(electionTimeoutMs + 1)).toContain('pre_vote of term 4 asked of n2');
+      }
+    });
+  });
+
   test('an empty store takes the history on with the first entries', () => {
     const bench = new Bench('n4');
     bench.open();
