@@ -14,9 +14,11 @@ import {
   ErrorReply,
   encode,
   type GroupId,
+  HealthReply,
   type HostCommand,
   type HostReply,
   type HostRequest,
+  healthWord,
   hostCommands,
   type KvOperation,
   type KvReply,
@@ -54,6 +56,12 @@ export class Requester {
   ): Promise<AdminReply<C>> {
     const subject = this.subjectOf('admin', command, where.peerId);
     return this.ask(subject, request, adminCommands[command].reply as Schema<AdminReply<C>>, where);
+  }
+
+  /** Asks how a peer's node is. A fenced one answers this, and nothing else. */
+  async health(where: { readonly peerId: PeerId; readonly timeoutMs: number }): Promise<HealthReply> {
+    const address = { groupId: this.groupId, peerId: where.peerId, recipient: 'node' } as const;
+    return this.ask(this.subjects.message(address, healthWord), {}, HealthReply, where);
   }
 
   /** Asks the process of a peer's log-stores. */

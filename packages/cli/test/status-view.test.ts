@@ -96,6 +96,17 @@ describe('the status of a group', () => {
     `);
   });
 
+  it('says why a peer is silent, where its health tells', () => {
+    const error = { code: 'ETIMEDOUT', message: 'no answer', outcome: 'unknown' } as const;
+    const peers = new Map<ReturnType<typeof asPeerId>, PeerAnswer>([
+      [asPeerId('n1'), { error, reason: 'fenced: another node has opened its log-store' }],
+      [asPeerId('n2'), { error }],
+    ]);
+    const text = statusText('main', { group: undefined, peers });
+    expect(text).toMatch(/^n1 .* fenced: another node has opened its log-store$/m);
+    expect(text).toMatch(/^n2 .* ETIMEDOUT$/m);
+  });
+
   it('asks members, targets and who else is there, each once', () => {
     const group = status('n1', { progress: [progress('n2'), progress('n4')] });
     expect(peersOf(group, [asPeerId('n5'), asPeerId('n1')])).toEqual(['n1', 'n2', 'n3', 'n4', 'n5']);

@@ -28,10 +28,12 @@ function showPeer(options: StatusOptions, peerId: PeerId): Promise<void> {
   return runAction(options, (output) =>
     withRequester(options, async (requester) => {
       const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-      const [status, group] = await Promise.all([
-        requester.admin('status', {}, { peerId, timeoutMs }),
+      const [answer, group] = await Promise.all([
+        askPeer(requester, peerId, timeoutMs),
         askLeader(requester, timeoutMs),
       ]);
+      if ('error' in answer) throw new ConclaveError(answer.error.code, answer.error.message, answer.error.outcome);
+      const { status } = answer;
       // Whether a peer may be restarted the leader alone knows.
       const restart = group?.restart.find(({ peer_id: of }) => of === peerId);
       if (output.json) output.record({ ...status, restart: restart === undefined ? [] : [restart] });
@@ -83,7 +85,20 @@ async function askPeer(requester: Requester, peerId: PeerId, timeoutMs: number):
   try {
     return { status: await requester.admin('status', {}, { peerId, timeoutMs }) };
   } catch (error) {
-    if (error instanceof ConclaveError) return { error: error.toBody() };
+    if (!(error instanceof ConclaveError)) throw error;
+    const reason = error.code === 'ETIMEDOUT' ? await reasonOfSilence(requester, peerId, timeoutMs) : undefined;
+    if (reason === undefined) return { error: error.toBody() };
+    return { error: { ...error.toBody(), message: `${error.message}: ${reason}` }, reason };
+  }
+}
+
+/** A fenced node leaves requests to the one that has taken its place, be it there or not; its health says that it is fenced. */
+async function reasonOfSilence(requester: Requester, peerId: PeerId, timeoutMs: number): Promise<string | undefined> {
+  try {
+    const { healthy, reason } = await requester.health({ peerId, timeoutMs });
+    return healthy ? undefined : reason;
+  } catch (error) {
+    if (error instanceof ConclaveError) return undefined;
     throw error;
   }
 }

@@ -16,8 +16,8 @@ import { changeText, kindText, readOnlyText } from './event-line.js';
 import { facts, table } from './tables.js';
 import { bytesText, configurationText, count, duration, stageNames } from './words.js';
 
-/** What a peer said, or why it said nothing. */
-export type PeerAnswer = { readonly status: StatusReply } | { readonly error: ErrorBody };
+/** What a peer said, or why it said nothing. `reason`: of a peer that is silent, what its node's health says against it. */
+export type PeerAnswer = { readonly status: StatusReply } | { readonly error: ErrorBody; readonly reason?: string };
 
 export interface GroupStatus {
   /** The leader's answer; undefined: nobody leads. */
@@ -169,7 +169,10 @@ function isOrBecomesMember(peerId: PeerId, { configuration, changes }: StatusRep
 }
 
 function healthText(answer: PeerAnswer): string {
-  if ('error' in answer) return answer.error.code === 'EUNREACHABLE' ? 'does not answer' : answer.error.code;
+  if ('error' in answer) {
+    if (answer.reason !== undefined) return answer.reason;
+    return answer.error.code === 'EUNREACHABLE' ? 'does not answer' : answer.error.code;
+  }
   const { healthy, reason } = answer.status.health;
   return healthy ? 'healthy' : reason;
 }
