@@ -99,7 +99,7 @@ export const StatusReply = z.object({
   installing: SnapshotPart.nullable(),
   /** Whose votes the lowest ungranted ballot lacks; leader only. */
   lacking: z.object({ peers: z.array(PeerId), old_peers: z.array(PeerId) }),
-  /** Of each replicator; leader only. */
+  /** Of each replicator; leader only. Its `caught_up` speaks of peers to be taken in alone: see there. */
   progress: z.array(Progress),
   /** The last changes, newest last. */
   changes: z.array(Change),

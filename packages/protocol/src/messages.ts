@@ -74,7 +74,10 @@ export const Progress = z.object({
   in_flight: Count,
   /** Since the target last answered; -1: never. */
   silent_ms: z.number().int().min(-1),
-  /** For a target that is catching up: near enough to be taken in. */
+  /**
+   * Of a peer that catches up to be taken in: near enough for that. Of all others, members too, `false`, however near they
+   * are: of these, what `match_index` lacks of the leader's `last_index` tells.
+   */
   caught_up: z.boolean(),
   /** Why it is refused, or empty. */
   refusal: z.enum(['', 'ENOTEMPTY', 'ESTORE']),
