@@ -31,7 +31,7 @@ describe('what a soak takes', () => {
       [80, 230],
       [410, 220],
     ]);
-    expect(peaksOf(looks)).toEqual([
+    expect(peaksOf(looks, 64 * 1024 * 1024)).toEqual([
       { name: 'n1 disk', before: 420 * MiB, last: 430 * MiB, bounded: true },
       { name: 'n1-node memory', before: 220 * MiB, last: 230 * MiB, bounded: true },
     ]);
@@ -39,11 +39,11 @@ describe('what a soak takes', () => {
 
   it('grows where the last third has', () => {
     const looks = samples(Array.from({ length: 9 }, (_, look) => [200 * look, 100 * look] as const));
-    expect(peaksOf(looks).map(({ bounded }) => bounded)).toEqual([false, false]);
+    expect(peaksOf(looks, 64 * 1024 * 1024).map(({ bounded }) => bounded)).toEqual([false, false]);
   });
 
   it('is nothing without a look', () => {
-    expect(peaksOf([])).toEqual([]);
+    expect(peaksOf([], 1)).toEqual([]);
   });
 
   it('is the bytes of all files, and the resident memory', () => {

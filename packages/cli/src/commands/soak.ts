@@ -8,7 +8,7 @@
 import path from 'node:path';
 import { setInterval, setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveClient } from '@conclave/client';
-import { asGroupId, defaultPrefix, type PeerId } from '@conclave/protocol';
+import { asGroupId, defaultPrefix, defaultSnapshots, type PeerId } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Failed, runAction } from '../action.js';
 import { scratchFolder } from '../bench/scratch-folder.js';
@@ -78,7 +78,14 @@ async function soak(cleanUp: CleanUp, output: Output, options: SoakOptions): Pro
   const client = await ConclaveClient.connect({ connection: mesh.requester.connection, groupId, prefix });
   cleanUp.add(() => client.close());
   const { samples, failed } = await load(client, mesh, folder, output, options);
-  await report(client, output, samples, failed);
+  const snapshotLogBytes = snapshotLogMb === undefined ? defaultSnapshots.snapshotLogBytes : snapshotLogMb * MiB;
+  await report(client, output, { samples, failed, snapshotLogBytes });
+}
+
+interface Soaked {
+  readonly samples: readonly Sample[];
+  readonly failed: number;
+  readonly snapshotLogBytes: number;
 }
 
 /** Writes until the time is over, and looks at what that takes. */
@@ -150,10 +157,9 @@ function show(output: Output, sample: Sample, before: Sample | undefined): void 
 async function report(
   client: ConclaveClient,
   output: Output,
-  samples: readonly Sample[],
-  failed: number,
+  { samples, failed, snapshotLogBytes }: Soaked,
 ): Promise<void> {
-  const peaks = peaksOf(samples);
+  const peaks = peaksOf(samples, snapshotLogBytes);
   const { first_index, last_index } = await client.admin.status();
   const written = samples.at(-1)?.writes ?? 0;
   if (output.json) {

@@ -15,20 +15,27 @@ export interface Peaks {
   readonly bounded: boolean;
 }
 
-/** The peaks of each disk and of each process. */
-export function peaksOf(samples: readonly Sample[]): Peaks[] {
+/**
+ * The peaks of each disk and of each process.
+ * @param snapshotLogBytes so much log goes at once, and LevelDB lags behind with it: a disk may have so much more
+ */
+export function peaksOf(samples: readonly Sample[], snapshotLogBytes: number): Peaks[] {
   const third = Math.floor(samples.length / 3);
   const middle = samples.slice(third, 2 * third);
   const last = samples.slice(2 * third);
-  const peaks = (name: string, of: (sample: Sample) => number | undefined): Peaks => {
+  const peaks = (name: string, of: (sample: Sample) => number | undefined, slack: number): Peaks => {
     const [before, now] = [peak(middle, of), peak(last, of)];
-    return { name, before, last: now, bounded: now <= mostGrowth * before + slackBytes };
+    return { name, before, last: now, bounded: now <= mostGrowth * before + slack };
   };
   const names = samples.at(-1);
   if (names === undefined) return [];
   return [
-    ...[...names.diskBytes.keys()].map((peer) => peaks(`${peer} disk`, ({ diskBytes }) => diskBytes.get(peer))),
-    ...[...names.memoryBytes.keys()].map((name) => peaks(`${name} memory`, (sample) => sample.memoryBytes.get(name))),
+    ...[...names.diskBytes.keys()].map((peer) =>
+      peaks(`${peer} disk`, ({ diskBytes }) => diskBytes.get(peer), snapshotLogBytes),
+    ),
+    ...[...names.memoryBytes.keys()].map((name) =>
+      peaks(`${name} memory`, (sample) => sample.memoryBytes.get(name), slackBytes),
+    ),
   ];
 }
 
