@@ -163,14 +163,14 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
   }
 
   private look(): void {
-    if (this.isReading || !this.hasRoom()) return;
+    if (!this.hasRoom()) return;
     const nowMs = performance.now();
     if (nowMs - Math.max(this.heardMs, this.askedMs) > silenceMs) void this.askFromHere();
     else if (nowMs - this.askedMs > defaultTimes.watchRenewMs / 3) void this.ask();
   }
 
   private renewIfRead(): void {
-    if (this.unreadBytes >= halfWindowBytes && this.hasRoom() && !this.isReading) void this.ask();
+    if (this.unreadBytes >= halfWindowBytes && this.hasRoom()) void this.ask();
   }
 
   private hasRoom(): boolean {
@@ -183,7 +183,8 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
   }
 
   private async ask(fromRevision?: number): Promise<void> {
-    if (this.isAsking || this.isClosed) return;
+    // Having read, it asks.
+    if (this.isAsking || this.isReading || this.isClosed) return;
     this.isAsking = true;
     this.unreadBytes = 0;
     this.askedMs = performance.now();
@@ -203,6 +204,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
   private onError(error: ConclaveError, askAgain: () => void): void {
     if (this.isClosed) return;
     if (final.includes(error.code)) this.close(error);
+    else if (this.isReading) return;
     else if (error.code !== 'ECOMPACTED') askAgain();
     else if (this.options.state === true) void this.readAnew();
     else this.close(error);
@@ -210,7 +212,6 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
 
   /** Tells what is there, and goes on behind the revision of the first page. */
   private async readAnew(): Promise<void> {
-    if (this.isReading) return;
     this.isReading = true;
     try {
       const ahead = new Map<string, number>();

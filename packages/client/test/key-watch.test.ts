@@ -1,9 +1,10 @@
 import { KvStateMachine } from '@conclave/kv';
-import { limits } from '@conclave/protocol';
+import { ConclaveError, encodeAs, limits } from '@conclave/protocol';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
 import { ConclaveClient, WatchReader } from '../src/index.js';
+import { KeyWatch, type KeyWatchDependencies } from '../src/key-watch.js';
 import { Group } from './group.js';
 
 let server: NatsServer;
@@ -140,6 +141,38 @@ describe('a watch', () => {
     expect(await take(watch, 1)).toEqual([`${count + 1} put k last`]);
     expect(asks()).toBeGreaterThan(asked);
   }, 20_000);
+
+  it('reads anew though what it had asked for before fails meanwhile', async () => {
+    const failure = new ConclaveError('ETIMEDOUT', 'nobody answered');
+    let failAsked: (error: Error) => void;
+    const asked = new Promise((_, reject) => {
+      failAsked = reject;
+    });
+    let readings = 0;
+    const range = async () => {
+      readings += 1;
+      if (readings > 1) return { found: [], more: false, revision: 7 };
+      setImmediate(() => failAsked(failure));
+      throw failure;
+    };
+    const subject = 'conclave.other.watch.one';
+    const watch = new KeyWatch('', { fromRevision: 1, state: true }, {
+      connection,
+      subjectOf: () => subject,
+      call: async () => (readings > 1 ? { after: 7, revision: 7, renew_ms: 15_000 } : asked),
+      kv: { range },
+      onClosed: () => undefined,
+    } as unknown as KeyWatchDependencies);
+    const ended = {
+      after: 0,
+      revision: 0,
+      changes: [],
+      error: { code: 'ECOMPACTED', message: '', outcome: 'not_done' },
+    };
+    connection.publish(subject, encodeAs(ended, 'msgpack'));
+    expect(await take(watch, 2)).toEqual(['anew 7', 'current 7']);
+    watch.close();
+  });
 
   it('ends with the client, and with what is wrong with it', async () => {
     const watch = client.watch('');
