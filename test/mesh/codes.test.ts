@@ -102,7 +102,7 @@ it('ECORRUPT: what a log-store has stored is damaged; it says so when it is aske
   const level = new Level<string, Uint8Array>(path.join(damaged.peer('n1').dataDir, 'level'), {
     valueEncoding: 'view',
   });
-  const [last] = await level.iterator({ gte: 'damaged/e/', lt: 'damaged/e/~', reverse: true, limit: 1 }).all();
+  const [last] = await level.iterator({ gte: '~/damaged/', lt: '~/damaged/~', reverse: true, limit: 1 }).all();
   const [key, value] = last as [string, Uint8Array];
   value[value.length - 1] = (value[value.length - 1] as number) ^ 1;
   await level.put(key, value, { sync: true });

@@ -20,7 +20,6 @@ import {
   type BatchRange,
   batchKey,
   endOfPart,
-  groupPrefix,
   howToHeal,
   type IndexedPart,
   indexedKey,
@@ -29,6 +28,7 @@ import {
   metaKey,
   type PlainOperation,
   type Row,
+  recordKeys,
   type StoredRows,
   slotKey,
   slotsToClear,
@@ -37,6 +37,7 @@ import {
   writeNumberKey,
 } from './core/index.js';
 import { fileNames, findLogDamage } from './level-log-check.js';
+import { moveBatches } from './level-log-upgrade.js';
 import type { LogStorage } from './log-storage.js';
 import { withinBounds } from './memory-log-storage.js';
 import { type NotedWrite, WriteNotes } from './write-notes.js';
@@ -86,6 +87,8 @@ export class LevelLogStorage implements LogStorage {
       throw this.openError(error);
     });
     try {
+      const moved = await this.reading(() => moveBatches(this.level));
+      if (moved > 0) this.options.warn?.('entries were moved to where they stand now', { batches: moved });
       await this.compareWithNotes();
     } catch (error) {
       await this.close();
@@ -147,8 +150,11 @@ export class LevelLogStorage implements LogStorage {
   }
 
   async keysOf(groupId: GroupId, most: number): Promise<readonly string[]> {
-    const prefix = groupPrefix(groupId);
-    return this.reading(() => this.level.keys({ gte: prefix, lt: `${prefix}~`, limit: most }).all());
+    return this.reading(async () => {
+      const records = await this.level.keys({ ...recordKeys(groupId), limit: most }).all();
+      const batches = { gte: batchKey(groupId, 0), lt: endOfPart(groupId, 'e'), limit: most - records.length };
+      return [...records, ...(await this.level.keys(batches).all())];
+    });
   }
 
   clear(groupId: GroupId, leftovers: Leftovers): Promise<void> {

@@ -7,13 +7,13 @@ import {
   type BatchRange,
   batchKey,
   endOfPart,
-  groupPrefix,
   indexedKey,
   indexOfKey,
   type Leftovers,
   metaKey,
   type PlainOperation,
   type Row,
+  recordKeys,
   type StoredRows,
   slotKey,
   slotsToClear,
@@ -60,8 +60,9 @@ export class MemoryLogStorage implements LogStorage {
   }
 
   async keysOf(groupId: GroupId, most: number): Promise<readonly string[]> {
-    const prefix = groupPrefix(groupId);
-    return this.keysNow(prefix, `${prefix}~`).slice(0, most);
+    const { gte, lt } = recordKeys(groupId);
+    const batches = this.keysNow(batchKey(groupId, 0), endOfPart(groupId, 'e'));
+    return [...this.keysNow(gte, lt), ...batches].slice(0, most);
   }
 
   async clear(groupId: GroupId, leftovers: Leftovers): Promise<void> {

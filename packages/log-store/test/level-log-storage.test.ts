@@ -3,7 +3,7 @@ import path from 'node:path';
 import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact } from '@conclave/protocol';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { batchKey, metaKey, type PlainOperation, type WriteNote } from '../src/core/index.js';
+import { batchKey, chunkKey, metaKey, type PlainOperation, type WriteNote } from '../src/core/index.js';
 import { damageIn } from '../src/level-log-check.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
 import { makeFolder } from './folder.js';
@@ -194,6 +194,63 @@ describe('a LevelDB that is not what it was', () => {
     await writeFile(path.join(level(), 'CURRENT'), 'MANIFEST-999999\n');
     await expect(reopen()).rejects.toThrow(/LevelDB/);
   });
+
+  it('is taken on from before, when entries stood under other keys, also where moving them was cut off', async () => {
+    const other = asGroupId('main-');
+    const place = (group: string, index: number) => `${group}/e/${String(index).padStart(16, '0')}`;
+    const count = 40;
+    await write(1, count);
+    const puts = Array.from({ length: count }, (_, at) => ({ ...putBatch(at + 1), key: batchKey(other, at + 1) }));
+    await storage?.write(puts, [{ ...noteOf(count), group_id: other }]);
+    await close();
+    const before = new Level<string, Uint8Array>(level(), { valueEncoding: 'view' });
+    const isMoved = (group: string, index: number) => group === 'main' && index <= 7;
+    for (const group of [main, other]) {
+      for (let index = 1; index <= count; index++) {
+        if (isMoved(group, index)) continue;
+        const value = (await before.get(batchKey(group, index))) as Uint8Array;
+        await before.batch([
+          { type: 'del', key: batchKey(group, index) },
+          { type: 'put', key: place(group, index), value },
+        ]);
+      }
+    }
+    await before.close();
+    const warnings: string[] = [];
+    const opened = await reopen(warnings);
+    expect(warnings).toEqual([expect.stringContaining('moved')]);
+    const range = { fromIndex: asLogIndex(1), lastIndex: asLogIndex(99), maxBytes: 1e6, maxBatches: 99 };
+    for (const group of [main, other]) {
+      const expected = Array.from({ length: count }, (_, at) => ({ key: batchKey(group, at + 1) }));
+      const found = await opened.readBatches(group, range);
+      expect(found).toMatchObject(expected);
+      expect(found.every(({ value }) => batchIsIntact(value))).toBe(true);
+      expect(await opened.keysOf(group, 999)).toEqual(expected.map(({ key }) => key));
+    }
+    await reopen(warnings);
+    expect(warnings).toHaveLength(1);
+  });
+
+  it('moves its tables of entries down as they are, also behind a snapshot', async () => {
+    const MiB = 1024 * 1024;
+    await write(1, 20, MiB);
+    const chunks = Array.from({ length: 8 }, (_, at) => chunkKey(main, 1, at));
+    await storage?.write(
+      [metaKey(main), ...chunks].map((key) => ({ type: 'put', key, value: new Uint8Array(MiB / 4) })),
+      [],
+    );
+    await write(21, 40, MiB);
+    const [merged, written] = [await mergedBytes(), 100 * MiB];
+    await write(61, 100, MiB);
+    // A table or two may meet the one with the chunk.
+    expect((await mergedBytes()) - merged).toBeLessThan(written / 2);
+  });
+
+  /** What LevelDB has written by merging tables. */
+  async function mergedBytes(): Promise<number> {
+    const log = await readFile(path.join(level(), 'LOG'), 'utf8');
+    return [...log.matchAll(/Compacted .* => (\d+) bytes/g)].reduce((sum, [, bytes]) => sum + Number(bytes), 0);
+  }
 
   it('is not opened twice', async () => {
     await write(1, 1);

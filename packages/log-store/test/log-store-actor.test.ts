@@ -111,7 +111,7 @@ describe('the log-store as an actor', () => {
     await until(() => !actor.health().healthy);
     transport.send(self, tick(1));
     await until(() => actor.dropped.failed !== undefined);
-    expect(actor.health().reason).toMatch(/ECORRUPT: group main, key main\/e\/0000000000000001, index 1/);
+    expect(actor.health().reason).toMatch(/ECORRUPT: group main, key ~\/main\/0000000000000001, index 1/);
     expect(node.heard.length, 'nothing more is said').toBe(heard);
     expect(failures, 'the process goes on').toEqual([]);
   });

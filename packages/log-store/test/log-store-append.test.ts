@@ -30,8 +30,8 @@ describe('an append', () => {
       {
         type: 'write',
         operations: [
-          { type: 'put', key: 'main/e/0000000000000001', value: batches[0] },
-          { type: 'put', key: 'main/e/0000000000000004', value: batches[1] },
+          { type: 'put', key: '~/main/0000000000000001', value: batches[0] },
+          { type: 'put', key: '~/main/0000000000000004', value: batches[1] },
           { type: 'put', key: 'main/t/0000000000000001' },
           { type: 'put', key: 'main/m' },
         ],

@@ -68,7 +68,7 @@ describe('a reset', () => {
       {
         type: 'write',
         operations: [
-          { type: 'put', key: 'main/e/0000000000000004' },
+          { type: 'put', key: '~/main/0000000000000004' },
           { type: 'put', key: 'main/t/0000000000000004' },
           { type: 'put', key: 'main/c/0000000000000004' },
           { type: 'put', key: 'main/m' },

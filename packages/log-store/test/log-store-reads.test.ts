@@ -113,7 +113,7 @@ describe('a read', () => {
 });
 
 describe('damage at rest', () => {
-  const firstBatch = 'main/e/0000000000000001';
+  const firstBatch = '~/main/0000000000000001';
 
   function flip(bench: StoreOnABench, key: string, at: number): void {
     const bytes = bench.storage.rows.get(key)?.slice();
@@ -133,7 +133,7 @@ describe('damage at rest', () => {
       type: 'fail',
       code: 'ECORRUPT',
       message: expect.stringMatching(
-        /group main, key main\/e\/0000000000000001, index 1: .*bad checksum.*delete its data folder/,
+        /group main, key ~\/main\/0000000000000001, index 1: .*bad checksum.*delete its data folder/,
       ),
     });
     expect(bench.hear(read({ term: 2 }), open('nonce-2', 'run-1', 1))).toEqual([]);
@@ -141,7 +141,7 @@ describe('damage at rest', () => {
   });
 
   it('is noticed where a batch is missing, first or amid', () => {
-    for (const key of [firstBatch, 'main/e/0000000000000004']) {
+    for (const key of [firstBatch, '~/main/0000000000000004']) {
       const bench = withNineEntries();
       bench.storage.rows.delete(key);
       bench.hear(read({ term: 2 }));
@@ -154,7 +154,7 @@ describe('damage at rest', () => {
   });
 
   it('in any record is noticed when the log is loaded', () => {
-    const keys = ['main/m', 'main/t/0000000000000001', 'main/t/0000000000000004', 'main/e/0000000000000007'];
+    const keys = ['main/m', 'main/t/0000000000000001', 'main/t/0000000000000004', '~/main/0000000000000007'];
     for (const key of keys) {
       const bench = withNineEntries();
       flip(bench, key, 6);
@@ -164,7 +164,7 @@ describe('damage at rest', () => {
   });
 
   it('is noticed when the log is loaded where a record is gone', () => {
-    const keys = ['main/m', 'main/t/0000000000000004', 'main/e/0000000000000007'];
+    const keys = ['main/m', 'main/t/0000000000000004', '~/main/0000000000000007'];
     for (const key of keys) {
       const bench = withNineEntries();
       bench.storage.rows.delete(key);

@@ -32,7 +32,7 @@ describe('a truncation', () => {
         type: 'write',
         operations: [
           { type: 'truncate', groupId: 'main', from: 9 },
-          { type: 'put', key: 'main/e/0000000000000009', value: fresh },
+          { type: 'put', key: '~/main/0000000000000009', value: fresh },
           { type: 'put', key: 'main/t/0000000000000009' },
           { type: 'put', key: 'main/m' },
         ],
@@ -40,7 +40,7 @@ describe('a truncation', () => {
       },
     ]);
     expect(brief(bench.sync())).toEqual(['stored 10 for n3 term 2 seq 2', 'ack 1:1:2']);
-    expect(bench.storage.rows.get('main/e/0000000000000006')).toEqual(batchUpTo(batch(6, 5, 1), asLogIndex(8)));
+    expect(bench.storage.rows.get('~/main/0000000000000006')).toEqual(batchUpTo(batch(6, 5, 1), asLogIndex(8)));
     expect(storedBatchKeys(bench.storage)).toEqual(['1', '6', '9']);
   });
 
@@ -87,8 +87,8 @@ describe('a truncation', () => {
     expect(bench.idle()).toMatchObject([
       {
         operations: [
-          { type: 'put', key: 'main/e/0000000000000001', value: batchUpTo(batch(1, 3, 1), asLogIndex(2)) },
-          { type: 'put', key: 'main/e/0000000000000003' },
+          { type: 'put', key: '~/main/0000000000000001', value: batchUpTo(batch(1, 3, 1), asLogIndex(2)) },
+          { type: 'put', key: '~/main/0000000000000003' },
           { type: 'put', key: 'main/t/0000000000000001' },
           { type: 'put', key: 'main/t/0000000000000003' },
           { type: 'put', key: 'main/m' },

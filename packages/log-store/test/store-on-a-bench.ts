@@ -17,7 +17,9 @@ import {
   type StoreId,
 } from '@conclave/protocol';
 import {
+  batchKey,
   chunkKey,
+  endOfPart,
   type Leftovers,
   LogStoreCore,
   type LogStoreEffect,
@@ -243,7 +245,7 @@ export class StoreOnABench {
     if (operation.type !== 'truncate') return [operation];
     const { from } = operation;
     const range = { fromIndex: asLogIndex(from - 1), lastIndex: asLogIndex(from - 1), maxBytes: 0, maxBatches: 1 };
-    const keys = this.storage.keysNow(`${groupId}/e/`, `${groupId}/e/~`);
+    const keys = this.storage.keysNow(batchKey(groupId, 0), endOfPart(groupId, 'e'));
     return truncationOperations(groupId, from, keys, this.storage.readNow(groupId, range)[0]);
   }
 }
@@ -298,5 +300,5 @@ export function storedChunkKeys(storage: MemoryLogStorage): string[] {
 
 /** The entries of what is stored, as `index:term`. */
 export function storedBatchKeys(storage: MemoryLogStorage): string[] {
-  return storage.keysNow(`${groupId}/e/`, `${groupId}/e/~`).map((key) => String(Number(key.slice(-16))));
+  return storage.keysNow(batchKey(groupId, 0), endOfPart(groupId, 'e')).map((key) => String(Number(key.slice(-16))));
 }

@@ -3,13 +3,16 @@
  * two groups share a key, and none shares one with what the process has once.
  *
  *     <group>/m            what a group has once: see `StoredMeta`
- *     <group>/e/<index>    a batch as it came, by its first index
  *     <group>/t/<index>    a run of entries of one term, by its first index
  *     <group>/c/<index>    a configuration, by its entry's index
  *     <group>/h            the snapshot that counts: its slot, id and head
  *     <group>/s/<slot>/<number>  a chunk of a snapshot, as it came
  *     !/g                  the groups that were created while the process ran: see `HostedGroups`
  *     !/w                  the number of the last write that did more than add entries
+ *     ~/<group>/<index>    a batch as it came, by its first index
+ *
+ * No name of a group has a `~`, which sorts behind all that it may have: entries stand behind everything else, so that what
+ * is written between them now and then does not lie above those that follow (docs/decisions/0050).
  */
 import { asLogIndex, type GroupId, type LogIndex } from '@conclave/protocol';
 import type { Leftovers } from './operations.js';
@@ -20,12 +23,14 @@ export type IndexedPart = 'e' | 't' | 'c' | 's';
 /** The digits of the largest index, so that keys sort as numbers do. */
 const digits = 16;
 
+const batchesPrefix = '~/';
+
 export const writeNumberKey = '!/w';
 export const hostedGroupsKey = '!/g';
 
-/** All keys of a group begin with this, and no others. */
-export function groupPrefix(groupId: GroupId): string {
-  return `${groupId}/`;
+/** All keys of a group but those of its batches lie between these, and no others. */
+export function recordKeys(groupId: GroupId): { readonly gte: string; readonly lt: string } {
+  return { gte: `${groupId}/`, lt: `${groupId}/~` };
 }
 
 export function metaKey(groupId: GroupId): string {
@@ -54,12 +59,12 @@ export function chunkKey(groupId: GroupId, slot: number, number: number): string
 }
 
 export function indexedKey(groupId: GroupId, part: IndexedPart, index: number): string {
-  return `${groupId}/${part}/${String(index).padStart(digits, '0')}`;
+  return `${partPrefix(groupId, part)}${String(index).padStart(digits, '0')}`;
 }
 
 /** Behind all keys of that part of the group. */
 export function endOfPart(groupId: GroupId, part: IndexedPart): string {
-  return `${groupId}/${part}/~`;
+  return `${partPrefix(groupId, part)}~`;
 }
 
 export function batchKey(groupId: GroupId, first: number): string {
@@ -68,11 +73,15 @@ export function batchKey(groupId: GroupId, first: number): string {
 
 /** Whether it is the key of a batch. */
 export function isBatchKey(key: string): boolean {
-  return key.split('/')[1] === 'e';
+  return key.startsWith(batchesPrefix);
 }
 
 /** The index in a key, or NaN where there is none. */
 export function indexOfKey(key: string): LogIndex {
   const text = key.slice(-digits);
   return asLogIndex(/^\d+$/.test(text) ? Number(text) : Number.NaN);
+}
+
+function partPrefix(groupId: GroupId, part: IndexedPart): string {
+  return part === 'e' ? `${batchesPrefix}${groupId}/` : `${groupId}/${part}/`;
 }

@@ -8,6 +8,7 @@ import {
   chunkKey,
   indexedKey,
   indexOfKey,
+  isBatchKey,
   type Leftovers,
   metaKey,
   type Row,
@@ -271,7 +272,8 @@ export class VirtualDisks {
   }
 
   private partOf(key: string): IndexedPart | undefined {
+    if (isBatchKey(key)) return 'e';
     const part = key.charAt(this.groupId.length + 1);
-    return part === 'e' || part === 't' || part === 'c' || part === 's' ? part : undefined;
+    return part === 't' || part === 'c' || part === 's' ? part : undefined;
   }
 }
