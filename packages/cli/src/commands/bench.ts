@@ -17,7 +17,7 @@ import { type Command, Option } from 'commander';
 import { Failed, runAction } from '../action.js';
 import { echo, measureSync, RequestFloor } from '../bench/floor.js';
 import { benchJoiner } from '../bench/joiner.js';
-import { type Measured, measure } from '../bench/measure.js';
+import { type Measured, type MeasureOptions, measure } from '../bench/measure.js';
 import {
   type MeasuredRow,
   measuredRecord,
@@ -40,7 +40,8 @@ const peers = 3;
 const valueBytes = 128;
 const keys = 10_000;
 const syncMs = 1_000;
-const readWarmUpMs = 5_000;
+/** Before a row, of processes that run warm. */
+const rowWarmUpMs = 5_000;
 
 interface BenchOptions {
   readonly json: boolean;
@@ -57,7 +58,11 @@ export function registerBench(program: Command): void {
   program
     .command('bench')
     .addOption(new Option('--seconds <n>', 'how long a row is measured').argParser(wholeNumber(1, 3_600)).default(5))
-    .addOption(new Option('--warm-up-seconds <n>', 'before each row').argParser(wholeNumber(0, 60)).default(10))
+    .addOption(
+      new Option('--warm-up-seconds <n>', 'of processes just started; each row has as much, 5 at most')
+        .argParser(wholeNumber(0, 600))
+        .default(20),
+    )
     .addOption(
       new Option('--rows <names>', 'these rows alone: four-1024, or four, or 1024; lease-256, or lease, or reads')
         .argParser(splitList)
@@ -140,6 +145,7 @@ async function measureFloors(
 ): Promise<Map<number, Measured>> {
   const floor = await RequestFloor.start(cleanUp, natsUrl, new Uint8Array(valueBytes));
   const floors = new Map<number, Measured>();
+  await warmUp((warming) => floor.measure(warming), rows, options);
   for (const inFlight of new Set(rows.map((row) => row.inFlight))) {
     const figures = await floor.measure({ inFlight, ...times(options) });
     floors.set(inFlight, figures);
@@ -174,6 +180,7 @@ async function* measureRows(
     cleanUp.add(() => client.close());
     const value = new Uint8Array(valueBytes).fill(0x78);
     const put = (number: number): Promise<unknown> => client.kv.put(`key-${number % keys}`, value);
+    await warmUp((warming) => measure(put, warming), rows, options);
     let isFilled = false;
     for (const row of rows) {
       if (row.operation === 'write') {
@@ -185,7 +192,7 @@ async function* measureRows(
       const { leader_id: leader } = await client.admin.status();
       const other = peerNames(peers).find((peer) => peer !== leader);
       const get = readerOf(client, row.operation, other ?? leader);
-      yield [row, await measure(get, { inFlight: row.inFlight, ...readTimes(options) })];
+      yield [row, await measure(get, { inFlight: row.inFlight, ...times(options) })];
     }
   } finally {
     await cleanUp.run();
@@ -203,14 +210,18 @@ function readerOf(client: ConclaveClient, kind: Exclude<Operation, 'write'>, fol
   return (number: number): Promise<unknown> => client.kv.get(`key-${number % keys}`, how[kind]);
 }
 
-/** The processes have been warmed up by writing. */
-function readTimes(options: BenchOptions): { warmUpMs: number; measureMs: number } {
-  const { warmUpMs, measureMs } = times(options);
-  return { warmUpMs: Math.min(warmUpMs, readWarmUpMs), measureMs };
+/** Has processes that were just started do for a while what they are to be measured at, so that V8 has compiled it. */
+async function warmUp(
+  run: (options: MeasureOptions) => Promise<unknown>,
+  rows: readonly Row[],
+  { warmUpSeconds }: BenchOptions,
+): Promise<void> {
+  const inFlight = Math.max(...rows.map((row) => row.inFlight));
+  await run({ inFlight, warmUpMs: 1000 * warmUpSeconds, measureMs: 0 });
 }
 
 function times({ seconds, warmUpSeconds }: BenchOptions): { warmUpMs: number; measureMs: number } {
-  return { warmUpMs: 1000 * warmUpSeconds, measureMs: 1000 * seconds };
+  return { warmUpMs: Math.min(1000 * warmUpSeconds, rowWarmUpMs), measureMs: 1000 * seconds };
 }
 
 function round(ms: number): number {
