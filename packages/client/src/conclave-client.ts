@@ -22,6 +22,7 @@ import {
   type Subscription,
 } from 'nats';
 import { AdminApi } from './admin-api.js';
+import { ByCallId } from './by-call-id.js';
 import {
   type Call,
   ClientCore,
@@ -64,7 +65,7 @@ export class ConclaveClient {
   readonly locks: LockApi;
   readonly admin: AdminApi;
   private readonly core: ClientCore;
-  private readonly callers = new Map<number, Caller>();
+  private readonly callers = new ByCallId<Caller>();
   private readonly subjects: Subjects;
   private readonly groupId: GroupId;
   private readonly inbox = createInbox();
@@ -167,7 +168,7 @@ export class ConclaveClient {
   private call(call: Call, timeoutMs: number | undefined): Promise<unknown> {
     return new Promise((resolve, reject) => {
       this.lastCallId += 1;
-      this.callers.set(this.lastCallId, { resolve, reject });
+      this.callers.add(this.lastCallId, { resolve, reject });
       this.step({ type: 'call', callId: this.lastCallId, call, timeoutMs });
     });
   }
@@ -230,17 +231,15 @@ export class ConclaveClient {
   }
 
   private settle(callId: number, settlement: Settlement): void {
-    const caller = this.callers.get(callId);
+    const caller = this.callers.take(callId);
     invariant(caller !== undefined, 'a call is settled once');
-    this.callers.delete(callId);
     if (settlement.outcome === 'done') return caller.resolve(settlement.result);
     const { code, message, outcome, leader_id } = settlement.error;
     caller.reject(new ConclaveError(code, message, outcome, leader_id));
   }
 
   private rejectAll({ message }: Error): void {
-    for (const { reject } of this.callers.values()) reject(new ConclaveError('ESHUTDOWN', message, 'unknown'));
-    this.callers.clear();
+    for (const { reject } of this.callers.takeAll()) reject(new ConclaveError('ESHUTDOWN', message, 'unknown'));
   }
 
   /** Once a turn of the event loop, when all that arrived in it has been handled: what was called goes out. */

@@ -106,15 +106,14 @@ export class ClientCore {
   }
 
   private onCall(callId: number, call: Call, timeout: number | undefined, at: Instant): void {
-    const refuse = (error: ErrorBody): void => {
-      this.effects.push({ type: 'settle', callId, settlement: { outcome: 'not_done', error } });
-    };
-    if (this.closed) return refuse(notDone('ESHUTDOWN', 'the client is closed'));
-    if (this.openCalls >= limits.clientCalls) return refuse(notDone('EBUSY', `${this.openCalls} calls are open`));
+    if (this.closed) return this.refuse(callId, notDone('ESHUTDOWN', 'the client is closed'));
+    if (this.openCalls >= limits.clientCalls) {
+      return this.refuse(callId, notDone('EBUSY', `${this.openCalls} calls are open`));
+    }
     const bytes = sizeOrFault(call);
-    if (typeof bytes !== 'number') return refuse(bytes);
+    if (typeof bytes !== 'number') return this.refuse(callId, bytes);
     const timeoutMs = timeout ?? timeoutOf(call, this.timeoutMs);
-    if (!(timeoutMs > 0)) return refuse(notDone('EINVAL', 'a time-out is above 0'));
+    if (!(timeoutMs > 0)) return this.refuse(callId, notDone('EINVAL', 'a time-out is above 0'));
     const deadlineMs = at.nowMs + timeoutMs;
     const open: OpenCall = {
       callId,
@@ -134,6 +133,10 @@ export class ClientCore {
     if (isRead(open)) this.waitingReads.add(open);
     else if (call.operation !== 'admin') this.waitingWrites.add(open);
     else this.begin('admin', { door: 'admin', name: call.command, peerId: call.peerId }, [open], at);
+  }
+
+  private refuse(callId: number, error: ErrorBody): void {
+    this.effects.push({ type: 'settle', callId, settlement: { outcome: 'not_done', error } });
   }
 
   private onIdle(at: Instant): void {
@@ -332,6 +335,7 @@ export class ClientCore {
     if (!this.requests.delete(request)) return;
     if (takesTurn(request.kind)) this.underWay -= 1;
     for (const requestId of request.requestIds()) this.attempts.delete(requestId);
+    request.end();
   }
 
   private wakeAt(dueMs: number): void {

@@ -36,7 +36,7 @@ export type Verdict = 'pending' | 'not_done' | 'unknown';
 export interface Attempt {
   readonly requestId: number;
   readonly request: ClientRequest;
-  readonly calls: readonly OpenCall[];
+  calls: readonly OpenCall[];
   verdict: Verdict;
 }
 
@@ -62,7 +62,7 @@ export class ClientRequest {
   constructor(
     readonly kind: RequestKind,
     readonly target: RequestTarget,
-    private readonly calls: readonly OpenCall[],
+    private calls: readonly OpenCall[],
     readonly session?: WriteSession,
   ) {
     this.open = calls.length;
@@ -100,5 +100,11 @@ export class ClientRequest {
 
   requestIds(): number[] {
     return this.attempts.map(({ requestId }) => requestId);
+  }
+
+  /** It is over: lets its calls go, as what is left of it may be collected much later than they could be. */
+  end(): void {
+    this.calls = [];
+    for (const attempt of this.attempts) attempt.calls = [];
   }
 }
