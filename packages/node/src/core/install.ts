@@ -18,6 +18,7 @@ import {
   type Body,
   ConclaveError,
   decodeSnapshotChunk,
+  invariant,
   type PeerId,
   type SnapshotHead,
   type SnapshotId,
@@ -79,8 +80,12 @@ export class Install {
     };
   }
 
-  /** Whether one comes in, and its leader has been heard of it lately. */
+  /**
+   * Whether one comes in, and its leader has been heard of it lately; or its end is on the way to the log-store, which
+   * nothing takes back, however long its disk takes.
+   */
   get isGoingOn(): boolean {
+    if (this.incoming?.endSeq !== undefined) return true;
     if (this.incoming === undefined || this.isNeeded(this.incoming.head) === false) return false;
     return this.context.nowMs - this.incoming.heardMs < 2 * this.context.options.electionTimeoutMs;
   }
@@ -107,8 +112,9 @@ export class Install {
     this.answer(body, incoming.given, false);
   }
 
-  /** The log-store drops what it holds of it, as this peer takes a snapshot of its own. */
+  /** The log-store drops what it holds of it, as this peer takes a snapshot of its own. None may be going on. */
   forget(): void {
+    invariant(this.incoming?.endSeq === undefined, 'a snapshot whose end was given is not forgotten');
     this.incoming = undefined;
   }
 

@@ -168,6 +168,18 @@ describe('promise 19: a transfer', () => {
     expect(bench.installSnapshot(large, { number: 1, term: 9 }).at(-1)).toBe('snapshot_stored 0 of S1 to n2');
   });
 
+  test('whose end is on its way to a slow disk holds up snapshots of the peer’s own, however long that takes', () => {
+    const bench = follower();
+    bench.appendEntries({ prev: [3, 2], commit: 3 });
+    bench.installSnapshot(newer);
+    bench.syncs = false;
+    bench.installSnapshot(newer, { number: 0 });
+    bench.wait(10_000);
+    expect(bench.admin('snapshot', {}, 'peer')).toEqual(['refuse 1 EBUSY not_done']);
+    expect(bench.status.installing).toMatchObject({ index: 120, done: 1 });
+    expect(bench.sync()).toContain('start over');
+  });
+
   test('takes the place of a snapshot that the peer takes of its own', () => {
     const bench = follower();
     bench.appendEntries({ prev: [3, 2], commit: 3 });
