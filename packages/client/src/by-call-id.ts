@@ -28,7 +28,7 @@ export class ByCallId<T> {
     page.left += 1;
   }
 
-  /** What is there is no longer. */
+  /** Gives what is there, once. */
   take(callId: number): T | undefined {
     const page = this.pageAt(Math.floor(callId / pageIds));
     const thing = page?.slots[callId % pageIds];
@@ -45,6 +45,10 @@ export class ByCallId<T> {
     this.pages.clear();
     this.last = undefined;
     return all;
+  }
+
+  get pageCount(): number {
+    return this.pages.size;
   }
 
   private pageAt(number: number): Page<T> | undefined {

@@ -3,7 +3,7 @@ import { ByCallId } from '../src/by-call-id.js';
 
 it('gives back what was added, once, as a map does', () => {
   const [things, expected] = [new ByCallId<string>(), new Map<number, string>()];
-  // Of ids that fit no page, too.
+  // Ids beyond 32 bits, and with gaps.
   let nextId = 2 ** 40 - 1000;
   let state = 1;
   const random = (): number => {
@@ -23,6 +23,11 @@ it('gives back what was added, once, as a map does', () => {
     expected.delete(callId);
   }
   expect(expected.size).toBeGreaterThan(1000);
+  for (const callId of [...expected.keys()].slice(10)) {
+    expect(things.take(callId)).toBe(expected.get(callId));
+    expected.delete(callId);
+  }
+  expect(things.pageCount, 'pages without anything are let go').toBeLessThanOrEqual(10);
   expect(things.takeAll().sort()).toEqual([...expected.values()].sort());
   expect(things.takeAll()).toEqual([]);
   expect(things.take(nextId - 1)).toBeUndefined();

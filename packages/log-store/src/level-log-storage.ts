@@ -87,8 +87,7 @@ export class LevelLogStorage implements LogStorage {
       throw this.openError(error);
     });
     try {
-      const moved = await this.reading(() => moveBatches(this.level));
-      if (moved > 0) this.options.warn?.('entries were moved to where they stand now', { batches: moved });
+      await this.moveFromBefore();
       await this.compareWithNotes();
     } catch (error) {
       await this.close();
@@ -151,9 +150,14 @@ export class LevelLogStorage implements LogStorage {
 
   async keysOf(groupId: GroupId, most: number): Promise<readonly string[]> {
     return this.reading(async () => {
-      const records = await this.level.keys({ ...recordKeys(groupId), limit: most }).all();
-      const batches = { gte: batchKey(groupId, 0), lt: endOfPart(groupId, 'e'), limit: most - records.length };
-      return [...records, ...(await this.level.keys(batches).all())];
+      const snapshot = this.level.snapshot();
+      try {
+        const records = await this.level.keys({ ...recordKeys(groupId), limit: most, snapshot }).all();
+        const batches = { gte: batchKey(groupId, 0), lt: endOfPart(groupId, 'e'), limit: most - records.length };
+        return [...records, ...(await this.level.keys({ ...batches, snapshot }).all())];
+      } finally {
+        await snapshot.close();
+      }
     });
   }
 
@@ -178,6 +182,13 @@ export class LevelLogStorage implements LogStorage {
 
   private get levelFolder(): string {
     return path.join(this.options.folder, 'level');
+  }
+
+  private async moveFromBefore(): Promise<void> {
+    const { folder, warn } = this.options;
+    const onBegin = () => warn?.('entries from before are moved to where they stand now', { folder });
+    const moved = await this.reading(() => moveBatches(this.level, onBegin));
+    if (moved > 0) warn?.('entries were moved', { folder, batches: moved });
   }
 
   private async writeNext(operations: readonly PlainOperation[], notes: readonly WriteNote[]): Promise<void> {

@@ -2,7 +2,7 @@ import { cp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promis
 import path from 'node:path';
 import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact } from '@conclave/protocol';
 import { Level } from 'level';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { batchKey, chunkKey, metaKey, type PlainOperation, type WriteNote } from '../src/core/index.js';
 import { damageIn } from '../src/level-log-check.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
@@ -218,7 +218,7 @@ describe('a LevelDB that is not what it was', () => {
     await before.close();
     const warnings: string[] = [];
     const opened = await reopen(warnings);
-    expect(warnings).toEqual([expect.stringContaining('moved')]);
+    expect(warnings).toEqual([expect.stringContaining('are moved'), expect.stringContaining('were moved')]);
     const range = { fromIndex: asLogIndex(1), lastIndex: asLogIndex(99), maxBytes: 1e6, maxBatches: 99 };
     for (const group of [main, other]) {
       const expected = Array.from({ length: count }, (_, at) => ({ key: batchKey(group, at + 1) }));
@@ -228,7 +228,7 @@ describe('a LevelDB that is not what it was', () => {
       expect(await opened.keysOf(group, 999)).toEqual(expected.map(({ key }) => key));
     }
     await reopen(warnings);
-    expect(warnings).toHaveLength(1);
+    expect(warnings).toHaveLength(2);
   });
 
   it('moves its tables of entries down as they are, also behind a snapshot', async () => {
@@ -240,10 +240,12 @@ describe('a LevelDB that is not what it was', () => {
       [],
     );
     await write(21, 40, MiB);
-    const [merged, written] = [await mergedBytes(), 100 * MiB];
+    // The table with the chunks meets the one before, which also shows that LevelDB says so.
+    await vi.waitUntil(async () => (await mergedBytes()) > 0, { timeout: 10_000 });
+    const merged = await mergedBytes();
     await write(61, 100, MiB);
-    // A table or two may meet the one with the chunk.
-    expect((await mergedBytes()) - merged).toBeLessThan(written / 2);
+    // It may meet another one or two.
+    expect((await mergedBytes()) - merged).toBeLessThan(50 * MiB);
   });
 
   /** What LevelDB has written by merging tables. */

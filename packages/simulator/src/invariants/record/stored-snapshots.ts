@@ -3,7 +3,7 @@
  *
  * Owns what was synced, by peer. What is cleared away later counts for nothing by then.
  */
-import type { KeptSnapshot, StorageOperation } from '@conclave/log-store';
+import { isBatchKey, type KeptSnapshot, type StorageOperation } from '@conclave/log-store';
 import { type PeerId, unseal } from '@conclave/protocol';
 
 export class StoredSnapshots {
@@ -29,7 +29,7 @@ export class StoredSnapshots {
   onWritten(peerId: PeerId, operations: readonly StorageOperation[]): boolean {
     let isNew = false;
     for (const operation of operations) {
-      if (operation.type !== 'put') continue;
+      if (operation.type !== 'put' || isBatchKey(operation.key)) continue;
       const [, part, slot, number] = operation.key.split('/');
       if (part === 's') this.slot(peerId, Number(slot))[Number(number)] = operation.value;
       if (part !== 'h') continue;
