@@ -2,21 +2,7 @@ import { limits } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import type { OpenCall } from '../src/core/client-request.js';
 import { WaitingCalls } from '../src/core/waiting-calls.js';
-
-function call(callId: number, bytes = 10): OpenCall {
-  return {
-    callId,
-    call: { operation: 'delete', key: 'k' },
-    timeoutMs: 1000,
-    deadlineMs: 1000,
-    bytes,
-    sequence: 0,
-    request: undefined,
-    settled: false,
-    earlier: undefined,
-    later: undefined,
-  };
-}
+import { openCall } from './open-call.js';
 
 function waitingWith(calls: readonly OpenCall[]): WaitingCalls {
   const waiting = new WaitingCalls();
@@ -41,7 +27,7 @@ function held(waiting: WaitingCalls): number {
 
 describe('calls that wait', () => {
   it('are taken in their order, those that are settled passed over', () => {
-    const calls = [1, 2, 3, 4, 5].map((callId) => call(callId));
+    const calls = [1, 2, 3, 4, 5].map((callId) => openCall(callId));
     const waiting = waitingWith(calls);
     settle(waiting, calls[0]);
     settle(waiting, calls[2]);
@@ -55,7 +41,7 @@ describe('calls that wait', () => {
 
   it('are taken up to a bound of bytes, one at least, and while they are alike', () => {
     const large = limits.clientRequestBytes;
-    const waiting = waitingWith([call(1, 2 * large), call(2, large), call(3, 1)]);
+    const waiting = waitingWith([openCall(1, 2 * large), openCall(2, large), openCall(3, 1)]);
     expect(ids(waiting.take(9))).toEqual([1]);
     expect(ids(waiting.take(9))).toEqual([2]);
     expect(ids(waiting.take(9, ({ callId }) => callId !== 3))).toEqual([]);
@@ -63,24 +49,24 @@ describe('calls that wait', () => {
   });
 
   it('are put back where they were', () => {
-    const waiting = waitingWith([1, 2, 3].map((callId) => call(callId)));
+    const waiting = waitingWith([1, 2, 3].map((callId) => openCall(callId)));
     const taken = waiting.take(2);
-    waiting.add(call(4));
+    waiting.add(openCall(4));
     waiting.putBack(taken.reverse());
     expect(ids(waiting.open())).toEqual([1, 2, 3, 4]);
   });
 
   it('are let go, also where there is always one that waits', () => {
-    const waiting = waitingWith([call(0)]);
+    const waiting = waitingWith([openCall(0)]);
     for (let callId = 1; callId < 10_000; callId++) {
-      waiting.add(call(callId));
+      waiting.add(openCall(callId));
       expect(waiting.take(1)).toHaveLength(1);
     }
     expect(ids(waiting.open())).toEqual([9999]);
     expect(held(waiting)).toBeLessThan(2500);
     waiting.take(1);
     expect(held(waiting)).toBe(0);
-    const [stuck, ...others] = Array.from({ length: 10_000 }, (_, callId) => call(callId));
+    const [stuck, ...others] = Array.from({ length: 10_000 }, (_, callId) => openCall(callId));
     if (stuck !== undefined) waiting.add(stuck);
     for (const one of others) {
       waiting.add(one);
