@@ -2,50 +2,91 @@
  * Moves the entries of a store from before to where they stand now: they had the keys `<group>/e/<index>`
  * (docs/decisions/0050).
  *
- * Moving is no write in the sense of the storage, and has no number: nothing is there before that is not there after, and
- * opening compares with what was noted only then.
+ * Moving is no write in the sense of the storage, and has no number: all that is there before is there after, and opening
+ * compares with what was noted only then.
  */
-import { asGroupId } from '@conclave/protocol';
+import { asGroupId, type GroupId } from '@conclave/protocol';
 import type { Level } from 'level';
 import { batchKey, indexOfKey } from './core/index.js';
 
-/** What is moved in one piece. */
+/** What is put in one write. */
 const pieceBytes = 1024 * 1024;
 const pieceBatches = 4096;
+/** What is moved before LevelDB has to give the room of it back. */
+const stageBytes = 32 * 1024 * 1024;
 
-type Move =
-  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
-  | { readonly type: 'del'; readonly key: string };
+type Store = Level<string, Uint8Array>;
+/** In Node a `Level` is a `ClassicLevel`, which has more than its type says. */
+type CompactingStore = Store & { compactRange(start: string, end: string): Promise<void> };
+interface Put {
+  readonly type: 'put';
+  readonly key: string;
+  readonly value: Uint8Array;
+}
+
+/** What was put where it stands now. */
+interface Stage {
+  readonly batches: number;
+  /** The last key from before. */
+  readonly upTo: string;
+}
 
 /**
- * Moves them from the lowest index on, piece by piece, so that a crash leaves the rest to the next opening.
+ * Moves them from the lowest index on, stage by stage: first all batches of a stage are put where they stand now, then
+ * they are deleted where they stood. A crash leaves the rest to the next opening, which puts some a second time.
  * @param onBegin told before the first one is moved
  * @returns how many batches it has moved
  */
-export async function moveBatches(level: Level<string, Uint8Array>, onBegin: () => void): Promise<number> {
+export async function moveBatches(level: Store, onBegin: () => void): Promise<number> {
   let moved = 0;
   for (const group of await groupsOf(level)) {
     const groupId = asGroupId(group);
-    let moves: Move[] = [];
-    let bytes = 0;
-    // One iterator for all: one that began anew would pass over all that was deleted before, each time.
-    for await (const [key, value] of level.iterator({ gte: `${group}/e/`, lt: `${group}/e/~` })) {
-      if (moved === 0) onBegin();
-      moves.push({ type: 'put', key: batchKey(groupId, indexOfKey(key)), value }, { type: 'del', key });
-      moved += 1;
-      bytes += value.length;
-      if (bytes < pieceBytes && moves.length < 2 * pieceBatches) continue;
-      await level.batch(moves, { sync: true });
-      moves = [];
-      bytes = 0;
+    let behind = `${group}/e/`;
+    for (;;) {
+      const { batches, upTo } = await putSome(level, groupId, behind, moved === 0 ? onBegin : () => undefined);
+      if (batches === 0) break;
+      // Has LevelDB write down what was put, so that no table has it and the deletions that follow: that one would reach
+      // across all that is there.
+      await compact(level, batchKey(groupId, 0), batchKey(groupId, 0));
+      await level.clear({ gt: behind, lte: upTo });
+      // Also writes the deletions down. From here on they cannot be lost, and bring back what is of no more use.
+      await compact(level, behind, upTo);
+      moved += batches;
+      behind = upTo;
     }
-    if (moves.length > 0) await level.batch(moves, { sync: true });
   }
   return moved;
 }
 
+/** Puts the batches of a group that stand behind this key, up to the bytes of a stage. */
+async function putSome(level: Store, groupId: GroupId, behind: string, onBegin: () => void): Promise<Stage> {
+  let stage: Stage = { batches: 0, upTo: behind };
+  let puts: Put[] = [];
+  let [bytes, written] = [0, 0];
+  const write = async (): Promise<void> => {
+    await level.batch(puts, { sync: true });
+    written += bytes;
+    bytes = 0;
+    puts = [];
+  };
+  for await (const [key, value] of level.iterator({ gt: behind, lt: `${groupId}/e/~` })) {
+    if (stage.batches === 0) onBegin();
+    puts.push({ type: 'put', key: batchKey(groupId, indexOfKey(key)), value });
+    bytes += value.length;
+    stage = { batches: stage.batches + 1, upTo: key };
+    if (bytes >= pieceBytes || puts.length >= pieceBatches) await write();
+    if (written >= stageBytes) break;
+  }
+  if (puts.length > 0) await write();
+  return stage;
+}
+
+function compact(level: Store, start: string, end: string): Promise<void> {
+  return (level as CompactingStore).compactRange(start, end);
+}
+
 /** The groups that have anything here but entries where they stand now. */
-async function groupsOf(level: Level<string, Uint8Array>): Promise<string[]> {
+async function groupsOf(level: Store): Promise<string[]> {
   const groups: string[] = [];
   const keys = level.keys({ gte: '!/~', lt: '~' });
   try {

@@ -204,15 +204,13 @@ describe('a LevelDB that is not what it was', () => {
     await storage?.write(puts, [{ ...noteOf(count), group_id: other }]);
     await close();
     const before = new Level<string, Uint8Array>(level(), { valueEncoding: 'view' });
-    const isMoved = (group: string, index: number) => group === 'main' && index <= 7;
     for (const group of [main, other]) {
       for (let index = 1; index <= count; index++) {
-        if (isMoved(group, index)) continue;
-        const value = (await before.get(batchKey(group, index))) as Uint8Array;
-        await before.batch([
-          { type: 'del', key: batchKey(group, index) },
-          { type: 'put', key: place(group, index), value },
-        ]);
+        // Of one group some were moved, and some were put anew and are not yet deleted.
+        const [isMoved, isPut] = [group === main && index <= 7, group === main && index <= 12];
+        if (isMoved) continue;
+        await before.put(place(group, index), (await before.get(batchKey(group, index))) as Uint8Array);
+        if (!isPut) await before.del(batchKey(group, index));
       }
     }
     await before.close();
