@@ -42,6 +42,14 @@ describe('what a soak takes', () => {
     expect(peaksOf(looks, 64 * 1024 * 1024).map(({ bounded }) => bounded)).toEqual([false, false]);
   });
 
+  it('may be as much more on a disk as one snapshot’s log, and as LevelDB takes in one step', () => {
+    const looks = samples([1, 1, 1, 100, 100, 100, 180, 180, 180].map((disk) => [disk, 1] as const));
+    expect(peaksOf(looks, 2 * MiB)[0]?.bounded).toBe(true);
+    const larger = samples([1, 1, 1, 100, 100, 100, 360, 360, 360].map((disk) => [disk, 1] as const));
+    expect(peaksOf(larger, 2 * MiB)[0]?.bounded).toBe(false);
+    expect(peaksOf(larger, 256 * MiB)[0]?.bounded).toBe(true);
+  });
+
   it('is nothing without a look', () => {
     expect(peaksOf([], 1)).toEqual([]);
   });

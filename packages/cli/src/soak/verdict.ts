@@ -17,7 +17,8 @@ export interface Peaks {
 
 /**
  * The peaks of each disk and of each process.
- * @param snapshotLogBytes so much log goes at once, and LevelDB lags behind with it: a disk may have so much more
+ * @param snapshotLogBytes so much log goes at once, and LevelDB lags behind with it: a disk may have so much more, where
+ * that is more than LevelDB's own steps
  */
 export function peaksOf(samples: readonly Sample[], snapshotLogBytes: number): Peaks[] {
   const third = Math.floor(samples.length / 3);
@@ -31,7 +32,7 @@ export function peaksOf(samples: readonly Sample[], snapshotLogBytes: number): P
   if (names === undefined) return [];
   return [
     ...[...names.diskBytes.keys()].map((peer) =>
-      peaks(`${peer} disk`, ({ diskBytes }) => diskBytes.get(peer), snapshotLogBytes),
+      peaks(`${peer} disk`, ({ diskBytes }) => diskBytes.get(peer), Math.max(slackBytes, snapshotLogBytes)),
     ),
     ...[...names.memoryBytes.keys()].map((name) =>
       peaks(`${name} memory`, (sample) => sample.memoryBytes.get(name), slackBytes),
