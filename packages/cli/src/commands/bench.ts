@@ -42,6 +42,8 @@ const keys = 10_000;
 const syncMs = 1_000;
 /** Before a row, of processes that run warm. */
 const rowWarmUpMs = 5_000;
+/** What stores nothing takes no snapshots, and runs evenly. */
+const evenMs = 5_000;
 
 interface BenchOptions {
   readonly json: boolean;
@@ -57,7 +59,11 @@ interface BenchOptions {
 export function registerBench(program: Command): void {
   program
     .command('bench')
-    .addOption(new Option('--seconds <n>', 'how long a row is measured').argParser(wholeNumber(1, 3_600)).default(5))
+    .addOption(
+      new Option('--seconds <n>', 'how long writes are measured; reads and bare requests 5 at most')
+        .argParser(wholeNumber(1, 3_600))
+        .default(15),
+    )
     .addOption(
       new Option('--warm-up-seconds <n>', 'of processes just started; each row has as much, 5 at most')
         .argParser(wholeNumber(0, 600))
@@ -147,7 +153,7 @@ async function measureFloors(
   const floors = new Map<number, Measured>();
   await warmUp((warming) => floor.measure(warming), rows, options);
   for (const inFlight of new Set(rows.map((row) => row.inFlight))) {
-    const figures = await floor.measure({ inFlight, ...times(options) });
+    const figures = await floor.measure({ inFlight, ...evenTimes(options) });
     floors.set(inFlight, figures);
     if (output.json) output.record({ row: `request-${inFlight}`, in_flight: inFlight, ...measuredRecord(figures) });
     else output.note(`bare requests, ${inFlight} in flight: ${count(figures.operationsPerSecond)}/s`);
@@ -192,7 +198,7 @@ async function* measureRows(
       const { leader_id: leader } = await client.admin.status();
       const other = peerNames(peers).find((peer) => peer !== leader);
       const get = readerOf(client, row.operation, other ?? leader);
-      yield [row, await measure(get, { inFlight: row.inFlight, ...times(options) })];
+      yield [row, await measure(get, { inFlight: row.inFlight, ...evenTimes(options) })];
     }
   } finally {
     await cleanUp.run();
@@ -222,6 +228,11 @@ async function warmUp(
 
 function times({ seconds, warmUpSeconds }: BenchOptions): { warmUpMs: number; measureMs: number } {
   return { warmUpMs: Math.min(1000 * warmUpSeconds, rowWarmUpMs), measureMs: 1000 * seconds };
+}
+
+function evenTimes(options: BenchOptions): { warmUpMs: number; measureMs: number } {
+  const { warmUpMs, measureMs } = times(options);
+  return { warmUpMs, measureMs: Math.min(measureMs, evenMs) };
 }
 
 function round(ms: number): number {
