@@ -47,6 +47,7 @@ export class ByCallId<T> {
     return all;
   }
 
+  /** How many pages are kept, for who looks on. */
   get pageCount(): number {
     return this.pages.size;
   }
