@@ -1,5 +1,5 @@
 import { KvService, KvStateMachine } from '@conclave/kv';
-import { asLogIndex, ConclaveError, type ErrorBody } from '@conclave/protocol';
+import { asLogIndex, ConclaveError, type ErrorBody, type GroupUid } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import {
   type Call,
@@ -94,7 +94,7 @@ class World {
       const request = this.service.parse(name, body);
       if (request.type === 'watch') throw new Error('nobody watches');
       const result = request.type === 'read' ? this.stateMachine.query(request.query) : this.apply(request.payload);
-      reply = { type: 'body', body: request.reply(result as never) };
+      reply = { type: 'body', body: request.reply(result as never, { groupUid: 'history-1' as GroupUid }) };
     } catch (error) {
       if (!(error instanceof ConclaveError)) throw error;
       reply = { type: 'body', body: { error: error.toBody() } };

@@ -1,8 +1,18 @@
 /** A group of one over real NATS: the door and the state machine of the store, without Raft between them. */
 import type { WatchRequest } from '@conclave/actor/core';
 import { KvService, KvStateMachine } from '@conclave/kv';
-import { asLogIndex, ConclaveError, decodeRequest, type Encoding, type ErrorBody, encodeAs } from '@conclave/protocol';
+import {
+  asLogIndex,
+  ConclaveError,
+  decodeRequest,
+  type Encoding,
+  type ErrorBody,
+  encodeAs,
+  type GroupUid,
+} from '@conclave/protocol';
 import type { Msg, NatsConnection, Subscription } from 'nats';
+
+const replyContext = { groupUid: 'history-1' as GroupUid };
 
 /** What is done with a request: answered, carried out without an answer, or answered with an error. */
 export type Behaviour = 'answer' | 'carry_out_silently' | ErrorBody;
@@ -62,12 +72,12 @@ export class Group {
   private carryOut(operation: string, body: unknown): unknown {
     try {
       const request = this.service.parse(operation, body);
-      if (request.type === 'read') return request.reply(this.stateMachine.query(request.query));
+      if (request.type === 'read') return request.reply(this.stateMachine.query(request.query), replyContext);
       if (request.type === 'watch') return this.onWatch(request);
       this.index += 1;
       const result = this.stateMachine.apply(asLogIndex(this.index), request.payload, request.command);
       for (const watchId of this.watches.keys()) this.tell(watchId);
-      return request.reply(result);
+      return request.reply(result, replyContext);
     } catch (error) {
       if (error instanceof ConclaveError) return { error: error.toBody() };
       throw error;
@@ -82,7 +92,7 @@ export class Group {
     // What is told reaches the watcher before the reply does, or after it.
     if (this.index % 2 === 0) this.tell(watchId);
     else setImmediate(() => this.tell(watchId));
-    return reply({ after: next - 1, revision, renewMs: 15_000 });
+    return reply({ after: next - 1, revision, renewMs: 15_000 }, replyContext);
   }
 
   /** Tells a watcher what has changed, or an error. */

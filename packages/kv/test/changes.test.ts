@@ -2,7 +2,7 @@ import { asLogIndex, encode, type KeyChange, type KvReply, limits, type Value } 
 import { describe, expect, it } from 'vitest';
 import { KvService, KvStateMachine } from '../src/index.js';
 import { payloadOfEntry, RandomEntries } from './random-commands.js';
-import { Door, generator } from './support.js';
+import { Door, generator, replyContext } from './support.js';
 
 function changesOf(door: Door, from_revision: number, over: object = {}): KvReply<'changes'> {
   return door.ask('changes', { prefix: '', from_revision, ...over }) as KvReply<'changes'>;
@@ -207,7 +207,11 @@ describe('what has changed', () => {
     const service = new KvService();
     const request = service.parse('watch', { watch_id: 'w-1', prefix: 'a/', from_revision: 3 });
     expect(request).toMatchObject({ type: 'watch', watchId: 'w-1', selector: 'a/', from: 3 });
-    expect(request.reply({ after: 2, revision: 8, renewMs: 5 })).toEqual({ after: 2, revision: 8, renew_ms: 5 });
+    expect(request.reply({ after: 2, revision: 8, renewMs: 5 }, replyContext)).toEqual({
+      after: 2,
+      revision: 8,
+      renew_ms: 5,
+    });
     expect(service.parse('watch', { watch_id: 'w', prefix: '' })).toMatchObject({ selector: '', from: undefined });
     for (const watch_id of ['', 'a.b', '*', '>', 'a b', 'w'.repeat(65)]) {
       expect(() => service.parse('watch', { watch_id, prefix: '' })).toThrow('watch_id');

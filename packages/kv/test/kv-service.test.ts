@@ -1,7 +1,7 @@
 import { Command, ConclaveError, Key, kvOperations, limits } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { type KvResult, KvService } from '../src/index.js';
-import { generator, payloadOf } from './support.js';
+import { generator, payloadOf, replyContext } from './support.js';
 
 const service = new KvService();
 
@@ -129,7 +129,7 @@ describe('a reply', () => {
   const reply = (result: KvResult, operation = 'put', body: unknown = { key: 'k', value: 'v' }) => {
     const request = service.parse(operation, body);
     if (request.type !== 'write') throw new Error(`${operation} is a write`);
-    return request.reply(result);
+    return request.reply(result, replyContext);
   };
 
   it('is thrown with the outcome that it has', () => {

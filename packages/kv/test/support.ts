@@ -1,6 +1,7 @@
-import { asLogIndex, decode } from '@conclave/protocol';
+import { asLogIndex, decode, type GroupUid } from '@conclave/protocol';
 import { KvService, type KvStateMachine } from '../src/index.js';
 
+export const replyContext = { groupUid: 'history-1' as GroupUid };
 const service = new KvService();
 
 /** Sends requests through the door into a state machine, one entry each, as a leader of a group of one would. */
@@ -16,9 +17,9 @@ export class Door {
   /** The reply, or what `reply` threw. */
   ask(operation: string, body: unknown): unknown {
     const request = service.parse(operation, body);
-    if (request.type === 'read') return request.reply(this.stateMachine.query(request.query));
+    if (request.type === 'read') return request.reply(this.stateMachine.query(request.query), replyContext);
     if (request.type === 'watch') throw new Error('who watches asks the node');
-    return request.reply(this.apply(request.payload, this.fromPayload ? undefined : request.command));
+    return request.reply(this.apply(request.payload, this.fromPayload ? undefined : request.command), replyContext);
   }
 
   apply(payload: Uint8Array, command?: unknown): unknown {

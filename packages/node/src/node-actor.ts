@@ -9,6 +9,7 @@ import {
   CoreRunner,
   drawIncarnation,
   type EndpointCounts,
+  generateId,
   type Health,
   type Listening,
   MicroService,
@@ -18,12 +19,13 @@ import {
   type RequestAddress,
   type Requests,
 } from '@conclave/actor';
-import type { Core, Service, WatchBegun, WatchRequest } from '@conclave/actor/core';
+import type { Core, ReplyContext, Service, WatchBegun, WatchRequest } from '@conclave/actor/core';
 import {
   adminCommands,
   ConclaveError,
   type ConclaveEvent,
   type Door,
+  type GroupUid,
   isAdminCommand,
   limits,
   type PeerId,
@@ -42,6 +44,8 @@ export interface ServingCore extends Core<NodeInput, NodeEffect> {
     readonly commit_index: number;
     readonly applied_index: number;
     readonly last_index: number;
+    readonly group_uid: GroupUid;
+    readonly level: number;
   };
 }
 
@@ -261,14 +265,16 @@ export class NodeActor implements Actor {
   }
 
   private onService(asked: Asked, request: Request): void {
-    const understood = this.dependencies.service.parse(request.name, request.body);
+    const { level } = this.core.summary();
+    const understood = this.dependencies.service.parse(request.name, request.body, { level, generateId });
     if (understood.type === 'watch') return this.onWatchRequest(asked, request, understood);
-    const { reply } = understood;
+    const { groupUid } = understood;
+    const reply = (result: unknown) => understood.reply(result, this.replyContext());
     if (understood.type === 'read') {
       const requestId = this.open.add({ request, reply, writes: false });
       const { query } = understood;
       const consistency = understood.consistency ?? (asked === 'peer' ? 'stale' : 'linearizable');
-      this.runner.enqueueRequest({ type: 'read', requestId, door: asked, consistency, query });
+      this.runner.enqueueRequest({ type: 'read', requestId, door: asked, consistency, query, groupUid });
       return;
     }
     this.refusePeersDoor(asked, 'a write');
@@ -277,15 +283,20 @@ export class NodeActor implements Actor {
       throw new ConclaveError('EINVAL', `a request makes an entry of at most ${limits.entryBytes} bytes`);
     }
     const requestId = this.open.add({ request, reply, writes: true });
-    this.runner.enqueueRequest({ type: 'propose', requestId, payload, command });
+    this.runner.enqueueRequest({ type: 'propose', requestId, payload, command, groupUid });
   }
 
-  private onWatchRequest(asked: Asked, request: Request, { watchId, selector, from, reply }: WatchRequest): void {
+  private onWatchRequest(asked: Asked, request: Request, understood: WatchRequest): void {
     this.refusePeersDoor(asked, 'a watch');
-    const makeReply = (result: unknown) => reply(result as WatchBegun);
+    const { watchId, selector, from, groupUid, reply } = understood;
+    const makeReply = (result: unknown) => reply(result as WatchBegun, this.replyContext());
     const requestId = this.open.add({ request, reply: makeReply, writes: false });
     const { encoding } = request;
-    this.runner.enqueueRequest({ type: 'watch', requestId, watchId, selector, from, encoding });
+    this.runner.enqueueRequest({ type: 'watch', requestId, watchId, selector, from, groupUid, encoding });
+  }
+
+  private replyContext(): ReplyContext {
+    return { groupUid: this.core.summary().group_uid };
   }
 
   private refusePeersDoor(asked: Asked, what: string): void {

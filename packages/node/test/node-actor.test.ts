@@ -1,6 +1,16 @@
 import { Connection, InProcessTransport, type LineLog, Requests, silentLog } from '@conclave/actor';
 import type { Service } from '@conclave/actor/core';
-import { asGroupId, asPeerId, ConclaveError, decode, encode, limits, StatusReply, Subjects } from '@conclave/protocol';
+import {
+  asGroupId,
+  asPeerId,
+  ConclaveError,
+  decode,
+  encode,
+  type GroupUid,
+  limits,
+  StatusReply,
+  Subjects,
+} from '@conclave/protocol';
 import { connect, type Msg, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
@@ -22,7 +32,16 @@ class ScriptedCore implements ServingCore {
     return { healthy: true, reason: '' };
   }
   summary() {
-    return { role: 'leader', term: 7, leader_id: 'n2', commit_index: 12, applied_index: 10, last_index: 13 };
+    return {
+      role: 'leader',
+      term: 7,
+      leader_id: 'n2',
+      commit_index: 12,
+      applied_index: 10,
+      last_index: 13,
+      group_uid: 'history-1' as GroupUid,
+      level: 0,
+    };
   }
 }
 

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { decode, encode } from './codec.js';
 import { ConclaveError } from './errors.js';
 import { limits } from './limits.js';
-import { Count, type LogIndex, PeerId, StoreId, Term } from './words.js';
+import { Count, GroupUid, type LogIndex, PeerId, StoreId, Term } from './words.js';
 
 /** A peer of a configuration with the store that its votes and acknowledgements must come from. */
 export const Member = z.object({ peer_id: PeerId, store_id: StoreId });
@@ -26,6 +26,16 @@ export const Configuration = z.object({
   founding_peers: Names.optional(),
   /** How often the group's history was begun anew by `reset_peer`; none: never. */
   epoch: Count.optional(),
+  /**
+   * The group's feature level from this entry on (`levels.ts`); none: 0. Each configuration carries on the level of the one
+   * before it, or raises it; no configuration lowers it.
+   */
+  level: Count.optional(),
+  /**
+   * The history that the entries after this one belong to, and the number above which it counts its revisions, tokens and ids. The first
+   * leader of a history sets it in its first entry (`flush`); later configurations of that history carry it on.
+   */
+  history: z.object({ group_uid: GroupUid, base: Count }).optional(),
   /** In the first entry of a leader: a change whose leader was lost while new peers were catching up; nothing of it happened. */
   lost_change: z.object({ term: Term, old_peers: Names, new_peers: Names }).optional(),
 });

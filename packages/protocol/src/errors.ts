@@ -15,6 +15,15 @@ export const errorCodes = {
   ENOTEMPTY: { status: 412, meaning: 'the peer holds another history' },
   EUNREACHABLE: { status: 503, meaning: 'a peer that is needed cannot be reached' },
   EFENCED: { status: 410, meaning: 'another node has opened this log-store' },
+  EHISTORY: {
+    status: 409,
+    meaning:
+      'the request names another history (`group_uid`) of this group, or what it refers to belongs to one; nothing was done',
+  },
+  EUNSUPPORTED: {
+    status: 501,
+    meaning: 'the request needs a higher feature level than the group or the peer has',
+  },
   ESESSION: {
     status: 440,
     meaning: 'the client session is unknown or has expired; the outcome of its retries is unknown',

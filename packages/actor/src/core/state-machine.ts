@@ -1,5 +1,5 @@
 /** What a node applies committed entries to, and the door through which clients reach it. */
-import type { Consistency, LogIndex, Term } from '@conclave/protocol';
+import type { Consistency, GroupUid, LogIndex, Term } from '@conclave/protocol';
 
 /** Deterministic: the same payloads in the same order give the same state and results on every peer. */
 export interface StateMachine {
@@ -74,27 +74,47 @@ export interface StateMachineRestore {
   end(): void;
 }
 
+/** What a service may use to understand a request, beside the request itself. */
+export interface RequestContext {
+  /** The group's feature level (`levels.ts`): an entry may hold only what this level has. */
+  readonly level: number;
+  /** Returns a new id that nobody can guess: 22 characters of `A-Za-z0-9_-`, from 128 random bits. */
+  readonly generateId: () => string;
+}
+
+/** What a reply may tell beside the result. */
+export interface ReplyContext {
+  /** The history in which the request was carried out. */
+  readonly groupUid: GroupUid;
+}
+
+interface OfHistory {
+  /** The history that the request names: in another one it is refused with EHISTORY, not done. */
+  readonly groupUid?: string | undefined;
+}
+
 /** A client's request, understood. */
-export type ServiceRequest =
-  | {
-      readonly type: 'write';
-      readonly payload: Uint8Array;
-      readonly command: unknown;
-      /** Makes the reply of the result of `apply`. @throws ConclaveError */
-      readonly reply: (result: unknown) => unknown;
-    }
-  | {
-      readonly type: 'read';
-      /** Undefined: as it goes without saying, `linearizable` from the group, `stale` from a peer that is asked itself. */
-      readonly consistency: Consistency | undefined;
-      readonly query: unknown;
-      /** Makes the reply of the result of `query`. @throws ConclaveError */
-      readonly reply: (result: unknown) => unknown;
-    }
-  | WatchRequest;
+export type ServiceRequest = WriteRequest | ReadRequest | WatchRequest;
+
+export interface WriteRequest extends OfHistory {
+  readonly type: 'write';
+  readonly payload: Uint8Array;
+  readonly command: unknown;
+  /** Makes the reply of the result of `apply`. @throws ConclaveError */
+  readonly reply: (result: unknown, context: ReplyContext) => unknown;
+}
+
+export interface ReadRequest extends OfHistory {
+  readonly type: 'read';
+  /** Undefined: the default, `linearizable` from the group, `stale` from a peer that is asked itself. */
+  readonly consistency: Consistency | undefined;
+  readonly query: unknown;
+  /** Makes the reply of the result of `query`. @throws ConclaveError */
+  readonly reply: (result: unknown, context: ReplyContext) => unknown;
+}
 
 /** Asks to have changes published. */
-export interface WatchRequest {
+export interface WatchRequest extends OfHistory {
   readonly type: 'watch';
   /** The last token of the subject to publish on. Checked. */
   readonly watchId: string;
@@ -103,7 +123,7 @@ export interface WatchRequest {
   /** The first revision that is wanted; undefined: where it is, or from now on. */
   readonly from: number | undefined;
   /** Makes the reply. */
-  readonly reply: (result: WatchBegun) => unknown;
+  readonly reply: (result: WatchBegun, context: ReplyContext) => unknown;
 }
 
 export interface WatchBegun {
@@ -118,7 +138,7 @@ export interface WatchBegun {
 /** The door of a state machine: checks and understands requests. */
 export interface Service {
   /** @throws ConclaveError EINVAL, ENOENT. */
-  parse(operation: string, body: unknown): ServiceRequest;
+  parse(operation: string, body: unknown, context: RequestContext): ServiceRequest;
 }
 
 /** What a user brings to `conclave run --application`: what the entries of a group mean. */

@@ -3,7 +3,7 @@
  *
  * Owns nothing. Checks everything: what it lets pass, the state machine applies without another look.
  */
-import type { Service, ServiceRequest } from '@conclave/actor/core';
+import type { RequestContext, Service, ServiceRequest } from '@conclave/actor/core';
 import {
   type Command,
   ConclaveError,
@@ -36,7 +36,7 @@ export class KvService implements Service {
    * @param body decoded, not yet checked.
    * @throws ConclaveError ENOENT: no such operation; EINVAL: not what its schema asks for.
    */
-  parse(operation: string, body: unknown): ServiceRequest {
+  parse(operation: string, body: unknown, _context?: RequestContext): ServiceRequest {
     if (!isKvOperation(operation)) throw new ConclaveError('ENOENT', `there is no operation ${operation}`);
     switch (operation) {
       case 'batch':

@@ -8,6 +8,7 @@ import {
   type ErrorCode,
   type EventDetail,
   type EventName,
+  type GroupUid,
   type Message,
   type Outcome,
   type PeerId,
@@ -70,6 +71,13 @@ export class NodeContext {
 
   drop(reason: string): void {
     this.dropped[reason] = (this.dropped[reason] ?? 0) + 1;
+  }
+
+  /** Refuses a request that names another history than this one. @returns whether it did */
+  refuseOtherHistory(requestId: number, named: string | undefined, groupUid: GroupUid): boolean {
+    if (named === undefined || named === groupUid) return false;
+    this.refuse(requestId, 'EHISTORY', `the group's history is ${groupUid}, and the request is for ${named}`);
+    return true;
   }
 
   reply(requestId: number, result: unknown): void {

@@ -66,7 +66,14 @@ export type NodeInput =
       readonly body: unknown;
     }
   /** A write for the state machine, on the group's subject. */
-  | { readonly type: 'propose'; readonly requestId: number; readonly payload: Uint8Array; readonly command: unknown }
+  | {
+      readonly type: 'propose';
+      readonly requestId: number;
+      readonly payload: Uint8Array;
+      readonly command: unknown;
+      /** The history that the request names, if it names one. */
+      readonly groupUid?: string | undefined;
+    }
   /** A read of the state machine. On a peer's own subject it is always stale. */
   | {
       readonly type: 'read';
@@ -74,6 +81,8 @@ export type NodeInput =
       readonly door: 'group' | 'peer';
       readonly consistency: Consistency;
       readonly query: unknown;
+      /** The history that the request names, if it names one. */
+      readonly groupUid?: string | undefined;
     }
   /** Asks for a watch on the group's subject, or for it again. */
   | ({ readonly type: 'watch' } & WatchInput)

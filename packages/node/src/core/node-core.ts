@@ -465,8 +465,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   // ---- clients -----------------------------------------------------------------------------------
 
-  private onPropose({ requestId, payload, command }: Extract<NodeInput, { type: 'propose' }>): void {
+  private onPropose({ requestId, payload, command, groupUid }: Extract<NodeInput, { type: 'propose' }>): void {
     if (!this.mayAnswer()) return this.context.emit({ type: 'drop_request', requestId });
+    if (this.context.refuseOtherHistory(requestId, groupUid, this.state.groupUid)) return;
     // While it hands over, the next leader may have heard the same request.
     const outcome = this.transfer.isGoingOn ? 'unknown' : 'not_done';
     const against = this.leadership.reasonAgainstWrites(this.transfer.isGoingOn);
@@ -478,6 +479,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const { context } = this;
     const { requestId } = input;
     if (!this.mayAnswer()) return context.emit({ type: 'drop_request', requestId });
+    if (context.refuseOtherHistory(requestId, input.groupUid, this.state.groupUid)) return;
     // Before that, "now" might be behind what others have been told.
     if (this.change.isFlushed && !this.restore.isGoingOn) return this.watches.ask(input);
     context.refuse(requestId, 'EBUSY', 'the leader has not yet committed an entry of its own term');

@@ -37,7 +37,7 @@ export class ReadDoor {
     this.own = new FollowerReads(context, state, stateMachine, hub);
   }
 
-  onRead({ requestId, door, consistency, query }: ReadInput): void {
+  onRead({ requestId, door, consistency, query, groupUid }: ReadInput): void {
     const { state, context } = this;
     const speaksForGroup = state.role === 'leader' && this.leadership.isConfirmed();
     if (door === 'group' && !speaksForGroup) {
@@ -45,6 +45,7 @@ export class ReadDoor {
       return context.emit({ type: 'drop_request', requestId });
     }
     if (state.role === 'fenced') return context.emit({ type: 'drop_request', requestId });
+    if (context.refuseOtherHistory(requestId, groupUid, state.groupUid)) return;
     if (consistency === 'stale') return this.readAsItIs(requestId, query);
     if (state.role === 'opening') {
       return context.refuse(requestId, 'EBUSY', 'the peer is starting: its log-store has not answered yet');

@@ -1,5 +1,5 @@
 /** What a node says of itself. */
-import type { GroupId, PeerId, Role, StatusReply, Term } from '@conclave/protocol';
+import type { GroupId, GroupUid, PeerId, Role, StatusReply, Term } from '@conclave/protocol';
 import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
 import type { Leadership } from './leadership.js';
@@ -21,6 +21,9 @@ export interface NodeSummary {
   readonly applied_index: number;
   readonly last_index: number;
   readonly session: number;
+  readonly group_uid: GroupUid;
+  /** The group's feature level, by the newest configuration of this peer's log. */
+  readonly level: number;
 }
 
 export function summary(state: NodeState): NodeSummary {
@@ -32,6 +35,8 @@ export function summary(state: NodeState): NodeSummary {
     applied_index: state.appliedIndex,
     last_index: state.log.lastIndex,
     session: state.session,
+    group_uid: state.groupUid,
+    level: state.log.configuration?.configuration.level ?? 0,
   };
 }
 

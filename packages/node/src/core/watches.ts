@@ -22,6 +22,8 @@ export interface WatchInput {
   readonly watchId: string;
   readonly selector: unknown;
   readonly from: number | undefined;
+  /** The history that the request names, if it names one. */
+  readonly groupUid?: string | undefined;
   /** As the request came, and so what is published. */
   readonly encoding: Encoding;
 }

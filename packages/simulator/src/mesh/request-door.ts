@@ -3,7 +3,7 @@
  * production. It stands for the shells of nodes and clients (`node-actor.ts`, `conclave-client.ts`).
  */
 
-import type { WatchBegun } from '@conclave/actor/core';
+import type { ReplyContext, WatchBegun } from '@conclave/actor/core';
 import type { Reply, RequestTarget } from '@conclave/client';
 import { KvService } from '@conclave/kv';
 import type { NodeInput } from '@conclave/node';
@@ -17,6 +17,7 @@ import {
   limits,
   StatusReply,
 } from '@conclave/protocol';
+import { summaryOf } from '../invariants/record/nodes.js';
 import type { Actor } from './actor.js';
 import type { CoreMesh } from './core-mesh.js';
 import type { Endpoint } from './virtual-network.js';
@@ -28,7 +29,7 @@ type Respond = (body: unknown) => void;
 interface Understood {
   readonly input: (requestId: number) => NodeInput;
   /** @throws ConclaveError */
-  readonly reply: (result: unknown) => unknown;
+  readonly reply: (result: unknown, context: ReplyContext) => unknown;
 }
 
 /** How long the group's leader may take to say who it is. */
@@ -36,6 +37,7 @@ const askTimeoutMs = 1000;
 
 export class RequestDoor {
   private readonly service = new KvService();
+  private lastId = 0;
 
   constructor(private readonly mesh: CoreMesh) {}
 
@@ -102,37 +104,45 @@ export class RequestDoor {
     if (asked === 'group' && !this.mesh.isServing(actor)) return;
     let understood: Understood;
     try {
-      understood = this.understand(asked, target, decodeRequest(bytes).value);
+      understood = this.understand(actor, asked, target, decodeRequest(bytes).value);
     } catch (error) {
       if (!(error instanceof ConclaveError)) throw error;
       respond({ error: error.toBody() });
       return;
     }
     this.mesh.request(actor, understood.input, (answer) => {
-      const body = replyOf(understood, answer);
+      const body = replyOf(understood, answer, { groupUid: summaryOf(actor).group_uid });
       if (body !== undefined) respond(body);
     });
   }
 
-  private understand(asked: Asked, { door, name }: RequestTarget, body: unknown): Understood {
+  private understand(actor: Actor, asked: Asked, { door, name }: RequestTarget, body: unknown): Understood {
     if (door === 'admin') return this.understandCommand(asked, name, body);
-    const request = this.service.parse(name, body);
+    const { level } = summaryOf(actor);
+    const request = this.service.parse(name, body, { level, generateId: () => this.generateId() });
+    const { groupUid } = request;
     if (request.type === 'read') {
       const { query, reply } = request;
       const consistency = request.consistency ?? (asked === 'peer' ? 'stale' : 'linearizable');
-      return { input: (requestId) => ({ type: 'read', requestId, door: asked, consistency, query }), reply };
+      return { input: (requestId) => ({ type: 'read', requestId, door: asked, consistency, query, groupUid }), reply };
     }
     if (asked === 'peer') throw new ConclaveError('EPERM', 'a write goes to the group, where the leader answers');
     if (request.type === 'watch') {
       const { watchId, selector, from, reply } = request;
       const input = (requestId: number): NodeInput => {
-        return { type: 'watch', requestId, watchId, selector, from, encoding: 'msgpack' };
+        return { type: 'watch', requestId, watchId, selector, from, groupUid, encoding: 'msgpack' };
       };
-      return { input, reply: (result) => reply(result as WatchBegun) };
+      return { input, reply: (result, context) => reply(result as WatchBegun, context) };
     }
     const { payload, command, reply } = request;
     if (payload.length > limits.entryBytes) throw new ConclaveError('EINVAL', 'the entry is too large');
-    return { input: (requestId) => ({ type: 'propose', requestId, payload, command }), reply };
+    return { input: (requestId) => ({ type: 'propose', requestId, payload, command, groupUid }), reply };
+  }
+
+  /** Ids are not random here, and still nobody has the same. */
+  private generateId(): string {
+    this.lastId += 1;
+    return `id-${this.lastId}`.padEnd(22, '-');
   }
 
   private understandCommand(asked: Asked, name: string, body: unknown): Understood {
@@ -149,11 +159,11 @@ export class RequestDoor {
   }
 }
 
-function replyOf({ reply }: Understood, answer: Answer | 'silence'): unknown {
+function replyOf({ reply }: Understood, answer: Answer | 'silence', context: ReplyContext): unknown {
   if (answer === 'silence') return undefined;
   if ('error' in answer) return answer;
   try {
-    return reply(answer.result);
+    return reply(answer.result, context);
   } catch (error) {
     if (!(error instanceof ConclaveError)) throw error;
     return { error: error.toBody() };
