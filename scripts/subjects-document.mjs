@@ -53,7 +53,7 @@ export function subjectsDocument(protocol) {
       `| \`conclave.admin.<peer>.${protocol.groupListWord}\` | the groups that peer hosts | JSON |`,
       '| `conclave.admin.<peer>.<actor>.bundle` | small messages of several groups to that actor, or `feed`, of that peer | msgpack |',
     ].join('\n'),
-    'A body whose first byte is `{` or white space is JSON, any other is msgpack, an empty one is `{}`. The msgpack is plain: no extension types, so that any language reads it. Binary is msgpack’s `bin`; in JSON it becomes base64.',
+    'A body whose first byte is `{` or white space is JSON, any other is msgpack, an empty one is `{}`. The msgpack is plain: no extension types, so that any language reads it. Binary is msgpack’s `bin`; in JSON it becomes base64. Integers are encoded as integers (`uint64`, `int64`), never as floats, and one that is not below 2^53 is refused with `EINVAL`.',
     `A name (of a group, a peer) is one token: letters, digits, \`_\` and \`-\`. Reserved, and so no names: ${protocol.reservedNames.map((name) => `\`${name}\``).join(', ')}.`,
     '## Messages between actors',
     'msgpack, on `conclave.<group>.<peer>.` and the name. The peer is the one that hears the message.',

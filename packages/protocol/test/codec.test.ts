@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConclaveError, decode, encode } from '../src/index.js';
+import goldenBodies from './golden-bodies.json' with { type: 'json' };
 
 describe('msgpack', () => {
   it.each([
@@ -25,5 +26,33 @@ describe('msgpack', () => {
     ['lists without end', Array.from({ length: 100 }, () => 0x91)],
   ])('is refused: %s', (_what, bytes) => {
     expect(() => decode(new Uint8Array(bytes))).toThrow(ConclaveError);
+  });
+
+  // The same bytes are decoded by a Go and a Python program: test/long/other-languages.test.ts.
+  it.each(goldenBodies)('is encoded to the bytes on record, and decoded from them: $what', ({ body, hex }) => {
+    expect(Buffer.from(encode(body)).toString('hex')).toBe(hex);
+    expect(decode(Buffer.from(hex, 'hex'))).toEqual(body);
+  });
+
+  it('writes each safe integer beyond 32 bits as an integer, wherever it stands', () => {
+    const integers = [2 ** 32, 2 ** 53 - 1, -(2 ** 31) - 1, -(2 ** 32), 1 - 2 ** 53, 458_209_634_418_689];
+    const lists = integers.map((integer) => [new Uint8Array(203).fill(0xcb), 'ˀ'.repeat(203), integer, 0.5]);
+    const bytes = encode({ a: lists, b: Object.fromEntries(lists.entries()), c: integers });
+    expect(decode(bytes)).toEqual({ a: lists, b: Object.fromEntries(lists.entries()), c: integers });
+    expect(encode(integers).filter((byte, at) => at % 9 === 1 && byte !== 0xcf && byte !== 0xd3)).toHaveLength(0);
+  });
+
+  it.each([
+    ['2^53', 'cf0020000000000000'],
+    ['2^64 - 1', 'cfffffffffffffffff'],
+    ['-2^53', 'd3ffe0000000000000'],
+    ['-2^63', 'd38000000000000000'],
+    ['2^63 - 1', 'd37fffffffffffffff'],
+  ])('is refused rather than rounded: the integer %s', (_what, hex) => {
+    expect(() => decode(Buffer.from(hex, 'hex'))).toThrow('2^53');
+  });
+
+  it('decodes the whole numbers of an older build, which are encoded as float64', () => {
+    expect(decode(Buffer.from('cb41f0000000000000', 'hex'))).toBe(2 ** 32);
   });
 });
