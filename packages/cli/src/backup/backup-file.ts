@@ -92,7 +92,10 @@ export class BackupReader {
     }
   }
 
-  /** The chunks, each of which is intact. @throws ConclaveError ECORRUPT where one is not, or is missing */
+  /**
+   * The chunks, each of which is intact.
+   * @throws ConclaveError ECORRUPT where one is not, or is missing, and where anything follows the last one
+   */
   async *chunks(): AsyncGenerator<Uint8Array, void> {
     let at = this.begin;
     for (let number = 0; number < this.head.head.chunks; number++) {
@@ -102,6 +105,8 @@ export class BackupReader {
       yield bytes;
       at = next;
     }
+    const { size } = await this.file.stat();
+    if (size !== at) throw damaged(`the backup goes on for ${size - at} bytes behind its last chunk`);
   }
 
   /** Reads it whole. Answers the digest of the state in it. @throws ConclaveError ECORRUPT unless it is what its head says */

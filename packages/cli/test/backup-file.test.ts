@@ -1,0 +1,88 @@
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import {
+  asGroupId,
+  asLogIndex,
+  asPeerId,
+  asTerm,
+  type BackupHead,
+  type GroupUid,
+  SnapshotCutter,
+  type StoreId,
+} from '@conclave/protocol';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { BackupReader, BackupWriter } from '../src/backup/backup-file.js';
+
+let folder: string;
+let file: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'conclave-backup-'));
+  file = path.join(folder, 'a.backup');
+  await writeBackup();
+});
+
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+async function writeBackup(): Promise<void> {
+  const cutter = new SnapshotCutter(asLogIndex(7));
+  const chunks = [...cutter.add(new Uint8Array(400_000).fill(1)), ...cutter.end()];
+  const head: BackupHead = {
+    group_id: asGroupId('g'),
+    group_uid: 'uid' as GroupUid,
+    peer_id: asPeerId('n1'),
+    time: '2026-11-29T00:00:00.000Z',
+    snapshot_id: 's',
+    head: {
+      index: asLogIndex(7),
+      term: asTerm(1),
+      configurations: [
+        {
+          index: asLogIndex(1),
+          configuration: { peers: [{ peer_id: asPeerId('n1'), store_id: 's1' as StoreId }], old_peers: [] },
+        },
+      ],
+      ...cutter.sum,
+    },
+  };
+  const writer = await BackupWriter.create(file, head);
+  for (const chunk of chunks) await writer.add(chunk);
+  await writer.end();
+}
+
+async function check(): Promise<string> {
+  const reader = await BackupReader.open(file);
+  try {
+    return await reader.check();
+  } finally {
+    await reader.close();
+  }
+}
+
+describe('a backup file', () => {
+  it('that is whole is accepted', async () => {
+    expect(await check()).toMatch(/./);
+  });
+
+  it.each([1, 4, 100_000])('with %i bytes behind its last chunk is refused', async (count) => {
+    await appendFile(file, new Uint8Array(count));
+    await expect(check()).rejects.toMatchObject({
+      code: 'ECORRUPT',
+      message: `the backup goes on for ${count} bytes behind its last chunk`,
+    });
+  });
+
+  it('with a second backup behind it is refused', async () => {
+    await appendFile(file, await readFile(file));
+    await expect(check()).rejects.toMatchObject({ code: 'ECORRUPT' });
+  });
+
+  it('that is cut anywhere is refused', async () => {
+    const bytes = await readFile(file);
+    for (const length of [0, 10, 17, 19, 100, 300_000, bytes.length - 1]) {
+      await writeFile(file, bytes.subarray(0, length));
+      await expect(check(), `${length} bytes`).rejects.toMatchObject({ code: 'ECORRUPT' });
+    }
+  });
+});
