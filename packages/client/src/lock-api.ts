@@ -34,4 +34,10 @@ export class LockApi {
     const call = { operation: 'query', name: 'lock_get', body, peerId: peerIdOf(peerId) } as const;
     return (await this.call(call, timeoutMs)) as KvReply<'lock_get'>;
   }
+
+  /** The same for a holder, who must not wait for other calls of the client to hear that it has lost the lock. */
+  async getForHolder(name: string): Promise<KvReply<'lock_get'>> {
+    const call = { operation: 'query', name: 'lock_get', body: { name }, urgent: true } as const;
+    return (await this.call(call, undefined)) as KvReply<'lock_get'>;
+  }
 }

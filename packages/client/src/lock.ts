@@ -1,12 +1,15 @@
 import { ConclaveError } from '@conclave/protocol';
-import { KeptLease } from './kept-lease.js';
+import { isEnd, KeptLease } from './kept-lease.js';
 import type { LeaseApi } from './lease-api.js';
 import type { LockApi } from './lock-api.js';
 
 export interface LockOptions {
   /** How long the lock outlives this process, or its connection, at most about: 10 s unless given. */
   readonly ttlMs?: number;
-  /** How long to wait in the queue for it; 0, unless given: not at all. */
+  /**
+   * How long to wait for the lock, from the call on, whatever happens to the group meanwhile: its place in the queue is kept
+   * through changes of the leader. 0, unless given: it is not waited for, and the calls have the client's time-out.
+   */
   readonly waitMs?: number;
   /** What this holder is called, for people. */
   readonly owner?: string;
@@ -14,9 +17,11 @@ export interface LockOptions {
 
 const defaultTtlMs = 10_000;
 const defaultOwner = 'client';
-/** Who waits asks whether its turn has come: often at first, then less. */
+/** A waiting client asks whether its turn has come: often at first, then less. */
 const firstPauseMs = 20;
 const longestPauseMs = 500;
+/** A call that begins at the end of the wait may take so long. */
+const shortestCallMs = 200;
 
 /** A lock that is held, by a lease that is kept, until it is released, or lost. */
 export class Lock {
@@ -28,27 +33,49 @@ export class Lock {
      */
     readonly token: number,
     private readonly lease: KeptLease,
-  ) {}
+    locks: LockApi,
+  ) {
+    lease.checkWithRenewals(async () => {
+      const { holder } = await locks.getForHolder(name);
+      if (holder?.token === token) return undefined;
+      const now = holder === null ? 'nobody holds it now' : `${holder.owner} holds it now, with token ${holder.token}`;
+      return new ConclaveError('ENOENT', `the lock ${JSON.stringify(name)} was taken from token ${token}: ${now}`);
+    });
+  }
 
-  /** @throws ConclaveError EBUSY: another holds it still. */
+  /**
+   * @throws ConclaveError EBUSY: another holds it still. ETIMEDOUT: the group did not answer within `waitMs`.
+   */
   static async acquire(leases: LeaseApi, locks: LockApi, name: string, options: LockOptions = {}): Promise<Lock> {
-    const { ttlMs = defaultTtlMs, waitMs = 0, owner = defaultOwner } = options;
-    const untilMs = performance.now() + waitMs;
-    const lease = await KeptLease.grant(leases, ttlMs);
-    try {
-      const { token } = await locks.acquire(name, owner, lease.leaseId, { wait: waitMs > 0 });
-      return new Lock(name, token || (await turnOf(locks, name, lease, untilMs)), lease);
-    } catch (error) {
-      // Ends the waiting, too. The error tells more than one of this would.
-      await lease.end().catch(() => undefined);
-      throw error;
+    const wait = new Wait(options.waitMs ?? 0);
+    for (;;) {
+      const lease = await KeptLease.grant(leases, options.ttlMs ?? defaultTtlMs, {
+        ...wait.callOptions(),
+        pastItsTime: true,
+      });
+      try {
+        const token = await tokenOf(locks, name, options.owner ?? defaultOwner, lease, wait);
+        await lease.confirm(wait.confirmMs());
+        return new Lock(name, token, lease, locks);
+      } catch (error) {
+        const ended = lease.end().catch(() => undefined);
+        // The lease has ended, and with it the place in the queue: the wait has not.
+        if (isEnd(error) && wait.isLeft()) {
+          await wait.pause(longestPauseMs);
+          continue;
+        }
+        // A group that has just answered has the place given back before the caller goes on.
+        if (error instanceof ConclaveError && error.code === 'EBUSY') await ended;
+        throw error;
+      }
     }
   }
 
   /**
-   * Aborted when the lock is released, or may have been lost: its lease has ended, or could not be kept in time. Its
-   * `reason` is a `ConclaveError`. Stop what the lock protects then. It comes by the clock of this process, and so may come
-   * late where that stands still: what must not happen twice needs the token.
+   * Aborted when the lock is released, or has been lost: its lease has ended, or could not be renewed in time, or the lock
+   * was taken away by force, which the next renewal finds out. Its `reason` is a `ConclaveError`. Stop what the lock protects
+   * then. It comes by the clock of this process, and so may come late where that was stopped: what must not happen
+   * twice needs the token.
    */
   get signal(): AbortSignal {
     return this.lease.signal;
@@ -59,23 +86,73 @@ export class Lock {
     return this.lease.isHeld();
   }
 
+  /** For how long it is held still if its lease cannot be renewed, in milliseconds; 0: it is not held. */
+  leftMs(): number {
+    return this.lease.leftMs();
+  }
+
+  /** Calls back each time that an attempt to renew the lease has failed, with `leftMs()`. */
+  onOverdue(listener: (leftMs: number) => void): void {
+    this.lease.onOverdue(listener);
+  }
+
   /** Gives it back, and its lease. Where that fails it is passed on when the lease ends. */
   release(): Promise<void> {
     return this.lease.end();
   }
 }
 
-/** The token, when the turn has come. */
-async function turnOf(locks: LockApi, name: string, lease: KeptLease, untilMs: number): Promise<number> {
+/** How long a lock is waited for. */
+class Wait {
+  private readonly untilMs: number;
+
+  constructor(private readonly waitMs: number) {
+    this.untilMs = performance.now() + waitMs;
+  }
+
+  get isForTheQueue(): boolean {
+    return this.waitMs > 0;
+  }
+
+  leftMs(): number {
+    return this.untilMs - performance.now();
+  }
+
+  isLeft(): boolean {
+    return this.leftMs() > 0;
+  }
+
+  /** No call takes longer than the wait, but for a last one that began just before its end; without a wait it has the client's own time-out. */
+  callOptions(): { readonly timeoutMs?: number } {
+    return this.isForTheQueue ? { timeoutMs: Math.max(shortestCallMs, this.leftMs()) } : {};
+  }
+
+  /** Settled after so long, or when the wait is over. */
+  pause(ms: number): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, Math.min(ms, this.leftMs())));
+  }
+
+  /** What the last step may take. */
+  confirmMs(): number {
+    return Math.max(1000, this.leftMs());
+  }
+}
+
+/** The token, once the lease holds the lock. */
+async function tokenOf(locks: LockApi, name: string, owner: string, lease: KeptLease, wait: Wait): Promise<number> {
+  const { token } = await locks.acquire(name, owner, lease.leaseId, {
+    wait: wait.isForTheQueue,
+    ...wait.callOptions(),
+  });
+  if (token > 0) return token;
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 1.5, longestPauseMs)) {
-    const { holder } = await locks.get(name);
+    const { holder } = await locks.get(name, wait.callOptions());
     // Each lock has a lease of its own, so the owner needs no look.
     if (holder?.lease_id === lease.leaseId) return holder.token;
     lease.signal.throwIfAborted();
-    const leftMs = untilMs - performance.now();
-    if (leftMs <= 0) {
+    if (!wait.isLeft()) {
       throw new ConclaveError('EBUSY', `${holder?.owner ?? 'another'} holds ${JSON.stringify(name)}`);
     }
-    await new Promise((resolve) => setTimeout(resolve, Math.min(pauseMs, leftMs)));
+    await wait.pause(pauseMs);
   }
 }

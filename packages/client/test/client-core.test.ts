@@ -146,18 +146,119 @@ describe('writes', () => {
 
   it('keep to the numbers whose results the group keeps', () => {
     const driver = new Driver();
-    for (let more = 0; more < limits.clientResults; more++) driver.put('k');
+    const most = limits.clientResults - limits.clientUrgentResults;
+    for (let more = 0; more < most; more++) driver.put('k');
     driver.openSession();
     driver.put('beyond');
     driver.idle();
     expect(driver.requests).toHaveLength(2);
-    driver.reply({ results: Array.from({ length: limits.clientResults }, () => done(1)) });
+    driver.reply({ results: Array.from({ length: most }, () => done(1)) });
     driver.idle();
     expect(driver.last.body).toEqual({
       client_id: 7,
-      acknowledged: limits.clientResults,
-      commands: [[limits.clientResults + 1, 'put', 'beyond', 'v']],
+      acknowledged: most,
+      commands: [[most + 1, 'put', 'beyond', 'v']],
     });
+  });
+});
+
+describe('promise 34: what keeps or ends a lease waits for no other call of the client', () => {
+  const keep = { operation: 'lease_keep', leaseId: 3 } as const;
+
+  it('A lease is kept in time though the client has as many calls open as it may, and without a number of its session.', () => {
+    const driver = new Driver();
+    for (let more = 0; more < limits.clientCalls; more++) driver.put('k');
+    const [one, other] = [driver.call(keep), driver.call({ ...keep, leaseId: 4 })];
+    expect(driver.settled.size).toBe(0);
+    driver.idle();
+    expect(driver.requests.map(({ target }) => target.name)).toEqual(['batch', 'open_session']);
+    const [batch] = driver.requests;
+    expect(batch?.body).toEqual({
+      commands: [
+        [0, 'lease_keep', 3],
+        [0, 'lease_keep', 4],
+      ],
+    });
+    driver.reply({ results: [done(1000), ['not_done', 'ENOENT', 'gone']] }, batch?.requestId);
+    expect(driver.settled.get(one)).toEqual({ outcome: 'done', result: { lease_id: 3, ttl_ms: 1000 } });
+    expect(driver.settled.get(other)).toEqual(failed('not_done', 'ENOENT', 'gone'));
+  });
+
+  it('It goes out at once though all requests of the client are under way, is sent again, and goes beside these.', () => {
+    const driver = new Driver();
+    driver.put('a');
+    driver.openSession();
+    for (let more = 0; more < 20; more++) {
+      driver.put('k');
+      driver.idle();
+    }
+    const before = driver.requests.length;
+    const call = driver.call(keep);
+    driver.idle();
+    expect(driver.requests).toHaveLength(before + 1);
+    const { requestId, body } = driver.last;
+    driver.error({ code: 'EBUSY' }, requestId);
+    driver.pass(20);
+    expect(driver.last).toMatchObject({ requestId: requestId + 1, body });
+    driver.reply({ results: [done(1000)] });
+    expect(driver.settled.get(call)).toMatchObject({ outcome: 'done' });
+    driver.idle();
+    expect(driver.requests).toHaveLength(before + 2);
+  });
+
+  it('A lease is ended and a lock given back with numbers that no other call uses, each once.', () => {
+    const driver = new Driver();
+    for (let more = 0; more < limits.clientResults; more++) driver.put('k');
+    driver.openSession();
+    expect(driver.requests).toHaveLength(2);
+    driver.call({ operation: 'lease_revoke', leaseId: 3 });
+    driver.call({ operation: 'unlock', name: 'l', token: 5 });
+    driver.idle();
+    const first = limits.clientResults - limits.clientUrgentResults + 1;
+    expect(driver.last.body).toEqual({
+      client_id: 7,
+      acknowledged: 0,
+      commands: [
+        [first, 'lease_revoke', 3],
+        [first + 1, 'unlock', 'l', 5],
+      ],
+    });
+  });
+
+  it('A holder asks for its lock at once, whatever else the client has open.', () => {
+    const driver = new Driver();
+    for (let more = 0; more < limits.clientCalls; more++) driver.get('k');
+    driver.idle();
+    const before = driver.requests.length;
+    const call = driver.call({ operation: 'query', name: 'lock_get', body: { name: 'l' }, urgent: true });
+    expect(driver.requests).toHaveLength(before + 1);
+    driver.reply({ holder: null, waiting: 0 });
+    expect(driver.settled.get(call)).toEqual({ outcome: 'done', result: { holder: null, waiting: 0 } });
+  });
+
+  it('Calls that keep leases have a bound of their own.', () => {
+    const driver = new Driver();
+    for (let more = 0; more < limits.clientUrgentCalls; more++) driver.call(keep);
+    expect(driver.settled.get(driver.call(keep))).toEqual(failed('not_done', 'EBUSY'));
+    expect(driver.settled.get(driver.put('k'))).toBeUndefined();
+  });
+
+  it('Those that were sent in a session that the group does not know are sent again before other writes.', () => {
+    const driver = new Driver();
+    driver.put('a');
+    driver.openSession();
+    driver.reply({ results: [done(1)] });
+    const call = driver.call({ operation: 'lease_revoke', leaseId: 3 });
+    driver.idle();
+    driver.put('b');
+    driver.reply({ results: [['unknown', 'ESESSION', 'gone']] });
+    driver.openSession(8);
+    expect(driver.requests.slice(-2).map(({ body }) => body.commands)).toEqual([
+      [[1, 'lease_revoke', 3]],
+      [[2, 'put', 'b', 'v']],
+    ]);
+    driver.reply({ results: [[...done(9).slice(0, 2), true]] }, driver.last.requestId - 1);
+    expect(driver.settled.get(call)).toEqual({ outcome: 'done', result: { revoked: true, revision: 9 } });
   });
 });
 

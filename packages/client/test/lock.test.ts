@@ -1,3 +1,4 @@
+import type { ErrorBody } from '@conclave/protocol';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
@@ -27,8 +28,9 @@ afterEach(async () => {
   await group.stepDown();
 });
 
-async function newClient(): Promise<ConclaveClient> {
-  const client = await ConclaveClient.connect({ servers: server.url, groupId: 'main', requestTimeoutMs: 200 });
+async function newClient(timeoutMs?: number): Promise<ConclaveClient> {
+  const options = { servers: server.url, groupId: 'main', requestTimeoutMs: 200, timeoutMs };
+  const client = await ConclaveClient.connect(options);
   clients.push(client);
   return client;
 }
@@ -97,6 +99,111 @@ describe('a lock', () => {
     expect((await client.locks.get('l')).holder?.token).toBe(lock.token);
   });
 
+  it('promise 34: is not lost by keep-alives that fail: only "no such lease" or the end of its time loses it', async () => {
+    const client = await newClient();
+    const overdue: number[] = [];
+    const lock = await client.lock('l', { ttlMs: 1000 });
+    lock.onOverdue((leftMs) => overdue.push(leftMs));
+    const failure: ErrorBody = { code: 'ESTATEMACHINE', message: 'why', outcome: 'not_done' };
+    const before = kept(group);
+    // Keep-alive and question, four times.
+    group.behaviours.push(...Array.from({ length: 8 }, () => failure));
+    while (kept(group) < before + 8) await turn();
+    expect([lock.isHeld(), lock.signal.aborted]).toEqual([true, false]);
+    expect(overdue.length).toBeGreaterThanOrEqual(3);
+    // Sooner than it is kept where all is well.
+    expect(overdue.slice(1).every((leftMs, at) => (overdue[at] as number) - leftMs < 1000 / 3)).toBe(true);
+    await lock.release();
+  });
+
+  it('promise 34: is not lost by keep-alives that get no answer while time is left', async () => {
+    const client = await newClient();
+    const lock = await client.lock('l', { ttlMs: 3000 });
+    await group.stepDown();
+    await new Promise<void>((resolve) => lock.onOverdue(() => resolve()));
+    await group.lead();
+    const before = kept(group);
+    while (kept(group) < before + 2) await turn();
+    expect(lock.isHeld()).toBe(true);
+    expect(lock.leftMs()).toBeGreaterThan(1000);
+  });
+
+  it('promise 34: that was taken away by force is lost with the next keep-alive, which says who holds it', async () => {
+    const [one, other] = [await newClient(), await newClient()];
+    const lock = await one.lock('l', { ttlMs: 2000, owner: 'one' });
+    let aborts = 0;
+    lock.signal.addEventListener('abort', () => (aborts += 1));
+    expect(await other.locks.release('l', lock.token)).toMatchObject({ released: true });
+    const next = await other.lock('l', { owner: 'other' });
+    expect(await aborted(lock.signal)).toMatchObject({
+      code: 'ENOENT',
+      message: `the lock "l" was taken from token ${lock.token}: other holds it now, with token ${next.token}`,
+    });
+    expect(lock.isHeld()).toBe(false);
+    // Its lease, with whatever else is tied to it, goes then.
+    while ((await other.leases.list()).leases.length > 1) await turn();
+    expect([aborts, next.isHeld()]).toEqual([1, true]);
+  });
+
+  it('promise 34: is waited for as long as was asked where nobody answers, and no longer', async () => {
+    const client = await newClient();
+    await group.stepDown();
+    for (const waitMs of [500, 1500]) {
+      const askedMs = performance.now();
+      await expect(client.lock('l', { waitMs })).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+      const tookMs = performance.now() - askedMs;
+      expect(tookMs).toBeGreaterThanOrEqual(waitMs - 1);
+      expect(tookMs).toBeLessThan(waitMs + 400);
+    }
+    await group.lead();
+    const held = await client.lock('l');
+    const waiting = client.lock('l', { waitMs: 500 });
+    const askedMs = performance.now();
+    while ((await client.locks.get('l')).waiting === 0) await turn();
+    await group.stepDown();
+    await expect(waiting).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    expect(performance.now() - askedMs).toBeLessThan(900);
+    expect(held.isHeld()).toBe(true);
+  });
+
+  it('promise 34: is waited for through a time without a leader that is longer than lease and calls, in its place', async () => {
+    const [one, other, third] = [await newClient(), await newClient(300), await newClient()];
+    const held = await one.lock('l', { ttlMs: 60_000 });
+    const waiting = other.lock('l', { waitMs: 60_000, ttlMs: 1000, owner: 'second' });
+    while ((await one.locks.get('l')).waiting < 1) await turn();
+    const last = third.lock('l', { waitMs: 60_000, ttlMs: 60_000, owner: 'third' });
+    while ((await one.locks.get('l')).waiting < 2) await turn();
+    const measure = await one.lock('m', { ttlMs: 1000 });
+    await group.stepDown();
+    await aborted(measure.signal);
+    await group.lead();
+    await held.release();
+    const second = await waiting;
+    expect((await one.locks.get('l')).holder?.owner).toBe('second');
+    expect(second.isHeld()).toBe(true);
+    await second.release();
+    expect((await last).token).toBeGreaterThan(second.token);
+  });
+
+  it('promise 34: is waited for though the lease that waits has ended: another one takes its place', async () => {
+    const [one, other] = [await newClient(), await newClient()];
+    const held = await one.lock('l');
+    const waiting = other.lock('l', { waitMs: 60_000, ttlMs: 1000 });
+    while ((await one.locks.get('l')).waiting < 1) await turn();
+    const { leases } = await one.leases.list();
+    await one.leases.revoke(leases.at(-1)?.[0] as number);
+    while ((await one.locks.get('l')).waiting < 1) await turn();
+    await held.release();
+    expect((await waiting).isHeld()).toBe(true);
+  });
+
+  it('is lost when its client is closed', async () => {
+    const client = await newClient();
+    const lock = await client.lock('l', { ttlMs: 1000 });
+    await client.close();
+    expect(await aborted(lock.signal)).toMatchObject({ code: 'ESHUTDOWN' });
+  });
+
   it('is refused where the request makes no sense', async () => {
     const client = await newClient();
     await expect(client.lock('')).rejects.toMatchObject({ code: 'EINVAL', outcome: 'not_done' });
@@ -108,5 +215,14 @@ describe('a lock', () => {
 
 /** Settled when a lease has been kept: the group hears that as a batch of one command. */
 async function heard(asked: Group, command: string): Promise<void> {
-  while (!asked.commands.includes(command)) await new Promise((resolve) => setImmediate(resolve));
+  while (!asked.commands.includes(command)) await turn();
+}
+
+/** How many keep-alives the group has received. */
+function kept({ commands }: Group): number {
+  return commands.filter((command) => command === 'lease_keep').length;
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -5,6 +5,7 @@ export function openCall(callId: number, bytes = 10): OpenCall {
   return {
     callId,
     call: { operation: 'delete', key: 'k' },
+    urgent: false,
     timeoutMs: 1000,
     deadlineMs: 1000,
     bytes,

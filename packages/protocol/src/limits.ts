@@ -173,7 +173,11 @@ export const limits = {
   // Client library.
   /** Calls of one client that have not been answered. */
   clientCalls: 65_536,
-  /** Requests of one client under way at once. */
+  /** Besides, calls of one client that keep or end leases and locks, which wait for no other call. */
+  clientUrgentCalls: 65_536,
+  /** Of `clientResults`, those that are left to calls that end leases and locks. */
+  clientUrgentResults: 64,
+  /** Requests of one client under way at once, without those of urgent calls. */
   clientRequests: 8,
   /** Calls are joined into one request up to about so many bytes; a larger call goes alone. */
   clientRequestBytes: 256 * KiB,

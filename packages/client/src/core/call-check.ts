@@ -120,6 +120,23 @@ export function onlyAsks(call: Call): boolean {
   );
 }
 
+/**
+ * Whether the call waits for no other: a lease must not end because its client has thousands of calls open, nor may one
+ * that is to end be held on to by them.
+ */
+export function isUrgent(call: Call): boolean {
+  switch (call.operation) {
+    case 'lease_keep':
+    case 'lease_revoke':
+    case 'unlock':
+      return true;
+    case 'query':
+      return call.urgent === true;
+    default:
+      return false;
+  }
+}
+
 /** How long a call may take where nothing else is said: a change of the configuration takes its own time and more. */
 export function timeoutOf(call: Call, timeoutMs: number): number {
   if (call.operation !== 'admin' || !changingCommands.includes(call.command)) return timeoutMs;

@@ -66,6 +66,8 @@ export interface QueryCall {
   readonly body: { readonly consistency?: Consistency | undefined; readonly [field: string]: unknown };
   /** Asks this peer instead of the leader: only for stale reads. */
   readonly peerId?: PeerId | undefined;
+  /** Asked by the holder of a lock, of whether it holds it still: waits for no other call. */
+  readonly urgent?: boolean;
 }
 
 export interface AdminCall {

@@ -13,6 +13,8 @@
  * 1. Each call is settled exactly once: done, not done, or unknown.
  * 2. A call is settled as not done only if every attempt that held it is known to have done nothing.
  * 3. At most `limits.clientCalls` calls are open, and `limits.clientRequests` requests of reads and writes under way.
+ *    Urgent calls, which keep or end leases and locks, are not among these: of them `limits.clientUrgentCalls` are open at
+ *    most, and each goes out at the end of the tick.
  * 4. A write goes to another session only if every attempt in the old one is known to have done nothing.
  */
 import { type ErrorBody, type ErrorCode, invariant, limits } from '@conclave/protocol';
@@ -26,7 +28,7 @@ import type {
   RequestTarget,
   Settlement,
 } from './call.js';
-import { onlyAsks, sizeOrFault, timeoutOf } from './call-check.js';
+import { isUrgent, onlyAsks, sizeOrFault, timeoutOf } from './call-check.js';
 import { type Attempt, ClientRequest, type OpenCall, type RequestKind } from './client-request.js';
 import { Deadlines } from './deadlines.js';
 import { ReplyReader } from './reply-reader.js';
@@ -53,12 +55,16 @@ export class ClientCore {
   private readonly deadlines = new Deadlines<OpenCall>();
   private readonly waitingWrites = new WaitingCalls();
   private readonly waitingReads = new WaitingCalls();
+  /** What keeps leases, and what ends them or gives locks back. */
+  private readonly waitingKeeps = new WaitingCalls();
+  private readonly waitingEnds = new WaitingCalls();
   private readonly requests = new Set<ClientRequest>();
   private readonly attempts = new Map<number, Attempt>();
   private readonly replies = new ReplyReader(this);
   private session: WriteSession | undefined;
   private opening: ClientRequest | undefined;
   private openCalls = 0;
+  private urgentCalls = 0;
   private underWay = 0;
   private lastRequestId = 0;
   private closed = false;
@@ -102,37 +108,59 @@ export class ClientCore {
 
   /** Open calls, and the requests that hold some of them. */
   status(): { readonly openCalls: number; readonly requests: number } {
-    return { openCalls: this.openCalls, requests: this.requests.size };
+    return { openCalls: this.openCalls + this.urgentCalls, requests: this.requests.size };
   }
 
   private onCall(callId: number, call: Call, timeout: number | undefined, at: Instant): void {
     if (this.closed) return this.refuse(callId, notDone('ESHUTDOWN', 'the client is closed'));
-    if (this.openCalls >= limits.clientCalls) {
-      return this.refuse(callId, notDone('EBUSY', `${this.openCalls} calls are open`));
+    const urgent = isUrgent(call);
+    const open = urgent ? this.urgentCalls : this.openCalls;
+    if (open >= (urgent ? limits.clientUrgentCalls : limits.clientCalls)) {
+      return this.refuse(callId, notDone('EBUSY', `${open} calls are open`));
     }
     const bytes = sizeOrFault(call);
     if (typeof bytes !== 'number') return this.refuse(callId, bytes);
     const timeoutMs = timeout ?? timeoutOf(call, this.timeoutMs);
     if (!(timeoutMs > 0)) return this.refuse(callId, notDone('EINVAL', 'a time-out is above 0'));
     const deadlineMs = at.nowMs + timeoutMs;
-    const open: OpenCall = {
-      callId,
-      call,
-      timeoutMs,
-      deadlineMs,
-      bytes,
-      sequence: 0,
-      request: undefined,
-      settled: false,
-      earlier: undefined,
-      later: undefined,
-    };
-    this.openCalls += 1;
+    this.take(
+      {
+        callId,
+        call,
+        urgent,
+        timeoutMs,
+        deadlineMs,
+        bytes,
+        sequence: 0,
+        request: undefined,
+        settled: false,
+        earlier: undefined,
+        later: undefined,
+      },
+      at,
+    );
+  }
+
+  private take(open: OpenCall, at: Instant): void {
+    const { call, urgent } = open;
+    if (urgent) this.urgentCalls += 1;
+    else this.openCalls += 1;
     this.deadlines.add(open);
-    this.wakeAt(deadlineMs);
-    if (isRead(open)) this.waitingReads.add(open);
-    else if (call.operation !== 'admin') this.waitingWrites.add(open);
-    else this.begin('admin', { door: 'admin', name: call.command, peerId: call.peerId }, [open], at);
+    this.wakeAt(open.deadlineMs);
+    if (call.operation === 'admin') {
+      this.begin('admin', { door: 'admin', name: call.command, peerId: call.peerId }, [open], at);
+    } else if (call.operation === 'query' && urgent) {
+      this.begin('query', { door: 'kv', name: call.name, peerId: call.peerId }, [open], at);
+    } else {
+      this.waitingListOf(open).add(open);
+    }
+  }
+
+  /** Where the call waits until it is in a request. */
+  private waitingListOf(open: OpenCall): WaitingCalls {
+    if (isRead(open)) return this.waitingReads;
+    if (!open.urgent) return this.waitingWrites;
+    return open.call.operation === 'lease_keep' ? this.waitingKeeps : this.waitingEnds;
   }
 
   private refuse(callId: number, error: ErrorBody): void {
@@ -140,12 +168,13 @@ export class ClientCore {
   }
 
   private onIdle(at: Instant): void {
+    this.sendUrgent(at);
     while (this.underWay < limits.clientRequests) {
-      const session = this.waitingWrites.first === undefined ? undefined : this.sessionWithRoom(at);
+      const session = this.waitingWrites.first === undefined ? undefined : this.sessionWithRoom(false, at);
       const write = session === undefined ? undefined : this.waitingWrites.first;
       const read = this.waitingReads.first;
       if (session !== undefined && write !== undefined && (read === undefined || write.callId < read.callId)) {
-        this.sendWrites(session, at);
+        this.sendWrites(this.waitingWrites, session, at);
       } else if (read !== undefined) {
         this.sendReads(read, at);
       } else {
@@ -154,16 +183,29 @@ export class ClientCore {
     }
   }
 
-  private sessionWithRoom(at: Instant): WriteSession | undefined {
-    if (this.session !== undefined) return this.session.room > 0 ? this.session : undefined;
+  private sendUrgent(at: Instant): void {
+    while (this.waitingKeeps.first !== undefined) {
+      // Without a session: a lease may be kept twice, and no number must be free for it.
+      this.begin('write', { door: 'kv', name: 'batch' }, this.waitingKeeps.take(limits.requestCommands), at);
+    }
+    while (this.waitingEnds.first !== undefined) {
+      const session = this.sessionWithRoom(true, at);
+      if (session === undefined) return;
+      this.sendWrites(this.waitingEnds, session, at);
+    }
+  }
+
+  private sessionWithRoom(urgent: boolean, at: Instant): WriteSession | undefined {
+    if (this.session !== undefined) return this.session.room(urgent) > 0 ? this.session : undefined;
     if (this.opening === undefined) {
       this.opening = this.begin('session', { door: 'kv', name: 'open_session' }, [], at);
     }
     return undefined;
   }
 
-  private sendWrites(session: WriteSession, at: Instant): void {
-    const calls = this.waitingWrites.take(Math.min(session.room, limits.requestCommands));
+  private sendWrites(waiting: WaitingCalls, session: WriteSession, at: Instant): void {
+    const urgent = waiting === this.waitingEnds;
+    const calls = waiting.take(Math.min(session.room(urgent), limits.requestCommands));
     for (const call of calls) call.sequence = session.nextNumber();
     this.begin('write', { door: 'kv', name: 'batch' }, calls, at, session);
   }
@@ -190,7 +232,7 @@ export class ClientCore {
   ): ClientRequest {
     const request = new ClientRequest(kind, target, calls, session);
     this.requests.add(request);
-    if (takesTurn(kind)) this.underWay += 1;
+    if (request.takesTurn) this.underWay += 1;
     this.send(request, at);
     return request;
   }
@@ -244,7 +286,7 @@ export class ClientCore {
       }
       sent += 1;
       // Nobody may be left who needs the session.
-      if (request === this.opening && this.waitingWrites.first === undefined) this.endOpening();
+      if (request === this.opening && !this.needsSession()) this.endOpening();
       else this.send(request, at);
     }
     if (overdue.length + sent === 0) this.drop('timer_without_need');
@@ -279,21 +321,23 @@ export class ClientCore {
 
   /** No session can be had: what waits for one has not happened. */
   onNoSession(error: ErrorBody): void {
-    for (const call of this.waitingWrites.open()) this.settle(call, { outcome: 'not_done', error });
+    const waiting = [...this.waitingEnds.open(), ...this.waitingWrites.open()];
+    for (const call of waiting) this.settle(call, { outcome: 'not_done', error });
     this.endOpening();
   }
 
   /** The group does not know the session any more. These writes were not done, and go out in another. */
   onSessionLost(session: WriteSession | undefined, undone: readonly OpenCall[]): void {
     if (this.session === session) this.session = undefined;
-    if (undone.length === 0) return;
+    const [first] = undone;
+    if (first === undefined) return;
     for (const call of undone) {
       invariant(call.request !== undefined, 'a write that comes back was in a request');
       call.request.open -= 1;
       call.request = undefined;
       call.sequence = 0;
     }
-    this.waitingWrites.putBack(undone);
+    this.waitingListOf(first).putBack(undone);
   }
 
   /** Whether the call has waited as long as calls do that say nothing of a time-out. */
@@ -311,10 +355,11 @@ export class ClientCore {
   settle(call: OpenCall, settlement: Settlement): void {
     invariant(!call.settled, 'a call is settled once');
     call.settled = true;
-    this.openCalls -= 1;
+    if (call.urgent) this.urgentCalls -= 1;
+    else this.openCalls -= 1;
     this.deadlines.delete(call);
     if (call.request === undefined) {
-      (isRead(call) ? this.waitingReads : this.waitingWrites).onSettled();
+      this.waitingListOf(call).onSettled();
     } else {
       call.request.open -= 1;
       if (call.sequence > 0) call.request.session?.settled(call.sequence);
@@ -326,6 +371,10 @@ export class ClientCore {
     this.dropped[reason] = (this.dropped[reason] ?? 0) + 1;
   }
 
+  private needsSession(): boolean {
+    return this.waitingWrites.first !== undefined || this.waitingEnds.first !== undefined;
+  }
+
   private endOpening(): void {
     if (this.opening !== undefined) this.end(this.opening);
     this.opening = undefined;
@@ -333,7 +382,7 @@ export class ClientCore {
 
   private end(request: ClientRequest): void {
     if (!this.requests.delete(request)) return;
-    if (takesTurn(request.kind)) this.underWay -= 1;
+    if (request.takesTurn) this.underWay -= 1;
     for (const requestId of request.requestIds()) this.attempts.delete(requestId);
     request.end();
   }
@@ -341,11 +390,6 @@ export class ClientCore {
   private wakeAt(dueMs: number): void {
     this.soonestMs = Math.min(this.soonestMs, dueMs);
   }
-}
-
-/** Whether requests of this kind are among those of which `limits.clientRequests` are under way at once. */
-function takesTurn(kind: RequestKind): boolean {
-  return kind === 'write' || kind === 'read' || kind === 'query';
 }
 
 /** Whether it waits among the reads. */

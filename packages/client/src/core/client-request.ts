@@ -15,6 +15,8 @@ export type RequestKind = 'write' | 'read' | 'query' | 'session' | 'admin';
 export interface OpenCall {
   readonly callId: number;
   readonly call: Call;
+  /** Waits for no other call (`isUrgent`). */
+  readonly urgent: boolean;
   readonly timeoutMs: number;
   readonly deadlineMs: number;
   /** About what it takes in a request. */
@@ -48,6 +50,8 @@ export class ClientRequest {
   /** An attempt that is no longer remembered may have done what it asked. */
   private forgotMayHaveHappened = false;
   open: number;
+  /** Its calls are: urgent ones share no request with others. */
+  private readonly isUrgent: boolean;
   phase: 'sent' | 'backing_off' = 'sent';
   /** When the attempt times out, or the pause ends. */
   dueMs: number = Number.POSITIVE_INFINITY;
@@ -63,10 +67,17 @@ export class ClientRequest {
     readonly kind: RequestKind,
     readonly target: RequestTarget,
     private calls: readonly OpenCall[],
+    /** Of writes; none: they may happen more than once, as a lease may be kept twice. */
     readonly session?: WriteSession,
   ) {
     this.open = calls.length;
+    this.isUrgent = calls[0]?.urgent === true;
     for (const call of calls) call.request = this;
+  }
+
+  /** Whether it is among those of which `limits.clientRequests` are under way at once. */
+  get takesTurn(): boolean {
+    return !this.isUrgent && (this.kind === 'write' || this.kind === 'read' || this.kind === 'query');
   }
 
   openCalls(): OpenCall[] {

@@ -24,9 +24,10 @@ export function bodyOf(request: ClientRequest, calls: readonly OpenCall[]): Read
       return asked === undefined ? first.body : { ...first.body, consistency: asked };
     }
     case 'write': {
-      invariant(request.session !== undefined, 'a write has a session');
+      const commands = calls.map(commandOf);
+      if (request.session === undefined) return { commands };
       const { clientId, acknowledged } = request.session;
-      return { client_id: clientId, acknowledged, commands: calls.map(commandOf) };
+      return { client_id: clientId, acknowledged, commands };
     }
   }
 }

@@ -21,13 +21,14 @@ export class WriteSession {
     return this.lowWater;
   }
 
-  /** How many numbers can be given out. */
-  get room(): number {
-    return this.lowWater + limits.clientResults - this.lastNumber;
+  /** How many numbers can be given out; the last ones of `limits.clientResults` only to urgent calls. */
+  room(urgent: boolean): number {
+    const reserved = urgent ? 0 : limits.clientUrgentResults;
+    return this.lowWater + limits.clientResults - reserved - this.lastNumber;
   }
 
   nextNumber(): number {
-    invariant(this.room > 0, 'a session gives out no more numbers than the group keeps results');
+    invariant(this.room(true) > 0, 'a session gives out no more numbers than the group keeps results');
     this.lastNumber += 1;
     return this.lastNumber;
   }
