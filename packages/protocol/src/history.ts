@@ -41,3 +41,25 @@ export function termsAfterReset(epoch: number, lastTerm: Term): { readonly entry
   invariant(epoch >= 1 && epoch <= limits.epochs, 'a group has a bounded number of epochs');
   return { entry: asTerm(lastTerm + epoch * unit), peer: asTerm(((epoch * (epoch + 3)) / 2) * unit) };
 }
+
+/** Of the wall time: 2020-01-01T00:00Z, where `historyBase` begins to count. */
+const historyEpochMs = Date.UTC(2020, 0, 1);
+/** Numbers that a history has for each second: as many as it can give out without reaching into the time of a later one. */
+export const numbersPerSecond = 2 ** 21;
+
+/** How far a history begins above the highest number that is known of the one before it: what is not known of may be higher. */
+export const historyGap = 2 ** 36;
+
+/**
+ * The number above which a history counts its revisions, tokens and ids: above all that an earlier history of the same name
+ * can have given out, even where nothing is left of it, unless that one had more than 2^21 writes a second, or a clock that
+ * was ahead. Below 2^53 until the year 2156.
+ *
+ * @param wallTimeMs of the leader that begins it, in milliseconds since 1970
+ * @param before the highest base that is known of an earlier history; 0: none
+ * @returns a whole number above 0
+ */
+export function historyBase(wallTimeMs: number, before: number): number {
+  const byClock = Math.floor((wallTimeMs - historyEpochMs) / 1000) * numbersPerSecond;
+  return Math.max(byClock, before + historyGap);
+}

@@ -15,6 +15,14 @@ export interface StateMachine {
    * in their order, on every peer; for the same epoch perhaps more than once.
    */
   beginEpoch?(epoch: number): void;
+  /**
+   * The entries that follow belong to this history of the group. In groups of level 1 and above this takes the place of
+   * `beginEpoch`. Called in the order of the entries, on every peer, and for one history more than once: only the first call
+   * for a `groupUid` begins it. Everything that an earlier history has given out (sessions, say) ends, and every number that
+   * is given out from now on is above `base` and above all numbers of earlier histories. `base` 0: the same history goes on, and
+   * its group has just reached level 1; nothing ends.
+   */
+  beginHistory?(history: HistoryStart): void;
   /** Answers a read of the state as it is. */
   query(query: unknown): unknown;
   /**
@@ -32,6 +40,13 @@ export interface StateMachine {
   restore(): StateMachineRestore;
   /** What has changed lately. A state machine that keeps none cannot be watched. */
   readonly history?: StateMachineHistory;
+}
+
+/** Where a history of a group begins. */
+export interface HistoryStart {
+  readonly groupUid: GroupUid;
+  /** Whole numbers that are given out begin above it, below 2^53; 0: the history goes on from before level 1. */
+  readonly base: number;
 }
 
 /**

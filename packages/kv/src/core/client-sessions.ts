@@ -181,6 +181,11 @@ export class ClientSessions {
     return true;
   }
 
+  /** Another history begins: no client of an earlier one has a session in it. */
+  endAll(): void {
+    for (const clientId of [...this.sessions.keys()]) this.end(clientId);
+  }
+
   private end(clientId: number): void {
     this.sessions.get(clientId)?.end();
     this.sessions.delete(clientId);

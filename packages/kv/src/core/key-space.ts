@@ -9,7 +9,7 @@
  * 3. A key whose `leaseId` is not 0 is among the keys of that lease, and every key of a lease is there.
  * 4. Nothing that is kept shares memory with the message that it came in: a small value would pin a large one.
  */
-import { invariant, limits, type Value } from '@conclave/protocol';
+import { type GroupUid, historyGap, invariant, limits, type Value } from '@conclave/protocol';
 import { KeyCut } from './key-cut.js';
 import { type HistoryBounds, KeyHistory } from './key-history.js';
 import { compareKeys } from './key-order.js';
@@ -40,6 +40,8 @@ export class KeySpace {
   private readonly order = new SortedKeys();
   readonly leases = new Leases();
   readonly locks = new Locks(this.leases, () => this.written.addNone());
+  /** The history that the group is in; empty: its entries do not say, as the group has not reached level 1. */
+  historyUid: GroupUid | '' = '';
   private written: KeyHistory;
   /** Of the snapshots that are being drawn; hardly ever is there one. */
   private cuts: readonly KeyCut[] = [];
@@ -166,6 +168,16 @@ export class KeySpace {
   beginEpoch(epoch: number): void {
     const from = epoch * epochNumbers;
     if (this.revision >= from) return;
+    this.written = new KeyHistory(from, this.historyBounds);
+    this.leases.goOnBehind(from);
+  }
+
+  /**
+   * Goes on with numbers above `base`, and far above all that it has given out, as the lost end of the history before may have
+   * gone further. What has changed before is no longer known.
+   */
+  beginHistory(base: number): void {
+    const from = Math.max(base, this.revision + historyGap, this.leases.lastId + historyGap);
     this.written = new KeyHistory(from, this.historyBounds);
     this.leases.goOnBehind(from);
   }

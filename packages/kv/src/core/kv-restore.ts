@@ -6,7 +6,7 @@
  * Whatever is not as a snapshot gives it stops the node: half a state is none.
  */
 import type { StateMachineRestore } from '@conclave/actor/core';
-import { asLogIndex, CommandResult, InvariantError, invariant, limits } from '@conclave/protocol';
+import { asLogIndex, CommandResult, GroupUid, InvariantError, invariant, limits, noGroupUid } from '@conclave/protocol';
 import { isCount, isKey, isLeaseId, isOwner, isValue } from './check.js';
 import type { ClientSessions } from './client-sessions.js';
 import type { KeySpace } from './key-space.js';
@@ -70,12 +70,15 @@ export class KvRestore implements StateMachineRestore {
   }
 
   private takeHead(row: readonly unknown[]): boolean {
-    if (!row.every(isCount)) return false;
-    const [revision, lastLeaseId, leases, keys, locks, sessions, results] = row as readonly number[];
+    const counts = row.slice(0, 7);
+    const historyUid = row[7] ?? noGroupUid;
+    if (!counts.every(isCount) || !GroupUid.safeParse(historyUid).success) return false;
+    const [revision, lastLeaseId, leases, keys, locks, sessions, results] = counts as readonly number[];
     if (revision === undefined || lastLeaseId === undefined || leases === undefined || keys === undefined) return false;
     if (locks === undefined || sessions === undefined || results === undefined) return false;
     if (leases > limits.leases || locks > limits.locks || sessions > limits.clientSessions) return false;
     this.keys.restoreRevision(revision);
+    this.keys.historyUid = historyUid as GroupUid;
     this.keys.leases.restoreLastId(lastLeaseId);
     Object.assign(this.left, { leases, keys, locks, sessions, results });
     return true;

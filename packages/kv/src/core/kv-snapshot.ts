@@ -7,7 +7,7 @@
 import type { ClientSessions } from './client-sessions.js';
 import type { KeyCut } from './key-cut.js';
 import type { KeySpace } from './key-space.js';
-import { encodePiece, type SnapshotRows, type SnapshotSection } from './snapshot-piece.js';
+import { encodePiece, type HeadCounts, type SnapshotRows, type SnapshotSection } from './snapshot-piece.js';
 import { keptValue, sizeOf } from './stored-value.js';
 import { bytesAnswered } from './transaction.js';
 
@@ -29,7 +29,7 @@ export class KvSnapshot implements Iterator<Uint8Array, void> {
     const leases = keys.leases.rows();
     const locks = keys.locks.rows();
     const { sessionRows, results, resultCount } = sessions.rows();
-    const head: SnapshotRows['head'] = [
+    const counts: HeadCounts = [
       keys.revision,
       keys.leases.lastId,
       leases.length,
@@ -38,6 +38,7 @@ export class KvSnapshot implements Iterator<Uint8Array, void> {
       sessionRows.length,
       resultCount,
     ];
+    const head: SnapshotRows['head'] = keys.historyUid === '' ? counts : [...counts, keys.historyUid];
     this.pieces = draw(pieceBytes, this.cut, { head: [head], leases, locks, sessions: sessionRows, results });
   }
 

@@ -8,7 +8,7 @@
  * 1. The state and each result follow from the entries alone, in their order.
  * 2. No entry, whatever its bytes, makes `apply` throw.
  */
-import type { StateMachine, StateMachineHistory, StateMachineRestore } from '@conclave/actor/core';
+import type { HistoryStart, StateMachine, StateMachineHistory, StateMachineRestore } from '@conclave/actor/core';
 import { type Command, defaultTimes, type LogIndex, limits, type Value } from '@conclave/protocol';
 import { AnswerRoom } from './answer-room.js';
 import { ClientSessions } from './client-sessions.js';
@@ -90,6 +90,14 @@ export class KvStateMachine implements StateMachine {
 
   beginEpoch(epoch: number): void {
     this.keys.beginEpoch(epoch);
+  }
+
+  beginHistory({ groupUid, base }: HistoryStart): void {
+    if (this.keys.historyUid === groupUid) return;
+    this.keys.historyUid = groupUid;
+    if (base === 0) return;
+    this.keys.beginHistory(base);
+    this.sessions.endAll();
   }
 
   /** Reads the state as it is. `query`: a `KvQuery` of the own service. */

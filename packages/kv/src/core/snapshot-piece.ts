@@ -9,7 +9,15 @@
  * stands with its keys and locks. A session's results come after all sessions.
  */
 
-import { ConclaveError, decode, encode, InvariantError, snapshotChecksum, type Value } from '@conclave/protocol';
+import {
+  ConclaveError,
+  decode,
+  encode,
+  type GroupUid,
+  InvariantError,
+  snapshotChecksum,
+  type Value,
+} from '@conclave/protocol';
 import type { KvCommandResult } from './kv-entry.js';
 
 const version = 1;
@@ -18,9 +26,12 @@ const headerBytes = 5;
 /** Who holds a lock or waits for it: owner, id of its lease. */
 export type ClaimRow = readonly [string, number];
 
+/** Revision, id of the last lease, then how many leases, keys, locks, sessions and results follow. */
+export type HeadCounts = readonly [number, number, number, number, number, number, number];
+
 export interface SnapshotRows {
-  /** Revision, id of the last lease, then how many leases, keys, locks, sessions and results follow. */
-  readonly head: readonly [number, number, number, number, number, number, number];
+  /** From level 1 on with the history that the group is in. */
+  readonly head: HeadCounts | readonly [...HeadCounts, GroupUid];
   /** Id, time, index of the entry that kept it last. In the order of their ids. */
   readonly leases: readonly [number, number, number];
   /** Key, value, revision, id of the lease that it is tied to or 0. In their order. */

@@ -15,7 +15,9 @@ import {
   batchPayloads,
   batchUpTo,
   ConclaveError,
+  type Configuration,
   decodeConfiguration,
+  featureLevel,
   invariant,
   type LogIndex,
   limits,
@@ -136,8 +138,7 @@ export class Applier {
     this.entries += upTo - from + 1;
     const payloads = batchPayloads(batch.bytes);
     if (kind === 'configuration') {
-      const { epoch = 0 } = decodeConfiguration(payloads[0] as Uint8Array);
-      if (epoch > 0) this.stateMachine.beginEpoch?.(epoch);
+      this.applyConfiguration(decodeConfiguration(payloads[0] as Uint8Array));
       state.appliedIndex = asLogIndex(upTo);
       return 1;
     }
@@ -148,6 +149,14 @@ export class Applier {
       this.listener.onApplied(asLogIndex(index), result);
     }
     return upTo - from + 1;
+  }
+
+  /** A state machine that knows histories counts by these from level 1 on: there the epochs of resets say nothing more. */
+  private applyConfiguration({ epoch = 0, level = 0, history }: Configuration): void {
+    const { stateMachine } = this;
+    if (history !== undefined) stateMachine.beginHistory?.({ groupUid: history.group_uid, base: history.base });
+    const byEpochs = level < featureLevel.histories || stateMachine.beginHistory === undefined;
+    if (epoch > 0 && byEpochs) stateMachine.beginEpoch?.(epoch);
   }
 
   private read(from: LogIndex): void {

@@ -21,6 +21,7 @@ import {
   peerIds,
   type StatusReply,
   samePeers,
+  supportedLevels,
 } from '@conclave/protocol';
 import type { BackupDoor } from './backup-door.js';
 import type { ConfigurationChange } from './configuration-change.js';
@@ -307,7 +308,9 @@ export class Bootstrap {
 
   private foundingConfiguration(peers: readonly PeerId[]): Configuration {
     const { peerId: peer_id, storeId: store_id } = this.state;
-    return { peers: [{ peer_id, store_id }], old_peers: [], founding_peers: [...peers] };
+    const { foundingLevel: level = supportedLevels.highest } = this.context.options;
+    const founding = { peers: [{ peer_id, store_id }], old_peers: [], founding_peers: [...peers] };
+    return level === 0 ? founding : { ...founding, level };
   }
 
   private newGroupUid(): GroupUid {

@@ -43,6 +43,7 @@ import { CatchUpReport } from './catch-up-report.js';
 import { endedChanges } from './change-history.js';
 import type { NodeContext } from './context.js';
 import type { Leadership } from './leadership.js';
+import { carryOn } from './next-configuration.js';
 import type { Proposals } from './proposals.js';
 import { reachOf } from './reach.js';
 import type { NodeState } from './state.js';
@@ -257,9 +258,9 @@ export class ConfigurationChange {
     const { active } = this;
     invariant(active !== undefined, 'a change is going on');
     const inForce = this.inForce();
-    const { epoch } = inForce;
+    const { state, context } = this;
     active.index = this.proposals.appendConfiguration(
-      epoch === undefined ? configuration : { ...configuration, epoch },
+      carryOn(inForce, configuration, state.groupUid, context.wallTimeMs),
     );
     const gone = allMembers(inForce).filter(({ peer_id, store_id }) => !isIn(configuration, peer_id, store_id));
     this.leadership.bidFarewell(gone, active.index);

@@ -36,6 +36,10 @@ export class NodeContext {
     return this.instant.nowMs;
   }
 
+  get wallTimeMs(): number {
+    return this.instant.wallTimeMs;
+  }
+
   get random(): number {
     return this.instant.random;
   }

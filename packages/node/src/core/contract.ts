@@ -43,6 +43,8 @@ export interface NodeOptions {
   readonly snapshotMarginEntries: number;
   /** Of the snapshots that it takes; `limits.snapshotChunkBytes` where nothing is said. */
   readonly snapshotChunkBytes?: number | undefined;
+  /** The feature level of groups that this node founds; the highest that it speaks where nothing is said. */
+  readonly foundingLevel?: number | undefined;
 }
 
 export interface NodeDependencies {

@@ -93,7 +93,9 @@ export class PeerReset {
     const peers = this.members(before, newPeers);
     const group_uid = historyAfterReset(old_group_uid, epoch, peers);
     const terms = termsAfterReset(epoch, lastTerm);
-    const configuration: Configuration = { peers, old_peers: [], epoch };
+    // The history, with its base, is for its first leader to begin: whoever is reset alike writes the same here.
+    const { level } = before;
+    const configuration: Configuration = { peers, old_peers: [], epoch, ...(level === undefined ? {} : { level }) };
     const first = asLogIndex(last_index + 1);
     const batch = encodeBatch('configuration', terms.entry, first, [encodeConfiguration(configuration)]);
 

@@ -73,7 +73,7 @@ describe('a group that is founded with a backup', () => {
     expect(end).toMatchObject({ source: 'installed', group_uid: 'N1.1', term: 5, compact_to: 7, snapshot_id: 'r' });
     expect(end.head).toEqual({
       ...head,
-      configurations: [{ index: 7, configuration: { ...configuration('n1'), founding_peers: ['n1'] } }],
+      configurations: [{ index: 7, configuration: { ...configuration('n1'), founding_peers: ['n1'], level: 1 } }],
     });
   });
 

@@ -2,7 +2,7 @@
  * One node's core on a bench: plays its clock, its three own actors and the other peers, and tells each effect in a
  * line. What is mere clockwork (timers, ticks, log lines) is not told.
  */
-import type { StateMachine, StateMachineHistory } from '@conclave/actor/core';
+import type { HistoryStart, StateMachine, StateMachineHistory } from '@conclave/actor/core';
 import {
   type AdminCommand,
   adminCommands,
@@ -91,6 +91,11 @@ class Memory implements StateMachine {
   beginEpoch(epoch: number): void {
     this.epochs.push(epoch);
   }
+  /** The histories that were begun at it, with their bases. */
+  readonly histories: [string, number][] = [];
+  beginHistory({ groupUid, base }: HistoryStart): void {
+    this.histories.push([groupUid, base]);
+  }
   query(query: unknown): unknown {
     return `${query} at ${this.applied.length}`;
   }
@@ -159,6 +164,7 @@ export class Bench {
     replicator: { link: 0, seq: 0 },
     'ballot-box': { link: 0, seq: 0 },
   };
+  wallTimeMs = 0;
   private readonly timers = new Map<string, number>();
   private lastRequestId = 0;
   private elect: Body<'ballot-box.elect'> | undefined;
@@ -188,7 +194,7 @@ export class Bench {
 
   /** Takes an input and all that follows from it at once, own actors' answers included. */
   step(input: NodeInput): string[] {
-    const effects = this.core.step(input, { nowMs: this.nowMs, wallTimeMs: 0, random: this.random });
+    const effects = this.core.step(input, { nowMs: this.nowMs, wallTimeMs: this.wallTimeMs, random: this.random });
     this.sent = [];
     const lines = this.perform(effects);
     const whole = this.sent;
@@ -710,7 +716,9 @@ export class Bench {
         payload: Buffer.from(text),
         command: undefined,
       } as const;
-      return this.perform(this.core.step(input, { nowMs: this.nowMs, wallTimeMs: 0, random: this.random }));
+      return this.perform(
+        this.core.step(input, { nowMs: this.nowMs, wallTimeMs: this.wallTimeMs, random: this.random }),
+      );
     });
     return [...lines, ...this.step({ type: 'idle' })];
   }

@@ -22,6 +22,8 @@ import type { Violation } from './violation.js';
 export interface JudgeOptions {
   /** All writes of the group are in the history: then a revision that none of them made is a write that happened twice. */
   readonly allWritesRecorded?: boolean;
+  /** The group's history counts its revisions from here on: above it, all of them were made by its writes. None: 0. */
+  readonly base?: number;
   /** How many operations may be looked at in the search of one key; 20,000,000 unless given. */
   readonly workLimit?: number;
 }
@@ -42,7 +44,7 @@ export function judgeHistory(history: readonly Operation[], options: JudgeOption
   const table = new RevisionTable(statements);
   const violation =
     table.violations[0] ??
-    new RevisionOrder(statements, table).check(options.allWritesRecorded === true) ??
+    new RevisionOrder(statements, table).check(options.allWritesRecorded === true, options.base) ??
     checkStaleStatements(statements, table);
   if (violation !== undefined) return violated(violation, history, statements.length);
   return judgeKeys(history, statements, table, options.workLimit ?? defaultWorkLimit);

@@ -108,8 +108,11 @@ export class RevisionOrder {
     this.findMakers();
   }
 
-  /** @param allWritesRecorded the history has all writes of the group: then each revision was made by one of them. */
-  check(allWritesRecorded: boolean): Violation | undefined {
+  /**
+   * @param allWritesRecorded the history has all writes of the group: then each revision was made by one of them
+   * @param base the revision that the group began with
+   */
+  check(allWritesRecorded: boolean, base = 0): Violation | undefined {
     for (const { isReturn, statement } of this.moments()) {
       if (isReturn) {
         this.onReturn(statement);
@@ -118,7 +121,7 @@ export class RevisionOrder {
         if (violation !== undefined) return violation;
       }
     }
-    return allWritesRecorded ? this.checkGaps() : undefined;
+    return allWritesRecorded ? this.checkGaps(base) : undefined;
   }
 
   private moments(): Moment[] {
@@ -220,10 +223,10 @@ export class RevisionOrder {
   }
 
   /** Each revision below the last known one was made by a write of the history: by an open one, if nobody tells of it. */
-  private checkGaps(): Violation | undefined {
+  private checkGaps(base: number): Violation | undefined {
     const open = this.openPlaces.toSorted((a, b) => a - b);
     const made = new Set(this.madeBy.values());
-    let revision = 0;
+    let revision = base;
     let gaps = 0;
     let able = 0;
     let last: RevisionFact | undefined;

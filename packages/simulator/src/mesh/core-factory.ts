@@ -103,6 +103,8 @@ export class CoreFactory {
         if ('expired' in result && result.expired > 0) this.coverage.count('client session expired', result.expired);
         return result;
       },
+      beginEpoch: (epoch) => machine.beginEpoch(epoch),
+      beginHistory: (history) => machine.beginHistory(history),
       query: (query) => machine.query(query),
       snapshot: () => machine.snapshot(),
       restore: () => this.watchedRestore(machine),

@@ -2,7 +2,7 @@
 import { actorKinds, type Change, decodeConfiguration, type PeerId, type StatusReply } from '@conclave/protocol';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 import type { LogCommand, LookCommand } from './scenario-command.js';
-import { configurationText, statusText, textOf } from './wording.js';
+import { configurationText, inHistory, statusText, textOf } from './wording.js';
 
 export class Looks {
   constructor(private readonly mesh: CoreMesh) {}
@@ -34,7 +34,7 @@ export class Looks {
     const whose = peers.length === 0 ? this.mesh.peers : (peers as readonly PeerId[]);
     return whose.map((peer) => {
       const [[value, revision]] = this.mesh.query(peer, [key]) as [[unknown, number]];
-      return `${peer}: ${key} ${revision === 0 ? 'is not there' : `is ${value}, revision ${revision}`}`;
+      return `${peer}: ${key} ${revision === 0 ? 'is not there' : `is ${value}, revision ${inHistory(revision)}`}`;
     });
   }
 

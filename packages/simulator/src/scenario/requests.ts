@@ -12,7 +12,7 @@ import { formatCommand } from '../script/format-command.js';
 import { ScriptError } from '../script/words.js';
 import type { AskCommand, PlainRequest } from './scenario-command.js';
 import type { ScenarioOutput } from './scenario-output.js';
-import { configurationText, errorText, fieldsText } from './wording.js';
+import { configurationText, errorText, fieldsText, inHistory } from './wording.js';
 
 /** Something that is answered, in words and for the door. */
 interface Order {
@@ -175,12 +175,12 @@ function snapshotText(reply: unknown): string {
 }
 
 function writtenText(reply: unknown): string {
-  return `done, revision ${(reply as { revision: number }).revision}`;
+  return `done, revision ${inHistory((reply as { revision: number }).revision)}`;
 }
 
 function readText(reply: unknown): string {
   const { value, revision } = reply as { value: unknown; revision: number };
-  return revision === 0 ? 'not there' : `${value}, revision ${revision}`;
+  return revision === 0 ? 'not there' : `${value}, revision ${inHistory(revision)}`;
 }
 
 function settlementText({ operation }: ClientCommand, settlement: Settlement): string {
@@ -194,10 +194,10 @@ function settlementText({ operation }: ClientCommand, settlement: Settlement): s
     swapped?: boolean;
     deleted?: boolean;
   };
-  if (token !== undefined) return token > 0 ? `acquired, token ${token}` : 'waits in the queue';
+  if (token !== undefined) return token > 0 ? `acquired, token ${inHistory(token)}` : 'waits in the queue';
   if (released === false) return 'not held with this token';
-  if (succeeded === false) return `done, the other branch, revision ${revision}`;
-  if (swapped === false) return `not swapped, revision ${revision}`;
-  if (deleted !== undefined) return deleted ? `deleted, revision ${revision}` : 'nothing to delete';
-  return `done, revision ${revision}`;
+  if (succeeded === false) return `done, the other branch, revision ${inHistory(revision)}`;
+  if (swapped === false) return `not swapped, revision ${inHistory(revision)}`;
+  if (deleted !== undefined) return deleted ? `deleted, revision ${inHistory(revision)}` : 'nothing to delete';
+  return `done, revision ${inHistory(revision)}`;
 }

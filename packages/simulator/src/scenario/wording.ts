@@ -3,7 +3,7 @@
  * only where something else happens.
  */
 import type { StatusReply } from '@conclave/protocol';
-import { type ConclaveEvent, type Configuration, type ErrorBody, peerIds } from '@conclave/protocol';
+import { type ConclaveEvent, type Configuration, type ErrorBody, numbersPerSecond, peerIds } from '@conclave/protocol';
 
 /** `{n1,n2,n3}`, or `{n1,n2,n3}=>{n1,n4,n5}` for a joint configuration. */
 export function configurationText(peers: readonly string[], oldPeers: readonly string[]): string {
@@ -14,6 +14,11 @@ export function configurationText(peers: readonly string[], oldPeers: readonly s
 export function textOf(configuration: Configuration | null): string {
   if (configuration === null) return 'no configuration';
   return configurationText(peerIds(configuration.peers), peerIds(configuration.old_peers));
+}
+
+/** A revision or token as its history counts it: how far it is above the base, which is a whole second. */
+export function inHistory(revision: number): number {
+  return revision % numbersPerSecond;
 }
 
 /** What an event says, without who says it. */

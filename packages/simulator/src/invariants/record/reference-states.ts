@@ -5,6 +5,7 @@
  * Owns one such machine, and what it held at the entries that were asked for.
  */
 import { KvStateMachine } from '@conclave/kv';
+import { type Configuration, decodeConfiguration } from '@conclave/protocol';
 import { type Entry, hasEntry } from './log-tree.js';
 
 export class ReferenceStates {
@@ -24,11 +25,17 @@ export class ReferenceStates {
     for (let next: Entry | undefined = entry; next !== undefined && next !== this.at; next = next.prev) path.push(next);
     for (const { kind, index, payload } of path.reverse()) {
       if (kind === 'commands') this.machine.apply(index, payload);
+      else this.begin(decodeConfiguration(payload));
     }
     this.at = entry;
     const state = stateOf(this.machine);
     this.known.set(entry, state);
     return state;
+  }
+
+  private begin({ history, epoch = 0, level = 0 }: Configuration): void {
+    if (history !== undefined) this.machine.beginHistory({ groupUid: history.group_uid, base: history.base });
+    else if (level === 0 && epoch > 0) this.machine.beginEpoch(epoch);
   }
 }
 

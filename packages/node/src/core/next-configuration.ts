@@ -1,0 +1,39 @@
+/** What each configuration carries on from the one before it. */
+import { type Configuration, featureLevel, type GroupUid, historyBase } from '@conclave/protocol';
+
+/**
+ * Returns the configuration as it goes into the log: with epoch, level and history of the one before it. Where the group's
+ * level has histories and the log does not name the one that is going on, it begins here: after founding, a restored backup
+ * or a reset above all that was given out before, and where the group only now reaches that level, with its numbers
+ * as they are (`base` 0).
+ *
+ * @param before the newest configuration of the log
+ * @param next with `level` where the level is to rise
+ * @param groupUid the history that the leader's log belongs to
+ */
+export function carryOn(
+  before: Configuration,
+  next: Configuration,
+  groupUid: GroupUid,
+  wallTimeMs: number,
+): Configuration {
+  const { epoch, level: levelBefore = 0 } = before;
+  const level = Math.max(levelBefore, next.level ?? 0);
+  const history = level < featureLevel.histories ? undefined : historyAfter(before, groupUid, wallTimeMs);
+  return {
+    ...next,
+    ...(epoch === undefined ? {} : { epoch }),
+    ...(level === 0 ? {} : { level }),
+    ...(history === undefined ? {} : { history }),
+  };
+}
+
+function historyAfter(
+  { level = 0, history }: Configuration,
+  group_uid: GroupUid,
+  wallTimeMs: number,
+): NonNullable<Configuration['history']> {
+  if (history?.group_uid === group_uid) return history;
+  const goesOn = level < featureLevel.histories;
+  return { group_uid, base: goesOn ? 0 : historyBase(wallTimeMs, history?.base ?? 0) };
+}

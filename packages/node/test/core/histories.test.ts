@@ -1,0 +1,88 @@
+import { type Configuration, type GroupUid, historyGap } from '@conclave/protocol';
+import { describe, expect, test } from 'vitest';
+import { carryOn } from '../../src/core/next-configuration.js';
+import { Bench, electionTimeoutMs } from './node-on-a-bench.js';
+
+/** Ten seconds after the instant from which bases are counted. */
+const wallTimeMs = Date.UTC(2020, 0, 1, 0, 0, 10);
+
+/** A group of one that this peer has founded; its leader's first entry is appended, not committed. */
+function founded(options = {}): Bench {
+  const bench = new Bench('n1', options);
+  bench.wallTimeMs = Date.UTC(2029, 0, 1);
+  bench.open();
+  bench.admin('bootstrap', { peers: ['n1'] }, 'peer');
+  bench.step({ type: 'group_answered', askId: 1, status: null });
+  bench.elected();
+  return bench;
+}
+
+const configurationOf = ({ status }: Bench) => status.configuration;
+
+describe('promises 29 and 30: a history', () => {
+  test('begins with the first entry of its first leader, above all that the clock allows an earlier one', () => {
+    const bench = founded();
+    const expected = ((Date.UTC(2029, 0, 1) - Date.UTC(2020, 0, 1)) / 1000) * 2 ** 21;
+    expect(configurationOf(bench)).toMatchObject({ level: 1, history: { group_uid: 'N1.1', base: expected } });
+    expect(bench.machine.histories).toEqual([]);
+    bench.committed(2);
+    expect(bench.machine.histories).toEqual([['N1.1', expected]]);
+    expect(bench.machine.epochs).toEqual([]);
+  });
+
+  test('is carried on by each later configuration, whatever the clock says then', () => {
+    const bench = founded();
+    const before = configurationOf(bench);
+    bench.committed(2);
+    bench.wallTimeMs = wallTimeMs;
+    bench.admin('change_peers', { new_peers: ['n1', 'n2', 'n3'] });
+    bench.progress({ peer: 'n2', match: 2, caughtUp: true }, { peer: 'n3', match: 2, caughtUp: true });
+    for (const index of [3, 4]) {
+      expect(configurationOf(bench)).toMatchObject({ level: before?.level, history: before?.history });
+      bench.committed(index);
+    }
+    expect(new Set(bench.machine.histories.map(String)).size).toBe(1);
+  });
+
+  test('is none in a group of level 0, which an older build can read', () => {
+    const bench = founded({ foundingLevel: 0 });
+    bench.committed(2);
+    expect(configurationOf(bench)).not.toHaveProperty('history');
+    expect(configurationOf(bench)).not.toHaveProperty('level');
+    expect(bench.machine.histories).toEqual([]);
+  });
+
+  test('of a reset begins with the leader after it: whoever is reset alike writes the same', () => {
+    const bench = founded();
+    bench.committed(2);
+    const first = configurationOf(bench)?.history;
+    bench.appendEntries({ group: 'N1.1', term: 9, prev: [2, 2] });
+    bench.wait(3 * electionTimeoutMs);
+    bench.wallTimeMs = Date.UTC(2030, 0, 1);
+    bench.admin('reset_peer', { new_peers: ['n1'] }, 'peer');
+    expect(configurationOf(bench)).toMatchObject({ epoch: 1, level: 1 });
+    expect(configurationOf(bench)).not.toHaveProperty('history');
+    bench.wait(2 * electionTimeoutMs);
+    bench.elected();
+    bench.elected();
+    const second = configurationOf(bench)?.history;
+    expect(second?.group_uid).toMatch(/^reset-1-/);
+    expect(second?.base).toBeGreaterThan(first?.base ?? Number.POSITIVE_INFINITY);
+  });
+
+  test('has a base above that of the history before it, wherever the clock stands', () => {
+    const peers = { peers: [{ peer_id: 'n1', store_id: 's1' }], old_peers: [] } as never as Configuration;
+    const before = { ...peers, level: 1, history: { group_uid: 'one' as GroupUid, base: 2 ** 50 } };
+    const next = carryOn(before, peers, 'two' as GroupUid, wallTimeMs);
+    expect(next.history).toEqual({ group_uid: 'two', base: 2 ** 50 + historyGap });
+    const first = carryOn({ ...peers, level: 1 }, peers, 'one' as GroupUid, 0);
+    expect(first.history).toEqual({ group_uid: 'one', base: historyGap });
+  });
+
+  test('goes on with its numbers where its group reaches level 1 only now', () => {
+    const peers = { peers: [{ peer_id: 'n1', store_id: 's1' }], old_peers: [], epoch: 2 } as never as Configuration;
+    const raised = carryOn(peers, { ...peers, level: 1 }, 'one' as GroupUid, Date.UTC(2030, 0, 1));
+    expect(raised).toEqual({ ...peers, level: 1, history: { group_uid: 'one', base: 0 } });
+    expect(carryOn(peers, peers, 'one' as GroupUid, wallTimeMs)).toEqual(peers);
+  });
+});
