@@ -38,6 +38,12 @@ export interface StateMachine {
   snapshot(): Iterator<Uint8Array, void>;
   /** Forgets the state; then takes the pieces of a snapshot, as they were given and in their order. */
   restore(): StateMachineRestore;
+  /**
+   * A digest of the state, of at most 64 characters: the same on all peers that have applied the same entries, also where one of
+   * them was restored from a snapshot. The members of a group compare theirs about once a second, so it is kept up as entries are applied.
+   * A state machine without one is not compared.
+   */
+  digest?(): string;
   /** What has changed lately. A state machine that keeps none cannot be watched. */
   readonly history?: StateMachineHistory;
 }

@@ -17,6 +17,7 @@
 import { invariant, type LogIndex, limits, type OperationResult } from '@conclave/protocol';
 import type { KvCommandResult } from './kv-entry.js';
 import type { SnapshotRows } from './snapshot-piece.js';
+import { ChangedRows, DigestSum, hashOf, mix, mixNumber } from './state-digest.js';
 import { detached } from './stored-value.js';
 import { bytesAnswered } from './transaction.js';
 
@@ -45,7 +46,9 @@ export class ClientSession {
   constructor(
     /** The index of the entry that used it last. */
     public lastIndex: LogIndex,
-    private readonly all: { foundBytes: number },
+    private readonly all: { foundBytes: number; readonly digest: DigestSum },
+    /** Tells its results from those of other sessions, in the digest. */
+    private readonly seed: number,
   ) {}
 
   /** How many bytes of what transactions read it can keep besides. */
@@ -57,9 +60,10 @@ export class ClientSession {
   acknowledge(upTo: number): void {
     if (upTo <= this.lowWater) return;
     const over = this.results.splice(0, upTo - this.lowWater);
-    for (const result of over) {
+    for (const [place, result] of over.entries()) {
       if (result === undefined) continue;
       this.kept -= 1;
+      this.all.digest.subtract(hashOfResult(this.seed, this.lowWater + 1 + place, result));
       this.countFound(-bytesAnswered(result));
     }
     this.lowWater = upTo;
@@ -83,6 +87,7 @@ export class ClientSession {
     while (this.results.length < place) this.results.push(undefined);
     this.results[place] = result;
     this.kept += 1;
+    this.all.digest.add(hashOfResult(this.seed, sequence, result));
     this.countFound(bytesAnswered(result));
   }
 
@@ -91,12 +96,20 @@ export class ClientSession {
     return { lowWater: this.lowWater, results: this.results.slice() };
   }
 
+  /** Its low water. */
+  get acknowledged(): number {
+    return this.lowWater;
+  }
+
   get resultCount(): number {
     return this.kept;
   }
 
   /** It is gone, with all that it kept. */
   end(): void {
+    for (const [place, result] of this.results.entries()) {
+      if (result !== undefined) this.all.digest.subtract(hashOfResult(this.seed, this.lowWater + 1 + place, result));
+    }
     this.countFound(-this.foundBytes);
   }
 
@@ -108,7 +121,12 @@ export class ClientSession {
 
 export class ClientSessions {
   private readonly sessions = new Map<number, ClientSession>();
-  private readonly all = { foundBytes: 0 };
+  private readonly all = { foundBytes: 0, digest: new DigestSum() };
+  /** For the digest of the state. */
+  private readonly changed = new ChangedRows<number>(3, (clientId) => {
+    const session = this.sessions.get(clientId);
+    return session === undefined ? undefined : rowOf(clientId, session);
+  });
   /** By this peer's clock: since when housekeeping has seen a session unused, and after which entry. Not replicated. */
   private readonly idleSince = new Map<number, { readonly lastIndex: LogIndex; sinceMs: number }>();
 
@@ -122,7 +140,8 @@ export class ClientSessions {
       invariant(longestAgo !== undefined, 'a full table is not empty');
       this.end(longestAgo);
     }
-    this.sessions.set(clientId, new ClientSession(index, this.all));
+    this.sessions.set(clientId, new ClientSession(index, this.all, hashOf(clientId)));
+    this.changed.touch(clientId);
   }
 
   /** The session, which is now the one used last; undefined where there is none of that name. */
@@ -132,6 +151,7 @@ export class ClientSessions {
     this.sessions.delete(clientId);
     this.sessions.set(clientId, session);
     session.lastIndex = index;
+    this.changed.touch(clientId);
     return session;
   }
 
@@ -144,6 +164,12 @@ export class ClientSessions {
       expired += 1;
     }
     return expired;
+  }
+
+  /** Of the sessions and their results. */
+  addDigestTo(sum: DigestSum): void {
+    sum.addAll(this.changed.digest);
+    sum.addAll(this.all.digest);
   }
 
   /** All of them as they are now, for a snapshot. */
@@ -167,7 +193,8 @@ export class ClientSessions {
   /** A session of a snapshot, in the order of last use. Answers whether it can be one. */
   restore(clientId: number, lastIndex: LogIndex, lowWater: number): boolean {
     if (this.sessions.has(clientId)) return false;
-    const session = new ClientSession(lastIndex, this.all);
+    const session = new ClientSession(lastIndex, this.all, hashOf(clientId));
+    this.changed.touch(clientId);
     session.acknowledge(lowWater);
     this.sessions.set(clientId, session);
     return true;
@@ -189,6 +216,7 @@ export class ClientSessions {
   private end(clientId: number): void {
     this.sessions.get(clientId)?.end();
     this.sessions.delete(clientId);
+    this.changed.touch(clientId);
   }
 
   /**
@@ -210,6 +238,17 @@ export class ClientSessions {
     for (const clientId of this.idleSince.keys()) if (!this.sessions.has(clientId)) this.idleSince.delete(clientId);
     return idle;
   }
+}
+
+function rowOf(clientId: number, session: ClientSession): SnapshotRows['sessions'] {
+  return [clientId, session.lastIndex, session.acknowledged];
+}
+
+/** As a put or delete keeps one with each write, and it goes with the next: numbers are mixed without a list of them. */
+function hashOfResult(seed: number, sequence: number, result: KvCommandResult): number {
+  const hash = seed ^ Math.imul(sequence, 0x165667b1);
+  if (result[0] !== 'done' || result[3] !== undefined) return hashOf(result, mix(hash, 1));
+  return mixNumber(result[2] ? hash : ~hash, result[1]);
 }
 
 function* resultRows(

@@ -17,9 +17,11 @@ import type { FoundKey, FoundValue, RangePage, RangeQuery } from './kv-query.js'
 import { Leases } from './leases.js';
 import { Locks } from './locks.js';
 import { SortedKeys } from './sorted-keys.js';
+import { DigestSum, hashOfValue } from './state-digest.js';
 import {
   detached,
   foundOverheadBytes,
+  hashOfStored,
   inOnePiece,
   keptValue,
   oneCharacterEach,
@@ -43,6 +45,8 @@ export class KeySpace {
   /** The history that the group is in; empty: its entries do not say, as the group has not reached level 1. */
   historyUid: GroupUid | '' = '';
   private written: KeyHistory;
+  /** Of the keys and what is stored under them. */
+  readonly digest = new DigestSum();
   /** Of the snapshots that are being drawn; hardly ever is there one. */
   private cuts: readonly KeyCut[] = [];
 
@@ -79,13 +83,16 @@ export class KeySpace {
     if (stored === undefined) {
       const ownKey = inOnePiece(key);
       const revision = this.written.add(ownKey);
-      this.add({ key: ownKey, text, isBinary, revision, leaseId });
+      this.add({ key: ownKey, text, isBinary, revision, leaseId, ...hashesOf(key, value) });
       return revision;
     }
+    this.digest.subtract(hashOfStored(stored));
+    stored.hash = hashOfValue(value, stored.keyHash);
     stored.text = text;
     stored.isBinary = isBinary;
     stored.revision = this.written.add(stored.key);
     if (stored.leaseId !== leaseId) this.retie(stored, leaseId);
+    this.digest.add(hashOfStored(stored));
     return stored.revision;
   }
 
@@ -198,13 +205,14 @@ export class KeySpace {
     if (leaseId !== 0 && this.tieFault(leaseId, key) !== undefined) return false;
     const isBinary = typeof value !== 'string';
     const text = isBinary ? oneCharacterEach(value) : detached(value);
-    this.add({ key: inOnePiece(key), text, isBinary, revision, leaseId });
+    this.add({ key: inOnePiece(key), text, isBinary, revision, leaseId, ...hashesOf(key, value) });
     return true;
   }
 
   private add(stored: Stored): void {
     const { key, leaseId } = stored;
     this.stored.set(key, stored);
+    this.digest.add(hashOfStored(stored));
     this.order.add(key);
     if (leaseId !== 0) this.leases.tie(leaseId, key);
   }
@@ -214,6 +222,7 @@ export class KeySpace {
     for (const cut of this.cuts) cut.beforeDelete(key, stored);
     if (leaseId !== 0) this.leases.untie(leaseId, key);
     this.stored.delete(key);
+    this.digest.subtract(hashOfStored(stored));
     this.order.delete(key);
   }
 
@@ -222,4 +231,9 @@ export class KeySpace {
     if (leaseId !== 0) this.leases.tie(leaseId, stored.key);
     stored.leaseId = leaseId;
   }
+}
+
+function hashesOf(key: string, value: Value): Pick<Stored, 'keyHash' | 'hash'> {
+  const keyHash = hashOfValue(key);
+  return { keyHash, hash: hashOfValue(value, keyHash) };
 }

@@ -27,6 +27,7 @@ import type { ChangesFound, ChangesQuery, KvFindings, KvQuery } from './kv-query
 import { KvRestore } from './kv-restore.js';
 import { defaultPieceBytes, KvSnapshot } from './kv-snapshot.js';
 import type { LockResult } from './locks.js';
+import { DigestSum, hashOf } from './state-digest.js';
 import { bytesAnswered, faultOfTie, transact } from './transaction.js';
 
 export interface KvOptions {
@@ -138,6 +139,21 @@ export class KvStateMachine implements StateMachine {
   /** What has changed lately, since what it was restored from. A selector: what keys begin with. */
   get history(): StateMachineHistory {
     return this.keys.history;
+  }
+
+  /**
+   * A digest of the state: the same on all peers that hold the same, whether by entries or from a snapshot. What each peer
+   * keeps for itself (clocks, what changed lately) does not count. It costs what has changed since the last one.
+   */
+  digest(): string {
+    const { keys, sessions } = this;
+    const sum = new DigestSum();
+    sum.add(hashOf([keys.revision, keys.leases.lastId, keys.historyUid]));
+    sum.addAll(keys.digest);
+    sum.addAll(keys.leases.changed.digest);
+    sum.addAll(keys.locks.changed.digest);
+    sessions.addDigestTo(sum);
+    return sum.toString();
   }
 
   /** The whole state as of now, in pieces, while entries go on being applied. Several may be under way. */

@@ -17,6 +17,7 @@ import { invariant, type LogIndex, limits } from '@conclave/protocol';
 import { compareKeys } from './key-order.js';
 import type { LeaseFound, LeaseKeysPage, LeasesPage } from './kv-query.js';
 import type { SnapshotRows } from './snapshot-piece.js';
+import { ChangedRows } from './state-digest.js';
 
 export interface Lease {
   readonly ttlMs: number;
@@ -35,6 +36,11 @@ const longestGapMs = 2000;
 
 export class Leases {
   private readonly leases = new Map<number, Lease>();
+  /** For the digest of the state. What is tied to a lease counts with the keys and the locks. */
+  readonly changed = new ChangedRows<number>(1, (leaseId) => {
+    const lease = this.leases.get(leaseId);
+    return lease === undefined ? undefined : rowOf(leaseId, lease);
+  });
   private lastLeaseId = 0;
   private lastRestored = 0;
   private lookedMs = Number.NEGATIVE_INFINITY;
@@ -46,6 +52,7 @@ export class Leases {
     if (this.leases.size >= limits.leases) return undefined;
     this.lastLeaseId += 1;
     this.leases.set(this.lastLeaseId, newLease(index, ttlMs));
+    this.changed.touch(this.lastLeaseId);
     return this.lastLeaseId;
   }
 
@@ -54,6 +61,7 @@ export class Leases {
     const lease = this.leases.get(leaseId);
     if (lease === undefined) return undefined;
     lease.keptIndex = index;
+    this.changed.touch(leaseId);
     return lease.ttlMs;
   }
 
@@ -63,7 +71,7 @@ export class Leases {
 
   /** All of them as they are now, for a snapshot. */
   rows(): SnapshotRows['leases'][] {
-    return [...this.leases].map(([leaseId, { ttlMs, keptIndex }]) => [leaseId, ttlMs, keptIndex]);
+    return [...this.leases].map(([leaseId, lease]) => rowOf(leaseId, lease));
   }
 
   /** Ids go on behind this one. */
@@ -81,6 +89,7 @@ export class Leases {
     if (leaseId <= this.lastRestored || leaseId > this.lastLeaseId) return false;
     this.lastRestored = leaseId;
     this.leases.set(leaseId, newLease(keptIndex, ttlMs));
+    this.changed.touch(leaseId);
     return true;
   }
 
@@ -109,6 +118,7 @@ export class Leases {
     const lease = this.leases.get(leaseId);
     invariant(lease?.keys.size === 0 && lease.locks.size === 0, 'a lease goes after what is tied to it');
     this.leases.delete(leaseId);
+    this.changed.touch(leaseId);
   }
 
   /** A page of the leases after that one. */
@@ -158,6 +168,10 @@ export class Leases {
     }
     return overdue;
   }
+}
+
+function rowOf(leaseId: number, { ttlMs, keptIndex }: Lease): SnapshotRows['leases'] {
+  return [leaseId, ttlMs, keptIndex];
 }
 
 function newLease(keptIndex: LogIndex, ttlMs: number): Lease {

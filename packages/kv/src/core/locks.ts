@@ -18,6 +18,7 @@ import { compareKeys } from './key-order.js';
 import type { LockFound } from './kv-query.js';
 import type { Leases } from './leases.js';
 import type { ClaimRow, SnapshotRows } from './snapshot-piece.js';
+import { ChangedRows } from './state-digest.js';
 import { inOnePiece } from './stored-value.js';
 
 interface Claim {
@@ -36,6 +37,11 @@ export type LockResult = number | 'no_lease' | 'too_many_of_lease' | 'too_many_l
 
 export class Locks {
   private readonly locks = new Map<string, Lock>();
+  /** For the digest of the state. */
+  readonly changed = new ChangedRows<string>(2, (name) => {
+    const lock = this.locks.get(name);
+    return lock === undefined ? undefined : rowOfLock(name, lock);
+  });
 
   constructor(
     private readonly leases: Leases,
@@ -63,6 +69,7 @@ export class Locks {
       return this.locks.size < limits.locks ? this.acquire(inOnePiece(name), claim) : 'too_many_locks';
     if (lock.waiting.length >= limits.lockWaiters) return 'too_many_waiters';
     lock.waiting.push(claim);
+    this.changed.touch(name);
     lease.locks.add(inOnePiece(name));
     return 0;
   }
@@ -94,6 +101,7 @@ export class Locks {
       const lock = this.locks.get(name);
       invariant(lock !== undefined, 'a lease knows locks that are there');
       lock.waiting = lock.waiting.filter((one) => one.leaseId !== leaseId);
+      this.changed.touch(name);
       if (lock.holder.leaseId === leaseId) this.passOn(name, lock);
       else this.forget(leaseId, name);
     }
@@ -101,12 +109,7 @@ export class Locks {
 
   /** All of them as they are now, for a snapshot. */
   rows(): SnapshotRows['locks'][] {
-    return [...this.locks].map(([name, { holder, token, waiting }]) => [
-      name,
-      token,
-      rowOf(holder),
-      waiting.map(rowOf),
-    ]);
+    return [...this.locks].map(([name, lock]) => rowOfLock(name, lock));
   }
 
   /** A lock of a snapshot, after the leases. Answers whether it can be one. */
@@ -117,6 +120,7 @@ export class Locks {
     const [first, ...others] = claims.map(([owner, leaseId]): Claim => ({ owner: inOnePiece(owner), leaseId }));
     invariant(first !== undefined, 'a lock has a holder');
     this.locks.set(ownName, { holder: first, token, waiting: others });
+    this.changed.touch(ownName);
     for (const [, leaseId] of claims) this.leases.at(leaseId)?.locks.add(ownName);
     return true;
   }
@@ -124,12 +128,14 @@ export class Locks {
   private acquire(name: string, holder: Claim): number {
     const token = this.nextRevision();
     this.locks.set(name, { holder, token, waiting: [] });
+    this.changed.touch(name);
     this.leases.at(holder.leaseId)?.locks.add(name);
     return token;
   }
 
   private leave(name: string, lock: Lock, place: number): void {
     const [gone] = lock.waiting.splice(place, 1);
+    this.changed.touch(name);
     invariant(gone !== undefined, 'who leaves has waited');
     if (!isOf(lock, gone.leaseId)) this.forget(gone.leaseId, name);
   }
@@ -137,6 +143,7 @@ export class Locks {
   private passOn(name: string, lock: Lock): void {
     const before = lock.holder.leaseId;
     const next = lock.waiting.shift();
+    this.changed.touch(name);
     if (next === undefined) {
       this.locks.delete(name);
     } else {
@@ -149,6 +156,10 @@ export class Locks {
   private forget(leaseId: number, name: string): void {
     this.leases.at(leaseId)?.locks.delete(name);
   }
+}
+
+function rowOfLock(name: string, { holder, token, waiting }: Lock): SnapshotRows['locks'] {
+  return [name, token, rowOf(holder), waiting.map(rowOf)];
 }
 
 function rowOf({ owner, leaseId }: Claim): ClaimRow {

@@ -1,5 +1,6 @@
 /** A value as it is kept: apart from the message that it came in, and as cheap to make as can be. */
 import type { Value } from '@conclave/protocol';
+import { hashOf, mixNumber } from './state-digest.js';
 
 /** Behind `toString('latin1')`. It takes any array of bytes, so that none need be made into a Buffer first. */
 const { latin1Slice } = Buffer.prototype as unknown as {
@@ -18,6 +19,15 @@ export interface Stored {
   revision: number;
   /** The lease that it is tied to; 0: none. */
   leaseId: number;
+  /** For the digest of the state: of the key, and of the key and the value. */
+  readonly keyHash: number;
+  hash: number;
+}
+
+/** For the digest: what is stored under a key. */
+export function hashOfStored({ hash, revision, leaseId }: Readonly<Stored>): number {
+  const withRevision = mixNumber(hash, revision);
+  return leaseId === 0 ? withRevision : hashOf(leaseId, withRevision);
 }
 
 export function sizeOf({ text, isBinary }: Readonly<Stored>): number {

@@ -23,6 +23,7 @@ import { LeadersKeepTheirDeadlines } from './leaders-keep-their-deadlines.js';
 import { LeasesAreExclusive } from './leases-are-exclusive.js';
 import { LeasesHold } from './leases-hold.js';
 import { LogsMatch } from './logs-match.js';
+import { MembersApplyTheSame } from './members-apply-the-same.js';
 import { NoTruncationBelowCommit } from './no-truncation-below-commit.js';
 import { NodesNeverGoBack } from './nodes-never-go-back.js';
 import { OneChangeAtATime } from './one-change-at-a-time.js';
@@ -71,6 +72,7 @@ const rules = [
   InstallsKeepWhatMatches,
   TransfersGoOn,
   AppliedInOrder,
+  MembersApplyTheSame,
   NoTruncationBelowCommit,
   NodesNeverGoBack,
   TermsAndVotesNeverFall,
@@ -157,6 +159,10 @@ export class Invariants implements Watcher {
 
   onApplied(life: object, index: LogIndex, payload: Uint8Array): void {
     for (const invariant of this.all) invariant.onApplied?.(life, index, payload);
+  }
+
+  onDigest(index: LogIndex | undefined, digest: string): void {
+    for (const invariant of this.all) invariant.onDigest?.(index, digest);
   }
 
   onRestored(life: object, pieces: () => readonly Uint8Array[]): void {

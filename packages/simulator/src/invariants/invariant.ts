@@ -12,7 +12,7 @@ export type SentHandlers = {
 
 type Hooks = Pick<
   Watcher,
-  'onStepping' | 'onStepped' | 'onEvent' | 'onApplied' | 'onRestored' | 'onWritten' | 'onAnswered'
+  'onStepping' | 'onStepped' | 'onEvent' | 'onApplied' | 'onDigest' | 'onRestored' | 'onWritten' | 'onAnswered'
 >;
 
 export interface Invariant extends Hooks {

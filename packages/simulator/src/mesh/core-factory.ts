@@ -56,7 +56,7 @@ export class CoreFactory {
   constructor(
     private readonly settings: CoreSettings,
     private readonly coverage: Coverage,
-    private readonly heard: Required<Pick<Watcher, 'onApplied' | 'onRestored'>>,
+    private readonly heard: Required<Pick<Watcher, 'onApplied' | 'onDigest' | 'onRestored'>>,
   ) {}
 
   make(peerId: PeerId, kind: ActorKind): AnyCore {
@@ -101,8 +101,10 @@ export class CoreFactory {
         this.heard.onApplied(machine, index, payload);
         const result = machine.apply(index, payload, command);
         if ('expired' in result && result.expired > 0) this.coverage.count('client session expired', result.expired);
+        this.heard.onDigest(index, machine.digest());
         return result;
       },
+      digest: () => machine.digest(),
       beginEpoch: (epoch) => machine.beginEpoch(epoch),
       beginHistory: (history) => machine.beginHistory(history),
       query: (query) => machine.query(query),
@@ -122,6 +124,7 @@ export class CoreFactory {
       end: () => {
         restore.end();
         this.coverage.count('state restored from a snapshot');
+        this.heard.onDigest(undefined, machine.digest());
         this.heard.onRestored(machine, () => [...piecesOf(machine)]);
       },
     };

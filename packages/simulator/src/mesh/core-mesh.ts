@@ -75,6 +75,7 @@ export class CoreMesh {
     this.network = new VirtualNetwork(this.random, this.coverage, this.clockwork);
     this.factory = new CoreFactory(settings, this.coverage, {
       onApplied: (life, index, payload) => this.watcher.onApplied?.(life, index, payload),
+      onDigest: (index, digest) => this.watcher.onDigest?.(index, digest),
       onRestored: (life, pieces) => this.watcher.onRestored?.(life, pieces),
     });
     this.messenger = new Messenger(this, settings.wire);

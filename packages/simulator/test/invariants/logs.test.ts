@@ -7,6 +7,7 @@ import { CommitsHaveAQuorum } from '../../src/invariants/commits-have-a-quorum.j
 import { CommittedStays } from '../../src/invariants/committed-stays.js';
 import { KnownCommitsAreTrue } from '../../src/invariants/known-commits-are-true.js';
 import { LogsMatch } from '../../src/invariants/logs-match.js';
+import { MembersApplyTheSame } from '../../src/invariants/members-apply-the-same.js';
 import { NoTruncationBelowCommit } from '../../src/invariants/no-truncation-below-commit.js';
 import { NodesNeverGoBack } from '../../src/invariants/nodes-never-go-back.js';
 import { expectBroken, groupId, n1, n2, n3, n4, n5, WatchedGroup } from './watched-group.js';
@@ -207,5 +208,15 @@ test('acknowledged-is-synced: a client is told of a write that is not committed'
     'acknowledged-is-synced',
     () => group.invariants.onAnswered(900, { result: {} }),
     /write 900 is answered as done, and not committed/,
+  );
+});
+
+test('members-apply-the-same: one of them holds something else behind an entry', () => {
+  const group = new WatchedGroup(MembersApplyTheSame);
+  const { commit_index } = group.status(n1);
+  expectBroken(
+    'members-apply-the-same',
+    () => group.invariants.onDigest(commit_index, 'a lie'),
+    /behind entry \d+.* the state of .* differs from the one of/,
   );
 });

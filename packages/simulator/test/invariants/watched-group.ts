@@ -58,6 +58,7 @@ export class WatchedGroup {
       onSent: (...sent) => invariants.onSent(...sent),
       onEvent: (...happened) => invariants.onEvent(...happened),
       onApplied: (...applied) => invariants.onApplied(...applied),
+      onDigest: (...digest) => invariants.onDigest(...digest),
       onRestored: (...restored) => invariants.onRestored(...restored),
       onWritten: (...written) => invariants.onWritten(...written),
       onWiped: (peerId) => invariants.onWiped(peerId),

@@ -1,0 +1,141 @@
+/**
+ * Digests of replicated state, kept up as it changes: the sum of a hash of each row, so that rows may come in any order and a
+ * row that goes is subtracted. Two peers that hold the same state have the same digest, however they came to it: by entries,
+ * or from a snapshot.
+ *
+ * It finds faults, not forgeries: a hash of 32 bits for the content of a row, and sums of 64 bits over all rows.
+ *
+ * Invariants:
+ * 1. What a `DigestSum` holds follows from its rows alone, not from their order or from rows that have gone.
+ * 2. A `ChangedRows` keeps at most `settleAt` names of rows that have changed and are not yet counted anew.
+ */
+import { invariant, limits, type Value } from '@conclave/protocol';
+
+const { utf8Write } = Buffer.prototype as unknown as {
+  utf8Write(this: Uint8Array, text: string, start: number, length: number): number;
+};
+
+/** Where texts become words of 32 bits: one at a time, so that one is enough. */
+const scratch = new Uint8Array(limits.valueBytes + 16);
+const words = new Int32Array(scratch.buffer);
+
+/** Mixes a number into a hash. Both are 32 bits; so is what it returns. */
+export function mix(hash: number, word: number): number {
+  let mixed = Math.imul(hash ^ word, 0x85ebca6b);
+  mixed ^= mixed >>> 15;
+  mixed = Math.imul(mixed, 0xc2b2ae35);
+  return mixed ^ (mixed >>> 13);
+}
+
+/** Mixes a whole number of up to 53 bits into a hash. */
+export function mixNumber(hash: number, number: number): number {
+  return mix(hash ^ Math.imul((number / 2 ** 32) | 0, 0x27d4eb2f), number | 0);
+}
+
+/** A hash of a value or a key; text and bytes differ, though they hold the same. */
+export function hashOfValue(value: Value, seed = 0): number {
+  if (typeof value === 'string') return hashOfScratch(utf8Write.call(scratch, value, 0, scratch.length), seed);
+  scratch.set(value);
+  return hashOfScratch(value.length, ~seed);
+}
+
+/** Four words at a time, each for itself: the processor then does them side by side. */
+function hashOfScratch(length: number, seed: number): number {
+  const end = ((length + 15) >> 4) << 2;
+  for (let at = length; at < 4 * end; at++) scratch[at] = 0;
+  let a = seed;
+  let b = ~seed;
+  let c = seed ^ 0x165667b1;
+  let d = seed ^ 0x27d4eb2f;
+  for (let at = 0; at < end; at += 4) {
+    a = Math.imul(((a << 13) | (a >>> 19)) ^ (words[at] as number), 0x85ebca6b);
+    b = Math.imul(((b << 13) | (b >>> 19)) ^ (words[at + 1] as number), 0x85ebca6b);
+    c = Math.imul(((c << 13) | (c >>> 19)) ^ (words[at + 2] as number), 0x85ebca6b);
+    d = Math.imul(((d << 13) | (d >>> 19)) ^ (words[at + 3] as number), 0x85ebca6b);
+  }
+  return mix(mix(mix(mix(length, a), b), c), d);
+}
+
+/** A hash of numbers, texts, bytes, booleans and null, and lists of them. What is undefined counts as null. */
+export function hashOf(row: unknown, seed = 0): number {
+  if (typeof row === 'number') return mixNumber(mix(seed, 1), row);
+  if (typeof row === 'string' || row instanceof Uint8Array) return hashOfValue(row, mix(seed, 2));
+  if (typeof row === 'boolean') return mix(seed, row ? 3 : 4);
+  if (row === null || row === undefined) return mix(seed, 5);
+  invariant(Array.isArray(row), 'a row is made of lists, numbers, texts and bytes');
+  let hash = mix(seed, 6 + row.length);
+  for (const part of row) hash = hashOf(part, hash);
+  return hash;
+}
+
+/** The sum over rows. */
+export class DigestSum {
+  private low = 0;
+  private high = 0;
+
+  add(hash: number): void {
+    this.low = (this.low + hash) | 0;
+    this.high = (this.high + mix(hash, 0x7f4a7c15)) | 0;
+  }
+
+  subtract(hash: number): void {
+    this.low = (this.low - hash) | 0;
+    this.high = (this.high - mix(hash, 0x7f4a7c15)) | 0;
+  }
+
+  addAll(other: DigestSum): void {
+    this.low = (this.low + other.low) | 0;
+    this.high = (this.high + other.high) | 0;
+  }
+
+  /** 16 hexadecimal digits. */
+  toString(): string {
+    const digits = (lane: number): string => (lane >>> 0).toString(16).padStart(8, '0');
+    return digits(this.high) + digits(this.low);
+  }
+}
+
+/** So many changed rows are counted anew at once, whether anybody asks for a digest or not. */
+const settleAt = 4096;
+
+/** The digest of a table whose rows change often or are long: each is counted anew once, when the digest is asked for. */
+export class ChangedRows<Name extends string | number> {
+  private readonly counted = new Map<Name, number>();
+  private readonly changed = new Set<Name>();
+  private readonly sum = new DigestSum();
+
+  constructor(
+    /** Tells the rows of one table from those of others. */
+    private readonly seed: number,
+    /** The row as it is now; undefined: it is gone. */
+    private readonly rowOf: (name: Name) => readonly unknown[] | undefined,
+  ) {}
+
+  /** The row of that name came, changed or went, or is about to: before another one is touched. */
+  touch(name: Name): void {
+    if (this.changed.size >= settleAt) this.settle();
+    this.changed.add(name);
+  }
+
+  /** Over all rows as they are now. */
+  get digest(): DigestSum {
+    this.settle();
+    return this.sum;
+  }
+
+  private settle(): void {
+    for (const name of this.changed) {
+      const before = this.counted.get(name);
+      if (before !== undefined) this.sum.subtract(before);
+      const row = this.rowOf(name);
+      if (row === undefined) {
+        this.counted.delete(name);
+        continue;
+      }
+      const hash = hashOf(row, this.seed);
+      this.counted.set(name, hash);
+      this.sum.add(hash);
+    }
+    this.changed.clear();
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * All state machines that have applied an entry hold the same, by the digest of their state: after every entry, and after each
+ * restore from a snapshot (Raft thesis, figure 3.2: state machine safety).
+ */
+import { decodeSnapshotChunk, type LogIndex } from '@conclave/protocol';
+import { type Invariant, Rule } from './invariant.js';
+import type { Entry } from './record/log-tree.js';
+import { entryText } from './words.js';
+
+export class MembersApplyTheSame extends Rule implements Invariant {
+  readonly name = 'members-apply-the-same';
+  /** Of the first one that came there. */
+  private readonly digests = new WeakMap<Entry, { readonly digest: string; readonly peer: string }>();
+
+  onDigest(index: LogIndex | undefined, digest: string): void {
+    const { message, actor } = this.record.step ?? {};
+    const restored =
+      message?.name === 'node.snapshot_chunk' ? decodeSnapshotChunk(message.body.chunk).index : undefined;
+    const entry = this.record.commits.at(index ?? restored ?? 0);
+    // That what is applied is committed, others see to.
+    if (entry === undefined) return;
+    const first = this.digests.get(entry);
+    if (first === undefined) {
+      this.digests.set(entry, { digest, peer: actor?.name ?? '' });
+      return;
+    }
+    this.check(
+      first.digest === digest,
+      () => `behind ${entryText(entry)} the state of ${actor?.name} differs from the one of ${first.peer}`,
+    );
+  }
+}
