@@ -34,7 +34,8 @@ describe('the door of a link', () => {
   it('acknowledges exactly who it is and what it has taken', () => {
     door.admit(own(), { link: 1, seq: 1 }, sent);
     expect(door.onTick({ ...own(), link: 1, seq: 5 }, sent)).toBe(true);
-    const body = { group_id: groupId, ...own(), link: 1, seq: 1, actor: 'replicator', incarnation: 'r1' };
+    const build = { incarnation: 'r1', levels: { lowest: 0, highest: 1 } };
+    const body = { group_id: groupId, ...own(), link: 1, seq: 1, actor: 'replicator', ...build };
     expect(sent).toEqual([{ type: 'send', peerId, message: { name: 'node.ack', body } }]);
   });
 

@@ -82,7 +82,10 @@ describe('the link', () => {
       {
         type: 'send',
         peerId: self,
-        message: { name: 'node.ack', body: { ...own, link: 1, seq: 0, actor: 'ballot-box', incarnation: 'b1' } },
+        message: {
+          name: 'node.ack',
+          body: { ...own, link: 1, seq: 0, actor: 'ballot-box', incarnation: 'b1', levels: { lowest: 0, highest: 1 } },
+        },
       },
     ]);
     expect(box.core.dropped).toEqual({ tick_of_another_session: 1 });

@@ -15,6 +15,7 @@ import { registerSnapshot } from './commands/snapshot.js';
 import { registerSoak } from './commands/soak.js';
 import { registerStatus } from './commands/status.js';
 import { registerUp } from './commands/up.js';
+import { registerUpgrade } from './commands/upgrade.js';
 import { registerWatch } from './commands/watch.js';
 import { registerHealth, registerRun } from './run/index.js';
 
@@ -29,6 +30,7 @@ export function createProgram(): Command {
   registerBootstrap(program);
   registerStatus(program);
   registerGroups(program);
+  registerUpgrade(program);
   registerPeers(program);
   registerLeader(program);
   registerSnapshot(program);

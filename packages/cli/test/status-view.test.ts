@@ -62,20 +62,21 @@ describe('the status of a group', () => {
       group          main (uid)
       leader         n1
       term           3
+      feature level  0 (this peer: a first version, speaks 0)
       configuration  {n1,n4,n5,n8} and {n1,n2,n3} (joint) at index 2
       stage          joint; votes lacking: n4, n5 of the new set
       log            1 to 5,000
       commit         5,000, applied 4,990
 
-      peer  role      term  match    lag  state                               silent  restart  health
-      n1    leader       3  5,000      0  leader                                   -  -        healthy
-      n2    follower     3  5,000      0  caught up                            12 ms  -        healthy
-      n3    follower     3  1,000  4,000  lagging by 4,000                    2.50 s  -        fenced
-      n4    -            -      0  5,000  never heard of                 never heard  -        does not answer
-      n5    follower     1      0  5,000  refused: ENOTEMPTY                   12 ms  -        healthy
-      n8    follower     3      0  5,000  installing a snapshot at 37 %        12 ms  -        healthy
-      n7    follower     3  5,000      0  not in the group                     12 ms  -        removed
-      n6    follower     0      -      -  not in the group                         -  -        healthy
+      peer  role      term  match    lag  state                               silent  build    restart  health
+      n1    leader       3  5,000      0  leader                                   -  level 0  -        healthy
+      n2    follower     3  5,000      0  caught up                            12 ms  level 0  -        healthy
+      n3    follower     3  1,000  4,000  lagging by 4,000                    2.50 s  level 0  -        fenced
+      n4    -            -      0  5,000  never heard of                 never heard  -        -        does not answer
+      n5    follower     1      0  5,000  refused: ENOTEMPTY                   12 ms  level 0  -        healthy
+      n8    follower     3      0  5,000  installing a snapshot at 37 %        12 ms  level 0  -        healthy
+      n7    follower     3  5,000      0  not in the group                     12 ms  level 0  -        removed
+      n6    follower     0      -      -  not in the group                         -  level 0  -        healthy
 
       last changes           state   term  index  why
       {n1,n2} to {n1,n2,n3}  done       2      2
@@ -90,8 +91,8 @@ describe('the status of a group', () => {
       "
       group main: nobody leads
 
-      peer  role      term  match  lag  state  silent  restart  health
-      n2    follower     3      -    -  -           -  -        healthy
+      peer  role      term  match  lag  state  silent  build    restart  health
+      n2    follower     3      -    -  -           -  level 0  -        healthy
       "
     `);
   });
@@ -164,6 +165,7 @@ describe('the status of a group', () => {
       group             main (uid)
       leader            n1
       term              3
+      feature level     0 (this peer: a first version, speaks 0)
       configuration     {n1,n2,n3} at index 2
       stage             none
       log               1 to 5,000

@@ -72,6 +72,7 @@ describe('an append', () => {
             seq: 1,
             actor: 'log-store',
             incarnation: 'run-1',
+            levels: { lowest: 0, highest: 1 },
           },
         },
       },

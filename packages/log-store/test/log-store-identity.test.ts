@@ -227,10 +227,23 @@ describe('a store and its peer', () => {
     expect(startedAs(bench, 'n7').core.health().reason).toMatch(/made for the peer n1/);
   });
 
+  it('promise 31: is stored as version 3, which the first version refuses, from the first entry of a higher level on', () => {
+    const bench = withThreeEntries();
+    const version = () => (unseal(bench.storage.rows.get('main/m') as Uint8Array) as { version: number }).version;
+    expect(version()).toBe(2);
+    const raised = configurationBatch(4, 3, { ...configurationOf('n1', 'n2', 'n3'), level: 1 });
+    bench.store(append({ seq: 3, term: 3, verified: 4, batches: [raised] }));
+    expect(version()).toBe(3);
+    bench.store(append({ seq: 4, term: 4, verified: 3, truncateFrom: 4 }));
+    expect(version(), 'as the entry was truncated').toBe(2);
+  });
+
   it('of a version that is not known yet is refused', () => {
     const bench = withThreeEntries();
     const meta = unseal(bench.storage.rows.get('main/m') as Uint8Array) as Record<string, unknown>;
-    bench.storage.rows.set('main/m', seal({ ...meta, version: 3, last_index: asLogIndex(3) }));
-    expect(startedAs(bench, self).core.health().reason).toBe('EINVAL: group main is stored in version 3, not 2');
+    bench.storage.rows.set('main/m', seal({ ...meta, version: 4, last_index: asLogIndex(3) }));
+    expect(startedAs(bench, self).core.health().reason).toBe(
+      'EINVAL: group main is stored in version 4, and this build reads up to 3: run a newer one',
+    );
   });
 });

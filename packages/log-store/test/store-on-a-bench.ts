@@ -6,11 +6,10 @@ import {
   asPeerId,
   asSession,
   asTerm,
-  type BatchKind,
   type Body,
   type Configuration,
   encodeBatch,
-  encodeConfiguration,
+  encodeConfigurationBatch,
   type GroupUid,
   type LogStoreMessage,
   type Message,
@@ -44,8 +43,7 @@ export function batch(first: number, count: number, term: number, size = 8): Uin
 }
 
 export function configurationBatch(index: number, term: number, configuration: Configuration): Uint8Array {
-  const kind: BatchKind = 'configuration';
-  return encodeBatch(kind, asTerm(term), asLogIndex(index), [encodeConfiguration(configuration)]);
+  return encodeConfigurationBatch(asTerm(term), asLogIndex(index), configuration);
 }
 
 export function configurationOf(...peers: string[]): Configuration {

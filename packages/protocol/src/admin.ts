@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Configuration } from './configuration.js';
 import { ErrorBody } from './errors.js';
+import { BuildVersion, Levels } from './levels.js';
 import { limits } from './limits.js';
 import { Progress } from './messages.js';
 import { SnapshotHead, SnapshotId } from './snapshot.js';
@@ -110,10 +111,42 @@ export const StatusReply = z.object({
   read_only: ReadOnlyReason,
   /** Free on this peer's disk, as it was said last; null: not yet. */
   disk_free_bytes: Count.nullable(),
+  /** The build that this peer runs; none: the first version, as of the next two. */
+  version: BuildVersion.optional(),
+  /** The feature levels that all of its processes speak; null: not known yet. */
+  levels: Levels.nullable().optional(),
+  /** The group's feature level, by this peer's log. */
+  level: Count.optional(),
   /** Messages that were dropped, by reason. */
   dropped: z.record(z.string(), Count),
 });
 export type StatusReply = z.infer<typeof StatusReply>;
+
+/** What a member, or who is to become one, speaks, and why it keeps the group from a higher level; empty: it does not. */
+export const PeerLevels = z.object({
+  peer_id: PeerId,
+  version: z.union([BuildVersion, z.literal('')]),
+  /** Null: not heard lately. */
+  levels: Levels.nullable(),
+  holds_back: z.string(),
+});
+export type PeerLevels = z.infer<typeof PeerLevels>;
+
+export const UpgradeReply = z.object({
+  /** The group's feature level. */
+  level: Count,
+  /** The highest that the leader speaks: the group can be raised to that. */
+  highest: Count,
+  /** Of each member, and of who is to become one. */
+  peers: z.array(PeerLevels),
+  /** Why the level is not raised now, beside what peers say; empty: it can be, or nothing is left to raise. */
+  obstacle: z.string(),
+  /** When the leader raises it by itself, in milliseconds from now, if all stays as it is; null: it does not. */
+  raises_in_ms: Count.nullable(),
+  /** Whether this call has raised it. */
+  raised: z.boolean(),
+});
+export type UpgradeReply = z.infer<typeof UpgradeReply>;
 
 export const BootstrapReply = z.object({
   group_id: GroupId,
@@ -189,6 +222,12 @@ export const adminCommands = {
     'hands the leadership to a peer; to the most up-to-date where none is named',
     z.object({ peer_id: PeerId.optional(), ...timeout }),
     Empty,
+  ),
+  upgrade: command(
+    ['group'],
+    'which feature level the group has, and which peers keep it from a higher one; with `raise`: raises it, once all speak it, and answers when that is committed. There is no way back',
+    z.object({ raise: z.boolean().optional() }),
+    UpgradeReply,
   ),
   status: command(['group', 'peer'], 'what the leader, or this peer, knows', Empty, StatusReply),
   bootstrap: command(

@@ -5,13 +5,17 @@
  * Layout, big-endian:
  *
  *     0  u32  CRC-32 of all that follows
- *     4  u8   version (1)
+ *     4  u8   version: 1 at feature level 0, else 2
  *     5  u8   kind (0 commands, 1 a configuration)
- *     6  u16  0
+ *     6  u16  the feature level that a reader of the entries must have; of version 1: 0
  *     8  u64  term
  *    16  u64  index of the first entry
  *    24  u32  entries
  *    28  for each entry: u32 length, then the payload
+ *
+ * The first version of Conclave takes no batch but of version 1. So whatever needs a level above 0 cannot get into its log,
+ * however late its message arrives. A later version may add kinds; who does not know the kind stores the batch all the same,
+ * and does not apply it.
  */
 import { crc32 } from 'node:zlib';
 import { ConclaveError, invariant } from './errors.js';
@@ -19,10 +23,12 @@ import { limits } from './limits.js';
 import { asLogIndex, asTerm, type LogIndex, type Term } from './words.js';
 
 export const batchHeaderBytes = 28;
-const version = 1;
+const versionOfLevel0 = 1;
+const versionOfLevels = 2;
 
 export const batchKinds = ['commands', 'configuration'] as const;
-export type BatchKind = (typeof batchKinds)[number];
+/** `unknown`: of a later version. */
+export type BatchKind = (typeof batchKinds)[number] | 'unknown';
 
 /** What stands in front of a batch. `1 <= first <= last`. */
 export interface BatchHeader {
@@ -30,6 +36,8 @@ export interface BatchHeader {
   readonly term: Term;
   readonly first: LogIndex;
   readonly last: LogIndex;
+  /** The feature level that a reader of the entries must have; none: 0. */
+  readonly level?: number;
 }
 
 /** Bytes that a batch of these payloads has. */
@@ -37,14 +45,21 @@ export function batchSize(payloads: readonly Uint8Array[]): number {
   return payloads.reduce((size, payload) => size + 4 + payload.length, batchHeaderBytes);
 }
 
-/** Encodes a batch. `payloads`: one or more. */
-export function encodeBatch(kind: BatchKind, term: Term, first: LogIndex, payloads: readonly Uint8Array[]): Uint8Array {
+/** Encodes a batch. `payloads`: one or more. `level`: of the group, from the configuration in force at the entries on. */
+export function encodeBatch(
+  kind: (typeof batchKinds)[number],
+  term: Term,
+  first: LogIndex,
+  payloads: readonly Uint8Array[],
+  level = 0,
+): Uint8Array {
   invariant(payloads.length > 0, 'a batch has at least one entry');
   invariant(first >= 1, 'the first entry of a log has index 1');
   const bytes = new Uint8Array(batchSize(payloads));
   const view = new DataView(bytes.buffer);
-  view.setUint8(4, version);
+  view.setUint8(4, level === 0 ? versionOfLevel0 : versionOfLevels);
   view.setUint8(5, batchKinds.indexOf(kind));
+  view.setUint16(6, level);
   setUint53(view, 8, term);
   setUint53(view, 16, first);
   view.setUint32(24, payloads.length);
@@ -64,16 +79,26 @@ export function encodeBatch(kind: BatchKind, term: Term, first: LogIndex, payloa
  */
 export function batchHeader(bytes: Uint8Array): BatchHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < batchHeaderBytes || view.getUint8(4) !== version) throw new ConclaveError('EINVAL', 'not a batch');
-  const kind = batchKinds[view.getUint8(5)];
+  const version = bytes.length < batchHeaderBytes ? 0 : view.getUint8(4);
+  if (version !== versionOfLevel0 && version !== versionOfLevels) throw new ConclaveError('EINVAL', 'not a batch');
+  const level = view.getUint16(6);
+  const kind: BatchKind | undefined =
+    batchKinds[view.getUint8(5)] ?? (version === versionOfLevels ? 'unknown' : undefined);
   const term = getUint53(view, 8);
   const first = getUint53(view, 16);
   const entries = view.getUint32(24);
-  const plausible = entries > 0 && batchHeaderBytes + 4 * entries <= bytes.length;
+  const plausible =
+    entries > 0 && batchHeaderBytes + 4 * entries <= bytes.length && level > 0 === (version === versionOfLevels);
   if (kind === undefined || first === 0 || !plausible || (kind === 'configuration' && entries !== 1)) {
     throw new ConclaveError('EINVAL', 'not a batch');
   }
-  return { kind, term: asTerm(term), first: asLogIndex(first), last: asLogIndex(first + entries - 1) };
+  const header: BatchHeader = {
+    kind,
+    term: asTerm(term),
+    first: asLogIndex(first),
+    last: asLogIndex(first + entries - 1),
+  };
+  return level === 0 ? header : { ...header, level };
 }
 
 /** Whether the bytes are those that the leader encoded. */
@@ -108,7 +133,7 @@ export function batchUpTo(bytes: Uint8Array, last: LogIndex): Uint8Array {
   const header = batchHeader(bytes);
   invariant(last >= header.first, 'something of the batch is left');
   if (last >= header.last) return bytes;
-  return encodeBatch(header.kind, header.term, header.first, batchPayloads(bytes).slice(0, last - header.first + 1));
+  return recut(bytes, header.first, batchPayloads(bytes).slice(0, last - header.first + 1));
 }
 
 /** The batch of those entries that have an index of at least `first`. */
@@ -116,7 +141,16 @@ export function batchFrom(bytes: Uint8Array, first: LogIndex): Uint8Array {
   const header = batchHeader(bytes);
   invariant(first <= header.last, 'something of the batch is left');
   if (first <= header.first) return bytes;
-  return encodeBatch(header.kind, header.term, first, batchPayloads(bytes).slice(first - header.first));
+  return recut(bytes, first, batchPayloads(bytes).slice(first - header.first));
+}
+
+/** A batch with these of its entries. Version and kind stay as they are: they may be of a later version. */
+function recut(bytes: Uint8Array, first: LogIndex, payloads: readonly Uint8Array[]): Uint8Array {
+  const cut = encodeBatch('commands', asTerm(0), first, payloads);
+  // Version, kind, level and term.
+  cut.set(bytes.subarray(4, 16), 4);
+  new DataView(cut.buffer).setUint32(0, crc32(cut.subarray(4)));
+  return cut;
 }
 
 /**

@@ -2,6 +2,7 @@
  * Configurations: who belongs to a group, each peer bound to the store that it had when it was taken in.
  */
 import { z } from 'zod';
+import { encodeBatch } from './batch.js';
 import { decode, encode } from './codec.js';
 import { ConclaveError } from './errors.js';
 import { limits } from './limits.js';
@@ -45,6 +46,16 @@ export type Configuration = z.infer<typeof Configuration>;
 export interface ConfigurationEntry {
   readonly index: LogIndex;
   readonly configuration: Configuration;
+}
+
+/** The group's feature level from this configuration on. */
+export function levelOf(configuration: Pick<Configuration, 'level'> | undefined): number {
+  return configuration?.level ?? 0;
+}
+
+/** The batch of a configuration's entry. */
+export function encodeConfigurationBatch(term: Term, first: LogIndex, configuration: Configuration): Uint8Array {
+  return encodeBatch('configuration', term, first, [encodeConfiguration(configuration)], levelOf(configuration));
 }
 
 export function encodeConfiguration(configuration: Configuration): Uint8Array {

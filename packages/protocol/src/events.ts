@@ -106,6 +106,14 @@ export const events = {
     'this peer has got a snapshot of its leader’s, and goes on from there',
     z.object({ ...every, leader_id: PeerId, index: LogIndex, chunks: Count, bytes: Count }),
   ),
+  applying_stopped: event(
+    'this peer cannot read an entry, and applies nothing from there on: it acknowledges, and does not lead',
+    z.object({ ...every, index: LogIndex, reason: z.string() }),
+  ),
+  level_raised: event(
+    'the group’s feature level is higher from this entry on: there is no way back to builds that do not speak it',
+    z.object({ ...every, level: Count, index: LogIndex }),
+  ),
   actor_silent: event('one of this peer’s own actors is silent', z.object({ ...every, actor: z.string() })),
 } as const;
 

@@ -10,8 +10,30 @@
  * | 1 | histories: ids that cannot be guessed, counters above `history.base`, state digests |
  */
 
+import { z } from 'zod';
+import { limits } from './limits.js';
+import { Count } from './words.js';
+
+/** The levels that a process speaks, from the lowest to the highest. */
+export const Levels = z.object({ lowest: Count, highest: Count });
+export type Levels = z.infer<typeof Levels>;
+
+/** The version of a build, as its package says it. */
+export const BuildVersion = z.string().max(limits.idBytes);
+
 /** The levels that this build speaks. */
 export const supportedLevels = { lowest: 0, highest: 1 } as const;
+
+/** A process that does not say which levels it speaks is of the first version. */
+export const levelsOfFirstVersion: Levels = { lowest: 0, highest: 0 };
+
+/** The levels that all of these speak: `highest` may be below `lowest`, where there is none. */
+export function commonLevels(all: readonly Levels[]): Levels {
+  return {
+    lowest: Math.max(...all.map(({ lowest }) => lowest)),
+    highest: Math.min(...all.map(({ highest }) => highest)),
+  };
+}
 
 /** What needs a level above 0, and which. */
 export const featureLevel = {

@@ -207,6 +207,9 @@ export const defaultTimes = {
   watchHeartbeatMs: 1000,
 } as const;
 
+/** For how long all peers must have spoken a feature level before a leader raises the group's to it by itself. */
+export const defaultLevelSettleMs = 600_000;
+
 /** How fast a process sends snapshots to other peers, all of its groups together. */
 export const defaultSnapshotBytesPerSecond = 256 * MiB;
 

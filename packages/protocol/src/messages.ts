@@ -9,6 +9,7 @@
 import { z } from 'zod';
 import { Configuration } from './configuration.js';
 import { ErrorBody } from './errors.js';
+import { BuildVersion, Levels } from './levels.js';
 import { limits } from './limits.js';
 import { SnapshotHead, SnapshotId } from './snapshot.js';
 import {
@@ -51,6 +52,13 @@ const snapshotChunk = {
   refusal: SnapshotRefusal,
 };
 
+/** Which build a peer runs: what all four of its actors speak. Left out by the first version, which speaks level 0. */
+const build = {
+  version: BuildVersion.optional(),
+  /** Null: not known yet, as an actor of the peer has not said. */
+  levels: Levels.nullable().optional(),
+};
+
 /** An election's two rounds: a pre-vote changes nothing at whom it asks (Raft thesis, section 9.6). */
 export const VoteKind = z.enum(['pre_vote', 'vote']);
 export type VoteKind = z.infer<typeof VoteKind>;
@@ -83,6 +91,11 @@ export const Progress = z.object({
   refusal: z.enum(['', 'ENOTEMPTY', 'ESTORE']),
   /** It takes no entries: it is told so, or its disk is full. */
   read_only: z.boolean(),
+  /** It has stopped applying, and must not lead: it cannot read an entry, or one of its processes is of an older version. */
+  cannot_lead: z.boolean().optional(),
+  /** The build that it runs, and the feature levels that it speaks; none: not heard yet. */
+  version: BuildVersion.optional(),
+  levels: Levels.optional(),
   /** Another store than the one it is bound to that answers under its name, and how long the bound one has been silent. */
   found: z.object({ store_id: StoreId, group_uid: GroupUid, last_index: LogIndex, bound_silent_ms: Count }).optional(),
   /** The snapshot that is being sent to it, and how many of its chunks it has stored. */
@@ -398,7 +411,14 @@ export const messages = {
   'node.ack': define(
     'log-store, replicator, ballot-box',
     'all of this link up to `seq` has been taken (by a log-store: is synced); 0: nothing of this link is known, begin it anew',
-    z.object({ ...own, ...frame, actor: ActorKind, incarnation: Incarnation }),
+    z.object({
+      ...own,
+      ...frame,
+      actor: ActorKind,
+      incarnation: Incarnation,
+      /** That the actor speaks; none: it is of the first version. */
+      levels: Levels.optional(),
+    }),
   ),
 
   // ---- a node and its replicators ----------------------------------------------------------------
@@ -574,6 +594,9 @@ export const messages = {
       hears_feed: z.boolean(),
       /** Whether it takes no entries. */
       read_only: z.boolean(),
+      ...build,
+      /** Whether it has stopped applying, and must not lead. */
+      cannot_lead: z.boolean().optional(),
     }),
   ),
   'node.read_index': define(
@@ -690,6 +713,7 @@ export const messages = {
       store_id: StoreId,
       group_uid: GroupUid,
       last_index: LogIndex,
+      ...build,
     }),
   ),
   'node.identity': define(
@@ -705,6 +729,7 @@ export const messages = {
       leader_id: z.union([PeerId, z.literal('')]),
       founding: z.boolean(),
       configuration: Configuration.nullable(),
+      ...build,
     }),
   ),
 } as const;

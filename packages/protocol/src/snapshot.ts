@@ -5,16 +5,16 @@
  * a chunk, big-endian:
  *
  *     0  u32  CRC-32 of all that follows
- *     4  u8   version (1)
+ *     4  u8   version: 1 at feature level 0, else 2; the first version of Conclave takes no chunk but of version 1
  *     5  u8   1 where the last piece in it goes on in the next chunk, else 0
- *     6  u16  0
+ *     6  u16  the feature level of the group; of version 1: 0
  *     8  u64  index of the snapshot
  *    16  u32  number of the chunk, from 0
  *    20  pieces of the state machine, or parts of one: u32 length, then the bytes
  */
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
-import { Configuration } from './configuration.js';
+import { Configuration, levelOf } from './configuration.js';
 import { ConclaveError, invariant } from './errors.js';
 import { limits } from './limits.js';
 import { Count, LogIndex, Term } from './words.js';
@@ -41,8 +41,14 @@ export const SnapshotHead = z.object({
 });
 export type SnapshotHead = z.infer<typeof SnapshotHead>;
 
+/** The feature level that a reader of the snapshot must have. */
+export function snapshotLevel({ configurations }: Pick<SnapshotHead, 'configurations'>): number {
+  return levelOf(configurations.at(-1)?.configuration);
+}
+
 const headerBytes = 20;
-const version = 1;
+const versionOfLevel0 = 1;
+const versionOfLevels = 2;
 
 /** A chunk, read. */
 export interface SnapshotChunk {
@@ -66,6 +72,8 @@ export class SnapshotCutter {
   constructor(
     private readonly index: LogIndex,
     private readonly chunkBytes: number = limits.snapshotChunkBytes,
+    /** The group's feature level. */
+    private readonly level: number = 0,
   ) {
     invariant(chunkBytes > headerBytes + 4, 'a chunk has room for something');
     invariant(chunkBytes <= limits.snapshotChunkBytes, 'a chunk is as large as its bound at most');
@@ -108,8 +116,9 @@ export class SnapshotCutter {
   private close(goesOn: boolean): void {
     const chunk = new Uint8Array(this.bytes);
     const view = new DataView(chunk.buffer);
-    view.setUint8(4, version);
+    view.setUint8(4, this.level === 0 ? versionOfLevel0 : versionOfLevels);
     view.setUint8(5, goesOn ? 1 : 0);
+    view.setUint16(6, this.level);
     view.setBigUint64(8, BigInt(this.index));
     view.setUint32(16, this.number);
     let at = headerBytes;
@@ -135,7 +144,10 @@ export class SnapshotCutter {
 export function decodeSnapshotChunk(bytes: Uint8Array): SnapshotChunk {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const isWhole = bytes.length >= headerBytes && view.getUint32(0) === crc32(bytes.subarray(4));
-  if (!isWhole || view.getUint8(4) !== version) throw new ConclaveError('ECORRUPT', 'a chunk of a snapshot is damaged');
+  const version = isWhole ? view.getUint8(4) : 0;
+  if (version !== versionOfLevel0 && version !== versionOfLevels) {
+    throw new ConclaveError('ECORRUPT', 'a chunk of a snapshot is damaged');
+  }
   const parts: Uint8Array[] = [];
   let at = headerBytes;
   while (at < bytes.length) {

@@ -322,6 +322,8 @@ describe('the ticks of the node', () => {
               caught_up: false,
               refusal: '',
               install: null,
+              // It says nothing of levels, as the first version does not.
+              levels: { lowest: 0, highest: 0 },
             },
             expect.objectContaining({ peer_id: 'n3', silent_ms: -1 }),
           ],

@@ -13,11 +13,13 @@ import {
   type ActorKind,
   type Frame,
   type GroupId,
+  type Levels,
   limits,
   type Message,
   type PeerId,
   type Session,
   type StoreId,
+  supportedLevels,
 } from '@conclave/protocol';
 import type { Send } from './core.js';
 import { LinkReceiver, type Reception } from './link.js';
@@ -33,6 +35,8 @@ export interface LinkDoorOptions {
   readonly peerId: PeerId;
   readonly actor: ActorKind;
   readonly incarnation: string;
+  /** That this process speaks; those of this build where nothing is said. */
+  readonly levels?: Levels | undefined;
 }
 
 /** Where effects are gathered. */
@@ -90,11 +94,12 @@ export class LinkDoor {
   }
 
   private acknowledge(own: Own, link: number): Send<Message<'node.ack'>> {
-    const { groupId, peerId, actor, incarnation } = this.options;
+    const { groupId, peerId, actor, incarnation, levels = supportedLevels } = this.options;
     // Of another session the receiver knows nothing, even where the link has the same number.
     const frame = this.isCurrent(own) ? this.receiver.frameFor({ link }) : { link, seq: 0 };
     if (frame.seq > 0) this.unacknowledged.count = 0;
-    const body = { group_id: groupId, store_id: own.store_id, session: own.session, ...frame, actor, incarnation };
+    const whose = { group_id: groupId, store_id: own.store_id, session: own.session };
+    const body = { ...whose, ...frame, actor, incarnation, levels };
     return { type: 'send', peerId, message: { name: 'node.ack', body } };
   }
 }

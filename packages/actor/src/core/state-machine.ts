@@ -1,14 +1,23 @@
 /** What a node applies committed entries to, and the door through which clients reach it. */
 import type { Consistency, GroupUid, LogIndex, Term } from '@conclave/protocol';
 
+/** What `apply` returns for an entry that this build cannot read. */
+export class Unsupported {
+  /** @param reason in a sentence: what is not known */
+  constructor(readonly reason: string) {}
+}
+
 /** Deterministic: the same payloads in the same order give the same state and results on every peer. */
 export interface StateMachine {
   /**
    * Applies one committed entry and answers its result. Bad input is a result, not an exception: what throws
    * stops the node.
+   * An entry that this build does not know, as a newer one wrote it, is neither: the result is an `Unsupported`, and nothing of
+   * the entry is done. The peer then stops applying, and a newer build goes on from that entry.
    * @param command what the service decoded the payload to, where this peer has it at hand; the same as decoding it.
+   * @param level the feature level of the entry (`levels.ts` of the protocol); none: 0
    */
-  apply(index: LogIndex, payload: Uint8Array, command?: unknown): unknown;
+  apply(index: LogIndex, payload: Uint8Array, command?: unknown, level?: number): unknown;
   /**
    * The group was reset so often, and what follows is another history: what only the lost peers held is forgotten, and
    * clients may know of it still. Numbers that are given out must not be given out again. Called as entries are applied,

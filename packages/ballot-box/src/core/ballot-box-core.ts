@@ -12,7 +12,7 @@
  * 3. What it tells the node is repeated on every tick, and repeating it changes nothing.
  */
 import { type Core, type IdleInput, LinkDoor, type Log, type MessageInput, type Send } from '@conclave/actor/core';
-import type { BallotBoxMessage, Body, Frame, GroupId, Message, PeerId } from '@conclave/protocol';
+import type { BallotBoxMessage, Body, Frame, GroupId, Levels, Message, PeerId } from '@conclave/protocol';
 import { BallotRuns } from './ballot-runs.js';
 import { ElectionCount } from './election-count.js';
 import { TickRounds } from './tick-rounds.js';
@@ -22,6 +22,8 @@ export interface BallotBoxOptions {
   readonly peerId: PeerId;
   /** Of this run of the process. */
   readonly incarnation: string;
+  /** That this process speaks; those of this build where nothing is said. */
+  readonly levels?: Levels | undefined;
 }
 
 export type BallotBoxInput = MessageInput<BallotBoxMessage> | IdleInput;

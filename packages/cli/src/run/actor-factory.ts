@@ -121,12 +121,13 @@ export class ActorFactory {
     if (this.outside === undefined) throw new Error('a node is made before there is a connection');
     if (application === undefined) throw new Error('a node is made without its application');
     const { groupId, peerId } = context;
+    const { version } = this.outside;
     return new NodeActor(context, {
       ...this.outside,
       service: application.service,
       makeCore: (incarnation) =>
         new NodeCore(
-          { ...this.options, ...snapshotOptions(this.options), groupId, peerId, incarnation },
+          { ...this.options, ...snapshotOptions(this.options), groupId, peerId, incarnation, version },
           { stateMachine: application.makeStateMachine() },
         ),
     });

@@ -5,6 +5,7 @@ import {
   actorKinds,
   catchupMargin,
   defaultDiskReserveBytes,
+  defaultLevelSettleMs,
   defaultPrefix,
   defaultSnapshotBytesPerSecond,
   defaultSnapshots,
@@ -48,6 +49,9 @@ export interface RunOptions extends HostedOptions {
   readonly changeTimeoutMs: number;
   readonly jointTimeoutMs: number;
   readonly farewellMs: number;
+  /** Whether a leader raises the group's feature level by itself. */
+  readonly raiseLevel: 'auto' | 'manual';
+  readonly levelSettleMs: number;
   readonly clientSessionMs: number;
   readonly catchupMargin: number;
   readonly snapshotLogMb: number;
@@ -131,6 +135,15 @@ export function withRunOptions(command: Command): Command {
         .choices(logLevels)
         .default('info'),
     );
+  command.addOption(
+    new Option(
+      '--raise-level <when>',
+      'whether a leader raises the feature level by itself, or when an operator says so',
+    )
+      .env('CONCLAVE_RAISE_LEVEL')
+      .choices(['auto', 'manual'])
+      .default('auto'),
+  );
   for (const [name, text, fallback] of times) {
     const variable = `CONCLAVE_${name.toUpperCase().replaceAll('-', '_')}`;
     const option = new Option(`--${name} <ms>`, text).env(variable).argParser(wholeNumber(1, longestMs));
@@ -157,6 +170,11 @@ const times: readonly (readonly [string, string, number])[] = [
   ['heartbeat-interval-ms', 'between two heartbeats of a leader', defaultTimes.heartbeatIntervalMs],
   ['change-timeout-ms', 'a change whose new peers have not caught up by then fails', defaultTimes.changeTimeoutMs],
   ['joint-timeout-ms', 'a joint stage that is not committed by then is cancelled', defaultTimes.jointTimeoutMs],
+  [
+    'level-settle-ms',
+    'for how long all peers must have spoken a feature level before a leader raises it by itself',
+    defaultLevelSettleMs,
+  ],
   ['farewell-ms', 'how long a removed peer is told that it is out', defaultTimes.farewellMs],
   [
     'snapshot-interval-ms',

@@ -47,6 +47,10 @@ export function eventText(event: ObservedEvent): string {
       return `has installed ${event.body.leader_id}'s snapshot of index ${count(event.body.index)}: ${bytesText(event.body.bytes)}`;
     case 'read_only_changed':
       return event.body.reason === '' ? 'takes entries again' : `takes no entries: ${readOnlyText(event.body.reason)}`;
+    case 'applying_stopped':
+      return `has stopped applying at index ${count(event.body.index)}: ${event.body.reason}`;
+    case 'level_raised':
+      return `the feature level is ${event.body.level}, from index ${count(event.body.index)} on`;
     case 'actor_silent':
       return `its ${event.body.actor} is silent`;
   }

@@ -14,7 +14,7 @@ import {
 import { lackingText } from './change-view.js';
 import { changeText, kindText, readOnlyText } from './event-line.js';
 import { facts, table } from './tables.js';
-import { bytesText, configurationText, count, duration, stageNames } from './words.js';
+import { bytesText, configurationText, count, duration, levelsText, stageNames } from './words.js';
 
 /** What a peer said, or why it said nothing. `reason`: of a peer that is silent, what its node's health says against it. */
 export type PeerAnswer = { readonly status: StatusReply } | { readonly error: ErrorBody; readonly reason?: string };
@@ -88,12 +88,19 @@ function groupFacts(status: StatusReply): (readonly [string, string])[] {
     ],
     ['leader', status.leader_id === '' ? 'unknown' : status.leader_id],
     ['term', count(status.term)],
+    ['feature level', levelText(status)],
     ['configuration', `${configurationText(status.configuration)} at index ${count(status.configuration_index)}`],
     ['stage', stageNames[status.stage] + (lacking === '' ? '' : `; ${lacking}`)],
     ['log', `${count(status.first_index)} to ${count(status.last_index)}`],
     ['commit', `${count(status.commit_index)}, applied ${count(status.applied_index)}`],
     ...snapshotFacts(status),
   ];
+}
+
+/** The group's level, and what the peer that answers runs. */
+function levelText({ level = 0, version, levels }: StatusReply): string {
+  const speaks = levels === null ? 'not known yet' : levels === undefined ? '0' : levelsText(levels);
+  return `${level} (this peer: ${version ?? 'a first version'}, speaks ${speaks})`;
 }
 
 /** Of the peer that answers: the snapshot that counts, and what is going on with one. */
@@ -109,7 +116,7 @@ function snapshotFacts({ snapshot, taking, restoring, installing }: StatusReply)
 
 function peerTable(group: StatusReply | undefined, peers: GroupStatus['peers']): string {
   const rows = [...peers].map(([peerId, answer]) => peerRow(peerId, answer, group));
-  return table(['peer', 'role', 'term', 'match', 'lag', 'state', 'silent', 'restart', 'health'], rows, [
+  return table(['peer', 'role', 'term', 'match', 'lag', 'state', 'silent', 'build', 'restart', 'health'], rows, [
     'term',
     'match',
     'lag',
@@ -130,9 +137,17 @@ function peerRow(peerId: PeerId, answer: PeerAnswer, group: StatusReply | undefi
     lag === undefined ? '-' : count(lag),
     stateText(peerId, group, progress, lag),
     progress === undefined ? '-' : progress.silent_ms < 0 ? 'never heard' : duration(progress.silent_ms),
+    buildText(answer, progress),
     restartWord(peerId, group),
     healthText(answer),
   ];
+}
+
+/** Version and levels: as the peer says itself, else as the leader has heard. */
+function buildText(answer: PeerAnswer, progress: Progress | undefined): string {
+  const { version, levels } = 'status' in answer ? answer.status : (progress ?? {});
+  if (version === undefined && levels === undefined) return 'status' in answer ? 'level 0' : '-';
+  return `${version ?? ''} level ${levels === null || levels === undefined ? '?' : levelsText(levels)}`.trim();
 }
 
 function restartWord(peerId: PeerId, group: StatusReply | undefined): string {

@@ -1,5 +1,10 @@
 /** How sets, counts and times are written for people. */
-import { type Configuration, isJoint, peerIds } from '@conclave/protocol';
+import { type Configuration, isJoint, type Levels, peerIds } from '@conclave/protocol';
+
+/** `0 to 1`; one level alone as itself. */
+export function levelsText({ lowest, highest }: Levels): string {
+  return lowest === highest ? String(highest) : `${lowest} to ${highest}`;
+}
 
 /** `{n1,n2,n3}` */
 export function peerSet(peers: readonly string[]): string {

@@ -1,6 +1,6 @@
 /** What a log-store's core hears and what it asks for. */
 import type { IdleInput, Log, MessageInput, Send } from '@conclave/actor/core';
-import type { GroupId, LogStoreMessage, PeerId } from '@conclave/protocol';
+import type { GroupId, Levels, LogStoreMessage, PeerId } from '@conclave/protocol';
 import type { BatchRange, Leftovers, Row, StorageOperation, StoredRows, WriteNote } from './operations.js';
 
 export interface LogStoreOptions {
@@ -10,6 +10,8 @@ export interface LogStoreOptions {
   readonly incarnation: string;
   /** With less room than this the disk counts as full. */
   readonly diskReserveBytes: number;
+  /** That this process speaks; those of this build where nothing is said. */
+  readonly levels?: Levels | undefined;
 }
 
 /**

@@ -13,8 +13,10 @@ import {
   type Configuration,
   type GroupId,
   type LogIndex,
+  levelOf,
   type PeerId,
   seal,
+  snapshotLevel,
   type Term,
   unseal,
 } from '@conclave/protocol';
@@ -22,8 +24,20 @@ import { batchKey, indexedKey, indexOfKey, metaKey, snapshotKey } from './keys.j
 import { type Base, emptyLog, type IncomingSnapshot, type KeptSnapshot, type LogState, lastTerm } from './log-state.js';
 import type { Row, StorageOperation, StoredRows } from './operations.js';
 
-/** Version 1 knew no snapshots; all that it had means the same. */
-const version = 2;
+/**
+ * Version 1 knew no snapshots; all that it had means the same. Version 3 is a store that holds anything of a feature level
+ * above 0: the first version of Conclave does not read that, and refuses to open it (docs/decisions/0056).
+ */
+const version = 3;
+const versionOfLevel0 = 2;
+
+function storedVersion({ configurations, snapshot }: LogState): number {
+  const newest = Math.max(
+    levelOf(configurations.at(-1)?.configuration),
+    snapshot === undefined ? 0 : snapshotLevel(snapshot.head),
+  );
+  return newest === 0 ? versionOfLevel0 : version;
+}
 
 /** What a group has once. */
 interface StoredMeta {
@@ -47,7 +61,7 @@ interface StoredMeta {
 
 export function putMeta(groupId: GroupId, state: LogState): StorageOperation {
   const meta: StoredMeta = {
-    version,
+    version: storedVersion(state),
     store_id: state.storeId,
     group_uid: state.groupUid,
     term: state.term,
@@ -163,7 +177,10 @@ export function stateFromRows({ groupId, peerId }: Owner, rows: StoredRows): Log
   }
   const meta = unsealed(groupId, metaKey(groupId), rows.meta) as StoredMeta;
   if (meta.version < 1 || meta.version > version) {
-    throw new ConclaveError('EINVAL', `group ${groupId} is stored in version ${meta.version}, not ${version}`);
+    throw new ConclaveError(
+      'EINVAL',
+      `group ${groupId} is stored in version ${meta.version}, and this build reads up to ${version}: run a newer one`,
+    );
   }
   const madeFor = meta.peer_id ?? '';
   if (madeFor !== '' && madeFor !== peerId) throw new ConclaveError('EINVAL', madeForAnother(groupId, madeFor, peerId));

@@ -9,6 +9,7 @@ import {
   type Message,
   type Session,
   type StoreId,
+  supportedLevels,
   type Term,
 } from '@conclave/protocol';
 import type { Acknowledgement } from './gathered-write.js';
@@ -35,9 +36,9 @@ export function fenced(
 
 /** To the node: its link is synced up to this frame. */
 export function ack(options: LogStoreOptions, storeId: StoreId, session: Session, synced: Frame): Message {
-  const { groupId, incarnation } = options;
+  const { groupId, incarnation, levels = supportedLevels } = options;
   const own = { group_id: groupId, store_id: storeId, session };
-  return { name: 'node.ack', body: { ...own, ...synced, actor: 'log-store', incarnation } };
+  return { name: 'node.ack', body: { ...own, ...synced, actor: 'log-store', incarnation, levels } };
 }
 
 /** To the leader: this peer's log is the leader's up to an index, and synced. */

@@ -31,8 +31,11 @@ export interface ChangeOrder {
 }
 
 export interface ActiveChange {
-  /** `flush`: a new leader confirms the configuration, or finishes what was going on. */
-  readonly kind: 'flush' | 'change' | 'heal';
+  /**
+   * `flush`: a new leader confirms the configuration, or finishes what was going on. `raise`: the same peers with a higher
+   * feature level.
+   */
+  readonly kind: 'flush' | 'change' | 'heal' | 'raise';
   /** What it is to who looks on: a flush may finish a heal. */
   readonly saysKind: ChangeKind;
   /** Whether it changes something: a flush of a stable configuration does not. */
@@ -109,6 +112,31 @@ export function healOf(healing: Member, old: readonly Member[], nowMs: number): 
     outcomeUndone: 'not_done',
     sinceMs: nowMs,
     stage: 'catching_up',
+    cancelRequests: [],
+  };
+}
+
+/** The stable configuration again, with a higher feature level. `requestId`: of who asked for it, if anybody did. */
+export function raiseOf(
+  peers: readonly Member[],
+  nowMs: number,
+  requestId: number | undefined,
+  replyOf: () => unknown,
+): ActiveChange {
+  return {
+    ...nobodyWaits,
+    kind: 'raise',
+    saysKind: 'change',
+    changes: false,
+    replyOf,
+    old: peers,
+    newPeers: peerIds(peers),
+    adding: [],
+    healing: undefined,
+    outcomeUndone: 'not_done',
+    sinceMs: nowMs,
+    stage: 'stable',
+    requestId,
     cancelRequests: [],
   };
 }

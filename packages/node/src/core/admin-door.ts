@@ -6,6 +6,7 @@ import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
 import type { NodeInput } from './contract.js';
 import type { Leadership } from './leadership.js';
+import type { LevelRaise } from './level-raise.js';
 import type { PeerReset } from './peer-reset.js';
 import type { ReadOnly } from './read-only.js';
 import type { Snapshots } from './snapshots.js';
@@ -29,6 +30,7 @@ export class AdminDoor {
     private readonly backup: BackupDoor,
     private readonly readOnly: ReadOnly,
     private readonly peerReset: PeerReset,
+    private readonly levelRaise: LevelRaise,
     private readonly status: () => StatusReply,
   ) {}
 
@@ -83,6 +85,8 @@ export class AdminDoor {
       case 'remove_peer':
       case 'change_peers':
         return this.onChange(input);
+      case 'upgrade':
+        return this.levelRaise.onUpgrade(requestId, body as AdminRequest<'upgrade'>);
       case 'cancel_change':
         return this.change.cancel(requestId);
       case 'transfer_leader':

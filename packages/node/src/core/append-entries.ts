@@ -21,6 +21,7 @@ import {
   noGroupUid,
   peerIds,
 } from '@conclave/protocol';
+import { build } from './build.js';
 import type { NodeContext } from './context.js';
 import type { NodeHub } from './hub.js';
 import type { LeaderFeed } from './leader-feed.js';
@@ -166,6 +167,8 @@ export class AppendEntriesHandler {
           session_tick_id: state.sessionTickId,
           hears_feed: this.leaderFeed.isHeard(body.leader_id),
           read_only: state.readOnlyReason !== '',
+          ...build(context.options, state),
+          ...(state.cannotLead === '' ? {} : { cannot_lead: true }),
         },
       }),
     );

@@ -4,11 +4,13 @@
  *
  * Invariants:
  * 1. `appliedIndex` rises by one with each entry, up to the commit index; from a snapshot it begins at its index.
- * 2. One step applies a bounded number of entries, so that a long log does not hold up ticks and votes.
+ * 2. An entry that this process cannot read is never skipped: from there on nothing is applied (DESIGN, section 9).
+ * 3. One step applies a bounded number of entries, so that a long log does not hold up ticks and votes.
  */
-import type { StateMachine } from '@conclave/actor/core';
+import { type StateMachine, Unsupported } from '@conclave/actor/core';
 import {
   asLogIndex,
+  type BatchHeader,
   type Body,
   batchHeader,
   batchIsIntact,
@@ -25,7 +27,7 @@ import {
 import type { NodeContext } from './context.js';
 import type { CachedBatch } from './log-view.js';
 import type { OwnActors } from './own-actors.js';
-import type { NodeState } from './state.js';
+import { type NodeState, needsLevel } from './state.js';
 
 /** Entries that one step applies at the most. */
 const entriesPerStep = 8192;
@@ -85,6 +87,10 @@ export class Applier {
     this.isHeld = true;
   }
 
+  get isHolding(): boolean {
+    return this.isHeld;
+  }
+
   /** The state is the one behind this entry. */
   goOnFrom(index: LogIndex): void {
     this.isHeld = false;
@@ -96,7 +102,7 @@ export class Applier {
   /** Applies what is committed, as far as one step may. */
   run(): void {
     const { state } = this;
-    if (this.isHeld) return;
+    if (this.isHeld || state.stopped !== '') return;
     let most = entriesPerStep;
     const before = state.appliedIndex;
     while (state.appliedIndex < state.commitIndex) {
@@ -110,6 +116,7 @@ export class Applier {
         break;
       }
       most -= this.applyBatch(batch);
+      if (state.stopped !== '') break;
     }
     if (state.appliedIndex > before) {
       state.log.forgetUpTo(state.appliedIndex);
@@ -134,6 +141,11 @@ export class Applier {
     const { first, last, kind } = batch.header;
     const upTo = Math.min(last, state.commitIndex);
     const from = state.appliedIndex + 1;
+    const obstacle = this.obstacle(batch.header);
+    if (obstacle !== '') {
+      this.stop(asLogIndex(from), obstacle);
+      return 0;
+    }
     this.bytes += (batch.bytes.length * (upTo - from + 1)) / (last - first + 1);
     this.entries += upTo - from + 1;
     const payloads = batchPayloads(batch.bytes);
@@ -144,7 +156,16 @@ export class Applier {
     }
     for (let index = from; index <= upTo; index++) {
       const at = index - first;
-      const result = this.stateMachine.apply(asLogIndex(index), payloads[at] as Uint8Array, batch.commands?.[at]);
+      const result = this.stateMachine.apply(
+        asLogIndex(index),
+        payloads[at] as Uint8Array,
+        batch.commands?.[at],
+        batch.header.level ?? 0,
+      );
+      if (result instanceof Unsupported) {
+        this.stop(asLogIndex(index), result.reason);
+        return index - from + 1;
+      }
       state.appliedIndex = asLogIndex(index);
       this.listener.onApplied(asLogIndex(index), result);
     }
@@ -157,6 +178,20 @@ export class Applier {
     if (history !== undefined) stateMachine.beginHistory?.({ groupUid: history.group_uid, base: history.base });
     const byEpochs = level < featureLevel.histories || stateMachine.beginHistory === undefined;
     if (epoch > 0 && byEpochs) stateMachine.beginEpoch?.(epoch);
+  }
+
+  /** Why this process cannot read the entries of a batch; empty: it can. */
+  private obstacle({ kind, level = 0 }: BatchHeader): string {
+    const needed = needsLevel(level, this.state.levels, 'this process');
+    return kind === 'unknown' ? `entries of a kind that this build does not know; ${needed}` : needed;
+  }
+
+  /** Nothing is applied from this entry on: it cannot be read here, and is never skipped. A newer build goes on with it. */
+  private stop(index: LogIndex, reason: string): void {
+    const { state, context } = this;
+    state.stopped = `stopped applying at entry ${index}: ${reason}`;
+    context.event('applying_stopped', { index, reason });
+    context.log('error', 'stops applying: it cannot read an entry', { index, reason });
   }
 
   private read(from: LogIndex): void {

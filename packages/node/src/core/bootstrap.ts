@@ -12,18 +12,23 @@ import {
   asTerm,
   type Body,
   type BootstrapReply,
+  batchHeader,
   type Configuration,
-  encodeBatch,
-  encodeConfiguration,
+  commonLevels,
+  encodeConfigurationBatch,
   type GroupUid,
+  type Levels,
+  levelOf,
+  levelsOfFirstVersion,
   noGroupUid,
   type PeerId,
   peerIds,
   type StatusReply,
   samePeers,
-  supportedLevels,
+  snapshotLevel,
 } from '@conclave/protocol';
 import type { BackupDoor } from './backup-door.js';
+import { build } from './build.js';
 import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
 import type { Election } from './election.js';
@@ -40,6 +45,8 @@ interface Founding {
   readonly restore: Restore | undefined;
   /** Of the other listed peers: when each last said that it holds nothing, and promised to wait. */
   readonly empty: Map<PeerId, number>;
+  /** Of these: the feature levels that each speaks; the group is founded at the highest that all do. */
+  readonly levels: Map<PeerId, Levels>;
   groupHasNoLeader: boolean;
 }
 
@@ -93,6 +100,7 @@ export class Bootstrap {
       deadlineMs: context.nowMs + Math.min(timeoutMs, 10 * context.options.electionTimeoutMs),
       timeoutMs,
       empty: new Map(),
+      levels: new Map(),
       groupHasNoLeader: false,
     };
     context.emit({ type: 'ask_group', askId: this.lastAskId });
@@ -187,6 +195,7 @@ export class Bootstrap {
       store_id: state.storeId,
       group_uid: state.groupUid,
       last_index: state.log.lastIndex,
+      ...build(context.options, state),
     };
     if (body.asker === 'replicator') {
       return context.send(body.peer_id, { name: 'replicator.identity', body: identity });
@@ -233,6 +242,9 @@ export class Bootstrap {
     }
     // Two founders: the higher name gives way when it hears of the lower one, and answers anew.
     if (body.founding) return;
+    // Null: it has just started, and some of its own actors have not said yet.
+    if (body.levels === null) return;
+    founding.levels.set(body.peer_id, body.levels ?? levelsOfFirstVersion);
     founding.empty.set(body.peer_id, context.nowMs);
     this.foundIfAllAgree();
   }
@@ -272,7 +284,7 @@ export class Bootstrap {
     const { requestId, timeoutMs } = founding;
     if (founding.restore !== undefined) return this.beginWith(founding, founding.restore);
     this.waiting = { requestId, timeoutMs, deadlineMs: context.nowMs + timeoutMs };
-    this.writeFirstEntry(founding.peers);
+    this.writeFirstEntry(founding);
     context.log('info', 'founds the group', { group_uid: state.groupUid, peers: founding.peers });
     own.afterSynced(() => this.election.standNow(state.term, true));
   }
@@ -281,9 +293,15 @@ export class Bootstrap {
    * Begins with the backup in the place of all entries up to its last one, and this peer alone. Then the node begins anew, and
    * asking for the same again takes in the others, as after any founding that was cut short.
    */
-  private beginWith({ requestId, peers }: Founding, { restore_id, head }: Restore): void {
+  private beginWith(founding: Founding, { restore_id, head }: Restore): void {
     const { state, context, own } = this;
-    const configuration = this.foundingConfiguration(peers);
+    const { requestId, peers } = founding;
+    const configuration = this.foundingConfiguration(founding);
+    const needed = snapshotLevel(head);
+    if (needed > levelOf(configuration)) {
+      const text = `the backup has feature level ${needed}, and not all listed peers speak that`;
+      return context.refuse(requestId, 'EUNSUPPORTED', text);
+    }
     const group_uid = this.newGroupUid();
     const term = asTerm(Math.max(state.term, head.term) + 1);
     own.sendFramed('log-store', (frame) => ({
@@ -306,9 +324,11 @@ export class Bootstrap {
     });
   }
 
-  private foundingConfiguration(peers: readonly PeerId[]): Configuration {
-    const { peerId: peer_id, storeId: store_id } = this.state;
-    const { foundingLevel: level = supportedLevels.highest } = this.context.options;
+  /** A group of this peer alone, of the highest feature level that all listed peers speak. */
+  private foundingConfiguration({ peers, levels }: Founding): Configuration {
+    const { peerId: peer_id, storeId: store_id, peerLevels } = this.state;
+    const all = [peerLevels ?? levelsOfFirstVersion, ...levels.values()];
+    const level = Math.min(commonLevels(all).highest, this.context.options.foundingLevel ?? Number.POSITIVE_INFINITY);
     const founding = { peers: [{ peer_id, store_id }], old_peers: [], founding_peers: [...peers] };
     return level === 0 ? founding : { ...founding, level };
   }
@@ -318,15 +338,15 @@ export class Bootstrap {
   }
 
   /** Entry 1, of the first term in which this peer has no vote to regret: the next. */
-  private writeFirstEntry(peers: readonly PeerId[]): void {
+  private writeFirstEntry(founding: Founding): void {
     const { state, context, own } = this;
     state.enterTerm(asTerm(state.term + 1), state.peerId);
     own.storeVote();
     state.groupUid = this.newGroupUid();
-    const configuration = this.foundingConfiguration(peers);
+    const configuration = this.foundingConfiguration(founding);
     const first = asLogIndex(1);
-    const bytes = encodeBatch('configuration', state.term, first, [encodeConfiguration(configuration)]);
-    state.log.append({ header: { kind: 'configuration', term: state.term, first, last: first }, bytes });
+    const bytes = encodeConfigurationBatch(state.term, first, configuration);
+    state.log.append({ header: batchHeader(bytes), bytes });
     own.sendAppendToLogStore({
       group_uid: state.groupUid,
       leader_id: state.peerId,

@@ -9,7 +9,9 @@
  * 3. The joint stage is taken back only by the leader that appended it in this term, and never once the stable entry
  *    is appended.
  * 4. Each change ends with one answer to each that waits for it.
- * 5. Nobody waits for a heal that is catching up: whatever an operator asks for comes before it.
+ * 5. No new peer, and no new store of a member, gets into a configuration unless it speaks the group's feature level. The level
+ *    is raised by an entry of its own, while nothing else is going on, and never lowered.
+ * 6. Nobody waits for a heal that is catching up: whatever an operator asks for comes before it.
  */
 import {
   allMembers,
@@ -37,6 +39,7 @@ import {
   flushOf,
   healOf,
   memberFor,
+  raiseOf,
   waitingFor,
 } from './active-change.js';
 import { CatchUpReport } from './catch-up-report.js';
@@ -138,6 +141,7 @@ export class ConfigurationChange {
     if (active?.healing !== undefined && active.stage !== 'catching_up') {
       return `${active.healing.peer_id} is being healed: ${active.stage}`;
     }
+    if (active?.kind === 'raise') return 'the feature level is being raised';
     const isFree = active === undefined || active.kind === 'heal';
     return this.flushed && isFree ? undefined : 'the leader has not yet committed an entry of its own term';
   }
@@ -152,6 +156,31 @@ export class ConfigurationChange {
     invariant(!hasMember(peers, healing.peer_id, healing.store_id), 'a heal brings another store');
     this.begin(healOf(healing, peers, this.context.nowMs), this.context.options.changeTimeoutMs);
     this.leadership.setJoiners([healing]);
+  }
+
+  /** Whether an entry that raises the feature level waits for its commit. */
+  get isRaising(): boolean {
+    return this.active?.kind === 'raise';
+  }
+
+  /** Why the feature level cannot be raised now, or undefined. */
+  get reasonAgainstRaise(): string | undefined {
+    const { active } = this;
+    if (active === undefined) return this.flushed ? undefined : this.reasonBusy();
+    return this.reasonBusy() ?? 'a member is being healed';
+  }
+
+  /**
+   * Raises the group's feature level with an entry of its own. `LevelRaise` decides when that is right.
+   * @param requestId of who waits for it, if anybody does; gets `replyOf()` once it is committed
+   */
+  raise(level: number, requestId: number | undefined, replyOf: () => unknown): void {
+    invariant(this.reasonAgainstRaise === undefined, 'nothing else is going on');
+    const { peers, old_peers } = this.inForce();
+    invariant(level > this.state.level, 'a level is never lowered');
+    this.active = raiseOf(peers, this.context.nowMs, requestId, replyOf);
+    this.context.setTimer('change', this.context.options.jointTimeoutMs);
+    this.append({ peers, old_peers, level });
   }
 
   private begin(active: ActiveChange, timeoutMs: number): void {
@@ -183,8 +212,16 @@ export class ConfigurationChange {
     if (refused !== undefined) {
       return this.fail(new ConclaveError('ENOTEMPTY', `${refused.peer_id} holds another history`));
     }
+    const below = all.find((progress) => progress !== undefined && this.isBelowLevel(progress));
+    if (below !== undefined) return this.fail(belowLevel(below, this.state.level));
     if (healing !== undefined) return this.onHealProgress(healing, active.old);
     if (all.every((progress) => progress?.caught_up === true && progress.store_id !== '')) this.leaveCatchingUp();
+  }
+
+  /** Whether a new peer is known not to speak the group's level. */
+  private isBelowLevel({ levels }: Progress): boolean {
+    const { level } = this.state;
+    return levels !== undefined && (level > levels.highest || level < levels.lowest);
   }
 
   /** A heal must not go on where the store has changed again, or the lost one is back. */
@@ -203,6 +240,9 @@ export class ConfigurationChange {
   private leaveCatchingUp(): void {
     const { active } = this;
     invariant(active?.stage === 'catching_up', 'a change is catching up');
+    // At level 0 there is nobody to be kept out; above, one of which it is not known yet what it speaks has to say first.
+    const hasSaid = (peerId: PeerId) => this.leadership.progress(peerId)?.levels !== undefined;
+    if (this.state.level > 0 && !active.adding.every(hasSaid)) return;
     const members = active.newPeers.map((peerId) => memberFor(active, peerId, this.leadership.progress(peerId)));
     const reach = reachOf(members, active.sinceMs, this.parts);
     // The next report of the replicators tells more.
@@ -413,6 +453,11 @@ export class ConfigurationChange {
     const { old, newPeers, saysKind: kind } = active;
     this.context.event('stage_changed', { kind, stage, old_peers: peerIds(old), new_peers: [...newPeers] });
   }
+}
+
+function belowLevel({ peer_id, levels }: Progress, level: number): ConclaveError {
+  const speaks = levels === undefined ? 'nothing of it' : `levels ${levels.lowest} to ${levels.highest}`;
+  return new ConclaveError('EUNSUPPORTED', `the group has feature level ${level}, and ${peer_id} speaks ${speaks}`);
 }
 
 function outOfReach(): ConclaveError {

@@ -16,6 +16,7 @@ import type {
   Encoding,
   ErrorBody,
   GroupId,
+  Levels,
   NodeMessage,
   PeerId,
   StatusReply,
@@ -43,8 +44,16 @@ export interface NodeOptions {
   readonly snapshotMarginEntries: number;
   /** Of the snapshots that it takes; `limits.snapshotChunkBytes` where nothing is said. */
   readonly snapshotChunkBytes?: number | undefined;
-  /** The feature level of groups that this node founds; the highest that it speaks where nothing is said. */
+  /** The highest feature level of groups that this node founds; the highest that all listed peers speak where nothing is said. */
   readonly foundingLevel?: number | undefined;
+  /** Of the build that this process runs. */
+  readonly version?: string | undefined;
+  /** The feature levels that this process speaks; those of this build where nothing is said. */
+  readonly levels?: Levels | undefined;
+  /** Whether a leader raises the group's level by itself; `auto` where nothing is said. */
+  readonly raiseLevel?: 'auto' | 'manual' | undefined;
+  /** For how long all must have spoken a level before it does; `defaultLevelSettleMs` where nothing is said. */
+  readonly levelSettleMs?: number | undefined;
 }
 
 export interface NodeDependencies {

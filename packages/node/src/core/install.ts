@@ -23,13 +23,14 @@ import {
   type SnapshotHead,
   type SnapshotId,
   type StatusReply,
+  snapshotLevel,
   snapshotPercent,
   type Term,
 } from '@conclave/protocol';
 import type { AppendEntriesHandler } from './append-entries.js';
 import type { NodeContext } from './context.js';
 import type { OwnActors } from './own-actors.js';
-import type { NodeState } from './state.js';
+import { type NodeState, needsLevel } from './state.js';
 
 type InstallSnapshot = Body<'node.install_snapshot'>;
 
@@ -101,6 +102,8 @@ export class Install {
     const { context } = this;
     if (body.head.chunks === 0 || body.head.configurations.length === 0) return context.drop('install_malformed');
     if (!this.leaderMessages.follow(body)) return;
+    const needed = needsLevel(snapshotLevel(body.head), this.state.levels, 'this process');
+    if (needed !== '') return this.refuseLevel(needed);
     if (!this.isNeeded(body.head)) return this.answer(body, body.head.chunks, true);
     // The leader hears of it with the next echo.
     if (this.state.readOnlyReason !== '') return context.drop('install_read_only');
@@ -110,6 +113,12 @@ export class Install {
     this.giveOn(incoming, body);
     this.sendEndIfDue(incoming, body);
     this.answer(body, incoming.given, false);
+  }
+
+  /** The group's snapshot cannot be read here: it is not installed, and nothing else gets this peer on. */
+  private refuseLevel(needed: string): void {
+    this.state.stopped = `does not install the leader’s snapshot: ${needed}`;
+    this.context.drop('install_above_level');
   }
 
   /** The log-store drops what it holds of it, as this peer takes a snapshot of its own. None may be going on. */

@@ -412,12 +412,13 @@ export class Leadership {
   }
 
   /** Why a target cannot lead now, as far as is known of it; undefined: nothing stands against it. */
-  unfitness(peerId: PeerId): 'silent' | 'refused' | 'read_only' | 'unknown' | undefined {
+  unfitness(peerId: PeerId): 'silent' | 'refused' | 'cannot_lead' | 'read_only' | 'unknown' | undefined {
     const progress = this.progressOf.get(peerId);
     if (progress === undefined) return 'unknown';
     if (progress.refusal !== '') return 'refused';
     if (progress.silent_ms < 0) return 'unknown';
     if (progress.silent_ms > this.context.options.electionTimeoutMs) return 'silent';
+    if (progress.cannot_lead === true) return 'cannot_lead';
     return progress.read_only ? 'read_only' : undefined;
   }
 

@@ -7,7 +7,7 @@
  *
  *     every node   Opening, OwnActors, AppendEntriesHandler, StoreBinding, Election,
  *                  Applier, Restore, Snapshots, Install, Bootstrap, PeerReset
- *     a leader     Leadership, Proposals, Reads, Watches, ConfigurationChange, Healing, Transfer
+ *     a leader     Leadership, Proposals, Reads, Watches, ConfigurationChange, LevelRaise, Healing, Transfer
  *
  * Invariants:
  * 1. Nothing is spoken of a term or vote that is not synced.
@@ -17,10 +17,12 @@
  */
 import type { Core, Instant, StateMachine } from '@conclave/actor/core';
 import {
+  asLogIndex,
   type Body,
   invariant,
   isIn,
   type LogIndex,
+  levelOf,
   type NodeMessage,
   peerIds,
   type StatusReply,
@@ -40,6 +42,7 @@ import type { NodeHub } from './hub.js';
 import { Install } from './install.js';
 import { LeaderFeed } from './leader-feed.js';
 import { Leadership } from './leadership.js';
+import { LevelRaise } from './level-raise.js';
 import { Opening } from './opening.js';
 import { OwnActors } from './own-actors.js';
 import { OwnSession } from './own-session.js';
@@ -91,6 +94,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly backup: BackupDoor;
   private readonly bootstrap: Bootstrap;
   private readonly adminDoor: AdminDoor;
+  private readonly levelRaise: LevelRaise;
   private housekeptMs = 0;
 
   constructor(
@@ -98,7 +102,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     { stateMachine }: NodeDependencies,
   ) {
     const context = new NodeContext(options);
-    const state = new NodeState(options.peerId);
+    const state = new NodeState(options.peerId, options.levels);
     this.context = context;
     this.state = state;
     this.stateMachine = stateMachine;
@@ -163,6 +167,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.rounds = new Rounds(context, state, this.own, this.leadership, this.change, reads, this.session);
     this.readOnly = new ReadOnly(context, state, this.own);
     this.stuckWatch = new StuckWatch(context, state);
+    this.levelRaise = new LevelRaise(context, state, this.leadership, this.change, () => this.transfer.isGoingOn);
     this.adminDoor = new AdminDoor(
       context,
       state,
@@ -174,6 +179,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       this.backup,
       this.readOnly,
       this.peerReset,
+      this.levelRaise,
       () => this.statusReply(),
     );
   }
@@ -237,7 +243,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   /** In short, for service discovery. */
   summary(): NodeSummary {
-    return summary(this.state);
+    return summary(this.state, this.options);
   }
 
   private statusReply(): StatusReply {
@@ -409,6 +415,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (state.role === 'leader') {
       const reason = this.leadership.reasonToStepDown();
       if (reason !== undefined) this.becomeFollower(reason);
+      else if (state.cannotLead !== '') this.leaveOffice(state.cannotLead);
     }
     own.resendDue();
     own.countTick();
@@ -426,8 +433,14 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.watches.onTick();
     if (!this.isLeader()) return;
     this.leadership.endFarewells();
+    this.levelRaise.onTick();
     if (state.readOnlyReason !== '' && this.change.isFlushed && !this.change.isBusy) this.transfer.handOverReadOnly();
     this.change.onTick();
+  }
+
+  /** This leader cannot read what it has to apply: another one is to lead, or nobody until one can. */
+  private leaveOffice(reason: string): void {
+    if (!this.transfer.handOverUnfit()) this.becomeFollower(reason);
   }
 
   private isLeader(): boolean {
@@ -599,6 +612,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.election.onBecameLeader();
     this.transfer.onLeader({ leader_id: state.peerId });
     this.leadership.begin();
+    this.levelRaise.begin();
     context.event('leader_elected', {
       peers: peerIds(configuration.peers),
       old_peers: peerIds(configuration.old_peers),
@@ -622,6 +636,11 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         old_peers: peerIds(entry.configuration.old_peers),
         index: entry.index,
       });
+      const level = levelOf(entry.configuration);
+      const replaced = state.log.configurationAt(asLogIndex(entry.index - 1))?.configuration;
+      if (replaced !== undefined && level > levelOf(replaced)) {
+        context.event('level_raised', { level, index: entry.index });
+      }
     }
     this.removal.note();
     if (this.isLeader()) this.change.onCommitted(index);

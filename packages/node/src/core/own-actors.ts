@@ -10,8 +10,11 @@ import { LinkSender } from '@conclave/actor/core';
 import {
   asTerm,
   type Body,
+  commonLevels,
   type Frame,
   type GroupUid,
+  type Levels,
+  levelsOfFirstVersion,
   limits,
   type Message,
   type PeerId,
@@ -31,6 +34,8 @@ interface OwnActor {
   incarnation: string | undefined;
   /** Ticks since its last sign of life: ticks and not milliseconds, as this process may itself have been held up. */
   silentTicks: number;
+  /** That it speaks; undefined: not heard yet. */
+  levels: Levels | undefined;
   reportedSilent: boolean;
 }
 
@@ -186,6 +191,7 @@ export class OwnActors {
     const actor = this.actors[body.actor];
     actor.silentTicks = 0;
     actor.reportedSilent = false;
+    this.noteLevels(actor, body.levels ?? levelsOfFirstVersion);
     if (body.actor === 'log-store') {
       if (actor.incarnation !== body.incarnation) return false;
       if (actor.link.onAcknowledged(body)) this.runSynced();
@@ -206,6 +212,13 @@ export class OwnActors {
     }
     if (!actor.link.onAcknowledged(body)) this.context.drop('ack_of_other_link');
     return true;
+  }
+
+  private noteLevels(actor: OwnActor, levels: Levels): void {
+    if (actor.levels?.lowest === levels.lowest && actor.levels.highest === levels.highest) return;
+    actor.levels = levels;
+    const all = ownActorKinds.flatMap((kind) => this.actors[kind].levels ?? []);
+    this.state.actorLevels = all.length < ownActorKinds.length ? undefined : commonLevels(all);
   }
 
   /** The log-store has been opened: this run of it is the one that counts. */
@@ -274,6 +287,7 @@ function newActor(): OwnActor {
     link: new LinkSender(),
     incarnation: undefined,
     silentTicks: Number.POSITIVE_INFINITY,
+    levels: undefined,
     reportedSilent: false,
   };
 }

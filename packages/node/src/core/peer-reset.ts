@@ -13,9 +13,9 @@
 import {
   type AdminRequest,
   asLogIndex,
+  batchHeader,
   type Configuration,
-  encodeBatch,
-  encodeConfiguration,
+  encodeConfigurationBatch,
   historyAfterReset,
   isIn,
   limits,
@@ -97,12 +97,12 @@ export class PeerReset {
     const { level } = before;
     const configuration: Configuration = { peers, old_peers: [], epoch, ...(level === undefined ? {} : { level }) };
     const first = asLogIndex(last_index + 1);
-    const batch = encodeBatch('configuration', terms.entry, first, [encodeConfiguration(configuration)]);
+    const batch = encodeConfigurationBatch(terms.entry, first, configuration);
 
     hub.beginHistory(terms.peer, 'an operator has reset this peer');
     own.storeReset({ old_group_uid, group_uid, term: terms.peer, batch });
     state.groupUid = group_uid;
-    state.log.append({ header: { kind: 'configuration', term: terms.entry, first, last: first }, bytes: batch });
+    state.log.append({ header: batchHeader(batch), bytes: batch });
     context.event('configuration_appended', { peers: peerIds(peers), old_peers: [], index: first });
 
     const lost = peerIds([...before.peers, ...before.old_peers]).filter((peerId) => !newPeers.includes(peerId));

@@ -8,10 +8,11 @@
 import {
   asLogIndex,
   asTerm,
+  batchHeader,
   type Configuration,
   type ErrorCode,
   encodeBatch,
-  encodeConfiguration,
+  encodeConfigurationBatch,
   type LogIndex,
   limits,
   type Outcome,
@@ -125,11 +126,10 @@ export class Proposals {
   private appendBatch(proposals: readonly Proposal[]): Uint8Array {
     const { state } = this;
     const first = asLogIndex(state.log.lastIndex + 1);
-    const last = asLogIndex(first + proposals.length - 1);
     const payloads = proposals.map(({ payload }) => payload);
-    const bytes = encodeBatch('commands', state.term, first, payloads);
+    const bytes = encodeBatch('commands', state.term, first, payloads, state.level);
     const commands = proposals.map(({ command }) => command);
-    state.log.append({ header: { kind: 'commands', term: state.term, first, last }, bytes, commands });
+    state.log.append({ header: batchHeader(bytes), bytes, commands });
     for (const [at, proposal] of proposals.entries()) this.appended.set(asLogIndex(first + at), proposal);
     return bytes;
   }
@@ -138,8 +138,8 @@ export class Proposals {
   appendConfiguration(configuration: Configuration): LogIndex {
     const { state, context } = this;
     const first = asLogIndex(state.log.lastIndex + 1);
-    const bytes = encodeBatch('configuration', state.term, first, [encodeConfiguration(configuration)]);
-    state.log.append({ header: { kind: 'configuration', term: state.term, first, last: first }, bytes });
+    const bytes = encodeConfigurationBatch(state.term, first, configuration);
+    state.log.append({ header: batchHeader(bytes), bytes });
     context.event('configuration_appended', {
       peers: peerIds(configuration.peers),
       old_peers: peerIds(configuration.old_peers),

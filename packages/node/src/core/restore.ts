@@ -18,12 +18,13 @@ import {
   type SnapshotId,
   SnapshotJoiner,
   type StatusReply,
+  snapshotLevel,
   snapshotPercent,
 } from '@conclave/protocol';
 import type { Applier } from './applier.js';
 import type { NodeContext } from './context.js';
 import type { OwnActors } from './own-actors.js';
-import type { NodeState } from './state.js';
+import { type NodeState, needsLevel } from './state.js';
 
 interface Going {
   readonly snapshotId: SnapshotId;
@@ -55,8 +56,9 @@ export class Restore {
     private readonly onReplaced: (reason: string) => void,
   ) {}
 
+  /** Whether the state is not there yet, or cannot be: there is nothing to read. */
   get isGoingOn(): boolean {
-    return this.going !== undefined;
+    return this.going !== undefined || this.applier.isHolding;
   }
 
   status(): StatusReply['restoring'] {
@@ -70,6 +72,11 @@ export class Restore {
     if (snapshot === null) return;
     const { snapshot_id: snapshotId, head } = snapshot;
     this.applier.hold();
+    const needed = needsLevel(snapshotLevel(head), this.state.levels, 'this process');
+    if (needed !== '') {
+      this.state.stopped = `does not restore its snapshot: ${needed}`;
+      return;
+    }
     this.going = {
       snapshotId,
       head,

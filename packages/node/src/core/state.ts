@@ -6,16 +6,20 @@ import {
   asLogIndex,
   asSession,
   asTerm,
+  commonLevels,
   type GroupUid,
   invariant,
   isIn,
+  type Levels,
   type LogIndex,
+  levelOf,
   noGroupUid,
   type PeerId,
   type ReadOnlyReason,
   type Role,
   type Session,
   type StoreId,
+  supportedLevels,
   type Term,
 } from '@conclave/protocol';
 import { LogView } from './log-view.js';
@@ -59,7 +63,34 @@ export class NodeState {
   /** As the log-store has said last; null: it has not. */
   diskFreeBytes: number | null = null;
 
-  constructor(readonly peerId: PeerId) {}
+  /** The levels that the other actors of this peer speak; undefined: not all of them have said. By OwnActors. */
+  actorLevels: Levels | undefined;
+  /** Why this peer applies nothing more, though it acknowledges; empty: it applies. By Applier and Install. */
+  stopped = '';
+
+  constructor(
+    readonly peerId: PeerId,
+    /** That this process speaks. */
+    readonly levels: Levels = supportedLevels,
+  ) {}
+
+  /** The group's feature level, by the newest configuration of the log. */
+  get level(): number {
+    return levelOf(this.log.configuration?.configuration);
+  }
+
+  /** The levels that all actors of this peer speak; null: not all of them have said. */
+  get peerLevels(): Levels | null {
+    return this.actorLevels === undefined ? null : commonLevels([this.levels, this.actorLevels]);
+  }
+
+  /** Why this peer must not lead, though it votes and acknowledges; empty: it may. */
+  get cannotLead(): string {
+    if (this.stopped !== '') return this.stopped;
+    const needed = needsLevel(this.level, this.levels, 'this process');
+    if (needed !== '' || this.actorLevels === undefined) return needed;
+    return needsLevel(this.level, this.actorLevels, 'another process of this peer');
+  }
 
   /** A higher term begins, in memory: it is stored before it is spoken. */
   enterTerm(term: Term, votedFor: PeerId | ''): void {
@@ -74,7 +105,7 @@ export class NodeState {
 
   /** Whether this peer may stand: it is a member, and the log that it would stand with is here to stay. */
   isElectable(): boolean {
-    return !this.isLogLeft && this.isMember();
+    return !this.isLogLeft && this.cannotLead === '' && this.isMember();
   }
 
   /** Whether a configuration of its log has this peer, from the last one known committed on. */
@@ -96,4 +127,10 @@ export class NodeState {
       isIn(configuration, this.peerId, this.storeId)
     );
   }
+}
+
+/** Why a process that speaks these levels cannot read what a group of this level writes; empty: it can. */
+export function needsLevel(level: number, { lowest, highest }: Levels, who: string): string {
+  if (level >= lowest && level <= highest) return '';
+  return `needs level ${level}: ${who} speaks ${lowest} to ${highest}`;
 }

@@ -1,7 +1,9 @@
 /** What a node says of itself. */
-import type { GroupId, GroupUid, PeerId, Role, StatusReply, Term } from '@conclave/protocol';
+import type { GroupId, GroupUid, Levels, PeerId, Role, StatusReply, Term } from '@conclave/protocol';
+import { build } from './build.js';
 import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
+import type { NodeOptions } from './contract.js';
 import type { Leadership } from './leadership.js';
 import type { OwnActors } from './own-actors.js';
 import { restarts } from './restarts.js';
@@ -24,9 +26,12 @@ export interface NodeSummary {
   readonly group_uid: GroupUid;
   /** The group's feature level, by the newest configuration of this peer's log. */
   readonly level: number;
+  readonly version: string;
+  /** The feature levels that this peer speaks; null: not known yet. */
+  readonly levels: Levels | null;
 }
 
-export function summary(state: NodeState): NodeSummary {
+export function summary(state: NodeState, { version = '' }: NodeOptions): NodeSummary {
   return {
     role: state.role,
     term: state.term,
@@ -36,7 +41,9 @@ export function summary(state: NodeState): NodeSummary {
     last_index: state.log.lastIndex,
     session: state.session,
     group_uid: state.groupUid,
-    level: state.log.configuration?.configuration.level ?? 0,
+    level: state.level,
+    version,
+    levels: state.peerLevels,
   };
 }
 
@@ -60,6 +67,7 @@ export function health(
   if (isRemoved) return sick('removed: this peer is out of the group');
   const silent = own.silent();
   if (silent.length > 0) return sick(`silent: ${silent.join(', ')}`);
+  if (state.cannotLead !== '') return sick(state.cannotLead);
   if (state.groupUid === '') return { healthy: true, reason: 'holds no group yet' };
   if (state.leaderId === '') return sick('knows no leader');
   // It does all but answer reads. Whoever restarts what is not well must not do so here: it would never come to an end.
@@ -102,6 +110,8 @@ export function status(
     restart: leads ? restarts({ context, state, leadership, joiners: change.joiners }) : [],
     read_only: state.readOnlyReason,
     disk_free_bytes: state.diskFreeBytes,
+    ...build(context.options, state),
+    level: state.level,
     dropped: { ...context.dropped },
   };
 }

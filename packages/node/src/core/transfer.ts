@@ -47,6 +47,13 @@ export class Transfer {
     const unfitness = this.leadership.unfitness(targetId);
     if (unfitness === 'silent') return context.refuse(requestId, 'EUNREACHABLE', `${targetId} is silent`);
     if (unfitness === 'refused') return context.refuse(requestId, 'EUNREACHABLE', `${targetId} has another store`);
+    if (unfitness === 'cannot_lead') {
+      return context.refuse(
+        requestId,
+        'EUNSUPPORTED',
+        `${targetId} cannot lead: it has stopped applying, or is too old`,
+      );
+    }
     if (unfitness === 'read_only') {
       return context.refuse(requestId, 'EREADONLY', `${targetId} is read-only: it would hand over again`);
     }
@@ -63,6 +70,17 @@ export class Transfer {
     this.againMs = context.nowMs + 3 * electionTimeoutMs;
     context.log('info', 'hands over, as it takes no entries', { reason: state.readOnlyReason });
     this.begin({ targetId, requestId: undefined, leaves: false }, 2 * electionTimeoutMs);
+  }
+
+  /** This leader cannot read its own log: hands over where another can lead. False: nobody can, or none has in time. */
+  handOverUnfit(): boolean {
+    const targetId = this.active === undefined ? this.leadership.bestHeir(this.others()) : this.active.targetId;
+    if (this.active !== undefined) return true;
+    const { nowMs, options } = this.context;
+    if (targetId === undefined || nowMs < this.againMs) return false;
+    this.againMs = nowMs + 3 * options.electionTimeoutMs;
+    this.begin({ targetId, requestId: undefined, leaves: false }, options.electionTimeoutMs);
+    return true;
   }
 
   /** This leader is out of the configuration: it hands over and steps down. */

@@ -21,12 +21,12 @@ describe('founding a group', () => {
     expect(bench.identity('n2')).toEqual([]);
     expect(bench.identity('n3')).toEqual([
       'log-store.vote term 1 for n1',
-      'log-store.append term 1 of n1: entry 1 of term 1 {n1 for n1 n2 n3} verified 1',
+      'log-store.append term 1 of n1: entry 1 of term 1 {n1 for n1 n2 n3 level 1} verified 1',
       'event configuration_appended, n1, -, 1',
       'log-store.vote term 2 for n1',
-      'ballot-box.elect vote term 2 of n1 for n1 n2 n3',
+      'ballot-box.elect vote term 2 of n1 for n1 n2 n3 level 1',
     ]);
-    expect(bench.elected()).toContain('feed.append term 2 of n1: entry 2 of term 2 {n1} verified 2');
+    expect(bench.elected()).toContain('feed.append term 2 of n1: entry 2 of term 2 {n1 level 1} verified 2');
     expect(bench.committed(2)).toContain('event stage_changed, catching_up, n1, n1 n2 n3');
     bench.progress({ peer: 'n2', match: 2, caughtUp: true }, { peer: 'n3', match: 2, caughtUp: true });
     bench.committed(3);
@@ -122,7 +122,9 @@ describe('a founding that was cut short', () => {
     const bench = new Bench();
     bench.open({ term: 1, votedFor: 'n1' });
     bench.admin('bootstrap', { peers: ['n1'] }, 'peer');
-    expect(noLeader(bench)).toContain('log-store.append term 2 of n1: entry 1 of term 2 {n1 for n1} verified 1');
+    expect(noLeader(bench)).toContain(
+      'log-store.append term 2 of n1: entry 1 of term 2 {n1 for n1 level 1} verified 1',
+    );
   });
 
   test('after the entry goes on where it was, when it is asked again', () => {

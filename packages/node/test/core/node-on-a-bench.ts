@@ -2,7 +2,7 @@
  * One node's core on a bench: plays its clock, its three own actors and the other peers, and tells each effect in a
  * line. What is mere clockwork (timers, ticks, log lines) is not told.
  */
-import type { HistoryStart, StateMachine, StateMachineHistory } from '@conclave/actor/core';
+import { type HistoryStart, type StateMachine, type StateMachineHistory, Unsupported } from '@conclave/actor/core';
 import {
   type AdminCommand,
   adminCommands,
@@ -15,9 +15,10 @@ import {
   type Consistency,
   defaultSnapshots,
   encodeBatch,
-  encodeConfiguration,
+  encodeConfigurationBatch,
   type Frame,
   type GroupUid,
+  type Levels,
   type Message,
   type MessageName,
   type NodeMessage,
@@ -27,6 +28,7 @@ import {
   type SnapshotHead,
   type StatusReply,
   type StoreId,
+  supportedLevels,
   type Term,
 } from '@conclave/protocol';
 import { NodeCore, type NodeEffect, type NodeInput, type NodeOptions } from '../../src/core/index.js';
@@ -82,7 +84,10 @@ class Memory implements StateMachine {
   readonly applied: string[] = [];
   /** The least length of a snapshot's piece. */
   fill = 0;
+  /** Entries with this text it does not know. */
+  unknown = '';
   apply(index: number, payload: Uint8Array): unknown {
+    if (Buffer.from(payload).toString() === this.unknown) return new Unsupported(`it does not know ${this.unknown}`);
     this.applied.push(`${index}:${Buffer.from(payload)}`);
     return `done ${index}`;
   }
@@ -145,6 +150,8 @@ export class Bench {
   /** Whether the log-store says at once that the session is in force; else with `inForce()`. */
   saysInForce = true;
   private asked: Body<'log-store.confirm'> | undefined;
+  /** The feature levels that its own actors say; undefined: none, as those of the first version. */
+  levels: Levels | undefined = supportedLevels;
   /** Whether the replicators want the content of entries. */
   wantsContent = true;
   private stored: readonly Entry[] = [];
@@ -316,7 +323,8 @@ export class Bench {
 
   private ack(kind: Own, seq = this.taken[kind].seq): NodeMessage {
     const { link } = this.taken[kind];
-    const body = { ...this.own, link, seq, actor: kind, incarnation: this.incarnations[kind] };
+    const levels = this.levels === undefined ? {} : { levels: this.levels };
+    const body = { ...this.own, link, seq, actor: kind, incarnation: this.incarnations[kind], ...levels };
     return { name: 'node.ack', body };
   }
 
@@ -448,6 +456,9 @@ export class Bench {
       refusal?: 'ENOTEMPTY' | 'ESTORE';
       install?: NonNullable<Progress['install']>;
       readOnly?: boolean;
+      /** The highest feature level that it speaks, from 0 on; null: it has not said. */
+      level?: number | null;
+      cannotLead?: boolean;
       /** Its store, where that is another than `s` and its number. */
       store?: string;
       /** Another store that answers under its name, and how long the bound one has been silent. */
@@ -463,6 +474,8 @@ export class Bench {
         refusal,
         install,
         readOnly = false,
+        level = silentMs < 0 ? null : supportedLevels.highest,
+        cannotLead,
         store,
         found,
       }): Progress => ({
@@ -477,6 +490,8 @@ export class Bench {
         refusal: refusal ?? '',
         read_only: readOnly,
         install: install ?? null,
+        ...(level === null ? {} : { levels: { lowest: 0, highest: level } }),
+        ...(cannotLead === undefined ? {} : { cannot_lead: cannotLead }),
         ...(found === undefined ? {} : { found: foundStore(...found) }),
       }),
     );
@@ -555,9 +570,11 @@ export class Bench {
     store?: string;
     group?: string;
     hearFeed?: boolean;
+    /** The feature level of the entries. */
+    level?: number;
   }): string[] {
     const { from = 'n2', term = 2, prev = [0, 0], entries = [], commit = 0, tick = 1 } = over;
-    const batches = entries.map((entry, at) => batch(prev[0] + 1 + at, entry));
+    const batches = entries.map((entry, at) => batch(prev[0] + 1 + at, entry, over.level));
     const body: Body<'node.append_entries'> = {
       group_id: groupId,
       group_uid: (over.group ?? uid) as GroupUid,
@@ -684,6 +701,7 @@ export class Bench {
       leader_id: '',
       founding: false,
       configuration: null,
+      levels: supportedLevels,
       ...over,
     };
     return this.hear({ name: 'node.identity', body });
@@ -750,11 +768,11 @@ function frameFor(kind: Own, { name, body }: Message): Frame | undefined {
 }
 
 /** One entry as a batch of its own. */
-export function batch(index: number, entry: Entry): Uint8Array {
+export function batch(index: number, entry: Entry, level = 0): Uint8Array {
   if (typeof entry === 'number')
-    return encodeBatch('commands', asTerm(entry), asLogIndex(index), [Buffer.from(`e${index}`)]);
+    return encodeBatch('commands', asTerm(entry), asLogIndex(index), [Buffer.from(`e${index}`)], level);
   const [term, text] = entry;
-  return encodeBatch('configuration', asTerm(term), asLogIndex(index), [encodeConfiguration(configuration(text))]);
+  return encodeConfigurationBatch(asTerm(term), asLogIndex(index), configuration(text));
 }
 
 /** Behind which entry the log begins. */

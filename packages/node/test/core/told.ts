@@ -20,16 +20,21 @@ function member(name: string): Member {
 }
 
 /** `n1 n2 n3`, or with the old peers behind a bar. `n1 for n1 n2 n3`: the first entry, with its founding peers. */
-export function configuration(text: string): Configuration {
-  const [sets = '', founding] = text.split(' for ');
+export function configuration(all: string): Configuration {
+  const [text, level] = all.split(' level ');
+  const [sets = '', founding] = (text ?? '').split(' for ');
   const [peers = '', old = ''] = sets.split('|');
   const members = (names: string) => names.trim().split(/\s+/).filter(Boolean).map(member);
-  const base = { peers: members(peers), old_peers: members(old) };
+  const base = {
+    peers: members(peers),
+    old_peers: members(old),
+    ...(level === undefined ? {} : { level: Number(level) }),
+  };
   return founding === undefined ? base : { ...base, founding_peers: founding.split(' ').map(asPeerId) };
 }
 
 export function described(each: Configuration): string {
-  const { peers, old_peers, founding_peers, epoch, lost_change } = each;
+  const { peers, old_peers, founding_peers, epoch, level, lost_change } = each;
   const named = (members: readonly Member[]) =>
     members
       .map(({ peer_id, store_id }) => (store_id === `s${peer_id.slice(1)}` ? peer_id : `${peer_id}:${store_id}`))
@@ -37,7 +42,8 @@ export function described(each: Configuration): string {
   const old = old_peers.length > 0 ? ` | ${named(old_peers)}` : '';
   const lost = lost_change === undefined ? '' : ` lost ${lost_change.new_peers.join(' ')} of term ${lost_change.term}`;
   const since = `${epoch === undefined ? '' : ` epoch ${epoch}`}${lost}`;
-  return `${named(peers)}${old}${since}${founding_peers === undefined ? '' : ` for ${founding_peers.join(' ')}`}`;
+  const founders = founding_peers === undefined ? '' : ` for ${founding_peers.join(' ')}`;
+  return `${named(peers)}${old}${since}${founders}${level === undefined ? '' : ` level ${level}`}`;
 }
 
 /** A line, or undefined for what is mere clockwork. */

@@ -25,6 +25,7 @@ import {
   ConclaveError,
   type Frame,
   type GroupId,
+  type Levels,
   type PeerId,
   type ReplicatorMessage,
   type Term,
@@ -38,6 +39,8 @@ export interface ReplicatorGroupOptions extends ReplicatorTimes {
   readonly peerId: PeerId;
   /** Of this run of the process. */
   readonly incarnation: string;
+  /** That this process speaks; those of this build where nothing is said. */
+  readonly levels?: Levels | undefined;
 }
 
 export interface ReplicatorGroupDependencies {
@@ -79,8 +82,8 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     private readonly options: ReplicatorGroupOptions,
     private readonly dependencies: ReplicatorGroupDependencies,
   ) {
-    const { groupId, peerId, incarnation } = options;
-    this.door = new LinkDoor({ groupId, peerId, incarnation, actor: 'replicator' });
+    const { groupId, peerId, incarnation, levels } = options;
+    this.door = new LinkDoor({ groupId, peerId, incarnation, levels, actor: 'replicator' });
   }
 
   /** Takes one input. @throws InvariantError where the node breaks the order of its own log. */

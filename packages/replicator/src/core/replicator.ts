@@ -16,6 +16,7 @@ import { Identification } from './identification.js';
 import type { Leadership } from './leadership.js';
 import { StoreWatch } from './store-watch.js';
 import { Supply } from './supply.js';
+import { TargetBuild } from './target-build.js';
 import { TargetMessages } from './target-messages.js';
 
 type Target = Body<'replicator.targets'>['targets'][number];
@@ -33,6 +34,7 @@ export class Replicator {
   private heardMs: number | undefined;
   private watch: CatchUpWatch | undefined;
   private readonly stores: StoreWatch;
+  private readonly build = new TargetBuild();
   private readonly messages: TargetMessages;
   private readonly identification: Identification;
   private readonly supply: Supply;
@@ -117,6 +119,8 @@ export class Replicator {
   onEcho(body: Body<'feed.echo'>, nowMs: number): string | undefined {
     if (body.store_id !== this.storeId) return 'other_store';
     this.hear(nowMs);
+    const wasAwaited = !this.build.isKnown && this.watch?.caughtUp === true;
+    if (this.build.hear(body) || wasAwaited) this.leadership.hasNews = true;
     this.supply.onEcho(body, nowMs);
     return undefined;
   }
@@ -164,6 +168,7 @@ export class Replicator {
       return this.onStranger(isForeign ? 'ENOTEMPTY' : 'ESTORE', nowMs);
     }
     this.hear(nowMs);
+    if (this.build.hear(body)) this.leadership.hasNews = true;
     if (body.store_id === noStore) this.identification.repeatLater(nowMs);
     else if (isForeign) this.refuse('ENOTEMPTY', nowMs);
     else if (this.state === 'identify' || this.state === 'refused') {
@@ -215,6 +220,7 @@ export class Replicator {
       silent_ms: this.heardMs === undefined ? -1 : Math.max(0, Math.floor(nowMs - this.heardMs)),
       caught_up: this.watch?.caughtUp ?? false,
       refusal: this.refusal,
+      ...this.build.progress(),
       ...this.stores.found(nowMs, this.refusal !== ''),
     };
   }
@@ -229,6 +235,7 @@ export class Replicator {
   private forgetStore(nowMs: number): void {
     this.stores.forget(nowMs);
     this.messages.storeId = noStore;
+    this.build.forget();
     this.refusal = '';
     this.supply.forget();
     if (this.watch !== undefined) this.watch = new CatchUpWatch(this.leadership.times);

@@ -21,6 +21,7 @@ import {
 } from '@conclave/log-store';
 import {
   asLogIndex,
+  type BatchKind,
   batchHeader,
   batchPayloads,
   type ConfigurationEntry,
@@ -35,7 +36,7 @@ import { SortedRows } from './sorted-rows.js';
 export interface DiskEntry {
   readonly index: number;
   readonly term: number;
-  readonly kind: 'commands' | 'configuration';
+  readonly kind: BatchKind;
   readonly payload: Uint8Array;
 }
 

@@ -9,7 +9,7 @@ import {
   asTerm,
   type Configuration,
   encodeBatch,
-  encodeConfiguration,
+  encodeConfigurationBatch,
   type GroupId,
   type GroupUid,
   invariant,
@@ -100,7 +100,7 @@ class Writer {
     const term = asTerm(entry.term);
     const bytes =
       'configuration' in entry
-        ? encodeBatch('configuration', term, first, [encodeConfiguration(entry.configuration)])
+        ? encodeConfigurationBatch(term, first, entry.configuration)
         : encodeBatch('commands', term, first, [entry.payload]);
     this.tell({
       name: 'log-store.append',

@@ -67,6 +67,10 @@ export function eventText(event: ConclaveEvent, term: number): string {
       return `installs the snapshot of entry ${event.detail.index} of ${event.detail.leader_id}`;
     case 'read_only_changed':
       return event.detail.reason === '' ? 'takes entries again' : `takes no entries: ${event.detail.reason}`;
+    case 'applying_stopped':
+      return `stops applying at entry ${event.detail.index}: ${event.detail.reason}`;
+    case 'level_raised':
+      return `feature level ${event.detail.level} from entry ${event.detail.index} on`;
     case 'actor_silent':
       return `its ${event.detail.actor} is silent`;
     default:

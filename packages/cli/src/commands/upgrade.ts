@@ -1,0 +1,61 @@
+/** `conclave upgrade`: the group's feature level, who keeps it from a higher one, and raising it. */
+import type { UpgradeReply } from '@conclave/protocol';
+import { type Command, Option } from 'commander';
+import { runAction } from '../action.js';
+import { withRequester } from '../connection.js';
+import { type CommonOptions, withCommonOptions } from '../options.js';
+import { facts, table } from '../views/tables.js';
+import { duration, levelsText } from '../views/words.js';
+
+const defaultTimeoutMs = 10_000;
+
+interface UpgradeOptions extends CommonOptions {
+  readonly raise?: boolean;
+}
+
+export function registerUpgrade(program: Command): void {
+  withCommonOptions(
+    program
+      .command('upgrade')
+      .description('the group’s feature level, and which peers keep it from a higher one')
+      .addOption(new Option('--raise', 'raise it now; there is no way back to builds that do not speak it')),
+  ).action((options: UpgradeOptions) =>
+    runAction(options, (output) =>
+      withRequester(options, async (requester) => {
+        const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+        const reply = await requester.admin('upgrade', { raise: options.raise === true }, { timeoutMs });
+        if (output.json) output.record(reply);
+        else output.line(upgradeText(reply));
+      }),
+    ),
+  );
+}
+
+/** What `conclave upgrade` shows. */
+export function upgradeText(reply: UpgradeReply): string {
+  const { level, peers } = reply;
+  return [
+    facts([
+      ['feature level', reply.raised ? `${level}, raised now` : String(level)],
+      ['next', nextText(reply)],
+    ]),
+    table(
+      ['peer', 'version', 'levels', 'holds back'],
+      peers.map(({ peer_id: peerId, version, levels, holds_back }) => [
+        peerId,
+        version === '' ? '-' : version,
+        levels === null ? '-' : levelsText(levels),
+        holds_back === '' ? '-' : holds_back,
+      ]),
+    ),
+  ].join('\n\n');
+}
+
+function nextText({ level, highest, peers, obstacle, raises_in_ms }: UpgradeReply): string {
+  if (highest <= level) return `the leader speaks no higher one than ${highest}`;
+  const holding = peers.filter(({ holds_back }) => holds_back !== '').map(({ peer_id: peerId }) => peerId);
+  if (holding.length > 0) return `${highest}, once ${holding.join(', ')} can`;
+  if (obstacle !== '') return `${highest}, but not now: ${obstacle}`;
+  if (raises_in_ms === null) return `${highest}, with conclave upgrade --raise`;
+  return `${highest}, in ${duration(raises_in_ms)} by itself, or at once with conclave upgrade --raise`;
+}

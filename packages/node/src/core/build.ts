@@ -1,0 +1,13 @@
+/** What a peer says of the build that it runs, with its identity and its echoes. */
+import type { Levels } from '@conclave/protocol';
+import type { NodeOptions } from './contract.js';
+import type { NodeState } from './state.js';
+
+export interface Build {
+  readonly version?: string;
+  readonly levels: Levels | null;
+}
+
+export function build({ version }: NodeOptions, state: NodeState): Build {
+  return { ...(version === undefined ? {} : { version }), levels: state.peerLevels };
+}

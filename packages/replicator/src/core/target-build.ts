@@ -1,0 +1,50 @@
+/** Which build a target runs, and whether it may lead, as it says with identities and echoes. It decides nothing. */
+import { type Body, type Levels, levelsOfFirstVersion, type Progress } from '@conclave/protocol';
+
+type Said = Pick<Body<'feed.echo'>, 'version' | 'levels' | 'cannot_lead'>;
+
+export class TargetBuild {
+  private version: string | undefined;
+  /** Undefined: not heard yet, or the target does not know yet what all of its processes speak. */
+  private levels: Levels | undefined;
+  private cannotLead = false;
+  private isHeard = false;
+
+  /** Whether the target has said which levels it speaks. */
+  get isKnown(): boolean {
+    return this.levels !== undefined;
+  }
+
+  /** Takes what an identity or echo says. @returns whether that has changed */
+  hear({ version, levels, cannot_lead = false }: Said): boolean {
+    // The first version says nothing of it.
+    const heard = levels === undefined ? levelsOfFirstVersion : (levels ?? undefined);
+    const differs =
+      heard?.lowest !== this.levels?.lowest ||
+      heard?.highest !== this.levels?.highest ||
+      cannot_lead !== this.cannotLead;
+    // What is heard first can wait for the next report.
+    const isNews = this.isHeard && differs;
+    this.isHeard = true;
+    this.version = version;
+    this.levels = heard;
+    this.cannotLead = cannot_lead;
+    return isNews;
+  }
+
+  /** The target has another store, and may be another process. */
+  forget(): void {
+    this.version = undefined;
+    this.levels = undefined;
+    this.cannotLead = false;
+    this.isHeard = false;
+  }
+
+  progress(): Pick<Progress, 'version' | 'levels' | 'cannot_lead'> {
+    return {
+      ...(this.version === undefined ? {} : { version: this.version }),
+      ...(this.levels === undefined ? {} : { levels: this.levels }),
+      ...(this.cannotLead ? { cannot_lead: true } : {}),
+    };
+  }
+}
