@@ -181,7 +181,7 @@ export const chapters = [
     title: 'Reads and leases',
     rules: [
       {
-        rule: "A linearizable read needs a committed entry of the leader's own term",
+        rule: 'A linearizable read needs a leader that knows every entry committed before its term',
         mutants: ['read-before-own-term-commit'],
       },
       { rule: "A linearizable read takes the node's commit index", mutants: ['read-before-it-is-applied'] },
@@ -320,6 +320,10 @@ export const chapters = [
       {
         rule: 'A read-only peer takes no entries, a read-only majority no writes',
         mutants: ['read-only-peer-takes-entries', 'read-only-majority-ignored'],
+      },
+      {
+        rule: 'Leadership is transferred only to a peer that can commit entries (promise 32)',
+        mutants: ['transfer-where-nothing-commits'],
       },
     ],
   },

@@ -47,12 +47,12 @@ export const reads = [
     edits: [
       {
         file: rounding,
-        find: 'if (this.change.isFlushed) this.reads.beginRound(tick_id);',
+        find: 'if (this.change.knowsCommitted) this.reads.beginRound(tick_id);',
         replace: 'this.reads.beginRound(tick_id);',
       },
       {
         file: rounding,
-        find: 'if (this.change.isFlushed && this.reads.wantsRound) this.begin();',
+        find: 'if (this.change.knowsCommitted && this.reads.wantsRound) this.begin();',
         replace: 'if (this.reads.wantsRound) this.begin();',
       },
     ],
@@ -148,7 +148,7 @@ export const reads = [
     edits: [
       {
         file: door,
-        find: 'return this.change.isFlushed && this.leadership.lease.holds;',
+        find: 'return this.change.knowsCommitted && this.leadership.lease.holds;',
         replace: 'return this.leadership.lease.holds;',
       },
     ],

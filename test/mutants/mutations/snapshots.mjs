@@ -5,6 +5,7 @@ const install = 'packages/node/src/core/install.ts';
 const restore = 'packages/node/src/core/restore.ts';
 const append = 'packages/node/src/core/append-entries.ts';
 const leadership = 'packages/node/src/core/leadership.ts';
+const transfer = 'packages/node/src/core/transfer.ts';
 const healing = 'packages/node/src/core/healing.ts';
 const reset = 'packages/node/src/core/peer-reset.ts';
 const logSnapshots = 'packages/log-store/src/core/log-snapshots.ts';
@@ -240,5 +241,18 @@ export const ofSnapshots = [
       },
     ],
     seeds: 250,
+  },
+  {
+    id: 'transfer-where-nothing-commits',
+    rule: 'A leader transfers leadership only to a peer that can commit entries.',
+    edits: [
+      {
+        file: transfer,
+        find: 'return canCommitAsLeader(peerId, { state, leadership });',
+        replace:
+          'return canCommitAsLeader(peerId, { state, leadership }) || leadership.unfitness(peerId) === undefined;',
+      },
+    ],
+    seeds: 100,
   },
 ];

@@ -87,6 +87,20 @@ export class ConfigurationChange {
     return this.flushed;
   }
 
+  /**
+   * Whether this leader knows every entry that an earlier leader has committed, so that it may answer reads: all of them are in
+   * its log (leader completeness), so it does once the last one before its own first entry is known to be committed. Usually
+   * the commit of that first entry says so; of a group that takes no entries, what earlier leaders have said. A leader of a
+   * new history answers nothing before the entry that begins it is committed.
+   */
+  get knowsCommitted(): boolean {
+    if (this.flushed) return true;
+    const { commitIndex, groupUid, log } = this.state;
+    if (commitIndex < this.leadership.firstIndex - 1) return false;
+    const before = log.configurationAt(commitIndex)?.configuration;
+    return before !== undefined && ((before.level ?? 0) === 0 || before.history?.group_uid === groupUid);
+  }
+
   /** Who is to come in, and has not yet caught up. */
   get joiners(): readonly PeerId[] {
     return this.active?.stage === 'catching_up' ? this.active.adding : [];

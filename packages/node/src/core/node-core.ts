@@ -494,7 +494,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (!this.mayAnswer()) return context.emit({ type: 'drop_request', requestId });
     if (context.refuseOtherHistory(requestId, input.groupUid, this.state.groupUid)) return;
     // Before that, "now" might be behind what others have been told.
-    if (this.change.isFlushed && !this.restore.isGoingOn) return this.watches.ask(input);
+    if (this.change.knowsCommitted && !this.restore.isGoingOn) return this.watches.ask(input);
     context.refuse(requestId, 'EBUSY', 'the leader has not yet committed an entry of its own term');
   }
 

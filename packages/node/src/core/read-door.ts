@@ -73,7 +73,7 @@ export class ReadDoor {
 
   /** Before an entry of its own term is committed a leader does not know what is. */
   private get leaseHolds(): boolean {
-    return this.change.isFlushed && this.leadership.lease.holds;
+    return this.change.knowsCommitted && this.leadership.lease.holds;
   }
 
   /** What is applied may be what reads wait for. */

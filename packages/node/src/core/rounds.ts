@@ -47,7 +47,7 @@ export class Rounds {
   /** Sends a tick, which also confirms the reads that wait. Answers its id. */
   begin(): number {
     const tick_id = this.leadership.sendTick();
-    if (this.change.isFlushed) this.reads.beginRound(tick_id);
+    if (this.change.knowsCommitted) this.reads.beginRound(tick_id);
     const { term } = this.state;
     // Alone, nobody else's echo is needed.
     if (this.reads.awaitsSession || this.state.isAlone()) {
@@ -58,7 +58,7 @@ export class Rounds {
 
   /** A leader's mailbox has run dry: reads that wait get a round. */
   onIdle(): void {
-    if (this.change.isFlushed && this.reads.wantsRound) this.begin();
+    if (this.change.knowsCommitted && this.reads.wantsRound) this.begin();
   }
 
   /** The own store had not granted a vote to anybody in a newer session by then: this peer may count itself. */

@@ -1,10 +1,16 @@
-/** Handing the leadership over: to a peer that was asked for, or because this leader is no longer a member. */
+/**
+ * Handing the leadership over: to a peer that was asked for, because this leader takes no entries, or because it is no longer
+ * a member.
+ *
+ * Invariant: a leader that is a member transfers leadership only to a peer that can commit entries then, as far as it knows.
+ */
 import { type Body, type PeerId, peerIds } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 import type { NodeHub } from './hub.js';
 import type { Leadership } from './leadership.js';
 import type { OwnActors } from './own-actors.js';
 import type { NodeState } from './state.js';
+import { canCommitAsLeader } from './write-quorum.js';
 
 interface Active {
   /** Undefined: whom the replicators reach is not known yet. */
@@ -40,7 +46,7 @@ export class Transfer {
     if (peerId !== undefined && !others.includes(peerId)) {
       return context.refuse(requestId, 'EINVAL', `${peerId} is not in the configuration`);
     }
-    const targetId = peerId ?? this.leadership.bestHeir(others);
+    const targetId = peerId ?? this.committingHeir() ?? this.leadership.bestHeir(others);
     if (targetId === undefined) {
       return context.refuse(requestId, 'EUNREACHABLE', 'no other peer is in reach that takes entries');
     }
@@ -55,16 +61,22 @@ export class Transfer {
       );
     }
     if (unfitness === 'read_only') {
-      return context.refuse(requestId, 'EREADONLY', `${targetId} is read-only: it would hand over again`);
+      return context.refuse(requestId, 'EREADONLY', `${targetId} is read-only`);
+    }
+    if (!this.canCommit(targetId)) {
+      return context.refuse(requestId, 'EREADONLY', `no quorum takes entries: ${targetId} could commit nothing`);
     }
     this.begin({ targetId, requestId, leaves: false }, timeoutMs);
   }
 
-  /** This leader takes no entries itself: hands over where another can lead. Again on ticks, until that has happened. */
+  /**
+   * This leader takes no entries itself: hands over to a peer that can commit entries; where there is none it stays, answers
+   * reads and refuses writes. Again on ticks, until that has happened.
+   */
   handOverReadOnly(): void {
     const { state, context } = this;
     if (this.active !== undefined || context.nowMs < this.againMs) return;
-    const targetId = this.leadership.bestHeir(this.others());
+    const targetId = this.committingHeir();
     if (targetId === undefined) return;
     const { electionTimeoutMs } = context.options;
     this.againMs = context.nowMs + 3 * electionTimeoutMs;
@@ -98,10 +110,20 @@ export class Transfer {
     this.tellReplicators();
   }
 
+  /** The peer that is furthest of those that can commit entries. */
+  private committingHeir(): PeerId | undefined {
+    return this.leadership.bestHeir(this.others().filter((peerId) => this.canCommit(peerId)));
+  }
+
+  private canCommit(peerId: PeerId): boolean {
+    const { state, leadership } = this;
+    return canCommitAsLeader(peerId, { state, leadership });
+  }
+
   /** Of a leader that has to go: also who is not at its best. */
   private heir(): PeerId | undefined {
     const others = this.others();
-    return this.leadership.bestHeir(others) ?? this.leadership.mostUpToDate(others);
+    return this.committingHeir() ?? this.leadership.bestHeir(others) ?? this.leadership.mostUpToDate(others);
   }
 
   private others(): PeerId[] {

@@ -117,6 +117,20 @@ describe('a leader', () => {
     expect(bench.requestVote({ from: 'n2', term: 3, transfer: true })).toContain('refuse 3 EPERM unknown');
   });
 
+  test('promise 32: that takes none itself stays where no other peer could commit entries, and reads', () => {
+    const bench = leader();
+    bench.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2, readOnly: true });
+    bench.admin('read_only', { read_only: true }, 'peer');
+    expect(bench.wait(100).filter((line) => line.startsWith('replicator.transfer'))).toEqual([]);
+    expect(bench.admin('transfer_leader', { peer_id: 'n2' }), 'nor on command').toEqual([
+      'refuse 2 EREADONLY not_done',
+    ]);
+    expect(bench.admin('transfer_leader'), 'nor to nobody in particular').toEqual(['refuse 3 EREADONLY not_done']);
+    expect(bench.propose('a')).toEqual(['refuse 4 EREADONLY not_done']);
+    bench.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
+    expect(bench.wait(100), 'until another takes entries again').toContain('replicator.transfer to n2 with 2');
+  });
+
   test('that nobody can take the office from refuses writes, also those that it has held back', () => {
     const bench = leader();
     bench.admin('read_only', { read_only: true }, 'peer');

@@ -56,6 +56,31 @@ describe('a linearizable read', () => {
     expect(bench.confirmed()).toEqual(['reply 1 q at 0']);
   });
 
+  test('promise 32: needs no entry of the own term where all entries before it are known to be committed', () => {
+    const bench = new Bench();
+    bench.open({ term: 1, log: [[1, 'n1 n2 n3'], 1], commit: 2 });
+    bench.wait(electionTimeoutMs + 1);
+    bench.elected();
+    bench.elected();
+    expect(bench.summary).toMatchObject({ role: 'leader', commit_index: 2, last_index: 3 });
+    const before = bench.tickId;
+    bench.read('q');
+    expect(bench.tickId).toBe(before + 1);
+    expect(bench.confirmed()).toEqual(['reply 1 q at 1']);
+  });
+
+  test('waits for the own term where one entry before it is not known to be committed', () => {
+    const bench = new Bench();
+    bench.open({ term: 1, log: [[1, 'n1 n2 n3'], 1, 1], commit: 2 });
+    bench.wait(electionTimeoutMs + 1);
+    bench.elected();
+    bench.elected();
+    bench.read('q');
+    expect(bench.confirmed()).toEqual([]);
+    bench.committed(4);
+    expect(bench.confirmed()).toEqual(['reply 1 q at 2']);
+  });
+
   test('is refused, and not done, where the leader steps down', () => {
     const bench = leader();
     bench.read('q');

@@ -19,6 +19,7 @@ import type { Invariant, SentHandlers } from './invariant.js';
 import { KnownCommitsAreTrue } from './known-commits-are-true.js';
 import { LeaderHasAllCommitted } from './leader-has-all-committed.js';
 import { LeaderIsAMember } from './leader-is-a-member.js';
+import { LeadersHandOverWhereEntriesCommit } from './leaders-hand-over-where-entries-commit.js';
 import { LeadersKeepTheirDeadlines } from './leaders-keep-their-deadlines.js';
 import { LeasesAreExclusive } from './leases-are-exclusive.js';
 import { LeasesHold } from './leases-hold.js';
@@ -86,6 +87,7 @@ const rules = [
   OnlyCaughtUpStoresJoin,
   OneStoreAName,
   ReadOnlyPeersTakeNothing,
+  LeadersHandOverWhereEntriesCommit,
   LeadersKeepTheirDeadlines,
   LeasesHold,
   LeasesAreExclusive,

@@ -370,7 +370,18 @@ export class CoreMesh {
     this.trace?.(`${this.time()} ${actor.name} event ${event.name} ${describeFields(event.detail)}`);
     this.events.push({ atMs: this.nowMs, peerId: actor.peerId, event });
     countEvent(this.coverage, event);
+    if (event.name === 'leader_elected' || event.name === 'read_only_changed') this.countReadOnlyLeaders();
     this.watcher.onEvent?.(actor.peerId, summaryOf(actor).term, event);
+  }
+
+  /** Who leads takes no entries, and neither does the peer that led before. */
+  private countReadOnlyLeaders(): void {
+    const elected = this.events.filter(({ event }) => event.name === 'leader_elected').map(({ peerId }) => peerId);
+    const last = elected.at(-1);
+    const before = elected.findLast((peerId) => peerId !== last);
+    const isReadOnly = (peerId: PeerId | undefined): boolean =>
+      peerId !== undefined && this.isUp(peerId, 'node') && this.status(peerId).read_only !== '';
+    if (isReadOnly(last) && isReadOnly(before)) this.coverage.count('leader and the one before it are read-only');
   }
 
   private setTimer(actor: Actor, timer: string, afterMs: number): void {

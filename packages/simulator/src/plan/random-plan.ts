@@ -9,6 +9,7 @@ import { Random } from '../mesh/random.js';
 import { serverNames } from '../mesh/virtual-nats.js';
 import { type Command, diskParts } from '../script/command.js';
 import { ClientCalls, clients } from './client-calls.js';
+import { DisksFill } from './disks-fill.js';
 import { leader, type Stage, scenes } from './scenes.js';
 import { StoreFaults } from './store-faults.js';
 
@@ -22,6 +23,8 @@ const readStream = 7;
 const useStream = 8;
 /** And what happens to stores. */
 const storeStream = 3;
+/** And which disks of leaders fill. */
+const fillStream = 9;
 /** Leases hold as long as no clock runs a tenth faster than another. */
 const boundedRates = { least: 0.95, most: 1.05 };
 
@@ -44,6 +47,7 @@ class RandomPlan {
   private readonly keepsTime: boolean;
   private readonly calls: ClientCalls;
   private readonly stores: StoreFaults;
+  private readonly disks: DisksFill;
 
   private readonly random: Random;
   private readonly reading: Random;
@@ -61,6 +65,7 @@ class RandomPlan {
       keepsTime: this.keepsTime,
     });
     this.stores = new StoreFaults(this.stage(new Random(seed, storeStream)));
+    this.disks = new DisksFill(this.stage(new Random(seed, fillStream)));
   }
 
   make(): Command[] {
@@ -152,6 +157,7 @@ class RandomPlan {
   private step(): void {
     const { random } = this;
     this.stores.step();
+    this.disks.step();
     this.run(this.pauseMs());
     const total = this.actions.reduce((sum, { weight }) => sum + weight, 0);
     let dice = random.next() * total;

@@ -30,6 +30,7 @@ const faults = [
   'disk lost',
   'read-only: disk',
   'read-only: told',
+  'leader and the one before it are read-only',
   'quorum lost, one is to go on',
 ];
 

@@ -158,7 +158,8 @@ export class Executor {
   }
 
   private disk({ peer, delay, free, fail }: DiskCommand): void {
-    const peerId = this.peer(peer);
+    const peerId = peer === 'leader' ? this.mesh.leader : this.peer(peer);
+    if (peerId === undefined) return;
     if (free !== undefined) this.mesh.diskDriver.setFree(peerId, free * 2 ** 20);
     if (delay !== undefined) this.mesh.diskDriver.setDelay(peerId, delay);
     if (fail) this.mesh.diskDriver.failNext(peerId);

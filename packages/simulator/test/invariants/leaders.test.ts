@@ -2,6 +2,7 @@
 import { defaultTimes, type LogIndex, type Term } from '@conclave/protocol';
 import { test } from 'vitest';
 import { EchoesAnswerNewTicks } from '../../src/invariants/echoes-answer-new-ticks.js';
+import { LeadersHandOverWhereEntriesCommit } from '../../src/invariants/leaders-hand-over-where-entries-commit.js';
 import { LeadersKeepTheirDeadlines } from '../../src/invariants/leaders-keep-their-deadlines.js';
 import { OnlyConfirmedLeadersAnswer } from '../../src/invariants/only-confirmed-leaders-answer.js';
 import { ReadsWaitForALaterRound } from '../../src/invariants/reads-wait-for-a-later-round.js';
@@ -22,6 +23,27 @@ function take(group: WatchedGroup, input: object): void {
   const at = { nowMs: group.mesh.nowMs, wallTimeMs: group.mesh.nowMs, random: 0 };
   group.invariants.onStepping(group.actor(n1, 'node'), input, at);
 }
+
+test('leaders-hand-over-where-entries-commit: a peer is to take over while the two others are read-only', () => {
+  const group = new WatchedGroup(LeadersHandOverWhereEntriesCommit);
+  for (const peer of [n3, n1]) {
+    group.mesh.answered(group.mesh.admin(peer, 'peer', 'read_only', { read_only: true }));
+    group.mesh.run(500);
+  }
+  const { term, last_index } = group.status(n1);
+  const lie = { ...group.own(n1), term, peer_id: n2, last_index };
+  // The group is asked while a step is taken.
+  group.invariants.onStepping(group.actor(n1, 'node'), tick, {
+    nowMs: group.mesh.nowMs,
+    wallTimeMs: group.mesh.nowMs,
+    random: 0,
+  });
+  expectBroken(
+    'leaders-hand-over-where-entries-commit',
+    () => group.say(n1, 'node', 'replicator.transfer', lie),
+    /hands over to n2, which can commit nothing: read-only are n1, n3/,
+  );
+});
 
 test('leaders-keep-their-deadlines (promise 1): a change waits for new peers past its time-out', () => {
   const group = new WatchedGroup(LeadersKeepTheirDeadlines);

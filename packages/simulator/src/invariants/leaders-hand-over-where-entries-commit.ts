@@ -1,0 +1,53 @@
+/**
+ * A leader that is a member orders a peer to take over only where that peer can commit entries then, as far as the leader knows:
+ * the peer takes entries, and so do enough reachable members for a majority of each set. Else leadership moves to a peer that
+ * commits nothing (promise 32).
+ */
+import type { NodeCore } from '@conclave/node';
+import { type Body, type Configuration, defaultTimes, isIn, type Member, type StatusReply } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import { type Invariant, Rule } from './invariant.js';
+import { hasQuorum } from './record/quorum.js';
+
+export class LeadersHandOverWhereEntriesCommit extends Rule implements Invariant {
+  readonly name = 'leaders-hand-over-where-entries-commit';
+  /** Of each node: the last order, which is repeated to replicators that have restarted. */
+  private readonly ordered = new WeakMap<object, string>();
+
+  readonly sent = {
+    'replicator.transfer': (body: Body<'replicator.transfer'>, from: Actor) => this.onOrder(body, from),
+  };
+
+  private onOrder({ term, peer_id }: Body<'replicator.transfer'>, from: Actor): void {
+    const order = `${term} ${peer_id}`;
+    if (this.ordered.get(from.core) === order) return;
+    this.ordered.set(from.core, order);
+    const at = this.record.step?.at;
+    if (peer_id === '' || at === undefined) return;
+    const status = (from.core as unknown as NodeCore).status(at);
+    const { configuration } = status;
+    // A leader that was removed has to go.
+    if (configuration === null || !isIn(configuration, status.peer_id, status.store_id)) return;
+    this.check(
+      canCommit(peer_id, configuration, status),
+      () => `${from.name} hands over to ${peer_id}, which can commit nothing: read-only are ${readOnly(status)}`,
+    );
+  }
+}
+
+function canCommit(peerId: string, configuration: Configuration, status: StatusReply): boolean {
+  const stores = ({ peer_id, store_id }: Member): boolean => {
+    if (peer_id === status.peer_id) return status.read_only === '';
+    const progress = status.progress.find((one) => one.peer_id === peer_id);
+    if (progress === undefined || progress.store_id !== store_id || progress.read_only || progress.refusal !== '')
+      return false;
+    return progress.silent_ms >= 0 && progress.silent_ms <= defaultTimes.electionTimeoutMs;
+  };
+  const heir = configuration.peers.find(({ peer_id }) => peer_id === peerId);
+  return heir !== undefined && stores(heir) && hasQuorum(configuration, stores);
+}
+
+function readOnly({ peer_id, read_only, progress }: StatusReply): string {
+  const others = progress.filter((one) => one.read_only).map((one) => one.peer_id);
+  return [...(read_only === '' ? [] : [peer_id]), ...others].join(', ');
+}
