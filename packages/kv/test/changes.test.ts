@@ -211,6 +211,7 @@ describe('what has changed', () => {
       after: 2,
       revision: 8,
       renew_ms: 5,
+      group_uid: replyContext.groupUid,
     });
     expect(service.parse('watch', { watch_id: 'w', prefix: '' })).toMatchObject({ selector: '', from: undefined });
     for (const watch_id of ['', 'a.b', '*', '>', 'a b', 'w'.repeat(65)]) {

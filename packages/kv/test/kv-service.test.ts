@@ -27,7 +27,7 @@ describe('the door', () => {
     ['cas', { key: 'k', value: 'v', expected_revision: 4 }, { commands: [[0, 'cas', 'k', 'v', 4]] }],
     [
       'batch',
-      { client_id: 3, acknowledged: 1, commands: [[2, 'delete', 'k']], more: 1 },
+      { client_id: 3, acknowledged: 1, commands: [[2, 'delete', 'k']] },
       { client_id: 3, acknowledged: 1, commands: [[2, 'delete', 'k']] },
     ],
     [

@@ -158,7 +158,7 @@ describe('an entry that makes no sense', () => {
     ['no map', encode(7), 'an entry is a map'],
     ['an empty map', encode({}), 'an entry has commands, open_session or expire'],
     ['a command that is none', encode({ commands: [[1, 'increment', 'k']] }), /^commands\[0\]: not a command/],
-    ['a client that is none', encode({ client_id: 'x', commands: [[1, 'delete', 'k']] }), /^client_id/],
+    ['a client that is none', encode({ client_id: -1, commands: [[1, 'delete', 'k']] }), /^client_id/],
     [
       'a mark that is none',
       encode({ client_id: 1, acknowledged: -1, commands: [[1, 'delete', 'k']] }),

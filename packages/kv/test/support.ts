@@ -1,4 +1,4 @@
-import { asLogIndex, decode, type GroupUid } from '@conclave/protocol';
+import { asLogIndex, type ClientId, decode, type GroupUid } from '@conclave/protocol';
 import { KvService, type KvStateMachine } from '../src/index.js';
 
 export const replyContext = { groupUid: 'history-1' as GroupUid };
@@ -7,19 +7,32 @@ const service = new KvService();
 /** Sends requests through the door into a state machine, one entry each, as a leader of a group of one would. */
 export class Door {
   index = 0;
+  private lastId = 0;
 
   constructor(
     readonly stateMachine: KvStateMachine,
     /** Whether the state machine gets only the payload, as on a follower. */
     private readonly fromPayload = false,
+    /** The feature level of the group. */
+    private readonly level = 0,
   ) {}
 
-  /** The reply, or what `reply` threw. */
+  /** The reply, but for the history that some name, or what `reply` threw. */
   ask(operation: string, body: unknown): unknown {
-    const request = service.parse(operation, body);
+    const { group_uid: _, ...reply } = this.reply(operation, body) as Record<string, unknown>;
+    return reply;
+  }
+
+  private reply(operation: string, body: unknown): unknown {
+    const request = service.parse(operation, body, { level: this.level, generateId: () => this.generateId() });
     if (request.type === 'read') return request.reply(this.stateMachine.query(request.query), replyContext);
     if (request.type === 'watch') throw new Error('who watches asks the node');
     return request.reply(this.apply(request.payload, this.fromPayload ? undefined : request.command), replyContext);
+  }
+
+  private generateId(): string {
+    this.lastId += 1;
+    return `id-${this.lastId}`.padEnd(22, '-');
   }
 
   apply(payload: Uint8Array, command?: unknown): unknown {
@@ -31,8 +44,8 @@ export class Door {
     return (this.ask('batch', body) as { results: unknown }).results;
   }
 
-  openSession(): number {
-    return (this.ask('open_session', {}) as { client_id: number }).client_id;
+  openSession(): ClientId {
+    return (this.ask('open_session', {}) as { client_id: ClientId }).client_id;
   }
 }
 

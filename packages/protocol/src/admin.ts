@@ -189,13 +189,15 @@ interface Command<Request extends z.ZodType, Reply extends z.ZodType> {
   readonly reply: Reply;
 }
 
-function command<Request extends z.ZodType, Reply extends z.ZodType>(
+/** A command; a request with a field that its schema does not have is refused, as its sender means something by it. */
+function command<Shape extends z.ZodRawShape, Reply extends z.ZodType>(
   answeredBy: readonly ('group' | 'peer')[],
   purpose: string,
-  request: Request,
+  request: z.ZodObject<Shape>,
   reply: Reply,
-): Command<Request, Reply> {
-  return { answeredBy, purpose, request, reply };
+) {
+  const command = { answeredBy, purpose, request: request.strict(), reply };
+  return command satisfies Command<z.ZodType, z.ZodType>;
 }
 
 /** `taken`: now; else nothing had been applied since the last one, which is told. */

@@ -63,20 +63,20 @@ const actors = z.array(ActorKind);
 export const hostCommands = {
   create_group: {
     purpose: 'has the peer host a group, for good; the group is founded by `bootstrap` afterwards',
-    request: z.object({ group_id: GroupId }),
+    request: z.strictObject({ group_id: GroupId }),
     /** `created`: by this call; false: it was there. */
     reply: z.object({ group_id: GroupId, hosting_id: HostingId, created: z.boolean(), actors }),
   },
   delete_group: {
     purpose:
       'has the peer stop its actors of a group and remove its data; with `group_uid` only where that is the group’s history',
-    request: z.object({ group_id: GroupId, group_uid: GroupUid.optional() }),
+    request: z.strictObject({ group_id: GroupId, group_uid: GroupUid.optional() }),
     /** `deleted`: by this call; false: there was nothing. `actors`: those that could not be stopped in time. */
     reply: z.object({ group_id: GroupId, deleted: z.boolean(), actors }),
   },
   list_groups: {
     purpose: 'the groups that the peer hosts, and what its log-stores hold of them',
-    request: z.object({}),
+    request: z.strictObject({}),
     reply: ListGroupsReply,
   },
 } as const;

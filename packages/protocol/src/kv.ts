@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { limits } from './limits.js';
 import { WatchId } from './watch.js';
-import { Bytes, Count } from './words.js';
+import { Bytes, Count, GroupUid } from './words.js';
 
 /**
  * Whether the text has no half of a surrogate pair. JSON can carry one, UTF-8 cannot: the leader and who reads the
@@ -63,9 +63,13 @@ export const Owner = z
 export const Consistency = z.enum(['linearizable', 'lease', 'stale']);
 export type Consistency = z.infer<typeof Consistency>;
 
+/** A session of `open_session`: at level 0 a number, from level 1 on an id that nobody can guess. */
+export const ClientId = z.union([Count, z.string().min(1).max(limits.idBytes)]);
+export type ClientId = z.infer<typeof ClientId>;
+
 /** Makes a write happen once however often it is sent: a session of `open_session` and the call's number in it. */
 const once = {
-  client_id: Count.optional(),
+  client_id: ClientId.optional(),
   sequence: z.number().int().min(1).optional(),
   /** All calls up to this number have been answered: their results need not be kept. */
   acknowledged: Count.optional(),
@@ -152,12 +156,19 @@ export type KeyChange = z.infer<typeof KeyChange>;
 
 const Found = z.object({ key: Key, value: Value.nullable(), revision: Revision });
 
-function operation<Request extends z.ZodType, Reply extends z.ZodType>(
+/** In each request: the history that it is for. In another one it is refused with EHISTORY, and not done. */
+const inHistory = { group_uid: GroupUid.optional() };
+
+/** In replies that give something out that later requests name: the history that it belongs to. Peers of level 0 do not say. */
+const ofHistory = { group_uid: GroupUid.optional() };
+
+/** An operation; a request with a field that its schema does not have is refused, as its sender means something by it. */
+function operation<Shape extends z.ZodRawShape, Reply extends z.ZodType>(
   purpose: string,
-  request: Request,
+  request: z.ZodObject<Shape>,
   reply: Reply,
 ) {
-  return { purpose, request, reply };
+  return { purpose, request: request.extend(inHistory).strict(), reply };
 }
 
 export const kvOperations = {
@@ -189,12 +200,12 @@ export const kvOperations = {
   lease_grant: operation(
     'grants a lease, to which keys and locks can be tied; it ends, and they go, once nobody has kept it for so long: not before, by the monotonic clock of the leader, and up to about two seconds later; a leader that comes to lead gives each lease its whole time again',
     z.object({ ttl_ms: Ttl, ...once }),
-    z.object({ lease_id: LeaseId, ttl_ms: Ttl }),
+    z.object({ lease_id: LeaseId, ttl_ms: Ttl, ...ofHistory }),
   ),
   lease_keep: operation(
     'gives a lease its whole time again; ENOENT where it has ended',
     z.object({ lease_id: LeaseId, ...once }),
-    z.object({ lease_id: LeaseId, ttl_ms: Ttl }),
+    z.object({ lease_id: LeaseId, ttl_ms: Ttl, ...ofHistory }),
   ),
   lease_revoke: operation(
     'ends a lease, deletes its keys and gives its locks back; `revoked` false: there was none of that id',
@@ -214,7 +225,7 @@ export const kvOperations = {
   lock: operation(
     'asks for a lock, which lives by a lease; the owner that holds it gets the same `token` again. Not acquired, it waits with `wait` in the queue, and acquires the lock when its turn comes (`lock_get` or the same request tells); without `wait` it leaves the queue. Tokens grow with each acquisition: whatever the lock protects must refuse a token lower than one that it has seen',
     z.object({ name: Key, owner: Owner, lease_id: LeaseId, wait: z.boolean().optional(), ...once }),
-    z.object({ acquired: z.boolean(), token: Count }),
+    z.object({ acquired: z.boolean(), token: Count, ...ofHistory }),
   ),
   unlock: operation(
     'gives a lock back, which the first in the queue acquires; `released` false: it is not held with this token',
@@ -227,26 +238,27 @@ export const kvOperations = {
     z.object({
       holder: z.object({ owner: Owner, lease_id: LeaseId, token: Token }).nullable(),
       waiting: Count,
+      ...ofHistory,
     }),
   ),
   open_session: operation(
     'opens a client session, in which a repeated write happens once',
     z.object({}),
-    z.object({ client_id: Count }),
+    z.object({ client_id: ClientId, ...ofHistory }),
   ),
   batch: operation(
     'several writes in order, in one entry of the log; each by itself, which a `txn` is not',
     z.object({
-      client_id: Count.optional(),
+      client_id: ClientId.optional(),
       acknowledged: Count.optional(),
       commands: z.array(Command).min(1).max(limits.requestCommands),
     }),
-    z.object({ results: z.array(CommandResult) }),
+    z.object({ results: z.array(CommandResult), ...ofHistory }),
   ),
   batch_get: operation(
     'several reads at one moment; the answer may hold fewer than were asked, from the first on, where more do not fit into a message',
     z.object({ keys: z.array(Key).min(1).max(limits.requestCommands), consistency: Consistency.optional() }),
-    z.object({ found: z.array(z.tuple([Value.nullable(), Revision])) }),
+    z.object({ found: z.array(z.tuple([Value.nullable(), Revision])), ...ofHistory }),
   ),
   range: operation(
     'the keys with a prefix, in the order of their UTF-8 bytes, a page at a time: with `more`, the next page starts after the last key of this one, and may be of a later moment; `revision` is that of the group at this page; with `keys_only` each value is null',
@@ -261,6 +273,7 @@ export const kvOperations = {
       found: z.array(z.tuple([Key, Value.nullable(), Revision])),
       more: z.boolean(),
       revision: Revision,
+      ...ofHistory,
     }),
   ),
   changes: operation(
@@ -276,6 +289,7 @@ export const kvOperations = {
       more: z.boolean(),
       next_revision: Revision,
       revision: Revision,
+      ...ofHistory,
     }),
   ),
   watch: operation(
@@ -291,6 +305,7 @@ export const kvOperations = {
       /** The group's. */
       revision: Revision,
       renew_ms: Count,
+      ...ofHistory,
     }),
   ),
 } as const;

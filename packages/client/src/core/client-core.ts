@@ -17,7 +17,7 @@
  *    most, and each goes out at the end of the tick.
  * 4. A write goes to another session only if every attempt in the old one is known to have done nothing.
  */
-import { type ErrorBody, type ErrorCode, invariant, limits } from '@conclave/protocol';
+import { type ClientId, type ErrorBody, type ErrorCode, invariant, limits } from '@conclave/protocol';
 import type {
   Call,
   ClientEffect,
@@ -314,7 +314,7 @@ export class ClientCore {
   }
 
   /** The group has opened a session: writes can go out. */
-  onSession(clientId: number): void {
+  onSession(clientId: ClientId): void {
     this.session = new WriteSession(clientId);
     this.endOpening();
   }

@@ -2,6 +2,7 @@
 import {
   type AdminCommand,
   adminCommands,
+  ClientId,
   type CommandResult,
   type ErrorBody,
   ErrorReply,
@@ -48,9 +49,11 @@ export function adminReplyOf(command: AdminCommand, body: unknown): object | und
 export function queryReplyOf(name: QueryOperation, body: unknown): object | undefined {
   const parsed = kvOperations[name].reply.safeParse(body);
   if (!parsed.success) return undefined;
-  if ('changes' in parsed.data) return { ...parsed.data, changes: parsed.data.changes.map(ownChange) };
-  if (!('found' in parsed.data)) return parsed.data;
-  const { found, ...rest } = parsed.data;
+  // The client itself goes by the history.
+  const { group_uid: _, ...data } = { group_uid: undefined, ...parsed.data };
+  if ('changes' in data) return { ...data, changes: data.changes.map(ownChange) };
+  if (!('found' in data)) return data;
+  const { found, ...rest } = data;
   return { found: found.map(([key, value, revision]) => [key, ownValue(value), revision]), ...rest };
 }
 
@@ -66,8 +69,9 @@ export function ownChange(change: KeyChange): KeyChange {
   return leaseId === undefined ? [revision, what, key, own] : [revision, what, key, own, leaseId];
 }
 
-export function clientIdOf(body: unknown): number | undefined {
-  return isMap(body) && isCount(body.client_id) ? body.client_id : undefined;
+export function clientIdOf(body: unknown): ClientId | undefined {
+  const parsed = isMap(body) ? ClientId.safeParse(body.client_id) : undefined;
+  return parsed?.data;
 }
 
 function isResult(result: unknown, isTransaction: boolean): boolean {

@@ -6,7 +6,7 @@
  * 2. No number above `acknowledged + limits.clientResults` is given out, so that the group never has to keep more
  *    results than it does.
  */
-import { invariant, limits } from '@conclave/protocol';
+import { type ClientId, invariant, limits } from '@conclave/protocol';
 
 export class WriteSession {
   private lastNumber = 0;
@@ -14,7 +14,7 @@ export class WriteSession {
   /** Settled numbers above the low-water mark. */
   private readonly settledAhead = new Set<number>();
 
-  constructor(readonly clientId: number) {}
+  constructor(readonly clientId: ClientId) {}
 
   /** All calls up to this number are settled. */
   get acknowledged(): number {

@@ -2,11 +2,29 @@
  * The schemas of `batch` and `batch_get` once more, by hand: a request of 1,000 commands passes the door in a
  * fraction of the time that the schemas need. A test shows that both accept and refuse the same.
  */
-import { type Command, type Comparison, isWellFormed, limits, type Operation, type Value } from '@conclave/protocol';
+import {
+  type ClientId,
+  type Command,
+  type Comparison,
+  isWellFormed,
+  limits,
+  type Operation,
+  type Value,
+} from '@conclave/protocol';
 
 /** A whole number, 0 or above. */
 export function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** A session's name, drawn at random. */
+export function isSessionId(value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= limits.idBytes;
+}
+
+/** A session's name; at level 0 a number. */
+export function isClientId(value: unknown): value is ClientId {
+  return isCount(value) || isSessionId(value);
 }
 
 export function isKey(value: unknown): value is string {

@@ -14,7 +14,7 @@
  * 4. A number at or below `lowWater`, or one that has a result, is never carried out again. What was refused for good has
  *    one, too; what was refused for want of room has none.
  */
-import { invariant, type LogIndex, limits, type OperationResult } from '@conclave/protocol';
+import { type ClientId, invariant, type LogIndex, limits, type OperationResult } from '@conclave/protocol';
 import type { KvCommandResult } from './kv-entry.js';
 import type { SnapshotRows } from './snapshot-piece.js';
 import { ChangedRows, DigestSum, hashOf, mix, mixNumber } from './state-digest.js';
@@ -22,6 +22,11 @@ import { detached } from './stored-value.js';
 import { bytesAnswered } from './transaction.js';
 
 const outOfNumbers: KvCommandResult = ['not_done', 'EINVAL', 'the numbers of a session start with 1'];
+const otherCommand: KvCommandResult = [
+  'not_done',
+  'EINVAL',
+  'another command was carried out under this number: each call has a number of its own',
+];
 const forgotten: KvCommandResult = ['unknown', 'ESESSION', 'the result was acknowledged and is no longer kept'];
 const tooFar: KvCommandResult = [
   'not_done',
@@ -34,11 +39,19 @@ const tooMany: KvCommandResult = [
   `a session keeps at most ${limits.clientResults} results that are not acknowledged`,
 ];
 
+interface SessionState {
+  readonly lowWater: number;
+  readonly results: readonly (KvCommandResult | undefined)[];
+  readonly digests: readonly (number | undefined)[];
+}
+
 /** One client's session. */
 export class ClientSession {
   private lowWater = 0;
   /** The result of number `lowWater + 1` and on; holes where a number was not carried out. */
   private results: (KvCommandResult | undefined)[] = [];
+  /** Of the command whose result has the same place; undefined: it was carried out at level 0. */
+  private digests: (number | undefined)[] = [];
   private kept = 0;
   /** Of what transactions have read: kept here, and by all sessions. */
   private foundBytes = 0;
@@ -60,6 +73,7 @@ export class ClientSession {
   acknowledge(upTo: number): void {
     if (upTo <= this.lowWater) return;
     const over = this.results.splice(0, upTo - this.lowWater);
+    this.digests.splice(0, upTo - this.lowWater);
     for (const [place, result] of over.entries()) {
       if (result === undefined) continue;
       this.kept -= 1;
@@ -69,31 +83,42 @@ export class ClientSession {
     this.lowWater = upTo;
   }
 
-  /** What stands against carrying the command out: its result from before, or why it has none. */
-  resultOf(sequence: number): KvCommandResult | undefined {
+  /**
+   * What stands against carrying the command out: its result from before, or why it has none. The result of another command
+   * under the same number is nobody's answer.
+   * @param digest of the command (`digestOf`); undefined at level 0
+   */
+  resultOf(sequence: number, digest?: number): KvCommandResult | undefined {
     const place = sequence - this.lowWater - 1;
     const result = this.results[place];
-    if (result !== undefined) return result;
+    if (result !== undefined) {
+      const before = this.digests[place];
+      return before === undefined || digest === undefined || before === digest ? result : otherCommand;
+    }
     if (sequence === 0) return outOfNumbers;
     if (place < 0) return forgotten;
     if (place >= limits.clientSequences) return tooFar;
     return this.kept >= limits.clientResults ? tooMany : undefined;
   }
 
-  keep(sequence: number, result: KvCommandResult): void {
+  keep(sequence: number, result: KvCommandResult, digest?: number): void {
     const place = sequence - this.lowWater - 1;
     invariant(place >= 0 && this.results[place] === undefined, 'a result is kept once, above the low water');
     invariant(this.kept < limits.clientResults, 'a session keeps a bounded number of results');
-    while (this.results.length < place) this.results.push(undefined);
+    while (this.results.length < place) {
+      this.results.push(undefined);
+      this.digests.push(undefined);
+    }
     this.results[place] = result;
+    this.digests[place] = digest;
     this.kept += 1;
     this.all.digest.add(hashOfResult(this.seed, sequence, result));
     this.countFound(bytesAnswered(result));
   }
 
   /** As it is now: its low water, and the results above it, which nothing changes any more. */
-  get state(): { readonly lowWater: number; readonly results: readonly (KvCommandResult | undefined)[] } {
-    return { lowWater: this.lowWater, results: this.results.slice() };
+  get state(): SessionState {
+    return { lowWater: this.lowWater, results: this.results.slice(), digests: this.digests.slice() };
   }
 
   /** Its low water. */
@@ -120,21 +145,22 @@ export class ClientSession {
 }
 
 export class ClientSessions {
-  private readonly sessions = new Map<number, ClientSession>();
+  private readonly sessions = new Map<ClientId, ClientSession>();
   private readonly all = { foundBytes: 0, digest: new DigestSum() };
   /** For the digest of the state. */
-  private readonly changed = new ChangedRows<number>(3, (clientId) => {
+  private readonly changed = new ChangedRows<ClientId>(3, (clientId) => {
     const session = this.sessions.get(clientId);
     return session === undefined ? undefined : rowOf(clientId, session);
   });
   /** By this peer's clock: since when housekeeping has seen a session unused, and after which entry. Not replicated. */
-  private readonly idleSince = new Map<number, { readonly lastIndex: LogIndex; sinceMs: number }>();
+  private readonly idleSince = new Map<ClientId, { readonly lastIndex: LogIndex; sinceMs: number }>();
 
   constructor(private readonly clientSessionMs: number) {}
 
   /** Opens the session of that name, by the entry of that index; the one unused longest makes room. */
-  open(clientId: number, index: LogIndex): void {
-    invariant(!this.sessions.has(clientId), 'an index is applied once');
+  open(clientId: ClientId, index: LogIndex): void {
+    // Names are drawn at random: who has this one draws no other.
+    if (this.sessions.has(clientId)) return;
     if (this.sessions.size >= limits.clientSessions) {
       const [longestAgo] = this.sessions.keys();
       invariant(longestAgo !== undefined, 'a full table is not empty');
@@ -145,7 +171,7 @@ export class ClientSessions {
   }
 
   /** The session, which is now the one used last; undefined where there is none of that name. */
-  use(clientId: number, index: LogIndex): ClientSession | undefined {
+  use(clientId: ClientId, index: LogIndex): ClientSession | undefined {
     const session = this.sessions.get(clientId);
     if (session === undefined) return undefined;
     this.sessions.delete(clientId);
@@ -156,7 +182,7 @@ export class ClientSessions {
   }
 
   /** Ends those that were not used since. Answers how many. */
-  expire(idle: readonly (readonly [number, number])[]): number {
+  expire(idle: readonly (readonly [ClientId, number])[]): number {
     let expired = 0;
     for (const [clientId, lastIndex] of idle) {
       if (this.sessions.get(clientId)?.lastIndex !== lastIndex) continue;
@@ -191,7 +217,7 @@ export class ClientSessions {
   }
 
   /** A session of a snapshot, in the order of last use. Answers whether it can be one. */
-  restore(clientId: number, lastIndex: LogIndex, lowWater: number): boolean {
+  restore(clientId: ClientId, lastIndex: LogIndex, lowWater: number): boolean {
     if (this.sessions.has(clientId)) return false;
     const session = new ClientSession(lastIndex, this.all, hashOf(clientId));
     this.changed.touch(clientId);
@@ -201,10 +227,10 @@ export class ClientSessions {
   }
 
   /** A result of a snapshot, after the sessions and in the order of their numbers. Answers whether it can be one. */
-  restoreResult(clientId: number, sequence: number, result: KvCommandResult): boolean {
+  restoreResult(clientId: ClientId, sequence: number, result: KvCommandResult, digest?: number): boolean {
     const session = this.sessions.get(clientId);
     if (session === undefined || session.resultOf(sequence) !== undefined) return false;
-    session.keep(sequence, detachedResult(result));
+    session.keep(sequence, detachedResult(result), digest);
     return true;
   }
 
@@ -213,7 +239,7 @@ export class ClientSessions {
     for (const clientId of [...this.sessions.keys()]) this.end(clientId);
   }
 
-  private end(clientId: number): void {
+  private end(clientId: ClientId): void {
     this.sessions.get(clientId)?.end();
     this.sessions.delete(clientId);
     this.changed.touch(clientId);
@@ -224,8 +250,8 @@ export class ClientSessions {
    * leader so begins to count with its first call. A session is named again only after a tenth of that time, as
    * the entry that ends it is on its way.
    */
-  idle(nowMs: number): (readonly [number, number])[] {
-    const idle: (readonly [number, number])[] = [];
+  idle(nowMs: number): (readonly [ClientId, number])[] {
+    const idle: (readonly [ClientId, number])[] = [];
     for (const [clientId, { lastIndex }] of this.sessions) {
       const seen = this.idleSince.get(clientId);
       if (seen?.lastIndex !== lastIndex) {
@@ -240,7 +266,7 @@ export class ClientSessions {
   }
 }
 
-function rowOf(clientId: number, session: ClientSession): SnapshotRows['sessions'] {
+function rowOf(clientId: ClientId, session: ClientSession): SnapshotRows['sessions'] {
   return [clientId, session.lastIndex, session.acknowledged];
 }
 
@@ -252,11 +278,14 @@ function hashOfResult(seed: number, sequence: number, result: KvCommandResult): 
 }
 
 function* resultRows(
-  states: readonly { readonly clientId: number; lowWater: number; results: readonly (KvCommandResult | undefined)[] }[],
+  states: readonly (SessionState & { readonly clientId: ClientId })[],
 ): Generator<SnapshotRows['results'], void> {
-  for (const { clientId, lowWater, results } of states) {
+  for (const { clientId, lowWater, results, digests } of states) {
     for (const [place, result] of results.entries()) {
-      if (result !== undefined) yield [clientId, lowWater + 1 + place, result];
+      if (result === undefined) continue;
+      const digest = digests[place];
+      const row = [clientId, lowWater + 1 + place, result] as const;
+      yield digest === undefined ? row : [...row, digest];
     }
   }
 }

@@ -17,7 +17,7 @@ import type { FoundKey, FoundValue, RangePage, RangeQuery } from './kv-query.js'
 import { Leases } from './leases.js';
 import { Locks } from './locks.js';
 import { SortedKeys } from './sorted-keys.js';
-import { DigestSum, hashOfValue } from './state-digest.js';
+import { DigestSum, hashOfValue, hashOfWritten } from './state-digest.js';
 import {
   detached,
   foundOverheadBytes,
@@ -87,7 +87,7 @@ export class KeySpace {
       return revision;
     }
     this.digest.subtract(hashOfStored(stored));
-    stored.hash = hashOfValue(value, stored.keyHash);
+    stored.hash = hashOfWritten(value, stored.keyHash);
     stored.text = text;
     stored.isBinary = isBinary;
     stored.revision = this.written.add(stored.key);

@@ -1,5 +1,6 @@
 /** What the state machine finds in an entry of the log, and what it makes of it. */
 import {
+  type ClientId,
   type Command,
   ConclaveError,
   decode,
@@ -8,18 +9,21 @@ import {
   limits,
   type OperationResult,
 } from '@conclave/protocol';
-import { faultOfCommands, isCount } from './check.js';
+import { faultOfCommands, isClientId, isCount, isSessionId } from './check.js';
 
 /** Writes of one request, in order. Without a `client_id` each is done as often as it comes. */
 export interface WriteEntry {
   readonly commands: readonly Command[];
-  readonly client_id?: number;
+  readonly client_id?: ClientId;
   readonly acknowledged?: number;
 }
 
-/** Opens a session; the index of this entry becomes its `client_id`, after a reset with that of its epoch before it. */
+/**
+ * Opens a session of this name, which the leader has drawn. `true`, at level 0: the index of this entry becomes its `client_id`,
+ * after a reset with that of its epoch before it.
+ */
 export interface OpenSessionEntry {
-  readonly open_session: true;
+  readonly open_session: true | string;
 }
 
 /**
@@ -27,7 +31,7 @@ export interface OpenSessionEntry {
  * is spared.
  */
 export interface ExpireEntry {
-  readonly expire: readonly (readonly [number, number])[];
+  readonly expire: readonly (readonly [ClientId, number])[];
   readonly expire_leases?: readonly (readonly [number, number])[];
 }
 
@@ -43,7 +47,7 @@ export type KvCommandResult =
 /** The result of one entry. `refused`: the entry makes no sense, and nothing has happened. */
 export type KvResult =
   | { readonly results: readonly KvCommandResult[] }
-  | { readonly client_id: number }
+  | { readonly client_id: ClientId }
   | { readonly expired: number }
   | { readonly refused: string };
 
@@ -62,10 +66,12 @@ export function decodeEntry(payload: Uint8Array): KvEntry | string {
   }
   if (typeof value !== 'object' || value === null) return 'an entry is a map';
   if ('commands' in value) return asWriteEntry(value as Record<string, unknown>);
-  if ('open_session' in value && value.open_session === true) return { open_session: true };
-  if ('expire' in value && isExpireList(value.expire)) {
+  if ('open_session' in value && (value.open_session === true || isSessionId(value.open_session))) {
+    return { open_session: value.open_session };
+  }
+  if ('expire' in value && isExpireList(value.expire, isClientId)) {
     if (!('expire_leases' in value)) return { expire: value.expire };
-    if (isExpireList(value.expire_leases)) return { expire: value.expire, expire_leases: value.expire_leases };
+    if (isExpireList(value.expire_leases, isCount)) return { expire: value.expire, expire_leases: value.expire_leases };
   }
   return 'an entry has commands, open_session or expire';
 }
@@ -73,26 +79,26 @@ export function decodeEntry(payload: Uint8Array): KvEntry | string {
 function asWriteEntry({ commands, client_id, acknowledged }: Record<string, unknown>): WriteEntry | string {
   const fault = faultOfCommands(commands) ?? faultOfClient(client_id, acknowledged);
   if (fault !== undefined) return fault;
-  return writeEntry(commands as Command[], client_id as number | undefined, acknowledged as number | undefined);
+  return writeEntry(commands as Command[], client_id as ClientId | undefined, acknowledged as number | undefined);
 }
 
 /** What is wrong with the client's part of a request, in a sentence; undefined: nothing. */
 export function faultOfClient(clientId: unknown, acknowledged: unknown): string | undefined {
-  if (clientId !== undefined && !isCount(clientId)) return 'client_id: not a whole number';
+  if (clientId !== undefined && !isClientId(clientId)) return 'client_id: not the name of a session';
   if (acknowledged !== undefined && !isCount(acknowledged)) return 'acknowledged: not a whole number';
   return undefined;
 }
 
 /** An entry without the properties that are not given, as nothing else may stand in for "none". */
-export function writeEntry(commands: readonly Command[], clientId?: number, acknowledged?: number): WriteEntry {
+export function writeEntry(commands: readonly Command[], clientId?: ClientId, acknowledged?: number): WriteEntry {
   if (clientId === undefined) return { commands };
   return { client_id: clientId, ...(acknowledged === undefined ? {} : { acknowledged }), commands };
 }
 
-function isExpireList(value: unknown): value is [number, number][] {
+function isExpireList<Id>(value: unknown, isId: (id: unknown) => id is Id): value is [Id, number][] {
   return (
     Array.isArray(value) &&
     value.length <= limits.requestCommands &&
-    value.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every(isCount))
+    value.every((pair) => Array.isArray(pair) && pair.length === 2 && isId(pair[0]) && isCount(pair[1]))
   );
 }

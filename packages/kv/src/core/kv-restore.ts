@@ -7,7 +7,7 @@
  */
 import type { StateMachineRestore } from '@conclave/actor/core';
 import { asLogIndex, CommandResult, GroupUid, InvariantError, invariant, limits, noGroupUid } from '@conclave/protocol';
-import { isCount, isKey, isLeaseId, isOwner, isValue } from './check.js';
+import { isClientId, isCount, isKey, isLeaseId, isOwner, isValue } from './check.js';
 import type { ClientSessions } from './client-sessions.js';
 import type { KeySpace } from './key-space.js';
 import type { KvCommandResult } from './kv-entry.js';
@@ -102,14 +102,15 @@ export class KvRestore implements StateMachineRestore {
   }
 
   private takeSession([clientId, lastIndex, lowWater]: readonly unknown[]): boolean {
-    if (!isCount(clientId) || !isCount(lastIndex) || lastIndex === 0 || !isCount(lowWater)) return false;
+    if (!isClientId(clientId) || !isCount(lastIndex) || lastIndex === 0 || !isCount(lowWater)) return false;
     return this.sessions.restore(clientId, asLogIndex(lastIndex), lowWater);
   }
 
-  private takeResult([clientId, sequence, result]: readonly unknown[]): boolean {
+  private takeResult([clientId, sequence, result, digest]: readonly unknown[]): boolean {
     const parsed = CommandResult.safeParse(result);
-    if (!isCount(clientId) || !isCount(sequence) || !parsed.success) return false;
-    return this.sessions.restoreResult(clientId, sequence, parsed.data as KvCommandResult);
+    if (!isClientId(clientId) || !isCount(sequence) || !parsed.success) return false;
+    if (digest !== undefined && !isCount(digest)) return false;
+    return this.sessions.restoreResult(clientId, sequence, parsed.data as KvCommandResult, digest);
   }
 }
 

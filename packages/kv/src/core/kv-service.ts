@@ -3,11 +3,13 @@
  *
  * Owns nothing. Checks everything: what it lets pass, the state machine applies without another look.
  */
-import type { RequestContext, Service, ServiceRequest } from '@conclave/actor/core';
+import type { ReplyContext, RequestContext, Service, ServiceRequest } from '@conclave/actor/core';
 import {
+  type ClientId,
   type Command,
   ConclaveError,
   Consistency,
+  featureLevel,
   invariant,
   isKvOperation,
   type KeyChange,
@@ -17,7 +19,7 @@ import {
   kvOperations,
   limits,
 } from '@conclave/protocol';
-import { faultOfCommands, faultOfKeys } from './check.js';
+import { faultOfCommands, faultOfKeys, isSessionId } from './check.js';
 import {
   encodeEntry,
   faultOfClient,
@@ -36,67 +38,90 @@ export class KvService implements Service {
    * @param body decoded, not yet checked.
    * @throws ConclaveError ENOENT: no such operation; EINVAL: not what its schema asks for.
    */
-  parse(operation: string, body: unknown, _context?: RequestContext): ServiceRequest {
+  parse(operation: string, body: unknown, context: RequestContext = ofLevel0): ServiceRequest {
     if (!isKvOperation(operation)) throw new ConclaveError('ENOENT', `there is no operation ${operation}`);
-    switch (operation) {
-      case 'batch':
-        return parseBatch(body);
-      case 'batch_get':
-        return parseBatchGet(body);
-      case 'put':
-        return parsePut(body);
-      case 'delete':
-        return parseDelete(body);
-      case 'cas':
-        return parseCas(body);
-      case 'get':
-        return parseGet(body);
-      case 'range':
-        return parseRange(body);
-      case 'txn':
-        return parseTransaction(body);
-      case 'lease_grant':
-        return parseLeaseGrant(body);
-      case 'lease_keep':
-        return parseLeaseKeep(body);
-      case 'lease_revoke':
-        return parseLeaseRevoke(body);
-      case 'lease_get':
-        return parseLeaseGet(body);
-      case 'lease_list':
-        return parseLeaseList(body);
-      case 'lock':
-        return parseLock(body);
-      case 'unlock':
-        return parseUnlock(body);
-      case 'lock_get':
-        return parseLockGet(body);
-      case 'open_session':
-        return parseOpenSession(body);
-      case 'changes':
-        return parseChanges(body);
-      case 'watch':
-        return parseWatch(body);
-    }
+    const map = knownAt(context.level, asMap(body));
+    const request = understood(operation, map, context);
+    const groupUid = groupUidOf(map);
+    return groupUid === undefined ? request : { ...request, groupUid };
   }
 }
 
-function parseBatch(body: unknown): ServiceRequest {
-  const { commands, client_id, acknowledged } = asMap(body);
+const ofLevel0: RequestContext = {
+  level: 0,
+  generateId: () => {
+    throw new ConclaveError('EINVAL', 'groups of level 0 draw no ids');
+  },
+};
+
+function understood(operation: KvOperation, body: Record<string, unknown>, context: RequestContext): ServiceRequest {
+  switch (operation) {
+    case 'batch':
+      return parseBatch(body);
+    case 'batch_get':
+      return parseBatchGet(body);
+    case 'put':
+      return parsePut(body);
+    case 'delete':
+      return parseDelete(body);
+    case 'cas':
+      return parseCas(body);
+    case 'get':
+      return parseGet(body);
+    case 'range':
+      return parseRange(body);
+    case 'txn':
+      return parseTransaction(body);
+    case 'lease_grant':
+      return parseLeaseGrant(body);
+    case 'lease_keep':
+      return parseLeaseKeep(body);
+    case 'lease_revoke':
+      return parseLeaseRevoke(body);
+    case 'lease_get':
+      return parseLeaseGet(body);
+    case 'lease_list':
+      return parseLeaseList(body);
+    case 'lock':
+      return parseLock(body);
+    case 'unlock':
+      return parseUnlock(body);
+    case 'lock_get':
+      return parseLockGet(body);
+    case 'open_session':
+      return parseOpenSession(body, context);
+    case 'changes':
+      return parseChanges(body);
+    case 'watch':
+      return parseWatch(body);
+  }
+}
+
+function parseBatch(body: Record<string, unknown>): ServiceRequest {
+  refuseFor(faultOfFields(body, batchFields));
+  const { commands, client_id, acknowledged } = body;
   refuseFor(faultOfCommands(commands) ?? faultOfClient(client_id, acknowledged));
-  const entry = writeEntry(commands as Command[], client_id as number | undefined, acknowledged as number | undefined);
-  return write(entry, (result) => {
+  const entry = writeEntry(
+    commands as Command[],
+    client_id as ClientId | undefined,
+    acknowledged as number | undefined,
+  );
+  return write(entry, (result, { groupUid }) => {
     invariant('results' in result, 'writes have results');
-    return { results: result.results };
+    return { results: result.results, group_uid: groupUid };
   });
 }
 
-function parseBatchGet(body: unknown): ServiceRequest {
-  const { keys, consistency } = asMap(body);
+function parseBatchGet(body: Record<string, unknown>): ServiceRequest {
+  refuseFor(faultOfFields(body, batchGetFields));
+  const { keys, consistency } = body;
   refuseFor(faultOfKeys(keys));
   const asked = Consistency.optional().safeParse(consistency);
   if (!asked.success) throw new ConclaveError('EINVAL', `consistency: one of ${Consistency.options.join(', ')}`);
-  return read({ type: 'keys', keys: keys as string[] }, asked.data, (found) => ({ found }));
+  return read({ type: 'keys', keys: keys as string[] }, asked.data, (found, { groupUid }) => ({
+    found,
+    group_uid: groupUid,
+  }));
 }
 
 function parseRange(body: unknown): ServiceRequest {
@@ -108,7 +133,7 @@ function parseRange(body: unknown): ServiceRequest {
     limit: limit ?? limits.rangeKeys,
     keysOnly: keys_only ?? false,
   } as const;
-  return read(query, consistency, (page) => page);
+  return read(query, consistency, (page, { groupUid }) => ({ ...page, group_uid: groupUid }));
 }
 
 function parsePut(body: unknown): ServiceRequest {
@@ -154,7 +179,7 @@ function parseLeaseGrant(body: unknown): ServiceRequest {
   return writeOne(
     request,
     [request.sequence ?? 0, 'lease_grant', ttl_ms],
-    ([, lease_id]): KvReply<'lease_grant'> => ({ lease_id, ttl_ms }),
+    ([, lease_id], { groupUid }): KvReply<'lease_grant'> => ({ lease_id, ttl_ms, group_uid: groupUid }),
   );
 }
 
@@ -164,7 +189,7 @@ function parseLeaseKeep(body: unknown): ServiceRequest {
   return writeOne(
     request,
     [request.sequence ?? 0, 'lease_keep', lease_id],
-    ([, ttl_ms]): KvReply<'lease_keep'> => ({ lease_id, ttl_ms }),
+    ([, ttl_ms], { groupUid }): KvReply<'lease_keep'> => ({ lease_id, ttl_ms, group_uid: groupUid }),
   );
 }
 
@@ -194,7 +219,7 @@ function parseLock(body: unknown): ServiceRequest {
   return writeOne(
     request,
     [request.sequence ?? 0, 'lock', name, owner, lease_id, wait],
-    ([, token, acquired]): KvReply<'lock'> => ({ acquired, token }),
+    ([, token, acquired], { groupUid }): KvReply<'lock'> => ({ acquired, token, group_uid: groupUid }),
   );
 }
 
@@ -209,10 +234,14 @@ function parseUnlock(body: unknown): ServiceRequest {
 
 function parseLockGet(body: unknown): ServiceRequest {
   const { name, consistency } = checked('lock_get', body);
-  return read({ type: 'lock', name }, consistency, ({ holder, waiting }): KvReply<'lock_get'> => {
-    if (holder === null) return { holder, waiting };
-    return { holder: { owner: holder.owner, lease_id: holder.leaseId, token: holder.token }, waiting };
-  });
+  return read(
+    { type: 'lock', name },
+    consistency,
+    ({ holder, waiting }, { groupUid: group_uid }): KvReply<'lock_get'> => {
+      if (holder === null) return { holder, waiting, group_uid };
+      return { holder: { owner: holder.owner, lease_id: holder.leaseId, token: holder.token }, waiting, group_uid };
+    },
+  );
 }
 
 function parseGet(body: unknown): ServiceRequest {
@@ -226,13 +255,14 @@ function parseGet(body: unknown): ServiceRequest {
 function parseChanges(body: unknown): ServiceRequest {
   const { prefix, from_revision, limit = limits.watchChanges, consistency } = checked('changes', body);
   const query = { type: 'changes', prefix, from: from_revision, limit } as const;
-  return read(query, consistency, ({ first, revision, page }): KvReply<'changes'> => {
+  return read(query, consistency, ({ first, revision, page }, { groupUid }): KvReply<'changes'> => {
     if (page === undefined) {
       const text = `what has changed is known from revision ${first} on; the last one is ${revision}`;
       throw new ConclaveError('ECOMPACTED', text);
     }
     const next_revision = Math.max(page.upTo + 1, from_revision);
-    return { changes: page.changes as KeyChange[], more: next_revision <= revision, next_revision, revision };
+    const changes = page.changes as KeyChange[];
+    return { changes, more: next_revision <= revision, next_revision, revision, group_uid: groupUid };
   });
 }
 
@@ -243,19 +273,22 @@ function parseWatch(body: unknown): ServiceRequest {
     watchId: watch_id,
     selector: prefix,
     from: from_revision,
-    reply: ({ after, revision, renewMs }): KvReply<'watch'> => ({ after, revision, renew_ms: renewMs }),
+    reply: ({ after, revision, renewMs }, { groupUid }): KvReply<'watch'> => {
+      return { after, revision, renew_ms: renewMs, group_uid: groupUid };
+    },
   };
 }
 
-function parseOpenSession(body: unknown): ServiceRequest {
+function parseOpenSession(body: unknown, { level, generateId }: RequestContext): ServiceRequest {
   checked('open_session', body);
-  return write({ open_session: true }, (result): KvReply<'open_session'> => {
+  const name = level >= featureLevel.histories ? generateId() : true;
+  return write({ open_session: name }, (result, { groupUid }): KvReply<'open_session'> => {
     invariant('client_id' in result, 'a session has a name');
-    return { client_id: result.client_id };
+    return { client_id: result.client_id, group_uid: groupUid };
   });
 }
 
-function write(entry: KvEntry, reply: (result: KvResult) => unknown): ServiceRequest {
+function write(entry: KvEntry, reply: (result: KvResult, context: ReplyContext) => unknown): ServiceRequest {
   const payload = encodeEntry(entry);
   if (payload.length > limits.entryBytes) {
     throw new ConclaveError('EINVAL', `a request has at most ${limits.entryBytes} bytes`);
@@ -264,30 +297,30 @@ function write(entry: KvEntry, reply: (result: KvResult) => unknown): ServiceReq
     type: 'write',
     payload,
     command: entry,
-    reply: (result) => {
+    reply: (result, context) => {
       const kvResult = result as KvResult;
       if ('refused' in kvResult) throw new ConclaveError('EINVAL', kvResult.refused);
-      return reply(kvResult);
+      return reply(kvResult, context);
     },
   };
 }
 
 function writeOne(
   once: {
-    readonly client_id?: number | undefined;
+    readonly client_id?: ClientId | undefined;
     readonly sequence?: number | undefined;
     acknowledged?: number | undefined;
   },
   command: Command,
-  reply: (result: DoneResult) => unknown,
+  reply: (result: DoneResult, context: ReplyContext) => unknown,
 ): ServiceRequest {
   if ((once.client_id === undefined) !== (once.sequence === undefined)) {
     throw new ConclaveError('EINVAL', 'client_id and sequence go together');
   }
-  return write(writeEntry([command], once.client_id, once.acknowledged), (result) => {
+  return write(writeEntry([command], once.client_id, once.acknowledged), (result, context) => {
     invariant('results' in result && result.results[0] !== undefined, 'a write has a result');
     const [only] = result.results;
-    if (only[0] === 'done') return reply(only);
+    if (only[0] === 'done') return reply(only, context);
     throw new ConclaveError(only[1], only[2], only[0]);
   });
 }
@@ -295,13 +328,13 @@ function writeOne(
 function read<Query extends KvQuery>(
   query: Query,
   consistency: Consistency | undefined,
-  reply: (found: KvFindings[Query['type']]) => unknown,
+  reply: (found: KvFindings[Query['type']], context: ReplyContext) => unknown,
 ): ServiceRequest {
   return {
     type: 'read',
     consistency,
     query,
-    reply: (found) => reply(found as KvFindings[Query['type']]),
+    reply: (found, context) => reply(found as KvFindings[Query['type']], context),
   };
 }
 
@@ -309,6 +342,29 @@ function asMap(body: unknown): Record<string, unknown> {
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as Record<string, unknown>;
   throw new ConclaveError('EINVAL', 'a request is a map');
 }
+
+/** The history that a request names, if it names one. */
+function groupUidOf({ group_uid }: Record<string, unknown>): string | undefined {
+  if (group_uid === undefined) return undefined;
+  const isId = typeof group_uid === 'string' && group_uid.length <= limits.idBytes;
+  if (!isId) throw new ConclaveError('EINVAL', 'group_uid: not the id of a history');
+  return group_uid;
+}
+
+/** At level 0 sessions are numbers, from 1 on, and entries may hold no others: whoever names another has no session there. */
+function knownAt(level: number, body: Record<string, unknown>): Record<string, unknown> {
+  const isUnknown = level < featureLevel.histories && isSessionId(body.client_id);
+  return isUnknown ? { ...body, client_id: 0 } : body;
+}
+
+/** What is wrong with the fields of a request that is read by hand: one that there is not. */
+function faultOfFields(body: Record<string, unknown>, fields: ReadonlySet<string>): string | undefined {
+  for (const name in body) if (!fields.has(name)) return `Unrecognized key: "${name}"`;
+  return undefined;
+}
+
+const batchFields: ReadonlySet<string> = new Set(Object.keys(kvOperations.batch.request.shape));
+const batchGetFields: ReadonlySet<string> = new Set(Object.keys(kvOperations.batch_get.request.shape));
 
 function refuseFor(fault: string | undefined): void {
   if (fault !== undefined) throw new ConclaveError('EINVAL', fault);

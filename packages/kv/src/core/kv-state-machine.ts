@@ -12,6 +12,7 @@ import type { HistoryStart, StateMachine, StateMachineHistory, StateMachineResto
 import { type Command, defaultTimes, type LogIndex, limits, type Value } from '@conclave/protocol';
 import { AnswerRoom } from './answer-room.js';
 import { ClientSessions } from './client-sessions.js';
+import { digestOf } from './digest.js';
 import type { HistoryBounds } from './key-history.js';
 import { KeySpace } from './key-space.js';
 import {
@@ -84,7 +85,7 @@ export class KvStateMachine implements StateMachine {
       return { results: this.onWrite(index, entry) };
     }
     if ('expire' in entry) return { expired: this.onExpire(entry) };
-    const clientId = this.keys.epochBegin + index;
+    const clientId = entry.open_session === true ? this.keys.epochBegin + index : entry.open_session;
     this.sessions.open(clientId, index);
     return { client_id: clientId };
   }
@@ -191,13 +192,15 @@ export class KvStateMachine implements StateMachine {
     if (session === undefined) return entry.commands.map(() => noSession);
     session.acknowledge(entry.acknowledged ?? 0);
     const room = new AnswerRoom(() => session.room);
+    const hasDigests = this.keys.historyUid !== '';
     return entry.commands.map((command, number) => {
       const sequence = command[0];
-      const before = session.resultOf(sequence);
+      const digest = hasDigests ? digestOf(command) : undefined;
+      const before = session.resultOf(sequence, digest);
       if (before !== undefined) return room.take(bytesAnswered(before)) ? before : askedTooOften;
       const result = this.execute(index, command, number, room);
       // What has no room now may have some when it is sent again.
-      if (result[1] !== 'EBUSY') session.keep(sequence, result);
+      if (result[1] !== 'EBUSY') session.keep(sequence, result, digest);
       return result;
     });
   }

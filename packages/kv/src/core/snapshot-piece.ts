@@ -10,6 +10,7 @@
  */
 
 import {
+  type ClientId,
   ConclaveError,
   decode,
   encode,
@@ -39,9 +40,9 @@ export interface SnapshotRows {
   /** Name, token, holder, who waits. In the order in which they came to be held. */
   readonly locks: readonly [string, number, ClaimRow, readonly ClaimRow[]];
   /** Id, index of the entry that used it last, low water. In the order of last use, longest ago first. */
-  readonly sessions: readonly [number, number, number];
-  /** Id of the session, number of the call, result. */
-  readonly results: readonly [number, number, KvCommandResult];
+  readonly sessions: readonly [ClientId, number, number];
+  /** Id of the session, number of the call, result; from level 1 on the digest of the command. */
+  readonly results: readonly [ClientId, number, KvCommandResult] | readonly [ClientId, number, KvCommandResult, number];
 }
 
 export type SnapshotSection = keyof SnapshotRows;

@@ -39,6 +39,27 @@ export function hashOfValue(value: Value, seed = 0): number {
   return hashOfScratch(value.length, ~seed);
 }
 
+let lastValue: Value = '';
+let lastSeed = 0;
+let lastHash: number | undefined;
+
+/**
+ * As `hashOfValue`, for what is hashed twice in a row: a put as a command first (`digestOf`), and then as what it stores. The
+ * second time it is known.
+ */
+export function hashOfWritten(value: Value, seed: number): number {
+  if (lastHash !== undefined && lastSeed === seed && lastValue === value) {
+    const hash = lastHash;
+    lastHash = undefined;
+    lastValue = '';
+    return hash;
+  }
+  lastValue = value;
+  lastSeed = seed;
+  lastHash = hashOfValue(value, seed);
+  return lastHash;
+}
+
 /** Four words at a time, each for itself: the processor then does them side by side. */
 function hashOfScratch(length: number, seed: number): number {
   const end = ((length + 15) >> 4) << 2;

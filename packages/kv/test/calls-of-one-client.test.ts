@@ -1,0 +1,183 @@
+import { asLogIndex, encode, type GroupUid, kvOperations } from '@conclave/protocol';
+import { describe, expect, it } from 'vitest';
+import { digestOf } from '../src/core/digest.js';
+import { KvService, KvStateMachine } from '../src/index.js';
+import { Door, replyContext } from './support.js';
+
+const history = { groupUid: 'history-1' as GroupUid, base: 2 ** 48 };
+
+function group(level = 1, fromPayload = false): Door {
+  const door = new Door(new KvStateMachine(), fromPayload, level);
+  if (level > 0) door.stateMachine.beginHistory(history);
+  return door;
+}
+
+function restored(door: Door): Door {
+  const machine = new KvStateMachine();
+  const restore = machine.restore();
+  const snapshot = door.stateMachine.snapshot();
+  for (let next = snapshot.next(); next.done !== true; next = snapshot.next()) restore.take(next.value);
+  restore.end();
+  const other = new Door(machine, false, 1);
+  other.index = door.index;
+  return other;
+}
+
+const refused = ['not_done', 'EINVAL', expect.stringContaining('another command')];
+
+describe('promises 21 and 29: a session', () => {
+  it('has a name that the leader draws, and that is the same on all peers', () => {
+    const [leader, follower] = [group(), group(1, true)];
+    const client_id = leader.openSession();
+    expect(client_id).toMatch(/^.{22}$/);
+    expect(follower.openSession()).toBe(client_id);
+    for (const number of [1, leader.index, history.base + leader.index]) {
+      const guess = { client_id: number, commands: [[1, 'put', 'k', 'v']] };
+      expect(leader.results(guess)).toMatchObject([['unknown', 'ESESSION', expect.anything()]]);
+    }
+  });
+
+  it('expires by its name', () => {
+    const door = group();
+    const client_id = door.openSession();
+    const machine = door.stateMachine;
+    expect(machine.housekeeping(0)).toBeUndefined();
+    const payload = machine.housekeeping(10 * 3_600_000);
+    expect(door.apply(payload as Uint8Array)).toEqual({ expired: 1 });
+    const write = { client_id, commands: [[1, 'put', 'k', 'v']] };
+    expect(door.results(write)).toMatchObject([['unknown', 'ESESSION', expect.anything()]]);
+  });
+
+  it('is a number in a group of level 0, where nobody has a session of another name', () => {
+    const door = group(0);
+    expect(door.openSession()).toBe(1);
+    const body = { client_id: 'an id of another history', commands: [[1, 'put', 'k', 'v']] };
+    expect(door.results(body)).toMatchObject([['unknown', 'ESESSION', expect.anything()]]);
+    expect(() => door.ask('put', { key: 'k', value: 'v', client_id: 'other', sequence: 1 })).toThrow('session');
+    expect(door.ask('get', { key: 'k' })).toMatchObject({ value: null });
+    // What stands in the log an older build can read.
+    const request = new KvService().parse('batch', body);
+    expect(request).toMatchObject({ command: { client_id: 0 } });
+  });
+
+  it.each([false, true])(
+    'carries out one command under a number, and answers no other with its result',
+    (fromPayload) => {
+      const door = group(1, fromPayload);
+      const client_id = door.openSession();
+      const once = (...command: unknown[]) => door.results({ client_id, commands: [command] });
+      const [done] = once(1, 'put', 'k', 'mine') as [unknown];
+      expect(once(1, 'put', 'k', 'mine')).toEqual([done]);
+      for (const other of [
+        [1, 'put', 'k', 'forged'],
+        [1, 'put', 'other', 'mine'],
+        [1, 'put', 'k', Buffer.from('mine')],
+        [1, 'delete', 'k'],
+        [1, 'cas', 'k', 'mine', 0],
+        [1, 'txn', [], [['put', 'k', 'mine']], []],
+        [1, 'lock', 'k', 'mine', 1, true],
+      ]) {
+        expect(once(...other)).toEqual([refused]);
+      }
+      expect(door.ask('get', { key: 'k' })).toMatchObject({ value: 'mine', revision: (done as number[])[1] });
+      expect(door.ask('get', { key: 'other' })).toMatchObject({ revision: 0 });
+      // Who comes second is told so, whoever came first: a client whose number was taken learns that its write did not happen.
+      expect(once(2, 'put', 'k', 'forged')).toMatchObject([['done', expect.anything(), true]]);
+      expect(once(2, 'put', 'k', 'wanted')).toEqual([refused]);
+    },
+  );
+
+  it('knows its commands from a snapshot, too', () => {
+    const door = group();
+    const client_id = door.openSession();
+    const [done] = door.results({ client_id, commands: [[3, 'put', 'k', 'mine']] }) as [unknown];
+    const other = restored(door);
+    expect(other.results({ client_id, commands: [[3, 'put', 'k', 'forged']] })).toEqual([refused]);
+    expect(other.results({ client_id, commands: [[3, 'put', 'k', 'mine']] })).toEqual([done]);
+    expect(restored(other).results({ client_id, commands: [[3, 'delete', 'k']] })).toEqual([refused]);
+  });
+
+  it('forgets commands with their results', () => {
+    const door = group();
+    const client_id = door.openSession();
+    door.results({ client_id, commands: [1, 2, 3].map((number) => [number, 'put', 'k', `${number}`]) });
+    const results = door.results({
+      client_id,
+      acknowledged: 2,
+      commands: [
+        [3, 'put', 'k', '3'],
+        [2, 'put', 'k', 'x'],
+      ],
+    });
+    expect(results).toMatchObject([
+      ['done', expect.anything(), true],
+      ['unknown', 'ESESSION', expect.anything()],
+    ]);
+    expect(door.results({ client_id, commands: [[3, 'put', 'k', '2']] })).toEqual([refused]);
+  });
+
+  it('ends no peer where its name comes twice', () => {
+    const machine = group().stateMachine;
+    const entry = encode({ open_session: 'twice' });
+    expect(machine.apply(asLogIndex(1), entry)).toEqual({ client_id: 'twice' });
+    expect(machine.apply(asLogIndex(2), entry)).toEqual({ client_id: 'twice' });
+  });
+});
+
+describe('the digest of a command', () => {
+  it('goes by the content alone, not by where it stands', () => {
+    const long = 'v'.repeat(100);
+    const view = new Uint8Array(Buffer.from(`ab${long}c`)).subarray(2, 102);
+    expect(digestOf([1, 'put', 'k', view])).toBe(digestOf([7, 'put', 'k', Buffer.from(long)]));
+    expect(digestOf([1, 'put', 'k', long, 2 ** 40])).not.toBe(digestOf([1, 'put', 'k', long, 2 ** 41]));
+    expect(digestOf([1, 'unlock', 'k', 5])).not.toBe(digestOf([1, 'unlock', 'k', 5 + 2 ** 32]));
+  });
+});
+
+describe('a request', () => {
+  it('with a field that the operation does not have is refused by its name, at every level', () => {
+    const bodies: Record<string, object> = {
+      put: { key: 'q', value: '1', ttl: 5 },
+      batch: { commands: [[0, 'delete', 'k']], ttl: 5 },
+      batch_get: { keys: ['k'], ttl: 5 },
+      open_session: { ttl: 5 },
+      range: { prefix: '', ttl: 5 },
+      lock_get: { name: 'l', ttl: 5 },
+      watch: { watch_id: 'w', prefix: '', ttl: 5 },
+    };
+    for (const level of [0, 1]) {
+      for (const [operation, body] of Object.entries(bodies)) {
+        const parse = () => new KvService().parse(operation, body, { level, generateId: () => 'id' });
+        expect(parse).toThrow(/"ttl"/);
+      }
+    }
+    for (const { request } of Object.values(kvOperations)) expect(request.safeParse({ ttl: 5 }).success).toBe(false);
+  });
+
+  it('may name its history, whatever it asks for, and hears which one it was', () => {
+    const bodies: Record<string, object> = {
+      batch: { commands: [[0, 'delete', 'k']] },
+      batch_get: { keys: ['k'] },
+      open_session: {},
+      range: { prefix: '' },
+      changes: { prefix: '', from_revision: history.base + 1 },
+      get: { key: 'k' },
+      put: { key: 'k', value: 'v' },
+    };
+    const { stateMachine } = group();
+    let index = 0;
+    for (const [operation, body] of Object.entries(bodies)) {
+      const named = { ...body, group_uid: 'history-7' };
+      const request = new KvService().parse(operation, named, { level: 1, generateId: () => `id ${index}` });
+      expect(request).toMatchObject({ groupUid: 'history-7' });
+      if (request.type === 'watch' || operation === 'get' || operation === 'put') continue;
+      index += 1;
+      const result =
+        request.type === 'read'
+          ? stateMachine.query(request.query)
+          : stateMachine.apply(asLogIndex(index), request.payload, request.command);
+      expect(request.reply(result, replyContext)).toMatchObject({ group_uid: 'history-1' });
+      expect(() => new KvService().parse(operation, { ...body, group_uid: 7 })).toThrow('group_uid');
+    }
+  });
+});
