@@ -235,5 +235,5 @@ export class KeySpace {
 
 function hashesOf(key: string, value: Value): Pick<Stored, 'keyHash' | 'hash'> {
   const keyHash = hashOfValue(key);
-  return { keyHash, hash: hashOfValue(value, keyHash) };
+  return { keyHash, hash: hashOfWritten(value, keyHash) };
 }
