@@ -41,8 +41,6 @@ describe('what has changed', () => {
       revision: 6,
     });
     expect(changesOf(door, 7)).toEqual({ changes: [], more: false, next_revision: 7, revision: 6 });
-    // At a peer that is behind.
-    expect(changesOf(door, 9)).toEqual({ changes: [], more: false, next_revision: 9, revision: 6 });
   });
 
   it('is told of each write in a batch, of either branch of a transaction, and of what goes with a lease', () => {
@@ -201,6 +199,17 @@ describe('what has changed', () => {
       }
       expectSame([...seen].sort(byKey), [...keysOf(machine)].sort(byKey));
     }
+  });
+
+  it('promise 30: is refused from a revision that nothing has yet; a peer that may be behind says that it has not got there', () => {
+    const door = new Door(new KvStateMachine());
+    door.ask('put', { key: 'k', value: 'v' });
+    expect(changesOf(door, 2)).toMatchObject({ changes: [], more: false, next_revision: 2 });
+    expect(() => changesOf(door, 3)).toThrow(expect.objectContaining({ code: 'EINVAL', outcome: 'not_done' }));
+    const request = new KvService().parse('changes', { prefix: '', from_revision: 3 });
+    if (request.type !== 'read') throw new Error('it is a read');
+    const stale = () => request.reply(door.stateMachine.query(request.query), { ...replyContext, isStale: true });
+    expect(stale).toThrow(expect.objectContaining({ code: 'EBUSY', outcome: 'not_done' }));
   });
 
   it('is what a watch selects', () => {

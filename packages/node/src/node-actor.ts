@@ -269,11 +269,12 @@ export class NodeActor implements Actor {
     const understood = this.dependencies.service.parse(request.name, request.body, { level, generateId });
     if (understood.type === 'watch') return this.onWatchRequest(asked, request, understood);
     const { groupUid } = understood;
-    const reply = (result: unknown) => understood.reply(result, this.replyContext());
     if (understood.type === 'read') {
-      const requestId = this.open.add({ request, reply, writes: false });
       const { query } = understood;
       const consistency = understood.consistency ?? (asked === 'peer' ? 'stale' : 'linearizable');
+      const isStale = consistency === 'stale';
+      const replyToRead = (result: unknown) => understood.reply(result, { ...this.replyContext(), isStale });
+      const requestId = this.open.add({ request, reply: replyToRead, writes: false });
       this.runner.enqueueRequest({ type: 'read', requestId, door: asked, consistency, query, groupUid });
       return;
     }
@@ -282,6 +283,7 @@ export class NodeActor implements Actor {
     if (payload.length > limits.entryBytes) {
       throw new ConclaveError('EINVAL', `a request makes an entry of at most ${limits.entryBytes} bytes`);
     }
+    const reply = (result: unknown) => understood.reply(result, this.replyContext());
     const requestId = this.open.add({ request, reply, writes: true });
     this.runner.enqueueRequest({ type: 'propose', requestId, payload, command, groupUid });
   }

@@ -116,6 +116,8 @@ export interface RequestContext {
 export interface ReplyContext {
   /** The history in which the request was carried out. */
   readonly groupUid: GroupUid;
+  /** It is of a stale read: the peer that answered may be behind the group. */
+  readonly isStale?: boolean;
 }
 
 interface OfHistory {

@@ -255,7 +255,8 @@ function parseGet(body: unknown): ServiceRequest {
 function parseChanges(body: unknown): ServiceRequest {
   const { prefix, from_revision, limit = limits.watchChanges, consistency } = checked('changes', body);
   const query = { type: 'changes', prefix, from: from_revision, limit } as const;
-  return read(query, consistency, ({ first, revision, page }, { groupUid }): KvReply<'changes'> => {
+  return read(query, consistency, ({ first, revision, page }, { groupUid, isStale = false }): KvReply<'changes'> => {
+    if (from_revision > revision + 1) throw beyond(from_revision, revision, isStale);
     if (page === undefined) {
       const text = `what has changed is known from revision ${first} on; the last one is ${revision}`;
       throw new ConclaveError('ECOMPACTED', text);
@@ -264,6 +265,12 @@ function parseChanges(body: unknown): ServiceRequest {
     const changes = page.changes as KeyChange[];
     return { changes, more: next_revision <= revision, next_revision, revision, group_uid: groupUid };
   });
+}
+
+/** Nothing has that revision yet. Of a peer that may be behind it only says that the peer has not come so far. */
+function beyond(from: number, revision: number, isStale: boolean): ConclaveError {
+  if (isStale) return new ConclaveError('EBUSY', `this peer has come to revision ${revision}, not yet to ${from}`);
+  return new ConclaveError('EINVAL', `from_revision ${from} is beyond the group's last revision, ${revision}`);
 }
 
 function parseWatch(body: unknown): ServiceRequest {

@@ -493,9 +493,24 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const { requestId } = input;
     if (!this.mayAnswer()) return context.emit({ type: 'drop_request', requestId });
     if (context.refuseOtherHistory(requestId, input.groupUid, this.state.groupUid)) return;
-    // Before that, "now" might be behind what others have been told.
-    if (this.change.knowsCommitted && !this.restore.isGoingOn) return this.watches.ask(input);
-    context.refuse(requestId, 'EBUSY', 'the leader has not yet committed an entry of its own term');
+    // Before that, "now" might be behind what others have been told, or in another history.
+    const { appliedIndex, commitIndex } = this.state;
+    const hasApplied = appliedIndex >= Math.min(commitIndex, this.leadership.firstIndex);
+    if (!this.change.knowsCommitted || !hasApplied || this.restore.isGoingOn) {
+      return context.refuse(requestId, 'EBUSY', 'the leader has not yet applied what earlier leaders have committed');
+    }
+    const beyond = this.reasonBeyond(input.from);
+    if (beyond === undefined) return this.watches.ask(input);
+    // A leader that has been deposed and has not heard of it does not know how far the group has come.
+    if (this.readDoor.leaseHolds) return context.refuse(requestId, 'EINVAL', beyond);
+    context.refuse(requestId, 'EBUSY', `${beyond}, as far as this leader knows, which does not hold its lease now`);
+  }
+
+  /** Returns why nothing can be watched from that revision: nothing has it yet. Undefined: it can. */
+  private reasonBeyond(from: number | undefined): string | undefined {
+    const revision = this.stateMachine.history?.revision;
+    if (from === undefined || revision === undefined || from <= revision + 1) return undefined;
+    return `from_revision ${from} is beyond the group's last revision, ${revision}`;
   }
 
   /** Only a leader that its quorum has lately confirmed speaks for the group. */

@@ -72,7 +72,7 @@ export class ReadDoor {
   }
 
   /** Before an entry of its own term is committed a leader does not know what is. */
-  private get leaseHolds(): boolean {
+  get leaseHolds(): boolean {
     return this.change.knowsCommitted && this.leadership.lease.holds;
   }
 

@@ -51,10 +51,19 @@ describe('a watch', () => {
   test('tells what has been from a revision on', () => {
     const bench = leader('a1', 'a2', 'a3');
     expect(answers(bench.watch('w', 'a', 2))).toEqual([begun(1, 3), 'publish w 1-3 4:a2 5:a3']);
-    // From a revision that is yet to come.
-    expect(answers(bench.watch('later', '', 6))).toEqual([begun(5, 3)]);
-    expect(write(bench, 'a4', 'b5')).toEqual(['publish w 3-5 6:a4']);
-    expect(write(bench, 'b6')).toEqual(['publish later 5-6 8:b6']);
+    // From the one that comes next.
+    expect(answers(bench.watch('later', '', 4))).toEqual([begun(3, 3)]);
+    expect(write(bench, 'b5')).toEqual(['publish later 3-4 6:b5']);
+  });
+
+  test('promise 30: from a revision that nothing has yet is refused at once, by a leader that can be sure of it', () => {
+    const bench = leader('a1', 'a2', 'a3');
+    bench.wait(100);
+    bench.confirmed(bench.tickId, bench.tickId);
+    expect(answers(bench.watch('w', '', 5))).toEqual(['refuse EINVAL not_done']);
+    // Without its lease it may have been deposed, and another may have come further.
+    bench.nowMs = bench.tickMs + electionTimeoutMs * 0.9;
+    expect(answers(bench.watch('w', '', 5))).toEqual(['refuse EBUSY not_done']);
   });
 
   test('goes on where it is when it is asked for again, or from where it is wanted', () => {

@@ -124,7 +124,11 @@ export class RequestDoor {
     if (request.type === 'read') {
       const { query, reply } = request;
       const consistency = request.consistency ?? (asked === 'peer' ? 'stale' : 'linearizable');
-      return { input: (requestId) => ({ type: 'read', requestId, door: asked, consistency, query, groupUid }), reply };
+      const isStale = consistency === 'stale';
+      const input = (requestId: number): NodeInput => {
+        return { type: 'read', requestId, door: asked, consistency, query, groupUid };
+      };
+      return { input, reply: (result, context) => reply(result, { ...context, isStale }) };
     }
     if (asked === 'peer') throw new ConclaveError('EPERM', 'a write goes to the group, where the leader answers');
     if (request.type === 'watch') {
