@@ -10,6 +10,11 @@ export interface MeshOptions {
   readonly placement: Placement | ((peer: string) => Placement);
   readonly groups?: readonly string[];
   readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where each peer keeps its data, over all of its runs; none: a folder of its own. */
+  readonly dataDir?: (peer: string) => string;
+  /** The command of another build that a peer runs at its next start; undefined: this one's. */
+  readonly command?: (peer: string) => string | undefined;
 }
 
 /** The stopper of what a test file has begun: run in the opposite order, each whatever becomes of the others. */
@@ -78,7 +83,8 @@ export class Mesh {
 
   /** The peer of this name; it is made when it is first asked for, with a folder of its own unless one is given. */
   peer(name: string, dataDir?: string): Peer {
-    const { placement, groups, args } = this.options;
+    const { placement, groups, args, env, command, dataDir: folderOf } = this.options;
+    const folder = dataDir ?? folderOf?.(name);
     const known = this.peers.get(name);
     if (known !== undefined) return known;
     const peer = new Peer({
@@ -87,7 +93,9 @@ export class Mesh {
       placement: typeof placement === 'string' ? placement : placement(name),
       ...(groups === undefined ? {} : { groups }),
       ...(args === undefined ? {} : { args }),
-      ...(dataDir === undefined ? {} : { dataDir }),
+      ...(env === undefined ? {} : { env }),
+      ...(folder === undefined ? {} : { dataDir: folder }),
+      ...(command === undefined ? {} : { command: () => command(name) }),
     });
     this.peers.set(name, peer);
     return peer;

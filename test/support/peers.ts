@@ -32,6 +32,8 @@ export interface PeerOptions {
   readonly args?: readonly string[];
   /** More of the environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The command of another build than this one, asked for at each start; undefined: this one's. */
+  readonly command?: () => string | undefined;
   /** Each line of the log of one of its processes, as it was written. */
   readonly onLine?: (processName: string, line: string) => void;
 }
@@ -43,7 +45,7 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
-const command = fileURLToPath(new URL('../../packages/cli/bin/conclave.js', import.meta.url));
+const ownCommand = fileURLToPath(new URL('../../packages/cli/bin/conclave.js', import.meta.url));
 const rememberedLines = 2000;
 
 /** One process, over all of its runs. */
@@ -58,11 +60,12 @@ export class ActorProcess {
     private readonly args: readonly string[],
     private readonly env: Readonly<Record<string, string>>,
     private readonly listen?: PeerOptions['onLine'],
+    private readonly command: () => string | undefined = () => undefined,
   ) {}
 
   /** Settled when it says that it is ready. @throws Error with its log where it ends before. */
   async start(): Promise<void> {
-    const child = spawnGuarded(process.execPath, [command, 'run', ...this.args], {
+    const child = spawnGuarded(process.execPath, [this.command() ?? ownCommand, 'run', ...this.args], {
       env: { ...process.env, CONCLAVE_EXIT_WITH_PARENT: '1', ...this.env },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
@@ -144,7 +147,7 @@ export class Peer {
     this.processes = this.placed.map((actors) => {
       const servers = typeof nats === 'function' ? nats(actors) : nats;
       const own = ['--actors', actors.join(), '--nats', servers.join()];
-      return new ActorProcess(`${peer} ${actors.join()}`, [...common, ...own], env, options.onLine);
+      return new ActorProcess(`${peer} ${actors.join()}`, [...common, ...own], env, options.onLine, options.command);
     });
   }
 

@@ -1,3 +1,4 @@
+import { Unsupported } from '@conclave/actor/core';
 import { asLogIndex, encode, limits } from '@conclave/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { encodeEntry, type KvResult, KvStateMachine } from '../src/index.js';
@@ -169,6 +170,18 @@ describe('an entry that makes no sense', () => {
     const result = new KvStateMachine().apply(asLogIndex(1), payload) as Extract<KvResult, { refused: string }>;
     expect(Object.keys(result)).toEqual(['refused']);
     expect(result.refused).toMatch(why);
+  });
+
+  it('promise 31: of a level above 0, is of a newer build: it is not skipped, and nothing of it is done', () => {
+    const machine = new KvStateMachine();
+    const newer = encode({
+      commands: [
+        [0, 'put', 'k', 'v'],
+        [0, 'increment', 'k'],
+      ],
+    });
+    expect(machine.apply(asLogIndex(1), newer, undefined, 1)).toBeInstanceOf(Unsupported);
+    expect(machine.query({ type: 'keys', keys: ['k'] })).toEqual([[null, 0]]);
   });
 });
 

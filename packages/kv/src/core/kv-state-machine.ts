@@ -8,7 +8,13 @@
  * 1. The state and each result follow from the entries alone, in their order.
  * 2. No entry, whatever its bytes, makes `apply` throw.
  */
-import type { HistoryStart, StateMachine, StateMachineHistory, StateMachineRestore } from '@conclave/actor/core';
+import {
+  type HistoryStart,
+  type StateMachine,
+  type StateMachineHistory,
+  type StateMachineRestore,
+  Unsupported,
+} from '@conclave/actor/core';
 import { type Command, defaultTimes, type LogIndex, limits, type Value } from '@conclave/protocol';
 import { AnswerRoom } from './answer-room.js';
 import { ClientSessions } from './client-sessions.js';
@@ -76,10 +82,14 @@ export class KvStateMachine implements StateMachine {
    * Applies one committed entry.
    * @param command the `KvEntry` that the payload encodes, where this peer has it at hand.
    */
-  apply(index: LogIndex, payload: Uint8Array, command?: unknown): KvResult {
+  apply(index: LogIndex, payload: Uint8Array, command?: unknown, level = 0): KvResult {
     // Only the own service makes commands, and has checked them.
     const entry = command === undefined ? decodeEntry(payload) : (command as KvEntry);
-    if (typeof entry === 'string') return { refused: entry };
+    if (typeof entry === 'string') {
+      // At level 0 all builds refuse the same entries. Above, only a leader's own service has made it: a build that does not
+      // understand it is too old, and must not skip it.
+      return level === 0 ? { refused: entry } : (new Unsupported(entry) as never);
+    }
     if ('commands' in entry) {
       this.keys.history.begin(payload);
       return { results: this.onWrite(index, entry) };
