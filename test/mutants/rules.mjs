@@ -187,9 +187,21 @@ export const chapters = [
       { rule: "A linearizable read takes the node's commit index", mutants: ['read-before-it-is-applied'] },
       {
         rule: 'A linearizable read is confirmed by echoes of a quorum',
-        mutants: ['read-not-confirmed', 'one-echo-confirms'],
+        mutants: ['read-not-confirmed', 'read-without-a-round', 'one-echo-confirms'],
       },
-      { rule: '... of a round that began after it arrived', mutants: ['read-confirmed-by-an-older-round'] },
+      {
+        rule: '... of a round that began after it arrived',
+        mutants: [
+          'read-confirmed-by-an-older-round',
+          'read-joins-a-running-round',
+          'read-index-joins-a-running-round',
+          'follower-read-joins-an-older-question',
+        ],
+      },
+      {
+        rule: 'A leader that its quorum has not lately confirmed does not answer for the group',
+        mutants: ['unconfirmed-leader-reads'],
+      },
       { rule: 'A leader counts itself only while its session is in force', mutants: ['read-without-the-own-session'] },
       {
         rule: 'A follower echoes only while it is sure that no second node of its peer has opened the log-store',

@@ -191,4 +191,67 @@ export const reads = [
     ],
     seeds: 60,
   },
+  {
+    id: 'read-without-a-round',
+    rule: 'A linearizable read waits for a round. A leader that was confirmed lately answers it at once.',
+    edits: [
+      {
+        file: door,
+        find: 'this.reads.read(requestId, query);',
+        replace: 'context.reply(requestId, this.stateMachine.query(query));',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'read-joins-a-running-round',
+    rule: 'A round serves only the reads that arrived before it began.',
+    edits: [
+      {
+        file: rounds,
+        find: 'this.waiting.push({ requestId, query });',
+        replace:
+          'const running = this.rounds.at(-1);\n    if (running === undefined) this.waiting.push({ requestId, query });\n    else (running.reads as Read[]).push({ requestId, query });',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'read-index-joins-a-running-round',
+    rule: 'A read index comes of a round that began after it was asked for.',
+    edits: [
+      {
+        file: rounds,
+        find: 'this.asked.push(body);',
+        replace:
+          'const running = this.rounds.at(-1);\n    if (running === undefined) this.asked.push(body);\n    else running.asked = [...running.asked, body];',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'follower-read-joins-an-older-question',
+    rule: 'A question to the leader serves only the reads that arrived before it was first sent.',
+    edits: [
+      {
+        file: followers,
+        find: "this.waiting[byLease ? 'lease' : 'quorum'].push({ requestId, query, sinceMs: this.context.nowMs });",
+        replace:
+          "const read = { requestId, query, sinceMs: this.context.nowMs };\n    const asked = this.questions.find((one) => one.byLease === byLease);\n    if (asked === undefined) this.waiting[byLease ? 'lease' : 'quorum'].push(read);\n    else asked.reads = [...asked.reads, read];",
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'unconfirmed-leader-reads',
+    rule: 'Only a leader that its quorum has lately confirmed answers on the subjects of the group.',
+    edits: [
+      {
+        file: door,
+        find: "const speaksForGroup = state.role === 'leader' && this.leadership.isConfirmed();",
+        replace: "const speaksForGroup = state.role === 'leader';",
+      },
+    ],
+    seeds: 60,
+  },
 ];

@@ -12,6 +12,7 @@ import { CommitsHaveAQuorum } from './commits-have-a-quorum.js';
 import { CommittedStays } from './committed-stays.js';
 import { CompactedIsCovered } from './compacted-is-covered.js';
 import { EchoesAnswerNewTicks } from './echoes-answer-new-ticks.js';
+import { EchoesAreInSession } from './echoes-are-in-session.js';
 import { ElectionsHaveAQuorum } from './elections-have-a-quorum.js';
 import { FencedNodesDoNothing } from './fenced-nodes-do-nothing.js';
 import { InstallsKeepWhatMatches } from './installs-keep-what-matches.js';
@@ -49,6 +50,7 @@ import { SpokenIsSynced } from './spoken-is-synced.js';
 import { StagesFollow } from './stages-follow.js';
 import { StrangersDeposeNobody } from './strangers-depose-nobody.js';
 import { TermsAndVotesNeverFall } from './terms-and-votes-never-fall.js';
+import { TransfersComeFromLeaders } from './transfers-come-from-leaders.js';
 import { TransfersGoOn } from './transfers-go-on.js';
 import { TruncatedConfigurationsAreVoid } from './truncated-configurations-are-void.js';
 
@@ -64,6 +66,7 @@ const rules = [
   PreVotesComeFirst,
   RemovedPeersRaiseNoTerm,
   StrangersDeposeNobody,
+  TransfersComeFromLeaders,
   LogsMatch,
   CommitsHaveAQuorum,
   CommittedStays,
@@ -92,6 +95,7 @@ const rules = [
   LeasesHold,
   LeasesAreExclusive,
   EchoesAnswerNewTicks,
+  EchoesAreInSession,
   ReplicatorsFollowTheirNode,
   OnlyConfirmedLeadersAnswer,
   ReadsHaveAQuorum,

@@ -18,6 +18,11 @@ export class ElectionsHaveAQuorum extends Rule implements Invariant {
 
   /** The votes are to be counted with the configuration that the candidate has accepted last. */
   private onElect(body: Body<'ballot-box.elect'>): void {
+    // Also where a ballot-box has restarted and the election is opened again: it counts the candidate's own vote at once.
+    this.check(
+      body.kind !== 'vote' || this.record.hasVoted(body.store_id, body.term, body.peer_id),
+      () => `${body.peer_id} has its own vote of term ${body.term} counted, which is not synced`,
+    );
     if (!this.record.isNewElection) return;
     const last = this.record.accepted.of(body)?.last;
     const configuration = last?.inForce?.configuration;

@@ -2,14 +2,17 @@
  * A write or a read on the group's subjects is answered with silence by a node that does not lead, or whose last confirmed
  * tick was sent longer than an election timeout ago, by its own clock: its error must not overtake the answer of whoever
  * leads by now (DESIGN, section 3). Not judged are a leader that needs nobody else, and one that may take a joint
- * configuration back with its old peers alone.
+ * configuration back with its old peers alone: in the joint stage of a change that it has begun, and while the old peers are
+ * on their way back. Once it goes forward, to the new peers, it is judged.
  */
 import type { Instant } from '@conclave/actor/core';
-import { type Body, type ConclaveEvent, defaultTimes, isJoint, type PeerId } from '@conclave/protocol';
+import { type Body, type ConclaveEvent, defaultTimes, isJoint, type PeerId, type Term } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import type { Answer } from '../mesh/watcher.js';
 import { type Invariant, Rule } from './invariant.js';
+import type { InForce } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';
+import { sameConfiguration, sameMembers } from './words.js';
 
 interface Lease {
   readonly sentMs: Map<number, number>;
@@ -66,9 +69,11 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
     const inForce = this.record.leaders.get(term)?.last?.inForce;
     if (role !== 'leader' || inForce === undefined) return false;
     const { configuration, entry, before } = inForce;
+    if (isJoint(configuration)) return isOwn(inForce, term);
+    if (configuration.peers.length === 1) return true;
     const isUncommitted = (this.record.commits.last?.index ?? 0) < entry.index;
-    const isTakingBack = isUncommitted && before !== undefined && isJoint(before.configuration);
-    return configuration.peers.length === 1 || isJoint(configuration) || isTakingBack;
+    if (!isUncommitted || before === undefined || !isJoint(before.configuration)) return false;
+    return isOwn(before, term) && sameMembers(configuration.peers, before.configuration.old_peers);
   }
 
   onAnswered(requestId: number, answer: Answer | 'silence'): void {
@@ -89,4 +94,10 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
     lease.confirmedMs = Math.max(lease.confirmedMs, sentMs);
     for (const tick of lease.sentMs.keys()) if (tick <= message.body.tick_id) lease.sentMs.delete(tick);
   }
+}
+
+/** Whether the leader of this term has begun the change of a joint configuration, and does not finish one that it has found. */
+function isOwn({ configuration, entry, before }: InForce, term: Term): boolean {
+  const isFound = before !== undefined && sameConfiguration(configuration, before.configuration);
+  return entry.term === term && !isFound;
 }

@@ -1,7 +1,8 @@
 /**
  * A linearizable read is answered by a node that has heard, since the read came, of a tick that it has sent since then:
  * that its own log-store was still in its session, and, but where it needs nobody else, that a quorum has echoed it (Raft
- * thesis, section 6.4).
+ * thesis, section 6.4). A read index, which a follower asks for, is such a read. And a follower answers a read only after the
+ * answer to a question that it has first asked since the read came.
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
@@ -9,33 +10,45 @@ import type { Answer } from '../mesh/watcher.js';
 import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
 
-/** The latest ticks of a node. */
+/** The latest ticks of a node, and the latest questions that it has asked a leader. */
 interface Ticks {
   sent: number;
   confirmed: number;
   inForce: number;
+  asked: number;
+  told: number;
 }
 
 interface Asked {
   readonly actor: Actor;
   readonly core: object;
-  /** The latest tick that had been sent when the read came. */
+  /** The latest tick that had been sent when the read came, */
   readonly sent: number;
+  /** and the latest question that had been asked. */
+  readonly asked: number;
 }
 
 export class ReadsWaitForALaterRound extends Rule implements Invariant {
   readonly name = 'reads-wait-for-a-later-round';
   private readonly ticks = new WeakMap<object, Ticks>();
-  private readonly asked = new Map<number, Asked>();
+  private readonly reads = new Map<number, Asked>();
+  /** By leader and question: the latest tick that had been sent when it came first. */
+  private readonly questions = new WeakMap<object, Map<string, number>>();
 
   readonly sent = {
     'replicator.tick': ({ leading, tick_id }: Body<'replicator.tick'>, { core }: Actor) => {
       if (leading) this.ticksOf(core).sent = tick_id;
     },
+    'node.read_index': ({ request_id }: Body<'node.read_index'>, { core }: Actor) => {
+      const ticks = this.ticksOf(core);
+      ticks.asked = Math.max(ticks.asked, request_id);
+    },
+    'node.read_index_answer': (body: Body<'node.read_index_answer'>, from: Actor, to: string) =>
+      this.onIndexAnswered(body, from, to),
   };
 
   private ticksOf(core: object): Ticks {
-    const ticks = this.ticks.get(core) ?? { sent: 0, confirmed: 0, inForce: 0 };
+    const ticks = this.ticks.get(core) ?? { sent: 0, confirmed: 0, inForce: 0, asked: 0, told: 0 };
     this.ticks.set(core, ticks);
     return ticks;
   }
@@ -43,29 +56,65 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
   onStepping(actor: Actor, input: unknown): void {
     if (actor.kind !== 'node') return;
     const { core } = actor;
-    const read = input as { type: string; requestId: number; door: string; consistency: string };
-    if (read.type === 'read' && read.door === 'group' && read.consistency === 'linearizable') {
-      this.asked.set(read.requestId, { actor, core, sent: this.ticksOf(core).sent });
+    const ticks = this.ticksOf(core);
+    const read = input as { type: string; requestId: number; consistency: string };
+    if (read.type === 'read' && read.consistency === 'linearizable') {
+      this.reads.set(read.requestId, { actor, core, sent: ticks.sent, asked: ticks.asked });
     }
     const { message } = this.record.step ?? {};
-    const ticks = this.ticksOf(core);
-    if (message?.name === 'node.confirmed') ticks.confirmed = Math.max(ticks.confirmed, message.body.tick_id);
-    if (message?.name === 'node.in_force') ticks.inForce = Math.max(ticks.inForce, message.body.tick_id);
+    switch (message?.name) {
+      case 'node.confirmed':
+        ticks.confirmed = Math.max(ticks.confirmed, message.body.tick_id);
+        return;
+      case 'node.in_force':
+        ticks.inForce = Math.max(ticks.inForce, message.body.tick_id);
+        return;
+      case 'node.read_index_answer':
+        ticks.told = Math.max(ticks.told, message.body.request_id);
+        return;
+      case 'node.read_index':
+        return this.onIndexAsked(message.body, core, ticks);
+    }
+  }
+
+  private onIndexAsked(body: Body<'node.read_index'>, core: object, { sent }: Ticks): void {
+    // By lease it may be answered at once: the lease is another invariant's.
+    if (body.by_lease) return;
+    const questions = this.questions.get(core) ?? new Map<string, number>();
+    this.questions.set(core, questions);
+    const key = `${body.peer_id} ${body.session} ${body.request_id}`;
+    if (!questions.has(key)) questions.set(key, sent);
+  }
+
+  private onIndexAnswered(body: Body<'node.read_index_answer'>, from: Actor, to: string): void {
+    const sent = this.questions.get(from.core)?.get(`${to} ${body.session} ${body.request_id}`);
+    if (sent === undefined) return;
+    this.check(
+      this.hasConfirmedSince(from, sent),
+      () => `${from.name} gives ${to} a read index, asked for after tick ${sent}; ${this.textOf(from.core)}`,
+    );
   }
 
   onAnswered(requestId: number, answer: Answer | 'silence'): void {
-    const asked = this.asked.get(requestId);
-    if (asked === undefined) return;
-    this.asked.delete(requestId);
+    const read = this.reads.get(requestId);
+    if (read === undefined) return;
+    this.reads.delete(requestId);
     if (answer === 'silence' || !('result' in answer)) return;
-    const { actor, core, sent } = asked;
-    const { confirmed, inForce } = this.ticksOf(core);
-    const needsNobody = this.needsNobody(actor);
+    const { actor, core, sent, asked } = read;
     this.check(
-      inForce > sent && (needsNobody || confirmed > sent),
-      () =>
-        `${actor.name} answers a read that came after tick ${sent}; ${confirmed} is confirmed, and ${inForce} was in force`,
+      this.ticksOf(core).told > asked || this.hasConfirmedSince(actor, sent, core),
+      () => `${actor.name} answers a read that came after tick ${sent}; ${this.textOf(core)}`,
     );
+  }
+
+  private hasConfirmedSince(actor: Actor, sent: number, core: object = actor.core): boolean {
+    const { confirmed, inForce } = this.ticksOf(core);
+    return inForce > sent && (confirmed > sent || this.needsNobody(actor));
+  }
+
+  private textOf(core: object): string {
+    const { confirmed, inForce } = this.ticksOf(core);
+    return `${confirmed} is confirmed, and ${inForce} was in force`;
   }
 
   private needsNobody(actor: Actor): boolean {

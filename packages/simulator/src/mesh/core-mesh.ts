@@ -28,15 +28,12 @@ import { Random } from './random.js';
 import { RequestDoor } from './request-door.js';
 import { VirtualDisks } from './virtual-disks.js';
 import { VirtualNetwork } from './virtual-network.js';
-import { VirtualTime } from './virtual-time.js';
+import { runBeginsMs, VirtualTime } from './virtual-time.js';
 import type { Answer, Watcher } from './watcher.js';
 
 export { Actor } from './actor.js';
 export { groupId } from './core-factory.js';
 export type { Answer, Watcher } from './watcher.js';
-
-/** Milliseconds since 1970 when a run begins. */
-const wallTimeMs = Date.UTC(2026, 0, 1);
 
 export class CoreMesh {
   /** Things that have happened: deliveries, timers, disks, requests. */
@@ -231,7 +228,7 @@ export class CoreMesh {
   statusOf(actor: Actor): StatusReply {
     return (actor.core as unknown as NodeCore).status({
       nowMs: actor.clock.at(this.nowMs),
-      wallTimeMs: wallTimeMs + this.nowMs,
+      wallTimeMs: runBeginsMs + this.nowMs,
       random: 0,
     });
   }
@@ -310,7 +307,7 @@ export class CoreMesh {
   private instant(actor: Actor): Instant {
     return {
       nowMs: actor.clock.at(this.nowMs),
-      wallTimeMs: wallTimeMs + this.nowMs,
+      wallTimeMs: runBeginsMs + this.nowMs,
       random: this.chanceOf?.(actor) ?? actor.random.next(),
     };
   }

@@ -20,10 +20,11 @@ export class Messenger {
     const message = this.wire ? carried(from, sent) : sent;
     for (const name of this.namesOf(peerId, message)) {
       if (!mesh.isKnown(name)) continue;
-      mesh.network.send<Actor>(from, name, (actor) => {
+      const arrive = (actor: Actor): void => {
         const deliver = (): void => this.deliver(from, actor, message);
         if (mesh.gate?.(from, actor, message, deliver) !== false) deliver();
-      });
+      };
+      mesh.network.send<Actor>(from, name, arrive, message.name);
     }
   }
 

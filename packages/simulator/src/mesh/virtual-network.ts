@@ -37,6 +37,8 @@ interface Cut {
 interface Link {
   readonly random: Random;
   lastArrivalMs: number;
+  /** What is sent on it arrives this much later. */
+  lateMs: number;
   /** As of which cuts `isCut` is known. */
   cutsSeen: number;
   isCut: boolean;
@@ -52,6 +54,8 @@ export class VirtualNetwork {
   private readonly endpoints = new Map<string, Endpoint>();
   private readonly links = new Map<string, Map<string, Link>>();
   private cuts: Cut[] = [];
+  private readonly lateMessages = new Map<string, number>();
+  private readonly lateLinks: (readonly [string, string])[] = [];
   private sent = 0;
   private cutsVersion = 0;
 
@@ -61,6 +65,18 @@ export class VirtualNetwork {
     private readonly time: VirtualTime,
   ) {
     this.nats = new VirtualNats(random.stream('NATS'), (ms, run) => this.time.after(ms, run));
+  }
+
+  /** Messages of this name arrive this much later, behind what is sent after them, until `heal`. */
+  delayMessages(name: string, ms: number): void {
+    this.lateMessages.set(name, ms);
+  }
+
+  /** So does all that one process sends to another, in order. */
+  delayLink(from: string, to: string, ms: number): void {
+    this.coverage.count('link late');
+    this.lateLinks.push([from, to]);
+    this.link(from, to).lateMs = ms;
   }
 
   /** Connects a process to NATS; what is sent to its name is heard by it from now on. */
@@ -75,10 +91,16 @@ export class VirtualNetwork {
     if (this.endpoints.get(endpoint.name) === endpoint) this.endpoints.delete(endpoint.name);
   }
 
-  /** Sends something to a name; `deliver` is run when it arrives, once, twice or never. */
-  send<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void): void {
+  /**
+   * Sends something to a name; `deliver` is run when it arrives, once, twice or never.
+   * @param message its name, where it is a message between actors
+   */
+  send<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void, message = ''): void {
     const link = this.link(from.name, to);
-    if (!this.sendOn(link, from, to, deliver) || !link.random.chance(this.conditions.repeat)) return;
+    const { lateMessages } = this;
+    const late = lateMessages.size === 0 ? 0 : (lateMessages.get(message) ?? 0);
+    if (late > 0) this.coverage.count(`${message} late`);
+    if (!this.sendOn(link, from, to, deliver, late) || !link.random.chance(this.conditions.repeat)) return;
     this.coverage.count('message repeated');
     this.carry(link, from, to, deliver, lateMs * link.random.next());
   }
@@ -92,12 +114,18 @@ export class VirtualNetwork {
     return this.sendOn(this.link(from.name, to), from, to, deliver);
   }
 
-  private sendOn<E extends Endpoint>(link: Link, from: Endpoint, to: string, deliver: (to: E) => void): boolean {
+  private sendOn<E extends Endpoint>(
+    link: Link,
+    from: Endpoint,
+    to: string,
+    deliver: (to: E) => void,
+    late = 0,
+  ): boolean {
     if (link.random.chance(this.conditions.loss)) {
       this.coverage.count('message lost');
       return false;
     }
-    this.carry(link, from, to, deliver, 0);
+    this.carry(link, from, to, deliver, late);
     return true;
   }
 
@@ -112,7 +140,7 @@ export class VirtualNetwork {
     if (passage === undefined) return this.coverage.count('message lost: no connection to NATS');
     this.sent += 1;
     const order = this.sent;
-    let atMs = this.time.nowMs + link.random.next() * this.conditions.delay;
+    let atMs = this.time.nowMs + link.lateMs + link.random.next() * this.conditions.delay;
     // In order, but for late repeats.
     if (late > 0) atMs += late;
     else if (atMs < link.lastArrivalMs) atMs = link.lastArrivalMs;
@@ -141,9 +169,11 @@ export class VirtualNetwork {
     this.cutsVersion += 1;
   }
 
-  /** Ends all cuts, those of routes too. */
+  /** Ends all cuts, those of routes too; and nothing is late any more. */
   heal(): void {
     this.cuts = [];
+    this.lateMessages.clear();
+    for (const [from, to] of this.lateLinks.splice(0)) this.link(from, to).lateMs = 0;
     this.cutsVersion += 1;
     this.nats.healRoutes();
   }
@@ -156,7 +186,7 @@ export class VirtualNetwork {
     }
     let link = links.get(to);
     if (link === undefined) {
-      link = { random: this.random.stream(`${from} > ${to}`), lastArrivalMs: 0, cutsSeen: -1, isCut: false };
+      link = { random: this.random.stream(`${from} > ${to}`), lastArrivalMs: 0, lateMs: 0, cutsSeen: -1, isCut: false };
       links.set(to, link);
     }
     return link;

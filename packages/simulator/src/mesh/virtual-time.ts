@@ -2,6 +2,9 @@
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import { EventQueue } from './event-queue.js';
 
+/** Milliseconds since 1970 when a run begins. */
+export const runBeginsMs = Date.UTC(2026, 0, 1);
+
 /** A run has some ten thousand; cores that answer each other for ever have more. */
 const mostHappenings = 2_000_000;
 

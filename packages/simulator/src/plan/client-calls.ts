@@ -21,6 +21,7 @@ export interface CallChances {
 
 export class ClientCalls {
   private values = 0;
+  private burstValues = 0;
   /** Where locks are used, not all revisions are known to be somebody's: these runs find less of what is written twice. */
   private readonly usesLocks: boolean;
 
@@ -56,6 +57,19 @@ export class ClientCalls {
     const shared = random.pick(sharedKeys);
     if (dice < 0.8) return { type: 'client', client, operation: 'delete', key: shared };
     return { type: 'client', client, operation: 'cas', key: shared, revision: 'last', value };
+  }
+
+  /** A read of a burst: `at` a peer's own subject or at the group's, linearizable, mostly by a quorum. */
+  readIn(random: Random, client: string, at: string | undefined): Command {
+    const by = this.chances.keepsTime && random.chance(0.25) ? 'lease' : 'quorum';
+    const where = at === undefined ? (by === 'lease' ? { by } : {}) : { at, by };
+    return { type: 'client', client, operation: 'get', key: random.pick(sharedKeys), ...where } as Command;
+  }
+
+  /** A write of a burst. */
+  writeIn(random: Random, client: string): Command {
+    this.burstValues += 1;
+    return { type: 'client', client, operation: 'put', key: random.pick(sharedKeys), value: `b${this.burstValues}` };
   }
 
   private otherCall(): Command {

@@ -12,6 +12,7 @@ import { ClientCalls, clients } from './client-calls.js';
 import { DisksFill } from './disks-fill.js';
 import { leader, type Stage, scenes } from './scenes.js';
 import { StoreFaults } from './store-faults.js';
+import { TimingFaults } from './timing-faults.js';
 
 const peers = ['n1', 'n2', 'n3', 'n4', 'n5'];
 const founders = peers.slice(0, 3);
@@ -25,6 +26,8 @@ const useStream = 8;
 const storeStream = 3;
 /** And which disks of leaders fill. */
 const fillStream = 9;
+/** And what happens within a round trip. */
+const timingStream = 11;
 /** Leases hold as long as no clock runs a tenth faster than another. */
 const boundedRates = { least: 0.95, most: 1.05 };
 
@@ -48,6 +51,7 @@ class RandomPlan {
   private readonly calls: ClientCalls;
   private readonly stores: StoreFaults;
   private readonly disks: DisksFill;
+  private readonly timing: TimingFaults;
 
   private readonly random: Random;
   private readonly reading: Random;
@@ -66,6 +70,13 @@ class RandomPlan {
     });
     this.stores = new StoreFaults(this.stage(new Random(seed, storeStream)));
     this.disks = new DisksFill(this.stage(new Random(seed, fillStream)));
+    const timing = new Random(seed, timingStream);
+    this.timing = new TimingFaults({
+      ...this.stage(timing),
+      clients,
+      read: (client, at) => this.calls.readIn(timing, client, at),
+      write: (client) => this.calls.writeIn(timing, client),
+    });
   }
 
   make(): Command[] {
@@ -82,10 +93,12 @@ class RandomPlan {
     if (this.using.chance(0.5)) this.add({ type: 'watch', prefix: this.using.pick(['', 'a', 'k']) });
     this.setWeights();
     this.changeConditions();
+    this.timing.begin();
     this.setDisks();
     const steps = 60 + random.below(140);
     for (let step = 0; step < steps; step++) {
       if (step === Math.floor(0.7 * steps)) this.stores.loseTheQuorum();
+      if (step === Math.floor(0.8 * steps)) this.timing.resetInAHeal();
       this.step();
     }
     this.add({ type: 'calm' });
@@ -158,6 +171,7 @@ class RandomPlan {
     const { random } = this;
     this.stores.step();
     this.disks.step();
+    this.timing.step();
     this.run(this.pauseMs());
     const total = this.actions.reduce((sum, { weight }) => sum + weight, 0);
     let dice = random.next() * total;

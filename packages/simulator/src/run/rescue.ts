@@ -10,11 +10,15 @@ import type { Simulation } from './simulation.js';
 export class Rescue {
   constructor(private readonly simulation: Simulation) {}
 
-  /** @param alone whether one peer goes on, also where there are more that could */
-  run(alone: boolean): void {
+  /**
+   * @param alone whether one peer goes on, also where there are more that could
+   * @param now whether also where the quorum is not lost: peers that are away may hold what is discarded
+   */
+  run(alone: boolean, now = false): void {
     const { mesh, clients, quorums } = this.simulation;
-    const survivors = quorums.isWhole ? [] : this.survivors(alone);
+    const survivors = quorums.isWhole && !now ? [] : this.survivors(alone);
     if (survivors.length === 0) return;
+    if (quorums.isWhole) mesh.coverage.count('reset though the quorum is there');
     mesh.coverage.count(`quorum lost, ${survivors.length === 1 ? 'one is' : 'several are'} to go on`);
     clients.history.judgedMs ??= mesh.nowMs;
     let open = survivors.length;

@@ -5,7 +5,7 @@ import { allInvariants, type Invariants } from '../invariants/all-invariants.js'
 import { type CoreSettings, usualSettings } from '../mesh/core-factory.js';
 import { CoreMesh } from '../mesh/core-mesh.js';
 import type { Random } from '../mesh/random.js';
-import type { Command, PeersCommand } from '../script/command.js';
+import type { Command, PeersCommand, RescueCommand } from '../script/command.js';
 import { Executor } from '../script/executor.js';
 import { formatCommand } from '../script/format-command.js';
 import { ScriptError } from '../script/words.js';
@@ -37,7 +37,7 @@ export class Simulation {
     const calm = () => {
       this.cameBack = new CalmPhase(this).run();
     };
-    const rescue = (alone: boolean) => new Rescue(this).run(alone);
+    const rescue = ({ alone, now }: RescueCommand) => new Rescue(this).run(alone, now);
     this.executor = new Executor(this.mesh, this.clients, this.quorums, calm, rescue);
   }
 

@@ -45,11 +45,18 @@ export interface NetworkCommand {
   readonly turn?: number | undefined;
 }
 
-/** Lets so many milliseconds of virtual time pass. */
+/**
+ * Lets this many milliseconds of virtual time pass. `until=heal`: or fewer, as the joint stage of a replacement of a lost
+ * store begins; `until=elected`: as a leader is elected.
+ */
 export interface RunCommand {
   readonly type: 'run';
   readonly ms: number;
+  readonly until?: RunUntil | undefined;
 }
+
+export const runUntil = ['heal', 'elected'] as const;
+export type RunUntil = (typeof runUntil)[number];
 
 /** `crash`, `start`, `pause`, `resume`: of actors, peers, clients (a crash alone), or `all`. */
 export interface ProcessCommand {
@@ -88,7 +95,16 @@ export interface CutCommand {
   readonly oneWay: boolean;
 }
 
-/** All cuts are over, those of routes too. */
+/**
+ * Messages of one name, or from one actor to another, arrive `ms` milliseconds late from now on, behind whatever is sent after
+ * them.
+ */
+export type LateCommand = { readonly type: 'late'; readonly ms: number } & (
+  | { readonly message: string }
+  | { readonly from: string; readonly to: string }
+);
+
+/** All cuts are over, those of routes too, and nothing is late any more. */
 export interface HealCommand {
   readonly type: 'heal';
 }
@@ -184,11 +200,13 @@ export type OperatorCommand =
 
 /**
  * The quorum is gone for good: whoever is left goes on without the others, and what the rest holds is discarded. Where the
- * quorum is there nothing happens. `alone`: one peer goes on, also where more could.
+ * quorum is there nothing happens. `alone`: one peer goes on, also where more could. `now`: also where the quorum is there,
+ * as an operator does who does not wait for it.
  */
 export interface RescueCommand {
   readonly type: 'rescue';
   readonly alone: boolean;
+  readonly now?: true | undefined;
 }
 
 /** All faults end, what is down starts, and the group must come back, end every change and answer everything. */
@@ -205,6 +223,7 @@ export type Command =
   | WipeCommand
   | SkewCommand
   | CutCommand
+  | LateCommand
   | HealCommand
   | DiskCommand
   | FlipCommand

@@ -5,13 +5,30 @@ import type { ActorWord } from '../mesh/actor.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 import { type ServerName, serverNames } from '../mesh/virtual-nats.js';
 import type { QuorumView } from '../run/quorum-view.js';
-import type { Command, CutCommand, DiskCommand, FlipCommand, NatsCommand, WipeCommand } from './command.js';
+import type {
+  Command,
+  CutCommand,
+  DiskCommand,
+  FlipCommand,
+  LateCommand,
+  NatsCommand,
+  RescueCommand,
+  RunCommand,
+  RunUntil,
+  WipeCommand,
+} from './command.js';
 import { ScriptError } from './words.js';
 
 interface Target {
   readonly peerId: PeerId;
   readonly word: ActorWord;
 }
+
+/** What is counted as it happens. */
+const counterOf: Readonly<Record<RunUntil, string>> = {
+  heal: 'stage joint of a heal',
+  elected: 'event leader_elected',
+};
 
 const allWords = [...actorKinds, 'rival'] as const satisfies readonly ActorWord[];
 
@@ -21,7 +38,7 @@ export class Executor {
     private readonly clients: VirtualClients,
     private readonly quorums: QuorumView,
     private readonly calm: () => void,
-    private readonly rescue: (alone: boolean) => void,
+    private readonly rescue: (command: RescueCommand) => void,
   ) {}
 
   execute(command: Command): void {
@@ -32,7 +49,7 @@ export class Executor {
       case 'network':
         return this.setConditions(command);
       case 'run':
-        return mesh.run(command.ms);
+        return this.runFor(command);
       case 'crash':
         return this.crash(command.targets);
       case 'start':
@@ -47,6 +64,8 @@ export class Executor {
         return this.skew(command.target, command.rate, command.offset);
       case 'cut':
         return this.cut(command);
+      case 'late':
+        return this.late(command);
       case 'heal':
         return mesh.network.heal();
       case 'wipe':
@@ -61,7 +80,7 @@ export class Executor {
         clients.call(command);
         return;
       case 'rescue':
-        return this.rescue(command.alone);
+        return this.rescue(command);
       case 'watch':
         return clients.watch(command.prefix);
       case 'calm':
@@ -135,6 +154,21 @@ export class Executor {
     if (one === undefined || other === undefined) throw new ScriptError('a route has two servers');
     this.mesh.coverage.count('route between NATS servers cut');
     this.mesh.network.nats.cutRoute(one, other);
+  }
+
+  private late(command: LateCommand): void {
+    const { network } = this.mesh;
+    if ('message' in command) return network.delayMessages(command.message, command.ms);
+    const [from, to] = [command.from, command.to].map((name) => this.targets(name));
+    for (const one of from ?? [])
+      for (const other of to ?? []) network.delayLink(nameOf(one), nameOf(other), command.ms);
+  }
+
+  private runFor({ ms, until }: RunCommand): void {
+    const { mesh } = this;
+    if (until === undefined) return mesh.run(ms);
+    const before = mesh.coverage.get(counterOf[until]);
+    mesh.until(() => mesh.coverage.get(counterOf[until]) > before, ms);
   }
 
   private nats({ state, server }: NatsCommand): void {
@@ -218,6 +252,10 @@ export class Executor {
 
 function allOf(peerId: PeerId): Target[] {
   return allWords.map((word) => ({ peerId, word }));
+}
+
+function nameOf({ peerId, word }: Target): string {
+  return `${peerId}.${word}`;
 }
 
 function isWord(word: string): word is ActorWord {

@@ -17,7 +17,7 @@ function wordsOf(command: Command): readonly (string | number)[] {
       return ['network', ...optionWords({ loss, repeat, delay, turn })];
     }
     case 'run':
-      return ['run', command.ms];
+      return ['run', command.ms, ...optionWords({ until: command.until })];
     case 'crash':
     case 'start':
     case 'pause':
@@ -31,6 +31,10 @@ function wordsOf(command: Command): readonly (string | number)[] {
       return ['skew', command.target, ...optionWords({ rate: command.rate, offset: command.offset })];
     case 'cut':
       return ['cut', ...joined(command.groups, command.oneWay ? '->' : '|')];
+    case 'late': {
+      const what = 'message' in command ? [command.message] : [command.from, '->', command.to];
+      return ['late', ...what, ...optionWords({ ms: command.ms })];
+    }
     case 'disk':
       return diskWords(command);
     case 'flip': {
@@ -59,7 +63,7 @@ function wordsOf(command: Command): readonly (string | number)[] {
     case 'transfer':
       return command.peer === undefined ? ['transfer'] : ['transfer', command.peer];
     case 'rescue':
-      return command.alone ? ['rescue', 'alone'] : ['rescue'];
+      return ['rescue', ...(command.alone ? ['alone'] : []), ...(command.now ? ['now'] : [])];
     case 'heal':
     case 'cancel':
     case 'calm':

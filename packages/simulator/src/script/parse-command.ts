@@ -1,5 +1,13 @@
 /** From a line of text to a command. */
-import { type Command, type CutCommand, type DiskPart, diskParts, meshOptions } from './command.js';
+import {
+  type Command,
+  type CutCommand,
+  type DiskPart,
+  diskParts,
+  meshOptions,
+  type RunUntil,
+  runUntil,
+} from './command.js';
 import { asNumber, ScriptError, Words } from './words.js';
 
 const clientPattern = /^c\d+$/;
@@ -28,7 +36,7 @@ function commandOf(first: string, words: Words): Command {
     case 'network':
       return { type: first, ...given(numbers(words, ['loss', 'repeat', 'delay', 'turn'])) };
     case 'run':
-      return { type: first, ms: words.number('milliseconds') };
+      return { type: first, ms: words.number('milliseconds'), ...given({ until: until(words) }) };
     case 'crash':
     case 'start':
     case 'pause':
@@ -45,10 +53,12 @@ function commandOf(first: string, words: Words): Command {
       };
     case 'cut':
       return cut(words.some('who'));
+    case 'late':
+      return late(words);
     case 'nats':
       return nats(words.next('up or down'), words.next('a server'));
     case 'rescue':
-      return { type: first, alone: words.peek() === 'alone' && words.next('alone') === 'alone' };
+      return { type: first, alone: isNext(words, 'alone'), ...(isNext(words, 'now') ? { now: true } : {}) };
     case 'watch':
       return { type: first, prefix: words.peek() === undefined ? '' : words.next('a prefix') };
     case 'heal':
@@ -178,6 +188,24 @@ function cut(words: readonly string[]): CutCommand {
   const isRoute = groups.length === 1 && words.length === 2 && words.every((word) => /^s\d+$/.test(word));
   if (groups.length === 1 && !isRoute) throw new ScriptError('expected two sides, or two servers');
   return { type: 'cut', groups, oneWay };
+}
+
+/** `late node.timeout_now ms=900`, or `late n1.log-store -> n1.node ms=900`. */
+function late(words: Words): Command {
+  const ms = words.numberOption('ms') ?? 0;
+  const first = words.next('a message, or an actor');
+  if (!isNext(words, '->')) return { type: 'late', message: first, ms };
+  return { type: 'late', from: first, to: words.next('an actor'), ms };
+}
+
+function until(words: Words): RunUntil | undefined {
+  const what = words.option('until');
+  return what === undefined ? undefined : oneOf(what, runUntil);
+}
+
+/** Takes the word where it is the next one. */
+function isNext(words: Words, word: string): boolean {
+  return words.peek() === word && words.next(word) === word;
 }
 
 function nats(state: string, server: string): Command {

@@ -49,6 +49,17 @@ test('elections-have-a-quorum: votes are counted with another configuration than
   expectBroken('elections-have-a-quorum', () => group.say(n2, 'node', 'ballot-box.elect', elect), /n2 counts with/);
 });
 
+test('elections-have-a-quorum: a ballot-box that has restarted counts a vote that its peer has not synced', () => {
+  const group = new WatchedGroup(ElectionsHaveAQuorum);
+  const own = { ...group.own(n2), term: next(group.own(n2).term) };
+  group.say(n2, 'node', 'log-store.vote', { ...own, voted_for: n2, link: 1, seq: 1000 });
+  const elect = { ...own, kind: 'vote' as const, link: 9, seq: 1, configuration: group.configuration([n1, n2, n3]) };
+  const open = () => group.say(n2, 'node', 'ballot-box.elect', elect);
+  expectBroken('elections-have-a-quorum', open, /n2 has its own vote of term 3 counted, which is not synced/);
+  group.sayStored(n2, { term: own.term, voted_for: n2 });
+  open();
+});
+
 test('leader-has-all-committed: somebody leads who lacks what is committed', () => {
   const group = new WatchedGroup(LeaderHasAllCommitted);
   group.cutOff(n3);

@@ -1,12 +1,15 @@
 /** That each invariant about what a leader owes can be broken: a real run, and one lie. */
-import { defaultTimes, type LogIndex, type Term } from '@conclave/protocol';
+import { type Body, defaultTimes, type LogIndex, type PeerId, type Session, type Term } from '@conclave/protocol';
 import { test } from 'vitest';
 import { EchoesAnswerNewTicks } from '../../src/invariants/echoes-answer-new-ticks.js';
+import { EchoesAreInSession } from '../../src/invariants/echoes-are-in-session.js';
 import { LeadersHandOverWhereEntriesCommit } from '../../src/invariants/leaders-hand-over-where-entries-commit.js';
 import { LeadersKeepTheirDeadlines } from '../../src/invariants/leaders-keep-their-deadlines.js';
 import { OnlyConfirmedLeadersAnswer } from '../../src/invariants/only-confirmed-leaders-answer.js';
 import { ReadsWaitForALaterRound } from '../../src/invariants/reads-wait-for-a-later-round.js';
+import { TransfersComeFromLeaders } from '../../src/invariants/transfers-come-from-leaders.js';
 import { TruncatedConfigurationsAreVoid } from '../../src/invariants/truncated-configurations-are-void.js';
+import { runBeginsMs } from '../../src/mesh/virtual-time.js';
 import { expectBroken, n1, n2, n3, n4, n5, WatchedGroup } from './watched-group.js';
 
 const tick = { type: 'timer', timer: 'tick' };
@@ -100,6 +103,26 @@ test('only-confirmed-leaders-answer: a leader takes a read that was confirmed to
   expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(leader), /last confirmed as of/);
 });
 
+/** The leader n1 has appended a joint configuration and then this one; two seconds later it takes a read. */
+function readAfterChange(stable: readonly PeerId[]): () => void {
+  const group = new WatchedGroup(OnlyConfirmedLeadersAnswer);
+  const { term, last_index } = group.status(n1);
+  const joint = group.configuration([n1, n4], [n1, n2, n3]);
+  group.sayAppended(n1, [
+    group.configurationBatch(term, last_index + 1, joint),
+    group.configurationBatch(term, last_index + 2, group.configuration(stable)),
+  ]);
+  const leader = group.actor(n1, 'node');
+  const at = { nowMs: group.mesh.nowMs + 2000, wallTimeMs: 0, random: 0 };
+  group.invariants.onStepping(leader, { type: 'read', door: 'group', requestId: 999 }, at);
+  return () => group.invariants.onStepped(leader);
+}
+
+test('only-confirmed-leaders-answer: the old peers vouch for a leader that takes its change back, not for one that goes forward', () => {
+  readAfterChange([n1, n2, n3])();
+  expectBroken('only-confirmed-leaders-answer', readAfterChange([n1, n4]), /last confirmed as of/);
+});
+
 test('reads-wait-for-a-later-round: a read is answered that no tick was sent for', () => {
   const group = new WatchedGroup(ReadsWaitForALaterRound);
   const at = { nowMs: group.mesh.nowMs, wallTimeMs: 0, random: 0 };
@@ -110,6 +133,92 @@ test('reads-wait-for-a-later-round: a read is answered that no tick was sent for
     () => group.invariants.onAnswered(999, { result: {} }),
     /n1\.node answers a read that came after tick/,
   );
+});
+
+test('reads-wait-for-a-later-round: a follower answers a read with what it had asked for before', () => {
+  const group = new WatchedGroup(ReadsWaitForALaterRound);
+  const follower = group.actor(n2, 'node');
+  const at = { nowMs: group.mesh.nowMs, wallTimeMs: 0, random: 0 };
+  group.say(n2, 'node', 'node.read_index', { request_id: 5 }, n1);
+  group.invariants.onStepping(
+    follower,
+    { type: 'read', door: 'peer', consistency: 'linearizable', requestId: 999 },
+    at,
+  );
+  const message = { name: 'node.read_index_answer', body: { request_id: 5 } };
+  group.invariants.onStepping(follower, { type: 'message', message }, at);
+  expectBroken(
+    'reads-wait-for-a-later-round',
+    () => group.invariants.onAnswered(999, { result: {} }),
+    /n2\.node answers a read that came after tick/,
+  );
+});
+
+test('reads-wait-for-a-later-round: a leader gives a read index that no round has confirmed', () => {
+  const group = new WatchedGroup(ReadsWaitForALaterRound);
+  const at = { nowMs: group.mesh.nowMs, wallTimeMs: 0, random: 0 };
+  const question = { peer_id: n2, session: 1, request_id: 7 };
+  const message = { name: 'node.read_index', body: { ...question, by_lease: false } };
+  group.invariants.onStepping(group.actor(n1, 'node'), { type: 'message', message }, at);
+  expectBroken(
+    'reads-wait-for-a-later-round',
+    () => group.say(n1, 'node', 'node.read_index_answer', { ...question, peer_id: n1 } as never, n2),
+    /n1\.node gives n2 a read index/,
+  );
+});
+
+/** A newer session of the log-store of n2 is opened, while the node of n2 goes on in the older one. */
+function openNewerSession(group: WatchedGroup): void {
+  const nowMs = group.mesh.nowMs;
+  const at = { nowMs, wallTimeMs: runBeginsMs + nowMs, random: 0 };
+  group.invariants.onStepping(group.actor(n2, 'log-store'), { type: 'idle' }, at);
+  const { session, store_id } = group.own(n2);
+  group.say(n2, 'log-store', 'node.opened', { store_id, session: (session + 1) as Session });
+}
+
+/** The node of n2 echoes so many milliseconds later. */
+function echoLater(group: WatchedGroup, ms: number, echo: Partial<Body<'feed.echo'>>): void {
+  const nowMs = group.mesh.nowMs + ms;
+  group.invariants.onStepping(
+    group.actor(n2, 'node'),
+    { type: 'idle' },
+    { nowMs, wallTimeMs: runBeginsMs + nowMs, random: 0 },
+  );
+  group.say(n2, 'node', 'feed.echo', { leader_term: 9 as Term, session_tick_id: 0, ...echo }, n1);
+}
+
+test('echoes-are-in-session: a follower echoes an election timeout after a second node has opened its log-store', () => {
+  const group = new WatchedGroup(EchoesAreInSession);
+  openNewerSession(group);
+  echoLater(group, 890, {});
+  expectBroken(
+    'echoes-are-in-session',
+    () => echoLater(group, 910, {}),
+    /echoes a leader 9\d\d.* ms after a newer session/,
+  );
+});
+
+test('echoes-are-in-session: a follower reports a session tick that it has not received in this term', () => {
+  const group = new WatchedGroup(EchoesAreInSession);
+  expectBroken(
+    'echoes-are-in-session',
+    () => echoLater(group, 1, { session_tick_id: 4 }),
+    /session tick 4 of term 9, which it has not received/,
+  );
+});
+
+test('transfers-come-from-leaders: a candidate passes by leases, and nobody has sent it', () => {
+  const group = new WatchedGroup(TransfersComeFromLeaders);
+  const stand = (term: number) =>
+    group.say(n2, 'node', 'node.request_vote', {
+      kind: 'vote',
+      transfer: true,
+      term: term as Term,
+      candidate_id: n2,
+    });
+  group.say(n1, 'replicator', 'node.timeout_now', { term: 8 as Term }, n2);
+  stand(9);
+  expectBroken('transfers-come-from-leaders', () => stand(10), /n2 stands in term 10 in spite of leases/);
 });
 
 test('truncated-configurations-are-void: a node goes by a configuration that it has truncated', () => {

@@ -1,0 +1,92 @@
+/**
+ * A follower echoes its leader only while no second node of its peer can have voted: less than nine tenths of an election
+ * timeout, by its own clock, after a newer session of its log-store was opened. And the session tick that it reports is one
+ * that it has received in this term, before that session was opened (decisions 0041 and 0042).
+ *
+ * Sessions are followed from outside, as log-stores open them: what the node believes of its own session is not asked.
+ */
+import type { Instant } from '@conclave/actor/core';
+import { type Body, defaultTimes } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import { runBeginsMs } from '../mesh/virtual-time.js';
+import { type Invariant, Rule } from './invariant.js';
+import { summaryOf } from './record/nodes.js';
+
+/**
+ * For how long a node may trust that its session was open: the share of an election timeout that a lease lasts, and what is
+ * lost of a time since 1970 by rounding.
+ */
+const trustMs = 0.9 * defaultTimes.electionTimeoutMs + 0.01;
+
+/** What a node has received of the leader of its latest term, by its own clock. */
+interface Heard {
+  readonly term: number;
+  readonly ticks: Map<number, number>;
+}
+
+export class EchoesAreInSession extends Rule implements Invariant {
+  readonly name = 'echoes-are-in-session';
+  /** By name: the nodes that run, or have run last. */
+  private readonly nodes = new Map<string, Actor>();
+  /** By core: when a newer session was opened, by the node's own clock. */
+  private readonly endedMs = new WeakMap<object, number>();
+  /** By core: the store that it has opened. */
+  private readonly storeOf = new WeakMap<object, string>();
+  private readonly heard = new WeakMap<object, Heard>();
+
+  readonly sent = {
+    'node.opened': (body: Body<'node.opened'>, from: Actor) => this.onOpened(body, from),
+    'feed.echo': (body: Body<'feed.echo'>, from: Actor) => this.onEcho(body, from),
+  };
+
+  onStepping(actor: Actor, _input: unknown, { nowMs }: Instant): void {
+    if (actor.kind !== 'node') return;
+    const known = this.nodes.get(actor.name);
+    if (known !== actor) this.nodes.set(actor.name, actor);
+    const { message } = this.record.step ?? {};
+    if (message?.name === 'node.opened') this.storeOf.set(actor.core, message.body.store_id);
+    if (message?.name !== 'node.append_entries' && message?.name !== 'node.install_snapshot') return;
+    const { term, tick_id } = message.body;
+    let heard = this.heard.get(actor.core);
+    if (heard === undefined || heard.term < term) {
+      heard = { term, ticks: new Map() };
+      this.heard.set(actor.core, heard);
+    }
+    if (heard.term === term && !heard.ticks.has(tick_id)) heard.ticks.set(tick_id, nowMs);
+  }
+
+  /** A log-store is open for a session: those of all other nodes of its peer have ended. */
+  private onOpened({ store_id, session }: Body<'node.opened'>, from: Actor): void {
+    const nowMs = (this.record.step?.at.wallTimeMs ?? runBeginsMs) - runBeginsMs;
+    for (const node of this.nodes.values()) {
+      if (node.peerId !== from.peerId || this.endedMs.has(node.core)) continue;
+      if (this.storeOf.get(node.core) !== store_id) continue;
+      const own = summaryOf(node);
+      if (own.session > 0 && own.session < session) {
+        this.endedMs.set(node.core, node.clock.at(nowMs));
+      }
+    }
+  }
+
+  private onEcho({ leader_term, session_tick_id }: Body<'feed.echo'>, { core, name }: Actor): void {
+    const endedMs = this.endedMs.get(core);
+    const nowMs = this.record.step?.at.nowMs ?? 0;
+    this.check(
+      endedMs === undefined || nowMs - endedMs <= trustMs,
+      () => `${name} echoes a leader ${nowMs - (endedMs ?? 0)} ms after a newer session of its log-store was opened`,
+    );
+    if (session_tick_id === 0) return;
+    const heard = this.heard.get(core);
+    const heardMs = heard?.term === leader_term ? heard.ticks.get(session_tick_id) : undefined;
+    this.check(
+      heardMs !== undefined,
+      () => `${name} reports session tick ${session_tick_id} of term ${leader_term}, which it has not received`,
+    );
+    this.check(
+      endedMs === undefined || heardMs <= endedMs,
+      () =>
+        `${name} reports session tick ${session_tick_id}, received ${heardMs - (endedMs ?? 0)} ms after its session ended`,
+    );
+    for (const tick of heard?.ticks.keys() ?? []) if (tick < session_tick_id) heard?.ticks.delete(tick);
+  }
+}
