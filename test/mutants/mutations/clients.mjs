@@ -36,9 +36,9 @@ export const clients = [
     edits: [
       {
         file: sessions,
-        find: 'this.sessions.delete(clientId);\n    this.sessions.set(clientId, session);\n    session.lastIndex = index;\n    return session;',
+        find: 'this.sessions.set(clientId, session);\n    session.lastIndex = index;',
         replace:
-          'this.sessions.delete(clientId);\n    const fresh = new ClientSession(index, this.all);\n    this.sessions.set(clientId, fresh);\n    return fresh;',
+          'const fresh = new ClientSession(index, this.all, hashOf(clientId));\n    this.sessions.set(clientId, fresh);\n    if (index > 0) return fresh;\n    session.lastIndex = index;',
       },
     ],
     seeds: 60,

@@ -30,8 +30,6 @@ export class EchoesAreInSession extends Rule implements Invariant {
   private readonly nodes = new Map<string, Actor>();
   /** By core: when a newer session was opened, by the node's own clock. */
   private readonly endedMs = new WeakMap<object, number>();
-  /** By core: the store that it has opened. */
-  private readonly storeOf = new WeakMap<object, string>();
   private readonly heard = new WeakMap<object, Heard>();
 
   readonly sent = {
@@ -44,7 +42,6 @@ export class EchoesAreInSession extends Rule implements Invariant {
     const known = this.nodes.get(actor.name);
     if (known !== actor) this.nodes.set(actor.name, actor);
     const { message } = this.record.step ?? {};
-    if (message?.name === 'node.opened') this.storeOf.set(actor.core, message.body.store_id);
     if (message?.name !== 'node.append_entries' && message?.name !== 'node.install_snapshot') return;
     const { term, tick_id } = message.body;
     let heard = this.heard.get(actor.core);
@@ -60,7 +57,7 @@ export class EchoesAreInSession extends Rule implements Invariant {
     const nowMs = (this.record.step?.at.wallTimeMs ?? runBeginsMs) - runBeginsMs;
     for (const node of this.nodes.values()) {
       if (node.peerId !== from.peerId || this.endedMs.has(node.core)) continue;
-      if (this.storeOf.get(node.core) !== store_id) continue;
+      if (this.record.openedStores.get(node.core) !== store_id) continue;
       const own = summaryOf(node);
       if (own.session > 0 && own.session < session) {
         this.endedMs.set(node.core, node.clock.at(nowMs));

@@ -23,7 +23,9 @@ export class FencedNodesDoNothing extends Rule implements Invariant {
     const { message } = input as { readonly message?: Message };
     if (message?.name !== 'node.fenced' || actor.kind !== 'node') return;
     const { role, session } = summaryOf(actor);
-    const { refused_session, session: inForce } = message.body;
+    const { store_id, refused_session, session: inForce } = message.body;
+    // One of a store that was lost, late, may name the same session.
+    if (this.record.openedStores.get(actor.core) !== store_id) return;
     if (role !== 'opening' && session === refused_session && inForce > session) this.fenced.add(actor);
   }
 

@@ -18,7 +18,7 @@ import {
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import { Actor, type ActorWord, type Effect } from './actor.js';
 import { CoreFactory, type CoreSettings, groupId, usualSettings } from './core-factory.js';
-import { countEvent, countMessage } from './count-happenings.js';
+import { countDrops, countEvent, countMessage } from './count-happenings.js';
 import { Coverage } from './coverage.js';
 import { describe, describeFields } from './describe.js';
 import { DiskDriver } from './disk-driver.js';
@@ -109,6 +109,7 @@ export class CoreMesh {
     if (actor?.isUp !== true) return;
     this.trace?.(`${this.time()} crash ${actor.name}`);
     this.diskDriver.crash(actor);
+    countDrops(this.coverage, actor.core);
     actor.isUp = false;
     actor.life += 1;
     actor.timers.clear();
@@ -127,6 +128,7 @@ export class CoreMesh {
     this.messenger.hearFeed(actor, '');
     actor.life += 1;
     actor.timers.clear();
+    countDrops(this.coverage, actor.core);
     this.factory.forget(actor.core);
     actor.core = this.factory.make(actor.peerId, actor.kind);
     this.begin(actor);

@@ -5,6 +5,7 @@
 import { actorKinds, type PeerId } from '@conclave/protocol';
 import { callTimeoutMs } from '../clients/virtual-client.js';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
+import { countDrops } from '../mesh/count-happenings.js';
 import { serverNames } from '../mesh/virtual-nats.js';
 import { goodConditions } from '../mesh/virtual-network.js';
 import { judgeClients } from './judge-clients.js';
@@ -51,6 +52,7 @@ export class CalmPhase {
     this.expect('clients-are-answered', () => clients.openCalls === 0, callTimeoutMs + answerMs);
     this.expect('requests-are-answered', () => mesh.requests.unanswered().length === 0, answerMs);
     this.expect('members-catch-up', () => this.areMembersAlike(), answerMs);
+    for (const { core, isUp } of mesh.actors) if (isUp) countDrops(mesh.coverage, core);
     this.lastFault();
     clients.close();
     const members = this.members();

@@ -32,6 +32,16 @@ const faults = [
   'read-only: told',
   'leader and the one before it are read-only',
   'quorum lost, one is to go on',
+  'reset though the quorum is there',
+  'link late',
+  'node.timeout_now late',
+  'node.append_entries late',
+  'feed.append late',
+  'append while a snapshot replaces the log',
+  'dropped: timeout_now_stale',
+  'dropped: feed_append_not_in_step',
+  'dropped: feed_append_busy',
+  'dropped: echo_unsure_of_session',
 ];
 
 const changing = Stage.options.filter((stage) => stage !== 'none');

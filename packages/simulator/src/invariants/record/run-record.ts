@@ -62,6 +62,8 @@ export class RunRecord {
   /** By store and session: the place of the last one in the links to its ballot-boxes. */
   private readonly electionFrames = new Map<string, Frame>();
   step: Step | undefined;
+  /** By a node's core: the store that it has opened. */
+  readonly openedStores = new WeakMap<object, string>();
 
   readonly sent: SentHandlers = {
     'node.opened': (body) => this.accepted.onOpened(body),
@@ -81,6 +83,9 @@ export class RunRecord {
   onStepping(actor: Actor, input: unknown, at: Instant): void {
     const { message } = input as { readonly message?: Message };
     this.step = { actor, message, at };
+    if (message?.name === 'node.opened' && actor.kind === 'node' && summaryOf(actor).role === 'opening') {
+      this.openedStores.set(actor.core, message.body.store_id);
+    }
   }
 
   onWritten(peerId: PeerId, operations: readonly StorageOperation[]): void {
