@@ -24,8 +24,8 @@ export const clients = [
       },
       {
         file: machine,
-        find: 'session.keep(sequence, result);',
-        replace: 'if (before === undefined) session.keep(sequence, result);',
+        find: 'session.keep(sequence, result, digest);',
+        replace: 'if (before === undefined) session.keep(sequence, result, digest);',
       },
     ],
     seeds: 60,
@@ -141,7 +141,7 @@ export const clients = [
     edits: [
       {
         file: restore,
-        find: 'return this.sessions.restoreResult(clientId, sequence, parsed.data as KvCommandResult);',
+        find: 'return this.sessions.restoreResult(clientId, sequence, parsed.data as KvCommandResult, digest);',
         replace: 'return true;',
       },
     ],
