@@ -141,7 +141,7 @@ describe('a watch with plain NATS and JSON', () => {
     }
     const { revision, found } = await plain.insist('kv.range', { prefix: 'many/' });
     expect(found).toHaveLength(10);
-    const watch = new PlainWatch(plain, 'late', 'many/', Number(revision) + 1);
+    const watch = new PlainWatch(plain, 'me.late', 'many/', Number(revision) + 1);
     await plain.insist('kv.delete', { key: 'many/3' });
     await until('it is seen', async () => (watch.changes.length > 0 ? true : undefined));
     expect(watch.changes).toEqual([[Number(revision) + 1, 'delete', 'many/3']]);
@@ -149,11 +149,44 @@ describe('a watch with plain NATS and JSON', () => {
   });
 
   test.each([
-    ['no name of a watch', { watch_id: 'a.b', prefix: '' }],
+    ['no name of a watch', { watch_id: 'a.b.c', prefix: '' }],
     ['a revision that is none', { watch_id: 'w', prefix: '', from_revision: 0 }],
   ])('is refused %s', async (_what, body) => {
     const answer = await plain.ask('kv.watch', body);
     expect(answer).toMatchObject({ errorCode: 400, body: { error: { code: 'EINVAL', outcome: 'not_done' } } });
+  });
+
+  test('promise 35: ends at once when it is closed, or when its client is gone', async () => {
+    const { revision } = await plain.insist('kv.put', { key: 'closed/k', value: 'v' });
+    const watch = new PlainWatch(plain, 'me.closed', 'closed/', Number(revision));
+    await until('it has begun', async () => (watch.changes.length > 0 ? true : undefined));
+    expect(await plain.insist('kv.unwatch', { watch_id: 'me.closed' })).toEqual({ closed: true });
+    expect(await plain.insist('kv.unwatch', { watch_id: 'me.closed' })).toEqual({ closed: false });
+    watch.stop();
+    // Nobody is subscribed to these: NATS says so to the leader.
+    await plain.insist('kv.watch', { watch_id: 'me.gone', prefix: 'w/' });
+    await until('the leader has dropped it', async () => {
+      const { body } = await plain.ask('kv.watch', { watch_id: 'me.gone', prefix: 'another/' });
+      if (body.error === undefined) return true;
+      expect(body.error).toMatchObject({ code: 'EINVAL', outcome: 'not_done' });
+      return undefined;
+    });
+  });
+
+  test('promise 35: one client cannot take all, and another cannot take its watches over', async () => {
+    const ids = Array.from({ length: 256 }, (_, at) => `greedy.w${at}`);
+    for (const watch_id of ids) await plain.insist('kv.watch', { watch_id, prefix: 'greedy/' });
+    const { body } = await plain.ask('kv.watch', { watch_id: 'greedy.more', prefix: 'greedy/' });
+    expect(body.error).toMatchObject({ code: 'EBUSY', outcome: 'not_done', message: expect.stringContaining('256') });
+    const { revision } = await plain.insist('kv.put', { key: 'modest/first', value: 'v' });
+    const other = new PlainWatch(plain, 'modest.w', 'modest/', Number(revision));
+    await until('it has begun', async () => (other.changes.length > 0 ? true : undefined));
+    const taken = await plain.ask('kv.watch', { watch_id: 'modest.w', prefix: '' });
+    expect(taken.body.error).toMatchObject({ code: 'EINVAL', outcome: 'not_done' });
+    await plain.insist('kv.put', { key: 'modest/k', value: 'v' });
+    await until('the other one is told', async () => (other.changes.at(-1)?.[2] === 'modest/k' ? true : undefined));
+    for (const watch_id of ids) await plain.insist('kv.unwatch', { watch_id });
+    other.stop();
   });
 
   test('is refused by a peer that is asked itself', async () => {

@@ -257,7 +257,12 @@ export const chapters = [
       { rule: 'A snapshot holds the clients’ sessions', mutants: ['snapshot-without-results'] },
       { rule: 'A lock comes with a token that grows', mutants: ['next-holder-has-the-same-token'] },
       { rule: 'A transaction happens at one moment', mutants: ['transaction-does-not-compare'] },
-      { rule: 'A watch tells each change once', mutants: ['watch-passes-over-a-revision', 'watcher-takes-a-gap'] },
+      {
+        rule: 'A watch tells each change once',
+        mutants: ['watch-passes-over-a-revision', 'watcher-takes-a-gap', 'index-misses-a-prefix'],
+      },
+      { rule: 'A closed watch ends at once', mutants: ['closed-watch-stays'] },
+      { rule: 'A watch keeps what it began with: nobody takes it over', mutants: ['watch-taken-over'] },
     ],
   },
   {

@@ -15,3 +15,4 @@ export * from './requests.js';
 export * from './timer-grid.js';
 export * from './transport.js';
 export * from './turns.js';
+export * from './watch-publisher.js';

@@ -18,12 +18,12 @@ import {
   limits,
   type PeerId,
   type Subjects,
-  type WatchMessage,
 } from '@conclave/protocol';
 import { headers, type Msg, NoRespondersError, RequestError } from 'nats';
 import type { LineLog } from './actor-log.js';
 import type { Connection } from './nats-connection.js';
 import type { Listening } from './transport.js';
+import { WatchPublisher } from './watch-publisher.js';
 
 /** A request that has been decoded. Exactly one of `reply`, `refuse` and `drop` is called, once. */
 export interface Request {
@@ -123,15 +123,9 @@ export class Requests {
     this.connection.publish(this.subjects.event(groupId, name), encodeJson(body));
   }
 
-  /**
-   * Publishes for a watch.
-   * @returns false, and nothing is sent, where it is too large for a message
-   */
-  publishWatch(groupId: GroupId, watchId: string, body: WatchMessage, encoding: Encoding): boolean {
-    const data = encodeAs(body, encoding);
-    if (data.length > this.connection.messageBytes) return false;
-    this.connection.publish(this.subjects.watch(groupId, watchId), data);
-    return true;
+  /** Publishes for the watches of a group; `onUnheard`: nobody is subscribed to what was published for a watch. */
+  watchPublisher(groupId: GroupId, onUnheard: (watchId: string) => void): WatchPublisher {
+    return new WatchPublisher(this.connection, (watchId) => this.subjects.watch(groupId, watchId), onUnheard);
   }
 
   private receive(message: Msg, counts: EndpointCounts): Request | undefined {

@@ -12,6 +12,7 @@ import {
   GroupId,
   invariant,
   Subjects,
+  WatchId,
 } from '@conclave/protocol';
 import {
   connect,
@@ -32,7 +33,7 @@ import {
   type Reply,
   type Settlement,
 } from './core/index.js';
-import { KeyWatch, type WatchEvent, type WatchOptions } from './key-watch.js';
+import { KeyWatch, newId, type WatchEvent, WatchHandle, type WatchOptions } from './key-watch.js';
 import { KvApi } from './kv-api.js';
 import { LeaseApi } from './lease-api.js';
 import { Lock, type LockOptions } from './lock.js';
@@ -42,6 +43,11 @@ export interface ConnectOptions extends ClientOptions {
   readonly groupId: string;
   /** The first token of all subjects: `conclave`. */
   readonly prefix?: string | undefined;
+  /**
+   * Names this client in the subjects of its watches, `<group>.watch.<owner>.<id>`, for which NATS permissions can be given: 1 to
+   * 64 letters, digits, `_` and `-`. Unless given it is drawn at random.
+   */
+  readonly owner?: string | undefined;
   /** The NATS servers to choose from. */
   readonly servers?: string | string[] | undefined;
   /** Settings of the connection, where `servers` does not say enough. */
@@ -52,6 +58,9 @@ export interface ConnectOptions extends ClientOptions {
 
 /** What `setTimeout` can wait; more it takes for 1 ms. A core that is woken early has itself woken again. */
 const longestTimerMs = 2 ** 31 - 1;
+
+/** How long closing waits for a server that may not be there. */
+const flushMs = 500;
 
 interface Caller {
   readonly resolve: (result: unknown) => void;
@@ -70,7 +79,10 @@ export class ConclaveClient {
   private readonly groupId: GroupId;
   private readonly inbox = createInbox();
   private readonly subscription: Subscription;
+  private readonly owner: string;
   private readonly watches = new Set<KeyWatch>();
+  /** Watches whose handles nobody holds any more. */
+  private readonly abandoned = new FinalizationRegistry<KeyWatch>((watch) => watch.close());
   private lastCallId = 0;
   private timer: NodeJS.Timeout | undefined;
   private isIdleScheduled = false;
@@ -84,6 +96,7 @@ export class ConclaveClient {
   ) {
     this.core = new ClientCore(options);
     this.groupId = asGroupId(options.groupId);
+    this.owner = options.owner ?? newId();
     this.subjects = new Subjects(options.prefix ?? defaultPrefix);
     const call = (one: Call, timeoutMs: number | undefined) => this.call(one, timeoutMs);
     this.kv = new KvApi(call);
@@ -134,23 +147,30 @@ export class ConclaveClient {
 
   /**
    * Watches the keys with a prefix (empty: all): each change once, in the order of the revisions, also over changes of
-   * leaders. Ends with `return()`, which a `for await` does that is left, or with the client.
+   * leaders. Ends with `return()`, which a `for await` does that is left, with `signal`, or with the client. A client has at most
+   * `limits.ownerWatches` of one group.
    */
   watch(prefix: string, options: WatchOptions = {}): AsyncIterableIterator<WatchEvent, undefined> {
     const watch = new KeyWatch(prefix, options, {
       connection: this.connection,
+      owner: this.owner,
       subjectOf: (watchId) => this.subjects.watch(this.groupId, watchId),
       call: (call, timeoutMs) => this.call(call, timeoutMs),
+      unwatch: (watchId) => this.unwatch(watchId),
       kv: this.kv,
       onClosed: (one) => this.watches.delete(one),
     });
-    this.watches.add(watch);
-    return watch;
+    if (!watch.isEnded) this.watches.add(watch);
+    const handle = new WatchHandle(watch);
+    this.abandoned.register(handle, watch);
+    return handle;
   }
 
   /** Settles all open calls (not done, or unknown) and ends the connection, unless that was given. */
   async close(): Promise<void> {
     this.step({ type: 'close' });
+    for (const watch of this.watches) watch.unwatch();
+    if (this.watches.size > 0) await this.flushed();
     this.endWatches();
     if (this.ownsConnection) await this.connection.close();
     else if (!this.connection.isClosed()) this.subscription.unsubscribe();
@@ -163,6 +183,24 @@ export class ConclaveClient {
 
   private endWatches(): void {
     for (const watch of [...this.watches]) watch.close(new ConclaveError('ESHUTDOWN', 'the client was closed'));
+  }
+
+  /** The leader drops the watch. If that is lost, it learns from NATS that nobody is subscribed. */
+  private unwatch(watchId: string): void {
+    if (this.connection.isClosed()) return;
+    const subject = this.subjects.groupRequest(this.groupId, 'kv', 'unwatch');
+    this.connection.publish(subject, encode({ watch_id: watchId }));
+  }
+
+  /** Settled when the server has what was published, or has not answered for a moment. */
+  private async flushed(): Promise<void> {
+    if (this.connection.isClosed()) return;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, flushMs);
+    });
+    await Promise.race([this.connection.flush().catch(() => undefined), late]);
+    clearTimeout(timer);
   }
 
   private call(call: Call, timeoutMs: number | undefined): Promise<unknown> {
@@ -253,7 +291,10 @@ export class ConclaveClient {
   }
 }
 
-function checkNames({ groupId, prefix }: ConnectOptions): void {
+function checkNames({ groupId, prefix, owner }: ConnectOptions): void {
+  if (owner !== undefined && !WatchId.safeParse(`${owner}.id`).success) {
+    throw new ConclaveError('EINVAL', `${owner} is no name of an owner`);
+  }
   if (!GroupId.safeParse(groupId).success) throw new ConclaveError('EINVAL', `${groupId} is no name of a group`);
   new Subjects(prefix ?? defaultPrefix);
 }

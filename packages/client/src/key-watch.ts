@@ -6,8 +6,9 @@
  * sign of life every second. Who takes the changes slowly does not ask: the leader stops then, and what is waiting
  * here stays bounded.
  */
+import { randomBytes } from 'node:crypto';
 import { ConclaveError, decodeRequest, defaultTimes, type KvReply, limits, type Value } from '@conclave/protocol';
-import { type Msg, type NatsConnection, nuid, type Subscription } from 'nats';
+import type { Msg, NatsConnection, Subscription } from 'nats';
 import { WatchReader } from './core/index.js';
 import type { Caller, KvApi } from './kv-api.js';
 
@@ -19,6 +20,8 @@ export interface WatchOptions {
    * this the watch then fails with ECOMPACTED.
    */
   readonly state?: boolean;
+  /** Ends the watch when it is aborted: the iteration is done then. */
+  readonly signal?: AbortSignal;
 }
 
 export type WatchEvent =
@@ -38,9 +41,13 @@ export type WatchEvent =
 
 export interface KeyWatchDependencies {
   readonly connection: NatsConnection;
+  /** Names the client: the first token of the ids of its watches. */
+  readonly owner: string;
   /** The subject of a watch of this name. */
   readonly subjectOf: (watchId: string) => string;
   readonly call: Caller;
+  /** Has the leader drop the watch, without waiting for an answer. */
+  readonly unwatch: (watchId: string) => void;
   readonly kv: KvApi;
   readonly onClosed: (watch: KeyWatch) => void;
 }
@@ -55,7 +62,11 @@ const halfWindowBytes = limits.watchUnreadBytes / 2;
 /** About what the frame of one event takes. */
 const eventBytes = 64;
 /** What ends a watch: asking again would not help. */
-const final: readonly string[] = ['EINVAL', 'ENOENT', 'ESHUTDOWN', 'ESTATEMACHINE'];
+const final: readonly string[] = ['EINVAL', 'ENOENT', 'ESHUTDOWN', 'ESTATEMACHINE', 'EHISTORY', 'EUNSUPPORTED'];
+/** A leader refuses the watch, and did so for as long as a call may take: it has as many as it may, or may not serve it yet. */
+const refusing: readonly string[] = ['EBUSY', 'EPERM'];
+/** A watch that has begun is refused for so long before it ends; a new one ends with the first call. */
+const refusedMs = 30_000;
 
 interface Waiting {
   readonly resolve: (result: IteratorResult<WatchEvent, undefined>) => void;
@@ -63,9 +74,9 @@ interface Waiting {
 }
 
 export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
-  private readonly watchId = nuid.next();
+  private watchId: string;
   private readonly reader: WatchReader;
-  private readonly subscription: Subscription;
+  private subscription: Subscription;
   private readonly timer: NodeJS.Timeout;
   private pause: NodeJS.Timeout | undefined;
   private readonly events: WatchEvent[] = [];
@@ -78,8 +89,12 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
   private heardMs = performance.now();
   private isAsking = false;
   private isReading = false;
+  private hasBegun = false;
+  /** Since then no call has succeeded, and the last one was refused. */
+  private refusedSinceMs: number | undefined;
   private failure: Error | undefined;
   private isClosed = false;
+  private readonly onAbort = () => this.close();
 
   constructor(
     private readonly prefix: string,
@@ -87,21 +102,27 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
     private readonly dependencies: KeyWatchDependencies,
   ) {
     this.reader = new WatchReader(options.fromRevision);
-    this.subscription = dependencies.connection.subscribe(dependencies.subjectOf(this.watchId), {
-      callback: (error, message) => {
-        if (error === null) this.onMessage(message);
-      },
-    });
+    this.watchId = `${dependencies.owner}.${newId()}`;
+    this.subscription = this.subscribe();
     this.timer = setInterval(() => this.look(), lookMs);
-    if (options.state === true && options.fromRevision === undefined) void this.readAnew();
+    options.signal?.addEventListener('abort', this.onAbort);
+    if (options.signal?.aborted === true) this.close();
+    else if (options.state === true && options.fromRevision === undefined) void this.readAnew();
     else void this.ask(options.fromRevision);
+  }
+
+  get isEnded(): boolean {
+    return this.isClosed;
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
 
-  /** @throws ConclaveError ECOMPACTED: what has changed since is no longer known, and `state` was not asked for. */
+  /**
+   * @throws ConclaveError ECOMPACTED: what has changed since is no longer known, and `state` was not asked for; EBUSY: the client
+   * or the group has as many watches as it may; EINVAL, and other codes of a leader that refuses the watch for good
+   */
   next(): Promise<IteratorResult<WatchEvent, undefined>> {
     const event = this.events.shift();
     if (event !== undefined) {
@@ -130,13 +151,31 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
     this.failure = error;
     clearInterval(this.timer);
     clearTimeout(this.pause);
-    if (!this.dependencies.connection.isClosed()) this.subscription.unsubscribe();
+    this.options.signal?.removeEventListener('abort', this.onAbort);
+    if (!this.dependencies.connection.isClosed()) {
+      this.subscription.unsubscribe();
+      this.unwatch();
+    }
     this.onRoom?.();
     for (const { resolve, reject } of this.waiting.splice(0)) {
       if (error === undefined) resolve({ done: true, value: undefined });
       else reject(error);
     }
     this.dependencies.onClosed(this);
+  }
+
+  /** Has the leader drop it. */
+  unwatch(): void {
+    this.dependencies.unwatch(this.watchId);
+  }
+
+  private subscribe(): Subscription {
+    const { connection, subjectOf } = this.dependencies;
+    return connection.subscribe(subjectOf(this.watchId), {
+      callback: (error, message) => {
+        if (error === null) this.onMessage(message);
+      },
+    });
   }
 
   private onMessage({ data }: Msg): void {
@@ -191,14 +230,37 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
     try {
       const from = fromRevision === undefined ? {} : { from_revision: fromRevision };
       const body = { watch_id: this.watchId, prefix: this.prefix, ...from };
-      const begun = await this.dependencies.call({ operation: 'query', name: 'watch', body }, undefined);
+      const begun = await this.dependencies.call({ operation: 'query', name: 'watch', body, urgent: true }, undefined);
       this.isAsking = false;
+      this.hasBegun = true;
+      this.refusedSinceMs = undefined;
       this.askedMs = performance.now();
+      // It was closed while the leader was asked.
+      if (this.isClosed) return this.unwatch();
       if (!this.reader.onBegun(begun as KvReply<'watch'>)) await this.askFromHere();
     } catch (error) {
       this.isAsking = false;
-      this.onError(error as ConclaveError, () => this.later(() => void this.askFromHere()));
+      this.onAskFailed(error as ConclaveError);
     }
+  }
+
+  private onAskFailed(error: ConclaveError): void {
+    if (this.isClosed) return;
+    const isOlderLeader = error.code === 'EINVAL' && error.message.startsWith('watch_id:');
+    if (isOlderLeader && this.watchId.includes('.')) {
+      // It takes ids of one token alone.
+      this.subscription.unsubscribe();
+      this.watchId = newId();
+      this.subscription = this.subscribe();
+      return void this.askFromHere();
+    }
+    if (!refusing.includes(error.code)) this.refusedSinceMs = undefined;
+    else {
+      const nowMs = performance.now();
+      this.refusedSinceMs ??= nowMs;
+      if (!this.hasBegun || nowMs - this.refusedSinceMs >= refusedMs) return this.close(error);
+    }
+    this.onError(error, () => this.later(() => void this.askFromHere()));
   }
 
   private onError(error: ConclaveError, askAgain: () => void): void {
@@ -262,6 +324,29 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
     this.events.push(event);
     this.waitingBytes += bytesOf(event);
   }
+}
+
+/** What application code holds: when it lets go of this without ending the watch, the watch ends all the same. */
+export class WatchHandle implements AsyncIterableIterator<WatchEvent, undefined> {
+  constructor(private readonly watch: KeyWatch) {}
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** As that of `KeyWatch`. While it is pending, it holds this handle. */
+  async next(): Promise<IteratorResult<WatchEvent, undefined>> {
+    return await this.watch.next();
+  }
+
+  return(): Promise<IteratorResult<WatchEvent, undefined>> {
+    return this.watch.return();
+  }
+}
+
+/** 128 random bits: nobody guesses the id of another's watch. */
+export function newId(): string {
+  return randomBytes(16).toString('base64url');
 }
 
 function bodyOf(data: Uint8Array): unknown {

@@ -92,7 +92,7 @@ class World {
     let reply: Reply;
     try {
       const request = this.service.parse(name, body);
-      if (request.type === 'watch') throw new Error('nobody watches');
+      if (request.type === 'watch' || request.type === 'unwatch') throw new Error('nobody watches');
       const result = request.type === 'read' ? this.stateMachine.query(request.query) : this.apply(request.payload);
       reply = { type: 'body', body: request.reply(result as never, { groupUid: 'history-1' as GroupUid }) };
     } catch (error) {

@@ -30,6 +30,10 @@ export class Group {
   private index = 0;
   /** Who watches what, and the first revision that it has not been told. */
   readonly watches = new Map<string, { readonly selector: unknown; next: number }>();
+  /** Every watch is refused with this. */
+  refuseWatches: ErrorBody | undefined;
+  /** False: as an older version, it takes ids of one token alone. */
+  takesOwners = true;
   /** So many messages to watchers get lost. */
   lose = 0;
 
@@ -74,6 +78,9 @@ export class Group {
       const request = this.service.parse(operation, body);
       if (request.type === 'read') return request.reply(this.stateMachine.query(request.query), replyContext);
       if (request.type === 'watch') return this.onWatch(request);
+      if (request.type === 'unwatch') {
+        return request.reply({ closed: this.watches.delete(request.watchId) }, replyContext);
+      }
       this.index += 1;
       const result = this.stateMachine.apply(asLogIndex(this.index), request.payload, request.command);
       for (const watchId of this.watches.keys()) this.tell(watchId);
@@ -85,6 +92,11 @@ export class Group {
   }
 
   private onWatch({ watchId, selector, from, reply }: WatchRequest): unknown {
+    const { refuseWatches: refused } = this;
+    if (refused !== undefined) throw new ConclaveError(refused.code, refused.message, refused.outcome);
+    if (!this.takesOwners && watchId.includes('.')) {
+      throw new ConclaveError('EINVAL', 'watch_id: letters, digits, _ and - alone');
+    }
     const { first, revision } = this.stateMachine.history;
     const next = from ?? this.watches.get(watchId)?.next ?? revision + 1;
     if (next < first) throw new ConclaveError('ECOMPACTED', `known from ${first} on`);

@@ -1,5 +1,7 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { KvStateMachine } from '@conclave/kv';
-import { ConclaveError, encodeAs, limits } from '@conclave/protocol';
+import { ConclaveError, type ErrorBody, type ErrorCode, encodeAs, limits } from '@conclave/protocol';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
@@ -158,7 +160,9 @@ describe('a watch', () => {
     const subject = 'conclave.other.watch.one';
     const watch = new KeyWatch('', { fromRevision: 1, state: true }, {
       connection,
+      owner: 'owner',
       subjectOf: () => subject,
+      unwatch: () => undefined,
       call: async () => (readings > 1 ? { after: 7, revision: 7, renew_ms: 15_000 } : asked),
       kv: { range },
       onClosed: () => undefined,
@@ -172,6 +176,84 @@ describe('a watch', () => {
     connection.publish(subject, encodeAs(ended, 'msgpack'));
     expect(await take(watch, 2)).toEqual(['anew 7', 'current 7']);
     watch.close();
+  });
+
+  it('promise 35: is dropped by the leader as soon as it is closed, in whichever way', async () => {
+    const returned = client.watch('');
+    const left = (async () => {
+      for await (const _ of client.watch('', { fromRevision: 1 })) break;
+    })();
+    const aborter = new AbortController();
+    const aborted = client.watch('other', { signal: aborter.signal });
+    while (group.watches.size < 3) await connection.flush();
+    await returned.return?.();
+    await put('a');
+    await left;
+    aborter.abort();
+    expect(await aborted.next()).toEqual({ done: true, value: undefined });
+    while (group.watches.size > 0) await connection.flush();
+    expect(await client.watch('', { signal: aborter.signal }).next()).toEqual({ done: true, value: undefined });
+    // With the client, too.
+    const other = await ConclaveClient.connect({ servers: server.url, groupId: 'main', owner: 'me' });
+    const pending = other.watch('').next();
+    while (group.watches.size === 0) await connection.flush();
+    expect([...group.watches.keys()][0]).toMatch(/^me\.[\w-]{22}$/);
+    const ended = expect(pending).rejects.toMatchObject({ code: 'ESHUTDOWN' });
+    await other.close();
+    await ended;
+    while (group.watches.size > 0) await connection.flush();
+  });
+
+  it('promise 35: is dropped when nobody holds it any more, and not while somebody waits for it', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const first = client.watch('a').next();
+    client.watch('b');
+    while (group.watches.size < 2) await connection.flush();
+    while (group.watches.size > 1) {
+      collect();
+      await new Promise((resolve) => setImmediate(resolve));
+      await connection.flush();
+    }
+    await client.kv.get('anything');
+    await put('a');
+    expect(await first).toMatchObject({ done: false, value: { key: 'a' } });
+  }, 20_000);
+
+  it('promise 35: fails with the code of a leader that refuses it, after a bounded time', async () => {
+    const impatient = await ConclaveClient.connect({
+      servers: server.url,
+      groupId: 'main',
+      timeoutMs: 300,
+      requestTimeoutMs: 100,
+    });
+    const refusal = (code: ErrorCode): ErrorBody => ({ code, message: `refused with ${code}`, outcome: 'not_done' });
+    for (const code of ['EBUSY', 'EPERM', 'EINVAL', 'EHISTORY', 'EUNSUPPORTED'] as const) {
+      group.refuseWatches = refusal(code);
+      const failure = await impatient
+        .watch('')
+        .next()
+        .catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(ConclaveError);
+      expect(failure).toMatchObject({ code, message: `refused with ${code}` });
+    }
+    // Where nobody leads, it waits.
+    group.refuseWatches = undefined;
+    await group.stepDown();
+    const patient = impatient.watch('', { fromRevision: 1 }).next();
+    await expect(impatient.kv.get('k')).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    await group.lead();
+    await put('k');
+    expect(await patient).toMatchObject({ value: { key: 'k' } });
+    await impatient.close();
+  }, 20_000);
+
+  it('is had from a leader of an older version, which takes ids of one token', async () => {
+    group.takesOwners = false;
+    const watch = client.watch('', { fromRevision: 1 });
+    await put('1');
+    expect(await take(watch, 1)).toEqual(['1 put 1 of 1']);
+    expect([...group.watches.keys()].every((watchId) => !watchId.includes('.'))).toBe(true);
   });
 
   it('ends with the client, and with what is wrong with it', async () => {

@@ -170,7 +170,8 @@ describe('a request', () => {
       const named = { ...body, group_uid: 'history-7' };
       const request = new KvService().parse(operation, named, { level: 1, generateId: () => `id ${index}` });
       expect(request).toMatchObject({ groupUid: 'history-7' });
-      if (request.type === 'watch' || operation === 'get' || operation === 'put') continue;
+      if (request.type === 'watch' || request.type === 'unwatch' || operation === 'get' || operation === 'put')
+        continue;
       index += 1;
       const result =
         request.type === 'read'

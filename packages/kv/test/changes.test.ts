@@ -216,6 +216,7 @@ describe('what has changed', () => {
     const service = new KvService();
     const request = service.parse('watch', { watch_id: 'w-1', prefix: 'a/', from_revision: 3 });
     expect(request).toMatchObject({ type: 'watch', watchId: 'w-1', selector: 'a/', from: 3 });
+    if (request.type !== 'watch') throw new Error('it is no watch');
     expect(request.reply({ after: 2, revision: 8, renewMs: 5 }, replyContext)).toEqual({
       after: 2,
       revision: 8,
@@ -223,7 +224,10 @@ describe('what has changed', () => {
       group_uid: replyContext.groupUid,
     });
     expect(service.parse('watch', { watch_id: 'w', prefix: '' })).toMatchObject({ selector: '', from: undefined });
-    for (const watch_id of ['', 'a.b', '*', '>', 'a b', 'w'.repeat(65)]) {
+    expect(service.parse('watch', { watch_id: 'owner.w', prefix: '' })).toMatchObject({ watchId: 'owner.w' });
+    const closing = service.parse('unwatch', { watch_id: 'owner.w' });
+    expect(closing).toMatchObject({ type: 'unwatch', watchId: 'owner.w' });
+    for (const watch_id of ['', 'a.b.c', '.b', 'a.', '*', '>', 'a.*', 'a b', 'w'.repeat(65)]) {
       expect(() => service.parse('watch', { watch_id, prefix: '' })).toThrow('watch_id');
     }
   });

@@ -26,7 +26,7 @@ export class Door {
   private reply(operation: string, body: unknown): unknown {
     const request = service.parse(operation, body, { level: this.level, generateId: () => this.generateId() });
     if (request.type === 'read') return request.reply(this.stateMachine.query(request.query), replyContext);
-    if (request.type === 'watch') throw new Error('who watches asks the node');
+    if (request.type === 'watch' || request.type === 'unwatch') throw new Error('who watches asks the node');
     return request.reply(this.apply(request.payload, this.fromPayload ? undefined : request.command), replyContext);
   }
 

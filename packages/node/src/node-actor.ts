@@ -18,8 +18,17 @@ import {
   type Request,
   type RequestAddress,
   type Requests,
+  type WatchPublisher,
 } from '@conclave/actor';
-import type { Core, ReplyContext, Service, WatchBegun, WatchRequest } from '@conclave/actor/core';
+import type {
+  Core,
+  ReplyContext,
+  Service,
+  UnwatchRequest,
+  WatchBegun,
+  WatchClosed,
+  WatchRequest,
+} from '@conclave/actor/core';
 import {
   adminCommands,
   ConclaveError,
@@ -72,6 +81,7 @@ export class NodeActor implements Actor {
   private readonly open = new OpenRequests();
   private readonly counts = new Map<string, EndpointCounts>();
   private readonly micro: MicroService;
+  private readonly watchPublisher: WatchPublisher;
   private peerDoor: Listening[] = [];
   private groupDoor: Listening[] = [];
   /** The leader's, where it is heard. */
@@ -83,6 +93,9 @@ export class NodeActor implements Actor {
   ) {
     [this.core, this.runner] = this.makeRunner();
     const { groupId, peerId, incarnation } = context;
+    this.watchPublisher = dependencies.requests.watchPublisher(groupId, (watchId) =>
+      this.runner.enqueue({ type: 'watch_unheard', watchId }),
+    );
     this.micro = new MicroService(
       dependencies.connection,
       {
@@ -106,6 +119,7 @@ export class NodeActor implements Actor {
   async stop(): Promise<void> {
     this.micro.close();
     this.feed?.close();
+    this.watchPublisher.close();
     this.runner.stop();
     closeAll([...this.peerDoor, ...this.groupDoor]);
     this.open.refuseAll({ code: 'ESHUTDOWN', message: 'the process is stopping', outcome: 'unknown' });
@@ -170,13 +184,11 @@ export class NodeActor implements Actor {
   }
 
   private publishWatch({ watchId, encoding, body }: Extract<NodeEffect, { type: 'publish' }>): void {
-    const { requests } = this.dependencies;
-    const { groupId } = this.context;
-    if (requests.publishWatch(groupId, watchId, body, encoding)) return;
+    if (this.watchPublisher.publish(watchId, body, encoding)) return;
     // One change that is too large as JSON: more do not come together so.
     const text = `what has changed by revision ${body.revision} is too large for a message of JSON: ask with msgpack`;
     const error = new ConclaveError('EINVAL', text).toBody();
-    requests.publishWatch(groupId, watchId, { ...body, revision: body.after, changes: [], error }, encoding);
+    this.watchPublisher.publish(watchId, { ...body, revision: body.after, changes: [], error }, encoding);
   }
 
   private serveGroup(serve: boolean): void {
@@ -268,6 +280,7 @@ export class NodeActor implements Actor {
     const { level } = this.core.summary();
     const understood = this.dependencies.service.parse(request.name, request.body, { level, generateId });
     if (understood.type === 'watch') return this.onWatchRequest(asked, request, understood);
+    if (understood.type === 'unwatch') return this.onUnwatchRequest(asked, request, understood);
     const { groupUid } = understood;
     if (understood.type === 'read') {
       const { query } = understood;
@@ -295,6 +308,14 @@ export class NodeActor implements Actor {
     const requestId = this.open.add({ request, reply: makeReply, writes: false });
     const { encoding } = request;
     this.runner.enqueueRequest({ type: 'watch', requestId, watchId, selector, from, groupUid, encoding });
+  }
+
+  private onUnwatchRequest(asked: Asked, request: Request, understood: UnwatchRequest): void {
+    this.refusePeersDoor(asked, 'a watch');
+    const { watchId, groupUid, reply } = understood;
+    const makeReply = (result: unknown) => reply(result as WatchClosed, this.replyContext());
+    const requestId = this.open.add({ request, reply: makeReply, writes: false });
+    this.runner.enqueueRequest({ type: 'unwatch', requestId, watchId, groupUid });
   }
 
   private replyContext(): ReplyContext {

@@ -250,6 +250,25 @@ describe('a node’s door', () => {
     });
   });
 
+  it('promise 35: learns from NATS that nobody is subscribed to what it publishes for a watch', async () => {
+    const body = { after: 1, revision: 2, changes: [] };
+    let unheard: (watchId: string) => void;
+    const heard = new Promise<string>((resolve) => {
+      unheard = resolve;
+    });
+    script = (input) => {
+      if (input.type === 'watch_unheard') unheard(input.watchId);
+      if (input.type !== 'watch') return answerAll(input);
+      const publish = (watchId: string) => ({ type: 'publish', watchId, encoding: input.encoding, body }) as const;
+      return [publish('me.subscribed'), publish('me.gone')];
+    };
+    await start();
+    const messages = client.subscribe('conclave.g.watch.me.subscribed', { max: 1 });
+    client.publish('conclave.g.kv.watch', JSON.stringify({ id: 'me.subscribed' }));
+    for await (const message of messages) expect(message.json()).toEqual(body);
+    expect(await heard).toBe('me.gone');
+  });
+
   it('ends a watch of what is too large for a message of JSON', async () => {
     script = (input) => {
       if (input.type !== 'watch') return answerAll(input);

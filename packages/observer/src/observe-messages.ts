@@ -60,8 +60,8 @@ export function observeMessages(options: ObserveMessagesOptions): Observation<Ob
         return isWanted(peerId, recipient) ? [{ peerId, recipient, ...one }] : [];
       });
     }
-    // Requests to a peer have subjects of the same shape.
-    if (parsed?.type === 'request') return [];
+    // Requests to a peer and what is published for watches have subjects of the same shape.
+    if (parsed?.type === 'request' || parsed?.type === 'watch') return [];
     if (parsed?.type !== 'message') return ['malformed'];
     const { peerId, recipient } = parsed.address;
     if (!isWanted(peerId, recipient)) return [];

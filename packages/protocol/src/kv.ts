@@ -293,7 +293,7 @@ export const kvOperations = {
     }),
   ),
   watch: operation(
-    'has the leader publish what changes of the keys with a prefix on `<group>.watch.<watch_id>`, from a revision on, or without one from now on. The watch ends unless it is asked for again every few seconds (`renew_ms`): without `from_revision` it goes on where it is, with it from there; also at another leader. Listen before you ask',
+    'has the leader publish what changes of the keys with a prefix on `<group>.watch.<owner>.<id>` (`watch_id` is `<owner>.<id>`: a name of the client, and what it draws at random), from a revision on, or without one from now on. The watch ends unless it is asked for again every few seconds (`renew_ms`): without `from_revision` it goes on where it is, with it from there; also at another leader. Listen before you ask. EBUSY where the client or the group has as many watches as it may, EINVAL where the id is that of a watch of another prefix or encoding',
     z.object({
       watch_id: WatchId,
       prefix: KeyPrefix,
@@ -307,6 +307,11 @@ export const kvOperations = {
       renew_ms: Count,
       ...ofHistory,
     }),
+  ),
+  unwatch: operation(
+    'ends a watch at once; `closed` false: the leader has none of that id. What was published before may still arrive',
+    z.object({ watch_id: WatchId }),
+    z.object({ closed: z.boolean() }),
   ),
 } as const;
 

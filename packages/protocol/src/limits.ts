@@ -154,14 +154,18 @@ export const limits = {
 
   // Watching.
   /** Watches of a group. */
-  watches: 256,
+  watches: 8192,
+  /** Of one owner, which is a client; watches whose id names no owner count as one owner's. */
+  ownerWatches: 256,
+  /** Watches that get a sign of life with one tick; the others with the next. Ten ticks reach all. */
+  watchTickSigns: 1024,
   /** Changes in one message of a watch, or in one answer to `changes`. */
   watchChanges: 4096,
   /** Their bytes, about; the first is told in any case. Far below a message, as text may grow in JSON. */
   watchMessageBytes: 96 * KiB,
   /** What a leader publishes for one watch since that was last asked for; more waits until it is asked for again. */
   watchUnreadBytes: 4 * MiB,
-  /** Revisions that a leader looks at for its watches in one step. */
+  /** Revisions that a leader looks at in one step for all watches that are caught up, and for those that are behind. */
   watchStepRevisions: 16_384,
   /** And what it publishes then. */
   watchStepBytes: 1 * MiB,

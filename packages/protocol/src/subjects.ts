@@ -8,7 +8,7 @@
  *     <prefix>.<group>.admin.<command>               request, answered by the leader
  *     <prefix>.<group>.kv.<operation>                request, answered by the leader
  *     <prefix>.<group>.event.<event>                 for observers
- *     <prefix>.<group>.watch.<watch>                 what changes, for who asked for it
+ *     <prefix>.<group>.watch.<owner>.<id>            what changes, for the client that asked (older ones: one token)
  *     <prefix>.admin.<peer>.<command>                request, answered by the process of that peer's log-stores
  *     <prefix>.admin.<peer>.groups                   the groups that peer hosts, for its other processes and for observers
  *     <prefix>.admin.<peer>.<recipient>.bundle       small messages of several groups to that actor, or feed, of the peer
@@ -88,7 +88,7 @@ export class Subjects {
     return this.event(groupId, '*');
   }
 
-  /** What is published for a watch. */
+  /** What is published for a watch; `watchId` is one token or `<owner>.<id>`. */
   watch(groupId: GroupId, watchId: string): string {
     return `${this.prefix}.${groupId}.watch.${watchId}`;
   }
@@ -127,9 +127,11 @@ export class Subjects {
     ];
     if (second === undefined || third === undefined || more.length > 0) return undefined;
     if ((groupId as string) === ofNoGroup) return parseOfNoGroup(second as PeerId, third, fourth);
+    if (second === 'watch') {
+      return { type: 'watch', groupId, watchId: fourth === undefined ? third : `${third}.${fourth}` };
+    }
     if (fourth === undefined) {
       if (second === 'event') return { type: 'event', groupId, event: third };
-      if (second === 'watch') return { type: 'watch', groupId, watchId: third };
       return isDoor(second) ? { type: 'request', groupId, door: second, name: third } : undefined;
     }
     const peerId = second as PeerId;

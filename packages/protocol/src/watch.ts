@@ -1,6 +1,6 @@
 /**
- * Watching a state machine: what changes is published on `<prefix>.<group>.watch.<watch_id>`, by the leader, until
- * nobody asks for it any more.
+ * Watching a state machine: what changes is published on `<prefix>.<group>.watch.<owner>.<id>`, by the leader, until
+ * it is closed or nobody asks for it any more.
  *
  * Core NATS delivers at most once, and leaders change: each message says which revisions it covers. Who has heard all up to
  * revision R takes a message whose `after` is R or below, leaves out what it has already, and is at `revision`
@@ -10,10 +10,17 @@
 import { z } from 'zod';
 import { ErrorBody } from './errors.js';
 import { limits } from './limits.js';
-import { Count, tokenPattern } from './words.js';
+import { Count } from './words.js';
 
-/** What a watcher calls its watch: one token of a subject, drawn by itself so that nobody else has the same. */
-export const WatchId = z.string().max(limits.nameBytes).regex(tokenPattern, 'letters, digits, _ and - alone');
+const watchIdPattern = new RegExp(`^(?:[A-Za-z0-9_-]{1,${limits.nameBytes}}\\.)?[A-Za-z0-9_-]{1,${limits.nameBytes}}$`);
+
+/**
+ * What a watcher calls its watch, `<owner>.<id>`: a token that names the client, for which NATS permissions can be given, and
+ * one that the client draws at random, so that nobody guesses it. One token alone, as older clients have it, names no owner.
+ */
+export const WatchId = z
+  .string()
+  .regex(watchIdPattern, `<owner>.<id>, each of 1 to ${limits.nameBytes} letters, digits, _ and -`);
 export type WatchId = z.infer<typeof WatchId>;
 
 export const WatchMessage = z.object({

@@ -12,13 +12,14 @@ describe('a subject comes back from its text', () => {
     [subjects.peerRequest(groupId, peerId, 'admin', 'status'), { type: 'request', peerId, door: 'admin' }],
     [subjects.event(groupId, 'leader_elected'), { type: 'event', groupId, event: 'leader_elected' }],
     [subjects.watch(groupId, 'w-1'), { type: 'watch', groupId, watchId: 'w-1' }],
+    [subjects.watch(groupId, 'owner.w-1'), { type: 'watch', groupId, watchId: 'owner.w-1' }],
     [subjects.host(peerId, 'groups'), { type: 'host', peerId, name: 'groups' }],
     [subjects.bundle(peerId, 'feed'), { type: 'bundle', peerId, recipient: 'feed' }],
   ])('%s', (subject, parsed) => {
     expect(subjects.parse(subject)).toMatchObject(parsed);
   });
 
-  test.each(['a.b.main.watch.w.x', 'a.b.main.watch', 'a.main.watch.w', 'a.b.main.n1.somebody.x'])(
+  test.each(['a.b.main.watch.w.x.y', 'a.b.main.watch', 'a.main.watch.w', 'a.b.main.n1.somebody.x'])(
     'none: %s',
     (subject) => {
       expect(subjects.parse(subject)).toBeUndefined();

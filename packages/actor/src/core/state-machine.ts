@@ -78,6 +78,19 @@ export interface StateMachineHistory {
    * @param selector what the service made of a request
    */
   changes(selector: unknown, from: number, most: ChangesBound): ChangesPage;
+  /**
+   * Where each revision changes one key at most, and selectors are prefixes of keys: then a leader looks a revision up once
+   * for all watches, thousands of them. Without this it calls `changes` for each watch.
+   */
+  readonly keyed?: KeyedHistory;
+}
+
+/** A history by keys; what is asked for is not below `first`. */
+export interface KeyedHistory {
+  /** Which key a revision has changed; undefined: none. */
+  keyOf(revision: number): string | undefined;
+  /** The change of a revision that has a key, as `changes` gives it for a selector that the key begins with, and its bytes. */
+  changeAt(revision: number): { readonly change: unknown; readonly bytes: number };
 }
 
 /** Where to stop, but not before one change. */
@@ -126,7 +139,7 @@ interface OfHistory {
 }
 
 /** A client's request, understood. */
-export type ServiceRequest = WriteRequest | ReadRequest | WatchRequest;
+export type ServiceRequest = WriteRequest | ReadRequest | WatchRequest | UnwatchRequest;
 
 export interface WriteRequest extends OfHistory {
   readonly type: 'write';
@@ -148,7 +161,10 @@ export interface ReadRequest extends OfHistory {
 /** Asks to have changes published. */
 export interface WatchRequest extends OfHistory {
   readonly type: 'watch';
-  /** The last token of the subject to publish on. Checked. */
+  /**
+   * What the subject to publish on ends with: `<owner>.<id>`, or one token. Checked (`WatchId`). An owner has a bounded number
+   * of watches, and a watch keeps the selector that it began with: selectors are compared where they are plain values.
+   */
   readonly watchId: string;
   /** What is watched, for the state machine's `changes`. */
   readonly selector: unknown;
@@ -165,6 +181,19 @@ export interface WatchBegun {
   readonly revision: number;
   /** Ask again before this is over. */
   readonly renewMs: number;
+}
+
+/** Closes a watch at once: what has been published before may still arrive. */
+export interface UnwatchRequest extends OfHistory {
+  readonly type: 'unwatch';
+  readonly watchId: string;
+  /** Makes the reply. */
+  readonly reply: (result: WatchClosed, context: ReplyContext) => unknown;
+}
+
+export interface WatchClosed {
+  /** Whether there was a watch of that id. */
+  readonly closed: boolean;
 }
 
 /** The door of a state machine: checks and understands requests. */

@@ -57,7 +57,7 @@ export interface ReadCall {
 }
 
 /** Operations that only ask, each a request of its own. */
-export type QueryOperation = 'range' | 'lease_get' | 'lease_list' | 'lock_get' | 'changes' | 'watch';
+export type QueryOperation = 'range' | 'lease_get' | 'lease_list' | 'lock_get' | 'changes' | 'watch' | 'unwatch';
 
 export interface QueryCall {
   readonly operation: 'query';

@@ -255,8 +255,9 @@ export class ClientCore {
   }
 
   /** Has a request sent again after a pause. */
-  pause(request: ClientRequest, problem: string, at: Instant): void {
+  pause(request: ClientRequest, problem: string, at: Instant, refusal?: ErrorBody): void {
     request.problem = problem;
+    request.refusal = refusal;
     request.failures += 1;
     request.phase = 'backing_off';
     request.dueMs = at.nowMs + pauseMs(request.failures, at.random);
@@ -283,6 +284,7 @@ export class ClientCore {
       if (request.phase === 'sent') {
         request.timeouts += 1;
         request.problem = 'an attempt was not answered';
+        request.refusal = undefined;
       }
       sent += 1;
       // Nobody may be left who needs the session.
@@ -297,7 +299,13 @@ export class ClientCore {
   private onDeadline(call: OpenCall): void {
     const problem = call.request?.problem ?? this.opening?.problem ?? '';
     const code = call.request?.kind === 'admin' && call.request.undelivered ? 'EUNREACHABLE' : 'ETIMEDOUT';
-    this.settleWithoutAnswer(call, code, `no answer within ${call.timeoutMs} ms${problem && `: ${problem}`}`);
+    const refusal = call.request?.refusal;
+    if (refusal !== undefined && isWatch(call)) {
+      // A leader was there, and refused it all the time.
+      this.settle(call, { outcome: 'not_done', error: { ...refusal, outcome: 'not_done' } });
+    } else {
+      this.settleWithoutAnswer(call, code, `no answer within ${call.timeoutMs} ms${problem && `: ${problem}`}`);
+    }
     if (call.request?.open === 0) this.end(call.request);
   }
 
@@ -399,4 +407,8 @@ function isRead({ call }: OpenCall): boolean {
 
 function notDone(code: ErrorCode, message: string): ErrorBody {
   return { code, message, outcome: 'not_done' };
+}
+
+function isWatch({ call }: OpenCall): boolean {
+  return call.operation === 'query' && call.name === 'watch';
 }

@@ -5,6 +5,7 @@
  * 1. `open` counts the calls that are neither settled nor taken back.
  * 2. `mayHaveHappened()` is false only if every attempt is known to have done nothing.
  */
+import type { ErrorBody } from '@conclave/protocol';
 import type { Call, RequestTarget } from './call.js';
 import type { WriteSession } from './write-session.js';
 
@@ -60,6 +61,8 @@ export class ClientRequest {
   timeouts = 0;
   /** What went wrong last, for people. */
   problem = '';
+  /** The error that the last attempt was refused with, if it was. */
+  refusal: ErrorBody | undefined;
   /** The last attempt reached no one. */
   undelivered = false;
 

@@ -108,7 +108,7 @@ export class ReplyReader {
     const othersMayHave = request.mayHaveHappened(attempt);
     attempt.verdict = error.outcome === 'unknown' || attempt.verdict === 'unknown' ? 'unknown' : 'not_done';
     if (isSentAgain(request, error, namesLeader(attempt)) && !this.isOutOfPatience(attempt, at)) {
-      this.sendAgain(attempt, `${error.code}: ${error.message}`, at);
+      this.sendAgain(attempt, `${error.code}: ${error.message}`, at, error);
     } else if (request.kind === 'session') {
       this.core.onNoSession(error);
     } else {
@@ -140,8 +140,8 @@ export class ReplyReader {
     return request.kind === 'admin' && request.openCalls().every((call) => this.core.isOutOfPatience(call, at));
   }
 
-  private sendAgain(attempt: Attempt, problem: string, at: Instant): void {
-    if (attempt.request.awaits(attempt)) this.core.pause(attempt.request, problem, at);
+  private sendAgain(attempt: Attempt, problem: string, at: Instant, refusal?: ErrorBody): void {
+    if (attempt.request.awaits(attempt)) this.core.pause(attempt.request, problem, at, refusal);
   }
 
   /** Ends a call with an error. What an earlier attempt may have done is unknown, whatever this one says. */

@@ -13,7 +13,7 @@
  *    has a key, and no operation. Neither needs an entry: they are forgotten with the one of the revision before.
  * 3. The places of the revisions do not fall: once the oldest one's entry is there, so are all the others'.
  */
-import type { ChangesBound, ChangesPage, StateMachineHistory } from '@conclave/actor/core';
+import type { ChangesBound, ChangesPage, KeyedHistory, StateMachineHistory } from '@conclave/actor/core';
 import { type Command, invariant, type KeyChange, limits, type Operation, type Value } from '@conclave/protocol';
 import { EntryRing } from './entry-ring.js';
 import { decodeEntry } from './kv-entry.js';
@@ -34,7 +34,7 @@ const operationsEach = 2 * limits.transactionParts;
 /** In place of an operation: the key was deleted, and no command says so. */
 const endOfLease = -1;
 
-export class KeyHistory implements StateMachineHistory {
+export class KeyHistory implements StateMachineHistory, KeyedHistory {
   private readonly entries: EntryRing;
   /** Undefined: no key was written. */
   private readonly keys: (string | undefined)[] = [];
@@ -113,13 +113,30 @@ export class KeyHistory implements StateMachineHistory {
       const at = this.slotOf(revision);
       const key = this.keys[at];
       if (key === undefined || !key.startsWith(prefix)) continue;
-      const change = this.changeAt(revision, key, at);
-      const more = foundOverheadBytes + Buffer.byteLength(key) + valueBytes(change);
+      const change = this.changeOfSlot(revision, key, at);
+      const more = bytesOf(key, change);
       if (changes.length > 0 && (changes.length >= most.changes || bytes + more > most.bytes)) break;
       changes.push(change);
       bytes += more;
     }
     return { changes, bytes, upTo: revision - 1 };
+  }
+
+  /** Watches are found by their keys. */
+  get keyed(): KeyedHistory {
+    return this;
+  }
+
+  keyOf(revision: number): string | undefined {
+    return this.keys[this.slotOf(revision)];
+  }
+
+  changeAt(revision: number): { change: KeyChange; bytes: number } {
+    const at = this.slotOf(revision);
+    const key = this.keys[at];
+    invariant(key !== undefined && revision >= this.oldest && revision <= this.last, 'a change is of a known key');
+    const change = this.changeOfSlot(revision, key, at);
+    return { change, bytes: bytesOf(key, change) };
   }
 
   private note(key: string | undefined, place: number, operation: number): number {
@@ -150,7 +167,7 @@ export class KeyHistory implements StateMachineHistory {
     return (revision - this.base - 1) % this.bounds.revisions;
   }
 
-  private changeAt(revision: number, key: string, at: number): KeyChange {
+  private changeOfSlot(revision: number, key: string, at: number): KeyChange {
     const operation = this.operations[at] as number;
     if (operation === endOfLease) return [revision, 'delete', key];
     const command = this.commandsAt(this.places[at] as number)[Math.floor(operation / operationsEach)];
@@ -176,6 +193,10 @@ function changeOf(revision: number, key: string, write: KeyWrite): KeyChange {
   return name === 'cas' || leaseId === undefined
     ? [revision, 'put', key, value]
     : [revision, 'put', key, value, leaseId];
+}
+
+function bytesOf(key: string, change: KeyChange): number {
+  return foundOverheadBytes + Buffer.byteLength(key) + valueBytes(change);
 }
 
 function valueBytes([, , , value]: KeyChange): number {

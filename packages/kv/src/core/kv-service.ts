@@ -94,6 +94,8 @@ function understood(operation: KvOperation, body: Record<string, unknown>, conte
       return parseChanges(body);
     case 'watch':
       return parseWatch(body);
+    case 'unwatch':
+      return parseUnwatch(body);
   }
 }
 
@@ -284,6 +286,11 @@ function parseWatch(body: unknown): ServiceRequest {
       return { after, revision, renew_ms: renewMs, group_uid: groupUid };
     },
   };
+}
+
+function parseUnwatch(body: unknown): ServiceRequest {
+  const { watch_id } = checked('unwatch', body);
+  return { type: 'unwatch', watchId: watch_id, reply: ({ closed }): KvReply<'unwatch'> => ({ closed }) };
 }
 
 function parseOpenSession(body: unknown, { level, generateId }: RequestContext): ServiceRequest {

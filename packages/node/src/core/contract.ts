@@ -22,7 +22,7 @@ import type {
   StatusReply,
   WatchMessage,
 } from '@conclave/protocol';
-import type { WatchInput } from './watches.js';
+import type { UnwatchInput, WatchInput } from './watches.js';
 
 export interface NodeOptions {
   readonly groupId: GroupId;
@@ -97,6 +97,10 @@ export type NodeInput =
     }
   /** Asks for a watch on the group's subject, or for it again. */
   | ({ readonly type: 'watch' } & WatchInput)
+  /** Closes a watch. */
+  | ({ readonly type: 'unwatch' } & UnwatchInput)
+  /** NATS says that nobody was subscribed to what was published for a watch. */
+  | { readonly type: 'watch_unheard'; readonly watchId: string }
   /** Done what `hear_feed` asked for last. */
   | { readonly type: 'hearing_feed'; readonly peerId: PeerId }
   /** Answers `ask_group`; null: there is no leader. */
@@ -113,7 +117,7 @@ export type NodeEffect =
   /** Stays silent, so that the real leader's answer is heard. */
   | { readonly type: 'drop_request'; readonly requestId: number }
   | { readonly type: 'event'; readonly event: ConclaveEvent }
-  /** Publishes for a watch. */
+  /** Publishes for a watch. Effects of one step may have the same body, which is encoded once. */
   | {
       readonly type: 'publish';
       readonly watchId: string;

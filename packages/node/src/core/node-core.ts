@@ -211,6 +211,12 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       case 'watch':
         this.onWatch(input);
         break;
+      case 'unwatch':
+        this.onUnwatch(input);
+        break;
+      case 'watch_unheard':
+        this.watches.onUnheard(input.watchId);
+        break;
       case 'hearing_feed':
         this.leaderFeed.onHearing(input.peerId);
         break;
@@ -511,6 +517,13 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const revision = this.stateMachine.history?.revision;
     if (from === undefined || revision === undefined || from <= revision + 1) return undefined;
     return `from_revision ${from} is beyond the group's last revision, ${revision}`;
+  }
+
+  private onUnwatch(input: Extract<NodeInput, { type: 'unwatch' }>): void {
+    const { context } = this;
+    const { requestId } = input;
+    if (!this.mayAnswer()) return context.emit({ type: 'drop_request', requestId });
+    if (!context.refuseOtherHistory(requestId, input.groupUid, this.state.groupUid)) this.watches.close(input);
   }
 
   /** Only a leader that its quorum has lately confirmed speaks for the group. */

@@ -1,20 +1,36 @@
 /**
- * The watches of a leader: publishes what changes in the state machine, for each who asks, as long as it asks.
+ * The watches of a leader: publishes what changes in the state machine, for each client that asks, as long as it asks.
  *
  * Owns the watches and how far each has been told. Publishing is at most once; each message says which revisions it
- * covers, so that who missed one sees it and asks from there on (`WatchMessage`). Nothing of this is replicated: the next
- * leader is asked anew.
+ * covers, so that a client that missed one sees it and asks from there on (`WatchMessage`). Nothing of this is replicated: the
+ * next leader is asked anew.
+ *
+ * A watch is in one of three places: caught up (`CurrentWatches`, where a write costs the same however many there are), behind
+ * (each reads the history by itself; all are, where the state machine's history is not by keys), or waiting for its client to
+ * ask again, as it has been told as much as a client may leave unread.
  *
  * Invariants:
  * 1. What is published has been applied, so it is committed.
  * 2. The messages of a watch go on where the last one ended, until it is asked for from another revision.
- * 3. At most `limits.watches` watches are there; one whose watcher does not ask again is told at most about
- *    `limits.watchUnreadBytes`, and ends after `defaultTimes.watchRenewMs`.
- * 4. A step looks at most at `limits.watchStepRevisions` revisions, and publishes at most about `limits.watchStepBytes`.
+ * 3. At most `limits.watches` watches are there, at most `limits.ownerWatches` of one owner; a watch whose client does not ask
+ *    again is told at most about `limits.watchUnreadBytes`, and ends after `defaultTimes.watchRenewMs`.
+ * 4. A step looks at most at `limits.watchStepRevisions` revisions, and publishes at most about `limits.watchStepBytes`, for
+ *    those that are caught up; and once more so much for those that are behind.
+ * 5. A watch keeps the selector and the encoding that it began with: nobody takes it over by its id.
  */
-import type { StateMachine, StateMachineHistory, WatchBegun } from '@conclave/actor/core';
-import { ConclaveError, defaultTimes, type Encoding, type ErrorCode, invariant, limits } from '@conclave/protocol';
+import type { StateMachine, StateMachineHistory, WatchBegun, WatchClosed } from '@conclave/actor/core';
+import {
+  ConclaveError,
+  defaultTimes,
+  type Encoding,
+  type ErrorCode,
+  invariant,
+  limits,
+  type WatchMessage,
+} from '@conclave/protocol';
 import type { NodeContext } from './context.js';
+import { CurrentWatches, type StepRoom } from './current-watches.js';
+import { isOtherSelector, ownerOf, type Watch } from './watch.js';
 
 /** Asks for a watch, or for it again. */
 export interface WatchInput {
@@ -28,23 +44,29 @@ export interface WatchInput {
   readonly encoding: Encoding;
 }
 
-interface Watch {
+/** Closes a watch. */
+export interface UnwatchInput {
+  readonly requestId: number;
   readonly watchId: string;
-  readonly selector: unknown;
-  readonly encoding: Encoding;
-  /** The first revision that has not been looked at. */
-  next: number;
-  /** What has been published goes up to here. */
-  told: number;
-  /** Bytes published since it was last asked for. */
-  unread: number;
-  askedMs: number;
-  publishedMs: number;
+  /** The history that the request names, if it names one. */
+  readonly groupUid?: string | undefined;
 }
 
 export class Watches {
-  /** In the order of their turns. */
   private readonly watches = new Map<string, Watch>();
+  /** How many each owner has. */
+  private readonly owners = new Map<string, number>();
+  /** Those that are behind and have something to look at, in the order of their turns. */
+  private readonly behind = new Set<Watch>();
+  /** The others that are not caught up: there is nothing for them up to here. */
+  private readonly idle = new Set<Watch>();
+  private idleUpTo = 0;
+  private readonly current = new CurrentWatches({
+    publish: (watches, revision, changes) => this.publishAll(watches, revision, changes),
+    onLeft: (watch) => {
+      if (watch.unread < limits.watchUnreadBytes) this.behind.add(watch);
+    },
+  });
   private isScheduled = false;
 
   constructor(
@@ -53,40 +75,76 @@ export class Watches {
   ) {}
 
   /** Begins a watch, or goes on with it. */
-  ask({ requestId, watchId, selector, from, encoding }: WatchInput): void {
+  ask(input: WatchInput): void {
     const { context, watches } = this;
+    const { requestId, watchId, selector, from, encoding } = input;
     const { history } = this.stateMachine;
     if (history === undefined) return context.refuse(requestId, 'ENOENT', 'this state machine keeps no history');
     const before = watches.get(watchId);
-    if (before === undefined && watches.size >= limits.watches) {
-      return context.refuse(requestId, 'EBUSY', `the group has ${limits.watches} watches`);
-    }
-    const next = from ?? before?.next ?? history.revision + 1;
+    const refusal = before === undefined ? this.faultOfNew(watchId) : faultOfRenewal(before, input);
+    if (refusal !== undefined) return context.refuse(requestId, refusal.code, refusal.message);
+    const next = from ?? (before === undefined ? history.revision + 1 : this.nextOf(before));
     const told = from === undefined && before !== undefined ? before.told : next - 1;
-    if (next < history.first) {
-      this.watches.delete(watchId);
-      return context.refuse(requestId, 'ECOMPACTED', compacted(history));
-    }
+    if (before !== undefined) this.remove(before);
+    if (next < history.first) return context.refuse(requestId, 'ECOMPACTED', compacted(history));
     const { nowMs } = context;
     const publishedMs = before?.publishedMs ?? nowMs;
-    watches.set(watchId, { watchId, selector, encoding, next, told, unread: 0, askedMs: nowMs, publishedMs });
+    const state = { isCurrent: false, next, told, unread: 0, askedMs: nowMs, publishedMs, unheard: undefined };
+    this.add({ watchId, selector, encoding, ...state });
     const begun: WatchBegun = { after: told, revision: history.revision, renewMs: defaultTimes.watchRenewMs };
     context.reply(requestId, begun);
+  }
+
+  /** Ends a watch, as its client has closed it. */
+  close({ requestId, watchId }: UnwatchInput): void {
+    const watch = this.watches.get(watchId);
+    if (watch !== undefined) this.remove(watch);
+    const closed: WatchClosed = { closed: watch !== undefined };
+    this.context.reply(requestId, closed);
+  }
+
+  /**
+   * NATS says that nobody is subscribed to what was published for a watch: its client is gone, or is just connecting to another
+   * server. The watch ends if that lasts.
+   */
+  onUnheard(watchId: string): void {
+    const watch = this.watches.get(watchId);
+    if (watch === undefined) return;
+    const { nowMs } = this.context;
+    const { unheard } = watch;
+    const lasts = unheard !== undefined && nowMs - unheard.lastMs <= 3 * defaultTimes.watchHeartbeatMs;
+    const firstMs = lasts ? unheard.firstMs : nowMs;
+    watch.unheard = { firstMs, lastMs: nowMs };
+    if (nowMs - firstMs < defaultTimes.watchHeartbeatMs) return;
+    this.remove(watch);
+    this.context.drop('watch_without_subscriber');
   }
 
   /** Publishes what has changed, as much as one step may. */
   serve(): void {
     if (this.watches.size === 0) return;
     const history = this.historyOf();
-    const room = { revisions: limits.watchStepRevisions as number, bytes: limits.watchStepBytes as number };
-    for (const watch of [...this.watches.values()]) {
-      if (!hasNews(watch, history)) continue;
-      if (room.revisions <= 0 || room.bytes <= 0) return this.serveSoon();
+    const { keyed } = history;
+    if (keyed !== undefined && this.current.serve(history, keyed, roomOfStep())) this.serveSoon();
+    this.wakeIdle(history);
+    const room = roomOfStep();
+    for (const watch of [...this.behind]) {
+      if (room.revisions <= 0 || room.bytes <= 0) break;
       // Its next turn comes after those of all others.
-      this.watches.delete(watch.watchId);
-      this.watches.set(watch.watchId, watch);
+      this.behind.delete(watch);
       this.tell(watch, history, room);
-      if (hasNews(watch, history)) this.serveSoon();
+      if (this.watches.get(watch.watchId) === watch) this.place(watch);
+    }
+    if (this.behind.size > 0) this.serveSoon();
+  }
+
+  private wakeIdle(history: StateMachineHistory): void {
+    const target = this.targetOf(history);
+    if (target === this.idleUpTo) return;
+    this.idleUpTo = target;
+    for (const watch of [...this.idle]) {
+      this.idle.delete(watch);
+      this.place(watch);
     }
   }
 
@@ -96,17 +154,25 @@ export class Watches {
     this.serve();
   }
 
-  /** Lets those go that nobody asks for any more, and gives the others a sign of life. */
+  /** Drops the watches that their clients do not ask for any more, and sends the others a sign of life. */
   onTick(): void {
     const { nowMs } = this.context;
+    const idle: Watch[] = [];
     for (const watch of [...this.watches.values()]) {
       if (nowMs - watch.askedMs >= defaultTimes.watchRenewMs) {
-        this.watches.delete(watch.watchId);
+        this.remove(watch);
         this.context.drop('watch_not_asked_for_again');
-      } else if (nowMs - watch.publishedMs >= defaultTimes.watchHeartbeatMs) {
-        this.publish(watch, watch.next - 1, []);
+      } else if (nowMs - watch.publishedMs >= defaultTimes.watchHeartbeatMs && idle.length < limits.watchTickSigns) {
+        idle.push(watch);
       }
     }
+    // Those that are caught up are so to the same revision.
+    this.publishAll(
+      idle.filter(({ isCurrent }) => isCurrent),
+      this.current.served,
+      [],
+    );
+    for (const watch of idle) if (!watch.isCurrent) this.publishAll([watch], watch.next - 1, []);
   }
 
   /** This peer leads no longer: whoever watches may ask the next leader at once. */
@@ -114,39 +180,96 @@ export class Watches {
     for (const watch of [...this.watches.values()]) this.end(watch, 'EPERM', reason);
   }
 
-  private tell(watch: Watch, history: StateMachineHistory, room: { revisions: number; bytes: number }): void {
-    while (hasNews(watch, history) && room.revisions > 0 && room.bytes > 0) {
+  private faultOfNew(watchId: string): { code: ErrorCode; message: string } | undefined {
+    if (this.watches.size >= limits.watches) {
+      return { code: 'EBUSY', message: `the group has ${limits.watches} watches, and takes no more (limits.watches)` };
+    }
+    const owner = ownerOf(watchId);
+    if ((this.owners.get(owner) ?? 0) < limits.ownerWatches) return undefined;
+    const who = owner === '' ? 'watches whose id names no owner' : `owner ${owner}`;
+    return { code: 'EBUSY', message: `${who}: at most ${limits.ownerWatches} in one group (limits.ownerWatches)` };
+  }
+
+  /** Where it belongs: with those that are caught up, with those that are behind, or, told enough, nowhere. */
+  private place(watch: Watch): void {
+    if (watch.unread >= limits.watchUnreadBytes) return;
+    const history = this.historyOf();
+    if (this.current.isEmpty) this.current.startBehind(history.revision);
+    const isByKey = history.keyed !== undefined && typeof watch.selector === 'string';
+    if (isByKey && watch.next === this.current.served + 1) this.current.add(watch);
+    else if (this.hasNews(watch, history)) this.behind.add(watch);
+    else this.idle.add(watch);
+  }
+
+  private add(watch: Watch): void {
+    const owner = ownerOf(watch.watchId);
+    this.owners.set(owner, (this.owners.get(owner) ?? 0) + 1);
+    this.watches.set(watch.watchId, watch);
+    this.place(watch);
+  }
+
+  private remove(watch: Watch): void {
+    const owner = ownerOf(watch.watchId);
+    const others = (this.owners.get(owner) ?? 0) - 1;
+    if (others > 0) this.owners.set(owner, others);
+    else this.owners.delete(owner);
+    this.watches.delete(watch.watchId);
+    this.behind.delete(watch);
+    this.idle.delete(watch);
+    this.current.remove(watch);
+  }
+
+  /** The first revision that it has not been told of, whatever its place. */
+  private nextOf(watch: Watch): number {
+    return watch.isCurrent ? this.current.served + 1 : watch.next;
+  }
+
+  /** Whether there is something for a watch that is behind to look at, and room to tell of it. */
+  private hasNews({ next, unread }: Watch, history: StateMachineHistory): boolean {
+    return next <= this.targetOf(history) && unread < limits.watchUnreadBytes;
+  }
+
+  /** Those that are behind are told all up to here: where those are that are caught up. */
+  private targetOf(history: StateMachineHistory): number {
+    return history.keyed === undefined ? history.revision : this.current.served;
+  }
+
+  private tell(watch: Watch, history: StateMachineHistory, room: StepRoom): void {
+    while (this.hasNews(watch, history) && room.revisions > 0 && room.bytes > 0) {
       if (watch.next < history.first) return this.end(watch, 'ECOMPACTED', compacted(history));
       const { changes, bytes, upTo } = history.changes(watch.selector, watch.next, {
         changes: limits.watchChanges,
         bytes: limits.watchMessageBytes,
-        revisions: room.revisions,
+        revisions: Math.min(room.revisions, this.targetOf(history) - watch.next + 1),
       });
       invariant(upTo >= watch.next, 'a history goes on from revision to revision');
       room.revisions -= upTo - watch.next + 1;
       room.bytes -= bytes;
       watch.next = upTo + 1;
       watch.unread += bytes;
-      if (changes.length > 0) this.publish(watch, upTo, changes);
+      if (changes.length > 0) this.publishAll([watch], upTo, changes);
     }
   }
 
-  private publish(watch: Watch, revision: number, changes: readonly unknown[]): void {
-    const { watchId, encoding, told: after } = watch;
-    this.context.emit({ type: 'publish', watchId, encoding, body: { after, revision, changes: [...changes] } });
-    watch.told = revision;
-    watch.publishedMs = this.context.nowMs;
+  /** Those that were told alike so far share one body. */
+  private publishAll(watches: readonly Watch[], revision: number, changes: readonly unknown[]): void {
+    const bodies = new Map<number, WatchMessage>();
+    for (const watch of watches) {
+      const { watchId, encoding, told: after } = watch;
+      const body = bodies.get(after) ?? { after, revision, changes: [...changes] };
+      bodies.set(after, body);
+      this.context.emit({ type: 'publish', watchId, encoding, body });
+      watch.told = revision;
+      watch.publishedMs = this.context.nowMs;
+    }
   }
 
-  private end({ watchId, encoding, told }: Watch, code: ErrorCode, message: string): void {
-    this.watches.delete(watchId);
+  private end(watch: Watch, code: ErrorCode, message: string): void {
+    const { watchId, encoding, told } = watch;
+    this.remove(watch);
     const error = new ConclaveError(code, message).toBody();
-    this.context.emit({
-      type: 'publish',
-      watchId,
-      encoding,
-      body: { after: told, revision: told, changes: [], error },
-    });
+    const body = { after: told, revision: told, changes: [], error };
+    this.context.emit({ type: 'publish', watchId, encoding, body });
   }
 
   private serveSoon(): void {
@@ -162,9 +285,20 @@ export class Watches {
   }
 }
 
-/** Whether there is something to look at, and room to tell of it. */
-function hasNews({ next, unread }: Watch, { revision }: StateMachineHistory): boolean {
-  return next <= revision && unread < limits.watchUnreadBytes;
+function roomOfStep(): StepRoom {
+  return { revisions: limits.watchStepRevisions, bytes: limits.watchStepBytes };
+}
+
+/** Why it is not the client's that began the watch who asks. */
+function faultOfRenewal(
+  { selector, encoding }: Watch,
+  asked: WatchInput,
+): { code: ErrorCode; message: string } | undefined {
+  if (isOtherSelector(selector, asked.selector)) {
+    return { code: 'EINVAL', message: 'there is a watch of this id, and it is of something else: draw another id' };
+  }
+  if (encoding === asked.encoding) return undefined;
+  return { code: 'EINVAL', message: `there is a watch of this id, and it was asked for in ${encoding}` };
 }
 
 function compacted({ first, revision }: StateMachineHistory): string {

@@ -2,7 +2,13 @@
  * One node's core on a bench: plays its clock, its three own actors and the other peers, and tells each effect in a
  * line. What is mere clockwork (timers, ticks, log lines) is not told.
  */
-import { type HistoryStart, type StateMachine, type StateMachineHistory, Unsupported } from '@conclave/actor/core';
+import {
+  type HistoryStart,
+  type KeyedHistory,
+  type StateMachine,
+  type StateMachineHistory,
+  Unsupported,
+} from '@conclave/actor/core';
 import {
   type AdminCommand,
   adminCommands,
@@ -14,6 +20,7 @@ import {
   type Body,
   type Consistency,
   defaultSnapshots,
+  type Encoding,
   encodeBatch,
   encodeConfigurationBatch,
   type Frame,
@@ -117,8 +124,21 @@ class Memory implements StateMachine {
           .filter((line) => line.split(':')[1]?.startsWith(selector as string));
         return { changes, bytes: changes.length * this.changeBytes, upTo };
       },
+      ...(this.isKeyed ? { keyed: this.keyed } : {}),
     };
   }
+  /** Its keys are the texts. */
+  private readonly keyed: KeyedHistory = {
+    keyOf: (revision) => this.applied[revision - 1]?.split(':')[1],
+    changeAt: (revision) => {
+      this.lookedUp += 1;
+      return { change: this.applied[revision - 1], bytes: this.changeBytes };
+    },
+  };
+  /** Whether its history is by keys. */
+  isKeyed = false;
+  /** How often a change was made for watches by keys. */
+  lookedUp = 0;
   /** The first revision of its history. */
   firstKnown = 1;
   /** How large it says that each change is. */
@@ -720,9 +740,19 @@ export class Bench {
   }
 
   /** Asks for a watch. */
-  watch(watchId: string, selector: string, from?: number): string[] {
+  watch(watchId: string, selector: string, from?: number, encoding: Encoding = 'json'): string[] {
     const requestId = this.nextRequest();
-    return this.step({ type: 'watch', requestId, watchId, selector, from, encoding: 'json' });
+    return this.step({ type: 'watch', requestId, watchId, selector, from, encoding });
+  }
+
+  /** Closes a watch. */
+  unwatch(watchId: string): string[] {
+    return this.step({ type: 'unwatch', requestId: this.nextRequest(), watchId });
+  }
+
+  /** NATS has no subscriber for what was published. */
+  unheard(watchId: string): string[] {
+    return this.step({ type: 'watch_unheard', watchId });
   }
 
   /** Several writes that arrive before the node runs idle. */

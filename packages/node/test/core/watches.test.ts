@@ -120,11 +120,61 @@ describe('a watch', () => {
     expect(watched(bench.wait(1))).toEqual(['publish two 0-2 3:a 4:b', 'publish three 0-2 3:a 4:b']);
   });
 
-  test('is one of a bounded number', () => {
+  test('promise 35: is one of a bounded number of its owner, and of the group', () => {
     const bench = leader();
-    for (let at = 0; at < limits.watches; at++) bench.watch(`w${at}`, '');
+    const ask = (owner: string, count: number): string[] =>
+      Array.from({ length: count }, (_, at) => answers(bench.watch(`${owner}w${at}`, ''))).flat();
+    ask('', limits.ownerWatches);
+    // Ids of one token name no owner: they count as one owner's.
     expect(answers(bench.watch('one-more', ''))).toEqual(['refuse EBUSY not_done']);
     expect(answers(bench.watch('w3', ''))).toEqual([begun(0, 0)]);
+    for (let owner = 1; owner < limits.watches / limits.ownerWatches; owner++) {
+      expect(ask(`o${owner}.`, limits.ownerWatches)).not.toContain('refuse EBUSY not_done');
+      expect(answers(bench.watch(`o${owner}.one-more`, ''))).toEqual(['refuse EBUSY not_done']);
+    }
+    expect(answers(bench.watch('another.w', ''))).toEqual(['refuse EBUSY not_done']);
+    expect(answers(bench.unwatch('o1.w7'))).toEqual(['reply {"closed":true}']);
+    expect(answers(bench.watch('another.w', ''))).toEqual([begun(0, 0)]);
+  });
+
+  test('promise 35: a closed watch ends at once', () => {
+    const bench = leader('a');
+    bench.watch('o.w', '');
+    bench.watch('o.other', '');
+    expect(answers(bench.unwatch('o.w'))).toEqual(['reply {"closed":true}']);
+    expect(write(bench, 'b')).toEqual(['publish o.other 1-2 4:b']);
+    expect(answers(bench.unwatch('o.w'))).toEqual(['reply {"closed":false}']);
+    // Short watches leave no trace.
+    for (let at = 0; at < 2 * limits.ownerWatches; at++) {
+      expect(answers(bench.watch(`o.w${at}`, ''))).toEqual([begun(2, 2)]);
+      bench.unwatch(`o.w${at}`);
+    }
+  });
+
+  test('belongs to the client that began it: its id with another selector or encoding is refused', () => {
+    const bench = leader();
+    bench.watch('o.w', 'a');
+    expect(answers(bench.watch('o.w', 'b'))).toEqual(['refuse EINVAL not_done']);
+    expect(answers(bench.watch('o.w', ''))).toEqual(['refuse EINVAL not_done']);
+    expect(answers(bench.watch('o.w', 'a', 1, 'msgpack'))).toEqual(['refuse EINVAL not_done']);
+    expect(write(bench, 'a', 'b')).toEqual(['publish o.w 0-2 3:a']);
+    expect(answers(bench.watch('o.w', 'a', 1))).toEqual([begun(0, 2), 'publish o.w 0-2 3:a']);
+  });
+
+  test('ends soon after NATS says that nobody is subscribed, and only if that lasts', () => {
+    const bench = leader();
+    bench.watch('o.w', '');
+    bench.watch('o.reconnects', '');
+    bench.unheard('o.w');
+    bench.unheard('o.reconnects');
+    expect(write(bench, 'a')).toHaveLength(2);
+    beat(bench, defaultTimes.watchHeartbeatMs);
+    bench.unheard('o.w');
+    expect(write(bench, 'b')).toEqual(['publish o.reconnects 1-2 4:b']);
+    beat(bench, 4 * defaultTimes.watchHeartbeatMs);
+    bench.unheard('o.reconnects');
+    expect(write(bench, 'c')).toHaveLength(1);
+    expect(bench.core.dropped).toMatchObject({ watch_without_subscriber: 1 });
   });
 
   test('ends when the peer steps down, and says so', () => {
@@ -141,7 +191,7 @@ describe('a watch', () => {
     for (const watchId of ['one', 'two']) bench.watch(watchId, '');
     // The second one's turn is yet to come.
     expect(write(bench, 'b')).toEqual(['publish one 1-2 4:b']);
-    expect(watched(bench.fencedBy(9))).toEqual(['publish two 1-1 EPERM', 'publish one 2-2 EPERM']);
+    expect(watched(bench.fencedBy(9))).toEqual(['publish one 2-2 EPERM', 'publish two 1-1 EPERM']);
     expect(watched(bench.wait(5000))).toEqual([]);
   });
 

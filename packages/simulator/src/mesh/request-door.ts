@@ -3,7 +3,7 @@
  * production. It stands for the shells of nodes and clients (`node-actor.ts`, `conclave-client.ts`).
  */
 
-import type { ReplyContext, WatchBegun } from '@conclave/actor/core';
+import type { ReplyContext, WatchBegun, WatchClosed } from '@conclave/actor/core';
 import type { Reply, RequestTarget } from '@conclave/client';
 import { KvService } from '@conclave/kv';
 import type { NodeInput } from '@conclave/node';
@@ -137,6 +137,13 @@ export class RequestDoor {
         return { type: 'watch', requestId, watchId, selector, from, groupUid, encoding: 'msgpack' };
       };
       return { input, reply: (result, context) => reply(result as WatchBegun, context) };
+    }
+    if (request.type === 'unwatch') {
+      const { watchId, reply } = request;
+      return {
+        input: (requestId) => ({ type: 'unwatch', requestId, watchId, groupUid }),
+        reply: (result, context) => reply(result as WatchClosed, context),
+      };
     }
     const { payload, command, reply } = request;
     if (payload.length > limits.entryBytes) throw new ConclaveError('EINVAL', 'the entry is too large');

@@ -1,0 +1,47 @@
+/**
+ * What a leader publishes for watches. Each message names a reply subject, to which nobody replies but the NATS server, where
+ * nobody is subscribed to the message: that is how a leader learns of clients that are gone.
+ */
+import { type Encoding, encodeAs, type WatchMessage } from '@conclave/protocol';
+import { createInbox, type Subscription } from 'nats';
+import type { Connection } from './nats-connection.js';
+
+/** NATS: no responders. */
+const nobody = 503;
+
+export class WatchPublisher {
+  private readonly inbox = createInbox();
+  private readonly subscription: Subscription;
+  /** What was encoded last, by encoding: watches that are told alike come one after the other. */
+  private readonly last = new Map<Encoding, { readonly body: WatchMessage; readonly data: Uint8Array }>();
+
+  constructor(
+    private readonly connection: Connection,
+    private readonly subjectOf: (watchId: string) => string,
+    onUnheard: (watchId: string) => void,
+  ) {
+    this.subscription = connection.subscribe(`${this.inbox}.>`, ({ subject, data, headers }) => {
+      if (data.length === 0 && headers?.code === nobody) onUnheard(subject.slice(this.inbox.length + 1));
+    });
+  }
+
+  /** @returns false, and nothing is sent, where it is too large for a message */
+  publish(watchId: string, body: WatchMessage, encoding: Encoding): boolean {
+    const data = this.encoded(body, encoding);
+    if (data.length > this.connection.messageBytes) return false;
+    this.connection.publish(this.subjectOf(watchId), data, { reply: `${this.inbox}.${watchId}` });
+    return true;
+  }
+
+  close(): void {
+    if (!this.connection.nats.isClosed()) this.subscription.unsubscribe();
+  }
+
+  private encoded(body: WatchMessage, encoding: Encoding): Uint8Array {
+    const last = this.last.get(encoding);
+    if (last?.body === body) return last.data;
+    const data = encodeAs(body, encoding);
+    this.last.set(encoding, { body, data });
+    return data;
+  }
+}
