@@ -339,6 +339,12 @@ export const chapters = [
         mutants: ['read-only-peer-takes-entries', 'read-only-majority-ignored'],
       },
       {
+        rule: 'What a leader refuses once it has ordered a transfer may have happened at another (promise 21)',
+        mutants: [],
+        why: 'the order must arrive late, and the old leader must not hear of its successor: seeds seldom reach both',
+        testedBy: ['test/scenarios/transfer-two-leaders.txt', 'packages/node/test/core/transfer.test.ts'],
+      },
+      {
         rule: 'Leadership is transferred only to a peer that can commit entries (promise 32)',
         mutants: ['transfer-where-nothing-commits'],
       },

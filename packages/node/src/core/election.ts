@@ -41,6 +41,7 @@ interface Candidacy {
 export class Election {
   private candidacy: Candidacy | undefined;
   private lastElectionId = 0;
+  private isSent = false;
   private timeoutMs: number;
 
   constructor(
@@ -50,6 +51,11 @@ export class Election {
     private readonly hub: NodeHub,
   ) {
     this.timeoutMs = context.options.electionTimeoutMs;
+  }
+
+  /** Whether the election that this peer has won last was ordered by the leader before it: no voter waited for the end of its lease. */
+  get wasOrdered(): boolean {
+    return this.isSent;
   }
 
   /** Begins to wait for a leader. */
@@ -192,7 +198,10 @@ export class Election {
       return context.drop('elected_of_other_election');
     }
     if (candidacy.kind === 'pre_vote') this.standNow(asTerm(candidacy.term - 1), false);
-    else this.hub.becomeLeader();
+    else {
+      this.isSent = candidacy.transfer;
+      this.hub.becomeLeader();
+    }
   }
 
   /** The leader hands over to this peer. */

@@ -62,6 +62,11 @@ export class LeaderLease {
     this.isVoid = true;
   }
 
+  /** Whether a peer was told to stand in this term: it may lead already, whatever its leader has heard since. */
+  get hasEnded(): boolean {
+    return this.isVoid;
+  }
+
   /** A tick has just been sent, and with it something to the own log-store. */
   onSent(tickId: number): void {
     const { nowMs, options } = this.context;

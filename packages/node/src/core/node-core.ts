@@ -24,6 +24,7 @@ import {
   type LogIndex,
   levelOf,
   type NodeMessage,
+  type Outcome,
   peerIds,
   type StatusReply,
   type Term,
@@ -487,11 +488,22 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private onPropose({ requestId, payload, command, groupUid }: Extract<NodeInput, { type: 'propose' }>): void {
     if (!this.mayAnswer()) return this.context.emit({ type: 'drop_request', requestId });
     if (this.context.refuseOtherHistory(requestId, groupUid, this.state.groupUid)) return;
-    // While it hands over, the next leader may have heard the same request.
-    const outcome = this.transfer.isGoingOn ? 'unknown' : 'not_done';
+    const outcome = this.outcomeOfRefusal();
     const against = this.leadership.reasonAgainstWrites(this.transfer.isGoingOn);
     if (against !== undefined) return this.context.refuse(requestId, 'EREADONLY', against, outcome);
     this.proposals.propose(requestId, payload, command, outcome);
+  }
+
+  /**
+   * What a leader says of a request that it has not appended. Another leader may have received the same message, and append it,
+   * where the leases of the voters did not keep the two apart: from when this leader has ordered a transfer until its term ends,
+   * as the order may arrive late; and, at the peer that was ordered to lead, until its first entry is committed.
+   */
+  private outcomeOfRefusal(): Outcome {
+    const { transfer, leadership, election, change } = this;
+    const mayHaveSuccessor = transfer.isGoingOn || leadership.lease.hasEnded;
+    const mayHavePredecessor = election.wasOrdered && !change.isFlushed;
+    return mayHaveSuccessor || mayHavePredecessor ? 'unknown' : 'not_done';
   }
 
   private onWatch(input: Extract<NodeInput, { type: 'watch' }>): void {
@@ -623,8 +635,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.peerReset.onSteppedDown();
     context.log('info', 'steps down', { reason });
     context.emit({ type: 'serve', group: false });
-    // While it hands over, the next leader may have heard the same request.
-    this.proposals.refuseAll(reason, this.transfer.isGoingOn ? 'unknown' : 'not_done');
+    this.proposals.refuseAll(reason, this.outcomeOfRefusal());
     this.readDoor.reads.refuseAll(reason, '');
     this.watches.endAll(reason);
     this.change.abandon(reason, '');

@@ -84,6 +84,28 @@ describe('transfer_leader', () => {
     expect(bench.requestVote({ from: 'n3', term: 3, transfer: true })).toContain('refuse 2 EPERM unknown');
   });
 
+  test('promise 21: an order may arrive late: of what is refused after its deadline it says that it may have happened', () => {
+    const bench = leader();
+    bench.admin('transfer_leader', { peer_id: 'n2', timeout_ms: 100 });
+    expect(bench.wait(100)).toContain('refuse 1 ETIMEDOUT unknown');
+    bench.progress({ peer: 'n2', match: 2, readOnly: true }, { peer: 'n3', match: 2, readOnly: true });
+    expect(bench.propose('a')).toEqual(['refuse 2 EREADONLY unknown']);
+  });
+
+  test('promise 21: a leader that was ordered to lead refuses nothing as not done before its first entry is committed', () => {
+    const bench = new Bench();
+    bench.open({ term: 2, log: [[1, 'n1 n2 n3']], commit: 1 });
+    bench.wait(electionTimeoutMs + 1);
+    bench.appendEntries({ from: 'n2', term: 3, prev: [1, 1] });
+    bench.timeoutNow(3);
+    bench.elected();
+    expect(bench.summary.role).toBe('leader');
+    bench.progress({ peer: 'n2', match: 1, readOnly: true }, { peer: 'n3', match: 1, readOnly: true });
+    expect(bench.propose('a')).toEqual(['refuse 1 EREADONLY unknown']);
+    bench.committed(2);
+    expect(bench.propose('b')).toEqual(['refuse 2 EREADONLY not_done']);
+  });
+
   test('somebody else takes over', () => {
     const bench = leader();
     bench.admin('transfer_leader', { peer_id: 'n2' });

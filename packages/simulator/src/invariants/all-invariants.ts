@@ -28,6 +28,7 @@ import { LogsMatch } from './logs-match.js';
 import { MembersApplyTheSame } from './members-apply-the-same.js';
 import { NoTruncationBelowCommit } from './no-truncation-below-commit.js';
 import { NodesNeverGoBack } from './nodes-never-go-back.js';
+import { NotDoneIsNeverAppended } from './not-done-is-never-appended.js';
 import { OneChangeAtATime } from './one-change-at-a-time.js';
 import { OneGroup } from './one-group.js';
 import { OneLeaderATerm } from './one-leader-a-term.js';
@@ -89,6 +90,7 @@ const rules = [
   TruncatedConfigurationsAreVoid,
   OnlyCaughtUpStoresJoin,
   OneStoreAName,
+  NotDoneIsNeverAppended,
   ReadOnlyPeersTakeNothing,
   LeadersHandOverWhereEntriesCommit,
   LeadersKeepTheirDeadlines,
@@ -182,6 +184,10 @@ export class Invariants implements Watcher {
 
   onWiped(peerId: PeerId): void {
     this.record.onWiped(peerId);
+  }
+
+  onDelivered(attempt: object, requestId: number): void {
+    for (const invariant of this.all) invariant.onDelivered?.(attempt, requestId);
   }
 
   onAnswered(requestId: number, answer: Answer | 'silence'): void {

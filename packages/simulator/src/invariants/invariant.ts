@@ -12,7 +12,15 @@ export type SentHandlers = {
 
 type Hooks = Pick<
   Watcher,
-  'onStepping' | 'onStepped' | 'onEvent' | 'onApplied' | 'onDigest' | 'onRestored' | 'onWritten' | 'onAnswered'
+  | 'onDelivered'
+  | 'onStepping'
+  | 'onStepped'
+  | 'onEvent'
+  | 'onApplied'
+  | 'onDigest'
+  | 'onRestored'
+  | 'onWritten'
+  | 'onAnswered'
 >;
 
 export interface Invariant extends Hooks {

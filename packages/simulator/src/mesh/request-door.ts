@@ -26,6 +26,12 @@ import type { Answer } from './watcher.js';
 type Asked = 'group' | 'peer';
 type Respond = (body: unknown) => void;
 
+interface Delivered {
+  /** The same at each node that receives the message. */
+  readonly attempt: object;
+  readonly bytes: Uint8Array;
+}
+
 interface Understood {
   readonly input: (requestId: number) => NodeInput;
   /** @throws ConclaveError */
@@ -58,10 +64,11 @@ export class RequestDoor {
     }
     if (listeners.length > 1) coverage.count('request heard by two nodes');
     const bytes = encode(body);
+    const attempt = {};
     for (const listener of listeners) {
       network.sendOnce<Actor>(from, listener.name, (actor) => {
         this.mesh.hand(actor, () =>
-          this.take(actor, target, bytes, (answer) => this.answer(actor, from, answer, onReply)),
+          this.take(actor, target, { attempt, bytes }, (answer) => this.answer(actor, from, answer, onReply)),
         );
       });
     }
@@ -98,7 +105,7 @@ export class RequestDoor {
   }
 
   /** A request has come to a node's door. */
-  private take(actor: Actor, target: RequestTarget, bytes: Uint8Array, respond: Respond): void {
+  private take(actor: Actor, target: RequestTarget, { attempt, bytes }: Delivered, respond: Respond): void {
     const asked: Asked = target.peerId === undefined ? 'group' : 'peer';
     // It no longer listens on the group's subjects.
     if (asked === 'group' && !this.mesh.isServing(actor)) return;
@@ -110,7 +117,11 @@ export class RequestDoor {
       respond({ error: error.toBody() });
       return;
     }
-    this.mesh.request(actor, understood.input, (answer) => {
+    const input = (requestId: number): NodeInput => {
+      this.mesh.watcher.onDelivered?.(attempt, requestId);
+      return understood.input(requestId);
+    };
+    this.mesh.request(actor, input, (answer) => {
       const body = replyOf(understood, answer, { groupUid: summaryOf(actor).group_uid });
       if (body !== undefined) respond(body);
     });

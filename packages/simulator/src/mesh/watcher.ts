@@ -17,6 +17,8 @@ export interface Watcher {
   onRestored?(life: object, pieces: () => readonly Uint8Array[]): void;
   /** A log-store has loaded its log, or synced a write. */
   onSynced?(peerId: PeerId, store: LogStoreCore): void;
+  /** A message of a client was delivered to a node, as this request; `attempt`: the same for each node that receives it. */
+  onDelivered?(attempt: object, requestId: number): void;
   onAnswered?(requestId: number, answer: Answer | 'silence'): void;
   /** A core is about to take a step; `at`: on the clock of its process. */
   onStepping?(actor: Actor, input: unknown, at: Instant): void;

@@ -20,7 +20,33 @@ export class DisksFill {
   /** Once more, now and then. */
   step(): void {
     const { random } = this.stage;
-    if (this.isOn && random.chance(perStep)) this.leadersFill();
+    if (!this.isOn || !random.chance(perStep)) return;
+    if (random.chance(0.3)) this.orderComesLate();
+    else this.leadersFill();
+  }
+
+  /**
+   * A leader that takes no entries hands over to a peer whose node stands still: the order arrives after the transfer's deadline,
+   * and the old leader does not hear of the new one. Clients reach both.
+   */
+  private orderComesLate(): void {
+    const { random, add, run, peers, call } = this.stage;
+    const late = [random.pick(peers)];
+    add({ type: 'heal' });
+    add({ type: 'start', targets: ['all'] });
+    run(1200);
+    add({ type: 'pause', targets: late.map((peer) => `${peer}.node`) });
+    add({ type: 'disk', peer: leader, free: fullMib, fail: false });
+    run(2000 + 500 * random.next());
+    add({ type: 'cut', groups: [peers, [leader]], oneWay: true });
+    add({ type: 'resume', targets: late.map((peer) => `${peer}.node`) });
+    for (let times = 8; times > 0; times--) {
+      run(40 * random.next());
+      call();
+    }
+    run(1500 * random.next());
+    add({ type: 'heal' });
+    for (const peer of peers) add({ type: 'disk', peer, free: roomyMib, fail: false });
   }
 
   private leadersFill(): void {

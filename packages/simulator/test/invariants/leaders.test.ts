@@ -5,6 +5,7 @@ import { EchoesAnswerNewTicks } from '../../src/invariants/echoes-answer-new-tic
 import { EchoesAreInSession } from '../../src/invariants/echoes-are-in-session.js';
 import { LeadersHandOverWhereEntriesCommit } from '../../src/invariants/leaders-hand-over-where-entries-commit.js';
 import { LeadersKeepTheirDeadlines } from '../../src/invariants/leaders-keep-their-deadlines.js';
+import { NotDoneIsNeverAppended } from '../../src/invariants/not-done-is-never-appended.js';
 import { OnlyConfirmedLeadersAnswer } from '../../src/invariants/only-confirmed-leaders-answer.js';
 import { ReadsWaitForALaterRound } from '../../src/invariants/reads-wait-for-a-later-round.js';
 import { TransfersComeFromLeaders } from '../../src/invariants/transfers-come-from-leaders.js';
@@ -45,6 +46,24 @@ test('leaders-hand-over-where-entries-commit: a peer is to take over while the t
     'leaders-hand-over-where-entries-commit',
     () => group.say(n1, 'node', 'replicator.transfer', lie),
     /hands over to n2, which can commit nothing: read-only are n1, n3/,
+  );
+});
+
+test('not-done-is-never-appended (promise 21): one node refuses what another appends', () => {
+  const group = new WatchedGroup(NotDoneIsNeverAppended);
+  const { mesh, invariants } = group;
+  const attempt = {};
+  const elsewhere = 1_000_000;
+  invariants.onDelivered(attempt, elsewhere);
+  // The number that the mesh gives to the next request.
+  const requestId = mesh.put(n1, 'before', '1') + 1;
+  invariants.onDelivered(attempt, requestId);
+  mesh.answered(mesh.put(n1, 'b', '2'));
+  const error = { code: 'EREADONLY', message: 'a lie', outcome: 'not_done' } as const;
+  expectBroken(
+    'not-done-is-never-appended',
+    () => invariants.onAnswered(elsewhere, { error }),
+    /says that a request is not done, and n1.node has appended it: entry \d+ is committed/,
   );
 });
 

@@ -1,0 +1,99 @@
+/**
+ * A message of a client may reach two nodes that both take themselves for the leader. Where one of them answers that the request
+ * is not done, no entry that the other has appended for it is ever committed: `not_done` is true of each attempt, not only of
+ * what the client concludes from all of them (DESIGN, section 3).
+ */
+import { type Body, batchHeader, batchPayloads, type LogIndex } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import type { Answer } from '../mesh/watcher.js';
+import { type Invariant, Rule } from './invariant.js';
+
+interface Attempt {
+  /** Which node has said that it is not done, and by which code. */
+  notDone: string | undefined;
+  readonly appended: Appended[];
+}
+
+interface Appended {
+  readonly by: string;
+  readonly index: number;
+  readonly term: number;
+}
+
+interface Waiting {
+  readonly actor: Actor;
+  readonly payload: Uint8Array;
+  readonly attempt: Attempt;
+}
+
+export class NotDoneIsNeverAppended extends Rule implements Invariant {
+  readonly name = 'not-done-is-never-appended';
+  private readonly attempts = new WeakMap<object, Attempt>();
+  private readonly attemptOf = new Map<number, Attempt>();
+  /** Writes that a node holds and has not appended. */
+  private readonly waiting = new Map<number, Waiting>();
+  private readonly byIndex = new Map<number, Attempt[]>();
+
+  readonly sent = {
+    'feed.append': (body: Body<'feed.append'>, from: Actor) => this.onAppend(body, from),
+  };
+
+  onDelivered(attempt: object, requestId: number): void {
+    const known = this.attempts.get(attempt) ?? { notDone: undefined, appended: [] };
+    this.attempts.set(attempt, known);
+    this.attemptOf.set(requestId, known);
+  }
+
+  onStepping(actor: Actor, input: unknown): void {
+    const { type, requestId, payload } = input as { type: string; requestId: number; payload: Uint8Array };
+    const attempt = type === 'propose' ? this.attemptOf.get(requestId) : undefined;
+    if (attempt !== undefined) this.waiting.set(requestId, { actor, payload, attempt });
+  }
+
+  private onAppend({ batches, leader_term }: Body<'feed.append'>, from: Actor): void {
+    for (const [requestId, { actor, payload, attempt }] of this.waiting) {
+      if (actor !== from) continue;
+      const index = indexOf(batches, payload);
+      if (index === undefined) continue;
+      this.waiting.delete(requestId);
+      attempt.appended.push({ by: from.name, index, term: leader_term });
+      this.byIndex.set(index, [...(this.byIndex.get(index) ?? []), attempt]);
+    }
+  }
+
+  onAnswered(requestId: number, answer: Answer | 'silence'): void {
+    const attempt = this.attemptOf.get(requestId);
+    const name = this.waiting.get(requestId)?.actor.name ?? 'a node';
+    this.attemptOf.delete(requestId);
+    this.waiting.delete(requestId);
+    if (attempt === undefined || answer === 'silence' || 'result' in answer) return;
+    const { outcome, code } = answer.error;
+    if (outcome !== 'not_done') return;
+    attempt.notDone ??= `${name} (${code})`;
+    for (const { index } of attempt.appended) this.judge(attempt, index);
+  }
+
+  onApplied(_life: object, index: LogIndex): void {
+    for (const attempt of this.byIndex.get(index) ?? []) this.judge(attempt, index);
+  }
+
+  private judge({ notDone, appended }: Attempt, index: number): void {
+    const committed = this.record.commits.at(index);
+    const found = appended.find((one) => one.index === index && one.term === committed?.term);
+    this.check(
+      notDone === undefined || found === undefined,
+      () => `${notDone} says that a request is not done, and ${found?.by} has appended it: entry ${index} is committed`,
+    );
+  }
+}
+
+/** The entry of this payload: the very bytes. */
+function indexOf(batches: readonly Uint8Array[], payload: Uint8Array): number | undefined {
+  for (const batch of batches) {
+    const { kind, first } = batchHeader(batch);
+    if (kind !== 'commands') continue;
+    const at = batchPayloads(batch).findIndex((one) => Buffer.compare(one, payload) === 0);
+    if (at >= 0) return first + at;
+  }
+  return undefined;
+}
