@@ -1,6 +1,6 @@
 // Takes rules out of the cores, one at a time, and has the simulator find each of these mutants. See docs/mutants.md.
 //
-// usage: mutants.mjs [--write] [--workers N] [mutant ...]     (none: all of them)
+// usage: mutants.mjs [--write] [--resume] [--workers N] [mutant ...]     (none: all of them)
 
 import { runMutants } from '../test/mutants/run-mutants.mjs';
 import { runMain } from './run.mjs';
@@ -16,6 +16,7 @@ await runMain(async () => {
   if (!(workers >= 1 && workers <= mostWorkers)) throw new Error(`--workers is 1 or ${mostWorkers}.`);
   const abort = new AbortController();
   for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.once(signal, () => abort.abort());
-  const only = args.filter((arg) => arg !== '--write');
-  return runMutants({ only, workers, write: args.includes('--write'), signal: abort.signal });
+  const [write, resume] = [args.includes('--write'), args.includes('--resume')];
+  const only = args.filter((arg) => arg !== '--write' && arg !== '--resume');
+  return runMutants({ only, workers, write, resume, signal: abort.signal });
 });

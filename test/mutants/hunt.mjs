@@ -16,6 +16,14 @@ import { Workbench } from './workbench.mjs';
  * @property {number} seconds
  */
 
+/**
+ * @typedef {object} Hunted
+ * @property {string} id
+ * @property {number} first its first seed
+ * @property {number} seeds how many
+ * @property {Mutation | undefined} mutation undefined: nothing is mutated
+ */
+
 /** The first seed of each hunt. */
 export const firstSeed = 1;
 /** A seed takes a tenth of a second; one that takes so long will not end. */
@@ -24,6 +32,8 @@ const detector = fileURLToPath(new URL('detector.mjs', import.meta.url));
 
 /** What is hunted like a mutant and must survive: the cores as they are. */
 export const control = 'nothing';
+/** It is hunted over many seeds, so in parts, which all workers share. */
+const controlPart = 100;
 
 /**
  * Hunts each of the mutations, and first of all, where `controlSeeds` is above 0, what is not mutated at all.
@@ -34,14 +44,17 @@ export const control = 'nothing';
  *   readonly workers: number,
  *   readonly root?: string,
  *   readonly onOutcome?: (id: string, outcome: Outcome) => void,
+ *   readonly known?: (hunted: Hunted) => Outcome | undefined,
+ *   readonly onHunted?: (hunted: Hunted, outcome: Outcome) => void,
  *   readonly signal?: AbortSignal,
- * }} options
+ * }} options `known`: the outcome of an earlier run; `onHunted`: is told of each new one
  * @returns {Promise<Map<string, Outcome>>} by id
  */
-export async function hunt(mutations, { controlSeeds, workers, root, onOutcome, signal }) {
-  /** @type {{ id: string, seeds: number, mutation: Mutation | undefined }[]} */
-  const waiting = mutations.map((mutation) => ({ id: mutation.id, seeds: mutation.seeds, mutation }));
-  if (controlSeeds > 0) waiting.unshift({ id: control, seeds: controlSeeds, mutation: undefined });
+export async function hunt(mutations, options) {
+  const { controlSeeds, workers, root, onOutcome, known, onHunted, signal } = options;
+  /** @type {Hunted[]} */
+  const waiting = mutations.map((mutation) => ({ id: mutation.id, first: firstSeed, seeds: mutation.seeds, mutation }));
+  waiting.unshift(...controlParts(controlSeeds));
   /** @type {Map<string, Outcome>} */
   const outcomes = new Map();
   const work = async () => {
@@ -49,8 +62,10 @@ export async function hunt(mutations, { controlSeeds, workers, root, onOutcome, 
     try {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
         signal?.throwIfAborted();
-        const { id, seeds, mutation } = next;
-        const outcome = await huntOne(bench, mutation, seeds, signal);
+        const { id } = next;
+        const before = known?.(next);
+        const outcome = before ?? (await huntOne(bench, next, signal));
+        if (before === undefined) onHunted?.(next, outcome);
         outcomes.set(id, outcome);
         onOutcome?.(id, outcome);
       }
@@ -63,13 +78,27 @@ export async function hunt(mutations, { controlSeeds, workers, root, onOutcome, 
 }
 
 /**
- * @param {Workbench} bench
- * @param {Mutation | undefined} mutation
  * @param {number} seeds
+ * @returns {Hunted[]} where it is more than one part, each is named by its first seed
+ */
+export function controlParts(seeds) {
+  /** @type {Hunted[]} */
+  const parts = [];
+  for (let first = firstSeed; first < firstSeed + seeds; first += controlPart) {
+    const count = Math.min(controlPart, firstSeed + seeds - first);
+    const id = seeds <= controlPart ? control : `${control} from seed ${first} on`;
+    parts.push({ id, first, seeds: count, mutation: undefined });
+  }
+  return parts;
+}
+
+/**
+ * @param {Workbench} bench
+ * @param {Hunted} hunted
  * @param {AbortSignal | undefined} signal
  * @returns {Promise<Outcome>}
  */
-async function huntOne(bench, mutation, seeds, signal) {
+async function huntOne(bench, { mutation, first, seeds }, signal) {
   const begun = performance.now();
   const seconds = () => (performance.now() - begun) / 1000;
   try {
@@ -81,11 +110,11 @@ async function huntOne(bench, mutation, seeds, signal) {
   return new Promise((resolve) => {
     const args =
       mutation?.scenario === undefined
-        ? [bench.folder, String(firstSeed), String(seeds)]
+        ? [bench.folder, String(first), String(seeds)]
         : [bench.folder, path.join(bench.root, 'test', 'scenarios', mutation.scenario)];
     const child = fork(detector, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [] });
     let errors = '';
-    let seed = firstSeed;
+    let seed = first;
     /** @type {Outcome | undefined} */
     let outcome;
     const giveUp = () => {

@@ -1,12 +1,14 @@
 /**
  * That the simulator can fail: a few mutants, those that it finds fast. `npm run mutants` hunts them all.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { root } from '../../scripts/run.mjs';
-import { control, hunt } from './hunt.mjs';
+import { control, controlParts, hunt } from './hunt.mjs';
 import { mutations } from './mutations/all.mjs';
+import { OutcomeStore } from './outcome-store.mjs';
 import { chapters } from './rules.mjs';
 import { edited } from './workbench.mjs';
 
@@ -51,6 +53,36 @@ test('a mutation whose text is gone, or stands there twice, fails with its name'
   const edit = { file: 'a.ts', find: 'b', replace: 'c' };
   expect(() => edited('a', edit, 'some-mutant')).toThrow(/some-mutant: stands not in a.ts/);
   expect(() => edited('b b', edit, 'some-mutant')).toThrow(/some-mutant: stands 2 times in a.ts/);
+});
+
+test('the outcome of an earlier run counts for the same sources and the same mutation alone', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'conclave-outcomes-'));
+  try {
+    const source = path.join(folder, 'packages', 'a', 'src', 'a.ts');
+    mkdirSync(path.dirname(source), { recursive: true });
+    writeFileSync(source, 'one');
+    const mutation = { id: 'm', rule: 'a rule', edits: [], seeds: 60 };
+    const hunted = { id: 'm', first: 1, seeds: 60, mutation };
+    new OutcomeStore(folder).keep(hunted, { verdict: 'found', seed: 7, seconds: 1 });
+    new OutcomeStore(folder).keep({ ...hunted, id: 'n' }, { verdict: 'broken', seconds: 1 });
+    const again = new OutcomeStore(folder);
+    expect(again.get(hunted)).toMatchObject({ seed: 7 });
+    expect(again.get({ ...hunted, id: 'n' })).toBeUndefined();
+    expect(again.get({ ...hunted, mutation: { ...mutation, rule: 'another' } })).toBeUndefined();
+    writeFileSync(source, 'two');
+    expect(new OutcomeStore(folder).get(hunted)).toBeUndefined();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('the cores as they are, are hunted in parts that cover all seeds once', () => {
+  expect(controlParts(20)).toEqual([{ id: control, first: 1, seeds: 20, mutation: undefined }]);
+  expect(controlParts(250).map(({ first, seeds }) => [first, seeds])).toEqual([
+    [1, 100],
+    [101, 100],
+    [201, 50],
+  ]);
 });
 
 test('the simulator finds mutants, and nothing where nothing is mutated', async () => {

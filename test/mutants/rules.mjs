@@ -147,7 +147,14 @@ export const chapters = [
       { rule: 'Votes compare the accepted log', mutants: ['vote-compares-what-is-committed'] },
       {
         rule: 'The term in memory rises before the vote is sent to disk; both are synced before they are spoken',
-        mutants: ['two-votes-in-a-term', 'vote-not-stored', 'vote-spoken-before-sync', 'term-forgotten-at-start'],
+        mutants: [
+          'two-votes-in-a-term',
+          'vote-not-stored',
+          'vote-spoken-before-sync',
+          'term-forgotten-at-start',
+          'term-spoken-before-it-is-stored',
+          'unsynced-own-vote-counted',
+        ],
       },
     ],
   },
@@ -205,13 +212,20 @@ export const chapters = [
       { rule: 'A leader counts itself only while its session is in force', mutants: ['read-without-the-own-session'] },
       {
         rule: 'A follower echoes only while it is sure that no second node of its peer has opened the log-store',
-        mutants: ['echo-without-the-own-session'],
+        mutants: [
+          'echo-without-the-own-session',
+          'session-confirmed-as-of-the-answer',
+          'acknowledgement-of-another-session',
+        ],
       },
       {
         rule: "A lease runs from the tick's send time, for less than an election timeout",
         mutants: ['lease-from-the-echo', 'lease-twice-as-long'],
       },
-      { rule: '... of ticks that were heard in the sessions of the log-stores', mutants: ['lease-from-echoes-alone'] },
+      {
+        rule: '... of ticks that were heard in the sessions of the log-stores, and in this term',
+        mutants: ['lease-from-echoes-alone', 'session-tick-survives-a-term', 'session-tick-of-an-older-term'],
+      },
       {
         rule: '... and were sent after the latest configuration',
         mutants: [],
@@ -252,7 +266,12 @@ export const chapters = [
       { rule: 'An expired session answers `unknown`', mutants: ['expired-session-carries-out'] },
       {
         rule: '`outcome` is always true',
-        mutants: ['appended-means-not-done', 'timed-out-means-not-done', 'answered-before-it-is-committed'],
+        mutants: [
+          'appended-means-not-done',
+          'timed-out-means-not-done',
+          'answered-before-it-is-committed',
+          'reply-of-an-entry-that-was-replaced',
+        ],
       },
       { rule: 'A snapshot holds the clients’ sessions', mutants: ['snapshot-without-results'] },
       { rule: 'A lock comes with a token that grows', mutants: ['next-holder-has-the-same-token'] },
@@ -430,6 +449,7 @@ export const chapters = [
         mutants: [
           'vote-counted-twice',
           'answer-of-another-election-counted',
+          'elected-of-another-candidacy',
           'vote-of-another-store-counted',
           'joint-election-by-one-majority',
           'half-is-a-majority',

@@ -2,8 +2,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { root } from '../../scripts/run.mjs';
-import { control, hunt } from './hunt.mjs';
+import { control, controlParts, hunt } from './hunt.mjs';
 import { mutations } from './mutations/all.mjs';
+import { OutcomeStore } from './outcome-store.mjs';
 import { rulesTable } from './tables.mjs';
 
 /** @typedef {import('./hunt.mjs').Outcome} Outcome */
@@ -11,29 +12,34 @@ import { rulesTable } from './tables.mjs';
 const document = path.join(root, 'docs', 'mutants.md');
 
 /**
- * @param {{ only: readonly string[], workers: number, write: boolean, signal: AbortSignal }} options `only`: ids, or none for
- *   all of them; `write`: put the tables into docs/mutants.md
+ * @param {{ only: readonly string[], workers: number, write: boolean, resume: boolean, signal: AbortSignal }} options `only`:
+ *   ids, or none for all of them; `write`: put the tables into docs/mutants.md; `resume`: take over what an earlier run of
+ *   the same sources has found
  * @returns {Promise<number>} the exit code: 0 where every mutant was found, and nothing where nothing is mutated
  */
-export async function runMutants({ only, workers, write, signal }) {
+export async function runMutants({ only, workers, write, resume, signal }) {
   const hunted = only.length === 0 ? mutations : mutations.filter(({ id }) => only.includes(id));
   const unknown = only.filter((id) => !mutations.some((mutation) => mutation.id === id));
   if (unknown.length > 0) throw new Error(`There is no mutant named ${unknown.join(', ')}.`);
   const controlSeeds = Math.max(1, ...hunted.map(({ seeds }) => seeds));
   const begun = performance.now();
   let done = 0;
+  const total = hunted.length + controlParts(controlSeeds).length;
+  const store = new OutcomeStore(root);
   const outcomes = await hunt(hunted, {
     controlSeeds,
     workers,
     signal,
+    ...(resume ? { known: (one) => store.get(one) } : {}),
+    onHunted: (one, outcome) => store.keep(one, outcome),
     onOutcome: (id, outcome) => {
       done += 1;
-      console.log(
-        `${String(done).padStart(3)}/${hunted.length + 1} ${lineOf(id, outcome, seedsOf(id) ?? controlSeeds)}`,
-      );
+      console.log(`${String(done).padStart(3)}/${total} ${lineOf(id, outcome, seedsOf(id) ?? controlSeeds)}`);
     },
   });
-  const failures = [...outcomes].filter(([id, { verdict }]) => verdict !== (id === control ? 'survived' : 'found'));
+  const failures = [...outcomes].filter(
+    ([id, { verdict }]) => verdict !== (id.startsWith(control) ? 'survived' : 'found'),
+  );
   for (const [id, { verdict, seed, seen }] of failures) {
     console.error(
       `${id}: ${verdict}${seed === undefined ? '' : ` at seed ${seed}`}${seen === undefined ? '' : `: ${seen}`}`,

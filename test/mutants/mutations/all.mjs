@@ -8,6 +8,7 @@ import { reads } from './reads.mjs';
 import { replication } from './replication.mjs';
 import { sessions } from './sessions.mjs';
 import { ofSnapshots } from './snapshots.mjs';
+import { trust } from './trust.mjs';
 
 /** All mutations, by what they break. */
 export const mutations = [
@@ -21,4 +22,5 @@ export const mutations = [
   ...reads,
   ...clients,
   ...ofSnapshots,
+  ...trust,
 ];

@@ -1,0 +1,108 @@
+/** What a node may trust for how long: its session, its term, an acknowledgement, an election of its own. */
+
+const appending = 'packages/node/src/core/append-entries.ts';
+const election = 'packages/node/src/core/election.ts';
+const ownActors = 'packages/node/src/core/own-actors.ts';
+const proposals = 'packages/node/src/core/proposals.ts';
+const state = 'packages/node/src/core/state.ts';
+
+/** @type {import('./mutation.mjs').Mutation[]} */
+export const trust = [
+  {
+    id: 'session-confirmed-as-of-the-answer',
+    rule: 'A node is sure of its session as of when it sent what the log-store has acknowledged, not as of when that arrived.',
+    edits: [
+      {
+        file: appending,
+        find: 'this.session.wasSure(nowMs);',
+        replace: 'this.session.wasSure(Math.max(nowMs, this.context.nowMs));',
+      },
+    ],
+    seeds: 500,
+  },
+  {
+    id: 'session-tick-survives-a-term',
+    rule: 'A session tick is one of the term: it begins again with the term.',
+    edits: [
+      {
+        file: state,
+        find: '    this.lastTickId = 0;\n    this.sessionTickId = 0;\n',
+        replace: '    this.lastTickId = 0;\n',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'session-tick-of-an-older-term',
+    rule: 'An acknowledgement of an older term raises no session tick.',
+    edits: [
+      {
+        file: appending,
+        find: 'if (state.term === term) state.sessionTickId',
+        replace: 'state.sessionTickId',
+      },
+    ],
+    seeds: 250,
+  },
+  {
+    id: 'unsynced-own-vote-counted',
+    rule: 'Votes are synced before they are counted: also where a ballot-box restarts while a candidate waits for its disk.',
+    edits: [
+      {
+        file: election,
+        find: 'if (candidacy === undefined || !candidacy.asking) return;',
+        replace: 'if (candidacy === undefined) return;',
+      },
+    ],
+    seeds: 500,
+  },
+  {
+    id: 'elected-of-another-candidacy',
+    rule: 'Who is elected is who stands: a pre-vote that was won elects nobody.',
+    edits: [
+      {
+        file: election,
+        find: 'if (candidacy === undefined || body.election_id !== candidacy.electionId || body.term !== candidacy.term) {',
+        replace: 'if (candidacy === undefined || body.term !== candidacy.term) {',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'term-spoken-before-it-is-stored',
+    rule: 'A term is synced before it is spoken.',
+    edits: [
+      {
+        file: ownActors,
+        find: '    if (this.storeTerm()) this.runAfter(this.termSeq, run);',
+        replace: '    if (this.storeTerm()) run();',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'acknowledgement-of-another-session',
+    rule: 'An acknowledgement counts for the session that it names.',
+    edits: [
+      {
+        file: ownActors,
+        find: "if (body.actor === 'node' || body.store_id !== this.state.storeId || body.session !== this.state.session) {",
+        replace: "if (body.actor === 'node') {",
+      },
+    ],
+    seeds: 250,
+  },
+  {
+    id: 'reply-of-an-entry-that-was-replaced',
+    rule: 'A leader that steps down answers its pending writes as unknown: another entry may get their index.',
+    edits: [
+      {
+        file: proposals,
+        find: "    for (const { requestId } of this.appended.values()) {\n      if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, 'unknown');\n    }\n",
+        replace: '',
+      },
+      { file: proposals, find: '    this.appended.clear();\n    this.bytes = 0;\n', replace: '' },
+    ],
+    seeds: 60,
+  },
+];

@@ -1,0 +1,75 @@
+/**
+ * Keeps the outcomes of a hunt, so that a run that was interrupted goes on where it stopped. An outcome counts for the same
+ * sources and the same mutation alone.
+ */
+import { createHash } from 'node:crypto';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+/** @typedef {import('./hunt.mjs').Hunted} Hunted */
+/** @typedef {import('./hunt.mjs').Outcome} Outcome */
+
+export class OutcomeStore {
+  /** @param {string} root the project */
+  constructor(root) {
+    const folder = path.join(root, '.cache', 'mutants');
+    mkdirSync(folder, { recursive: true });
+    this.file = path.join(folder, `${hashOfSources(root)}.jsonl`);
+    /** @type {Map<string, Outcome>} */
+    this.outcomes = new Map();
+    if (!existsSync(this.file)) return;
+    for (const line of readFileSync(this.file, 'utf8').split('\n')) {
+      const kept = parsed(line);
+      if (kept !== undefined) this.outcomes.set(kept.key, kept.outcome);
+    }
+  }
+
+  /**
+   * @param {Hunted} hunted
+   * @returns {Outcome | undefined} of an earlier run
+   */
+  get(hunted) {
+    return this.outcomes.get(keyOf(hunted));
+  }
+
+  /**
+   * Keeps what was found, or was not: a tool that failed is tried again.
+   *
+   * @param {Hunted} hunted
+   * @param {Outcome} outcome
+   */
+  keep(hunted, outcome) {
+    if (outcome.verdict !== 'found' && outcome.verdict !== 'survived') return;
+    appendFileSync(this.file, `${JSON.stringify({ key: keyOf(hunted), id: hunted.id, outcome })}\n`);
+  }
+}
+
+/** @param {Hunted} hunted */
+function keyOf({ id, first, seeds, mutation }) {
+  return createHash('sha256').update(JSON.stringify({ id, first, seeds, mutation })).digest('hex');
+}
+
+/**
+ * @param {string} line
+ * @returns {{ key: string, outcome: Outcome } | undefined} undefined where it was cut short
+ */
+function parsed(line) {
+  try {
+    return line === '' ? undefined : JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {string} root */
+function hashOfSources(root) {
+  const hash = createHash('sha256');
+  const folders = readdirSync(path.join(root, 'packages')).map((name) => path.join('packages', name, 'src'));
+  for (const folder of [...folders, path.join('test', 'scenarios')]) {
+    if (!existsSync(path.join(root, folder))) continue;
+    const names = readdirSync(path.join(root, folder), { recursive: true, withFileTypes: true });
+    const files = names.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+    for (const file of files.sort()) hash.update(path.relative(root, file)).update('\0').update(readFileSync(file));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
