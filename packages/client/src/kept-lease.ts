@@ -1,4 +1,4 @@
-import { ConclaveError } from '@conclave/protocol';
+import { ConclaveError, type LeaseId, publicPartOf } from '@conclave/protocol';
 import type { LeaseApi } from './lease-api.js';
 
 /** A lease is renewed this many times in its time. */
@@ -43,7 +43,7 @@ export class KeptLease {
 
   private constructor(
     private readonly leases: LeaseApi,
-    readonly leaseId: number,
+    readonly leaseId: LeaseId,
     private readonly ttlMs: number,
     private heldUntilMs: number,
     private pastItsTime: boolean,
@@ -101,7 +101,7 @@ export class KeptLease {
 
   /** Ends it, with all that is tied to it. Where that fails it ends by itself, as nobody renews it. */
   async end(): Promise<void> {
-    this.stop(new ConclaveError('ECANCELED', `lease ${this.leaseId} was given back`));
+    this.stop(new ConclaveError('ECANCELED', `lease ${publicPartOf(this.leaseId)} was given back`));
     await this.leases.revoke(this.leaseId);
   }
 
@@ -154,7 +154,7 @@ export class KeptLease {
   /** Returns whether its time is over. */
   private endIfOver(): boolean {
     if (this.pastItsTime || performance.now() < this.heldUntilMs) return false;
-    const text = `lease ${this.leaseId} was not renewed in time`;
+    const text = `lease ${publicPartOf(this.leaseId)} was not renewed in time`;
     this.stop(new ConclaveError('ETIMEDOUT', this.problem === '' ? text : `${text}: ${this.problem}`, 'unknown'));
     return true;
   }

@@ -7,7 +7,15 @@
  * here stays bounded.
  */
 import { randomBytes } from 'node:crypto';
-import { ConclaveError, decodeRequest, defaultTimes, type KvReply, limits, type Value } from '@conclave/protocol';
+import {
+  ConclaveError,
+  decodeRequest,
+  defaultTimes,
+  type KvReply,
+  limits,
+  type PublicLeaseId,
+  type Value,
+} from '@conclave/protocol';
 import type { Msg, NatsConnection, Subscription } from 'nats';
 import { WatchReader } from './core/index.js';
 import type { Caller, KvApi } from './kv-api.js';
@@ -31,7 +39,8 @@ export type WatchEvent =
       readonly key: string;
       readonly value: Value;
       /** That it is tied to; unknown (undefined) for what was there. */
-      readonly leaseId?: number | undefined;
+      /** The public part of its lease's id. */
+      readonly leaseId?: PublicLeaseId | undefined;
     }
   | { readonly type: 'delete'; readonly revision: number; readonly key: string }
   /** Forget what was told: the puts that follow are what is there, as of this revision or later. Only with `state`. */

@@ -3,6 +3,7 @@ import {
   ConclaveError,
   type Consistency,
   type KvReply,
+  type LeaseId,
   type Operation,
   PeerId,
   type Value,
@@ -12,6 +13,12 @@ import type { Call } from './core/index.js';
 export interface CallOptions {
   /** The deadline of this call, from now on; 10 s unless given here or to `connect`. */
   readonly timeoutMs?: number;
+}
+
+/** Of what ends a lease or gives a lock back. */
+export interface ForceOptions extends CallOptions {
+  /** Without the secret of the holder. Observers are told: an event is published. */
+  readonly force?: boolean;
 }
 
 export interface GetOptions extends CallOptions {
@@ -27,7 +34,7 @@ export interface GetOptions extends CallOptions {
 
 export interface PutOptions extends CallOptions {
   /** Ties the key to this lease: it goes when the lease ends. */
-  readonly leaseId?: number;
+  readonly leaseId?: LeaseId;
 }
 
 export interface RangeOptions extends GetOptions {

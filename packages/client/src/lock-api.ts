@@ -1,9 +1,14 @@
-import type { KvReply } from '@conclave/protocol';
-import { type Caller, type CallOptions, type GetOptions, peerIdOf } from './kv-api.js';
+import type { KvReply, LeaseId } from '@conclave/protocol';
+import { type Caller, type CallOptions, type ForceOptions, type GetOptions, peerIdOf } from './kv-api.js';
 
 export interface AskForLockOptions extends CallOptions {
   /** Wait in the queue where another holds it; without, leave the queue. */
   readonly wait?: boolean;
+}
+
+export interface ReleaseOptions extends ForceOptions {
+  /** The holder's. */
+  readonly leaseId?: LeaseId;
 }
 
 /** Locks as the group knows them. `ConclaveClient.lock` does with them what a holder has to do. */
@@ -17,15 +22,19 @@ export class LockApi {
   acquire(
     name: string,
     owner: string,
-    leaseId: number,
+    leaseId: LeaseId,
     { wait = false, timeoutMs }: AskForLockOptions = {},
   ): Promise<KvReply<'lock'>> {
     return this.call({ operation: 'lock', name, owner, leaseId, wait }, timeoutMs) as Promise<KvReply<'lock'>>;
   }
 
-  /** Gives a lock back. `released` false: it is not held with this token. */
-  release(name: string, token: number, options: CallOptions = {}): Promise<KvReply<'unlock'>> {
-    return this.call({ operation: 'unlock', name, token }, options.timeoutMs) as Promise<KvReply<'unlock'>>;
+  /**
+   * Gives a lock back. `released` false: it is not held with this token, or not by this lease. It needs the id of the holder's
+   * lease, or `force`, unless that id is a number.
+   */
+  release(name: string, token: number, options: ReleaseOptions = {}): Promise<KvReply<'unlock'>> {
+    const { leaseId, force = false, timeoutMs } = options;
+    return this.call({ operation: 'unlock', name, token, leaseId, force }, timeoutMs) as Promise<KvReply<'unlock'>>;
   }
 
   /** Who holds a lock, and how many wait for it. */

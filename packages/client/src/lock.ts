@@ -1,4 +1,4 @@
-import { ConclaveError } from '@conclave/protocol';
+import { ConclaveError, publicPartOf } from '@conclave/protocol';
 import { isEnd, KeptLease } from './kept-lease.js';
 import type { LeaseApi } from './lease-api.js';
 import type { LockApi } from './lock-api.js';
@@ -148,7 +148,7 @@ async function tokenOf(locks: LockApi, name: string, owner: string, lease: KeptL
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 1.5, longestPauseMs)) {
     const { holder } = await locks.get(name, wait.callOptions());
     // Each lock has a lease of its own, so the owner needs no look.
-    if (holder?.lease_id === lease.leaseId) return holder.token;
+    if (holder?.lease_id === publicPartOf(lease.leaseId)) return holder.token;
     lease.signal.throwIfAborted();
     if (!wait.isLeft()) {
       throw new ConclaveError('EBUSY', `${holder?.owner ?? 'another'} holds ${JSON.stringify(name)}`);

@@ -129,7 +129,7 @@ describe('a client', () => {
     expect([lease_id, ttl_ms]).toEqual([1, 5000]);
     await Promise.all(['b', 'a'].map((key) => client.kv.put(key, 'v', { leaseId: lease_id })));
     await client.kv.txn([], [['put', 'c', 'v', lease_id]]);
-    const leased = { lease_id, ttl_ms: 5000, keys: ['b', 'c'], more: false };
+    const leased = { lease_id, ttl_ms: 5000, remaining_ms: null, keys: ['b', 'c'], more: false };
     expect(await client.leases.get(lease_id, { startAfter: 'a' })).toEqual(leased);
     expect(await client.leases.keep(lease_id)).toEqual({ lease_id, ttl_ms: 5000 });
     expect(await client.leases.list({ limit: 1, peerId: 'n1' })).toEqual({ leases: [[1, 5000, 3]], more: false });

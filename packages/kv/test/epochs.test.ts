@@ -5,7 +5,7 @@ import { Door } from './support.js';
 
 /** What one peer has of a group, and what clients of it can have been given out. */
 function some(door: Door) {
-  const { lease_id } = door.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
+  const { lease_id } = door.ask('lease_grant', { ttl_ms: 5000 }) as { lease_id: number };
   const { revision } = door.ask('put', { key: 'k', value: 'v', lease_id }) as KvReply<'put'>;
   const { token } = door.ask('lock', { name: `lock ${lease_id}`, owner: 'me', lease_id }) as KvReply<'lock'>;
   return [lease_id, revision, token, door.openSession()];

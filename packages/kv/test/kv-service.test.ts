@@ -1,4 +1,4 @@
-import { Command, ConclaveError, Key, kvOperations, limits } from '@conclave/protocol';
+import { Command, ConclaveError, Key, kvOperations, limits, publicPartOf } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { type KvResult, KvService } from '../src/index.js';
 import { generator, payloadOf, replyContext } from './support.js';
@@ -209,6 +209,7 @@ describe('the check by hand', () => {
 
   it('accepts and refuses the same commands as the schema', () => {
     const random = generator(7);
+    const whole = `${'p'.repeat(12)}.${'s'.repeat(22)}`;
     const valid: unknown[][] = [
       [1, 'put', 'k', 'v'],
       [1, 'put', 'k', new Uint8Array(2)],
@@ -216,6 +217,13 @@ describe('the check by hand', () => {
       [1, 'lease_grant', 1000],
       [1, 'lease_keep', 7],
       [1, 'lease_revoke', 7],
+      [1, 'put', 'k', 'v', whole],
+      [1, 'lease_keep', whole],
+      [1, 'lease_revoke', whole],
+      [1, 'lease_revoke', whole, 'force'],
+      [1, 'lease_revoke', publicPartOf(whole), 'force'],
+      [1, 'unlock', 'k', 7, whole],
+      [1, 'unlock', 'k', 7, 'force'],
       [1, 'lock', 'k', 'v', 7, true],
       [1, 'unlock', 'k', 7],
       [1, 'txn', [['k', 'lock', '=', 7]], [], []],

@@ -9,7 +9,7 @@ beforeEach(() => {
 });
 
 function grant(ttl_ms = 10_000): number {
-  return (door.ask('lease_grant', { ttl_ms }) as KvReply<'lease_grant'>).lease_id;
+  return (door.ask('lease_grant', { ttl_ms }) as { lease_id: number }).lease_id;
 }
 
 function keysOf(lease_id: number): readonly string[] {
@@ -35,6 +35,7 @@ describe('a lease', () => {
     expect(door.ask('lease_get', { lease_id: 1 })).toEqual({
       lease_id: 1,
       ttl_ms: 5000,
+      remaining_ms: null,
       keys: ['a', 'b'],
       more: false,
     });
@@ -43,7 +44,13 @@ describe('a lease', () => {
     expect(door.ask('lease_revoke', { lease_id: 1 })).toEqual({ revoked: true, revision: 5 });
     expect(door.ask('lease_revoke', { lease_id: 1 })).toEqual({ revoked: false, revision: 5 });
     expect(keys()).toEqual(['c']);
-    expect(door.ask('lease_get', { lease_id: 1 })).toEqual({ lease_id: 1, ttl_ms: 0, keys: [], more: false });
+    expect(door.ask('lease_get', { lease_id: 1 })).toEqual({
+      lease_id: 1,
+      ttl_ms: 0,
+      remaining_ms: null,
+      keys: [],
+      more: false,
+    });
     expect(() => door.ask('lease_keep', { lease_id: 1 })).toThrow('there is no lease 1');
     expect(door.ask('lease_list', {})).toEqual({ leases: [[2, 1000, 0]], more: false });
     // No name comes twice.

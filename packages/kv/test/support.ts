@@ -1,21 +1,35 @@
+import type { LeaderClock, ServiceRequest } from '@conclave/actor/core';
 import { asLogIndex, type ClientId, decode, type GroupUid } from '@conclave/protocol';
 import { KvService, type KvStateMachine } from '../src/index.js';
 
 export const replyContext = { groupUid: 'history-1' as GroupUid };
 const service = new KvService();
+/** Drawn so far: no two doors draw the same. */
+let ids = 0;
 
 /** Sends requests through the door into a state machine, one entry each, as a leader of a group of one would. */
 export class Door {
   index = 0;
-  private lastId = 0;
+  /** Of the leader; undefined: this peer does not lead. */
+  clock: LeaderClock | undefined;
 
   constructor(
     readonly stateMachine: KvStateMachine,
     /** Whether the state machine gets only the payload, as on a follower. */
     private readonly fromPayload = false,
-    /** The feature level of the group. */
-    private readonly level = 0,
+    /** The group's feature level. */
+    readonly level = 0,
   ) {}
+
+  /** What the service parses the request to. */
+  parse(operation: string, body: unknown): ServiceRequest {
+    return service.parse(operation, body, { level: this.level, generateId: () => this.generateId() });
+  }
+
+  private generateId(): string {
+    ids += 1;
+    return `id-${ids}`.padEnd(22, '-');
+  }
 
   /** The reply, but for the history that some name, or what `reply` threw. */
   ask(operation: string, body: unknown): unknown {
@@ -24,15 +38,10 @@ export class Door {
   }
 
   private reply(operation: string, body: unknown): unknown {
-    const request = service.parse(operation, body, { level: this.level, generateId: () => this.generateId() });
-    if (request.type === 'read') return request.reply(this.stateMachine.query(request.query), replyContext);
+    const request = this.parse(operation, body);
+    if (request.type === 'read') return request.reply(this.stateMachine.query(request.query, this.clock), replyContext);
     if (request.type === 'watch' || request.type === 'unwatch') throw new Error('who watches asks the node');
     return request.reply(this.apply(request.payload, this.fromPayload ? undefined : request.command), replyContext);
-  }
-
-  private generateId(): string {
-    this.lastId += 1;
-    return `id-${this.lastId}`.padEnd(22, '-');
   }
 
   apply(payload: Uint8Array, command?: unknown): unknown {

@@ -296,7 +296,10 @@ export class NodeActor implements Actor {
     if (payload.length > limits.entryBytes) {
       throw new ConclaveError('EINVAL', `a request makes an entry of at most ${limits.entryBytes} bytes`);
     }
-    const reply = (result: unknown) => understood.reply(result, this.replyContext());
+    const reply = (result: unknown) => {
+      for (const event of understood.events?.(result) ?? []) this.publish(event);
+      return understood.reply(result, this.replyContext());
+    };
     const requestId = this.open.add({ request, reply, writes: true });
     this.runner.enqueueRequest({ type: 'propose', requestId, payload, command, groupUid });
   }

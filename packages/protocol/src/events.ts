@@ -2,6 +2,8 @@
 import { z } from 'zod';
 import { ChangeKind, ReadOnlyReason, Stage } from './admin.js';
 import { ErrorBody } from './errors.js';
+import { Key, Token } from './kv.js';
+import { PublicLeaseId } from './lease-id.js';
 import { Count, GroupId, GroupUid, LogIndex, PeerId, StoreId, Term } from './words.js';
 
 const every = {
@@ -113,6 +115,14 @@ export const events = {
   level_raised: event(
     'the group’s feature level is higher from this entry on: there is no way back to builds that do not speak it',
     z.object({ ...every, level: Count, index: LogIndex }),
+  ),
+  lock_forced: event(
+    'a lock was taken from its holder by force, without the id of its lease',
+    z.object({ ...every, name: Key, token: Token }),
+  ),
+  lease_forced: event(
+    'a lease was ended by force, without its secret',
+    z.object({ ...every, lease_id: PublicLeaseId }),
   ),
   actor_silent: event('one of this peer’s own actors is silent', z.object({ ...every, actor: z.string() })),
 } as const;

@@ -10,6 +10,7 @@ export * from './health.js';
 export * from './history.js';
 export * from './host.js';
 export * from './kv.js';
+export * from './lease-id.js';
 export * from './levels.js';
 export * from './limits.js';
 export * from './messages.js';

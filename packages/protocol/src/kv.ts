@@ -1,5 +1,6 @@
 /** The operations of the state machine that ships with Conclave: requests and replies. */
 import { z } from 'zod';
+import { AnyLeaseId, LeaseId, PublicLeaseId } from './lease-id.js';
 import { limits } from './limits.js';
 import { WatchId } from './watch.js';
 import { Bytes, Count, GroupUid } from './words.js';
@@ -38,11 +39,8 @@ export type Value = z.infer<typeof Value>;
 /** Which write of the group last touched a key: 1 for the first write; 0: the key is not there. */
 export const Revision = Count;
 
-/** The name of a lease, which the group gives it. */
-export const LeaseId = z.number().int().min(1);
-
 /** The revision of the group at which a lock was acquired: higher than all before. */
-const Token = z.number().int().min(1);
+export const Token = z.number().int().min(1);
 
 const Ttl = z.number().int().min(limits.leaseLeastMs).max(limits.leaseMostMs);
 
@@ -123,12 +121,19 @@ export const Command = z.union([
   z.tuple([Count, z.literal('lease_grant'), Ttl]),
   z.tuple([Count, z.literal('lease_keep'), LeaseId]),
   z.tuple([Count, z.literal('lease_revoke'), LeaseId]),
+  /** Without the secret part of the id, by force. */
+  z.tuple([Count, z.literal('lease_revoke'), AnyLeaseId, z.literal('force')]),
   /** Name, owner, lease, and whether to wait in the queue. */
   z.tuple([Count, z.literal('lock'), Key, Owner, LeaseId, z.boolean()]),
-  /** Name and token. */
+  /** Name and token; enough where the id of the holder's lease is a number. */
   z.tuple([Count, z.literal('unlock'), Key, Token]),
+  /** The holder's lease, or by force. */
+  z.tuple([Count, z.literal('unlock'), Key, Token, z.union([LeaseId, z.literal('force')])]),
 ]);
 export type Command = z.infer<typeof Command>;
+
+/** A command as it stands in the log: from feature level 1 on, a lease that is granted has the id that the leader drew. */
+export type EntryCommand = Command | readonly [number, 'lease_grant', number, LeaseId];
 
 export const CommandResult = z.union([
   /**
@@ -137,6 +142,8 @@ export const CommandResult = z.union([
    * `lock` the token (0: not acquired), and a `lease_revoke` or `unlock` the group's revision after it.
    */
   z.tuple([z.literal('done'), Revision, z.boolean()]),
+  /** A lease was granted, by feature level 1: its id. */
+  z.tuple([z.literal('done'), LeaseId, z.boolean()]),
   /** A transaction, done: the group's revision after it, whether the comparisons held, and the results of that branch. */
   z.tuple([z.literal('done'), Revision, z.boolean(), z.array(OperationResult)]),
   /** Not done: a code and a sentence. */
@@ -149,7 +156,7 @@ export type CommandResult = z.infer<typeof CommandResult>;
 /** A write that changed something: its revision, what was done, the key; of a put the value and the lease, where tied. */
 export const KeyChange = z.union([
   z.tuple([Revision, z.literal('put'), Key, Value]),
-  z.tuple([Revision, z.literal('put'), Key, Value, LeaseId]),
+  z.tuple([Revision, z.literal('put'), Key, Value, PublicLeaseId]),
   z.tuple([Revision, z.literal('delete'), Key]),
 ]);
 export type KeyChange = z.infer<typeof KeyChange>;
@@ -198,29 +205,36 @@ export const kvOperations = {
     z.object({ succeeded: z.boolean(), revision: Revision, results: z.array(OperationResult) }),
   ),
   lease_grant: operation(
-    'grants a lease, to which keys and locks can be tied; it ends, and they go, once nobody has kept it for so long: not before, by the monotonic clock of the leader, and up to about two seconds later; a leader that comes to lead gives each lease its whole time again',
+    'grants a lease, whose id is a secret of its holder, to which keys and locks can be tied; it ends, and they go, once nobody has kept it for so long: not before, by the monotonic clock of the leader, and up to about two seconds later; a leader that comes to lead goes on from the time left that the log has of it, the whole at feature level 0',
     z.object({ ttl_ms: Ttl, ...once }),
     z.object({ lease_id: LeaseId, ttl_ms: Ttl, ...ofHistory }),
   ),
   lease_keep: operation(
-    'gives a lease its whole time again; ENOENT where it has ended',
+    'gives a lease its whole time again; ENOENT where it has ended, EHISTORY where an earlier history of the group granted it',
     z.object({ lease_id: LeaseId, ...once }),
     z.object({ lease_id: LeaseId, ttl_ms: Ttl, ...ofHistory }),
   ),
   lease_revoke: operation(
-    'ends a lease, deletes its keys and gives its locks back; `revoked` false: there was none of that id',
-    z.object({ lease_id: LeaseId, ...once }),
+    'ends a lease, deletes its keys and gives its locks back; `revoked` false: there was none of that id. With `force` the public part of the id is enough, and the event `lease_forced` is published',
+    z.object({ lease_id: AnyLeaseId, force: z.boolean().optional(), ...once }),
     z.object({ revoked: z.boolean(), revision: Revision }),
   ),
   lease_get: operation(
-    'a lease with its time (0: there is none of that id) and its keys, in order, by pages',
-    z.object({ lease_id: LeaseId, start_after: Key.optional(), limit: Limit, consistency: Consistency.optional() }),
-    z.object({ lease_id: LeaseId, ttl_ms: Count, keys: z.array(Key), more: z.boolean() }),
+    'a lease with its time (0: there is none of that id), what is left of it by the clock of the leader (null: the peer that answers does not lead), and its keys, in order, by pages; of its id only the public part is shown, which is enough to ask for it',
+    z.object({ lease_id: AnyLeaseId, start_after: Key.optional(), limit: Limit, consistency: Consistency.optional() }),
+    z.object({
+      lease_id: PublicLeaseId,
+      ttl_ms: Count,
+      /** Null: not known, as the peer that answers does not lead. Absent: it is older. */
+      remaining_ms: Count.nullable().optional(),
+      keys: z.array(Key),
+      more: z.boolean(),
+    }),
   ),
   lease_list: operation(
-    'the leases, in the order of their ids, by pages: id, time, and how many keys each has',
-    z.object({ start_after: LeaseId.optional(), limit: Limit, consistency: Consistency.optional() }),
-    z.object({ leases: z.array(z.tuple([LeaseId, Ttl, Count])), more: z.boolean() }),
+    'the leases, in the order of their ids, by pages: public part of the id, time, and how many keys each has',
+    z.object({ start_after: PublicLeaseId.optional(), limit: Limit, consistency: Consistency.optional() }),
+    z.object({ leases: z.array(z.tuple([PublicLeaseId, Ttl, Count])), more: z.boolean() }),
   ),
   lock: operation(
     'asks for a lock, which lives by a lease; the owner that holds it gets the same `token` again. Not acquired, it waits with `wait` in the queue, and acquires the lock when its turn comes (`lock_get` or the same request tells); without `wait` it leaves the queue. Tokens grow with each acquisition: whatever the lock protects must refuse a token lower than one that it has seen',
@@ -228,15 +242,21 @@ export const kvOperations = {
     z.object({ acquired: z.boolean(), token: Count, ...ofHistory }),
   ),
   unlock: operation(
-    'gives a lock back, which the first in the queue acquires; `released` false: it is not held with this token',
-    z.object({ name: Key, token: Token, ...once }),
+    'gives a lock back, which the first in the queue acquires; `released` false: it is not held with this token, or not by this lease. It needs the `lease_id` of the holder, or `force`, which publishes the event `lock_forced`; a lease whose id is a number needs neither',
+    z.object({
+      name: Key,
+      token: Token,
+      lease_id: LeaseId.optional(),
+      force: z.boolean().optional(),
+      ...once,
+    }),
     z.object({ released: z.boolean(), revision: Revision }),
   ),
   lock_get: operation(
     'who holds a lock (null: nobody), and how many wait for it',
     z.object({ name: Key, consistency: Consistency.optional() }),
     z.object({
-      holder: z.object({ owner: Owner, lease_id: LeaseId, token: Token }).nullable(),
+      holder: z.object({ owner: Owner, lease_id: PublicLeaseId, token: Token }).nullable(),
       waiting: Count,
       ...ofHistory,
     }),

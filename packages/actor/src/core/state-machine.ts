@@ -1,5 +1,5 @@
 /** What a node applies committed entries to, and the door through which clients reach it. */
-import type { Consistency, GroupUid, LogIndex, Term } from '@conclave/protocol';
+import type { ConclaveEvent, Consistency, GroupUid, LogIndex, Term } from '@conclave/protocol';
 
 /** What `apply` returns for an entry that this build cannot read. */
 export class Unsupported {
@@ -32,13 +32,17 @@ export interface StateMachine {
    * its group has just reached level 1; nothing ends.
    */
   beginHistory?(history: HistoryStart): void;
-  /** Answers a read of the state as it is. */
-  query(query: unknown): unknown;
+  /**
+   * Answers a read of the state as it is.
+   * @param clock of the leader, where this peer leads: what was timed by `housekeeping` was timed by it
+   */
+  query(query: unknown, clock?: LeaderClock): unknown;
   /**
    * What the leader should propose of its own accord, say to let idle clients' sessions expire: a payload, or
    * undefined. Called about once a second on the leader. What was timed in another term was timed by another leader.
+   * @param level the group's feature level: the payload may hold only what this level has
    */
-  housekeeping?(nowMs: number, term: Term): Uint8Array | undefined;
+  housekeeping?(nowMs: number, term: Term, level: number): Uint8Array | undefined;
   /**
    * The whole state as it is at this call, as pieces of at most `limits.snapshotPieceBytes`. The first piece is drawn at
    * once, the others one by one while further entries are applied: what these change must not show. An iterator that is
@@ -62,6 +66,12 @@ export interface HistoryStart {
   readonly groupUid: GroupUid;
   /** Whole numbers that are given out begin above it, below 2^53; 0: the history goes on from before level 1. */
   readonly base: number;
+}
+
+/** When a leader is asked: its monotonic clock, and the term that it leads in. */
+export interface LeaderClock {
+  readonly nowMs: number;
+  readonly term: Term;
 }
 
 /**
@@ -147,6 +157,8 @@ export interface WriteRequest extends OfHistory {
   readonly command: unknown;
   /** Makes the reply of the result of `apply`. @throws ConclaveError */
   readonly reply: (result: unknown, context: ReplyContext) => unknown;
+  /** What the leader is to publish for observers, of the result of `apply`. */
+  readonly events?: ((result: unknown) => readonly ConclaveEvent[]) | undefined;
 }
 
 export interface ReadRequest extends OfHistory {

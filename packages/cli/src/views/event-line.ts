@@ -51,6 +51,10 @@ export function eventText(event: ObservedEvent): string {
       return `has stopped applying at index ${count(event.body.index)}: ${event.body.reason}`;
     case 'level_raised':
       return `the feature level is ${event.body.level}, from index ${count(event.body.index)} on`;
+    case 'lock_forced':
+      return `the lock ${JSON.stringify(event.body.name)} was taken from its holder, token ${event.body.token}, by force`;
+    case 'lease_forced':
+      return `the lease ${event.body.lease_id} was ended by force`;
     case 'actor_silent':
       return `its ${event.body.actor} is silent`;
   }

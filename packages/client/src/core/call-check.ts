@@ -1,12 +1,14 @@
 /** Checks calls before they go out: one that the group would refuse must not take others of its request with it. */
 import {
   type AdminCommand,
+  AnyLeaseId,
   adminCommands,
   ConclaveError,
   defaultTimes,
   type ErrorBody,
   isWellFormed,
   kvOperations,
+  LeaseId,
   limits,
   type Value,
 } from '@conclave/protocol';
@@ -42,15 +44,16 @@ export function sizeOrFault(call: Call): number | ErrorBody {
     case 'lease_grant':
       return sizeOfSmall(kvOperations.lease_grant.request.safeParse({ ttl_ms: call.ttlMs }));
     case 'lease_keep':
+      return sizeOfSmall(kvOperations.lease_keep.request.safeParse({ lease_id: call.leaseId }));
     case 'lease_revoke':
-      return sizeOfSmall(kvOperations[call.operation].request.safeParse({ lease_id: call.leaseId }));
+      return sizeOfSmall((call.force === true ? AnyLeaseId : LeaseId).safeParse(call.leaseId));
     case 'lock': {
       const { name, owner, leaseId, wait } = call;
       return sizeOfSmall(kvOperations.lock.request.safeParse({ name, owner, lease_id: leaseId, wait }));
     }
     case 'unlock': {
-      const { name, token } = call;
-      return sizeOfSmall(kvOperations.unlock.request.safeParse({ name, token }));
+      const { name, token, leaseId } = call;
+      return sizeOfSmall(kvOperations.unlock.request.safeParse({ name, token, lease_id: leaseId }));
     }
     default:
       return sizeOfKeyCall(call);
@@ -72,8 +75,8 @@ function sizeOfKeyCall(call: KeyCall): number | ErrorBody {
   if (call.operation === 'cas' && !isWholeNumber(call.expectedRevision, 0)) {
     return invalid('a revision is a whole number, 0 or above');
   }
-  if (call.operation === 'put' && call.leaseId !== undefined && !isWholeNumber(call.leaseId, 1)) {
-    return invalid('the id of a lease is a whole number, 1 or above');
+  if (call.operation === 'put' && call.leaseId !== undefined && !LeaseId.safeParse(call.leaseId).success) {
+    return invalid('the id of a lease is a whole number, 1 or above, or <public>.<secret>');
   }
   return keyBytes + valueBytes + commandOverheadBytes;
 }

@@ -1,9 +1,11 @@
 /** What goes into the client's core and what comes out. */
 import type {
   AdminCommand,
+  AnyLeaseId,
   Comparison,
   Consistency,
   ErrorBody,
+  LeaseId,
   Operation,
   Outcome,
   PeerId,
@@ -25,7 +27,7 @@ export type WriteCall =
       readonly key: string;
       readonly value: Value;
       /** Ties the key to this lease. */
-      readonly leaseId?: number | undefined;
+      readonly leaseId?: LeaseId | undefined;
     }
   | { readonly operation: 'delete'; readonly key: string }
   | { readonly operation: 'cas'; readonly key: string; readonly value: Value; readonly expectedRevision: number }
@@ -36,16 +38,29 @@ export type WriteCall =
       readonly otherwise: readonly Operation[];
     }
   | { readonly operation: 'lease_grant'; readonly ttlMs: number }
-  | { readonly operation: 'lease_keep' | 'lease_revoke'; readonly leaseId: number }
+  | { readonly operation: 'lease_keep'; readonly leaseId: LeaseId }
+  | {
+      readonly operation: 'lease_revoke';
+      /** Its public part is enough by force. */
+      readonly leaseId: AnyLeaseId;
+      readonly force?: boolean;
+    }
   | {
       readonly operation: 'lock';
       readonly name: string;
       readonly owner: string;
-      readonly leaseId: number;
+      readonly leaseId: LeaseId;
       /** Wait in the queue where another holds it. */
       readonly wait: boolean;
     }
-  | { readonly operation: 'unlock'; readonly name: string; readonly token: number };
+  | {
+      readonly operation: 'unlock';
+      readonly name: string;
+      readonly token: number;
+      /** The holder's. */
+      readonly leaseId?: LeaseId | undefined;
+      readonly force?: boolean;
+    };
 
 export interface ReadCall {
   readonly operation: 'get';

@@ -1,5 +1,5 @@
 /** What a request says, of the calls that it holds. */
-import { type Command, invariant } from '@conclave/protocol';
+import { type Command, invariant, type LeaseId } from '@conclave/protocol';
 import type { ReadCall, WriteCall } from './call.js';
 import type { ClientRequest, OpenCall } from './client-request.js';
 
@@ -44,15 +44,26 @@ function commandOf({ sequence, call }: OpenCall): Command {
     case 'lease_grant':
       return [sequence, 'lease_grant', write.ttlMs];
     case 'lease_keep':
+      return [sequence, 'lease_keep', write.leaseId];
     case 'lease_revoke':
-      return [sequence, write.operation, write.leaseId];
+      return write.force === true
+        ? [sequence, 'lease_revoke', write.leaseId, 'force']
+        : [sequence, 'lease_revoke', write.leaseId as LeaseId];
     case 'lock':
       return [sequence, 'lock', write.name, write.owner, write.leaseId, write.wait];
     case 'unlock':
-      return [sequence, 'unlock', write.name, write.token];
+      return unlockCommand(sequence, write);
     case 'delete':
       return [sequence, 'delete', write.key];
     case 'cas':
       return [sequence, 'cas', write.key, write.value, write.expectedRevision];
   }
+}
+
+function unlockCommand(
+  sequence: number,
+  { name, token, leaseId, force }: Extract<WriteCall, { readonly operation: 'unlock' }>,
+): Command {
+  const by = force === true ? 'force' : leaseId;
+  return by === undefined ? [sequence, 'unlock', name, token] : [sequence, 'unlock', name, token, by];
 }

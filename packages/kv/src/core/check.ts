@@ -3,12 +3,16 @@
  * fraction of the time that the schemas need. A test shows that both accept and refuse the same.
  */
 import {
+  type AnyLeaseId,
   type ClientId,
   type Command,
   type Comparison,
+  type EntryCommand,
   isWellFormed,
+  type LeaseId,
   limits,
   type Operation,
+  type PublicLeaseId,
   type Value,
 } from '@conclave/protocol';
 
@@ -67,22 +71,52 @@ export function isCommand(value: unknown): value is Command {
         typeof value[5] === 'boolean'
       );
     case 'unlock':
-      return value.length === 4 && isKey(value[2]) && isCount(value[3]) && value[3] >= 1;
+      return (
+        (value.length === 4 || (value.length === 5 && (isLeaseId(value[4]) || value[4] === force))) &&
+        isKey(value[2]) &&
+        isCount(value[3]) &&
+        value[3] >= 1
+      );
     case 'lease_keep':
-    case 'lease_revoke':
       return value.length === 3 && isLeaseId(value[2]);
+    case 'lease_revoke':
+      return value.length === 4
+        ? value[3] === force && isAnyLeaseId(value[2])
+        : value.length === 3 && isLeaseId(value[2]);
     default:
       return false;
   }
+}
+
+/** Of the log: as `isCommand`, and a lease that is granted may have its id. */
+export function isEntryCommand(value: unknown): value is EntryCommand {
+  if (!Array.isArray(value) || value[1] !== 'lease_grant' || value.length !== 4) return isCommand(value);
+  return isWholeText(value[3]) && isCommand(value.slice(0, 3));
 }
 
 export function isOwner(value: unknown): value is string {
   return typeof value === 'string' && value.length > 0 && hasAtMost(value, limits.ownerBytes) && isWellFormed(value);
 }
 
-export function isLeaseId(value: unknown): value is number {
-  return isCount(value) && value >= 1;
+export function isLeaseId(value: unknown): value is LeaseId {
+  return (isCount(value) && value >= 1) || isWholeText(value);
 }
+
+export function isPublicLeaseId(value: unknown): value is PublicLeaseId {
+  return (isCount(value) && value >= 1) || (typeof value === 'string' && publicPart.test(value));
+}
+
+export function isAnyLeaseId(value: unknown): value is AnyLeaseId {
+  return isPublicLeaseId(value) || isWholeText(value);
+}
+
+function isWholeText(value: unknown): value is string {
+  return typeof value === 'string' && wholeText.test(value);
+}
+
+const force = 'force';
+const publicPart = /^[A-Za-z0-9_-]{12}$/;
+const wholeText = /^[A-Za-z0-9_-]{12}\.[A-Za-z0-9_-]{22}$/;
 
 const relations: readonly unknown[] = ['=', '!=', '<', '>'];
 
@@ -120,6 +154,11 @@ function isListOf(value: unknown, isItem: (item: unknown) => boolean): boolean {
 /** What is wrong with a request's commands, in a sentence; undefined: nothing. */
 export function faultOfCommands(value: unknown): string | undefined {
   return faultOfList(value, 'commands', isCommand, 'a command [sequence, name, ...]');
+}
+
+/** The same of an entry of the log. */
+export function faultOfEntryCommands(value: unknown): string | undefined {
+  return faultOfList(value, 'commands', isEntryCommand, 'a command [sequence, name, ...]');
 }
 
 /** What is wrong with a request's keys, in a sentence; undefined: nothing. */

@@ -273,8 +273,9 @@ function rowOf(clientId: ClientId, session: ClientSession): SnapshotRows['sessio
 /** As a put or delete keeps one with each write, and it goes with the next: numbers are mixed without a list of them. */
 function hashOfResult(seed: number, sequence: number, result: KvCommandResult): number {
   const hash = seed ^ Math.imul(sequence, 0x165667b1);
-  if (result[0] !== 'done' || result[3] !== undefined) return hashOf(result, mix(hash, 1));
-  return mixNumber(result[2] ? hash : ~hash, result[1]);
+  const isPlain = result[0] === 'done' && result[3] === undefined && typeof result[1] === 'number';
+  if (!isPlain) return hashOf(result, mix(hash, 1));
+  return mixNumber(result[2] ? hash : ~hash, result[1] as number);
 }
 
 function* resultRows(
@@ -295,6 +296,7 @@ function detachedResult(result: KvCommandResult): KvCommandResult {
   if (result[0] === 'not_done') return ['not_done', result[1], detached(result[2])];
   if (result[0] === 'unknown') return ['unknown', result[1], detached(result[2])];
   const [, revision, isTrue, results] = result;
+  if (typeof revision === 'string') return ['done', detached(revision), isTrue];
   if (results === undefined) return ['done', revision, isTrue];
   return ['done', revision, isTrue, results.map(detachedFinding)];
 }

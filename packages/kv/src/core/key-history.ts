@@ -14,7 +14,15 @@
  * 3. The places of the revisions do not fall: once the oldest one's entry is there, so are all the others'.
  */
 import type { ChangesBound, ChangesPage, KeyedHistory, StateMachineHistory } from '@conclave/actor/core';
-import { type Command, invariant, type KeyChange, limits, type Operation, type Value } from '@conclave/protocol';
+import {
+  type EntryCommand,
+  invariant,
+  type KeyChange,
+  limits,
+  type Operation,
+  publicPartOf,
+  type Value,
+} from '@conclave/protocol';
 import { EntryRing } from './entry-ring.js';
 import { decodeEntry } from './kv-entry.js';
 import { foundOverheadBytes } from './stored-value.js';
@@ -49,7 +57,7 @@ export class KeyHistory implements StateMachineHistory, KeyedHistory {
   private place: number | undefined;
   private operation = 0;
   /** What was read last, as several watchers ask for the same. */
-  private decoded: { readonly place: number; readonly commands: readonly Command[] } | undefined;
+  private decoded: { readonly place: number; readonly commands: readonly EntryCommand[] } | undefined;
 
   /** @param base it begins behind this revision */
   constructor(
@@ -177,7 +185,7 @@ export class KeyHistory implements StateMachineHistory, KeyedHistory {
     return changeOf(revision, key, [...then, ...otherwise][operation % operationsEach] as KeyWrite);
   }
 
-  private commandsAt(place: number): readonly Command[] {
+  private commandsAt(place: number): readonly EntryCommand[] {
     if (this.decoded?.place === place) return this.decoded.commands;
     const entry = decodeEntry(this.entries.at(place));
     invariant(typeof entry === 'object' && 'commands' in entry, 'an entry that was applied has commands');
@@ -192,7 +200,7 @@ function changeOf(revision: number, key: string, write: KeyWrite): KeyChange {
   invariant(value !== undefined, 'what is no deletion has a value');
   return name === 'cas' || leaseId === undefined
     ? [revision, 'put', key, value]
-    : [revision, 'put', key, value, leaseId];
+    : [revision, 'put', key, value, publicPartOf(leaseId)];
 }
 
 function bytesOf(key: string, change: KeyChange): number {

@@ -9,12 +9,21 @@
  * 3. A key whose `leaseId` is not 0 is among the keys of that lease, and every key of a lease is there.
  * 4. Nothing that is kept shares memory with the message that it came in: a small value would pin a large one.
  */
-import { type GroupUid, historyGap, invariant, limits, type Value } from '@conclave/protocol';
+import {
+  type GroupUid,
+  historyGap,
+  invariant,
+  type LeaseId,
+  limits,
+  type PublicLeaseId,
+  publicPartOf,
+  type Value,
+} from '@conclave/protocol';
 import { KeyCut } from './key-cut.js';
 import { type HistoryBounds, KeyHistory } from './key-history.js';
 import { compareKeys } from './key-order.js';
 import type { FoundKey, FoundValue, RangePage, RangeQuery } from './kv-query.js';
-import { Leases } from './leases.js';
+import { type LeaseFault, Leases } from './leases.js';
 import { Locks } from './locks.js';
 import { SortedKeys } from './sorted-keys.js';
 import { DigestSum, hashOfValue, hashOfWritten } from './state-digest.js';
@@ -75,7 +84,7 @@ export class KeySpace {
   }
 
   /** Sets a key, tied to a lease that is there, or to none. Answers the revision that it has now. */
-  put(key: string, value: Value, leaseId = 0): number {
+  put(key: string, value: Value, leaseId: PublicLeaseId | 0 = 0): number {
     const isBinary = typeof value !== 'string';
     const text = isBinary ? oneCharacterEach(value) : detached(value);
     const stored = this.stored.get(key);
@@ -105,14 +114,18 @@ export class KeySpace {
   }
 
   /** Why the key cannot be tied to this lease; undefined: it can. `more`: so many keys besides are to be. */
-  tieFault(leaseId: number, key: string, more = 0): 'ENOENT' | 'EINVAL' | undefined {
+  tieFault(leaseId: LeaseId, key: string, more = 0): LeaseFault | 'EINVAL' | undefined {
+    return this.leases.faultOf(leaseId) ?? this.roomFault(publicPartOf(leaseId), key, more);
+  }
+
+  private roomFault(leaseId: PublicLeaseId, key: string, more: number): 'ENOENT' | 'EINVAL' | undefined {
     const lease = this.leases.at(leaseId);
     if (lease === undefined) return 'ENOENT';
     return lease.keys.has(key) || lease.keys.size + more < limits.leaseKeys ? undefined : 'EINVAL';
   }
 
   /** Ends a lease, deletes its keys and passes its locks on. Answers whether it was there. */
-  endLease(leaseId: number): boolean {
+  endLease(leaseId: PublicLeaseId): boolean {
     const lease = this.leases.at(leaseId);
     if (lease === undefined) return false;
     // In an order that a snapshot need not tell, as revisions come of it.
@@ -187,6 +200,7 @@ export class KeySpace {
     const from = Math.max(base, this.revision + historyGap, this.leases.lastId + historyGap);
     this.written = new KeyHistory(from, this.historyBounds);
     this.leases.goOnBehind(from);
+    this.leases.endHistory();
   }
 
   /** Where the numbers of this epoch begin. */
@@ -200,9 +214,9 @@ export class KeySpace {
   }
 
   /** A key of a snapshot, after the leases. Answers whether it can be one. */
-  restore(key: string, value: Value, revision: number, leaseId: number): boolean {
+  restore(key: string, value: Value, revision: number, leaseId: PublicLeaseId | 0): boolean {
     if (this.stored.has(key) || revision > this.revision) return false;
-    if (leaseId !== 0 && this.tieFault(leaseId, key) !== undefined) return false;
+    if (leaseId !== 0 && this.roomFault(leaseId, key, 0) !== undefined) return false;
     const isBinary = typeof value !== 'string';
     const text = isBinary ? oneCharacterEach(value) : detached(value);
     this.add({ key: inOnePiece(key), text, isBinary, revision, leaseId, ...hashesOf(key, value) });
@@ -226,7 +240,7 @@ export class KeySpace {
     this.order.delete(key);
   }
 
-  private retie(stored: Stored, leaseId: number): void {
+  private retie(stored: Stored, leaseId: PublicLeaseId | 0): void {
     if (stored.leaseId !== 0) this.leases.untie(stored.leaseId, stored.key);
     if (leaseId !== 0) this.leases.tie(leaseId, stored.key);
     stored.leaseId = leaseId;

@@ -1,19 +1,21 @@
 /** What the state machine finds in an entry of the log, and what it makes of it. */
 import {
   type ClientId,
-  type Command,
   ConclaveError,
   decode,
+  type EntryCommand,
   type ErrorCode,
   encode,
+  type LeaseId,
   limits,
   type OperationResult,
+  type PublicLeaseId,
 } from '@conclave/protocol';
-import { faultOfCommands, isClientId, isCount, isSessionId } from './check.js';
+import { faultOfEntryCommands, isClientId, isCount, isPublicLeaseId, isSessionId } from './check.js';
 
 /** Writes of one request, in order. Without a `client_id` each is done as often as it comes. */
 export interface WriteEntry {
-  readonly commands: readonly Command[];
+  readonly commands: readonly EntryCommand[];
   readonly client_id?: ClientId;
   readonly acknowledged?: number;
 }
@@ -32,7 +34,10 @@ export interface OpenSessionEntry {
  */
 export interface ExpireEntry {
   readonly expire: readonly (readonly [ClientId, number])[];
-  readonly expire_leases?: readonly (readonly [number, number])[];
+  /** By their public ids. */
+  readonly expire_leases?: readonly (readonly [PublicLeaseId, number])[];
+  /** From feature level 1 on: lease, the index of the entry that kept it last, and what was left of its time, in milliseconds. */
+  readonly remaining?: readonly (readonly [PublicLeaseId, number, number])[];
 }
 
 export type KvEntry = WriteEntry | OpenSessionEntry | ExpireEntry;
@@ -40,6 +45,8 @@ export type KvEntry = WriteEntry | OpenSessionEntry | ExpireEntry;
 /** The protocol's `CommandResult`, with codes that are known. */
 export type KvCommandResult =
   | readonly ['done', number, boolean]
+  /** Of `lease_grant` alone. */
+  | readonly ['done', LeaseId, boolean]
   | readonly ['done', number, boolean, readonly OperationResult[]]
   | readonly ['not_done', ErrorCode, string]
   | readonly ['unknown', ErrorCode, string];
@@ -55,6 +62,8 @@ export function encodeEntry(entry: KvEntry): Uint8Array {
   return encode(entry);
 }
 
+const noEntry = 'an entry has commands, open_session or expire';
+
 /** What a payload says, or a sentence on why it says nothing. Never throws: what is in the log must be applied. */
 export function decodeEntry(payload: Uint8Array): KvEntry | string {
   let value: unknown;
@@ -69,17 +78,27 @@ export function decodeEntry(payload: Uint8Array): KvEntry | string {
   if ('open_session' in value && (value.open_session === true || isSessionId(value.open_session))) {
     return { open_session: value.open_session };
   }
-  if ('expire' in value && isExpireList(value.expire, isClientId)) {
-    if (!('expire_leases' in value)) return { expire: value.expire };
-    if (isExpireList(value.expire_leases, isCount)) return { expire: value.expire, expire_leases: value.expire_leases };
-  }
-  return 'an entry has commands, open_session or expire';
+  if ('expire' in value) return asExpireEntry(value as Record<string, unknown>);
+  return noEntry;
 }
 
 function asWriteEntry({ commands, client_id, acknowledged }: Record<string, unknown>): WriteEntry | string {
-  const fault = faultOfCommands(commands) ?? faultOfClient(client_id, acknowledged);
+  const fault = faultOfEntryCommands(commands) ?? faultOfClient(client_id, acknowledged);
   if (fault !== undefined) return fault;
-  return writeEntry(commands as Command[], client_id as ClientId | undefined, acknowledged as number | undefined);
+  return writeEntry(commands as EntryCommand[], client_id as ClientId | undefined, acknowledged as number | undefined);
+}
+
+function asExpireEntry({ expire, expire_leases = [], remaining = [] }: Record<string, unknown>): ExpireEntry | string {
+  const isExpireEntry =
+    isListOf(expire, 2, isClientId) &&
+    isListOf(expire_leases, 2, isPublicLeaseId) &&
+    isListOf(remaining, 3, isPublicLeaseId);
+  if (!isExpireEntry) return noEntry;
+  return {
+    expire: expire as [ClientId, number][],
+    expire_leases: expire_leases as [PublicLeaseId, number][],
+    remaining: remaining as [PublicLeaseId, number, number][],
+  };
 }
 
 /** What is wrong with the client's part of a request, in a sentence; undefined: nothing. */
@@ -90,15 +109,16 @@ export function faultOfClient(clientId: unknown, acknowledged: unknown): string 
 }
 
 /** An entry without the properties that are not given, as nothing else may stand in for "none". */
-export function writeEntry(commands: readonly Command[], clientId?: ClientId, acknowledged?: number): WriteEntry {
+export function writeEntry(commands: readonly EntryCommand[], clientId?: ClientId, acknowledged?: number): WriteEntry {
   if (clientId === undefined) return { commands };
   return { client_id: clientId, ...(acknowledged === undefined ? {} : { acknowledged }), commands };
 }
 
-function isExpireList<Id>(value: unknown, isId: (id: unknown) => id is Id): value is [Id, number][] {
+/** Of rows that begin with an id, and go on with numbers. */
+function isListOf(value: unknown, length: number, isId: (id: unknown) => boolean): boolean {
   return (
     Array.isArray(value) &&
     value.length <= limits.requestCommands &&
-    value.every((pair) => Array.isArray(pair) && pair.length === 2 && isId(pair[0]) && isCount(pair[1]))
+    value.every((row) => Array.isArray(row) && row.length === length && isId(row[0]) && row.slice(1).every(isCount))
   );
 }

@@ -1,6 +1,6 @@
 /** What the state machine is asked, and what it finds: between the door and the state machine of one peer. */
 import type { ChangesPage } from '@conclave/actor/core';
-import type { Value } from '@conclave/protocol';
+import type { AnyLeaseId, PublicLeaseId, Value } from '@conclave/protocol';
 
 /** Keys to read at one moment. */
 export interface KeysQuery {
@@ -20,7 +20,7 @@ export interface RangeQuery {
 /** A lease with a page of its keys. */
 export interface LeaseQuery {
   readonly type: 'lease';
-  readonly leaseId: number;
+  readonly leaseId: AnyLeaseId;
   /** Empty: from the first one on. */
   readonly startAfter: string;
   readonly limit: number;
@@ -30,7 +30,7 @@ export interface LeaseQuery {
 export interface LeasesQuery {
   readonly type: 'leases';
   /** 0: from the first one on. */
-  readonly startAfter: number;
+  readonly startAfter: PublicLeaseId | 0;
   readonly limit: number;
 }
 
@@ -65,14 +65,18 @@ export interface RangePage {
 }
 
 export interface LeaseKeysPage {
+  /** The public part of its id. */
+  readonly name: PublicLeaseId;
+  /** What is left of its time, by the leader's clock; null: another peer was asked. */
+  readonly remainingMs: number | null;
   /** 0: there is no such lease. */
   readonly ttlMs: number;
   readonly keys: readonly string[];
   readonly more: boolean;
 }
 
-/** Id, time, number of keys. */
-export type LeaseFound = readonly [number, number, number];
+/** Public part of the id, time, number of keys. */
+export type LeaseFound = readonly [PublicLeaseId, number, number];
 
 export interface LeasesPage {
   readonly leases: readonly LeaseFound[];
@@ -81,7 +85,7 @@ export interface LeasesPage {
 
 export interface LockFound {
   /** Null: nobody. */
-  readonly holder: { readonly owner: string; readonly leaseId: number; readonly token: number } | null;
+  readonly holder: { readonly owner: string; readonly leaseId: PublicLeaseId; readonly token: number } | null;
   /** How many wait. */
   readonly waiting: number;
 }

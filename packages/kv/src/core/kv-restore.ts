@@ -7,11 +7,11 @@
  */
 import type { StateMachineRestore } from '@conclave/actor/core';
 import { asLogIndex, CommandResult, GroupUid, InvariantError, invariant, limits, noGroupUid } from '@conclave/protocol';
-import { isClientId, isCount, isKey, isLeaseId, isOwner, isValue } from './check.js';
+import { isClientId, isCount, isKey, isLeaseId, isOwner, isPublicLeaseId, isValue } from './check.js';
 import type { ClientSessions } from './client-sessions.js';
 import type { KeySpace } from './key-space.js';
 import type { KvCommandResult } from './kv-entry.js';
-import { type ClaimRow, decodePiece, type SnapshotSection, sections } from './snapshot-piece.js';
+import { type ClaimRow, decodePiece, type SnapshotRows, type SnapshotSection, sections } from './snapshot-piece.js';
 
 export class KvRestore implements StateMachineRestore {
   private pieces = 0;
@@ -84,13 +84,16 @@ export class KvRestore implements StateMachineRestore {
     return true;
   }
 
-  private takeLease([leaseId, ttlMs, keptIndex]: readonly unknown[]): boolean {
+  private takeLease(row: readonly unknown[]): boolean {
+    const [leaseId, ttlMs, keptIndex, remainingMs = 0, isOfEarlierHistory = false] = row;
     if (!isLeaseId(leaseId) || !isCount(ttlMs) || !isCount(keptIndex) || keptIndex === 0) return false;
-    return this.keys.leases.restore(leaseId, ttlMs, asLogIndex(keptIndex));
+    if (!isCount(remainingMs) || typeof isOfEarlierHistory !== 'boolean') return false;
+    return this.keys.leases.restore(row as SnapshotRows['leases']);
   }
 
   private takeKey([key, value, revision, leaseId]: readonly unknown[]): boolean {
-    if (!isKey(key) || !isValue(value) || !isCount(revision) || !isCount(leaseId)) return false;
+    if (!isKey(key) || !isValue(value) || !isCount(revision)) return false;
+    if (leaseId !== 0 && !isPublicLeaseId(leaseId)) return false;
     return this.keys.restore(key, value, revision, leaseId);
   }
 
@@ -115,5 +118,5 @@ export class KvRestore implements StateMachineRestore {
 }
 
 function isClaim(value: unknown): value is ClaimRow {
-  return Array.isArray(value) && value.length === 2 && isOwner(value[0]) && isLeaseId(value[1]);
+  return Array.isArray(value) && value.length === 2 && isOwner(value[0]) && isPublicLeaseId(value[1]);
 }

@@ -8,6 +8,7 @@ import {
   type ClientId,
   type Command,
   ConclaveError,
+  type ConclaveEvent,
   Consistency,
   featureLevel,
   invariant,
@@ -17,6 +18,7 @@ import {
   type KvReply,
   type KvRequest,
   kvOperations,
+  LeaseId,
   limits,
 } from '@conclave/protocol';
 import { faultOfCommands, faultOfKeys, isSessionId } from './check.js';
@@ -29,8 +31,9 @@ import {
   writeEntry,
 } from './kv-entry.js';
 import type { KvFindings, KvQuery } from './kv-query.js';
+import { entryCommands, eventsOf, isForced } from './lease-commands.js';
 
-type DoneResult = Extract<KvCommandResult, readonly ['done', ...unknown[]]>;
+type DoneResult = Extract<KvCommandResult, readonly ['done', number, ...unknown[]]>;
 
 export class KvService implements Service {
   /**
@@ -57,35 +60,35 @@ const ofLevel0: RequestContext = {
 function understood(operation: KvOperation, body: Record<string, unknown>, context: RequestContext): ServiceRequest {
   switch (operation) {
     case 'batch':
-      return parseBatch(body);
+      return parseBatch(body, context);
     case 'batch_get':
       return parseBatchGet(body);
     case 'put':
-      return parsePut(body);
+      return parsePut(body, context);
     case 'delete':
-      return parseDelete(body);
+      return parseDelete(body, context);
     case 'cas':
-      return parseCas(body);
+      return parseCas(body, context);
     case 'get':
       return parseGet(body);
     case 'range':
       return parseRange(body);
     case 'txn':
-      return parseTransaction(body);
+      return parseTransaction(body, context);
     case 'lease_grant':
-      return parseLeaseGrant(body);
+      return parseLeaseGrant(body, context);
     case 'lease_keep':
-      return parseLeaseKeep(body);
+      return parseLeaseKeep(body, context);
     case 'lease_revoke':
-      return parseLeaseRevoke(body);
+      return parseLeaseRevoke(body, context);
     case 'lease_get':
       return parseLeaseGet(body);
     case 'lease_list':
       return parseLeaseList(body);
     case 'lock':
-      return parseLock(body);
+      return parseLock(body, context);
     case 'unlock':
-      return parseUnlock(body);
+      return parseUnlock(body, context);
     case 'lock_get':
       return parseLockGet(body);
     case 'open_session':
@@ -99,19 +102,22 @@ function understood(operation: KvOperation, body: Record<string, unknown>, conte
   }
 }
 
-function parseBatch(body: Record<string, unknown>): ServiceRequest {
+function parseBatch(body: Record<string, unknown>, context: RequestContext): ServiceRequest {
   refuseFor(faultOfFields(body, batchFields));
   const { commands, client_id, acknowledged } = body;
   refuseFor(faultOfCommands(commands) ?? faultOfClient(client_id, acknowledged));
-  const entry = writeEntry(
-    commands as Command[],
-    client_id as ClientId | undefined,
-    acknowledged as number | undefined,
+  const asked = commands as readonly Command[];
+  const inLog = entryCommands(asked, context);
+  const entry = writeEntry(inLog, client_id as ClientId | undefined, acknowledged as number | undefined);
+  const events = asked.some(isForced) ? (result: unknown) => eventsOf(asked, result as KvResult) : undefined;
+  return write(
+    entry,
+    (result, { groupUid }) => {
+      invariant('results' in result, 'writes have results');
+      return { results: result.results, group_uid: groupUid };
+    },
+    events,
   );
-  return write(entry, (result, { groupUid }) => {
-    invariant('results' in result, 'writes have results');
-    return { results: result.results, group_uid: groupUid };
-  });
 }
 
 function parseBatchGet(body: Record<string, unknown>): ServiceRequest {
@@ -138,76 +144,109 @@ function parseRange(body: unknown): ServiceRequest {
   return read(query, consistency, (page, { groupUid }) => ({ ...page, group_uid: groupUid }));
 }
 
-function parsePut(body: unknown): ServiceRequest {
+function parsePut(body: unknown, context: RequestContext): ServiceRequest {
   const request = checked('put', body);
   const { key, value, lease_id, sequence = 0 } = request;
   return writeOne(
     request,
+    context,
     lease_id === undefined ? [sequence, 'put', key, value] : [sequence, 'put', key, value, lease_id],
     ([, revision]): KvReply<'put'> => ({ revision }),
   );
 }
 
-function parseDelete(body: unknown): ServiceRequest {
+function parseDelete(body: unknown, context: RequestContext): ServiceRequest {
   const request = checked('delete', body);
   return writeOne(
     request,
+    context,
     [request.sequence ?? 0, 'delete', request.key],
     ([, revision, deleted]): KvReply<'delete'> => ({ deleted, revision }),
   );
 }
 
-function parseCas(body: unknown): ServiceRequest {
+function parseCas(body: unknown, context: RequestContext): ServiceRequest {
   const request = checked('cas', body);
   return writeOne(
     request,
+    context,
     [request.sequence ?? 0, 'cas', request.key, request.value, request.expected_revision],
     ([, revision, swapped]): KvReply<'cas'> => ({ swapped, revision }),
   );
 }
 
-function parseTransaction(body: unknown): ServiceRequest {
+function parseTransaction(body: unknown, context: RequestContext): ServiceRequest {
   const request = checked('txn', body);
   return writeOne(
     request,
+    context,
     [request.sequence ?? 0, 'txn', request.compare, request.then, request.else ?? []],
     ([, revision, succeeded, results]): KvReply<'txn'> => ({ succeeded, revision, results: [...(results ?? [])] }),
   );
 }
 
-function parseLeaseGrant(body: unknown): ServiceRequest {
+function parseLeaseGrant(body: unknown, context: RequestContext): ServiceRequest {
   const request = checked('lease_grant', body);
   const { ttl_ms } = request;
   return writeOne(
     request,
+    context,
     [request.sequence ?? 0, 'lease_grant', ttl_ms],
-    ([, lease_id], { groupUid }): KvReply<'lease_grant'> => ({ lease_id, ttl_ms, group_uid: groupUid }),
+    ([, lease_id]: readonly ['done', LeaseId, ...unknown[]], { groupUid }): KvReply<'lease_grant'> => ({
+      lease_id,
+      ttl_ms,
+      group_uid: groupUid,
+    }),
   );
 }
 
-function parseLeaseKeep(body: unknown): ServiceRequest {
+function parseLeaseKeep(body: unknown, context: RequestContext): ServiceRequest {
   const request = checked('lease_keep', body);
   const { lease_id } = request;
   return writeOne(
     request,
+    context,
     [request.sequence ?? 0, 'lease_keep', lease_id],
     ([, ttl_ms], { groupUid }): KvReply<'lease_keep'> => ({ lease_id, ttl_ms, group_uid: groupUid }),
   );
 }
 
-function parseLeaseRevoke(body: unknown): ServiceRequest {
+function parseLeaseRevoke(body: unknown, context: RequestContext): ServiceRequest {
   const request = checked('lease_revoke', body);
   return writeOne(
     request,
-    [request.sequence ?? 0, 'lease_revoke', request.lease_id],
+    context,
+    leaseRevokeCommand(request),
     ([, revision, revoked]): KvReply<'lease_revoke'> => ({ revoked, revision }),
   );
+}
+
+function leaseRevokeCommand({ sequence = 0, lease_id, force = false }: KvRequest<'lease_revoke'>): Command {
+  if (force) return [sequence, 'lease_revoke', lease_id, 'force'];
+  const whole = LeaseId.safeParse(lease_id);
+  if (whole.success) return [sequence, 'lease_revoke', whole.data];
+  throw new ConclaveError('EINVAL', 'lease_id: the whole id of the lease is needed, or `force`');
+}
+
+function unlockCommand({ sequence = 0, name, token, lease_id, force = false }: KvRequest<'unlock'>): Command {
+  const by = force ? 'force' : lease_id;
+  return by === undefined ? [sequence, 'unlock', name, token] : [sequence, 'unlock', name, token, by];
 }
 
 function parseLeaseGet(body: unknown): ServiceRequest {
   const { lease_id, start_after = '', limit = limits.rangeKeys, consistency } = checked('lease_get', body);
   const query = { type: 'lease', leaseId: lease_id, startAfter: start_after, limit } as const;
-  return read(query, consistency, ({ ttlMs, keys, more }) => ({ lease_id, ttl_ms: ttlMs, keys, more }));
+  return read(
+    query,
+    consistency,
+    ({ name, ttlMs, remainingMs, keys, more }): KvReply<'lease_get'> => ({
+      lease_id: name,
+      ttl_ms: ttlMs,
+      remaining_ms: remainingMs,
+      keys: [...keys],
+      more,
+    }),
+  );
 }
 
 function parseLeaseList(body: unknown): ServiceRequest {
@@ -215,21 +254,23 @@ function parseLeaseList(body: unknown): ServiceRequest {
   return read({ type: 'leases', startAfter: start_after, limit }, consistency, (page) => page);
 }
 
-function parseLock(body: unknown): ServiceRequest {
+function parseLock(body: unknown, context: RequestContext): ServiceRequest {
   const request = checked('lock', body);
   const { name, owner, lease_id, wait = false } = request;
   return writeOne(
     request,
+    context,
     [request.sequence ?? 0, 'lock', name, owner, lease_id, wait],
     ([, token, acquired], { groupUid }): KvReply<'lock'> => ({ acquired, token, group_uid: groupUid }),
   );
 }
 
-function parseUnlock(body: unknown): ServiceRequest {
+function parseUnlock(body: unknown, context: RequestContext): ServiceRequest {
   const request = checked('unlock', body);
   return writeOne(
     request,
-    [request.sequence ?? 0, 'unlock', request.name, request.token],
+    context,
+    unlockCommand(request),
     ([, revision, released]): KvReply<'unlock'> => ({ released, revision }),
   );
 }
@@ -302,7 +343,11 @@ function parseOpenSession(body: unknown, { level, generateId }: RequestContext):
   });
 }
 
-function write(entry: KvEntry, reply: (result: KvResult, context: ReplyContext) => unknown): ServiceRequest {
+function write(
+  entry: KvEntry,
+  reply: (result: KvResult, context: ReplyContext) => unknown,
+  events?: (result: unknown) => readonly ConclaveEvent[],
+): ServiceRequest {
   const payload = encodeEntry(entry);
   if (payload.length > limits.entryBytes) {
     throw new ConclaveError('EINVAL', `a request has at most ${limits.entryBytes} bytes`);
@@ -311,6 +356,7 @@ function write(entry: KvEntry, reply: (result: KvResult, context: ReplyContext) 
     type: 'write',
     payload,
     command: entry,
+    events,
     reply: (result, context) => {
       const kvResult = result as KvResult;
       if ('refused' in kvResult) throw new ConclaveError('EINVAL', kvResult.refused);
@@ -325,18 +371,26 @@ function writeOne(
     readonly sequence?: number | undefined;
     acknowledged?: number | undefined;
   },
+  context: RequestContext,
   command: Command,
   reply: (result: DoneResult, context: ReplyContext) => unknown,
 ): ServiceRequest {
   if ((once.client_id === undefined) !== (once.sequence === undefined)) {
     throw new ConclaveError('EINVAL', 'client_id and sequence go together');
   }
-  return write(writeEntry([command], once.client_id, once.acknowledged), (result, context) => {
-    invariant('results' in result && result.results[0] !== undefined, 'a write has a result');
-    const [only] = result.results;
-    if (only[0] === 'done') return reply(only, context);
-    throw new ConclaveError(only[1], only[2], only[0]);
-  });
+  const entry = writeEntry(entryCommands([command], context), once.client_id, once.acknowledged);
+  const events = isForced(command) ? (result: unknown) => eventsOf([command], result as KvResult) : undefined;
+  return write(
+    entry,
+    (result, replyContext) => {
+      invariant('results' in result && result.results[0] !== undefined, 'a write has a result');
+      const [only] = result.results;
+      // What a lease_grant answers in place of a number is made sense of where it was asked for.
+      if (only[0] === 'done') return reply(only as DoneResult, replyContext);
+      throw new ConclaveError(only[1], only[2], only[0]);
+    },
+    events,
+  );
 }
 
 function read<Query extends KvQuery>(

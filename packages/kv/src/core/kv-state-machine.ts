@@ -10,12 +10,22 @@
  */
 import {
   type HistoryStart,
+  type LeaderClock,
   type StateMachine,
   type StateMachineHistory,
   type StateMachineRestore,
   Unsupported,
 } from '@conclave/actor/core';
-import { type Command, defaultTimes, type LogIndex, limits, type Value } from '@conclave/protocol';
+import {
+  defaultTimes,
+  type EntryCommand,
+  featureLevel,
+  type LeaseId,
+  type LogIndex,
+  limits,
+  publicPartOf,
+  type Value,
+} from '@conclave/protocol';
 import { AnswerRoom } from './answer-room.js';
 import { ClientSessions } from './client-sessions.js';
 import { digestOf } from './digest.js';
@@ -35,7 +45,7 @@ import { KvRestore } from './kv-restore.js';
 import { defaultPieceBytes, KvSnapshot } from './kv-snapshot.js';
 import type { LockResult } from './locks.js';
 import { DigestSum, hashOf } from './state-digest.js';
-import { bytesAnswered, faultOfTie, transact } from './transaction.js';
+import { bytesAnswered, faultOfTie, leaseFault, transact } from './transaction.js';
 
 export interface KvOptions {
   /** A session that is not used for so long, by the leader's clock, expires. */
@@ -56,12 +66,18 @@ const askedTooOften: KvCommandResult = [
 
 const tooManyLeases: KvCommandResult = ['not_done', 'EBUSY', `there are ${limits.leases} leases`];
 
-const lockFaults: Readonly<Record<Exclude<LockResult, number>, KvCommandResult>> = {
-  no_lease: ['not_done', 'ENOENT', 'there is no such lease'],
+const lockFaults: Readonly<Record<Exclude<LockResult, number | 'EHISTORY'>, KvCommandResult>> = {
+  ENOENT: ['not_done', 'ENOENT', 'there is no such lease'],
   too_many_of_lease: ['not_done', 'EINVAL', `a lease has at most ${limits.leaseLocks} locks`],
   too_many_locks: ['not_done', 'EBUSY', `there are ${limits.locks} locks`],
   too_many_waiters: ['not_done', 'EBUSY', `${limits.lockWaiters} wait for the lock`],
 };
+
+const noProof: KvCommandResult = [
+  'not_done',
+  'EINVAL',
+  'the lock is held by a lease with a secret: its `lease_id` is needed, or `force`',
+];
 
 export class KvStateMachine implements StateMachine {
   private keys: KeySpace;
@@ -113,7 +129,7 @@ export class KvStateMachine implements StateMachine {
   }
 
   /** Reads the state as it is. `query`: a `KvQuery` of the own service. */
-  query(query: unknown): KvFindings[KvQuery['type']] {
+  query(query: unknown, clock?: LeaderClock): KvFindings[KvQuery['type']] {
     const asked = query as KvQuery;
     switch (asked.type) {
       case 'keys':
@@ -121,7 +137,7 @@ export class KvStateMachine implements StateMachine {
       case 'range':
         return this.keys.range(asked);
       case 'lease':
-        return this.keys.leases.describe(asked.leaseId, asked.startAfter, asked.limit);
+        return this.keys.leases.describe(asked.leaseId, asked.startAfter, asked.limit, clock);
       case 'leases':
         return this.keys.leases.list(asked.startAfter, asked.limit);
       case 'lock':
@@ -140,11 +156,16 @@ export class KvStateMachine implements StateMachine {
     return { ...known, page: history.changes(prefix, from, most) };
   }
 
-  housekeeping(nowMs: number, term = 0): Uint8Array | undefined {
+  housekeeping(nowMs: number, term = 0, level = 0): Uint8Array | undefined {
     const expire = this.sessions.idle(nowMs);
-    const leases = this.keys.leases.overdue(nowMs, term);
-    if (expire.length + leases.length === 0) return undefined;
-    return encodeEntry(leases.length === 0 ? { expire } : { expire, expire_leases: leases });
+    const { overdue, remaining } = this.keys.leases.due(nowMs, term);
+    const told = level >= featureLevel.histories ? remaining : [];
+    if (expire.length + overdue.length + told.length === 0) return undefined;
+    return encodeEntry({
+      expire,
+      ...(overdue.length === 0 ? {} : { expire_leases: overdue }),
+      ...(told.length === 0 ? {} : { remaining: told }),
+    });
   }
 
   /** What has changed lately, since what it was restored from. A selector: what keys begin with. */
@@ -183,13 +204,14 @@ export class KvStateMachine implements StateMachine {
   }
 
   /** Answers how many sessions and leases have ended. */
-  private onExpire({ expire, expire_leases = [] }: ExpireEntry): number {
+  private onExpire({ expire, expire_leases = [], remaining = [] }: ExpireEntry): number {
     let expired = this.sessions.expire(expire);
     for (const [leaseId, keptIndex] of expire_leases) {
       if (!this.keys.leases.isDue(leaseId, keptIndex)) continue;
       this.keys.endLease(leaseId);
       expired += 1;
     }
+    for (const [leaseId, keptIndex, ms] of remaining) this.keys.leases.setRemaining(leaseId, keptIndex, ms);
     return expired;
   }
 
@@ -216,7 +238,7 @@ export class KvStateMachine implements StateMachine {
   }
 
   /** @param number which command of the entry it is */
-  private execute(index: LogIndex, command: Command, number: number, room: AnswerRoom): KvCommandResult {
+  private execute(index: LogIndex, command: EntryCommand, number: number, room: AnswerRoom): KvCommandResult {
     this.keys.history.turnTo(number);
     switch (command[1]) {
       case 'txn':
@@ -234,30 +256,33 @@ export class KvStateMachine implements StateMachine {
         return ['done', revision, revision > 0];
       }
       case 'lease_grant': {
-        const leaseId = this.keys.leases.grant(index, command[2]);
+        const leaseId = this.keys.leases.grant(index, command[2], command[3]);
         return leaseId === undefined ? tooManyLeases : ['done', leaseId, true];
       }
       case 'lease_keep': {
         const ttlMs = this.keys.leases.keep(command[2], index);
-        return ttlMs === undefined ? ['not_done', 'ENOENT', `there is no lease ${command[2]}`] : ['done', ttlMs, true];
+        return typeof ttlMs === 'number' ? ['done', ttlMs, true] : leaseFault(command[2], ttlMs);
       }
       case 'lease_revoke': {
-        const revoked = this.keys.endLease(command[2]);
+        const [, , leaseId, force] = command;
+        const mayEnd = force === 'force' || this.keys.leases.isOwn(leaseId);
+        const revoked = mayEnd && this.keys.endLease(publicPartOf(leaseId));
         return ['done', this.keys.revision, revoked];
       }
       case 'lock': {
         const token = this.keys.locks.lock(command[2], command[3], command[4], command[5]);
-        return typeof token === 'number' ? ['done', token, token > 0] : lockFaults[token];
+        if (typeof token === 'number') return ['done', token, token > 0];
+        return token === 'EHISTORY' ? leaseFault(command[4], token) : lockFaults[token];
       }
       case 'unlock': {
-        const released = this.keys.locks.unlock(command[2], command[3]);
-        return ['done', this.keys.revision, released];
+        const released = this.keys.locks.unlock(command[2], command[3], command[4]);
+        return released === 'no_proof' ? noProof : ['done', this.keys.revision, released];
       }
     }
   }
 
-  private put(key: string, value: Value, leaseId: number | undefined): KvCommandResult {
-    const fault = leaseId === undefined ? undefined : faultOfTie(this.keys, leaseId, key);
-    return fault ?? ['done', this.keys.put(key, value, leaseId), true];
+  private put(key: string, value: Value, leaseId: LeaseId | undefined): KvCommandResult {
+    if (leaseId === undefined) return ['done', this.keys.put(key, value), true];
+    return faultOfTie(this.keys, leaseId, key) ?? ['done', this.keys.put(key, value, publicPartOf(leaseId)), true];
   }
 }

@@ -13,17 +13,17 @@
  * 3. Each acquisition, of whatever lock, has a token higher than all before.
  * 4. At most `limits.locks` locks are there, each with at most `limits.lockWaiters` waiters.
  */
-import { invariant, limits } from '@conclave/protocol';
+import { invariant, type LeaseId, limits, type PublicLeaseId, publicPartOf } from '@conclave/protocol';
 import { compareKeys } from './key-order.js';
 import type { LockFound } from './kv-query.js';
-import type { Leases } from './leases.js';
+import type { LeaseFault, Leases } from './leases.js';
 import type { ClaimRow, SnapshotRows } from './snapshot-piece.js';
 import { ChangedRows } from './state-digest.js';
 import { inOnePiece } from './stored-value.js';
 
 interface Claim {
   readonly owner: string;
-  readonly leaseId: number;
+  readonly leaseId: PublicLeaseId;
 }
 
 interface Lock {
@@ -33,7 +33,7 @@ interface Lock {
 }
 
 /** What became of asking for a lock: a token, 0 without one; or why it cannot be. */
-export type LockResult = number | 'no_lease' | 'too_many_of_lease' | 'too_many_locks' | 'too_many_waiters';
+export type LockResult = number | LeaseFault | 'too_many_of_lease' | 'too_many_locks' | 'too_many_waiters';
 
 export class Locks {
   private readonly locks = new Map<string, Lock>();
@@ -52,11 +52,13 @@ export class Locks {
    * Asks for a lock. Who holds it gets its token again. Who cannot have it gets 0, and waits in the queue, or with `wait`
    * false leaves it.
    */
-  lock(name: string, owner: string, leaseId: number, wait: boolean): LockResult {
-    const claim = { owner: inOnePiece(owner), leaseId };
+  lock(name: string, owner: string, leaseId: LeaseId, wait: boolean): LockResult {
+    const fault = this.leases.faultOf(leaseId);
+    if (fault !== undefined) return fault;
+    const claim = { owner: inOnePiece(owner), leaseId: publicPartOf(leaseId) };
     const lock = this.locks.get(name);
-    const lease = this.leases.at(leaseId);
-    if (lease === undefined) return 'no_lease';
+    const lease = this.leases.at(claim.leaseId);
+    invariant(lease !== undefined, 'a lease that can be used is there');
     if (lock !== undefined && isSame(lock.holder, claim)) return lock.token;
     const place = lock?.waiting.findIndex((one) => isSame(one, claim)) ?? -1;
     if (lock !== undefined && place >= 0) {
@@ -74,12 +76,21 @@ export class Locks {
     return 0;
   }
 
-  /** Gives a lock back, which the first that waits acquires. False: it is not held with this token. */
-  unlock(name: string, token: number): boolean {
+  /**
+   * Gives a lock back, which the first that waits acquires. False: it is not held with this token, or not by this lease.
+   * @param by the lease of the holder; `force`; none: only for a lease whose id is a number
+   */
+  unlock(name: string, token: number, by: LeaseId | 'force' | undefined): boolean | 'no_proof' {
     const lock = this.locks.get(name);
     if (lock === undefined || lock.token !== token) return false;
+    if (by === undefined && typeof lock.holder.leaseId === 'string') return 'no_proof';
+    if (by !== undefined && by !== 'force' && !this.isHeldBy(lock, by)) return false;
     this.passOn(name, lock);
     return true;
+  }
+
+  private isHeldBy({ holder }: Lock, leaseId: LeaseId): boolean {
+    return holder.leaseId === publicPartOf(leaseId) && this.leases.isOwn(leaseId);
   }
 
   /** The token with which the lock is held; 0: nobody holds it. */
@@ -95,7 +106,7 @@ export class Locks {
   }
 
   /** A lease ends: whoever waits by it does so no more, and what is held by it is passed on. */
-  release(leaseId: number): void {
+  release(leaseId: PublicLeaseId): void {
     // In an order that a snapshot need not tell, as tokens come of it.
     for (const name of [...(this.leases.at(leaseId)?.locks ?? [])].sort(compareKeys)) {
       const lock = this.locks.get(name);
@@ -153,7 +164,7 @@ export class Locks {
     if (next === undefined || !isOf(lock, before)) this.forget(before, name);
   }
 
-  private forget(leaseId: number, name: string): void {
+  private forget(leaseId: PublicLeaseId, name: string): void {
     this.leases.at(leaseId)?.locks.delete(name);
   }
 }
@@ -171,6 +182,6 @@ function isSame(one: Claim, other: Claim): boolean {
 }
 
 /** Whether the lease holds the lock, or waits for it, in the name of any owner. */
-function isOf({ holder, waiting }: Lock, leaseId: number): boolean {
+function isOf({ holder, waiting }: Lock, leaseId: PublicLeaseId): boolean {
   return holder.leaseId === leaseId || waiting.some((one) => one.leaseId === leaseId);
 }

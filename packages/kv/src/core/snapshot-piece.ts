@@ -16,6 +16,8 @@ import {
   encode,
   type GroupUid,
   InvariantError,
+  type LeaseId,
+  type PublicLeaseId,
   snapshotChecksum,
   type Value,
 } from '@conclave/protocol';
@@ -25,7 +27,7 @@ const version = 1;
 const headerBytes = 5;
 
 /** Who holds a lock or waits for it: owner, id of its lease. */
-export type ClaimRow = readonly [string, number];
+export type ClaimRow = readonly [string, PublicLeaseId];
 
 /** Revision, id of the last lease, then how many leases, keys, locks, sessions and results follow. */
 export type HeadCounts = readonly [number, number, number, number, number, number, number];
@@ -33,10 +35,16 @@ export type HeadCounts = readonly [number, number, number, number, number, numbe
 export interface SnapshotRows {
   /** From level 1 on with the history that the group is in. */
   readonly head: HeadCounts | readonly [...HeadCounts, GroupUid];
-  /** Id, time, index of the entry that kept it last. In the order of their ids. */
-  readonly leases: readonly [number, number, number];
+  /**
+   * Id, time, index of the entry that kept it last. In the order in which they were granted. From feature level 1 on, where
+   * there is something to say: what was left of its time then, and whether an earlier history granted it.
+   */
+  readonly leases:
+    | readonly [LeaseId, number, number]
+    | readonly [LeaseId, number, number, number]
+    | readonly [LeaseId, number, number, number, boolean];
   /** Key, value, revision, id of the lease that it is tied to or 0. In their order. */
-  readonly keys: readonly [string, Value, number, number];
+  readonly keys: readonly [string, Value, number, PublicLeaseId | 0];
   /** Name, token, holder, who waits. In the order in which they came to be held. */
   readonly locks: readonly [string, number, ClaimRow, readonly ClaimRow[]];
   /** Id, index of the entry that used it last, low water. In the order of last use, longest ago first. */

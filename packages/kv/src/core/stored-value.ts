@@ -1,5 +1,5 @@
 /** A value as it is kept: apart from the message that it came in, and as cheap to make as can be. */
-import type { Value } from '@conclave/protocol';
+import type { PublicLeaseId, Value } from '@conclave/protocol';
 import { hashOf, mixNumber } from './state-digest.js';
 
 /** Behind `toString('latin1')`. It takes any array of bytes, so that none need be made into a Buffer first. */
@@ -18,7 +18,7 @@ export interface Stored {
   isBinary: boolean;
   revision: number;
   /** The lease that it is tied to; 0: none. */
-  leaseId: number;
+  leaseId: PublicLeaseId | 0;
   /** For the digest of the state: of the key, and of the key and the value. */
   readonly keyHash: number;
   hash: number;

@@ -7,14 +7,17 @@
 import {
   type Command,
   type Comparison,
+  type LeaseId,
   limits,
   type Operation,
   type OperationResult,
+  publicPartOf,
   type Value,
 } from '@conclave/protocol';
 import type { AnswerRoom, RoomFault } from './answer-room.js';
 import type { KeySpace } from './key-space.js';
 import type { KvCommandResult } from './kv-entry.js';
+import type { LeaseFault } from './leases.js';
 import { compareValues, foundOverheadBytes, sizeOf } from './stored-value.js';
 
 export type TransactionCommand = Extract<Command, readonly [number, 'txn', ...unknown[]]>;
@@ -47,18 +50,25 @@ export function transact(
 }
 
 /** Why the key cannot be tied to a lease, as a result; undefined: it can. `more`: so many keys besides are to be. */
-export function faultOfTie(keys: KeySpace, leaseId: number, key: string, more = 0): KvCommandResult | undefined {
+export function faultOfTie(keys: KeySpace, leaseId: LeaseId, key: string, more = 0): KvCommandResult | undefined {
   const code = keys.tieFault(leaseId, key, more);
   if (code === undefined) return undefined;
+  if (code === 'EINVAL') return ['not_done', code, `a lease has at most ${limits.leaseKeys} keys`];
+  return leaseFault(leaseId, code);
+}
+
+/** Why a lease cannot be used, as a result. */
+export function leaseFault(leaseId: LeaseId, code: LeaseFault): KvCommandResult {
+  const name = publicPartOf(leaseId);
   return [
     'not_done',
     code,
-    code === 'ENOENT' ? `there is no lease ${leaseId}` : `a lease has at most ${limits.leaseKeys} keys`,
+    code === 'ENOENT' ? `there is no lease ${name}` : `lease ${name} was granted in an earlier history of the group`,
   ];
 }
 
 function faultOfTies(keys: KeySpace, operations: readonly Operation[]): KvCommandResult | undefined {
-  const ties = new Map<number, number>();
+  const ties = new Map<LeaseId, number>();
   for (const [name, key, , leaseId] of operations) {
     if (name !== 'put' || leaseId === undefined) continue;
     const before = ties.get(leaseId) ?? 0;
@@ -106,7 +116,7 @@ function carryOut(keys: KeySpace, operation: Operation): OperationResult {
   const [name, key] = operation;
   switch (name) {
     case 'put':
-      return ['put', keys.put(key, operation[2], operation[3])];
+      return ['put', keys.put(key, operation[2], operation[3] === undefined ? 0 : publicPartOf(operation[3]))];
     case 'delete': {
       const revision = keys.delete(key);
       return ['delete', revision, revision > 0];

@@ -479,7 +479,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (context.nowMs - this.housekeptMs < housekeepingMs) return;
     this.housekeptMs = context.nowMs;
     if (this.leadership.reasonAgainstWrites() !== undefined) return;
-    const payload = this.stateMachine.housekeeping?.(context.nowMs, this.state.term);
+    const payload = this.stateMachine.housekeeping?.(context.nowMs, this.state.term, this.state.level);
     if (payload !== undefined) this.proposals.propose(undefined, payload, undefined);
   }
 

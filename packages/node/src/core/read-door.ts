@@ -13,7 +13,7 @@ import { FollowerReads } from './follower-reads.js';
 import type { NodeHub } from './hub.js';
 import type { Leadership } from './leadership.js';
 import { Reads } from './reads.js';
-import type { NodeState } from './state.js';
+import { clockOf, type NodeState } from './state.js';
 
 type ReadInput = Extract<NodeInput, { type: 'read' }>;
 
@@ -57,7 +57,8 @@ export class ReadDoor {
   }
 
   private readAsItIs(requestId: number, query: unknown): void {
-    if (!this.isRestoring()) return this.context.reply(requestId, this.stateMachine.query(query));
+    if (!this.isRestoring())
+      return this.context.reply(requestId, this.stateMachine.query(query, clockOf(this.state, this.context.nowMs)));
     this.context.refuse(requestId, 'EBUSY', 'the state is being restored from a snapshot');
   }
 

@@ -13,7 +13,7 @@
 import type { StateMachine } from '@conclave/actor/core';
 import { asTerm, type Body, type LogIndex, limits } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
-import type { NodeState } from './state.js';
+import { clockOf, type NodeState } from './state.js';
 
 type ReadIndex = Body<'node.read_index'>;
 
@@ -58,11 +58,15 @@ export class Reads {
   /** The lease holds, and an entry of this leader's own term is committed: answers as soon as all that is, is applied. */
   readByLease(requestId: number, query: unknown): void {
     const { commitIndex, appliedIndex } = this.state;
-    if (appliedIndex >= commitIndex) return this.context.reply(requestId, this.stateMachine.query(query));
+    if (appliedIndex >= commitIndex) return this.reply(requestId, query);
     if (!this.hasRoom(requestId)) return;
     this.count += 1;
     const reads = [{ requestId, query }];
     this.rounds.unshift({ tickId: 0, readIndex: commitIndex, reads, asked: [], confirmed: true, inForce: true });
+  }
+
+  private reply(requestId: number, query: unknown): void {
+    this.context.reply(requestId, this.stateMachine.query(query, clockOf(this.state, this.context.nowMs)));
   }
 
   private hasRoom(requestId: number): boolean {
@@ -151,7 +155,7 @@ export class Reads {
       this.rounds.shift();
       this.count -= round.reads.length;
       for (const { requestId, query } of round.reads) {
-        this.context.reply(requestId, this.stateMachine.query(query));
+        this.reply(requestId, query);
       }
     }
   }

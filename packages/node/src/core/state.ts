@@ -2,6 +2,8 @@
  * The state that all parts of a node read: who it is, its role, term and log. Written by NodeCore and by the part
  * that owns the field, as said at each.
  */
+
+import type { LeaderClock } from '@conclave/actor/core';
 import {
   asLogIndex,
   asSession,
@@ -133,4 +135,9 @@ export class NodeState {
 export function needsLevel(level: number, { lowest, highest }: Levels, who: string): string {
   if (level >= lowest && level <= highest) return '';
   return `needs level ${level}: ${who} speaks ${lowest} to ${highest}`;
+}
+
+/** The clock of the leader, where this peer leads. */
+export function clockOf(state: NodeState, nowMs: number): LeaderClock | undefined {
+  return state.role === 'leader' ? { nowMs, term: state.term } : undefined;
 }

@@ -1,5 +1,5 @@
 /** What clients called and what they were told, for whoever judges it. */
-import type { OperationResult } from '@conclave/protocol';
+import type { LeaseId, OperationResult } from '@conclave/protocol';
 import type { Watched } from './virtual-watch.js';
 
 /** `not_done`: it did not happen and will not. `unknown`: it may have happened, or may happen yet. */
@@ -14,7 +14,7 @@ export interface RecordedCall {
   /** Of a transaction: the other key. */
   readonly other?: string | undefined;
   /** Of a lock: the client's lease, as whose holder it asks. */
-  leaseId?: number | undefined;
+  leaseId?: LeaseId | undefined;
   /** What is to be written, of a put, a cas or a transaction. */
   readonly value?: string | undefined;
   readonly expectedRevision?: number | undefined;

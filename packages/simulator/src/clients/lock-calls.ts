@@ -3,7 +3,7 @@
  * then; and with the token that it was told, which may be out of date.
  */
 import type { Settlement } from '@conclave/client';
-import type { KvReply } from '@conclave/protocol';
+import type { KvReply, LeaseId } from '@conclave/protocol';
 import type { Coverage } from '../mesh/coverage.js';
 import type { RecordedCall } from './history.js';
 import type { VirtualClient } from './virtual-client.js';
@@ -18,7 +18,7 @@ const noToken: Settlement = {
 
 export class LockCalls {
   /** By client. */
-  private readonly leases = new Map<string, number>();
+  private readonly leases = new Map<string, LeaseId>();
   /** The token of each lock that each client was told last. */
   private readonly tokens = new Map<string, number>();
 
@@ -49,7 +49,7 @@ export class LockCalls {
   private lock(
     client: VirtualClient,
     recorded: RecordedCall,
-    leaseId: number,
+    leaseId: LeaseId,
     settled: (settlement: Settlement) => void,
   ): void {
     recorded.leaseId = leaseId;
@@ -70,6 +70,6 @@ export class LockCalls {
   private unlock(client: VirtualClient, { key }: RecordedCall, settled: (settlement: Settlement) => void): void {
     const token = this.tokens.get(`${client.name} ${key}`);
     if (token === undefined) return settled(noToken);
-    client.call({ operation: 'unlock', name: key, token }, settled);
+    client.call({ operation: 'unlock', name: key, token, leaseId: this.leases.get(client.name) }, settled);
   }
 }

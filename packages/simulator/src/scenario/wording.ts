@@ -71,6 +71,10 @@ export function eventText(event: ConclaveEvent, term: number): string {
       return `stops applying at entry ${event.detail.index}: ${event.detail.reason}`;
     case 'level_raised':
       return `feature level ${event.detail.level} from entry ${event.detail.index} on`;
+    case 'lock_forced':
+      return `takes the lock ${event.detail.name} from its holder, token ${event.detail.token}`;
+    case 'lease_forced':
+      return `ends the lease ${event.detail.lease_id} by force`;
     case 'actor_silent':
       return `its ${event.detail.actor} is silent`;
     default:
