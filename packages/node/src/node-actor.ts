@@ -186,9 +186,11 @@ export class NodeActor implements Actor {
   private publishWatch({ watchId, encoding, body }: Extract<NodeEffect, { type: 'publish' }>): void {
     if (this.watchPublisher.publish(watchId, body, encoding)) return;
     // One change that is too large as JSON: more do not come together so.
-    const text = `what has changed by revision ${body.revision} is too large for a message of JSON: ask with msgpack`;
-    const error = new ConclaveError('EINVAL', text).toBody();
-    this.watchPublisher.publish(watchId, { ...body, revision: body.after, changes: [], error }, encoding);
+    const { service } = this.dependencies;
+    const omitted = body.changes.length;
+    const changes = body.changes.flatMap((change) => service.fitChange?.(change) ?? []);
+    if (this.watchPublisher.publish(watchId, { ...body, changes: [...changes], omitted }, encoding)) return;
+    this.watchPublisher.publish(watchId, { ...body, changes: [], omitted }, encoding);
   }
 
   private serveGroup(serve: boolean): void {
@@ -282,12 +284,14 @@ export class NodeActor implements Actor {
     if (understood.type === 'watch') return this.onWatchRequest(asked, request, understood);
     if (understood.type === 'unwatch') return this.onUnwatchRequest(asked, request, understood);
     const { groupUid } = understood;
+    const { service, connection } = this.dependencies;
+    const fit = (reply: unknown) => service.fitReply?.(request.name, reply, connection.messageBytes);
     if (understood.type === 'read') {
       const { query } = understood;
       const consistency = understood.consistency ?? (asked === 'peer' ? 'stale' : 'linearizable');
       const isStale = consistency === 'stale';
       const replyToRead = (result: unknown) => understood.reply(result, { ...this.replyContext(), isStale });
-      const requestId = this.open.add({ request, reply: replyToRead, writes: false });
+      const requestId = this.open.add({ request, reply: replyToRead, writes: false, fit });
       this.runner.enqueueRequest({ type: 'read', requestId, door: asked, consistency, query, groupUid });
       return;
     }
@@ -300,7 +304,7 @@ export class NodeActor implements Actor {
       for (const event of understood.events?.(result) ?? []) this.publish(event);
       return understood.reply(result, this.replyContext());
     };
-    const requestId = this.open.add({ request, reply, writes: true });
+    const requestId = this.open.add({ request, reply, writes: true, fit });
     this.runner.enqueueRequest({ type: 'propose', requestId, payload, command, groupUid });
   }
 

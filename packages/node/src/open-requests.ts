@@ -8,6 +8,8 @@ export interface OpenRequest {
   readonly reply: (result: unknown) => unknown;
   /** Whether it changes something: then an answer that cannot be given leaves it unknown. */
   readonly writes: boolean;
+  /** Returns a reply in JSON that fits into a message, in place of one that does not; undefined: there is none. */
+  readonly fit?: (reply: unknown) => unknown;
 }
 
 export class OpenRequests {
@@ -35,9 +37,12 @@ export class OpenRequests {
   reply(id: number, result: unknown): void {
     const open = this.take(id);
     if (open === undefined) return;
-    const { request, reply, writes } = open;
+    const { request, reply, writes, fit } = open;
     try {
-      if (request.reply(reply(result))) return;
+      const body = reply(result);
+      if (request.reply(body)) return;
+      const fitting = request.encoding === 'json' ? fit?.(body) : undefined;
+      if (fitting !== undefined && request.reply(fitting)) return;
       const outcome = writes ? 'unknown' : 'not_done';
       request.refuse({ code: 'EINVAL', message: 'the reply is too large for a message: ask for less', outcome });
     } catch (error) {

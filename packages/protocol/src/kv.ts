@@ -161,7 +161,16 @@ export const KeyChange = z.union([
 ]);
 export type KeyChange = z.infer<typeof KeyChange>;
 
-const Found = z.object({ key: Key, value: Value.nullable(), revision: Revision });
+const Found = z.object({
+  key: Key,
+  value: Value.nullable(),
+  revision: Revision,
+  /** In JSON, of text that would not fit into a message: its UTF-8 in base64; `value` is null then. */
+  value_base64: z.string().optional(),
+});
+
+/** In JSON, of text that would not fit into a message: its place and its UTF-8 in base64; the value in its place is null then. */
+const base64 = z.array(z.tuple([Count, z.string()])).optional();
 
 /** In each request: the history that it is for. In another one it is refused with EHISTORY, and not done. */
 const inHistory = { group_uid: GroupUid.optional() };
@@ -202,7 +211,7 @@ export const kvOperations = {
   txn: operation(
     'a transaction: if all comparisons hold does what `then` says, else what `else` says; all of it at one moment or nothing. Each write in it has a revision of its own, one after the other; `revision` is that of the group after it',
     z.object({ compare: Comparisons, then: Operations, else: Operations.optional(), ...once }),
-    z.object({ succeeded: z.boolean(), revision: Revision, results: z.array(OperationResult) }),
+    z.object({ succeeded: z.boolean(), revision: Revision, results: z.array(OperationResult), base64 }),
   ),
   lease_grant: operation(
     'grants a lease, whose id is a secret of its holder, to which keys and locks can be tied; it ends, and they go, once nobody has kept it for so long: not before, by the monotonic clock of the leader, and up to about two seconds later; a leader that comes to lead goes on from the time left that the log has of it, the whole at feature level 0',
@@ -278,7 +287,7 @@ export const kvOperations = {
   batch_get: operation(
     'several reads at one moment; the answer may hold fewer than were asked, from the first on, where more do not fit into a message',
     z.object({ keys: z.array(Key).min(1).max(limits.requestCommands), consistency: Consistency.optional() }),
-    z.object({ found: z.array(z.tuple([Value.nullable(), Revision])), ...ofHistory }),
+    z.object({ found: z.array(z.tuple([Value.nullable(), Revision])), base64, ...ofHistory }),
   ),
   range: operation(
     'the keys with a prefix, in the order of their UTF-8 bytes, a page at a time: with `more`, the next page starts after the last key of this one, and may be of a later moment; `revision` is that of the group at this page; with `keys_only` each value is null',
@@ -293,6 +302,7 @@ export const kvOperations = {
       found: z.array(z.tuple([Key, Value.nullable(), Revision])),
       more: z.boolean(),
       revision: Revision,
+      base64,
       ...ofHistory,
     }),
   ),
@@ -309,6 +319,8 @@ export const kvOperations = {
       more: z.boolean(),
       next_revision: Revision,
       revision: Revision,
+      /** In JSON: the revisions whose values would not fit into a message; they are null here. */
+      omitted: z.array(Revision).optional(),
       ...ofHistory,
     }),
   ),

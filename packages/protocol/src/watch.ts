@@ -30,6 +30,8 @@ export const WatchMessage = z.object({
   revision: Count,
   /** What has changed, oldest first; each as the state machine tells it. */
   changes: z.array(z.unknown().describe('a change')),
+  /** So many changes are not whole: they are too large for JSON, and come without their values or not at all. */
+  omitted: Count.optional(),
   /** The watch has ended, for this reason, behind `after`. */
   error: ErrorBody.optional(),
 });

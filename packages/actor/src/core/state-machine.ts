@@ -212,6 +212,17 @@ export interface WatchClosed {
 export interface Service {
   /** @throws ConclaveError EINVAL, ENOENT. */
   parse(operation: string, body: unknown, context: RequestContext): ServiceRequest;
+  /**
+   * Optional. Returns a reply that takes at most so many bytes as JSON, where text may take six times what it takes in msgpack;
+   * undefined: there is none, and the request is refused.
+   * @param reply what `reply` made, which takes more
+   */
+  fitReply?(operation: string, reply: unknown, maxBytes: number): unknown;
+  /**
+   * Optional. Returns a change without what makes it too large for a message of JSON. Without this method such a change is left
+   * out, and the message of the watch says so (`omitted`).
+   */
+  fitChange?(change: unknown): unknown;
 }
 
 /** What a user brings to `conclave run --application`: what the entries of a group mean. */

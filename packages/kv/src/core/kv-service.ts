@@ -22,6 +22,7 @@ import {
   limits,
 } from '@conclave/protocol';
 import { faultOfCommands, faultOfKeys, isSessionId } from './check.js';
+import { fitChange, fitReply } from './fit-json.js';
 import {
   encodeEntry,
   faultOfClient,
@@ -47,6 +48,14 @@ export class KvService implements Service {
     const request = understood(operation, map, context);
     const groupUid = groupUidOf(map);
     return groupUid === undefined ? request : { ...request, groupUid };
+  }
+
+  fitReply(operation: string, reply: unknown, maxBytes: number): unknown {
+    return fitReply(operation, reply, maxBytes);
+  }
+
+  fitChange(change: unknown): unknown {
+    return fitChange(change);
   }
 }
 
