@@ -237,6 +237,12 @@ export const chapters = [
         mutants: ['lease-before-own-term-commit'],
       },
       {
+        rule: "A voter with a shorter election timeout than the leader's grants no lease",
+        mutants: [],
+        why: 'all peers of a run have the same election timeout',
+        testedBy: ['packages/ballot-box/test/ballots.test.ts', 'packages/node/test/core/reads.test.ts'],
+      },
+      {
         rule: 'A follower reads what the leader has said to be committed since the read came, once it has applied that',
         mutants: ['follower-reads-without-asking', 'read-index-unconfirmed', 'follower-reads-before-it-has-applied'],
       },

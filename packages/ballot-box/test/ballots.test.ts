@@ -231,6 +231,25 @@ describe('what happens to it', () => {
 });
 
 describe('the confirmation of ticks', () => {
+  /** Of what was sent: the ticks that are confirmed, and by which the leader counts its lease. */
+  function ticksOf(sent: readonly unknown[]): unknown[] {
+    return sent.map((effect) => {
+      const { tick_id, session_tick_id } = (effect as { message: { body: Record<string, unknown> } }).message.body;
+      return [tick_id, session_tick_id];
+    });
+  }
+
+  it('counts no session of a voter with a shorter election timeout: it may help another before the lease ends', () => {
+    box.step(box.lead(11, 10, [[3, 'n1 n2 n3']], 5, 1000));
+    expect(ticksOf(box.step(echo('n2', 4, { session_tick_id: 4, election_timeout_ms: 999 })))).toEqual([[4, 0]]);
+    expect(ticksOf(box.step(echo('n3', 4, { session_tick_id: 4, election_timeout_ms: 1000 })))).toEqual([[4, 4]]);
+  });
+
+  it('counts the session of a voter that does not say its election timeout: an older version', () => {
+    box.step(box.lead(11, 10, [[3, 'n1 n2 n3']], 5, 1000));
+    expect(ticksOf(box.step(echo('n2', 4, { session_tick_id: 4 })))).toEqual([[4, 4]]);
+  });
+
   it('needs echoes of a quorum, in which the leader is', () => {
     leads('n1 n2 n3');
     expect(box.step(echo('n2', 4))).toEqual([

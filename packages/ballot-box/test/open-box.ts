@@ -81,8 +81,15 @@ export class OpenBox {
     return { name: 'ballot-box.elect', body: { ...this.own, ...this.frame(), ...body } };
   }
 
-  lead(first: number, last: number, configurations: [number, string][], term = 5): BallotBoxMessage {
+  lead(
+    first: number,
+    last: number,
+    configurations: [number, string][],
+    term = 5,
+    electionTimeoutMs?: number,
+  ): BallotBoxMessage {
     const body = {
+      ...(electionTimeoutMs === undefined ? {} : { election_timeout_ms: electionTimeoutMs }),
       ...this.own,
       ...this.frame(),
       peer_id: self,

@@ -91,6 +91,8 @@ export const Progress = z.object({
   refusal: z.enum(['', 'ENOTEMPTY', 'ESTORE']),
   /** It takes no entries: it is told so, or its disk is full. */
   read_only: z.boolean(),
+  /** Its election timeout; none: not heard yet, or a version that does not say. */
+  election_timeout_ms: Count.optional(),
   /** It has stopped applying, and must not lead: it cannot read an entry, or one of its processes is of an older version. */
   cannot_lead: z.boolean().optional(),
   /** The build that it runs, and the feature levels that it speaks; none: not heard yet. */
@@ -489,6 +491,8 @@ export const messages = {
       /** The first entry of the term, and the last appended so far (`first_index - 1`: none yet). */
       first_index: LogIndex,
       last_index: LogIndex,
+      /** The leader's election timeout; none: a version that does not say. */
+      election_timeout_ms: Count.optional(),
       /** In order of index; the first is in force at `first_index`. */
       configurations: ConfigurationEntries,
     }),
@@ -594,6 +598,8 @@ export const messages = {
       hears_feed: z.boolean(),
       /** Whether it takes no entries. */
       read_only: z.boolean(),
+      /** For how long it grants no vote after it has received a tick; none: a version that does not say. */
+      election_timeout_ms: Count.optional(),
       ...build,
       /** Whether it has stopped applying, and must not lead. */
       cannot_lead: z.boolean().optional(),

@@ -173,8 +173,10 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     const { lead, ticks } = this.count;
     const fault = faultOf(body, lead);
     if (fault !== undefined) return fault;
-    if (ticks.echoed(body.peer_id, body.store_id, body.tick_id, body.session_tick_id) === 'full')
-      return 'too_many_members';
+    // A voter with a shorter election timeout may help another sooner than the lease ends: its echo grants none.
+    const grantsLease = (body.election_timeout_ms ?? Infinity) >= (lead.election_timeout_ms ?? 0);
+    const sessionTickId = grantsLease ? body.session_tick_id : 0;
+    if (ticks.echoed(body.peer_id, body.store_id, body.tick_id, sessionTickId) === 'full') return 'too_many_members';
     this.sendConfirmed();
   }
 

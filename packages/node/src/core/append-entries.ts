@@ -167,6 +167,7 @@ export class AppendEntriesHandler {
           session_tick_id: state.sessionTickId,
           hears_feed: this.leaderFeed.isHeard(body.leader_id),
           read_only: state.readOnlyReason !== '',
+          election_timeout_ms: Math.floor(context.options.electionTimeoutMs),
           ...build(context.options, state),
           ...(state.cannotLead === '' ? {} : { cannot_lead: true }),
         },

@@ -121,6 +121,7 @@ export class Leadership {
         term: state.term,
         first_index: this.firstIndex,
         last_index: log.lastIndex,
+        election_timeout_ms: Math.floor(this.context.options.electionTimeoutMs),
         configurations: [inForce, ...later],
       },
     }));
@@ -384,6 +385,11 @@ export class Leadership {
       this.answering.set(peer_id, found.store_id);
     }
     this.syncTargets();
+  }
+
+  /** Which members have another election timeout than this leader; empty: none that has said so. */
+  get timeoutRemark(): string {
+    return this.troubles.timeoutRemark;
   }
 
   onBallots(body: Body<'node.ballots'>): void {

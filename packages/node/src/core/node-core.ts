@@ -240,7 +240,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   /** Whether this node does what it is for; if not, why. */
   health(): NodeHealth {
     const stuck = this.stuckWatch.reason(this.leadership.lacking);
-    return health(this.state, this.own, this.removal.isRemoved, stuck, this.binding.refusal, this.restore.isGoingOn);
+    const { removal, binding, restore, leadership } = this;
+    const found = health(this.state, this.own, removal.isRemoved, stuck, binding.refusal, restore.isGoingOn);
+    const isQuiet = found.healthy && found.reason === '';
+    return isQuiet && this.isLeader() ? { healthy: true, reason: leadership.timeoutRemark } : found;
   }
 
   /** What was not taken, by reason. */

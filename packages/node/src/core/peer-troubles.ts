@@ -12,6 +12,8 @@ export class PeerTroubles {
   /** Since when a target is known of which nothing has been heard yet. */
   private readonly unheardSinceMs = new Map<PeerId, number>();
   private readonly unreachable = new Set<PeerId>();
+  /** Those with another election timeout than this leader, in milliseconds. */
+  private otherTimeouts = new Map<PeerId, number>();
   /** And why each is. */
   private readonly refused = new Map<PeerId, string>();
 
@@ -25,6 +27,16 @@ export class PeerTroubles {
     this.unheardSinceMs.clear();
     this.unreachable.clear();
     this.refused.clear();
+    this.otherTimeouts.clear();
+  }
+
+  /** Which peers have another election timeout; empty: none. */
+  get timeoutRemark(): string {
+    const { electionTimeoutMs } = this.context.options;
+    const peers = [...this.otherTimeouts].map(([peerId, ms]) => `${peerId} (${ms} ms)`);
+    return peers.length === 0
+      ? ''
+      : `another election timeout than the leader's ${electionTimeoutMs} ms: ${peers.join(', ')}`;
   }
 
   /** The replicators report on all targets. */
@@ -32,9 +44,22 @@ export class PeerTroubles {
     for (const target of targets) {
       this.onReach(target);
       this.onRefusal(target);
+      this.onTimeout(target);
     }
     const known = new Set(targets.map(({ peer_id }) => peer_id));
+    for (const peerId of this.otherTimeouts.keys()) if (!known.has(peerId)) this.otherTimeouts.delete(peerId);
     for (const peerId of this.unheardSinceMs.keys()) if (!known.has(peerId)) this.unheardSinceMs.delete(peerId);
+  }
+
+  /** The log says so once. */
+  private onTimeout({ peer_id, election_timeout_ms: ms }: Progress): void {
+    const { context, otherTimeouts } = this;
+    if (ms === undefined || ms === Math.floor(context.options.electionTimeoutMs)) {
+      otherTimeouts.delete(peer_id);
+    } else if (otherTimeouts.get(peer_id) !== ms) {
+      otherTimeouts.set(peer_id, ms);
+      context.log('warn', 'a peer has another election timeout than its leader', { peer: peer_id, its_ms: ms });
+    }
   }
 
   private onReach({ peer_id, silent_ms, refusal }: Progress): void {

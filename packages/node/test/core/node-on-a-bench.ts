@@ -479,6 +479,7 @@ export class Bench {
       /** The highest feature level that it speaks, from 0 on; null: it has not said. */
       level?: number | null;
       cannotLead?: boolean;
+      electionTimeoutMs?: number;
       /** Its store, where that is another than `s` and its number. */
       store?: string;
       /** Another store that answers under its name, and how long the bound one has been silent. */
@@ -496,6 +497,7 @@ export class Bench {
         readOnly = false,
         level = silentMs < 0 ? null : supportedLevels.highest,
         cannotLead,
+        electionTimeoutMs,
         store,
         found,
       }): Progress => ({
@@ -513,6 +515,7 @@ export class Bench {
         ...(level === null ? {} : { levels: { lowest: 0, highest: level } }),
         ...(cannotLead === undefined ? {} : { cannot_lead: cannotLead }),
         ...(found === undefined ? {} : { found: foundStore(...found) }),
+        ...(electionTimeoutMs === undefined ? {} : { election_timeout_ms: electionTimeoutMs }),
       }),
     );
     const term = asTerm(this.term);

@@ -225,6 +225,26 @@ describe('a read by lease', () => {
     expect(bench.confirmed()).toEqual(['reply 1 q at 0']);
   });
 
+  test('the leader says in its health which peers have another election timeout', () => {
+    const bench = withLease();
+    bench.progress(
+      { peer: 'n2', match: 2, electionTimeoutMs: electionTimeoutMs / 2 },
+      { peer: 'n3', match: 2, electionTimeoutMs },
+    );
+    const reason = `another election timeout than the leader's ${electionTimeoutMs} ms: n2 (${electionTimeoutMs / 2} ms)`;
+    expect(bench.core.health()).toEqual({ healthy: true, reason });
+    bench.progress({ peer: 'n2', match: 2, electionTimeoutMs }, { peer: 'n3', match: 2 });
+    expect(bench.core.health()).toEqual({ healthy: true, reason: '' });
+  });
+
+  test('a follower says its election timeout in each echo', () => {
+    const bench = new Bench();
+    bench.open({ term: 2, log: [[1, 'n1 n2 n3']] });
+    bench.appendEntries({ term: 2, prev: [1, 1], tick: 1 });
+    const echo = bench.sent.find(({ message }) => message.name === 'feed.echo')?.message.body;
+    expect(echo).toMatchObject({ election_timeout_ms: electionTimeoutMs });
+  });
+
   test('has no lease any more in a term in which somebody was told to stand, also where he did not', () => {
     const bench = withLease();
     bench.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });

@@ -1,9 +1,10 @@
 /** Which build a target runs, and whether it may lead, as it says with identities and echoes. It decides nothing. */
 import { type Body, type Levels, levelsOfFirstVersion, type Progress } from '@conclave/protocol';
 
-type Said = Pick<Body<'feed.echo'>, 'version' | 'levels' | 'cannot_lead'>;
+type Said = Pick<Body<'feed.echo'>, 'version' | 'levels' | 'cannot_lead' | 'election_timeout_ms'>;
 
 export class TargetBuild {
+  private electionTimeoutMs: number | undefined;
   private version: string | undefined;
   /** Undefined: not heard yet, or the target does not know yet what all of its processes speak. */
   private levels: Levels | undefined;
@@ -16,7 +17,7 @@ export class TargetBuild {
   }
 
   /** Takes what an identity or echo says. @returns whether that has changed */
-  hear({ version, levels, cannot_lead = false }: Said): boolean {
+  hear({ version, levels, cannot_lead = false, election_timeout_ms }: Said): boolean {
     // The first version says nothing of it.
     const heard = levels === undefined ? levelsOfFirstVersion : (levels ?? undefined);
     const differs =
@@ -26,6 +27,7 @@ export class TargetBuild {
     // What is heard first can wait for the next report.
     const isNews = this.isHeard && differs;
     this.isHeard = true;
+    this.electionTimeoutMs = election_timeout_ms ?? this.electionTimeoutMs;
     this.version = version;
     this.levels = heard;
     this.cannotLead = cannot_lead;
@@ -34,14 +36,16 @@ export class TargetBuild {
 
   /** The target has another store, and may be another process. */
   forget(): void {
+    this.electionTimeoutMs = undefined;
     this.version = undefined;
     this.levels = undefined;
     this.cannotLead = false;
     this.isHeard = false;
   }
 
-  progress(): Pick<Progress, 'version' | 'levels' | 'cannot_lead'> {
+  progress(): Pick<Progress, 'version' | 'levels' | 'cannot_lead' | 'election_timeout_ms'> {
     return {
+      ...(this.electionTimeoutMs === undefined ? {} : { election_timeout_ms: this.electionTimeoutMs }),
       ...(this.version === undefined ? {} : { version: this.version }),
       ...(this.levels === undefined ? {} : { levels: this.levels }),
       ...(this.cannotLead ? { cannot_lead: true } : {}),
