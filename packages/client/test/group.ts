@@ -34,6 +34,8 @@ export class Group {
   refuseWatches: ErrorBody | undefined;
   /** False: as an older version, it takes ids of one token alone. */
   takesOwners = true;
+  /** Its feature level. */
+  level = 0;
   /** So many messages to watchers get lost. */
   lose = 0;
 
@@ -75,7 +77,7 @@ export class Group {
 
   private carryOut(operation: string, body: unknown): unknown {
     try {
-      const request = this.service.parse(operation, body);
+      const request = this.service.parse(operation, body, { level: this.level, generateId });
       if (request.type === 'read') return request.reply(this.stateMachine.query(request.query), replyContext);
       if (request.type === 'watch') return this.onWatch(request);
       if (request.type === 'unwatch') {
@@ -125,4 +127,11 @@ export class Group {
   private respond(message: Msg, reply: unknown, encoding: Encoding): void {
     message.respond(encodeAs(reply, encoding));
   }
+}
+
+let ids = 0;
+
+function generateId(): string {
+  ids += 1;
+  return `id-${ids}`.padEnd(22, '-');
 }

@@ -197,6 +197,24 @@ describe('a lock', () => {
     expect((await waiting).isHeld()).toBe(true);
   });
 
+  it('promises 29 and 34: is held by a lease with a secret from feature level 1 on, waited for, and taken only by force', async () => {
+    group.level = 1;
+    const [one, other] = [await newClient(), await newClient()];
+    const lock = await one.lock('l', { ttlMs: 1000 });
+    const { lease_id } = (await other.locks.get('l')).holder ?? {};
+    expect(lease_id).toMatch(/^[A-Za-z0-9_-]{12}$/);
+    await expect(other.locks.release('l', lock.token)).rejects.toMatchObject({ code: 'EINVAL' });
+    await expect(other.leases.revoke(lease_id as string)).rejects.toMatchObject({ code: 'EINVAL' });
+    const waiting = other.lock('l', { waitMs: 60_000 });
+    while ((await one.locks.get('l')).waiting < 1) await turn();
+    expect(await other.locks.release('l', lock.token, { force: true })).toMatchObject({ released: true });
+    expect(await aborted(lock.signal)).toMatchObject({ code: 'ENOENT' });
+    const next = await waiting;
+    expect(next.token).toBeGreaterThan(lock.token);
+    await next.release();
+    while ((await one.leases.list()).leases.length > 0) await turn();
+  });
+
   it('is lost when its client is closed', async () => {
     const client = await newClient();
     const lock = await client.lock('l', { ttlMs: 1000 });

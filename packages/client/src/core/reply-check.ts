@@ -8,6 +8,7 @@ import {
   ErrorReply,
   type KeyChange,
   kvOperations,
+  LeaseId,
   OperationResult,
   type Value,
 } from '@conclave/protocol';
@@ -26,8 +27,7 @@ export function resultsOf(
   writes: readonly { readonly call: Call }[],
 ): readonly CommandResult[] | undefined {
   if (!isMap(body) || !Array.isArray(body.results) || body.results.length !== writes.length) return undefined;
-  if (!body.results.every((result, place) => isResult(result, writes[place]?.call.operation === 'txn')))
-    return undefined;
+  if (!body.results.every((result, place) => isResult(result, writes[place]?.call.operation))) return undefined;
   return body.results as CommandResult[];
 }
 
@@ -74,11 +74,12 @@ export function clientIdOf(body: unknown): ClientId | undefined {
   return parsed?.data;
 }
 
-function isResult(result: unknown, isTransaction: boolean): boolean {
+function isResult(result: unknown, operation: Call['operation'] | undefined): boolean {
   if (!Array.isArray(result)) return false;
   if (result[0] === 'done') {
-    if (result.length !== (isTransaction ? 4 : 3) || !isCount(result[1]) || typeof result[2] !== 'boolean')
-      return false;
+    const isTransaction = operation === 'txn';
+    const isNumber = operation === 'lease_grant' ? LeaseId.safeParse(result[1]).success : isCount(result[1]);
+    if (result.length !== (isTransaction ? 4 : 3) || !isNumber || typeof result[2] !== 'boolean') return false;
     return !isTransaction || (Array.isArray(result[3]) && result[3].every(isOperationResult));
   }
   if (result.length !== 3) return false;
