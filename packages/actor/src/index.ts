@@ -4,6 +4,7 @@ export * from './bundles.js';
 export * from './core/index.js';
 export * from './core-runner.js';
 export * from './health-door.js';
+export type { FoundHost } from './host-discovery.js';
 export * from './in-process-transport.js';
 export * from './incarnation.js';
 export * from './mailbox.js';

@@ -21,6 +21,7 @@ import {
 } from '@conclave/protocol';
 import { headers, type Msg, NoRespondersError, RequestError } from 'nats';
 import type { LineLog } from './actor-log.js';
+import { type FoundHost, HostDiscovery } from './host-discovery.js';
 import type { Connection } from './nats-connection.js';
 import type { Listening } from './transport.js';
 import { WatchPublisher } from './watch-publisher.js';
@@ -61,11 +62,20 @@ export function newEndpointCounts(): EndpointCounts {
 }
 
 export class Requests {
+  private readonly hosts: HostDiscovery;
+
   constructor(
     private readonly connection: Connection,
     private readonly subjects: Subjects,
     private readonly log: LineLog,
-  ) {}
+  ) {
+    this.hosts = new HostDiscovery(connection, subjects, (subject, timeoutMs) => this.ask(subject, {}, timeoutMs));
+  }
+
+  /** @returns all peers that host a group, found within about a second; null where that cannot be known */
+  hostsOf(groupId: GroupId): Promise<FoundHost[] | null> {
+    return this.hosts.hostsOf(groupId);
+  }
 
   /** The subjects of an address, with a wildcard for the name. */
   subject(address: RequestAddress, name = '*'): string {

@@ -164,7 +164,7 @@ export class NodeActor implements Actor {
         this.hearFeed(effect.peerId, this.runner);
         break;
       case 'ask_group':
-        void this.askGroup(effect.askId, this.runner);
+        void this.askGroup(effect, this.runner);
         break;
       case 'restart':
         this.restart(effect.reason);
@@ -214,12 +214,18 @@ export class NodeActor implements Actor {
     });
   }
 
-  private async askGroup(askId: number, runner: CoreRunner<NodeInput, NodeEffect>): Promise<void> {
+  private async askGroup(
+    { askId, round }: Extract<NodeEffect, { type: 'ask_group' }>,
+    runner: CoreRunner<NodeInput, NodeEffect>,
+  ): Promise<void> {
     const { requests } = this.dependencies;
-    const subject = requests.subject({ groupId: this.context.groupId, door: 'admin' }, 'status');
-    const parsed = StatusReply.safeParse(await requests.ask(subject, {}, askTimeoutMs));
+    const { groupId } = this.context;
+    const subject = requests.subject({ groupId, door: 'admin' }, 'status');
+    const [answer, hosts] = await Promise.all([requests.ask(subject, {}, askTimeoutMs), requests.hostsOf(groupId)]);
+    const parsed = StatusReply.safeParse(answer);
+    const status = parsed.success ? parsed.data : null;
     // A core that was replaced meanwhile has stopped, and takes nothing any more.
-    runner.enqueue({ type: 'group_answered', askId, status: parsed.success ? parsed.data : null });
+    runner.enqueue({ type: 'group_answered', askId, round, status, hosts });
   }
 
   private restart(reason: string): void {

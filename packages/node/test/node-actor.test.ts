@@ -469,12 +469,12 @@ describe('a node’s door', () => {
     script = (input) => {
       if (input.type === 'start') return [];
       if (input.type === 'group_answered') {
-        answers.push([input.askId, input.status]);
+        answers.push([input.askId, input.round, input.status, input.hosts]);
         answered();
         return [];
       }
       if (input.type !== 'admin') return [];
-      return [{ type: 'ask_group', askId: answers.length + 1 }, ...answerAll(input)];
+      return [{ type: 'ask_group', askId: answers.length + 1, round: 5 }, ...answerAll(input)];
     };
     await start();
     const next = () =>
@@ -494,8 +494,8 @@ describe('a node’s door', () => {
     await ask('conclave.g.n1.admin.status', {});
     await somebody;
     expect(answers).toEqual([
-      [1, null],
-      [2, status],
+      [1, 5, null, []],
+      [2, 5, status, []],
     ]);
   });
 

@@ -234,9 +234,11 @@ export const adminCommands = {
   status: command(['group', 'peer'], 'what the leader, or this peer, knows', Empty, StatusReply),
   bootstrap: command(
     ['peer'],
-    'founds the group, unless it is there',
+    'founds the group, unless it is there. Everybody who hosts a group of that name is asked first, listed or not, for at least three election timeouts; where anybody holds data and nobody leads, nothing is founded (ENOTEMPTY)',
     z.object({
       peers: PeerList,
+      /** Also where peers that are not listed hold an earlier group of that name, which nobody leads. */
+      new: z.boolean().optional(),
       /** Not with nothing, but with the state of a backup, all chunks of which this peer was given. */
       restore: z.object({ restore_id: SnapshotId, head: SnapshotHead }).optional(),
       ...timeout,

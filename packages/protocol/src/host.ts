@@ -57,6 +57,13 @@ export const ListGroupsReply = z.object({
 });
 export type ListGroupsReply = z.infer<typeof ListGroupsReply>;
 
+/** What a node answers to NATS's `$SRV.INFO`, as far as it is needed to know which group and peer it is, and under which prefix. */
+export const NodeServiceInfo = z.object({
+  metadata: z.object({ group_id: GroupId, peer_id: PeerId }),
+  endpoints: z.array(z.object({ subject: z.string() })),
+});
+export type NodeServiceInfo = z.infer<typeof NodeServiceInfo>;
+
 /** The peer's actors of the group that run, of its other processes as far as they answer. */
 const actors = z.array(ActorKind);
 

@@ -39,6 +39,12 @@ export const limits = {
   epochs: 4000,
   /** Pairs of peer and store of which a ballot-box keeps what it has heard, in a term; some are in no configuration yet. */
   talliedMembers: 128,
+  /** Peers not listed that host a group and are asked what they hold before it is founded. */
+  foundingHosts: 256,
+  /** Answers to one question of service discovery; with more, not all can be known. */
+  discoveryAnswers: 32_768,
+  /** Peers whose lists of groups are kept while groups are founded; with more, not all can be known. */
+  discoveryPeers: 4096,
   /** Groups that a process hosts. */
   hostedGroups: 256,
   /** Commands of a host that wait for the one under way. */

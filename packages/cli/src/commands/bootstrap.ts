@@ -12,6 +12,7 @@ const defaultTimeoutMs = 60_000;
 
 interface BootstrapOptions extends CommonOptions {
   readonly peers: readonly string[];
+  readonly new?: boolean;
 }
 
 export function registerBootstrap(program: Command): void {
@@ -20,12 +21,16 @@ export function registerBootstrap(program: Command): void {
       .command('bootstrap')
       .argument('[peers...]', 'the peers of the new group; the first one is asked')
       .option('--peers <names>', 'the same, as one list', splitList, [])
+      .option(
+        '--new',
+        'found it also where peers that are not listed hold data of an earlier group of this name, which nobody leads',
+      )
       .description('found the group of these peers; does nothing where the group is there'),
   ).action((words: string[], options: BootstrapOptions) =>
     runAction(options, (output) =>
       withRequester(options, async (requester) => {
         const peers = parsePeers([...words, ...options.peers]);
-        const reply = await bootstrap(requester, peers, options.timeoutMs ?? defaultTimeoutMs);
+        const reply = await bootstrap(requester, peers, options.timeoutMs ?? defaultTimeoutMs, options.new);
         if (output.json) output.record(reply);
         else output.line(bootstrapText(reply));
       }),
@@ -35,13 +40,16 @@ export function registerBootstrap(program: Command): void {
 
 /**
  * Asks until the peers are up or the time is over; asking twice founds one group.
+ * @param isNew also where others hold an earlier group of this name
  * @throws ConclaveError the last refusal
  */
 export async function bootstrap(
   requester: Requester,
   peers: readonly PeerId[],
   timeoutMs: number,
+  isNew = false,
 ): Promise<BootstrapReply> {
+  let anew = isNew ? { new: true } : {};
   const deadline = performance.now() + timeoutMs;
   let asked = 0;
   return until(
@@ -53,14 +61,27 @@ export async function bootstrap(
       asked += 1;
       if (peerId === undefined) throw new ConclaveError('EINVAL', 'name at least one peer');
       const left = Math.max(1, Math.ceil(deadline - performance.now()));
-      return requester.admin('bootstrap', { peers: [...peers], timeout_ms: left }, { peerId, timeoutMs: left });
+      return requester.admin(
+        'bootstrap',
+        { peers: [...peers], timeout_ms: left, ...anew },
+        { peerId, timeoutMs: left },
+      );
     },
-    isPassing,
+    (error) => {
+      // It may be founded: then it is what holds the data, and is not to be refused for that.
+      if (error instanceof ConclaveError && error.outcome === 'unknown') anew = {};
+      return isPassing(error) || (!isNew && isHeldByOthers(error));
+    },
   );
 }
 
+/** Peers hold data and nobody leads them: those that are missing may be starting, as at the start of a deployment. */
+function isHeldByOthers(error: unknown): boolean {
+  return error instanceof ConclaveError && error.code === 'ENOTEMPTY';
+}
+
 export function bootstrapText(reply: BootstrapReply): string {
-  const led = reply.leader_id === '' ? '' : `; ${reply.leader_id} leads`;
+  const led = reply.leader_id === '' ? '; nobody leads it now: see `conclave status`' : `; ${reply.leader_id} leads`;
   const what = reply.founded ? 'founded' : 'was there already';
   return `group ${reply.group_id} ${what}: ${bothSets(reply.peers, reply.old_peers)}${led}`;
 }

@@ -15,11 +15,14 @@ import { bootstrap } from './bootstrap.js';
 
 const defaultTimeoutMs = 600_000;
 const chunkTimeoutMs = 10_000;
+/** All who may hold the group are asked for at least three election timeouts. */
+const foundingMs = 60_000;
 /** A peer that is just starting listens within this. */
 const hostedWithinMs = 10_000;
 
 interface RestoreOptions extends CommonOptions {
   readonly peers: readonly string[];
+  readonly new?: boolean;
 }
 
 export function registerRestore(program: Command): void {
@@ -31,6 +34,10 @@ export function registerRestore(program: Command): void {
         '--peers <names>',
         'the peers of the new group, which hold nothing of it; the first one begins',
         splitList,
+      )
+      .option(
+        '--new',
+        'also where peers that are not listed hold data of an earlier group of this name, which nobody leads',
       )
       .description('found a new group with the state of a backup, and compare what its peers have with that'),
   ).action((file: string, options: RestoreOptions) =>
@@ -62,7 +69,7 @@ async function restore(
   await checkHosts(requester, peers, Math.min(hostedWithinMs, timeoutMs));
   const restoreId = `restore-${randomUUID()}`;
   await giveChunks(requester, reader, restoreId, founder, timeoutMs);
-  await begin(requester, peers, founder, { restore_id: restoreId, head }, timeoutMs);
+  await begin(requester, peers, founder, { restore_id: restoreId, head }, timeoutMs, options.new === true);
   await compareFirst(requester, founder, digest, timeoutMs);
   const { group_uid, peers: taken } = await bootstrap(requester, peers, timeoutMs);
   for (const peerId of peers.slice(1)) await compareOther(requester, founder, peerId, timeoutMs);
@@ -128,15 +135,17 @@ async function begin(
   peerId: PeerId,
   restore: { restore_id: string; head: BackupReader['head']['head'] },
   timeoutMs: number,
+  isNew: boolean,
 ): Promise<void> {
+  const anew = isNew ? { new: true } : {};
   await until(
     `${peerId} begins with the backup`,
     timeoutMs,
     async () => {
       const { group_uid } = await requester.admin('status', {}, { peerId, timeoutMs: chunkTimeoutMs });
       if (group_uid !== '') return true;
-      const request = { peers: [...peers], restore };
-      const reply = await requester.admin('bootstrap', request, { peerId, timeoutMs: chunkTimeoutMs });
+      const request = { peers: [...peers], restore, timeout_ms: foundingMs, ...anew };
+      const reply = await requester.admin('bootstrap', request, { peerId, timeoutMs: foundingMs + chunkTimeoutMs });
       // Nothing is founded where somebody holds the group.
       throw new ConclaveError('ENOTEMPTY', `the group is there already, of ${peerSet(reply.peers)}`);
     },

@@ -2,7 +2,8 @@
  * Founding a group: asking everybody first, then writing entry 1 as a group of one (DESIGN, section 4, stage 0).
  *
  * Invariants:
- * 1. Nothing is founded unless each listed peer has lately answered that it holds nothing, and no leader answered.
+ * 1. Nothing is founded unless all have been asked for three election timeouts, up to the moment of founding: each listed
+ *    peer and each other one that hosts the group has lately answered that it holds nothing, and no leader answered.
  * 2. A peer that has promised to let another found the group does not found it meanwhile; of two founders the
  *    one with the lower name goes on.
  */
@@ -17,13 +18,11 @@ import {
   commonLevels,
   encodeConfigurationBatch,
   type GroupUid,
-  type Levels,
   levelOf,
   levelsOfFirstVersion,
   noGroupUid,
   type PeerId,
   peerIds,
-  type StatusReply,
   samePeers,
   snapshotLevel,
 } from '@conclave/protocol';
@@ -31,26 +30,19 @@ import type { BackupDoor } from './backup-door.js';
 import { build } from './build.js';
 import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
+import type { NodeInput } from './contract.js';
 import type { Election } from './election.js';
+import { Founding } from './founding.js';
 import type { OwnActors } from './own-actors.js';
 import type { NodeState } from './state.js';
 
-interface Founding {
-  readonly requestId: number;
-  readonly peers: readonly PeerId[];
-  readonly askId: number;
-  readonly deadlineMs: number;
-  readonly timeoutMs: number;
-  /** The backup that the group begins with; undefined: with nothing. */
-  readonly restore: Restore | undefined;
-  /** Of the other listed peers: when each last said that it holds nothing, and promised to wait. */
-  readonly empty: Map<PeerId, number>;
-  /** Of these: the feature levels that each speaks; the group is founded at the highest that all do. */
-  readonly levels: Map<PeerId, Levels>;
-  groupHasNoLeader: boolean;
-}
-
 type Restore = NonNullable<AdminRequest<'bootstrap'>['restore']>;
+
+type GroupAnswered = Extract<NodeInput, { type: 'group_answered' }>;
+
+/** A founding is given up after so many election timeouts, and not before it had this time to ask everybody. */
+const foundingTimeouts = 10;
+const leastFoundingMs = 5000;
 
 interface Waiting {
   readonly requestId: number;
@@ -92,26 +84,32 @@ export class Bootstrap {
       return context.refuse(requestId, 'EINVAL', 'this peer was not given all of the backup');
     }
     this.lastAskId += 1;
-    this.founding = {
+    const { electionTimeoutMs } = context.options;
+    const withinMs = Math.min(timeoutMs, Math.max(foundingTimeouts * electionTimeoutMs, leastFoundingMs));
+    this.founding = new Founding({
       requestId,
       restore,
+      peerId: state.peerId,
       peers: body.peers,
       askId: this.lastAskId,
-      deadlineMs: context.nowMs + Math.min(timeoutMs, 10 * context.options.electionTimeoutMs),
+      sinceMs: context.nowMs,
+      deadlineMs: context.nowMs + withinMs,
       timeoutMs,
-      empty: new Map(),
-      levels: new Map(),
-      groupHasNoLeader: false,
-    };
-    context.emit({ type: 'ask_group', askId: this.lastAskId });
-    this.askPeers();
+      electionTimeoutMs,
+      isNew: body.new === true,
+    });
+    this.askAll();
   }
 
   /** This peer holds the group: it answers what is there, or goes on with a founding that was cut short. */
   private answerHeld(requestId: number, body: AdminRequest<'bootstrap'>, timeoutMs: number): void {
     const { state, context } = this;
     const unfinished = this.unfinished();
-    if (unfinished === undefined) return context.reply(requestId, this.whatIsThere());
+    if (unfinished === undefined) {
+      if (body.new !== true) return context.reply(requestId, this.whatIsThere());
+      const text = `${state.peerId} holds data of the group, history ${state.groupUid}: delete it before a new group takes its name`;
+      return context.refuse(requestId, 'ENOTEMPTY', text);
+    }
     if (!samePeers(unfinished, body.peers)) {
       return context.refuse(requestId, 'EBUSY', `the group is being founded for ${unfinished.join(', ')}`);
     }
@@ -143,19 +141,21 @@ export class Bootstrap {
     };
   }
 
-  /** Asks all, those too that have answered: their promises run out. */
-  private askPeers(): void {
+  /** Asks all, those too that have answered: their promises run out, and others may have come. */
+  private askAll(): void {
     const { founding, context, state } = this;
     if (founding === undefined) return;
-    for (const peerId of founding.peers) {
-      if (peerId === state.peerId) continue;
+    const { askId } = founding.options;
+    const round = founding.beginRound(context.nowMs);
+    if (round !== undefined) context.emit({ type: 'ask_group', askId, round });
+    for (const peerId of founding.asked) {
       context.send(peerId, {
         name: 'node.identify',
         body: {
           group_id: context.options.groupId,
           peer_id: state.peerId,
           asker: 'node',
-          request_id: founding.askId,
+          request_id: askId,
           founding: true,
         },
       });
@@ -169,19 +169,18 @@ export class Bootstrap {
       context.refuse(waiting.requestId, 'ETIMEDOUT', 'the group is founded, and has no leader yet', 'unknown');
     }
     if (founding === undefined) return;
-    if (context.nowMs < founding.deadlineMs) {
-      this.askPeers();
+    if (context.nowMs < founding.options.deadlineMs) {
+      this.askAll();
       // All may have answered before this peer's own actors had.
       return this.foundIfAllAgree();
     }
-    const silent = founding.peers.filter((peerId) => !this.agrees(founding, peerId));
-    const inside = founding.groupHasNoLeader ? 'actors of this peer itself' : 'the group’s subject';
-    this.giveUp(`cannot be reached: ${silent.join(', ') || inside}`);
+    const { code, text } = founding.refusal(context.nowMs);
+    this.giveUp(code, text);
   }
 
-  private giveUp(reason: string): void {
+  private giveUp(code: 'EUNREACHABLE' | 'ENOTEMPTY', reason: string): void {
     if (this.founding === undefined) return;
-    this.context.refuse(this.founding.requestId, 'EUNREACHABLE', reason);
+    this.context.refuse(this.founding.options.requestId, code, reason);
     this.founding = undefined;
   }
 
@@ -217,7 +216,7 @@ export class Bootstrap {
     const { state, context } = this;
     if (this.founding !== undefined) {
       if (peerId > state.peerId) return;
-      context.refuse(this.founding.requestId, 'EBUSY', `${peerId} is founding the group`);
+      context.refuse(this.founding.options.requestId, 'EBUSY', `${peerId} is founding the group`);
       this.founding = undefined;
     }
     this.promisedTo = { peerId, untilMs: context.nowMs + 5 * context.options.electionTimeoutMs };
@@ -225,67 +224,71 @@ export class Bootstrap {
 
   onIdentity(body: Body<'node.identity'>): void {
     const { founding, context } = this;
-    if (founding === undefined || body.request_id !== founding.askId || !founding.peers.includes(body.peer_id)) {
+    if (founding === undefined || body.request_id !== founding.options.askId || !founding.isAsked(body.peer_id)) {
       return context.drop('identity_not_asked_for');
     }
-    if (body.group_uid !== noGroupUid) {
-      const { configuration } = body;
-      this.founding = undefined;
-      return context.reply(founding.requestId, {
-        group_id: body.group_id,
-        group_uid: body.group_uid,
-        peers: peerIds(configuration?.peers ?? []),
-        old_peers: peerIds(configuration?.old_peers ?? []),
-        leader_id: body.leader_id,
-        founded: false,
-      } satisfies BootstrapReply);
-    }
+    if (body.group_uid !== noGroupUid) return this.onHolder(founding, body);
     // Two founders: the higher name gives way when it hears of the lower one, and answers anew.
     if (body.founding) return;
-    // Null: it has just started, and some of its own actors have not said yet.
-    if (body.levels === null) return;
-    founding.levels.set(body.peer_id, body.levels ?? levelsOfFirstVersion);
-    founding.empty.set(body.peer_id, context.nowMs);
+    if (founding.isListed(body.peer_id)) {
+      // Null: it has just started, and some of its own actors have not said yet.
+      if (body.levels === null) return;
+      founding.levels.set(body.peer_id, body.levels ?? levelsOfFirstVersion);
+    }
+    founding.addEmpty(body.peer_id, context.nowMs);
     this.foundIfAllAgree();
   }
 
-  onGroupAnswered(askId: number, status: StatusReply | null): void {
-    const { founding, context } = this;
-    if (founding === undefined || askId !== founding.askId) return context.drop('group_answer_not_asked_for');
-    if (status === null) {
-      founding.groupHasNoLeader = true;
-      return this.foundIfAllAgree();
+  /** Somebody holds data: nothing is founded. Whether the group is there is known once somebody leads it. */
+  private onHolder(founding: Founding, body: Body<'node.identity'>): void {
+    const { group_id, group_uid, leader_id, configuration } = body;
+    founding.addHolder(body);
+    if (leader_id === '') {
+      if (founding.options.isNew && founding.isListed(body.peer_id)) this.refuseNew(founding);
+      return;
     }
-    this.founding = undefined;
-    context.reply(founding.requestId, {
-      group_id: status.group_id,
-      group_uid: status.group_uid,
-      peers: peerIds(status.configuration?.peers ?? []),
-      old_peers: peerIds(status.configuration?.old_peers ?? []),
-      leader_id: status.leader_id,
-      founded: false,
-    } satisfies BootstrapReply);
+    const [peers, old_peers] = [peerIds(configuration?.peers ?? []), peerIds(configuration?.old_peers ?? [])];
+    this.onGroupFound(founding, { group_id, group_uid, peers, old_peers, leader_id, founded: false });
   }
 
-  /** Whether this peer has lately said that it holds nothing: long before its promise runs out. */
-  private agrees({ empty }: Founding, peerId: PeerId): boolean {
-    if (peerId === this.state.peerId) return true;
-    const saidMs = empty.get(peerId);
-    return saidMs !== undefined && this.context.nowMs - saidMs <= this.context.options.electionTimeoutMs;
+  onGroupAnswered({ askId, round, status, hosts }: GroupAnswered): void {
+    const { founding, context } = this;
+    if (founding === undefined || askId !== founding.options.askId) return context.drop('group_answer_not_asked_for');
+    if (status === null) {
+      if (!founding.endRound(round, hosts)) return context.drop('group_answer_not_asked_for');
+      if (founding.options.isNew && founding.listedHolders.length > 0) return this.refuseNew(founding);
+      return this.foundIfAllAgree();
+    }
+    const { group_id, group_uid, configuration, leader_id } = status;
+    const [peers, old_peers] = [peerIds(configuration?.peers ?? []), peerIds(configuration?.old_peers ?? [])];
+    this.onGroupFound(founding, { group_id, group_uid, peers, old_peers, leader_id, founded: false });
+  }
+
+  /** The group is there, and somebody leads it. */
+  private onGroupFound(founding: Founding, found: BootstrapReply): void {
+    if (founding.options.isNew) {
+      const text = `${found.leader_id} leads the group, history ${found.group_uid}: stop its members ${found.peers.join(', ')}, or delete their data, before a new group takes its name`;
+      return this.giveUp('ENOTEMPTY', text);
+    }
+    this.founding = undefined;
+    this.context.reply(founding.options.requestId, found);
+  }
+
+  private refuseNew(founding: Founding): void {
+    this.giveUp('ENOTEMPTY', founding.holdersText('which is among the listed peers'));
   }
 
   private foundIfAllAgree(): void {
     const { founding, state, context, own } = this;
-    if (founding === undefined || !founding.groupHasNoLeader) return;
-    if (!founding.peers.every((peerId) => this.agrees(founding, peerId))) return;
-    if (state.groupUid !== noGroupUid) return this.giveUp('this peer was taken into a group meanwhile');
+    if (founding === undefined || !founding.mayFound(context.nowMs)) return;
+    if (state.groupUid !== noGroupUid) return this.giveUp('EUNREACHABLE', 'this peer was taken into a group meanwhile');
     if (!own.hasRoom('log-store') || own.silent().length > 0) return;
     this.founding = undefined;
-    const { requestId, timeoutMs } = founding;
-    if (founding.restore !== undefined) return this.beginWith(founding, founding.restore);
+    const { requestId, timeoutMs, peers, restore } = founding.options;
+    if (restore !== undefined) return this.beginWith(founding, restore);
     this.waiting = { requestId, timeoutMs, deadlineMs: context.nowMs + timeoutMs };
     this.writeFirstEntry(founding);
-    context.log('info', 'founds the group', { group_uid: state.groupUid, peers: founding.peers });
+    context.log('info', 'founds the group', { group_uid: state.groupUid, peers });
     own.afterSynced(() => this.election.standNow(state.term, true));
   }
 
@@ -295,7 +298,7 @@ export class Bootstrap {
    */
   private beginWith(founding: Founding, { restore_id, head }: Restore): void {
     const { state, context, own } = this;
-    const { requestId, peers } = founding;
+    const { requestId, peers } = founding.options;
     const configuration = this.foundingConfiguration(founding);
     const needed = snapshotLevel(head);
     if (needed > levelOf(configuration)) {
@@ -325,7 +328,7 @@ export class Bootstrap {
   }
 
   /** A group of this peer alone, of the highest feature level that all listed peers speak. */
-  private foundingConfiguration({ peers, levels }: Founding): Configuration {
+  private foundingConfiguration({ options: { peers }, levels }: Founding): Configuration {
     const { peerId: peer_id, storeId: store_id, peerLevels } = this.state;
     const all = [peerLevels ?? levelsOfFirstVersion, ...levels.values()];
     const level = Math.min(commonLevels(all).highest, this.context.options.foundingLevel ?? Number.POSITIVE_INFINITY);
@@ -384,7 +387,7 @@ export class Bootstrap {
 
   /** This node is fenced. */
   onFenced(reason: string): void {
-    if (this.founding !== undefined) this.context.refuse(this.founding.requestId, 'EFENCED', reason);
+    if (this.founding !== undefined) this.context.refuse(this.founding.options.requestId, 'EFENCED', reason);
     this.founding = undefined;
     this.abandon(reason);
   }

@@ -16,7 +16,9 @@ import type {
   Encoding,
   ErrorBody,
   GroupId,
+  GroupUid,
   Levels,
+  LogIndex,
   NodeMessage,
   PeerId,
   StatusReply,
@@ -62,6 +64,15 @@ export interface NodeDependencies {
 
 export type NodeTimer = 'tick' | 'election' | 'apply' | 'snapshot' | 'change' | 'transfer' | 'watch';
 
+/** A peer some process of which hosts the group. */
+export interface GroupHost {
+  readonly peer_id: PeerId;
+  /** Its node answers service discovery. */
+  readonly has_node: boolean;
+  /** What the process of its log-stores has of the group; null: that did not answer, or its list does not have the group. */
+  readonly store: { readonly group_uid: GroupUid; readonly last_index: LogIndex } | null;
+}
+
 export type NodeInput =
   /** The first input, once. */
   | { readonly type: 'start' }
@@ -103,8 +114,14 @@ export type NodeInput =
   | { readonly type: 'watch_unheard'; readonly watchId: string }
   /** Done what `hear_feed` asked for last. */
   | { readonly type: 'hearing_feed'; readonly peerId: PeerId }
-  /** Answers `ask_group`; null: there is no leader. */
-  | { readonly type: 'group_answered'; readonly askId: number; readonly status: StatusReply | null };
+  /** Answers `ask_group`. `status` null: nobody leads. `hosts` null: not all who host the group can be known. */
+  | {
+      readonly type: 'group_answered';
+      readonly askId: number;
+      readonly round: number;
+      readonly status: StatusReply | null;
+      readonly hosts: readonly GroupHost[] | null;
+    };
 
 export type NodeEffect =
   | Send
@@ -128,7 +145,7 @@ export type NodeEffect =
   | { readonly type: 'serve'; readonly group: boolean }
   /** Whose `feed.append` to hear from now on, and nobody else's; empty: nobody's. */
   | { readonly type: 'hear_feed'; readonly peerId: PeerId | '' }
-  /** Asks the group's subject for its status. */
-  | { readonly type: 'ask_group'; readonly askId: number }
+  /** Asks the group's subject for its status, and everybody whether he hosts the group, listed or not. */
+  | { readonly type: 'ask_group'; readonly askId: number; readonly round: number }
   /** The log-store has restarted: begin anew with a new core and a new state machine. */
   | { readonly type: 'restart'; readonly reason: string };

@@ -1,3 +1,3 @@
-export type { NodeDependencies, NodeEffect, NodeInput, NodeOptions, NodeTimer } from './contract.js';
+export type { GroupHost, NodeDependencies, NodeEffect, NodeInput, NodeOptions, NodeTimer } from './contract.js';
 export { NodeCore } from './node-core.js';
 export type { NodeHealth, NodeSummary } from './status.js';

@@ -222,7 +222,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         this.leaderFeed.onHearing(input.peerId);
         break;
       case 'group_answered':
-        this.bootstrap.onGroupAnswered(input.askId, input.status);
+        this.bootstrap.onGroupAnswered(input);
         break;
       default:
         input satisfies never;

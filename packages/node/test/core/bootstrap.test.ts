@@ -1,4 +1,6 @@
+import { asLogIndex, asPeerId, type GroupUid } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
+import type { GroupHost } from '../../src/core/index.js';
 import { Bench, electionTimeoutMs } from './node-on-a-bench.js';
 
 const three = { peers: ['n1', 'n2', 'n3'] };
@@ -9,17 +11,68 @@ function empty(peerId = 'n1'): Bench {
   return bench;
 }
 
-function noLeader(bench: Bench): string[] {
-  return bench.step({ type: 'group_answered', askId: 1, status: null });
+/** A peer that is found to host the group: its node, or its log-store with that history. */
+function host(peerId: string, store?: string): GroupHost {
+  const has_node = store === undefined;
+  const held = { group_uid: (store ?? '') as GroupUid, last_index: asLogIndex(store === '' ? 0 : 9) };
+  return { peer_id: asPeerId(peerId), has_node, store: has_node ? null : held };
 }
+
+/** Those who answer that they hold nothing; the others stay silent. */
+interface Around {
+  readonly empty?: readonly string[];
+  /** Who is found to host the group; null: that cannot be known. */
+  readonly hosts?: readonly GroupHost[] | null;
+  readonly leads?: Bench;
+}
+
+const quiet: Around = { empty: ['n2', 'n3'] };
+
+/** Lets time pass after a `bootstrap`; each round of asking is answered so. */
+class Asked {
+  private round = 1;
+
+  constructor(
+    private readonly bench: Bench,
+    readonly first: readonly string[],
+  ) {
+    expect(first).toContain('ask the group');
+  }
+
+  for(ms: number, around: Around = quiet): string[] {
+    const lines = this.answer(around);
+    for (const endMs = this.bench.nowMs + ms; this.bench.nowMs < endMs; ) {
+      const news = this.bench.wait(50);
+      lines.push(...news);
+      if (!news.includes('ask the group')) continue;
+      this.round += 1;
+      lines.push(...this.answer(around));
+    }
+    return lines.filter((line) => line !== 'ask the group' && !line.startsWith('identify'));
+  }
+
+  private answer({ empty: holdNothing = [], hosts = [], leads }: Around): string[] {
+    const { bench, round } = this;
+    const lines = holdNothing.flatMap((peerId) => bench.identity(peerId));
+    const found = hosts === null ? null : [host(bench.peerId), ...hosts];
+    lines.push(...bench.step({ type: 'group_answered', askId: 1, round, status: leads?.status ?? null, hosts: found }));
+    return lines;
+  }
+}
+
+function bootstrap(bench: Bench, body: object = three): Asked {
+  return new Asked(bench, bench.admin('bootstrap', body, 'peer'));
+}
+
+const longEnough = 3 * electionTimeoutMs + 100;
+const toTheEnd = 10 * electionTimeoutMs + 100;
 
 describe('founding a group', () => {
   test('asks everybody first, then writes entry 1 as a group of one, then takes the others in', () => {
     const bench = empty();
-    expect(bench.admin('bootstrap', three, 'peer')).toEqual(['ask the group', 'identify n2', 'identify n3']);
-    expect(noLeader(bench)).toEqual([]);
-    expect(bench.identity('n2')).toEqual([]);
-    expect(bench.identity('n3')).toEqual([
+    const asked = bootstrap(bench);
+    expect(asked.first).toEqual(['ask the group', 'identify n2', 'identify n3']);
+    expect(asked.for(longEnough)).toEqual([
       'log-store.vote term 1 for n1',
       'log-store.append term 1 of n1: entry 1 of term 1 {n1 for n1 n2 n3 level 1} verified 1',
       'event configuration_appended, n1, -, 1',
@@ -33,26 +86,35 @@ describe('founding a group', () => {
     expect(bench.committed(4)).toContainEqual(expect.stringContaining('"founded":true'));
   });
 
+  test('nothing is founded before three election timeouts have passed, however soon all agree', () => {
+    const asked = bootstrap(empty());
+    expect(asked.for(3 * electionTimeoutMs - 100)).toEqual([]);
+    expect(asked.for(200)).toContain('log-store.vote term 1 for n1');
+  });
+
+  test('all are asked up to the moment of founding: an answer of a while ago says nothing about now', () => {
+    const asked = bootstrap(empty());
+    asked.for(1.5 * electionTimeoutMs);
+    expect(asked.for(2 * electionTimeoutMs, { empty: ['n2'] })).toEqual([]);
+    expect(asked.for(200)).toContain('log-store.vote term 1 for n1');
+  });
+
   test('the entry is synced before it stands for election with it', () => {
     const bench = empty();
     bench.syncs = false;
-    bench.admin('bootstrap', { peers: ['n1'] }, 'peer');
-    expect(noLeader(bench)).not.toContain('log-store.vote term 2 for n1');
+    expect(bootstrap(bench, { peers: ['n1'] }).for(longEnough)).not.toContain('log-store.vote term 2 for n1');
     expect(bench.sync()).toEqual(['log-store.vote term 2 for n1']);
   });
 
   test('no two foundings have the same group_uid', () => {
     const bench = empty();
-    bench.admin('bootstrap', { peers: ['n1'] }, 'peer');
-    noLeader(bench);
+    bootstrap(bench, { peers: ['n1'] }).for(longEnough);
     expect(bench.status.group_uid).toBe('N1.1');
   });
 
-  test('nothing is founded where a peer holds the group: it answers what is there', () => {
+  test('nothing is founded where a peer holds the group and knows its leader: it answers what is there', () => {
     const bench = empty();
-    bench.admin('bootstrap', three, 'peer');
-    noLeader(bench);
-    bench.identity('n2');
+    bootstrap(bench).for(300);
     const found = { group_uid: 'uid' as never, leader_id: 'n5' as never };
     expect(bench.identity('n3', found)).toEqual([
       'reply 1 {"group_id":"main","group_uid":"uid","peers":[],"old_peers":[],"leader_id":"n5","founded":false}',
@@ -62,24 +124,76 @@ describe('founding a group', () => {
 
   test('nothing is founded where a leader answers', () => {
     const bench = empty();
-    bench.admin('bootstrap', three, 'peer');
-    bench.identity('n2');
-    bench.identity('n3');
     const other = new Bench();
     other.lead();
-    expect(bench.step({ type: 'group_answered', askId: 1, status: other.status })).toContainEqual(
+    expect(bootstrap(bench).for(100, { ...quiet, leads: other })).toContainEqual(
       expect.stringContaining('"founded":false'),
     );
   });
 
+  test('nothing is founded where a listed peer holds data and nobody leads: the error names it and the way out', () => {
+    const bench = empty();
+    const asked = bootstrap(bench);
+    bench.identity('n2', { group_uid: 'uid' as never, last_index: asLogIndex(7) });
+    expect(asked.for(toTheEnd, { empty: ['n3'] })).toEqual(['refuse 1 ENOTEMPTY not_done']);
+    expect(bench.lastError?.message).toMatch(
+      /data of the group is held by n2 \(history uid, up to entry 7\).*nobody leads it.*conclave peers reset/,
+    );
+  });
+
+  test('nothing is founded where a peer that is not listed holds data, with or without a leader', () => {
+    const bench = empty();
+    const asked = bootstrap(bench);
+    const around = { ...quiet, hosts: [host('n4')] };
+    asked.for(200, around);
+    expect(bench.wait(100)).toContain('identify n4');
+    bench.identity('n4', { group_uid: 'uid' as never, last_index: asLogIndex(7) });
+    expect(asked.for(longEnough, around)).toEqual([]);
+    expect(bench.identity('n4', { group_uid: 'uid' as never, leader_id: 'n5' as never })).toContainEqual(
+      expect.stringContaining('"leader_id":"n5","founded":false'),
+    );
+  });
+
+  test('nothing is founded where a peer whose node is down has data in its log-store', () => {
+    const bench = empty();
+    const asked = bootstrap(bench);
+    asked.for(200, { ...quiet, hosts: [host('n5', 'uid')] });
+    // It is not forgotten when it goes away.
+    expect(asked.for(toTheEnd)).toEqual(['refuse 1 ENOTEMPTY not_done']);
+    expect(bench.lastError?.message).toMatch(/n5 \(history uid, up to entry 9\).*bootstrap --new/);
+  });
+
+  test('nothing is founded while a peer that hosts the group does not say what it holds: it may be starting', () => {
+    const bench = empty();
+    expect(bootstrap(bench).for(toTheEnd, { ...quiet, hosts: [host('n4')] })).toEqual([
+      'refuse 1 EUNREACHABLE not_done',
+    ]);
+    expect(bench.lastError?.message).toContain('n4 may hold data of the group');
+  });
+
+  test('a peer that hosts the group and holds nothing does not prevent it, nor does an empty log-store without a node', () => {
+    const around = { empty: ['n2', 'n3', 'n4'], hosts: [host('n4'), host('n5', '')] };
+    expect(bootstrap(empty()).for(longEnough + 100, around)).toContain('log-store.vote term 1 for n1');
+  });
+
+  test('nothing is founded while it cannot be known who hosts the group', () => {
+    const bench = empty();
+    expect(bootstrap(bench).for(toTheEnd, { ...quiet, hosts: null })).toEqual(['refuse 1 EUNREACHABLE not_done']);
+    expect(bench.lastError?.message).toContain('who hosts the group cannot be known');
+  });
+
   test('nothing is founded where a peer cannot be reached', () => {
     const bench = empty();
-    bench.admin('bootstrap', { ...three, timeout_ms: 500 }, 'peer');
-    noLeader(bench);
-    bench.identity('n2');
-    expect(bench.wait(400)).toContain('identify n3');
-    expect(bench.wait(200)).toContain('refuse 1 EUNREACHABLE not_done');
+    const asked = bootstrap(bench, { ...three, timeout_ms: 500 });
+    expect(asked.for(600, { empty: ['n2'] })).toEqual(['refuse 1 EUNREACHABLE not_done']);
+    expect(bench.lastError?.message).toBe('cannot be reached: n3');
     expect(bench.identity('n3')).toEqual([]);
+  });
+
+  test('a time that is too short to ask everybody is named', () => {
+    const bench = empty();
+    expect(bootstrap(bench, { ...three, timeout_ms: 2000 }).for(2100)).toEqual(['refuse 1 EUNREACHABLE not_done']);
+    expect(bench.lastError?.message).toContain('give it more time');
   });
 
   test('a peer that is not listed founds nothing', () => {
@@ -97,9 +211,9 @@ describe('founding a group', () => {
 
   test('a founder does not count who is founding itself', () => {
     const bench = empty();
-    bench.admin('bootstrap', { peers: ['n1', 'n2'] }, 'peer');
-    noLeader(bench);
-    expect(bench.identity('n2', { founding: true })).toEqual([]);
+    const asked = bootstrap(bench, { peers: ['n1', 'n2'] });
+    bench.identity('n2', { founding: true });
+    expect(asked.for(longEnough, { empty: [] })).toEqual([]);
   });
 
   test('who has promised to wait does not found meanwhile', () => {
@@ -115,14 +229,54 @@ describe('founding a group', () => {
     expect(bench.identify('n2', { asker: 'replicator', founding: false })).toEqual(['replicator.identity to n2']);
     expect(bench.admin('bootstrap', three, 'peer')).toContain('ask the group');
   });
+
+  test('a peer that is still opening its log-store does not say that it holds nothing', () => {
+    const bench = new Bench('n2');
+    bench.step({ type: 'start' });
+    expect(bench.identify('n1')).toEqual([]);
+  });
+});
+
+describe('founding a new group under a name that had one', () => {
+  const anew = { ...three, new: true };
+  const heldByOther = { group_uid: 'uid' as never, last_index: asLogIndex(7) };
+
+  test('data of a peer that is not listed does not prevent it', () => {
+    const bench = empty();
+    const asked = bootstrap(bench, anew);
+    const around = { ...quiet, hosts: [host('n4'), host('n5', 'uid')] };
+    asked.for(200, around);
+    bench.identity('n4', heldByOther);
+    expect(asked.for(longEnough, around)).toContain('log-store.vote term 1 for n1');
+  });
+
+  test('it is refused where a listed peer holds data', () => {
+    const bench = empty();
+    bootstrap(bench, anew);
+    expect(bench.identity('n2', heldByOther)).toEqual(['refuse 1 ENOTEMPTY not_done']);
+    expect(bench.lastError?.message).toMatch(/n2 .*delete that data first/);
+  });
+
+  test('it is refused by a peer that holds data itself', () => {
+    const bench = new Bench();
+    bench.lead();
+    expect(bench.admin('bootstrap', anew, 'peer')).toEqual(['refuse 1 ENOTEMPTY not_done']);
+  });
+
+  test('it is refused while somebody leads the group: both would stop serving', () => {
+    const bench = empty();
+    const other = new Bench();
+    other.lead();
+    expect(bootstrap(bench, anew).for(100, { ...quiet, leads: other })).toEqual(['refuse 1 ENOTEMPTY not_done']);
+    expect(bench.lastError?.message).toContain('n1 leads the group, history uid');
+  });
 });
 
 describe('a founding that was cut short', () => {
   test('between vote and entry is founded anew, in the next term', () => {
     const bench = new Bench();
     bench.open({ term: 1, votedFor: 'n1' });
-    bench.admin('bootstrap', { peers: ['n1'] }, 'peer');
-    expect(noLeader(bench)).toContain(
+    expect(bootstrap(bench, { peers: ['n1'] }).for(longEnough)).toContain(
       'log-store.append term 2 of n1: entry 1 of term 2 {n1 for n1 level 1} verified 1',
     );
   });
@@ -151,9 +305,8 @@ describe('a founding that was cut short', () => {
 
   test('who waits is answered at the deadline, where the founder cannot be elected', () => {
     const bench = empty();
-    bench.admin('bootstrap', { peers: ['n1'], timeout_ms: 500 }, 'peer');
-    noLeader(bench);
-    expect(bench.wait(600)).toContain('refuse 1 ETIMEDOUT unknown');
+    bootstrap(bench, { peers: ['n1'], timeout_ms: 3500 }).for(longEnough);
+    expect(bench.wait(3600)).toContain('refuse 1 ETIMEDOUT unknown');
     bench.elected();
     expect(bench.committed(2).filter((line) => /^(reply|refuse)/.test(line))).toEqual([]);
   });

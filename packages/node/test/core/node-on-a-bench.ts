@@ -21,6 +21,7 @@ import {
   type Consistency,
   defaultSnapshots,
   type Encoding,
+  type ErrorBody,
   encodeBatch,
   encodeConfigurationBatch,
   type Frame,
@@ -181,6 +182,8 @@ export class Bench {
   private readonly asks: Body<'log-store.read_snapshot'>[] = [];
   /** What the log-store answers of its snapshot. */
   snapshot: MadeSnapshot | undefined;
+  /** What a request was refused with last. */
+  lastError: ErrorBody | undefined;
   /** Which own actors do not answer. */
   readonly dead = new Set<Own>();
   /** The messages that were sent last, whole. */
@@ -234,6 +237,7 @@ export class Bench {
     const lines: string[] = [];
     const answers: NodeMessage[] = [];
     for (const effect of effects) {
+      if (effect.type === 'refuse') this.lastError = effect.error;
       const line = tell(effect);
       if (line !== undefined) lines.push(line);
       if (effect.type === 'set_timer') this.timers.set(effect.timer, this.nowMs + effect.afterMs);

@@ -209,8 +209,10 @@ function requestOf(command: OperatorCommand): { name: AdminCommand; body: Fields
   switch (command.type) {
     case 'reset':
       return { name: 'reset_peer', body: { new_peers: command.peers }, peerId: command.at as PeerId };
-    case 'bootstrap':
-      return { name: 'bootstrap', body: { peers: command.peers, ...timeout }, peerId: command.at as PeerId };
+    case 'bootstrap': {
+      const anew = command.isNew === true ? { new: true } : {};
+      return { name: 'bootstrap', body: { peers: command.peers, ...timeout, ...anew }, peerId: command.at as PeerId };
+    }
     case 'change':
       return { name: 'change_peers', body: { new_peers: command.peers, ...timeout } };
     case 'add':

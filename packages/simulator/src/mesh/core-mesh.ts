@@ -353,7 +353,7 @@ export class CoreMesh {
           this.messenger.hearFeed(actor, effect.peerId);
           break;
         case 'ask_group':
-          this.door.askGroup(actor, effect.askId);
+          this.door.askGroup(actor, effect);
           break;
         case 'restart':
           this.startOver(actor);

@@ -6,7 +6,7 @@
 import type { ReplyContext, WatchBegun, WatchClosed } from '@conclave/actor/core';
 import type { Reply, RequestTarget } from '@conclave/client';
 import { KvService } from '@conclave/kv';
-import type { NodeInput } from '@conclave/node';
+import type { GroupHost, NodeEffect, NodeInput } from '@conclave/node';
 import {
   adminCommands,
   ConclaveError,
@@ -20,6 +20,7 @@ import {
 import { summaryOf } from '../invariants/record/nodes.js';
 import type { Actor } from './actor.js';
 import type { CoreMesh } from './core-mesh.js';
+import { discoverHosts } from './discover-hosts.js';
 import type { Endpoint } from './virtual-network.js';
 import type { Answer } from './watcher.js';
 
@@ -74,19 +75,30 @@ export class RequestDoor {
     }
   }
 
-  /** Asks the group for its status, as a node does that is asked to found it. */
-  askGroup(actor: Actor, askId: number): void {
+  /** Asks the group for its status, and everybody whether he hosts it, as a node does that is asked to found it. */
+  askGroup(actor: Actor, { askId, round }: Extract<NodeEffect, { type: 'ask_group' }>): void {
     const { life } = actor;
-    let isAnswered = false;
-    const answered = (status: StatusReply | null): void => {
-      if (isAnswered || actor.life !== life) return;
-      isAnswered = true;
-      this.mesh.hand(actor, () => this.mesh.step(actor, { type: 'group_answered', askId, status }, 'group'));
+    const { mesh } = this;
+    let status: StatusReply | null | undefined;
+    let hosts: readonly GroupHost[] | null | undefined;
+    const answered = (): void => {
+      if (status === undefined || hosts === undefined || actor.life !== life) return;
+      const input = { type: 'group_answered', askId, round, status, hosts } as const;
+      mesh.hand(actor, () => mesh.step(actor, input, 'group'));
     };
-    this.mesh.after(askTimeoutMs, () => answered(null));
+    const answeredByGroup = (answer: StatusReply | null): void => {
+      if (status !== undefined) return;
+      status = answer;
+      answered();
+    };
+    mesh.after(askTimeoutMs, () => answeredByGroup(null));
     this.ask(actor, { door: 'admin', name: 'status' }, {}, (reply) => {
       const parsed = reply.type === 'body' ? StatusReply.safeParse(reply.body) : undefined;
-      answered(parsed?.success === true ? parsed.data : null);
+      answeredByGroup(parsed?.success === true ? parsed.data : null);
+    });
+    discoverHosts(mesh, actor, (found) => {
+      hosts = found;
+      answered();
     });
   }
 

@@ -110,7 +110,7 @@ function orderOf(what: PlainRequest | Command): Order {
     }
     case 'bootstrap': {
       const peerId = what.at as PeerId;
-      const body = { peers: what.peers, timeout_ms: what.timeout };
+      const body = { peers: what.peers, timeout_ms: what.timeout, ...(what.isNew === true ? { new: true } : {}) };
       return { ...admin(what, 'bootstrap', body, fieldsText), target: { door: 'admin', name: 'bootstrap', peerId } };
     }
     case 'reset': {

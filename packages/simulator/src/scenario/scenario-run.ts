@@ -165,10 +165,12 @@ export class ScenarioRun {
   }
 
   private found({ peers, spare, options }: GroupCommand): void {
+    // A spare peer may hold something else under that name.
+    const isNew = this.givens.length > 0;
     this.begin({ type: 'peers', peers: [...peers, ...spare], ...options });
-    this.mesh.run(1000);
+    this.mesh.run(1200);
     const [at = ''] = peers;
-    this.await({ type: 'await', what: { type: 'bootstrap', at, peers }, within: 30_000 });
+    this.await({ type: 'await', what: { type: 'bootstrap', at, peers, isNew }, within: 30_000 });
     this.mesh.run(300);
     this.foundedIndex = this.mesh.status(peers[0] as PeerId).configuration_index;
     this.output.take();

@@ -186,6 +186,8 @@ export type OperatorCommand =
       readonly at: string;
       readonly peers: readonly string[];
       readonly timeout?: number | undefined;
+      /** A new group, also where others hold an earlier one of that name. */
+      readonly isNew?: boolean | undefined;
     }
   /** `reset_peer`: `at` goes on with these alone. */
   | { readonly type: 'reset'; readonly at: string; readonly peers: readonly string[] }

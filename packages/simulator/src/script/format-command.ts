@@ -50,7 +50,13 @@ function wordsOf(command: Command): readonly (string | number)[] {
     case 'reset':
       return ['reset', command.at, ...command.peers];
     case 'bootstrap':
-      return ['bootstrap', command.at, ...command.peers, ...optionWords({ timeout: command.timeout })];
+      return [
+        'bootstrap',
+        command.at,
+        ...command.peers,
+        ...optionWords({ timeout: command.timeout }),
+        ...(command.isNew === true ? ['new=yes'] : []),
+      ];
     case 'change':
       return ['change', ...command.peers, ...optionWords({ timeout: command.timeout })];
     case 'add':

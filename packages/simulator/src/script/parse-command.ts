@@ -94,8 +94,11 @@ function diskCommandOf(first: string, words: Words): Command {
 function operatorCommandOf(first: string, words: Words): Command {
   const timeout = (): { timeout?: number } => given({ timeout: words.numberOption('timeout') });
   switch (first) {
-    case 'bootstrap':
-      return { type: first, at: words.next('a peer'), peers: words.some('a peer'), ...timeout() };
+    case 'bootstrap': {
+      const [at, peers] = [words.next('a peer'), words.some('a peer')];
+      const isNew = words.option('new') === 'yes' ? { isNew: true } : {};
+      return { type: first, at, peers, ...timeout(), ...isNew };
+    }
     case 'reset':
       return { type: first, at: words.next('a peer'), peers: words.some('a peer') };
     case 'change':

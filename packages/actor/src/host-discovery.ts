@@ -1,0 +1,196 @@
+/**
+ * Finds all peers that host a group, by two independent ways: their nodes answer NATS's service discovery, and the
+ * processes of their log-stores publish which groups they host. So a peer whose node is down is found as well.
+ *
+ * Owns: the sweep that is going on, which all groups of this process share, and the lists of groups heard lately.
+ *
+ * Invariants:
+ * 1. A sweep begins after it was asked for, so what it finds is not older than the question.
+ * 2. A sweep that NATS did not carry out, or that would have to ignore an answer for a bound, finds nothing: it does not say
+ *    that there is nobody. (The connection hears nothing of what it publishes itself, so this peer need not be among them.)
+ */
+import {
+  type GroupId,
+  GroupList,
+  groupListWord,
+  ListGroupsReply,
+  limits,
+  NodeServiceInfo,
+  type PeerId,
+  type Subjects,
+} from '@conclave/protocol';
+import { type Msg, NoRespondersError } from 'nats';
+import type { Connection } from './nats-connection.js';
+
+/** A peer some process of which hosts a group. */
+export interface FoundHost {
+  readonly peer_id: PeerId;
+  /** Its node answers service discovery. */
+  readonly has_node: boolean;
+  /** What the process of its log-stores has of the group; null: not known. */
+  readonly store: Pick<ListGroupsReply['groups'][number], 'group_uid' | 'last_index'> | null;
+}
+
+interface FoundNode {
+  readonly groupId: GroupId;
+  readonly peerId: PeerId;
+}
+
+interface Sweep {
+  /** By group and peer. */
+  readonly nodes: ReadonlyMap<string, FoundNode>;
+  /** What each peer's log-stores have; undefined: it did not answer. */
+  readonly stores: ReadonlyMap<PeerId, ListGroupsReply | undefined>;
+  /** Which groups each peer's log-store process hosts. */
+  readonly lists: ReadonlyMap<PeerId, GroupList>;
+  readonly isWhole: boolean;
+}
+
+/** How long nodes may take to answer, and then log-store processes. */
+const answerMs = 300;
+/** A process of log-stores publishes its list every second; the subscription lasts this long after the last sweep. */
+const listeningMs = 5000;
+const listIsFreshMs = 3000;
+
+type Ask = (subject: string, timeoutMs: number) => Promise<unknown>;
+
+export class HostDiscovery {
+  private readonly lists = new Map<PeerId, { readonly list: GroupList; readonly heardMs: number }>();
+  private hasTooManyLists = false;
+  private running: Promise<Sweep> | undefined;
+  private next: Promise<Sweep> | undefined;
+  private closeTimer: NodeJS.Timeout | undefined;
+  private stopListening: (() => void) | undefined;
+
+  constructor(
+    private readonly connection: Connection,
+    private readonly subjects: Subjects,
+    /** Asks with an empty request; undefined: no answer in time. */
+    private readonly ask: Ask,
+  ) {}
+
+  /** @returns all peers that host the group; null where that cannot be known */
+  async hostsOf(groupId: GroupId): Promise<FoundHost[] | null> {
+    const sweep = await this.sweepFromNow();
+    if (!sweep.isWhole) return null;
+    const found = new Map<PeerId, FoundHost>();
+    for (const [peerId, { groups }] of sweep.lists) {
+      if (!groups.some(({ group_id }) => group_id === groupId)) continue;
+      const stored = sweep.stores.get(peerId)?.groups.find(({ group_id }) => group_id === groupId);
+      // Without a store_id it is being loaded, or cannot be.
+      const isKnown = stored !== undefined && stored.store_id !== '';
+      const store = isKnown ? { group_uid: stored.group_uid, last_index: stored.last_index } : null;
+      found.set(peerId, { peer_id: peerId, has_node: false, store });
+    }
+    for (const node of sweep.nodes.values()) {
+      if (node.groupId !== groupId) continue;
+      const peer_id = node.peerId;
+      found.set(peer_id, { peer_id, has_node: true, store: found.get(peer_id)?.store ?? null });
+    }
+    return [...found.values()];
+  }
+
+  /** A sweep that begins no earlier than now: where one runs, the one after it, which is shared by all who wait for it. */
+  private sweepFromNow(): Promise<Sweep> {
+    this.listen();
+    if (this.running === undefined) return this.begin();
+    this.next ??= this.running.then(() => {
+      this.next = undefined;
+      return this.begin();
+    });
+    return this.next;
+  }
+
+  private begin(): Promise<Sweep> {
+    const sweep = this.sweep().finally(() => {
+      if (this.running === sweep) this.running = undefined;
+    });
+    this.running = sweep;
+    return sweep;
+  }
+
+  private async sweep(): Promise<Sweep> {
+    const nodes = new Map<string, FoundNode>();
+    let answers = 0;
+    const isCarriedOut = await this.collect('$SRV.INFO.conclave', (message) => {
+      answers += 1;
+      if (answers > limits.discoveryAnswers) return;
+      const node = this.nodeOf(message);
+      if (node !== undefined) nodes.set(`${node.groupId}.${node.peerId}`, node);
+    });
+    const lists = this.freshLists();
+    const asked = [...lists.keys()].map(async (peerId) => {
+      const parsed = ListGroupsReply.safeParse(await this.ask(this.subjects.host(peerId, 'list_groups'), answerMs));
+      return [peerId, parsed.success ? parsed.data : undefined] as const;
+    });
+    const stores = new Map(await Promise.all(asked));
+    const isWhole = isCarriedOut && answers <= limits.discoveryAnswers && !this.hasTooManyLists;
+    return { nodes, stores, lists, isWhole };
+  }
+
+  /**
+   * Publishes a question and takes all answers that come in time.
+   * @returns whether NATS has carried it out: somebody answered, or it said that nobody listens
+   */
+  private async collect(subject: string, onAnswer: (message: Msg) => void): Promise<boolean> {
+    let isAnswered = false;
+    try {
+      const answers = await this.connection.nats.requestMany(subject, '', { strategy: 'timer', maxWait: answerMs });
+      for await (const answer of answers) {
+        isAnswered = true;
+        onAnswer(answer);
+      }
+    } catch (error) {
+      return isAnswered || error instanceof NoRespondersError || (error as Error).name === 'NoResponders';
+    }
+    return isAnswered;
+  }
+
+  /** The group and peer of a node under this prefix; undefined: it is another's, or no node's. */
+  private nodeOf(message: Msg): FoundNode | undefined {
+    try {
+      const { metadata, endpoints } = NodeServiceInfo.parse(message.json());
+      const { group_id: groupId, peer_id: peerId } = metadata;
+      const subject = this.subjects.peerRequest(groupId, peerId, 'admin', '*');
+      return endpoints.some((endpoint) => endpoint.subject === subject) ? { groupId, peerId } : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  private freshLists(): Map<PeerId, GroupList> {
+    const oldest = performance.now() - listIsFreshMs;
+    for (const [peerId, { heardMs }] of this.lists) if (heardMs < oldest) this.lists.delete(peerId);
+    return new Map([...this.lists].map(([peerId, { list }]) => [peerId, list]));
+  }
+
+  private listen(): void {
+    clearTimeout(this.closeTimer);
+    this.closeTimer = setTimeout(() => this.close(), listeningMs).unref();
+    if (this.stopListening !== undefined) return;
+    const subject = this.subjects.hosts(groupListWord);
+    const subscription = this.connection.subscribe(subject, (message) => this.onList(message));
+    this.stopListening = () => {
+      if (!this.connection.nats.isClosed()) subscription.unsubscribe();
+    };
+  }
+
+  private onList(message: Msg): void {
+    try {
+      const list = GroupList.parse(message.json());
+      const isNew = !this.lists.has(list.peer_id);
+      if (isNew && this.lists.size >= limits.discoveryPeers) this.hasTooManyLists = true;
+      else this.lists.set(list.peer_id, { list, heardMs: performance.now() });
+    } catch {
+      // Nothing of ours.
+    }
+  }
+
+  private close(): void {
+    clearTimeout(this.closeTimer);
+    this.stopListening?.();
+    this.stopListening = undefined;
+    this.lists.clear();
+    this.hasTooManyLists = false;
+  }
+}

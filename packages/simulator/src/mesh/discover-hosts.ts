@@ -1,0 +1,46 @@
+/**
+ * Finds who hosts the group over the virtual network, as `HostDiscovery` does over NATS: each node and each log-store that the
+ * question reaches answers, a fenced or an opening node too, and what comes back in time counts.
+ */
+import type { GroupHost } from '@conclave/node';
+import type { PeerId } from '@conclave/protocol';
+import type { Actor } from './actor.js';
+import type { CoreMesh } from './core-mesh.js';
+
+/** How long answers are waited for. */
+const answerMs = 300;
+
+/** @param onFound is told once, when the time is over; null: there is no connection to NATS */
+export function discoverHosts(mesh: CoreMesh, asker: Actor, onFound: (hosts: GroupHost[] | null) => void): void {
+  const found = new Map<PeerId, GroupHost>();
+  const answered = (actor: Actor, store: GroupHost['store']): void => {
+    const { peerId, kind } = actor;
+    const before = found.get(peerId);
+    found.set(peerId, {
+      peer_id: peerId,
+      has_node: before?.has_node === true || kind === 'node',
+      store: store ?? before?.store ?? null,
+    });
+  };
+  for (const peerId of mesh.peers) {
+    for (const word of ['node', 'rival', 'log-store'] as const) {
+      const actor = mesh.actor(peerId, word);
+      if (actor?.isUp !== true) continue;
+      mesh.network.sendOnce<Actor>(asker, actor.name, (to) => {
+        mesh.hand(to, () => {
+          const store = to.kind === 'log-store' ? storeOf(mesh, peerId) : null;
+          mesh.network.sendOnce<Actor>(to, asker.name, () => answered(to, store));
+        });
+      });
+    }
+  }
+  const isConnected = asker.connection.server !== undefined;
+  mesh.after(answerMs, () => onFound(isConnected ? [...found.values()] : null));
+}
+
+function storeOf(mesh: CoreMesh, peerId: PeerId): GroupHost['store'] {
+  const { storeId, groupUid, lastIndex } = mesh.logStore(peerId).durableState;
+  // It is being loaded, or cannot be.
+  if (storeId === '') return null;
+  return { group_uid: groupUid, last_index: lastIndex };
+}

@@ -1,0 +1,93 @@
+import { rmSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startNats } from '../support/nats.js';
+import { Mesh, Stops, until } from './fault-mesh.js';
+
+const listed = ['n1', 'n2', 'n3'];
+const names = [...listed, 'n4', 'n5'];
+let stops: Stops;
+let mesh: Mesh;
+
+beforeEach(async () => {
+  stops = new Stops();
+  const nats = await startNats();
+  stops.add(() => nats.stop());
+  const placement = (name: string) => (name === 'n4' || name === 'n5' ? 'four' : 'one');
+  mesh = await Mesh.open({ servers: [nats], peers: names, placement });
+  stops.add(() => mesh.stop());
+  await mesh.start(...names);
+});
+
+afterEach(() => stops.run());
+
+/** As `docker compose down -v` does with all but the peers of the profile `spare`, and `up` after it. */
+async function loseVolumesOf(...lost: readonly string[]): Promise<void> {
+  await mesh.kill(...lost);
+  for (const name of lost) rmSync(mesh.peer(name).dataDir, { recursive: true });
+  await mesh.start(...lost);
+}
+
+function bootstrap(timeout_ms: number, more: object = {}) {
+  return mesh.plain.ask('n1.admin.bootstrap', { peers: listed, timeout_ms, ...more }, timeout_ms + 10_000);
+}
+
+async function uids(...of: readonly string[]): Promise<string[]> {
+  const statuses = await Promise.all(of.map((name) => mesh.status(name)));
+  return statuses.map(({ group_uid }) => group_uid);
+}
+
+describe('bootstrap beside a group that is alive', () => {
+  it('founds nothing while n4 and n5 hold the group of five and three volumes are lost, and says what to do (promise 23)', async () => {
+    const founded = await mesh.plain.insist('n1.admin.bootstrap', { peers: names });
+    await mesh.plain.insist('kv.put', { key: 'kept', value: 'by n4 and n5' });
+    for (const name of names) await mesh.caughtUp(name);
+    await loseVolumesOf(...listed);
+
+    const refused = await bootstrap(5000);
+    expect(refused.errorCode).toBe(412);
+    expect(refused.body).toMatchObject({ error: { code: 'ENOTEMPTY', outcome: 'not_done' } });
+    const { message } = refused.body.error as { message: string };
+    expect(message).toMatch(/n4 \(history .*n5 \(history .*nobody leads it/);
+    expect(message).toContain(`history ${founded.group_uid}`);
+    expect(message).toContain('conclave bootstrap --new');
+    expect(await uids(...listed)).toEqual(['', '', '']);
+
+    // Their nodes are down: their log-stores tell.
+    await Promise.all(['n4', 'n5'].map((name) => mesh.peer(name).process('node').kill()));
+    const asked = (await bootstrap(5000)).body.error as { code: string; message: string };
+    expect(asked).toMatchObject({ code: 'ENOTEMPTY', message: expect.stringContaining('n5 (history') });
+
+    // A node that does not know yet what it holds may hold anything.
+    await mesh.kill('n4', 'n5');
+    await mesh.peer('n4').process('node').start();
+    const opening = (await bootstrap(5000)).body.error as { code: string; message: string };
+    expect(opening).toMatchObject({ code: 'EUNREACHABLE', message: expect.stringMatching(/n4.* may hold data/) });
+
+    // What is meant is asked for. The old group has no quorum, and stays as it is.
+    await mesh.start('n4', 'n5');
+    expect((await bootstrap(20_000, { new: true })).body).toMatchObject({ founded: true, peers: listed });
+    await mesh.plain.insist('kv.put', { key: 'new', value: 'group' });
+    expect((await bootstrap(5000)).body).toMatchObject({ founded: false, peers: listed });
+    expect(await uids('n4', 'n5')).toEqual([founded.group_uid, founded.group_uid]);
+    expect(new Set(await uids(...listed)).size).toBe(1);
+    expect(await mesh.plain.insist('kv.get', { key: 'kept' })).toMatchObject({ value: null });
+  });
+
+  it('answers what is there when n1, n2 and n3 come back empty at once and the group is n1, n4 and n5, as after `docker compose down -v` without the profile spare', async () => {
+    const founded = await mesh.plain.insist('n1.admin.bootstrap', { peers: listed });
+    await mesh.plain.insist('admin.change_peers', { new_peers: ['n1', 'n4', 'n5'] });
+    await mesh.plain.insist('kv.put', { key: 'kept', value: 'by n4 and n5' });
+    await loseVolumesOf(...listed);
+    const reply = await until('bootstrap is answered', async () => {
+      const { body, errorCode } = await bootstrap(8000);
+      return errorCode === 0 ? body : undefined;
+    });
+    expect(reply).toMatchObject({ founded: false, group_uid: founded.group_uid, peers: ['n1', 'n4', 'n5'] });
+    expect(['n4', 'n5']).toContain(reply.leader_id);
+    expect(await mesh.plain.insist('kv.get', { key: 'kept' })).toMatchObject({ value: 'by n4 and n5' });
+    // A new group beside it would stop both.
+    const anew = await bootstrap(8000, { new: true });
+    expect(anew.body).toMatchObject({ error: { code: 'ENOTEMPTY', outcome: 'not_done' } });
+    for (const uid of await uids(...names)) expect(['', founded.group_uid]).toContain(uid);
+  });
+});
