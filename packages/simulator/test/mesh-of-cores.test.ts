@@ -24,7 +24,7 @@ describe('the four cores together', () => {
     for (const kind of ['node', 'ballot-box', 'log-store']) mesh.network.cut([['n1.replicator'], [`n1.${kind}`]], true);
     mesh.run(50);
     const asked = mesh.admin(n1, 'peer', 'bootstrap', { peers: [n1, n2, n3] });
-    mesh.run(1000);
+    mesh.run(4000);
     mesh.network.heal();
     expect(mesh.answered(asked, 2000)).toMatchObject({ result: { founded: true } });
   });

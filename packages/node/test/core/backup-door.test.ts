@@ -1,7 +1,6 @@
 import {
   type AdminRequest,
   asLogIndex,
-  asPeerId,
   asTerm,
   type Body,
   noGroupUid,
@@ -32,14 +31,7 @@ function give(bench: Bench, chunks: readonly Uint8Array[]): string[] {
 }
 
 function found(bench: Bench, head: SnapshotHead, peers = ['n1']): string[] {
-  const lines = bench.admin('bootstrap', { peers, restore: { restore_id: 'r', head } }, 'peer');
-  const hosts = [{ peer_id: asPeerId('n1'), has_node: true, store: null }];
-  for (let round = 1; !lines.some((line) => line.startsWith('refuse')) && round < 40; round++) {
-    lines.push(...bench.step({ type: 'group_answered', askId: 1, round, status: null, hosts }));
-    // The moment of founding is a tick.
-    if (!lines.some((line) => line.startsWith('refuse'))) lines.push(...bench.wait(100));
-  }
-  return lines.filter((line) => line !== 'ask the group');
+  return bench.found({ peers, restore: { restore_id: 'r', head } });
 }
 
 function lastSent<N extends 'log-store.snapshot_end' | 'log-store.read_snapshot'>(bench: Bench, name: N): Body<N> {

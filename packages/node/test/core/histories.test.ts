@@ -11,8 +11,7 @@ function founded(options = {}): Bench {
   const bench = new Bench('n1', options);
   bench.wallTimeMs = Date.UTC(2029, 0, 1);
   bench.open();
-  bench.admin('bootstrap', { peers: ['n1'] }, 'peer');
-  bench.step({ type: 'group_answered', askId: 1, status: null });
+  bench.found();
   bench.elected();
   return bench;
 }

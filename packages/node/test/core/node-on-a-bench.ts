@@ -746,6 +746,18 @@ export class Bench {
     return this.step({ type: 'admin', requestId: this.nextRequest(), door, command, body: parsed });
   }
 
+  /** Has it found a group of itself alone, which nobody else hosts; answers all lines but those of the asking. */
+  found(more: object = {}): string[] {
+    const lines = this.admin('bootstrap', { peers: [this.peerId], ...more }, 'peer');
+    const refusal = `refuse ${this.lastRequestId} `;
+    const isOver = () => this.status.group_uid !== '' || lines.some((line) => line.startsWith(refusal));
+    for (let round = 1; round < 100 && !isOver(); round++) {
+      lines.push(...this.step({ type: 'group_answered', askId: 1, round, status: null, hosts: [] }));
+      if (!isOver()) lines.push(...this.wait(heartbeatIntervalMs));
+    }
+    return lines.filter((line) => line !== 'ask the group');
+  }
+
   /** Asks for a watch. */
   watch(watchId: string, selector: string, from?: number, encoding: Encoding = 'json'): string[] {
     const requestId = this.nextRequest();

@@ -35,6 +35,9 @@ export function randomPlan(seed: number): Command[] {
   return new RandomPlan(seed).make();
 }
 
+/** Everybody is asked for three election timeouts, and once more where something was lost. */
+const foundingMs = 8000;
+
 type Action = () => void;
 
 class RandomPlan {
@@ -114,18 +117,23 @@ class RandomPlan {
     // Seldom in bad conditions: most of those runs get nowhere.
     if (random.chance(0.1)) this.changeConditions();
     this.run(200 + 300 * random.next());
-    this.add({ type: 'bootstrap', at: 'n1', peers: founders, timeout: 3000 });
+    this.add({ type: 'bootstrap', at: 'n1', peers: founders, timeout: foundingMs });
     if (random.chance(0.15)) this.foundToo();
-    this.run(1000 + 2000 * random.next());
+    // Everybody is asked for three election timeouts.
+    this.run(4200 + 2000 * random.next());
     // To ask again changes nothing where it is founded.
-    if (random.chance(0.3)) this.add({ type: 'bootstrap', at: random.pick(founders), peers: founders, timeout: 3000 });
+    if (random.chance(0.3)) this.foundAgain();
+  }
+
+  private foundAgain(): void {
+    this.add({ type: 'bootstrap', at: this.random.pick(founders), peers: founders, timeout: foundingMs });
   }
 
   /** Somebody else founds it at the same time. */
   private foundToo(): void {
     const { random } = this;
     this.run(40 * random.next());
-    this.add({ type: 'bootstrap', at: random.pick(founders), peers: founders, timeout: 3000 });
+    this.foundAgain();
   }
 
   private run(ms: number): void {
@@ -233,7 +241,7 @@ class RandomPlan {
     else if (dice < 0.87) this.add({ type: 'transfer' });
     else if (dice < 0.94) this.add({ type: 'transfer', peer: random.pick(peers) });
     // All peers: one of them holds the group, if it is there. Of others nobody could know.
-    else this.add({ type: 'bootstrap', at: random.pick(peers), peers, timeout });
+    else this.add({ type: 'bootstrap', at: random.pick(peers), peers, timeout: 2 * timeout });
   }
 
   /** Mostly ended again: else little is written. */
