@@ -48,6 +48,7 @@ export function subjectsDocument(protocol) {
       "| `conclave.<group>.<peer>.admin.<command>` | request, answered by that peer's node | the same |",
       "| `conclave.<group>.<peer>.kv.<operation>` | stale reads, answered by that peer's node | the same |",
       '| `conclave.<group>.event.<event>` | published for observers | JSON |',
+      '| `conclave.<group>.history.<peer>` | which history that peer leads (`LedHistory`), about once a second, for leaders of other histories under that name | msgpack |',
       '| `conclave.<group>.watch.<watch>` | what changes, published by the leader for who asked for it (`kv.watch`) | as it was asked for |',
       "| `conclave.admin.<peer>.<command>` | request, answered by the process of that peer's log-stores | JSON or msgpack, reply in kind |",
       `| \`conclave.admin.<peer>.${protocol.groupListWord}\` | the groups that peer hosts | JSON |`,

@@ -157,6 +157,9 @@ export class NodeActor implements Actor {
       case 'publish':
         this.publishWatch(effect);
         break;
+      case 'publish_led_history':
+        this.dependencies.requests.publishLedHistory(effect.body);
+        break;
       case 'serve':
         this.serveGroup(effect.group);
         break;
@@ -196,7 +199,14 @@ export class NodeActor implements Actor {
   private serveGroup(serve: boolean): void {
     if (serve === this.groupDoor.length > 0) return;
     closeAll(this.groupDoor);
-    this.groupDoor = serve ? this.openDoors('group') : [];
+    this.groupDoor = serve ? [...this.openDoors('group'), this.hearLedHistories(this.runner)] : [];
+  }
+
+  /** Hears which histories are led under this group's name. */
+  private hearLedHistories(runner: CoreRunner<NodeInput, NodeEffect>): Listening {
+    return this.dependencies.requests.hearLedHistories(this.context.groupId, (body) =>
+      runner.enqueue({ type: 'led_history', body }),
+    );
   }
 
   /** Hears this leader's appends instead of whose were heard so far; empty: nobody's. */

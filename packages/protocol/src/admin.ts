@@ -105,6 +105,8 @@ export const StatusReply = z.object({
   /** The last changes, newest last. */
   changes: z.array(Change),
   health: z.object({ healthy: z.boolean(), reason: z.string() }),
+  /** Another history of this group that somebody leads, so that neither leader serves; leader only. */
+  other_history: z.object({ group_uid: GroupUid, leader_id: PeerId }).nullable().optional(),
   /** Of each member, and of who is to become one; leader only. */
   restart: z.array(Restart),
   /** Of this peer. */

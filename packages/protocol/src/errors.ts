@@ -18,7 +18,7 @@ export const errorCodes = {
   EHISTORY: {
     status: 409,
     meaning:
-      'the request names another history (`group_uid`) of this group, or what it refers to belongs to one; nothing was done',
+      'the request names another history (`group_uid`) of this group, or what it refers to belongs to one; or two histories of that name are led, so that neither serves',
   },
   EUNSUPPORTED: {
     status: 501,

@@ -87,6 +87,10 @@ export const events = {
       may_be_lost: z.string(),
     }),
   ),
+  other_history_seen: event(
+    'somebody leads another history under this group’s name: this leader serves nobody until that has not been heard for a while',
+    z.object({ ...every, group_uid: GroupUid, other_group_uid: GroupUid, other_leader_id: PeerId }),
+  ),
   peer_fenced: event('another node has opened this peer’s log-store', z.object({ ...every, session: Count })),
   read_only_changed: event(
     'this peer takes no entries from now on, for this reason; empty: it takes them again',

@@ -11,6 +11,7 @@ export * from './history.js';
 export * from './host.js';
 export * from './kv.js';
 export * from './lease-id.js';
+export * from './led-history.js';
 export * from './levels.js';
 export * from './limits.js';
 export * from './messages.js';

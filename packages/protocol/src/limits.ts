@@ -45,6 +45,12 @@ export const limits = {
   discoveryAnswers: 32_768,
   /** Peers whose lists of groups are kept while groups are founded; with more, not all can be known. */
   discoveryPeers: 4096,
+  /** Other histories of its group that a leader remembers. */
+  otherHistories: 8,
+  /** A leader publishes which history it leads so often. */
+  ledHistoryEveryMs: 1000,
+  /** A leader that heard of another history serves nobody until that has not been heard for so long. */
+  otherHistoryMs: 5000,
   /** Groups that a process hosts. */
   hostedGroups: 256,
   /** Commands of a host that wait for the one under way. */

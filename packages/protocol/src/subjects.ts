@@ -9,6 +9,8 @@
  *     <prefix>.<group>.kv.<operation>                request, answered by the leader
  *     <prefix>.<group>.event.<event>                 for observers
  *     <prefix>.<group>.watch.<owner>.<id>            what changes, for the client that asked (older ones: one token)
+ *     <prefix>.<group>.watch.<watch>                 what changes, for who asked for it
+ *     <prefix>.<group>.history.<peer>                which history that peer leads, for the other leaders of that name
  *     <prefix>.admin.<peer>.<command>                request, answered by the process of that peer's log-stores
  *     <prefix>.admin.<peer>.groups                   the groups that peer hosts, for its other processes and for observers
  *     <prefix>.admin.<peer>.<recipient>.bundle       small messages of several groups to that actor, or feed, of the peer
@@ -45,6 +47,7 @@ export type ParsedSubject =
     }
   | { readonly type: 'event'; readonly groupId: GroupId; readonly event: string }
   | { readonly type: 'watch'; readonly groupId: GroupId; readonly watchId: string }
+  | { readonly type: 'led_history'; readonly groupId: GroupId; readonly peerId: PeerId }
   | { readonly type: 'host'; readonly peerId: PeerId; readonly name: string }
   | { readonly type: 'bundle'; readonly peerId: PeerId; readonly recipient: Recipient };
 
@@ -93,6 +96,11 @@ export class Subjects {
     return `${this.prefix}.${groupId}.watch.${watchId}`;
   }
 
+  /** Where a leader publishes which history it leads; `*`: where all do. */
+  ledHistory(groupId: GroupId, peerId: PeerId | '*'): string {
+    return `${this.prefix}.${groupId}.history.${peerId}`;
+  }
+
   /** All messages between the actors of a group, for observers; its peers' requests are heard with them. */
   groupMessages(groupId: GroupId): string {
     return `${this.prefix}.${groupId}.*.*.*`;
@@ -132,6 +140,8 @@ export class Subjects {
     }
     if (fourth === undefined) {
       if (second === 'event') return { type: 'event', groupId, event: third };
+      if (second === 'history') return { type: 'led_history', groupId, peerId: third as PeerId };
+      if (second === 'watch') return { type: 'watch', groupId, watchId: third };
       return isDoor(second) ? { type: 'request', groupId, door: second, name: third } : undefined;
     }
     const peerId = second as PeerId;

@@ -39,6 +39,8 @@ export function eventText(event: ObservedEvent): string {
       return `its name is bound to another store than its own; so says ${event.body.leader_id}`;
     case 'peer_reset':
       return `goes on as ${peerSet(event.body.new_peers)}, epoch ${event.body.epoch}; ${event.body.may_be_lost}`;
+    case 'other_history_seen':
+      return `${event.body.other_leader_id} leads another history of this group (${event.body.other_group_uid}, here ${event.body.group_uid}): nobody is served`;
     case 'peer_fenced':
       return `another node has opened its log-store (session ${event.body.session})`;
     case 'snapshot_taken':

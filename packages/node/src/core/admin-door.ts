@@ -7,6 +7,7 @@ import type { NodeContext } from './context.js';
 import type { NodeInput } from './contract.js';
 import type { Leadership } from './leadership.js';
 import type { LevelRaise } from './level-raise.js';
+import type { OtherHistory } from './other-history.js';
 import type { PeerReset } from './peer-reset.js';
 import type { ReadOnly } from './read-only.js';
 import type { Snapshots } from './snapshots.js';
@@ -31,6 +32,7 @@ export class AdminDoor {
     private readonly readOnly: ReadOnly,
     private readonly peerReset: PeerReset,
     private readonly levelRaise: LevelRaise,
+    private readonly otherHistory: Pick<OtherHistory, 'refuses'>,
     private readonly status: () => StatusReply,
   ) {}
 
@@ -73,6 +75,7 @@ export class AdminDoor {
       context.drop('request_to_no_leader');
       return context.emit({ type: 'drop_request', requestId });
     }
+    if (command !== 'status' && this.otherHistory.refuses(requestId, true)) return;
     if (this.transfer.isGoingOn && command !== 'status') return this.hold(input);
     const { leader_id } = body as { leader_id?: PeerId };
     if (leader_id !== undefined && leader_id !== state.peerId) {

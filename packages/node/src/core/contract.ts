@@ -17,6 +17,7 @@ import type {
   ErrorBody,
   GroupId,
   GroupUid,
+  LedHistory,
   Levels,
   LogIndex,
   NodeMessage,
@@ -112,6 +113,8 @@ export type NodeInput =
   | ({ readonly type: 'unwatch' } & UnwatchInput)
   /** NATS says that nobody was subscribed to what was published for a watch. */
   | { readonly type: 'watch_unheard'; readonly watchId: string }
+  /** A leader of some history under this name, maybe of another, has published which one it leads. */
+  | { readonly type: 'led_history'; readonly body: LedHistory }
   /** Done what `hear_feed` asked for last. */
   | { readonly type: 'hearing_feed'; readonly peerId: PeerId }
   /** Answers `ask_group`. `status` null: nobody leads. `hosts` null: not all who host the group can be known. */
@@ -141,7 +144,9 @@ export type NodeEffect =
       readonly encoding: Encoding;
       readonly body: WatchMessage;
     }
-  /** Whether to answer on the group's own subjects. */
+  /** Publishes which history this peer leads, for the leaders of others. */
+  | { readonly type: 'publish_led_history'; readonly body: LedHistory }
+  /** Whether to answer on the group's own subjects, and to hear which histories are led. */
   | { readonly type: 'serve'; readonly group: boolean }
   /** Whose `feed.append` to hear from now on, and nobody else's; empty: nobody's. */
   | { readonly type: 'hear_feed'; readonly peerId: PeerId | '' }

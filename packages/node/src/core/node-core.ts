@@ -7,7 +7,8 @@
  *
  *     every node   Opening, OwnActors, AppendEntriesHandler, StoreBinding, Election,
  *                  Applier, Restore, Snapshots, Install, Bootstrap, PeerReset
- *     a leader     Leadership, Proposals, Reads, Watches, ConfigurationChange, LevelRaise, Healing, Transfer
+ *     a leader     Leadership, OtherHistory, Proposals, Reads, Watches, ConfigurationChange,
+ *                  LevelRaise, Healing, Transfer
  *
  * Invariants:
  * 1. Nothing is spoken of a term or vote that is not synced.
@@ -45,6 +46,7 @@ import { LeaderFeed } from './leader-feed.js';
 import { Leadership } from './leadership.js';
 import { LevelRaise } from './level-raise.js';
 import { Opening } from './opening.js';
+import { OtherHistory } from './other-history.js';
 import { OwnActors } from './own-actors.js';
 import { OwnSession } from './own-session.js';
 import { PeerReset } from './peer-reset.js';
@@ -79,6 +81,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly snapshots: Snapshots;
   private readonly install: Install;
   private readonly leadership: Leadership;
+  private readonly otherHistory: OtherHistory;
   private readonly proposals: Proposals;
   private readonly readDoor: ReadDoor;
   private readonly rounds: Rounds;
@@ -127,6 +130,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     );
     this.election = new Election(context, state, this.own, this);
     this.leadership = new Leadership(context, state, this.own);
+    this.otherHistory = new OtherHistory(context, state, this.leadership);
     this.proposals = new Proposals(context, state, this.own, this.leadership);
     this.watches = new Watches(context, stateMachine);
     this.applier = new Applier(context, state, this.own, stateMachine, {
@@ -163,6 +167,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       this.change,
       this,
       () => this.restore.isGoingOn,
+      this.otherHistory,
     );
     const { reads } = this.readDoor;
     this.rounds = new Rounds(context, state, this.own, this.leadership, this.change, reads, this.session);
@@ -181,6 +186,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       this.readOnly,
       this.peerReset,
       this.levelRaise,
+      this.otherHistory,
       () => this.statusReply(),
     );
   }
@@ -217,6 +223,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         break;
       case 'watch_unheard':
         this.watches.onUnheard(input.watchId);
+      case 'led_history':
+        this.otherHistory.onLed(input.body);
         break;
       case 'hearing_feed':
         this.leaderFeed.onHearing(input.peerId);
@@ -239,7 +247,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   /** Whether this node does what it is for; if not, why. */
   health(): NodeHealth {
-    const stuck = this.stuckWatch.reason(this.leadership.lacking);
+    const stuck = this.otherHistory.reason ?? this.stuckWatch.reason(this.leadership.lacking);
     const { removal, binding, restore, leadership } = this;
     const found = health(this.state, this.own, removal.isRemoved, stuck, binding.refusal, restore.isGoingOn);
     const isQuiet = found.healthy && found.reason === '';
@@ -261,6 +269,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       ...this.snapshots.status(),
       restoring: this.restore.status(),
       installing: this.install.status(),
+      other_history: this.otherHistory.seen,
     });
   }
 
@@ -442,6 +451,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (state.role !== 'follower' || state.leaderId === '') this.leaderFeed.hear('');
     this.watches.onTick();
     if (!this.isLeader()) return;
+    this.otherHistory.onTick();
     this.leadership.endFarewells();
     this.levelRaise.onTick();
     if (state.readOnlyReason !== '' && this.change.isFlushed && !this.change.isBusy) this.transfer.handOverReadOnly();
@@ -468,6 +478,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   }
 
   private appendProposals(): void {
+    const { reason, outcome } = this.otherHistory;
+    if (reason !== undefined) return this.proposals.refuseWaiting('EHISTORY', reason, outcome);
     const against = this.state.readOnlyReason === '' ? undefined : this.leadership.reasonAgainstWrites();
     if (against === undefined) this.proposals.flush();
     // It came while another was to take over, who may have heard it as well.
@@ -483,6 +495,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.housekeptMs = context.nowMs;
     if (this.leadership.reasonAgainstWrites() !== undefined) return;
     const payload = this.stateMachine.housekeeping?.(context.nowMs, this.state.term, this.state.level);
+    if (this.otherHistory.seen !== null || this.leadership.reasonAgainstWrites() !== undefined) return;
+    const payload = this.stateMachine.housekeeping?.(context.nowMs, this.state.term);
     if (payload !== undefined) this.proposals.propose(undefined, payload, undefined);
   }
 
@@ -490,6 +504,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   private onPropose({ requestId, payload, command, groupUid }: Extract<NodeInput, { type: 'propose' }>): void {
     if (!this.mayAnswer()) return this.context.emit({ type: 'drop_request', requestId });
+    if (this.otherHistory.refuses(requestId, true)) return;
     if (this.context.refuseOtherHistory(requestId, groupUid, this.state.groupUid)) return;
     const outcome = this.outcomeOfRefusal();
     const against = this.leadership.reasonAgainstWrites(this.transfer.isGoingOn);
@@ -513,6 +528,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const { context } = this;
     const { requestId } = input;
     if (!this.mayAnswer()) return context.emit({ type: 'drop_request', requestId });
+    if (this.otherHistory.refuses(requestId, false)) return;
     if (context.refuseOtherHistory(requestId, input.groupUid, this.state.groupUid)) return;
     // Before that, "now" might be behind what others have been told, or in another history.
     const { appliedIndex, commitIndex } = this.state;
@@ -663,6 +679,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.change.flush();
     this.rounds.begin();
     context.emit({ type: 'serve', group: true });
+    this.otherHistory.begin();
   }
 
   commitTo(index: LogIndex): void {

@@ -12,6 +12,7 @@ import type { NodeInput } from './contract.js';
 import { FollowerReads } from './follower-reads.js';
 import type { NodeHub } from './hub.js';
 import type { Leadership } from './leadership.js';
+import type { OtherHistory } from './other-history.js';
 import { Reads } from './reads.js';
 import { clockOf, type NodeState } from './state.js';
 
@@ -32,6 +33,7 @@ export class ReadDoor {
     hub: NodeHub,
     /** The state is being restored from a snapshot: there is none to read as it is. */
     private readonly isRestoring: () => boolean,
+    private readonly otherHistory: Pick<OtherHistory, 'refuses'>,
   ) {
     this.reads = new Reads(context, state, stateMachine);
     this.own = new FollowerReads(context, state, stateMachine, hub);
@@ -45,6 +47,7 @@ export class ReadDoor {
       return context.emit({ type: 'drop_request', requestId });
     }
     if (state.role === 'fenced') return context.emit({ type: 'drop_request', requestId });
+    if (door === 'group' && this.otherHistory.refuses(requestId, false)) return;
     if (context.refuseOtherHistory(requestId, groupUid, state.groupUid)) return;
     if (consistency === 'stale') return this.readAsItIs(requestId, query);
     if (state.role === 'opening') {

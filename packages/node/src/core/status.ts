@@ -82,7 +82,7 @@ export function status(
   leadership: Leadership,
   change: ConfigurationChange,
   nodeHealth: NodeHealth,
-  snapshots: Pick<StatusReply, 'snapshot' | 'taking' | 'restoring' | 'installing'>,
+  snapshots: Pick<StatusReply, 'snapshot' | 'taking' | 'restoring' | 'installing' | 'other_history'>,
 ): StatusReply {
   const leads = state.role === 'leader';
   const { log } = state;

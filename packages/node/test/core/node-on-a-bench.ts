@@ -26,6 +26,7 @@ import {
   encodeConfigurationBatch,
   type Frame,
   type GroupUid,
+  type LedHistory,
   type Levels,
   type Message,
   type MessageName,
@@ -182,6 +183,8 @@ export class Bench {
   private readonly asks: Body<'log-store.read_snapshot'>[] = [];
   /** What the log-store answers of its snapshot. */
   snapshot: MadeSnapshot | undefined;
+  /** What it has published of the history that it leads. */
+  readonly ledHistories: LedHistory[] = [];
   /** What a request was refused with last. */
   lastError: ErrorBody | undefined;
   /** Which own actors do not answer. */
@@ -238,6 +241,7 @@ export class Bench {
     const answers: NodeMessage[] = [];
     for (const effect of effects) {
       if (effect.type === 'refuse') this.lastError = effect.error;
+      if (effect.type === 'publish_led_history') this.ledHistories.push(effect.body);
       const line = tell(effect);
       if (line !== undefined) lines.push(line);
       if (effect.type === 'set_timer') this.timers.set(effect.timer, this.nowMs + effect.afterMs);
@@ -423,6 +427,13 @@ export class Bench {
   confirmed(tickId = this.tickId, sessionTickId = 0): string[] {
     const body = { ...this.own, term: asTerm(this.term), tick_id: tickId, session_tick_id: sessionTickId };
     return this.hear({ name: 'node.confirmed', body });
+  }
+
+  /** Lets time pass while a quorum echoes each tick. */
+  keepConfirmed(forMs: number): string[] {
+    const lines: string[] = [];
+    for (const endMs = this.nowMs + forMs; this.nowMs < endMs; ) lines.push(...this.wait(100), ...this.confirmed());
+    return lines;
   }
 
   /** The log-store says how much room its disk has. */

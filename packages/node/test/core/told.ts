@@ -74,6 +74,8 @@ export function tell(effect: NodeEffect): string | undefined {
     }
     case 'serve':
       return effect.group ? 'serve the group' : 'serve the group no more';
+    case 'publish_led_history':
+      return undefined;
     case 'ask_group':
       return 'ask the group';
     case 'restart':

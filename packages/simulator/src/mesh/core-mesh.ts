@@ -10,6 +10,7 @@ import {
   actorKinds,
   type ConclaveEvent,
   InvariantError,
+  type LedHistory,
   type Message,
   type PeerId,
   type StatusReply,
@@ -345,6 +346,9 @@ export class CoreMesh {
         case 'publish':
           this.onPublished(actor, effect.watchId, effect.body);
           break;
+        case 'publish_led_history':
+          this.publishLedHistory(actor, effect.body);
+          break;
         case 'serve':
           if (effect.group) this.serving.add(actor);
           else this.serving.delete(actor);
@@ -362,6 +366,17 @@ export class CoreMesh {
           this.diskDriver.perform(actor, effect);
           if (!actor.isUp) return;
       }
+    }
+  }
+
+  private publishLedHistory(from: Actor, body: LedHistory): void {
+    for (const { name } of this.servers) {
+      if (name === from.name) continue;
+      this.network.sendOnce<Actor>(from, name, (to) => {
+        this.hand(to, () => {
+          if (this.isServing(to)) this.step(to, { type: 'led_history', body }, from.name);
+        });
+      });
     }
   }
 

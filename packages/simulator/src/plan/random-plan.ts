@@ -10,6 +10,7 @@ import { serverNames } from '../mesh/virtual-nats.js';
 import { type Command, diskParts } from '../script/command.js';
 import { ClientCalls, clients } from './client-calls.js';
 import { DisksFill } from './disks-fill.js';
+import { Foundings } from './foundings.js';
 import { leader, type Stage, scenes } from './scenes.js';
 import { StoreFaults } from './store-faults.js';
 import { TimingFaults } from './timing-faults.js';
@@ -28,6 +29,8 @@ const storeStream = 3;
 const fillStream = 9;
 /** And what happens within a round trip. */
 const timingStream = 11;
+/** And who is asked to found the group, which is there. */
+const foundingStream = 10;
 /** Leases hold as long as no clock runs a tenth faster than another. */
 const boundedRates = { least: 0.95, most: 1.05 };
 
@@ -55,6 +58,7 @@ class RandomPlan {
   private readonly stores: StoreFaults;
   private readonly disks: DisksFill;
   private readonly timing: TimingFaults;
+  private readonly foundings: Foundings;
 
   private readonly random: Random;
   private readonly reading: Random;
@@ -80,6 +84,7 @@ class RandomPlan {
       read: (client, at) => this.calls.readIn(timing, client, at),
       write: (client) => this.calls.writeIn(timing, client),
     });
+    this.foundings = new Foundings(this.stage(new Random(seed, foundingStream)));
   }
 
   make(): Command[] {
@@ -103,6 +108,7 @@ class RandomPlan {
       if (step === Math.floor(0.7 * steps)) this.stores.loseTheQuorum();
       if (step === Math.floor(0.8 * steps)) this.timing.resetInAHeal();
       this.step();
+      this.foundings.step(step > 0.85 * steps);
     }
     this.add({ type: 'calm' });
     return this.commands;

@@ -11,6 +11,7 @@ import { goodConditions } from '../mesh/virtual-network.js';
 import { judgeClients } from './judge-clients.js';
 import { LastFault } from './last-fault.js';
 import { LastResort } from './last-resort.js';
+import { SecondHistory } from './second-history.js';
 import type { Simulation } from './simulation.js';
 
 /** How long each thing may take, in virtual time. */
@@ -59,7 +60,10 @@ export class CalmPhase {
     this.simulation.invariants.onEnd(members);
     judgeClients(clients.history);
     mesh.coverage.count('group came back');
-    new LastResort(this.simulation, this.expect.bind(this), members).run();
+    const expect = this.expect.bind(this);
+    const dice = mesh.random.next();
+    if (dice < 0.3) new LastResort(this.simulation, expect, members).run();
+    else if (dice < 0.5) new SecondHistory(this.simulation, expect, members).run();
     return true;
   }
 

@@ -79,6 +79,7 @@ const happenings = [
   'group came back',
   'write after all faults',
   'survivors reset',
+  'two histories have stopped each other',
 ];
 
 const answers = [
@@ -116,6 +117,8 @@ const answers = [
   'answer cancel not_done ENOENT',
   'answer transfer ok',
   'answer bootstrap ok',
+  'answer bootstrap not_done ENOTEMPTY',
+  'answer bootstrap not_done EUNREACHABLE',
   'answer snapshot ok',
   'answer snapshot not_done EBUSY',
   'answer snapshot not_done ENOENT',

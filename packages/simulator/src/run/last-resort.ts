@@ -5,8 +5,6 @@
 import { majority, type PeerId } from '@conclave/protocol';
 import type { Simulation } from './simulation.js';
 
-/** How many runs come so far. */
-const chance = 0.3;
 /** Longer than a leader may be heard of after its end, and than a peer hears of none after its start. */
 const silenceMs = 4000;
 const electionMs = 20_000;
@@ -23,7 +21,7 @@ export class LastResort {
   run(): void {
     const { mesh } = this.simulation;
     const survivors = this.members.slice(0, majority(this.members.length) - 1);
-    if (survivors.length === 0 || !mesh.random.chance(chance)) return;
+    if (survivors.length === 0) return;
     const others = mesh.peers.filter((peerId) => !survivors.includes(peerId));
     for (const peerId of others) mesh.crashPeer(peerId);
     this.expect('nobody-leads-without-a-quorum', () => mesh.leader === undefined, electionMs);

@@ -59,6 +59,8 @@ export function eventText(event: ConclaveEvent, term: number): string {
       return `hears from ${event.detail.leader_id} that its name is bound to another store`;
     case 'peer_reset':
       return `goes on as ${configurationText(event.detail.new_peers, [])}, epoch ${event.detail.epoch}: ${event.detail.may_be_lost}`;
+    case 'other_history_seen':
+      return `another history is led by ${event.detail.other_leader_id}: nobody is served`;
     case 'peer_fenced':
       return 'is fenced';
     case 'snapshot_taken':

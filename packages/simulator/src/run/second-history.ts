@@ -1,0 +1,110 @@
+/**
+ * At the very end of some runs a second group of the same name is founded, as its operator wants it (`new`), while all who hold the
+ * first are down; then they come back. Both are led, so neither serves until the other is gone (promise 29).
+ *
+ * Invariants and clients have been judged by then: they know of one history alone.
+ */
+import { majority, type PeerId } from '@conclave/protocol';
+import { summaryOf } from '../invariants/record/nodes.js';
+import type { Simulation } from './simulation.js';
+
+const foundMs = 20_000;
+const electionMs = 20_000;
+/** Each leader publishes which history it leads once a second. */
+const noticeMs = 1500;
+/** And forgets another that it has not heard for five seconds. */
+const forgetMs = 7000;
+
+export class SecondHistory {
+  constructor(
+    private readonly simulation: Simulation,
+    /** @throws InvariantViolation of that name, unless it holds within so long */
+    private readonly expect: (name: string, condition: () => boolean, withinMs: number) => void,
+    private readonly members: readonly PeerId[],
+  ) {}
+
+  run(): void {
+    const { mesh } = this.simulation;
+    mesh.watcher = {};
+    const founders = this.founders();
+    const [at] = founders;
+    if (at === undefined) return;
+    const before = mesh.peers.filter((peerId) => !founders.includes(peerId));
+    for (const peerId of mesh.peers) mesh.crashPeer(peerId);
+    for (const peerId of founders) {
+      mesh.disks.wipe(peerId);
+      mesh.startPeer(peerId);
+    }
+    this.found(at, founders);
+    for (const peerId of before) mesh.startPeer(peerId);
+    this.expect('both-histories-are-led', () => this.histories().size === 2, electionMs);
+    this.expect('two-histories-stop-each-other', () => this.haveAllStopped(), noticeMs);
+    for (const door of ['propose', 'read'] as const) this.expectRefused(door);
+    for (const peerId of before) mesh.crashPeer(peerId);
+    const servesAgain = () =>
+      mesh.servers.some((actor) => founders.includes(actor.peerId) && !this.hasStopped(actor.peerId));
+    this.expect('the-history-that-is-left-serves-again', servesAgain, forgetMs);
+    mesh.coverage.count('two histories have stopped each other');
+  }
+
+  /** Those who are no members; where there are none, members that the rest can do without. */
+  private founders(): PeerId[] {
+    const { members } = this;
+    const others = this.simulation.mesh.peers.filter((peerId) => !members.includes(peerId));
+    return others.length > 0 ? others : members.slice(majority(members.length));
+  }
+
+  private found(at: PeerId, peers: readonly PeerId[]): void {
+    const { mesh } = this.simulation;
+    mesh.run(1000);
+    let isFounded = false;
+    const body = { peers: [...peers], timeout_ms: foundMs, new: true };
+    mesh.request(
+      mesh.nodeActor(at),
+      (requestId) => ({ type: 'admin', requestId, door: 'peer', command: 'bootstrap', body }),
+      (answer) => {
+        isFounded = answer !== 'silence' && 'result' in answer;
+      },
+    );
+    this.expect('a-new-group-is-founded', () => isFounded && mesh.leader !== undefined, foundMs + electionMs);
+  }
+
+  /** The histories that are led by a node that serves. */
+  private histories(): Set<string> {
+    return new Set(this.simulation.mesh.servers.map((actor) => summaryOf(actor).group_uid));
+  }
+
+  private hasStopped(peerId: PeerId): boolean {
+    return (this.simulation.mesh.status(peerId).other_history ?? null) !== null;
+  }
+
+  private haveAllStopped(): boolean {
+    const { servers } = this.simulation.mesh;
+    return servers.length > 1 && servers.every(({ peerId }) => this.hasStopped(peerId));
+  }
+
+  /** Each of the leaders refuses what a client asks of the group. */
+  private expectRefused(door: 'propose' | 'read'): void {
+    const { mesh } = this.simulation;
+    for (const actor of mesh.servers) {
+      let code = '';
+      mesh.request(
+        actor,
+        (requestId) =>
+          door === 'propose'
+            ? { type: 'propose', requestId, payload: new Uint8Array(0), command: null }
+            : {
+                type: 'read',
+                requestId,
+                door: 'group',
+                consistency: 'linearizable',
+                query: { type: 'keys', keys: [] },
+              },
+        (answer) => {
+          if (answer !== 'silence' && 'error' in answer) code = answer.error.code;
+        },
+      );
+      this.expect('two-histories-stop-each-other', () => code === 'EHISTORY', 0);
+    }
+  }
+}
