@@ -123,7 +123,11 @@ describe('promise 31: a new group', () => {
     const bench = new Bench('n1');
     bench.open();
     bench.admin('bootstrap', { peers: ['n1', 'n2', 'n3'] }, 'peer');
-    bench.step({ type: 'group_answered', askId: 1, status: null });
+    // Everybody is asked for three election timeouts, and nobody hosts it.
+    for (let round = 1; round <= 31; round++) {
+      bench.step({ type: 'group_answered', askId: 1, round, status: null, hosts: [] });
+      bench.wait(100);
+    }
     return bench;
   };
 

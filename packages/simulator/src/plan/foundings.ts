@@ -46,7 +46,10 @@ export class Foundings {
     call();
     run(300 * random.next());
     const lost = peers.slice(0, 3).filter(() => takesQuorum || random.chance(0.8));
-    for (const peer of lost) add({ type: 'wipe', peer, ifSpare: !takesQuorum, ifHeld: true });
+    for (const peer of lost) {
+      if (takesQuorum) add({ type: 'wipe', peer, ifSpare: false, ifHeld: true });
+      else add({ type: 'wipe', peer, ifSpare: true });
+    }
     const holding = random.pick<Holding>(['all', 'all', 'no_nodes', 'no_log_stores', 'starting']);
     const holders = peers.filter((peer) => !lost.includes(peer));
     if (holding === 'no_nodes') add({ type: 'crash', targets: holders.map((peer) => `${peer}.node`) });
