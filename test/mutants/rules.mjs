@@ -379,8 +379,18 @@ export const chapters = [
     title: 'Configuration change (section 4)',
     rules: [
       {
-        rule: 'Bootstrap asks all listed peers, and the group; of two founders one gives way',
-        mutants: ['founded-without-asking', 'founded-beside-a-leader', 'founders-do-not-give-way'],
+        rule: 'Bootstrap asks everybody who hosts the group, for three election timeouts; of two founders one gives way',
+        mutants: [
+          'founded-without-asking',
+          'founded-by-the-list-alone',
+          'founded-too-soon',
+          'opening-peer-counts-as-empty',
+          'founders-do-not-give-way',
+        ],
+      },
+      {
+        rule: 'Two histories under one name detect each other, and neither serves (issue 10, section 1)',
+        mutants: ['other-history-not-noticed'],
       },
       {
         rule: 'A new peer has caught up, beyond the latest configuration, before it counts',

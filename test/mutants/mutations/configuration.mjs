@@ -2,6 +2,7 @@
 
 const change = 'packages/node/src/core/configuration-change.ts';
 const bootstrap = 'packages/node/src/core/bootstrap.ts';
+const founding = 'packages/node/src/core/founding.ts';
 const node = 'packages/node/src/core/node-core.ts';
 const watch = 'packages/replicator/src/core/catch-up-watch.ts';
 const replicator = 'packages/replicator/src/core/replicator.ts';
@@ -162,27 +163,54 @@ export const configuration = [
   },
   {
     id: 'founded-without-asking',
-    rule: '`bootstrap` first asks all listed peers: ... if any peer cannot be reached, it refuses.',
+    rule: '`bootstrap` first asks every peer that hosts the group: ... if a listed peer cannot be reached, it refuses.',
     edits: [
       {
-        file: bootstrap,
-        find: 'if (!founding.peers.every((peerId) => this.agrees(founding, peerId))) return;',
-        replace: '',
+        file: founding,
+        find: 'return this.preventing.length === 0 && this.asked.every((peerId) => this.agrees(peerId, nowMs));',
+        replace: 'return true;',
       },
     ],
     seeds: 250,
   },
   {
-    id: 'founded-beside-a-leader',
-    rule: "`bootstrap` first asks ... the group's subject: if a leader answers, it founds nothing.",
+    id: 'founded-by-the-list-alone',
+    rule: '`bootstrap` first asks every peer that hosts the group, listed or not.',
+    edits: [{ file: founding, find: '    this.takeHosts(hosts);\n    return true;', replace: '    return true;' }],
+    seeds: 250,
+  },
+  {
+    id: 'founded-too-soon',
+    rule: '`bootstrap` asks ... until the moment of founding and for at least three election timeouts.',
+    edits: [
+      { file: founding, find: 'const leastRounds = 3;', replace: 'const leastRounds = 1;' },
+      { file: founding, find: 'const leastTimeouts = 3;', replace: 'const leastTimeouts = 0;' },
+    ],
+    seeds: 250,
+  },
+  {
+    id: 'opening-peer-counts-as-empty',
+    rule: '`bootstrap`: if anybody holds data of this group ... it founds nothing: who does not know yet what it holds may hold it.',
     edits: [
       {
-        file: bootstrap,
-        find: 'if (founding === undefined || !founding.groupHasNoLeader) return;',
-        replace: 'if (founding === undefined) return;',
+        file: node,
+        find: "if (state.role === 'opening') return context.drop('not_open');",
+        replace: "if (state.role === 'opening' && message.name !== 'node.identify') return context.drop('not_open');",
       },
     ],
     seeds: 250,
+  },
+  {
+    id: 'other-history-not-noticed',
+    rule: 'Two histories under one name detect each other: a leader that sees another serves nobody.',
+    edits: [
+      {
+        file: 'packages/node/src/core/other-history.ts',
+        find: 'if (body.group_uid === state.groupUid || body.group_uid === noGroupUid) return;',
+        replace: 'if (body.term >= 0 || body.group_uid === noGroupUid) return;',
+      },
+    ],
+    seeds: 60,
   },
   {
     id: 'founders-do-not-give-way',
