@@ -17,7 +17,9 @@ export class QuorumView {
 
   /** The store that a peer has now; empty: none. */
   storeOf(peerId: PeerId): string {
-    return this.mesh.logStore(peerId).durableState.storeId;
+    // Of a process that is down the core is still here, also where its disk has been lost since.
+    const isLost = !this.mesh.isUp(peerId, 'log-store') && this.mesh.disks.lastIndex(peerId) === 0;
+    return isLost ? '' : this.mesh.logStore(peerId).durableState.storeId;
   }
 
   /** All that may yet be in force somewhere. */
