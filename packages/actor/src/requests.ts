@@ -139,6 +139,8 @@ export class Requests {
   /** Publishes for the watches of a group; `onUnheard`: nobody is subscribed to what was published for a watch. */
   watchPublisher(groupId: GroupId, onUnheard: (watchId: string) => void): WatchPublisher {
     return new WatchPublisher(this.connection, (watchId) => this.subjects.watch(groupId, watchId), onUnheard);
+  }
+
   /** Publishes which history a peer leads. */
   publishLedHistory(body: LedHistory): void {
     this.connection.publish(this.subjects.ledHistory(body.group_id, body.peer_id), encodeLedHistory(body));
@@ -155,17 +157,6 @@ export class Requests {
         if (!this.connection.nats.isClosed()) subscription.unsubscribe();
       },
     };
-  }
-
-  /**
-   * Publishes for a watch.
-   * @returns false, and nothing is sent, where it is too large for a message
-   */
-  publishWatch(groupId: GroupId, watchId: string, body: WatchMessage, encoding: Encoding): boolean {
-    const data = encodeAs(body, encoding);
-    if (data.length > this.connection.messageBytes) return false;
-    this.connection.publish(this.subjects.watch(groupId, watchId), data);
-    return true;
   }
 
   private receive(message: Msg, counts: EndpointCounts): Request | undefined {

@@ -9,7 +9,6 @@
  *     <prefix>.<group>.kv.<operation>                request, answered by the leader
  *     <prefix>.<group>.event.<event>                 for observers
  *     <prefix>.<group>.watch.<owner>.<id>            what changes, for the client that asked (older ones: one token)
- *     <prefix>.<group>.watch.<watch>                 what changes, for who asked for it
  *     <prefix>.<group>.history.<peer>                which history that peer leads, for the other leaders of that name
  *     <prefix>.admin.<peer>.<command>                request, answered by the process of that peer's log-stores
  *     <prefix>.admin.<peer>.groups                   the groups that peer hosts, for its other processes and for observers
@@ -141,7 +140,6 @@ export class Subjects {
     if (fourth === undefined) {
       if (second === 'event') return { type: 'event', groupId, event: third };
       if (second === 'history') return { type: 'led_history', groupId, peerId: third as PeerId };
-      if (second === 'watch') return { type: 'watch', groupId, watchId: third };
       return isDoor(second) ? { type: 'request', groupId, door: second, name: third } : undefined;
     }
     const peerId = second as PeerId;

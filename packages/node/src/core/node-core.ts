@@ -223,6 +223,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         break;
       case 'watch_unheard':
         this.watches.onUnheard(input.watchId);
+        break;
       case 'led_history':
         this.otherHistory.onLed(input.body);
         break;
@@ -493,10 +494,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (this.restore.isGoingOn) return;
     if (context.nowMs - this.housekeptMs < housekeepingMs) return;
     this.housekeptMs = context.nowMs;
-    if (this.leadership.reasonAgainstWrites() !== undefined) return;
-    const payload = this.stateMachine.housekeeping?.(context.nowMs, this.state.term, this.state.level);
     if (this.otherHistory.seen !== null || this.leadership.reasonAgainstWrites() !== undefined) return;
-    const payload = this.stateMachine.housekeeping?.(context.nowMs, this.state.term);
+    const payload = this.stateMachine.housekeeping?.(context.nowMs, this.state.term, this.state.level);
     if (payload !== undefined) this.proposals.propose(undefined, payload, undefined);
   }
 
