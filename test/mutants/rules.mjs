@@ -49,7 +49,10 @@ export const chapters = [
   {
     title: 'Acknowledgements',
     rules: [
-      { rule: 'Entries are acknowledged after the sync', mutants: ['acknowledged-before-sync'] },
+      {
+        rule: 'Entries are acknowledged after the sync',
+        mutants: ['acknowledged-before-sync', 'link-acknowledged-before-the-sync'],
+      },
       {
         rule: 'A node sends one `append` for every AppendEntries that it accepts',
         mutants: ['no-append-for-what-is-there'],
@@ -90,7 +93,10 @@ export const chapters = [
         mutants: ['truncates-without-conflict', 'truncates-below-commit'],
       },
       { rule: 'A `stored` counts iff its term is the one that is led', mutants: ['stored-of-another-term-counted'] },
-      { rule: 'A `stored` counts iff its store is in the configuration', mutants: ['stored-of-another-store-counted'] },
+      {
+        rule: 'A `stored` counts iff its store is in the configuration',
+        mutants: ['stored-of-another-store-counted', 'stores-of-one-name-are-one-member'],
+      },
       {
         rule: 'A `stored` counts iff its group and leader are the own',
         mutants: [],
@@ -224,7 +230,12 @@ export const chapters = [
       },
       {
         rule: '... of ticks that were heard in the sessions of the log-stores, and in this term',
-        mutants: ['lease-from-echoes-alone', 'session-tick-survives-a-term', 'session-tick-of-an-older-term'],
+        mutants: [
+          'lease-from-echoes-alone',
+          'session-tick-survives-a-term',
+          'session-tick-of-an-older-term',
+          'session-tick-is-the-tick',
+        ],
       },
       {
         rule: '... and were sent after the latest configuration',

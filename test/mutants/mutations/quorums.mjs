@@ -3,6 +3,7 @@
 const core = 'packages/ballot-box/src/core/ballot-box-core.ts';
 const runs = 'packages/ballot-box/src/core/ballot-runs.ts';
 const tally = 'packages/ballot-box/src/core/tally.ts';
+const rounds = 'packages/ballot-box/src/core/tick-rounds.ts';
 const leadership = 'packages/node/src/core/leadership.ts';
 const node = 'packages/node/src/core/node-core.ts';
 const replicator = 'packages/replicator/src/core/replicator.ts';
@@ -144,6 +145,31 @@ export const quorums = [
         file: leadership,
         find: 'first_index: this.firstIndex,\n        last_index: log.lastIndex,',
         replace: 'first_index: asLogIndex(log.lastIndex + 1),\n        last_index: log.lastIndex,',
+      },
+    ],
+    seeds: 100,
+  },
+  {
+    id: 'session-tick-is-the-tick',
+    rule: 'A lease counts a tick of which a quorum has reported that it was heard in its sessions, not one that it has echoed.',
+    edits: [
+      {
+        file: rounds,
+        find: 'this.sessions.note(peerId, storeId, sessionTickId);',
+        replace: 'this.sessions.note(peerId, storeId, Math.max(tickId, sessionTickId));',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'stores-of-one-name-are-one-member',
+    rule: 'What a lost store has acknowledged is not its successor’s: two stores of one name are two members.',
+    edits: [
+      {
+        file: tally,
+        find: 'function keyOf(peerId: PeerId, storeId: StoreId): string {',
+        replace:
+          'function keyOf(peerId: PeerId, storeId: StoreId): string {\n  if (storeId !== undefined) return peerId;',
       },
     ],
     seeds: 100,

@@ -168,4 +168,21 @@ export const sessions = [
     ],
     seeds: 500,
   },
+  {
+    id: 'link-acknowledged-before-the-sync',
+    rule: 'A message of the link to the log-store is acknowledged when what it brought is synced.',
+    edits: [
+      {
+        file: nodeLink,
+        find: '    this.refusal = undefined;\n  }\n\n  /** Leaves',
+        replace: '    this.refusal = undefined;\n    this.synced = { link, seq };\n  }\n\n  /** Leaves',
+      },
+      {
+        file: nodeLink,
+        find: "    invariant(frame.link !== this.synced.link || frame.seq > this.synced.seq, 'what is synced does not go back');\n    this.synced = frame;",
+        replace: '    if (frame.link > this.synced.link || frame.seq > this.synced.seq) this.synced = frame;',
+      },
+    ],
+    seeds: 60,
+  },
 ];

@@ -1,31 +1,47 @@
 /**
  * A tick that is confirmed was echoed, in the leader's own term, by a majority of each set of a configuration that may be
  * in force at the leader: the last committed one, or one behind it (Raft thesis, section 6.4). The leader itself counts
- * where it is a member.
+ * where it is a member. So is a session tick, on which a lease rests: a majority has reported it, or a later one (decision 0041).
  */
 import type { Body, Member } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';
 import { hasQuorum } from './record/quorum.js';
+import type { LeaderOfTerm } from './record/run-record.js';
 import { configurationText } from './words.js';
 
 export class ReadsHaveAQuorum extends Rule implements Invariant {
   readonly name = 'reads-have-a-quorum';
   /** By store and term: the latest tick that it has echoed. */
   private readonly echoes = new Map<string, number>();
+  /** And the latest session tick that it has reported. */
+  private readonly sessions = new Map<string, number>();
+  /** By leader's store and term: the latest session tick that was confirmed. */
+  private readonly confirmed = new Map<string, number>();
 
   readonly sent = {
-    'feed.echo': ({ store_id, leader_term, tick_id }: Body<'feed.echo'>) => {
+    'feed.echo': ({ store_id, leader_term, tick_id, session_tick_id }: Body<'feed.echo'>) => {
       const key = `${store_id} ${leader_term}`;
       this.echoes.set(key, Math.max(tick_id, this.echoes.get(key) ?? 0));
+      this.sessions.set(key, Math.max(session_tick_id, this.sessions.get(key) ?? 0));
     },
     'node.confirmed': (body: Body<'node.confirmed'>) => this.onConfirmed(body),
   };
 
-  private onConfirmed({ store_id, term, tick_id }: Body<'node.confirmed'>): void {
+  private onConfirmed({ store_id, term, tick_id, session_tick_id }: Body<'node.confirmed'>): void {
     const leader = this.record.leaders.get(term);
     this.check(leader?.storeId === store_id, () => `a tick of term ${term} is confirmed, and its leader is another`);
+    this.checkQuorum(leader, `tick ${tick_id}`, this.echoes, tick_id);
+    // Confirmed before, it may have been by another configuration.
+    const key = `${store_id} ${term}`;
+    if (session_tick_id <= (this.confirmed.get(key) ?? 0)) return;
+    this.confirmed.set(key, session_tick_id);
+    this.checkQuorum(leader, `session tick ${session_tick_id}`, this.sessions, session_tick_id);
+  }
+
+  private checkQuorum(leader: LeaderOfTerm, what: string, told: ReadonlyMap<string, number>, tick: number): void {
+    const { term, storeId } = leader;
     const has = (member: Member): boolean =>
-      member.store_id === store_id || (this.echoes.get(`${member.store_id} ${term}`) ?? 0) >= tick_id;
+      member.store_id === storeId || (told.get(`${member.store_id} ${term}`) ?? 0) >= tick;
     const committed = this.record.commits.last?.index ?? 0;
     const tried: string[] = [];
     let inForce = leader.last?.inForce;
@@ -35,6 +51,6 @@ export class ReadsHaveAQuorum extends Rule implements Invariant {
       if (inForce.entry.index <= committed) break;
       inForce = inForce.before;
     }
-    this.check(false, () => `tick ${tick_id} of term ${term} is confirmed without a quorum of ${tried.join(' or ')}`);
+    this.check(false, () => `${what} of term ${term} is confirmed without a quorum of ${tried.join(' or ')}`);
   }
 }

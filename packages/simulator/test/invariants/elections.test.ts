@@ -149,6 +149,16 @@ test('reads-have-a-quorum: a tick is confirmed that nobody has echoed', () => {
   );
 });
 
+test('reads-have-a-quorum: a session tick is confirmed that nobody has reported', () => {
+  const group = new WatchedGroup(ReadsHaveAQuorum);
+  const confirmed = { ...group.own(n1), tick_id: 0, session_tick_id: 1_000_000 };
+  expectBroken(
+    'reads-have-a-quorum',
+    () => group.say(n1, 'ballot-box', 'node.confirmed', confirmed),
+    /session tick 1000000 of term 2 is confirmed without a quorum of \{n1:/,
+  );
+});
+
 test('leases-are-exclusive: a leader reads by its lease where another leads a later term', () => {
   const group = new WatchedGroup(LeasesAreExclusive);
   const read = { type: 'read', requestId: 900, door: 'group', consistency: 'lease' };
