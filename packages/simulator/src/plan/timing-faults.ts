@@ -2,7 +2,6 @@
  * What a plan does within one round trip, or against one message: bursts of reads and writes, a leader that returns, messages
  * that arrive when their time is over. It has a chance of its own: what else happens in a seed's plan does not depend on it.
  */
-import { actorKinds } from '@conclave/protocol';
 import type { Command } from '../script/command.js';
 import { leader, type Stage } from './scenes.js';
 
@@ -121,14 +120,14 @@ export class TimingFaults {
   /** What tells a peer to stand arrives when its leader has given up, and perhaps somebody else leads. */
   private handOverIsLate(): void {
     const { random, add, run, peers } = this.stage;
-    add({ type: 'late', message: 'node.timeout_now', ms: 900 + random.below(3000) });
-    if (random.chance(0.4)) add({ type: 'remove', peer: random.pick(peers), timeout: 2000 });
-    else if (random.chance(0.5)) add({ type: 'transfer' });
+    add({ type: 'late', message: 'node.timeout_now', ms: 1500 + random.below(2500) });
+    if (random.chance(0.2)) add({ type: 'remove', peer: random.pick(peers), timeout: 2000 });
+    else if (random.chance(0.7)) add({ type: 'transfer' });
     else add({ type: 'read-only', peer: random.pick(peers), on: true });
     run(300 * random.next());
     this.burst();
     if (random.chance(0.5)) {
-      add({ type: 'crash', targets: [`${leader}.${random.pick(actorKinds)}`] });
+      add({ type: 'crash', targets: [`${leader}.node`] });
       add({ type: 'run', ms: 3500, until: 'elected' });
       add({ type: 'start', targets: ['all'] });
     } else {
