@@ -1,16 +1,12 @@
 /** `conclave lock`: runs a command while it holds a lock. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { constants } from 'node:os';
 import type { Lock } from '@conclave/client';
-import { limits } from '@conclave/protocol';
+import { ConclaveError, limits } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { Failed, runAction } from '../action.js';
 import { withClient } from '../connection.js';
+import { GuardedCommand } from '../lock/guarded-command.js';
 import { type CommonOptions, wholeNumber, withCommonOptions } from '../options.js';
-import type { Output } from '../output.js';
-
-/** What a command gets to end by itself when the lock is lost, before it is killed. */
-const killAfterMs = 5_000;
+import { describeError, type Output } from '../output.js';
 
 interface LockOptions extends CommonOptions {
   readonly owner: string;
@@ -36,7 +32,7 @@ export function registerLock(program: Command): void {
           .default(limits.leaseMostMs, 'a day'),
       )
       .description(
-        'run a command while a lock is held, with its token in CONCLAVE_LOCK_TOKEN; its exit code, or 1 without or after the lock',
+        'run a command while a lock is held, with its token in CONCLAVE_LOCK_TOKEN; its exit code (127: there is no such command, 126: it cannot be run), or 1 without or after the lock. No process that the command starts in its process group outlives the lock',
       ),
   ).action((name: string, command: readonly string[], options: LockOptions) =>
     runAction(options, (output) =>
@@ -44,44 +40,27 @@ export function registerLock(program: Command): void {
         const { owner, ttlMs, waitMs } = options;
         const lock = await client.lock(name, { owner, ttlMs, waitMs });
         try {
-          process.exitCode = await runWith(lock, command, output);
+          const code = await GuardedCommand.run(lock, command, ttlMs, output);
+          if (lock.signal.aborted || code === undefined) {
+            const overdue = new ConclaveError('ETIMEDOUT', 'the lease could not be renewed in time', 'unknown');
+            output.fail(lock.signal.reason ?? overdue);
+            throw new Failed();
+          }
+          process.exitCode = code;
         } finally {
-          await lock.release();
+          // What is lost has been given up already.
+          if (!lock.signal.aborted) await giveBack(lock, output);
         }
       }),
     ),
   );
 }
 
-/** Runs the command to its end, which is soon where the lock is lost. Answers its exit code, as a shell would. */
-async function runWith(lock: Lock, [file = '', ...args]: readonly string[], output: Output): Promise<number> {
-  const env = { ...process.env, CONCLAVE_LOCK_TOKEN: String(lock.token) };
-  const child = spawn(file, args, { stdio: 'inherit', env });
-  let killing: NodeJS.Timeout | undefined;
-  const stop = () => {
-    child.kill('SIGTERM');
-    killing ??= setTimeout(() => child.kill('SIGKILL'), killAfterMs);
-  };
-  // Ctrl-C has reached the command, too: what it makes of that decides.
-  const ignore = () => undefined;
-  const pass = () => child.kill('SIGTERM');
-  process.on('SIGINT', ignore).on('SIGTERM', pass);
-  lock.signal.addEventListener('abort', stop);
+/** Gives the lock back. What the command has done counts, also where the group does not answer now. */
+async function giveBack(lock: Lock, output: Output): Promise<void> {
   try {
-    const code = await endOf(child);
-    if (!lock.signal.aborted) return code;
-    output.fail(lock.signal.reason);
-    throw new Failed();
-  } finally {
-    clearTimeout(killing);
-    lock.signal.removeEventListener('abort', stop);
-    process.off('SIGINT', ignore).off('SIGTERM', pass);
+    await lock.release();
+  } catch (error) {
+    output.note(`conclave: the lock is free when its lease ends: ${describeError(error)}`);
   }
-}
-
-function endOf(child: ChildProcess): Promise<number> {
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
-  });
 }
