@@ -82,6 +82,14 @@ const happenings = [
   'two histories have stopped each other',
 ];
 
+const lastingFaults = [
+  'a dead follower',
+  'a follower that stands still',
+  'nothing passes from the leader',
+  'nothing passes to the leader',
+  'nothing passes between followers',
+].map((fault) => `lasting fault: ${fault}`);
+
 const answers = [
   ...['put', 'get', 'delete', 'cas'].flatMap((operation) => [
     `answer ${operation} ok`,
@@ -129,7 +137,14 @@ const answers = [
   'answer put not_done EREADONLY',
 ];
 
-export const expectedCoverage: readonly string[] = [...faults, ...stages, ...snapshots, ...happenings, ...answers];
+export const expectedCoverage: readonly string[] = [
+  ...faults,
+  ...stages,
+  ...snapshots,
+  ...happenings,
+  ...lastingFaults,
+  ...answers,
+];
 
 /** What was not reached. */
 export function missingCoverage(coverage: Readonly<Record<string, number>>): string[] {

@@ -4,6 +4,7 @@
  */
 import { type ActorKind, defaultTimes, type PeerId, peerIds } from '@conclave/protocol';
 import type { OperatorCommand } from '../script/command.js';
+import { LastingFault } from './lasting-fault.js';
 import type { Simulation } from './simulation.js';
 
 /** Before a client sends its request again; and before the lease of a leader runs out that hands over. */
@@ -35,6 +36,7 @@ export class LastFault {
       this.operate({ type: 'change', peers: newPeers, timeout: changeMs }, changeMs, true);
     } else if (dice < 0.6) this.foundBeside();
     else if (dice < 0.7) this.newPeersDie();
+    else if (dice < 0.95) new LastingFault(this.simulation, this.expect, this.leader, this.members).run();
   }
 
   /** A change has become joint when its new peers die: it is taken back in time, by the leader that has begun it. */

@@ -1,0 +1,71 @@
+/**
+ * One fault that lasts and leaves the leader a mutually connected quorum: a dead follower, a link that passes nothing one way, a
+ * follower that stands still. While it lasts the leader stays, in its term, and writes are committed within a bound.
+ */
+import { actorKinds, type PeerId } from '@conclave/protocol';
+import type { Simulation } from './simulation.js';
+
+/** Longer than any timeout of an election. */
+const lastsRounds = 6;
+const roundMs = 1000;
+const writeMs = 1500;
+
+export class LastingFault {
+  constructor(
+    private readonly simulation: Simulation,
+    /** @throws InvariantViolation of that name, unless it holds within so long */
+    private readonly expect: (name: string, condition: () => boolean, withinMs: number) => void,
+    private readonly leader: PeerId,
+    private readonly members: readonly PeerId[],
+  ) {}
+
+  run(): void {
+    const { mesh } = this.simulation;
+    const followers = this.members.filter((peerId) => peerId !== this.leader);
+    // The leader and the other followers are a majority.
+    if (followers.length < 2 || followers.length === this.members.length) return;
+    const away = mesh.random.pick(followers);
+    const other = mesh.random.pick(followers.filter((peerId) => peerId !== away));
+    const faults = [
+      { name: 'a dead follower', begin: () => mesh.crashPeer(away), end: () => mesh.startPeer(away) },
+      { name: 'a follower that stands still', begin: () => this.pause(away), end: () => this.resume(away) },
+      this.cut('from the leader', this.leader, away),
+      this.cut('to the leader', away, this.leader),
+      this.cut('between followers', away, other),
+    ];
+    const { name, begin, end } = mesh.random.pick(faults);
+    const { term } = mesh.node(this.leader).summary();
+    begin();
+    for (let round = 0; round < lastsRounds; round++) this.write(round, term);
+    end();
+    // Nor does whoever was away unseat it when it comes back.
+    for (let round = 0; round < 2; round++) this.write(lastsRounds + round, term);
+    mesh.coverage.count(`lasting fault: ${name}`);
+  }
+
+  private cut(name: string, from: PeerId, to: PeerId): { name: string; begin: () => void; end: () => void } {
+    const { network } = this.simulation.mesh;
+    return {
+      name: `nothing passes ${name}`,
+      begin: () => network.cut([[from], [to]], true),
+      end: () => network.heal(),
+    };
+  }
+
+  private write(round: number, term: number): void {
+    const { mesh, clients } = this.simulation;
+    const call = clients.call({ type: 'client', client: 'c9', operation: 'put', key: 'lasting', value: `${round}` });
+    this.expect('a-lasting-fault-stops-no-writes', () => call.outcome === 'ok', writeMs);
+    mesh.run(roundMs);
+    const stays = (): boolean => mesh.leader === this.leader && mesh.node(this.leader).summary().term === term;
+    this.expect('a-lasting-fault-unseats-no-leader', stays, 0);
+  }
+
+  private pause(peerId: PeerId): void {
+    for (const kind of actorKinds) this.simulation.mesh.pause(peerId, kind);
+  }
+
+  private resume(peerId: PeerId): void {
+    for (const kind of actorKinds) this.simulation.mesh.resume(peerId, kind);
+  }
+}
