@@ -6,7 +6,6 @@ const client = 'packages/client/src/core/client-core.ts';
 const request = 'packages/client/src/core/client-request.ts';
 const proposals = 'packages/node/src/core/proposals.ts';
 const watches = 'packages/node/src/core/watches.ts';
-const prefixIndex = 'packages/node/src/core/prefix-index.ts';
 const watchReader = 'packages/client/src/core/watch-reader.ts';
 const locks = 'packages/kv/src/core/locks.ts';
 const transaction = 'packages/kv/src/core/transaction.ts';
@@ -158,18 +157,6 @@ export const clients = [
     id: 'watcher-takes-a-gap',
     rule: 'What may have been missed is asked for again.',
     edits: [{ file: watchReader, find: "if (after > upTo) return { type: 'gap' };", replace: '' }],
-    seeds: 60,
-  },
-  {
-    id: 'index-misses-a-prefix',
-    rule: 'A watch is told each change of the keys with its prefix.',
-    edits: [
-      {
-        file: prefixIndex,
-        find: 'for (; entry !== undefined; entry = entry.parent) found.push(entry.item);',
-        replace: 'if (entry !== undefined) found.push(entry.item);',
-      },
-    ],
     seeds: 60,
   },
   {
