@@ -182,7 +182,10 @@ export const chapters = [
         rule: 'A replicator sends nothing an election timeout after its last tick',
         mutants: ['replicator-of-a-silent-node-sends'],
       },
-      { rule: 'A follower commits at most min(leader_commit, verified_index)', mutants: ['commit-beyond-verified'] },
+      {
+        rule: 'A follower commits at most min(leader_commit, verified_index)',
+        mutants: ['commit-beyond-verified', 'stored-commit-beyond-the-log'],
+      },
       {
         rule: 'A higher term from a peer that does not vote does not depose the leader',
         mutants: ['stranger-deposes-the-leader'],

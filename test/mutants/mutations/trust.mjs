@@ -4,6 +4,7 @@ const appending = 'packages/node/src/core/append-entries.ts';
 const election = 'packages/node/src/core/election.ts';
 const ownActors = 'packages/node/src/core/own-actors.ts';
 const proposals = 'packages/node/src/core/proposals.ts';
+const stages = 'packages/log-store/src/core/log-stages.ts';
 const state = 'packages/node/src/core/state.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
@@ -102,6 +103,18 @@ export const trust = [
         replace: '',
       },
       { file: proposals, find: '    this.appended.clear();\n    this.bytes = 0;\n', replace: '' },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'stored-commit-beyond-the-log',
+    rule: 'A commit index that is stored as a hint is not beyond what was said to be committed, nor beyond the log.',
+    edits: [
+      {
+        file: stages,
+        find: 'const known = asLogIndex(Math.min(commitIndex, this.acceptedState.lastIndex));',
+        replace: 'const known = asLogIndex(commitIndex + 1);',
+      },
     ],
     seeds: 60,
   },
