@@ -215,5 +215,6 @@ function typeOf(shape) {
     );
     return fields.length === 0 ? '{}' : `{ ${fields.join('; ')} }`;
   }
+  if (Array.isArray(shape.type)) return shape.type.join(' | ');
   return shape.type ?? shape.description ?? 'binary';
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { registerBackup } from './commands/backup.js';
 import { registerBench } from './commands/bench.js';
 import { registerBootstrap } from './commands/bootstrap.js';
+import { registerCheck } from './commands/check.js';
 import { registerDemo } from './commands/demo.js';
 import { registerGroups } from './commands/groups.js';
 import { registerKv } from './commands/kv.js';
@@ -29,6 +30,7 @@ export function createProgram(): Command {
   registerUp(program);
   registerBootstrap(program);
   registerStatus(program);
+  registerCheck(program);
   registerGroups(program);
   registerUpgrade(program);
   registerPeers(program);

@@ -56,12 +56,26 @@ const samples = [
   observed('snapshot_taken', 'n1', { index, chunks: 3, bytes: 700_000, compacted_to: asLogIndex(234), took_ms: 45 }),
   observed('snapshot_installed', 'n1', { leader_id: asPeerId('n2'), index, chunks: 3, bytes: 700_000 }),
   observed('read_only_changed', 'n1', { reason: 'disk' }),
+  observed('applying_stopped', 'n1', { index, reason: 'this build cannot read it' }),
+  observed('level_raised', 'n1', { level: 1, index }),
+  observed('lock_forced', 'n1', { name: 'jobs', token: 7 }),
+  observed('lease_forced', 'n1', { lease_id: 'abcdefghijkl' }),
+  observed('state_diverged', 'n1', { index, majority_digest: '0123456789abcdef' }),
+  observed('state_diverged', 'n1', { index, majority_digest: '' }),
+  observed('state_repaired', 'n1', { index, repairs: 1 }),
+  observed('other_history_seen', 'n1', {
+    group_uid: 'u' as GroupUid,
+    other_group_uid: 'v' as GroupUid,
+    other_leader_id: asPeerId('n4'),
+  }),
   observed('actor_silent', 'n1', { actor: 'ballot-box' }),
 ];
 
 describe('events', () => {
   it('each have a line', () => {
-    expect(samples.map((event) => event.name).toSorted()).toEqual((Object.keys(events) as EventName[]).toSorted());
+    expect([...new Set(samples.map((event) => event.name))].toSorted()).toEqual(
+      (Object.keys(events) as EventName[]).toSorted(),
+    );
     expect(samples.map(eventText)).toMatchInlineSnapshot(`
       [
         "leads {n1,n4}",
@@ -81,6 +95,14 @@ describe('events', () => {
         "has taken a snapshot at index 1,234: 683.6 KiB in 45 ms; its log begins behind 234",
         "has installed n2's snapshot of index 1,234: 683.6 KiB",
         "takes no entries: its disk has less room than the reserve",
+        "has stopped applying at index 1,234: this build cannot read it",
+        "the feature level is 1, from index 1,234 on",
+        "the lock "jobs" was taken from its holder, token 7, by force",
+        "the lease abcdefghijkl was ended by force",
+        "its state differs from the majority's at index 1,234",
+        "the members' states differ at index 1,234, and no majority has the same",
+        "its state is the majority's again, at index 1,234",
+        "n4 leads another history of this group (v, here u): nobody is served",
         "its ballot-box is silent",
       ]
     `);

@@ -45,6 +45,11 @@ export class AdminApi {
     return this.request('status', {}, options);
   }
 
+  /** Compares the states of all members now, by their digests. */
+  check(options: CallOptions = {}): Promise<AdminReply<'check'>> {
+    return this.request('check', {}, options);
+  }
+
   /** Has this peer found the group, of these peers; where the group is there, answers what is there. */
   bootstrap(peerId: string, peers: readonly string[], options: ChangeOptions = {}): Promise<AdminReply<'bootstrap'>> {
     return this.request('bootstrap', { peers, ...wireOptions(options) }, { ...options, peerId });

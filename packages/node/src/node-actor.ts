@@ -41,6 +41,7 @@ import {
   StatusReply,
 } from '@conclave/protocol';
 import type { NodeEffect, NodeInput } from './core/contract.js';
+import type { Divergence } from './core/quarantine.js';
 import { OpenRequests } from './open-requests.js';
 
 /** The parts of a `NodeCore` that its shell uses. */
@@ -60,7 +61,8 @@ export interface ServingCore extends Core<NodeInput, NodeEffect> {
 
 export interface NodeActorDependencies {
   /** Makes a core with a state machine of its own, as new. */
-  readonly makeCore: (incarnation: string) => ServingCore;
+  /** @param divergence what the core before this one knew of its state */
+  readonly makeCore: (incarnation: string, divergence?: Divergence) => ServingCore;
   /** Understands requests to the state machine. */
   readonly service: Service;
   readonly connection: Connection;
@@ -133,8 +135,8 @@ export class NodeActor implements Actor {
     return this.runner.dropped;
   }
 
-  private makeRunner(): [ServingCore, CoreRunner<NodeInput, NodeEffect>] {
-    const core = this.dependencies.makeCore(drawIncarnation());
+  private makeRunner(divergence?: Divergence): [ServingCore, CoreRunner<NodeInput, NodeEffect>] {
+    const core = this.dependencies.makeCore(drawIncarnation(), divergence);
     return [core, new CoreRunner(core, this.context, (effect) => this.perform(effect))];
   }
 
@@ -170,7 +172,7 @@ export class NodeActor implements Actor {
         void this.askGroup(effect, this.runner);
         break;
       case 'restart':
-        this.restart(effect.reason);
+        this.restart(effect.reason, effect.divergence);
     }
   }
 
@@ -238,14 +240,14 @@ export class NodeActor implements Actor {
     runner.enqueue({ type: 'group_answered', askId, round, status, hosts });
   }
 
-  private restart(reason: string): void {
+  private restart(reason: string, divergence: Divergence | undefined): void {
     this.runner.log.write('warn', 'the node starts over', { reason });
     this.runner.stop();
     this.feed?.close();
     this.feed = undefined;
     this.serveGroup(false);
     this.open.refuseAll({ code: 'EPERM', message: `this peer’s node starts over: ${reason}`, outcome: 'unknown' });
-    [this.core, this.runner] = this.makeRunner();
+    [this.core, this.runner] = this.makeRunner(divergence);
     this.runner.start({ type: 'start' });
   }
 

@@ -6,7 +6,7 @@ import { BuildVersion, Levels } from './levels.js';
 import { limits } from './limits.js';
 import { Progress } from './messages.js';
 import { SnapshotHead, SnapshotId } from './snapshot.js';
-import { Bytes, Count, GroupId, GroupUid, LogIndex, PeerId, Session, StoreId, Term } from './words.js';
+import { Bytes, Count, GroupId, GroupUid, LogIndex, PeerId, Session, StateDigest, StoreId, Term } from './words.js';
 
 const timeout = { timeout_ms: z.number().int().min(1).max(86_400_000).optional() };
 /** Where given, the command is refused (EPERM) by any other leader. */
@@ -74,6 +74,19 @@ export type Restart = z.infer<typeof Restart>;
 export const ReadOnlyReason = z.enum(['', 'told', 'disk']);
 export type ReadOnlyReason = z.infer<typeof ReadOnlyReason>;
 
+/** What came of comparing the members' states behind one entry. */
+export const ComparedStates = z.object({
+  index: LogIndex,
+  /** Those that have answered. */
+  members: z.array(z.object({ peer_id: PeerId, digest: StateDigest })),
+  /** Those that have another digest than the majority; without a majority all that answered, where they differ. */
+  differing: z.array(PeerId),
+  unanswered: z.array(PeerId),
+  /** Whether a majority of the members has the same digest. */
+  has_majority: z.boolean(),
+});
+export type ComparedStates = z.infer<typeof ComparedStates>;
+
 export const StatusReply = z.object({
   group_id: GroupId,
   group_uid: GroupUid,
@@ -107,6 +120,8 @@ export const StatusReply = z.object({
   health: z.object({ healthy: z.boolean(), reason: z.string() }),
   /** Another history of this group that somebody leads, so that neither leader serves; leader only. */
   other_history: z.object({ group_uid: GroupUid, leader_id: PeerId }).nullable().optional(),
+  /** The last comparison of the members' states; leader only. */
+  states: ComparedStates.optional(),
   /** Of each member, and of who is to become one; leader only. */
   restart: z.array(Restart),
   /** Of this peer. */
@@ -258,6 +273,12 @@ export const adminCommands = {
     'has this peer go on with these members alone, when the quorum is gone for good; what only the others held is lost',
     z.object({ new_peers: PeerList }),
     ResetPeerReply,
+  ),
+  check: command(
+    ['group'],
+    'compares the states of all members now, by their digests behind one entry; answers who differs, and who did not answer',
+    Empty,
+    ComparedStates,
   ),
   get_leader: command(
     ['peer'],

@@ -4,7 +4,7 @@ import { ChangeKind, ReadOnlyReason, Stage } from './admin.js';
 import { ErrorBody } from './errors.js';
 import { Key, Token } from './kv.js';
 import { PublicLeaseId } from './lease-id.js';
-import { Count, GroupId, GroupUid, LogIndex, PeerId, StoreId, Term } from './words.js';
+import { Count, GroupId, GroupUid, LogIndex, PeerId, StateDigest, StoreId, Term } from './words.js';
 
 const every = {
   group_id: GroupId,
@@ -127,6 +127,14 @@ export const events = {
   lease_forced: event(
     'a lease was ended by force, without its secret',
     z.object({ ...every, lease_id: PublicLeaseId }),
+  ),
+  state_diverged: event(
+    'this peer’s state differs from the majority’s, or (`majority_digest` empty) the members’ states differ and no majority agrees',
+    z.object({ ...every, index: LogIndex, majority_digest: StateDigest }),
+  ),
+  state_repaired: event(
+    'this peer’s state, which differed, is the majority’s again',
+    z.object({ ...every, index: LogIndex, repairs: Count }),
   ),
   actor_silent: event('one of this peer’s own actors is silent', z.object({ ...every, actor: z.string() })),
 } as const;

@@ -112,6 +112,14 @@ export const limits = {
   /** Changes of the configuration that `status` remembers. */
   rememberedChanges: 16,
 
+  // States.
+  /** A leader has the members compare digests of their states so often, in milliseconds, while entries come, */
+  compareStatesMs: 1000,
+  /** and while none come. */
+  compareIdleStatesMs: 30_000,
+  /** Repairs of a state that differs from the majority's, before an operator has to see to it. */
+  stateRepairs: 4,
+
   // Snapshots.
   /** A chunk of a snapshot. */
   snapshotChunkBytes: 256 * KiB,

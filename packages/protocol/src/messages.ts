@@ -22,6 +22,7 @@ import {
   LogIndex,
   PeerId,
   Session,
+  StateDigest,
   StoreId,
   Term,
 } from './words.js';
@@ -574,7 +575,8 @@ export const messages = {
       store_id: StoreId,
       term: Term,
       request_id: Count,
-      reason: z.enum(['mismatch', 'store', 'busy', 'read_only']),
+      /** `wants_snapshot`: nothing is wrong with the entries, but the state needs a snapshot (level 1 and above). */
+      reason: z.enum(['mismatch', 'store', 'busy', 'read_only', 'wants_snapshot']),
       last_index: LogIndex,
       /** The term of its entry at `prev_index` and that term's first index; 0: it has no entry there. */
       conflict_term: Term,
@@ -686,8 +688,51 @@ export const messages = {
       over: ErrorBody.nullable(),
     }),
   ),
+  'node.compare_state': define(
+    'node of the leader',
+    'asks a member for the digest of its state exactly behind this entry, which nobody has applied yet (level 1 and above)',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      leader_id: PeerId,
+      term: Term,
+      target_store_id: StoreId,
+      index: LogIndex,
+    }),
+  ),
+  'node.state_digest': define(
+    'node of a member',
+    'answers `compare_state`',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      peer_id: PeerId,
+      store_id: StoreId,
+      term: Term,
+      index: LogIndex,
+      /** Empty: it has applied more already, or has none. */
+      digest: StateDigest,
+      /** Its state is wrong, and what is on its disk gives the same: it needs a snapshot of this entry or a later one. */
+      wants_snapshot_from: LogIndex.optional(),
+    }),
+  ),
+  'node.state_compared': define(
+    'node of the leader',
+    'what came of comparing the digests of all members: this one has the majority’s (null: no majority agrees)',
+    z.object({
+      ...group,
+      group_uid: GroupUid,
+      leader_id: PeerId,
+      term: Term,
+      target_store_id: StoreId,
+      index: LogIndex,
+      agrees: z.boolean().nullable(),
+      /** The majority's; empty: there is none. */
+      digest: StateDigest,
+    }),
+  ),
   'node.timeout_now': define(
-    'replicator of the leader',
+    'replicator of the leader; its node, where its state is wrong',
     'stand at once: the leader hands over',
     z.object({
       ...group,

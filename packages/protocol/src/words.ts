@@ -52,6 +52,9 @@ export type Session = z.infer<typeof Session>;
 /** One run of a process, or another thing drawn at random to be told apart. */
 export const Incarnation = z.string().min(1).max(limits.idBytes);
 
+/** A digest of a state machine's state; empty: none. */
+export const StateDigest = z.string().max(limits.nameBytes);
+
 /** A whole number, 0 or above. */
 export const Count = count;
 

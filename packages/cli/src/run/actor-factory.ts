@@ -125,10 +125,10 @@ export class ActorFactory {
     return new NodeActor(context, {
       ...this.outside,
       service: application.service,
-      makeCore: (incarnation) =>
+      makeCore: (incarnation, divergence) =>
         new NodeCore(
           { ...this.options, ...snapshotOptions(this.options), groupId, peerId, incarnation, version },
-          { stateMachine: application.makeStateMachine() },
+          { stateMachine: application.makeStateMachine(), divergence },
         ),
     });
   }

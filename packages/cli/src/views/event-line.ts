@@ -57,6 +57,12 @@ export function eventText(event: ObservedEvent): string {
       return `the lock ${JSON.stringify(event.body.name)} was taken from its holder, token ${event.body.token}, by force`;
     case 'lease_forced':
       return `the lease ${event.body.lease_id} was ended by force`;
+    case 'state_diverged':
+      return event.body.majority_digest === ''
+        ? `the members' states differ at index ${count(event.body.index)}, and no majority has the same`
+        : `its state differs from the majority's at index ${count(event.body.index)}`;
+    case 'state_repaired':
+      return `its state is the majority's again, at index ${count(event.body.index)}`;
     case 'actor_silent':
       return `its ${event.body.actor} is silent`;
   }

@@ -5,7 +5,6 @@ import type {
   Comparison,
   Consistency,
   ErrorBody,
-  GroupUid,
   LeaseId,
   Operation,
   Outcome,
@@ -142,6 +141,4 @@ export type ClientEffect =
     }
   | { readonly type: 'set_timer'; readonly timer: 'due'; readonly afterMs: number }
   | { readonly type: 'cancel_timer'; readonly timer: 'due' }
-  | { readonly type: 'settle'; readonly callId: number; readonly settlement: Settlement }
-  /** The history that the client went by is over: what it gave out (leases, locks, revisions) means nothing in the next one. */
-  | { readonly type: 'history_ended'; readonly groupUid: GroupUid };
+  | { readonly type: 'settle'; readonly callId: number; readonly settlement: Settlement };

@@ -12,6 +12,7 @@ import type { PeerReset } from './peer-reset.js';
 import type { ReadOnly } from './read-only.js';
 import type { Snapshots } from './snapshots.js';
 import type { NodeState } from './state.js';
+import type { StateComparison } from './state-comparison.js';
 import type { Transfer } from './transfer.js';
 
 type AdminInput = Extract<NodeInput, { type: 'admin' }>;
@@ -33,6 +34,7 @@ export class AdminDoor {
     private readonly peerReset: PeerReset,
     private readonly levelRaise: LevelRaise,
     private readonly otherHistory: Pick<OtherHistory, 'refuses'>,
+    private readonly comparison: StateComparison,
     private readonly status: () => StatusReply,
   ) {}
 
@@ -92,6 +94,8 @@ export class AdminDoor {
         return this.levelRaise.onUpgrade(requestId, body as AdminRequest<'upgrade'>);
       case 'cancel_change':
         return this.change.cancel(requestId);
+      case 'check':
+        return this.comparison.onCommand(requestId);
       case 'transfer_leader':
         return this.onTransfer(requestId, body as AdminRequest<'transfer_leader'>);
       case 'bootstrap':

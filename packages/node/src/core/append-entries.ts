@@ -97,6 +97,7 @@ export class AppendEntriesHandler {
       invariant(body.prev_index > state.commitIndex, `entry ${body.prev_index} is committed and has another term`);
       return this.reject(body, 'mismatch');
     }
+    if (batches.length === 0 && state.divergence?.snapshotFrom !== undefined) this.reject(body, 'wants_snapshot');
     this.accept(body, batches);
   }
 

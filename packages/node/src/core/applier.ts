@@ -53,6 +53,8 @@ export class Applier {
       readonly onApplied: (index: LogIndex, result: unknown) => void;
       /** Some were. */
       readonly onAllApplied: () => void;
+      /** The one of `compareIndex` was, and no later one. */
+      readonly onCompareIndex: () => void;
     },
   ) {}
 
@@ -95,6 +97,7 @@ export class Applier {
   goOnFrom(index: LogIndex): void {
     this.isHeld = false;
     this.state.appliedIndex = index;
+    if (index === this.state.compareIndex) this.listener.onCompareIndex();
     this.state.log.forgetUpTo(index);
     this.run();
   }
@@ -152,6 +155,7 @@ export class Applier {
     if (kind === 'configuration') {
       this.applyConfiguration(decodeConfiguration(payloads[0] as Uint8Array));
       state.appliedIndex = asLogIndex(upTo);
+      if (upTo === state.compareIndex) this.listener.onCompareIndex();
       return 1;
     }
     for (let index = from; index <= upTo; index++) {
@@ -168,6 +172,7 @@ export class Applier {
       }
       state.appliedIndex = asLogIndex(index);
       this.listener.onApplied(asLogIndex(index), result);
+      if (index === state.compareIndex) this.listener.onCompareIndex();
     }
     return upTo - from + 1;
   }

@@ -57,6 +57,13 @@ export class BackupDoor {
   /** `read_snapshot`. */
   onRead(requestId: number, { snapshot_id = '', number }: AdminRequest<'read_snapshot'>): void {
     const { context, own } = this;
+    if (this.state.divergence !== undefined) {
+      return context.refuse(
+        requestId,
+        'EBUSY',
+        'the state of this peer differs from the majority’s: its snapshot is no backup',
+      );
+    }
     if (this.reading.size >= limits.logReads) return context.refuse(requestId, 'EBUSY', 'too many reads are waiting');
     const request_id = own.nextReadId();
     this.reading.set(request_id, { requestId, number, sinceMs: context.nowMs });

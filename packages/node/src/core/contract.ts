@@ -25,6 +25,7 @@ import type {
   StatusReply,
   WatchMessage,
 } from '@conclave/protocol';
+import type { Divergence } from './quarantine.js';
 import type { UnwatchInput, WatchInput } from './watches.js';
 
 export interface NodeOptions {
@@ -61,6 +62,8 @@ export interface NodeOptions {
 
 export interface NodeDependencies {
   readonly stateMachine: StateMachine;
+  /** What the core before this one knew of its state (`restart`). */
+  readonly divergence?: Divergence | undefined;
 }
 
 export type NodeTimer = 'tick' | 'election' | 'apply' | 'snapshot' | 'change' | 'transfer' | 'watch';
@@ -153,4 +156,4 @@ export type NodeEffect =
   /** Asks the group's subject for its status, and everybody whether he hosts the group, listed or not. */
   | { readonly type: 'ask_group'; readonly askId: number; readonly round: number }
   /** The log-store has restarted: begin anew with a new core and a new state machine. */
-  | { readonly type: 'restart'; readonly reason: string };
+  | { readonly type: 'restart'; readonly reason: string; readonly divergence?: Divergence | undefined };

@@ -140,9 +140,12 @@ export class Install {
     this.listener.onInstalled();
   }
 
-  /** Whether the snapshot has more than what is committed here; undefined: not known. */
+  /** Whether the snapshot has more than what is committed here, or mends the state; undefined: not known. */
   private isNeeded(head: SnapshotHead | undefined): boolean | undefined {
-    return head === undefined ? undefined : head.index > this.state.commitIndex;
+    if (head === undefined) return undefined;
+    const { divergence, commitIndex } = this.state;
+    if (divergence?.snapshotFrom !== undefined && head.index >= divergence.snapshotFrom) return true;
+    return head.index > commitIndex;
   }
 
   /** The snapshot that this message is of, begun if that is due; undefined: it is of one that was given up. */

@@ -51,6 +51,7 @@ import { OwnActors } from './own-actors.js';
 import { OwnSession } from './own-session.js';
 import { PeerReset } from './peer-reset.js';
 import { Proposals } from './proposals.js';
+import { Quarantine } from './quarantine.js';
 import { ReadDoor } from './read-door.js';
 import { ReadOnly } from './read-only.js';
 import { Removal } from './removal.js';
@@ -58,6 +59,7 @@ import { Restore } from './restore.js';
 import { Rounds } from './rounds.js';
 import { Snapshots } from './snapshots.js';
 import { NodeState } from './state.js';
+import { StateComparison } from './state-comparison.js';
 import { health, type NodeHealth, type NodeSummary, status, summary } from './status.js';
 import { StoreBinding } from './store-binding.js';
 import { StuckWatch } from './stuck-watch.js';
@@ -97,18 +99,21 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly transfer: Transfer;
   private readonly backup: BackupDoor;
   private readonly bootstrap: Bootstrap;
+  private readonly comparison: StateComparison;
+  private readonly quarantine: Quarantine;
   private readonly adminDoor: AdminDoor;
   private readonly levelRaise: LevelRaise;
   private housekeptMs = 0;
 
   constructor(
     private readonly options: NodeOptions,
-    { stateMachine }: NodeDependencies,
+    { stateMachine, divergence }: NodeDependencies,
   ) {
     const context = new NodeContext(options);
     const state = new NodeState(options.peerId, options.levels);
     this.context = context;
     this.state = state;
+    state.divergence = divergence;
     this.stateMachine = stateMachine;
     this.own = new OwnActors(context, state, (kind) => this.resync(kind));
     this.opening = new Opening(context, state, this.own, this, {
@@ -136,6 +141,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.applier = new Applier(context, state, this.own, stateMachine, {
       onApplied: (index, result) => this.proposals.onApplied(index, result),
       onAllApplied: () => this.readDoor.serve(),
+      onCompareIndex: () => this.comparison.onApplied(),
     });
     this.restore = new Restore(context, state, this.own, this.applier, stateMachine, (reason) =>
       this.opening.beginAnew(reason),
@@ -146,7 +152,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     });
     this.install = new Install(context, state, this.own, this.appendEntries, {
       onBegun: () => this.snapshots.giveUp('the leader installs a snapshot'),
-      onInstalled: () => this.opening.beginAnew('a snapshot is installed'),
+      onInstalled: () => {
+        this.quarantine.onInstalled();
+        this.opening.beginAnew('a snapshot is installed');
+      },
     });
     this.change = new ConfigurationChange(context, state, this.leadership, this.proposals, {
       onStable: (kind) => this.onStable(kind),
@@ -174,6 +183,15 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.readOnly = new ReadOnly(context, state, this.own);
     this.stuckWatch = new StuckWatch(context, state);
     this.levelRaise = new LevelRaise(context, state, this.leadership, this.change, () => this.transfer.isGoingOn);
+    this.quarantine = new Quarantine(context, state, {
+      onBegun: (reason) => this.onDiverged(reason),
+      onRestart: (reason) => this.opening.beginAnew(reason),
+    });
+    this.comparison = new StateComparison(context, state, stateMachine, {
+      onCompared: (...compared) => this.quarantine.onCompared(...compared),
+      onSnapshotWanted: (index) => this.snapshots.ensure(index),
+      snapshotWanted: () => this.quarantine.snapshotWanted,
+    });
     this.adminDoor = new AdminDoor(
       context,
       state,
@@ -187,6 +205,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       this.peerReset,
       this.levelRaise,
       this.otherHistory,
+      this.comparison,
       () => this.statusReply(),
     );
   }
@@ -249,8 +268,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   /** Whether this node does what it is for; if not, why. */
   health(): NodeHealth {
     const stuck = this.otherHistory.reason ?? this.stuckWatch.reason(this.leadership.lacking);
-    const { removal, binding, restore, leadership } = this;
-    const found = health(this.state, this.own, removal.isRemoved, stuck, binding.refusal, restore.isGoingOn);
+    const { state, own, removal, binding, restore, leadership, quarantine } = this;
+    const found = health(state, own, removal.isRemoved, stuck, binding.refusal, restore.isGoingOn, quarantine.reason);
     const isQuiet = found.healthy && found.reason === '';
     return isQuiet && this.isLeader() ? { healthy: true, reason: leadership.timeoutRemark } : found;
   }
@@ -271,6 +290,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       restoring: this.restore.status(),
       installing: this.install.status(),
       other_history: this.otherHistory.seen,
+      states: this.comparison.status(),
     });
   }
 
@@ -298,6 +318,17 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.readDoor.own.refuseAll(reason);
     this.peerReset.onFenced(reason);
     this.leaderFeed.hear('');
+    this.comparison.abandon(reason);
+  }
+
+  /** This peer's state is wrong: nothing more is answered from it, and it leads no more. */
+  private onDiverged(reason: string): void {
+    this.snapshots.giveUp(reason);
+    this.readDoor.own.refuseAll(reason);
+    if (!this.isLeader()) return;
+    const { peerId } = this.state;
+    this.transfer.sendAway(this.comparison.agreeing(this.transfer.others()), reason);
+    if (this.isLeader()) this.becomeFollower(`${peerId}: ${reason}`);
   }
 
   /** Tells the replicators and the ballot-box that whatever they did for an earlier session is over. */
@@ -313,6 +344,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   private obstacleToSnapshots(): string | undefined {
     if (this.restore.isGoingOn) return 'the state is being restored from a snapshot';
+    if (this.state.divergence !== undefined) return 'the state of this peer differs from the majority’s';
     return this.install.isGoingOn ? 'the leader installs a snapshot here' : undefined;
   }
 
@@ -349,6 +381,12 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         return this.onRequestVote(message.body);
       case 'node.timeout_now':
         return this.election.onTimeoutNow(message.body);
+      case 'node.compare_state':
+        return this.comparison.onAsked(message.body);
+      case 'node.state_digest':
+        return this.comparison.onReported(message.body);
+      case 'node.state_compared':
+        return this.comparison.onVerdict(message.body);
       case 'node.higher_term':
         return this.onHigherTerm(message.body);
       case 'node.elected':
@@ -451,6 +489,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.stuckWatch.onTick();
     if (state.role !== 'follower' || state.leaderId === '') this.leaderFeed.hear('');
     this.watches.onTick();
+    this.comparison.onTick();
     if (!this.isLeader()) return;
     this.otherHistory.onTick();
     this.leadership.endFarewells();
@@ -656,6 +695,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.proposals.refuseAll(reason, this.outcomeOfRefusal());
     this.readDoor.reads.refuseAll(reason, '');
     this.watches.endAll(reason);
+    this.comparison.abandon(reason);
     this.change.abandon(reason, '');
     this.bootstrap.abandon(reason);
   }

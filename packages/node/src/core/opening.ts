@@ -65,7 +65,8 @@ export class Opening {
     if (this.state.role === 'fenced') return;
     this.hub.becomeFollower(reason);
     this.state.role = 'fenced';
-    this.context.emit({ type: 'restart', reason });
+    const { divergence } = this.state;
+    this.context.emit({ type: 'restart', reason, ...(divergence === undefined ? {} : { divergence }) });
   }
 
   onOpened(body: Body<'node.opened'>): void {

@@ -49,6 +49,14 @@ export class ReadDoor {
     if (state.role === 'fenced') return context.emit({ type: 'drop_request', requestId });
     if (door === 'group' && this.otherHistory.refuses(requestId, false)) return;
     if (context.refuseOtherHistory(requestId, groupUid, state.groupUid)) return;
+    const { divergence } = state;
+    if (divergence !== undefined) {
+      return context.refuse(
+        requestId,
+        'EBUSY',
+        'the state of this peer differs from the majority’s: it is being repaired',
+      );
+    }
     if (consistency === 'stale') return this.readAsItIs(requestId, query);
     if (state.role === 'opening') {
       return context.refuse(requestId, 'EBUSY', 'the peer is starting: its log-store has not answered yet');

@@ -115,6 +115,12 @@ export class Snapshots {
     };
   }
 
+  /** A member whose state is wrong needs one of this entry or a later one. */
+  ensure(index: LogIndex): void {
+    if (this.taking !== undefined || (this.last?.index ?? 0) >= index || this.state.appliedIndex < index) return;
+    if (this.obstacle() === undefined) this.begin();
+  }
+
   /** The command `snapshot`: one that is being taken answers it, too. */
   onCommand(requestId: number): void {
     const { context } = this;

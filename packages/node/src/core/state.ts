@@ -25,6 +25,7 @@ import {
   type Term,
 } from '@conclave/protocol';
 import { LogView } from './log-view.js';
+import type { Divergence } from './quarantine.js';
 
 export class NodeState {
   // From the opening of the log-store.
@@ -60,6 +61,10 @@ export class NodeState {
   lastTickId = 0;
   /** The highest of these after which the log-store was still in this node's session. */
   sessionTickId = 0;
+  /** The state machine's state differs from the majority's; see `quarantine.ts`. */
+  divergence: Divergence | undefined;
+  /** The entry behind which a digest is to be taken; 0: none. By StateComparison. */
+  compareIndex: LogIndex = asLogIndex(0);
   /** Why this peer takes no entries; see `read-only.ts`. */
   readOnlyReason: ReadOnlyReason = '';
   /** As the log-store has said last; null: it has not. */
@@ -89,6 +94,7 @@ export class NodeState {
   /** Why this peer must not lead, though it votes and acknowledges; empty: it may. */
   get cannotLead(): string {
     if (this.stopped !== '') return this.stopped;
+    if (this.divergence !== undefined) return 'diverged: its state differs from the majority’s';
     const needed = needsLevel(this.level, this.levels, 'this process');
     if (needed !== '' || this.actorLevels === undefined) return needed;
     return needsLevel(this.level, this.actorLevels, 'another process of this peer');
@@ -105,7 +111,7 @@ export class NodeState {
     this.sessionTickId = 0;
   }
 
-  /** Whether this peer may stand: it is a member, and the log that it would stand with is here to stay. */
+  /** Whether this peer may stand: it is a member, the log that it would stand with is here to stay, and its state is right. */
   isElectable(): boolean {
     return !this.isLogLeft && this.cannotLead === '' && this.isMember();
   }

@@ -51,6 +51,7 @@ export function summary(state: NodeState, { version = '' }: NodeOptions): NodeSu
  * @param stuck what does not move, or empty
  * @param storeRefusal why the group does not count this store, or undefined
  * @param isRestoring the state is being restored from a snapshot
+ * @param divergence what stands against the state, or empty
  */
 export function health(
   state: NodeState,
@@ -59,6 +60,7 @@ export function health(
   stuck: string,
   storeRefusal: string | undefined,
   isRestoring: boolean,
+  divergence: string,
 ): NodeHealth {
   const sick = (reason: string): NodeHealth => ({ healthy: false, reason });
   if (state.role === 'opening') return sick('its log-store does not answer');
@@ -67,6 +69,7 @@ export function health(
   if (isRemoved) return sick('removed: this peer is out of the group');
   const silent = own.silent();
   if (silent.length > 0) return sick(`silent: ${silent.join(', ')}`);
+  if (divergence !== '') return sick(divergence);
   if (state.cannotLead !== '') return sick(state.cannotLead);
   if (state.groupUid === '') return { healthy: true, reason: 'holds no group yet' };
   if (state.leaderId === '') return sick('knows no leader');
@@ -82,7 +85,7 @@ export function status(
   leadership: Leadership,
   change: ConfigurationChange,
   nodeHealth: NodeHealth,
-  snapshots: Pick<StatusReply, 'snapshot' | 'taking' | 'restoring' | 'installing' | 'other_history'>,
+  snapshots: Pick<StatusReply, 'snapshot' | 'taking' | 'restoring' | 'installing' | 'other_history' | 'states'>,
 ): StatusReply {
   const leads = state.role === 'leader';
   const { log } = state;

@@ -126,7 +126,30 @@ export class Transfer {
     return this.committingHeir() ?? this.leadership.bestHeir(others) ?? this.leadership.mostUpToDate(others);
   }
 
-  private others(): PeerId[] {
+  /**
+   * This leader steps down at once, as its state is wrong: the best of these may stand without waiting. Its node says so itself, as
+   * the replicators would have to be given time for it.
+   */
+  sendAway(among: readonly PeerId[], reason: string): void {
+    const { state, context, leadership } = this;
+    const targetId = leadership.bestHeir(among);
+    const storeId = targetId === undefined ? undefined : leadership.progress(targetId)?.store_id;
+    if (targetId === undefined || storeId === undefined) return;
+    leadership.lease.end();
+    context.log('info', 'hands over', { target: targetId, reason });
+    context.send(targetId, {
+      name: 'node.timeout_now',
+      body: {
+        group_id: context.options.groupId,
+        group_uid: state.groupUid,
+        leader_id: state.peerId,
+        term: state.term,
+        target_store_id: storeId,
+      },
+    });
+  }
+
+  others(): PeerId[] {
     const peers = peerIds(this.state.log.configuration?.configuration.peers ?? []);
     return peers.filter((peerId) => peerId !== this.state.peerId);
   }

@@ -162,6 +162,10 @@ export class Supply {
       this.isReadOnly = true;
       this.leadership.hasNews = true;
     }
+    if (body.reason === 'wants_snapshot') {
+      if (this.turn !== 'install') this.install(nowMs);
+      return undefined;
+    }
     if (body.reason === 'busy' || body.reason === 'read_only') {
       this.waitsForTick = true;
       if (typeof sent !== 'string') this.beginProbe(this.agreement.atLeastNext(sent.index + 1));
@@ -233,11 +237,15 @@ export class Supply {
   private onCompacted(index: LogIndex, nowMs: number): string | undefined {
     const isWanted = this.turn === 'probe' || this.turn === 'replicate';
     if (!isWanted || index < this.agreement.nextIndex) return 'compacted_before';
+    this.install(nowMs);
+    return undefined;
+  }
+
+  private install(nowMs: number): void {
     this.giveTurn('install');
     this.pipeline.feed = 'unheard';
     this.installation = new Installation(this.leadership, this.messages);
     this.installation.proceed(nowMs);
-    return undefined;
   }
 
   /** The target's log begins behind the snapshot now. */

@@ -11,6 +11,7 @@ import { AppliedInOrder } from './applied-in-order.js';
 import { CommitsHaveAQuorum } from './commits-have-a-quorum.js';
 import { CommittedStays } from './committed-stays.js';
 import { CompactedIsCovered } from './compacted-is-covered.js';
+import { DivergedMembersDoNotLead } from './diverged-members-do-not-lead.js';
 import { EchoesAnswerNewTicks } from './echoes-answer-new-ticks.js';
 import { EchoesAreInSession } from './echoes-are-in-session.js';
 import { ElectionsHaveAQuorum } from './elections-have-a-quorum.js';
@@ -78,6 +79,7 @@ const rules = [
   TransfersGoOn,
   AppliedInOrder,
   MembersApplyTheSame,
+  DivergedMembersDoNotLead,
   NoTruncationBelowCommit,
   NodesNeverGoBack,
   TermsAndVotesNeverFall,

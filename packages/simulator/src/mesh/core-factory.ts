@@ -3,7 +3,7 @@ import type { StateMachine, StateMachineRestore } from '@conclave/actor/core';
 import { BallotBoxCore } from '@conclave/ballot-box';
 import { KvStateMachine } from '@conclave/kv';
 import { LogStoreCore } from '@conclave/log-store';
-import { NodeCore } from '@conclave/node';
+import { type Divergence, NodeCore } from '@conclave/node';
 import {
   type ActorKind,
   defaultDiskReserveBytes,
@@ -17,6 +17,7 @@ import {
 import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import type { AnyCore } from './actor.js';
 import type { Coverage } from './coverage.js';
+import { isFlipped } from './flipped-state.js';
 import type { Watcher } from './watcher.js';
 
 export const groupId = 'main' as GroupId;
@@ -59,7 +60,8 @@ export class CoreFactory {
     private readonly heard: Required<Pick<Watcher, 'onApplied' | 'onDigest' | 'onRestored'>>,
   ) {}
 
-  make(peerId: PeerId, kind: ActorKind): AnyCore {
+  /** @param divergence what the core before this one, of the same process, knew of its state */
+  make(peerId: PeerId, kind: ActorKind, divergence?: Divergence): AnyCore {
     this.drawn += 1;
     const incarnation = `id${this.drawn}`;
     const { margin, clientSessionMs, ...snapshots } = this.settings;
@@ -67,7 +69,7 @@ export class CoreFactory {
     switch (kind) {
       case 'node': {
         const machine = new KvStateMachine({ clientSessionMs, snapshotPieceBytes: snapshots.snapshotChunkBytes });
-        const core = new NodeCore(options, { stateMachine: this.watched(machine) }) as unknown as AnyCore;
+        const core = new NodeCore(options, { stateMachine: this.watched(machine), divergence }) as unknown as AnyCore;
         this.machines.set(core, machine);
         return core;
       }
@@ -101,7 +103,7 @@ export class CoreFactory {
         this.heard.onApplied(machine, index, payload);
         const result = machine.apply(index, payload, command);
         if ('expired' in result && result.expired > 0) this.coverage.count('client session expired', result.expired);
-        this.heard.onDigest(index, machine.digest());
+        if (!isFlipped(machine)) this.heard.onDigest(index, machine.digest());
         return result;
       },
       digest: () => machine.digest(),
@@ -124,7 +126,8 @@ export class CoreFactory {
       end: () => {
         restore.end();
         this.coverage.count('state restored from a snapshot');
-        this.heard.onDigest(undefined, machine.digest());
+        if (isFlipped(machine)) this.coverage.count('spoiled state restored from a snapshot');
+        else this.heard.onDigest(undefined, machine.digest());
         this.heard.onRestored(machine, () => [...piecesOf(machine)]);
       },
     };

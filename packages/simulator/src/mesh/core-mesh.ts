@@ -3,9 +3,9 @@
  * timers, and carries out what the cores ask for. It decides nothing about Raft. Who watches, judges.
  */
 import type { Instant } from '@conclave/actor/core';
-import type { KvQuery } from '@conclave/kv';
+import type { KvQuery, KvStateMachine } from '@conclave/kv';
 import type { LogStoreCore, LogStoreEffect } from '@conclave/log-store';
-import type { NodeCore, NodeEffect, NodeInput } from '@conclave/node';
+import type { Divergence, NodeCore, NodeEffect, NodeInput } from '@conclave/node';
 import {
   actorKinds,
   type ConclaveEvent,
@@ -23,6 +23,7 @@ import { countDrops, countEvent, countMessage } from './count-happenings.js';
 import { Coverage } from './coverage.js';
 import { describe, describeFields } from './describe.js';
 import { DiskDriver } from './disk-driver.js';
+import { flipState, isFlipped, type StatePart } from './flipped-state.js';
 import { Messenger } from './messenger.js';
 import { OpenRequests } from './open-requests.js';
 import { Random } from './random.js';
@@ -60,8 +61,6 @@ export class CoreMesh {
   private readonly known = new Map<string, Actor>();
   private readonly serving = new Set<Actor>();
   private timersSet = 0;
-  /** A node has begun a watch, or gone on with it, or closed it (`unwatch`). */
-  onWatchServed: (actor: Actor, operation: 'watch' | 'unwatch', watchId: string) => void = () => {};
   /** A node publishes for a watch. */
   onPublished: (actor: Actor, watchId: string, message: WatchMessage) => void = () => {};
 
@@ -124,7 +123,7 @@ export class CoreMesh {
   }
 
   /** The node has asked to be started over, in the same process. */
-  private startOver(actor: Actor): void {
+  private startOver(actor: Actor, divergence: Divergence | undefined): void {
     this.coverage.count('node started over, as its log-store had restarted');
     this.requests.refuseAllOf(actor, { code: 'EPERM', message: 'the node starts over', outcome: 'unknown' });
     this.serving.delete(actor);
@@ -133,7 +132,7 @@ export class CoreMesh {
     actor.timers.clear();
     countDrops(this.coverage, actor.core);
     this.factory.forget(actor.core);
-    actor.core = this.factory.make(actor.peerId, actor.kind);
+    actor.core = this.factory.make(actor.peerId, actor.kind, divergence);
     this.begin(actor);
   }
 
@@ -242,6 +241,27 @@ export class CoreMesh {
   query(peerId: PeerId, keys: readonly string[]): unknown {
     const query: KvQuery = { type: 'keys', keys };
     return this.factory.machineOf(this.nodeActor(peerId).core)?.query(query);
+  }
+
+  /** Spoils the state of the peer's node; false: it cannot be. */
+  flipState(peerId: PeerId, part: StatePart): boolean {
+    const machine = this.machine(peerId);
+    return machine !== undefined && flipState(machine, part);
+  }
+
+  /** Whether the state of the peer's node is spoiled, by itself or from a snapshot. */
+  isFlipped(peerId: PeerId): boolean {
+    const machine = this.isUp(peerId, 'node') ? this.machine(peerId) : undefined;
+    return machine !== undefined && isFlipped(machine);
+  }
+
+  /** The digest of the state of the peer's node. */
+  digest(peerId: PeerId): string | undefined {
+    return this.machine(peerId)?.digest();
+  }
+
+  private machine(peerId: PeerId): KvStateMachine | undefined {
+    return this.factory.machineOf(this.nodeActor(peerId).core);
   }
 
   // ---- time --------------------------------------------------------------------------------------
@@ -362,7 +382,7 @@ export class CoreMesh {
           this.door.askGroup(actor, effect);
           break;
         case 'restart':
-          this.startOver(actor);
+          this.startOver(actor, effect.divergence);
           return;
         default:
           this.diskDriver.perform(actor, effect);

@@ -6,6 +6,7 @@
  * times, and so few entries are kept that whoever was away for a while needs a snapshot.
  */
 import { actorKinds } from '@conclave/protocol';
+import { stateParts } from '../mesh/flipped-state.js';
 import type { PeersCommand } from '../script/command.js';
 import { leader, type Stage } from './scenes.js';
 
@@ -28,6 +29,7 @@ export class StoreFaults {
       () => this.storeIsLost(),
       () => this.diskIsFull(),
       () => this.manyWrites(),
+      () => this.stateIsSpoiled(),
     ];
     this.scenes = all.filter(() => random.chance(0.7));
   }
@@ -79,6 +81,18 @@ export class StoreFaults {
     if (random.chance(0.6)) add({ type: 'rescue', alone: true });
     run(3000 * random.next());
     this.manyWrites();
+  }
+
+  /** A state machine's memory is spoiled; then a snapshot may be taken of it, before anybody compares. */
+  private stateIsSpoiled(): void {
+    const { random, add, run, peers } = this.stage;
+    const peer = random.pick(peers);
+    this.manyWrites();
+    add({ type: 'corrupt', peer, part: random.pick(stateParts) });
+    if (random.chance(0.5)) add({ type: 'snapshot', peer });
+    this.manyWrites();
+    run(random.chance(0.6) ? 4000 * random.next() : 300 * random.next());
+    if (random.chance(0.3)) this.meetCrash([peer, leader]);
   }
 
   private takeSnapshot(): void {

@@ -21,6 +21,7 @@ const leaderMs = 20_000;
 const changeMs = 60_000;
 const answerMs = 20_000;
 const healMs = 60_000;
+const repairMs = 120_000;
 
 export class CalmPhase {
   constructor(private readonly simulation: Simulation) {}
@@ -53,6 +54,7 @@ export class CalmPhase {
     this.expect('clients-are-answered', () => clients.openCalls === 0, callTimeoutMs + answerMs);
     this.expect('requests-are-answered', () => mesh.requests.unanswered().length === 0, answerMs);
     this.expect('members-catch-up', () => this.areMembersAlike(), answerMs);
+    this.expect('states-are-repaired', () => this.areStatesRight(), repairMs);
     for (const { core, isUp } of mesh.actors) if (isUp) countDrops(mesh.coverage, core);
     this.lastFault();
     clients.close();
@@ -209,6 +211,21 @@ export class CalmPhase {
         throw new InvariantViolation('members-hold-the-same', `${first}: ${found}; ${peerId}: ${there}`);
     }
     return true;
+  }
+
+  /** No member's state differs from the majority's, and none takes its own for wrong. Where there is no majority an operator has to choose. */
+  private areStatesRight(): boolean {
+    const { mesh } = this.simulation;
+    if (!this.areMembersAlike()) return false;
+    const members = this.members();
+    const digests = members.map((peerId) => mesh.digest(peerId));
+    const most = Math.max(...digests.map((digest) => digests.filter((one) => one === digest).length));
+    if (most <= members.length / 2) {
+      mesh.coverage.count('no majority of the states agrees');
+      return true;
+    }
+    const isSaid = (peerId: PeerId): boolean => mesh.status(peerId).health.reason.startsWith('diverged');
+    return most === members.length && !members.some(isSaid);
   }
 
   private expect(invariant: string, condition: () => boolean, withinMs: number): void {

@@ -1,5 +1,6 @@
 /** What a set of runs has to reach, each at least once: a fault that is never reached shows nothing. */
 import { actorKinds, events, Stage } from '@conclave/protocol';
+import { stateParts } from '../mesh/flipped-state.js';
 import { diskParts } from '../script/command.js';
 
 const faults = [
@@ -28,6 +29,8 @@ const faults = [
   ...diskParts.map((part) => `bit flipped in a ${part}`),
   'flipped bit found',
   'disk lost',
+  ...stateParts.map((part) => `state corrupted: a ${part}`),
+  'spoiled state restored from a snapshot',
   'read-only: disk',
   'read-only: told',
   'leader and the one before it are read-only',
@@ -110,8 +113,6 @@ const answers = [
   'watcher heard: gap',
   'watcher heard: ended',
   'watcher begins anew',
-  'watch closed',
-  'watch refused to another client',
   'lock acquired',
   'lock waited for',
   'lock given back',

@@ -77,6 +77,10 @@ export function eventText(event: ConclaveEvent, term: number): string {
       return `takes the lock ${event.detail.name} from its holder, token ${event.detail.token}`;
     case 'lease_forced':
       return `ends the lease ${event.detail.lease_id} by force`;
+    case 'state_diverged':
+      return `holds another state than the majority behind entry ${event.detail.index}`;
+    case 'state_repaired':
+      return `holds the majority's state again, entry ${event.detail.index}`;
     case 'actor_silent':
       return `its ${event.detail.actor} is silent`;
     default:

@@ -7,6 +7,8 @@
  * NATS server, `all` every peer, `leader` the peer that leads at that moment (`leader.node`), if one does.
  */
 
+import type { StatePart } from '../mesh/flipped-state.js';
+
 /** Creates the mesh; the first command, once. The peers start, holding nothing. */
 export interface PeersCommand {
   readonly type: 'peers';
@@ -135,6 +137,16 @@ export interface FlipCommand {
   readonly ifSpare: boolean;
 }
 
+/**
+ * Something in the state machine of the peer's node is not as its log says any more. Only if a majority of its configuration is right
+ * without it, and can tell: three members at least, and no other's state is wrong.
+ */
+export interface CorruptCommand {
+  readonly type: 'corrupt';
+  readonly peer: string;
+  readonly part: StatePart;
+}
+
 export interface NatsCommand {
   readonly type: 'nats';
   readonly state: 'down' | 'up';
@@ -229,6 +241,7 @@ export type Command =
   | HealCommand
   | DiskCommand
   | FlipCommand
+  | CorruptCommand
   | NatsCommand
   | ClientCommand
   | WatchCommand

@@ -3,6 +3,7 @@ import { actorKinds, type PeerId } from '@conclave/protocol';
 import type { VirtualClients } from '../clients/virtual-clients.js';
 import type { ActorWord } from '../mesh/actor.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
+import type { StatePart } from '../mesh/flipped-state.js';
 import { type ServerName, serverNames } from '../mesh/virtual-nats.js';
 import type { QuorumView } from '../run/quorum-view.js';
 import type {
@@ -74,6 +75,8 @@ export class Executor {
         return this.disk(command);
       case 'flip':
         return this.flip(command);
+      case 'corrupt':
+        return this.corrupt(this.peer(command.peer), command.part);
       case 'nats':
         return this.nats(command);
       case 'client':
@@ -197,6 +200,16 @@ export class Executor {
     if (free !== undefined) this.mesh.diskDriver.setFree(peerId, free * 2 ** 20);
     if (delay !== undefined) this.mesh.diskDriver.setDelay(peerId, delay);
     if (fail) this.mesh.diskDriver.failNext(peerId);
+  }
+
+  private corrupt(peerId: PeerId, part: StatePart): void {
+    const { mesh } = this;
+    if (!mesh.isUp(peerId, 'node')) return;
+    const { configuration, taking, restoring, role } = mesh.status(peerId);
+    const isAlone = (configuration?.peers.length ?? 0) < 3 || configuration?.old_peers.length !== 0;
+    if (isAlone || taking !== null || restoring !== null || role === 'opening' || role === 'fenced') return;
+    if (mesh.peers.some((one) => mesh.isFlipped(one)) || !mesh.flipState(peerId, part)) return;
+    mesh.coverage.count(`state corrupted: a ${part}`);
   }
 
   private flip({ peer, part, index, ifSpare }: FlipCommand): void {

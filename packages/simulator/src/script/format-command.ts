@@ -41,6 +41,8 @@ function wordsOf(command: Command): readonly (string | number)[] {
       const where = command.part === 'meta' ? [] : [command.index];
       return ['flip', command.peer, command.part, ...where, ...spareWords(command)];
     }
+    case 'corrupt':
+      return [command.type, command.peer, command.part];
     case 'nats':
       return ['nats', command.state, command.server];
     case 'client':

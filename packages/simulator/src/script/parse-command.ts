@@ -1,4 +1,5 @@
 /** From a line of text to a command. */
+import { stateParts } from '../mesh/flipped-state.js';
 import {
   type Command,
   type CutCommand,
@@ -85,6 +86,12 @@ function diskCommandOf(first: string, words: Words): Command {
       if (!isDiskPart(part)) throw new ScriptError(`${part} is none of ${diskParts.join(', ')}`);
       const index = part === 'meta' ? 0 : words.number('an index');
       return { type: first, peer, part, index, ifSpare: ifSpare(words) };
+    }
+    case 'corrupt': {
+      const peer = words.next('a peer');
+      const part = words.next('a part');
+      if (part !== 'key' && part !== 'lock') throw new ScriptError(`${part} is none of ${stateParts.join(', ')}`);
+      return { type: first, peer, part };
     }
     default:
       return operatorCommandOf(first, words);

@@ -1,6 +1,7 @@
 /** That each invariant about what a leader owes can be broken: a real run, and one lie. */
 import { type Body, defaultTimes, type LogIndex, type PeerId, type Session, type Term } from '@conclave/protocol';
 import { test } from 'vitest';
+import { DivergedMembersDoNotLead } from '../../src/invariants/diverged-members-do-not-lead.js';
 import { EchoesAnswerNewTicks } from '../../src/invariants/echoes-answer-new-ticks.js';
 import { EchoesAreInSession } from '../../src/invariants/echoes-are-in-session.js';
 import { LeadersHandOverWhereEntriesCommit } from '../../src/invariants/leaders-hand-over-where-entries-commit.js';
@@ -263,5 +264,19 @@ test('truncated-configurations-are-void: a node goes by a configuration that it 
     'truncated-configurations-are-void',
     () => group.invariants.onStepped(group.actor(n2, 'node')),
     /n2\.node truncates from entry 1 on, and goes by \{n1:.*\}, not by none/,
+  );
+});
+
+test('diverged-members-do-not-lead: one is elected that knows of its wrong state', () => {
+  const group = new WatchedGroup(DivergedMembersDoNotLead);
+  const actor = group.lying(n2, {});
+  const reason = "diverged: the state differs from the majority's at entry 3; it is being repaired";
+  Object.assign(actor.core, { health: () => ({ healthy: false, reason }) });
+  const event = { name: 'leader_elected' as const, detail: { peers: [n1, n2, n3], old_peers: [] } };
+  group.invariants.onStepping(actor, { type: 'idle' }, { nowMs: 0, wallTimeMs: 0, random: 0 });
+  expectBroken(
+    'diverged-members-do-not-lead',
+    () => group.invariants.onEvent(n2, 3, event),
+    /n2 leads, and is diverged/,
   );
 });

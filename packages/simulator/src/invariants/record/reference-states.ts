@@ -6,6 +6,7 @@
  */
 import { KvStateMachine } from '@conclave/kv';
 import { type Configuration, decodeConfiguration } from '@conclave/protocol';
+import { isFlipped } from '../../mesh/flipped-state.js';
 import { type Entry, hasEntry } from './log-tree.js';
 
 export class ReferenceStates {
@@ -39,13 +40,14 @@ export class ReferenceStates {
   }
 }
 
-/** The state that pieces of a snapshot give; undefined: they give none. */
-export function restoredState(pieces: readonly Uint8Array[]): Buffer | undefined {
+/** The state that pieces of a snapshot give; undefined: they give none; or it is one that was spoiled, as the run wanted it. */
+export function restoredState(pieces: readonly Uint8Array[]): Buffer | 'spoiled' | undefined {
   const machine = new KvStateMachine();
   try {
     const restore = machine.restore();
     for (const piece of pieces) restore.take(piece);
     restore.end();
+    if (isFlipped(machine)) return 'spoiled';
   } catch {
     return undefined;
   }

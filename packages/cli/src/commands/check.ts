@@ -1,0 +1,42 @@
+/** `conclave check`: compares the states of all members now, by their digests. */
+import type { ComparedStates } from '@conclave/protocol';
+import type { Command } from 'commander';
+import { Failed, runAction } from '../action.js';
+import { withRequester } from '../connection.js';
+import { type CommonOptions, withCommonOptions } from '../options.js';
+import { count } from '../views/words.js';
+
+const defaultTimeoutMs = 15_000;
+
+export function registerCheck(program: Command): void {
+  withCommonOptions(
+    program
+      .command('check')
+      .description("compare the members' states by their digests; exit code 1 if any of them differs"),
+  ).action((options: CommonOptions) =>
+    runAction(options, (output) =>
+      withRequester(options, async (requester) => {
+        const compared = await requester.admin('check', {}, { timeoutMs: options.timeoutMs ?? defaultTimeoutMs });
+        if (output.json) output.record(compared);
+        else for (const line of checkLines(compared)) output.line(line);
+        if (compared.differing.length > 0) throw new Failed();
+      }),
+    ),
+  );
+}
+
+/** A line for each member, and one that says what came of it. */
+export function checkLines({ index, members, differing, unanswered, has_majority }: ComparedStates): string[] {
+  const lines = members.map(({ peer_id, digest }) => {
+    const isDifferent = has_majority && differing.includes(peer_id);
+    return `${peer_id}  ${digest}${isDifferent ? '  differs' : ''}`;
+  });
+  for (const peerId of unanswered) lines.push(`${peerId}  did not answer`);
+  return [...lines, `${verdict(differing, has_majority)}, at index ${count(index)}`];
+}
+
+function verdict(differing: readonly string[], hasMajority: boolean): string {
+  if (differing.length === 0) return hasMajority ? 'no state differs' : 'too few members have answered';
+  if (!hasMajority) return 'the states differ, and no majority of the members has the same';
+  return `${differing.join(', ')} ${differing.length === 1 ? 'differs' : 'differ'} from the majority`;
+}
