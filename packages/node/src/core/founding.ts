@@ -140,7 +140,8 @@ export class Founding {
   }
 
   private get preventing(): Holder[] {
-    return this.options.isNew ? this.listedHolders : [...this.holders.values()];
+    const holders = this.options.isNew ? this.listedHolders : [...this.holders.values()];
+    return holders.sort((a, b) => (a.peer_id < b.peer_id ? -1 : 1));
   }
 
   /** Whether this peer has lately said that it holds nothing: long before its promise runs out. */
