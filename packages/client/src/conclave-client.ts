@@ -67,6 +67,9 @@ interface Caller {
   readonly reject: (error: ConclaveError) => void;
 }
 
+/** Is called with the history that is over. */
+export type HistoryListener = (groupUid: string) => void;
+
 /** A client of one group, for applications. */
 export class ConclaveClient {
   readonly kv: KvApi;
@@ -83,6 +86,7 @@ export class ConclaveClient {
   private readonly watches = new Set<KeyWatch>();
   /** Watches whose handles nobody holds any more. */
   private readonly abandoned = new FinalizationRegistry<KeyWatch>((watch) => watch.close());
+  private readonly historyListeners = new Set<HistoryListener>();
   private lastCallId = 0;
   private timer: NodeJS.Timeout | undefined;
   private isIdleScheduled = false;
@@ -100,7 +104,7 @@ export class ConclaveClient {
     this.subjects = new Subjects(options.prefix ?? defaultPrefix);
     const call = (one: Call, timeoutMs: number | undefined) => this.call(one, timeoutMs);
     this.kv = new KvApi(call);
-    this.leases = new LeaseApi(call);
+    this.leases = new LeaseApi(call, (listener) => this.onHistoryChange(listener));
     this.locks = new LockApi(call);
     this.admin = new AdminApi(call);
     this.subscription = connection.subscribe(`${this.inbox}.*`, {
@@ -164,6 +168,21 @@ export class ConclaveClient {
     const handle = new WatchHandle(watch);
     this.abandoned.register(handle, watch);
     return handle;
+  }
+
+  /** The history (`group_uid`) that the group last answered from; undefined: none yet, or its peers do not say. */
+  get groupUid(): string | undefined {
+    return this.core.history;
+  }
+
+  /**
+   * Calls back once for each history of the group that is found to be over: the group was restored, reset, or founded anew under
+   * its name. What it gave out means nothing any more. Open calls have failed with EHISTORY by then (not done, or unknown), locks
+   * and leases are lost, watches have ended; calls from now on go to the next history. Returns what stops calling back.
+   */
+  onHistoryChange(listener: HistoryListener): () => void {
+    this.historyListeners.add(listener);
+    return () => this.historyListeners.delete(listener);
   }
 
   /** Settles all open calls (not done, or unknown) and ends the connection, unless that was given. */
@@ -250,6 +269,12 @@ export class ConclaveClient {
         return;
       case 'cancel_timer':
         return clearTimeout(this.timer);
+      case 'history_ended': {
+        const error = new ConclaveError('EHISTORY', `the group is no longer in history ${effect.groupUid}`);
+        for (const watch of [...this.watches]) watch.close(error);
+        // Not in the middle of a step's effects: a listener may call.
+        for (const listener of [...this.historyListeners]) queueMicrotask(() => listener(effect.groupUid));
+      }
     }
   }
 

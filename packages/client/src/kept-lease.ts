@@ -38,6 +38,7 @@ export class KeptLease {
   private endTimer: NodeJS.Timeout | undefined;
   private readonly overdueListeners = new Set<(leftMs: number) => void>();
   private lossCheck: LossCheck | undefined;
+  private readonly ignoreHistories: () => void;
   /** What failed last, for people. */
   private problem = '';
 
@@ -50,6 +51,9 @@ export class KeptLease {
   ) {
     this.renewLater(this.ttlMs / renewalsPerTtl);
     this.armEnd();
+    this.ignoreHistories = leases.onHistoryChange((groupUid) => {
+      this.stop(new ConclaveError('EHISTORY', `lease ${leaseId} was of history ${groupUid}, which is over`));
+    });
   }
 
   /** Has a lease granted, and keeps it. */
@@ -162,6 +166,7 @@ export class KeptLease {
   private stop(reason: Error): void {
     clearTimeout(this.renewTimer);
     clearTimeout(this.endTimer);
+    this.ignoreHistories();
     this.controller.abort(reason);
   }
 }

@@ -129,7 +129,8 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
   }
 
   /**
-   * @throws ConclaveError ECOMPACTED: what has changed since is no longer known, and `state` was not asked for; EBUSY: the client
+   * @throws ConclaveError ECOMPACTED: what has changed since is no longer known, and `state` was not asked for; EHISTORY: the
+   * group is in another history, where a new watch begins from what `state` tells, or from then on; EBUSY: the client
    * or the group has as many watches as it may; EINVAL, and other codes of a leader that refuses the watch for good
    */
   next(): Promise<IteratorResult<WatchEvent, undefined>> {

@@ -13,7 +13,11 @@ export interface PageOptions<After> extends GetOptions {
  * which may be more than there is by 5 s or an eighth of the lease's time; at feature level 0 it has nothing of it.
  */
 export class LeaseApi {
-  constructor(private readonly call: Caller) {}
+  constructor(
+    private readonly call: Caller,
+    /** Calls back when a history of the group is over, with its name. Returns what stops that. */
+    readonly onHistoryChange: (listener: (groupUid: string) => void) => () => void = () => () => {},
+  ) {}
 
   /** Grants a lease. `ttlMs`: from `limits.leaseLeastMs` to `limits.leaseMostMs`. */
   grant(ttlMs: number, options: CallOptions = {}): Promise<KvReply<'lease_grant'>> {

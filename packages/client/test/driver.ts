@@ -17,6 +17,8 @@ export class Driver {
   callId = 0;
   /** Every settlement so far, by call. */
   readonly settled = new Map<number, unknown>();
+  /** The histories that are over. */
+  readonly ended: string[] = [];
   /** Every request so far. */
   readonly requests: RequestEffect[] = [];
   private timerAtMs = Number.POSITIVE_INFINITY;
@@ -38,6 +40,9 @@ export class Driver {
           break;
         case 'set_timer':
           this.timerAtMs = this.nowMs + effect.afterMs;
+          break;
+        case 'history_ended':
+          this.ended.push(effect.groupUid);
           break;
         case 'cancel_timer':
           this.timerAtMs = Number.POSITIVE_INFINITY;

@@ -28,9 +28,11 @@ const refused = ['not_done', 'EINVAL', expect.stringContaining('another command'
 describe('promises 21 and 29: a session', () => {
   it('has a name that the leader draws, and that is the same on all peers', () => {
     const [leader, follower] = [group(), group(1, true)];
-    const client_id = leader.openSession();
-    expect(client_id).toMatch(/^.{22}$/);
-    expect(follower.openSession()).toBe(client_id);
+    const opening = leader.parse('open_session', {});
+    if (opening.type !== 'write') throw new Error('it is a write');
+    const opened = leader.apply(opening.payload, opening.command);
+    expect(opened).toEqual({ client_id: expect.stringMatching(/^.{22}$/) });
+    expect(follower.apply(opening.payload)).toEqual(opened);
     for (const number of [1, leader.index, history.base + leader.index]) {
       const guess = { client_id: number, commands: [[1, 'put', 'k', 'v']] };
       expect(leader.results(guess)).toMatchObject([['unknown', 'ESESSION', expect.anything()]]);

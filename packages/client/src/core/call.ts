@@ -5,6 +5,7 @@ import type {
   Comparison,
   Consistency,
   ErrorBody,
+  GroupUid,
   LeaseId,
   Operation,
   Outcome,
@@ -141,4 +142,6 @@ export type ClientEffect =
     }
   | { readonly type: 'set_timer'; readonly timer: 'due'; readonly afterMs: number }
   | { readonly type: 'cancel_timer'; readonly timer: 'due' }
-  | { readonly type: 'settle'; readonly callId: number; readonly settlement: Settlement };
+  | { readonly type: 'settle'; readonly callId: number; readonly settlement: Settlement }
+  /** The history that the client went by is over: what it gave out (leases, locks, revisions) means nothing in the next one. */
+  | { readonly type: 'history_ended'; readonly groupUid: GroupUid };

@@ -15,9 +15,10 @@
  * 3. At most `limits.clientCalls` calls are open, and `limits.clientRequests` requests of reads and writes under way.
  *    Urgent calls, which keep or end leases and locks, are not among these: of them `limits.clientUrgentCalls` are open at
  *    most, and each goes out at the end of the tick.
- * 4. A write goes to another session only if every attempt in the old one is known to have done nothing.
+ * 4. A request names the history that the client knew when it was made, and no other later: in the next one it is refused.
+ * 5. A write goes to another session only if every attempt in the old one is known to have done nothing.
  */
-import { type ClientId, type ErrorBody, type ErrorCode, invariant, limits } from '@conclave/protocol';
+import { type ClientId, type ErrorBody, type ErrorCode, type GroupUid, invariant, limits } from '@conclave/protocol';
 import type {
   Call,
   ClientEffect,
@@ -62,6 +63,8 @@ export class ClientCore {
   private readonly attempts = new Map<number, Attempt>();
   private readonly replies = new ReplyReader(this);
   private session: WriteSession | undefined;
+  /** The history that the group's leader answered from last; undefined: not known. */
+  private groupUid: GroupUid | undefined;
   private opening: ClientRequest | undefined;
   private openCalls = 0;
   private urgentCalls = 0;
@@ -230,7 +233,8 @@ export class ClientCore {
     at: Instant,
     session?: WriteSession,
   ): ClientRequest {
-    const request = new ClientRequest(kind, target, calls, session);
+    const groupUid = target.door === 'kv' ? this.groupUid : undefined;
+    const request = new ClientRequest(kind, target, calls, session, groupUid);
     this.requests.add(request);
     if (request.takesTurn) this.underWay += 1;
     this.send(request, at);
@@ -319,6 +323,33 @@ export class ClientCore {
     if (this.timerMs === Number.POSITIVE_INFINITY) return;
     this.timerMs = Number.POSITIVE_INFINITY;
     this.effects.push({ type: 'cancel_timer', timer: 'due' });
+  }
+
+  /** The history that the client goes by; undefined: it knows none, as peers of level 0 do not say. */
+  get history(): GroupUid | undefined {
+    return this.groupUid;
+  }
+
+  /** The group's leader has answered, from this history. */
+  onHistory(groupUid: GroupUid): void {
+    if (this.groupUid === groupUid) return;
+    if (this.groupUid !== undefined) this.onHistoryEnded(this.groupUid);
+    this.groupUid = groupUid;
+  }
+
+  /**
+   * The group is in another history. The session is gone; calls that were not sent yet were meant for what was there, and are
+   * settled as not done. Requests that were sent are each answered by themselves, as an attempt may have been carried out.
+   */
+  onHistoryEnded(groupUid: GroupUid): void {
+    if (this.groupUid !== groupUid) return;
+    this.groupUid = undefined;
+    this.session = undefined;
+    const error = notDone('EHISTORY', `the group is no longer in history ${groupUid}`);
+    const waiting = [this.waitingKeeps, this.waitingEnds, this.waitingWrites, this.waitingReads];
+    for (const call of waiting.flatMap((calls) => calls.open())) this.settle(call, { outcome: 'not_done', error });
+    this.endOpening();
+    this.effects.push({ type: 'history_ended', groupUid });
   }
 
   /** The group has opened a session: writes can go out. */

@@ -5,7 +5,7 @@
  * 1. `open` counts the calls that are neither settled nor taken back.
  * 2. `mayHaveHappened()` is false only if every attempt is known to have done nothing.
  */
-import type { ErrorBody } from '@conclave/protocol';
+import type { ErrorBody, GroupUid } from '@conclave/protocol';
 import type { Call, RequestTarget } from './call.js';
 import type { WriteSession } from './write-session.js';
 
@@ -72,6 +72,8 @@ export class ClientRequest {
     private calls: readonly OpenCall[],
     /** Of writes; none: they may happen more than once, as a lease may be kept twice. */
     readonly session?: WriteSession,
+    /** The history that it is for: it names that each time it is sent. None: the client knew none. */
+    readonly groupUid?: GroupUid,
   ) {
     this.open = calls.length;
     this.isUrgent = calls[0]?.urgent === true;

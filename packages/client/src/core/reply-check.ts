@@ -6,6 +6,7 @@ import {
   type CommandResult,
   type ErrorBody,
   ErrorReply,
+  type GroupUid,
   type KeyChange,
   kvOperations,
   LeaseId,
@@ -72,6 +73,12 @@ export function ownChange(change: KeyChange): KeyChange {
 export function clientIdOf(body: unknown): ClientId | undefined {
   const parsed = isMap(body) ? ClientId.safeParse(body.client_id) : undefined;
   return parsed?.data;
+}
+
+/** The history that a reply says it is from. */
+export function groupUidOf(body: unknown): GroupUid | undefined {
+  if (!isMap(body) || typeof body.group_uid !== 'string' || body.group_uid === '') return undefined;
+  return body.group_uid as GroupUid;
 }
 
 function isResult(result: unknown, operation: Call['operation'] | undefined): boolean {

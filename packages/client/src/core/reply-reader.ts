@@ -8,7 +8,16 @@ import type { AdminCall, Instant, QueryCall, Reply, WriteCall } from './call.js'
 import { onlyAsks } from './call-check.js';
 import type { ClientCore } from './client-core.js';
 import type { Attempt, OpenCall } from './client-request.js';
-import { adminReplyOf, clientIdOf, errorOf, foundOf, ownValue, queryReplyOf, resultsOf } from './reply-check.js';
+import {
+  adminReplyOf,
+  clientIdOf,
+  errorOf,
+  foundOf,
+  groupUidOf,
+  ownValue,
+  queryReplyOf,
+  resultsOf,
+} from './reply-check.js';
 import { isSentAgain, passes } from './retry.js';
 
 type DoneResult = Extract<CommandResult, readonly ['done', ...unknown[]]>;
@@ -33,7 +42,10 @@ export class ReplyReader {
     const error = errorOf(body);
     if (error === 'malformed') return this.onMalformed(attempt, at);
     if (error !== undefined) return this.onError(attempt, error, at);
-    switch (attempt.request.kind) {
+    const { kind, target } = attempt.request;
+    const groupUid = target.door === 'kv' && target.peerId === undefined ? groupUidOf(body) : undefined;
+    if (groupUid !== undefined) this.core.onHistory(groupUid);
+    switch (kind) {
       case 'write':
         return this.onResults(attempt, resultsOf(body, attempt.calls), at);
       case 'read':
@@ -105,6 +117,10 @@ export class ReplyReader {
 
   private onError(attempt: Attempt, error: ErrorBody, at: Instant): void {
     const { request } = attempt;
+    const { groupUid, target } = request;
+    // A peer that is asked itself may have been left behind in an earlier history.
+    const isOver = error.code === 'EHISTORY' && groupUid !== undefined && target.peerId === undefined;
+    if (isOver) this.core.onHistoryEnded(groupUid);
     const othersMayHave = request.mayHaveHappened(attempt);
     attempt.verdict = error.outcome === 'unknown' || attempt.verdict === 'unknown' ? 'unknown' : 'not_done';
     if (isSentAgain(request, error, namesLeader(attempt)) && !this.isOutOfPatience(attempt, at)) {

@@ -4,6 +4,11 @@ import type { ReadCall, WriteCall } from './call.js';
 import type { ClientRequest, OpenCall } from './client-request.js';
 
 export function bodyOf(request: ClientRequest, calls: readonly OpenCall[]): Readonly<Record<string, unknown>> {
+  const body = contentOf(request, calls);
+  return request.groupUid === undefined ? body : { group_uid: request.groupUid, ...body };
+}
+
+function contentOf(request: ClientRequest, calls: readonly OpenCall[]): Readonly<Record<string, unknown>> {
   const first = calls[0]?.call;
   switch (request.kind) {
     case 'session':

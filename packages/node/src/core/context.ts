@@ -10,6 +10,7 @@ import {
   type EventName,
   type GroupUid,
   type Message,
+  noGroupUid,
   type Outcome,
   type PeerId,
 } from '@conclave/protocol';
@@ -80,6 +81,10 @@ export class NodeContext {
   /** Refuses a request that names another history than this one. @returns whether it did */
   refuseOtherHistory(requestId: number, named: string | undefined, groupUid: GroupUid): boolean {
     if (named === undefined || named === groupUid) return false;
+    if (groupUid === noGroupUid) {
+      this.refuse(requestId, 'EBUSY', 'this peer holds nothing of the group yet');
+      return true;
+    }
     this.refuse(requestId, 'EHISTORY', `the group's history is ${groupUid}, and the request is for ${named}`);
     return true;
   }

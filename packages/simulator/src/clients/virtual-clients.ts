@@ -9,6 +9,7 @@ import { LockCalls } from './lock-calls.js';
 import { partsOf } from './transaction-parts.js';
 import { VirtualClient } from './virtual-client.js';
 import { VirtualWatch } from './virtual-watch.js';
+import { WatchRules } from './watch-rules.js';
 
 /** The name of the operator's connection. */
 export const operatorName = 'operator';
@@ -33,7 +34,12 @@ export class VirtualClients {
   private readonly watches = new Map<string, VirtualWatch>();
 
   constructor(private readonly mesh: CoreMesh) {
-    mesh.onPublished = (actor, watchId, message) => this.watches.get(watchId)?.publish(actor, message);
+    const rules = new WatchRules(mesh);
+    mesh.onPublished = (actor, watchId, message) => {
+      rules.onPublished(actor, watchId);
+      const [owner = ''] = watchId.split('.');
+      this.watches.get(owner)?.publish(actor, watchId, message);
+    };
   }
 
   /** @returns the call, which changes when it is answered */

@@ -61,6 +61,8 @@ export class CoreMesh {
   private readonly known = new Map<string, Actor>();
   private readonly serving = new Set<Actor>();
   private timersSet = 0;
+  /** A node has begun a watch, or gone on with it, or closed it (`unwatch`). */
+  onWatchServed: (actor: Actor, operation: 'watch' | 'unwatch', watchId: string) => void = () => {};
   /** A node publishes for a watch. */
   onPublished: (actor: Actor, watchId: string, message: WatchMessage) => void = () => {};
 

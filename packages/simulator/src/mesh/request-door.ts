@@ -37,6 +37,8 @@ interface Understood {
   readonly input: (requestId: number) => NodeInput;
   /** @throws ConclaveError */
   readonly reply: (result: unknown, context: ReplyContext) => unknown;
+  /** Of a watch that is begun or closed. */
+  readonly watchId?: string;
 }
 
 /** How long the group's leader may take to say who it is. */
@@ -134,6 +136,9 @@ export class RequestDoor {
       return understood.input(requestId);
     };
     this.mesh.request(actor, input, (answer) => {
+      if (understood.watchId !== undefined && answer !== 'silence' && 'result' in answer) {
+        this.mesh.onWatchServed(actor, target.name as 'watch' | 'unwatch', understood.watchId);
+      }
       const body = replyOf(understood, answer, { groupUid: summaryOf(actor).group_uid });
       if (body !== undefined) respond(body);
     });
@@ -159,13 +164,14 @@ export class RequestDoor {
       const input = (requestId: number): NodeInput => {
         return { type: 'watch', requestId, watchId, selector, from, groupUid, encoding: 'msgpack' };
       };
-      return { input, reply: (result, context) => reply(result as WatchBegun, context) };
+      return { input, reply: (result, context) => reply(result as WatchBegun, context), watchId };
     }
     if (request.type === 'unwatch') {
       const { watchId, reply } = request;
       return {
         input: (requestId) => ({ type: 'unwatch', requestId, watchId, groupUid }),
         reply: (result, context) => reply(result as WatchClosed, context),
+        watchId,
       };
     }
     const { payload, command, reply } = request;

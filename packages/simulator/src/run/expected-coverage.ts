@@ -116,6 +116,8 @@ const answers = [
   'watcher heard: gap',
   'watcher heard: ended',
   'watcher begins anew',
+  'watch closed',
+  'watch refused to another client',
   'lock acquired',
   'lock waited for',
   'lock given back',
