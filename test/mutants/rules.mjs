@@ -475,6 +475,14 @@ export const chapters = [
     ],
   },
   {
+    title: 'Versions (section 9)',
+    rules: [
+      { rule: 'The level is raised once every member and joiner has it', mutants: ['level-raised-too-early'] },
+      { rule: 'A peer below the level is not taken in', mutants: ['peer-below-the-level-admitted'] },
+      { rule: 'An entry that cannot be read is never skipped', mutants: ['unknown-entry-skipped'] },
+    ],
+  },
+  {
     title: 'Raft',
     rules: [
       {

@@ -2,6 +2,7 @@ import { clients } from './clients.mjs';
 import { configuration } from './configuration.mjs';
 import { elections } from './elections.mjs';
 import { identity } from './identity.mjs';
+import { levels } from './levels.mjs';
 import { log } from './log.mjs';
 import { quorums } from './quorums.mjs';
 import { reads } from './reads.mjs';
@@ -18,6 +19,7 @@ export const mutations = [
   ...sessions,
   ...configuration,
   ...identity,
+  ...levels,
   ...replication,
   ...reads,
   ...clients,

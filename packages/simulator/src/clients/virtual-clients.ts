@@ -227,6 +227,8 @@ function requestOf(command: OperatorCommand): { name: AdminCommand; body: Fields
       return { name: 'remove_peer', body: { peer_id: command.peer, ...timeout } };
     case 'cancel':
       return { name: 'cancel_change', body: {} };
+    case 'raise':
+      return { name: 'upgrade', body: { raise: true } };
     case 'read-only':
       return { name: 'read_only', body: { read_only: command.on }, peerId: command.peer as PeerId };
     case 'snapshot':

@@ -25,6 +25,7 @@ import { LeadersHandOverWhereEntriesCommit } from './leaders-hand-over-where-ent
 import { LeadersKeepTheirDeadlines } from './leaders-keep-their-deadlines.js';
 import { LeasesAreExclusive } from './leases-are-exclusive.js';
 import { LeasesHold } from './leases-hold.js';
+import { LevelsAreSpoken } from './levels-are-spoken.js';
 import { LogsMatch } from './logs-match.js';
 import { MembersApplyTheSame } from './members-apply-the-same.js';
 import { NoTruncationBelowCommit } from './no-truncation-below-commit.js';
@@ -91,6 +92,7 @@ const rules = [
   OneChangeAtATime,
   TruncatedConfigurationsAreVoid,
   OnlyCaughtUpStoresJoin,
+  LevelsAreSpoken,
   OneStoreAName,
   NotDoneIsNeverAppended,
   ReadOnlyPeersTakeNothing,

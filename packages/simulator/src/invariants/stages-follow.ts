@@ -1,9 +1,9 @@
 /**
  * Each configuration follows from the one before it in its log by the stages of a change (DESIGN, section 4): a leader's
  * first is the same; from a stable one to a joint one with it as the old set, or with exactly one member more or less;
- * from a joint one to its new set, or back to its old one.
+ * from a joint one to its new set, or back to its old one. A stable one is followed by the same with a higher feature level, too.
  */
-import { type Body, type Configuration, isJoint } from '@conclave/protocol';
+import { type Body, type Configuration, isJoint, levelOf } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';
 import type { Entry } from './record/log-tree.js';
 import { configurationText, entryText, keysOf, sameConfiguration, sameMembers } from './words.js';
@@ -35,6 +35,8 @@ function mayFollow(before: Configuration, after: Configuration): boolean {
     const isOneOfBoth = sameMembers(after.peers, before.peers) || sameMembers(after.peers, before.old_peers);
     return !isJoint(after) && isOneOfBoth;
   }
+  // Nothing but the level is higher.
+  if (levelOf(after) > levelOf(before)) return sameConfiguration(before, after);
   if (isJoint(after)) return sameMembers(after.old_peers, before.peers);
   const [was, is] = [new Set(keysOf(before.peers)), new Set(keysOf(after.peers))];
   const changed = [...was].filter((key) => !is.has(key)).length + [...is].filter((key) => !was.has(key)).length;

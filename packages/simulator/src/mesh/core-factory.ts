@@ -7,12 +7,16 @@ import { type Divergence, NodeCore } from '@conclave/node';
 import {
   type ActorKind,
   defaultDiskReserveBytes,
+  defaultLevelSettleMs,
   defaultSnapshotBytesPerSecond,
   defaultSnapshots,
   defaultTimes,
   type GroupId,
+  type Levels,
+  levelsOfFirstVersion,
   limits,
   type PeerId,
+  supportedLevels,
 } from '@conclave/protocol';
 import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import type { AnyCore } from './actor.js';
@@ -21,6 +25,11 @@ import { isFlipped } from './flipped-state.js';
 import type { Watcher } from './watcher.js';
 
 export const groupId = 'main' as GroupId;
+
+/** `old`: it speaks feature level 0 alone, and its state machine skips what it does not know, as that of the first version does. */
+export type Build = 'old' | 'new';
+
+const levelsOf: Readonly<Record<Build, Levels>> = { old: levelsOfFirstVersion, new: supportedLevels };
 
 export interface CoreSettings {
   /** `catchup_margin`. */
@@ -39,6 +48,9 @@ export interface CoreSettings {
   readonly snapshotChunkBytes: number;
   /** How fast a replicator sends snapshots. */
   readonly snapshotBytesPerSecond: number;
+  /** Which build all processes begin with. */
+  readonly build: Build;
+  readonly levelSettleMs: number;
 }
 
 export const usualSettings: CoreSettings = {
@@ -48,10 +60,13 @@ export const usualSettings: CoreSettings = {
   ...defaultSnapshots,
   snapshotChunkBytes: limits.snapshotChunkBytes,
   snapshotBytesPerSecond: defaultSnapshotBytesPerSecond,
+  build: 'new',
+  levelSettleMs: defaultLevelSettleMs,
 };
 
 export class CoreFactory {
   private drawn = 0;
+  private readonly builds = new Map<string, Build>();
   private readonly machines = new Map<AnyCore, KvStateMachine>();
 
   constructor(
@@ -60,16 +75,27 @@ export class CoreFactory {
     private readonly heard: Required<Pick<Watcher, 'onApplied' | 'onDigest' | 'onRestored'>>,
   ) {}
 
+  setBuild(peerId: PeerId, kind: ActorKind, build: Build): void {
+    this.builds.set(`${peerId}.${kind}`, build);
+  }
+
+  buildOf(peerId: PeerId, kind: ActorKind): Build {
+    return this.builds.get(`${peerId}.${kind}`) ?? this.settings.build;
+  }
+
   /** @param divergence what the core before this one, of the same process, knew of its state */
   make(peerId: PeerId, kind: ActorKind, divergence?: Divergence): AnyCore {
     this.drawn += 1;
     const incarnation = `id${this.drawn}`;
     const { margin, clientSessionMs, ...snapshots } = this.settings;
-    const options = { groupId, peerId, incarnation, ...defaultTimes, ...snapshots, catchupMargin: margin };
+    const build = this.buildOf(peerId, kind);
+    const levels = levelsOf[build];
+    const options = { groupId, peerId, incarnation, ...defaultTimes, ...snapshots, catchupMargin: margin, levels };
     switch (kind) {
       case 'node': {
         const machine = new KvStateMachine({ clientSessionMs, snapshotPieceBytes: snapshots.snapshotChunkBytes });
-        const core = new NodeCore(options, { stateMachine: this.watched(machine), divergence }) as unknown as AnyCore;
+        const stateMachine = this.watched(machine, build);
+        const core = new NodeCore(options, { stateMachine, divergence }) as unknown as AnyCore;
         this.machines.set(core, machine);
         return core;
       }
@@ -97,11 +123,12 @@ export class CoreFactory {
     this.machines.delete(core);
   }
 
-  private watched(machine: KvStateMachine): StateMachine {
+  private watched(machine: KvStateMachine, build: Build): StateMachine {
     return {
-      apply: (index, payload, command) => {
+      apply: (index, payload, command, level = 0) => {
         this.heard.onApplied(machine, index, payload);
-        const result = machine.apply(index, payload, command);
+        const isKnown = level <= levelsOf[build].highest;
+        const result = isKnown ? machine.apply(index, payload, command, level) : { refused: 'not known' };
         if ('expired' in result && result.expired > 0) this.coverage.count('client session expired', result.expired);
         if (!isFlipped(machine)) this.heard.onDigest(index, machine.digest());
         return result;

@@ -7,6 +7,7 @@ import type { KvQuery, KvStateMachine } from '@conclave/kv';
 import type { LogStoreCore, LogStoreEffect } from '@conclave/log-store';
 import type { Divergence, NodeCore, NodeEffect, NodeInput } from '@conclave/node';
 import {
+  type ActorKind,
   actorKinds,
   type ConclaveEvent,
   InvariantError,
@@ -18,7 +19,7 @@ import {
 } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import { Actor, type ActorWord, type Effect } from './actor.js';
-import { CoreFactory, type CoreSettings, groupId, usualSettings } from './core-factory.js';
+import { type Build, CoreFactory, type CoreSettings, groupId, usualSettings } from './core-factory.js';
 import { countDrops, countEvent, countMessage } from './count-happenings.js';
 import { Coverage } from './coverage.js';
 import { describe, describeFields } from './describe.js';
@@ -136,6 +137,15 @@ export class CoreMesh {
     this.factory.forget(actor.core);
     actor.core = this.factory.make(actor.peerId, actor.kind, divergence);
     this.begin(actor);
+  }
+
+  /** Which build a process runs from its next start on. */
+  setBuild(peerId: PeerId, kind: ActorKind, build: Build): void {
+    this.factory.setBuild(peerId, kind, build);
+  }
+
+  buildOf(peerId: PeerId, kind: ActorKind): Build {
+    return this.factory.buildOf(peerId, kind);
   }
 
   crashPeer(peerId: PeerId): void {

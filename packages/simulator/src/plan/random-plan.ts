@@ -8,6 +8,7 @@ import { actorKinds } from '@conclave/protocol';
 import { Random } from '../mesh/random.js';
 import { serverNames } from '../mesh/virtual-nats.js';
 import { type Command, diskParts } from '../script/command.js';
+import { Builds } from './builds.js';
 import { ClientCalls, clients } from './client-calls.js';
 import { DisksFill } from './disks-fill.js';
 import { Foundings } from './foundings.js';
@@ -31,6 +32,8 @@ const fillStream = 9;
 const timingStream = 11;
 /** And who is asked to found the group, which is there. */
 const foundingStream = 10;
+/** And which builds processes run. */
+const buildStream = 13;
 /** Leases hold as long as no clock runs a tenth faster than another. */
 const boundedRates = { least: 0.95, most: 1.05 };
 
@@ -59,6 +62,7 @@ class RandomPlan {
   private readonly disks: DisksFill;
   private readonly timing: TimingFaults;
   private readonly foundings: Foundings;
+  private readonly builds: Builds;
 
   private readonly random: Random;
   private readonly reading: Random;
@@ -76,6 +80,7 @@ class RandomPlan {
       keepsTime: this.keepsTime,
     });
     this.stores = new StoreFaults(this.stage(new Random(seed, storeStream)));
+    this.builds = new Builds(this.stage(new Random(seed, buildStream)));
     this.disks = new DisksFill(this.stage(new Random(seed, fillStream)));
     const timing = new Random(seed, timingStream);
     this.timing = new TimingFaults({
@@ -96,6 +101,7 @@ class RandomPlan {
       ...(random.chance(0.3) ? { session: 1000 + random.below(4000) } : {}),
       ...(random.chance(0.06) ? { wire: 1 } : {}),
       ...this.stores.options(),
+      ...this.builds.options(),
     });
     this.found();
     if (this.using.chance(0.5)) this.add({ type: 'watch', prefix: this.using.pick(['', 'a', 'k']) });
@@ -186,6 +192,7 @@ class RandomPlan {
     this.stores.step();
     this.disks.step();
     this.timing.step();
+    this.builds.step();
     this.run(this.pauseMs());
     const total = this.actions.reduce((sum, { weight }) => sum + weight, 0);
     let dice = random.next() * total;

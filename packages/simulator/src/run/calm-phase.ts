@@ -99,6 +99,10 @@ export class CalmPhase {
       mesh.disks.wipe(peerId);
     }
     for (const kind of actorKinds) {
+      if (mesh.buildOf(peerId, kind) === 'old') {
+        mesh.setBuild(peerId, kind, 'new');
+        mesh.crash(peerId, kind);
+      }
       const isFenced = kind === 'node' && mesh.isUp(peerId, kind) && mesh.node(peerId).summary().role === 'fenced';
       if (isFenced) mesh.coverage.count('fenced node started again');
       if (isFenced || !mesh.isUp(peerId, kind)) mesh.start(peerId, kind);

@@ -45,6 +45,7 @@ const faults = [
   'dropped: feed_append_not_in_step',
   'dropped: feed_append_busy',
   'dropped: echo_unsure_of_session',
+  ...actorKinds.flatMap((kind) => [`${kind} restarted with the newer build`, `${kind} restarted with the older build`]),
 ];
 
 const changing = Stage.options.filter((stage) => stage !== 'none');
@@ -140,6 +141,8 @@ const answers = [
   'answer snapshot not_done ENOENT',
   'answer read-only ok',
   'answer reset ok',
+  'answer raise ok',
+  'answer raise not_done EUNSUPPORTED',
   'answer put not_done EREADONLY',
 ];
 

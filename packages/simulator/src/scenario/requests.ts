@@ -3,7 +3,7 @@
  * over the run's network to the node's door, and nobody sends them again; a client's calls go by its core, which does.
  */
 import type { RequestTarget, Settlement } from '@conclave/client';
-import type { ChangeReply, ErrorBody, PeerId, ResetPeerReply, SnapshotReply } from '@conclave/protocol';
+import type { ChangeReply, ErrorBody, PeerId, ResetPeerReply, SnapshotReply, UpgradeReply } from '@conclave/protocol';
 import { NatsConnection } from '../mesh/virtual-nats.js';
 import type { Endpoint } from '../mesh/virtual-network.js';
 import type { Simulation } from '../run/simulation.js';
@@ -125,6 +125,8 @@ function orderOf(what: PlainRequest | Command): Order {
       return admin(what, 'remove_peer', { peer_id: what.peer, timeout_ms: what.timeout }, changeText);
     case 'cancel':
       return admin(what, 'cancel_change', {}, cancelledText);
+    case 'raise':
+      return admin(what, 'upgrade', { raise: true }, levelText);
     case 'read-only': {
       const peerId = what.peer as PeerId;
       const asked = admin(what, 'read_only', { read_only: what.on }, fieldsText);
@@ -162,6 +164,11 @@ function resetText(reply: unknown): string {
   const { old_peers, new_peers, epoch, may_be_lost } = reply as ResetPeerReply;
   const sets = `from ${configurationText(old_peers, [])} to ${configurationText(new_peers, [])}`;
   return `done, ${sets}, epoch ${epoch}; ${may_be_lost}`;
+}
+
+function levelText(reply: unknown): string {
+  const { level, raised } = reply as UpgradeReply;
+  return raised ? `done, feature level ${level}` : `feature level ${level} already`;
 }
 
 function cancelledText(reply: unknown): string {

@@ -124,6 +124,7 @@ export class ScenarioRun {
       case 'add':
       case 'remove':
       case 'cancel':
+      case 'raise':
       case 'read-only':
       case 'snapshot':
       case 'transfer':

@@ -29,10 +29,25 @@ export interface PeersCommand {
   readonly chunk?: number | undefined;
   /** Bytes of snapshots that a replicator sends in a second. */
   readonly pace?: number | undefined;
+  /** 1: all peers begin with the older build, which speaks feature level 0 alone. */
+  readonly old?: number | undefined;
+  /** For so many milliseconds all must have spoken a feature level before a leader raises it by itself. */
+  readonly settle?: number | undefined;
 }
 
 /** The options of a mesh, by their names in a script. */
-export const meshOptions = ['margin', 'session', 'wire', 'snapshot', 'every', 'keep', 'chunk', 'pace'] as const;
+export const meshOptions = [
+  'margin',
+  'session',
+  'wire',
+  'snapshot',
+  'every',
+  'keep',
+  'chunk',
+  'pace',
+  'old',
+  'settle',
+] as const;
 
 /** Of each message from now on; what is not named stays as it was. */
 export interface NetworkCommand {
@@ -63,6 +78,13 @@ export type RunUntil = (typeof runUntil)[number];
 /** `crash`, `start`, `pause`, `resume`: of actors, peers, clients (a crash alone), or `all`. */
 export interface ProcessCommand {
   readonly type: 'crash' | 'start' | 'pause' | 'resume';
+  readonly targets: readonly string[];
+}
+
+/** Processes are restarted with another build; those that are down start with it next time. */
+export interface BuildCommand {
+  readonly type: 'build';
+  readonly build: 'old' | 'new';
   readonly targets: readonly string[];
 }
 
@@ -206,6 +228,8 @@ export type OperatorCommand =
   | { readonly type: 'change'; readonly peers: readonly string[]; readonly timeout?: number | undefined }
   | { readonly type: 'add' | 'remove'; readonly peer: string; readonly timeout?: number | undefined }
   | { readonly type: 'cancel' }
+  /** `upgrade` with `raise`: the feature level. */
+  | { readonly type: 'raise' }
   /** Whether the peer is to take no entries. */
   | { readonly type: 'read-only'; readonly peer: string; readonly on: boolean }
   /** The peer takes a snapshot now. */
@@ -234,6 +258,7 @@ export type Command =
   | RunCommand
   | ProcessCommand
   | RivalCommand
+  | BuildCommand
   | WipeCommand
   | SkewCommand
   | CutCommand

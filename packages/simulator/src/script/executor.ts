@@ -59,6 +59,8 @@ export class Executor {
         return this.each(command.targets, ({ peerId, word }) => mesh.pause(peerId, word));
       case 'resume':
         return this.each(command.targets, ({ peerId, word }) => mesh.resume(peerId, word));
+      case 'build':
+        return this.build(command.build, command.targets);
       case 'rival':
         return this.rival(this.peer(command.peer));
       case 'skew':
@@ -133,6 +135,17 @@ export class Executor {
       if (word === 'rival' || mesh.isUp(peerId, word)) return;
       mesh.coverage.count(`start of a ${word} again`);
       mesh.start(peerId, word);
+    });
+  }
+
+  /** What runs is restarted with that build. */
+  private build(build: 'old' | 'new', targets: readonly string[]): void {
+    const { mesh } = this;
+    this.each(targets, ({ peerId, word }) => {
+      if (word === 'rival' || mesh.buildOf(peerId, word) === build) return;
+      mesh.setBuild(peerId, word, build);
+      mesh.coverage.count(`${word} restarted with the ${build === 'old' ? 'older' : 'newer'} build`);
+      if (mesh.isUp(peerId, word)) mesh.start(peerId, word);
     });
   }
 

@@ -23,6 +23,8 @@ function wordsOf(command: Command): readonly (string | number)[] {
     case 'pause':
     case 'resume':
       return [command.type, ...command.targets];
+    case 'build':
+      return ['build', command.build, ...command.targets];
     case 'rival':
       return ['rival', command.peer];
     case 'wipe':
@@ -74,6 +76,7 @@ function wordsOf(command: Command): readonly (string | number)[] {
       return ['rescue', ...(command.alone ? ['alone'] : []), ...(command.now ? ['now'] : [])];
     case 'heal':
     case 'cancel':
+    case 'raise':
     case 'calm':
       return [command.type];
     default:

@@ -43,6 +43,8 @@ function commandOf(first: string, words: Words): Command {
     case 'pause':
     case 'resume':
       return { type: first, targets: words.some('who') };
+    case 'build':
+      return { type: first, build: oneOf(words.next('old or new'), ['old', 'new']), targets: words.some('who') };
     case 'rival':
       return { type: first, peer: words.next('a peer') };
     case 'skew':
@@ -65,6 +67,7 @@ function commandOf(first: string, words: Words): Command {
     case 'heal':
     case 'calm':
     case 'cancel':
+    case 'raise':
       return { type: first };
     default:
       return diskCommandOf(first, words);
