@@ -120,8 +120,8 @@ export const ofSnapshots = [
     edits: [
       {
         file: install,
-        find: 'return head === undefined ? undefined : head.index > this.state.commitIndex;',
-        replace: 'return head === undefined ? undefined : head.index > 0;',
+        find: 'return head.index > commitIndex;',
+        replace: 'return head.index > 0;',
       },
       {
         file: logSnapshots,
