@@ -2,7 +2,7 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ConclaveClient } from '@conclave/client';
-import { judgeHistory } from '@conclave/simulator';
+import { historyBaseOf, judgeHistory } from '@conclave/simulator';
 import { Stops } from '../mesh/fault-mesh.js';
 import { peersOf } from '../mesh/membership-stages.js';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
@@ -266,7 +266,9 @@ class ChaosRun {
     const { recorder } = this;
     for (const trouble of [...recorder.troubles, ...(this.operator?.troubles ?? [])])
       this.fail(`a client threw: ${trouble}`);
-    const judgement = judgeHistory(recorder.history, { allWritesRecorded: true });
+    const revisions = recorder.history.map((one) => (one.outcome === 'done' ? one.reply.revision : 0));
+    const base = historyBaseOf(revisions);
+    const judgement = judgeHistory(recorder.history, { allWritesRecorded: true, base });
     this.judged = `${judgement.verdict}, ${recorder.history.length} calls`;
     if (judgement.verdict !== 'linearizable') this.fail(judgement.report);
   }

@@ -1,4 +1,10 @@
-export { type Judgement, type JudgeOptions, judgeHistory, type Operation } from './linearizability/index.js';
+export {
+  historyBaseOf,
+  type Judgement,
+  type JudgeOptions,
+  judgeHistory,
+  type Operation,
+} from './linearizability/index.js';
 export * from './mesh/core-mesh.js';
 export { Random } from './mesh/random.js';
 export { type DiskEntry, VirtualDisks } from './mesh/virtual-disks.js';

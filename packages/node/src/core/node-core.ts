@@ -290,7 +290,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       restoring: this.restore.status(),
       installing: this.install.status(),
       other_history: this.otherHistory.seen,
-      states: this.comparison.status(),
+      ...this.comparison.status(),
     });
   }
 

@@ -70,8 +70,9 @@ export class StateComparison {
   ) {}
 
   /** The last comparison of this leader. */
-  status(): StatusReply['states'] {
-    return this.state.role === 'leader' ? this.last : undefined;
+  status(): Pick<StatusReply, 'states'> {
+    // Left out where there is none: msgpack would make null of undefined.
+    return this.state.role === 'leader' && this.last !== undefined ? { states: this.last } : {};
   }
 
   /** Which of these did not differ when they were compared last. */

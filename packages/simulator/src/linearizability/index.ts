@@ -1,3 +1,4 @@
+export * from './history-base.js';
 export * from './judge.js';
 export * from './locks.js';
 export * from './operation.js';

@@ -1,5 +1,4 @@
 /** Whether what the clients of a run were told can be true of one store that does one thing at a time. */
-import { numbersPerSecond } from '@conclave/protocol';
 import { type History, isStale, type RecordedCall } from '../clients/history.js';
 import { partsOf } from '../clients/transaction-parts.js';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
@@ -8,6 +7,7 @@ import {
   faultOfTransactions,
   faultOfWatches,
   type Holding,
+  historyBaseOf,
   judgeHistory,
   type Operation,
   operationsOf,
@@ -22,7 +22,10 @@ export function judgeClients({ calls: all, watched, judgedMs = Number.POSITIVE_I
   const operations = [...calls.flatMap(asOperation), ...transactions.flatMap(operationsOf)];
   // Who acquires a lock when its turn comes has not called then: nobody tells of that revision.
   const allWritesRecorded = !calls.some(({ operation }) => operation === 'lock' || operation === 'unlock');
-  const judgement = judgeHistory(operations, { allWritesRecorded, base: baseOf(calls) });
+  const judgement = judgeHistory(operations, {
+    allWritesRecorded,
+    base: historyBaseOf(calls.map(({ result }) => result?.revision ?? 0)),
+  });
   if (judgement.verdict !== 'linearizable') {
     throw new InvariantViolation('history-is-linearizable', judgement.report);
   }
@@ -35,14 +38,6 @@ export function judgeClients({ calls: all, watched, judgedMs = Number.POSITIVE_I
   const watches = watched.flatMap(({ after, ...rest }) => (after === undefined ? [] : [{ ...rest, after }]));
   const watchFault = faultOfWatches(watches, operations);
   if (watchFault !== undefined) throw new InvariantViolation('watches-tell-each-change-once', watchFault);
-}
-
-/** Where the revisions of these calls begin to count: bases are whole seconds, and no run writes as much in one as they hold. */
-function baseOf(calls: readonly RecordedCall[]): number {
-  const least = calls.reduce((min, { result }) => {
-    return result === undefined || result.revision === 0 ? min : Math.min(min, result.revision);
-  }, Number.POSITIVE_INFINITY);
-  return least === Number.POSITIVE_INFINITY ? 0 : least - (least % numbersPerSecond);
 }
 
 /** What there was of a call by then. */
