@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { type Peer, startPeer } from '../support/peers.js';
 import { PlainClient } from '../support/plain-client.js';
+import { until } from './fault-mesh.js';
 
 const group = 'orders';
 let server: NatsServer;
@@ -43,7 +44,9 @@ describe('promises 29 and 30: a group that is deleted and founded again under it
   }, async () => {
     const first = await found();
     const old = await ConclaveClient.connect({ groupId: group, servers: server.url });
-    const before = await old.kv.put('k', 'old');
+    // This one has nothing open, so that it is told by its next call; the other may hear of it by its watch or its lock.
+    const idle = await ConclaveClient.connect({ groupId: group, servers: server.url });
+    const before = await idle.kv.put('k', 'old');
     const lock = await old.lock('the lock', { ttlMs: 60_000 });
     const watch = old.watch('');
     const { revision } = await old.kv.range('');
@@ -68,13 +71,16 @@ describe('promises 29 and 30: a group that is deleted and founded again under it
     const late = await plain.ask('kv.changes', { prefix: '', from_revision: revision + 1 });
     expect(late.body).toMatchObject({ error: { code: 'ECOMPACTED' } });
     const beyond = { watch_id: 'beyond', prefix: '', from_revision: written.revision + 1000 };
-    expect((await plain.ask('kv.watch', beyond)).body).toMatchObject({
-      error: { code: 'EINVAL', outcome: 'not_done' },
+    // Where its lease has run out for a moment, the leader does not know the last revision for sure, and says EBUSY.
+    const refused = await until('the leader holds its lease', async () => {
+      const { body } = await plain.ask('kv.watch', beyond);
+      return (body.error as { code: string }).code === 'EBUSY' ? undefined : body;
     });
+    expect(refused).toMatchObject({ error: { code: 'EINVAL', outcome: 'not_done' } });
 
     const lost = new Promise((resolve) => lock.signal.addEventListener('abort', resolve));
     const stopped = errorOf(watch.next());
-    const error = await errorOf(old.kv.put('k', 'stray'));
+    const error = await errorOf(idle.kv.put('k', 'stray'));
     expect(error).toBeInstanceOf(ConclaveError);
     expect(error).toMatchObject({ code: 'EHISTORY', outcome: 'not_done' });
     await lost;
@@ -89,7 +95,7 @@ describe('promises 29 and 30: a group that is deleted and founded again under it
     // It goes on in the new history, in a session of its own.
     await old.kv.put('other', 'from the old client');
     expect(old.groupUid).toBe(second);
-    await Promise.all([old.close(), fresh.close()]);
+    await Promise.all([old.close(), idle.close(), fresh.close()]);
   });
 
   it('answers nobody with the result of a write that another has forged', async () => {

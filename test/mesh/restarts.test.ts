@@ -78,21 +78,34 @@ describe('a peer that takes no entries', () => {
     await mesh.caughtUp(...names);
   });
 
-  it('hands the leadership over where it has it, to one that takes entries; not one write is lost', async () => {
+  it('hands the leadership over to one that takes entries; not one write is lost', async () => {
     const { peer_id: leader, term } = await mesh.leaderStatus();
-    const [one = '', other = ''] = names.filter((name) => name !== leader);
+    await mesh.plain.insist('kv.put', { key: 'before', value: 'x' });
+    await readOnly(leader, true);
+    await mesh.leaderAfter(term, leader);
+    await mesh.plain.insist('kv.put', { key: 'after', value: 'x' });
+    expect(await mesh.plain.insist('kv.get', { key: 'before' })).toMatchObject({ value: 'x' });
+    const cli = await conclave('peers', 'read-only', leader, 'off');
+    expect(cli).toMatchObject({ code: 0, out: expect.stringContaining(`${leader} takes entries`) });
+    await mesh.caughtUp(...names);
+  });
+
+  it('promise 32: leads on where no quorum takes entries, answers reads and refuses writes', async () => {
+    const { peer_id: leader, term } = await mesh.leaderStatus();
+    const [one = ''] = names.filter((name) => name !== leader);
     await readOnly(one, true);
     await leaderSays(`${one} is read-only`, ({ progress }) =>
       progress.some((each) => each.peer_id === one && each.read_only),
     );
     await readOnly(leader, true);
-    // A majority is read-only now: it has handed over before it knew that nobody takes writes.
-    const next = await mesh.leaderAfter(term, leader);
-    expect(next.peer_id).toBe(other);
-    const cli = await conclave('peers', 'read-only', leader, 'off');
-    expect(cli).toMatchObject({ code: 0, out: expect.stringContaining(`${leader} takes entries`) });
-    await mesh.plain.insist('kv.put', { key: 'after', value: 'x' });
-    await readOnly(one, false);
+    const refused = await mesh.plain.ask('kv.put', { key: 'refused', value: 'x' });
+    expect(refused.body).toMatchObject({ error: { code: 'EREADONLY', outcome: 'not_done' } });
+    expect(await mesh.plain.insist('kv.get', { key: 'after' })).toMatchObject({ value: 'x' });
+    const byLease = await mesh.plain.insist('kv.get', { key: 'after', consistency: 'lease' });
+    expect(byLease).toMatchObject({ value: 'x' });
+    expect(await mesh.leaderStatus()).toMatchObject({ peer_id: leader, term });
+    await Promise.all([readOnly(one, false), readOnly(leader, false)]);
+    await mesh.plain.insist('kv.put', { key: 'again', value: 'x' });
     await mesh.caughtUp(...names);
   });
 });
