@@ -100,7 +100,7 @@ it('ESTATEMACHINE, not done: an application does not understand a request, and t
 it('promise 31: check compares the states of all members, and upgrade says that all speak the level', async () => {
   const compared = await until('all have answered', async () => {
     const { body } = await mesh.plain.ask('admin.check');
-    return body.error === undefined && (body.silent as unknown[]).length === 0 ? body : undefined;
+    return body.error === undefined && (body.unanswered as unknown[]).length === 0 ? body : undefined;
   });
   expect(compared).toMatchObject({ differing: [] });
   const { body } = await mesh.plain.ask('admin.upgrade');
