@@ -24,7 +24,8 @@ export const previousRelease = JSON.parse(
  */
 export function buildPreviousRelease(): string {
   const { commit } = previousRelease;
-  const folder = path.join(root, 'node_modules', '.cache', 'conclave-previous', commit);
+  const folder = path.join(root, '.cache', 'previous-release', commit);
+  // Not below node_modules: the compiler builds no project there.
   const command = path.join(folder, 'packages', 'cli', 'bin', 'conclave.js');
   if (existsSync(folder)) return command;
   const found = run('git', ['cat-file', '-t', commit], root, true);
