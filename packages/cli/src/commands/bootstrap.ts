@@ -49,7 +49,7 @@ export async function bootstrap(
   timeoutMs: number,
   isNew = false,
 ): Promise<BootstrapReply> {
-  let anew = isNew ? { new: true } : {};
+  let newGroup = isNew ? { new: true } : {};
   const deadline = performance.now() + timeoutMs;
   let asked = 0;
   return until(
@@ -63,13 +63,13 @@ export async function bootstrap(
       const left = Math.max(1, Math.ceil(deadline - performance.now()));
       return requester.admin(
         'bootstrap',
-        { peers: [...peers], timeout_ms: left, ...anew },
+        { peers: [...peers], timeout_ms: left, ...newGroup },
         { peerId, timeoutMs: left },
       );
     },
     (error) => {
       // It may be founded: then it is what holds the data, and is not to be refused for that.
-      if (error instanceof ConclaveError && error.outcome === 'unknown') anew = {};
+      if (error instanceof ConclaveError && error.outcome === 'unknown') newGroup = {};
       return isPassing(error) || (!isNew && isHeldByOthers(error));
     },
   );
