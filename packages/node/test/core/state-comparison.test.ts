@@ -115,7 +115,7 @@ describe('a leader that compares states', () => {
       'node.state_compared to n2: 5 right true',
       'node.state_compared to n3: 5 right false',
     ]);
-    expect(leader.comparison.status()).toMatchObject({ index: 5, differing: ['n3'], has_majority: true });
+    expect(leader.comparison.status().states).toMatchObject({ index: 5, differing: ['n3'], has_majority: true });
     expect(leader.comparison.agreeing([asPeerId('n2'), asPeerId('n3')])).toEqual(['n2']);
     expect(leader.quarantine.reason).toBe('');
   });
@@ -152,7 +152,7 @@ describe('a leader that compares states', () => {
     leader.reported('n2', 'right');
     leader.nowMs += 1000;
     expect(tick(leader)).toEqual(['node.state_compared to n2: 5 right true']);
-    expect(leader.comparison.status()).toMatchObject({ unanswered: ['n3'], differing: [] });
+    expect(leader.comparison.status().states).toMatchObject({ unanswered: ['n3'], differing: [] });
   });
 
   test('counts only digests of members, of this entry and of this term', () => {
