@@ -26,6 +26,24 @@ describe('the writers', () => {
     expect(writers.latencies.count).toBe(writers.acknowledged.length);
   });
 
+  it('know the longest time between two acknowledgements', async () => {
+    let acknowledged = 0;
+    let enough: () => void = () => undefined;
+    const written = new Promise<void>((resolve) => {
+      enough = resolve;
+    });
+    const put = async (): Promise<void> => {
+      acknowledged += 1;
+      if (acknowledged === 3) await new Promise((resolve) => setTimeout(resolve, 20));
+      if (acknowledged === 5) enough();
+    };
+    const writers = new Writers(1, put, 128);
+    await written;
+    await writers.stop();
+    // A timer of Node may go off a millisecond early.
+    expect(writers.longestGapMs).toBeGreaterThanOrEqual(19);
+  });
+
   it('write values of the size that is asked for', () => {
     expect(valueFor('writer-1-1', 128)).toHaveLength(128);
   });
@@ -38,6 +56,7 @@ describe('the judgement', () => {
     operationsPerSecond: 5,
     p50Ms: 1,
     p99Ms: 2,
+    longestGapMs: 3,
     changeMs: 3,
     stages: [],
     peers: { n1: { read: 10, missing: 0 }, n4: { read: 10, missing: 0 } },

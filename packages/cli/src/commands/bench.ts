@@ -15,6 +15,8 @@ import { ConclaveClient, type GetOptions } from '@conclave/client';
 import { asGroupId, defaultPrefix } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { Failed, runAction } from '../action.js';
+import { benchChange } from '../bench/change.js';
+import { defaultWriters } from '../bench/change-rows.js';
 import { echo, measureSync, RequestFloor } from '../bench/floor.js';
 import { benchJoiner } from '../bench/joiner.js';
 import { type Measured, type MeasureOptions, measure } from '../bench/measure.js';
@@ -54,6 +56,10 @@ interface BenchOptions {
   readonly joiner: boolean;
   readonly entries: number;
   readonly load: number;
+  readonly change: boolean;
+  readonly writers: readonly number[];
+  readonly changes: number;
+  readonly kills: number;
 }
 
 export function registerBench(program: Command): void {
@@ -70,7 +76,10 @@ export function registerBench(program: Command): void {
         .default(20),
     )
     .addOption(
-      new Option('--rows <names>', 'these rows alone: four-1024, or four, or 1024; lease-256, or lease, or reads')
+      new Option(
+        '--rows <names>',
+        'these rows alone: four-1024, or four, or 1024; lease-256, or lease, or reads; with --change: replace-two, ...',
+      )
         .argParser(splitList)
         .default([], 'all'),
     )
@@ -85,17 +94,34 @@ export function registerBench(program: Command): void {
         .argParser(wholeNumber(0, 1e6))
         .default(1_000),
     )
+    .option('--change', 'instead: how long writers wait during membership changes, transfers and deaths', false)
+    .addOption(
+      new Option('--writers <numbers>', 'with --change: how many write at once, one run each')
+        .argParser((text: string) => splitList(text).map(wholeNumber(1, 65_536)))
+        .default([...defaultWriters], defaultWriters.join(',')),
+    )
+    .addOption(
+      new Option('--changes <n>', 'with --change: how often each is done').argParser(wholeNumber(1, 1_000)).default(3),
+    )
+    .addOption(
+      new Option('--kills <n>', 'with --change: how often the leader is killed')
+        .argParser(wholeNumber(1, 1_000))
+        .default(5),
+    )
     .description('measure replicated writes, and reads, beside bare requests and a bare sync')
     .action((options: BenchOptions) =>
-      runAction(options, (output) =>
-        withCleanUp((cleanUp) => (options.joiner ? benchJoiner : bench)(cleanUp, output, options)),
-      ),
+      runAction(options, (output) => withCleanUp((cleanUp) => benchOf(options)(cleanUp, output, options))),
     );
   // A process of its own for the floor: the answers must come from elsewhere, as those of peers do.
   program
     .command('bench-echo', { hidden: true })
     .argument('<urls>')
     .action((urls: string) => echo(urls, once(process, 'disconnect')));
+}
+
+function benchOf({ joiner, change }: BenchOptions): typeof bench {
+  if (joiner) return benchJoiner;
+  return change ? benchChange : bench;
 }
 
 async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): Promise<void> {

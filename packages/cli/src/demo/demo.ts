@@ -42,6 +42,8 @@ export interface DemoSummary {
   readonly changeMs: number;
   readonly stages: readonly StageTime[];
   readonly peers: Readonly<Record<string, { readonly read: number; readonly missing: number }>>;
+  /** The longest time between two acknowledgements. */
+  readonly longestGapMs: number;
 }
 
 /** @throws Failed where it has said why; any other error says it itself */
@@ -70,7 +72,12 @@ export async function demo(cleanUp: CleanUp, output: Output, options: DemoOption
   const acknowledged = writers.acknowledged.length;
   const failed = writers.failures.length;
   const operationsPerSecond = acknowledged / writers.seconds;
-  conclude(output, { acknowledged, failed, operationsPerSecond, p50Ms, p99Ms, ...change, peers }, writers.failures);
+  const { longestGapMs, failures } = writers;
+  conclude(
+    output,
+    { acknowledged, failed, operationsPerSecond, p50Ms, p99Ms, ...change, peers, longestGapMs },
+    failures,
+  );
 }
 
 async function startMesh(cleanUp: CleanUp, timeline: Timeline, { placement }: DemoOptions): Promise<Mesh> {
@@ -143,6 +150,7 @@ function conclude(output: Output, summary: DemoSummary, failures: readonly strin
       `  speed    ${count(summary.operationsPerSecond)} a second, p50 ${duration(summary.p50Ms)}, p99 ${duration(summary.p99Ms)}`,
     );
     output.line(`  change   ${duration(summary.changeMs)}${stages === '' ? '' : `: ${stages}`}`);
+    output.line(`  gap      ${duration(summary.longestGapMs)} at most between two acknowledgements`);
     output.line();
     if (reasons.length === 0) {
       const all = `every acknowledged write is on every peer of ${peerSet(newPeers)}`;

@@ -15,6 +15,9 @@ export class Writers {
   readonly latencies = new Latencies();
   readonly failures: string[] = [];
   private readonly keys: string[] = [];
+  /** Undefined: nothing was acknowledged yet. */
+  private acknowledgedMs: number | undefined;
+  private gapMs = 0;
   private stopping = false;
   private readonly loops: Promise<void>[];
   private readonly beganAt = performance.now();
@@ -31,6 +34,11 @@ export class Writers {
 
   get acknowledged(): readonly string[] {
     return this.keys;
+  }
+
+  /** The longest time between two acknowledgements. */
+  get longestGapMs(): number {
+    return this.gapMs;
   }
 
   get seconds(): number {
@@ -50,8 +58,11 @@ export class Writers {
       const began = performance.now();
       try {
         await this.put(key, valueFor(key, this.valueBytes));
+        const now = performance.now();
         this.keys.push(key);
-        this.latencies.add(performance.now() - began);
+        this.latencies.add(now - began);
+        this.gapMs = Math.max(this.gapMs, now - (this.acknowledgedMs ?? now));
+        this.acknowledgedMs = now;
       } catch (error) {
         this.failures.push(error instanceof Error ? error.message : String(error));
         await sleep(afterFailureMs);

@@ -70,6 +70,13 @@ export class PeerProcesses {
     await Promise.all(this.slots.map((slot) => slot.stop()));
   }
 
+  /** Kills the processes of a peer, all at once, and lets them lie: `start` brings the peer back. */
+  async kill(peerId: PeerId): Promise<void> {
+    const killed = this.slots.filter((slot) => slot.peerId === peerId);
+    for (const slot of killed) this.slots.splice(this.slots.indexOf(slot), 1);
+    await Promise.all(killed.map((slot) => slot.stop('SIGKILL')));
+  }
+
   /** The processes that run at the moment, by their names. */
   running(): { readonly name: string; readonly pid: number }[] {
     return this.slots.flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid }]));
@@ -105,7 +112,7 @@ class Slot {
   private readonly readyTimer: NodeJS.Timeout;
 
   constructor(
-    private readonly peerId: PeerId,
+    readonly peerId: PeerId,
     private readonly actors: string,
     private readonly options: PeerProcessesOptions,
     private readonly say: (text: string) => void,
@@ -144,13 +151,13 @@ class Slot {
     return this.child === undefined || hasEnded(this.child) ? undefined : this.child.pid;
   }
 
-  async stop(): Promise<void> {
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     this.stopped = true;
     clearTimeout(this.restarting);
     clearTimeout(this.readyTimer);
     this.rejectReady(new ConclaveError('ESHUTDOWN', `${this.name} is being stopped`));
     const child = this.child;
-    if (child !== undefined && !hasEnded(child)) await stopChild(child, stopTimeoutMs, () => child.kill('SIGTERM'));
+    if (child !== undefined && !hasEnded(child)) await stopChild(child, stopTimeoutMs, () => child.kill(signal));
   }
 
   private arguments(): string[] {
