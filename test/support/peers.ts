@@ -70,6 +70,7 @@ export class ActorProcess {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.child = child;
+    this.isPaused = false;
     createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', (line) => this.onLine(line));
     const ready = new Promise<true>((resolve) => child.on('message', () => resolve(true)));
     const started = await Promise.race([ready, exitOf(child)]);
@@ -85,8 +86,12 @@ export class ActorProcess {
     return this.child?.pid;
   }
 
+  /** Whether it was paused, and not woken since. */
+  isPaused = false;
+
   /** Sends a signal: SIGSTOP and SIGCONT to pause and wake it. */
   signal(signal: NodeJS.Signals): void {
+    this.isPaused = signal === 'SIGSTOP' || (this.isPaused && signal !== 'SIGCONT');
     this.child?.kill(signal);
   }
 

@@ -37,7 +37,7 @@ export const events = {
       match_index: LogIndex,
       last_index: LogIndex,
       lag: Count,
-      /** Of the snapshot that is being installed, how much is stored; else 0. */
+      /** While a snapshot is installed, how much of it is stored; else how much of the log; 100 once caught up. */
       percent: z.number().int().min(0).max(100),
     }),
   ),

@@ -83,6 +83,8 @@ export const Progress = z.object({
   in_flight: Count,
   /** Since the target last answered; -1: never. */
   silent_ms: z.number().int().min(-1),
+  /** Since its log-store last acknowledged that it has stored all that it was sent; -1: never; none: a version that does not say. */
+  stored_ms: z.number().int().min(-1).optional(),
   /**
    * Of a peer that catches up to be taken in: near enough for that. Of all others, members too, `false`, however near they
    * are: of these, what `match_index` lacks of the leader's `last_index` tells.
@@ -96,6 +98,8 @@ export const Progress = z.object({
   election_timeout_ms: Count.optional(),
   /** It has stopped applying, and must not lead: it cannot read an entry, or one of its processes is of an older version. */
   cannot_lead: z.boolean().optional(),
+  /** One of its own actors is silent: it stores and votes, and does not campaign. */
+  lacks_actor: z.boolean().optional(),
   /** The build that it runs, and the feature levels that it speaks; none: not heard yet. */
   version: BuildVersion.optional(),
   levels: Levels.optional(),
@@ -605,6 +609,8 @@ export const messages = {
       ...build,
       /** Whether it has stopped applying, and must not lead. */
       cannot_lead: z.boolean().optional(),
+      /** Whether one of its own actors is silent, so that it does not campaign. */
+      lacks_actor: z.boolean().optional(),
     }),
   ),
   'node.read_index': define(

@@ -297,6 +297,28 @@ describe('the ticks of the node', () => {
     ]);
   });
 
+  it('promise 27: tell how long ago each target has stored, whatever else it has answered since', () => {
+    group.hear(group.lead('n2 n3', 10));
+    group.hear(stored('n2', 10));
+    group.tick(600);
+    group.hear(echo('n2', 1));
+    expect(group.progress(50)).toMatchObject([{ silent_ms: 50, stored_ms: 650 }, { stored_ms: -1 }]);
+    group.hear(stored('n2', 10));
+    expect(group.progress(100)).toMatchObject([{ silent_ms: 100, stored_ms: 100 }, {}]);
+    group.hear(stored('n2', 10, { store_id: 's9' as never }));
+    expect(group.progress(50)).toMatchObject([{ stored_ms: 150 }, {}]);
+  });
+
+  it('tell which targets do not campaign, as one of their own actors is silent', () => {
+    group.hear(group.lead('n2 n3', 10));
+    group.hear(echo('n2', 1, { lacks_actor: true }));
+    group.hear(echo('n3', 1));
+    const lacking = () => group.progress().map(({ lacks_actor }) => lacks_actor);
+    expect(lacking()).toEqual([true, undefined]);
+    group.hear(echo('n2', 2));
+    expect(lacking()).toEqual([undefined, undefined]);
+  });
+
   it('tell how long each target has been silent', () => {
     group.hear(group.lead('n2 n3', 10));
     group.hear(echo('n2', 0));
@@ -318,6 +340,7 @@ describe('the ticks of the node', () => {
               next_index: 11,
               in_flight: 1,
               silent_ms: 250,
+              stored_ms: -1,
               read_only: false,
               caught_up: false,
               refusal: '',

@@ -171,6 +171,7 @@ export class AppendEntriesHandler {
           election_timeout_ms: Math.floor(context.options.electionTimeoutMs),
           ...build(context.options, state),
           ...(state.cannotLead === '' ? {} : { cannot_lead: true }),
+          ...(own.silent().length === 0 ? {} : { lacks_actor: true }),
         },
       }),
     );

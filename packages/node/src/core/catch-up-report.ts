@@ -1,6 +1,6 @@
 /** What is said of peers that catch up: events as they get on, and who did not make it. It decides nothing. */
 import type { PeerId, Progress } from '@conclave/protocol';
-import { catchupState, catchupText, installPercent } from './catchup-words.js';
+import { catchupState, catchupText, installPercent, reachedPercent } from './catchup-words.js';
 import type { NodeContext } from './context.js';
 import type { Leadership } from './leadership.js';
 import type { NodeState } from './state.js';
@@ -30,8 +30,7 @@ export class CatchUpReport {
     const { peer_id, match_index } = progress;
     const { lastIndex } = this.state.log;
     const state = catchupState(progress);
-    const percent = installPercent(progress);
-    const said = `${state} ${match_index} ${percent}`;
+    const said = `${state} ${match_index} ${installPercent(progress)}`;
     if (this.lastProgress.get(peer_id) === said) return;
     this.lastProgress.set(peer_id, said);
     this.hasMoved = true;
@@ -41,7 +40,7 @@ export class CatchUpReport {
       match_index,
       last_index: lastIndex,
       lag: Math.max(lastIndex - match_index, 0),
-      percent,
+      percent: reachedPercent(progress, lastIndex),
     });
   }
 

@@ -18,6 +18,14 @@ export function installPercent({ install }: Progress): number {
   return install === null ? 0 : snapshotPercent(install.stored, install.chunks);
 }
 
+/** How much of what it needs a new peer has: of the snapshot while one is sent to it, else of the log. 100 of the log: caught up. */
+export function reachedPercent(progress: Progress, lastIndex: LogIndex): number {
+  if (progress.refusal !== '') return 0;
+  if (progress.caught_up) return 100;
+  if (progress.install !== null) return installPercent(progress);
+  return lastIndex === 0 ? 0 : Math.min(Math.floor((100 * progress.match_index) / lastIndex), 99);
+}
+
 /** Why a peer did not catch up in time (promise 12). */
 export function catchupText(progress: Progress | undefined, lastIndex: LogIndex): string {
   if (progress === undefined || progress.silent_ms < 0) return 'never heard of';

@@ -51,6 +51,9 @@ interface Joiner {
   readonly store_id: StoreId | undefined;
 }
 
+/** Why a target cannot lead now. */
+type Unfitness = 'silent' | 'refused' | 'cannot_lead' | 'read_only' | 'lacks_actor' | 'unknown';
+
 const nothingLacking = { peers: [], old_peers: [] };
 
 export class Leadership {
@@ -66,6 +69,8 @@ export class Leadership {
   private progressOf = new Map<PeerId, Progress>();
   /** When the replicators have last reported. */
   private reportedMs = Number.NEGATIVE_INFINITY;
+  /** When the last tick began of which the own log-store has acknowledged that it has stored all that it was sent until then. */
+  private ownStoredMs = 0;
   private readonly troubles: PeerTroubles;
   private readonly farewells = new Map<PeerId, Farewell>();
   private joiners: readonly Joiner[] = [];
@@ -93,6 +98,7 @@ export class Leadership {
     this.sentMs.clear();
     this.confirmedTickId = this.tickId;
     this.confirmedMs = this.context.nowMs;
+    this.ownStoredMs = this.context.nowMs;
     this.lease.begin(this.tickId);
     this.progressOf = new Map();
     this.troubles.clear();
@@ -230,6 +236,16 @@ export class Leadership {
     return this.progressOf.get(peerId);
   }
 
+  /** For how long the own log-store has not acknowledged that it has stored all that it was sent. */
+  get ownStoredAgeMs(): number {
+    return this.context.nowMs - this.ownStoredMs;
+  }
+
+  /** How old the replicators' last report is. */
+  get reportAgeMs(): number {
+    return this.context.nowMs - this.reportedMs;
+  }
+
   get allProgress(): Progress[] {
     return [...this.progressOf.values()];
   }
@@ -275,9 +291,12 @@ export class Leadership {
   awaitOwnSession(tickId: number): void {
     const { state, own, lease } = this;
     const { term } = state;
+    const { nowMs } = this.context;
     lease.onSent(tickId);
     own.afterSynced(() => {
-      if (state.role === 'leader' && state.term === term) lease.onOwnSession(tickId);
+      if (state.role !== 'leader' || state.term !== term) return;
+      this.ownStoredMs = nowMs;
+      lease.onOwnSession(tickId);
     });
   }
 
@@ -418,14 +437,15 @@ export class Leadership {
   }
 
   /** Why a target cannot lead now, as far as is known of it; undefined: nothing stands against it. */
-  unfitness(peerId: PeerId): 'silent' | 'refused' | 'cannot_lead' | 'read_only' | 'unknown' | undefined {
+  unfitness(peerId: PeerId): Unfitness | undefined {
     const progress = this.progressOf.get(peerId);
     if (progress === undefined) return 'unknown';
     if (progress.refusal !== '') return 'refused';
     if (progress.silent_ms < 0) return 'unknown';
     if (progress.silent_ms > this.context.options.electionTimeoutMs) return 'silent';
     if (progress.cannot_lead === true) return 'cannot_lead';
-    return progress.read_only ? 'read_only' : undefined;
+    if (progress.read_only) return 'read_only';
+    return progress.lacks_actor === true ? 'lacks_actor' : undefined;
   }
 
   /**

@@ -285,7 +285,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   }
 
   private statusReply(): StatusReply {
-    return status(this.context, this.state, this.leadership, this.change, this.health(), {
+    return status(this.context, this.state, this.own, this.leadership, this.change, this.health(), {
       ...this.snapshots.status(),
       restoring: this.restore.status(),
       installing: this.install.status(),

@@ -259,10 +259,9 @@ export class OwnActors {
     return this.actors[kind].link.last;
   }
 
-  /** The actors that have been silent for an election timeout. */
-  silent(): OwnActorKind[] {
-    const { electionTimeoutMs, heartbeatIntervalMs } = this.context.options;
-    const most = electionTimeoutMs / heartbeatIntervalMs;
+  /** The actors that have been silent for an election timeout, or for another time. */
+  silent(forMs: number = this.context.options.electionTimeoutMs): OwnActorKind[] {
+    const most = forMs / this.context.options.heartbeatIntervalMs;
     return ownActorKinds.filter((kind) => this.actors[kind].silentTicks > most);
   }
 

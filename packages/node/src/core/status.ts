@@ -82,6 +82,7 @@ export function health(
 export function status(
   context: NodeContext,
   state: NodeState,
+  own: OwnActors,
   leadership: Leadership,
   change: ConfigurationChange,
   nodeHealth: NodeHealth,
@@ -110,7 +111,7 @@ export function status(
     progress: leads ? leadership.allProgress : [],
     changes: change.history(),
     health: nodeHealth,
-    restart: leads ? restarts({ context, state, leadership, joiners: change.joiners }) : [],
+    restart: leads ? restarts({ context, state, own, leadership, joiners: change.joiners }) : [],
     read_only: state.readOnlyReason,
     disk_free_bytes: state.diskFreeBytes,
     ...build(context.options, state),

@@ -53,6 +53,9 @@ export class Transfer {
     const unfitness = this.leadership.unfitness(targetId);
     if (unfitness === 'silent') return context.refuse(requestId, 'EUNREACHABLE', `${targetId} is silent`);
     if (unfitness === 'refused') return context.refuse(requestId, 'EUNREACHABLE', `${targetId} has another store`);
+    if (unfitness === 'lacks_actor') {
+      return context.refuse(requestId, 'EUNREACHABLE', `${targetId} cannot lead: one of its own actors is silent`);
+    }
     if (unfitness === 'cannot_lead') {
       return context.refuse(
         requestId,

@@ -16,7 +16,9 @@ interface Parts {
 /** Whether this member stores entries now: it is reachable, with the store of the configuration, and not read-only. */
 function storesEntries({ peer_id, store_id }: Member, { state, leadership }: Parts): boolean {
   if (peer_id === state.peerId) return store_id === state.storeId && state.readOnlyReason === '';
-  return leadership.progress(peer_id)?.store_id === store_id && leadership.unfitness(peer_id) === undefined;
+  const unfitness = leadership.unfitness(peer_id);
+  const isFit = unfitness === undefined || unfitness === 'lacks_actor';
+  return isFit && leadership.progress(peer_id)?.store_id === store_id;
 }
 
 /**

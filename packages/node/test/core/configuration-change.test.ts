@@ -41,7 +41,7 @@ describe('a change by the stages', () => {
       'replicator.targets n4+ n5+ n2 n3',
     ]);
     expect(bench.progress(...members, { peer: 'n4', match: 2, caughtUp: true })).toEqual([
-      'event catchup_progress, n4, caught_up, 2, 2, 0, 0',
+      'event catchup_progress, n4, caught_up, 2, 2, 0, 100',
     ]);
     expect(bench.status).toMatchObject({ stage: 'catching_up', configuration_index: 2 });
   });
@@ -52,8 +52,8 @@ describe('a change by the stages', () => {
     expect(
       bench.progress(...members, { peer: 'n4', match: 2, caughtUp: true }, { peer: 'n5', match: 1, caughtUp: true }),
     ).toEqual([
-      'event catchup_progress, n4, caught_up, 2, 2, 0, 0',
-      'event catchup_progress, n5, caught_up, 1, 2, 1, 0',
+      'event catchup_progress, n4, caught_up, 2, 2, 0, 100',
+      'event catchup_progress, n5, caught_up, 1, 2, 1, 100',
       'event stage_changed, joint, n1 n2 n3, n1 n4 n5',
       'event configuration_appended, n1 n4 n5, n1 n2 n3, 3',
       'feed.append term 2 of n1: entry 3 of term 2 {n1 n4 n5 | n1 n2 n3} verified 3',
@@ -154,7 +154,7 @@ describe('a change that cannot be', () => {
     bench.admin('change_peers', { new_peers: ['n1', 'n4', 'n5'] });
     expect(bench.progress(...members, { peer: 'n4', match: 0, silentMs: -1 }, { peer: 'n5', match: 1 })).toEqual([
       'event catchup_progress, n4, never_heard_of, 0, 2, 2, 0',
-      'event catchup_progress, n5, lagging, 1, 2, 1, 0',
+      'event catchup_progress, n5, lagging, 1, 2, 1, 50',
     ]);
   });
 

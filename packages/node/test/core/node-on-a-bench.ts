@@ -487,6 +487,9 @@ export class Bench {
       peer: string;
       match: number;
       silentMs?: number;
+      /** Since its log-store acknowledged; else as long as it has been silent. */
+      storedMs?: number;
+      lacksActor?: boolean;
       caughtUp?: boolean;
       refusal?: 'ENOTEMPTY' | 'ESTORE';
       install?: NonNullable<Progress['install']>;
@@ -506,6 +509,8 @@ export class Bench {
         peer,
         match,
         silentMs = 0,
+        storedMs = silentMs,
+        lacksActor,
         caughtUp = false,
         refusal,
         install,
@@ -523,12 +528,14 @@ export class Bench {
         next_index: asLogIndex(match + 1),
         in_flight: 0,
         silent_ms: silentMs,
+        stored_ms: storedMs,
         caught_up: caughtUp,
         refusal: refusal ?? '',
         read_only: readOnly,
         install: install ?? null,
         ...(level === null ? {} : { levels: { lowest: 0, highest: level } }),
         ...(cannotLead === undefined ? {} : { cannot_lead: cannotLead }),
+        ...(lacksActor === undefined ? {} : { lacks_actor: lacksActor }),
         ...(found === undefined ? {} : { found: foundStore(...found) }),
         ...(electionTimeoutMs === undefined ? {} : { election_timeout_ms: electionTimeoutMs }),
       }),

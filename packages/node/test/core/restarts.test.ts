@@ -97,10 +97,108 @@ describe('promise 23: which peers may be restarted now', () => {
     expect(told(bench)).toBe('n1* n2 n3 n4* n5');
   });
 
+  test('a leader that leaves counts in its own set alone, and what either set lacks counts', () => {
+    const bench = leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
+    bench.admin('change_peers', { new_peers: ['n3', 'n4', 'n5'] });
+    const others = ['n2', 'n3', 'n4'].map((peer) => ({ peer, match: 2, caughtUp: true }));
+    bench.progress(...others, { peer: 'n5', match: 2, caughtUp: true });
+    expect(bench.status.stage).toBe('joint');
+    const match = bench.summary.last_index;
+    const well = ['n2', 'n3', 'n4'].map((peer) => ({ peer, match }));
+    bench.progress(...well, { peer: 'n5', match });
+    expect(told(bench)).toBe('n1 n2 n3 n4 n5');
+    bench.progress(...well, { peer: 'n5', match, lacksActor: true });
+    expect(told(bench)).toBe('n1 n2 n3 n4 n5');
+    bench.progress(
+      ...well.slice(0, 2),
+      { peer: 'n4', match, lacksActor: true },
+      { peer: 'n5', match, lacksActor: true },
+    );
+    expect(told(bench)).toBe('n1* n2 n3 n4 n5');
+  });
+
   test('a follower does not know', () => {
     const bench = new Bench();
     bench.open({ term: 2, log: [[1, 'n1 n2 n3'], 2], commit: 2 });
     expect(bench.status.restart).toEqual([]);
+  });
+});
+
+describe('promise 27: whoever may be restarted can be stopped, and the group still commits', () => {
+  const well = { peer: 'n2', match: 2 };
+  const recent = electionTimeoutMs / 2;
+
+  test('a peer that is heard and stores nothing is no spare', () => {
+    const bench = leader('n1 n2 n3', well, { peer: 'n3', match: 2, storedMs: recent });
+    expect(told(bench)).toBe('n1 n2 n3');
+    bench.progress(well, { peer: 'n3', match: 2, storedMs: recent + 1 });
+    expect(told(bench)).toBe('n1* n2* n3');
+    const why = 'n3 has stored nothing for 501 ms';
+    expect(reason(bench, 'n2')).toBe(`without it 1 of 3 would go on, and 2 are needed: ${why}`);
+    bench.progress(well, { peer: 'n3', match: 2, storedMs: -1 });
+    expect(reason(bench, 'n2')).toContain('n3 has stored nothing of this leader’s yet');
+  });
+
+  test('what the replicators have reported grows old', () => {
+    const bench = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
+    for (let ms = 0; ms < 600; ms += 100) {
+      bench.wait(100);
+      bench.confirmed();
+    }
+    expect(told(bench)).toBe('n1* n2* n3*');
+    expect(reason(bench, 'n1')).toContain('n2 is silent for 600 ms, n3 is silent for 600 ms');
+  });
+
+  test('a leader that stores nothing itself is no spare either, and then only its own restart is allowed', () => {
+    const bench = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
+    bench.syncs = false;
+    for (let ms = 0; ms < 600; ms += 100) {
+      bench.wait(100);
+      bench.confirmed();
+      bench.progress(well, { peer: 'n3', match: 2 });
+    }
+    expect(bench.summary.role).toBe('leader');
+    expect(told(bench)).toBe('n1 n2* n3*');
+    expect(reason(bench, 'n3')).toMatch(
+      /^without it 1 of 3 would go on, and 2 are needed: n1 has stored nothing for \d+ ms$/,
+    );
+  });
+
+  test.each(['replicator', 'ballot-box'] as const)('a leader without its %s is about to step down', (kind) => {
+    const bench = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
+    bench.dead.add(kind);
+    for (let ms = 0; ms < 700; ms += 100) {
+      bench.wait(100);
+      bench.confirmed();
+      bench.progress(well, { peer: 'n3', match: 2 });
+    }
+    expect(bench.summary.role).toBe('leader');
+    expect(told(bench)).toBe('n1 n2* n3*');
+    expect(reason(bench, 'n3')).toBe(
+      `without it 1 of 3 could elect a leader, and 2 are needed: n1 lacks its own ${kind}`,
+    );
+  });
+
+  test('a peer that does not campaign can be counted on for entries, and not for an election', () => {
+    const bench = leader('n1 n2 n3', well, { peer: 'n3', match: 2, lacksActor: true });
+    expect(told(bench)).toBe('n1* n2 n3');
+    const lacking = 'n3 has a silent actor and does not campaign';
+    expect(reason(bench, 'n1')).toBe(`without it 1 of 3 could elect a leader, and 2 are needed: ${lacking}`);
+    bench.progress(well, { peer: 'n3', match: 2, cannotLead: true });
+    expect(reason(bench, 'n1')).toContain('n3 cannot lead');
+    const five = leader(
+      'n1 n2 n3 n4 n5',
+      well,
+      { peer: 'n3', match: 2, lacksActor: true },
+      ...['n4', 'n5'].map((peer) => ({ peer, match: 2 })),
+    );
+    expect(told(five)).toBe('n1 n2 n3 n4 n5');
+  });
+
+  test('leadership is not transferred to a peer that does not campaign', () => {
+    const bench = leader('n1 n2 n3', well, { peer: 'n3', match: 2, lacksActor: true });
+    const id = bench.admin('transfer_leader', { peer_id: 'n3' });
+    expect(id.join()).toContain('EUNREACHABLE');
   });
 });
 
@@ -155,5 +253,28 @@ describe('what is said of a peer that is refused', () => {
     expect(bench.progress({ ...refused, silentMs: 10 })).toEqual([expect.stringContaining('event peer_refused, n3')]);
     for (const silentMs of [500, 1100, 100, 1200, 3000]) expect(bench.progress({ ...refused, silentMs })).toEqual([]);
     expect(bench.progress({ ...refused, silentMs: 3001 })).toEqual(['event peer_unreachable, n3, 3001']);
+  });
+});
+
+describe('promise 27: a follower tells its leader', () => {
+  test('that one of its own actors is silent, so that it does not campaign', () => {
+    const bench = new Bench();
+    bench.open({ term: 2, log: [[1, 'n1 n2 n3'], 2], commit: 2 });
+    const says = (tick: number) => {
+      bench.appendEntries({ term: 2, prev: [2, 2], tick });
+      const echo = bench.sent.find(({ message }) => message.name === 'feed.echo')?.message;
+      return echo?.name === 'feed.echo' ? echo.body.lacks_actor : 'no echo';
+    };
+    bench.wait(200);
+    expect(says(1)).toBeUndefined();
+    bench.dead.add('ballot-box');
+    for (let tick = 2; tick < 14; tick++) {
+      bench.wait(100);
+      says(tick);
+    }
+    expect(says(20)).toBe(true);
+    bench.dead.clear();
+    bench.wait(100);
+    expect(says(21)).toBeUndefined();
   });
 });

@@ -32,6 +32,8 @@ export class Replicator {
   /** Not empty: nothing is sent until an operator has put it right. */
   private refusal: Progress['refusal'] = '';
   private heardMs: number | undefined;
+  /** When the target's log-store last acknowledged that it has stored what it was sent. */
+  private storedMs: number | undefined;
   private watch: CatchUpWatch | undefined;
   private readonly stores: StoreWatch;
   private readonly build = new TargetBuild();
@@ -107,6 +109,7 @@ export class Replicator {
     if (body.store_id !== this.storeId) return 'other_store';
     if (body.match_index > this.leadership.lastIndex) return 'beyond_last_index';
     this.hear(nowMs);
+    this.storedMs = nowMs;
     this.supply.onMatch(body.match_index, nowMs);
     const { lastIndex, configurationIndex } = this.leadership;
     const hasCaughtUp = this.watch?.onAcknowledged(this.supply.matchIndex, lastIndex, configurationIndex, nowMs);
@@ -217,7 +220,8 @@ export class Replicator {
       ...this.supply.progress(),
       // What another store had says nothing about the one that is there.
       ...(this.refusal === 'ESTORE' ? nothingKnown : {}),
-      silent_ms: this.heardMs === undefined ? -1 : Math.max(0, Math.floor(nowMs - this.heardMs)),
+      silent_ms: msSince(this.heardMs, nowMs),
+      stored_ms: msSince(this.storedMs, nowMs),
       caught_up: this.watch?.caughtUp ?? false,
       refusal: this.refusal,
       ...this.build.progress(),
@@ -238,6 +242,7 @@ export class Replicator {
     this.build.forget();
     this.refusal = '';
     this.supply.forget();
+    this.storedMs = undefined;
     if (this.watch !== undefined) this.watch = new CatchUpWatch(this.leadership.times);
     this.identification.ask(nowMs);
   }
@@ -265,4 +270,9 @@ export class Replicator {
     this.forgetStore(nowMs);
     return undefined;
   }
+}
+
+/** Whole milliseconds; -1: never. */
+function msSince(atMs: number | undefined, nowMs: number): number {
+  return atMs === undefined ? -1 : Math.max(0, Math.floor(nowMs - atMs));
 }

@@ -1,7 +1,7 @@
 /** Which build a target runs, and whether it may lead, as it says with identities and echoes. It decides nothing. */
 import { type Body, type Levels, levelsOfFirstVersion, type Progress } from '@conclave/protocol';
 
-type Said = Pick<Body<'feed.echo'>, 'version' | 'levels' | 'cannot_lead' | 'election_timeout_ms'>;
+type Said = Pick<Body<'feed.echo'>, 'version' | 'levels' | 'cannot_lead' | 'lacks_actor' | 'election_timeout_ms'>;
 
 export class TargetBuild {
   private electionTimeoutMs: number | undefined;
@@ -9,6 +9,7 @@ export class TargetBuild {
   /** Undefined: not heard yet, or the target does not know yet what all of its processes speak. */
   private levels: Levels | undefined;
   private cannotLead = false;
+  private lacksActor = false;
   private isHeard = false;
 
   /** Whether the target has said which levels it speaks. */
@@ -17,13 +18,14 @@ export class TargetBuild {
   }
 
   /** Takes what an identity or echo says. @returns whether that has changed */
-  hear({ version, levels, cannot_lead = false, election_timeout_ms }: Said): boolean {
+  hear({ version, levels, cannot_lead = false, lacks_actor = false, election_timeout_ms }: Said): boolean {
     // The first version says nothing of it.
     const heard = levels === undefined ? levelsOfFirstVersion : (levels ?? undefined);
     const differs =
       heard?.lowest !== this.levels?.lowest ||
       heard?.highest !== this.levels?.highest ||
-      cannot_lead !== this.cannotLead;
+      cannot_lead !== this.cannotLead ||
+      lacks_actor !== this.lacksActor;
     // What is heard first can wait for the next report.
     const isNews = this.isHeard && differs;
     this.isHeard = true;
@@ -31,6 +33,7 @@ export class TargetBuild {
     this.version = version;
     this.levels = heard;
     this.cannotLead = cannot_lead;
+    this.lacksActor = lacks_actor;
     return isNews;
   }
 
@@ -40,15 +43,17 @@ export class TargetBuild {
     this.version = undefined;
     this.levels = undefined;
     this.cannotLead = false;
+    this.lacksActor = false;
     this.isHeard = false;
   }
 
-  progress(): Pick<Progress, 'version' | 'levels' | 'cannot_lead' | 'election_timeout_ms'> {
+  progress(): Pick<Progress, 'version' | 'levels' | 'cannot_lead' | 'lacks_actor' | 'election_timeout_ms'> {
     return {
       ...(this.electionTimeoutMs === undefined ? {} : { election_timeout_ms: this.electionTimeoutMs }),
       ...(this.version === undefined ? {} : { version: this.version }),
       ...(this.levels === undefined ? {} : { levels: this.levels }),
       ...(this.cannotLead ? { cannot_lead: true } : {}),
+      ...(this.lacksActor ? { lacks_actor: true } : {}),
     };
   }
 }
