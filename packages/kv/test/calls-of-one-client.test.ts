@@ -184,3 +184,25 @@ describe('a request', () => {
     }
   });
 });
+
+it('tells another command by its digest, also once more was written than commands are kept of', () => {
+  const machine = new KvStateMachine();
+  machine.beginHistory(history);
+  const client = 'a-session';
+  machine.apply(asLogIndex(1), encode({ open_session: client }));
+  const write = (index: number, sequence: number, value: string) =>
+    machine.apply(
+      asLogIndex(index),
+      encode({ client_id: client, acknowledged: 0, commands: [[sequence, 'put', 'k', value]] }),
+      undefined,
+      1,
+    );
+  const large = 'v'.repeat(250_000);
+  for (let sequence = 1; sequence <= 40; sequence++) write(1 + sequence, sequence, `${large}${sequence}`);
+  for (const sequence of [1, 16, 17, 40]) {
+    expect(write(50 + sequence, sequence, `${large}${sequence}`)).toMatchObject({
+      results: [['done', expect.any(Number), true]],
+    });
+    expect(write(80 + sequence, sequence, `${large}x`)).toMatchObject({ results: [refused] });
+  }
+});

@@ -24,8 +24,8 @@ export const clients = [
       },
       {
         file: machine,
-        find: 'session.keep(sequence, result, digest);',
-        replace: 'if (before === undefined) session.keep(sequence, result, digest);',
+        find: 'session.keep(sequence, result, kept);',
+        replace: 'if (before === undefined) session.keep(sequence, result, kept);',
       },
     ],
     seeds: 60,

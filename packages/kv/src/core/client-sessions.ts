@@ -9,15 +9,24 @@
  * 1. `sessions` is in the order of last use, longest ago first, and holds at most `limits.clientSessions`.
  * 2. A session keeps results only for the `limits.clientSequences` numbers above `lowWater`, at most
  *    `limits.clientResults` of them, with at most `limits.foundBytes` of what transactions have read; all sessions
- *    together keep at most `limits.keptFoundBytes` of that.
+ *    together keep at most `limits.keptFoundBytes` of that. Commands without a digest come from entries of at most
+ *    `commandBounds`.
  * 3. `lowWater` never goes down.
  * 4. A number at or below `lowWater`, or one that has a result, is never carried out again. What was refused for good has
  *    one, too; what was refused for want of room has none.
  */
-import { type ClientId, invariant, type LogIndex, limits, type OperationResult } from '@conclave/protocol';
+import {
+  type ClientId,
+  type EntryCommand,
+  invariant,
+  type LogIndex,
+  limits,
+  type OperationResult,
+} from '@conclave/protocol';
+import { digestOf } from './digest.js';
 import type { KvCommandResult } from './kv-entry.js';
 import type { SnapshotRows } from './snapshot-piece.js';
-import { ChangedRows, DigestSum, hashOf, mix, mixNumber } from './state-digest.js';
+import { ChangedRows, type DigestSum, hashOf, mix, mixNumber } from './state-digest.js';
 import { detached } from './stored-value.js';
 import { bytesAnswered } from './transaction.js';
 
@@ -39,6 +48,9 @@ const tooMany: KvCommandResult = [
   `a session keeps at most ${limits.clientResults} results that are not acknowledged`,
 ];
 
+/** How many bytes of entries commands may come from that have no digest yet, of one session and of all. */
+const commandBounds = { session: 4 * 1024 * 1024, all: 64 * 1024 * 1024 };
+
 interface SessionState {
   readonly lowWater: number;
   readonly results: readonly (KvCommandResult | undefined)[];
@@ -50,8 +62,13 @@ export class ClientSession {
   private lowWater = 0;
   /** The result of number `lowWater + 1` and on; holes where a number was not carried out. */
   private results: (KvCommandResult | undefined)[] = [];
-  /** Of the command whose result has the same place; undefined: it was carried out at level 0. */
-  private digests: (number | undefined)[] = [];
+  /**
+   * Of the command whose result has the same place; undefined: it was carried out at level 0. Most results are acknowledged
+   * before anybody asks, so the command itself stands here until its digest is needed.
+   */
+  private digests: (number | EntryCommand | undefined)[] = [];
+  /** Of the entries whose commands `digests` may hold: here, and in all sessions. */
+  private commandBytes = 0;
   private kept = 0;
   /** Of what transactions have read: kept here, and by all sessions. */
   private foundBytes = 0;
@@ -59,9 +76,7 @@ export class ClientSession {
   constructor(
     /** The index of the entry that used it last. */
     public lastIndex: LogIndex,
-    private readonly all: { foundBytes: number; readonly digest: DigestSum },
-    /** Tells its results from those of other sessions, in the digest. */
-    private readonly seed: number,
+    private readonly all: { foundBytes: number; commandBytes: number },
   ) {}
 
   /** How many bytes of what transactions read it can keep besides. */
@@ -74,26 +89,26 @@ export class ClientSession {
     if (upTo <= this.lowWater) return;
     const over = this.results.splice(0, upTo - this.lowWater);
     this.digests.splice(0, upTo - this.lowWater);
-    for (const [place, result] of over.entries()) {
+    for (const result of over) {
       if (result === undefined) continue;
       this.kept -= 1;
-      this.all.digest.subtract(hashOfResult(this.seed, this.lowWater + 1 + place, result));
       this.countFound(-bytesAnswered(result));
     }
     this.lowWater = upTo;
+    if (this.digests.length === 0) this.countCommands(-this.commandBytes);
   }
 
   /**
    * What stands against carrying the command out: its result from before, or why it has none. The result of another command
    * under the same number is nobody's answer.
-   * @param digest of the command (`digestOf`); undefined at level 0
+   * @param command undefined at level 0
    */
-  resultOf(sequence: number, digest?: number): KvCommandResult | undefined {
+  resultOf(sequence: number, command?: EntryCommand): KvCommandResult | undefined {
     const place = sequence - this.lowWater - 1;
     const result = this.results[place];
     if (result !== undefined) {
-      const before = this.digests[place];
-      return before === undefined || digest === undefined || before === digest ? result : otherCommand;
+      const before = this.digestAt(place);
+      return before === undefined || command === undefined || before === digestOf(command) ? result : otherCommand;
     }
     if (sequence === 0) return outOfNumbers;
     if (place < 0) return forgotten;
@@ -101,7 +116,8 @@ export class ClientSession {
     return this.kept >= limits.clientResults ? tooMany : undefined;
   }
 
-  keep(sequence: number, result: KvCommandResult, digest?: number): void {
+  /** @param digest of the command, or the command; undefined: it is carried out at level 0 */
+  keep(sequence: number, result: KvCommandResult, digest?: number | EntryCommand): void {
     const place = sequence - this.lowWater - 1;
     invariant(place >= 0 && this.results[place] === undefined, 'a result is kept once, above the low water');
     invariant(this.kept < limits.clientResults, 'a session keeps a bounded number of results');
@@ -112,13 +128,18 @@ export class ClientSession {
     this.results[place] = result;
     this.digests[place] = digest;
     this.kept += 1;
-    this.all.digest.add(hashOfResult(this.seed, sequence, result));
     this.countFound(bytesAnswered(result));
+  }
+
+  /** Commands of an entry of that length were kept: they pin it until they are acknowledged, or have become digests. */
+  keptCommandsOf(entryBytes: number): void {
+    this.countCommands(entryBytes);
+    if (this.commandBytes > commandBounds.session || this.all.commandBytes > commandBounds.all) this.makeDigests();
   }
 
   /** As it is now: its low water, and the results above it, which nothing changes any more. */
   get state(): SessionState {
-    return { lowWater: this.lowWater, results: this.results.slice(), digests: this.digests.slice() };
+    return { lowWater: this.lowWater, results: this.results.slice(), digests: this.makeDigests().slice() };
   }
 
   /** Its low water. */
@@ -130,12 +151,42 @@ export class ClientSession {
     return this.kept;
   }
 
+  /** A hash of the results that it keeps, with the numbers and the digests of their commands. */
+  get resultsHash(): number {
+    let hash = 0;
+    const digests = this.makeDigests();
+    for (const [place, result] of this.results.entries()) {
+      if (result === undefined) continue;
+      hash = mixNumber(mix(hash, digests[place] ?? 0), this.lowWater + 1 + place);
+      hash = mix(hash, hashOfResult(result));
+    }
+    return hash;
+  }
+
   /** It is gone, with all that it kept. */
   end(): void {
-    for (const [place, result] of this.results.entries()) {
-      if (result !== undefined) this.all.digest.subtract(hashOfResult(this.seed, this.lowWater + 1 + place, result));
-    }
     this.countFound(-this.foundBytes);
+    this.countCommands(-this.commandBytes);
+  }
+
+  private digestAt(place: number): number | undefined {
+    const kept = this.digests[place];
+    if (typeof kept !== 'object') return kept;
+    const digest = digestOf(kept);
+    this.digests[place] = digest;
+    return digest;
+  }
+
+  /** Of all commands that are still here. Answers the digests. */
+  private makeDigests(): readonly (number | undefined)[] {
+    for (const place of this.digests.keys()) this.digestAt(place);
+    this.countCommands(-this.commandBytes);
+    return this.digests as (number | undefined)[];
+  }
+
+  private countCommands(bytes: number): void {
+    this.commandBytes += bytes;
+    this.all.commandBytes += bytes;
   }
 
   private countFound(bytes: number): void {
@@ -146,11 +197,11 @@ export class ClientSession {
 
 export class ClientSessions {
   private readonly sessions = new Map<ClientId, ClientSession>();
-  private readonly all = { foundBytes: 0, digest: new DigestSum() };
+  private readonly all = { foundBytes: 0, commandBytes: 0 };
   /** For the digest of the state. */
   private readonly changed = new ChangedRows<ClientId>(3, (clientId) => {
     const session = this.sessions.get(clientId);
-    return session === undefined ? undefined : rowOf(clientId, session);
+    return session && [clientId, session.lastIndex, session.acknowledged, session.resultsHash];
   });
   /** By this peer's clock: since when housekeeping has seen a session unused, and after which entry. Not replicated. */
   private readonly idleSince = new Map<ClientId, { readonly lastIndex: LogIndex; sinceMs: number }>();
@@ -166,7 +217,7 @@ export class ClientSessions {
       invariant(longestAgo !== undefined, 'a full table is not empty');
       this.end(longestAgo);
     }
-    this.sessions.set(clientId, new ClientSession(index, this.all, hashOf(clientId)));
+    this.sessions.set(clientId, new ClientSession(index, this.all));
     this.changed.touch(clientId);
   }
 
@@ -193,9 +244,8 @@ export class ClientSessions {
   }
 
   /** Of the sessions and their results. */
-  addDigestTo(sum: DigestSum): void {
-    sum.addAll(this.changed.digest);
-    sum.addAll(this.all.digest);
+  get digest(): DigestSum {
+    return this.changed.digest;
   }
 
   /** All of them as they are now, for a snapshot. */
@@ -219,7 +269,7 @@ export class ClientSessions {
   /** A session of a snapshot, in the order of last use. Answers whether it can be one. */
   restore(clientId: ClientId, lastIndex: LogIndex, lowWater: number): boolean {
     if (this.sessions.has(clientId)) return false;
-    const session = new ClientSession(lastIndex, this.all, hashOf(clientId));
+    const session = new ClientSession(lastIndex, this.all);
     this.changed.touch(clientId);
     session.acknowledge(lowWater);
     this.sessions.set(clientId, session);
@@ -266,16 +316,18 @@ export class ClientSessions {
   }
 }
 
-function rowOf(clientId: ClientId, session: ClientSession): SnapshotRows['sessions'] {
-  return [clientId, session.lastIndex, session.acknowledged];
-}
+/** Of results that hold what was read, which is long: such a result is hashed once. */
+const hashesOfLong = new WeakMap<KvCommandResult, number>();
 
-/** As a put or delete keeps one with each write, and it goes with the next: numbers are mixed without a list of them. */
-function hashOfResult(seed: number, sequence: number, result: KvCommandResult): number {
-  const hash = seed ^ Math.imul(sequence, 0x165667b1);
+/** Puts and deletes keep one with each write: their numbers are mixed without a list of them. */
+function hashOfResult(result: KvCommandResult): number {
   const isPlain = result[0] === 'done' && result[3] === undefined && typeof result[1] === 'number';
-  if (!isPlain) return hashOf(result, mix(hash, 1));
-  return mixNumber(result[2] ? hash : ~hash, result[1] as number);
+  if (isPlain) return mixNumber(result[2] ? 0 : ~0, result[1] as number);
+  const known = hashesOfLong.get(result);
+  if (known !== undefined) return known;
+  const hash = hashOf(result, 1);
+  if (bytesAnswered(result) > 0) hashesOfLong.set(result, hash);
+  return hash;
 }
 
 function* resultRows(

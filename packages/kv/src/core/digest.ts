@@ -3,13 +3,13 @@
  * weakness: whoever would search for another command with the same digest needs the name of the session, which is secret.
  */
 import type { EntryCommand } from '@conclave/protocol';
-import { hashOf, hashOfValue, hashOfWritten } from './state-digest.js';
+import { hashOf, hashOfValue } from './state-digest.js';
 
 /** Returns the digest of a command: an unsigned number of 32 bits. */
 export function digestOf(command: EntryCommand): number {
   // The leader draws another id for a lease each time that the same call comes.
   if (command[1] === 'lease_grant') return hashOf(command.slice(1, 3)) >>> 0;
   if (command[1] !== 'put') return hashOf(command.slice(1)) >>> 0;
-  const hash = hashOfWritten(command[3], hashOfValue(command[2]));
+  const hash = hashOfValue(command[3], hashOfValue(command[2]));
   return (command.length === 4 ? hash : hashOf(command[4], hash)) >>> 0;
 }

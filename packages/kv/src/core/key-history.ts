@@ -52,6 +52,9 @@ export class KeyHistory implements StateMachineHistory, KeyedHistory {
   private readonly operations: number[] = [];
   private last: number;
   private oldest: number;
+  /** The slots of `last` and `oldest`, kept as they move: a revision is too large a number for V8 to divide fast. */
+  private lastAt: number;
+  private oldestAt = 0;
   /** The entry that is being applied, and where it is, once it has changed something. */
   private payload: Uint8Array = new Uint8Array(0);
   private place: number | undefined;
@@ -66,6 +69,7 @@ export class KeyHistory implements StateMachineHistory, KeyedHistory {
   ) {
     this.last = base;
     this.oldest = base + 1;
+    this.lastAt = bounds.revisions - 1;
     this.entries = new EntryRing(bounds.bytes);
   }
 
@@ -150,24 +154,30 @@ export class KeyHistory implements StateMachineHistory, KeyedHistory {
   private note(key: string | undefined, place: number, operation: number): number {
     invariant(this.last < Number.MAX_SAFE_INTEGER, 'there are revisions left');
     this.last += 1;
+    this.lastAt = this.slotAfter(this.lastAt);
     if (this.last - this.oldest >= this.bounds.revisions) this.dropOldest();
-    const at = this.slotOf(this.last);
+    const at = this.lastAt;
     this.keys[at] = key;
     this.places[at] = place;
     this.operations[at] = operation;
     const { first } = this.entries;
-    while ((this.places[this.slotOf(this.oldest)] as number) < first) this.dropOldest();
+    while ((this.places[this.oldestAt] as number) < first) this.dropOldest();
     return this.last;
   }
 
   /** Of the last revision; where none is known, the one that comes next. */
   private placeBefore(): number {
-    return this.last < this.oldest ? this.entries.end : (this.places[this.slotOf(this.last)] as number);
+    return this.last < this.oldest ? this.entries.end : (this.places[this.lastAt] as number);
   }
 
   private dropOldest(): void {
-    this.keys[this.slotOf(this.oldest)] = undefined;
+    this.keys[this.oldestAt] = undefined;
     this.oldest += 1;
+    this.oldestAt = this.slotAfter(this.oldestAt);
+  }
+
+  private slotAfter(slot: number): number {
+    return slot + 1 === this.bounds.revisions ? 0 : slot + 1;
   }
 
   /** The columns grow with the first revisions: a group that writes little takes little. */

@@ -19,6 +19,7 @@ import {
   publicPartOf,
   type Value,
 } from '@conclave/protocol';
+import { ChangedKeys } from './changed-keys.js';
 import { KeyCut } from './key-cut.js';
 import { type HistoryBounds, KeyHistory } from './key-history.js';
 import { compareKeys } from './key-order.js';
@@ -26,13 +27,12 @@ import type { FoundKey, FoundValue, RangePage, RangeQuery } from './kv-query.js'
 import { type LeaseFault, Leases } from './leases.js';
 import { Locks } from './locks.js';
 import { SortedKeys } from './sorted-keys.js';
-import { DigestSum, hashOfValue, hashOfWritten } from './state-digest.js';
 import {
   detached,
   foundOverheadBytes,
-  hashOfStored,
   inOnePiece,
   keptValue,
+  newlyStored,
   oneCharacterEach,
   type Stored,
   sizeOf,
@@ -54,8 +54,8 @@ export class KeySpace {
   /** The history that the group is in; empty: its entries do not say, as the group has not reached level 1. */
   historyUid: GroupUid | '' = '';
   private written: KeyHistory;
-  /** Of the keys and what is stored under them. */
-  readonly digest = new DigestSum();
+  /** For the digest of the state. */
+  readonly changed = new ChangedKeys();
   /** Of the snapshots that are being drawn; hardly ever is there one. */
   private cuts: readonly KeyCut[] = [];
 
@@ -92,16 +92,14 @@ export class KeySpace {
     if (stored === undefined) {
       const ownKey = inOnePiece(key);
       const revision = this.written.add(ownKey);
-      this.add({ key: ownKey, text, isBinary, revision, leaseId, ...hashesOf(key, value) });
+      this.add(newlyStored(ownKey, text, isBinary, revision, leaseId));
       return revision;
     }
-    this.digest.subtract(hashOfStored(stored));
-    stored.hash = hashOfWritten(value, stored.keyHash);
     stored.text = text;
     stored.isBinary = isBinary;
     stored.revision = this.written.add(stored.key);
     if (stored.leaseId !== leaseId) this.retie(stored, leaseId);
-    this.digest.add(hashOfStored(stored));
+    this.changed.touch(stored);
     return stored.revision;
   }
 
@@ -219,14 +217,14 @@ export class KeySpace {
     if (leaseId !== 0 && this.roomFault(leaseId, key, 0) !== undefined) return false;
     const isBinary = typeof value !== 'string';
     const text = isBinary ? oneCharacterEach(value) : detached(value);
-    this.add({ key: inOnePiece(key), text, isBinary, revision, leaseId, ...hashesOf(key, value) });
+    this.add(newlyStored(inOnePiece(key), text, isBinary, revision, leaseId));
     return true;
   }
 
   private add(stored: Stored): void {
     const { key, leaseId } = stored;
     this.stored.set(key, stored);
-    this.digest.add(hashOfStored(stored));
+    this.changed.touch(stored);
     this.order.add(key);
     if (leaseId !== 0) this.leases.tie(leaseId, key);
   }
@@ -236,7 +234,7 @@ export class KeySpace {
     for (const cut of this.cuts) cut.beforeDelete(key, stored);
     if (leaseId !== 0) this.leases.untie(leaseId, key);
     this.stored.delete(key);
-    this.digest.subtract(hashOfStored(stored));
+    this.changed.remove(stored);
     this.order.delete(key);
   }
 
@@ -245,9 +243,4 @@ export class KeySpace {
     if (leaseId !== 0) this.leases.tie(leaseId, stored.key);
     stored.leaseId = leaseId;
   }
-}
-
-function hashesOf(key: string, value: Value): Pick<Stored, 'keyHash' | 'hash'> {
-  const keyHash = hashOfValue(key);
-  return { keyHash, hash: hashOfWritten(value, keyHash) };
 }

@@ -28,7 +28,6 @@ import {
 } from '@conclave/protocol';
 import { AnswerRoom } from './answer-room.js';
 import { ClientSessions } from './client-sessions.js';
-import { digestOf } from './digest.js';
 import type { HistoryBounds } from './key-history.js';
 import { KeySpace } from './key-space.js';
 import {
@@ -108,7 +107,7 @@ export class KvStateMachine implements StateMachine {
     }
     if ('commands' in entry) {
       this.keys.history.begin(payload);
-      return { results: this.onWrite(index, entry) };
+      return { results: this.onWrite(index, entry, payload.length) };
     }
     if ('expire' in entry) return { expired: this.onExpire(entry) };
     const clientId = entry.open_session === true ? this.keys.epochBegin + index : entry.open_session;
@@ -181,10 +180,10 @@ export class KvStateMachine implements StateMachine {
     const { keys, sessions } = this;
     const sum = new DigestSum();
     sum.add(hashOf([keys.revision, keys.leases.lastId, keys.historyUid]));
-    sum.addAll(keys.digest);
+    sum.addAll(keys.changed.digest);
     sum.addAll(keys.leases.changed.digest);
     sum.addAll(keys.locks.changed.digest);
-    sessions.addDigestTo(sum);
+    sum.addAll(sessions.digest);
     return sum.toString();
   }
 
@@ -215,7 +214,7 @@ export class KvStateMachine implements StateMachine {
     return expired;
   }
 
-  private onWrite(index: LogIndex, entry: WriteEntry): KvCommandResult[] {
+  private onWrite(index: LogIndex, entry: WriteEntry, entryBytes: number): KvCommandResult[] {
     if (entry.client_id === undefined) {
       const room = new AnswerRoom(() => Number.POSITIVE_INFINITY);
       return entry.commands.map((command, number) => this.execute(index, command, number, room));
@@ -225,14 +224,15 @@ export class KvStateMachine implements StateMachine {
     session.acknowledge(entry.acknowledged ?? 0);
     const room = new AnswerRoom(() => session.room);
     const hasDigests = this.keys.historyUid !== '';
+    if (hasDigests) session.keptCommandsOf(entryBytes);
     return entry.commands.map((command, number) => {
       const sequence = command[0];
-      const digest = hasDigests ? digestOf(command) : undefined;
-      const before = session.resultOf(sequence, digest);
+      const kept = hasDigests ? command : undefined;
+      const before = session.resultOf(sequence, kept);
       if (before !== undefined) return room.take(bytesAnswered(before)) ? before : askedTooOften;
       const result = this.execute(index, command, number, room);
       // What has no room now may have some when it is sent again.
-      if (result[1] !== 'EBUSY') session.keep(sequence, result, digest);
+      if (result[1] !== 'EBUSY') session.keep(sequence, result, kept);
       return result;
     });
   }

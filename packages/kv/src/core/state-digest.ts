@@ -11,9 +11,8 @@
  */
 import { invariant, limits, type Value } from '@conclave/protocol';
 
-const { utf8Write } = Buffer.prototype as unknown as {
-  utf8Write(this: Uint8Array, text: string, start: number, length: number): number;
-};
+type Write = (this: Uint8Array, text: string, start: number, length: number) => number;
+const { utf8Write, latin1Write } = Buffer.prototype as unknown as Readonly<Record<'utf8Write' | 'latin1Write', Write>>;
 
 /** Where texts become words of 32 bits: one at a time, so that one is enough. */
 const scratch = new Uint8Array(limits.valueBytes + 16);
@@ -39,25 +38,9 @@ export function hashOfValue(value: Value, seed = 0): number {
   return hashOfScratch(value.length, ~seed);
 }
 
-let lastValue: Value = '';
-let lastSeed = 0;
-let lastHash: number | undefined;
-
-/**
- * As `hashOfValue`, for what is hashed twice in a row: a put as a command first (`digestOf`), and then as what it stores. The
- * second time it is known.
- */
-export function hashOfWritten(value: Value, seed: number): number {
-  if (lastHash !== undefined && lastSeed === seed && lastValue === value) {
-    const hash = lastHash;
-    lastHash = undefined;
-    lastValue = '';
-    return hash;
-  }
-  lastValue = value;
-  lastSeed = seed;
-  lastHash = hashOfValue(value, seed);
-  return lastHash;
+/** As `hashOfValue` of the bytes that a text holds, one character each. */
+export function hashOfCharacters(text: string, seed: number): number {
+  return hashOfScratch(latin1Write.call(scratch, text, 0, scratch.length), ~seed);
 }
 
 /** Four words at a time, each for itself: the processor then does them side by side. */

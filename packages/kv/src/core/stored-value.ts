@@ -1,6 +1,6 @@
 /** A value as it is kept: apart from the message that it came in, and as cheap to make as can be. */
 import type { PublicLeaseId, Value } from '@conclave/protocol';
-import { hashOf, mixNumber } from './state-digest.js';
+import { hashOf, hashOfCharacters, hashOfValue, mixNumber } from './state-digest.js';
 
 /** Behind `toString('latin1')`. It takes any array of bytes, so that none need be made into a Buffer first. */
 const { latin1Slice } = Buffer.prototype as unknown as {
@@ -19,15 +19,27 @@ export interface Stored {
   revision: number;
   /** The lease that it is tied to; 0: none. */
   leaseId: PublicLeaseId | 0;
-  /** For the digest of the state: of the key, and of the key and the value. */
-  readonly keyHash: number;
-  hash: number;
+  /** For the digest of the state (`ChangedKeys`): the hash that it is counted with; undefined: not yet. */
+  countedHash: number | undefined;
+  /** It has changed since it was counted. */
+  isChanged: boolean;
+}
+
+export function newlyStored(
+  key: string,
+  text: string,
+  isBinary: boolean,
+  revision: number,
+  leaseId: PublicLeaseId | 0,
+): Stored {
+  return { key, text, isBinary, revision, leaseId, countedHash: undefined, isChanged: false };
 }
 
 /** For the digest: what is stored under a key. */
-export function hashOfStored({ hash, revision, leaseId }: Readonly<Stored>): number {
-  const withRevision = mixNumber(hash, revision);
-  return leaseId === 0 ? withRevision : hashOf(leaseId, withRevision);
+export function hashOfStored({ key, text, isBinary, revision, leaseId }: Readonly<Stored>): number {
+  const keyHash = hashOfValue(key);
+  const hash = mixNumber(isBinary ? hashOfCharacters(text, keyHash) : hashOfValue(text, keyHash), revision);
+  return leaseId === 0 ? hash : hashOf(leaseId, hash);
 }
 
 export function sizeOf({ text, isBinary }: Readonly<Stored>): number {
