@@ -21,13 +21,15 @@ export class Writers {
   private constructor(
     private readonly client: ConclaveClient,
     count: number,
+    private readonly pauseMs: number,
   ) {
     this.all = Promise.all(Array.from({ length: count }, (_, writer) => this.write(writer)));
   }
 
-  static async start(servers: readonly string[], count = 8, groupId = 'main'): Promise<Writers> {
+  /** @param pauseMs how long each rests after a write: enough that the processes under test have a core to themselves */
+  static async start(servers: readonly string[], count = 8, groupId = 'main', pauseMs = 0): Promise<Writers> {
     const nats = { maxReconnectAttempts: -1, reconnectTimeWait: 100, waitOnFirstConnect: true };
-    return new Writers(await ConclaveClient.connect({ groupId, servers: [...servers], nats }), count);
+    return new Writers(await ConclaveClient.connect({ groupId, servers: [...servers], nats }), count, pauseMs);
   }
 
   /** Settled when so many more writes have been acknowledged than now. */
@@ -65,6 +67,7 @@ export class Writers {
       } catch (error) {
         this.failed.push({ key, error: String(error) });
       }
+      if (this.pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, this.pauseMs));
     }
   }
 }

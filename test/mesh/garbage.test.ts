@@ -45,7 +45,7 @@ beforeAll(async () => {
   const server = await startNats({ configuration: 'max_payload: 8MB' });
   stops.add(() => server.stop());
   mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four' }, stops);
-  writers = await Writers.start([server.url], 2);
+  writers = await Writers.start([server.url], 2, 'main', 10);
   stops.add(() => writers.stop());
   await writers.progress();
   await mesh.healthy(...names);
@@ -66,7 +66,8 @@ afterEach(async () => {
   expect(allProcesses().map(({ isRunning, processId }) => isRunning && processId)).toEqual(processIds);
   const after = await Promise.all(names.map((name) => mesh.status(name)));
   expect(after.map(lasting)).toEqual(before.map(lasting));
-  for (const name of names) expect(await mesh.missing(name, new Map(writers.acknowledged))).toEqual([]);
+  const missing = await Promise.all(names.map((name) => mesh.missing(name, new Map(writers.acknowledged))));
+  expect(missing).toEqual(names.map(() => []));
   expect(writers.failed).toEqual([]);
   for (const [at, { processId, name }] of allProcesses().entries()) {
     expect(residentBytes(processId) - (memory[at] ?? 0), `growth of ${name}`).toBeLessThan(mostGrowth);

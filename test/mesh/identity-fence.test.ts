@@ -16,7 +16,7 @@ beforeAll(async () => {
   stops.add(() => server.stop());
   const placement = (name: string) => (name === 'n1' ? 'four' : 'one');
   mesh = await Mesh.found({ servers: [server], peers: names, placement }, stops);
-  writers = await Writers.start([server.url]);
+  writers = await Writers.start([server.url], 8, 'main', 10);
   stops.add(() => writers.stop());
   await writers.progress();
   await mesh.healthy(...names);

@@ -13,7 +13,9 @@ beforeEach(async () => {
   const nats = await startNats();
   stops.add(() => nats.stop());
   const placement = (name: string) => (name === 'n4' || name === 'n5' ? 'four' : 'one');
-  mesh = await Mesh.open({ servers: [nats], peers: names, placement });
+  // All are asked for three election timeouts each time.
+  const args = ['--election-timeout-ms', '500', '--heartbeat-interval-ms', '50'];
+  mesh = await Mesh.open({ servers: [nats], peers: names, placement, args });
   stops.add(() => mesh.stop());
   await mesh.start(...names);
 });

@@ -1,0 +1,11 @@
+/** More seeds of the simulator than `npm test` has time for. */
+import { expect, test } from 'vitest';
+import { expectRuns, timeout } from '../../packages/simulator/test/support/random-runs.js';
+
+test.each([21, 41, 61, 81])(
+  'runs of twenty seeds from %i on keep all invariants and come back',
+  { timeout },
+  (from) => {
+    expect(expectRuns(from, from + 20)).toBeGreaterThan(100);
+  },
+);
