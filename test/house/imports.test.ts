@@ -4,6 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { importFaults, type Manifest, type PackageFacts } from './import-rules.js';
 import { packageNames, root, sourceFiles } from './source-file.js';
 
+/** It parses every source of the project, which is slow where other tests run beside it. */
+const timeout = 60_000;
+
 function readJson<T>(file: string): T {
   return JSON.parse(readFileSync(path.join(root, file), 'utf8')) as T;
 }
@@ -28,7 +31,7 @@ describe('the project', () => {
     expect(packages.filter(({ files }) => files.length === 0)).toEqual([]);
   });
 
-  it('imports one way only', () => {
+  it('imports one way only', { timeout }, () => {
     expect(importFaults(packages)).toEqual([]);
   });
 

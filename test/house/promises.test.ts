@@ -3,10 +3,11 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { root } from './source-file.js';
 
-/** The first ones each have a test that names them in its title. */
-const promises = 25;
 /** How many promises there are. */
 const known = 38;
+/** Those that are not kept in all yet: each other one has a test that names it in its title. */
+const open: readonly number[] = [26, 27, 28, 37, 38];
+const kept = Array.from({ length: known }, (_, index) => index + 1).filter((number) => !open.includes(number));
 
 function filesIn(folder: string): string[] {
   return readdirSync(folder).flatMap((name) => {
@@ -29,7 +30,7 @@ const tests = [path.join(root, 'test'), ...packages.filter((folder) => statSync(
 const shown = new Set(tests.flatMap((file) => numbersIn(readFileSync(file, 'utf8'))));
 
 describe('each promise is shown by a test that names it', () => {
-  it.each(Array.from({ length: promises }, (_, index) => index + 1))('promise %i', (number) => {
+  it.each(kept)('promise %i', (number) => {
     expect(shown).toContain(number);
   });
 

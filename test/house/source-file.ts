@@ -103,10 +103,14 @@ const REFERRING = new Set([
   'TSExternalModuleReference',
 ]);
 
+/** What a text has where it names a module other than by a statement at the top; it may stand in a comment as well. */
+const nestedReference = /\bimport\s*\(|\brequire\b|\b(?:namespace|module)\s/;
+
 /** Every module that a file names: imports, re-exports, dynamic imports and types alike. */
 export function moduleReferences(file: SourceFile): ModuleReference[] {
   const references: ModuleReference[] = [];
-  walk(parse(file), (node) => {
+  const tree = parse(file);
+  const visit = (node: SyntaxNode): void => {
     if (!REFERRING.has(node.type)) return;
     const source = node.source ?? node.expression;
     if (!isNode(source)) return;
@@ -115,6 +119,9 @@ export function moduleReferences(file: SourceFile): ModuleReference[] {
       specifier: source.type === 'Literal' && typeof value === 'string' ? value : undefined,
       line: lineAt(file.text, node.start),
     });
-  });
+  };
+  // Most files name others by statements at the top alone: nothing below these has to be looked at.
+  if (nestedReference.test(file.text)) walk(tree, visit);
+  else for (const statement of tree.body as SyntaxNode[]) visit(statement);
   return references;
 }

@@ -8,6 +8,11 @@ export interface ChangeOptions extends CallOptions {
   readonly catchupTimeoutMs?: number;
 }
 
+export interface BootstrapOptions extends ChangeOptions {
+  /** Found it also where peers that are not listed hold data of an earlier group of this name, which nobody leads. */
+  readonly new?: boolean;
+}
+
 /**
  * The commands of the group's operator. Each resolves with its reply, or rejects with a `ConclaveError`: the group's
  * own, as it is (a change that goes on is EBUSY at once, not waited for), or ETIMEDOUT or EUNREACHABLE of the
@@ -51,8 +56,14 @@ export class AdminApi {
   }
 
   /** Has this peer found the group, of these peers; where the group is there, answers what is there. */
-  bootstrap(peerId: string, peers: readonly string[], options: ChangeOptions = {}): Promise<AdminReply<'bootstrap'>> {
-    return this.request('bootstrap', { peers, ...wireOptions(options) }, { ...options, peerId });
+  bootstrap(
+    peerId: string,
+    peers: readonly string[],
+    options: BootstrapOptions = {},
+  ): Promise<AdminReply<'bootstrap'>> {
+    const { new: isNew, ...others } = options;
+    const body = { peers, ...wireOptions(others), ...(isNew === undefined ? {} : { new: isNew }) };
+    return this.request('bootstrap', body, { ...others, peerId });
   }
 
   /**

@@ -149,6 +149,22 @@ describe('read-only', () => {
     expect(openedIn(bench.store(open('nonce-3', 'run-3', 2))).read_only).toBe(false);
   });
 
+  it('is kept apart from where the state was found to differ, which an older node does not tell', () => {
+    const bench = withThreeEntries();
+    const differs = (seq: number, at: number, session = 1): LogStoreMessage => ({
+      name: 'log-store.read_only',
+      body: { ...frame(seq, session), read_only: false, diverged_at: asLogIndex(at) },
+    });
+    bench.store(differs(3, 2));
+    bench.store(told(4, true));
+    bench.restart('run-2');
+    expect(openedIn(bench.store(open('nonce-2', 'run-2', 1)))).toMatchObject({ read_only: true, diverged_at: 2 });
+    bench.store(differs(1, 0, 2));
+    bench.restart('run-3');
+    const { read_only, diverged_at } = openedIn(bench.store(open('nonce-3', 'run-3', 2)));
+    expect({ read_only, diverged_at }).toEqual({ read_only: false, diverged_at: undefined });
+  });
+
   it('is acknowledged also where it changes nothing, without a write', () => {
     const bench = withThreeEntries();
     bench.hear(told(3, false));

@@ -69,6 +69,14 @@ export function decodeConfiguration(payload: Uint8Array): Configuration {
   return parsed.data;
 }
 
+/** Why this build cannot do all that a configuration's entry says; empty: it can. */
+export function obstacleInConfiguration(payload: Uint8Array): string {
+  const value = decode(payload);
+  if (!Configuration.safeParse(value).success) return 'a configuration that this build cannot read';
+  const unknown = Object.keys(value as object).filter((field) => !(field in Configuration.shape));
+  return unknown.length === 0 ? '' : `a configuration with fields that this build does not know: ${unknown.join(', ')}`;
+}
+
 export function isJoint(configuration: Configuration): boolean {
   return configuration.old_peers.length > 0;
 }

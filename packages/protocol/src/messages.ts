@@ -185,6 +185,8 @@ export const messages = {
       installing: z.object({ snapshot_id: SnapshotId, stored: Count }).nullable(),
       /** Told so by an operator: the peer takes no entries. */
       read_only: z.boolean(),
+      /** The entry behind which the state was found to differ from the majority's, and not repaired since; left out: none. */
+      diverged_at: LogIndex.optional(),
     }),
   ),
   'node.fenced': define(
@@ -257,8 +259,14 @@ export const messages = {
   ),
   'log-store.read_only': define(
     'node',
-    'an operator says whether this peer takes entries; kept until said otherwise, and reported in `opened`',
-    z.object({ ...own, ...frame, read_only: z.boolean() }),
+    'whether this peer takes entries, by its operator, and where its state diverged; kept, and reported in `opened`',
+    z.object({
+      ...own,
+      ...frame,
+      read_only: z.boolean(),
+      /** See `opened`; 0: nothing stands against the state; left out: as before. */
+      diverged_at: LogIndex.optional(),
+    }),
   ),
   'node.disk': define(
     'log-store',

@@ -41,7 +41,7 @@ export class Intake {
       case 'log-store.reset':
         return this.onReset(message.body);
       case 'log-store.read_only':
-        this.log.setReadOnly(message.body.read_only);
+        this.log.setReadOnly(message.body.read_only, message.body.diverged_at);
         return '';
     }
   }

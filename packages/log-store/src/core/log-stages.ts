@@ -176,8 +176,10 @@ export class LogStages {
     this.acceptedState = withBatch(this.acceptedState, header, configuration);
   }
 
-  setReadOnly(readOnly: boolean): void {
-    if (this.acceptedState.readOnly !== readOnly) this.change({ readOnly });
+  /** @param divergedAt undefined: as before */
+  setReadOnly(readOnly: boolean, divergedAt: LogIndex = this.acceptedState.divergedAt): void {
+    const before = this.acceptedState;
+    if (before.readOnly !== readOnly || before.divergedAt !== divergedAt) this.change({ readOnly, divergedAt });
   }
 
   private change(change: Partial<LogState>): void {

@@ -78,6 +78,8 @@ export interface LogState {
   readonly lastSlot: number;
   /** An operator has said that this peer is to take no entries. */
   readonly readOnly: boolean;
+  /** The entry behind which the node's state was found wrong, and is not repaired; 0: none. */
+  readonly divergedAt: LogIndex;
 }
 
 export const emptyLog: LogState = {
@@ -97,6 +99,7 @@ export const emptyLog: LogState = {
   incoming: undefined,
   lastSlot: 0,
   readOnly: false,
+  divergedAt: asLogIndex(0),
 };
 
 /** The term of the last entry, be it the one at the base; 0: there is none. */

@@ -57,6 +57,8 @@ interface StoredMeta {
   readonly last_slot?: number;
   readonly incoming?: IncomingSnapshot | null;
   readonly read_only?: boolean;
+  /** Left out where nothing stands against the state; an older build takes no notice of it. */
+  readonly diverged_at?: LogIndex;
 }
 
 export function putMeta(groupId: GroupId, state: LogState): StorageOperation {
@@ -76,6 +78,7 @@ export function putMeta(groupId: GroupId, state: LogState): StorageOperation {
     last_slot: state.lastSlot,
     incoming: state.incoming ?? null,
     read_only: state.readOnly,
+    ...(state.divergedAt === 0 ? {} : { diverged_at: state.divergedAt }),
   };
   return { type: 'put', key: metaKey(groupId), value: seal(meta) };
 }
@@ -92,7 +95,8 @@ export function metaDiffers(before: LogState, after: LogState): boolean {
     before.base !== after.base ||
     before.incoming !== after.incoming ||
     before.lastSlot !== after.lastSlot ||
-    before.readOnly !== after.readOnly
+    before.readOnly !== after.readOnly ||
+    before.divergedAt !== after.divergedAt
   );
 }
 
@@ -210,6 +214,7 @@ export function stateFromRows({ groupId, peerId }: Owner, rows: StoredRows): Log
     incoming: meta.incoming ?? undefined,
     lastSlot: meta.last_slot ?? 0,
     readOnly: meta.read_only ?? false,
+    divergedAt: meta.diverged_at ?? asLogIndex(0),
   };
   checkEnds(groupId, state, end.term);
   return state;

@@ -131,6 +131,7 @@ export function opened(options: LogStoreOptions, durable: LogState): Message {
     installing:
       incoming?.source === 'installed' ? { snapshot_id: incoming.snapshot_id, stored: incoming.stored } : null,
     read_only: durable.readOnly,
+    ...(durable.divergedAt === 0 ? {} : { diverged_at: durable.divergedAt }),
   };
   return { name: 'node.opened', body };
 }

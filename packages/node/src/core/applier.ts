@@ -23,6 +23,7 @@ import {
   invariant,
   type LogIndex,
   limits,
+  obstacleInConfiguration,
 } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 import type { CachedBatch } from './log-view.js';
@@ -153,6 +154,11 @@ export class Applier {
     this.entries += upTo - from + 1;
     const payloads = batchPayloads(batch.bytes);
     if (kind === 'configuration') {
+      const unreadable = obstacleInConfiguration(payloads[0] as Uint8Array);
+      if (unreadable !== '') {
+        this.stop(asLogIndex(from), unreadable);
+        return 0;
+      }
       this.applyConfiguration(decodeConfiguration(payloads[0] as Uint8Array));
       state.appliedIndex = asLogIndex(upTo);
       if (upTo === state.compareIndex) this.listener.onCompareIndex();

@@ -41,8 +41,10 @@ type Restore = NonNullable<AdminRequest<'bootstrap'>['restore']>;
 type GroupAnswered = Extract<NodeInput, { type: 'group_answered' }>;
 
 /** A founding is given up after so many election timeouts, and not before it had this time to ask everybody. */
-const foundingTimeouts = 10;
+const foundingTimeouts = 8;
 const leastFoundingMs = 5000;
+/** Of the time that whoever asks waits, as long as that is known: the refusal has to reach it. */
+const shareOfWait = 0.9;
 
 interface Waiting {
   readonly requestId: number;
@@ -85,7 +87,7 @@ export class Bootstrap {
     }
     this.lastAskId += 1;
     const { electionTimeoutMs } = context.options;
-    const withinMs = Math.min(timeoutMs, Math.max(foundingTimeouts * electionTimeoutMs, leastFoundingMs));
+    const withinMs = Math.min(shareOfWait * timeoutMs, Math.max(foundingTimeouts * electionTimeoutMs, leastFoundingMs));
     this.founding = new Founding({
       requestId,
       restore,

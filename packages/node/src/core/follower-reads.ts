@@ -47,6 +47,7 @@ export class FollowerReads {
 
   /** Takes a read; the leader is asked when the mailbox has run dry. */
   read(requestId: number, query: unknown, byLease: boolean): void {
+    if (this.state.stopped !== '') return this.refuseStopped(requestId);
     if (this.count >= limits.pendingReads) {
       return this.context.refuse(requestId, 'EBUSY', 'too many reads are waiting');
     }
@@ -109,11 +110,13 @@ export class FollowerReads {
       for (const { requestId, query } of reads) this.context.reply(requestId, this.stateMachine.query(query));
       return false;
     });
+    if (this.state.stopped !== '') this.refuseUnreachable();
   }
 
   /** Asks again, and gives up what has waited for too long. */
   onTick(): void {
     if (this.count === 0) return;
+    if (this.state.stopped !== '') return this.refuseUnreachable();
     const since = this.context.nowMs - 2 * this.context.options.electionTimeoutMs;
     const inTime = (reads: readonly Read[]): Read[] => reads.filter((read) => this.isInTime(read, since));
     this.waiting = { lease: inTime(this.waiting.lease), quorum: inTime(this.waiting.quorum) };
@@ -128,6 +131,26 @@ export class FollowerReads {
     this.count -= 1;
     this.context.refuse(requestId, 'ETIMEDOUT', 'no leader has said in time what is committed');
     return false;
+  }
+
+  /** This peer applies nothing more: its state does not get to where a read of now would be. */
+  private refuseStopped(requestId: number): void {
+    this.context.refuse(requestId, 'EUNSUPPORTED', `this peer cannot read up to date: it ${this.state.stopped}`);
+  }
+
+  /** Reads that wait for entries which this peer will not apply, or for a leader that could name only such. */
+  private refuseUnreachable(): void {
+    const { appliedIndex } = this.state;
+    const { lease, quorum } = this.waiting;
+    this.waiting = { lease: [], quorum: [] };
+    this.count -= lease.length + quorum.length;
+    for (const { requestId } of [...lease, ...quorum]) this.refuseStopped(requestId);
+    this.questions = this.questions.filter(({ readIndex, reads }) => {
+      if (readIndex !== undefined && readIndex <= appliedIndex) return true;
+      this.count -= reads.length;
+      for (const { requestId } of reads) this.refuseStopped(requestId);
+      return false;
+    });
   }
 
   /** This node is fenced, or begins anew. */

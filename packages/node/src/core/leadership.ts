@@ -62,6 +62,7 @@ export class Leadership {
   /** Whose votes the lowest ungranted ballot lacks. */
   lacking: Body<'node.ballots'>['lacking'] = nothingLacking;
   readonly lease: LeaderLease;
+  private beganMs = Number.NEGATIVE_INFINITY;
   private tickId = 0;
   private readonly sentMs = new Map<number, number>();
   private confirmedTickId = 0;
@@ -99,6 +100,7 @@ export class Leadership {
     this.confirmedTickId = this.tickId;
     this.confirmedMs = this.context.nowMs;
     this.ownStoredMs = this.context.nowMs;
+    this.beganMs = this.context.nowMs;
     this.lease.begin(this.tickId);
     this.progressOf = new Map();
     this.troubles.clear();
@@ -230,6 +232,11 @@ export class Leadership {
       this.farewells.set(peer_id, { storeId: store_id, index, untilMs, ticksTold: 0 });
     }
     this.syncTargets();
+  }
+
+  /** Whether members may be in reach though nothing has been heard of them: the replicators have just begun. */
+  get isEarly(): boolean {
+    return this.context.nowMs - this.beganMs < 2 * this.context.options.electionTimeoutMs;
   }
 
   progress(peerId: PeerId): Progress | undefined {

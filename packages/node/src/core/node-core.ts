@@ -162,7 +162,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       onHealFailed: (peerId, reason) => this.healing.onFailed(peerId, reason),
     });
     this.healing = new Healing(context, state, this.leadership, this.change);
-    this.peerReset = new PeerReset(context, state, this.own, this);
+    this.peerReset = new PeerReset(context, state, this.own, this, () => this.quarantine.onReset());
     this.transfer = new Transfer(context, state, this.own, this.leadership, this);
     this.backup = new BackupDoor(context, state, this.own);
     this.bootstrap = new Bootstrap(context, state, this.own, this.election, this.change, this.backup, (reason) =>
@@ -185,6 +185,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.levelRaise = new LevelRaise(context, state, this.leadership, this.change, () => this.transfer.isGoingOn);
     this.quarantine = new Quarantine(context, state, {
       onBegun: (reason) => this.onDiverged(reason),
+      onChanged: () => this.readOnly.store(),
       onRestart: (reason) => this.opening.beginAnew(reason),
     });
     this.comparison = new StateComparison(context, state, stateMachine, {
@@ -299,6 +300,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private onOpened(body: Body<'node.opened'>): void {
     const { snapshot, installing } = body;
     this.readOnly.onOpened(body);
+    // What cannot be compared would never be repaired.
+    this.quarantine.onOpened(
+      this.stateMachine.digest === undefined ? asLogIndex(0) : (body.diverged_at ?? asLogIndex(0)),
+    );
     this.session.ask();
     this.removal.note();
     this.stopActors();

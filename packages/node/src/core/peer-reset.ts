@@ -45,6 +45,8 @@ export class PeerReset {
     private readonly state: NodeState,
     private readonly own: OwnActors,
     private readonly hub: NodeHub,
+    /** No other member is left, with whose state this peer's could be compared. */
+    private readonly onAlone: () => void,
   ) {}
 
   onReset(requestId: number, { new_peers }: AdminRequest<'reset_peer'>): void {
@@ -102,6 +104,7 @@ export class PeerReset {
     hub.beginHistory(terms.peer, 'an operator has reset this peer');
     own.storeReset({ old_group_uid, group_uid, term: terms.peer, batch });
     state.groupUid = group_uid;
+    if (peers.length === 1) this.onAlone();
     state.log.append({ header: batchHeader(batch), bytes: batch });
     context.event('configuration_appended', { peers: peerIds(peers), old_peers: [], index: first });
 

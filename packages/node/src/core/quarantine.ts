@@ -6,7 +6,8 @@
  * same wrong state, from a snapshot of the leader's.
  *
  * Invariants:
- * 1. The quarantine outlives a restart of the node's core; it ends only when a comparison agrees.
+ * 1. The quarantine outlives restarts of the node's core and of its process: its log-store keeps it. It ends only when a comparison
+ *    agrees, or when an operator has this peer go on alone.
  * 2. A repair is begun at most `limits.stateRepairs` times in a quarantine.
  */
 import { type LogIndex, limits } from '@conclave/protocol';
@@ -26,6 +27,8 @@ export interface Divergence {
 export interface QuarantineListener {
   /** It begins: whatever waits for this state is refused; a leader steps down. */
   readonly onBegun: (reason: string) => void;
+  /** It has begun, or is over: the log-store is to keep that. */
+  readonly onChanged: () => void;
   /** The state is to be made anew from the peer's own snapshot and log. */
   readonly onRestart: (reason: string) => void;
 }
@@ -56,6 +59,33 @@ export class Quarantine {
     return this.state.divergence?.snapshotFrom;
   }
 
+  /**
+   * The log-store is open. @param divergedAt what it has kept of a quarantine; 0: nothing
+   */
+  onOpened(divergedAt: LogIndex): void {
+    const { state } = this;
+    if (state.divergence !== undefined) {
+      if (state.divergence.index !== divergedAt) this.listener.onChanged();
+    } else if (divergedAt > 0) {
+      // This start has made the state anew from the peer's own snapshot and log: the first repair.
+      state.divergence = { index: divergedAt, repairs: 1 };
+      this.context.log('warn', 'the state differed from the majority’s: nothing is read of it before it is compared', {
+        index: divergedAt,
+      });
+    }
+  }
+
+  /** An operator has this peer go on without those whose state was another: its own is the group's now. */
+  onReset(): void {
+    const { divergence } = this.state;
+    if (divergence === undefined) return;
+    this.state.divergence = undefined;
+    this.context.log('warn', 'the state that differed from the majority’s is the group’s now', {
+      index: divergence.index,
+    });
+    this.listener.onChanged();
+  }
+
   /** The states were compared. `agrees` undefined: no majority agrees. */
   onCompared(index: LogIndex, agrees: boolean | undefined, digest: string): void {
     const { state, context } = this;
@@ -69,6 +99,7 @@ export class Quarantine {
     if (state.divergence === undefined) return;
     const { repairs } = state.divergence;
     state.divergence = undefined;
+    this.listener.onChanged();
     context.event('state_repaired', { index, repairs });
     context.log('info', 'the state is the majority’s again', { index, repairs });
   }
@@ -82,7 +113,10 @@ export class Quarantine {
     if (before?.snapshotFrom !== undefined) return;
     if (before !== undefined && repairs >= limits.stateRepairs) return;
     state.divergence = { index: before?.index ?? index, repairs: repairs + 1 };
-    if (before === undefined) listener.onBegun(this.reason);
+    if (before === undefined) {
+      listener.onChanged();
+      listener.onBegun(this.reason);
+    }
     if (repairs === 0) return listener.onRestart(this.reason);
     // What it has on its disk gives the wrong state again.
     state.divergence = { ...state.divergence, snapshotFrom: state.appliedIndex };

@@ -2,9 +2,9 @@
  * Whether this peer takes entries: not while an operator says so, which the log-store keeps, nor while its disk has less
  * room than the reserve. It votes and is heard all the same, and terms and votes are stored: they are small.
  *
- * Owns why it takes none. Does not own what follows for a leader: see `leadership.ts` and `transfer.ts`.
+ * Owns why it takes none, and the record of that, which the quarantine shares (`diverged_at`). Does not own what follows for a leader: see `leadership.ts` and `transfer.ts`.
  */
-import type { AdminRequest, Body, ReadOnlyReason } from '@conclave/protocol';
+import { type AdminRequest, asLogIndex, type Body, type ReadOnlyReason } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 import type { OwnActors } from './own-actors.js';
 import type { NodeState } from './state.js';
@@ -29,14 +29,21 @@ export class ReadOnly {
     const { context, own, state } = this;
     if (!own.hasRoom('log-store', true)) return context.refuse(requestId, 'EBUSY', 'the log-store does not keep up');
     this.isTold = read_only;
-    own.sendFramed('log-store', (frame) => ({
-      name: 'log-store.read_only',
-      body: { ...own.own, ...frame, read_only },
-    }));
+    this.store();
     this.update();
     own.afterSynced(() =>
       context.reply(requestId, { read_only: state.readOnlyReason !== '', reason: state.readOnlyReason }),
     );
+  }
+
+  /** Has the log-store keep what an operator has said, and what stands against this peer's state. */
+  store(): void {
+    const { own, state } = this;
+    const diverged_at = state.divergence?.index ?? asLogIndex(0);
+    own.sendFramed('log-store', (frame) => ({
+      name: 'log-store.read_only',
+      body: { ...own.own, ...frame, read_only: this.isTold, diverged_at },
+    }));
   }
 
   onDisk({ is_low, free_bytes }: Body<'node.disk'>): void {

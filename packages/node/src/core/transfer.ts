@@ -47,11 +47,16 @@ export class Transfer {
       return context.refuse(requestId, 'EINVAL', `${peerId} is not in the configuration`);
     }
     const targetId = peerId ?? this.committingHeir() ?? this.leadership.bestHeir(others);
+    if (this.isNotKnownYet(targetId, others)) {
+      const text = 'this leader has just been elected, and does not know yet which peers take entries: ask again';
+      return context.refuse(requestId, 'EBUSY', text);
+    }
     if (targetId === undefined) {
       return context.refuse(requestId, 'EUNREACHABLE', 'no other peer is in reach that takes entries');
     }
     const unfitness = this.leadership.unfitness(targetId);
-    if (unfitness === 'silent') return context.refuse(requestId, 'EUNREACHABLE', `${targetId} is silent`);
+    if (unfitness === 'silent' || unfitness === 'unknown')
+      return context.refuse(requestId, 'EUNREACHABLE', `${targetId} is silent`);
     if (unfitness === 'refused') return context.refuse(requestId, 'EUNREACHABLE', `${targetId} has another store`);
     if (unfitness === 'lacks_actor') {
       return context.refuse(requestId, 'EUNREACHABLE', `${targetId} cannot lead: one of its own actors is silent`);
@@ -66,10 +71,26 @@ export class Transfer {
     if (unfitness === 'read_only') {
       return context.refuse(requestId, 'EREADONLY', `${targetId} is read-only`);
     }
-    if (!this.canCommit(targetId)) {
+    if (!this.canCommit(targetId)) return this.refuseWithoutQuorum(requestId, targetId, others);
+    this.begin({ targetId, requestId, leaves: false }, timeoutMs);
+  }
+
+  /** Whether what stands against a transfer is only that members have not been heard of since this leader was elected. */
+  private isNotKnownYet(targetId: PeerId | undefined, others: readonly PeerId[]): boolean {
+    const { leadership } = this;
+    if (!leadership.isEarly) return false;
+    const isUnknown = (peerId: PeerId): boolean => leadership.unfitness(peerId) === 'unknown';
+    if (targetId === undefined || isUnknown(targetId)) return others.some(isUnknown);
+    return leadership.unfitness(targetId) === undefined && !this.canCommit(targetId) && others.some(isUnknown);
+  }
+
+  private refuseWithoutQuorum(requestId: number, targetId: PeerId, others: readonly PeerId[]): void {
+    const { context, leadership, state } = this;
+    const isReadOnly = (peerId: PeerId): boolean => leadership.unfitness(peerId) === 'read_only';
+    if (state.readOnlyReason !== '' || others.some(isReadOnly)) {
       return context.refuse(requestId, 'EREADONLY', `no quorum takes entries: ${targetId} could commit nothing`);
     }
-    this.begin({ targetId, requestId, leaves: false }, timeoutMs);
+    context.refuse(requestId, 'EUNREACHABLE', `no quorum is in reach: ${targetId} could commit nothing`);
   }
 
   /**

@@ -176,7 +176,7 @@ describe('promise 6: a member that has lost its store is healed', () => {
 
   test('nobody is handed the leadership with a store that is not a member yet', () => {
     const bench = leader();
-    bench.progress({ ...n2, silentMs: -1, store: 's2' }, { ...n3New, match: 9 });
+    bench.progress({ ...n2, silentMs: electionTimeoutMs + 1, store: 's2' }, { ...n3New, match: 9 });
     expect(bench.admin('transfer_leader')).toEqual(['refuse 1 EUNREACHABLE not_done']);
   });
 });

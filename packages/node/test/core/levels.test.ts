@@ -1,5 +1,7 @@
+import { encode, obstacleInConfiguration } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
 import { Bench, electionTimeoutMs, type Found } from './node-on-a-bench.js';
+import { configuration } from './told.js';
 
 const two = { lowest: 0, highest: 1 };
 const settleMs = 5000;
@@ -217,6 +219,35 @@ describe('promise 31: a peer that cannot read an entry', () => {
     });
     expect(bench.wait(5 * electionTimeoutMs).filter((line) => line.startsWith('ballot-box.elect'))).toEqual([]);
     expect(bench.machine.applied).toEqual(['2:e2']);
+  });
+
+  test('promise 31: a linearizable read there is refused at once, with the reason; a stale one is answered', () => {
+    const bench = follower({ term: 1, log: [[1, 'n1 n2 n3']] }, two, 'e3');
+    bench.appendEntries({ prev: [1, 1], entries: [2], commit: 2 });
+    bench.wait(100);
+    // One that waits when it happens ends then.
+    bench.read('early', { door: 'peer', consistency: 'linearizable' });
+    bench.readIndexAnswer(1, [3, 2]);
+    expect(bench.appendEntries({ prev: [2, 2], entries: [2], commit: 3, tick: 2 }).concat(bench.wait(100))).toContain(
+      'refuse 1 EUNSUPPORTED not_done',
+    );
+    expect(bench.read('late', { door: 'peer', consistency: 'linearizable' })).toContain(
+      'refuse 2 EUNSUPPORTED not_done',
+    );
+    expect(bench.lastError?.message).toContain('stopped applying at entry 3: it does not know e3');
+    expect(bench.read('old', { door: 'peer', consistency: 'stale' }).join()).toMatch(/^reply 3/);
+  });
+
+  test.each([
+    ['that cannot be read', { peers: 'nobody' }, /a configuration that this build cannot read/],
+    [
+      'with a field that this build does not know',
+      { ...configuration('n1 n2 n3'), witness: 'n4' },
+      /with fields that this build does not know: witness/,
+    ],
+  ])('promise 31: stops before a configuration %s', (_, value, reason) => {
+    expect(obstacleInConfiguration(encode(value))).toMatch(reason);
+    expect(obstacleInConfiguration(encode(configuration('n1 n2 n3')))).toBe('');
   });
 
   test('goes on from that entry once a build runs that can read it', () => {

@@ -33,6 +33,22 @@ describe('promises 15 and 24: reset_peer', () => {
     });
   });
 
+  test('ends the quarantine of a peer that goes on alone: its state is the group’s now', () => {
+    const bench = new Bench();
+    Object.assign(bench.machine, { digest: () => 'digest' });
+    bench.open({ term: 4, log, commit: 2, divergedAt: 2 });
+    expect(bench.core.health().reason).toContain('diverged');
+    expect(bench.read('x', { door: 'peer', consistency: 'stale' })).toEqual(['refuse 1 EBUSY not_done']);
+    bench.wait(2 * electionTimeoutMs);
+    expect(bench.summary.role).toBe('follower');
+    bench.admin('reset_peer', { new_peers: ['n1'] }, 'peer');
+    expect(bench.core.health().reason).not.toContain('diverged');
+    expect(bench.sent.find(({ message }) => message.name === 'log-store.read_only')?.message.body).toMatchObject({
+      read_only: false,
+      diverged_at: 0,
+    });
+  });
+
   test('is answered once it is synced, not before', () => {
     const bench = survivor();
     bench.syncs = false;

@@ -52,6 +52,7 @@ class Member {
     const machine = { digest: () => this.digest } as unknown as StateMachine;
     this.quarantine = new Quarantine(this.context, state, {
       onBegun: () => void this.told.push('begun'),
+      onChanged: () => void this.told.push(`kept ${this.state.divergence?.index ?? 0}`),
       onRestart: () => void this.told.push('restart'),
     });
     this.comparison = new StateComparison(this.context, state, machine, {
@@ -126,7 +127,7 @@ describe('a leader that compares states', () => {
     tick(leader);
     leader.reported('n2', 'right');
     expect(leader.reported('n3', 'right')).toContain('event state_diverged');
-    expect(leader.told).toEqual(['begun', 'restart']);
+    expect(leader.told).toEqual(['kept 5', 'begun', 'restart']);
     expect(leader.state.isElectable()).toBe(false);
   });
 
@@ -211,7 +212,7 @@ describe('a member that is compared', () => {
   test('promise 31: whose state differs restores it from its own snapshot and log, and then from one of the leader’s', () => {
     const member = new Member('n2', 'follower');
     expect(member.compared(false)).toEqual(['event state_diverged']);
-    expect(member.told).toEqual(['begun', 'restart']);
+    expect(member.told).toEqual(['kept 5', 'begun', 'restart']);
     expect(member.quarantine.reason).toMatch(
       /^diverged: the state differs from the majority's at entry 5; it is being/,
     );
@@ -222,6 +223,38 @@ describe('a member that is compared', () => {
     expect(member.compared(true)).toEqual(['event state_repaired']);
     expect(member.quarantine.reason).toBe('');
     expect(member.state.divergence).toBeUndefined();
+    expect(member.told.at(-1)).toBe('kept 0');
+  });
+
+  test('promise 31: is in quarantine again after a crash, until a comparison agrees', () => {
+    const member = new Member('n2', 'follower');
+    member.step(() => member.quarantine.onOpened(asLogIndex(4)));
+    expect(member.quarantine.reason).toMatch(/^diverged: .* at entry 4; it is being repaired/);
+    expect(member.state.isElectable()).toBe(false);
+    // The start was the first repair.
+    expect(member.compared(false)).toEqual([]);
+    expect(member.quarantine.snapshotWanted).toBe(5);
+    member.quarantine.onInstalled();
+    expect(member.compared(true)).toEqual(['event state_repaired']);
+    expect(member.told).toEqual(['kept 0']);
+  });
+
+  test('has its log-store keep what an opening found unkept', () => {
+    const member = new Member('n2', 'follower');
+    member.compared(false);
+    member.told.length = 0;
+    member.step(() => member.quarantine.onOpened(asLogIndex(0)));
+    expect(member.told).toEqual(['kept 5']);
+    member.step(() => member.quarantine.onOpened(asLogIndex(5)));
+    expect(member.told).toEqual(['kept 5']);
+  });
+
+  test('is in quarantine no more when an operator has it go on alone', () => {
+    const member = new Member('n2', 'follower');
+    member.compared(false);
+    member.step(() => member.quarantine.onReset());
+    expect(member.state.divergence).toBeUndefined();
+    expect(member.told.at(-1)).toBe('kept 0');
   });
 
   test('begins a bounded number of repairs, and stays in quarantine behind the last one', () => {

@@ -64,7 +64,32 @@ describe('transfer_leader', () => {
     bench.wait(50);
     all({ peer: 'n2', match: 1, silentMs: -1 }, { peer: 'n3', match: 2, refusal: 'ESTORE' });
     expect(bench.admin('transfer_leader', { peer_id: 'n3' })).toEqual(['refuse 5 EUNREACHABLE not_done']);
+    bench.progress(
+      { peer: 'n2', match: 1, silentMs: electionTimeoutMs + 1 },
+      { peer: 'n3', match: 2, refusal: 'ESTORE' },
+    );
     expect(bench.admin('transfer_leader')).toEqual(['refuse 6 EUNREACHABLE not_done']);
+  });
+
+  test('asked of a leader that has just been elected and has heard of nobody yet says so: ask again', () => {
+    const bench = new Bench();
+    bench.lead();
+    expect(bench.admin('transfer_leader', { peer_id: 'n2' })).toEqual(['refuse 1 EBUSY not_done']);
+    expect(bench.lastError?.message).toContain('does not know yet');
+    expect(bench.admin('transfer_leader')).toEqual(['refuse 2 EBUSY not_done']);
+    bench.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2, silentMs: -1 });
+    expect(bench.admin('transfer_leader', { peer_id: 'n2' })).toEqual(['replicator.transfer to n2 with 2']);
+  });
+
+  test('says that no quorum is in reach where that is so, and that none takes entries where that is so', () => {
+    const five = new Bench();
+    five.lead({ term: 1, log: [[1, 'n1 n2 n3 n4 n5']] });
+    const others = ['n3', 'n4', 'n5'];
+    const gone = others.map((peer) => ({ peer, match: 2, silentMs: electionTimeoutMs + 1 }));
+    five.progress({ peer: 'n2', match: 2 }, ...gone);
+    expect(five.admin('transfer_leader', { peer_id: 'n2' })).toEqual(['refuse 1 EUNREACHABLE not_done']);
+    five.progress({ peer: 'n2', match: 2 }, ...others.map((peer) => ({ peer, match: 2, readOnly: true })));
+    expect(five.admin('transfer_leader', { peer_id: 'n2' })).toEqual(['refuse 2 EREADONLY not_done']);
   });
 
   test('holds writes back meanwhile, and appends them where the target did not take over in time', () => {
