@@ -314,7 +314,7 @@ export class NodeActor implements Actor {
       return;
     }
     this.refusePeersDoor(asked, 'a write');
-    const { payload, command } = understood;
+    const { payload, command, version } = understood;
     if (payload.length > limits.entryBytes) {
       throw new ConclaveError('EINVAL', `a request makes an entry of at most ${limits.entryBytes} bytes`);
     }
@@ -323,7 +323,7 @@ export class NodeActor implements Actor {
       return understood.reply(result, this.replyContext());
     };
     const requestId = this.open.add({ request, reply, writes: true, fit });
-    this.runner.enqueueRequest({ type: 'propose', requestId, payload, command, groupUid });
+    this.runner.enqueueRequest({ type: 'propose', requestId, payload, command, version, groupUid });
   }
 
   private onWatchRequest(asked: Asked, request: Request, understood: WatchRequest): void {

@@ -132,6 +132,8 @@ export const StatusReply = z.object({
   version: BuildVersion.optional(),
   /** The feature levels that all of its processes speak; null: not known yet. */
   levels: Levels.nullable().optional(),
+  /** The highest version of commands that its state machine reads; none: 0. */
+  command_version: Count.optional(),
   /** The group's feature level, by this peer's log. */
   level: Count.optional(),
   /** Messages that were dropped, by reason. */

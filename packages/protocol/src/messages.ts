@@ -58,6 +58,8 @@ const build = {
   version: BuildVersion.optional(),
   /** Null: not known yet, as an actor of the peer has not said. */
   levels: Levels.nullable().optional(),
+  /** The highest version of commands that its state machine reads; none: 0. */
+  command_version: Count.optional(),
 };
 
 /** An election's two rounds: a pre-vote changes nothing at whom it asks (Raft thesis, section 9.6). */
@@ -103,6 +105,8 @@ export const Progress = z.object({
   /** The build that it runs, and the feature levels that it speaks; none: not heard yet. */
   version: BuildVersion.optional(),
   levels: Levels.optional(),
+  /** The highest version of commands that its state machine reads; none: 0, or not heard yet. */
+  command_version: Count.optional(),
   /** Another store than the one it is bound to that answers under its name, and how long the bound one has been silent. */
   found: z.object({ store_id: StoreId, group_uid: GroupUid, last_index: LogIndex, bound_silent_ms: Count }).optional(),
   /** The snapshot that is being sent to it, and how many of its chunks it has stored. */

@@ -319,6 +319,13 @@ describe('the ticks of the node', () => {
     expect(lacking()).toEqual([undefined, undefined]);
   });
 
+  it('promise 31: tell which commands the state machine of each target reads', () => {
+    group.hear(group.lead('n2 n3', 10));
+    group.hear(echo('n2', 1, { command_version: 4 }));
+    group.hear(echo('n3', 1));
+    expect(group.progress().map(({ command_version }) => command_version)).toEqual([4, undefined]);
+  });
+
   it('tell how long each target has been silent', () => {
     group.hear(group.lead('n2 n3', 10));
     group.hear(echo('n2', 0));

@@ -19,6 +19,11 @@ export interface StateMachine {
    */
   apply(index: LogIndex, payload: Uint8Array, command?: unknown, level?: number): unknown;
   /**
+   * The highest version of commands that `apply` reads, a whole number; it reads all lower ones too. Left out: 0. A leader proposes no
+   * write of a higher version (`WriteRequest.version`) than what each member that it has heard of reads.
+   */
+  readonly commandVersion?: number;
+  /**
    * The group was reset so often, and what follows is another history: what only the lost peers held is forgotten, and
    * clients may know of it still. Numbers that are given out must not be given out again. Called as entries are applied,
    * in their order, on every peer; for the same epoch perhaps more than once.
@@ -155,6 +160,8 @@ export interface WriteRequest extends OfHistory {
   readonly type: 'write';
   readonly payload: Uint8Array;
   readonly command: unknown;
+  /** The version of the command, see `StateMachine.commandVersion`; left out: 0. */
+  readonly version?: number | undefined;
   /** Makes the reply of the result of `apply`. @throws ConclaveError */
   readonly reply: (result: unknown, context: ReplyContext) => unknown;
   /** What the leader is to publish for observers, of the result of `apply`. */

@@ -6,8 +6,14 @@ import type { NodeState } from './state.js';
 export interface Build {
   readonly version?: string;
   readonly levels: Levels | null;
+  readonly command_version?: number;
 }
 
 export function build({ version }: NodeOptions, state: NodeState): Build {
-  return { ...(version === undefined ? {} : { version }), levels: state.peerLevels };
+  const { commandVersion } = state;
+  return {
+    ...(version === undefined ? {} : { version }),
+    levels: state.peerLevels,
+    ...(commandVersion === undefined ? {} : { command_version: commandVersion }),
+  };
 }

@@ -228,6 +228,9 @@ export class ConfigurationChange {
     }
     const below = all.find((progress) => progress !== undefined && this.isBelowLevel(progress));
     if (below !== undefined) return this.fail(belowLevel(below, this.state.level));
+    const { commonCommandVersion } = this.leadership;
+    const older = all.find((one) => one?.levels !== undefined && (one.command_version ?? 0) < commonCommandVersion);
+    if (older !== undefined) return this.fail(belowCommandVersion(older, commonCommandVersion));
     if (healing !== undefined) return this.onHealProgress(healing, active.old);
     if (all.every((progress) => progress?.caught_up === true && progress.store_id !== '')) this.leaveCatchingUp();
   }
@@ -472,6 +475,11 @@ export class ConfigurationChange {
 function belowLevel({ peer_id, levels }: Progress, level: number): ConclaveError {
   const speaks = levels === undefined ? 'nothing of it' : `levels ${levels.lowest} to ${levels.highest}`;
   return new ConclaveError('EUNSUPPORTED', `the group has feature level ${level}, and ${peer_id} speaks ${speaks}`);
+}
+
+function belowCommandVersion({ peer_id, command_version = 0 }: Progress, version: number): ConclaveError {
+  const text = `the members read commands up to version ${version}, and the state machine of ${peer_id} up to ${command_version}`;
+  return new ConclaveError('EUNSUPPORTED', text);
 }
 
 function outOfReach(): ConclaveError {

@@ -97,6 +97,8 @@ export type NodeInput =
       readonly requestId: number;
       readonly payload: Uint8Array;
       readonly command: unknown;
+      /** Of the command, by the state machine's own count; none: 0. */
+      readonly version?: number | undefined;
       /** The history that the request names, if it names one. */
       readonly groupUid?: string | undefined;
     }

@@ -455,6 +455,30 @@ export class Leadership {
     return progress.lacks_actor === true ? 'lacks_actor' : undefined;
   }
 
+  /** Which members are known to read no commands of this version. */
+  notReading(version: number): PeerId[] {
+    const { state } = this;
+    const configuration = state.log.configuration?.configuration;
+    if (version === 0 || configuration === undefined) return [];
+    return [...new Set(peerIds(allMembers(configuration)))].filter((peerId) => {
+      if (peerId === state.peerId) return (state.commandVersion ?? 0) < version;
+      const progress = this.progressOf.get(peerId);
+      // One that has not said comes back with what it reads: with less, it stops at the entry.
+      return progress?.levels !== undefined && (progress.command_version ?? 0) < version;
+    });
+  }
+
+  /** The version of commands that this peer and all members that it has heard of read. */
+  get commonCommandVersion(): number {
+    const { state } = this;
+    const configuration = state.log.configuration?.configuration;
+    const said = peerIds(configuration === undefined ? [] : allMembers(configuration)).flatMap((peerId) => {
+      const progress = this.progressOf.get(peerId);
+      return peerId === state.peerId || progress?.levels === undefined ? [] : [progress.command_version ?? 0];
+    });
+    return Math.min(state.commandVersion ?? 0, ...said);
+  }
+
   /**
    * Why this leader takes no writes now, or undefined: those that take entries are no quorum, or it takes none itself, and
    * does not hand over to somebody who does.

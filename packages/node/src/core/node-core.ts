@@ -114,6 +114,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.context = context;
     this.state = state;
     state.divergence = divergence;
+    state.commandVersion = stateMachine.commandVersion;
     this.stateMachine = stateMachine;
     this.own = new OwnActors(context, state, (kind) => this.resync(kind));
     this.opening = new Opening(context, state, this.own, this, {
@@ -545,13 +546,24 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   // ---- clients -----------------------------------------------------------------------------------
 
-  private onPropose({ requestId, payload, command, groupUid }: Extract<NodeInput, { type: 'propose' }>): void {
+  private onPropose({
+    requestId,
+    payload,
+    command,
+    version = 0,
+    groupUid,
+  }: Extract<NodeInput, { type: 'propose' }>): void {
     if (!this.mayAnswer()) return this.context.emit({ type: 'drop_request', requestId });
     if (this.otherHistory.refuses(requestId, true)) return;
     if (this.context.refuseOtherHistory(requestId, groupUid, this.state.groupUid)) return;
     const outcome = this.outcomeOfRefusal();
     const against = this.leadership.reasonAgainstWrites(this.transfer.isGoingOn);
     if (against !== undefined) return this.context.refuse(requestId, 'EREADONLY', against, outcome);
+    const notReading = this.leadership.notReading(version);
+    if (notReading.length > 0) {
+      const text = `commands of version ${version} are not read by ${notReading.join(', ')}: bring all members to a release that reads them`;
+      return this.context.refuse(requestId, 'EUNSUPPORTED', text, outcome);
+    }
     this.proposals.propose(requestId, payload, command, outcome);
   }
 

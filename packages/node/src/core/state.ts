@@ -72,6 +72,8 @@ export class NodeState {
 
   /** The levels that the other actors of this peer speak; undefined: not all of them have said. By OwnActors. */
   actorLevels: Levels | undefined;
+  /** The highest version of commands that this peer's state machine reads; undefined: it declares none. */
+  commandVersion: number | undefined;
   /** Why this peer applies nothing more, though it acknowledges; empty: it applies. By Applier and Install. */
   stopped = '';
 

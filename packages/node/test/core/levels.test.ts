@@ -303,3 +303,55 @@ describe('promise 31: a peer that cannot read an entry', () => {
     expect(bench.wait(5 * electionTimeoutMs).filter((line) => line.startsWith('ballot-box.elect'))).toEqual([]);
   });
 });
+
+describe('promise 31: versions of a state machine’s commands', () => {
+  const reading = (commandVersion?: number) => {
+    const bench = new Bench('n1', {}, commandVersion);
+    bench.levels = two;
+    bench.lead();
+    return bench;
+  };
+
+  test('a command is proposed once all members that have said so read its version, and refused before', () => {
+    const bench = reading(3);
+    bench.progress({ peer: 'n2', match: 2, commandVersion: 3 }, { peer: 'n3', match: 2, commandVersion: 2 });
+    expect(bench.proposeVersion(3)).toEqual(['refuse 1 EUNSUPPORTED not_done']);
+    expect(bench.lastError?.message).toContain('commands of version 3 are not read by n3');
+    expect(bench.proposeVersion(2)).toContainEqual(expect.stringMatching(/^feed.append .*entry 3/));
+    bench.progress({ peer: 'n2', match: 2, commandVersion: 3 }, { peer: 'n3', match: 2, commandVersion: 4 });
+    expect(bench.proposeVersion(3)).toContainEqual(expect.stringMatching(/^feed.append .*entry 4/));
+    expect(bench.proposeVersion(4), 'n1 itself').toEqual(['refuse 4 EUNSUPPORTED not_done']);
+    expect(bench.status.command_version).toBe(3);
+  });
+
+  test('a member that declares none reads version 0; one that has not been heard of holds nothing up', () => {
+    const bench = reading(1);
+    bench.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2, silentMs: -1 });
+    expect(bench.proposeVersion(1)).toEqual(['refuse 1 EUNSUPPORTED not_done']);
+    expect(bench.lastError?.message).toContain('are not read by n2:');
+    expect(bench.propose('plain')).toContainEqual(expect.stringMatching(/^feed.append/));
+    bench.progress({ peer: 'n2', match: 2, commandVersion: 1 }, { peer: 'n3', match: 2, silentMs: -1 });
+    expect(bench.proposeVersion(1)).toContainEqual(expect.stringMatching(/^feed.append/));
+    expect(reading().status.command_version).toBeUndefined();
+  });
+
+  test('a new peer that reads fewer versions than all members do is refused before it counts', () => {
+    const members = [
+      { peer: 'n2', match: 2, commandVersion: 2 },
+      { peer: 'n3', match: 2, commandVersion: 3 },
+    ];
+    for (const [commandVersion, isTaken] of [
+      [1, false],
+      [2, true],
+    ] as const) {
+      const bench = reading(2);
+      pass(bench, 100, 1, 1);
+      bench.progress(...members);
+      bench.admin('add_peer', { peer_id: 'n4' });
+      const before = bench.summary.last_index;
+      const lines = bench.progress(...members, { peer: 'n4', match: before, caughtUp: true, commandVersion });
+      expect(bench.summary.last_index - before).toBe(isTaken ? 1 : 0);
+      expect(lines.includes('refuse 1 EUNSUPPORTED not_done')).toBe(!isTaken);
+    }
+  });
+});

@@ -207,7 +207,10 @@ export class Bench {
   constructor(
     readonly peerId = 'n1',
     options: Partial<NodeOptions> = {},
+    /** The highest version of commands that its state machine reads. */
+    commandVersion?: number,
   ) {
+    if (commandVersion !== undefined) Object.assign(this.machine, { commandVersion });
     this.core = new NodeCore(
       {
         groupId,
@@ -501,6 +504,8 @@ export class Bench {
       /** The highest feature level that it speaks, from 0 on; null: it has not said. */
       level?: number | null;
       cannotLead?: boolean;
+      /** The highest version of commands that its state machine reads. */
+      commandVersion?: number;
       electionTimeoutMs?: number;
       /** Its store, where that is another than `s` and its number. */
       store?: string;
@@ -521,6 +526,7 @@ export class Bench {
         readOnly = false,
         level = silentMs < 0 ? null : supportedLevels.highest,
         cannotLead,
+        commandVersion,
         electionTimeoutMs,
         store,
         found,
@@ -539,6 +545,7 @@ export class Bench {
         install: install ?? null,
         ...(level === null ? {} : { levels: { lowest: 0, highest: level } }),
         ...(cannotLead === undefined ? {} : { cannot_lead: cannotLead }),
+        ...(commandVersion === undefined ? {} : { command_version: commandVersion }),
         ...(lacksActor === undefined ? {} : { lacks_actor: lacksActor }),
         ...(found === undefined ? {} : { found: foundStore(...found) }),
         ...(electionTimeoutMs === undefined ? {} : { election_timeout_ms: electionTimeoutMs }),
@@ -797,6 +804,12 @@ export class Bench {
   }
 
   /** Several writes that arrive before the node runs idle. */
+  /** A write of this version of the state machine's commands. */
+  proposeVersion(version: number): string[] {
+    const payload = Buffer.from(`version ${version}`);
+    return this.step({ type: 'propose', requestId: this.nextRequest(), payload, command: undefined, version });
+  }
+
   propose(...texts: string[]): string[] {
     const lines = texts.flatMap((text) => {
       const input = {

@@ -1,13 +1,17 @@
 /** Which build a target runs, and whether it may lead, as it says with identities and echoes. It decides nothing. */
 import { type Body, type Levels, levelsOfFirstVersion, type Progress } from '@conclave/protocol';
 
-type Said = Pick<Body<'feed.echo'>, 'version' | 'levels' | 'cannot_lead' | 'lacks_actor' | 'election_timeout_ms'>;
+type Said = Pick<
+  Body<'feed.echo'>,
+  'version' | 'levels' | 'command_version' | 'cannot_lead' | 'lacks_actor' | 'election_timeout_ms'
+>;
 
 export class TargetBuild {
   private electionTimeoutMs: number | undefined;
   private version: string | undefined;
   /** Undefined: not heard yet, or the target does not know yet what all of its processes speak. */
   private levels: Levels | undefined;
+  private commandVersion: number | undefined;
   private cannotLead = false;
   private lacksActor = false;
   private isHeard = false;
@@ -18,12 +22,20 @@ export class TargetBuild {
   }
 
   /** Takes what an identity or echo says. @returns whether that has changed */
-  hear({ version, levels, cannot_lead = false, lacks_actor = false, election_timeout_ms }: Said): boolean {
+  hear({
+    version,
+    levels,
+    command_version,
+    cannot_lead = false,
+    lacks_actor = false,
+    election_timeout_ms,
+  }: Said): boolean {
     // The first version says nothing of it.
     const heard = levels === undefined ? levelsOfFirstVersion : (levels ?? undefined);
     const differs =
       heard?.lowest !== this.levels?.lowest ||
       heard?.highest !== this.levels?.highest ||
+      command_version !== this.commandVersion ||
       cannot_lead !== this.cannotLead ||
       lacks_actor !== this.lacksActor;
     // What is heard first can wait for the next report.
@@ -32,6 +44,7 @@ export class TargetBuild {
     this.electionTimeoutMs = election_timeout_ms ?? this.electionTimeoutMs;
     this.version = version;
     this.levels = heard;
+    this.commandVersion = command_version;
     this.cannotLead = cannot_lead;
     this.lacksActor = lacks_actor;
     return isNews;
@@ -42,16 +55,21 @@ export class TargetBuild {
     this.electionTimeoutMs = undefined;
     this.version = undefined;
     this.levels = undefined;
+    this.commandVersion = undefined;
     this.cannotLead = false;
     this.lacksActor = false;
     this.isHeard = false;
   }
 
-  progress(): Pick<Progress, 'version' | 'levels' | 'cannot_lead' | 'lacks_actor' | 'election_timeout_ms'> {
+  progress(): Pick<
+    Progress,
+    'version' | 'levels' | 'command_version' | 'cannot_lead' | 'lacks_actor' | 'election_timeout_ms'
+  > {
     return {
       ...(this.electionTimeoutMs === undefined ? {} : { election_timeout_ms: this.electionTimeoutMs }),
       ...(this.version === undefined ? {} : { version: this.version }),
       ...(this.levels === undefined ? {} : { levels: this.levels }),
+      ...(this.commandVersion === undefined ? {} : { command_version: this.commandVersion }),
       ...(this.cannotLead ? { cannot_lead: true } : {}),
       ...(this.lacksActor ? { lacks_actor: true } : {}),
     };
