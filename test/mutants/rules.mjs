@@ -261,6 +261,10 @@ export const chapters = [
         mutants: ['follower-reads-without-asking', 'read-index-unconfirmed', 'follower-reads-before-it-has-applied'],
       },
       {
+        rule: 'A leader that its quorum has confirmed grants no vote or pre-vote',
+        mutants: ['confirmed-leader-grants-a-vote'],
+      },
+      {
         rule: 'A node that just started grants no vote; one that hears a leader neither',
         mutants: ['fresh-node-votes', 'voter-helps-in-spite-of-a-leader'],
       },
@@ -472,6 +476,20 @@ export const chapters = [
         mutants: ['reset-into-the-same-history'],
       },
       { rule: 'The next leader tells of a change that left no entry', mutants: ['lost-change-not-told'] },
+    ],
+  },
+  {
+    title: 'Histories under one name (decisions 0054, 0055 and 0066)',
+    rules: [
+      {
+        rule: 'A later history counts above all earlier ones, and no further ahead of the clock than it must',
+        mutants: ['base-not-raised-in-a-new-history', 'base-ahead-of-the-clock'],
+      },
+      {
+        rule: 'A request that names another history is refused, not done',
+        mutants: ['history-not-checked-at-the-door'],
+      },
+      { rule: 'A client reports the end of a history, once', mutants: ['end-of-a-history-not-reported'] },
     ],
   },
   {

@@ -45,6 +45,16 @@ describe('promises 29 and 30: a history of the store', () => {
     expect(Math.min(...numbersOf(door))).toBeGreaterThan(before + historyGap - 1);
   });
 
+  it('begins at its base, and no higher, where that is above all that was given out before', () => {
+    const door = new Door(new KvStateMachine());
+    door.stateMachine.beginHistory({ groupUid: first, base: 2 ** 48 });
+    const base = Math.max(...numbersOf(door)) + 1;
+    door.stateMachine.beginHistory({ groupUid: second, base });
+    const numbers = numbersOf(door);
+    expect(Math.min(...numbers)).toBeGreaterThan(base);
+    expect(Math.max(...numbers)).toBeLessThan(base + 100);
+  });
+
   it('has none of the sessions of the one before it, and does nothing for them', () => {
     const door = new Door(new KvStateMachine());
     door.stateMachine.beginHistory({ groupUid: first, base: 1 });

@@ -47,7 +47,10 @@ const historyEpochMs = Date.UTC(2020, 0, 1);
 /** Numbers that a history has for each second: as many as it can give out without reaching into the time of a later one. */
 export const numbersPerSecond = 2 ** 21;
 
-/** How far a history begins above the highest number that is known of the one before it: what is not known of may be higher. */
+/**
+ * How far a history begins above the highest number that is known of the one before it, where the clock is behind that: what is not
+ * known of may be higher.
+ */
 export const historyGap = 2 ** 36;
 
 /**
@@ -55,11 +58,14 @@ export const historyGap = 2 ** 36;
  * can have given out, even where nothing is left of it, unless that one had more than 2^21 writes a second, or a clock that
  * was ahead. Below 2^53 until the year 2156.
  *
+ * Where the clock is above what is known, it alone counts: a history that began above the clock could not be told from later ones
+ * by a group that is founded when nothing of it is left.
+ *
  * @param wallTimeMs of the leader that begins it, in milliseconds since 1970
  * @param before the highest base that is known of an earlier history; 0: none
  * @returns a whole number above 0
  */
 export function historyBase(wallTimeMs: number, before: number): number {
   const byClock = Math.floor((wallTimeMs - historyEpochMs) / 1000) * numbersPerSecond;
-  return Math.max(byClock, before + historyGap);
+  return byClock > before ? byClock : before + historyGap;
 }

@@ -33,6 +33,7 @@ describe('the language of scripts', () => {
     'late node.timeout_now ms=900',
     'late n1.log-store -> n1.node ms=300',
     'rescue now',
+    'anew n1 n2 n3',
     'rescue alone now',
     'disk n1 delay=300',
     'disk n1 fail',

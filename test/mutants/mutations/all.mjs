@@ -1,6 +1,7 @@
 import { clients } from './clients.mjs';
 import { configuration } from './configuration.mjs';
 import { elections } from './elections.mjs';
+import { histories } from './histories.mjs';
 import { identity } from './identity.mjs';
 import { levels } from './levels.mjs';
 import { log } from './log.mjs';
@@ -18,6 +19,7 @@ export const mutations = [
   ...quorums,
   ...sessions,
   ...configuration,
+  ...histories,
   ...identity,
   ...levels,
   ...replication,

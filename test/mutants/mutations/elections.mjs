@@ -10,6 +10,18 @@ const opening = 'packages/node/src/core/opening.ts';
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const elections = [
   {
+    id: 'confirmed-leader-grants-a-vote',
+    rule: 'A leader that its quorum confirmed within an election timeout grants no vote or pre-vote.',
+    edits: [
+      {
+        file: election,
+        find: "return !body.transfer && (state.role === 'leader' || state.leaderContactMs > since);",
+        replace: 'return !body.transfer && state.leaderContactMs > since;',
+      },
+    ],
+    seeds: 60,
+  },
+  {
     id: 'vote-counted-twice',
     rule: 'Raft: a vote counts once. A voter that answers again, or whose answer is delivered twice, is counted again.',
     edits: [

@@ -191,11 +191,12 @@ export class KeySpace {
   }
 
   /**
-   * Goes on with numbers above `base`, and far above all that it has given out, as the lost end of the history before may have
-   * gone further. What has changed before is no longer known.
+   * Goes on with numbers above `base`; or where that is not above all that it has given out, as the clock behind it was wrong, with
+   * numbers far above those, as the lost end of the history before may have gone further. What has changed before is no longer known.
    */
   beginHistory(base: number): void {
-    const from = Math.max(base, this.revision + historyGap, this.leases.lastId + historyGap);
+    const known = Math.max(this.revision, this.leases.lastId);
+    const from = base > known ? base : known + historyGap;
     this.written = new KeyHistory(from, this.historyBounds);
     this.leases.goOnBehind(from);
     this.leases.endHistory();

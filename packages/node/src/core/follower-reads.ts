@@ -153,10 +153,10 @@ export class FollowerReads {
     });
   }
 
-  /** This node is fenced, or begins anew. */
-  refuseAll(reason: string): void {
+  /** This node is fenced, or starts over (EFENCED); or its history has ended, and what was asked was meant for that (EHISTORY). */
+  refuseAll(reason: string, code: 'EFENCED' | 'EHISTORY' = 'EFENCED'): void {
     const reads = [...this.waiting.lease, ...this.waiting.quorum, ...this.questions.flatMap((one) => one.reads)];
-    for (const { requestId } of reads) this.context.refuse(requestId, 'EFENCED', reason);
+    for (const { requestId } of reads) this.context.refuse(requestId, code, reason);
     this.waiting = { lease: [], quorum: [] };
     this.questions = [];
     this.count = 0;

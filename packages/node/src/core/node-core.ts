@@ -688,6 +688,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.becomeFollower(reason);
     this.state.enterTerm(term, '');
     this.install.forget();
+    this.readDoor.own.refuseAll(reason, 'EHISTORY');
     // What a leader of the old history could count on is over with it.
     this.state.leaderContactMs = Number.NEGATIVE_INFINITY;
   }

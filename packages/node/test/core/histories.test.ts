@@ -69,6 +69,17 @@ describe('promises 29 and 30: a history', () => {
     expect(second?.base).toBeGreaterThan(first?.base ?? Number.POSITIVE_INFINITY);
   });
 
+  test('answers no read that was asked of the one before it', () => {
+    const bench = founded();
+    bench.committed(2);
+    bench.appendEntries({ group: 'N1.1', term: 9, prev: [2, 2] });
+    bench.wait(2 * electionTimeoutMs);
+    bench.read('q', { door: 'peer', consistency: 'linearizable' });
+    bench.wait(electionTimeoutMs);
+    const effects = bench.admin('reset_peer', { new_peers: ['n1'] }, 'peer');
+    expect(effects).toContainEqual(expect.stringMatching(/^refuse \d+ EHISTORY not_done/));
+  });
+
   test('has a base above that of the history before it, wherever the clock stands', () => {
     const peers = { peers: [{ peer_id: 'n1', store_id: 's1' }], old_peers: [] } as never as Configuration;
     const before = { ...peers, level: 1, history: { group_uid: 'one' as GroupUid, base: 2 ** 50 } };
@@ -76,6 +87,16 @@ describe('promises 29 and 30: a history', () => {
     expect(next.history).toEqual({ group_uid: 'two', base: 2 ** 50 + historyGap });
     const first = carryOn({ ...peers, level: 1 }, peers, 'one' as GroupUid, 0);
     expect(first.history).toEqual({ group_uid: 'one', base: historyGap });
+  });
+
+  test('counts by the clock alone where that is above the history before it: so a later one that knows of neither is above both', () => {
+    const peers = { peers: [{ peer_id: 'n1', store_id: 's1' }], old_peers: [] } as never as Configuration;
+    const bases = [0, 10_000, 20_000].map((laterMs) => wallTimeMs + laterMs);
+    const first = carryOn({ ...peers, level: 1 }, peers, 'one' as GroupUid, bases[0] ?? 0);
+    const reset = carryOn(first, peers, 'two' as GroupUid, bases[1] ?? 0);
+    const anew = carryOn({ ...peers, level: 1 }, peers, 'three' as GroupUid, bases[2] ?? 0);
+    expect(reset.history?.base).toBeGreaterThan(first.history?.base ?? Number.POSITIVE_INFINITY);
+    expect(anew.history?.base).toBeGreaterThan(reset.history?.base ?? Number.POSITIVE_INFINITY);
   });
 
   test('goes on with its numbers where its group reaches level 1 only now', () => {

@@ -29,6 +29,8 @@ export interface RecordedCall {
   outcome: CallOutcome;
   /** Of an answer `ok`. */
   result?: CallResult | undefined;
+  /** Of an answer `ok`: the history of the group that has given it; undefined: at feature level 0 it does not say. */
+  groupUid?: string | undefined;
   /** Of another answer: the error's code. */
   code?: string | undefined;
 }
@@ -49,9 +51,14 @@ export function isStale({ at, by }: RecordedCall): boolean {
 }
 
 export class History {
-  /** Clients are judged by what they were told up to here; undefined: by all of it. A reset may lose what was acknowledged. */
+  /**
+   * The first reset. What was told behind it is judged by the history that it names; where it names none (at feature level 0), not at
+   * all, as a reset may lose what was acknowledged.
+   */
   judgedMs: number | undefined;
   readonly calls: RecordedCall[] = [];
+  /** Histories of the group that go on with what those before them held: resets begin such, and restored backups. */
+  readonly continuing = new Set<string>();
   /** What watchers were told. */
   readonly watched: Watched[] = [];
 

@@ -16,13 +16,15 @@ const noToken: Settlement = {
   error: { code: 'ENOENT', message: 'the client was told no token', outcome: 'not_done' },
 };
 
+type Settled = (settlement: Settlement, groupUid?: string) => void;
+
 export class LockCalls {
   /** By client. */
   private readonly leases = new Map<string, LeaseId>();
   /** The token of each lock that each client was told last. */
   private readonly tokens = new Map<string, number>();
 
-  call(client: VirtualClient, recorded: RecordedCall, settled: (settlement: Settlement) => void): void {
+  call(client: VirtualClient, recorded: RecordedCall, settled: Settled): void {
     if (recorded.operation === 'unlock') return this.unlock(client, recorded, settled);
     const leaseId = this.leases.get(client.name);
     if (leaseId !== undefined) return this.lock(client, recorded, leaseId, settled);
@@ -46,30 +48,30 @@ export class LockCalls {
     else coverage.count(changed ? 'lock given back' : 'lock lost before it was given back');
   }
 
-  private lock(
-    client: VirtualClient,
-    recorded: RecordedCall,
-    leaseId: LeaseId,
-    settled: (settlement: Settlement) => void,
-  ): void {
+  private lock(client: VirtualClient, recorded: RecordedCall, leaseId: LeaseId, settled: Settled): void {
     recorded.leaseId = leaseId;
     const { name } = client;
     const call = { operation: 'lock', name: recorded.key, owner: name, leaseId, wait: true } as const;
-    client.call(call, (settlement) => {
+    client.call(call, (settlement, groupUid) => {
       if (settlement.outcome === 'done') {
         const { acquired, token } = settlement.result as KvReply<'lock'>;
         if (acquired) this.tokens.set(`${name} ${recorded.key}`, token);
-      } else if (settlement.error.code === 'ENOENT' && this.leases.get(name) === leaseId) {
+      } else if (hasEnded(settlement.error.code) && this.leases.get(name) === leaseId) {
         // It has ended: the next call has another one granted.
         this.leases.delete(name);
       }
-      settled(settlement);
+      settled(settlement, groupUid);
     });
   }
 
-  private unlock(client: VirtualClient, { key }: RecordedCall, settled: (settlement: Settlement) => void): void {
+  private unlock(client: VirtualClient, { key }: RecordedCall, settled: Settled): void {
     const token = this.tokens.get(`${client.name} ${key}`);
     if (token === undefined) return settled(noToken);
     client.call({ operation: 'unlock', name: key, token, leaseId: this.leases.get(client.name) }, settled);
   }
+}
+
+/** Whether the error says that there is no such lease any more. */
+function hasEnded(code: string): boolean {
+  return code === 'ENOENT' || code === 'EHISTORY';
 }

@@ -11,11 +11,13 @@ import type { Endpoint } from '../mesh/virtual-network.js';
 /** How long a call may take. */
 export const callTimeoutMs = 4000;
 
+type OnSettled = (settlement: Settlement, groupUid: string | undefined) => void;
+
 export class VirtualClient implements Endpoint {
   readonly owner: string;
   readonly connection: NatsConnection;
   private readonly core = new ClientCore({ timeoutMs: callTimeoutMs });
-  private readonly callers = new Map<number, (settlement: Settlement) => void>();
+  private readonly callers = new Map<number, OnSettled>();
   private lastCallId = 0;
   private timersSet = 0;
   private isIdlePending = false;
@@ -35,7 +37,8 @@ export class VirtualClient implements Endpoint {
     return this.core.status().openCalls;
   }
 
-  call(call: Call, onSettled: (settlement: Settlement) => void): void {
+  /** @param onSettled `groupUid`: the history of the reply that has settled it, where one has, and says so */
+  call(call: Call, onSettled: OnSettled): void {
     this.lastCallId += 1;
     this.callers.set(this.lastCallId, onSettled);
     this.step({ type: 'call', callId: this.lastCallId, call });
@@ -58,18 +61,28 @@ export class VirtualClient implements Endpoint {
     this.mesh.steps += 1;
     this.mesh.trace?.(`${this.mesh.time()} ${this.name} < ${describeInput(input)}`);
     const at = { nowMs: this.mesh.nowMs, random: this.random.next() };
-    for (const effect of this.core.step(input, at)) this.carryOut(effect);
+    const before = this.core.history;
+    const effects = this.core.step(input, at);
+    this.watch(before, effects);
+    for (const effect of effects) this.carryOut(effect, input);
     if (input.type !== 'idle') this.scheduleIdle();
   }
 
-  private carryOut(effect: ClientEffect): void {
+  private watch(before: string | undefined, effects: readonly ClientEffect[]): void {
+    const ended = effects.flatMap((effect) => (effect.type === 'history_ended' ? [effect.groupUid] : []));
+    if (ended.length > 0) this.mesh.coverage.count('client reports the end of a history');
+    const { name } = this;
+    this.mesh.watcher.onClientStepped?.(this, { name, before, after: this.core.history, ended });
+  }
+
+  private carryOut(effect: ClientEffect, cause: ClientInput): void {
     switch (effect.type) {
       case 'request':
         return this.mesh.door.ask(this, effect.target, effect.body, (reply) =>
           this.step({ type: 'reply', requestId: effect.requestId, reply }),
         );
       case 'settle':
-        return this.settle(effect.callId, effect.settlement);
+        return this.settle(effect.callId, effect.settlement, groupUidOf(cause));
       case 'set_timer': {
         this.timersSet += 1;
         const id = this.timersSet;
@@ -84,10 +97,10 @@ export class VirtualClient implements Endpoint {
     }
   }
 
-  private settle(callId: number, settlement: Settlement): void {
+  private settle(callId: number, settlement: Settlement, groupUid: string | undefined): void {
     const caller = this.callers.get(callId);
     this.callers.delete(callId);
-    caller?.(settlement);
+    caller?.(settlement, groupUid);
   }
 
   /** In the same moment, behind all else that happens in it: what was called goes out in one piece. */
@@ -99,6 +112,12 @@ export class VirtualClient implements Endpoint {
       this.step({ type: 'idle' });
     });
   }
+}
+
+/** The history that a reply names. */
+function groupUidOf(input: ClientInput): string | undefined {
+  if (input.type !== 'reply' || input.reply.type !== 'body') return undefined;
+  return (input.reply.body as { readonly group_uid?: string } | null)?.group_uid;
 }
 
 function describeInput(input: ClientInput): string {

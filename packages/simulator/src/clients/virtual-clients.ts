@@ -58,8 +58,8 @@ export class VirtualClients {
       invokedMs: this.mesh.nowMs,
       outcome: 'unknown',
     });
-    const settled = (settlement: Settlement): void => {
-      this.onSettled(recorded, settlement);
+    const settled = (settlement: Settlement, groupUid?: string): void => {
+      this.onSettled(recorded, settlement, groupUid);
       onSettled?.(settlement);
     };
     if (operation === 'lock' || operation === 'unlock') {
@@ -134,7 +134,7 @@ export class VirtualClients {
     this.seen.set(`${client} ${other}`, second[0] === 'get' ? second[2] : second[0] === 'delete' ? 0 : second[1]);
   }
 
-  private onSettled(recorded: RecordedCall, settlement: Settlement): void {
+  private onSettled(recorded: RecordedCall, settlement: Settlement, groupUid: string | undefined): void {
     const { operation, client, key } = recorded;
     const asked = operation === 'get' ? `${kindOf(recorded)}${operation}` : operation;
     this.mesh.coverage.count(`answer ${asked} ${saidBy(settlement)}`);
@@ -145,6 +145,7 @@ export class VirtualClients {
       return;
     }
     recorded.outcome = 'ok';
+    if (groupUid !== undefined) recorded.groupUid = groupUid;
     recorded.result = resultOf(settlement.result as Fields);
     if (operation === 'lock' || operation === 'unlock') return this.lockCalls.count(recorded, this.mesh.coverage);
     if (operation === 'txn') return this.onTransaction(recorded);

@@ -11,6 +11,8 @@ import { VirtualClient } from './virtual-client.js';
 /** What a watcher was told, without a gap. */
 export interface Watched {
   readonly prefix: string;
+  /** The history that it was begun in; undefined: it has not begun, or at feature level 0. */
+  groupUid?: string | undefined;
   /** It was told all that has changed behind this revision; undefined: it has not begun. */
   after: number | undefined;
   /** And up to this one. */
@@ -129,12 +131,13 @@ export class VirtualWatch {
         this.watched.after = begun.after;
         this.watched.upTo = begun.after;
       }
+      this.watched.groupUid ??= begun.group_uid;
       if (!goesOn) this.askFromHere();
     });
   }
 
   private onError(code: string): void {
-    if (code !== 'ECOMPACTED') return this.askFromHere();
+    if (code !== 'ECOMPACTED' && code !== 'EHISTORY') return this.askFromHere();
     this.mesh.coverage.count('watcher begins anew');
     // What comes from now on. (A real one reads first what is there.)
     this.reader = new WatchReader();

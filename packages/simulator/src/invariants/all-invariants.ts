@@ -5,17 +5,21 @@ import type { Instant } from '@conclave/actor/core';
 import type { StorageOperation } from '@conclave/log-store';
 import type { ConclaveEvent, LogIndex, Message, MessageName, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer, Watcher } from '../mesh/watcher.js';
+import type { Answer, ClientStep, Served, Watcher } from '../mesh/watcher.js';
 import { AcknowledgedIsSynced } from './acknowledged-is-synced.js';
 import { AppliedInOrder } from './applied-in-order.js';
+import { CallsAreOfOneHistory } from './calls-are-of-one-history.js';
+import { ClientsReportAHistoryOnce } from './clients-report-a-history-once.js';
 import { CommitsHaveAQuorum } from './commits-have-a-quorum.js';
 import { CommittedStays } from './committed-stays.js';
 import { CompactedIsCovered } from './compacted-is-covered.js';
+import { ConfirmedLeadersGrantNothing } from './confirmed-leaders-grant-nothing.js';
 import { DivergedMembersDoNotLead } from './diverged-members-do-not-lead.js';
 import { EchoesAnswerNewTicks } from './echoes-answer-new-ticks.js';
 import { EchoesAreInSession } from './echoes-are-in-session.js';
 import { ElectionsHaveAQuorum } from './elections-have-a-quorum.js';
 import { FencedNodesDoNothing } from './fenced-nodes-do-nothing.js';
+import { HistoriesCountUpwards } from './histories-count-upwards.js';
 import { InstallsKeepWhatMatches } from './installs-keep-what-matches.js';
 import type { Invariant, SentHandlers } from './invariant.js';
 import { KnownCommitsAreTrue } from './known-commits-are-true.js';
@@ -61,6 +65,9 @@ import { TruncatedConfigurationsAreVoid } from './truncated-configurations-are-v
 const rules = [
   OneGroup,
   ResetsAreFinal,
+  CallsAreOfOneHistory,
+  HistoriesCountUpwards,
+  ClientsReportAHistoryOnce,
   OneLeaderATerm,
   ElectionsHaveAQuorum,
   LeaderHasAllCommitted,
@@ -99,6 +106,7 @@ const rules = [
   LeadersHandOverWhereEntriesCommit,
   LeadersKeepTheirDeadlines,
   LeasesHold,
+  ConfirmedLeadersGrantNothing,
   LeasesAreExclusive,
   EchoesAnswerNewTicks,
   EchoesAreInSession,
@@ -111,12 +119,16 @@ const rules = [
 
 type Heard = (body: never, from: Actor, to: PeerId) => void;
 
-/** A new run's invariants, to be made its watcher before it begins. */
-export function allInvariants(): Invariants {
+/**
+ * A new run's invariants, to be made its watcher before it begins.
+ * @param before of the history before, where the group is founded anew: what spans histories goes on
+ */
+export function allInvariants(before?: Invariants): Invariants {
   const record = new RunRecord();
+  const spanning = before?.spanning ?? [];
   return new Invariants(
     record,
-    rules.map((RuleOf) => new RuleOf(record)),
+    rules.map((RuleOf) => spanning.find((rule) => rule instanceof RuleOf) ?? new RuleOf(record)),
   );
 }
 
@@ -125,6 +137,8 @@ export class Invariants implements Watcher {
   private readonly stepping: Invariant[];
   private readonly stepped: Invariant[];
   private readonly written: Invariant[];
+  private readonly served: Invariant[];
+  private readonly clientStepped: Invariant[];
 
   constructor(
     readonly record: RunRecord,
@@ -135,11 +149,18 @@ export class Invariants implements Watcher {
     this.stepping = all.filter(({ onStepping }) => onStepping !== undefined);
     this.stepped = all.filter(({ onStepped }) => onStepped !== undefined);
     this.written = all.filter(({ onWritten }) => onWritten !== undefined);
+    this.served = all.filter(({ onServed }) => onServed !== undefined);
+    this.clientStepped = all.filter(({ onClientStepped }) => onClientStepped !== undefined);
   }
 
   /** The names of all that are watched for. */
   get names(): readonly string[] {
     return this.all.map(({ name }) => name);
+  }
+
+  /** Those that go on where the group is founded anew. */
+  get spanning(): readonly Invariant[] {
+    return this.all.filter(({ spansHistories }) => spansHistories === true);
   }
 
   private listen(sent: SentHandlers): void {
@@ -196,6 +217,14 @@ export class Invariants implements Watcher {
 
   onAnswered(requestId: number, answer: Answer | 'silence'): void {
     for (const invariant of this.all) invariant.onAnswered?.(requestId, answer);
+  }
+
+  onServed(actor: Actor, served: Served, reply: unknown): void {
+    for (const invariant of this.served) invariant.onServed?.(actor, served, reply);
+  }
+
+  onClientStepped(client: object, step: ClientStep): void {
+    for (const invariant of this.clientStepped) invariant.onClientStepped?.(client, step);
   }
 
   /** The run has ended, all is well again, and these are the members of the group. */

@@ -21,12 +21,16 @@ type Hooks = Pick<
   | 'onRestored'
   | 'onWritten'
   | 'onAnswered'
+  | 'onServed'
+  | 'onClientStepped'
 >;
 
 export interface Invariant extends Hooks {
   /** Of its file. */
   readonly name: string;
   readonly sent?: SentHandlers;
+  /** It goes on where the group is founded anew in the middle of a run; the others know of one history, and those that resets begin. */
+  readonly spansHistories?: true;
   /** The run has ended, all is well again, and these are the members of the group. */
   onEnd?(members: readonly PeerId[]): void;
 }

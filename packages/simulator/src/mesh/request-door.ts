@@ -123,9 +123,11 @@ export class RequestDoor {
     const asked: Asked = target.peerId === undefined ? 'group' : 'peer';
     // It no longer listens on the group's subjects.
     if (asked === 'group' && !this.mesh.isServing(actor)) return;
+    let request: unknown;
     let understood: Understood;
     try {
-      understood = this.understand(actor, asked, target, decodeRequest(bytes).value);
+      request = decodeRequest(bytes).value;
+      understood = this.understand(actor, asked, target, request);
     } catch (error) {
       if (!(error instanceof ConclaveError)) throw error;
       respond({ error: error.toBody() });
@@ -139,8 +141,12 @@ export class RequestDoor {
       if (understood.watchId !== undefined && answer !== 'silence' && 'result' in answer) {
         this.mesh.onWatchServed(actor, target.name as 'watch' | 'unwatch', understood.watchId);
       }
-      const body = replyOf(understood, answer, { groupUid: summaryOf(actor).group_uid });
-      if (body !== undefined) respond(body);
+      const { group_uid: groupUid } = summaryOf(actor);
+      const body = replyOf(understood, answer, { groupUid });
+      if (body === undefined) return;
+      const { watcher } = this.mesh;
+      if (target.door === 'kv') watcher.onServed?.(actor, { operation: target.name, request, groupUid }, body);
+      respond(body);
     });
   }
 

@@ -6,6 +6,21 @@ import type { Actor } from './actor.js';
 
 export type Answer = { readonly result: unknown } | { readonly error: ErrorBody };
 
+/** A request of a client to the key-value store, at the node that has answered it, in this history. */
+export interface Served {
+  readonly operation: string;
+  readonly request: unknown;
+  readonly groupUid: string;
+}
+
+/** A step of a client: the history that it went by before and goes by after it, and those that it has reported as ended. */
+export interface ClientStep {
+  readonly name: string;
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+  readonly ended: readonly string[];
+}
+
 export interface Watcher {
   onSent?(from: Actor, to: PeerId, message: Message): void;
   onEvent?(peerId: PeerId, term: number, event: ConclaveEvent): void;
@@ -20,6 +35,10 @@ export interface Watcher {
   /** A message of a client was delivered to a node, as this request; `attempt`: the same for each node that receives it. */
   onDelivered?(attempt: object, requestId: number): void;
   onAnswered?(requestId: number, answer: Answer | 'silence'): void;
+  /** A node sends a client this reply. */
+  onServed?(actor: Actor, served: Served, reply: unknown): void;
+  /** `client`: of this run of its process. */
+  onClientStepped?(client: object, step: ClientStep): void;
   /** A core is about to take a step; `at`: on the clock of its process. */
   onStepping?(actor: Actor, input: unknown, at: Instant): void;
   /** A core has taken a step, and its effects are under way. */

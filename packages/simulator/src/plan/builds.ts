@@ -20,6 +20,11 @@ export class Builds {
     this.forward = 0.5 + 0.5 * random.next();
   }
 
+  /** Whether processes of two builds run. */
+  get areMixed(): boolean {
+    return this.isOn;
+  }
+
   /** For the mesh. */
   options(): Partial<PeersCommand> {
     const { random } = this.stage;

@@ -12,6 +12,7 @@ import { Builds } from './builds.js';
 import { ClientCalls, clients } from './client-calls.js';
 import { DisksFill } from './disks-fill.js';
 import { Foundings } from './foundings.js';
+import { Histories } from './histories.js';
 import { leader, type Stage, scenes } from './scenes.js';
 import { StoreFaults } from './store-faults.js';
 import { TimingFaults } from './timing-faults.js';
@@ -34,6 +35,8 @@ const timingStream = 11;
 const foundingStream = 10;
 /** And which builds processes run. */
 const buildStream = 13;
+/** And when the group is founded anew. */
+const historyStream = 21;
 /** Leases hold as long as no clock runs a tenth faster than another. */
 const boundedRates = { least: 0.95, most: 1.05 };
 
@@ -63,6 +66,7 @@ class RandomPlan {
   private readonly timing: TimingFaults;
   private readonly foundings: Foundings;
   private readonly builds: Builds;
+  private readonly histories: Histories;
 
   private readonly random: Random;
   private readonly reading: Random;
@@ -81,6 +85,7 @@ class RandomPlan {
     });
     this.stores = new StoreFaults(this.stage(new Random(seed, storeStream)));
     this.builds = new Builds(this.stage(new Random(seed, buildStream)));
+    this.histories = new Histories(this.stage(new Random(seed, historyStream)), !this.builds.areMixed);
     this.disks = new DisksFill(this.stage(new Random(seed, fillStream)));
     const timing = new Random(seed, timingStream);
     this.timing = new TimingFaults({
@@ -115,6 +120,7 @@ class RandomPlan {
       if (step === Math.floor(0.8 * steps)) this.timing.resetInAHeal();
       this.step();
       this.foundings.step(step > 0.85 * steps);
+      this.histories.step(step / steps);
     }
     this.add({ type: 'calm' });
     return this.commands;

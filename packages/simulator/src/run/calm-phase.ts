@@ -40,7 +40,7 @@ export class CalmPhase {
     if (!quorums.isWhole) {
       mesh.coverage.count('quorum lost for good');
       clients.close();
-      judgeClients(clients.history);
+      this.judge();
       return false;
     }
     this.foundIfThereIsNone();
@@ -60,13 +60,19 @@ export class CalmPhase {
     clients.close();
     const members = this.members();
     this.simulation.invariants.onEnd(members);
-    judgeClients(clients.history);
+    this.judge();
     mesh.coverage.count('group came back');
     const expect = this.expect.bind(this);
     const dice = mesh.random.next();
     if (dice < 0.3) new LastResort(this.simulation, expect, members).run();
     else if (dice < 0.5) new SecondHistory(this.simulation, expect, members).run();
     return true;
+  }
+
+  private judge(): void {
+    const { simulation } = this;
+    simulation.noteContinuing();
+    judgeClients(simulation.clients.history);
   }
 
   private endFaults(): void {

@@ -87,6 +87,8 @@ const happenings = [
   'write after all faults',
   'survivors reset',
   'two histories have stopped each other',
+  'group deleted and founded anew',
+  'client reports the end of a history',
 ];
 
 const lastingFaults = [

@@ -14,37 +14,47 @@ import {
   type PartResult,
   type Transaction,
 } from '../linearizability/index.js';
+import { type CallsOfHistory, callsOfHistories, carriedInto } from './calls-of-histories.js';
 
 /** @throws InvariantViolation */
-export function judgeClients({ calls: all, watched, judgedMs = Number.POSITIVE_INFINITY }: History): void {
-  const calls = all.flatMap((call) => upTo(call, judgedMs));
+export function judgeClients(history: History): void {
+  // Who acquires a lock when its turn comes has not called then: nobody tells of that revision.
+  const usesLocks = history.calls.some(({ operation }) => operation === 'lock' || operation === 'unlock');
+  let before: Operation[] = [];
+  for (const one of callsOfHistories(history)) {
+    if (!one.isContinuing) before = [];
+    before = [...before, ...judgeOne(one, usesLocks, before)];
+  }
+}
+
+/**
+ * @param before what was done in histories before, some of which this one may hold
+ * @returns the operations of this one
+ */
+function judgeOne(
+  { groupUid, calls, watched, isContinuing }: CallsOfHistory,
+  usesLocks: boolean,
+  before: readonly Operation[],
+): Operation[] {
+  const where = groupUid === undefined ? '' : `in the history ${groupUid}: `;
   const transactions = calls.filter(({ operation }) => operation === 'txn').map(asTransaction);
   const operations = [...calls.flatMap(asOperation), ...transactions.flatMap(operationsOf)];
-  // Who acquires a lock when its turn comes has not called then: nobody tells of that revision.
-  const allWritesRecorded = !calls.some(({ operation }) => operation === 'lock' || operation === 'unlock');
-  const judgement = judgeHistory(operations, {
-    allWritesRecorded,
+  const all = [...carriedInto(before, operations), ...operations];
+  const judgement = judgeHistory(all, {
+    allWritesRecorded: !usesLocks && !isContinuing,
     base: historyBaseOf(calls.map(({ result }) => result?.revision ?? 0)),
   });
   if (judgement.verdict !== 'linearizable') {
-    throw new InvariantViolation('history-is-linearizable', judgement.report);
+    throw new InvariantViolation('history-is-linearizable', where + judgement.report);
   }
-  const fault = faultOfTransactions(transactions, operations);
-  if (fault !== undefined) throw new InvariantViolation('transactions-are-at-one-moment', fault);
-  const lockFault = faultOfLocks(calls.flatMap(asHolding), operations);
-  if (lockFault !== undefined) throw new InvariantViolation('lock-tokens-grow', lockFault);
-  // Behind a reset the revisions of what was lost are given anew.
-  if (judgedMs < Number.POSITIVE_INFINITY) return;
+  const fault = faultOfTransactions(transactions, all);
+  if (fault !== undefined) throw new InvariantViolation('transactions-are-at-one-moment', where + fault);
+  const lockFault = faultOfLocks(calls.flatMap(asHolding), all);
+  if (lockFault !== undefined) throw new InvariantViolation('lock-tokens-grow', where + lockFault);
   const watches = watched.flatMap(({ after, ...rest }) => (after === undefined ? [] : [{ ...rest, after }]));
   const watchFault = faultOfWatches(watches, operations);
-  if (watchFault !== undefined) throw new InvariantViolation('watches-tell-each-change-once', watchFault);
-}
-
-/** What there was of a call by then. */
-function upTo(call: RecordedCall, ms: number): RecordedCall[] {
-  if (call.invokedMs > ms) return [];
-  if (call.answeredMs === undefined || call.answeredMs <= ms) return [call];
-  return [{ ...call, answeredMs: undefined, outcome: 'unknown', result: undefined }];
+  if (watchFault !== undefined) throw new InvariantViolation('watches-tell-each-change-once', where + watchFault);
+  return operations;
 }
 
 function asTransaction(call: RecordedCall): Transaction {

@@ -21,13 +21,16 @@ export class Rescue {
     if (quorums.isWhole) mesh.coverage.count('reset though the quorum is there');
     mesh.coverage.count(`quorum lost, ${survivors.length === 1 ? 'one is' : 'several are'} to go on`);
     clients.history.judgedMs ??= mesh.nowMs;
+    const { invariants } = this.simulation;
     let open = survivors.length;
     const done = new Set<PeerId>();
     for (const at of survivors) {
       clients.operate({ type: 'reset', at, peers: survivors }, ({ outcome }) => {
         open -= 1;
         if (outcome === 'done') done.add(at);
-        if (open === 0 && done.size > 0) this.discardOthers(done);
+        // The group may have been founded anew meanwhile.
+        const isThere = this.simulation.invariants === invariants;
+        if (open === 0 && done.size > 0 && isThere) this.discardOthers(done);
       });
     }
   }

@@ -13,10 +13,13 @@ import { CalmPhase } from './calm-phase.js';
 import { QuorumView } from './quorum-view.js';
 import { Rescue } from './rescue.js';
 
+/** Everybody is asked for three election timeouts, and once more where something was lost. */
+const foundingMs = 8000;
+
 export class Simulation {
   readonly mesh: CoreMesh;
   readonly clients: VirtualClients;
-  readonly invariants: Invariants;
+  invariants: Invariants;
   readonly quorums: QuorumView;
   private readonly executor: Executor;
   /** Whether the group came back when all was well; undefined: nobody has looked. */
@@ -38,7 +41,31 @@ export class Simulation {
       this.cameBack = new CalmPhase(this).run();
     };
     const rescue = ({ alone, now }: RescueCommand) => new Rescue(this).run(alone, now);
-    this.executor = new Executor(this.mesh, this.clients, this.quorums, calm, rescue);
+    const anew = (peers: readonly PeerId[]) => this.beginAnew(peers);
+    this.executor = new Executor(this.mesh, this.clients, this.quorums, { calm, rescue, anew });
+  }
+
+  /** Notes the histories that go on with what those before them held, as resets have begun them: before clients are judged. */
+  noteContinuing(): void {
+    for (const groupUid of this.invariants.record.resets.keys()) this.clients.history.continuing.add(groupUid);
+  }
+
+  /**
+   * Deletes the group at all peers at one moment, and has it founded anew under its name (`bootstrap --new`), while its clients stay.
+   * The invariants of the history that is gone end with it; what spans histories goes on.
+   */
+  private beginAnew(founders: readonly PeerId[]): void {
+    const { mesh, clients } = this;
+    const [at] = founders;
+    if (at === undefined || this.invariants.record.commits.last === undefined) return;
+    for (const peerId of mesh.peers) mesh.crashPeer(peerId);
+    for (const peerId of mesh.peers) mesh.disks.wipe(peerId);
+    this.noteContinuing();
+    this.invariants = allInvariants(this.invariants);
+    mesh.watcher = this.invariants;
+    mesh.coverage.count('group deleted and founded anew');
+    for (const peerId of mesh.peers) mesh.startPeer(peerId);
+    clients.operate({ type: 'bootstrap', at, peers: founders, timeout: foundingMs, isNew: true });
   }
 
   execute(command: Command): void {

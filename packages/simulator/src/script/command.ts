@@ -247,6 +247,15 @@ export interface RescueCommand {
   readonly now?: true | undefined;
 }
 
+/**
+ * The group is deleted at all peers at one moment and founded anew under its name (`bootstrap --new`), at the first of these, while
+ * its clients stay. Nothing happens where nothing is committed.
+ */
+export interface AnewCommand {
+  readonly type: 'anew';
+  readonly peers: readonly string[];
+}
+
 /** All faults end, what is down starts, and the group must come back, end every change and answer everything. */
 export interface CalmCommand {
   readonly type: 'calm';
@@ -272,4 +281,5 @@ export type Command =
   | WatchCommand
   | OperatorCommand
   | RescueCommand
+  | AnewCommand
   | CalmCommand;

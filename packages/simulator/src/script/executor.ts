@@ -38,8 +38,11 @@ export class Executor {
     private readonly mesh: CoreMesh,
     private readonly clients: VirtualClients,
     private readonly quorums: QuorumView,
-    private readonly calm: () => void,
-    private readonly rescue: (command: RescueCommand) => void,
+    private readonly runs: {
+      readonly calm: () => void;
+      readonly rescue: (command: RescueCommand) => void;
+      readonly anew: (peers: readonly PeerId[]) => void;
+    },
   ) {}
 
   execute(command: Command): void {
@@ -85,11 +88,13 @@ export class Executor {
         clients.call(command);
         return;
       case 'rescue':
-        return this.rescue(command);
+        return this.runs.rescue(command);
+      case 'anew':
+        return this.runs.anew(command.peers.map((peer) => this.peer(peer)));
       case 'watch':
         return clients.watch(command.prefix);
       case 'calm':
-        return this.calm();
+        return this.runs.calm();
       default:
         clients.operate(command);
     }

@@ -72,6 +72,8 @@ function wordsOf(command: Command): readonly (string | number)[] {
       return [command.type, command.peer];
     case 'transfer':
       return command.peer === undefined ? ['transfer'] : ['transfer', command.peer];
+    case 'anew':
+      return ['anew', ...command.peers];
     case 'rescue':
       return ['rescue', ...(command.alone ? ['alone'] : []), ...(command.now ? ['now'] : [])];
     case 'heal':

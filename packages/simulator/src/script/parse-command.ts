@@ -62,6 +62,8 @@ function commandOf(first: string, words: Words): Command {
       return nats(words.next('up or down'), words.next('a server'));
     case 'rescue':
       return { type: first, alone: isNext(words, 'alone'), ...(isNext(words, 'now') ? { now: true } : {}) };
+    case 'anew':
+      return { type: first, peers: words.some('a peer') };
     case 'watch':
       return { type: first, prefix: words.peek() === undefined ? '' : words.next('a prefix') };
     case 'heal':

@@ -1,6 +1,7 @@
 /** That each invariant about elections and reads can be broken: a real run, and one lie. */
 import type { Term } from '@conclave/protocol';
 import { test } from 'vitest';
+import { ConfirmedLeadersGrantNothing } from '../../src/invariants/confirmed-leaders-grant-nothing.js';
 import { ElectionsHaveAQuorum } from '../../src/invariants/elections-have-a-quorum.js';
 import { LeaderHasAllCommitted } from '../../src/invariants/leader-has-all-committed.js';
 import { LeaderIsAMember } from '../../src/invariants/leader-is-a-member.js';
@@ -124,6 +125,25 @@ test('leases-hold: a voter that hears its leader helps another', () => {
     'leases-hold',
     () => group.say(n3, 'node', 'ballot-box.vote_response', granted, n2),
     /n3 helps n2 .* ms after it has heard its leader/,
+  );
+});
+
+test.each(['pre_vote', 'vote'] as const)('confirmed-leaders-grant-nothing: %s', (kind) => {
+  const group = new WatchedGroup(ConfirmedLeadersGrantNothing);
+  const { nowMs } = group.mesh;
+  const leader = group.actor(n1, 'node');
+  const grant = () => {
+    const body = { ...group.own(n2), candidate_id: n2, kind, transfer: false };
+    const heard = { type: 'message', message: { name: 'node.request_vote', body } };
+    group.invariants.onStepping(leader, heard, { nowMs, wallTimeMs: nowMs, random: 0 });
+    if (kind === 'pre_vote') return group.say(n1, 'node', 'ballot-box.vote_response', { kind, granted: true }, n2);
+    const vote = { ...group.own(n1), term: next(group.own(n1).term), voted_for: n2, link: 1, seq: 1000 };
+    group.say(n1, 'node', 'log-store.vote', vote);
+  };
+  expectBroken(
+    'confirmed-leaders-grant-nothing',
+    grant,
+    /n1.node leads term \d+ and helps n2, [\d.]+ ms after a quorum has confirmed n1/,
   );
 });
 

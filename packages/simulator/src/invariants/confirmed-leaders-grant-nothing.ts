@@ -1,0 +1,78 @@
+/**
+ * A leader that its quorum has confirmed within an election timeout grants no vote and no pre-vote, unless it has sent the candidate
+ * itself: nobody else can be elected meanwhile, and a vote would only end its term (Raft thesis, section 4.2.3).
+ *
+ * A confirmation counts as of when the leader sent the tick that the quorum has echoed, by the clock of its process as the simulator
+ * holds it. What the leader believes is not asked.
+ */
+import type { Instant } from '@conclave/actor/core';
+import { type Body, defaultTimes } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import { type Invariant, Rule } from './invariant.js';
+
+/** A node's time as the leader of a term. */
+interface Leading {
+  readonly term: number;
+  /** By tick: when it was sent. */
+  readonly sentMs: Map<number, number>;
+  confirmedMs: number;
+}
+
+export class ConfirmedLeadersGrantNothing extends Rule implements Invariant {
+  readonly name = 'confirmed-leaders-grant-nothing';
+  private readonly leading = new WeakMap<object, Leading>();
+  /** The core that has stepped down in the step that is being taken. */
+  private stepsDown: object | undefined;
+
+  readonly sent = {
+    'replicator.tick': ({ term, leading, tick_id }: Body<'replicator.tick'>, from: Actor) => {
+      const { step } = this.record;
+      if (leading && step?.actor === from) this.onTick(from, term, tick_id, step.at);
+    },
+    'ballot-box.stop': (_: Body<'ballot-box.stop'>, from: Actor) => {
+      // The vote for which it steps down is granted in the same step.
+      this.stepsDown = from.core;
+    },
+    'log-store.vote': ({ voted_for }: Body<'log-store.vote'>, from: Actor) => {
+      if (this.record.isNewVote && voted_for !== '' && voted_for !== from.peerId) this.onGranted(from);
+    },
+    'ballot-box.vote_response': ({ kind, granted }: Body<'ballot-box.vote_response'>, from: Actor) => {
+      if (kind === 'pre_vote' && granted) this.onGranted(from);
+    },
+  };
+
+  onStepping(actor: Actor): void {
+    const { step } = this.record;
+    if (this.stepsDown !== undefined) this.leading.delete(this.stepsDown);
+    this.stepsDown = undefined;
+    if (actor.kind !== 'node' || step?.message?.name !== 'node.confirmed') return;
+    const { term, tick_id } = step.message.body;
+    const leading = this.leading.get(actor.core);
+    const sentMs = leading?.sentMs.get(tick_id);
+    if (leading?.term !== term || sentMs === undefined) return;
+    leading.confirmedMs = Math.max(leading.confirmedMs, sentMs);
+    for (const sent of leading.sentMs.keys()) if (sent <= tick_id) leading.sentMs.delete(sent);
+  }
+
+  private onTick({ core }: Actor, term: number, tickId: number, { nowMs }: Instant): void {
+    const known = this.leading.get(core);
+    const isSame = known?.term === term;
+    const leading = isSame ? known : { term, sentMs: new Map(), confirmedMs: Number.NEGATIVE_INFINITY };
+    if (!isSame) this.leading.set(core, leading);
+    // Repeated, it was sent before.
+    if (!leading.sentMs.has(tickId)) leading.sentMs.set(tickId, nowMs);
+  }
+
+  private onGranted({ core, peerId, name }: Actor): void {
+    const { step } = this.record;
+    const leading = this.leading.get(core);
+    if (leading === undefined || step?.message?.name !== 'node.request_vote') return;
+    const { candidate_id, transfer } = step.message.body;
+    const agoMs = step.at.nowMs - leading.confirmedMs;
+    this.check(
+      transfer || agoMs > defaultTimes.electionTimeoutMs,
+      () =>
+        `${name} leads term ${leading.term} and helps ${candidate_id}, ${agoMs} ms after a quorum has confirmed ${peerId}`,
+    );
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * What a later history of a group's name gives out is above all that earlier ones have given out: revisions and the tokens of
+ * locks; and ids of sessions and leases are different ones (promise 29; decisions 0054 and 0055). It is judged by the replies that
+ * leaders send to clients, over resets, groups that are founded anew and groups that are restored from a backup.
+ */
+import type { CommandResult, KvRequest } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import type { Served } from '../mesh/watcher.js';
+import { type Invariant, Rule } from './invariant.js';
+
+interface ReplyOfHistory {
+  readonly group_uid?: string;
+  readonly error?: unknown;
+  readonly client_id?: string | number;
+  readonly revision?: number;
+  readonly results?: readonly CommandResult[];
+}
+
+/** In place of a revision these have an id, a time, or a revision that may be of any age. */
+const withoutOwnNumber: readonly string[] = ['lease_grant', 'lease_keep'];
+
+export class HistoriesCountUpwards extends Rule implements Invariant {
+  readonly name = 'histories-count-upwards';
+  readonly spansHistories = true;
+  /** By history, in the order in which each first answered: the highest number that it has given out. */
+  private readonly highest = new Map<string, number>();
+  /** By the id of a session or a lease: the history that gave it out. */
+  private readonly historyOfId = new Map<string, string>();
+
+  onServed(actor: Actor, { operation, request }: Served, reply: unknown): void {
+    const { group_uid, error, ...rest } = reply as ReplyOfHistory;
+    if (group_uid === undefined || error !== undefined) return;
+    if (!this.highest.has(group_uid)) this.highest.set(group_uid, 0);
+    // Any peer may answer reads, also one that is still in an earlier history.
+    if (operation === 'watch' && rest.revision !== undefined) this.onNumber(actor, group_uid, rest.revision, operation);
+    if (operation === 'open_session') this.onId(actor, group_uid, `session ${rest.client_id}`);
+    if (operation !== 'batch') return;
+    const { commands } = request as KvRequest<'batch'>;
+    for (const [place, result] of (rest.results ?? []).entries()) {
+      const [, name = ''] = commands[place] ?? [];
+      if (result[0] !== 'done' || !result[2]) continue;
+      if (name === 'lease_grant') this.onId(actor, group_uid, `lease ${result[1]}`);
+      if (!withoutOwnNumber.includes(name)) this.onNumber(actor, group_uid, Number(result[1]), name);
+    }
+  }
+
+  private onNumber(actor: Actor, groupUid: string, number: number, what: string): void {
+    for (const [earlier, highest] of this.highest) {
+      if (earlier === groupUid) break;
+      this.check(
+        number > highest,
+        () =>
+          `${actor.name} gives out ${number} (${what}) in the history ${groupUid}, and ${earlier} before it has given out ${highest}`,
+      );
+    }
+    this.highest.set(groupUid, Math.max(this.highest.get(groupUid) ?? 0, number));
+  }
+
+  private onId(actor: Actor, groupUid: string, id: string): void {
+    const before = this.historyOfId.get(id);
+    this.check(
+      before === undefined || before === groupUid,
+      () => `${actor.name} gives out ${id} in the history ${groupUid}, which ${before} has given out`,
+    );
+    this.historyOfId.set(id, groupUid);
+  }
+}

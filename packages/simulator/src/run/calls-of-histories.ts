@@ -1,0 +1,95 @@
+/**
+ * What clients were told, one history of the group after the other: each answer belongs to the history that has given it.
+ *
+ * A history that goes on with what those before it held (a reset, a restored backup) has some of their writes, and nobody outside
+ * can tell which. So there a write of before counts where something of the history itself shows it; and its deletes may have
+ * happened or not. A group that is founded anew has none of them.
+ */
+import type { History, RecordedCall } from '../clients/history.js';
+import type { Watched } from '../clients/virtual-watch.js';
+import type { Operation } from '../linearizability/index.js';
+
+export interface CallsOfHistory {
+  /** Of before feature level 1: undefined. */
+  readonly groupUid: string | undefined;
+  /** Those that it has answered, and those that it may have carried out. */
+  readonly calls: readonly RecordedCall[];
+  readonly watched: readonly Watched[];
+  /** It goes on with what the histories before it held. */
+  readonly isContinuing: boolean;
+}
+
+/** In the order in which each first answered. */
+export function callsOfHistories(history: History): CallsOfHistory[] {
+  const { judgedMs = Number.POSITIVE_INFINITY, continuing } = history;
+  const answered = history.calls.filter(isAnswered).sort((a, b) => a.answeredMs - b.answeredMs);
+  const named = [...new Set(answered.flatMap(({ groupUid }) => groupUid ?? []))];
+  const [first] = named;
+  // What names no history is of the first one, unless that was begun by a reset at level 0.
+  const isFirstNamed = first !== undefined && !continuing.has(first);
+  const firstUid = isFirstNamed ? first : undefined;
+  const isOfFirst = (call: RecordedCall): boolean =>
+    call.groupUid === undefined ? (call.answeredMs ?? 0) <= judgedMs : call.groupUid === firstUid;
+  const ofFirst = history.calls.flatMap((call) => {
+    if (call.outcome !== 'ok' || isOfFirst(call)) return [call];
+    return call.groupUid === undefined ? [unknownOf(call)] : [];
+  });
+  return [
+    {
+      groupUid: firstUid,
+      // What was asked for behind the first reset belongs to no history that is not named.
+      calls: isFirstNamed ? ofFirst : ofFirst.filter(({ invokedMs }) => invokedMs <= judgedMs),
+      watched:
+        !isFirstNamed && judgedMs < Number.POSITIVE_INFINITY
+          ? []
+          : history.watched.filter(({ groupUid }) => groupUid === undefined || groupUid === firstUid),
+      isContinuing: false,
+    },
+    ...named.slice(isFirstNamed ? 1 : 0).map((groupUid) => ({
+      groupUid,
+      calls: history.calls.flatMap((call) => {
+        if (call.outcome !== 'ok' || call.groupUid === groupUid) return [call];
+        return call.groupUid === undefined && !isOfFirst(call) ? [unknownOf(call)] : [];
+      }),
+      watched: history.watched.filter((watched) => watched.groupUid === groupUid),
+      isContinuing: continuing.has(groupUid),
+    })),
+  ];
+}
+
+/**
+ * Returns those of the operations of earlier histories that this one may hold.
+ * @param before all that was done in them since a group was last founded anew
+ * @param operations of the history itself
+ */
+export function carriedInto(before: readonly Operation[], operations: readonly Operation[]): Operation[] {
+  const seen = new Set(operations.flatMap(revisionsShownBy));
+  const shown = before.filter((operation) => writes(operation) && seen.has(revisionOf(operation)));
+  const keys = new Set(shown.map(({ key }) => key));
+  const deletes = before.filter((operation) => operation.name === 'delete' && keys.has(operation.key));
+  const maybe = deletes.filter((operation) => !shown.includes(operation));
+  return [...shown, ...maybe.map((operation): Operation => ({ ...operation, outcome: 'unknown' }))];
+}
+
+function writes(operation: Operation): boolean {
+  if (operation.outcome !== 'done' || operation.name === 'get') return false;
+  if (operation.name === 'cas') return operation.reply.swapped;
+  return operation.name === 'put' || operation.reply.deleted;
+}
+
+function revisionOf(operation: Operation): number {
+  return operation.outcome === 'done' ? operation.reply.revision : 0;
+}
+
+function revisionsShownBy(operation: Operation): number[] {
+  const expected = operation.name === 'cas' ? [operation.expectedRevision] : [];
+  return operation.outcome === 'done' ? [operation.reply.revision, ...expected] : [];
+}
+
+function isAnswered(call: RecordedCall): call is RecordedCall & { readonly answeredMs: number } {
+  return call.outcome === 'ok' && call.answeredMs !== undefined;
+}
+
+function unknownOf(call: RecordedCall): RecordedCall {
+  return { ...call, answeredMs: undefined, outcome: 'unknown', result: undefined };
+}
