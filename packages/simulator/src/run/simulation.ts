@@ -15,6 +15,7 @@ import { Rescue } from './rescue.js';
 
 /** Everybody is asked for three election timeouts, and once more where something was lost. */
 const foundingMs = 8000;
+const openMs = 300;
 
 export class Simulation {
   readonly mesh: CoreMesh;
@@ -65,7 +66,10 @@ export class Simulation {
     mesh.watcher = this.invariants;
     mesh.coverage.count('group deleted and founded anew');
     for (const peerId of mesh.peers) mesh.startPeer(peerId);
-    clients.operate({ type: 'bootstrap', at, peers: founders, timeout: foundingMs, isNew: true });
+    // They have to open their log-stores first.
+    mesh.after(openMs, () =>
+      clients.operate({ type: 'bootstrap', at, peers: founders, timeout: foundingMs, isNew: true }),
+    );
   }
 
   execute(command: Command): void {
