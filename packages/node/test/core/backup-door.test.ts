@@ -88,6 +88,20 @@ describe('a group that is founded with a backup', () => {
     expect(bench.status.group_uid).toBe(noGroupUid);
   });
 
+  test.each([
+    ['of level 1 into a group of level 0: it holds what that cannot read', 1, 0, 'EUNSUPPORTED not_done'],
+    ['of level 0 into a group of level 1', 0, 1, 'EBUSY unknown'],
+  ])('promise 31: from a backup %s', (_, level, foundingLevel, answer) => {
+    const bench = new Bench('n1', { foundingLevel });
+    bench.open();
+    const { chunks, head } = backup();
+    give(bench, chunks);
+    const configurations = [{ index: asLogIndex(2), configuration: { ...configuration('n8 n9'), level } }];
+    const isRefused = level > foundingLevel;
+    expect(found(bench, { ...head, configurations })).toContain(`refuse ${chunks.length + 1} ${answer}`);
+    expect(bench.sent.some(({ message }) => message.name === 'log-store.snapshot_end')).toBe(!isRefused);
+  });
+
   test('is not founded over one that is there', () => {
     const bench = new Bench();
     bench.lead();
