@@ -1,4 +1,4 @@
-import { limits } from '@conclave/protocol';
+import { decodeRequest, encode, limits } from '@conclave/protocol';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
@@ -175,6 +175,22 @@ describe('a client', () => {
     await group.stepDown();
     expect(await failureOf(client.kv.put('k', 'w', { timeoutMs: 100 }))).toEqual(['ETIMEDOUT', 'not_done']);
     expect(await failureOf(client.kv.get('k', { timeoutMs: 100 }))).toEqual(['ETIMEDOUT', 'not_done']);
+  });
+
+  it('promise 29: asks for a new group under an old name only where that is meant', async () => {
+    const asked: unknown[] = [];
+    const founded = { group_id: 'main', group_uid: 'u', peers: ['n5'], old_peers: [], leader_id: 'n5', founded: true };
+    const subscription = connection.subscribe('conclave.main.n5.admin.bootstrap', {
+      callback: (_error, message) => {
+        asked.push(decodeRequest(message.data).value);
+        message.respond(encode(founded));
+      },
+    });
+    await connection.flush();
+    expect(await client.admin.bootstrap('n5', ['n5'])).toEqual(founded);
+    await client.admin.bootstrap('n5', ['n5'], { new: true });
+    expect(asked).toEqual([{ peers: ['n5'] }, { peers: ['n5'], new: true }]);
+    subscription.unsubscribe();
   });
 
   it('asks peers', async () => {
