@@ -28,6 +28,7 @@ import { LeaderIsAMember } from './leader-is-a-member.js';
 import { LeadersHandOverWhereEntriesCommit } from './leaders-hand-over-where-entries-commit.js';
 import { LeadersKeepTheirDeadlines } from './leaders-keep-their-deadlines.js';
 import { LeasesAreExclusive } from './leases-are-exclusive.js';
+import { LeasesEndAtTheirTime } from './leases-end-at-their-time.js';
 import { LeasesHold } from './leases-hold.js';
 import { LevelsAreSpoken } from './levels-are-spoken.js';
 import { LogsMatch } from './logs-match.js';
@@ -51,6 +52,7 @@ import { RunRecord } from './record/run-record.js';
 import { RemovedPeersRaiseNoTerm } from './removed-peers-raise-no-term.js';
 import { ReplicatorsFollowTheirNode } from './replicators-follow-their-node.js';
 import { ResetsAreFinal } from './resets-are-final.js';
+import { ResultsFollowFromTheLog } from './results-follow-from-the-log.js';
 import { SessionsOnlyGrow } from './sessions-only-grow.js';
 import { SnapshotsAreTheState } from './snapshots-are-the-state.js';
 import { SpokenIsSynced } from './spoken-is-synced.js';
@@ -87,6 +89,8 @@ const rules = [
   TransfersGoOn,
   AppliedInOrder,
   MembersApplyTheSame,
+  ResultsFollowFromTheLog,
+  LeasesEndAtTheirTime,
   DivergedMembersDoNotLead,
   NoTruncationBelowCommit,
   NodesNeverGoBack,
@@ -139,6 +143,7 @@ export class Invariants implements Watcher {
   private readonly written: Invariant[];
   private readonly served: Invariant[];
   private readonly clientStepped: Invariant[];
+  private readonly results: Invariant[];
 
   constructor(
     readonly record: RunRecord,
@@ -148,6 +153,7 @@ export class Invariants implements Watcher {
     for (const { sent } of all) this.listen(sent ?? {});
     this.stepping = all.filter(({ onStepping }) => onStepping !== undefined);
     this.stepped = all.filter(({ onStepped }) => onStepped !== undefined);
+    this.results = all.filter(({ onResult }) => onResult !== undefined);
     this.written = all.filter(({ onWritten }) => onWritten !== undefined);
     this.served = all.filter(({ onServed }) => onServed !== undefined);
     this.clientStepped = all.filter(({ onClientStepped }) => onClientStepped !== undefined);
@@ -192,6 +198,10 @@ export class Invariants implements Watcher {
 
   onApplied(life: object, index: LogIndex, payload: Uint8Array): void {
     for (const invariant of this.all) invariant.onApplied?.(life, index, payload);
+  }
+
+  onResult(index: LogIndex, result: unknown): void {
+    for (const invariant of this.results) invariant.onResult?.(index, result);
   }
 
   onDigest(index: LogIndex | undefined, digest: string): void {

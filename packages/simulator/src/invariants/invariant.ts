@@ -18,6 +18,7 @@ type Hooks = Pick<
   | 'onEvent'
   | 'onApplied'
   | 'onDigest'
+  | 'onResult'
   | 'onRestored'
   | 'onWritten'
   | 'onAnswered'

@@ -1,10 +1,13 @@
 /**
- * A snapshot of an entry, wherever one comes to count, is the state that a fresh state machine has once it has applied the
- * committed log up to that entry; and so is what is restored from it (Raft thesis, section 5.1).
+ * A snapshot of an entry, wherever one comes to count, is the state that the model of the key-value store has once it has applied
+ * the committed log up to that entry; and so is what is restored from it (Raft thesis, section 5.1). Keys, leases, locks and
+ * sessions with their results, all of it.
  */
 import { decodeSnapshotChunk, type PeerId, SnapshotJoiner } from '@conclave/protocol';
+import { differenceOf } from '../model/model-state.js';
 import { type Invariant, Rule } from './invariant.js';
-import { restoredState } from './record/reference-states.js';
+import type { Entry } from './record/log-tree.js';
+import { restoredState } from './record/model-states.js';
 import { entryText } from './words.js';
 
 export class SnapshotsAreTheState extends Rule implements Invariant {
@@ -24,12 +27,7 @@ export class SnapshotsAreTheState extends Rule implements Invariant {
     } catch (error) {
       this.check(false, () => `the snapshot of ${peerId} does not hold together: ${(error as Error).message}`);
     }
-    const state = restoredState(pieces);
-    if (state === 'spoiled') return;
-    this.check(
-      state?.equals(this.record.states.of(entry)) === true,
-      () => `the snapshot of ${peerId} at ${entryText(entry)} is not the state there`,
-    );
+    this.compare(pieces, entry, () => `the snapshot of ${peerId} at ${entryText(entry)} is not the state there`);
   }
 
   onRestored(_life: object, pieces: () => readonly Uint8Array[]): void {
@@ -37,11 +35,15 @@ export class SnapshotsAreTheState extends Rule implements Invariant {
     if (message?.name !== 'node.snapshot_chunk') return;
     const entry = this.record.commits.at(decodeSnapshotChunk(message.body.chunk).index);
     this.check(entry !== undefined, () => `${actor?.name} restores what is not committed`);
-    const state = restoredState(pieces());
-    if (state === 'spoiled') return;
-    this.check(
-      state?.equals(this.record.states.of(entry)) === true,
-      () => `what ${actor?.name} has restored is not the state at ${entryText(entry)}`,
-    );
+    this.compare(pieces(), entry, () => `what ${actor?.name} has restored is not the state at ${entryText(entry)}`);
+  }
+
+  /** @throws InvariantViolation unless they give the state behind the entry */
+  compare(pieces: readonly Uint8Array[], entry: Entry, seen: () => string): void {
+    const found = restoredState(pieces);
+    if (found === 'spoiled') return;
+    const expected = this.record.states.of(entry);
+    const isSame = found?.length === expected.length && found.every((line, at) => line === expected[at]);
+    this.check(isSame, () => `${seen()}: ${differenceOf(expected, found ?? [])}`);
   }
 }

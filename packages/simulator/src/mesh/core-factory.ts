@@ -72,7 +72,7 @@ export class CoreFactory {
   constructor(
     private readonly settings: CoreSettings,
     private readonly coverage: Coverage,
-    private readonly heard: Required<Pick<Watcher, 'onApplied' | 'onDigest' | 'onRestored'>>,
+    private readonly heard: Required<Pick<Watcher, 'onApplied' | 'onResult' | 'onDigest' | 'onRestored'>>,
   ) {}
 
   setBuild(peerId: PeerId, kind: ActorKind, build: Build): void {
@@ -130,19 +130,22 @@ export class CoreFactory {
         const isKnown = level <= levelsOf[build].highest;
         const result = isKnown ? machine.apply(index, payload, command, level) : { refused: 'not known' };
         if ('expired' in result && result.expired > 0) this.coverage.count('client session expired', result.expired);
-        if (!isFlipped(machine)) this.heard.onDigest(index, machine.digest());
+        if (!isFlipped(machine)) {
+          this.heard.onResult(index, result);
+          this.heard.onDigest(index, machine.digest());
+        }
         return result;
       },
       digest: () => machine.digest(),
       beginEpoch: (epoch) => machine.beginEpoch(epoch),
       beginHistory: (history) => machine.beginHistory(history),
-      query: (query) => machine.query(query),
+      query: (query, clock) => machine.query(query, clock),
       snapshot: () => machine.snapshot(),
       restore: () => this.watchedRestore(machine),
       get history() {
         return machine.history;
       },
-      housekeeping: (nowMs, term) => machine.housekeeping(nowMs, term),
+      housekeeping: (nowMs, term, level) => machine.housekeeping(nowMs, term, level),
     };
   }
 
@@ -161,7 +164,7 @@ export class CoreFactory {
   }
 }
 
-function* piecesOf(machine: KvStateMachine): Generator<Uint8Array> {
+export function* piecesOf(machine: KvStateMachine): Generator<Uint8Array> {
   const pieces = machine.snapshot();
   for (let next = pieces.next(); next.done !== true; next = pieces.next()) yield next.value;
 }

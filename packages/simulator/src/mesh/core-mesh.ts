@@ -19,11 +19,12 @@ import {
 } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import { Actor, type ActorWord, type Effect } from './actor.js';
-import { type Build, CoreFactory, type CoreSettings, groupId, usualSettings } from './core-factory.js';
+import { type Build, CoreFactory, type CoreSettings, groupId, piecesOf, usualSettings } from './core-factory.js';
 import { countDrops, countEvent, countMessage } from './count-happenings.js';
 import { Coverage } from './coverage.js';
 import { describe, describeFields } from './describe.js';
 import { DiskDriver } from './disk-driver.js';
+import { FastestClock } from './fastest-clock.js';
 import { flipState, isFlipped, type StatePart } from './flipped-state.js';
 import { Messenger } from './messenger.js';
 import { OpenRequests } from './open-requests.js';
@@ -49,6 +50,8 @@ export class CoreMesh {
   readonly diskDriver: DiskDriver;
   readonly door: RequestDoor;
   readonly requests: OpenRequests;
+  /** What the clocks of nodes have shown at most. */
+  readonly clocks = new FastestClock();
   private readonly messenger: Messenger;
   watcher: Watcher = {};
   /** What each step of an actor may use as chance, where that is not to be left to it: for scenarios. */
@@ -77,6 +80,7 @@ export class CoreMesh {
     this.network = new VirtualNetwork(this.random, this.coverage, this.clockwork);
     this.factory = new CoreFactory(settings, this.coverage, {
       onApplied: (life, index, payload) => this.watcher.onApplied?.(life, index, payload),
+      onResult: (index, result) => this.watcher.onResult?.(index, result),
       onDigest: (index, digest) => this.watcher.onDigest?.(index, digest),
       onRestored: (life, pieces) => this.watcher.onRestored?.(life, pieces),
     });
@@ -154,6 +158,12 @@ export class CoreMesh {
 
   startPeer(peerId: PeerId): void {
     for (const kind of actorKinds) this.start(peerId, kind);
+  }
+
+  /** Its clock jumps forward by `offsetMs`, and runs `rate` times as fast from now on. */
+  skew(actor: Actor, rate: number, offsetMs: number): void {
+    actor.clock.skew(this.nowMs, rate, offsetMs);
+    if (actor.kind === 'node') this.clocks.skew(actor.name, this.nowMs, rate, offsetMs);
   }
 
   pause(peerId: PeerId, word: ActorWord): void {
@@ -265,6 +275,12 @@ export class CoreMesh {
   isFlipped(peerId: PeerId): boolean {
     const machine = this.isUp(peerId, 'node') ? this.machine(peerId) : undefined;
     return machine !== undefined && isFlipped(machine);
+  }
+
+  /** The state of the peer's node, as pieces of a snapshot; none where it has no state machine. */
+  stateOf(peerId: PeerId): readonly Uint8Array[] {
+    const machine = this.machine(peerId);
+    return machine === undefined ? [] : [...piecesOf(machine)];
   }
 
   /** The digest of the state of the peer's node. */

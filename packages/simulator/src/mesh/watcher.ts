@@ -26,6 +26,8 @@ export interface Watcher {
   onEvent?(peerId: PeerId, term: number, event: ConclaveEvent): void;
   /** `life`: the run of the state machine that applied it. */
   onApplied?(life: object, index: LogIndex, payload: Uint8Array): void;
+  /** A state machine that is not spoiled has applied the entry of this index, with this result. */
+  onResult?(index: LogIndex, result: unknown): void;
   /** A state machine has applied the entry of this index, or (undefined) was restored from a snapshot: the digest of its state then. */
   onDigest?(index: LogIndex | undefined, digest: string): void;
   /** A state machine was restored from a snapshot; `pieces`: its state, drawn anew. */

@@ -8,6 +8,7 @@ import { InvariantViolation } from '../invariants/invariant-violation.js';
 import { countDrops } from '../mesh/count-happenings.js';
 import { serverNames } from '../mesh/virtual-nats.js';
 import { goodConditions } from '../mesh/virtual-network.js';
+import { differenceOf, linesOfPieces } from '../model/model-state.js';
 import { judgeClients } from './judge-clients.js';
 import { LastFault } from './last-fault.js';
 import { LastResort } from './last-resort.js';
@@ -55,6 +56,7 @@ export class CalmPhase {
     this.expect('requests-are-answered', () => mesh.requests.unanswered().length === 0, answerMs);
     this.expect('members-catch-up', () => this.areMembersAlike(), answerMs);
     this.expect('states-are-repaired', () => this.areStatesRight(), repairMs);
+    this.compareWithTheModel();
     for (const { core, isUp } of mesh.actors) if (isUp) countDrops(mesh.coverage, core);
     this.lastFault();
     clients.close();
@@ -84,7 +86,8 @@ export class CalmPhase {
     for (const peerId of mesh.peers) {
       for (const word of [...actorKinds, 'rival'] as const) {
         mesh.resume(peerId, word);
-        mesh.actor(peerId, word)?.clock.skew(mesh.nowMs, 1, 0);
+        const actor = mesh.actor(peerId, word);
+        if (actor !== undefined) mesh.skew(actor, 1, 0);
       }
       mesh.crash(peerId, 'rival');
     }
@@ -221,6 +224,19 @@ export class CalmPhase {
         throw new InvariantViolation('members-hold-the-same', `${first}: ${found}; ${peerId}: ${there}`);
     }
     return true;
+  }
+
+  /** Each member that is not spoiled holds what the model does: keys, leases, locks and sessions. */
+  private compareWithTheModel(): void {
+    const { mesh, invariants } = this.simulation;
+    const { states, commits } = invariants.record;
+    for (const peerId of this.members()) {
+      const entry = commits.at(mesh.node(peerId).summary().applied_index);
+      if (entry === undefined || mesh.isFlipped(peerId)) continue;
+      const [expected, found] = [states.of(entry), linesOfPieces(mesh.stateOf(peerId))];
+      const isSame = expected.length === found.length && expected.every((line, at) => line === found[at]);
+      if (!isSame) throw new InvariantViolation('members-hold-the-same', `${peerId}: ${differenceOf(expected, found)}`);
+    }
   }
 
   /** No member's state differs from the majority's, and none takes its own for wrong. Where there is no majority an operator has to choose. */

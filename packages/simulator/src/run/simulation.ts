@@ -35,6 +35,7 @@ export class Simulation {
     const settings = settingsOf(command);
     this.mesh = new CoreMesh(peers as PeerId[], seed, settings, random);
     this.invariants = allInvariants();
+    this.invariants.record.clocks = this.mesh.clocks;
     this.mesh.watcher = this.invariants;
     this.clients = new VirtualClients(this.mesh);
     this.quorums = new QuorumView(this.mesh);

@@ -164,7 +164,7 @@ export class Executor {
       const actor = this.mesh.actor(peerId, word);
       if (actor?.isUp !== true) return;
       this.mesh.coverage.count('clock skewed');
-      actor.clock.skew(this.mesh.nowMs, rate, offset);
+      this.mesh.skew(actor, rate, offset);
     });
   }
 

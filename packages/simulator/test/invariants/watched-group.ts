@@ -40,6 +40,7 @@ export class WatchedGroup {
     const record = new RunRecord();
     this.invariants = new Invariants(record, [new RuleOf(record)]);
     this.mesh = new DirectMesh([n1, n2, n3, n4, n5]);
+    record.clocks = this.mesh.clocks;
     this.watch();
     this.mesh.run(500);
     const founded = this.mesh.admin(n1, 'peer', 'bootstrap', { peers: [n1, n2, n3] });
@@ -58,6 +59,7 @@ export class WatchedGroup {
       onSent: (...sent) => invariants.onSent(...sent),
       onEvent: (...happened) => invariants.onEvent(...happened),
       onApplied: (...applied) => invariants.onApplied(...applied),
+      onResult: (...applied) => invariants.onResult(...applied),
       onDigest: (...digest) => invariants.onDigest(...digest),
       onRestored: (...restored) => invariants.onRestored(...restored),
       onWritten: (...written) => invariants.onWritten(...written),

@@ -8,12 +8,14 @@ import type { Instant } from '@conclave/actor/core';
 import type { StorageOperation } from '@conclave/log-store';
 import type { Body, Frame, Message, PeerId } from '@conclave/protocol';
 import type { Actor } from '../../mesh/actor.js';
+import { FastestClock } from '../../mesh/fastest-clock.js';
+import { runBeginsMs } from '../../mesh/virtual-time.js';
 import type { SentHandlers } from '../invariant.js';
 import { AcceptedLogs } from './accepted-logs.js';
 import { Commits } from './commits.js';
 import { type Entry, entryAt, LogTree } from './log-tree.js';
+import { ModelStates } from './model-states.js';
 import { summaryOf } from './nodes.js';
-import { ReferenceStates } from './reference-states.js';
 import { type Change, StoredLogs } from './stored-logs.js';
 import { StoredSnapshots } from './stored-snapshots.js';
 
@@ -42,7 +44,11 @@ export class RunRecord {
   readonly accepted = new AcceptedLogs(this.tree, this.stored);
   readonly commits = new Commits();
   readonly snapshots = new StoredSnapshots();
-  readonly states = new ReferenceStates();
+  readonly states = new ModelStates();
+  /** What the clocks of nodes have shown at most. */
+  clocks = new FastestClock();
+  /** When a node has first appended an entry, in the run's time. */
+  private readonly appendedMs = new WeakMap<Entry, number>();
   /** By term; the first, should there be two. */
   readonly leaders = new Map<number, LeaderOfTerm>();
   /** The votes that nodes have told their log-stores, by store and term. */
@@ -100,9 +106,16 @@ export class RunRecord {
 
   private onAppend(body: Body<'log-store.append'>, from: Actor): void {
     this.appended = this.accepted.onAppend(body);
+    const nowMs = (this.step?.at.wallTimeMs ?? 0) - runBeginsMs;
+    for (const entry of this.appended ?? []) if (!this.appendedMs.has(entry)) this.appendedMs.set(entry, nowMs);
     const leader = this.leaders.get(body.leader_term);
     const isLeaders = leader?.peerId === from.peerId && leader.storeId === body.store_id;
     if (isLeaders && this.appended !== undefined && this.appended.length > 0) leader.last = this.appended.at(-1);
+  }
+
+  /** When that was; undefined: this entry was only stored, or goes on from another history. */
+  firstAppendedMs(entry: Entry): number | undefined {
+    return this.appendedMs.get(entry);
   }
 
   private onReset(body: Body<'log-store.reset'>, from: Actor): void {

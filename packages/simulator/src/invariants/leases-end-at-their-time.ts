@@ -1,0 +1,33 @@
+/**
+ * No lease ends before its time is over: between the moment at which the entry that granted or kept it last was appended, and the one
+ * at which the entry that ends it was, no clocks of leaders can have passed less than its time (DESIGN, section 5: expiry goes through
+ * the log; promise 20).
+ */
+import type { LogIndex } from '@conclave/protocol';
+import { type Invariant, Rule } from './invariant.js';
+import { entryAt } from './record/log-tree.js';
+import { entryText } from './words.js';
+
+/** For what rounding loses. */
+const toleranceMs = 0.001;
+
+export class LeasesEndAtTheirTime extends Rule implements Invariant {
+  readonly name = 'leases-end-at-their-time';
+
+  onResult(index: LogIndex): void {
+    const { record } = this;
+    const entry = record.commits.at(index);
+    if (entry === undefined) return;
+    for (const { name, ttlMs, keptIndex } of record.states.appliedOf(entry)?.ended ?? []) {
+      const kept = entryAt(entry, keptIndex);
+      const keptMs = kept === undefined ? undefined : record.firstAppendedMs(kept);
+      const endedMs = record.firstAppendedMs(entry);
+      if (kept === undefined || keptMs === undefined || endedMs === undefined) continue;
+      const passedMs = record.clocks.passed(keptMs, endedMs);
+      this.check(
+        passedMs >= ttlMs - toleranceMs,
+        () => `${entryText(entry)} ends lease ${name} of ${ttlMs} ms, ${passedMs} ms after ${entryText(kept)} kept it`,
+      );
+    }
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * What a key-value store has to hold, and has to answer, that has applied a log up to an entry: found out by the model
+ * (`../../model/kv-model.ts`), which shares nothing with the store and knows nothing of snapshots.
+ *
+ * Owns one model, and what it held and answered at the entries that were asked for.
+ */
+import { decodeConfiguration } from '@conclave/protocol';
+import { type EndedLease, KvModel } from '../../model/kv-model.js';
+import { linesOf, linesOfPieces, type ModelResult } from '../../model/model-state.js';
+import { type Entry, hasEntry } from './log-tree.js';
+
+/** Of an entry of a request. */
+export interface Applied {
+  readonly result: ModelResult;
+  /** The leases that it has ended because their time was over. */
+  readonly ended: readonly EndedLease[];
+}
+
+/** What a fault of a run puts into a state (`flipped-state.ts`). */
+const spoiledBy = '"~flipped"';
+
+export class ModelStates {
+  private model = new KvModel();
+  private at: Entry | undefined;
+  private readonly known = new WeakMap<Entry, readonly string[]>();
+  private readonly applied = new WeakMap<Entry, Applied>();
+
+  /** The state behind an entry, in lines. */
+  of(entry: Entry): readonly string[] {
+    const known = this.known.get(entry);
+    if (known !== undefined) return known;
+    if (this.at !== entry) this.goTo(entry);
+    const lines = linesOf(this.model.state);
+    this.known.set(entry, lines);
+    return lines;
+  }
+
+  /** What a store answers that applies this entry; undefined: it is one of a configuration. */
+  appliedOf(entry: Entry): Applied | undefined {
+    if (entry.kind !== 'commands') return undefined;
+    if (!this.applied.has(entry)) this.goTo(entry);
+    return this.applied.get(entry);
+  }
+
+  private goTo(entry: Entry): void {
+    if (this.at === undefined || !hasEntry(entry, this.at)) {
+      this.model = new KvModel();
+      this.at = undefined;
+    }
+    const path: Entry[] = [];
+    for (let next: Entry | undefined = entry; next !== undefined && next !== this.at; next = next.prev) path.push(next);
+    for (const next of path.reverse()) this.apply(next);
+    this.at = entry;
+  }
+
+  private apply(entry: Entry): void {
+    const { kind, index, payload } = entry;
+    if (kind !== 'commands') return this.model.configure(decodeConfiguration(payload));
+    const result = this.model.apply(index, payload);
+    this.applied.set(entry, { result, ended: this.model.ended });
+  }
+}
+
+/** The state that pieces of a snapshot give; undefined: they give none; or it is one that was spoiled, as the run wanted it. */
+export function restoredState(pieces: readonly Uint8Array[]): readonly string[] | 'spoiled' | undefined {
+  try {
+    const lines = linesOfPieces(pieces);
+    return lines.some((line) => line.includes(spoiledBy)) ? 'spoiled' : lines;
+  } catch {
+    return undefined;
+  }
+}

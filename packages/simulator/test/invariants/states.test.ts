@@ -1,0 +1,70 @@
+/** The rules that compare peers with the model of the key-value store: that each can be broken. */
+import { encode, type LogIndex, newLeaseId, publicPartOf } from '@conclave/protocol';
+import { expect, test } from 'vitest';
+import { LeasesEndAtTheirTime } from '../../src/invariants/leases-end-at-their-time.js';
+import { ResultsFollowFromTheLog } from '../../src/invariants/results-follow-from-the-log.js';
+import { SnapshotsAreTheState } from '../../src/invariants/snapshots-are-the-state.js';
+import { expectBroken, n1, n4, WatchedGroup } from './watched-group.js';
+
+const leaseId = newLeaseId(() => 'id'.padEnd(22, '-'));
+const name = publicPartOf(leaseId);
+
+/** Has the leader append an entry as it is. Returns its index. */
+function append(group: WatchedGroup, entry: unknown): LogIndex {
+  const { mesh } = group;
+  mesh.wait('there is a leader', () => mesh.leader !== undefined, 30_000);
+  const leader = mesh.nodeActor(mesh.leader ?? n1);
+  const payload = encode(entry);
+  const answer = mesh.answered(
+    mesh.request(leader, (requestId) => ({ type: 'propose', requestId, payload, command: undefined })),
+  );
+  expect(answer).toHaveProperty('result');
+  return group.status(leader.peerId).commit_index;
+}
+
+test('results-follow-from-the-log: a peer gives another revision', () => {
+  const group = new WatchedGroup(ResultsFollowFromTheLog);
+  const index = append(group, { commands: [[1, 'put', 'a', '2']] });
+  const lie = { results: [['done', 1, true]] };
+  expectBroken('results-follow-from-the-log', () => group.invariants.onResult(index, lie), /in place of/);
+});
+
+test('results-follow-from-the-log: a peer skips an entry', () => {
+  const group = new WatchedGroup(ResultsFollowFromTheLog);
+  const index = append(group, { commands: [[1, 'lease_grant', 5000, leaseId]] });
+  expectBroken('results-follow-from-the-log', () => group.invariants.onResult(index, { refused: 'x' }), /refused/);
+});
+
+test('leases-end-at-their-time: a leader ends a lease that was kept a second ago', () => {
+  const group = new WatchedGroup(LeasesEndAtTheirTime);
+  append(group, { commands: [[1, 'lease_grant', 5000, leaseId]] });
+  group.mesh.run(4500);
+  const kept = append(group, { commands: [[1, 'lease_keep', leaseId]] });
+  group.mesh.run(1000);
+  expectBroken(
+    'leases-end-at-their-time',
+    () => append(group, { expire: [], expire_leases: [[name, kept]] }),
+    /ends lease .* of 5000 ms, 1\d\d\d.* ms after/,
+  );
+});
+
+test('leases-end-at-their-time: a clock that jumped may end it', () => {
+  const group = new WatchedGroup(LeasesEndAtTheirTime);
+  const kept = append(group, { commands: [[1, 'lease_grant', 5000, leaseId]] });
+  group.mesh.skew(group.actor(n4, 'node'), 1, 5000);
+  append(group, { expire: [], expire_leases: [[name, kept]] });
+});
+
+test('snapshots-are-the-state: a restored state lacks a lock', () => {
+  const group = new WatchedGroup(SnapshotsAreTheState);
+  append(group, { commands: [[1, 'lease_grant', 60_000, leaseId]] });
+  const before = group.mesh.stateOf(n1);
+  append(group, { commands: [[1, 'lock', 'l', 'me', leaseId, true]] });
+  const { states, commits } = group.invariants.record;
+  const entry = commits.last;
+  if (entry === undefined) throw new Error('something is committed');
+  const rule = new SnapshotsAreTheState(group.invariants.record);
+  rule.compare(group.mesh.stateOf(n1), entry, () => 'not it');
+  expectBroken('snapshots-are-the-state', () => rule.compare(before, entry, () => 'not it'), /in place of/);
+  expect(states.of(entry).filter((line) => line.startsWith('lock'))).toHaveLength(1);
+});
