@@ -8,13 +8,15 @@ export type CallOutcome = 'ok' | 'not_done' | 'unknown';
 /** One call. Times are those of the run, in milliseconds. */
 export interface RecordedCall {
   readonly client: string;
-  readonly operation: 'put' | 'get' | 'delete' | 'cas' | 'txn' | 'lock' | 'unlock';
-  /** Or the name of a lock. */
+  readonly operation: 'put' | 'get' | 'delete' | 'cas' | 'txn' | 'lock' | 'unlock' | 'grant' | 'keep' | 'revoke';
+  /** Or the name of a lock, or of a lease of the client. */
   readonly key: string;
   /** Of a transaction: the other key. */
   readonly other?: string | undefined;
-  /** Of a lock: the client's lease, as whose holder it asks. */
+  /** Of a lock: the client's lease, as whose holder it asks. Of a lease, and of a put that ties a key to one: that. */
   leaseId?: LeaseId | undefined;
+  /** Of a grant. */
+  readonly ttlMs?: number | undefined;
   /** What is to be written, of a put, a cas or a transaction. */
   readonly value?: string | undefined;
   readonly expectedRevision?: number | undefined;
@@ -41,7 +43,7 @@ export interface CallResult {
   readonly value?: string | null | undefined;
   /** What became of the parts of a transaction. */
   readonly parts?: readonly OperationResult[] | undefined;
-  /** Whether a cas has swapped, a delete deleted, a transaction found what it expects, a lock is held or was given back. */
+  /** Whether a cas has swapped, a delete deleted, a transaction found what it expects, a lock is held or was given back, a lease was revoked. */
   readonly changed?: boolean | undefined;
 }
 

@@ -5,6 +5,7 @@ import type { CoreMesh } from '../mesh/core-mesh.js';
 import type { Random } from '../mesh/random.js';
 import type { ClientCommand, OperatorCommand } from '../script/command.js';
 import { type CallResult, History, isStale, type RecordedCall } from './history.js';
+import { LeaseCalls } from './lease-calls.js';
 import { LockCalls } from './lock-calls.js';
 import { partsOf } from './transaction-parts.js';
 import { VirtualClient } from './virtual-client.js';
@@ -31,6 +32,7 @@ export class VirtualClients {
   /** The revision of each key that each client has seen last. */
   private readonly seen = new Map<string, number>();
   private readonly lockCalls = new LockCalls();
+  private readonly leaseCalls = new LeaseCalls();
   private readonly watches = new Map<string, VirtualWatch>();
 
   constructor(private readonly mesh: CoreMesh) {
@@ -53,6 +55,7 @@ export class VirtualClients {
       ...('at' in command && command.at !== undefined ? { at: command.at } : {}),
       ...('by' in command && command.by !== undefined ? { by: command.by } : {}),
       ...('value' in command ? { value: command.value } : {}),
+      ...('ttl' in command ? { ttlMs: command.ttl } : {}),
       ...('other' in command ? { other: command.other } : {}),
       ...(expectedRevision === undefined ? {} : { expectedRevision }),
       invokedMs: this.mesh.nowMs,
@@ -64,6 +67,10 @@ export class VirtualClients {
     };
     if (operation === 'lock' || operation === 'unlock') {
       this.lockCalls.call(this.client(client), recorded, settled);
+      return recorded;
+    }
+    if (isOfLease(command)) {
+      this.leaseCalls.call(this.client(client), command, recorded, settled);
       return recorded;
     }
     const call = operation === 'get' ? readOf(command) : writeOf(command, expectedRevision ?? 0);
@@ -97,6 +104,7 @@ export class VirtualClients {
     this.mesh.coverage.count('crash of a client');
     client.crash();
     this.lockCalls.forget(name);
+    this.leaseCalls.forget(name);
     this.clients.delete(name);
   }
 
@@ -142,17 +150,27 @@ export class VirtualClients {
     if (settlement.outcome !== 'done') {
       recorded.outcome = settlement.outcome;
       recorded.code = settlement.error.code;
+      this.leaseCalls.count(recorded, this.mesh.coverage);
       return;
     }
     recorded.outcome = 'ok';
     if (groupUid !== undefined) recorded.groupUid = groupUid;
     recorded.result = resultOf(settlement.result as Fields);
     if (operation === 'lock' || operation === 'unlock') return this.lockCalls.count(recorded, this.mesh.coverage);
+    this.leaseCalls.count(recorded, this.mesh.coverage);
+    if (operation === 'grant' || operation === 'keep' || operation === 'revoke') return;
     if (operation === 'txn') return this.onTransaction(recorded);
     const { revision, changed } = recorded.result;
     if (operation === 'cas') this.mesh.coverage.count(changed ? 'cas swapped' : 'cas not swapped');
     if (!isStale(recorded)) this.seen.set(`${client} ${key}`, operation === 'delete' ? 0 : revision);
   }
+}
+
+/** Whether it names a lease of the client. */
+function isOfLease(command: ClientCommand): boolean {
+  const { operation } = command;
+  if (operation === 'put') return command.lease !== undefined;
+  return operation === 'grant' || operation === 'keep' || operation === 'revoke';
 }
 
 function transactionOf(command: Extract<ClientCommand, { operation: 'txn' }>, expectedRevision: number): WriteCall {
@@ -197,7 +215,7 @@ function writeOf(command: ClientCommand, expectedRevision: number): WriteCall {
 }
 
 function resultOf({ revision, token, value, results, ...said }: Fields): CallResult {
-  const changed = said.swapped ?? said.deleted ?? said.succeeded ?? said.acquired ?? said.released;
+  const changed = said.swapped ?? said.deleted ?? said.succeeded ?? said.acquired ?? said.released ?? said.revoked;
   return {
     revision: (revision ?? token) as number,
     ...(results === undefined ? {} : { parts: results as OperationResult[] }),

@@ -1,5 +1,6 @@
 export * from './history-base.js';
 export * from './judge.js';
+export * from './leases.js';
 export * from './locks.js';
 export * from './operation.js';
 export * from './transactions.js';

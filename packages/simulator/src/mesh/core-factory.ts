@@ -6,6 +6,7 @@ import { LogStoreCore } from '@conclave/log-store';
 import { type Divergence, NodeCore } from '@conclave/node';
 import {
   type ActorKind,
+  decode,
   defaultDiskReserveBytes,
   defaultLevelSettleMs,
   defaultSnapshotBytesPerSecond,
@@ -19,6 +20,7 @@ import {
   supportedLevels,
 } from '@conclave/protocol';
 import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
+import type { WrittenEntry } from '../model/model-state.js';
 import type { AnyCore } from './actor.js';
 import type { Coverage } from './coverage.js';
 import { isFlipped } from './flipped-state.js';
@@ -129,7 +131,7 @@ export class CoreFactory {
         this.heard.onApplied(machine, index, payload);
         const isKnown = level <= levelsOf[build].highest;
         const result = isKnown ? machine.apply(index, payload, command, level) : { refused: 'not known' };
-        if ('expired' in result && result.expired > 0) this.coverage.count('client session expired', result.expired);
+        if ('expired' in result) this.countExpired(payload);
         if (!isFlipped(machine)) {
           this.heard.onResult(index, result);
           this.heard.onDigest(index, machine.digest());
@@ -147,6 +149,13 @@ export class CoreFactory {
       },
       housekeeping: (nowMs, term, level) => machine.housekeeping(nowMs, term, level),
     };
+  }
+
+  private countExpired(payload: Uint8Array): void {
+    const { expire = [], expire_leases = [], remaining = [] } = decode(payload) as WrittenEntry;
+    if (expire.length > 0) this.coverage.count('client session expired', expire.length);
+    if (expire_leases.length > 0) this.coverage.count('lease ended at its time', expire_leases.length);
+    if (remaining.length > 0) this.coverage.count('what is left of a lease put into the log', remaining.length);
   }
 
   private watchedRestore(machine: KvStateMachine): StateMachineRestore {

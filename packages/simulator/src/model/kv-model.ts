@@ -130,7 +130,8 @@ export class KvModel {
 
   private beginHistory(base: number): void {
     const { state } = this;
-    this.goOnFrom(Math.max(base, state.revision + historyGap, state.lastLeaseId + historyGap));
+    const known = Math.max(state.revision, state.lastLeaseId);
+    this.goOnFrom(base > known ? base : known + historyGap);
     for (const lease of state.leases.values()) lease.isOfEarlierHistory = true;
     state.sessions.clear();
   }

@@ -13,6 +13,7 @@ import { ClientCalls, clients } from './client-calls.js';
 import { DisksFill } from './disks-fill.js';
 import { Foundings } from './foundings.js';
 import { Histories } from './histories.js';
+import { KeyLeases } from './key-leases.js';
 import { leader, type Stage, scenes } from './scenes.js';
 import { StoreFaults } from './store-faults.js';
 import { TimingFaults } from './timing-faults.js';
@@ -37,6 +38,8 @@ const foundingStream = 10;
 const buildStream = 13;
 /** And when the group is founded anew. */
 const historyStream = 21;
+/** And how clients use leases of keys. */
+const leaseStream = 15;
 /** Leases hold as long as no clock runs a tenth faster than another. */
 const boundedRates = { least: 0.95, most: 1.05 };
 
@@ -67,6 +70,7 @@ class RandomPlan {
   private readonly foundings: Foundings;
   private readonly builds: Builds;
   private readonly histories: Histories;
+  private readonly leases: KeyLeases;
 
   private readonly random: Random;
   private readonly reading: Random;
@@ -94,6 +98,7 @@ class RandomPlan {
       read: (client, at) => this.calls.readIn(timing, client, at),
       write: (client) => this.calls.writeIn(timing, client),
     });
+    this.leases = new KeyLeases(this.stage(new Random(seed, leaseStream)));
     this.foundings = new Foundings(this.stage(new Random(seed, foundingStream)));
   }
 
@@ -199,6 +204,7 @@ class RandomPlan {
     this.disks.step();
     this.timing.step();
     this.builds.step();
+    this.leases.step();
     this.run(this.pauseMs());
     const total = this.actions.reduce((sum, { weight }) => sum + weight, 0);
     let dice = random.next() * total;

@@ -74,7 +74,8 @@ export class CalmPhase {
   private judge(): void {
     const { simulation } = this;
     simulation.noteContinuing();
-    judgeClients(simulation.clients.history);
+    const { clocks } = simulation.mesh;
+    judgeClients(simulation.clients.history, (fromMs, forMs) => clocks.whenPassed(fromMs, forMs));
   }
 
   private endFaults(): void {

@@ -9,36 +9,48 @@ import {
   type Holding,
   historyBaseOf,
   judgeHistory,
+  type LeaseCall,
+  LeaseHistories,
   type Operation,
   operationsOf,
   type PartResult,
   type Transaction,
+  type WhenPassed,
 } from '../linearizability/index.js';
 import { type CallsOfHistory, callsOfHistories, carriedInto } from './calls-of-histories.js';
 
-/** @throws InvariantViolation */
-export function judgeClients(history: History): void {
+/**
+ * @param whenPassed by which clock the time of a lease passes; the run's own unless given
+ * @throws InvariantViolation
+ */
+export function judgeClients(history: History, whenPassed: WhenPassed = (fromMs, forMs) => fromMs + forMs): void {
   // Who acquires a lock when its turn comes has not called then: nobody tells of that revision.
   const usesLocks = history.calls.some(({ operation }) => operation === 'lock' || operation === 'unlock');
   let before: Operation[] = [];
-  for (const one of callsOfHistories(history)) {
+  const histories = callsOfHistories(history);
+  for (const one of histories) {
     if (!one.isContinuing) before = [];
-    before = [...before, ...judgeOne(one, usesLocks, before)];
+    before = [...before, ...judgeOne(one, { usesLocks, before, whenPassed, isAlone: histories.length === 1 })];
   }
 }
 
-/**
- * @param before what was done in histories before, some of which this one may hold
- * @returns the operations of this one
- */
-function judgeOne(
-  { groupUid, calls, watched, isContinuing }: CallsOfHistory,
-  usesLocks: boolean,
-  before: readonly Operation[],
-): Operation[] {
+interface Known {
+  readonly usesLocks: boolean;
+  /** What was done in histories before, some of which this one may hold. */
+  readonly before: readonly Operation[];
+  readonly whenPassed: WhenPassed;
+  /** Whether no other history is known of. */
+  readonly isAlone: boolean;
+}
+
+/** @returns the operations of this one */
+function judgeOne({ groupUid, calls, watched, isContinuing }: CallsOfHistory, known: Known): Operation[] {
+  const { usesLocks, before, whenPassed, isAlone } = known;
   const where = groupUid === undefined ? '' : `in the history ${groupUid}: `;
   const transactions = calls.filter(({ operation }) => operation === 'txn').map(asTransaction);
-  const operations = [...calls.flatMap(asOperation), ...transactions.flatMap(operationsOf)];
+  const told = [...calls.flatMap(asOperation), ...transactions.flatMap(operationsOf)];
+  const leases = new LeaseHistories(calls.flatMap(asLeaseCall), whenPassed);
+  const operations = [...told, ...leases.deletions()];
   const all = [...carriedInto(before, operations), ...operations];
   const judgement = judgeHistory(all, {
     allWritesRecorded: !usesLocks && !isContinuing,
@@ -47,6 +59,10 @@ function judgeOne(
   if (judgement.verdict !== 'linearizable') {
     throw new InvariantViolation('history-is-linearizable', where + judgement.report);
   }
+  // A refusal names no history: with several of them, nobody knows which one has no such lease.
+  const leaseFault = isAlone ? leases.fault(told) : undefined;
+  if (leaseFault !== undefined)
+    throw new InvariantViolation('leases-last-as-long-as-they-are-kept', where + leaseFault);
   const fault = faultOfTransactions(transactions, all);
   if (fault !== undefined) throw new InvariantViolation('transactions-are-at-one-moment', where + fault);
   const lockFault = faultOfLocks(calls.flatMap(asHolding), all);
@@ -69,6 +85,27 @@ function asTransaction(call: RecordedCall): Transaction {
   return { ...times, ...parts, ended: { outcome: 'done', reply: { succeeded: changed, revision, results } } };
 }
 
+/** A call that names a lease of keys; the lease of one that was granted in vain has no name. */
+function asLeaseCall(call: RecordedCall): LeaseCall[] {
+  const { client, operation, key, value, leaseId, invokedMs, answeredMs, outcome, code, result, ttlMs } = call;
+  const isOfLease = operation === 'grant' || operation === 'keep' || operation === 'revoke' || operation === 'put';
+  if (!isOfLease || leaseId === undefined) return [];
+  return [
+    {
+      client,
+      name: operation,
+      lease: String(leaseId),
+      called: invokedMs,
+      returned: answeredMs ?? Number.POSITIVE_INFINITY,
+      outcome: outcome === 'ok' ? 'done' : outcome,
+      changed: result?.changed,
+      code,
+      ttlMs,
+      ...(operation === 'put' ? { key, value } : {}),
+    },
+  ];
+}
+
 /** A client that was told that it holds a lock. */
 function asHolding(call: RecordedCall): Holding[] {
   const { client, operation, key, leaseId, invokedMs, answeredMs, result } = call;
@@ -79,9 +116,8 @@ function asHolding(call: RecordedCall): Holding[] {
 
 function asOperation(call: RecordedCall): Operation[] {
   const { operation } = call;
-  return operation === 'txn' || operation === 'lock' || operation === 'unlock'
-    ? []
-    : [keyOperation({ ...call, operation })];
+  const isOfKey = operation === 'put' || operation === 'get' || operation === 'delete' || operation === 'cas';
+  return isOfKey ? [keyOperation({ ...call, operation })] : [];
 }
 
 type KeyCall = RecordedCall & { readonly operation: 'put' | 'get' | 'delete' | 'cas' };

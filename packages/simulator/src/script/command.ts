@@ -176,8 +176,11 @@ export interface NatsCommand {
 }
 
 /** A call of a client, which nobody waits for. */
-export type ClientCommand = { readonly type: 'client'; readonly client: string } & (
-  | { readonly operation: 'put'; readonly key: string; readonly value: string }
+export type ClientCommand = {
+  readonly type: 'client';
+  readonly client: string;
+} /** `lease`: the client's lease of this name, to which the key is tied; nothing where it was told no id. */ & (
+  | { readonly operation: 'put'; readonly key: string; readonly value: string; readonly lease?: string | undefined }
   /** `at`: of this peer, stale unless `by` says otherwise. `by`: how it is to be made sure that nothing newer is there. */
   | {
       readonly operation: 'get';
@@ -205,6 +208,10 @@ export type ClientCommand = { readonly type: 'client'; readonly client: string }
   | { readonly operation: 'lock'; readonly key: string }
   /** Gives it back with the token that the client was told last; nothing where it was told none. */
   | { readonly operation: 'unlock'; readonly key: string }
+  /** Has a lease granted, which the client knows by this name (`key`). */
+  | { readonly operation: 'grant'; readonly key: string; readonly ttl: number }
+  /** Keeps it, or ends it. */
+  | { readonly operation: 'keep' | 'revoke'; readonly key: string }
 );
 
 /** Somebody watches the keys with this prefix (empty: all), from the first revision on, until the run ends. */

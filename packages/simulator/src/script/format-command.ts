@@ -94,7 +94,9 @@ function clientWords(command: ClientCommand): readonly (string | number)[] {
   const { client, operation, key } = command;
   switch (operation) {
     case 'put':
-      return [client, operation, key, command.value];
+      return [client, operation, key, command.value, ...(command.lease === undefined ? [] : ['lease', command.lease])];
+    case 'grant':
+      return [client, operation, key, command.ttl];
     case 'get':
       return [
         client,

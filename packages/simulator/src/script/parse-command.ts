@@ -139,12 +139,23 @@ function clientCommand(client: string, words: Words): Command {
   const parsed = ((): Command => {
     switch (operation) {
       case 'put':
-        return { type: 'client', client, operation, key, value: words.next('a value') };
+        return {
+          type: 'client',
+          client,
+          operation,
+          key,
+          value: words.next('a value'),
+          ...given({ lease: after(words, 'lease') }),
+        };
+      case 'grant':
+        return { type: 'client', client, operation, key, ttl: words.number('milliseconds') };
       case 'get':
         return { type: 'client', client, operation, key, at: after(words, 'at'), by: by(words) };
       case 'delete':
       case 'lock':
       case 'unlock':
+      case 'keep':
+      case 'revoke':
         return { type: 'client', client, operation, key };
       case 'cas':
         return { type: 'client', client, operation, key, revision: revision(words), value: words.next('a value') };

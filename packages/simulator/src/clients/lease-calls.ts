@@ -1,0 +1,77 @@
+/**
+ * How the clients of a run use leases for keys: each has leases of its own, by names that it alone knows. It grants them, keeps them, ties
+ * keys to them, revokes them, or lets them end. What comes while a lease is being granted waits for its id.
+ */
+import type { Settlement } from '@conclave/client';
+import type { KvReply, LeaseId } from '@conclave/protocol';
+import type { Coverage } from '../mesh/coverage.js';
+import type { ClientCommand } from '../script/command.js';
+import type { RecordedCall } from './history.js';
+import type { VirtualClient } from './virtual-client.js';
+
+type Settled = (settlement: Settlement) => void;
+
+/** `waiting`: what is to be called as soon as the id is known, or known not to come. */
+interface Held {
+  leaseId: LeaseId | undefined;
+  readonly waiting: (() => void)[];
+  isPending: boolean;
+}
+
+const noLease: Settlement = {
+  outcome: 'not_done',
+  error: { code: 'EINVAL', message: 'the client was told no id of a lease', outcome: 'not_done' },
+};
+
+export class LeaseCalls {
+  /** By client and name. */
+  private readonly held = new Map<string, Held>();
+
+  call(client: VirtualClient, command: ClientCommand, recorded: RecordedCall, settled: Settled): void {
+    if (command.operation === 'grant') return this.grant(client, command.key, command.ttl, recorded, settled);
+    const name = command.operation === 'put' ? (command.lease ?? '') : command.key;
+    const held = this.held.get(idOf(client.name, name));
+    const use = (): void => {
+      const leaseId = held?.leaseId;
+      if (leaseId === undefined) return settled(noLease);
+      recorded.leaseId = leaseId;
+      if (command.operation === 'keep') return client.call({ operation: 'lease_keep', leaseId }, settled);
+      if (command.operation === 'revoke') return client.call({ operation: 'lease_revoke', leaseId }, settled);
+      if (command.operation !== 'put') throw new Error(`${command.operation} uses no lease`);
+      const { key, value } = command;
+      client.call({ operation: 'put', key, value, leaseId }, settled);
+    };
+    if (held?.isPending === true) held.waiting.push(use);
+    else use();
+  }
+
+  /** The client of this name is another one from now on. */
+  forget(client: string): void {
+    for (const id of this.held.keys()) if (id.startsWith(`${client} `)) this.held.delete(id);
+  }
+
+  count({ operation, result, leaseId, outcome, code }: RecordedCall, coverage: Coverage): void {
+    if (operation === 'put' && leaseId !== undefined && outcome === 'ok') coverage.count('key tied to a lease');
+    if (operation === 'revoke')
+      coverage.count(result?.changed === true ? 'lease revoked' : 'lease over before it was revoked');
+    if (operation === 'keep' && code === 'ENOENT') coverage.count('lease over before it was kept');
+  }
+
+  private grant(client: VirtualClient, name: string, ttlMs: number, recorded: RecordedCall, settled: Settled): void {
+    const held: Held = { leaseId: undefined, waiting: [], isPending: true };
+    this.held.set(idOf(client.name, name), held);
+    client.call({ operation: 'lease_grant', ttlMs }, (settlement) => {
+      if (settlement.outcome === 'done') {
+        held.leaseId = (settlement.result as KvReply<'lease_grant'>).lease_id;
+        recorded.leaseId = held.leaseId;
+      }
+      held.isPending = false;
+      settled(settlement);
+      for (const use of held.waiting.splice(0)) use();
+    });
+  }
+}
+
+function idOf(client: string, name: string): string {
+  return `${client} ${name}`;
+}
