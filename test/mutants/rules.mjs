@@ -493,11 +493,28 @@ export const chapters = [
     ],
   },
   {
+    title: 'Leases and locks',
+    rules: [
+      {
+        rule: 'A lease ends once nobody has kept it for its time',
+        mutants: ['keep-does-not-count-anew', 'kept-lease-ends-by-an-older-entry'],
+      },
+      { rule: 'With a lease its keys are deleted', mutants: ['keys-survive-their-lease'] },
+      { rule: 'A lease that has ended does not come back', mutants: ['keep-revives-a-lease'] },
+      { rule: 'Only who proves that it is the holder gives a lock back', mutants: ['unlock-without-the-secret'] },
+      {
+        rule: 'Locks are passed on in an order that each replica has',
+        mutants: ['locks-passed-on-in-insertion-order', 'snapshot-without-waiting-clients'],
+      },
+    ],
+  },
+  {
     title: 'Versions (section 9)',
     rules: [
       { rule: 'The level is raised once every member and joiner has it', mutants: ['level-raised-too-early'] },
       { rule: 'A peer below the level is not taken in', mutants: ['peer-below-the-level-admitted'] },
       { rule: 'An entry that cannot be read is never skipped', mutants: ['unknown-entry-skipped'] },
+      { rule: 'Members compare digests of their whole state', mutants: ['digest-forgets-locks'] },
     ],
   },
   {

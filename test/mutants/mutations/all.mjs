@@ -3,6 +3,7 @@ import { configuration } from './configuration.mjs';
 import { elections } from './elections.mjs';
 import { histories } from './histories.mjs';
 import { identity } from './identity.mjs';
+import { leases } from './leases.mjs';
 import { levels } from './levels.mjs';
 import { log } from './log.mjs';
 import { quorums } from './quorums.mjs';
@@ -21,6 +22,7 @@ export const mutations = [
   ...configuration,
   ...histories,
   ...identity,
+  ...leases,
   ...levels,
   ...replication,
   ...reads,

@@ -9,7 +9,7 @@ import type { ClientCommand } from '../script/command.js';
 import type { RecordedCall } from './history.js';
 import type { VirtualClient } from './virtual-client.js';
 
-type Settled = (settlement: Settlement) => void;
+type Settled = (settlement: Settlement, groupUid?: string) => void;
 
 /** `waiting`: what is to be called as soon as the id is known, or known not to come. */
 interface Held {
@@ -60,13 +60,13 @@ export class LeaseCalls {
   private grant(client: VirtualClient, name: string, ttlMs: number, recorded: RecordedCall, settled: Settled): void {
     const held: Held = { leaseId: undefined, waiting: [], isPending: true };
     this.held.set(idOf(client.name, name), held);
-    client.call({ operation: 'lease_grant', ttlMs }, (settlement) => {
+    client.call({ operation: 'lease_grant', ttlMs }, (settlement, groupUid) => {
       if (settlement.outcome === 'done') {
         held.leaseId = (settlement.result as KvReply<'lease_grant'>).lease_id;
         recorded.leaseId = held.leaseId;
       }
       held.isPending = false;
-      settled(settlement);
+      settled(settlement, groupUid);
       for (const use of held.waiting.splice(0)) use();
     });
   }

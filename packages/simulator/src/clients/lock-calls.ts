@@ -23,6 +23,8 @@ export class LockCalls {
   private readonly leases = new Map<string, LeaseId>();
   /** The token of each lock that each client was told last. */
   private readonly tokens = new Map<string, number>();
+  /** The token of each lock that anybody was told last. */
+  private readonly seen = new Map<string, number>();
 
   call(client: VirtualClient, recorded: RecordedCall, settled: Settled): void {
     if (recorded.operation === 'unlock') return this.unlock(client, recorded, settled);
@@ -55,7 +57,10 @@ export class LockCalls {
     client.call(call, (settlement, groupUid) => {
       if (settlement.outcome === 'done') {
         const { acquired, token } = settlement.result as KvReply<'lock'>;
-        if (acquired) this.tokens.set(`${name} ${recorded.key}`, token);
+        if (acquired) {
+          this.tokens.set(`${name} ${recorded.key}`, token);
+          this.seen.set(recorded.key, token);
+        }
       } else if (hasEnded(settlement.error.code) && this.leases.get(name) === leaseId) {
         // It has ended: the next call has another one granted.
         this.leases.delete(name);
@@ -66,8 +71,15 @@ export class LockCalls {
 
   private unlock(client: VirtualClient, { key }: RecordedCall, settled: Settled): void {
     const token = this.tokens.get(`${client.name} ${key}`);
-    if (token === undefined) return settled(noToken);
+    if (token === undefined) return this.tryWithoutProof(client, key, settled);
     client.call({ operation: 'unlock', name: key, token, leaseId: this.leases.get(client.name) }, settled);
+  }
+
+  /** Gives back what another holds: it knows the token, which is no secret, and no lease. That is refused from feature level 1 on. */
+  private tryWithoutProof(client: VirtualClient, key: string, settled: Settled): void {
+    const token = this.seen.get(key);
+    if (token === undefined) return settled(noToken);
+    client.call({ operation: 'unlock', name: key, token }, settled);
   }
 }
 

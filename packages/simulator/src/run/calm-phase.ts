@@ -230,6 +230,10 @@ export class CalmPhase {
   /** Each member that is not spoiled holds what the model does: keys, leases, locks and sessions. */
   private compareWithTheModel(): void {
     const { mesh, invariants } = this.simulation;
+    const spoiled = this.members().filter((peerId) => mesh.isFlipped(peerId));
+    if (spoiled.length > 0 && spoiled.length < this.members().length / 2) {
+      throw new InvariantViolation('states-are-repaired', `${spoiled} are spoiled, and no digest says so`);
+    }
     const { states, commits } = invariants.record;
     for (const peerId of this.members()) {
       const entry = commits.at(mesh.node(peerId).summary().applied_index);

@@ -125,6 +125,7 @@ const answers = [
   'lock waited for',
   'lock given back',
   'lock lost before it was given back',
+  'answer unlock not_done EINVAL',
   ...['grant', 'keep', 'revoke'].map((operation) => `answer ${operation} ok`),
   'answer keep not_done ENOENT',
   'key tied to a lease',

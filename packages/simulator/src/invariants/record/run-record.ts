@@ -47,7 +47,7 @@ export class RunRecord {
   readonly states = new ModelStates();
   /** What the clocks of nodes have shown at most. */
   clocks = new FastestClock();
-  /** When a node has first appended an entry, in the run's time. */
+  /** When a leader has first appended an entry of its own, in the run's time. */
   private readonly appendedMs = new WeakMap<Entry, number>();
   /** By term; the first, should there be two. */
   readonly leaders = new Map<number, LeaderOfTerm>();
@@ -106,14 +106,18 @@ export class RunRecord {
 
   private onAppend(body: Body<'log-store.append'>, from: Actor): void {
     this.appended = this.accepted.onAppend(body);
-    const nowMs = (this.step?.at.wallTimeMs ?? 0) - runBeginsMs;
-    for (const entry of this.appended ?? []) if (!this.appendedMs.has(entry)) this.appendedMs.set(entry, nowMs);
+    if (body.leader_id === from.peerId) this.noteWhen(this.appended ?? []);
     const leader = this.leaders.get(body.leader_term);
     const isLeaders = leader?.peerId === from.peerId && leader.storeId === body.store_id;
     if (isLeaders && this.appended !== undefined && this.appended.length > 0) leader.last = this.appended.at(-1);
   }
 
-  /** When that was; undefined: this entry was only stored, or goes on from another history. */
+  private noteWhen(appended: readonly Entry[]): void {
+    const nowMs = (this.step?.at.wallTimeMs ?? 0) - runBeginsMs;
+    for (const entry of appended) if (!this.appendedMs.has(entry)) this.appendedMs.set(entry, nowMs);
+  }
+
+  /** When its leader has first appended it; undefined: it goes on from another history. */
   firstAppendedMs(entry: Entry): number | undefined {
     return this.appendedMs.get(entry);
   }
