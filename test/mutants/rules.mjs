@@ -218,6 +218,10 @@ export const chapters = [
         rule: 'A leader that its quorum has not lately confirmed does not answer for the group',
         mutants: ['unconfirmed-leader-reads'],
       },
+      {
+        rule: 'Every request that a leader accepted is answered in the end, and its outcome is true',
+        mutants: ['held-requests-are-forgotten', 'held-requests-are-not-done'],
+      },
       { rule: 'A leader counts itself only while its session is in force', mutants: ['read-without-the-own-session'] },
       {
         rule: 'A follower echoes only while it is sure that no second node of its peer has opened the log-store',

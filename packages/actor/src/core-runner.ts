@@ -46,8 +46,9 @@ export type OwnEffect<Effect> = Exclude<Effect, CommonEffect>;
 
 /** Messages of one turn; then the core is told `idle` even if more wait. */
 const turnMessages = 256;
-/** Requests of one turn, behind its messages. */
+/** Requests of one turn, behind its messages; fewer where they take long. */
 const turnRequests = 256;
+const turnRequestsMs = 4;
 
 /** The timers that go off together in all groups of a process, near enough to when they were asked for. */
 const alignedTimer = 'tick';
@@ -71,7 +72,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
   readonly log: ActorLog;
   private readonly mailbox: Mailbox<Item<Input>>;
   /** Requests that were let in, which is where they are bounded. */
-  private readonly requests = new Mailbox<Input>();
+  private readonly requests = new Mailbox<() => Input | undefined>();
   private readonly timers = new Map<string, TimerRun>();
   private readonly tally = new Tally();
   private readonly turns: Turns;
@@ -131,10 +132,13 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
     this.turns.ask(this);
   }
 
-  /** Queues a request that was let in. Requests keep their order; what else waits may overtake them. */
-  enqueueRequest(input: Input): void {
+  /**
+   * Queues a request that was let in. Requests keep their order; what else waits may overtake them.
+   * @param read decodes the request when its turn has come; undefined: it was refused
+   */
+  enqueueRequest(read: () => Input | undefined): void {
     if (this.stopped) return;
-    this.requests.push(input);
+    this.requests.push(read);
     this.turns.ask(this);
   }
 
@@ -170,10 +174,12 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
   }
 
   private takeRequests(): void {
+    if (this.requests.length === 0) return;
+    const until = performance.now() + turnRequestsMs;
     for (let left = turnRequests; left > 0 && !this.stopped; left--) {
-      const input = this.requests.shift();
-      if (input === undefined) return;
-      this.step(input);
+      const input = this.requests.shift()?.();
+      if (input !== undefined) this.step(input);
+      if (this.requests.length === 0 || performance.now() > until) return;
     }
   }
 

@@ -1,7 +1,8 @@
 /** Answers how an actor is, on `<prefix>.<group>.<peer>.<actor>.health`. */
-import { encodeAs, encodingOf, type HealthReply, healthWord, type Subjects } from '@conclave/protocol';
+import { type Encoding, encodeAs, encodingOf, type HealthReply, healthWord, type Subjects } from '@conclave/protocol';
 import type { Actor } from './actor.js';
 import type { Connection } from './nats-connection.js';
+import { onceATurn } from './once-a-turn.js';
 import type { ActorAddress, Listening, Transport } from './transport.js';
 
 export function serveHealth(
@@ -13,12 +14,14 @@ export function serveHealth(
 ): Listening {
   const { groupId, peerId, actor, incarnation } = address;
   const subject = subjects.message({ groupId, peerId, recipient: actor }, healthWord);
-  const subscription = connection.subscribe(subject, (request) => {
-    if (!request.reply) return;
+  const replyIn = onceATurn((encoding: Encoding) => {
     const dropped = { ...transport.dropped, ...actorThere.dropped };
     const { healthy, reason } = actorThere.health();
     const reply: HealthReply = { group_id: groupId, peer_id: peerId, actor, incarnation, healthy, reason, dropped };
-    connection.publish(request.reply, encodeAs(reply, encodingOf(request.data)));
+    return encodeAs(reply, encoding);
+  });
+  const subscription = connection.subscribe(subject, (request) => {
+    if (request.reply) connection.publish(request.reply, replyIn(encodingOf(request.data)));
   });
   return {
     close: () => {

@@ -5,6 +5,7 @@
 import { encodeJson } from '@conclave/protocol';
 import type { Msg } from 'nats';
 import type { Connection } from './nats-connection.js';
+import { onceATurn } from './once-a-turn.js';
 import type { EndpointCounts } from './requests.js';
 import type { Listening } from './transport.js';
 
@@ -30,6 +31,7 @@ type Verb = (typeof verbs)[number];
 export class MicroService {
   private readonly listenings: Listening[] = [];
   private readonly started = new Date().toISOString();
+  private readonly encoded = onceATurn((verb: Verb) => encodeJson(this.response(verb)));
 
   /**
    * @param endpoints those that are served at the moment
@@ -59,7 +61,7 @@ export class MicroService {
 
   private answer(verb: Verb, request: Msg): void {
     if (!request.reply) return;
-    this.connection.publish(request.reply, encodeJson(this.response(verb)));
+    this.connection.publish(request.reply, this.encoded(verb));
   }
 
   private response(verb: Verb): unknown {

@@ -14,6 +14,11 @@ export interface NatsOptions {
   /** As the server shows it to operators. */
   readonly name: string;
   readonly log: LineLog;
+  /**
+   * Whether reading gives way: to what else this process reads, after some milliseconds of each turn of the event loop, and
+   * while much waits to be written. For requests, which others may send in any number.
+   */
+  readonly givesWay?: boolean;
   /** How long a server may take to answer before the next one is tried. */
   readonly dialTimeoutMs?: number;
   /** A server of which nothing is heard is left after two to three of these. */
@@ -24,6 +29,12 @@ const reconnectWaitMs = 100;
 const reconnectJitterMs = 100;
 const defaultDialTimeoutMs = 2000;
 const defaultPingIntervalMs = 2000;
+/** A connection that gives way reads so long in one turn of the event loop, */
+const readingMs = 4;
+/** and looks after so long whether what it has to write has become less. */
+const congestedMs = 5;
+/** How long a server may take to hand over what it had sent before it was told that nobody listens any more. */
+const drainMs = 1000;
 /** Rounds without a sign of life after which a server is left. */
 const silentRounds = 3;
 /** The library's own pings are as good as off: it takes nothing but their answers for a sign of life. */
@@ -33,7 +44,9 @@ const libraryPingIntervalMs = 2 ** 31 - 1;
 interface Inside {
   readonly protocol: {
     readonly connected: boolean;
-    readonly transport?: { readonly socket?: { readonly writableLength: number; destroy(): void } };
+    readonly transport?: {
+      readonly socket?: { readonly writableLength: number; pause(): void; resume(): void; destroy(): void };
+    };
   };
 }
 
@@ -46,11 +59,16 @@ export class Connection {
   private readonly watch: NodeJS.Timeout;
   private silent = 0;
   private heardMessages = 0;
+  private heardWaitingBytes = 0;
+  /** When this turn of the event loop began to read from it. */
+  private readingSinceMs: number | undefined;
+  private isPaused = false;
 
   private constructor(
     readonly nats: NatsConnection,
     private readonly log: LineLog,
     pingIntervalMs: number,
+    private readonly givesWay: boolean,
   ) {
     void this.logStatus();
     this.watch = setInterval(() => this.onPingTime(), pingIntervalMs);
@@ -88,7 +106,7 @@ export class Connection {
       );
     }
     log.write('info', 'connected to NATS', { server: nats.getServer() });
-    return new Connection(nats, log, options.pingIntervalMs ?? defaultPingIntervalMs);
+    return new Connection(nats, log, options.pingIntervalMs ?? defaultPingIntervalMs, options.givesWay ?? false);
   }
 
   /** What was not published, by reason. */
@@ -128,8 +146,46 @@ export class Connection {
           this.tally.add('receiver_threw');
           this.log.write('error', 'a message could not be taken', { subject: message.subject, err: String(thrown) });
         }
+        if (this.givesWay) this.giveWay();
       },
     });
+  }
+
+  /** Unsubscribes; settled when all that the server had sent for the subscription has been received. */
+  async drain(subscription: Subscription): Promise<void> {
+    if (this.nats.isClosed() || subscription.isClosed()) return;
+    if (!this.inside.connected) return subscription.unsubscribe();
+    // Where the connection is lost meanwhile, so is what was on its way.
+    const drained = subscription.drain().catch(() => undefined);
+    await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, drainMs).unref())]);
+  }
+
+  /** Whether so much waits to be written that large replies must wait. */
+  get isCongested(): boolean {
+    return this.waitingBytes > limits.outboundBytes / 2;
+  }
+
+  /** Stops reading for a moment where this turn of the event loop has read for long enough. */
+  private giveWay(): void {
+    if (this.readingSinceMs === undefined) {
+      this.readingSinceMs = performance.now();
+      setImmediate(() => this.onTurn());
+    } else if (!this.isPaused && performance.now() - this.readingSinceMs > readingMs) {
+      this.isPaused = true;
+      this.inside.transport?.socket?.pause();
+    }
+  }
+
+  private onTurn(): void {
+    this.readingSinceMs = undefined;
+    if (this.isCongested) {
+      this.isPaused = true;
+      this.inside.transport?.socket?.pause();
+      setTimeout(() => this.onTurn(), congestedMs);
+    } else if (this.isPaused) {
+      this.isPaused = false;
+      this.inside.transport?.socket?.resume();
+    }
   }
 
   /** Settled when the server has taken all that was said so far, subscriptions too. */
@@ -167,8 +223,11 @@ export class Connection {
       return;
     }
     const { inMsgs } = this.nats.stats();
-    this.silent = inMsgs === this.heardMessages ? this.silent + 1 : 0;
+    // While this side does not read, that the server reads is a sign of life.
+    const isTaking = this.isPaused && this.waitingBytes !== this.heardWaitingBytes;
+    this.silent = inMsgs === this.heardMessages && !isTaking ? this.silent + 1 : 0;
     this.heardMessages = inMsgs;
+    this.heardWaitingBytes = this.waitingBytes;
     if (this.silent >= silentRounds) {
       this.silent = 0;
       this.log.write('warn', 'the NATS server answers no pings; leaving it', { server: this.nats.getServer() });
@@ -185,8 +244,11 @@ export class Connection {
 
   private obstacle(): Obstacle | undefined {
     if (!this.inside.connected) return 'disconnected';
-    const waiting = this.inside.transport?.socket?.writableLength ?? 0;
-    return waiting > limits.outboundBytes ? 'outbound_full' : undefined;
+    return this.waitingBytes > limits.outboundBytes ? 'outbound_full' : undefined;
+  }
+
+  private get waitingBytes(): number {
+    return this.inside.transport?.socket?.writableLength ?? 0;
   }
 
   private get inside(): Inside['protocol'] {

@@ -22,19 +22,21 @@ import {
   type PeerId,
   type Subjects,
 } from '@conclave/protocol';
-import { headers, type Msg, NoRespondersError, RequestError } from 'nats';
+import { headers, type Msg, type MsgHdrs, NoRespondersError, RequestError } from 'nats';
 import type { LineLog } from './actor-log.js';
 import { type FoundHost, HostDiscovery } from './host-discovery.js';
 import type { Connection } from './nats-connection.js';
 import type { Listening } from './transport.js';
 import { WatchPublisher } from './watch-publisher.js';
 
-/** A request that has been decoded. Exactly one of `reply`, `refuse` and `drop` is called, once. */
+/** A request. Exactly one of `reply`, `refuse` and `drop` is called, once. */
 export interface Request {
   /** The command or operation: the last token of the subject. */
   readonly name: string;
-  /** Decoded, not yet checked. */
-  readonly body: unknown;
+  /** As it came. */
+  readonly bytes: number;
+  /** @returns the body, decoded, not yet checked. @throws ConclaveError EINVAL */
+  decode(): unknown;
   /** How it came, and so how it is answered. */
   readonly encoding: Encoding;
   /** False, and nothing is sent, where the reply is too large for a message: then `refuse`. */
@@ -51,6 +53,12 @@ export interface RequestAddress {
   readonly door: Door;
 }
 
+/** A subject on which requests are heard. */
+export interface ServedSubject {
+  /** Unsubscribes. Requests that NATS has sent already still come; settled when there are none any more. */
+  close(): Promise<void>;
+}
+
 /** What an endpoint has done so far. */
 export interface EndpointCounts {
   requests: number;
@@ -59,6 +67,28 @@ export interface EndpointCounts {
   /** Between a request and its answer, all requests together. */
   processingNs: number;
 }
+
+/** Refusals as they are sent: under a flood the same one goes out thousands of times. */
+class EncodedRefusals {
+  private error: ErrorBody | undefined;
+  private head = headers();
+  private readonly data = new Map<Encoding, Uint8Array>();
+
+  of(error: ErrorBody, encoding: Encoding, line: string): { readonly head: MsgHdrs; readonly data: Uint8Array } {
+    if (this.error !== error) {
+      this.error = error;
+      this.head = headers();
+      this.head.set('Nats-Service-Error', line);
+      this.head.set('Nats-Service-Error-Code', String(errorCodes[error.code].status));
+      this.data.clear();
+    }
+    const data = this.data.get(encoding) ?? encodeAs({ error }, encoding);
+    this.data.set(encoding, data);
+    return { head: this.head, data };
+  }
+}
+
+const refusals = new EncodedRefusals();
 
 export function newEndpointCounts(): EndpointCounts {
   return { requests: 0, errors: 0, lastError: '', processingNs: 0 };
@@ -89,19 +119,20 @@ export class Requests {
   }
 
   /** Hears requests until it is closed. */
-  serve(address: RequestAddress, counts: EndpointCounts, onRequest: (request: Request) => void): Listening {
+  serve(address: RequestAddress, counts: EndpointCounts, onRequest: (request: Request) => void): ServedSubject {
     return this.serveSubject(this.subject(address), counts, onRequest);
   }
 
   /** The same on a subject that is of no group. */
-  serveSubject(subject: string, counts: EndpointCounts, onRequest: (request: Request) => void): Listening {
-    const subscription = this.connection.subscribe(subject, (message) => {
-      const request = this.receive(message, counts);
-      if (request !== undefined) onRequest(request);
-    });
+  serveSubject(subject: string, counts: EndpointCounts, onRequest: (request: Request) => void): ServedSubject {
+    const subscription = this.connection.subscribe(subject, (message) =>
+      onRequest(new ReceivedRequest(this.connection, message, counts, this.log)),
+    );
+    let closed: Promise<void> | undefined;
     return {
       close: () => {
-        if (!this.connection.nats.isClosed()) subscription.unsubscribe();
+        closed ??= this.connection.drain(subscription);
+        return closed;
       },
     };
   }
@@ -158,46 +189,38 @@ export class Requests {
       },
     };
   }
-
-  private receive(message: Msg, counts: EndpointCounts): Request | undefined {
-    const name = message.subject.slice(message.subject.lastIndexOf('.') + 1);
-    const answer = new Answer(this.connection, message, encodingOf(message.data), counts, this.log);
-    if (message.data.length > limits.messageBytes) {
-      const text = `a request has at most ${limits.messageBytes} bytes`;
-      answer.refuse({ code: 'EINVAL', message: text, outcome: 'not_done' });
-      return undefined;
-    }
-    try {
-      const { value, encoding } = decodeRequest(message.data);
-      return {
-        name,
-        body: value,
-        encoding,
-        reply: (body) => answer.reply(body),
-        refuse: (error) => answer.refuse(error),
-        drop: () => undefined,
-      };
-    } catch (error) {
-      if (!(error instanceof ConclaveError)) throw error;
-      answer.refuse(error.toBody());
-      return undefined;
-    }
-  }
 }
 
-/** The way back to who asked. A request without a reply subject is done all the same. */
-class Answer {
+/** A request as it came, and the way back to who asked. One without a reply subject is done all the same. */
+class ReceivedRequest implements Request {
+  readonly encoding: Encoding;
   private readonly sinceMs = performance.now();
 
   constructor(
     private readonly connection: Connection,
     private readonly message: Msg,
-    private readonly encoding: Encoding,
     private readonly counts: EndpointCounts,
     private readonly log: LineLog,
   ) {
     counts.requests += 1;
+    this.encoding = encodingOf(message.data);
   }
+
+  get name(): string {
+    const { subject } = this.message;
+    return subject.slice(subject.lastIndexOf('.') + 1);
+  }
+
+  get bytes(): number {
+    return this.message.data.length;
+  }
+
+  decode(): unknown {
+    if (this.bytes <= limits.messageBytes) return decodeRequest(this.message.data).value;
+    throw new ConclaveError('EINVAL', `a request has at most ${limits.messageBytes} bytes`);
+  }
+
+  drop(): void {}
 
   reply(body: unknown): boolean {
     const data = encodeAs(body, this.encoding);
@@ -216,10 +239,8 @@ class Answer {
       this.log.write('warn', 'a request that wants no reply was refused', { subject: this.message.subject, err: line });
       return;
     }
-    const head = headers();
-    head.set('Nats-Service-Error', line);
-    head.set('Nats-Service-Error-Code', String(errorCodes[error.code].status));
-    this.connection.publish(this.message.reply, encodeAs({ error }, this.encoding), { headers: head });
+    const { head, data } = refusals.of(error, this.encoding, line);
+    this.connection.publish(this.message.reply, data, { headers: head });
   }
 
   private count(): void {

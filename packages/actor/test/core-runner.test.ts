@@ -225,7 +225,8 @@ describe('a core’s runner', () => {
     await hears('idle');
     const message = tick(0);
     for (let seq = 1; seq <= 2000; seq++) {
-      runner.enqueueRequest({ type: 'message', message: { ...message, body: { ...message.body, seq } } as Message });
+      const body = { ...message.body, seq };
+      runner.enqueueRequest(() => ({ type: 'message', message: { ...message, body } as Message }));
     }
     runner.deliver(tick(9001), 1);
     await hears('message 2000');

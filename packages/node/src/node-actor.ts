@@ -11,6 +11,7 @@ import {
   type EndpointCounts,
   generateId,
   type Health,
+  instant,
   type Listening,
   MicroService,
   newEndpointCounts,
@@ -18,10 +19,12 @@ import {
   type Request,
   type RequestAddress,
   type Requests,
+  type ServedSubject,
   type WatchPublisher,
 } from '@conclave/actor';
 import type {
   Core,
+  Instant,
   ReplyContext,
   Service,
   UnwatchRequest,
@@ -34,9 +37,11 @@ import {
   ConclaveError,
   type ConclaveEvent,
   type Door,
+  type ErrorBody,
   type GroupUid,
   isAdminCommand,
   limits,
+  type Outcome,
   type PeerId,
   StatusReply,
 } from '@conclave/protocol';
@@ -47,6 +52,8 @@ import { OpenRequests } from './open-requests.js';
 /** The parts of a `NodeCore` that its shell uses. */
 export interface ServingCore extends Core<NodeInput, NodeEffect> {
   health(): Health;
+  /** The outcome of a write on the group's subjects that is refused now without being looked at. */
+  outcomeOfOverload(at: Instant): Outcome;
   summary(): {
     readonly role: string;
     readonly term: number;
@@ -77,15 +84,19 @@ type Asked = 'group' | 'peer';
 /** How long the group's leader may take to say who it is. */
 const askTimeoutMs = 1000;
 
+const stopping: ErrorBody = { code: 'ESHUTDOWN', message: 'the process is stopping', outcome: 'unknown' };
+
 export class NodeActor implements Actor {
   private core: ServingCore;
   private runner: CoreRunner<NodeInput, NodeEffect>;
-  private readonly open = new OpenRequests();
+  private readonly open: OpenRequests;
   private readonly counts = new Map<string, EndpointCounts>();
   private readonly micro: MicroService;
   private readonly watchPublisher: WatchPublisher;
-  private peerDoor: Listening[] = [];
-  private groupDoor: Listening[] = [];
+  private peerDoor: ServedSubject[] = [];
+  private groupDoor: ServedSubject[] = [];
+  private ledHistories: Listening | undefined;
+  private isStopping = false;
   /** The leader's, where it is heard. */
   private feed: Listening | undefined;
 
@@ -94,6 +105,7 @@ export class NodeActor implements Actor {
     private readonly dependencies: NodeActorDependencies,
   ) {
     [this.core, this.runner] = this.makeRunner();
+    this.open = new OpenRequests(() => dependencies.connection.isCongested);
     const { groupId, peerId, incarnation } = context;
     this.watchPublisher = dependencies.requests.watchPublisher(groupId, (watchId) =>
       this.runner.enqueue({ type: 'watch_unheard', watchId }),
@@ -123,8 +135,10 @@ export class NodeActor implements Actor {
     this.feed?.close();
     this.watchPublisher.close();
     this.runner.stop();
-    closeAll([...this.peerDoor, ...this.groupDoor]);
-    this.open.refuseAll({ code: 'ESHUTDOWN', message: 'the process is stopping', outcome: 'unknown' });
+    this.ledHistories?.close();
+    this.isStopping = true;
+    this.open.refuseAll(stopping);
+    await Promise.all([...this.peerDoor, ...this.groupDoor].map((door) => door.close()));
   }
 
   health(): Health {
@@ -150,9 +164,6 @@ export class NodeActor implements Actor {
       case 'refuse':
         this.open.refuse(effect.requestId, effect.error);
         break;
-      case 'drop_request':
-        this.open.drop(effect.requestId);
-        break;
       case 'event':
         this.publish(effect.event);
         break;
@@ -164,6 +175,10 @@ export class NodeActor implements Actor {
         break;
       case 'serve':
         this.serveGroup(effect.group);
+        break;
+      case 'leave_door':
+        closeAll(this.peerDoor);
+        this.peerDoor = [];
         break;
       case 'hear_feed':
         this.hearFeed(effect.peerId, this.runner);
@@ -201,7 +216,9 @@ export class NodeActor implements Actor {
   private serveGroup(serve: boolean): void {
     if (serve === this.groupDoor.length > 0) return;
     closeAll(this.groupDoor);
-    this.groupDoor = serve ? [...this.openDoors('group'), this.hearLedHistories(this.runner)] : [];
+    this.ledHistories?.close();
+    this.groupDoor = serve ? this.openDoors('group') : [];
+    this.ledHistories = serve ? this.hearLedHistories(this.runner) : undefined;
   }
 
   /** Hears which histories are led under this group's name. */
@@ -253,7 +270,7 @@ export class NodeActor implements Actor {
 
   // ---- the door ----------------------------------------------------------------------------------
 
-  private openDoors(asked: Asked): Listening[] {
+  private openDoors(asked: Asked): ServedSubject[] {
     const doors: readonly Door[] = ['admin', 'kv'];
     return doors.map((door) => {
       const counts = newEndpointCounts();
@@ -265,12 +282,20 @@ export class NodeActor implements Actor {
     });
   }
 
+  /** Takes a request in, or refuses it, before it is decoded: its turn comes behind what actors say to each other. */
   private onRequest(asked: Asked, door: Door, request: Request): void {
+    if (this.isStopping) return request.refuse(stopping);
+    const id = this.open.add(request, () => (asked === 'peer' ? 'not_done' : this.core.outcomeOfOverload(instant())));
+    if (id !== undefined) this.runner.enqueueRequest(() => this.read(asked, door, request, id));
+  }
+
+  /** Decodes a request. @returns what the core is given; undefined: the request is refused */
+  private read(asked: Asked, door: Door, request: Request, id: number): NodeInput | undefined {
     try {
-      if (door === 'admin') this.onAdmin(asked, request);
-      else this.onService(asked, request);
+      return door === 'admin' ? this.readAdmin(asked, request, id) : this.readService(asked, request, id);
     } catch (error) {
-      request.refuse(this.refusal(error, request).toBody());
+      this.open.refuse(id, this.refusal(error, request).toBody());
+      return undefined;
     }
   }
 
@@ -281,7 +306,7 @@ export class NodeActor implements Actor {
     return new ConclaveError('ESTATEMACHINE', 'the request could not be understood');
   }
 
-  private onAdmin(asked: Asked, request: Request): void {
+  private readAdmin(asked: Asked, request: Request, requestId: number): NodeInput {
     const { name } = request;
     if (!isAdminCommand(name)) throw new ConclaveError('ENOENT', `there is no command ${JSON.stringify(name)}`);
     const { answeredBy, request: schema } = adminCommands[name];
@@ -289,18 +314,18 @@ export class NodeActor implements Actor {
       const where = asked === 'group' ? '<group>.<peer>.admin' : '<group>.admin';
       throw new ConclaveError('ENOENT', `${name} is a command on ${where}`);
     }
-    const parsed = schema.safeParse(request.body);
+    const parsed = schema.safeParse(request.decode());
     if (!parsed.success) throw new ConclaveError('EINVAL', describe(parsed.error.issues));
     const writes = name !== 'status' && name !== 'get_leader';
-    const requestId = this.open.add({ request, reply: (result) => result, writes });
-    this.runner.enqueueRequest({ type: 'admin', requestId, door: asked, command: name, body: parsed.data });
+    this.open.understand(requestId, { reply: (result) => result, writes });
+    return { type: 'admin', requestId, door: asked, command: name, body: parsed.data };
   }
 
-  private onService(asked: Asked, request: Request): void {
+  private readService(asked: Asked, request: Request, requestId: number): NodeInput {
     const { level } = this.core.summary();
-    const understood = this.dependencies.service.parse(request.name, request.body, { level, generateId });
-    if (understood.type === 'watch') return this.onWatchRequest(asked, request, understood);
-    if (understood.type === 'unwatch') return this.onUnwatchRequest(asked, request, understood);
+    const understood = this.dependencies.service.parse(request.name, request.decode(), { level, generateId });
+    if (understood.type === 'watch') return this.readWatch(asked, request, requestId, understood);
+    if (understood.type === 'unwatch') return this.readUnwatch(asked, requestId, understood);
     const { groupUid } = understood;
     const { service, connection } = this.dependencies;
     const fit = (reply: unknown) => service.fitReply?.(request.name, reply, connection.messageBytes);
@@ -309,9 +334,8 @@ export class NodeActor implements Actor {
       const consistency = understood.consistency ?? (asked === 'peer' ? 'stale' : 'linearizable');
       const isStale = consistency === 'stale';
       const replyToRead = (result: unknown) => understood.reply(result, { ...this.replyContext(), isStale });
-      const requestId = this.open.add({ request, reply: replyToRead, writes: false, fit });
-      this.runner.enqueueRequest({ type: 'read', requestId, door: asked, consistency, query, groupUid });
-      return;
+      this.open.understand(requestId, { reply: replyToRead, writes: false, fit });
+      return { type: 'read', requestId, door: asked, consistency, query, groupUid };
     }
     this.refusePeersDoor(asked, 'a write');
     const { payload, command, version } = understood;
@@ -322,25 +346,24 @@ export class NodeActor implements Actor {
       for (const event of understood.events?.(result) ?? []) this.publish(event);
       return understood.reply(result, this.replyContext());
     };
-    const requestId = this.open.add({ request, reply, writes: true, fit });
-    this.runner.enqueueRequest({ type: 'propose', requestId, payload, command, version, groupUid });
+    this.open.understand(requestId, { reply, writes: true, fit });
+    return { type: 'propose', requestId, payload, command, version, groupUid };
   }
 
-  private onWatchRequest(asked: Asked, request: Request, understood: WatchRequest): void {
+  private readWatch(asked: Asked, { encoding }: Request, requestId: number, understood: WatchRequest): NodeInput {
     this.refusePeersDoor(asked, 'a watch');
     const { watchId, selector, from, groupUid, reply } = understood;
     const makeReply = (result: unknown) => reply(result as WatchBegun, this.replyContext());
-    const requestId = this.open.add({ request, reply: makeReply, writes: false });
-    const { encoding } = request;
-    this.runner.enqueueRequest({ type: 'watch', requestId, watchId, selector, from, groupUid, encoding });
+    this.open.understand(requestId, { reply: makeReply, writes: false });
+    return { type: 'watch', requestId, watchId, selector, from, groupUid, encoding };
   }
 
-  private onUnwatchRequest(asked: Asked, request: Request, understood: UnwatchRequest): void {
+  private readUnwatch(asked: Asked, requestId: number, understood: UnwatchRequest): NodeInput {
     this.refusePeersDoor(asked, 'a watch');
     const { watchId, groupUid, reply } = understood;
     const makeReply = (result: unknown) => reply(result as WatchClosed, this.replyContext());
-    const requestId = this.open.add({ request, reply: makeReply, writes: false });
-    this.runner.enqueueRequest({ type: 'unwatch', requestId, watchId, groupUid });
+    this.open.understand(requestId, { reply: makeReply, writes: false });
+    return { type: 'unwatch', requestId, watchId, groupUid };
   }
 
   private replyContext(): ReplyContext {
@@ -381,8 +404,8 @@ function endpointName(asked: Asked, door: Door): string {
   return `${asked}-${door}`;
 }
 
-function closeAll(listenings: readonly Listening[]): void {
-  for (const listening of listenings) listening.close();
+function closeAll(doors: readonly ServedSubject[]): void {
+  for (const door of doors) void door.close();
 }
 
 /** What is wrong with a request, in a line. */

@@ -1,9 +1,17 @@
-/** Requests at a node's door that its core has not yet answered, by their number. */
+/**
+ * Requests that a node has received and not yet answered, by their number.
+ *
+ * Owns: the requests, from when they arrive until they are answered. Does not own what they mean (`node-actor.ts`).
+ *
+ * Invariants:
+ * 1. Each request is answered once.
+ * 2. They are bounded, by count and by bytes; a request past a bound is refused before it is decoded.
+ */
 import type { Request } from '@conclave/actor';
-import { ConclaveError, type ErrorBody, limits } from '@conclave/protocol';
+import { ConclaveError, type ErrorBody, limits, type Outcome } from '@conclave/protocol';
 
-export interface OpenRequest {
-  readonly request: Request;
+/** What a request means, once it is decoded. */
+export interface UnderstoodRequest {
   /** Makes the reply of what the core answers. @throws ConclaveError */
   readonly reply: (result: unknown) => unknown;
   /** Whether it changes something: then an answer that cannot be given leaves it unknown. */
@@ -12,32 +20,51 @@ export interface OpenRequest {
   readonly fit?: (reply: unknown) => unknown;
 }
 
+interface OpenRequest {
+  readonly request: Request;
+  understood: UnderstoodRequest | undefined;
+}
+
 export class OpenRequests {
   private readonly open = new Map<number, OpenRequest>();
+  private bytes = 0;
   private nextId = 1;
+
+  /** @param isCongested whether so much waits to be sent that large replies must not be added */
+  constructor(private readonly isCongested: () => boolean) {}
 
   get size(): number {
     return this.open.size;
   }
 
   /**
-   * Takes a request in.
-   * @returns its number
-   * @throws ConclaveError EBUSY where too many are open.
+   * Takes a request in, which is not decoded yet.
+   * @param outcome what to say of it where there is no room
+   * @returns its number; undefined where it was refused
    */
-  add(request: OpenRequest): number {
-    if (this.open.size >= limits.openRequests) {
-      throw new ConclaveError('EBUSY', `${limits.openRequests} requests are waiting for their answers`);
+  add(request: Request, outcome: () => Outcome): number | undefined {
+    const isFull = this.open.size >= limits.openRequests || this.bytes + request.bytes > limits.openRequestBytes;
+    if (isFull) {
+      request.refuse(tooMany[outcome()]);
+      return undefined;
     }
     const id = this.nextId++;
-    this.open.set(id, request);
+    this.open.set(id, { request, understood: undefined });
+    this.bytes += request.bytes;
     return id;
   }
 
+  /** A request is decoded, and means this. */
+  understand(id: number, understood: UnderstoodRequest): void {
+    const open = this.open.get(id);
+    if (open !== undefined) open.understood = understood;
+  }
+
   reply(id: number, result: unknown): void {
-    const open = this.take(id);
-    if (open === undefined) return;
-    const { request, reply, writes, fit } = open;
+    const { request, understood } = this.take(id) ?? {};
+    if (request === undefined || understood === undefined) return;
+    const { reply, writes, fit } = understood;
+    if (!writes && this.isCongested()) return request.refuse(congested);
     try {
       const body = reply(result);
       if (request.reply(body)) return;
@@ -55,19 +82,31 @@ export class OpenRequests {
     this.take(id)?.request.refuse(error);
   }
 
-  drop(id: number): void {
-    this.take(id)?.request.drop();
-  }
-
   /** Answers all that are open. */
   refuseAll(error: ErrorBody): void {
-    for (const { request } of this.open.values()) request.refuse(error);
+    const notDone: ErrorBody = { ...error, outcome: 'not_done' };
+    for (const { request, understood } of this.open.values())
+      request.refuse(understood?.writes === false ? notDone : error);
     this.open.clear();
+    this.bytes = 0;
   }
 
   private take(id: number): OpenRequest | undefined {
     const open = this.open.get(id);
+    if (open === undefined) return undefined;
     this.open.delete(id);
+    this.bytes -= open.request.bytes;
     return open;
   }
+}
+
+const tooMany = {
+  not_done: refusal(`${limits.openRequests} requests, or their bytes, are waiting for their answers`, 'not_done'),
+  unknown: refusal(`${limits.openRequests} requests, or their bytes, are waiting for their answers`, 'unknown'),
+};
+
+const congested = refusal('too many replies wait to be sent', 'not_done');
+
+function refusal(message: string, outcome: Outcome): ErrorBody {
+  return new ConclaveError('EBUSY', message, outcome).toBody();
 }

@@ -8,6 +8,7 @@ import {
   encode,
   type GroupUid,
   limits,
+  type Outcome,
   StatusReply,
   Subjects,
 } from '@conclave/protocol';
@@ -18,6 +19,9 @@ import { NodeActor, type NodeEffect, type NodeInput, type ServingCore } from '..
 
 const groupId = asGroupId('g');
 const peerId = asPeerId('n1');
+
+/** What the core says of a write that there is no room for. */
+let overload: Outcome = 'not_done';
 
 /** A core that does what the test says, so that the door stands alone. */
 class ScriptedCore implements ServingCore {
@@ -30,6 +34,9 @@ class ScriptedCore implements ServingCore {
   }
   health() {
     return { healthy: true, reason: '' };
+  }
+  outcomeOfOverload() {
+    return overload;
   }
   summary() {
     return {
@@ -390,19 +397,6 @@ describe('a node’s door', () => {
     expect(await ask('conclave.g.kv.put', encode({}))).toEqual(refusal('EINVAL', 400, message, { outcome: 'unknown' }));
   });
 
-  it('stays silent where the core does', async () => {
-    let dropped = 0;
-    script = (input) => {
-      if (input.type !== 'read' || dropped > 0) return answerAll(input);
-      dropped += 1;
-      return [{ type: 'drop_request', requestId: input.requestId }];
-    };
-    await start();
-    const silent = client.request('conclave.g.kv.read', '', { timeout: 200 });
-    await expect(silent).rejects.toThrow('timeout');
-    expect(await ask('conclave.g.kv.read', {})).toMatchObject(fine);
-  });
-
   it('does what is asked without a reply subject', async () => {
     const lines: string[] = [];
     await start({ write: (level, text) => lines.push(`${level}: ${text}`) });
@@ -417,13 +411,25 @@ describe('a node’s door', () => {
     expect(lines).toContain('warn: a request that wants no reply was refused');
   });
 
-  it('bounds the requests that wait for an answer', async () => {
+  it('promise 28: refuses what is past the bound of waiting requests before it is decoded', async () => {
     script = (input) => (input.type === 'propose' ? [] : answerAll(input));
     await start();
     for (let request = 0; request < limits.openRequests; request++) client.publish('conclave.g.kv.put', '{}');
-    expect(await ask('conclave.g.kv.put', {})).toEqual(
-      refusal('EBUSY', 429, `${limits.openRequests} requests are waiting for their answers`),
-    );
+    const message = `${limits.openRequests} requests, or their bytes, are waiting for their answers`;
+    overload = 'unknown';
+    expect(await ask('conclave.g.kv.put', {})).toEqual(refusal('EBUSY', 429, message, { outcome: 'unknown' }));
+    expect(await ask('conclave.g.n1.kv.read', {})).toEqual(refusal('EBUSY', 429, message));
+    overload = 'not_done';
+    expect(await ask('conclave.g.kv.put', '{ no JSON')).toEqual(refusal('EBUSY', 429, message));
+  });
+
+  it('promise 28: answers what NATS had sent before it unsubscribed', async () => {
+    const ends: NodeEffect = { type: 'serve', group: false };
+    script = (input) => (input.type === 'propose' ? [ends, ...answerAll(input)] : answerAll(input));
+    await start();
+    const asked = Array.from({ length: 500 }, () => ask('conclave.g.kv.put', {}));
+    for (const answer of await Promise.all(asked)) expect(answer).toMatchObject(fine);
+    await expect(client.request('conclave.g.kv.put')).rejects.toThrow('no responders');
   });
 
   it('answers on the group’s subjects only while the core serves it', async () => {

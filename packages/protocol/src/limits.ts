@@ -69,6 +69,8 @@ export const limits = {
   outboundBytes: 64 * MiB,
   /** Requests at a node's door that have not been answered. */
   openRequests: 16_384,
+  /** Their bytes, as they came. */
+  openRequestBytes: 64 * MiB,
   /** Messages of a link that its receiver has not acknowledged. */
   linkMessages: 1024,
   /** Their bytes. */

@@ -8,6 +8,8 @@ const lease = 'packages/node/src/core/leader-lease.ts';
 const appending = 'packages/node/src/core/append-entries.ts';
 const transfer = 'packages/node/src/core/transfer.ts';
 const leadership = 'packages/node/src/core/leadership.ts';
+const core = 'packages/node/src/core/node-core.ts';
+const hold = 'packages/node/src/core/request-hold.ts';
 const ticks = 'packages/ballot-box/src/core/tick-rounds.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
@@ -22,9 +24,9 @@ export const reads = [
         replace: 'context.reply(requestId, this.stateMachine.query(query));',
       },
       {
-        file: door,
-        find: "const speaksForGroup = state.role === 'leader' && this.leadership.isConfirmed();",
-        replace: "const speaksForGroup = state.role === 'leader';",
+        file: core,
+        find: 'return this.isLeader() && this.leadership.isConfirmed();',
+        replace: 'return this.isLeader();',
       },
     ],
     seeds: 60,
@@ -247,11 +249,23 @@ export const reads = [
     rule: 'Only a leader that its quorum has lately confirmed answers on the subjects of the group.',
     edits: [
       {
-        file: door,
-        find: "const speaksForGroup = state.role === 'leader' && this.leadership.isConfirmed();",
-        replace: "const speaksForGroup = state.role === 'leader';",
+        file: core,
+        find: 'return this.isLeader() && this.leadership.isConfirmed();',
+        replace: 'return this.isLeader();',
       },
     ],
     seeds: 60,
+  },
+  {
+    id: 'held-requests-are-forgotten',
+    rule: 'Every request that a leader accepted is answered in the end. What an unconfirmed leader holds is dropped when it steps down.',
+    edits: [{ file: hold, find: 'for (const request of held) this.refuseLater(request);', replace: 'void held;' }],
+    seeds: 100,
+  },
+  {
+    id: 'held-requests-are-not-done',
+    rule: 'A request that an unconfirmed leader held may have been carried out by another leader: its outcome is unknown.',
+    edits: [{ file: hold, find: "writes(request) ? 'unknown' : 'not_done'", replace: "'not_done'" }],
+    seeds: 100,
   },
 ];

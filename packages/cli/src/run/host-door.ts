@@ -10,10 +10,10 @@ import {
   type Connection,
   drawIncarnation,
   type LineLog,
-  type Listening,
   newEndpointCounts,
   type Request,
   type Requests,
+  type ServedSubject,
 } from '@conclave/actor';
 import type { HostedGroups } from '@conclave/log-store';
 import {
@@ -69,7 +69,7 @@ interface Done {
 
 export class HostDoor {
   private readonly incarnation = drawIncarnation();
-  private listening: Listening | undefined;
+  private served: ServedSubject | undefined;
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> = Promise.resolve();
   private waiting = 0;
@@ -85,7 +85,7 @@ export class HostDoor {
     const { requests, subjects } = this.dependencies;
     await this.follow();
     const subject = subjects.host(this.options.peer, '*');
-    this.listening = requests.serveSubject(subject, newEndpointCounts(), (request) => this.onRequest(request));
+    this.served = requests.serveSubject(subject, newEndpointCounts(), (request) => this.onRequest(request));
     this.timer = setInterval(() => this.publish(), publishEveryMs);
   }
 
@@ -93,7 +93,7 @@ export class HostDoor {
   async close(): Promise<void> {
     this.closed = true;
     clearInterval(this.timer);
-    this.listening?.close();
+    await this.served?.close();
     await this.running;
   }
 
@@ -105,7 +105,7 @@ export class HostDoor {
       return request.refuse(new ConclaveError('EBUSY', text).toBody());
     }
     this.waiting += 1;
-    const performed = this.running.then(() => this.perform(request.name, request.body));
+    const performed = this.running.then(() => this.perform(request.name, request.decode()));
     this.running = performed.then(
       () => undefined,
       () => undefined,

@@ -37,7 +37,10 @@ export class PeerProcess {
     private readonly options: RunOptions,
     private readonly dependencies: PeerProcessDependencies,
     private readonly connection: Connection,
-    /** Of requests and their answers. */
+    /**
+     * Of requests and their answers: a flood of them must not stand before what actors say to each other. NATS delivers
+     * what goes to one connection in one order.
+     */
     private readonly door: Connection,
     private readonly transport: PeerTransport,
     private readonly subjects: Subjects,
@@ -66,9 +69,9 @@ export class PeerProcess {
       const onDropped = (reason: string, count: number) => logDrop(log, reason, count);
       const outer = new NatsTransport(connection, subjects, onDropped, { bundle });
       const transport = new PeerTransport(options.peer, new InProcessTransport(), outer, options);
-      const door = await openDoor(options, name, connection, log);
+      const door = await Connection.open({ servers: options.nats, name: `${name} requests`, log, givesWay: true });
       const requests = new Requests(door, subjects, log);
-      factory.connect({ connection, requests, version });
+      factory.connect({ connection: door, requests, version });
       const made = new PeerProcess(options, dependencies, connection, door, transport, subjects, factory, requests);
       await made.startGroups();
       await connection.settled();
@@ -85,7 +88,7 @@ export class PeerProcess {
     await this.groups?.close();
     await this.host.stop();
     await this.factory.close();
-    if (this.door !== this.connection) await this.door.close();
+    await this.door.close();
     await this.connection.close();
     await this.transport.close();
   }
@@ -111,19 +114,10 @@ export class PeerProcess {
     const address = { groupId, peerId: this.options.peer, actor: kind, incarnation };
     const { log, fail } = this.dependencies;
     const actor = this.factory.make({ ...address, transport, log, fail });
-    const health = serveHealth(this.connection, this.subjects, address, actor, transport);
+    const health = serveHealth(this.door, this.subjects, address, actor, transport);
     actor.start();
     return { actor, health };
   }
-}
-
-/**
- * Requests have a connection of their own, where there is a node that takes them: a flood of them must not stand before
- * what actors say to each other. NATS delivers what goes to one connection in one order.
- */
-function openDoor(options: RunOptions, name: string, connection: Connection, log: LineLog): Promise<Connection> {
-  if (!options.actors.includes('node')) return Promise.resolve(connection);
-  return Connection.open({ servers: options.nats, name: `${name} requests`, log });
 }
 
 /** The first drop for a reason, and then at each tenfold, so that a flood does not fill the log. */

@@ -45,7 +45,6 @@ export class AdminDoor {
 
   private onPeerCommand({ requestId, command, body }: AdminInput): void {
     const { state, context } = this;
-    if (state.role === 'fenced') return context.emit({ type: 'drop_request', requestId });
     if (command === 'status') return context.reply(requestId, this.status());
     if (state.role === 'opening') {
       return context.refuse(requestId, 'EBUSY', 'the peer is starting: its log-store has not answered yet');
@@ -73,10 +72,6 @@ export class AdminDoor {
   private onGroupCommand(input: AdminInput): void {
     const { requestId, command, body } = input;
     const { state, context } = this;
-    if (state.role !== 'leader' || !this.leadership.isConfirmed()) {
-      context.drop('request_to_no_leader');
-      return context.emit({ type: 'drop_request', requestId });
-    }
     if (command !== 'status' && this.otherHistory.refuses(requestId, true)) return;
     if (this.transfer.isGoingOn && command !== 'status') return this.hold(input);
     const { leader_id } = body as { leader_id?: PeerId };

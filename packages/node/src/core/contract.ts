@@ -66,7 +66,7 @@ export interface NodeDependencies {
   readonly divergence?: Divergence | undefined;
 }
 
-export type NodeTimer = 'tick' | 'election' | 'apply' | 'snapshot' | 'change' | 'transfer' | 'watch';
+export type NodeTimer = 'tick' | 'election' | 'apply' | 'reads' | 'snapshot' | 'change' | 'transfer' | 'watch';
 
 /** A peer some process of which hosts the group. */
 export interface GroupHost {
@@ -139,8 +139,6 @@ export type NodeEffect =
   /** Answers a request: with the reply of an admin command, or the result of the state machine. */
   | { readonly type: 'reply'; readonly requestId: number; readonly result: unknown }
   | { readonly type: 'refuse'; readonly requestId: number; readonly error: ErrorBody }
-  /** Stays silent, so that the real leader's answer is heard. */
-  | { readonly type: 'drop_request'; readonly requestId: number }
   | { readonly type: 'event'; readonly event: ConclaveEvent }
   /** Publishes for a watch. Effects of one step may have the same body, which is encoded once. */
   | {
@@ -153,6 +151,8 @@ export type NodeEffect =
   | { readonly type: 'publish_led_history'; readonly body: LedHistory }
   /** Whether to answer on the group's own subjects, and to hear which histories are led. */
   | { readonly type: 'serve'; readonly group: boolean }
+  /** To answer on this peer's own subjects no more: another node of it does. */
+  | { readonly type: 'leave_door' }
   /** Whose `feed.append` to hear from now on, and nobody else's; empty: nobody's. */
   | { readonly type: 'hear_feed'; readonly peerId: PeerId | '' }
   /** Asks the group's subject for its status, and everybody whether he hosts the group, listed or not. */

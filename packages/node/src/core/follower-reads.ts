@@ -8,11 +8,13 @@
  * 1. A question serves only the reads that arrived before it was first sent.
  * 2. Each read is answered, or refused as not done within two election timeouts, and a heartbeat.
  * 3. An answer counts once, and only in the session in which it was asked for.
+ * 4. One step answers a bounded number of reads.
  */
 import type { StateMachine } from '@conclave/actor/core';
 import { asLogIndex, type Body, type LogIndex, limits } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 import type { NodeHub } from './hub.js';
+import { readsPerStep } from './reads.js';
 import type { NodeState } from './state.js';
 
 interface Read {
@@ -104,13 +106,19 @@ export class FollowerReads {
   serve(): void {
     if (this.questions.length === 0) return;
     const { appliedIndex } = this.state;
-    this.questions = this.questions.filter(({ readIndex, reads }) => {
+    let most = readsPerStep;
+    this.questions = this.questions.filter((question) => {
+      const { readIndex } = question;
       if (readIndex === undefined || readIndex > appliedIndex) return true;
+      const reads = question.reads.slice(0, most);
+      question.reads = question.reads.slice(most);
       this.count -= reads.length;
+      most -= reads.length;
       for (const { requestId, query } of reads) this.context.reply(requestId, this.stateMachine.query(query));
-      return false;
+      return question.reads.length > 0;
     });
     if (this.state.stopped !== '') this.refuseUnreachable();
+    if (most === 0 && this.questions.length > 0) this.context.setTimer('reads', 0);
   }
 
   /** Asks again, and gives up what has waited for too long. */

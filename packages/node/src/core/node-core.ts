@@ -55,6 +55,7 @@ import { Quarantine } from './quarantine.js';
 import { ReadDoor } from './read-door.js';
 import { ReadOnly } from './read-only.js';
 import { Removal } from './removal.js';
+import { type NodeRequest, RequestHold } from './request-hold.js';
 import { Restore } from './restore.js';
 import { Rounds } from './rounds.js';
 import { Snapshots } from './snapshots.js';
@@ -85,6 +86,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly leadership: Leadership;
   private readonly otherHistory: OtherHistory;
   private readonly proposals: Proposals;
+  private readonly hold: RequestHold;
   private readonly readDoor: ReadDoor;
   private readonly rounds: Rounds;
   private readonly readOnly: ReadOnly;
@@ -113,6 +115,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const state = new NodeState(options.peerId, options.levels);
     this.context = context;
     this.state = state;
+    this.hold = new RequestHold(context, (request) => this.carryOut(request));
     state.divergence = divergence;
     state.commandVersion = stateMachine.commandVersion;
     this.stateMachine = stateMachine;
@@ -228,19 +231,11 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         this.onIdle();
         break;
       case 'admin':
-        this.adminDoor.onCommand(input);
-        break;
       case 'propose':
-        this.onPropose(input);
-        break;
       case 'read':
-        this.readDoor.onRead(input);
-        break;
       case 'watch':
-        this.onWatch(input);
-        break;
       case 'unwatch':
-        this.onUnwatch(input);
+        this.onRequest(input);
         break;
       case 'watch_unheard':
         this.watches.onUnheard(input.watchId);
@@ -258,6 +253,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         input satisfies never;
     }
     this.adminDoor.release();
+    if (!this.hold.isEmpty && this.mayAnswer()) this.hold.release();
     return this.context.take();
   }
 
@@ -318,6 +314,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private onFenced(reason: string): void {
     this.transfer.abandon(reason);
     this.bootstrap.onFenced(reason);
+    this.hold.refuseAll(reason);
     this.watches.endAll(reason);
     this.snapshots.abandon(reason);
     this.backup.onFenced(reason);
@@ -325,6 +322,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.peerReset.onFenced(reason);
     this.leaderFeed.hear('');
     this.comparison.abandon(reason);
+    this.context.emit({ type: 'leave_door' });
   }
 
   /** This peer's state is wrong: nothing more is answered from it, and it leads no more. */
@@ -457,6 +455,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         return this.election.onElectionTimer();
       case 'apply':
         return this.applier.onApplyTimer();
+      case 'reads':
+        return this.readDoor.serve();
       case 'snapshot':
         return this.snapshots.onTimer();
       case 'watch':
@@ -475,6 +475,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const { state, context, own } = this;
     if (state.role === 'fenced') return;
     context.setTimer('tick', this.options.heartbeatIntervalMs);
+    this.hold.onTick();
     if (state.role === 'opening') return this.opening.sayHello();
     if (state.role === 'leader') {
       const reason = this.leadership.reasonToStepDown();
@@ -546,6 +547,32 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   // ---- clients -----------------------------------------------------------------------------------
 
+  private onRequest(request: NodeRequest): void {
+    const { context, hold } = this;
+    if (this.state.role === 'fenced') return hold.refuse(request, 'EFENCED', 'another node has opened the log-store');
+    if ('door' in request && request.door === 'peer') return this.carryOut(request);
+    if (!this.isLeader()) {
+      context.drop('request_to_no_leader');
+      hold.refuseLater(request);
+    } else if (hold.isEmpty && this.mayAnswer()) this.carryOut(request);
+    else hold.hold(request);
+  }
+
+  private carryOut(request: NodeRequest): void {
+    switch (request.type) {
+      case 'admin':
+        return this.adminDoor.onCommand(request);
+      case 'propose':
+        return this.onPropose(request);
+      case 'read':
+        return this.readDoor.onRead(request);
+      case 'watch':
+        return this.onWatch(request);
+      case 'unwatch':
+        return this.onUnwatch(request);
+    }
+  }
+
   private onPropose({
     requestId,
     payload,
@@ -553,7 +580,6 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     version = 0,
     groupUid,
   }: Extract<NodeInput, { type: 'propose' }>): void {
-    if (!this.mayAnswer()) return this.context.emit({ type: 'drop_request', requestId });
     if (this.otherHistory.refuses(requestId, true)) return;
     if (this.context.refuseOtherHistory(requestId, groupUid, this.state.groupUid)) return;
     const outcome = this.outcomeOfRefusal();
@@ -582,7 +608,6 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private onWatch(input: Extract<NodeInput, { type: 'watch' }>): void {
     const { context } = this;
     const { requestId } = input;
-    if (!this.mayAnswer()) return context.emit({ type: 'drop_request', requestId });
     if (this.otherHistory.refuses(requestId, false)) return;
     if (context.refuseOtherHistory(requestId, input.groupUid, this.state.groupUid)) return;
     // Before that, "now" might be behind what others have been told, or in another history.
@@ -608,15 +633,18 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private onUnwatch(input: Extract<NodeInput, { type: 'unwatch' }>): void {
     const { context } = this;
     const { requestId } = input;
-    if (!this.mayAnswer()) return context.emit({ type: 'drop_request', requestId });
     if (!context.refuseOtherHistory(requestId, input.groupUid, this.state.groupUid)) this.watches.close(input);
   }
 
   /** Only a leader that its quorum has lately confirmed speaks for the group. */
   private mayAnswer(): boolean {
-    if (this.isLeader() && this.leadership.isConfirmed()) return true;
-    this.context.drop('request_to_no_leader');
-    return false;
+    return this.isLeader() && this.leadership.isConfirmed();
+  }
+
+  /** The outcome of a write on the group's subjects that this node refuses now without looking at it. */
+  outcomeOfOverload(at: Instant): Outcome {
+    this.context.begin(at);
+    return this.mayAnswer() ? this.outcomeOfRefusal() : 'unknown';
   }
 
   // ---- between peers -----------------------------------------------------------------------------
@@ -711,6 +739,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     context.log('info', 'steps down', { reason });
     context.emit({ type: 'serve', group: false });
     this.proposals.refuseAll(reason, this.outcomeOfRefusal());
+    this.hold.onSteppedDown();
     this.readDoor.reads.refuseAll(reason, '');
     this.watches.endAll(reason);
     this.comparison.abandon(reason);

@@ -108,7 +108,7 @@ export class Opening {
     this.hub.becomeFollower(reason);
     this.listener.onFenced(reason);
     state.role = 'fenced';
-    for (const timer of ['tick', 'election', 'apply', 'snapshot', 'change', 'transfer'] as const)
+    for (const timer of ['tick', 'election', 'apply', 'reads', 'snapshot', 'change', 'transfer'] as const)
       context.cancelTimer(timer);
     context.event('peer_fenced', { session: body.session });
     context.log('error', 'fenced: another node has opened this log-store; this one does nothing any more', {

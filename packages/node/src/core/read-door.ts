@@ -2,7 +2,7 @@
  * Takes reads to where they are answered: at the leader by a quorum or by its lease, at a peer by what the leader says is
  * committed, or as the state is.
  *
- * Owns nothing of its own. Invariant: only a leader that its quorum has lately confirmed reads for the group.
+ * Owns nothing of its own.
  */
 import type { StateMachine } from '@conclave/actor/core';
 import type { Body } from '@conclave/protocol';
@@ -42,11 +42,6 @@ export class ReadDoor {
   onRead({ requestId, door, consistency, query, groupUid }: ReadInput): void {
     const { state, context } = this;
     const speaksForGroup = state.role === 'leader' && this.leadership.isConfirmed();
-    if (door === 'group' && !speaksForGroup) {
-      context.drop('request_to_no_leader');
-      return context.emit({ type: 'drop_request', requestId });
-    }
-    if (state.role === 'fenced') return context.emit({ type: 'drop_request', requestId });
     if (door === 'group' && this.otherHistory.refuses(requestId, false)) return;
     if (context.refuseOtherHistory(requestId, groupUid, state.groupUid)) return;
     const { divergence } = state;

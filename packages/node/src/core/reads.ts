@@ -8,7 +8,8 @@
  * 1. A read takes the commit index that is known when its round begins, never before the leader has committed an
  *    entry of its own term.
  * 2. A round serves only the reads that arrived before it began.
- * 3. By lease nothing is read before the leader has committed an entry of its own term, or that is not applied.
+ * 3. One step answers a bounded number of reads, so that many do not hold up ticks and votes.
+ * 4. By lease nothing is read before the leader has committed an entry of its own term, or that is not applied.
  */
 import type { StateMachine } from '@conclave/actor/core';
 import { asTerm, type Body, type LogIndex, limits } from '@conclave/protocol';
@@ -25,7 +26,7 @@ interface Read {
 interface Round {
   readonly tickId: number;
   readonly readIndex: LogIndex;
-  readonly reads: readonly Read[];
+  readonly reads: Read[];
   /** Of followers, until they are answered. */
   asked: readonly ReadIndex[];
   /** A quorum has echoed it. */
@@ -34,6 +35,8 @@ interface Round {
   inForce: boolean;
 }
 
+/** Reads that one step answers: each may be of half a megabyte. */
+export const readsPerStep = 64;
 /** Rounds under way at once; what arrives meanwhile shares the next one. */
 const roundsUnderWay = 2;
 
@@ -145,6 +148,7 @@ export class Reads {
 
   /** Answers the confirmed rounds: followers at once, the own reads where their entries are applied. */
   serve(): void {
+    let most = readsPerStep;
     while (this.rounds.length > 0) {
       const round = this.rounds[0] as Round;
       if (!isOver(round)) return;
@@ -152,11 +156,12 @@ export class Reads {
       this.count -= round.asked.length;
       round.asked = [];
       if (round.readIndex > this.state.appliedIndex) return;
+      const reads = round.reads.splice(0, most);
+      this.count -= reads.length;
+      most -= reads.length;
+      for (const { requestId, query } of reads) this.reply(requestId, query);
+      if (round.reads.length > 0) return this.context.setTimer('reads', 0);
       this.rounds.shift();
-      this.count -= round.reads.length;
-      for (const { requestId, query } of round.reads) {
-        this.reply(requestId, query);
-      }
     }
   }
 

@@ -1,12 +1,14 @@
 import { limits } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
-import { Bench, electionTimeoutMs } from './node-on-a-bench.js';
+import { Bench, electionTimeoutMs, heartbeatIntervalMs } from './node-on-a-bench.js';
 
 function leader(): Bench {
   const bench = new Bench();
   bench.lead();
   return bench;
 }
+
+const isAnswer = (line: string): boolean => /^(reply|refuse) /.test(line);
 
 describe('proposals', () => {
   test('that arrive together share a batch, and are answered when applied', () => {
@@ -84,22 +86,35 @@ describe('proposals', () => {
     ]);
   });
 
-  test('who does not lead stays silent', () => {
+  test('promise 28: a peer that does not lead refuses a request only after an election timeout: the leader has it, too', () => {
     const bench = new Bench();
     bench.open({ term: 2, log: [[1, 'n1 n2 n3']] });
-    expect(bench.propose('a')).toEqual(['stay silent on 1']);
-    expect(bench.admin('status')).toEqual(['stay silent on 2']);
-    expect(bench.read('q')).toEqual(['stay silent on 3']);
+    expect([...bench.propose('a'), ...bench.admin('status'), ...bench.read('q')]).toEqual([]);
+    expect(bench.wait(electionTimeoutMs - heartbeatIntervalMs).filter(isAnswer)).toEqual([]);
+    expect(bench.wait(2 * heartbeatIntervalMs).filter(isAnswer)).toEqual([
+      'refuse 1 EPERM unknown',
+      'refuse 2 EPERM not_done',
+      'refuse 3 EPERM not_done',
+    ]);
   });
 
-  test('nor does a leader answer that its quorum has not confirmed for an election timeout', () => {
+  test('promise 28: a leader that its quorum has not confirmed for an election timeout answers once it is confirmed', () => {
     const bench = leader();
     bench.nowMs += electionTimeoutMs + 1;
-    expect(bench.propose('a')).toEqual(['stay silent on 1']);
-    expect(bench.admin('status')).toEqual(['stay silent on 2']);
+    expect([...bench.propose('a'), ...bench.admin('status')]).toEqual([]);
     bench.wait(0);
-    bench.confirmed();
-    expect(bench.propose('a')).toHaveLength(1);
+    expect(bench.confirmed().filter(isAnswer)).toEqual([expect.stringContaining('reply 2')]);
+    expect(bench.committed(3)).toEqual(['reply 1 done 3']);
+  });
+
+  test('promise 28: a leader that steps down refuses what it held: the next leader may have done it', () => {
+    const bench = leader();
+    bench.nowMs += electionTimeoutMs + 1;
+    bench.propose('a');
+    bench.read('q');
+    const lines = bench.wait(4 * electionTimeoutMs);
+    expect(lines).toContain('event leader_stepped_down, its quorum is silent');
+    expect(lines.filter(isAnswer)).toEqual(['refuse 1 EPERM unknown', 'refuse 2 EPERM not_done']);
   });
 });
 

@@ -46,7 +46,7 @@ import { configuration, tell } from './told.js';
 export const groupId = asGroupId('main');
 export const uid = 'uid' as GroupUid;
 export const electionTimeoutMs = 1000;
-const heartbeatIntervalMs = 100;
+export const heartbeatIntervalMs = 100;
 
 type Own = 'log-store' | 'replicator' | 'ballot-box';
 const ownKinds: readonly Own[] = ['log-store', 'replicator', 'ballot-box'];

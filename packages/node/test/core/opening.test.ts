@@ -77,6 +77,7 @@ describe('a fenced node', () => {
       'serve the group no more',
       'replicator.stop',
       'ballot-box.stop',
+      'leave the own subjects',
       'event peer_fenced, 2',
     ]);
     expect(bench.core.health()).toEqual({ healthy: false, reason: expect.stringContaining('fenced') });
@@ -84,7 +85,7 @@ describe('a fenced node', () => {
     expect(bench.requestVote({ term: 9 })).toEqual([]);
     const body = { group_id: groupId, incarnation: 'L2', session: asSession(2) };
     expect(bench.hear({ name: 'node.welcome', body })).toEqual([]);
-    expect(bench.read('q', { door: 'peer' })).toEqual(['stay silent on 1']);
+    expect(bench.read('q', { door: 'peer' })).toEqual(['refuse 1 EFENCED not_done']);
   });
 
   test('answers whoever waits for a hand-over', () => {

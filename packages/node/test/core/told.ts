@@ -61,8 +61,6 @@ export function tell(effect: NodeEffect): string | undefined {
       const { code, outcome, leader_id } = effect.error;
       return `refuse ${effect.requestId} ${code} ${outcome}${leader_id === undefined ? '' : ` leader ${leader_id}`}`;
     }
-    case 'drop_request':
-      return `stay silent on ${effect.requestId}`;
     case 'event':
       return tellEvent(effect.event);
     case 'hear_feed':
@@ -74,6 +72,8 @@ export function tell(effect: NodeEffect): string | undefined {
     }
     case 'serve':
       return effect.group ? 'serve the group' : 'serve the group no more';
+    case 'leave_door':
+      return 'leave the own subjects';
     case 'publish_led_history':
       return undefined;
     case 'ask_group':

@@ -49,7 +49,6 @@ export class WatchRules {
         return { type: 'watch', requestId, watchId, selector: otherPrefix, from: undefined, encoding: 'msgpack' };
       },
       (answer) => {
-        if (answer === 'silence') return;
         if ('result' in answer) {
           throw new InvariantViolation(
             'watches-are-not-taken-over',

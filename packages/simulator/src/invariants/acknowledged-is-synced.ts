@@ -109,11 +109,11 @@ export class AcknowledgedIsSynced extends Rule implements Invariant {
     this.proposed.set(requestId, { payload, behind: this.record.commits.last?.index ?? 0 });
   }
 
-  onAnswered(requestId: number, answer: Answer | 'silence'): void {
+  onAnswered(requestId: number, answer: Answer): void {
     const proposed = this.proposed.get(requestId);
     if (proposed === undefined) return;
     this.proposed.delete(requestId);
-    if (answer === 'silence' || !('result' in answer)) return;
+    if (!('result' in answer)) return;
     const { commits } = this.record;
     // A reset may have taken some of it away.
     let index = Math.min(proposed.behind, commits.last?.index ?? 0) + 1;

@@ -225,7 +225,7 @@ export class Invariants implements Watcher {
     for (const invariant of this.all) invariant.onDelivered?.(attempt, requestId);
   }
 
-  onAnswered(requestId: number, answer: Answer | 'silence'): void {
+  onAnswered(requestId: number, answer: Answer): void {
     for (const invariant of this.all) invariant.onAnswered?.(requestId, answer);
   }
 

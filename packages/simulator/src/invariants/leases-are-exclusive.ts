@@ -33,8 +33,8 @@ export class LeasesAreExclusive extends Rule implements Invariant {
     this.askedIndex = message?.name === 'node.read_index' && message.body.by_lease ? actor : undefined;
   }
 
-  onAnswered(requestId: number, answer: Answer | 'silence'): void {
-    if (this.asked?.requestId !== requestId || answer === 'silence' || !('result' in answer)) return;
+  onAnswered(requestId: number, answer: Answer): void {
+    if (this.asked?.requestId !== requestId || !('result' in answer)) return;
     this.judge(this.asked.actor);
   }
 

@@ -61,12 +61,12 @@ export class NotDoneIsNeverAppended extends Rule implements Invariant {
     }
   }
 
-  onAnswered(requestId: number, answer: Answer | 'silence'): void {
+  onAnswered(requestId: number, answer: Answer): void {
     const attempt = this.attemptOf.get(requestId);
     const name = this.waiting.get(requestId)?.actor.name ?? 'a node';
     this.attemptOf.delete(requestId);
     this.waiting.delete(requestId);
-    if (attempt === undefined || answer === 'silence' || 'result' in answer) return;
+    if (attempt === undefined || 'result' in answer) return;
     const { outcome, code } = answer.error;
     if (outcome !== 'not_done') return;
     attempt.notDone ??= `${name} (${code})`;

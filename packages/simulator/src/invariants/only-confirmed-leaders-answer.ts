@@ -1,14 +1,13 @@
 /**
- * A write or a read on the group's subjects is answered with silence by a node that does not lead, or whose last confirmed
- * tick was sent longer than an election timeout ago, by its own clock: its error must not overtake the answer of whoever
- * leads by now (DESIGN, section 3). Not judged are a leader that needs nobody else, and one that may take a joint
+ * A node that does not lead, or whose last confirmed tick was sent longer than an election timeout ago, by its own clock,
+ * answers no write and no read on the group's subjects in the step that takes it: its error must not overtake the answer of
+ * the peer that leads by now (DESIGN, section 3). Not judged are a fenced node, a leader that needs nobody else, and one that may take a joint
  * configuration back with its old peers alone: in the joint stage of a change that it has begun, and while the old peers are
  * on their way back. Once it goes forward, to the new peers, it is judged.
  */
 import type { Instant } from '@conclave/actor/core';
 import { type Body, type ConclaveEvent, defaultTimes, isJoint, type PeerId, type Term } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer } from '../mesh/watcher.js';
 import { type Invariant, Rule } from './invariant.js';
 import type { InForce } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';
@@ -23,13 +22,13 @@ interface Asked {
   readonly actor: Actor;
   readonly requestId: number;
   readonly why: string;
-  isSilent: boolean;
+  isAnswered: boolean;
 }
 
 export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
   readonly name = 'only-confirmed-leaders-answer';
   private readonly leases = new WeakMap<object, Lease>();
-  /** The request that is being taken, where silence is due. */
+  /** The request that is being taken, where no answer is due. */
   private asked: Asked | undefined;
 
   readonly sent = {
@@ -57,10 +56,12 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
     const { type, door, requestId } = input as { type: string; door?: string; requestId: number };
     if (type !== 'propose' && !(type === 'read' && door === 'group')) return;
     const silentMs = nowMs - lease.confirmedMs;
-    if (summaryOf(actor).role !== 'leader') {
-      this.asked = { actor, requestId, why: 'does not lead', isSilent: false };
+    const { role } = summaryOf(actor);
+    if (role === 'fenced') return;
+    if (role !== 'leader') {
+      this.asked = { actor, requestId, why: 'does not lead', isAnswered: false };
     } else if (silentMs > defaultTimes.electionTimeoutMs) {
-      this.asked = { actor, requestId, why: `was last confirmed as of ${silentMs} ms ago`, isSilent: false };
+      this.asked = { actor, requestId, why: `was last confirmed as of ${silentMs} ms ago`, isAnswered: false };
     }
   }
 
@@ -76,15 +77,15 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
     return isOwn(before, term) && sameMembers(configuration.peers, before.configuration.old_peers);
   }
 
-  onAnswered(requestId: number, answer: Answer | 'silence'): void {
-    if (this.asked?.requestId === requestId) this.asked.isSilent = answer === 'silence';
+  onAnswered(requestId: number): void {
+    if (this.asked?.requestId === requestId) this.asked.isAnswered = true;
   }
 
   onStepped(actor: Actor): void {
     const { asked } = this;
     if (asked?.actor === actor) {
       this.asked = undefined;
-      this.check(asked.isSilent, () => `${actor.name} takes request ${asked.requestId}, and ${asked.why}`);
+      this.check(!asked.isAnswered, () => `${actor.name} answers request ${asked.requestId}, and ${asked.why}`);
     }
     const { message } = this.record.step ?? {};
     if (message?.name !== 'node.confirmed' || actor.kind !== 'node') return;

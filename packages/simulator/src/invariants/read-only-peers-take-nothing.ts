@@ -35,12 +35,12 @@ export class ReadOnlyPeersTakeNothing extends Rule implements Invariant {
     if (status !== undefined && !isWritable(status)) this.hopeless.set(requestId, actor);
   }
 
-  onAnswered(requestId: number, answer: Answer | 'silence'): void {
+  onAnswered(requestId: number, answer: Answer): void {
     const actor = this.hopeless.get(requestId);
     if (actor === undefined) return;
     this.hopeless.delete(requestId);
     this.check(
-      answer === 'silence' || !('result' in answer),
+      !('result' in answer),
       () => `${actor.name} acknowledges write ${requestId}, which came when a majority was read-only`,
     );
   }

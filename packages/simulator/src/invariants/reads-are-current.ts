@@ -43,11 +43,11 @@ export class ReadsAreCurrent extends Rule implements Invariant {
     this.resets = this.record.resets.size;
   }
 
-  onAnswered(requestId: number, answer: Answer | 'silence'): void {
+  onAnswered(requestId: number, answer: Answer): void {
     const asked = this.asked.get(requestId);
     if (asked === undefined) return;
     this.asked.delete(requestId);
-    if (answer === 'silence' || !('result' in answer) || asked.resets < this.record.resets.size) return;
+    if (!('result' in answer) || asked.resets < this.record.resets.size) return;
     const { applied_index } = summaryOf(asked.actor);
     this.check(
       applied_index >= asked.applied,

@@ -95,11 +95,11 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
     );
   }
 
-  onAnswered(requestId: number, answer: Answer | 'silence'): void {
+  onAnswered(requestId: number, answer: Answer): void {
     const read = this.reads.get(requestId);
     if (read === undefined) return;
     this.reads.delete(requestId);
-    if (answer === 'silence' || !('result' in answer)) return;
+    if (!('result' in answer)) return;
     const { actor, core, sent, asked } = read;
     this.check(
       this.ticksOf(core).told > asked || this.hasConfirmedSince(actor, sent, core),

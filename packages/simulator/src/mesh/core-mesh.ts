@@ -390,9 +390,6 @@ export class CoreMesh {
         case 'refuse':
           this.requests.settle(effect.requestId, { error: effect.error });
           break;
-        case 'drop_request':
-          this.requests.settle(effect.requestId, 'silence');
-          break;
         case 'publish':
           this.onPublished(actor, effect.watchId, effect.body);
           break;
@@ -402,6 +399,9 @@ export class CoreMesh {
         case 'serve':
           if (effect.group) this.serving.add(actor);
           else this.serving.delete(actor);
+          break;
+        case 'leave_door':
+          // Its own subjects: `nodesOf` has those that listen there.
           break;
         case 'hear_feed':
           this.messenger.hearFeed(actor, effect.peerId);
@@ -465,11 +465,7 @@ export class CoreMesh {
   // ---- requests ----------------------------------------------------------------------------------
 
   /** Gives a node a request, as it stands behind the door. */
-  request(
-    actor: Actor,
-    input: (requestId: number) => NodeInput,
-    respond?: (answer: Answer | 'silence') => void,
-  ): number {
+  request(actor: Actor, input: (requestId: number) => NodeInput, respond?: (answer: Answer) => void): number {
     const requestId = this.requests.add(actor, respond);
     this.step(actor, input(requestId), 'door');
     return requestId;

@@ -6,22 +6,22 @@ import type { Answer } from './watcher.js';
 interface Open {
   readonly actor: Actor;
   readonly life: number;
-  readonly respond: ((answer: Answer | 'silence') => void) | undefined;
+  readonly respond: ((answer: Answer) => void) | undefined;
 }
 
 export class OpenRequests {
   private readonly open = new Map<number, Open>();
   private lastId = 0;
 
-  constructor(private readonly onAnswered: (requestId: number, answer: Answer | 'silence') => void) {}
+  constructor(private readonly onAnswered: (requestId: number, answer: Answer) => void) {}
 
-  add(actor: Actor, respond?: (answer: Answer | 'silence') => void): number {
+  add(actor: Actor, respond?: (answer: Answer) => void): number {
     this.lastId += 1;
     this.open.set(this.lastId, { actor, life: actor.life, respond });
     return this.lastId;
   }
 
-  settle(requestId: number, answer: Answer | 'silence'): void {
+  settle(requestId: number, answer: Answer): void {
     const open = this.open.get(requestId);
     if (open === undefined) throw new Error(`request ${requestId} is answered twice, or after its node has died`);
     this.open.delete(requestId);

@@ -69,7 +69,10 @@ export class RequestDoor {
     const bytes = encode(body);
     const attempt = {};
     for (const listener of listeners) {
+      const { life } = listener;
       network.sendOnce<Actor>(from, listener.name, (actor) => {
+        // What was sent to an earlier run of its process is lost with that; to one that has stepped down since it still comes.
+        if (actor.life !== life) return;
         this.mesh.hand(actor, () =>
           this.take(actor, target, { attempt, bytes }, (answer) => this.answer(actor, from, answer, onReply)),
         );
@@ -121,8 +124,6 @@ export class RequestDoor {
   /** A request has come to a node's door. */
   private take(actor: Actor, target: RequestTarget, { attempt, bytes }: Delivered, respond: Respond): void {
     const asked: Asked = target.peerId === undefined ? 'group' : 'peer';
-    // It no longer listens on the group's subjects.
-    if (asked === 'group' && !this.mesh.isServing(actor)) return;
     let request: unknown;
     let understood: Understood;
     try {
@@ -138,12 +139,11 @@ export class RequestDoor {
       return understood.input(requestId);
     };
     this.mesh.request(actor, input, (answer) => {
-      if (understood.watchId !== undefined && answer !== 'silence' && 'result' in answer) {
+      if (understood.watchId !== undefined && 'result' in answer) {
         this.mesh.onWatchServed(actor, target.name as 'watch' | 'unwatch', understood.watchId);
       }
       const { group_uid: groupUid } = summaryOf(actor);
       const body = replyOf(understood, answer, { groupUid });
-      if (body === undefined) return;
       const { watcher } = this.mesh;
       if (target.door === 'kv') watcher.onServed?.(actor, { operation: target.name, request, groupUid }, body);
       respond(body);
@@ -205,8 +205,7 @@ export class RequestDoor {
   }
 }
 
-function replyOf({ reply }: Understood, answer: Answer | 'silence', context: ReplyContext): unknown {
-  if (answer === 'silence') return undefined;
+function replyOf({ reply }: Understood, answer: Answer, context: ReplyContext): unknown {
   if ('error' in answer) return answer;
   try {
     return reply(answer.result, context);

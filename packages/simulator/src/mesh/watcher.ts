@@ -36,7 +36,7 @@ export interface Watcher {
   onSynced?(peerId: PeerId, store: LogStoreCore): void;
   /** A message of a client was delivered to a node, as this request; `attempt`: the same for each node that receives it. */
   onDelivered?(attempt: object, requestId: number): void;
-  onAnswered?(requestId: number, answer: Answer | 'silence'): void;
+  onAnswered?(requestId: number, answer: Answer): void;
   /** A node sends a client this reply. */
   onServed?(actor: Actor, served: Served, reply: unknown): void;
   /** `client`: of this run of its process. */

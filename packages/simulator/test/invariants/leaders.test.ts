@@ -107,19 +107,23 @@ test('echoes-answer-new-ticks: a tick is echoed twice', () => {
   expectBroken('echoes-answer-new-ticks', echo, /n2\.node echoes tick 5 of term 9 after tick 5 of term 9/);
 });
 
-test('only-confirmed-leaders-answer: a node that does not lead takes a write', () => {
+test('only-confirmed-leaders-answer: a node that does not lead answers a write at once', () => {
   const group = new WatchedGroup(OnlyConfirmedLeadersAnswer);
   const follower = group.actor(n2, 'node');
   const at = { nowMs: group.mesh.nowMs, wallTimeMs: 0, random: 0 };
   group.invariants.onStepping(follower, { type: 'propose', requestId: 999 }, at);
+  group.invariants.onStepped(follower);
+  group.invariants.onStepping(follower, { type: 'propose', requestId: 999 }, at);
+  group.invariants.onAnswered(999, { result: {} });
   expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(follower), /does not lead/);
 });
 
-test('only-confirmed-leaders-answer: a leader takes a read that was confirmed too long ago', () => {
+test('only-confirmed-leaders-answer: a leader answers a read at once that was confirmed too long ago', () => {
   const group = new WatchedGroup(OnlyConfirmedLeadersAnswer);
   const leader = group.actor(n1, 'node');
   const at = { nowMs: group.mesh.nowMs + 2000, wallTimeMs: 0, random: 0 };
   group.invariants.onStepping(leader, { type: 'read', door: 'group', requestId: 999 }, at);
+  group.invariants.onAnswered(999, { result: {} });
   expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(leader), /last confirmed as of/);
 });
 
@@ -135,6 +139,7 @@ function readAfterChange(stable: readonly PeerId[]): () => void {
   const leader = group.actor(n1, 'node');
   const at = { nowMs: group.mesh.nowMs + 2000, wallTimeMs: 0, random: 0 };
   group.invariants.onStepping(leader, { type: 'read', door: 'group', requestId: 999 }, at);
+  group.invariants.onAnswered(999, { result: {} });
   return () => group.invariants.onStepped(leader);
 }
 

@@ -5,7 +5,7 @@ import { type AdminCommand, adminCommands, type PeerId } from '@conclave/protoco
 import { type Answer, CoreMesh } from '../../src/index.js';
 
 export class DirectMesh extends CoreMesh {
-  private readonly answers = new Map<number, Answer | 'silence'>();
+  private readonly answers = new Map<number, Answer>();
   private readonly service = new KvService();
 
   constructor(peers: readonly PeerId[], seed = 1) {
@@ -14,7 +14,7 @@ export class DirectMesh extends CoreMesh {
   }
 
   /** Waits for the answer. */
-  answered(requestId: number, withinMs = 30_000): Answer | 'silence' {
+  answered(requestId: number, withinMs = 30_000): Answer {
     this.wait(`request ${requestId} is answered`, () => this.answers.has(requestId), withinMs);
     return this.answers.get(requestId) as Answer;
   }

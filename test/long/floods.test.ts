@@ -1,0 +1,51 @@
+/** Bursts of 50,000 requests of each kind, ten times, from one connection and from fifty: `npm run test:long`. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Mesh, Stops } from '../mesh/fault-mesh.js';
+import { discoveryKinds, Flood, type FloodResult, floodKinds, peakMemoryMb } from '../support/flood.js';
+import { type NatsServer, startNats } from '../support/nats.js';
+
+const names = ['n1', 'n2', 'n3'];
+const burst = 50_000;
+const bursts = 10;
+const stops = new Stops();
+let mesh: Mesh;
+let server: NatsServer;
+
+beforeAll(async () => {
+  server = await startNats();
+  stops.add(() => server.stop());
+  mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four' }, stops);
+});
+
+afterAll(() => stops.run());
+
+/** Bootstrap makes n1 the first leader, and no flood may change that. */
+const kinds = [
+  ...floodKinds('n2').map((kind) => ({ kind, replies: 1 })),
+  ...discoveryKinds.map((kind) => ({ kind, replies: 3 })),
+];
+
+describe.each([1, 50])('promise 28: ten bursts of 50,000 requests from %i connections', (connections) => {
+  it.each(kinds)(
+    '$kind.name: one reply for each, no election, bounded memory',
+    async ({ kind, replies }) => {
+      const flood = await Flood.open(server.url, connections);
+      const before = mesh.plain.events.length;
+      const { term } = await mesh.leaderStatus();
+      const results: FloodResult[] = [];
+      try {
+        for (let round = 0; round < bursts; round++) results.push(await flood.burst(kind, burst / replies, replies));
+      } finally {
+        await flood.close();
+      }
+      const missed = results.filter(({ unanswered, answeredTwice }) => unanswered + answeredTwice > 0);
+      expect(missed).toEqual([]);
+      expect(mesh.plain.events.slice(before).filter(({ name }) => name.startsWith('leader_'))).toEqual([]);
+      expect(await mesh.leaderStatus()).toMatchObject({ peer_id: 'n1', term });
+      for (const { name, processId } of names.flatMap((each) => mesh.peer(each).processes)) {
+        expect(peakMemoryMb(processId ?? 0), `the memory of ${name}`).toBeLessThan(800);
+      }
+    },
+    600_000,
+  );
+});

@@ -1,0 +1,126 @@
+/** Bursts of requests, by plain NATS clients: all published at once, and each reply counted. */
+import { readFileSync } from 'node:fs';
+import { connect, createInbox, type NatsConnection } from 'nats';
+
+/** A kind of request, with what tells one from the next. */
+export interface FloodKind {
+  readonly name: string;
+  readonly subject: string;
+  readonly body: (number: number) => string;
+  /** Whether it is among the few of which a short test sends a burst. */
+  readonly isShort?: true;
+}
+
+/** What became of a burst. */
+export interface FloodResult {
+  readonly unanswered: number;
+  readonly answeredTwice: number;
+  /** Replies by error code and outcome; `ok`: no error. */
+  readonly replies: Readonly<Record<string, number>>;
+}
+
+/** Each kind of request of a group `main` with the peers n1, n2 and n3; `follower` is one that does not lead. */
+export function floodKinds(follower: string): FloodKind[] {
+  const group = (name: string, body: (number: number) => unknown): FloodKind => ({
+    name,
+    subject: `conclave.main.${name}`,
+    body: (number) => JSON.stringify(body(number)),
+  });
+  const short = (kind: FloodKind): FloodKind => ({ ...kind, isShort: true });
+  const peers = ['n1', 'n2', 'n3'];
+  return [
+    short(group('kv.put', (number) => ({ key: `k${number}`, value: 'v' }))),
+    short(group('kv.get', (number) => ({ key: `k${number}` }))),
+    { name: 'kv.get by lease', ...only('conclave.main.kv.get', { key: 'k1', consistency: 'lease' }) },
+    { name: 'stale kv.get', ...only('conclave.main.kv.get', { key: 'k1', consistency: 'stale' }) },
+    short(group(`${follower}.kv.get`, () => ({ key: 'k1', consistency: 'linearizable' }))),
+    group('kv.batch', (number) => ({ commands: [['put', `b${number}`, 'v']] })),
+    group('kv.range', () => ({ prefix: 'k' })),
+    short(
+      group('kv.watch', (number) => ({
+        prefix: 'k',
+        watch_id: `${`owner${number % 1000}`.padEnd(22, '-')}.${number}`,
+      })),
+    ),
+    group('kv.unwatch', (number) => ({ watch_id: `${`owner${number % 1000}`.padEnd(22, '-')}.${number}` })),
+    { name: 'garbage', subject: 'conclave.main.kv.put', body: () => '{ no JSON' },
+    group('admin.status', () => ({})),
+    short(group('admin.change_peers', () => ({ new_peers: peers }))),
+    group('admin.cancel_change', () => ({})),
+    group('admin.check', () => ({})),
+    group(`${follower}.admin.status`, () => ({})),
+    group(`${follower}.admin.get_leader`, () => ({})),
+    group(`${follower}.admin.snapshot`, () => ({})),
+    group(`${follower}.admin.bootstrap`, () => ({ peers })),
+    short(group('n1.log-store.health', () => ({}))),
+    short({ name: 'list_groups', ...only('conclave.admin.n1.list_groups', {}) }),
+  ];
+}
+
+/** Questions of service discovery, which each node answers. */
+export const discoveryKinds: readonly FloodKind[] = ['PING', 'INFO', 'STATS'].map((verb) => ({
+  name: `$SRV.${verb}`,
+  subject: `$SRV.${verb}.conclave`,
+  body: () => '',
+}));
+
+function only(subject: string, body: unknown): Pick<FloodKind, 'subject' | 'body'> {
+  return { subject, body: () => JSON.stringify(body) };
+}
+
+export class Flood {
+  private constructor(private readonly connections: readonly NatsConnection[]) {}
+
+  static async open(url: string, connections: number): Promise<Flood> {
+    return new Flood(await Promise.all(Array.from({ length: connections }, () => connect({ servers: url }))));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.connections.map((connection) => connection.close()));
+  }
+
+  /**
+   * Publishes that many requests at once, over all connections in turn, and waits for the replies.
+   * @param replies how many each gets
+   * @param stillMs when nothing has come for so long, nothing more is waited for
+   */
+  async burst(kind: FloodKind, count: number, replies = 1, stillMs = 10_000): Promise<FloodResult> {
+    const received = new Uint8Array(count);
+    const counted: Record<string, number> = {};
+    let left = count * replies;
+    let heardMs = performance.now();
+    const inboxes = this.connections.map((connection) => {
+      const inbox = createInbox();
+      const subscription = connection.subscribe(`${inbox}.*`, {
+        callback: (_error, message) => {
+          const number = Number(message.subject.slice(message.subject.lastIndexOf('.') + 1));
+          received[number] = (received[number] ?? 0) + 1;
+          left -= 1;
+          heardMs = performance.now();
+          const code = message.headers?.get('Nats-Service-Error').split(':')[0] ?? '';
+          const reply = code === '' ? 'ok' : `${code} ${message.json<{ error: { outcome: string } }>().error.outcome}`;
+          counted[reply] = (counted[reply] ?? 0) + 1;
+        },
+      });
+      return { connection, inbox, subscription };
+    });
+    await Promise.all(this.connections.map((connection) => connection.flush()));
+    for (let number = 0; number < count; number++) {
+      const { connection, inbox } = inboxes[number % inboxes.length] as (typeof inboxes)[number];
+      connection.publish(kind.subject, kind.body(number), { reply: `${inbox}.${number}` });
+    }
+    while (left > 0 && performance.now() - heardMs < stillMs) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const { subscription } of inboxes) subscription.unsubscribe();
+    return {
+      unanswered: received.filter((times) => times < replies).length,
+      answeredTwice: received.filter((times) => times > replies).length,
+      replies: counted,
+    };
+  }
+}
+
+/** The most memory that a process has used so far, in MiB (Linux). */
+export function peakMemoryMb(processId: number): number {
+  const [, kb = 'NaN'] = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${processId}/status`, 'utf8')) ?? [];
+  return Number(kb) / 1024;
+}
