@@ -186,7 +186,8 @@ export const configuration = [
       { file: founding, find: 'const leastRounds = 3;', replace: 'const leastRounds = 1;' },
       { file: founding, find: 'const leastTimeouts = 3;', replace: 'const leastTimeouts = 0;' },
     ],
-    seeds: 250,
+    seeds: 0,
+    scenario: 'foundings.txt',
   },
   {
     id: 'opening-peer-counts-as-empty',
