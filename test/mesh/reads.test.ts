@@ -43,6 +43,57 @@ describe('a read', () => {
     expect(refused).toMatchObject({ errorCode: 400, body: { error: { code: 'EINVAL', outcome: 'not_done' } } });
   });
 
+  const reads: readonly (readonly [string, Record<string, unknown>])[] = [
+    ['get', { key: 'a' }],
+    ['range', { prefix: '' }],
+    ['batch_get', { keys: ['a'] }],
+  ];
+
+  it('at a peer outside the group is refused at once, with the leader’s name: a spare, and one that was removed', async () => {
+    await mesh.start('n4');
+    await mesh.plain.insist('admin.remove_peer', { peer_id: 'n3' });
+    for (const peer of ['n3', 'n4']) {
+      const leader = await until(`${peer} knows the leader`, async () => {
+        const { leader_id, configuration } = await mesh.statusOnce(peer);
+        const isOutside = configuration?.peers.every(({ peer_id }) => peer_id !== peer) ?? true;
+        return isOutside && leader_id !== '' ? leader_id : undefined;
+      });
+      expect(leader).toBe((await mesh.leaderStatus()).peer_id);
+      for (const [name, body] of reads) {
+        for (const consistency of ['linearizable', 'lease']) {
+          const beganMs = performance.now();
+          const refused = await mesh.plain.ask(`${peer}.kv.${name}`, { ...body, consistency });
+          expect(performance.now() - beganMs, `${name} ${consistency}`).toBeLessThan(1000);
+          const error = { code: 'EPERM', outcome: 'not_done', leader_id: leader };
+          expect(refused).toMatchObject({ errorCode: 421, body: { error } });
+          expect(JSON.stringify(refused.body)).toContain(`${peer} is not in the group main: ${leader} leads it`);
+        }
+        expect((await mesh.plain.ask(`${peer}.kv.${name}`, { ...body, consistency: 'stale' })).errorCode).toBe(0);
+      }
+    }
+    await mesh.plain.insist('admin.add_peer', { peer_id: 'n3' });
+    expect((await mesh.plain.insist('n3.kv.get', { key: 'a', consistency: 'linearizable' })).key).toBe('a');
+  });
+
+  it('that waits while its log-store restarts is not done, never unknown', async () => {
+    const { peer_id: leader } = await mesh.leaderStatus();
+    const store = mesh.peer(leader).process('log-store');
+    store.signal('SIGSTOP');
+    const asked = ['kv.get', `${leader}.kv.get`].map((rest) =>
+      mesh.plain.ask(rest, { key: 'a', consistency: 'linearizable' }).catch(String),
+    );
+    await mesh.plain.nats.flush();
+    await store.kill();
+    await store.start();
+    for (const answer of await Promise.all(asked)) {
+      // It is answered by who leads next, or refused, or never reached anybody.
+      if (typeof answer === 'object' && answer.errorCode !== 0) {
+        expect(answer.body).toMatchObject({ error: { outcome: 'not_done' } });
+      }
+    }
+    await mesh.healthy(...names);
+  });
+
   it('of a follower that hears of no leader is refused in time, as not done; a stale one is answered', async () => {
     await mesh.caughtUp(...names);
     const { peer_id: leader } = await mesh.leaderStatus();

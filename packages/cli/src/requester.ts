@@ -25,6 +25,8 @@ import {
   type KvRequest,
   kvOperations,
   type PeerId,
+  readCommands,
+  readOperations,
   Subjects,
 } from '@conclave/protocol';
 import { type Msg, type NatsConnection, NoRespondersError, RequestError, TimeoutError } from 'nats';
@@ -55,13 +57,14 @@ export class Requester {
     where: { readonly peerId?: PeerId; readonly timeoutMs: number },
   ): Promise<AdminReply<C>> {
     const subject = this.subjectOf('admin', command, where.peerId);
-    return this.ask(subject, request, adminCommands[command].reply as Schema<AdminReply<C>>, where);
+    const reads = readCommands.includes(command);
+    return this.ask(subject, request, adminCommands[command].reply as Schema<AdminReply<C>>, { ...where, reads });
   }
 
   /** Asks how a peer's node is. A fenced one answers this, and nothing else. */
   async health(where: { readonly peerId: PeerId; readonly timeoutMs: number }): Promise<HealthReply> {
     const address = { groupId: this.groupId, peerId: where.peerId, recipient: 'node' } as const;
-    return this.ask(this.subjects.message(address, healthWord), {}, HealthReply, where);
+    return this.ask(this.subjects.message(address, healthWord), {}, HealthReply, { ...where, reads: true });
   }
 
   /** Asks the process of a peer's log-stores. */
@@ -71,7 +74,8 @@ export class Requester {
     where: { readonly peerId: PeerId; readonly timeoutMs: number },
   ): Promise<HostReply<C>> {
     const subject = this.subjects.host(where.peerId, command);
-    return this.ask(subject, request, hostCommands[command].reply as Schema<HostReply<C>>, where);
+    const reads = command === 'list_groups';
+    return this.ask(subject, request, hostCommands[command].reply as Schema<HostReply<C>>, { ...where, reads });
   }
 
   /** As `admin`, for an operation of the key-value store. */
@@ -81,7 +85,8 @@ export class Requester {
     where: { readonly peerId?: PeerId; readonly timeoutMs: number },
   ): Promise<KvReply<O>> {
     const subject = this.subjectOf('kv', operation, where.peerId);
-    return this.ask(subject, request, kvOperations[operation].reply as Schema<KvReply<O>>, where);
+    const reads = readOperations.includes(operation);
+    return this.ask(subject, request, kvOperations[operation].reply as Schema<KvReply<O>>, { ...where, reads });
   }
 
   /** The peers of this group whose nodes answer NATS's service discovery, in order of their names. */
@@ -113,18 +118,26 @@ export class Requester {
     subject: string,
     request: unknown,
     schema: Schema<T>,
-    { peerId, timeoutMs }: { readonly peerId?: PeerId; readonly timeoutMs: number },
+    /** `reads`: it changes nothing, so that one that fails is not done. */
+    { peerId, timeoutMs, reads }: { readonly peerId?: PeerId; readonly timeoutMs: number; readonly reads: boolean },
   ): Promise<T> {
     try {
       const answer = await this.connection.request(subject, encode(request), { timeout: timeoutMs });
       return parseReply(answer.data, schema);
     } catch (error) {
+      if (reads && error instanceof ConclaveError) {
+        throw new ConclaveError(error.code, error.message, 'not_done', error.leaderId);
+      }
       if (isNobody(error)) {
         const who = peerId === undefined ? `the group ${this.groupId} has no leader now` : `${peerId} does not answer`;
         throw new ConclaveError('EUNREACHABLE', `${who}: nobody listens on ${subject}`);
       }
       if (error instanceof TimeoutError || (error instanceof RequestError && error.cause instanceof TimeoutError)) {
-        throw new ConclaveError('ETIMEDOUT', `no answer within ${timeoutMs} ms on ${subject}`, 'unknown');
+        throw new ConclaveError(
+          'ETIMEDOUT',
+          `no answer within ${timeoutMs} ms on ${subject}`,
+          reads ? 'not_done' : 'unknown',
+        );
       }
       throw error;
     }

@@ -24,6 +24,7 @@ import {
 } from 'nats';
 import { AdminApi } from './admin-api.js';
 import { ByCallId } from './by-call-id.js';
+import { onlyAsks } from './core/call-check.js';
 import {
   type Call,
   ClientCore,
@@ -65,6 +66,8 @@ const flushMs = 500;
 interface Caller {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: ConclaveError) => void;
+  /** The call changes nothing: one that fails is not done. */
+  readonly reads: boolean;
 }
 
 /** Is called with the history that is over. */
@@ -225,7 +228,7 @@ export class ConclaveClient {
   private call(call: Call, timeoutMs: number | undefined): Promise<unknown> {
     return new Promise((resolve, reject) => {
       this.lastCallId += 1;
-      this.callers.add(this.lastCallId, { resolve, reject });
+      this.callers.add(this.lastCallId, { resolve, reject, reads: onlyAsks(call) });
       this.step({ type: 'call', callId: this.lastCallId, call, timeoutMs });
     });
   }
@@ -302,7 +305,9 @@ export class ConclaveClient {
   }
 
   private rejectAll({ message }: Error): void {
-    for (const { reject } of this.callers.takeAll()) reject(new ConclaveError('ESHUTDOWN', message, 'unknown'));
+    for (const { reject, reads } of this.callers.takeAll()) {
+      reject(new ConclaveError('ESHUTDOWN', message, reads ? 'not_done' : 'unknown'));
+    }
   }
 
   /** Once a turn of the event loop, when all that arrived in it has been handled: what was called goes out. */

@@ -43,11 +43,12 @@ import {
   limits,
   type Outcome,
   type PeerId,
+  readCommands,
   StatusReply,
 } from '@conclave/protocol';
 import type { NodeEffect, NodeInput } from './core/contract.js';
 import type { Divergence } from './core/quarantine.js';
-import { OpenRequests } from './open-requests.js';
+import { OpenRequests, ofRequest } from './open-requests.js';
 
 /** The parts of a `NodeCore` that its shell uses. */
 export interface ServingCore extends Core<NodeInput, NodeEffect> {
@@ -99,6 +100,8 @@ export class NodeActor implements Actor {
   private isStopping = false;
   /** The leader's, where it is heard. */
   private feed: Listening | undefined;
+  /** Which histories are led, where this peer is outside the group. */
+  private leaders: Listening | undefined;
 
   constructor(
     private readonly context: ActorContext,
@@ -133,6 +136,7 @@ export class NodeActor implements Actor {
   async stop(): Promise<void> {
     this.micro.close();
     this.feed?.close();
+    this.leaders?.close();
     this.watchPublisher.close();
     this.runner.stop();
     this.ledHistories?.close();
@@ -179,6 +183,10 @@ export class NodeActor implements Actor {
       case 'leave_door':
         closeAll(this.peerDoor);
         this.peerDoor = [];
+        break;
+      case 'hear_leaders':
+        this.leaders?.close();
+        this.leaders = effect.hear ? this.hearLedHistories(this.runner) : undefined;
         break;
       case 'hear_feed':
         this.hearFeed(effect.peerId, this.runner);
@@ -262,6 +270,8 @@ export class NodeActor implements Actor {
     this.runner.stop();
     this.feed?.close();
     this.feed = undefined;
+    this.leaders?.close();
+    this.leaders = undefined;
     this.serveGroup(false);
     this.open.refuseAll({ code: 'EPERM', message: `this peer’s node starts over: ${reason}`, outcome: 'unknown' });
     [this.core, this.runner] = this.makeRunner(divergence);
@@ -284,9 +294,17 @@ export class NodeActor implements Actor {
 
   /** Takes a request in, or refuses it, before it is decoded: its turn comes behind what actors say to each other. */
   private onRequest(asked: Asked, door: Door, request: Request): void {
-    if (this.isStopping) return request.refuse(stopping);
-    const id = this.open.add(request, () => (asked === 'peer' ? 'not_done' : this.core.outcomeOfOverload(instant())));
+    const reads = this.changesNothing(door, request.name);
+    if (this.isStopping) return request.refuse(ofRequest(stopping, !reads));
+    const id = this.open.add(request, reads, () =>
+      asked === 'peer' ? 'not_done' : this.core.outcomeOfOverload(instant()),
+    );
     if (id !== undefined) this.runner.enqueueRequest(() => this.read(asked, door, request, id));
+  }
+
+  private changesNothing(door: Door, name: string): boolean {
+    if (door === 'admin') return isAdminCommand(name) && readCommands.includes(name);
+    return this.dependencies.service.reads?.(name) ?? false;
   }
 
   /** Decodes a request. @returns what the core is given; undefined: the request is refused */
@@ -316,7 +334,7 @@ export class NodeActor implements Actor {
     }
     const parsed = schema.safeParse(request.decode());
     if (!parsed.success) throw new ConclaveError('EINVAL', describe(parsed.error.issues));
-    const writes = name !== 'status' && name !== 'get_leader';
+    const writes = !readCommands.includes(name);
     this.open.understand(requestId, { reply: (result) => result, writes });
     return { type: 'admin', requestId, door: asked, command: name, body: parsed.data };
   }

@@ -22,6 +22,8 @@ export interface UnderstoodRequest {
 
 interface OpenRequest {
   readonly request: Request;
+  /** By its name it changes nothing: whatever becomes of it, it is not done. */
+  readonly reads: boolean;
   understood: UnderstoodRequest | undefined;
 }
 
@@ -39,17 +41,18 @@ export class OpenRequests {
 
   /**
    * Takes a request in, which is not decoded yet.
+   * @param reads whether it changes nothing, by its name
    * @param outcome what to say of it where there is no room
    * @returns its number; undefined where it was refused
    */
-  add(request: Request, outcome: () => Outcome): number | undefined {
+  add(request: Request, reads: boolean, outcome: () => Outcome): number | undefined {
     const isFull = this.open.size >= limits.openRequests || this.bytes + request.bytes > limits.openRequestBytes;
     if (isFull) {
-      request.refuse(tooMany[outcome()]);
+      request.refuse(tooMany[reads ? 'not_done' : outcome()]);
       return undefined;
     }
     const id = this.nextId++;
-    this.open.set(id, { request, understood: undefined });
+    this.open.set(id, { request, reads, understood: undefined });
     this.bytes += request.bytes;
     return id;
   }
@@ -74,19 +77,19 @@ export class OpenRequests {
       request.refuse({ code: 'EINVAL', message: 'the reply is too large for a message: ask for less', outcome });
     } catch (error) {
       if (!(error instanceof ConclaveError)) throw error;
-      request.refuse(error.toBody());
+      request.refuse(ofRequest(error.toBody(), writes));
     }
   }
 
+  /** Refuses it. A request that changes nothing is never left unknown. */
   refuse(id: number, error: ErrorBody): void {
-    this.take(id)?.request.refuse(error);
+    const open = this.take(id);
+    open?.request.refuse(ofRequest(error, changesSomething(open)));
   }
 
   /** Answers all that are open. */
   refuseAll(error: ErrorBody): void {
-    const notDone: ErrorBody = { ...error, outcome: 'not_done' };
-    for (const { request, understood } of this.open.values())
-      request.refuse(understood?.writes === false ? notDone : error);
+    for (const open of this.open.values()) open.request.refuse(ofRequest(error, changesSomething(open)));
     this.open.clear();
     this.bytes = 0;
   }
@@ -98,6 +101,15 @@ export class OpenRequests {
     this.bytes -= open.request.bytes;
     return open;
   }
+}
+
+function changesSomething({ reads, understood }: OpenRequest): boolean {
+  return understood?.writes ?? !reads;
+}
+
+/** The error as the request is answered with it: what changes nothing and fails is not done. */
+export function ofRequest(error: ErrorBody, writes: boolean): ErrorBody {
+  return writes ? error : { ...error, outcome: 'not_done' };
 }
 
 const tooMany = {

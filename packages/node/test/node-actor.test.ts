@@ -524,6 +524,46 @@ describe('a node’s door', () => {
   });
 });
 
+describe('what changes nothing and fails', () => {
+  it('is not done, never unknown, when the node starts over or the process stops', async () => {
+    script = (input) => {
+      if (input.type === 'admin' && input.command === 'get_leader') return [{ type: 'restart', reason: 'a snapshot' }];
+      return input.type === 'start' ? answerAll(input) : [];
+    };
+    const asks = () =>
+      ['kv.read', 'kv.watch', 'admin.status', 'admin.check'].map((rest) =>
+        ask(`conclave.g.${rest}`, rest === 'kv.watch' ? { id: 'o.w', from: 1 } : {}),
+      );
+    await start();
+    const open = asks();
+    await client.flush();
+    client.publish('conclave.g.n1.admin.get_leader');
+    for (const answer of await Promise.all(open)) {
+      expect(answer).toMatchObject({ body: { error: { code: 'EPERM', outcome: 'not_done' } } });
+    }
+    await connection.settled();
+    const more = asks();
+    await client.flush();
+    await connection.settled();
+    await node.stop();
+    for (const answer of await Promise.all(more)) {
+      expect(answer).toMatchObject({ body: { error: { code: 'ESHUTDOWN', outcome: 'not_done' } } });
+    }
+  });
+
+  it('is not done either where the core says that it is unknown', async () => {
+    script = (input) =>
+      'requestId' in input
+        ? [{ type: 'refuse', requestId: input.requestId, error: { code: 'EBUSY', message: 'm', outcome: 'unknown' } }]
+        : answerAll(input);
+    await start();
+    const outcome = async (rest: string) => (await ask(`conclave.g.${rest}`, {})).body;
+    expect(await outcome('admin.check')).toMatchObject({ error: { outcome: 'not_done' } });
+    expect(await outcome('kv.read')).toMatchObject({ error: { outcome: 'not_done' } });
+    expect(await outcome('kv.put')).toMatchObject({ error: { outcome: 'unknown' } });
+  });
+});
+
 describe('a node, to those who discover services', () => {
   it('answers PING, INFO and STATS by ADR-32', async () => {
     await start();

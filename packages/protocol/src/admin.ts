@@ -310,6 +310,9 @@ export const adminCommands = {
 
 export type AdminCommands = typeof adminCommands;
 export type AdminCommand = keyof AdminCommands;
+
+/** Those that change nothing: one that fails is not done. */
+export const readCommands: readonly AdminCommand[] = ['status', 'get_leader', 'check', 'read_snapshot'];
 export type AdminRequest<C extends AdminCommand> = z.infer<AdminCommands[C]['request']>;
 export type AdminReply<C extends AdminCommand> = z.infer<AdminCommands[C]['reply']>;
 

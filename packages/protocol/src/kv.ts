@@ -349,6 +349,19 @@ export const kvOperations = {
 
 export type KvOperations = typeof kvOperations;
 export type KvOperation = keyof KvOperations;
+
+/** Those that change nothing: one that fails is not done. */
+export const readOperations: readonly KvOperation[] = [
+  'get',
+  'batch_get',
+  'range',
+  'changes',
+  'lease_get',
+  'lease_list',
+  'lock_get',
+  'watch',
+  'unwatch',
+];
 export type KvRequest<O extends KvOperation> = z.infer<KvOperations[O]['request']>;
 export type KvReply<O extends KvOperation> = z.infer<KvOperations[O]['reply']>;
 

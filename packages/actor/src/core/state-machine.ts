@@ -219,6 +219,8 @@ export interface WatchClosed {
 export interface Service {
   /** @throws ConclaveError EINVAL, ENOENT. */
   parse(operation: string, body: unknown, context: RequestContext): ServiceRequest;
+  /** Optional. Whether an operation of this name changes nothing: one that fails is then not done, also if it was not parsed yet. */
+  reads?(operation: string): boolean;
   /**
    * Optional. Returns a reply that takes at most so many bytes as JSON, where text may take six times what it takes in msgpack;
    * undefined: there is none, and the request is refused.

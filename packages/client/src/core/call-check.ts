@@ -10,6 +10,7 @@ import {
   kvOperations,
   LeaseId,
   limits,
+  readCommands,
   type Value,
 } from '@conclave/protocol';
 import type { Call } from './call.js';
@@ -26,8 +27,6 @@ interface Parsed {
   readonly error?: { readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] };
 }
 
-/** Commands that change nothing: asked again freely. */
-const askingCommands: readonly AdminCommand[] = ['status', 'get_leader'];
 /** Commands that end by their own deadline, which is that of a change of the configuration. */
 const changingCommands: readonly AdminCommand[] = ['add_peer', 'remove_peer', 'change_peers', 'bootstrap'];
 
@@ -119,7 +118,7 @@ export function onlyAsks(call: Call): boolean {
   return (
     call.operation === 'get' ||
     call.operation === 'query' ||
-    (call.operation === 'admin' && askingCommands.includes(call.command))
+    (call.operation === 'admin' && readCommands.includes(call.command))
   );
 }
 

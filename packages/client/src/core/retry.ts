@@ -31,6 +31,8 @@ export function passes(code: string): boolean {
  * leads looks for the leader, unless it named the leader that it wants.
  */
 export function isSentAgain(request: ClientRequest, error: ErrorBody, namesLeader: boolean): boolean {
+  // A peer that is asked itself is not in the group, and does not become a member by being asked again.
+  if (error.code === 'EPERM' && request.target.peerId !== undefined) return false;
   if (request.kind !== 'admin') return error.outcome === 'unknown' || passes(error.code);
   return error.outcome === 'not_done' && error.code === 'EPERM' && request.target.peerId === undefined && !namesLeader;
 }

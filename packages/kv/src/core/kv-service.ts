@@ -20,6 +20,7 @@ import {
   kvOperations,
   LeaseId,
   limits,
+  readOperations,
 } from '@conclave/protocol';
 import { faultOfCommands, faultOfKeys, isSessionId } from './check.js';
 import { fitChange, fitReply } from './fit-json.js';
@@ -48,6 +49,10 @@ export class KvService implements Service {
     const request = understood(operation, map, context);
     const groupUid = groupUidOf(map);
     return groupUid === undefined ? request : { ...request, groupUid };
+  }
+
+  reads(operation: string): boolean {
+    return isKvOperation(operation) && readOperations.includes(operation);
   }
 
   fitReply(operation: string, reply: unknown, maxBytes: number): unknown {

@@ -149,6 +149,8 @@ export type NodeEffect =
     }
   /** Publishes which history this peer leads, for the leaders of others. */
   | { readonly type: 'publish_led_history'; readonly body: LedHistory }
+  /** Whether to hear which histories are led, though this peer leads none: it is outside the group. */
+  | { readonly type: 'hear_leaders'; readonly hear: boolean }
   /** Whether to answer on the group's own subjects, and to hear which histories are led. */
   | { readonly type: 'serve'; readonly group: boolean }
   /** To answer on this peer's own subjects no more: another node of it does. */

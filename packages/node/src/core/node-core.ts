@@ -47,6 +47,7 @@ import { Leadership } from './leadership.js';
 import { LevelRaise } from './level-raise.js';
 import { Opening } from './opening.js';
 import { OtherHistory } from './other-history.js';
+import { Outside } from './outside.js';
 import { OwnActors } from './own-actors.js';
 import { OwnSession } from './own-session.js';
 import { PeerReset } from './peer-reset.js';
@@ -85,6 +86,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   private readonly install: Install;
   private readonly leadership: Leadership;
   private readonly otherHistory: OtherHistory;
+  private readonly outside: Outside;
   private readonly proposals: Proposals;
   private readonly hold: RequestHold;
   private readonly readDoor: ReadDoor;
@@ -127,6 +129,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.leaderFeed = new LeaderFeed(context);
     this.binding = new StoreBinding(context, state);
     this.removal = new Removal(context, state);
+    this.outside = new Outside(context, state);
     this.session = new OwnSession(context, state, this.own);
     this.appendEntries = new AppendEntriesHandler(
       context,
@@ -181,6 +184,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       this,
       () => this.restore.isGoingOn,
       this.otherHistory,
+      this.outside,
     );
     const { reads } = this.readDoor;
     this.rounds = new Rounds(context, state, this.own, this.leadership, this.change, reads, this.session);
@@ -241,7 +245,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         this.watches.onUnheard(input.watchId);
         break;
       case 'led_history':
-        this.otherHistory.onLed(input.body);
+        if (!this.outside.onLed(input.body)) this.otherHistory.onLed(input.body);
         break;
       case 'hearing_feed':
         this.leaderFeed.onHearing(input.peerId);
@@ -279,7 +283,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
 
   /** In short, for service discovery. */
   summary(): NodeSummary {
-    return summary(this.state, this.options);
+    return summary(this.state, this.options, this.outside.leaderId);
   }
 
   private statusReply(): StatusReply {
@@ -288,6 +292,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       restoring: this.restore.status(),
       installing: this.install.status(),
       other_history: this.otherHistory.seen,
+      leader_id: this.outside.leaderId,
       ...this.comparison.status(),
     });
   }
@@ -303,6 +308,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     );
     this.session.ask();
     this.removal.note();
+    this.outside.update();
     this.stopActors();
     this.election.onBecameFollower();
     this.snapshots.onOpened(snapshot);
@@ -497,6 +503,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (state.role !== 'follower' || state.leaderId === '') this.leaderFeed.hear('');
     this.watches.onTick();
     this.comparison.onTick();
+    this.outside.update();
     if (!this.isLeader()) return;
     this.otherHistory.onTick();
     this.leadership.endFarewells();

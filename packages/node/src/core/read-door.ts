@@ -13,6 +13,7 @@ import { FollowerReads } from './follower-reads.js';
 import type { NodeHub } from './hub.js';
 import type { Leadership } from './leadership.js';
 import type { OtherHistory } from './other-history.js';
+import type { Outside } from './outside.js';
 import { Reads } from './reads.js';
 import { clockOf, type NodeState } from './state.js';
 
@@ -34,6 +35,7 @@ export class ReadDoor {
     /** The state is being restored from a snapshot: there is none to read as it is. */
     private readonly isRestoring: () => boolean,
     private readonly otherHistory: Pick<OtherHistory, 'refuses'>,
+    private readonly outside: Pick<Outside, 'refuses'>,
   ) {
     this.reads = new Reads(context, state, stateMachine);
     this.own = new FollowerReads(context, state, stateMachine, hub);
@@ -43,6 +45,7 @@ export class ReadDoor {
     const { state, context } = this;
     const speaksForGroup = state.role === 'leader' && this.leadership.isConfirmed();
     if (door === 'group' && this.otherHistory.refuses(requestId, false)) return;
+    if (door === 'peer' && consistency !== 'stale' && this.outside.refuses(requestId)) return;
     if (context.refuseOtherHistory(requestId, groupUid, state.groupUid)) return;
     const { divergence } = state;
     if (divergence !== undefined) {

@@ -31,11 +31,12 @@ export interface NodeSummary {
   readonly levels: Levels | null;
 }
 
-export function summary(state: NodeState, { version = '' }: NodeOptions): NodeSummary {
+/** @param leaderId who leads, as far as this peer knows */
+export function summary(state: NodeState, { version = '' }: NodeOptions, leaderId: PeerId | ''): NodeSummary {
   return {
     role: state.role,
     term: state.term,
-    leader_id: state.leaderId,
+    leader_id: leaderId,
     commit_index: state.commitIndex,
     applied_index: state.appliedIndex,
     last_index: state.log.lastIndex,
@@ -86,7 +87,10 @@ export function status(
   leadership: Leadership,
   change: ConfigurationChange,
   nodeHealth: NodeHealth,
-  snapshots: Pick<StatusReply, 'snapshot' | 'taking' | 'restoring' | 'installing' | 'other_history' | 'states'>,
+  snapshots: Pick<
+    StatusReply,
+    'leader_id' | 'snapshot' | 'taking' | 'restoring' | 'installing' | 'other_history' | 'states'
+  >,
 ): StatusReply {
   const leads = state.role === 'leader';
   const { log } = state;
@@ -98,7 +102,6 @@ export function status(
     session: state.session,
     role: state.role,
     term: state.term,
-    leader_id: state.leaderId,
     configuration: log.configuration?.configuration ?? null,
     configuration_index: log.configuration?.index ?? (0 as never),
     stage: leads ? change.stage : 'none',

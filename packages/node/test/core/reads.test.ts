@@ -1,6 +1,6 @@
-import { asSession, asTerm } from '@conclave/protocol';
+import { asSession, asTerm, type LedHistory } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
-import { Bench, electionTimeoutMs } from './node-on-a-bench.js';
+import { Bench, electionTimeoutMs, groupId, uid } from './node-on-a-bench.js';
 
 function leader(): Bench {
   const bench = new Bench();
@@ -433,6 +433,59 @@ describe('a leader that is asked for a read index', () => {
     const bench = leader();
     expect(bench.read('q', { door: 'peer', consistency: 'linearizable' })).toEqual([]);
     expect(bench.confirmed()).toEqual(['reply 1 q at 0']);
+  });
+});
+
+describe('a peer outside the group', () => {
+  const led = { group_id: groupId, group_uid: uid, peer_id: 'n3', term: 4, stopped_for: '' } as never as LedHistory;
+  const kinds = ['linearizable', 'lease'] as const;
+
+  function spare(): Bench {
+    const bench = new Bench();
+    bench.open({ term: 0, log: [], groupUid: '' });
+    return bench;
+  }
+
+  function removed(): Bench {
+    const bench = new Bench();
+    bench.open({
+      term: 2,
+      log: [
+        [1, 'n1 n2 n3'],
+        [2, 'n2 n3'],
+      ],
+      commit: 2,
+    });
+    return bench;
+  }
+
+  test.each([
+    ['spare', spare],
+    ['removed', removed],
+  ])('refuses at once what needs to know what is committed, with the leader’s name: %s', (_what, make) => {
+    const bench = make();
+    expect(bench.step({ type: 'led_history', body: led })).toEqual([]);
+    for (const consistency of kinds) {
+      expect(bench.read('q', { door: 'peer', consistency })).toEqual([
+        expect.stringMatching(/^refuse \d+ EPERM not_done leader n3$/),
+      ]);
+    }
+    expect(bench.status.leader_id).toBe('n3');
+    expect(bench.read('q', { door: 'peer', consistency: 'stale' })).toEqual([expect.stringMatching(/^reply/)]);
+    bench.wait(3500);
+    expect(bench.read('q', { door: 'peer', consistency: 'lease' })).toEqual([
+      expect.stringMatching(/^refuse \d+ EPERM not_done$/),
+    ]);
+  });
+
+  test('hears the leaders of its own history, as long as it is outside', () => {
+    const bench = removed();
+    bench.step({ type: 'led_history', body: { ...led, group_uid: 'another' as never } });
+    expect(bench.status.leader_id).toBe('');
+    expect(bench.appendEntries({ term: 3, prev: [2, 2], entries: [[3, 'n1 n2 n3']], commit: 3 })).toBeDefined();
+    expect(bench.wait(100)).toContain('hear no leaders');
+    bench.step({ type: 'led_history', body: led });
+    expect(bench.status.leader_id).toBe('n2');
   });
 });
 

@@ -63,6 +63,8 @@ export function tell(effect: NodeEffect): string | undefined {
     }
     case 'event':
       return tellEvent(effect.event);
+    case 'hear_leaders':
+      return effect.hear ? 'hear the leaders' : 'hear no leaders';
     case 'hear_feed':
       return effect.peerId === '' ? 'hear nobody’s feed' : `hear the feed of ${effect.peerId}`;
     case 'publish': {

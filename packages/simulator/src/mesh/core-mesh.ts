@@ -64,6 +64,8 @@ export class CoreMesh {
   private readonly factory: CoreFactory;
   private readonly known = new Map<string, Actor>();
   private readonly serving = new Set<Actor>();
+  /** Nodes outside the group, which hear who leads. */
+  private readonly outside = new Set<Actor>();
   private timersSet = 0;
   /** A node has begun a watch, or gone on with it, or closed it (`unwatch`). */
   onWatchServed: (actor: Actor, operation: 'watch' | 'unwatch', watchId: string) => void = () => {};
@@ -124,6 +126,7 @@ export class CoreMesh {
     actor.timers.clear();
     actor.waiting = undefined;
     this.serving.delete(actor);
+    this.outside.delete(actor);
     this.messenger.hearFeed(actor, '');
     this.requests.forgetAllOf(actor);
     this.network.disconnect(actor);
@@ -134,6 +137,7 @@ export class CoreMesh {
     this.coverage.count('node started over, as its log-store had restarted');
     this.requests.refuseAllOf(actor, { code: 'EPERM', message: 'the node starts over', outcome: 'unknown' });
     this.serving.delete(actor);
+    this.outside.delete(actor);
     this.messenger.hearFeed(actor, '');
     actor.life += 1;
     actor.timers.clear();
@@ -403,6 +407,10 @@ export class CoreMesh {
         case 'leave_door':
           // Its own subjects: `nodesOf` has those that listen there.
           break;
+        case 'hear_leaders':
+          if (effect.hear) this.outside.add(actor);
+          else this.outside.delete(actor);
+          break;
         case 'hear_feed':
           this.messenger.hearFeed(actor, effect.peerId);
           break;
@@ -424,7 +432,7 @@ export class CoreMesh {
       if (name === from.name) continue;
       this.network.sendOnce<Actor>(from, name, (to) => {
         this.hand(to, () => {
-          if (this.isServing(to)) this.step(to, { type: 'led_history', body }, from.name);
+          if (this.isServing(to) || this.outside.has(to)) this.step(to, { type: 'led_history', body }, from.name);
         });
       });
     }
