@@ -1,15 +1,18 @@
 /** Each kind of read, on real processes and by a plain client: the leader's, by quorum and by lease, and a follower's own. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startCommand } from '../support/command.js';
 import { startNats } from '../support/nats.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
 
 const names = ['n1', 'n2', 'n3'];
 const stops = new Stops();
 let mesh: Mesh;
+let servers: string;
 
 beforeAll(async () => {
   const server = await startNats();
   stops.add(() => server.stop());
+  servers = server.url;
   mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four' }, stops);
 });
 
@@ -54,8 +57,8 @@ describe('a read', () => {
     await mesh.plain.insist('admin.remove_peer', { peer_id: 'n3' });
     for (const peer of ['n3', 'n4']) {
       const leader = await until(`${peer} knows the leader`, async () => {
-        const { leader_id, configuration } = await mesh.statusOnce(peer);
-        const isOutside = configuration?.peers.every(({ peer_id }) => peer_id !== peer) ?? true;
+        const { leader_id, health } = await mesh.statusOnce(peer);
+        const isOutside = /^(removed|holds no group yet)/.test(health.reason);
         return isOutside && leader_id !== '' ? leader_id : undefined;
       });
       expect(leader).toBe((await mesh.leaderStatus()).peer_id);
@@ -103,6 +106,16 @@ describe('a read', () => {
       const { leader_id } = await mesh.statusOnce(left);
       return leader_id === '' ? true : undefined;
     });
+    // A spare and who was removed are no rows; members that are gone are.
+    const { code, out } = await startCommand(servers, ['status']).ended;
+    expect(code).toBe(1);
+    expect(out).toMatch(/^configuration +\{n1,n2,n3\} at index \d+, the newest known, to /m);
+    const missing = [leader, other].toSorted().join(', ');
+    const quorum = `1 of 3 are available, and 2 are needed: 1 more must come back; missing: ${missing}`;
+    expect(out).toContain(quorum);
+    expect(out).toContain('read next      docs/operations.md, section "The group has no leader"');
+    expect(out.match(/^n\d /gm)).toEqual(['n1 ', 'n2 ', 'n3 ']);
+    for (const gone of [leader, other]) expect(out).toMatch(new RegExp(`^${gone} .* down `, 'm'));
     const refused = await mesh.plain.ask(`${left}.kv.get`, { key: 'a', consistency: 'linearizable' });
     expect(refused).toMatchObject({ errorCode: 408, body: { error: { code: 'ETIMEDOUT', outcome: 'not_done' } } });
     expect((await mesh.plain.ask(`${left}.kv.get`, { key: 'a', consistency: 'stale' })).errorCode).toBe(0);

@@ -57,7 +57,22 @@ describe('a peer that takes no entries', () => {
     expect((await mesh.status(one)).last_index).toBeLessThan(last_index);
     expect((await mesh.status(one)).health).toEqual({ healthy: true, reason: 'read-only: told' });
 
+    const remark = `the node of ${one} in group main is healthy: read-only: told`;
+    expect(await conclave('health', '--peer', one)).toMatchObject({ code: 0, out: `${remark}\n` });
+    const all = await conclave('health', '--all-peers', '--json');
+    const { healthy, actors } = JSON.parse(all.out) as { healthy: boolean; actors: Record<string, unknown>[] };
+    expect({ code: all.code, healthy, asked: actors.length }).toEqual({ code: 0, healthy: true, asked: 12 });
+    expect(actors.filter(({ reason }) => reason !== '')).toEqual([
+      { group_id: 'main', peer_id: one, actor: 'node', healthy: true, reason: 'read-only: told' },
+    ]);
+    expect((await conclave('status')).out).toMatch(new RegExp(`^${one} .*read-only: by an operator, .* free`, 'm'));
+
     await mesh.kill(one);
+    const lost = await conclave('health', '--all-peers', '--timeout-ms', '500');
+    expect(lost.code).toBe(1);
+    for (const actor of ['node', 'log-store', 'replicator', 'ballot-box']) {
+      expect(lost.error).toContain(`the ${actor} of ${one} in group main does not answer`);
+    }
     await mesh.start(one);
     await until('it comes back as it was', async () =>
       (await mesh.statusOnce(one)).read_only === 'told' ? true : undefined,

@@ -14,6 +14,38 @@ interface Asked {
   readonly timeoutMs: number;
   /** Also of the groups that were created while the processes ran. */
   readonly allGroups: boolean;
+  /** Of all members of each group, not of one peer. */
+  readonly allPeers: boolean;
+  readonly json: boolean;
+}
+
+interface Place {
+  readonly group_id: string;
+  readonly peer_id: string;
+}
+
+export interface ActorHealth extends Place {
+  readonly actor: string;
+  readonly healthy: boolean;
+  /** What is wrong; of a healthy actor a remark, or empty. */
+  readonly reason: string;
+}
+
+export interface HealthResult {
+  readonly healthy: boolean;
+  /** Why nobody could be asked; empty: the actors were. */
+  readonly problem: string;
+  readonly actors: readonly ActorHealth[];
+}
+
+/** What is looked at in a status. */
+interface Status {
+  readonly configuration_index: number;
+  readonly configuration?: {
+    readonly epoch?: number;
+    readonly peers: readonly { readonly peer_id: string }[];
+    readonly old_peers: readonly { readonly peer_id: string }[];
+  } | null;
 }
 
 const token = /^[A-Za-z0-9_-]{1,64}$/;
@@ -28,6 +60,8 @@ const settings = {
   'timeout-ms': '',
 } as const;
 
+const flags = ['--all-groups', '--all-peers', '--json'];
+
 type Name = keyof typeof settings;
 
 /** What is asked for; undefined: it takes the whole command to tell. */
@@ -36,7 +70,7 @@ export function readAsked(
   environment: Readonly<Record<string, string | undefined>>,
 ): Asked | undefined {
   const given = new Map<Name, string>();
-  const valued = words.filter((word) => word !== '--all-groups');
+  const valued = words.filter((word) => !flags.includes(word));
   for (let at = 0; at < valued.length; at += 2) {
     const name = valued[at]?.replace(/^--/, '') ?? '';
     const value = valued[at + 1];
@@ -44,16 +78,23 @@ export function readAsked(
     given.set(name as Name, value);
   }
   const of = (name: Name, fallback: string): string => given.get(name) ?? (environment[settings[name]] || fallback);
+  const allPeers = words.includes('--all-peers');
+  // The environment of a container says what runs in it.
+  const actors = allPeers ? (given.get('actors') ?? actorKinds.join()) : of('actors', actorKinds.join());
   const asked = {
     peer: of('peer', ''),
-    actors: listed(of('actors', actorKinds.join())),
+    actors: listed(actors),
     groups: listed(of('groups', 'main')),
     servers: listed(of('nats', 'nats://127.0.0.1:4222')),
     prefix: of('prefix', 'conclave'),
     timeoutMs: Number(of('timeout-ms', '2000')),
-    allGroups: valued.length < words.length,
+    allGroups: words.includes('--all-groups'),
+    allPeers,
+    json: words.includes('--json'),
   };
-  const names = [asked.peer, ...asked.groups, ...asked.prefix.split('.')];
+  // Which groups were created is asked of one peer.
+  const needsPeer = !allPeers || asked.allGroups;
+  const names = [...(needsPeer ? [asked.peer] : []), ...asked.groups, ...asked.prefix.split('.')];
   const isSound =
     names.every((name) => token.test(name)) &&
     asked.actors.every((kind) => actorKinds.includes(kind)) &&
@@ -71,8 +112,8 @@ function listed(text: string): string[] {
     .filter((part) => part !== '');
 }
 
-/** Asks each actor of the peer in each group. Answers what is wrong, a sentence each. */
-export async function findTroubles(asked: Asked): Promise<string[]> {
+/** Asks each actor of the peer, or of all peers, in each group. */
+export async function checkHealth(asked: Asked): Promise<HealthResult> {
   let nats: NatsConnection;
   try {
     nats = await connect({
@@ -83,17 +124,86 @@ export async function findTroubles(asked: Asked): Promise<string[]> {
       timeout: asked.timeoutMs,
     });
   } catch (error) {
-    return [`no NATS server can be reached: ${(error as Error).message}`];
+    return { healthy: false, problem: `no NATS server can be reached: ${(error as Error).message}`, actors: [] };
   }
   try {
     const groups = new Set([...asked.groups, ...(asked.allGroups ? await createdGroups(nats, asked) : [])]);
-    const all = [...groups].flatMap((group) => asked.actors.map((actor) => ask(nats, asked, group, actor)));
-    return (await Promise.all(all)).filter((trouble) => trouble !== undefined);
+    const places = await Promise.all([...groups].map((group) => placesOf(nats, asked, group)));
+    const asks = places.flat().flatMap((place) => asked.actors.map((actor) => ask(nats, asked, { ...place, actor })));
+    const actors = await Promise.all(asks);
+    return { healthy: actors.every(({ healthy }) => healthy), problem: '', actors };
   } catch (error) {
-    return [(error as Error).message];
+    return { healthy: false, problem: (error as Error).message, actors: [] };
   } finally {
     await nats.close();
   }
+}
+
+/** Prints what was found and sets the exit code: remarks on standard output, what is wrong on standard error. */
+export function reportHealth({ healthy, problem, actors }: HealthResult, json: boolean): void {
+  process.exitCode = healthy ? 0 : 1;
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ healthy, ...(problem === '' ? {} : { problem }), actors })}\n`);
+    return;
+  }
+  if (problem !== '') process.stderr.write(`conclave: ${problem}\n`);
+  for (const { group_id, peer_id, actor, healthy: isWell, reason } of actors) {
+    const who = `the ${actor} of ${peer_id} in group ${group_id}`;
+    if (!isWell) process.stderr.write(`conclave: ${who} ${reason}\n`);
+    else if (reason !== '') process.stdout.write(`${who} is healthy: ${reason}\n`);
+  }
+}
+
+/** The peers that are asked: the one that is named, or the members of the group. @throws Error where nobody knows them */
+async function placesOf(nats: NatsConnection, asked: Asked, group: string): Promise<Place[]> {
+  const peers = asked.allPeers ? await membersOf(nats, asked, group) : [asked.peer];
+  return peers.map((peer_id) => ({ group_id: group, peer_id }));
+}
+
+/** The members by the leader's configuration, else by the newest that any peer knows; else whoever hosts the group. */
+async function membersOf(nats: NatsConnection, { prefix, timeoutMs }: Asked, group: string): Promise<string[]> {
+  const statusOf = async (where: string): Promise<Status | undefined> => {
+    try {
+      const reply = await nats.request(`${prefix}.${where}.admin.status`, '{}', { timeout: timeoutMs });
+      const status = reply.json<Status>();
+      return status.configuration ? status : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  const led = await statusOf(group);
+  if (led !== undefined) return namesOf(led);
+  const hosts = await hostsOf(nats, group, timeoutMs);
+  if (hosts.length === 0) throw new Error(`no peer of the group ${group} answers`);
+  const known = await Promise.all(hosts.map((host) => statusOf(`${group}.${host}`)));
+  const [newest] = known
+    .filter((status) => status !== undefined)
+    .toSorted((a, b) => epochOf(b) - epochOf(a) || b.configuration_index - a.configuration_index);
+  return newest === undefined ? hosts : namesOf(newest);
+}
+
+function epochOf({ configuration }: Status): number {
+  return configuration?.epoch ?? 0;
+}
+
+function namesOf({ configuration }: Status): string[] {
+  const members = [...(configuration?.peers ?? []), ...(configuration?.old_peers ?? [])];
+  return [...new Set(members.map(({ peer_id }) => peer_id))].toSorted();
+}
+
+/** The peers whose nodes of this group answer NATS's service discovery. */
+async function hostsOf(nats: NatsConnection, group: string, timeoutMs: number): Promise<string[]> {
+  const found = new Set<string>();
+  const options = { strategy: 'stall', maxWait: timeoutMs, stall: Math.min(timeoutMs, 300) } as const;
+  try {
+    for await (const answer of await nats.requestMany('$SRV.INFO.conclave', '', options)) {
+      const { metadata } = answer.json<{ metadata?: { group_id?: string; peer_id?: string } }>();
+      if (metadata?.group_id === group && metadata.peer_id !== undefined) found.add(metadata.peer_id);
+    }
+  } catch {
+    // Nobody is there.
+  }
+  return [...found].toSorted();
 }
 
 /** @throws Error where the peer does not say. */
@@ -108,18 +218,18 @@ async function createdGroups(nats: NatsConnection, { peer, prefix, timeoutMs }: 
 
 async function ask(
   nats: NatsConnection,
-  { peer, prefix, timeoutMs }: Asked,
-  group: string,
-  actor: string,
-): Promise<string | undefined> {
-  const who = `the ${actor} of ${peer} in group ${group}`;
+  { prefix, timeoutMs }: Asked,
+  place: Place & { readonly actor: string },
+): Promise<ActorHealth> {
+  const { group_id, peer_id, actor } = place;
+  const unhealthy = (reason: string): ActorHealth => ({ ...place, healthy: false, reason });
   try {
     // Asked in JSON, it answers in JSON.
-    const reply = await nats.request(`${prefix}.${group}.${peer}.${actor}.health`, '{}', { timeout: timeoutMs });
+    const reply = await nats.request(`${prefix}.${group_id}.${peer_id}.${actor}.health`, '{}', { timeout: timeoutMs });
     const { healthy, reason } = reply.json<{ healthy: unknown; reason: unknown }>();
-    if (typeof healthy !== 'boolean') return `${who} gives no sensible answer`;
-    return healthy ? undefined : `${who} is not well: ${String(reason)}`;
+    if (typeof healthy !== 'boolean') return unhealthy('gives no sensible answer');
+    return healthy ? { ...place, healthy, reason: String(reason) } : unhealthy(`is unhealthy: ${String(reason)}`);
   } catch (error) {
-    return `${who} does not answer: ${(error as Error).message}`;
+    return unhealthy(`does not answer: ${(error as Error).message}`);
   }
 }

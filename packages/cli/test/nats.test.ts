@@ -99,11 +99,17 @@ describe('requests', () => {
       outcome: 'not_done',
     });
     const silent = connection.subscribe('conclave.main.admin.status');
-    await expect(requester.admin('status', {}, { timeoutMs: 50 })).rejects.toMatchObject({
-      code: 'ETIMEDOUT',
-      outcome: 'unknown',
-    });
+    const quiet = connection.subscribe('conclave.main.admin.transfer_leader');
+    // What changes nothing is never left unknown.
+    for (const [command, outcome] of [
+      ['status', 'not_done'],
+      ['transfer_leader', 'unknown'],
+    ] as const) {
+      const late = requester.admin(command, {}, { timeoutMs: 50 });
+      await expect(late).rejects.toMatchObject({ code: 'ETIMEDOUT', outcome });
+    }
     silent.unsubscribe();
+    quiet.unsubscribe();
     for (const bytes of [encode({ peer_id: 1 }), 'nonsense']) {
       const stop = await answer('conclave.main.admin.status', bytes);
       await expect(requester.admin('status', {}, { timeoutMs: 5_000 })).rejects.toMatchObject({ code: 'EINVAL' });

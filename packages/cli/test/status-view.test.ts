@@ -1,5 +1,6 @@
 import { asLogIndex, asPeerId, asTerm } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
+import { newestConfiguration } from '../src/views/newest-configuration.js';
 import { type PeerAnswer, peersOf, peerText, statusText } from '../src/views/status-view.js';
 import { configuration, progress, status } from './samples.js';
 
@@ -68,15 +69,17 @@ describe('the status of a group', () => {
       log            1 to 5,000
       commit         5,000, applied 4,990
 
-      peer  role      term  match    lag  state                               silent  build    restart  health
-      n1    leader       3  5,000      0  leader                                   -  level 0  -        healthy
-      n2    follower     3  5,000      0  caught up                            12 ms  level 0  -        healthy
-      n3    follower     3  1,000  4,000  lagging by 4,000                    2.50 s  level 0  -        fenced
-      n4    -            -      0  5,000  never heard of                 never heard  -        -        does not answer
-      n5    follower     1      0  5,000  refused: ENOTEMPTY                   12 ms  level 0  -        healthy
-      n8    follower     3      0  5,000  installing a snapshot at 37 %        12 ms  level 0  -        healthy
-      n7    follower     3  5,000      0  not in the group                     12 ms  level 0  -        removed
-      n6    follower     0      -      -  not in the group                         -  level 0  -        healthy
+      peer  role      term   match     lag  state                               silent  build    restart  health
+      n1    leader       3   5,000       0  leader                                   -  level 0  -        healthy
+      n2    follower     3   5,000       0  caught up                            12 ms  level 0  -        healthy
+      n3    follower     3  1,000*  4,000*  silent for 2 s                      2.50 s  level 0  -        fenced
+      n4    -            -       0   5,000  down, never heard of           never heard  -        -        does not answer
+      n5    follower     1       0   5,000  refused: ENOTEMPTY                   12 ms  level 0  -        healthy
+      n8    follower     3       0   5,000  installing a snapshot at 37 %        12 ms  level 0  -        healthy
+      n7    follower     3   5,000       0  not in the group                     12 ms  level 0  -        removed
+      n6    follower     0       -       -  not in the group                         -  level 0  -        healthy
+
+      * last known: the peer is silent, down or stores nothing now
 
       last changes           state   term  index  why
       {n1,n2} to {n1,n2,n3}  done       2      2
@@ -95,6 +98,98 @@ describe('the status of a group', () => {
       n2    follower     3      -    -  -           -  level 0  -        healthy
       "
     `);
+  });
+
+  it('promise 27: describes the present: who is silent, down or stores nothing is not caught up', () => {
+    const group = status('n1', {
+      role: 'leader',
+      configuration: configuration(['n1', 'n2', 'n3', 'n4', 'n5']),
+      progress: [
+        progress('n2', { silent_ms: 14_200, stored_ms: 14_300 }),
+        progress('n3', { silent_ms: 40 }),
+        progress('n4', { silent_ms: 40, stored_ms: 5000 }),
+        progress('n5', { silent_ms: 40, stored_ms: 60 }),
+      ],
+    });
+    const peers = new Map<ReturnType<typeof asPeerId>, PeerAnswer>([
+      [asPeerId('n2'), { error: { code: 'ETIMEDOUT', message: 'no answer', outcome: 'not_done' } }],
+      [asPeerId('n3'), silent],
+      [asPeerId('n4'), { status: status('n4') }],
+      [asPeerId('n5'), { status: status('n5') }],
+    ]);
+    const text = statusText('main', { group, peers });
+    expect(text).toMatch(/^n2 .* 5,000\* +0\* +silent for 14 s /m);
+    expect(text).toMatch(/^n3 .* 5,000\* +0\* +down /m);
+    expect(text).toMatch(/^n4 .* 5,000 +0 +stores nothing for 5 s |^n4 .* 5,000\* +0\* +stores nothing for 5 s /m);
+    expect(text).toMatch(/^n5 .* 5,000 +0 +caught up /m);
+    expect(text).toContain('* last known: the peer is silent, down or stores nothing now');
+    expect(text.match(/caught up/g)).toHaveLength(1);
+  });
+
+  it('says of the peers of a group why they take no entries, and how much is free', () => {
+    const group = status('n1', {
+      role: 'leader',
+      read_only: 'told',
+      disk_free_bytes: 3 * 2 ** 30,
+      progress: [progress('n2', { read_only: true }), progress('n3')],
+    });
+    const peers = new Map([
+      [asPeerId('n1'), { status: group }],
+      [asPeerId('n2'), { status: status('n2', { read_only: 'disk', disk_free_bytes: 5 * 2 ** 20 }) }],
+      [asPeerId('n3'), { status: status('n3') }],
+    ]);
+    const text = statusText('main', { group, peers });
+    expect(text).toContain('leader, read-only: by an operator, 3.0 GiB free');
+    expect(text).toContain('read-only: disk full, 5.0 MiB free');
+  });
+
+  it('without a leader: the newest configuration that anybody knows, who is missing, and where to read on', () => {
+    const old = status('n2', { leader_id: '', configuration: configuration(['n1', 'n2', 'n9']) });
+    const stuck = { healthy: false, reason: 'silent: log-store' };
+    const newer = {
+      configuration: configuration(['n1', 'n4', 'n5']),
+      configuration_index: asLogIndex(40),
+      leader_id: '',
+    } as const;
+    const answers = new Map<ReturnType<typeof asPeerId>, PeerAnswer>([
+      [asPeerId('n1'), { status: status('n1', { ...newer, health: stuck }) }],
+      [asPeerId('n2'), { status: old }],
+      [asPeerId('n4'), { status: status('n4', newer) }],
+      [asPeerId('n5'), silent],
+    ]);
+    const newest = newestConfiguration(answers);
+    expect(newest?.quorum).toEqual([{ set: 'peers', available: 1, needed: 2, missing: ['n1', 'n5'] }]);
+    const peers = new Map([...answers].filter(([name]) => name !== 'n2'));
+    expect(`\n${statusText('main', { group: undefined, newest, peers })}\n`).toMatchInlineSnapshot(`
+      "
+      group main: nobody leads
+
+      configuration  {n1,n4,n5} at index 40, the newest known, to n1, n4
+      quorum         1 of 3 are available, and 2 are needed: 1 more must come back; missing: n1, n5
+      read next      docs/operations.md, section "The group has no leader"
+
+      peer  role      term  match  lag  state  silent  build    restart  health
+      n1    follower     3      -    -  -           -  level 0  -        silent: log-store
+      n4    follower     3      -    -  -           -  level 0  -        healthy
+      n5    -            -      -    -  down        -  -        -        does not answer
+      "
+    `);
+  });
+
+  it('without a leader, in the joint stage, counts both sets; a store that is not the bound one is missing', () => {
+    const joint = {
+      configuration: configuration(['n1', 'n4', 'n5'], ['n1', 'n2', 'n3']),
+      configuration_index: asLogIndex(9),
+    };
+    const answers = new Map<ReturnType<typeof asPeerId>, PeerAnswer>(
+      ['n1', 'n2', 'n4'].map((name) => [asPeerId(name), { status: status(name, joint) }]),
+    );
+    answers.set(asPeerId('n5'), { status: status('n5', { ...joint, store_id: 'another' as never }) });
+    expect(newestConfiguration(answers)?.quorum).toEqual([
+      { set: 'peers', available: 2, needed: 2, missing: ['n5'] },
+      { set: 'old_peers', available: 2, needed: 2, missing: ['n3'] },
+    ]);
+    expect(newestConfiguration(new Map([[asPeerId('n5'), silent]]))).toBeUndefined();
   });
 
   it('says why a peer is silent, where its health tells', () => {
@@ -142,7 +237,7 @@ describe('the status of a group', () => {
     ]);
     const text = statusText('main', { group, peers });
     expect(text).toMatch(/^n1 .* must not {2}healthy$/m);
-    expect(text).toMatch(/^n3 .* read-only .* may {7}healthy$/m);
+    expect(text).toMatch(/^n3 .* read-only: disk full, 4.8 MiB free .* may {7}healthy$/m);
     expect(text).toContain(
       'n2 must not be restarted now: without it 1 of 3 would go on, and 2 are needed: n3 is read-only',
     );

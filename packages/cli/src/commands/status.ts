@@ -1,10 +1,11 @@
 /** `conclave status`: what the leader and each peer know. */
-import { ConclaveError, type PeerId, type StatusReply } from '@conclave/protocol';
+import { allMembers, ConclaveError, type Member, type PeerId, peerIds, type StatusReply } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { Failed, runAction } from '../action.js';
 import { withRequester } from '../connection.js';
 import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
 import type { Requester } from '../requester.js';
+import { newestConfiguration } from '../views/newest-configuration.js';
 import { type GroupStatus, type PeerAnswer, peersOf, peerText, statusText } from '../views/status-view.js';
 
 const defaultTimeoutMs = 2_000;
@@ -50,7 +51,9 @@ function showGroup(options: StatusOptions): Promise<void> {
         throw new ConclaveError('EUNREACHABLE', `no peer of the group ${options.group} answers`);
       }
       if (output.json) {
-        output.record({ group: status.group ?? null, peers: Object.fromEntries([...status.peers].map(asRecord)) });
+        const { group = null, newest, peers } = status;
+        const found = newest === undefined ? {} : { newest };
+        output.record({ group, ...found, peers: Object.fromEntries([...peers].map(asRecord)) });
       } else {
         output.line(statusText(options.group, status));
       }
@@ -65,10 +68,22 @@ function showGroup(options: StatusOptions): Promise<void> {
 /** Asks the leader, finds the peers, and asks each; nobody's silence holds up the others. */
 export async function askAll(requester: Requester, timeoutMs: number): Promise<GroupStatus> {
   const [group, found] = await Promise.all([askLeader(requester, timeoutMs), requester.discover(timeoutMs)]);
-  const peers = await Promise.all(
-    peersOf(group, found).map(async (peerId) => [peerId, await askPeer(requester, peerId, timeoutMs)] as const),
-  );
-  return { group, peers: new Map(peers) };
+  const ask = async (peerIds: readonly PeerId[]): Promise<(readonly [PeerId, PeerAnswer])[]> =>
+    Promise.all(peerIds.map(async (peerId) => [peerId, await askPeer(requester, peerId, timeoutMs)] as const));
+  const answers = new Map(await ask(peersOf(group, found)));
+  if (group !== undefined) return { group, peers: answers };
+  const newest = newestConfiguration(answers);
+  if (newest === undefined) return { group, peers: answers };
+  // A row for each member, whether it answers or not, and none for who is no member.
+  const members = peerIdsOf(allMembers(newest.configuration));
+  const more = await ask(members.filter((peerId) => !answers.has(peerId)));
+  const all = new Map([...answers, ...more]);
+  const peers = new Map(members.map((peerId) => [peerId, all.get(peerId) as PeerAnswer]));
+  return { group, newest: newestConfiguration(all), peers };
+}
+
+function peerIdsOf(members: readonly Member[]): PeerId[] {
+  return [...new Set(peerIds(members))].toSorted();
 }
 
 async function askLeader(requester: Requester, timeoutMs: number): Promise<StatusReply | undefined> {

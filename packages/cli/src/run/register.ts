@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type LineLog, processLog } from '@conclave/actor';
 import type { Command } from 'commander';
-import { findTroubles } from '../health-check.js';
+import { checkHealth, reportHealth } from '../health-check.js';
 import { wholeNumber } from '../options.js';
 import { describeFailure, PeerProcess } from './peer-process.js';
 import { checkTimes, type HostedOptions, type RunOptions, withHostedOptions, withRunOptions } from './run-options.js';
@@ -27,16 +27,18 @@ export function registerRun(program: Command): void {
 interface HealthOptions extends HostedOptions {
   readonly timeoutMs: number;
   readonly allGroups: boolean;
+  readonly allPeers: boolean;
+  readonly json: boolean;
 }
 
 export function registerHealth(program: Command): void {
   withHostedOptions(program.command('health').description('ask actors how they are; exits with 0 if all are well'))
     .option('--timeout-ms <ms>', 'how long they may take to answer', wholeNumber(1, 60_000), 2000)
     .option('--all-groups', 'also of the groups that were created while the processes ran', false)
+    .option('--all-peers', 'of all members of each group, not of one peer', false)
+    .option('--json', 'print one JSON object', false)
     .action(async (options: HealthOptions) => {
-      const troubles = await findTroubles({ ...options, servers: options.nats });
-      for (const trouble of troubles) process.stderr.write(`conclave: ${trouble}\n`);
-      process.exitCode = troubles.length === 0 ? 0 : 1;
+      reportHealth(await checkHealth({ ...options, servers: options.nats }), options.json);
     });
 }
 

@@ -3,6 +3,7 @@ import {
   allMembers,
   type Change,
   catchupMargin,
+  defaultTimes,
   type ErrorBody,
   type PeerId,
   type Progress,
@@ -13,8 +14,9 @@ import {
 } from '@conclave/protocol';
 import { lackingText } from './change-view.js';
 import { changeText, kindText, readOnlyText } from './event-line.js';
+import { type NewestConfiguration, newestFacts } from './newest-configuration.js';
 import { facts, table } from './tables.js';
-import { bytesText, configurationText, count, duration, levelsText, stageNames } from './words.js';
+import { bytesText, configurationText, count, duration, levelsText, longDuration, stageNames } from './words.js';
 
 /** What a peer said, or why it said nothing. `reason`: of a peer that is silent, what its node's health says against it. */
 export type PeerAnswer = { readonly status: StatusReply } | { readonly error: ErrorBody; readonly reason?: string };
@@ -22,6 +24,8 @@ export type PeerAnswer = { readonly status: StatusReply } | { readonly error: Er
 export interface GroupStatus {
   /** The leader's answer; undefined: nobody leads. */
   readonly group: StatusReply | undefined;
+  /** Without a leader: the newest configuration that any peer knows. */
+  readonly newest?: NewestConfiguration | undefined;
   readonly peers: ReadonlyMap<PeerId, PeerAnswer>;
 }
 
@@ -32,13 +36,19 @@ export function peersOf(group: StatusReply | undefined, found: readonly PeerId[]
   return [...new Set([...members, ...targets, ...found])].toSorted();
 }
 
-export function statusText(groupId: string, { group, peers }: GroupStatus): string {
+export function statusText(groupId: string, { group, newest, peers }: GroupStatus): string {
   return [
-    ...(group === undefined ? [`group ${groupId}: nobody leads`] : [groupText(group)]),
+    ...(group === undefined ? [leaderlessText(groupId, newest)] : [groupText(group)]),
     peerTable(group, peers),
+    ...lastKnownText(group, peers),
     ...restartText(group?.restart ?? []),
     ...changesText(group?.changes ?? []),
   ].join('\n\n');
+}
+
+function leaderlessText(groupId: string, newest: NewestConfiguration | undefined): string {
+  const nobody = `group ${groupId}: nobody leads`;
+  return newest === undefined ? nobody : [nobody, facts(newestFacts(newest))].join('\n\n');
 }
 
 /**
@@ -125,22 +135,50 @@ function peerTable(group: StatusReply | undefined, peers: GroupStatus['peers']):
 }
 
 function peerRow(peerId: PeerId, answer: PeerAnswer, group: StatusReply | undefined): string[] {
-  const progress = group?.progress.find(({ peer_id: target }) => target === peerId);
+  const progress = progressOf(peerId, group);
   const isLeader = group?.peer_id === peerId;
   const match = isLeader ? group.last_index : progress?.match_index;
   const lag = group === undefined || match === undefined ? undefined : Math.max(0, group.last_index - match);
+  const mark = isLastKnown(answer, progress) ? '*' : '';
   return [
     peerId,
     'error' in answer ? '-' : answer.status.role,
     'error' in answer ? '-' : count(answer.status.term),
-    match === undefined ? '-' : count(match),
-    lag === undefined ? '-' : count(lag),
-    stateText(peerId, group, progress, lag),
+    match === undefined ? '-' : count(match) + mark,
+    lag === undefined ? '-' : count(lag) + mark,
+    stateText(peerId, answer, group, progress, lag),
     progress === undefined ? '-' : progress.silent_ms < 0 ? 'never heard' : duration(progress.silent_ms),
     buildText(answer, progress),
     restartWord(peerId, group),
     healthText(answer),
   ];
+}
+
+function progressOf(peerId: PeerId, group: StatusReply | undefined): Progress | undefined {
+  return group?.progress.find(({ peer_id: target }) => target === peerId);
+}
+
+/** Whether what the leader knows of the peer is from before it fell silent. */
+function isLastKnown(answer: PeerAnswer, progress: Progress | undefined): boolean {
+  if (progress === undefined || progress.silent_ms < 0) return false;
+  return silenceOf(progress) !== '' || isDown(answer);
+}
+
+function lastKnownText(group: StatusReply | undefined, peers: GroupStatus['peers']): string[] {
+  const isAny = [...peers].some(([peerId, answer]) => isLastKnown(answer, progressOf(peerId, group)));
+  return isAny ? ['* last known: the peer is silent, down or stores nothing now'] : [];
+}
+
+/** Nobody listens on the subject of its node. */
+function isDown(answer: PeerAnswer): boolean {
+  return 'error' in answer && answer.error.code === 'EUNREACHABLE';
+}
+
+/** For how long the peer, or its log-store alone, has been silent, where that is longer than heartbeats explain; else empty. */
+function silenceOf({ silent_ms, stored_ms = 0, read_only, install, refusal }: Progress): string {
+  if (silent_ms > defaultTimes.electionTimeoutMs) return `silent for ${longDuration(silent_ms)}`;
+  if (read_only || install !== null || refusal !== '' || stored_ms < 0) return '';
+  return stored_ms > defaultTimes.electionTimeoutMs ? `stores nothing for ${longDuration(stored_ms)}` : '';
 }
 
 /** Version and levels: as the peer says itself, else as the leader has heard. */
@@ -155,25 +193,41 @@ function restartWord(peerId: PeerId, group: StatusReply | undefined): string {
   return restart === undefined ? '-' : restart.may ? 'may' : 'must not';
 }
 
-/** Promise 12: never heard of, lagging, installing a snapshot, and caught up are told apart. */
+/**
+ * What the peer does now. Promise 12: never heard of, lagging, installing a snapshot, and caught up are told apart; promise 27:
+ * who is silent is not caught up.
+ */
 function stateText(
   peerId: PeerId,
+  answer: PeerAnswer,
   group: StatusReply | undefined,
   progress: Progress | undefined,
   lag: number | undefined,
 ): string {
-  if (group === undefined) return '-';
-  if (group.peer_id === peerId) return 'leader';
+  if (group === undefined) return 'status' in answer ? readOnlyState(answer) : isDown(answer) ? 'down' : 'silent';
+  if (group.peer_id === peerId) return ['leader', readOnlyState(answer)].filter((text) => text !== '-').join(', ');
   if (progress === undefined || !isOrBecomesMember(peerId, group)) return 'not in the group';
+  if (isDown(answer)) return progress.silent_ms < 0 ? 'down, never heard of' : 'down';
   if (progress.refusal !== '') return `refused: ${progress.refusal}`;
+  const silence = silenceOf(progress);
+  if (silence !== '') return silence;
   if (progress.silent_ms < 0) return 'never heard of';
   if (progress.install !== null) {
     return `installing a snapshot at ${snapshotPercent(progress.install.stored, progress.install.chunks)} %`;
   }
-  if (progress.read_only) return 'read-only';
+  if (progress.read_only)
+    return 'status' in answer && answer.status.read_only !== '' ? readOnlyState(answer) : 'read-only';
   // Under load the last entries are always under way: what counts as caught up for a new peer does here too.
   if (progress.caught_up || (lag !== undefined && lag <= catchupMargin)) return 'caught up';
   return `lagging by ${count(lag ?? 0)}`;
+}
+
+/** Why the peer takes no entries, and how much is free on its disk; `-`: it takes them. */
+function readOnlyState(answer: PeerAnswer): string {
+  if ('error' in answer || answer.status.read_only === '') return '-';
+  const { read_only, disk_free_bytes } = answer.status;
+  const why = read_only === 'told' ? 'by an operator' : 'disk full';
+  return `read-only: ${why}${disk_free_bytes === null ? '' : `, ${bytesText(disk_free_bytes)} free`}`;
 }
 
 /** A removed peer is still spoken to for a while, so that it learns that it is out. */

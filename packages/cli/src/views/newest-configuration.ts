@@ -1,0 +1,85 @@
+/** What the peers that answer know of a group that nobody leads: its newest configuration, and who is missing for a quorum. */
+import { type Configuration, hasMember, type Member, majority, type PeerId, peerIds } from '@conclave/protocol';
+import type { PeerAnswer } from './status-view.js';
+import { bothSets, count } from './words.js';
+
+export interface MissingMembers {
+  /** Of which set of the configuration. */
+  readonly set: 'peers' | 'old_peers';
+  /** Members that answer, and whose log-store does, with the store that the configuration binds them to. */
+  readonly available: number;
+  readonly needed: number;
+  readonly missing: readonly PeerId[];
+}
+
+export interface NewestConfiguration {
+  readonly configuration: Configuration;
+  readonly index: number;
+  /** The peers that know it. */
+  readonly known_to: readonly PeerId[];
+  readonly quorum: readonly MissingMembers[];
+}
+
+/** Where to read on, in the documentation. */
+export const leaderlessSection = 'docs/operations.md, section "The group has no leader"';
+
+/** The newest configuration that any of these peers has; undefined: none of them has one. */
+export function newestConfiguration(answers: ReadonlyMap<PeerId, PeerAnswer>): NewestConfiguration | undefined {
+  const known = [...answers.values()].flatMap((answer) =>
+    'status' in answer && answer.status.configuration !== null
+      ? [{ ...answer.status, configuration: answer.status.configuration }]
+      : [],
+  );
+  const age = (a: (typeof known)[number], b: (typeof known)[number]): number =>
+    (b.configuration.epoch ?? 0) - (a.configuration.epoch ?? 0) ||
+    b.configuration_index - a.configuration_index ||
+    b.term - a.term;
+  const [newest] = known.toSorted(age);
+  if (newest === undefined) return undefined;
+  const { configuration, configuration_index: index } = newest;
+  const same = known.filter((each) => each.group_uid === newest.group_uid && each.configuration_index === index);
+  const sets = (['peers', 'old_peers'] as const).filter((set) => configuration[set].length > 0);
+  return {
+    configuration,
+    index,
+    known_to: same.map(({ peer_id }) => peer_id).toSorted(),
+    quorum: sets.map((set) => missingOf(set, configuration[set], answers)),
+  };
+}
+
+function missingOf(
+  set: MissingMembers['set'],
+  members: readonly Member[],
+  answers: ReadonlyMap<PeerId, PeerAnswer>,
+): MissingMembers {
+  const isAvailable = ({ peer_id }: Member): boolean => {
+    const answer = answers.get(peer_id);
+    if (answer === undefined || 'error' in answer) return false;
+    const { role, store_id, health } = answer.status;
+    if (/^silent: .*log-store/.test(health.reason)) return false;
+    return role !== 'opening' && role !== 'fenced' && hasMember(members, peer_id, store_id);
+  };
+  const missing = members.filter((member) => !isAvailable(member));
+  const needed = majority(members.length);
+  return { set, available: members.length - missing.length, needed, missing: peerIds(missing).toSorted() };
+}
+
+/** What is known, a line each, as name and value. */
+export function newestFacts(newest: NewestConfiguration): (readonly [string, string])[] {
+  const { configuration, index, known_to, quorum } = newest;
+  const sets = bothSets(peerIds(configuration.peers), peerIds(configuration.old_peers));
+  return [
+    ['configuration', `${sets} at index ${count(index)}, the newest known, to ${known_to.join(', ')}`],
+    ...quorum.map((set) => [set.set === 'peers' ? 'quorum' : 'quorum of the old set', quorumText(set)] as const),
+    ['read next', leaderlessSection],
+  ];
+}
+
+function quorumText({ available, needed, missing }: MissingMembers): string {
+  const who = missing.length === 0 ? '' : `; missing: ${missing.join(', ')}`;
+  const size = available + missing.length;
+  const there = `${available} of ${size} are available, and ${needed} are needed`;
+  if (available >= needed) return `${there}: one of them should be elected soon${who}`;
+  const lacking = needed - available;
+  return `${there}: ${lacking} more must come back${who}`;
+}
