@@ -1,9 +1,11 @@
 /**
- * Measures every few seconds how much room the disk has that the data are on, for all groups of a process.
+ * Measures every second how much room the disk has that the data are on, and looks whether their files are still there, for
+ * all groups of a process.
  *
  * Invariant: at most one measurement is under way, so that a disk that hangs is not asked again and again.
  */
 import { statfs } from 'node:fs/promises';
+import type { FolderFault } from './folder-watch.js';
 
 export interface DiskWatchOptions {
   /** The data folder. */
@@ -11,18 +13,26 @@ export interface DiskWatchOptions {
   /** With less room than this the disk counts as full. */
   readonly reserveBytes: number;
   readonly everyMs?: number;
+  /** Says what keeps the store's files from being used now. */
+  readonly fault?: () => Promise<FolderFault | undefined>;
   /** Told where the disk cannot be measured; once, until it can be again. */
   readonly warn?: (text: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
-const usualEveryMs = 3000;
+const usualEveryMs = 1000;
 
-type Listener = (freeBytes: number) => void;
+/** What was found: how much room there is, and what is wrong besides. */
+export interface DiskFound {
+  readonly freeBytes: number;
+  readonly fault: FolderFault | undefined;
+}
+
+type Listener = (found: DiskFound) => void;
 
 export class DiskWatch {
   private readonly listeners = new Set<Listener>();
   private timer: NodeJS.Timeout | undefined;
-  private lastBytes: number | undefined;
+  private last: DiskFound | undefined;
   private measuring: Promise<void> | undefined;
   private fails = false;
 
@@ -35,7 +45,7 @@ export class DiskWatch {
   /** Tells at once what was measured last, and then each measurement. Answers what ends that. */
   watch(listener: Listener): () => void {
     this.listeners.add(listener);
-    if (this.lastBytes !== undefined) listener(this.lastBytes);
+    if (this.last !== undefined) listener(this.last);
     this.timer ??= this.begin();
     return () => {
       this.listeners.delete(listener);
@@ -56,12 +66,20 @@ export class DiskWatch {
     });
   }
 
+  private async room(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.options.folder);
+    return bavail * bsize;
+  }
+
   private async measure(): Promise<void> {
     try {
-      const { bavail, bsize } = await statfs(this.options.folder);
-      this.lastBytes = bavail * bsize;
+      const fault = await this.options.fault?.();
+      // Without its folder there is nothing to measure.
+      const freeBytes = fault?.type === 'gone' ? 0 : await this.room();
       this.fails = false;
-      for (const listener of this.listeners) listener(this.lastBytes);
+      const found = { freeBytes, fault };
+      this.last = found;
+      for (const listener of this.listeners) listener(found);
     } catch (error) {
       if (!this.fails) this.options.warn?.('the room on the disk cannot be told', { error: String(error) });
       this.fails = true;

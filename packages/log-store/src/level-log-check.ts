@@ -30,6 +30,24 @@ export async function findLogDamage(folder: string): Promise<LogDamage | undefin
   return undefined;
 }
 
+/**
+ * Says which of the files is missing without which LevelDB does not know what it has; undefined: none, or the folder is new.
+ * LevelDB itself would take a folder without `CURRENT` for a new one, and delete its tables.
+ */
+export async function missingFile(folder: string): Promise<string | undefined> {
+  const names = await fileNames(folder);
+  if (!names.some((name) => /^(\d+\.(ldb|sst|log)|MANIFEST-\d+|CURRENT)$/.test(name))) return undefined;
+  const current = path.join(folder, 'CURRENT');
+  if (!names.includes('CURRENT')) return `${current} is missing, which says which of the files there count`;
+  // It may be replaced meanwhile: then the old manifest is gone, and the new name is there at the second look.
+  for (let look = 0; look < 2; look++) {
+    const manifest = (await readFile(current, 'utf8')).trim();
+    if ((await fileNames(folder)).includes(manifest)) return undefined;
+    if (look === 1) return `${path.join(folder, manifest)} is missing, which ${current} names`;
+  }
+  return undefined;
+}
+
 /** The files of a folder; none where it is not there. */
 export async function fileNames(folder: string): Promise<string[]> {
   try {

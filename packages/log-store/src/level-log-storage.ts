@@ -36,7 +36,8 @@ import {
   type WriteNote,
   writeNumberKey,
 } from './core/index.js';
-import { fileNames, findLogDamage } from './level-log-check.js';
+import { type FolderFault, FolderWatch } from './folder-watch.js';
+import { findLogDamage, missingFile } from './level-log-check.js';
 import { moveBatches } from './level-log-upgrade.js';
 import type { LogStorage } from './log-storage.js';
 import { withinBounds } from './memory-log-storage.js';
@@ -54,6 +55,7 @@ export interface LevelLogStorageOptions {
 export class LevelLogStorage implements LogStorage {
   private opened: Level<string, Uint8Array> | undefined;
   private notes: WriteNotes | undefined;
+  private watch: FolderWatch | undefined;
   private writeNumber = 0;
   private lastWrite: Promise<void> = Promise.resolve();
   private lastClearing: Promise<void> = Promise.resolve();
@@ -71,9 +73,8 @@ export class LevelLogStorage implements LogStorage {
     if (damage !== undefined) {
       throw this.corrupt(`${damage.file} is damaged at byte ${damage.offset}: writes that were synced are lost`);
     }
-    if (await hasLostItsCurrent(this.levelFolder)) {
-      throw this.corrupt(`${this.levelFolder} has tables or logs, but no CURRENT file that tells which of them count`);
-    }
+    const missing = await missingFile(this.levelFolder);
+    if (missing !== undefined) throw this.corrupt(missing);
     // Not before here: LevelDB opens by itself soon after it is made, and clears its log away.
     this.opened = new Level<string, Uint8Array>(this.levelFolder, {
       keyEncoding: 'utf8',
@@ -89,6 +90,7 @@ export class LevelLogStorage implements LogStorage {
     try {
       await this.moveFromBefore();
       await this.compareWithNotes();
+      this.watch = await FolderWatch.begin(this.options.folder, this.levelFolder, this.sideFile);
     } catch (error) {
       await this.close();
       throw error;
@@ -161,6 +163,34 @@ export class LevelLogStorage implements LogStorage {
     });
   }
 
+  /** Returns what keeps the files of this store from being used now; undefined: nothing. */
+  async fault(): Promise<FolderFault | undefined> {
+    const fault = await this.watch?.look();
+    return fault?.type === 'gone' ? { ...fault, message: this.corrupt(fault.message).message } : fault;
+  }
+
+  /** The rows behind a key, about that many bytes, for who looks through all that is stored. */
+  async rowsBehind(key: string, maxBytes: number): Promise<readonly Row[]> {
+    return this.reading(async () => {
+      const iterator = this.level.iterator({ gt: key, fillCache: false, highWaterMarkBytes: maxBytes });
+      try {
+        const rows: Row[] = [];
+        let bytes = 0;
+        while (bytes < maxBytes) {
+          const entries = await iterator.nextv(64);
+          if (entries.length === 0) break;
+          for (const entry of entries) {
+            rows.push(asRow(entry));
+            bytes += entry[0].length + entry[1].length;
+          }
+        }
+        return rows;
+      } finally {
+        await iterator.close();
+      }
+    });
+  }
+
   clear(groupId: GroupId, leftovers: Leftovers): Promise<void> {
     const clearing = this.lastClearing.then(() => this.reading(() => this.clearNext(groupId, leftovers)));
     this.lastClearing = clearing.catch(() => undefined);
@@ -182,6 +212,10 @@ export class LevelLogStorage implements LogStorage {
 
   private get levelFolder(): string {
     return path.join(this.options.folder, 'level');
+  }
+
+  private get sideFile(): string {
+    return path.join(this.options.folder, 'last-write');
   }
 
   private async moveFromBefore(): Promise<void> {
@@ -249,7 +283,7 @@ export class LevelLogStorage implements LogStorage {
     } catch {
       throw this.corrupt(`the write number under ${writeNumberKey} is damaged (bad checksum)`);
     }
-    const file = path.join(this.options.folder, 'last-write');
+    const file = this.sideFile;
     this.notes = await WriteNotes.open(file, (error) => {
       this.options.warn?.('the last write could not be noted: a loss might go unnoticed', {
         file,
@@ -281,7 +315,7 @@ export class LevelLogStorage implements LogStorage {
     try {
       return await read();
     } catch (error) {
-      if (codeOf(error) !== 'LEVEL_CORRUPTION') throw error;
+      if (!isDamage(error)) throw error;
       throw this.corrupt(`LevelDB says: ${(error as Error).message}`);
     }
   }
@@ -289,25 +323,16 @@ export class LevelLogStorage implements LogStorage {
   private openError(error: unknown): unknown {
     const cause = (error as { cause?: unknown }).cause ?? error;
     const { levelFolder } = this;
-    switch (codeOf(cause)) {
-      case 'LEVEL_LOCKED':
-        return new ConclaveError('EBUSY', `${levelFolder} is open in another process: is this peer running twice?`);
-      case 'LEVEL_CORRUPTION':
-        return this.corrupt(`LevelDB says: ${(cause as Error).message}`);
-      default:
-        return new Error(`LevelDB does not open ${levelFolder}: ${(cause as Error).message}`, { cause });
+    if (codeOf(cause) === 'LEVEL_LOCKED') {
+      return new ConclaveError('EBUSY', `${levelFolder} is open in another process: is this peer running twice?`);
     }
+    if (isDamage(cause)) return this.corrupt(`LevelDB says: ${(cause as Error).message}`);
+    return new Error(`LevelDB does not open ${levelFolder}: ${(cause as Error).message}`, { cause });
   }
 
   private corrupt(what: string): ConclaveError {
     return new ConclaveError('ECORRUPT', `the data folder ${this.options.folder}: ${what}. ${howToHeal}`, 'unknown');
   }
-}
-
-/** LevelDB would take such a folder for a new one, and delete the tables. */
-async function hasLostItsCurrent(folder: string): Promise<boolean> {
-  const names = await fileNames(folder);
-  return !names.includes('CURRENT') && names.some((name) => /^\d+\.(ldb|sst|log)$/.test(name));
 }
 
 function missing(noted: NotedWrite, found: string): string {
@@ -331,6 +356,12 @@ function lastOf(row: Row): number {
 
 function asRow([key, value]: readonly [string, Uint8Array]): Row {
   return { key, value };
+}
+
+/** Of LevelDB: what it has is damaged, or a file that it needs is missing. */
+function isDamage(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === 'LEVEL_CORRUPTION' || (code === 'LEVEL_IO_ERROR' && /No such file/.test((error as Error).message));
 }
 
 function codeOf(error: unknown): unknown {

@@ -23,6 +23,8 @@ export interface LogStoreDependencies {
   readonly scheduler: WriteScheduler;
   /** Measures the disk; one per process. */
   readonly disk: DiskWatch;
+  /** The storage cannot write or read now: to be opened again when it can. Undefined: the process ends instead. */
+  readonly onStorageFailed?: (error: Error) => void;
 }
 
 export class LogStoreActor implements Actor {
@@ -43,7 +45,11 @@ export class LogStoreActor implements Actor {
 
   start(): void {
     this.runner.start({ type: 'start' });
-    this.unwatch = this.dependencies.disk.watch((freeBytes) => this.runner.enqueue({ type: 'disk', freeBytes }));
+    this.unwatch = this.dependencies.disk.watch(({ freeBytes, fault }) => {
+      const trouble = fault?.type === 'trouble' ? fault.message : undefined;
+      if (fault?.type === 'gone') this.onDamage(fault.message);
+      else this.runner.enqueue({ type: 'disk', freeBytes, trouble });
+    });
   }
 
   async stop(): Promise<void> {
@@ -52,6 +58,11 @@ export class LogStoreActor implements Actor {
     // Not until the scheduler has nothing left to write: other groups may go on.
     await this.lastWrite;
     await this.clearing;
+  }
+
+  /** What is stored of this group is damaged, as was found by who looks through it. */
+  onDamage(message: string): void {
+    this.runner.enqueue({ type: 'storage_failed', code: 'ECORRUPT', message });
   }
 
   health(): Health {
@@ -103,9 +114,15 @@ export class LogStoreActor implements Actor {
       case 'fail':
         // Damage concerns this group, which says so when it is asked for its health; the others are served on. A
         // storage that cannot write is no use to any: the process ends, and starts from what is durable.
-        if (effect.code === 'EIO') this.context.fail(new Error(effect.message), this.failed);
+        if (effect.code === 'EIO') this.onStorageFailed(new Error(effect.message));
         return;
     }
+  }
+
+  private onStorageFailed(error: Error): void {
+    const { onStorageFailed } = this.dependencies;
+    if (onStorageFailed === undefined) this.context.fail(error, this.failed);
+    else onStorageFailed(error);
   }
 
   private write(write: Promise<void>): void {

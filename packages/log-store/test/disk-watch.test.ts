@@ -12,7 +12,7 @@ function measurements(watch: DiskWatch, count: number): Promise<number[]> {
   return new Promise((resolve) => {
     const found: number[] = [];
     ends.push(
-      watch.watch((freeBytes) => {
+      watch.watch(({ freeBytes }) => {
         found.push(freeBytes);
         if (found.length === count) resolve(found);
       }),
@@ -28,7 +28,7 @@ it('measures again and again, and tells who comes later at once', async () => {
   expect(first).toBeLessThanOrEqual(blocks * bsize);
   let atOnce: number | undefined;
   ends.push(
-    watch.watch((freeBytes) => {
+    watch.watch(({ freeBytes }) => {
       atOnce = freeBytes;
     }),
   );

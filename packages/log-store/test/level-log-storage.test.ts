@@ -1,4 +1,4 @@
-import { cp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact } from '@conclave/protocol';
 import { Level } from 'level';
@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { batchKey, chunkKey, metaKey, type PlainOperation, type WriteNote } from '../src/core/index.js';
 import { damageIn } from '../src/level-log-check.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
+import { Scrubber } from '../src/scrubber.js';
 import { makeFolder } from './folder.js';
 import { batch } from './store-on-a-bench.js';
 
@@ -192,7 +193,68 @@ describe('a LevelDB that is not what it was', () => {
     await write(1, 3);
     await close();
     await writeFile(path.join(level(), 'CURRENT'), 'MANIFEST-999999\n');
-    await expect(reopen()).rejects.toThrow(/LevelDB/);
+    await expect(reopen()).rejects.toMatchObject({ code: 'ECORRUPT' });
+  });
+
+  it.each(['MANIFEST', 'CURRENT', 'LOG or LOCK'])(
+    'without its %s is refused with the way to heal it, or not at all',
+    async (name) => {
+      await write(1, 3);
+      await close();
+      const names = (await readdir(level())).filter((each) =>
+        name.split(' or ').some((start) => each.startsWith(start)),
+      );
+      for (const each of names) await rm(path.join(level(), each));
+      if (name === 'LOG or LOCK') return void (await reopen());
+      await expect(reopen()).rejects.toMatchObject({
+        code: 'ECORRUPT',
+        message: expect.stringContaining('To heal it: stop'),
+      });
+    },
+  );
+
+  it.each(['all', 'level', 'level/CURRENT', 'last-write'])(
+    'promise 38: that has lost %s while it is open says so',
+    async (what) => {
+      const open = await reopen();
+      await write(1, 3);
+      expect(await open.fault()).toBeUndefined();
+      await rm(what === 'all' ? folder : path.join(folder, what), { recursive: true });
+      expect(await open.fault()).toEqual({ type: 'gone', message: expect.stringContaining('To heal it: stop') });
+    },
+  );
+
+  it('promise 38: in the place of which another one was put says so', async () => {
+    const open = await reopen();
+    await cp(folder, `${folder}-copy`, { recursive: true });
+    await rename(folder, `${folder}-moved`);
+    await rename(`${folder}-copy`, folder);
+    expect(await open.fault()).toMatchObject({ type: 'gone' });
+    await close();
+    await rm(`${folder}-moved`, { recursive: true });
+  });
+
+  it('is read through by a scrub, which finds what is damaged, and of which group', async () => {
+    const open = await reopen();
+    await write(1, 300, 10_000);
+    const bad = Uint8Array.from(batch(301, 1, 7, 64));
+    bad[20] = (bad[20] ?? 0) ^ 1;
+    await open.write([{ type: 'put', key: batchKey(main, 301), value: bad }], [noteOf(301)]);
+    const found: unknown[] = [];
+    const rows = await new Promise((resolve) => {
+      const options = { intervalMs: 60_000, firstAfterMs: 0, bytesPerSecond: 1e9 };
+      const scrubber = new Scrubber(options, {
+        rowsBehind: (key, maxBytes) => open.rowsBehind(key, maxBytes),
+        onDamage: (...damage) => found.push(damage),
+        onPass: (count) => {
+          scrubber.stop();
+          resolve(count);
+        },
+      });
+      scrubber.start();
+    });
+    expect(rows).toBe(301);
+    expect(found).toEqual([[main, expect.stringMatching(/index 301: .*bad checksum.*To heal it: stop/)]]);
   });
 
   it('is taken on from before, when entries stood under other keys, also where moving them was cut off', async () => {

@@ -77,6 +77,9 @@ export const limits = {
   linkBytes: 64 * MiB,
   /** Appends of entries that a log-store has synced and not acknowledged to its own node; a tick tells of them, too. */
   logStoreAcknowledgeEvery: 16,
+  /** What a scrub reads at once, and in a second. */
+  scrubBytes: 1 * MiB,
+  scrubBytesPerSecond: 8 * MiB,
   /** A receiver acknowledges when it has taken so many, however busy it is. */
   linkAcknowledgeEvery: 64,
   /** And when it runs idle with at least so many unacknowledged; fewer wait for the next tick. */
@@ -241,6 +244,9 @@ export const defaultSnapshotBytesPerSecond = 256 * MiB;
 
 /** With less room than this on its disk a peer takes no entries. */
 export const defaultDiskReserveBytes = 256 * MiB;
+
+/** How often a log-store reads and checks all that it stores, in hours. */
+export const defaultScrubIntervalHours = 24;
 
 /** braft's `catchup_margin`: a new peer within so many entries of the leader's last one is caught up. */
 export const catchupMargin = 1000;

@@ -114,6 +114,10 @@ export const Progress = z.object({
 });
 export type Progress = z.infer<typeof Progress>;
 
+/** Committed entries that stores are known to have acknowledged: each up to there. */
+const Acknowledged = z.array(z.object({ store_id: StoreId, index: LogIndex })).max(limits.talliedMembers);
+export type Acknowledged = z.infer<typeof Acknowledged>;
+
 const Target = z.object({
   peer_id: PeerId,
   /** The store that the configuration binds the peer to; empty: to be learnt, as it is new. */
@@ -456,6 +460,8 @@ export const messages = {
       /** The latest configuration entry: who is caught up is beyond it. */
       configuration_index: LogIndex,
       targets: z.array(Target),
+      /** What this peer knows of earlier terms. */
+      acknowledged: Acknowledged.optional(),
     }),
   ),
   'replicator.targets': define(
@@ -579,6 +585,10 @@ export const messages = {
       /** Whether the target is in step, and is to hear the leader’s `feed.append` itself. */
       hear_feed: z.boolean(),
       batches: Batches,
+      /** What the target's store has acknowledged, to this leader or, committed, to earlier ones: a store that has less went back. */
+      acknowledged_index: LogIndex.optional(),
+      /** The same of all stores, committed, for who leads next; with heartbeats. */
+      acknowledged: Acknowledged.optional(),
     }),
   ),
   'replicator.rejected': define(
@@ -674,6 +684,8 @@ export const messages = {
       last_term: Term,
       /** Told to stand by the leader itself: the leader’s lease does not count against it. */
       transfer: z.boolean(),
+      /** What the candidate knows of stores: a voter whose store has less does not vote. */
+      acknowledged: Acknowledged.optional(),
     }),
   ),
   'ballot-box.vote_response': define(

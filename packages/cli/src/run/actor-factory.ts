@@ -1,5 +1,4 @@
 /** Makes the actors of a process, each with the core of its kind, and holds what they share: the log-stores' LevelDB, and how fast snapshots go out. */
-import path from 'node:path';
 import {
   type Actor,
   type ActorContext,
@@ -17,14 +16,15 @@ import {
   LevelLogStorage,
   LogStoreActor,
   type LogStoreDependencies,
+  Scrubber,
   WriteScheduler,
 } from '@conclave/log-store';
 import { NodeActor, NodeCore } from '@conclave/node';
-import { asLogIndex, type GroupId, noGroupUid, type StoreId } from '@conclave/protocol';
+import { asLogIndex, type GroupId, limits, noGroupUid, type StoreId } from '@conclave/protocol';
 import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import { loadApplication } from './application.js';
 import type { GroupStore } from './host-door.js';
-import { type RunOptions, snapshotOptions } from './run-options.js';
+import { dataFolder, type RunOptions, snapshotOptions } from './run-options.js';
 
 /** What a node needs beside its core. */
 export interface Outside {
@@ -40,9 +40,12 @@ interface Data extends LogStoreDependencies {
 }
 
 const MiB = 1024 * 1024;
+/** The first scrub begins so long after the start, when peers that restarted together have caught up. */
+const firstScrubMs = 600_000;
 
 export class ActorFactory {
   private outside: Outside | undefined;
+  private scrubber: Scrubber | undefined;
   private readonly logStores = new Map<GroupId, LogStoreActor>();
   readonly snapshotThrottle: SnapshotThrottle;
 
@@ -59,18 +62,21 @@ export class ActorFactory {
    * Loads the application, where a node is among the actors, and opens the data, where a log-store is.
    * @throws Error where they cannot be loaded or opened.
    */
-  static async open(options: RunOptions, log: LineLog): Promise<ActorFactory> {
+  static async open(options: RunOptions, log: LineLog, onStorageFailed: (error: Error) => void): Promise<ActorFactory> {
     const application = options.actors.includes('node') ? await loadApplication(options) : undefined;
     if (!options.actors.includes('log-store')) return new ActorFactory(options, undefined, application);
-    const folder = path.resolve(options.dataDir ?? path.join('conclave-data', options.peer));
+    const folder = dataFolder(options);
     const warn = (text: string, fields: Readonly<Record<string, unknown>>) => log.write('warn', text, fields);
     const storage = new LevelLogStorage({ folder, warn });
     await storage.open();
     log.write('info', 'the data are open', { folder });
-    const disk = new DiskWatch({ folder, reserveBytes: options.diskReserveMb * MiB, warn });
+    const fault = () => storage.fault();
+    const disk = new DiskWatch({ folder, reserveBytes: options.diskReserveMb * MiB, warn, fault });
     const groups = await HostedGroups.open(storage);
     const scheduler = new WriteScheduler(storage);
-    return new ActorFactory(options, { storage, scheduler, disk, groups }, application);
+    const factory = new ActorFactory(options, { storage, scheduler, disk, groups, onStorageFailed }, application);
+    factory.scrub(log);
+    return factory;
   }
 
   /** What is kept of the groups, where a log-store is among the actors. */
@@ -113,7 +119,28 @@ export class ActorFactory {
   }
 
   async close(): Promise<void> {
+    this.scrubber?.stop();
     await this.data?.storage.close();
+  }
+
+  /** Begins to look through what is stored, from time to time. */
+  private scrub(log: LineLog): void {
+    const { data, options, logStores } = this;
+    if (data === undefined) return;
+    const scrubOptions = {
+      intervalMs: options.scrubIntervalHours * 3_600_000,
+      firstAfterMs: firstScrubMs,
+      bytesPerSecond: limits.scrubBytesPerSecond,
+    };
+    this.scrubber = new Scrubber(scrubOptions, {
+      rowsBehind: (key, maxBytes) => data.storage.rowsBehind(key, maxBytes),
+      onDamage: (groupId, message) => {
+        log.write('error', 'the scrub has found damage', { reason: message });
+        for (const [id, store] of logStores) if (groupId === undefined || groupId === id) store.onDamage(message);
+      },
+      onPass: (rows, bytes) => log.write('info', 'all that is stored was read and checked', { rows, bytes }),
+    });
+    this.scrubber.start();
   }
 
   private makeNode(context: ActorContext): Actor {

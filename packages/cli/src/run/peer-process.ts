@@ -46,6 +46,8 @@ export class PeerProcess {
     private readonly subjects: Subjects,
     private readonly factory: ActorFactory,
     private readonly requests: Requests,
+    /** Settled once the storage can neither be written nor read: its actors say so until the process is started anew. */
+    readonly storageFailed: Promise<Error>,
   ) {
     this.host = new GroupHost(options.actors, (groupId, kind, incarnation) =>
       this.startActor(groupId, kind, incarnation),
@@ -58,7 +60,11 @@ export class PeerProcess {
    */
   static async start(options: RunOptions, dependencies: PeerProcessDependencies): Promise<PeerProcess> {
     const { log, version } = dependencies;
-    const factory = await ActorFactory.open(options, log);
+    let failed: (error: Error) => void = () => undefined;
+    const storageFailed = new Promise<Error>((resolve) => {
+      failed = resolve;
+    });
+    const factory = await ActorFactory.open(options, log, failed);
     try {
       const subjects = new Subjects(options.prefix);
       const name = `conclave ${options.peer} ${options.actors.join(',')}`;
@@ -72,7 +78,17 @@ export class PeerProcess {
       const door = await Connection.open({ servers: options.nats, name: `${name} requests`, log, givesWay: true });
       const requests = new Requests(door, subjects, log);
       factory.connect({ connection: door, requests, version });
-      const made = new PeerProcess(options, dependencies, connection, door, transport, subjects, factory, requests);
+      const made = new PeerProcess(
+        options,
+        dependencies,
+        connection,
+        door,
+        transport,
+        subjects,
+        factory,
+        requests,
+        storageFailed,
+      );
       await made.startGroups();
       await connection.settled();
       await door.settled();

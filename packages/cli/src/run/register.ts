@@ -1,11 +1,13 @@
 /** The commands that the actors' processes run: `conclave run`, and `conclave health` beside it. */
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type LineLog, processLog } from '@conclave/actor';
 import type { Command } from 'commander';
 import { checkHealth, reportHealth } from '../health-check.js';
 import { wholeNumber } from '../options.js';
-import { describeFailure, PeerProcess } from './peer-process.js';
+import { describeFailure, PeerProcess, type PeerProcessDependencies } from './peer-process.js';
 import { checkTimes, type HostedOptions, type RunOptions, withHostedOptions, withRunOptions } from './run-options.js';
+import { storageRetryMs, untilStorageWorks } from './storage-probe.js';
 import { collectLater, compileSooner } from './v8-tuning.js';
 
 /** The exit code of a process one of whose actors found itself wrong (`EX_SOFTWARE`). */
@@ -45,19 +47,20 @@ export function registerHealth(program: Command): void {
 /** Settled when the process has been told to stop and has done so. */
 async function run(options: RunOptions): Promise<void> {
   const log = processLog(options.logLevel, { peer: options.peer, actors: options.actors.join() });
-  const told = untilTold(log);
+  const told = untilSignal(log);
   process.on('uncaughtException', (error) => {
     log.write('fatal', `an unforeseen error ends the process: ${error.message}`, { stack: error.stack });
     process.exit(failedExitCode);
   });
-  const starting = PeerProcess.start(options, {
+  const dependencies: PeerProcessDependencies = {
     log,
     version: ownVersion(),
     fail: (error, actor) => {
       describeFailure(error, actor);
       process.exit(failedExitCode);
     },
-  });
+  };
+  const starting = untilStorageWorks(options, log).then(() => PeerProcess.start(options, dependencies));
   let peerProcess: PeerProcess | 'told';
   try {
     peerProcess = await Promise.race([starting, told.then(() => 'told' as const)]);
@@ -69,7 +72,7 @@ async function run(options: RunOptions): Promise<void> {
   if (peerProcess === 'told') process.exit(0);
   log.write('info', 'ready', { groups: options.groups });
   process.send?.({ type: 'ready' });
-  await told;
+  peerProcess = await untilTold(peerProcess, options, dependencies, told);
   setTimeout(() => {
     log.write('error', `stopping took more than ${stopMs} ms`);
     process.exit(1);
@@ -79,8 +82,46 @@ async function run(options: RunOptions): Promise<void> {
   process.exit(0);
 }
 
+/**
+ * Waits until the process is told to stop. Where its storage fails meanwhile, starts its actors anew once that works again:
+ * when there are free file descriptors, or when the disk can be written.
+ * @returns the actors that run then
+ */
+async function untilTold(
+  first: PeerProcess,
+  options: RunOptions,
+  dependencies: PeerProcessDependencies,
+  told: Promise<void>,
+): Promise<PeerProcess> {
+  const { log } = dependencies;
+  let running = first;
+  for (;;) {
+    const failure = await Promise.race([running.storageFailed, told]);
+    if (failure === undefined) return running;
+    log.write('error', 'the storage does not work: the actors start again when it does', { reason: failure.message });
+    await Promise.race([running.stop(), delay(stopMs)]);
+    const started = await Promise.race([startAgain(options, dependencies), told]);
+    if (started === undefined) process.exit(0);
+    running = started;
+    log.write('info', 'the storage works again', { groups: options.groups });
+  }
+}
+
+/** Settled once the actors run again. */
+async function startAgain(options: RunOptions, dependencies: PeerProcessDependencies): Promise<PeerProcess> {
+  for (;;) {
+    try {
+      await untilStorageWorks(options, dependencies.log);
+      return await PeerProcess.start(options, dependencies);
+    } catch (error) {
+      dependencies.log.write('error', 'the actors cannot start yet', { reason: (error as Error).message });
+      await delay(storageRetryMs);
+    }
+  }
+}
+
 /** Settled when a signal comes, or the parent goes away that is not to be outlived. */
-function untilTold(log: LineLog): Promise<void> {
+function untilSignal(log: LineLog): Promise<void> {
   return new Promise((resolve) => {
     const stop = (why: string) => () => {
       log.write('info', 'stopping', { why });

@@ -1,4 +1,5 @@
 /** What `conclave run` and `conclave health` are told: options, or the environment. Bad values are refused at once. */
+import path from 'node:path';
 import { logLevels } from '@conclave/actor';
 import {
   type ActorKind,
@@ -7,6 +8,7 @@ import {
   defaultDiskReserveBytes,
   defaultLevelSettleMs,
   defaultPrefix,
+  defaultScrubIntervalHours,
   defaultSnapshotBytesPerSecond,
   defaultSnapshots,
   defaultTimes,
@@ -61,10 +63,17 @@ export interface RunOptions extends HostedOptions {
   readonly snapshotMbPerSecond: number;
   /** With less room than this on its disk a peer takes no entries, MiB. */
   readonly diskReserveMb: number;
+  /** A log-store reads and checks all that it stores so often; 0: never. */
+  readonly scrubIntervalHours: number;
 }
 
 const longestMs = 86_400_000;
 const MiB = 1024 * 1024;
+
+/** Where a log-store keeps its data. */
+export function dataFolder({ dataDir, peer }: RunOptions): string {
+  return path.resolve(dataDir ?? path.join('conclave-data', peer));
+}
 
 /** When snapshots are taken, as a node is told. */
 export function snapshotOptions(options: RunOptions) {
@@ -213,6 +222,13 @@ const amounts: readonly (readonly [string, string, string, number, number])[] = 
     'with less room than this on its disk a peer takes no entries',
     0,
     defaultDiskReserveBytes / MiB,
+  ],
+  [
+    'scrub-interval-hours',
+    'hours',
+    'a log-store reads and checks all that it stores so often; 0: never',
+    0,
+    defaultScrubIntervalHours,
   ],
 ];
 

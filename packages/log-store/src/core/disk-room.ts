@@ -1,4 +1,4 @@
-/** How much room the disk has, and whether that is too little. It does not measure. */
+/** How much room the disk has, whether that is too little, and what else is wrong with it. It does not measure. */
 
 /** What was low is low until there is so much more than the reserve, so that it does not change back and forth. */
 const enoughAgain = 1.25;
@@ -13,7 +13,11 @@ export class DiskRoom {
     return this.measured;
   }
 
-  onMeasured(freeBytes: number): void {
+  /** What keeps the storage from working now, or empty. */
+  trouble = '';
+
+  onMeasured(freeBytes: number, trouble = ''): void {
+    this.trouble = trouble;
     const least = this.reserveBytes * (this.measured?.isLow ? enoughAgain : 1);
     this.measured = { freeBytes, isLow: freeBytes < least };
   }

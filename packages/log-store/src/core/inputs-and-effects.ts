@@ -36,7 +36,12 @@ export type LogStoreInput =
   /** Answers `read_chunk`; undefined: it is not there. */
   | { readonly type: 'chunk_read'; readonly token: number; readonly chunk: Uint8Array | undefined }
   /** So much room has the disk. From time to time. */
-  | { readonly type: 'disk'; readonly freeBytes: number }
+  | {
+      readonly type: 'disk';
+      readonly freeBytes: number;
+      /** What keeps the storage from working now, and may end; undefined: nothing. */
+      readonly trouble?: string | undefined;
+    }
   /** The storage could not load or read. */
   | { readonly type: 'storage_failed'; readonly code: FailureCode; readonly message: string };
 

@@ -76,6 +76,18 @@ export function isBatchKey(key: string): boolean {
   return key.startsWith(batchesPrefix);
 }
 
+/** Whether it is the key of a chunk of a snapshot. */
+export function isChunkKey(key: string): boolean {
+  return /^[^/]+\/s\//.test(key);
+}
+
+/** The group that a key belongs to; undefined: all of them. */
+export function groupOfKey(key: string): GroupId | undefined {
+  const [first = '', second] = key.split('/');
+  if (first === '~') return second as GroupId | undefined;
+  return first === '' || first === '!' ? undefined : (first as GroupId);
+}
+
 /** The index in a key, or NaN where there is none. */
 export function indexOfKey(key: string): LogIndex {
   const text = key.slice(-digits);

@@ -80,6 +80,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   health(): { readonly healthy: boolean; readonly reason: string } {
     if (this.phase === 'failed') return { healthy: false, reason: this.failure };
     if (this.phase !== 'ready') return { healthy: false, reason: 'the log is being loaded' };
+    if (this.disk.trouble !== '') return { healthy: false, reason: this.disk.trouble };
     const { refused } = this.link;
     if (refused === undefined) return { healthy: true, reason: '' };
     return { healthy: false, reason: `message ${refused.seq} of the node is refused: ${refused.reason}` };
@@ -117,7 +118,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         this.guard(() => this.reader.onChunkRead(input.token, input.chunk));
         return;
       case 'disk':
-        this.disk.onMeasured(input.freeBytes);
+        this.disk.onMeasured(input.freeBytes, input.trouble);
         this.tellOfDisk();
         return;
       case 'write_failed':

@@ -48,6 +48,16 @@ export class SnapshotReads {
   }
 }
 
+/** Whether a stored chunk is as it was stored. */
+export function chunkIsIntact(bytes: Uint8Array): boolean {
+  try {
+    decodeSnapshotChunk(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Checks a chunk of the snapshot that counts.
  * @throws ConclaveError ECORRUPT naming group and key

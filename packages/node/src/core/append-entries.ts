@@ -75,6 +75,7 @@ export class AppendEntriesHandler {
     const batches = entries === undefined ? undefined : readBatches(entries);
     if (entries === undefined || batches === undefined) return context.drop('feed_append_malformed');
     if (state.log.termAt(entries.prev_index) !== entries.prev_term) return context.drop('feed_append_not_in_step');
+    if (state.wentBack !== '') return context.drop('feed_append_to_older_copy');
     if (state.readOnlyReason !== '') return context.drop('feed_append_read_only');
     if (state.isLogLeft || !this.own.hasRoom('log-store')) return context.drop('feed_append_busy');
     this.accept(entries, batches);
@@ -84,6 +85,7 @@ export class AppendEntriesHandler {
     const { state, context } = this;
     if (!this.isForThisStore(body)) return;
     if (body.term < state.term) return this.refuseOlderTerm(body);
+    if (body.group_uid === state.groupUid) state.acknowledged.note(body.acknowledged);
     const batches = readBatches(body);
     if (batches === undefined) return context.drop('append_entries_malformed');
     this.followLeader(body);
@@ -113,7 +115,7 @@ export class AppendEntriesHandler {
   }
 
   /** Whether the message is meant for this group's history and this store. An empty store takes the history on. */
-  private isForThisStore(body: FromLeader): boolean {
+  private isForThisStore(body: FromLeader & Pick<AppendEntries, 'acknowledged_index'>): boolean {
     const { state, context } = this;
     if (state.groupUid !== noGroupUid && body.group_uid !== state.groupUid) {
       context.drop('append_entries_of_other_history');
@@ -129,6 +131,10 @@ export class AppendEntriesHandler {
       return false;
     }
     this.binding.onOwn();
+    if (body.term >= state.term && this.binding.lacks(body.acknowledged_index, body.leader_id)) {
+      this.reject({ ...body, prev_index: asLogIndex(0) }, 'store');
+      return false;
+    }
     return true;
   }
 

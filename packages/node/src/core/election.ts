@@ -22,6 +22,7 @@ import type { NodeContext } from './context.js';
 import type { NodeHub } from './hub.js';
 import type { OwnActors } from './own-actors.js';
 import type { NodeState } from './state.js';
+import type { StoreBinding } from './store-binding.js';
 
 type RequestVote = Body<'node.request_vote'>;
 
@@ -48,6 +49,7 @@ export class Election {
     private readonly context: NodeContext,
     private readonly state: NodeState,
     private readonly own: OwnActors,
+    private readonly binding: StoreBinding,
     private readonly hub: NodeHub,
   ) {
     this.timeoutMs = context.options.electionTimeoutMs;
@@ -182,6 +184,7 @@ export class Election {
           last_index: state.log.lastIndex,
           last_term: state.log.lastTerm,
           transfer: candidacy.transfer,
+          ...state.acknowledged.list(),
         },
       });
     }
@@ -222,6 +225,9 @@ export class Election {
     if (body.group_uid !== state.groupUid || state.groupUid === noGroupUid || body.candidate_id === state.peerId) {
       return context.drop('request_vote_of_other_history');
     }
+    state.acknowledged.note(body.acknowledged);
+    if (this.binding.lacks(state.acknowledged.of(state.storeId), body.candidate_id))
+      return context.drop('request_vote_to_older_copy');
     if (body.kind === 'pre_vote') this.onRequestPreVote(body);
     else this.onRequestRealVote(body);
   }

@@ -156,6 +156,7 @@ export class Leadership {
         commit_index: state.commitIndex,
         configuration_index: this.configurationIndex,
         targets,
+        ...state.acknowledged.list(),
       },
     }));
   }
@@ -397,9 +398,19 @@ export class Leadership {
     this.progressOf = new Map(body.targets.map((progress) => [progress.peer_id, progress]));
     this.wantsContent = body.wants_content;
     this.reportedMs = this.context.nowMs;
+    this.noteAcknowledged(body.targets);
     this.troubles.onProgress(body.targets);
     this.noteAnswering(body.targets);
     return true;
+  }
+
+  /** What the targets have acknowledged and is committed: they have it for good. */
+  private noteAcknowledged(targets: readonly Progress[]): void {
+    const { acknowledged, commitIndex } = this.state;
+    const known = targets.filter(({ refusal, store_id }) => refusal === '' && store_id !== '');
+    acknowledged.note(
+      known.map(({ store_id, match_index }) => ({ store_id, index: asLogIndex(Math.min(match_index, commitIndex)) })),
+    );
   }
 
   /** Of a member with two stores in a joint configuration the other one may be the one that runs. */

@@ -140,7 +140,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
       this.binding,
       this.session,
     );
-    this.election = new Election(context, state, this.own, this);
+    this.election = new Election(context, state, this.own, this.binding, this);
     this.leadership = new Leadership(context, state, this.own);
     this.otherHistory = new OtherHistory(context, state, this.leadership);
     this.proposals = new Proposals(context, state, this.own, this.leadership);
@@ -723,6 +723,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.becomeFollower(reason);
     this.state.enterTerm(term, '');
     this.install.forget();
+    this.state.acknowledged.clear();
     this.readDoor.own.refuseAll(reason, 'EHISTORY');
     // What a leader of the old history could count on is over with it.
     this.state.leaderContactMs = Number.NEGATIVE_INFINITY;

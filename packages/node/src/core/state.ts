@@ -24,6 +24,7 @@ import {
   supportedLevels,
   type Term,
 } from '@conclave/protocol';
+import { AcknowledgedPositions } from './acknowledged-positions.js';
 import { LogView } from './log-view.js';
 import type { Divergence } from './quarantine.js';
 
@@ -74,6 +75,10 @@ export class NodeState {
   actorLevels: Levels | undefined;
   /** The highest version of commands that this peer's state machine reads; undefined: it declares none. */
   commandVersion: number | undefined;
+  /** What stores have acknowledged, as leaders have said. */
+  readonly acknowledged = new AcknowledgedPositions();
+  /** This peer's store lacks what it had acknowledged: it takes no part any more, and why; empty: it does. */
+  wentBack = '';
   /** Why this peer applies nothing more, though it acknowledges; empty: it applies. By Applier and Install. */
   stopped = '';
 
@@ -95,6 +100,7 @@ export class NodeState {
 
   /** Why this peer must not lead, though it votes and acknowledges; empty: it may. */
   get cannotLead(): string {
+    if (this.wentBack !== '') return this.wentBack;
     if (this.stopped !== '') return this.stopped;
     if (this.divergence !== undefined) return 'diverged: its state differs from the majority’s';
     const needed = needsLevel(this.level, this.levels, 'this process');

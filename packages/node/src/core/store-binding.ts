@@ -5,7 +5,7 @@
  *
  * Owns what was heard. It decides nothing: a store that is not bound is in no configuration, so it neither votes nor counts.
  */
-import type { Body, StoreId } from '@conclave/protocol';
+import type { Body, LogIndex, PeerId, StoreId } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 import type { NodeState } from './state.js';
 
@@ -33,6 +33,24 @@ export class StoreBinding {
     });
   }
 
+  /**
+   * Whether this store lacks what it has acknowledged. It stays so: what else it has lost is not known.
+   * @param acknowledged the last entry that it is known to have had, as this peer says
+   */
+  lacks(acknowledged: LogIndex | undefined, saidBy: PeerId): boolean {
+    const { state, context } = this;
+    if (state.wentBack === '' && (acknowledged ?? 0) > state.log.lastIndex) {
+      state.wentBack =
+        `ECORRUPT: this store ends at entry ${state.log.lastIndex}, and had acknowledged entry ${acknowledged}: an older copy of ` +
+        'its data was put back. It neither votes nor counts. To heal it: stop this peer, delete its data folder and start it ' +
+        'again, nothing else. Its groups’ leaders notice the new store, catch it up and take it in the place of this one';
+      const { storeId } = state;
+      context.event('store_refused', { store_id: storeId, bound_store_id: storeId, leader_id: saidBy });
+      context.log('error', state.wentBack);
+    }
+    return state.wentBack !== '';
+  }
+
   /** They were for this one. */
   onOwn(): void {
     this.other = undefined;
@@ -41,6 +59,7 @@ export class StoreBinding {
   /** Why this peer does not count, or undefined. */
   get refusal(): string | undefined {
     const { other, context, state } = this;
+    if (state.wentBack !== '') return state.wentBack;
     if (other === undefined) return undefined;
     if (context.nowMs - other.heardMs > rememberedTimeouts * context.options.electionTimeoutMs) return undefined;
     return (

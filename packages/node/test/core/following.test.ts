@@ -367,3 +367,51 @@ describe('the leader’s feed', () => {
     return bench.sent.find(({ message }) => message.name === 'feed.echo')?.message.body;
   }
 });
+
+describe('promise 38: a store that is an older copy', () => {
+  function opened(): Bench {
+    const bench = new Bench();
+    bench.open({
+      term: 2,
+      log: [
+        [1, 'n1 n2 n3'],
+        [1, 'a'],
+        [2, 'b'],
+      ],
+    });
+    bench.wait(electionTimeoutMs + 1);
+    return bench;
+  }
+
+  test('takes nothing from a leader that says how much it had acknowledged, and neither votes nor stands any more', () => {
+    const bench = opened();
+    expect(bench.appendEntries({ prev: [3, 2], tick: 1, acknowledged: 4 })).toEqual([
+      'event store_refused, s1, s1, n2',
+      'rejected store to n2: last 3, conflict 0 of term 0',
+    ]);
+    expect(bench.core.health()).toEqual({
+      healthy: false,
+      reason: expect.stringMatching(
+        /ECORRUPT: this store ends at entry 3, and had acknowledged entry 4.*To heal it: stop/,
+      ),
+    });
+    expect(bench.appendEntries({ prev: [3, 2], tick: 2 })).toEqual([
+      'rejected store to n2: last 3, conflict 0 of term 0',
+    ]);
+    expect(bench.requestVote({ term: 9 })).toEqual([]);
+    expect(bench.wait(5 * electionTimeoutMs).filter((line) => line.includes('elect'))).toEqual([]);
+  });
+
+  test('does not vote for a candidate that knows how much it had acknowledged', () => {
+    const bench = opened();
+    expect(bench.requestVote({ term: 9, acknowledged: 4 })).toEqual(['event store_refused, s1, s1, n2']);
+  });
+
+  test('is none with all that it had acknowledged', () => {
+    const bench = opened();
+    expect(bench.appendEntries({ prev: [3, 2], tick: 1, acknowledged: 3 })).toContain(
+      'log-store.append term 2 of n2: nothing verified 3',
+    );
+    expect(bench.core.health().reason).not.toContain('ECORRUPT');
+  });
+});

@@ -221,8 +221,11 @@ describe('troubles of peers', () => {
     expect(bench.progress({ peer: 'n2', match: 1, silentMs: 1700 })).toEqual([]);
     expect(bench.progress({ peer: 'n2', match: 1, silentMs: 10 })).toEqual([]);
     expect(bench.progress({ peer: 'n2', match: 1, silentMs: 1100 })).toHaveLength(1);
-    expect(bench.progress({ peer: 'n3', match: 1, refusal: 'ESTORE' })).toEqual([
+    expect(bench.progress({ peer: 'n3', match: 1, refusal: 'ESTORE', found: ['s9', 0] })).toEqual([
       'event peer_refused, n3, its store is another than the one that the configuration binds it to',
+    ]);
+    expect(bench.progress({ peer: 'n3', match: 1, refusal: 'ESTORE' })).toEqual([
+      'event peer_refused, n3, its store lacks entries that it had acknowledged: an older copy of its data was put back',
     ]);
   });
 

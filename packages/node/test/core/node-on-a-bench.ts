@@ -626,6 +626,7 @@ export class Bench {
     store?: string;
     group?: string;
     hearFeed?: boolean;
+    acknowledged?: number;
     /** The feature level of the entries. */
     level?: number;
   }): string[] {
@@ -643,6 +644,7 @@ export class Bench {
       leader_commit: asLogIndex(commit),
       tick_id: tick,
       hear_feed: over.hearFeed ?? false,
+      ...(over.acknowledged === undefined ? {} : { acknowledged_index: asLogIndex(over.acknowledged) }),
       batches,
     };
     return this.hear({ name: 'node.append_entries', body });
@@ -707,6 +709,8 @@ export class Bench {
     last?: readonly [number, number];
     transfer?: boolean;
     group?: string;
+    /** That this peer's store has acknowledged. */
+    acknowledged?: number;
   }): string[] {
     const { from = 'n2', kind = 'vote', term = 2, last = [9, 9], transfer = false } = over;
     const body: Body<'node.request_vote'> = {
@@ -720,6 +724,9 @@ export class Bench {
       last_index: asLogIndex(last[0]),
       last_term: asTerm(last[1]),
       transfer,
+      ...(over.acknowledged === undefined
+        ? {}
+        : { acknowledged: [{ store_id: 's1' as StoreId, index: asLogIndex(over.acknowledged) }] }),
     };
     return this.hear({ name: 'node.request_vote', body });
   }

@@ -11,6 +11,7 @@
  */
 import type { Log, Send } from '@conclave/actor/core';
 import {
+  type Acknowledged,
   type Body,
   type GroupId,
   type GroupUid,
@@ -57,6 +58,9 @@ export class Leadership {
   configurationIndex: LogIndex;
   /** Of the latest tick; 0: none in this term. */
   tickId = 0;
+  /** What stores have acknowledged in this term, and, committed, in earlier ones. */
+  private readonly matches = new Map<StoreId, LogIndex>();
+  private readonly earlier: ReadonlyMap<StoreId, LogIndex>;
   /** Whether the node is to hear of the progress before the next tick. */
   hasNews = false;
 
@@ -75,6 +79,7 @@ export class Leadership {
     this.lastTerm = lead.last_term;
     this.commitIndex = lead.commit_index;
     this.configurationIndex = lead.configuration_index;
+    this.earlier = new Map((lead.acknowledged ?? []).map(({ store_id, index }) => [store_id, index]));
   }
 
   /** Takes a tick; false where it is not a new one. */
@@ -97,6 +102,25 @@ export class Leadership {
     this.cache.push({ header: { first, last, term }, size: bytes, content, prevTerm: this.lastTerm });
     this.lastIndex = last;
     this.lastTerm = term;
+  }
+
+  /** A store has acknowledged all up to there in this term. */
+  onAcknowledged(storeId: StoreId, index: LogIndex): void {
+    if (index > (this.matches.get(storeId) ?? 0)) this.matches.set(storeId, index);
+  }
+
+  /** Up to where a store is known to have the log. */
+  acknowledgedBy(storeId: StoreId): LogIndex {
+    return Math.max(this.matches.get(storeId) ?? 0, this.earlier.get(storeId) ?? 0) as LogIndex;
+  }
+
+  /** What stores have acknowledged and is committed. */
+  get acknowledged(): Acknowledged {
+    const stores = new Set([...this.earlier.keys(), ...this.matches.keys()]);
+    const committed = (storeId: StoreId) => Math.min(this.matches.get(storeId) ?? 0, this.commitIndex);
+    return [...stores].slice(-limits.talliedMembers).map((store_id) => {
+      return { store_id, index: Math.max(committed(store_id), this.earlier.get(store_id) ?? 0) as LogIndex };
+    });
   }
 
   /** The term of an entry; undefined: only the log-store knows. */

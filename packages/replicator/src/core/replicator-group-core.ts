@@ -217,8 +217,11 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     if (this.office === undefined) return 'not_leading';
     const { office } = this;
     // The leader's own log-store tells its ballot-box; it is nobody's target.
-    if (body.peer_id === this.options.peerId) return;
     const fault = faultOf(body, office.leadership);
+    if (body.peer_id === this.options.peerId) {
+      if (fault === undefined) office.leadership.onAcknowledged(body.store_id, body.match_index);
+      return;
+    }
     if (fault !== undefined) return fault;
     const replicator = office.replicators.get(body.peer_id);
     if (replicator === undefined) return 'not_a_target';

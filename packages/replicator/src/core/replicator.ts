@@ -110,6 +110,7 @@ export class Replicator {
     if (body.match_index > this.leadership.lastIndex) return 'beyond_last_index';
     this.hear(nowMs);
     this.storedMs = nowMs;
+    this.leadership.onAcknowledged(body.store_id, body.match_index);
     this.supply.onMatch(body.match_index, nowMs);
     const { lastIndex, configurationIndex } = this.leadership;
     const hasCaughtUp = this.watch?.onAcknowledged(this.supply.matchIndex, lastIndex, configurationIndex, nowMs);
@@ -172,7 +173,9 @@ export class Replicator {
     }
     this.hear(nowMs);
     if (this.build.hear(body)) this.leadership.hasNews = true;
-    if (body.store_id === noStore) this.identification.repeatLater(nowMs);
+    if (this.isBound && body.store_id === this.storeId && this.hasGoneBack(body.last_index)) {
+      this.refuse('ESTORE', nowMs);
+    } else if (body.store_id === noStore) this.identification.repeatLater(nowMs);
     else if (isForeign) this.refuse('ENOTEMPTY', nowMs);
     else if (this.state === 'identify' || this.state === 'refused') {
       this.adoptStore(body.store_id, body.last_index, nowMs);
@@ -258,10 +261,22 @@ export class Replicator {
     effects.push({ type: 'log', level: 'warn', text: `${this.peerId} ${text}`, fields: { refusal } });
   }
 
+  private hasGoneBack(lastIndex: LogIndex): boolean {
+    return lastIndex < this.leadership.acknowledgedBy(this.storeId);
+  }
+
+  /** The target's store says that it lacks what it has acknowledged. */
+  private onOlderCopy(lastIndex: LogIndex, nowMs: number): string | undefined {
+    if (!this.hasGoneBack(lastIndex)) return 'same_store';
+    this.heardMs = nowMs;
+    this.refuse('ESTORE', nowMs);
+    return 'older_copy';
+  }
+
   /** The target says that its store is another. */
   private onOtherStore(body: Rejected, nowMs: number): string | undefined {
     if (!this.supply.mayHaveSent(body.request_id)) return 'not_in_flight';
-    if (body.store_id === this.storeId) return 'same_store';
+    if (body.store_id === this.storeId) return this.onOlderCopy(body.last_index, nowMs);
     if (this.isBound) {
       this.stores.onRejection(body.store_id, nowMs);
       return this.onStranger('ESTORE', nowMs);

@@ -1,5 +1,5 @@
 /** What a replicator says to its target, put together. It knows whom it speaks to, and decides nothing. */
-import type { PeerId, StoreId } from '@conclave/protocol';
+import type { Acknowledged, LogIndex, PeerId, StoreId } from '@conclave/protocol';
 import type { Position } from './in-flight-window.js';
 import type { Leadership } from './leadership.js';
 import type { Snapshot } from './snapshot-source.js';
@@ -28,8 +28,19 @@ export class TargetMessages {
       tick_id: tickId,
       hear_feed: hearFeed,
       batches,
+      ...this.acknowledged(batches.length === 0),
     };
     this.leadership.send(this.targetId, { name: 'node.append_entries', body });
+  }
+
+  /** What the target's store has acknowledged; of all stores, with a heartbeat. */
+  private acknowledged(isHeartbeat: boolean): { acknowledged_index?: LogIndex; acknowledged?: Acknowledged } {
+    const index = this.leadership.acknowledgedBy(this.storeId);
+    const { acknowledged } = this.leadership;
+    return {
+      ...(index > 0 ? { acknowledged_index: index } : {}),
+      ...(isHeartbeat && acknowledged.length > 0 ? { acknowledged } : {}),
+    };
   }
 
   sendIdentify(requestId: number): void {

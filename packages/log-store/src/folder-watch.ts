@@ -1,0 +1,91 @@
+/**
+ * Looks whether the files of an open store are still the ones under their names. A process keeps what it has opened: after
+ * `rm -rf`, or when another folder is moved to that name, it would write into files that nobody finds again.
+ *
+ * Owns: which folders and which side file were opened.
+ */
+import { constants } from 'node:fs';
+import { access, open, readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { missingFile } from './level-log-check.js';
+
+/** What is wrong with a folder now. */
+export type FolderFault =
+  /** The files that are open are not there any more: for good. */
+  | { readonly type: 'gone'; readonly message: string }
+  /** Something keeps the store from working now, and may end. */
+  | { readonly type: 'trouble'; readonly message: string };
+
+interface Identity {
+  readonly file: string;
+  readonly dev: number;
+  readonly ino: number;
+}
+
+export class FolderWatch {
+  private constructor(
+    private readonly levelFolder: string,
+    private readonly sideFile: string,
+    private readonly opened: readonly Identity[],
+  ) {}
+
+  /** To be called when all of them have just been opened. */
+  static async begin(folder: string, levelFolder: string, sideFile: string): Promise<FolderWatch> {
+    return new FolderWatch(levelFolder, sideFile, await Promise.all([folder, levelFolder, sideFile].map(identityOf)));
+  }
+
+  /** Returns what is wrong now; undefined: nothing. */
+  async look(): Promise<FolderFault | undefined> {
+    try {
+      for (const { file, dev, ino } of this.opened) {
+        const now = await identityOf(file);
+        if (now.dev !== dev || now.ino !== ino) return gone(`${file} is another one than the one that is open`);
+      }
+      const missing = await this.missingLevelFile();
+      if (missing !== undefined) return gone(missing);
+      await access(this.sideFile, constants.W_OK);
+      await (await open(this.sideFile, 'r+')).close();
+      return undefined;
+    } catch (error) {
+      const { code, path: file } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR')
+        return gone(`${file ?? 'a file that is open'} is not there any more`);
+      return { type: 'trouble', message: troubleOf(error as NodeJS.ErrnoException) };
+    }
+  }
+
+  private async missingLevelFile(): Promise<string | undefined> {
+    const missing = await missingFile(this.levelFolder);
+    if (missing !== undefined) return missing;
+    const names = await readdir(this.levelFolder);
+    if (!names.includes('LOCK')) return `${path.join(this.levelFolder, 'LOCK')} is not there any more`;
+    // A new one is made before the last one goes.
+    return names.some((name) => name.endsWith('.log')) ? undefined : `${this.levelFolder} has no log any more`;
+  }
+}
+
+async function identityOf(file: string): Promise<Identity> {
+  const { dev, ino } = await stat(file);
+  return { file, dev, ino };
+}
+
+function gone(message: string): FolderFault {
+  return { type: 'gone', message };
+}
+
+/** @returns what an operator can do something about */
+export function troubleOf(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'EMFILE':
+      return 'EMFILE: this process has no free file descriptors; raise its limit (ulimit -n)';
+    case 'ENFILE':
+      return 'ENFILE: this machine has no free file descriptors (fs.file-max)';
+    case 'EROFS':
+      return 'EROFS: the file system of the data folder is read-only; look why (dmesg), then mount it for writing again';
+    case 'EACCES':
+    case 'EPERM':
+      return `${error.code}: the data folder may not be written by this process`;
+    default:
+      return error.message;
+  }
+}

@@ -1,0 +1,131 @@
+/** What becomes of a peer whose data folder is taken away, or cannot be used for a while. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeFolder, removeFolder } from '../support/leftovers.js';
+import { startNats } from '../support/nats.js';
+import { Mesh, Stops, until } from './fault-mesh.js';
+
+const names = ['n1', 'n2', 'n3'];
+const stops = new Stops();
+let mesh: Mesh;
+/** Of n2, on a file system of its own where this user may mount one. */
+let folder: string;
+const isRoot = process.getuid?.() === 0;
+
+beforeAll(async () => {
+  folder = makeFolder('storage');
+  stops.add(async () => removeFolder(folder));
+  for (const name of names) mkdirSync(path.join(folder, name));
+  if (isRoot) {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=600m', 'tmpfs', path.join(folder, 'n2')]);
+    stops.add(async () => void execFileSync('umount', ['-l', path.join(folder, 'n2')]));
+  }
+  const server = await startNats();
+  stops.add(() => server.stop());
+  const dataDir = (peer: string) => path.join(folder, peer, 'data');
+  mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four', dataDir }, stops);
+  await mesh.healthy(...names);
+});
+
+afterAll(() => stops.run());
+
+/** Waits until the log-store of a peer says that it is not well, for this reason. */
+async function unwell(peer: string, reason: RegExp): Promise<void> {
+  await until(`the log-store of ${peer} says: ${reason}`, async () => {
+    const { body } = await mesh.plain.ask(`${peer}.log-store.health`, {}, 1000);
+    if (body.healthy === true) return undefined;
+    expect(body.reason).toMatch(reason);
+    return true;
+  });
+}
+
+async function put(key: string): Promise<void> {
+  await mesh.plain.insist('kv.put', { key, value: key });
+}
+
+describe('a log-store', () => {
+  it('says that it has no free file descriptors, and is well when it has some again', async () => {
+    const processId = String(mesh.peer('n3').process('log-store').processId);
+    const limit = (soft: string) => execFileSync('prlimit', ['--pid', processId, `--nofile=${soft}:`]);
+    const [, before = ''] =
+      execFileSync('prlimit', ['--pid', processId, '--nofile', '--noheadings', '-o', 'SOFT,HARD'])
+        .toString()
+        .match(/(\d+)/) ?? [];
+    limit('3');
+    await unwell('n3', /^EMFILE: this process has no free file descriptors/);
+    await put('a');
+    limit(before);
+    await mesh.healthy('n3');
+  });
+
+  it.runIf(isRoot)('says that its disk is read-only, and is well when it can be written again', async () => {
+    const remount = (how: string) => execFileSync('mount', ['-o', `remount,${how}`, path.join(folder, 'n2')]);
+    // A file system with files that are open for writing is not remounted on command.
+    await mesh.peer('n2').process('log-store').kill();
+    remount('ro');
+    const started = mesh.start('n2');
+    await unwell('n2', /^EROFS: the file system of the data folder is read-only/);
+    await put('b');
+    remount('rw');
+    await started;
+    await mesh.healthy('n2');
+    await mesh.caughtUp('n2');
+  });
+
+  it.each(['.', 'last-write'])(
+    'promise 38: stops when %s of its data folder was deleted, and is healed',
+    async (what) => {
+      await put('c');
+      const { dataDir } = mesh.peer('n3');
+      rmSync(path.join(dataDir, what), { recursive: true });
+      await unwell('n3', /ECORRUPT: .* is not there any more.*To heal it: stop this peer, delete its data folder/);
+      await put('d');
+      await mesh.kill('n3');
+      rmSync(dataDir, { recursive: true, force: true });
+      await mesh.start('n3');
+      await mesh.healed('n3');
+      expect(await mesh.missing('n3', new Map([['d', 'd']]))).toEqual([]);
+    },
+  );
+
+  it.each(['the same leader', 'another leader'])(
+    'promise 38: that is an older copy is refused by %s, and healed',
+    async (who) => {
+      const { dataDir } = mesh.peer('n3');
+      const { peer_id: leader } = await mesh.leaderStatus();
+      if (leader === 'n3') await mesh.plain.insist('admin.transfer_leader', { peer_id: 'n1' });
+      await put('e');
+      await mesh.caughtUp(...names);
+      await mesh.peer('n3').process('log-store').stop();
+      cpSync(dataDir, `${dataDir}-older`, { recursive: true });
+      await mesh.start('n3');
+      await mesh.healthy('n3');
+      for (let number = 0; number < 20; number++) await put(`f${number}`);
+      await mesh.caughtUp(...names);
+      await mesh.kill('n3');
+      rmSync(dataDir, { recursive: true });
+      renameSync(`${dataDir}-older`, dataDir);
+      if (who === 'another leader') {
+        const { peer_id } = await mesh.leaderStatus();
+        await mesh.plain.insist('admin.transfer_leader', { peer_id: peer_id === 'n1' ? 'n2' : 'n1' });
+      }
+      await mesh.start('n3');
+      await until('the node of n3 says that its store went back', async () => {
+        const { body } = await mesh.plain.ask('n3.node.health', {}, 1000);
+        return /ECORRUPT: this store ends at entry/.test(String(body.reason)) ? true : undefined;
+      });
+      await until('the leader refuses it', async () => {
+        const { progress } = await mesh.leaderStatus();
+        return progress.some(({ peer_id, refusal }) => peer_id === 'n3' && refusal === 'ESTORE') ? true : undefined;
+      });
+      await put('g');
+      await mesh.kill('n3');
+      rmSync(dataDir, { recursive: true });
+      await mesh.start('n3');
+      await mesh.healed('n3');
+      expect(await mesh.missing('n3', new Map([['f19', 'f19']]))).toEqual([]);
+    },
+  );
+});
