@@ -85,6 +85,8 @@ export class ConclaveClient {
   private readonly groupId: GroupId;
   private readonly inbox = createInbox();
   private readonly subscription: Subscription;
+  /** Of elections: an aid, without which calls are repeated after a pause. */
+  private readonly elections: Subscription;
   private readonly owner: string;
   private readonly watches = new Set<KeyWatch>();
   /** Watches whose handles nobody holds any more. */
@@ -113,6 +115,11 @@ export class ConclaveClient {
     this.subscription = connection.subscribe(`${this.inbox}.*`, {
       callback: (error, message) => {
         if (error === null) this.onMessage(message);
+      },
+    });
+    this.elections = connection.subscribe(this.subjects.event(this.groupId, 'leader_elected'), {
+      callback: (error) => {
+        if (error === null) this.step({ type: 'leader_elected' });
       },
     });
     // A connection that others close, or that is refused for good, takes its calls with it.
@@ -195,7 +202,10 @@ export class ConclaveClient {
     if (this.watches.size > 0) await this.flushed();
     this.endWatches();
     if (this.ownsConnection) await this.connection.close();
-    else if (!this.connection.isClosed()) this.subscription.unsubscribe();
+    else if (!this.connection.isClosed()) {
+      this.subscription.unsubscribe();
+      this.elections.unsubscribe();
+    }
   }
 
   /** Calls that are not settled, requests under way, and answers that were not used, by reason. */

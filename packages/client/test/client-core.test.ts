@@ -323,6 +323,31 @@ describe('a session that the group does not know', () => {
   });
 });
 
+describe('an election', () => {
+  it('has what waits to be sent again go to the new leader at once, whatever pause was due', () => {
+    const driver = new Driver();
+    const call = driver.put('a');
+    driver.openSession();
+    for (let round = 0; round < 6; round++) {
+      driver.answer({ type: 'no_responders' });
+      driver.pass(250);
+    }
+    driver.answer({ type: 'no_responders' });
+    const before = driver.requests.length;
+    driver.step({ type: 'leader_elected' });
+    expect(driver.requests).toHaveLength(before + 1);
+    // What is under way is not sent a second time.
+    driver.step({ type: 'leader_elected' });
+    expect(driver.requests).toHaveLength(before + 1);
+    // Should it come too soon, the next pause is a short one again.
+    driver.answer({ type: 'no_responders' });
+    driver.pass(20);
+    expect(driver.requests).toHaveLength(before + 2);
+    driver.reply({ results: [done(1)] });
+    expect(driver.settled.get(call)).toEqual(putDone(1));
+  });
+});
+
 describe('the deadline', () => {
   it('leaves a write undone that never went out', () => {
     const driver = new Driver();

@@ -120,6 +120,8 @@ export type ClientInput =
   | { readonly type: 'call'; readonly callId: number; readonly call: Call; readonly timeoutMs?: number | undefined }
   | { readonly type: 'reply'; readonly requestId: number; readonly reply: Reply }
   | { readonly type: 'timer'; readonly timer: 'due' }
+  /** The group has elected a leader. */
+  | { readonly type: 'leader_elected' }
   /** The tick is over: what was called in it can go out in one piece. Must follow every other input, sooner or later. */
   | { readonly type: 'idle' }
   /** Settles all open calls; those that come later are refused. */

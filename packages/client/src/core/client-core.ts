@@ -95,6 +95,9 @@ export class ClientCore {
       case 'timer':
         this.onTimer(at);
         break;
+      case 'leader_elected':
+        this.onLeaderElected(at);
+        break;
       case 'idle':
         this.onIdle(at);
         break;
@@ -298,6 +301,16 @@ export class ClientCore {
     if (overdue.length + sent === 0) this.drop('timer_without_need');
     this.wakeAt(this.deadlines.soonestMs());
     for (const { dueMs } of this.requests) this.wakeAt(dueMs);
+  }
+
+  /** What waits to be sent again goes to the new leader at once. */
+  private onLeaderElected(at: Instant): void {
+    for (const request of [...this.requests]) {
+      if (request.phase !== 'backing_off' || request.target.peerId !== undefined) continue;
+      request.failures = 0;
+      if (request === this.opening && !this.needsSession()) this.endOpening();
+      else this.send(request, at);
+    }
   }
 
   private onDeadline(call: OpenCall): void {
