@@ -33,6 +33,11 @@ export class Load {
   private readonly connections: ConclaveClient[] = [];
   private readonly startedMs = performance.now();
   private going = true;
+  /** Settled when the clients may go on; undefined: they are not paused. */
+  private resumed: Promise<void> | undefined;
+  private resolveResumed: () => void = () => undefined;
+  /** The last call of each client. */
+  private readonly calls = new Map<number, Promise<unknown>>();
   private all: Promise<unknown> = Promise.resolve();
 
   private constructor(private readonly options: LoadOptions) {}
@@ -47,9 +52,23 @@ export class Load {
     return load;
   }
 
+  /** Begins no further call until `resume`; settled when the calls under way are. */
+  async pause(): Promise<void> {
+    this.resumed ??= new Promise((resolve) => {
+      this.resolveResumed = resolve;
+    });
+    await Promise.all(this.calls.values());
+  }
+
+  resume(): void {
+    this.resumed = undefined;
+    this.resolveResumed();
+  }
+
   /** Ends the clients; settled when their last calls are. */
   async stop(): Promise<void> {
     this.going = false;
+    this.resume();
     await this.all;
     await Promise.all(this.connections.splice(0).map((connection) => connection.close()));
   }
@@ -63,13 +82,16 @@ export class Load {
     const seen = new Map<string, number>();
     for (let number = 0; this.going; number++) {
       await new Promise((resolve) => setTimeout(resolve, random.below(pauseMs)));
+      await this.resumed;
       const value = `${name}-${number}`;
       const timeoutMs = random.chance(0.1) ? 200 + random.below(1000) : undefined;
       const call = random.chance(0.15)
         ? ({ name: 'put', key: `once/${value}`, value } as const)
         : drawCall(random, this.sharedKey(random), value, seen);
       const make = () => carryOut(connection, call, timeoutMs === undefined ? {} : { timeoutMs });
-      const reply = await recorder.record(name, call, make);
+      const recorded = recorder.record(name, call, make);
+      this.calls.set(client, recorded);
+      const reply = await recorded;
       if (reply === undefined) continue;
       if (call.key.startsWith('once/')) this.once.set(call.key, value);
       else seen.set(call.key, reply.revision);

@@ -15,6 +15,9 @@ export class Writers {
   readonly failed: FailedWrite[] = [];
   private readonly run = ++lastRun;
   private going = true;
+  /** Settled when the writers may go on; undefined: they are not paused. */
+  private resumed: Promise<void> | undefined;
+  private resolveResumed: () => void = () => undefined;
   private readonly all: Promise<unknown>;
   private waiting: { readonly count: number; readonly resolve: () => void }[] = [];
 
@@ -47,15 +50,31 @@ export class Writers {
     await Promise.race([reached, late]).finally(() => clearTimeout(timer));
   }
 
+  /** Begins no further write until `resume`; settled when a write of this call, after all that were under way, is acknowledged. */
+  async pause(): Promise<void> {
+    this.resumed ??= new Promise((resolve) => {
+      this.resolveResumed = resolve;
+    });
+    await this.client.kv.put(`run-${this.run}/paused`, '');
+  }
+
+  resume(): void {
+    this.resumed = undefined;
+    this.resolveResumed();
+  }
+
   /** Ends the writers; settled when their last calls are. */
   async stop(): Promise<void> {
     this.going = false;
+    this.resume();
     await this.all;
     await this.client.close();
   }
 
   private async write(writer: number): Promise<void> {
     for (let number = 0; this.going; number++) {
+      await this.resumed;
+      if (!this.going) return;
       const key = `run-${this.run}/writer-${writer}/${number}`;
       const value = `value of ${key}`;
       try {

@@ -89,7 +89,7 @@ describe('cancel_change', () => {
 
   test('promise 13: in the joint stage, a majority of the old configuration is enough', async () => {
     await lead(mesh, 'n2');
-    const { answer, events } = await holdJoint(mesh, stores);
+    const { answer, events } = await holdJoint(mesh, stores, writers);
     // All the others that are not needed are gone.
     await mesh.kill('n1', 'n4', 'n5');
 

@@ -90,7 +90,7 @@ describe('kill -9 of the leader, all of its actors', () => {
 
   test('promises 3 and 7: in the joint stage, the next leader finishes the change', async () => {
     const { term } = await lead(mesh, 'n2');
-    await holdJoint(mesh, stores);
+    await holdJoint(mesh, stores, writers, load);
     const events = new EventsSince(mesh);
 
     await mesh.kill('n2');
@@ -114,7 +114,7 @@ describe('kill -9 of the leader, all of its actors', () => {
     // Nobody can write while nobody is there; what was acknowledged before is to be there after.
     const before = writers;
     await before.stop();
-    await holdJoint(mesh, stores);
+    await holdJoint(mesh, stores, load);
 
     await mesh.kill(...all);
     // n1 and n3 of the old, n1 and n5 of the new. What the joint stage has is stored by n3 and n5.

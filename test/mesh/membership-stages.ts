@@ -140,6 +140,12 @@ export class PausedStores {
   }
 }
 
+/** What writes all the time, unless it is paused. */
+export interface Pausable {
+  pause(): Promise<void>;
+  resume(): void;
+}
+
 /** A change that is going on, and its answer to come. */
 export interface Held {
   readonly events: EventsSince;
@@ -164,15 +170,20 @@ export async function holdCatchingUp(mesh: Mesh, stores: PausedStores, more: obj
  * The same change, led by n2 (so neither n1 nor n2 vote among the new): in its joint stage, which n5 alone of the new
  * peers has stored. Among the old, n2 and n3 have.
  */
-export async function holdJoint(mesh: Mesh, stores: PausedStores): Promise<Held> {
+export async function holdJoint(mesh: Mesh, stores: PausedStores, ...loads: readonly Pausable[]): Promise<Held> {
   const held = await holdCatchingUp(mesh, stores);
-  // They have caught up, and are as good as there for two election timeouts.
+  // A peer that does not store what is written is not taken in. So nothing is, until the joint entry.
+  await Promise.all(loads.map((load) => load.pause()));
+  await leaderSays(mesh, 'n4 has all', ({ progress, last_index }) =>
+    progress.some((one) => one.peer_id === 'n4' && one.caught_up && one.match_index === last_index),
+  );
   stores.pause('n1', 'n4');
   stores.wake('n5');
   await leaderSays(mesh, 'the joint stage lacks n1 and n4', (status) => {
     const { peers, old_peers } = status.lacking;
     return status.stage === 'joint' && String([...peers].sort()) === 'n1,n4' && String(old_peers) === 'n1';
   });
+  for (const load of loads) load.resume();
   return held;
 }
 

@@ -395,6 +395,10 @@ export const chapters = [
         testedBy: ['test/scenarios/transfer-two-leaders.txt', 'packages/node/test/core/transfer.test.ts'],
       },
       {
+        rule: 'The target of a transfer has the whole log before it is told to stand',
+        mutants: ['handed-over-before-the-whole-log'],
+      },
+      {
         rule: 'Leadership is transferred only to a peer that can commit entries (promise 32)',
         mutants: ['transfer-where-nothing-commits'],
       },
@@ -422,10 +426,20 @@ export const chapters = [
         mutants: ['new-peer-not-awaited', 'caught-up-without-the-configuration'],
       },
       {
-        rule: '... and within `catchup_margin`, or keeps pace',
+        rule: '... and it is in step: it gets the leader’s new entries as any member does',
+        mutants: ['taken-in-out-of-step'],
+      },
+      {
+        rule: '... and what it lacks takes it no longer than members take for theirs',
         mutants: [],
         why: 'a peer that is taken in too early slows writes down, and loses none',
         testedBy: ['packages/replicator/test/catch-up.test.ts'],
+      },
+      {
+        rule: 'Where writers outrun a new peer, they are slowed down, for a bounded moment',
+        mutants: [],
+        why: 'a throttle that does not end slows writes down, and loses none',
+        testedBy: ['packages/node/test/core/configuration-change.test.ts', 'packages/replicator/test/catch-up.test.ts'],
       },
       { rule: 'A new peer that holds another history is refused (ENOTEMPTY)', mutants: ['other-history-taken-in'] },
       { rule: '`timeout_ms` is a hard deadline', mutants: ['catching-up-without-deadline'] },

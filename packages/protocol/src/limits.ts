@@ -102,7 +102,7 @@ export const limits = {
   replicatorWindowBytes: 8 * MiB,
   /** One answer to a `read` of the log. */
   readBytes: 512 * KiB,
-  /** All answers to one `read` of a replicator for a target that is behind. */
+  /** All answers to one `read` of a replicator for a target that is behind. As much again is read before that is sent. */
   replicatorReadBytes: 4 * MiB,
   /** Reads of one group's log that are under way at its log-store. */
   logReads: 64,
@@ -218,7 +218,7 @@ export const limits = {
 
 /** Times that a deployment may set; each can be given to `conclave run`. */
 export const defaultTimes = {
-  /** A follower that hears nothing of a leader stands after one to two of these. */
+  /** A follower that hears nothing of a leader stands after 1 to 1.4 of these. */
   electionTimeoutMs: 1000,
   /** Between two ticks of a node. */
   heartbeatIntervalMs: 100,
@@ -248,7 +248,7 @@ export const defaultDiskReserveBytes = 256 * MiB;
 /** How often a log-store reads and checks all that it stores, in hours. */
 export const defaultScrubIntervalHours = 24;
 
-/** braft's `catchup_margin`: a new peer within so many entries of the leader's last one is caught up. */
+/** A member that lacks no more entries than this counts as up to date in `status`. What a change waits for is measured in time. */
 export const catchupMargin = 1000;
 
 /** When a peer takes snapshots; each can be given to `conclave run`. */

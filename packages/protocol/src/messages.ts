@@ -88,10 +88,12 @@ export const Progress = z.object({
   /** Since its log-store last acknowledged that it has stored all that it was sent; -1: never; none: a version that does not say. */
   stored_ms: z.number().int().min(-1).optional(),
   /**
-   * Of a peer that catches up to be taken in: near enough for that. Of all others, members too, `false`, however near they
+   * Of a peer that catches up to be taken in: it gets new entries as members do, and acknowledges them as soon. Of all others, members too, `false`, however near they
    * are: of these, what `match_index` lacks of the leader's `last_index` tells.
    */
   caught_up: z.boolean(),
+  /** Of a peer that catches up: the writers are faster than it, and are to be slowed down for a moment. */
+  wants_throttle: z.boolean().optional(),
   /** Why it is refused, or empty. */
   refusal: z.enum(['', 'ENOTEMPTY', 'ESTORE']),
   /** It takes no entries: it is told so, or its disk is full. */

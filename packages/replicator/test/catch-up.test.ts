@@ -1,5 +1,6 @@
 import { asLogIndex } from '@conclave/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { CatchUpWatch } from '../src/core/catch-up-watch.js';
 import { commands, echo, identity, idOf, LedGroup, rejected, stored } from './led-group.js';
 
 let group: LedGroup;
@@ -213,56 +214,94 @@ describe('the targets', () => {
   });
 });
 
-describe('who has caught up', () => {
+describe('a new peer', () => {
   /** `n4` is known and empty; the leader's log ends there. */
-  function joins(lastIndex: number, configurationIndex = 1): void {
-    group.hear(group.lead('n4:+', lastIndex, 5, { configuration_index: asLogIndex(configurationIndex) }));
+  function joins(lastIndex: number, configurationIndex = 1, others = ''): void {
+    const targets = `n4:+ ${others}`;
+    group.hear(group.lead(targets, lastIndex, 5, { configuration_index: asLogIndex(configurationIndex) }));
     group.hear(identity('n4', 1, ''));
   }
 
-  it('is within the margin, told at once and once', () => {
+  /** The next tick, after which `n4` says that it hears the leader's appends itself. What the node is told at once. */
+  function hearsFeed() {
+    group.tick();
+    return news(echo('n4', group.tickId, { hears_feed: true }));
+  }
+
+  it('has caught up once it has all and gets new entries as members do, which is told at once and once', () => {
     joins(100);
-    expect(news(stored('n4', 0))).toBeUndefined();
-    group.nowMs = 5000;
-    expect(news(stored('n4', 89))).toBeUndefined();
-    expect(news(stored('n4', 90))).toMatchObject([{ peer_id: 'n4', match_index: 90, caught_up: true }]);
-    expect(news(stored('n4', 91))).toBeUndefined();
+    expect(news(stored('n4', 99))).toBeUndefined();
+    expect(news(stored('n4', 100))).toBeUndefined();
+    expect(group.progress(100)).toMatchObject([{ caught_up: false }]);
+    expect(news(echo('n4', group.tickId))).toBeUndefined();
+    expect(hearsFeed()).toMatchObject([{ peer_id: 'n4', match_index: 100, caught_up: true }]);
+    expect(hearsFeed()).toBeUndefined();
     expect(group.progress()).toMatchObject([{ caught_up: true }]);
   });
 
-  it('has acknowledged: an empty log within the margin is not enough', () => {
-    joins(5);
+  it('has not caught up, however few entries it lacks, while these take it longer than they take members', () => {
+    joins(100, 1, 'n2 n3');
+    group.hear(stored('n2', 100));
+    group.hear(stored('n4', 100));
+    hearsFeed();
+    group.hear(group.append(commands(101)));
+    group.nowMs += 40;
+    group.hear(stored('n1', 101));
+    group.hear(stored('n2', 101));
+    group.nowMs += 45;
+    expect(group.progress()).toMatchObject([{ peer_id: 'n4', match_index: 100, caught_up: false }, {}, {}]);
+    group.hear(stored('n4', 101));
+    group.hear(group.append(commands(102)));
+    group.nowMs += 40;
+    group.hear(stored('n1', 102));
+    group.hear(stored('n2', 102));
+    group.nowMs += 40;
+    expect(news(stored('n4', 102))).toMatchObject([{ peer_id: 'n4', caught_up: true }, {}, {}]);
+  });
+
+  it('is not measured by a member that is stuck', () => {
+    joins(100, 1, 'n2 n3');
+    for (const peer of ['n2', 'n3', 'n4']) group.hear(stored(peer, 100));
+    hearsFeed();
+    group.hear(group.append(commands(101)));
+    group.hear(stored('n1', 101));
+    group.hear(stored('n2', 101));
+    group.nowMs += 200;
+    group.hear(stored('n4', 101));
+    expect(group.progress()).toMatchObject([{ peer_id: 'n4', caught_up: false }, {}, {}]);
+  });
+
+  it('has acknowledged: an empty log is not enough', () => {
+    joins(0, 0);
+    expect(hearsFeed()).toBeUndefined();
     expect(group.progress()).toMatchObject([{ caught_up: false, match_index: 0 }]);
-    expect(news(stored('n4', 0))).toBeUndefined();
-    expect(news(stored('n4', 1))).toMatchObject([{ caught_up: true }]);
   });
 
   it('is beyond the latest configuration entry', () => {
-    joins(100, 95);
-    expect(news(stored('n4', 94))).toBeUndefined();
-    group.hear(group.targets('n4:+', 97));
-    expect(news(stored('n4', 96))).toBeUndefined();
-    expect(news(stored('n4', 97))).toMatchObject([{ caught_up: true }]);
+    joins(97, 95);
+    group.hear(stored('n4', 97));
+    group.hear(group.targets('n4:+', 98));
+    expect(hearsFeed()).toBeUndefined();
+    group.hear(group.append(commands(98)));
+    expect(news(stored('n4', 98))).toMatchObject([{ caught_up: true }]);
   });
 
-  it('may be behind the margin, where a round took less than an election timeout', () => {
-    joins(100);
-    expect(news(stored('n4', 0))).toBeUndefined();
-    // The first round, up to 100, takes too long; meanwhile the log has grown.
-    group.hear(group.append(commands(101, 300)));
-    group.nowMs = 1000;
-    expect(news(stored('n4', 100))).toBeUndefined();
-    group.hear(group.append(commands(301, 400)));
-    // The second, up to 300, is fast.
-    group.nowMs = 1998;
-    expect(news(stored('n4', 299))).toBeUndefined();
-    group.nowMs = 1999;
-    expect(news(stored('n4', 300))).toMatchObject([{ match_index: 300, caught_up: true }]);
+  it('that falls behind again has not caught up', () => {
+    joins(10);
+    group.hear(stored('n4', 10));
+    expect(hearsFeed()).toMatchObject([{ caught_up: true }]);
+    group.hear(group.append(commands(11)));
+    group.hear(stored('n1', 11));
+    expect(group.progress(100)).toMatchObject([{ caught_up: false }]);
+    expect(news(stored('n4', 11))).toBeUndefined();
+    group.hear(group.append(commands(12)));
+    expect(news(stored('n4', 12))).toMatchObject([{ caught_up: true }]);
   });
 
   it('is watched anew when it is added again', () => {
     joins(10);
-    expect(news(stored('n4', 10))).toMatchObject([{ caught_up: true }]);
+    group.hear(stored('n4', 10));
+    expect(hearsFeed()).toMatchObject([{ caught_up: true }]);
     group.hear(group.targets('n4'));
     expect(group.progress()).toMatchObject([{ caught_up: false }]);
     group.hear(group.targets('n4+'));
@@ -270,8 +309,65 @@ describe('who has caught up', () => {
     expect(news(stored('n4', 10))).toMatchObject([{ caught_up: true }]);
   });
 
-  it('is not told of those who are not watched', () => {
+  it('that the writers outrun asks for slower writers, for a moment', () => {
+    joins(10);
+    group.hear(stored('n4', 0));
+    let last = 10;
+    // Each round takes as long as the one before.
+    for (let round = 0; round < 6; round++) {
+      group.hear(group.append(commands(last + 1, last + 10)));
+      group.nowMs += 300;
+      group.hear(stored('n4', last));
+      last += 10;
+    }
+    expect(group.progress()).toMatchObject([{ caught_up: false, wants_throttle: true }]);
+    expect(group.progress(500)[0]).not.toHaveProperty('wants_throttle');
+  });
+
+  it('is not told of where it is not watched', () => {
     group.hear(group.lead('n2', 10));
     expect(news(stored('n2', 10))).toBeUndefined();
+  });
+});
+
+describe('the watch over a new peer', () => {
+  const inStep = { isInStep: true, hasConfiguration: true, marginMs: 25 };
+
+  /** Three rounds that are no shorter than the one before. */
+  function stuckWatch(): CatchUpWatch {
+    const watch = new CatchUpWatch(1000);
+    watch.onAcknowledged();
+    for (let round = 0; round < 4; round++) watch.onRound(400);
+    return watch;
+  }
+
+  it('has the writers slowed down for half an election timeout at most, then for ten times as long not', () => {
+    const watch = stuckWatch();
+    const slowed: number[] = [];
+    for (let nowMs = 0; nowMs <= 12_000; nowMs += 100) {
+      watch.onRound(400);
+      if (watch.wantsThrottle(nowMs)) slowed.push(nowMs);
+    }
+    const first = [0, 100, 200, 300, 400];
+    expect(slowed).toEqual([...first, ...first.map((ms) => ms + 5500), ...first.map((ms) => ms + 11_000)]);
+  });
+
+  it('leaves the writers alone while the rounds grow shorter, or where the peer is far too slow', () => {
+    const shrinking = new CatchUpWatch(1000);
+    for (const roundMs of [900, 600, 400, 250, 160]) shrinking.onRound(roundMs);
+    expect(shrinking.wantsThrottle(0)).toBe(false);
+    const slow = new CatchUpWatch(1000);
+    for (let round = 0; round < 9; round++) slow.onRound(1001);
+    expect(slow.wantsThrottle(0)).toBe(false);
+  });
+
+  it('takes in a peer that is slow by itself, once slower writers have not made it faster', () => {
+    const watch = stuckWatch();
+    expect(watch.judge({ ...inStep, lagMs: 200 }, 0)).toBe(false);
+    expect(watch.wantsThrottle(0)).toBe(true);
+    expect(watch.judge({ ...inStep, lagMs: 200 }, 499)).toBe(false);
+    expect(watch.judge({ ...inStep, lagMs: 251 }, 500)).toBe(false);
+    expect(watch.judge({ ...inStep, lagMs: 250 }, 500)).toBe(true);
+    expect(watch.judge({ ...inStep, isInStep: false, lagMs: 0 }, 500)).toBe(false);
   });
 });

@@ -23,7 +23,7 @@ export const groupId = asGroupId('main');
 export const uid = 'uid' as GroupUid;
 export const self = asPeerId('n1');
 export const own = { group_id: groupId, store_id: 's1' as StoreId, session: asSession(1) };
-export const times = { electionTimeoutMs: 1000, heartbeatIntervalMs: 100, catchupMargin: 10 };
+export const times = { electionTimeoutMs: 1000, heartbeatIntervalMs: 100 };
 export const term = 5;
 
 type Target = Body<'replicator.targets'>['targets'][number];

@@ -78,6 +78,39 @@ describe('a target that is further behind than memory', () => {
     expect(freed).toEqual([1, 2, 3].map((n) => `n2 ${room + n}..${room + n} after ${room + n - 1}/4`));
   });
 
+  it('is read for ahead of what is sent, so that the window stays full', () => {
+    const large = (index: number) => commands(index, index, 4, 500_000);
+    group.hear(group.lead('n2', 100));
+    group.hear(rejected('n2', 1, 0));
+    const [asked] = group.hear(stored('n2', 0));
+    const lines = group.hear(group.entries(idOf(asked), 1, 0, [large(1)]));
+    expect(lines).toEqual([
+      expect.stringMatching(/^n2 1..1 after 0/),
+      expect.stringMatching(new RegExp(`^read from 2, ${readBytes} bytes`)),
+    ]);
+    // More than the window takes: the next read begins before that is sent.
+    const room = Math.floor(limits.replicatorWindowBytes / large(1).length);
+    let read = idOf(lines[1]);
+    const goesOn: boolean[] = [];
+    for (let last = 1; last < room + 12; last += 4) {
+      const batches = [last + 1, last + 2, last + 3, last + 4].map(large);
+      const ahead = group.hear(group.entries(read, last + 1, 4, batches)).find((line) => line.startsWith('read from'));
+      goesOn.push(ahead !== undefined);
+      if (ahead !== undefined) read = idOf(ahead);
+      else break;
+    }
+    // What waits for room is bounded as well.
+    expect(goesOn).toEqual([true, true, true, true, true, false]);
+    expect(group.hear(stored('n2', 4)).some((line) => line.startsWith('read from'))).toBe(true);
+  });
+
+  it('is read for again as soon as the own log-store has synced what it lacked', () => {
+    const read = behind();
+    expect(group.hear(group.entries(read, 7, 0, [], { refusal: 'beyond_end' }))).toEqual([]);
+    expect(group.hear(stored('n2', 4))).toEqual([]);
+    expect(group.hear(stored('n1', 10))).toEqual([`read from 7, ${readBytes} bytes #6`]);
+  });
+
   it('is read for again where one of the answers is lost', () => {
     const read = behind();
     group.hear(group.entries(read, 7, 3, [commands(7, 8, 4)], { more: true }));

@@ -11,7 +11,7 @@ describe('the language of scripts', () => {
 
   test.each([
     'peers n1 n2 n3',
-    'peers n1 n2 n3 margin=5 session=2000 wire=1',
+    'peers n1 n2 n3 session=2000 wire=1',
     'network loss=0.05 repeat=0.02 delay=10 turn=2',
     'run 500',
     'run 500 until=heal',

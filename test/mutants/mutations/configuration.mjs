@@ -68,11 +68,35 @@ export const configuration = [
     edits: [
       {
         file: watch,
-        find: 'this.done = near && matchIndex >= configurationIndex;',
-        replace: 'this.done = near && configurationIndex >= 0;',
+        find: 'this.isHeard && hasConfiguration && isInStep',
+        replace: 'this.isHeard && isInStep',
       },
     ],
     seeds: 60,
+  },
+  {
+    id: 'taken-in-out-of-step',
+    rule: '... and it gets the leader’s new entries as any member does',
+    edits: [
+      {
+        file: watch,
+        find: 'this.isHeard && hasConfiguration && isInStep',
+        replace: 'this.isHeard && hasConfiguration',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'handed-over-before-the-whole-log',
+    rule: 'The target of a transfer has the whole log before it is told to stand.',
+    edits: [
+      {
+        file: replicator,
+        find: 'this.supply.matchIndex >= index;',
+        replace: 'index >= 0;',
+      },
+    ],
+    seeds: 250,
   },
   {
     id: 'joint-of-an-older-leader-cancelled',

@@ -4,7 +4,6 @@ import { logLevels } from '@conclave/actor';
 import {
   type ActorKind,
   actorKinds,
-  catchupMargin,
   defaultDiskReserveBytes,
   defaultLevelSettleMs,
   defaultPrefix,
@@ -55,7 +54,6 @@ export interface RunOptions extends HostedOptions {
   readonly raiseLevel: 'auto' | 'manual';
   readonly levelSettleMs: number;
   readonly clientSessionMs: number;
-  readonly catchupMargin: number;
   readonly snapshotLogMb: number;
   readonly snapshotIntervalMs: number;
   readonly snapshotMarginEntries: number;
@@ -173,7 +171,7 @@ function mostOf(unit: string): number {
 const times: readonly (readonly [string, string, number])[] = [
   [
     'election-timeout-ms',
-    'a follower that hears nothing stands after one to two of these',
+    'a follower that hears nothing stands after 1 to 1.4 of these',
     defaultTimes.electionTimeoutMs,
   ],
   ['heartbeat-interval-ms', 'between two heartbeats of a leader', defaultTimes.heartbeatIntervalMs],
@@ -194,7 +192,6 @@ const times: readonly (readonly [string, string, number])[] = [
 ];
 
 const amounts: readonly (readonly [string, string, string, number, number])[] = [
-  ['catchup-margin', 'entries', 'a new peer that lacks no more entries than this has caught up', 0, catchupMargin],
   [
     'snapshot-log-mb',
     'MiB',

@@ -2,12 +2,15 @@
 import type { PeerId, Progress } from '@conclave/protocol';
 import { catchupState, catchupText, installPercent, reachedPercent } from './catchup-words.js';
 import type { NodeContext } from './context.js';
+import { EntryRate } from './entry-rate.js';
 import type { Leadership } from './leadership.js';
 import type { NodeState } from './state.js';
 
 export class CatchUpReport {
   private readonly lastProgress = new Map<PeerId, string>();
   private hasMoved = false;
+  private readonly rates = new Map<PeerId, EntryRate>();
+  private groupRate = new EntryRate();
 
   constructor(
     private readonly context: NodeContext,
@@ -19,11 +22,25 @@ export class CatchUpReport {
   clear(): void {
     this.lastProgress.clear();
     this.hasMoved = false;
+    this.rates.clear();
+    this.groupRate = new EntryRate();
   }
 
   /** Says what is new. */
   publish(all: readonly (Progress | undefined)[]): void {
-    for (const progress of all) if (progress !== undefined) this.publishOne(progress);
+    const { nowMs } = this.context;
+    this.groupRate.onIndex(this.state.log.lastIndex, nowMs);
+    for (const progress of all) {
+      if (progress === undefined) continue;
+      this.rateOf(progress.peer_id).onIndex(progress.match_index, nowMs);
+      this.publishOne(progress);
+    }
+  }
+
+  private rateOf(peerId: PeerId): EntryRate {
+    const known = this.rates.get(peerId) ?? new EntryRate();
+    this.rates.set(peerId, known);
+    return known;
   }
 
   private publishOne(progress: Progress): void {
@@ -51,12 +68,15 @@ export class CatchUpReport {
     return hasMoved;
   }
 
-  /** Who of these has not caught up, and how far each is (promise 12). */
+  /** Who of these has not caught up, how far each is, and how fast it and the group are (promise 12). */
   laggards(adding: readonly PeerId[]): string {
     return adding
       .map((peerId) => ({ peerId, progress: this.leadership.progress(peerId) }))
       .filter(({ progress }) => progress?.caught_up !== true)
-      .map(({ peerId, progress }) => `${peerId} (${catchupText(progress, this.state.log.lastIndex)})`)
+      .map(({ peerId, progress }) => {
+        const rates = { peer: this.rateOf(peerId).perSecond, group: this.groupRate.perSecond };
+        return `${peerId} (${catchupText(progress, this.state.log.lastIndex, rates)})`;
+      })
       .join(', ');
   }
 }

@@ -26,9 +26,17 @@ export function reachedPercent(progress: Progress, lastIndex: LogIndex): number 
   return lastIndex === 0 ? 0 : Math.min(Math.floor((100 * progress.match_index) / lastIndex), 99);
 }
 
+/** Entries a second. */
+export interface CatchupRates {
+  readonly peer: number;
+  readonly group: number;
+}
+
 /** Why a peer did not catch up in time (promise 12). */
-export function catchupText(progress: Progress | undefined, lastIndex: LogIndex): string {
+export function catchupText(progress: Progress | undefined, lastIndex: LogIndex, rates: CatchupRates): string {
   if (progress === undefined || progress.silent_ms < 0) return 'never heard of';
   if (progress.install !== null) return `installing a snapshot at ${installPercent(progress)} %`;
-  return `lags by ${Math.max(lastIndex - progress.match_index, 0)} entries`;
+  const lag = `lags by ${Math.max(lastIndex - progress.match_index, 0)} entries`;
+  const [peer, group] = [Math.round(rates.peer), Math.round(rates.group)];
+  return `${lag}, stored ${peer} entries/s while the group wrote ${group} entries/s`;
 }

@@ -231,8 +231,16 @@ export class ConfigurationChange {
     const { commonCommandVersion } = this.leadership;
     const older = all.find((one) => one?.levels !== undefined && (one.command_version ?? 0) < commonCommandVersion);
     if (older !== undefined) return this.fail(belowCommandVersion(older, commonCommandVersion));
+    if (all.some((progress) => progress?.wants_throttle === true)) this.slowWriters();
     if (healing !== undefined) return this.onHealProgress(healing, active.old);
     if (all.every((progress) => progress?.caught_up === true && progress.store_id !== '')) this.leaveCatchingUp();
+  }
+
+  /** The writers are as fast as a new peer, which can reach them only if they are slower for a moment. */
+  private slowWriters(): void {
+    const { context, proposals } = this;
+    if (!proposals.throttle.begin(context.nowMs)) return;
+    context.log('info', 'slows the writers down for a moment: a new peer cannot catch up with them');
   }
 
   /** Whether a new peer is known not to speak the group's level. */
@@ -278,6 +286,7 @@ export class ConfigurationChange {
       this.append({ peers: members, old_peers: [] });
     }
     this.leadership.setJoiners([]);
+    this.proposals.throttle.end();
   }
 
   /** Once a tick: a change of which nothing stands in the log is told of. */
@@ -412,6 +421,7 @@ export class ConfigurationChange {
     this.active = undefined;
     context.cancelTimer('change');
     this.leadership.setJoiners([]);
+    this.proposals.throttle.end();
     this.remember(active, reason);
     this.answerUndone(active, reason);
     this.sayOf(active, 'none');

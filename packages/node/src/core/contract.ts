@@ -66,7 +66,16 @@ export interface NodeDependencies {
   readonly divergence?: Divergence | undefined;
 }
 
-export type NodeTimer = 'tick' | 'election' | 'apply' | 'reads' | 'snapshot' | 'change' | 'transfer' | 'watch';
+export type NodeTimer =
+  | 'tick'
+  | 'election'
+  | 'apply'
+  | 'reads'
+  | 'snapshot'
+  | 'change'
+  | 'transfer'
+  | 'watch'
+  | 'throttle';
 
 /** A peer some process of which hosts the group. */
 export interface GroupHost {

@@ -26,6 +26,12 @@ import type { StoreBinding } from './store-binding.js';
 
 type RequestVote = Body<'node.request_vote'>;
 
+/**
+ * A follower that hears nothing stands after one election timeout, as no voter helps it sooner, and up to this share of one: so
+ * that a dead leader is replaced within one and a half. Who has not won waits for up to twice as long, as in the paper.
+ */
+const firstWaitShare = 0.4;
+
 interface Candidacy {
   readonly kind: VoteKind;
   /** The term that is asked for; a pre-vote asks for one above the own. */
@@ -44,6 +50,8 @@ export class Election {
   private lastElectionId = 0;
   private isSent = false;
   private timeoutMs: number;
+  /** When this peer last left it to another one to stand. */
+  private yieldedMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly context: NodeContext,
@@ -74,7 +82,7 @@ export class Election {
   }
 
   private drawTimeout(): void {
-    this.timeoutMs = this.context.options.electionTimeoutMs * (1 + this.context.random);
+    this.timeoutMs = this.context.options.electionTimeoutMs * (1 + firstWaitShare * this.context.random);
   }
 
   /** The timer runs over contacts: it looks whether there has been one meanwhile. */
@@ -237,7 +245,22 @@ export class Election {
       this.own.tellHigherTerm(body.candidate_id, this.state.groupUid);
       return this.respond(body, false);
     }
-    this.respond(body, !this.leaseHolds(body) && this.isUpToDate(body));
+    const granted = !this.leaseHolds(body) && this.isUpToDate(body);
+    if (granted && this.mayYieldTo(body)) {
+      this.yieldedMs = this.context.nowMs;
+      this.hub.becomeFollower(`${body.candidate_id} asks for pre-votes, too`);
+    }
+    this.respond(body, granted);
+  }
+
+  /**
+   * Of two peers that ask each other for pre-votes one goes on, so that they do not split the votes. The other one waits once,
+   * and not again before it has heard a leader: the first one may be unable to win.
+   */
+  private mayYieldTo({ candidate_id: candidateId }: RequestVote): boolean {
+    const { state } = this;
+    const isFree = state.leaderContactMs >= this.yieldedMs;
+    return state.role === 'pre_candidate' && candidateId < state.peerId && isFree;
   }
 
   private onRequestRealVote(body: RequestVote): void {

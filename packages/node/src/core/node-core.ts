@@ -467,6 +467,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         return this.snapshots.onTimer();
       case 'watch':
         return this.watches.onTimer();
+      case 'throttle':
+        // What was held back is appended when the mailbox has run dry.
+        return;
       case 'change':
         if (this.state.role === 'leader') this.change.onDeadline();
         return;
@@ -507,6 +510,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     if (!this.isLeader()) return;
     this.otherHistory.onTick();
     this.leadership.endFarewells();
+    this.proposals.throttle.onTick(context.nowMs);
     this.levelRaise.onTick();
     if (state.readOnlyReason !== '' && this.change.isFlushed && !this.change.isBusy) this.transfer.handOverReadOnly();
     this.change.onTick();

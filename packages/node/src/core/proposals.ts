@@ -22,6 +22,7 @@ import type { NodeContext } from './context.js';
 import type { Leadership } from './leadership.js';
 import type { OwnActors } from './own-actors.js';
 import type { NodeState } from './state.js';
+import { WriterThrottle } from './writer-throttle.js';
 
 interface Proposal {
   readonly requestId: number | undefined;
@@ -43,13 +44,16 @@ export class Proposals {
   private bytes = 0;
   /** The last index of each append that is not committed. */
   private underWay: LogIndex[] = [];
+  readonly throttle: WriterThrottle;
 
   constructor(
     private readonly context: NodeContext,
     private readonly state: NodeState,
     private readonly own: OwnActors,
     private readonly leadership: Leadership,
-  ) {}
+  ) {
+    this.throttle = new WriterThrottle(context.options.electionTimeoutMs);
+  }
 
   /**
    * Takes a request's payload; it is appended when the mailbox has run dry.
@@ -77,7 +81,12 @@ export class Proposals {
 
   /** Appends what has gathered, where the actors keep up. */
   flush(): void {
-    while (this.queue.length > 0 && this.mayAppend()) this.appendSome();
+    const { context, throttle } = this;
+    while (this.queue.length > 0 && this.mayAppend()) {
+      const waitMs = throttle.waitMs(context.nowMs);
+      if (waitMs > 0) return context.setTimer('throttle', waitMs);
+      this.appendSome();
+    }
   }
 
   private mayAppend(): boolean {
@@ -107,6 +116,7 @@ export class Proposals {
     }
     this.queue = this.queue.slice(taken);
     this.underWay.push(this.state.log.lastIndex);
+    this.throttle.onAppended(bytes);
     this.sendAppend(first, batches, null);
   }
 
@@ -206,5 +216,6 @@ export class Proposals {
     this.underWay = [];
     this.appended.clear();
     this.bytes = 0;
+    this.throttle.end();
   }
 }

@@ -33,6 +33,56 @@ function joint(): Bench {
   return bench;
 }
 
+describe('writers that outrun a new peer', () => {
+  /** A leader under writes whose new peer asks for slower writers. */
+  function throttled(): Bench {
+    const bench = leader();
+    bench.admin('add_peer', { peer_id: 'n4' });
+    for (let tick = 0; tick < 10; tick++) {
+      bench.propose('x'.repeat(1000));
+      bench.committed(bench.status.last_index);
+      waitConfirmed(bench, 100);
+    }
+    bench.progress(...members, { peer: 'n4', match: 2, wantsThrottle: true });
+    return bench;
+  }
+
+  /** How many of these writes are appended, one every 10 ms. */
+  function appendedOf(bench: Bench, writes: number): number {
+    const before = bench.status.last_index;
+    for (let write = 0; write < writes; write++) {
+      bench.propose('x'.repeat(100));
+      bench.wait(10);
+      bench.confirmed();
+      bench.committed(bench.status.last_index);
+    }
+    return bench.status.last_index - before;
+  }
+
+  test('are slowed down for half an election timeout, and nothing is refused', () => {
+    const bench = throttled();
+    // One of 1000 bytes every 100 ms has become one of 500.
+    const before = bench.status.last_index;
+    bench.propose('y'.repeat(1000));
+    const during = bench.propose('y'.repeat(1000));
+    expect(during).toEqual([]);
+    waitConfirmed(bench, electionTimeoutMs / 2 + 100);
+    expect(bench.status.last_index).toBe(before + 2);
+    // It does not begin again at once.
+    bench.progress(...members, { peer: 'n4', match: 2, wantsThrottle: true });
+    bench.committed(bench.status.last_index);
+    expect(appendedOf(bench, 20)).toBe(20);
+  });
+
+  test('are free again once the peer is taken in', () => {
+    const bench = throttled();
+    bench.propose('y'.repeat(10_000));
+    expect(bench.propose('y')).toEqual([]);
+    bench.progress(...members, { peer: 'n4', match: bench.status.last_index, caughtUp: true });
+    expect(bench.propose('z')).not.toEqual([]);
+  });
+});
+
 describe('a change by the stages', () => {
   test('catching up: replicators start, and nobody new counts (promise 2)', () => {
     const bench = leader();

@@ -498,6 +498,7 @@ export class Bench {
       storedMs?: number;
       lacksActor?: boolean;
       caughtUp?: boolean;
+      wantsThrottle?: boolean;
       refusal?: 'ENOTEMPTY' | 'ESTORE';
       install?: NonNullable<Progress['install']>;
       readOnly?: boolean;
@@ -521,6 +522,7 @@ export class Bench {
         storedMs = silentMs,
         lacksActor,
         caughtUp = false,
+        wantsThrottle,
         refusal,
         install,
         readOnly = false,
@@ -543,6 +545,7 @@ export class Bench {
         refusal: refusal ?? '',
         read_only: readOnly,
         install: install ?? null,
+        ...(wantsThrottle === undefined ? {} : { wants_throttle: wantsThrottle }),
         ...(level === null ? {} : { levels: { lowest: 0, highest: level } }),
         ...(cannotLead === undefined ? {} : { cannot_lead: cannotLead }),
         ...(commandVersion === undefined ? {} : { command_version: commandVersion }),

@@ -48,6 +48,35 @@ describe('an election', () => {
     ]);
   });
 
+  test('begins within 1.4 election timeouts, so that a dead leader is replaced within 1.5', () => {
+    const bench = new Bench();
+    bench.random = 0.999;
+    bench.open({ term: 2, log });
+    bench.wait(1.39 * electionTimeoutMs);
+    expect(bench.summary.role).toBe('follower');
+    bench.wait(0.02 * electionTimeoutMs);
+    expect(bench.summary.role).toBe('pre_candidate');
+  });
+
+  test('is left to a peer of a lower name that asks for pre-votes at the same time: once, until a leader is heard', () => {
+    const bench = follower();
+    const ask = (from: string) => bench.requestVote({ from, kind: 'pre_vote', term: 3 });
+    bench.wait(electionTimeoutMs + 1);
+    expect(ask('n2')).toEqual(['pre_vote of term 3 granted to n2']);
+    expect(bench.summary.role).toBe('pre_candidate');
+    expect(ask('n0')).toContain('pre_vote of term 3 granted to n0');
+    expect(bench.summary.role).toBe('follower');
+    bench.wait(1.4 * electionTimeoutMs);
+    expect(bench.summary.role).toBe('pre_candidate');
+    ask('n0');
+    expect(bench.summary.role).toBe('pre_candidate');
+    bench.appendEntries({ from: 'n2', term: 2, prev: [2, 1] });
+    bench.wait(2 * electionTimeoutMs);
+    expect(bench.summary.role).toBe('pre_candidate');
+    ask('n0');
+    expect(bench.summary.role).toBe('follower');
+  });
+
   test('asks again on every tick', () => {
     const bench = follower();
     bench.wait(electionTimeoutMs + 1);

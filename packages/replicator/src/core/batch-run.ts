@@ -49,6 +49,14 @@ export class BatchRun {
     while (this.keptBytes > this.mostBytes && this.head < this.batches.length - 1) this.dropOldest();
   }
 
+  /** Drops the batches before the one that holds this entry, content and all. */
+  evictBefore(index: LogIndex): void {
+    for (let oldest = this.batches[this.head]; oldest !== undefined && oldest.header.last < index; ) {
+      this.dropOldest();
+      oldest = this.batches[this.head];
+    }
+  }
+
   get lastIndex(): LogIndex | undefined {
     return this.batches.at(-1)?.header.last;
   }

@@ -2,7 +2,8 @@
  * Where one replicator gets its entries from: the recent batches that all share, and what was read from the
  * log-store for a target that is further behind.
  *
- * Owns the running read and what it brought, at most `limits.replicatorReadBytes`. Does not own how far the target is.
+ * Owns the running read and what it brought and was not sent yet, at most twice `limits.replicatorReadBytes`. Does not own
+ * how far the target is.
  *
  * Invariants:
  * 1. At most one read is under way; its answers are taken in order, one to any other is dropped.
@@ -36,7 +37,7 @@ interface Read {
   fromIndex: LogIndex;
   /** When it was asked, or last answered. */
   latestMs: number;
-  refused: boolean;
+  refused: '' | 'beyond_end' | 'other';
 }
 
 export class EntrySource {
@@ -80,6 +81,36 @@ export class EntrySource {
     return { prev, last: { index: header.last, term: header.term }, batches, bytes };
   }
 
+  /**
+   * Reads on before all that was read is sent, so that neither the disk nor the target waits for the other. What is before
+   * `nextIndex` was sent, and is dropped.
+   */
+  readAhead(nextIndex: LogIndex, nowMs: number): void {
+    const { fetched } = this;
+    if (fetched === undefined) return;
+    fetched.evictBefore(nextIndex);
+    const unsent = fetched.bytesFrom(nextIndex);
+    const end = fetched.lastIndex;
+    if (unsent === undefined || end === undefined || end >= this.leadership.lastIndex) return;
+    const behind = (end + 1) as LogIndex;
+    if (unsent < limits.replicatorReadBytes && !this.isCached(behind)) {
+      this.ask(behind, limits.replicatorReadBytes, nowMs);
+    }
+  }
+
+  private isCached(index: LogIndex): boolean {
+    const { cache } = this.leadership;
+    const place = cache.placeOf(index);
+    return place !== undefined && cache.at(place)?.content !== undefined;
+  }
+
+  /** The leader's own log-store has synced entries: a read beyond its end, which it refused, may be asked again. */
+  onReadable(): boolean {
+    if (this.read?.refused !== 'beyond_end') return false;
+    this.read = undefined;
+    return true;
+  }
+
   /** Whether what is there from that entry on is no more than one read would bring. */
   isNearEnd(nextIndex: LogIndex): boolean {
     const { cache, lastIndex } = this.leadership;
@@ -105,7 +136,7 @@ export class EntrySource {
     if (this.read !== undefined) return;
     const { leadership } = this;
     const requestId = leadership.outlet.nextRequestId();
-    this.read = { requestId, fromIndex, latestMs: nowMs, refused: false };
+    this.read = { requestId, fromIndex, latestMs: nowMs, refused: '' };
     const body = {
       ...leadership.own,
       request_id: requestId,
@@ -118,11 +149,14 @@ export class EntrySource {
   }
 
   isAnsweredBy(body: Body<'replicator.entries'>): boolean {
-    return this.read?.requestId === body.request_id && this.read.fromIndex === body.from_index && !this.read.refused;
+    return (
+      this.read?.requestId === body.request_id && this.read.fromIndex === body.from_index && this.read.refused === ''
+    );
   }
 
   /**
-   * Takes an answer to the running read. A refused read is over with the next tick, but for one of what is compacted.
+   * Takes an answer to the running read. A refused read ends with the next tick, but for one of what is compacted, and for one
+   * beyond the end of what is synced, which ends with the next sync.
    */
   onEntries(
     body: Body<'replicator.entries'>,
@@ -133,7 +167,7 @@ export class EntrySource {
       return 'compacted';
     }
     if (body.refusal !== '' || body.batches.length === 0) {
-      if (this.read !== undefined) this.read.refused = true;
+      if (this.read !== undefined) this.read.refused = body.refusal === 'beyond_end' ? 'beyond_end' : 'other';
       return 'read_refused';
     }
     // What was not sent yet stays in front of it.
@@ -141,7 +175,7 @@ export class EntrySource {
     const run = isNext && this.fetched !== undefined ? this.fetched : new BatchRun();
     const last = readInto(run, body, this.leadership.term);
     if (last === undefined) {
-      if (this.read !== undefined) this.read.refused = true;
+      if (this.read !== undefined) this.read.refused = 'other';
       return 'malformed_entries';
     }
     this.fetched = run;
@@ -154,7 +188,7 @@ export class EntrySource {
   onTick(nowMs: number): void {
     if (this.read === undefined) return;
     const isOverdue = nowMs - this.read.latestMs >= this.leadership.times.electionTimeoutMs / 2;
-    if (this.read.refused || isOverdue) this.read = undefined;
+    if (this.read.refused !== '' || isOverdue) this.read = undefined;
   }
 }
 

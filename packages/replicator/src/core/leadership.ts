@@ -19,12 +19,14 @@ import {
   type LogIndex,
   limits,
   type Message,
+  majority,
   type PeerId,
   type Session,
   type StoreId,
   type Term,
 } from '@conclave/protocol';
 import { BatchRun } from './batch-run.js';
+import { LagMeter } from './lag-meter.js';
 import type { SnapshotThrottle } from './snapshot-throttle.js';
 
 type Run = Body<'replicator.append'>['runs'][number];
@@ -32,8 +34,6 @@ type Run = Body<'replicator.append'>['runs'][number];
 export interface ReplicatorTimes {
   readonly electionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
-  /** Entries that a new peer may be behind and yet count as caught up. */
-  readonly catchupMargin: number;
 }
 
 /** What the replicators need of the actor that they are part of. */
@@ -61,6 +61,10 @@ export class Leadership {
   /** What stores have acknowledged in this term, and, committed, in earlier ones. */
   private readonly matches = new Map<StoreId, LogIndex>();
   private readonly earlier: ReadonlyMap<StoreId, LogIndex>;
+  /** Of the leader's own log, which is a member's, too. */
+  readonly ownLag = new LagMeter();
+  /** Of all members, the leader among them. */
+  memberLags: readonly LagMeter[] = [this.ownLag];
   /** Whether the node is to hear of the progress before the next tick. */
   hasNews = false;
 
@@ -128,6 +132,17 @@ export class Leadership {
     if (index === 0) return 0 as Term;
     if (index === this.lastIndex) return this.lastTerm;
     return this.cache.termAt(index);
+  }
+
+  /**
+   * What a new peer may lag to be taken in: about what the members take that commit entries together, so that no write waits
+   * for the new one; and never so long that writers would notice.
+   */
+  catchupMarginMs(nowMs: number): number {
+    const { heartbeatIntervalMs, electionTimeoutMs } = this.times;
+    const lagsMs = this.memberLags.map((lag) => lag.lagMs(nowMs)).toSorted((one, other) => one - other);
+    const commitMs = lagsMs[majority(lagsMs.length) - 1] ?? 0;
+    return Math.min(Math.max(2 * commitMs, heartbeatIntervalMs / 4), electionTimeoutMs / 4);
   }
 
   /** Whether the node was heard of recently enough to speak for it. */

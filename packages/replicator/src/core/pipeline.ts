@@ -79,6 +79,7 @@ export class Pipeline {
       const requestId = this.addInFlight(agreement, gathered, nowMs);
       this.messages.sendAppendEntries(requestId, gathered.prev, this.asksForFeed, gathered.batches);
     }
+    this.source.readAhead(agreement.nextIndex, nowMs);
     // It does not keep up: what it hears would pile up on its way.
     if (agreement.nextIndex <= this.leadership.lastIndex) this.feed = 'unheard';
   }

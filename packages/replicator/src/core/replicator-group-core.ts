@@ -178,7 +178,8 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
       if (run.last_index <= leadership.lastIndex) this.drop('appended_before');
       else leadership.append(run, body.batches[place]);
     }
-    for (const replicator of replicators.values()) replicator.proceed(nowMs);
+    leadership.ownLag.onAppended(leadership.lastIndex, nowMs);
+    for (const replicator of replicators.values()) replicator.onAppended(nowMs);
   }
 
   private onTick(body: Body<'replicator.tick'>, nowMs: number): Dropped {
@@ -187,6 +188,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     if (this.office?.leadership.term !== body.term || !body.leading) return;
     const { leadership, replicators } = this.office;
     if (!leadership.onTick(body.tick_id, body.commit_index, nowMs)) return 'old_tick';
+    leadership.ownLag.onTick();
     for (const replicator of replicators.values()) replicator.onTick(nowMs);
     if (this.office.transfer !== undefined) this.office.transfer.sent = false;
     this.handOver(this.office, nowMs);
@@ -216,13 +218,15 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
   private onStored(body: Body<'feed.stored'>, nowMs: number): Dropped {
     if (this.office === undefined) return 'not_leading';
     const { office } = this;
-    // The leader's own log-store tells its ballot-box; it is nobody's target.
     const fault = faultOf(body, office.leadership);
+    if (fault !== undefined) return fault;
     if (body.peer_id === this.options.peerId) {
-      if (fault === undefined) office.leadership.onAcknowledged(body.store_id, body.match_index);
+      // The leader's own log is no target; but what it has synced can be read.
+      office.leadership.onAcknowledged(body.store_id, body.match_index);
+      office.leadership.ownLag.onAcknowledged(body.match_index, office.leadership.lastIndex, nowMs);
+      for (const replicator of office.replicators.values()) replicator.onReadable(nowMs);
       return;
     }
-    if (fault !== undefined) return fault;
     const replicator = office.replicators.get(body.peer_id);
     if (replicator === undefined) return 'not_a_target';
     const dropped = replicator.onStored(body, nowMs);
@@ -283,6 +287,8 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
       replicators.set(target.peer_id, replicator);
       replicator.begin(nowMs);
     }
+    const members = [...replicators.values()].filter((replicator) => !replicator.isCatchingUp);
+    leadership.memberLags = [leadership.ownLag, ...members.map(({ lag }) => lag)];
   }
 
   /** Tells the heir to stand, once it has all; again on every tick, until the node takes that back. */

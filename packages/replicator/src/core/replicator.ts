@@ -13,6 +13,7 @@
 import { type Body, type LogIndex, noGroupUid, type PeerId, type Progress, type StoreId } from '@conclave/protocol';
 import { CatchUpWatch } from './catch-up-watch.js';
 import { Identification } from './identification.js';
+import { LagMeter } from './lag-meter.js';
 import type { Leadership } from './leadership.js';
 import { StoreWatch } from './store-watch.js';
 import { Supply } from './supply.js';
@@ -27,6 +28,7 @@ const nothingKnown = { match_index: 0 as LogIndex, next_index: 1 as LogIndex };
 
 export class Replicator {
   readonly peerId: PeerId;
+  readonly lag = new LagMeter();
   /** Whether the configuration binds the target to its store. */
   private isBound: boolean;
   /** Not empty: nothing is sent until an operator has put it right. */
@@ -47,7 +49,7 @@ export class Replicator {
   ) {
     this.peerId = target.peer_id;
     this.isBound = target.store_id !== noStore;
-    this.watch = target.catching_up ? new CatchUpWatch(leadership.times) : undefined;
+    if (target.catching_up) this.beginWatch();
     this.messages = new TargetMessages(leadership, this.peerId, target.store_id);
     this.stores = new StoreWatch(leadership.times.electionTimeoutMs);
     this.identification = new Identification(leadership, this.messages);
@@ -78,7 +80,8 @@ export class Replicator {
   /** The configuration may have bound the target, or let go of it. */
   retarget(target: Target, nowMs: number): void {
     if (target.catching_up !== (this.watch !== undefined)) {
-      this.watch = target.catching_up ? new CatchUpWatch(this.leadership.times) : undefined;
+      if (target.catching_up) this.beginWatch();
+      else this.watch = undefined;
     }
     this.isBound = target.store_id !== noStore;
     if (this.isBound && this.storeId === noStore) {
@@ -88,8 +91,19 @@ export class Replicator {
     }
   }
 
+  get isCatchingUp(): boolean {
+    return this.watch !== undefined;
+  }
+
+  /** The leader's log has grown. */
+  onAppended(nowMs: number): void {
+    this.lag.onAppended(this.leadership.lastIndex, nowMs);
+    this.supply.proceed(nowMs);
+  }
+
   /** A new tick: a heartbeat, and what is due again. */
   onTick(nowMs: number): void {
+    this.lag.onTick();
     this.supply.onTick(nowMs);
     const { state } = this;
     if (state === 'identify') this.identification.ask(nowMs);
@@ -112,10 +126,11 @@ export class Replicator {
     this.storedMs = nowMs;
     this.leadership.onAcknowledged(body.store_id, body.match_index);
     this.supply.onMatch(body.match_index, nowMs);
-    const { lastIndex, configurationIndex } = this.leadership;
-    const hasCaughtUp = this.watch?.onAcknowledged(this.supply.matchIndex, lastIndex, configurationIndex, nowMs);
-    if (hasCaughtUp) this.leadership.hasNews = true;
+    const roundMs = this.lag.onAcknowledged(this.supply.matchIndex, this.leadership.lastIndex, nowMs);
+    this.watch?.onAcknowledged();
+    if (roundMs !== undefined) this.watch?.onRound(roundMs);
     this.supply.proceed(nowMs);
+    this.judge(nowMs);
     return undefined;
   }
 
@@ -126,6 +141,7 @@ export class Replicator {
     const wasAwaited = !this.build.isKnown && this.watch?.caughtUp === true;
     if (this.build.hear(body) || wasAwaited) this.leadership.hasNews = true;
     this.supply.onEcho(body, nowMs);
+    this.judge(nowMs);
     return undefined;
   }
 
@@ -144,6 +160,11 @@ export class Replicator {
   /** The answer to the running read, if `isAnsweredBy` says so. */
   onEntries(body: Body<'replicator.entries'>, nowMs: number): string | undefined {
     return this.supply.onEntries(body, nowMs);
+  }
+
+  /** The leader's own log-store has synced entries, which can be read now. */
+  onReadable(nowMs: number): void {
+    this.supply.onReadable(nowMs);
   }
 
   isAnsweredByChunk(body: Body<'replicator.snapshot_chunk'>): boolean {
@@ -216,6 +237,7 @@ export class Replicator {
   }
 
   progress(nowMs: number): Progress {
+    this.judge(nowMs);
     return {
       peer_id: this.peerId,
       store_id: this.storeId,
@@ -226,10 +248,30 @@ export class Replicator {
       silent_ms: msSince(this.heardMs, nowMs),
       stored_ms: msSince(this.storedMs, nowMs),
       caught_up: this.watch?.caughtUp ?? false,
+      ...(this.watch?.wantsThrottle(nowMs) ? { wants_throttle: true } : {}),
       refusal: this.refusal,
       ...this.build.progress(),
       ...this.stores.found(nowMs, this.refusal !== ''),
     };
+  }
+
+  private beginWatch(): void {
+    const { leadership } = this;
+    this.watch = new CatchUpWatch(leadership.times.electionTimeoutMs);
+  }
+
+  /** Looks whether a new peer has caught up; if so, or if it needs help, the node is told at once. */
+  private judge(nowMs: number): void {
+    const { watch, leadership, supply } = this;
+    if (watch === undefined) return;
+    const wasCaughtUp = watch.caughtUp;
+    const view = {
+      isInStep: supply.isKeptInStep,
+      hasConfiguration: supply.matchIndex >= leadership.configurationIndex,
+      lagMs: this.lag.lagMs(nowMs),
+      marginMs: leadership.catchupMarginMs(nowMs),
+    };
+    if (watch.judge(view, nowMs) && !wasCaughtUp) leadership.hasNews = true;
   }
 
   private adoptStore(storeId: StoreId, lastIndexThere: LogIndex, nowMs: number): void {
@@ -246,7 +288,7 @@ export class Replicator {
     this.refusal = '';
     this.supply.forget();
     this.storedMs = undefined;
-    if (this.watch !== undefined) this.watch = new CatchUpWatch(this.leadership.times);
+    if (this.watch !== undefined) this.beginWatch();
     this.identification.ask(nowMs);
   }
 

@@ -58,6 +58,11 @@ export class Supply {
     return this.agreement.matchIndex;
   }
 
+  /** Whether the target gets the leader's new entries by itself, as members do. */
+  get isKeptInStep(): boolean {
+    return this.turn === 'replicate' && this.pipeline.feed === 'heard' && !this.isReadOnly;
+  }
+
   /** Whether what the node appends next is to be sent to the target soon. For one that is far behind it is read. */
   get wantsContent(): boolean {
     if (this.turn !== 'replicate' || this.pipeline.feed === 'heard' || this.isReadOnly) return false;
@@ -200,6 +205,11 @@ export class Supply {
     if (outcome === 'compacted') return this.onCompacted(body.from_index, nowMs);
     if (outcome === 'taken') this.proceed(nowMs);
     return outcome === 'taken' ? undefined : outcome;
+  }
+
+  /** The leader's own log-store has synced entries, which can be read now. */
+  onReadable(nowMs: number): void {
+    if (this.source.onReadable()) this.proceed(nowMs);
   }
 
   isAnsweredByChunk(body: Body<'replicator.snapshot_chunk'>): boolean {

@@ -1,6 +1,7 @@
 /**
  * A store is in no configuration, and so neither votes nor counts, before it has the latest configuration of the leader
- * synced, and all before that (promises 2, 6 and 9). What a store has lost it has to catch up again, as another store.
+ * synced, and all before that (promises 2, 6 and 9), nor before it gets the leader's new entries as members do (decision 0072).
+ * What a store has lost it has to catch up again, as another store.
  */
 import { allMembers, type Body, isIn } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';
@@ -10,13 +11,19 @@ import { entryText } from './words.js';
 export class OnlyCaughtUpStoresJoin extends Rule implements Invariant {
   readonly name = 'only-caught-up-stores-join';
 
+  /** Which stores have said that they hear a leader's appends, by store, leader and term. */
+  private readonly hearing = new Set<string>();
+
   readonly sent = {
+    'feed.echo': ({ store_id, leader_id, leader_term, hears_feed }: Body<'feed.echo'>) => {
+      if (hears_feed) this.hearing.add(`${store_id} ${leader_id} ${leader_term}`);
+    },
     'feed.append': (body: Body<'feed.append'>) => {
       for (const entry of this.record.appended ?? []) if (entry.kind === 'configuration') this.onAppended(entry, body);
     },
   };
 
-  private onAppended(entry: Entry, { leader_id }: Body<'feed.append'>): void {
+  private onAppended(entry: Entry, { leader_id, leader_term }: Body<'feed.append'>): void {
     const before = entry.prev?.inForce;
     const after = entry.inForce?.configuration;
     if (before === undefined || after === undefined) return;
@@ -27,6 +34,10 @@ export class OnlyCaughtUpStoresJoin extends Rule implements Invariant {
         stored?.peerId === peer_id && hasEntry(stored.last, before.entry),
         () =>
           `${leader_id} takes in ${peer_id} (${store_id}), which has synced up to ${entryText(stored?.last)}, not ${entryText(before.entry)}`,
+      );
+      this.check(
+        this.hearing.has(`${store_id} ${leader_id} ${leader_term}`),
+        () => `${leader_id} takes in ${peer_id} (${store_id}), which has not said that it hears its appends`,
       );
     }
   }

@@ -1,8 +1,10 @@
 /**
  * A candidate that the voters' leases do not hold up was sent by the leader of the term before its own (`timeout_now`), or has
- * led itself: a `timeout_now` of an older term, late, sends nobody (Raft thesis, section 3.10).
+ * led itself: a `timeout_now` of an older term, late, sends nobody. Replicators send it to nobody that has not synced all that the
+ * leader had when it ordered the transfer (Raft thesis, section 3.10).
  */
 import type { Body, PeerId } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
 
 export class TransfersComeFromLeaders extends Rule implements Invariant {
@@ -10,9 +12,20 @@ export class TransfersComeFromLeaders extends Rule implements Invariant {
   /** Who was sent, by term. */
   private readonly sentBy = new Map<string, true>();
 
+  /** The least that a target is to have, by term and target. */
+  private readonly ordered = new Map<string, number>();
+
   readonly sent = {
-    'node.timeout_now': ({ term }: Body<'node.timeout_now'>, _from: unknown, to: PeerId) => {
+    'replicator.transfer': ({ term, peer_id, last_index }: Body<'replicator.transfer'>) => {
+      if (!this.ordered.has(`${term} ${peer_id}`)) this.ordered.set(`${term} ${peer_id}`, last_index);
+    },
+    'node.timeout_now': ({ term, target_store_id }: Body<'node.timeout_now'>, from: Actor, to: PeerId) => {
       this.sentBy.set(`${term} ${to}`, true);
+      const least = this.ordered.get(`${term} ${to}`);
+      if (from.kind !== 'replicator' || least === undefined) return;
+      const stored = this.record.stored.of(target_store_id);
+      const last = Math.max(stored?.last?.index ?? 0, stored?.meta.base_index ?? 0);
+      this.check(last >= least, () => `${to} is to lead, and has synced up to ${last} of ${least}`);
     },
     'node.request_vote': ({ kind, transfer, term, candidate_id }: Body<'node.request_vote'>) => {
       if (kind !== 'vote' || !transfer || this.sentBy.has(`${term - 1} ${candidate_id}`)) return;

@@ -34,8 +34,6 @@ export type Build = 'old' | 'new';
 const levelsOf: Readonly<Record<Build, Levels>> = { old: levelsOfFirstVersion, new: supportedLevels };
 
 export interface CoreSettings {
-  /** `catchup_margin`. */
-  readonly margin: number;
   /** When a client's session expires that did nothing. */
   readonly clientSessionMs: number;
   /** Whether messages between actors are encoded, decoded and parsed on the way. It takes its time. */
@@ -56,7 +54,6 @@ export interface CoreSettings {
 }
 
 export const usualSettings: CoreSettings = {
-  margin: 1000,
   clientSessionMs: defaultTimes.clientSessionMs,
   wire: false,
   ...defaultSnapshots,
@@ -89,10 +86,10 @@ export class CoreFactory {
   make(peerId: PeerId, kind: ActorKind, divergence?: Divergence): AnyCore {
     this.drawn += 1;
     const incarnation = `id${this.drawn}`;
-    const { margin, clientSessionMs, ...snapshots } = this.settings;
+    const { clientSessionMs, ...snapshots } = this.settings;
     const build = this.buildOf(peerId, kind);
     const levels = levelsOf[build];
-    const options = { groupId, peerId, incarnation, ...defaultTimes, ...snapshots, catchupMargin: margin, levels };
+    const options = { groupId, peerId, incarnation, ...defaultTimes, ...snapshots, levels };
     switch (kind) {
       case 'node': {
         const machine = new KvStateMachine({ clientSessionMs, snapshotPieceBytes: snapshots.snapshotChunkBytes });

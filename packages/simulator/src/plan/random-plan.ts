@@ -104,10 +104,11 @@ class RandomPlan {
 
   make(): Command[] {
     const { random } = this;
+    // Two draws of an option that is gone: the seeds keep their plans.
+    if (random.chance(0.5)) random.below(20);
     this.add({
       type: 'peers',
       peers,
-      ...(random.chance(0.5) ? { margin: random.below(20) } : {}),
       ...(random.chance(0.3) ? { session: 1000 + random.below(4000) } : {}),
       ...(random.chance(0.06) ? { wire: 1 } : {}),
       ...this.stores.options(),

@@ -80,11 +80,10 @@ export class Simulation {
 }
 
 function settingsOf(command: PeersCommand): CoreSettings {
-  const { margin, session, wire, snapshot, every, keep, chunk, pace, old, settle } = command;
+  const { session, wire, snapshot, every, keep, chunk, pace, old, settle } = command;
   return {
     build: old !== undefined && old > 0 ? 'old' : usualSettings.build,
     levelSettleMs: settle ?? usualSettings.levelSettleMs,
-    margin: margin ?? usualSettings.margin,
     clientSessionMs: session ?? usualSettings.clientSessionMs,
     wire: wire !== undefined && wire > 0,
     snapshotLogBytes: snapshot ?? usualSettings.snapshotLogBytes,

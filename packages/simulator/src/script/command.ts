@@ -13,8 +13,6 @@ import type { StatePart } from '../mesh/flipped-state.js';
 export interface PeersCommand {
   readonly type: 'peers';
   readonly peers: readonly string[];
-  /** `catchup_margin`: within so many entries of the leader's last one a new peer is caught up. */
-  readonly margin?: number | undefined;
   /** A client's session that did nothing for so long, in milliseconds, expires. */
   readonly session?: number | undefined;
   /** 1: messages between actors are encoded, decoded and parsed on the way. */
@@ -36,18 +34,7 @@ export interface PeersCommand {
 }
 
 /** The options of a mesh, by their names in a script. */
-export const meshOptions = [
-  'margin',
-  'session',
-  'wire',
-  'snapshot',
-  'every',
-  'keep',
-  'chunk',
-  'pace',
-  'old',
-  'settle',
-] as const;
+export const meshOptions = ['session', 'wire', 'snapshot', 'every', 'keep', 'chunk', 'pace', 'old', 'settle'] as const;
 
 /** Of each message from now on; what is not named stays as it was. */
 export interface NetworkCommand {

@@ -246,6 +246,19 @@ test('transfers-come-from-leaders: a candidate passes by leases, and nobody has 
   expectBroken('transfers-come-from-leaders', () => stand(10), /n2 stands in term 10 in spite of leases/);
 });
 
+test('transfers-come-from-leaders: a target is told to stand that lacks entries', () => {
+  const group = new WatchedGroup(TransfersComeFromLeaders);
+  const { term, last_index, store_id } = group.status(n2);
+  const order = { term, peer_id: n2, last_index: (last_index + 1) as never };
+  group.say(n1, 'node', 'replicator.transfer', { ...group.own(n1), ...order });
+  const told = { term, target_store_id: store_id };
+  expectBroken(
+    'transfers-come-from-leaders',
+    () => group.say(n1, 'replicator', 'node.timeout_now', told, n2),
+    /n2 is to lead, and has synced up to/,
+  );
+});
+
 test('truncated-configurations-are-void: a node goes by a configuration that it has truncated', () => {
   const group = new WatchedGroup(TruncatedConfigurationsAreVoid);
   const { last_index } = group.status(n2);

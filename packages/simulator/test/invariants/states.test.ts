@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { LeasesEndAtTheirTime } from '../../src/invariants/leases-end-at-their-time.js';
 import { ResultsFollowFromTheLog } from '../../src/invariants/results-follow-from-the-log.js';
 import { SnapshotsAreTheState } from '../../src/invariants/snapshots-are-the-state.js';
-import { expectBroken, n1, n4, WatchedGroup } from './watched-group.js';
+import { expectBroken, n1, WatchedGroup } from './watched-group.js';
 
 const leaseId = newLeaseId(() => 'id'.padEnd(22, '-'));
 const name = publicPartOf(leaseId);
@@ -51,7 +51,7 @@ test('leases-end-at-their-time: a leader ends a lease that was kept a second ago
 test('leases-end-at-their-time: a clock that jumped may end it', () => {
   const group = new WatchedGroup(LeasesEndAtTheirTime);
   const kept = append(group, { commands: [[1, 'lease_grant', 5000, leaseId]] });
-  group.mesh.skew(group.actor(n4, 'node'), 1, 5000);
+  group.mesh.skew(group.mesh.nodeActor(group.mesh.leader ?? n1), 1, 5000);
   append(group, { expire: [], expire_leases: [[name, kept]] });
 });
 
