@@ -30,7 +30,7 @@ export const ALLOWANCES: Readonly<Record<string, Allowance>> = {
   simulator: { ours: ['protocol', 'actor', ...ACTORS, 'client'], thirdParties: ['cli-table3', 'commander'] },
   cli: {
     ours: ['protocol', 'actor', ...ACTORS, 'client', 'observer'],
-    thirdParties: ['nats', 'cli-progress', 'cli-table3', 'commander', 'pino'],
+    thirdParties: ['nats', 'cli-progress', 'cli-table3', 'commander', 'pino', 'pino-pretty'],
   },
 };
 

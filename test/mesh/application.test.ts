@@ -74,6 +74,6 @@ describe('conclave run --application', () => {
     const args = ['--peer', 'x', '--actors', 'node', '--nats', server.url, '--application', application];
     const made = new ActorProcess('x', args, {});
     await expect(made.start()).rejects.toThrow(why);
-    expect(await made.ended()).toMatchObject({ code: 1 });
+    expect(await made.ended()).toMatchObject({ code: 6 });
   });
 });

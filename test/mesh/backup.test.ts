@@ -70,13 +70,13 @@ describe('a backup', () => {
 
   it('is not restored over a group that is there', async () => {
     const { code, error } = await conclave('restore', file, '--group', 'main', '--peers', names.join(), '--json');
-    expect(code).toBe(1);
+    expect(code).toBe(3);
     expect(JSON.parse(error)).toMatchObject({ error: { code: 'ENOTEMPTY', outcome: 'not_done' } });
   });
 
   it('is not restored where nobody hosts the group, and the way is named', async () => {
     const { code, error } = await conclave('restore', file, '--group', 'nowhere', '--peers', names.join(), '--json');
-    expect(code).toBe(1);
+    expect(code).toBe(4);
     expect(JSON.parse(error)).toMatchObject({
       error: {
         code: 'EUNREACHABLE',
@@ -96,7 +96,7 @@ describe('a backup', () => {
       const { code, error } = await conclave(
         ...['restore', damagedFile, '--group', 'copy-of-damaged', '--peers', 'n1', '--json'],
       );
-      expect({ at, code }).toEqual({ at, code: 1 });
+      expect({ at, code }).toEqual({ at, code: 3 });
       expect(JSON.parse(error)).toMatchObject({ error: { code: 'ECORRUPT' } });
     }
     const group = await PlainClient.open([server.url], 'copy-of-damaged');

@@ -175,11 +175,13 @@ describe('conclave groups', () => {
       error: expect.stringContaining('in group spare does not answer'),
     });
 
-    const deleted = await conclave('groups', 'delete', 'bills', '--peers', peers.join());
+    const deleted = await conclave('groups', 'delete', 'bills', '--peers', peers.join(), '--yes');
     expect(deleted).toMatchObject({ code: 0, out: 'group bills is deleted at {n1,n2,n3}\n' });
-    await conclave('groups', 'delete', 'spare', '--peers', 'n1');
-    const nobody = await conclave('groups', 'delete', 'spare', '--peers', 'n1,n9', '--timeout-ms', '300');
-    expect(nobody).toMatchObject({ code: 1, error: expect.stringContaining('n9: EUNREACHABLE') });
+    await conclave('groups', 'delete', 'spare', '--peers', 'n1', '--yes');
+    const nobody = await conclave('groups', 'delete', 'spare', '--peers', 'n1,n9', '--timeout-ms', '300', '--yes');
+    expect(nobody).toMatchObject({ code: 4, out: '', error: expect.stringContaining('n9: EUNREACHABLE') });
+    const unsure = await conclave('groups', 'delete', 'spare', '--peers', 'n1');
+    expect(unsure).toMatchObject({ code: 2, error: expect.stringContaining('not done without --yes') });
   });
 
   it('go on where conclave up in another folder would start the same peers: it refuses', async () => {
@@ -188,7 +190,7 @@ describe('conclave groups', () => {
     const second = await conclave('up', '--data-dir', folder);
     removeFolder(folder);
     expect(second).toMatchObject({
-      code: 1,
+      code: 3,
       out: '',
       error:
         'conclave: EBUSY: another mesh serves n1, n2, n3 on this NATS server under the prefix conclave: ' +

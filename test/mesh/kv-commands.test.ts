@@ -35,3 +35,78 @@ describe('conclave kv range', () => {
     expect(await start('kv', 'range', 'nothing').ended).toMatchObject({ code: 0, out: '' });
   });
 });
+
+describe('conclave lease, txn, lock list and lock get', () => {
+  it('ties keys and locks to a lease by hand, and shows them', async () => {
+    const granted = await start('lease', 'grant', '60000').ended;
+    expect(granted).toMatchObject({ code: 0, error: '' });
+    const lease = granted.out.trim();
+    const [shown] = lease.split('.') as [string];
+    expect(await start('kv', 'put', 'tied', 'v', '--lease', lease).ended).toMatchObject({ code: 0 });
+    await mesh.plain.insist('kv.lock', { name: 'by-hand', owner: 'me', lease_id: lease });
+    expect((await start('lease', 'get', shown).ended).out).toMatch(
+      new RegExp(`^${shown}  60000 ms, \\d+ ms left\n  tied\n$`),
+    );
+    expect((await start('lease', 'list').ended).out).toMatch(new RegExp(`${shown} +60000 +1\\b`));
+    expect((await start('lock', 'get', 'by-hand').ended).out).toMatch(
+      new RegExp(`^me holds it by lease ${shown}, token \\d+; 0 wait\n$`),
+    );
+    const [listed] = (await start('lock', 'list', '--json').ended).out.split('\n');
+    expect(JSON.parse(listed as string)).toMatchObject({ name: 'by-hand', owner: 'me', lease_id: shown, waiting: 0 });
+    expect((await mesh.plain.insist('kv.lock_list')).locks).toMatchObject([
+      ['by-hand', 'me', shown, expect.any(Number), 0],
+    ]);
+    expect(await start('lease', 'keep', lease).ended).toMatchObject({ code: 0, out: 'kept for 60000 ms\n' });
+    expect(await start('lease', 'revoke', lease).ended).toMatchObject({ code: 0 });
+    for (const args of [
+      ['lease', 'keep', lease],
+      ['lease', 'revoke', lease],
+      ['lease', 'get', shown],
+      ['lock', 'get', 'by-hand'],
+      ['kv', 'get', 'tied'],
+    ]) {
+      expect({ args, ...(await start(...args).ended) }).toMatchObject({ args, code: 1, out: '' });
+    }
+  });
+
+  it('carries out a transaction', async () => {
+    const { revision } = await mesh.plain.insist('kv.put', { key: 'txn', value: 'v' });
+    const text = JSON.stringify({
+      compare: [['txn', 'revision', '=', revision]],
+      then: [['put', 'txn', 'w']],
+      else: [['get', 'txn']],
+    });
+    expect(await start('txn', text).ended).toMatchObject({ code: 0, out: expect.stringContaining('done, revision ') });
+    expect(await start('txn', text).ended).toMatchObject({ code: 1, out: expect.stringContaining('["get","w",') });
+    expect(await start('txn', '{"compare": 1}').ended).toMatchObject({ code: 2, out: '' });
+  });
+});
+
+describe('the exit code of a command', () => {
+  it.each([
+    [0, ['kv', 'get', 'first']],
+    [0, ['--help']],
+    [1, ['kv', 'get', 'nothing']],
+    [1, ['kv', 'cas', 'first', '1', 'x']],
+    [2, ['kv', 'get']],
+    [2, ['nonsense']],
+    [2, ['peers', 'change', 'n1', 'n1']],
+    [3, ['kv', 'put', 'k'.repeat(5000), 'v']],
+    [3, ['peers', 'add', 'n9', '--timeout-ms', '500']],
+    [3, ['leader', 'transfer', 'n9']],
+    [4, ['kv', 'get', 'first', '--peer', 'n9']],
+    [4, ['status', '--peer', 'n9']],
+    [4, ['kv', 'get', 'first', '--group', 'other', '--timeout-ms', '500']],
+    [6, ['restore', '/nowhere/at/all', '--peers', 'n1']],
+  ] as const)('is %i for %j', async (code, args) => {
+    expect(await start(...args).ended).toMatchObject({ code });
+  });
+
+  it('is 4 without NATS, and 5 where it is not known whether it was done', async () => {
+    expect(await startCommand('nats://127.0.0.1:1', ['kv', 'put', 'k', 'v']).ended).toMatchObject({ code: 4 });
+    mesh.peer('n1').process('node').signal('SIGSTOP');
+    const unanswered = await start('peers', 'read-only', 'n1', 'off', '--timeout-ms', '500').ended;
+    mesh.peer('n1').process('node').signal('SIGCONT');
+    expect(unanswered).toMatchObject({ code: 5, error: expect.stringContaining('unknown') });
+  });
+});

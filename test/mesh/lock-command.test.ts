@@ -100,7 +100,7 @@ describe('conclave lock', () => {
     const first = start('lock', 'l', '--owner', 'first', '--', node, '-e', stay);
     await held('l');
     const refused = await start('lock', 'l', '--wait-ms', '0', '--', node, '-e', 'console.log(1)').ended;
-    expect(refused).toMatchObject({ code: 1, out: '', error: 'conclave: EBUSY: first holds "l"\n' });
+    expect(refused).toMatchObject({ code: 3, out: '', error: 'conclave: EBUSY: first holds "l"\n' });
     const next = start('lock', 'l', '--', node, '-e', 'console.log("ran")');
     await until('the next one waits', async () => {
       const { waiting } = await mesh.plain.insist('kv.lock_get', { name: 'l' });
@@ -161,7 +161,7 @@ describe('promise 33: no process of the command works once another may hold the 
     await mesh.plain.insist('kv.lease_revoke', { lease_id, force: true });
     await gone(processIds);
     const { code, error } = await run.ended;
-    expect(code).toBe(1);
+    expect(code).toBe(5);
     expect(error).toContain('ENOENT');
   });
 
@@ -184,7 +184,7 @@ describe('promise 33: no process of the command works once another may hold the 
       server.signal('SIGCONT');
     }
     const { code, error } = await run.ended;
-    expect(code).toBe(1);
+    expect(code).toBe(5);
     expect(error).toContain('a renewal is overdue');
     expect(error).toContain('the command is stopped');
     expect(await next.ended).toMatchObject({ code: 0, out: 'next\n' });

@@ -51,7 +51,7 @@ describe('conclave run', () => {
   ])('refuses %j before it does anything', async (args, why) => {
     const { code, error } = await conclave(['run', ...args]);
     expect(error).toContain(why);
-    expect(code).toBe(1);
+    expect(code).toBe(2);
   });
 
   it('stops in order when it is told to, and exits with 0', async () => {
@@ -84,7 +84,7 @@ describe('conclave run', () => {
     try {
       const { code, error } = await conclave(['run', '--peer', 's', '--actors', 'node', '--nats', small.url]);
       expect(error).toContain('max_payload: 1048576');
-      expect(code).toBe(1);
+      expect(code).toBe(6);
     } finally {
       await small.stop();
     }

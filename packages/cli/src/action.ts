@@ -1,14 +1,10 @@
-/** How a command runs: its failure is said on standard error, and the process ends with 1. */
+/** How a command runs: its failure is said on standard error, and its exit code says of what kind it was. */
+import { exitCodeOf, Failed } from './exit-codes.js';
 import type { CommonOptions } from './options.js';
 import { Output } from './output.js';
 import { Interrupted } from './processes/clean-up.js';
 
-/** Ends a command with exit code 1 when all that was to be said has been said. */
-export class Failed extends Error {
-  override readonly name = 'Failed';
-}
-
-/** Runs a command's work and sets the exit code: 0, or 1 where it failed. */
+/** Runs a command's work and sets the exit code (`exitCodes`). */
 export async function runAction(
   options: Pick<CommonOptions, 'json'>,
   work: (output: Output) => Promise<void>,
@@ -18,7 +14,7 @@ export async function runAction(
     await work(output);
   } catch (error) {
     if (!(error instanceof Failed)) output.fail(error);
-    process.exitCode = 1;
+    process.exitCode = exitCodeOf(error);
     // What was interrupted may still hold timers; all that matters has been cleaned up.
     if (error instanceof Interrupted) process.exit();
   }

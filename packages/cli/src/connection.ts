@@ -43,7 +43,10 @@ export async function withRequester<T>(
 }
 
 /** Runs `work` with a client that is closed at its end. */
-export async function withClient<T>(options: CommonOptions, work: (client: ConclaveClient) => Promise<T>): Promise<T> {
+export async function withClient<T>(
+  options: CommonOptions,
+  work: (client: ConclaveClient, requester: Requester) => Promise<T>,
+): Promise<T> {
   const connection = await connectTo(options.nats);
   const client = await ConclaveClient.connect({
     connection,
@@ -52,7 +55,7 @@ export async function withClient<T>(options: CommonOptions, work: (client: Concl
     timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
   });
   try {
-    return await work(client);
+    return await work(client, new Requester(connection, options.group, options.prefix));
   } finally {
     await client.close();
     await connection.close();

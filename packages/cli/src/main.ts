@@ -1,4 +1,6 @@
 /** Where the process begins. Commands say their own failures; what comes here is about how one was called. */
+import { CommanderError } from 'commander';
+import { exitCodeOf } from './exit-codes.js';
 import { describeError } from './output.js';
 import { createProgram } from './program.js';
 
@@ -16,6 +18,7 @@ for (const [name, value] of Object.entries(process.env)) {
 try {
   await createProgram().parseAsync();
 } catch (error) {
-  process.stderr.write(`conclave: ${describeError(error)}\n`);
-  process.exitCode = 1;
+  // The parser has said what it found.
+  if (!(error instanceof CommanderError)) process.stderr.write(`conclave: ${describeError(error)}\n`);
+  process.exitCode = exitCodeOf(error);
 }

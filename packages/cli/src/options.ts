@@ -1,7 +1,6 @@
 /** The options that every command has, and how their values are read. Bad values are refused before anything is done. */
 import {
   asGroupId,
-  ConclaveError,
   defaultPrefix,
   GroupId,
   type GroupId as GroupIdType,
@@ -11,6 +10,7 @@ import {
   Subjects,
 } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { UsageError } from './exit-codes.js';
 
 export const defaultNatsUrl = 'nats://127.0.0.1:4222';
 export const defaultGroup = asGroupId('main');
@@ -111,19 +111,19 @@ export function parsePrefix(text: string): string {
 
 /**
  * Peers as people write them: several words, commas, or both.
- * @throws ConclaveError EINVAL where none is named, one is named twice, or one is no name.
+ * @throws UsageError where none is named, one is named twice, or one is no name.
  */
 export function parsePeers(words: readonly string[]): PeerIdType[] {
   const names = words.flatMap(splitList);
-  if (names.length === 0) throw new ConclaveError('EINVAL', 'name at least one peer');
+  if (names.length === 0) throw new UsageError('name at least one peer');
   if (names.length > limits.configurationPeers) {
-    throw new ConclaveError('EINVAL', `a configuration has at most ${limits.configurationPeers} peers`);
+    throw new UsageError(`a configuration has at most ${limits.configurationPeers} peers`);
   }
-  if (new Set(names).size < names.length) throw new ConclaveError('EINVAL', 'a peer is named twice');
+  if (new Set(names).size < names.length) throw new UsageError('a peer is named twice');
   return names.map((name) => {
     const parsed = PeerId.safeParse(name);
     if (!parsed.success) {
-      throw new ConclaveError('EINVAL', `${JSON.stringify(name)} is no peer's name: ${firstIssue(parsed.error)}`);
+      throw new UsageError(`${JSON.stringify(name)} is no peer's name: ${firstIssue(parsed.error)}`);
     }
     return parsed.data;
   });

@@ -9,12 +9,14 @@ import { registerDemo } from './commands/demo.js';
 import { registerGroups } from './commands/groups.js';
 import { registerKv } from './commands/kv.js';
 import { registerLeader } from './commands/leader.js';
+import { registerLease } from './commands/lease.js';
 import { registerLock } from './commands/lock.js';
 import { registerPeers } from './commands/peers.js';
 import { registerRestore } from './commands/restore.js';
 import { registerSnapshot } from './commands/snapshot.js';
 import { registerSoak } from './commands/soak.js';
 import { registerStatus } from './commands/status.js';
+import { registerTxn } from './commands/txn.js';
 import { registerUp } from './commands/up.js';
 import { registerUpgrade } from './commands/upgrade.js';
 import { registerWatch } from './commands/watch.js';
@@ -25,7 +27,11 @@ export function createProgram(): Command {
   const program = new Command('conclave')
     .description('Raft as an actor mesh over NATS')
     .version(version())
-    .showHelpAfterError('(see conclave --help)');
+    // What stands behind a command is that command's.
+    .enablePositionalOptions()
+    .showHelpAfterError('(see conclave --help)')
+    // Its commands take this over: `main` ends the process, with the code for how it was called.
+    .exitOverride();
   registerRun(program);
   registerUp(program);
   registerBootstrap(program);
@@ -37,6 +43,8 @@ export function createProgram(): Command {
   registerLeader(program);
   registerSnapshot(program);
   registerKv(program);
+  registerTxn(program);
+  registerLease(program);
   registerLock(program);
   registerWatch(program);
   registerBackup(program);

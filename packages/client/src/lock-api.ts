@@ -1,5 +1,6 @@
 import type { KvReply, LeaseId } from '@conclave/protocol';
 import { type Caller, type CallOptions, type ForceOptions, type GetOptions, peerIdOf } from './kv-api.js';
+import type { PageOptions } from './lease-api.js';
 
 export interface AskForLockOptions extends CallOptions {
   /** Wait in the queue where another holds it; without, leave the queue. */
@@ -42,6 +43,18 @@ export class LockApi {
     const body = consistency === undefined ? { name } : { name, consistency };
     const call = { operation: 'query', name: 'lock_get', body, peerId: peerIdOf(peerId) } as const;
     return (await this.call(call, timeoutMs)) as KvReply<'lock_get'>;
+  }
+
+  /** A page of the locks that are held: name, owner, public part of the holder's lease, token, and how many wait. */
+  async list(options: PageOptions<string> = {}): Promise<KvReply<'lock_list'>> {
+    const { startAfter, limit, consistency, peerId, timeoutMs } = options;
+    const body = {
+      ...(startAfter === undefined ? {} : { start_after: startAfter }),
+      ...(limit === undefined ? {} : { limit }),
+      ...(consistency === undefined ? {} : { consistency }),
+    };
+    const call = { operation: 'query', name: 'lock_list', body, peerId: peerIdOf(peerId) } as const;
+    return (await this.call(call, timeoutMs)) as KvReply<'lock_list'>;
   }
 
   /** The same for a holder, who must not wait for other calls of the client to hear that it has lost the lock. */

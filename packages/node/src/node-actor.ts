@@ -119,7 +119,7 @@ export class NodeActor implements Actor {
         name: 'conclave',
         id: `${incarnation}-${groupId}`,
         version: dependencies.version,
-        description: 'Raft as an actor mesh over NATS',
+        description: `peer ${peerId} of the Conclave group ${groupId}`,
         metadata: { group_id: groupId, peer_id: peerId },
       },
       () => this.endpoints(),

@@ -270,6 +270,11 @@ export const kvOperations = {
       ...ofHistory,
     }),
   ),
+  lock_list: operation(
+    'the locks that are held, in the order of their names, by pages: name, owner, public part of the holder’s lease, token, and how many wait',
+    z.object({ start_after: Key.optional(), limit: Limit, consistency: Consistency.optional() }),
+    z.object({ locks: z.array(z.tuple([Key, Owner, PublicLeaseId, Token, Count])), more: z.boolean() }),
+  ),
   open_session: operation(
     'opens a client session, in which a repeated write happens once',
     z.object({}),

@@ -80,7 +80,9 @@ export class BackupReader {
   static async open(path: string): Promise<BackupReader> {
     const file = await open(path, 'r');
     try {
-      const line = await read(file, 0, firstLine.length);
+      const line = Buffer.alloc(firstLine.length);
+      await file.read(line, 0, line.length, 0);
+      // A file that is shorter than the line is none either.
       if (!line.equals(firstLine)) throw damaged(`${path} is no backup of Conclave`);
       const { bytes, next } = await readRecord(file, firstLine.length);
       const head = BackupHead.safeParse(unsealed(bytes));

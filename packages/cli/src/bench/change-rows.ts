@@ -1,5 +1,6 @@
 /** The rows of `bench --change`: what is done to the group in each, and how the figures are shown. */
-import { ConclaveError, defaultTimes, type PeerId } from '@conclave/protocol';
+import { defaultTimes, type PeerId } from '@conclave/protocol';
+import { UsageError } from '../exit-codes.js';
 import { table } from '../views/tables.js';
 import { count } from '../views/words.js';
 import { percentile } from './statistics.js';
@@ -43,12 +44,12 @@ export interface GroupView {
 /**
  * The rows that are named, in their order; all where none is. The row without a change is always among them, as the others
  * stand beside it.
- * @throws ConclaveError EINVAL where a name fits none
+ * @throws UsageError where a name fits none
  */
 export function selectChangeRows(names: readonly string[]): ChangeRow[] {
   const unknown = names.find((name) => !(name in changeRowTexts));
   if (unknown !== undefined) {
-    throw new ConclaveError('EINVAL', `there is no row ${unknown}; there are ${changeRows.join(', ')}`);
+    throw new UsageError(`there is no row ${unknown}; there are ${changeRows.join(', ')}`);
   }
   if (names.length === 0) return [...changeRows];
   return changeRows.filter((row) => row === 'no-change' || names.includes(row));

@@ -14,7 +14,7 @@ import path from 'node:path';
 import { ConclaveClient, type GetOptions } from '@conclave/client';
 import { asGroupId, defaultPrefix } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { Failed, runAction } from '../action.js';
+import { runAction } from '../action.js';
 import { benchChange } from '../bench/change.js';
 import { defaultWriters } from '../bench/change-rows.js';
 import { echo, measureSync, RequestFloor } from '../bench/floor.js';
@@ -30,6 +30,7 @@ import {
   selectRows,
 } from '../bench/rows.js';
 import { scratchFolder } from '../bench/scratch-folder.js';
+import { Failed } from '../exit-codes.js';
 import { splitList, wholeNumber } from '../options.js';
 import type { Output } from '../output.js';
 import { CleanUp, withCleanUp } from '../processes/clean-up.js';

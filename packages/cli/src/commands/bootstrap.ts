@@ -1,5 +1,5 @@
 /** `conclave bootstrap`: founds a group, unless it is there. Safe to run at every start. */
-import { type BootstrapReply, ConclaveError, type PeerId } from '@conclave/protocol';
+import { type BootstrapReply, ConclaveError, type PeerId, peerIds } from '@conclave/protocol';
 import type { Command } from 'commander';
 import { runAction } from '../action.js';
 import { withRequester } from '../connection.js';
@@ -9,6 +9,7 @@ import { isPassing, until } from '../until.js';
 import { bothSets, peerSet } from '../views/words.js';
 
 const defaultTimeoutMs = 60_000;
+const leaderTimeoutMs = 2_000;
 
 interface BootstrapOptions extends CommonOptions {
   readonly peers: readonly string[];
@@ -30,7 +31,9 @@ export function registerBootstrap(program: Command): void {
     runAction(options, (output) =>
       withRequester(options, async (requester) => {
         const peers = parsePeers([...words, ...options.peers]);
-        const reply = await bootstrap(requester, peers, options.timeoutMs ?? defaultTimeoutMs, options.new);
+        const reply = await bootstrap(requester, peers, options.timeoutMs ?? defaultTimeoutMs, options.new).then(
+          (found) => asItsLeaderSays(requester, found),
+        );
         if (output.json) output.record(reply);
         else output.line(bootstrapText(reply));
       }),
@@ -73,6 +76,22 @@ export async function bootstrap(
       return isPassing(error) || (!isNew && isHeldByOthers(error));
     },
   );
+}
+
+/**
+ * What is there as the group's leader has it: who was asked may have been left behind, say by a reset, and then only knows the
+ * group of before. Where nobody leads, its word stands.
+ */
+async function asItsLeaderSays(requester: Requester, reply: BootstrapReply): Promise<BootstrapReply> {
+  if (reply.founded) return reply;
+  try {
+    const { group_uid, leader_id, configuration } = await requester.admin('status', {}, { timeoutMs: leaderTimeoutMs });
+    const { peers = [], old_peers: oldPeers = [] } = configuration ?? {};
+    return { ...reply, group_uid, leader_id, peers: peerIds(peers), old_peers: peerIds(oldPeers) };
+  } catch (error) {
+    if (error instanceof ConclaveError) return reply;
+    throw error;
+  }
 }
 
 /** Peers hold data and nobody leads them: those that are missing may be starting, as at the start of a deployment. */

@@ -1,8 +1,9 @@
 /** `conclave check`: compares the states of all members now, by their digests. */
 import type { ComparedStates } from '@conclave/protocol';
 import type { Command } from 'commander';
-import { Failed, runAction } from '../action.js';
+import { runAction } from '../action.js';
 import { withRequester } from '../connection.js';
+import { Failed } from '../exit-codes.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
 import { count } from '../views/words.js';
 

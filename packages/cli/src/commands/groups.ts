@@ -10,8 +10,10 @@ import {
 } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { NatsConnection } from 'nats';
-import { Failed, runAction } from '../action.js';
+import { runAction } from '../action.js';
+import { type ConfirmOptions, confirm, withYesOption } from '../confirm.js';
 import { withRequester } from '../connection.js';
+import { exitCodeOfAll, Failed } from '../exit-codes.js';
 import {
   type CommonOptions,
   defaultGroup,
@@ -59,12 +61,11 @@ export function registerGroups(program: Command): void {
   );
 
   withPeers(
-    groups
-      .command('delete')
+    withYesOption(groups.command('delete'))
       .argument('<group>', 'the name of the group', parseGroup)
       .description('have running peers stop a group and remove its data, for good'),
     'the peers, separated by commas: all that host it',
-  ).action((groupId: GroupId, options: GroupsOptions) =>
+  ).action((groupId: GroupId, options: GroupsOptions & ConfirmOptions) =>
     runAction(options, (output) => remove(output, groupId, options)),
   );
 }
@@ -109,9 +110,10 @@ async function create(
   });
 }
 
-async function remove(output: Output, groupId: GroupId, options: GroupsOptions): Promise<void> {
+async function remove(output: Output, groupId: GroupId, options: GroupsOptions & ConfirmOptions): Promise<void> {
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   const peers = parsePeers(options.peers);
+  await confirm(output, options, `All data of group ${groupId} at ${peerSet(peers)} will be removed, for good.`);
   await withRequester({ ...options, group: groupId }, async (requester) => {
     const answers = await askAll(peers, (peerId) =>
       insist(timeoutMs, (leftMs) =>
@@ -121,7 +123,9 @@ async function remove(output: Output, groupId: GroupId, options: GroupsOptions):
     const deleted = answers.flatMap(({ peerId, reply }) => (reply?.deleted ? [peerId] : []));
     if (output.json) output.record({ group_id: groupId, deleted });
     else if (deleted.length > 0) output.line(`group ${groupId} is deleted at ${peerSet(deleted)}`);
-    else output.line(`none of these peers had anything of group ${groupId}`);
+    else if (answers.every(({ error }) => error === undefined)) {
+      output.line(`none of these peers had anything of group ${groupId}`);
+    }
     for (const { peerId, reply } of answers) {
       if (reply !== undefined && reply.actors.length > 0) {
         output.note(`conclave: ${peerId} still runs its ${reply.actors.join(', ')} of ${groupId}`);
@@ -163,7 +167,7 @@ function askAll<T>(peers: readonly PeerId[], ask: (peerId: PeerId) => Promise<T>
 function failFor(output: Output, answers: readonly Answer<unknown>[]): void {
   const failed = answers.filter(({ error }) => error !== undefined);
   for (const { peerId, error } of failed) output.note(`conclave: ${peerId}: ${describeError(error)}`);
-  if (failed.length > 0) throw new Failed();
+  if (failed.length > 0) throw new Failed(exitCodeOfAll(failed.map(({ error }) => error)));
 }
 
 /** The peers that publish what they host. */

@@ -1,13 +1,19 @@
 /** `conclave kv ...`: the key-value store that ships with Conclave, for a person or a script. */
 import type { ConclaveClient } from '@conclave/client';
-import { ConclaveError, Consistency, limits, type PeerId, type Value } from '@conclave/protocol';
+import { ConclaveError, Consistency, type LeaseId, limits, type PeerId, type Value } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { Failed, runAction } from '../action.js';
+import { runAction } from '../action.js';
 import { withClient } from '../connection.js';
+import { Failed } from '../exit-codes.js';
 import { type CommonOptions, parsePeer, wholeNumber, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
+import type { Requester } from '../requester.js';
+import { readStandardInput } from '../standard-input.js';
+import { isUnreachable } from '../until.js';
 import { registerKvWatch } from './kv-watch.js';
+import { parseLeaseId } from './lease.js';
 
+const findTimeoutMs = 2_000;
 const valueHelp = '`-`: read it from standard input; text where it is UTF-8, else bytes';
 
 interface GetOptions extends CommonOptions {
@@ -23,13 +29,20 @@ interface RangeOptions extends GetOptions {
 
 export function registerKv(program: Command): void {
   const kv = program.command('kv').description('the key-value store');
-  withCommonOptions(kv.command('put').argument('<key>').argument('<value>', valueHelp).description('set a key')).action(
-    (key: string, value: string, options: CommonOptions) =>
-      run(options, async (client, output) => {
-        const reply = await client.kv.put(key, await readValue(value));
-        if (output.json) output.record(reply);
-        else output.line(`revision ${reply.revision}`);
-      }),
+  withCommonOptions(
+    kv
+      .command('put')
+      .argument('<key>')
+      .argument('<value>', valueHelp)
+      .addOption(new Option('--lease <id>', 'the key goes when this lease ends').argParser(parseLeaseId))
+      .description('set a key; without --lease it is tied to none, whatever it was before'),
+  ).action((key: string, value: string, options: CommonOptions & { readonly lease?: LeaseId }) =>
+    run(options, async (client, output) => {
+      const { lease: leaseId } = options;
+      const reply = await client.kv.put(key, await readValue(value), leaseId === undefined ? {} : { leaseId });
+      if (output.json) output.record(reply);
+      else output.line(`revision ${reply.revision}`);
+    }),
   );
   withReadOptions(
     kv.command('get').argument('<key>').description('read a key; exit code 1 where it is not there'),
@@ -95,7 +108,8 @@ function askedOf({ consistency, stale, peer: peerId }: GetOptions): { peerId?: P
 }
 
 function get(key: string, options: GetOptions): Promise<void> {
-  return run(options, async (client, output) => {
+  return run(options, async (client, output, requester) => {
+    await findPeer(requester, options);
     const found = await client.kv.get(key, askedOf(options));
     if (output.json) output.record(found);
     else if (found.value !== null) printValue(output, found.value);
@@ -107,7 +121,8 @@ function get(key: string, options: GetOptions): Promise<void> {
 
 /** A line for each key, or with `--json` a record. */
 function range(prefix: string, options: RangeOptions): Promise<void> {
-  return run(options, async (client, output) => {
+  return run(options, async (client, output, requester) => {
+    await findPeer(requester, options);
     let left = options.limit ?? Number.POSITIVE_INFINITY;
     let startAfter: string | undefined;
     while (left > 0) {
@@ -129,15 +144,27 @@ function range(prefix: string, options: RangeOptions): Promise<void> {
   });
 }
 
-function run(options: CommonOptions, work: (client: ConclaveClient, output: Output) => Promise<void>): Promise<void> {
-  return runAction(options, (output) => withClient(options, (client) => work(client, output)));
+/**
+ * The client asks a peer that does not listen again, as it may be starting. Somebody at a terminal may have its name wrong.
+ * @throws ConclaveError EUNREACHABLE where nobody listens under it
+ */
+async function findPeer(requester: Requester, { peer: peerId, timeoutMs = findTimeoutMs }: GetOptions): Promise<void> {
+  if (peerId === undefined) return;
+  await requester.health({ peerId, timeoutMs }).catch((error: unknown) => {
+    if (isUnreachable(error)) throw error;
+  });
+}
+
+function run(
+  options: CommonOptions,
+  work: (client: ConclaveClient, output: Output, requester: Requester) => Promise<void>,
+): Promise<void> {
+  return runAction(options, (output) => withClient(options, (client, requester) => work(client, output, requester)));
 }
 
 async function readValue(argument: string): Promise<Value> {
   if (argument !== '-') return argument;
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk as Uint8Array));
-  return textOrBytes(Buffer.concat(chunks));
+  return textOrBytes(await readStandardInput());
 }
 
 /** Text where it is valid UTF-8, to the last byte; else the bytes. */

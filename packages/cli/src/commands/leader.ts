@@ -4,6 +4,8 @@ import type { Command } from 'commander';
 import { runAction } from '../action.js';
 import { withRequester } from '../connection.js';
 import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
+import type { Requester } from '../requester.js';
+import { isPassing, until } from '../until.js';
 
 const defaultTimeoutMs = 10_000;
 
@@ -19,11 +21,26 @@ export function registerLeader(program: Command): void {
       withRequester(options, async (requester) => {
         const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
         const request = { ...(peerId === undefined ? {} : { peer_id: peerId }), timeout_ms: timeoutMs };
+        const before = await requester.admin('status', {}, { timeoutMs });
         // The answer may come a little after the deadline that it reports.
         const reply = await requester.admin('transfer_leader', request, { timeoutMs: timeoutMs + 1_000 });
-        if (output.json) output.record(reply);
-        else output.line(peerId === undefined ? 'handed over' : `handed over to ${peerId}`);
+        const leader = peerId ?? (await leaderAfter(requester, before.leader_id, timeoutMs));
+        if (output.json) output.record({ ...reply, leader_id: leader });
+        else output.line(`${leader} leads now`);
       }),
     ),
+  );
+}
+
+/** Who leads after `before`, or that one itself where there is nobody to hand over to. */
+async function leaderAfter(requester: Requester, before: string, timeoutMs: number): Promise<string> {
+  return until(
+    'another peer leads',
+    timeoutMs,
+    async () => {
+      const { leader_id } = await requester.admin('status', {}, { timeoutMs });
+      return leader_id === before ? undefined : leader_id;
+    },
+    isPassing,
   );
 }

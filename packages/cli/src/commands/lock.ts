@@ -2,11 +2,13 @@
 import type { Lock } from '@conclave/client';
 import { ConclaveError, limits } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { Failed, runAction } from '../action.js';
+import { runAction } from '../action.js';
 import { withClient } from '../connection.js';
+import { exitCodes, Failed } from '../exit-codes.js';
 import { GuardedCommand } from '../lock/guarded-command.js';
 import { type CommonOptions, wholeNumber, withCommonOptions } from '../options.js';
 import { describeError, type Output } from '../output.js';
+import { registerLockViews } from './lock-views.js';
 
 interface LockOptions extends CommonOptions {
   readonly owner: string;
@@ -15,10 +17,12 @@ interface LockOptions extends CommonOptions {
 }
 
 export function registerLock(program: Command): void {
+  // What stands behind `list` and `get` is theirs.
+  const command = program.command('lock').enablePositionalOptions();
+  registerLockViews(command);
   withCommonOptions(
-    program
-      .command('lock')
-      .argument('<name>')
+    command
+      .argument('<name>', 'of the lock; not `list` or `get`, which are commands')
       .argument('<command...>', 'what to run; behind `--` where it has options of its own')
       .option('--owner <name>', 'what the holder is called, for people', `conclave-${process.pid}`)
       .addOption(
@@ -44,7 +48,7 @@ export function registerLock(program: Command): void {
           if (lock.signal.aborted || code === undefined) {
             const overdue = new ConclaveError('ETIMEDOUT', 'the lease could not be renewed in time', 'unknown');
             output.fail(lock.signal.reason ?? overdue);
-            throw new Failed();
+            throw new Failed(exitCodes.unknown);
           }
           process.exitCode = code;
         } finally {

@@ -2,22 +2,22 @@
 import { ConclaveError, type PeerId } from '@conclave/protocol';
 import type { Command } from 'commander';
 import { runAction } from '../action.js';
+import { type ConfirmOptions, confirm, withYesOption } from '../confirm.js';
 import { withRequester } from '../connection.js';
 import { type CommonOptions, parsePeer, parsePeers, splitList, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
+import type { Requester } from '../requester.js';
 import { peerSet } from '../views/words.js';
 
-type ResetOptions = CommonOptions & { readonly peer: PeerId; readonly newPeers: string[]; readonly yes?: boolean };
+type ResetOptions = CommonOptions & ConfirmOptions & { readonly peer: PeerId; readonly newPeers: string[] };
 
 const askTimeoutMs = 10_000;
 
 export function registerPeersReset(peers: Command): void {
   withCommonOptions(
-    peers
-      .command('reset')
+    withYesOption(peers.command('reset'))
       .requiredOption('--peer <peer>', 'the survivor that is to go on', parsePeer)
       .requiredOption('--new-peers <peers>', 'who is to go on: survivors alone, with commas', splitList)
-      .option('--yes', 'that what only the others hold is lost is meant')
       .description(
         'when the quorum is gone for good: have a survivor go on with some peers, or alone. Give each of them the same command',
       ),
@@ -25,17 +25,13 @@ export function registerPeersReset(peers: Command): void {
 }
 
 async function reset(output: Output, options: ResetOptions): Promise<void> {
-  const { peer: peerId, yes = false } = options;
+  const { peer: peerId } = options;
   const newPeers = parsePeers(options.newPeers);
-  if (!yes) {
-    throw new ConclaveError(
-      'EINVAL',
-      `${peerId} would go on with ${peerSet(newPeers)} alone, and what only the others hold would be lost. ` +
-        'It is not done without --yes',
-    );
-  }
+  const what = `${peerId} will go on with ${peerSet(newPeers)} alone, and what only the others hold will be lost.`;
+  await confirm(output, options, what);
   await withRequester(options, async (requester) => {
     const timeoutMs = options.timeoutMs ?? askTimeoutMs;
+    await checkSurvivors(requester, peerId, newPeers, timeoutMs);
     const reply = await requester.admin('reset_peer', { new_peers: newPeers }, { peerId, timeoutMs });
     if (output.json) return output.record(reply);
     output.line(`${peerId} goes on as ${peerSet(reply.new_peers)} instead of ${peerSet(reply.old_peers)}`);
@@ -44,4 +40,27 @@ async function reset(output: Output, options: ResetOptions): Promise<void> {
     const others = reply.new_peers.filter((other) => other !== peerId);
     if (others.length > 0) output.line(`give the same command to ${others.join(', ')}`);
   });
+}
+
+/**
+ * A new set with a member that is down, or has lost its data, would have no quorum, or not the data that it is kept for.
+ * Those that were reset before are of the next history already.
+ * @throws ConclaveError EUNREACHABLE where one does not answer, EINVAL where one holds nothing of the group
+ */
+async function checkSurvivors(
+  requester: Requester,
+  peerId: PeerId,
+  newPeers: readonly PeerId[],
+  timeoutMs: number,
+): Promise<void> {
+  await Promise.all(
+    newPeers.map(async (one) => {
+      const { group_uid } = await requester.admin('status', {}, { peerId: one, timeoutMs });
+      if (group_uid !== '' || one === peerId) return;
+      throw new ConclaveError(
+        'EINVAL',
+        `${one} holds nothing of the group: name survivors alone, and take it in later`,
+      );
+    }),
+  );
 }

@@ -7,19 +7,21 @@ import {
   ConclaveError,
   defaultTimes,
   type PeerId,
+  peerIds,
 } from '@conclave/protocol';
 import { Argument, type Command } from 'commander';
 import { runAction } from '../action.js';
+import { type ConfirmOptions, confirm, withYesOption } from '../confirm.js';
 import { withRequester } from '../connection.js';
 import { observeGroup } from '../observing.js';
 import { type CommonOptions, parsePeer, parsePeers, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
 import type { Requester } from '../requester.js';
-import { until } from '../until.js';
+import { isUnreachable, until } from '../until.js';
 import { ChangeView } from '../views/change-view.js';
 import { changeText, readOnlyText } from '../views/event-line.js';
 import { LiveBars } from '../views/live-bars.js';
-import { duration, stageNames } from '../views/words.js';
+import { count, duration, peerSet, stageNames } from '../views/words.js';
 import { registerPeersReset } from './peers-reset.js';
 
 type ChangeCommand = 'add_peer' | 'remove_peer' | 'change_peers';
@@ -37,22 +39,27 @@ export function registerPeers(program: Command): void {
   const shared = (command: Command): Command => withCommonOptions(command);
 
   shared(peers.command('add').argument('<peer>', 'the new peer', parsePeer).description('take a peer in')).action(
-    (peerId: ReturnType<typeof parsePeer>, options: CommonOptions) =>
-      change(options, 'add_peer', { peer_id: peerId, ...deadline(options) }),
-  );
-  shared(peers.command('remove').argument('<peer>', 'who is to go', parsePeer).description('let a peer go')).action(
-    (peerId: ReturnType<typeof parsePeer>, options: CommonOptions) =>
-      change(options, 'remove_peer', { peer_id: peerId, ...deadline(options) }),
+    (peerId: PeerId, options: CommonOptions) =>
+      runAction(options, (output) =>
+        watchChange(output, options, 'add_peer', { peer_id: peerId, ...deadline(options) }),
+      ),
   );
   shared(
-    peers
-      .command('change')
+    withYesOption(peers.command('remove')).argument('<peer>', 'who is to go', parsePeer).description('let a peer go'),
+  ).action((peerId: PeerId, options: CommonOptions & ConfirmOptions) =>
+    runAction(options, (output) => removeOne(output, options, peerId)),
+  );
+  shared(
+    withYesOption(peers.command('change'))
       .argument('<peers...>', 'all peers of the new configuration, as words or with commas')
       .description('change to exactly these peers, in one step'),
-  ).action((words: string[], options: CommonOptions) =>
-    runAction(options, (output) => {
-      const request = { new_peers: parsePeers(words), ...deadline(options) };
-      return watchChange(output, options, 'change_peers', request);
+  ).action((words: string[], options: CommonOptions & ConfirmOptions) =>
+    runAction(options, async (output) => {
+      const newPeers = parsePeers(words);
+      await withRequester(options, async (requester) => {
+        await confirmLess(output, options, await membersNow(requester, options), newPeers);
+      });
+      await watchChange(output, options, 'change_peers', { new_peers: newPeers, ...deadline(options) });
     }),
   );
   shared(
@@ -74,8 +81,42 @@ function deadline({ timeoutMs }: CommonOptions): { timeout_ms?: number } {
   return timeoutMs === undefined ? {} : { timeout_ms: timeoutMs };
 }
 
-function change<C extends ChangeCommand>(options: CommonOptions, command: C, request: AdminRequest<C>): Promise<void> {
-  return runAction(options, (output) => watchChange(output, options, command, request));
+/** Lets one member go; who is none is said to be none. */
+async function removeOne(output: Output, options: CommonOptions & ConfirmOptions, peerId: PeerId): Promise<void> {
+  const isMember = await withRequester(options, async (requester) => {
+    const members = await membersNow(requester, options);
+    const left = members.filter((member) => member !== peerId);
+    if (left.length < members.length) await confirmLess(output, options, members, left);
+    return left.length < members.length;
+  });
+  // The group answers with the configuration that is in force, and changes nothing.
+  if (!isMember && !output.json) output.line(`${peerId} is no member of the group ${options.group}: nothing to do`);
+  else await watchChange(output, options, 'remove_peer', { peer_id: peerId, ...deadline(options) });
+}
+
+/** The members of the newest configuration that the leader has; with the old ones while a change is going on. */
+async function membersNow(requester: Requester, { timeoutMs }: CommonOptions): Promise<PeerId[]> {
+  const ask = () => requester.admin('status', {}, { timeoutMs: timeoutMs ?? askTimeoutMs });
+  const { configuration } = await until('the group has a leader', leaderWaitMs, ask, isUnreachable);
+  const { peers = [], old_peers: oldPeers = [] } = configuration ?? {};
+  return [...new Set([...peerIds(oldPeers), ...peerIds(peers)])];
+}
+
+/** How many members may be lost before the group stops. */
+function tolerance(members: readonly PeerId[]): number {
+  return Math.floor((members.length - 1) / 2);
+}
+
+async function confirmLess(
+  output: Output,
+  options: ConfirmOptions,
+  members: readonly PeerId[],
+  newPeers: readonly PeerId[],
+): Promise<void> {
+  const [before, after] = [tolerance(members), tolerance(newPeers)];
+  if (after >= before) return;
+  const what = `The group can lose ${count(before)} of ${peerSet(members)} and go on; of ${peerSet(newPeers)} it can lose ${after === 0 ? 'none' : count(after)}.`;
+  await confirm(output, options, what);
 }
 
 /** Asks for a change and shows how it goes; the answer comes when the new configuration is committed. */

@@ -6,6 +6,7 @@ import { runAction } from '../action.js';
 import { BackupReader } from '../backup/backup-file.js';
 import { digestOf } from '../backup/peer-snapshot.js';
 import { withRequester } from '../connection.js';
+import { UsageError } from '../exit-codes.js';
 import { type CommonOptions, parsePeers, splitList, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
 import type { Requester } from '../requester.js';
@@ -63,7 +64,7 @@ async function restore(
   const peers = parsePeers([...options.peers]);
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   const [founder] = peers;
-  if (founder === undefined) throw new ConclaveError('EINVAL', 'name at least one peer');
+  if (founder === undefined) throw new UsageError('name at least one peer');
   const digest = await reader.check();
   const { head } = reader.head;
   await checkHosts(requester, peers, Math.min(hostedWithinMs, timeoutMs));

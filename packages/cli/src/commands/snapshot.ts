@@ -1,8 +1,9 @@
 /** `conclave snapshot`: has one peer, or each, take a snapshot of its state and let the log before it go. */
 import { ConclaveError, type ErrorBody, type PeerId, type SnapshotReply } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { Failed, runAction } from '../action.js';
+import { runAction } from '../action.js';
 import { withRequester } from '../connection.js';
+import { exitCodeOfAll, Failed } from '../exit-codes.js';
 import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
 import type { Requester } from '../requester.js';
@@ -30,8 +31,9 @@ export function registerSnapshot(program: Command): void {
       withRequester(options, async (requester) => {
         const peers = options.peer === undefined ? await membersOf(requester) : [options.peer];
         const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-        const succeeded = await Promise.all(peers.map((peerId) => takeOne(requester, peerId, timeoutMs, output)));
-        if (succeeded.includes(false)) throw new Failed();
+        const failures = await Promise.all(peers.map((peerId) => takeOne(requester, peerId, timeoutMs, output)));
+        const failed = failures.filter((error) => error !== undefined);
+        if (failed.length > 0) throw new Failed(exitCodeOfAll(failed));
       }),
     ),
   );
@@ -41,17 +43,22 @@ async function membersOf(requester: Requester): Promise<PeerId[]> {
   return peersOf(await requester.admin('status', {}, { timeoutMs: statusTimeoutMs }), []);
 }
 
-/** One peer's trouble does not hold up the others. */
-async function takeOne(requester: Requester, peerId: PeerId, timeoutMs: number, output: Output): Promise<boolean> {
+/** One peer's trouble does not hold up the others. Answers it. */
+async function takeOne(
+  requester: Requester,
+  peerId: PeerId,
+  timeoutMs: number,
+  output: Output,
+): Promise<ConclaveError | undefined> {
   try {
     const reply = await requester.admin('snapshot', {}, { peerId, timeoutMs });
     if (output.json) output.record({ peer_id: peerId, ...reply });
     else output.line(snapshotText(peerId, reply));
-    return true;
+    return undefined;
   } catch (error) {
     if (!(error instanceof ConclaveError)) throw error;
     output.fail(named(peerId, error.toBody()));
-    return false;
+    return error;
   }
 }
 

@@ -1,8 +1,9 @@
 /** `conclave status`: what the leader and each peer know. */
 import { allMembers, ConclaveError, type Member, type PeerId, peerIds, type StatusReply } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { Failed, runAction } from '../action.js';
+import { runAction } from '../action.js';
 import { withRequester } from '../connection.js';
+import { exitCodes, Failed } from '../exit-codes.js';
 import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
 import type { Requester } from '../requester.js';
 import { newestConfiguration } from '../views/newest-configuration.js';
@@ -59,7 +60,7 @@ function showGroup(options: StatusOptions): Promise<void> {
       }
       if (status.group === undefined) {
         output.fail(new ConclaveError('EUNREACHABLE', `the group ${options.group} has no leader`));
-        throw new Failed();
+        throw new Failed(exitCodes.unreachable);
       }
     }),
   );

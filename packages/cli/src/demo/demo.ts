@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, asPeerId, defaultPrefix, defaultTimes } from '@conclave/protocol';
-import { Failed } from '../action.js';
+import { Failed } from '../exit-codes.js';
 import { observeGroup } from '../observing.js';
 import type { Output } from '../output.js';
 import type { CleanUp } from '../processes/clean-up.js';

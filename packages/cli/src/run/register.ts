@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type LineLog, processLog } from '@conclave/actor';
 import type { Command } from 'commander';
+import type { DestinationStream } from 'pino';
+import { exitCodeOf, exitCodes } from '../exit-codes.js';
 import { checkHealth, reportHealth } from '../health-check.js';
 import { wholeNumber } from '../options.js';
 import { describeFailure, PeerProcess, type PeerProcessDependencies } from './peer-process.js';
@@ -10,8 +12,6 @@ import { checkTimes, type HostedOptions, type RunOptions, withHostedOptions, wit
 import { storageRetryMs, untilStorageWorks } from './storage-probe.js';
 import { collectLater, compileSooner } from './v8-tuning.js';
 
-/** The exit code of a process one of whose actors found itself wrong (`EX_SOFTWARE`). */
-const failedExitCode = 70;
 /** How long stopping in order may take. */
 const stopMs = 5000;
 
@@ -44,20 +44,36 @@ export function registerHealth(program: Command): void {
     });
 }
 
+/** For a person at a terminal; undefined where the log goes to a file or a collector, which want JSON. */
+async function readableLines(): Promise<DestinationStream | undefined> {
+  if (process.stderr.isTTY !== true) return undefined;
+  const { default: pretty } = await import('pino-pretty');
+  const colorize = process.env.NO_COLOR === undefined;
+  return pretty({
+    destination: 2,
+    sync: true,
+    colorize,
+    translateTime: 'SYS:HH:MM:ss.l',
+    ignore: 'pid',
+    singleLine: true,
+  });
+}
+
 /** Settled when the process has been told to stop and has done so. */
 async function run(options: RunOptions): Promise<void> {
-  const log = processLog(options.logLevel, { peer: options.peer, actors: options.actors.join() });
+  const bindings = { peer: options.peer, actors: options.actors.join() };
+  const log = processLog(options.logLevel, bindings, await readableLines());
   const told = untilSignal(log);
   process.on('uncaughtException', (error) => {
     log.write('fatal', `an unforeseen error ends the process: ${error.message}`, { stack: error.stack });
-    process.exit(failedExitCode);
+    process.exit(exitCodes.broken);
   });
   const dependencies: PeerProcessDependencies = {
     log,
     version: ownVersion(),
     fail: (error, actor) => {
       describeFailure(error, actor);
-      process.exit(failedExitCode);
+      process.exit(exitCodes.broken);
     },
   };
   const starting = untilStorageWorks(options, log).then(() => PeerProcess.start(options, dependencies));
@@ -66,7 +82,7 @@ async function run(options: RunOptions): Promise<void> {
     peerProcess = await Promise.race([starting, told.then(() => 'told' as const)]);
   } catch (error) {
     log.write('fatal', `the process cannot start: ${(error as Error).message}`);
-    process.exit(1);
+    process.exit(exitCodeOf(error));
   }
   // Nobody was served yet, and LevelDB bears being left at any moment.
   if (peerProcess === 'told') process.exit(0);
@@ -75,7 +91,7 @@ async function run(options: RunOptions): Promise<void> {
   peerProcess = await untilTold(peerProcess, options, dependencies, told);
   setTimeout(() => {
     log.write('error', `stopping took more than ${stopMs} ms`);
-    process.exit(1);
+    process.exit(exitCodes.failed);
   }, stopMs).unref();
   await peerProcess.stop();
   log.write('info', 'stopped');

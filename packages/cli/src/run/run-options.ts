@@ -16,6 +16,7 @@ import {
   type PeerId,
 } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { UsageError } from '../exit-codes.js';
 import {
   defaultNatsUrl,
   parseGroup,
@@ -257,7 +258,7 @@ function distinct(names: readonly string[], what: string): readonly string[] {
 /** @throws Error where the times make no sense together. */
 export function checkTimes({ electionTimeoutMs, heartbeatIntervalMs }: RunOptions): void {
   if (heartbeatIntervalMs * 2 <= electionTimeoutMs) return;
-  throw new Error(
+  throw new UsageError(
     `an election timeout of ${electionTimeoutMs} ms is too short for heartbeats every ${heartbeatIntervalMs} ms: ` +
       'it must be at least twice as long, so that one lost heartbeat deposes no leader',
   );

@@ -2,6 +2,8 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
 import type { ChangeView } from './change-view.js';
 
+/** Terminals' own: erase all that follows; break long lines; cut them. */
+const [clearBelow, wrapLines, cutLines] = ['\x1b[J', '\x1b[?7h', '\x1b[?7l'];
 const barFormat = '  {peer} [{bar}] {percentage} %  {text}';
 
 export class LiveBars {
@@ -19,6 +21,8 @@ export class LiveBars {
       barCompleteChar: '#',
       barIncompleteChar: '-',
       linewrap: false,
+      // What is said above pushes the bars down, onto what stood there.
+      forceRedraw: true,
       format: barFormat,
     });
     this.headline = this.bars.create(1, 0, { text: '' }, { format: '{text}' });
@@ -26,7 +30,8 @@ export class LiveBars {
 
   /** Prints lines above the bars. */
   say(lines: readonly string[]): void {
-    for (const line of lines) this.bars.log(`${line}\n`);
+    // The library leaves what stood on a line behind what it writes there, and has long lines cut off for the bars' sake.
+    for (const line of lines) this.bars.log(`${clearBelow}${wrapLines}${line}\n${cutLines}`);
   }
 
   draw(view: ChangeView, atMs: number): void {

@@ -73,7 +73,15 @@ export interface ReadCall {
 }
 
 /** Operations that only ask, each a request of its own. */
-export type QueryOperation = 'range' | 'lease_get' | 'lease_list' | 'lock_get' | 'changes' | 'watch' | 'unwatch';
+export type QueryOperation =
+  | 'range'
+  | 'lease_get'
+  | 'lease_list'
+  | 'lock_get'
+  | 'lock_list'
+  | 'changes'
+  | 'watch'
+  | 'unwatch';
 
 export interface QueryCall {
   readonly operation: 'query';

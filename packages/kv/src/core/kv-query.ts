@@ -39,6 +39,14 @@ export interface LockQuery {
   readonly name: string;
 }
 
+/** A page of the locks. */
+export interface LocksQuery {
+  readonly type: 'locks';
+  /** Empty: from the first one on. */
+  readonly startAfter: string;
+  readonly limit: number;
+}
+
 /** What has changed of the keys with a prefix. */
 export interface ChangesQuery {
   readonly type: 'changes';
@@ -48,7 +56,7 @@ export interface ChangesQuery {
   readonly limit: number;
 }
 
-export type KvQuery = KeysQuery | RangeQuery | LeaseQuery | LeasesQuery | LockQuery | ChangesQuery;
+export type KvQuery = KeysQuery | RangeQuery | LeaseQuery | LeasesQuery | LockQuery | LocksQuery | ChangesQuery;
 
 /** A value and its revision; `[null, 0]` where there is none. */
 export type FoundValue = readonly [Value | null, number];
@@ -90,6 +98,14 @@ export interface LockFound {
   readonly waiting: number;
 }
 
+/** Name, owner, public part of the id of the holder's lease, token, and how many wait. */
+export type LockRow = readonly [string, string, PublicLeaseId, number, number];
+
+export interface LocksPage {
+  readonly locks: readonly LockRow[];
+  readonly more: boolean;
+}
+
 export interface ChangesFound {
   /** The first revision whose change is known, and the last one. */
   readonly first: number;
@@ -105,5 +121,6 @@ export interface KvFindings {
   readonly lease: LeaseKeysPage;
   readonly leases: LeasesPage;
   readonly lock: LockFound;
+  readonly locks: LocksPage;
   readonly changes: ChangesFound;
 }

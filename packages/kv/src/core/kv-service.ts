@@ -105,6 +105,8 @@ function understood(operation: KvOperation, body: Record<string, unknown>, conte
       return parseUnlock(body, context);
     case 'lock_get':
       return parseLockGet(body);
+    case 'lock_list':
+      return parseLockList(body);
     case 'open_session':
       return parseOpenSession(body, context);
     case 'changes':
@@ -266,6 +268,11 @@ function parseLeaseGet(body: unknown): ServiceRequest {
 function parseLeaseList(body: unknown): ServiceRequest {
   const { start_after = 0, limit = limits.rangeKeys, consistency } = checked('lease_list', body);
   return read({ type: 'leases', startAfter: start_after, limit }, consistency, (page) => page);
+}
+
+function parseLockList(body: unknown): ServiceRequest {
+  const { start_after = '', limit = limits.rangeKeys, consistency } = checked('lock_list', body);
+  return read({ type: 'locks', startAfter: start_after, limit }, consistency, (page) => page);
 }
 
 function parseLock(body: unknown, context: RequestContext): ServiceRequest {

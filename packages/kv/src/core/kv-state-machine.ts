@@ -141,6 +141,8 @@ export class KvStateMachine implements StateMachine {
         return this.keys.leases.list(asked.startAfter, asked.limit);
       case 'lock':
         return this.keys.locks.find(asked.name);
+      case 'locks':
+        return this.keys.locks.list(asked.startAfter, asked.limit);
       case 'changes':
         return this.changes(asked);
     }

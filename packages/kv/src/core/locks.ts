@@ -15,11 +15,11 @@
  */
 import { invariant, type LeaseId, limits, type PublicLeaseId, publicPartOf } from '@conclave/protocol';
 import { compareKeys } from './key-order.js';
-import type { LockFound } from './kv-query.js';
+import type { LockFound, LockRow, LocksPage } from './kv-query.js';
 import type { LeaseFault, Leases } from './leases.js';
 import type { ClaimRow, SnapshotRows } from './snapshot-piece.js';
 import { ChangedRows } from './state-digest.js';
-import { inOnePiece } from './stored-value.js';
+import { foundOverheadBytes, inOnePiece } from './stored-value.js';
 
 interface Claim {
   readonly owner: string;
@@ -103,6 +103,20 @@ export class Locks {
     if (lock === undefined) return { holder: null, waiting: 0 };
     const { holder, token, waiting } = lock;
     return { holder: { owner: holder.owner, leaseId: holder.leaseId, token }, waiting: waiting.length };
+  }
+
+  /** A page of the locks in the order of their names, after that name: as many as were asked for and as an answer may hold. */
+  list(startAfter: string, limit: number): LocksPage {
+    const behind = [...this.locks.keys()].filter((name) => startAfter === '' || compareKeys(name, startAfter) > 0);
+    const locks: LockRow[] = [];
+    let room: number = limits.foundBytes;
+    for (const name of behind.sort(compareKeys)) {
+      const { holder, token, waiting } = this.locks.get(name) as Lock;
+      room -= foundOverheadBytes + Buffer.byteLength(name) + Buffer.byteLength(holder.owner);
+      if (locks.length === limit || (room < 0 && locks.length > 0)) return { locks, more: true };
+      locks.push([name, holder.owner, holder.leaseId, token, waiting.length]);
+    }
+    return { locks, more: false };
   }
 
   /** A lease ends: whoever waits by it does so no more, and what is held by it is passed on. */

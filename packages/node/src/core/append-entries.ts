@@ -208,7 +208,7 @@ export class AppendEntriesHandler {
     const { fresh, truncateFrom } = this.newEntries(batches);
     if (truncateFrom > 0) this.truncate(truncateFrom);
     if (state.groupUid === noGroupUid) state.groupUid = body.group_uid;
-    for (const batch of fresh) this.append(batch);
+    for (const batch of fresh) this.append(batch, body.leader_commit);
     own.sendAppendToLogStore({
       group_uid: body.group_uid,
       leader_id: body.leader_id,
@@ -260,6 +260,7 @@ export class AppendEntriesHandler {
     const { state, context } = this;
     invariant(from > state.commitIndex, `entry ${from} is committed and conflicts with the leader's`);
     const gone = state.log.truncateFrom(from);
+    for (const { index } of gone) state.newConfigurations.delete(index);
     const inForce = state.log.configuration;
     if (gone.length === 0 || inForce === undefined) return;
     context.event('configuration_truncated', {
@@ -269,15 +270,18 @@ export class AppendEntriesHandler {
     });
   }
 
-  private append(batch: CachedBatch): void {
+  private append(batch: CachedBatch, leaderCommit: LogIndex): void {
     const { state, context } = this;
     const configuration = state.log.append(batch);
     if (configuration === undefined) return;
-    context.event('configuration_appended', {
-      peers: peerIds(configuration.peers),
-      old_peers: peerIds(configuration.old_peers),
-      index: batch.header.first,
-    });
+    if (batch.header.first > leaderCommit) {
+      state.newConfigurations.add(batch.header.first);
+      context.event('configuration_appended', {
+        peers: peerIds(configuration.peers),
+        old_peers: peerIds(configuration.old_peers),
+        index: batch.header.first,
+      });
+    }
     if (!isIn(configuration, state.peerId, state.storeId)) {
       context.log('info', 'a configuration without this peer is in force', { index: batch.header.first });
     }

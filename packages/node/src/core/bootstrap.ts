@@ -361,6 +361,7 @@ export class Bootstrap {
       commit_index: asLogIndex(0),
       batches: [bytes],
     });
+    state.newConfigurations.add(first);
     context.event('configuration_appended', { peers: [state.peerId], old_peers: [], index: first });
   }
 

@@ -787,7 +787,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const before = state.commitIndex;
     state.commitIndex = index;
     for (const entry of state.log.configurations) {
-      if (entry.index <= before || entry.index > index) continue;
+      if (entry.index <= before || entry.index > index || !state.newConfigurations.delete(entry.index)) continue;
       context.event('configuration_committed', {
         peers: peerIds(entry.configuration.peers),
         old_peers: peerIds(entry.configuration.old_peers),

@@ -106,6 +106,7 @@ export class PeerReset {
     state.groupUid = group_uid;
     if (peers.length === 1) this.onAlone();
     state.log.append({ header: batchHeader(batch), bytes: batch });
+    state.newConfigurations.add(first);
     context.event('configuration_appended', { peers: peerIds(peers), old_peers: [], index: first });
 
     const lost = peerIds([...before.peers, ...before.old_peers]).filter((peerId) => !newPeers.includes(peerId));

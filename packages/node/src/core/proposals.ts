@@ -150,6 +150,7 @@ export class Proposals {
     const first = asLogIndex(state.log.lastIndex + 1);
     const bytes = encodeConfigurationBatch(state.term, first, configuration);
     state.log.append({ header: batchHeader(bytes), bytes });
+    state.newConfigurations.add(first);
     context.event('configuration_appended', {
       peers: peerIds(configuration.peers),
       old_peers: peerIds(configuration.old_peers),

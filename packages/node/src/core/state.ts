@@ -35,6 +35,12 @@ export class NodeState {
   /** The group's history; empty while this peer holds none. */
   groupUid: GroupUid = noGroupUid;
 
+  /**
+   * The configurations whose entries were appended in this run and were then not known to be committed by anybody: only their
+   * commit is an event. What is read back from the log, or replicated to who has missed it, has happened before.
+   */
+  readonly newConfigurations = new Set<LogIndex>();
+
   role: Role = 'opening';
   /** Rises in memory before it is stored; see Durability. */
   term: Term = asTerm(0);

@@ -1,0 +1,47 @@
+/** `conclave txn`: a transaction, as JSON in the words of `kv.txn`. */
+import { kvOperations } from '@conclave/protocol';
+import type { Command } from 'commander';
+import { runAction } from '../action.js';
+import { withClient } from '../connection.js';
+import { Failed, UsageError } from '../exit-codes.js';
+import { type CommonOptions, withCommonOptions } from '../options.js';
+import { readStandardInput } from '../standard-input.js';
+
+export function registerTxn(program: Command): void {
+  withCommonOptions(
+    program
+      .command('txn')
+      .argument(
+        '<json>',
+        '`{"compare": [["key", "revision", "=", 7]], "then": [["put", "key", "value"]], "else": [["get", "key"]]}`; `-`: read it from standard input',
+      )
+      .description('if all comparisons hold do what `then` says, else what `else` says; exit code 1 where they do not'),
+  ).action((json: string, options: CommonOptions) =>
+    runAction(options, async (output) => {
+      const request = parse(json === '-' ? (await readStandardInput()).toString() : json);
+      const { compare, then, else: otherwise = [] } = request;
+      await withClient(options, async (client) => {
+        const reply = await client.kv.txn(compare, then, otherwise);
+        if (output.json) output.record(reply);
+        else {
+          output.line(`${reply.succeeded ? 'done' : 'the comparisons do not hold'}, revision ${reply.revision}`);
+          for (const result of reply.results) output.line(`  ${JSON.stringify(result)}`);
+        }
+        if (!reply.succeeded) throw new Failed();
+      });
+    }),
+  );
+}
+
+function parse(text: string): ReturnType<typeof kvOperations.txn.request.parse> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`the transaction is no JSON: ${(error as Error).message}`);
+  }
+  const parsed = kvOperations.txn.request.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new UsageError(`the transaction: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'refused'}`);
+}
