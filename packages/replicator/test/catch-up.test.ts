@@ -259,6 +259,16 @@ describe('a new peer', () => {
     expect(news(stored('n4', 102))).toMatchObject([{ peer_id: 'n4', caught_up: true }, {}, {}]);
   });
 
+  it('has not caught up while it lacks what was there before, though nothing new is written', () => {
+    joins(100);
+    const [asked] = group.hear(stored('n4', 0));
+    group.hear(group.entries(idOf(asked), 1, 0, [commands(1, 50), commands(51, 100)]));
+    expect(news(stored('n4', 50))).toBeUndefined();
+    expect(hearsFeed()).toBeUndefined();
+    expect(group.progress()).toMatchObject([{ caught_up: false, match_index: 50, next_index: 101 }]);
+    expect(news(stored('n4', 100))).toMatchObject([{ caught_up: true }]);
+  });
+
   it('is not measured by a member that is stuck', () => {
     joins(100, 1, 'n2 n3');
     for (const peer of ['n2', 'n3', 'n4']) group.hear(stored(peer, 100));

@@ -68,8 +68,8 @@ export const configuration = [
     edits: [
       {
         file: watch,
-        find: 'this.isHeard && hasConfiguration && isInStep',
-        replace: 'this.isHeard && isInStep',
+        find: 'this.isHeard && hasConfiguration && isInStep && lagMs <= mayLagMs',
+        replace: 'this.isHeard',
       },
     ],
     seeds: 60,

@@ -10,8 +10,13 @@
 import type { LogIndex } from '@conclave/protocol';
 
 export class LagMeter {
-  private mark: { readonly end: LogIndex; readonly sinceMs: number } | undefined;
+  private mark: { readonly end: LogIndex; readonly sinceMs: number; readonly isFirst?: boolean } | undefined;
   private latestMs = 0;
+
+  /** Measures anew, from what there is: it is a round of its own, however long it was there. */
+  begin(lastIndex: LogIndex, nowMs: number): void {
+    this.mark = { end: lastIndex, sinceMs: nowMs, isFirst: true };
+  }
 
   /** The leader's log ends there now. */
   onAppended(lastIndex: LogIndex, nowMs: number): void {
@@ -22,9 +27,11 @@ export class LagMeter {
   onAcknowledged(matchIndex: LogIndex, lastIndex: LogIndex, nowMs: number): number | undefined {
     const { mark } = this;
     if (mark === undefined || matchIndex < mark.end) return undefined;
-    this.latestMs = nowMs - mark.sinceMs;
+    const tookMs = nowMs - mark.sinceMs;
+    // Where all is acknowledged, how long the first round took says nothing about the next entry.
+    this.latestMs = mark.isFirst && matchIndex >= lastIndex ? 0 : tookMs;
     this.mark = matchIndex < lastIndex ? { end: lastIndex, sinceMs: nowMs } : undefined;
-    return this.latestMs;
+    return tookMs;
   }
 
   /** Without entries an old measure says less and less. */

@@ -49,7 +49,7 @@ export class Replicator {
   ) {
     this.peerId = target.peer_id;
     this.isBound = target.store_id !== noStore;
-    if (target.catching_up) this.beginWatch();
+    if (target.catching_up) this.watch = new CatchUpWatch(leadership.times.electionTimeoutMs);
     this.messages = new TargetMessages(leadership, this.peerId, target.store_id);
     this.stores = new StoreWatch(leadership.times.electionTimeoutMs);
     this.identification = new Identification(leadership, this.messages);
@@ -67,6 +67,7 @@ export class Replicator {
 
   /** Begins, once. */
   begin(nowMs: number): void {
+    if (this.watch !== undefined) this.lag.begin(this.leadership.lastIndex, nowMs);
     this.stores.begin(nowMs);
     if (this.state === 'identify') this.identification.ask(nowMs);
     else this.supply.proceed(nowMs);
@@ -80,7 +81,7 @@ export class Replicator {
   /** The configuration may have bound the target, or let go of it. */
   retarget(target: Target, nowMs: number): void {
     if (target.catching_up !== (this.watch !== undefined)) {
-      if (target.catching_up) this.beginWatch();
+      if (target.catching_up) this.beginWatch(nowMs);
       else this.watch = undefined;
     }
     this.isBound = target.store_id !== noStore;
@@ -255,9 +256,10 @@ export class Replicator {
     };
   }
 
-  private beginWatch(): void {
+  private beginWatch(nowMs: number): void {
     const { leadership } = this;
     this.watch = new CatchUpWatch(leadership.times.electionTimeoutMs);
+    this.lag.begin(leadership.lastIndex, nowMs);
   }
 
   /** Looks whether a new peer has caught up; if so, or if it needs help, the node is told at once. */
@@ -288,7 +290,7 @@ export class Replicator {
     this.refusal = '';
     this.supply.forget();
     this.storedMs = undefined;
-    if (this.watch !== undefined) this.beginWatch();
+    if (this.watch !== undefined) this.beginWatch(nowMs);
     this.identification.ask(nowMs);
   }
 
