@@ -12,6 +12,7 @@ import { registerLeader } from './commands/leader.js';
 import { registerLease } from './commands/lease.js';
 import { registerLock } from './commands/lock.js';
 import { registerPeers } from './commands/peers.js';
+import { registerRestart } from './commands/restart.js';
 import { registerRestore } from './commands/restore.js';
 import { registerSnapshot } from './commands/snapshot.js';
 import { registerSoak } from './commands/soak.js';
@@ -40,6 +41,7 @@ export function createProgram(): Command {
   registerGroups(program);
   registerUpgrade(program);
   registerPeers(program);
+  registerRestart(program);
   registerLeader(program);
   registerSnapshot(program);
   registerKv(program);

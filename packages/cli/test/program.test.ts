@@ -44,6 +44,7 @@ describe('the command', () => {
       'peers read-only',
       'peers reset',
       'peers cancel',
+      'restart',
       'leader transfer',
       'snapshot',
       'kv put',

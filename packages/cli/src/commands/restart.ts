@@ -1,0 +1,207 @@
+/** `conclave restart`: restarts the peers one after the other, while the groups go on. */
+import { spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type AdminReply, ConclaveError, type GroupId, type PeerId, peerIds, type Restart } from '@conclave/protocol';
+import { type Command, Option } from 'commander';
+import { runAction } from '../action.js';
+import { withRequester } from '../connection.js';
+import { exitCodes, Failed, UsageError } from '../exit-codes.js';
+import { type CommonOptions, parsePeers, splitList, withCommonOptions } from '../options.js';
+import type { Output } from '../output.js';
+import { Requester } from '../requester.js';
+import { duration } from '../views/words.js';
+
+/** How long a peer may take to be restartable, and to be back. */
+const defaultTimeoutMs = 120_000;
+const askTimeoutMs = 2_000;
+const transferMs = 10_000;
+const pauseMs = 250;
+const defaultCompose = 'docker compose';
+
+interface RestartOptions extends CommonOptions {
+  readonly run?: string;
+  readonly compose?: string | true;
+  readonly peers: readonly string[];
+}
+
+type Status = AdminReply<'status'>;
+
+export function registerRestart(program: Command): void {
+  withCommonOptions(
+    program
+      .command('restart')
+      .option(
+        '--run <command>',
+        'what restarts a peer, for the shell: `{peer}` in it is the peer, say "systemctl restart conclave@{peer}"',
+      )
+      .addOption(
+        new Option(
+          '--compose [command]',
+          'restart the four services of each peer as docker-compose.yml names them, with the settings of now',
+        ).conflicts('run'),
+      )
+      .option('--peers <names>', 'these alone, separated by commas; all members unless given', splitList, [])
+      .description(
+        'restart the members one after the other, the leader last and after it has handed over; each only when `status` allows it, for all groups that it hosts. It stops at the first trouble. --timeout-ms: for each peer (120000)',
+      ),
+  ).action((options: RestartOptions) =>
+    runAction(options, (output) =>
+      withRequester(options, (requester) => new RollingRestart(requester, output, options).run()),
+    ),
+  );
+}
+
+class RollingRestart {
+  private readonly timeoutMs: number;
+  private readonly command: (peerId: PeerId) => string;
+
+  constructor(
+    private readonly requester: Requester,
+    private readonly output: Output,
+    private readonly options: RestartOptions,
+  ) {
+    this.timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+    this.command = commandOf(options);
+  }
+
+  async run(): Promise<void> {
+    const status = await this.ask(this.requester);
+    const members = peerIds(status.configuration?.peers ?? []);
+    const wanted = this.options.peers.length > 0 ? parsePeers(this.options.peers) : members;
+    const strangers = wanted.filter((peerId) => !members.includes(peerId));
+    if (strangers.length > 0) throw new UsageError(`${strangers.join(', ')}: no member of ${this.options.group}`);
+    const order = wanted.toSorted(
+      (one, other) => Number(one === status.leader_id) - Number(other === status.leader_id),
+    );
+    for (const [at, peerId] of order.entries()) {
+      const began = performance.now();
+      await this.restart(peerId);
+      const tookMs = performance.now() - began;
+      if (this.output.json) this.output.record({ peer_id: peerId, restarted: true, ms: Math.round(tookMs) });
+      else this.output.line(`${peerId}: is back, ${duration(tookMs)} (${at + 1} of ${order.length})`);
+    }
+  }
+
+  private async restart(peerId: PeerId): Promise<void> {
+    const groups = await this.groupsOf(peerId);
+    for (const group of groups) await this.handOver(group, peerId);
+    for (const group of groups) await this.untilAllowed(group, peerId);
+    const sessions = await Promise.all(groups.map((group) => this.sessionOf(group, peerId)));
+    this.say(`${peerId}: ${this.command(peerId)}`);
+    await runShell(this.command(peerId), peerId);
+    for (const [at, group] of groups.entries()) await this.untilBack(group, peerId, sessions[at] as number);
+  }
+
+  /** A requester of each group that the peer hosts and that is founded. */
+  private async groupsOf(peerId: PeerId): Promise<Requester[]> {
+    const { groups } = await this.requester.host('list_groups', {}, { peerId, timeoutMs: askTimeoutMs });
+    const founded = groups.filter(({ group_uid }) => group_uid !== '').map(({ group_id }) => group_id as GroupId);
+    const { connection, subjects } = this.requester;
+    return founded.map((groupId) => new Requester(connection, groupId, subjects.prefix));
+  }
+
+  private async handOver(group: Requester, peerId: PeerId): Promise<void> {
+    const { leader_id } = await this.ask(group);
+    if (leader_id !== peerId) return;
+    await group.admin('transfer_leader', { timeout_ms: transferMs }, { timeoutMs: transferMs + 1_000 });
+    const { leader_id: next } = await this.until(group, `${peerId} hands ${group.groupId} over`, (status) =>
+      status.leader_id === peerId ? `${peerId} still leads` : undefined,
+    );
+    this.say(`${peerId}: has handed ${group.groupId} over to ${next}`);
+  }
+
+  private async untilAllowed(group: Requester, peerId: PeerId): Promise<void> {
+    await this.until(group, `${peerId} may be restarted`, ({ restart }) => reasonAgainst(restart, peerId));
+  }
+
+  /** Until its node has opened its store anew, is healthy, and counts again. */
+  private async untilBack(group: Requester, peerId: PeerId, session: number): Promise<void> {
+    await this.until(
+      group,
+      `${peerId} is back`,
+      ({ health, session: now }) => {
+        if (!health.healthy) return `unhealthy: ${health.reason}`;
+        return now === session ? 'the command is over, and its node still runs as before' : undefined;
+      },
+      peerId,
+    );
+    await this.until(group, `${peerId} counts again`, ({ restart, leader_id }) => {
+      if (leader_id === peerId) return undefined;
+      return restart.some(({ peer_id }) => peer_id === peerId) ? reasonAgainst(restart, peerId) : undefined;
+    });
+  }
+
+  private async sessionOf(group: Requester, peerId: PeerId): Promise<number> {
+    return (await group.admin('status', {}, { peerId, timeoutMs: askTimeoutMs })).session;
+  }
+
+  private ask(group: Requester): Promise<Status> {
+    return this.until(group, 'the group has a leader', () => undefined);
+  }
+
+  /**
+   * Asks for the status until nothing stands against it.
+   * @throws ConclaveError EBUSY with what stood against it to the end
+   */
+  private async until(
+    group: Requester,
+    what: string,
+    reasonOf: (status: Status) => string | undefined,
+    peerId?: PeerId,
+  ): Promise<Status> {
+    const deadline = performance.now() + this.timeoutMs;
+    for (let reason: string | undefined = 'it was not asked'; ; ) {
+      try {
+        const where = peerId === undefined ? {} : { peerId };
+        const status = await group.admin('status', {}, { ...where, timeoutMs: askTimeoutMs });
+        reason = reasonOf(status);
+        if (reason === undefined) return status;
+      } catch (error) {
+        if (!(error instanceof ConclaveError)) throw error;
+        reason = `${error.code}: ${error.message}`;
+      }
+      if (performance.now() + pauseMs > deadline) {
+        throw new ConclaveError(
+          'EBUSY',
+          `stopped, not within ${this.timeoutMs} ms: ${what} (${group.groupId}): ${reason}`,
+        );
+      }
+      await sleep(pauseMs);
+    }
+  }
+
+  private say(text: string): void {
+    if (!this.output.json) this.output.line(text);
+  }
+}
+
+function reasonAgainst(restarts: readonly Restart[], peerId: PeerId): string | undefined {
+  const advice = restarts.find(({ peer_id }) => peer_id === peerId);
+  // Who is in no configuration of the group may go at any time.
+  return advice === undefined || advice.may ? undefined : advice.reason;
+}
+
+/** The command that restarts a peer. */
+function commandOf({ run, compose }: RestartOptions): (peerId: PeerId) => string {
+  if (run !== undefined) return (peerId) => run.replaceAll('{peer}', peerId);
+  if (compose === undefined) throw new UsageError('say with --run or --compose how a peer is restarted');
+  const services = ['log-store', 'node', 'replicator', 'ballot-box'].map((actor) => `{peer}-${actor}`).join(' ');
+  const words = `${compose === true ? defaultCompose : compose} up -d --no-deps --force-recreate ${services}`;
+  return (peerId) => words.replaceAll('{peer}', peerId);
+}
+
+/** Settled when it has ended well. @throws Failed after it has said on the same terminal what its trouble is */
+async function runShell(command: string, peerId: PeerId): Promise<void> {
+  const child = spawn(command, {
+    shell: true,
+    stdio: ['ignore', process.stderr, process.stderr],
+    env: { ...process.env, CONCLAVE_PEER: peerId },
+  });
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  if (code === 0) return;
+  process.stderr.write(`conclave: stopped: the command for ${peerId} ended with ${code ?? 'a signal'}: ${command}\n`);
+  throw new Failed(exitCodes.failed);
+}

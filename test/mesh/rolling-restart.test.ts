@@ -1,0 +1,77 @@
+/** `conclave restart` on real processes that take writes all the while. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ConclaveClient } from '@conclave/client';
+import { asGroupId } from '@conclave/protocol';
+import { connect } from 'nats';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startCommand } from '../support/command.js';
+import { type NatsServer, startNats } from '../support/nats.js';
+import { Mesh, Stops } from './fault-mesh.js';
+
+const peers = ['n1', 'n2', 'n3'];
+const stops = new Stops();
+let server: NatsServer;
+let mesh: Mesh;
+/** Restarts a peer when it is asked to, as a supervisor does. */
+let supervisor: Server;
+let restarted: string[] = [];
+
+beforeAll(async () => {
+  server = await startNats();
+  stops.add(() => server.stop());
+  mesh = await Mesh.found({ servers: [server], peers, placement: 'one' }, stops);
+  supervisor = createServer((request, response) => {
+    const name = request.url?.slice(1) ?? '';
+    restarted.push(name);
+    mesh
+      .kill(name)
+      .then(() => mesh.start(name))
+      .then(() => response.end());
+  });
+  await new Promise<void>((resolve) => supervisor.listen(0, '127.0.0.1', resolve));
+  stops.add(async () => {
+    supervisor.close();
+  });
+});
+afterAll(() => stops.run());
+
+function run(script: string) {
+  return startCommand(server.url, ['restart', '--run', `'${process.execPath}' -e '${script}'`]).ended;
+}
+
+describe('conclave restart', () => {
+  it('promise 23: restarts each member once, the leader last and after it has handed over, and no write fails', async () => {
+    const { leader_id } = await mesh.plain.insist('admin.status');
+    const connection = await connect({ servers: [server.url] });
+    const client = await ConclaveClient.connect({ connection, groupId: asGroupId('main'), timeoutMs: 30_000 });
+    let written = 0;
+    let isOver = false;
+    const writer = (async () => {
+      while (!isOver) {
+        await client.kv.put(`key-${written % 10}`, `${written}`);
+        written += 1;
+      }
+    })();
+    restarted = [];
+    const { port } = supervisor.address() as AddressInfo;
+    const ended = await run(`fetch("http://127.0.0.1:${port}/{peer}")`);
+    isOver = true;
+    await writer;
+    await client.close();
+    await connection.close();
+    expect(ended).toMatchObject({ code: 0, out: expect.stringContaining(`${leader_id}: has handed main over to `) });
+    expect(restarted.toSorted()).toEqual(peers);
+    expect(restarted.at(-1)).toBe(leader_id);
+    expect(written).toBeGreaterThan(0);
+    expect((await mesh.plain.insist('kv.get', { key: `key-${(written - 1) % 10}` })).value).toBe(`${written - 1}`);
+  });
+
+  it('stops where the command fails, and where a peer has not restarted', async () => {
+    const failed = await run('process.exit(9)');
+    expect(failed).toMatchObject({ code: 6, error: expect.stringContaining('ended with 9') });
+    const idle = await startCommand(server.url, ['restart', '--run', 'true', '--timeout-ms', '1500']).ended;
+    expect(idle).toMatchObject({ code: 3, error: expect.stringContaining('still runs as before') });
+    expect(await startCommand(server.url, ['restart']).ended).toMatchObject({ code: 2 });
+  });
+});
