@@ -90,6 +90,19 @@ describe('a log-store', () => {
     },
   );
 
+  it('promise 38: that was started without its side file says so, and is verified by its leader', async () => {
+    const { dataDir } = mesh.peer('n3');
+    await mesh.kill('n3');
+    rmSync(path.join(dataDir, 'last-write'));
+    await mesh.start('n3');
+    await mesh.healthy('n3');
+    for (const actor of ['node', 'log-store']) {
+      const { body } = await mesh.plain.ask(`n3.${actor}.health`);
+      expect(body).toMatchObject({ healthy: true, reason: expect.stringMatching(/^the side file .*verified since$/) });
+    }
+    expect((await mesh.statusOnce('n3')).health).toMatchObject({ reason: expect.stringMatching(/^the side file/) });
+  });
+
   it.each(['the same leader', 'another leader'])(
     'promise 38: that is an older copy is refused by %s, and healed',
     async (who) => {

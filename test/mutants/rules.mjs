@@ -347,6 +347,20 @@ export const chapters = [
         why: 'both are in the shell around LevelDB; the simulator has a disk of its own, which loses what was not synced',
         testedBy: ['packages/log-store/test/kill-nine.test.ts', 'packages/log-store/test/level-log-storage.test.ts'],
       },
+      {
+        rule: 'A store that went back behind what it had acknowledged is refused, and does not vote',
+        mutants: ['older-copy-taken-by-a-leader', 'older-copy-votes', 'acknowledged-not-published'],
+      },
+      {
+        rule: 'A store without its side file does not vote before its leader has verified it',
+        mutants: [],
+        why: 'the side file is in the shell around LevelDB; the simulator has a disk of its own',
+        testedBy: [
+          'packages/node/test/core/following.test.ts',
+          'packages/log-store/test/level-log-storage.test.ts',
+          'test/mesh/storage.test.ts',
+        ],
+      },
     ],
   },
   {

@@ -4,6 +4,7 @@
  *
  *     <folder>/level       LevelDB
  *     <folder>/last-write  the side file
+ *     <folder>/unverified  that the side file was missing or damaged once, and which groups were verified since
  *
  * Invariants:
  * 1. Writes are numbered. One that does more than add entries puts its number under `!/w`, within the same batch. What
@@ -41,6 +42,7 @@ import { findLogDamage, missingFile } from './level-log-check.js';
 import { moveBatches } from './level-log-upgrade.js';
 import type { LogStorage } from './log-storage.js';
 import { withinBounds } from './memory-log-storage.js';
+import { VerifiedGroups } from './verified-groups.js';
 import { type NotedWrite, WriteNotes } from './write-notes.js';
 
 const MiB = 1024 * 1024;
@@ -60,7 +62,11 @@ export class LevelLogStorage implements LogStorage {
   private lastWrite: Promise<void> = Promise.resolve();
   private lastClearing: Promise<void> = Promise.resolve();
 
-  constructor(private readonly options: LevelLogStorageOptions) {}
+  private readonly verified: VerifiedGroups;
+
+  constructor(private readonly options: LevelLogStorageOptions) {
+    this.verified = new VerifiedGroups(path.join(options.folder, 'unverified'));
+  }
 
   /** How many writes this store has seen. */
   get writes(): number {
@@ -294,7 +300,18 @@ export class LevelLogStorage implements LogStorage {
     if (found !== undefined) await this.compare(found);
     else if (this.writeNumber > 0) {
       this.options.warn?.('nothing was noted of the last write: a loss cannot be told', { file });
+      // Before the first note of this run: after a crash the side file would look as if nothing had been.
+      await this.verified.begin();
     }
+    await this.verified.open();
+  }
+
+  isUnverified(groupId: GroupId): boolean {
+    return this.verified.lacks(groupId);
+  }
+
+  onVerified(groupId: GroupId): Promise<void> {
+    return this.verified.add(groupId);
   }
 
   /** @throws ConclaveError ECORRUPT where what was noted is not there */

@@ -13,6 +13,10 @@ import type { GroupId, LogIndex } from '@conclave/protocol';
 import type { BatchRange, Leftovers, PlainOperation, Row, StoredRows, WriteNote } from './core/index.js';
 
 export interface LogStorage {
+  /** Whether something that was synced may be missing, as nothing was noted of the last write. */
+  isUnverified?(groupId: GroupId): boolean;
+  /** A leader has verified the group's log, or the group is new: that is kept. */
+  onVerified?(groupId: GroupId): Promise<void>;
   /**
    * Opens what is there, or makes it.
    * @throws ConclaveError ECORRUPT where something that was synced is missing or damaged; EBUSY where another process

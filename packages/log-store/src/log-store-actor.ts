@@ -39,7 +39,8 @@ export class LogStoreActor implements Actor {
     private readonly context: ActorContext,
     private readonly dependencies: LogStoreDependencies,
   ) {
-    this.core = new LogStoreCore({ ...context, diskReserveBytes: dependencies.disk.reserveBytes });
+    const isUnverified = dependencies.storage.isUnverified?.(context.groupId);
+    this.core = new LogStoreCore({ ...context, diskReserveBytes: dependencies.disk.reserveBytes, isUnverified });
     this.runner = new CoreRunner(this.core, context, (effect) => this.perform(effect));
   }
 
@@ -110,6 +111,11 @@ export class LogStoreActor implements Actor {
         return;
       case 'clear':
         this.clear(effect.leftovers);
+        return;
+      case 'verified':
+        storage.onVerified?.(this.context.groupId).catch((error) => {
+          this.runner.log.write('warn', 'that the log is verified could not be kept', { error: messageOf(error) });
+        });
         return;
       case 'fail':
         // Damage concerns this group, which says so when it is asked for its health; the others are served on. A

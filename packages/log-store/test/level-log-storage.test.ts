@@ -224,6 +224,23 @@ describe('a LevelDB that is not what it was', () => {
     },
   );
 
+  it('promise 38: whose side file was missing has to be verified, also after a crash, until that is kept', async () => {
+    await write(1, 1);
+    const number = { type: 'put', key: metaKey(main), value: new Uint8Array(1) } as const;
+    await storage?.write([number], [noteOf(1)]);
+    expect(storage?.isUnverified(main)).toBe(false);
+    await close();
+    await rm(path.join(folder, 'last-write'));
+    expect((await reopen()).isUnverified(main)).toBe(true);
+    await write(2, 1);
+    expect((await reopen()).isUnverified(main)).toBe(true);
+    await storage?.onVerified(main);
+    expect((await reopen()).isUnverified(main)).toBe(false);
+    await close();
+    await writeFile(path.join(folder, 'last-write'), 'no note at all');
+    expect((await reopen()).isUnverified(main)).toBe(true);
+  });
+
   it('promise 38: in the place of which another one was put says so', async () => {
     const open = await reopen();
     await cp(folder, `${folder}-copy`, { recursive: true });
@@ -236,10 +253,10 @@ describe('a LevelDB that is not what it was', () => {
 
   it('is read through by a scrub, which finds what is damaged, and of which group', async () => {
     const open = await reopen();
-    await write(1, 300, 10_000);
-    const bad = Uint8Array.from(batch(301, 1, 7, 64));
+    await write(1, 60, 40_000);
+    const bad = Uint8Array.from(batch(61, 1, 7, 64));
     bad[20] = (bad[20] ?? 0) ^ 1;
-    await open.write([{ type: 'put', key: batchKey(main, 301), value: bad }], [noteOf(301)]);
+    await open.write([{ type: 'put', key: batchKey(main, 61), value: bad }], [noteOf(61)]);
     const found: unknown[] = [];
     const rows = await new Promise((resolve) => {
       const options = { intervalMs: 60_000, firstAfterMs: 0, bytesPerSecond: 1e9 };
@@ -253,8 +270,8 @@ describe('a LevelDB that is not what it was', () => {
       });
       scrubber.start();
     });
-    expect(rows).toBe(301);
-    expect(found).toEqual([[main, expect.stringMatching(/index 301: .*bad checksum.*To heal it: stop/)]]);
+    expect(rows).toBe(61);
+    expect(found).toEqual([[main, expect.stringMatching(/index 61: .*bad checksum.*To heal it: stop/)]]);
   });
 
   it('is taken on from before, when entries stood under other keys, also where moving them was cut off', async () => {

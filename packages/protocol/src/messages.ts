@@ -142,6 +142,8 @@ const append = {
   /** The commit index as the node knows it; a hint, stored beside the entries. */
   commit_index: LogIndex,
   batches: Batches,
+  /** The log has all that its leader has said is committed: what was not verified when it was opened is. */
+  verified: z.boolean().optional(),
 };
 
 interface Definition<S extends z.ZodType> {
@@ -197,6 +199,8 @@ export const messages = {
       read_only: z.boolean(),
       /** The entry behind which the state was found to differ from the majority's, and not repaired since; left out: none. */
       diverged_at: LogIndex.optional(),
+      /** The side file of the last write is missing or damaged: whether all is there that was synced cannot be told. */
+      unverified: z.boolean().optional(),
     }),
   ),
   'node.fenced': define(

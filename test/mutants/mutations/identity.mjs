@@ -75,4 +75,48 @@ export const identity = [
     seeds: 0,
     scenario: 'change-catching-up.txt',
   },
+  {
+    id: 'older-copy-taken-by-a-leader',
+    rule: 'A store that ends before what it had acknowledged takes no entries and does not count. The leader sends it entries.',
+    edits: [
+      {
+        file: 'packages/node/src/core/append-entries.ts',
+        find: 'if (body.term >= state.term && this.binding.lacks(body.acknowledged_index, body.leader_id)) {',
+        replace: 'if (state.term < 0) {',
+      },
+    ],
+    seeds: 0,
+    scenario: 'older-copy.txt',
+  },
+  {
+    id: 'older-copy-votes',
+    rule: 'A store that ends before what it had acknowledged does not vote, where the candidate knows better.',
+    edits: [
+      {
+        file: 'packages/node/src/core/election.ts',
+        find: 'if (this.binding.lacks(state.acknowledged.of(state.storeId), body.candidate_id))',
+        replace: 'if (state.term < 0)',
+      },
+    ],
+    seeds: 0,
+    scenario: 'older-copy.txt',
+  },
+  {
+    id: 'acknowledged-not-published',
+    rule: 'Every peer knows what stores have acknowledged and is committed, for who leads next.',
+    edits: [
+      {
+        file: 'packages/replicator/src/core/target-messages.ts',
+        find: '...(isHeartbeat && acknowledged.length > 0 ? { acknowledged } : {}),',
+        replace: '...(isHeartbeat && acknowledged.length > limits.talliedMembers ? { acknowledged } : {}),',
+      },
+      {
+        file: 'packages/replicator/src/core/target-messages.ts',
+        find: "from '@conclave/protocol';",
+        replace: "from '@conclave/protocol';\nimport { limits } from '@conclave/protocol';",
+      },
+    ],
+    seeds: 0,
+    scenario: 'older-copy.txt',
+  },
 ];

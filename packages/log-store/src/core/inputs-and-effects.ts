@@ -10,6 +10,8 @@ export interface LogStoreOptions {
   readonly incarnation: string;
   /** With less room than this the disk counts as full. */
   readonly diskReserveBytes: number;
+  /** Something that was synced may be missing. */
+  readonly isUnverified?: boolean | undefined;
   /** That this process speaks; those of this build where nothing is said. */
   readonly levels?: Levels | undefined;
 }
@@ -58,5 +60,7 @@ export type LogStoreEffect =
   | { readonly type: 'read_chunk'; readonly token: number; readonly slot: number; readonly number: number }
   /** Delete what is of no more use: at any time, in any part, or not at all, as it is asked for again after a start. */
   | { readonly type: 'clear'; readonly leftovers: Leftovers }
+  /** A leader has verified the log, or it is new: something that was synced cannot be missing any more. */
+  | { readonly type: 'verified' }
   /** The log-store of this group is over: it has said nothing more, and will not. */
   | { readonly type: 'fail'; readonly code: FailureCode; readonly message: string };

@@ -55,8 +55,10 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   private readonly intake: Intake;
   private readonly disk: DiskRoom;
   private effects: LogStoreEffect[] = [];
+  private isUnverified: boolean;
 
   constructor(private readonly options: LogStoreOptions) {
+    this.isUnverified = options.isUnverified === true;
     this.disk = new DiskRoom(options.diskReserveBytes);
     this.intake = new Intake(options, this.log, {
       count: (reason, times) => this.count(reason, times),
@@ -82,7 +84,13 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     if (this.phase !== 'ready') return { healthy: false, reason: 'the log is being loaded' };
     if (this.disk.trouble !== '') return { healthy: false, reason: this.disk.trouble };
     const { refused } = this.link;
-    if (refused === undefined) return { healthy: true, reason: '' };
+    if (refused === undefined && this.options.isUnverified !== true) return { healthy: true, reason: '' };
+    if (refused === undefined) {
+      const reason = 'the side file of the last write was missing or damaged when this process started';
+      return this.isUnverified
+        ? { healthy: false, reason: `${reason}: its leader has not verified the log yet` }
+        : { healthy: true, reason: `${reason}; the log was verified since` };
+    }
     return { healthy: false, reason: `message ${refused.seq} of the node is refused: ${refused.reason}` };
   }
 
@@ -186,7 +194,8 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         },
       });
       this.welcome();
-      if (storeId !== '') this.clear();
+      if (storeId === '') this.onVerified();
+      else this.clear();
     });
   }
 
@@ -197,7 +206,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     const ofThisRun = body.incarnation === this.options.incarnation;
     if (ofThisRun && body.nonce === accepted.nonce && this.link.session === accepted.session) {
       this.drop('opening_repeated');
-      this.sendNode(replies.opened(this.options, this.log.durable));
+      this.sendNode(replies.opened(this.options, this.log.durable, this.isUnverified));
       return;
     }
     if (ofThisRun && this.log.isOpening(body.nonce)) {
@@ -275,6 +284,13 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     }
     this.took(body, body);
     this.count('acknowledgements_truncated', this.log.append(body, batches, body.seq));
+    if (body.verified === true) this.onVerified();
+  }
+
+  private onVerified(): void {
+    if (!this.isUnverified) return;
+    this.isUnverified = false;
+    this.effects.push({ type: 'verified' });
   }
 
   private onVote(body: Body<'log-store.vote'>): void {
@@ -340,7 +356,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     }
     if (done.opening === undefined) return;
     this.link.opened(this.log.durable.session);
-    this.sendNode(replies.opened(this.options, this.log.durable));
+    this.sendNode(replies.opened(this.options, this.log.durable, this.isUnverified));
     this.tellOfDisk();
   }
 

@@ -108,7 +108,7 @@ export function disk(
 }
 
 /** To the node: its session is open, and this is durable. */
-export function opened(options: LogStoreOptions, durable: LogState): Message {
+export function opened(options: LogStoreOptions, durable: LogState, isUnverified = false): Message {
   const { storeId, groupUid, term, votedFor, session, nonce, base, lastIndex, snapshot, incoming } = durable;
   invariant(storeId !== '', 'a store that is open has its id');
   const commitIndex = asLogIndex(Math.min(durable.commitIndex, lastIndex));
@@ -132,6 +132,7 @@ export function opened(options: LogStoreOptions, durable: LogState): Message {
       incoming?.source === 'installed' ? { snapshot_id: incoming.snapshot_id, stored: incoming.stored } : null,
     read_only: durable.readOnly,
     ...(durable.divergedAt === 0 ? {} : { diverged_at: durable.divergedAt }),
+    ...(isUnverified ? { unverified: true } : {}),
   };
   return { name: 'node.opened', body };
 }

@@ -209,7 +209,11 @@ export class AppendEntriesHandler {
     if (truncateFrom > 0) this.truncate(truncateFrom);
     if (state.groupUid === noGroupUid) state.groupUid = body.group_uid;
     for (const batch of fresh) this.append(batch, body.leader_commit);
+    // Whatever the store may have lost, all that is committed is there now.
+    const isVerified = state.wasUnverified && verified >= body.leader_commit;
+    if (isVerified) state.isUnverified = false;
     own.sendAppendToLogStore({
+      ...(isVerified ? { verified: true } : {}),
       group_uid: body.group_uid,
       leader_id: body.leader_id,
       leader_term: body.term,

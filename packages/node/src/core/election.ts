@@ -234,6 +234,7 @@ export class Election {
       return context.drop('request_vote_of_other_history');
     }
     state.acknowledged.note(body.acknowledged);
+    if (state.isUnverified) return context.drop('request_vote_unverified');
     if (this.binding.lacks(state.acknowledged.of(state.storeId), body.candidate_id))
       return context.drop('request_vote_to_older_copy');
     if (body.kind === 'pre_vote') this.onRequestPreVote(body);

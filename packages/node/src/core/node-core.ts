@@ -60,7 +60,7 @@ import { type NodeRequest, RequestHold } from './request-hold.js';
 import { Restore } from './restore.js';
 import { Rounds } from './rounds.js';
 import { Snapshots } from './snapshots.js';
-import { NodeState } from './state.js';
+import { NodeState, sideFileLost } from './state.js';
 import { StateComparison } from './state-comparison.js';
 import { health, type NodeHealth, type NodeSummary, status, summary } from './status.js';
 import { StoreBinding } from './store-binding.js';
@@ -273,6 +273,9 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const { state, own, removal, binding, restore, leadership, quarantine } = this;
     const found = health(state, own, removal.isRemoved, stuck, binding.refusal, restore.isGoingOn, quarantine.reason);
     const isQuiet = found.healthy && found.reason === '';
+    if (isQuiet && state.wasUnverified && !state.isUnverified) {
+      return { healthy: true, reason: `${sideFileLost}; the log was verified since` };
+    }
     return isQuiet && this.isLeader() ? { healthy: true, reason: leadership.timeoutRemark } : found;
   }
 

@@ -86,6 +86,9 @@ export class Opening {
     // What a snapshot stands for was applied once, so it is committed.
     state.commitIndex = asLogIndex(Math.max(body.commit_index, body.snapshot?.head.index ?? 0));
     state.openedMs = context.nowMs;
+    // Alone, there is nobody who could verify it.
+    state.wasUnverified = body.unverified === true;
+    state.isUnverified = state.wasUnverified && !state.isAlone();
     state.role = 'follower';
     own.opened(body.incarnation, body.term);
     context.log('info', 'the log-store is open', {

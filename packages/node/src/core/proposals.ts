@@ -177,6 +177,8 @@ export class Proposals {
         truncate_from: asLogIndex(0),
         commit_index: state.commitIndex,
         batches: [...batches],
+        // A leader has all that was committed before its term.
+        ...(state.wasUnverified ? { verified: true } : {}),
       },
       state.log.termAt(asLogIndex(first - 1)) ?? asTerm(0),
     );

@@ -28,6 +28,9 @@ import { AcknowledgedPositions } from './acknowledged-positions.js';
 import { LogView } from './log-view.js';
 import type { Divergence } from './quarantine.js';
 
+/** What an operator reads. */
+export const sideFileLost = 'the side file of the last write was missing or damaged when the log-store was opened';
+
 export class NodeState {
   // From the opening of the log-store.
   storeId = '' as StoreId;
@@ -85,6 +88,9 @@ export class NodeState {
   readonly acknowledged = new AcknowledgedPositions();
   /** This peer's store lacks what it had acknowledged: it takes no part any more, and why; empty: it does. */
   wentBack = '';
+  /** Whether this peer's store may lack what it had synced; and whether that was so when it was opened. By Opening. */
+  isUnverified = false;
+  wasUnverified = false;
   /** Why this peer applies nothing more, though it acknowledges; empty: it applies. By Applier and Install. */
   stopped = '';
 
@@ -107,6 +113,7 @@ export class NodeState {
   /** Why this peer must not lead, though it votes and acknowledges; empty: it may. */
   get cannotLead(): string {
     if (this.wentBack !== '') return this.wentBack;
+    if (this.isUnverified) return `unverified: ${sideFileLost}, and its leader has not verified the log yet`;
     if (this.stopped !== '') return this.stopped;
     if (this.divergence !== undefined) return 'diverged: its state differs from the majority’s';
     const needed = needsLevel(this.level, this.levels, 'this process');

@@ -415,3 +415,30 @@ describe('promise 38: a store that is an older copy', () => {
     expect(bench.core.health().reason).not.toContain('ECORRUPT');
   });
 });
+
+describe('promise 38: a store whose side file was missing', () => {
+  test('neither votes nor stands before its leader has verified the log, and says so from then on', () => {
+    const bench = new Bench();
+    bench.open({ term: 2, log: [three, 1, 2], unverified: true });
+    expect(bench.wait(5 * electionTimeoutMs).filter((line) => line.includes('elect'))).toEqual([]);
+    expect(bench.requestVote({ term: 9 })).toEqual([]);
+    expect(bench.core.health()).toEqual({
+      healthy: false,
+      reason: expect.stringMatching(/^unverified: the side file/),
+    });
+    // It has all that it says it has, but not all that is committed.
+    bench.appendEntries({ prev: [3, 2], tick: 1, commit: 4 });
+    expect(bench.core.health().healthy).toBe(false);
+    bench.appendEntries({ prev: [3, 2], entries: [2], tick: 2, commit: 4 });
+    expect(bench.sent.at(-1)?.message).toMatchObject({ name: 'log-store.append', body: { verified: true } });
+    expect(bench.core.health()).toEqual({ healthy: true, reason: expect.stringMatching(/side file.*verified since$/) });
+    bench.wait(electionTimeoutMs + 1);
+    expect(bench.requestVote({ term: 9 })).not.toEqual([]);
+  });
+
+  test('is not asked to be verified where the group has nobody else', () => {
+    const bench = new Bench();
+    bench.open({ term: 1, log: [[1, 'n1']], unverified: true });
+    expect(bench.wait(3 * electionTimeoutMs).join()).toContain('elect');
+  });
+});

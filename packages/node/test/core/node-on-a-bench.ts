@@ -66,6 +66,8 @@ export interface Found {
   readonly installing?: { readonly id: string; readonly stored: number };
   readonly readOnly?: boolean;
   /** Where its state was found to differ, and not repaired. */
+  /** The side file was missing. */
+  readonly unverified?: boolean;
   readonly divergedAt?: number;
 }
 
@@ -387,7 +389,7 @@ export class Bench {
 
   opened(found: Found): NodeMessage {
     const { term = 0, votedFor = '', log = [], commit = 0, groupUid, snapshot, installing, readOnly = false } = found;
-    const { divergedAt } = found;
+    const { divergedAt, unverified } = found;
     const [base, baseTerm] = baseOf(found);
     const terms = log.map((entry) => (typeof entry === 'number' ? entry : entry[0]));
     const runs = terms.flatMap((each, at) =>
@@ -412,6 +414,7 @@ export class Bench {
       snapshot: snapshot === undefined ? null : { snapshot_id: snapshot.id, head: snapshot.head },
       installing: installing === undefined ? null : { snapshot_id: installing.id, stored: installing.stored },
       read_only: readOnly,
+      ...(unverified === undefined ? {} : { unverified }),
       ...(divergedAt === undefined ? {} : { diverged_at: asLogIndex(divergedAt) }),
     };
     return { name: 'node.opened', body };

@@ -59,6 +59,10 @@ class VirtualDisk {
 
 export class VirtualDisks {
   private readonly disks = new Map<PeerId, VirtualDisk>();
+  private readonly kept = new Map<
+    PeerId,
+    { readonly operations: readonly StorageOperation[]; readonly baseIndex: LogIndex }
+  >();
   /** How often entries were replaced. */
   truncations = 0;
   private readonly decoded = new WeakMap<Uint8Array, readonly DiskEntry[]>();
@@ -72,6 +76,21 @@ export class VirtualDisks {
   wipe(peerId: PeerId): void {
     this.disks.delete(peerId);
     this.onWiped(peerId);
+  }
+
+  /** Keeps a copy of a disk as it is now. */
+  keep(peerId: PeerId): void {
+    const disk = this.disk(peerId);
+    this.kept.set(peerId, { operations: putsOf(this.groupId, disk), baseIndex: disk.baseIndex });
+  }
+
+  /** The copy that was kept takes the place of the disk. */
+  putBack(peerId: PeerId): void {
+    const kept = this.kept.get(peerId);
+    if (kept === undefined) return;
+    this.wipe(peerId);
+    this.disk(peerId).baseIndex = kept.baseIndex;
+    this.write(peerId, kept.operations);
   }
 
   // ---- for the log-store -------------------------------------------------------------------------
@@ -277,4 +296,14 @@ export class VirtualDisks {
     const part = key.charAt(this.groupId.length + 1);
     return part === 't' || part === 'c' || part === 's' ? part : undefined;
   }
+}
+
+/** What writes all that is on a disk. */
+function putsOf(groupId: GroupId, { meta, snapshot, rows }: VirtualDisk): StorageOperation[] {
+  const all = [
+    ...(meta === undefined ? [] : [{ key: metaKey(groupId), value: meta }]),
+    ...(snapshot === undefined ? [] : [{ key: snapshotKey(groupId), value: snapshot }]),
+    ...Object.values(rows).flatMap((part) => part.all()),
+  ];
+  return all.map(({ key, value }) => ({ type: 'put', key, value }));
 }

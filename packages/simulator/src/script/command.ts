@@ -91,6 +91,12 @@ export interface WipeCommand {
   readonly ifHeld?: true | undefined;
 }
 
+/** A copy of the peer's disk is kept, as it is now; or the peer crashes, and the copy takes the place of its disk. */
+export interface CopyCommand {
+  readonly type: 'keep' | 'putback';
+  readonly peer: string;
+}
+
 /** The actor's clock jumps forward by `offset` milliseconds, and runs `rate` times as fast from now on. */
 export interface SkewCommand {
   readonly type: 'skew';
@@ -263,6 +269,7 @@ export type Command =
   | RivalCommand
   | BuildCommand
   | WipeCommand
+  | CopyCommand
   | SkewCommand
   | CutCommand
   | LateCommand

@@ -76,6 +76,12 @@ export class Executor {
         return mesh.network.heal();
       case 'wipe':
         return this.wipe(command);
+      case 'keep':
+        return this.mesh.disks.keep(this.peer(command.peer));
+      case 'putback':
+        this.mesh.coverage.count('older copy of a disk put back');
+        this.mesh.crashPeer(this.peer(command.peer));
+        return this.mesh.disks.putBack(this.peer(command.peer));
       case 'disk':
         return this.disk(command);
       case 'flip':

@@ -27,6 +27,9 @@ function wordsOf(command: Command): readonly (string | number)[] {
       return ['build', command.build, ...command.targets];
     case 'rival':
       return ['rival', command.peer];
+    case 'keep':
+    case 'putback':
+      return [command.type, command.peer];
     case 'wipe':
       return ['wipe', command.peer, ...(command.ifHeld ? ['if=held'] : spareWords(command))];
     case 'skew':

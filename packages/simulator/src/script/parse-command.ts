@@ -78,6 +78,9 @@ function commandOf(first: string, words: Words): Command {
 
 function diskCommandOf(first: string, words: Words): Command {
   switch (first) {
+    case 'keep':
+    case 'putback':
+      return { type: first, peer: words.next('a peer') };
     case 'wipe':
       return { type: first, peer: words.next('a peer'), ...wipeCondition(words) };
     case 'disk': {

@@ -1,0 +1,56 @@
+/**
+ * Which groups of a store were verified since its side file was missing or damaged. One small file, replaced as a whole; where it is
+ * not there, nothing has to be verified.
+ */
+import { open, readFile, rename } from 'node:fs/promises';
+import type { GroupId } from '@conclave/protocol';
+
+export class VerifiedGroups {
+  /** Undefined: nothing has to be verified. */
+  private verified: Set<GroupId> | undefined;
+  private lastWrite: Promise<void> = Promise.resolve();
+
+  constructor(private readonly file: string) {}
+
+  /** From now on all groups have to be. */
+  begin(): Promise<void> {
+    this.verified = new Set();
+    return this.write();
+  }
+
+  /** Reads what earlier runs have left. */
+  async open(): Promise<void> {
+    try {
+      this.verified = new Set(JSON.parse(await readFile(this.file, 'utf8')) as GroupId[]);
+    } catch (error) {
+      // A file that cannot be read says that something has to be verified.
+      this.verified = (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : new Set();
+    }
+  }
+
+  lacks(groupId: GroupId): boolean {
+    return this.verified !== undefined && !this.verified.has(groupId);
+  }
+
+  async add(groupId: GroupId): Promise<void> {
+    if (!this.lacks(groupId)) return;
+    this.verified?.add(groupId);
+    await this.write();
+  }
+
+  private write(): Promise<void> {
+    const text = JSON.stringify([...(this.verified ?? [])]);
+    const write = this.lastWrite.then(async () => {
+      const next = await open(`${this.file}.next`, 'w');
+      try {
+        await next.writeFile(text);
+        await next.sync();
+      } finally {
+        await next.close();
+      }
+      await rename(`${this.file}.next`, this.file);
+    });
+    this.lastWrite = write.catch(() => undefined);
+    return write;
+  }
+}
