@@ -11,6 +11,8 @@ export interface MeshOptions {
   readonly groups?: readonly string[];
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** More of a peer's environment at its next start. */
+  readonly envOf?: (peer: string) => Readonly<Record<string, string>>;
   /** Where each peer keeps its data, over all of its runs; none: a folder of its own. */
   readonly dataDir?: (peer: string) => string;
   /** The command of another build that a peer runs at its next start; undefined: this one's. */
@@ -83,7 +85,7 @@ export class Mesh {
 
   /** The peer of this name; it is made when it is first asked for, with a folder of its own unless one is given. */
   peer(name: string, dataDir?: string): Peer {
-    const { placement, groups, args, env, command, dataDir: folderOf } = this.options;
+    const { placement, groups, args, env, envOf, command, dataDir: folderOf } = this.options;
     const folder = dataDir ?? folderOf?.(name);
     const known = this.peers.get(name);
     if (known !== undefined) return known;
@@ -94,6 +96,7 @@ export class Mesh {
       ...(groups === undefined ? {} : { groups }),
       ...(args === undefined ? {} : { args }),
       ...(env === undefined ? {} : { env }),
+      ...(envOf === undefined ? {} : { envAtStart: () => envOf(name) }),
       ...(folder === undefined ? {} : { dataDir: folder }),
       ...(command === undefined ? {} : { command: () => command(name) }),
     });

@@ -508,6 +508,17 @@ export const chapters = [
         mutants: ['reset-into-the-same-history'],
       },
       { rule: 'The next leader tells of a change that left no entry', mutants: ['lost-change-not-told'] },
+      {
+        rule: 'Whoever may be restarted can be stopped, and the group still commits (promise 27)',
+        mutants: [],
+        why: 'no run of the simulator follows advice; real processes do, for each actor, paused and dead',
+        testedBy: [
+          'packages/node/test/core/restarts.test.ts',
+          'packages/replicator/test/replicator.test.ts',
+          'test/mesh/restarts.test.ts',
+          'test/long/restart-advice.test.ts',
+        ],
+      },
     ],
   },
   {

@@ -32,6 +32,8 @@ export interface PeerOptions {
   readonly args?: readonly string[];
   /** More of the environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** And more of it, asked for at each start. */
+  readonly envAtStart?: () => Readonly<Record<string, string>>;
   /** The command of another build than this one, asked for at each start; undefined: this one's. */
   readonly command?: () => string | undefined;
   /** Each line of the log of one of its processes, as it was written. */
@@ -61,12 +63,13 @@ export class ActorProcess {
     private readonly env: Readonly<Record<string, string>>,
     private readonly listen?: PeerOptions['onLine'],
     private readonly command: () => string | undefined = () => undefined,
+    private readonly envAtStart: () => Readonly<Record<string, string>> = () => ({}),
   ) {}
 
   /** Settled when it says that it is ready. @throws Error with its log where it ends before. */
   async start(): Promise<void> {
     const child = spawnGuarded(process.execPath, [this.command() ?? ownCommand, 'run', ...this.args], {
-      env: { ...process.env, CONCLAVE_EXIT_WITH_PARENT: '1', ...this.env },
+      env: { ...process.env, CONCLAVE_EXIT_WITH_PARENT: '1', ...this.env, ...this.envAtStart() },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.child = child;
@@ -152,7 +155,8 @@ export class Peer {
     this.processes = this.placed.map((actors) => {
       const servers = typeof nats === 'function' ? nats(actors) : nats;
       const own = ['--actors', actors.join(), '--nats', servers.join()];
-      return new ActorProcess(`${peer} ${actors.join()}`, [...common, ...own], env, options.onLine, options.command);
+      const { onLine, command, envAtStart } = options;
+      return new ActorProcess(`${peer} ${actors.join()}`, [...common, ...own], env, onLine, command, envAtStart);
     });
   }
 
