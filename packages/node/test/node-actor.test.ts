@@ -54,6 +54,7 @@ class ScriptedCore implements ServingCore {
 
 /** Writes what it is given, and answers with the result. */
 const service: Service = {
+  reads: (operation) => operation === 'read' || operation === 'watch',
   parse: (operation, body) => {
     if (operation === 'throw') throw new TypeError('unforeseen');
     if (operation === 'bad') throw new ConclaveError('EINVAL', 'that is no request\r\nat all');

@@ -18,7 +18,6 @@ describe('AppendEntries', () => {
     expect(bench.appendEntries({ prev: [3, 2], entries: [2, 2], commit: 9 })).toEqual([
       'echo of tick 1 in term 2 to n2',
       'log-store.append term 2 of n2: entry 4 of term 2, entry 5 of term 2 verified 5',
-      'event configuration_committed, n1 n2 n3, -, 1',
     ]);
     expect(bench.wait(0), 'what goes to the disk goes first; applying is a step of its own').toEqual([
       'log-store.read from 1',
@@ -188,6 +187,19 @@ describe('configurations of a follower', () => {
     expect(bench.status.configuration_index).toBe(1);
   });
 
+  test('are an event when they happen, and not when a peer is sent what it has missed', () => {
+    const bench = follower();
+    const told = (input: Parameters<typeof bench.appendEntries>[0]) =>
+      bench.appendEntries(input).filter((text) => text.startsWith('event configuration_'));
+    // Its leader has committed that already.
+    expect(told({ prev: [3, 2], entries: [[2, 'n1 n4 | n1 n2 n3']], commit: 4 })).toEqual([]);
+    expect(told({ prev: [4, 2], entries: [[2, 'n2 n4']], commit: 4, tick: 2 })).toEqual([
+      'event configuration_appended, n2 n4, -, 5',
+    ]);
+    expect(told({ prev: [5, 2], commit: 5, tick: 3 })).toEqual(['event configuration_committed, n2 n4, -, 5']);
+    expect(told({ prev: [5, 2], commit: 5, tick: 4 })).toEqual([]);
+  });
+
   test('promise 22: a removed peer says once that it is out, when that is committed, and is not healthy', () => {
     const bench = follower();
     expect(bench.appendEntries({ prev: [3, 2], entries: [[2, 'n2 n3']] })).not.toContain('event peer_removed, 4');
@@ -326,7 +338,6 @@ describe('the leader’s feed', () => {
     const bench = hearing();
     expect(bench.feedAppend({ prev: [3, 2], entries: [2, 2], commit: 4 })).toEqual([
       'log-store.append term 2 of n2: entry 4 of term 2, entry 5 of term 2 verified 5',
-      'event configuration_committed, n1 n2 n3, -, 1',
     ]);
     expect(bench.summary).toMatchObject({ commit_index: 4, last_index: 5 });
     for (let time = 0; time < 20; time++) {

@@ -5,7 +5,7 @@
  * can tell which. So there a write of before counts where something of the history itself shows it; and its deletes may have
  * happened or not. A group that is founded anew has none of them.
  */
-import type { History, RecordedCall } from '../clients/history.js';
+import { type History, isStale, type RecordedCall } from '../clients/history.js';
 import type { Watched } from '../clients/virtual-watch.js';
 import type { Operation } from '../linearizability/index.js';
 
@@ -22,7 +22,9 @@ export interface CallsOfHistory {
 /** In the order in which each first answered. */
 export function callsOfHistories(history: History): CallsOfHistory[] {
   const { judgedMs = Number.POSITIVE_INFINITY, continuing } = history;
-  const answered = history.calls.filter(isAnswered).sort((a, b) => a.answeredMs - b.answeredMs);
+  // A peer that holds nothing of the group answers a stale read from no history.
+  const calls = history.calls.filter((call) => call.groupUid !== '' || !isStale(call));
+  const answered = calls.filter(isAnswered).sort((a, b) => a.answeredMs - b.answeredMs);
   const named = [...new Set(answered.flatMap(({ groupUid }) => groupUid ?? []))];
   const [first] = named;
   // What names no history is of the first one, unless that was begun by a reset at level 0.
@@ -30,7 +32,7 @@ export function callsOfHistories(history: History): CallsOfHistory[] {
   const firstUid = isFirstNamed ? first : undefined;
   const isOfFirst = (call: RecordedCall): boolean =>
     call.groupUid === undefined ? (call.answeredMs ?? 0) <= judgedMs : call.groupUid === firstUid;
-  const ofFirst = history.calls.flatMap((call) => {
+  const ofFirst = calls.flatMap((call) => {
     if (call.outcome !== 'ok' || isOfFirst(call)) return [call];
     return call.groupUid === undefined ? [unknownOf(call)] : [];
   });
@@ -47,7 +49,7 @@ export function callsOfHistories(history: History): CallsOfHistory[] {
     },
     ...named.slice(isFirstNamed ? 1 : 0).map((groupUid) => ({
       groupUid,
-      calls: history.calls.flatMap((call) => {
+      calls: calls.flatMap((call) => {
         if (call.outcome !== 'ok' || call.groupUid === groupUid) return [call];
         return call.groupUid === undefined && !isOfFirst(call) ? [unknownOf(call)] : [];
       }),
