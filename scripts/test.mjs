@@ -1,5 +1,5 @@
-// Runs the tests on a project that is set up. With --compose, those that need Docker; with --long, those that take long;
-// without either all others. What else it is given goes to Vitest.
+// Runs the tests on a project that is set up. With --compose, those that need Docker; with --long, those that take long; with
+// --exhaustive, those that take tens of minutes; without any, all others. What else it is given goes to Vitest.
 
 import path from 'node:path';
 import { hand, root, runMain } from './run.mjs';
@@ -8,6 +8,7 @@ import { setUp } from './setup.mjs';
 const configs = new Map([
   ['--compose', 'vitest.compose.config.ts'],
   ['--long', 'vitest.long.config.ts'],
+  ['--exhaustive', 'vitest.exhaustive.config.ts'],
 ]);
 
 await runMain(async () => {

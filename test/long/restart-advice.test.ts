@@ -1,25 +1,4 @@
-/** Promise 27: the whole table of restart advice, in groups of three and five, each peer of four processes. */
-import { afterAll, describe, expect, it } from 'vitest';
-import { Mesh, Stops } from '../mesh/fault-mesh.js';
-import { adviceCases, runAdviceCase, runWithoutFault } from '../mesh/restart-advice.js';
-import { startNats } from '../support/nats.js';
+import { testAdviceTable } from '../mesh/restart-advice-table.js';
 
-describe.each([3, 5])('promise 27: in a group of %i', (size) => {
-  const names = Array.from({ length: size }, (_, at) => `n${at + 1}`);
-  const stops = new Stops();
-  let mesh: Mesh;
-  afterAll(() => stops.run());
-
-  it('each peer may be restarted when nothing is wrong, and the group commits without it', async () => {
-    const server = await startNats();
-    stops.add(() => server.stop());
-    mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four' }, stops);
-    await runWithoutFault(mesh, names);
-  });
-
-  it.each(adviceCases)('whoever may be restarted can be stopped while the $actor of a $of is $fault', async (asked) => {
-    const stopped = await runAdviceCase(mesh, names, asked);
-    console.log(`${size} peers, ${asked.actor} of a ${asked.of} ${asked.fault}: stopped ${stopped.join(' ')}`);
-    expect(stopped.length).toBe(size === 5 ? 5 : stopped.length);
-  });
-});
+// That of five peers takes long by itself: test/exhaustive/.
+testAdviceTable(3);

@@ -1,4 +1,4 @@
-/** Bursts of 50,000 requests of each kind, ten times, from one connection and from fifty: `npm run test:long`. */
+/** Bursts of 50,000 requests of each kind, ten times, from one connection and from fifty: `npm run test:exhaustive`. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Mesh, Stops } from '../mesh/fault-mesh.js';
 import { discoveryKinds, Flood, type FloodResult, floodKinds, peakMemoryMb } from '../support/flood.js';

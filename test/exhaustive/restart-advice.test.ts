@@ -1,0 +1,3 @@
+import { testAdviceTable } from '../mesh/restart-advice-table.js';
+
+testAdviceTable(5);
