@@ -51,10 +51,14 @@ export class NotDoneIsNeverAppended extends Rule implements Invariant {
   }
 
   private onAppend({ batches, leader_term }: Body<'feed.append'>, from: Actor): void {
-    for (const [requestId, { actor, payload, attempt }] of this.waiting) {
-      if (actor !== from) continue;
-      const index = indexOf(batches, payload);
-      if (index === undefined) continue;
+    for (const { index, payload } of commandsOf(batches)) {
+      // A client that asks again sends the same bytes. Each entry is of one of its messages, the one that came first.
+      const [requestId, of] =
+        [...this.waiting].find(
+          ([, { actor, payload: asked }]) => actor === from && Buffer.compare(asked, payload) === 0,
+        ) ?? [];
+      if (requestId === undefined || of === undefined) continue;
+      const { attempt } = of;
       this.waiting.delete(requestId);
       attempt.appended.push({ by: from.name, index, term: leader_term });
       this.byIndex.set(index, [...(this.byIndex.get(index) ?? []), attempt]);
@@ -87,13 +91,10 @@ export class NotDoneIsNeverAppended extends Rule implements Invariant {
   }
 }
 
-/** The entry of this payload: the very bytes. */
-function indexOf(batches: readonly Uint8Array[], payload: Uint8Array): number | undefined {
+function* commandsOf(batches: readonly Uint8Array[]): Generator<{ index: number; payload: Uint8Array }, void> {
   for (const batch of batches) {
     const { kind, first } = batchHeader(batch);
     if (kind !== 'commands') continue;
-    const at = batchPayloads(batch).findIndex((one) => Buffer.compare(one, payload) === 0);
-    if (at >= 0) return first + at;
+    for (const [at, payload] of batchPayloads(batch).entries()) yield { index: first + at, payload };
   }
-  return undefined;
 }
