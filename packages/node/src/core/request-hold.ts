@@ -13,7 +13,7 @@
  * 2. A request is carried out only by the leadership that received it: a later leader may have done it meanwhile.
  * 3. Requests keep their order.
  */
-import { limits } from '@conclave/protocol';
+import { limits, readCommands } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 import type { NodeInput } from './contract.js';
 
@@ -94,6 +94,6 @@ export class RequestHold {
 }
 
 function writes(request: NodeRequest): boolean {
-  if (request.type === 'admin') return request.command !== 'status';
+  if (request.type === 'admin') return !readCommands.includes(request.command);
   return request.type === 'propose';
 }
