@@ -1,4 +1,5 @@
-// Counts what passed and what failed, says so in one line, and fails if anything did.
+// Counts what passed and what failed, tells of each test that failed, says the counts in one line, and fails if anything did. What
+// failed is told again at the end because a log may be kept in part, and then it is the end that is kept.
 //
 // usage: count.mjs <checks passed> <checks failed> [<Vitest's JSON report> <exit code of those tests>]...
 
@@ -11,6 +12,7 @@ for (let at = 0; at < runs.length; at += 2) {
   const tests = countTests(runs[at] ?? '');
   passed += tests.passed;
   failed += tests.failed;
+  for (const line of tests.failures) console.error(line);
   if (tests.passed + tests.failed === 0) {
     console.error(`No test ran that ${runs[at]} tells of.`);
     failed += 1;
@@ -26,24 +28,30 @@ process.exitCode = failed === 0 ? 0 : 1;
  * A file that failed as a whole (it could not be loaded, a hook of it threw) counts as one.
  *
  * @param {string} file
- * @returns {{ passed: number, failed: number }}
+ * @returns {{ passed: number, failed: number, failures: string[] }} `failures`: what failed and why, a few lines each
  */
 function countTests(file) {
   let report;
   try {
     report = JSON.parse(readFileSync(file, 'utf8'));
   } catch {
-    return { passed: 0, failed: 0 };
+    return { passed: 0, failed: 0, failures: [] };
   }
-  const counts = { passed: 0, failed: 0 };
-  for (const { status, assertionResults } of report.testResults) {
-    let failedHere = 0;
-    for (const test of assertionResults) {
-      if (test.status === 'passed') counts.passed += 1;
-      if (test.status === 'failed') failedHere += 1;
-    }
-    if (status === 'failed' && failedHere === 0) failedHere = 1;
-    counts.failed += failedHere;
+  let passed = 0;
+  const failures = [];
+  for (const { name, status, message, assertionResults } of report.testResults) {
+    const failed = assertionResults.filter((test) => test.status === 'failed');
+    passed += assertionResults.filter((test) => test.status === 'passed').length;
+    for (const test of failed) failures.push(failure(`${name} > ${test.fullName}`, test.failureMessages.join('\n')));
+    if (status === 'failed' && failed.length === 0) failures.push(failure(name, message));
   }
-  return counts;
+  return { passed, failed: failures.length, failures };
+}
+
+/**
+ * @param {string} what
+ * @param {string} why
+ */
+function failure(what, why) {
+  return `FAILED ${what}\n${why.split('\n').slice(0, 40).join('\n')}`;
 }
