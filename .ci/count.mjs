@@ -40,10 +40,14 @@ function countTests(file) {
   let passed = 0;
   const failures = [];
   for (const { name, status, message, assertionResults } of report.testResults) {
-    const failed = assertionResults.filter((test) => test.status === 'failed');
-    passed += assertionResults.filter((test) => test.status === 'passed').length;
-    for (const test of failed) failures.push(failure(`${name} > ${test.fullName}`, test.failureMessages.join('\n')));
-    if (status === 'failed' && failed.length === 0) failures.push(failure(name, message));
+    let failedHere = 0;
+    for (const test of assertionResults) {
+      if (test.status === 'passed') passed += 1;
+      if (test.status !== 'failed') continue;
+      failedHere += 1;
+      failures.push(failure(`${name} > ${test.fullName}`, test.failureMessages.join('\n')));
+    }
+    if (status === 'failed' && failedHere === 0) failures.push(failure(name, message));
   }
   return { passed, failed: failures.length, failures };
 }

@@ -1,7 +1,7 @@
 // What a fresh clone lacks: dependencies, a build, a NATS server. Safe to run any number of times
 // and several times at once; says a line for each thing it does and nothing when all is there.
 
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { withFolderLock } from './folder-lock.mjs';
@@ -9,6 +9,8 @@ import { findNatsServer } from './nats-server.mjs';
 import { capture, root, runMain } from './run.mjs';
 
 const tsc = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+const rolldown = path.join(root, 'node_modules', 'rolldown', 'bin', 'cli.mjs');
+const packages = path.join(root, 'packages');
 
 /**
  * Sets the project up.
@@ -23,7 +25,9 @@ export async function setUp({ build = true, nats = false } = {}) {
   mkdirSync(cache, { recursive: true });
   await withFolderLock(path.join(cache, 'setup.lock'), async () => {
     if (!areDependenciesInPlace()) await installDependencies();
-    if (build) await buildWhatChanged();
+    if (!build) return;
+    await buildWhatChanged();
+    if (isBundleOlder()) await bundle();
   });
   if (!nats || process.env.NATS_URL) return { env: {} };
   return { env: { CONCLAVE_NATS_SERVER: await findNatsServer() } };
@@ -85,6 +89,28 @@ async function buildWhatChanged() {
   if (code === 0) return;
   const errors = output.split('\n').filter((line) => !/^\d\d:\d\d:\d\d|^ +\* /.test(line));
   throw new Error(`The build failed:\n${errors.join('\n').trim()}`);
+}
+
+/** Whether anything was built after the bundle of the command was. */
+function isBundleOlder() {
+  const bundled = timeOf(path.join(packages, 'cli', 'bundle', 'main.js'));
+  return readdirSync(packages).some((name) => timeOf(path.join(packages, name, 'dist', '.tsbuildinfo')) > bundled);
+}
+
+/**
+ * @param {string} file
+ * @returns {number} when it was written, in milliseconds since 1970; 0 where it is not there
+ */
+function timeOf(file) {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+async function bundle() {
+  const config = path.join(packages, 'cli', 'rolldown.config.mjs');
+  const { code, output } = await capture(process.execPath, [rolldown, '-c', config, '--logLevel', 'warn'], {
+    cwd: root,
+  });
+  if (code !== 0) throw new Error(`The bundle of the command could not be made:\n${output}`);
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

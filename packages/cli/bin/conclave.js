@@ -1,3 +1,3 @@
 #!/usr/bin/env node
 // Health checks come every few seconds: they load little.
-await import(process.argv[2] === 'health' ? '../dist/health-main.js' : '../dist/main.js');
+await import(process.argv[2] === 'health' ? '../bundle/health-main.js' : '../bundle/main.js');

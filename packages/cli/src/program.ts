@@ -1,5 +1,4 @@
 /** The `conclave` command: all of its words. */
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { registerBackup } from './commands/backup.js';
 import { registerBench } from './commands/bench.js';
@@ -21,13 +20,14 @@ import { registerTxn } from './commands/txn.js';
 import { registerUp } from './commands/up.js';
 import { registerUpgrade } from './commands/upgrade.js';
 import { registerWatch } from './commands/watch.js';
+import { ownVersion } from './own-files.js';
 import { registerHealth, registerRun } from './run/index.js';
 
 /** Makes the command; it does nothing until it parses arguments. */
 export function createProgram(): Command {
   const program = new Command('conclave')
     .description('Raft as an actor mesh over NATS')
-    .version(version())
+    .version(ownVersion())
     // What stands behind a command is that command's.
     .enablePositionalOptions()
     .showHelpAfterError('(see conclave --help)')
@@ -56,9 +56,4 @@ export function createProgram(): Command {
   registerDemo(program);
   registerHealth(program);
   return program;
-}
-
-function version(): string {
-  const file = new URL('../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

@@ -73,6 +73,17 @@ export class ConclaveError extends Error {
     super(message);
   }
 
+  /**
+   * Each that was made by this module, in any copy of it: the command carries one of its own, and a state machine that a user
+   * wrote has the one that is installed beside it.
+   */
+  static override [Symbol.hasInstance](value: unknown): value is ConclaveError {
+    // Classes that extend this one are told apart as any are.
+    // biome-ignore lint/complexity/noThisInStatic: what stands to the right of `instanceof`, which inherits this method.
+    if (this !== ConclaveError) return Object[Symbol.hasInstance].call(this, value);
+    return value instanceof Error && value.name === 'ConclaveError' && 'code' in value && 'outcome' in value;
+  }
+
   /** As it goes on the wire. */
   toBody(): ErrorBody {
     return {

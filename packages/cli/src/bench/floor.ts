@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { connectTo } from '../connection.js';
+import { conclaveFile } from '../own-files.js';
 import { stopChild, takeCharge } from '../processes/child.js';
 import type { CleanUp } from '../processes/clean-up.js';
-import { conclaveFile } from '../processes/peer-processes.js';
 import { type Measured, type MeasureOptions, measure } from './measure.js';
 import { Latencies } from './statistics.js';
 

@@ -11,7 +11,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
+import { watchdogFile } from '../own-files.js';
 
 /** `exec` ends with 127 where there is no such command, with 126 where it cannot be executed. */
 const waitAndRun = 'read -r go <&3 && exec 3<&- && exec "$@"';
@@ -36,8 +36,7 @@ export class CommandGroup {
    * @param leftMs how long the watchdog is to let it run, unless it is told otherwise
    */
   static async start(command: readonly string[], env: NodeJS.ProcessEnv, leftMs: () => number): Promise<CommandGroup> {
-    const script = fileURLToPath(new URL('watchdog.js', import.meta.url));
-    const watchdog = spawn(process.execPath, [script], { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
+    const watchdog = spawn(process.execPath, [watchdogFile], { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
     // Without it the command runs all the same.
     watchdog.stdin.on('error', () => undefined);
     const child = spawn('/bin/sh', ['-c', waitAndRun, 'conclave lock', ...command], {

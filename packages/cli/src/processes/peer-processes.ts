@@ -5,17 +5,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { actorKinds, ConclaveError, type GroupId, type PeerId } from '@conclave/protocol';
+import { conclaveFile } from '../own-files.js';
 import { hasEnded, stopChild, takeCharge } from './child.js';
 import { lastComplaints } from './log-file.js';
 
 /** `four`: a process for each actor; `one`: a process for a peer. */
 export const placements = ['four', 'one'] as const;
 export type Placement = (typeof placements)[number];
-
-/** The command itself, as a file that Node runs. */
-export const conclaveFile = fileURLToPath(new URL('../../bin/conclave.js', import.meta.url));
 
 const readyTimeoutMs = 90_000;
 const stopTimeoutMs = 10_000;

@@ -1,5 +1,4 @@
 /** The commands that the actors' processes run: `conclave run`, and `conclave health` beside it. */
-import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type LineLog, processLog } from '@conclave/actor';
 import type { Command } from 'commander';
@@ -7,6 +6,7 @@ import type { DestinationStream } from 'pino';
 import { exitCodeOf, exitCodes } from '../exit-codes.js';
 import { checkHealth, reportHealth } from '../health-check.js';
 import { wholeNumber } from '../options.js';
+import { ownVersion } from '../own-files.js';
 import { describeFailure, PeerProcess, type PeerProcessDependencies } from './peer-process.js';
 import { checkTimes, type HostedOptions, type RunOptions, withHostedOptions, withRunOptions } from './run-options.js';
 import { storageRetryMs, untilStorageWorks } from './storage-probe.js';
@@ -147,9 +147,4 @@ function untilSignal(log: LineLog): Promise<void> {
     process.once('SIGINT', stop('SIGINT'));
     if (process.env.CONCLAVE_EXIT_WITH_PARENT === '1') process.once('disconnect', stop('the parent is gone'));
   });
-}
-
-function ownVersion(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
