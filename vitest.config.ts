@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 const conditions = ['source', 'module', 'node', 'development|production'];
 
 /** Files with real processes that take a whole machine, or judge how long something takes. */
-const alone = ['bench-*', 'chaos', 'garbage', 'lock-command'].map((name) => `test/mesh/${name}.test.ts`);
+const alone = ['chaos', 'garbage', 'lock-command'].map((name) => `test/mesh/${name}.test.ts`);
 
 interface MeshProject {
   readonly name: string;
@@ -45,7 +45,12 @@ export default defineConfig({
           name: 'unit',
           include: ['packages/*/test/**/*.test.ts', 'test/house/**/*.test.ts', 'test/mutants/**/*.test.ts'],
           globalSetup: ['test/set-up/unit.ts'],
+          // Of itself, Vitest leaves one core to who sits in front of the machine.
+          maxWorkers: 2,
           sequence: { groupOrder: 0 },
+          // A machine that is busy with something else is no fault of what is tested.
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       // These run many processes, which mostly wait: two files side by side, after the unit tests.

@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { startNats } from '../support/nats.js';
-import { Mesh, Stops } from './fault-mesh.js';
-import { Writers } from './fault-writers.js';
+import { Mesh, Stops } from '../mesh/fault-mesh.js';
+import { Writers } from '../mesh/fault-writers.js';
 import {
   cancelChange,
   changePeers,
@@ -14,7 +13,8 @@ import {
   oldPeersOf,
   PausedStores,
   peersOf,
-} from './membership-stages.js';
+} from '../mesh/membership-stages.js';
+import { startNats } from '../support/nats.js';
 
 const old = ['n1', 'n2', 'n3'];
 const all = [...old, 'n4', 'n5'];

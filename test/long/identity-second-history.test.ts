@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Mesh, Stops, until } from '../mesh/fault-mesh.js';
 import { startNats } from '../support/nats.js';
-import { Mesh, Stops, until } from './fault-mesh.js';
 
 const listed = ['n1', 'n2', 'n3'];
 const names = [...listed, 'n4', 'n5'];

@@ -2,9 +2,8 @@ import { judgeHistory } from '@conclave/simulator/linearizability';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Load } from '../chaos/load.js';
 import { Recorder } from '../chaos/recorder.js';
-import { type NatsServer, startNats } from '../support/nats.js';
-import { Mesh, Stops } from './fault-mesh.js';
-import { Writers } from './fault-writers.js';
+import { Mesh, Stops } from '../mesh/fault-mesh.js';
+import { Writers } from '../mesh/fault-writers.js';
 import {
   changePeers,
   changeTo,
@@ -20,7 +19,8 @@ import {
   PausedStores,
   peersOf,
   theLeader,
-} from './membership-stages.js';
+} from '../mesh/membership-stages.js';
+import { type NatsServer, startNats } from '../support/nats.js';
 
 const old = ['n1', 'n2', 'n3'];
 const all = [...old, 'n4', 'n5'];

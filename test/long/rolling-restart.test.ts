@@ -5,9 +5,9 @@ import { ConclaveClient } from '@conclave/client';
 import { asGroupId } from '@conclave/protocol';
 import { connect } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Mesh, Stops } from '../mesh/fault-mesh.js';
 import { startCommand } from '../support/command.js';
 import { type NatsServer, startNats } from '../support/nats.js';
-import { Mesh, Stops } from './fault-mesh.js';
 
 const peers = ['n1', 'n2', 'n3'];
 const stops = new Stops();

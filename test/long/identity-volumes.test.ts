@@ -1,9 +1,9 @@
 import { cpSync, rmSync } from 'node:fs';
 import { type BootstrapReply, decode, messages } from '@conclave/protocol';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Mesh, Stops, until } from '../mesh/fault-mesh.js';
+import { Writers } from '../mesh/fault-writers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
-import { Mesh, Stops, until } from './fault-mesh.js';
-import { Writers } from './fault-writers.js';
 
 const names = ['n1', 'n2', 'n3'];
 const server = new Stops();

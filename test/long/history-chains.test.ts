@@ -3,12 +3,12 @@ import path from 'node:path';
 import { ConclaveClient } from '@conclave/client';
 import { ConclaveError } from '@conclave/protocol';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Stops, until } from '../mesh/fault-mesh.js';
 import { startCommand } from '../support/command.js';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { type Peer, startPeer } from '../support/peers.js';
 import { PlainClient } from '../support/plain-client.js';
-import { Stops, until } from './fault-mesh.js';
 
 const group = 'orders';
 const stops = new Stops();
