@@ -13,9 +13,9 @@ export class EventWatch {
 
   constructor(nats: NatsConnection, file: string) {
     this.log = createWriteStream(file);
-    this.subscription = nats.subscribe('conclave.main.event.*', {
+    this.subscription = nats.subscribe('conclave.main.event.*.*', {
       callback: (error, message) => {
-        if (error === null) this.onEvent(message.subject.slice(message.subject.lastIndexOf('.') + 1), message.string());
+        if (error === null) this.onEvent(message.subject.split('.')[3] ?? '', message.string());
       },
     });
   }

@@ -128,7 +128,7 @@ it('a volume that is copied to another peer is refused there, and says whose it 
 /** Settled when this peer has asked for votes in so many elections. */
 async function elections(candidate: string, howMany: number): Promise<void> {
   const ids = new Set<number>();
-  const subscription = mesh.plain.nats.subscribe('conclave.main.*.node.request_vote', {
+  const subscription = mesh.plain.nats.subscribe('conclave.main.*.node.request_vote.*', {
     callback: (_error, message) => {
       const body = messages['node.request_vote'].schema.parse(decode(message.data));
       if (body.candidate_id === candidate) ids.add(body.election_id);

@@ -100,10 +100,10 @@ describe('a hundred groups on three peers', () => {
     const observing = nats.subscribe('conclave.>', {
       callback: (_error, { subject }) => {
         const [, , ...rest] = subject.split('.');
-        const kind = rest.slice(1).join('.');
+        const kind = rest.slice(1, 3).join('.');
         seen.set(kind, (seen.get(kind) ?? 0) + 1);
         // Each peer publishes its list every second.
-        if (subject === 'conclave.admin.n1.groups') lists += 1;
+        if (subject === 'conclave.admin.n1.groups.n1') lists += 1;
         if (lists === 4) resolve();
       },
     });

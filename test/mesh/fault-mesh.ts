@@ -1,5 +1,6 @@
 /** A running mesh for tests of faults: peers by name, a plain client, and what these tests wait for. */
 import type { StatusReply } from '@conclave/protocol';
+import type { ConnectionOptions } from 'nats';
 import type { NatsServer } from '../support/nats.js';
 import { type ActorKind, ActorProcess, actorKinds, Peer, type Placement } from '../support/peers.js';
 import { PlainClient } from '../support/plain-client.js';
@@ -17,6 +18,8 @@ export interface MeshOptions {
   readonly dataDir?: (peer: string) => string;
   /** The command of another build that a peer runs at its next start; undefined: this one's. */
   readonly command?: (peer: string) => string | undefined;
+  /** How the test itself logs in. */
+  readonly login?: ConnectionOptions;
 }
 
 /** The stopper of what a test file has begun: run in the opposite order, each whatever becomes of the others. */
@@ -69,6 +72,7 @@ export class Mesh {
     const plain = await PlainClient.open(
       options.servers.map(({ url }) => url),
       options.groups?.[0],
+      options.login,
     );
     return new Mesh(options, plain);
   }

@@ -1,5 +1,6 @@
 /** Writers that never stop of themselves: each writes a key of its own after the other, and remembers what was acknowledged. */
 import { ConclaveClient } from '@conclave/client';
+import type { ConnectionOptions } from 'nats';
 
 export interface FailedWrite {
   readonly key: string;
@@ -30,8 +31,14 @@ export class Writers {
   }
 
   /** @param pauseMs how long each rests after a write: enough that the processes under test have a core to themselves */
-  static async start(servers: readonly string[], count = 8, groupId = 'main', pauseMs = 0): Promise<Writers> {
-    const nats = { maxReconnectAttempts: -1, reconnectTimeWait: 100, waitOnFirstConnect: true };
+  static async start(
+    servers: readonly string[],
+    count = 8,
+    groupId = 'main',
+    pauseMs = 0,
+    login: ConnectionOptions = {},
+  ): Promise<Writers> {
+    const nats = { ...login, maxReconnectAttempts: -1, reconnectTimeWait: 100, waitOnFirstConnect: true };
     return new Writers(await ConclaveClient.connect({ groupId, servers: [...servers], nats }), count, pauseMs);
   }
 

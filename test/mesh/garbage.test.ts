@@ -10,8 +10,10 @@ import {
   feedListeners,
   HealthReply,
   limits,
+  type Message,
   type MessageName,
   messages,
+  namedSender,
   type StatusReply,
 } from '@conclave/protocol';
 import { Random } from '@conclave/simulator';
@@ -145,14 +147,14 @@ async function expectCounted(bodiesOf: (name: MessageName) => readonly Uint8Arra
   for (const peer of names) {
     for (const name of messageNames) {
       const bodies = bodiesOf(name);
-      for (const body of bodies) publish(`conclave.main.${peer}.${name}`, body);
+      for (const body of bodies) publish(`conclave.main.${peer}.${name}.${peer}`, body);
       count(peer, name, hearers(name), bodies.length);
       // Answered after those: no flood, which would cost a leader its office on a slow machine.
       for (const actor of hearers(name)) await dropped(peer, actor);
     }
     for (const actor of actorKinds) {
       for (let left = unknown; left > 0; left--) {
-        publish(`conclave.main.${peer}.${actor}.nonsense-${left}`, encode({ group_id: 'main' }));
+        publish(`conclave.main.${peer}.${actor}.nonsense-${left}.${peer}`, encode({ group_id: 'main' }));
       }
       count(peer, 'unknown', [actor], unknown);
     }
@@ -314,7 +316,7 @@ describe('garbage as events', () => {
     });
     for (const [name, body] of [...bodies, ['nonsense', {}] as const]) {
       for (const { data } of [...garbageOf(body, random, 'json'), overLarge(body, 'json')]) {
-        publish(`conclave.main.event.${name}`, data);
+        publish(`conclave.main.event.${name}.n1`, data);
         sent += 1;
       }
     }
@@ -366,7 +368,8 @@ describe('messages that are well-formed and foreign', () => {
         if (!shape.some((field) => field in other) || (name === 'feed.stored' && 'session' in other)) continue;
         const body = sample(schema, random, { ...own, ...other });
         expect(schema.safeParse(body).success, `a sample of ${name}`).toBe(true);
-        for (let times = 0; times < 3; times++) publish(`conclave.main.${peer}.${name}`, encode(body));
+        const sender = namedSender({ name, body } as Message) ?? peer;
+        for (let times = 0; times < 3; times++) publish(`conclave.main.${peer}.${name}.${sender}`, encode(body));
       }
     }
     await mesh.plain.nats.flush();
@@ -377,7 +380,7 @@ describe('messages that are well-formed and foreign', () => {
   function ticks(name: string, count: number): Promise<void> {
     return new Promise((resolve) => {
       let heard = 0;
-      const subscription = mesh.plain.nats.subscribe(`conclave.main.${name}.log-store.tick`, {
+      const subscription = mesh.plain.nats.subscribe(`conclave.main.${name}.log-store.tick.${name}`, {
         callback: () => {
           heard += 1;
           if (heard < count) return;
@@ -387,6 +390,26 @@ describe('messages that are well-formed and foreign', () => {
       });
     });
   }
+
+  it('of another sender than the subject names, or of one that it does not name: each is dropped, and the former counted', async () => {
+    for (const peer of names) {
+      const own = await ownFields(peer);
+      for (const name of messageNames) {
+        const counts = (actor: ActorKind) => dropped(peer, actor).then((all) => all[`other_sender:${name}`] ?? 0);
+        const had = await Promise.all(hearers(name).map(counts));
+        const data = encode(sample(messages[name].schema, random, { ...own, term: 2 ** 40, leader_term: 2 ** 40 }));
+        publish(`conclave.main.${peer}.${name}.stranger`, data);
+        publish(`conclave.main.${peer}.${name}`, data);
+        await mesh.plain.nats.flush();
+        for (const [at, actor] of hearers(name).entries()) {
+          await until(`the ${actor} of ${peer} has counted a ${name} of another sender`, async () => {
+            expect(await counts(actor)).toBe((had[at] ?? 0) + 1);
+            return true;
+          });
+        }
+      }
+    }
+  });
 
   it('of another history of the group (group_uid)', () => send(() => ({ group_uid: 'another-history' })));
 

@@ -47,7 +47,7 @@ async function nodesOfN1(howMany: number): Promise<HealthReply[]> {
 function countMessages(message: string): { count: () => number; reached: (count: number) => Promise<void> } {
   let count = 0;
   let waiting: { readonly count: number; readonly resolve: () => void }[] = [];
-  const subscription = mesh.plain.nats.subscribe(`conclave.main.n1.${message}`, {
+  const subscription = mesh.plain.nats.subscribe(`conclave.main.n1.${message}.*`, {
     callback: () => {
       count += 1;
       for (const { resolve } of waiting.filter((one) => one.count <= count)) resolve();
@@ -61,7 +61,7 @@ function countMessages(message: string): { count: () => number; reached: (count:
 /** The sessions that n1's log-store says it has opened; it may say so twice, as it may be asked twice for the same opening. */
 function noteOpenings(): ReadonlySet<number> {
   const sessions = new Set<number>();
-  const subscription = mesh.plain.nats.subscribe('conclave.main.n1.node.opened', {
+  const subscription = mesh.plain.nats.subscribe('conclave.main.n1.node.opened.n1', {
     callback: (_error, message) => {
       sessions.add((decode(message.data) as { session: number }).session);
     },

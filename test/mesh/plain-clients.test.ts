@@ -210,15 +210,17 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
   });
 
   test('a key goes when nobody keeps its lease any more, and not while somebody does', async () => {
-    const { lease_id } = (await group('kv.lease_grant', { ttl_ms: 1000 })).body;
-    const { lease_id: kept } = (await group('kv.lease_grant', { ttl_ms: 1000 })).body;
+    // A slow machine may stand still for a second or two, and the kept one must not end meanwhile.
+    const ttl = 4000;
+    const { lease_id } = (await group('kv.lease_grant', { ttl_ms: ttl })).body;
+    const { lease_id: kept } = (await group('kv.lease_grant', { ttl_ms: ttl })).body;
     await group('kv.put', { key: `${key}/leased`, value: 'v', lease_id });
     await group('kv.put', { key: `${key}/kept`, value: 'v', lease_id: kept });
     // What a lease is shown as is its public part: the secret stays with whom it was granted to.
     const shown = (id: string) => id.split('.')[0];
     expect((await group('kv.lease_get', { lease_id })).body).toEqual({
       lease_id: shown(lease_id),
-      ttl_ms: 1000,
+      ttl_ms: ttl,
       remaining_ms: expect.any(Number),
       keys: [`${key}/leased`],
       more: false,
@@ -232,7 +234,7 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
       body: { error: { code: 'ENOENT' } },
     });
     expect((await group('kv.get', { key: `${key}/kept` })).body.value).toBe('v');
-    expect((await group('kv.lease_list')).body).toMatchObject({ leases: [[shown(kept), 1000, 1]], more: false });
+    expect((await group('kv.lease_list')).body).toMatchObject({ leases: [[shown(kept), ttl, 1]], more: false });
     expect((await group('kv.lease_revoke', { lease_id: kept })).body).toMatchObject({ revoked: true });
     expect((await group('kv.get', { key: `${key}/kept` })).body.value).toBe(null);
   });

@@ -117,7 +117,7 @@ describe('conclave run', () => {
       await client.insist('wrong.admin.bootstrap', { peers: ['wrong'] });
       const { store_id, session, term } = await client.insist('wrong.admin.status');
       const lie = { group_id: 'main', store_id, session, term, index: 1_000_000 };
-      client.nats.publish('conclave.main.wrong.feed.committed', encode(lie));
+      client.nats.publish('conclave.main.wrong.feed.committed.wrong', encode(lie));
       const node = peer.process('node');
       expect(await node.ended()).toEqual({ code: 70, signal: null });
       expect(await node.line(({ level }) => level === 60)).toMatchObject({
@@ -127,7 +127,7 @@ describe('conclave run', () => {
         actor: 'node',
         term,
         session,
-        stack: expect.stringContaining('node-core'),
+        stack: expect.stringContaining('NodeCore'),
       });
       expect(peer.process('log-store').isRunning).toBe(true);
     } finally {

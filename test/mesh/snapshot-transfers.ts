@@ -27,7 +27,7 @@ export interface SentChunk {
 /** Notes each chunk that is sent to this peer from now on. */
 export async function noteChunks(mesh: Mesh, peer: string): Promise<readonly SentChunk[]> {
   const sent: SentChunk[] = [];
-  mesh.plain.nats.subscribe(`conclave.main.${peer}.node.install_snapshot`, {
+  mesh.plain.nats.subscribe(`conclave.main.${peer}.node.install_snapshot.*`, {
     callback: (error, message) => {
       if (error !== null) return;
       const { snapshot_id, number, chunk } = decode(message.data) as {

@@ -12,8 +12,12 @@ export interface CommandRun {
 }
 
 /** Starts it; it finds NATS at `natsUrl`. */
-export function startCommand(natsUrl: string, args: readonly string[]): CommandRun {
-  const env = { ...process.env, NATS_URL: natsUrl };
+export function startCommand(
+  natsUrl: string,
+  args: readonly string[],
+  more: Readonly<Record<string, string>> = {},
+): CommandRun {
+  const env = { ...process.env, NATS_URL: natsUrl, ...more };
   const child = spawnGuarded(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
   let [out, error] = ['', ''];
   child.stdout?.on('data', (data: Buffer) => {

@@ -23,13 +23,15 @@ export interface NatsServer {
 export interface NatsServerOptions {
   /** More lines of its configuration. */
   readonly configuration?: string;
+  /** Each line of its log. */
+  readonly onLine?: (line: string) => void;
 }
 
 /** Starts a server on a free port of 127.0.0.1. */
 export async function startNats(options: NatsServerOptions = {}): Promise<NatsServer> {
   for (let attempt = 1; ; attempt++) {
     const [port] = await freePorts(1);
-    const server = new RealServer(await findNatsServer(), port as number, options.configuration ?? '');
+    const server = new RealServer(await findNatsServer(), port as number, options.configuration ?? '', options.onLine);
     try {
       await server.restart();
       return server;
@@ -91,6 +93,7 @@ class RealServer implements NatsServer {
     private readonly executable: string,
     readonly port: number,
     private readonly configuration: string,
+    private readonly onLine: (line: string) => void = () => undefined,
   ) {
     this.url = `nats://127.0.0.1:${port}`;
   }
@@ -101,7 +104,7 @@ class RealServer implements NatsServer {
     writeFileSync(file, `listen: "127.0.0.1:${this.port}"\n${this.configuration}\n`);
     const child = spawnGuarded(this.executable, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.child = child;
-    await untilReady(child);
+    await untilReady(child, this.onLine);
   }
 
   async kill(): Promise<void> {
@@ -122,7 +125,7 @@ class RealServer implements NatsServer {
 }
 
 /** Settled when the server says so. */
-function untilReady(child: ChildProcess): Promise<void> {
+function untilReady(child: ChildProcess, onLine: (line: string) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const said: string[] = [];
     const giveUp = (why: string) => reject(new Error(`the NATS server ${why}:\n${said.join('\n')}`));
@@ -134,6 +137,7 @@ function untilReady(child: ChildProcess): Promise<void> {
     // It is read to its end, so that the server is never held up by a full pipe.
     createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', (line) => {
       if (said.length < 100) said.push(line);
+      onLine(line);
       if (!line.includes('Server is ready')) return;
       clearTimeout(timer);
       resolve();

@@ -1,5 +1,5 @@
 /** A plain NATS client with JSON, as anybody could write one: no code of Conclave. */
-import { connect, type NatsConnection } from 'nats';
+import { type ConnectionOptions, connect, type NatsConnection } from 'nats';
 
 export interface Reply {
   readonly body: Record<string, unknown>;
@@ -23,19 +23,20 @@ export class PlainClient {
   ) {}
 
   /** Connects, and hears the group's events from now on. */
-  static async open(servers: readonly string[], group = 'main'): Promise<PlainClient> {
+  static async open(servers: readonly string[], group = 'main', login: ConnectionOptions = {}): Promise<PlainClient> {
     const nats = await connect({
+      ...login,
       servers: [...servers],
       maxReconnectAttempts: -1,
       reconnectTimeWait: 100,
       waitOnFirstConnect: true,
     });
     const client = new PlainClient(nats, group);
-    nats.subscribe(`conclave.${group}.event.*`, {
+    nats.subscribe(`conclave.${group}.event.>`, {
       callback: (error, message) => {
         if (error !== null) return;
         try {
-          client.onEvent(message.subject.slice(message.subject.lastIndexOf('.') + 1), message.json());
+          client.onEvent(message.subject.split('.')[3] ?? '', message.json());
         } catch {
           // What is no JSON is no event, whoever published it.
         }

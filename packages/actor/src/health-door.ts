@@ -1,8 +1,9 @@
 /** Answers how an actor is, on `<prefix>.<group>.<peer>.<actor>.health`. */
-import { type Encoding, encodeAs, encodingOf, type HealthReply, healthWord, type Subjects } from '@conclave/protocol';
+import { type Encoding, encodeAs, encodingOf, type HealthReply, type Subjects } from '@conclave/protocol';
 import type { Actor } from './actor.js';
 import type { Connection } from './nats-connection.js';
 import { onceATurn } from './once-a-turn.js';
+import { serveRequests } from './serve.js';
 import type { ActorAddress, Listening, Transport } from './transport.js';
 
 export function serveHealth(
@@ -13,14 +14,14 @@ export function serveHealth(
   transport: Pick<Transport, 'dropped'>,
 ): Listening {
   const { groupId, peerId, actor, incarnation } = address;
-  const subject = subjects.message({ groupId, peerId, recipient: actor }, healthWord);
+  const subject = subjects.health({ groupId, peerId, recipient: actor });
   const replyIn = onceATurn((encoding: Encoding) => {
-    const dropped = { ...transport.dropped, ...actorThere.dropped };
+    const dropped = { ...connection.dropped, ...transport.dropped, ...actorThere.dropped };
     const { healthy, reason } = actorThere.health();
     const reply: HealthReply = { group_id: groupId, peer_id: peerId, actor, incarnation, healthy, reason, dropped };
     return encodeAs(reply, encoding);
   });
-  const subscription = connection.subscribe(subject, (request) => {
+  const subscription = serveRequests(connection, subjects, subject, (request) => {
     if (request.reply) connection.publish(request.reply, replyIn(encodingOf(request.data)));
   });
   return {

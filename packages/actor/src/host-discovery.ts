@@ -10,9 +10,9 @@
  *    that there is nobody. (The connection hears nothing of what it publishes itself, so this peer need not be among them.)
  */
 import {
+  discoverySubject,
   type GroupId,
   GroupList,
-  groupListWord,
   ListGroupsReply,
   limits,
   NodeServiceInfo,
@@ -112,7 +112,7 @@ export class HostDiscovery {
   private async sweep(): Promise<Sweep> {
     const nodes = new Map<string, FoundNode>();
     let answers = 0;
-    const isCarriedOut = await this.collect('$SRV.INFO.conclave', (message) => {
+    const isCarriedOut = await this.collect(discoverySubject, (message) => {
       answers += 1;
       if (answers > limits.discoveryAnswers) return;
       const node = this.nodeOf(message);
@@ -168,16 +168,24 @@ export class HostDiscovery {
     clearTimeout(this.closeTimer);
     this.closeTimer = setTimeout(() => this.close(), listeningMs).unref();
     if (this.stopListening !== undefined) return;
-    const subject = this.subjects.hosts(groupListWord);
-    const subscription = this.connection.subscribe(subject, (message) => this.onList(message));
+    const lists = this.subjects.groupLists();
+    // A peer of the first version may host the group too.
+    const subscriptions = [lists, this.subjects.ofFirstVersion(lists)].map((subject) =>
+      this.connection.subscribe(subject, (message) => this.onList(message)),
+    );
     this.stopListening = () => {
-      if (!this.connection.nats.isClosed()) subscription.unsubscribe();
+      if (this.connection.nats.isClosed()) return;
+      for (const subscription of subscriptions) subscription.unsubscribe();
     };
   }
 
   private onList(message: Msg): void {
     try {
       const list = GroupList.parse(message.json());
+      const subject = this.subjects.groupList(list.peer_id);
+      if (message.subject !== subject && message.subject !== this.subjects.ofFirstVersion(subject)) {
+        return this.connection.count('other_sender:groups');
+      }
       const isNew = !this.lists.has(list.peer_id);
       if (isNew && this.lists.size >= limits.discoveryPeers) this.hasTooManyLists = true;
       else this.lists.set(list.peer_id, { list, heardMs: performance.now() });

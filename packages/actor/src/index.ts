@@ -13,6 +13,7 @@ export * from './nats-connection.js';
 export * from './nats-transport.js';
 export * from './peer-transport.js';
 export * from './requests.js';
+export * from './serve.js';
 export * from './timer-grid.js';
 export * from './transport.js';
 export * from './turns.js';

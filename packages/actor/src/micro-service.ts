@@ -2,15 +2,15 @@
  * A NATS micro service as the `nats` tool and others find it, by ADR-32: answers `$SRV.PING`, `$SRV.INFO` and
  * `$SRV.STATS`, also with `.<name>` and `.<name>.<id>`. (`@nats-io/services` pins an older core of the client.)
  */
-import { encodeJson } from '@conclave/protocol';
+import { encodeJson, type Subjects, serviceName, serviceSubjects, serviceVerbs } from '@conclave/protocol';
 import type { Msg } from 'nats';
 import type { Connection } from './nats-connection.js';
 import { onceATurn } from './once-a-turn.js';
 import type { EndpointCounts } from './requests.js';
+import { serveRequests } from './serve.js';
 import type { Listening } from './transport.js';
 
 export interface MicroServiceOptions {
-  readonly name: string;
   /** Of this instance; one token. */
   readonly id: string;
   /** By semver. */
@@ -25,8 +25,7 @@ export interface Endpoint {
   readonly counts: EndpointCounts;
 }
 
-const verbs = ['PING', 'INFO', 'STATS'] as const;
-type Verb = (typeof verbs)[number];
+type Verb = (typeof serviceVerbs)[number];
 
 export class MicroService {
   private readonly listenings: Listening[] = [];
@@ -39,16 +38,19 @@ export class MicroService {
    */
   constructor(
     private readonly connection: Connection,
+    private readonly subjects: Subjects,
     private readonly options: MicroServiceOptions,
     private readonly endpoints: () => readonly Endpoint[],
     private readonly data: () => unknown,
   ) {}
 
   start(): void {
-    const { name, id } = this.options;
-    for (const verb of verbs) {
-      for (const subject of [`$SRV.${verb}`, `$SRV.${verb}.${name}`, `$SRV.${verb}.${name}.${id}`]) {
-        const subscription = this.connection.subscribe(subject, (request) => this.answer(verb, request));
+    const { id } = this.options;
+    for (const verb of serviceVerbs) {
+      for (const subject of serviceSubjects(verb, id)) {
+        const subscription = serveRequests(this.connection, this.subjects, subject, (request) =>
+          this.answer(verb, request),
+        );
         this.listenings.push({ close: () => subscription.unsubscribe() });
       }
     }
@@ -65,8 +67,14 @@ export class MicroService {
   }
 
   private response(verb: Verb): unknown {
-    const { name, id, version, description, metadata } = this.options;
-    const identity = { type: `io.nats.micro.v1.${verb.toLowerCase()}_response`, name, id, version, metadata };
+    const { id, version, description, metadata } = this.options;
+    const identity = {
+      type: `io.nats.micro.v1.${verb.toLowerCase()}_response`,
+      name: serviceName,
+      id,
+      version,
+      metadata,
+    };
     switch (verb) {
       case 'PING':
         return identity;

@@ -109,7 +109,7 @@ export class Connection {
     return new Connection(nats, log, options.pingIntervalMs ?? defaultPingIntervalMs, options.givesWay ?? false);
   }
 
-  /** What was not published, by reason. */
+  /** What was not published, and which requests were dropped, by reason. */
   get dropped(): Readonly<Record<string, number>> {
     return this.tally.counts;
   }
@@ -186,6 +186,11 @@ export class Connection {
       this.isPaused = false;
       this.inside.transport?.socket?.resume();
     }
+  }
+
+  /** Counts what was dropped that came over this connection. */
+  count(reason: string): void {
+    this.tally.add(reason);
   }
 
   /** Settled when the server has taken all that was said so far, subscriptions too. */

@@ -13,20 +13,24 @@ import {
   type GroupId,
   healthWord,
   isBundled,
+  isFrom,
   isMessageName,
   limits,
   type Message,
   messages,
+  namedSender,
   type PeerId,
   type Recipient,
   type Subjects,
 } from '@conclave/protocol';
 import type { Msg, Subscription } from 'nats';
 import { Bundles } from './bundles.js';
+import { FirstVersionPeers } from './first-version-peers.js';
 import type { Connection } from './nats-connection.js';
 import {
   type ActorAddress,
   addressOf,
+  isOverheard,
   type Listening,
   type OverheardFeed,
   type Overhearing,
@@ -35,40 +39,53 @@ import {
   type Transport,
 } from './transport.js';
 
+/** What is subscribed to on one subject, and while there are peers of the first version on theirs too. */
 interface Heard {
   readonly subscription: Subscription;
+  ofFirstVersion: Subscription | undefined;
+  /** `from`: the last token of the subject; none: it came on a subject of the first version. */
+  readonly onMessage: (message: Msg, from: string | undefined) => void;
+}
+
+interface HeardMessages extends Heard {
   readonly receivers: Set<Receive>;
 }
 
 /** The bundles to an actor of a peer, for all groups that listen to them. */
-interface HeardBundles {
-  readonly subscription: Subscription;
+interface HeardBundles extends Heard {
   listenings: number;
 }
 
 /** What of a subject is heard: which group, which peer, which recipient. */
 interface Source {
   readonly groupId: GroupId;
+  readonly peerId: PeerId;
   readonly recipient: Recipient;
 }
 
 export class NatsTransport implements Transport {
-  private readonly heard = new Map<string, Heard>();
+  private readonly heard = new Map<string, HeardMessages>();
   private readonly heardBundles = new Map<string, HeardBundles>();
+  private readonly firstVersion: FirstVersionPeers;
   /** Those that listen here, and how many actors of each: with several, small messages are bundled. */
   private readonly groups = new Map<GroupId, number>();
   private readonly bundles: Bundles;
   private readonly tally: Tally;
   private closed = false;
 
-  /** @param onDropped is told of each drop, with how often there was one for that reason */
+  /**
+   * @param own the peer whose actors send through it
+   * @param onDropped is told of each drop, with how often there was one for that reason
+   */
   constructor(
     private readonly connection: Connection,
     private readonly subjects: Subjects,
+    private readonly own: PeerId,
     onDropped?: (reason: string, count: number) => void,
     private readonly options: { readonly bundle: boolean } = { bundle: true },
   ) {
     this.tally = new Tally(onDropped);
+    this.firstVersion = new FirstVersionPeers(connection, subjects, (areThere) => this.onFirstVersion(areThere));
     this.bundles = new Bundles({
       publish: (peerId, message) => this.sendNow(peerId, message),
       publishBundle: (peerId, recipient, gathered) => this.sendBundle(peerId, recipient, gathered),
@@ -94,26 +111,33 @@ export class NatsTransport implements Transport {
     const data = encode(message.body);
     if (data.length > this.connection.messageBytes) return `too_large:${message.name}`;
     const word = message.name.slice(message.name.indexOf('.') + 1);
-    const subject = this.subjects.message(addressOf(peerId, message), word);
-    return this.connection.publish(subject, data) ? undefined : 'not_published';
+    const subject = this.subjects.message(addressOf(peerId, message), word, this.own);
+    if (!this.connection.publish(subject, data)) return 'not_published';
+    if (this.firstVersion.areThere && (this.firstVersion.has(peerId) || isOverheard(message.name))) {
+      this.connection.publish(this.subjects.ofFirstVersion(subject), data);
+    }
+    return undefined;
   }
 
   private sendBundle(peerId: PeerId, recipient: Recipient, gathered: readonly Message[]): void {
     if (this.closed) return this.tally.add('closed');
+    const subject = this.subjects.bundle(peerId, recipient, this.own);
     const data = encode({ messages: gathered.map(({ name, body }) => [name, body]) } satisfies Bundle);
     if (data.length > this.connection.messageBytes) {
       for (const message of gathered) this.sendNow(peerId, message);
-    } else if (!this.connection.publish(this.subjects.bundle(peerId, recipient), data)) {
+    } else if (!this.connection.publish(subject, data)) {
       this.tally.add('bundle_not_published');
+    } else if (this.firstVersion.has(peerId)) {
+      this.connection.publish(this.subjects.ofFirstVersion(subject), data);
     }
   }
 
   listen({ groupId, peerId, actor }: ActorAddress, receive: Receive): Listening {
-    const own = this.subjects.messages({ groupId, peerId, recipient: actor });
-    const listenings = [this.hear(own, { groupId, recipient: actor }, receive)];
+    const own = { groupId, peerId, recipient: actor };
+    const listenings = [this.hear(this.subjects.messages(own), own, receive)];
+    const feed: Source = { groupId, peerId, recipient: 'feed' };
     for (const message of feedMessagesTo(actor)) {
-      const subject = this.subjects.message({ groupId, peerId, recipient: 'feed' }, message);
-      listenings.push(this.hear(subject, { groupId, recipient: 'feed' }, receive));
+      listenings.push(this.hear(this.subjects.message(feed, message, '*'), feed, receive));
     }
     listenings.push(this.hearBundles(peerId, actor), this.host(groupId));
     if (isInFeedBundles(actor)) listenings.push(this.hearBundles(peerId, 'feed'));
@@ -125,23 +149,23 @@ export class NatsTransport implements Transport {
   }
 
   overhear({ groupId, peerId, name }: OverheardFeed, receive: Receive): Overhearing {
-    const subject = this.subjects.message({ groupId, peerId, recipient: 'feed' }, name.slice('feed.'.length));
-    const listening = this.hear(subject, { groupId, recipient: 'feed' }, receive);
+    const feed: Source = { groupId, peerId, recipient: 'feed' };
+    const subject = this.subjects.message(feed, name.slice('feed.'.length), peerId);
+    const listening = this.hear(subject, feed, receive);
     return { ...listening, ready: this.connection.settled() };
   }
 
   async close(): Promise<void> {
     this.bundles.takeTurn();
     this.closed = true;
-    for (const { subscription, receivers } of this.heard.values()) {
-      receivers.clear();
-      if (!this.connection.nats.isClosed()) subscription.unsubscribe();
+    for (const heard of this.heard.values()) {
+      heard.receivers.clear();
+      this.unsubscribe(heard);
     }
     this.heard.clear();
-    for (const { subscription } of this.heardBundles.values()) {
-      if (!this.connection.nats.isClosed()) subscription.unsubscribe();
-    }
+    for (const heard of this.heardBundles.values()) this.unsubscribe(heard);
     this.heardBundles.clear();
+    this.firstVersion.close();
   }
 
   /** Counts an actor of a group. */
@@ -155,21 +179,20 @@ export class NatsTransport implements Transport {
   }
 
   private hearBundles(peerId: PeerId, recipient: Recipient): Listening {
-    const subject = this.subjects.bundle(peerId, recipient);
+    const subject = this.subjects.bundle(peerId, recipient, '*');
     let heard = this.heardBundles.get(subject);
     if (heard === undefined) {
-      const subscription = this.connection.subscribe(subject, ({ data }) => this.onBundle(peerId, recipient, data));
-      heard = { subscription, listenings: 0 };
+      const onMessage: Heard['onMessage'] = ({ data }, from) => this.onBundle(peerId, recipient, data, from);
+      heard = { ...this.subscribe(subject, onMessage), listenings: 0 };
       this.heardBundles.set(subject, heard);
     }
-    const { subscription } = heard;
     const counted = heard;
     counted.listenings += 1;
     return once(() => {
       counted.listenings -= 1;
       if (counted.listenings > 0 || this.heardBundles.get(subject) !== counted) return;
       this.heardBundles.delete(subject);
-      if (!this.connection.nats.isClosed()) subscription.unsubscribe();
+      this.unsubscribe(counted);
     });
   }
 
@@ -177,37 +200,78 @@ export class NatsTransport implements Transport {
     let heard = this.heard.get(subject);
     if (heard === undefined) {
       const receivers = new Set<Receive>();
-      const subscription = this.connection.subscribe(subject, (message) => this.onMessage(message, source, receivers));
-      heard = { subscription, receivers };
+      const onMessage: Heard['onMessage'] = (message, from) => this.onMessage(message, from, source, receivers);
+      heard = { ...this.subscribe(subject, onMessage), receivers };
       this.heard.set(subject, heard);
     }
-    const { receivers, subscription } = heard;
-    receivers.add(receive);
+    const found = heard;
+    found.receivers.add(receive);
     return {
       close: () => {
-        if (!receivers.delete(receive) || receivers.size > 0 || this.heard.get(subject) !== heard) return;
+        if (!found.receivers.delete(receive) || found.receivers.size > 0 || this.heard.get(subject) !== found) return;
         this.heard.delete(subject);
-        if (!this.connection.nats.isClosed()) subscription.unsubscribe();
+        this.unsubscribe(found);
       },
     };
   }
 
-  private onMessage(arrived: Msg, source: Source, receivers: ReadonlySet<Receive>): void {
-    const word = arrived.subject.slice(arrived.subject.lastIndexOf('.') + 1);
-    // A request, which is answered elsewhere.
-    if (word === healthWord) return;
-    const message = this.parse(`${source.recipient}.${word}`, source, arrived.data);
-    if (message !== undefined) this.hand(message, arrived.data.length, receivers);
+  private subscribe(subject: string, onMessage: Heard['onMessage']): Heard {
+    const subscription = this.connection.subscribe(subject, (message) =>
+      onMessage(message, lastToken(message.subject)),
+    );
+    return { subscription, ofFirstVersion: this.subscribeToFirstVersion(subject, onMessage), onMessage };
   }
 
-  private onBundle(peerId: PeerId, recipient: Recipient, data: Uint8Array): void {
+  /** Peers of the first version are not heard, and nothing in their name, unless there are any. */
+  private subscribeToFirstVersion(subject: string, onMessage: Heard['onMessage']): Subscription | undefined {
+    if (!this.firstVersion.areThere) return undefined;
+    return this.connection.subscribe(this.subjects.ofFirstVersion(subject), (message) => onMessage(message, undefined));
+  }
+
+  private unsubscribe({ subscription, ofFirstVersion }: Heard): void {
+    if (this.connection.nats.isClosed()) return;
+    subscription.unsubscribe();
+    ofFirstVersion?.unsubscribe();
+  }
+
+  private onFirstVersion(areThere: boolean): void {
+    if (this.connection.nats.isClosed()) return;
+    for (const [subject, heard] of [...this.heard, ...this.heardBundles]) {
+      heard.ofFirstVersion?.unsubscribe();
+      heard.ofFirstVersion = areThere ? this.subscribeToFirstVersion(subject, heard.onMessage) : undefined;
+    }
+  }
+
+  private onMessage(arrived: Msg, from: string | undefined, source: Source, receivers: ReadonlySet<Receive>): void {
+    const word = wordOf(arrived.subject, from);
+    // A request, which is answered elsewhere.
+    if (from === undefined && word === healthWord) return;
+    const message = this.parse(`${source.recipient}.${word}`, source, arrived.data);
+    if (message !== undefined && this.isFromWhomItSays(message, from, source.peerId)) {
+      this.hand(message, arrived.data.length, receivers);
+    }
+  }
+
+  /** Whether the subject and the body name one sender; counted where they do not. */
+  private isFromWhomItSays(message: Message, from: string | undefined, addressee: PeerId): boolean {
+    if (from === undefined) {
+      if (this.firstVersion.has(namedSender(message) ?? addressee)) return true;
+      this.tally.add(`no_sender:${message.name}`);
+      return false;
+    }
+    if (isFrom(from, message, addressee)) return true;
+    this.tally.add(`other_sender:${message.name}`);
+    return false;
+  }
+
+  private onBundle(peerId: PeerId, recipient: Recipient, data: Uint8Array, from: string | undefined): void {
     if (data.length > limits.messageBytes) return this.tally.add('too_large:bundle');
     const bundle = Bundle.safeParse(this.decode(data, 'bundle'));
     if (!bundle.success) return this.tally.add('malformed:bundle');
     const bytes = Math.ceil(data.length / Math.max(1, bundle.data.messages.length));
     for (const [name, body] of bundle.data.messages) {
       const message = this.parseBundled(name, recipient, body);
-      if (message === undefined) continue;
+      if (message === undefined || !this.isFromWhomItSays(message, from, peerId)) continue;
       const receivers = this.heard.get(this.bundledSubject(peerId, message))?.receivers;
       // Of a group that is hosted here no more, or not yet; or of a feed that another actor of this process hears.
       if (receivers === undefined) this.tally.add('bundled_for_nobody');
@@ -219,7 +283,7 @@ export class NatsTransport implements Transport {
   private bundledSubject(peerId: PeerId, message: Message): string {
     const address = addressOf(peerId, message);
     if (address.recipient !== 'feed') return this.subjects.messages(address);
-    return this.subjects.message(address, message.name.slice('feed.'.length));
+    return this.subjects.message(address, message.name.slice('feed.'.length), '*');
   }
 
   private hand(message: Message, bytes: number, receivers: ReadonlySet<Receive>): void {
@@ -266,6 +330,17 @@ export class NatsTransport implements Transport {
     this.tally.add(reason);
     return undefined;
   }
+}
+
+/** The sender that a subject names. */
+function lastToken(subject: string): string {
+  return subject.slice(subject.lastIndexOf('.') + 1);
+}
+
+/** The message that a subject names: its last token, or the one before the sender. */
+function wordOf(subject: string, from: string | undefined): string {
+  const end = from === undefined ? subject.length : subject.length - from.length - 1;
+  return subject.slice(subject.lastIndexOf('.', end - 1) + 1, end);
 }
 
 /** Ends something at most once. */

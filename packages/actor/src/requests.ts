@@ -26,6 +26,7 @@ import { headers, type Msg, type MsgHdrs, NoRespondersError, RequestError } from
 import type { LineLog } from './actor-log.js';
 import { type FoundHost, HostDiscovery } from './host-discovery.js';
 import type { Connection } from './nats-connection.js';
+import { serveRequests } from './serve.js';
 import type { Listening } from './transport.js';
 import { WatchPublisher } from './watch-publisher.js';
 
@@ -58,6 +59,9 @@ export interface ServedSubject {
   /** Unsubscribes. Requests that NATS has sent already still come; settled when there are none any more. */
   close(): Promise<void>;
 }
+
+/** What every event says, beside what it is about. */
+export type Published = { readonly group_id: GroupId; readonly peer_id: PeerId } & Readonly<Record<string, unknown>>;
 
 /** What an endpoint has done so far. */
 export interface EndpointCounts {
@@ -99,7 +103,7 @@ export class Requests {
 
   constructor(
     private readonly connection: Connection,
-    private readonly subjects: Subjects,
+    readonly subjects: Subjects,
     private readonly log: LineLog,
   ) {
     this.hosts = new HostDiscovery(connection, subjects, (subject, timeoutMs) => this.ask(subject, {}, timeoutMs));
@@ -125,7 +129,7 @@ export class Requests {
 
   /** The same on a subject that is of no group. */
   serveSubject(subject: string, counts: EndpointCounts, onRequest: (request: Request) => void): ServedSubject {
-    const subscription = this.connection.subscribe(subject, (message) =>
+    const subscription = serveRequests(this.connection, this.subjects, subject, (message) =>
       onRequest(new ReceivedRequest(this.connection, message, counts, this.log)),
     );
     let closed: Promise<void> | undefined;
@@ -162,9 +166,9 @@ export class Requests {
     }
   }
 
-  /** Publishes an event as JSON. */
-  publishEvent(groupId: GroupId, name: string, body: unknown): void {
-    this.connection.publish(this.subjects.event(groupId, name), encodeJson(body));
+  /** Publishes an event of a peer as JSON. */
+  publishEvent(name: string, body: Published): void {
+    this.connection.publish(this.subjects.event(body.group_id, name, body.peer_id), encodeJson(body));
   }
 
   /** Publishes for the watches of a group; `onUnheard`: nobody is subscribed to what was published for a watch. */
@@ -181,7 +185,9 @@ export class Requests {
   hearLedHistories(groupId: GroupId, onLed: (body: LedHistory) => void): Listening {
     const subscription = this.connection.subscribe(this.subjects.ledHistory(groupId, '*'), (message) => {
       const body = decodeLedHistory(message.data);
-      if (body?.group_id === groupId) onLed(body);
+      if (body?.group_id !== groupId) return;
+      if (message.subject === this.subjects.ledHistory(groupId, body.peer_id)) onLed(body);
+      else this.connection.count('other_sender:history');
     });
     return {
       close: () => {

@@ -16,7 +16,7 @@ import {
 const groupId = asGroupId('g');
 const own = { group_id: groupId, store_id: 's1' as StoreId, session: asSession(4) };
 
-/** To a log-store; `seq` tells one from the other. */
+/** To a log-store of the same peer; `seq` tells one from the other. */
 export function tick(seq: number): Message<'log-store.tick'> {
   return { name: 'log-store.tick', body: { ...own, link: 1, seq } };
 }
@@ -40,14 +40,36 @@ export function append(seq: number, bytes = 64): Message<'feed.append'> {
   return { name: 'feed.append', body };
 }
 
-/** On a feed that replicators and ballot-box hear. */
+/** From n1 to another peer's node; `bytes` of payload, none: without entries. */
+export function entries(seq: number, bytes = 0): Message<'node.append_entries'> {
+  const batch = () => encodeBatch('commands', asTerm(1), asLogIndex(seq), [new Uint8Array(bytes)]);
+  return {
+    name: 'node.append_entries',
+    body: {
+      group_id: groupId,
+      group_uid: 'u' as GroupUid,
+      leader_id: asPeerId('n1'),
+      term: asTerm(1),
+      target_store_id: 's2' as StoreId,
+      request_id: seq,
+      prev_index: asLogIndex(0),
+      prev_term: asTerm(0),
+      leader_commit: asLogIndex(0),
+      tick_id: 1,
+      hear_feed: false,
+      batches: bytes === 0 ? [] : [batch()],
+    },
+  };
+}
+
+/** From n1, on a feed that replicators and ballot-box hear. */
 export function stored(seq: number): Message<'feed.stored'> {
   return {
     name: 'feed.stored',
     body: {
       ...own,
       group_uid: 'u' as GroupUid,
-      peer_id: asPeerId('n2'),
+      peer_id: asPeerId('n1'),
       seq,
       leader_id: asPeerId('n1'),
       leader_term: asTerm(1),
@@ -58,6 +80,6 @@ export function stored(seq: number): Message<'feed.stored'> {
 
 /** The number that tells a test's message from another. */
 export function seqOf(message: Message<MessageName>): number {
-  const body = message.body as { readonly seq?: number; readonly verified_index?: number };
-  return body.seq ?? body.verified_index ?? -1;
+  const body = message.body as { readonly seq?: number; readonly request_id?: number };
+  return body.seq ?? body.request_id ?? -1;
 }

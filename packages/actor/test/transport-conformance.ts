@@ -5,7 +5,7 @@
 import { type ActorKind, asGroupId, asPeerId, limits, type Message, type PeerId } from '@conclave/protocol';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Receive, Transport } from '../src/index.js';
-import { append, seqOf, stored, tick } from './messages.js';
+import { append, entries, seqOf, stored, tick } from './messages.js';
 
 /** Two peers' processes with their transports; for a transport within a process both may be the same. */
 export interface TransportPair {
@@ -79,32 +79,33 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
       expect(other.heard).toEqual([append(1)]);
     });
 
-    for (const [where, target] of [
-      ['within a peer', n1],
-      ['between peers', n2],
+    for (const [where, target, actor, make] of [
+      ['within a peer', n1, 'log-store', tick],
+      ['between peers', n2, 'node', entries],
     ] as const) {
       it(`brings messages in order, ${where}`, async () => {
         const ear = new Ear();
-        listen(target, 'log-store', ear);
+        listen(target, actor, ear);
         await pair.settled();
         const seqs = Array.from({ length: 2000 }, (_, index) => index + 1);
-        for (const seq of seqs) pair.n1.send(target, tick(seq));
+        for (const seq of seqs) pair.n1.send(target, make(seq));
         await ear.has(2000);
         expect(ear.seqs).toEqual(seqs);
-        expect(ear.heard[6]).toEqual(tick(7));
+        expect(ear.heard[6]).toEqual(make(7));
       });
 
       it(`brings a feed’s message to each actor that listens to it, ${where}`, async () => {
         const ears = { 'log-store': new Ear(), replicator: new Ear(), 'ballot-box': new Ear(), node: new Ear() };
-        for (const actor of ['log-store', 'replicator', 'ballot-box', 'node'] as const) {
-          listen(target, actor, ears[actor]);
+        for (const each of ['log-store', 'replicator', 'ballot-box', 'node'] as const) {
+          listen(target, each, ears[each]);
         }
         await pair.settled();
-        pair.n1.send(target, append(1));
+        // Entries for a log-store are on its own peer's feed alone.
+        const appends = target === n1 ? [1, 3] : [];
+        for (const seq of appends) pair.n1.send(target, append(seq));
         pair.n1.send(target, stored(2));
-        pair.n1.send(target, append(3));
-        await Promise.all([ears['log-store'].has(2), ears.replicator.has(1), ears['ballot-box'].has(1)]);
-        expect(ears['log-store'].seqs).toEqual([1, 3]);
+        await Promise.all([ears['log-store'].has(appends.length), ears.replicator.has(1), ears['ballot-box'].has(1)]);
+        expect(ears['log-store'].seqs).toEqual(appends);
         expect(ears.replicator.heard).toEqual([stored(2)]);
         expect(ears['ballot-box'].heard).toEqual([stored(2)]);
         expect(ears.node.heard).toEqual([]);
@@ -112,13 +113,13 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
 
       it(`brings a message with as many bytes of batches as one may have, ${where}`, async () => {
         const ear = new Ear();
-        listen(target, 'log-store', ear);
+        listen(target, actor, ear);
         await pair.settled();
-        const message = append(1, limits.appendBytes - 1024);
+        const message = (target === n1 ? append : entries)(1, limits.appendBytes - 1024);
         pair.n1.send(target, message);
         await ear.has(1);
         const [heard] = ear.heard;
-        expect(heard?.name).toBe('feed.append');
+        expect(heard?.name).toBe(message.name);
         const batches = (heard as typeof message).body.batches.map((batch) => Buffer.from(batch));
         expect(batches.map((batch, index) => batch.equals(message.body.batches[index] as Uint8Array))).toEqual([true]);
       });
@@ -145,13 +146,13 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
       it(`delivers nothing before send returns, ${where}`, async () => {
         const ear = new Ear();
         let sending = false;
-        listen(target, 'log-store', (message, bytes) => {
+        listen(target, actor, (message, bytes) => {
           expect(sending).toBe(false);
           ear.receive(message, bytes);
         });
         await pair.settled();
         sending = true;
-        pair.n1.send(target, tick(1));
+        pair.n1.send(target, make(1));
         sending = false;
         await ear.has(1);
       });
@@ -160,25 +161,25 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
     it('brings nothing to other groups, peers and actors', async () => {
       const right = new Ear();
       const wrong = new Ear();
-      listen(n2, 'log-store', right);
-      listen(n1, 'log-store', wrong);
-      listen(n2, 'node', wrong);
-      pair.n2.listen({ groupId: asGroupId('h'), peerId: n2, actor: 'log-store' }, wrong.receive);
+      listen(n2, 'node', right);
+      listen(n1, 'node', wrong);
+      listen(n2, 'log-store', wrong);
+      pair.n2.listen({ groupId: asGroupId('h'), peerId: n2, actor: 'node' }, wrong.receive);
       await pair.settled();
-      pair.n1.send(n2, tick(1));
+      pair.n1.send(n2, entries(1));
       await right.has(1);
-      pair.n1.send(n2, tick(2));
+      pair.n1.send(n2, entries(2));
       await right.has(2);
       expect(wrong.heard).toEqual([]);
     });
 
     it('drops what is sent to nobody, and goes on', async () => {
       const ear = new Ear();
-      listen(n2, 'log-store', ear);
+      listen(n2, 'node', ear);
       await pair.settled();
-      pair.n1.send(asPeerId('nobody'), tick(1));
+      pair.n1.send(asPeerId('nobody'), entries(1));
       pair.n1.send(n2, stored(1));
-      pair.n1.send(n2, tick(2));
+      pair.n1.send(n2, entries(2));
       await ear.has(1);
       expect(ear.seqs).toEqual([2]);
     });
@@ -214,13 +215,13 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
     if (encodes) {
       it('drops and counts what is too large for a message', async () => {
         const ear = new Ear();
-        listen(n2, 'log-store', ear);
+        listen(n2, 'node', ear);
         await pair.settled();
-        pair.n1.send(n2, append(1, limits.messageBytes));
-        pair.n1.send(n2, tick(2));
+        pair.n1.send(n2, entries(1, limits.messageBytes));
+        pair.n1.send(n2, entries(2));
         await ear.has(1);
         expect(ear.seqs).toEqual([2]);
-        expect(pair.n1.dropped).toEqual({ 'too_large:feed.append': 1 });
+        expect(pair.n1.dropped).toEqual({ 'too_large:node.append_entries': 1 });
       });
     }
   });

@@ -10,7 +10,7 @@ import {
   silentLog,
   type Transport,
 } from '../src/index.js';
-import { append, seqOf, stored, tick } from './messages.js';
+import { append, entries, seqOf, stored, tick } from './messages.js';
 import { describeTransport, type TransportPair } from './transport-conformance.js';
 
 const groupId = asGroupId('g');
@@ -65,9 +65,9 @@ describeTransport(
   'the transport on NATS, each actor in a process of its own',
   async () => {
     // Within a peer there are two processes too: what one publishes is not echoed to itself.
-    const pair = await openPair((_peerId, connection) => new NatsTransport(connection, subjects));
+    const pair = await openPair((peerId, connection) => new NatsTransport(connection, subjects, peerId));
     const listeningConnection = await openConnection('n1, another process');
-    const listening = new NatsTransport(listeningConnection, subjects);
+    const listening = new NatsTransport(listeningConnection, subjects, n1);
     const first = pair.n1;
     return {
       ...pair,
@@ -101,7 +101,7 @@ for (const mirror of [false, true]) {
     `the transport of a process that hosts a whole peer${mirror ? ', with copies for observers' : ''}`,
     () =>
       openPair((peerId, connection) => {
-        const outer = new NatsTransport(connection, subjects);
+        const outer = new NatsTransport(connection, subjects, peerId);
         return new PeerTransport(peerId, new InProcessTransport(), outer, { mirror });
       }),
     true,
@@ -113,7 +113,8 @@ describeTransport(
   async () => {
     const other = asGroupId('other');
     const pair = await openPair((peerId, connection) => {
-      const transport = new PeerTransport(peerId, new InProcessTransport(), new NatsTransport(connection, subjects));
+      const outer = new NatsTransport(connection, subjects, peerId);
+      const transport = new PeerTransport(peerId, new InProcessTransport(), outer);
       transport.listen({ groupId: other, peerId, actor: 'log-store' }, () => undefined);
       transport.listen({ groupId: other, peerId, actor: 'node' }, () => undefined);
       transport.listen({ groupId: asGroupId('third'), peerId, actor: 'log-store' }, () => undefined);
@@ -125,7 +126,9 @@ describeTransport(
       n1: {
         // Each with one of another group before it, so that it has something to share a bundle with.
         send: (peerId, message) => {
-          n1Transport.send(peerId, { name: 'log-store.tick', body: { ...tick(0).body, group_id: other } });
+          if (peerId === n1)
+            n1Transport.send(n1, { name: 'log-store.tick', body: { ...tick(0).body, group_id: other } });
+          else n1Transport.send(peerId, { name: 'node.append_entries', body: { ...entries(0).body, group_id: other } });
           n1Transport.send(peerId, message);
         },
         listen: (address, receive) => n1Transport.listen(address, receive),
@@ -142,7 +145,7 @@ describeTransport(
 
 describe('bundles on NATS', () => {
   it('bring the messages of several groups as one; what is in none has its own subject', async () => {
-    const pair = await openPair((_peerId, connection) => new NatsTransport(connection, subjects));
+    const pair = await openPair((peerId, connection) => new NatsTransport(connection, subjects, peerId));
     const observer = await connect({ servers: server.url });
     try {
       const seen: string[] = [];
@@ -160,7 +163,7 @@ describe('bundles on NATS', () => {
       });
       for (const one of groups) {
         pair.n1.listen({ groupId: one, peerId: n1, actor: 'node' }, () => undefined);
-        for (const actor of ['log-store', 'ballot-box', 'replicator'] as const) {
+        for (const actor of ['node', 'ballot-box', 'replicator'] as const) {
           pair.n2.listen({ groupId: one, peerId: n2, actor }, (message) => {
             heard.push(`${actor} of ${one}: ${message.name}`);
             if (heard.length === 10) resolve();
@@ -169,23 +172,23 @@ describe('bundles on NATS', () => {
       }
       await pair.settled();
       for (const one of groups) {
-        pair.n1.send(n2, { name: 'log-store.tick', body: { ...tick(1).body, group_id: one } });
+        pair.n1.send(n2, { name: 'node.append_entries', body: { ...entries(1).body, group_id: one } });
         pair.n1.send(n2, { name: 'feed.stored', body: { ...stored(1).body, group_id: one } });
       }
-      pair.n1.send(n2, { name: 'feed.append', body: { ...append(1).body, group_id: asGroupId('a') } });
+      pair.n1.send(n2, { name: 'node.append_entries', body: { ...entries(2, 64).body, group_id: asGroupId('a') } });
       await all;
       await observer.flush();
       expect(seen).toEqual([
-        'conclave.admin.n2.log-store.bundle',
-        'conclave.admin.n2.feed.bundle',
-        'conclave.a.n2.feed.append',
+        'conclave.admin.n2.node.bundle.n1',
+        'conclave.admin.n2.feed.bundle.n1',
+        'conclave.a.n2.node.append_entries.n1',
       ]);
       expect(heard.toSorted()).toEqual(
         [
-          'log-store of a: feed.append',
+          'node of a: node.append_entries',
           ...['a', 'b', 'c'].flatMap((one) => [
             `ballot-box of ${one}: feed.stored`,
-            `log-store of ${one}: log-store.tick`,
+            `node of ${one}: node.append_entries`,
             `replicator of ${one}: feed.stored`,
           ]),
         ].toSorted(),
@@ -198,7 +201,7 @@ describe('bundles on NATS', () => {
   });
 
   it('are looked through at the door: what does not belong there is dropped and counted', async () => {
-    const pair = await openPair((_peerId, connection) => new NatsTransport(connection, subjects));
+    const pair = await openPair((peerId, connection) => new NatsTransport(connection, subjects, peerId));
     const client = await connect({ servers: server.url });
     try {
       const heard: Message[] = [];
@@ -209,7 +212,7 @@ describe('bundles on NATS', () => {
         });
       });
       await pair.settled();
-      const subject = subjects.bundle(n1, 'log-store');
+      const subject = subjects.bundle(n1, 'log-store', n1);
       const { name, body } = tick(1);
       client.publish(subject, 'garbage');
       client.publish(subject, encode({ messages: 'none' }));
@@ -251,7 +254,7 @@ describe('a peer’s transport', () => {
   /** What an observer sees of a peer's messages when one is sent within a process, and then one to another peer. */
   async function observed(mirror: boolean): Promise<string[]> {
     const pair = await openPair((peerId, connection) => {
-      const outer = new NatsTransport(connection, subjects);
+      const outer = new NatsTransport(connection, subjects, peerId);
       return new PeerTransport(peerId, new InProcessTransport(), outer, { mirror });
     });
     const observer = await connect({ servers: server.url });
@@ -261,7 +264,7 @@ describe('a peer’s transport', () => {
         observer.subscribe('conclave.>', {
           callback: (_error, message) => {
             seen.push(message.subject);
-            if (message.subject === 'conclave.g.n2.log-store.tick') resolve();
+            if (message.subject === 'conclave.g.n2.node.append_entries.n1') resolve();
           },
         });
       });
@@ -271,7 +274,7 @@ describe('a peer’s transport', () => {
       await pair.settled();
       pair.n1.send(n1, tick(1));
       pair.n1.send(n1, append(2));
-      pair.n1.send(n2, tick(3));
+      pair.n1.send(n2, entries(3));
       await last;
       expect(heard.map(seqOf)).toEqual([1, 2]);
       return seen;
@@ -283,14 +286,14 @@ describe('a peer’s transport', () => {
 
   it('keeps inside what nobody outside hears', async () => {
     // Replicators and ballot-box are elsewhere, so the feed's message goes out too.
-    expect(await observed(false)).toEqual(['conclave.g.n1.feed.append', 'conclave.g.n2.log-store.tick']);
+    expect(await observed(false)).toEqual(['conclave.g.n1.feed.append.n1', 'conclave.g.n2.node.append_entries.n1']);
   });
 
   it('publishes copies of that where it is told to, and hears none of them', async () => {
     expect(await observed(true)).toEqual([
-      'conclave.g.n1.log-store.tick',
-      'conclave.g.n1.feed.append',
-      'conclave.g.n2.log-store.tick',
+      'conclave.g.n1.log-store.tick.n1',
+      'conclave.g.n1.feed.append.n1',
+      'conclave.g.n2.node.append_entries.n1',
     ]);
   });
 });
@@ -302,7 +305,7 @@ describe('the door of the transport on NATS', () => {
 
   beforeAll(async () => {
     connection = await openConnection('n1');
-    transport = new NatsTransport(connection, subjects);
+    transport = new NatsTransport(connection, subjects, n1);
     client = await connect({ servers: server.url });
   });
   afterAll(async () => {
@@ -320,7 +323,7 @@ describe('the door of the transport on NATS', () => {
       });
     });
     await connection.settled();
-    const subject = 'conclave.g.n1.log-store.tick';
+    const subject = 'conclave.g.n1.log-store.tick.n1';
     const { body } = tick(1);
     client.publish(subject);
     client.publish(subject, 'garbage');
@@ -331,13 +334,13 @@ describe('the door of the transport on NATS', () => {
     client.publish(subject, encode({ ...body, seq: -1 }));
     client.publish(subject, encode({ ...body, group_id: 'h' }));
     client.publish(subject, encode({ ...body, group_id: 'a.b' }));
-    client.publish('conclave.g.n1.log-store.no_such_message', encode(body));
-    client.publish('conclave.g.n1.log-store.constructor', encode(body));
-    client.publish('conclave.g.n1.feed.append', encode({ ...append(1).body, batches: [new Uint8Array(40)] }));
-    client.publish('conclave.g.n1.feed.append', encode({ ...append(1).body, batches: [new Uint8Array(0)] }));
-    client.publish('conclave.g.n1.feed.append', encode({ ...append(1).body, batches: ['text'] }));
+    client.publish('conclave.g.n1.log-store.no_such_message.n1', encode(body));
+    client.publish('conclave.g.n1.log-store.constructor.n1', encode(body));
+    client.publish('conclave.g.n1.feed.append.n1', encode({ ...append(1).body, batches: [new Uint8Array(40)] }));
+    client.publish('conclave.g.n1.feed.append.n1', encode({ ...append(1).body, batches: [new Uint8Array(0)] }));
+    client.publish('conclave.g.n1.feed.append.n1', encode({ ...append(1).body, batches: ['text'] }));
     client.publish('conclave.g.n1.log-store.health', encode({}));
-    client.publish('conclave.g.n1.feed.append', encode(append(98).body));
+    client.publish('conclave.g.n1.feed.append.n1', encode(append(98).body));
     client.publish(subject, encode(tick(99).body));
     await last;
     expect(heard).toEqual([append(98), tick(99)]);
@@ -350,6 +353,104 @@ describe('the door of the transport on NATS', () => {
       'malformed:feed.append': 1,
     });
   });
+});
+
+describe('the sender of a message', () => {
+  /** A peer's process, and a client that publishes as it likes. */
+  async function withClient(
+    work: (connection: Connection, transport: NatsTransport, client: NatsConnection) => Promise<void>,
+  ): Promise<void> {
+    const connection = await openConnection('n1');
+    const transport = new NatsTransport(connection, subjects, n1);
+    const client = await connect({ servers: server.url });
+    try {
+      await work(connection, transport, client);
+    } finally {
+      await client.close();
+      await transport.close();
+      await connection.close();
+    }
+  }
+
+  /** Settled when the process has received what the client published. */
+  async function received(connection: Connection, client: NatsConnection): Promise<void> {
+    await client.flush();
+    await connection.settled();
+  }
+
+  const vote = (from: string) => ({
+    ...{ group_id: 'g', group_uid: 'u', term: 1000, kind: 'vote', election_id: 1, last_index: 1, last_term: 1 },
+    ...{ candidate_id: from, candidate_store_id: 's', transfer: false },
+  });
+
+  it('is the one that the subject names: else the message is dropped and counted', () =>
+    withClient(async (connection, transport, client) => {
+      const heard: Message[] = [];
+      for (const actor of ['node', 'log-store', 'replicator'] as const) {
+        transport.listen({ groupId, peerId: n1, actor }, (message) => heard.push(message));
+      }
+      await connection.settled();
+      client.publish('conclave.g.n1.node.request_vote.n3', encode(vote('n2')));
+      client.publish('conclave.g.n1.node.append_entries.n2', encode(entries(1).body));
+      client.publish('conclave.g.n1.feed.stored.n2', encode(stored(1).body));
+      // Only a peer's own actors send these, and entries to its log-store.
+      client.publish('conclave.g.n1.log-store.tick.n2', encode(tick(1).body));
+      client.publish('conclave.g.n1.feed.append.n2', encode({ ...append(1).body, leader_id: 'n2' }));
+      client.publish('conclave.g.n1.feed.append.n2', encode(append(1).body));
+      const bundled = [
+        ['node.append_entries', entries(1).body],
+        ['node.append_entries', { ...entries(2).body, leader_id: 'n2' }],
+      ];
+      client.publish('conclave.admin.n1.node.bundle.n2', encode({ messages: bundled }));
+      client.publish('conclave.g.n1.node.request_vote.n2', encode(vote('n2')));
+      await received(connection, client);
+      expect(heard.map(({ name }) => name)).toEqual(['node.append_entries', 'node.request_vote']);
+      expect(transport.dropped).toEqual({
+        'other_sender:node.request_vote': 1,
+        'other_sender:node.append_entries': 2,
+        'other_sender:feed.stored': 1,
+        'other_sender:log-store.tick': 1,
+        'other_sender:feed.append': 2,
+      });
+    }));
+
+  it('promise 31: is not in subjects of the first version: these are received from its peers alone, and they get such', () =>
+    withClient(async (connection, transport, client) => {
+      const heard: Message[] = [];
+      const seen: string[] = [];
+      client.subscribe('conclave.g.>', { callback: (_error, { subject }) => void seen.push(subject) });
+      transport.listen({ groupId, peerId: n1, actor: 'node' }, (message) => heard.push(message));
+      await connection.settled();
+      client.publish('conclave.g.n1.node.request_vote', encode(vote('n2')));
+      await received(connection, client);
+      expect(heard).toEqual([]);
+      const list = { peer_id: 'n2', incarnation: 'i', version: 1, groups: [] };
+      client.publish('conclave.admin.n3.groups', encodeJson(list));
+      client.publish('conclave.admin.n2.groups', encodeJson(list));
+      await received(connection, client);
+      await connection.settled();
+      client.publish('conclave.g.n1.node.request_vote', encode(vote('n2')));
+      client.publish('conclave.g.n1.node.request_vote', encode(vote('n3')));
+      await received(connection, client);
+      expect(heard).toEqual([{ name: 'node.request_vote', body: vote('n2') }]);
+      expect(transport.dropped).toEqual({ 'no_sender:node.request_vote': 1 });
+      seen.length = 0;
+      transport.send(n2, entries(1));
+      transport.send(asPeerId('n3'), entries(2));
+      // Followers of the first version listen there.
+      transport.send(n1, append(3));
+      transport.send(n1, tick(4));
+      await connection.settled();
+      await client.flush();
+      expect(seen).toEqual([
+        'conclave.g.n2.node.append_entries.n1',
+        'conclave.g.n2.node.append_entries',
+        'conclave.g.n3.node.append_entries.n1',
+        'conclave.g.n1.feed.append.n1',
+        'conclave.g.n1.feed.append',
+        'conclave.g.n1.log-store.tick.n1',
+      ]);
+    }));
 });
 
 describe('a connection to NATS', () => {
@@ -369,9 +470,9 @@ describe('a connection to NATS', () => {
     const connection = await Connection.open({ servers: [own.url], name: 'n1', log: silentLog });
     const other = await Connection.open({ servers: [own.url], name: 'n2', log: silentLog });
     try {
-      const transport = new NatsTransport(connection, subjects);
+      const transport = new NatsTransport(connection, subjects, n1);
       const arrived = new Promise<number>((resolve) => {
-        new NatsTransport(other, subjects).listen({ groupId, peerId: n2, actor: 'log-store' }, (message) =>
+        new NatsTransport(other, subjects, n2).listen({ groupId, peerId: n2, actor: 'node' }, (message) =>
           resolve(seqOf(message)),
         );
       });
@@ -380,14 +481,14 @@ describe('a connection to NATS', () => {
       await own.kill();
       await lost;
       const payload = 512 * 1024;
-      for (let seq = 1; seq <= 200; seq++) transport.send(n2, append(seq, payload));
+      for (let seq = 1; seq <= 200; seq++) transport.send(n2, entries(seq, payload));
       expect(transport.dropped).toEqual({ not_published: 200 });
       expect(connection.dropped).toEqual({ disconnected: 200 });
       const back = Promise.all([until(connection, 'reconnect'), until(other, 'reconnect')]);
       await own.restart();
       await back;
       await other.settled();
-      transport.send(n2, tick(201));
+      transport.send(n2, entries(201));
       expect(await arrived).toBe(201);
     } finally {
       await connection.close();

@@ -11,6 +11,7 @@ import { registerLeader } from './commands/leader.js';
 import { registerLease } from './commands/lease.js';
 import { registerLock } from './commands/lock.js';
 import { registerPeers } from './commands/peers.js';
+import { registerPermissions } from './commands/permissions.js';
 import { registerRestart } from './commands/restart.js';
 import { registerRestore } from './commands/restore.js';
 import { registerSnapshot } from './commands/snapshot.js';
@@ -49,6 +50,7 @@ export function createProgram(): Command {
   registerLease(program);
   registerLock(program);
   registerWatch(program);
+  registerPermissions(program);
   registerBackup(program);
   registerRestore(program);
   registerBench(program);

@@ -11,6 +11,7 @@ import {
   ConclaveError,
   type Door,
   decode,
+  discoverySubject,
   ErrorReply,
   encode,
   type GroupId,
@@ -18,7 +19,6 @@ import {
   type HostCommand,
   type HostReply,
   type HostRequest,
-  healthWord,
   hostCommands,
   type KvOperation,
   type KvReply,
@@ -64,7 +64,7 @@ export class Requester {
   /** Asks how a peer's node is. A fenced one answers this, and nothing else. */
   async health(where: { readonly peerId: PeerId; readonly timeoutMs: number }): Promise<HealthReply> {
     const address = { groupId: this.groupId, peerId: where.peerId, recipient: 'node' } as const;
-    return this.ask(this.subjects.message(address, healthWord), {}, HealthReply, { ...where, reads: true });
+    return this.ask(this.subjects.health(address), {}, HealthReply, { ...where, reads: true });
   }
 
   /** Asks the process of a peer's log-stores. */
@@ -91,7 +91,7 @@ export class Requester {
 
   /** The peers of this group whose nodes answer NATS's service discovery, in order of their names. */
   async discover(withinMs: number): Promise<PeerId[]> {
-    const answers = await this.connection.requestMany('$SRV.INFO.conclave', '', {
+    const answers = await this.connection.requestMany(discoverySubject, '', {
       strategy: 'stall',
       maxWait: withinMs,
       stall: Math.min(withinMs, 300),

@@ -184,7 +184,7 @@ describe('observing', () => {
     const elected = observed('leader_elected', 'n1', { peers: [asPeerId('n1')], old_peers: [] });
     const down = observed('leader_stepped_down', 'n1', { reason: 'silence' });
     const publish = (name: string, body: unknown): void =>
-      connection.publish(`conclave.main.event.${name}`, typeof body === 'string' ? body : JSON.stringify(body));
+      connection.publish(`conclave.main.event.${name}.n1`, typeof body === 'string' ? body : JSON.stringify(body));
     publish('leader_elected', elected.body);
     publish('leader_elected', { term: 'high' });
     publish('leader_elected', '{');

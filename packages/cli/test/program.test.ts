@@ -62,6 +62,7 @@ describe('the command', () => {
       'lock list',
       'lock get',
       'watch',
+      'permissions',
       'backup',
       'restore',
       'bench',

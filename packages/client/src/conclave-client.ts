@@ -117,7 +117,7 @@ export class ConclaveClient {
         if (error === null) this.onMessage(message);
       },
     });
-    this.elections = connection.subscribe(this.subjects.event(this.groupId, 'leader_elected'), {
+    this.elections = connection.subscribe(this.subjects.event(this.groupId, 'leader_elected', '*'), {
       callback: (error) => {
         if (error === null) this.step({ type: 'leader_elected' });
       },

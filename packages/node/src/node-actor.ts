@@ -115,8 +115,8 @@ export class NodeActor implements Actor {
     );
     this.micro = new MicroService(
       dependencies.connection,
+      dependencies.requests.subjects,
       {
-        name: 'conclave',
         id: `${incarnation}-${groupId}`,
         version: dependencies.version,
         description: `peer ${peerId} of the Conclave group ${groupId}`,
@@ -202,7 +202,7 @@ export class NodeActor implements Actor {
   private publish(event: ConclaveEvent): void {
     const { groupId, peerId } = this.context;
     const { term } = this.core.summary();
-    this.dependencies.requests.publishEvent(groupId, event.name, {
+    this.dependencies.requests.publishEvent(event.name, {
       group_id: groupId,
       peer_id: peerId,
       term,

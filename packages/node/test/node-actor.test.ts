@@ -460,11 +460,11 @@ describe('a node’s door', () => {
     };
     await start();
     const event = new Promise<Msg>((resolve) => {
-      client.subscribe('conclave.g.event.*', { callback: (_error, message) => resolve(message) });
+      client.subscribe('conclave.g.event.>', { callback: (_error, message) => resolve(message) });
     });
     await ask('conclave.g.admin.status', {});
     const published = await event;
-    expect(published.subject).toBe('conclave.g.event.leader_elected');
+    expect(published.subject).toBe('conclave.g.event.leader_elected.n1');
     const body = published.json<Record<string, unknown>>();
     expect(body).toMatchObject({ group_id: 'g', peer_id: 'n1', term: 7, peers: ['n1'], old_peers: [] });
     expect(Number.isNaN(Date.parse(String(body.time)))).toBe(false);

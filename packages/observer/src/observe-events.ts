@@ -25,12 +25,16 @@ export interface ObserveOptions<E extends EventName> {
 export function observe<E extends EventName = EventName>(options: ObserveOptions<E>): Observation<ObservedEvent<E>> {
   const subjects = new Subjects(options.prefix);
   const groupId = asGroupId(options.groupId);
-  const wanted = options.events?.map((name) => subjects.event(groupId, name)) ?? [subjects.events(groupId)];
+  const current = options.events?.map((name) => subjects.event(groupId, name, '*')) ?? [subjects.events(groupId)];
+  const wanted = current.flatMap((subject) => [subject, subjects.ofFirstVersion(subject)]);
   const read = (message: Msg): (ObservedEvent<E> | 'malformed')[] => {
     const parsed = subjects.parse(message.subject);
     const event = parsed?.type === 'event' ? readEvent(parsed.event, message.data) : undefined;
+    if (parsed?.type !== 'event' || event === undefined || event.body.group_id !== groupId) return ['malformed'];
+    // A peer of the first version is not named in the subject.
+    if (parsed.from !== undefined && parsed.from !== event.body.peer_id) return ['malformed'];
     // The subjects are those of the wanted names alone.
-    return [event === undefined || event.body.group_id !== groupId ? 'malformed' : (event as ObservedEvent<E>)];
+    return [event as ObservedEvent<E>];
   };
   return subscribe(options.connection, wanted, read, options.onEvent);
 }

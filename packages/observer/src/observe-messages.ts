@@ -5,6 +5,7 @@ import {
   ConclaveError,
   decode,
   type GroupId,
+  isFrom,
   isMessageName,
   type Message,
   messages,
@@ -40,7 +41,7 @@ export interface ObserveMessagesOptions {
 
 /**
  * Observes the messages between the actors of a group, from now on: those that are on NATS, so among actors in one
- * process only where it mirrors them; also those that come in bundles with other groups'. At most
+ * process only where it mirrors them; also those that come in bundles with other groups'; not those of peers of the first version. At most
  * `limits.observedEvents` wait to be read.
  * @throws ZodError, ConclaveError where the group or the prefix is no name.
  */
@@ -55,18 +56,17 @@ export function observeMessages(options: ObserveMessagesOptions): Observation<Ob
     if (parsed?.type === 'bundle') {
       const { peerId } = parsed;
       return readBundle(groupId, data).flatMap((one): (ObservedMessage | 'malformed')[] => {
-        if (one === 'malformed') return ['malformed'];
+        if (one === 'malformed' || !isFrom(parsed.from ?? '', one.message, peerId)) return ['malformed'];
         const recipient = one.message.name.slice(0, one.message.name.indexOf('.')) as Recipient;
         return isWanted(peerId, recipient) ? [{ peerId, recipient, ...one }] : [];
       });
     }
-    // Requests to a peer and what is published for watches have subjects of the same shape.
-    if (parsed?.type === 'request' || parsed?.type === 'watch') return [];
     if (parsed?.type !== 'message') return ['malformed'];
     const { peerId, recipient } = parsed.address;
     if (!isWanted(peerId, recipient)) return [];
     const message = readMessage(`${recipient}.${parsed.message}`, tryDecode(data));
-    return [message === undefined ? 'malformed' : { peerId, recipient, message, bytes: data.length }];
+    if (message === undefined || !isFrom(parsed.from ?? '', message, peerId)) return ['malformed'];
+    return [{ peerId, recipient, message, bytes: data.length }];
   };
   return subscribe(options.connection, [subjects.groupMessages(groupId), subjects.bundles()], read, options.onMessage);
 }

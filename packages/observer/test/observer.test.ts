@@ -1,4 +1,4 @@
-import { asGroupId, encode, encodeJson, limits, Subjects } from '@conclave/protocol';
+import { asGroupId, asPeerId, encode, encodeJson, limits, Subjects } from '@conclave/protocol';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
@@ -31,7 +31,7 @@ const elected = {
 const removed = { group_id: 'main', peer_id: 'n1', term: 3, time: '2026-01-01T00:00:00.000Z', index: 9 };
 const hello = { group_id: 'main', nonce: 'n' };
 const publishEvent = (name: string, body: unknown) =>
-  publisher.publish(subjects.event(groupId, name), encodeJson(body));
+  publisher.publish(subjects.event(groupId, name, asPeerId('n1')), encodeJson(body));
 
 async function take<T>(observation: Observation<T>, count: number): Promise<T[]> {
   const taken: T[] = [];
@@ -50,14 +50,15 @@ describe('events', () => {
     publishEvent('leader_elected', { ...elected, term: 'three' });
     publishEvent('leader_elected', { ...elected, group_id: 'other' });
     publishEvent('constructor', elected);
-    publisher.publish(subjects.event(groupId, 'peer_removed'), '{');
-    publisher.publish('conclave.other.event.peer_removed', encodeJson(removed));
+    publishEvent('leader_elected', { ...elected, peer_id: 'n2' });
+    publisher.publish(subjects.event(groupId, 'peer_removed', asPeerId('n1')), '{');
+    publisher.publish('conclave.other.event.peer_removed.n1', encodeJson(removed));
     publishEvent('peer_removed', removed);
     expect(await take(observation, 2)).toEqual([
       { name: 'leader_elected', body: elected },
       { name: 'peer_removed', body: removed },
     ]);
-    expect([observation.malformed, observation.dropped]).toEqual([4, 0]);
+    expect([observation.malformed, observation.dropped]).toEqual([5, 0]);
     observation.close();
     expect(await take(observation, 1)).toEqual([]);
   });
@@ -93,19 +94,20 @@ describe('messages', () => {
     const chosen = observeMessages({ connection, groupId: 'main', peers: ['n2'], recipients: ['log-store'] });
     await Promise.all([observation.ready, chosen.ready]);
     const data = encode(hello);
-    publisher.publish('conclave.main.n1.log-store.hello', data);
-    publisher.publish('conclave.main.n1.log-store.hello', encode({ group_id: 'main' }));
-    publisher.publish('conclave.main.n1.log-store.hello', 'nonsense');
-    publisher.publish('conclave.main.n1.log-store.nothing', data);
-    publisher.publish('conclave.main.n1.stranger.hello', data);
+    publisher.publish('conclave.main.n1.log-store.hello.n1', data);
+    publisher.publish('conclave.main.n1.log-store.hello.n1', encode({ group_id: 'main' }));
+    publisher.publish('conclave.main.n1.log-store.hello.n1', 'nonsense');
+    publisher.publish('conclave.main.n1.log-store.nothing.n1', data);
+    publisher.publish('conclave.main.n1.stranger.hello.n1', data);
     publisher.publish('conclave.main.n2.admin.status', '{}');
-    publisher.publish('conclave.main.n2.log-store.hello', data);
+    publisher.publish('conclave.main.n2.log-store.hello.n1', data);
+    publisher.publish('conclave.main.n2.log-store.hello.n2', data);
     const message = { name: 'log-store.hello', body: hello };
     const toFirst = { peerId: 'n1', recipient: 'log-store', message, bytes: data.length };
     const toSecond = { ...toFirst, peerId: 'n2' };
     expect(await take(observation, 2)).toEqual([toFirst, toSecond]);
     expect(await take(chosen, 1)).toEqual([toSecond]);
-    expect(observation.malformed).toBe(4);
+    expect(observation.malformed).toBe(5);
     observation.close();
     chosen.close();
   });
@@ -120,9 +122,9 @@ describe('messages', () => {
       ['log-store.tick', { ...tick, seq: 'three' }],
       ['node.ack', tick],
     ];
-    publisher.publish('conclave.admin.n1.log-store.bundle', encode({ messages }));
-    publisher.publish('conclave.admin.n1.log-store.bundle', 'nonsense');
-    publisher.publish('conclave.admin.n1.log-store.bundle', encode({ messages: [['log-store.tick', tick]] }));
+    publisher.publish('conclave.admin.n1.log-store.bundle.n1', encode({ messages }));
+    publisher.publish('conclave.admin.n1.log-store.bundle.n1', 'nonsense');
+    publisher.publish('conclave.admin.n1.log-store.bundle.n1', encode({ messages: [['log-store.tick', tick]] }));
     const message = { name: 'log-store.tick', body: tick };
     expect(await take(observation, 2)).toMatchObject([
       { peerId: 'n1', recipient: 'log-store', message },

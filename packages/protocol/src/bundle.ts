@@ -1,6 +1,6 @@
 /**
  * Bundles: the small messages that a process which hosts several groups sends to one actor kind of one peer within one
- * turn, as one message on `<prefix>.admin.<peer>.<recipient>.bundle`, in msgpack. They are what ticks cause: they repeat
+ * turn, as one message on `<prefix>.admin.<peer>.<recipient>.bundle.<from>`, in msgpack. They are what ticks cause: they repeat
  * what is known. What an operator watches elections, ballots and changes by is never bundled.
  */
 import { z } from 'zod';

@@ -1,4 +1,4 @@
-/** What is published for observers, as JSON on `<prefix>.<group>.event.<event>`. */
+/** What is published for observers, as JSON on `<prefix>.<group>.event.<event>.<from>`. */
 import { z } from 'zod';
 import { ChangeKind, ReadOnlyReason, Stage } from './admin.js';
 import { ErrorBody } from './errors.js';

@@ -1,13 +1,13 @@
 /**
  * What a process that hosts a peer's log-stores answers for all of that peer's processes: which groups the peer takes
  * part in, and that list as it is published. Requests are JSON or msgpack on `<prefix>.admin.<peer>.<command>`, the
- * reply in kind; the list is JSON on `<prefix>.admin.<peer>.groups`.
+ * reply in kind; the list is JSON on `<prefix>.admin.<peer>.groups.<peer>`.
  */
 import { z } from 'zod';
 import { limits } from './limits.js';
 import { ActorKind, Count, GroupId, GroupUid, Incarnation, LogIndex, PeerId, StoreId } from './words.js';
 
-/** The last token of the subject on which the list is published. */
+/** The token before the sender in the subject on which the list is published. */
 export const groupListWord = 'groups';
 
 /** Drawn when a group is created at a peer; empty for those that its options name. */

@@ -364,6 +364,7 @@ export const readOperations: readonly KvOperation[] = [
   'lease_get',
   'lease_list',
   'lock_get',
+  'lock_list',
   'watch',
   'unwatch',
 ];

@@ -1,23 +1,27 @@
 /**
  * Subjects are built and taken apart here and nowhere else.
  *
- *     <prefix>.<group>.<peer>.<actor>.<message>      to that actor
- *     <prefix>.<group>.<peer>.feed.<message>         to several actors of that peer
- *     <prefix>.<group>.<peer>.admin.<command>        request, answered by that peer's node
- *     <prefix>.<group>.<peer>.kv.<operation>         request, answered by that peer's node (stale reads)
- *     <prefix>.<group>.admin.<command>               request, answered by the leader
- *     <prefix>.<group>.kv.<operation>                request, answered by the leader
- *     <prefix>.<group>.event.<event>                 for observers
- *     <prefix>.<group>.watch.<owner>.<id>            what changes, for the client that asked (older ones: one token)
- *     <prefix>.<group>.history.<peer>                which history that peer leads, for the other leaders of that name
- *     <prefix>.admin.<peer>.<command>                request, answered by the process of that peer's log-stores
- *     <prefix>.admin.<peer>.groups                   the groups that peer hosts, for its other processes and for observers
- *     <prefix>.admin.<peer>.<recipient>.bundle       small messages of several groups to that actor, or feed, of the peer
+ *     <prefix>.<group>.<peer>.<actor>.<message>.<from>   to that actor
+ *     <prefix>.<group>.<peer>.feed.<message>.<from>      to several actors of that peer
+ *     <prefix>.<group>.<peer>.<actor>.health             request, answered by that actor
+ *     <prefix>.<group>.<peer>.admin.<command>            request, answered by that peer's node
+ *     <prefix>.<group>.<peer>.kv.<operation>             request, answered by that peer's node (stale reads)
+ *     <prefix>.<group>.admin.<command>                   request, answered by the leader
+ *     <prefix>.<group>.kv.<operation>                    request, answered by the leader
+ *     <prefix>.<group>.event.<event>.<from>              for observers
+ *     <prefix>.<group>.watch.<owner>.<id>                what changes, for the client that asked (older ones: one token)
+ *     <prefix>.<group>.history.<from>                    which history that peer leads, for the other leaders of that name
+ *     <prefix>.admin.<peer>.<command>                    request, answered by the process of that peer's log-stores
+ *     <prefix>.admin.<peer>.groups.<from>                the groups that peer hosts, for its other processes and for observers
+ *     <prefix>.admin.<peer>.<recipient>.bundle.<from>    small messages of several groups to that actor, or feed, of the peer
  *
- * `admin` is reserved, so the last three are of no group.
+ * `admin` is reserved, so the last three are of no group. `<from>` is the peer that publishes: NATS permissions bind a peer's
+ * credential to it, and receivers compare it with the body. Peers of the first version leave it out (`ofFirstVersion`).
  */
 
 import { ConclaveError } from './errors.js';
+import { healthWord } from './health.js';
+import { groupListWord } from './host.js';
 import { type ActorKind, actorKinds, type GroupId, type PeerId, tokenPattern } from './words.js';
 
 export const defaultPrefix = 'conclave';
@@ -36,7 +40,8 @@ export interface Address {
 export type Door = 'admin' | 'kv';
 
 export type ParsedSubject =
-  | { readonly type: 'message'; readonly address: Address; readonly message: string }
+  | { readonly type: 'message'; readonly address: Address; readonly message: string; readonly from?: PeerId }
+  | { readonly type: 'health'; readonly address: Address }
   | {
       readonly type: 'request';
       readonly groupId: GroupId;
@@ -44,15 +49,28 @@ export type ParsedSubject =
       readonly door: Door;
       readonly name: string;
     }
-  | { readonly type: 'event'; readonly groupId: GroupId; readonly event: string }
+  | { readonly type: 'event'; readonly groupId: GroupId; readonly event: string; readonly from?: PeerId }
   | { readonly type: 'watch'; readonly groupId: GroupId; readonly watchId: string }
   | { readonly type: 'led_history'; readonly groupId: GroupId; readonly peerId: PeerId }
   | { readonly type: 'host'; readonly peerId: PeerId; readonly name: string }
-  | { readonly type: 'bundle'; readonly peerId: PeerId; readonly recipient: Recipient };
+  | { readonly type: 'group_list'; readonly peerId: PeerId; readonly from: PeerId }
+  | { readonly type: 'bundle'; readonly peerId: PeerId; readonly recipient: Recipient; readonly from?: PeerId };
+
+/** The name under which nodes answer NATS's service discovery (ADR-32), and what they are asked. */
+export const serviceName = 'conclave';
+export const serviceVerbs = ['PING', 'INFO', 'STATS'] as const;
+
+/** Where the services of this name, and the one with this id, are asked; `*`: any id. */
+export function serviceSubjects(verb: (typeof serviceVerbs)[number], id: string): string[] {
+  return [`$SRV.${verb}`, `$SRV.${verb}.${serviceName}`, `$SRV.${verb}.${serviceName}.${id}`];
+}
+
+/** Where all nodes are asked which group and peer they are. */
+export const discoverySubject = `$SRV.INFO.${serviceName}`;
 
 /** Stands where a group's name would, in subjects that are of none. */
 const ofNoGroup = 'admin';
-/** The last token of a bundle's subject. */
+/** Names the subject of a bundle. */
 const bundleWord = 'bundle';
 
 /** Builds and parses the subjects under one prefix. */
@@ -64,13 +82,18 @@ export class Subjects {
     }
   }
 
-  message(address: Address, message: string): string {
-    return `${this.prefix}.${address.groupId}.${address.peerId}.${address.recipient}.${message}`;
+  message(address: Address, message: string, from: PeerId | '*'): string {
+    return `${this.prefix}.${address.groupId}.${address.peerId}.${address.recipient}.${message}.${from}`;
   }
 
   /** All messages to an actor (or feed) of a peer. */
   messages(address: Address): string {
-    return this.message(address, '*');
+    return this.message(address, '*', '*');
+  }
+
+  /** Where an actor is asked how it is. */
+  health({ groupId, peerId, recipient }: Address): string {
+    return `${this.prefix}.${groupId}.${peerId}.${recipient}.${healthWord}`;
   }
 
   groupRequest(groupId: GroupId, door: Door, name: string): string {
@@ -81,13 +104,13 @@ export class Subjects {
     return `${this.prefix}.${groupId}.${peerId}.${door}.${name}`;
   }
 
-  event(groupId: GroupId, event: string): string {
-    return `${this.prefix}.${groupId}.event.${event}`;
+  event(groupId: GroupId, event: string, from: PeerId | '*'): string {
+    return `${this.prefix}.${groupId}.event.${event}.${from}`;
   }
 
   /** All events of a group. */
   events(groupId: GroupId): string {
-    return this.event(groupId, '*');
+    return this.event(groupId, '*', '*');
   }
 
   /** What is published for a watch; `watchId` is one token or `<owner>.<id>`. */
@@ -100,61 +123,94 @@ export class Subjects {
     return `${this.prefix}.${groupId}.history.${peerId}`;
   }
 
-  /** All messages between the actors of a group, for observers; its peers' requests are heard with them. */
+  /** All messages between the actors of a group, for observers. */
   groupMessages(groupId: GroupId): string {
-    return `${this.prefix}.${groupId}.*.*.*`;
+    return `${this.prefix}.${groupId}.*.*.*.*`;
   }
 
-  /** A request to the process of a peer's log-stores, or the list that it publishes. */
+  /** A request to the process of a peer's log-stores; `*`: any. */
   host(peerId: PeerId, name: string): string {
     return `${this.prefix}.${ofNoGroup}.${peerId}.${name}`;
   }
 
-  /** What all peers' hosts publish or are asked by that name. */
-  hosts(name: string): string {
-    return `${this.prefix}.${ofNoGroup}.*.${name}`;
+  /** The groups that a peer hosts, as it publishes them. */
+  groupList(peerId: PeerId): string {
+    return `${this.prefix}.${ofNoGroup}.${peerId}.${groupListWord}.${peerId}`;
+  }
+
+  /** The lists of all peers. */
+  groupLists(): string {
+    return `${this.prefix}.${ofNoGroup}.*.${groupListWord}.*`;
   }
 
   /** Messages of several groups to one actor of a peer, or to its feed. */
-  bundle(peerId: PeerId, recipient: Recipient): string {
-    return `${this.prefix}.${ofNoGroup}.${peerId}.${recipient}.${bundleWord}`;
+  bundle(peerId: PeerId, recipient: Recipient, from: PeerId | '*'): string {
+    return `${this.prefix}.${ofNoGroup}.${peerId}.${recipient}.${bundleWord}.${from}`;
   }
 
   /** All bundles, for observers. */
   bundles(): string {
-    return `${this.prefix}.${ofNoGroup}.*.*.${bundleWord}`;
+    return `${this.prefix}.${ofNoGroup}.*.*.${bundleWord}.*`;
+  }
+
+  /** All that is published to a peer in a group. */
+  toPeer(groupId: GroupId, peerId: PeerId): string {
+    return `${this.prefix}.${groupId}.${peerId}.>`;
+  }
+
+  /** All that is published to a peer in no group: requests to its host, bundles, and its own list. */
+  toHost(peerId: PeerId): string {
+    return `${this.prefix}.${ofNoGroup}.${peerId}.>`;
+  }
+
+  /** The subject on which the first version publishes the same, or listens for it: without `<from>`. */
+  ofFirstVersion(subject: string): string {
+    return subject.slice(0, subject.lastIndexOf('.'));
   }
 
   /** What the subject says, or undefined where it is none of Conclave's. */
   parse(subject: string): ParsedSubject | undefined {
     if (!subject.startsWith(`${this.prefix}.`)) return undefined;
-    const [groupId, second, third, fourth, ...more] = subject.slice(this.prefix.length + 1).split('.') as [
-      GroupId,
-      ...string[],
-    ];
-    if (second === undefined || third === undefined || more.length > 0) return undefined;
-    if ((groupId as string) === ofNoGroup) return parseOfNoGroup(second as PeerId, third, fourth);
-    if (second === 'watch') {
-      return { type: 'watch', groupId, watchId: fourth === undefined ? third : `${third}.${fourth}` };
-    }
-    if (fourth === undefined) {
-      if (second === 'event') return { type: 'event', groupId, event: third };
-      if (second === 'history') return { type: 'led_history', groupId, peerId: third as PeerId };
-      return isDoor(second) ? { type: 'request', groupId, door: second, name: third } : undefined;
-    }
-    const peerId = second as PeerId;
-    if (isDoor(third)) return { type: 'request', groupId, peerId, door: third, name: fourth };
-    if (!isRecipient(third)) return undefined;
-    return { type: 'message', address: { groupId, peerId, recipient: third }, message: fourth };
+    const [groupId, ...tokens] = subject.slice(this.prefix.length + 1).split('.') as [GroupId, ...string[]];
+    if (tokens.length < 2 || tokens.length > 4) return undefined;
+    return (groupId as string) === ofNoGroup ? parseOfNoGroup(tokens) : parseOfGroup(groupId, tokens);
   }
 }
 
-function parseOfNoGroup(peerId: PeerId, third: string, fourth: string | undefined): ParsedSubject | undefined {
-  if (fourth === undefined) return { type: 'host', peerId, name: third };
-  return fourth === bundleWord && isRecipient(third) ? { type: 'bundle', peerId, recipient: third } : undefined;
+function parseOfGroup(groupId: GroupId, tokens: readonly string[]): ParsedSubject | undefined {
+  const [first, second = '', third, fourth] = tokens;
+  if (first === 'watch') {
+    if (fourth !== undefined) return undefined;
+    return { type: 'watch', groupId, watchId: third === undefined ? second : `${second}.${third}` };
+  }
+  if (first === 'event') {
+    if (fourth !== undefined) return undefined;
+    return { type: 'event', groupId, event: second, ...(third === undefined ? {} : { from: third as PeerId }) };
+  }
+  if (third === undefined) {
+    if (first === 'history') return { type: 'led_history', groupId, peerId: second as PeerId };
+    return isDoor(first) ? { type: 'request', groupId, door: first, name: second } : undefined;
+  }
+  const peerId = first as PeerId;
+  if (isDoor(second)) {
+    return fourth === undefined ? { type: 'request', groupId, peerId, door: second, name: third } : undefined;
+  }
+  if (!isRecipient(second)) return undefined;
+  const address = { groupId, peerId, recipient: second };
+  if (fourth !== undefined) return { type: 'message', address, message: third, from: fourth as PeerId };
+  return third === healthWord ? { type: 'health', address } : { type: 'message', address, message: third };
 }
 
-function isDoor(token: string): token is Door {
+function parseOfNoGroup(tokens: readonly string[]): ParsedSubject | undefined {
+  const [first, second = '', third, fourth] = tokens;
+  const peerId = first as PeerId;
+  if (third === undefined) return { type: 'host', peerId, name: second };
+  if (second === groupListWord && fourth === undefined) return { type: 'group_list', peerId, from: third as PeerId };
+  if (third !== bundleWord || !isRecipient(second)) return undefined;
+  return { type: 'bundle', peerId, recipient: second, ...(fourth === undefined ? {} : { from: fourth as PeerId }) };
+}
+
+function isDoor(token: string | undefined): token is Door {
   return token === 'admin' || token === 'kv';
 }
 

@@ -1,13 +1,5 @@
 /** `conclave groups`: which groups the peers host, and creating and deleting them while the peers run. */
-import {
-  ConclaveError,
-  type GroupId,
-  GroupList,
-  groupListWord,
-  type HostReply,
-  type PeerId,
-  type Subjects,
-} from '@conclave/protocol';
+import { ConclaveError, type GroupId, GroupList, type HostReply, type PeerId, type Subjects } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { NatsConnection } from 'nats';
 import { runAction } from '../action.js';
@@ -173,15 +165,18 @@ function failFor(output: Output, answers: readonly Answer<unknown>[]): void {
 /** The peers that publish what they host. */
 async function heard(connection: NatsConnection, subjects: Subjects): Promise<PeerId[]> {
   const peers = new Set<PeerId>();
-  const subscription = connection.subscribe(subjects.hosts(groupListWord), {
-    callback: (error, message) => {
-      if (error !== null) return;
-      const parsed = GroupList.safeParse(tryJson(message.data));
-      if (parsed.success) peers.add(parsed.data.peer_id);
-    },
-  });
+  const lists = subjects.groupLists();
+  const subscriptions = [lists, subjects.ofFirstVersion(lists)].map((subject) =>
+    connection.subscribe(subject, {
+      callback: (error, message) => {
+        if (error !== null) return;
+        const parsed = GroupList.safeParse(tryJson(message.data));
+        if (parsed.success) peers.add(parsed.data.peer_id);
+      },
+    }),
+  );
   await new Promise((resolve) => setTimeout(resolve, listenMs));
-  subscription.unsubscribe();
+  for (const subscription of subscriptions) subscription.unsubscribe();
   if (peers.size === 0) throw new ConclaveError('EUNREACHABLE', 'no peer says which groups it hosts');
   return [...peers].toSorted();
 }

@@ -8,7 +8,6 @@ import type { Connection, LineLog, Listening, Requests } from '@conclave/actor';
 import {
   type GroupId,
   GroupList,
-  groupListWord,
   type HostedGroup,
   ListGroupsReply,
   type PeerId,
@@ -38,7 +37,7 @@ export class GroupListFollower {
     private readonly dependencies: GroupListDependencies,
   ) {
     const { connection, subjects } = dependencies;
-    const subject = subjects.host(options.peer, groupListWord);
+    const subject = subjects.groupList(options.peer);
     const subscription = connection.subscribe(subject, (message) => this.onList(message.data));
     this.listening = {
       close: () => {

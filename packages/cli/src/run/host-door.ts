@@ -23,10 +23,8 @@ import {
   encodeJson,
   type GroupId,
   type GroupList,
-  groupListWord,
   type HostReply,
   type HostRequest,
-  healthWord,
   hostCommands,
   isHostCommand,
   limits,
@@ -98,8 +96,6 @@ export class HostDoor {
   }
 
   private onRequest(request: Request): void {
-    // The list, which this process publishes.
-    if (request.name === groupListWord) return request.drop();
     if (this.waiting >= limits.hostCommands) {
       const text = `${limits.hostCommands} commands are waiting for their answers`;
       return request.refuse(new ConclaveError('EBUSY', text).toBody());
@@ -202,7 +198,7 @@ export class HostDoor {
       version: store.groups.version,
       groups: [...fixed, ...this.created],
     };
-    connection.publish(subjects.host(this.options.peer, groupListWord), encodeJson(list));
+    connection.publish(subjects.groupList(this.options.peer), encodeJson(list));
   }
 
   /**
@@ -228,7 +224,7 @@ export class HostDoor {
   private isThere(groupId: GroupId, recipient: ActorKind): Promise<boolean> {
     const { requests, subjects } = this.dependencies;
     const address = { groupId, peerId: this.options.peer, recipient };
-    return requests.isServed(subjects.message(address, healthWord), healthTimeoutMs);
+    return requests.isServed(subjects.health(address), healthTimeoutMs);
   }
 
   /** The groups that the options do not name. */

@@ -73,7 +73,7 @@ export class PeerProcess {
       // With copies for observers, each is to be seen on its own subject.
       const bundle = options.bundle && !options.mirror;
       const onDropped = (reason: string, count: number) => logDrop(log, reason, count);
-      const outer = new NatsTransport(connection, subjects, onDropped, { bundle });
+      const outer = new NatsTransport(connection, subjects, options.peer, onDropped, { bundle });
       const transport = new PeerTransport(options.peer, new InProcessTransport(), outer, options);
       const door = await Connection.open({ servers: options.nats, name: `${name} requests`, log, givesWay: true });
       const requests = new Requests(door, subjects, log);

@@ -6,7 +6,7 @@
  * behind a cut network, or one that starts at the same moment.
  */
 import type { Connection } from '@conclave/actor';
-import { ConclaveError, decodeRequest, HealthReply, healthWord, type Subjects } from '@conclave/protocol';
+import { ConclaveError, decodeRequest, HealthReply, type Subjects } from '@conclave/protocol';
 import type { RunOptions } from './run-options.js';
 
 /** Asked again, as a process that is stopping may still answer. */
@@ -22,7 +22,7 @@ export async function refuseSecondStore(
 ): Promise<void> {
   const [groupId] = groups;
   if (groupId === undefined || !actors.includes('log-store')) return;
-  const subject = subjects.message({ groupId, peerId: peer, recipient: 'log-store' }, healthWord);
+  const subject = subjects.health({ groupId, peerId: peer, recipient: 'log-store' });
   let other: HealthReply | undefined;
   for (let ask = 0; ask < asks; ask++) {
     if (ask > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));

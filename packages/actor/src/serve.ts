@@ -1,0 +1,32 @@
+/**
+ * Subscribes to requests, for all that answer any: nodes, log-store processes, health, service discovery.
+ *
+ * Invariant: a reply goes to an inbox. A request that names one of Conclave's own subjects for its reply, or one of NATS's
+ * (`$`), is dropped and counted, and not carried out: whoever sent it would publish there with this process's rights.
+ */
+import type { Subjects } from '@conclave/protocol';
+import type { Msg, Subscription } from 'nats';
+import type { Connection } from './nats-connection.js';
+
+/** Where NATS sends replies through a gateway, `_GR_.<cluster>.<server>.` stands before the subject. */
+const throughGateway = /^_GR_\.[^.]*\.[^.]*\./;
+
+/** Whether replies may be published there. */
+export function isInbox(subject: string, prefix: string): boolean {
+  let inbox = subject;
+  while (throughGateway.test(inbox)) inbox = inbox.replace(throughGateway, '');
+  return !inbox.startsWith('$') && !inbox.startsWith(`${prefix}.`) && inbox !== prefix;
+}
+
+/** Hears requests on a subject. `onRequest` gets only those without a reply subject, or with an inbox for one. */
+export function serveRequests(
+  connection: Connection,
+  { prefix }: Subjects,
+  subject: string,
+  onRequest: (request: Msg) => void,
+): Subscription {
+  return connection.subscribe(subject, (request) => {
+    if (request.reply && !isInbox(request.reply, prefix)) connection.count('reply_to_no_inbox');
+    else onRequest(request);
+  });
+}

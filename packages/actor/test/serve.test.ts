@@ -1,0 +1,93 @@
+import { asGroupId, asPeerId, Subjects } from '@conclave/protocol';
+import { connect, type NatsConnection } from 'nats';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { type NatsServer, startNats } from '../../../test/support/nats.js';
+import {
+  Connection,
+  isInbox,
+  MicroService,
+  newEndpointCounts,
+  Requests,
+  serveHealth,
+  silentLog,
+} from '../src/index.js';
+
+const groupId = asGroupId('g');
+const peerId = asPeerId('n1');
+const subjects = new Subjects('a.b');
+let server: NatsServer;
+let connection: Connection;
+let client: NatsConnection;
+
+beforeAll(async () => {
+  server = await startNats();
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  connection = await Connection.open({ servers: [server.url], name: 'n1', log: silentLog });
+  client = await connect({ servers: server.url });
+});
+afterEach(async () => {
+  await client.close();
+  await connection.close();
+});
+
+it.each([
+  ['_INBOX.x.1', true],
+  ['my.own.inbox', true],
+  ['a.bc.main.admin.transfer_leader', true],
+  ['a.b.main.admin.transfer_leader', false],
+  ['a.b', false],
+  ['$SRV.PING', false],
+  ['$JS.API.STREAM.DELETE.x', false],
+  ['_GR_.cluster.server._INBOX.x', true],
+  ['_GR_.cluster.server.a.b.main.admin.transfer_leader', false],
+  ['_GR_.c.s._GR_.c.s.$SYS.REQ.SERVER.PING', false],
+])('%s is an inbox: %s', (subject, expected) => {
+  expect(isInbox(subject, 'a.b')).toBe(expected);
+});
+
+it('a request whose reply would go to a subject of Conclave or of NATS is counted, and not carried out', async () => {
+  const requests = new Requests(connection, subjects, silentLog);
+  const carriedOut: string[] = [];
+  const serve = (subject: string) =>
+    requests.serveSubject(subject, newEndpointCounts(), (request) => {
+      carriedOut.push(subject);
+      request.reply({});
+    });
+  serve(subjects.groupRequest(groupId, 'kv', 'put'));
+  serve(subjects.host(peerId, 'create_group'));
+  const address = { groupId, peerId, actor: 'node', incarnation: 'i' } as const;
+  const actor = { health: () => ({ healthy: true, reason: '' }), dropped: {} };
+  serveHealth(connection, subjects, address, actor, { dropped: {} });
+  const service = { id: 'i', version: '1.0.0', description: '', metadata: {} };
+  new MicroService(
+    connection,
+    subjects,
+    service,
+    () => [],
+    () => ({}),
+  ).start();
+  await connection.settled();
+
+  const attacked: string[] = [];
+  client.subscribe('a.b.g.admin.transfer_leader', { callback: (_error, { subject }) => void attacked.push(subject) });
+  client.subscribe('$SRV.STATS.conclave', { callback: (_error, { reply }) => void attacked.push(reply ?? 'a reply') });
+  const served = [
+    subjects.groupRequest(groupId, 'kv', 'put'),
+    subjects.host(peerId, 'create_group'),
+    subjects.health({ groupId, peerId, recipient: 'node' }),
+    '$SRV.INFO.conclave',
+    '$SRV.PING',
+  ];
+  for (const subject of served) {
+    client.publish(subject, '{}', { reply: 'a.b.g.admin.transfer_leader' });
+    client.publish(subject, '{}', { reply: '$SRV.STATS.conclave' });
+  }
+  for (const subject of served) await client.request(subject, '{}');
+  expect(attacked).toEqual([]);
+  expect(carriedOut).toEqual(served.slice(0, 2));
+  expect(connection.dropped).toEqual({ reply_to_no_inbox: 2 * served.length });
+  const health = await client.request(served[2] ?? '', '{}');
+  expect(health.json<{ dropped: object }>().dropped).toEqual({ reply_to_no_inbox: 2 * served.length });
+});

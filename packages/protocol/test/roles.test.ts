@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest';
+import {
+  adminCommands,
+  asGroupId,
+  asPeerId,
+  events,
+  type GroupId,
+  hostCommands,
+  inboxPrefixOfRole,
+  kvOperations,
+  type MessageName,
+  messages,
+  type PeerId,
+  permissionsOf,
+  type Recipient,
+  readOperations,
+  Subjects,
+  type UserRole,
+  userRoles,
+} from '../src/index.js';
+
+const subjects = new Subjects('c');
+const [main, other] = [asGroupId('main'), asGroupId('other')];
+const [n1, n2] = [asPeerId('n1'), asPeerId('n2')];
+
+/** As the NATS server matches. */
+function matches(pattern: string, subject: string): boolean {
+  const [wanted, tokens] = [pattern.split('.'), subject.split('.')];
+  return (
+    wanted.every(
+      (token, at) => token === '>' || (tokens[at] !== undefined && (token === '*' || token === tokens[at])),
+    ) && (wanted.at(-1) === '>' ? tokens.length >= wanted.length : tokens.length === wanted.length)
+  );
+}
+
+function may(
+  role: UserRole,
+  what: 'publish' | 'subscribe',
+  subject: string,
+  groups: readonly GroupId[] = [main],
+): boolean {
+  const peer = role === 'peer' ? n1 : undefined;
+  const inboxPrefix = inboxPrefixOfRole(role, peer);
+  const scope = { prefix: 'c', groups, peer, inboxPrefix, replyPrefixes: ['_INBOX'], owner: 'me' };
+  return permissionsOf(role, scope)[what].some((pattern) => matches(pattern, subject));
+}
+
+/** The roles that may. */
+function allowed(what: 'publish' | 'subscribe', subject: string, groups?: readonly GroupId[]): UserRole[] {
+  return userRoles.filter((role) => may(role, what, subject, groups));
+}
+
+/** All that is published in a peer's name. */
+function inTheNameOf(from: PeerId, groupId: GroupId): string[] {
+  const names = Object.keys(messages) as MessageName[];
+  return [
+    ...names.flatMap((name) => {
+      const [recipient, word] = name.split('.') as [Recipient, string];
+      return [n1, n2].map((peerId) => subjects.message({ groupId, peerId, recipient }, word, from));
+    }),
+    ...Object.keys(events).map((name) => subjects.event(groupId, name, from)),
+    ...(['node', 'feed', 'log-store'] as const).map((recipient) => subjects.bundle(n2, recipient, from)),
+    subjects.ledHistory(groupId, from),
+    subjects.groupList(from),
+  ];
+}
+
+describe.each([
+  ['one group', [main]],
+  ['all groups', []],
+] as const)('with permissions for %s', (_which, groups) => {
+  it('a peer publishes in its own name alone, and nobody else in that of any', () => {
+    for (const subject of inTheNameOf(n1, main)) expect(allowed('publish', subject, groups), subject).toEqual(['peer']);
+    for (const subject of inTheNameOf(n2, main)) expect(allowed('publish', subject, groups), subject).toEqual([]);
+    for (const subject of inTheNameOf(n1, main)) {
+      const ofFirstVersion = subjects.ofFirstVersion(subject);
+      // The question for the lists of all peers' groups has the shape of a request.
+      expect(allowed('publish', ofFirstVersion, groups), ofFirstVersion).toEqual([]);
+    }
+  });
+
+  it('admin commands are the operator’s; status is an observer’s too, and the group’s for a peer that founds it', () => {
+    for (const name of Object.keys(adminCommands)) {
+      const ofGroup = allowed('publish', subjects.groupRequest(main, 'admin', name), groups);
+      expect(ofGroup, name).toEqual(name === 'status' ? ['peer', 'operator', 'observer'] : ['operator']);
+      const ofPeer = allowed('publish', subjects.peerRequest(main, n2, 'admin', name), groups);
+      expect(ofPeer, name).toEqual(['status', 'get_leader'].includes(name) ? ['operator', 'observer'] : ['operator']);
+    }
+    for (const name of Object.keys(hostCommands)) {
+      const asked = allowed('publish', subjects.host(n2, name), groups);
+      expect(asked, name).toEqual(name === 'list_groups' ? ['peer', 'operator', 'observer'] : ['operator']);
+    }
+  });
+
+  it('operations on keys are the client’s; a reader reads', () => {
+    for (const name of Object.keys(kvOperations)) {
+      const reads = (readOperations as readonly string[]).includes(name);
+      const asked = allowed('publish', subjects.groupRequest(main, 'kv', name), groups);
+      expect(asked, name).toEqual(reads ? ['client', 'reader'] : ['client']);
+    }
+    expect(allowed('publish', subjects.peerRequest(main, n2, 'kv', 'get'), groups)).toEqual(['client', 'reader']);
+    expect(allowed('publish', subjects.peerRequest(main, n2, 'kv', 'put'), groups)).toEqual(['client']);
+  });
+
+  it('requests and messages reach the peers to which they go, and operators who look on', () => {
+    const message = (peerId: PeerId) => subjects.message({ groupId: main, peerId, recipient: 'node' }, 'ack', n2);
+    expect(allowed('subscribe', message(n1), groups)).toEqual(['peer', 'operator']);
+    expect(allowed('subscribe', message(n2), groups)).toEqual(['operator']);
+    expect(allowed('subscribe', subjects.groupRequest(main, 'kv', 'put'), groups)).toEqual(['peer']);
+    expect(allowed('subscribe', subjects.peerRequest(main, n2, 'kv', 'put'), groups)).toEqual([]);
+    expect(allowed('subscribe', subjects.event(main, 'leader_elected', n2), groups)).toEqual([
+      'operator',
+      'client',
+      'reader',
+      'observer',
+    ]);
+    expect(allowed('subscribe', subjects.event(main, 'stage_changed', n2), groups)).toEqual(['operator', 'observer']);
+  });
+
+  it('replies are published by peers, below inboxes, and received by who asked', () => {
+    for (const role of userRoles) {
+      const inbox = `${inboxPrefixOfRole(role, n1)}.x.1`;
+      expect(allowed('publish', inbox, groups)).toEqual(['peer']);
+      expect(allowed('subscribe', inbox, groups)).toEqual([role]);
+    }
+    expect(allowed('subscribe', '_INBOX.x', groups)).toEqual([]);
+    expect(allowed('publish', '$SYS.REQ.SERVER.PING', groups)).toEqual([]);
+    expect(allowed('publish', 'elsewhere', groups)).toEqual([]);
+  });
+
+  it('a watch is received under the owner’s name alone', () => {
+    expect(allowed('subscribe', subjects.watch(main, 'me.x'), groups)).toEqual(['client', 'reader']);
+    expect(allowed('subscribe', subjects.watch(main, 'you.x'), groups)).toEqual([]);
+    expect(allowed('publish', subjects.watch(main, 'me.x'), groups)).toEqual(['peer']);
+  });
+});
+
+it('permissions for one group are none for another', () => {
+  const ofOther = [
+    ...inTheNameOf(n1, other).filter((subject) => !subject.startsWith('c.admin.')),
+    subjects.groupRequest(other, 'admin', 'status'),
+    subjects.groupRequest(other, 'kv', 'get'),
+    subjects.peerRequest(other, n2, 'kv', 'get'),
+    subjects.health({ groupId: other, peerId: n1, recipient: 'node' }),
+  ];
+  for (const subject of ofOther) {
+    expect(allowed('publish', subject, [main]), subject).toEqual([]);
+    expect(allowed('publish', subject, [main, other]), subject).not.toEqual([]);
+  }
+  const heard = [subjects.event(other, 'leader_elected', n1), subjects.watch(other, 'me.x')];
+  for (const subject of heard) expect(allowed('subscribe', subject, [main])).toEqual([]);
+});
