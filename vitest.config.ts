@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 const conditions = ['source', 'module', 'node', 'development|production'];
 
 /** Files with real processes that take a whole machine, or judge how long something takes. */
-const alone = ['chaos', 'garbage', 'lock-command'].map((name) => `test/mesh/${name}.test.ts`);
+export const alone = ['chaos', 'garbage', 'lock-command'].map((name) => `test/mesh/${name}.test.ts`);
 
 interface MeshProject {
   readonly name: string;

@@ -3,9 +3,13 @@
 // 1. the one that CONCLAVE_NATS_SERVER names (how a parent process hands it down);
 // 2. `nats-server` on the PATH, or where system packages put it;
 // 3. the one in the cache;
-// 4. Debian's package, fetched and unpacked into the cache without root;
-// 5. the official release for this platform, checked against the release's own checksums;
-// 6. none: an error that names the command which installs it.
+// 4. the official release for this platform, checked against the release's own checksums;
+// 5. the same version, built by Go where that is installed;
+// 6. Debian's package, fetched and unpacked into the cache without root;
+// 7. none: an error that names the command which installs it.
+//
+// The tests ask for the oldest version that Conclave supports, too: what is installed does not count then, and Debian's package comes
+// before what Go builds.
 
 import { createHash } from 'node:crypto';
 import {
@@ -25,29 +29,51 @@ import { pathToFileURL } from 'node:url';
 import { withFolderLock } from './folder-lock.mjs';
 import { capture, root, runMain } from './run.mjs';
 
-const RELEASE = 'v2.11.8';
+/** The newest release, which is run unless another is there, and the oldest that Conclave supports. */
+const NEWEST = 'v2.15.2';
+const OLDEST = 'v2.9.25';
 const RELEASES_URL = 'https://github.com/nats-io/nats-server/releases/download';
+const GO_MODULE = 'github.com/nats-io/nats-server/v2';
 const DOWNLOAD_TIMEOUT_MS = 120_000;
 const CHECKSUMS_TIMEOUT_MS = 20_000;
 
 const executable = process.platform === 'win32' ? 'nats-server.exe' : 'nats-server';
 const cache = path.join(root, '.cache', 'nats-server', `${process.platform}-${process.arch}`);
-const cached = path.join(cache, executable);
 
 /**
- * The path of a NATS server that runs on this machine. Idempotent; any number of processes may
- * ask at once.
+ * The path of a NATS server that runs on this machine: what is installed, else the newest release. Idempotent; any number of
+ * processes may ask at once.
  *
  * @returns {Promise<string>}
  * @throws {Error} with the command that installs one, where none is found and none can be fetched
  */
 export async function findNatsServer() {
-  const there = await findInstalled();
-  if (there !== undefined) return there;
-  mkdirSync(cache, { recursive: true });
-  return withFolderLock(`${cache}.lock`, async () => {
-    if (await runs(cached)) return cached;
-    return fetchIntoCache();
+  return (await findInstalled()) ?? cachedServer(NEWEST, [fromRelease, fromGo, fromDebian]);
+}
+
+/**
+ * The path of the oldest NATS server that Conclave supports. Idempotent, as `findNatsServer` is.
+ *
+ * @returns {Promise<string>}
+ * @throws {Error} where none can be fetched
+ */
+export function findOldestNatsServer() {
+  return cachedServer(OLDEST, [fromRelease, fromDebian, fromGo]);
+}
+
+/** @typedef {(work: string, release: string) => Promise<string | undefined>} Source puts a server into a folder, and says where */
+
+/**
+ * @param {string} release
+ * @param {Source[]} sources the preferred one first
+ */
+async function cachedServer(release, sources) {
+  const cached = path.join(cache, release, executable);
+  if (await runs(cached)) return cached;
+  mkdirSync(path.dirname(cached), { recursive: true });
+  return withFolderLock(`${path.dirname(cached)}.lock`, async () => {
+    if (!(await runs(cached))) await fetchIntoCache(cached, release, sources);
+    return cached;
   });
 }
 
@@ -61,7 +87,7 @@ async function findInstalled() {
     const candidate = path.join(folder, executable);
     if (await runs(candidate)) return candidate;
   }
-  return (await runs(cached)) ? cached : undefined;
+  return undefined;
 }
 
 function searchPath() {
@@ -85,17 +111,22 @@ async function runs(file) {
   return code === 0 && output.includes('nats-server');
 }
 
-async function fetchIntoCache() {
+/**
+ * @param {string} cached where it is to be
+ * @param {string} release
+ * @param {Source[]} sources
+ */
+async function fetchIntoCache(cached, release, sources) {
   const failures = [];
-  for (const source of [fromDebian, fromRelease]) {
-    const work = mkdtempSync(path.join(cache, 'fetch-'));
+  for (const source of sources) {
+    const work = mkdtempSync(path.join(path.dirname(cached), 'fetch-'));
     try {
-      const file = await source(work);
+      const file = await source(work, release);
       if (file === undefined) continue;
       chmodSync(file, 0o755);
       if (!(await runs(file))) throw new Error(`${path.basename(file)} does not run here`);
       renameSync(file, cached);
-      return cached;
+      return;
     } catch (error) {
       failures.push(`- ${error instanceof Error ? error.message : error}`);
     } finally {
@@ -161,27 +192,47 @@ async function fromDebian(work) {
 }
 
 /**
+ * Built by Go, from the module of that version.
+ *
+ * @param {string} work
+ * @param {string} release
+ * @returns {Promise<string | undefined>} undefined where Go is not installed
+ */
+async function fromGo(work, release) {
+  if ((await capture('go', ['version'])).code !== 0) return undefined;
+  console.log(`Building a NATS server (${release}, with Go: a minute or two)`);
+  const env = { ...process.env, GOBIN: work, CGO_ENABLED: '0', GOFLAGS: '-mod=mod' };
+  const { code, output } = await capture('go', ['install', '-ldflags=-s -w', `${GO_MODULE}@${release}`], {
+    cwd: work,
+    env,
+  });
+  if (code !== 0) throw new Error(`Go: ${output.trim().split('\n').slice(-6).join('\n  ')}`);
+  return path.join(work, executable);
+}
+
+/**
  * The official release.
  *
  * @param {string} work
+ * @param {string} release
  * @returns {Promise<string | undefined>} undefined where there is none for this platform
  */
-async function fromRelease(work) {
+async function fromRelease(work, release) {
   /** @type {Record<string, string>} */
   const archs = { x64: 'amd64', arm64: 'arm64' };
   const arch = archs[process.arch];
   if (!['linux', 'darwin'].includes(process.platform) || arch === undefined) return undefined;
-  const name = `nats-server-${RELEASE}-${process.platform}-${arch}`;
+  const name = `nats-server-${release}-${process.platform}-${arch}`;
   const archive = `${name}.tar.gz`;
-  console.log(`Fetching a NATS server (official release ${RELEASE})`);
-  const sums = await download(`${RELEASES_URL}/${RELEASE}/SHA256SUMS`, CHECKSUMS_TIMEOUT_MS);
+  console.log(`Fetching a NATS server (official release ${release})`);
+  const sums = await download(`${RELEASES_URL}/${release}/SHA256SUMS`, CHECKSUMS_TIMEOUT_MS);
   const wanted = sums
     .toString('utf8')
     .split('\n')
     .map((line) => line.trim().split(/\s+\*?/))
     .find(([, file]) => file === archive)?.[0];
   if (wanted === undefined) throw new Error(`the release's checksums do not name ${archive}`);
-  const bytes = await download(`${RELEASES_URL}/${RELEASE}/${archive}`, DOWNLOAD_TIMEOUT_MS);
+  const bytes = await download(`${RELEASES_URL}/${release}/${archive}`, DOWNLOAD_TIMEOUT_MS);
   const found = createHash('sha256').update(bytes).digest('hex');
   if (found !== wanted.toLowerCase()) {
     throw new Error(`${archive}: its SHA-256 is ${found}, the release says ${wanted}`);
