@@ -1,4 +1,4 @@
-import { asTerm, type LogStoreMessage, limits } from '@conclave/protocol';
+import { asLogIndex, asTerm, encode, encodeBatch, type LogStoreMessage, limits } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import {
   append,
@@ -231,6 +231,18 @@ describe('what is refused', () => {
       });
     });
   }
+
+  it('a configuration that this build cannot read is stored and acknowledged (promise 31)', () => {
+    const bench = StoreOnABench.opened();
+    const newer = encodeBatch('configuration', asTerm(1), asLogIndex(2), [encode({ peers: 'in another way' })]);
+    const batches = [configurationBatch(1, 1, configurationOf('n1', 'n2')), newer, batch(3, 1, 1)];
+    expect(brief(bench.store(append({ seq: 1, verified: 3, batches })))).toContain('stored 3 for n2 term 1 seq 1');
+    const { last_index, configurations } = openedIn(bench.store(open('nonce-2', 'run-1', 1)));
+    expect({ last_index, configurations }).toEqual({
+      last_index: 3,
+      configurations: [{ index: 1, configuration: configurationOf('n1', 'n2') }],
+    });
+  });
 
   it('a batch that was damaged on its way heals with the next sending', () => {
     const bench = StoreOnABench.opened();

@@ -69,12 +69,35 @@ export function decodeConfiguration(payload: Uint8Array): Configuration {
   return parsed.data;
 }
 
+/** As `decodeConfiguration`, of a build that may be newer; undefined: this build cannot read it. */
+export function readConfiguration(payload: Uint8Array): Configuration | undefined {
+  try {
+    return decodeConfiguration(payload);
+  } catch (error) {
+    if (error instanceof ConclaveError) return undefined;
+    throw error;
+  }
+}
+
 /** Why this build cannot do all that a configuration's entry says; empty: it can. */
 export function obstacleInConfiguration(payload: Uint8Array): string {
-  const value = decode(payload);
-  if (!Configuration.safeParse(value).success) return 'a configuration that this build cannot read';
-  const unknown = Object.keys(value as object).filter((field) => !(field in Configuration.shape));
+  const read = readConfiguration(payload);
+  if (read === undefined) return 'a configuration that this build cannot read';
+  const unknown = unknownFields(decode(payload), read);
   return unknown.length === 0 ? '' : `a configuration with fields that this build does not know: ${unknown.join(', ')}`;
+}
+
+/** The paths of the fields of `value`, at any depth, that parsing has left out. */
+function unknownFields(value: unknown, parsed: unknown): string[] {
+  if (typeof value !== 'object' || value === null || typeof parsed !== 'object' || parsed === null) return [];
+  const known = parsed as Record<string, unknown>;
+  const paths = Object.entries(value).flatMap(([field, inner]) => {
+    if (!(field in known)) return [field];
+    const deeper = unknownFields(inner, known[field]);
+    // Of all elements of a list, which have the same fields, it says the same.
+    return deeper.map((path) => (Array.isArray(value) ? path : `${field}.${path}`));
+  });
+  return [...new Set(paths)];
 }
 
 export function isJoint(configuration: Configuration): boolean {

@@ -12,7 +12,7 @@ import {
   batchPayloads,
   ConclaveError,
   type Configuration,
-  decodeConfiguration,
+  readConfiguration,
 } from '@conclave/protocol';
 import { type LogState, lastTerm, withoutEntriesFrom } from './log-state.js';
 
@@ -30,6 +30,7 @@ export type AppendRefusal =
 export interface CheckedBatch {
   readonly header: BatchHeader;
   readonly bytes: Uint8Array;
+  /** Undefined also where a newer build has written it, and this one cannot read it: it is stored all the same. */
   readonly configuration: Configuration | undefined;
 }
 
@@ -67,7 +68,7 @@ export function checkBatch(bytes: Uint8Array): CheckedBatch | undefined {
   try {
     const header = batchHeader(bytes);
     const payload = header.kind === 'configuration' ? batchPayloads(bytes)[0] : undefined;
-    return { header, bytes, configuration: payload === undefined ? undefined : decodeConfiguration(payload) };
+    return { header, bytes, configuration: payload === undefined ? undefined : readConfiguration(payload) };
   } catch (error) {
     if (error instanceof ConclaveError) return undefined;
     throw error;

@@ -7,7 +7,8 @@
  *    of the last one is known. `base.index <= lastIndex`; the log is without gaps behind the base.
  * 2. `runs` rise in index and in term; the last run reaches to `lastIndex`.
  * 3. `configurations` rise in index; the last one is in force. They reach below the base.
- * 4. The cached batches are without gaps; what they lack is read from the log-store.
+ * 4. A configuration that this build cannot read, or not all of it, was accepted in this run if `unreadable` says so.
+ * 5. The cached batches are without gaps; what they lack is read from the log-store.
  */
 import {
   asLogIndex,
@@ -17,10 +18,11 @@ import {
   batchUpTo,
   type Configuration,
   type ConfigurationEntry,
-  decodeConfiguration,
   invariant,
   type LogIndex,
   limits,
+  obstacleInConfiguration,
+  readConfiguration,
   type Term,
   type TermRun,
 } from '@conclave/protocol';
@@ -43,6 +45,7 @@ export class LogView {
   private last = 0;
   private runs: TermRun[] = [];
   private configurationEntries: ConfigurationEntry[] = [];
+  private unreadableEntry: { readonly index: LogIndex; readonly reason: string } | undefined;
   private cache: CachedBatch[] = [];
   private cachedBytes = 0;
 
@@ -119,7 +122,7 @@ export class LogView {
     return this.configurationEntries.findLast((entry) => entry.index <= index);
   }
 
-  /** Appends a batch, which must follow the last entry. Answers the configuration in it, if it holds one. */
+  /** Appends a batch, which must follow the last entry. Answers the configuration in it, if it holds one that can be read. */
   append(batch: CachedBatch): Configuration | undefined {
     const { header } = batch;
     invariant(header.first === this.last + 1, `batch ${header.first} does not follow entry ${this.last}`);
@@ -130,9 +133,17 @@ export class LogView {
     this.last = header.last;
     this.remember(batch);
     if (header.kind !== 'configuration') return undefined;
-    const configuration = decodeConfiguration(batchPayloads(batch.bytes)[0] as Uint8Array);
-    this.configurationEntries.push({ index: header.first, configuration });
+    const payload = batchPayloads(batch.bytes)[0] as Uint8Array;
+    const reason = obstacleInConfiguration(payload);
+    if (reason !== '') this.unreadableEntry ??= { index: header.first, reason };
+    const configuration = readConfiguration(payload);
+    if (configuration !== undefined) this.configurationEntries.push({ index: header.first, configuration });
     return configuration;
+  }
+
+  /** The first configuration that this build cannot read, or not all of it: it does not know who belongs to the group. */
+  get unreadable(): { readonly index: LogIndex; readonly reason: string } | undefined {
+    return this.unreadableEntry;
   }
 
   /** Lets go of all entries up to this one, which is committed. */
@@ -158,6 +169,7 @@ export class LogView {
     this.runs = this.runs.filter((run) => run.first < from);
     const gone = this.configurationEntries.filter((entry) => entry.index >= from);
     this.configurationEntries = this.configurationEntries.filter((entry) => entry.index < from);
+    if ((this.unreadableEntry?.index ?? 0) >= from) this.unreadableEntry = undefined;
     const kept: CachedBatch[] = [];
     for (const batch of this.cache) {
       if (batch.header.last < from) kept.push(batch);

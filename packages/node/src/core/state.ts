@@ -115,6 +115,8 @@ export class NodeState {
     if (this.wentBack !== '') return this.wentBack;
     if (this.isUnverified) return `unverified: ${sideFileLost}, and its leader has not verified the log yet`;
     if (this.stopped !== '') return this.stopped;
+    const { unreadable } = this.log;
+    if (unreadable !== undefined) return `cannot read entry ${unreadable.index}: ${unreadable.reason}`;
     if (this.divergence !== undefined) return 'diverged: its state differs from the majority’s';
     const needed = needsLevel(this.level, this.levels, 'this process');
     if (needed !== '' || this.actorLevels === undefined) return needed;

@@ -1,4 +1,4 @@
-import { encode, obstacleInConfiguration } from '@conclave/protocol';
+import { asLogIndex, asTerm, encode, encodeBatch, obstacleInConfiguration } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
 import { Bench, electionTimeoutMs, type Found } from './node-on-a-bench.js';
 import { configuration } from './told.js';
@@ -245,9 +245,43 @@ describe('promise 31: a peer that cannot read an entry', () => {
       { ...configuration('n1 n2 n3'), witness: 'n4' },
       /with fields that this build does not know: witness/,
     ],
+    [
+      'with such a field of its members',
+      {
+        ...configuration('n1 n2 n3'),
+        peers: configuration('n1 n2 n3').peers.map((member) => ({ ...member, role: 'witness' })),
+      },
+      /with fields that this build does not know: peers.role$/,
+    ],
+    ['that is no message', undefined, /a configuration that this build cannot read/],
   ])('promise 31: stops before a configuration %s', (_, value, reason) => {
-    expect(obstacleInConfiguration(encode(value))).toMatch(reason);
+    const payload = value === undefined ? Uint8Array.of(0xc1) : encode(value);
+    expect(obstacleInConfiguration(payload)).toMatch(reason);
     expect(obstacleInConfiguration(encode(configuration('n1 n2 n3')))).toBe('');
+  });
+
+  test.each([
+    ['cannot be read', { peers: 'nobody' }],
+    ['has more than this build knows', { ...configuration('n1 n2 n3'), witness: 'n4' }],
+  ])('promise 31: stores a configuration that %s, does not campaign with it, and stops before it', (_, value) => {
+    const bench = follower({ term: 1, log: [[1, 'n1 n2 n3'], 1] });
+    const bytes = encodeBatch('configuration', asTerm(1), asLogIndex(3), [encode(value)], 1);
+    const lines = bench.appendEntries({ prev: [2, 1], batches: [bytes], commit: 2 });
+    expect(lines).toContainEqual(expect.stringMatching(/^log-store.append .*verified 3/));
+    expect(bench.core.health().reason).toMatch(/^cannot read entry 3: a configuration /);
+    expect(bench.wait(5 * electionTimeoutMs).filter((line) => line.startsWith('ballot-box.elect'))).toEqual([]);
+    bench.appendEntries({ prev: [3, 1], entries: [1], commit: 4, tick: 2 });
+    bench.wait(100);
+    expect(bench.summary).toMatchObject({ applied_index: 2, commit_index: 4, last_index: 4 });
+    expect(bench.core.health().reason).toMatch(/^stopped applying at entry 3: a configuration /);
+  });
+
+  test('promise 31: campaigns again once a configuration that it cannot read is truncated', () => {
+    const bench = follower({ term: 1, log: [[1, 'n1 n2 n3'], 1] });
+    const bytes = encodeBatch('configuration', asTerm(1), asLogIndex(3), [encode({ peers: 'nobody' })], 1);
+    bench.appendEntries({ prev: [2, 1], batches: [bytes], commit: 2 });
+    bench.appendEntries({ term: 3, from: 'n3', prev: [2, 1], entries: [3], commit: 2 });
+    expect(bench.core.health().reason).toBe('');
   });
 
   test('goes on from that entry once a build runs that can read it', () => {

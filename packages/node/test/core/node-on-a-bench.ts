@@ -635,9 +635,11 @@ export class Bench {
     acknowledged?: number;
     /** The feature level of the entries. */
     level?: number;
+    /** In the place of entries. */
+    batches?: Uint8Array[];
   }): string[] {
     const { from = 'n2', term = 2, prev = [0, 0], entries = [], commit = 0, tick = 1 } = over;
-    const batches = entries.map((entry, at) => batch(prev[0] + 1 + at, entry, over.level));
+    const batches = over.batches ?? entries.map((entry, at) => batch(prev[0] + 1 + at, entry, over.level));
     const body: Body<'node.append_entries'> = {
       group_id: groupId,
       group_uid: (over.group ?? uid) as GroupUid,

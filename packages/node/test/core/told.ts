@@ -5,10 +5,10 @@ import {
   batchPayloads,
   type ConclaveEvent,
   type Configuration,
-  decodeConfiguration,
   type Member,
   type Message,
   type PeerId,
+  readConfiguration,
   type StoreId,
 } from '@conclave/protocol';
 import type { NodeEffect } from '../../src/core/index.js';
@@ -194,6 +194,7 @@ function tellTarget({
 function tellBatch(bytes: Uint8Array): string {
   const { first, last, term, kind } = batchHeader(bytes);
   const where = first === last ? `${first}` : `${first}..${last}`;
-  const what = kind === 'commands' ? '' : ` {${described(decodeConfiguration(batchPayloads(bytes)[0] as Uint8Array))}}`;
-  return `entry ${where} of term ${term}${what}`;
+  if (kind === 'commands') return `entry ${where} of term ${term}`;
+  const configuration = readConfiguration(batchPayloads(bytes)[0] as Uint8Array);
+  return `entry ${where} of term ${term} {${configuration === undefined ? 'unreadable' : described(configuration)}}`;
 }
