@@ -3,7 +3,7 @@
  * for the shell around it (`key-watch.ts`): asks, and asks again where something was missed or nothing is heard.
  */
 import { WatchReader } from '@conclave/client';
-import { decode, encode, type KeyChange, type KvReply, type WatchMessage } from '@conclave/protocol';
+import { decode, encode, type KeyChange, type KvReply, limits, type WatchMessage } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 import { VirtualClient } from './virtual-client.js';
@@ -24,6 +24,9 @@ const silenceMs = 3000;
 const renewMs = 5000;
 const lookMs = 500;
 const looksBetweenShortWatches = 4;
+/** In some runs a client asks for more watches at once than one client may have. */
+const manyChance = 0.25;
+const manyWatches = limits.ownerWatches + 20;
 
 export class VirtualWatch {
   private readonly client: VirtualClient;
@@ -32,6 +35,8 @@ export class VirtualWatch {
   private readonly watchId: string;
   private looks = 0;
   private shortWatches = 0;
+  /** At which look it asks for many; 0: at none. */
+  private readonly manyAt: number;
   private isAsking = false;
   private isOver = false;
   private heardMs: number;
@@ -45,6 +50,8 @@ export class VirtualWatch {
     private readonly begin: (watched: Watched) => void,
   ) {
     this.client = new VirtualClient(mesh, name, mesh.random.stream(name));
+    const chance = mesh.random.stream(`${name}.many`);
+    this.manyAt = chance.chance(manyChance) ? 5 + chance.below(15) : 0;
     this.watchId = `${name}.watch`;
     this.watched = this.newRecord(0);
     this.heardMs = mesh.nowMs;
@@ -87,12 +94,19 @@ export class VirtualWatch {
     }
   }
 
+  /** Begins more watches than a client may have, and closes them. */
+  private watchMany(): void {
+    for (let watches = 0; watches < manyWatches; watches++) this.watchShortly();
+  }
+
   /** Begins a watch beside its own, and closes it at once, as clients do that look for one change. */
   private watchShortly(): void {
     this.shortWatches += 1;
     const watch_id = `${this.name}.short-${this.shortWatches}`;
     const begin = { watch_id, prefix: this.prefix };
-    this.client.call({ operation: 'query', name: 'watch', body: begin }, () => {
+    this.client.call({ operation: 'query', name: 'watch', body: begin }, (settlement) => {
+      const isRefused = settlement.outcome !== 'done' && settlement.error.message.includes('limits.ownerWatches');
+      if (isRefused) this.mesh.coverage.count('watch beyond the limit of its client refused');
       if (!this.isOver) this.client.call({ operation: 'query', name: 'unwatch', body: { watch_id } }, () => undefined);
     });
   }
@@ -102,6 +116,7 @@ export class VirtualWatch {
       if (this.isOver) return;
       this.looks += 1;
       if (this.looks % looksBetweenShortWatches === 0) this.watchShortly();
+      if (this.looks === this.manyAt) this.watchMany();
       const { nowMs } = this.mesh;
       if (nowMs - Math.max(this.heardMs, this.askedMs) > silenceMs) this.askFromHere();
       else if (nowMs - this.askedMs > renewMs) this.ask();

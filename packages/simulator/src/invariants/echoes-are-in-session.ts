@@ -6,7 +6,7 @@
  * Sessions are followed from outside, as log-stores open them: what the node believes of its own session is not asked.
  */
 import type { Instant } from '@conclave/actor/core';
-import { type Body, defaultTimes } from '@conclave/protocol';
+import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { runBeginsMs } from '../mesh/virtual-time.js';
 import { type Invariant, Rule } from './invariant.js';
@@ -16,7 +16,8 @@ import { summaryOf } from './record/nodes.js';
  * For how long a node may trust that its session was open: the share of an election timeout that a lease lasts, and what is
  * lost of a time since 1970 by rounding.
  */
-const trustMs = 0.9 * defaultTimes.electionTimeoutMs + 0.01;
+const trustShare = 0.9;
+const roundingMs = 0.01;
 
 /** What a node has received of the leader of its latest term, by its own clock. */
 interface Heard {
@@ -65,7 +66,8 @@ export class EchoesAreInSession extends Rule implements Invariant {
     }
   }
 
-  private onEcho({ leader_term, session_tick_id }: Body<'feed.echo'>, { core, name }: Actor): void {
+  private onEcho({ leader_term, session_tick_id }: Body<'feed.echo'>, { core, name, peerId }: Actor): void {
+    const trustMs = trustShare * this.record.electionTimeoutMs(peerId) + roundingMs;
     const endedMs = this.endedMs.get(core);
     const nowMs = this.record.step?.at.nowMs ?? 0;
     this.check(

@@ -4,7 +4,7 @@
  * (Raft thesis, section 4.2.3; DESIGN, section 5).
  */
 import type { Instant } from '@conclave/actor/core';
-import { type Body, defaultTimes } from '@conclave/protocol';
+import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
@@ -72,7 +72,7 @@ export class LeasesHold extends Rule implements Invariant {
     const { message } = step;
     if (message?.name !== 'node.request_vote') return;
     const voter = this.voterOf(actor);
-    const since = step.at.nowMs - defaultTimes.electionTimeoutMs;
+    const since = step.at.nowMs - this.record.electionTimeoutMs(actor.peerId);
     const { candidate_id, transfer } = message.body;
     this.check(
       voter.openedMs <= since,

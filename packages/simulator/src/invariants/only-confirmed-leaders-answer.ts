@@ -6,7 +6,7 @@
  * on their way back. Once it goes forward, to the new peers, it is judged.
  */
 import type { Instant } from '@conclave/actor/core';
-import { type Body, type ConclaveEvent, defaultTimes, isJoint, type PeerId, type Term } from '@conclave/protocol';
+import { type Body, type ConclaveEvent, isJoint, type PeerId, type Term } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
 import type { InForce } from './record/log-tree.js';
@@ -60,7 +60,7 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
     if (role === 'fenced') return;
     if (role !== 'leader') {
       this.asked = { actor, requestId, why: 'does not lead', isAnswered: false };
-    } else if (silentMs > defaultTimes.electionTimeoutMs) {
+    } else if (silentMs > this.record.electionTimeoutMs(actor.peerId)) {
       this.asked = { actor, requestId, why: `was last confirmed as of ${silentMs} ms ago`, isAnswered: false };
     }
   }

@@ -3,7 +3,7 @@
  * its node: one that is dead, paused or fenced is not kept in office (DESIGN, section 5).
  */
 import type { Instant } from '@conclave/actor/core';
-import { defaultTimes, type Message } from '@conclave/protocol';
+import type { Message } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
 
@@ -40,7 +40,7 @@ export class ReplicatorsFollowTheirNode extends Rule implements Invariant {
     const nowMs = this.record.step?.at.nowMs ?? 0;
     const silentMs = nowMs - (this.ticks.get(from.core)?.atMs ?? Number.NEGATIVE_INFINITY);
     this.check(
-      silentMs < defaultTimes.electionTimeoutMs,
+      silentMs < this.record.electionTimeoutMs(from.peerId),
       () => `${from.name} sends, ${silentMs} ms after the last new tick of its node`,
     );
   }

@@ -23,6 +23,7 @@ import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import type { WrittenEntry } from '../model/model-state.js';
 import type { AnyCore } from './actor.js';
 import type { Coverage } from './coverage.js';
+import { electionTimeoutOf } from './election-timeouts.js';
 import { isFlipped } from './flipped-state.js';
 import type { Watcher } from './watcher.js';
 
@@ -51,6 +52,8 @@ export interface CoreSettings {
   /** Which build all processes begin with. */
   readonly build: Build;
   readonly levelSettleMs: number;
+  /** Whose processes have a longer election timeout than all others; undefined: nobody's. */
+  readonly slowerPeer: PeerId | undefined;
 }
 
 export const usualSettings: CoreSettings = {
@@ -61,6 +64,7 @@ export const usualSettings: CoreSettings = {
   snapshotBytesPerSecond: defaultSnapshotBytesPerSecond,
   build: 'new',
   levelSettleMs: defaultLevelSettleMs,
+  slowerPeer: undefined,
 };
 
 export class CoreFactory {
@@ -86,10 +90,11 @@ export class CoreFactory {
   make(peerId: PeerId, kind: ActorKind, divergence?: Divergence): AnyCore {
     this.drawn += 1;
     const incarnation = `id${this.drawn}`;
-    const { clientSessionMs, ...snapshots } = this.settings;
+    const { clientSessionMs, slowerPeer, ...snapshots } = this.settings;
     const build = this.buildOf(peerId, kind);
     const levels = levelsOf[build];
-    const options = { groupId, peerId, incarnation, ...defaultTimes, ...snapshots, levels };
+    const electionTimeoutMs = electionTimeoutOf(peerId, slowerPeer);
+    const options = { groupId, peerId, incarnation, ...defaultTimes, electionTimeoutMs, ...snapshots, levels };
     switch (kind) {
       case 'node': {
         const machine = new KvStateMachine({ clientSessionMs, snapshotPieceBytes: snapshots.snapshotChunkBytes });

@@ -26,6 +26,8 @@ export function countEvent(coverage: Coverage, { name, detail }: ConclaveEvent):
 export function countMessage(coverage: Coverage, { name, body }: Message): void {
   if (name === 'replicator.rejected' && body.reason === 'busy')
     coverage.count('append while a snapshot replaces the log');
+  if (name === 'node.progress' && body.targets.some(({ wants_throttle }) => wants_throttle === true))
+    coverage.count('new peer asks for slower writers');
   if (name !== 'node.opened' || (body.installing?.stored ?? 0) === 0) return;
   coverage.count('snapshot goes on from its last chunk after a restart');
 }

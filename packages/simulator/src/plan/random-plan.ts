@@ -14,6 +14,7 @@ import { DisksFill } from './disks-fill.js';
 import { Foundings } from './foundings.js';
 import { Histories } from './histories.js';
 import { KeyLeases } from './key-leases.js';
+import { LongScenes } from './long-scenes.js';
 import { leader, type Stage, scenes } from './scenes.js';
 import { StoreFaults } from './store-faults.js';
 import { TimingFaults } from './timing-faults.js';
@@ -40,6 +41,10 @@ const buildStream = 13;
 const historyStream = 21;
 /** And how clients use leases of keys. */
 const leaseStream = 15;
+/** And who has another election timeout. */
+const timeoutStream = 25;
+/** And what needs several things in order. */
+const longStream = 23;
 /** Leases hold as long as no clock runs a tenth faster than another. */
 const boundedRates = { least: 0.95, most: 1.05 };
 
@@ -71,6 +76,10 @@ class RandomPlan {
   private readonly builds: Builds;
   private readonly histories: Histories;
   private readonly leases: KeyLeases;
+  private readonly long: LongScenes;
+
+  /** Whose election timeout is longer; 0: nobody's. */
+  private readonly slower: number;
 
   private readonly random: Random;
   private readonly reading: Random;
@@ -99,6 +108,9 @@ class RandomPlan {
       write: (client) => this.calls.writeIn(timing, client),
     });
     this.leases = new KeyLeases(this.stage(new Random(seed, leaseStream)));
+    this.long = new LongScenes(this.stage(new Random(seed, longStream)));
+    const timeouts = new Random(seed, timeoutStream);
+    this.slower = timeouts.chance(0.1) ? 1 + timeouts.below(peers.length) : 0;
     this.foundings = new Foundings(this.stage(new Random(seed, foundingStream)));
   }
 
@@ -113,6 +125,7 @@ class RandomPlan {
       ...(random.chance(0.06) ? { wire: 1 } : {}),
       ...this.stores.options(),
       ...this.builds.options(),
+      ...(this.slower === 0 ? {} : { slower: this.slower }),
     });
     this.found();
     if (this.using.chance(0.5)) this.add({ type: 'watch', prefix: this.using.pick(['', 'a', 'k']) });
@@ -127,6 +140,7 @@ class RandomPlan {
       this.step();
       this.foundings.step(step > 0.85 * steps);
       this.histories.step(step / steps);
+      this.long.step(step / steps);
     }
     this.add({ type: 'calm' });
     return this.commands;

@@ -23,6 +23,7 @@ export class Simulation {
   invariants: Invariants;
   readonly quorums: QuorumView;
   private readonly executor: Executor;
+  private readonly slowerPeer: PeerId | undefined;
   /** Whether the group came back when all was well; undefined: nobody has looked. */
   cameBack: boolean | undefined;
 
@@ -34,9 +35,8 @@ export class Simulation {
     const { peers } = command;
     const settings = settingsOf(command);
     this.mesh = new CoreMesh(peers as PeerId[], seed, settings, random);
-    this.invariants = allInvariants();
-    this.invariants.record.clocks = this.mesh.clocks;
-    this.mesh.watcher = this.invariants;
+    this.slowerPeer = settings.slowerPeer;
+    this.invariants = this.watch();
     this.clients = new VirtualClients(this.mesh);
     this.quorums = new QuorumView(this.mesh);
     const calm = () => {
@@ -45,6 +45,15 @@ export class Simulation {
     const rescue = ({ alone, now }: RescueCommand) => new Rescue(this).run(alone, now);
     const anew = (peers: readonly PeerId[]) => this.beginAnew(peers);
     this.executor = new Executor(this.mesh, this.clients, this.quorums, { calm, rescue, anew });
+  }
+
+  /** Has the invariants follow the run from now on. @param before those of the history that is gone */
+  private watch(before?: Invariants): Invariants {
+    const invariants = allInvariants(before);
+    invariants.record.clocks = this.mesh.clocks;
+    invariants.record.slowerPeer = this.slowerPeer;
+    this.mesh.watcher = invariants;
+    return invariants;
   }
 
   /** Notes the histories that go on with what those before them held, as resets have begun them: before clients are judged. */
@@ -63,8 +72,7 @@ export class Simulation {
     for (const peerId of mesh.peers) mesh.crashPeer(peerId);
     for (const peerId of mesh.peers) mesh.disks.wipe(peerId);
     this.noteContinuing();
-    this.invariants = allInvariants(this.invariants);
-    mesh.watcher = this.invariants;
+    this.invariants = this.watch(this.invariants);
     mesh.coverage.count('group deleted and founded anew');
     for (const peerId of mesh.peers) mesh.startPeer(peerId);
     // They have to open their log-stores first.
@@ -79,11 +87,16 @@ export class Simulation {
   }
 }
 
+function slowerPeerOf({ peers, slower = 0 }: PeersCommand): PeerId | undefined {
+  return peers[slower - 1] as PeerId | undefined;
+}
+
 function settingsOf(command: PeersCommand): CoreSettings {
   const { session, wire, snapshot, every, keep, chunk, pace, old, settle } = command;
   return {
     build: old !== undefined && old > 0 ? 'old' : usualSettings.build,
     levelSettleMs: settle ?? usualSettings.levelSettleMs,
+    slowerPeer: slowerPeerOf(command),
     clientSessionMs: session ?? usualSettings.clientSessionMs,
     wire: wire !== undefined && wire > 0,
     snapshotLogBytes: snapshot ?? usualSettings.snapshotLogBytes,

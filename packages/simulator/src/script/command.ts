@@ -31,10 +31,23 @@ export interface PeersCommand {
   readonly old?: number | undefined;
   /** For so many milliseconds all must have spoken a feature level before a leader raises it by itself. */
   readonly settle?: number | undefined;
+  /** The number of the peer whose processes have an election timeout half as long again as all others; none: all have the same. */
+  readonly slower?: number | undefined;
 }
 
 /** The options of a mesh, by their names in a script. */
-export const meshOptions = ['session', 'wire', 'snapshot', 'every', 'keep', 'chunk', 'pace', 'old', 'settle'] as const;
+export const meshOptions = [
+  'session',
+  'wire',
+  'snapshot',
+  'every',
+  'keep',
+  'chunk',
+  'pace',
+  'old',
+  'settle',
+  'slower',
+] as const;
 
 /** Of each message from now on; what is not named stays as it was. */
 export interface NetworkCommand {

@@ -8,6 +8,7 @@ import type { Instant } from '@conclave/actor/core';
 import type { StorageOperation } from '@conclave/log-store';
 import type { Body, Frame, Message, PeerId } from '@conclave/protocol';
 import type { Actor } from '../../mesh/actor.js';
+import { electionTimeoutOf } from '../../mesh/election-timeouts.js';
 import { FastestClock } from '../../mesh/fastest-clock.js';
 import { runBeginsMs } from '../../mesh/virtual-time.js';
 import type { SentHandlers } from '../invariant.js';
@@ -47,6 +48,8 @@ export class RunRecord {
   readonly states = new ModelStates();
   /** What the clocks of nodes have shown at most. */
   clocks = new FastestClock();
+  /** The peer with the longer election timeout. */
+  slowerPeer: PeerId | undefined;
   /** When a leader has first appended an entry of its own, in the run's time. */
   private readonly appendedMs = new WeakMap<Entry, number>();
   /** By term; the first, should there be two. */
@@ -70,6 +73,11 @@ export class RunRecord {
   step: Step | undefined;
   /** By a node's core: the store that it has opened. */
   readonly openedStores = new WeakMap<object, string>();
+
+  /** The election timeout of a peer's processes. */
+  electionTimeoutMs(peerId: PeerId): number {
+    return electionTimeoutOf(peerId, this.slowerPeer);
+  }
 
   readonly sent: SentHandlers = {
     'node.opened': (body) => this.accepted.onOpened(body),

@@ -1,0 +1,129 @@
+/**
+ * Scenes that need several things in order, each in good conditions, so that chance never brings them about. A plan has one of them
+ * or none. They have a chance of their own: what else happens in a seed's plan does not depend on it, but for the time that passes.
+ */
+import { serverNames } from '../mesh/virtual-nats.js';
+import { leader, type Stage } from './scenes.js';
+
+/** The leases of locks last so long, as no client keeps them (`clients/lock-calls.ts`). */
+const lockLeaseMs = 4000;
+const electionMs = 3000;
+
+export class LongScenes {
+  private readonly scene: (() => void) | undefined;
+  /** The share of the run behind which it happens. */
+  private readonly dueAt: number;
+  private values = 0;
+  private isOver = false;
+
+  /** @param stage whose `random` is the chance of this alone */
+  constructor(private readonly stage: Stage) {
+    const { random } = stage;
+    const scenes = [
+      () => this.locksOfOneLease(),
+      () => this.deafFollower(),
+      () => this.writersOutrunANewPeer(),
+      () => this.readOnlyLeaderIsCutOff(),
+    ];
+    this.scene = random.chance(0.3) ? random.pick(scenes) : undefined;
+    this.dueAt = 0.1 + 0.8 * random.next();
+  }
+
+  /** @param share of the run that is over */
+  step(share: number): void {
+    if (this.isOver || share < this.dueAt) return;
+    this.isOver = true;
+    this.scene?.();
+  }
+
+  /**
+   * A client holds two locks for which others wait, and has asked for them in another order than that in which they were first held. One
+   * member restores that from its snapshot. As the lease ends all members pass both locks on, in the same order.
+   */
+  private locksOfOneLease(): void {
+    const { random, add, run, peers } = this.stage;
+    this.clearFaults();
+    const lock = (client: string, operation: 'lock' | 'unlock', key: string): void => {
+      add({ type: 'client', client, operation, key });
+      run(150);
+    };
+    // Locks from before go with their leases.
+    run(lockLeaseMs + 1000);
+    lock('c2', 'lock', 'l');
+    lock('c1', 'lock', 'm');
+    lock('c1', 'lock', 'l');
+    lock('c2', 'unlock', 'l');
+    for (const key of ['m', 'l']) lock('c3', 'lock', key);
+    const peer = random.pick(peers);
+    add({ type: 'snapshot', peer });
+    run(500);
+    add({ type: 'crash', targets: [`${peer}.node`] });
+    add({ type: 'start', targets: ['all'] });
+    run(lockLeaseMs + 1500);
+    for (const key of ['m', 'l']) lock('c3', 'unlock', key);
+  }
+
+  /** A follower hears nobody, and everybody hears it, while nothing is written: its log is as long as any. */
+  private deafFollower(): void {
+    const { random, add, run, peers } = this.stage;
+    this.clearFaults();
+    const peer = random.pick(peers);
+    for (const times of [1, 2]) {
+      run(1500);
+      add({ type: 'cut', groups: [peers.filter((one) => one !== peer), [peer]], oneWay: true });
+      run(electionMs + times * 500 * random.next());
+      add({ type: 'heal' });
+    }
+  }
+
+  /** Writes come as fast as a new peer, whose disk is slow, can store them. */
+  private writersOutrunANewPeer(): void {
+    const { random, add, run, peers } = this.stage;
+    this.clearFaults();
+    const peer = random.pick(peers.slice(3));
+    add({ type: 'remove', peer, timeout: 3000 });
+    run(1500);
+    add({ type: 'disk', peer, delay: 150 + random.below(250), fail: false });
+    add({ type: 'add', peer, timeout: 8000 });
+    for (let writes = 0; writes < 200; writes++) {
+      this.write();
+      run(15 + 10 * random.next());
+    }
+    add({ type: 'disk', peer, delay: 2, fail: false });
+    run(500);
+  }
+
+  /** A leader that takes no entries is cut off, and asked, while another one is elected. */
+  private readOnlyLeaderIsCutOff(): void {
+    const { random, add, run, peers } = this.stage;
+    this.clearFaults();
+    for (const peer of peers) add({ type: 'read-only', peer, on: true });
+    run(1000);
+    add({ type: 'cut', groups: [[leader], peers], oneWay: random.chance(0.3) });
+    for (let writes = 0; writes < 8; writes++) {
+      run(250 * random.next());
+      this.write();
+    }
+    for (const peer of peers) add({ type: 'read-only', peer, on: false });
+    run(1000);
+    add({ type: 'heal' });
+  }
+
+  private write(): void {
+    this.values += 1;
+    const { random, add } = this.stage;
+    const client = random.pick(['c1', 'c2', 'c3']);
+    add({ type: 'client', client, operation: 'put', key: `w${this.values % 4}`, value: `w${this.values}` });
+  }
+
+  private clearFaults(): void {
+    const { add, run, peers } = this.stage;
+    add({ type: 'heal' });
+    add({ type: 'network', loss: 0, repeat: 0, delay: 2 });
+    for (const server of serverNames) add({ type: 'nats', state: 'up', server });
+    for (const peer of peers) add({ type: 'disk', peer, delay: 2, fail: false });
+    add({ type: 'resume', targets: ['all'] });
+    add({ type: 'start', targets: ['all'] });
+    run(electionMs);
+  }
+}
