@@ -1,13 +1,14 @@
 /**
- * Runs seeds of the simulator that stands in a folder until one fails, or a scenario, and says so to the process that has
- * started this one. A process of its own, as a mutant may never come to an end.
+ * Runs what is to find a mutant in the folder of a workbench, until it has: seeds of the simulator, a scenario, or a unit test. It
+ * reports to the process that has started this one. A process of its own, as a mutant may never come to an end.
  *
- * usage: detector.mjs <folder> <first seed> <how many>
- *        detector.mjs <folder> <file of a scenario>
+ * usage: detector.mjs <folder> <what, as JSON>
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+
+/** @typedef {{ readonly seeds: readonly number[] } | { readonly scenario: string } | { readonly test: string }} Search */
 
 /**
  * What is said: each seed before it is run, then how it ended.
@@ -17,7 +18,9 @@ import { pathToFileURL } from 'node:url';
  * @typedef {{ readonly type: 'survived' }} Survived
  */
 
-const [folder = '', first = '1', count] = process.argv.slice(2);
+const [folder = '', asked = '{}'] = process.argv.slice(2);
+/** @type {Search} */
+const search = JSON.parse(asked);
 
 /** @param {string} module of the simulator */
 function load(module) {
@@ -29,10 +32,13 @@ function say(what) {
   return new Promise((resolve) => process.send?.(what, resolve));
 }
 
-/** @returns {Promise<Found | Survived>} */
-async function search() {
+/**
+ * @param {readonly number[]} seeds
+ * @returns {Promise<Found | Survived>}
+ */
+async function runSeeds(seeds) {
   const { randomPlan, runScript } = await load('index.js');
-  for (let seed = Number(first); seed < Number(first) + Number(count); seed++) {
+  for (const seed of seeds) {
     await say({ type: 'begins', seed });
     try {
       runScript(randomPlan(seed), seed);
@@ -46,23 +52,59 @@ async function search() {
   return { type: 'survived' };
 }
 
-/** @returns {Promise<Found | Survived>} found where the scenario says something else than what is expected of it */
-async function tell() {
+/**
+ * @param {string} file of the scenario
+ * @returns {Promise<Found | Survived>} found where the scenario says something else than what is expected of it
+ */
+async function runScenario(file) {
   const { formatScenario, parseScenario } = await load('scenario/scenario-file.js');
   const { ScenarioRun } = await load('scenario/scenario-run.js');
-  const text = readFileSync(first, 'utf8');
+  const text = readFileSync(file, 'utf8');
+  const invariant = `scenario ${path.basename(file)}`;
   const blocks = parseScenario(text);
   const run = new ScenarioRun();
   const outputs = [];
   try {
     for (const block of blocks) if (block.commands.length > 0) outputs.push(run.runBlock(block));
   } catch (error) {
-    return { type: 'found', seed: 0, invariant: `scenario ${path.basename(first)}`, seen: String(error) };
+    return { type: 'found', seed: 0, invariant, seen: String(error) };
   }
-  const said = formatScenario(blocks, outputs);
-  if (said === text) return { type: 'survived' };
-  return { type: 'found', seed: 0, invariant: `scenario ${path.basename(first)}`, seen: 'it says something else' };
+  if (formatScenario(blocks, outputs) === text) return { type: 'survived' };
+  return { type: 'found', seed: 0, invariant, seen: 'it says something else' };
 }
 
-await say(await (count === undefined ? tell() : search()));
+/**
+ * @param {string} file of a package's unit test, from the workbench's folder
+ * @returns {Promise<Found | Survived>} found where a test fails; a file that cannot be run finds nothing
+ */
+async function runTest(file) {
+  const { startVitest } = await import('vitest/node');
+  const conditions = ['source', 'module', 'node', 'development|production'];
+  const vitest = await startVitest(
+    'test',
+    [file],
+    { root: folder, config: false, watch: false, reporters: [{}], include: [file], maxWorkers: 1, bail: 1 },
+    { resolve: { conditions }, ssr: { resolve: { conditions } }, server: { watch: null } },
+  );
+  const modules = vitest.state.getTestModules();
+  const tests = modules.flatMap((module) => [...module.children.allTests()]);
+  const failed = tests.find((one) => one.result().state === 'failed');
+  const errors = [...modules.flatMap((module) => module.errors()), ...vitest.state.getUnhandledErrors()];
+  await vitest.close();
+  if (failed !== undefined) {
+    const [seen = ''] = String(failed.result().errors?.[0]?.message).split('\n');
+    return { type: 'found', seed: 0, invariant: `test ${file}: ${failed.fullName}`, seen };
+  }
+  if (tests.length === 0 || errors.length > 0) throw new Error(`${file} cannot be run: ${JSON.stringify(errors)}`);
+  return { type: 'survived' };
+}
+
+/** @returns {Promise<Found | Survived>} */
+function find() {
+  if ('test' in search) return runTest(search.test);
+  if ('scenario' in search) return runScenario(search.scenario);
+  return runSeeds(search.seeds);
+}
+
+await say(await find());
 process.disconnect();

@@ -10,6 +10,7 @@ import { control, controlParts, hunt } from './hunt.mjs';
 import { mutations } from './mutations/all.mjs';
 import { OutcomeStore } from './outcome-store.mjs';
 import { chapters } from './rules.mjs';
+import { rulesTable, seedsInTable } from './tables.mjs';
 import { edited } from './workbench.mjs';
 
 const fast = [
@@ -62,11 +63,13 @@ test('the outcome of an earlier run counts for the same sources and the same mut
     mkdirSync(path.dirname(source), { recursive: true });
     writeFileSync(source, 'one');
     const mutation = { id: 'm', rule: 'a rule', edits: [], seeds: 60 };
-    const hunted = { id: 'm', first: 1, seeds: 60, mutation };
+    const hunted = { id: 'm', mutation, search: { seeds: [1, 2, 3] } };
     new OutcomeStore(folder).keep(hunted, { verdict: 'found', seed: 7, seconds: 1 });
     new OutcomeStore(folder).keep({ ...hunted, id: 'n' }, { verdict: 'broken', seconds: 1 });
     const again = new OutcomeStore(folder);
     expect(again.get(hunted)).toMatchObject({ seed: 7 });
+    expect(again.get({ ...hunted, search: { seeds: [3, 1, 2] } })).toMatchObject({ seed: 7 });
+    expect(again.get({ ...hunted, search: { seeds: [1, 2] } })).toBeUndefined();
     expect(again.get({ ...hunted, id: 'n' })).toBeUndefined();
     expect(again.get({ ...hunted, mutation: { ...mutation, rule: 'another' } })).toBeUndefined();
     writeFileSync(source, 'two');
@@ -76,20 +79,34 @@ test('the outcome of an earlier run counts for the same sources and the same mut
   }
 });
 
-test('the cores as they are, are hunted in parts that cover all seeds once', () => {
-  expect(controlParts(20)).toEqual([{ id: control, first: 1, seeds: 20, mutation: undefined }]);
-  expect(controlParts(250).map(({ first, seeds }) => [first, seeds])).toEqual([
-    [1, 100],
-    [101, 100],
-    [201, 50],
+test('the cores as they are, are hunted by all seeds and scenarios that have found a mutant', () => {
+  expect(controlParts(3, [2, 7], [])).toEqual([{ id: control, mutation: undefined, search: { seeds: [1, 2, 3, 7] } }]);
+  expect(controlParts(60, [900], ['a.txt', 'a.txt']).map(({ id }) => id)).toEqual([
+    `${control}, seeds 1 to 50`,
+    `${control}, seeds 51 to 900`,
+    `${control}, a.txt`,
   ]);
+});
+
+test('the seed at which a mutant was found last is read from the tables of docs/mutants.md', () => {
+  const outcomes = new Map([['vote-not-stored', { verdict: 'found', seed: 7, invariant: 'i', seconds: 1 } as const]]);
+  expect([...seedsInTable(rulesTable(outcomes))]).toEqual([['vote-not-stored', 7]]);
+});
+
+test('a mutant that a unit test finds has a reason why no run of the simulator does', () => {
+  for (const { id, test: file, why = '', seeds } of mutations) {
+    if (file === undefined) continue;
+    expect(existsSync(path.join(root, file)), id).toBe(true);
+    expect(why, id).not.toBe('');
+    expect(seeds, id).toBe(0);
+  }
 });
 
 test('the simulator finds mutants, and nothing where nothing is mutated', async () => {
   const hunted = mutations.filter(({ id }) => fast.includes(id));
-  const outcomes = await hunt(hunted, { controlSeeds: 5, workers: 1 });
+  const outcomes = await hunt(hunted, { controlSeeds: 1, workers: 1 });
   expect(Object.fromEntries([...outcomes].map(([id, { verdict }]) => [id, verdict]))).toEqual({
     [control]: 'survived',
     ...Object.fromEntries(fast.map((id) => [id, 'found'])),
   });
-}, 240_000);
+}, 900_000);

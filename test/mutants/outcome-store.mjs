@@ -45,8 +45,10 @@ export class OutcomeStore {
 }
 
 /** @param {Hunted} hunted */
-function keyOf({ id, first, seeds, mutation }) {
-  return createHash('sha256').update(JSON.stringify({ id, first, seeds, mutation })).digest('hex');
+function keyOf({ id, mutation, search }) {
+  // Which seed is tried first says nothing about what is hunted.
+  const sought = 'seeds' in search ? [...search.seeds].sort((a, b) => a - b) : search;
+  return createHash('sha256').update(JSON.stringify({ id, mutation, sought })).digest('hex');
 }
 
 /**
@@ -64,7 +66,8 @@ function parsed(line) {
 /** @param {string} root */
 function hashOfSources(root) {
   const hash = createHash('sha256');
-  const folders = readdirSync(path.join(root, 'packages')).map((name) => path.join('packages', name, 'src'));
+  const packages = readdirSync(path.join(root, 'packages')).map((name) => path.join('packages', name));
+  const folders = packages.flatMap((folder) => [path.join(folder, 'src'), path.join(folder, 'test')]);
   for (const folder of [...folders, path.join('test', 'scenarios')]) {
     if (!existsSync(path.join(root, folder))) continue;
     const names = readdirSync(path.join(root, folder), { recursive: true, withFileTypes: true });

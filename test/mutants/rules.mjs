@@ -187,6 +187,10 @@ export const chapters = [
         mutants: ['commit-beyond-verified', 'stored-commit-beyond-the-log'],
       },
       {
+        rule: 'An append from the feed is taken only behind the entry that the leader says, and none while a snapshot replaces the log',
+        mutants: ['feed-append-without-previous-term', 'append-under-a-snapshot'],
+      },
+      {
         rule: 'A higher term from a peer that does not vote does not depose the leader',
         mutants: ['stranger-deposes-the-leader'],
       },
@@ -220,7 +224,12 @@ export const chapters = [
       },
       {
         rule: 'Every request that a leader accepted is answered in the end, and its outcome is true',
-        mutants: ['held-requests-are-forgotten', 'held-requests-are-not-done'],
+        mutants: [
+          'held-requests-are-forgotten',
+          'held-requests-are-not-done',
+          'held-requests-outlive-the-leadership',
+          'refused-before-the-leader-replies',
+        ],
       },
       { rule: 'A leader counts itself only while its session is in force', mutants: ['read-without-the-own-session'] },
       {
@@ -283,7 +292,12 @@ export const chapters = [
     rules: [
       {
         rule: 'A retried call happens once',
-        mutants: ['retry-carried-out-twice', 'session-forgotten', 'retry-with-a-new-number'],
+        mutants: [
+          'retry-carried-out-twice',
+          'session-forgotten',
+          'retry-with-a-new-number',
+          'another-command-under-a-known-number',
+        ],
       },
       {
         rule: 'Results are kept in a bounded window; expiry goes through the log',
@@ -311,6 +325,7 @@ export const chapters = [
         why: 'all watches of a run have the same prefix',
         testedBy: ['packages/node/test/core/prefix-index.test.ts', 'packages/node/test/core/many-watches.test.ts'],
       },
+      { rule: 'A client has a bounded number of watches', mutants: ['watches-of-a-client-without-bound'] },
       { rule: 'A closed watch ends at once', mutants: ['closed-watch-stays'] },
       { rule: 'A watch keeps what it began with: nobody takes it over', mutants: ['watch-taken-over'] },
     ],
@@ -353,13 +368,7 @@ export const chapters = [
       },
       {
         rule: 'A store without its side file does not vote before its leader has verified it',
-        mutants: [],
-        why: 'the side file is in the shell around LevelDB; the simulator has a disk of its own',
-        testedBy: [
-          'packages/node/test/core/following.test.ts',
-          'packages/log-store/test/level-log-storage.test.ts',
-          'test/mesh/storage.test.ts',
-        ],
+        mutants: ['unverified-store-votes', 'verified-before-it-has-all'],
       },
     ],
   },
@@ -404,9 +413,11 @@ export const chapters = [
       },
       {
         rule: 'What a leader refuses once it has ordered a transfer may have happened at another (promise 21)',
-        mutants: [],
-        why: 'the order must arrive late, and the old leader must not hear of its successor: seeds seldom reach both',
-        testedBy: ['test/scenarios/transfer-two-leaders.txt', 'packages/node/test/core/transfer.test.ts'],
+        mutants: ['refused-as-not-done-after-an-order'],
+      },
+      {
+        rule: 'An order to stand counts in the term of the leader that gave it, however late it arrives',
+        mutants: ['late-timeout-now-stands'],
       },
       {
         rule: 'The target of a transfer has the whole log before it is told to stand',
@@ -445,21 +456,21 @@ export const chapters = [
       },
       {
         rule: '... and what it lacks takes it no longer than members take for theirs',
-        mutants: [],
-        why: 'a peer that is taken in too early slows writes down, and loses none',
-        testedBy: ['packages/replicator/test/catch-up.test.ts'],
+        mutants: ['caught-up-in-spite-of-its-lag', 'replicator-reads-once-all-is-sent'],
       },
       {
         rule: 'Where writers outrun a new peer, they are slowed down, for a bounded moment',
-        mutants: [],
-        why: 'a throttle that does not end slows writes down, and loses none',
-        testedBy: ['packages/node/test/core/configuration-change.test.ts', 'packages/replicator/test/catch-up.test.ts'],
+        mutants: ['throttle-without-end', 'throttle-without-pause', 'writers-slowed-for-a-far-peer'],
       },
       { rule: 'A new peer that holds another history is refused (ENOTEMPTY)', mutants: ['other-history-taken-in'] },
       { rule: '`timeout_ms` is a hard deadline', mutants: ['catching-up-without-deadline'] },
       { rule: 'More than one peer changes by a joint stage', mutants: ['no-joint-stage'] },
       { rule: 'The joint stage has a deadline, then it cancels itself', mutants: ['joint-stage-without-deadline'] },
       { rule: 'A leader that is out hands over and steps down', mutants: ['removed-leader-stays'] },
+      {
+        rule: 'The old peers alone confirm a leader only while it can take the joint stage back',
+        mutants: ['old-peers-vouch-for-the-stable-stage'],
+      },
       {
         rule: 'A configuration is rolled back if truncated',
         mutants: ['node-keeps-configuration-after-truncation', 'store-keeps-configuration-after-truncation'],
@@ -510,13 +521,10 @@ export const chapters = [
       { rule: 'The next leader tells of a change that left no entry', mutants: ['lost-change-not-told'] },
       {
         rule: 'Whoever may be restarted can be stopped, and the group still commits (promise 27)',
-        mutants: [],
-        why: 'no run of the simulator follows advice; real processes do, for each actor, paused and dead',
-        testedBy: [
-          'packages/node/test/core/restarts.test.ts',
-          'packages/replicator/test/replicator.test.ts',
-          'test/mesh/restarts.test.ts',
-          'test/long/restart-advice.test.ts',
+        mutants: [
+          'restart-advice-by-what-is-heard',
+          'restart-advice-without-own-storing',
+          'restart-advice-without-an-election',
         ],
       },
     ],
@@ -532,7 +540,10 @@ export const chapters = [
         rule: 'A request that names another history is refused, not done',
         mutants: ['history-not-checked-at-the-door'],
       },
-      { rule: 'A client reports the end of a history, once', mutants: ['end-of-a-history-not-reported'] },
+      {
+        rule: 'A client reports the end of a history, once, and takes no session over into the next',
+        mutants: ['end-of-a-history-not-reported', 'session-carried-into-another-history'],
+      },
     ],
   },
   {
@@ -557,7 +568,19 @@ export const chapters = [
       { rule: 'The level is raised once every member and joiner has it', mutants: ['level-raised-too-early'] },
       { rule: 'A peer below the level is not taken in', mutants: ['peer-below-the-level-admitted'] },
       { rule: 'An entry that cannot be read is never skipped', mutants: ['unknown-entry-skipped'] },
+      {
+        rule: 'A peer whose log has a configuration that it cannot read does not campaign',
+        mutants: ['campaigns-with-an-unreadable-configuration'],
+      },
       { rule: 'Members compare digests of their whole state', mutants: ['digest-forgets-locks'] },
+      {
+        rule: 'A member whose state has diverged is in quarantine, also after a restart',
+        mutants: ['quarantine-forgotten-by-a-restart', 'quarantine-not-stored'],
+      },
+      {
+        rule: 'A command that a member does not read is not proposed, and a new peer that reads less than all members is refused',
+        mutants: ['command-above-a-members-version-proposed', 'new-peer-of-an-older-command-version'],
+      },
     ],
   },
   {

@@ -2,13 +2,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { root } from '../../scripts/run.mjs';
-import { control, controlParts, hunt } from './hunt.mjs';
+import { control, hunt } from './hunt.mjs';
 import { mutations } from './mutations/all.mjs';
 import { OutcomeStore } from './outcome-store.mjs';
-import { rulesTable } from './tables.mjs';
+import { rulesTable, seedsInTable } from './tables.mjs';
 
 /** @typedef {import('./hunt.mjs').Outcome} Outcome */
 
+/** The cores as they are survive so many seeds, and each seed that has found a mutant. */
+const controlSeeds = 100;
 const document = path.join(root, 'docs', 'mutants.md');
 
 /**
@@ -21,20 +23,19 @@ export async function runMutants({ only, workers, write, resume, signal }) {
   const hunted = only.length === 0 ? mutations : mutations.filter(({ id }) => only.includes(id));
   const unknown = only.filter((id) => !mutations.some((mutation) => mutation.id === id));
   if (unknown.length > 0) throw new Error(`There is no mutant named ${unknown.join(', ')}.`);
-  const controlSeeds = Math.max(1, ...hunted.map(({ seeds }) => seeds));
   const begun = performance.now();
   let done = 0;
-  const total = hunted.length + controlParts(controlSeeds).length;
   const store = new OutcomeStore(root);
   const outcomes = await hunt(hunted, {
-    controlSeeds,
+    controlSeeds: only.length === 0 ? controlSeeds : 1,
     workers,
     signal,
+    foundAt: seedsInTable(readFileSync(document, 'utf8')),
     ...(resume ? { known: (one) => store.get(one) } : {}),
     onHunted: (one, outcome) => store.keep(one, outcome),
     onOutcome: (id, outcome) => {
       done += 1;
-      console.log(`${String(done).padStart(3)}/${total} ${lineOf(id, outcome, seedsOf(id) ?? controlSeeds)}`);
+      console.log(`${String(done).padStart(3)}/${hunted.length} ${lineOf(id, outcome)}`);
     },
   });
   const failures = [...outcomes].filter(
@@ -51,19 +52,15 @@ export async function runMutants({ only, workers, write, resume, signal }) {
   return failures.length === 0 ? 0 : 1;
 }
 
-/** @param {string} id */
-function seedsOf(id) {
-  return mutations.find((mutation) => mutation.id === id)?.seeds;
-}
-
 /**
  * @param {string} id
  * @param {Outcome} outcome
- * @param {number} allowed
  */
-function lineOf(id, { verdict, seed, invariant, seconds }, allowed) {
-  const at = seed === undefined || seed === 0 ? '' : ` at seed ${seed} of ${allowed}`;
-  const where = verdict === 'found' ? `found by ${invariant}${at}` : `${verdict}, ${allowed} seeds`;
+function lineOf(id, { verdict, seed, invariant, seconds }) {
+  const allowed = mutations.find((mutation) => mutation.id === id)?.seeds;
+  const of = allowed ? ` of ${allowed}` : '';
+  const at = seed ? ` at seed ${seed}${of}` : '';
+  const where = verdict === 'found' ? `found by ${invariant}${at}` : `${verdict}${at}`;
   return `${id.padEnd(44)} ${where} (${seconds.toFixed(1)} s)`;
 }
 

@@ -28,10 +28,21 @@ function rows({ rule, mutants, why, testedBy }, outcomes) {
   }
   return mutants
     .map((id, place) => {
-      const { verdict, invariant, seed } = outcomes.get(id) ?? {};
-      const found = verdict === undefined ? 'not hunted' : verdict === 'found' ? invariant : `**${verdict}**`;
-      const allowed = mutations.find((mutation) => mutation.id === id)?.seeds;
+      const { verdict, invariant = '', seed } = outcomes.get(id) ?? {};
+      const { seeds: allowed, test, why } = mutations.find((mutation) => mutation.id === id) ?? {};
+      // By its file: the title of a test may have what a table cannot.
+      const by = test === undefined ? invariant : `[a unit test](../${test}): ${why}`;
+      const found = verdict === undefined ? 'not hunted' : verdict === 'found' ? by : `**${verdict}**`;
       return `| ${place === 0 ? rule : ''} | ${id} | ${found} | ${seed || ''} | ${allowed || ''} |\n`;
     })
     .join('');
+}
+
+/**
+ * @param {string} text of a document with these tables
+ * @returns {Map<string, number>} by mutant, the seed at which it was found
+ */
+export function seedsInTable(text) {
+  const rows = text.matchAll(/^\|[^|]*\| ([a-z0-9-]+) \|[^|]*\| (\d+) \| \d+ \|$/gm);
+  return new Map([...rows].map(([, id = '', seed]) => [id, Number(seed)]));
 }

@@ -177,4 +177,56 @@ export const clients = [
     ],
     seeds: 60,
   },
+  {
+    id: 'refused-as-not-done-after-an-order',
+    rule: 'What a leader refuses once it has ordered a transfer may have happened at another (promise 21).',
+    edits: [
+      {
+        file: 'packages/node/src/core/node-core.ts',
+        find: 'const mayHaveSuccessor = transfer.isGoingOn || leadership.lease.hasEnded;',
+        replace: 'const mayHaveSuccessor = transfer.isGoingOn && leadership.lease.hasEnded;',
+      },
+    ],
+    seeds: 0,
+    scenario: 'transfer-two-leaders.txt',
+  },
+  {
+    id: 'another-command-under-a-known-number',
+    rule: 'A result is kept with a digest of its command: the same number with another command is refused.',
+    edits: [
+      {
+        file: sessions,
+        find: 'return before === undefined || command === undefined || before === digestOf(command) ? result : otherCommand;',
+        replace:
+          'return before === undefined || command === undefined || digestOf(command) >= 0 ? result : otherCommand;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/kv/test/calls-of-one-client.test.ts',
+    why: 'clients of a run never use a number twice',
+  },
+  {
+    id: 'session-carried-into-another-history',
+    rule: 'The session of a client ends with the history: calls go on with another one.',
+    edits: [
+      {
+        file: client,
+        find: '    this.groupUid = undefined;\n    this.session = undefined;\n',
+        replace: '    this.groupUid = undefined;\n',
+      },
+    ],
+    seeds: 250,
+  },
+  {
+    id: 'watches-of-a-client-without-bound',
+    rule: 'One client has a bounded number of watches.',
+    edits: [
+      {
+        file: watches,
+        find: 'if ((this.owners.get(owner) ?? 0) < limits.ownerWatches) return undefined;',
+        replace: 'if ((this.owners.get(owner) ?? 0) < 2 * limits.ownerWatches) return undefined;',
+      },
+    ],
+    seeds: 100,
+  },
 ];

@@ -223,7 +223,8 @@ export const configuration = [
         replace: "if (state.role === 'opening' && message.name !== 'node.identify') return context.drop('not_open');",
       },
     ],
-    seeds: 250,
+    seeds: 0,
+    scenario: 'foundings.txt',
   },
   {
     id: 'other-history-not-noticed',
@@ -268,5 +269,17 @@ export const configuration = [
     ],
     seeds: 0,
     scenario: 'change-refused.txt',
+  },
+  {
+    id: 'old-peers-vouch-for-the-stable-stage',
+    rule: 'The old peers alone confirm a leader only while it can take the joint stage back, and not on the way forward.',
+    edits: [
+      {
+        file: change,
+        find: "const canBeUndone = stage === 'joint' || active.undoing !== undefined;",
+        replace: "const canBeUndone = stage === 'joint' || stage === 'stable';",
+      },
+    ],
+    seeds: 500,
   },
 ];

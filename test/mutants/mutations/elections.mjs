@@ -331,4 +331,16 @@ export const elections = [
     seeds: 0,
     scenario: 'rule-higher-term-of-a-joiner.txt',
   },
+  {
+    id: 'late-timeout-now-stands',
+    rule: 'An order to stand counts in the term of the leader that gave it alone, however late it arrives.',
+    edits: [
+      {
+        file: election,
+        find: "if (!meant || body.term < state.term || state.role === 'leader' || body.group_uid === noGroupUid) {",
+        replace: "if (!meant || state.role === 'leader' || body.group_uid === noGroupUid) {",
+      },
+    ],
+    seeds: 250,
+  },
 ];

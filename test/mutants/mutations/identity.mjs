@@ -119,4 +119,74 @@ export const identity = [
     seeds: 0,
     scenario: 'older-copy.txt',
   },
+  {
+    id: 'unverified-store-votes',
+    rule: 'A store without its side file does not vote before its leader has verified it.',
+    edits: [
+      {
+        file: 'packages/node/src/core/election.ts',
+        find: "    if (state.isUnverified) return context.drop('request_vote_unverified');\n",
+        replace: '',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/following.test.ts',
+    why: 'the side file is in the shell around LevelDB; the simulator has a disk of its own',
+  },
+  {
+    id: 'verified-before-it-has-all',
+    rule: 'A store is verified once its log has all up to the leader’s commit index.',
+    edits: [
+      {
+        file: 'packages/node/src/core/append-entries.ts',
+        find: 'state.wasUnverified && verified >= body.leader_commit;',
+        replace: 'state.wasUnverified && verified >= 0;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/following.test.ts',
+    why: 'the side file is in the shell around LevelDB; the simulator has a disk of its own',
+  },
+  {
+    id: 'restart-advice-by-what-is-heard',
+    rule: 'A member can be spared for storing only if its log-store has acknowledged lately.',
+    edits: [
+      {
+        file: 'packages/node/src/core/restarts.ts',
+        find: 'if (storedMs > recentMs(view)) return',
+        replace: 'if (storedMs > recentMs(view) && silentMs > recentMs(view)) return',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/restarts.test.ts',
+    why: 'no run follows advice',
+  },
+  {
+    id: 'restart-advice-without-own-storing',
+    rule: 'A leader whose own log-store acknowledges nothing is no spare.',
+    edits: [
+      {
+        file: 'packages/node/src/core/restarts.ts',
+        find: 'return ageMs > recentMs(view) ? ',
+        replace: 'return ageMs < 0 && recentMs(view) > 0 ? ',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/restarts.test.ts',
+    why: 'no run follows advice',
+  },
+  {
+    id: 'restart-advice-without-an-election',
+    rule: 'Where the leader itself is restarted the rest must be able to elect one.',
+    edits: [
+      {
+        file: 'packages/node/src/core/restarts.ts',
+        find: "leading: progress?.lacks_actor === true ? 'has a silent actor and does not campaign' : cannotLead,",
+        replace: 'leading: cannotLead,',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/restarts.test.ts',
+    why: 'no run follows advice',
+  },
 ];

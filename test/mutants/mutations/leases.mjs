@@ -71,7 +71,6 @@ export const leases = [
         find: '[...(this.leases.at(leaseId)?.locks ?? [])].sort(compareKeys)',
         replace: '[...(this.leases.at(leaseId)?.locks ?? [])]',
       },
-      { file: locks, find: "import { compareKeys } from './key-order.js';\n", replace: '' },
     ],
     seeds: 200,
   },

@@ -39,4 +39,74 @@ export const levels = [
     seeds: 0,
     scenario: 'upgrade.txt',
   },
+  {
+    id: 'quarantine-forgotten-by-a-restart',
+    rule: 'A quarantine outlives its process: the log-store keeps it.',
+    edits: [
+      {
+        file: 'packages/node/src/core/quarantine.ts',
+        find: '} else if (divergedAt > 0) {',
+        replace: '} else if (divergedAt < 0) {',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/state-comparison.test.ts',
+    why: 'no client of a run reads what is spoiled, and a restart makes the state right',
+  },
+  {
+    id: 'quarantine-not-stored',
+    rule: 'A quarantine that begins, and its end, are stored.',
+    edits: [
+      {
+        file: 'packages/log-store/src/core/records.ts',
+        find: '...(state.divergedAt === 0 ? {} :',
+        replace: '...(state.divergedAt >= 0 ? {} :',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/log-store/test/log-store-identity.test.ts',
+    why: 'no client of a run reads what is spoiled, and a restart makes the state right',
+  },
+  {
+    id: 'command-above-a-members-version-proposed',
+    rule: 'A command that a member does not read is refused, and not proposed.',
+    edits: [
+      {
+        file: 'packages/node/src/core/node-core.ts',
+        find: 'if (notReading.length > 0) {',
+        replace: 'if (notReading.length < 0) {',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/levels.test.ts',
+    why: 'the key-value store, which runs use, declares no versions',
+  },
+  {
+    id: 'new-peer-of-an-older-command-version',
+    rule: 'A new peer that reads fewer versions of commands than all members do is refused.',
+    edits: [
+      {
+        file: change,
+        find: '(one.command_version ?? 0) < commonCommandVersion);',
+        replace: '(one.command_version ?? 0) < 0 * commonCommandVersion);',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/levels.test.ts',
+    why: 'the key-value store, which runs use, declares no versions',
+  },
+  {
+    id: 'campaigns-with-an-unreadable-configuration',
+    rule: 'A peer whose log has a configuration that it cannot read does not campaign.',
+    edits: [
+      {
+        file: 'packages/node/src/core/state.ts',
+        find: 'if (unreadable !== undefined) return',
+        replace: 'if (unreadable !== undefined && unreadable.index < 0) return',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/levels.test.ts',
+    why: 'no build of a run writes a configuration that another one cannot read',
+  },
 ];

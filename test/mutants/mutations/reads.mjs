@@ -268,4 +268,30 @@ export const reads = [
     edits: [{ file: hold, find: "writes(request) ? 'unknown' : 'not_done'", replace: "'not_done'" }],
     seeds: 100,
   },
+  {
+    id: 'held-requests-outlive-the-leadership',
+    rule: 'What a leader holds is carried out by that leadership alone: a later one of the same peer may not, as another leader may have done it.',
+    edits: [
+      {
+        file: hold,
+        find: '    const { held } = this;\n    this.held = [];\n    for (const request of held) this.refuseLater(request);\n',
+        replace: '',
+      },
+    ],
+    seeds: 250,
+  },
+  {
+    id: 'refused-before-the-leader-replies',
+    rule: 'A node that does not lead refuses what it received an election timeout later: the reply of the leader comes first.',
+    edits: [
+      {
+        file: hold,
+        find: 'atMs: context.nowMs + context.options.electionTimeoutMs });',
+        replace: 'atMs: context.nowMs });',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/leading.test.ts',
+    why: 'a refusal that overtakes the reply is no lie: its outcome is unknown',
+  },
 ];

@@ -107,4 +107,98 @@ export const replication = [
     ],
     seeds: 60,
   },
+  {
+    id: 'feed-append-without-previous-term',
+    rule: 'An append that is heard from the feed is taken only where the entry before it has the term that the leader says.',
+    edits: [
+      {
+        file: append,
+        find: "if (state.log.termAt(entries.prev_index) !== entries.prev_term) return context.drop('feed_append_not_in_step');",
+        replace:
+          "if (state.log.termAt(entries.prev_index) === undefined) return context.drop('feed_append_not_in_step');",
+      },
+    ],
+    seeds: 1000,
+  },
+  {
+    id: 'append-under-a-snapshot',
+    rule: 'Nothing is appended to a log that a snapshot is about to replace.',
+    edits: [
+      {
+        file: append,
+        find: "if (state.isLogLeft || !this.own.hasRoom('log-store')) return context.drop('feed_append_busy');",
+        replace: "if (!this.own.hasRoom('log-store')) return context.drop('feed_append_busy');",
+      },
+      {
+        file: append,
+        find: "if (state.isLogLeft || !this.own.hasRoom('log-store')) return this.reject(body, 'busy');",
+        replace: "if (!this.own.hasRoom('log-store')) return this.reject(body, 'busy');",
+      },
+    ],
+    seeds: 500,
+  },
+  {
+    id: 'throttle-without-end',
+    rule: 'Writers are slowed down for half an election timeout at the most.',
+    edits: [
+      {
+        file: 'packages/node/src/core/writer-throttle.ts',
+        find: 'const leftMs = this.beganMs + this.lastsMs - nowMs;',
+        replace: 'const leftMs = this.beganMs + 100 * this.lastsMs - nowMs;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/configuration-change.test.ts',
+    why: 'writes are slower, and none is lost',
+  },
+  {
+    id: 'throttle-without-pause',
+    rule: 'After that they are not slowed down for ten times as long.',
+    edits: [
+      {
+        file: 'packages/node/src/core/writer-throttle.ts',
+        find: 'if (nowMs - this.beganMs < 11 * this.lastsMs || this.bytesPerSecond === 0) return false;',
+        replace: 'if (this.bytesPerSecond === 0) return false;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/configuration-change.test.ts',
+    why: 'writes are slower, and none is lost',
+  },
+  {
+    id: 'caught-up-in-spite-of-its-lag',
+    rule: 'A new peer has caught up when what it lacks takes it no longer than members take for theirs.',
+    edits: [
+      {
+        file: 'packages/replicator/src/core/catch-up-watch.ts',
+        find: 'isInStep && lagMs <= mayLagMs;',
+        replace: 'isInStep && lagMs >= 0 && mayLagMs >= 0;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/replicator/test/catch-up.test.ts',
+    why: 'a peer that is taken in too early slows writes down, and loses none',
+  },
+  {
+    id: 'writers-slowed-for-a-far-peer',
+    rule: 'Writers are slowed down only where rounds that hardly shorten show that they are as fast as the new peer.',
+    edits: [
+      {
+        file: 'packages/replicator/src/core/catch-up-watch.ts',
+        find: 'if (this.stuck < stuckRounds || sinceMs',
+        replace: 'if (this.stuck * stuckRounds < 0 || sinceMs',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/replicator/test/catch-up.test.ts',
+    why: 'writes are slower, and none is lost',
+  },
+  {
+    id: 'replicator-reads-once-all-is-sent',
+    rule: 'A replicator asks for the next part of the log before all of the part before it is sent.',
+    edits: [{ file: source, find: 'if (unsent < limits.replicatorReadBytes && ', replace: 'if (unsent === 0 && ' }],
+    seeds: 0,
+    test: 'packages/replicator/test/reading.test.ts',
+    why: 'a new peer catches up later, and lacks nothing',
+  },
 ];
