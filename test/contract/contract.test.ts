@@ -22,6 +22,9 @@ describe('answered in some test', () => {
   const operations = Object.keys(protocol.kvOperations).map((name) => `group kv.${name}`);
   it.each(operations)('%s', (word) => expect(seen).toContain(word));
 
-  const codes = Object.keys(protocol.errorCodes).map((code) => `code ${code}`);
+  // Whoever is not logged in is answered by nobody: programs that connect say this of themselves.
+  const saidByOneself = ['ELOGIN'];
+  const answered = Object.keys(protocol.errorCodes).filter((code) => !saidByOneself.includes(code));
+  const codes = answered.map((code) => `code ${code}`);
   it.each(codes)('%s', (word) => expect(seen).toContain(word));
 });

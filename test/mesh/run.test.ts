@@ -159,7 +159,7 @@ describe('conclave health', () => {
     const gone = await startNats();
     await gone.stop();
     const { code, error } = await conclave(['health', '--peer', 'well', '--nats', gone.url]);
-    expect(error).toContain('no NATS server can be reached');
+    expect(error).toContain('no NATS server at nats://');
     expect(code).toBe(1);
   });
 });

@@ -11,7 +11,7 @@ export interface CommandRun {
   readonly ended: Promise<{ readonly code: number | null; readonly out: string; readonly error: string }>;
 }
 
-/** Starts it; it finds NATS at `natsUrl`. */
+/** Starts it; it finds NATS at `natsUrl`. `more`: of its environment. */
 export function startCommand(
   natsUrl: string,
   args: readonly string[],

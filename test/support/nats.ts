@@ -14,6 +14,10 @@ export interface NatsServer {
   kill(): Promise<void>;
   /** Starts it again on its port; settled when it takes connections. */
   restart(): Promise<void>;
+  /** Gives it another configuration while it runs; settled when it goes by that. */
+  reload(configuration: string): Promise<void>;
+  /** What it has logged, the last lines. */
+  readonly log: readonly string[];
   /** Stops (SIGSTOP) and wakes (SIGCONT) it. */
   signal(signal: NodeJS.Signals): void;
   /** Kills it and removes its files. */
@@ -83,28 +87,66 @@ export async function startNatsCluster(size = 3, detours?: RouteDetours): Promis
 }
 
 const readyWithinMs = 15_000;
+const rememberedLines = 1000;
 
 class RealServer implements NatsServer {
   readonly url: string;
   private readonly folder = makeFolder('nats');
+  readonly log: string[] = [];
   private child: ChildProcess | undefined;
+  private onLine: (line: string) => void = () => undefined;
 
   constructor(
     private readonly executable: string,
     readonly port: number,
-    private readonly configuration: string,
-    private readonly onLine: (line: string) => void = () => undefined,
+    private configuration: string,
+    private readonly listen: (line: string) => void = () => undefined,
   ) {
     this.url = `nats://127.0.0.1:${port}`;
   }
 
   async restart(): Promise<void> {
     await this.kill();
+    const child = spawnGuarded(this.executable, ['-c', this.writeFile()], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.child = child;
+    // It is read to its end, so that the server is never held up by a full pipe.
+    createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', (line) => {
+      this.log.push(line);
+      if (this.log.length > rememberedLines) this.log.shift();
+      this.onLine(line);
+      this.listen(line);
+    });
+    await this.says('Server is ready', child);
+  }
+
+  async reload(configuration: string): Promise<void> {
+    this.configuration = configuration;
+    this.writeFile();
+    const reloaded = this.says('Reloaded server configuration', this.child as ChildProcess);
+    this.signal('SIGHUP');
+    await reloaded;
+  }
+
+  private writeFile(): string {
     const file = path.join(this.folder, 'nats.conf');
     writeFileSync(file, `listen: "127.0.0.1:${this.port}"\n${this.configuration}\n`);
-    const child = spawnGuarded(this.executable, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
-    this.child = child;
-    await untilReady(child, this.onLine);
+    return file;
+  }
+
+  /** Settled when it logs this. */
+  private says(words: string, child: ChildProcess): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (why: string) => reject(new Error(`the NATS server ${why}:\n${this.log.join('\n')}`));
+      const onExit = () => giveUp('has ended');
+      const timer = setTimeout(() => giveUp(`does not say "${words}" in time`), readyWithinMs);
+      child.once('exit', onExit);
+      this.onLine = (line) => {
+        if (!line.includes(words)) return;
+        clearTimeout(timer);
+        child.off('exit', onExit);
+        resolve();
+      };
+    });
   }
 
   async kill(): Promise<void> {
@@ -122,27 +164,6 @@ class RealServer implements NatsServer {
     await this.kill();
     removeFolder(this.folder);
   }
-}
-
-/** Settled when the server says so. */
-function untilReady(child: ChildProcess, onLine: (line: string) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const said: string[] = [];
-    const giveUp = (why: string) => reject(new Error(`the NATS server ${why}:\n${said.join('\n')}`));
-    const timer = setTimeout(() => giveUp('is not ready in time'), readyWithinMs);
-    child.once('exit', () => {
-      clearTimeout(timer);
-      giveUp('has ended');
-    });
-    // It is read to its end, so that the server is never held up by a full pipe.
-    createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', (line) => {
-      if (said.length < 100) said.push(line);
-      onLine(line);
-      if (!line.includes('Server is ready')) return;
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }
 
 /** Settled when the server has routes to that many others; its monitor tells. */

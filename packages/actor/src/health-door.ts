@@ -12,12 +12,15 @@ export function serveHealth(
   address: ActorAddress & { readonly incarnation: string },
   actorThere: Pick<Actor, 'health' | 'dropped'>,
   transport: Pick<Transport, 'dropped'>,
+  /** The connections that the actor needs. */
+  connections: readonly Pick<Connection, 'problem'>[] = [connection],
 ): Listening {
   const { groupId, peerId, actor, incarnation } = address;
   const subject = subjects.health({ groupId, peerId, recipient: actor });
   const replyIn = onceATurn((encoding: Encoding) => {
     const dropped = { ...connection.dropped, ...transport.dropped, ...actorThere.dropped };
-    const { healthy, reason } = actorThere.health();
+    const problem = connections.map((one) => one.problem).find((found) => found !== undefined);
+    const { healthy, reason } = problem === undefined ? actorThere.health() : { healthy: false, reason: problem };
     const reply: HealthReply = { group_id: groupId, peer_id: peerId, actor, incarnation, healthy, reason, dropped };
     return encodeAs(reply, encoding);
   });

@@ -3,14 +3,17 @@
  * what waits to be written is bounded. The client library bounds nothing itself: it keeps what is published while it
  * is disconnected, and what a server does not read.
  */
-import { limits } from '@conclave/protocol';
+import { ConclaveError, limits } from '@conclave/protocol';
+import { findServer, inboxOf, LoginError, type NatsLogin, violationOf } from '@conclave/protocol/login';
 import { connect, type Msg, type NatsConnection, type PublishOptions, type Status, type Subscription } from 'nats';
 import type { LineLog } from './actor-log.js';
 import { Tally } from './transport.js';
 
 export interface NatsOptions {
-  /** URLs, the preferred one first. */
-  readonly servers: readonly string[];
+  /** The servers, the preferred one first, and what they are shown. */
+  readonly login: NatsLogin;
+  /** Logins in a row that are refused before it gives up; 0: it never does. Servers that cannot be reached it tries for ever. */
+  readonly loginAttempts?: number;
   /** As the server shows it to operators. */
   readonly name: string;
   readonly log: LineLog;
@@ -29,6 +32,12 @@ const reconnectWaitMs = 100;
 const reconnectJitterMs = 100;
 const defaultDialTimeoutMs = 2000;
 const defaultPingIntervalMs = 2000;
+export const defaultLoginAttempts = 10;
+/** Between two logins before the first success: doubled each time. */
+const firstLoginPauseMs = 100;
+const longestLoginPauseMs = 2000;
+/** Subjects that are remembered as refused. */
+const rememberedRefusals = 16;
 /** A connection that gives way reads so long in one turn of the event loop, */
 const readingMs = 4;
 /** and looks after so long whether what it has to write has become less. */
@@ -64,27 +73,34 @@ export class Connection {
   private readingSinceMs: number | undefined;
   private isPaused = false;
 
+  /** Why the login is not taken now, or no server is reached. */
+  private loginProblem: string | undefined;
+  private isDiagnosing = false;
+  /** Subjects that NATS did not permit to subscribe to. */
+  private readonly refused = new Map<string, string>();
+
   private constructor(
     readonly nats: NatsConnection,
-    private readonly log: LineLog,
-    pingIntervalMs: number,
-    private readonly givesWay: boolean,
+    private readonly options: NatsOptions,
   ) {
     void this.logStatus();
-    this.watch = setInterval(() => this.onPingTime(), pingIntervalMs);
+    this.watch = setInterval(() => this.onPingTime(), options.pingIntervalMs ?? defaultPingIntervalMs);
     this.watch.unref();
     void nats.closed().then(() => clearInterval(this.watch));
   }
 
   /**
    * Waits for the first server that answers.
+   * @throws ConclaveError ELOGIN where the login was refused `loginAttempts` times in a row
    * @throws Error where that server allows no messages as large as Conclave's.
    */
   static async open(options: NatsOptions): Promise<Connection> {
-    const { servers, name, log } = options;
-    log.write('info', 'connecting to NATS', { servers });
+    const { login, name, log } = options;
+    log.write('info', 'connecting to NATS', { servers: login.servers, login: login.kind });
+    const timeout = options.dialTimeoutMs ?? defaultDialTimeoutMs;
+    const taken = await untilTaken(options, timeout);
     const nats = await connect({
-      servers: [...servers],
+      ...login.connectOptions(taken),
       name,
       noRandomize: true,
       noEcho: true,
@@ -94,7 +110,8 @@ export class Connection {
       ignoreAuthErrorAbort: true,
       reconnectTimeWait: reconnectWaitMs,
       reconnectJitter: reconnectJitterMs,
-      timeout: options.dialTimeoutMs ?? defaultDialTimeoutMs,
+      reconnectJitterTLS: reconnectJitterMs,
+      timeout,
       pingInterval: libraryPingIntervalMs,
     });
     const allowed = nats.info?.max_payload ?? 0;
@@ -106,7 +123,22 @@ export class Connection {
       );
     }
     log.write('info', 'connected to NATS', { server: nats.getServer() });
-    return new Connection(nats, log, options.pingIntervalMs ?? defaultPingIntervalMs, options.givesWay ?? false);
+    return new Connection(nats, options);
+  }
+
+  /** What keeps it from working as it should, for a health check; undefined: nothing. */
+  get problem(): string | undefined {
+    const [refusal] = this.refused.values();
+    return this.loginProblem ?? (refusal === undefined ? undefined : `EPERM: ${refusal}`);
+  }
+
+  /** A subject for replies to this connection alone. */
+  createInbox(): string {
+    return inboxOf(this.nats);
+  }
+
+  private get log(): LineLog {
+    return this.options.log;
   }
 
   /** What was not published, and which requests were dropped, by reason. */
@@ -137,7 +169,7 @@ export class Connection {
     return this.nats.subscribe(subject, {
       callback: (error, message) => {
         if (error !== null) {
-          this.log.write('error', 'a subscription failed', { subject, err: String(error) });
+          this.onSubscriptionFailed(subject, error);
           return;
         }
         try {
@@ -146,9 +178,17 @@ export class Connection {
           this.tally.add('receiver_threw');
           this.log.write('error', 'a message could not be taken', { subject: message.subject, err: String(thrown) });
         }
-        if (this.givesWay) this.giveWay();
+        if (this.options.givesWay === true) this.giveWay();
       },
     });
+  }
+
+  private onSubscriptionFailed(subject: string, error: Error): void {
+    const violation = violationOf(error);
+    const hint = violation === undefined ? {} : { hint: 'permit it, and start this process again' };
+    this.log.write('error', 'a subscription failed', { subject, err: violation?.message ?? error.message, ...hint });
+    // The library does not subscribe again.
+    if (violation !== undefined && this.refused.size < rememberedRefusals) this.refused.set(subject, violation.message);
   }
 
   /** Unsubscribes; settled when all that the server had sent for the subscription has been received. */
@@ -225,6 +265,7 @@ export class Connection {
   private onPingTime(): void {
     if (!this.inside.connected || this.closing) {
       this.silent = 0;
+      if (!this.closing) void this.diagnose();
       return;
     }
     const { inMsgs } = this.nats.stats();
@@ -245,6 +286,25 @@ export class Connection {
     };
     // Where the connection is lost meanwhile, the next one is watched.
     this.nats.flush().then(onAnswer, () => undefined);
+  }
+
+  /** The library tries again and again, and says nothing of why: this finds out with a connection of its own. */
+  private async diagnose(): Promise<void> {
+    if (this.isDiagnosing) return;
+    this.isDiagnosing = true;
+    try {
+      await findServer(this.options.login, this.options.dialTimeoutMs ?? defaultDialTimeoutMs);
+    } catch (error) {
+      if (!this.inside.connected && !this.closing) this.noteLoginProblem(asConclaveError(error).message);
+    } finally {
+      this.isDiagnosing = false;
+    }
+  }
+
+  private noteLoginProblem(message: string): void {
+    if (this.loginProblem === message) return;
+    this.loginProblem = message;
+    this.log.write('error', 'not connected to NATS', { reason: message });
   }
 
   private obstacle(): Obstacle | undefined {
@@ -275,13 +335,14 @@ export class Connection {
         if (!this.closing) this.log.write('warn', 'disconnected from NATS', { server: status.server });
         break;
       case 'reconnect':
+        this.loginProblem = undefined;
         this.log.write('info', 'connected to NATS again', {
           server: status.server,
           dropped: { ...this.tally.counts },
         });
         break;
       case 'error':
-        this.log.write('warn', 'the NATS server reports an error', { err: status.error.message });
+        this.onServerError(status.error);
         break;
       case 'ldm':
         this.log.write('info', 'the NATS server is about to stop', { server: status.server });
@@ -290,4 +351,43 @@ export class Connection {
         this.log.write('debug', `NATS: ${status.type}`);
     }
   }
+  private onServerError(error: Error): void {
+    const violation = violationOf(error);
+    // That of a subscription is reported where it was made.
+    if (violation?.operation === 'subscription') return;
+    if (violation !== undefined) {
+      this.tally.add('not_permitted');
+      // Each message that is refused is reported: the first of each tenfold is enough.
+      const count = this.tally.counts.not_permitted ?? 0;
+      if (!Number.isInteger(Math.log10(count))) return;
+    }
+    this.log.write('warn', 'the NATS server reports an error', { err: violation?.message ?? error.message });
+  }
+}
+
+/** Waits until a server takes the login; its place in the list. @throws ConclaveError ELOGIN, EINVAL */
+async function untilTaken(
+  { login, log, loginAttempts = defaultLoginAttempts }: NatsOptions,
+  timeout: number,
+): Promise<number> {
+  let [pauseMs, refused, last] = [firstLoginPauseMs, 0, ''];
+  for (;;) {
+    try {
+      return await findServer(login, timeout);
+    } catch (error) {
+      const { code, message } = asConclaveError(error);
+      refused = code === 'ELOGIN' ? refused + 1 : 0;
+      if (code === 'EINVAL' || (loginAttempts > 0 && refused >= loginAttempts)) throw new ConclaveError(code, message);
+      if (message !== last)
+        log.write(code === 'ELOGIN' ? 'error' : 'warn', 'not connected to NATS', { reason: message });
+      last = message;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    pauseMs = Math.min(2 * pauseMs, longestLoginPauseMs);
+  }
+}
+
+function asConclaveError(error: unknown): ConclaveError {
+  const { code, message } = error as LoginError;
+  return error instanceof LoginError ? new ConclaveError(code, message) : new ConclaveError('EUNREACHABLE', message);
 }

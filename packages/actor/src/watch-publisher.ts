@@ -3,14 +3,14 @@
  * nobody is subscribed to the message: that is how a leader learns of clients that are gone.
  */
 import { type Encoding, encodeAs, type WatchMessage } from '@conclave/protocol';
-import { createInbox, type Subscription } from 'nats';
+import type { Subscription } from 'nats';
 import type { Connection } from './nats-connection.js';
 
 /** NATS: no responders. */
 const nobody = 503;
 
 export class WatchPublisher {
-  private readonly inbox = createInbox();
+  private readonly inbox: string;
   private readonly subscription: Subscription;
   /** What was encoded last, by encoding: watches that are told alike come one after the other. */
   private readonly last = new Map<Encoding, { readonly body: WatchMessage; readonly data: Uint8Array }>();
@@ -20,6 +20,7 @@ export class WatchPublisher {
     private readonly subjectOf: (watchId: string) => string,
     onUnheard: (watchId: string) => void,
   ) {
+    this.inbox = connection.createInbox();
     this.subscription = connection.subscribe(`${this.inbox}.>`, ({ subject, data, headers }) => {
       if (data.length === 0 && headers?.code === nobody) onUnheard(subject.slice(this.inbox.length + 1));
     });

@@ -1,4 +1,5 @@
 import { asGroupId, asPeerId, Subjects } from '@conclave/protocol';
+import { NatsLogin } from '@conclave/protocol/login';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
@@ -24,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 beforeEach(async () => {
-  connection = await Connection.open({ servers: [server.url], name: 'n1', log: silentLog });
+  connection = await Connection.open({ login: NatsLogin.of({ servers: server.url }), name: 'n1', log: silentLog });
   client = await connect({ servers: server.url });
 });
 afterEach(async () => {

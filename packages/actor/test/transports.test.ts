@@ -1,4 +1,5 @@
 import { asGroupId, asPeerId, encode, encodeJson, limits, type Message, Subjects } from '@conclave/protocol';
+import { NatsLogin } from '@conclave/protocol/login';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
@@ -27,7 +28,7 @@ afterAll(async () => {
 });
 
 function openConnection(name: string): Promise<Connection> {
-  return Connection.open({ servers: [server.url], name, log: silentLog });
+  return Connection.open({ login: NatsLogin.of({ servers: server.url }), name, log: silentLog });
 }
 
 /** Two processes, each with its connection. */
@@ -457,9 +458,9 @@ describe('a connection to NATS', () => {
   it('refuses a server that allows only smaller messages, and says what to set', async () => {
     const small = await startNats({ configuration: 'max_payload: 65536' });
     try {
-      await expect(Connection.open({ servers: [small.url], name: 'n1', log: silentLog })).rejects.toThrow(
-        `allows messages of 65536 bytes; Conclave needs max_payload: ${limits.messageBytes}`,
-      );
+      await expect(
+        Connection.open({ login: NatsLogin.of({ servers: small.url }), name: 'n1', log: silentLog }),
+      ).rejects.toThrow(`allows messages of 65536 bytes; Conclave needs max_payload: ${limits.messageBytes}`);
     } finally {
       await small.stop();
     }
@@ -467,8 +468,8 @@ describe('a connection to NATS', () => {
 
   it('drops and counts while there is no server, and is back by itself when there is one', async () => {
     const own = await startNats();
-    const connection = await Connection.open({ servers: [own.url], name: 'n1', log: silentLog });
-    const other = await Connection.open({ servers: [own.url], name: 'n2', log: silentLog });
+    const connection = await Connection.open({ login: NatsLogin.of({ servers: own.url }), name: 'n1', log: silentLog });
+    const other = await Connection.open({ login: NatsLogin.of({ servers: own.url }), name: 'n2', log: silentLog });
     try {
       const transport = new NatsTransport(connection, subjects, n1);
       const arrived = new Promise<number>((resolve) => {
@@ -501,7 +502,11 @@ describe('a connection to NATS', () => {
     const own = await startNats();
     try {
       await own.kill();
-      const opening = Connection.open({ servers: [own.url, server.url], name: 'n1', log: silentLog });
+      const opening = Connection.open({
+        login: NatsLogin.of({ servers: [own.url, server.url] }),
+        name: 'n1',
+        log: silentLog,
+      });
       const connection = await opening;
       expect(connection.nats.getServer()).toBe(`127.0.0.1:${server.port}`);
       await connection.close();
@@ -513,7 +518,12 @@ describe('a connection to NATS', () => {
   it('bounds what a server that hangs has not taken, and leaves it', async () => {
     const own = await startNats();
     const servers = [own.url, server.url];
-    const connection = await Connection.open({ servers, name: 'n1', log: silentLog, pingIntervalMs: 300 });
+    const connection = await Connection.open({
+      login: NatsLogin.of({ servers }),
+      name: 'n1',
+      log: silentLog,
+      pingIntervalMs: 300,
+    });
     try {
       own.signal('SIGSTOP');
       const left = until(connection, 'reconnect');

@@ -1,7 +1,9 @@
 /** A command's connection to NATS. */
 import { ConclaveClient } from '@conclave/client';
 import { ConclaveError } from '@conclave/protocol';
-import { connect, type NatsConnection } from 'nats';
+import { connectWith, inboxOf, type NatsLogin, violationOf } from '@conclave/protocol/login';
+import type { NatsConnection } from 'nats';
+import { asConclaveError, type LoginFlags, loginOf } from './login.js';
 import type { CommonOptions } from './options.js';
 import { Requester } from './requester.js';
 
@@ -11,30 +13,45 @@ const defaultTimeoutMs = 10_000;
 
 /**
  * Connects to the first server that answers.
- * @throws ConclaveError EUNREACHABLE (not done)
+ * @throws ConclaveError ELOGIN, EUNREACHABLE, or EPERM where NATS permits no replies (all not done)
  */
-export async function connectTo(servers: readonly string[], name = 'conclave'): Promise<NatsConnection> {
+export async function connectTo(login: NatsLogin, name = 'conclave'): Promise<NatsConnection> {
+  let connection: NatsConnection;
   try {
-    return await connect({
-      servers: [...servers],
-      name,
-      noRandomize: true,
-      timeout: connectTimeoutMs,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 200,
-    });
+    const options = { name, timeout: connectTimeoutMs, maxReconnectAttempts: -1, reconnectTimeWait: 200 };
+    connection = await connectWith(login, options);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new ConclaveError('EUNREACHABLE', `no NATS server at ${servers.join(', ')}: ${why}`);
+    throw asConclaveError(error);
   }
+  try {
+    await checkReplies(connection);
+    return connection;
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}
+
+/** Before anything is asked: whoever may not hear the answers would not know what was done. */
+async function checkReplies(connection: NatsConnection): Promise<void> {
+  let refusal: string | undefined;
+  const subscription = connection.subscribe(`${inboxOf(connection)}.*`, {
+    callback: (error) => {
+      refusal ??= violationOf(error)?.message;
+    },
+  });
+  await connection.flush();
+  if (refusal !== undefined)
+    throw new ConclaveError('EPERM', `${refusal}: replies could not be read (--nats-inbox-prefix)`);
+  subscription.unsubscribe();
 }
 
 /** Runs `work` with a connection that is closed at its end. */
 export async function withRequester<T>(
-  options: Pick<CommonOptions, 'nats' | 'group' | 'prefix'>,
+  options: Pick<CommonOptions, 'group' | 'prefix'> & LoginFlags,
   work: (requester: Requester) => Promise<T>,
 ): Promise<T> {
-  const connection = await connectTo(options.nats);
+  const connection = await connectTo(loginOf(options));
   try {
     return await work(new Requester(connection, options.group, options.prefix));
   } finally {
@@ -47,7 +64,7 @@ export async function withClient<T>(
   options: CommonOptions,
   work: (client: ConclaveClient, requester: Requester) => Promise<T>,
 ): Promise<T> {
-  const connection = await connectTo(options.nats);
+  const connection = await connectTo(loginOf(options));
   const client = await ConclaveClient.connect({
     connection,
     groupId: options.group,

@@ -17,6 +17,8 @@ export const exitCodes = {
   unknown: 5,
   /** Something on this machine failed: a file, a port, a process. */
   failed: 6,
+  /** NATS rejects the login, or what the login needs cannot be read or verified: not done. */
+  login: 7,
   /** A process of actors that found itself wrong (`EX_SOFTWARE`). */
   broken: 70,
   /** Ctrl-C, as shells have it. */
@@ -50,6 +52,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
   if (!(error instanceof ConclaveError)) return exitCodes.failed;
   if (error.outcome === 'unknown') return exitCodes.unknown;
+  if (error.code === 'ELOGIN') return exitCodes.login;
   return error.code === 'EUNREACHABLE' || error.code === 'ETIMEDOUT' ? exitCodes.unreachable : exitCodes.refused;
 }
 

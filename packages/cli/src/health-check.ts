@@ -3,13 +3,23 @@
  * client, as loading the whole command costs several times the processor time of asking. What it does not understand, say
  * `--help`, or a name that is none, it leaves to the whole command, which says the same and explains itself.
  */
-import { connect, type NatsConnection } from 'nats';
+import {
+  connectWith,
+  LoginError,
+  type LoginSettings,
+  loginOptions,
+  NatsLogin,
+  settingsFromEnvironment,
+  violationOf,
+} from '@conclave/protocol/login';
+import type { NatsConnection } from 'nats';
 
 interface Asked {
   readonly peer: string;
   readonly actors: readonly string[];
   readonly groups: readonly string[];
-  readonly servers: readonly string[];
+  /** How to log in to NATS: what counts for more comes first. */
+  readonly login: readonly LoginSettings[];
   readonly prefix: string;
   readonly timeoutMs: number;
   /** Also of the groups that were created while the processes ran. */
@@ -35,6 +45,8 @@ export interface HealthResult {
   readonly healthy: boolean;
   /** Why nobody could be asked; empty: the actors were. */
   readonly problem: string;
+  /** NATS rejects the login, or what it needs cannot be read. */
+  readonly isLoginRejected?: boolean;
   readonly actors: readonly ActorHealth[];
 }
 
@@ -48,6 +60,8 @@ interface Status {
   } | null;
 }
 
+/** As `exitCodes.login`, which would load more. */
+const loginRejected = 7;
 const token = /^[A-Za-z0-9_-]{1,64}$/;
 const actorKinds = ['node', 'replicator', 'ballot-box', 'log-store'];
 /** Each option with the setting that takes its place. */
@@ -55,14 +69,19 @@ const settings = {
   peer: 'CONCLAVE_PEER',
   actors: 'CONCLAVE_ACTORS',
   groups: 'CONCLAVE_GROUPS',
-  nats: 'NATS_URL',
   prefix: 'CONCLAVE_PREFIX',
   'timeout-ms': '',
 } as const;
 
-const flags = ['--all-groups', '--all-peers', '--json'];
+const flags = ['--all-groups', '--all-peers', '--json', '--nats-tls-first'];
 
 type Name = keyof typeof settings;
+
+/** The options of a login that have a value, with the settings that they are. */
+const loginNames = new Map([
+  ['nats', 'servers'],
+  ...loginOptions.flatMap(({ option, setting, value }) => (value === undefined ? [] : [[option, setting] as const])),
+]);
 
 /** What is asked for; undefined: it takes the whole command to tell. */
 export function readAsked(
@@ -70,12 +89,16 @@ export function readAsked(
   environment: Readonly<Record<string, string | undefined>>,
 ): Asked | undefined {
   const given = new Map<Name, string>();
+  const login: Record<string, string | boolean> = words.includes('--nats-tls-first') ? { tlsFirst: true } : {};
   const valued = words.filter((word) => !flags.includes(word));
   for (let at = 0; at < valued.length; at += 2) {
     const name = valued[at]?.replace(/^--/, '') ?? '';
     const value = valued[at + 1];
-    if (valued[at] !== `--${name}` || !Object.hasOwn(settings, name) || value === undefined) return undefined;
-    given.set(name as Name, value);
+    if (valued[at] !== `--${name}` || value === undefined) return undefined;
+    const setting = loginNames.get(name);
+    if (setting !== undefined) login[setting] = value;
+    else if (Object.hasOwn(settings, name)) given.set(name as Name, value);
+    else return undefined;
   }
   const of = (name: Name, fallback: string): string => given.get(name) ?? (environment[settings[name]] || fallback);
   const allPeers = words.includes('--all-peers');
@@ -85,7 +108,7 @@ export function readAsked(
     peer: of('peer', ''),
     actors: listed(actors),
     groups: listed(of('groups', 'main')),
-    servers: listed(of('nats', 'nats://127.0.0.1:4222')),
+    login: [login, settingsFromEnvironment(environment)],
     prefix: of('prefix', 'conclave'),
     timeoutMs: Number(of('timeout-ms', '2000')),
     allGroups: words.includes('--all-groups'),
@@ -98,7 +121,8 @@ export function readAsked(
   const isSound =
     names.every((name) => token.test(name)) &&
     asked.actors.every((kind) => actorKinds.includes(kind)) &&
-    Math.min(asked.actors.length, asked.groups.length, asked.servers.length) > 0 &&
+    Math.min(asked.actors.length, asked.groups.length) > 0 &&
+    (login.servers === undefined || listed(String(login.servers)).length > 0) &&
     Number.isInteger(asked.timeoutMs) &&
     asked.timeoutMs >= 1 &&
     asked.timeoutMs <= 60_000;
@@ -116,15 +140,12 @@ function listed(text: string): string[] {
 export async function checkHealth(asked: Asked): Promise<HealthResult> {
   let nats: NatsConnection;
   try {
-    nats = await connect({
-      servers: [...asked.servers],
-      name: `conclave health ${asked.peer}`,
-      noRandomize: true,
-      reconnect: false,
-      timeout: asked.timeoutMs,
-    });
+    const name = `conclave health ${asked.peer}`;
+    nats = await connectWith(NatsLogin.of(...asked.login), { name, reconnect: false, timeout: asked.timeoutMs });
   } catch (error) {
-    return { healthy: false, problem: `no NATS server can be reached: ${(error as Error).message}`, actors: [] };
+    const { code } = error as LoginError;
+    const problem = code === 'ELOGIN' ? `ELOGIN: ${(error as Error).message}` : (error as Error).message;
+    return { healthy: false, problem, isLoginRejected: error instanceof LoginError && code === 'ELOGIN', actors: [] };
   }
   try {
     const groups = new Set([...asked.groups, ...(asked.allGroups ? await createdGroups(nats, asked) : [])]);
@@ -140,8 +161,8 @@ export async function checkHealth(asked: Asked): Promise<HealthResult> {
 }
 
 /** Prints what was found and sets the exit code: remarks on standard output, what is wrong on standard error. */
-export function reportHealth({ healthy, problem, actors }: HealthResult, json: boolean): void {
-  process.exitCode = healthy ? 0 : 1;
+export function reportHealth({ healthy, problem, isLoginRejected, actors }: HealthResult, json: boolean): void {
+  process.exitCode = healthy ? 0 : isLoginRejected === true ? loginRejected : 1;
   if (json) {
     process.stdout.write(`${JSON.stringify({ healthy, ...(problem === '' ? {} : { problem }), actors })}\n`);
     return;
@@ -230,6 +251,9 @@ async function ask(
     if (typeof healthy !== 'boolean') return unhealthy('gives no sensible answer');
     return healthy ? { ...place, healthy, reason: String(reason) } : unhealthy(`is unhealthy: ${String(reason)}`);
   } catch (error) {
-    return unhealthy(`does not answer: ${(error as Error).message}`);
+    const refusal = violationOf(error)?.message;
+    return unhealthy(
+      refusal === undefined ? `does not answer: ${(error as Error).message}` : `cannot be asked: ${refusal}`,
+    );
   }
 }

@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander';
 import { exitCodeOf } from './exit-codes.js';
 import { describeError } from './output.js';
+import { hideSecrets } from './processes/hide-secrets.js';
 import { createProgram } from './program.js';
 
 // A reader that has had enough, as `head` has, is the end of the work and no failure.
@@ -14,6 +15,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 for (const [name, value] of Object.entries(process.env)) {
   if (value === '' && (name === 'NATS_URL' || name.startsWith('CONCLAVE_'))) delete process.env[name];
 }
+
+hideSecrets();
 
 try {
   await createProgram().parseAsync();

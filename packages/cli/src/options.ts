@@ -9,16 +9,15 @@ import {
   type PeerId as PeerIdType,
   Subjects,
 } from '@conclave/protocol';
+import { defaultNatsUrl, loginOptions, splitServers } from '@conclave/protocol/login';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { UsageError } from './exit-codes.js';
+import type { LoginFlags } from './login.js';
 
-export const defaultNatsUrl = 'nats://127.0.0.1:4222';
 export const defaultGroup = asGroupId('main');
 
 /** What every command knows. */
-export interface CommonOptions {
-  /** NATS servers, tried in this order. */
-  readonly nats: readonly string[];
+export interface CommonOptions extends LoginFlags {
   readonly group: GroupIdType;
   readonly prefix: string;
   /** How long the command may take; undefined: its own default. Milliseconds. */
@@ -54,12 +53,18 @@ export function withOutputOptions(command: Command): Command {
 }
 
 function withNatsOption(command: Command): Command {
-  return command.addOption(
-    new Option('--nats <urls>', 'NATS servers, separated by commas')
-      .env('NATS_URL')
-      .argParser(parseServers)
-      .default([defaultNatsUrl], defaultNatsUrl),
-  );
+  return withLoginOptions(command, 'NATS servers, separated by commas, the preferred one first', defaultNatsUrl);
+}
+
+/** Adds `--nats`, and how to log in there. The environment is read with them (`loginOf`), not by the parser. */
+export function withLoginOptions(command: Command, text: string, fallback?: string): Command {
+  const shown = fallback === undefined ? '' : `default: "${fallback}", `;
+  command.addOption(new Option('--nats <urls>', `${text} (${shown}env: NATS_URL)`).argParser(parseServers));
+  for (const { option, value, variable, text: what } of loginOptions) {
+    const flag = value === undefined ? `--${option}` : `--${option} <${value}>`;
+    command.addOption(new Option(flag, `${what} (env: ${variable})`).helpGroup('Login to NATS:'));
+  }
+  return command;
 }
 
 function withTimeoutOption(command: Command): Command {
@@ -88,7 +93,7 @@ export function splitList(text: string): string[] {
 }
 
 export function parseServers(text: string): string[] {
-  const servers = splitList(text);
+  const servers = splitServers(text);
   if (servers.length === 0) throw new InvalidArgumentError('name at least one server.');
   return servers;
 }

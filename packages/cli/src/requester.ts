@@ -29,6 +29,7 @@ import {
   readOperations,
   Subjects,
 } from '@conclave/protocol';
+import { violationOf } from '@conclave/protocol/login';
 import { type Msg, type NatsConnection, NoRespondersError, RequestError, TimeoutError } from 'nats';
 
 /** The part of a zod schema that is used here. */
@@ -103,6 +104,8 @@ export class Requester {
         if (metadata.group_id === this.groupId && metadata.peer_id !== undefined) found.add(metadata.peer_id as PeerId);
       }
     } catch (error) {
+      const violation = violationOf(error);
+      if (violation !== undefined) throw new ConclaveError('EPERM', violation.message);
       if (!isNobody(error)) throw error;
     }
     return [...found].toSorted();
@@ -128,6 +131,9 @@ export class Requester {
       if (reads && error instanceof ConclaveError) {
         throw new ConclaveError(error.code, error.message, 'not_done', error.leaderId);
       }
+      const violation = violationOf(error);
+      // A request that may not be published has reached nobody.
+      if (violation !== undefined) throw new ConclaveError('EPERM', violation.message);
       if (isNobody(error)) {
         const who = peerId === undefined ? `the group ${this.groupId} has no leader now` : `${peerId} does not answer`;
         throw new ConclaveError('EUNREACHABLE', `${who}: nobody listens on ${subject}`);

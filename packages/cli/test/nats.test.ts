@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { echo, measureSync } from '../src/bench/floor.js';
 import { askAll } from '../src/commands/status.js';
 import { connectTo } from '../src/connection.js';
+import { openLogin } from '../src/login.js';
 import { observeGroup } from '../src/observing.js';
 import { peerNames, refuseSecondMesh } from '../src/processes/mesh.js';
 import { findNatsServer, type NatsServer, startNatsServer } from '../src/processes/nats-server.js';
@@ -22,7 +23,7 @@ let requester: Requester;
 
 beforeAll(async () => {
   server = await startNatsServer(findNatsServer(), path.join(folder, 'nats'));
-  connection = await connectTo([server.url]);
+  connection = await connectTo(openLogin(server.url));
   requester = new Requester(connection, asGroupId('main'), 'conclave');
 });
 
@@ -60,7 +61,7 @@ describe('a NATS server of the command’s own', () => {
   it('is gone when it is stopped', async () => {
     const third = await startNatsServer(findNatsServer(), path.join(folder, 'third'));
     await third.stop();
-    await expect(connectTo([third.url])).rejects.toMatchObject({ code: 'EUNREACHABLE' });
+    await expect(connectTo(openLogin(third.url))).rejects.toMatchObject({ code: 'EUNREACHABLE' });
   });
 
   it('is missed when there is none', async () => {

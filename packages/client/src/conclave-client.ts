@@ -14,14 +14,8 @@ import {
   Subjects,
   WatchId,
 } from '@conclave/protocol';
-import {
-  connect,
-  createInbox,
-  type Msg,
-  type NatsConnection,
-  type NodeConnectionOptions,
-  type Subscription,
-} from 'nats';
+import { connectWith, inboxOf, LoginError, type LoginSettings, NatsLogin, violationOf } from '@conclave/protocol/login';
+import type { Msg, NatsConnection, NodeConnectionOptions, Status, Subscription } from 'nats';
 import { AdminApi } from './admin-api.js';
 import { ByCallId } from './by-call-id.js';
 import { onlyAsks } from './core/call-check.js';
@@ -32,6 +26,7 @@ import {
   type ClientInput,
   type ClientOptions,
   type Reply,
+  type RequestTarget,
   type Settlement,
 } from './core/index.js';
 import { KeyWatch, newId, type WatchEvent, WatchHandle, type WatchOptions } from './key-watch.js';
@@ -49,9 +44,11 @@ export interface ConnectOptions extends ClientOptions {
    * 64 letters, digits, `_` and `-`. Unless given it is drawn at random.
    */
   readonly owner?: string | undefined;
-  /** The NATS servers to choose from. */
-  readonly servers?: string | string[] | undefined;
-  /** Settings of the connection, where `servers` does not say enough. */
+  /** The NATS servers to choose from. A URL may carry `user:password@` or `token@`. */
+  readonly servers?: string | readonly string[] | undefined;
+  /** How to log in there: files are read again at each connection, so that they may change. */
+  readonly login?: Omit<LoginSettings, 'servers'> | undefined;
+  /** Settings of the connection, where `servers` and `login` do not say enough. */
   readonly nats?: NodeConnectionOptions | undefined;
   /** A connection that is there; it is left open by `close`. */
   readonly connection?: NatsConnection | undefined;
@@ -59,6 +56,9 @@ export interface ConnectOptions extends ClientOptions {
 
 /** What `setTimeout` can wait; more it takes for 1 ms. A core that is woken early has itself woken again. */
 const longestTimerMs = 2 ** 31 - 1;
+
+/** Subjects of requests, which are few: commands and operations, by the peers that were asked. */
+const rememberedTargets = 4096;
 
 /** How long closing waits for a server that may not be there. */
 const flushMs = 500;
@@ -83,8 +83,14 @@ export class ConclaveClient {
   private readonly callers = new ByCallId<Caller>();
   private readonly subjects: Subjects;
   private readonly groupId: GroupId;
-  private readonly inbox = createInbox();
-  private readonly subscription: Subscription;
+  /** Below the connection's inbox prefix. */
+  private readonly inbox: string;
+  private subscription: Subscription;
+  /** NATS permits no replies: why. */
+  private repliesRefused: string | undefined;
+  /** By the subjects of the requests sent so far, which NATS names where it refuses one. */
+  private readonly targets = new Map<string, RequestTarget>();
+  private readonly statuses: AsyncIterable<Status>;
   /** Of elections: an aid, without which calls are repeated after a pause. */
   private readonly elections: Subscription;
   private readonly owner: string;
@@ -112,11 +118,10 @@ export class ConclaveClient {
     this.leases = new LeaseApi(call, (listener) => this.onHistoryChange(listener));
     this.locks = new LockApi(call);
     this.admin = new AdminApi(call);
-    this.subscription = connection.subscribe(`${this.inbox}.*`, {
-      callback: (error, message) => {
-        if (error === null) this.onMessage(message);
-      },
-    });
+    this.inbox = inboxOf(connection);
+    this.subscription = this.subscribeReplies();
+    this.statuses = connection.status();
+    void this.watchStatus();
     this.elections = connection.subscribe(this.subjects.event(this.groupId, 'leader_elected', '*'), {
       callback: (error) => {
         if (error === null) this.step({ type: 'leader_elected' });
@@ -133,21 +138,25 @@ export class ConclaveClient {
   /**
    * Connects to a group. Whether the group is there is seen by the calls. A connection that is lost later is sought
    * again for ever.
-   * @throws ConclaveError EINVAL where group or prefix are no names; NATS's own error where no server is reached.
+   * @throws ConclaveError (not done) EINVAL where group or prefix are no names, or the login makes no sense; ELOGIN where NATS rejects
+   * the login; EUNREACHABLE where no server is reached; EPERM where NATS permits no replies.
    */
   static async connect(options: ConnectOptions): Promise<ConclaveClient> {
     checkNames(options);
-    if (options.connection !== undefined) return new ConclaveClient(options.connection, false, options);
-    const connection = await connect({
-      name: 'conclave-client',
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 100,
-      reconnectJitter: 100,
-      pingInterval: 5_000,
-      ...(options.servers === undefined ? {} : { servers: options.servers }),
-      ...options.nats,
-    });
-    return new ConclaveClient(connection, true, options);
+    if (options.connection !== undefined) {
+      return ConclaveClient.ready(new ConclaveClient(options.connection, false, options));
+    }
+    const connection = await connectTo(options);
+    return ConclaveClient.ready(new ConclaveClient(connection, true, options));
+  }
+
+  /** Knows by then whether NATS permits replies: without them nobody would know what was done. */
+  private static async ready(client: ConclaveClient): Promise<ConclaveClient> {
+    await client.flushed();
+    const { repliesRefused } = client;
+    if (repliesRefused === undefined) return client;
+    await client.close();
+    throw new ConclaveError('EPERM', repliesRefused);
   }
 
   /**
@@ -201,6 +210,7 @@ export class ConclaveClient {
     for (const watch of this.watches) watch.unwatch();
     if (this.watches.size > 0) await this.flushed();
     this.endWatches();
+    stop(this.statuses);
     if (this.ownsConnection) await this.connection.close();
     else if (!this.connection.isClosed()) {
       this.subscription.unsubscribe();
@@ -241,6 +251,35 @@ export class ConclaveClient {
       this.callers.add(this.lastCallId, { resolve, reject, reads: onlyAsks(call) });
       this.step({ type: 'call', callId: this.lastCallId, call, timeoutMs });
     });
+  }
+
+  private subscribeReplies(): Subscription {
+    return this.connection.subscribe(`${this.inbox}.*`, {
+      callback: (error, message) => {
+        if (error === null) this.onMessage(message);
+        else this.onRepliesRefused(violationOf(error)?.message ?? error.message);
+      },
+    });
+  }
+
+  private onRepliesRefused(message: string): void {
+    this.repliesRefused = message;
+    this.step({ type: 'not_permitted', message });
+  }
+
+  private async watchStatus(): Promise<void> {
+    for await (const status of this.statuses) {
+      if (status.type === 'reconnect' && this.repliesRefused !== undefined) {
+        // Perhaps with other credentials.
+        this.repliesRefused = undefined;
+        this.subscription = this.subscribeReplies();
+      }
+      const violation = status.type === 'error' ? violationOf(status.error) : undefined;
+      const target = violation?.operation === 'publish' ? this.targets.get(violation.subject) : undefined;
+      if (violation !== undefined && target !== undefined) {
+        this.step({ type: 'not_permitted', target, message: violation.message });
+      }
+    }
   }
 
   private onMessage(message: Msg): void {
@@ -297,13 +336,23 @@ export class ConclaveClient {
       peerId === undefined
         ? this.subjects.groupRequest(this.groupId, door, name)
         : this.subjects.peerRequest(this.groupId, peerId, door, name);
+    // Not now: the core is in the middle of a step's effects.
+    const later = (reply: Reply) => setImmediate(() => this.step({ type: 'reply', requestId, reply }));
+    if (this.repliesRefused !== undefined) {
+      later({ type: 'not_permitted', message: this.repliesRefused, outcome: 'not_done' });
+      return;
+    }
+    if (!this.targets.has(subject)) this.remember(subject, { door, name, peerId });
     try {
       this.connection.publish(subject, encode(body), { reply: `${this.inbox}.${requestId}` });
     } catch (error) {
-      // Not now: the core is in the middle of a step's effects.
-      const reply: Reply = { type: 'not_sent', message: (error as Error).message };
-      setImmediate(() => this.step({ type: 'reply', requestId, reply }));
+      later({ type: 'not_sent', message: (error as Error).message });
     }
+  }
+
+  private remember(subject: string, target: RequestTarget): void {
+    if (this.targets.size >= rememberedTargets) this.targets.clear();
+    this.targets.set(subject, target);
   }
 
   private settle(callId: number, settlement: Settlement): void {
@@ -329,6 +378,28 @@ export class ConclaveClient {
       this.step({ type: 'idle' });
     });
   }
+}
+
+async function connectTo({ servers, login, nats }: ConnectOptions): Promise<NatsConnection> {
+  try {
+    const { servers: also, ...rest } = nats ?? {};
+    return await connectWith(NatsLogin.of({ ...login, servers: servers ?? also }), {
+      name: 'conclave-client',
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 100,
+      reconnectJitter: 100,
+      pingInterval: 5_000,
+      ...rest,
+    });
+  } catch (error) {
+    if (error instanceof LoginError) throw new ConclaveError(error.code, error.message);
+    throw error;
+  }
+}
+
+/** Ends what would wait for the connection's next status. */
+function stop(statuses: AsyncIterable<Status>): void {
+  (statuses as { readonly stop?: () => void }).stop?.();
 }
 
 function checkNames({ groupId, prefix, owner }: ConnectOptions): void {

@@ -16,6 +16,7 @@ import {
   type PublicLeaseId,
   type Value,
 } from '@conclave/protocol';
+import { violationOf } from '@conclave/protocol/login';
 import type { Msg, NatsConnection, Subscription } from 'nats';
 import { WatchReader } from './core/index.js';
 import type { Caller, KvApi } from './kv-api.js';
@@ -131,7 +132,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
   /**
    * @throws ConclaveError ECOMPACTED: what has changed since is no longer known, and `state` was not asked for; EHISTORY: the
    * group is in another history, where a new watch begins from what `state` tells, or from then on; EBUSY: the client
-   * or the group has as many watches as it may; EINVAL, and other codes of a leader that refuses the watch for good
+   * or the group has as many watches as it may; EPERM: NATS does not permit it to this login; EINVAL, and other codes of a leader that refuses the watch for good
    */
   next(): Promise<IteratorResult<WatchEvent, undefined>> {
     const event = this.events.shift();
@@ -184,6 +185,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
     return connection.subscribe(subjectOf(this.watchId), {
       callback: (error, message) => {
         if (error === null) this.onMessage(message);
+        else this.close(new ConclaveError('EPERM', violationOf(error)?.message ?? error.message));
       },
     });
   }
@@ -308,7 +310,8 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
       await this.askFromHere();
     } catch (error) {
       const { code } = error as ConclaveError;
-      if (final.includes(code)) return this.close(error as Error);
+      // Of a read without a named peer EPERM says that NATS does not permit it.
+      if (final.includes(code) || code === 'EPERM') return this.close(error as Error);
       this.later(() => {
         this.isReading = false;
         void this.readAnew();

@@ -12,6 +12,7 @@ import {
   StatusReply,
   Subjects,
 } from '@conclave/protocol';
+import { NatsLogin } from '@conclave/protocol/login';
 import { connect, type Msg, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
@@ -131,7 +132,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  connection = await Connection.open({ servers: [server.url], name: 'n1', log: silentLog });
+  connection = await Connection.open({ login: NatsLogin.of({ servers: server.url }), name: 'n1', log: silentLog });
   client = await connect({ servers: server.url });
   cores = [];
   failures = [];

@@ -1,7 +1,10 @@
 /** What is observed waits in a bounded buffer until somebody looks. */
 import { limits } from '@conclave/protocol';
 
-/** Iterate over it to see what comes. It ends when it is closed, or when the connection is. */
+/**
+ * Iterate over it to see what comes. It ends when it is closed, or when the connection is. The iteration rejects with ConclaveError
+ * EPERM where NATS does not permit the subscription to this login; so does `ready`.
+ */
 export interface Observation<T> extends AsyncIterable<T> {
   /** What came while the buffer was full: the oldest went. */
   readonly dropped: number;
@@ -25,8 +28,9 @@ export class ObservedBuffer<T> implements AsyncIterable<T> {
   private waiting: T[] = [];
   /** Where in `waiting` the oldest is. */
   private first = 0;
-  private readers: ((result: IteratorResult<T>) => void)[] = [];
+  private readers: { resolve: (result: IteratorResult<T>) => void; reject: (error: Error) => void }[] = [];
   private ended = false;
+  private failure: Error | undefined;
 
   constructor(private readonly bound: number = limits.observedEvents) {}
 
@@ -34,7 +38,7 @@ export class ObservedBuffer<T> implements AsyncIterable<T> {
     if (this.ended) return;
     const reader = this.readers.shift();
     if (reader !== undefined) {
-      reader({ done: false, value: one });
+      reader.resolve({ done: false, value: one });
       return;
     }
     if (this.waiting.length - this.first >= this.bound) {
@@ -45,9 +49,14 @@ export class ObservedBuffer<T> implements AsyncIterable<T> {
     this.compact();
   }
 
-  end(): void {
+  /** `failure`: readers are told once they have read what waits. */
+  end(failure?: Error): void {
+    if (!this.ended) this.failure = failure;
     this.ended = true;
-    for (const reader of this.readers) reader({ done: true, value: undefined });
+    for (const { resolve, reject } of this.readers) {
+      if (this.failure === undefined) resolve({ done: true, value: undefined });
+      else reject(this.failure);
+    }
     this.readers = [];
   }
 
@@ -58,8 +67,9 @@ export class ObservedBuffer<T> implements AsyncIterable<T> {
       this.compact();
       return Promise.resolve({ done: false, value });
     }
+    if (this.failure !== undefined) return Promise.reject(this.failure);
     if (this.ended) return Promise.resolve({ done: true, value: undefined });
-    return new Promise((resolve) => this.readers.push(resolve));
+    return new Promise((resolve, reject) => this.readers.push({ resolve, reject }));
   }
 
   [Symbol.asyncIterator](): AsyncIterator<T> {

@@ -1,4 +1,6 @@
 /** Subscribes and fills an observation. */
+import { ConclaveError } from '@conclave/protocol';
+import { violationOf } from '@conclave/protocol/login';
 import type { Msg, NatsConnection } from 'nats';
 import { type Observation, ObservedBuffer } from './observation.js';
 
@@ -14,10 +16,15 @@ export function subscribe<T extends object>(
 ): Observation<T> {
   const buffer = new ObservedBuffer<T>();
   let malformed = 0;
+  let failure: ConclaveError | undefined;
+  const fail = (error: Error): void => {
+    failure ??= new ConclaveError('EPERM', violationOf(error)?.message ?? error.message);
+    buffer.end(failure);
+  };
   const subscriptions = subjects.map((subject) =>
     connection.subscribe(subject, {
       callback: (error, message) => {
-        if (error !== null) return;
+        if (error !== null) return fail(error);
         for (const one of read(message)) {
           if (one === 'malformed') malformed += 1;
           else if (onOne !== undefined) onOne(one);
@@ -30,7 +37,10 @@ export function subscribe<T extends object>(
     () => buffer.end(),
     () => buffer.end(),
   );
-  const ready = connection.flush();
+  // NATS refuses a subscription before it answers what was sent behind it.
+  const ready = connection.flush().then(() => {
+    if (failure !== undefined) throw failure;
+  });
   // Who does not wait for it need not hear that the connection was closed meanwhile.
   ready.catch(() => undefined);
   return {

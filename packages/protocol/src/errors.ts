@@ -5,7 +5,10 @@ import { z } from 'zod';
 
 /** Each code with the number that goes into `Nats-Service-Error-Code`, and what it means. */
 export const errorCodes = {
-  EPERM: { status: 421, meaning: 'this peer is not the leader; `leader_id` is the hint' },
+  EPERM: {
+    status: 421,
+    meaning: 'this peer is not the leader; `leader_id` is the hint. Or NATS does not permit the login that subject',
+  },
   EBUSY: { status: 429, meaning: 'a change or transfer is going on, a queue is full, or the leader is too new' },
   EINVAL: { status: 400, meaning: 'the request is malformed, out of bounds or makes no sense' },
   ENOENT: { status: 404, meaning: 'there is no such command, operation, group, change or lease' },
@@ -40,6 +43,11 @@ export const errorCodes = {
   },
   ECORRUPT: { status: 507, meaning: 'what is stored is damaged' },
   ESHUTDOWN: { status: 503, meaning: 'the process is stopping' },
+  ELOGIN: {
+    status: 401,
+    meaning:
+      'NATS rejects the login, or what it needs cannot be read or verified. Programs that connect say so; no peer answers with it',
+  },
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

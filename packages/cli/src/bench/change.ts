@@ -9,6 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, ConclaveError, defaultPrefix, type PeerId, peerIds, type StatusReply } from '@conclave/protocol';
+import { openLogin } from '../login.js';
 import type { Output } from '../output.js';
 import type { CleanUp } from '../processes/clean-up.js';
 import { foundGroup, type Mesh, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
@@ -62,7 +63,7 @@ export async function benchChange(cleanUp: CleanUp, output: Output, options: Cha
   const rows = selectChangeRows(options.rows);
   const folder = scratchFolder(cleanUp, options.dataDir, 'bench-change-');
   const natsUrl = await ownNatsServer(cleanUp, folder);
-  const mesh = await makeMesh(cleanUp, natsUrl, { groupId, prefix, placement: 'four', folder }, (text) =>
+  const mesh = await makeMesh(cleanUp, openLogin(natsUrl), { groupId, prefix, placement: 'four', folder }, (text) =>
     output.note(text),
   );
   await mesh.processes.start(all);

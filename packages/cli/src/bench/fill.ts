@@ -3,7 +3,8 @@
  * join the calls of one tick.
  */
 import { ConclaveError, decode, ErrorReply, encode } from '@conclave/protocol';
-import { createInbox, type NatsConnection } from 'nats';
+import { inboxOf } from '@conclave/protocol/login';
+import type { NatsConnection } from 'nats';
 
 /** Requests that have not been answered. */
 const inFlight = 4096;
@@ -25,7 +26,7 @@ export interface FillOptions {
 /** Writes them all. @throws ConclaveError where one is refused for good */
 export async function fill(connection: NatsConnection, options: FillOptions): Promise<void> {
   const { subject, entries, body, say } = options;
-  const inbox = createInbox();
+  const inbox = inboxOf(connection);
   const open = new Map<number, number>();
   let [begun, written] = [0, 0];
   const ask = (number: number): void => {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { connectTo } from '../connection.js';
+import { openLogin } from '../login.js';
 import { conclaveFile } from '../own-files.js';
 import { stopChild, takeCharge } from '../processes/child.js';
 import type { CleanUp } from '../processes/clean-up.js';
@@ -16,7 +17,7 @@ const requestTimeoutMs = 10_000;
 
 /** Answers each request with its own body until `ended`. The work of the hidden command `bench-echo`. */
 export async function echo(natsUrl: string, ended: Promise<unknown>): Promise<void> {
-  const connection = await connectTo(natsUrl.split(','), 'conclave-bench-echo');
+  const connection = await connectTo(openLogin(natsUrl), 'conclave-bench-echo');
   connection.subscribe(subject, {
     callback: (error, message) => {
       if (error === null) message.respond(message.data);
@@ -51,7 +52,7 @@ export class RequestFloor {
     });
     await Promise.race([once(child, 'message'), died]);
     died.catch(() => undefined);
-    const connection = await connectTo(natsUrl.split(','));
+    const connection = await connectTo(openLogin(natsUrl));
     const stop = async (): Promise<void> => {
       await connection.close();
       await stopEcho();

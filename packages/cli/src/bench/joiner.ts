@@ -7,6 +7,7 @@
 import path from 'node:path';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, defaultPrefix, type PeerId } from '@conclave/protocol';
+import { openLogin } from '../login.js';
 import type { Output } from '../output.js';
 import type { CleanUp } from '../processes/clean-up.js';
 import { foundGroup, type Mesh, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
@@ -54,8 +55,11 @@ export async function benchJoiner(cleanUp: CleanUp, output: Output, options: Joi
   const natsUrl = await ownNatsServer(cleanUp, folder);
   // Snapshots are taken where this run says so, and not before.
   const environment = { CONCLAVE_SNAPSHOT_LOG_MB: '1000000', CONCLAVE_SNAPSHOT_INTERVAL_MS: '86400000' };
-  const mesh = await makeMesh(cleanUp, natsUrl, { groupId, prefix, placement: 'four', folder, environment }, (text) =>
-    output.note(text),
+  const mesh = await makeMesh(
+    cleanUp,
+    openLogin(natsUrl),
+    { groupId, prefix, placement: 'four', folder, environment },
+    (text) => output.note(text),
   );
   await mesh.processes.start([...members, n4]);
   await foundGroup(mesh, members);

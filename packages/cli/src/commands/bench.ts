@@ -31,6 +31,7 @@ import {
 } from '../bench/rows.js';
 import { scratchFolder } from '../bench/scratch-folder.js';
 import { Failed } from '../exit-codes.js';
+import { openLogin } from '../login.js';
 import { splitList, wholeNumber } from '../options.js';
 import type { Output } from '../output.js';
 import { CleanUp, withCleanUp } from '../processes/clean-up.js';
@@ -204,7 +205,7 @@ async function* measureRows(
   try {
     // Each placement has a prefix of its own: what is late from one must not reach the other.
     const prefix = `${defaultPrefix}-${placement}`;
-    const mesh = await makeMesh(cleanUp, natsUrl, { groupId, prefix, placement, folder }, (text) =>
+    const mesh = await makeMesh(cleanUp, openLogin(natsUrl), { groupId, prefix, placement, folder }, (text) =>
       console.error(text),
     );
     await mesh.processes.start(peerNames(peers));

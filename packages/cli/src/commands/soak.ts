@@ -13,6 +13,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { runAction } from '../action.js';
 import { scratchFolder } from '../bench/scratch-folder.js';
 import { Failed } from '../exit-codes.js';
+import { openLogin } from '../login.js';
 import { wholeNumber } from '../options.js';
 import type { Output } from '../output.js';
 import { type CleanUp, withCleanUp } from '../processes/clean-up.js';
@@ -71,8 +72,11 @@ async function soak(cleanUp: CleanUp, output: Output, options: SoakOptions): Pro
   const { snapshotLogMb } = options;
   const environment: Record<string, string> =
     snapshotLogMb === undefined ? {} : { CONCLAVE_SNAPSHOT_LOG_MB: String(snapshotLogMb) };
-  const mesh = await makeMesh(cleanUp, natsUrl, { groupId, prefix, placement: 'four', folder, environment }, (text) =>
-    output.note(text),
+  const mesh = await makeMesh(
+    cleanUp,
+    openLogin(natsUrl),
+    { groupId, prefix, placement: 'four', folder, environment },
+    (text) => output.note(text),
   );
   await mesh.processes.start(peers);
   await foundGroup(mesh, peers);

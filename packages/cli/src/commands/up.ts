@@ -2,10 +2,12 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { type EventName, PeerId } from '@conclave/protocol';
+import { defaultNatsUrl } from '@conclave/protocol/login';
 import { type Command, Option } from 'commander';
 import { runAction } from '../action.js';
+import { loginOf, namesServers, openLogin } from '../login.js';
 import { observeGroup } from '../observing.js';
-import { type CommonOptions, defaultNatsUrl, parseServers, wholeNumber, withOutputOptions } from '../options.js';
+import { type CommonOptions, wholeNumber, withLoginOptions, withOutputOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { type CleanUp, Interrupted, withCleanUp } from '../processes/clean-up.js';
 import { claimFolder } from '../processes/folder-claim.js';
@@ -19,15 +21,14 @@ const mostPeers = 9;
 /** Events that are many, or that each peer says. */
 const unsaid: readonly EventName[] = ['catchup_progress', 'configuration_appended'];
 
-interface UpOptions extends Omit<CommonOptions, 'nats'> {
-  readonly nats?: readonly string[];
+interface UpOptions extends CommonOptions {
   readonly peers: number;
   readonly placement: Placement;
   readonly dataDir: string;
 }
 
 export function registerUp(program: Command): void {
-  withOutputOptions(
+  const command = withOutputOptions(
     program
       .command('up')
       .addOption(new Option('--peers <n>', 'how many').argParser(wholeNumber(1, mostPeers)).default(3))
@@ -37,13 +38,9 @@ export function registerUp(program: Command): void {
           .env('CONCLAVE_DATA_DIR')
           .default('.conclave'),
       )
-      .addOption(
-        new Option('--nats <urls>', 'NATS servers that run already; none: start one')
-          .env('NATS_URL')
-          .argParser(parseServers),
-      )
       .description('start peers on this machine and keep them up, until Ctrl-C'),
-  ).action((options: UpOptions) =>
+  );
+  withLoginOptions(command, 'NATS servers that run already; none: start one').action((options: UpOptions) =>
     runAction(options, async (output) => {
       try {
         await withCleanUp((cleanUp) => up(cleanUp, output, options));
@@ -71,13 +68,16 @@ async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise
   mkdirSync(folder, { recursive: true });
   const release = claimFolder(folder);
   cleanUp.add(async () => release());
-  const natsUrl = options.nats?.join(',') ?? (await ownNatsServer(cleanUp, path.join(folder, 'logs'), usualPort));
+  const login = namesServers(options)
+    ? loginOf(options)
+    : openLogin(await ownNatsServer(cleanUp, path.join(folder, 'logs'), usualPort));
   const mesh = await makeMesh(
     cleanUp,
-    natsUrl,
+    login,
     { groupId: options.group, prefix: options.prefix, placement: options.placement, folder },
     say,
   );
+  const { natsUrl } = mesh;
   const founders = peerNames(options.peers);
   const peers = [...new Set([...founders, ...peersIn(path.join(folder, 'peers'))])].toSorted();
   await refuseSecondMesh(mesh.requester, peers);

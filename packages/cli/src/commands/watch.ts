@@ -1,5 +1,5 @@
 /** `conclave watch`: the group's events, and with `--messages` what its actors say to each other, until Ctrl-C. */
-import { observeMessages } from '@conclave/observer';
+import { type Observation, observeMessages } from '@conclave/observer';
 import { type EventName, events } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { runAction } from '../action.js';
@@ -48,10 +48,12 @@ function watch(output: Output, options: WatchOptions): Promise<void> {
       if (options.events?.includes(event.name) === false) return;
       show(output.json ? JSON.stringify({ event: event.name, ...event.body }) : eventLine(event));
     });
-    if (options.messages) watchMessages(requester, output, show);
-    await requester.connection.flush();
+    const messages = options.messages ? [watchMessages(requester, output, show)] : [];
+    const observations = [observing, ...messages];
+    // What NATS does not permit it refuses before it answers.
+    await Promise.all(observations.map(({ ready }) => ready));
     if (!output.json) output.note(`watching ${requester.subjects.events(requester.groupId)}`);
-    await Promise.race([counted, untilStopped(), endOf(requester)]);
+    await Promise.race([counted, untilStopped(), endOf(requester), ...observations.map(endOfOne)]);
     observing.close();
   });
 }
@@ -62,20 +64,24 @@ async function endOf(requester: Requester): Promise<void> {
   if (error instanceof Error) throw error;
 }
 
+/** Rejects when NATS does not permit it any more; otherwise it says nothing. */
+async function endOfOne(observation: Observation<unknown>): Promise<never> {
+  for await (const _ of observation);
+  return new Promise<never>(() => undefined);
+}
+
 function watchMessages(
   { connection, groupId, subjects }: Requester,
   output: Output,
   show: (line: string) => void,
-): void {
-  const { ready } = observeMessages({
+): Observation<unknown> {
+  return observeMessages({
     connection,
     groupId,
     prefix: subjects.prefix,
     onMessage: ({ peerId, message: { name, body } }) =>
       show(output.json ? toJson({ message: name, to: peerId, body }, sizeOf) : messageLine(peerId, name, body)),
   });
-  // A connection that ends first says so to whoever uses it.
-  ready.catch(() => undefined);
 }
 
 /** Batches are opaque, and there are many of them: their size is enough. */

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, asPeerId, defaultPrefix, defaultTimes } from '@conclave/protocol';
 import { Failed } from '../exit-codes.js';
+import { openLogin } from '../login.js';
 import { observeGroup } from '../observing.js';
 import type { Output } from '../output.js';
 import type { CleanUp } from '../processes/clean-up.js';
@@ -85,7 +86,7 @@ async function startMesh(cleanUp: CleanUp, timeline: Timeline, { placement }: De
   const natsUrl = await ownNatsServer(cleanUp, path.join(folder, 'nats'));
   timeline.step(`a NATS server listens at ${natsUrl}`);
   const options = { groupId, prefix: defaultPrefix, placement, folder };
-  const mesh = await makeMesh(cleanUp, natsUrl, options, (text) => timeline.step(text));
+  const mesh = await makeMesh(cleanUp, openLogin(natsUrl), options, (text) => timeline.step(text));
   const peers = peerNames(5);
   await mesh.processes.start(peers);
   const actors = placement === 'four' ? ', each a node, a replicator, a ballot-box and a log-store' : '';

@@ -1,6 +1,7 @@
 /** A whole mesh for a command: a NATS server, peers, a group. All of it is stopped by the command's clean-up. */
 import path from 'node:path';
 import { asPeerId, type BootstrapReply, ConclaveError, type GroupId, type PeerId } from '@conclave/protocol';
+import type { NatsLogin } from '@conclave/protocol/login';
 import { bootstrap } from '../commands/bootstrap.js';
 import { connectTo } from '../connection.js';
 import { Requester } from '../requester.js';
@@ -24,6 +25,7 @@ export interface MeshOptions {
 }
 
 export interface Mesh {
+  /** Without secrets. */
   readonly natsUrl: string;
   readonly requester: Requester;
   readonly processes: PeerProcesses;
@@ -49,16 +51,16 @@ export async function ownNatsServer(cleanUp: CleanUp, folder: string, port = 0):
 /** Connects to NATS and prepares processes; starts no peer yet. */
 export async function makeMesh(
   cleanUp: CleanUp,
-  natsUrl: string,
+  login: NatsLogin,
   options: MeshOptions,
   say: (text: string) => void,
 ): Promise<Mesh> {
   const { groupId, prefix, placement, folder, environment = {} } = options;
-  const connection = await connectTo(natsUrl.split(','));
+  const connection = await connectTo(login);
   cleanUp.add(() => connection.close());
   const processes = new PeerProcesses(
     {
-      natsUrl,
+      login,
       groupId,
       prefix,
       placement,
@@ -69,7 +71,7 @@ export async function makeMesh(
     say,
   );
   cleanUp.add(() => processes.stop());
-  return { natsUrl, processes, requester: new Requester(connection, groupId, prefix) };
+  return { natsUrl: login.servers.join(','), processes, requester: new Requester(connection, groupId, prefix) };
 }
 
 /**

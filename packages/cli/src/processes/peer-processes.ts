@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { actorKinds, ConclaveError, type GroupId, type PeerId } from '@conclave/protocol';
+import type { NatsLogin } from '@conclave/protocol/login';
 import { conclaveFile } from '../own-files.js';
 import { hasEnded, stopChild, takeCharge } from './child.js';
 import { lastComplaints } from './log-file.js';
@@ -24,7 +25,8 @@ const wellAfterMs = 10_000;
 const hopelessAfter = 3;
 
 export interface PeerProcessesOptions {
-  readonly natsUrl: string;
+  /** The servers, and what they are shown. */
+  readonly login: NatsLogin;
   readonly groupId: GroupId;
   readonly prefix: string;
   readonly placement: Placement;
@@ -129,7 +131,13 @@ class Slot {
     const startedAt = performance.now();
     const log = openSync(this.logFile, this.deaths === 0 ? 'w' : 'a');
     const child = spawn(process.execPath, [conclaveFile, ...this.arguments()], {
-      env: { ...process.env, ...this.options.environment, CONCLAVE_EXIT_WITH_PARENT: '1' },
+      // Arguments are seen by all users of the machine, the environment is not.
+      env: {
+        ...process.env,
+        ...this.options.environment,
+        ...this.options.login.environment,
+        CONCLAVE_EXIT_WITH_PARENT: '1',
+      },
       stdio: ['ignore', log, log, 'ipc'],
       detached: true,
     });
@@ -158,13 +166,12 @@ class Slot {
   }
 
   private arguments(): string[] {
-    const { groupId, natsUrl, prefix, dataDir } = this.options;
+    const { groupId, prefix, dataDir } = this.options;
     return [
       'run',
       ...['--peer', this.peerId],
       ...['--actors', this.actors],
       ...['--groups', groupId],
-      ...['--nats', natsUrl],
       ...['--prefix', prefix],
       ...['--data-dir', path.join(dataDir, this.peerId)],
     ];

@@ -14,6 +14,7 @@ import {
   serveHealth,
 } from '@conclave/actor';
 import { type ActorKind, type GroupId, Subjects } from '@conclave/protocol';
+import { loginOfPeer } from '../login.js';
 import { ActorFactory } from './actor-factory.js';
 import { GroupHost, type Hosted } from './group-host.js';
 import { GroupListFollower } from './group-list.js';
@@ -68,14 +69,15 @@ export class PeerProcess {
     try {
       const subjects = new Subjects(options.prefix);
       const name = `conclave ${options.peer} ${options.actors.join(',')}`;
-      const connection = await Connection.open({ servers: options.nats, name, log });
+      const nats = { login: loginOfPeer(options), loginAttempts: options.natsLoginAttempts, log };
+      const connection = await Connection.open({ ...nats, name });
       await refuseSecondStore(options, connection, subjects);
       // With copies for observers, each is to be seen on its own subject.
       const bundle = options.bundle && !options.mirror;
       const onDropped = (reason: string, count: number) => logDrop(log, reason, count);
       const outer = new NatsTransport(connection, subjects, options.peer, onDropped, { bundle });
       const transport = new PeerTransport(options.peer, new InProcessTransport(), outer, options);
-      const door = await Connection.open({ servers: options.nats, name: `${name} requests`, log, givesWay: true });
+      const door = await Connection.open({ ...nats, name: `${name} requests`, givesWay: true });
       const requests = new Requests(door, subjects, log);
       factory.connect({ connection: door, requests, version });
       const made = new PeerProcess(
@@ -130,7 +132,7 @@ export class PeerProcess {
     const address = { groupId, peerId: this.options.peer, actor: kind, incarnation };
     const { log, fail } = this.dependencies;
     const actor = this.factory.make({ ...address, transport, log, fail });
-    const health = serveHealth(this.door, this.subjects, address, actor, transport);
+    const health = serveHealth(this.door, this.subjects, address, actor, transport, [this.connection, this.door]);
     actor.start();
     return { actor, health };
   }

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { DestinationStream } from 'pino';
 import { exitCodeOf, exitCodes } from '../exit-codes.js';
 import { checkHealth, reportHealth } from '../health-check.js';
+import { loginLayers } from '../login.js';
 import { wholeNumber } from '../options.js';
 import { ownVersion } from '../own-files.js';
 import { describeFailure, PeerProcess, type PeerProcessDependencies } from './peer-process.js';
@@ -40,7 +41,7 @@ export function registerHealth(program: Command): void {
     .option('--all-peers', 'of all members of each group, not of one peer', false)
     .option('--json', 'print one JSON object', false)
     .action(async (options: HealthOptions) => {
-      reportHealth(await checkHealth({ ...options, servers: options.nats }), options.json);
+      reportHealth(await checkHealth({ ...options, login: loginLayers(options) }), options.json);
     });
 }
 

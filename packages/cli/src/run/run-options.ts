@@ -1,6 +1,6 @@
 /** What `conclave run` and `conclave health` are told: options, or the environment. Bad values are refused at once. */
 import path from 'node:path';
-import { logLevels } from '@conclave/actor';
+import { defaultLoginAttempts, logLevels } from '@conclave/actor';
 import {
   type ActorKind,
   actorKinds,
@@ -15,24 +15,17 @@ import {
   limits,
   type PeerId,
 } from '@conclave/protocol';
+import { defaultNatsUrl } from '@conclave/protocol/login';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { UsageError } from '../exit-codes.js';
-import {
-  defaultNatsUrl,
-  parseGroup,
-  parsePeer,
-  parsePrefix,
-  parseServers,
-  splitList,
-  wholeNumber,
-} from '../options.js';
+import type { LoginFlags } from '../login.js';
+import { parseGroup, parsePeer, parsePrefix, splitList, wholeNumber, withLoginOptions } from '../options.js';
 
 /** Which actors of which peer a process hosts, and where they meet the others. */
-export interface HostedOptions {
+export interface HostedOptions extends LoginFlags {
   readonly peer: PeerId;
   readonly actors: readonly ActorKind[];
   readonly groups: readonly GroupId[];
-  readonly nats: readonly string[];
   readonly prefix: string;
 }
 
@@ -46,6 +39,8 @@ export interface RunOptions extends HostedOptions {
   /** A module and its export that give the state machine; undefined: the key-value store. */
   readonly application?: string;
   readonly logLevel: string;
+  /** Logins in a row that NATS may reject before the process ends, until it is connected for the first time; 0: it goes on. */
+  readonly natsLoginAttempts: number;
   readonly electionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
   readonly changeTimeoutMs: number;
@@ -85,7 +80,7 @@ export function snapshotOptions(options: RunOptions) {
 
 /** Adds the options that say which actors are meant. */
 export function withHostedOptions(command: Command): Command {
-  return command
+  const withPeer = command
     .addOption(new Option('--peer <name>', 'the peer').env('CONCLAVE_PEER').argParser(parsePeer).makeOptionMandatory())
     .addOption(
       new Option('--actors <kinds>', `its actors in this process, separated by commas: ${actorKinds.join(', ')}`)
@@ -98,19 +93,17 @@ export function withHostedOptions(command: Command): Command {
         .env('CONCLAVE_GROUPS')
         .argParser(parseGroups)
         .default([parseGroup('main')], 'main'),
-    )
-    .addOption(
-      new Option('--nats <urls>', 'NATS servers, separated by commas, the preferred one first')
-        .env('NATS_URL')
-        .argParser(parseServers)
-        .default([defaultNatsUrl], defaultNatsUrl),
-    )
-    .addOption(
-      new Option('--prefix <subject>', 'the first tokens of all subjects')
-        .env('CONCLAVE_PREFIX')
-        .argParser(parsePrefix)
-        .default(defaultPrefix),
     );
+  return withLoginOptions(
+    withPeer,
+    'NATS servers, separated by commas, the preferred one first',
+    defaultNatsUrl,
+  ).addOption(
+    new Option('--prefix <subject>', 'the first tokens of all subjects')
+      .env('CONCLAVE_PREFIX')
+      .argParser(parsePrefix)
+      .default(defaultPrefix),
+  );
 }
 
 /** Adds the options of `run` beside those. */
@@ -143,6 +136,15 @@ export function withRunOptions(command: Command): Command {
         .choices(logLevels)
         .default('info'),
     );
+  command.addOption(
+    new Option(
+      '--nats-login-attempts <n>',
+      'logins in a row that NATS may reject at the start before the process ends; 0: it tries for ever',
+    )
+      .env('CONCLAVE_NATS_LOGIN_ATTEMPTS')
+      .argParser(wholeNumber(0, 1_000_000))
+      .default(defaultLoginAttempts),
+  );
   command.addOption(
     new Option(
       '--raise-level <when>',

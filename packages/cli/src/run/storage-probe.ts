@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Connection, drawIncarnation, type LineLog, serveHealth } from '@conclave/actor';
 import { troubleOf } from '@conclave/log-store';
 import { Subjects } from '@conclave/protocol';
+import { loginOfPeer } from '../login.js';
 import { dataFolder, type RunOptions } from './run-options.js';
 
 export const storageRetryMs = 1000;
@@ -34,8 +35,9 @@ export async function untilStorageWorks(options: RunOptions, log: LineLog): Prom
 
 /** Answers for the actors of this process until it is told to end. */
 async function sayHealth(options: RunOptions, log: LineLog, reason: () => string, ending: AbortSignal): Promise<void> {
-  const { peer, prefix, groups, actors, nats } = options;
-  const connection = await Connection.open({ servers: nats, name: `conclave ${peer} waits for its storage`, log });
+  const { peer, prefix, groups, actors, natsLoginAttempts: loginAttempts } = options;
+  const name = `conclave ${peer} waits for its storage`;
+  const connection = await Connection.open({ login: loginOfPeer(options), loginAttempts, name, log });
   const there = { health: () => ({ healthy: false, reason: reason() }), dropped: {} };
   const incarnation = drawIncarnation();
   for (const groupId of groups) {

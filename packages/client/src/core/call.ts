@@ -121,12 +121,16 @@ export type Reply =
   /** Nobody listens: it has reached no one. */
   | { readonly type: 'no_responders' }
   /** It did not leave this process. */
-  | { readonly type: 'not_sent'; readonly message: string };
+  | { readonly type: 'not_sent'; readonly message: string }
+  /** NATS permits the request (`not_done`) or its reply (`unknown`) to nobody who logs in so: asking again would not help. */
+  | { readonly type: 'not_permitted'; readonly message: string; readonly outcome: Outcome };
 
 export type ClientInput =
   /** `callId` grows with each call. */
   | { readonly type: 'call'; readonly callId: number; readonly call: Call; readonly timeoutMs?: number | undefined }
   | { readonly type: 'reply'; readonly requestId: number; readonly reply: Reply }
+  /** NATS has refused a request to this target: one for each that it refuses. None: it refuses all replies. */
+  | { readonly type: 'not_permitted'; readonly target?: RequestTarget | undefined; readonly message: string }
   | { readonly type: 'timer'; readonly timer: 'due' }
   /** The group has elected a leader. */
   | { readonly type: 'leader_elected' }

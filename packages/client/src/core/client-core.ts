@@ -92,6 +92,9 @@ export class ClientCore {
       case 'reply':
         this.onReply(input, at);
         break;
+      case 'not_permitted':
+        this.onNotPermitted(input, at);
+        break;
       case 'timer':
         this.onTimer(at);
         break;
@@ -281,6 +284,21 @@ export class ClientCore {
     if (attempt.request.open === 0 && attempt.request !== this.opening) this.end(attempt.request);
   }
 
+  /**
+   * NATS does not say which request it refused, but in which order: where a permission is taken away, those before it may have been
+   * delivered, so it is the last one.
+   */
+  private onNotPermitted(input: Extract<ClientInput, { type: 'not_permitted' }>, at: Instant): void {
+    const { target, message } = input;
+    const pending = [...this.attempts.values()].filter(
+      ({ verdict, request }) => verdict === 'pending' && (target === undefined || isSameTarget(target, request.target)),
+    );
+    const outcome = target === undefined ? 'unknown' : 'not_done';
+    for (const { requestId } of target === undefined ? pending : pending.slice(-1)) {
+      this.onReply({ type: 'reply', requestId, reply: { type: 'not_permitted', message, outcome } }, at);
+    }
+  }
+
   private onTimer(at: Instant): void {
     this.timerMs = Number.POSITIVE_INFINITY;
     const overdue = this.deadlines.due(at.nowMs);
@@ -455,4 +473,8 @@ function notDone(code: ErrorCode, message: string): ErrorBody {
 
 function isWatch({ call }: OpenCall): boolean {
   return call.operation === 'query' && call.name === 'watch';
+}
+
+function isSameTarget(one: RequestTarget, other: RequestTarget): boolean {
+  return one.door === other.door && one.name === other.name && one.peerId === other.peerId;
 }

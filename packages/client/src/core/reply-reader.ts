@@ -35,6 +35,8 @@ export class ReplyReader {
         return this.onNotDelivered(attempt, 'nobody answers', at);
       case 'not_sent':
         return this.onNotDelivered(attempt, reply.message, at);
+      case 'not_permitted':
+        return this.onNotPermitted(attempt, reply);
     }
   }
 
@@ -149,6 +151,15 @@ export class ReplyReader {
       return this.sendAgain(attempt, problem, at);
     }
     for (const call of attempt.request.openCalls()) this.core.settleWithoutAnswer(call, 'EUNREACHABLE', problem);
+  }
+
+  private onNotPermitted(attempt: Attempt, { message, outcome }: Extract<Reply, { type: 'not_permitted' }>): void {
+    const { request } = attempt;
+    const othersMayHave = request.mayHaveHappened(attempt);
+    if (attempt.verdict === 'pending') attempt.verdict = outcome;
+    const error: ErrorBody = { code: 'EPERM', message, outcome };
+    if (request.kind === 'session') return this.core.onNoSession({ ...error, outcome: 'not_done' });
+    for (const call of request.openCalls()) this.fail(call, error, othersMayHave);
   }
 
   /** People wait for a command, so it looks for a leader as long as other calls do, not as long as it may take. */

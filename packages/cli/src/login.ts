@@ -1,0 +1,72 @@
+/** How a command logs in to NATS: by its options, else by the environment. */
+import { ConclaveError, inboxPrefixOfRole, type PeerId } from '@conclave/protocol';
+import {
+  LoginError,
+  type LoginSettings,
+  loginOptions,
+  NatsLogin,
+  settingsFromEnvironment,
+} from '@conclave/protocol/login';
+
+/** The options of `withLoginOptions`, as the parser names them. */
+export interface LoginFlags {
+  readonly nats?: readonly string[];
+  readonly natsUser?: string;
+  readonly natsPasswordFile?: string;
+  readonly natsTokenFile?: string;
+  readonly natsNkeyFile?: string;
+  readonly natsCreds?: string;
+  readonly natsTlsCa?: string;
+  readonly natsTlsCert?: string;
+  readonly natsTlsKey?: string;
+  readonly natsTlsFirst?: boolean;
+  readonly natsInboxPrefix?: string;
+  readonly natsContext?: string;
+}
+
+/** @throws ConclaveError EINVAL where the settings make no sense; ELOGIN where a context cannot be read */
+export function loginOf(flags: LoginFlags, environment: NodeJS.ProcessEnv = process.env): NatsLogin {
+  return orConclaveError(() => NatsLogin.of(...loginLayers(flags, environment)));
+}
+
+/** The login of a peer's process: replies come below the inbox prefix of its role, unless another is given. */
+export function loginOfPeer(options: LoginFlags & { readonly peer: PeerId }): NatsLogin {
+  const ofRole = { inboxPrefix: inboxPrefixOfRole('peer', options.peer) };
+  return orConclaveError(() => NatsLogin.of(...loginLayers(options), ofRole));
+}
+
+/** The login of a NATS server of the command's own: none. */
+export function openLogin(url: string): NatsLogin {
+  return NatsLogin.of({ servers: url });
+}
+
+/** Whether options or environment name servers that run already. */
+export function namesServers(flags: LoginFlags, environment: NodeJS.ProcessEnv = process.env): boolean {
+  return loginLayers(flags, environment).some(({ servers, context }) => servers !== undefined || context !== undefined);
+}
+
+/** What is given, what counts for more first. */
+export function loginLayers(flags: LoginFlags, environment: NodeJS.ProcessEnv = process.env): readonly LoginSettings[] {
+  return [settingsOf(flags), settingsFromEnvironment(environment)];
+}
+
+function settingsOf(flags: LoginFlags): LoginSettings {
+  const given = loginOptions.map(({ setting }) => {
+    const flag = `nats${setting.slice(0, 1).toUpperCase()}${setting.slice(1)}` as keyof LoginFlags;
+    return [setting, flags[flag]] as const;
+  });
+  return { servers: flags.nats, ...Object.fromEntries(given) };
+}
+
+/** Has errors of a login carry Conclave's codes. */
+export function orConclaveError<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw asConclaveError(error);
+  }
+}
+
+export function asConclaveError(error: unknown): unknown {
+  return error instanceof LoginError ? new ConclaveError(error.code, error.message) : error;
+}

@@ -1,0 +1,121 @@
+/** Connects to NATS with a login, and says why where that fails. */
+import {
+  AuthorizationError,
+  connect,
+  createInbox,
+  type NatsConnection,
+  type NodeConnectionOptions,
+  TimeoutError,
+  UserAuthenticationExpiredError,
+} from 'nats';
+import type { NatsLogin } from './login.js';
+import { LoginError } from './login-error.js';
+
+/**
+ * Connects to the first server that takes the login.
+ * @throws LoginError ELOGIN where one refuses it, or it lacks something; EUNREACHABLE where none answers
+ */
+export async function connectWith(login: NatsLogin, options: NodeConnectionOptions = {}): Promise<NatsConnection> {
+  const { reconnect = true, waitOnFirstConnect = false } = options;
+  try {
+    const base = { noRandomize: true, ...login.connectOptions(), ignoreAuthErrorAbort: true };
+    // A server that ends the connection within the login is reported at once only where the client would not try again.
+    const connection = await connect({ ...base, ...options, reconnect: reconnect && waitOnFirstConnect });
+    optionsOf(connection).reconnect = reconnect;
+    return connection;
+  } catch (error) {
+    // What the client throws is of the last server; another one may have said more.
+    if (login.servers.length > 1) await findServer(login, options.timeout);
+    throw explain(login, error, login.servers);
+  }
+}
+
+/**
+ * Tries each server in turn, with a connection of its own.
+ * @returns the place in the list of the first that takes the login
+ * @throws LoginError as `connectWith`; what a server says of the login counts for more than that others cannot be reached
+ */
+export async function findServer(login: NatsLogin, timeout?: number): Promise<number> {
+  const failures: LoginError[] = [];
+  for (const [at, server] of login.servers.entries()) {
+    try {
+      const options = { ...login.connectOptions(at, true), ...(timeout === undefined ? {} : { timeout }) };
+      const nats = await connect({ ...options, name: 'conclave login', reconnect: false });
+      await nats.close();
+      return at;
+    } catch (error) {
+      failures.push(explain(login, error, [server]));
+    }
+  }
+  const rejected = failures.find(({ code }) => code !== 'EUNREACHABLE');
+  throw rejected ?? explain(login, failures.at(-1), login.servers);
+}
+
+/** A subject for replies, as the connection's own requests have it: below its inbox prefix. */
+export function inboxOf(connection: NatsConnection): string {
+  return createInbox(optionsOf(connection).inboxPrefix);
+}
+
+/** The interface does not show them, the connection does. */
+function optionsOf(connection: NatsConnection): NodeConnectionOptions {
+  return (connection as { readonly options?: NodeConnectionOptions }).options ?? {};
+}
+
+/** What the error says of the login, without secrets. */
+function explain(login: NatsLogin, error: unknown, servers: readonly string[]): LoginError {
+  if (error instanceof LoginError && error.code !== 'EUNREACHABLE') return error;
+  const where = servers.join(', ');
+  if (error instanceof AuthorizationError || error instanceof UserAuthenticationExpiredError) {
+    const why = [error.message, faultOf(login)].filter((text) => text !== '').join('; ');
+    return new LoginError('ELOGIN', `NATS at ${where} rejects the login with ${login.kind}: ${why}`);
+  }
+  const tls = tlsFaultOf(error);
+  if (tls !== undefined) return new LoginError('ELOGIN', `no TLS connection to NATS at ${where}: ${tls}`);
+  const hint =
+    error instanceof TimeoutError ? ' (one that starts with TLS says nothing until then: --nats-tls-first)' : '';
+  const why = error instanceof LoginError ? error.message : `no NATS server at ${where}: ${messageOf(error)}${hint}`;
+  return new LoginError('EUNREACHABLE', why);
+}
+
+function faultOf(login: NatsLogin): string {
+  try {
+    return login.fault ?? '';
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+const untrusted = [
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'CERT_SIGNATURE_FAILURE',
+];
+
+/** Undefined: it is not about TLS. */
+function tlsFaultOf(error: unknown): string | undefined {
+  const code = codeOf(error);
+  const message = messageOf(error);
+  if (untrusted.includes(code)) {
+    return `the server's certificate is not signed by an authority that is known here (${message}): --nats-tls-ca`;
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `the server's certificate is for another name: ${message}`;
+  if (/ALERT_(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|BAD_CERTIFICATE|UNKNOWN_CA)/.test(code)) {
+    return `the server does not take this side's certificate (${code}): --nats-tls-cert, --nats-tls-key`;
+  }
+  if (message.includes("does not support 'tls'")) return 'the server has none, and this login demands it';
+  if (/^(ERR_SSL|ERR_OSSL|ERR_TLS|CERT_)/.test(code)) return `${message} (${code})`;
+  return undefined;
+}
+
+function codeOf(error: unknown): string {
+  const { code, cause } = (error ?? {}) as { readonly code?: unknown; readonly cause?: unknown };
+  if (typeof code === 'string') return code;
+  return cause === undefined ? '' : codeOf(cause);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'the connection was closed';
+}

@@ -1,0 +1,130 @@
+/** What a NATS server is shown of who logs in: read from its files at each connection, so that they may change. */
+import { readFileSync } from 'node:fs';
+import {
+  type Authenticator,
+  credsAuthenticator,
+  nkeyAuthenticator,
+  tokenAuthenticator,
+  usernamePasswordAuthenticator,
+} from 'nats';
+import { LoginError } from './login-error.js';
+import type { ServerUrl } from './server-url.js';
+import type { LoginSettings } from './settings.js';
+
+/** One way to log in. `read` reads it anew, from its file if it has one. @throws LoginError ELOGIN */
+export interface Credentials {
+  /** For people; no secret. */
+  readonly kind: string;
+  readonly read: () => Authenticator;
+  /** What is wrong with them as far as can be seen from here; undefined: nothing. */
+  readonly fault?: () => string | undefined;
+}
+
+/** The settings that say how to log in. */
+export type CredentialSettings = Pick<
+  LoginSettings,
+  'user' | 'password' | 'passwordFile' | 'token' | 'tokenFile' | 'nkey' | 'nkeyFile' | 'creds'
+>;
+
+/** Those of a layer; undefined: it has none. What is given itself counts for more than what its URLs carry. */
+export function credentialSettings(layer: LoginSettings, urls: readonly ServerUrl[]): CredentialSettings | undefined {
+  const { user, password, passwordFile, token, tokenFile, nkey, nkeyFile, creds } = layer;
+  const own = { user, password, passwordFile, token, tokenFile, nkey, nkeyFile, creds };
+  return Object.values(own).some((one) => one !== undefined) ? own : ofUrls(urls);
+}
+
+/** @throws LoginError EINVAL where there are several ways to log in, or half of one */
+export function credentialsOf(settings: CredentialSettings): Credentials | undefined {
+  const found = [userOf(settings), tokenOf(settings), nkeyOf(settings), credsOf(settings)].filter(
+    (one) => one !== undefined,
+  );
+  if (found.length > 1) {
+    const kinds = found.map(({ kind }) => kind).join(' and ');
+    throw new LoginError('EINVAL', `there are several ways to log in to NATS (${kinds}): give one`);
+  }
+  return found[0];
+}
+
+function userOf({ user, password, passwordFile }: CredentialSettings): Credentials | undefined {
+  if (user === undefined && password === undefined && passwordFile === undefined) return undefined;
+  if (user === undefined) throw new LoginError('EINVAL', 'a password for NATS needs a user');
+  const secret = one('password', password, passwordFile);
+  const kind = `the user ${user}`;
+  return { kind, read: () => usernamePasswordAuthenticator(user, secret?.() ?? '') };
+}
+
+function tokenOf({ token, tokenFile }: CredentialSettings): Credentials | undefined {
+  const secret = one('token', token, tokenFile);
+  return secret === undefined ? undefined : { kind: 'a token', read: () => tokenAuthenticator(secret()) };
+}
+
+function nkeyOf({ nkey, nkeyFile }: CredentialSettings): Credentials | undefined {
+  const secret = one('nkey', nkey, nkeyFile);
+  if (secret === undefined) return undefined;
+  return {
+    kind: 'an nkey',
+    read: () => {
+      // Seeds stand alone in their file, or among lines of dashes as `nsc` writes them.
+      const seed = /\bSU[A-Z2-7]{56}\b/.exec(secret())?.[0];
+      if (seed === undefined)
+        throw new LoginError('ELOGIN', `${nkeyFile ?? 'CONCLAVE_NATS_NKEY'} holds no seed of a user`);
+      return checked(nkeyAuthenticator(new TextEncoder().encode(seed)), nkeyFile ?? 'the nkey');
+    },
+  };
+}
+
+function credsOf({ creds }: CredentialSettings): Credentials | undefined {
+  if (creds === undefined) return undefined;
+  return {
+    kind: `the credentials file ${creds}`,
+    read: () => checked(credsAuthenticator(new TextEncoder().encode(readSecret('credentials', creds))), creds),
+    fault: () => expiryOf(readSecret('credentials', creds)),
+  };
+}
+
+function ofUrls(urls: readonly ServerUrl[]): CredentialSettings | undefined {
+  const [first, ...others] = urls.filter(({ user, token }) => user !== undefined || token !== undefined);
+  if (first === undefined) return undefined;
+  const { user, password, token } = first;
+  if (others.some((other) => other.user !== user || other.password !== password || other.token !== token)) {
+    throw new LoginError('EINVAL', 'the URLs of the NATS servers carry different logins: give one for all of them');
+  }
+  return { user, password, token };
+}
+
+/** How a secret is read: that from the file, where both are given. */
+function one(what: string, text: string | undefined, file: string | undefined): (() => string) | undefined {
+  if (file !== undefined) return () => readSecret(what, file).replace(/[\r\n]+$/, '');
+  return text === undefined ? undefined : () => text;
+}
+
+function readSecret(what: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new LoginError('ELOGIN', `the ${what} for NATS cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** What does not sign cannot be used; the library would end the connection for good. */
+function checked(authenticator: Authenticator, file: string): Authenticator {
+  try {
+    authenticator('nonce');
+  } catch {
+    throw new LoginError('ELOGIN', `${file} holds no credentials for NATS, or damaged ones`);
+  }
+  return authenticator;
+}
+
+/** A JWT that has expired is refused by the server without saying so. */
+function expiryOf(creds: string): string | undefined {
+  const payload = /^ey[\w-]+\.([\w-]+)\.[\w-]+\s*$/m.exec(creds)?.[1];
+  if (payload === undefined) return undefined;
+  try {
+    const { exp } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as { exp?: unknown };
+    if (typeof exp !== 'number' || exp * 1000 > Date.now()) return undefined;
+    return `its JWT expired at ${new Date(exp * 1000).toISOString()}`;
+  } catch {
+    return undefined;
+  }
+}

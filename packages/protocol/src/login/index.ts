@@ -1,0 +1,11 @@
+export { connectWith, findServer, inboxOf } from './connect.js';
+export { defaultNatsUrl, NatsLogin } from './login.js';
+export { LoginError, type LoginErrorCode } from './login-error.js';
+export { type Violation, violationOf } from './permissions.js';
+export { splitServers } from './server-url.js';
+export {
+  type LoginSetting,
+  type LoginSettings,
+  loginOptions,
+  settingsFromEnvironment,
+} from './settings.js';

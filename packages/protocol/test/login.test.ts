@@ -1,0 +1,312 @@
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect as connectPlain } from 'node:net';
+import path from 'node:path';
+import { createServer } from 'node:tls';
+import { createUser } from '@nats-io/nkeys';
+import type { NatsConnection } from 'nats';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Authority } from '../../../test/support/certificates.js';
+import { makeFolder, removeFolder } from '../../../test/support/leftovers.js';
+import { freePorts, type NatsServer, startNats } from '../../../test/support/nats.js';
+import { Operator } from '../../../test/support/nats-jwt.js';
+import {
+  connectWith,
+  inboxOf,
+  LoginError,
+  type LoginSettings,
+  NatsLogin,
+  settingsFromEnvironment,
+  violationOf,
+} from '../src/login/index.js';
+
+const password = 'sesame-9b1f';
+const folder = makeFolder('login');
+const file = (name: string, text: string): string => {
+  const at = path.join(folder, name);
+  writeFileSync(at, text);
+  return at;
+};
+const seeds = [createUser(), createUser()];
+const seed = (at: number): string => new TextDecoder().decode(seeds[at]?.getSeed());
+const users = `authorization { users: [
+  { user: ann, password: "${password}" }
+  { nkey: ${seeds[0]?.getPublicKey()} }
+  { user: bob, password: "${password}", permissions: { publish: ">", subscribe: "_INBOX_bob.>" } }
+] }`;
+const servers: NatsServer[] = [];
+let plain: NatsServer;
+
+beforeAll(async () => {
+  plain = await server(users);
+});
+
+afterAll(async () => {
+  await Promise.all(servers.map((one) => one.stop()));
+  removeFolder(folder);
+});
+
+async function server(configuration: string): Promise<NatsServer> {
+  const started = await startNats({ configuration });
+  servers.push(started);
+  return started;
+}
+
+/** Connects, and has the server answer. */
+async function logIn(...layers: readonly LoginSettings[]): Promise<NatsConnection> {
+  const connection = await connectWith(NatsLogin.of(...layers), { timeout: 2000 });
+  await connection.flush();
+  return connection;
+}
+
+async function succeeds(...layers: readonly LoginSettings[]): Promise<void> {
+  await (await logIn(...layers)).close();
+}
+
+/** Code and message of what it fails with. */
+async function failure(...layers: readonly LoginSettings[]): Promise<{ code: string; message: string }> {
+  try {
+    await succeeds(...layers);
+  } catch (error) {
+    expect(error).toBeInstanceOf(LoginError);
+    const { code, message } = error as LoginError;
+    expect(message).not.toContain(password);
+    return { code, message };
+  }
+  throw new Error('it succeeded');
+}
+
+const withUser = (url: string, user: string): string => url.replace('://', `://${user}@`);
+
+describe('a login to NATS', () => {
+  it('takes user and password from settings, a file, the URL and the environment', async () => {
+    const { url } = plain;
+    await succeeds({ servers: url, user: 'ann', password });
+    await succeeds({ servers: url, user: 'ann', passwordFile: file('password', `${password}\n`) });
+    await succeeds({ servers: withUser(url, `ann:${password}`) });
+    const environment = { NATS_URL: url, CONCLAVE_NATS_USER: 'ann', CONCLAVE_NATS_PASSWORD: password };
+    await succeeds(settingsFromEnvironment(environment));
+    await succeeds({ user: 'ann' }, settingsFromEnvironment({ NATS_URL: url, CONCLAVE_NATS_PASSWORD: password }));
+  });
+
+  it('takes a token from settings, a file and the URL', async () => {
+    const { url } = await server(`authorization { token: "${password}" }`);
+    await succeeds({ servers: url, token: password });
+    await succeeds({ servers: url, tokenFile: file('token', password) });
+    await succeeds({ servers: withUser(url, password) });
+    expect((await failure({ servers: withUser(url, 'another') })).code).toBe('ELOGIN');
+  });
+
+  it('takes the seed of an nkey from settings and a file', async () => {
+    await succeeds({ servers: plain.url, nkey: seed(0) });
+    await succeeds({ servers: plain.url, nkeyFile: file('nkey', `${seed(0)}\n`) });
+    expect(await failure({ servers: plain.url, nkeyFile: file('other', seed(1)) })).toMatchObject({ code: 'ELOGIN' });
+  });
+
+  it('takes a credentials file, and says where its JWT has expired', async () => {
+    const operator = new Operator();
+    const { url } = await server(operator.configuration);
+    const creds = path.join(folder, 'user.creds');
+    operator.writeUser(creds);
+    await succeeds({ servers: url, creds });
+    operator.writeUser(creds, Math.floor(Date.now() / 1000) - 60);
+    const { code, message } = await failure({ servers: url, creds });
+    expect(code).toBe('ELOGIN');
+    expect(message).toContain('its JWT expired at 20');
+  });
+
+  it('takes a context of the nats command, by name or file, for what is not given beside it', async () => {
+    const context = { url: plain.url, user: 'ann', password, inbox_prefix: '_INBOX_ann' };
+    mkdirSync(path.join(folder, 'nats/context'), { recursive: true });
+    const at = file('nats/context/test.json', JSON.stringify(context));
+    const before = process.env.XDG_CONFIG_HOME;
+    process.env.XDG_CONFIG_HOME = folder;
+    try {
+      const connection = await logIn({ context: 'test' });
+      expect(inboxOf(connection)).toMatch(/^_INBOX_ann\./);
+      await connection.close();
+      await succeeds({ context: at });
+      await succeeds({ servers: plain.url, nkey: seed(0) }, { context: 'test' });
+      expect(await failure({ context: 'none' })).toMatchObject({ code: 'ELOGIN' });
+      // A parser's message would quote what it read.
+      file('nats/context/bad.json', `{"password": ${password}`);
+      expect((await failure({ context: 'bad' })).code).toBe('EINVAL');
+      file('nats/context/nsc.json', '{"nsc": "nsc://o/a/u"}');
+      expect((await failure({ context: 'nsc' })).message).toContain('nsc, which is not supported');
+    } finally {
+      if (before === undefined) delete process.env.XDG_CONFIG_HOME;
+      else process.env.XDG_CONFIG_HOME = before;
+    }
+  });
+
+  it('says that a login is rejected, and how it was tried', async () => {
+    const { code, message } = await failure({ servers: plain.url, user: 'ann', password: 'wrong' });
+    expect(code).toBe('ELOGIN');
+    expect(message).toMatch(/rejects the login with the user ann: .*Authorization Violation/);
+    expect((await failure({ servers: plain.url })).message).toContain('rejects the login with no login');
+  });
+
+  it('reports the server that rejects the login before those that cannot be reached', async () => {
+    const [port] = await freePorts(1);
+    const gone = `nats://127.0.0.1:${port}`;
+    for (const both of [`${plain.url},${gone}`, `${gone},${plain.url}`]) {
+      expect(await failure({ servers: both, token: 'wrong' })).toMatchObject({ code: 'ELOGIN' });
+      await succeeds({ servers: both, user: 'ann', password });
+    }
+    expect(await failure({ servers: gone })).toMatchObject({ code: 'EUNREACHABLE' });
+  });
+
+  it.each<[LoginSettings, string]>([
+    [{ passwordFile: '/nowhere/p', user: 'ann' }, 'password for NATS cannot be read'],
+    [{ tokenFile: '/nowhere/t' }, '/nowhere/t'],
+    [{ nkeyFile: '/nowhere/n' }, '/nowhere/n'],
+    [{ nkey: 'no seed' }, 'holds no seed'],
+    [{ creds: '/nowhere/c' }, '/nowhere/c'],
+    [{ creds: '/etc/hostname' }, '/etc/hostname holds no credentials'],
+    [{ tlsCa: '/nowhere/ca' }, '/nowhere/ca'],
+  ])('says which file cannot be used: %j', async (settings, words) => {
+    const { code, message } = await failure({ servers: plain.url, ...settings });
+    expect([code, message]).toEqual(['ELOGIN', expect.stringContaining(words)]);
+  });
+
+  it.each<[LoginSettings]>([
+    [{ user: 'ann', password, token: 't' }],
+    [{ password }],
+    [{ tlsCert: 'cert' }],
+    [{ servers: `nats://a:${password}@one,nats://b:${password}@two` }],
+    [{ servers: `http://a:${password}@one` }],
+    [{ servers: `nats://a:${password}/x@one` }],
+    [{ servers: `nats://a:${password}@` }],
+    [{ servers: `nats://to/${password}@one` }],
+  ])('refuses what makes no sense, without its secrets: %#', async (settings) => {
+    expect((await failure(settings)).code).toBe('EINVAL');
+  });
+
+  it('shows nothing of the secrets of its URLs', () => {
+    const login = NatsLogin.of({ servers: ['nats://ann:p%40ss@a:1', 'b'] });
+    expect(login.servers).toEqual(['nats://a:1', 'nats://b:4222']);
+    expect(login.kind).toBe('the user ann');
+    expect(login.environment).toMatchObject({
+      NATS_URL: 'nats://a:1,nats://b:4222',
+      CONCLAVE_NATS_USER: 'ann',
+      CONCLAVE_NATS_PASSWORD: 'p@ss',
+      CONCLAVE_NATS_TOKEN: '',
+    });
+    expect(NatsLogin.of(settingsFromEnvironment(login.environment)).servers).toEqual(login.servers);
+  });
+
+  it('has replies go below its inbox prefix, and reports what NATS does not permit', async () => {
+    const connection = await logIn({ servers: plain.url, user: 'bob', password, inboxPrefix: '_INBOX_bob' });
+    connection.subscribe(inboxOf(connection), { callback: () => undefined });
+    expect(inboxOf(connection)).toMatch(/^_INBOX_bob\.\w+$/);
+    const refused = new Promise<unknown>((resolve) => connection.subscribe('x', { callback: resolve }));
+    expect(violationOf(await refused)).toEqual({
+      operation: 'subscription',
+      subject: 'x',
+      message: 'NATS does not permit this login to subscribe to x',
+    });
+    expect(violationOf(new Error('another'))).toBeUndefined();
+    await connection.close();
+  });
+
+  it('reads its files again at each connection, so that a password is changed without a restart', async () => {
+    const configured = (secret: string) => `authorization { user: ann, password: "${secret}" }`;
+    const rotated = await server(configured('first'));
+    const passwordFile = file('rotated', 'first');
+    const options = { reconnectTimeWait: 20, maxReconnectAttempts: -1 };
+    const login = NatsLogin.of({ servers: rotated.url, user: 'ann', passwordFile });
+    const connection = await connectWith(login, options);
+    const seen = (type: string) =>
+      (async () => {
+        for await (const status of connection.status()) if (status.type === type) return;
+      })();
+    // The server changes first: the old password is rejected for a while, more than once.
+    const rejected = [seen('error'), seen('disconnect')];
+    await rotated.reload(configured('second'));
+    await Promise.all(rejected);
+    await seen('error');
+    await seen('error');
+    // A file that is gone for a moment ends nothing.
+    rmSync(passwordFile);
+    await seen('error');
+    const again = seen('reconnect');
+    writeFileSync(passwordFile, 'second');
+    await again;
+    await connection.flush();
+    await connection.close();
+  });
+});
+
+describe('a login over TLS', () => {
+  const authority = new Authority(folder, 'authority');
+  const stranger = new Authority(folder, 'stranger');
+  const own = authority.sign('server', ['IP:127.0.0.1', 'DNS:localhost']);
+  const client = authority.sign('client', ['DNS:client']);
+  const tlsCa = authority.certificate;
+  const tls = (more = '') => `tls { cert_file: "${own.certificate}", key_file: "${own.key}", timeout: 5 ${more} }`;
+
+  it('verifies the server by the authority that is given, also by its address', async () => {
+    const { url, port } = await server(tls());
+    await succeeds({ servers: url, tlsCa });
+    await succeeds({ servers: `tls://localhost:${port}`, tlsCa });
+    const strangers = await failure({ servers: url, tlsCa: stranger.certificate });
+    expect(strangers).toEqual({ code: 'ELOGIN', message: expect.stringContaining('not signed by an authority') });
+    const demanded = await failure({ servers: url });
+    expect(demanded).toEqual({ code: 'ELOGIN', message: expect.stringContaining('--nats-tls-ca') });
+  });
+
+  it('refuses a certificate that is for another server', async () => {
+    const other = authority.sign('other', ['DNS:localhost', 'IP:127.0.0.2']);
+    const { url } = await server(`tls { cert_file: "${other.certificate}", key_file: "${other.key}" }`);
+    const { code, message } = await failure({ servers: url, tlsCa });
+    expect(code).toBe('ELOGIN');
+    expect(message).toContain('for another name');
+  });
+
+  it('shows its own certificate where the server wants one', async () => {
+    const { url } = await server(tls(`, ca_file: "${tlsCa}", verify: true`));
+    await succeeds({ servers: url, tlsCa, tlsCert: client.certificate, tlsKey: client.key });
+    const { code, message } = await failure({ servers: url, tlsCa });
+    expect([code, message]).toEqual(['ELOGIN', expect.stringContaining('--nats-tls-cert')]);
+  });
+
+  it('says that the server has no TLS where it is demanded', async () => {
+    const { url } = await server('');
+    expect(await failure({ servers: url, tlsCa })).toEqual({
+      code: 'ELOGIN',
+      message: expect.stringContaining('the server has none'),
+    });
+    await succeeds({ servers: url });
+  });
+
+  it('starts with TLS where the server does', async () => {
+    const { port } = await server('');
+    // As a server with handshake_first does: TLS, then its first line, which says that TLS is required.
+    const options = { cert: readFileSync(own.certificate), key: readFileSync(own.key) };
+    const first = createServer(options, (socket) => {
+      const behind = connectPlain(port, '127.0.0.1');
+      behind.once('data', (line) => {
+        socket.write(line.toString().replace('INFO {', 'INFO {"tls_required":true,'));
+        behind.pipe(socket);
+        socket.pipe(behind);
+      });
+      for (const one of [socket, behind]) one.on('error', () => undefined).on('close', () => behind.destroy());
+    });
+    await new Promise<void>((resolve) => first.listen(0, '127.0.0.1', resolve));
+    const url = `tls://127.0.0.1:${(first.address() as { port: number }).port}`;
+    try {
+      await succeeds({ servers: url, tlsCa, tlsFirst: true });
+    } finally {
+      first.close();
+    }
+  });
+
+  it('cannot be without a readable key', async () => {
+    const locked = file('locked', readFileSync(client.key, 'utf8'));
+    chmodSync(locked, 0o000);
+    const { url } = await server(tls(`, ca_file: "${tlsCa}", verify: true`));
+    const settings = { servers: url, tlsCa, tlsCert: client.certificate };
+    // The administrator may read all files.
+    if (process.getuid?.() !== 0) expect((await failure({ ...settings, tlsKey: locked })).code).toBe('ELOGIN');
+    expect((await failure({ ...settings, tlsKey: path.join(folder, 'none') })).code).toBe('ELOGIN');
+  });
+});
