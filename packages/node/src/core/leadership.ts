@@ -67,6 +67,8 @@ export class Leadership {
   private readonly sentMs = new Map<number, number>();
   private confirmedTickId = 0;
   private confirmedMs = 0;
+  /** The shortest election timeout of this leader and of its targets: no voter helps another one sooner. */
+  private shortestTimeoutMs = 0;
   private progressOf = new Map<PeerId, Progress>();
   /** When the replicators have last reported. */
   private reportedMs = Number.NEGATIVE_INFINITY;
@@ -99,6 +101,7 @@ export class Leadership {
     this.sentMs.clear();
     this.confirmedTickId = this.tickId;
     this.confirmedMs = this.context.nowMs;
+    this.shortestTimeoutMs = this.context.options.electionTimeoutMs;
     this.ownStoredMs = this.context.nowMs;
     this.beganMs = this.context.nowMs;
     this.lease.begin(this.tickId);
@@ -353,12 +356,11 @@ export class Leadership {
   }
 
   /**
-   * Whether nobody else can have been elected within the last election timeout: a quorum has confirmed this leader, or
-   * those are heard without whom nobody could be.
+   * Whether nobody else can have been elected yet: a quorum has confirmed this leader within an election timeout, the shortest one
+   * where peers have different ones, or those are heard without whom nobody could be.
    */
   isConfirmed(): boolean {
-    const { nowMs, options } = this.context;
-    if (nowMs - this.confirmedMs <= options.electionTimeoutMs) return true;
+    if (this.context.nowMs - this.confirmedMs <= this.shortestTimeoutMs) return true;
     return this.undoers !== undefined && this.hearsMajorityOf(this.undoers);
   }
 
@@ -398,6 +400,10 @@ export class Leadership {
     this.progressOf = new Map(body.targets.map((progress) => [progress.peer_id, progress]));
     this.wantsContent = body.wants_content;
     this.reportedMs = this.context.nowMs;
+    this.shortestTimeoutMs = Math.min(
+      this.context.options.electionTimeoutMs,
+      ...body.targets.map(({ election_timeout_ms = Infinity }) => election_timeout_ms),
+    );
     this.noteAcknowledged(body.targets);
     this.troubles.onProgress(body.targets);
     this.noteAnswering(body.targets);

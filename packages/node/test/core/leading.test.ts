@@ -107,6 +107,15 @@ describe('proposals', () => {
     expect(bench.committed(3)).toEqual(['reply 1 done 3']);
   });
 
+  test('promise 21: a leader is confirmed no longer than a voter with a shorter election timeout helps nobody else', () => {
+    const bench = leader();
+    bench.progress({ peer: 'n2', match: 2, electionTimeoutMs: electionTimeoutMs / 2 }, { peer: 'n3', match: 2 });
+    bench.nowMs += electionTimeoutMs / 2 + 1;
+    expect(bench.propose('a').concat(bench.admin('status'))).toEqual([]);
+    const lines = bench.higherTerm('n2', 9).concat(bench.wait(2 * electionTimeoutMs));
+    expect(lines.filter(isAnswer)).toEqual(['refuse 1 EPERM unknown', 'refuse 2 EPERM not_done']);
+  });
+
   test('promise 28: a leader that steps down refuses what it held: the next leader may have done it', () => {
     const bench = leader();
     bench.nowMs += electionTimeoutMs + 1;
