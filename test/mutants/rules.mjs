@@ -220,7 +220,7 @@ export const chapters = [
       },
       {
         rule: 'A leader that its quorum has not lately confirmed does not answer for the group',
-        mutants: ['unconfirmed-leader-reads'],
+        mutants: ['unconfirmed-leader-reads', 'confirmed-for-the-own-election-timeout'],
       },
       {
         rule: 'Every request that a leader accepted is answered in the end, and its outcome is true',
@@ -265,9 +265,7 @@ export const chapters = [
       },
       {
         rule: "A voter with a shorter election timeout than the leader's grants no lease",
-        mutants: [],
-        why: 'all peers of a run have the same election timeout',
-        testedBy: ['packages/ballot-box/test/ballots.test.ts', 'packages/node/test/core/reads.test.ts'],
+        mutants: ['shorter-voter-grants-a-lease'],
       },
       {
         rule: 'A follower reads what the leader has said to be committed since the read came, once it has applied that',

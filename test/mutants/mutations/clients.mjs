@@ -38,7 +38,7 @@ export const clients = [
         file: sessions,
         find: 'this.sessions.set(clientId, session);\n    session.lastIndex = index;',
         replace:
-          'const fresh = new ClientSession(index, this.all, hashOf(clientId));\n    this.sessions.set(clientId, fresh);\n    if (index > 0) return fresh;\n    session.lastIndex = index;',
+          'const fresh = new ClientSession(index, this.all);\n    this.sessions.set(clientId, fresh);\n    if (index > 0) return fresh;\n    session.lastIndex = index;',
       },
     ],
     seeds: 60,
@@ -70,7 +70,7 @@ export const clients = [
         find: 'if (session === undefined) return entry.commands.map(() => noSession);',
         replace: `if (session === undefined) {
       const anyRoom = new AnswerRoom(() => Number.POSITIVE_INFINITY);
-      return entry.commands.map((command) => this.execute(index, command, anyRoom));
+      return entry.commands.map((command, number) => this.execute(index, command, number, anyRoom));
     }`,
       },
     ],

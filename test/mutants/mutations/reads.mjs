@@ -294,4 +294,28 @@ export const reads = [
     test: 'packages/node/test/core/leading.test.ts',
     why: 'a refusal that overtakes the reply is no lie: its outcome is unknown',
   },
+  {
+    id: 'shorter-voter-grants-a-lease',
+    rule: "A voter with a shorter election timeout than the leader's grants no lease.",
+    edits: [
+      {
+        file: 'packages/ballot-box/src/core/ballot-box-core.ts',
+        find: 'const grantsLease = (body.election_timeout_ms ?? Infinity) >= (lead.election_timeout_ms ?? 0);',
+        replace: 'const grantsLease = (body.election_timeout_ms ?? Infinity) >= 0 * (lead.election_timeout_ms ?? 0);',
+      },
+    ],
+    seeds: 250,
+  },
+  {
+    id: 'confirmed-for-the-own-election-timeout',
+    rule: 'A leader is confirmed for the shortest election timeout of all peers: a voter helps another one after its own.',
+    edits: [
+      {
+        file: leadership,
+        find: '      ...body.targets.map(({ election_timeout_ms = Infinity }) => election_timeout_ms),\n',
+        replace: '',
+      },
+    ],
+    seeds: 100,
+  },
 ];

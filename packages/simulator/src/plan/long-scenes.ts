@@ -3,6 +3,7 @@
  * or none. They have a chance of their own: what else happens in a seed's plan does not depend on it, but for the time that passes.
  */
 import { serverNames } from '../mesh/virtual-nats.js';
+import { clients } from './client-calls.js';
 import { leader, type Stage } from './scenes.js';
 
 /** The leases of locks last so long, as no client keeps them (`clients/lock-calls.ts`). */
@@ -10,14 +11,20 @@ const lockLeaseMs = 4000;
 const electionMs = 3000;
 
 export class LongScenes {
-  private readonly scene: (() => void) | undefined;
+  private scene: (() => void) | undefined;
   /** The share of the run behind which it happens. */
   private readonly dueAt: number;
   private values = 0;
   private isOver = false;
 
-  /** @param stage whose `random` is the chance of this alone */
-  constructor(private readonly stage: Stage) {
+  /**
+   * @param stage whose `random` is the chance of this alone
+   * @param slower the peer that has a longer election timeout than all others, in a plan that reads by lease
+   */
+  constructor(
+    private readonly stage: Stage,
+    slower: string | undefined,
+  ) {
     const { random } = stage;
     const scenes = [
       () => this.locksOfOneLease(),
@@ -27,6 +34,7 @@ export class LongScenes {
     ];
     this.scene = random.chance(0.3) ? random.pick(scenes) : undefined;
     this.dueAt = 0.1 + 0.8 * random.next();
+    if (slower !== undefined && random.chance(0.7)) this.scene = () => this.slowLeaderIsCutOff(slower);
   }
 
   /** @param share of the run that is over */
@@ -109,10 +117,32 @@ export class LongScenes {
     add({ type: 'heal' });
   }
 
+  /** The others elect another leader before this one's election timeout is over, and clients read by lease of both. */
+  private slowLeaderIsCutOff(slower: string): void {
+    const { add, run, peers } = this.stage;
+    this.clearFaults();
+    for (let times = 0; times < 3; times++) {
+      add({ type: 'transfer', peer: slower });
+      run(2000);
+      this.write();
+      add({ type: 'cut', groups: [[slower], peers.filter((peer) => peer !== slower)], oneWay: false });
+      add({ type: 'run', ms: electionMs, until: 'elected' });
+      for (let rounds = 0; rounds < 8; rounds++) {
+        this.write();
+        run(20);
+        for (const client of clients)
+          add({ type: 'client', client, operation: 'get', key: `w${this.values % 4}`, by: 'lease' });
+        run(15);
+      }
+      add({ type: 'heal' });
+      run(electionMs);
+    }
+  }
+
   private write(): void {
     this.values += 1;
     const { random, add } = this.stage;
-    const client = random.pick(['c1', 'c2', 'c3']);
+    const client = random.pick(clients);
     add({ type: 'client', client, operation: 'put', key: `w${this.values % 4}`, value: `w${this.values}` });
   }
 

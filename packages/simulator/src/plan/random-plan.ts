@@ -108,9 +108,10 @@ class RandomPlan {
       write: (client) => this.calls.writeIn(timing, client),
     });
     this.leases = new KeyLeases(this.stage(new Random(seed, leaseStream)));
-    this.long = new LongScenes(this.stage(new Random(seed, longStream)));
     const timeouts = new Random(seed, timeoutStream);
     this.slower = timeouts.chance(0.1) ? 1 + timeouts.below(peers.length) : 0;
+    const slower = this.keepsTime ? peers[this.slower - 1] : undefined;
+    this.long = new LongScenes(this.stage(new Random(seed, longStream)), slower);
     this.foundings = new Foundings(this.stage(new Random(seed, foundingStream)));
   }
 
