@@ -561,6 +561,16 @@ export const chapters = [
     ],
   },
   {
+    title: 'Who may do what (sections 3 and 8)',
+    rules: [
+      {
+        rule: 'The subject names the sender, and a body of another is dropped',
+        mutants: ['sender-not-compared-with-the-body', 'own-messages-from-other-peers', 'sender-left-out-by-any-peer'],
+      },
+      { rule: 'A reply goes to an inbox', mutants: ['reply-to-a-subject-of-conclave'] },
+    ],
+  },
+  {
     title: 'Versions (section 9)',
     rules: [
       { rule: 'The level is raised once every member and joiner has it', mutants: ['level-raised-too-early'] },

@@ -3,6 +3,7 @@
  * (ADR-32). What does not decode is answered here; what it means is decided by who serves.
  */
 import {
+  type Caller,
   ConclaveError,
   type Door,
   decode,
@@ -24,6 +25,7 @@ import {
 } from '@conclave/protocol';
 import { headers, type Msg, type MsgHdrs, NoRespondersError, RequestError } from 'nats';
 import type { LineLog } from './actor-log.js';
+import { callerOf } from './caller.js';
 import { type FoundHost, HostDiscovery } from './host-discovery.js';
 import type { Connection } from './nats-connection.js';
 import { serveRequests } from './serve.js';
@@ -40,6 +42,8 @@ export interface Request {
   decode(): unknown;
   /** How it came, and so how it is answered. */
   readonly encoding: Encoding;
+  /** Who sent it, as far as that is known. */
+  readonly caller: Caller;
   /** False, and nothing is sent, where the reply is too large for a message: then `refuse`. */
   reply(body: unknown): boolean;
   refuse(error: ErrorBody): void;
@@ -219,6 +223,10 @@ class ReceivedRequest implements Request {
 
   get bytes(): number {
     return this.message.data.length;
+  }
+
+  get caller(): Caller {
+    return callerOf(this.message.headers);
   }
 
   decode(): unknown {

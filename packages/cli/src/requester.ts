@@ -3,12 +3,14 @@
  *
  * It does not retry: whether asking again is safe is for the command to say.
  */
+import { hostname, userInfo } from 'node:os';
 import {
   type AdminCommand,
   type AdminReply,
   type AdminRequest,
   adminCommands,
   ConclaveError,
+  callerHeader,
   type Door,
   decode,
   discoverySubject,
@@ -30,7 +32,15 @@ import {
   Subjects,
 } from '@conclave/protocol';
 import { violationOf } from '@conclave/protocol/login';
-import { type Msg, type NatsConnection, NoRespondersError, RequestError, TimeoutError } from 'nats';
+import {
+  headers,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  NoRespondersError,
+  RequestError,
+  TimeoutError,
+} from 'nats';
 
 /** The part of a zod schema that is used here. */
 interface Schema<T> {
@@ -125,7 +135,8 @@ export class Requester {
     { peerId, timeoutMs, reads }: { readonly peerId?: PeerId; readonly timeoutMs: number; readonly reads: boolean },
   ): Promise<T> {
     try {
-      const answer = await this.connection.request(subject, encode(request), { timeout: timeoutMs });
+      const options = { timeout: timeoutMs, ...(reads ? {} : { headers: callerHeaders() }) };
+      const answer = await this.connection.request(subject, encode(request), options);
       return parseReply(answer.data, schema);
     } catch (error) {
       if (reads && error instanceof ConclaveError) {
@@ -147,6 +158,22 @@ export class Requester {
       }
       throw error;
     }
+  }
+}
+
+/** Who sends a command, for the event about it: a claim, which nobody checks. */
+function callerHeaders(): MsgHdrs {
+  const named = headers();
+  named.set(callerHeader, `${userName()}@${hostname()}`.replace(/[^\x20-\x7e]/g, '?'));
+  return named;
+}
+
+/** In a container there may be no user of this process's number. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? '');
   }
 }
 

@@ -21,7 +21,7 @@ afterAll(async () => {
 beforeEach(async () => {
   group = new Group(connection);
   await group.lead();
-  client = await ConclaveClient.connect({ servers: server.url, groupId: 'main', requestTimeoutMs: 50 });
+  client = await ConclaveClient.connect({ servers: server.url, groupId: 'main', requestTimeoutMs: 400 });
 });
 afterEach(async () => {
   await client.close();

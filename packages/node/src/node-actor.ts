@@ -34,6 +34,7 @@ import type {
 } from '@conclave/actor/core';
 import {
   adminCommands,
+  type Caller,
   ConclaveError,
   type ConclaveEvent,
   type Door,
@@ -335,7 +336,10 @@ export class NodeActor implements Actor {
     const parsed = schema.safeParse(request.decode());
     if (!parsed.success) throw new ConclaveError('EINVAL', describe(parsed.error.issues));
     const writes = !readCommands.includes(name);
-    this.open.understand(requestId, { reply: (result) => result, writes });
+    // A restore is one command, `bootstrap`: its chunks change nothing by themselves.
+    const isAudited = writes && name !== 'restore_chunk';
+    const onAnswered = (error: ErrorBody | undefined) => this.publish(audited(name, request.caller, error));
+    this.open.understand(requestId, { reply: (result) => result, writes, ...(isAudited ? { onAnswered } : {}) });
     return { type: 'admin', requestId, door: asked, command: name, body: parsed.data };
   }
 
@@ -416,6 +420,12 @@ export class NodeActor implements Actor {
     const { groupId, peerId } = this.context;
     return asked === 'group' ? { groupId, door } : { groupId, peerId, door };
   }
+}
+
+/** What an admin command came to, for observers. */
+function audited(command: string, caller: Caller, error: ErrorBody | undefined): ConclaveEvent<'admin_command'> {
+  const outcome = error?.outcome ?? 'done';
+  return { name: 'admin_command', detail: { command, outcome, code: error?.code ?? '', caller } };
 }
 
 function endpointName(asked: Asked, door: Door): string {

@@ -18,6 +18,8 @@ export interface UnderstoodRequest {
   readonly writes: boolean;
   /** Returns a reply in JSON that fits into a message, in place of one that does not; undefined: there is none. */
   readonly fit?: (reply: unknown) => unknown;
+  /** Is called with the error that it was answered with; undefined: it is done. */
+  readonly onAnswered?: (error: ErrorBody | undefined) => void;
 }
 
 interface OpenRequest {
@@ -66,30 +68,37 @@ export class OpenRequests {
   reply(id: number, result: unknown): void {
     const { request, understood } = this.take(id) ?? {};
     if (request === undefined || understood === undefined) return;
+    const error = this.replyWith(request, understood, result);
+    if (error !== undefined) request.refuse(error);
+    understood.onAnswered?.(error);
+  }
+
+  /** Replies, or returns the error to refuse the request with. */
+  private replyWith(request: Request, understood: UnderstoodRequest, result: unknown): ErrorBody | undefined {
     const { reply, writes, fit } = understood;
-    if (!writes && this.isCongested()) return request.refuse(congested);
+    if (!writes && this.isCongested()) return congested;
     try {
       const body = reply(result);
-      if (request.reply(body)) return;
+      if (request.reply(body)) return undefined;
       const fitting = request.encoding === 'json' ? fit?.(body) : undefined;
-      if (fitting !== undefined && request.reply(fitting)) return;
+      if (fitting !== undefined && request.reply(fitting)) return undefined;
       const outcome = writes ? 'unknown' : 'not_done';
-      request.refuse({ code: 'EINVAL', message: 'the reply is too large for a message: ask for less', outcome });
+      return { code: 'EINVAL', message: 'the reply is too large for a message: ask for less', outcome };
     } catch (error) {
       if (!(error instanceof ConclaveError)) throw error;
-      request.refuse(ofRequest(error.toBody(), writes));
+      return ofRequest(error.toBody(), writes);
     }
   }
 
   /** Refuses it. A request that changes nothing is never left unknown. */
   refuse(id: number, error: ErrorBody): void {
     const open = this.take(id);
-    open?.request.refuse(ofRequest(error, changesSomething(open)));
+    if (open !== undefined) refuse(open, error);
   }
 
   /** Answers all that are open. */
   refuseAll(error: ErrorBody): void {
-    for (const open of this.open.values()) open.request.refuse(ofRequest(error, changesSomething(open)));
+    for (const open of this.open.values()) refuse(open, error);
     this.open.clear();
     this.bytes = 0;
   }
@@ -101,6 +110,12 @@ export class OpenRequests {
     this.bytes -= open.request.bytes;
     return open;
   }
+}
+
+function refuse(open: OpenRequest, error: ErrorBody): void {
+  const whole = ofRequest(error, changesSomething(open));
+  open.request.refuse(whole);
+  open.understood?.onAnswered?.(whole);
 }
 
 function changesSomething({ reads, understood }: OpenRequest): boolean {

@@ -13,7 +13,7 @@ import {
   Subjects,
 } from '@conclave/protocol';
 import { NatsLogin } from '@conclave/protocol/login';
-import { connect, type Msg, type NatsConnection } from 'nats';
+import { connect, headers, type Msg, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
 import { NodeActor, type NodeEffect, type NodeInput, type ServingCore } from '../src/index.js';
@@ -469,6 +469,40 @@ describe('a node’s door', () => {
     const body = published.json<Record<string, unknown>>();
     expect(body).toMatchObject({ group_id: 'g', peer_id: 'n1', term: 7, peers: ['n1'], old_peers: [] });
     expect(Number.isNaN(Date.parse(String(body.time)))).toBe(false);
+  });
+
+  it('publishes what each admin command that changes something came to, and who sent it as far as that is known', async () => {
+    const error = { code: 'EBUSY', message: 'a change is going on', outcome: 'unknown' } as const;
+    script = (input) => {
+      if (input.type !== 'admin' || input.command !== 'add_peer') return answerAll(input);
+      return [{ type: 'refuse', requestId: input.requestId, error }];
+    };
+    await start();
+    const seen: unknown[] = [];
+    client.subscribe('conclave.g.event.admin_command.n1', {
+      callback: (_error, message) => {
+        const { command, outcome, code, caller } = message.json<Record<string, unknown>>();
+        seen.push([command, outcome, code, caller]);
+      },
+    });
+    const send = async (command: string, body: unknown, header?: readonly [string, string]) => {
+      const named = headers();
+      if (header !== undefined) named.set(...header);
+      await client.request(`conclave.g.admin.${command}`, JSON.stringify(body), { headers: named, timeout: 5000 });
+    };
+    await send('status', {});
+    await send('cancel_change', {});
+    await send('add_peer', { peer_id: 'n4' }, ['Conclave-Caller', 'me@here']);
+    await send('transfer_leader', {}, ['Nats-Request-Info', '{"acc":"OPS","user":"ann","rtt":1}']);
+    await send('transfer_leader', {}, ['Nats-Request-Info', 'nonsense']);
+    await send('add_peer', { peer_id: 'no name' });
+    await client.flush();
+    expect(seen).toEqual([
+      ['cancel_change', 'done', '', { name: '', source: 'unknown' }],
+      ['add_peer', 'unknown', 'EBUSY', { name: 'me@here', source: 'named' }],
+      ['transfer_leader', 'done', '', { name: 'ann of OPS', source: 'nats' }],
+      ['transfer_leader', 'done', '', { name: '', source: 'unknown' }],
+    ]);
   });
 
   it('asks the group for its status, and tells the core what it hears, or that there is nobody', async () => {

@@ -4,6 +4,7 @@ import { ChangeKind, ReadOnlyReason, Stage } from './admin.js';
 import { ErrorBody } from './errors.js';
 import { Key, Token } from './kv.js';
 import { PublicLeaseId } from './lease-id.js';
+import { limits } from './limits.js';
 import { Count, GroupId, GroupUid, LogIndex, PeerId, StateDigest, StoreId, Term } from './words.js';
 
 const every = {
@@ -14,6 +15,19 @@ const every = {
   /** Wall-clock time, ISO 8601. */
   time: z.string(),
 };
+
+/**
+ * Who sent a request. `nats`: the user, as NATS says in the header `Nats-Request-Info`, which it sets where a service is imported from another
+ * account. `named`: the sender itself, in the header `Conclave-Caller`. Only the first can be relied on, and only with such an import.
+ */
+export const Caller = z.object({
+  name: z.string().max(limits.callerBytes),
+  source: z.enum(['nats', 'named', 'unknown']),
+});
+export type Caller = z.infer<typeof Caller>;
+
+/** The header in which a sender of admin commands names itself. */
+export const callerHeader = 'Conclave-Caller';
 
 const sets = { peers: z.array(PeerId), old_peers: z.array(PeerId) };
 
@@ -135,6 +149,17 @@ export const events = {
   state_repaired: event(
     'this peer’s state, which differed, is the majority’s again',
     z.object({ ...every, index: LogIndex, repairs: Count }),
+  ),
+  admin_command: event(
+    'this peer has answered an admin command that changes something, or a command to its host',
+    z.object({
+      ...every,
+      command: z.string(),
+      outcome: z.enum(['done', 'not_done', 'unknown']),
+      /** Of the error; empty: done. */
+      code: z.string(),
+      caller: Caller,
+    }),
   ),
   actor_silent: event('one of this peer’s own actors is silent', z.object({ ...every, actor: z.string() })),
 } as const;

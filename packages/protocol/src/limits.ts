@@ -158,6 +158,8 @@ export const limits = {
   leaseLocks: 1024,
   /** What the owner of a lock is called. */
   ownerBytes: 256,
+  /** Of who sent an admin command, as an event shows it. */
+  callerBytes: 256,
   /** The time of a lease: at least, as a leader looks after them about once a second, and at most. */
   leaseLeastMs: 1000,
   leaseMostMs: 24 * 60 * 60 * 1000,

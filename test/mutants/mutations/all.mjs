@@ -9,6 +9,7 @@ import { log } from './log.mjs';
 import { quorums } from './quorums.mjs';
 import { reads } from './reads.mjs';
 import { replication } from './replication.mjs';
+import { sendersOfMessages } from './senders.mjs';
 import { sessions } from './sessions.mjs';
 import { ofSnapshots } from './snapshots.mjs';
 import { trust } from './trust.mjs';
@@ -29,4 +30,5 @@ export const mutations = [
   ...clients,
   ...ofSnapshots,
   ...trust,
+  ...sendersOfMessages,
 ];

@@ -19,6 +19,7 @@ import type { HostedGroups } from '@conclave/log-store';
 import {
   type ActorKind,
   actorKinds,
+  asGroupId,
   ConclaveError,
   encodeJson,
   type GroupId,
@@ -118,10 +119,29 @@ export class HostDoor {
       const actors = follow === undefined ? undefined : await this.actorsOf(...follow);
       const whole = actors === undefined ? reply : { ...reply, actors };
       if (!request.reply(whole)) throw new ConclaveError('EINVAL', 'the reply is too large for a message');
+      this.audit(request, undefined);
     } catch (error) {
       const refusal = error instanceof ConclaveError ? error : this.unforeseen(error);
       request.refuse(refusal.toBody());
+      this.audit(request, refusal);
     }
+  }
+
+  /** Publishes what a command came to that changes something, as an event of the group that it names. */
+  private audit(request: Request, error: ConclaveError | undefined): void {
+    if (request.name !== 'create_group' && request.name !== 'delete_group') return;
+    const groupId = groupOf(request);
+    if (groupId === undefined) return;
+    this.dependencies.requests.publishEvent('admin_command', {
+      group_id: groupId,
+      peer_id: this.options.peer,
+      term: 0,
+      time: new Date().toISOString(),
+      command: request.name,
+      outcome: error?.outcome ?? 'done',
+      code: error?.code ?? '',
+      caller: request.caller,
+    });
   }
 
   private async perform(name: string, body: unknown): Promise<Done> {
@@ -239,6 +259,15 @@ export class HostDoor {
   private unforeseen(error: unknown): ConclaveError {
     this.dependencies.log.write('error', 'a command on groups failed', { err: String(error) });
     return new ConclaveError('ECORRUPT', `the store failed: ${(error as Error).message}`, 'unknown');
+  }
+}
+
+/** The group that a command names; undefined: none. */
+function groupOf(request: Request): GroupId | undefined {
+  try {
+    return asGroupId((request.decode() as { readonly group_id: string }).group_id);
+  } catch {
+    return undefined;
   }
 }
 

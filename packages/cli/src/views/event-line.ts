@@ -10,6 +10,11 @@ export function eventLine(event: ObservedEvent): string {
   return `${clock(time)}  ${peerId.padEnd(4)}  term ${term}  ${event.name.padEnd(23)}  ${eventText(event)}`;
 }
 
+function callerText({ name, source }: EventBody<'admin_command'>['caller']): string {
+  if (source === 'unknown') return '';
+  return `; sent by ${name}${source === 'named' ? ', as it says' : ''}`;
+}
+
 /** What an event says, in a few words. */
 export function eventText(event: ObservedEvent): string {
   switch (event.name) {
@@ -53,6 +58,8 @@ export function eventText(event: ObservedEvent): string {
       return `has stopped applying at index ${count(event.body.index)}: ${event.body.reason}`;
     case 'level_raised':
       return `the feature level is ${event.body.level}, from index ${count(event.body.index)} on`;
+    case 'admin_command':
+      return `${event.body.command}: ${event.body.code === '' ? 'done' : `${event.body.code}, ${event.body.outcome}`}${callerText(event.body.caller)}`;
     case 'lock_forced':
       return `the lock ${JSON.stringify(event.body.name)} was taken from its holder, token ${event.body.token}, by force`;
     case 'lease_forced':

@@ -74,7 +74,7 @@ const snapshots = [
 const happenings = [
   // Forced commands are published by the shell, which a run does not have.
   ...Object.keys(events)
-    .filter((event) => event !== 'lock_forced' && event !== 'lease_forced')
+    .filter((event) => event !== 'lock_forced' && event !== 'lease_forced' && event !== 'admin_command')
     .map((event) => `event ${event}`),
   'log truncated',
   'client session expired',

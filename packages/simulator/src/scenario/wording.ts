@@ -73,6 +73,8 @@ export function eventText(event: ConclaveEvent, term: number): string {
       return `stops applying at entry ${event.detail.index}: ${event.detail.reason}`;
     case 'level_raised':
       return `feature level ${event.detail.level} from entry ${event.detail.index} on`;
+    case 'admin_command':
+      return event.detail.command;
     case 'lock_forced':
       return `takes the lock ${event.detail.name} from its holder, token ${event.detail.token}`;
     case 'lease_forced':

@@ -1,0 +1,189 @@
+/**
+ * Promise 37 with complete scenarios: every command of each role, by a user of that role alone, on a NATS server with the permissions
+ * that `conclave permissions` prints. The server notes no violation.
+ */
+import { ConclaveClient } from '@conclave/client';
+import { observe, observeMessages } from '@conclave/observer';
+import { connect, type NatsConnection } from 'nats';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Mesh, Stops, until } from '../mesh/fault-mesh.js';
+import { Writers } from '../mesh/fault-writers.js';
+import { startCommand } from '../support/command.js';
+import { makeFolder, removeFolder } from '../support/leftovers.js';
+import { peerUser, roleUser, SecuredNats, testUser } from '../support/secured-nats.js';
+
+const members = ['n1', 'n2', 'n3'];
+const peers = [...members, 'n4', 'n5'];
+const stops = new Stops();
+let nats: SecuredNats;
+let mesh: Mesh;
+let folder: string;
+let writers: Writers;
+
+beforeAll(async () => {
+  folder = makeFolder('roles');
+  stops.add(async () => removeFolder(folder));
+  const roles = [roleUser('operator'), roleUser('client', '--owner', 'me'), roleUser('reader'), roleUser('observer')];
+  nats = await SecuredNats.start([testUser, ...peers.map(peerUser), ...roles]);
+  stops.add(() => nats.server.stop());
+  mesh = await Mesh.open({
+    servers: [nats.server],
+    peers,
+    placement: (name) => (name === 'n1' ? 'four' : 'one'),
+    envOf: (name) => nats.environment(name),
+    login: nats.login('test'),
+  });
+  stops.add(() => mesh.stop());
+  await mesh.start(...peers);
+});
+afterAll(() => stops.run());
+
+/** Runs a command as a user; what it printed. */
+async function run(user: string, ...args: readonly string[]): Promise<string> {
+  const { code, out, error } = await startCommand(nats.server.url, args, nats.environment(user)).ended;
+  expect(code, `${user}: conclave ${args.join(' ')}\n${out}\n${error}`).toBe(0);
+  return out;
+}
+
+/** As `run`, whatever comes of it: its exit code. */
+async function attempt(user: string, ...args: readonly string[]): Promise<number | null> {
+  return (await startCommand(nats.server.url, args, nats.environment(user)).ended).code;
+}
+
+/** Runs a command that goes on, and has something happen until it shows that. */
+async function showsOne(
+  user: string,
+  wanted: RegExp,
+  args: readonly string[],
+  happen: () => Promise<unknown> = async () => undefined,
+): Promise<void> {
+  const { child, ended } = startCommand(nats.server.url, args, nats.environment(user));
+  let shown = '';
+  child.stdout?.on('data', (data: Buffer) => {
+    shown += data.toString();
+  });
+  await until(`${user}: conclave ${args.join(' ')} shows ${wanted}`, async () => {
+    await happen();
+    return wanted.test(shown) ? true : undefined;
+  });
+  child.kill('SIGINT');
+  await ended;
+}
+
+async function open(user: string): Promise<NatsConnection> {
+  const connection = await connect(nats.login(user));
+  stops.add(() => connection.close());
+  return connection;
+}
+
+it('promise 37: an operator founds, changes, restarts, backs up and restores', async () => {
+  const all = members.join(',');
+  await run('operator', 'bootstrap', '--peers', all);
+  writers = await Writers.start([nats.server.url], 2, 'main', 5, nats.login('client'));
+  stops.add(() => writers.stop());
+  await writers.progress(20);
+  for (const command of ['status', 'check', 'upgrade', 'snapshot', 'groups list'])
+    await run('operator', ...command.split(' '));
+  await run('operator', 'peers', 'add', 'n4');
+  await run('operator', 'peers', 'remove', 'n4', '--yes');
+  await run('operator', 'peers', 'change', 'n1,n4,n5', '--yes');
+  await run('operator', 'leader', 'transfer');
+  await run('operator', 'peers', 'change', all, '--yes');
+  await run('operator', 'peers', 'read-only', 'n2', 'on');
+  await run('operator', 'peers', 'read-only', 'n2', 'off');
+  await run('operator', 'backup', `${folder}/backup`);
+  await run('operator', 'groups', 'create', 'orders', '--peers', all, '--no-bootstrap');
+  await run('operator', 'restore', `${folder}/backup`, '--group', 'orders', '--peers', all);
+  await run('operator', 'status', '--group', 'orders');
+  await run('operator', 'groups', 'delete', 'orders', '--peers', all, '--yes');
+  await run('operator', 'groups', 'create', 'lost', '--peers', 'n4,n5');
+  await mesh.kill('n5');
+  const reset = ['peers', 'reset', '--peer', 'n4', '--new-peers', 'n4', '--group', 'lost', '--yes'];
+  await until('n4 knows that nobody leads, and is reset', async () =>
+    (await attempt('operator', ...reset)) === 0 ? true : undefined,
+  );
+  await mesh.start('n5');
+  // There is no change to cancel, and nobody restarts: what they ask is what matters here.
+  await attempt('operator', 'peers', 'cancel');
+  await attempt('operator', 'restart', '--run', 'false', '--peers', 'n2');
+  await showsOne('operator', /leader_elected|catchup|configuration/, ['watch'], () =>
+    run('operator', 'leader', 'transfer'),
+  );
+  await showsOne('operator', /append_entries/, ['watch', '--messages']);
+  await writers.progress(20);
+  expect(nats.violations).toEqual([]);
+});
+
+it('promise 37: a client uses keys, leases and locks; a reader reads and watches; an observer looks on', async () => {
+  await run('client', 'kv', 'put', 'a', '1');
+  await run('client', 'kv', 'cas', 'a', '1', 'x').catch(() => undefined);
+  await run('client', 'txn', '{"compare":[],"then":[["put","b","2"]]}');
+  const { lease_id } = JSON.parse(await run('client', 'lease', 'grant', '60000', '--json')) as { lease_id: string };
+  await run('client', 'kv', 'put', 'c', '3', '--lease', lease_id);
+  for (const command of [`lease keep ${lease_id}`, `lease revoke ${lease_id}`, 'kv delete b', 'lock list']) {
+    await run('client', ...command.split(' '));
+  }
+  expect(await run('client', 'lock', 'printer', '--', 'echo', 'locked')).toContain('locked');
+  for (const user of ['client', 'reader']) {
+    for (const command of [
+      'kv get a',
+      'kv get a --peer n2',
+      'kv get a --consistency lease',
+      'kv range',
+      'lease list',
+      'lock list',
+    ]) {
+      await run(user, ...command.split(' '));
+    }
+  }
+  await run('observer', 'status');
+  await run('observer', 'groups', 'list');
+  for (const which of [[], ['--all-peers'], ['--all-groups']]) {
+    await run('observer', 'health', '--peer', 'n1', '--groups', 'main', ...which);
+  }
+  await showsOne('observer', /leader_elected/, ['watch'], () => run('operator', 'leader', 'transfer'));
+  await showsOne('reader', /watched-by-command/, ['kv', 'watch'], () =>
+    run('client', 'kv', 'put', 'watched-by-command', 'v'),
+  );
+  expect(nats.violations).toEqual([]);
+});
+
+it('promise 37: with load, watches, locks and follower reads, and while leaders die', async () => {
+  const [asClient, asReader, asObserver, asOperator] = await Promise.all(
+    ['client', 'reader', 'observer', 'operator'].map(open),
+  );
+  const client = await ConclaveClient.connect({ connection: asClient as NatsConnection, groupId: 'main', owner: 'me' });
+  const reader = await ConclaveClient.connect({ connection: asReader as NatsConnection, groupId: 'main' });
+  const events = observe({ connection: asObserver as NatsConnection, groupId: 'main' });
+  const messages = observeMessages({ connection: asOperator as NatsConnection, groupId: 'main' });
+  await Promise.all([events.ready, messages.ready]);
+  const watched = client.watch('watched/');
+  const lock = await client.lock('leader-dies');
+  for (let round = 1; round <= 2; round++) {
+    const { peer_id, term } = await mesh.leaderStatus();
+    await mesh.kill(peer_id);
+    await mesh.leaderAfter(term, peer_id);
+    await client.kv.put(`watched/${round}`, 'v');
+    expect((await watched.next()).value).toMatchObject({ type: 'put', key: `watched/${round}` });
+    await mesh.start(peer_id);
+    await mesh.healthy(...members);
+    await mesh.caughtUp(...members);
+    for (const peerId of members) {
+      const found = await reader.kv.get(`watched/${round}`, { peerId, consistency: 'linearizable' });
+      expect(found.value).toBe('v');
+    }
+    await writers.progress(20);
+  }
+  await lock.release();
+  await client.close();
+  await reader.close();
+  await until('an election was observed', async () => {
+    for await (const { name } of events) if (name === 'leader_elected') return true;
+    return undefined;
+  });
+  expect(messages.malformed).toBe(0);
+  events.close();
+  messages.close();
+  expect(writers.failed).toEqual([]);
+  expect(nats.violations).toEqual([]);
+});
