@@ -64,7 +64,10 @@ interface Status {
 const loginRejected = 7;
 const token = /^[A-Za-z0-9_-]{1,64}$/;
 const actorKinds = ['node', 'replicator', 'ballot-box', 'log-store'];
-/** Each option with the setting that takes its place. */
+/**
+ * Each option with the setting that takes its place. In a container the environment says which peer it belongs to, and which actor
+ * runs there: `health` without a peer asks that actor. All four are asked of a peer that is named, whatever container asks.
+ */
 const settings = {
   peer: 'CONCLAVE_PEER',
   actors: 'CONCLAVE_ACTORS',
@@ -102,8 +105,8 @@ export function readAsked(
   }
   const of = (name: Name, fallback: string): string => given.get(name) ?? (environment[settings[name]] || fallback);
   const allPeers = words.includes('--all-peers');
-  // The environment of a container says what runs in it.
-  const actors = allPeers ? (given.get('actors') ?? actorKinds.join()) : of('actors', actorKinds.join());
+  const isOwnProcess = !allPeers && !given.has('peer');
+  const actors = isOwnProcess ? of('actors', actorKinds.join()) : (given.get('actors') ?? actorKinds.join());
   const asked = {
     peer: of('peer', ''),
     actors: listed(actors),

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { createProgram } from '../src/program.js';
@@ -25,6 +26,17 @@ function commandOf(name: string): Command {
 }
 
 const all = words(createProgram());
+
+describe('docker-compose.yml', () => {
+  it('hands on each setting of `run` but those that it sets itself', () => {
+    const compose = readFileSync(new URL('../../../docker-compose.yml', import.meta.url), 'utf8');
+    const settings = commandOf('run').options.flatMap(({ envVar }) => envVar ?? []);
+    const own = ['CONCLAVE_PEER', 'CONCLAVE_ACTORS', 'CONCLAVE_DATA_DIR', 'NATS_URL'];
+    const missing = settings.filter((name) => !own.includes(name) && !compose.includes(`\n  ${name}:\n`));
+    expect(settings.length).toBeGreaterThan(own.length);
+    expect(missing).toEqual([]);
+  });
+});
 
 describe('the command', () => {
   it('has the words of DESIGN section 7', () => {
@@ -61,6 +73,7 @@ describe('the command', () => {
       'lease list',
       'lock list',
       'lock get',
+      'lock run',
       'watch',
       'permissions',
       'backup',
@@ -106,6 +119,7 @@ describe('the command', () => {
     [['up', '--peers', '0'], 'whole number from 1 to 9'],
     [['demo', '--placement', 'two'], 'Allowed choices are four, one'],
     [['bench', '--seconds', '-1'], 'whole number'],
+    [['health', '--all-peers', '--al-groups'], "unknown option '--al-groups'"],
   ])('refuses %j before it does anything', async (args, why) => {
     const program = createProgram();
     const said: string[] = [];

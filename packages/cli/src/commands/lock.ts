@@ -17,12 +17,18 @@ interface LockOptions extends CommonOptions {
 }
 
 export function registerLock(program: Command): void {
-  // What stands behind `list` and `get` is theirs.
+  // What stands behind `list`, `get` and `run` is theirs.
   const command = program.command('lock').enablePositionalOptions();
   registerLockViews(command);
+  guarding(command, 'of the lock; one called `list`, `get` or `run` needs `lock run`');
+  guarding(command.command('run'), 'of the lock: any');
+}
+
+/** Has a command run another one while it holds a lock. */
+function guarding(command: Command, nameText: string): void {
   withCommonOptions(
     command
-      .argument('<name>', 'of the lock; not `list` or `get`, which are commands')
+      .argument('<name>', nameText)
       .argument('<command...>', 'what to run; behind `--` where it has options of its own')
       .option('--owner <name>', 'what the holder is called, for people', `conclave-${process.pid}`)
       .addOption(
@@ -39,25 +45,27 @@ export function registerLock(program: Command): void {
         'run a command while a lock is held, with its token in CONCLAVE_LOCK_TOKEN; its exit code (127: there is no such command, 126: it cannot be run), or 1 without or after the lock. No process that the command starts in its process group outlives the lock',
       ),
   ).action((name: string, command: readonly string[], options: LockOptions) =>
-    runAction(options, (output) =>
-      withClient(options, async (client) => {
-        const { owner, ttlMs, waitMs } = options;
-        const lock = await client.lock(name, { owner, ttlMs, waitMs });
-        try {
-          const code = await GuardedCommand.run(lock, command, ttlMs, output);
-          if (lock.signal.aborted || code === undefined) {
-            const overdue = new ConclaveError('ETIMEDOUT', 'the lease could not be renewed in time', 'unknown');
-            output.fail(lock.signal.reason ?? overdue);
-            throw new Failed(exitCodes.unknown);
-          }
-          process.exitCode = code;
-        } finally {
-          // What is lost has been given up already.
-          if (!lock.signal.aborted) await giveBack(lock, output);
-        }
-      }),
-    ),
+    runAction(options, (output) => runGuarded(name, command, options, output)),
   );
+}
+
+function runGuarded(name: string, command: readonly string[], options: LockOptions, output: Output): Promise<void> {
+  return withClient(options, async (client) => {
+    const { owner, ttlMs, waitMs } = options;
+    const lock = await client.lock(name, { owner, ttlMs, waitMs });
+    try {
+      const code = await GuardedCommand.run(lock, command, ttlMs, output);
+      if (lock.signal.aborted || code === undefined) {
+        const overdue = new ConclaveError('ETIMEDOUT', 'the lease could not be renewed in time', 'unknown');
+        output.fail(lock.signal.reason ?? overdue);
+        throw new Failed(exitCodes.unknown);
+      }
+      process.exitCode = code;
+    } finally {
+      // What is lost has been given up already.
+      if (!lock.signal.aborted) await giveBack(lock, output);
+    }
+  });
 }
 
 /** Gives the lock back. What the command has done counts, also where the group does not answer now. */

@@ -1,9 +1,10 @@
 /** The commands that the actors' processes run: `conclave run`, and `conclave health` beside it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type LineLog, processLog } from '@conclave/actor';
+import { actorKinds, type PeerId } from '@conclave/protocol';
 import type { Command } from 'commander';
 import type { DestinationStream } from 'pino';
-import { exitCodeOf, exitCodes } from '../exit-codes.js';
+import { exitCodeOf, exitCodes, UsageError } from '../exit-codes.js';
 import { checkHealth, reportHealth } from '../health-check.js';
 import { loginLayers } from '../login.js';
 import { wholeNumber } from '../options.js';
@@ -27,7 +28,8 @@ export function registerRun(program: Command): void {
   });
 }
 
-interface HealthOptions extends HostedOptions {
+interface HealthOptions extends Omit<HostedOptions, 'peer'> {
+  readonly peer?: PeerId;
   readonly timeoutMs: number;
   readonly allGroups: boolean;
   readonly allPeers: boolean;
@@ -35,13 +37,21 @@ interface HealthOptions extends HostedOptions {
 }
 
 export function registerHealth(program: Command): void {
-  withHostedOptions(program.command('health').description('ask actors how they are; exits with 0 if all are well'))
+  const command = program.command('health').description('ask actors how they are; exits with 0 if all are well');
+  withHostedOptions(command, false)
     .option('--timeout-ms <ms>', 'how long they may take to answer', wholeNumber(1, 60_000), 2000)
     .option('--all-groups', 'also of the groups that were created while the processes ran', false)
     .option('--all-peers', 'of all members of each group, not of one peer', false)
     .option('--json', 'print one JSON object', false)
     .action(async (options: HealthOptions) => {
-      reportHealth(await checkHealth({ ...options, login: loginLayers(options) }), options.json);
+      const { peer = '', allPeers, allGroups } = options;
+      if (peer === '' && !allPeers) throw new UsageError('name a peer with --peer, or ask all with --all-peers');
+      if (peer === '' && allGroups) throw new UsageError('name with --peer whose groups are meant by --all-groups');
+      // As in `readAsked`: what runs in this container is meant only where its own peer is.
+      const isOwnProcess = !allPeers && command.getOptionValueSource('peer') === 'env';
+      const isNarrowed = isOwnProcess || command.getOptionValueSource('actors') === 'cli';
+      const actors = isNarrowed ? options.actors : actorKinds;
+      reportHealth(await checkHealth({ ...options, peer, actors, login: loginLayers(options) }), options.json);
     });
 }
 

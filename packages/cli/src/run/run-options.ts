@@ -78,10 +78,11 @@ export function snapshotOptions(options: RunOptions) {
   };
 }
 
-/** Adds the options that say which actors are meant. */
-export function withHostedOptions(command: Command): Command {
+/** Adds the options that say which actors are meant. @param isPeerMandatory whether the command means one peer in any case */
+export function withHostedOptions(command: Command, isPeerMandatory = true): Command {
+  const peer = new Option('--peer <name>', 'the peer').env('CONCLAVE_PEER').argParser(parsePeer);
   const withPeer = command
-    .addOption(new Option('--peer <name>', 'the peer').env('CONCLAVE_PEER').argParser(parsePeer).makeOptionMandatory())
+    .addOption(peer.makeOptionMandatory(isPeerMandatory))
     .addOption(
       new Option('--actors <kinds>', `its actors in this process, separated by commas: ${actorKinds.join(', ')}`)
         .env('CONCLAVE_ACTORS')

@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest';
+import { checkHealth, readAsked } from '../src/health-check.js';
+
+/** As in a container of docker-compose.yml. */
+const container = { CONCLAVE_PEER: 'n1', CONCLAVE_ACTORS: 'node', NATS_URL: 'nats://nats1:4222' };
+const all = ['node', 'replicator', 'ballot-box', 'log-store'];
+
+describe('conclave health in a container', () => {
+  it.each([
+    [[], 'n1', ['node']],
+    [['--peer', 'n2'], 'n2', all],
+    [['--peer', 'n1'], 'n1', all],
+    [['--peer', 'n2', '--actors', 'log-store'], 'n2', ['log-store']],
+    [['--all-peers'], 'n1', all],
+  ])('with %j means these actors', (words, peer, actors) => {
+    expect(readAsked(words, container)).toMatchObject({ peer, actors, servers: ['nats://nats1:4222'] });
+  });
+
+  it.each([[['--help']], [['--al-peers']], [['--peer']], [['--peer', 'n 2']]])(
+    'leaves %j to the whole command',
+    (words) => {
+      expect(readAsked(words, container)).toBeUndefined();
+    },
+  );
+});
+
+it('conclave health without a NATS server says so', async () => {
+  const asked = readAsked(['--peer', 'n1', '--nats', 'nats://127.0.0.1:1'], {});
+  if (asked === undefined) throw new Error('it takes the whole command');
+  expect(await checkHealth(asked)).toEqual({
+    healthy: false,
+    problem: expect.stringMatching(/^no NATS server can be reached: /),
+    actors: [],
+  });
+});
