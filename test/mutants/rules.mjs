@@ -523,6 +523,7 @@ export const chapters = [
           'restart-advice-by-what-is-heard',
           'restart-advice-without-own-storing',
           'restart-advice-without-an-election',
+          'report-counts-from-its-receipt',
         ],
       },
     ],

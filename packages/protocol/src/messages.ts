@@ -488,6 +488,8 @@ export const messages = {
       ...own,
       term: Term,
       targets: z.array(Progress),
+      /** The last tick that the replicators had received: the report is not newer than that. None: a version that does not say. */
+      tick_id: Count.optional(),
       /** Whether some target is in step and does not hear the leader’s feed: appends are to come with their content. */
       wants_content: z.boolean(),
     }),

@@ -157,9 +157,7 @@ export const identity = [
         replace: 'if (storedMs > recentMs(view) && silentMs > recentMs(view)) return',
       },
     ],
-    seeds: 0,
-    test: 'packages/node/test/core/restarts.test.ts',
-    why: 'no run follows advice',
+    seeds: 60,
   },
   {
     id: 'restart-advice-without-own-storing',

@@ -11,6 +11,20 @@ const replicator = 'packages/replicator/src/core/replicator.ts';
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const quorums = [
   {
+    id: 'report-counts-from-its-receipt',
+    rule: 'What the replicators report counts from the tick that it follows, however long it was under way.',
+    edits: [
+      {
+        file: leadership,
+        find: 'if (tickId === undefined) return this.context.nowMs;',
+        replace: 'if (tickId === undefined || tickId >= 0) return this.context.nowMs;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/restarts.test.ts',
+    why: 'after a pause the next report comes at once',
+  },
+  {
     id: 'joint-commit-by-new-majority',
     rule: 'The ballot of a joint entry, and each one after it, needs a majority of both. The new one alone would do.',
     edits: [

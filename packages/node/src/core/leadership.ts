@@ -70,7 +70,7 @@ export class Leadership {
   /** The shortest election timeout of this leader and of its targets: no voter helps another one sooner. */
   private shortestTimeoutMs = 0;
   private progressOf = new Map<PeerId, Progress>();
-  /** When the replicators have last reported. */
+  /** When the tick was sent that the replicators' last report follows. */
   private reportedMs = Number.NEGATIVE_INFINITY;
   /** When the last tick began of which the own log-store has acknowledged that it has stored all that it was sent until then. */
   private ownStoredMs = 0;
@@ -252,7 +252,7 @@ export class Leadership {
     return this.context.nowMs - this.ownStoredMs;
   }
 
-  /** How old the replicators' last report is. */
+  /** How old the replicators' last report is at most, however long it was under way or waited in this process. */
   get reportAgeMs(): number {
     return this.context.nowMs - this.reportedMs;
   }
@@ -367,7 +367,7 @@ export class Leadership {
   private hearsMajorityOf(members: readonly Member[]): boolean {
     const { state, context } = this;
     // The report itself grows old.
-    const sinceMs = context.nowMs - this.reportedMs;
+    const sinceMs = this.reportAgeMs;
     const heard = members.filter(({ peer_id, store_id }) => {
       if (peer_id === state.peerId) return store_id === state.storeId;
       const progress = this.progressOf.get(peer_id);
@@ -399,7 +399,7 @@ export class Leadership {
     }
     this.progressOf = new Map(body.targets.map((progress) => [progress.peer_id, progress]));
     this.wantsContent = body.wants_content;
-    this.reportedMs = this.context.nowMs;
+    this.reportedMs = this.reportTime(body.tick_id);
     this.shortestTimeoutMs = Math.min(
       this.context.options.electionTimeoutMs,
       ...body.targets.map(({ election_timeout_ms = Infinity }) => election_timeout_ms),
@@ -408,6 +408,12 @@ export class Leadership {
     this.troubles.onProgress(body.targets);
     this.noteAnswering(body.targets);
     return true;
+  }
+
+  /** When the tick of a report was sent. One that is not known any more is older than what was reported last. */
+  private reportTime(tickId: number | undefined): number {
+    if (tickId === undefined) return this.context.nowMs;
+    return tickId === this.confirmedTickId ? this.confirmedMs : (this.sentMs.get(tickId) ?? this.reportedMs);
   }
 
   /** What the targets have acknowledged and is committed: they have it for good. */

@@ -179,6 +179,8 @@ export class Bench {
   /** The feature levels that its own actors say; undefined: none, as those of the first version. */
   levels: Levels | undefined = supportedLevels;
   /** Whether the replicators want the content of entries. */
+  /** The tick that the replicators' reports follow; undefined: they do not say. */
+  reportedTickId: number | undefined;
   wantsContent = true;
   private stored: readonly Entry[] = [];
   private storedBase: readonly [number, number] = [0, 0];
@@ -560,7 +562,13 @@ export class Bench {
     const term = asTerm(this.term);
     return this.hear({
       name: 'node.progress',
-      body: { ...this.own, term, targets: all, wants_content: this.wantsContent },
+      body: {
+        ...this.own,
+        term,
+        targets: all,
+        ...(this.reportedTickId === undefined ? {} : { tick_id: this.reportedTickId }),
+        wants_content: this.wantsContent,
+      },
     });
   }
 

@@ -149,6 +149,23 @@ describe('promise 27: whoever may be restarted can be stopped, and the group sti
     expect(reason(bench, 'n1')).toContain('n2 is silent for 600 ms, n3 is silent for 600 ms');
   });
 
+  test('a report that was under way for long counts from the tick that it follows', () => {
+    const bench = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
+    bench.wait(100);
+    const { tickId } = bench;
+    bench.keepConfirmed(recent - 100);
+    bench.reportedTickId = bench.tickId;
+    bench.progress(well, { peer: 'n3', match: 2 });
+    expect(told(bench)).toBe('n1 n2 n3');
+    bench.keepConfirmed(recent);
+    bench.reportedTickId = tickId;
+    bench.progress(well, { peer: 'n3', match: 2 });
+    expect(told(bench)).toBe('n1* n2* n3*');
+    bench.reportedTickId = bench.tickId;
+    bench.progress(well, { peer: 'n3', match: 2 });
+    expect(told(bench)).toBe('n1 n2 n3');
+  });
+
   test('a leader that stores nothing itself is no spare either, and then only its own restart is allowed', () => {
     const bench = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
     bench.syncs = false;

@@ -311,7 +311,8 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     leadership.hasNews = false;
     office.wantsContent = wantsContent(office);
     const targets = [...replicators.values()].map((replicator) => replicator.progress(nowMs));
-    const body = { ...leadership.own, term: leadership.term, targets, wants_content: office.wantsContent };
+    const { own, term, tickId } = leadership;
+    const body = { ...own, term, targets, tick_id: tickId, wants_content: office.wantsContent };
     leadership.send(leadership.peerId, { name: 'node.progress', body });
   }
 

@@ -52,6 +52,7 @@ import { RunRecord } from './record/run-record.js';
 import { RemovedPeersRaiseNoTerm } from './removed-peers-raise-no-term.js';
 import { ReplicatorsFollowTheirNode } from './replicators-follow-their-node.js';
 import { ResetsAreFinal } from './resets-are-final.js';
+import { RestartsSpareTheQuorum } from './restarts-spare-the-quorum.js';
 import { ResultsFollowFromTheLog } from './results-follow-from-the-log.js';
 import { SessionsOnlyGrow } from './sessions-only-grow.js';
 import { SnapshotsAreTheState } from './snapshots-are-the-state.js';
@@ -108,6 +109,7 @@ const rules = [
   NotDoneIsNeverAppended,
   ReadOnlyPeersTakeNothing,
   LeadersHandOverWhereEntriesCommit,
+  RestartsSpareTheQuorum,
   LeadersKeepTheirDeadlines,
   LeasesHold,
   ConfirmedLeadersGrantNothing,

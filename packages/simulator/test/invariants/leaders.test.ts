@@ -9,6 +9,7 @@ import { LeadersKeepTheirDeadlines } from '../../src/invariants/leaders-keep-the
 import { NotDoneIsNeverAppended } from '../../src/invariants/not-done-is-never-appended.js';
 import { OnlyConfirmedLeadersAnswer } from '../../src/invariants/only-confirmed-leaders-answer.js';
 import { ReadsWaitForALaterRound } from '../../src/invariants/reads-wait-for-a-later-round.js';
+import { RestartsSpareTheQuorum } from '../../src/invariants/restarts-spare-the-quorum.js';
 import { TransfersComeFromLeaders } from '../../src/invariants/transfers-come-from-leaders.js';
 import { TruncatedConfigurationsAreVoid } from '../../src/invariants/truncated-configurations-are-void.js';
 import { runBeginsMs } from '../../src/mesh/virtual-time.js';
@@ -47,6 +48,20 @@ test('leaders-hand-over-where-entries-commit: a peer is to take over while the t
     'leaders-hand-over-where-entries-commit',
     () => group.say(n1, 'node', 'replicator.transfer', lie),
     /hands over to n2, which can commit nothing: read-only are n1, n3/,
+  );
+});
+
+test('restarts-spare-the-quorum (promise 27): a peer may be restarted though nobody has stored anything for long', () => {
+  const group = new WatchedGroup(RestartsSpareTheQuorum);
+  expectBroken(
+    'restarts-spare-the-quorum',
+    () => {
+      // The leader's clock stands still meanwhile.
+      const nowMs = group.actor(n1, 'node').clock.at(group.mesh.nowMs);
+      const wallTimeMs = runBeginsMs + group.mesh.nowMs + 1200;
+      group.invariants.onStepping(group.actor(n1, 'node'), tick, { nowMs, wallTimeMs, random: 0 });
+    },
+    /n1\.node says that n1 may be restarted, and has heard of stored entries before: n1 1\d\d\d ms, n2 1/,
   );
 });
 

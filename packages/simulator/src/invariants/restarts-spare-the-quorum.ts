@@ -1,0 +1,61 @@
+/**
+ * Whoever a leader says may be restarted is not needed by the quorum that stores entries now: without that peer, more than half of
+ * each set of the configuration has acknowledged to this leader within the last moments (promise 27).
+ */
+import type { Instant } from '@conclave/actor/core';
+import type { NodeCore } from '@conclave/node';
+import { type Body, defaultTimes, type Member, type StatusReply } from '@conclave/protocol';
+import type { Actor } from '../mesh/actor.js';
+import { type Invariant, Rule } from './invariant.js';
+import { summaryOf } from './record/nodes.js';
+import { hasQuorum } from './record/quorum.js';
+
+/** The leader goes by clocks that run half as fast as the run's, at the slowest. */
+const withinMs = defaultTimes.electionTimeoutMs;
+
+export class RestartsSpareTheQuorum extends Rule implements Invariant {
+  readonly name = 'restarts-spare-the-quorum';
+  /** By the peer whose replicators have heard it: when a store has last acknowledged, in the run's time. */
+  private readonly heard = new Map<string, Map<string, number>>();
+
+  readonly sent = {
+    // What the leader's own log-store has synced it hears on its link.
+    'node.ack': ({ store_id }: Body<'node.ack'>, from: Actor) => {
+      if (from.kind === 'log-store') this.note(from.peerId, store_id, this.record.step?.at.wallTimeMs ?? 0);
+    },
+  };
+
+  onStepping(actor: Actor, input: unknown, at: Instant): void {
+    const { type, timer, message } = input as {
+      type: string;
+      timer?: string;
+      message?: { name: string; body: unknown };
+    };
+    if (actor.kind === 'replicator' && message?.name === 'feed.stored') {
+      this.note(actor.peerId, (message.body as Body<'feed.stored'>).store_id, at.wallTimeMs);
+    }
+    if (actor.kind !== 'node' || type !== 'timer' || timer !== 'tick' || summaryOf(actor).role !== 'leader') return;
+    this.judge((actor.core as unknown as NodeCore).status(at), actor, at.wallTimeMs);
+  }
+
+  private note(peerId: string, storeId: string, atMs: number): void {
+    const stores = this.heard.get(peerId) ?? new Map<string, number>();
+    this.heard.set(peerId, stores.set(storeId, atMs));
+  }
+
+  private judge({ configuration, restart }: StatusReply, { name, peerId }: Actor, nowMs: number): void {
+    if (configuration === null) return;
+    const ageMs = ({ store_id }: Member): number => nowMs - (this.heard.get(peerId)?.get(store_id) ?? 0);
+    for (const { peer_id, may } of restart) {
+      this.check(
+        !may || hasQuorum(configuration, (member) => member.peer_id !== peer_id && ageMs(member) <= withinMs),
+        () => {
+          const ages = [...configuration.peers, ...configuration.old_peers].map(
+            (member) => `${member.peer_id} ${Math.round(ageMs(member))} ms`,
+          );
+          return `${name} says that ${peer_id} may be restarted, and has heard of stored entries before: ${ages.join(', ')}`;
+        },
+      );
+    }
+  }
+}
