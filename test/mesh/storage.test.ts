@@ -1,6 +1,6 @@
 /** What becomes of a peer whose data folder is taken away, or cannot be used for a while. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, renameSync, rmSync, statfsSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
@@ -13,15 +13,27 @@ let mesh: Mesh;
 /** Of n2, on a file system of its own where this user may mount one. */
 let folder: string;
 const isRoot = process.getuid?.() === 0;
+/** Whether that file system can be frozen: it is on a loop device. */
+let isFrozenOnDemand = false;
+
+function mountOwn(target: string): void {
+  const image = `${target}.img`;
+  try {
+    execFileSync('truncate', ['-s', '700M', image]);
+    execFileSync('mkfs.ext4', ['-q', '-F', image], { stdio: 'pipe' });
+    execFileSync('mount', ['-o', 'loop', image, target], { stdio: 'pipe' });
+    isFrozenOnDemand = true;
+  } catch {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=600m', 'tmpfs', target]);
+  }
+  stops.add(async () => void execFileSync('umount', ['-l', target]));
+}
 
 beforeAll(async () => {
   folder = makeFolder('storage');
   stops.add(async () => removeFolder(folder));
   for (const name of names) mkdirSync(path.join(folder, name));
-  if (isRoot) {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=600m', 'tmpfs', path.join(folder, 'n2')]);
-    stops.add(async () => void execFileSync('umount', ['-l', path.join(folder, 'n2')]));
-  }
+  if (isRoot) mountOwn(path.join(folder, 'n2'));
   const server = await startNats();
   stops.add(() => server.stop());
   const dataDir = (peer: string) => path.join(folder, peer, 'data');
@@ -41,8 +53,12 @@ async function unwell(peer: string, reason: RegExp): Promise<void> {
   });
 }
 
-async function put(key: string): Promise<void> {
-  await mesh.plain.insist('kv.put', { key, value: key });
+async function put(key: string, value = key): Promise<void> {
+  await mesh.plain.insist('kv.put', { key, value });
+}
+
+function folder2(): string {
+  return path.join(folder, 'n2');
 }
 
 describe('a log-store', () => {
@@ -61,7 +77,7 @@ describe('a log-store', () => {
   });
 
   it.runIf(isRoot)('says that its disk is read-only, and is well when it can be written again', async () => {
-    const remount = (how: string) => execFileSync('mount', ['-o', `remount,${how}`, path.join(folder, 'n2')]);
+    const remount = (how: string) => execFileSync('mount', ['-o', `remount,${how}`, folder2()]);
     // A file system with files that are open for writing is not remounted on command.
     await mesh.peer('n2').process('log-store').kill();
     remount('ro');
@@ -73,6 +89,51 @@ describe('a log-store', () => {
     await mesh.healthy('n2');
     await mesh.caughtUp('n2');
   });
+
+  it.runIf(isRoot)('whose writes fail says why, and goes on by itself when they can be done again', async () => {
+    const filler = path.join(folder, 'n2', 'filler');
+    const { bavail, bsize } = statfsSync(folder2());
+    let isOver = false;
+    const writing = (async () => {
+      for (let number = 0; !isOver; number++) await put(`full ${number % 100}`, 'x'.repeat(20_000));
+    })();
+    try {
+      // All at once, so that a write meets it before the measurement does that keeps entries from a full disk.
+      execFileSync('fallocate', ['-l', String(bavail * bsize), filler]);
+      await unwell('n2', /^(ENOSPC|EIO|.*No space)/i);
+    } finally {
+      isOver = true;
+      await writing;
+      rmSync(filler, { force: true });
+    }
+    await mesh.healthy('n2');
+    await mesh.caughtUp('n2');
+  });
+
+  it.runIf(isRoot)(
+    'promise 27: whose disk hangs says so, and is no spare when others are to be restarted',
+    async (context) => {
+      context.skip(!isFrozenOnDemand, 'no loop device can be mounted here');
+      execFileSync('fsfreeze', ['-f', folder2()]);
+      const thaw = () => execFileSync('fsfreeze', ['-u', folder2()]);
+      try {
+        await unwell('n2', /^the disk of the data folder hangs/);
+        await until('n1 and n3 must not be restarted', async () => {
+          const { restart } = await mesh.leaderStatus();
+          const may = restart.filter((each) => each.may).map(({ peer_id }) => peer_id);
+          return may.join() === 'n2' ? true : undefined;
+        });
+        await put('while it hangs');
+      } finally {
+        thaw();
+      }
+      await mesh.healthy('n2');
+      await mesh.caughtUp('n2');
+      await until('all may be restarted', async () =>
+        (await mesh.leaderStatus()).restart.every(({ may }) => may) ? true : undefined,
+      );
+    },
+  );
 
   it.each(['.', 'last-write'])(
     'promise 38: stops when %s of its data folder was deleted, and is healed',

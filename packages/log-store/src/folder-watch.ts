@@ -13,8 +13,8 @@ import { missingFile } from './level-log-check.js';
 export type FolderFault =
   /** The files that are open are not there any more: for good. */
   | { readonly type: 'gone'; readonly message: string }
-  /** Something keeps the store from working now, and may end. */
-  | { readonly type: 'trouble'; readonly message: string };
+  /** Something keeps the store from working now, and may end. `stopsWrites`: nothing at all can be stored meanwhile. */
+  | { readonly type: 'trouble'; readonly message: string; readonly stopsWrites: boolean };
 
 interface Identity {
   readonly file: string;
@@ -34,8 +34,12 @@ export class FolderWatch {
     return new FolderWatch(levelFolder, sideFile, await Promise.all([folder, levelFolder, sideFile].map(identityOf)));
   }
 
-  /** Returns what is wrong now; undefined: nothing. */
-  async look(): Promise<FolderFault | undefined> {
+  /**
+   * Returns what is wrong now; undefined: nothing.
+   * @param isIdle nothing was stored since the last look: a file of its own is written and synced then, as a disk that stores nothing
+   *   would not be noticed otherwise. It takes as long as the disk does.
+   */
+  async look(isIdle: boolean): Promise<FolderFault | undefined> {
     try {
       for (const { file, dev, ino } of this.opened) {
         const now = await identityOf(file);
@@ -45,12 +49,27 @@ export class FolderWatch {
       if (missing !== undefined) return gone(missing);
       await access(this.sideFile, constants.W_OK);
       await (await open(this.sideFile, 'r+')).close();
+      if (isIdle) await this.probe();
       return undefined;
     } catch (error) {
       const { code, path: file } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT' || code === 'ENOTDIR')
         return gone(`${file ?? 'a file that is open'} is not there any more`);
-      return { type: 'trouble', message: troubleOf(error as NodeJS.ErrnoException) };
+      const isShortOfFiles = code === 'EMFILE' || code === 'ENFILE';
+      return { type: 'trouble', message: troubleOf(error as NodeJS.ErrnoException), stopsWrites: !isShortOfFiles };
+    }
+  }
+
+  private async probe(): Promise<void> {
+    const file = await open(path.join(path.dirname(this.sideFile), 'probe'), 'w');
+    try {
+      await file.write('.');
+      await file.datasync();
+    } catch (error) {
+      // How much room there is, is measured beside this.
+      if (!['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    } finally {
+      await file.close();
     }
   }
 

@@ -59,6 +59,7 @@ export class LevelLogStorage implements LogStorage {
   private notes: WriteNotes | undefined;
   private watch: FolderWatch | undefined;
   private writeNumber = 0;
+  private writesAtLastLook = 0;
   private lastWrite: Promise<void> = Promise.resolve();
   private lastClearing: Promise<void> = Promise.resolve();
 
@@ -171,7 +172,9 @@ export class LevelLogStorage implements LogStorage {
 
   /** Returns what keeps the files of this store from being used now; undefined: nothing. */
   async fault(): Promise<FolderFault | undefined> {
-    const fault = await this.watch?.look();
+    const isIdle = this.writeNumber === this.writesAtLastLook;
+    this.writesAtLastLook = this.writeNumber;
+    const fault = await this.watch?.look(isIdle);
     return fault?.type === 'gone' ? { ...fault, message: this.corrupt(fault.message).message } : fault;
   }
 

@@ -47,9 +47,11 @@ export class LogStoreActor implements Actor {
   start(): void {
     this.runner.start({ type: 'start' });
     this.unwatch = this.dependencies.disk.watch(({ freeBytes, fault }) => {
-      const trouble = fault?.type === 'trouble' ? fault.message : undefined;
       if (fault?.type === 'gone') this.onDamage(fault.message);
-      else this.runner.enqueue({ type: 'disk', freeBytes, trouble });
+      else {
+        const { message: trouble, stopsWrites = false } = fault ?? {};
+        this.runner.enqueue({ type: 'disk', freeBytes, trouble, stopsWrites });
+      }
     });
   }
 

@@ -49,3 +49,26 @@ it('says once where the disk cannot be measured', async () => {
   await measurements(new DiskWatch({ folder: import.meta.dirname, reserveBytes: 0, everyMs: 1 }), 20);
   expect(warnings).toEqual(['the room on the disk cannot be told']);
 });
+
+it('says that the disk hangs while a look takes too long, and what is found afterwards', async () => {
+  let looks = 0;
+  let end = (): void => {};
+  const fault = (): Promise<undefined> => {
+    looks += 1;
+    return looks === 2 ? new Promise((resolve) => (end = () => resolve(undefined))) : Promise.resolve(undefined);
+  };
+  const watch = new DiskWatch({ folder: import.meta.dirname, reserveBytes: 0, everyMs: 1, hangsAfterMs: 0, fault });
+  const found: (string | undefined)[] = [];
+  await new Promise<void>((resolve) => {
+    ends.push(
+      watch.watch((now) => {
+        found.push(now.fault?.message);
+        if (looks === 2) expect(now.fault).toMatchObject({ type: 'trouble', stopsWrites: true });
+        if (looks === 2) end();
+        if (looks === 3 && now.fault === undefined) resolve();
+      }),
+    );
+  });
+  expect(found.some((message) => message?.startsWith('the disk of the data folder hangs'))).toBe(true);
+  expect(found.at(-1)).toBeUndefined();
+});

@@ -235,6 +235,10 @@ export class StoreOnABench {
     for (const leftovers of this.clearings.splice(0)) this.storage.clearNow(groupId, leftovers);
   }
 
+  health() {
+    return this.core.health();
+  }
+
   get isWriting(): boolean {
     return this.outstanding !== undefined;
   }

@@ -15,9 +15,12 @@ export class DiskRoom {
 
   /** What keeps the storage from working now, or empty. */
   trouble = '';
+  /** Whether nothing at all can be stored now. */
+  isStuck = false;
 
-  onMeasured(freeBytes: number, trouble = ''): void {
+  onMeasured(freeBytes: number, trouble = '', isStuck = false): void {
     this.trouble = trouble;
+    this.isStuck = isStuck;
     const least = this.reserveBytes * (this.measured?.isLow ? enoughAgain : 1);
     this.measured = { freeBytes, isLow: freeBytes < least };
   }

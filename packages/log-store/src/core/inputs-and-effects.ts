@@ -43,6 +43,8 @@ export type LogStoreInput =
       readonly freeBytes: number;
       /** What keeps the storage from working now, and may end; undefined: nothing. */
       readonly trouble?: string | undefined;
+      /** Whether nothing at all can be stored meanwhile. */
+      readonly stopsWrites?: boolean;
     }
   /** The storage could not load or read. */
   | { readonly type: 'storage_failed'; readonly code: FailureCode; readonly message: string };

@@ -56,6 +56,11 @@ export class LogStages {
     return this.running !== undefined;
   }
 
+  /** Whether something that was accepted has to be written. */
+  get needsWrite(): boolean {
+    return this.gathered.isNeeded;
+  }
+
   /** Whether the write that is outstanding deletes entries. */
   get isTruncating(): boolean {
     return this.running?.truncates ?? false;

@@ -126,7 +126,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         this.guard(() => this.reader.onChunkRead(input.token, input.chunk));
         return;
       case 'disk':
-        this.disk.onMeasured(input.freeBytes, input.trouble);
+        this.disk.onMeasured(input.freeBytes, input.trouble, input.stopsWrites);
         this.tellOfDisk();
         return;
       case 'write_failed':
@@ -329,6 +329,8 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
 
   private onIdle(): void {
     if (this.phase !== 'ready' || this.log.isWriting) return;
+    // What needs no write waits as well: who acknowledges could store an entry now (promise 27).
+    if (this.disk.isStuck && !this.log.needsWrite) return;
     const begun = this.log.begin(this.options.groupId);
     if ('write' in begun) this.effects.push({ type: 'write', ...begun.write });
     else this.tell(begun.done);
