@@ -1,4 +1,4 @@
-/** Bursts of requests of each kind against real processes; `test/long/floods.test.ts` has larger ones. */
+/** Bursts of requests of each kind against real processes; `test/exhaustive/floods.test.ts` has larger ones. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { discoveryKinds, Flood, floodKinds, peakMemoryMb } from '../support/flood.js';
 import { startNats } from '../support/nats.js';

@@ -20,7 +20,7 @@ function mountOwn(target: string): void {
   const image = `${target}.img`;
   try {
     execFileSync('truncate', ['-s', '700M', image]);
-    execFileSync('mkfs.ext4', ['-q', '-F', image], { stdio: 'pipe' });
+    execFileSync('mkfs.ext4', ['-q', '-F', '-m', '0', image], { stdio: 'pipe' });
     execFileSync('mount', ['-o', 'loop', image, target], { stdio: 'pipe' });
     isFrozenOnDemand = true;
   } catch {
@@ -94,17 +94,20 @@ describe('a log-store', () => {
     const filler = path.join(folder, 'n2', 'filler');
     const { bavail, bsize } = statfsSync(folder2());
     let isOver = false;
-    const writing = (async () => {
-      for (let number = 0; !isOver; number++) await put(`full ${number % 100}`, 'x'.repeat(20_000));
-    })();
+    const writing = Promise.all(
+      Array.from({ length: 8 }, async (_, writer) => {
+        while (!isOver) await put(`full ${writer}`, 'x'.repeat(20_000));
+      }),
+    );
     try {
       // All at once, so that a write meets it before the measurement does that keeps entries from a full disk.
-      execFileSync('fallocate', ['-l', String(bavail * bsize), filler]);
+      execFileSync('fallocate', ['-l', String(bavail * bsize - 8 * 1024 * 1024), filler]);
+      expect(() => execFileSync('sh', ['-c', `cat /dev/zero > ${filler}-rest`], { stdio: 'pipe' })).toThrow('No space');
       await unwell('n2', /^(ENOSPC|EIO|.*No space)/i);
     } finally {
       isOver = true;
       await writing;
-      rmSync(filler, { force: true });
+      for (const file of [filler, `${filler}-rest`]) rmSync(file, { force: true });
     }
     await mesh.healthy('n2');
     await mesh.caughtUp('n2');

@@ -357,6 +357,7 @@ describe('the ticks of the node', () => {
             },
             expect.objectContaining({ peer_id: 'n3', silent_ms: -1 }),
           ],
+          tick_id: 2,
           wants_content: false,
         },
       },
