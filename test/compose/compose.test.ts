@@ -2,13 +2,12 @@
 // containers die, and nothing that was acknowledged is lost. The tests are one story and run in order.
 
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
-import { ComposeProject, fetchBaseImages, freePorts, startEngine, stopEngine } from './docker.js';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, onTestFailed, test } from 'vitest';
+import { ComposeProject, freePorts } from './docker.js';
 import { findLost, PlainClient, Writer } from './plain-client.js';
 import { until } from './until.js';
 
 const name = `conclave-test-${randomBytes(4).toString('hex')}`;
-const image = `${name}:test`;
 
 // Generous: two dozen containers may share two cores with other work.
 const bootstrapTimeoutMs = 300_000;
@@ -18,7 +17,6 @@ const healthTimeoutMs = 300_000;
 /** So many more acknowledged writes show that the group is at work. */
 const someWrites = 50;
 
-let startedEngine = false;
 let project: ComposeProject;
 let ports: number[];
 let client: PlainClient | undefined;
@@ -67,27 +65,20 @@ const changePeers = (peers: readonly string[]): Promise<unknown> =>
   });
 
 beforeAll(async () => {
-  startedEngine = await startEngine();
   ports = await freePorts(3);
   project = await ComposeProject.make(name, {
-    CONCLAVE_IMAGE: image,
+    CONCLAVE_IMAGE: inject('image'),
     CONCLAVE_NATS1_PORT: String(ports[0]),
     CONCLAVE_NATS2_PORT: String(ports[1]),
     CONCLAVE_NATS3_PORT: String(ports[2]),
     CONCLAVE_HEALTH_INTERVAL: '10s',
   });
-  await fetchBaseImages(['node:20-bookworm-slim', 'nats:2.11-alpine']);
-  await project.build('n1-log-store');
 });
 
 afterAll(async () => {
-  try {
-    await writer?.stop();
-    await client?.close();
-    if (project !== undefined) await project.remove(image);
-  } finally {
-    if (startedEngine) await stopEngine();
-  }
+  await writer?.stop();
+  await client?.close();
+  await project?.remove();
 });
 
 describe('docker compose', () => {

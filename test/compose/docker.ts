@@ -6,7 +6,8 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { until } from './until.js';
 
-const root = path.resolve(import.meta.dirname, '../..');
+/** The project's folder. */
+export const root = path.resolve(import.meta.dirname, '../..');
 const maxOutputBytes = 64 * 1024 * 1024;
 
 const execute = promisify(execFile);
@@ -52,6 +53,29 @@ export async function startEngine(): Promise<boolean> {
 
 export const stopEngine = (): Promise<string> => run(path.join(root, 'docker/engine.sh'), ['stop']);
 
+/** How a command ended, and what it printed. */
+export interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly error: string;
+}
+
+/** Runs a command in the project's folder, however it ends. */
+export async function runToEnd(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  try {
+    const { stdout, stderr } = await execute(command, [...args], {
+      cwd: root,
+      env: { ...process.env, ...options.env },
+      maxBuffer: maxOutputBytes,
+    });
+    return { code: 0, out: stdout, error: stderr };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string };
+    if (typeof code !== 'number') throw error;
+    return { code, out: stdout ?? '', error: stderr ?? '' };
+  }
+}
+
 /** Pulls the base images, or makes them here where no registry answers. */
 export async function fetchBaseImages(images: readonly string[]): Promise<void> {
   for (const image of images) {
@@ -59,6 +83,26 @@ export async function fetchBaseImages(images: readonly string[]): Promise<void> 
     if (await succeeds('docker', ['pull', image])) continue;
     await run(path.join(root, 'docker/local-images.sh'), []);
   }
+}
+
+/** An image that was built, and what takes it away again. */
+export interface BuiltImage {
+  readonly name: string;
+  readonly remove: () => Promise<void>;
+}
+
+/** @param build builds the image of that name, which nothing else has */
+export async function buildImage(name: string, build: () => Promise<unknown>): Promise<BuiltImage> {
+  const before = await unnamedStages();
+  await build();
+  const stages = (await unnamedStages()).filter((stage) => !before.includes(stage));
+  return {
+    name,
+    remove: async () => {
+      await docker('image', 'rm', name);
+      if (stages.length > 0) await docker('image', 'rm', ...stages);
+    },
+  };
 }
 
 /** The stages of our builds that stay as images without a name where BuildKit does not build. */
@@ -106,10 +150,10 @@ export interface ContainerState {
 /** One compose project of the repository's compose file, under a name of its own. */
 export class ComposeProject {
   readonly name: string;
+  /** What is set from now on beside what it was made with, as in a file `.env`. */
+  settings: Readonly<Record<string, string>> = {};
   readonly #env: Record<string, string>;
   readonly #command: readonly [string, ...string[]];
-  /** Stages of builds that are not this project's. */
-  #stagesBefore: readonly string[] = [];
 
   private constructor(name: string, env: Record<string, string>, command: readonly [string, ...string[]]) {
     this.name = name;
@@ -127,12 +171,24 @@ export class ComposeProject {
 
   compose(...args: string[]): Promise<string> {
     const [command, ...first] = this.#command;
-    return run(command, [...first, ...args], { env: this.#env });
+    return run(command, [...first, ...args], { env: { ...this.#env, ...this.settings } });
   }
 
-  async build(service: string): Promise<void> {
-    this.#stagesBefore = await unnamedStages();
-    await this.compose('build', service);
+  /** Runs a command on this machine with the project's settings, however it ends. */
+  runToEnd(command: string, args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+    return runToEnd(command, args, { env: { ...this.#env, ...this.settings, ...env } });
+  }
+
+  /** Runs `conclave restart --compose` on this machine. */
+  restart(servers: string, ...more: readonly string[]): Promise<Ended> {
+    const conclave = path.join(root, 'packages/cli/bin/conclave.js');
+    const command = this.#command.join(' ');
+    return this.runToEnd(process.execPath, [conclave, 'restart', '--compose', command, '--nats', servers, ...more]);
+  }
+
+  composeToEnd(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+    const [command, ...first] = this.#command;
+    return this.runToEnd(command, [...first, ...args], env);
   }
 
   async containerOf(service: string): Promise<string> {
@@ -147,6 +203,11 @@ export class ComposeProject {
   async stateOf(service: string): Promise<ContainerState> {
     const id = await this.containerOf(service);
     return JSON.parse(await docker('inspect', '--format', '{{json .State}}', id)) as ContainerState;
+  }
+
+  /** The settings of a container, as NAME=value. */
+  async environmentOf(id: string): Promise<string[]> {
+    return JSON.parse(await docker('inspect', '--format', '{{json .Config.Env}}', id)) as string[];
   }
 
   async kill(service: string): Promise<void> {
@@ -195,12 +256,9 @@ export class ComposeProject {
     await this.compose('--profile', 'spare', 'down', '--remove-orphans', '--timeout', '10');
   }
 
-  /** Takes all away that the project made, its volumes and `image` too, and fails if anything is left. */
-  async remove(image: string): Promise<void> {
+  /** Takes all away that the project made, its volumes too, and fails if anything is left. */
+  async remove(): Promise<void> {
     await this.compose('--profile', 'spare', 'down', '--volumes', '--remove-orphans', '-t', '2');
-    if (await succeeds('docker', ['image', 'inspect', image])) await docker('image', 'rm', image);
-    const stages = (await unnamedStages()).filter((stage) => !this.#stagesBefore.includes(stage));
-    if (stages.length > 0) await docker('image', 'rm', ...stages);
     const left = [
       ...(await this.#list('ps', '-a', [])),
       ...(await this.#list('volume', 'ls', [])),
