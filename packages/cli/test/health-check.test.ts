@@ -13,7 +13,7 @@ describe('conclave health in a container', () => {
     [['--peer', 'n2', '--actors', 'log-store'], 'n2', ['log-store']],
     [['--all-peers'], 'n1', all],
   ])('with %j means these actors', (words, peer, actors) => {
-    expect(readAsked(words, container)).toMatchObject({ peer, actors, servers: ['nats://nats1:4222'] });
+    expect(readAsked(words, container)).toMatchObject({ peer, actors });
   });
 
   it.each([[['--help']], [['--al-peers']], [['--peer']], [['--peer', 'n 2']]])(
@@ -27,9 +27,9 @@ describe('conclave health in a container', () => {
 it('conclave health without a NATS server says so', async () => {
   const asked = readAsked(['--peer', 'n1', '--nats', 'nats://127.0.0.1:1'], {});
   if (asked === undefined) throw new Error('it takes the whole command');
-  expect(await checkHealth(asked)).toEqual({
+  expect(await checkHealth(asked)).toMatchObject({
     healthy: false,
-    problem: expect.stringMatching(/^no NATS server can be reached: /),
+    problem: 'no NATS server at nats://127.0.0.1:1: connection refused',
     actors: [],
   });
 });
