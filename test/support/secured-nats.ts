@@ -41,9 +41,11 @@ export class SecuredNats {
   /** The server's lines about what somebody was not allowed, as `<user> <subject>`. */
   get violations(): string[] {
     return this.log.flatMap((line) => {
-      const [, user, subject] = /Violation.* - User "([^"]*)", (?:Subject|Reply) "([^"]*)"/.exec(line) ?? [];
-      if (user !== undefined) return [`${user} ${subject}`];
-      return /Violation/.test(line) ? [line] : [];
+      if (!/Violation/.test(line)) return [];
+      // Up to 2.11 the user stands behind the words, later before them, with its account.
+      const [, user] = /- User "([^"]*)"/.exec(line) ?? /\/user:([^"]*)"/.exec(line) ?? [];
+      const [, subject] = /(?:Subject|Reply) "([^"]*)"/.exec(line) ?? [];
+      return [user === undefined || subject === undefined ? line : `${user} ${subject}`];
     });
   }
 

@@ -171,7 +171,10 @@ async function heard(connection: NatsConnection, subjects: Subjects): Promise<Pe
       callback: (error, message) => {
         if (error !== null) return;
         const parsed = GroupList.safeParse(tryJson(message.data));
-        if (parsed.success) peers.add(parsed.data.peer_id);
+        if (!parsed.success) return;
+        const { peer_id: peerId } = parsed.data;
+        const own = subjects.groupList(peerId);
+        if (message.subject === own || message.subject === subjects.ofFirstVersion(own)) peers.add(peerId);
       },
     }),
   );
