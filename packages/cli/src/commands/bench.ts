@@ -12,7 +12,7 @@
 import { once } from 'node:events';
 import path from 'node:path';
 import { ConclaveClient, type GetOptions } from '@conclave/client';
-import { asGroupId, defaultPrefix } from '@conclave/protocol';
+import { asGroupId, defaultPrefix, limits } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { runAction } from '../action.js';
 import { benchChange } from '../bench/change.js';
@@ -30,6 +30,7 @@ import {
   selectRows,
 } from '../bench/rows.js';
 import { scratchFolder } from '../bench/scratch-folder.js';
+import { benchWatches, defaultWatches } from '../bench/watches.js';
 import { Failed } from '../exit-codes.js';
 import { openLogin } from '../login.js';
 import { splitList, wholeNumber } from '../options.js';
@@ -62,6 +63,8 @@ interface BenchOptions {
   readonly writers: readonly number[];
   readonly changes: number;
   readonly kills: number;
+  /** Empty: something else is measured. */
+  readonly watches: readonly number[];
 }
 
 export function registerBench(program: Command): void {
@@ -110,6 +113,12 @@ export function registerBench(program: Command): void {
         .argParser(wholeNumber(1, 1_000))
         .default(5),
     )
+    .addOption(
+      new Option('--watches [numbers]', 'instead: writes a second with so many open watches, and with none')
+        .argParser((text: string) => splitList(text).map(wholeNumber(1, limits.watches)))
+        .preset(defaultWatches.join(','))
+        .default([], 'off'),
+    )
     .description('measure replicated writes, and reads, beside bare requests and a bare sync')
     .action((options: BenchOptions) =>
       runAction(options, (output) => withCleanUp((cleanUp) => benchOf(options)(cleanUp, output, options))),
@@ -121,8 +130,9 @@ export function registerBench(program: Command): void {
     .action((urls: string) => echo(urls, once(process, 'disconnect')));
 }
 
-function benchOf({ joiner, change }: BenchOptions): typeof bench {
+function benchOf({ joiner, change, watches }: BenchOptions): typeof bench {
   if (joiner) return benchJoiner;
+  if (watches.length > 0) return benchWatches;
   return change ? benchChange : bench;
 }
 
