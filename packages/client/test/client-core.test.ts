@@ -336,15 +336,40 @@ describe('an election', () => {
     const before = driver.requests.length;
     driver.step({ type: 'leader_elected' });
     expect(driver.requests).toHaveLength(before + 1);
-    // What is under way is not sent a second time.
-    driver.step({ type: 'leader_elected' });
-    expect(driver.requests).toHaveLength(before + 1);
     // Should it come too soon, the next pause is a short one again.
     driver.answer({ type: 'no_responders' });
     driver.pass(20);
     expect(driver.requests).toHaveLength(before + 2);
     driver.reply({ results: [done(1)] });
     expect(driver.settled.get(call)).toEqual(putDone(1));
+  });
+
+  it('has what the leader before was sent and has not answered go to the new one, and takes the answer of either', () => {
+    const driver = new Driver();
+    const [first, second] = [driver.put('a'), driver.put('b')];
+    driver.openSession();
+    const sent = driver.requests.at(-1);
+    // Not answered, so that the next attempt would get twice the time.
+    driver.pass(1000);
+    driver.step({ type: 'leader_elected' });
+    const again = driver.requests.at(-1);
+    expect(again?.requestId).toBe((sent?.requestId ?? 0) + 2);
+    expect(again?.body).toEqual(sent?.body);
+    // That one is lost, too: it is sent again after as long as a first attempt.
+    driver.pass(1000);
+    expect(driver.requests.at(-1)?.requestId).toBe((again?.requestId ?? 0) + 1);
+    const reply = { type: 'body', body: { results: [done(1), done(2)] } } as const;
+    driver.step({ type: 'reply', requestId: sent?.requestId ?? 0, reply });
+    expect([first, second].map((call) => driver.settled.get(call))).toEqual([putDone(1), putDone(2)]);
+  });
+
+  it('sends no command again that changes something', () => {
+    const driver = new Driver();
+    driver.call({ operation: 'admin', command: 'transfer_leader', body: {}, peerId: undefined });
+    driver.idle();
+    const before = driver.requests.length;
+    driver.step({ type: 'leader_elected' });
+    expect(driver.requests).toHaveLength(before);
   });
 });
 

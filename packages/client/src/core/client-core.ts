@@ -321,11 +321,15 @@ export class ClientCore {
     for (const { dueMs } of this.requests) this.wakeAt(dueMs);
   }
 
-  /** What waits to be sent again goes to the new leader at once. */
+  /**
+   * Sends to the new leader at once what waits to be sent again, and what was sent and is not answered: the leader before it may be
+   * dead, or refuse that late. What must not be sent again is left alone.
+   */
   private onLeaderElected(at: Instant): void {
     for (const request of [...this.requests]) {
-      if (request.phase !== 'backing_off' || request.target.peerId !== undefined) continue;
+      if (!Number.isFinite(request.dueMs) || request.target.peerId !== undefined) continue;
       request.failures = 0;
+      request.timeouts = 0;
       if (request === this.opening && !this.needsSession()) this.endOpening();
       else this.send(request, at);
     }
