@@ -430,7 +430,12 @@ describe('a node’s door', () => {
     script = (input) => (input.type === 'propose' ? [ends, ...answerAll(input)] : answerAll(input));
     await start();
     const asked = Array.from({ length: 500 }, () => ask('conclave.g.kv.put', {}));
-    for (const answer of await Promise.all(asked)) expect(answer).toMatchObject(fine);
+    const answers = await Promise.all(asked.map((one) => one.catch((error: Error) => error.message)));
+    // Which of them the server had read by then is the server's choice: of the others it says itself that nobody is there.
+    const sent = answers.filter((answer) => typeof answer !== 'string');
+    expect(new Set(answers.filter((answer) => typeof answer === 'string'))).toSatisfy(areNoResponders);
+    expect(sent.length).toBeGreaterThan(1);
+    for (const answer of sent) expect(answer).toMatchObject(fine);
     await expect(client.request('conclave.g.kv.put')).rejects.toThrow('no responders');
   });
 
@@ -639,3 +644,7 @@ describe('a node, to those who discover services', () => {
     expect(String(endpoints[2]?.last_error)).toContain('EINVAL');
   });
 });
+
+function areNoResponders(messages: ReadonlySet<unknown>): boolean {
+  return [...messages].every((message) => String(message).includes('no responders'));
+}
