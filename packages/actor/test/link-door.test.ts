@@ -35,7 +35,8 @@ describe('the door of a link', () => {
     door.admit(own(), { link: 1, seq: 1 }, sent);
     expect(door.onTick({ ...own(), link: 1, seq: 5 }, sent)).toBe(true);
     const build = { incarnation: 'r1', levels: { lowest: 0, highest: 1 } };
-    const body = { group_id: groupId, ...own(), link: 1, seq: 1, actor: 'replicator', ...build };
+    const lacks = { taken_seq: 1, asked_seq: 5 };
+    const body = { group_id: groupId, ...own(), link: 1, seq: 1, actor: 'replicator', ...build, ...lacks };
     expect(sent).toEqual([{ type: 'send', peerId, message: { name: 'node.ack', body } }]);
   });
 

@@ -130,8 +130,10 @@ export const limits = {
   snapshotChunkBytes: 256 * KiB,
   /** A piece that a state machine gives to a snapshot. */
   snapshotPieceBytes: 16 * MiB,
-  /** Chunks that a node has handed to its log-store and that are not synced; also those that it has asked for to restore. */
+  /** Chunks that a node has handed to its log-store and that are not synced. */
   snapshotTakingChunks: 4,
+  /** Chunks that a node has asked its log-store for to restore its state. */
+  snapshotRestoringChunks: 2,
   /** A node that takes a snapshot draws the next chunk of it so many milliseconds after the last one: writes come first. */
   snapshotDrawEveryMs: 4,
   /** A snapshot that is due is put off while one is being sent to a peer: until the log is so many times the due size. */

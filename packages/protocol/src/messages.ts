@@ -94,6 +94,11 @@ export const Progress = z.object({
   caught_up: z.boolean(),
   /** Of a peer that catches up: the writers are faster than it, and are to be slowed down for a moment. */
   wants_throttle: z.boolean().optional(),
+  /**
+   * It lacks entries, and does not get new ones as members do that are in step, or acknowledges them later; or it has not applied what
+   * it has. None: it could lead at once.
+   */
+  behind: z.boolean().optional(),
   /** Why it is refused, or empty. */
   refusal: z.enum(['', 'ENOTEMPTY', 'ESTORE']),
   /** It takes no entries: it is told so, or its disk is full. */
@@ -447,6 +452,12 @@ export const messages = {
       incarnation: Incarnation,
       /** That the actor speaks; none: it is of the first version. */
       levels: Levels.optional(),
+      /**
+       * Answers a tick: what of this link has been taken, synced or not, and what the tick said was sent last. What lies between was
+       * lost, as messages arrive in order. None: it answers no tick, or is of a version that does not say.
+       */
+      taken_seq: Count.optional(),
+      asked_seq: Count.optional(),
     }),
   ),
 
@@ -641,6 +652,8 @@ export const messages = {
       cannot_lead: z.boolean().optional(),
       /** Whether one of its own actors is silent, so that it does not campaign. */
       lacks_actor: z.boolean().optional(),
+      /** Whether it has not applied what it knew to be committed a tick ago, so that it could not answer at once as a leader. */
+      unapplied: z.boolean().optional(),
     }),
   ),
   'node.read_index': define(

@@ -16,7 +16,9 @@ function inStep(targets = 'n2'): void {
 describe('the link', () => {
   it('is acknowledged in the name of the replicators', () => {
     const effects = group.step(group.tickMessage());
-    const body = { ...own, link: 1, seq: 0, actor: 'replicator', incarnation: 'r1', levels: { lowest: 0, highest: 1 } };
+    const lacks = { taken_seq: 0, asked_seq: 0 };
+    const build = { incarnation: 'r1', levels: { lowest: 0, highest: 1 } };
+    const body = { ...own, link: 1, seq: 0, actor: 'replicator', ...build, ...lacks };
     expect(effects).toEqual([{ type: 'send', peerId: self, message: { name: 'node.ack', body } }]);
     expect(group.core.dropped).toEqual({ tick_of_another_session: 1 });
   });

@@ -184,7 +184,20 @@ describe('replication', () => {
     expect(group.tick()).toEqual(['n2 after 11/5 #4 hear the feed']);
   });
 
-  it('probes behind what it has sent once that makes no progress for half an election timeout', () => {
+  it('goes on sending to a target that acknowledges nothing for a while, and asks behind it whether all has arrived', () => {
+    inStep();
+    group.hear(group.append(commands(11)));
+    for (let n = 0; n < 4; n++) group.tick();
+    expect(group.tick()[1]).toMatch(/^n2 after 11\/5 #\d+ hear the feed$/);
+    expect(group.progress()[0]).toMatchObject({ state: 'replicate', in_flight: 1 });
+    expect(group.hear(group.append(commands(12)))[0]).toContain('n2 12..12 after 11/5');
+    // Once, and again only after as long.
+    for (let n = 0; n < 4; n++) expect(group.tick()).toHaveLength(1);
+    expect(group.tick()[1]).toContain('n2 after 12/5');
+    expect(group.hear(stored('n2', 12))).toEqual([]);
+  });
+
+  it('asks behind what it has sent once that makes no progress for half an election timeout', () => {
     inStep();
     group.hear(group.append(commands(11)));
     group.hear(group.append(commands(12)));
@@ -207,7 +220,7 @@ describe('replication', () => {
     group.hear(rejected('n2', 3, 11, [0, 0], { reason: 'busy' }));
     expect(group.hear(group.append(commands(13)))).toEqual([]);
     expect(group.hear(stored('n2', 11))).toEqual([]);
-    expect(group.tick()).toEqual(['n2 after 11/5 #4', 'n2 12..13 after 11/5 #5']);
+    expect(group.tick()).toEqual(['n2 after 11/5 #4 hear the feed', 'n2 12..13 after 11/5 #5 hear the feed']);
   });
 
   it.each([
@@ -350,6 +363,7 @@ describe('the ticks of the node', () => {
               stored_ms: -1,
               read_only: false,
               caught_up: false,
+              behind: true,
               refusal: '',
               install: null,
               // It says nothing of levels, as the first version does not.

@@ -101,8 +101,8 @@ export const replication = [
     edits: [
       {
         file: supply,
-        find: 'if (this.pipeline.isStalled(nowMs)) this.beginProbe(this.stalledNext());',
-        replace: 'if (this.pipeline.isStalled(nowMs) && nowMs < 0) this.beginProbe(this.stalledNext());',
+        find: 'if (this.pipeline.isStalled(nowMs)) this.checkArrival(nowMs);',
+        replace: 'if (this.pipeline.isStalled(nowMs) && nowMs < 0) this.checkArrival(nowMs);',
       },
     ],
     seeds: 60,

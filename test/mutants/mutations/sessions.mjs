@@ -150,8 +150,8 @@ export const sessions = [
     edits: [
       {
         file: link,
-        find: 'if (oldest === undefined || nowMs - oldest.sentAtMs < afterMs) return [];',
-        replace: 'if (oldest === undefined || nowMs - oldest.sentAtMs < afterMs || oldest.seq > 0) return [];',
+        find: 'if (oldest === undefined || oldest.seq > upTo || nowMs - oldest.sentAtMs < afterMs) return [];',
+        replace: 'if (oldest === undefined || oldest.seq > 0 || nowMs - oldest.sentAtMs < afterMs) return [];',
       },
     ],
     seeds: 60,

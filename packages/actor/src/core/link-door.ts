@@ -81,7 +81,7 @@ export class LinkDoor {
   onTick(own: Own & Frame, effects: Sink): boolean {
     this.receiver.onTick(own);
     if (this.receiver.isStale(own)) return false;
-    effects.push(this.acknowledge(own, own.link));
+    effects.push(this.acknowledge(own, own.link, own.seq));
     return this.isCurrent(own);
   }
 
@@ -93,13 +93,15 @@ export class LinkDoor {
     effects.push(this.acknowledge(own, this.unacknowledged.link));
   }
 
-  private acknowledge(own: Own, link: number): Send<Message<'node.ack'>> {
+  /** @param asked what a tick says was sent last */
+  private acknowledge(own: Own, link: number, asked?: number): Send<Message<'node.ack'>> {
     const { groupId, peerId, actor, incarnation, levels = supportedLevels } = this.options;
     // Of another session the receiver knows nothing, even where the link has the same number.
     const frame = this.isCurrent(own) ? this.receiver.frameFor({ link }) : { link, seq: 0 };
     if (frame.seq > 0) this.unacknowledged.count = 0;
     const whose = { group_id: groupId, store_id: own.store_id, session: own.session };
-    const body = { ...whose, ...frame, actor, incarnation, levels };
+    const lacks = asked === undefined ? {} : { taken_seq: frame.seq, asked_seq: asked };
+    const body = { ...whose, ...frame, actor, incarnation, levels, ...lacks };
     return { type: 'send', peerId, message: { name: 'node.ack', body } };
   }
 }

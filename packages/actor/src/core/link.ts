@@ -9,7 +9,8 @@
  * 1. `acknowledged < nextSeq`; what is unacknowledged is exactly `acknowledged + 1 .. nextSeq - 1`.
  * 2. A receiver takes `seq` n only after n - 1 of the same link.
  * 3. A receiver never goes back to an older session, nor to an older link of its session.
- * 4. A receiver leaves the store that it follows for another one only after that one has ticked for a while and the
+ * 4. Of a receiver that says what it has taken, only what it lacks is resent: one that is slow is not given more to do.
+ * 5. A receiver leaves the store that it follows for another one only after that one has ticked for a while and the
  *    followed one has not been heard: neither a late message of a store that is no more nor a stray one moves it.
  */
 import { type Frame, invariant, limits, type Session, type StoreId } from '@conclave/protocol';
@@ -21,6 +22,9 @@ interface Pending<M> {
   sentAtMs: number;
 }
 
+/** What a receiver says of a link. */
+type Acknowledgement = Frame & { readonly taken_seq?: number | undefined; readonly asked_seq?: number | undefined };
+
 /** The node's end. `M`: what is resent. */
 export class LinkSender<M> {
   private link = 1;
@@ -28,6 +32,8 @@ export class LinkSender<M> {
   private pending: Pending<M>[] = [];
   private pendingBytes = 0;
   private acknowledged = 0;
+  /** What the receiver lacked when it answered a tick: these, and none before or behind. Undefined: it does not say. */
+  private lacking: { readonly from: number; readonly upTo: number } | undefined;
 
   /** How many messages and bytes may be unacknowledged. */
   constructor(
@@ -66,8 +72,10 @@ export class LinkSender<M> {
   }
 
   /** Takes an acknowledgement; false where it is of another link. */
-  onAcknowledged(frame: Frame): boolean {
+  onAcknowledged(frame: Acknowledgement): boolean {
     if (frame.link !== this.link || frame.seq >= this.nextSeq) return false;
+    const { taken_seq: has, asked_seq: asked } = frame;
+    if (has !== undefined && asked !== undefined) this.lacking = { from: has + 1, upTo: asked };
     if (frame.seq <= this.acknowledged) return true;
     const taken = frame.seq - this.acknowledged;
     for (const { bytes } of this.pending.splice(0, taken)) this.pendingBytes -= bytes;
@@ -75,11 +83,13 @@ export class LinkSender<M> {
     return true;
   }
 
-  /** What was sent at least `afterMs` ago and is still unacknowledged, oldest first, at most `most`; it counts as sent now. */
+  /** What was sent at least `afterMs` ago and the receiver lacks, oldest first, at most `most`; it counts as sent now. */
   dueAgain(nowMs: number, afterMs: number, most = 64): M[] {
-    const oldest = this.pending[0];
-    if (oldest === undefined || nowMs - oldest.sentAtMs < afterMs) return [];
-    const due = this.pending.slice(0, most);
+    const { from, upTo } = this.lacking ?? { from: 0, upTo: this.nextSeq };
+    const first = Math.max(0, from - this.acknowledged - 1);
+    const oldest = this.pending[first];
+    if (oldest === undefined || oldest.seq > upTo || nowMs - oldest.sentAtMs < afterMs) return [];
+    const due = this.pending.slice(first, Math.min(first + most, upTo - this.acknowledged));
     for (const pending of due) pending.sentAtMs = nowMs;
     return due.map(({ message }) => message);
   }
@@ -89,6 +99,7 @@ export class LinkSender<M> {
     this.link += 1;
     this.nextSeq = 1;
     this.acknowledged = 0;
+    this.lacking = undefined;
     this.pending = [];
     this.pendingBytes = 0;
   }

@@ -270,7 +270,10 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   }
 
   private onTick(body: Body<'log-store.tick'>): void {
-    if (this.isOfSession(body, true)) this.acknowledgeLink(body.session, body.link);
+    if (!this.isOfSession(body, true)) return;
+    const { session, link, seq: asked_seq } = body;
+    const answered = { taken_seq: this.link.takenOf(link), asked_seq };
+    this.sendNode(replies.ack(this.options, this.storeId, session, this.link.acknowledge(link), answered));
   }
 
   // ---- Entries, term and vote ----------------------------------------------------------------------

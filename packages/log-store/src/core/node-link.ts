@@ -82,6 +82,11 @@ export class NodeLink {
     return this.synced.seq - this.told;
   }
 
+  /** Up to where messages of a link have been taken, synced or not; 0: none of it. */
+  takenOf(link: number): number {
+    return this.link.frameFor({ link }).seq;
+  }
+
   /** What the node is told now: up to where this link is synced; `seq` 0: nothing of it. */
   acknowledge(link: number): Frame {
     if (link !== this.synced.link) return { link, seq: 0 };

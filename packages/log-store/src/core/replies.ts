@@ -35,10 +35,16 @@ export function fenced(
 }
 
 /** To the node: its link is synced up to this frame. */
-export function ack(options: LogStoreOptions, storeId: StoreId, session: Session, synced: Frame): Message {
+export function ack(
+  options: LogStoreOptions,
+  storeId: StoreId,
+  session: Session,
+  synced: Frame,
+  answered?: { readonly taken_seq: number; readonly asked_seq: number },
+): Message {
   const { groupId, incarnation, levels = supportedLevels } = options;
   const own = { group_id: groupId, store_id: storeId, session };
-  return { name: 'node.ack', body: { ...own, ...synced, actor: 'log-store', incarnation, levels } };
+  return { name: 'node.ack', body: { ...own, ...synced, actor: 'log-store', incarnation, levels, ...answered } };
 }
 
 /** To the leader: this peer's log is the leader's up to an index, and synced. */

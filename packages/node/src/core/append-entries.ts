@@ -50,6 +50,8 @@ export class AppendEntriesHandler {
   /** The last tick for which `noteSession` waits, or has waited. */
   private askedTickId = 0;
   private askedTerm = 0;
+  /** Up to where entries were known committed when the last tick was echoed. */
+  private committedBefore: LogIndex = asLogIndex(0);
 
   constructor(
     private readonly context: NodeContext,
@@ -160,6 +162,8 @@ export class AppendEntriesHandler {
     state.electionBaseMs = context.nowMs;
     if (!this.session.isSure) return context.drop('echo_unsure_of_session');
     const { term } = state;
+    const isUnapplied = state.appliedIndex < this.committedBefore;
+    this.committedBefore = state.commitIndex;
     own.speak(() =>
       context.send(body.leader_id, {
         name: 'feed.echo',
@@ -178,6 +182,7 @@ export class AppendEntriesHandler {
           ...build(context.options, state),
           ...(state.cannotLead === '' ? {} : { cannot_lead: true }),
           ...(own.silent().length === 0 ? {} : { lacks_actor: true }),
+          ...(isUnapplied ? { unapplied: true } : {}),
         },
       }),
     );
@@ -223,6 +228,9 @@ export class AppendEntriesHandler {
       batches: fresh.map(({ bytes }) => bytes),
     });
     this.noteSession();
+    // More is on its way.
+    const { nowMs, options } = this.context;
+    state.storesFirstUntilMs = verified < body.leader_commit ? nowMs + options.heartbeatIntervalMs : 0;
     hub.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));
   }
 

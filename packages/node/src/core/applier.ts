@@ -30,8 +30,8 @@ import type { CachedBatch } from './log-view.js';
 import type { OwnActors } from './own-actors.js';
 import { type NodeState, needsLevel } from './state.js';
 
-/** Entries that one step applies at the most. */
-const entriesPerStep = 8192;
+/** Entries that one step applies at the most: few, so that entries that arrive meanwhile go to the disk first. */
+const entriesPerStep = 512;
 /** Ticks after which a read of the log that was not answered is asked again. */
 const readAgainTicks = 5;
 
@@ -40,6 +40,7 @@ export class Applier {
   private reading: { readonly requestId: number; readonly sinceMs: number } | undefined;
   private lastRequestId = 0;
   private isScheduled = false;
+  private isPutOff = false;
   private isHeld = false;
   private bytes = 0;
   private entries = 0;
@@ -61,17 +62,22 @@ export class Applier {
 
   /**
    * Applies soon, in a step of its own: what the step at hand sends, above all to the disk, goes out first. For a
-   * follower, on whose applying nobody waits.
+   * follower, on whose applying nobody waits. One that lacks committed entries first stores these, as it is needed for that.
    */
   runSoon(): void {
-    if (this.isScheduled || this.state.appliedIndex === this.state.commitIndex) return;
+    const { state, context } = this;
+    if (state.appliedIndex === state.commitIndex) return;
+    const waitMs = Math.max(0, state.storesFirstUntilMs - context.nowMs);
+    if (this.isScheduled && !this.isPutOff && waitMs === 0) return;
     this.isScheduled = true;
-    this.context.setTimer('apply', 0);
+    this.isPutOff = waitMs > 0;
+    context.setTimer('apply', waitMs);
   }
 
   /** The timer of `runSoon` has gone off. */
   onApplyTimer(): void {
     this.isScheduled = false;
+    this.isPutOff = false;
     this.run();
   }
 

@@ -42,7 +42,7 @@ interface Candidacy {
   /** A vote is asked for once the own one is synced. */
   asking: boolean;
   readonly sinceMs: number;
-  readonly timeoutMs: number;
+  timeoutMs: number;
 }
 
 export class Election {
@@ -92,7 +92,13 @@ export class Election {
     const base = this.candidacy?.sinceMs ?? state.electionBaseMs;
     const timeoutMs = this.candidacy?.timeoutMs ?? this.timeoutMs;
     const leftMs = base + timeoutMs - context.nowMs;
-    if (leftMs > 0) return context.setTimer('election', leftMs);
+    if (leftMs > 0) context.setTimer('election', leftMs);
+    else this.standInTime();
+  }
+
+  /** Stands, and again after another timeout. */
+  private standInTime(): void {
+    const { state, context } = this;
     this.drawTimeout();
     state.electionBaseMs = context.nowMs;
     context.setTimer('election', this.timeoutMs);
@@ -246,12 +252,15 @@ export class Election {
       this.own.tellHigherTerm(body.candidate_id, this.state.groupUid);
       return this.respond(body, false);
     }
-    const granted = !this.leaseHolds(body) && this.isUpToDate(body);
+    const isFree = !this.leaseHolds(body);
+    const granted = isFree && this.isUpToDate(body);
     if (granted && this.mayYieldTo(body)) {
       this.yieldedMs = this.context.nowMs;
       this.hub.becomeFollower(`${body.candidate_id} asks for pre-votes, too`);
     }
     this.respond(body, granted);
+    // That one cannot win, as this log has more: rather than wait for its own time this peer stands now.
+    if (isFree && !granted && this.state.role === 'follower') this.standInTime();
   }
 
   /**
@@ -271,6 +280,7 @@ export class Election {
       return this.respond(body, false);
     }
     if (this.leaseHolds(body)) return this.respond(body, false);
+    this.noteRival(body);
     if (!own.hasRoom('log-store', true)) return context.drop('log_store_link_full');
     if (body.term > state.term) {
       if (body.transfer) this.voidLease();
@@ -290,6 +300,23 @@ export class Election {
       own.storeVote();
     }
     this.respond(body, granted);
+  }
+
+  /**
+   * Another peer stands in the same term as this one, and the votes may be split. The one with more in its log, or of the lower name,
+   * stands again soon, in a later term; the other one waits for as long as it drew.
+   */
+  private noteRival(body: RequestVote): void {
+    const { state, context, candidacy } = this;
+    if (state.role !== 'candidate' || body.term !== state.term || candidacy?.kind !== 'vote') return;
+    const { log } = state;
+    const isEqual = body.last_term === log.lastTerm && body.last_index === log.lastIndex;
+    if (isEqual ? state.peerId > body.candidate_id : this.isUpToDate(body)) return;
+    const soonMs = context.options.heartbeatIntervalMs / 2;
+    const timeoutMs = context.nowMs + soonMs - candidacy.sinceMs;
+    if (timeoutMs >= candidacy.timeoutMs) return;
+    candidacy.timeoutMs = timeoutMs;
+    context.setTimer('election', soonMs);
   }
 
   /** Whether a leader may count on this voter: it was heard of, or may have been before this node started. */

@@ -463,7 +463,10 @@ export class Leadership {
     const isMember = ({ peer_id, store_id }: Progress) =>
       configuration !== undefined && hasMember(configuration.peers, peer_id, store_id);
     const candidates = this.allProgress.filter((each) => among.includes(each.peer_id) && isMember(each));
-    return candidates.sort((a, b) => b.match_index - a.match_index || a.silent_ms - b.silent_ms);
+    const isBehind = ({ behind = false }: Progress): number => (behind ? 1 : 0);
+    return candidates.sort(
+      (a, b) => isBehind(a) - isBehind(b) || b.match_index - a.match_index || a.silent_ms - b.silent_ms,
+    );
   }
 
   /** Why a target cannot lead now, as far as is known of it; undefined: nothing stands against it. */

@@ -22,6 +22,7 @@ import {
   type Body,
   invariant,
   isIn,
+  type LedHistory,
   type LogIndex,
   levelOf,
   type NodeMessage,
@@ -245,7 +246,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
         this.watches.onUnheard(input.watchId);
         break;
       case 'led_history':
-        if (!this.outside.onLed(input.body)) this.otherHistory.onLed(input.body);
+        this.onLedHistory(input.body);
         break;
       case 'hearing_feed':
         this.leaderFeed.onHearing(input.peerId);
@@ -532,7 +533,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.readDoor.own.flush();
     if (!this.isLeader()) return;
     // The target of a transfer has to have all entries: what comes now waits until it is known who leads.
-    if (!this.transfer.isGoingOn) this.appendProposals();
+    if (!this.transfer.holdsWrites) this.appendProposals();
     this.rounds.onIdle();
     this.watches.serve();
     this.keepHouse();
@@ -614,7 +615,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
    */
   private outcomeOfRefusal(): Outcome {
     const { transfer, leadership, election, change } = this;
-    const mayHaveSuccessor = transfer.isGoingOn || leadership.lease.hasEnded;
+    const mayHaveSuccessor = transfer.holdsWrites || leadership.lease.hasEnded;
     const mayHavePredecessor = election.wasOrdered && !change.isFlushed;
     return mayHaveSuccessor || mayHavePredecessor ? 'unknown' : 'not_done';
   }
@@ -667,6 +668,15 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     const before = this.state.leaderId;
     this.appendEntries.onAppendEntries(body);
     if (this.state.leaderId !== before) this.transfer.onLeader(body);
+  }
+
+  /** A leader that left the group is asked for no vote: from this it learns that another one leads, and what waits here goes there. */
+  private onLedHistory(body: LedHistory): void {
+    const { state } = this;
+    if (this.outside.onLed(body)) return;
+    const isLater = body.group_uid === state.groupUid && body.term > state.term;
+    if (this.isLeader() && isLater) this.becomeFollower(`${body.peer_id} leads term ${body.term}`);
+    else this.otherHistory.onLed(body);
   }
 
   private onInstallSnapshot(body: Body<'node.install_snapshot'>): void {
@@ -772,6 +782,8 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     this.transfer.onLeader({ leader_id: state.peerId });
     this.leadership.begin();
     this.levelRaise.begin();
+    // Before the event, upon which clients send at once: NATS takes both in this order.
+    context.emit({ type: 'serve', group: true });
     context.event('leader_elected', {
       peers: peerIds(configuration.peers),
       old_peers: peerIds(configuration.old_peers),
@@ -779,7 +791,6 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     context.log('info', 'leads', { term: state.term });
     this.change.flush();
     this.rounds.begin();
-    context.emit({ type: 'serve', group: true });
     this.otherHistory.begin();
   }
 

@@ -5,7 +5,8 @@
  * Owns the reads of chunks and their order. Does not own what is applied afterwards.
  *
  * Invariants:
- * 1. Chunks are taken in order of their numbers, each once; at most `limits.snapshotWindowChunks` are asked for.
+ * 1. Chunks are taken in order of their numbers, each once; at most `limits.snapshotRestoringChunks` are asked for,
+ *    so that ticks, votes and entries wait for no more than these.
  * 2. Nothing is applied before the last piece was taken; then `appliedIndex` is the snapshot's index.
  */
 import type { StateMachine, StateMachineRestore } from '@conclave/actor/core';
@@ -129,7 +130,7 @@ export class Restore {
   private ask(going: Going): void {
     const { own, context } = this;
     const asked = new Set([...going.reads.values()].map(({ number }) => number));
-    const end = Math.min(going.next + limits.snapshotWindowChunks, going.head.chunks);
+    const end = Math.min(going.next + limits.snapshotRestoringChunks, going.head.chunks);
     for (let number = going.next; number < end; number++) {
       if (asked.has(number) || going.early.has(number)) continue;
       const request_id = own.nextReadId();

@@ -60,6 +60,8 @@ export class NodeState {
   /** `appliedIndex <= commitIndex <= log.lastIndex`. */
   commitIndex: LogIndex = asLogIndex(0);
   appliedIndex: LogIndex = asLogIndex(0);
+  /** A follower that lacks committed entries stores those before it applies what it has; until then, unless more come. */
+  storesFirstUntilMs = 0;
 
   /** When a leader's new tick was last heard; the leader's lease at this voter. */
   leaderContactMs = Number.NEGATIVE_INFINITY;

@@ -2,7 +2,12 @@
  * Handing the leadership over: to a peer that was asked for, because this leader takes no entries, or because it is no longer
  * a member.
  *
- * Invariant: a leader that is a member transfers leadership only to a peer that can commit entries then, as far as it knows.
+ * A target that is behind first catches up, while the leader appends what it is asked to. Then the leader appends nothing more,
+ * and its replicator tells the target to campaign as soon as the target has the whole log.
+ *
+ * Invariants:
+ * 1. A leader that is a member transfers leadership only to a peer that can commit entries then, as far as it knows.
+ * 2. Writes wait only from the order to the replicators on; that goes out after half of the time at the latest.
  */
 import { type Body, type PeerId, peerIds } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
@@ -17,6 +22,9 @@ interface Active {
   readonly targetId: PeerId | undefined;
   readonly requestId: number | undefined;
   readonly leaves: boolean;
+  /** When the replicators are ordered to hand over, though the target may still be behind. */
+  readonly orderByMs: number;
+  readonly isOrdered: boolean;
 }
 
 export class Transfer {
@@ -32,9 +40,13 @@ export class Transfer {
     private readonly hub: NodeHub,
   ) {}
 
-  /** While this leader hands over it takes no new writes: the target has to have them all. */
   get isGoingOn(): boolean {
     return this.active !== undefined && this.state.role === 'leader';
+  }
+
+  /** Whether nothing is to be appended: the target has to have all of the log before it campaigns. */
+  get holdsWrites(): boolean {
+    return this.isGoingOn && this.active?.isOrdered === true;
   }
 
   /** `transfer_leader`: to the peer that is named, or to the one that is furthest of those that can lead. */
@@ -125,12 +137,21 @@ export class Transfer {
     this.begin({ targetId, requestId: undefined, leaves: true }, this.context.options.electionTimeoutMs);
   }
 
-  /** The replicators have reported: a leader that left before they ever had may now know to whom. */
+  /** The replicators have reported: the target may have caught up; a leader that left before may now know to whom to hand over. */
   onProgress(): void {
-    if (this.active?.leaves !== true || this.active.targetId !== undefined) return;
-    const targetId = this.heir();
-    if (targetId === undefined) return;
-    this.active = { ...this.active, targetId };
+    const { active } = this;
+    if (active === undefined || active.isOrdered) return;
+    this.active = { ...active, targetId: active.targetId ?? this.heir() };
+    this.orderOnceNear();
+  }
+
+  /** Orders the replicators to hand over, unless the target is behind: then it first catches up, as writers would wait for that. */
+  private orderOnceNear(): void {
+    const { active, context } = this;
+    if (active?.targetId === undefined || active.isOrdered) return;
+    const isBehind = this.leadership.progress(active.targetId)?.behind === true;
+    if (isBehind && context.nowMs < active.orderByMs) return;
+    this.active = { ...active, isOrdered: true };
     this.tellReplicators();
   }
 
@@ -178,16 +199,17 @@ export class Transfer {
     return peers.filter((peerId) => peerId !== this.state.peerId);
   }
 
-  private begin(active: Active, timeoutMs: number): void {
-    this.active = active;
-    this.context.log('info', 'hands over', { target: active.targetId });
-    this.tellReplicators();
-    this.context.setTimer('transfer', timeoutMs);
+  private begin(active: Pick<Active, 'targetId' | 'requestId' | 'leaves'>, timeoutMs: number): void {
+    const { context } = this;
+    this.active = { ...active, orderByMs: context.nowMs + timeoutMs / 2, isOrdered: false };
+    context.log('info', 'hands over', { target: active.targetId });
+    this.orderOnceNear();
+    context.setTimer('transfer', timeoutMs);
   }
 
   /** Also again, after the replicators have forgotten. */
   tellReplicators(): void {
-    if (this.isGoingOn && this.active?.targetId !== undefined) this.order(this.active.targetId);
+    if (this.holdsWrites && this.active?.targetId !== undefined) this.order(this.active.targetId);
   }
 
   private order(peerId: PeerId | ''): void {
@@ -203,7 +225,7 @@ export class Transfer {
     const { active, context } = this;
     if (active === undefined) return;
     this.active = undefined;
-    if (this.state.role === 'leader') this.order('');
+    if (this.state.role === 'leader' && active.isOrdered) this.order('');
     if (active.requestId !== undefined) {
       context.refuse(active.requestId, 'ETIMEDOUT', `${active.targetId} did not take over in time`, 'unknown');
     }

@@ -1,6 +1,6 @@
 import { asPeerId } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
-import { Bench, batch, electionTimeoutMs } from './node-on-a-bench.js';
+import { Bench, batch, electionTimeoutMs, heartbeatIntervalMs } from './node-on-a-bench.js';
 
 const three = [1, 'n1 n2 n3'] as const;
 
@@ -15,7 +15,7 @@ function follower(commit = 0): Bench {
 describe('AppendEntries', () => {
   test('with new entries is handed to the log-store, which acknowledges; the node never does', () => {
     const bench = follower();
-    expect(bench.appendEntries({ prev: [3, 2], entries: [2, 2], commit: 9 })).toEqual([
+    expect(bench.appendEntries({ prev: [3, 2], entries: [2, 2], commit: 5 })).toEqual([
       'echo of tick 1 in term 2 to n2',
       'log-store.append term 2 of n2: entry 4 of term 2, entry 5 of term 2 verified 5',
     ]);
@@ -23,6 +23,27 @@ describe('AppendEntries', () => {
       'log-store.read from 1',
     ]);
     expect(bench.summary).toMatchObject({ commit_index: 5, leader_id: 'n2' });
+  });
+
+  test('that are not all that is committed are stored, and applied when the others are there, or do not come', () => {
+    const bench = follower();
+    bench.appendEntries({ prev: [3, 2], entries: [2, 2], commit: 9 });
+    expect(bench.wait(0)).toEqual([]);
+    bench.appendEntries({ prev: [5, 2], entries: [2, 2, 2, 2], commit: 9 });
+    expect(bench.wait(0)).toContain('log-store.read from 1');
+    const alone = follower();
+    alone.appendEntries({ prev: [3, 2], entries: [2, 2], commit: 9 });
+    expect(alone.wait(heartbeatIntervalMs)).toContain('log-store.read from 1');
+  });
+
+  test('that are not applied a tick later make its echo say so: it could not answer as a leader', () => {
+    const bench = follower();
+    const echoed = () =>
+      bench.sent.flatMap(({ message }) => (message.name === 'feed.echo' ? [message.body.unapplied] : []));
+    bench.appendEntries({ prev: [3, 2], entries: [2, 2], commit: 5 });
+    expect(echoed()).toEqual([undefined]);
+    for (const tick of [2, 3]) bench.appendEntries({ prev: [5, 2], tick });
+    expect(echoed()).toEqual([true]);
   });
 
   test('with entries that are there, or with none, is handed on all the same: up to prev and count', () => {

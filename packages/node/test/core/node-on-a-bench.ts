@@ -504,6 +504,7 @@ export class Bench {
       lacksActor?: boolean;
       caughtUp?: boolean;
       wantsThrottle?: boolean;
+      behind?: boolean;
       refusal?: 'ENOTEMPTY' | 'ESTORE';
       install?: NonNullable<Progress['install']>;
       readOnly?: boolean;
@@ -528,6 +529,7 @@ export class Bench {
         lacksActor,
         caughtUp = false,
         wantsThrottle,
+        behind,
         refusal,
         install,
         readOnly = false,
@@ -551,6 +553,7 @@ export class Bench {
         read_only: readOnly,
         install: install ?? null,
         ...(wantsThrottle === undefined ? {} : { wants_throttle: wantsThrottle }),
+        ...(behind === undefined ? {} : { behind }),
         ...(level === null ? {} : { levels: { lowest: 0, highest: level } }),
         ...(cannotLead === undefined ? {} : { cannot_lead: cannotLead }),
         ...(commandVersion === undefined ? {} : { command_version: commandVersion }),

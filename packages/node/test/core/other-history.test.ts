@@ -37,6 +37,18 @@ describe('promise 29: two histories under one name stop each other', () => {
     expect(follower.ledHistories).toEqual([]);
   });
 
+  test('a leader that hears of a later leader of its own history steps down, and refuses what waits as unknown', () => {
+    const bench = leader();
+    bench.propose('a');
+    expect(hears(bench, { group_uid: own, term: asTerm(bench.summary.term) })).toEqual([]);
+    expect(hears(bench, { group_uid: own, term: asTerm(1) })).toEqual([]);
+    expect(bench.summary.role).toBe('leader');
+    const lines = hears(bench, { group_uid: own, term: asTerm(bench.summary.term + 1) });
+    expect(lines).toContain('event leader_stepped_down, n4 leads term 3');
+    expect(lines).toContain('refuse 1 EPERM unknown');
+    expect(bench.summary.role).toBe('follower');
+  });
+
   test('a leader that hears of another history says so, once, and tells the other at once that it has stopped', () => {
     const bench = leader();
     expect(hears(bench)).toEqual([seen]);

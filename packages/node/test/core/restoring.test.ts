@@ -42,7 +42,7 @@ describe('a restart', () => {
   });
 
   test('asks for a window of chunks at a time, and again for those that do not come', () => {
-    const window = limits.snapshotWindowChunks;
+    const window = limits.snapshotRestoringChunks;
     const entries = Array.from({ length: window + 3 }, (_, n) => `${n + 1}:x`);
     const larger = made([entries.length, 1], entries, { fill });
     expect(larger.chunks.length).toBeGreaterThan(window);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Bench, electionTimeoutMs } from './node-on-a-bench.js';
+import { Bench, electionTimeoutMs, heartbeatIntervalMs } from './node-on-a-bench.js';
 
 const log = [[1, 'n1 n2 n3'] as const, 1];
 
@@ -40,11 +40,12 @@ describe('an election', () => {
     expect(bench.elected()).toEqual([
       'ballot-box.lead term 3 from 3 to 2, 1: n1 n2 n3',
       'replicator.lead term 3 up to 2: n2 n3',
+      // Before it says that it leads: clients then send at once.
+      'serve the group',
       'event leader_elected, n1 n2 n3, -',
       'event configuration_appended, n1 n2 n3, -, 3',
       'feed.append term 3 of n1: entry 3 of term 3 {n1 n2 n3} verified 3',
       'replicator.targets n2 n3',
-      'serve the group',
     ]);
   });
 
@@ -57,6 +58,45 @@ describe('an election', () => {
     bench.wait(0.02 * electionTimeoutMs);
     expect(bench.summary.role).toBe('pre_candidate');
   });
+
+  test('begins at once where a peer with less in its log asks for pre-votes, and no leader may be there', () => {
+    const bench = new Bench();
+    bench.random = 0.999;
+    bench.open({ term: 2, log });
+    bench.wait(1);
+    bench.appendEntries({ from: 'n2', prev: [2, 1] });
+    bench.wait(electionTimeoutMs - 1);
+    // A leader may be there.
+    expect(bench.requestVote({ kind: 'pre_vote', from: 'n3', term: 3, last: [1, 1] })).toEqual([
+      'pre_vote of term 3 refused to n3',
+    ]);
+    expect(bench.summary.role).toBe('follower');
+    bench.wait(1);
+    // It has as much, and can win.
+    bench.requestVote({ kind: 'pre_vote', from: 'n3', term: 3, last: [2, 1] });
+    expect(bench.summary.role).toBe('follower');
+    bench.requestVote({ kind: 'pre_vote', from: 'n3', term: 3, last: [1, 1] });
+    expect(bench.summary.role).toBe('pre_candidate');
+  });
+
+  test.each([
+    ['has as much in its log and a higher name', 'n2', [2, 1], true],
+    ['has as much in its log and a lower name', 'n0', [2, 1], false],
+    ['has less in its log', 'n0', [1, 1], true],
+    ['has more in its log', 'n2', [3, 1], false],
+  ] as const)(
+    'that another peer wants to win in the same term is begun again soon where that one %s: %s',
+    (_what, from, last, again) => {
+      const bench = new Bench();
+      bench.open({ term: 2, log: [[1, 'n0 n1 n2'] as const, 1] });
+      bench.wait(electionTimeoutMs + 1);
+      bench.elected();
+      expect(bench.summary).toMatchObject({ role: 'candidate', term: 3 });
+      expect(bench.requestVote({ from, term: 3, last })).toContain(`vote of term 3 refused to ${from}`);
+      bench.wait(heartbeatIntervalMs / 2);
+      expect(bench.summary.role).toBe(again ? 'pre_candidate' : 'candidate');
+    },
+  );
 
   test('is left to a peer of a lower name that asks for pre-votes at the same time: once, until a leader is heard', () => {
     const bench = follower();

@@ -102,6 +102,39 @@ describe('transfer_leader', () => {
     expect(lines).toContain('feed.append term 2 of n1: entry 3 of term 2 verified 3');
   });
 
+  test('appends writes while the target is behind, and orders it to stand when it is in step', () => {
+    const bench = leader();
+    bench.progress({ peer: 'n2', match: 1, behind: true }, { peer: 'n3', match: 2 });
+    expect(bench.admin('transfer_leader', { peer_id: 'n2', timeout_ms: 10_000 })).toEqual([]);
+    expect(bench.propose('a')).toContain('feed.append term 2 of n1: entry 3 of term 2 verified 3');
+    // One at a time, also until then.
+    expect(bench.admin('transfer_leader')).toEqual(['refuse 3 EBUSY unknown']);
+    bench.progress({ peer: 'n2', match: 2, behind: true }, { peer: 'n3', match: 3 });
+    expect(bench.propose('b')).toContain('feed.append term 2 of n1: entry 4 of term 2 verified 4');
+    expect(bench.progress({ peer: 'n2', match: 3 }, { peer: 'n3', match: 4 })).toContain(
+      'replicator.transfer to n2 with 4',
+    );
+    expect(bench.propose('c')).toEqual([]);
+  });
+
+  test('orders a target to stand that is behind after half of the time, and takes nothing back that was not ordered', () => {
+    const bench = leader();
+    const report = () => bench.progress({ peer: 'n2', match: 1, behind: true }, { peer: 'n3', match: 2 });
+    report();
+    bench.admin('transfer_leader', { peer_id: 'n2', timeout_ms: 400 });
+    bench.wait(150);
+    expect(report()).toEqual([]);
+    bench.wait(50);
+    expect(report()).toContain('replicator.transfer to n2 with 2');
+    expect(bench.wait(200)).toContain('replicator.transfer to nobody');
+    const other = leader();
+    other.progress({ peer: 'n2', match: 1, behind: true }, { peer: 'n3', match: 2 });
+    other.admin('transfer_leader', { peer_id: 'n2', timeout_ms: 400 });
+    const lines = other.wait(400);
+    expect(lines).toContain('refuse 1 ETIMEDOUT unknown');
+    expect(lines).not.toContain('replicator.transfer to nobody');
+  });
+
   test('what waited is unknown where another leads: it may have heard the same request', () => {
     const bench = leader();
     bench.admin('transfer_leader');

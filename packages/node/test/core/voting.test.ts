@@ -138,12 +138,16 @@ describe('a pre-vote', () => {
 
   test('is refused to a shorter log, and in a term that has begun, which is told', () => {
     const bench = freeVoter();
-    expect(bench.requestVote({ kind: 'pre_vote', term: 3, last: [2, 2] })).toEqual([
-      'pre_vote of term 3 refused to n2',
-    ]);
     expect(bench.requestVote({ kind: 'pre_vote', term: 2 })).toEqual([
       'higher_term 2 to n2',
       'pre_vote of term 2 refused to n2',
+    ]);
+    // This peer stands itself.
+    expect(bench.requestVote({ kind: 'pre_vote', term: 3, last: [2, 2] })).toEqual([
+      'pre_vote of term 3 refused to n2',
+      'ballot-box.elect pre_vote term 3 of n1 n2 n3',
+      'pre_vote of term 3 asked of n2',
+      'pre_vote of term 3 asked of n3',
     ]);
   });
 

@@ -19,6 +19,8 @@ export class Pipeline {
   /** Whether the target hears the leader's appends itself, so that they need not be sent. */
   feed: 'unheard' | 'asked' | 'heard' = 'unheard';
   private progressMs = 0;
+  /** Asks a target that has not acknowledged for a while whether it got what was sent: it stands on the last entry of that. */
+  private check: { readonly requestId: number; readonly prevIndex: LogIndex } | undefined;
   private readonly window = new InFlightWindow();
 
   constructor(
@@ -39,6 +41,7 @@ export class Pipeline {
 
   /** The entry before those of a message that is in flight. */
   prevIndexOf(requestId: number): LogIndex | undefined {
+    if (this.check?.requestId === requestId) return this.check.prevIndex;
     return this.window.find(requestId)?.prevIndex;
   }
 
@@ -55,6 +58,22 @@ export class Pipeline {
     return this.window.size > 0 && nowMs - this.progressMs >= patienceMs;
   }
 
+  /**
+   * What was sent may be lost, or wait for a slow disk. A message without entries behind all of it tells: a target that lacks
+   * some of it refuses that, and one that is slow loses no time by it.
+   */
+  sendCheck(prev: Position, nowMs: number): void {
+    const requestId = this.leadership.outlet.nextRequestId();
+    this.check = { requestId, prevIndex: prev.index };
+    this.progressMs = nowMs;
+    this.messages.sendAppendEntries(requestId, prev, this.asksForFeed, []);
+  }
+
+  /** Whether another message may be sent before the target has acknowledged more. */
+  get hasRoom(): boolean {
+    return this.window.hasRoom(0);
+  }
+
   /** Whether all that there is has been sent. */
   hasSentAll(agreement: Agreement): boolean {
     return agreement.nextIndex > this.leadership.lastIndex;
@@ -63,6 +82,7 @@ export class Pipeline {
   /** What is in flight is void. */
   stop(): void {
     if (this.feed === 'heard') this.feed = 'asked';
+    this.check = undefined;
     this.window.clear();
   }
 
@@ -80,8 +100,9 @@ export class Pipeline {
       this.messages.sendAppendEntries(requestId, gathered.prev, this.asksForFeed, gathered.batches);
     }
     this.source.readAhead(agreement.nextIndex, nowMs);
-    // It does not keep up: what it hears would pile up on its way.
-    if (agreement.nextIndex <= this.leadership.lastIndex) this.feed = 'unheard';
+    // It does not keep up: what it hears would pile up on its way. One that was just asked to may yet be there in time.
+    const mayKeepUp = this.feed === 'asked' && this.source.isNearEnd(agreement.nextIndex);
+    if (agreement.nextIndex <= this.leadership.lastIndex && !mayKeepUp) this.feed = 'unheard';
   }
 
   /** What the target hears by itself is in flight as if it had been sent; what is past the window is to be sent again. */

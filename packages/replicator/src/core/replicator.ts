@@ -250,10 +250,19 @@ export class Replicator {
       stored_ms: msSince(this.storedMs, nowMs),
       caught_up: this.watch?.caughtUp ?? false,
       ...(this.watch?.wantsThrottle(nowMs) ? { wants_throttle: true } : {}),
+      ...(this.isBehind(nowMs) ? { behind: true } : {}),
       refusal: this.refusal,
       ...this.build.progress(),
       ...this.stores.found(nowMs, this.refusal !== ''),
     };
+  }
+
+  /** Whether clients would wait for it noticeably, had it to have all of the log, and to answer from it. */
+  private isBehind(nowMs: number): boolean {
+    const { supply, leadership, lag } = this;
+    if (this.build.isUnapplied) return true;
+    if (supply.matchIndex >= leadership.lastIndex) return false;
+    return !supply.isKeptInStep || lag.lagMs(nowMs) > leadership.catchupMarginMs(nowMs);
   }
 
   private beginWatch(nowMs: number): void {

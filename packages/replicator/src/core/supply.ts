@@ -66,7 +66,7 @@ export class Supply {
   /** Whether what the node appends next is to be sent to the target soon. For one that is far behind it is read. */
   get wantsContent(): boolean {
     if (this.turn !== 'replicate' || this.pipeline.feed === 'heard' || this.isReadOnly) return false;
-    return this.source.isNearEnd(this.agreement.nextIndex);
+    return this.isNearEnd();
   }
 
   progress(): Pick<Progress, 'match_index' | 'next_index' | 'in_flight' | 'install' | 'read_only'> {
@@ -110,9 +110,10 @@ export class Supply {
         this.repeatProbe(nowMs);
         break;
       case 'replicate':
-        if (this.pipeline.feed === 'unheard' && this.isInStep() && !this.isReadOnly) this.pipeline.feed = 'asked';
+        // In time, so that it hears them when it has all that was appended before.
+        if (this.mayHearFeed()) this.pipeline.feed = 'asked';
         this.sendHeartbeat(nowMs);
-        if (this.pipeline.isStalled(nowMs)) this.beginProbe(this.stalledNext());
+        if (this.pipeline.isStalled(nowMs)) this.checkArrival(nowMs);
         break;
       case 'install':
         this.sendHeartbeat(nowMs);
@@ -298,14 +299,24 @@ export class Supply {
     return this.agreement.atLeastNext(Math.min(hint, sent.index));
   }
 
-  /**
-   * What was sent may be lost, or wait for a slow disk. A probe behind all of it tells: it matches, and nothing needs
-   * to be sent again, or the rejection says where the gap begins.
-   */
-  private stalledNext(): LogIndex {
+  /** Asks whether all that was sent has arrived; the rejection says where a gap begins. What is in flight stays there. */
+  private checkArrival(nowMs: number): void {
     const { agreement } = this;
-    const prev = (agreement.nextIndex - 1) as LogIndex;
-    return this.source.termAt(prev) === undefined ? agreement.atLeastNext(0) : agreement.nextIndex;
+    const index = (agreement.nextIndex - 1) as LogIndex;
+    const term = this.source.termAt(index);
+    if (term === undefined) this.beginProbe(agreement.atLeastNext(0));
+    else this.pipeline.sendCheck({ index, term }, nowMs);
+  }
+
+  /** Whether the target is to be asked to hear the leader's appends itself. */
+  private mayHearFeed(): boolean {
+    const { pipeline } = this;
+    return pipeline.feed === 'unheard' && pipeline.hasRoom && this.isNearEnd() && !this.isReadOnly;
+  }
+
+  /** Whether what is not sent yet is no more than one read would bring. */
+  private isNearEnd(): boolean {
+    return this.source.isNearEnd(this.agreement.nextIndex);
   }
 
   /** Whether all that there is has been sent. */

@@ -3,7 +3,7 @@ import { type Body, type Levels, levelsOfFirstVersion, type Progress } from '@co
 
 type Said = Pick<
   Body<'feed.echo'>,
-  'version' | 'levels' | 'command_version' | 'cannot_lead' | 'lacks_actor' | 'election_timeout_ms'
+  'version' | 'levels' | 'command_version' | 'cannot_lead' | 'lacks_actor' | 'unapplied' | 'election_timeout_ms'
 >;
 
 export class TargetBuild {
@@ -14,11 +14,17 @@ export class TargetBuild {
   private commandVersion: number | undefined;
   private cannotLead = false;
   private lacksActor = false;
+  private unapplied = false;
   private isHeard = false;
 
   /** Whether the target has said which levels it speaks. */
   get isKnown(): boolean {
     return this.levels !== undefined;
+  }
+
+  /** Whether the target has not applied what it has. */
+  get isUnapplied(): boolean {
+    return this.unapplied;
   }
 
   /** Takes what an identity or echo says. @returns whether that has changed */
@@ -28,6 +34,7 @@ export class TargetBuild {
     command_version,
     cannot_lead = false,
     lacks_actor = false,
+    unapplied = false,
     election_timeout_ms,
   }: Said): boolean {
     // The first version says nothing of it.
@@ -38,6 +45,7 @@ export class TargetBuild {
       command_version !== this.commandVersion ||
       cannot_lead !== this.cannotLead ||
       lacks_actor !== this.lacksActor;
+    this.unapplied = unapplied;
     // What is heard first can wait for the next report.
     const isNews = this.isHeard && differs;
     this.isHeard = true;
@@ -58,6 +66,7 @@ export class TargetBuild {
     this.commandVersion = undefined;
     this.cannotLead = false;
     this.lacksActor = false;
+    this.unapplied = false;
     this.isHeard = false;
   }
 
