@@ -71,6 +71,11 @@ async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise
   const login = namesServers(options)
     ? loginOf(options)
     : openLogin(await ownNatsServer(cleanUp, path.join(folder, 'logs'), usualPort));
+  if (!namesServers(options) && !output.json) {
+    say(
+      'its NATS server is open to all users of this machine, and to nobody else: docs/security.md says how to close one',
+    );
+  }
   const mesh = await makeMesh(
     cleanUp,
     login,

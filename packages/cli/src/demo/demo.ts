@@ -84,7 +84,7 @@ export async function demo(cleanUp: CleanUp, output: Output, options: DemoOption
 async function startMesh(cleanUp: CleanUp, timeline: Timeline, { placement }: DemoOptions): Promise<Mesh> {
   const folder = await cleanUp.temporaryFolder('conclave-demo');
   const natsUrl = await ownNatsServer(cleanUp, path.join(folder, 'nats'));
-  timeline.step(`a NATS server listens at ${natsUrl}`);
+  timeline.step(`a NATS server listens at ${natsUrl}, open to all users of this machine`);
   const options = { groupId, prefix: defaultPrefix, placement, folder };
   const mesh = await makeMesh(cleanUp, openLogin(natsUrl), options, (text) => timeline.step(text));
   const peers = peerNames(5);
