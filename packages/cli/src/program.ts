@@ -4,6 +4,7 @@ import { registerBackup } from './commands/backup.js';
 import { registerBench } from './commands/bench.js';
 import { registerBootstrap } from './commands/bootstrap.js';
 import { registerCheck } from './commands/check.js';
+import { registerCredentials } from './commands/credentials.js';
 import { registerDemo } from './commands/demo.js';
 import { registerGroups } from './commands/groups.js';
 import { registerKv } from './commands/kv.js';
@@ -39,6 +40,7 @@ export function createProgram(): Command {
   registerBootstrap(program);
   registerStatus(program);
   registerCheck(program);
+  registerCredentials(program);
   registerGroups(program);
   registerUpgrade(program);
   registerPeers(program);

@@ -46,6 +46,7 @@ describe('the command', () => {
       'bootstrap',
       'status',
       'check',
+      'credentials',
       'groups list',
       'groups create',
       'groups delete',

@@ -1,0 +1,88 @@
+/** `conclave credentials`: keys, certificates and the configuration of a NATS that lets nobody else in. It asks nobody. */
+import path from 'node:path';
+import { defaultPrefix, type GroupId, type PeerId } from '@conclave/protocol';
+import { type Command, Option } from 'commander';
+import { runAction } from '../action.js';
+import { UsageError } from '../exit-codes.js';
+import { defaultGroup, parseGroup, parsePeer, parsePrefix, splitList, wholeNumber } from '../options.js';
+import type { Output } from '../output.js';
+
+interface CredentialsCommandOptions {
+  readonly out: string;
+  readonly peers: readonly PeerId[];
+  readonly group: readonly GroupId[];
+  readonly allGroups: boolean;
+  readonly prefix: string;
+  readonly hosts: readonly string[];
+  readonly routes: readonly string[];
+  readonly natsFolder?: string;
+  readonly owner?: number;
+  readonly json: boolean;
+}
+
+export function registerCredentials(program: Command): void {
+  program
+    .command('credentials')
+    .description(
+      'make what is missing in a folder: a key for each peer and role, certificates, and the configuration of NATS servers that ' +
+        'let nobody else in',
+    )
+    .addOption(new Option('--out <folder>', 'where').makeOptionMandatory())
+    .addOption(
+      new Option('--peers <names>', 'the peers, separated by commas')
+        .argParser((text) => splitList(text).map(parsePeer))
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--group <names>', 'the groups of clients, readers and observers')
+        .argParser((text) => splitList(text).map(parseGroup))
+        .default([defaultGroup], defaultGroup),
+    )
+    .option('--all-groups', 'all groups', false)
+    .addOption(
+      new Option('--prefix <subject>', 'the first tokens of all subjects')
+        .env('CONCLAVE_PREFIX')
+        .argParser(parsePrefix)
+        .default(defaultPrefix),
+    )
+    .addOption(
+      new Option('--hosts <names>', 'names and addresses under which the servers are reached')
+        .argParser(splitList)
+        .default(['localhost', '127.0.0.1'], 'localhost,127.0.0.1'),
+    )
+    .addOption(
+      new Option('--routes <names>', 'the servers of a cluster, by host name')
+        .argParser(splitList)
+        .default([], 'one server'),
+    )
+    .option('--nats-folder <folder>', 'where the servers see <out>/nats (default: there)')
+    .addOption(
+      new Option('--owner <uid>', 'the user id that the logins are given to, where root makes them').argParser(
+        wholeNumber(0, 2 ** 31 - 1),
+      ),
+    )
+    .option('--json', 'print JSON, for programs', false)
+    .action((options: CredentialsCommandOptions) => runAction(options, (output) => make(options, output)));
+}
+
+async function make(options: CredentialsCommandOptions, output: Output): Promise<void> {
+  const { peers, hosts, routes, prefix } = options;
+  if (peers.length === 0) throw new UsageError('name at least one peer');
+  if (hosts.length === 0) throw new UsageError('name at least one host');
+  const folder = path.resolve(options.out);
+  // Loaded by this command alone: it takes longer to load than most others take to run.
+  const { makeCredentials } = await import('../credentials/credentials-folder.js');
+  const made = makeCredentials({
+    folder,
+    peers,
+    hosts,
+    routes,
+    prefix,
+    groups: options.allGroups ? [] : options.group,
+    natsFolder: options.natsFolder ?? path.join(folder, 'nats'),
+    owner: options.owner,
+    nowMs: Date.now(),
+  });
+  if (output.json) output.record({ folder, made });
+  else output.line(made.length === 0 ? `all is there, in ${folder}` : [`written in ${folder}:`, ...made].join('\n  '));
+}

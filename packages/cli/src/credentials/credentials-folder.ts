@@ -1,0 +1,131 @@
+/**
+ * A folder with what a mesh needs on a NATS of its own that lets nobody else in: a key for each peer and each role, certificates, and
+ * the configuration of the servers. What is there is kept, so that it can be run at every start, and again for a peer more.
+ *
+ *     authority/                ca.pem, ca-key.pem: signs certificates of servers
+ *     nats/                     nats.conf, server.pem, server-key.pem, ca.pem
+ *     peer-<name>/ <role>/      login.nk (the secret), ca.pem (whom to believe)
+ */
+import { randomBytes } from 'node:crypto';
+import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import {
+  type GroupId,
+  inboxPrefixOfRole,
+  type PeerId,
+  type Permissions,
+  permissionsOf,
+  type UserRole,
+  userRoles,
+} from '@conclave/protocol';
+import { nkeys } from 'nats';
+import { type Certified, makeAuthority, makeServerCertificate, stillServes } from './certificates.js';
+import { serverConfiguration, type User } from './server-configuration.js';
+
+export interface CredentialsOptions {
+  readonly folder: string;
+  readonly peers: readonly PeerId[];
+  /** The groups of clients, readers and observers; empty: all. */
+  readonly groups: readonly GroupId[];
+  readonly prefix: string;
+  /** Names and addresses under which the servers are reached. */
+  readonly hosts: readonly string[];
+  /** The servers of the cluster; empty: one server alone. */
+  readonly routes: readonly string[];
+  /** Where the servers see the folder `nats`. */
+  readonly natsFolder: string;
+  /** The user id that the files of peers and roles are given to; undefined: nobody else. */
+  readonly owner?: number | undefined;
+  readonly nowMs: number;
+}
+
+/** A secret is read by its owner alone. */
+const secretMode = 0o600;
+const openMode = 0o644;
+
+/** Makes what is missing. @returns the files that were written, below the folder */
+export function makeCredentials(options: CredentialsOptions): string[] {
+  const { folder, peers, hosts, routes, natsFolder, owner, nowMs } = options;
+  const files = new Files(folder);
+  const authority = files.certified('authority/ca.pem', 'authority/ca-key.pem', () => makeAuthority(nowMs));
+  files.certified(
+    'nats/server.pem',
+    'nats/server-key.pem',
+    () => makeServerCertificate(hosts, authority, nowMs),
+    (certificate) => stillServes(certificate, hosts, authority, nowMs),
+  );
+  files.write('nats/ca.pem', authority.certificate, openMode);
+  const users = [
+    ...peers.map((peer) => makeUser(files, `peer-${peer}`, permissionsFor(options, 'peer', peer))),
+    ...userRoles.filter((role) => role !== 'peer').map((role) => makeUser(files, role, permissionsFor(options, role))),
+  ];
+  for (const { name } of users) {
+    files.write(`${name}/ca.pem`, authority.certificate, openMode);
+    if (owner !== undefined) files.giveTo(owner, [`${name}/login.nk`, `${name}/ca.pem`]);
+  }
+  const routePassword = files.kept('nats/route-password', () => randomBytes(24).toString('base64url'), secretMode);
+  files.write('nats/nats.conf', serverConfiguration({ users, folder: natsFolder, routes, routePassword }), secretMode);
+  return files.made;
+}
+
+function permissionsFor({ prefix, groups }: CredentialsOptions, role: UserRole, peer?: PeerId): Permissions {
+  const isOfAll = role === 'peer' || role === 'operator';
+  const inboxPrefix = inboxPrefixOfRole(role, peer);
+  return permissionsOf(role, { prefix, groups: isOfAll ? [] : groups, peer, inboxPrefix, replyPrefixes: ['_INBOX'] });
+}
+
+function makeUser(files: Files, name: string, permissions: Permissions): User {
+  const seed = files.kept(`${name}/login.nk`, () => new TextDecoder().decode(nkeys.createUser().getSeed()), secretMode);
+  return { name, publicKey: nkeys.fromSeed(new TextEncoder().encode(seed.trim())).getPublicKey(), permissions };
+}
+
+/** Files below a folder, each written as a whole. */
+class Files {
+  readonly made: string[] = [];
+
+  constructor(private readonly folder: string) {}
+
+  /** What the file holds, which is made where it is missing. */
+  kept(name: string, make: () => string, mode: number): string {
+    const file = path.join(this.folder, name);
+    if (existsSync(file)) return readFileSync(file, 'utf8');
+    const text = make();
+    this.write(name, text, mode);
+    return text;
+  }
+
+  /** A certificate and its key: both are kept while the certificate serves, or both are made. */
+  certified(
+    certificateName: string,
+    keyName: string,
+    make: () => Certified,
+    serves: (certificate: string) => boolean = () => true,
+  ): Certified {
+    const certificateFile = path.join(this.folder, certificateName);
+    const keyFile = path.join(this.folder, keyName);
+    if (existsSync(certificateFile) && existsSync(keyFile)) {
+      const there = { certificate: readFileSync(certificateFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
+      if (serves(there.certificate)) return there;
+    }
+    const made = make();
+    this.write(keyName, made.key, secretMode);
+    this.write(certificateName, made.certificate, openMode);
+    return made;
+  }
+
+  /** @throws Error where this process may not give files away */
+  giveTo(owner: number, names: readonly string[]): void {
+    for (const name of names) chownSync(path.join(this.folder, name), owner, owner);
+  }
+
+  /** Writes it where it differs: a crash leaves the old one or the new one. */
+  write(name: string, text: string, mode: number): void {
+    const file = path.join(this.folder, name);
+    const isThere = existsSync(file);
+    if (isThere && readFileSync(file, 'utf8') === text) return;
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(`${file}.new`, text, { mode });
+    renameSync(`${file}.new`, file);
+    this.made.push(name);
+  }
+}
