@@ -2,11 +2,12 @@
 # Makes the two base images on this machine, under the names that Dockerfile and docker-compose.yml use:
 #
 #   node:20-bookworm-slim   Debian bookworm, this machine's Node.js and npm, a user `node` (1000)
-#   nats:2.11-alpine        busybox and Debian's nats-server, with the official image's entry point
+#   nats:2.15-alpine        busybox and the nats-server that the tests use, with the official image's entry point
 #
 # Only for machines that can reach no image registry; everywhere else Docker pulls the official ones and
 # nobody needs this script. It does nothing for an image that is there already, so it never replaces a
-# pulled one. Debian's nats-server is older than the tag says (`docker run --rm nats:2.11-alpine --version`).
+# pulled one. The server may be of another version than the tag says (`docker run --rm nats:2.15-alpine --version`):
+# it is the installed one where there is one (scripts/nats-server.mjs).
 #
 # It needs root, a Docker engine (docker/engine.sh starts one), debootstrap, Node.js 20 or later, and a
 # Debian or Ubuntu with the package lists of `apt-get update`. The machine's own certificates go into the
@@ -15,7 +16,8 @@
 set -euo pipefail
 
 node_image=node:20-bookworm-slim
-nats_image=nats:2.11-alpine
+nats_image=nats:2.15-alpine
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 certificates=/etc/ssl/certs/ca-certificates.crt
 
 fail() {
@@ -77,11 +79,12 @@ make_node_image() {
 }
 
 make_nats_image() {
-  local root=$work/nats applet
+  local root=$work/nats applet server
   mkdir -p "$root"/{bin,etc/nats,tmp,usr/local/bin}
-  fetch_packages "$root" busybox-static libc6 nats-server
-  rm -rf "$root"/usr/share "$root"/etc/nats-server.conf "$root"/lib/systemd "$root"/etc/ld.so.conf.d
-  mv "$root/usr/sbin/nats-server" "$root/usr/local/bin/nats-server"
+  fetch_packages "$root" busybox-static libc6
+  rm -rf "$root"/usr/share "$root"/etc/ld.so.conf.d
+  server=$(node "$here/../scripts/nats-server.mjs" | tail -n 1)
+  install -m 755 "$server" "$root/usr/local/bin/nats-server"
   for applet in $("$root/bin/busybox" --list); do
     [ -e "$root/bin/$applet" ] || ln -s busybox "$root/bin/$applet"
   done

@@ -20,12 +20,18 @@ const someWrites = 50;
 let project: ComposeProject;
 let ports: number[];
 let client: PlainClient | undefined;
+let operator: PlainClient | undefined;
 let writer: Writer | undefined;
 let failed = false;
 
 const connected = (): PlainClient => {
   if (client === undefined) throw new Error('the client is not connected');
   return client;
+};
+
+const commanding = (): PlainClient => {
+  if (operator === undefined) throw new Error('the operator is not connected');
+  return operator;
 };
 
 const writing = (): Writer => {
@@ -48,14 +54,14 @@ const untilWritten = (): Promise<unknown> => {
 
 const untilLed = (by: (leaderId: string) => boolean): Promise<string> =>
   until('the group has such a leader', electionTimeoutMs, async () => {
-    const { leader_id: leaderId } = await connected().request('conclave.main.admin.status');
+    const { leader_id: leaderId } = await commanding().request('conclave.main.admin.status');
     return typeof leaderId === 'string' && by(leaderId) ? leaderId : undefined;
   });
 
 /** Asks again when nobody leads at the moment or the answer was lost: asking twice is safe. */
 const changePeers = (peers: readonly string[]): Promise<unknown> =>
   until(`the group is ${peers}`, 5 * changeTimeoutMs, async () => {
-    const reply = await connected().request(
+    const reply = await commanding().request(
       'conclave.main.admin.change_peers',
       { new_peers: peers, timeout_ms: changeTimeoutMs },
       changeTimeoutMs + 5_000,
@@ -78,6 +84,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await writer?.stop();
   await client?.close();
+  await operator?.close();
   await project?.remove();
 });
 
@@ -94,7 +101,8 @@ describe('docker compose', () => {
     await project.compose('up', '-d');
     await untilBootstrapped();
 
-    client = await PlainClient.connect(ports);
+    client = await PlainClient.connect(ports, await project.login('client'));
+    operator = await PlainClient.connect(ports, await project.login('operator'));
     await until('a write is acknowledged', electionTimeoutMs, async () => {
       await connected().put('first', '1');
       return true;
@@ -105,6 +113,13 @@ describe('docker compose', () => {
     for (const service of some) {
       await project.untilHealth(service, 'healthy', healthTimeoutMs);
     }
+  });
+
+  test('lets nobody in without a login, and a client command nothing', async () => {
+    await expect(PlainClient.connect(ports)).rejects.toThrow();
+    const reply = project.compose('run', '--rm', '-T', 'client', 'peers', 'remove', 'n3', '--yes');
+    await expect(reply).rejects.toThrow('EPERM');
+    expect(await project.compose('run', '--rm', '-T', 'operator', 'status')).toMatch(/n3 +follower|n3 +leader/);
   });
 
   test('changes {n1,n2,n3} to {n1,n4,n5} while a client writes', async () => {

@@ -4,10 +4,13 @@ import { execFile } from 'node:child_process';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import type { Login } from './plain-client.js';
 import { until } from './until.js';
 
 /** The project's folder. */
 export const root = path.resolve(import.meta.dirname, '../..');
+/** The compose files of a project without logins, as the variable COMPOSE_FILE names them. */
+export const openFiles = 'docker-compose.yml:docker-compose.open.yml';
 const maxOutputBytes = 64 * 1024 * 1024;
 
 const execute = promisify(execFile);
@@ -189,6 +192,13 @@ export class ComposeProject {
   composeToEnd(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
     const [command, ...first] = this.#command;
     return this.runToEnd(command, [...first, ...args], env);
+  }
+
+  /** The login that `credentials` has made for a role. */
+  async login(role: 'client' | 'operator'): Promise<Login> {
+    const read = (file: string) =>
+      this.compose('run', '--rm', '-T', '--no-deps', '--entrypoint', 'cat', role, `/credentials/${file}`);
+    return { seed: await read('login.nk'), ca: await read('ca.pem'), inboxPrefix: `_INBOX.${role}` };
   }
 
   async containerOf(service: string): Promise<string> {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, onTestFailed, test } from 'vitest';
 import { buildPreviousRelease } from '../upgrade/previous-build.js';
-import { type BuiltImage, buildImage, ComposeProject, docker, freePorts } from './docker.js';
+import { type BuiltImage, buildImage, ComposeProject, docker, freePorts, openFiles } from './docker.js';
 import { Operator } from './operator.js';
 import { findLost, PlainClient } from './plain-client.js';
 import { until } from './until.js';
@@ -28,7 +28,9 @@ beforeAll(async () => {
   previous = await buildImage(image, () => docker('build', '--tag', image, folder));
   const ports = await freePorts(3);
   settings = { CONCLAVE_IMAGE: image, CONCLAVE_RAISE_LEVEL: 'manual' };
+  // The previous release knows no logins.
   project = await ComposeProject.make(name, {
+    COMPOSE_FILE: openFiles,
     ...Object.fromEntries(ports.map((port, at) => [`CONCLAVE_NATS${at + 1}_PORT`, String(port)])),
     CONCLAVE_HEALTH_INTERVAL: '30s',
   });
@@ -86,7 +88,6 @@ describe('under compose, an operator with docs/operations.md alone resolves', ()
 
   test('one stuck actor: it is killed and its peer started', async () => {
     const stuck = other(await operator.leader());
-    operator.at = stuck;
     await project.compose('kill', '-s', 'SIGSTOP', `${stuck}-log-store`);
     await operator.shows(new RegExp(`^${stuck} .* stores nothing for \\d+ s`, 'm'), '`stores nothing for');
     await operator.shows(/^n\d must not be restarted now: /m, '`must not`');
@@ -110,7 +111,6 @@ describe('under compose, an operator with docs/operations.md alone resolves', ()
 
   test('a full disk: status says which and how much is free; with room it takes entries again', async () => {
     const full = other(await operator.leader());
-    operator.at = full;
     await operator.start(full, { CONCLAVE_DISK_RESERVE_MB: '1000000000' });
     await operator.shows(new RegExp(`^${full} .* read-only: disk full, .* free`, 'm'), '`read-only: disk full');
     await operator.shows(/read-only: disk/, 'read-only: disk', 'health --all-peers');
@@ -122,7 +122,6 @@ describe('under compose, an operator with docs/operations.md alone resolves', ()
   test('a lost volume: the peer is started with an empty one, and nothing else', async () => {
     const leader = await operator.leader();
     const lost = other(leader);
-    operator.at = leader;
     await operator.deleteData(lost);
     await operator.shows(new RegExp(`^${lost} .* down `, 'm'), '`down`');
     await write();
@@ -133,7 +132,6 @@ describe('under compose, an operator with docs/operations.md alone resolves', ()
 
   test('a quorum that is gone for good: the survivor goes on, and the others are added again', async () => {
     const survivor = await operator.leader();
-    operator.at = survivor;
     await operator.shows(/^(n\d .* lag .*\n)?(n\d .* (leader|caught up).*\n){3}/m, '`caught up`');
     const lost = names.filter((each) => each !== survivor);
     for (const each of lost) await operator.deleteData(each);

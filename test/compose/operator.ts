@@ -8,13 +8,9 @@ import type { ComposeProject, Ended } from './docker.js';
 import { until } from './until.js';
 
 const page = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
-const conclaveInImage = '/app/packages/cli/bin/conclave.js';
 const actors = ['node', 'log-store', 'replicator', 'ballot-box'];
 
 export class Operator {
-  /** The peer in whose node's container commands are run. */
-  at = 'n1';
-
   constructor(
     private readonly project: ComposeProject,
     private readonly withinMs: number,
@@ -23,8 +19,8 @@ export class Operator {
   /** Runs `conclave` in a container, as the page's alias does. @param as how the page has it, where its names are others */
   conclave(words: string, as = words): Promise<Ended> {
     expectInPage(`npx conclave ${as}`);
-    expectInPage(`docker compose exec n1-node node ${conclaveInImage}`);
-    return this.project.composeToEnd(['exec', '-T', `${this.at}-node`, 'node', conclaveInImage, ...words.split(' ')]);
+    expectInPage('docker compose run --rm operator');
+    return this.project.composeToEnd(['run', '--rm', '-T', 'operator', ...words.split(' ')]);
   }
 
   /** Runs docker compose. @throws Error with what it printed, where it fails */

@@ -1,6 +1,6 @@
 // A client of the group that knows nothing but NATS and JSON, as a program in any language would be.
 
-import { connect, type NatsConnection } from 'nats';
+import { connect, type NatsConnection, nkeyAuthenticator } from 'nats';
 import { until } from './until.js';
 
 const requestTimeoutMs = 3_000;
@@ -13,6 +13,13 @@ export interface Reply {
   [field: string]: unknown;
 }
 
+/** How to log in: the seed of an nkey, the authority of the servers' certificates, and where replies may go. */
+export interface Login {
+  readonly seed: string;
+  readonly ca: string;
+  readonly inboxPrefix: string;
+}
+
 export class PlainClient {
   readonly #connection: NatsConnection;
 
@@ -20,8 +27,16 @@ export class PlainClient {
     this.#connection = connection;
   }
 
-  static async connect(ports: readonly number[]): Promise<PlainClient> {
+  /** @param login undefined: where the servers let everybody in */
+  static async connect(ports: readonly number[], login?: Login): Promise<PlainClient> {
     const connection = await connect({
+      ...(login === undefined
+        ? {}
+        : {
+            authenticator: nkeyAuthenticator(new TextEncoder().encode(login.seed)),
+            tls: { ca: login.ca },
+            inboxPrefix: login.inboxPrefix,
+          }),
       servers: ports.map((port) => `nats://127.0.0.1:${port}`),
       maxReconnectAttempts: -1,
       reconnectTimeWait: 200,

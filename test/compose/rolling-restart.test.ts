@@ -4,7 +4,7 @@ import { ConclaveClient } from '@conclave/client';
 import { asGroupId } from '@conclave/protocol';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, onTestFailed, test } from 'vitest';
-import { ComposeProject, freePorts } from './docker.js';
+import { ComposeProject, freePorts, openFiles } from './docker.js';
 import { PlainClient } from './plain-client.js';
 import { until } from './until.js';
 
@@ -26,6 +26,7 @@ beforeAll(async () => {
   ports = await freePorts(3);
   servers = ports.map((port) => `nats://127.0.0.1:${port}`).join();
   project = await ComposeProject.make(name, {
+    COMPOSE_FILE: openFiles,
     ...Object.fromEntries(ports.map((port, at) => [`CONCLAVE_NATS${at + 1}_PORT`, String(port)])),
     CONCLAVE_IMAGE: inject('image'),
     CONCLAVE_HEALTH_INTERVAL: '30s',

@@ -16,10 +16,10 @@ export default async function prepare({ provide }: TestProject): Promise<() => P
     if (startedEngine) await stopEngine();
   };
   try {
-    await fetchBaseImages(['node:20-bookworm-slim', 'nats:2.11-alpine']);
+    await fetchBaseImages(['node:20-bookworm-slim', 'nats:2.15-alpine']);
     const name = `conclave-test-${randomBytes(4).toString('hex')}:test`;
     const project = await ComposeProject.make('conclave-test', { CONCLAVE_IMAGE: name });
-    const image = await buildImage(name, () => project.compose('build', 'n1-log-store'));
+    const image = await buildImage(name, () => project.compose('build', 'credentials'));
     provide('image', image.name);
     return () => image.remove().finally(stop);
   } catch (error) {
