@@ -118,7 +118,9 @@ export const replication = [
           "if (state.log.termAt(entries.prev_index) === undefined) return context.drop('feed_append_not_in_step');",
       },
     ],
-    seeds: 1000,
+    seeds: 0,
+    test: 'packages/node/test/core/following.test.ts',
+    why: 'a leader has to lead again whose feed is still heard by a follower with another last entry: seeds seldom reach it',
   },
   {
     id: 'append-under-a-snapshot',
@@ -135,7 +137,9 @@ export const replication = [
         replace: "if (!this.own.hasRoom('log-store')) return this.reject(body, 'busy');",
       },
     ],
-    seeds: 500,
+    seeds: 0,
+    test: 'packages/node/test/core/installing.test.ts',
+    why: 'the log-store refuses what does not fit its log, and the node begins anew: nothing is lost',
   },
   {
     id: 'throttle-without-end',

@@ -280,6 +280,21 @@ describe('a read by lease', () => {
     expect(bench.read('q', byLease)).toEqual([]);
   });
 
+  test('a leader that goes on to the stable stage is not confirmed by the old peers: it steps down without the new ones', () => {
+    const bench = leader();
+    bench.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
+    bench.admin('change_peers', { new_peers: ['n1', 'n4', 'n5'] });
+    const caughtUp = { match: 2, caughtUp: true };
+    bench.progress({ peer: 'n2', match: 2 }, { peer: 'n4', ...caughtUp }, { peer: 'n5', ...caughtUp });
+    bench.committed(3);
+    expect(bench.status).toMatchObject({ role: 'leader', stage: 'stable' });
+    for (let ms = 0; ms <= 2 * electionTimeoutMs; ms += 100) {
+      bench.wait(100);
+      bench.progress({ peer: 'n2', match: 3 }, { peer: 'n3', match: 3 });
+    }
+    expect(bench.summary.role).not.toBe('leader');
+  });
+
   test('of a group of one rests on its own log-store alone', () => {
     const bench = new Bench();
     bench.lead({ term: 1, log: [[1, 'n1']] });
