@@ -30,8 +30,12 @@ import type { CachedBatch } from './log-view.js';
 import type { OwnActors } from './own-actors.js';
 import { type NodeState, needsLevel } from './state.js';
 
-/** Entries that one step applies at the most: few, so that entries that arrive meanwhile go to the disk first. */
+/**
+ * What one step applies at the most, besides one entry: little, so that ticks, votes and entries that arrive meanwhile do not wait. By
+ * bytes as well, as an entry may be a request of thousands of commands. A leader, whose clients wait for it, does more at once.
+ */
 const entriesPerStep = 512;
+const bytesPerStep = { follower: 64 * 1024, leader: 1024 * 1024 };
 /** Ticks after which a read of the log that was not answered is asked again. */
 const readAgainTicks = 5;
 
@@ -67,7 +71,7 @@ export class Applier {
   runSoon(): void {
     const { state, context } = this;
     if (state.appliedIndex === state.commitIndex) return;
-    const waitMs = Math.max(0, state.storesFirstUntilMs - context.nowMs);
+    const waitMs = state.role === 'leader' ? 0 : Math.max(0, state.storesFirstUntilMs - context.nowMs);
     if (this.isScheduled && !this.isPutOff && waitMs === 0) return;
     this.isScheduled = true;
     this.isPutOff = waitMs > 0;
@@ -113,19 +117,22 @@ export class Applier {
   run(): void {
     const { state } = this;
     if (this.isHeld || state.stopped !== '') return;
-    let most = entriesPerStep;
     const before = state.appliedIndex;
+    const room = {
+      entries: entriesPerStep,
+      bytes: state.role === 'leader' ? bytesPerStep.leader : bytesPerStep.follower,
+    };
     while (state.appliedIndex < state.commitIndex) {
       const batch = this.batchOf(asLogIndex(state.appliedIndex + 1));
       if (batch === undefined) {
         this.read(asLogIndex(state.appliedIndex + 1));
         break;
       }
-      if (most <= 0) {
+      if (room.entries <= 0 || room.bytes <= 0) {
         this.runSoon();
         break;
       }
-      most -= this.applyBatch(batch);
+      this.applyBatch(batch, room);
       if (state.stopped !== '') break;
     }
     if (state.appliedIndex > before) {
@@ -146,31 +153,25 @@ export class Applier {
     return this.state.log.cached(index);
   }
 
-  private applyBatch(batch: CachedBatch): number {
+  /** Applies the committed entries of a batch, as far as there is room, from which it takes. */
+  private applyBatch(batch: CachedBatch, room: { entries: number; bytes: number }): void {
     const { state } = this;
     const { first, last, kind } = batch.header;
     const upTo = Math.min(last, state.commitIndex);
     const from = state.appliedIndex + 1;
     const obstacle = this.obstacle(batch.header);
-    if (obstacle !== '') {
-      this.stop(asLogIndex(from), obstacle);
-      return 0;
-    }
-    this.bytes += (batch.bytes.length * (upTo - from + 1)) / (last - first + 1);
-    this.entries += upTo - from + 1;
+    if (obstacle !== '') return this.stop(asLogIndex(from), obstacle);
     const payloads = batchPayloads(batch.bytes);
     if (kind === 'configuration') {
       const unreadable = obstacleInConfiguration(payloads[0] as Uint8Array);
-      if (unreadable !== '') {
-        this.stop(asLogIndex(from), unreadable);
-        return 0;
-      }
+      if (unreadable !== '') return this.stop(asLogIndex(from), unreadable);
+      this.count(batch.bytes.length, room);
       this.applyConfiguration(decodeConfiguration(payloads[0] as Uint8Array));
       state.appliedIndex = asLogIndex(upTo);
       if (upTo === state.compareIndex) this.listener.onCompareIndex();
-      return 1;
+      return;
     }
-    for (let index = from; index <= upTo; index++) {
+    for (let index = from; index <= upTo && room.entries > 0 && room.bytes > 0; index++) {
       const at = index - first;
       const result = this.stateMachine.apply(
         asLogIndex(index),
@@ -178,15 +179,20 @@ export class Applier {
         batch.commands?.[at],
         batch.header.level ?? 0,
       );
-      if (result instanceof Unsupported) {
-        this.stop(asLogIndex(index), result.reason);
-        return index - from + 1;
-      }
+      if (result instanceof Unsupported) return this.stop(asLogIndex(index), result.reason);
+      this.count(batch.bytes.length / (last - first + 1), room);
       state.appliedIndex = asLogIndex(index);
       this.listener.onApplied(asLogIndex(index), result);
       if (index === state.compareIndex) this.listener.onCompareIndex();
     }
-    return upTo - from + 1;
+  }
+
+  /** Counts an entry that has about so many bytes. */
+  private count(bytes: number, room: { entries: number; bytes: number }): void {
+    this.bytes += bytes;
+    this.entries += 1;
+    room.entries -= 1;
+    room.bytes -= bytes;
   }
 
   /** A state machine that knows histories counts by these from level 1 on: there the epochs of resets say nothing more. */

@@ -1,4 +1,4 @@
-import { asPeerId } from '@conclave/protocol';
+import { asLogIndex, asPeerId, asTerm, encodeBatch } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
 import { Bench, batch, electionTimeoutMs, heartbeatIntervalMs } from './node-on-a-bench.js';
 
@@ -34,6 +34,21 @@ describe('AppendEntries', () => {
     const alone = follower();
     alone.appendEntries({ prev: [3, 2], entries: [2, 2], commit: 9 });
     expect(alone.wait(heartbeatIntervalMs)).toContain('log-store.read from 1');
+  });
+
+  test('are applied in steps of some bytes, as an entry may be a request of thousands of commands', () => {
+    const bench = new Bench();
+    bench.open({ term: 2, log: [three], commit: 1 });
+    bench.wait(0);
+    const payloads = Array.from({ length: 3 }, () => new Uint8Array(40 * 1024));
+    const large = encodeBatch('commands', asTerm(2), asLogIndex(2), payloads);
+    bench.appendEntries({ prev: [1, 1], batches: [large], commit: 4 });
+    const applied = () => bench.summary.applied_index;
+    const after = [1, 2].map(() => {
+      bench.step({ type: 'timer', timer: 'apply' });
+      return applied();
+    });
+    expect(after).toEqual([3, 4]);
   });
 
   test('that are not applied a tick later make its echo say so: it could not answer as a leader', () => {
