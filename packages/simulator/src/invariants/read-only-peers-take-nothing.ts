@@ -30,9 +30,19 @@ export class ReadOnlyPeersTakeNothing extends Rule implements Invariant {
 
   onStepping(actor: Actor, input: unknown, at: Instant): void {
     const { type, requestId } = input as { type: string; requestId: number };
+    this.forgetHeld(actor, at);
     if (type !== 'propose') return;
     const status = statusOf(actor, at);
     if (status !== undefined && !isWritable(status)) this.hopeless.set(requestId, actor);
+  }
+
+  /** A leader that its quorum had not confirmed held such writes: once a quorum takes entries again it may carry them out. */
+  private forgetHeld(actor: Actor, at: Instant): void {
+    const held = [...this.hopeless].filter(([, leader]) => leader === actor);
+    if (held.length === 0) return;
+    const status = statusOf(actor, at);
+    if (status === undefined || !isWritable(status)) return;
+    for (const [requestId] of held) this.hopeless.delete(requestId);
   }
 
   onAnswered(requestId: number, answer: Answer): void {
