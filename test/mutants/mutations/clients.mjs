@@ -183,8 +183,8 @@ export const clients = [
     edits: [
       {
         file: 'packages/node/src/core/node-core.ts',
-        find: 'const mayHaveSuccessor = transfer.isGoingOn || leadership.lease.hasEnded;',
-        replace: 'const mayHaveSuccessor = transfer.isGoingOn && leadership.lease.hasEnded;',
+        find: 'const mayHaveSuccessor = transfer.holdsWrites || leadership.lease.hasEnded;',
+        replace: 'const mayHaveSuccessor = transfer.holdsWrites && leadership.lease.hasEnded;',
       },
     ],
     seeds: 0,
