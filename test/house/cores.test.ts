@@ -13,7 +13,7 @@ describe("the project's cores", () => {
     expect(files.map((file) => file.path)).toContain('packages/actor/src/core/index.ts');
   });
 
-  it('do no I/O and know neither time nor chance', { timeout: 60_000 }, () => {
+  it('do no I/O and know neither time nor chance', () => {
     expect(files.flatMap(coreFaults)).toEqual([]);
   });
 });

@@ -33,8 +33,8 @@ function configuration(peersPassword = secrets.peer): string {
   const own = [file('server.pem'), file('server-key.pem')];
   const few = 'publish: ["conclave.main.kv.batch_get"], subscribe: ["_INBOX_reader.>"]';
   const deaf = 'publish: ">", subscribe: { deny: ["conclave.main.n2.feed.>"] }';
-  return `tls { cert_file: "${own[0]}", key_file: "${own[1]}", timeout: 5 }
-    authorization { timeout: 5, users: [
+  return `tls { cert_file: "${own[0]}", key_file: "${own[1]}", timeout: 60 }
+    authorization { timeout: 60, users: [
       { user: peer, password: "${peersPassword}" }
       { user: operator, password: "${operator}" }
       { user: deaf, password: "${operator}", permissions: { ${deaf} } }

@@ -33,7 +33,7 @@ export class SecuredNats {
   static async start(users: readonly SecuredUser[]): Promise<SecuredNats> {
     const entries = await Promise.all(users.map(userEntry));
     const log: string[] = [];
-    const configuration = `authorization {\n users: [\n${entries.join('\n')}\n ]\n}`;
+    const configuration = `authorization {\n timeout: 60\n users: [\n${entries.join('\n')}\n ]\n}`;
     const server = await startNats({ configuration, onLine: (line) => void log.push(line) });
     return new SecuredNats(server, users, log);
   }

@@ -25,7 +25,7 @@ function machineWith(...commands: readonly Command[][]): KvStateMachine {
 
 describe('the digest of a key-value store', () => {
   it('promise 31: is that of the machine that made the snapshot, after each restore and each entry behind it', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, () => {
     for (let seed = 1; seed <= 10; seed++) {
       const below = generator(seed);

@@ -308,7 +308,7 @@ describe('a LevelDB that is not what it was', () => {
     expect(warnings).toHaveLength(2);
   });
 
-  it('moves its tables of entries down as they are, also behind a snapshot', { timeout: 60_000 }, async () => {
+  it('moves its tables of entries down as they are, also behind a snapshot', async () => {
     const MiB = 1024 * 1024;
     await write(1, 20, MiB);
     const chunks = Array.from({ length: 8 }, (_, at) => chunkKey(main, 1, at));
@@ -318,7 +318,7 @@ describe('a LevelDB that is not what it was', () => {
     );
     await write(21, 40, MiB);
     // The table with the chunks meets the one before, which also shows that LevelDB says so.
-    await vi.waitUntil(async () => (await mergedBytes()) > 0, { timeout: 50_000 });
+    await vi.waitUntil(async () => (await mergedBytes()) > 0, { timeout: 100_000 });
     const merged = await mergedBytes();
     await write(61, 100, MiB);
     // It may meet another one or two.

@@ -28,7 +28,7 @@ const file = (name: string, text: string): string => {
 };
 const seeds = [createUser(), createUser()];
 const seed = (at: number): string => new TextDecoder().decode(seeds[at]?.getSeed());
-const users = `authorization { users: [
+const users = `authorization { timeout: 60, users: [
   { user: ann, password: "${password}" }
   { nkey: ${seeds[0]?.getPublicKey()} }
   { user: bob, password: "${password}", permissions: { publish: ">", subscribe: "_INBOX_bob.>" } }
@@ -53,7 +53,7 @@ async function server(configuration: string): Promise<NatsServer> {
 
 /** Connects, and has the server answer. */
 async function logIn(...layers: readonly LoginSettings[]): Promise<NatsConnection> {
-  const connection = await connectWith(NatsLogin.of(...layers), { timeout: 2000 });
+  const connection = await connectWith(NatsLogin.of(...layers), { timeout: 60_000 });
   await connection.flush();
   return connection;
 }
@@ -89,7 +89,7 @@ describe('a login to NATS', () => {
   });
 
   it('takes a token from settings, a file and the URL', async () => {
-    const { url } = await server(`authorization { token: "${password}" }`);
+    const { url } = await server(`authorization { timeout: 60, token: "${password}" }`);
     await succeeds({ servers: url, token: password });
     await succeeds({ servers: url, tokenFile: file('token', password) });
     await succeeds({ servers: withUser(url, password) });
@@ -209,7 +209,7 @@ describe('a login to NATS', () => {
   });
 
   it('reads its files again at each connection, so that a password is changed without a restart', async () => {
-    const configured = (secret: string) => `authorization { user: ann, password: "${secret}" }`;
+    const configured = (secret: string) => `authorization { timeout: 60, user: ann, password: "${secret}" }`;
     const rotated = await server(configured('first'));
     const passwordFile = file('rotated', 'first');
     const options = { reconnectTimeWait: 20, maxReconnectAttempts: -1 };
@@ -242,7 +242,7 @@ describe('a login over TLS', () => {
   const own = authority.sign('server', ['IP:127.0.0.1', 'DNS:localhost']);
   const client = authority.sign('client', ['DNS:client']);
   const tlsCa = authority.certificate;
-  const tls = (more = '') => `tls { cert_file: "${own.certificate}", key_file: "${own.key}", timeout: 5 ${more} }`;
+  const tls = (more = '') => `tls { cert_file: "${own.certificate}", key_file: "${own.key}", timeout: 60 ${more} }`;
 
   it('verifies the server by the authority that is given, also by its address', async () => {
     const { url, port } = await server(tls());

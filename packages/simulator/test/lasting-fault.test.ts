@@ -27,7 +27,7 @@ function faultsIn(members: readonly PeerId[], seeds: number): { reached: Set<str
 }
 
 test('of three members: under each fault that lasts the leader stays, and writes are committed', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, () => {
   const { reached, broken } = faultsIn(peers.slice(0, 3), 16);
   expect(broken).toEqual([]);
@@ -35,7 +35,7 @@ test('of three members: under each fault that lasts the leader stays, and writes
 });
 
 test('of five members: under each fault that lasts the leader stays, and writes are committed', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, () => {
   const { reached, broken } = faultsIn(peers, 16);
   expect(broken).toEqual([]);

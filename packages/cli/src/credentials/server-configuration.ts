@@ -21,6 +21,8 @@ export interface ServerConfiguration {
 /** Who has the password below is a server of the cluster. */
 const routeUser = 'route';
 export const natsPort = 4222;
+/** So long may a login take: NATS’s own two seconds are too short where four processes start at once on one slow core. */
+const loginSeconds = 10;
 const routePort = 6222;
 const monitorPort = 8222;
 
@@ -32,6 +34,7 @@ export function serverConfiguration({ users, folder, routes, routePassword }: Se
       `  cert_file: ${JSON.stringify(`${folder}/server.pem`)}`,
       `  key_file: ${JSON.stringify(`${folder}/server-key.pem`)}`,
       `  ca_file: ${JSON.stringify(`${folder}/ca.pem`)}`,
+      `  timeout: ${loginSeconds}`,
       '}',
     ]
       .map((line) => indent + line)
@@ -43,6 +46,7 @@ export function serverConfiguration({ users, folder, routes, routePassword }: Se
     `http: 127.0.0.1:${monitorPort}`,
     tls(''),
     'authorization {',
+    `  timeout: ${loginSeconds}`,
     '  users: [',
     ...users.map(userLines),
     '  ]',
