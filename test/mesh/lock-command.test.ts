@@ -88,6 +88,25 @@ function gone(processIds: readonly number[]): Promise<true> {
 }
 
 describe('conclave lock', () => {
+  it('takes a lock of any name; ended by force, it is told as an event, and so is its lease', async () => {
+    for (const name of ['list', 'run']) {
+      const ran = await start('lock', 'run', name, '--', node, '-e', 'console.log("it ran")').ended;
+      expect(ran).toMatchObject({ code: 0, out: 'it ran\n' });
+    }
+    const grant = async () => (await mesh.plain.insist('kv.lease_grant', { ttl_ms: 60_000 })).lease_id as string;
+    const lease_id = await grant();
+    const { token } = await mesh.plain.insist('kv.lock', { name: 'forced', owner: 'somebody', lease_id });
+    expect(await mesh.plain.insist('kv.unlock', { name: 'forced', token, force: true })).toMatchObject({
+      released: true,
+    });
+    await mesh.plain.event('lock_forced', (body) => body.name === 'forced' && body.token === token);
+    const [publicPart] = lease_id.split('.');
+    expect(await mesh.plain.insist('kv.lease_revoke', { lease_id: publicPart, force: true })).toMatchObject({
+      revoked: true,
+    });
+    await mesh.plain.event('lease_forced', (body) => body.lease_id === publicPart);
+  });
+
   it('runs a command while it holds the lock, and ends as that does', async () => {
     const run = start('lock', 'l', '--', node, '-e', 'console.log(process.env.CONCLAVE_LOCK_TOKEN); process.exit(7)');
     const { code, out } = await run.ended;

@@ -128,7 +128,7 @@ export class ActorFactory {
     const { data, options, logStores } = this;
     if (data === undefined) return;
     const scrubOptions = {
-      intervalMs: options.scrubIntervalHours * 3_600_000,
+      intervalMs: options.scrubIntervalMs ?? options.scrubIntervalHours * 3_600_000,
       firstAfterMs: firstScrubMs,
       bytesPerSecond: limits.scrubBytesPerSecond,
     };

@@ -59,6 +59,8 @@ export interface RunOptions extends HostedOptions {
   readonly diskReserveMb: number;
   /** A log-store reads and checks all that it stores so often; 0: never. */
   readonly scrubIntervalHours: number;
+  /** In its place, for tests. */
+  readonly scrubIntervalMs?: number;
 }
 
 const longestMs = 86_400_000;
@@ -145,6 +147,12 @@ export function withRunOptions(command: Command): Command {
       .env('CONCLAVE_NATS_LOGIN_ATTEMPTS')
       .argParser(wholeNumber(0, 1_000_000))
       .default(defaultLoginAttempts),
+  );
+  command.addOption(
+    new Option('--scrub-interval-ms <ms>', 'in the place of the hours, for tests')
+      .env('CONCLAVE_SCRUB_INTERVAL_MS')
+      .argParser(wholeNumber(1, longestMs))
+      .hideHelp(),
   );
   command.addOption(
     new Option(
