@@ -35,7 +35,13 @@ export const levels = [
   {
     id: 'unknown-entry-skipped',
     rule: 'A peer that meets an entry above its own level stops applying and says so: it never skips.',
-    edits: [{ file: applier, find: "if (obstacle !== '') {", replace: "if (obstacle === 'never') {" }],
+    edits: [
+      {
+        file: applier,
+        find: "if (obstacle !== '') return this.stop(",
+        replace: "if (obstacle === 'never') return this.stop(",
+      },
+    ],
     seeds: 0,
     scenario: 'upgrade.txt',
   },
