@@ -3,15 +3,7 @@ import { NatsLogin } from '@conclave/protocol/login';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
-import {
-  Connection,
-  isInbox,
-  MicroService,
-  newEndpointCounts,
-  Requests,
-  serveHealth,
-  silentLog,
-} from '../src/index.js';
+import { Connection, MicroService, newEndpointCounts, Requests, serveHealth, silentLog } from '../src/index.js';
 
 const groupId = asGroupId('g');
 const peerId = asPeerId('n1');
@@ -31,21 +23,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await client.close();
   await connection.close();
-});
-
-it.each([
-  ['_INBOX.x.1', true],
-  ['my.own.inbox', true],
-  ['a.bc.main.admin.transfer_leader', true],
-  ['a.b.main.admin.transfer_leader', false],
-  ['a.b', false],
-  ['$SRV.PING', false],
-  ['$JS.API.STREAM.DELETE.x', false],
-  ['_GR_.cluster.server._INBOX.x', true],
-  ['_GR_.cluster.server.a.b.main.admin.transfer_leader', false],
-  ['_GR_.c.s._GR_.c.s.$SYS.REQ.SERVER.PING', false],
-])('%s is an inbox: %s', (subject, expected) => {
-  expect(isInbox(subject, 'a.b')).toBe(expected);
 });
 
 it('a request whose reply would go to a subject of Conclave or of NATS is counted, and not carried out', async () => {

@@ -1,8 +1,7 @@
 /** Who may speak for whom, and where replies go (DESIGN, sections 3 and 8). */
 
 const senders = 'packages/protocol/src/senders.ts';
-const transport = 'packages/actor/src/nats-transport.ts';
-const transportTest = 'packages/actor/test/transports.test.ts';
+const sendersTest = 'packages/protocol/test/senders.test.ts';
 const noSubjects = 'the simulator has no subjects';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
@@ -12,7 +11,7 @@ export const sendersOfMessages = [
     rule: 'The receiver drops a body whose sender is another than the subject names.',
     edits: [{ file: senders, find: 'return named === from;', replace: 'return true;' }],
     seeds: 0,
-    test: transportTest,
+    test: sendersTest,
     why: noSubjects,
   },
   {
@@ -20,21 +19,7 @@ export const sendersOfMessages = [
     rule: "Messages among a peer's own actors come from that peer.",
     edits: [{ file: senders, find: 'return from === addressee && (', replace: 'return (' }],
     seeds: 0,
-    test: transportTest,
-    why: noSubjects,
-  },
-  {
-    id: 'sender-left-out-by-any-peer',
-    rule: 'A message without a sender in its subject is dropped, unless it is of a peer of the first version.',
-    edits: [
-      {
-        file: transport,
-        find: 'if (this.firstVersion.has(namedSender(message) ?? addressee)) return true;',
-        replace: 'return true;',
-      },
-    ],
-    seeds: 0,
-    test: transportTest,
+    test: sendersTest,
     why: noSubjects,
   },
   {
@@ -48,7 +33,7 @@ export const sendersOfMessages = [
       },
     ],
     seeds: 0,
-    test: 'packages/actor/test/serve.test.ts',
+    test: 'packages/actor/test/inboxes.test.ts',
     why: noSubjects,
   },
 ];
