@@ -1,6 +1,17 @@
 /** What becomes of a peer whose data folder is taken away, or cannot be used for a while. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, renameSync, rmSync, statfsSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
@@ -37,7 +48,9 @@ beforeAll(async () => {
   const server = await startNats();
   stops.add(() => server.stop());
   const dataDir = (peer: string) => path.join(folder, peer, 'data');
-  mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four', dataDir }, stops);
+  /** The one of which a bit is flipped looks through all it has again and again. */
+  const envOf = (peer: string): Record<string, string> => (peer === 'n3' ? { CONCLAVE_SCRUB_INTERVAL_MS: '500' } : {});
+  mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four', dataDir, envOf }, stops);
   await mesh.healthy(...names);
 });
 
@@ -165,6 +178,27 @@ describe('a log-store', () => {
       expect(body).toMatchObject({ healthy: true, reason: expect.stringMatching(/^the side file .*verified since$/) });
     }
     expect((await mesh.statusOnce('n3')).health).toMatchObject({ reason: expect.stringMatching(/^the side file/) });
+  });
+
+  it('finds a flipped bit where nobody reads it, and stops with the way to heal it', async () => {
+    // More than LevelDB keeps in memory, so that some of it is in a table.
+    for (let number = 0; number < 80; number++) await put(`large ${number}`, 'x'.repeat(250_000));
+    await mesh.caughtUp('n3');
+    const level = path.join(mesh.peer('n3').dataDir, 'level');
+    const table = readdirSync(level).find((name) => name.endsWith('.ldb')) as string;
+    const file = openSync(path.join(level, table), 'r+');
+    try {
+      // In the middle of a value.
+      writeSync(file, 'y', Math.floor(statSync(path.join(level, table)).size / 2));
+    } finally {
+      closeSync(file);
+    }
+    await unwell('n3', /^ECORRUPT: .* as the scrub has found.*To heal it: stop this peer, delete its data folder/);
+    await put('after the scrub');
+    await mesh.kill('n3');
+    rmSync(mesh.peer('n3').dataDir, { recursive: true });
+    await mesh.start('n3');
+    await mesh.healed('n3');
   });
 
   it.each(['the same leader', 'another leader'])(
