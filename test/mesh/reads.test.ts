@@ -50,6 +50,11 @@ describe('a read', () => {
     ['get', { key: 'a' }],
     ['range', { prefix: '' }],
     ['batch_get', { keys: ['a'] }],
+    ['lease_get', { lease_id: 'abcdefghijkl' }],
+    ['lease_list', {}],
+    ['lock_get', { name: 'a' }],
+    ['lock_list', {}],
+    ['changes', { prefix: '', from_revision: 1 }],
   ];
 
   it('at a peer outside the group is refused at once, with the leader’s name: a spare, and one that was removed', async () => {
@@ -71,7 +76,10 @@ describe('a read', () => {
           expect(refused).toMatchObject({ errorCode: 421, body: { error } });
           expect(JSON.stringify(refused.body)).toContain(`${peer} is not in the group main: ${leader} leads it`);
         }
-        expect((await mesh.plain.ask(`${peer}.kv.${name}`, { ...body, consistency: 'stale' })).errorCode).toBe(0);
+        // What has changed since the first revision may be forgotten there, or nothing may have changed yet.
+        if (name === 'changes') continue;
+        const stale = await mesh.plain.ask(`${peer}.kv.${name}`, { ...body, consistency: 'stale' });
+        expect(stale.errorCode, name).toBe(0);
       }
     }
     await mesh.plain.insist('admin.add_peer', { peer_id: 'n3' });
