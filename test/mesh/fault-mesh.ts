@@ -200,9 +200,10 @@ export class Mesh {
 
   /** Which of these writes a peer does not have, once it has applied all that is committed. */
   async missing(peer: string, writes: ReadonlyMap<string, string>): Promise<string[]> {
+    // Those of now: what is acknowledged after the leader said how far it is, the peer may get later.
+    const left = [...writes.keys()];
     await this.caughtUp(peer);
     const missing: string[] = [];
-    const left = [...writes.keys()];
     while (left.length > 0) {
       const keys = left.slice(0, 500);
       const { found } = await this.plain.insist(`${peer}.kv.batch_get`, { keys, consistency: 'stale' });

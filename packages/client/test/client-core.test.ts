@@ -743,3 +743,49 @@ describe('commands', () => {
     expect(driver.settled.get(call)).toEqual(failed('unknown', 'EINVAL'));
   });
 });
+
+describe('what NATS does not permit', () => {
+  const message = 'NATS does not permit this login to publish to x';
+
+  it('fails the last request to that target at once, not done; the others wait for their answers', () => {
+    const driver = new Driver();
+    const [first, second] = [1, 2].map(() =>
+      driver.call({ operation: 'admin', command: 'add_peer', body: { peer_id: 'n4' as PeerId } }),
+    );
+    driver.step({ type: 'not_permitted', target: { door: 'admin', name: 'status' }, message });
+    expect(driver.settled.size).toBe(0);
+    driver.step({ type: 'not_permitted', target: { door: 'admin', name: 'add_peer' }, message });
+    expect([...driver.settled]).toEqual([[second, failed('not_done', 'EPERM', message)]]);
+    driver.step({ type: 'not_permitted', target: { door: 'admin', name: 'add_peer' }, message });
+    expect(driver.settled.get(first as number)).toEqual(failed('not_done', 'EPERM', message));
+    expect(driver.core.status()).toEqual({ openCalls: 0, requests: 0 });
+  });
+
+  it('fails the writes that wait for a session', () => {
+    const driver = new Driver();
+    const put = driver.put('a');
+    driver.idle();
+    driver.step({ type: 'not_permitted', target: { door: 'kv', name: 'open_session' }, message });
+    expect(driver.settled.get(put)).toEqual(failed('not_done', 'EPERM', message));
+  });
+
+  it('leaves a write unknown that an earlier attempt may have carried out', () => {
+    const driver = new Driver();
+    const put = driver.put('a');
+    driver.openSession();
+    driver.pass(1000);
+    driver.step({ type: 'not_permitted', target: { door: 'kv', name: 'batch' }, message });
+    expect(driver.settled.get(put)).toEqual(failed('unknown', 'EPERM', message));
+  });
+
+  it('leaves writes unknown whose replies are not permitted, and reads not done', () => {
+    const driver = new Driver();
+    const put = driver.put('a');
+    driver.openSession();
+    const get = driver.get('a');
+    driver.idle();
+    driver.step({ type: 'not_permitted', message });
+    expect(driver.settled.get(put)).toEqual(failed('unknown', 'EPERM', message));
+    expect(driver.settled.get(get)).toEqual(failed('not_done', 'EPERM', message));
+  });
+});
