@@ -84,7 +84,16 @@ describe('the link', () => {
         peerId: self,
         message: {
           name: 'node.ack',
-          body: { ...own, link: 1, seq: 0, actor: 'ballot-box', incarnation: 'b1', levels: { lowest: 0, highest: 1 } },
+          body: {
+            ...own,
+            link: 1,
+            seq: 0,
+            taken_seq: 0,
+            asked_seq: 1,
+            actor: 'ballot-box',
+            incarnation: 'b1',
+            levels: { lowest: 0, highest: 1 },
+          },
         },
       },
     ]);

@@ -78,6 +78,9 @@ export class ChangeView {
         return [];
       case 'configuration_committed':
         return this.onCommitted(event);
+      case 'admin_command':
+        // Whoever looks has sent it.
+        return [];
       default:
         return [`${event.body.peer_id} ${eventText(event)}`];
     }

@@ -12,7 +12,6 @@ import {
   type ConclaveEvent,
   InvariantError,
   type LedHistory,
-  type Message,
   type PeerId,
   type StatusReply,
   type WatchMessage,
@@ -28,6 +27,7 @@ import { FastestClock } from './fastest-clock.js';
 import { flipState, isFlipped, type StatePart } from './flipped-state.js';
 import { Messenger } from './messenger.js';
 import { OpenRequests } from './open-requests.js';
+import type { Passing } from './passing.js';
 import { Random } from './random.js';
 import { RequestDoor } from './request-door.js';
 import { VirtualDisks } from './virtual-disks.js';
@@ -57,7 +57,7 @@ export class CoreMesh {
   /** What each step of an actor may use as chance, where that is not to be left to it: for scenarios. */
   chanceOf: ((actor: Actor) => number) | undefined;
   /** Whether a message that arrives is to be delivered now; if not, it may be later, by `deliver`. For scenarios. */
-  gate: ((from: Actor, to: Actor, message: Message, deliver: () => void) => boolean) | undefined;
+  gate: ((from: Actor, to: Actor, message: Passing, deliver: () => void) => boolean) | undefined;
   /** Is told what happens, a line each. */
   trace: ((line: string) => void) | undefined;
   private readonly clockwork = new VirtualTime();
@@ -431,9 +431,11 @@ export class CoreMesh {
     for (const { name } of this.servers) {
       if (name === from.name) continue;
       this.network.sendOnce<Actor>(from, name, (to) => {
-        this.hand(to, () => {
-          if (this.isServing(to) || this.outside.has(to)) this.step(to, { type: 'led_history', body }, from.name);
-        });
+        const deliver = (): void =>
+          this.hand(to, () => {
+            if (this.isServing(to) || this.outside.has(to)) this.step(to, { type: 'led_history', body }, from.name);
+          });
+        if (this.gate?.(from, to, { name: 'led_history', body }, deliver) !== false) deliver();
       });
     }
   }

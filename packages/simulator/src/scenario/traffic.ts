@@ -10,7 +10,8 @@
  *
  * Owns the rules and what was kept. Does not deliver: it is asked, and answers.
  */
-import { batchHeader, type Message } from '@conclave/protocol';
+import { batchHeader } from '@conclave/protocol';
+import type { Passing } from '../mesh/passing.js';
 
 /** Where a message comes from or goes to. */
 export interface Place {
@@ -51,7 +52,7 @@ export class Traffic {
   }
 
   /** Whether a message that arrives is to be delivered. */
-  passes(from: Place, to: Place, message: Message, deliver: () => void): boolean {
+  passes(from: Place, to: Place, message: Passing, deliver: () => void): boolean {
     for (const { verb, pattern, kept } of this.rules.values()) {
       if (!matches(pattern, from, to, message)) continue;
       if (verb !== 'lose') kept.push({ text: messageText(from, to, message), deliver });
@@ -79,7 +80,7 @@ export class Traffic {
   }
 }
 
-function matches(pattern: Pattern, from: Place, to: Place, message: Message): boolean {
+function matches(pattern: Pattern, from: Place, to: Place, message: Passing): boolean {
   if (!isAt(pattern.from, from) || !isAt(pattern.to, to)) return false;
   const { name, body } = asTold(from, to, message);
   if (pattern.message !== '*' && pattern.message !== name) return false;
@@ -93,7 +94,7 @@ function isAt(where: string, { peerId, kind }: Place): boolean {
 type Fields = Readonly<Record<string, unknown>>;
 
 /** A leader's append that a follower hears itself is told as the AppendEntries that it stands for. */
-function asTold(from: Place, to: Place, message: Message): { readonly name: string; readonly body: Fields } {
+function asTold(from: Place, to: Place, message: Passing): { readonly name: string; readonly body: Fields } {
   if (message.name === 'feed.append' && from.peerId !== to.peerId) {
     const { leader_term: term, prev_term, batches } = message.body;
     const [first] = batches;
@@ -126,7 +127,7 @@ const told = [
 ];
 
 /** `n2.log-store -> n1.ballot-box stored leader_term=2 match_index=5` */
-export function messageText(from: Place, to: Place, message: Message): string {
+export function messageText(from: Place, to: Place, message: Passing): string {
   const { name: shortName, body } = asTold(from, to, message);
   const fields = told.filter((name) => name in body && body[name] !== '').map((name) => `${name}=${body[name]}`);
   const entries = fieldOf(body, 'entries') === 'yes' ? ['with entries'] : [];
