@@ -66,17 +66,17 @@ export function callsOfHistories(history: History): CallsOfHistory[] {
  */
 export function carriedInto(before: readonly Operation[], operations: readonly Operation[]): Operation[] {
   const seen = new Set(operations.flatMap(revisionsShownBy));
-  const shown = before.filter((operation) => writes(operation) && seen.has(revisionOf(operation)));
+  // Of a delete only its own number may show: not the write of the key that it ended.
+  const shown = before.filter((operation) => puts(operation) && seen.has(revisionOf(operation)));
   const keys = new Set(shown.map(({ key }) => key));
   const deletes = before.filter((operation) => operation.name === 'delete' && keys.has(operation.key));
-  const maybe = deletes.filter((operation) => !shown.includes(operation));
-  return [...shown, ...maybe.map((operation): Operation => ({ ...operation, outcome: 'unknown' }))];
+  return [...shown, ...deletes.map((operation): Operation => ({ ...operation, outcome: 'unknown' }))];
 }
 
-function writes(operation: Operation): boolean {
-  if (operation.outcome !== 'done' || operation.name === 'get') return false;
-  if (operation.name === 'cas') return operation.reply.swapped;
-  return operation.name === 'put' || operation.reply.deleted;
+/** Whether it gave its key a value. */
+function puts(operation: Operation): boolean {
+  if (operation.outcome !== 'done') return false;
+  return operation.name === 'cas' ? operation.reply.swapped : operation.name === 'put';
 }
 
 function revisionOf(operation: Operation): number {
