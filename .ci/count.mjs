@@ -1,5 +1,5 @@
-// Counts what passed and what failed, tells of each test that failed, says the counts in one line, and fails if anything did. What
-// failed is told again at the end because a log may be kept in part, and then it is the end that is kept.
+// Counts what passed and what failed, prints each failed test and its error, then the counts in one line, and fails if anything
+// failed. The failures are printed again at the end because often only the end of a log is kept.
 //
 // usage: count.mjs <checks passed> <checks failed> [<Vitest's JSON report> <exit code of those tests>]...
 

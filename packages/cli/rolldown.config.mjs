@@ -15,6 +15,6 @@ export default defineConfig({
   platform: 'node',
   external: ['level', 'msgpackr'],
   output: { dir: path.join(here, 'bundle'), format: 'esm', cleanDir: true, chunkFileNames: '[name]-[hash].js' },
-  // A circular import inside a package we use is none of ours to mend.
+  // Circular imports occur inside packages that we use.
   checks: { circularDependency: false },
 });

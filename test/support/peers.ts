@@ -1,6 +1,6 @@
 /**
  * Peers of real processes for tests: four processes each or one, to be killed, stopped and started again one by one.
- * They run what was built (`packages/cli/dist`).
+ * They run what was built (`packages/cli/bundle`).
  */
 import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';

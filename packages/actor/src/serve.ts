@@ -2,7 +2,7 @@
  * Subscribes to requests, for all that answer any: nodes, log-store processes, health, service discovery.
  *
  * Invariant: a reply goes to an inbox. A request that names one of Conclave's own subjects for its reply, or one of NATS's
- * (`$`), is dropped and counted, and not carried out: whoever sent it would publish there with this process's rights.
+ * (`$`), is dropped and counted, and not carried out: its sender would publish there with this process's rights.
  */
 import type { Subjects } from '@conclave/protocol';
 import type { Msg, Subscription } from 'nats';

@@ -73,7 +73,8 @@ function withTimeoutOption(command: Command): Command {
   );
 }
 
-function withPrefixOptions(command: Command): Command {
+/** `--prefix` and `--json`, which every command has. */
+export function withPrefixOptions(command: Command): Command {
   return command
     .addOption(
       new Option('--prefix <subject>', 'the first tokens of all subjects')

@@ -1,10 +1,10 @@
 /** `conclave credentials`: keys, certificates and the configuration of a NATS that lets nobody else in. It asks nobody. */
 import path from 'node:path';
-import { defaultPrefix, type GroupId, type PeerId } from '@conclave/protocol';
+import type { GroupId, PeerId } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { runAction } from '../action.js';
 import { UsageError } from '../exit-codes.js';
-import { defaultGroup, parseGroup, parsePeer, parsePrefix, splitList, wholeNumber } from '../options.js';
+import { defaultGroup, parseGroup, parsePeer, splitList, wholeNumber, withPrefixOptions } from '../options.js';
 import type { Output } from '../output.js';
 
 interface CredentialsCommandOptions {
@@ -21,8 +21,7 @@ interface CredentialsCommandOptions {
 }
 
 export function registerCredentials(program: Command): void {
-  program
-    .command('credentials')
+  withPrefixOptions(program.command('credentials'))
     .description(
       'make what is missing in a folder: a key for each peer and role, certificates, and the configuration of NATS servers that ' +
         'let nobody else in',
@@ -40,12 +39,6 @@ export function registerCredentials(program: Command): void {
     )
     .option('--all-groups', 'all groups', false)
     .addOption(
-      new Option('--prefix <subject>', 'the first tokens of all subjects')
-        .env('CONCLAVE_PREFIX')
-        .argParser(parsePrefix)
-        .default(defaultPrefix),
-    )
-    .addOption(
       new Option('--hosts <names>', 'names and addresses under which the servers are reached')
         .argParser(splitList)
         .default(['localhost', '127.0.0.1'], 'localhost,127.0.0.1'),
@@ -61,7 +54,6 @@ export function registerCredentials(program: Command): void {
         wholeNumber(0, 2 ** 31 - 1),
       ),
     )
-    .option('--json', 'print JSON, for programs', false)
     .action((options: CredentialsCommandOptions) => runAction(options, (output) => make(options, output)));
 }
 
