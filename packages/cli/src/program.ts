@@ -7,6 +7,7 @@ import { registerCheck } from './commands/check.js';
 import { registerCredentials } from './commands/credentials.js';
 import { registerDemo } from './commands/demo.js';
 import { registerGroups } from './commands/groups.js';
+import { registerHelpCommands } from './commands/help-commands.js';
 import { registerKv } from './commands/kv.js';
 import { registerLeader } from './commands/leader.js';
 import { registerLease } from './commands/lease.js';
@@ -22,6 +23,7 @@ import { registerTxn } from './commands/txn.js';
 import { registerUp } from './commands/up.js';
 import { registerUpgrade } from './commands/upgrade.js';
 import { registerWatch } from './commands/watch.js';
+import { addExamples } from './help/examples.js';
 import { ownVersion } from './own-files.js';
 import { registerHealth, registerRun } from './run/index.js';
 
@@ -59,5 +61,7 @@ export function createProgram(): Command {
   registerSoak(program);
   registerDemo(program);
   registerHealth(program);
+  registerHelpCommands(program);
+  addExamples(program);
   return program;
 }

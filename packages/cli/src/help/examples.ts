@@ -1,0 +1,113 @@
+/** Examples of each command, for its help and the man page. A test parses all of them. */
+import type { Command } from 'commander';
+import { allNodes, commandTree } from './command-tree.js';
+
+/** A command line without `conclave`, and what it does. */
+type Example = readonly [line: string, meaning: string];
+
+const examples: Readonly<Record<string, readonly Example[]>> = {
+  run: [
+    ['run --peer n1 --data-dir /var/lib/conclave', 'all four actors of the peer n1 in one process'],
+    ['run --peer n1 --actors node --nats nats://10.0.0.1:4222', 'one of its actors'],
+  ],
+  up: [
+    ['up', 'three peers of four processes each, and a NATS server'],
+    ['up --peers 5 --placement one', 'five peers of one process each'],
+  ],
+  bootstrap: [['bootstrap n1 n2 n3', 'found the group main']],
+  status: [
+    ['status', 'the group and its peers'],
+    ['status --peer n2 --json', 'what n2 knows, for a program'],
+  ],
+  check: [['check', 'compare the members’ states']],
+  credentials: [['credentials --out credentials --peers n1,n2,n3', 'keys, certificates and server configuration']],
+  groups: [['groups list', 'the groups that the peers host']],
+  'groups list': [['groups list', 'of all peers that answer']],
+  'groups create': [['groups create orders --peers n1,n2,n3', 'a second group on running peers']],
+  'groups delete': [['groups delete orders --peers n1,n2,n3 --yes', 'with its data, for good']],
+  upgrade: [
+    ['upgrade', 'the feature level, and which peers keep it low'],
+    ['upgrade --raise', 'raise it after all peers run the new version'],
+  ],
+  peers: [['peers change n1 n4 n5', 'replace n2 and n3']],
+  'peers add': [['peers add n4', 'add a running spare peer']],
+  'peers remove': [['peers remove n3', 'remove a member']],
+  'peers change': [['peers change n1 n4 n5', 'the members from now on']],
+  'peers read-only': [['peers read-only n2 on', 'its disk is full, say']],
+  'peers reset': [['peers reset --peer n1 --new-peers n1 --yes', 'n2 and n3 are lost for good']],
+  'peers cancel': [['peers cancel', 'return to the members before the change']],
+  restart: [
+    ['restart --run "systemctl restart conclave@{peer}"', 'one peer after the other, by systemd'],
+    ['restart --compose', 'by docker compose'],
+  ],
+  leader: [['leader transfer n2', 'have n2 lead']],
+  'leader transfer': [
+    ['leader transfer', 'to the most up-to-date peer'],
+    ['leader transfer n2', 'to n2'],
+  ],
+  snapshot: [['snapshot --peer n2', 'of n2 alone']],
+  kv: [['kv put hello world', 'write a key']],
+  'kv put': [
+    ['kv put hello world', 'write a key'],
+    ['kv put picture - --json', 'its value comes from standard input'],
+  ],
+  'kv get': [
+    ['kv get hello', 'linearizable'],
+    ['kv get hello --peer n3', 'what n3 has'],
+  ],
+  'kv range': [['kv range user/ --limit 10', 'the first ten keys that begin with user/']],
+  'kv watch': [['kv watch user/ --state', 'first what is there, then each change']],
+  'kv delete': [['kv delete hello', 'delete a key']],
+  'kv cas': [['kv cas hello 7 there', 'write if the revision is still 7']],
+  txn: [
+    [
+      `txn '{"compare":[["owner","revision","=",0]],"then":[["put","owner","me"]],"else":[["get","owner"]]}'`,
+      'take the key if nobody has it',
+    ],
+  ],
+  lease: [['lease grant 10000', 'a lease of 10 s']],
+  'lease grant': [['lease grant 10000', 'a lease of 10 s; prints its id']],
+  'lease keep': [['lease keep hv8Qz2TmK1wp.Xq3n0cVb7LrY2sEfGd9oWi', 'for as long as it was granted']],
+  'lease revoke': [['lease revoke hv8Qz2TmK1wp.Xq3n0cVb7LrY2sEfGd9oWi', 'end it and delete its keys']],
+  'lease get': [['lease get hv8Qz2TmK1wp', 'by its public part']],
+  'lease list': [['lease list --json', 'all leases, for a program']],
+  lock: [['lock printer -- make print', 'run a command while the lock is held']],
+  'lock list': [['lock list', 'all locks, with holders']],
+  'lock get': [['lock get printer', 'its holder']],
+  'lock run': [['lock run list -- make print', 'a lock that is named as a command is']],
+  watch: [['watch --events leader_elected,stage_changed', 'elections and membership changes']],
+  permissions: [['permissions --role client --group main', 'for the configuration of a NATS server']],
+  backup: [['backup main.backup', 'the state of the group main']],
+  restore: [['restore main.backup --group copy --peers n1,n2,n3', 'as a new group']],
+  bench: [['bench --seconds 5 --rows four', 'three peers of four processes each']],
+  soak: [['soak --minutes 10', 'ten minutes of writes']],
+  demo: [['demo', 'a membership change under load']],
+  health: [
+    ['health --peer n1', 'all actors of n1'],
+    ['health --all-peers', 'all members of the group'],
+  ],
+  version: [['version --json', 'for a program']],
+  completion: [
+    ['completion bash > ~/.local/share/bash-completion/completions/conclave', 'for bash'],
+    ['completion zsh > ~/.zsh/completions/_conclave', 'for zsh'],
+    ['completion fish > ~/.config/fish/completions/conclave.fish', 'for fish'],
+  ],
+  man: [['man > conclave.1', 'read it with man ./conclave.1']],
+};
+
+/** The examples of a command, with `conclave` before each. @param path its words */
+export function examplesOf(path: readonly string[]): readonly Example[] {
+  return (examples[path.join(' ')] ?? []).map(([line, meaning]) => [`conclave ${line}`, meaning]);
+}
+
+/** Has the help of each command end with its examples. */
+export function addExamples(program: Command): void {
+  for (const { path, command } of allNodes(commandTree(program))) {
+    const lines = examplesOf(path).flatMap(([line, meaning]) => [`  ${line}`, `      ${meaning}`]);
+    if (lines.length > 0) command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
+  }
+  program.addHelpText(
+    'after',
+    '\nExamples:\n  conclave up\n      a group on this machine\n  conclave kv put --help\n      how to use a command',
+  );
+}
