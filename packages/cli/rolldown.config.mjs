@@ -3,17 +3,20 @@
 
 import path from 'node:path';
 import { defineConfig } from 'rolldown';
+import { bundleLicenses } from './bundle-licenses.mjs';
 
 const here = import.meta.dirname;
 
 export default defineConfig({
   input: {
     main: path.join(here, 'dist', 'main.js'),
+    index: path.join(here, 'dist', 'index.js'),
     'health-main': path.join(here, 'dist', 'health-main.js'),
     'lock/watchdog': path.join(here, 'dist', 'lock', 'watchdog.js'),
   },
   platform: 'node',
   external: ['level', 'msgpackr'],
+  plugins: [bundleLicenses()],
   output: { dir: path.join(here, 'bundle'), format: 'esm', cleanDir: true, chunkFileNames: '[name]-[hash].js' },
   // Circular imports occur inside packages that we use.
   checks: { circularDependency: false },

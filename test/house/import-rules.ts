@@ -33,7 +33,7 @@ export const ALLOWANCES: Readonly<Record<string, Allowance>> = {
   simulator: { ours: ['protocol', 'actor', ...ACTORS, 'client'], thirdParties: ['cli-table3', 'commander'] },
   cli: {
     ours: ['protocol', 'actor', ...ACTORS, 'client', 'observer'],
-    thirdParties: ['nats', 'cli-progress', 'cli-table3', 'commander', 'node-forge', 'pino', 'pino-pretty'],
+    thirdParties: ['nats', 'cli-progress', 'cli-table3', 'commander', 'node-forge', 'pino', 'pino-pretty', 'yaml'],
     bundle: ['level', 'msgpackr'],
   },
 };

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { findNatsServer } from '../../scripts/nats-server.mjs';
+import { findNatsServer } from './find-nats.js';
 import { exitOf, makeFolder, removeFolder, spawnGuarded } from './leftovers.js';
 
 export interface NatsServer {

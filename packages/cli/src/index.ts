@@ -1,1 +1,23 @@
-export { createProgram } from './program.js';
+/** What a custom state machine imports (`conclave run --application`, docs/state-machines.md). */
+export {
+  type Application,
+  type ChangesBound,
+  type ChangesPage,
+  type HistoryStart,
+  type KeyedHistory,
+  type LeaderClock,
+  type ReadRequest,
+  type ReplyContext,
+  type RequestContext,
+  type Service,
+  type ServiceRequest,
+  type StateMachine,
+  type StateMachineHistory,
+  type StateMachineRestore,
+  Unsupported,
+  type UnwatchRequest,
+  type WatchBegun,
+  type WatchClosed,
+  type WatchRequest,
+  type WriteRequest,
+} from '@conclave/actor/core';

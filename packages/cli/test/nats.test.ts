@@ -9,9 +9,10 @@ import { echo, measureSync } from '../src/bench/floor.js';
 import { askAll } from '../src/commands/status.js';
 import { connectTo } from '../src/connection.js';
 import { openLogin } from '../src/login.js';
+import { findNatsServer } from '../src/nats-server/find-server.js';
 import { observeGroup } from '../src/observing.js';
 import { peerNames, refuseSecondMesh } from '../src/processes/mesh.js';
-import { findNatsServer, type NatsServer, startNatsServer } from '../src/processes/nats-server.js';
+import { type NatsServer, startNatsServer } from '../src/processes/nats-server.js';
 import { Requester } from '../src/requester.js';
 import { isPassing, until } from '../src/until.js';
 import { observed, status } from './samples.js';
@@ -22,7 +23,7 @@ let connection: NatsConnection;
 let requester: Requester;
 
 beforeAll(async () => {
-  server = await startNatsServer(findNatsServer(), path.join(folder, 'nats'));
+  server = await startNatsServer(await findNatsServer(), path.join(folder, 'nats'));
   connection = await connectTo(openLogin(server.url));
   requester = new Requester(connection, asGroupId('main'), 'conclave');
 });
@@ -41,25 +42,14 @@ async function answer(subject: string, bytes: Uint8Array | string): Promise<() =
 }
 
 describe('a NATS server of the command’s own', () => {
-  it('is the one that the environment names, or one on the PATH, or an error that says what to do', () => {
-    expect(findNatsServer({ CONCLAVE_NATS_SERVER: '/somewhere' })).toBe('/somewhere');
-    expect(() => findNatsServer({ PATH: folder })).toSatisfy((find: () => string) => {
-      try {
-        return find().endsWith('nats-server');
-      } catch (error) {
-        return (error as Error).message.includes('install one');
-      }
-    });
-  });
-
   it('says so when its port is taken', async () => {
     const port = Number(new URL(server.url).port);
-    const second = startNatsServer(findNatsServer(), path.join(folder, 'second'), port);
+    const second = startNatsServer(await findNatsServer(), path.join(folder, 'second'), port);
     await expect(second).rejects.toMatchObject({ code: 'EUNREACHABLE' });
   });
 
   it('is gone when it is stopped', async () => {
-    const third = await startNatsServer(findNatsServer(), path.join(folder, 'third'));
+    const third = await startNatsServer(await findNatsServer(), path.join(folder, 'third'));
     await third.stop();
     await expect(connectTo(openLogin(third.url))).rejects.toMatchObject({ code: 'EUNREACHABLE' });
   });

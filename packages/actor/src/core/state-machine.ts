@@ -3,8 +3,15 @@ import type { ConclaveEvent, Consistency, GroupUid, LogIndex, Term } from '@conc
 
 /** What `apply` returns for an entry that this build cannot read. */
 export class Unsupported {
+  readonly type = 'conclave.unsupported';
+
   /** @param reason in a sentence: what is not known */
   constructor(readonly reason: string) {}
+
+  /** Each instance of any copy of this module: the command contains one, and a custom state machine imports the one that is installed. */
+  static [Symbol.hasInstance](value: unknown): value is Unsupported {
+    return typeof value === 'object' && value !== null && 'type' in value && value.type === 'conclave.unsupported';
+  }
 }
 
 /** Deterministic: the same payloads in the same order give the same state and results on every peer. */

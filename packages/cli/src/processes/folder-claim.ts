@@ -15,17 +15,24 @@ const lostAfterMs = 10_000;
  * @throws ConclaveError EBUSY where another process holds it
  */
 export function claimFolder(folder: string): () => void {
-  const file = path.join(folder, fileName);
+  return claimFile(
+    path.join(folder, fileName),
+    (holder) => `process ${holder} keeps peers up in ${folder} already: stop it, or give --data-dir another folder`,
+  );
+}
+
+/**
+ * Claims a file that does not exist while nobody claims it, for this process, until it exits.
+ * @param refusal what the error says where the process with this number holds it
+ * @returns gives the claim up
+ * @throws ConclaveError EBUSY where another process holds it
+ */
+export function claimFile(file: string, refusal: (holder: number) => string): () => void {
   if (!written(file)) {
     const holder = holderOf(file);
-    if (holder !== undefined) {
-      throw new ConclaveError(
-        'EBUSY',
-        `process ${holder} keeps peers up in ${folder} already: stop it, or give --data-dir another folder`,
-      );
-    }
+    if (holder !== undefined) throw new ConclaveError('EBUSY', refusal(holder));
     rmSync(file, { force: true });
-    if (!written(file)) throw new ConclaveError('EBUSY', `another process has just begun in ${folder}`);
+    if (!written(file)) throw new ConclaveError('EBUSY', `another process has just begun in ${path.dirname(file)}`);
   }
   const touching = setInterval(() => touch(file), touchEveryMs).unref();
   const release = (): void => {

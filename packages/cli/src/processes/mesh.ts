@@ -4,10 +4,11 @@ import { asPeerId, type BootstrapReply, ConclaveError, type GroupId, type PeerId
 import type { NatsLogin } from '@conclave/protocol/login';
 import { bootstrap } from '../commands/bootstrap.js';
 import { connectTo } from '../connection.js';
+import { findNatsServer } from '../nats-server/find-server.js';
 import { Requester } from '../requester.js';
 import { isBusy, isUnreachable, until } from '../until.js';
 import type { CleanUp } from './clean-up.js';
-import { findNatsServer, startNatsServer } from './nats-server.js';
+import { startNatsServer } from './nats-server.js';
 import { PeerProcesses, type Placement } from './peer-processes.js';
 
 const bootstrapTimeoutMs = 60_000;
@@ -38,7 +39,7 @@ export function peerNames(howMany: number): PeerId[] {
 
 /** Starts a NATS server in `folder`, on `port` if it is free, else on any other. */
 export async function ownNatsServer(cleanUp: CleanUp, folder: string, port = 0): Promise<string> {
-  const executable = findNatsServer();
+  const executable = await findNatsServer();
   const start = async (wanted: number): Promise<string> => {
     const server = await startNatsServer(executable, folder, wanted);
     cleanUp.add(() => server.stop());

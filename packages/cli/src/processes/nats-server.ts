@@ -1,6 +1,6 @@
 /** A NATS server of the command's own, on this machine alone. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveError } from '@conclave/protocol';
@@ -20,25 +20,6 @@ export interface NatsServer {
   /** `nats://127.0.0.1:<port>` */
   readonly url: string;
   stop(): Promise<void>;
-}
-
-/**
- * The server to run: the one that CONCLAVE_NATS_SERVER names, else one on the PATH or where systems put it.
- * @throws ConclaveError ENOENT, which says what to do
- */
-export function findNatsServer(environment: NodeJS.ProcessEnv = process.env): string {
-  const named = environment.CONCLAVE_NATS_SERVER;
-  if (named !== undefined && named !== '') return named;
-  const folders = (environment.PATH ?? '').split(path.delimiter).filter((folder) => path.isAbsolute(folder));
-  const name = process.platform === 'win32' ? 'nats-server.exe' : 'nats-server';
-  for (const folder of [...folders, '/usr/local/bin', '/usr/sbin', '/usr/local/sbin', '/opt/homebrew/bin']) {
-    const candidate = path.join(folder, name);
-    if (isExecutable(candidate)) return candidate;
-  }
-  throw new ConclaveError(
-    'ENOENT',
-    'there is no nats-server on the PATH: install one, name it in CONCLAVE_NATS_SERVER, or give --nats the address of one that runs',
-  );
 }
 
 /**
@@ -108,14 +89,5 @@ function lastLine(file: string): string | undefined {
     return readFileSync(file, 'utf8').trimEnd().split('\n').at(-1);
   } catch {
     return undefined;
-  }
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
   }
 }

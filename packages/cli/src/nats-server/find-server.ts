@@ -1,0 +1,155 @@
+/**
+ * Finds a NATS server to run, or fetches one into a cache. In this order:
+ *
+ * 1. the one that CONCLAVE_NATS_SERVER names;
+ * 2. `nats-server` on the PATH, or where system packages put it;
+ * 3. the one in the cache;
+ * 4. the official release for this platform, checked against the checksums of that release;
+ * 5. the same release, built by Go where that is installed;
+ * 6. the package of Debian, unpacked into the cache without root.
+ *
+ * The tests ask for the oldest release that Conclave supports, too: an installed server is not taken then, and the package of Debian
+ * comes before Go.
+ */
+import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { ConclaveError } from '@conclave/protocol';
+import { claimFile } from '../processes/folder-claim.js';
+import { isBusy, until } from '../until.js';
+import { runTool } from './run-tool.js';
+import { fromDebian, fromGo, fromRelease, type ServerSource, serverFileName } from './server-sources.js';
+
+/** The release that is fetched, and the oldest that Conclave supports. */
+const newestRelease = 'v2.15.2';
+const oldestRelease = 'v2.9.25';
+/** Another process that fetches the same release is done within this: Go builds for minutes on a slow machine. */
+const fetchTimeoutMs = 900_000;
+
+export interface FindOptions {
+  readonly environment?: NodeJS.ProcessEnv;
+  /** The folder that fetched servers stay in. */
+  readonly cache?: string;
+  /** Called with a line for each thing that takes a while. */
+  readonly report?: (line: string) => void;
+  /** Where a server can be had from, the preferred one first. */
+  readonly sources?: readonly ServerSource[];
+}
+
+/**
+ * The path of a NATS server that runs on this machine: an installed one, else the newest release. Any number of processes may ask
+ * at once.
+ * @throws ConclaveError ENOENT where none is found and none can be fetched; its text names the command that installs one
+ */
+export async function findNatsServer(options: FindOptions = {}): Promise<string> {
+  const installed = await findInstalled(options.environment ?? process.env);
+  return installed ?? cachedServer(newestRelease, { sources: [fromRelease, fromGo, fromDebian], ...options });
+}
+
+/**
+ * The path of the oldest NATS server that Conclave supports.
+ * @throws ConclaveError ENOENT where it cannot be fetched
+ */
+export function findOldestNatsServer(options: FindOptions = {}): Promise<string> {
+  return cachedServer(oldestRelease, { sources: [fromRelease, fromDebian, fromGo], ...options });
+}
+
+/** Where caches of this user are: of Linux as the XDG specification has it. */
+export function userCache(environment: NodeJS.ProcessEnv = process.env): string {
+  const given = environment.XDG_CACHE_HOME;
+  if (given !== undefined && path.isAbsolute(given)) return path.join(given, 'conclave');
+  if (process.platform === 'darwin') return path.join(homedir(), 'Library', 'Caches', 'conclave');
+  return path.join(homedir(), '.cache', 'conclave');
+}
+
+async function cachedServer(release: string, options: FindOptions): Promise<string> {
+  const cache = options.cache ?? path.join(userCache(options.environment), 'nats-server');
+  const folder = path.join(cache, `${process.platform}-${process.arch}`);
+  const cached = path.join(folder, release, serverFileName);
+  if (await isServer(cached)) return cached;
+  mkdirSync(path.dirname(cached), { recursive: true });
+  const claim = path.join(folder, `${release}.pid`);
+  const refusal = (holder: number) => `process ${holder} is fetching a NATS server`;
+  const giveUp = await until(
+    'another process fetches it',
+    fetchTimeoutMs,
+    async () => claimFile(claim, refusal),
+    isBusy,
+  );
+  try {
+    if (!(await isServer(cached))) await fetchIntoCache(cached, release, options);
+    return cached;
+  } finally {
+    giveUp();
+  }
+}
+
+async function findInstalled(environment: NodeJS.ProcessEnv): Promise<string | undefined> {
+  const named = environment.CONCLAVE_NATS_SERVER;
+  if (named !== undefined && named !== '') {
+    if (await isServer(named)) return named;
+    throw new ConclaveError('ENOENT', `CONCLAVE_NATS_SERVER names ${named}, which is not a NATS server that runs`);
+  }
+  for (const folder of searchPath(environment)) {
+    const candidate = path.join(folder, serverFileName);
+    if (await isServer(candidate)) return candidate;
+  }
+  return undefined;
+}
+
+function searchPath({ PATH = '' }: NodeJS.ProcessEnv): readonly string[] {
+  const folders = PATH.split(path.delimiter).filter((folder) => path.isAbsolute(folder));
+  // The package of Debian installs into /usr/sbin, which only root has on the PATH.
+  const usual =
+    process.platform === 'win32' ? [] : ['/usr/local/bin', '/usr/local/sbin', '/usr/sbin', '/opt/homebrew/bin'];
+  return [...new Set([...folders, ...usual])];
+}
+
+async function isServer(file: string): Promise<boolean> {
+  try {
+    if (!statSync(file).isFile()) return false;
+    accessSync(file, constants.X_OK);
+  } catch {
+    return false;
+  }
+  const { code, output } = await runTool(file, ['--version']);
+  return code === 0 && output.includes('nats-server');
+}
+
+async function fetchIntoCache(cached: string, release: string, options: FindOptions): Promise<void> {
+  const { sources = [], report = writeToStandardError } = options;
+  const failures: string[] = [];
+  for (const source of sources) {
+    const folder = mkdtempSync(path.join(path.dirname(cached), 'fetch-'));
+    try {
+      const file = await source({ folder, release, report });
+      if (file === undefined) continue;
+      chmodSync(file, 0o755);
+      if (!(await isServer(file))) throw new Error(`${path.basename(file)} does not run here`);
+      renameSync(file, cached);
+      return;
+    } catch (error) {
+      failures.push(`- ${error instanceof Error ? error.message : error}`);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+  throw new ConclaveError(
+    'ENOENT',
+    [
+      'there is no NATS server here, and fetching one failed:',
+      ...failures,
+      `Install one (${installCommand()}), or set NATS_URL to the address of one that runs.`,
+    ].join('\n'),
+  );
+}
+
+function installCommand(): string {
+  if (process.platform === 'linux') return 'sudo apt-get install nats-server';
+  if (process.platform === 'darwin') return 'brew install nats-server';
+  return 'go install github.com/nats-io/nats-server/v2@latest';
+}
+
+function writeToStandardError(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

@@ -1,0 +1,24 @@
+/** Programs of this machine that are run to their end for what they print. */
+import { type SpawnOptions, spawn } from 'node:child_process';
+
+export interface ToolResult {
+  /** Its exit code: 127 where it could not be started, 1 where a signal ended it. */
+  readonly code: number;
+  /** What it wrote on standard output and standard error. */
+  readonly output: string;
+}
+
+/** Runs a program to its end, without input. */
+export function runTool(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<ToolResult> {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    const collect = (chunk: Buffer): void => {
+      output += chunk.toString();
+    };
+    child.stdout?.on('data', collect);
+    child.stderr?.on('data', collect);
+    child.on('error', (error) => resolve({ code: 127, output: error.message }));
+    child.on('close', (code) => resolve({ code: code ?? 1, output }));
+  });
+}

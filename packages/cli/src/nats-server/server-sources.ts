@@ -1,0 +1,123 @@
+/** Where a NATS server can be had from: the official releases, Go, Debian. */
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { runTool } from './run-tool.js';
+
+const releasesUrl = 'https://github.com/nats-io/nats-server/releases/download';
+const goModule = 'github.com/nats-io/nats-server/v2';
+const downloadTimeoutMs = 120_000;
+const checksumsTimeoutMs = 20_000;
+
+/** The file name of the server on this platform. */
+export const serverFileName = process.platform === 'win32' ? 'nats-server.exe' : 'nats-server';
+
+/** What a source needs to know. */
+export interface Fetch {
+  /** An empty folder of its own, deleted afterwards. */
+  readonly folder: string;
+  /** `v2.15.2` */
+  readonly release: string;
+  /** Called with a line for each thing that takes a while. */
+  readonly report: (line: string) => void;
+}
+
+/**
+ * Puts a server into the folder.
+ * @returns its path; undefined where this source has nothing for this machine
+ * @throws Error where it should have and failed
+ */
+export type ServerSource = (fetch: Fetch) => Promise<string | undefined>;
+
+/** The official release for this platform, checked against the checksums of that release. */
+export const fromRelease: ServerSource = async ({ folder, release, report }) => {
+  const architecture = { x64: 'amd64', arm64: 'arm64' }[process.arch as string];
+  if (!['linux', 'darwin'].includes(process.platform) || architecture === undefined) return undefined;
+  const name = `nats-server-${release}-${process.platform}-${architecture}`;
+  const archive = `${name}.tar.gz`;
+  report(`Fetching a NATS server (official release ${release})`);
+  const sums = await download(`${releasesUrl}/${release}/SHA256SUMS`, checksumsTimeoutMs);
+  const wanted = sums
+    .toString('utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+\*?/))
+    .find(([, file]) => file === archive)?.[0];
+  if (wanted === undefined) throw new Error(`the checksums of the release do not name ${archive}`);
+  const bytes = await download(`${releasesUrl}/${release}/${archive}`, downloadTimeoutMs);
+  const found = createHash('sha256').update(bytes).digest('hex');
+  if (found !== wanted.toLowerCase()) {
+    throw new Error(`${archive}: its SHA-256 is ${found}, the release says ${wanted}`);
+  }
+  writeFileSync(path.join(folder, archive), bytes);
+  const unpack = await runTool('tar', ['-xzf', archive, `${name}/nats-server`], { cwd: folder });
+  if (unpack.code !== 0) throw new Error(`${archive}: ${unpack.output.trim()}`);
+  return path.join(folder, name, 'nats-server');
+};
+
+/** Built by Go, where that is installed, from the module of that release. */
+export const fromGo: ServerSource = async ({ folder, release, report }) => {
+  if ((await runTool('go', ['version'])).code !== 0) return undefined;
+  report(`Building a NATS server (${release}, with Go: a minute or two)`);
+  const env = { ...process.env, GOBIN: folder, CGO_ENABLED: '0', GOFLAGS: '-mod=mod' };
+  const args = ['install', '-ldflags=-s -w', `${goModule}@${release}`];
+  const { code, output } = await runTool('go', args, { cwd: folder, env });
+  if (code !== 0) throw new Error(`Go: ${output.trim().split('\n').slice(-6).join('\n  ')}`);
+  return path.join(folder, serverFileName);
+};
+
+/**
+ * The package of Debian, where this is a Debian. apt fetches it and checks its signatures, with lists and caches in the folder:
+ * nothing on the system changes, and no root is needed.
+ */
+export const fromDebian: ServerSource = async ({ folder, report }) => {
+  if (process.platform !== 'linux') return undefined;
+  for (const tool of ['apt-get', 'dpkg']) {
+    if ((await runTool(tool, ['--version'])).code !== 0) return undefined;
+  }
+  report("Fetching a NATS server (Debian's package)");
+  const apt = await aptIn(folder);
+  // A source that cannot be reached fails the update as a whole, though that of Debian may be fine.
+  const update = await apt('update');
+  const fetched = await apt('download', 'nats-server');
+  const archive = readdirSync(folder).find((name) => name.endsWith('.deb'));
+  if (fetched.code !== 0 || archive === undefined) {
+    const printed = `${fetched.output}\n${update.code === 0 ? '' : update.output}`.trim();
+    throw new Error(`Debian's package: ${printed.split('\n').slice(0, 6).join('\n  ')}`);
+  }
+  const unpacked = path.join(folder, 'package');
+  const unpack = await runTool('dpkg', ['-x', path.join(folder, archive), unpacked]);
+  if (unpack.code !== 0) throw new Error(`Debian's package: ${unpack.output.trim()}`);
+  for (const place of ['usr/sbin', 'usr/bin']) {
+    const file = path.join(unpacked, place, serverFileName);
+    if (statSync(file, { throwIfNoEntry: false })?.isFile()) return file;
+  }
+  throw new Error("Debian's package holds no nats-server");
+};
+
+async function aptIn(folder: string) {
+  const lists = path.join(folder, 'lists');
+  const archives = path.join(folder, 'cache');
+  mkdirSync(path.join(lists, 'partial'), { recursive: true });
+  mkdirSync(path.join(archives, 'archives', 'partial'), { recursive: true });
+  const settings = [
+    `Dir::State::Lists=${lists}`,
+    `Dir::Cache=${archives}`,
+    // Root would hand the download to a user who may not write here.
+    'APT::Sandbox::User=root',
+    'Acquire::Languages=none',
+    'Acquire::Retries=2',
+  ];
+  const options = settings.flatMap((setting) => ['-o', setting]);
+  return (...args: string[]) => runTool('apt-get', [...options, '-qq', ...args], { cwd: folder });
+}
+
+async function download(url: string, timeoutMs: number): Promise<Buffer> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return Buffer.from(await response.arrayBuffer());
+  } catch (error) {
+    const { message, cause } = error as Error;
+    throw new Error(`${url}: ${cause instanceof Error ? cause.message : message}`);
+  }
+}
