@@ -52,12 +52,24 @@ interface Waiting {
   readonly deadlineMs: number;
 }
 
+/** Whoever asks while it is open waits with the others: they are as many as requests that may be open at a node. */
+interface Question {
+  readonly askId: number;
+  readonly requestIds: number[];
+  readonly deadlineMs: number;
+}
+
+/** No answer by then: the question or its answer was lost. */
+const questionLostMs = 5000;
+
 export class Bootstrap {
   private founding: Founding | undefined;
   /** Who waits for this group of one to take in the peers that it was founded for. */
   private waiting: Waiting | undefined;
   private promisedTo: { readonly peerId: PeerId; readonly untilMs: number } | undefined;
   private lastAskId = 0;
+  /** This peer holds the group, and asks its leader what is there for those who asked this peer to found it. */
+  private question: Question | undefined;
 
   constructor(
     private readonly context: NodeContext,
@@ -108,7 +120,7 @@ export class Bootstrap {
     const { state, context } = this;
     const unfinished = this.unfinished();
     if (unfinished === undefined) {
-      if (body.new !== true) return context.reply(requestId, this.whatIsThere());
+      if (body.new !== true) return this.askWhatIsThere(requestId, timeoutMs);
       const text = `${state.peerId} holds data of the group, history ${state.groupUid}: delete it before a new group takes its name`;
       return context.refuse(requestId, 'ENOTEMPTY', text);
     }
@@ -121,6 +133,23 @@ export class Bootstrap {
     this.takeInPeers(requestId, timeoutMs);
   }
 
+  /** The leader knows the configuration; this peer may lag, or have been left out. Without a leader its own log has to do. */
+  private askWhatIsThere(requestId: number, timeoutMs: number): void {
+    const { context, question } = this;
+    if (this.state.role === 'leader') return context.reply(requestId, this.whatIsThere());
+    if (question !== undefined) return void question.requestIds.push(requestId);
+    this.lastAskId += 1;
+    const deadlineMs = context.nowMs + Math.min(shareOfWait * timeoutMs, questionLostMs);
+    this.question = { askId: this.lastAskId, requestIds: [requestId], deadlineMs };
+    context.emit({ type: 'ask_group', askId: this.lastAskId, round: 1 });
+  }
+
+  private answerQuestion(found: BootstrapReply): void {
+    const requestIds = this.question?.requestIds ?? [];
+    this.question = undefined;
+    for (const requestId of requestIds) this.context.reply(requestId, found);
+  }
+
   /** The peers that this group of one was founded for, while it has not taken them in. */
   private unfinished(): readonly PeerId[] | undefined {
     const { configurations } = this.state.log;
@@ -131,16 +160,9 @@ export class Bootstrap {
   }
 
   private whatIsThere(): BootstrapReply {
-    const { state, context } = this;
-    const configuration = state.log.configuration?.configuration;
-    return {
-      group_id: context.options.groupId,
-      group_uid: state.groupUid,
-      peers: peerIds(configuration?.peers ?? []),
-      old_peers: peerIds(configuration?.old_peers ?? []),
-      leader_id: state.leaderId,
-      founded: false,
-    };
+    const { groupUid: group_uid, leaderId: leader_id, log } = this.state;
+    const configuration = log.configuration?.configuration ?? null;
+    return groupOf({ group_id: this.context.options.groupId, group_uid, leader_id, configuration });
   }
 
   /** Asks all, those too that have answered: their promises run out, and others may have come. */
@@ -165,7 +187,8 @@ export class Bootstrap {
   }
 
   onTick(): void {
-    const { founding, waiting, context } = this;
+    const { founding, waiting, question, context } = this;
+    if (question !== undefined && context.nowMs >= question.deadlineMs) this.answerQuestion(this.whatIsThere());
     if (waiting !== undefined && context.nowMs >= waiting.deadlineMs) {
       this.waiting = undefined;
       context.refuse(waiting.requestId, 'ETIMEDOUT', 'the group is founded, and has no leader yet', 'unknown');
@@ -243,27 +266,26 @@ export class Bootstrap {
 
   /** Somebody holds data: nothing is founded. Whether the group is there is known once somebody leads it. */
   private onHolder(founding: Founding, body: Body<'node.identity'>): void {
-    const { group_id, group_uid, leader_id, configuration } = body;
     founding.addHolder(body);
-    if (leader_id === '') {
+    if (body.leader_id === '') {
       if (founding.options.isNew && founding.isListed(body.peer_id)) this.refuseNew(founding);
       return;
     }
-    const [peers, old_peers] = [peerIds(configuration?.peers ?? []), peerIds(configuration?.old_peers ?? [])];
-    this.onGroupFound(founding, { group_id, group_uid, peers, old_peers, leader_id, founded: false });
+    this.onGroupFound(founding, groupOf(body));
   }
 
   onGroupAnswered({ askId, round, status, hosts }: GroupAnswered): void {
     const { founding, context } = this;
+    if (askId === this.question?.askId) {
+      return this.answerQuestion(status === null ? this.whatIsThere() : groupOf(status));
+    }
     if (founding === undefined || askId !== founding.options.askId) return context.drop('group_answer_not_asked_for');
     if (status === null) {
       if (!founding.endRound(round, hosts)) return context.drop('group_answer_not_asked_for');
       if (founding.options.isNew && founding.listedHolders.length > 0) return this.refuseNew(founding);
       return this.foundIfAllAgree();
     }
-    const { group_id, group_uid, configuration, leader_id } = status;
-    const [peers, old_peers] = [peerIds(configuration?.peers ?? []), peerIds(configuration?.old_peers ?? [])];
-    this.onGroupFound(founding, { group_id, group_uid, peers, old_peers, leader_id, founded: false });
+    this.onGroupFound(founding, groupOf(status));
   }
 
   /** The group is there, and somebody leads it. */
@@ -390,10 +412,22 @@ export class Bootstrap {
 
   /** This node is fenced. */
   onFenced(reason: string): void {
+    for (const requestId of this.question?.requestIds ?? []) this.context.refuse(requestId, 'EFENCED', reason);
+    this.question = undefined;
     if (this.founding !== undefined) this.context.refuse(this.founding.options.requestId, 'EFENCED', reason);
     this.founding = undefined;
     this.abandon(reason);
   }
+}
+
+type KnownGroup = Pick<BootstrapReply, 'group_id' | 'group_uid' | 'leader_id'> & {
+  readonly configuration: Pick<Configuration, 'peers' | 'old_peers'> | null;
+};
+
+/** What `bootstrap` answers of a group that is there. */
+function groupOf({ group_id, group_uid, leader_id, configuration }: KnownGroup): BootstrapReply {
+  const [peers, old_peers] = [peerIds(configuration?.peers ?? []), peerIds(configuration?.old_peers ?? [])];
+  return { group_id, group_uid, peers, old_peers, leader_id, founded: false };
 }
 
 function isAlone({ peers, old_peers }: Configuration): boolean {

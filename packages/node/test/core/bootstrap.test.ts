@@ -297,6 +297,40 @@ describe('a founding that was cut short', () => {
     ]);
   });
 
+  test('a member that does not lead asks the leader what is there: its own log may lag', () => {
+    const bench = new Bench();
+    bench.open({ term: 1, log: [[1, 'n1 n2 n3']] });
+    const leads = new Bench();
+    leads.lead({ term: 1, log: [[1, 'n1 n4 n5']] });
+    expect(bench.admin('bootstrap', three, 'peer')).toEqual(['ask the group']);
+    // Who asks meanwhile waits for the same answer.
+    expect(bench.admin('bootstrap', three, 'peer')).toEqual([]);
+    const found =
+      '{"group_id":"main","group_uid":"uid","peers":["n1","n4","n5"],"old_peers":[],"leader_id":"n4","founded":false}';
+    const answered = {
+      type: 'group_answered',
+      askId: 1,
+      round: 1,
+      status: { ...leads.status, leader_id: asPeerId('n4') },
+      hosts: [],
+    } as const;
+    expect(bench.step(answered)).toEqual([`reply 1 ${found}`, `reply 2 ${found}`]);
+    expect(bench.step(answered)).toEqual([]);
+  });
+
+  test('a member answers by its own log where nobody leads, and where the question is lost', () => {
+    const bench = new Bench();
+    bench.open({ term: 1, log: [[1, 'n1 n2 n3']] });
+    const own =
+      '{"group_id":"main","group_uid":"uid","peers":["n1","n2","n3"],"old_peers":[],"leader_id":"","founded":false}';
+    bench.admin('bootstrap', three, 'peer');
+    expect(bench.step({ type: 'group_answered', askId: 1, round: 1, status: null, hosts: [] })).toEqual([
+      `reply 1 ${own}`,
+    ]);
+    expect(bench.admin('bootstrap', { ...three, timeout_ms: 1000 }, 'peer')).toEqual(['ask the group']);
+    expect(bench.wait(1000)).toContain(`reply 2 ${own}`);
+  });
+
   test('where others do not catch up, the group of one is there all the same: unknown', () => {
     const bench = new Bench();
     bench.lead({ term: 1, votedFor: 'n1', log: [[1, 'n1 for n1 n2 n3']] });
