@@ -1,10 +1,14 @@
+/**
+ * Over real NATS, and by a clock that the tests move: only once all requests are answered, so that no machine is too slow for a lease.
+ */
 import type { ErrorBody } from '@conclave/protocol';
 import { connect, type NatsConnection } from 'nats';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
 import { ConclaveClient, ConclaveError } from '../src/index.js';
 import { Group } from './group.js';
 
+const stepMs = 10;
 let server: NatsServer;
 let connection: NatsConnection;
 let group: Group;
@@ -22,10 +26,12 @@ beforeEach(async () => {
   group = new Group(connection);
   await group.lead();
   clients = [];
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
 });
 afterEach(async () => {
   for (const client of clients) await client.close();
   await group.stepDown();
+  vi.useRealTimers();
 });
 
 async function newClient(timeoutMs?: number): Promise<ConclaveClient> {
@@ -55,11 +61,11 @@ describe('a lock', () => {
     // Who gave up leaves nothing behind.
     expect(await other.locks.get('l')).toMatchObject({ holder: { owner: 'one', token: first.token }, waiting: 0 });
     const waiting = other.lock('l', { waitMs: 60_000, owner: 'other' });
-    await heard(group, 'lease_keep');
+    await until(() => kept(group) > 0);
     await first.release();
     expect(first.isHeld()).toBe(false);
     expect(await aborted(first.signal)).toMatchObject({ code: 'ECANCELED' });
-    const second = await waiting;
+    const second = await asTimePasses(waiting);
     expect(second.token).toBeGreaterThan(first.token);
     const fence = (token: number) => other.kv.txn([['l', 'lock', '=', token]], [['put', 'guarded', 'v']]);
     expect(await fence(first.token)).toMatchObject({ succeeded: false });
@@ -71,7 +77,7 @@ describe('a lock', () => {
   it('that has been waited for in vain is left alone', async () => {
     const client = await newClient();
     const held = await client.lock('l');
-    await expect(client.lock('l', { waitMs: 100 })).rejects.toMatchObject({ code: 'EBUSY' });
+    await expect(asTimePasses(client.lock('l', { waitMs: 100 }))).rejects.toMatchObject({ code: 'EBUSY' });
     expect(await client.locks.get('l')).toMatchObject({ waiting: 0 });
     expect(held.isHeld()).toBe(true);
   });
@@ -81,7 +87,7 @@ describe('a lock', () => {
     const lock = await client.lock('l', { ttlMs: 1000 });
     const { leases } = await client.leases.list();
     await client.leases.revoke(leases[0]?.[0] as number);
-    expect(await aborted(lock.signal)).toMatchObject({ code: 'ENOENT' });
+    expect(await asTimePasses(aborted(lock.signal))).toMatchObject({ code: 'ENOENT' });
     expect(lock.isHeld()).toBe(false);
   });
 
@@ -90,7 +96,7 @@ describe('a lock', () => {
     const askedMs = performance.now();
     const lock = await client.lock('l', { ttlMs: 1000 });
     await group.stepDown();
-    const reason = await aborted(lock.signal);
+    const reason = await asTimePasses(aborted(lock.signal));
     expect(reason).toBeInstanceOf(ConclaveError);
     expect(lock.isHeld()).toBe(false);
     expect(performance.now() - askedMs).toBeGreaterThanOrEqual(1000 - 1);
@@ -108,7 +114,7 @@ describe('a lock', () => {
     const before = kept(group);
     // Keep-alive and question, four times.
     group.behaviours.push(...Array.from({ length: 8 }, () => failure));
-    while (kept(group) < before + 8) await turn();
+    await until(() => kept(group) >= before + 8);
     expect([lock.isHeld(), lock.signal.aborted]).toEqual([true, false]);
     expect(overdue.length).toBeGreaterThanOrEqual(3);
     // Sooner than it is kept where all is well.
@@ -120,10 +126,10 @@ describe('a lock', () => {
     const client = await newClient();
     const lock = await client.lock('l', { ttlMs: 3000 });
     await group.stepDown();
-    await new Promise<void>((resolve) => lock.onOverdue(() => resolve()));
+    await asTimePasses(new Promise<void>((resolve) => lock.onOverdue(() => resolve())));
     await group.lead();
     const before = kept(group);
-    while (kept(group) < before + 2) await turn();
+    await until(() => kept(group) >= before + 2);
     expect(lock.isHeld()).toBe(true);
     expect(lock.leftMs()).toBeGreaterThan(1000);
   });
@@ -135,13 +141,13 @@ describe('a lock', () => {
     lock.signal.addEventListener('abort', () => (aborts += 1));
     expect(await other.locks.release('l', lock.token)).toMatchObject({ released: true });
     const next = await other.lock('l', { owner: 'other' });
-    expect(await aborted(lock.signal)).toMatchObject({
+    expect(await asTimePasses(aborted(lock.signal))).toMatchObject({
       code: 'ENOENT',
       message: `the lock "l" was taken from token ${lock.token}: other holds it now, with token ${next.token}`,
     });
     expect(lock.isHeld()).toBe(false);
     // Its lease, with whatever else is tied to it, goes then.
-    while ((await other.leases.list()).leases.length > 1) await turn();
+    await until(async () => (await other.leases.list()).leases.length === 1);
     expect([aborts, next.isHeld()]).toEqual([1, true]);
   });
 
@@ -150,18 +156,18 @@ describe('a lock', () => {
     await group.stepDown();
     for (const waitMs of [500, 1500]) {
       const askedMs = performance.now();
-      await expect(client.lock('l', { waitMs })).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+      await expect(asTimePasses(client.lock('l', { waitMs }))).rejects.toMatchObject({ code: 'ETIMEDOUT' });
       const tookMs = performance.now() - askedMs;
       expect(tookMs).toBeGreaterThanOrEqual(waitMs - 1);
       expect(tookMs).toBeLessThan(waitMs + 400);
     }
     await group.lead();
-    const held = await client.lock('l');
+    const held = await asTimePasses(client.lock('l'));
     const waiting = client.lock('l', { waitMs: 500 });
     const askedMs = performance.now();
-    while ((await client.locks.get('l')).waiting === 0) await turn();
+    await until(async () => (await client.locks.get('l')).waiting === 1);
     await group.stepDown();
-    await expect(waiting).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    await expect(asTimePasses(waiting)).rejects.toMatchObject({ code: 'ETIMEDOUT' });
     expect(performance.now() - askedMs).toBeLessThan(900);
     expect(held.isHeld()).toBe(true);
   });
@@ -170,31 +176,31 @@ describe('a lock', () => {
     const [one, other, third] = [await newClient(), await newClient(300), await newClient()];
     const held = await one.lock('l', { ttlMs: 60_000 });
     const waiting = other.lock('l', { waitMs: 60_000, ttlMs: 1000, owner: 'second' });
-    while ((await one.locks.get('l')).waiting < 1) await turn();
+    await until(async () => (await one.locks.get('l')).waiting === 1);
     const last = third.lock('l', { waitMs: 60_000, ttlMs: 60_000, owner: 'third' });
-    while ((await one.locks.get('l')).waiting < 2) await turn();
+    await until(async () => (await one.locks.get('l')).waiting === 2);
     const measure = await one.lock('m', { ttlMs: 1000 });
     await group.stepDown();
-    await aborted(measure.signal);
+    await asTimePasses(aborted(measure.signal));
     await group.lead();
     await held.release();
-    const second = await waiting;
+    const second = await asTimePasses(waiting);
     expect((await one.locks.get('l')).holder?.owner).toBe('second');
     expect(second.isHeld()).toBe(true);
     await second.release();
-    expect((await last).token).toBeGreaterThan(second.token);
+    expect((await asTimePasses(last)).token).toBeGreaterThan(second.token);
   });
 
   it('promise 34: is waited for though the lease that waits has ended: another one takes its place', async () => {
     const [one, other] = [await newClient(), await newClient()];
     const held = await one.lock('l');
     const waiting = other.lock('l', { waitMs: 60_000, ttlMs: 1000 });
-    while ((await one.locks.get('l')).waiting < 1) await turn();
+    await until(async () => (await one.locks.get('l')).waiting === 1);
     const { leases } = await one.leases.list();
     await one.leases.revoke(leases.at(-1)?.[0] as number);
-    while ((await one.locks.get('l')).waiting < 1) await turn();
+    await until(async () => (await one.locks.get('l')).waiting === 1);
     await held.release();
-    expect((await waiting).isHeld()).toBe(true);
+    expect((await asTimePasses(waiting)).isHeld()).toBe(true);
   });
 
   it('promises 29 and 34: is held by a lease with a secret from feature level 1 on, waited for, and taken only by force', async () => {
@@ -206,20 +212,20 @@ describe('a lock', () => {
     await expect(other.locks.release('l', lock.token)).rejects.toMatchObject({ code: 'EINVAL' });
     await expect(other.leases.revoke(lease_id as string)).rejects.toMatchObject({ code: 'EINVAL' });
     const waiting = other.lock('l', { waitMs: 60_000 });
-    while ((await one.locks.get('l')).waiting < 1) await turn();
+    await until(async () => (await one.locks.get('l')).waiting === 1);
     expect(await other.locks.release('l', lock.token, { force: true })).toMatchObject({ released: true });
-    expect(await aborted(lock.signal)).toMatchObject({ code: 'ENOENT' });
-    const next = await waiting;
+    expect(await asTimePasses(aborted(lock.signal))).toMatchObject({ code: 'ENOENT' });
+    const next = await asTimePasses(waiting);
     expect(next.token).toBeGreaterThan(lock.token);
     await next.release();
-    while ((await one.leases.list()).leases.length > 0) await turn();
+    await until(async () => (await one.leases.list()).leases.length === 0);
   });
 
   it('is lost when its client is closed', async () => {
     const client = await newClient();
     const lock = await client.lock('l', { ttlMs: 1000 });
     await client.close();
-    expect(await aborted(lock.signal)).toMatchObject({ code: 'ESHUTDOWN' });
+    expect(await asTimePasses(aborted(lock.signal))).toMatchObject({ code: 'ESHUTDOWN' });
   });
 
   it('is refused where the request makes no sense', async () => {
@@ -231,9 +237,40 @@ describe('a lock', () => {
   });
 });
 
-/** Settled when a lease has been kept: the group hears that as a batch of one command. */
-async function heard(asked: Group, command: string): Promise<void> {
-  while (!asked.commands.includes(command)) await turn();
+/** Settled when all requests are answered, and the answers received. */
+async function settled(): Promise<void> {
+  for (let seen = -1; seen < group.operations.length; ) {
+    seen = group.operations.length;
+    const sides = [connection, ...clients.map((client) => client.connection)].filter((side) => !side.isClosed());
+    // Requests reach the group, it has answered them, and the answers reach the clients.
+    for (let trip = 0; trip < 3; trip++) await Promise.all(sides.map((side) => side.flush()));
+    await turn();
+  }
+}
+
+async function timePasses(): Promise<void> {
+  await settled();
+  await vi.advanceTimersByTimeAsync(stepMs);
+}
+
+/** Moves the clock until the promise is settled. */
+async function asTimePasses<T>(promise: Promise<T>): Promise<T> {
+  let isOver = false;
+  const end = () => {
+    isOver = true;
+  };
+  promise.then(end, end);
+  await until(() => isOver);
+  return promise;
+}
+
+/** Moves the clock until the condition holds. */
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const fromMs = performance.now();
+  while (!(await condition())) {
+    if (performance.now() - fromMs > 60_000) throw new Error('not within a minute');
+    await timePasses();
+  }
 }
 
 /** How many keep-alives the group has received. */
