@@ -126,6 +126,19 @@ describe('the status of a group', () => {
     expect(text.match(/caught up/g)).toHaveLength(1);
   });
 
+  it('promise 27: considers a peer silent after the election timeout of the group, whatever the default is', () => {
+    const text = (election_timeout_ms: number) => {
+      const targets = [progress('n2', { silent_ms: 2500 }), progress('n3', { silent_ms: 40, stored_ms: 2500 })];
+      const fields = { role: 'leader', configuration: configuration(['n1', 'n2', 'n3']), progress: targets } as const;
+      const peers = new Map(['n2', 'n3'].map((name) => [asPeerId(name), { status: status(name) }]));
+      return statusText('main', { group: status('n1', { ...fields, election_timeout_ms }), peers });
+    };
+    expect(text(3000).match(/caught up/g)).toHaveLength(2);
+    expect(text(3000)).not.toContain('* last known');
+    expect(text(2000)).toMatch(/^n2 .* 5,000\* +0\* +silent for 2 s /m);
+    expect(text(2000)).toMatch(/^n3 .* 5,000\* +0\* +stores nothing for 2 s /m);
+  });
+
   it('says of the peers of a group why they take no entries, and how much is free', () => {
     const group = status('n1', {
       role: 'leader',

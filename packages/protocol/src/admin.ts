@@ -126,6 +126,8 @@ export const StatusReply = z.object({
   restart: z.array(Restart),
   /** Of this peer. */
   read_only: ReadOnlyReason,
+  /** Of this peer. A leader considers a peer silent after that time without a message of it; none: a version that does not say. */
+  election_timeout_ms: Count.optional(),
   /** Free on this peer's disk, as it was said last; null: not yet. */
   disk_free_bytes: Count.nullable(),
   /** The build that this peer runs; none: the first version, as of the next two. */

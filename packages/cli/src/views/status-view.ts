@@ -139,7 +139,7 @@ function peerRow(peerId: PeerId, answer: PeerAnswer, group: StatusReply | undefi
   const isLeader = group?.peer_id === peerId;
   const match = isLeader ? group.last_index : progress?.match_index;
   const lag = group === undefined || match === undefined ? undefined : Math.max(0, group.last_index - match);
-  const mark = isLastKnown(answer, progress) ? '*' : '';
+  const mark = isLastKnown(answer, progress, group) ? '*' : '';
   return [
     peerId,
     'error' in answer ? '-' : answer.status.role,
@@ -159,13 +159,13 @@ function progressOf(peerId: PeerId, group: StatusReply | undefined): Progress | 
 }
 
 /** Whether what the leader knows of the peer is from before it fell silent. */
-function isLastKnown(answer: PeerAnswer, progress: Progress | undefined): boolean {
+function isLastKnown(answer: PeerAnswer, progress: Progress | undefined, group: StatusReply | undefined): boolean {
   if (progress === undefined || progress.silent_ms < 0) return false;
-  return silenceOf(progress) !== '' || isDown(answer);
+  return silenceOf(progress, group) !== '' || isDown(answer);
 }
 
 function lastKnownText(group: StatusReply | undefined, peers: GroupStatus['peers']): string[] {
-  const isAny = [...peers].some(([peerId, answer]) => isLastKnown(answer, progressOf(peerId, group)));
+  const isAny = [...peers].some(([peerId, answer]) => isLastKnown(answer, progressOf(peerId, group), group));
   return isAny ? ['* last known: the peer is silent, down or stores nothing now'] : [];
 }
 
@@ -175,10 +175,12 @@ function isDown(answer: PeerAnswer): boolean {
 }
 
 /** For how long the peer, or its log-store alone, has been silent, where that is longer than heartbeats explain; else empty. */
-function silenceOf({ silent_ms, stored_ms = 0, read_only, install, refusal }: Progress): string {
-  if (silent_ms > defaultTimes.electionTimeoutMs) return `silent for ${longDuration(silent_ms)}`;
+function silenceOf(progress: Progress, group: StatusReply | undefined): string {
+  const { silent_ms, stored_ms = 0, read_only, install, refusal } = progress;
+  const longestMs = group?.election_timeout_ms ?? defaultTimes.electionTimeoutMs;
+  if (silent_ms > longestMs) return `silent for ${longDuration(silent_ms)}`;
   if (read_only || install !== null || refusal !== '' || stored_ms < 0) return '';
-  return stored_ms > defaultTimes.electionTimeoutMs ? `stores nothing for ${longDuration(stored_ms)}` : '';
+  return stored_ms > longestMs ? `stores nothing for ${longDuration(stored_ms)}` : '';
 }
 
 /** Version and levels: as the peer says itself, else as the leader has heard. */
@@ -209,7 +211,7 @@ function stateText(
   if (progress === undefined || !isOrBecomesMember(peerId, group)) return 'not in the group';
   if (isDown(answer)) return progress.silent_ms < 0 ? 'down, never heard of' : 'down';
   if (progress.refusal !== '') return `refused: ${progress.refusal}`;
-  const silence = silenceOf(progress);
+  const silence = silenceOf(progress, group);
   if (silence !== '') return silence;
   if (progress.silent_ms < 0) return 'never heard of';
   if (progress.install !== null) {

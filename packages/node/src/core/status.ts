@@ -117,6 +117,7 @@ export function status(
     restart: leads ? restarts({ context, state, own, leadership, joiners: change.joiners }) : [],
     read_only: state.readOnlyReason,
     disk_free_bytes: state.diskFreeBytes,
+    election_timeout_ms: Math.floor(context.options.electionTimeoutMs),
     ...build(context.options, state),
     level: state.level,
     dropped: { ...context.dropped },
