@@ -87,7 +87,7 @@ async function run(options: RunOptions): Promise<void> {
       process.exit(exitCodes.broken);
     },
   };
-  const starting = untilStorageWorks(options, log).then(() => PeerProcess.start(options, dependencies));
+  const starting = untilStorageWorks(options, log, 'first').then(() => PeerProcess.start(options, dependencies));
   let peerProcess: PeerProcess | 'told';
   try {
     peerProcess = await Promise.race([starting, told.then(() => 'told' as const)]);
@@ -138,7 +138,7 @@ async function untilTold(
 async function startAgain(options: RunOptions, dependencies: PeerProcessDependencies): Promise<PeerProcess> {
   for (;;) {
     try {
-      await untilStorageWorks(options, dependencies.log);
+      await untilStorageWorks(options, dependencies.log, 'again');
       return await PeerProcess.start(options, dependencies);
     } catch (error) {
       dependencies.log.write('error', 'the actors cannot start yet', { reason: (error as Error).message });

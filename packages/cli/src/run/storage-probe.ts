@@ -2,7 +2,7 @@
  * Whether the data folder can be used: tried with a file of its own, written and synced. While it cannot, the process waits, and
  * its actors say why when they are asked how they are.
  */
-import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import { access, type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Connection, drawIncarnation, type LineLog, serveHealth } from '@conclave/actor';
@@ -15,10 +15,13 @@ export const storageRetryMs = 1000;
 /** LevelDB needs some files at once when it is opened. */
 const filesAtOnce = 16;
 
+/** Whether this process has had its store open before. Then the data folder must still hold it, and is not made anew. */
+export type Before = 'first' | 'again';
+
 /** Settled once the data folder can be used, if there is a log-store that needs it. */
-export async function untilStorageWorks(options: RunOptions, log: LineLog): Promise<void> {
+export async function untilStorageWorks(options: RunOptions, log: LineLog, before: Before): Promise<void> {
   if (!options.actors.includes('log-store')) return;
-  let trouble = await tryStorage(dataFolder(options));
+  let trouble = await tryStorage(dataFolder(options), before);
   if (trouble === undefined) return;
   log.write('error', 'the data folder cannot be used', { reason: trouble });
   const ending = new AbortController();
@@ -27,7 +30,7 @@ export async function untilStorageWorks(options: RunOptions, log: LineLog): Prom
   });
   while (trouble !== undefined) {
     await delay(storageRetryMs);
-    trouble = await tryStorage(dataFolder(options));
+    trouble = await tryStorage(dataFolder(options), before);
   }
   ending.abort();
   log.write('info', 'the data folder can be used');
@@ -51,10 +54,14 @@ async function sayHealth(options: RunOptions, log: LineLog, reason: () => string
   await connection.close();
 }
 
-async function tryStorage(folder: string): Promise<string | undefined> {
+/** Returns why the folder cannot be used; undefined: it can. */
+async function tryStorage(folder: string, before: Before): Promise<string | undefined> {
   const file = path.join(folder, 'probe');
   const opened: FileHandle[] = [];
   try {
+    if (before === 'again' && !(await holdsStore(folder))) {
+      return `${folder} does not hold the store of this peer any more: is its file system mounted? If the store is lost for good, start this process again`;
+    }
     await mkdir(folder, { recursive: true });
     for (let at = 0; at < filesAtOnce; at++) opened.push(await open(file, 'a'));
     await opened[0]?.write('.');
@@ -65,5 +72,19 @@ async function tryStorage(folder: string): Promise<string | undefined> {
   } finally {
     for (const each of opened) await each.close().catch(() => undefined);
     await rm(file, { force: true }).catch(() => undefined);
+  }
+}
+
+/**
+ * Whether a store is there. Where the file system of the folder was unmounted, to be repaired, the folder below it is empty: a
+ * store made there would stand in the place of the peer's own.
+ */
+async function holdsStore(folder: string): Promise<boolean> {
+  try {
+    await access(path.join(folder, 'level', 'CURRENT'));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
   }
 }
