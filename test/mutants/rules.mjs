@@ -423,7 +423,40 @@ export const chapters = [
       },
       {
         rule: 'Leadership is transferred only to a peer that can commit entries (promise 32)',
-        mutants: ['transfer-where-nothing-commits'],
+        mutants: ['transfer-where-nothing-commits', 'target-ordered-as-it-was-when-the-transfer-began'],
+      },
+    ],
+  },
+  {
+    title: 'Leadership moves without a pause for writers (decision 0085)',
+    rules: [
+      {
+        rule: 'While the target of a transfer is behind, the leader appends; the order goes out after half of the time',
+        mutants: [
+          'writes-wait-for-a-target-that-is-behind',
+          'target-that-is-behind-is-never-ordered',
+          'target-that-has-not-applied-is-not-behind',
+        ],
+      },
+      {
+        rule: 'A new leader serves the group before it publishes that it was elected',
+        mutants: ['published-before-it-is-served'],
+      },
+      {
+        rule: 'A leader that receives `led_history` of its own history in a later term steps down',
+        mutants: ['later-leader-not-believed'],
+      },
+      {
+        rule: 'Upon `leader_elected` a client sends again what got no answer, but for commands that change something',
+        mutants: ['not-sent-again-upon-an-election', 'commands-sent-again-upon-an-election'],
+      },
+      {
+        rule: 'A voter whose own log has more than a candidate’s, and that has received no leader, campaigns at once',
+        mutants: ['longer-log-waits-for-its-own-time'],
+      },
+      {
+        rule: 'Of two candidates of one term one campaigns again soon, and the other waits',
+        mutants: ['rivals-wait-alike'],
       },
     ],
   },

@@ -332,6 +332,17 @@ describe('the ticks of the node', () => {
     expect(lacking()).toEqual([undefined, undefined]);
   });
 
+  it('tell that a target is behind though it has the whole log, while it has not applied that', () => {
+    group.hear(group.lead('n2 n3', 10));
+    for (const peer of ['n2', 'n3']) group.hear(stored(peer, 10));
+    const behind = () => group.progress().map((target) => target.behind);
+    expect(behind()).toEqual([undefined, undefined]);
+    group.hear(echo('n2', 1, { unapplied: true }));
+    expect(behind()).toEqual([true, undefined]);
+    group.hear(echo('n2', 2));
+    expect(behind()).toEqual([undefined, undefined]);
+  });
+
   it('promise 31: tell which commands the state machine of each target reads', () => {
     group.hear(group.lead('n2 n3', 10));
     group.hear(echo('n2', 1, { command_version: 4 }));

@@ -1,6 +1,7 @@
 import { clients } from './clients.mjs';
 import { configuration } from './configuration.mjs';
 import { elections } from './elections.mjs';
+import { handOvers } from './hand-overs.mjs';
 import { histories } from './histories.mjs';
 import { identity } from './identity.mjs';
 import { leases } from './leases.mjs';
@@ -30,5 +31,6 @@ export const mutations = [
   ...clients,
   ...ofSnapshots,
   ...trust,
+  ...handOvers,
   ...sendersOfMessages,
 ];

@@ -151,6 +151,8 @@ export class Transfer {
     if (active?.targetId === undefined || active.isOrdered) return;
     const isBehind = this.leadership.progress(active.targetId)?.behind === true;
     if (isBehind && context.nowMs < active.orderByMs) return;
+    // It was when the transfer began; while the target caught up it may have fallen silent.
+    if (!active.leaves && !this.canCommit(active.targetId)) return;
     this.active = { ...active, isOrdered: true };
     this.tellReplicators();
   }

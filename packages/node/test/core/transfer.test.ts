@@ -135,6 +135,18 @@ describe('transfer_leader', () => {
     expect(lines).not.toContain('replicator.transfer to nobody');
   });
 
+  test('promise 32: orders no target to stand that has fallen silent while it caught up, and goes on itself', () => {
+    const bench = leader();
+    bench.progress({ peer: 'n2', match: 1, behind: true }, { peer: 'n3', match: 2 });
+    bench.admin('transfer_leader', { peer_id: 'n2', timeout_ms: 1000 });
+    const silent = { peer: 'n2', match: 2, silentMs: 1500 };
+    expect(bench.progress(silent, { peer: 'n3', match: 2 })).toEqual(['event peer_unreachable, n2, 1500']);
+    expect(bench.propose('a')).toContain('feed.append term 2 of n1: entry 3 of term 2 verified 3');
+    expect(bench.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 3 })).toContain(
+      'replicator.transfer to n2 with 3',
+    );
+  });
+
   test('what waited is unknown where another leads: it may have heard the same request', () => {
     const bench = leader();
     bench.admin('transfer_leader');

@@ -3,6 +3,7 @@
  * timer and its connection; what it is told goes to whoever called.
  */
 import { type Call, ClientCore, type ClientEffect, type ClientInput, type Settlement } from '@conclave/client';
+import type { Actor } from '../mesh/actor.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 import type { Random } from '../mesh/random.js';
 import { NatsConnection, preferredServer } from '../mesh/virtual-nats.js';
@@ -47,6 +48,15 @@ export class VirtualClient implements Endpoint {
   /** Settles all that is open. */
   close(): void {
     this.step({ type: 'close' });
+  }
+
+  /** A leader publishes that it was elected. The client receives that, unless the message is lost. */
+  publishElection(from: Actor): void {
+    this.mesh.network.sendOnce<Endpoint>(from, this.name, (to) => {
+      if (to !== this) return;
+      this.mesh.coverage.count('client learns of an election');
+      this.step({ type: 'leader_elected' });
+    });
   }
 
   /** The process ends: its calls are never answered. */

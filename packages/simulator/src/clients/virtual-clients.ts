@@ -42,6 +42,10 @@ export class VirtualClients {
       const [owner = ''] = watchId.split('.');
       this.watches.get(owner)?.publish(actor, watchId, message);
     };
+    mesh.onEvent = (actor, { name }) => {
+      if (name !== 'leader_elected') return;
+      for (const client of this.clients.values()) client.publishElection(actor);
+    };
   }
 
   /** @returns the call, which changes when it is answered */

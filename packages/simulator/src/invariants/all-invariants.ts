@@ -27,6 +27,7 @@ import { LeaderHasAllCommitted } from './leader-has-all-committed.js';
 import { LeaderIsAMember } from './leader-is-a-member.js';
 import { LeadersHandOverWhereEntriesCommit } from './leaders-hand-over-where-entries-commit.js';
 import { LeadersKeepTheirDeadlines } from './leaders-keep-their-deadlines.js';
+import { LeadersServeBeforeTheyPublishIt } from './leaders-serve-before-they-publish-it.js';
 import { LeasesAreExclusive } from './leases-are-exclusive.js';
 import { LeasesEndAtTheirTime } from './leases-end-at-their-time.js';
 import { LeasesHold } from './leases-hold.js';
@@ -111,6 +112,7 @@ const rules = [
   LeadersHandOverWhereEntriesCommit,
   RestartsSpareTheQuorum,
   LeadersKeepTheirDeadlines,
+  LeadersServeBeforeTheyPublishIt,
   LeasesHold,
   ConfirmedLeadersGrantNothing,
   LeasesAreExclusive,
@@ -194,8 +196,8 @@ export class Invariants implements Watcher {
     for (const handler of handlers) handler(message.body as never, from, to);
   }
 
-  onEvent(peerId: PeerId, term: number, event: ConclaveEvent): void {
-    for (const invariant of this.all) invariant.onEvent?.(peerId, term, event);
+  onEvent(peerId: PeerId, term: number, event: ConclaveEvent, serves = true): void {
+    for (const invariant of this.all) invariant.onEvent?.(peerId, term, event, serves);
   }
 
   onApplied(life: object, index: LogIndex, payload: Uint8Array): void {

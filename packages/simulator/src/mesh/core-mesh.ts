@@ -71,6 +71,8 @@ export class CoreMesh {
   onWatchServed: (actor: Actor, operation: 'watch' | 'unwatch', watchId: string) => void = () => {};
   /** A node publishes for a watch. */
   onPublished: (actor: Actor, watchId: string, message: WatchMessage) => void = () => {};
+  /** Events, for clients that subscribe to them. */
+  onEvent: (actor: Actor, event: ConclaveEvent) => void = () => {};
 
   constructor(
     readonly peers: readonly PeerId[],
@@ -445,7 +447,8 @@ export class CoreMesh {
     this.events.push({ atMs: this.nowMs, peerId: actor.peerId, event });
     countEvent(this.coverage, event);
     if (event.name === 'leader_elected' || event.name === 'read_only_changed') this.countReadOnlyLeaders();
-    this.watcher.onEvent?.(actor.peerId, summaryOf(actor).term, event);
+    this.watcher.onEvent?.(actor.peerId, summaryOf(actor).term, event, this.isServing(actor));
+    this.onEvent(actor, event);
   }
 
   /** Who leads takes no entries, and neither does the peer that led before. */

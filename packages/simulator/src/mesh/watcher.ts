@@ -23,7 +23,8 @@ export interface ClientStep {
 
 export interface Watcher {
   onSent?(from: Actor, to: PeerId, message: Message): void;
-  onEvent?(peerId: PeerId, term: number, event: ConclaveEvent): void;
+  /** `serves`: whether the peer's node serves the group's requests when it publishes the event. */
+  onEvent?(peerId: PeerId, term: number, event: ConclaveEvent, serves: boolean): void;
   /** `life`: the run of the state machine that applied it. */
   onApplied?(life: object, index: LogIndex, payload: Uint8Array): void;
   /** A state machine that is not spoiled has applied the entry of this index, with this result. */

@@ -89,6 +89,7 @@ const happenings = [
   'survivors reset',
   'two histories have stopped each other',
   'group deleted and founded anew',
+  'client learns of an election',
   'client reports the end of a history',
 ];
 

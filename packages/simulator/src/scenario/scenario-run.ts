@@ -156,7 +156,7 @@ export class ScenarioRun {
     this.timeouts = new Map(this.recentTimeouts);
     mesh.chanceOf = ({ peerId }) => ((this.timeouts.get(peerId) ?? this.usualTimeout(peerId)) - 1000) / 1000;
     mesh.gate = (from, to, message, deliver) => this.traffic.passes(placeOf(from), placeOf(to), message, deliver);
-    mesh.watcher = listeningTo(invariants, (...happened) => this.onEvent(...happened));
+    mesh.watcher = listeningTo(invariants, (peer, term, event) => this.onEvent(peer, term, event));
     this.parts = { simulation, requests: new Requests(simulation, this.output), looks: new Looks(mesh) };
     // All start together, those too whose disks hold something already.
     for (const { peer } of this.givens) mesh.crashPeer(peer as PeerId);

@@ -6,6 +6,7 @@ import { EchoesAnswerNewTicks } from '../../src/invariants/echoes-answer-new-tic
 import { EchoesAreInSession } from '../../src/invariants/echoes-are-in-session.js';
 import { LeadersHandOverWhereEntriesCommit } from '../../src/invariants/leaders-hand-over-where-entries-commit.js';
 import { LeadersKeepTheirDeadlines } from '../../src/invariants/leaders-keep-their-deadlines.js';
+import { LeadersServeBeforeTheyPublishIt } from '../../src/invariants/leaders-serve-before-they-publish-it.js';
 import { NotDoneIsNeverAppended } from '../../src/invariants/not-done-is-never-appended.js';
 import { OnlyConfirmedLeadersAnswer } from '../../src/invariants/only-confirmed-leaders-answer.js';
 import { ReadsWaitForALaterRound } from '../../src/invariants/reads-wait-for-a-later-round.js';
@@ -311,5 +312,15 @@ test('diverged-members-do-not-lead: one is elected that knows of its wrong state
     'diverged-members-do-not-lead',
     () => group.invariants.onEvent(n2, 3, event),
     /n2 leads, and is diverged/,
+  );
+});
+
+test('leaders-serve-before-they-publish-it: one publishes that it leads, and receives no requests yet', () => {
+  const group = new WatchedGroup(LeadersServeBeforeTheyPublishIt);
+  const event = { name: 'leader_elected' as const, detail: { peers: [n1, n2, n3], old_peers: [] } };
+  expectBroken(
+    'leaders-serve-before-they-publish-it',
+    () => group.invariants.onEvent(n2, 3, event, false),
+    /n2 publishes that it leads term 3 before it serves the group/,
   );
 });

@@ -1,0 +1,12 @@
+/** Clients send again upon `leader_elected`: its peer receives the group's requests by then (decision 0085). */
+import type { ConclaveEvent, PeerId } from '@conclave/protocol';
+import { type Invariant, Rule } from './invariant.js';
+
+export class LeadersServeBeforeTheyPublishIt extends Rule implements Invariant {
+  readonly name = 'leaders-serve-before-they-publish-it';
+
+  onEvent(peerId: PeerId, term: number, { name }: ConclaveEvent, serves: boolean): void {
+    if (name !== 'leader_elected') return;
+    this.check(serves, () => `${peerId} publishes that it leads term ${term} before it serves the group`);
+  }
+}

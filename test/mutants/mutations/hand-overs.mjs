@@ -1,0 +1,118 @@
+/** How the leadership moves without a pause for writers (decision 0085). */
+
+const client = 'packages/client/src/core/client-core.ts';
+const election = 'packages/node/src/core/election.ts';
+const node = 'packages/node/src/core/node-core.ts';
+const replicator = 'packages/replicator/src/core/replicator.ts';
+const transfer = 'packages/node/src/core/transfer.ts';
+
+/** @type {import('./mutation.mjs').Mutation[]} */
+export const handOvers = [
+  {
+    id: 'writes-wait-for-a-target-that-is-behind',
+    rule: 'While the target of a transfer is behind, the leader appends what it is asked to.',
+    edits: [{ file: transfer, find: 'if (isBehind && context.nowMs < active.orderByMs) return;', replace: '' }],
+    seeds: 0,
+    scenario: 'transfer-target-behind.txt',
+  },
+  {
+    id: 'target-that-is-behind-is-never-ordered',
+    rule: 'The order to hand over goes out after half of the time at the latest.',
+    edits: [
+      {
+        file: transfer,
+        find: 'if (isBehind && context.nowMs < active.orderByMs) return;',
+        replace: 'if (isBehind) return;',
+      },
+    ],
+    seeds: 0,
+    scenario: 'transfer-target-behind.txt',
+  },
+  {
+    id: 'target-ordered-as-it-was-when-the-transfer-began',
+    rule: 'A target that can commit no entries any more once it has caught up is not ordered.',
+    edits: [{ file: transfer, find: 'if (!active.leaves && !this.canCommit(active.targetId)) return;', replace: '' }],
+    seeds: 150,
+  },
+  {
+    id: 'target-that-has-not-applied-is-not-behind',
+    rule: 'A target that has not applied what it has is behind.',
+    edits: [{ file: replicator, find: 'if (this.build.isUnapplied) return true;', replace: '' }],
+    seeds: 0,
+    test: 'packages/replicator/test/replicator.test.ts',
+    why: 'a peer that applies slowly answers late as a leader: nothing but time is lost by it',
+  },
+  {
+    id: 'published-before-it-is-served',
+    rule: 'A new leader serves the group before it publishes that it was elected.',
+    edits: [
+      {
+        file: node,
+        find: "    context.emit({ type: 'serve', group: true });\n    context.event('leader_elected', {",
+        replace: "    context.event('leader_elected', {",
+      },
+      {
+        file: node,
+        find: "    context.log('info', 'leads', { term: state.term });",
+        replace:
+          "    context.emit({ type: 'serve', group: true });\n    context.log('info', 'leads', { term: state.term });",
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'later-leader-not-believed',
+    rule: 'A leader that receives `led_history` of its own history in a later term steps down.',
+    edits: [
+      {
+        file: node,
+        find: 'if (this.isLeader() && isLater)',
+        replace: 'if (this.isLeader() && isLater && body.term < 0)',
+      },
+    ],
+    seeds: 0,
+    scenario: 'transfer-two-leaders.txt',
+  },
+  {
+    id: 'not-sent-again-upon-an-election',
+    rule: 'Upon `leader_elected` a client sends again what it sent and got no answer to.',
+    edits: [{ file: client, find: '        this.onLeaderElected(at);', replace: '' }],
+    seeds: 0,
+    test: 'packages/client/test/client-core.test.ts',
+    why: 'what is not sent again upon the event is sent again a second later: nothing but time is lost by it',
+  },
+  {
+    id: 'commands-sent-again-upon-an-election',
+    rule: 'A command that changes something and has no number is not sent again upon `leader_elected`.',
+    edits: [
+      {
+        file: client,
+        find: 'if (!Number.isFinite(request.dueMs) || request.target.peerId !== undefined) continue;',
+        replace: 'if (request.target.peerId !== undefined) continue;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/client/test/client-core.test.ts',
+    why: 'a command to change the members that is carried out twice finds them as it wants them: it is answered as before',
+  },
+  {
+    id: 'longer-log-waits-for-its-own-time',
+    rule: 'A voter that refuses a pre-vote because its own log has more, and that has received no leader, campaigns at once.',
+    edits: [
+      {
+        file: election,
+        find: "if (isFree && !granted && this.state.role === 'follower') this.standInTime();",
+        replace: '',
+      },
+    ],
+    seeds: 0,
+    scenario: 'election-shorter-log.txt',
+  },
+  {
+    id: 'rivals-wait-alike',
+    rule: 'Of two candidates of one term the one with more in its log, or of the lower name, campaigns again soon.',
+    edits: [{ file: election, find: '    this.noteRival(body);\n', replace: '' }],
+    seeds: 0,
+    scenario: 'election-split-vote.txt',
+  },
+];
