@@ -69,6 +69,16 @@ export type ErrorBody = z.infer<typeof ErrorBody>;
 export const ErrorReply = z.object({ error: ErrorBody });
 export type ErrorReply = z.infer<typeof ErrorReply>;
 
+/** An error as it goes on the wire. Unlike a `ConclaveError` it takes no stack trace, which costs more than all else that a refusal does. */
+export function errorBody(
+  code: ErrorCode,
+  message: string,
+  outcome: Outcome = 'not_done',
+  leaderId: string | undefined = undefined,
+): ErrorBody {
+  return leaderId === undefined ? { code, message, outcome } : { code, message, outcome, leader_id: leaderId };
+}
+
 /** An error with a code, for whoever asked. Thrown for bad input; never for a broken invariant. */
 export class ConclaveError extends Error {
   override readonly name = 'ConclaveError';
@@ -94,12 +104,7 @@ export class ConclaveError extends Error {
 
   /** As it goes on the wire. */
   toBody(): ErrorBody {
-    return {
-      code: this.code,
-      message: this.message,
-      outcome: this.outcome,
-      ...(this.leaderId === undefined ? {} : { leader_id: this.leaderId }),
-    };
+    return errorBody(this.code, this.message, this.outcome, this.leaderId);
   }
 }
 

@@ -11,6 +11,7 @@
  */
 import {
   type ActorKind,
+  type Body,
   type Frame,
   type GroupId,
   type Levels,
@@ -99,9 +100,21 @@ export class LinkDoor {
     // Of another session the receiver knows nothing, even where the link has the same number.
     const frame = this.isCurrent(own) ? this.receiver.frameFor({ link }) : { link, seq: 0 };
     if (frame.seq > 0) this.unacknowledged.count = 0;
-    const whose = { group_id: groupId, store_id: own.store_id, session: own.session };
-    const lacks = asked === undefined ? {} : { taken_seq: frame.seq, asked_seq: asked };
-    const body = { ...whose, ...frame, actor, incarnation, levels, ...lacks };
+    const { store_id, session } = own;
+    const body: Body<'node.ack'> = {
+      group_id: groupId,
+      store_id,
+      session,
+      link: frame.link,
+      seq: frame.seq,
+      actor,
+      incarnation,
+      levels,
+    };
+    if (asked !== undefined) {
+      body.taken_seq = frame.seq;
+      body.asked_seq = asked;
+    }
     return { type: 'send', peerId, message: { name: 'node.ack', body } };
   }
 }

@@ -43,8 +43,22 @@ export function ack(
   answered?: { readonly taken_seq: number; readonly asked_seq: number },
 ): Message {
   const { groupId, incarnation, levels = supportedLevels } = options;
-  const own = { group_id: groupId, store_id: storeId, session };
-  return { name: 'node.ack', body: { ...own, ...synced, actor: 'log-store', incarnation, levels, ...answered } };
+  const { link, seq } = synced;
+  const body: Body<'node.ack'> = {
+    group_id: groupId,
+    store_id: storeId,
+    session,
+    link,
+    seq,
+    actor: 'log-store',
+    incarnation,
+    levels,
+  };
+  if (answered !== undefined) {
+    body.taken_seq = answered.taken_seq;
+    body.asked_seq = answered.asked_seq;
+  }
+  return { name: 'node.ack', body };
 }
 
 /** To the leader: this peer's log is the leader's up to an index, and synced. */

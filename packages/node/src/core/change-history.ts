@@ -1,9 +1,9 @@
 /** What became of changes, read from the configurations in the log: what a new leader can tell as well. */
 import {
   type Change,
-  ConclaveError,
   type Configuration,
   type ConfigurationEntry,
+  errorBody,
   isJoint,
   type LogIndex,
   type Member,
@@ -58,7 +58,7 @@ export function changesInLog(
       // Whatever was going on in the old history: nobody finishes it.
       if (joint !== undefined) {
         forget(told, joint);
-        const error = new ConclaveError('ECANCELED', 'the group was reset').toBody();
+        const error = errorBody('ECANCELED', 'the group was reset');
         say({ ...joint, state: 'undone', error });
       }
       say({ kind: 'reset', ...sets(inForce, configuration), state: 'done', stage: 'stable', ...trace });
@@ -101,7 +101,7 @@ function endOf(
   const undone = before !== undefined && !sameMembers(after.peers, before.peers);
   if (!committed) return { kind, old_peers, new_peers, state: 'going_on' };
   if (!undone) return { kind, old_peers, new_peers, state: 'done' };
-  const error = new ConclaveError('ECANCELED', 'the change was cancelled').toBody();
+  const error = errorBody('ECANCELED', 'the change was cancelled');
   return { kind, old_peers, new_peers, state: 'undone', error };
 }
 
@@ -114,10 +114,7 @@ function sameMembers(a: readonly Member[], b: readonly Member[]): boolean {
 function lostIn({ lost_change }: Configuration): Change | undefined {
   if (lost_change === undefined) return undefined;
   const { term, old_peers, new_peers } = lost_change;
-  const why = new ConclaveError(
-    'EPERM',
-    'its leader was lost while new peers were catching up; nothing of it happened',
-  );
+  const error = errorBody('EPERM', 'its leader was lost while new peers were catching up; nothing of it happened');
   return {
     kind: 'change',
     old_peers,
@@ -126,6 +123,6 @@ function lostIn({ lost_change }: Configuration): Change | undefined {
     stage: 'catching_up',
     term,
     index: 0 as LogIndex,
-    error: why.toBody(),
+    error,
   };
 }

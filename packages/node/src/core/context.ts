@@ -3,11 +3,11 @@
  */
 import type { Instant, Send } from '@conclave/actor/core';
 import {
-  ConclaveError,
   type ConclaveEvent,
   type ErrorCode,
   type EventDetail,
   type EventName,
+  errorBody,
   type GroupUid,
   type Message,
   noGroupUid,
@@ -94,7 +94,7 @@ export class NodeContext {
   }
 
   refuse(requestId: number, code: ErrorCode, message: string, outcome: Outcome = 'not_done', leaderId?: string): void {
-    const error = new ConclaveError(code, message, outcome, leaderId === '' ? undefined : leaderId).toBody();
+    const error = errorBody(code, message, outcome, leaderId === '' ? undefined : leaderId);
     this.emit({ type: 'refuse', requestId, error });
   }
 }

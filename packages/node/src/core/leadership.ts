@@ -284,17 +284,7 @@ export class Leadership {
     const { state, context, own } = this;
     this.tickId += 1;
     this.sentMs.set(this.tickId, context.nowMs);
-    context.sendOwn({
-      name: 'replicator.tick',
-      body: {
-        ...own.own,
-        ...own.lastFrame('replicator'),
-        term: state.term,
-        leading: true,
-        tick_id: this.tickId,
-        commit_index: state.commitIndex,
-      },
-    });
+    own.sendReplicatorTick(state.term, true, this.tickId);
     return this.tickId;
   }
 

@@ -28,6 +28,7 @@ import {
   type NodeMessage,
   type Outcome,
   peerIds,
+  type ReadOnlyReason,
   type StatusReply,
   type Term,
 } from '@conclave/protocol';
@@ -63,7 +64,15 @@ import { Rounds } from './rounds.js';
 import { Snapshots } from './snapshots.js';
 import { NodeState, sideFileLost } from './state.js';
 import { StateComparison } from './state-comparison.js';
-import { health, type NodeHealth, type NodeSummary, status, summary } from './status.js';
+import {
+  health,
+  type NodeHealth,
+  type NodeSummary,
+  type RestartAdvice,
+  restartAdvice,
+  status,
+  summary,
+} from './status.js';
 import { StoreBinding } from './store-binding.js';
 import { StuckWatch } from './stuck-watch.js';
 import { Transfer } from './transfer.js';
@@ -268,6 +277,14 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
     return this.statusReply();
   }
 
+  /** What `status` answers of restarts, and the configuration that it goes by; undefined: it does not lead. */
+  restartAdvice(at: Instant): RestartAdvice | undefined {
+    this.context.begin(at);
+    return this.isLeader()
+      ? restartAdvice(this.context, this.state, this.own, this.leadership, this.change)
+      : undefined;
+  }
+
   /** Whether this node does what it is for; if not, why. */
   health(): NodeHealth {
     const stuck = this.otherHistory.reason ?? this.stuckWatch.reason(this.leadership.lacking);
@@ -283,6 +300,11 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   /** What was not taken, by reason. */
   get dropped(): Readonly<Record<string, number>> {
     return this.context.dropped;
+  }
+
+  /** Why this node takes no entries; empty: it takes them. */
+  get readOnlyReason(): ReadOnlyReason {
+    return this.state.readOnlyReason;
   }
 
   /** In short, for service discovery. */

@@ -29,8 +29,9 @@ export class Rounds {
     const { state, context, own } = this;
     const leading = this.isLeader();
     const { term } = state;
-    context.sendOwn({ name: 'log-store.tick', body: { ...own.own, ...own.lastFrame('log-store') } });
-    context.sendOwn({ name: 'ballot-box.tick', body: { ...own.own, ...own.lastFrame('ballot-box'), term, leading } });
+    context.sendOwn({ name: 'log-store.tick', body: own.lastSent('log-store') });
+    const { group_id, store_id, session, link, seq } = own.lastSent('ballot-box');
+    context.sendOwn({ name: 'ballot-box.tick', body: { group_id, store_id, session, link, seq, term, leading } });
     if (leading) {
       const isSent = this.repeatOwnMatch();
       const tickId = this.begin();
@@ -38,10 +39,7 @@ export class Rounds {
       return;
     }
     this.session.ask();
-    context.sendOwn({
-      name: 'replicator.tick',
-      body: { ...own.own, ...own.lastFrame('replicator'), term, leading, tick_id: 0, commit_index: state.commitIndex },
-    });
+    own.sendReplicatorTick(term, false, 0);
   }
 
   /** Sends a tick, which also confirms the reads that wait. Answers its id. */

@@ -1,5 +1,15 @@
 /** What a node says of itself. */
-import type { GroupId, GroupUid, Levels, PeerId, Role, StatusReply, Term } from '@conclave/protocol';
+import type {
+  Configuration,
+  GroupId,
+  GroupUid,
+  Levels,
+  PeerId,
+  Restart,
+  Role,
+  StatusReply,
+  Term,
+} from '@conclave/protocol';
 import { build } from './build.js';
 import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
@@ -80,6 +90,24 @@ export function health(
   return { healthy: true, reason: state.readOnlyReason === '' ? '' : `read-only: ${state.readOnlyReason}` };
 }
 
+/** Which members may be restarted now, of this configuration. */
+export interface RestartAdvice {
+  readonly configuration: Configuration | null;
+  readonly restart: readonly Restart[];
+}
+
+/** Of a leader. */
+export function restartAdvice(
+  context: NodeContext,
+  state: NodeState,
+  own: OwnActors,
+  leadership: Leadership,
+  change: ConfigurationChange,
+): { configuration: Configuration | null; restart: Restart[] } {
+  const configuration = state.log.configuration?.configuration ?? null;
+  return { configuration, restart: restarts({ context, state, own, leadership, joiners: change.joiners }) };
+}
+
 export function status(
   context: NodeContext,
   state: NodeState,
@@ -114,7 +142,7 @@ export function status(
     progress: leads ? leadership.allProgress : [],
     changes: change.history(),
     health: nodeHealth,
-    restart: leads ? restarts({ context, state, own, leadership, joiners: change.joiners }) : [],
+    restart: leads ? restartAdvice(context, state, own, leadership, change).restart : [],
     read_only: state.readOnlyReason,
     disk_free_bytes: state.diskFreeBytes,
     election_timeout_ms: Math.floor(context.options.electionTimeoutMs),

@@ -18,6 +18,8 @@ export interface SetOptions {
   readonly from: number;
   readonly seeds: number;
   readonly threads: number;
+  /** Whether each result has the hash of its trace. */
+  readonly hash?: boolean | undefined;
   readonly onRun?: ((result: RunResult, done: number) => void) | undefined;
 }
 
@@ -59,7 +61,9 @@ class SeedSet {
   }
 
   private runThread(): Promise<void> {
-    const worker = new Worker(new URL('./seed-worker.js', import.meta.url));
+    const worker = new Worker(new URL('./seed-worker.js', import.meta.url), {
+      workerData: { hash: this.options.hash === true },
+    });
     return new Promise((resolve, reject) => {
       let open = 0;
       const give = (): void => {

@@ -1,7 +1,8 @@
 /** Runs the seeds that it is given, on a thread of its own; answers each. */
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { runSeed } from '../run/run-seed.js';
 
 const port = parentPort;
 if (port === null) throw new Error('this is the main file of a worker thread');
-port.on('message', (seed: number) => port.postMessage(runSeed(seed)));
+const { hash } = workerData as { readonly hash: boolean };
+port.on('message', (seed: number) => port.postMessage(runSeed(seed, { hash })));

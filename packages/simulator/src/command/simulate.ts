@@ -25,6 +25,7 @@ interface Options {
   readonly trace?: boolean;
   readonly plan?: boolean;
   readonly shrink: boolean;
+  readonly hashes?: string;
   readonly json?: boolean;
 }
 
@@ -50,6 +51,7 @@ function parse(argv: readonly string[]): Options {
     .option('--trace', 'of one seed: print each event')
     .option('--plan', 'of one seed: print its script, and do not run it')
     .option('--no-shrink', 'do not make the script of a failure short')
+    .option('--hashes <file>', 'of a set: write events and trace hash of each seed there, to compare two builds')
     .option('--json', 'print JSON')
     .parse(argv)
     .opts<Options>();
@@ -97,14 +99,18 @@ async function runSet(options: Options): Promise<number> {
   const { from, seeds } = options;
   const threads = Math.min(Math.max(options.threads, 1), 2);
   let failed = 0;
-  const onRun = ({ seed, violation }: RunResult, done: number): void => {
+  const lines = new Map<number, string>();
+  const hash = options.hashes !== undefined;
+  const onRun = ({ seed, violation, steps, traceHash }: RunResult, done: number): void => {
+    if (hash) lines.set(seed, `${seed} ${steps} ${traceHash}\n`);
     if (violation !== undefined) {
       failed += 1;
       console.error(`seed ${seed}: ${violation.invariant}: ${firstLine(violation.seen)}`);
     }
     if (done % progressEvery === 0 && done < seeds) console.error(`${done} of ${seeds} seeds, ${failed} failed`);
   };
-  const result = await runSeedSet({ from, seeds, threads, onRun });
+  const result = await runSeedSet({ from, seeds, threads, hash, onRun });
+  if (options.hashes !== undefined) writeFileSync(options.hashes, bySeed(lines));
   for (const { seed, violation } of result.failed.slice(0, shrunkFailures)) {
     if (violation !== undefined) report(seed, violation, randomPlan(seed), options);
   }
@@ -112,6 +118,13 @@ async function runSet(options: Options): Promise<number> {
   if (options.json === true) console.log(JSON.stringify(setAsJson(result)));
   else printSet(result, missing);
   return result.failed.length === 0 && missing.length === 0 ? 0 : 1;
+}
+
+function bySeed(lines: ReadonlyMap<number, string>): string {
+  return [...lines]
+    .sort(([one], [other]) => one - other)
+    .map(([, line]) => line)
+    .join('');
 }
 
 function printSet(result: SetResult, missing: readonly string[]): void {

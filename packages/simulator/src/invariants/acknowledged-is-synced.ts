@@ -27,6 +27,8 @@ type Stored = Body<'feed.stored'>;
 
 export class AcknowledgedIsSynced extends Rule implements Invariant {
   readonly name = 'acknowledged-is-synced';
+  readonly watched = ['node'] as const;
+  readonly inputs = ['propose'] as const;
   private readonly told = new Map<string, Told[]>();
   private readonly proposed = new Map<number, Proposed>();
   /** The last acknowledgement of each store: most are repeats. */

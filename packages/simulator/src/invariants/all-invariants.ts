@@ -3,7 +3,15 @@
  */
 import type { Instant } from '@conclave/actor/core';
 import type { StorageOperation } from '@conclave/log-store';
-import type { ConclaveEvent, LogIndex, Message, MessageName, PeerId } from '@conclave/protocol';
+import {
+  type ActorKind,
+  actorKinds,
+  type ConclaveEvent,
+  type LogIndex,
+  type Message,
+  type MessageName,
+  type PeerId,
+} from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import type { Answer, ClientStep, Served, Watcher } from '../mesh/watcher.js';
 import { AcknowledgedIsSynced } from './acknowledged-is-synced.js';
@@ -125,6 +133,14 @@ const rules = [
   ReadsAreCurrent,
 ] as const;
 
+type ByKind = Readonly<Record<ActorKind, readonly Invariant[]>>;
+
+function byKind(all: readonly Invariant[]): ByKind {
+  const of = (kind: ActorKind): readonly Invariant[] =>
+    all.filter(({ watched }) => watched === undefined || watched.includes(kind));
+  return Object.fromEntries(actorKinds.map((kind) => [kind, of(kind)])) as unknown as ByKind;
+}
+
 type Heard = (body: never, from: Actor, to: PeerId) => void;
 
 /**
@@ -142,8 +158,9 @@ export function allInvariants(before?: Invariants): Invariants {
 
 export class Invariants implements Watcher {
   private readonly bySent = new Map<MessageName, Heard[]>();
-  private readonly stepping: Invariant[];
-  private readonly stepped: Invariant[];
+  /** By kind of actor and type of input. */
+  private readonly stepping: Readonly<Record<ActorKind, Map<string, readonly Invariant[]>>>;
+  private readonly stepped: ByKind;
   private readonly written: Invariant[];
   private readonly served: Invariant[];
   private readonly clientStepped: Invariant[];
@@ -155,8 +172,8 @@ export class Invariants implements Watcher {
   ) {
     this.listen(record.sent);
     for (const { sent } of all) this.listen(sent ?? {});
-    this.stepping = all.filter(({ onStepping }) => onStepping !== undefined);
-    this.stepped = all.filter(({ onStepped }) => onStepped !== undefined);
+    this.stepping = { node: new Map(), replicator: new Map(), 'ballot-box': new Map(), 'log-store': new Map() };
+    this.stepped = byKind(all.filter(({ onStepped }) => onStepped !== undefined));
     this.results = all.filter(({ onResult }) => onResult !== undefined);
     this.written = all.filter(({ onWritten }) => onWritten !== undefined);
     this.served = all.filter(({ onServed }) => onServed !== undefined);
@@ -183,11 +200,22 @@ export class Invariants implements Watcher {
 
   onStepping(actor: Actor, input: unknown, at: Instant): void {
     this.record.onStepping(actor, input, at);
-    for (const invariant of this.stepping) invariant.onStepping?.(actor, input, at);
+    const { type } = input as { readonly type: string };
+    const told = this.stepping[actor.kind].get(type) ?? this.toldOf(actor.kind, type);
+    for (const invariant of told) invariant.onStepping?.(actor, input, at);
+  }
+
+  private toldOf(kind: ActorKind, type: string): readonly Invariant[] {
+    const told = this.all.filter(
+      ({ onStepping, watched, inputs }) =>
+        onStepping !== undefined && watched?.includes(kind) !== false && inputs?.includes(type) !== false,
+    );
+    this.stepping[kind].set(type, told);
+    return told;
   }
 
   onStepped(actor: Actor): void {
-    for (const invariant of this.stepped) invariant.onStepped?.(actor);
+    for (const invariant of this.stepped[actor.kind]) invariant.onStepped?.(actor);
   }
 
   onSent(from: Actor, to: PeerId, message: Message): void {

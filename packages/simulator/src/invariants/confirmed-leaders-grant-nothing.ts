@@ -20,6 +20,7 @@ interface Leading {
 
 export class ConfirmedLeadersGrantNothing extends Rule implements Invariant {
   readonly name = 'confirmed-leaders-grant-nothing';
+  readonly watched = ['node'] as const;
   private readonly leading = new WeakMap<object, Leading>();
   /** The core that has stepped down in the step that is being taken. */
   private stepsDown: object | undefined;

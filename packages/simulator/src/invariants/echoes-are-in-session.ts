@@ -27,6 +27,8 @@ interface Heard {
 
 export class EchoesAreInSession extends Rule implements Invariant {
   readonly name = 'echoes-are-in-session';
+  readonly watched = ['node'] as const;
+  readonly inputs = ['start', 'message'] as const;
   /** By name: the nodes that run, or have run last. */
   private readonly nodes = new Map<string, Actor>();
   /** By core: when a newer session was opened, by the node's own clock. */

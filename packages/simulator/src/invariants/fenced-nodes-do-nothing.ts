@@ -6,6 +6,8 @@ import { summaryOf } from './record/nodes.js';
 
 export class FencedNodesDoNothing extends Rule implements Invariant {
   readonly name = 'fenced-nodes-do-nothing';
+  readonly watched = ['node'] as const;
+  readonly inputs = ['message'] as const;
   private readonly fenced = new WeakSet<Actor>();
 
   readonly sent = {

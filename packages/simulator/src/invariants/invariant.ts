@@ -1,5 +1,5 @@
 /** What an invariant is: it hears what happens in a run, and throws when its rule is broken. */
-import type { Body, MessageName, PeerId } from '@conclave/protocol';
+import type { ActorKind, Body, MessageName, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import type { Watcher } from '../mesh/watcher.js';
 import { InvariantViolation } from './invariant-violation.js';
@@ -30,6 +30,10 @@ export interface Invariant extends Hooks {
   /** Of its file. */
   readonly name: string;
   readonly sent?: SentHandlers;
+  /** Whose steps it looks at (`onStepping`, `onStepped`); undefined: those of all actors. */
+  readonly watched?: readonly ActorKind[];
+  /** Of which inputs `onStepping` is told; undefined: of all, also where an actor runs idle. */
+  readonly inputs?: readonly string[];
   /** It goes on where the group is founded anew in the middle of a run; the others know of one history, and those that resets begin. */
   readonly spansHistories?: true;
   /** The run has ended, all is well again, and these are the members of the group. */

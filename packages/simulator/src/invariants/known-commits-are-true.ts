@@ -12,6 +12,7 @@ import { entryText } from './words.js';
 
 export class KnownCommitsAreTrue extends Rule implements Invariant {
   readonly name = 'known-commits-are-true';
+  readonly watched = ['node'] as const;
   private readonly known = new WeakMap<object, number>();
   /** What was verified in the step that is being taken. */
   private verified = 0;

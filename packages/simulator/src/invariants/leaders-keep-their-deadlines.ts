@@ -22,6 +22,7 @@ interface Deadlines {
 
 export class LeadersKeepTheirDeadlines extends Rule implements Invariant {
   readonly name = 'leaders-keep-their-deadlines';
+  readonly watched = ['node'] as const;
   private readonly byActor = new WeakMap<Actor, Deadlines>();
   /** Of the command that is being taken. */
   private timeoutMs: number | undefined;

@@ -10,6 +10,7 @@ import { summaryOf } from './record/nodes.js';
 
 export class LeasesAreExclusive extends Rule implements Invariant {
   readonly name = 'leases-are-exclusive';
+  readonly watched = ['node'] as const;
   private latestTerm = 0;
   /** The read by lease that the running step has brought. What is answered later was confirmed otherwise. */
   private asked: { readonly requestId: number; readonly actor: Actor } | undefined;

@@ -17,6 +17,7 @@ interface Voter {
 
 export class LeasesHold extends Rule implements Invariant {
   readonly name = 'leases-hold';
+  readonly watched = ['node'] as const;
   private readonly voters = new WeakMap<object, Voter>();
 
   readonly sent = {

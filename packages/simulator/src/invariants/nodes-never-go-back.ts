@@ -7,8 +7,11 @@ import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
 
+const watchedNumbers = ['term', 'session', 'commit_index', 'applied_index'] as const;
+
 export class NodesNeverGoBack extends Rule implements Invariant {
   readonly name = 'nodes-never-go-back';
+  readonly watched = ['node'] as const;
   private readonly before = new WeakMap<object, NodeSummary>();
 
   onStepped(actor: Actor): void {
@@ -16,9 +19,9 @@ export class NodesNeverGoBack extends Rule implements Invariant {
     const after = summaryOf(actor);
     const before = this.before.get(actor.core);
     this.before.set(actor.core, after);
-    for (const what of ['term', 'session', 'commit_index', 'applied_index'] as const) {
+    for (const what of watchedNumbers) {
       const was = before?.[what] ?? 0;
-      this.check(after[what] >= was, () => `${what} of ${actor.peerId} fell from ${was} to ${after[what]}`);
+      if (after[what] < was) this.check(false, () => `${what} of ${actor.peerId} fell from ${was} to ${after[what]}`);
     }
     const isOrdered = after.applied_index <= after.commit_index && after.commit_index <= after.last_index;
     this.check(

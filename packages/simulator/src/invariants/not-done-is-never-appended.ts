@@ -28,6 +28,8 @@ interface Waiting {
 
 export class NotDoneIsNeverAppended extends Rule implements Invariant {
   readonly name = 'not-done-is-never-appended';
+  readonly watched = ['node'] as const;
+  readonly inputs = ['propose'] as const;
   private readonly attempts = new WeakMap<object, Attempt>();
   private readonly attemptOf = new Map<number, Attempt>();
   /** Writes that a node holds and has not appended. */

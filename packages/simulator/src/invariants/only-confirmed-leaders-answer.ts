@@ -27,6 +27,7 @@ interface Asked {
 
 export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
   readonly name = 'only-confirmed-leaders-answer';
+  readonly watched = ['node'] as const;
   private readonly leases = new WeakMap<object, Lease>();
   /** The request that is being taken, where no answer is due. */
   private asked: Asked | undefined;

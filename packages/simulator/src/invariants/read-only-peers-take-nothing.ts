@@ -8,10 +8,12 @@ import type { Body, StatusReply } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import type { Answer } from '../mesh/watcher.js';
 import { type Invariant, Rule } from './invariant.js';
+import { summaryOf } from './record/nodes.js';
 import { hasQuorum } from './record/quorum.js';
 
 export class ReadOnlyPeersTakeNothing extends Rule implements Invariant {
   readonly name = 'read-only-peers-take-nothing';
+  readonly watched = ['node'] as const;
   /** Writes that came when no quorum took entries. */
   private readonly hopeless = new Map<number, Actor>();
 
@@ -21,23 +23,24 @@ export class ReadOnlyPeersTakeNothing extends Rule implements Invariant {
 
   private onAppend({ leader_id }: Body<'log-store.append'>, from: Actor): void {
     if (leader_id === from.peerId || (this.record.appended?.length ?? 0) === 0) return;
-    const status = statusOf(from, this.record.step?.at);
+    const { readOnlyReason } = from.core as unknown as NodeCore;
     this.check(
-      status === undefined || status.read_only === '',
-      () => `${from.name} is read-only (${status?.read_only}), and takes entries of ${leader_id}`,
+      readOnlyReason === '',
+      () => `${from.name} is read-only (${readOnlyReason}), and takes entries of ${leader_id}`,
     );
   }
 
   onStepping(actor: Actor, input: unknown, at: Instant): void {
     const { type, requestId } = input as { type: string; requestId: number };
     this.forgetHeld(actor, at);
-    if (type !== 'propose') return;
+    if (type !== 'propose' || summaryOf(actor).role !== 'leader') return;
     const status = statusOf(actor, at);
     if (status !== undefined && !isWritable(status)) this.hopeless.set(requestId, actor);
   }
 
   /** A leader that its quorum had not confirmed held such writes: once a quorum takes entries again it may carry them out. */
   private forgetHeld(actor: Actor, at: Instant): void {
+    if (this.hopeless.size === 0) return;
     const held = [...this.hopeless].filter(([, leader]) => leader === actor);
     if (held.length === 0) return;
     const status = statusOf(actor, at);

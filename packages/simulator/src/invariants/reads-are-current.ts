@@ -19,6 +19,8 @@ interface Asked {
 
 export class ReadsAreCurrent extends Rule implements Invariant {
   readonly name = 'reads-are-current';
+  readonly watched = ['node'] as const;
+  readonly inputs = ['read'] as const;
   private readonly asked = new Map<number, Asked>();
   private applied = 0;
   private resets = 0;

@@ -30,6 +30,8 @@ interface Asked {
 
 export class ReadsWaitForALaterRound extends Rule implements Invariant {
   readonly name = 'reads-wait-for-a-later-round';
+  readonly watched = ['node'] as const;
+  readonly inputs = ['read', 'message'] as const;
   private readonly ticks = new WeakMap<object, Ticks>();
   private readonly reads = new Map<number, Asked>();
   /** By leader and question: the latest tick that had been sent when it came first. */

@@ -3,8 +3,8 @@
  * each set of the configuration has acknowledged to this leader within the last moments (promise 27).
  */
 import type { Instant } from '@conclave/actor/core';
-import type { NodeCore } from '@conclave/node';
-import { type Body, defaultTimes, type Member, type StatusReply } from '@conclave/protocol';
+import type { NodeCore, RestartAdvice } from '@conclave/node';
+import { type Body, defaultTimes, type Member } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
@@ -15,6 +15,8 @@ const withinMs = defaultTimes.electionTimeoutMs;
 
 export class RestartsSpareTheQuorum extends Rule implements Invariant {
   readonly name = 'restarts-spare-the-quorum';
+  readonly watched = ['node', 'replicator'] as const;
+  readonly inputs = ['message', 'timer'] as const;
   /** By the peer whose replicators have heard it: when a store has last acknowledged, in the run's time. */
   private readonly heard = new Map<string, Map<string, number>>();
 
@@ -35,7 +37,8 @@ export class RestartsSpareTheQuorum extends Rule implements Invariant {
       this.note(actor.peerId, (message.body as Body<'feed.stored'>).store_id, at.wallTimeMs);
     }
     if (actor.kind !== 'node' || type !== 'timer' || timer !== 'tick' || summaryOf(actor).role !== 'leader') return;
-    this.judge((actor.core as unknown as NodeCore).status(at), actor, at.wallTimeMs);
+    const advice = (actor.core as unknown as NodeCore).restartAdvice(at);
+    if (advice !== undefined) this.judge(advice, actor, at.wallTimeMs);
   }
 
   private note(peerId: string, storeId: string, atMs: number): void {
@@ -43,7 +46,7 @@ export class RestartsSpareTheQuorum extends Rule implements Invariant {
     this.heard.set(peerId, stores.set(storeId, atMs));
   }
 
-  private judge({ configuration, restart }: StatusReply, { name, peerId }: Actor, nowMs: number): void {
+  private judge({ configuration, restart }: RestartAdvice, { name, peerId }: Actor, nowMs: number): void {
     if (configuration === null) return;
     const ageMs = ({ store_id }: Member): number => nowMs - (this.heard.get(peerId)?.get(store_id) ?? 0);
     for (const { peer_id, may } of restart) {

@@ -11,6 +11,7 @@ import { configurationText, sameConfiguration } from './words.js';
 
 export class TruncatedConfigurationsAreVoid extends Rule implements Invariant {
   readonly name = 'truncated-configurations-are-void';
+  readonly watched = ['node'] as const;
   /** What has just been told a log-store, where that truncates. */
   private truncated: { readonly from: Actor; readonly body: Body<'log-store.append'> } | undefined;
   private at: Instant | undefined;

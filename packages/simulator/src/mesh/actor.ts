@@ -32,6 +32,8 @@ export class Actor {
   /** The write that its disk is about to finish. */
   writing: (() => void) | undefined;
   isIdlePending = false;
+  /** Raised as its core begins a step and as it ends it: odd while it takes one. What is known of a core as of an even number stays true. */
+  stepCount = 0;
 
   constructor(
     readonly peerId: PeerId,

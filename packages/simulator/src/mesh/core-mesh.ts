@@ -5,7 +5,7 @@
 import type { Instant } from '@conclave/actor/core';
 import type { KvQuery, KvStateMachine } from '@conclave/kv';
 import type { LogStoreCore, LogStoreEffect } from '@conclave/log-store';
-import type { Divergence, NodeCore, NodeEffect, NodeInput } from '@conclave/node';
+import type { Divergence, NodeCore, NodeEffect, NodeInput, NodeSummary } from '@conclave/node';
 import {
   type ActorKind,
   actorKinds,
@@ -17,6 +17,7 @@ import {
   type WatchMessage,
 } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
+import { lastStatusOf, summaryOf } from '../invariants/record/nodes.js';
 import { Actor, type ActorWord, type Effect } from './actor.js';
 import { type Build, CoreFactory, type CoreSettings, groupId, piecesOf, usualSettings } from './core-factory.js';
 import { countDrops, countEvent, countMessage } from './count-happenings.js';
@@ -63,6 +64,7 @@ export class CoreMesh {
   private readonly clockwork = new VirtualTime();
   private readonly factory: CoreFactory;
   private readonly known = new Map<string, Actor>();
+  private readonly byPeer = new Map<PeerId, Partial<Record<ActorWord, Actor>>>();
   private readonly serving = new Set<Actor>();
   /** Nodes outside the group, which hear who leads. */
   private readonly outside = new Set<Actor>();
@@ -107,6 +109,9 @@ export class CoreMesh {
     const name = `${peerId}.${word}`;
     const actor = new Actor(peerId, word, core, this.known.get(name)?.random ?? this.random.stream(name));
     this.known.set(actor.name, actor);
+    const ofPeer = this.byPeer.get(peerId) ?? {};
+    ofPeer[word] = actor;
+    this.byPeer.set(peerId, ofPeer);
     this.network.connect(actor);
     this.begin(actor);
   }
@@ -195,7 +200,11 @@ export class CoreMesh {
 
   /** The process of that name; it may be down. */
   actor(peerId: PeerId, word: ActorWord): Actor | undefined {
-    return this.known.get(`${peerId}.${word}`);
+    return this.byPeer.get(peerId)?.[word];
+  }
+
+  named(name: string): Actor | undefined {
+    return this.known.get(name);
   }
 
   /** All processes that were ever started and not replaced. */
@@ -254,6 +263,16 @@ export class CoreMesh {
 
   status(peerId: PeerId): StatusReply {
     return this.statusOf(this.nodeActor(peerId));
+  }
+
+  /** The same as of its last step, for who asks after each: not for what goes by the clock. */
+  lastStatus(peerId: PeerId): StatusReply {
+    return lastStatusOf(this.nodeActor(peerId), (actor) => this.statusOf(actor));
+  }
+
+  /** The summary of the node's core. */
+  summary(peerId: PeerId): NodeSummary {
+    return summaryOf(this.nodeActor(peerId));
   }
 
   /** What a node that runs answers to `status`. */
@@ -354,12 +373,15 @@ export class CoreMesh {
   private effectsOf(actor: Actor, input: unknown): readonly Effect[] {
     const at = this.instant(actor);
     this.watcher.onStepping?.(actor, input, at);
+    actor.stepCount += 1;
     try {
       return actor.core.step(input, at);
     } catch (error) {
       if (error instanceof InvariantViolation) throw error;
       const what = error instanceof InvariantError ? error.message : String((error as Error).stack ?? error);
       throw new InvariantViolation('cores-keep-their-invariants', `${actor.name}: ${what}`);
+    } finally {
+      actor.stepCount += 1;
     }
   }
 
@@ -483,8 +505,4 @@ export class CoreMesh {
     this.step(actor, input(requestId), 'door');
     return requestId;
   }
-}
-
-export function summaryOf(actor: Actor): ReturnType<NodeCore['summary']> {
-  return (actor.core as unknown as NodeCore).summary();
 }

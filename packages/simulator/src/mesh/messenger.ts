@@ -7,6 +7,8 @@ import type { CoreMesh } from './core-mesh.js';
 export class Messenger {
   /** Which node hears which other peer's feed. */
   private readonly hearing = new Map<string, PeerId>();
+  /** By peer and message. */
+  private readonly names = new Map<PeerId, Map<string, readonly string[]>>();
 
   /** @param wire whether messages are encoded, decoded and parsed, as between processes; else they are handed over */
   constructor(
@@ -44,17 +46,32 @@ export class Messenger {
     });
   }
 
-  private namesOf(peerId: PeerId, message: Message): string[] {
-    const names = listenersTo(message).map((word) => `${peerId}.${word}`);
+  private namesOf(peerId: PeerId, message: Message): readonly string[] {
+    const names = this.listeners(peerId, message);
     if (!(message.name in overheard)) return names;
-    for (const [name, heard] of this.hearing) if (heard === peerId) names.push(name);
+    const others = [...this.hearing].filter(([, heard]) => heard === peerId).map(([name]) => name);
+    return others.length === 0 ? names : [...names, ...others];
+  }
+
+  /** The processes of the peer itself that hear a message. */
+  private listeners(peerId: PeerId, message: Message): readonly string[] {
+    let known = this.names.get(peerId);
+    if (known === undefined) {
+      known = new Map();
+      this.names.set(peerId, known);
+    }
+    let names = known.get(message.name);
+    if (names === undefined) {
+      names = listenersTo(message).map((word) => `${peerId}.${word}`);
+      known.set(message.name, names);
+    }
     return names;
   }
 
   /** To whoever has the name by now. */
   private deliver(from: Actor, to: Actor, message: Message): void {
     const { mesh } = this;
-    const actor = mesh.actor(to.peerId, to.word);
+    const actor = mesh.named(to.name);
     if (actor?.isUp !== true) return;
     mesh.hand(actor, () => {
       if (actor.isUp) mesh.step(actor, { type: 'message', message }, from.name);

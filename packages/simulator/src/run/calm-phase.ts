@@ -144,14 +144,14 @@ export class CalmPhase {
       if (mesh.status(peer).read_only !== 'told') continue;
       const asked = clients.operate({ type: 'read-only', peer, on: false });
       this.expect('read-only-ends', () => asked.settlement !== undefined, answerMs);
-      this.expect('read-only-ends', () => mesh.status(peer).read_only === '', answerMs);
+      this.expect('read-only-ends', () => mesh.lastStatus(peer).read_only === '', answerMs);
     }
   }
 
   /** As far as the leader knows. */
   private takesEntries(): boolean {
     const { mesh } = this.simulation;
-    return mesh.leader !== undefined && mesh.status(mesh.leader).progress.every(({ read_only }) => !read_only);
+    return mesh.leader !== undefined && mesh.lastStatus(mesh.leader).progress.every(({ read_only }) => !read_only);
   }
 
   private writeOnce(): void {
@@ -177,7 +177,7 @@ export class CalmPhase {
   private isStable(): boolean {
     const { leader } = this.simulation.mesh;
     if (leader === undefined) return false;
-    const { stage, configuration } = this.simulation.mesh.status(leader);
+    const { stage, configuration } = this.simulation.mesh.lastStatus(leader);
     return stage === 'none' && configuration !== null && configuration.old_peers.length === 0;
   }
 
@@ -185,7 +185,7 @@ export class CalmPhase {
   private areStoresBound(): boolean {
     const { mesh, quorums } = this.simulation;
     if (mesh.leader === undefined) return false;
-    const peers = mesh.status(mesh.leader).configuration?.peers ?? [];
+    const peers = mesh.lastStatus(mesh.leader).configuration?.peers ?? [];
     return peers.every(({ peer_id, store_id }) => quorums.storeOf(peer_id) === store_id);
   }
 
@@ -193,7 +193,7 @@ export class CalmPhase {
   private areSnapshotsOver(): boolean {
     const { mesh } = this.simulation;
     return mesh.peers.every((peerId) => {
-      const { taking, restoring, installing, progress } = mesh.status(peerId);
+      const { taking, restoring, installing, progress } = mesh.lastStatus(peerId);
       const isSending = peerId === mesh.leader && progress.some(({ install }) => install !== null);
       return taking === null && restoring === null && installing === null && !isSending;
     });
@@ -203,7 +203,7 @@ export class CalmPhase {
     const { mesh, quorums } = this.simulation;
     const leader = mesh.leader;
     if (leader === undefined) return [];
-    const peers = mesh.status(leader).configuration?.peers ?? [];
+    const peers = mesh.lastStatus(leader).configuration?.peers ?? [];
     return peers.filter(({ peer_id, store_id }) => quorums.storeOf(peer_id) === store_id).map(({ peer_id }) => peer_id);
   }
 
@@ -212,9 +212,9 @@ export class CalmPhase {
     const { mesh, clients } = this.simulation;
     const [first, ...others] = this.members();
     if (first === undefined || mesh.leader === undefined) return false;
-    const { last_index } = mesh.node(mesh.leader).summary();
+    const { last_index } = mesh.summary(mesh.leader);
     const hasAll = (peerId: PeerId): boolean =>
-      mesh.node(peerId).summary().applied_index === last_index && mesh.disks.lastIndex(peerId) === last_index;
+      mesh.summary(peerId).applied_index === last_index && mesh.disks.lastIndex(peerId) === last_index;
     if (!hasAll(first) || !others.every(hasAll)) return false;
     const keys = [...new Set(clients.history.calls.map(({ key }) => key))];
     const found = JSON.stringify(mesh.query(first, keys));
@@ -255,7 +255,7 @@ export class CalmPhase {
       mesh.coverage.count('no majority of the states agrees');
       return true;
     }
-    const isSaid = (peerId: PeerId): boolean => mesh.status(peerId).health.reason.startsWith('diverged');
+    const isSaid = (peerId: PeerId): boolean => mesh.lastStatus(peerId).health.reason.startsWith('diverged');
     return most === members.length && !members.some(isSaid);
   }
 

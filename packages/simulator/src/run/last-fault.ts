@@ -48,7 +48,7 @@ export class LastFault {
     const dying = mesh.peers.filter((peerId) => !bound.includes(peerId)).slice(0, 2);
     if (dying.length < 2) return;
     const asked = clients.operate({ type: 'change', peers: [leader, ...dying], timeout: changeMs });
-    this.expect('new-peers-catch-up', () => mesh.status(leader).stage === 'joint', changeMs);
+    this.expect('new-peers-catch-up', () => mesh.lastStatus(leader).stage === 'joint', changeMs);
     for (const peerId of dying) mesh.crashPeer(peerId);
     const isTakenBack = () => asked.settlement?.outcome === 'not_done' && mesh.leader === leader;
     this.expect('a-joint-stage-is-taken-back', isTakenBack, defaultTimes.jointTimeoutMs + noticeMs);

@@ -75,7 +75,7 @@ export class SecondHistory {
   }
 
   private hasStopped(peerId: PeerId): boolean {
-    return (this.simulation.mesh.status(peerId).other_history ?? null) !== null;
+    return (this.simulation.mesh.lastStatus(peerId).other_history ?? null) !== null;
   }
 
   private haveAllStopped(): boolean {

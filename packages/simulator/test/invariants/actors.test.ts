@@ -5,7 +5,7 @@ import { FencedNodesDoNothing } from '../../src/invariants/fenced-nodes-do-nothi
 import { PreVotesComeFirst } from '../../src/invariants/pre-votes-come-first.js';
 import { ReplicatorsFollowTheirNode } from '../../src/invariants/replicators-follow-their-node.js';
 import { StrangersDeposeNobody } from '../../src/invariants/strangers-depose-nobody.js';
-import { expectBroken, n1, n2, n4, WatchedGroup } from './watched-group.js';
+import { believes, expectBroken, n1, n2, n4, WatchedGroup } from './watched-group.js';
 
 const instant = { nowMs: 0, wallTimeMs: 0, random: 0 };
 
@@ -47,6 +47,6 @@ test('strangers-depose-nobody: a leader follows as somebody says who does not vo
   const told = { type: 'message', message: { name: 'node.higher_term', body: { peer_id: n4, store_id, term: 9 } } };
   group.invariants.onStepping(leader, told, instant);
   const summary = { ...group.mesh.node(n1).summary(), role: 'follower', term: 9 };
-  Object.assign(leader.core, { summary: () => summary });
+  believes(leader, summary);
   expectBroken('strangers-depose-nobody', () => group.invariants.onStepped(leader), /follows in term 9 as n4 says/);
 });

@@ -143,6 +143,12 @@ export class WatchedGroup {
   }
 }
 
+/** The actor has taken a step, behind which its core says this of itself. */
+export function believes(actor: Actor, summary: object): void {
+  actor.stepCount += 2;
+  Object.assign(actor.core, { summary: () => summary });
+}
+
 /** That this invariant is broken by it. */
 export function expectBroken(name: string, lie: () => void, seen: RegExp): void {
   let thrown: unknown;
