@@ -33,7 +33,17 @@ export const ALLOWANCES: Readonly<Record<string, Allowance>> = {
   simulator: { ours: ['protocol', 'actor', ...ACTORS, 'client'], thirdParties: ['cli-table3', 'commander'] },
   cli: {
     ours: ['protocol', 'actor', ...ACTORS, 'client', 'observer'],
-    thirdParties: ['nats', 'cli-progress', 'cli-table3', 'commander', 'node-forge', 'pino', 'pino-pretty', 'yaml'],
+    thirdParties: [
+      'nats',
+      'cli-progress',
+      'cli-table3',
+      'commander',
+      'node-forge',
+      'pino',
+      'pino-pretty',
+      'yaml',
+      'zod',
+    ],
     bundle: ['level', 'msgpackr'],
   },
 };

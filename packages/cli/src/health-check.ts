@@ -91,6 +91,8 @@ export function readAsked(
   words: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): Asked | undefined {
+  // A configuration file is read by the whole command.
+  if (environment.CONCLAVE_CONFIG) return undefined;
   const given = new Map<Name, string>();
   const login: Record<string, string | boolean> = words.includes('--nats-tls-first') ? { tlsFirst: true } : {};
   const valued = words.filter((word) => !flags.includes(word));

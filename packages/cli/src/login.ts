@@ -47,7 +47,23 @@ export function namesServers(flags: LoginFlags, environment: NodeJS.ProcessEnv =
 
 /** What is given, what counts for more first. */
 export function loginLayers(flags: LoginFlags, environment: NodeJS.ProcessEnv = process.env): readonly LoginSettings[] {
-  return [settingsOf(flags), settingsFromEnvironment(environment)];
+  return [settingsOf(flags), settingsFromEnvironment(environment), ...configured];
+}
+
+/** Of the configuration file and the context. */
+let configured: readonly LoginSettings[] = [];
+
+/** Sets the layers below the environment, by the names of the options: once in a process, before its command runs. */
+export function setLoginLayers(layers: readonly Readonly<Record<string, unknown>>[]): void {
+  configured = layers.map((values) => {
+    const found = loginOptions.map(({ setting, option }) => [setting, values[option]] as const);
+    const { nats } = values;
+    const servers = Array.isArray(nats) ? nats.join(',') : nats;
+    const set = [['servers', servers] as const, ...found].filter(([, value]) => value !== undefined);
+    return Object.fromEntries(
+      set.map(([setting, value]) => [setting, typeof value === 'number' ? String(value) : value]),
+    );
+  });
 }
 
 function settingsOf(flags: LoginFlags): LoginSettings {

@@ -1,5 +1,6 @@
 /** Where the process begins. Commands say their own failures; what comes here is about how one was called. */
 import { CommanderError } from 'commander';
+import { applyConfiguration } from './configuration/apply.js';
 import { exitCodeOf } from './exit-codes.js';
 import { describeError } from './output.js';
 import { hideSecrets } from './processes/hide-secrets.js';
@@ -19,7 +20,9 @@ for (const [name, value] of Object.entries(process.env)) {
 hideSecrets();
 
 try {
-  await createProgram().parseAsync();
+  const program = createProgram();
+  applyConfiguration(program, createProgram, process.argv.slice(2));
+  await program.parseAsync();
 } catch (error) {
   // The parser has said what it found.
   if (!(error instanceof CommanderError)) process.stderr.write(`conclave: ${describeError(error)}\n`);

@@ -4,6 +4,8 @@ import { registerBackup } from './commands/backup.js';
 import { registerBench } from './commands/bench.js';
 import { registerBootstrap } from './commands/bootstrap.js';
 import { registerCheck } from './commands/check.js';
+import { registerConfig } from './commands/config.js';
+import { registerContext } from './commands/context.js';
 import { registerCredentials } from './commands/credentials.js';
 import { registerDemo } from './commands/demo.js';
 import { registerGroups } from './commands/groups.js';
@@ -23,6 +25,7 @@ import { registerTxn } from './commands/txn.js';
 import { registerUp } from './commands/up.js';
 import { registerUpgrade } from './commands/upgrade.js';
 import { registerWatch } from './commands/watch.js';
+import { addConfigurationOptions } from './configuration/apply.js';
 import { addExamples } from './help/examples.js';
 import { ownVersion } from './own-files.js';
 import { registerHealth, registerRun } from './run/index.js';
@@ -61,7 +64,10 @@ export function createProgram(): Command {
   registerSoak(program);
   registerDemo(program);
   registerHealth(program);
+  registerConfig(program);
+  registerContext(program);
   registerHelpCommands(program);
+  addConfigurationOptions(program);
   addExamples(program);
   return program;
 }

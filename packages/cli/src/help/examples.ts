@@ -86,6 +86,19 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
     ['health --peer n1', 'all actors of n1'],
     ['health --all-peers', 'all members of the group'],
   ],
+  config: [['config check conclave.yaml', 'is it correct?']],
+  'config check': [['config check conclave.yaml', 'is it correct?']],
+  context: [['context use production', 'for the commands from now on']],
+  'context add': [
+    ['context add production --nats tls://nats.example.com --nats-creds operator.creds', 'servers and a login'],
+    ['context add orders --nats-context production --group orders', 'with the login of a context of the nats tool'],
+  ],
+  'context use': [
+    ['context use production', 'for the commands from now on'],
+    ['context use nats:production', 'a context of the nats tool'],
+  ],
+  'context list': [['context list', 'with a star at the one that is used']],
+  'context remove': [['context remove production', 'delete it']],
   version: [['version --json', 'for a program']],
   completion: [
     ['completion bash > ~/.local/share/bash-completion/completions/conclave', 'for bash'],

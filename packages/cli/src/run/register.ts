@@ -48,7 +48,7 @@ export function registerHealth(program: Command): void {
       if (peer === '' && !allPeers) throw new UsageError('name a peer with --peer, or ask all with --all-peers');
       if (peer === '' && allGroups) throw new UsageError('name with --peer whose groups are meant by --all-groups');
       // As in `readAsked`: what runs in this container is meant only where its own peer is.
-      const isOwnProcess = !allPeers && command.getOptionValueSource('peer') === 'env';
+      const isOwnProcess = !allPeers && ['env', 'config'].includes(command.getOptionValueSource('peer') ?? '');
       const isNarrowed = isOwnProcess || command.getOptionValueSource('actors') === 'cli';
       const actors = isNarrowed ? options.actors : actorKinds;
       reportHealth(await checkHealth({ ...options, peer, actors, login: loginLayers(options) }), options.json);

@@ -1,0 +1,32 @@
+/** `conclave config`: configuration files. */
+import type { Command } from 'commander';
+import { runAction } from '../action.js';
+import { readConfiguration, replacedBy } from '../configuration/apply.js';
+import { UsageError } from '../exit-codes.js';
+
+export function registerConfig(program: Command): void {
+  const config = program.command('config').description('configuration files');
+  config
+    .command('check')
+    .argument('[file]', 'the configuration file; CONCLAVE_CONFIG unless given')
+    .option('--json', 'print JSON, for programs', false)
+    .description('check a configuration file, and print its settings and the variables that replace them')
+    .action((given: string | undefined, options: { json: boolean }) =>
+      runAction(options, async (output) => {
+        const file = given ?? process.env.CONCLAVE_CONFIG;
+        if (file === undefined) throw new UsageError('name a file, or set CONCLAVE_CONFIG');
+        const { all, commands } = readConfiguration(program, file);
+        const replaced = replacedBy(program, all, process.env);
+        if (output.json)
+          return output.record({ file, settings: all, commands, replaced: Object.fromEntries(replaced) });
+        for (const [key, value] of Object.entries(all)) {
+          const variable = replaced.get(key);
+          output.line(`${key}: ${String(value)}${variable === undefined ? '' : `   (replaced by ${variable})`}`);
+        }
+        for (const [name, values] of Object.entries(commands)) {
+          for (const [key, value] of Object.entries(values)) output.line(`${name}: ${key}: ${String(value)}`);
+        }
+        output.line(`${file} is correct`);
+      }),
+    );
+}

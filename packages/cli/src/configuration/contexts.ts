@@ -1,0 +1,110 @@
+/**
+ * Contexts: named settings that say where a group is, one file each in the configuration folder of the user, and which of them commands
+ * use unless they name another. `nats:<name>` is a context of the `nats` tool.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { UsageError } from '../exit-codes.js';
+import type { CommandNode } from '../help/command-tree.js';
+import { readConfigurationFile } from './read-file.js';
+import { contextSchema, type Values } from './schema.js';
+
+const natsMark = 'nats:';
+const validName = /^[A-Za-z0-9_.-]{1,64}$/;
+
+/** The context that commands use unless they name another; undefined: none. */
+export function currentContext(environment: NodeJS.ProcessEnv = process.env): string | undefined {
+  try {
+    return readFileSync(currentFile(environment), 'utf8').trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function currentFile(environment: NodeJS.ProcessEnv): string {
+  return path.join(configurationFolder(environment), 'conclave', 'current-context');
+}
+
+function configurationFolder(environment: NodeJS.ProcessEnv): string {
+  return environment.XDG_CONFIG_HOME || path.join(environment.HOME || homedir(), '.config');
+}
+
+export class Contexts {
+  private readonly folder: string;
+  private readonly natsFolder: string;
+
+  constructor(
+    private readonly tree: CommandNode,
+    private readonly environment: NodeJS.ProcessEnv = process.env,
+  ) {
+    const base = configurationFolder(environment);
+    this.folder = path.join(base, 'conclave');
+    this.natsFolder = path.join(base, 'nats', 'context');
+  }
+
+  /** The names of all, those of the `nats` tool marked. */
+  list(): readonly string[] {
+    const nats = namesIn(this.natsFolder).map((name) => natsMark + name);
+    return [...namesIn(path.join(this.folder, 'contexts')), ...nats];
+  }
+
+  /**
+   * The settings of a context.
+   * @throws UsageError where it is not there, or its file is wrong
+   */
+  read(name: string): Values {
+    if (name.startsWith(natsMark)) return { 'nats-context': name.slice(natsMark.length) };
+    this.refuseMissing(name);
+    return readConfigurationFile(this.fileOf(name), contextSchema(this.tree));
+  }
+
+  /** Adds a context, or replaces it. Only this user may read its file. */
+  add(name: string, values: Values): void {
+    this.write(this.fileOf(name), `${JSON.stringify(values, undefined, 2)}\n`);
+  }
+
+  /** Has commands use a context. @param name undefined: none */
+  use(name: string | undefined): void {
+    if (name === undefined) return rmSync(currentFile(this.environment), { force: true });
+    this.refuseMissing(name);
+    this.write(currentFile(this.environment), `${name}\n`);
+  }
+
+  /** Removes a context of Conclave's own. */
+  remove(name: string): void {
+    if (name.startsWith(natsMark)) throw new UsageError(`${name} is of the nats tool: nats context rm`);
+    this.refuseMissing(name);
+    rmSync(this.fileOf(name));
+    if (currentContext(this.environment) === name) this.use(undefined);
+  }
+
+  private fileOf(name: string): string {
+    if (!validName.test(name)) throw new UsageError(`${JSON.stringify(name)} is no name of a context`);
+    return path.join(this.folder, 'contexts', `${name}.json`);
+  }
+
+  private refuseMissing(name: string): void {
+    const all = this.list();
+    if (all.includes(name)) return;
+    throw new UsageError(
+      `there is no context ${name}; there ${all.length === 0 ? 'is none' : `are ${all.join(', ')}`}`,
+    );
+  }
+
+  private write(file: string, text: string): void {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    const temporary = `${file}.${process.pid}`;
+    writeFileSync(temporary, text, { mode: 0o600 });
+    renameSync(temporary, file);
+  }
+}
+
+function namesIn(folder: string): readonly string[] {
+  try {
+    const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
+    return files.map((name) => name.slice(0, -'.json'.length)).toSorted();
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,65 @@
+/** Reads a configuration file, YAML or JSON, and says what is wrong with it and where. */
+import { readFileSync, statSync } from 'node:fs';
+import { isNode, LineCounter, parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { UsageError } from '../exit-codes.js';
+
+const maxFileBytes = 1024 * 1024;
+
+/**
+ * Reads a file. YAML 1.2 contains JSON; a file that ends in `.json` has to be JSON.
+ * @throws UsageError with the file, line and column of everything that the schema does not allow
+ */
+export function readConfigurationFile<T>(file: string, schema: z.ZodType<T>): T {
+  const text = readText(file);
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter, prettyErrors: false });
+  const place = (offset: number | undefined): string => {
+    const { line, col } = lineCounter.linePos(offset ?? 0);
+    return `${file}:${line}:${col}`;
+  };
+  const [error] = document.errors;
+  if (error !== undefined) throw new UsageError(`${place(error.pos[0])}: ${error.message}`);
+  if (file.endsWith('.json')) checkJson(file, text);
+  const parsed = schema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
+  if (parsed.success) return parsed.data;
+  const placeOf = (path: readonly PropertyKey[]): string => {
+    const node = path.length === 0 ? document.contents : keyOrValue(document, path);
+    return place(isNode(node) ? node.range?.[0] : undefined);
+  };
+  const lines = parsed.error.issues.flatMap((issue) => {
+    if (issue.code !== 'unrecognized_keys') return [`${placeOf(issue.path)}: ${shown(issue.path)}${issue.message}`];
+    return issue.keys.map(
+      (key) => `${placeOf([...issue.path, key])}: there is no setting ${[...issue.path, key].join('.')}`,
+    );
+  });
+  throw new UsageError(lines.join('\n'));
+}
+
+function shown(path: readonly PropertyKey[]): string {
+  return path.length === 0 ? '' : `${path.join('.')}: `;
+}
+
+/** The key at a path, else its value. */
+function keyOrValue(document: ReturnType<typeof parseDocument>, path: readonly PropertyKey[]): unknown {
+  const parent: unknown = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
+  const items = (parent as { items?: { key?: { value?: unknown } }[] } | undefined)?.items ?? [];
+  return items.find(({ key }) => key?.value === path.at(-1))?.key ?? document.getIn(path, true);
+}
+
+function readText(file: string): string {
+  try {
+    if (statSync(file).size > maxFileBytes) throw new Error(`it has more than ${maxFileBytes} bytes`);
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`${file} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+function checkJson(file: string, text: string): void {
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`${file}: ${(error as Error).message}`);
+  }
+}
