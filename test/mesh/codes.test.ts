@@ -65,7 +65,7 @@ it('ESHUTDOWN, unknown: the process is told to stop while it has a command to an
 
 it('EFENCED, unknown: another node is started for the peer while it has a command to answer', async () => {
   const { leader, asked, wake } = await handOverToNobody(60_000);
-  const another = mesh.another(leader, 'node');
+  const another = mesh.another(leader, 'node', '--take-over');
   await another.start();
   expect((await asked).body).toMatchObject({ error: { code: 'EFENCED', outcome: 'unknown' } });
   await mesh.peer(leader).process('node').kill();

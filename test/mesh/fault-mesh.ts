@@ -116,8 +116,8 @@ export class Mesh {
   }
 
   /** One more process for an actor of a peer; not started. */
-  another(name: string, actor: ActorKind): ActorProcess {
-    const args = ['--peer', name, '--nats', this.serversOf(name).join(), '--actors', actor];
+  another(name: string, actor: ActorKind, ...more: readonly string[]): ActorProcess {
+    const args = ['--peer', name, '--nats', this.serversOf(name).join(), '--actors', actor, ...more];
     const another = new ActorProcess(`${name} another ${actor}`, args, {});
     this.more.push(another);
     return another;

@@ -111,14 +111,17 @@ describe('two nodes are started for one peer', () => {
       await mesh.healthy('n1');
     }
     const first = mesh.peer('n1').process('node');
-    const another = mesh.another('n1', 'node');
+    const another = mesh.another('n1', 'node', '--take-over');
     await expectTakenOver(first, another);
     expect(await mesh.missing('n1', writers.acknowledged)).toEqual([]);
 
-    // The fenced one, started again, is the newer one: now the other is fenced.
+    // The fenced one, started again, is told that there is another; one that is to take over is the newer one.
     await first.kill();
-    await expectTakenOver(another, first);
-    await another.kill();
+    await expect(first.start()).rejects.toThrow('another process serves the node of n1 already');
+    const third = mesh.another('n1', 'node', '--take-over');
+    await expectTakenOver(another, third);
+    await Promise.all([another.kill(), third.kill()]);
+    await first.start();
   });
 
   it('the leader: the group has another leader or the second node, and loses nothing', async () => {
@@ -127,7 +130,7 @@ describe('two nodes are started for one peer', () => {
       await mesh.plain.insist('admin.transfer_leader', { peer_id: 'n1' });
       await until('n1 leads', async () => ((await mesh.leaderStatus()).peer_id === 'n1' ? true : undefined));
     }
-    await expectTakenOver(mesh.peer('n1').process('node'), mesh.another('n1', 'node'));
+    await expectTakenOver(mesh.peer('n1').process('node'), mesh.another('n1', 'node', '--take-over'));
     expect((await mesh.leaderStatus()).term).toBeGreaterThan(term);
     await writers.progress();
     for (const name of names) expect(await mesh.missing(name, writers.acknowledged)).toEqual([]);

@@ -155,6 +155,23 @@ describe('what NATS does not permit', () => {
     await expect(reader(undefined)).rejects.toMatchObject(refused('subscribe to _INBOX.'));
   });
 
+  it('fails the calls of a client from which a permission is taken away', async () => {
+    const login = { user: 'operator', passwordFile: file('operator'), tlsCa };
+    const client = await ConclaveClient.connect({ groupId: 'main', servers: url, login });
+    await client.kv.put('before', 'v');
+    const watch = client.watch('');
+    const ended = expect(watch.next()).rejects.toMatchObject({ code: 'EPERM' });
+    const all = configuration();
+    const few =
+      'permissions: { publish: { deny: "conclave.main.kv.batch" }, subscribe: { deny: "conclave.main.watch.>" } }';
+    await server.reload(all.replace(`operator, password: "${secrets.operator}"`, (same) => `${same}, ${few}`));
+    await expect(client.kv.put('after', 'v')).rejects.toMatchObject({ code: 'EPERM', outcome: 'not_done' });
+    await ended;
+    await server.reload(all);
+    await client.kv.put('after', 'v');
+    await client.close();
+  });
+
   it('is refused by the commands with the subject', async () => {
     writeFileSync(file('reader'), secrets.reader);
     const as = ['--nats-user', 'reader', '--nats-password-file', file('reader'), '--nats-tls-ca', tlsCa];

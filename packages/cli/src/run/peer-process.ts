@@ -8,6 +8,7 @@ import {
   type FailedActor,
   InProcessTransport,
   type LineLog,
+  type Listening,
   NatsTransport,
   PeerTransport,
   Requests,
@@ -20,7 +21,7 @@ import { GroupHost, type Hosted } from './group-host.js';
 import { GroupListFollower } from './group-list.js';
 import { HostDoor } from './host-door.js';
 import type { RunOptions } from './run-options.js';
-import { refuseSecondStore } from './second-store.js';
+import { refuseSecondProcess } from './second-process.js';
 
 export interface PeerProcessDependencies {
   readonly log: LineLog;
@@ -71,7 +72,7 @@ export class PeerProcess {
       const name = `conclave ${options.peer} ${options.actors.join(',')}`;
       const nats = { login: loginOfPeer(options), loginAttempts: options.natsLoginAttempts, log };
       const connection = await Connection.open({ ...nats, name });
-      await refuseSecondStore(options, connection, subjects);
+      const claim = await claimed(options, connection, subjects);
       // With copies for observers, each is to be seen on its own subject.
       const bundle = options.bundle && !options.mirror;
       const onDropped = (reason: string, count: number) => logDrop(log, reason, count);
@@ -94,6 +95,7 @@ export class PeerProcess {
       await made.startGroups();
       await connection.settled();
       await door.settled();
+      claim.close();
       return made;
     } catch (error) {
       await factory.close();
@@ -135,6 +137,16 @@ export class PeerProcess {
     const health = serveHealth(this.door, this.subjects, address, actor, transport, [this.connection, this.door]);
     actor.start();
     return { actor, health };
+  }
+}
+
+/** @throws ConclaveError EBUSY where another process serves these actors; the connection is closed then */
+async function claimed(options: RunOptions, connection: Connection, subjects: Subjects): Promise<Listening> {
+  try {
+    return await refuseSecondProcess(options, connection, subjects);
+  } catch (error) {
+    await connection.close();
+    throw error;
   }
 }
 

@@ -39,6 +39,8 @@ export interface RunOptions extends HostedOptions {
   /** A module and its export that give the state machine; undefined: the key-value store. */
   readonly application?: string;
   readonly logLevel: string;
+  /** Whether it starts although another process runs the same node: that one is fenced then. */
+  readonly takeOver: boolean;
   /** Logins in a row that NATS may reject before the process ends, until it is connected for the first time; 0: it goes on. */
   readonly natsLoginAttempts: number;
   readonly electionTimeoutMs: number;
@@ -139,6 +141,12 @@ export function withRunOptions(command: Command): Command {
         .choices(logLevels)
         .default('info'),
     );
+  command.addOption(
+    new Option(
+      '--take-over',
+      'start although another process runs the same actors of this peer; never a log-store’s',
+    ).default(false),
+  );
   command.addOption(
     new Option(
       '--nats-login-attempts <n>',
