@@ -2,7 +2,7 @@
  * How fast a new peer catches up under load: once from the whole log, once behind a snapshot.
  *
  * Measured: from the call of `add_peer` to its answer, which says that the peer is a member. Beside it, in the same run,
- * what it takes to read the same bytes from the LevelDB of the one that joined.
+ * what it takes to read the same bytes from the LevelDB of the one that joined, and to copy them to another, synced.
  */
 import path from 'node:path';
 import { ConclaveClient } from '@conclave/client';
@@ -70,8 +70,8 @@ export async function benchJoiner(cleanUp: CleanUp, output: Output, options: Joi
   await mesh.processes.start([n5]);
   const fromSnapshot = await join(mesh, output, options, n5, 'joiner-snapshot');
   await mesh.processes.stop();
-  const stored = (peerId: PeerId, { entries }: Joined): Promise<StoredBytes> =>
-    readStored(path.join(folder, 'peers', peerId), groupId, peerId, entries);
+  const stored = (peerId: PeerId, { entries: last }: Joined): Promise<StoredBytes> =>
+    readStored(path.join(folder, 'peers', peerId), path.join(folder, 'copies', peerId), { groupId, peerId, last });
   show(output, [
     { ...fromLog, stored: await stored(n4, fromLog) },
     { ...fromSnapshot, stored: await stored(n5, fromSnapshot) },
@@ -138,7 +138,16 @@ function show(output: Output, rows: readonly Row[]): void {
     for (const row of rows) output.record(joinerRecord(row));
     return;
   }
-  const head = ['joiner', 'entries', 'seconds', 'entries/s', 'read from LevelDB', 'ratio', 'applied after', 'writes/s'];
+  const head = [
+    'joiner',
+    'entries',
+    'seconds',
+    'entries/s',
+    ...['read from LevelDB', 'ratio'],
+    ...['copied, synced', 'ratio'],
+    'applied after',
+    'writes/s',
+  ];
   const cells = rows.map((row) => [
     row.row === 'joiner-log' ? 'from the log' : 'behind a snapshot',
     count(row.entries),
@@ -146,6 +155,8 @@ function show(output: Output, rows: readonly Row[]): void {
     count(row.entries / row.seconds),
     `${count(row.entries / row.stored.seconds)}/s`,
     `${ratio(row).toFixed(3)}x`,
+    `${count(row.entries / row.stored.copySeconds)}/s`,
+    `${copyRatio(row).toFixed(3)}x`,
     `${row.appliedSeconds.toFixed(2)} s`,
     count(row.load.writesPerSecond),
   ]);
@@ -155,6 +166,11 @@ function show(output: Output, rows: readonly Row[]): void {
 
 function ratio({ seconds, stored }: Row): number {
   return stored.seconds / seconds;
+}
+
+/** By what no joiner can beat: it has to sync what it stores. */
+function copyRatio({ seconds, stored }: Row): number {
+  return stored.copySeconds / seconds;
 }
 
 /** A row as `--json` prints it. */
@@ -169,6 +185,8 @@ function joinerRecord(row: Row): Record<string, unknown> {
     leveldb_entries_per_second: Math.round(row.entries / row.stored.seconds),
     leveldb_bytes_per_second: Math.round(row.stored.bytes / row.stored.seconds),
     ratio: Number(ratio(row).toFixed(4)),
+    copied_entries_per_second: Math.round(row.entries / row.stored.copySeconds),
+    copy_ratio: Number(copyRatio(row).toFixed(4)),
     writes_per_second: Math.round(row.load.writesPerSecond),
     failed: row.load.failed,
   };

@@ -1,37 +1,71 @@
-/** How fast what a joiner has got is read from its LevelDB: nothing else of the mesh is at work then. */
-import { chunkKey, LevelLogStorage, stateFromRows } from '@conclave/log-store';
+/** How fast what a joiner has got is read from its LevelDB, and copied to another: nothing else of the mesh is at work then. */
+import { chunkKey, LevelLogStorage, type Row, stateFromRows } from '@conclave/log-store';
 import { asLogIndex, batchHeader, type GroupId, limits, type PeerId } from '@conclave/protocol';
 
 export interface StoredBytes {
   readonly bytes: number;
+  /** To read them. */
   readonly seconds: number;
+  /** To read them and to write them to another LevelDB, synced. */
+  readonly copySeconds: number;
 }
 
-/** Reads the snapshot, if there is one, and the entries behind it up to `last`, in pieces as large as a replicator's. */
-export async function readStored(folder: string, groupId: GroupId, peerId: PeerId, last: number): Promise<StoredBytes> {
+/** What is stored of a group: the snapshot, if there is one, and the entries behind it up to `last`. */
+interface Stored {
+  readonly groupId: GroupId;
+  readonly peerId: PeerId;
+  readonly last: number;
+}
+
+/** Reads what the store in `folder` has in pieces as large as a replicator's; then copies it to a new store in `copyFolder`. */
+export async function readStored(folder: string, copyFolder: string, stored: Stored): Promise<StoredBytes> {
   const storage = new LevelLogStorage({ folder });
+  const copy = new LevelLogStorage({ folder: copyFolder });
   await storage.open();
+  await copy.open();
   try {
-    const { base, snapshot } = stateFromRows({ groupId, peerId }, await storage.load(groupId));
     const began = performance.now();
     let bytes = 0;
-    if (snapshot !== undefined) {
-      for (let number = 0; number < snapshot.head.chunks; number++) {
-        const chunk = await storage.get(chunkKey(groupId, snapshot.slot, number));
-        if (chunk === undefined) throw new Error(`chunk ${number} is not there`);
-        bytes += chunk.length;
-      }
-    }
-    bytes += await readEntries(storage, groupId, base.index + 1, last);
-    return { bytes, seconds: (performance.now() - began) / 1000 };
+    for await (const rows of pieces(storage, stored)) bytes += bytesOf(rows);
+    const seconds = (performance.now() - began) / 1000;
+    return { bytes, seconds, copySeconds: await copySeconds(storage, copy, stored) };
   } finally {
     await storage.close();
+    await copy.close();
   }
 }
 
-async function readEntries(storage: LevelLogStorage, groupId: GroupId, from: number, last: number): Promise<number> {
-  let bytes = 0;
-  for (let next = from; next <= last; ) {
+/** Writes as much at once as a replicator has under way, synced, and reads on meanwhile. */
+async function copySeconds(storage: LevelLogStorage, copy: LevelLogStorage, stored: Stored): Promise<number> {
+  const began = performance.now();
+  let running: Promise<void> = Promise.resolve();
+  let waiting: Row[] = [];
+  const write = async (): Promise<void> => {
+    const operations = waiting.map(({ key, value }) => ({ type: 'put' as const, key, value }));
+    waiting = [];
+    await running;
+    running = copy.write(operations, []);
+    // Whoever waits for it hears of it.
+    running.catch(() => undefined);
+  };
+  for await (const rows of pieces(storage, stored)) {
+    waiting.push(...rows);
+    if (bytesOf(waiting) >= limits.replicatorWindowBytes) await write();
+  }
+  await write();
+  await running;
+  return (performance.now() - began) / 1000;
+}
+
+async function* pieces(storage: LevelLogStorage, { groupId, peerId, last }: Stored): AsyncGenerator<readonly Row[]> {
+  const { base, snapshot } = stateFromRows({ groupId, peerId }, await storage.load(groupId));
+  for (let number = 0; number < (snapshot?.head.chunks ?? 0); number++) {
+    const key = chunkKey(groupId, snapshot?.slot ?? 0, number);
+    const value = await storage.get(key);
+    if (value === undefined) throw new Error(`chunk ${number} is not there`);
+    yield [{ key, value }];
+  }
+  for (let next = base.index + 1; next <= last; ) {
     const rows = await storage.readBatches(groupId, {
       fromIndex: asLogIndex(next),
       lastIndex: asLogIndex(last),
@@ -40,8 +74,11 @@ async function readEntries(storage: LevelLogStorage, groupId: GroupId, from: num
     });
     const latest = rows.at(-1);
     if (latest === undefined) throw new Error(`entry ${next} is not there`);
-    for (const { value } of rows) bytes += value.length;
+    yield rows;
     next = batchHeader(latest.value).last + 1;
   }
-  return bytes;
+}
+
+function bytesOf(rows: readonly Row[]): number {
+  return rows.reduce((bytes, { value }) => bytes + value.length, 0);
 }
