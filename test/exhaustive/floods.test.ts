@@ -25,6 +25,15 @@ const kinds = [
   ...discoveryKinds.map((kind) => ({ kind, replies: 3 })),
 ];
 
+/** The replies of all bursts, by error code and outcome. */
+function sumOf(results: readonly FloodResult[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const { replies } of results) {
+    for (const [reply, times] of Object.entries(replies)) sum[reply] = (sum[reply] ?? 0) + times;
+  }
+  return sum;
+}
+
 describe.each([1, 50])('promise 28: ten bursts of 50,000 requests from %i connections', (connections) => {
   it.each(kinds)(
     '$kind.name: one reply for each, no election, bounded memory',
@@ -38,13 +47,15 @@ describe.each([1, 50])('promise 28: ten bursts of 50,000 requests from %i connec
       } finally {
         await flood.close();
       }
+      console.log(`${kind.name}, ${connections} connections, replies: ${JSON.stringify(sumOf(results))}`);
       const missed = results.filter(({ unanswered, answeredTwice }) => unanswered + answeredTwice > 0);
       expect(missed).toEqual([]);
       expect(mesh.plain.events.slice(before).filter(({ name }) => name.startsWith('leader_'))).toEqual([]);
       expect(await mesh.leaderStatus()).toMatchObject({ peer_id: 'n1', term });
-      for (const { name, processId } of names.flatMap((each) => mesh.peer(each).processes)) {
-        expect(peakMemoryMb(processId ?? 0), `the memory of ${name}`).toBeLessThan(800);
-      }
+      const processes = names.flatMap((each) => mesh.peer(each).processes);
+      const peaks = processes.map((each) => ({ name: each.name, mb: peakMemoryMb(each.processId ?? 0) }));
+      console.log(`peak memory, MiB: ${peaks.map(({ name, mb }) => `${name} ${Math.round(mb)}`).join(', ')}`);
+      expect(peaks.filter(({ mb }) => !(mb < 800))).toEqual([]);
     },
     600_000,
   );
