@@ -34,7 +34,7 @@ export function floodKinds(follower: string): FloodKind[] {
     { name: 'kv.get by lease', ...only('conclave.main.kv.get', { key: 'k1', consistency: 'lease' }) },
     { name: 'stale kv.get', ...only('conclave.main.kv.get', { key: 'k1', consistency: 'stale' }) },
     short(group(`${follower}.kv.get`, () => ({ key: 'k1', consistency: 'linearizable' }))),
-    group('kv.batch', (number) => ({ commands: [['put', `b${number}`, 'v']] })),
+    group('kv.batch', (number) => ({ commands: [[0, 'put', `b${number}`, 'v']] })),
     group('kv.range', () => ({ prefix: 'k' })),
     short(
       group('kv.watch', (number) => ({
