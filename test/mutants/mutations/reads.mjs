@@ -309,6 +309,20 @@ export const reads = [
     seeds: 250,
   },
   {
+    id: 'elected-leader-counts-as-confirmed',
+    rule: 'A leader is confirmed once a quorum has echoed a tick of its: until then another may be elected at the same time.',
+    edits: [
+      {
+        file: leadership,
+        find: 'this.confirmedMs = Number.NEGATIVE_INFINITY;',
+        replace: 'this.confirmedMs = this.context.nowMs;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/transfer.test.ts',
+    why: 'two leaders have to be elected within one round trip, and the first to refuse a request that the second appends: seeds seldom reach it',
+  },
+  {
     id: 'confirmed-for-the-own-election-timeout',
     rule: 'A leader is confirmed for the shortest election timeout of all peers: a voter helps another one after its own.',
     edits: [

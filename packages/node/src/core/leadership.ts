@@ -100,7 +100,7 @@ export class Leadership {
     this.lacking = nothingLacking;
     this.sentMs.clear();
     this.confirmedTickId = this.tickId;
-    this.confirmedMs = this.context.nowMs;
+    this.confirmedMs = Number.NEGATIVE_INFINITY;
     this.shortestTimeoutMs = this.context.options.electionTimeoutMs;
     this.ownStoredMs = this.context.nowMs;
     this.beganMs = this.context.nowMs;

@@ -165,6 +165,7 @@ describe('a change by the stages', () => {
     bench.wait(electionTimeoutMs + 1);
     bench.elected();
     bench.elected();
+    bench.confirmed();
     expect(bench.admin('add_peer', { peer_id: 'n4' })).toEqual(['refuse 1 EBUSY not_done']);
   });
 
@@ -289,6 +290,7 @@ describe('cancelling', () => {
     bench.wait(electionTimeoutMs + 1);
     bench.elected();
     expect(bench.elected()).toContain('feed.append term 2 of n1: entry 3 of term 2 {n1 n4 | n1 n2 n3} verified 3');
+    bench.confirmed();
     expect(bench.admin('cancel_change')).toEqual(['refuse 1 EBUSY not_done']);
     expect(bench.committed(3)).toContain('feed.append term 2 of n1: entry 4 of term 2 {n1 n4} verified 4');
     expect(bench.committed(4)).toContain('event stage_changed, none, n1 n2 n3, n1 n4');

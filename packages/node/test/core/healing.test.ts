@@ -224,6 +224,7 @@ describe('promise 7: a change that left no entry', () => {
     );
     const lost = { state: 'undone', stage: 'catching_up', term: 2, index: 0, error: { code: 'EPERM' } };
     expect(bench.status.changes).toMatchObject([{ new_peers: ['n1', 'n2', 'n3', 'n4'], ...lost }]);
+    bench.confirmed();
     bench.committed(2);
     // Asking again is safe.
     expect(bench.admin('add_peer', { peer_id: 'n4' })).toContain(

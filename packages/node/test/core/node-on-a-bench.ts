@@ -600,12 +600,13 @@ export class Bench {
     return this.hear({ name: 'node.fenced', body });
   }
 
-  /** Stands, is elected, and has its first entry committed. Tells what follows from the election. */
+  /** Stands, is elected, is confirmed by a quorum, and has its first entry committed. Tells what follows from the election. */
   lead(found: Found = { term: 1, log: [[1, 'n1 n2 n3']] }): string[] {
     this.open(found);
     this.wait(electionTimeoutMs + 1);
     this.elected();
     const lines = this.elected();
+    lines.push(...this.confirmed());
     lines.push(...this.committed(this.summary.last_index));
     return lines;
   }

@@ -63,6 +63,7 @@ describe('a linearizable read', () => {
     bench.elected();
     bench.elected();
     expect(bench.summary).toMatchObject({ role: 'leader', commit_index: 2, last_index: 3 });
+    bench.confirmed();
     const before = bench.tickId;
     bench.read('q');
     expect(bench.tickId).toBe(before + 1);

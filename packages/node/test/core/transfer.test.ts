@@ -162,6 +162,17 @@ describe('transfer_leader', () => {
     expect(bench.propose('a')).toEqual(['refuse 2 EREADONLY unknown']);
   });
 
+  test('promise 21: a leader refuses nothing before a quorum has echoed it: another may have been elected at the same time', () => {
+    const bench = new Bench();
+    bench.open({ term: 1, log: [[1, 'n1 n2 n3']], readOnly: true });
+    bench.wait(electionTimeoutMs + 1);
+    bench.elected();
+    bench.elected();
+    expect(bench.summary.role).toBe('leader');
+    expect(bench.propose('a')).toEqual([]);
+    expect(bench.confirmed()).toEqual(['refuse 1 EREADONLY not_done']);
+  });
+
   test('promise 21: a leader that was ordered to lead refuses nothing as not done before its first entry is committed', () => {
     const bench = new Bench();
     bench.open({ term: 2, log: [[1, 'n1 n2 n3']], commit: 1 });
@@ -170,6 +181,7 @@ describe('transfer_leader', () => {
     bench.timeoutNow(3);
     bench.elected();
     expect(bench.summary.role).toBe('leader');
+    bench.confirmed();
     bench.progress({ peer: 'n2', match: 1, readOnly: true }, { peer: 'n3', match: 1, readOnly: true });
     expect(bench.propose('a')).toEqual(['refuse 1 EREADONLY unknown']);
     bench.committed(2);

@@ -205,6 +205,7 @@ describe('a watch', () => {
     bench.wait(electionTimeoutMs + 1);
     bench.elected();
     bench.elected();
+    bench.confirmed();
     expect(answers(bench.watch('w', ''))).toEqual(['refuse EBUSY not_done']);
     bench.committed(2);
     expect(answers(bench.watch('w', ''))).toEqual([begun(0, 0)]);
