@@ -5,7 +5,7 @@
  * Owns: what was heard of leaders of other histories, and when this leader last published its own.
  *
  * Invariants:
- * 1. Only a leader that its quorum has lately confirmed publishes its history, so what was left behind by a reset, or has lost
+ * 1. Only a leader that its quorum has just elected, or lately confirmed, publishes its history, so what was left behind by a reset, or has lost
  *    its quorum, stops nobody.
  * 2. A write is refused as not done only where the other leader has said that it serves nobody either.
  */
