@@ -220,7 +220,11 @@ export const chapters = [
       },
       {
         rule: 'A leader that its quorum has not lately confirmed does not answer for the group',
-        mutants: ['unconfirmed-leader-reads', 'confirmed-for-the-own-election-timeout'],
+        mutants: [
+          'unconfirmed-leader-reads',
+          'confirmed-for-the-own-election-timeout',
+          'elected-leader-counts-as-confirmed',
+        ],
       },
       {
         rule: 'Every request that a leader accepted is answered in the end, and its outcome is true',
