@@ -82,6 +82,11 @@ describe('conclave lease, txn, lock list and lock get', () => {
   });
 });
 
+it('leader transfer --from does nothing where that peer does not lead', async () => {
+  const transfer = await start('leader', 'transfer', '--from', 'n9').ended;
+  expect(transfer).toMatchObject({ code: 0, out: expect.stringMatching(/^n9 does not lead: n\d does\n$/) });
+});
+
 describe('the exit code of a command', () => {
   it.each([
     [0, ['kv', 'get', 'first']],

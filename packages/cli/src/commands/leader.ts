@@ -1,6 +1,6 @@
 /** `conclave leader transfer`: hands the leadership over. */
 import type { PeerId } from '@conclave/protocol';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { runAction } from '../action.js';
 import { withRequester } from '../connection.js';
 import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
@@ -15,13 +15,23 @@ export function registerLeader(program: Command): void {
     leader
       .command('transfer')
       .argument('[peer]', 'who is to lead; the most up-to-date peer where none is named', parsePeer)
+      .addOption(
+        new Option('--from <peer>', 'only if this peer leads, as before it is stopped; else do nothing').argParser(
+          parsePeer,
+        ),
+      )
       .description('hand the leadership over'),
-  ).action((peerId: PeerId | undefined, options: CommonOptions) =>
+  ).action((peerId: PeerId | undefined, options: CommonOptions & { readonly from?: PeerId }) =>
     runAction(options, (output) =>
       withRequester(options, async (requester) => {
         const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
         const request = { ...(peerId === undefined ? {} : { peer_id: peerId }), timeout_ms: timeoutMs };
         const before = await requester.admin('status', {}, { timeoutMs });
+        if (options.from !== undefined && options.from !== before.leader_id) {
+          if (output.json) output.record({ leader_id: before.leader_id });
+          else output.line(`${options.from} does not lead: ${before.leader_id} does`);
+          return;
+        }
         // The answer may come a little after the deadline that it reports.
         const reply = await requester.admin('transfer_leader', request, { timeoutMs: timeoutMs + 1_000 });
         const leader = peerId ?? (await leaderAfter(requester, before.leader_id, timeoutMs));
