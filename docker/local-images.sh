@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the two base images on this machine, under the names that Dockerfile and docker-compose.yml use:
 #
-#   node:20-bookworm-slim   Debian bookworm, this machine's Node.js and npm, a user `node` (1000)
+#   node:24-bookworm-slim   Debian bookworm, Node.js 24 from npm's package `node`, this machine's npm, a user `node` (1000)
 #   nats:2.15-alpine        busybox and the nats-server that the tests use, with the official image's entry point
 #
 # Only for machines that can reach no image registry; everywhere else Docker pulls the official ones and
@@ -12,10 +12,12 @@
 # It needs root, a Docker engine (docker/engine.sh starts one), debootstrap, Node.js 20 or later, and a
 # Debian or Ubuntu with the package lists of `apt-get update`. The machine's own certificates go into the
 # images, so that `npm ci` in a build trusts whom the machine trusts. DEBIAN_MIRROR: where debootstrap
-# fetches, if not from its default.
+# fetches, if not from its default. An older local image, node:20-bookworm-slim, serves as well as debootstrap.
 set -euo pipefail
 
-node_image=node:20-bookworm-slim
+node_image=node:24-bookworm-slim
+node_major=24
+older_node_image=node:20-bookworm-slim
 nats_image=nats:2.15-alpine
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 certificates=/etc/ssl/certs/ca-certificates.crt
@@ -45,9 +47,27 @@ copy_certificates() {
   [ ! -r "$certificates" ] || install -D -m 644 "$certificates" "$1$certificates"
 }
 
+# Prints the path of a Node.js of the wanted version, fetched by npm where it is not this machine's.
+node_binary() {
+  need npm npm
+  (cd "$work" && npx --yes -p "node@$node_major" -- node -p process.execPath)
+}
+
+# Debian, npm and the user are those of an older image that is there.
+derive_node_image() {
+  local folder=$work/derived
+  mkdir -p "$folder"
+  install "$(node_binary)" "$folder/node"
+  printf 'FROM %s\nCOPY node /usr/local/bin/node\n' "$older_node_image" >"$folder/Dockerfile"
+  docker build --quiet --tag "$node_image" "$folder" >/dev/null
+}
+
 make_node_image() {
+  if exists "$older_node_image"; then
+    derive_node_image
+    return
+  fi
   need debootstrap debootstrap
-  need node nodejs
   local root=$work/node npm_folder
   npm_folder=$(npm root --global)/npm
   [ -d "$npm_folder" ] || fail "npm is not in $npm_folder"
@@ -61,14 +81,14 @@ make_node_image() {
   rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,info,locale} "$root"/var/log/*
 
   local modules=$root/usr/local/lib/node_modules
-  install -D "$(readlink -f "$(command -v node)")" "$root/usr/local/bin/node"
+  install -D "$(node_binary)" "$root/usr/local/bin/node"
   mkdir -p "$modules"
   cp -rL "$npm_folder" "$modules/npm"
   ln -s ../lib/node_modules/npm/bin/npm-cli.js "$root/usr/local/bin/npm"
   ln -s ../lib/node_modules/npm/bin/npx-cli.js "$root/usr/local/bin/npx"
   chroot "$root" groupadd --gid 1000 node
   chroot "$root" useradd --uid 1000 --gid node --shell /bin/bash --create-home node
-  chroot "$root" node --version >/dev/null || fail 'this machine'\''s node does not run on bookworm'
+  chroot "$root" node --version >/dev/null || fail "Node.js $node_major does not run on bookworm"
   copy_certificates "$root"
 
   tar -C "$root" --numeric-owner --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' -c . | docker import \

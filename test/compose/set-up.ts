@@ -16,7 +16,7 @@ export default async function prepare({ provide }: TestProject): Promise<() => P
     if (startedEngine) await stopEngine();
   };
   try {
-    await fetchBaseImages(['node:20-bookworm-slim', 'nats:2.15-alpine']);
+    await fetchBaseImages(['node:24-bookworm-slim', 'nats:2.15-alpine']);
     const name = `conclave-test-${randomBytes(4).toString('hex')}:test`;
     const project = await ComposeProject.make('conclave-test', { CONCLAVE_IMAGE: name });
     const image = await buildImage(name, () => project.compose('build', 'credentials'));
