@@ -13,11 +13,18 @@ export const tokenPattern: RegExp = /^[A-Za-z0-9_-]+$/;
 /** Names that subjects give a meaning of their own, so that no group, peer or actor may take them. */
 export const reservedNames: readonly string[] = ['admin', 'kv', 'event', 'feed', 'watch'];
 
-/** The same with the bounds and the reserved names, as one pattern: it is looked at with every message. */
-const namePattern = new RegExp(`^(?!(?:${reservedNames.join('|')})$)[A-Za-z0-9_-]{1,${limits.nameBytes}}$`);
-const token = z
-  .string()
-  .regex(namePattern, `a name consists of 1 to ${limits.nameBytes} letters, digits, "_" and "-", and is not reserved`);
+/**
+ * Names that no peer may take besides: a subject of a group has that word where one of a host has the peer's name. A peer called
+ * `delete_group` could publish `<prefix>.admin.history.delete_group`, as the history that it leads in any group.
+ */
+export const reservedPeerNames: readonly string[] = [...reservedNames, 'history'];
+
+/** A name with the bounds and without the reserved ones, as one pattern: it is looked at with every message. */
+function nameWithout(reserved: readonly string[]) {
+  const pattern = new RegExp(`^(?!(?:${reserved.join('|')})$)[A-Za-z0-9_-]{1,${limits.nameBytes}}$`);
+  const text = `a name consists of 1 to ${limits.nameBytes} letters, digits, "_" and "-", and is not reserved`;
+  return z.string().regex(pattern, text);
+}
 
 const count = z.int().min(0);
 
@@ -30,11 +37,11 @@ export const LogIndex = count.brand<'LogIndex'>();
 export type LogIndex = z.infer<typeof LogIndex>;
 
 /** The name of a peer, unique in its group, one token of a subject. */
-export const PeerId = token.brand<'PeerId'>();
+export const PeerId = nameWithout(reservedPeerNames).brand<'PeerId'>();
 export type PeerId = z.infer<typeof PeerId>;
 
 /** The name of a replication group, one token of a subject. */
-export const GroupId = token.brand<'GroupId'>();
+export const GroupId = nameWithout(reservedNames).brand<'GroupId'>();
 export type GroupId = z.infer<typeof GroupId>;
 
 /** Drawn when a log-store first makes a group's data for a peer: which disk, so to say. */

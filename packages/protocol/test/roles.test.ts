@@ -10,7 +10,7 @@ import {
   kvOperations,
   type MessageName,
   messages,
-  type PeerId,
+  PeerId,
   permissionsOf,
   type Recipient,
   readOperations,
@@ -149,4 +149,59 @@ it('permissions for one group are none for another', () => {
   }
   const heard = [subjects.event(other, 'leader_elected', n1), subjects.watch(other, 'me.x')];
   for (const subject of heard) expect(allowed('subscribe', subject, [main])).toEqual([]);
+});
+
+describe('names of peers that are words of subjects', () => {
+  const words = new Set([
+    ...[
+      ...Object.keys(hostCommands),
+      ...Object.keys(adminCommands),
+      ...Object.keys(kvOperations),
+      ...Object.keys(events),
+    ],
+    ...Object.keys(messages).flatMap((name) => name.split('.')),
+    ...['admin', 'kv', 'event', 'feed', 'watch', 'history', 'health', 'groups', 'bundle', 'n1'],
+  ]);
+  const peers = [...words].flatMap((word) => {
+    const parsed = PeerId.safeParse(word);
+    return parsed.success ? [parsed.data] : [];
+  });
+
+  /** What the processes of no other peer may publish, about this one. */
+  function ofAnother(peerId: PeerId): string[] {
+    const names = Object.keys(messages) as MessageName[];
+    const spoken = names.flatMap((name) => {
+      const [recipient, word] = name.split('.') as [Recipient, string];
+      const subject = subjects.message({ groupId: main, peerId, recipient }, word, peerId);
+      return [subject, subjects.ofFirstVersion(subject)];
+    });
+    const [group, bundle] = [subjects.groupList(peerId), subjects.bundle(peerId, 'node', peerId)];
+    return [
+      ...spoken,
+      ...Object.keys(adminCommands).map((name) => subjects.peerRequest(main, peerId, 'admin', name)),
+      ...Object.keys(kvOperations).map((name) => subjects.peerRequest(main, peerId, 'kv', name)),
+      ...Object.keys(hostCommands).flatMap((name) => (name === 'list_groups' ? [] : [subjects.host(peerId, name)])),
+      ...[group, bundle].flatMap((subject) => [subject, subjects.ofFirstVersion(subject)]),
+      subjects.health({ groupId: main, peerId, recipient: 'node' }),
+      subjects.ledHistory(main, peerId),
+    ];
+  }
+
+  it.each([
+    ['one group', [main]],
+    ['all groups', []],
+  ] as const)('give a peer no right to command or to speak for another, with permissions for %s', (_which, groups) => {
+    expect(peers.length).toBeGreaterThan(50);
+    const text = peers.flatMap((peerId) => ofAnother(peerId).map((subject) => `${peerId} ${subject}`)).join('\n');
+    for (const peer of peers) {
+      const scope = { prefix: 'c', groups, peer, inboxPrefix: '_I', replyPrefixes: ['_INBOX'] };
+      const { publish } = permissionsOf('peer', scope);
+      const patterns = publish.map((one) =>
+        one.replace(/[.$]/g, '[$&]').replaceAll('*', '[^.\\n]+').replace('>', '.+'),
+      );
+      const allowedOnes = text.match(new RegExp(`^\\S+ (${patterns.join('|')})$`, 'gm')) ?? [];
+      expect(allowedOnes.length, peer).toBeGreaterThan(0);
+      expect(allowedOnes.filter((line) => !line.startsWith(`${peer} `))).toEqual([]);
+    }
+  });
 });

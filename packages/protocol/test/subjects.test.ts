@@ -52,3 +52,8 @@ test.each(['admin', 'kv', 'event', 'feed', 'watch'])(
     expect(() => asPeerId(name)).toThrow('not reserved');
   },
 );
+
+test('promise 25: no peer is called history, which a group may be', () => {
+  expect(() => asPeerId('history')).toThrow('not reserved');
+  expect(asGroupId('history')).toBe('history');
+});

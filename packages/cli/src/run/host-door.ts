@@ -153,6 +153,7 @@ export class HostDoor {
       case 'delete_group':
         return this.delete(check(hostCommands.delete_group.request.safeParse(body)));
       case 'list_groups':
+        check(hostCommands.list_groups.request.safeParse(body));
         return { reply: this.list() };
     }
   }

@@ -1,0 +1,3 @@
+import { fuzzRoles } from '../mesh/role-garbage.js';
+
+fuzzRoles(1);
