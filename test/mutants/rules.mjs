@@ -570,7 +570,7 @@ export const chapters = [
     rules: [
       {
         rule: 'A later history counts above all earlier ones, and no further ahead of the clock than it must',
-        mutants: ['base-not-raised-in-a-new-history', 'base-ahead-of-the-clock'],
+        mutants: ['base-not-raised-in-a-new-history', 'base-not-raised-in-a-restored-group', 'base-ahead-of-the-clock'],
       },
       {
         rule: 'A request that names another history is refused, not done',

@@ -1,7 +1,9 @@
+import { numbersPerSecond } from '@conclave/protocol';
 import { expect, test } from 'vitest';
 import { History, type RecordedCall } from '../src/clients/history.js';
 import type { Operation } from '../src/linearizability/index.js';
 import { callsOfHistories, carriedInto } from '../src/run/calls-of-histories.js';
+import { judgeClients } from '../src/run/judge-clients.js';
 
 function get(groupUid: string, answeredMs: number, at?: string): RecordedCall {
   const where = at === undefined ? {} : { at };
@@ -37,4 +39,60 @@ test('of a delete before a reset only its number may show: the key need not have
   expect(carriedInto([other, put, removed], [read])).toEqual([]);
   const again: Operation = { ...read, reply: { revision: 7, value: 'v' } };
   expect(carriedInto([other, put, removed], [again, read])).toEqual([put, { ...removed, outcome: 'unknown' }]);
+});
+
+test('a revision that a client expects in vain is none of what a history goes on with', () => {
+  const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
+  const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
+  const cas = (swapped: boolean): Operation => ({
+    ...done,
+    name: 'cas',
+    value: 'w',
+    expectedRevision: 7,
+    called: 5,
+    returned: 6,
+    reply: { revision: swapped ? 9 : 6, swapped },
+  });
+  expect(carriedInto([put], [cas(false)])).toEqual([]);
+  expect(carriedInto([put], [cas(true)])).toEqual([put]);
+});
+
+test('a delete that finds a key which nobody has read there has ended one of the writes of before, and nobody knows which', () => {
+  const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
+  const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
+  const found = (deleted: boolean): Operation => ({
+    ...done,
+    name: 'delete',
+    called: 5,
+    returned: 6,
+    reply: { revision: deleted ? 20 : 0, deleted },
+  });
+  expect(carriedInto([put, { ...put, key: 'other' }], [found(true)])).toEqual([{ ...put, outcome: 'unknown' }]);
+  expect(carriedInto([put], [found(false)])).toEqual([]);
+});
+
+test('a backup may be of any history before, and not only of the last one', () => {
+  const base = numbersPerSecond;
+  const history = new History();
+  const put = (groupUid: string, revision: number, atMs: number): RecordedCall => ({
+    client: 'c1',
+    operation: 'put',
+    key: 'k',
+    value: `v${revision}`,
+    invokedMs: atMs,
+    answeredMs: atMs + 1,
+    outcome: 'ok',
+    groupUid,
+    result: { revision },
+  });
+  const read: RecordedCall = {
+    ...get('restored', 7),
+    invokedMs: 6,
+    result: { revision: base + 1, value: `v${base + 1}` },
+  };
+  for (const call of [put('one', base + 1, 1), put('two', 2 * base + 1, 3), read]) history.add(call);
+  history.continuing.add('restored');
+  expect(() => judgeClients(history)).toThrow(/in the history restored/);
+  history.restored.add('restored');
+  expect(() => judgeClients(history)).not.toThrow();
 });

@@ -2,6 +2,7 @@
 
 const context = 'packages/node/src/core/context.ts';
 const history = 'packages/protocol/src/history.ts';
+const stateMachine = 'packages/kv/src/core/kv-state-machine.ts';
 const keySpace = 'packages/kv/src/core/key-space.ts';
 const nextConfiguration = 'packages/node/src/core/next-configuration.ts';
 const clientCore = 'packages/client/src/core/client-core.ts';
@@ -16,6 +17,18 @@ export const histories = [
         file: nextConfiguration,
         find: 'base: goesOn ? 0 : historyBase(wallTimeMs, history?.base ?? 0)',
         replace: 'base: 0 * wallTimeMs * historyBase(1, goesOn ? 1 : 0)',
+      },
+    ],
+    seeds: 60,
+  },
+  {
+    id: 'base-not-raised-in-a-restored-group',
+    rule: 'A group that is restored from a backup counts above all that was given out after the backup was read.',
+    edits: [
+      {
+        file: stateMachine,
+        find: 'if (base === 0) return;',
+        replace: "if (base === 0 || (this.keys.revision > 0 && !groupUid.startsWith('reset-'))) return;",
       },
     ],
     seeds: 60,

@@ -61,6 +61,8 @@ export class History {
   readonly calls: RecordedCall[] = [];
   /** Histories of the group that go on with what those before them held: resets begin such, and restored backups. */
   readonly continuing = new Set<string>();
+  /** Those of them that a backup has begun, which may be of any history before. */
+  readonly restored = new Set<string>();
   /** What watchers were told. */
   readonly watched: Watched[] = [];
 

@@ -29,7 +29,8 @@ export class HistoriesCountUpwards extends Rule implements Invariant {
 
   onServed(actor: Actor, { operation, request }: Served, reply: unknown): void {
     const { group_uid, error, ...rest } = reply as ReplyOfHistory;
-    if (group_uid === undefined || error !== undefined) return;
+    // Empty: of a peer that holds nothing, which is in no history.
+    if (group_uid === undefined || group_uid === '' || error !== undefined) return;
     if (!this.highest.has(group_uid)) this.highest.set(group_uid, 0);
     // Any peer may answer reads, also one that is still in an earlier history.
     if (operation === 'watch' && rest.revision !== undefined) this.onNumber(actor, group_uid, rest.revision, operation);

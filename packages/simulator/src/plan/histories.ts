@@ -31,10 +31,10 @@ export class Histories {
     if (due === undefined || share < due) return;
     this.dueAt.shift();
     const { random, add, run, peers, call } = this.stage;
-    if (random.chance(0.4)) this.reset();
+    if (random.chance(0.4)) resetOne(this.stage);
     for (let calls = 1 + random.below(3); calls > 0; calls--) call();
     run(random.chance(0.5) ? 30 * random.next() : 300 * random.next());
-    if (random.chance(0.7)) this.clearFaults();
+    if (random.chance(0.7)) clearFaults(this.stage);
     const first = random.below(peers.length);
     const founders = [0, 1, 2].map((place) => peers[(first + place) % peers.length] ?? '');
     add({ type: 'anew', peers: random.chance(0.2) ? founders.slice(0, 1) : founders });
@@ -43,28 +43,27 @@ export class Histories {
     run(foundingMs + 1000 * random.next());
     for (let calls = 2 + random.below(3); calls > 0; calls--) call();
   }
+}
 
-  /** A reset comes before it, whose history counts above the one before. */
-  private reset(): void {
-    const { random, add, run, peers, call } = this.stage;
-    this.clearFaults();
-    add({ type: 'start', targets: ['all'] });
-    run(1500);
-    const left = random.pick(peers);
-    add({ type: 'crash', targets: peers.filter((peer) => peer !== left) });
-    run(silenceMs);
-    add({ type: 'rescue', alone: true, now: true });
-    run(500 + 1000 * random.next());
-    add({ type: 'start', targets: ['all'] });
-    run(2500 + 1000 * random.next());
-    for (let calls = 2 + random.below(3); calls > 0; calls--) call();
-    run(300 * random.next());
-  }
+/** All but one are away and are discarded: a reset, whose history counts above the one before. */
+export function resetOne(stage: Stage): void {
+  const { random, add, run, peers, call } = stage;
+  clearFaults(stage);
+  add({ type: 'start', targets: ['all'] });
+  run(1500);
+  const left = random.pick(peers);
+  add({ type: 'crash', targets: peers.filter((peer) => peer !== left) });
+  run(silenceMs);
+  add({ type: 'rescue', alone: true, now: true });
+  run(500 + 1000 * random.next());
+  add({ type: 'start', targets: ['all'] });
+  run(2500 + 1000 * random.next());
+  for (let calls = 2 + random.below(3); calls > 0; calls--) call();
+  run(300 * random.next());
+}
 
-  private clearFaults(): void {
-    const { add } = this.stage;
-    add({ type: 'heal' });
-    add({ type: 'network', loss: 0, repeat: 0, delay: 2 });
-    for (const server of serverNames) add({ type: 'nats', state: 'up', server });
-  }
+export function clearFaults({ add }: Stage): void {
+  add({ type: 'heal' });
+  add({ type: 'network', loss: 0, repeat: 0, delay: 2 });
+  for (const server of serverNames) add({ type: 'nats', state: 'up', server });
 }

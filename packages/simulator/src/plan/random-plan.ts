@@ -15,6 +15,7 @@ import { Foundings } from './foundings.js';
 import { Histories } from './histories.js';
 import { KeyLeases } from './key-leases.js';
 import { LongScenes } from './long-scenes.js';
+import { Restores } from './restores.js';
 import { leader, type Stage, scenes } from './scenes.js';
 import { StoreFaults } from './store-faults.js';
 import { TimingFaults } from './timing-faults.js';
@@ -39,6 +40,8 @@ const foundingStream = 10;
 const buildStream = 13;
 /** And when the group is founded anew. */
 const historyStream = 21;
+/** And when it is restored from a backup. */
+const backupStream = 27;
 /** And how clients use leases of keys. */
 const leaseStream = 15;
 /** And who has another election timeout. */
@@ -75,6 +78,7 @@ class RandomPlan {
   private readonly foundings: Foundings;
   private readonly builds: Builds;
   private readonly histories: Histories;
+  private readonly restores: Restores;
   private readonly leases: KeyLeases;
   private readonly long: LongScenes;
 
@@ -99,6 +103,7 @@ class RandomPlan {
     this.stores = new StoreFaults(this.stage(new Random(seed, storeStream)));
     this.builds = new Builds(this.stage(new Random(seed, buildStream)));
     this.histories = new Histories(this.stage(new Random(seed, historyStream)), !this.builds.areMixed);
+    this.restores = new Restores(this.stage(new Random(seed, backupStream)), !this.builds.areMixed);
     this.disks = new DisksFill(this.stage(new Random(seed, fillStream)));
     const timing = new Random(seed, timingStream);
     this.timing = new TimingFaults({
@@ -141,6 +146,7 @@ class RandomPlan {
       this.step();
       this.foundings.step(step > 0.85 * steps);
       this.histories.step(step / steps);
+      this.restores.step(step / steps);
       this.long.step(step / steps);
     }
     this.add({ type: 'calm' });

@@ -17,6 +17,8 @@ export interface CallsOfHistory {
   readonly watched: readonly Watched[];
   /** It goes on with what the histories before it held. */
   readonly isContinuing: boolean;
+  /** What it goes on with is a backup's, which may be of any history before it. */
+  readonly isRestored: boolean;
 }
 
 /** In the order in which each first answered. */
@@ -46,6 +48,7 @@ export function callsOfHistories(history: History): CallsOfHistory[] {
           ? []
           : history.watched.filter(({ groupUid }) => groupUid === undefined || groupUid === firstUid),
       isContinuing: false,
+      isRestored: false,
     },
     ...named.slice(isFirstNamed ? 1 : 0).map((groupUid) => ({
       groupUid,
@@ -55,6 +58,7 @@ export function callsOfHistories(history: History): CallsOfHistory[] {
       }),
       watched: history.watched.filter((watched) => watched.groupUid === groupUid),
       isContinuing: continuing.has(groupUid),
+      isRestored: history.restored.has(groupUid),
     })),
   ];
 }
@@ -69,8 +73,22 @@ export function carriedInto(before: readonly Operation[], operations: readonly O
   // Of a delete only its own number may show: not the write of the key that it ended.
   const shown = before.filter((operation) => puts(operation) && seen.has(revisionOf(operation)));
   const keys = new Set(shown.map(({ key }) => key));
-  const deletes = before.filter((operation) => operation.name === 'delete' && keys.has(operation.key));
-  return [...shown, ...deletes.map((operation): Operation => ({ ...operation, outcome: 'unknown' }))];
+  const deleted = before.filter((operation) => operation.name === 'delete' && keys.has(operation.key));
+  return [...shown, ...[...deleted, ...ended(before, operations, seen)].map(asUnknown)];
+}
+
+/** A delete that found its key shows that one of the writes of before is there, and not which: any that nothing else shows. */
+function ended(before: readonly Operation[], operations: readonly Operation[], seen: ReadonlySet<number>): Operation[] {
+  const keys = new Set(operations.filter(deletes).map(({ key }) => key));
+  return before.filter((operation) => puts(operation) && keys.has(operation.key) && !seen.has(revisionOf(operation)));
+}
+
+function deletes(operation: Operation): boolean {
+  return operation.name === 'delete' && operation.outcome === 'done' && operation.reply.deleted;
+}
+
+function asUnknown(operation: Operation): Operation {
+  return { ...operation, outcome: 'unknown' };
 }
 
 /** Whether it gave its key a value. */
@@ -84,8 +102,10 @@ function revisionOf(operation: Operation): number {
 }
 
 function revisionsShownBy(operation: Operation): number[] {
-  const expected = operation.name === 'cas' ? [operation.expectedRevision] : [];
-  return operation.outcome === 'done' ? [operation.reply.revision, ...expected] : [];
+  if (operation.outcome !== 'done') return [];
+  // What a client expected in vain it was told by an earlier history.
+  const expected = operation.name === 'cas' && operation.reply.swapped ? [operation.expectedRevision] : [];
+  return [operation.reply.revision, ...expected];
 }
 
 function isAnswered(call: RecordedCall): call is RecordedCall & { readonly answeredMs: number } {

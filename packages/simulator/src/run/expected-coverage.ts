@@ -89,6 +89,8 @@ const happenings = [
   'survivors reset',
   'two histories have stopped each other',
   'group deleted and founded anew',
+  'backup read',
+  'group restored from a backup',
   'client learns of an election',
   'client reports the end of a history',
 ];

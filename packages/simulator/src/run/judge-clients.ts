@@ -27,10 +27,14 @@ export function judgeClients(history: History, whenPassed: WhenPassed = (fromMs,
   // Who acquires a lock when its turn comes has not called then: nobody tells of that revision.
   const usesLocks = history.calls.some(({ operation }) => operation === 'lock' || operation === 'unlock');
   let before: Operation[] = [];
+  let ever: Operation[] = [];
   const histories = callsOfHistories(history);
   for (const one of histories) {
     if (!one.isContinuing) before = [];
-    before = [...before, ...judgeOne(one, { usesLocks, before, whenPassed, isAlone: histories.length === 1 })];
+    if (one.isRestored) before = ever;
+    const operations = judgeOne(one, { usesLocks, before, whenPassed, isAlone: histories.length === 1 });
+    before = [...before, ...operations];
+    ever = [...ever, ...operations];
   }
 }
 

@@ -9,6 +9,7 @@ import type { Command, PeersCommand, RescueCommand } from '../script/command.js'
 import { Executor } from '../script/executor.js';
 import { formatCommand } from '../script/format-command.js';
 import { ScriptError } from '../script/words.js';
+import { type Backup, Backups } from './backups.js';
 import { CalmPhase } from './calm-phase.js';
 import { QuorumView } from './quorum-view.js';
 import { Rescue } from './rescue.js';
@@ -24,6 +25,7 @@ export class Simulation {
   readonly quorums: QuorumView;
   private readonly executor: Executor;
   private readonly slowerPeer: PeerId | undefined;
+  private readonly backups = new Backups(this);
   /** Whether the group came back when all was well; undefined: nobody has looked. */
   cameBack: boolean | undefined;
 
@@ -43,8 +45,9 @@ export class Simulation {
       this.cameBack = new CalmPhase(this).run();
     };
     const rescue = ({ alone, now }: RescueCommand) => new Rescue(this).run(alone, now);
-    const anew = (peers: readonly PeerId[]) => this.beginAnew(peers);
-    this.executor = new Executor(this.mesh, this.clients, this.quorums, { calm, rescue, anew });
+    const anew = (peers: readonly PeerId[], withBackup: boolean) => this.beginAnew(peers, withBackup);
+    const backup = (peerId: PeerId) => this.backups.read(peerId);
+    this.executor = new Executor(this.mesh, this.clients, this.quorums, { calm, rescue, anew, backup });
   }
 
   /** Has the invariants follow the run from now on. @param before those of the history that is gone */
@@ -58,27 +61,47 @@ export class Simulation {
 
   /** Notes the histories that go on with what those before them held, as resets have begun them: before clients are judged. */
   noteContinuing(): void {
-    for (const groupUid of this.invariants.record.resets.keys()) this.clients.history.continuing.add(groupUid);
+    const { resets, restored } = this.invariants.record;
+    const { history } = this.clients;
+    for (const groupUid of [...resets.keys(), ...restored]) history.continuing.add(groupUid);
+    for (const groupUid of restored) {
+      if (!history.restored.has(groupUid)) this.mesh.coverage.count('group restored from a backup');
+      history.restored.add(groupUid);
+    }
   }
 
   /**
-   * Deletes the group at all peers at one moment, and has it founded anew under its name (`bootstrap --new`), while its clients stay.
+   * Deletes the group at all peers at one moment, and has it founded anew under its name (`bootstrap --new`), while its clients stay;
+   * with the last backup, where that is wanted.
    * The invariants of the history that is gone end with it; what spans histories goes on.
    */
-  private beginAnew(founders: readonly PeerId[]): void {
+  private beginAnew(founders: readonly PeerId[], withBackup: boolean): void {
     const { mesh, clients } = this;
     const [at] = founders;
+    const backup = withBackup ? this.backups.last : undefined;
     if (at === undefined || this.invariants.record.commits.last === undefined) return;
+    if (withBackup && backup === undefined) return;
     for (const peerId of mesh.peers) mesh.crashPeer(peerId);
     for (const peerId of mesh.peers) mesh.disks.wipe(peerId);
     this.noteContinuing();
     this.invariants = this.watch(this.invariants);
-    mesh.coverage.count('group deleted and founded anew');
     for (const peerId of mesh.peers) mesh.startPeer(peerId);
+    if (backup !== undefined) return this.restore(backup, founders);
+    mesh.coverage.count('group deleted and founded anew');
     // They have to open their log-stores first.
     mesh.after(openMs, () =>
       clients.operate({ type: 'bootstrap', at, peers: founders, timeout: foundingMs, isNew: true }),
     );
+  }
+
+  private restore(backup: Backup, founders: readonly PeerId[]): void {
+    const { mesh, invariants } = this;
+    const restoreId = this.backups.nextId();
+    invariants.record.restoring = { restoreId, last: backup.last };
+    mesh.coverage.count('group deleted, and its backup is to be restored');
+    mesh.after(openMs, () => {
+      if (this.invariants === invariants) this.backups.restore(restoreId, backup, founders);
+    });
   }
 
   execute(command: Command): void {

@@ -267,6 +267,14 @@ export interface RescueCommand {
 export interface AnewCommand {
   readonly type: 'anew';
   readonly peers: readonly string[];
+  /** With the backup that was read last; where there is none, nothing happens. */
+  readonly backup?: true | undefined;
+}
+
+/** A backup is read from the snapshot that the peer has, and kept in the place of the one before. */
+export interface BackupCommand {
+  readonly type: 'backup';
+  readonly peer: string;
 }
 
 /** All faults end, what is down starts, and the group must come back, end every change and answer everything. */
@@ -296,4 +304,5 @@ export type Command =
   | OperatorCommand
   | RescueCommand
   | AnewCommand
+  | BackupCommand
   | CalmCommand;

@@ -41,7 +41,8 @@ export class Executor {
     private readonly runs: {
       readonly calm: () => void;
       readonly rescue: (command: RescueCommand) => void;
-      readonly anew: (peers: readonly PeerId[]) => void;
+      readonly anew: (peers: readonly PeerId[], withBackup: boolean) => void;
+      readonly backup: (peerId: PeerId) => void;
     },
   ) {}
 
@@ -96,7 +97,12 @@ export class Executor {
       case 'rescue':
         return this.runs.rescue(command);
       case 'anew':
-        return this.runs.anew(command.peers.map((peer) => this.peer(peer)));
+        return this.runs.anew(
+          command.peers.map((peer) => this.peer(peer)),
+          command.backup === true,
+        );
+      case 'backup':
+        return this.runs.backup(this.peer(command.peer));
       case 'watch':
         return clients.watch(command.prefix);
       case 'calm':

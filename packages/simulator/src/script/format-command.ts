@@ -76,7 +76,9 @@ function wordsOf(command: Command): readonly (string | number)[] {
     case 'transfer':
       return command.peer === undefined ? ['transfer'] : ['transfer', command.peer];
     case 'anew':
-      return ['anew', ...command.peers];
+      return ['anew', ...command.peers, ...(command.backup ? ['backup=1'] : [])];
+    case 'backup':
+      return ['backup', command.peer];
     case 'rescue':
       return ['rescue', ...(command.alone ? ['alone'] : []), ...(command.now ? ['now'] : [])];
     case 'heal':

@@ -63,7 +63,9 @@ function commandOf(first: string, words: Words): Command {
     case 'rescue':
       return { type: first, alone: isNext(words, 'alone'), ...(isNext(words, 'now') ? { now: true } : {}) };
     case 'anew':
-      return { type: first, peers: words.some('a peer') };
+      return anew(words);
+    case 'backup':
+      return { type: first, peer: words.next('a peer') };
     case 'watch':
       return { type: first, prefix: words.peek() === undefined ? '' : words.next('a prefix') };
     case 'heal':
@@ -74,6 +76,11 @@ function commandOf(first: string, words: Words): Command {
     default:
       return diskCommandOf(first, words);
   }
+}
+
+function anew(words: Words): Command {
+  const isRestored = (words.numberOption('backup') ?? 0) > 0;
+  return { type: 'anew', peers: words.some('a peer'), ...(isRestored ? { backup: true } : {}) };
 }
 
 function diskCommandOf(first: string, words: Words): Command {

@@ -34,6 +34,13 @@ test.each([
   serve(9, 'two');
 });
 
+test('histories-count-upwards (promise 29): a peer that holds nothing is in no history, which nothing has to be above', () => {
+  const rule = new HistoriesCountUpwards(new RunRecord());
+  rule.onServed(leader, { operation: 'batch_get', request: {}, groupUid: '' }, { results: [], group_uid: '' });
+  const begun = { after: 0, revision: 0, renew_ms: 1, group_uid: 'one' };
+  rule.onServed(leader, { operation: 'watch', request: {}, groupUid: 'one' }, begun);
+});
+
 test('histories-count-upwards (promise 29): a watch begins below what the history before has given out', () => {
   const rule = new HistoriesCountUpwards(new RunRecord());
   rule.onServed(leader, { operation: 'batch', request: put, groupUid: 'one' }, done(8, 'one'));

@@ -39,6 +39,9 @@ export interface Entry {
   readonly inForce: InForce | undefined;
 }
 
+/** Last entries of backups, and the configuration that is in force there: of all trees, as a log may go on in another one. */
+const restoredEntries = new WeakMap<Entry, Configuration>();
+
 export class LogTree {
   /** What contradicts invariant 1, or undefined. */
   conflict: string | undefined;
@@ -68,10 +71,27 @@ export class LogTree {
     const log: Entry[] = [];
     for (let entry = last; entry !== undefined; entry = entry.prev) log.push(entry);
     let before: Entry | undefined;
-    for (const { index, term, kind, payload } of log.reverse()) {
+    for (const entry of log.reverse()) {
+      const { index, term, kind, payload } = entry;
       before = this.enter(groupUid, index, term, kind, payload, before);
+      const told = restoredEntries.get(entry);
+      if (told !== undefined) this.overrule(before, told);
     }
     return before;
+  }
+
+  /**
+   * The log of a backup that ends with `last`, as the beginning of another history, in which this configuration is in force from
+   * there on: its snapshot says so, and no entry.
+   */
+  restore(groupUid: string, last: Entry, configuration: Configuration): void {
+    const end = this.goOn(groupUid, last);
+    if (end !== undefined) this.overrule(end, configuration);
+  }
+
+  private overrule(entry: Entry, configuration: Configuration): void {
+    restoredEntries.set(entry, configuration);
+    (entry as { inForce: InForce | undefined }).inForce = { entry, configuration, before: undefined };
   }
 
   /** The entry of that index and term, if there ever was one. */

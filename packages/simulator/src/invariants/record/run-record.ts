@@ -17,7 +17,7 @@ import { Commits } from './commits.js';
 import { type Entry, entryAt, LogTree } from './log-tree.js';
 import { ModelStates } from './model-states.js';
 import { summaryOf } from './nodes.js';
-import { type Change, StoredLogs } from './stored-logs.js';
+import { type Change, type StoredLog, StoredLogs } from './stored-logs.js';
 import { StoredSnapshots } from './stored-snapshots.js';
 
 /** A peer's time as the leader of a term. */
@@ -58,6 +58,10 @@ export class RunRecord {
   private readonly votesTold = new Map<string, string>();
   /** Histories that resets have begun, and which each goes on from. */
   readonly resets = new Map<string, string>();
+  /** Histories that a restored backup has begun. */
+  readonly restored = new Set<string>();
+  /** The backup that the group is to be founded with. */
+  restoring: { readonly restoreId: string; readonly last: Entry } | undefined;
   /** What the write that was just synced has changed. */
   change: Change | undefined;
   /** Whether another snapshot counts on that disk since then. */
@@ -88,7 +92,7 @@ export class RunRecord {
       if (body.voted_for !== '') this.votesTold.set(`${body.store_id} ${body.term} ${body.voted_for}`, body.voted_for);
     },
     'log-store.reset': (body, from) => this.onReset(body, from),
-    'log-store.snapshot_end': (body) => this.accepted.onSnapshotEnd(body),
+    'log-store.snapshot_end': (body) => this.onSnapshotEnd(body),
     'ballot-box.elect': (body) => this.onElect(body),
     'ballot-box.lead': (body) => this.onLead(body),
     'feed.committed': (body) => this.onCommitted(body),
@@ -105,6 +109,26 @@ export class RunRecord {
   onWritten(peerId: PeerId, operations: readonly StorageOperation[]): void {
     this.change = this.stored.onWritten(peerId, operations);
     this.isNewSnapshot = this.snapshots.onWritten(peerId, operations);
+    const { restoring } = this;
+    if (!this.isNewSnapshot || restoring === undefined) return;
+    if (this.snapshots.of(peerId)?.snapshot_id === restoring.restoreId) this.onRestored(this.change.store);
+  }
+
+  /** A founder begins with the backup: all that it stands for is committed. */
+  private onRestored({ meta: { group_uid }, last }: StoredLog): void {
+    this.restoring = undefined;
+    this.restored.add(group_uid);
+    this.commits.goOn('', group_uid, last);
+  }
+
+  private onSnapshotEnd(body: Body<'log-store.snapshot_end'>): void {
+    const { restoring } = this;
+    const [told] = body.head.configurations;
+    const isRestore = restoring?.restoreId === body.snapshot_id && told !== undefined;
+    if (isRestore && this.tree.find(body.group_uid, body.head.index, body.head.term) === undefined) {
+      this.tree.restore(body.group_uid, restoring.last, told.configuration);
+    }
+    this.accepted.onSnapshotEnd(body);
   }
 
   onWiped(peerId: PeerId): void {

@@ -1,0 +1,148 @@
+/**
+ * What an operator does with backups: reads a peer's snapshot, chunk by chunk (`read_snapshot`), and founds a new group under the
+ * same name with it, after the group was deleted at all peers (`conclave backup`, `conclave restore`; promise 26).
+ *
+ * Owns the backup that was read last. A backup that could not be read to its end is none.
+ */
+import type { NodeInput } from '@conclave/node';
+import { type AdminReply, type PeerId, type SnapshotHead, SnapshotJoiner } from '@conclave/protocol';
+import type { Entry } from '../invariants/record/log-tree.js';
+import { restoredState } from '../invariants/record/model-states.js';
+import type { Answer } from '../mesh/watcher.js';
+import type { Simulation } from './simulation.js';
+
+export interface Backup {
+  readonly head: SnapshotHead;
+  readonly chunks: readonly Uint8Array[];
+  /** The last entry that it stands for. */
+  readonly last: Entry;
+}
+
+/** Everybody is asked for three election timeouts. */
+const foundingMs = 6000;
+/** Before the same is asked for again. */
+const againMs = 400;
+const mostAttempts = 60;
+
+export class Backups {
+  private kept: Backup | undefined;
+  private restores = 0;
+
+  constructor(private readonly simulation: Simulation) {}
+
+  get last(): Backup | undefined {
+    return this.kept;
+  }
+
+  /** Names the next restore: chunks of two of them are never taken for each other's. */
+  nextId(): string {
+    this.restores += 1;
+    return `restore-${this.restores}`;
+  }
+
+  // ---- out ---------------------------------------------------------------------------------------
+
+  /** Reads the snapshot of a peer. */
+  read(peerId: PeerId): void {
+    if (this.simulation.mesh.isUp(peerId, 'node')) this.readChunk(peerId, '', []);
+  }
+
+  private readChunk(peerId: PeerId, snapshotId: string, chunks: readonly Uint8Array[]): void {
+    this.ask(peerId, 'read_snapshot', { snapshot_id: snapshotId, number: chunks.length }, (answer) => {
+      if (!('result' in answer)) return;
+      const { snapshot_id, head, chunk } = answer.result as AdminReply<'read_snapshot'>;
+      const read = [...chunks, chunk];
+      if (read.length < head.chunks) this.readChunk(peerId, snapshot_id, read);
+      else this.keep(head, read);
+    });
+  }
+
+  private keep(head: SnapshotHead, chunks: readonly Uint8Array[]): void {
+    const { mesh, invariants } = this.simulation;
+    const last = invariants.record.commits.at(head.index);
+    // It is of a history that was left meanwhile; or the run has spoiled the state of that peer.
+    if (last === undefined || last.term !== head.term) return;
+    const joiner = new SnapshotJoiner(head.index);
+    if (restoredState(chunks.flatMap((chunk) => joiner.add(chunk))) === 'spoiled') return;
+    mesh.coverage.count('backup read');
+    this.kept = { head, chunks, last };
+  }
+
+  // ---- in ----------------------------------------------------------------------------------------
+
+  /** Founds the group of these peers with a backup. All of them hold nothing. */
+  restore(restoreId: string, backup: Backup, founders: readonly PeerId[]): void {
+    const { invariants } = this.simulation;
+    const isOver = (): boolean => this.simulation.invariants !== invariants;
+    this.giveChunk({ restoreId, backup, founders, isOver, attempts: 0 }, 0);
+  }
+
+  private giveChunk(restore: Restore, number: number): void {
+    const { restoreId, backup, founders } = restore;
+    const [at] = founders;
+    const chunk = backup.chunks[number];
+    if (at === undefined) return;
+    if (chunk === undefined) return this.found(restore);
+    this.ask(at, 'restore_chunk', { restore_id: restoreId, number, chunk }, (answer) => {
+      if ('result' in answer) return this.giveChunk(restore, number + 1);
+      // Who has started over meanwhile has forgotten what it was given.
+      const isForgotten = answer.error.code === 'EINVAL';
+      this.again(restore, () => this.giveChunk(restore, isForgotten ? 0 : number));
+    });
+  }
+
+  /** The founder starts over with the backup in place: then the same is asked for once more, without it, and takes in the others. */
+  private found(restore: Restore): void {
+    const { restoreId, backup, founders } = restore;
+    const { mesh, clients } = this.simulation;
+    const [at] = founders;
+    if (at === undefined) return;
+    const body = {
+      peers: founders,
+      restore: { restore_id: restoreId, head: backup.head },
+      timeout_ms: foundingMs,
+      new: true,
+    };
+    this.ask(at, 'bootstrap', body, (answer) => {
+      const isForgotten = 'error' in answer && answer.error.code === 'EINVAL';
+      if (isForgotten) return this.again(restore, () => this.giveChunk(restore, 0));
+      mesh.after(againMs, () => {
+        if (!restore.isOver()) clients.operate({ type: 'bootstrap', at, peers: founders, timeout: 2 * foundingMs });
+      });
+    });
+  }
+
+  private again(restore: Restore, run: () => void): void {
+    restore.attempts += 1;
+    if (restore.attempts > mostAttempts) return;
+    this.simulation.mesh.after(againMs, () => {
+      if (!restore.isOver()) run();
+    });
+  }
+
+  private ask(
+    at: PeerId,
+    command: 'read_snapshot' | 'restore_chunk' | 'bootstrap',
+    body: object,
+    respond: (answer: Answer) => void,
+  ): void {
+    const { mesh } = this.simulation;
+    const actor = mesh.nodeActor(at);
+    if (!actor.isUp) return respond({ error: { code: 'EUNREACHABLE', message: `${at} is down`, outcome: 'not_done' } });
+    mesh.request(
+      actor,
+      (requestId) => ({ type: 'admin', requestId, door: 'peer', command, body }) as NodeInput,
+      // Whoever asked hears of it once the step is over.
+      (answer) => mesh.after(0, () => respond(answer)),
+    );
+  }
+}
+
+interface Restore {
+  readonly restoreId: string;
+  readonly backup: Backup;
+  readonly founders: readonly PeerId[];
+  /** Whether the group was deleted once more. */
+  readonly isOver: () => boolean;
+  attempts: number;
+}
