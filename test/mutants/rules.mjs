@@ -559,6 +559,7 @@ export const chapters = [
         mutants: [
           'restart-advice-by-what-is-heard',
           'restart-advice-without-own-storing',
+          'restart-advice-for-a-lost-store-of-its-own',
           'restart-advice-without-an-election',
           'report-counts-from-its-receipt',
         ],

@@ -174,6 +174,20 @@ export const identity = [
     why: 'no run follows advice',
   },
   {
+    id: 'restart-advice-for-a-lost-store-of-its-own',
+    rule: 'A leader whose lost store is being replaced does not store for the old one.',
+    edits: [
+      {
+        file: 'packages/node/src/core/restarts.ts',
+        find: 'member.peer_id === view.state.peerId && member.store_id === view.state.storeId;',
+        replace: 'member.peer_id === view.state.peerId;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/restarts.test.ts',
+    why: 'that a leader is elected which is being healed itself takes hundreds of seeds',
+  },
+  {
     id: 'restart-advice-without-an-election',
     rule: 'Where the leader itself is restarted the rest must be able to elect one.',
     edits: [

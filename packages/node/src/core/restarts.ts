@@ -82,7 +82,9 @@ function shortage(
 }
 
 function troubleOf(view: RestartView, member: Member): Trouble {
-  if (member.peer_id === view.state.peerId) return { storing: ownTrouble(view), leading: leaderTrouble(view) };
+  // A leader whose lost store is being replaced has another one than the old set says.
+  const isOwn = member.peer_id === view.state.peerId && member.store_id === view.state.storeId;
+  if (isOwn) return { storing: ownTrouble(view), leading: leaderTrouble(view) };
   const progress = view.leadership.progress(member.peer_id);
   const cannotLead = progress?.cannot_lead === true ? 'cannot lead' : '';
   return {

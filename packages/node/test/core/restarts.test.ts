@@ -69,6 +69,18 @@ describe('promise 23: which peers may be restarted now', () => {
     expect(told(bench)).toBe('n1* n2* n3* n4 n5');
   });
 
+  test('a leader whose lost store is being replaced does not stand for the old one', () => {
+    const bench = new Bench();
+    bench.open({ term: 1, log: [[1, 'n1 n2 n3 n4 | n1:s9 n2 n3 n4']] });
+    bench.wait(electionTimeoutMs + 1);
+    bench.elected();
+    // Nothing is committed yet: the stage is joint.
+    bench.elected();
+    bench.progress(...['n2', 'n3', 'n4'].map((peer) => ({ peer, match: 2 })));
+    expect(told(bench)).toBe('n1 n2* n3* n4*');
+    expect(reason(bench, 'n2')).toBe('without it 2 of 4 would go on, and 3 are needed: n1 has not been heard of');
+  });
+
   test('in the joint stage both sets are looked at; whom a change waits for, too', () => {
     const bench = leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
     bench.admin('change_peers', { new_peers: ['n1', 'n4', 'n5'] });

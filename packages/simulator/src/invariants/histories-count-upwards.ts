@@ -41,8 +41,17 @@ export class HistoriesCountUpwards extends Rule implements Invariant {
       const [, name = ''] = commands[place] ?? [];
       if (result[0] !== 'done' || !result[2]) continue;
       if (name === 'lease_grant') this.onId(actor, group_uid, `lease ${result[1]}`);
+      if (name === 'lock' && this.keepsLocks(group_uid)) continue;
       if (!withoutOwnNumber.includes(name)) this.onNumber(actor, group_uid, Number(result[1]), name);
     }
+  }
+
+  /** A group that was reset at level 0 keeps its locks, also where it reaches level 1 later: who holds one is told its token again. */
+  private keepsLocks(groupUid: string): boolean {
+    const configuration = this.record.commits.last?.inForce?.configuration;
+    if (configuration === undefined) return false;
+    const { history } = configuration;
+    return history === undefined || (history.group_uid === groupUid && history.base === 0);
   }
 
   private onNumber(actor: Actor, groupUid: string, number: number, what: string): void {

@@ -1,4 +1,5 @@
 /** That each invariant about what spans histories can be broken: what a leader answers, and what a client goes by. */
+import { asLogIndex, asTerm, encodeConfigurationBatch, type PeerId, type StoreId } from '@conclave/protocol';
 import { expect, test } from 'vitest';
 import { allInvariants } from '../../src/invariants/all-invariants.js';
 import { CallsAreOfOneHistory } from '../../src/invariants/calls-are-of-one-history.js';
@@ -39,6 +40,22 @@ test('histories-count-upwards (promise 29): a peer that holds nothing is in no h
   rule.onServed(leader, { operation: 'batch_get', request: {}, groupUid: '' }, { results: [], group_uid: '' });
   const begun = { after: 0, revision: 0, renew_ms: 1, group_uid: 'one' };
   rule.onServed(leader, { operation: 'watch', request: {}, groupUid: 'one' }, begun);
+});
+
+test('histories-count-upwards (promise 29): who holds a lock over a reset at feature level 0 is told its token again', () => {
+  const record = new RunRecord();
+  const rule = new HistoriesCountUpwards(record);
+  const first = encodeConfigurationBatch(asTerm(1), asLogIndex(1), {
+    peers: [{ peer_id: 'n1' as PeerId, store_id: 's1' as StoreId }],
+    old_peers: [],
+  });
+  for (const entry of record.tree.follow('two', undefined, first)) record.commits.add(entry);
+  const lock = { commands: [[1, 'lock', 'l', 'c', 'id', true]] };
+  const serve = (request: object, groupUid: string, number: number) =>
+    rule.onServed(leader, { operation: 'batch', request, groupUid }, done(number, groupUid));
+  serve(put, 'one', 8);
+  serve(lock, 'two', 3);
+  expectBroken('histories-count-upwards', () => serve(put, 'two', 3), /gives out 3 \(put\)/);
 });
 
 test('histories-count-upwards (promise 29): a watch begins below what the history before has given out', () => {
