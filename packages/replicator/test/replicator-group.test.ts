@@ -46,8 +46,8 @@ describe('the link', () => {
     const lost = group.append(commands(11));
     const next = group.append(commands(12));
     expect(group.step(next)).toMatchObject([{ message: { name: 'node.ack', body: { seq: 1 } } }]);
-    expect(group.hear(lost)).toEqual(['n2 11..11 after 10/5 #2']);
-    expect(group.hear(next)).toEqual(['n2 12..12 after 11/5 #3']);
+    expect(group.hear(lost)).toEqual(['n2 11..11 after 10/5 #2 hear the feed']);
+    expect(group.hear(next)).toEqual(['n2 12..12 after 11/5 #3 hear the feed']);
     expect(group.hear(next)).toEqual([]);
     expect(group.core.dropped).toEqual({ link_gap: 1, link_repeat: 1 });
   });
@@ -73,7 +73,7 @@ describe('the link', () => {
 
   it('knows that what it was told with `lead` comes again in an append', () => {
     inStep();
-    expect(group.hear(group.append(commands(9, 10), commands(11)))).toEqual(['n2 11..11 after 10/5 #2']);
+    expect(group.hear(group.append(commands(9, 10), commands(11)))).toEqual(['n2 11..11 after 10/5 #2 hear the feed']);
     expect(group.core.dropped).toEqual({ appended_before: 1 });
   });
 });

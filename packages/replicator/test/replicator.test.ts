@@ -44,7 +44,7 @@ describe('the probe', () => {
     group.hear(group.lead('n2', 10));
     expect(group.hear(group.append(commands(11, 12)))).toEqual([]);
     expect(group.hear(group.append(commands(13)))).toEqual([]);
-    expect(group.hear(stored('n2', 10))).toEqual(['n2 11..13 after 10/5 #2']);
+    expect(group.hear(stored('n2', 10))).toEqual(['n2 11..13 after 10/5 #2 hear the feed']);
   });
 
   it('backs off past the end of a shorter log, and asks the log-store for the term there', () => {
@@ -107,15 +107,15 @@ describe('the probe', () => {
     group.hear(group.append(commands(11)));
     expect(group.hear(stored('n2', 4))).toEqual([]);
     expect(group.hear(stored('n2', 11))).toEqual([]);
-    expect(group.hear(group.append(commands(12)))).toEqual(['n2 12..12 after 11/5 #2']);
+    expect(group.hear(group.append(commands(12)))).toEqual(['n2 12..12 after 11/5 #2 hear the feed']);
   });
 });
 
 describe('replication', () => {
   it('is pipelined', () => {
     inStep();
-    expect(group.hear(group.append(commands(11, 14)))).toEqual(['n2 11..14 after 10/5 #2']);
-    expect(group.hear(group.append(commands(15), commands(16, 17)))).toEqual(['n2 15..17 after 14/5 #3']);
+    expect(group.hear(group.append(commands(11, 14)))).toEqual(['n2 11..14 after 10/5 #2 hear the feed']);
+    expect(group.hear(group.append(commands(15), commands(16, 17)))).toEqual(['n2 15..17 after 14/5 #3 hear the feed']);
     expect(group.hear(stored('n2', 14))).toEqual([]);
     expect(group.progress()).toMatchObject([{ state: 'replicate', match_index: 14, next_index: 18, in_flight: 1 }]);
     expect(group.hear(stored('n2', 17))).toEqual([]);
@@ -140,8 +140,8 @@ describe('replication', () => {
     const sent: string[] = [];
     for (let n = 0; n < 70; n++) sent.push(...group.hear(group.append(commands(11 + n))));
     expect(sent.length).toBe(limits.replicatorWindowMessages);
-    expect(sent.at(-1)).toBe('n2 74..74 after 73/5 #65');
-    expect(group.hear(stored('n2', 11))).toEqual(['n2 75..80 after 74/5 #66']);
+    expect(sent.at(-1)).toBe('n2 74..74 after 73/5 #65 hear the feed');
+    expect(group.hear(stored('n2', 11))).toEqual(['n2 75..80 after 74/5 #66 hear the feed']);
   });
 
   it('keeps within the window of bytes', () => {
@@ -157,10 +157,16 @@ describe('replication', () => {
     group.hear(group.lead('n2', 10));
     const large = Array.from({ length: 4 }, (_, n) => commands(11 + n, 11 + n, 5, 300_000));
     group.hear(group.append(...large));
-    expect(group.hear(stored('n2', 10))).toEqual(['n2 11..12 after 10/5 #2', 'n2 13..14 after 12/5 #3']);
+    expect(group.hear(stored('n2', 10))).toEqual([
+      'n2 11..12 after 10/5 #2 hear the feed',
+      'n2 13..14 after 12/5 #3 hear the feed',
+    ]);
     group.hear(stored('n2', 14));
     const small = Array.from({ length: limits.appendBatches + 1 }, (_, n) => commands(15 + n));
-    expect(group.hear(group.append(...small))).toEqual(['n2 15..270 after 14/5 #4', 'n2 271..271 after 270/5 #5']);
+    expect(group.hear(group.append(...small))).toEqual([
+      'n2 15..270 after 14/5 #4 hear the feed',
+      'n2 271..271 after 270/5 #5 hear the feed',
+    ]);
   });
 
   it('goes back to probing on a rejection, from what the target has; the others in flight are void', () => {
@@ -168,9 +174,9 @@ describe('replication', () => {
     for (let n = 11; n <= 14; n++) group.hear(group.append(commands(n)));
     // The message with 12 was lost: those with 13 and 14 are refused.
     group.hear(stored('n2', 11));
-    expect(group.hear(rejected('n2', 4, 11))).toEqual(['n2 after 11/5 #6']);
+    expect(group.hear(rejected('n2', 4, 11))).toEqual(['n2 after 11/5 #6 hear the feed']);
     expect(group.hear(rejected('n2', 5, 11))).toEqual([]);
-    expect(group.hear(stored('n2', 11))).toEqual(['n2 12..14 after 11/5 #7']);
+    expect(group.hear(stored('n2', 11))).toEqual(['n2 12..14 after 11/5 #7 hear the feed']);
     expect(group.core.dropped).toEqual({ not_in_flight: 1 });
   });
 
@@ -406,6 +412,27 @@ describe('a target that hears the leader’s feed', () => {
     expect(group.hear(group.append(commands(12)))).toEqual(['n2 12..12 after 11/5 #4 hear the feed']);
     group.hear(echo('n2', 1, { hears_feed: true }));
     expect(group.hear(group.append(commands(13)))).toEqual([]);
+  });
+
+  it('is asked to with the first entries near the end, so that it needs no tick between that and the one that it echoes', () => {
+    group.hear(group.lead('n2', 10));
+    group.hear(group.append(commands(11)));
+    expect(group.hear(stored('n2', 10))).toEqual(['n2 11..11 after 10/5 #2 hear the feed']);
+    group.tick();
+    group.hear(echo('n2', 1, { hears_feed: true }));
+    expect(group.hear(group.append(commands(12)))).toEqual([]);
+  });
+
+  it('is not asked to with entries that are far from the end', () => {
+    group.hear(group.lead('n2', 10));
+    const large = Array.from({ length: 10 }, (_, n) => commands(11 + n, 11 + n, 5, 500_000));
+    group.hear(group.append(...large));
+    const [first, ...rest] = group.hear(stored('n2', 10));
+    expect(first).toBe('n2 11..11 after 10/5 #2');
+    expect(rest.at(-1)).not.toContain('hear the feed');
+    // What is left is no more than one read would bring.
+    group.hear(stored('n2', 20));
+    expect(group.hear(group.append(commands(21)))).toEqual([expect.stringMatching(/^n2 21..21 .* hear the feed$/)]);
   });
 
   it('is not asked to while it is behind', () => {

@@ -63,6 +63,25 @@ describe('the four cores together', () => {
     expect(removed.sort()).toEqual([n2, n3]);
   });
 
+  test('a new peer is a member within a tick after it was added, on the average, while clients write', () => {
+    const [n4] = ids('n4') as [PeerId];
+    const tookMs = Array.from({ length: 10 }, (_, at) => {
+      const mesh = founded([n1, n2, n3], [n4], at + 1);
+      // At any time between two ticks.
+      mesh.run(10 * at);
+      const beganMs = mesh.nowMs;
+      const asked = mesh.adminOfGroup('add_peer', { peer_id: n4 });
+      for (let written = 0; !mesh.isAnswered(asked) && written < 1000; written++) {
+        mesh.put(mesh.leader as PeerId, `key-${written}`, 'value');
+        mesh.run(5);
+      }
+      expect(mesh.answered(asked)).toMatchObject({ result: { new_peers: [n1, n2, n3, n4] } });
+      return mesh.nowMs - beganMs;
+    });
+    const tickMs = 100;
+    expect(tookMs.reduce((sum, ms) => sum + ms) / tookMs.length).toBeLessThan(tickMs);
+  });
+
   test('a leader that removes itself hands over', () => {
     const mesh = founded([n1, n2, n3]);
     const answer = mesh.answered(mesh.adminOfGroup('remove_peer', { peer_id: n1 }));

@@ -128,7 +128,7 @@ export class Supply {
     if (this.waitsForTick || !this.leadership.isInOffice(nowMs)) return;
     if (this.turn === 'probe') this.sendProbe(nowMs);
     else if (this.isReadOnly) return;
-    else if (this.turn === 'replicate') this.pipeline.send(this.agreement, nowMs);
+    else if (this.turn === 'replicate') this.supplyEntries(nowMs);
     else if (this.turn === 'install') this.installation?.proceed(nowMs);
   }
 
@@ -306,6 +306,12 @@ export class Supply {
     const term = this.source.termAt(index);
     if (term === undefined) this.beginProbe(agreement.atLeastNext(0));
     else this.pipeline.sendCheck({ index, term }, nowMs);
+  }
+
+  /** What is sent near the end asks the target to hear the feed: its echo of the next tick says that it does. */
+  private supplyEntries(nowMs: number): void {
+    if (this.mayHearFeed()) this.pipeline.feed = 'asked';
+    this.pipeline.send(this.agreement, nowMs);
   }
 
   /** Whether the target is to be asked to hear the leader's appends itself. */

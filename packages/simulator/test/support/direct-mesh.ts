@@ -13,6 +13,10 @@ export class DirectMesh extends CoreMesh {
     this.watcher = { onAnswered: (requestId, answer) => this.answers.set(requestId, answer) };
   }
 
+  isAnswered(requestId: number): boolean {
+    return this.answers.has(requestId);
+  }
+
   /** Waits for the answer. */
   answered(requestId: number, withinMs = 30_000): Answer {
     this.wait(`request ${requestId} is answered`, () => this.answers.has(requestId), withinMs);
