@@ -229,7 +229,9 @@ export class Transfer {
     this.active = undefined;
     if (this.state.role === 'leader' && active.isOrdered) this.order('');
     if (active.requestId !== undefined) {
-      context.refuse(active.requestId, 'ETIMEDOUT', `${active.targetId} did not take over in time`, 'unknown');
+      // Nobody was told to stand unless that was ordered.
+      const outcome = active.isOrdered ? 'unknown' : 'not_done';
+      context.refuse(active.requestId, 'ETIMEDOUT', `${active.targetId} did not take over in time`, outcome);
     }
     if (active.leaves && this.state.role === 'leader') this.hub.becomeFollower('it is out of the configuration');
   }

@@ -131,7 +131,7 @@ describe('transfer_leader', () => {
     other.progress({ peer: 'n2', match: 1, behind: true }, { peer: 'n3', match: 2 });
     other.admin('transfer_leader', { peer_id: 'n2', timeout_ms: 400 });
     const lines = other.wait(400);
-    expect(lines).toContain('refuse 1 ETIMEDOUT unknown');
+    expect(lines).toContain('refuse 1 ETIMEDOUT not_done');
     expect(lines).not.toContain('replicator.transfer to nobody');
   });
 
