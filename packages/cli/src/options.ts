@@ -67,6 +67,9 @@ export function withLoginOptions(command: Command, text: string, fallback?: stri
   return command;
 }
 
+/** Of commands that start a mesh of their own. */
+export const namedServersText = 'NATS servers that run already; none: start one';
+
 function withTimeoutOption(command: Command): Command {
   return command.addOption(
     new Option('--timeout-ms <ms>', 'how long the command may take').argParser(wholeNumber(1, 86_400_000)),

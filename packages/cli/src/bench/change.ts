@@ -9,10 +9,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, ConclaveError, defaultPrefix, type PeerId, peerIds, type StatusReply } from '@conclave/protocol';
-import { openLogin } from '../login.js';
+import type { LoginFlags } from '../login.js';
 import type { Output } from '../output.js';
 import type { CleanUp } from '../processes/clean-up.js';
-import { foundGroup, type Mesh, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
+import { foundGroup, type Mesh, makeMesh, namedOrOwnNats, peerNames, refuseSecondMesh } from '../processes/mesh.js';
 import { isPassing, until } from '../until.js';
 import { count } from '../views/words.js';
 import {
@@ -46,7 +46,8 @@ const changeTimeoutMs = 60_000;
 const recoverTimeoutMs = 60_000;
 const statusTimeoutMs = 2_000;
 
-export interface ChangeBenchOptions {
+export interface ChangeBenchOptions extends LoginFlags {
+  readonly tls?: boolean;
   readonly rows: readonly string[];
   readonly writers: readonly number[];
   /** Windows of a row, but for those in which the leader is killed. */
@@ -62,10 +63,11 @@ type Unbeside = Omit<ChangeFigures, 'unchanged'>;
 export async function benchChange(cleanUp: CleanUp, output: Output, options: ChangeBenchOptions): Promise<void> {
   const rows = selectChangeRows(options.rows);
   const folder = scratchFolder(cleanUp, options.dataDir, 'bench-change-');
-  const natsUrl = await ownNatsServer(cleanUp, folder);
-  const mesh = await makeMesh(cleanUp, openLogin(natsUrl), { groupId, prefix, placement: 'four', folder }, (text) =>
+  const login = await namedOrOwnNats(cleanUp, options, folder);
+  const mesh = await makeMesh(cleanUp, login, { groupId, prefix, placement: 'four', folder }, (text) =>
     output.note(text),
   );
+  await refuseSecondMesh(mesh.requester, all);
   await mesh.processes.start(all);
   await foundGroup(mesh, all.slice(0, 3));
   const client = await ConclaveClient.connect({ connection: mesh.requester.connection, groupId, prefix });

@@ -3,8 +3,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import path from 'node:path';
+import type { NatsLogin } from '@conclave/protocol/login';
 import { connectTo } from '../connection.js';
-import { openLogin } from '../login.js';
+import { loginOf } from '../login.js';
 import { conclaveFile } from '../own-files.js';
 import { stopChild, takeCharge } from '../processes/child.js';
 import type { CleanUp } from '../processes/clean-up.js';
@@ -15,9 +16,9 @@ const subject = 'conclave-bench-echo';
 const stopTimeoutMs = 2_000;
 const requestTimeoutMs = 10_000;
 
-/** Answers each request with its own body until `ended`. The work of the hidden command `bench-echo`. */
-export async function echo(natsUrl: string, ended: Promise<unknown>): Promise<void> {
-  const connection = await connectTo(openLogin(natsUrl), 'conclave-bench-echo');
+/** Answers each request with its own body until `ended`. The work of the hidden command `bench-echo`; its login is in the environment. */
+export async function echo(ended: Promise<unknown>): Promise<void> {
+  const connection = await connectTo(loginOf({}), 'conclave-bench-echo');
   connection.subscribe(subject, {
     callback: (error, message) => {
       if (error === null) message.respond(message.data);
@@ -36,8 +37,9 @@ export class RequestFloor {
     readonly stop: () => Promise<void>,
   ) {}
 
-  static async start(cleanUp: CleanUp, natsUrl: string, value: Uint8Array): Promise<RequestFloor> {
-    const child = spawn(process.execPath, [conclaveFile, 'bench-echo', natsUrl], {
+  static async start(cleanUp: CleanUp, login: NatsLogin, value: Uint8Array): Promise<RequestFloor> {
+    const child = spawn(process.execPath, [conclaveFile, 'bench-echo'], {
+      env: { ...process.env, ...login.environment },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       detached: true,
     });
@@ -52,7 +54,7 @@ export class RequestFloor {
     });
     await Promise.race([once(child, 'message'), died]);
     died.catch(() => undefined);
-    const connection = await connectTo(openLogin(natsUrl));
+    const connection = await connectTo(login);
     const stop = async (): Promise<void> => {
       await connection.close();
       await stopEcho();

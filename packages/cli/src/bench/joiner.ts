@@ -7,10 +7,10 @@
 import path from 'node:path';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, defaultPrefix, type PeerId } from '@conclave/protocol';
-import { openLogin } from '../login.js';
+import type { LoginFlags } from '../login.js';
 import type { Output } from '../output.js';
 import type { CleanUp } from '../processes/clean-up.js';
-import { foundGroup, type Mesh, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
+import { foundGroup, type Mesh, makeMesh, namedOrOwnNats, peerNames, refuseSecondMesh } from '../processes/mesh.js';
 import { until } from '../until.js';
 import { table } from '../views/tables.js';
 import { bytesText, count } from '../views/words.js';
@@ -28,7 +28,8 @@ const members = [n1, n2, n3];
 const joinTimeoutMs = 600_000;
 const commandTimeoutMs = 120_000;
 
-export interface JoinerOptions {
+export interface JoinerOptions extends LoginFlags {
+  readonly tls?: boolean;
   readonly entries: number;
   /** Writes a second while the peer joins. */
   readonly load: number;
@@ -52,15 +53,13 @@ interface Row extends Joined {
 /** Runs both and prints them. */
 export async function benchJoiner(cleanUp: CleanUp, output: Output, options: JoinerOptions): Promise<void> {
   const folder = scratchFolder(cleanUp, options.dataDir, 'bench-joiner-');
-  const natsUrl = await ownNatsServer(cleanUp, folder);
+  const login = await namedOrOwnNats(cleanUp, options, folder);
   // Snapshots are taken where this run says so, and not before.
   const environment = { CONCLAVE_SNAPSHOT_LOG_MB: '1000000', CONCLAVE_SNAPSHOT_INTERVAL_MS: '86400000' };
-  const mesh = await makeMesh(
-    cleanUp,
-    openLogin(natsUrl),
-    { groupId, prefix, placement: 'four', folder, environment },
-    (text) => output.note(text),
+  const mesh = await makeMesh(cleanUp, login, { groupId, prefix, placement: 'four', folder, environment }, (text) =>
+    output.note(text),
   );
+  await refuseSecondMesh(mesh.requester, [...members, n4, n5]);
   await mesh.processes.start([...members, n4]);
   await foundGroup(mesh, members);
   await fillLog(mesh, output, options.entries);

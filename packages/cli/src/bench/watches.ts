@@ -6,10 +6,10 @@
  */
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, defaultPrefix, limits } from '@conclave/protocol';
-import { openLogin } from '../login.js';
+import type { LoginFlags } from '../login.js';
 import type { Output } from '../output.js';
 import type { CleanUp } from '../processes/clean-up.js';
-import { foundGroup, type Mesh, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
+import { foundGroup, type Mesh, makeMesh, namedOrOwnNats, peerNames, refuseSecondMesh } from '../processes/mesh.js';
 import { table } from '../views/tables.js';
 import { count } from '../views/words.js';
 import { type Measured, measure } from './measure.js';
@@ -27,7 +27,8 @@ const openTimeoutMs = 60_000;
 
 export const defaultWatches = [2_000, 5_000] as const;
 
-export interface WatchesBenchOptions {
+export interface WatchesBenchOptions extends LoginFlags {
+  readonly tls?: boolean;
   /** How many are open, one row each. */
   readonly watches: readonly number[];
   readonly seconds: number;
@@ -45,11 +46,12 @@ interface WatchesRow {
 /** Runs the rows and prints them. */
 export async function benchWatches(cleanUp: CleanUp, output: Output, options: WatchesBenchOptions): Promise<void> {
   const folder = scratchFolder(cleanUp, options.dataDir, 'bench-watches-');
-  const natsUrl = await ownNatsServer(cleanUp, folder);
-  const mesh = await makeMesh(cleanUp, openLogin(natsUrl), { groupId, prefix, placement: 'four', folder }, (text) =>
+  const login = await namedOrOwnNats(cleanUp, options, folder);
+  const mesh = await makeMesh(cleanUp, login, { groupId, prefix, placement: 'four', folder }, (text) =>
     output.note(text),
   );
   const peers = peerNames(3);
+  await refuseSecondMesh(mesh.requester, peers);
   await mesh.processes.start(peers);
   await foundGroup(mesh, peers);
   const client = await ConclaveClient.connect({ connection: mesh.requester.connection, groupId, prefix });

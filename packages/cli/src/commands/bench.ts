@@ -13,6 +13,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { ConclaveClient, type GetOptions } from '@conclave/client';
 import { asGroupId, defaultPrefix, limits } from '@conclave/protocol';
+import type { NatsLogin } from '@conclave/protocol/login';
 import { type Command, Option } from 'commander';
 import { runAction } from '../action.js';
 import { benchChange } from '../bench/change.js';
@@ -32,11 +33,11 @@ import {
 import { scratchFolder } from '../bench/scratch-folder.js';
 import { benchWatches, defaultWatches } from '../bench/watches.js';
 import { Failed } from '../exit-codes.js';
-import { openLogin } from '../login.js';
-import { splitList, wholeNumber } from '../options.js';
+import type { LoginFlags } from '../login.js';
+import { namedServersText, splitList, wholeNumber, withLoginOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { CleanUp, withCleanUp } from '../processes/clean-up.js';
-import { foundGroup, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
+import { foundGroup, makeMesh, namedOrOwnNats, peerNames, refuseSecondMesh } from '../processes/mesh.js';
 import { type Placement, placements } from '../processes/peer-processes.js';
 import { count } from '../views/words.js';
 
@@ -50,8 +51,9 @@ const rowWarmUpMs = 5_000;
 /** What stores nothing takes no snapshots, and runs evenly. */
 const evenMs = 5_000;
 
-interface BenchOptions {
+interface BenchOptions extends LoginFlags {
   readonly json: boolean;
+  readonly tls: boolean;
   readonly seconds: number;
   readonly warmUpSeconds: number;
   readonly rows: readonly string[];
@@ -68,7 +70,7 @@ interface BenchOptions {
 }
 
 export function registerBench(program: Command): void {
-  program
+  const command = program
     .command('bench')
     .addOption(
       new Option('--seconds <n>', 'how long writes are measured; reads and bare requests 5 at most')
@@ -119,15 +121,13 @@ export function registerBench(program: Command): void {
         .preset(defaultWatches.join(','))
         .default([], 'off'),
     )
-    .description('measure replicated writes, and reads, beside bare requests and a bare sync')
-    .action((options: BenchOptions) =>
-      runAction(options, (output) => withCleanUp((cleanUp) => benchOf(options)(cleanUp, output, options))),
-    );
+    .option('--tls', 'with TLS between all and the NATS server, the bare requests included', false)
+    .description('measure replicated writes, and reads, beside bare requests and a bare sync');
+  withLoginOptions(command, namedServersText).action((options: BenchOptions) =>
+    runAction(options, (output) => withCleanUp((cleanUp) => benchOf(options)(cleanUp, output, options))),
+  );
   // A process of its own for the floor: the answers must come from elsewhere, as those of peers do.
-  program
-    .command('bench-echo', { hidden: true })
-    .argument('<urls>')
-    .action((urls: string) => echo(urls, once(process, 'disconnect')));
+  program.command('bench-echo', { hidden: true }).action(() => echo(once(process, 'disconnect')));
 }
 
 function benchOf({ joiner, change, watches }: BenchOptions): typeof bench {
@@ -139,7 +139,7 @@ function benchOf({ joiner, change, watches }: BenchOptions): typeof bench {
 async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): Promise<void> {
   const rows = selectRows(options.rows);
   const folder = scratchFolder(cleanUp, options.dataDir, 'bench-');
-  const natsUrl = await ownNatsServer(cleanUp, folder);
+  const login = await namedOrOwnNats(cleanUp, options, folder);
   const sync = measureSync(folder, new Uint8Array(valueBytes), syncMs);
   if (output.json) output.record({ row: 'fdatasync', p50_ms: round(sync.p50Ms), p99_ms: round(sync.p99Ms) });
   else output.note(`one fdatasync: p50 ${sync.p50Ms.toFixed(2)} ms, p99 ${sync.p99Ms.toFixed(2)} ms`);
@@ -148,15 +148,15 @@ async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): P
   for (const placement of placements) {
     const ofPlacement = rows.filter((row) => row.placement === placement);
     if (ofPlacement.length === 0) continue;
-    const before = await measureFloors(cleanUp, output, natsUrl, ofPlacement, options);
+    const before = await measureFloors(cleanUp, output, login, ofPlacement, options);
     const figures: (readonly [Row, Measured])[] = [];
-    const ofRows = measureRows(cleanUp, placement, path.join(folder, placement), natsUrl, ofPlacement, options);
+    const ofRows = measureRows(cleanUp, placement, path.join(folder, placement), login, ofPlacement, options);
     for await (const [row, ofRow] of ofRows) {
       figures.push([row, ofRow]);
       const unit = row.operation === 'write' ? 'writes/s' : 'reads/s';
       if (!output.json) output.note(`${row.name}: ${count(ofRow.operationsPerSecond)} ${unit}`);
     }
-    const after = await measureFloors(cleanUp, output, natsUrl, ofPlacement, options);
+    const after = await measureFloors(cleanUp, output, login, ofPlacement, options);
     for (const [row, ofRow] of figures) {
       const floorPerSecond = meanFloor(row, before, after);
       const done = { ...row, measured: ofRow, floorPerSecond };
@@ -183,11 +183,11 @@ function meanFloor({ inFlight }: Row, ...floors: readonly Map<number, Measured>[
 async function measureFloors(
   cleanUp: CleanUp,
   output: Output,
-  natsUrl: string,
+  login: NatsLogin,
   rows: readonly Row[],
   options: BenchOptions,
 ): Promise<Map<number, Measured>> {
-  const floor = await RequestFloor.start(cleanUp, natsUrl, new Uint8Array(valueBytes));
+  const floor = await RequestFloor.start(cleanUp, login, new Uint8Array(valueBytes));
   const floors = new Map<number, Measured>();
   await warmUp((warming) => floor.measure(warming), rows, options);
   for (const inFlight of new Set(rows.map((row) => row.inFlight))) {
@@ -206,7 +206,7 @@ async function* measureRows(
   whole: CleanUp,
   placement: Placement,
   folder: string,
-  natsUrl: string,
+  login: NatsLogin,
   rows: readonly Row[],
   options: BenchOptions,
 ): AsyncGenerator<readonly [Row, Measured]> {
@@ -215,9 +215,8 @@ async function* measureRows(
   try {
     // Each placement has a prefix of its own: what is late from one must not reach the other.
     const prefix = `${defaultPrefix}-${placement}`;
-    const mesh = await makeMesh(cleanUp, openLogin(natsUrl), { groupId, prefix, placement, folder }, (text) =>
-      console.error(text),
-    );
+    const mesh = await makeMesh(cleanUp, login, { groupId, prefix, placement, folder }, (text) => console.error(text));
+    await refuseSecondMesh(mesh.requester, peerNames(peers));
     await mesh.processes.start(peerNames(peers));
     await foundGroup(mesh, peerNames(peers));
     const client = await ConclaveClient.connect({ connection: mesh.requester.connection, groupId, prefix });

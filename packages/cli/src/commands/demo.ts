@@ -2,12 +2,12 @@
 import { type Command, Option } from 'commander';
 import { runAction } from '../action.js';
 import { type DemoOptions, demo } from '../demo/demo.js';
-import { wholeNumber } from '../options.js';
+import { namedServersText, wholeNumber, withLoginOptions } from '../options.js';
 import { withCleanUp } from '../processes/clean-up.js';
 import { placementOption } from './up.js';
 
 export function registerDemo(program: Command): void {
-  program
+  const command = program
     .command('demo')
     .addOption(placementOption())
     .addOption(new Option('--writers <n>', 'how many write at once').argParser(wholeNumber(1, 4_096)).default(256))
@@ -17,8 +17,8 @@ export function registerDemo(program: Command): void {
         .default(2),
     )
     .option('--json', 'print JSON, for programs', false)
-    .description('change {n1,n2,n3} to {n1,n4,n5} under load, and look for every acknowledged write')
-    .action((options: DemoOptions) =>
-      runAction(options, (output) => withCleanUp((cleanUp) => demo(cleanUp, output, options))),
-    );
+    .description('change {n1,n2,n3} to {n1,n4,n5} under load, and look for every acknowledged write');
+  withLoginOptions(command, namedServersText).action((options: DemoOptions) =>
+    runAction(options, (output) => withCleanUp((cleanUp) => demo(cleanUp, output, options))),
+  );
 }

@@ -13,11 +13,11 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { runAction } from '../action.js';
 import { scratchFolder } from '../bench/scratch-folder.js';
 import { Failed } from '../exit-codes.js';
-import { openLogin } from '../login.js';
-import { wholeNumber } from '../options.js';
+import type { LoginFlags } from '../login.js';
+import { namedServersText, wholeNumber, withLoginOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { type CleanUp, withCleanUp } from '../processes/clean-up.js';
-import { foundGroup, type Mesh, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
+import { foundGroup, type Mesh, makeMesh, namedOrOwnNats, peerNames, refuseSecondMesh } from '../processes/mesh.js';
 import { bytesInFolder, residentBytes, type Sample } from '../soak/sampling.js';
 import { type Peaks, peaksOf } from '../soak/verdict.js';
 import { table } from '../views/tables.js';
@@ -34,7 +34,7 @@ const samplesAtLeast = 9;
 const mostComplaints = 10;
 const MiB = 1024 * 1024;
 
-interface SoakOptions {
+interface SoakOptions extends LoginFlags {
   readonly json: boolean;
   readonly minutes: number;
   readonly sampleSeconds: number;
@@ -43,7 +43,7 @@ interface SoakOptions {
 }
 
 export function registerSoak(program: Command): void {
-  program
+  const command = program
     .command('soak')
     .addOption(new Option('--minutes <n>', 'how long').argParser(positive).default(60))
     .addOption(new Option('--sample-seconds <n>', 'between two looks').argParser(wholeNumber(1, 600)).default(10))
@@ -54,10 +54,10 @@ export function registerSoak(program: Command): void {
     )
     .option('--data-dir <folder>', 'on the disk that is meant; what is written there is removed', '.conclave')
     .option('--json', 'print one line of JSON for each look', false)
-    .description('write at full speed for long, and see whether disk and memory stay bounded')
-    .action((options: SoakOptions) =>
-      runAction(options, (output) => withCleanUp((cleanUp) => soak(cleanUp, output, options))),
-    );
+    .description('write at full speed for long, and see whether disk and memory stay bounded');
+  withLoginOptions(command, namedServersText).action((options: SoakOptions) =>
+    runAction(options, (output) => withCleanUp((cleanUp) => soak(cleanUp, output, options))),
+  );
 }
 
 function positive(text: string): number {
@@ -68,16 +68,14 @@ function positive(text: string): number {
 
 async function soak(cleanUp: CleanUp, output: Output, options: SoakOptions): Promise<void> {
   const folder = scratchFolder(cleanUp, options.dataDir, 'soak-');
-  const natsUrl = await ownNatsServer(cleanUp, folder);
+  const login = await namedOrOwnNats(cleanUp, options, folder);
   const { snapshotLogMb } = options;
   const environment: Record<string, string> =
     snapshotLogMb === undefined ? {} : { CONCLAVE_SNAPSHOT_LOG_MB: String(snapshotLogMb) };
-  const mesh = await makeMesh(
-    cleanUp,
-    openLogin(natsUrl),
-    { groupId, prefix, placement: 'four', folder, environment },
-    (text) => output.note(text),
+  const mesh = await makeMesh(cleanUp, login, { groupId, prefix, placement: 'four', folder, environment }, (text) =>
+    output.note(text),
   );
+  await refuseSecondMesh(mesh.requester, peers);
   await mesh.processes.start(peers);
   await foundGroup(mesh, peers);
   const client = await ConclaveClient.connect({ connection: mesh.requester.connection, groupId, prefix });

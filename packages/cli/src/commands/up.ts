@@ -7,7 +7,7 @@ import { type Command, Option } from 'commander';
 import { runAction } from '../action.js';
 import { loginOf, namesServers, openLogin } from '../login.js';
 import { observeGroup } from '../observing.js';
-import { type CommonOptions, wholeNumber, withLoginOptions, withOutputOptions } from '../options.js';
+import { type CommonOptions, namedServersText, wholeNumber, withLoginOptions, withOutputOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { type CleanUp, Interrupted, withCleanUp } from '../processes/clean-up.js';
 import { claimFolder } from '../processes/folder-claim.js';
@@ -40,7 +40,7 @@ export function registerUp(program: Command): void {
       )
       .description('start peers on this machine and keep them up, until Ctrl-C'),
   );
-  withLoginOptions(command, 'NATS servers that run already; none: start one').action((options: UpOptions) =>
+  withLoginOptions(command, namedServersText).action((options: UpOptions) =>
     runAction(options, async (output) => {
       try {
         await withCleanUp((cleanUp) => up(cleanUp, output, options));

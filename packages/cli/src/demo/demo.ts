@@ -7,11 +7,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, asPeerId, defaultPrefix, defaultTimes } from '@conclave/protocol';
 import { Failed } from '../exit-codes.js';
-import { openLogin } from '../login.js';
+import type { LoginFlags } from '../login.js';
 import { observeGroup } from '../observing.js';
 import type { Output } from '../output.js';
 import type { CleanUp } from '../processes/clean-up.js';
-import { foundGroup, type Mesh, makeMesh, ownNatsServer, peerNames } from '../processes/mesh.js';
+import {
+  foundGroup,
+  type Mesh,
+  makeMesh,
+  namedOrOwnNats,
+  namesServersItself,
+  peerNames,
+  refuseSecondMesh,
+} from '../processes/mesh.js';
 import type { Placement } from '../processes/peer-processes.js';
 import type { StageTime } from '../views/change-view.js';
 import { ChangeView } from '../views/change-view.js';
@@ -26,7 +34,7 @@ const newPeers = [asPeerId('n1'), asPeerId('n4'), asPeerId('n5')];
 const valueBytes = 128;
 const sayEachPercent = 50;
 
-export interface DemoOptions {
+export interface DemoOptions extends LoginFlags {
   readonly json: boolean;
   readonly placement: Placement;
   readonly writers: number;
@@ -56,7 +64,8 @@ export async function demo(cleanUp: CleanUp, output: Output, options: DemoOption
     `Conclave: ${processes}, ${options.writers} writers, ${peerSet(oldPeers)} becomes ${peerSet(newPeers)}`,
   );
   const mesh = await startMesh(cleanUp, timeline, options);
-  const client = await ConclaveClient.connect({ connection: mesh.requester.connection, groupId });
+  const { connection, subjects } = mesh.requester;
+  const client = await ConclaveClient.connect({ connection, groupId, prefix: subjects.prefix });
   cleanUp.add(() => client.close());
 
   const writers = new Writers(options.writers, (key, value) => client.kv.put(key, value), valueBytes);
@@ -81,13 +90,22 @@ export async function demo(cleanUp: CleanUp, output: Output, options: DemoOption
   );
 }
 
-async function startMesh(cleanUp: CleanUp, timeline: Timeline, { placement }: DemoOptions): Promise<Mesh> {
+async function startMesh(cleanUp: CleanUp, timeline: Timeline, flags: DemoOptions): Promise<Mesh> {
+  const { placement } = flags;
   const folder = await cleanUp.temporaryFolder('conclave-demo');
-  const natsUrl = await ownNatsServer(cleanUp, path.join(folder, 'nats'));
-  timeline.step(`a NATS server listens at ${natsUrl}, open to all users of this machine`);
-  const options = { groupId, prefix: defaultPrefix, placement, folder };
-  const mesh = await makeMesh(cleanUp, openLogin(natsUrl), options, (text) => timeline.step(text));
+  const isNamed = namesServersItself(flags);
+  const login = await namedOrOwnNats(cleanUp, flags, path.join(folder, 'nats'));
+  const url = login.servers.join(',');
+  if (!isNamed) timeline.step(`a NATS server listens at ${url}, open to all users of this machine`);
+  // Where others may be, their peers have the usual prefix.
+  const prefix = isNamed ? `${defaultPrefix}-demo` : defaultPrefix;
+  const options = { groupId, prefix, placement, folder };
+  const mesh = await makeMesh(cleanUp, login, options, (text) => timeline.step(text));
   const peers = peerNames(5);
+  if (isNamed) {
+    timeline.step(`the NATS server at ${url} is used, under the prefix ${prefix}`);
+    await refuseSecondMesh(mesh.requester, peers);
+  }
   await mesh.processes.start(peers);
   const actors = placement === 'four' ? ', each a node, a replicator, a ballot-box and a log-store' : '';
   timeline.step(`${mesh.processes.processCount} processes are up: ${peers.join(', ')}${actors}`);

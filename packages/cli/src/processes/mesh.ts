@@ -1,9 +1,12 @@
 /** A whole mesh for a command: a NATS server, peers, a group. All of it is stopped by the command's clean-up. */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { asPeerId, type BootstrapReply, ConclaveError, type GroupId, type PeerId } from '@conclave/protocol';
-import type { NatsLogin } from '@conclave/protocol/login';
+import { NatsLogin } from '@conclave/protocol/login';
 import { bootstrap } from '../commands/bootstrap.js';
 import { connectTo } from '../connection.js';
+import { makeAuthority, makeServerCertificate } from '../credentials/certificates.js';
+import { type LoginFlags, loginOf, openLogin } from '../login.js';
 import { findNatsServer } from '../nats-server/find-server.js';
 import { Requester } from '../requester.js';
 import { isBusy, isUnreachable, until } from '../until.js';
@@ -47,6 +50,53 @@ export async function ownNatsServer(cleanUp: CleanUp, folder: string, port = 0):
   };
   if (port === 0) return start(0);
   return start(port).catch(() => start(0));
+}
+
+/**
+ * The NATS servers that options name; where they name none, a server of the command's own in `folder`. The environment alone names none
+ * here: a load is not to meet servers that are in use because a shell knows them.
+ */
+export async function namedOrOwnNats(
+  cleanUp: CleanUp,
+  flags: LoginFlags & { readonly tls?: boolean },
+  folder: string,
+): Promise<NatsLogin> {
+  if (!namesServersItself(flags)) {
+    return flags.tls === true ? ownTlsServer(cleanUp, folder) : openLogin(await ownNatsServer(cleanUp, folder));
+  }
+  if (flags.tls === true) throw new ConclaveError('EINVAL', '--tls is for a NATS server of the command’s own');
+  return loginOf(flags);
+}
+
+/** Whether options name servers that run already. */
+export function namesServersItself({ nats, natsContext }: LoginFlags): boolean {
+  return nats !== undefined || natsContext !== undefined;
+}
+
+/** A server of the command's own that speaks TLS alone, with a certificate that is made for it. */
+async function ownTlsServer(cleanUp: CleanUp, folder: string): Promise<NatsLogin> {
+  mkdirSync(folder, { recursive: true });
+  const authority = makeAuthority(Date.now());
+  const server = makeServerCertificate(['127.0.0.1', 'localhost'], authority, Date.now());
+  const file = (name: string, text: string): string => {
+    const whole = path.resolve(folder, name);
+    writeFileSync(whole, text, { mode: 0o600 });
+    return whole;
+  };
+  const [ca, cert, key] = [
+    file('ca.pem', authority.certificate),
+    file('server.pem', server.certificate),
+    file('server-key.pem', server.key),
+  ];
+  const started = await startNatsServer(await findNatsServer(), folder, 0, [
+    '--tls',
+    '--tlscert',
+    cert,
+    '--tlskey',
+    key,
+  ]);
+  cleanUp.add(() => started.stop());
+  return NatsLogin.of({ servers: started.url, tlsCa: ca });
 }
 
 /** Connects to NATS and prepares processes; starts no peer yet. */

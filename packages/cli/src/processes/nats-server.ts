@@ -27,15 +27,31 @@ export interface NatsServer {
  *
  * @param folder for its log and its note of the port it has; made where it is not there
  * @param port that it is to have; 0: any that is free
+ * @param more arguments of its command line
  * @throws ConclaveError EUNREACHABLE where it does not start, the port being taken, for one
  */
-export async function startNatsServer(executable: string, folder: string, port = 0): Promise<NatsServer> {
+export async function startNatsServer(
+  executable: string,
+  folder: string,
+  port = 0,
+  more: readonly string[] = [],
+): Promise<NatsServer> {
   mkdirSync(folder, { recursive: true });
   const log = path.join(folder, 'nats-server.log');
   const portsFolder = path.join(folder, 'nats-ports');
   rmSync(portsFolder, { recursive: true, force: true });
   mkdirSync(portsFolder, { recursive: true });
-  const args = ['-a', '127.0.0.1', '-p', String(port === 0 ? -1 : port), '-l', log, '--ports_file_dir', portsFolder];
+  const args = [
+    '-a',
+    '127.0.0.1',
+    '-p',
+    String(port === 0 ? -1 : port),
+    '-l',
+    log,
+    '--ports_file_dir',
+    portsFolder,
+    ...more,
+  ];
   const child = spawnGuarded(executable, args);
   takeCharge(child);
   let failure = 'it ended at once';
