@@ -578,6 +578,10 @@ export const chapters = [
         mutants: ['history-not-checked-at-the-door'],
       },
       {
+        rule: 'What NATS does not permit is not done, and what it may have delivered is unknown',
+        mutants: ['not-permitted-replies-are-not-done', 'not-permitted-ends-all-of-a-subject'],
+      },
+      {
         rule: 'A client reports the end of a history, once, and takes no session over into the next',
         mutants: ['end-of-a-history-not-reported', 'session-carried-into-another-history'],
       },

@@ -220,6 +220,34 @@ export const clients = [
     why: 'the next history knows no session of the one before: it refuses the request, and the client opens another session',
   },
   {
+    id: 'not-permitted-replies-are-not-done',
+    rule: 'A write whose reply NATS refuses may have happened: its outcome is unknown.',
+    edits: [
+      {
+        file: client,
+        find: "const outcome = target === undefined ? 'unknown' : 'not_done';",
+        replace: "const outcome = 'not_done';",
+      },
+    ],
+    seeds: 0,
+    test: 'packages/client/test/client-core.test.ts',
+    why: 'the simulator has no NATS that refuses what a login may not do',
+  },
+  {
+    id: 'not-permitted-ends-all-of-a-subject',
+    rule: 'NATS refuses one request: those before it on the same subject may have been delivered.',
+    edits: [
+      {
+        file: client,
+        find: 'target === undefined ? pending : pending.slice(-1)',
+        replace: 'pending',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/client/test/client-core.test.ts',
+    why: 'the simulator has no NATS that refuses what a login may not do',
+  },
+  {
     id: 'watches-of-a-client-without-bound',
     rule: 'One client has a bounded number of watches.',
     edits: [
