@@ -1,7 +1,7 @@
 /**
  * A process with a log-store and, in the place of its node, something that appends, takes snapshots and installs others
- * without end. Once that is acknowledged, it says so: a line `<base> <last index> <number of the snapshot>`. It is made
- * to be killed.
+ * without end. Once that is acknowledged, it says so: a line `<base> <last index> <number of the snapshot> <number of the next>`. It is
+ * made to be killed.
  */
 import { writeSync } from 'node:fs';
 import { type ActorContext, InProcessTransport, silentLog } from '@conclave/actor';
@@ -88,11 +88,14 @@ class Driver {
   private base: number;
   private last: number;
   private snapshot: number;
+  private next: number;
 
   constructor(private readonly opened: Body<'node.opened'>) {
     this.base = opened.base_index;
     this.last = opened.last_index;
     this.snapshot = Number(opened.snapshot?.snapshot_id ?? 0);
+    // What the run before has left behind of a snapshot is no beginning of another one.
+    this.next = Math.max(this.snapshot, Number(opened.installing?.snapshot_id ?? 0)) + 1;
   }
 
   async run(): Promise<never> {
@@ -101,7 +104,7 @@ class Driver {
       if (this.last === 0 || chance < 0.7) await this.append();
       else if (chance < 0.92) await this.bring('taken', this.last);
       else await this.bring('installed', this.last + 50);
-      writeSync(1, `${this.base} ${this.last} ${this.snapshot}\n`);
+      writeSync(1, `${this.base} ${this.last} ${this.snapshot} ${this.next}\n`);
     }
   }
 
@@ -136,7 +139,7 @@ class Driver {
 
   private async bring(source: 'taken' | 'installed', lastIncluded: number): Promise<void> {
     const index = asLogIndex(lastIncluded);
-    const snapshot_id = `${this.snapshot + 1}`;
+    const snapshot_id = `${this.next}`;
     const cutter = new SnapshotCutter(index);
     const pieces = Array.from({ length: 30 }, () => new Uint8Array(Math.random() * 60_000).fill(index % 256));
     const chunks = [...pieces.flatMap((piece) => cutter.add(piece)), ...cutter.end()];
@@ -155,7 +158,8 @@ class Driver {
       body: { ...this.frame(), snapshot_id, source, group_uid, term, head, compact_to },
     });
     await this.acknowledged();
-    this.snapshot += 1;
+    this.snapshot = this.next;
+    this.next += 1;
     this.base = compact_to;
     this.last = Math.max(this.last, index);
   }
