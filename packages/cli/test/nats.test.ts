@@ -218,7 +218,7 @@ describe('the floor', () => {
     const ended = new Promise<void>((resolve) => {
       end = resolve;
     });
-    const echoing = echo(server.url, ended);
+    const echoing = echo(openLogin(server.url), ended);
     const echoed = await until('the echo answers', 5_000, async () => {
       const body = new Uint8Array([1, 2, 3]);
       return connection.request('conclave-bench-echo', body, { timeout: 1_000 }).catch(() => undefined);

@@ -5,7 +5,6 @@ import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import type { NatsLogin } from '@conclave/protocol/login';
 import { connectTo } from '../connection.js';
-import { loginOf } from '../login.js';
 import { conclaveFile } from '../own-files.js';
 import { stopChild, takeCharge } from '../processes/child.js';
 import type { CleanUp } from '../processes/clean-up.js';
@@ -16,9 +15,9 @@ const subject = 'conclave-bench-echo';
 const stopTimeoutMs = 2_000;
 const requestTimeoutMs = 10_000;
 
-/** Answers each request with its own body until `ended`. The work of the hidden command `bench-echo`; its login is in the environment. */
-export async function echo(ended: Promise<unknown>): Promise<void> {
-  const connection = await connectTo(loginOf({}), 'conclave-bench-echo');
+/** Answers each request with its own body until `ended`. The work of the hidden command `bench-echo`. */
+export async function echo(login: NatsLogin, ended: Promise<unknown>): Promise<void> {
+  const connection = await connectTo(login, 'conclave-bench-echo');
   connection.subscribe(subject, {
     callback: (error, message) => {
       if (error === null) message.respond(message.data);

@@ -33,7 +33,7 @@ import {
 import { scratchFolder } from '../bench/scratch-folder.js';
 import { benchWatches, defaultWatches } from '../bench/watches.js';
 import { Failed } from '../exit-codes.js';
-import type { LoginFlags } from '../login.js';
+import { type LoginFlags, loginOf } from '../login.js';
 import { namedServersText, splitList, wholeNumber, withLoginOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { CleanUp, withCleanUp } from '../processes/clean-up.js';
@@ -127,7 +127,7 @@ export function registerBench(program: Command): void {
     runAction(options, (output) => withCleanUp((cleanUp) => benchOf(options)(cleanUp, output, options))),
   );
   // A process of its own for the floor: the answers must come from elsewhere, as those of peers do.
-  program.command('bench-echo', { hidden: true }).action(() => echo(once(process, 'disconnect')));
+  program.command('bench-echo', { hidden: true }).action(() => echo(loginOf({}), once(process, 'disconnect')));
 }
 
 function benchOf({ joiner, change, watches }: BenchOptions): typeof bench {
