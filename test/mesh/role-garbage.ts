@@ -10,7 +10,7 @@ import { actorKinds } from '../support/peers.js';
 import { peerUser, roleUser, SecuredNats, testUser } from '../support/secured-nats.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
 import { Writers } from './fault-writers.js';
-import { garbageOf, overLarge } from './garbage-bodies.js';
+import { type Garbage, garbageOf, overLarge } from './garbage-bodies.js';
 import { type Door, doors, expectError, isAccepted } from './garbage-doors.js';
 import { sample } from './garbage-samples.js';
 
@@ -86,13 +86,16 @@ export function fuzzRoles(share: number): void {
     async (role) => {
       const asked = [...doors(), ...hostDoors()].filter(mayAsk[role]);
       expect(asked.length).toBeGreaterThan(0);
-      const attempts = asked.flatMap((door) => {
+      const attempts: (Garbage & { readonly door: Door })[] = [];
+      for (const door of asked) {
         const body = door.request === undefined ? {} : sample(door.request, random);
         const bodies = (['json', 'msgpack'] as const).flatMap((encoding) => garbageOf(body, random, encoding));
         // At least one for each subject.
         const refused = bodies.filter(({ data }) => !isAccepted(door, data));
-        return [...refused.slice(0, 1), ...some(refused.slice(1))].map((garbage) => ({ door, ...garbage }));
-      });
+        for (const garbage of [...refused.slice(0, 1), ...some(refused.slice(1))]) attempts.push({ door, ...garbage });
+        // Much of it takes long to make, and the writers are in this process.
+        await new Promise(setImmediate);
+      }
       while (attempts.length > 0) {
         await Promise.all(
           attempts.splice(0, inFlight).map(async ({ door, kind, data }) => {

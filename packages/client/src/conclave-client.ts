@@ -17,6 +17,7 @@ import {
 import { connectWith, inboxOf, LoginError, type LoginSettings, NatsLogin, violationOf } from '@conclave/protocol/login';
 import type { Msg, NatsConnection, NodeConnectionOptions, Status, Subscription } from 'nats';
 import { AdminApi } from './admin-api.js';
+import { afterReading } from './after-reading.js';
 import { ByCallId } from './by-call-id.js';
 import { onlyAsks } from './core/call-check.js';
 import {
@@ -99,7 +100,7 @@ export class ConclaveClient {
   private readonly abandoned = new FinalizationRegistry<KeyWatch>((watch) => watch.close());
   private readonly historyListeners = new Set<HistoryListener>();
   private lastCallId = 0;
-  private timer: NodeJS.Timeout | undefined;
+  private cancelTimer = (): void => {};
   private isIdleScheduled = false;
   /** What stopped the core: an invariant that does not hold. */
   private failure: Error | undefined;
@@ -299,7 +300,7 @@ export class ConclaveClient {
     } catch (error) {
       // A core that is wrong decides nothing any more.
       this.failure = error as Error;
-      clearTimeout(this.timer);
+      this.cancelTimer();
       this.rejectAll(this.failure);
       return;
     }
@@ -313,14 +314,13 @@ export class ConclaveClient {
       case 'settle':
         return this.settle(effect.callId, effect.settlement);
       case 'set_timer':
-        clearTimeout(this.timer);
-        this.timer = setTimeout(
-          () => this.step({ type: 'timer', timer: effect.timer }),
-          Math.min(effect.afterMs, longestTimerMs),
+        this.cancelTimer();
+        this.cancelTimer = afterReading(Math.min(effect.afterMs, longestTimerMs), () =>
+          this.step({ type: 'timer', timer: effect.timer }),
         );
         return;
       case 'cancel_timer':
-        return clearTimeout(this.timer);
+        return this.cancelTimer();
       case 'history_ended': {
         const error = new ConclaveError('EHISTORY', `the group is no longer in history ${effect.groupUid}`);
         for (const watch of [...this.watches]) watch.close(error);
