@@ -20,7 +20,7 @@ export async function connectWith(login: NatsLogin, options: NodeConnectionOptio
   try {
     const base = { noRandomize: true, ...login.connectOptions(), ignoreAuthErrorAbort: true };
     // A server that ends the connection within the login is reported at once only where the client would not try again.
-    const connection = await connect({ ...base, ...options, reconnect: reconnect && waitOnFirstConnect });
+    const connection = await connectToHear({ ...base, ...options, reconnect: reconnect && waitOnFirstConnect });
     optionsOf(connection).reconnect = reconnect;
     return connection;
   } catch (error) {
@@ -40,7 +40,7 @@ export async function findServer(login: NatsLogin, timeout?: number): Promise<nu
   for (const [at, server] of login.servers.entries()) {
     try {
       const options = { ...login.connectOptions(at, true), ...(timeout === undefined ? {} : { timeout }) };
-      const nats = await connect({ ...options, name: 'conclave login', reconnect: false });
+      const nats = await connectToHear({ ...options, name: 'conclave login', reconnect: false });
       await nats.close();
       return at;
     } catch (error) {
@@ -49,6 +49,23 @@ export async function findServer(login: NatsLogin, timeout?: number): Promise<nu
   }
   const rejected = failures.find(({ code }) => code !== 'EUNREACHABLE');
   throw rejected ?? explain(login, failures.at(-1), login.servers);
+}
+
+/** So often a server may cut the connection within the login, before it is believed to have nothing to say. */
+const cutAttempts = 6;
+
+/**
+ * As `connect`. A server that does not take a certificate says so and closes; where what this side was sending meets that, the system
+ * throws away what was said: one more attempt most often hears it.
+ */
+async function connectToHear(options: NodeConnectionOptions): Promise<NatsConnection> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await connect(options);
+    } catch (error) {
+      if (attempt === cutAttempts || !['ECONNRESET', 'EPIPE'].includes(codeOf(error))) throw error;
+    }
+  }
 }
 
 /** A subject for replies, as the connection's own requests have it: below its inbox prefix. */
