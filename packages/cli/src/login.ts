@@ -1,6 +1,7 @@
 /** How a command logs in to NATS: by its options, else by the environment. */
 import { ConclaveError, inboxPrefixOfRole, type PeerId } from '@conclave/protocol';
 import {
+  isWholeLogin,
   LoginError,
   type LoginSettings,
   loginOptions,
@@ -47,7 +48,8 @@ export function namesServers(flags: LoginFlags, environment: NodeJS.ProcessEnv =
 
 /** What is given, what counts for more first. */
 export function loginLayers(flags: LoginFlags, environment: NodeJS.ProcessEnv = process.env): readonly LoginSettings[] {
-  return [settingsOf(flags), settingsFromEnvironment(environment), ...configured];
+  const given = [settingsOf(flags), settingsFromEnvironment(environment)];
+  return isWholeLogin(environment) ? given : [...given, ...configured];
 }
 
 /** Of the configuration file and the context. */

@@ -6,7 +6,7 @@ import { applyConfiguration, readConfiguration } from '../src/configuration/appl
 import { Contexts, currentContext } from '../src/configuration/contexts.js';
 import { optionsOf } from '../src/configuration/schema.js';
 import { allNodes, commandTree, isRunnable } from '../src/help/command-tree.js';
-import { loginOf } from '../src/login.js';
+import { loginLayers, loginOf, openLogin } from '../src/login.js';
 import { createProgram } from '../src/program.js';
 
 let folder = '';
@@ -133,6 +133,14 @@ describe('a configuration file', () => {
   ])('%j is refused, with the place', (text, message) => {
     const config = file(text);
     expect(() => readConfiguration(createProgram(), config)).toThrow(`${config}${message}`);
+  });
+
+  it('adds nothing to the login that a command gives to a process of its own', async () => {
+    const config = file('nats-user: ann\nnats-password-file: /nowhere\n');
+    Object.assign(environment, openLogin('nats://127.0.0.1:5').environment, { CONCLAVE_CONFIG: config });
+    await optionsFor(['run', '--peer', 'n1']);
+    expect(loginLayers({}, environment)).toEqual([{}, { servers: 'nats://127.0.0.1:5' }]);
+    expect(loginLayers({}, { CONCLAVE_CONFIG: config })).toContainEqual({ user: 'ann', passwordFile: '/nowhere' });
   });
 
   it('says so where it cannot be read, or is no JSON in spite of its name', () => {

@@ -15,7 +15,7 @@ export const storageRetryMs = 1000;
 /** LevelDB needs some files at once when it is opened. */
 const filesAtOnce = 16;
 
-/** Whether this process has had its store open before. Then the data folder must still hold it, and is not made anew. */
+/** Whether this process has had its store open before. Then the data folder must still hold it, and no other store is created. */
 export type Before = 'first' | 'again';
 
 /** Settled once the data folder can be used, if there is a log-store that needs it. */

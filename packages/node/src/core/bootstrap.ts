@@ -32,7 +32,7 @@ import type { ConfigurationChange } from './configuration-change.js';
 import type { NodeContext } from './context.js';
 import type { NodeInput } from './contract.js';
 import type { Election } from './election.js';
-import { Founding } from './founding.js';
+import { Founding, roundLostMs } from './founding.js';
 import type { OwnActors } from './own-actors.js';
 import type { NodeState } from './state.js';
 
@@ -52,15 +52,12 @@ interface Waiting {
   readonly deadlineMs: number;
 }
 
-/** Whoever asks while it is open waits with the others: they are as many as requests that may be open at a node. */
+/** Requests that arrive while it is open wait for the same answer. Their number is bounded by the open requests of a node. */
 interface Question {
   readonly askId: number;
   readonly requestIds: number[];
   readonly deadlineMs: number;
 }
-
-/** No answer by then: the question or its answer was lost. */
-const questionLostMs = 5000;
 
 export class Bootstrap {
   private founding: Founding | undefined;
@@ -68,7 +65,7 @@ export class Bootstrap {
   private waiting: Waiting | undefined;
   private promisedTo: { readonly peerId: PeerId; readonly untilMs: number } | undefined;
   private lastAskId = 0;
-  /** This peer holds the group, and asks its leader what is there for those who asked this peer to found it. */
+  /** This peer holds the group: it asks the leader for the configuration, on behalf of the `bootstrap` requests that wait. */
   private question: Question | undefined;
 
   constructor(
@@ -133,13 +130,13 @@ export class Bootstrap {
     this.takeInPeers(requestId, timeoutMs);
   }
 
-  /** The leader knows the configuration; this peer may lag, or have been left out. Without a leader its own log has to do. */
+  /** Asks the leader: this peer may lag, or may have been removed. Without a leader it replies from its own log. */
   private askWhatIsThere(requestId: number, timeoutMs: number): void {
     const { context, question } = this;
     if (this.state.role === 'leader') return context.reply(requestId, this.whatIsThere());
     if (question !== undefined) return void question.requestIds.push(requestId);
     this.lastAskId += 1;
-    const deadlineMs = context.nowMs + Math.min(shareOfWait * timeoutMs, questionLostMs);
+    const deadlineMs = context.nowMs + Math.min(shareOfWait * timeoutMs, roundLostMs);
     this.question = { askId: this.lastAskId, requestIds: [requestId], deadlineMs };
     context.emit({ type: 'ask_group', askId: this.lastAskId, round: 1 });
   }

@@ -48,8 +48,8 @@ const leastRounds = 3;
 const leastTimeouts = 3;
 /** A round that began longer ago than this (or than an election timeout) says nothing about now. */
 const roundIsFreshMs = 1500;
-/** A round whose answer has not come by then is begun again. */
-const roundLostMs = 5000;
+/** The answer to `ask_group` is considered lost if it has not arrived by then. */
+export const roundLostMs = 5000;
 /** Peers that an error names. */
 const namedPeers = 8;
 

@@ -4,6 +4,7 @@ export { LoginError, type LoginErrorCode } from './login-error.js';
 export { type Violation, violationOf } from './permissions.js';
 export { splitServers } from './server-url.js';
 export {
+  isWholeLogin,
   type LoginSetting,
   type LoginSettings,
   loginOptions,

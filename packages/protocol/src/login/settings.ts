@@ -68,6 +68,9 @@ const secretVariables: readonly (readonly [LoginSetting, string])[] = [
 
 const serversVariable = 'NATS_URL';
 
+/** Set for a child process: the environment holds all of its login, and a configuration file or a context adds nothing. */
+const wholeVariable = 'CONCLAVE_NATS_LOGIN_WHOLE';
+
 /** What the environment says. Variables that are empty are not set. */
 export function settingsFromEnvironment(environment: Readonly<Record<string, string | undefined>>): LoginSettings {
   const variables = [
@@ -92,7 +95,12 @@ export function environmentOf(settings: LoginSettings): Record<string, string> {
   const variables = [...secretVariables, ...loginOptions.map(({ setting, variable }) => [setting, variable] as const)];
   const rest = variables.map(([setting, variable]) => [variable, String(settings[setting] ?? '')] as const);
   const urls = servers === undefined || typeof servers === 'string' ? (servers ?? '') : servers.join(',');
-  return { [serversVariable]: urls, ...Object.fromEntries(rest) };
+  return { [serversVariable]: urls, ...Object.fromEntries(rest), [wholeVariable]: '1' };
+}
+
+/** Whether the environment holds the whole login, as `environmentOf` makes it. */
+export function isWholeLogin(environment: Readonly<Record<string, string | undefined>>): boolean {
+  return environment[wholeVariable] === '1';
 }
 
 /** `passwordFile`: `--nats-password-file`, `CONCLAVE_NATS_PASSWORD_FILE`. */

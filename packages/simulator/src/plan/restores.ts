@@ -1,6 +1,6 @@
 /**
- * In some runs a backup of the group is read, and later the group is deleted and founded anew with it, while its clients stay: once or
- * in a chain, now and then with a reset in between, or twice with the same backup. It has a chance of its own.
+ * In some runs a backup of the group is read, and later the group is deleted and created again from it, while its clients stay: once or
+ * in a chain, sometimes with a reset in between, or twice with the same backup. It has a chance of its own.
  */
 import { clearFaults, resetOne } from './histories.js';
 import type { Stage } from './scenes.js';
