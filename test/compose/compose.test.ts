@@ -180,4 +180,25 @@ describe('docker compose', () => {
     await untilLed((leaderId) => ['n1', 'n4', 'n5'].includes(leaderId));
     expect(await findLost(connected(), acknowledged)).toEqual([]);
   });
+
+  test('founds no second group after a `down -v` that left the running spare peers their data (promises 6 and 29)', async () => {
+    const { acknowledged } = writing();
+    // Without their profile, n4 and n5 keep running, with their volumes: a majority of the group {n1,n4,n5}.
+    await project.composeToEnd(['down', '-v', '--timeout', '10']);
+    expect((await project.stateOf('n4-log-store')).Status).toBe('running');
+    expect((await project.stateOf('n5-log-store')).Status).toBe('running');
+    await client?.close();
+    await operator?.close();
+    await project.compose('up', '-d');
+    await until('bootstrap has ended', bootstrapTimeoutMs, async () =>
+      (await project.stateOf('bootstrap')).Status === 'exited' ? true : undefined,
+    );
+
+    client = await PlainClient.connect(ports, await project.login('client'));
+    operator = await PlainClient.connect(ports, await project.login('operator'));
+    await untilLed((leaderId) => ['n4', 'n5'].includes(leaderId));
+    expect(await findLost(connected(), acknowledged)).toEqual([]);
+    // The lost volume of n1 is replaced from the others.
+    await project.untilHealth('n1-node', 'healthy', healthTimeoutMs);
+  });
 });

@@ -375,11 +375,7 @@ export class CoreMesh {
     this.watcher.onStepping?.(actor, input, at);
     actor.stepCount += 1;
     try {
-      return actor.core.step(input, at);
-    } catch (error) {
-      if (error instanceof InvariantViolation) throw error;
-      const what = error instanceof InvariantError ? error.message : String((error as Error).stack ?? error);
-      throw new InvariantViolation('cores-keep-their-invariants', `${actor.name}: ${what}`);
+      return keepsInvariants(actor, () => actor.core.step(input, at));
     } finally {
       actor.stepCount += 1;
     }
@@ -413,7 +409,7 @@ export class CoreMesh {
           this.publish(actor, effect.event);
           break;
         case 'reply':
-          this.requests.settle(effect.requestId, { result: effect.result });
+          keepsInvariants(actor, () => this.requests.settle(effect.requestId, { result: effect.result }));
           break;
         case 'refuse':
           this.requests.settle(effect.requestId, { error: effect.error });
@@ -504,5 +500,16 @@ export class CoreMesh {
     const requestId = this.requests.add(actor, respond);
     this.step(actor, input(requestId), 'door');
     return requestId;
+  }
+}
+
+/** Runs production code of an actor: an error that it throws is a broken invariant of its own. */
+function keepsInvariants<T>(actor: Actor, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof InvariantViolation) throw error;
+    const what = error instanceof InvariantError ? error.message : String((error as Error).stack ?? error);
+    throw new InvariantViolation('cores-keep-their-invariants', `${actor.name}: ${what}`);
   }
 }
