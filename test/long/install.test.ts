@@ -84,13 +84,13 @@ describe('an installed package', () => {
   });
 });
 
-/** The client's sample in the README. */
-function sample(): string {
-  const blocks = [...readFileSync(path.join(root, 'README.md'), 'utf8').matchAll(/```ts\n(.*?)```/gs)].map(
+/** The client's sample in a document. */
+function sample(document: string): string {
+  const blocks = [...readFileSync(path.join(root, document), 'utf8').matchAll(/```ts\n(.*?)```/gs)].map(
     ([, code = '']) => code,
   );
   const found = blocks.find((code) => code.includes("from '@conclave/client'") && code.includes('client.close()'));
-  if (found === undefined) throw new Error('README.md has no sample of the client');
+  if (found === undefined) throw new Error(`${document} has no sample of the client`);
   return found;
 }
 
@@ -136,7 +136,7 @@ class Up {
 }
 
 describe('in a project of the user', () => {
-  it('the README’s sample compiles and runs against `npx conclave up`, which finds the server that was fetched', async () => {
+  it('the samples of the client in the documents compile and run against `npx conclave up`, which finds the server that was fetched', async () => {
     // As a fetch leaves it: by the name of its release, in the cache of the user.
     const cache = path.join(
       folder,
@@ -152,7 +152,11 @@ describe('in a project of the user', () => {
     const up = new Up(['--peers', '5', '--placement', 'one']);
     try {
       const natsUrl = await up.natsUrl;
-      writeFileSync(path.join(project, 'sample.ts'), sample().replaceAll('nats://127.0.0.1:4222', natsUrl));
+      const samples = { readme: 'README.md', sample: 'docs/client.md' };
+      for (const [name, document] of Object.entries(samples)) {
+        const code = sample(document).replaceAll('nats://127.0.0.1:4222', natsUrl);
+        writeFileSync(path.join(project, `${name}.ts`), code);
+      }
       writeFileSync(path.join(project, 'others.ts'), others);
       const compilerOptions = {
         module: 'NodeNext',
@@ -165,8 +169,9 @@ describe('in a project of the user', () => {
       };
       writeFileSync(path.join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }));
       await run(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', '.']);
-      const printed = await run(process.execPath, ['sample.js']);
-      expect(printed).toContain("key: 'greeting'");
+      for (const name of Object.keys(samples)) {
+        expect(await run(process.execPath, [`${name}.js`])).toContain("key: 'greeting'");
+      }
       await run(process.execPath, ['others.js']);
       const environmentOfCommand = { ...environment, NATS_URL: natsUrl };
       const status = await capture('npx', ['conclave', 'status', '--json'], {
