@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { root } from './source-file.js';
 
 /** The numbers of the rows in docs/promises.md, in their order. */
-const promises = [...readFileSync(path.join(root, 'docs/promises.md'), 'utf8').matchAll(/^\| (\d+) \|/gm)].map(([, number]) =>
-  Number(number),
+const promises = [...readFileSync(path.join(root, 'docs/promises.md'), 'utf8').matchAll(/^\| (\d+) \|/gm)].map(
+  ([, number]) => Number(number),
 );
 const known = promises.length;
 

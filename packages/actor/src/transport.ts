@@ -75,7 +75,7 @@ export class Tally {
   }
 }
 
-/** The name of a message, taken apart: `node.tick` is `tick` to `node`. */
+/** The name of a message, taken apart: `node.opened` is `opened` to `node`. */
 export function recipientOf(name: MessageName): Recipient {
   return name.slice(0, name.indexOf('.')) as Recipient;
 }

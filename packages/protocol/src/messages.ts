@@ -48,7 +48,7 @@ const snapshotChunk = {
   snapshot_id: z.union([SnapshotId, z.literal('')]),
   head: SnapshotHead.nullable(),
   number: Count,
-  /** As `encodeSnapshotChunk` made it; empty where it is refused. */
+  /** As `SnapshotCutter` made it; empty where it is refused. */
   chunk: Bytes,
   refusal: SnapshotRefusal,
 };
