@@ -2,7 +2,7 @@
  * All keys in their order, for ranges: blocks of keys, each block and all blocks together in order.
  *
  * Owns the order alone; who holds the keys says which are there. Chosen by measurement, as
- * `docs/decisions/0021-keys-in-order.md` tells: a new key costs a search and a move of half a block.
+ * `docs/decisions/0021-keys-are-sorted-in-blocks.md` tells: a new key costs a search and a move of half a block.
  *
  * Invariants:
  * 1. Every block but the only one holds 1 to `blockKeys` keys.
