@@ -1,18 +1,26 @@
 // Writes the documents that are generated.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { glossaryDocument } from './glossary-document.mjs';
 import { root, runMain } from './run.mjs';
 import { setUp } from './setup.mjs';
 import { subjectsDocument } from './subjects-document.mjs';
 
 await runMain(async () => {
   await setUp();
-  const built = path.join(root, 'packages', 'protocol', 'dist', 'index.js');
-  const protocol = await import(pathToFileURL(built).href);
+  const protocol = await built('protocol/dist/index.js');
+  const { createProgram } = await built('cli/dist/program.js');
   const docs = path.join(root, 'docs');
   mkdirSync(docs, { recursive: true });
   writeFileSync(path.join(docs, 'subjects.md'), subjectsDocument(protocol));
+  const glossary = path.join(docs, 'glossary.md');
+  writeFileSync(glossary, glossaryDocument(readFileSync(glossary, 'utf8'), protocol, createProgram()));
   return 0;
 });
+
+/** @param {string} file in `packages/` */
+function built(file) {
+  return import(pathToFileURL(path.join(root, 'packages', file)).href);
+}
