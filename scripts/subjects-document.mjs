@@ -36,30 +36,30 @@ export function subjectsDocument(protocol) {
   return `${[
     '# Subjects',
     'Generated from the schemas in `packages/protocol` by `npm run docs`; do not edit.',
-    'The prefix is `conclave` unless configured. A field with a `?` may be left out.',
+    'The prefix is `conclave` unless configured. A field with a `?` is optional.',
     '## Shape',
     [
-      '| subject | what it is | encoding |',
+      '| subject | purpose | encoding |',
       '|---|---|---|',
-      '| `conclave.<group>.<peer>.<actor>.<message>.<from>` | to that actor of that peer, from peer `<from>` | msgpack |',
-      '| `conclave.<group>.<peer>.feed.<message>.<from>` | to several actors of that peer at once, from peer `<from>` | msgpack |',
-      `| \`conclave.<group>.<peer>.<actor>.${protocol.healthWord}\` | request, answered by that actor | JSON or msgpack, reply in kind |`,
-      '| `conclave.<group>.admin.<command>` | request, answered by the leader | JSON or msgpack, reply in kind |',
-      '| `conclave.<group>.kv.<operation>` | request, answered by the leader | the same |',
-      "| `conclave.<group>.<peer>.admin.<command>` | request, answered by that peer's node | the same |",
-      "| `conclave.<group>.<peer>.kv.<operation>` | stale reads, answered by that peer's node | the same |",
-      '| `conclave.<group>.event.<event>.<from>` | published for observers by peer `<from>` | JSON |',
-      '| `conclave.<group>.history.<from>` | which history peer `<from>` leads (`LedHistory`), about once a second, for leaders of other histories under that name | msgpack |',
-      '| `conclave.<group>.watch.<watch>` | what changes, published by the leader for who asked for it (`kv.watch`) | as it was asked for |',
-      "| `conclave.admin.<peer>.<command>` | request, answered by the process of that peer's log-stores | JSON or msgpack, reply in kind |",
-      `| \`conclave.admin.<peer>.${protocol.groupListWord}.<from>\` | the groups that peer hosts | JSON |`,
+      '| `conclave.<group>.<peer>.<actor>.<message>.<from>` | a message to one actor of one peer, from peer `<from>` | msgpack |',
+      '| `conclave.<group>.<peer>.feed.<message>.<from>` | a message to several actors of one peer, from peer `<from>` | msgpack |',
+      `| \`conclave.<group>.<peer>.<actor>.${protocol.healthWord}\` | a request to that actor | JSON or msgpack; the reply has the encoding of the request |`,
+      '| `conclave.<group>.admin.<command>` | a request to the leader | the same |',
+      '| `conclave.<group>.kv.<operation>` | a request to the leader | the same |',
+      "| `conclave.<group>.<peer>.admin.<command>` | a request to that peer's node | the same |",
+      "| `conclave.<group>.<peer>.kv.<operation>` | a read from that peer's node | the same |",
+      '| `conclave.<group>.event.<event>.<from>` | an event of peer `<from>`, for observers | JSON |',
+      '| `conclave.<group>.history.<from>` | the history that peer `<from>` leads (`LedHistory`), about once a second, for leaders of other histories of that name | msgpack |',
+      '| `conclave.<group>.watch.<watch>` | the changes of one watch (`kv.watch`), published by the leader | as requested |',
+      "| `conclave.admin.<peer>.<command>` | a request to the process of that peer's log-stores | JSON or msgpack; the reply has the encoding of the request |",
+      `| \`conclave.admin.<peer>.${protocol.groupListWord}.<from>\` | the groups that the peer hosts | JSON |`,
       '| `conclave.admin.<peer>.<actor>.bundle.<from>` | small messages of several groups to that actor, or `feed`, of that peer, from peer `<from>` | msgpack |',
     ].join('\n'),
-    '`<from>` is the peer that publishes, so that permissions of NATS bind a peer’s credential to its name. A request names an inbox for its reply: one whose reply would go to a subject of Conclave’s or of NATS’s (`$`) is dropped and counted, and not carried out.',
-    'A body whose first byte is `{` or white space is JSON, any other is msgpack, an empty one is `{}`. The msgpack is plain: no extension types, so that any language reads it. Binary is msgpack’s `bin`; in JSON it becomes base64. Integers are encoded as integers (`uint64`, `int64`), never as floats, and one that is not below 2^53 is refused with `EINVAL`.',
-    `A name (of a group, a peer) is one token: letters, digits, \`_\` and \`-\`. Reserved, and so no names: ${protocol.reservedNames.map((name) => `\`${name}\``).join(', ')}.`,
+    '`<from>` is the peer that publishes, so that NATS permissions can bind a peer’s credential to its name. The reply subject of a request is an inbox: a request whose reply subject belongs to Conclave or to NATS itself (`$`) is dropped and counted, and not executed.',
+    'A body whose first byte is `{` or white space is JSON, any other is msgpack, an empty one is `{}`. The msgpack is plain, without extension types, so that every language can read it. Binary is msgpack’s `bin`; in JSON it becomes base64. Integers are encoded as integers (`uint64`, `int64`), never as floats, and one that is not below 2^53 is rejected with `EINVAL`.',
+    `A name (of a group, a peer) is one token: letters, digits, \`_\` and \`-\`. Reserved, and therefore not names: ${protocol.reservedNames.map((name) => `\`${name}\``).join(', ')}.`,
     '## Messages between actors',
-    'msgpack, on `conclave.<group>.<peer>.`, the name, and the peer that sends it. `<peer>` is the one that receives the message. A message whose body names another sender than the subject is dropped and counted.',
+    'Encoding: msgpack. Subject: `conclave.<group>.<peer>.`, then the name of the message and the peer that sends it. `<peer>` receives the message. A message whose body names another sender than the subject is dropped and counted.',
     messageTable(protocol),
     ...Object.entries(protocol.messages).flatMap(([name, { from, purpose, schema }]) => [
       `### \`${name}\``,
@@ -67,16 +67,16 @@ export function subjectsDocument(protocol) {
       fieldTable(schema),
     ]),
     '## Bundles',
-    'A process that hosts several groups sends the small messages of its groups to one actor kind of one peer as one, when there are several in a turn: `{"messages": [[name, body], ...]}`, on `conclave.admin.<peer>.<actor>.bundle.<from>`, or `feed` in place of the actor. All others have subjects of their own always. Bundled are:',
+    'A process that hosts several groups joins the small messages of its groups to one actor kind of one peer, if there are several in one turn of the event loop: `{"messages": [[name, body], ...]}`, on `conclave.admin.<peer>.<actor>.bundle.<from>`, or with `feed` in place of the actor. All other messages always have their own subjects. Bundled are:',
     Object.entries(protocol.bundledMessages)
       .map(([name, rule]) => `- \`${name}\`${rule === 'always' ? '' : ', where it has no entries'}`)
       .join('\n'),
     '## Health',
-    `Request and reply, on \`conclave.<group>.<peer>.<actor>.${protocol.healthWord}\`, where the actor is ${protocol.actorKinds.map((kind) => `\`${kind}\``).join(', ')}: how that actor is.`,
+    `Request and reply on \`conclave.<group>.<peer>.<actor>.${protocol.healthWord}\`, where the actor is ${protocol.actorKinds.map((kind) => `\`${kind}\``).join(', ')}: the health of that actor.`,
     'Reply:',
     fieldTable(protocol.HealthReply),
     '## Admin commands',
-    'Request and reply, JSON or msgpack. Where the group answers, it is by its leader.',
+    'Request and reply, JSON or msgpack. On the subject of the group the leader answers.',
     ...Object.entries(protocol.adminCommands).flatMap(([name, { answeredBy, purpose, request, reply }]) => [
       `### \`admin.${name}\``,
       `Subject: ${answeredBy.map((who) => requestSubject(who, `admin.${name}`)).join(', ')}. Purpose: ${purpose}.`,
@@ -100,15 +100,15 @@ export function subjectsDocument(protocol) {
       ...requestAndReply(request, reply),
     ]),
     '## Watches',
-    'Published by the leader on `conclave.<group>.watch.<watch_id>` after `kv.watch`, JSON or msgpack as that came; about once a second also where nothing has changed. Core NATS delivers at most once, and leaders change: who has all up to revision R takes a message whose `after` is R or below, without the changes up to R, and is at its `revision` then. With `after` above R, with an `error`, or where nothing comes for a few seconds, ask again, from R + 1.',
+    'The leader publishes these on `conclave.<group>.watch.<watch_id>` after `kv.watch`, as JSON or msgpack like that request; about once a second also without changes. Core NATS delivers at most once, and leaders change. A client that has all changes up to revision R accepts a message whose `after` is at most R, skips the changes up to R, and then has all changes up to its `revision`. If `after` is above R, if there is an `error`, or if no message arrives for a few seconds, request the watch again, from R + 1.',
     fieldTable(protocol.WatchMessage),
     'A change is one of:',
     `\`${typeOf(protocol.KeyChange.toJSONSchema({ unrepresentable: 'any', io: 'input' }))}\``,
     '## Events',
-    'JSON, for observers, on `conclave.<group>.event.`, the name, and the peer that publishes it.',
+    'Encoding: JSON. Subject: `conclave.<group>.event.`, then the name of the event and the peer that publishes it.',
     ...Object.entries(protocol.events).flatMap(([name, { purpose, schema }]) => [
       `### \`event.${name}\``,
-      `Says: ${purpose}.`,
+      `Meaning: ${purpose}.`,
       fieldTable(schema),
     ]),
     '## Errors',
@@ -124,7 +124,7 @@ export function subjectsDocument(protocol) {
 }
 
 /**
- * Every message in one table: who says it, who hears it, what for.
+ * One table of all messages: sender, receivers, purpose.
  *
  * @param {Protocol} protocol
  */
@@ -196,7 +196,7 @@ function fieldTable(schema) {
 }
 
 /**
- * A type in TypeScript's manner; what JSON Schema has no word for is binary.
+ * A type in TypeScript's notation; a type that JSON Schema cannot express is binary.
  *
  * @param {Shape} shape
  * @returns {string}
