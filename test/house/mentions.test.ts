@@ -1,6 +1,6 @@
 // What documents and comments name exists: files, symbols, options, messages, decisions, and the titles of tests.
 
-import { adminCommands, events, hostCommands, kvOperations, messages } from '@conclave/protocol';
+import { adminCommands, defaultTimes, events, hostCommands, kvOperations, limits, messages } from '@conclave/protocol';
 import { loginOptions } from '@conclave/protocol/login';
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
@@ -72,8 +72,8 @@ describe.each(documents)('%s', (file) => {
     expect(faults).toEqual([]);
   });
 
-  it('has links that lead somewhere', () => {
-    expect(brokenLinks(file, text)).toEqual([]);
+  it('has links that lead somewhere, and those to a source name a symbol of it', () => {
+    expect([...brokenLinks(file, text), ...brokenSourceLinks(file, text)]).toEqual([]);
   });
 });
 
@@ -115,6 +115,27 @@ describe('the comments of the sources', () => {
     );
     expect(cited.length).toBeGreaterThan(10);
     expect(cited.filter((number) => !sections.has(number))).toEqual([]);
+  });
+});
+
+describe('the bounds that documents name with their limit', () => {
+  const units: Record<string, number> = { KiB: 1024, MiB: 1024 * 1024, s: 1000, ms: 1 };
+  const bounds: Readonly<Record<string, number>> = { ...limits, ...defaultTimes };
+  /** `64 MiB (`linkBytes`)`, `4,096 entries (`batchEntries`)`. */
+  const quoted = documents.flatMap((file) =>
+    [...textOf(file).matchAll(/([\d,]+)(?: ([A-Za-z]+))? \(`(\w+)`\)/g)].map(
+      ([, number = '', unit = '', name = '']) => ({
+        file,
+        name,
+        value: Number(number.replaceAll(',', '')) * (units[unit] ?? 1),
+      }),
+    ),
+  );
+
+  it('are those of limits.ts', () => {
+    const known = quoted.filter(({ name }) => name in bounds);
+    expect(known.length).toBeGreaterThan(25);
+    expect(known.filter(({ name, value }) => bounds[name] !== value)).toEqual([]);
   });
 });
 
@@ -176,6 +197,15 @@ function brokenLinks(file: string, text: string): string[] {
     if (found === undefined) return [`${link}: no such file`];
     if (heading === undefined || !found.endsWith('.md')) return [];
     return headingsOf(found).has(heading) ? [] : [`${link}: no such heading`];
+  });
+}
+
+/** Links such as [`NodeCore.step`](../packages/node/src/core/node-core.ts) whose symbol is not in the file. */
+function brokenSourceLinks(file: string, text: string): string[] {
+  return [...text.matchAll(/\[`([\w.]+)`\]\(([^)]+\.(?:ts|mjs))\)/g)].flatMap(([link, symbol = '', target = '']) => {
+    const files = inventory.linked(target, file);
+    const words = files.some((found) => found.endsWith(symbol)) ? [] : symbol.split('.');
+    return words.filter((word) => !inventory.isIn(word, files)).map((word) => `${link}: no ${word}`);
   });
 }
 
