@@ -43,7 +43,7 @@ export default defineConfig({
         ssr: { resolve: { conditions } },
         test: {
           name: 'unit',
-          include: ['packages/*/test/**/*.test.ts', 'test/house/**/*.test.ts', 'test/mutants/**/*.test.ts'],
+          include: ['packages/*/test/**/*.test.ts', 'test/architecture/**/*.test.ts', 'test/mutants/**/*.test.ts'],
           globalSetup: ['test/set-up/unit.ts'],
           // Of itself, Vitest leaves one core to who sits in front of the machine.
           maxWorkers: 2,

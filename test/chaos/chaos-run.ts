@@ -2,17 +2,17 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ConclaveClient } from '@conclave/client';
-import { historyBaseOf, judgeHistory } from '@conclave/simulator';
+import { checkHistory, historyBaseOf } from '@conclave/simulator';
 import { Stops } from '../mesh/fault-mesh.js';
 import { peersOf } from '../mesh/membership-stages.js';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
 import type { Placement } from '../support/peers.js';
 import { PlainClient } from '../support/plain-client.js';
-import { Aftermath, differences, type Found } from './aftermath.js';
 import { ChaosMesh } from './chaos-mesh.js';
 import { type ChaosPlan, describePlan, describeWiring, faultNames, peerNames, planChaos } from './chaos-plan.js';
 import { EventWatch } from './event-watch.js';
 import { Faults } from './faults.js';
+import { Aftermath, differences, type Found } from './final-checks.js';
 import { carryOut, connectVia, Load } from './load.js';
 import { Operator } from './operator.js';
 import { PlanClock } from './plan-clock.js';
@@ -268,7 +268,7 @@ class ChaosRun {
       this.fail(`a client threw: ${trouble}`);
     const revisions = recorder.history.map((one) => (one.outcome === 'done' ? one.reply.revision : 0));
     const base = historyBaseOf(revisions);
-    const judgement = judgeHistory(recorder.history, { allWritesRecorded: true, base });
+    const judgement = checkHistory(recorder.history, { allWritesRecorded: true, base });
     this.judged = `${judgement.verdict}, ${recorder.history.length} calls`;
     if (judgement.verdict !== 'linearizable') this.fail(judgement.report);
   }

@@ -1,9 +1,9 @@
 export {
+  type CheckOptions,
+  checkHistory,
   historyBaseOf,
-  type Judgement,
-  type JudgeOptions,
-  judgeHistory,
   type Operation,
+  type Verdict,
 } from './linearizability/index.js';
 export * from './mesh/core-mesh.js';
 export { Random } from './mesh/random.js';
@@ -16,4 +16,4 @@ export * from './script/command.js';
 export { formatCommand } from './script/format-command.js';
 export { parseCommand } from './script/parse-command.js';
 export { formatScript, parseScript } from './script/script.js';
-export { ScriptError } from './script/words.js';
+export { ScriptError } from './script/tokens.js';

@@ -82,7 +82,7 @@ export class VirtualClient implements Endpoint {
     const ended = effects.flatMap((effect) => (effect.type === 'history_ended' ? [effect.groupUid] : []));
     if (ended.length > 0) this.mesh.coverage.count('client reports the end of a history');
     const { name } = this;
-    this.mesh.watcher.onClientStepped?.(this, { name, before, after: this.core.history, ended });
+    this.mesh.observer.onClientStepped?.(this, { name, before, after: this.core.history, ended });
   }
 
   private carryOut(effect: ClientEffect, cause: ClientInput): void {

@@ -5,10 +5,10 @@
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer } from '../mesh/watcher.js';
+import type { Answer } from '../mesh/run-observer.js';
+import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { type Entry, entryAt, hasEntry } from './record/log-tree.js';
-import { entryText } from './words.js';
 
 /** What a node has told its log-store with a message of their link. */
 interface Told {

@@ -13,25 +13,25 @@ import {
   type PeerId,
 } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer, ClientStep, Served, Watcher } from '../mesh/watcher.js';
+import type { Answer, ClientStep, RunObserver, Served } from '../mesh/run-observer.js';
 import { AcknowledgedIsSynced } from './acknowledged-is-synced.js';
-import { AppliedInOrder } from './applied-in-order.js';
 import { CallsAreOfOneHistory } from './calls-are-of-one-history.js';
 import { ClientsReportAHistoryOnce } from './clients-report-a-history-once.js';
 import { CommitsHaveAQuorum } from './commits-have-a-quorum.js';
-import { CommittedStays } from './committed-stays.js';
+import { CommittedIsImmutable } from './committed-is-immutable.js';
 import { CompactedIsCovered } from './compacted-is-covered.js';
 import { ConfirmedLeadersGrantNothing } from './confirmed-leaders-grant-nothing.js';
 import { DivergedMembersDoNotLead } from './diverged-members-do-not-lead.js';
 import { EchoesAnswerNewTicks } from './echoes-answer-new-ticks.js';
 import { EchoesAreInSession } from './echoes-are-in-session.js';
+import { ElectionSafety } from './election-safety.js';
 import { ElectionsHaveAQuorum } from './elections-have-a-quorum.js';
 import { FencedNodesDoNothing } from './fenced-nodes-do-nothing.js';
 import { HistoriesCountUpwards } from './histories-count-upwards.js';
 import { InstallsKeepWhatMatches } from './installs-keep-what-matches.js';
 import type { Invariant, SentHandlers } from './invariant.js';
 import { KnownCommitsAreTrue } from './known-commits-are-true.js';
-import { LeaderHasAllCommitted } from './leader-has-all-committed.js';
+import { LeaderCompleteness } from './leader-completeness.js';
 import { LeaderIsAMember } from './leader-is-a-member.js';
 import { LeadersHandOverWhereEntriesCommit } from './leaders-hand-over-where-entries-commit.js';
 import { LeadersKeepTheirDeadlines } from './leaders-keep-their-deadlines.js';
@@ -40,18 +40,17 @@ import { LeasesAreExclusive } from './leases-are-exclusive.js';
 import { LeasesEndAtTheirTime } from './leases-end-at-their-time.js';
 import { LeasesHold } from './leases-hold.js';
 import { LevelsAreSpoken } from './levels-are-spoken.js';
-import { LogsMatch } from './logs-match.js';
+import { LogMatching } from './log-matching.js';
 import { MembersApplyTheSame } from './members-apply-the-same.js';
 import { NoTruncationBelowCommit } from './no-truncation-below-commit.js';
 import { NodesNeverGoBack } from './nodes-never-go-back.js';
 import { NotDoneIsNeverAppended } from './not-done-is-never-appended.js';
 import { OneChangeAtATime } from './one-change-at-a-time.js';
 import { OneGroup } from './one-group.js';
-import { OneLeaderATerm } from './one-leader-a-term.js';
 import { OneStoreAName } from './one-store-a-name.js';
 import { OnlyCaughtUpStoresJoin } from './only-caught-up-stores-join.js';
 import { OnlyConfirmedLeadersAnswer } from './only-confirmed-leaders-answer.js';
-import { OnlyMembersStand } from './only-members-stand.js';
+import { OnlyMembersCampaign } from './only-members-campaign.js';
 import { PreVotesComeFirst } from './pre-votes-come-first.js';
 import { ReadOnlyPeersTakeNothing } from './read-only-peers-take-nothing.js';
 import { ReadsAreCurrent } from './reads-are-current.js';
@@ -67,6 +66,7 @@ import { SessionsOnlyGrow } from './sessions-only-grow.js';
 import { SnapshotsAreTheState } from './snapshots-are-the-state.js';
 import { SpokenIsSynced } from './spoken-is-synced.js';
 import { StagesFollow } from './stages-follow.js';
+import { StateMachineSafety } from './state-machine-safety.js';
 import { StrangersDeposeNobody } from './strangers-depose-nobody.js';
 import { TermsAndVotesNeverFall } from './terms-and-votes-never-fall.js';
 import { TransfersComeFromLeaders } from './transfers-come-from-leaders.js';
@@ -80,24 +80,24 @@ const rules = [
   CallsAreOfOneHistory,
   HistoriesCountUpwards,
   ClientsReportAHistoryOnce,
-  OneLeaderATerm,
+  ElectionSafety,
   ElectionsHaveAQuorum,
-  LeaderHasAllCommitted,
+  LeaderCompleteness,
   LeaderIsAMember,
-  OnlyMembersStand,
+  OnlyMembersCampaign,
   PreVotesComeFirst,
   RemovedPeersRaiseNoTerm,
   StrangersDeposeNobody,
   TransfersComeFromLeaders,
-  LogsMatch,
+  LogMatching,
   CommitsHaveAQuorum,
-  CommittedStays,
+  CommittedIsImmutable,
   KnownCommitsAreTrue,
   CompactedIsCovered,
   SnapshotsAreTheState,
   InstallsKeepWhatMatches,
   TransfersGoOn,
-  AppliedInOrder,
+  StateMachineSafety,
   MembersApplyTheSame,
   ResultsFollowFromTheLog,
   LeasesEndAtTheirTime,
@@ -156,7 +156,7 @@ export function allInvariants(before?: Invariants): Invariants {
   );
 }
 
-export class Invariants implements Watcher {
+export class Invariants implements RunObserver {
   private readonly bySent = new Map<MessageName, Heard[]>();
   /** By kind of actor and type of input. */
   private readonly stepping: Readonly<Record<ActorKind, Map<string, readonly Invariant[]>>>;

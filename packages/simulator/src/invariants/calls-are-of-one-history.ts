@@ -4,7 +4,7 @@
  */
 import type { ErrorBody } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Served } from '../mesh/watcher.js';
+import type { Served } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 
 interface Naming {

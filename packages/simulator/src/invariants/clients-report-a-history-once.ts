@@ -2,7 +2,7 @@
  * A client that goes by a history reports its end before it goes by another one, and once: to the application this is how it learns
  * that its locks, leases and watches are lost (promise 29; decision 0055).
  */
-import type { ClientStep } from '../mesh/watcher.js';
+import type { ClientStep } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 
 export class ClientsReportAHistoryOnce extends Rule implements Invariant {

@@ -4,10 +4,10 @@
  * and 4.3). Only the stores count that this configuration names.
  */
 import type { Body, StoreId } from '@conclave/protocol';
+import { configurationText, entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { type Entry, hasEntry } from './record/log-tree.js';
 import { hasQuorum } from './record/quorum.js';
-import { configurationText, entryText } from './words.js';
 
 export class CommitsHaveAQuorum extends Rule implements Invariant {
   readonly name = 'commits-have-a-quorum';

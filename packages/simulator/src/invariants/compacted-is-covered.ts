@@ -3,8 +3,8 @@
  * log goes on behind the last one that has gone, which is committed as well, and knows which configuration was in force.
  */
 import { type PeerId, snapshotChecksum } from '@conclave/protocol';
+import { configurationText, entryText, sameConfiguration } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import { configurationText, entryText, sameConfiguration } from './words.js';
 
 export class CompactedIsCovered extends Rule implements Invariant {
   readonly name = 'compacted-is-covered';

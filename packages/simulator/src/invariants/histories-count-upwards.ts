@@ -5,7 +5,7 @@
  */
 import type { CommandResult, KvRequest } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Served } from '../mesh/watcher.js';
+import type { Served } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 
 interface ReplyOfHistory {

@@ -1,11 +1,11 @@
 /**
  * Where a snapshot is installed into a log that has its last entry, all behind that entry stays: it may have been
- * acknowledged (Raft thesis, section 5.3). What goes otherwise is not committed: see `committed-stays`.
+ * acknowledged (Raft thesis, section 5.3). What goes otherwise is not committed: see `committed-is-immutable`.
  */
 import type { PeerId } from '@conclave/protocol';
+import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { entryAt } from './record/log-tree.js';
-import { entryText } from './words.js';
 
 export class InstallsKeepWhatMatches extends Rule implements Invariant {
   readonly name = 'installs-keep-what-matches';

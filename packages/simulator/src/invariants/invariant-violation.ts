@@ -1,7 +1,7 @@
 /** What a run has shown to be broken. */
 export class InvariantViolation extends Error {
   /**
-   * @param invariant the name of its file: `one-leader-a-term`
+   * @param invariant the name of its file: `election-safety`
    * @param seen what was seen, for people
    */
   constructor(

@@ -1,7 +1,7 @@
 /** What an invariant is: it hears what happens in a run, and throws when its rule is broken. */
 import type { ActorKind, Body, MessageName, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Watcher } from '../mesh/watcher.js';
+import type { RunObserver } from '../mesh/run-observer.js';
 import { InvariantViolation } from './invariant-violation.js';
 import type { RunRecord } from './record/run-record.js';
 
@@ -11,7 +11,7 @@ export type SentHandlers = {
 };
 
 type Hooks = Pick<
-  Watcher,
+  RunObserver,
   | 'onDelivered'
   | 'onStepping'
   | 'onStepped'

@@ -5,10 +5,10 @@
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
+import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { type Entry, entryAt } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';
-import { entryText } from './words.js';
 
 export class KnownCommitsAreTrue extends Rule implements Invariant {
   readonly name = 'known-commits-are-true';

@@ -1,10 +1,10 @@
 /** Whoever leads is in a configuration of its own log, from the last one that it knows committed on. */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
+import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { isInFrom } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';
-import { entryText } from './words.js';
 
 export class LeaderIsAMember extends Rule implements Invariant {
   readonly name = 'leader-is-a-member';

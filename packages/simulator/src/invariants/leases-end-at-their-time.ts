@@ -4,9 +4,9 @@
  * the log; promise 20).
  */
 import type { LogIndex } from '@conclave/protocol';
+import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { entryAt } from './record/log-tree.js';
-import { entryText } from './words.js';
 
 /** For what rounding loses. */
 const toleranceMs = 0.001;

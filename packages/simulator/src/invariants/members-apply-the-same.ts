@@ -3,9 +3,9 @@
  * restore from a snapshot (Raft thesis, figure 3.2: state machine safety).
  */
 import { decodeSnapshotChunk, type LogIndex } from '@conclave/protocol';
+import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import type { Entry } from './record/log-tree.js';
-import { entryText } from './words.js';
 
 export class MembersApplyTheSame extends Rule implements Invariant {
   readonly name = 'members-apply-the-same';

@@ -5,7 +5,7 @@
  */
 import { type Body, batchHeader, batchPayloads, type LogIndex } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer } from '../mesh/watcher.js';
+import type { Answer } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 
 interface Attempt {

@@ -3,9 +3,9 @@
  * that is not committed, unless it takes back a joint one that it has appended itself in this term.
  */
 import { type Body, isJoint } from '@conclave/protocol';
+import { configurationText, entryText, sameMembers } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import type { Entry, InForce } from './record/log-tree.js';
-import { configurationText, entryText, sameMembers } from './words.js';
 
 export class OneChangeAtATime extends Rule implements Invariant {
   readonly name = 'one-change-at-a-time';

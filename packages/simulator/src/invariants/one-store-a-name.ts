@@ -3,9 +3,9 @@
  * where a lost store is replaced the old set has another one than the new (promise 6): and that one is lost indeed.
  */
 import type { Body, Member } from '@conclave/protocol';
+import { configurationText, entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import type { Entry } from './record/log-tree.js';
-import { configurationText, entryText } from './words.js';
 
 export class OneStoreAName extends Rule implements Invariant {
   readonly name = 'one-store-a-name';

@@ -4,9 +4,9 @@
  * What a store has lost it has to catch up again, as another store.
  */
 import { allMembers, type Body, isIn } from '@conclave/protocol';
+import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { type Entry, hasEntry } from './record/log-tree.js';
-import { entryText } from './words.js';
 
 export class OnlyCaughtUpStoresJoin extends Rule implements Invariant {
   readonly name = 'only-caught-up-stores-join';

@@ -8,10 +8,10 @@
 import type { Instant } from '@conclave/actor/core';
 import { type Body, type ConclaveEvent, isJoint, type PeerId, type Term } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
+import { sameConfiguration, sameMembers } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import type { InForce } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';
-import { sameConfiguration, sameMembers } from './words.js';
 
 interface Lease {
   readonly sentMs: Map<number, number>;

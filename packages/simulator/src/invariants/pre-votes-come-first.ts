@@ -5,9 +5,9 @@
  */
 import type { Body, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
+import { configurationText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { hasQuorum } from './record/quorum.js';
-import { configurationText } from './words.js';
 
 export class PreVotesComeFirst extends Rule implements Invariant {
   readonly name = 'pre-votes-come-first';

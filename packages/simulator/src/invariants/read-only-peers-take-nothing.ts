@@ -6,7 +6,7 @@ import type { Instant } from '@conclave/actor/core';
 import type { NodeCore } from '@conclave/node';
 import type { Body, StatusReply } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer } from '../mesh/watcher.js';
+import type { Answer } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
 import { hasQuorum } from './record/quorum.js';

@@ -4,10 +4,10 @@
  * where it is a member. So is a session tick, on which a lease rests: a majority has reported it, or a later one (decision 0041).
  */
 import type { Body, Member } from '@conclave/protocol';
+import { configurationText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { hasQuorum } from './record/quorum.js';
 import type { LeaderOfTerm } from './record/run-record.js';
-import { configurationText } from './words.js';
 
 export class ReadsHaveAQuorum extends Rule implements Invariant {
   readonly name = 'reads-have-a-quorum';

@@ -5,10 +5,10 @@
  */
 import { decodeSnapshotChunk, type PeerId, SnapshotJoiner } from '@conclave/protocol';
 import { differenceOf } from '../model/model-state.js';
+import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import type { Entry } from './record/log-tree.js';
 import { restoredState } from './record/model-states.js';
-import { entryText } from './words.js';
 
 export class SnapshotsAreTheState extends Rule implements Invariant {
   readonly name = 'snapshots-are-the-state';

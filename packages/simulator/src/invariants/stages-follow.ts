@@ -4,9 +4,9 @@
  * from a joint one to its new set, or back to its old one. A stable one is followed by the same with a higher feature level, too.
  */
 import { type Body, type Configuration, isJoint, levelOf } from '@conclave/protocol';
+import { configurationText, entryText, keysOf, sameConfiguration, sameMembers } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import type { Entry } from './record/log-tree.js';
-import { configurationText, entryText, keysOf, sameConfiguration, sameMembers } from './words.js';
 
 export class StagesFollow extends Rule implements Invariant {
   readonly name = 'stages-follow';

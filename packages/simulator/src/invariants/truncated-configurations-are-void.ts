@@ -6,8 +6,8 @@ import type { Instant } from '@conclave/actor/core';
 import type { NodeCore } from '@conclave/node';
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
+import { configurationText, sameConfiguration } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import { configurationText, sameConfiguration } from './words.js';
 
 export class TruncatedConfigurationsAreVoid extends Rule implements Invariant {
   readonly name = 'truncated-configurations-are-void';

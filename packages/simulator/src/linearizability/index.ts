@@ -1,5 +1,5 @@
+export * from './check-history.js';
 export * from './history-base.js';
-export * from './judge.js';
 export * from './leases.js';
 export * from './locks.js';
 export * from './operation.js';

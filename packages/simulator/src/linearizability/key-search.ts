@@ -12,8 +12,8 @@
  * 3. What may have happened is put next only if what comes next needs it: else the same order without it would do.
  * 4. Of operations that can stand for each other the one called first is taken.
  */
-import { Groups } from './groups.js';
-import { Remaining } from './remaining.js';
+import { MultiMap } from './multi-map.js';
+import { PendingOperations } from './pending-operations.js';
 import type { RevisionFact, RevisionTable } from './revision-table.js';
 import { isOpen, isStale, type Statement } from './statement.js';
 
@@ -60,7 +60,7 @@ export class KeySearch {
   /** Operations looked at so far. */
   work = 0;
   private readonly settled: readonly Statement[];
-  private readonly left: Remaining;
+  private readonly left: PendingOperations;
   private readonly classes: readonly OpenClass[];
   /** Those that expect a revision that nobody tells of. */
   private readonly guesses: readonly OpenClass[];
@@ -68,7 +68,7 @@ export class KeySearch {
   private readonly facts: readonly RevisionFact[];
   private readonly placeOf = new Map<Statement, number>();
   /** By place and state of the search: the open writes that had been used there. */
-  private readonly visits = new Groups<readonly (readonly [OpenClass, number])[]>();
+  private readonly visits = new MultiMap<readonly (readonly [OpenClass, number])[]>();
 
   /**
    * @param statements all of one key; stale reads are passed over
@@ -85,7 +85,7 @@ export class KeySearch {
     this.facts = table.ofKey(key);
     this.classes = classesOf(judged, this.facts);
     this.guesses = this.classes.filter(({ claim }) => claim.type === 'may_set' && !this.isTold(claim.expected ?? 0));
-    this.left = new Remaining(this.settled);
+    this.left = new PendingOperations(this.settled);
   }
 
   /** @param workLimit past it the answer is `undecided` */
@@ -278,7 +278,7 @@ function suits(value: string, { value: seen }: RevisionFact): boolean {
 /** Open writes differ by what they do and, if somebody has seen their value at a revision without a writer, by that. */
 function classesOf(judged: readonly Statement[], facts: readonly RevisionFact[]): OpenClass[] {
   const wanted = new Set(facts.filter(({ writer }) => writer === undefined).map(({ value }) => value));
-  const groups = new Groups<Statement>();
+  const groups = new MultiMap<Statement>();
   for (const statement of judged) {
     const { claim } = statement;
     if (claim.type === 'may_remove') groups.add('remove', statement);

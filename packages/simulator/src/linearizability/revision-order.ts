@@ -10,7 +10,7 @@
  * What may have happened has a place only if exactly one operation can have made a revision that was seen. All that is
  * found here is wrong for certain; what is not found here may still be found wrong in the search of one key.
  */
-import { Groups } from './groups.js';
+import { MultiMap } from './multi-map.js';
 import { describeTime } from './operation.js';
 import type { RevisionFact, RevisionTable } from './revision-table.js';
 import { isStale, type Statement } from './statement.js';
@@ -210,7 +210,7 @@ export class RevisionOrder {
 
   /** A value that was seen at a revision without a writer was set by the one open write of that value. */
   private findMakers(): void {
-    const candidates = new Groups<Statement>();
+    const candidates = new MultiMap<Statement>();
     for (const statement of this.statements) {
       const { claim, operation } = statement;
       if (claim.type === 'may_set') candidates.add(JSON.stringify([operation.key, claim.value]), statement);

@@ -7,7 +7,7 @@
  * 1. A revision has one fact; where two answers differ about it, the first is kept and a violation is noted.
  * 2. A fact without a writer is of a revision that was seen and that only an open write (unknown) can have made.
  */
-import { Groups } from './groups.js';
+import { MultiMap } from './multi-map.js';
 import type { Operation } from './operation.js';
 import type { Claim, Statement } from './statement.js';
 import type { Rule, Violation } from './violation.js';
@@ -28,7 +28,7 @@ export interface RevisionFact {
 export class RevisionTable {
   readonly violations: Violation[] = [];
   private readonly facts = new Map<number, RevisionFact>();
-  private readonly byKey = new Groups<RevisionFact>();
+  private readonly byKey = new MultiMap<RevisionFact>();
   /** Of a revision that is not free: the next one that is. Filled as it is asked for. */
   private readonly freeAfter = new Map<number, number>();
 
@@ -137,12 +137,12 @@ export class RevisionTable {
   private lookForOrigins(): void {
     const orphans = [...this.facts.values()].filter(({ writer, value }) => writer === undefined && value !== undefined);
     if (orphans.length === 0) return;
-    const writers = new Groups<Statement>();
+    const writers = new MultiMap<Statement>();
     for (const statement of this.statements) {
       const { operation, claim } = statement;
       if (claim.type === 'may_set') writers.add(idOf(operation.key, claim.value), statement);
     }
-    const groups = new Groups<RevisionFact>();
+    const groups = new MultiMap<RevisionFact>();
     for (const fact of orphans) groups.add(idOf(fact.key, fact.value), fact);
     for (const [id, facts] of groups) {
       const candidates = writers.of(id);

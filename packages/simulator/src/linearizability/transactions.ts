@@ -2,7 +2,7 @@
  * Transactions: all of one happened at one moment. For the other judges each is taken apart into operations on keys;
  * what only holds of it as a whole is looked at here.
  */
-import { Groups } from './groups.js';
+import { MultiMap } from './multi-map.js';
 import type { Operation } from './operation.js';
 
 /** A transaction of two branches that was made up by a client of the simulator, and what became of it. */
@@ -98,7 +98,7 @@ export function faultOfTransactions(
   transactions: readonly Transaction[],
   operations: readonly Operation[],
 ): string | undefined {
-  const byKey = new Groups<WriteFact>();
+  const byKey = new MultiMap<WriteFact>();
   const mayBeGone = new Set<string>();
   for (const operation of operations) {
     const fact = factOf(operation);

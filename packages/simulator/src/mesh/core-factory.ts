@@ -25,7 +25,7 @@ import type { AnyCore } from './actor.js';
 import type { Coverage } from './coverage.js';
 import { electionTimeoutOf } from './election-timeouts.js';
 import { isFlipped } from './flipped-state.js';
-import type { Watcher } from './watcher.js';
+import type { RunObserver } from './run-observer.js';
 
 export const groupId = 'main' as GroupId;
 
@@ -75,7 +75,7 @@ export class CoreFactory {
   constructor(
     private readonly settings: CoreSettings,
     private readonly coverage: Coverage,
-    private readonly heard: Required<Pick<Watcher, 'onApplied' | 'onResult' | 'onDigest' | 'onRestored'>>,
+    private readonly heard: Required<Pick<RunObserver, 'onApplied' | 'onResult' | 'onDigest' | 'onRestored'>>,
   ) {}
 
   setBuild(peerId: PeerId, kind: ActorKind, build: Build): void {

@@ -20,25 +20,25 @@ import { InvariantViolation } from '../invariants/invariant-violation.js';
 import { lastStatusOf, summaryOf } from '../invariants/record/nodes.js';
 import { Actor, type ActorWord, type Effect } from './actor.js';
 import { type Build, CoreFactory, type CoreSettings, groupId, piecesOf, usualSettings } from './core-factory.js';
-import { countDrops, countEvent, countMessage } from './count-happenings.js';
 import { Coverage } from './coverage.js';
+import { countDrops, countEvent, countMessage } from './coverage-counters.js';
 import { describe, describeFields } from './describe.js';
 import { DiskDriver } from './disk-driver.js';
 import { FastestClock } from './fastest-clock.js';
 import { flipState, isFlipped, type StatePart } from './flipped-state.js';
-import { Messenger } from './messenger.js';
+import { MessageRouter } from './message-router.js';
 import { OpenRequests } from './open-requests.js';
 import type { Passing } from './passing.js';
 import { Random } from './random.js';
 import { RequestDoor } from './request-door.js';
+import type { Answer, RunObserver } from './run-observer.js';
 import { VirtualDisks } from './virtual-disks.js';
 import { VirtualNetwork } from './virtual-network.js';
 import { runBeginsMs, VirtualTime } from './virtual-time.js';
-import type { Answer, Watcher } from './watcher.js';
 
 export { Actor } from './actor.js';
 export { groupId } from './core-factory.js';
-export type { Answer, Watcher } from './watcher.js';
+export type { Answer, RunObserver } from './run-observer.js';
 
 export class CoreMesh {
   /** Things that have happened: deliveries, timers, disks, requests. */
@@ -53,8 +53,8 @@ export class CoreMesh {
   readonly requests: OpenRequests;
   /** What the clocks of nodes have shown at most. */
   readonly clocks = new FastestClock();
-  private readonly messenger: Messenger;
-  watcher: Watcher = {};
+  private readonly router: MessageRouter;
+  observer: RunObserver = {};
   /** What each step of an actor may use as chance, where that is not to be left to it: for scenarios. */
   chanceOf: ((actor: Actor) => number) | undefined;
   /** Whether a message that arrives is to be delivered now; if not, it may be later, by `deliver`. For scenarios. */
@@ -85,17 +85,17 @@ export class CoreMesh {
     this.random = random;
     this.network = new VirtualNetwork(this.random, this.coverage, this.clockwork);
     this.factory = new CoreFactory(settings, this.coverage, {
-      onApplied: (life, index, payload) => this.watcher.onApplied?.(life, index, payload),
-      onResult: (index, result) => this.watcher.onResult?.(index, result),
-      onDigest: (index, digest) => this.watcher.onDigest?.(index, digest),
-      onRestored: (life, pieces) => this.watcher.onRestored?.(life, pieces),
+      onApplied: (life, index, payload) => this.observer.onApplied?.(life, index, payload),
+      onResult: (index, result) => this.observer.onResult?.(index, result),
+      onDigest: (index, digest) => this.observer.onDigest?.(index, digest),
+      onRestored: (life, pieces) => this.observer.onRestored?.(life, pieces),
     });
-    this.messenger = new Messenger(this, settings.wire);
+    this.router = new MessageRouter(this, settings.wire);
     this.diskDriver = new DiskDriver(this);
-    this.disks.onWritten = (peerId, operations) => this.watcher.onWritten?.(peerId, operations);
-    this.disks.onWiped = (peerId) => this.watcher.onWiped?.(peerId);
+    this.disks.onWritten = (peerId, operations) => this.observer.onWritten?.(peerId, operations);
+    this.disks.onWiped = (peerId) => this.observer.onWiped?.(peerId);
     this.door = new RequestDoor(this);
-    this.requests = new OpenRequests((requestId, answer) => this.watcher.onAnswered?.(requestId, answer));
+    this.requests = new OpenRequests((requestId, answer) => this.observer.onAnswered?.(requestId, answer));
     for (const peerId of peers) this.startPeer(peerId);
   }
 
@@ -134,7 +134,7 @@ export class CoreMesh {
     actor.waiting = undefined;
     this.serving.delete(actor);
     this.outside.delete(actor);
-    this.messenger.hearFeed(actor, '');
+    this.router.hearFeed(actor, '');
     this.requests.forgetAllOf(actor);
     this.network.disconnect(actor);
   }
@@ -145,7 +145,7 @@ export class CoreMesh {
     this.requests.refuseAllOf(actor, { code: 'EPERM', message: 'the node starts over', outcome: 'unknown' });
     this.serving.delete(actor);
     this.outside.delete(actor);
-    this.messenger.hearFeed(actor, '');
+    this.router.hearFeed(actor, '');
     actor.life += 1;
     actor.timers.clear();
     countDrops(this.coverage, actor.core);
@@ -367,12 +367,12 @@ export class CoreMesh {
 
   private take(actor: Actor, input: unknown): void {
     this.perform(actor, this.effectsOf(actor, input));
-    this.watcher.onStepped?.(actor);
+    this.observer.onStepped?.(actor);
   }
 
   private effectsOf(actor: Actor, input: unknown): readonly Effect[] {
     const at = this.instant(actor);
-    this.watcher.onStepping?.(actor, input, at);
+    this.observer.onStepping?.(actor, input, at);
     actor.stepCount += 1;
     try {
       return keepsInvariants(actor, () => actor.core.step(input, at));
@@ -394,7 +394,7 @@ export class CoreMesh {
       switch (effect.type) {
         case 'send':
           countMessage(this.coverage, effect.message);
-          this.messenger.send(actor, effect.peerId, effect.message);
+          this.router.send(actor, effect.peerId, effect.message);
           break;
         case 'set_timer':
           this.setTimer(actor, effect.timer, effect.afterMs);
@@ -432,7 +432,7 @@ export class CoreMesh {
           else this.outside.delete(actor);
           break;
         case 'hear_feed':
-          this.messenger.hearFeed(actor, effect.peerId);
+          this.router.hearFeed(actor, effect.peerId);
           break;
         case 'ask_group':
           this.door.askGroup(actor, effect);
@@ -465,7 +465,7 @@ export class CoreMesh {
     this.events.push({ atMs: this.nowMs, peerId: actor.peerId, event });
     countEvent(this.coverage, event);
     if (event.name === 'leader_elected' || event.name === 'read_only_changed') this.countReadOnlyLeaders();
-    this.watcher.onEvent?.(actor.peerId, summaryOf(actor).term, event, this.isServing(actor));
+    this.observer.onEvent?.(actor.peerId, summaryOf(actor).term, event, this.isServing(actor));
     this.onEvent(actor, event);
   }
 

@@ -120,7 +120,7 @@ export class DiskDriver {
       const heard = this.tried(outcome);
       this.mesh.hand(actor, () => {
         this.mesh.step(actor, heard, 'disk');
-        if (isSync && actor.isUp) this.mesh.watcher.onSynced?.(peerId, actor.core as unknown as LogStoreCore);
+        if (isSync && actor.isUp) this.mesh.observer.onSynced?.(peerId, actor.core as unknown as LogStoreCore);
       });
     });
   }

@@ -1,7 +1,7 @@
 /** Requests that were given to nodes, and what became of them. Each is answered once at the most. */
 import type { ErrorBody } from '@conclave/protocol';
 import type { Actor } from './actor.js';
-import type { Answer } from './watcher.js';
+import type { Answer } from './run-observer.js';
 
 interface Open {
   readonly actor: Actor;

@@ -21,8 +21,8 @@ import { summaryOf } from '../invariants/record/nodes.js';
 import type { Actor } from './actor.js';
 import type { CoreMesh } from './core-mesh.js';
 import { discoverHosts } from './discover-hosts.js';
+import type { Answer } from './run-observer.js';
 import type { Endpoint } from './virtual-network.js';
-import type { Answer } from './watcher.js';
 
 type Asked = 'group' | 'peer';
 type Respond = (body: unknown) => void;
@@ -135,7 +135,7 @@ export class RequestDoor {
       return;
     }
     const input = (requestId: number): NodeInput => {
-      this.mesh.watcher.onDelivered?.(attempt, requestId);
+      this.mesh.observer.onDelivered?.(attempt, requestId);
       return understood.input(requestId);
     };
     this.mesh.request(actor, input, (answer) => {
@@ -144,8 +144,8 @@ export class RequestDoor {
       }
       const { group_uid: groupUid } = summaryOf(actor);
       const body = replyOf(understood, answer, { groupUid });
-      const { watcher } = this.mesh;
-      if (target.door === 'kv') watcher.onServed?.(actor, { operation: target.name, request, groupUid }, body);
+      const { observer } = this.mesh;
+      if (target.door === 'kv') observer.onServed?.(actor, { operation: target.name, request, groupUid }, body);
       respond(body);
     });
   }

@@ -5,7 +5,7 @@
  */
 import { actorKinds } from '@conclave/protocol';
 import type { PeersCommand } from '../script/command.js';
-import type { Stage } from './scenes.js';
+import type { PlanContext } from './fault-sequences.js';
 
 export class Builds {
   private readonly isOn: boolean;
@@ -13,7 +13,7 @@ export class Builds {
   private readonly forward: number;
 
   /** @param stage whose `random` is the chance of these faults alone */
-  constructor(private readonly stage: Stage) {
+  constructor(private readonly stage: PlanContext) {
     const { random } = stage;
     this.isOn = random.chance(0.35);
     this.often = 0.05 + 0.15 * random.next();

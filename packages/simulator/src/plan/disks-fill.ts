@@ -2,7 +2,7 @@
  * The disks of leaders fill, one after the other, as each hands over to the next; some are freed again, in any order. It has a
  * chance of its own: what else happens in a seed's plan does not depend on it.
  */
-import { leader, type Stage } from './scenes.js';
+import { leader, type PlanContext } from './fault-sequences.js';
 
 /** Of a disk, in MiB: far below the reserve, and far above. */
 const fullMib = 10;
@@ -13,7 +13,7 @@ export class DisksFill {
   private readonly isOn: boolean;
 
   /** @param stage whose `random` is the chance of these faults alone */
-  constructor(private readonly stage: Stage) {
+  constructor(private readonly stage: PlanContext) {
     this.isOn = stage.random.chance(0.4);
   }
 

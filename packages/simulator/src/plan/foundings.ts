@@ -6,7 +6,7 @@
  */
 import { actorKinds } from '@conclave/protocol';
 import { serverNames } from '../mesh/virtual-nats.js';
-import type { Stage } from './scenes.js';
+import type { PlanContext } from './fault-sequences.js';
 
 /** Everybody is asked for three election timeouts; with the requests on their way. */
 const foundingMs = 5000;
@@ -21,7 +21,7 @@ export class Foundings {
   private hasLostTheQuorum = false;
 
   /** @param stage whose `random` is the chance of this alone */
-  constructor(private readonly stage: Stage) {
+  constructor(private readonly stage: PlanContext) {
     const { random } = stage;
     this.often = random.chance(0.4) ? 0.02 * random.next() : 0;
   }

@@ -3,7 +3,7 @@
  * revisions, tokens, leases, watches. It has a chance of its own: what else happens in a seed's plan does not depend on it.
  */
 import { serverNames } from '../mesh/virtual-nats.js';
-import type { Stage } from './scenes.js';
+import type { PlanContext } from './fault-sequences.js';
 
 /** Everybody is asked for three election timeouts. */
 const foundingMs = 4500;
@@ -16,7 +16,7 @@ export class Histories {
 
   /** @param stage whose `random` is the chance of this alone */
   constructor(
-    private readonly stage: Stage,
+    private readonly stage: PlanContext,
     /** Whether all peers say which history they are in: at feature level 0 they do not. */
     areNamed: boolean,
   ) {
@@ -46,7 +46,7 @@ export class Histories {
 }
 
 /** All but one are away and are discarded: a reset, whose history counts above the one before. */
-export function resetOne(stage: Stage): void {
+export function resetOne(stage: PlanContext): void {
   const { random, add, run, peers, call } = stage;
   clearFaults(stage);
   add({ type: 'start', targets: ['all'] });
@@ -62,7 +62,7 @@ export function resetOne(stage: Stage): void {
   run(300 * random.next());
 }
 
-export function clearFaults({ add }: Stage): void {
+export function clearFaults({ add }: PlanContext): void {
   add({ type: 'heal' });
   add({ type: 'network', loss: 0, repeat: 0, delay: 2 });
   for (const server of serverNames) add({ type: 'nats', state: 'up', server });

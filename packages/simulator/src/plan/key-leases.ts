@@ -3,7 +3,7 @@
  * happens in a seed's plan does not depend on it, but for the time that passes.
  */
 import { clients } from './client-calls.js';
-import { leader, type Stage } from './scenes.js';
+import { leader, type PlanContext } from './fault-sequences.js';
 
 const names = ['x', 'y'];
 /** Keys that are only used with leases, and one that all share. */
@@ -15,7 +15,7 @@ export class KeyLeases {
   private values = 0;
 
   /** @param stage whose `random` is the chance of these calls alone */
-  constructor(private readonly stage: Stage) {
+  constructor(private readonly stage: PlanContext) {
     const { random } = stage;
     this.isOn = random.chance(0.5);
     this.often = 0.05 + 0.15 * random.next();

@@ -11,12 +11,12 @@ import { type Command, diskParts } from '../script/command.js';
 import { Builds } from './builds.js';
 import { ClientCalls, clients } from './client-calls.js';
 import { DisksFill } from './disks-fill.js';
+import { faultSequences, leader, type PlanContext } from './fault-sequences.js';
 import { Foundings } from './foundings.js';
 import { Histories } from './histories.js';
 import { KeyLeases } from './key-leases.js';
-import { LongScenes } from './long-scenes.js';
+import { LongFaultSequences } from './long-fault-sequences.js';
 import { Restores } from './restores.js';
-import { leader, type Stage, scenes } from './scenes.js';
 import { StoreFaults } from './store-faults.js';
 import { TimingFaults } from './timing-faults.js';
 
@@ -80,7 +80,7 @@ class RandomPlan {
   private readonly histories: Histories;
   private readonly restores: Restores;
   private readonly leases: KeyLeases;
-  private readonly long: LongScenes;
+  private readonly long: LongFaultSequences;
 
   /** Whose election timeout is longer; 0: nobody's. */
   private readonly slower: number;
@@ -100,24 +100,24 @@ class RandomPlan {
       using: this.using,
       keepsTime: this.keepsTime,
     });
-    this.stores = new StoreFaults(this.stage(new Random(seed, storeStream)));
-    this.builds = new Builds(this.stage(new Random(seed, buildStream)));
-    this.histories = new Histories(this.stage(new Random(seed, historyStream)), !this.builds.areMixed);
-    this.restores = new Restores(this.stage(new Random(seed, backupStream)), !this.builds.areMixed);
-    this.disks = new DisksFill(this.stage(new Random(seed, fillStream)));
+    this.stores = new StoreFaults(this.context(new Random(seed, storeStream)));
+    this.builds = new Builds(this.context(new Random(seed, buildStream)));
+    this.histories = new Histories(this.context(new Random(seed, historyStream)), !this.builds.areMixed);
+    this.restores = new Restores(this.context(new Random(seed, backupStream)), !this.builds.areMixed);
+    this.disks = new DisksFill(this.context(new Random(seed, fillStream)));
     const timing = new Random(seed, timingStream);
     this.timing = new TimingFaults({
-      ...this.stage(timing),
+      ...this.context(timing),
       clients,
       read: (client, at) => this.calls.readIn(timing, client, at),
       write: (client) => this.calls.writeIn(timing, client),
     });
-    this.leases = new KeyLeases(this.stage(new Random(seed, leaseStream)));
+    this.leases = new KeyLeases(this.context(new Random(seed, leaseStream)));
     const timeouts = new Random(seed, timeoutStream);
     this.slower = timeouts.chance(0.1) ? 1 + timeouts.below(peers.length) : 0;
     const slower = this.keepsTime ? peers[this.slower - 1] : undefined;
-    this.long = new LongScenes(this.stage(new Random(seed, longStream)), slower);
-    this.foundings = new Foundings(this.stage(new Random(seed, foundingStream)));
+    this.long = new LongFaultSequences(this.context(new Random(seed, longStream)), slower);
+    this.foundings = new Foundings(this.context(new Random(seed, foundingStream)));
   }
 
   make(): Command[] {
@@ -257,10 +257,10 @@ class RandomPlan {
   }
 
   private playScene(): void {
-    this.random.pick(scenes)(this.stage(this.random));
+    this.random.pick(faultSequences)(this.context(this.random));
   }
 
-  private stage(random: Random): Stage {
+  private context(random: Random): PlanContext {
     return {
       random,
       peers,

@@ -2,8 +2,9 @@
  * In some runs a backup of the group is read, and later the group is deleted and created again from it, while its clients stay: once or
  * in a chain, sometimes with a reset in between, or twice with the same backup. It has a chance of its own.
  */
+
+import type { PlanContext } from './fault-sequences.js';
 import { clearFaults, resetOne } from './histories.js';
-import type { Stage } from './scenes.js';
 
 /** Everybody is asked for three election timeouts, twice. */
 const foundingMs = 9000;
@@ -14,7 +15,7 @@ export class Restores {
 
   /** @param areNamed whether all peers say which history they are in */
   constructor(
-    private readonly stage: Stage,
+    private readonly stage: PlanContext,
     areNamed: boolean,
   ) {
     const { random } = stage;

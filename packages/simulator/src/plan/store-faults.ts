@@ -8,7 +8,7 @@
 import { actorKinds } from '@conclave/protocol';
 import { stateParts } from '../mesh/flipped-state.js';
 import type { PeersCommand } from '../script/command.js';
-import { leader, type Stage } from './scenes.js';
+import { leader, type PlanContext } from './fault-sequences.js';
 
 /** Of a disk, in MiB: far below the reserve, and far above. */
 const fullMib = 10;
@@ -19,7 +19,7 @@ export class StoreFaults {
   private readonly often: number;
 
   /** @param stage whose `random` is the chance of these faults alone */
-  constructor(private readonly stage: Stage) {
+  constructor(private readonly stage: PlanContext) {
     const { random } = stage;
     this.often = random.chance(0.7) ? 0.12 * random.next() : 0;
     const all = [

@@ -3,14 +3,14 @@
  * that arrive when their time is over. It has a chance of its own: what else happens in a seed's plan does not depend on it.
  */
 import type { Command } from '../script/command.js';
-import { leader, type Stage } from './scenes.js';
+import { leader, type PlanContext } from './fault-sequences.js';
 
 /** As of slow disks in `random-plan.ts`: an election takes longer. */
 const slowDiskMs = 500;
 const fastDiskMs = 2;
 
 /** What the plan lends to these faults. */
-export interface TimingStage extends Omit<Stage, 'call' | 'somePeers'> {
+export interface TimingStage extends Omit<PlanContext, 'call' | 'somePeers'> {
   /** A call of this client. `at`: a peer that is asked itself. */
   read(client: string, at: string | undefined): Command;
   write(client: string): Command;

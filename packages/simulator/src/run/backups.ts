@@ -8,7 +8,7 @@ import type { NodeInput } from '@conclave/node';
 import { type AdminReply, type PeerId, type SnapshotHead, SnapshotJoiner } from '@conclave/protocol';
 import type { Entry } from '../invariants/record/log-tree.js';
 import { restoredState } from '../invariants/record/model-states.js';
-import type { Answer } from '../mesh/watcher.js';
+import type { Answer } from '../mesh/run-observer.js';
 import type { Simulation } from './simulation.js';
 
 export interface Backup {

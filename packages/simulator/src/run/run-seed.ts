@@ -3,7 +3,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import { randomPlan } from '../plan/random-plan.js';
 import type { Command } from '../script/command.js';
-import { ScriptError } from '../script/words.js';
+import { ScriptError } from '../script/tokens.js';
 import { runScript, type Simulation } from './simulation.js';
 
 /** What a run has shown to be broken. */

@@ -27,7 +27,7 @@ export class SecondHistory {
 
   run(): void {
     const { mesh } = this.simulation;
-    mesh.watcher = {};
+    mesh.observer = {};
     const founders = this.founders();
     const [at] = founders;
     if (at === undefined) return;

@@ -8,11 +8,11 @@ import type { Random } from '../mesh/random.js';
 import type { Command, PeersCommand, RescueCommand } from '../script/command.js';
 import { Executor } from '../script/executor.js';
 import { formatCommand } from '../script/format-command.js';
-import { ScriptError } from '../script/words.js';
+import { ScriptError } from '../script/tokens.js';
 import { type Backup, Backups } from './backups.js';
-import { CalmPhase } from './calm-phase.js';
+import { LivenessPhase } from './liveness-phase.js';
 import { QuorumView } from './quorum-view.js';
-import { Rescue } from './rescue.js';
+import { SurvivorReset } from './reset-survivors.js';
 
 /** Everybody is asked for three election timeouts, and once more where something was lost. */
 const foundingMs = 8000;
@@ -42,9 +42,9 @@ export class Simulation {
     this.clients = new VirtualClients(this.mesh);
     this.quorums = new QuorumView(this.mesh);
     const calm = () => {
-      this.cameBack = new CalmPhase(this).run();
+      this.cameBack = new LivenessPhase(this).run();
     };
-    const rescue = ({ alone, now }: RescueCommand) => new Rescue(this).run(alone, now);
+    const rescue = ({ alone, now }: RescueCommand) => new SurvivorReset(this).run(alone, now);
     const anew = (peers: readonly PeerId[], withBackup: boolean) => this.beginAnew(peers, withBackup);
     const backup = (peerId: PeerId) => this.backups.read(peerId);
     this.executor = new Executor(this.mesh, this.clients, this.quorums, { calm, rescue, anew, backup });
@@ -55,7 +55,7 @@ export class Simulation {
     const invariants = allInvariants(before);
     invariants.record.clocks = this.mesh.clocks;
     invariants.record.slowerPeer = this.slowerPeer;
-    this.mesh.watcher = invariants;
+    this.mesh.observer = invariants;
     return invariants;
   }
 

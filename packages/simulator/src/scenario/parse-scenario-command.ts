@@ -2,7 +2,7 @@
 import { Consistency, events, Role, Stage } from '@conclave/protocol';
 import { type Command, meshOptions } from '../script/command.js';
 import { parseCommand } from '../script/parse-command.js';
-import { asNumber, ScriptError, Words } from '../script/words.js';
+import { asNumber, ScriptError, Tokens } from '../script/tokens.js';
 import {
   type AskCommand,
   type Condition,
@@ -23,7 +23,7 @@ const patience = 30_000;
 export function parseScenarioCommand(line: string): ScenarioCommand | Command {
   const [first = '', ...others] = line.trim().split(/\s+/);
   const rest = others.join(' ');
-  const words = new Words(others);
+  const words = new Tokens(others);
   switch (first) {
     case 'group':
       return group(others);
@@ -72,14 +72,14 @@ export function parseScenarioCommand(line: string): ScenarioCommand | Command {
   }
 }
 
-function ended<C>(command: C, words: Words): C {
+function ended<C>(command: C, words: Tokens): C {
   words.end();
   return command;
 }
 
 /** `group n1 n2 n3 | n4 n5`: behind the bar those that belong to nothing. */
 function group(others: readonly string[]): GroupCommand {
-  const given = new Words(others);
+  const given = new Tokens(others);
   const options = Object.fromEntries(meshOptions.map((name) => [name, given.numberOption(name)]));
   const words = given.rest();
   given.end();
@@ -101,7 +101,7 @@ function timeouts(words: readonly string[]): TimeoutsCommand {
   return { type: 'timeouts', ofPeers };
 }
 
-function given(words: Words): GivenCommand {
+function given(words: Tokens): GivenCommand {
   const terms = listOption(words, 'terms').map((term) => asNumber(term, 'a term'));
   const last = terms.at(-1) ?? 0;
   return {
@@ -116,12 +116,12 @@ function given(words: Words): GivenCommand {
   };
 }
 
-function listOption(words: Words, name: string): string[] {
+function listOption(words: Tokens, name: string): string[] {
   const text = words.option(name);
   return text === undefined || text === '' ? [] : text.split(',');
 }
 
-function condition(words: Words): Condition {
+function condition(words: Tokens): Condition {
   const first = words.next('a condition');
   switch (first) {
     case 'leader':
@@ -142,7 +142,7 @@ function condition(words: Words): Condition {
   }
 }
 
-function conditionOfPeer(peer: string, words: Words): Condition {
+function conditionOfPeer(peer: string, words: Tokens): Condition {
   const what = words.next('what of the peer');
   if (isNumberOfPeer(what)) return { type: 'number', peer, of: what, atLeast: words.number('a number') };
   if (what === 'says') return { type: 'event', peer, event: oneOf(Object.keys(events), words.next('an event')) };
@@ -158,7 +158,7 @@ function oneOf(known: readonly string[], word: string): string {
   return word;
 }
 
-function plain(operation: 'put' | 'get', words: Words): PlainRequest {
+function plain(operation: 'put' | 'get', words: Tokens): PlainRequest {
   const key = words.next('a key');
   const value = operation === 'put' ? words.next('a value') : '';
   const isSaid = operation === 'get' && words.peek() === 'by';
@@ -189,7 +189,7 @@ function awaited(withoutOptions: string, rest: string): PlainRequest | AskComman
 
 function plainOrCommand(line: string): PlainRequest | Command {
   const [first = '', ...others] = line.split(' ');
-  return first === 'put' || first === 'get' ? plain(first, new Words(others)) : parseCommand(line);
+  return first === 'put' || first === 'get' ? plain(first, new Tokens(others)) : parseCommand(line);
 }
 
 /** `hold <name> <from> -> <to> <message> field=value ...` */

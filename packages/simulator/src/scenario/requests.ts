@@ -9,10 +9,10 @@ import type { Endpoint } from '../mesh/virtual-network.js';
 import type { Simulation } from '../run/simulation.js';
 import type { ClientCommand, Command } from '../script/command.js';
 import { formatCommand } from '../script/format-command.js';
-import { ScriptError } from '../script/words.js';
+import { ScriptError } from '../script/tokens.js';
+import { configurationText, errorText, fieldsText, inHistory } from './format.js';
 import type { AskCommand, PlainRequest } from './scenario-command.js';
 import type { ScenarioOutput } from './scenario-output.js';
-import { configurationText, errorText, fieldsText, inHistory } from './wording.js';
 
 /** Something that is answered, in words and for the door. */
 interface Order {

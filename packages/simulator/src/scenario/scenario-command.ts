@@ -4,7 +4,7 @@
  */
 import type { Consistency } from '@conclave/protocol';
 import type { Command, PeersCommand } from '../script/command.js';
-import type { Pattern } from './traffic.js';
+import type { Pattern } from './message-filter.js';
 
 /**
  * A group that is founded and has a leader, `n1`: begins a new story, also behind another one in the same file. What its

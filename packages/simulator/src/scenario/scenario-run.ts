@@ -8,19 +8,19 @@
 import { KvService } from '@conclave/kv';
 import type { ConclaveEvent, Configuration, GroupUid, PeerId } from '@conclave/protocol';
 import type { Invariants } from '../invariants/all-invariants.js';
-import { type Actor, type CoreMesh, groupId, type Watcher } from '../mesh/core-mesh.js';
+import { type Actor, type CoreMesh, groupId, type RunObserver } from '../mesh/core-mesh.js';
 import { Simulation } from '../run/simulation.js';
 import type { Command, PeersCommand } from '../script/command.js';
-import { EvenChance } from './even-chance.js';
-import { type GivenEntry, givenStoreId, writeGivenDisk } from './given-disk.js';
-import { Looks } from './looks.js';
+import { ConstantRandom } from './constant-random.js';
+import { eventText } from './format.js';
+import { Inspector } from './inspect.js';
+import { MessageFilter } from './message-filter.js';
 import { parseScenarioCommand } from './parse-scenario-command.js';
+import { type PresetEntry, presetStoreId, writePresetDisk } from './preset-disk.js';
 import { Requests } from './requests.js';
 import type { AwaitCommand, Condition, GivenCommand, GroupCommand, ScenarioCommand } from './scenario-command.js';
 import { type Block, nothingToSay } from './scenario-file.js';
 import { ScenarioOutput } from './scenario-output.js';
-import { Traffic } from './traffic.js';
-import { eventText } from './wording.js';
 
 const beginnings: readonly string[] = ['given', 'peers', 'group'];
 
@@ -29,7 +29,7 @@ const hiddenAtFirst = ['catchup_progress', 'peer_unreachable'];
 
 export class ScenarioRun {
   private readonly output = new ScenarioOutput();
-  private traffic = new Traffic();
+  private traffic = new MessageFilter();
   private timeouts = new Map<string, number>();
   /** Those that were said just now: a story that begins next begins with them. */
   private readonly recentTimeouts = new Map<string, number>();
@@ -38,7 +38,9 @@ export class ScenarioRun {
   private events: { readonly peer: string; readonly name: string }[] = [];
   /** The entry of the configuration with which the story begins. */
   private foundedIndex = 0;
-  private parts: { readonly simulation: Simulation; readonly requests: Requests; readonly looks: Looks } | undefined;
+  private parts:
+    | { readonly simulation: Simulation; readonly requests: Requests; readonly looks: Inspector }
+    | undefined;
 
   /** What a block has to say. @throws Error naming the line whose command cannot be carried out. */
   runBlock(block: Block): string[] {
@@ -148,16 +150,16 @@ export class ScenarioRun {
   // ---- the beginning -----------------------------------------------------------------------------
 
   private begin(command: PeersCommand): void {
-    const simulation = new Simulation(command, 1, new EvenChance());
+    const simulation = new Simulation(command, 1, new ConstantRandom());
     const { mesh, invariants } = simulation;
-    this.traffic = new Traffic();
+    this.traffic = new MessageFilter();
     this.events = [];
     this.foundedIndex = 0;
     this.timeouts = new Map(this.recentTimeouts);
     mesh.chanceOf = ({ peerId }) => ((this.timeouts.get(peerId) ?? this.usualTimeout(peerId)) - 1000) / 1000;
     mesh.gate = (from, to, message, deliver) => this.traffic.passes(placeOf(from), placeOf(to), message, deliver);
-    mesh.watcher = listeningTo(invariants, (peer, term, event) => this.onEvent(peer, term, event));
-    this.parts = { simulation, requests: new Requests(simulation, this.output), looks: new Looks(mesh) };
+    mesh.observer = listeningTo(invariants, (peer, term, event) => this.onEvent(peer, term, event));
+    this.parts = { simulation, requests: new Requests(simulation, this.output), looks: new Inspector(mesh) };
     // All start together, those too whose disks hold something already.
     for (const { peer } of this.givens) mesh.crashPeer(peer as PeerId);
     for (const given of this.givens) this.write(given);
@@ -185,9 +187,9 @@ export class ScenarioRun {
   private write(given: GivenCommand): void {
     const { mesh } = this;
     const peers = given.peers.length === 0 ? mesh.peers : (given.peers as readonly PeerId[]);
-    const members = peers.map((peer_id) => ({ peer_id, store_id: givenStoreId(peer_id, groupId) }));
+    const members = peers.map((peer_id) => ({ peer_id, store_id: presetStoreId(peer_id, groupId) }));
     const configuration: Configuration = { peers: members, old_peers: [] };
-    const entries = given.terms.map((term, at): GivenEntry => {
+    const entries = given.terms.map((term, at): PresetEntry => {
       if (at === 0) return { term, configuration };
       // The value tells the entry: its index and term.
       const write = new KvService().parse('put', { key: `k${at + 1}`, value: `${at + 1}@${term}` });
@@ -198,7 +200,7 @@ export class ScenarioRun {
     const groupUid = (given.foreign ? 'other' : 'given') as GroupUid;
     const { term, commit: commitIndex } = given;
     const votedFor = given.vote as PeerId | '';
-    writeGivenDisk({ groupId, peerId, groupUid, term, votedFor, commitIndex, entries }, (operations) =>
+    writePresetDisk({ groupId, peerId, groupUid, term, votedFor, commitIndex, entries }, (operations) =>
       mesh.disks.write(peerId, operations),
     );
     // Nobody has seen how it was committed: the invariants have to be told.
@@ -277,7 +279,7 @@ export class ScenarioRun {
 }
 
 /** The invariants watch, and events are heard besides. */
-function listeningTo(invariants: Invariants, onEvent: NonNullable<Watcher['onEvent']>): Watcher {
+function listeningTo(invariants: Invariants, onEvent: NonNullable<RunObserver['onEvent']>): RunObserver {
   return {
     onStepping: (...step) => invariants.onStepping(...step),
     onStepped: (actor) => invariants.onStepped(actor),

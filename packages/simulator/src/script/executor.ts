@@ -18,7 +18,7 @@ import type {
   RunUntil,
   WipeCommand,
 } from './command.js';
-import { ScriptError } from './words.js';
+import { ScriptError } from './tokens.js';
 
 interface Target {
   readonly peerId: PeerId;

@@ -1,6 +1,6 @@
 /** From a command to a line of text, which `parseCommand` turns into the same command. */
 import type { ClientCommand, Command, DiskCommand } from './command.js';
-import { optionWords } from './words.js';
+import { optionWords } from './tokens.js';
 
 export function formatCommand(command: Command): string {
   return wordsOf(command).join(' ');

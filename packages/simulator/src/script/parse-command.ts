@@ -9,7 +9,7 @@ import {
   type RunUntil,
   runUntil,
 } from './command.js';
-import { asNumber, ScriptError, Words } from './words.js';
+import { asNumber, ScriptError, Tokens } from './tokens.js';
 
 const clientPattern = /^c\d+$/;
 
@@ -19,14 +19,14 @@ const clientPattern = /^c\d+$/;
  */
 export function parseCommand(line: string): Command {
   const [first = '', ...others] = line.trim().split(/\s+/);
-  if (clientPattern.test(first)) return clientCommand(first, new Words(others, false));
-  const words = new Words(others);
+  if (clientPattern.test(first)) return clientCommand(first, new Tokens(others, false));
+  const words = new Tokens(others);
   const command = commandOf(first, words);
   words.end();
   return command;
 }
 
-function commandOf(first: string, words: Words): Command {
+function commandOf(first: string, words: Tokens): Command {
   switch (first) {
     case 'peers':
       return {
@@ -78,12 +78,12 @@ function commandOf(first: string, words: Words): Command {
   }
 }
 
-function anew(words: Words): Command {
+function anew(words: Tokens): Command {
   const isRestored = (words.numberOption('backup') ?? 0) > 0;
   return { type: 'anew', peers: words.some('a peer'), ...(isRestored ? { backup: true } : {}) };
 }
 
-function diskCommandOf(first: string, words: Words): Command {
+function diskCommandOf(first: string, words: Tokens): Command {
   switch (first) {
     case 'keep':
     case 'putback':
@@ -113,7 +113,7 @@ function diskCommandOf(first: string, words: Words): Command {
   }
 }
 
-function operatorCommandOf(first: string, words: Words): Command {
+function operatorCommandOf(first: string, words: Tokens): Command {
   const timeout = (): { timeout?: number } => given({ timeout: words.numberOption('timeout') });
   switch (first) {
     case 'bootstrap': {
@@ -143,7 +143,7 @@ function operatorCommandOf(first: string, words: Words): Command {
   }
 }
 
-function clientCommand(client: string, words: Words): Command {
+function clientCommand(client: string, words: Tokens): Command {
   const operation = words.next('an operation');
   const key = words.next('a key');
   const parsed = ((): Command => {
@@ -189,19 +189,19 @@ function clientCommand(client: string, words: Words): Command {
   return parsed;
 }
 
-function revision(words: Words): number | 'last' {
+function revision(words: Tokens): number | 'last' {
   const word = words.next('a revision');
   return word === 'last' ? word : asNumber(word, 'revision');
 }
 
 /** What stands behind this word; undefined: it is not there. */
-function after(words: Words, word: string): string | undefined {
+function after(words: Tokens, word: string): string | undefined {
   if (words.peek() !== word) return undefined;
   words.next(word);
   return words.next(`what is ${word}`);
 }
 
-function by(words: Words): 'quorum' | 'lease' | undefined {
+function by(words: Tokens): 'quorum' | 'lease' | undefined {
   const word = after(words, 'by');
   return word === undefined ? undefined : oneOf(word, ['quorum', 'lease'] as const);
 }
@@ -227,20 +227,20 @@ function cut(words: readonly string[]): CutCommand {
 }
 
 /** `late node.timeout_now ms=900`, or `late n1.log-store -> n1.node ms=900`. */
-function late(words: Words): Command {
+function late(words: Tokens): Command {
   const ms = words.numberOption('ms') ?? 0;
   const first = words.next('a message, or an actor');
   if (!isNext(words, '->')) return { type: 'late', message: first, ms };
   return { type: 'late', from: first, to: words.next('an actor'), ms };
 }
 
-function until(words: Words): RunUntil | undefined {
+function until(words: Tokens): RunUntil | undefined {
   const what = words.option('until');
   return what === undefined ? undefined : oneOf(what, runUntil);
 }
 
 /** Takes the word where it is the next one. */
-function isNext(words: Words, word: string): boolean {
+function isNext(words: Tokens, word: string): boolean {
   return words.peek() === word && words.next(word) === word;
 }
 
@@ -249,7 +249,7 @@ function nats(state: string, server: string): Command {
   return { type: 'nats', state, server };
 }
 
-function wipeCondition(words: Words): { ifSpare: boolean; ifHeld?: true } {
+function wipeCondition(words: Tokens): { ifSpare: boolean; ifHeld?: true } {
   const condition = words.option('if');
   if (condition === 'held') return { ifSpare: false, ifHeld: true };
   if (condition !== undefined && condition !== 'spare')
@@ -257,7 +257,7 @@ function wipeCondition(words: Words): { ifSpare: boolean; ifHeld?: true } {
   return { ifSpare: condition === 'spare' };
 }
 
-function ifSpare(words: Words): boolean {
+function ifSpare(words: Tokens): boolean {
   const condition = words.option('if');
   if (condition !== undefined && condition !== 'spare') throw new ScriptError(`if=${condition}: expected if=spare`);
   return condition !== undefined;
@@ -267,7 +267,7 @@ function isDiskPart(word: string): word is DiskPart {
   return (diskParts as readonly string[]).includes(word);
 }
 
-function numbers<N extends string>(words: Words, names: readonly N[]): Partial<Record<N, number | undefined>> {
+function numbers<N extends string>(words: Tokens, names: readonly N[]): Partial<Record<N, number | undefined>> {
   return Object.fromEntries(names.map((name) => [name, words.numberOption(name)])) as Partial<Record<N, number>>;
 }
 

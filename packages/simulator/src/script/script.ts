@@ -2,7 +2,7 @@
 import type { Command } from './command.js';
 import { formatCommand } from './format-command.js';
 import { parseCommand } from './parse-command.js';
-import { ScriptError } from './words.js';
+import { ScriptError } from './tokens.js';
 
 /** @throws ScriptError naming the line */
 export function parseScript(text: string): Command[] {

@@ -2,13 +2,13 @@
 import type { Term } from '@conclave/protocol';
 import { test } from 'vitest';
 import { ConfirmedLeadersGrantNothing } from '../../src/invariants/confirmed-leaders-grant-nothing.js';
+import { ElectionSafety } from '../../src/invariants/election-safety.js';
 import { ElectionsHaveAQuorum } from '../../src/invariants/elections-have-a-quorum.js';
-import { LeaderHasAllCommitted } from '../../src/invariants/leader-has-all-committed.js';
+import { LeaderCompleteness } from '../../src/invariants/leader-completeness.js';
 import { LeaderIsAMember } from '../../src/invariants/leader-is-a-member.js';
 import { LeasesAreExclusive } from '../../src/invariants/leases-are-exclusive.js';
 import { LeasesHold } from '../../src/invariants/leases-hold.js';
-import { OneLeaderATerm } from '../../src/invariants/one-leader-a-term.js';
-import { OnlyMembersStand } from '../../src/invariants/only-members-stand.js';
+import { OnlyMembersCampaign } from '../../src/invariants/only-members-campaign.js';
 import { ReadsAreCurrent } from '../../src/invariants/reads-are-current.js';
 import { ReadsHaveAQuorum } from '../../src/invariants/reads-have-a-quorum.js';
 import { RemovedPeersRaiseNoTerm } from '../../src/invariants/removed-peers-raise-no-term.js';
@@ -18,12 +18,12 @@ import { expectBroken, n1, n2, n3, n4, WatchedGroup } from './watched-group.js';
 
 const next = (term: Term): Term => (term + 1) as Term;
 
-test('one-leader-a-term: another peer is elected in the same term', () => {
-  const group = new WatchedGroup(OneLeaderATerm);
+test('election-safety: another peer is elected in the same term', () => {
+  const group = new WatchedGroup(ElectionSafety);
   const { term } = group.status(n1);
   const elected = () =>
     group.invariants.onEvent(n2, term, { name: 'leader_elected', detail: { peers: [n1, n2, n3], old_peers: [] } });
-  expectBroken('one-leader-a-term', elected, /has two leaders, n1 and n2/);
+  expectBroken('election-safety', elected, /has two leaders, n1 and n2/);
 });
 
 test('elections-have-a-quorum: somebody leads for whom nobody has voted', () => {
@@ -61,20 +61,20 @@ test('elections-have-a-quorum: a ballot-box that has restarted counts a vote tha
   open();
 });
 
-test('leader-has-all-committed: somebody leads who lacks what is committed', () => {
-  const group = new WatchedGroup(LeaderHasAllCommitted);
+test('leader-completeness: somebody leads who lacks what is committed', () => {
+  const group = new WatchedGroup(LeaderCompleteness);
   group.cutOff(n3);
   group.mesh.answered(group.mesh.put(n1, 'b', '2'));
   const lead = { ...group.own(n3), term: next(group.own(n3).term) };
-  expectBroken('leader-has-all-committed', () => group.say(n3, 'node', 'ballot-box.lead', lead), /n3 leads term 3/);
+  expectBroken('leader-completeness', () => group.say(n3, 'node', 'ballot-box.lead', lead), /n3 leads term 3/);
 });
 
-test('leader-has-all-committed: a leader of an earlier term commits what the leader of a later one lacks', () => {
-  const group = new WatchedGroup(LeaderHasAllCommitted);
+test('leader-completeness: a leader of an earlier term commits what the leader of a later one lacks', () => {
+  const group = new WatchedGroup(LeaderCompleteness);
   group.cutOff(n3);
   group.say(n3, 'node', 'ballot-box.lead', { ...group.own(n3), term: next(group.own(n3).term) });
   expectBroken(
-    'leader-has-all-committed',
+    'leader-completeness',
     () => group.mesh.answered(group.mesh.put(n1, 'b', '2')),
     /n3, which leads term 3, lacks it/,
   );
@@ -86,18 +86,22 @@ test('leader-is-a-member: a peer leads that is in no configuration of its log', 
   expectBroken('leader-is-a-member', () => group.say(n4, 'node', 'ballot-box.lead', lead), /n4 .* leads term 9/);
 });
 
-test('only-members-stand: a peer stands without a configuration', () => {
-  const group = new WatchedGroup(OnlyMembersStand);
+test('only-members-campaign: a peer stands without a configuration', () => {
+  const group = new WatchedGroup(OnlyMembersCampaign);
   const elect = { ...group.own(n4), link: 9, seq: 1 };
-  expectBroken('only-members-stand', () => group.say(n4, 'node', 'ballot-box.elect', elect), /without a configuration/);
+  expectBroken(
+    'only-members-campaign',
+    () => group.say(n4, 'node', 'ballot-box.elect', elect),
+    /without a configuration/,
+  );
 });
 
-test('only-members-stand: a peer stands that knows that it is out', () => {
-  const group = new WatchedGroup(OnlyMembersStand);
+test('only-members-campaign: a peer stands that knows that it is out', () => {
+  const group = new WatchedGroup(OnlyMembersCampaign);
   group.mesh.answered(group.mesh.adminOfGroup('remove_peer', { peer_id: n3 }));
   group.mesh.run(2000);
   const elect = { ...group.own(n3), link: 9, seq: 1 };
-  expectBroken('only-members-stand', () => group.say(n3, 'node', 'ballot-box.elect', elect), /in no configuration/);
+  expectBroken('only-members-campaign', () => group.say(n3, 'node', 'ballot-box.elect', elect), /in no configuration/);
 });
 
 test('removed-peers-raise-no-term (promise 10): a removed peer that has not heard of it comes to a vote', () => {

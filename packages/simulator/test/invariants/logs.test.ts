@@ -2,44 +2,48 @@
 import { encodeBatch, type LogIndex, type Term } from '@conclave/protocol';
 import { expect, test } from 'vitest';
 import { AcknowledgedIsSynced } from '../../src/invariants/acknowledged-is-synced.js';
-import { AppliedInOrder } from '../../src/invariants/applied-in-order.js';
 import { CommitsHaveAQuorum } from '../../src/invariants/commits-have-a-quorum.js';
-import { CommittedStays } from '../../src/invariants/committed-stays.js';
+import { CommittedIsImmutable } from '../../src/invariants/committed-is-immutable.js';
 import { KnownCommitsAreTrue } from '../../src/invariants/known-commits-are-true.js';
-import { LogsMatch } from '../../src/invariants/logs-match.js';
+import { LogMatching } from '../../src/invariants/log-matching.js';
 import { MembersApplyTheSame } from '../../src/invariants/members-apply-the-same.js';
 import { NoTruncationBelowCommit } from '../../src/invariants/no-truncation-below-commit.js';
 import { NodesNeverGoBack } from '../../src/invariants/nodes-never-go-back.js';
+import { StateMachineSafety } from '../../src/invariants/state-machine-safety.js';
 import { believes, expectBroken, groupId, n1, n2, n3, n4, n5, WatchedGroup } from './watched-group.js';
 
 const payload = new Uint8Array([1, 2, 3]);
 const commands = (term: Term, index: number) => encodeBatch('commands', term, index as LogIndex, [payload]);
 
-test('logs-match: two entries of one index and term', () => {
-  const group = new WatchedGroup(LogsMatch);
+test('log-matching: two entries of one index and term', () => {
+  const group = new WatchedGroup(LogMatching);
   const { term, last_index } = group.status(n1);
   const other = { truncate_from: last_index };
   expectBroken(
-    'logs-match',
+    'log-matching',
     () => group.sayAppended(n1, [commands(term, last_index)], other),
     new RegExp(`there are two entries ${last_index} of term ${term}`),
   );
 });
 
-test('logs-match: a gap', () => {
-  const group = new WatchedGroup(LogsMatch);
+test('log-matching: a gap', () => {
+  const group = new WatchedGroup(LogMatching);
   const { term, last_index } = group.status(n1);
-  expectBroken('logs-match', () => group.sayAppended(n1, [commands(term, last_index + 2)]), /entry \d+ follows entry/);
+  expectBroken(
+    'log-matching',
+    () => group.sayAppended(n1, [commands(term, last_index + 2)]),
+    /entry \d+ follows entry/,
+  );
 });
 
-test('logs-match: the same entry behind another one', () => {
-  const group = new WatchedGroup(LogsMatch);
+test('log-matching: the same entry behind another one', () => {
+  const group = new WatchedGroup(LogMatching);
   const { term, last_index } = group.status(n1);
   const later = (term + 1) as Term;
   group.sayAppended(n1, [commands(later, last_index + 1), commands((later + 1) as Term, last_index + 2)]);
   const other = commands(term, last_index + 1);
   expectBroken(
-    'logs-match',
+    'log-matching',
     () => group.sayAppended(n2, [other, commands((later + 1) as Term, last_index + 2)]),
     /there are two entries/,
   );
@@ -82,33 +86,33 @@ test('commits-have-a-quorum: an entry of an earlier term', () => {
   );
 });
 
-test('committed-stays: a disk loses a committed entry', () => {
-  const group = new WatchedGroup(CommittedStays);
+test('committed-is-immutable: a disk loses a committed entry', () => {
+  const group = new WatchedGroup(CommittedIsImmutable);
   const from = group.status(n2).commit_index;
   expectBroken(
-    'committed-stays',
+    'committed-is-immutable',
     () => group.invariants.onWritten(n2, [{ type: 'truncate', groupId, from }]),
     /is committed, and n2 deletes it/,
   );
 });
 
-test('committed-stays: another entry is committed in its place', () => {
-  const group = new WatchedGroup(CommittedStays);
+test('committed-is-immutable: another entry is committed in its place', () => {
+  const group = new WatchedGroup(CommittedIsImmutable);
   const { term, commit_index } = group.status(n1);
   const other = (term + 1) as Term;
   group.sayAppended(n2, [commands(other, commit_index)], { truncate_from: commit_index, leader_term: other });
   const committed = { ...group.own(n2), term: other, index: commit_index };
   expectBroken(
-    'committed-stays',
+    'committed-is-immutable',
     () => group.say(n2, 'ballot-box', 'feed.committed', committed),
     /is committed in the place of one of term/,
   );
 });
 
-test('committed-stays: a member lacks it in the end', () => {
-  const group = new WatchedGroup(CommittedStays);
+test('committed-is-immutable: a member lacks it in the end', () => {
+  const group = new WatchedGroup(CommittedIsImmutable);
   group.invariants.onEnd([n1, n2, n3]);
-  expectBroken('committed-stays', () => group.invariants.onEnd([n1, n4]), /n4 has a log up to nothing/);
+  expectBroken('committed-is-immutable', () => group.invariants.onEnd([n1, n4]), /n4 has a log up to nothing/);
 });
 
 test('known-commits-are-true: a node takes for committed what is not', () => {
@@ -133,24 +137,28 @@ test('known-commits-are-true: a follower believes more than was verified', () =>
 
 const instant = { nowMs: 0, wallTimeMs: 0, random: 0 };
 
-test('applied-in-order: one is left out, and one is not committed', () => {
-  const group = new WatchedGroup(AppliedInOrder);
+test('state-machine-safety: one is left out, and one is not committed', () => {
+  const group = new WatchedGroup(StateMachineSafety);
   group.mesh.answered(group.mesh.put(n1, 'b', '2'));
   const last = group.status(n1).commit_index;
   const apply = (index: number) => () => group.invariants.onApplied({}, index as LogIndex, payload);
-  expectBroken('applied-in-order', apply(last), /entry \d+ is left out before entry/);
-  expectBroken('applied-in-order', apply(1000), /is left out before entry 1000/);
+  expectBroken('state-machine-safety', apply(last), /entry \d+ is left out before entry/);
+  expectBroken('state-machine-safety', apply(1000), /is left out before entry 1000/);
 });
 
-test('applied-in-order: something else than is committed, and something twice', () => {
-  const group = new WatchedGroup(AppliedInOrder);
+test('state-machine-safety: something else than is committed, and something twice', () => {
+  const group = new WatchedGroup(StateMachineSafety);
   const entry = group.mesh.disks.entries(n1).find(({ kind }) => kind === 'commands');
   const index = entry?.index as LogIndex;
   const life = {};
-  expectBroken('applied-in-order', () => group.invariants.onApplied(life, index, payload), /something else than entry/);
+  expectBroken(
+    'state-machine-safety',
+    () => group.invariants.onApplied(life, index, payload),
+    /something else than entry/,
+  );
   group.invariants.onApplied(life, index, entry?.payload as Uint8Array);
   expectBroken(
-    'applied-in-order',
+    'state-machine-safety',
     () => group.invariants.onApplied(life, index, entry?.payload as Uint8Array),
     /is applied after entry/,
   );

@@ -52,8 +52,8 @@ export class WatchedGroup {
   /** Beside who waits for answers. */
   private watch(): void {
     const { invariants, mesh } = this;
-    const { onAnswered } = mesh.watcher;
-    mesh.watcher = {
+    const { onAnswered } = mesh.observer;
+    mesh.observer = {
       onStepping: (...step) => invariants.onStepping(...step),
       onStepped: (actor) => invariants.onStepped(actor),
       onSent: (...sent) => invariants.onSent(...sent),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { assertLinearizable, judgeHistory, judgeStaleReads, type Operation } from '../../src/linearizability/index.js';
+import { assertLinearizable, checkHistory, checkStaleReads, type Operation } from '../../src/linearizability/index.js';
 import { Client } from './operations.js';
 
 const one = new Client('c1');
@@ -71,12 +71,12 @@ describe('histories that are in order are accepted', () => {
     ],
   ])('%s', (_, history) => {
     assertLinearizable(history);
-    expect(judgeStaleReads(history).verdict).toBe('linearizable');
+    expect(checkStaleReads(history).verdict).toBe('linearizable');
   });
 
   it('all writes recorded, one of them of unknown outcome: it made the revision that nobody tells of', () => {
     const history = [one.put([1, 2], 'x', 1), two.put([3, 4], 'y', 'unknown'), one.put([5, 6], 'z', 3)];
-    expect(judgeHistory(history, { allWritesRecorded: true }).verdict).toBe('linearizable');
+    expect(checkHistory(history, { allWritesRecorded: true }).verdict).toBe('linearizable');
   });
 });
 
@@ -196,11 +196,11 @@ describe('histories that are known to be wrong are rejected', () => {
     ],
     ['a stale read from the future', 'time', [two.get([1, 2], 'x', 1, 'stale'), one.put([3, 4], 'x', 1)]],
   ])('%s (%s)', (_, rule, history) => {
-    const judgement = judgeHistory(history);
+    const judgement = checkHistory(history);
     expect(judgement).toMatchObject({ verdict: 'violated', violation: { rule } });
     expect(() => assertLinearizable(history)).toThrow(/^not linearizable, key/);
     // In whatever order they were written down.
-    expect(judgeHistory(history.toReversed()).verdict).toBe('violated');
+    expect(checkHistory(history.toReversed()).verdict).toBe('violated');
   });
 
   it.each<[string, Operation[]]>([
@@ -210,15 +210,15 @@ describe('histories that are known to be wrong are rejected', () => {
       [one.put([1, 2], 'x', 2), two.put([3, 4], 'y', 'unknown'), one.get([5, 6], 'x', 2)],
     ],
   ])('all writes recorded: %s', (_, history) => {
-    expect(judgeHistory(history).verdict).toBe('linearizable');
-    expect(judgeHistory(history, { allWritesRecorded: true })).toMatchObject({ violation: { rule: 'gap' } });
+    expect(checkHistory(history).verdict).toBe('linearizable');
+    expect(checkHistory(history, { allWritesRecorded: true })).toMatchObject({ violation: { rule: 'gap' } });
   });
 
   it('stale reads by themselves', () => {
     const wrong = [one.put([1, 2], 'x', 1), two.get([3, 4], null, 0), two.get([1, 2], 'x', 1)];
-    expect(judgeStaleReads(wrong).verdict).toBe('linearizable');
+    expect(checkStaleReads(wrong).verdict).toBe('linearizable');
     const future = [two.get([1, 2], 'x', 1, 'stale'), one.put([3, 4], 'x', 1)];
-    expect(judgeStaleReads(future)).toMatchObject({ violation: { rule: 'stale' } });
+    expect(checkStaleReads(future)).toMatchObject({ violation: { rule: 'stale' } });
   });
 });
 
@@ -233,7 +233,7 @@ describe('what is told of a history that is wrong', () => {
       history.push(twoOfB.put([time, time + 1], 'other', time / 2 + 2));
     }
     history.push(three.cas([203, 209], 99, 'mine', 5000), three.put([300, 303], 'late', 'unknown'));
-    const judgement = judgeHistory(history);
+    const judgement = checkHistory(history);
     expect(judgement.verdict === 'violated' && judgement.report).toMatchInlineSnapshot(`
       "not linearizable, key "a", 203 .. 213 (time): this saw revision 105, which revision 107 had replaced, but revision 5000 was there at 209 before it
         203 .. 209  c3  a  cas "mine" if revision 99: swapped, revision 5000
@@ -249,7 +249,7 @@ describe('what is told of a history that is wrong', () => {
 
   it('a search that takes too long decides nothing, and is no pass', () => {
     const history = [one.put([1, 2], 'x', 1), two.get([3, 4], 'x', 1)];
-    expect(judgeHistory(history, { workLimit: 1 })).toMatchObject({ verdict: 'undecided', key: 'a' });
+    expect(checkHistory(history, { workLimit: 1 })).toMatchObject({ verdict: 'undecided', key: 'a' });
     expect(() => assertLinearizable(history, { workLimit: 1 })).toThrow('undecided');
   });
 });

@@ -1,6 +1,6 @@
 /** The judge of leases: what it accepts, and what it does not. */
 import { expect, test } from 'vitest';
-import { judgeHistory, type LeaseCall, LeaseHistories, type Operation } from '../../src/linearizability/index.js';
+import { checkHistory, type LeaseCall, LeaseHistories, type Operation } from '../../src/linearizability/index.js';
 
 const client = 'c1';
 const lease = 'x';
@@ -32,7 +32,7 @@ function faultOf(calls: readonly LeaseCall[], operations: readonly Operation[] =
 
 function verdictOf(calls: readonly LeaseCall[], operations: readonly Operation[]): string {
   const deletions = new LeaseHistories(calls, whenPassed).deletions();
-  return judgeHistory([...operations, ...deletions], { allWritesRecorded: true }).verdict;
+  return checkHistory([...operations, ...deletions], { allWritesRecorded: true }).verdict;
 }
 
 test('a lease may be over once its time has passed since the last keep that was acknowledged', () => {

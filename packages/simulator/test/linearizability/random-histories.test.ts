@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { judgeHistory, judgeLinearizability } from '../../src/linearizability/index.js';
+import { checkHistory, checkLinearizability } from '../../src/linearizability/index.js';
 import { Random } from '../../src/mesh/random.js';
 import { type HistoryPlan, mutated, randomHistory, randomOperations, usualPlan } from './atomic-store.js';
 import { hasOrder } from './brute-force.js';
@@ -18,7 +18,7 @@ describe('histories of a store that does one thing at a time are accepted', () =
     const plan = { ...usualPlan, ...changes };
     for (let seed = 1; seed <= 60 * rounds; seed++) {
       const history = randomHistory(new Random(seed), plan);
-      const judgement = judgeHistory(history, { allWritesRecorded: plan.unrecorded === 0 });
+      const judgement = checkHistory(history, { allWritesRecorded: plan.unrecorded === 0 });
       expect(judgement, `seed ${seed}`).toMatchObject({ verdict: 'linearizable' });
     }
   });
@@ -60,7 +60,7 @@ describe('small histories, about half of them wrong, are judged as by trying all
       let history = randomHistory(random, plan);
       if (seed % 3 === 0) history = randomOperations(random, 5, plan.unknown === 0 ? 0 : 0.4);
       else for (let changes = random.below(3); changes > 0; changes--) history = mutated(history, random);
-      const judgement = judgeLinearizability(history, { allWritesRecorded });
+      const judgement = checkLinearizability(history, { allWritesRecorded });
       const isRight = hasOrder(history, allWritesRecorded);
       if (isRight) right += 1;
       else wrong += 1;

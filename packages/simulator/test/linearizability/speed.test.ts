@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { judgeHistory } from '../../src/linearizability/index.js';
+import { checkHistory } from '../../src/linearizability/index.js';
 import { Random } from '../../src/mesh/random.js';
 import { type HistoryPlan, mutated, randomHistory, usualPlan } from './atomic-store.js';
 
@@ -18,7 +18,7 @@ it.each<[string, Partial<HistoryPlan>]>([
   (name, changes) => {
     const history = randomHistory(new Random(1), { ...large, ...changes });
     const began = performance.now();
-    const { verdict, work } = judgeHistory(history, { allWritesRecorded: true });
+    const { verdict, work } = checkHistory(history, { allWritesRecorded: true });
     const tookMs = Math.round(performance.now() - began);
     console.info(`20,000 operations, ${name}: judged in ${tookMs} ms, with ${work} looks`);
     expect(verdict).toBe('linearizable');
@@ -31,7 +31,7 @@ it(
     let violated = 0;
     for (let seed = 1; seed <= 5; seed++) {
       const random = new Random(seed);
-      const judgement = judgeHistory(mutated(randomHistory(random, { ...large, operations: 5000 }), random), {
+      const judgement = checkHistory(mutated(randomHistory(random, { ...large, operations: 5000 }), random), {
         allWritesRecorded: true,
       });
       expect(judgement.verdict).not.toBe('undecided');

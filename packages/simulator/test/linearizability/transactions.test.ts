@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
+  checkHistory,
   faultOfTransactions,
-  judgeHistory,
   type Operation,
   operationsOf,
   type PartResult,
@@ -38,7 +38,7 @@ function transaction(
 
 function verdictOf(transactions: readonly Transaction[], others: readonly Operation[]): string {
   const operations = [...others, ...transactions.flatMap(operationsOf)];
-  const judgement = judgeHistory(operations, { allWritesRecorded: true });
+  const judgement = checkHistory(operations, { allWritesRecorded: true });
   if (judgement.verdict !== 'linearizable') return judgement.report;
   return faultOfTransactions(transactions, operations) ?? 'fine';
 }

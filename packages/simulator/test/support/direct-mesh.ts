@@ -10,7 +10,7 @@ export class DirectMesh extends CoreMesh {
 
   constructor(peers: readonly PeerId[], seed = 1) {
     super(peers, seed);
-    this.watcher = { onAnswered: (requestId, answer) => this.answers.set(requestId, answer) };
+    this.observer = { onAnswered: (requestId, answer) => this.answers.set(requestId, answer) };
   }
 
   isAnswered(requestId: number): boolean {

@@ -3,7 +3,7 @@ import type { PeerId } from '@conclave/protocol';
 import { expect } from 'vitest';
 import type { RecordedCall } from '../../src/clients/history.js';
 import type { Random } from '../../src/mesh/random.js';
-import { judgeClients } from '../../src/run/judge-clients.js';
+import { checkClients } from '../../src/run/check-clients.js';
 import { Simulation } from '../../src/run/simulation.js';
 import type { ClientCommand, Command } from '../../src/script/command.js';
 
@@ -95,7 +95,7 @@ class Group {
 
   end(): void {
     this.simulation.clients.close();
-    judgeClients(this.simulation.clients.history);
+    checkClients(this.simulation.clients.history);
   }
 }
 

@@ -9,7 +9,7 @@ import { isOpen, type Statement, weakened } from './statement.js';
 /** How much may be looked at to narrow down one history: past it what is left is shown. */
 const narrowingWork = 20_000_000;
 
-export class Narrowing {
+export class HistoryMinimizer {
   private work = 0;
 
   /** @param taken the revisions that are known to be of other keys. */
@@ -22,7 +22,7 @@ export class Narrowing {
    * @param statements of the key; known to have no order
    * @returns some of them that have none either, whatever the others did
    */
-  narrow(statements: readonly Statement[]): Statement[] {
+  minimize(statements: readonly Statement[]): Statement[] {
     const window = this.withLatestStart(this.withFirstEnd(statements));
     let kept = window.filter(({ claim }) => !isOpen(claim));
     const rest = new Set(window.filter(({ claim }) => isOpen(claim)));

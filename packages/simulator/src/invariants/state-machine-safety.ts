@@ -1,10 +1,10 @@
 /** Each state machine applies the committed commands, all of them, in order and once (Raft thesis, figure 3.2: state machine safety). */
 import { decodeSnapshotChunk, type LogIndex } from '@conclave/protocol';
+import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import { entryText } from './words.js';
 
-export class AppliedInOrder extends Rule implements Invariant {
-  readonly name = 'applied-in-order';
+export class StateMachineSafety extends Rule implements Invariant {
+  readonly name = 'state-machine-safety';
   private readonly last = new WeakMap<object, number>();
 
   /** What was restored stands for all up to the snapshot's entry: see `snapshots-are-the-state`. */

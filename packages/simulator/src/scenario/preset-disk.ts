@@ -18,7 +18,7 @@ import {
   type StoreId,
 } from '@conclave/protocol';
 
-export interface GivenDisk {
+export interface PresetDisk {
   readonly groupId: GroupId;
   readonly peerId: PeerId;
   /** The group that it holds. */
@@ -29,17 +29,17 @@ export interface GivenDisk {
   /** Known to be committed. */
   readonly commitIndex: number;
   /** In order, from index 1. */
-  readonly entries: readonly GivenEntry[];
+  readonly entries: readonly PresetEntry[];
 }
 
 /** An entry is a configuration or the payload of a command. */
-export type GivenEntry = { readonly term: number } & (
+export type PresetEntry = { readonly term: number } & (
   | { readonly configuration: Configuration }
   | { readonly payload: Uint8Array }
 );
 
 /** The store that a given disk is: known beforehand, as the configurations in the logs name it. */
-export function givenStoreId(peerId: PeerId, groupId: GroupId): StoreId {
+export function presetStoreId(peerId: PeerId, groupId: GroupId): StoreId {
   return `${incarnationOf(peerId)}.${groupId}` as StoreId;
 }
 
@@ -48,7 +48,7 @@ function incarnationOf(peerId: PeerId): string {
 }
 
 /** Has a log-store write it. `write` is given each write in its order. */
-export function writeGivenDisk(given: GivenDisk, write: (operations: readonly StorageOperation[]) => void): void {
+export function writePresetDisk(given: PresetDisk, write: (operations: readonly StorageOperation[]) => void): void {
   new Writer(given, write).run();
 }
 
@@ -57,7 +57,7 @@ class Writer {
   private seq = 0;
 
   constructor(
-    private readonly given: GivenDisk,
+    private readonly given: PresetDisk,
     private readonly write: (operations: readonly StorageOperation[]) => void,
   ) {
     const { groupId, peerId } = given;
@@ -87,7 +87,7 @@ class Writer {
 
   private get own() {
     const { groupId, peerId } = this.given;
-    return { group_id: groupId, store_id: givenStoreId(peerId, groupId), session: asSession(1) };
+    return { group_id: groupId, store_id: presetStoreId(peerId, groupId), session: asSession(1) };
   }
 
   private frame() {
@@ -95,7 +95,7 @@ class Writer {
     return { link: 1, seq: this.seq };
   }
 
-  private append(index: number, entry: GivenEntry): void {
+  private append(index: number, entry: PresetEntry): void {
     const first = asLogIndex(index);
     const term = asTerm(entry.term);
     const bytes =

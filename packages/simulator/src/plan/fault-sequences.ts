@@ -4,7 +4,7 @@ import type { Random } from '../mesh/random.js';
 import type { Command } from '../script/command.js';
 
 /** What the plan lends to its scenes. */
-export interface Stage {
+export interface PlanContext {
   readonly random: Random;
   readonly peers: readonly string[];
   add(command: Command): void;
@@ -16,13 +16,13 @@ export interface Stage {
 
 export const leader = 'leader';
 
-type Scene = (stage: Stage) => void;
+type FaultSequence = (stage: PlanContext) => void;
 
 /**
  * A leader that is alone takes writes, and changes, that come to nothing, while another is elected; then it must give way,
  * and find again what it has when it starts anew.
  */
-const leaderIsCutOff: Scene = ({ random, peers, add, run, call, somePeers }) => {
+const leaderIsCutOff: FaultSequence = ({ random, peers, add, run, call, somePeers }) => {
   const groups = random.chance(0.5) ? [[leader], peers] : [peers, [leader]];
   call();
   add({ type: 'cut', groups, oneWay: random.chance(0.3) });
@@ -44,7 +44,7 @@ const leaderIsCutOff: Scene = ({ random, peers, add, run, call, somePeers }) => 
 };
 
 /** A change of the members has come to some stage when an actor of the leader dies. */
-const changeMeetsCrash: Scene = ({ random, peers, add, run, call, somePeers }) => {
+const changeMeetsCrash: FaultSequence = ({ random, peers, add, run, call, somePeers }) => {
   const newPeers = somePeers();
   add({ type: 'change', peers: newPeers, timeout: 3000 });
   run(random.chance(0.5) ? 20 * random.next() : 200 * random.next());
@@ -59,7 +59,7 @@ const changeMeetsCrash: Scene = ({ random, peers, add, run, call, somePeers }) =
 };
 
 /** Writes are on their way to some disks, and not to others, when processes die. */
-const writesMeetCrash: Scene = ({ random, peers, add, run, call, somePeers }) => {
+const writesMeetCrash: FaultSequence = ({ random, peers, add, run, call, somePeers }) => {
   call();
   call();
   run(40 * random.next());
@@ -70,7 +70,7 @@ const writesMeetCrash: Scene = ({ random, peers, add, run, call, somePeers }) =>
 };
 
 /** The members change twice in a row, and who leads does as well. */
-const changesMeetTransfer: Scene = ({ random, add, run, call, somePeers }) => {
+const changesMeetTransfer: FaultSequence = ({ random, add, run, call, somePeers }) => {
   add({ type: 'change', peers: somePeers(), timeout: 2000 });
   run(random.chance(0.5) ? 30 * random.next() : 600 * random.next());
   add({ type: 'transfer' });
@@ -81,7 +81,7 @@ const changesMeetTransfer: Scene = ({ random, add, run, call, somePeers }) => {
 };
 
 /** Some of those who are to come in are lost when they may count already, for a while or for too long. */
-const newPeersAreLost: Scene = ({ random, add, run, call, somePeers }) => {
+const newPeersAreLost: FaultSequence = ({ random, add, run, call, somePeers }) => {
   const newPeers = somePeers();
   const lost = newPeers.filter(() => random.chance(0.7));
   add({ type: 'change', peers: newPeers, timeout: 3000 });
@@ -93,7 +93,7 @@ const newPeersAreLost: Scene = ({ random, add, run, call, somePeers }) => {
 };
 
 /** A change has come to some stage when its leader is gone; the next one finds it, and an operator who wants it undone. */
-const nextLeaderIsTold: Scene = ({ random, peers, add, run, somePeers }) => {
+const nextLeaderIsTold: FaultSequence = ({ random, peers, add, run, somePeers }) => {
   const apart = [random.pick(peers), random.pick(peers)];
   add({ type: 'change', peers: somePeers(), timeout: 3000 });
   run(random.chance(0.5) ? 30 * random.next() : 250 * random.next());
@@ -108,7 +108,7 @@ const nextLeaderIsTold: Scene = ({ random, peers, add, run, somePeers }) => {
   }
 };
 
-export const scenes: readonly Scene[] = [
+export const faultSequences: readonly FaultSequence[] = [
   leaderIsCutOff,
   changeMeetsCrash,
   writesMeetCrash,

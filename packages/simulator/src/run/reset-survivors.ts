@@ -4,10 +4,10 @@
  * lost: from there on clients are not judged by what they were told before.
  */
 import { type Configuration, isIn, type PeerId } from '@conclave/protocol';
-import { sameConfiguration } from '../invariants/words.js';
+import { sameConfiguration } from '../invariants/format.js';
 import type { Simulation } from './simulation.js';
 
-export class Rescue {
+export class SurvivorReset {
   constructor(private readonly simulation: Simulation) {}
 
   /**

@@ -21,7 +21,7 @@ export interface ClientStep {
   readonly ended: readonly string[];
 }
 
-export interface Watcher {
+export interface RunObserver {
   onSent?(from: Actor, to: PeerId, message: Message): void;
   /** `serves`: whether the peer's node serves the group's requests when it publishes the event. */
   onEvent?(peerId: PeerId, term: number, event: ConclaveEvent, serves: boolean): void;

@@ -10,7 +10,7 @@ const silenceMs = 4000;
 const electionMs = 20_000;
 const answerMs = 5000;
 
-export class LastResort {
+export class QuorumLossCheck {
   constructor(
     private readonly simulation: Simulation,
     /** @throws InvariantViolation of that name, unless it holds within so long */

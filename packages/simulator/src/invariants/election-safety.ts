@@ -1,12 +1,12 @@
 /** A term has one leader over the whole run (Raft thesis, figure 3.2: election safety). */
 import type { PeerId } from '@conclave/protocol';
-import type { Watcher } from '../mesh/watcher.js';
+import type { RunObserver } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 
-type Happened = Parameters<NonNullable<Watcher['onEvent']>>;
+type Happened = Parameters<NonNullable<RunObserver['onEvent']>>;
 
-export class OneLeaderATerm extends Rule implements Invariant {
-  readonly name = 'one-leader-a-term';
+export class ElectionSafety extends Rule implements Invariant {
+  readonly name = 'election-safety';
   private readonly elected = new Map<number, PeerId>();
 
   onEvent(...[peerId, term, event]: Happened): void {

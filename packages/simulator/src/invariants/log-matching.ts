@@ -4,8 +4,8 @@
  */
 import { type Invariant, Rule } from './invariant.js';
 
-export class LogsMatch extends Rule implements Invariant {
-  readonly name = 'logs-match';
+export class LogMatching extends Rule implements Invariant {
+  readonly name = 'log-matching';
 
   readonly sent = {
     'feed.append': () => this.onEntries(),

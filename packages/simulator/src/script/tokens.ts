@@ -6,7 +6,7 @@ export class ScriptError extends Error {
 }
 
 /** The words of a line behind the first one: plain ones in order, and options `name=value`. */
-export class Words {
+export class Tokens {
   private readonly plain: readonly string[];
   private readonly options = new Map<string, string>();
   private at = 0;

@@ -9,9 +9,10 @@
  * All that is rejected is wrong. What is accepted has an order for each key; that the unknown outcomes of several keys
  * also fit together in one line of revisions is looked at by rule 2 only as far as they are clear.
  */
-import { Groups } from './groups.js';
+
 import { KeySearch } from './key-search.js';
-import { Narrowing } from './narrow.js';
+import { HistoryMinimizer } from './minimize-history.js';
+import { MultiMap } from './multi-map.js';
 import { describeOperations, describeTime, type Operation } from './operation.js';
 import { RevisionOrder } from './revision-order.js';
 import { RevisionTable } from './revision-table.js';
@@ -19,7 +20,7 @@ import { checkStaleStatements } from './stale-reads.js';
 import { type Statement, statementsOf } from './statement.js';
 import type { Violation } from './violation.js';
 
-export interface JudgeOptions {
+export interface CheckOptions {
   /** All writes of the group are in the history: then a revision that none of them made is a write that happened twice. */
   readonly allWritesRecorded?: boolean;
   /** The group's history counts its revisions from here on: above it, all of them were made by its writes. None: 0. */
@@ -29,7 +30,7 @@ export interface JudgeOptions {
 }
 
 /** `report`: what is wrong, for people, in several lines. `undecided` is no pass: the search would have taken too long. */
-export type Judgement =
+export type Verdict =
   | { readonly verdict: 'linearizable'; readonly work: number }
   | { readonly verdict: 'violated'; readonly work: number; readonly violation: Violation; readonly report: string }
   | { readonly verdict: 'undecided'; readonly work: number; readonly key: string; readonly report: string };
@@ -39,7 +40,7 @@ const defaultWorkLimit = 20_000_000;
 const toldAround = 24;
 
 /** Judges linearizable and stale operations, each by its own rules. */
-export function judgeHistory(history: readonly Operation[], options: JudgeOptions = {}): Judgement {
+export function checkHistory(history: readonly Operation[], options: CheckOptions = {}): Verdict {
   const statements = statementsOf(history);
   const table = new RevisionTable(statements);
   const violation =
@@ -47,19 +48,19 @@ export function judgeHistory(history: readonly Operation[], options: JudgeOption
     new RevisionOrder(statements, table).check(options.allWritesRecorded === true, options.base) ??
     checkStaleStatements(statements, table);
   if (violation !== undefined) return violated(violation, history, statements.length);
-  return judgeKeys(history, statements, table, options.workLimit ?? defaultWorkLimit);
+  return checkKeys(history, statements, table, options.workLimit ?? defaultWorkLimit);
 }
 
 /** Judges all but the stale reads. */
-export function judgeLinearizability(history: readonly Operation[], options: JudgeOptions = {}): Judgement {
-  return judgeHistory(
+export function checkLinearizability(history: readonly Operation[], options: CheckOptions = {}): Verdict {
+  return checkHistory(
     history.filter((operation) => operation.name !== 'get' || operation.consistency !== 'stale'),
     options,
   );
 }
 
 /** Judges the stale reads alone, by the writes of the history: what each saw was there once. */
-export function judgeStaleReads(history: readonly Operation[]): Judgement {
+export function checkStaleReads(history: readonly Operation[]): Verdict {
   const statements = statementsOf(history);
   const table = new RevisionTable(statements);
   const violation =
@@ -69,20 +70,20 @@ export function judgeStaleReads(history: readonly Operation[]): Judgement {
 }
 
 /** @throws Error with the report unless the history is in order and could be judged. */
-export function assertLinearizable(history: readonly Operation[], options: JudgeOptions = {}): void {
-  const judgement = judgeHistory(history, options);
+export function assertLinearizable(history: readonly Operation[], options: CheckOptions = {}): void {
+  const judgement = checkHistory(history, options);
   if (judgement.verdict !== 'linearizable') throw new Error(judgement.report);
 }
 
-function judgeKeys(
+function checkKeys(
   history: readonly Operation[],
   statements: readonly Statement[],
   table: RevisionTable,
   workLimit: number,
-): Judgement {
+): Verdict {
   let work = statements.length;
   let undecided: string | undefined;
-  const groups = new Groups<Statement>();
+  const groups = new MultiMap<Statement>();
   for (const statement of statements) groups.add(statement.operation.key, statement);
   for (const [key, ofKey] of groups) {
     const search = new KeySearch(key, ofKey, table);
@@ -99,13 +100,13 @@ function judgeKeys(
 function violationOf(key: string, statements: readonly Statement[], table: RevisionTable): Violation {
   const taken = new Set<number>();
   for (const fact of table.all()) if (fact.key !== key) taken.add(fact.revision);
-  const core = new Narrowing(key, taken).narrow(statements).sort((a, b) => a.called - b.called);
+  const core = new HistoryMinimizer(key, taken).minimize(statements).sort((a, b) => a.called - b.called);
   const operations = core.map(({ operation }) => operation);
   const message = `these ${core.length} of its ${statements.length} operations have no order, whatever the others did`;
   return { rule: 'order', key, message, operations };
 }
 
-function violated(violation: Violation, history: readonly Operation[], work: number): Judgement {
+function violated(violation: Violation, history: readonly Operation[], work: number): Verdict {
   const shown = new Set(violation.operations);
   const times = violation.operations.flatMap(({ called, returned }) => [called, returned]).filter(Number.isFinite);
   const from = Math.min(...times);

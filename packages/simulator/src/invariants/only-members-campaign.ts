@@ -4,13 +4,13 @@
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
+import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { isInFrom } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';
-import { entryText } from './words.js';
 
-export class OnlyMembersStand extends Rule implements Invariant {
-  readonly name = 'only-members-stand';
+export class OnlyMembersCampaign extends Rule implements Invariant {
+  readonly name = 'only-members-campaign';
 
   readonly sent = {
     'ballot-box.elect': (body: Body<'ballot-box.elect'>, from: Actor) => this.onElect(body, from),

@@ -15,7 +15,7 @@ const electionMs = 20_000;
 const bootstrapMs = 6000;
 const changeMs = 40_000;
 
-export class LastFault {
+export class FinalFault {
   constructor(
     private readonly simulation: Simulation,
     /** @throws InvariantViolation of that name, unless it holds within so long */

@@ -1,5 +1,5 @@
 /** Lists by name. */
-export class Groups<T> implements Iterable<[string, T[]]> {
+export class MultiMap<T> implements Iterable<[string, T[]]> {
   private readonly lists = new Map<string, T[]>();
 
   add(name: string, item: T): void {

@@ -5,13 +5,13 @@
 import { actorKinds, type PeerId } from '@conclave/protocol';
 import { callTimeoutMs } from '../clients/virtual-client.js';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
-import { countDrops } from '../mesh/count-happenings.js';
+import { countDrops } from '../mesh/coverage-counters.js';
 import { serverNames } from '../mesh/virtual-nats.js';
 import { goodConditions } from '../mesh/virtual-network.js';
 import { differenceOf, linesOfPieces } from '../model/model-state.js';
-import { judgeClients } from './judge-clients.js';
-import { LastFault } from './last-fault.js';
-import { LastResort } from './last-resort.js';
+import { checkClients } from './check-clients.js';
+import { FinalFault } from './final-fault.js';
+import { QuorumLossCheck } from './quorum-loss-check.js';
 import { SecondHistory } from './second-history.js';
 import type { Simulation } from './simulation.js';
 
@@ -24,7 +24,7 @@ const answerMs = 20_000;
 const healMs = 60_000;
 const repairMs = 120_000;
 
-export class CalmPhase {
+export class LivenessPhase {
   constructor(private readonly simulation: Simulation) {}
 
   /**
@@ -66,7 +66,7 @@ export class CalmPhase {
     mesh.coverage.count('group came back');
     const expect = this.expect.bind(this);
     const dice = mesh.random.next();
-    if (dice < 0.3) new LastResort(this.simulation, expect, members).run();
+    if (dice < 0.3) new QuorumLossCheck(this.simulation, expect, members).run();
     else if (dice < 0.5) new SecondHistory(this.simulation, expect, members).run();
     return true;
   }
@@ -75,7 +75,7 @@ export class CalmPhase {
     const { simulation } = this;
     simulation.noteContinuing();
     const { clocks } = simulation.mesh;
-    judgeClients(simulation.clients.history, (fromMs, forMs) => clocks.whenPassed(fromMs, forMs));
+    checkClients(simulation.clients.history, (fromMs, forMs) => clocks.whenPassed(fromMs, forMs));
   }
 
   private endFaults(): void {
@@ -168,7 +168,7 @@ export class CalmPhase {
     const { leader } = this.simulation.mesh;
     if (leader === undefined) return;
     const expect = this.expect.bind(this);
-    new LastFault(this.simulation, expect, leader, this.members()).run();
+    new FinalFault(this.simulation, expect, leader, this.members()).run();
     this.expect('a-leader-is-elected', () => this.simulation.mesh.leader !== undefined, leaderMs);
     this.expect('clients-are-answered', () => this.simulation.clients.openCalls === 0, callTimeoutMs + answerMs);
     this.expect('members-catch-up', () => this.areMembersAlike(), answerMs);

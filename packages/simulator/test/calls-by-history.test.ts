@@ -2,8 +2,8 @@ import { numbersPerSecond } from '@conclave/protocol';
 import { expect, test } from 'vitest';
 import { History, type RecordedCall } from '../src/clients/history.js';
 import type { Operation } from '../src/linearizability/index.js';
-import { callsOfHistories, carriedInto } from '../src/run/calls-of-histories.js';
-import { judgeClients } from '../src/run/judge-clients.js';
+import { callsOfHistories, carriedInto } from '../src/run/calls-by-history.js';
+import { checkClients } from '../src/run/check-clients.js';
 
 function get(groupUid: string, answeredMs: number, at?: string): RecordedCall {
   const where = at === undefined ? {} : { at };
@@ -92,7 +92,7 @@ test('a backup may be of any history before, and not only of the last one', () =
   };
   for (const call of [put('one', base + 1, 1), put('two', 2 * base + 1, 3), read]) history.add(call);
   history.continuing.add('restored');
-  expect(() => judgeClients(history)).toThrow(/in the history restored/);
+  expect(() => checkClients(history)).toThrow(/in the history restored/);
   history.restored.add('restored');
-  expect(() => judgeClients(history)).not.toThrow();
+  expect(() => checkClients(history)).not.toThrow();
 });

@@ -1,10 +1,10 @@
 /** What a scenario can look at: status, logs, progress, changes and values of peers, a line each. */
 import { actorKinds, type Change, decodeConfiguration, type PeerId, type StatusReply } from '@conclave/protocol';
 import type { CoreMesh } from '../mesh/core-mesh.js';
+import { configurationText, inHistory, statusText, textOf } from './format.js';
 import type { LogCommand, LookCommand } from './scenario-command.js';
-import { configurationText, inHistory, statusText, textOf } from './wording.js';
 
-export class Looks {
+export class Inspector {
   constructor(private readonly mesh: CoreMesh) {}
 
   lines({ type, peers }: LookCommand): string[] {

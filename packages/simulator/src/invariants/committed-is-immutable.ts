@@ -1,11 +1,11 @@
 /** What is committed is never changed, and no disk that has it loses it but with all that it holds. */
 import type { PeerId } from '@conclave/protocol';
+import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { hasEntry } from './record/log-tree.js';
-import { entryText } from './words.js';
 
-export class CommittedStays extends Rule implements Invariant {
-  readonly name = 'committed-stays';
+export class CommittedIsImmutable extends Rule implements Invariant {
+  readonly name = 'committed-is-immutable';
 
   readonly sent = {
     'feed.committed': () => {

@@ -3,12 +3,12 @@
  * also what one of them commits only now, as its messages were on their way.
  */
 import type { Body } from '@conclave/protocol';
+import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { hasEntry } from './record/log-tree.js';
-import { entryText } from './words.js';
 
-export class LeaderHasAllCommitted extends Rule implements Invariant {
-  readonly name = 'leader-has-all-committed';
+export class LeaderCompleteness extends Rule implements Invariant {
+  readonly name = 'leader-completeness';
   private readonly checked = new Set<number>();
   private lastCommitted = 0;
 

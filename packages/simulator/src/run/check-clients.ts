@@ -3,12 +3,12 @@ import { type History, isStale, type RecordedCall } from '../clients/history.js'
 import { partsOf } from '../clients/transaction-parts.js';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import {
+  checkHistory,
   faultOfLocks,
   faultOfTransactions,
   faultOfWatches,
   type Holding,
   historyBaseOf,
-  judgeHistory,
   type LeaseCall,
   LeaseHistories,
   type Operation,
@@ -17,13 +17,13 @@ import {
   type Transaction,
   type WhenPassed,
 } from '../linearizability/index.js';
-import { type CallsOfHistory, callsOfHistories, carriedInto } from './calls-of-histories.js';
+import { type CallsOfHistory, callsOfHistories, carriedInto } from './calls-by-history.js';
 
 /**
  * @param whenPassed by which clock the time of a lease passes; the run's own unless given
  * @throws InvariantViolation
  */
-export function judgeClients(history: History, whenPassed: WhenPassed = (fromMs, forMs) => fromMs + forMs): void {
+export function checkClients(history: History, whenPassed: WhenPassed = (fromMs, forMs) => fromMs + forMs): void {
   // Who acquires a lock when its turn comes has not called then: nobody tells of that revision.
   const usesLocks = history.calls.some(({ operation }) => operation === 'lock' || operation === 'unlock');
   let before: Operation[] = [];
@@ -56,7 +56,7 @@ function judgeOne({ groupUid, calls, watched, isContinuing }: CallsOfHistory, kn
   const leases = new LeaseHistories(calls.flatMap(asLeaseCall), whenPassed);
   const operations = [...told, ...leases.deletions()];
   const all = [...carriedInto(before, operations), ...operations];
-  const judgement = judgeHistory(all, {
+  const judgement = checkHistory(all, {
     allWritesRecorded: !usesLocks && !isContinuing,
     base: historyBaseOf(calls.map(({ result }) => result?.revision ?? 0)),
   });

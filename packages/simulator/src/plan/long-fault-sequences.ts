@@ -4,13 +4,13 @@
  */
 import { serverNames } from '../mesh/virtual-nats.js';
 import { clients } from './client-calls.js';
-import { leader, type Stage } from './scenes.js';
+import { leader, type PlanContext } from './fault-sequences.js';
 
 /** The leases of locks last so long, as no client keeps them (`clients/lock-calls.ts`). */
 const lockLeaseMs = 4000;
 const electionMs = 3000;
 
-export class LongScenes {
+export class LongFaultSequences {
   private scene: (() => void) | undefined;
   /** The share of the run behind which it happens. */
   private readonly dueAt: number;
@@ -22,7 +22,7 @@ export class LongScenes {
    * @param slower the peer that has a longer election timeout than all others, in a plan that reads by lease
    */
   constructor(
-    private readonly stage: Stage,
+    private readonly stage: PlanContext,
     slower: string | undefined,
   ) {
     const { random } = stage;

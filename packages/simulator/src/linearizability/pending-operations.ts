@@ -7,7 +7,7 @@ import type { Statement } from './statement.js';
 /** Before the first moment and after the last one. */
 const end = 0;
 
-export class Remaining {
+export class PendingOperations {
   /** By node: those next to it. Operation i is called at node 2i + 1 and returns at node 2i + 2. */
   private readonly after: Int32Array;
   private readonly before: Int32Array;

@@ -42,7 +42,7 @@ interface Rule {
   readonly kept: Kept[];
 }
 
-export class Traffic {
+export class MessageFilter {
   private readonly rules = new Map<string, Rule>();
 
   /** Begins to hold, copy or lose what matches, under a name. */

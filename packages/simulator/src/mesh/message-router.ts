@@ -4,7 +4,7 @@ import { InvariantViolation } from '../invariants/invariant-violation.js';
 import type { Actor, ActorWord } from './actor.js';
 import type { CoreMesh } from './core-mesh.js';
 
-export class Messenger {
+export class MessageRouter {
   /** Which node hears which other peer's feed. */
   private readonly hearing = new Map<string, PeerId>();
   /** By peer and message. */
@@ -18,7 +18,7 @@ export class Messenger {
 
   send(from: Actor, peerId: PeerId, sent: Message): void {
     const { mesh } = this;
-    mesh.watcher.onSent?.(from, peerId, sent);
+    mesh.observer.onSent?.(from, peerId, sent);
     const message = this.wire ? carried(from, sent) : sent;
     for (const name of this.namesOf(peerId, message)) {
       if (!mesh.isKnown(name)) continue;

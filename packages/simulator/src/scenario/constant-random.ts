@@ -1,7 +1,7 @@
 import { Random } from '../mesh/random.js';
 
 /** Chance that is always the same: everything takes half of what it may take, and nothing unlikely happens. */
-export class EvenChance extends Random {
+export class ConstantRandom extends Random {
   constructor() {
     super(0);
   }
