@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { importCycles, KNOWN_CYCLES } from './import-cycles.js';
 import { importFaults, type Manifest, type PackageFacts } from './import-rules.js';
 import { packageNames, root, sourceFiles } from './source-file.js';
 
@@ -33,6 +34,10 @@ describe('the project', () => {
 
   it('imports one way only', { timeout }, () => {
     expect(importFaults(packages)).toEqual([]);
+  });
+
+  it('has no files that import each other in a circle', { timeout }, () => {
+    expect(importCycles(packages.flatMap(({ files }) => files))).toEqual(KNOWN_CYCLES);
   });
 
   it('builds every package', () => {
@@ -112,5 +117,19 @@ describe('the rules themselves', () => {
     expect(importFaults([{ ...actor, references: ['protocol'] }])).toEqual([
       'packages/actor: tsconfig.json refers to [protocol], package.json to []',
     ]);
+  });
+
+  it('catch files that import each other in a circle, by types and re-exports as well', () => {
+    const file = (name: string, text: string) => ({ path: `packages/node/src/${name}.ts`, text });
+    const files = [
+      file('main', 'import { a } from "./a.js"; import "node:fs"; import "@conclave/actor";'),
+      file('a', 'import type { B } from "./b.js"; import { leaf } from "./leaf.js";'),
+      file('b', 'export * from "./core/c.js";'),
+      file('core/c', 'import { a } from "../a.js";'),
+      file('leaf', 'export const leaf = 1;'),
+      file('self', 'import "./self.js";'),
+    ];
+    const inPackage = (names: string[]) => names.map((name) => `packages/node/src/${name}.ts`);
+    expect(importCycles(files)).toEqual([inPackage(['a', 'b', 'core/c']), inPackage(['self'])]);
   });
 });

@@ -1,4 +1,4 @@
-import { judgeHistory } from '@conclave/simulator/linearizability';
+import { checkHistory } from '@conclave/simulator/linearizability';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Load } from '../chaos/load.js';
 import { Recorder } from '../chaos/recorder.js';
@@ -153,7 +153,7 @@ describe('kill -9 of the leader, all of its actors', () => {
 
 test('promises 16 and 21: all that clients read, wrote, swapped and deleted meanwhile has an order', async () => {
   await load.stop();
-  const judgement = judgeHistory(recorder.history);
+  const judgement = checkHistory(recorder.history);
   expect(judgement.verdict, 'report' in judgement ? judgement.report : '').toBe('linearizable');
   expect(recorder.troubles).toEqual([]);
   for (const { done } of Object.values(recorder.counts)) expect(done).toBeGreaterThan(0);

@@ -13,7 +13,7 @@ import {
   type PeerId,
 } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import type { Answer, ClientStep, RunObserver, Served } from '../mesh/run-observer.js';
+import type { Answer, ClientStep, RunObserver, SentHandlers, Served } from '../mesh/run-observer.js';
 import { AcknowledgedIsSynced } from './acknowledged-is-synced.js';
 import { CallsAreOfOneHistory } from './calls-are-of-one-history.js';
 import { ClientsReportAHistoryOnce } from './clients-report-a-history-once.js';
@@ -29,7 +29,7 @@ import { ElectionsHaveAQuorum } from './elections-have-a-quorum.js';
 import { FencedNodesDoNothing } from './fenced-nodes-do-nothing.js';
 import { HistoriesCountUpwards } from './histories-count-upwards.js';
 import { InstallsKeepWhatMatches } from './installs-keep-what-matches.js';
-import type { Invariant, SentHandlers } from './invariant.js';
+import type { Invariant } from './invariant.js';
 import { KnownCommitsAreTrue } from './known-commits-are-true.js';
 import { LeaderCompleteness } from './leader-completeness.js';
 import { LeaderIsAMember } from './leader-is-a-member.js';

@@ -1,14 +1,8 @@
 /** What an invariant is: it hears what happens in a run, and throws when its rule is broken. */
-import type { ActorKind, Body, MessageName, PeerId } from '@conclave/protocol';
-import type { Actor } from '../mesh/actor.js';
-import type { RunObserver } from '../mesh/run-observer.js';
+import type { ActorKind, PeerId } from '@conclave/protocol';
+import type { RunObserver, SentHandlers } from '../mesh/run-observer.js';
 import { InvariantViolation } from './invariant-violation.js';
 import type { RunRecord } from './record/run-record.js';
-
-/** What hears of messages that are sent, by name. */
-export type SentHandlers = {
-  readonly [N in MessageName]?: (body: Body<N>, from: Actor, to: PeerId) => void;
-};
 
 type Hooks = Pick<
   RunObserver,

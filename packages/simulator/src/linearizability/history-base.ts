@@ -2,7 +2,7 @@
 import { numbersPerSecond } from '@conclave/protocol';
 
 /**
- * Returns the `base` for `judgeHistory`: bases are whole seconds, and no run makes as many writes in one second as a second
+ * Returns the `base` for `checkHistory`: bases are whole seconds, and no run makes as many writes in one second as a second
  * holds.
  *
  * @param revisions those that calls were answered with; 0 (no such key) is passed over

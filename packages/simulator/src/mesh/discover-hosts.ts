@@ -2,16 +2,24 @@
  * Finds who hosts the group over the virtual network, as `HostDiscovery` does over NATS: each node and each log-store that the
  * question reaches answers, a fenced or an opening node too, and what comes back in time counts.
  */
+import type { LogStoreCore } from '@conclave/log-store';
 import type { GroupHost } from '@conclave/node';
 import type { PeerId } from '@conclave/protocol';
-import type { Actor } from './actor.js';
-import type { CoreMesh } from './core-mesh.js';
+import type { Actor, ActorWord } from './actor.js';
+import type { ActorHost } from './actor-host.js';
 
 /** How long answers are waited for. */
 const answerMs = 300;
 
+/** What a discovery needs of the mesh. */
+export interface DiscoveryHost extends ActorHost {
+  readonly peers: readonly PeerId[];
+  actor(peerId: PeerId, word: ActorWord): Actor | undefined;
+  logStore(peerId: PeerId): LogStoreCore;
+}
+
 /** @param onFound is told once, when the time is over; null: there is no connection to NATS */
-export function discoverHosts(mesh: CoreMesh, asker: Actor, onFound: (hosts: GroupHost[] | null) => void): void {
+export function discoverHosts(mesh: DiscoveryHost, asker: Actor, onFound: (hosts: GroupHost[] | null) => void): void {
   const found = new Map<PeerId, GroupHost>();
   const answered = (actor: Actor, store: GroupHost['store']): void => {
     const { peerId, kind } = actor;
@@ -38,7 +46,7 @@ export function discoverHosts(mesh: CoreMesh, asker: Actor, onFound: (hosts: Gro
   mesh.after(answerMs, () => onFound(isConnected ? [...found.values()] : null));
 }
 
-function storeOf(mesh: CoreMesh, peerId: PeerId): GroupHost['store'] {
+function storeOf(mesh: DiscoveryHost, peerId: PeerId): GroupHost['store'] {
   const { storeId, groupUid, lastIndex } = mesh.logStore(peerId).durableState;
   // It is being loaded, or cannot be.
   if (storeId === '') return null;

@@ -2,9 +2,10 @@
 import type { Leftovers, LogStoreCore, LogStoreEffect } from '@conclave/log-store';
 import { ConclaveError, type PeerId } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
-import type { Actor } from './actor.js';
-import type { CoreMesh } from './core-mesh.js';
+import type { Actor, ActorWord } from './actor.js';
+import type { ActorHost } from './actor-host.js';
 import type { Random } from './random.js';
+import type { VirtualDisks } from './virtual-disks.js';
 
 const usualDelayMs = 2;
 const measureEveryMs = 3000;
@@ -12,6 +13,13 @@ const measureEveryMs = 3000;
 const slowMs = 50;
 
 type Outcome = { readonly type: string };
+
+/** What the driver needs of the mesh. */
+export interface DiskHost extends ActorHost {
+  readonly disks: VirtualDisks;
+  actor(peerId: PeerId, word: ActorWord): Actor | undefined;
+  crash(peerId: PeerId, word: ActorWord): void;
+}
 
 export class DiskDriver {
   /** Where they are not the usual ones: up to how many milliseconds an access takes. */
@@ -22,7 +30,7 @@ export class DiskDriver {
 
   private readonly chances = new Map<PeerId, Random>();
 
-  constructor(private readonly mesh: CoreMesh) {}
+  constructor(private readonly mesh: DiskHost) {}
 
   setDelay(peerId: PeerId, delayMs: number): void {
     this.delays.set(peerId, delayMs);

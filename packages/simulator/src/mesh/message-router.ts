@@ -2,7 +2,17 @@
 import { decode, encode, feedListeners, type Message, messages, overheard, type PeerId } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import type { Actor, ActorWord } from './actor.js';
-import type { CoreMesh } from './core-mesh.js';
+import type { ActorHost } from './actor-host.js';
+import type { Passing } from './passing.js';
+
+/** What the router needs of the mesh. */
+export interface RouterHost extends ActorHost {
+  /** Whether a message that arrives is to be delivered now; undefined: every message is. */
+  readonly gate: ((from: Actor, to: Actor, message: Passing, deliver: () => void) => boolean) | undefined;
+  /** Whether an actor of that name was ever started. */
+  isKnown(name: string): boolean;
+  named(name: string): Actor | undefined;
+}
 
 export class MessageRouter {
   /** Which node hears which other peer's feed. */
@@ -12,7 +22,7 @@ export class MessageRouter {
 
   /** @param wire whether messages are encoded, decoded and parsed, as between processes; else they are handed over */
   constructor(
-    private readonly mesh: CoreMesh,
+    private readonly mesh: RouterHost,
     private readonly wire: boolean,
   ) {}
 

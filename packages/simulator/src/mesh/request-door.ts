@@ -15,12 +15,12 @@ import {
   encode,
   isAdminCommand,
   limits,
+  type PeerId,
   StatusReply,
 } from '@conclave/protocol';
 import { summaryOf } from '../invariants/record/nodes.js';
 import type { Actor } from './actor.js';
-import type { CoreMesh } from './core-mesh.js';
-import { discoverHosts } from './discover-hosts.js';
+import { type DiscoveryHost, discoverHosts } from './discover-hosts.js';
 import type { Answer } from './run-observer.js';
 import type { Endpoint } from './virtual-network.js';
 
@@ -44,11 +44,20 @@ interface Understood {
 /** How long the group's leader may take to say who it is. */
 const askTimeoutMs = 1000;
 
+/** What the door needs of the mesh. */
+export interface RequestHost extends DiscoveryHost {
+  /** The nodes that serve the group's subjects. */
+  readonly servers: Actor[];
+  nodesOf(peerId: PeerId): Actor[];
+  request(actor: Actor, input: (requestId: number) => NodeInput, respond?: (answer: Answer) => void): number;
+  onWatchServed(actor: Actor, operation: 'watch' | 'unwatch', watchId: string): void;
+}
+
 export class RequestDoor {
   private readonly service = new KvService();
   private lastId = 0;
 
-  constructor(private readonly mesh: CoreMesh) {}
+  constructor(private readonly mesh: RequestHost) {}
 
   /** Sends a request; each answer that comes back is told, there may be several. */
   ask(from: Endpoint, target: RequestTarget, body: unknown, onReply: (reply: Reply) => void): void {

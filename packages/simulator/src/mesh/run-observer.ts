@@ -1,7 +1,7 @@
 /** Whoever looks on while a run happens, and may throw an `InvariantViolation`. */
 import type { Instant } from '@conclave/actor/core';
 import type { LogStoreCore, StorageOperation } from '@conclave/log-store';
-import type { ConclaveEvent, ErrorBody, LogIndex, Message, PeerId } from '@conclave/protocol';
+import type { Body, ConclaveEvent, ErrorBody, LogIndex, Message, MessageName, PeerId } from '@conclave/protocol';
 import type { Actor } from './actor.js';
 
 export type Answer = { readonly result: unknown } | { readonly error: ErrorBody };
@@ -20,6 +20,11 @@ export interface ClientStep {
   readonly after: string | undefined;
   readonly ended: readonly string[];
 }
+
+/** Handlers of messages that are sent, by the message's name. */
+export type SentHandlers = {
+  readonly [N in MessageName]?: (body: Body<N>, from: Actor, to: PeerId) => void;
+};
 
 export interface RunObserver {
   onSent?(from: Actor, to: PeerId, message: Message): void;

@@ -9,7 +9,7 @@ import { type AdminReply, type PeerId, type SnapshotHead, SnapshotJoiner } from 
 import type { Entry } from '../invariants/record/log-tree.js';
 import { restoredState } from '../invariants/record/model-states.js';
 import type { Answer } from '../mesh/run-observer.js';
-import type { Simulation } from './simulation.js';
+import type { RunContext } from './run-context.js';
 
 export interface Backup {
   readonly head: SnapshotHead;
@@ -28,7 +28,7 @@ export class Backups {
   private kept: Backup | undefined;
   private restores = 0;
 
-  constructor(private readonly simulation: Simulation) {}
+  constructor(private readonly context: RunContext) {}
 
   get last(): Backup | undefined {
     return this.kept;
@@ -44,7 +44,7 @@ export class Backups {
 
   /** Reads the snapshot of a peer. */
   read(peerId: PeerId): void {
-    if (this.simulation.mesh.isUp(peerId, 'node')) this.readChunk(peerId, '', []);
+    if (this.context.mesh.isUp(peerId, 'node')) this.readChunk(peerId, '', []);
   }
 
   private readChunk(peerId: PeerId, snapshotId: string, chunks: readonly Uint8Array[]): void {
@@ -58,7 +58,7 @@ export class Backups {
   }
 
   private keep(head: SnapshotHead, chunks: readonly Uint8Array[]): void {
-    const { mesh, invariants } = this.simulation;
+    const { mesh, invariants } = this.context;
     const last = invariants.record.commits.at(head.index);
     // It is of a history that was left meanwhile; or the run has spoiled the state of that peer.
     if (last === undefined || last.term !== head.term) return;
@@ -72,8 +72,8 @@ export class Backups {
 
   /** Founds the group of these peers with a backup. All of them hold nothing. */
   restore(restoreId: string, backup: Backup, founders: readonly PeerId[]): void {
-    const { invariants } = this.simulation;
-    const isOver = (): boolean => this.simulation.invariants !== invariants;
+    const { invariants } = this.context;
+    const isOver = (): boolean => this.context.invariants !== invariants;
     this.giveChunk({ restoreId, backup, founders, isOver, attempts: 0 }, 0);
   }
 
@@ -94,7 +94,7 @@ export class Backups {
   /** The founder starts over with the backup in place: then the same is asked for once more, without it, and takes in the others. */
   private found(restore: Restore): void {
     const { restoreId, backup, founders } = restore;
-    const { mesh, clients } = this.simulation;
+    const { mesh, clients } = this.context;
     const [at] = founders;
     if (at === undefined) return;
     const body = {
@@ -115,7 +115,7 @@ export class Backups {
   private again(restore: Restore, run: () => void): void {
     restore.attempts += 1;
     if (restore.attempts > mostAttempts) return;
-    this.simulation.mesh.after(againMs, () => {
+    this.context.mesh.after(againMs, () => {
       if (!restore.isOver()) run();
     });
   }
@@ -126,7 +126,7 @@ export class Backups {
     body: object,
     respond: (answer: Answer) => void,
   ): void {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     const actor = mesh.nodeActor(at);
     if (!actor.isUp) return respond({ error: { code: 'EUNREACHABLE', message: `${at} is down`, outcome: 'not_done' } });
     mesh.request(

@@ -5,7 +5,7 @@
 import { type ActorKind, defaultTimes, type PeerId, peerIds } from '@conclave/protocol';
 import type { OperatorCommand } from '../script/command.js';
 import { LastingFault } from './lasting-fault.js';
-import type { Simulation } from './simulation.js';
+import type { Expect, RunContext } from './run-context.js';
 
 /** Before a client sends its request again; and before the lease of a leader runs out that hands over. */
 const answerMs = 900;
@@ -17,15 +17,14 @@ const changeMs = 40_000;
 
 export class FinalFault {
   constructor(
-    private readonly simulation: Simulation,
-    /** @throws InvariantViolation of that name, unless it holds within so long */
-    private readonly expect: (name: string, condition: () => boolean, withinMs: number) => void,
+    private readonly context: RunContext,
+    private readonly expect: Expect,
     private readonly leader: PeerId,
     private readonly members: readonly PeerId[],
   ) {}
 
   run(): void {
-    const { random, peers } = this.simulation.mesh;
+    const { random, peers } = this.context.mesh;
     const dice = random.next();
     if (dice < 0.15) this.helperRestarts(random.pick(['ballot-box', 'replicator'] as const));
     else if (dice < 0.25) this.actorDies(random.pick(['log-store', 'ballot-box', 'replicator'] as const));
@@ -36,12 +35,12 @@ export class FinalFault {
       this.operate({ type: 'change', peers: newPeers, timeout: changeMs }, changeMs, true);
     } else if (dice < 0.6) this.foundBeside();
     else if (dice < 0.7) this.newPeersDie();
-    else if (dice < 0.95) new LastingFault(this.simulation, this.expect, this.leader, this.members).run();
+    else if (dice < 0.95) new LastingFault(this.context, this.expect, this.leader, this.members).run();
   }
 
   /** A change has become joint when its new peers die: it is taken back in time, by the leader that has begun it. */
   private newPeersDie(): void {
-    const { mesh, clients } = this.simulation;
+    const { mesh, clients } = this.context;
     const { leader } = this;
     // Who is in it with a disk that was lost has to be taken out before it can come in again.
     const bound = peerIds(mesh.status(leader).configuration?.peers ?? []);
@@ -58,7 +57,7 @@ export class FinalFault {
 
   /** Peers that hold nothing are asked to found the group, which is there: they find that out. */
   private foundBeside(): void {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     const empty = mesh.peers.filter(
       (peerId) => !this.members.includes(peerId) && mesh.node(peerId).summary().last_index === 0,
     );
@@ -71,7 +70,7 @@ export class FinalFault {
 
   /** The leader goes on, and what it has just appended is committed without being asked for again. */
   private helperRestarts(kind: ActorKind): void {
-    const { mesh, clients } = this.simulation;
+    const { mesh, clients } = this.context;
     const { leader } = this;
     const { term, last_index } = mesh.node(leader).summary();
     const call = clients.call({ type: 'client', client: 'c9', operation: 'put', key: 'last', value: kind });
@@ -87,7 +86,7 @@ export class FinalFault {
 
   /** Another one leads, where there is one who can. */
   private actorDies(kind: ActorKind): void {
-    const { mesh, quorums } = this.simulation;
+    const { mesh, quorums } = this.context;
     const { leader } = this;
     if (this.members.length < 3 || !quorums.isSpare(leader)) return;
     mesh.crash(leader, kind);
@@ -99,7 +98,7 @@ export class FinalFault {
 
   private operate(command: OperatorCommand, withinMs: number, isPossible: boolean): void {
     if (!isPossible) return;
-    const asked = this.simulation.clients.operate(command);
+    const asked = this.context.clients.operate(command);
     this.expect('an-operator-is-served', () => asked.settlement?.outcome === 'done', withinMs);
   }
 }

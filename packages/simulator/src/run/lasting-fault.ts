@@ -3,7 +3,7 @@
  * follower that stands still. While it lasts the leader stays, in its term, and writes are committed within a bound.
  */
 import { actorKinds, type PeerId } from '@conclave/protocol';
-import type { Simulation } from './simulation.js';
+import type { Expect, RunContext } from './run-context.js';
 
 /** Longer than any timeout of an election. */
 const lastsRounds = 6;
@@ -12,15 +12,14 @@ const writeMs = 1500;
 
 export class LastingFault {
   constructor(
-    private readonly simulation: Simulation,
-    /** @throws InvariantViolation of that name, unless it holds within so long */
-    private readonly expect: (name: string, condition: () => boolean, withinMs: number) => void,
+    private readonly context: RunContext,
+    private readonly expect: Expect,
     private readonly leader: PeerId,
     private readonly members: readonly PeerId[],
   ) {}
 
   run(): void {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     const followers = this.members.filter((peerId) => peerId !== this.leader);
     // The leader and the other followers are a majority.
     if (followers.length < 2 || followers.length === this.members.length) return;
@@ -44,7 +43,7 @@ export class LastingFault {
   }
 
   private cut(name: string, from: PeerId, to: PeerId): { name: string; begin: () => void; end: () => void } {
-    const { network } = this.simulation.mesh;
+    const { network } = this.context.mesh;
     return {
       name: `nothing passes ${name}`,
       begin: () => network.cut([[from], [to]], true),
@@ -53,7 +52,7 @@ export class LastingFault {
   }
 
   private write(round: number, term: number): void {
-    const { mesh, clients } = this.simulation;
+    const { mesh, clients } = this.context;
     const call = clients.call({ type: 'client', client: 'c9', operation: 'put', key: 'lasting', value: `${round}` });
     this.expect('a-lasting-fault-stops-no-writes', () => call.outcome === 'ok', writeMs);
     mesh.run(roundMs);
@@ -62,10 +61,10 @@ export class LastingFault {
   }
 
   private pause(peerId: PeerId): void {
-    for (const kind of actorKinds) this.simulation.mesh.pause(peerId, kind);
+    for (const kind of actorKinds) this.context.mesh.pause(peerId, kind);
   }
 
   private resume(peerId: PeerId): void {
-    for (const kind of actorKinds) this.simulation.mesh.resume(peerId, kind);
+    for (const kind of actorKinds) this.context.mesh.resume(peerId, kind);
   }
 }

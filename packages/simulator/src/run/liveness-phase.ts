@@ -12,8 +12,8 @@ import { differenceOf, linesOfPieces } from '../model/model-state.js';
 import { checkClients } from './check-clients.js';
 import { FinalFault } from './final-fault.js';
 import { QuorumLossCheck } from './quorum-loss-check.js';
+import type { RunContext } from './run-context.js';
 import { SecondHistory } from './second-history.js';
-import type { Simulation } from './simulation.js';
 
 /** How long each thing may take, in virtual time. */
 const lastWordsMs = 2500;
@@ -25,14 +25,14 @@ const healMs = 60_000;
 const repairMs = 120_000;
 
 export class LivenessPhase {
-  constructor(private readonly simulation: Simulation) {}
+  constructor(private readonly context: RunContext) {}
 
   /**
    * @returns false: lost disks have taken the quorum of a configuration away, so that nobody can come back.
    * @throws InvariantViolation
    */
   run(): boolean {
-    const { mesh, quorums, clients } = this.simulation;
+    const { mesh, quorums, clients } = this.context;
     this.endFaults();
     mesh.run(startMs);
     // What was on its way may have fenced another one meanwhile.
@@ -61,25 +61,25 @@ export class LivenessPhase {
     this.lastFault();
     clients.close();
     const members = this.members();
-    this.simulation.invariants.onEnd(members);
+    this.context.invariants.onEnd(members);
     this.judge();
     mesh.coverage.count('group came back');
     const expect = this.expect.bind(this);
     const dice = mesh.random.next();
-    if (dice < 0.3) new QuorumLossCheck(this.simulation, expect, members).run();
-    else if (dice < 0.5) new SecondHistory(this.simulation, expect, members).run();
+    if (dice < 0.3) new QuorumLossCheck(this.context, expect, members).run();
+    else if (dice < 0.5) new SecondHistory(this.context, expect, members).run();
     return true;
   }
 
   private judge(): void {
-    const { simulation } = this;
-    simulation.noteContinuing();
-    const { clocks } = simulation.mesh;
-    checkClients(simulation.clients.history, (fromMs, forMs) => clocks.whenPassed(fromMs, forMs));
+    const { context } = this;
+    context.noteContinuing();
+    const { clocks } = context.mesh;
+    checkClients(context.clients.history, (fromMs, forMs) => clocks.whenPassed(fromMs, forMs));
   }
 
   private endFaults(): void {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     mesh.network.conditions = { ...goodConditions };
     mesh.network.heal();
     for (const server of serverNames) mesh.network.nats.up(server);
@@ -98,12 +98,12 @@ export class LivenessPhase {
   }
 
   private repairAll(): void {
-    for (const peerId of this.simulation.mesh.peers) this.repair(peerId);
+    for (const peerId of this.context.mesh.peers) this.repair(peerId);
   }
 
   /** What an operator would do: replace a broken disk, discard a history that was left, start what is down, start a fenced node again. */
   private repair(peerId: PeerId): void {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     if (mesh.disks.isDamaged(peerId) || this.isOfLeftHistory(peerId)) {
       mesh.crashPeer(peerId);
       mesh.disks.wipe(peerId);
@@ -121,7 +121,7 @@ export class LivenessPhase {
 
   /** Some peer was reset, and this one holds what that has left behind: it is refused until it is discarded. */
   private isOfLeftHistory(peerId: PeerId): boolean {
-    const { mesh, invariants } = this.simulation;
+    const { mesh, invariants } = this.context;
     const historyOf = (one: PeerId): string => mesh.logStore(one).durableState.groupUid;
     const own = historyOf(peerId);
     return mesh.peers.some((one) => own !== '' && invariants.record.resets.get(historyOf(one)) === own);
@@ -129,7 +129,7 @@ export class LivenessPhase {
 
   /** The founding may have failed, with the faults: then it is asked for again. */
   private foundIfThereIsNone(): void {
-    const { mesh, clients } = this.simulation;
+    const { mesh, clients } = this.context;
     const [at] = mesh.peers;
     if (at === undefined || mesh.peers.some((peerId) => mesh.disks.lastIndex(peerId) > 0)) return;
     mesh.coverage.count('group founded after all faults');
@@ -139,7 +139,7 @@ export class LivenessPhase {
 
   /** What an operator would do where disks are full: make room, and say so. */
   private takeEntries(): void {
-    const { mesh, clients } = this.simulation;
+    const { mesh, clients } = this.context;
     for (const peer of mesh.peers) {
       if (mesh.status(peer).read_only !== 'told') continue;
       const asked = clients.operate({ type: 'read-only', peer, on: false });
@@ -150,12 +150,12 @@ export class LivenessPhase {
 
   /** As far as the leader knows. */
   private takesEntries(): boolean {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     return mesh.leader !== undefined && mesh.lastStatus(mesh.leader).progress.every(({ read_only }) => !read_only);
   }
 
   private writeOnce(): void {
-    const { mesh, clients } = this.simulation;
+    const { mesh, clients } = this.context;
     const call = clients.call({ type: 'client', client: 'c9', operation: 'put', key: 'last', value: 'one' });
     this.expect('writes-are-taken', () => call.answeredMs !== undefined, answerMs);
     if (call.outcome !== 'ok') {
@@ -165,25 +165,25 @@ export class LivenessPhase {
   }
 
   private lastFault(): void {
-    const { leader } = this.simulation.mesh;
+    const { leader } = this.context.mesh;
     if (leader === undefined) return;
     const expect = this.expect.bind(this);
-    new FinalFault(this.simulation, expect, leader, this.members()).run();
-    this.expect('a-leader-is-elected', () => this.simulation.mesh.leader !== undefined, leaderMs);
-    this.expect('clients-are-answered', () => this.simulation.clients.openCalls === 0, callTimeoutMs + answerMs);
+    new FinalFault(this.context, expect, leader, this.members()).run();
+    this.expect('a-leader-is-elected', () => this.context.mesh.leader !== undefined, leaderMs);
+    this.expect('clients-are-answered', () => this.context.clients.openCalls === 0, callTimeoutMs + answerMs);
     this.expect('members-catch-up', () => this.areMembersAlike(), answerMs);
   }
 
   private isStable(): boolean {
-    const { leader } = this.simulation.mesh;
+    const { leader } = this.context.mesh;
     if (leader === undefined) return false;
-    const { stage, configuration } = this.simulation.mesh.lastStatus(leader);
+    const { stage, configuration } = this.context.mesh.lastStatus(leader);
     return stage === 'none' && configuration !== null && configuration.old_peers.length === 0;
   }
 
   /** Under each member's name the store counts that the peer has: what was lost is healed, without being asked (promise 6). */
   private areStoresBound(): boolean {
-    const { mesh, quorums } = this.simulation;
+    const { mesh, quorums } = this.context;
     if (mesh.leader === undefined) return false;
     const peers = mesh.lastStatus(mesh.leader).configuration?.peers ?? [];
     return peers.every(({ peer_id, store_id }) => quorums.storeOf(peer_id) === store_id);
@@ -191,7 +191,7 @@ export class LivenessPhase {
 
   /** Whatever was being taken, sent or restored is done. */
   private areSnapshotsOver(): boolean {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     return mesh.peers.every((peerId) => {
       const { taking, restoring, installing, progress } = mesh.lastStatus(peerId);
       const isSending = peerId === mesh.leader && progress.some(({ install }) => install !== null);
@@ -200,7 +200,7 @@ export class LivenessPhase {
   }
 
   private members(): PeerId[] {
-    const { mesh, quorums } = this.simulation;
+    const { mesh, quorums } = this.context;
     const leader = mesh.leader;
     if (leader === undefined) return [];
     const peers = mesh.lastStatus(leader).configuration?.peers ?? [];
@@ -209,7 +209,7 @@ export class LivenessPhase {
 
   /** All members have stored and applied all that the leader has, which may propose by itself; and answer the same. */
   private areMembersAlike(): boolean {
-    const { mesh, clients } = this.simulation;
+    const { mesh, clients } = this.context;
     const [first, ...others] = this.members();
     if (first === undefined || mesh.leader === undefined) return false;
     const { last_index } = mesh.summary(mesh.leader);
@@ -229,7 +229,7 @@ export class LivenessPhase {
 
   /** Each member that is not spoiled holds what the model does: keys, leases, locks and sessions. */
   private compareWithTheModel(): void {
-    const { mesh, invariants } = this.simulation;
+    const { mesh, invariants } = this.context;
     const spoiled = this.members().filter((peerId) => mesh.isFlipped(peerId));
     if (spoiled.length > 0 && spoiled.length < this.members().length / 2) {
       throw new InvariantViolation('states-are-repaired', `${spoiled} are spoiled, and no digest says so`);
@@ -246,7 +246,7 @@ export class LivenessPhase {
 
   /** No member's state differs from the majority's, and none takes its own for wrong. Where there is no majority an operator has to choose. */
   private areStatesRight(): boolean {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     if (!this.areMembersAlike()) return false;
     const members = this.members();
     const digests = members.map((peerId) => mesh.digest(peerId));
@@ -260,7 +260,7 @@ export class LivenessPhase {
   }
 
   private expect(invariant: string, condition: () => boolean, withinMs: number): void {
-    if (this.simulation.mesh.until(condition, withinMs)) return;
+    if (this.context.mesh.until(condition, withinMs)) return;
     throw new InvariantViolation(invariant, `not within ${withinMs} ms, though all faults are over`);
   }
 }

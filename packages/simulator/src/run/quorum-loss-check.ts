@@ -3,7 +3,7 @@
  * have been judged by then: what only the others held is lost, by intent.
  */
 import { majority, type PeerId } from '@conclave/protocol';
-import type { Simulation } from './simulation.js';
+import type { Expect, RunContext } from './run-context.js';
 
 /** Longer than a leader may be heard of after its end, and than a peer hears of none after its start. */
 const silenceMs = 4000;
@@ -12,14 +12,13 @@ const answerMs = 5000;
 
 export class QuorumLossCheck {
   constructor(
-    private readonly simulation: Simulation,
-    /** @throws InvariantViolation of that name, unless it holds within so long */
-    private readonly expect: (name: string, condition: () => boolean, withinMs: number) => void,
+    private readonly context: RunContext,
+    private readonly expect: Expect,
     private readonly members: readonly PeerId[],
   ) {}
 
   run(): void {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     const survivors = this.members.slice(0, majority(this.members.length) - 1);
     if (survivors.length === 0) return;
     const others = mesh.peers.filter((peerId) => !survivors.includes(peerId));
@@ -41,7 +40,7 @@ export class QuorumLossCheck {
   }
 
   private reset(at: PeerId, newPeers: readonly PeerId[]): void {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     let isDone = false;
     const body = { new_peers: [...newPeers] };
     mesh.request(
@@ -55,7 +54,7 @@ export class QuorumLossCheck {
   }
 
   private isLedBy(survivors: readonly PeerId[]): boolean {
-    const { leader } = this.simulation.mesh;
+    const { leader } = this.context.mesh;
     return leader !== undefined && survivors.includes(leader);
   }
 }

@@ -5,23 +5,23 @@
  */
 import { type Configuration, isIn, type PeerId } from '@conclave/protocol';
 import { sameConfiguration } from '../invariants/format.js';
-import type { Simulation } from './simulation.js';
+import type { RunContext } from './run-context.js';
 
 export class SurvivorReset {
-  constructor(private readonly simulation: Simulation) {}
+  constructor(private readonly context: RunContext) {}
 
   /**
    * @param alone whether one peer goes on, also where there are more that could
    * @param now whether also where the quorum is not lost: peers that are away may hold what is discarded
    */
   run(alone: boolean, now = false): void {
-    const { mesh, clients, quorums } = this.simulation;
+    const { mesh, clients, quorums } = this.context;
     const survivors = quorums.isWhole && !now ? [] : this.survivors(alone);
     if (survivors.length === 0) return;
     if (quorums.isWhole) mesh.coverage.count('reset though the quorum is there');
     mesh.coverage.count(`quorum lost, ${survivors.length === 1 ? 'one is' : 'several are'} to go on`);
     clients.history.judgedMs ??= mesh.nowMs;
-    const { invariants } = this.simulation;
+    const { invariants } = this.context;
     let open = survivors.length;
     const done = new Set<PeerId>();
     for (const at of survivors) {
@@ -29,7 +29,7 @@ export class SurvivorReset {
         open -= 1;
         if (outcome === 'done') done.add(at);
         // The group may have been founded anew meanwhile.
-        const isThere = this.simulation.invariants === invariants;
+        const isThere = this.context.invariants === invariants;
         if (open === 0 && done.size > 0 && isThere) this.discardOthers(done);
       });
     }
@@ -37,7 +37,7 @@ export class SurvivorReset {
 
   /** The one that has got furthest; and those that go by the same configuration as it does. */
   private survivors(alone: boolean): PeerId[] {
-    const { mesh, quorums } = this.simulation;
+    const { mesh, quorums } = this.context;
     const all = mesh.peers.flatMap((peerId) => {
       const configuration = mesh.disks.configurations(peerId).at(-1)?.configuration;
       const isWhole = mesh.isUp(peerId, 'node') && !mesh.disks.isDamaged(peerId);
@@ -55,12 +55,12 @@ export class SurvivorReset {
   }
 
   private lastEntry(peerId: PeerId): { readonly term: number; readonly index: number } {
-    const { disks } = this.simulation.mesh;
+    const { disks } = this.context.mesh;
     return { term: disks.entries(peerId).at(-1)?.term ?? 0, index: disks.lastIndex(peerId) };
   }
 
   private discardOthers(done: ReadonlySet<PeerId>): void {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     mesh.coverage.count('group goes on in a history of its own');
     for (const peerId of mesh.peers) {
       if (done.has(peerId) || mesh.disks.lastIndex(peerId) === 0) continue;

@@ -6,7 +6,7 @@
  */
 import { majority, type PeerId } from '@conclave/protocol';
 import { summaryOf } from '../invariants/record/nodes.js';
-import type { Simulation } from './simulation.js';
+import type { Expect, RunContext } from './run-context.js';
 
 const foundMs = 20_000;
 const electionMs = 20_000;
@@ -19,14 +19,13 @@ const forgetMs = 7000;
 
 export class SecondHistory {
   constructor(
-    private readonly simulation: Simulation,
-    /** @throws InvariantViolation of that name, unless it holds within so long */
-    private readonly expect: (name: string, condition: () => boolean, withinMs: number) => void,
+    private readonly context: RunContext,
+    private readonly expect: Expect,
     private readonly members: readonly PeerId[],
   ) {}
 
   run(): void {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     mesh.observer = {};
     const founders = this.founders();
     const [at] = founders;
@@ -52,12 +51,12 @@ export class SecondHistory {
   /** Those who are no members; where there are none, members that the rest can do without. */
   private founders(): PeerId[] {
     const { members } = this;
-    const others = this.simulation.mesh.peers.filter((peerId) => !members.includes(peerId));
+    const others = this.context.mesh.peers.filter((peerId) => !members.includes(peerId));
     return others.length > 0 ? others : members.slice(majority(members.length));
   }
 
   private found(at: PeerId, peers: readonly PeerId[]): void {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     mesh.run(1000);
     let isFounded = false;
     const body = { peers: [...peers], timeout_ms: foundMs, new: true };
@@ -73,21 +72,21 @@ export class SecondHistory {
 
   /** The histories that are led by a node that serves. */
   private histories(): Set<string> {
-    return new Set(this.simulation.mesh.servers.map((actor) => summaryOf(actor).group_uid));
+    return new Set(this.context.mesh.servers.map((actor) => summaryOf(actor).group_uid));
   }
 
   private hasStopped(peerId: PeerId): boolean {
-    return (this.simulation.mesh.lastStatus(peerId).other_history ?? null) !== null;
+    return (this.context.mesh.lastStatus(peerId).other_history ?? null) !== null;
   }
 
   private haveAllStopped(): boolean {
-    const { servers } = this.simulation.mesh;
+    const { servers } = this.context.mesh;
     return servers.length > 1 && servers.every(({ peerId }) => this.hasStopped(peerId));
   }
 
   /** Each of the leaders refuses what a client asks of the group. */
   private expectRefused(door: 'propose' | 'read'): void {
-    const { mesh } = this.simulation;
+    const { mesh } = this.context;
     for (const actor of mesh.servers) {
       let code = '';
       mesh.request(

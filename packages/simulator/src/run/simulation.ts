@@ -13,12 +13,13 @@ import { type Backup, Backups } from './backups.js';
 import { LivenessPhase } from './liveness-phase.js';
 import { QuorumView } from './quorum-view.js';
 import { SurvivorReset } from './reset-survivors.js';
+import type { RunContext } from './run-context.js';
 
 /** Everybody is asked for three election timeouts, and once more where something was lost. */
 const foundingMs = 8000;
 const openMs = 300;
 
-export class Simulation {
+export class Simulation implements RunContext {
   readonly mesh: CoreMesh;
   readonly clients: VirtualClients;
   invariants: Invariants;
