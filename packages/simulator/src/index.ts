@@ -1,3 +1,8 @@
+export * from './language/command.js';
+export { formatCommand } from './language/format-command.js';
+export { parseCommand } from './language/parse-command.js';
+export { formatScript, parseScript } from './language/script.js';
+export { ScriptError } from './language/tokens.js';
 export {
   type CheckOptions,
   checkHistory,
@@ -12,8 +17,3 @@ export { randomPlan } from './plan/random-plan.js';
 export * from './run/run-seed.js';
 export * from './run/shrink.js';
 export { runScript, Simulation } from './run/simulation.js';
-export * from './script/command.js';
-export { formatCommand } from './script/format-command.js';
-export { parseCommand } from './script/parse-command.js';
-export { formatScript, parseScript } from './script/script.js';
-export { ScriptError } from './script/tokens.js';

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { failureScript } from '../src/command/report.js';
 import { formatScript, parseScript, randomPlan, runCommands, runSeed, shrink } from '../src/index.js';
-import { failureScript } from '../src/run/failure-report.js';
 import { withElectionsForFree } from './support/broken-core.js';
 
 const timeout = 120_000;

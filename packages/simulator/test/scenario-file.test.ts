@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { parseScenarioCommand } from '../src/scenario/parse-scenario-command.js';
-import { formatScenario, headOf, parseScenario } from '../src/scenario/scenario-file.js';
-import { ScenarioOutput } from '../src/scenario/scenario-output.js';
+import { parseScenarioCommand } from '../src/language/parse-scenario-command.js';
+import { formatScenario, headOf, parseScenario, ScenarioOutput } from '../src/scenario/scenario-file.js';
 import { ScenarioRun } from '../src/scenario/scenario-run.js';
 
 const text = `# A story (promise 1).

@@ -1,5 +1,7 @@
 /** What clients called and what they were told, for whoever judges it. */
+
 import type { LeaseId, OperationResult } from '@conclave/protocol';
+import type { Part, Transaction } from '../linearizability/index.js';
 import type { Watched } from './virtual-watch.js';
 
 /** `not_done`: it did not happen and will not. `unknown`: it may have happened, or may happen yet. */
@@ -74,4 +76,31 @@ export class History {
   count(outcome: CallOutcome): number {
     return this.calls.filter((call) => call.outcome === outcome && call.answeredMs !== undefined).length;
   }
+}
+
+/** Returns what a transaction of a run compares and does, by its `ClientCommand`. The two keys get different values. */
+export function partsOf({
+  key,
+  other,
+  value,
+  expectedRevision,
+}: {
+  readonly key: string;
+  readonly other: string;
+  readonly value: string;
+  readonly expectedRevision: number;
+}): Pick<Transaction, 'compare' | 'then' | 'else'> {
+  const then: Part[] = [
+    ['put', key, value],
+    ['put', other, `${value}o`],
+    ['get', other],
+  ];
+  return {
+    compare: [[key, expectedRevision]],
+    then,
+    else: [
+      ['get', key],
+      ['delete', other],
+    ],
+  };
 }

@@ -4,8 +4,8 @@
  */
 import type { Settlement } from '@conclave/client';
 import type { KvReply, LeaseId } from '@conclave/protocol';
+import type { ClientCommand } from '../language/command.js';
 import type { Coverage } from '../mesh/coverage.js';
-import type { ClientCommand } from '../script/command.js';
 import type { RecordedCall } from './history.js';
 import type { VirtualClient } from './virtual-client.js';
 

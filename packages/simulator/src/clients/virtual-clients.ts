@@ -1,13 +1,12 @@
 /** The clients and the operator of a run, and what they were told. Each is there as soon as it calls. */
 import type { Call, Settlement, WriteCall } from '@conclave/client';
 import type { AdminCommand, Operation, OperationResult, PeerId } from '@conclave/protocol';
+import type { ClientCommand, OperatorCommand } from '../language/command.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 import type { Random } from '../mesh/random.js';
-import type { ClientCommand, OperatorCommand } from '../script/command.js';
-import { type CallResult, History, isStale, type RecordedCall } from './history.js';
+import { type CallResult, History, isStale, partsOf, type RecordedCall } from './history.js';
 import { LeaseCalls } from './lease-calls.js';
 import { LockCalls } from './lock-calls.js';
-import { partsOf } from './transaction-parts.js';
 import { VirtualClient } from './virtual-client.js';
 import { VirtualWatch } from './virtual-watch.js';
 import { WatchRules } from './watch-rules.js';

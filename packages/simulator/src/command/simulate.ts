@@ -5,16 +5,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { InvalidArgumentError, Command as Program } from 'commander';
+import type { Command } from '../language/command.js';
+import { formatScript, parseScript } from '../language/script.js';
 import { randomPlan } from '../plan/random-plan.js';
 import { missingCoverage } from '../run/expected-coverage.js';
-import { failureOf, failureScript } from '../run/failure-report.js';
 import { type RunResult, runCommands, type Violation } from '../run/run-seed.js';
 import { shrink } from '../run/shrink.js';
-import type { Command } from '../script/command.js';
-import { formatScript, parseScript } from '../script/script.js';
-import { gitCommit } from './git-commit.js';
+import { coverageTable, failureOf, failureScript, gitCommit, setAsJson, speedLine } from './report.js';
 import { runSeedSet, type SetResult } from './seed-set.js';
-import { coverageTable, setAsJson, speedLine } from './set-report.js';
 
 interface Options {
   readonly seed?: number;

@@ -10,15 +10,16 @@
  * also fit together in one line of revisions is looked at by rule 2 only as far as they are clear.
  */
 
+import { numbersPerSecond } from '@conclave/protocol';
 import { KeySearch } from './key-search.js';
 import { HistoryMinimizer } from './minimize-history.js';
 import { MultiMap } from './multi-map.js';
+import type { Violation } from './operation.js';
 import { describeOperations, describeTime, type Operation } from './operation.js';
 import { RevisionOrder } from './revision-order.js';
 import { RevisionTable } from './revision-table.js';
 import { checkStaleStatements } from './stale-reads.js';
 import { type Statement, statementsOf } from './statement.js';
-import type { Violation } from './violation.js';
 
 export interface CheckOptions {
   /** All writes of the group are in the history: then a revision that none of them made is a write that happened twice. */
@@ -149,4 +150,16 @@ function toldOfSameValue({ rule, key, operations }: Violation, history: readonly
 
 function isStaleRead(operation: Operation): boolean {
   return operation.name === 'get' && operation.consistency === 'stale';
+}
+
+/**
+ * Returns the `base` for `checkHistory`: bases are whole seconds, and no run makes as many writes in one second as a second
+ * holds.
+ *
+ * @param revisions those that calls were answered with; 0 (no such key) is passed over
+ */
+export function historyBaseOf(revisions: readonly number[]): number {
+  const given = revisions.filter((revision) => revision > 0);
+  const least = given.reduce((min, revision) => Math.min(min, revision), Number.POSITIVE_INFINITY);
+  return given.length === 0 ? 0 : least - (least % numbersPerSecond);
 }

@@ -11,10 +11,10 @@
  * found here is wrong for certain; what is not found here may still be found wrong in the search of one key.
  */
 import { MultiMap } from './multi-map.js';
+import type { Violation } from './operation.js';
 import { describeTime } from './operation.js';
 import type { RevisionFact, RevisionTable } from './revision-table.js';
 import { isStale, type Statement } from './statement.js';
-import type { Violation } from './violation.js';
 
 /** The places of one key's states in the line. */
 class KeyLine {

@@ -8,9 +8,8 @@
  * 2. A fact without a writer is of a revision that was seen and that only an open write (unknown) can have made.
  */
 import { MultiMap } from './multi-map.js';
-import type { Operation } from './operation.js';
+import type { Operation, Rule, Violation } from './operation.js';
 import type { Claim, Statement } from './statement.js';
-import type { Rule, Violation } from './violation.js';
 
 export interface RevisionFact {
   readonly revision: number;

@@ -2,9 +2,10 @@
  * Stale reads: what each saw was there at some time before it returned. (That a revision has one key and one value, and
  * that somebody made it, is what the table of revisions looks at, for these reads as for all others.)
  */
+
+import type { Violation } from './operation.js';
 import type { RevisionTable } from './revision-table.js';
 import { isStale, type Statement } from './statement.js';
-import type { Violation } from './violation.js';
 
 /** @param statements the whole history, as writes are needed to judge reads by. */
 export function checkStaleStatements(statements: readonly Statement[], table: RevisionTable): Violation | undefined {

@@ -23,9 +23,9 @@ import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import type { WrittenEntry } from '../model/model-state.js';
 import type { AnyCore } from './actor.js';
 import type { Coverage } from './coverage.js';
-import { electionTimeoutOf } from './election-timeouts.js';
 import { isFlipped } from './flipped-state.js';
 import type { RunObserver } from './run-observer.js';
+import { electionTimeoutOf } from './virtual-clock.js';
 
 export const groupId = 'main' as GroupId;
 

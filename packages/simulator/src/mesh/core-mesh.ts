@@ -3,9 +3,9 @@
  * timers, and carries out what the cores ask for. It decides nothing about Raft. Who watches, judges.
  */
 import type { Instant } from '@conclave/actor/core';
-import type { KvQuery, KvStateMachine } from '@conclave/kv';
-import type { LogStoreCore, LogStoreEffect } from '@conclave/log-store';
-import type { Divergence, NodeCore, NodeEffect, NodeInput, NodeSummary } from '@conclave/node';
+import type { KvStateMachine } from '@conclave/kv';
+import type { LogStoreEffect } from '@conclave/log-store';
+import type { Divergence, NodeEffect, NodeInput } from '@conclave/node';
 import {
   type ActorKind,
   actorKinds,
@@ -13,25 +13,22 @@ import {
   InvariantError,
   type LedHistory,
   type PeerId,
-  type StatusReply,
   type WatchMessage,
 } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
-import { lastStatusOf, summaryOf } from '../invariants/record/nodes.js';
-import { Actor, type ActorWord, type Effect } from './actor.js';
-import { type Build, CoreFactory, type CoreSettings, groupId, piecesOf, usualSettings } from './core-factory.js';
-import { Coverage } from './coverage.js';
-import { countDrops, countEvent, countMessage } from './coverage-counters.js';
-import { describe, describeFields } from './describe.js';
+import { summaryOf } from '../invariants/record/nodes.js';
+import { Actor, type ActorWord, type AnyCore, type Effect } from './actor.js';
+import { type Build, CoreFactory, type CoreSettings, groupId, usualSettings } from './core-factory.js';
+import { Coverage, countDrops, countEvent, countMessage } from './coverage.js';
 import { DiskDriver } from './disk-driver.js';
-import { FastestClock } from './fastest-clock.js';
-import { flipState, isFlipped, type StatePart } from './flipped-state.js';
+import type { Passing } from './message-router.js';
 import { MessageRouter } from './message-router.js';
 import { OpenRequests } from './open-requests.js';
-import type { Passing } from './passing.js';
+import { Processes } from './processes.js';
 import { Random } from './random.js';
 import { RequestDoor } from './request-door.js';
 import type { Answer, RunObserver } from './run-observer.js';
+import { FastestClock } from './virtual-clock.js';
 import { VirtualDisks } from './virtual-disks.js';
 import { VirtualNetwork } from './virtual-network.js';
 import { runBeginsMs, VirtualTime } from './virtual-time.js';
@@ -40,7 +37,7 @@ export { Actor } from './actor.js';
 export { groupId } from './core-factory.js';
 export type { Answer, RunObserver } from './run-observer.js';
 
-export class CoreMesh {
+export class CoreMesh extends Processes {
   /** Things that have happened: deliveries, timers, disks, requests. */
   steps = 0;
   readonly events: { readonly atMs: number; readonly peerId: PeerId; readonly event: ConclaveEvent }[] = [];
@@ -63,9 +60,6 @@ export class CoreMesh {
   trace: ((line: string) => void) | undefined;
   private readonly clockwork = new VirtualTime();
   private readonly factory: CoreFactory;
-  private readonly known = new Map<string, Actor>();
-  private readonly byPeer = new Map<PeerId, Partial<Record<ActorWord, Actor>>>();
-  private readonly serving = new Set<Actor>();
   /** Nodes outside the group, which hear who leads. */
   private readonly outside = new Set<Actor>();
   private timersSet = 0;
@@ -82,6 +76,7 @@ export class CoreMesh {
     settings: CoreSettings = usualSettings,
     random: Random = new Random(seed),
   ) {
+    super();
     this.random = random;
     this.network = new VirtualNetwork(this.random, this.coverage, this.clockwork);
     this.factory = new CoreFactory(settings, this.coverage, {
@@ -196,130 +191,13 @@ export class CoreMesh {
     }
   }
 
-  // ---- who is there ------------------------------------------------------------------------------
-
-  /** The process of that name; it may be down. */
-  actor(peerId: PeerId, word: ActorWord): Actor | undefined {
-    return this.byPeer.get(peerId)?.[word];
-  }
-
-  named(name: string): Actor | undefined {
-    return this.known.get(name);
-  }
-
-  /** All processes that were ever started and not replaced. */
-  get actors(): Iterable<Actor> {
-    return this.known.values();
-  }
-
-  /** Whether a process of that name was ever started. */
-  isKnown(name: string): boolean {
-    return this.known.has(name);
-  }
-
-  isUp(peerId: PeerId, word: ActorWord): boolean {
-    return this.actor(peerId, word)?.isUp === true;
-  }
-
-  /** The nodes of a peer that run: none, one, or two. */
-  nodesOf(peerId: PeerId): Actor[] {
-    return (['node', 'rival'] as const).flatMap((word) => {
-      const actor = this.actor(peerId, word);
-      return actor?.isUp === true ? [actor] : [];
-    });
-  }
-
-  /** The nodes that serve the group's subjects, the one of the highest term first. */
-  get servers(): Actor[] {
-    if (this.serving.size < 2) return [...this.serving];
-    return [...this.serving].sort((a, b) => summaryOf(b).term - summaryOf(a).term);
-  }
-
-  isServing(actor: Actor): boolean {
-    return this.serving.has(actor);
-  }
-
-  /** The peer that serves the group's subjects: with two of them, the one of the higher term. */
-  get leader(): PeerId | undefined {
-    return this.servers[0]?.peerId;
-  }
-
-  /** A peer's node; of two, the one that is not fenced. */
-  nodeActor(peerId: PeerId): Actor {
-    const node = this.actor(peerId, 'node');
-    const other = this.actor(peerId, 'rival');
-    if (node === undefined) throw new Error(`${peerId} was never started`);
-    const takesOver = other?.isUp === true && (!node.isUp || summaryOf(node).role === 'fenced');
-    return takesOver ? other : node;
-  }
-
-  node(peerId: PeerId): NodeCore {
-    return this.nodeActor(peerId).core as unknown as NodeCore;
-  }
-
-  logStore(peerId: PeerId): LogStoreCore {
-    return this.actor(peerId, 'log-store')?.core as unknown as LogStoreCore;
-  }
-
-  status(peerId: PeerId): StatusReply {
-    return this.statusOf(this.nodeActor(peerId));
-  }
-
-  /** The same as of its last step, for who asks after each: not for what goes by the clock. */
-  lastStatus(peerId: PeerId): StatusReply {
-    return lastStatusOf(this.nodeActor(peerId), (actor) => this.statusOf(actor));
-  }
-
-  /** The summary of the node's core. */
-  summary(peerId: PeerId): NodeSummary {
-    return summaryOf(this.nodeActor(peerId));
-  }
-
-  /** What a node that runs answers to `status`. */
-  statusOf(actor: Actor): StatusReply {
-    return (actor.core as unknown as NodeCore).status({
-      nowMs: actor.clock.at(this.nowMs),
-      wallTimeMs: runBeginsMs + this.nowMs,
-      random: 0,
-    });
-  }
-
-  /** What the peer's state machine answers to a query of kv. */
-  query(peerId: PeerId, keys: readonly string[]): unknown {
-    const query: KvQuery = { type: 'keys', keys };
-    return this.factory.machineOf(this.nodeActor(peerId).core)?.query(query);
-  }
-
-  /** Spoils the state of the peer's node; false: it cannot be. */
-  flipState(peerId: PeerId, part: StatePart): boolean {
-    const machine = this.machine(peerId);
-    return machine !== undefined && flipState(machine, part);
-  }
-
-  /** Whether the state of the peer's node is spoiled, by itself or from a snapshot. */
-  isFlipped(peerId: PeerId): boolean {
-    const machine = this.isUp(peerId, 'node') ? this.machine(peerId) : undefined;
-    return machine !== undefined && isFlipped(machine);
-  }
-
-  /** The state of the peer's node, as pieces of a snapshot; none where it has no state machine. */
-  stateOf(peerId: PeerId): readonly Uint8Array[] {
-    const machine = this.machine(peerId);
-    return machine === undefined ? [] : [...piecesOf(machine)];
-  }
-
-  /** The digest of the state of the peer's node. */
-  digest(peerId: PeerId): string | undefined {
-    return this.machine(peerId)?.digest();
-  }
-
-  private machine(peerId: PeerId): KvStateMachine | undefined {
-    return this.factory.machineOf(this.nodeActor(peerId).core);
+  protected override machineOf(core: AnyCore): KvStateMachine | undefined {
+    return this.factory.machineOf(core);
   }
 
   // ---- time --------------------------------------------------------------------------------------
 
-  get nowMs(): number {
+  override get nowMs(): number {
     return this.clockwork.nowMs;
   }
 
@@ -512,4 +390,22 @@ function keepsInvariants<T>(actor: Actor, run: () => T): T {
     const what = error instanceof InvariantError ? error.message : String((error as Error).stack ?? error);
     throw new InvariantViolation('cores-keep-their-invariants', `${actor.name}: ${what}`);
   }
+}
+
+/** Inputs of cores in a line, for traces. */
+function describe(asked: unknown): string {
+  const input = asked as { readonly type: string };
+  if (input.type !== 'message') return `${input.type} ${describeFields({ ...input, type: undefined })}`;
+  const { message } = input as unknown as { message: { name: string; body: object } };
+  return `${message.name} ${describeFields(message.body)}`;
+}
+
+function describeFields(fields: object | undefined): string {
+  return fields === undefined ? '' : JSON.stringify(fields, shortened);
+}
+
+function shortened(key: string, value: unknown): unknown {
+  if (key === 'group_id' || key === 'command' || key === 'rows') return undefined;
+  if (value instanceof Uint8Array) return `${value.length} bytes`;
+  return value;
 }

@@ -1,3 +1,6 @@
+/** What a run has reached, and how often: which of it is expected says `run/expected-coverage.ts`. */
+import type { ConclaveEvent, Message } from '@conclave/protocol';
+
 /** How often each thing was really reached in a run: a message lost, a stage entered, an answer of a kind given. */
 export class Coverage {
   private readonly counts = new Map<string, number>();
@@ -17,4 +20,44 @@ export class Coverage {
   toJSON(): Record<string, number> {
     return Object.fromEntries([...this.counts].sort(([one], [other]) => (one < other ? -1 : 1)));
   }
+}
+
+export function countEvent(coverage: Coverage, { name, detail }: ConclaveEvent): void {
+  coverage.count(`event ${name}`);
+  switch (name) {
+    case 'stage_changed':
+      coverage.count(`stage ${detail.stage}`);
+      if (detail.kind === 'heal') coverage.count(`stage ${detail.stage} of a heal`);
+      return;
+    case 'snapshot_taken':
+      if (detail.chunks > 1) coverage.count('snapshot taken in several chunks');
+      if (detail.compacted_to > 0) coverage.count('log compacted');
+      return;
+    case 'snapshot_installed':
+      if (detail.chunks > 1) coverage.count('snapshot installed in several chunks');
+      return;
+    case 'read_only_changed':
+      if (detail.reason !== '') coverage.count(`read-only: ${detail.reason}`);
+      return;
+    default:
+  }
+}
+
+export function countMessage(coverage: Coverage, { name, body }: Message): void {
+  if (name === 'replicator.rejected' && body.reason === 'busy')
+    coverage.count('append while a snapshot replaces the log');
+  if (name === 'node.progress' && body.targets.some(({ wants_throttle }) => wants_throttle === true))
+    coverage.count('new peer asks for slower writers');
+  if (name !== 'node.opened' || (body.installing?.stored ?? 0) === 0) return;
+  coverage.count('snapshot goes on from its last chunk after a restart');
+}
+
+/** What a node may have to drop, and seldom gets to. */
+const seldomDropped = ['timeout_now_stale', 'feed_append_not_in_step', 'feed_append_busy', 'echo_unsure_of_session'];
+
+/** A core is about to be gone: what it has dropped. */
+export function countDrops(coverage: Coverage, core: object): void {
+  const { dropped = {} } = core as { readonly dropped?: Readonly<Record<string, number>> };
+  for (const reason of seldomDropped)
+    if ((dropped[reason] ?? 0) > 0) coverage.count(`dropped: ${reason}`, dropped[reason]);
 }

@@ -1,9 +1,20 @@
 /** Takes messages from actor to actor: who hears them, and what of them arrives. It does not know what they mean. */
-import { decode, encode, feedListeners, type Message, messages, overheard, type PeerId } from '@conclave/protocol';
+import {
+  decode,
+  encode,
+  feedListeners,
+  type LedHistory,
+  type Message,
+  messages,
+  overheard,
+  type PeerId,
+} from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import type { Actor, ActorWord } from './actor.js';
 import type { ActorHost } from './actor-host.js';
-import type { Passing } from './passing.js';
+
+/** What passes from one peer to another: a message to an actor, or what a leader publishes for the other leaders of that name. */
+export type Passing = Message | { readonly name: 'led_history'; readonly body: LedHistory };
 
 /** What the router needs of the mesh. */
 export interface RouterHost extends ActorHost {

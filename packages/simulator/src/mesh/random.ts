@@ -49,3 +49,18 @@ function mixed(seed: number): number {
   mix = Math.imul(mix ^ (mix >>> 13), 0xc2b2ae35);
   return mix ^ (mix >>> 16);
 }
+
+/** Chance that is always the same: everything takes half of what it may take, and nothing unlikely happens. */
+export class ConstantRandom extends Random {
+  constructor() {
+    super(0);
+  }
+
+  override next(): number {
+    return 0.5;
+  }
+
+  override stream(): Random {
+    return this;
+  }
+}

@@ -4,7 +4,7 @@
  * depend on it.
  */
 import { actorKinds } from '@conclave/protocol';
-import type { PeersCommand } from '../script/command.js';
+import type { PeersCommand } from '../language/command.js';
 import type { PlanContext } from './fault-sequences.js';
 
 export class Builds {

@@ -3,8 +3,9 @@
  *
  * Owns the values, each written once. How it reads, and what else clients do, has a chance of its own.
  */
+
+import type { Command } from '../language/command.js';
 import type { Random } from '../mesh/random.js';
-import type { Command } from '../script/command.js';
 
 export const clients = ['c1', 'c2', 'c3'];
 const sharedKeys = ['a', 'b'];

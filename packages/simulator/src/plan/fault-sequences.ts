@@ -1,7 +1,7 @@
 /** What seldom comes about when each thing happens by itself: one fault in the middle of what another has begun. */
 import { actorKinds } from '@conclave/protocol';
+import type { Command } from '../language/command.js';
 import type { Random } from '../mesh/random.js';
-import type { Command } from '../script/command.js';
 
 /** What the plan lends to its scenes. */
 export interface PlanContext {

@@ -5,14 +5,14 @@
  * Each run leaves some kinds of fault out altogether: they hide each other, where all happen all the time.
  */
 import { actorKinds } from '@conclave/protocol';
+import { type Command, diskParts } from '../language/command.js';
 import { Random } from '../mesh/random.js';
 import { serverNames } from '../mesh/virtual-nats.js';
-import { type Command, diskParts } from '../script/command.js';
 import { Builds } from './builds.js';
 import { ClientCalls, clients } from './client-calls.js';
-import { DisksFill } from './disks-fill.js';
 import { faultSequences, leader, type PlanContext } from './fault-sequences.js';
 import { Foundings } from './foundings.js';
+import { DisksFill } from './full-disks.js';
 import { Histories } from './histories.js';
 import { KeyLeases } from './key-leases.js';
 import { LongFaultSequences } from './long-fault-sequences.js';

@@ -6,8 +6,8 @@
  * times, and so few entries are kept that whoever was away for a while needs a snapshot.
  */
 import { actorKinds } from '@conclave/protocol';
+import type { PeersCommand } from '../language/command.js';
 import { stateParts } from '../mesh/flipped-state.js';
-import type { PeersCommand } from '../script/command.js';
 import { leader, type PlanContext } from './fault-sequences.js';
 
 /** Of a disk, in MiB: far below the reserve, and far above. */

@@ -2,7 +2,7 @@
  * What a plan does within one round trip, or against one message: bursts of reads and writes, a leader that returns, messages
  * that arrive when their time is over. It has a chance of its own: what else happens in a seed's plan does not depend on it.
  */
-import type { Command } from '../script/command.js';
+import type { Command } from '../language/command.js';
 import { leader, type PlanContext } from './fault-sequences.js';
 
 /** As of slow disks in `random-plan.ts`: an election takes longer. */

@@ -1,6 +1,5 @@
 /** Whether what the clients of a run were told can be true of one store that does one thing at a time. */
-import { type History, isStale, type RecordedCall } from '../clients/history.js';
-import { partsOf } from '../clients/transaction-parts.js';
+import { type History, isStale, partsOf, type RecordedCall } from '../clients/history.js';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import {
   checkHistory,

@@ -1,7 +1,7 @@
 /** What a set of runs has to reach, each at least once: a fault that is never reached shows nothing. */
 import { actorKinds, events, Stage } from '@conclave/protocol';
+import { diskParts } from '../language/command.js';
 import { stateParts } from '../mesh/flipped-state.js';
-import { diskParts } from '../script/command.js';
 
 const faults = [
   'message lost',

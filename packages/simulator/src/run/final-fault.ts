@@ -3,7 +3,7 @@
  * follows is known then, and not only that the group comes back (DESIGN, section 5, the table of deaths).
  */
 import { type ActorKind, defaultTimes, type PeerId, peerIds } from '@conclave/protocol';
-import type { OperatorCommand } from '../script/command.js';
+import type { OperatorCommand } from '../language/command.js';
 import { LastingFault } from './lasting-fault.js';
 import type { Expect, RunContext } from './run-context.js';
 

@@ -5,7 +5,7 @@
 import { actorKinds, type PeerId } from '@conclave/protocol';
 import { callTimeoutMs } from '../clients/virtual-client.js';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
-import { countDrops } from '../mesh/coverage-counters.js';
+import { countDrops } from '../mesh/coverage.js';
 import { serverNames } from '../mesh/virtual-nats.js';
 import { goodConditions } from '../mesh/virtual-network.js';
 import { differenceOf, linesOfPieces } from '../model/model-state.js';

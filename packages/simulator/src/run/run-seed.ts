@@ -1,9 +1,9 @@
 /** One run from its beginning to its end, and what is to be told of it. */
 import { createHash, type Hash } from 'node:crypto';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
+import type { Command } from '../language/command.js';
+import { ScriptError } from '../language/tokens.js';
 import { randomPlan } from '../plan/random-plan.js';
-import type { Command } from '../script/command.js';
-import { ScriptError } from '../script/tokens.js';
 import { runScript, type Simulation } from './simulation.js';
 
 /** What a run has shown to be broken. */

@@ -1,5 +1,5 @@
 /** Makes the script of a run that fails as short as it goes, by deleting commands (Zeller's ddmin). */
-import type { Command } from '../script/command.js';
+import type { Command } from '../language/command.js';
 import { runCommands } from './run-seed.js';
 
 export interface Shrunk {

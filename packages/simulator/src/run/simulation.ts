@@ -2,14 +2,14 @@
 import type { PeerId } from '@conclave/protocol';
 import { VirtualClients } from '../clients/virtual-clients.js';
 import { allInvariants, type Invariants } from '../invariants/all-invariants.js';
+import type { Command, PeersCommand, RescueCommand } from '../language/command.js';
+import { formatCommand } from '../language/format-command.js';
+import { ScriptError } from '../language/tokens.js';
 import { type CoreSettings, usualSettings } from '../mesh/core-factory.js';
 import { CoreMesh } from '../mesh/core-mesh.js';
 import type { Random } from '../mesh/random.js';
-import type { Command, PeersCommand, RescueCommand } from '../script/command.js';
-import { Executor } from '../script/executor.js';
-import { formatCommand } from '../script/format-command.js';
-import { ScriptError } from '../script/tokens.js';
 import { type Backup, Backups } from './backups.js';
+import { Executor } from './executor.js';
 import { LivenessPhase } from './liveness-phase.js';
 import { QuorumView } from './quorum-view.js';
 import { SurvivorReset } from './reset-survivors.js';

@@ -1,8 +1,8 @@
 /** What a scenario can look at: status, logs, progress, changes and values of peers, a line each. */
 import { actorKinds, type Change, decodeConfiguration, type PeerId, type StatusReply } from '@conclave/protocol';
+import type { LogCommand, LookCommand } from '../language/scenario-command.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 import { configurationText, inHistory, statusText, textOf } from './format.js';
-import type { LogCommand, LookCommand } from './scenario-command.js';
 
 export class Inspector {
   constructor(private readonly mesh: CoreMesh) {}

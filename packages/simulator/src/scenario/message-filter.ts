@@ -11,22 +11,13 @@
  * Owns the rules and what was kept. Does not deliver: it is asked, and answers.
  */
 import { batchHeader } from '@conclave/protocol';
-import type { Passing } from '../mesh/passing.js';
+import type { Pattern } from '../language/scenario-command.js';
+import type { Passing } from '../mesh/message-router.js';
 
 /** Where a message comes from or goes to. */
 export interface Place {
   readonly peerId: string;
   readonly kind: string;
-}
-
-export interface Pattern {
-  /** `*`, `n1` or `n1.node`. */
-  readonly from: string;
-  readonly to: string;
-  /** The end of the message's name, or `*`. */
-  readonly message: string;
-  /** Fields of the body and what they must be. `entries=yes|no`: whether it carries any. */
-  readonly fields: Readonly<Record<string, string>>;
 }
 
 type Verb = 'hold' | 'copy' | 'lose';

@@ -4,15 +4,15 @@
  */
 import type { RequestTarget, Settlement } from '@conclave/client';
 import type { ChangeReply, ErrorBody, PeerId, ResetPeerReply, SnapshotReply, UpgradeReply } from '@conclave/protocol';
+import type { ClientCommand, Command } from '../language/command.js';
+import { formatCommand } from '../language/format-command.js';
+import type { AskCommand, PlainRequest } from '../language/scenario-command.js';
+import { ScriptError } from '../language/tokens.js';
 import { NatsConnection } from '../mesh/virtual-nats.js';
 import type { Endpoint } from '../mesh/virtual-network.js';
 import type { Simulation } from '../run/simulation.js';
-import type { ClientCommand, Command } from '../script/command.js';
-import { formatCommand } from '../script/format-command.js';
-import { ScriptError } from '../script/tokens.js';
 import { configurationText, errorText, fieldsText, inHistory } from './format.js';
-import type { AskCommand, PlainRequest } from './scenario-command.js';
-import type { ScenarioOutput } from './scenario-output.js';
+import type { ScenarioOutput } from './scenario-file.js';
 
 /** Something that is answered, in words and for the door. */
 interface Order {

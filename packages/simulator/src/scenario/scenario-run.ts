@@ -8,19 +8,24 @@
 import { KvService } from '@conclave/kv';
 import type { ConclaveEvent, Configuration, GroupUid, PeerId } from '@conclave/protocol';
 import type { Invariants } from '../invariants/all-invariants.js';
+import type { Command, PeersCommand } from '../language/command.js';
+import { parseScenarioCommand } from '../language/parse-scenario-command.js';
+import type {
+  AwaitCommand,
+  Condition,
+  GivenCommand,
+  GroupCommand,
+  ScenarioCommand,
+} from '../language/scenario-command.js';
 import { type Actor, type CoreMesh, groupId, type RunObserver } from '../mesh/core-mesh.js';
+import { ConstantRandom } from '../mesh/random.js';
 import { Simulation } from '../run/simulation.js';
-import type { Command, PeersCommand } from '../script/command.js';
-import { ConstantRandom } from './constant-random.js';
 import { eventText } from './format.js';
 import { Inspector } from './inspect.js';
 import { MessageFilter } from './message-filter.js';
-import { parseScenarioCommand } from './parse-scenario-command.js';
 import { type PresetEntry, presetStoreId, writePresetDisk } from './preset-disk.js';
 import { Requests } from './requests.js';
-import type { AwaitCommand, Condition, GivenCommand, GroupCommand, ScenarioCommand } from './scenario-command.js';
-import { type Block, nothingToSay } from './scenario-file.js';
-import { ScenarioOutput } from './scenario-output.js';
+import { type Block, nothingToSay, ScenarioOutput } from './scenario-file.js';
 
 const beginnings: readonly string[] = ['given', 'peers', 'group'];
 

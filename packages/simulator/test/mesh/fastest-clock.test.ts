@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { FastestClock } from '../../src/mesh/fastest-clock.js';
+import { FastestClock } from '../../src/mesh/virtual-clock.js';
 
 test('a fastest clock shows the run’s time where no clock is skewed', () => {
   const clock = new FastestClock();

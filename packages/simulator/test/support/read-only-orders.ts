@@ -2,10 +2,10 @@
 import type { PeerId } from '@conclave/protocol';
 import { expect } from 'vitest';
 import type { RecordedCall } from '../../src/clients/history.js';
+import type { ClientCommand, Command } from '../../src/language/command.js';
 import type { Random } from '../../src/mesh/random.js';
 import { checkClients } from '../../src/run/check-clients.js';
 import { Simulation } from '../../src/run/simulation.js';
-import type { ClientCommand, Command } from '../../src/script/command.js';
 
 export const timeout = 120_000;
 /** How long the leadership may need to settle after a disk has filled or was freed. */

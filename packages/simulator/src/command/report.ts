@@ -1,6 +1,12 @@
-/** What is printed of a set of seeds. */
+/** What is printed and written: of a set of seeds, and of a run that failed. */
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
+import type { Command } from '../language/command.js';
+import { formatScript } from '../language/script.js';
 import { missingCoverage } from '../run/expected-coverage.js';
+import type { Violation } from '../run/run-seed.js';
+import type { Shrunk } from '../run/shrink.js';
 import type { SetResult } from './seed-set.js';
 
 /** Of one run or many: how fast it went. */
@@ -56,4 +62,53 @@ export function setAsJson(result: SetResult): object {
 
 function plural(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
+/** A run that failed: enough to repeat it, and a script that a person can read. */
+export interface Failure {
+  readonly seed: number;
+  /** Of the sources, by git; `unknown` where that cannot be told. */
+  readonly commit: string;
+  readonly violation: Violation;
+  readonly commands: number;
+  readonly shrunk: Shrunk;
+}
+
+/** As a script with comments, which replays it. */
+export function failureScript(failure: Failure, replay: string): string {
+  const { seed, commit, violation, commands, shrunk } = failure;
+  const comments = [
+    `seed ${seed}, commit ${commit}`,
+    `broken: ${violation.invariant}`,
+    ...violation.seen.split('\n'),
+    `${shrunk.script.length} of ${commands} commands${shrunk.isMinimal ? '' : ' (given up; it might go shorter)'}`,
+    `replay: ${replay}`,
+  ];
+  return `${comments.map((comment) => `# ${comment}\n`).join('')}\n${formatScript(shrunk.script)}`;
+}
+
+/** How many commands a random run had, and what is left of them. */
+export function failureOf(
+  seed: number,
+  commit: string,
+  violation: Violation,
+  script: readonly Command[],
+  shrunk: Shrunk,
+): Failure {
+  return { seed, commit, violation, commands: script.length, shrunk };
+}
+
+/** Returns the commit of the sources, with `+` where files differ from it; `unknown` where git cannot tell. */
+export function gitCommit(): string {
+  try {
+    const commit = git('rev-parse', '--short=12', 'HEAD');
+    return git('status', '--porcelain') === '' ? commit : `${commit}+`;
+  } catch {
+    return 'unknown';
+  }
+}
+
+function git(...args: string[]): string {
+  const cwd = fileURLToPath(new URL('.', import.meta.url));
+  return execFileSync('git', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
 }

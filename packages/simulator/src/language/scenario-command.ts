@@ -3,8 +3,7 @@
  * a moment, keeping messages back, and looking at what there is.
  */
 import type { Consistency } from '@conclave/protocol';
-import type { Command, PeersCommand } from '../script/command.js';
-import type { Pattern } from './message-filter.js';
+import type { Command, PeersCommand } from './command.js';
 
 /**
  * A group that is founded and has a leader, `n1`: begins a new story, also behind another one in the same file. What its
@@ -103,6 +102,17 @@ export interface LogCommand {
   readonly peers: readonly string[];
   /** The first index to show. */
   readonly from: number;
+}
+
+/** Which messages a rule is about. */
+export interface Pattern {
+  /** `*`, `n1` or `n1.node`. */
+  readonly from: string;
+  readonly to: string;
+  /** The end of the message's name, or `*`. */
+  readonly message: string;
+  /** Fields of the body and what they must be. `entries=yes|no`: whether it carries any. */
+  readonly fields: Readonly<Record<string, string>>;
 }
 
 /** What the state machines hold. */

@@ -73,6 +73,13 @@ export function asNumber(text: string, what: string): number {
   return value;
 }
 
+/** @throws ScriptError unless the word is one of these. */
+export function oneOf<W extends string>(word: string, all: readonly W[]): W {
+  const found = all.find((one) => one === word);
+  if (found === undefined) throw new ScriptError(`${word} is none of ${all.join(', ')}`);
+  return found;
+}
+
 /** Options as words; those that are undefined are left out. */
 export function optionWords(options: Readonly<Record<string, number | string | undefined>>): string[] {
   return Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));

@@ -1,11 +1,6 @@
 /** Carries out the commands of a script on a mesh. Whatever was deleted before it, each command can be carried out. */
 import { actorKinds, type PeerId } from '@conclave/protocol';
 import type { VirtualClients } from '../clients/virtual-clients.js';
-import type { ActorWord } from '../mesh/actor.js';
-import type { CoreMesh } from '../mesh/core-mesh.js';
-import type { StatePart } from '../mesh/flipped-state.js';
-import { type ServerName, serverNames } from '../mesh/virtual-nats.js';
-import type { QuorumView } from '../run/quorum-view.js';
 import type {
   Command,
   CutCommand,
@@ -17,8 +12,13 @@ import type {
   RunCommand,
   RunUntil,
   WipeCommand,
-} from './command.js';
-import { ScriptError } from './tokens.js';
+} from '../language/command.js';
+import { ScriptError } from '../language/tokens.js';
+import type { ActorWord } from '../mesh/actor.js';
+import type { CoreMesh } from '../mesh/core-mesh.js';
+import type { StatePart } from '../mesh/flipped-state.js';
+import { type ServerName, serverNames } from '../mesh/virtual-nats.js';
+import type { QuorumView } from './quorum-view.js';
 
 interface Target {
   readonly peerId: PeerId;

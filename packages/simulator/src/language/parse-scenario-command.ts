@@ -1,8 +1,7 @@
 /** From a line of a scenario to a command: one of its own, or one of a script. */
 import { Consistency, events, Role, Stage } from '@conclave/protocol';
-import { type Command, meshOptions } from '../script/command.js';
-import { parseCommand } from '../script/parse-command.js';
-import { asNumber, ScriptError, Tokens } from '../script/tokens.js';
+import { type Command, meshOptions } from './command.js';
+import { parseCommand } from './parse-command.js';
 import {
   type AskCommand,
   type Condition,
@@ -16,6 +15,7 @@ import {
   type ScenarioCommand,
   type TimeoutsCommand,
 } from './scenario-command.js';
+import { asNumber, oneOf, ScriptError, Tokens } from './tokens.js';
 
 const patience = 30_000;
 
@@ -130,7 +130,7 @@ function condition(words: Tokens): Condition {
       if (words.next('leader') !== 'leader') throw new ScriptError('expected: no leader');
       return { type: 'no_leader' };
     case 'stage':
-      return { type: 'stage', stage: oneOf(Stage.options, words.next('a stage')) };
+      return { type: 'stage', stage: oneOf(words.next('a stage'), Stage.options) };
     case 'kept': {
       const name = words.next('a name');
       return { type: 'kept', name, count: words.peek() === undefined ? 1 : words.number('how many') };
@@ -145,17 +145,12 @@ function condition(words: Tokens): Condition {
 function conditionOfPeer(peer: string, words: Tokens): Condition {
   const what = words.next('what of the peer');
   if (isNumberOfPeer(what)) return { type: 'number', peer, of: what, atLeast: words.number('a number') };
-  if (what === 'says') return { type: 'event', peer, event: oneOf(Object.keys(events), words.next('an event')) };
-  return { type: 'role', peer, role: oneOf(Role.options, what) };
+  if (what === 'says') return { type: 'event', peer, event: oneOf(words.next('an event'), Object.keys(events)) };
+  return { type: 'role', peer, role: oneOf(what, Role.options) };
 }
 
 function isNumberOfPeer(word: string): word is NumberOfPeer {
   return (numbersOfPeer as readonly string[]).includes(word);
-}
-
-function oneOf(known: readonly string[], word: string): string {
-  if (!known.includes(word)) throw new ScriptError(`${word} is none of ${known.join(', ')}`);
-  return word;
 }
 
 function plain(operation: 'put' | 'get', words: Tokens): PlainRequest {
@@ -207,5 +202,5 @@ function keep(type: KeepCommand['type'], words: readonly string[]): KeepCommand 
 }
 
 function shown(type: EventsCommand['type'], names: readonly string[]): EventsCommand {
-  return { type, events: names.map((name) => oneOf(Object.keys(events), name)) };
+  return { type, events: names.map((name) => oneOf(name, Object.keys(events))) };
 }

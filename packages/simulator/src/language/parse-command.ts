@@ -9,7 +9,7 @@ import {
   type RunUntil,
   runUntil,
 } from './command.js';
-import { asNumber, ScriptError, Tokens } from './tokens.js';
+import { asNumber, oneOf, ScriptError, Tokens } from './tokens.js';
 
 const clientPattern = /^c\d+$/;
 
@@ -204,12 +204,6 @@ function after(words: Tokens, word: string): string | undefined {
 function by(words: Tokens): 'quorum' | 'lease' | undefined {
   const word = after(words, 'by');
   return word === undefined ? undefined : oneOf(word, ['quorum', 'lease'] as const);
-}
-
-function oneOf<W extends string>(word: string, all: readonly W[]): W {
-  const found = all.find((one) => one === word);
-  if (found === undefined) throw new ScriptError(`${word} is none of ${all.join(', ')}`);
-  return found;
 }
 
 function cut(words: readonly string[]): CutCommand {

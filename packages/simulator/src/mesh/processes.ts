@@ -1,0 +1,145 @@
+/**
+ * The processes of a mesh: who runs, who leads, and what each believes.
+ *
+ * Owns the table of processes, and which nodes serve the group. It starts and ends none of them: `CoreMesh` does.
+ */
+import type { KvQuery, KvStateMachine } from '@conclave/kv';
+import type { LogStoreCore } from '@conclave/log-store';
+import type { NodeCore, NodeSummary } from '@conclave/node';
+import type { PeerId, StatusReply } from '@conclave/protocol';
+import { lastStatusOf, summaryOf } from '../invariants/record/nodes.js';
+import type { Actor, ActorWord, AnyCore } from './actor.js';
+import { piecesOf } from './core-factory.js';
+import { flipState, isFlipped, type StatePart } from './flipped-state.js';
+import { runBeginsMs } from './virtual-time.js';
+
+export abstract class Processes {
+  protected readonly known = new Map<string, Actor>();
+  protected readonly byPeer = new Map<PeerId, Partial<Record<ActorWord, Actor>>>();
+  protected readonly serving = new Set<Actor>();
+
+  /** Milliseconds since the run began. */
+  abstract get nowMs(): number;
+
+  /** The state machine of a node's core; undefined: it has none. */
+  protected abstract machineOf(core: AnyCore): KvStateMachine | undefined;
+
+  /** The process of that name; it may be down. */
+  actor(peerId: PeerId, word: ActorWord): Actor | undefined {
+    return this.byPeer.get(peerId)?.[word];
+  }
+
+  named(name: string): Actor | undefined {
+    return this.known.get(name);
+  }
+
+  /** All processes that were ever started and not replaced. */
+  get actors(): Iterable<Actor> {
+    return this.known.values();
+  }
+
+  /** Whether a process of that name was ever started. */
+  isKnown(name: string): boolean {
+    return this.known.has(name);
+  }
+
+  isUp(peerId: PeerId, word: ActorWord): boolean {
+    return this.actor(peerId, word)?.isUp === true;
+  }
+
+  /** The nodes of a peer that run: none, one, or two. */
+  nodesOf(peerId: PeerId): Actor[] {
+    return (['node', 'rival'] as const).flatMap((word) => {
+      const actor = this.actor(peerId, word);
+      return actor?.isUp === true ? [actor] : [];
+    });
+  }
+
+  /** The nodes that serve the group's subjects, the one of the highest term first. */
+  get servers(): Actor[] {
+    if (this.serving.size < 2) return [...this.serving];
+    return [...this.serving].sort((a, b) => summaryOf(b).term - summaryOf(a).term);
+  }
+
+  isServing(actor: Actor): boolean {
+    return this.serving.has(actor);
+  }
+
+  /** The peer that serves the group's subjects: with two of them, the one of the higher term. */
+  get leader(): PeerId | undefined {
+    return this.servers[0]?.peerId;
+  }
+
+  /** A peer's node; of two, the one that is not fenced. */
+  nodeActor(peerId: PeerId): Actor {
+    const node = this.actor(peerId, 'node');
+    const other = this.actor(peerId, 'rival');
+    if (node === undefined) throw new Error(`${peerId} was never started`);
+    const takesOver = other?.isUp === true && (!node.isUp || summaryOf(node).role === 'fenced');
+    return takesOver ? other : node;
+  }
+
+  node(peerId: PeerId): NodeCore {
+    return this.nodeActor(peerId).core as unknown as NodeCore;
+  }
+
+  logStore(peerId: PeerId): LogStoreCore {
+    return this.actor(peerId, 'log-store')?.core as unknown as LogStoreCore;
+  }
+
+  status(peerId: PeerId): StatusReply {
+    return this.statusOf(this.nodeActor(peerId));
+  }
+
+  /** The same as of its last step, for who asks after each: not for what goes by the clock. */
+  lastStatus(peerId: PeerId): StatusReply {
+    return lastStatusOf(this.nodeActor(peerId), (actor) => this.statusOf(actor));
+  }
+
+  /** The summary of the node's core. */
+  summary(peerId: PeerId): NodeSummary {
+    return summaryOf(this.nodeActor(peerId));
+  }
+
+  /** What a node that runs answers to `status`. */
+  statusOf(actor: Actor): StatusReply {
+    return (actor.core as unknown as NodeCore).status({
+      nowMs: actor.clock.at(this.nowMs),
+      wallTimeMs: runBeginsMs + this.nowMs,
+      random: 0,
+    });
+  }
+
+  /** What the peer's state machine answers to a query of kv. */
+  query(peerId: PeerId, keys: readonly string[]): unknown {
+    const query: KvQuery = { type: 'keys', keys };
+    return this.machineOf(this.nodeActor(peerId).core)?.query(query);
+  }
+
+  /** Spoils the state of the peer's node; false: it cannot be. */
+  flipState(peerId: PeerId, part: StatePart): boolean {
+    const machine = this.machine(peerId);
+    return machine !== undefined && flipState(machine, part);
+  }
+
+  /** Whether the state of the peer's node is spoiled, by itself or from a snapshot. */
+  isFlipped(peerId: PeerId): boolean {
+    const machine = this.isUp(peerId, 'node') ? this.machine(peerId) : undefined;
+    return machine !== undefined && isFlipped(machine);
+  }
+
+  /** The state of the peer's node, as pieces of a snapshot; none where it has no state machine. */
+  stateOf(peerId: PeerId): readonly Uint8Array[] {
+    const machine = this.machine(peerId);
+    return machine === undefined ? [] : [...piecesOf(machine)];
+  }
+
+  /** The digest of the state of the peer's node. */
+  digest(peerId: PeerId): string | undefined {
+    return this.machine(peerId)?.digest();
+  }
+
+  private machine(peerId: PeerId): KvStateMachine | undefined {
+    return this.machineOf(this.nodeActor(peerId).core);
+  }
+}
