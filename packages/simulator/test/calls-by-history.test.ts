@@ -10,7 +10,7 @@ function get(groupUid: string, answeredMs: number, at?: string): RecordedCall {
   return { client: 'c1', operation: 'get', key: 'k', invokedMs: 0, answeredMs, outcome: 'ok', groupUid, ...where };
 }
 
-test('a peer that holds nothing answers a stale read from no history, and parts none from what it goes on with', () => {
+test('a stale read of an empty peer belongs to no history and does not separate a history from the one it continues', () => {
   const history = new History();
   for (const call of [get('one', 1), get('', 2, 'n5'), get('reset', 3)]) history.add(call);
   history.continuing.add('reset');
@@ -23,7 +23,7 @@ test('a peer that holds nothing answers a stale read from no history, and parts 
   expect(callsOfHistories(history).map(({ groupUid }) => groupUid)).toContain('');
 });
 
-test('of a delete before a reset only its number may show: the key need not have been there', () => {
+test('a delete before a reset may be visible only by its revision: the key need not have existed', () => {
   const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
   const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
   const removed: Operation = { ...done, name: 'delete', called: 3, returned: 4, reply: { revision: 8, deleted: true } };
@@ -41,7 +41,7 @@ test('of a delete before a reset only its number may show: the key need not have
   expect(carriedInto([other, put, removed], [again, read])).toEqual([put, { ...removed, outcome: 'unknown' }]);
 });
 
-test('a revision that a client expects in vain is none of what a history goes on with', () => {
+test('a revision that a failed compare-and-set expected is not taken as inherited from an earlier history', () => {
   const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
   const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
   const cas = (swapped: boolean): Operation => ({
@@ -57,7 +57,7 @@ test('a revision that a client expects in vain is none of what a history goes on
   expect(carriedInto([put], [cas(true)])).toEqual([put]);
 });
 
-test('a delete that finds a key which nobody has read there has ended one of the writes of before, and nobody knows which', () => {
+test('a delete that finds a key which nobody has read in this history has removed one of the earlier writes, and it is not known which', () => {
   const done = { client: 'c1', key: 'k', outcome: 'done' } as const;
   const put: Operation = { ...done, name: 'put', value: 'v', called: 1, returned: 2, reply: { revision: 7 } };
   const found = (deleted: boolean): Operation => ({
@@ -71,7 +71,7 @@ test('a delete that finds a key which nobody has read there has ended one of the
   expect(carriedInto([put], [found(false)])).toEqual([]);
 });
 
-test('a backup may be of any history before, and not only of the last one', () => {
+test('a backup may be from any earlier history, not only from the last one', () => {
   const base = numbersPerSecond;
   const history = new History();
   const put = (groupUid: string, revision: number, atMs: number): RecordedCall => ({

@@ -26,7 +26,7 @@ function faultsIn(members: readonly PeerId[], seeds: number): { reached: Set<str
   return { reached, broken };
 }
 
-test('of three members: under each fault that lasts the leader stays, and writes are committed', {
+test('a leader of three members stays and commits writes during each lasting fault', {
   timeout: 240_000,
 }, () => {
   const { reached, broken } = faultsIn(peers.slice(0, 3), 16);
@@ -34,7 +34,7 @@ test('of three members: under each fault that lasts the leader stays, and writes
   expect(reached.size).toBe(5);
 });
 
-test('of five members: under each fault that lasts the leader stays, and writes are committed', {
+test('a leader of five members stays and commits writes during each lasting fault', {
   timeout: 240_000,
 }, () => {
   const { reached, broken } = faultsIn(peers, 16);

@@ -13,13 +13,13 @@ function founded(peers: PeerId[], spare: PeerId[] = [], seed = 1): DirectMesh {
   return mesh;
 }
 
-describe('the four cores together', () => {
-  test('a group of one is founded', () => {
+describe('a mesh of the four cores', () => {
+  test('bootstraps a group of one', () => {
     const mesh = founded([n1]);
     expect(mesh.leader).toBe(n1);
   });
 
-  test('a group is founded also where all others answer before the own actors of the founder do', () => {
+  test('bootstraps a group although all other peers answer before the founder’s own actors do', () => {
     const mesh = new DirectMesh([n1, n2, n3]);
     for (const kind of ['node', 'ballot-box', 'log-store']) mesh.network.cut([['n1.replicator'], [`n1.${kind}`]], true);
     mesh.run(50);
@@ -29,7 +29,7 @@ describe('the four cores together', () => {
     expect(mesh.answered(asked, 2000)).toMatchObject({ result: { founded: true } });
   });
 
-  test('a peer lets nobody else found the group for as long as its founder waits for another', () => {
+  test('lets nobody else bootstrap the group while its founder waits for another peer', () => {
     const mesh = new DirectMesh([n1, n2, n3]);
     mesh.run(500);
     mesh.network.cut([[n3], [n1, n2]], false);
@@ -41,7 +41,7 @@ describe('the four cores together', () => {
     expect(mesh.answered(asked, 2000)).toMatchObject({ result: { founded: true, peers: [n1, n2, n3] } });
   });
 
-  test('a group of three is founded, writes and reads', () => {
+  test('bootstraps a group of three, which writes and reads', () => {
     const mesh = founded([n1, n2, n3]);
     expect(mesh.answered(mesh.put(n1, 'a', '1'))).toMatchObject({
       result: { results: [['done', expect.any(Number), true]] },
@@ -51,7 +51,7 @@ describe('the four cores together', () => {
     for (const peer of [n1, n2, n3]) expect(mesh.valueAt(peer, 'a')).toBe('1');
   });
 
-  test('{n1,n2,n3} becomes {n1,n4,n5} by the stages', () => {
+  test('changes {n1,n2,n3} to {n1,n4,n5} through all stages', () => {
     const [n4, n5] = ids('n4', 'n5') as [PeerId, PeerId];
     const mesh = founded([n1, n2, n3], [n4, n5]);
     mesh.answered(mesh.put(n1, 'a', '1'));
@@ -63,7 +63,7 @@ describe('the four cores together', () => {
     expect(removed.sort()).toEqual([n2, n3]);
   });
 
-  test('a new peer is a member within a tick after it was added, on the average, while clients write', () => {
+  test('makes a new peer a member within a tick after it was added, on average, while clients write', () => {
     const [n4] = ids('n4') as [PeerId];
     const tookMs = Array.from({ length: 10 }, (_, at) => {
       const mesh = founded([n1, n2, n3], [n4], at + 1);
@@ -82,7 +82,7 @@ describe('the four cores together', () => {
     expect(tookMs.reduce((sum, ms) => sum + ms) / tookMs.length).toBeLessThan(tickMs);
   });
 
-  test('a leader that removes itself hands over', () => {
+  test('transfers leadership when a leader removes itself', () => {
     const mesh = founded([n1, n2, n3]);
     const answer = mesh.answered(mesh.adminOfGroup('remove_peer', { peer_id: n1 }));
     expect(answer).toMatchObject({ result: { new_peers: [n2, n3] } });
@@ -93,22 +93,25 @@ describe('the four cores together', () => {
     mesh.wait('another leads', () => mesh.leader !== undefined && mesh.leader !== n1, 1000);
   });
 
-  test.each([1, 2, 3, 4, 5])('a new leader that has not heard of all changes members at once, seed %i', (seed) => {
-    const mesh = founded([n1, n2, n3], [], seed);
-    mesh.crashPeer(n1);
-    mesh.wait('another leads', () => mesh.leader !== undefined && mesh.leader !== n1, 5000);
-    mesh.startPeer(n1);
-    const leader = mesh.leader as PeerId;
-    mesh.wait(
-      'its flush is committed',
-      () => mesh.status(leader).commit_index === mesh.status(leader).last_index,
-      1000,
-    );
-    const answer = mesh.answered(mesh.adminOfGroup('change_peers', { new_peers: [n1] }), 5000);
-    expect(answer).toMatchObject({ result: { new_peers: [n1] } });
-  });
+  test.each([1, 2, 3, 4, 5])(
+    'changes members at once with a new leader that has not heard from all peers, seed %i',
+    (seed) => {
+      const mesh = founded([n1, n2, n3], [], seed);
+      mesh.crashPeer(n1);
+      mesh.wait('another leads', () => mesh.leader !== undefined && mesh.leader !== n1, 5000);
+      mesh.startPeer(n1);
+      const leader = mesh.leader as PeerId;
+      mesh.wait(
+        'its flush is committed',
+        () => mesh.status(leader).commit_index === mesh.status(leader).last_index,
+        1000,
+      );
+      const answer = mesh.answered(mesh.adminOfGroup('change_peers', { new_peers: [n1] }), 5000);
+      expect(answer).toMatchObject({ result: { new_peers: [n1] } });
+    },
+  );
 
-  test('the leader is lost, and another is elected', () => {
+  test('elects another leader when the leader is lost', () => {
     const mesh = founded([n1, n2, n3]);
     mesh.answered(mesh.put(n1, 'a', '1'));
     mesh.crashPeer(n1);
@@ -121,7 +124,7 @@ describe('the four cores together', () => {
   });
 
   test.each(['node', 'replicator', 'ballot-box', 'log-store'] as const)(
-    'the %s of the leader is lost for good',
+    'elects another leader when the %s of the leader is lost',
     (kind) => {
       const mesh = founded([n1, n2, n3]);
       mesh.answered(mesh.put(n1, 'a', '1'));
@@ -135,7 +138,7 @@ describe('the four cores together', () => {
   );
 
   test.each(['node', 'replicator', 'ballot-box', 'log-store'] as const)(
-    'the %s of the leader restarts at once',
+    'keeps serving when the %s of the leader restarts at once',
     (kind) => {
       const mesh = founded([n1, n2, n3]);
       mesh.answered(mesh.put(n1, 'a', '1'));

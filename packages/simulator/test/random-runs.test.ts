@@ -2,6 +2,10 @@
 import { expect, test } from 'vitest';
 import { expectRuns, timeout } from './support/random-runs.js';
 
-test.each([1, 6, 11, 16])('runs of five seeds from %i on keep all invariants and come back', { timeout }, (from) => {
-  expect(expectRuns(from, from + 5)).toBeGreaterThan(100);
-});
+test.each([1, 6, 11, 16])(
+  'five seeds from %i on keep all invariants, and their groups recover',
+  { timeout },
+  (from) => {
+    expect(expectRuns(from, from + 5)).toBeGreaterThan(100);
+  },
+);

@@ -7,7 +7,7 @@ import { withElectionsForFree } from './support/broken-core.js';
 
 const timeout = 120_000;
 
-describe('the same seed is the same run', { timeout }, () => {
+describe('the same seed gives the same run', { timeout }, () => {
   test('byte for byte', () => {
     const lines = [1, 2].map(() => {
       const trace: string[] = [];
@@ -18,7 +18,7 @@ describe('the same seed is the same run', { timeout }, () => {
     expect(lines[0]?.split('\n').length).toBeGreaterThan(1000);
   });
 
-  test('in another process, too', async () => {
+  test('also in another process', async () => {
     const command = new URL('../dist/command/simulate.js', import.meta.url).pathname;
     const { stdout } = await promisify(execFile)(process.execPath, [command, '--seed', '12', '--json']);
     const there = JSON.parse(stdout) as { traceHash: string; coverage: unknown };
@@ -27,18 +27,18 @@ describe('the same seed is the same run', { timeout }, () => {
     expect(there.coverage).toEqual(here.coverage);
   });
 
-  test('another seed is another run', () => {
+  test('and another seed gives another run', () => {
     expect(runSeed(13, { hash: true }).traceHash).not.toBe(runSeed(14, { hash: true }).traceHash);
   });
 
-  test('a plan that went through text is the same run', () => {
+  test('also if its plan was formatted and parsed', () => {
     const script = parseScript(formatScript(randomPlan(11)));
     expect(runCommands(script, 11, { hash: true }).traceHash).toBe(runSeed(11, { hash: true }).traceHash);
   });
 });
 
 describe('a failure', { timeout }, () => {
-  test('is shrunk to the few commands that it takes, and is repeated by its script', () => {
+  test('is shrunk to the few commands that it needs, and its script repeats it', () => {
     withElectionsForFree(() => {
       const script = randomPlan(1);
       const { violation } = runCommands(script, 1);
@@ -56,19 +56,19 @@ describe('a failure', { timeout }, () => {
     });
   });
 
-  test('is a failure of the run, not of the cores as they are', () => {
+  test('belongs to the broken core of the run, not to the real cores', () => {
     expect(runSeed(1).violation).toBeUndefined();
   });
 });
 
 describe('a single seed', { timeout }, () => {
-  test('does not fail by what it does not reach', async () => {
+  test('does not fail because of missing coverage', async () => {
     const command = new URL('../dist/command/simulate.js', import.meta.url).pathname;
     const { stdout } = await promisify(execFile)(process.execPath, [command, '--seed', '12']);
     expect(stdout).toMatch(/1 seed, \d+ events in .* events a second, \d+ seeds a minute\ntrace [0-9a-f]{64}\n$/);
   });
 
-  test('fails as a set of one', async () => {
+  test('fails for missing coverage when it is run as a set', async () => {
     const command = new URL('../dist/command/simulate.js', import.meta.url).pathname;
     const run = promisify(execFile)(process.execPath, [command, '--from', '12', '--seeds', '1', '--json']);
     await expect(run).rejects.toMatchObject({ code: 1, stdout: expect.stringContaining('"failed":[],"missing":["') });

@@ -15,8 +15,8 @@ said
 twice
 `;
 
-describe('the text of a scenario', () => {
-  test('is taken apart and put together again', () => {
+describe('a scenario file', () => {
+  test('is parsed and formatted back to the same text', () => {
     const blocks = parseScenario(text);
     expect(blocks.map(({ commands }) => commands)).toEqual([
       [],
@@ -31,12 +31,12 @@ describe('the text of a scenario', () => {
     expect(headOf(text)).toBe('A story (promise 1).');
   });
 
-  test('has no output without commands', () => {
+  test('has no output for a block without commands', () => {
     expect(() => parseScenario('# alone\n----\nsaid\n')).toThrow('line 2: output without commands');
   });
 });
 
-describe('a command of a scenario', () => {
+describe('the scenario command', () => {
   test.each([
     ['until n2 commit 5 within=100', { type: 'until', within: 100 }],
     [
@@ -51,7 +51,7 @@ describe('a command of a scenario', () => {
     ['group n1 n2 | n3', { type: 'group', peers: ['n1', 'n2'], spare: ['n3'] }],
     ['given n1 terms=1,1,4 vote=n2', { type: 'given', terms: [1, 1, 4], term: 4, vote: 'n2', commit: 1 }],
     ['crash n1.node', { type: 'crash', targets: ['n1.node'] }],
-  ])('%s', (line, command) => {
+  ])('%s is parsed', (line, command) => {
     expect(parseScenarioCommand(line)).toMatchObject(command);
   });
 
@@ -63,12 +63,12 @@ describe('a command of a scenario', () => {
     'show no_event',
     'jump',
     'put a',
-  ])('%s makes no sense', (line) => {
+  ])('%s is rejected', (line) => {
     expect(() => parseScenarioCommand(line)).toThrow();
   });
 });
 
-test('what several say alike is one line, where the first has said it', () => {
+test('output that several peers have in common is merged into the line of the first', () => {
   const output = new ScenarioOutput();
   output.say('n2', 'yes');
   output.say('n1', 'no');
@@ -79,7 +79,7 @@ test('what several say alike is one line, where the first has said it', () => {
   expect(output.take()).toEqual(['n1 n2: yes', 'n1: no', 'n1: yes', 'a line of its own', 'n3: yes']);
 });
 
-test('a command that cannot be carried out names its line, and what was said before it', () => {
+test('the error of a command names its line, and the output before it', () => {
   const [block] = parseScenario('group n1 n2 n3\ncrash n1\nuntil leader n1 within=3000\n');
   if (block === undefined) throw new Error('there is a block');
   expect(() => new ScenarioRun().runBlock(block)).toThrow(

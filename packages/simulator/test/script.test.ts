@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { formatScript, parseCommand, parseScript, randomPlan, ScriptError } from '../src/index.js';
 
-describe('the language of scripts', () => {
-  test('a plan comes back from its text', () => {
+describe('the command language', () => {
+  test('parses a formatted plan back to the same plan', () => {
     for (let seed = 1; seed <= 50; seed++) {
       const plan = randomPlan(seed);
       expect(parseScript(formatScript(plan))).toEqual(plan);
@@ -77,7 +77,7 @@ describe('the language of scripts', () => {
     expect(formatScript([parseCommand(line)])).toBe(`${line}\n`);
   });
 
-  test('comments and empty lines mean nothing', () => {
+  test('ignores comments and empty lines', () => {
     expect(parseScript('# a story\n\npeers n1 # alone\n  run 5\n')).toEqual([
       { type: 'peers', peers: ['n1'] },
       { type: 'run', ms: 5 },
@@ -100,7 +100,7 @@ describe('the language of scripts', () => {
     ['wipe n1 if=bored', 'if=bored: expected spare or held'],
     ['c1 put k', 'expected a value'],
     ['c1 eat k', 'there is no operation eat'],
-  ])('%s is refused', (line, why) => {
+  ])('rejects %s', (line, why) => {
     expect(() => parseScript(`peers n1\n${line}`)).toThrow(new ScriptError(`line 2, "${line}": ${why}`));
   });
 });

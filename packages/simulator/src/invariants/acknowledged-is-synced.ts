@@ -1,7 +1,8 @@
 /**
- * What is acknowledged is synced: to a leader, that the log is the leader's up to an index; to the own node, that its
- * messages up to one are done; to a client, that its write is in the log (promise 16). That a quorum has synced what is
- * committed, `commits-have-a-quorum` sees to.
+ * What is acknowledged is synced. A follower's log-store acknowledges to the leader that the logs agree up to an
+ * index; a log-store acknowledges to its own node that a message has been carried out; a leader acknowledges to a
+ * client that its write is committed (promise 16). That a quorum has synced what is committed is the rule of
+ * `commits-have-a-quorum`.
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
@@ -124,6 +125,6 @@ export class AcknowledgedIsSynced extends Rule implements Invariant {
       index += 1;
       entry = commits.at(index);
     }
-    this.check(entry !== undefined, () => `write ${requestId} is answered as done, and not committed`);
+    this.check(entry !== undefined, () => `write ${requestId} is acknowledged, and not committed`);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A call is carried out in one history of the group's name: a request that names a history, or a client's session of one, is not
- * carried out in another, and is refused there as not done (promise 29; decision 0055).
+ * A request that names a history, or that uses a client's session of one, is not carried out in another history of the
+ * group's name, and is rejected there as not done (promise 29; decision 0055).
  */
 import type { ErrorBody } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';

@@ -1,6 +1,6 @@
 /**
- * A client that goes by a history reports its end before it goes by another one, and once: to the application this is how it learns
- * that its locks, leases and watches are lost (promise 29; decision 0055).
+ * A client reports the end of its history once, before it uses another one: this is how the application learns that
+ * its locks, leases and watches are lost (promise 29; decision 0055).
  */
 import type { ClientStep } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
@@ -16,16 +16,16 @@ export class ClientsReportAHistoryOnce extends Rule implements Invariant {
     this.reported.set(client, reported);
     for (const groupUid of ended) {
       this.check(!reported.has(groupUid), () => `${name} reports twice that the history ${groupUid} has ended`);
-      this.check(groupUid === before, () => `${name} reports that ${groupUid} has ended, and goes by ${before}`);
+      this.check(groupUid === before, () => `${name} reports that ${groupUid} has ended, and uses ${before}`);
       reported.add(groupUid);
     }
     this.check(
       before === undefined || before === after || reported.has(before),
-      () => `${name} goes by ${after}, and has not reported that ${before} has ended`,
+      () => `${name} uses ${after}, and has not reported that ${before} has ended`,
     );
     this.check(
       after === undefined || !reported.has(after),
-      () => `${name} goes by ${after}, which it has reported as ended`,
+      () => `${name} uses ${after}, which it has reported as ended`,
     );
   }
 }

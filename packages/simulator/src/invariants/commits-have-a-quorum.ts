@@ -1,7 +1,7 @@
 /**
- * When a ballot-box says that entries are committed, the last of them is of the leader's own term, and synced on the disks
- * of a majority of each set of the configuration in force at it, the entry's own included (Raft thesis, sections 3.6.2
- * and 4.3). Only the stores count that this configuration names.
+ * When a ballot-box reports entries as committed, the last of them is of the leader's own term, and a majority of each
+ * set of the effective configuration at it has it synced; if that entry is itself a configuration, it is the effective
+ * one (Raft thesis, sections 3.6.2 and 4.3). Only the stores that this configuration names count.
  */
 import type { Body, StoreId } from '@conclave/protocol';
 import { configurationText, entryText } from './format.js';

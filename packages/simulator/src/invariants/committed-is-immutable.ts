@@ -1,4 +1,7 @@
-/** What is committed is never changed, and no disk that has it loses it but with all that it holds. */
+/**
+ * A committed entry is never changed, and a disk that has it loses it only together with everything else (Raft thesis,
+ * section 3.6.2).
+ */
 import type { PeerId } from '@conclave/protocol';
 import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';

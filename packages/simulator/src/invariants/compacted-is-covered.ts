@@ -1,6 +1,7 @@
 /**
- * Entries go from a disk only where a snapshot stands for them that is whole on that disk and of a committed entry; the
- * log goes on behind the last one that has gone, which is committed as well, and knows which configuration was in force.
+ * Entries are deleted from a disk only if a snapshot covers them that is complete on that disk and is of a committed
+ * entry. The log continues after the last deleted entry, which is committed as well, and the snapshot has the
+ * configuration that was effective there (Raft thesis, section 5.1).
  */
 import { type PeerId, snapshotChecksum } from '@conclave/protocol';
 import { configurationText, entryText, sameConfiguration } from './format.js';
@@ -18,17 +19,17 @@ export class CompactedIsCovered extends Rule implements Invariant {
     const counts = this.record.snapshots.of(peerId);
     this.check(
       base_index >= before.meta.base_index,
-      () => `the log of ${peerId} began behind entry ${before.meta.base_index}, and now behind ${base_index}`,
+      () => `the log of ${peerId} began after entry ${before.meta.base_index}, and now after ${base_index}`,
     );
     this.check(
       counts !== undefined && counts.head.index >= base_index,
       () =>
-        `${peerId} lets go entries up to ${base_index}, and has a snapshot up to ${counts?.head.index ?? 'nothing'}`,
+        `${peerId} deletes entries up to ${base_index}, and has a snapshot up to ${counts?.head.index ?? 'nothing'}`,
     );
     this.checkWhole(peerId);
     this.check(
       last_index === (store.last?.index ?? base_index),
-      () => `the log of ${peerId} is noted to end at ${last_index}, and ends with ${entryText(store.last)}`,
+      () => `the log of ${peerId} is recorded to end at ${last_index}, and ends with ${entryText(store.last)}`,
     );
     // Of a history that was left nothing can be said any more.
     if (!this.record.commits.groupUids.has(group_uid)) return;
@@ -41,7 +42,7 @@ export class CompactedIsCovered extends Rule implements Invariant {
     this.check(
       base_index === 0 || base?.term === base_term,
       () =>
-        `the log of ${peerId} begins behind entry ${base_index} of term ${base_term}, and that is ${entryText(base)}`,
+        `the log of ${peerId} begins after entry ${base_index} of term ${base_term}, and that is ${entryText(base)}`,
     );
     const known = configurations.at(-1);
     const inForce = end.inForce;
@@ -50,9 +51,9 @@ export class CompactedIsCovered extends Rule implements Invariant {
         inForce?.entry.index === known.index &&
         sameConfiguration(known.configuration, inForce.configuration),
       () =>
-        `the snapshot of ${peerId} goes by ${known === undefined ? 'none' : configurationText(known.configuration)}, and ${
+        `the snapshot of ${peerId} uses ${known === undefined ? 'none' : configurationText(known.configuration)}, and ${
           inForce === undefined ? 'none' : configurationText(inForce.configuration)
-        } is in force`,
+        } is effective`,
     );
   }
 
@@ -69,7 +70,7 @@ export class CompactedIsCovered extends Rule implements Invariant {
     }
     this.check(
       number === chunks && size === bytes && sum === checksum,
-      () => `${peerId} has ${number} of the ${chunks} chunks of the snapshot that counts, ${size} of ${bytes} bytes`,
+      () => `${peerId} has ${number} of the ${chunks} chunks of the current snapshot, ${size} of ${bytes} bytes`,
     );
   }
 }

@@ -1,9 +1,10 @@
 /**
- * A leader that its quorum has confirmed within an election timeout grants no vote and no pre-vote, unless it has sent the candidate
- * itself: nobody else can be elected meanwhile, and a vote would only end its term (Raft thesis, section 4.2.3).
+ * A leader that its quorum has confirmed within an election timeout grants no vote and no pre-vote, unless it sent the
+ * candidate itself: nobody else can be elected meanwhile, and a vote would only end the leader's term (Raft thesis,
+ * section 4.2.3).
  *
- * A confirmation counts as of when the leader sent the tick that the quorum has echoed, by the clock of its process as the simulator
- * holds it. What the leader believes is not asked.
+ * A confirmation counts from when the leader sent the tick that the quorum echoed, by the clock of the leader's
+ * process as the simulator keeps it. It does not ask what the leader believes.
  */
 import type { Instant } from '@conclave/actor/core';
 import { type Body, defaultTimes } from '@conclave/protocol';
@@ -73,7 +74,7 @@ export class ConfirmedLeadersGrantNothing extends Rule implements Invariant {
     this.check(
       transfer || agoMs > defaultTimes.electionTimeoutMs,
       () =>
-        `${name} leads term ${leading.term} and helps ${candidate_id}, ${agoMs} ms after a quorum has confirmed ${peerId}`,
+        `${name} leads term ${leading.term} and grants ${candidate_id} a vote, ${agoMs} ms after a quorum has confirmed ${peerId}`,
     );
   }
 }

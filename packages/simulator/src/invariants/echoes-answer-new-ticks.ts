@@ -1,6 +1,6 @@
 /**
- * A follower echoes each tick of its leader once, and none after a later one: only a new tick renews its timer, and what
- * renews it is echoed (DESIGN, section 5).
+ * A follower echoes each tick of its leader once, and none after a later one: only a new tick renews the follower's
+ * election timer, and what renews it is echoed (DESIGN, section 5).
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';

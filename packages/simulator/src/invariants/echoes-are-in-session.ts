@@ -1,7 +1,7 @@
 /**
- * A follower echoes its leader only while no second node of its peer can have voted: less than nine tenths of an election
- * timeout, by its own clock, after a newer session of its log-store was opened. And the session tick that it reports is one
- * that it has received in this term, before that session was opened (decisions 0041 and 0042).
+ * A follower echoes its leader only while no second node of its peer can have voted: less than nine tenths of an
+ * election timeout, by its own clock, after a newer session of its log-store was opened. And the session tick that it
+ * reports is one that it received in this term, before that session was opened (decisions 0041 and 0042).
  *
  * Sessions are followed from outside, as log-stores open them: what the node believes of its own session is not asked.
  */

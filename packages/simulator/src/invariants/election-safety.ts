@@ -1,4 +1,7 @@
-/** A term has one leader over the whole run (Raft thesis, figure 3.2: election safety). */
+/**
+ * Election Safety (Raft thesis, figure 3.2): at most one leader is elected in a term, over the whole run. Not even the
+ * same peer may be elected twice in a term: it may have lost its memory in between.
+ */
 import type { PeerId } from '@conclave/protocol';
 import type { RunObserver } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';

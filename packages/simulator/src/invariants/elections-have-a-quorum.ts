@@ -1,6 +1,6 @@
 /**
- * Whoever leads was voted for by a majority of each set of the configuration in force in its own log, by the stores that
- * this names, and each of these votes is synced (Raft thesis, sections 3.4 and 4.3).
+ * A leader has the votes of a majority of each set of the effective configuration of its own log, given by the stores
+ * that the configuration names, and each of these votes is synced (Raft thesis, sections 3.4 and 4.3).
  */
 import type { Body } from '@conclave/protocol';
 import { configurationText, entryText, sameConfiguration } from './format.js';
@@ -21,7 +21,7 @@ export class ElectionsHaveAQuorum extends Rule implements Invariant {
     // Also where a ballot-box has restarted and the election is opened again: it counts the candidate's own vote at once.
     this.check(
       body.kind !== 'vote' || this.record.hasVoted(body.store_id, body.term, body.peer_id),
-      () => `${body.peer_id} has its own vote of term ${body.term} counted, which is not synced`,
+      () => `${body.peer_id} counts its own vote of term ${body.term}, which is not synced`,
     );
     if (!this.record.isNewElection) return;
     const last = this.record.accepted.of(body)?.last;

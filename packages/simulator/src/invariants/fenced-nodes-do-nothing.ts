@@ -1,4 +1,6 @@
-/** A node that has heard that its session is over says nothing any more, and opens no other one (DESIGN, section 5). */
+/**
+ * A node that was told that its session is over sends nothing any more and opens no new session (DESIGN, section 5).
+ */
 import type { Message } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';

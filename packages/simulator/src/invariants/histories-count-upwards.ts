@@ -1,7 +1,8 @@
 /**
- * What a later history of a group's name gives out is above all that earlier ones have given out: revisions and the tokens of
- * locks; and ids of sessions and leases are different ones (promise 29; decisions 0054 and 0055). It is judged by the replies that
- * leaders send to clients, over resets, groups that are founded anew and groups that are restored from a backup.
+ * The numbers that a later history of a group's name gives out, revisions and lock tokens, are greater than all that
+ * earlier ones have given out; and its ids of sessions and leases are new (promise 29; decisions 0054 and 0055). This
+ * is checked on the replies that leaders send to clients, across resets, groups that are created again and groups that
+ * are restored from a backup.
  */
 import type { CommandResult, KvRequest } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';

@@ -1,6 +1,7 @@
 /**
- * Where a snapshot is installed into a log that has its last entry, all behind that entry stays: it may have been
- * acknowledged (Raft thesis, section 5.3). What goes otherwise is not committed: see `committed-is-immutable`.
+ * If a snapshot is installed into a log that has the snapshot's last entry, all entries after that one stay: they may
+ * have been acknowledged (Raft thesis, section 5.3). What is deleted otherwise is not committed: see
+ * `committed-is-immutable`.
  */
 import type { PeerId } from '@conclave/protocol';
 import { entryText } from './format.js';

@@ -1,7 +1,7 @@
 /**
- * What a node takes for committed is committed, and is what it has in its log. A follower takes for committed at most what
- * the leader has just verified of its log: `min(leader_commit, verified_index)`; or what the leader has said to be committed
- * when it was asked for that, if it has that entry with its term (the Log Matching Property).
+ * What a node considers committed is committed, and is what its own log has at that index (Raft thesis, section 3.5).
+ * A follower advances its commit index to `min(leader_commit, verified_index)` at most; or to a read index that the
+ * leader has answered, if the follower has that entry with the term that the leader named (Log Matching).
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
@@ -39,7 +39,7 @@ export class KnownCommitsAreTrue extends Rule implements Invariant {
     const committed = this.record.commits.at(commit_index);
     this.check(
       committed !== undefined,
-      () => `${actor.peerId} takes entry ${commit_index} for committed, and it is not`,
+      () => `${actor.peerId} considers entry ${commit_index} committed, and it is not`,
     );
     const own = this.storeOf.get(actor.core);
     // Nothing was told the log-store yet: it is what was found at the opening.
@@ -47,12 +47,12 @@ export class KnownCommitsAreTrue extends Rule implements Invariant {
     const accepted = entryAt(this.record.accepted.of(own)?.last, commit_index);
     this.check(
       accepted === committed,
-      () => `${actor.peerId} takes ${entryText(accepted)} for committed, and ${entryText(committed)} is`,
+      () => `${actor.peerId} considers ${entryText(accepted)} committed, and ${entryText(committed)} is`,
     );
     if (this.isToldByBallotBox() || this.isReadIndexOf(accepted, commit_index)) return;
     this.check(
       commit_index <= this.verified,
-      () => `${actor.peerId} takes entry ${commit_index} for committed, and ${this.verified} is verified`,
+      () => `${actor.peerId} considers entry ${commit_index} committed, and ${this.verified} is verified`,
     );
   }
 

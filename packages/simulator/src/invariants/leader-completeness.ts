@@ -1,6 +1,6 @@
 /**
- * Whoever leads has all that leaders of earlier terms have committed (Raft thesis, figure 3.2: leader completeness);
- * also what one of them commits only now, as its messages were on their way.
+ * Leader Completeness (Raft thesis, figure 3.2): a leader's log contains every entry committed in an earlier term.
+ * That includes entries whose commit, by a leader of an earlier term, is noticed only after the later election.
  */
 import type { Body } from '@conclave/protocol';
 import { entryText } from './format.js';

@@ -1,4 +1,7 @@
-/** Whoever leads is in a configuration of its own log, from the last one that it knows committed on. */
+/**
+ * A leader is in at least one configuration of its own log, from the last one that it knows to be committed on (Raft
+ * thesis, section 4.2.2).
+ */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { entryText } from './format.js';

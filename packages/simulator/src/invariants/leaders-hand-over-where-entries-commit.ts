@@ -1,7 +1,7 @@
 /**
- * A leader that is a member orders a peer to take over only where that peer can commit entries then, as far as the leader knows:
- * the peer takes entries, and so do enough reachable members for a majority of each set. Else leadership moves to a peer that
- * commits nothing (promise 32).
+ * A leader that is a member transfers leadership only to a peer that will be able to commit entries, as far as the
+ * leader knows: the target accepts entries, and so do enough reachable members for a majority of each set. Otherwise
+ * leadership would move to a peer that commits nothing (promise 32).
  */
 import type { NodeCore } from '@conclave/node';
 import { type Body, type Configuration, defaultTimes, isIn, type Member, type StatusReply } from '@conclave/protocol';
@@ -30,7 +30,8 @@ export class LeadersHandOverWhereEntriesCommit extends Rule implements Invariant
     if (configuration === null || !isIn(configuration, status.peer_id, status.store_id)) return;
     this.check(
       canCommit(peer_id, configuration, status),
-      () => `${from.name} hands over to ${peer_id}, which can commit nothing: read-only are ${readOnly(status)}`,
+      () =>
+        `${from.name} transfers leadership to ${peer_id}, which cannot commit anything; read-only: ${readOnly(status)}`,
     );
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A leader ends in time what has a deadline: catching up after `timeout_ms`, a joint stage that it has begun itself, and its
- * own leadership once it is out of a configuration that is committed (DESIGN, section 4; promise 1).
+ * A leader ends in time what has a deadline: catching up after `timeout_ms`, a joint stage that it has begun itself,
+ * and its own leadership after its removal is committed (DESIGN, section 4; promise 1).
  */
 import type { Instant } from '@conclave/actor/core';
 import { type ConclaveEvent, defaultTimes, type PeerId } from '@conclave/protocol';

@@ -1,4 +1,7 @@
-/** Clients send again upon `leader_elected`: its peer receives the group's requests by then (decision 0085). */
+/**
+ * A peer receives the group's requests by the time at which it publishes `leader_elected`: clients send again upon
+ * that event (decision 0085).
+ */
 import type { ConclaveEvent, PeerId } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';
 

@@ -1,6 +1,6 @@
 /**
- * Who answers a read by its lease leads alone: nobody has been elected in a later term yet, by votes or as it seems to a
- * ballot-box (Raft thesis, section 6.4.1). It holds as long as the clocks keep their bound.
+ * While a node answers a read by its lease, nobody has been elected in a later term, by votes or in the view of a
+ * ballot-box (Raft thesis, section 6.4.1). This holds as long as clocks keep their bound.
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';

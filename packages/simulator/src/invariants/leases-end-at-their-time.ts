@@ -1,7 +1,7 @@
 /**
- * No lease ends before its time is over: between the moment at which the entry that granted or kept it last was appended, and the one
- * at which the entry that ends it was, no clocks of leaders can have passed less than its time (DESIGN, section 5: expiry goes through
- * the log; promise 20).
+ * No lease of keys ends early: between the append of the entry that granted or last kept it and the append of the
+ * entry that ends it, the clocks of all leaders have advanced at least by its time (DESIGN, section 5: expiry is
+ * decided through the log; promise 20).
  */
 import type { LogIndex } from '@conclave/protocol';
 import { entryText } from './format.js';

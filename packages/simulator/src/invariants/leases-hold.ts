@@ -1,7 +1,7 @@
 /**
- * A voter that has heard a new tick of a leader within an election timeout, by its own clock, helps nobody else to be
- * elected, unless the leader itself has sent the candidate; and one that has just opened its log-store helps nobody at all
- * (Raft thesis, section 4.2.3; DESIGN, section 5).
+ * A voter that received a new tick from a leader within an election timeout, by the voter's own clock, grants no vote
+ * and no pre-vote, unless that leader sent the candidate (leadership transfer); and a voter that has just opened its
+ * log-store grants none at all (Raft thesis, section 4.2.3; DESIGN, section 5).
  */
 import type { Instant } from '@conclave/actor/core';
 import type { Body } from '@conclave/protocol';
@@ -77,11 +77,12 @@ export class LeasesHold extends Rule implements Invariant {
     const { candidate_id, transfer } = message.body;
     this.check(
       voter.openedMs <= since,
-      () => `${actor.peerId} helps ${candidate_id} ${step.at.nowMs - voter.openedMs} ms after it has started`,
+      () => `${actor.peerId} grants ${candidate_id} a vote ${step.at.nowMs - voter.openedMs} ms after it has started`,
     );
     this.check(
       transfer || voter.contactMs <= since,
-      () => `${actor.peerId} helps ${candidate_id} ${step.at.nowMs - voter.contactMs} ms after it has heard its leader`,
+      () =>
+        `${actor.peerId} grants ${candidate_id} a vote ${step.at.nowMs - voter.contactMs} ms after a tick from its leader`,
     );
     // The leader hands over: its lease is void for the term.
     if (transfer) voter.contactMs = Number.NEGATIVE_INFINITY;

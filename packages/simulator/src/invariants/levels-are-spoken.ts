@@ -1,6 +1,6 @@
 /**
- * A member of a configuration with a feature level has said that it speaks it: when the level is raised, and when the member is
- * taken in (promise 31). And a level is never lowered.
+ * A member of a configuration with a feature level has announced that it supports that level: before the level is
+ * raised, and before the member is added (promise 31). And a level is never lowered.
  */
 import { allMembers, type Body, isIn, type Levels, levelOf } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';

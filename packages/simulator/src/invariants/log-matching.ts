@@ -1,6 +1,6 @@
 /**
- * Where two logs have an entry of the same index and term, it is the same, and so is all before it (Raft thesis, figure
- * 3.2: log matching); and no log has a gap.
+ * Log Matching (Raft thesis, figure 3.2): if two logs contain an entry with the same index and term, they are
+ * identical in all entries up to that one. And no log has a gap.
  */
 import { type Invariant, Rule } from './invariant.js';
 

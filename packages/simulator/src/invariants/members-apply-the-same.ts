@@ -1,6 +1,6 @@
 /**
- * All state machines that have applied an entry hold the same, by the digest of their state: after every entry, and after each
- * restore from a snapshot (Raft thesis, figure 3.2: state machine safety).
+ * All state machines that have applied an entry have the same state, by its digest: after every entry, and after each
+ * restore from a snapshot (Raft thesis, figure 3.2: State Machine Safety).
  */
 import { decodeSnapshotChunk, type LogIndex } from '@conclave/protocol';
 import { entryText } from './format.js';
@@ -26,7 +26,7 @@ export class MembersApplyTheSame extends Rule implements Invariant {
     }
     this.check(
       first.digest === digest,
-      () => `behind ${entryText(entry)} the state of ${actor?.name} differs from the one of ${first.peer}`,
+      () => `after ${entryText(entry)} the state of ${actor?.name} differs from the one of ${first.peer}`,
     );
   }
 }

@@ -1,4 +1,4 @@
-/** A node deletes nothing at or below its commit index. */
+/** A node truncates nothing at or below its commit index (Raft thesis, section 3.5). */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';

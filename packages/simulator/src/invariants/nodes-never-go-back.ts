@@ -1,6 +1,6 @@
 /**
- * What a node believes of term, commit index and applied index never falls, and it applies nothing that it does not
- * believe committed.
+ * A node's term, commit index and applied index never decrease, and it applies nothing that it does not consider
+ * committed.
  */
 import type { NodeSummary } from '@conclave/node';
 import type { Actor } from '../mesh/actor.js';

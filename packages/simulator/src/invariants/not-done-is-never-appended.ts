@@ -1,7 +1,8 @@
 /**
- * A message of a client may reach two nodes that both take themselves for the leader. Where one of them answers that the request
- * is not done, no entry that the other has appended for it is ever committed: `not_done` is true of each attempt, not only of
- * what the client concludes from all of them (DESIGN, section 3).
+ * A request that was answered `not_done` is never committed. A client's message may reach two nodes that both consider
+ * themselves leader: if one of them answers that the request is not done, no entry that the other has appended for it
+ * is committed. So `not_done` is true of each attempt, not only of what the client concludes from all of them (DESIGN,
+ * section 3).
  */
 import { type Body, batchHeader, batchPayloads, type LogIndex } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';

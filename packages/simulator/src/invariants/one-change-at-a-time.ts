@@ -1,6 +1,7 @@
 /**
- * A leader appends no configuration but its first one, which is the one in force, before that is committed; none behind one
- * that is not committed, unless it takes back a joint one that it has appended itself in this term.
+ * A leader appends no configuration other than its first, which repeats the effective one, until that first one is
+ * committed; and none after an uncommitted one, except to roll back a joint one that it has appended itself in this
+ * term (Raft thesis, section 4.1).
  */
 import { type Body, isJoint } from '@conclave/protocol';
 import { configurationText, entryText, sameMembers } from './format.js';
@@ -25,7 +26,7 @@ export class OneChangeAtATime extends Rule implements Invariant {
     if (this.isTakenBack(entry, before)) {
       this.check(
         before.entry.term === leader_term && before.entry.index !== own.first,
-        () => `${leader_id} takes back ${entryText(before.entry)}, a joint configuration that is not its own`,
+        () => `${leader_id} rolls back ${entryText(before.entry)}, a joint configuration that is not its own`,
       );
       return;
     }
@@ -37,7 +38,7 @@ export class OneChangeAtATime extends Rule implements Invariant {
     this.check(
       before.entry.index <= own.commit,
       () =>
-        `${leader_id} appends ${entryText(entry)} behind ${configurationText(before.configuration)}, ${entryText(
+        `${leader_id} appends ${entryText(entry)} after ${configurationText(before.configuration)}, ${entryText(
           before.entry,
         )}, which is not committed`,
     );

@@ -1,6 +1,6 @@
 /**
- * Under one name there is one history: where something is committed, nobody leads, nor is anything committed, in a second
- * one, and no store goes over to another; but by a reset (promise 15).
+ * Under one name there is one history: once something is committed, nobody leads and nothing is committed in a second
+ * one, and no store changes to another history, except by a reset (promise 15).
  */
 import type { Body, PeerId } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';

@@ -1,6 +1,7 @@
 /**
- * Under a peer's name one store counts: in each set of a configuration a name stands once, and a store has one name. Only
- * where a lost store is replaced the old set has another one than the new (promise 6): and that one is lost indeed.
+ * Under a peer's name one store counts: each set of a configuration contains a name once, and a store has one name.
+ * The old and the new set name different stores for a peer only while a lost store is replaced (promise 6), and then
+ * the old store really is lost.
  */
 import type { Body, Member } from '@conclave/protocol';
 import { configurationText, entryText } from './format.js';

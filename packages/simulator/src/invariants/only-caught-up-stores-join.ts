@@ -1,7 +1,8 @@
 /**
- * A store is in no configuration, and so neither votes nor counts, before it has the latest configuration of the leader
- * synced, and all before that (promises 2, 6 and 9), nor before it gets the leader's new entries as members do (decision 0072).
- * What a store has lost it has to catch up again, as another store.
+ * A store is in no configuration, and so neither votes nor counts, before it has synced the leader's latest
+ * configuration and all entries before that (Raft thesis, section 4.2.1; promises 2, 6 and 9), and before it receives
+ * the leader's new entries as members do (decision 0072). What a store has lost it has to catch up again, as a new
+ * store.
  */
 import { allMembers, type Body, isIn } from '@conclave/protocol';
 import { entryText } from './format.js';
@@ -33,11 +34,11 @@ export class OnlyCaughtUpStoresJoin extends Rule implements Invariant {
       this.check(
         stored?.peerId === peer_id && hasEntry(stored.last, before.entry),
         () =>
-          `${leader_id} takes in ${peer_id} (${store_id}), which has synced up to ${entryText(stored?.last)}, not ${entryText(before.entry)}`,
+          `${leader_id} adds ${peer_id} (${store_id}), which has synced up to ${entryText(stored?.last)}, not ${entryText(before.entry)}`,
       );
       this.check(
         this.hearing.has(`${store_id} ${leader_id} ${leader_term}`),
-        () => `${leader_id} takes in ${peer_id} (${store_id}), which has not said that it hears its appends`,
+        () => `${leader_id} adds ${peer_id} (${store_id}), which has not said that it hears its appends`,
       );
     }
   }

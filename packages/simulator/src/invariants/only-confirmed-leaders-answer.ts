@@ -1,9 +1,9 @@
 /**
- * A node that does not lead, or whose last confirmed tick was sent longer than an election timeout ago, by its own clock,
- * answers no write and no read on the group's subjects in the step that takes it: its error must not overtake the answer of
- * the peer that leads by now (DESIGN, section 3). Not judged are a fenced node, a leader that needs nobody else, and one that may take a joint
- * configuration back with its old peers alone: in the joint stage of a change that it has begun, and while the old peers are
- * on their way back. Once it goes forward, to the new peers, it is judged.
+ * A node that does not lead, or whose last confirmed tick was sent longer than an election timeout ago, by its own
+ * clock, answers no write and no read on the group's subjects in the step that receives it: its error must not
+ * overtake the answer of the present leader (DESIGN, section 3). Exempt are a fenced node, a leader that needs nobody
+ * else, and a leader that may roll a joint configuration back with its old peers alone: in the joint stage of a change
+ * that it has begun, and until the rollback is committed. A leader whose change proceeds to the new peers is checked.
  */
 import type { Instant } from '@conclave/actor/core';
 import { type Body, type ConclaveEvent, isJoint, type PeerId, type Term } from '@conclave/protocol';

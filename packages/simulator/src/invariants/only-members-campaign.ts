@@ -1,6 +1,6 @@
 /**
- * Nobody stands, not even for pre-votes, without a configuration, nor outside all those of its log from the last one that
- * it knows committed on.
+ * A peer campaigns, also for pre-votes, only if it has a configuration, and only if it is in one of those of its log
+ * from the last one that it knows to be committed on (Raft thesis, section 4.2.2).
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
@@ -20,10 +20,10 @@ export class OnlyMembersCampaign extends Rule implements Invariant {
     if (!this.record.isNewElection) return;
     const { peer_id, store_id } = body;
     const last = this.record.accepted.of(body)?.last;
-    this.check(last?.inForce !== undefined, () => `${peer_id} stands without a configuration`);
+    this.check(last?.inForce !== undefined, () => `${peer_id} campaigns without a configuration`);
     this.check(
       isInFrom(last, summaryOf(from).commit_index, peer_id, store_id),
-      () => `${peer_id} (${store_id}) stands, in no configuration of its log up to ${entryText(last)}`,
+      () => `${peer_id} (${store_id}) campaigns, in no configuration of its log up to ${entryText(last)}`,
     );
   }
 }

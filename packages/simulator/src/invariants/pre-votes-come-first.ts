@@ -1,7 +1,8 @@
 /**
- * Who stands in a new term has won a pre-vote for it, with a majority of each set of the configuration in its log (Raft
- * thesis, section 9.6): who cannot win raises no term. But for one whom the leader has sent, for a leader that goes above
- * the term of somebody who does not vote, and for the founder of a group, who is alone.
+ * A candidate that campaigns in a new term has won a pre-vote for it, with a majority of each set of the configuration
+ * in its log (Raft thesis, section 9.6): a candidate that cannot win raises no term. Exempt are the target of a
+ * leadership transfer, a leader that campaigns above the term of a peer without a vote, and the founder of a group,
+ * which is alone.
  */
 import type { Body, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
@@ -41,7 +42,7 @@ export class PreVotesComeFirst extends Rule implements Invariant {
       configuration !== undefined &&
         hasQuorum(configuration, ({ store_id }) => store_id === body.store_id || helpers.has(store_id)),
       () =>
-        `${body.voted_for} stands in term ${body.term}, and ${[...helpers].join(', ') || 'nobody'} would help it, of ${
+        `${body.voted_for} campaigns in term ${body.term}, and ${[...helpers].join(', ') || 'nobody'} granted it a pre-vote, of ${
           configuration === undefined ? 'none' : configurationText(configuration)
         }`,
     );

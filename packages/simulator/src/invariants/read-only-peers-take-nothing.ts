@@ -1,6 +1,7 @@
 /**
- * A follower that is read-only, as it is told so or its disk is full, takes no entries; and a leader that knows itself and so
- * many others to be read-only that no majority of each set is left acknowledges no write that comes then.
+ * A follower that is read-only, by an operator's order or because its disk is full, accepts no entries. And a leader
+ * acknowledges no write that arrived while, as it knew, so many peers were read-only that no majority of each set was
+ * left.
  */
 import type { Instant } from '@conclave/actor/core';
 import type { NodeCore } from '@conclave/node';
@@ -26,7 +27,7 @@ export class ReadOnlyPeersTakeNothing extends Rule implements Invariant {
     const { readOnlyReason } = from.core as unknown as NodeCore;
     this.check(
       readOnlyReason === '',
-      () => `${from.name} is read-only (${readOnlyReason}), and takes entries of ${leader_id}`,
+      () => `${from.name} is read-only (${readOnlyReason}), and accepts entries of ${leader_id}`,
     );
   }
 

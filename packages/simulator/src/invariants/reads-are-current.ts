@@ -1,7 +1,7 @@
 /**
- * A linearizable read, confirmed by a quorum or by lease, at the leader or at a follower, is answered by a node that has
- * applied all that anybody had applied when the read arrived: a leader that was replaced meanwhile, also one of the same
- * peer, has not. Of leases that holds as long as the clocks keep their bound.
+ * A linearizable read, confirmed by a quorum or by lease, at the leader or at a follower, is answered by a node that
+ * has applied all that any node had applied when the read arrived. A leader that has been replaced since, also by
+ * another node of the same peer, has not. For leases this holds as long as clocks keep their bound.
  */
 import type { LogIndex } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';

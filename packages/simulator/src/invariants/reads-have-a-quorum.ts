@@ -1,7 +1,8 @@
 /**
- * A tick that is confirmed was echoed, in the leader's own term, by a majority of each set of a configuration that may be
- * in force at the leader: the last committed one, or one behind it (Raft thesis, section 6.4). The leader itself counts
- * where it is a member. So is a session tick, on which a lease rests: a majority has reported it, or a later one (decision 0041).
+ * A tick that is confirmed was echoed, in the leader's own term, by a majority of each set of a configuration that may
+ * be effective at the leader: the last committed one, or a later one (Raft thesis, section 6.4). The leader itself
+ * counts where it is a member. The same holds for a session tick, on which a lease is based: a majority has reported
+ * it or a later one (decision 0041).
  */
 import type { Body, Member } from '@conclave/protocol';
 import { configurationText } from './format.js';

@@ -1,8 +1,8 @@
 /**
- * A linearizable read is answered by a node that has heard, since the read came, of a tick that it has sent since then:
- * that its own log-store was still in its session, and, but where it needs nobody else, that a quorum has echoed it (Raft
- * thesis, section 6.4). A read index, which a follower asks for, is such a read. And a follower answers a read only after the
- * answer to a question that it has first asked since the read came.
+ * A linearizable read is answered only after a tick that the node sent since the read arrived: its own log-store has
+ * confirmed its session at that tick and, unless the leader needs nobody else, a quorum has echoed it (Raft thesis,
+ * section 6.4). A read index that a follower asks for is such a read. And a follower answers a read only after the
+ * answer to a question that it first asked since the read arrived.
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';

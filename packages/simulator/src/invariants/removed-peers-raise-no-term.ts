@@ -1,6 +1,7 @@
 /**
- * Who is out of the group, as is committed, and has not heard of it begins no election that comes to a vote: so it never
- * raises the group's term (promise 10). Who has begun to ask for pre-votes before it was out may still stand.
+ * A peer whose removal from the group is committed, and which has not learned of it, starts no election that reaches a
+ * vote, so it never raises the group's term (Raft thesis, section 4.2.3; promise 10). A peer that had begun to ask for
+ * pre-votes before its removal may still campaign.
  */
 import { type Body, isIn } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
@@ -25,7 +26,8 @@ export class RemovedPeersRaiseNoTerm extends Rule implements Invariant {
     }
     this.check(
       this.beganOut.get(core) !== body.term || !this.isOut(body),
-      () => `${body.peer_id} stands for term ${body.term}, and was out of the group before it asked for pre-votes`,
+      () =>
+        `${body.peer_id} campaigns in term ${body.term}, and had been removed from the group before it asked for pre-votes`,
     );
   }
 

@@ -1,6 +1,6 @@
 /**
- * A replicator sends nothing to other peers an election timeout, by its own clock, after it has taken the last new tick of
- * its node: one that is dead, paused or fenced is not kept in office (DESIGN, section 5).
+ * A replicator sends nothing to other peers once an election timeout, by its own clock, has passed since the last new
+ * tick of its node: it does not keep a dead, paused or fenced leader in its term (DESIGN, section 5).
  */
 import type { Instant } from '@conclave/actor/core';
 import type { Message } from '@conclave/protocol';

@@ -1,7 +1,7 @@
 /**
- * What a reset has left behind is nothing to whoever it has reset: no entry, no vote and no acknowledgement of the old
- * history counts in the new one (promise 15). A store goes over to a history that a reset has begun, by that reset alone, and
- * never back; and a node that was reset takes nothing of a leader of the old one.
+ * Nothing that a reset has left behind reaches the peers that it has reset: no entry, no vote and no acknowledgement
+ * of the old history counts in the new one (promise 15). A store moves to the history of a reset by that reset alone,
+ * and never back; and a node that was reset accepts nothing from a leader of the old history.
  */
 import type { Body, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';

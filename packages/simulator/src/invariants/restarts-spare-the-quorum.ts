@@ -1,6 +1,6 @@
 /**
- * Whoever a leader says may be restarted is not needed by the quorum that stores entries now: without that peer, more than half of
- * each set of the configuration has acknowledged to this leader within the last moments (promise 27).
+ * A peer that a leader calls safe to restart is not needed by the quorum that stores entries now: without it, more
+ * than half of each set of the configuration has acknowledged to this leader within the last moments (promise 27).
  */
 import type { Instant } from '@conclave/actor/core';
 import type { NodeCore, RestartAdvice } from '@conclave/node';
@@ -56,7 +56,7 @@ export class RestartsSpareTheQuorum extends Rule implements Invariant {
           const ages = [...configuration.peers, ...configuration.old_peers].map(
             (member) => `${member.peer_id} ${Math.round(ageMs(member))} ms`,
           );
-          return `${name} says that ${peer_id} may be restarted, and has heard of stored entries before: ${ages.join(', ')}`;
+          return `${name} calls ${peer_id} safe to restart; last acknowledgements of stored entries: ${ages.join(', ')}`;
         },
       );
     }

@@ -1,5 +1,5 @@
 /**
- * What a state machine makes of an entry is what the model of the key-value store makes of it, on each peer that applies it: the same
+ * The result of an entry in the state machine of each peer equals the result in the key-value model: the same
  * revisions, tokens and ids, and no entry is skipped (Raft thesis, section 6.3; DESIGN, section 9).
  */
 import type { LogIndex } from '@conclave/protocol';

@@ -1,6 +1,6 @@
 /**
- * The session of a store only grows, each opening of it has one of its own, and a log-store speaks of the session alone
- * that is in force on its disk.
+ * The session number of a store only increases, each opening has its own, and a log-store names only the session that
+ * is valid on its disk.
  */
 import type { Body, PeerId } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';
@@ -46,7 +46,7 @@ export class SessionsOnlyGrow extends Rule implements Invariant {
     const inForce = this.record.stored.of(storeId)?.meta.session;
     this.check(
       session === inForce,
-      () => `${storeId} speaks of session ${session}, and session ${inForce} is in force on its disk`,
+      () => `${storeId} sends a message of session ${session}, and session ${inForce} is valid on its disk`,
     );
   }
 }

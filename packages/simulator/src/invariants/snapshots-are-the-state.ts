@@ -1,7 +1,7 @@
 /**
- * A snapshot of an entry, wherever one comes to count, is the state that the model of the key-value store has once it has applied
- * the committed log up to that entry; and so is what is restored from it (Raft thesis, section 5.1). Keys, leases, locks and
- * sessions with their results, all of it.
+ * A snapshot that becomes current equals the state of the key-value model after the committed log up to the snapshot's
+ * entry; so does what is restored from it (Raft thesis, section 5.1). This covers keys, leases, locks, and sessions
+ * with their results.
  */
 import { decodeSnapshotChunk, type PeerId, SnapshotJoiner } from '@conclave/protocol';
 import { differenceOf } from '../model/model-state.js';
@@ -25,7 +25,7 @@ export class SnapshotsAreTheState extends Rule implements Invariant {
       const chunks = this.record.snapshots.chunks(peerId, counts.slot);
       pieces = [...chunks].flatMap((chunk) => joiner.add(chunk ?? new Uint8Array(0)));
     } catch (error) {
-      this.check(false, () => `the snapshot of ${peerId} does not hold together: ${(error as Error).message}`);
+      this.check(false, () => `the snapshot of ${peerId} is inconsistent: ${(error as Error).message}`);
     }
     this.compare(pieces, entry, () => `the snapshot of ${peerId} at ${entryText(entry)} is not the state there`);
   }

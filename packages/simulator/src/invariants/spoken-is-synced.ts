@@ -1,4 +1,4 @@
-/** Nothing is said of a term or a vote to another peer that is not synced (promise 16). */
+/** A term or a vote is synced before it is sent to another peer (Raft thesis, section 3.4; promise 16). */
 import type { Body, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
@@ -23,7 +23,7 @@ export class SpokenIsSynced extends Rule implements Invariant {
 
   private checkTerm(storeId: string, term: number): void {
     const synced = this.record.stored.of(storeId)?.meta.term ?? 0;
-    this.check(term <= synced, () => `term ${term} is spoken by ${storeId}, where term ${synced} is synced`);
+    this.check(term <= synced, () => `term ${term} is sent by ${storeId}, where term ${synced} is synced`);
   }
 
   private checkVote(storeId: string, term: number, candidate: PeerId): void {
@@ -31,7 +31,7 @@ export class SpokenIsSynced extends Rule implements Invariant {
     this.check(
       this.record.hasVoted(storeId, term, candidate),
       () =>
-        `${storeId} speaks of its vote of term ${term} for ${candidate}, and '${this.record.stored.of(storeId)?.votes.get(term) ?? ''}' is synced`,
+        `${storeId} sends its vote of term ${term} for ${candidate}, and '${this.record.stored.of(storeId)?.votes.get(term) ?? ''}' is synced`,
     );
   }
 }

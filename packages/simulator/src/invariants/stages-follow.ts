@@ -1,7 +1,8 @@
 /**
- * Each configuration follows from the one before it in its log by the stages of a change (DESIGN, section 4): a leader's
- * first is the same; from a stable one to a joint one with it as the old set, or with exactly one member more or less;
- * from a joint one to its new set, or back to its old one. A stable one is followed by the same with a higher feature level, too.
+ * Each configuration follows from the previous one in its log by one stage of a change (Raft thesis, section 4.3;
+ * DESIGN, section 4): a leader's first configuration equals the previous one; after a stable one comes a joint one
+ * that has it as its old set, or one with exactly one member more or less, or the same one with a higher feature
+ * level; after a joint one comes its new set or its old set.
  */
 import { type Body, type Configuration, isJoint, levelOf } from '@conclave/protocol';
 import { configurationText, entryText, keysOf, sameConfiguration, sameMembers } from './format.js';
@@ -25,7 +26,7 @@ export class StagesFollow extends Rule implements Invariant {
     this.check(
       isFirst ? sameConfiguration(before, after) : mayFollow(before, after),
       () =>
-        `${leader_id} appends ${configurationText(after)} as ${entryText(entry)}${isFirst ? ', its first,' : ''} behind ${configurationText(before)}`,
+        `${leader_id} appends ${configurationText(after)} as ${entryText(entry)}${isFirst ? ', its first,' : ''} after ${configurationText(before)}`,
     );
   }
 }

@@ -1,4 +1,7 @@
-/** Each state machine applies the committed commands, all of them, in order and once (Raft thesis, figure 3.2: state machine safety). */
+/**
+ * State Machine Safety (Raft thesis, figure 3.2): every state machine applies the committed commands, all of them, in
+ * order, each once.
+ */
 import { decodeSnapshotChunk, type LogIndex } from '@conclave/protocol';
 import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
@@ -24,14 +27,14 @@ export class StateMachineSafety extends Rule implements Invariant {
       const entry = commits.at(skipped);
       this.check(
         entry?.kind === 'configuration',
-        () => `entry ${skipped} is left out before entry ${index}, and it is ${entryText(entry)}`,
+        () => `entry ${skipped} is skipped before entry ${index}, and it is ${entryText(entry)}`,
       );
     }
     const entry = commits.at(index);
     this.check(entry !== undefined, () => `entry ${index} is applied and not committed`);
     this.check(
       entry.kind === 'commands' && Buffer.compare(entry.payload, payload) === 0,
-      () => `something else than ${entryText(entry)} is applied, which is committed there`,
+      () => `another command than ${entryText(entry)} is applied, which is committed there`,
     );
     this.last.set(life, index);
   }

@@ -1,6 +1,6 @@
 /**
- * A leader does not become a follower in a higher term on the word of a peer that is not in its configuration (DESIGN,
- * section 5): it goes above that term by itself.
+ * A leader does not become a follower in a higher term because of a peer outside its configuration (DESIGN, section
+ * 5): it campaigns above that term by itself.
  */
 import { isIn, type Message } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
@@ -32,7 +32,8 @@ export class StrangersDeposeNobody extends Rule implements Invariant {
     const { role, term } = summaryOf(actor);
     this.check(
       role !== 'follower' || term === told.term,
-      () => `${actor.name} led term ${told.term}, and follows in term ${term} as ${told.by} says, which does not vote`,
+      () =>
+        `${actor.name} led term ${told.term}, and follows in term ${term} because of ${told.by}, which is not a member`,
     );
   }
 }

@@ -1,4 +1,7 @@
-/** On a disk the term never falls, a vote is never changed or forgotten within its term, and a store stays what it is. */
+/**
+ * On a disk the term never decreases, a vote is never changed or lost within its term, and a store never becomes
+ * another store (Raft thesis, section 3.4).
+ */
 import type { PeerId } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';
 

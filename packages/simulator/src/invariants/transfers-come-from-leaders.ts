@@ -1,7 +1,8 @@
 /**
- * A candidate that the voters' leases do not hold up was sent by the leader of the term before its own (`timeout_now`), or has
- * led itself: a `timeout_now` of an older term, late, sends nobody. Replicators send it to nobody that has not synced all that the
- * leader had when it ordered the transfer (Raft thesis, section 3.10).
+ * A candidate that asks voters to ignore their leases was sent by the leader of the term before its own
+ * (`timeout_now`), or has led itself; a `timeout_now` of an older term that arrives late sends nobody. A replicator
+ * sends it only to a target that has synced all that the leader had when it ordered the transfer (Raft thesis, section
+ * 3.10).
  */
 import type { Body, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
@@ -25,7 +26,7 @@ export class TransfersComeFromLeaders extends Rule implements Invariant {
       if (from.kind !== 'replicator' || least === undefined) return;
       const stored = this.record.stored.of(target_store_id);
       const last = Math.max(stored?.last?.index ?? 0, stored?.meta.base_index ?? 0);
-      this.check(last >= least, () => `${to} is to lead, and has synced up to ${last} of ${least}`);
+      this.check(last >= least, () => `${to} is told to campaign, and has synced up to ${last} of ${least}`);
     },
     'node.request_vote': ({ kind, transfer, term, candidate_id }: Body<'node.request_vote'>) => {
       if (kind !== 'vote' || !transfer || this.sentBy.has(`${term - 1} ${candidate_id}`)) return;
@@ -33,7 +34,7 @@ export class TransfersComeFromLeaders extends Rule implements Invariant {
       this.check(
         hasLed,
         () =>
-          `${candidate_id} stands in term ${term} in spite of leases, and no leader of term ${term - 1} has sent it`,
+          `${candidate_id} campaigns in term ${term} ignoring leases, and no leader of term ${term - 1} has sent it`,
       );
     },
   };

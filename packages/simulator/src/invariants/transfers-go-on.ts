@@ -1,6 +1,7 @@
 /**
- * A snapshot that comes in from a leader survives the restart of whoever stores it, chunk by chunk, and the node is told
- * what is there: so a transfer goes on from its last chunk (promise 19). One that a node was taking itself goes with it.
+ * A snapshot that is being received survives the restart of the process that stores it, chunk by chunk, and the node
+ * learns which chunks are there: the transfer resumes after its last chunk (promise 19). A snapshot that a node was
+ * taking itself is lost with the restart.
  */
 import type { Body, PeerId } from '@conclave/protocol';
 import { type Invariant, Rule } from './invariant.js';
@@ -19,7 +20,7 @@ export class TransfersGoOn extends Rule implements Invariant {
     if (was?.source !== 'installed' || this.record.isNewSnapshot) return;
     this.check(
       is?.snapshot_id === was.snapshot_id && is.stored >= was.stored,
-      () => `${peerId} is opened anew, and ${was.stored} chunks of ${was.snapshot_id} are ${is?.stored ?? 'gone'}`,
+      () => `${peerId} opens a new session, and ${was.stored} chunks of ${was.snapshot_id} are ${is?.stored ?? 'gone'}`,
     );
   }
 
@@ -31,7 +32,7 @@ export class TransfersGoOn extends Rule implements Invariant {
     this.check(
       installing?.snapshot_id === incoming?.snapshot_id && (installing?.stored ?? 0) <= (incoming?.stored ?? 0),
       () =>
-        `${peerId} tells its node of ${installing?.stored ?? 'no'} chunks of ${installing?.snapshot_id}, and holds ${incoming?.stored ?? 'none'} of ${incoming?.snapshot_id}`,
+        `${peerId} reports to its node ${installing?.stored ?? 'no'} chunks of ${installing?.snapshot_id}, and holds ${incoming?.stored ?? 'none'} of ${incoming?.snapshot_id}`,
     );
     if (incoming === undefined) return;
     const chunks = this.record.snapshots.chunks(peerId, incoming.slot);

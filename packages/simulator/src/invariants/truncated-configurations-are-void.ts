@@ -1,6 +1,7 @@
 /**
- * A node that truncates its log has the configuration in force that is the last one in what is left and what it has taken
- * with it: one that was truncated is void (DESIGN, section 4).
+ * After a node has truncated its log, its effective configuration is the last one in what is left and in what it
+ * appended with the truncation: a configuration that was truncated has no effect (Raft thesis, section 4.1; DESIGN,
+ * section 4).
  */
 import type { Instant } from '@conclave/actor/core';
 import type { NodeCore } from '@conclave/node';
@@ -40,7 +41,7 @@ export class TruncatedConfigurationsAreVoid extends Rule implements Invariant {
     this.check(
       isSame,
       () =>
-        `${actor.name} truncates from entry ${truncated.body.truncate_from} on, and goes by ${
+        `${actor.name} truncates from entry ${truncated.body.truncate_from} on, and uses ${
           configuration === null ? 'none' : configurationText(configuration)
         }, not by ${inForce === undefined ? 'none' : configurationText(inForce)}`,
     );

@@ -9,7 +9,7 @@ import { believes, expectBroken, n1, n2, n4, WatchedGroup } from './watched-grou
 
 const instant = { nowMs: 0, wallTimeMs: 0, random: 0 };
 
-test('fenced-nodes-do-nothing: a node votes that was told that its session is over', () => {
+test('fenced-nodes-do-nothing reports a node that votes after it was told that its session is over', () => {
   const group = new WatchedGroup(FencedNodesDoNothing);
   const { store_id, session } = group.own(n2);
   const body = { store_id, refused_session: session, session: (session + 1) as Session };
@@ -18,18 +18,18 @@ test('fenced-nodes-do-nothing: a node votes that was told that its session is ov
   expectBroken('fenced-nodes-do-nothing', () => group.say(n2, 'node', 'feed.echo', {}, n1), /n2\.node echoes a leader/);
 });
 
-test('pre-votes-come-first: a peer stands whom nobody would help', () => {
+test('pre-votes-come-first reports a peer that campaigns without having won a pre-vote', () => {
   const group = new WatchedGroup(PreVotesComeFirst);
   const own = group.own(n2);
   const vote = { ...own, term: (own.term + 1) as Term, voted_for: n2, link: 1, seq: 1000 };
   expectBroken(
     'pre-votes-come-first',
     () => group.say(n2, 'node', 'log-store.vote', vote),
-    /n2 stands in term 3, and nobody would help it/,
+    /n2 campaigns in term 3, and nobody granted it a pre-vote/,
   );
 });
 
-test('replicators-follow-their-node: a replicator sends on though its node is silent', () => {
+test('replicators-follow-their-node reports a replicator that keeps sending while its node is silent', () => {
   const group = new WatchedGroup(ReplicatorsFollowTheirNode);
   const atMs = group.mesh.nowMs + 5000;
   group.invariants.onStepping(group.actor(n1, 'replicator'), { type: 'idle' }, { ...instant, nowMs: atMs });
@@ -40,7 +40,7 @@ test('replicators-follow-their-node: a replicator sends on though its node is si
   );
 });
 
-test('strangers-depose-nobody: a leader follows as somebody says who does not vote', () => {
+test('strangers-depose-nobody reports a leader that steps down because of a peer without a vote', () => {
   const group = new WatchedGroup(StrangersDeposeNobody);
   const leader = group.lying(n1, {});
   const { store_id } = group.own(n4);
@@ -48,5 +48,5 @@ test('strangers-depose-nobody: a leader follows as somebody says who does not vo
   group.invariants.onStepping(leader, told, instant);
   const summary = { ...group.mesh.node(n1).summary(), role: 'follower', term: 9 };
   believes(leader, summary);
-  expectBroken('strangers-depose-nobody', () => group.invariants.onStepped(leader), /follows in term 9 as n4 says/);
+  expectBroken('strangers-depose-nobody', () => group.invariants.onStepped(leader), /follows in term 9 because of n4/);
 });

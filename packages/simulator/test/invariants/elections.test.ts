@@ -18,7 +18,7 @@ import { expectBroken, n1, n2, n3, n4, WatchedGroup } from './watched-group.js';
 
 const next = (term: Term): Term => (term + 1) as Term;
 
-test('election-safety: another peer is elected in the same term', () => {
+test('election-safety reports a second leader in one term', () => {
   const group = new WatchedGroup(ElectionSafety);
   const { term } = group.status(n1);
   const elected = () =>
@@ -26,14 +26,14 @@ test('election-safety: another peer is elected in the same term', () => {
   expectBroken('election-safety', elected, /has two leaders, n1 and n2/);
 });
 
-test('elections-have-a-quorum: somebody leads for whom nobody has voted', () => {
+test('elections-have-a-quorum reports a leader for which nobody has voted', () => {
   const group = new WatchedGroup(ElectionsHaveAQuorum);
   const own = group.own(n2);
   const lead = () => group.say(n2, 'node', 'ballot-box.lead', { ...own, term: next(own.term) });
   expectBroken('elections-have-a-quorum', lead, /n2 leads term 3, and \{n1:.*\} has no quorum that voted for it/);
 });
 
-test('elections-have-a-quorum: a vote in memory alone does not count', () => {
+test('elections-have-a-quorum counts no vote that is only in memory', () => {
   const group = new WatchedGroup(ElectionsHaveAQuorum);
   const own = { ...group.own(n2), term: next(group.own(n2).term) };
   for (const [at, peer] of [n1, n2, n3].entries()) {
@@ -44,24 +44,24 @@ test('elections-have-a-quorum: a vote in memory alone does not count', () => {
   expectBroken('elections-have-a-quorum', () => group.say(n2, 'node', 'ballot-box.lead', own), /no quorum/);
 });
 
-test('elections-have-a-quorum: votes are counted with another configuration than the one in force', () => {
+test('elections-have-a-quorum reports votes counted with a configuration other than the effective one', () => {
   const group = new WatchedGroup(ElectionsHaveAQuorum);
   const elect = { ...group.own(n2), link: 9, seq: 1, configuration: group.configuration([n2]) };
   expectBroken('elections-have-a-quorum', () => group.say(n2, 'node', 'ballot-box.elect', elect), /n2 counts with/);
 });
 
-test('elections-have-a-quorum: a ballot-box that has restarted counts a vote that its peer has not synced', () => {
+test('elections-have-a-quorum reports a restarted ballot-box that counts a vote which its peer has not synced', () => {
   const group = new WatchedGroup(ElectionsHaveAQuorum);
   const own = { ...group.own(n2), term: next(group.own(n2).term) };
   group.say(n2, 'node', 'log-store.vote', { ...own, voted_for: n2, link: 1, seq: 1000 });
   const elect = { ...own, kind: 'vote' as const, link: 9, seq: 1, configuration: group.configuration([n1, n2, n3]) };
   const open = () => group.say(n2, 'node', 'ballot-box.elect', elect);
-  expectBroken('elections-have-a-quorum', open, /n2 has its own vote of term 3 counted, which is not synced/);
+  expectBroken('elections-have-a-quorum', open, /n2 counts its own vote of term 3, which is not synced/);
   group.sayStored(n2, { term: own.term, voted_for: n2 });
   open();
 });
 
-test('leader-completeness: somebody leads who lacks what is committed', () => {
+test('leader-completeness reports a leader that lacks a committed entry', () => {
   const group = new WatchedGroup(LeaderCompleteness);
   group.cutOff(n3);
   group.mesh.answered(group.mesh.put(n1, 'b', '2'));
@@ -69,7 +69,7 @@ test('leader-completeness: somebody leads who lacks what is committed', () => {
   expectBroken('leader-completeness', () => group.say(n3, 'node', 'ballot-box.lead', lead), /n3 leads term 3/);
 });
 
-test('leader-completeness: a leader of an earlier term commits what the leader of a later one lacks', () => {
+test('leader-completeness reports an entry that a leader of an earlier term commits and a later leader lacks', () => {
   const group = new WatchedGroup(LeaderCompleteness);
   group.cutOff(n3);
   group.say(n3, 'node', 'ballot-box.lead', { ...group.own(n3), term: next(group.own(n3).term) });
@@ -80,13 +80,13 @@ test('leader-completeness: a leader of an earlier term commits what the leader o
   );
 });
 
-test('leader-is-a-member: a peer leads that is in no configuration of its log', () => {
+test('leader-is-a-member reports a leader that is in no configuration of its log', () => {
   const group = new WatchedGroup(LeaderIsAMember);
   const lead = { ...group.own(n4), term: 9 as Term };
   expectBroken('leader-is-a-member', () => group.say(n4, 'node', 'ballot-box.lead', lead), /n4 .* leads term 9/);
 });
 
-test('only-members-campaign: a peer stands without a configuration', () => {
+test('only-members-campaign reports a peer that campaigns without a configuration', () => {
   const group = new WatchedGroup(OnlyMembersCampaign);
   const elect = { ...group.own(n4), link: 9, seq: 1 };
   expectBroken(
@@ -96,7 +96,7 @@ test('only-members-campaign: a peer stands without a configuration', () => {
   );
 });
 
-test('only-members-campaign: a peer stands that knows that it is out', () => {
+test('only-members-campaign reports a peer that campaigns although it knows that it was removed', () => {
   const group = new WatchedGroup(OnlyMembersCampaign);
   group.mesh.answered(group.mesh.adminOfGroup('remove_peer', { peer_id: n3 }));
   group.mesh.run(2000);
@@ -104,7 +104,7 @@ test('only-members-campaign: a peer stands that knows that it is out', () => {
   expectBroken('only-members-campaign', () => group.say(n3, 'node', 'ballot-box.elect', elect), /in no configuration/);
 });
 
-test('removed-peers-raise-no-term (promise 10): a removed peer that has not heard of it comes to a vote', () => {
+test('removed-peers-raise-no-term (promise 10) reports a removed peer whose election reaches a vote', () => {
   const group = new WatchedGroup(RemovedPeersRaiseNoTerm);
   group.cutOff(n3);
   group.mesh.answered(group.mesh.adminOfGroup('remove_peer', { peer_id: n3 }));
@@ -113,11 +113,11 @@ test('removed-peers-raise-no-term (promise 10): a removed peer that has not hear
   expectBroken(
     'removed-peers-raise-no-term',
     () => group.say(n3, 'node', 'ballot-box.elect', { ...elect, link: 9, seq: 2, kind: 'vote' }),
-    /n3 stands for term 3/,
+    /n3 campaigns in term 3/,
   );
 });
 
-test('leases-hold: a voter that hears its leader helps another', () => {
+test('leases-hold reports a voter that grants a vote although it receives ticks from its leader', () => {
   const group = new WatchedGroup(LeasesHold);
   const { nowMs } = group.mesh;
   const voter = group.actor(n3, 'node');
@@ -128,7 +128,7 @@ test('leases-hold: a voter that hears its leader helps another', () => {
   expectBroken(
     'leases-hold',
     () => group.say(n3, 'node', 'ballot-box.vote_response', granted, n2),
-    /n3 helps n2 .* ms after it has heard its leader/,
+    /n3 grants n2 a vote .* ms after a tick from its leader/,
   );
 });
 
@@ -147,11 +147,11 @@ test.each(['pre_vote', 'vote'] as const)('confirmed-leaders-grant-nothing: %s', 
   expectBroken(
     'confirmed-leaders-grant-nothing',
     grant,
-    /n1.node leads term \d+ and helps n2, [\d.]+ ms after a quorum has confirmed n1/,
+    /n1.node leads term \d+ and grants n2 a vote, [\d.]+ ms after a quorum has confirmed n1/,
   );
 });
 
-test('leases-hold: a voter that has just started helps somebody, even whom the leader has sent', () => {
+test('leases-hold reports a voter that grants a vote just after its start, even to a transfer target', () => {
   const group = new WatchedGroup(LeasesHold);
   group.mesh.start(n3, 'node');
   group.mesh.wait('it is open', () => group.status(n3).role === 'follower', 1000);
@@ -163,7 +163,7 @@ test('leases-hold: a voter that has just started helps somebody, even whom the l
   expectBroken('leases-hold', () => group.say(n3, 'node', 'log-store.vote', vote), /after it has started/);
 });
 
-test('reads-have-a-quorum: a tick is confirmed that nobody has echoed', () => {
+test('reads-have-a-quorum reports a confirmed tick that nobody has echoed', () => {
   const group = new WatchedGroup(ReadsHaveAQuorum);
   const confirmed = { ...group.own(n1), tick_id: 1_000_000 };
   expectBroken(
@@ -173,7 +173,7 @@ test('reads-have-a-quorum: a tick is confirmed that nobody has echoed', () => {
   );
 });
 
-test('reads-have-a-quorum: a session tick is confirmed that nobody has reported', () => {
+test('reads-have-a-quorum reports a confirmed session tick that nobody has reported', () => {
   const group = new WatchedGroup(ReadsHaveAQuorum);
   const confirmed = { ...group.own(n1), tick_id: 0, session_tick_id: 1_000_000 };
   expectBroken(
@@ -183,7 +183,7 @@ test('reads-have-a-quorum: a session tick is confirmed that nobody has reported'
   );
 });
 
-test('leases-are-exclusive: a leader reads by its lease where another leads a later term', () => {
+test('leases-are-exclusive reports a read by lease while another peer leads a later term', () => {
   const group = new WatchedGroup(LeasesAreExclusive);
   const read = { type: 'read', requestId: 900, door: 'group', consistency: 'lease' };
   group.invariants.onStepping(group.actor(n1, 'node'), read, { nowMs: 0, wallTimeMs: 0, random: 0 });
@@ -195,7 +195,7 @@ test('leases-are-exclusive: a leader reads by its lease where another leads a la
   );
 });
 
-test('reads-are-current: a node answers that has not applied what others had applied before', () => {
+test('reads-are-current reports a read at a node that has not applied what others had applied before', () => {
   const group = new WatchedGroup(ReadsAreCurrent);
   group.cutOff(n3);
   group.mesh.answered(group.mesh.put(n1, 'b', '2'));
@@ -208,7 +208,7 @@ test('reads-are-current: a node answers that has not applied what others had app
   );
 });
 
-test('spoken-is-synced: a vote is spoken that is not on the disk', () => {
+test('spoken-is-synced reports a vote that is sent before it is on the disk', () => {
   const group = new WatchedGroup(SpokenIsSynced);
   const vote = { ...group.own(n3), kind: 'vote', granted: true } as const;
   expectBroken(
@@ -218,10 +218,10 @@ test('spoken-is-synced: a vote is spoken that is not on the disk', () => {
   );
 });
 
-test('spoken-is-synced: a term is spoken that is not on the disk', () => {
+test('spoken-is-synced reports a term that is sent before it is on the disk', () => {
   const group = new WatchedGroup(SpokenIsSynced);
   const echo = { ...group.own(n3), leader_id: n1, leader_term: 9 as Term, tick_id: 1 };
-  expectBroken('spoken-is-synced', () => group.say(n3, 'node', 'feed.echo', echo, n1), /term 9 is spoken/);
+  expectBroken('spoken-is-synced', () => group.say(n3, 'node', 'feed.echo', echo, n1), /term 9 is sent/);
 });
 
 test.each([

@@ -17,8 +17,8 @@ function done(revision: number | string, groupUid: string) {
 }
 
 test.each([
-  ['a revision is lower than one of the history before', { commands: [[1, 'put', 'k', 'v']] }],
-  ['a token is lower than one of the history before', { commands: [[1, 'lock', 'l', 'c', 'id', true]] }],
+  ['a revision is lower than one of an earlier history', { commands: [[1, 'put', 'k', 'v']] }],
+  ['a token is lower than one of an earlier history', { commands: [[1, 'lock', 'l', 'c', 'id', true]] }],
 ] as const)('histories-count-upwards (promise 29): %s', (_, request) => {
   const rule = new HistoriesCountUpwards(new RunRecord());
   const serve = (number: number, groupUid: string) =>
@@ -35,14 +35,14 @@ test.each([
   serve(9, 'two');
 });
 
-test('histories-count-upwards (promise 29): a peer that holds nothing is in no history, which nothing has to be above', () => {
+test('histories-count-upwards (promise 29) ignores replies of an empty peer, which is in no history', () => {
   const rule = new HistoriesCountUpwards(new RunRecord());
   rule.onServed(leader, { operation: 'batch_get', request: {}, groupUid: '' }, { results: [], group_uid: '' });
   const begun = { after: 0, revision: 0, renew_ms: 1, group_uid: 'one' };
   rule.onServed(leader, { operation: 'watch', request: {}, groupUid: 'one' }, begun);
 });
 
-test('histories-count-upwards (promise 29): who holds a lock over a reset at feature level 0 is told its token again', () => {
+test('histories-count-upwards (promise 29) accepts the same lock token after a reset at feature level 0', () => {
   const record = new RunRecord();
   const rule = new HistoriesCountUpwards(record);
   const first = encodeConfigurationBatch(asTerm(1), asLogIndex(1), {
@@ -58,7 +58,7 @@ test('histories-count-upwards (promise 29): who holds a lock over a reset at fea
   expectBroken('histories-count-upwards', () => serve(put, 'two', 3), /gives out 3 \(put\)/);
 });
 
-test('histories-count-upwards (promise 29): a watch begins below what the history before has given out', () => {
+test('histories-count-upwards (promise 29) reports a watch that begins below the revisions of an earlier history', () => {
   const rule = new HistoriesCountUpwards(new RunRecord());
   rule.onServed(leader, { operation: 'batch', request: put, groupUid: 'one' }, done(8, 'one'));
   const begun = { after: 2, revision: 2, renew_ms: 1, group_uid: 'two' };
@@ -66,7 +66,7 @@ test('histories-count-upwards (promise 29): a watch begins below what the histor
   expectBroken('histories-count-upwards', watch, /gives out 2 \(watch\) in the history two/);
 });
 
-test('histories-count-upwards (promise 29): the id of a session, and of a lease, is given out again', () => {
+test('histories-count-upwards (promise 29) reports an id of a session or a lease that is given out twice', () => {
   const rule = new HistoriesCountUpwards(new RunRecord());
   const open = (groupUid: string) =>
     rule.onServed(
@@ -84,7 +84,7 @@ test('histories-count-upwards (promise 29): the id of a session, and of a lease,
   expectBroken('histories-count-upwards', () => grant('two'), /gives out lease l in the history two, which one/);
 });
 
-test('calls-are-of-one-history (promise 29): what is for one history is carried out in another', () => {
+test('calls-are-of-one-history (promise 29) reports a request for one history that is carried out in another', () => {
   const rule = new CallsAreOfOneHistory(new RunRecord());
   const request = { ...put, group_uid: 'one' };
   rule.onServed(leader, { operation: 'batch', request, groupUid: 'one' }, done(1, 'one'));
@@ -95,7 +95,7 @@ test('calls-are-of-one-history (promise 29): what is for one history is carried 
   expectBroken('calls-are-of-one-history', () => inOther(unknown), /refuses what is for the history one as unknown/);
 });
 
-test('calls-are-of-one-history (promise 29): a write is done for a session of an earlier history', () => {
+test('calls-are-of-one-history (promise 29) reports a write for a session of an earlier history', () => {
   const rule = new CallsAreOfOneHistory(new RunRecord());
   const opened = { client_id: 's', group_uid: 'one' };
   rule.onServed(leader, { operation: 'open_session', request: {}, groupUid: 'one' }, opened);
@@ -111,20 +111,20 @@ test('calls-are-of-one-history (promise 29): a write is done for a session of an
   );
 });
 
-test('clients-report-a-history-once (promise 29): a client reports an end twice, another’s, or none', () => {
+test('clients-report-a-history-once (promise 29) reports a client that reports an end twice, of another history, or not at all', () => {
   const rule = new ClientsReportAHistoryOnce(new RunRecord());
   const client = {};
   const step = (before: string | undefined, after: string | undefined, ...ended: string[]) =>
     rule.onClientStepped(client, { name: 'c1', before, after, ended });
   step(undefined, 'one');
   expectBroken('clients-report-a-history-once', () => step('one', 'two'), /has not reported that one has ended/);
-  expectBroken('clients-report-a-history-once', () => step('one', 'one', 'two'), /that two has ended, and goes by one/);
+  expectBroken('clients-report-a-history-once', () => step('one', 'one', 'two'), /that two has ended, and uses one/);
   step('one', undefined, 'one');
   expectBroken('clients-report-a-history-once', () => step('one', 'two', 'one'), /reports twice that the history one/);
   expectBroken('clients-report-a-history-once', () => step(undefined, 'one'), /which it has reported as ended/);
 });
 
-test('what spans histories goes on where a group is founded anew, and nothing else does', () => {
+test('only invariants that span histories continue when a group is created again', () => {
   const before = allInvariants();
   const after = allInvariants(before);
   expect(after.spanning).toEqual(before.spanning);

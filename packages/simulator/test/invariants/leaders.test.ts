@@ -31,7 +31,7 @@ function take(group: WatchedGroup, input: object): void {
   group.invariants.onStepping(group.actor(n1, 'node'), input, at);
 }
 
-test('leaders-hand-over-where-entries-commit: a peer is to take over while the two others are read-only', () => {
+test('leaders-hand-over-where-entries-commit reports a transfer while the two other peers are read-only', () => {
   const group = new WatchedGroup(LeadersHandOverWhereEntriesCommit);
   for (const peer of [n3, n1]) {
     group.mesh.answered(group.mesh.admin(peer, 'peer', 'read_only', { read_only: true }));
@@ -52,7 +52,7 @@ test('leaders-hand-over-where-entries-commit: a peer is to take over while the t
   );
 });
 
-test('restarts-spare-the-quorum (promise 27): a peer may be restarted though nobody has stored anything for long', () => {
+test('restarts-spare-the-quorum (promise 27) reports a restart called safe although no store has acknowledged lately', () => {
   const group = new WatchedGroup(RestartsSpareTheQuorum);
   expectBroken(
     'restarts-spare-the-quorum',
@@ -62,11 +62,11 @@ test('restarts-spare-the-quorum (promise 27): a peer may be restarted though nob
       const wallTimeMs = runBeginsMs + group.mesh.nowMs + 1200;
       group.invariants.onStepping(group.actor(n1, 'node'), tick, { nowMs, wallTimeMs, random: 0 });
     },
-    /n1\.node says that n1 may be restarted, and has heard of stored entries before: n1 1\d\d\d ms, n2 1/,
+    /n1\.node calls n1 safe to restart; last acknowledgements of stored entries: n1 1\d\d\d ms, n2 1/,
   );
 });
 
-test('not-done-is-never-appended (promise 21): one node refuses what another appends', () => {
+test('not-done-is-never-appended (promise 21) reports a request that one node refuses and another appends', () => {
   const group = new WatchedGroup(NotDoneIsNeverAppended);
   const { mesh, invariants } = group;
   const attempt = {};
@@ -84,7 +84,7 @@ test('not-done-is-never-appended (promise 21): one node refuses what another app
   );
 });
 
-test('leaders-keep-their-deadlines (promise 1): a change waits for new peers past its time-out', () => {
+test('leaders-keep-their-deadlines (promise 1) reports a change that waits for new peers after its timeout', () => {
   const group = new WatchedGroup(LeadersKeepTheirDeadlines);
   const change = { old_peers: [n1, n2, n3], new_peers: [n1, n4, n5] };
   take(group, { type: 'admin', body: { timeout_ms: 500 } });
@@ -95,7 +95,7 @@ test('leaders-keep-their-deadlines (promise 1): a change waits for new peers pas
   expectBroken('leaders-keep-their-deadlines', () => tickAfter(group, 501), /waits for new peers, 101 ms after/);
 });
 
-test('leaders-keep-their-deadlines: a joint stage does not cancel itself', () => {
+test('leaders-keep-their-deadlines reports a joint stage that is not rolled back at its deadline', () => {
   const group = new WatchedGroup(LeadersKeepTheirDeadlines);
   const change = { old_peers: [n1, n2, n3], new_peers: [n1, n4, n5] };
   take(group, { type: 'admin', body: {} });
@@ -108,22 +108,26 @@ test('leaders-keep-their-deadlines: a joint stage does not cancel itself', () =>
   expectBroken('leaders-keep-their-deadlines', () => tickAfter(group, defaultTimes.jointTimeoutMs + 1), /is joint/);
 });
 
-test('leaders-keep-their-deadlines: a leader leads on that is out of the group', () => {
+test('leaders-keep-their-deadlines reports a removed leader that keeps leading', () => {
   const group = new WatchedGroup(LeadersKeepTheirDeadlines);
   take(group, { type: 'message', message: { name: 'feed.committed', body: {} } });
   const detail = { peers: [n2, n3], old_peers: [], index: 9 as never };
   group.invariants.onEvent(n1, 2, { name: 'configuration_committed', detail });
-  expectBroken('leaders-keep-their-deadlines', () => tickAfter(group, 1001), /leads, and is out of the group/);
+  expectBroken(
+    'leaders-keep-their-deadlines',
+    () => tickAfter(group, 1001),
+    /leads, and has been removed from the group/,
+  );
 });
 
-test('echoes-answer-new-ticks: a tick is echoed twice', () => {
+test('echoes-answer-new-ticks reports a tick that is echoed twice', () => {
   const group = new WatchedGroup(EchoesAnswerNewTicks);
   const echo = () => group.say(n2, 'node', 'feed.echo', { leader_term: 9 as Term, tick_id: 5 }, n1);
   echo();
   expectBroken('echoes-answer-new-ticks', echo, /n2\.node echoes tick 5 of term 9 after tick 5 of term 9/);
 });
 
-test('only-confirmed-leaders-answer: a node that does not lead answers a write at once', () => {
+test('only-confirmed-leaders-answer reports a node that answers a write at once without leading', () => {
   const group = new WatchedGroup(OnlyConfirmedLeadersAnswer);
   const follower = group.actor(n2, 'node');
   const at = { nowMs: group.mesh.nowMs, wallTimeMs: 0, random: 0 };
@@ -134,7 +138,7 @@ test('only-confirmed-leaders-answer: a node that does not lead answers a write a
   expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(follower), /does not lead/);
 });
 
-test('only-confirmed-leaders-answer: a leader answers a read at once that was confirmed too long ago', () => {
+test('only-confirmed-leaders-answer reports a leader that answers a read at once and was confirmed too long ago', () => {
   const group = new WatchedGroup(OnlyConfirmedLeadersAnswer);
   const leader = group.actor(n1, 'node');
   const at = { nowMs: group.mesh.nowMs + 2000, wallTimeMs: 0, random: 0 };
@@ -159,12 +163,12 @@ function readAfterChange(stable: readonly PeerId[]): () => void {
   return () => group.invariants.onStepped(leader);
 }
 
-test('only-confirmed-leaders-answer: the old peers vouch for a leader that takes its change back, not for one that goes forward', () => {
+test('only-confirmed-leaders-answer exempts a leader that rolls its change back, not one that completes it', () => {
   readAfterChange([n1, n2, n3])();
   expectBroken('only-confirmed-leaders-answer', readAfterChange([n1, n4]), /last confirmed as of/);
 });
 
-test('reads-wait-for-a-later-round: a read is answered that no tick was sent for', () => {
+test('reads-wait-for-a-later-round reports a read that is answered without a later tick', () => {
   const group = new WatchedGroup(ReadsWaitForALaterRound);
   const at = { nowMs: group.mesh.nowMs, wallTimeMs: 0, random: 0 };
   const read = { type: 'read', door: 'group', consistency: 'linearizable', requestId: 999 };
@@ -176,7 +180,7 @@ test('reads-wait-for-a-later-round: a read is answered that no tick was sent for
   );
 });
 
-test('reads-wait-for-a-later-round: a follower answers a read with what it had asked for before', () => {
+test('reads-wait-for-a-later-round reports a follower that answers a read with an earlier read index', () => {
   const group = new WatchedGroup(ReadsWaitForALaterRound);
   const follower = group.actor(n2, 'node');
   const at = { nowMs: group.mesh.nowMs, wallTimeMs: 0, random: 0 };
@@ -195,7 +199,7 @@ test('reads-wait-for-a-later-round: a follower answers a read with what it had a
   );
 });
 
-test('reads-wait-for-a-later-round: a leader gives a read index that no round has confirmed', () => {
+test('reads-wait-for-a-later-round reports a read index that no round has confirmed', () => {
   const group = new WatchedGroup(ReadsWaitForALaterRound);
   const at = { nowMs: group.mesh.nowMs, wallTimeMs: 0, random: 0 };
   const question = { peer_id: n2, session: 1, request_id: 7 };
@@ -228,7 +232,7 @@ function echoLater(group: WatchedGroup, ms: number, echo: Partial<Body<'feed.ech
   group.say(n2, 'node', 'feed.echo', { leader_term: 9 as Term, session_tick_id: 0, ...echo }, n1);
 }
 
-test('echoes-are-in-session: a follower echoes an election timeout after a second node has opened its log-store', () => {
+test('echoes-are-in-session reports an echo an election timeout after a second node opened the log-store', () => {
   const group = new WatchedGroup(EchoesAreInSession);
   openNewerSession(group);
   echoLater(group, 890, {});
@@ -239,7 +243,7 @@ test('echoes-are-in-session: a follower echoes an election timeout after a secon
   );
 });
 
-test('echoes-are-in-session: a follower reports a session tick that it has not received in this term', () => {
+test('echoes-are-in-session reports a session tick that the follower has not received in this term', () => {
   const group = new WatchedGroup(EchoesAreInSession);
   expectBroken(
     'echoes-are-in-session',
@@ -248,7 +252,7 @@ test('echoes-are-in-session: a follower reports a session tick that it has not r
   );
 });
 
-test('transfers-come-from-leaders: a candidate passes by leases, and nobody has sent it', () => {
+test('transfers-come-from-leaders reports a candidate that ignores leases and was not sent by a leader', () => {
   const group = new WatchedGroup(TransfersComeFromLeaders);
   const stand = (term: number) =>
     group.say(n2, 'node', 'node.request_vote', {
@@ -259,10 +263,10 @@ test('transfers-come-from-leaders: a candidate passes by leases, and nobody has 
     });
   group.say(n1, 'replicator', 'node.timeout_now', { term: 8 as Term }, n2);
   stand(9);
-  expectBroken('transfers-come-from-leaders', () => stand(10), /n2 stands in term 10 in spite of leases/);
+  expectBroken('transfers-come-from-leaders', () => stand(10), /n2 campaigns in term 10 ignoring leases/);
 });
 
-test('transfers-come-from-leaders: a target is told to stand that lacks entries', () => {
+test('transfers-come-from-leaders reports a transfer target that lacks entries', () => {
   const group = new WatchedGroup(TransfersComeFromLeaders);
   const { term, last_index, store_id } = group.status(n2);
   const order = { term, peer_id: n2, last_index: (last_index + 1) as never };
@@ -271,11 +275,11 @@ test('transfers-come-from-leaders: a target is told to stand that lacks entries'
   expectBroken(
     'transfers-come-from-leaders',
     () => group.say(n1, 'replicator', 'node.timeout_now', told, n2),
-    /n2 is to lead, and has synced up to/,
+    /n2 is told to campaign, and has synced up to/,
   );
 });
 
-test('truncated-configurations-are-void: a node goes by a configuration that it has truncated', () => {
+test('truncated-configurations-are-void reports a node that uses a configuration which it has truncated', () => {
   const group = new WatchedGroup(TruncatedConfigurationsAreVoid);
   const { last_index } = group.status(n2);
   take(group, { type: 'idle' });
@@ -297,11 +301,11 @@ test('truncated-configurations-are-void: a node goes by a configuration that it 
   expectBroken(
     'truncated-configurations-are-void',
     () => group.invariants.onStepped(group.actor(n2, 'node')),
-    /n2\.node truncates from entry 1 on, and goes by \{n1:.*\}, not by none/,
+    /n2\.node truncates from entry 1 on, and uses \{n1:.*\}, not by none/,
   );
 });
 
-test('diverged-members-do-not-lead: one is elected that knows of its wrong state', () => {
+test('diverged-members-do-not-lead reports an elected peer that knows that its state is wrong', () => {
   const group = new WatchedGroup(DivergedMembersDoNotLead);
   const actor = group.lying(n2, {});
   const reason = "diverged: the state differs from the majority's at entry 3; it is being repaired";
@@ -315,7 +319,7 @@ test('diverged-members-do-not-lead: one is elected that knows of its wrong state
   );
 });
 
-test('leaders-serve-before-they-publish-it: one publishes that it leads, and receives no requests yet', () => {
+test('leaders-serve-before-they-publish-it reports a leader that publishes its election before it receives requests', () => {
   const group = new WatchedGroup(LeadersServeBeforeTheyPublishIt);
   const event = { name: 'leader_elected' as const, detail: { peers: [n1, n2, n3], old_peers: [] } };
   expectBroken(

@@ -7,7 +7,7 @@ function configurationOf(...names: string[]): Configuration {
   return { peers, old_peers: [] } as unknown as Configuration;
 }
 
-test('a log that begins with a backup goes by the configuration of its snapshot, also once a reset goes on from it', () => {
+test('a log that begins with a backup uses the configuration of its snapshot, also after a reset', () => {
   const lost = new LogTree();
   const first = encodeConfigurationBatch(asTerm(1), asLogIndex(1), configurationOf('n1', 'n2', 'n3'));
   const [last] = lost.follow('lost', undefined, first);

@@ -15,7 +15,7 @@ import { believes, expectBroken, groupId, n1, n2, n3, n4, n5, WatchedGroup } fro
 const payload = new Uint8Array([1, 2, 3]);
 const commands = (term: Term, index: number) => encodeBatch('commands', term, index as LogIndex, [payload]);
 
-test('log-matching: two entries of one index and term', () => {
+test('log-matching reports two entries with the same index and term', () => {
   const group = new WatchedGroup(LogMatching);
   const { term, last_index } = group.status(n1);
   const other = { truncate_from: last_index };
@@ -26,7 +26,7 @@ test('log-matching: two entries of one index and term', () => {
   );
 });
 
-test('log-matching: a gap', () => {
+test('log-matching reports a gap', () => {
   const group = new WatchedGroup(LogMatching);
   const { term, last_index } = group.status(n1);
   expectBroken(
@@ -36,7 +36,7 @@ test('log-matching: a gap', () => {
   );
 });
 
-test('log-matching: the same entry behind another one', () => {
+test('log-matching reports the same entry after two different ones', () => {
   const group = new WatchedGroup(LogMatching);
   const { term, last_index } = group.status(n1);
   const later = (term + 1) as Term;
@@ -49,7 +49,7 @@ test('log-matching: the same entry behind another one', () => {
   );
 });
 
-test('commits-have-a-quorum: only the leader has synced it', () => {
+test('commits-have-a-quorum reports a commit that only the leader has synced', () => {
   const group = new WatchedGroup(CommitsHaveAQuorum);
   group.cutOff(n1);
   group.mesh.put(n1, 'b', '2');
@@ -62,7 +62,7 @@ test('commits-have-a-quorum: only the leader has synced it', () => {
   );
 });
 
-test('commits-have-a-quorum: of a joint configuration, one of both sets', () => {
+test('commits-have-a-quorum reports a commit by one of the two sets of a joint configuration', () => {
   const group = new WatchedGroup(CommitsHaveAQuorum);
   // The new peers have caught up, and then do not hear of the joint configuration.
   group.mesh.adminOfGroup('change_peers', { new_peers: [n1, n4, n5] });
@@ -76,7 +76,7 @@ test('commits-have-a-quorum: of a joint configuration, one of both sets', () => 
   expectBroken('commits-have-a-quorum', () => group.say(n1, 'ballot-box', 'feed.committed', committed), /\| n1:/);
 });
 
-test('commits-have-a-quorum: an entry of an earlier term', () => {
+test('commits-have-a-quorum reports a commit whose last entry is of an earlier term', () => {
   const group = new WatchedGroup(CommitsHaveAQuorum);
   const committed = { ...group.own(n1), term: 9 as Term, index: 3 as LogIndex };
   expectBroken(
@@ -86,7 +86,7 @@ test('commits-have-a-quorum: an entry of an earlier term', () => {
   );
 });
 
-test('committed-is-immutable: a disk loses a committed entry', () => {
+test('committed-is-immutable reports a disk that loses a committed entry', () => {
   const group = new WatchedGroup(CommittedIsImmutable);
   const from = group.status(n2).commit_index;
   expectBroken(
@@ -96,7 +96,7 @@ test('committed-is-immutable: a disk loses a committed entry', () => {
   );
 });
 
-test('committed-is-immutable: another entry is committed in its place', () => {
+test('committed-is-immutable reports a second entry committed at an index', () => {
   const group = new WatchedGroup(CommittedIsImmutable);
   const { term, commit_index } = group.status(n1);
   const other = (term + 1) as Term;
@@ -109,19 +109,19 @@ test('committed-is-immutable: another entry is committed in its place', () => {
   );
 });
 
-test('committed-is-immutable: a member lacks it in the end', () => {
+test('committed-is-immutable reports a member that lacks a committed entry at the end', () => {
   const group = new WatchedGroup(CommittedIsImmutable);
   group.invariants.onEnd([n1, n2, n3]);
   expectBroken('committed-is-immutable', () => group.invariants.onEnd([n1, n4]), /n4 has a log up to nothing/);
 });
 
-test('known-commits-are-true: a node takes for committed what is not', () => {
+test('known-commits-are-true reports a node that considers an uncommitted entry committed', () => {
   const group = new WatchedGroup(KnownCommitsAreTrue);
   const lying = group.lying(n2, { commit_index: 99 });
   expectBroken('known-commits-are-true', () => group.invariants.onStepped(lying), /takes entry 99 for committed/);
 });
 
-test('known-commits-are-true: a follower believes more than was verified', () => {
+test('known-commits-are-true reports a follower whose commit index exceeds what was verified', () => {
   const group = new WatchedGroup(KnownCommitsAreTrue);
   const lying = group.lying(n2, {});
   const { commit_index, last_index } = group.status(n2);
@@ -137,16 +137,16 @@ test('known-commits-are-true: a follower believes more than was verified', () =>
 
 const instant = { nowMs: 0, wallTimeMs: 0, random: 0 };
 
-test('state-machine-safety: one is left out, and one is not committed', () => {
+test('state-machine-safety reports a skipped entry and an uncommitted one', () => {
   const group = new WatchedGroup(StateMachineSafety);
   group.mesh.answered(group.mesh.put(n1, 'b', '2'));
   const last = group.status(n1).commit_index;
   const apply = (index: number) => () => group.invariants.onApplied({}, index as LogIndex, payload);
-  expectBroken('state-machine-safety', apply(last), /entry \d+ is left out before entry/);
-  expectBroken('state-machine-safety', apply(1000), /is left out before entry 1000/);
+  expectBroken('state-machine-safety', apply(last), /entry \d+ is skipped before entry/);
+  expectBroken('state-machine-safety', apply(1000), /is skipped before entry 1000/);
 });
 
-test('state-machine-safety: something else than is committed, and something twice', () => {
+test('state-machine-safety reports a command other than the committed one, and one applied twice', () => {
   const group = new WatchedGroup(StateMachineSafety);
   const entry = group.mesh.disks.entries(n1).find(({ kind }) => kind === 'commands');
   const index = entry?.index as LogIndex;
@@ -154,7 +154,7 @@ test('state-machine-safety: something else than is committed, and something twic
   expectBroken(
     'state-machine-safety',
     () => group.invariants.onApplied(life, index, payload),
-    /something else than entry/,
+    /another command than entry/,
   );
   group.invariants.onApplied(life, index, entry?.payload as Uint8Array);
   expectBroken(
@@ -164,7 +164,7 @@ test('state-machine-safety: something else than is committed, and something twic
   );
 });
 
-test('no-truncation-below-commit: a node deletes what it knows to be committed', () => {
+test('no-truncation-below-commit reports a node that deletes what it knows to be committed', () => {
   const group = new WatchedGroup(NoTruncationBelowCommit);
   const { commit_index } = group.status(n2);
   expectBroken(
@@ -186,7 +186,7 @@ test.each([
   expectBroken('nodes-never-go-back', () => group.invariants.onStepped(actor), seen);
 });
 
-test('acknowledged-is-synced: a leader is told of more than is on the disk', () => {
+test('acknowledged-is-synced reports an acknowledgement to a leader of more than is on the disk', () => {
   const group = new WatchedGroup(AcknowledgedIsSynced);
   group.cutOff(n1);
   group.mesh.put(n1, 'b', '2');
@@ -200,7 +200,7 @@ test('acknowledged-is-synced: a leader is told of more than is on the disk', () 
   );
 });
 
-test('acknowledged-is-synced: a node is told that a message is done that is not', () => {
+test('acknowledged-is-synced reports a message that is acknowledged to the node before it is done', () => {
   const group = new WatchedGroup(AcknowledgedIsSynced);
   group.mesh.network.cut([['n1.node'], ['n1.log-store']], true);
   group.mesh.put(n1, 'b', '2');
@@ -209,22 +209,22 @@ test('acknowledged-is-synced: a node is told that a message is done that is not'
   expectBroken('acknowledged-is-synced', () => group.say(n1, 'log-store', 'node.ack', ack), /n1 acknowledges message/);
 });
 
-test('acknowledged-is-synced: a client is told of a write that is not committed', () => {
+test('acknowledged-is-synced reports an acknowledgement to a client of an uncommitted write', () => {
   const group = new WatchedGroup(AcknowledgedIsSynced);
   group.invariants.onStepping(group.actor(n1, 'node'), { type: 'propose', requestId: 900, payload }, instant);
   expectBroken(
     'acknowledged-is-synced',
     () => group.invariants.onAnswered(900, { result: {} }),
-    /write 900 is answered as done, and not committed/,
+    /write 900 is acknowledged, and not committed/,
   );
 });
 
-test('members-apply-the-same: one of them holds something else behind an entry', () => {
+test('members-apply-the-same reports a member whose state differs after an entry', () => {
   const group = new WatchedGroup(MembersApplyTheSame);
   const { commit_index } = group.status(n1);
   expectBroken(
     'members-apply-the-same',
     () => group.invariants.onDigest(commit_index, 'a lie'),
-    /behind entry \d+.* the state of .* differs from the one of/,
+    /after entry \d+.* the state of .* differs from the one of/,
   );
 });

@@ -13,17 +13,20 @@ import { SessionsOnlyGrow } from '../../src/invariants/sessions-only-grow.js';
 import { StagesFollow } from '../../src/invariants/stages-follow.js';
 import { expectBroken, groupId, n1, n2, n3, n4, n5, WatchedGroup } from './watched-group.js';
 
-const helpers = ['all-invariants', 'invariant', 'invariant-violation', 'words'];
+const helpers = ['all-invariants', 'invariant', 'invariant-violation', 'format'];
 
 function filesIn(folder: string): string[] {
   const entries = readdirSync(fileURLToPath(new URL(folder, import.meta.url)), { withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  return entries.filter((entry) => entry.isFile() && entry.name.endsWith('.ts')).map(({ name }) => name);
 }
 
-test('each invariant has a file of its name, and a test that shows that it can be broken', () => {
+test('each invariant has a file of its name, a row in the table, and a test that shows that it can be broken', () => {
   const { names } = allInvariants();
   const files = filesIn('../../src/invariants').map((name) => name.replace(/\.ts$/, ''));
   expect([...names].sort()).toEqual(files.filter((name) => !helpers.includes(name)).sort());
+  const table = readFileSync(new URL('../../src/invariants/README.md', import.meta.url), 'utf8');
+  const rows = [...table.matchAll(/\| \[`([a-z-]+)`\]\(\1\.ts\) \|$/gm)].map(([, name]) => name);
+  expect(rows.sort()).toEqual([...names].sort());
   const tests = filesIn('.').map((name) => readFileSync(new URL(name, import.meta.url), 'utf8'));
   const untested = names.filter(
     (name) => !tests.some((text) => text.includes(`test('${name}`) || text.includes(`('${name}: %s'`)),
@@ -31,7 +34,7 @@ test('each invariant has a file of its name, and a test that shows that it can b
   expect(untested).toEqual([]);
 });
 
-test('one-change-at-a-time: a change behind one that is not committed', () => {
+test('one-change-at-a-time reports a change that is appended after an uncommitted one', () => {
   const group = new WatchedGroup(OneChangeAtATime);
   const { term, last_index } = group.status(n1);
   const joint = group.configurationBatch(term, last_index + 1, group.configuration([n1, n4, n5], [n1, n2, n3]));
@@ -40,7 +43,7 @@ test('one-change-at-a-time: a change behind one that is not committed', () => {
   expectBroken('one-change-at-a-time', () => group.sayAppended(n1, [stable]), /which is not committed/);
 });
 
-test('one-change-at-a-time: a change before the first entry of the term is committed', () => {
+test('one-change-at-a-time reports a change before the first entry of the term is committed', () => {
   const group = new WatchedGroup(OneChangeAtATime);
   const { term, last_index } = group.status(n1);
   const batch = group.configurationBatch(term, last_index + 1, group.configuration([n1, n2]));
@@ -51,7 +54,7 @@ test('one-change-at-a-time: a change before the first entry of the term is commi
   );
 });
 
-test('one-change-at-a-time: another leader’s joint configuration is taken back', () => {
+test('one-change-at-a-time reports a rollback of another leader’s joint configuration', () => {
   const group = new WatchedGroup(OneChangeAtATime);
   const { term, last_index } = group.status(n1);
   const later = (term + 1) as Term;
@@ -66,7 +69,7 @@ test('one-change-at-a-time: another leader’s joint configuration is taken back
   expectBroken('one-change-at-a-time', () => group.sayAppended(n1, [old], asLeader), /not its own/);
 });
 
-test('one-change-at-a-time: who appends a configuration does not lead', () => {
+test('one-change-at-a-time reports a configuration appended by a node that does not lead', () => {
   const group = new WatchedGroup(OneChangeAtATime);
   const { term, last_index } = group.status(n2);
   const batch = group.configurationBatch(term, last_index + 1, group.configuration([n1, n2]));
@@ -78,9 +81,9 @@ test('one-change-at-a-time: who appends a configuration does not lead', () => {
 });
 
 test.each([
-  ['two members go at once', [n1], [], /\{n1:[^,]*\} as entry/],
+  ['two members are removed at once', [n1], [], /\{n1:[^,]*\} as entry/],
   ['all members change at once', [n4, n5], [], /\{n4:/],
-  ['the old set of a joint one was never in force', [n4, n5], [n1, n2], /\| n1:/],
+  ['the old set of a joint configuration was never effective', [n4, n5], [n1, n2], /\| n1:/],
 ] as const)('stages-follow: %s', (_, peers, oldPeers, seen) => {
   const group = new WatchedGroup(StagesFollow);
   const { term, last_index } = group.status(n1);
@@ -90,7 +93,7 @@ test.each([
 
 test.each([
   ['a configuration lowers the level', 0, /n1 lowers the level from 1 to 0/],
-  ['the level rises above what members speak', 2, /n1 appends level 2 with n2 .*never said that it speaks it/],
+  ['the level rises above what members support', 2, /n1 appends level 2 with n2 .*never said that it speaks it/],
 ] as const)('levels-are-spoken: %s', (_, level, seen) => {
   const group = new WatchedGroup(LevelsAreSpoken);
   const { term, last_index } = group.status(n1);
@@ -99,14 +102,14 @@ test.each([
   expectBroken('levels-are-spoken', () => group.sayAppended(n1, [batch]), seen);
 });
 
-test('only-caught-up-stores-join (promises 2, 6, 9): a store is taken in that holds nothing', () => {
+test('only-caught-up-stores-join (promises 2, 6, 9) reports an empty store that is added', () => {
   const group = new WatchedGroup(OnlyCaughtUpStoresJoin);
   const { term, last_index } = group.status(n1);
   const batch = group.configurationBatch(term, last_index + 1, group.configuration([n1, n2, n3, n4]));
-  expectBroken('only-caught-up-stores-join', () => group.sayAppended(n1, [batch]), /n1 takes in n4 .*nothing/);
+  expectBroken('only-caught-up-stores-join', () => group.sayAppended(n1, [batch]), /n1 adds n4 .*nothing/);
 });
 
-test('only-caught-up-stores-join (promise 6): a wiped store is taken for the one before', () => {
+test('only-caught-up-stores-join (promise 6) reports a wiped store that counts as the previous one', () => {
   const group = new WatchedGroup(OnlyCaughtUpStoresJoin);
   group.mesh.crashPeer(n3);
   group.mesh.disks.wipe(n3);
@@ -114,12 +117,17 @@ test('only-caught-up-stores-join (promise 6): a wiped store is taken for the one
   group.mesh.run(100);
   const { term, last_index } = group.status(n1);
   const batch = group.configurationBatch(term, last_index + 1, group.configuration([n1, n2, n3]));
-  expectBroken('only-caught-up-stores-join', () => group.sayAppended(n1, [batch]), /n1 takes in n3/);
+  expectBroken('only-caught-up-stores-join', () => group.sayAppended(n1, [batch]), /n1 adds n3/);
 });
 
 test.each([
-  ['one session is opened twice', 'node.opened', { nonce: 'another' }, /is opened for another, after session 1/],
-  ['a log-store acknowledges in an old session', 'feed.stored', { session: 0 as Session }, /speaks of session 0/],
+  ['a session is opened twice', 'node.opened', { nonce: 'another' }, /is opened for another, after session 1/],
+  [
+    'a log-store acknowledges in an old session',
+    'feed.stored',
+    { session: 0 as Session },
+    /sends a message of session 0/,
+  ],
   ['a log-store answers its node in an old session', 'node.ack', { actor: 'log-store', session: 0 }, /of session 0/],
 ] as const)('sessions-only-grow: %s', (_, name, change, seen) => {
   const group = new WatchedGroup(SessionsOnlyGrow);
@@ -127,12 +135,12 @@ test.each([
   expectBroken('sessions-only-grow', () => group.say(n2, 'log-store', name, body), seen);
 });
 
-test('sessions-only-grow: the session on a disk falls', () => {
+test('sessions-only-grow reports a session that decreases on a disk', () => {
   const group = new WatchedGroup(SessionsOnlyGrow);
   expectBroken('sessions-only-grow', () => group.sayStored(n2, { session: 0 }), /the session of n2 fell from 1 to 0/);
 });
 
-test('one-group: something is committed in a second history', () => {
+test('one-group reports a commit in a second history', () => {
   const group = new WatchedGroup(OneGroup);
   const value = group.configurationBatch(1 as Term, 1, group.configuration([n4]));
   const put = { type: 'put', key: indexedKey(groupId, 'e', 1), value } as const;
@@ -145,7 +153,7 @@ test('one-group: something is committed in a second history', () => {
   );
 });
 
-test('one-group: somebody leads in a second history', () => {
+test('one-group reports a leader in a second history', () => {
   const group = new WatchedGroup(OneGroup);
   const lead = { ...group.own(n4), group_uid: 'other' as GroupUid, term: 2 as Term };
   expectBroken(
@@ -155,7 +163,7 @@ test('one-group: somebody leads in a second history', () => {
   );
 });
 
-test('one-group: a store goes over to another history', () => {
+test('one-group reports a store that changes to another history', () => {
   const group = new WatchedGroup(OneGroup);
   expectBroken(
     'one-group',

@@ -49,20 +49,20 @@ function base(group: WatchedGroup, peerId: PeerId): Record<string, unknown> {
   return { base_index: commit_index, base_term: term, last_index: commit_index };
 }
 
-test('compacted-is-covered: a snapshot lacks a chunk', () => {
+test('compacted-is-covered reports a snapshot that lacks a chunk', () => {
   const group = new WatchedGroup(CompactedIsCovered);
   const lie = snapshotOf(group, n2, { chunks: 2 });
   expectBroken('compacted-is-covered', () => group.sayStored(n2, base(group, n2), lie), /1 of the 2 chunks/);
 });
 
-test('compacted-is-covered: entries go behind the snapshot', () => {
+test('compacted-is-covered reports deleted entries that the snapshot does not cover', () => {
   const group = new WatchedGroup(CompactedIsCovered);
   const { commit_index } = group.status(n2);
   const lie = snapshotOf(group, n2, { index: (commit_index - 1) as LogIndex });
   expectBroken('compacted-is-covered', () => group.sayStored(n2, base(group, n2), lie), /lets go entries up to/);
 });
 
-test('compacted-is-covered: a snapshot of what is not committed', () => {
+test('compacted-is-covered reports a snapshot of an uncommitted entry', () => {
   const group = new WatchedGroup(CompactedIsCovered);
   const { commit_index } = group.status(n2);
   const lie = snapshotOf(group, n2, { index: (commit_index + 1) as LogIndex });
@@ -70,27 +70,27 @@ test('compacted-is-covered: a snapshot of what is not committed', () => {
   expectBroken('compacted-is-covered', () => group.sayStored(n2, meta, lie), /nothing is committed there/);
 });
 
-test('compacted-is-covered: the log begins behind an entry that nobody ever had', () => {
+test('compacted-is-covered reports a log that begins after an entry which never existed', () => {
   const group = new WatchedGroup(CompactedIsCovered);
   const { commit_index, term } = group.status(n2);
   const meta = { base_index: commit_index - 1, base_term: term + 1, last_index: commit_index };
   expectBroken('compacted-is-covered', () => group.sayStored(n2, meta, snapshotOf(group, n2)), /ends with nothing/);
 });
 
-test('compacted-is-covered: a snapshot goes by an older configuration', () => {
+test('compacted-is-covered reports a snapshot with an older configuration', () => {
   const group = new WatchedGroup(CompactedIsCovered);
   const configurations = group.mesh.disks.configurations(n2).slice(0, 1);
   const lie = snapshotOf(group, n2, { configurations });
   expectBroken('compacted-is-covered', () => group.sayStored(n2, base(group, n2), lie), /is in force/);
 });
 
-test('snapshots-are-the-state: a snapshot is empty', () => {
+test('snapshots-are-the-state reports an empty snapshot', () => {
   const group = new WatchedGroup(SnapshotsAreTheState);
   const lie = snapshotOf(group, n2);
   expectBroken('snapshots-are-the-state', () => group.sayStored(n2, base(group, n2), lie), /is not the state there/);
 });
 
-test('snapshots-are-the-state: a chunk stands for another', () => {
+test('snapshots-are-the-state reports a chunk in the place of another', () => {
   const group = new WatchedGroup(SnapshotsAreTheState);
   const lie = snapshotOf(group, n2, {}, [new Uint8Array(limits.snapshotChunkBytes)]);
   const first = lie[0] as { value: Uint8Array };
@@ -101,11 +101,11 @@ test('snapshots-are-the-state: a chunk stands for another', () => {
         ...lie,
         { type: 'put', key: `${groupId}/s/${slot}/1`, value: first.value },
       ]),
-    /does not hold together/,
+    /is inconsistent/,
   );
 });
 
-test('installs-keep-what-matches: a tail that was there goes', () => {
+test('installs-keep-what-matches reports entries after a matching snapshot that are deleted', () => {
   const group = new WatchedGroup(InstallsKeepWhatMatches);
   const { commit_index, term } = group.status(n2);
   const index = (commit_index - 1) as LogIndex;
@@ -117,7 +117,7 @@ test('installs-keep-what-matches: a tail that was there goes', () => {
   expectBroken('installs-keep-what-matches', () => group.sayStored(n2, meta, lie), /which it had/);
 });
 
-test('transfers-go-on: what came in is gone with a new session', () => {
+test('transfers-go-on reports received chunks that a new session loses', () => {
   const group = new WatchedGroup(TransfersGoOn);
   const { session } = group.status(n2);
   const incoming = { slot, snapshot_id: snapshotId, source: 'installed', stored: 3 };
@@ -129,7 +129,7 @@ test('transfers-go-on: what came in is gone with a new session', () => {
   );
 });
 
-test('transfers-go-on: the node is told of chunks that are not there', () => {
+test('transfers-go-on reports chunks that are announced to the node and missing on the disk', () => {
   const group = new WatchedGroup(TransfersGoOn);
   const installing = { snapshot_id: snapshotId, stored: 3 };
   expectBroken(
@@ -139,7 +139,7 @@ test('transfers-go-on: the node is told of chunks that are not there', () => {
   );
 });
 
-test('one-store-a-name: two stores under a name', () => {
+test('one-store-a-name reports two stores under one name', () => {
   const group = new WatchedGroup(OneStoreAName);
   const { term, last_index } = group.status(n1);
   const { peers } = group.configuration([n1, n2, n3]);
@@ -151,7 +151,7 @@ test('one-store-a-name: two stores under a name', () => {
   );
 });
 
-test('one-store-a-name: a store is replaced that is there', () => {
+test('one-store-a-name reports the replacement of a store that is not lost', () => {
   const group = new WatchedGroup(OneStoreAName);
   const { term, last_index } = group.status(n1);
   const { peers } = group.configuration([n1, n2, n3]);
@@ -164,7 +164,7 @@ test('one-store-a-name: a store is replaced that is there', () => {
   );
 });
 
-test('read-only-peers-take-nothing: a follower that is read-only takes entries', () => {
+test('read-only-peers-take-nothing reports a read-only follower that accepts entries', () => {
   const group = new WatchedGroup(ReadOnlyPeersTakeNothing);
   group.mesh.answered(group.mesh.admin(n2, 'peer', 'read_only', { read_only: true }));
   expect(group.status(n2).read_only).toBe('told');
@@ -184,11 +184,11 @@ test('read-only-peers-take-nothing: a follower that is read-only takes entries',
   expectBroken(
     'read-only-peers-take-nothing',
     () => group.say(n2, 'node', 'log-store.append', lie),
-    /is read-only \(told\), and takes entries of n1/,
+    /is read-only \(told\), and accepts entries of n1/,
   );
 });
 
-test('read-only-peers-take-nothing: a write is acknowledged that came when a majority was read-only', () => {
+test('read-only-peers-take-nothing reports an acknowledged write that arrived while a majority was read-only', () => {
   const group = new WatchedGroup(ReadOnlyPeersTakeNothing);
   for (const peer of [n2, n3]) group.mesh.answered(group.mesh.admin(peer, 'peer', 'read_only', { read_only: true }));
   group.mesh.run(500);
@@ -204,7 +204,7 @@ test('read-only-peers-take-nothing: a write is acknowledged that came when a maj
   );
 });
 
-test('resets-are-final: entries of the history that was left are taken', () => {
+test('resets-are-final reports a peer that accepts entries of the history which it has left', () => {
   const group = new WatchedGroup(ResetsAreFinal);
   const own = group.own(n2);
   group.say(n2, 'node', 'log-store.reset', { ...own, link: 1, seq: 0, old_group_uid: own.group_uid });
@@ -215,7 +215,7 @@ test('resets-are-final: entries of the history that was left are taken', () => {
   );
 });
 
-test('resets-are-final: a store goes back', () => {
+test('resets-are-final reports a store that returns to the history which it has left', () => {
   const group = new WatchedGroup(ResetsAreFinal);
   const own = group.own(n2);
   group.say(n2, 'node', 'log-store.reset', { ...own, link: 1, seq: 0, old_group_uid: own.group_uid });

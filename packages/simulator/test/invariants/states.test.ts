@@ -22,20 +22,20 @@ function append(group: WatchedGroup, entry: unknown): LogIndex {
   return group.status(leader.peerId).commit_index;
 }
 
-test('results-follow-from-the-log: a peer gives another revision', () => {
+test('results-follow-from-the-log reports a peer that returns another revision', () => {
   const group = new WatchedGroup(ResultsFollowFromTheLog);
   const index = append(group, { commands: [[1, 'put', 'a', '2']] });
   const lie = { results: [['done', 1, true]] };
   expectBroken('results-follow-from-the-log', () => group.invariants.onResult(index, lie), /in place of/);
 });
 
-test('results-follow-from-the-log: a peer skips an entry', () => {
+test('results-follow-from-the-log reports a peer that skips an entry', () => {
   const group = new WatchedGroup(ResultsFollowFromTheLog);
   const index = append(group, { commands: [[1, 'lease_grant', 5000, leaseId]] });
   expectBroken('results-follow-from-the-log', () => group.invariants.onResult(index, { refused: 'x' }), /refused/);
 });
 
-test('leases-end-at-their-time: a leader ends a lease that was kept a second ago', () => {
+test('leases-end-at-their-time reports a lease that ends a second after it was kept', () => {
   const group = new WatchedGroup(LeasesEndAtTheirTime);
   append(group, { commands: [[1, 'lease_grant', 5000, leaseId]] });
   group.mesh.run(4500);
@@ -48,14 +48,14 @@ test('leases-end-at-their-time: a leader ends a lease that was kept a second ago
   );
 });
 
-test('leases-end-at-their-time: a clock that jumped may end it', () => {
+test('leases-end-at-their-time accepts a lease that ends because a clock jumped', () => {
   const group = new WatchedGroup(LeasesEndAtTheirTime);
   const kept = append(group, { commands: [[1, 'lease_grant', 5000, leaseId]] });
   group.mesh.skew(group.mesh.nodeActor(group.mesh.leader ?? n1), 1, 5000);
   append(group, { expire: [], expire_leases: [[name, kept]] });
 });
 
-test('snapshots-are-the-state: a restored state lacks a lock', () => {
+test('snapshots-are-the-state reports a restored state that lacks a lock', () => {
   const group = new WatchedGroup(SnapshotsAreTheState);
   append(group, { commands: [[1, 'lease_grant', 60_000, leaseId]] });
   const before = group.mesh.stateOf(n1);

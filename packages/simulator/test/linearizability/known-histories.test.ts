@@ -8,7 +8,7 @@ const three = new Client('c3');
 const twoOfB = new Client('c2', 'b');
 const never = Number.POSITIVE_INFINITY;
 
-describe('histories that are in order are accepted', () => {
+describe('the checker accepts a linearizable history', () => {
   it.each<[string, Operation[]]>([
     ['nothing', []],
     ['a write and a read after it', [one.put([1, 2], 'x', 1), two.get([3, 4], 'x', 1)]],
@@ -74,13 +74,13 @@ describe('histories that are in order are accepted', () => {
     expect(checkStaleReads(history).verdict).toBe('linearizable');
   });
 
-  it('all writes recorded, one of them of unknown outcome: it made the revision that nobody tells of', () => {
+  it('accepts a revision that no reply names, if a write of unknown outcome can have made it', () => {
     const history = [one.put([1, 2], 'x', 1), two.put([3, 4], 'y', 'unknown'), one.put([5, 6], 'z', 3)];
     expect(checkHistory(history, { allWritesRecorded: true }).verdict).toBe('linearizable');
   });
 });
 
-describe('histories that are known to be wrong are rejected', () => {
+describe('the checker rejects a history that is known to be wrong', () => {
   it.each<[string, string, Operation[]]>([
     [
       'a read of what was overwritten',
@@ -214,7 +214,7 @@ describe('histories that are known to be wrong are rejected', () => {
     expect(checkHistory(history, { allWritesRecorded: true })).toMatchObject({ violation: { rule: 'gap' } });
   });
 
-  it('stale reads by themselves', () => {
+  it('stale reads are checked separately', () => {
     const wrong = [one.put([1, 2], 'x', 1), two.get([3, 4], null, 0), two.get([1, 2], 'x', 1)];
     expect(checkStaleReads(wrong).verdict).toBe('linearizable');
     const future = [two.get([1, 2], 'x', 1, 'stale'), one.put([3, 4], 'x', 1)];
@@ -222,8 +222,8 @@ describe('histories that are known to be wrong are rejected', () => {
   });
 });
 
-describe('what is told of a history that is wrong', () => {
-  it('the few operations that show it, and what else happened meanwhile', () => {
+describe('the report of a violation', () => {
+  it('names the few operations that show it, and what else happened at the time', () => {
     const history: Operation[] = [];
     for (let time = 0; time < 400; time += 4) {
       history.push(
@@ -247,7 +247,7 @@ describe('what is told of a history that is wrong', () => {
     `);
   });
 
-  it('a search that takes too long decides nothing, and is no pass', () => {
+  it('says undecided, and does not pass, if the search takes too long', () => {
     const history = [one.put([1, 2], 'x', 1), two.get([3, 4], 'x', 1)];
     expect(checkHistory(history, { workLimit: 1 })).toMatchObject({ verdict: 'undecided', key: 'a' });
     expect(() => assertLinearizable(history, { workLimit: 1 })).toThrow('undecided');

@@ -35,28 +35,28 @@ function verdictOf(calls: readonly LeaseCall[], operations: readonly Operation[]
   return checkHistory([...operations, ...deletions], { allWritesRecorded: true }).verdict;
 }
 
-test('a lease may be over once its time has passed since the last keep that was acknowledged', () => {
+test('a lease may have ended once its time has passed since the last acknowledged keep', () => {
   expect(faultOf([granted, ended(1000, 1010)])).toBeUndefined();
   expect(faultOf([granted, call('keep', 500, 510), ended(1490, 1500)])).toBeUndefined();
 });
 
-test('a lease that was kept in time must be there', () => {
+test('a lease that was kept in time must exist', () => {
   expect(faultOf([granted, ended(980, 990)])).toMatch(/did not find it, and it was kept in time/);
   expect(faultOf([granted, call('keep', 500, 510), ended(1200, 1210)])).toMatch(/kept in time/);
 });
 
-test('a keep that was not acknowledged, or a revoke, may leave it over', () => {
+test('a lease may have ended after an unacknowledged keep, or after a revoke', () => {
   const unknown = call('keep', 500, 600, { outcome: 'unknown' });
   expect(faultOf([granted, unknown, ended(1200, 1210)])).toBeUndefined();
   expect(faultOf([granted, call('revoke', 100, 110, { changed: true }), ended(120, 130)])).toBeUndefined();
 });
 
-test('a clock that ran fast may have ended it earlier', () => {
+test('a lease may have ended earlier by a clock that ran fast', () => {
   const twice = (fromMs: number, forMs: number): number => fromMs + forMs / 2;
   expect(new LeaseHistories([granted, ended(600, 610)], twice).fault([])).toBeUndefined();
 });
 
-test('a lease that is over does not come back', () => {
+test('a lease that has ended does not come back', () => {
   const over = [granted, ended(1500, 1510)];
   expect(faultOf([...over, call('keep', 1520, 1530)])).toMatch(/keep of c1 at 1520 found it, when it was over/);
   expect(faultOf([...over, call('put', 1520, 1530, { key: 't', value: 'w' })])).toMatch(/put of c1 at 1520 found it/);
@@ -64,7 +64,7 @@ test('a lease that is over does not come back', () => {
   expect(faultOf([...over, call('keep', 1505, 1530)])).toBeUndefined();
 });
 
-test('a key that was tied to a lease is not read when that is over', () => {
+test('a key of a lease is not read after the lease has ended', () => {
   const calls = [granted, tied, ended(1500, 1510)];
   expect(faultOf(calls, [put(20, 30, 1), get(1520, 1530, 'v', 1)])).toMatch(/read t, which was tied to x, at 1520/);
   expect(faultOf(calls, [put(20, 30, 1), get(1520, 1530, null, 0)])).toBeUndefined();
@@ -73,7 +73,7 @@ test('a key that was tied to a lease is not read when that is over', () => {
   expect(faultOf(calls, again)).toBeUndefined();
 });
 
-test('a key that is gone while its lease was kept in time has no order', () => {
+test('a key that is missing while its lease was kept in time is a violation', () => {
   const calls = [granted, tied, call('keep', 900, 910)];
   expect(verdictOf(calls, [put(20, 30, 1), get(1500, 1510, null, 0)])).toBe('violated');
   expect(verdictOf(calls, [put(20, 30, 1), get(1900, 1910, null, 0)])).toBe('linearizable');

@@ -8,7 +8,7 @@ function holds([called, returned]: Times, owner: string, token: number, name = '
   return { client: `client of ${owner}`, owner, name, token, called, returned };
 }
 
-describe('promise 20: what holders of locks were told is accepted', () => {
+describe('promise 20: the check of locks accepts', () => {
   it.each<[string, Holding[], Operation[]]>([
     ['one after the other', [holds([1, 2], 'x', 1), holds([3, 4], 'y', 2)], []],
     ['the same holder is told twice', [holds([1, 2], 'x', 1), holds([5, 6], 'x', 1)], []],
@@ -21,7 +21,7 @@ describe('promise 20: what holders of locks were told is accepted', () => {
   });
 });
 
-describe('promise 20: is found', () => {
+describe('promise 20: the check of locks finds', () => {
   it.each<[string, Holding[], Operation[], string]>([
     [
       'a token of two holders',

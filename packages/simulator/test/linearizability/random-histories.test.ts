@@ -6,7 +6,7 @@ import { hasOrder } from './brute-force.js';
 
 const rounds = Number(process.env.ROUNDS ?? 1);
 
-describe('histories of a store that does one thing at a time are accepted', () => {
+describe('the checker accepts a history of an atomic store', () => {
   const plans: [string, Partial<HistoryPlan>][] = [
     ['usual', {}],
     ['many unknown', { unknown: 0.4, clients: 16 }],
@@ -24,7 +24,7 @@ describe('histories of a store that does one thing at a time are accepted', () =
   });
 });
 
-describe('small histories, about half of them wrong, are judged as by trying all orders', () => {
+describe('the checker agrees with a brute-force search on small histories, about half of them wrong', () => {
   const small: HistoryPlan = { ...usualPlan, operations: 7, clients: 3, unknown: 0.25, notDone: 0, values: 2 };
   const own = Number.POSITIVE_INFINITY;
 

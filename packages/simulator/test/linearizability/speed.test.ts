@@ -13,20 +13,20 @@ it.each<[string, Partial<HistoryPlan>]>([
   ['three values, a third of the outcomes unknown', { values: 3, unknown: 0.3 }],
   ['all on one key', { keys: 1 }],
 ])(
-  '20,000 operations on 8 keys by 64 clients, %s: are judged, in the time that is printed',
+  '20,000 operations on 8 keys by 64 clients (%s) are checked, in the time that is printed',
   { timeout: patienceMs },
   (name, changes) => {
     const history = randomHistory(new Random(1), { ...large, ...changes });
     const began = performance.now();
     const { verdict, work } = checkHistory(history, { allWritesRecorded: true });
     const tookMs = Math.round(performance.now() - began);
-    console.info(`20,000 operations, ${name}: judged in ${tookMs} ms, with ${work} looks`);
+    console.info(`20,000 operations, ${name}: checked in ${tookMs} ms, with ${work} operations visited`);
     expect(verdict).toBe('linearizable');
   },
 );
 
 it(
-  'one change in 5,000 operations is found and told in a few lines, if it makes them wrong',
+  'a change in 5,000 operations that makes them wrong is found and reported in a few lines',
   () => {
     let violated = 0;
     for (let seed = 1; seed <= 5; seed++) {

@@ -51,7 +51,7 @@ const held = (revision: number): readonly [boolean, number, ...PartResult[]] => 
   ['get', 'B', revision],
 ];
 
-describe('transactions that happen at one moment are accepted', () => {
+describe('the check of transactions accepts atomic ones', () => {
   it.each<[string, Transaction[], Operation[]]>([
     ['on nothing', [transaction([1, 2], 0, held(2))], []],
     ['after a write', [transaction([3, 4], 1, held(3))], [one.put([1, 2], 'x', 1)]],
@@ -83,7 +83,7 @@ describe('transactions that happen at one moment are accepted', () => {
   });
 });
 
-describe('transactions that do not are found', () => {
+describe('the check of transactions finds those that are not atomic', () => {
   it.each<[string, Transaction[], Operation[], string]>([
     [
       'a write between what was compared and what was written',

@@ -22,8 +22,8 @@ function watch(over: Partial<WatchedChanges> = {}): WatchedChanges {
   return { prefix: 'a', after: 0, upTo: 4, changes, ...over };
 }
 
-describe('what watches were told', () => {
-  it('is accepted where it is each write once', () => {
+describe('the check of watches', () => {
+  it('accepts watches that received each write once', () => {
     expect(faultOfWatches([watch()], writes)).toBeUndefined();
     expect(faultOfWatches([watch({ after: 1, upTo: 2, changes: changes.slice(1, 2) })], writes)).toBeUndefined();
     // One of unknown outcome may have happened.
@@ -51,7 +51,7 @@ describe('what watches were told', () => {
     expect(faultOfWatches([watch(over)], writes)).toContain(said);
   });
 
-  it('is refused where two differ', () => {
+  it('rejects two watches that differ', () => {
     const other = watch({ after: 4, upTo: 9, changes: [[9, 'put', 'a', 'p']] });
     const different = watch({ after: 4, upTo: 9, changes: [[9, 'put', 'a', 'q']] });
     expect(faultOfWatches([other, different], [])).toContain('one watch was told [9,"put","a","p"], and another');

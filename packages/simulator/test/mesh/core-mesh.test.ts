@@ -13,7 +13,7 @@ function founded(): DirectMesh {
 }
 
 describe('a clock', () => {
-  test('runs fast, jumps forward, and never back', () => {
+  test('runs fast and jumps forward, never back', () => {
     const clock = new VirtualClock();
     expect(clock.at(100)).toBe(100);
     clock.skew(100, 2, 50);
@@ -25,7 +25,7 @@ describe('a clock', () => {
 });
 
 describe('a process', () => {
-  test('that is paused takes nothing, and all when it is resumed', () => {
+  test('that is paused receives nothing until it is resumed, and then everything', () => {
     const mesh = founded();
     mesh.pause(n1, 'node');
     const { term } = mesh.node(n1).summary();
@@ -49,7 +49,7 @@ describe('a process', () => {
 });
 
 describe('a disk', () => {
-  test('of which a bit has flipped is noticed when it is read, and only then', () => {
+  test('with a flipped bit is detected when the bit is read, and only then', () => {
     const mesh = founded();
     mesh.answered(mesh.put(n1, 'a', '1'));
     mesh.run(300);

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { EventQueue } from '../../src/mesh/event-queue.js';
 import { Random } from '../../src/mesh/random.js';
 
-test('things happen by their time; of one time, in the order in which they were put in', () => {
+test('events happen by their time, and those of one time in the order in which they were added', () => {
   const queue = new EventQueue();
   const random = new Random(1);
   const expected: { atMs: number; order: number }[] = [];
@@ -22,7 +22,7 @@ test('things happen by their time; of one time, in the order in which they were 
   expect(queue.pop()).toBeUndefined();
 });
 
-test('what is put in while others happen finds its place', () => {
+test('an event that is added while others happen is placed by its time', () => {
   const queue = new EventQueue();
   const happened: string[] = [];
   queue.push(1, () => {

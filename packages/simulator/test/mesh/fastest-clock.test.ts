@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import { FastestClock } from '../../src/mesh/virtual-clock.js';
 
-test('a fastest clock shows the run’s time where no clock is skewed', () => {
+test('the fastest clock shows the run’s time if no clock is skewed', () => {
   const clock = new FastestClock();
   expect(clock.passed(100, 350)).toBe(250);
   expect(clock.whenPassed(100, 250)).toBe(350);
 });
 
-test('a fastest clock goes by the fastest of all clocks, and by every jump', () => {
+test('the fastest clock follows the fastest of all clocks, and every jump', () => {
   const clock = new FastestClock();
   clock.skew('n1.node', 1000, 2, 0);
   clock.skew('n2.node', 2000, 0.5, 300);

@@ -32,7 +32,7 @@ beforeEach(() => {
 const numbers = Array.from({ length: 50 }, (_, at) => at);
 
 describe('a link', () => {
-  test('keeps the order', () => {
+  test('keeps messages in order', () => {
     const [a, b] = [endpoint('n1.node'), endpoint('n2.node')];
     network.conditions.delay = 100;
     for (const number of numbers) send(a, b, String(number));
@@ -40,7 +40,7 @@ describe('a link', () => {
     expect(heard).toEqual(numbers.map((number) => `n2.node ${number}`));
   });
 
-  test('has no order with others', () => {
+  test('has no order relative to other links', () => {
     const [a, b, c] = [endpoint('n1.node'), endpoint('n2.node'), endpoint('n3.node')];
     network.conditions.delay = 100;
     for (const number of numbers) send(number % 2 === 0 ? a : b, c, String(number));
@@ -49,7 +49,7 @@ describe('a link', () => {
     expect(heard).not.toEqual(numbers.map((number) => `n3.node ${number}`));
   });
 
-  test('loses, and repeats', () => {
+  test('loses and repeats messages', () => {
     const [a, b] = [endpoint('n1.node'), endpoint('n2.node')];
     network.conditions = { loss: 0.5, repeat: 0.5, delay: 1, turn: 0 };
     for (const number of numbers) send(a, b, String(number));
@@ -60,7 +60,7 @@ describe('a link', () => {
     expect(heard.length).toBeGreaterThan(different);
   });
 
-  test('takes what was sent to the life before to the next one', () => {
+  test('delivers what was sent to a crashed process to its successor', () => {
     const [a, b] = [endpoint('n1.node'), endpoint('n2.node')];
     send(a, b, 'late');
     network.disconnect(b);
@@ -96,7 +96,7 @@ describe('a cut', () => {
 });
 
 describe('a NATS server', () => {
-  test('that goes away takes what is under way along; its clients go to another and stay there', () => {
+  test('that goes down loses what is in flight, and its clients move to another server and stay there', () => {
     const [a, b] = [endpoint('n1.node', 's1'), endpoint('n2.node', 's2')];
     send(a, b, 'under way');
     network.nats.down('s1');
@@ -114,7 +114,7 @@ describe('a NATS server', () => {
     expect(heard).toEqual(['n2.node by another', 'n2.node by the first']);
   });
 
-  test('passes nothing on over a route that is cut, not even around', () => {
+  test('passes nothing over a cut route, not even through a third server', () => {
     const [a, b, c] = [endpoint('n1.node', 's1'), endpoint('n2.node', 's2'), endpoint('n3.node', 's3')];
     network.nats.cutRoute('s2', 's1');
     send(a, b, 'cut');
