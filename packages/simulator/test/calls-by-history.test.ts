@@ -2,7 +2,7 @@ import { numbersPerSecond } from '@conclave/protocol';
 import { expect, test } from 'vitest';
 import { History, type RecordedCall } from '../src/clients/history.js';
 import type { Operation } from '../src/linearizability/index.js';
-import { callsOfHistories, carriedInto } from '../src/run/calls-by-history.js';
+import { callsByHistory, carriedInto } from '../src/run/calls-by-history.js';
 import { checkClients } from '../src/run/check-clients.js';
 
 function get(groupUid: string, answeredMs: number, at?: string): RecordedCall {
@@ -14,13 +14,13 @@ test('a stale read of an empty peer belongs to no history and does not separate 
   const history = new History();
   for (const call of [get('one', 1), get('', 2, 'n5'), get('reset', 3)]) history.add(call);
   history.continuing.add('reset');
-  expect(callsOfHistories(history).map(({ groupUid, isContinuing }) => [groupUid, isContinuing])).toEqual([
+  expect(callsByHistory(history).map(({ groupUid, isContinuing }) => [groupUid, isContinuing])).toEqual([
     ['one', false],
     ['reset', true],
   ]);
   // Another read has no business there.
   history.add(get('', 4));
-  expect(callsOfHistories(history).map(({ groupUid }) => groupUid)).toContain('');
+  expect(callsByHistory(history).map(({ groupUid }) => groupUid)).toContain('');
 });
 
 test('a delete before a reset may be visible only by its revision: the key need not have existed', () => {

@@ -25,7 +25,7 @@ describe('a mesh of the four cores', () => {
     mesh.run(50);
     const asked = mesh.admin(n1, 'peer', 'bootstrap', { peers: [n1, n2, n3] });
     mesh.run(4000);
-    mesh.network.heal();
+    mesh.network.endCuts();
     expect(mesh.answered(asked, 2000)).toMatchObject({ result: { founded: true } });
   });
 
@@ -37,7 +37,7 @@ describe('a mesh of the four cores', () => {
     mesh.run(7000);
     const other = mesh.answered(mesh.admin(n2, 'peer', 'bootstrap', { peers: [n2] }), 2000);
     expect(other).toMatchObject({ error: { code: 'EBUSY', outcome: 'not_done' } });
-    mesh.network.heal();
+    mesh.network.endCuts();
     expect(mesh.answered(asked, 2000)).toMatchObject({ result: { founded: true, peers: [n1, n2, n3] } });
   });
 

@@ -59,7 +59,7 @@ export class History {
    * The first reset. What was told behind it is judged by the history that it names; where it names none (at feature level 0), not at
    * all, as a reset may lose what was acknowledged.
    */
-  judgedMs: number | undefined;
+  checkedUntilMs: number | undefined;
   readonly calls: RecordedCall[] = [];
   /** Histories of the group that go on with what those before them held: resets begin such, and restored backups. */
   readonly continuing = new Set<string>();

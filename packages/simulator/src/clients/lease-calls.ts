@@ -53,8 +53,8 @@ export class LeaseCalls {
   count({ operation, result, leaseId, outcome, code }: RecordedCall, coverage: Coverage): void {
     if (operation === 'put' && leaseId !== undefined && outcome === 'ok') coverage.count('key tied to a lease');
     if (operation === 'revoke')
-      coverage.count(result?.changed === true ? 'lease revoked' : 'lease over before it was revoked');
-    if (operation === 'keep' && code === 'ENOENT') coverage.count('lease over before it was kept');
+      coverage.count(result?.changed === true ? 'lease revoked' : 'lease ended before it was revoked');
+    if (operation === 'keep' && code === 'ENOENT') coverage.count('lease ended before it was kept');
   }
 
   private grant(client: VirtualClient, name: string, ttlMs: number, recorded: RecordedCall, settled: Settled): void {

@@ -47,7 +47,7 @@ export class LockCalls {
   count({ operation, result }: RecordedCall, coverage: Coverage): void {
     const changed = result?.changed === true;
     if (operation === 'lock') coverage.count(changed ? 'lock acquired' : 'lock waited for');
-    else coverage.count(changed ? 'lock given back' : 'lock lost before it was given back');
+    else coverage.count(changed ? 'lock released' : 'lock lost before its release');
   }
 
   private lock(client: VirtualClient, recorded: RecordedCall, leaseId: LeaseId, settled: Settled): void {

@@ -87,7 +87,7 @@ export class VirtualClients {
     const { name, body, peerId } = requestOf(command);
     this.client(operatorName).call({ operation: 'admin', command: name, body, peerId }, (settlement) => {
       recorded.settlement = settlement;
-      this.mesh.coverage.count(`answer ${command.type} ${saidBy(settlement)}`);
+      this.mesh.coverage.count(`answer ${command.type} ${settlementText(settlement)}`);
       onSettled?.(settlement);
     });
     return recorded;
@@ -148,7 +148,7 @@ export class VirtualClients {
   private onSettled(recorded: RecordedCall, settlement: Settlement, groupUid: string | undefined): void {
     const { operation, client, key } = recorded;
     const asked = operation === 'get' ? `${kindOf(recorded)}${operation}` : operation;
-    this.mesh.coverage.count(`answer ${asked} ${saidBy(settlement)}`);
+    this.mesh.coverage.count(`answer ${asked} ${settlementText(settlement)}`);
     recorded.answeredMs = this.mesh.nowMs;
     if (settlement.outcome !== 'done') {
       recorded.outcome = settlement.outcome;
@@ -228,7 +228,7 @@ function resultOf({ revision, token, value, results, ...said }: Fields): CallRes
 }
 
 /** In a word what an answer says. */
-export function saidBy(settlement: Settlement): string {
+export function settlementText(settlement: Settlement): string {
   return settlement.outcome === 'done' ? 'ok' : `${settlement.outcome} ${settlement.error.code}`;
 }
 
@@ -238,8 +238,8 @@ function requestOf(command: OperatorCommand): { name: AdminCommand; body: Fields
     case 'reset':
       return { name: 'reset_peer', body: { new_peers: command.peers }, peerId: command.at as PeerId };
     case 'bootstrap': {
-      const anew = command.isNew === true ? { new: true } : {};
-      return { name: 'bootstrap', body: { peers: command.peers, ...timeout, ...anew }, peerId: command.at as PeerId };
+      const isNew = command.isNew === true ? { new: true } : {};
+      return { name: 'bootstrap', body: { peers: command.peers, ...timeout, ...isNew }, peerId: command.at as PeerId };
     }
     case 'change':
       return { name: 'change_peers', body: { new_peers: command.peers, ...timeout } };

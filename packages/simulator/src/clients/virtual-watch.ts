@@ -22,21 +22,21 @@ export interface Watched {
 
 const silenceMs = 3000;
 const renewMs = 5000;
-const lookMs = 500;
+const roundMs = 500;
 const looksBetweenShortWatches = 4;
 /** In some runs a client asks for more watches at once than one client may have. */
 const manyChance = 0.25;
-const manyWatches = limits.ownerWatches + 20;
+const floodSize = limits.ownerWatches + 20;
 
 export class VirtualWatch {
   private readonly client: VirtualClient;
   private reader = new WatchReader(1);
   private watched: Watched;
   private readonly watchId: string;
-  private looks = 0;
+  private rounds = 0;
   private shortWatches = 0;
   /** At which look it asks for many; 0: at none. */
-  private readonly manyAt: number;
+  private readonly floodRound: number;
   private isAsking = false;
   private isOver = false;
   private heardMs: number;
@@ -51,13 +51,13 @@ export class VirtualWatch {
   ) {
     this.client = new VirtualClient(mesh, name, mesh.random.stream(name));
     const chance = mesh.random.stream(`${name}.many`);
-    this.manyAt = chance.chance(manyChance) ? 5 + chance.below(15) : 0;
+    this.floodRound = chance.chance(manyChance) ? 5 + chance.below(15) : 0;
     this.watchId = `${name}.watch`;
     this.watched = this.newRecord(0);
     this.heardMs = mesh.nowMs;
     this.askedMs = mesh.nowMs;
     this.ask();
-    this.lookLater();
+    this.scheduleRound();
   }
 
   /** A leader publishes for it. */
@@ -83,7 +83,7 @@ export class VirtualWatch {
     if (this.isOver) return;
     this.heardMs = this.mesh.nowMs;
     const news = this.reader.onMessage(body);
-    this.mesh.coverage.count(`watcher heard: ${news.type}`);
+    this.mesh.coverage.count(`watcher received: ${news.type}`);
     if (news.type === 'changes') {
       this.watched.changes.push(...news.changes);
       this.watched.upTo = this.reader.seen ?? 0;
@@ -96,7 +96,7 @@ export class VirtualWatch {
 
   /** Begins more watches than a client may have, and closes them. */
   private watchMany(): void {
-    for (let watches = 0; watches < manyWatches; watches++) this.watchShortly();
+    for (let watches = 0; watches < floodSize; watches++) this.watchShortly();
   }
 
   /** Begins a watch beside its own, and closes it at once, as clients do that look for one change. */
@@ -111,16 +111,16 @@ export class VirtualWatch {
     });
   }
 
-  private lookLater(): void {
-    this.mesh.after(lookMs, () => {
+  private scheduleRound(): void {
+    this.mesh.after(roundMs, () => {
       if (this.isOver) return;
-      this.looks += 1;
-      if (this.looks % looksBetweenShortWatches === 0) this.watchShortly();
-      if (this.looks === this.manyAt) this.watchMany();
+      this.rounds += 1;
+      if (this.rounds % looksBetweenShortWatches === 0) this.watchShortly();
+      if (this.rounds === this.floodRound) this.watchMany();
       const { nowMs } = this.mesh;
       if (nowMs - Math.max(this.heardMs, this.askedMs) > silenceMs) this.askFromHere();
       else if (nowMs - this.askedMs > renewMs) this.ask();
-      this.lookLater();
+      this.scheduleRound();
     });
   }
 
@@ -141,19 +141,19 @@ export class VirtualWatch {
       if (this.isOver) return;
       if (settlement.outcome !== 'done') return this.onError(settlement.error.code);
       const begun = settlement.result as KvReply<'watch'>;
-      const goesOn = this.reader.onBegun(begun);
+      const isContinued = this.reader.onBegun(begun);
       if (this.watched.after === undefined) {
         this.watched.after = begun.after;
         this.watched.upTo = begun.after;
       }
       this.watched.groupUid ??= begun.group_uid;
-      if (!goesOn) this.askFromHere();
+      if (!isContinued) this.askFromHere();
     });
   }
 
   private onError(code: string): void {
     if (code !== 'ECOMPACTED' && code !== 'EHISTORY') return this.askFromHere();
-    this.mesh.coverage.count('watcher begins anew');
+    this.mesh.coverage.count('watcher restarts');
     // What comes from now on. (A real one reads first what is there.)
     this.reader = new WatchReader();
     this.watched = this.newRecord(undefined);

@@ -50,10 +50,10 @@ export class WatchRules {
         `${actor.name} has given ${open.size} watches to ${owner}`,
       );
     }
-    const { life } = actor;
+    const { generation } = actor;
     this.mesh.after(0, () => {
       // Paused, it would take this when the watch may be over.
-      const isThere = actor.isUp && actor.life === life && actor.waiting === undefined;
+      const isThere = actor.isUp && actor.generation === generation && actor.waiting === undefined;
       if (isThere && !this.closed.has(name)) this.tryToTakeOver(actor, watchId);
     });
   }
@@ -86,6 +86,6 @@ export class WatchRules {
   }
 }
 
-function nameOf({ name, life }: Actor, watchId: string): string {
-  return `${name} ${life} ${watchId}`;
+function nameOf({ name, generation }: Actor, watchId: string): string {
+  return `${name} ${generation} ${watchId}`;
 }

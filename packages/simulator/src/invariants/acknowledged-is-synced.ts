@@ -12,7 +12,7 @@ import { type Invariant, Rule } from './invariant.js';
 import { type Entry, entryAt, hasEntry } from './record/log-tree.js';
 
 /** What a node has told its log-store with a message of their link. */
-interface Told {
+interface Pending {
   readonly seq: number;
   readonly term: number;
   readonly last: Entry | undefined;
@@ -30,7 +30,7 @@ export class AcknowledgedIsSynced extends Rule implements Invariant {
   readonly name = 'acknowledged-is-synced';
   readonly watched = ['node'] as const;
   readonly inputs = ['propose'] as const;
-  private readonly told = new Map<string, Told[]>();
+  private readonly pending = new Map<string, Pending[]>();
   private readonly proposed = new Map<number, Proposed>();
   /** The last acknowledgement of each store: most are repeats. */
   private readonly known = new Map<string, { readonly match: number; readonly term: number; readonly last: unknown }>();
@@ -39,28 +39,28 @@ export class AcknowledgedIsSynced extends Rule implements Invariant {
     'feed.append': (body: Body<'feed.append'>) => this.onAppend(body),
     'log-store.append': (body: Body<'log-store.append'>) => this.onAppend(body),
     'log-store.vote': (body: Body<'log-store.vote'>) => {
-      if (this.record.isNewVote) this.tell(body, body.seq, body.term);
+      if (this.record.isNewVote) this.recordSent(body, body.seq, body.term);
     },
     'feed.stored': (body: Stored) => this.onStored(body),
     'node.ack': (body: Body<'node.ack'>) => this.onAcknowledged(body),
   };
 
   private onAppend(body: Body<'log-store.append'>): void {
-    if (this.record.appended !== undefined) this.tell(body, body.seq, body.leader_term);
+    if (this.record.appended !== undefined) this.recordSent(body, body.seq, body.leader_term);
   }
 
-  private tell(own: { readonly store_id: string; readonly session: number }, seq: number, term: number): void {
+  private recordSent(own: { readonly store_id: string; readonly session: number }, seq: number, term: number): void {
     const key = `${own.store_id} ${own.session}`;
-    const told = this.told.get(key) ?? [];
-    this.told.set(key, told);
-    told.push({ seq, term, last: this.record.accepted.of(own)?.last });
+    const pending = this.pending.get(key) ?? [];
+    this.pending.set(key, pending);
+    pending.push({ seq, term, last: this.record.accepted.of(own)?.last });
   }
 
   private onAcknowledged(body: Body<'node.ack'>): void {
     if (body.actor !== 'log-store') return;
-    const told = this.told.get(`${body.store_id} ${body.session}`);
-    let latest: Told | undefined;
-    while (told?.[0] !== undefined && told[0].seq <= body.seq) latest = told.shift();
+    const pending = this.pending.get(`${body.store_id} ${body.session}`);
+    let latest: Pending | undefined;
+    while (pending?.[0] !== undefined && pending[0].seq <= body.seq) latest = pending.shift();
     const store = this.record.stored.of(body.store_id);
     if (latest === undefined || store === undefined) return;
     const { term, last, seq } = latest;

@@ -141,7 +141,7 @@ function byKind(all: readonly Invariant[]): ByKind {
   return Object.fromEntries(actorKinds.map((kind) => [kind, of(kind)])) as unknown as ByKind;
 }
 
-type Heard = (body: never, from: Actor, to: PeerId) => void;
+type SentHandler = (body: never, from: Actor, to: PeerId) => void;
 
 /**
  * A new run's invariants, to be made its watcher before it begins.
@@ -157,7 +157,7 @@ export function allInvariants(before?: Invariants): Invariants {
 }
 
 export class Invariants implements RunObserver {
-  private readonly bySent = new Map<MessageName, Heard[]>();
+  private readonly bySent = new Map<MessageName, SentHandler[]>();
   /** By kind of actor and type of input. */
   private readonly stepping: Readonly<Record<ActorKind, Map<string, readonly Invariant[]>>>;
   private readonly stepped: ByKind;
@@ -191,7 +191,7 @@ export class Invariants implements RunObserver {
   }
 
   private listen(sent: SentHandlers): void {
-    for (const [name, handler] of Object.entries(sent) as [MessageName, Heard][]) {
+    for (const [name, handler] of Object.entries(sent) as [MessageName, SentHandler][]) {
       const handlers = this.bySent.get(name);
       if (handlers === undefined) this.bySent.set(name, [handler]);
       else handlers.push(handler);
@@ -201,17 +201,17 @@ export class Invariants implements RunObserver {
   onStepping(actor: Actor, input: unknown, at: Instant): void {
     this.record.onStepping(actor, input, at);
     const { type } = input as { readonly type: string };
-    const told = this.stepping[actor.kind].get(type) ?? this.toldOf(actor.kind, type);
-    for (const invariant of told) invariant.onStepping?.(actor, input, at);
+    const handlers = this.stepping[actor.kind].get(type) ?? this.handlersOf(actor.kind, type);
+    for (const invariant of handlers) invariant.onStepping?.(actor, input, at);
   }
 
-  private toldOf(kind: ActorKind, type: string): readonly Invariant[] {
-    const told = this.all.filter(
+  private handlersOf(kind: ActorKind, type: string): readonly Invariant[] {
+    const handlers = this.all.filter(
       ({ onStepping, watched, inputs }) =>
         onStepping !== undefined && watched?.includes(kind) !== false && inputs?.includes(type) !== false,
     );
-    this.stepping[kind].set(type, told);
-    return told;
+    this.stepping[kind].set(type, handlers);
+    return handlers;
   }
 
   onStepped(actor: Actor): void {
@@ -228,8 +228,8 @@ export class Invariants implements RunObserver {
     for (const invariant of this.all) invariant.onEvent?.(peerId, term, event, serves);
   }
 
-  onApplied(life: object, index: LogIndex, payload: Uint8Array): void {
-    for (const invariant of this.all) invariant.onApplied?.(life, index, payload);
+  onApplied(generation: object, index: LogIndex, payload: Uint8Array): void {
+    for (const invariant of this.all) invariant.onApplied?.(generation, index, payload);
   }
 
   onResult(index: LogIndex, result: unknown): void {
@@ -240,8 +240,8 @@ export class Invariants implements RunObserver {
     for (const invariant of this.all) invariant.onDigest?.(index, digest);
   }
 
-  onRestored(life: object, pieces: () => readonly Uint8Array[]): void {
-    for (const invariant of this.all) invariant.onRestored?.(life, pieces);
+  onRestored(generation: object, pieces: () => readonly Uint8Array[]): void {
+    for (const invariant of this.all) invariant.onRestored?.(generation, pieces);
   }
 
   onWritten(peerId: PeerId, operations: readonly StorageOperation[]): void {

@@ -26,7 +26,7 @@ export class CommitsHaveAQuorum extends Rule implements Invariant {
       entry !== undefined,
       () => `entry ${index} is committed in term ${term}, and there is none of that term`,
     );
-    const configuration = entry.inForce?.configuration;
+    const configuration = entry.effective?.configuration;
     this.check(configuration !== undefined, () => `${entryText(entry)} is committed without a configuration`);
     this.check(
       hasQuorum(configuration, (member) => this.isStored(member.store_id, entry)),

@@ -45,14 +45,14 @@ export class CompactedIsCovered extends Rule implements Invariant {
         `the log of ${peerId} begins after entry ${base_index} of term ${base_term}, and that is ${entryText(base)}`,
     );
     const known = configurations.at(-1);
-    const inForce = end.inForce;
+    const effective = end.effective;
     this.check(
       known !== undefined &&
-        inForce?.entry.index === known.index &&
-        sameConfiguration(known.configuration, inForce.configuration),
+        effective?.entry.index === known.index &&
+        sameConfiguration(known.configuration, effective.configuration),
       () =>
         `the snapshot of ${peerId} uses ${known === undefined ? 'none' : configurationText(known.configuration)}, and ${
-          inForce === undefined ? 'none' : configurationText(inForce.configuration)
+          effective === undefined ? 'none' : configurationText(effective.configuration)
         } is effective`,
     );
   }

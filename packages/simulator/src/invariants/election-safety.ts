@@ -6,13 +6,13 @@ import type { PeerId } from '@conclave/protocol';
 import type { RunObserver } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 
-type Happened = Parameters<NonNullable<RunObserver['onEvent']>>;
+type EventArguments = Parameters<NonNullable<RunObserver['onEvent']>>;
 
 export class ElectionSafety extends Rule implements Invariant {
   readonly name = 'election-safety';
   private readonly elected = new Map<number, PeerId>();
 
-  onEvent(...[peerId, term, event]: Happened): void {
+  onEvent(...[peerId, term, event]: EventArguments): void {
     if (event.name !== 'leader_elected') return;
     const other = this.elected.get(term);
     // Not even the same peer again: it may have forgotten what it did.

@@ -25,7 +25,7 @@ export class ElectionsHaveAQuorum extends Rule implements Invariant {
     );
     if (!this.record.isNewElection) return;
     const last = this.record.accepted.of(body)?.last;
-    const configuration = last?.inForce?.configuration;
+    const configuration = last?.effective?.configuration;
     this.check(
       configuration !== undefined && sameConfiguration(configuration, body.configuration),
       () =>
@@ -38,7 +38,7 @@ export class ElectionsHaveAQuorum extends Rule implements Invariant {
   private onLead({ term, peer_id }: Body<'ballot-box.lead'>): void {
     if (this.checked.has(term)) return;
     this.checked.add(term);
-    const configuration = this.record.leaders.get(term)?.elected?.inForce?.configuration;
+    const configuration = this.record.leaders.get(term)?.elected?.effective?.configuration;
     this.check(configuration !== undefined, () => `${peer_id} leads term ${term} without a configuration`);
     this.check(
       hasQuorum(configuration, (member) => this.record.hasVoted(member.store_id, term, peer_id)),

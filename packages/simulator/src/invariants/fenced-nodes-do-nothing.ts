@@ -13,27 +13,27 @@ export class FencedNodesDoNothing extends Rule implements Invariant {
   private readonly fenced = new WeakSet<Actor>();
 
   readonly sent = {
-    'log-store.open': (_: unknown, from: Actor) => this.onSpeaks(from, 'opens its log-store again'),
-    'log-store.append': (_: unknown, from: Actor) => this.onSpeaks(from, 'appends'),
-    'log-store.vote': (_: unknown, from: Actor) => this.onSpeaks(from, 'votes'),
-    'feed.append': (_: unknown, from: Actor) => this.onSpeaks(from, 'appends'),
-    'replicator.tick': (_: unknown, from: Actor) => this.onSpeaks(from, 'ticks'),
-    'node.request_vote': (_: unknown, from: Actor) => this.onSpeaks(from, 'asks for votes'),
-    'ballot-box.vote_response': (_: unknown, from: Actor) => this.onSpeaks(from, 'answers a candidate'),
-    'feed.echo': (_: unknown, from: Actor) => this.onSpeaks(from, 'echoes a leader'),
+    'log-store.open': (_: unknown, from: Actor) => this.onSends(from, 'opens its log-store again'),
+    'log-store.append': (_: unknown, from: Actor) => this.onSends(from, 'appends'),
+    'log-store.vote': (_: unknown, from: Actor) => this.onSends(from, 'votes'),
+    'feed.append': (_: unknown, from: Actor) => this.onSends(from, 'appends'),
+    'replicator.tick': (_: unknown, from: Actor) => this.onSends(from, 'ticks'),
+    'node.request_vote': (_: unknown, from: Actor) => this.onSends(from, 'asks for votes'),
+    'ballot-box.vote_response': (_: unknown, from: Actor) => this.onSends(from, 'answers a candidate'),
+    'feed.echo': (_: unknown, from: Actor) => this.onSends(from, 'echoes a leader'),
   };
 
   onStepping(actor: Actor, input: unknown): void {
     const { message } = input as { readonly message?: Message };
     if (message?.name !== 'node.fenced' || actor.kind !== 'node') return;
     const { role, session } = summaryOf(actor);
-    const { store_id, refused_session, session: inForce } = message.body;
+    const { store_id, refused_session, session: effective } = message.body;
     // One of a store that was lost, late, may name the same session.
     if (this.record.openedStores.get(actor.core) !== store_id) return;
-    if (role !== 'opening' && session === refused_session && inForce > session) this.fenced.add(actor);
+    if (role !== 'opening' && session === refused_session && effective > session) this.fenced.add(actor);
   }
 
-  private onSpeaks(from: Actor, what: string): void {
+  private onSends(from: Actor, what: string): void {
     this.check(!this.fenced.has(from), () => `${from.name} ${what}, and was told that its session is over`);
   }
 }

@@ -49,7 +49,7 @@ export class HistoriesCountUpwards extends Rule implements Invariant {
 
   /** A group that was reset at level 0 keeps its locks, also where it reaches level 1 later: who holds one is told its token again. */
   private keepsLocks(groupUid: string): boolean {
-    const configuration = this.record.commits.last?.inForce?.configuration;
+    const configuration = this.record.commits.last?.effective?.configuration;
     if (configuration === undefined) return false;
     const { history } = configuration;
     return history === undefined || (history.group_uid === groupUid && history.base === 0);

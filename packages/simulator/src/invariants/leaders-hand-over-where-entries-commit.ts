@@ -44,8 +44,8 @@ function canCommit(peerId: string, configuration: Configuration, status: StatusR
       return false;
     return progress.silent_ms >= 0 && progress.silent_ms <= defaultTimes.electionTimeoutMs;
   };
-  const heir = configuration.peers.find(({ peer_id }) => peer_id === peerId);
-  return heir !== undefined && stores(heir) && hasQuorum(configuration, stores);
+  const target = configuration.peers.find(({ peer_id }) => peer_id === peerId);
+  return target !== undefined && stores(target) && hasQuorum(configuration, stores);
 }
 
 function readOnly({ peer_id, read_only, progress }: StatusReply): string {

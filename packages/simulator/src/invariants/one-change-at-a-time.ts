@@ -6,7 +6,7 @@
 import { type Body, isJoint } from '@conclave/protocol';
 import { configurationText, entryText, sameMembers } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import type { Entry, InForce } from './record/log-tree.js';
+import type { EffectiveConfiguration, Entry } from './record/log-tree.js';
 
 export class OneChangeAtATime extends Rule implements Invariant {
   readonly name = 'one-change-at-a-time';
@@ -19,7 +19,7 @@ export class OneChangeAtATime extends Rule implements Invariant {
 
   private onAppended(entry: Entry, { leader_id, leader_term, commit_index }: Body<'feed.append'>): void {
     const leader = this.record.leaders.get(leader_term);
-    const before = entry.prev?.inForce;
+    const before = entry.prev?.effective;
     this.check(leader !== undefined, () => `${leader_id} appends ${entryText(entry)}, and does not lead`);
     if (before === undefined || entry.index === leader.firstIndex) return;
     const own = { first: leader.firstIndex, commit: commit_index };
@@ -44,8 +44,8 @@ export class OneChangeAtATime extends Rule implements Invariant {
     );
   }
 
-  private isTakenBack(entry: Entry, before: InForce): boolean {
-    const after = entry.inForce?.configuration;
+  private isTakenBack(entry: Entry, before: EffectiveConfiguration): boolean {
+    const after = entry.effective?.configuration;
     const { configuration } = before;
     return after !== undefined && isJoint(configuration) && sameMembers(after.peers, configuration.old_peers);
   }

@@ -18,7 +18,7 @@ export class OneStoreAName extends Rule implements Invariant {
   };
 
   private onAppended(entry: Entry, { leader_id }: Body<'feed.append'>): void {
-    const configuration = entry.inForce?.configuration;
+    const configuration = entry.effective?.configuration;
     if (configuration === undefined) return;
     const { peers, old_peers } = configuration;
     this.check(

@@ -25,8 +25,8 @@ export class OnlyCaughtUpStoresJoin extends Rule implements Invariant {
   };
 
   private onAppended(entry: Entry, { leader_id, leader_term }: Body<'feed.append'>): void {
-    const before = entry.prev?.inForce;
-    const after = entry.inForce?.configuration;
+    const before = entry.prev?.effective;
+    const after = entry.effective?.configuration;
     if (before === undefined || after === undefined) return;
     for (const { peer_id, store_id } of allMembers(after)) {
       if (isIn(before.configuration, peer_id, store_id)) continue;

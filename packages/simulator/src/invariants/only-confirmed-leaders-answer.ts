@@ -10,7 +10,7 @@ import { type Body, type ConclaveEvent, isJoint, type PeerId, type Term } from '
 import type { Actor } from '../mesh/actor.js';
 import { sameConfiguration, sameMembers } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import type { InForce } from './record/log-tree.js';
+import type { EffectiveConfiguration } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';
 
 interface Lease {
@@ -68,10 +68,10 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
 
   private mayDoWithout(actor: Actor): boolean {
     const { role, term } = summaryOf(actor);
-    const inForce = this.record.leaders.get(term)?.last?.inForce;
-    if (role !== 'leader' || inForce === undefined) return false;
-    const { configuration, entry, before } = inForce;
-    if (isJoint(configuration)) return isOwn(inForce, term);
+    const effective = this.record.leaders.get(term)?.last?.effective;
+    if (role !== 'leader' || effective === undefined) return false;
+    const { configuration, entry, before } = effective;
+    if (isJoint(configuration)) return isOwn(effective, term);
     if (configuration.peers.length === 1) return true;
     const isUncommitted = (this.record.commits.last?.index ?? 0) < entry.index;
     if (!isUncommitted || before === undefined || !isJoint(before.configuration)) return false;
@@ -99,7 +99,7 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
 }
 
 /** Whether the leader of this term has begun the change of a joint configuration, and does not finish one that it has found. */
-function isOwn({ configuration, entry, before }: InForce, term: Term): boolean {
+function isOwn({ configuration, entry, before }: EffectiveConfiguration, term: Term): boolean {
   const isFound = before !== undefined && sameConfiguration(configuration, before.configuration);
   return entry.term === term && !isFound;
 }

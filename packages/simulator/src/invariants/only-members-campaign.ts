@@ -20,7 +20,7 @@ export class OnlyMembersCampaign extends Rule implements Invariant {
     if (!this.record.isNewElection) return;
     const { peer_id, store_id } = body;
     const last = this.record.accepted.of(body)?.last;
-    this.check(last?.inForce !== undefined, () => `${peer_id} campaigns without a configuration`);
+    this.check(last?.effective !== undefined, () => `${peer_id} campaigns without a configuration`);
     this.check(
       isInFrom(last, summaryOf(from).commit_index, peer_id, store_id),
       () => `${peer_id} (${store_id}) campaigns, in no configuration of its log up to ${entryText(last)}`,

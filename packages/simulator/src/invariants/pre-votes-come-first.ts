@@ -20,7 +20,7 @@ export class PreVotesComeFirst extends Rule implements Invariant {
       if (body.kind === 'pre_vote' && body.granted) this.helpersOf(to, body.term).add(body.store_id);
     },
     'log-store.vote': (body: Body<'log-store.vote'>, from: Actor) => {
-      if (this.record.isNewVote && body.voted_for === from.peerId) this.onStands(body);
+      if (this.record.isNewVote && body.voted_for === from.peerId) this.onCampaign(body);
     },
   };
 
@@ -31,12 +31,12 @@ export class PreVotesComeFirst extends Rule implements Invariant {
     return helpers;
   }
 
-  private onStands(body: Body<'log-store.vote'>): void {
+  private onCampaign(body: Body<'log-store.vote'>): void {
     const last = this.record.accepted.of(body)?.last;
     const heard = this.record.step?.message?.name;
     const isFounding = last === undefined || last.index === 1;
     if (isFounding || heard === 'node.timeout_now' || heard === 'node.higher_term') return;
-    const configuration = last.inForce?.configuration;
+    const configuration = last.effective?.configuration;
     const helpers = this.helpersOf(body.voted_for as PeerId, body.term);
     this.check(
       configuration !== undefined &&

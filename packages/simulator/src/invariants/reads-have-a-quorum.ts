@@ -45,12 +45,12 @@ export class ReadsHaveAQuorum extends Rule implements Invariant {
       member.store_id === storeId || (told.get(`${member.store_id} ${term}`) ?? 0) >= tick;
     const committed = this.record.commits.last?.index ?? 0;
     const tried: string[] = [];
-    let inForce = leader.last?.inForce;
-    while (inForce !== undefined) {
-      if (hasQuorum(inForce.configuration, has)) return;
-      tried.push(configurationText(inForce.configuration));
-      if (inForce.entry.index <= committed) break;
-      inForce = inForce.before;
+    let effective = leader.last?.effective;
+    while (effective !== undefined) {
+      if (hasQuorum(effective.configuration, has)) return;
+      tried.push(configurationText(effective.configuration));
+      if (effective.entry.index <= committed) break;
+      effective = effective.before;
     }
     this.check(false, () => `${what} of term ${term} is confirmed without a quorum of ${tried.join(' or ')}`);
   }

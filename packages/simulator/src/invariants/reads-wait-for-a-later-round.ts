@@ -14,7 +14,7 @@ import { summaryOf } from './record/nodes.js';
 interface Ticks {
   sent: number;
   confirmed: number;
-  inForce: number;
+  effective: number;
   asked: number;
   told: number;
 }
@@ -50,7 +50,7 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
   };
 
   private ticksOf(core: object): Ticks {
-    const ticks = this.ticks.get(core) ?? { sent: 0, confirmed: 0, inForce: 0, asked: 0, told: 0 };
+    const ticks = this.ticks.get(core) ?? { sent: 0, confirmed: 0, effective: 0, asked: 0, told: 0 };
     this.ticks.set(core, ticks);
     return ticks;
   }
@@ -69,7 +69,7 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
         ticks.confirmed = Math.max(ticks.confirmed, message.body.tick_id);
         return;
       case 'node.in_force':
-        ticks.inForce = Math.max(ticks.inForce, message.body.tick_id);
+        ticks.effective = Math.max(ticks.effective, message.body.tick_id);
         return;
       case 'node.read_index_answer':
         ticks.told = Math.max(ticks.told, message.body.request_id);
@@ -110,17 +110,17 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
   }
 
   private hasConfirmedSince(actor: Actor, sent: number, core: object = actor.core): boolean {
-    const { confirmed, inForce } = this.ticksOf(core);
-    return inForce > sent && (confirmed > sent || this.needsNobody(actor));
+    const { confirmed, effective } = this.ticksOf(core);
+    return effective > sent && (confirmed > sent || this.needsNobody(actor));
   }
 
   private textOf(core: object): string {
-    const { confirmed, inForce } = this.ticksOf(core);
-    return `${confirmed} is confirmed, and ${inForce} was in force`;
+    const { confirmed, effective } = this.ticksOf(core);
+    return `${confirmed} is confirmed, and ${effective} was in force`;
   }
 
   private needsNobody(actor: Actor): boolean {
-    const configuration = this.record.leaders.get(summaryOf(actor).term)?.last?.inForce?.configuration;
+    const configuration = this.record.leaders.get(summaryOf(actor).term)?.last?.effective?.configuration;
     return configuration?.peers.length === 1 && configuration.old_peers.length === 0;
   }
 }

@@ -36,9 +36,9 @@ export class RemovedPeersRaiseNoTerm extends Rule implements Invariant {
    * committed may stand, and is elected by those who are in.
    */
   private isOut(body: Body<'ballot-box.elect'>): boolean {
-    const latest = this.record.commits.last?.inForce;
+    const latest = this.record.commits.last?.effective;
     if (latest === undefined || isIn(latest.configuration, body.peer_id, body.store_id)) return false;
-    const own = this.record.accepted.of(body)?.last?.inForce;
+    const own = this.record.accepted.of(body)?.last?.effective;
     return own === undefined || own.entry.index < latest.entry.index;
   }
 }

@@ -43,10 +43,10 @@ export class SessionsOnlyGrow extends Rule implements Invariant {
   }
 
   private onSpoken(storeId: string, session: number): void {
-    const inForce = this.record.stored.of(storeId)?.meta.session;
+    const effective = this.record.stored.of(storeId)?.meta.session;
     this.check(
-      session === inForce,
-      () => `${storeId} sends a message of session ${session}, and session ${inForce} is valid on its disk`,
+      session === effective,
+      () => `${storeId} sends a message of session ${session}, and session ${effective} is valid on its disk`,
     );
   }
 }

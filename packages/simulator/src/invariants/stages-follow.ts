@@ -19,8 +19,8 @@ export class StagesFollow extends Rule implements Invariant {
   };
 
   private onAppended(entry: Entry, { leader_id, leader_term }: Body<'feed.append'>): void {
-    const before = entry.prev?.inForce?.configuration;
-    const after = entry.inForce?.configuration;
+    const before = entry.prev?.effective?.configuration;
+    const after = entry.effective?.configuration;
     this.check(after !== undefined && before !== undefined, () => `${entryText(entry)} is the first configuration`);
     const isFirst = this.record.leaders.get(leader_term)?.firstIndex === entry.index;
     this.check(

@@ -11,16 +11,16 @@ export class StateMachineSafety extends Rule implements Invariant {
   private readonly last = new WeakMap<object, number>();
 
   /** What was restored stands for all up to the snapshot's entry: see `snapshots-are-the-state`. */
-  onRestored(life: object): void {
+  onRestored(generation: object): void {
     const message = this.record.step?.message;
     if (message?.name !== 'node.snapshot_chunk') return;
     const { index } = decodeSnapshotChunk(message.body.chunk);
-    this.check(!this.last.has(life), () => `a snapshot of entry ${index} is restored over a state`);
-    this.last.set(life, index);
+    this.check(!this.last.has(generation), () => `a snapshot of entry ${index} is restored over a state`);
+    this.last.set(generation, index);
   }
 
-  onApplied(life: object, index: LogIndex, payload: Uint8Array): void {
-    const before = this.last.get(life) ?? 0;
+  onApplied(generation: object, index: LogIndex, payload: Uint8Array): void {
+    const before = this.last.get(generation) ?? 0;
     this.check(index > before, () => `entry ${index} is applied after entry ${before}`);
     const { commits } = this.record;
     for (let skipped = before + 1; skipped < index; skipped++) {
@@ -36,6 +36,6 @@ export class StateMachineSafety extends Rule implements Invariant {
       entry.kind === 'commands' && Buffer.compare(entry.payload, payload) === 0,
       () => `another command than ${entryText(entry)} is applied, which is committed there`,
     );
-    this.last.set(life, index);
+    this.last.set(generation, index);
   }
 }

@@ -20,7 +20,7 @@ export class StrangersDeposeNobody extends Rule implements Invariant {
     const { role, term } = summaryOf(actor);
     if (role !== 'leader') return;
     const { peer_id, store_id } = message.body;
-    const configuration = this.record.leaders.get(term)?.last?.inForce?.configuration;
+    const configuration = this.record.leaders.get(term)?.last?.effective?.configuration;
     if (configuration === undefined || isIn(configuration, peer_id, store_id)) return;
     this.told = { actor, term, by: peer_id };
   }

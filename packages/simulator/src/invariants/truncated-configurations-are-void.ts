@@ -32,18 +32,18 @@ export class TruncatedConfigurationsAreVoid extends Rule implements Invariant {
     const { truncated, at } = this;
     if (truncated?.from !== actor || at === undefined) return;
     this.truncated = undefined;
-    const inForce = this.record.accepted.of(truncated.body)?.last?.inForce?.configuration;
+    const effective = this.record.accepted.of(truncated.body)?.last?.effective?.configuration;
     const { configuration } = (actor.core as unknown as NodeCore).status(at);
     const isSame =
-      inForce === undefined
+      effective === undefined
         ? configuration === null
-        : configuration !== null && sameConfiguration(configuration, inForce);
+        : configuration !== null && sameConfiguration(configuration, effective);
     this.check(
       isSame,
       () =>
         `${actor.name} truncates from entry ${truncated.body.truncate_from} on, and uses ${
           configuration === null ? 'none' : configurationText(configuration)
-        }, not by ${inForce === undefined ? 'none' : configurationText(inForce)}`,
+        }, not by ${effective === undefined ? 'none' : configurationText(effective)}`,
     );
   }
 }

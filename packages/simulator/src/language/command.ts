@@ -89,8 +89,8 @@ export interface BuildCommand {
 }
 
 /** Starts a second node for a peer that has one. */
-export interface RivalCommand {
-  readonly type: 'rival';
+export interface DuplicateNodeCommand {
+  readonly type: 'duplicate-node';
   readonly peer: string;
 }
 
@@ -106,7 +106,7 @@ export interface WipeCommand {
 
 /** A copy of the peer's disk is kept, as it is now; or the peer crashes, and the copy takes the place of its disk. */
 export interface CopyCommand {
-  readonly type: 'keep' | 'putback';
+  readonly type: 'copy-disk' | 'restore-disk';
   readonly peer: string;
 }
 
@@ -129,14 +129,14 @@ export interface CutCommand {
  * Messages of one name, or from one actor to another, arrive `ms` milliseconds late from now on, behind whatever is sent after
  * them.
  */
-export type LateCommand = { readonly type: 'late'; readonly ms: number } & (
+export type DelayCommand = { readonly type: 'delay'; readonly ms: number } & (
   | { readonly message: string }
   | { readonly from: string; readonly to: string }
 );
 
 /** All cuts are over, those of routes too, and nothing is late any more. */
-export interface HealCommand {
-  readonly type: 'heal';
+export interface ReconnectCommand {
+  readonly type: 'reconnect';
 }
 
 /**
@@ -254,8 +254,8 @@ export type OperatorCommand =
  * quorum is there nothing happens. `alone`: one peer goes on, also where more could. `now`: also where the quorum is there,
  * as an operator does who does not wait for it.
  */
-export interface RescueCommand {
-  readonly type: 'rescue';
+export interface ResetSurvivorsCommand {
+  readonly type: 'reset-survivors';
   readonly alone: boolean;
   readonly now?: true | undefined;
 }
@@ -264,8 +264,8 @@ export interface RescueCommand {
  * The group is deleted at all peers at one moment and founded anew under its name (`bootstrap --new`), at the first of these, while
  * its clients stay. Nothing happens where nothing is committed.
  */
-export interface AnewCommand {
-  readonly type: 'anew';
+export interface RecreateCommand {
+  readonly type: 'recreate';
   readonly peers: readonly string[];
   /** With the backup that was read last; where there is none, nothing happens. */
   readonly backup?: true | undefined;
@@ -278,8 +278,8 @@ export interface BackupCommand {
 }
 
 /** All faults end, what is down starts, and the group must come back, end every change and answer everything. */
-export interface CalmCommand {
-  readonly type: 'calm';
+export interface QuiesceCommand {
+  readonly type: 'quiesce';
 }
 
 export type Command =
@@ -287,14 +287,14 @@ export type Command =
   | NetworkCommand
   | RunCommand
   | ProcessCommand
-  | RivalCommand
+  | DuplicateNodeCommand
   | BuildCommand
   | WipeCommand
   | CopyCommand
   | SkewCommand
   | CutCommand
-  | LateCommand
-  | HealCommand
+  | DelayCommand
+  | ReconnectCommand
   | DiskCommand
   | FlipCommand
   | CorruptCommand
@@ -302,7 +302,7 @@ export type Command =
   | ClientCommand
   | WatchCommand
   | OperatorCommand
-  | RescueCommand
-  | AnewCommand
+  | ResetSurvivorsCommand
+  | RecreateCommand
   | BackupCommand
-  | CalmCommand;
+  | QuiesceCommand;

@@ -25,10 +25,10 @@ function wordsOf(command: Command): readonly (string | number)[] {
       return [command.type, ...command.targets];
     case 'build':
       return ['build', command.build, ...command.targets];
-    case 'rival':
-      return ['rival', command.peer];
-    case 'keep':
-    case 'putback':
+    case 'duplicate-node':
+      return ['duplicate-node', command.peer];
+    case 'copy-disk':
+    case 'restore-disk':
       return [command.type, command.peer];
     case 'wipe':
       return ['wipe', command.peer, ...(command.ifHeld ? ['if=held'] : spareWords(command))];
@@ -36,9 +36,9 @@ function wordsOf(command: Command): readonly (string | number)[] {
       return ['skew', command.target, ...optionWords({ rate: command.rate, offset: command.offset })];
     case 'cut':
       return ['cut', ...joined(command.groups, command.oneWay ? '->' : '|')];
-    case 'late': {
+    case 'delay': {
       const what = 'message' in command ? [command.message] : [command.from, '->', command.to];
-      return ['late', ...what, ...optionWords({ ms: command.ms })];
+      return ['delay', ...what, ...optionWords({ ms: command.ms })];
     }
     case 'disk':
       return diskWords(command);
@@ -75,16 +75,16 @@ function wordsOf(command: Command): readonly (string | number)[] {
       return [command.type, command.peer];
     case 'transfer':
       return command.peer === undefined ? ['transfer'] : ['transfer', command.peer];
-    case 'anew':
-      return ['anew', ...command.peers, ...(command.backup ? ['backup=1'] : [])];
+    case 'recreate':
+      return ['recreate', ...command.peers, ...(command.backup ? ['backup=1'] : [])];
     case 'backup':
       return ['backup', command.peer];
-    case 'rescue':
-      return ['rescue', ...(command.alone ? ['alone'] : []), ...(command.now ? ['now'] : [])];
-    case 'heal':
+    case 'reset-survivors':
+      return ['reset-survivors', ...(command.alone ? ['alone'] : []), ...(command.now ? ['now'] : [])];
+    case 'reconnect':
     case 'cancel':
     case 'raise':
-    case 'calm':
+    case 'quiesce':
       return [command.type];
     default:
       return command satisfies never;

@@ -45,7 +45,7 @@ function commandOf(first: string, words: Tokens): Command {
       return { type: first, targets: words.some('who') };
     case 'build':
       return { type: first, build: oneOf(words.next('old or new'), ['old', 'new']), targets: words.some('who') };
-    case 'rival':
+    case 'duplicate-node':
       return { type: first, peer: words.next('a peer') };
     case 'skew':
       return {
@@ -56,20 +56,20 @@ function commandOf(first: string, words: Tokens): Command {
       };
     case 'cut':
       return cut(words.some('who'));
-    case 'late':
-      return late(words);
+    case 'delay':
+      return delay(words);
     case 'nats':
       return nats(words.next('up or down'), words.next('a server'));
-    case 'rescue':
+    case 'reset-survivors':
       return { type: first, alone: isNext(words, 'alone'), ...(isNext(words, 'now') ? { now: true } : {}) };
-    case 'anew':
-      return anew(words);
+    case 'recreate':
+      return recreate(words);
     case 'backup':
       return { type: first, peer: words.next('a peer') };
     case 'watch':
       return { type: first, prefix: words.peek() === undefined ? '' : words.next('a prefix') };
-    case 'heal':
-    case 'calm':
+    case 'reconnect':
+    case 'quiesce':
     case 'cancel':
     case 'raise':
       return { type: first };
@@ -78,15 +78,15 @@ function commandOf(first: string, words: Tokens): Command {
   }
 }
 
-function anew(words: Tokens): Command {
+function recreate(words: Tokens): Command {
   const isRestored = (words.numberOption('backup') ?? 0) > 0;
-  return { type: 'anew', peers: words.some('a peer'), ...(isRestored ? { backup: true } : {}) };
+  return { type: 'recreate', peers: words.some('a peer'), ...(isRestored ? { backup: true } : {}) };
 }
 
 function diskCommandOf(first: string, words: Tokens): Command {
   switch (first) {
-    case 'keep':
-    case 'putback':
+    case 'copy-disk':
+    case 'restore-disk':
       return { type: first, peer: words.next('a peer') };
     case 'wipe':
       return { type: first, peer: words.next('a peer'), ...wipeCondition(words) };
@@ -221,11 +221,11 @@ function cut(words: readonly string[]): CutCommand {
 }
 
 /** `late node.timeout_now ms=900`, or `late n1.log-store -> n1.node ms=900`. */
-function late(words: Tokens): Command {
+function delay(words: Tokens): Command {
   const ms = words.numberOption('ms') ?? 0;
   const first = words.next('a message, or an actor');
-  if (!isNext(words, '->')) return { type: 'late', message: first, ms };
-  return { type: 'late', from: first, to: words.next('an actor'), ms };
+  if (!isNext(words, '->')) return { type: 'delay', message: first, ms };
+  return { type: 'delay', from: first, to: words.next('an actor'), ms };
 }
 
 function until(words: Tokens): RunUntil | undefined {

@@ -38,7 +38,7 @@ export type Verdict =
 
 const defaultWorkLimit = 20_000_000;
 /** How many of the operations around those that show a violation are told of. */
-const toldAround = 24;
+const contextOperations = 24;
 
 /** Judges linearizable and stale operations, each by its own rules. */
 export function checkHistory(history: readonly Operation[], options: CheckOptions = {}): Verdict {
@@ -125,17 +125,19 @@ function violated(violation: Violation, history: readonly Operation[], work: num
     ...describeOperations(violation.operations).map((line) => `  ${line}`),
     ...(around.length === 0
       ? []
-      : [`meanwhile on this key${around.length > toldAround ? `, the last ${toldAround} of ${around.length}` : ''}:`]),
+      : [
+          `meanwhile on this key${around.length > contextOperations ? `, the last ${contextOperations} of ${around.length}` : ''}:`,
+        ]),
     ...describeOperations(around)
-      .slice(-toldAround)
+      .slice(-contextOperations)
       .map((line) => `  ${line}`),
-    ...toldOfSameValue(violation, history),
+    ...notDoneWithSameValue(violation, history),
   ];
   return { verdict: 'violated', violation, report: lines.join('\n'), work };
 }
 
 /** A value from nowhere may be that of a write that was answered `not done`. */
-function toldOfSameValue({ rule, key, operations }: Violation, history: readonly Operation[]): string[] {
+function notDoneWithSameValue({ rule, key, operations }: Violation, history: readonly Operation[]): string[] {
   if (rule !== 'origin') return [];
   const read = operations.findLast((operation) => operation.name === 'get');
   if (read?.name !== 'get' || read.outcome !== 'done') return [];

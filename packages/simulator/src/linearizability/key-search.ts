@@ -79,12 +79,14 @@ export class KeySearch {
     statements: readonly Statement[],
     private readonly table: RevisionTable,
   ) {
-    const judged = statements.filter((one) => !isStale(one)).sort((a, b) => a.called - b.called);
-    this.settled = judged.filter(({ claim }) => !isOpen(claim));
+    const checked = statements.filter((one) => !isStale(one)).sort((a, b) => a.called - b.called);
+    this.settled = checked.filter(({ claim }) => !isOpen(claim));
     for (const [place, statement] of this.settled.entries()) this.placeOf.set(statement, place);
     this.facts = table.ofKey(key);
-    this.classes = classesOf(judged, this.facts);
-    this.guesses = this.classes.filter(({ claim }) => claim.type === 'may_set' && !this.isTold(claim.expected ?? 0));
+    this.classes = classesOf(checked, this.facts);
+    this.guesses = this.classes.filter(
+      ({ claim }) => claim.type === 'may_set' && !this.isReported(claim.expected ?? 0),
+    );
     this.left = new PendingOperations(this.settled);
   }
 
@@ -107,7 +109,7 @@ export class KeySearch {
           state = this.make(last.made);
           break;
         }
-        for (const place of last.seers.toReversed()) this.left.putBack(place);
+        for (const place of last.seers.toReversed()) this.left.restoreDisk(place);
         choices.pop();
       }
     }
@@ -146,7 +148,7 @@ export class KeySearch {
   }
 
   private takeBack({ settled, openClass }: Move): void {
-    if (settled !== undefined) this.left.putBack(settled);
+    if (settled !== undefined) this.left.restoreDisk(settled);
     if (openClass !== undefined) openClass.used -= 1;
   }
 
@@ -231,11 +233,11 @@ export class KeySearch {
     if (!state.isPresent) return expected === 0;
     if (state.revision !== undefined) return expected === state.revision;
     const next = this.factAfter(state.least);
-    return expected >= state.least && expected < (next?.revision ?? Infinity) && !this.isTold(expected);
+    return expected >= state.least && expected < (next?.revision ?? Infinity) && !this.isReported(expected);
   }
 
   /** Whether the revision is known, or none. */
-  private isTold(revision: number): boolean {
+  private isReported(revision: number): boolean {
     return revision === 0 || this.table.has(revision);
   }
 
@@ -276,10 +278,10 @@ function suits(value: string, { value: seen }: RevisionFact): boolean {
 }
 
 /** Open writes differ by what they do and, if somebody has seen their value at a revision without a writer, by that. */
-function classesOf(judged: readonly Statement[], facts: readonly RevisionFact[]): OpenClass[] {
+function classesOf(checked: readonly Statement[], facts: readonly RevisionFact[]): OpenClass[] {
   const wanted = new Set(facts.filter(({ writer }) => writer === undefined).map(({ value }) => value));
   const groups = new MultiMap<Statement>();
-  for (const statement of judged) {
+  for (const statement of checked) {
     const { claim } = statement;
     if (claim.type === 'may_remove') groups.add('remove', statement);
     if (claim.type !== 'may_set') continue;

@@ -95,10 +95,10 @@ class LeaseHistory {
 
   /** When somebody knew first that it is over. */
   get overMs(): number {
-    const tellers = this.calls.filter(
+    const witnessCalls = this.calls.filter(
       ({ name, outcome, code }) => (name === 'revoke' && outcome === 'done') || (name !== 'grant' && code === 'ENOENT'),
     );
-    return Math.min(...tellers.map(({ returned }) => returned));
+    return Math.min(...witnessCalls.map(({ returned }) => returned));
   }
 
   /** When it can have ended first: by its time, as the calls say that were acknowledged, or by a revoke. */

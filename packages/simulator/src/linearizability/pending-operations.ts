@@ -55,7 +55,7 @@ export class PendingOperations {
   }
 
   /** Gives back the one that was taken last. */
-  putBack(place: number): void {
+  restoreDisk(place: number): void {
     this.relink(2 * place + 2);
     this.relink(2 * place + 1);
   }

@@ -160,7 +160,7 @@ export class RevisionOrder {
 
   private write(statement: Statement, revision: number): Violation | undefined {
     if (2 * revision < this.reached) {
-      return this.violation(statement, `this write made revision ${revision}, but ${this.tellReached()} before it`);
+      return this.violation(statement, `this write made revision ${revision}, but ${this.reachedText()} before it`);
     }
     this.places.set(statement, 2 * revision);
     return undefined;
@@ -177,7 +177,7 @@ export class RevisionOrder {
     const place = Math.max(first, this.reached);
     if (end !== undefined && place > end.place) {
       const replaced = `revision ${end.next?.revision} had replaced`;
-      const message = `this saw revision ${revision}, which ${replaced}, but ${this.tellReached()} before it`;
+      const message = `this saw revision ${revision}, which ${replaced}, but ${this.reachedText()} before it`;
       return this.violation(statement, message, end.next?.witness);
     }
     this.places.set(statement, place);
@@ -190,14 +190,14 @@ export class RevisionOrder {
     const place = this.lines.get(key)?.absentAt(this.reached) ?? Infinity;
     if (place === Infinity) {
       const last = this.table.ofKey(key).findLast(({ revision }) => 2 * revision <= this.reached);
-      const message = `this found no key, but ${this.tellReached()} before it, and the key has been there since`;
+      const message = `this found no key, but ${this.reachedText()} before it, and the key has been there since`;
       return this.violation(statement, message, last?.witness);
     }
     this.places.set(statement, place);
     return undefined;
   }
 
-  private tellReached(): string {
+  private reachedText(): string {
     const revision = Math.floor(this.reached / 2);
     return `revision ${revision} was there at ${describeTime(this.reachedBy?.operation.returned ?? 0)}`;
   }

@@ -145,11 +145,11 @@ export class RevisionTable {
     for (const fact of orphans) groups.add(idOf(fact.key, fact.value), fact);
     for (const [id, facts] of groups) {
       const candidates = writers.of(id);
-      if (candidates.length < facts.length) this.noteOrphans(facts, candidates);
+      if (candidates.length < facts.length) this.recordOrphans(facts, candidates);
     }
   }
 
-  private noteOrphans(facts: readonly RevisionFact[], writers: readonly Statement[]): void {
+  private recordOrphans(facts: readonly RevisionFact[], writers: readonly Statement[]): void {
     const witnesses = facts.map(({ witness }) => witness);
     const at = facts.map(({ revision }) => revision).join(' and ');
     const [fact] = facts;

@@ -14,7 +14,7 @@ export interface AnyCore {
 }
 
 /** `rival`: the second node of a peer, which somebody has started by mistake. */
-export type ActorWord = ActorKind | 'rival';
+export type ProcessKind = ActorKind | 'duplicate-node';
 
 export class Actor {
   readonly name: string;
@@ -24,7 +24,7 @@ export class Actor {
   readonly clock = new VirtualClock();
   isUp = true;
   /** Raised when its core is replaced, so that what was meant for the one before is not delivered. */
-  life = 1;
+  generation = 1;
   /** The number of each timer's last setting. */
   readonly timers = new Map<string, number>();
   /** While it is paused: what has happened to it since. */
@@ -37,14 +37,14 @@ export class Actor {
 
   constructor(
     readonly peerId: PeerId,
-    readonly word: ActorWord,
+    readonly processKind: ProcessKind,
     public core: AnyCore,
     /** Its own, over all its lives. */
     readonly random: Random,
   ) {
-    this.name = `${peerId}.${word}`;
+    this.name = `${peerId}.${processKind}`;
     this.owner = peerId;
-    this.kind = word === 'rival' ? 'node' : word;
+    this.kind = processKind === 'duplicate-node' ? 'node' : processKind;
     this.connection = new NatsConnection(preferredServer(peerId));
   }
 }

@@ -75,7 +75,7 @@ export class CoreFactory {
   constructor(
     private readonly settings: CoreSettings,
     private readonly coverage: Coverage,
-    private readonly heard: Required<Pick<RunObserver, 'onApplied' | 'onResult' | 'onDigest' | 'onRestored'>>,
+    private readonly observer: Required<Pick<RunObserver, 'onApplied' | 'onResult' | 'onDigest' | 'onRestored'>>,
   ) {}
 
   setBuild(peerId: PeerId, kind: ActorKind, build: Build): void {
@@ -130,13 +130,13 @@ export class CoreFactory {
   private watched(machine: KvStateMachine, build: Build): StateMachine {
     return {
       apply: (index, payload, command, level = 0) => {
-        this.heard.onApplied(machine, index, payload);
+        this.observer.onApplied(machine, index, payload);
         const isKnown = level <= levelsOf[build].highest;
         const result = isKnown ? machine.apply(index, payload, command, level) : { refused: 'not known' };
         if ('expired' in result) this.countExpired(payload);
         if (!isFlipped(machine)) {
-          this.heard.onResult(index, result);
-          this.heard.onDigest(index, machine.digest());
+          this.observer.onResult(index, result);
+          this.observer.onDigest(index, machine.digest());
         }
         return result;
       },
@@ -157,7 +157,7 @@ export class CoreFactory {
     const { expire = [], expire_leases = [], remaining = [] } = decode(payload) as WrittenEntry;
     if (expire.length > 0) this.coverage.count('client session expired', expire.length);
     if (expire_leases.length > 0) this.coverage.count('lease ended at its time', expire_leases.length);
-    if (remaining.length > 0) this.coverage.count('what is left of a lease put into the log', remaining.length);
+    if (remaining.length > 0) this.coverage.count('remaining time of a lease logged', remaining.length);
   }
 
   private watchedRestore(machine: KvStateMachine): StateMachineRestore {
@@ -168,8 +168,8 @@ export class CoreFactory {
         restore.end();
         this.coverage.count('state restored from a snapshot');
         if (isFlipped(machine)) this.coverage.count('spoiled state restored from a snapshot');
-        else this.heard.onDigest(undefined, machine.digest());
-        this.heard.onRestored(machine, () => [...piecesOf(machine)]);
+        else this.observer.onDigest(undefined, machine.digest());
+        this.observer.onRestored(machine, () => [...piecesOf(machine)]);
       },
     };
   }

@@ -17,7 +17,7 @@ import {
 } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import { summaryOf } from '../invariants/record/nodes.js';
-import { Actor, type ActorWord, type AnyCore, type Effect } from './actor.js';
+import { Actor, type AnyCore, type Effect, type ProcessKind } from './actor.js';
 import { type Build, CoreFactory, type CoreSettings, groupId, usualSettings } from './core-factory.js';
 import { Coverage, countDrops, countEvent, countMessage } from './coverage.js';
 import { DiskDriver } from './disk-driver.js';
@@ -53,7 +53,7 @@ export class CoreMesh extends Processes {
   private readonly router: MessageRouter;
   observer: RunObserver = {};
   /** What each step of an actor may use as chance, where that is not to be left to it: for scenarios. */
-  chanceOf: ((actor: Actor) => number) | undefined;
+  randomOf: ((actor: Actor) => number) | undefined;
   /** Whether a message that arrives is to be delivered now; if not, it may be later, by `deliver`. For scenarios. */
   gate: ((from: Actor, to: Actor, message: Passing, deliver: () => void) => boolean) | undefined;
   /** Is told what happens, a line each. */
@@ -80,10 +80,10 @@ export class CoreMesh extends Processes {
     this.random = random;
     this.network = new VirtualNetwork(this.random, this.coverage, this.clockwork);
     this.factory = new CoreFactory(settings, this.coverage, {
-      onApplied: (life, index, payload) => this.observer.onApplied?.(life, index, payload),
+      onApplied: (generation, index, payload) => this.observer.onApplied?.(generation, index, payload),
       onResult: (index, result) => this.observer.onResult?.(index, result),
       onDigest: (index, digest) => this.observer.onDigest?.(index, digest),
-      onRestored: (life, pieces) => this.observer.onRestored?.(life, pieces),
+      onRestored: (generation, pieces) => this.observer.onRestored?.(generation, pieces),
     });
     this.router = new MessageRouter(this, settings.wire);
     this.diskDriver = new DiskDriver(this);
@@ -97,15 +97,15 @@ export class CoreMesh extends Processes {
   // ---- processes ---------------------------------------------------------------------------------
 
   /** Starts a process; one of that name that runs is ended first. */
-  start(peerId: PeerId, word: ActorWord): void {
-    this.crash(peerId, word);
-    this.trace?.(`${this.time()} start ${peerId}.${word}`);
-    const core = this.factory.make(peerId, word === 'rival' ? 'node' : word);
-    const name = `${peerId}.${word}`;
-    const actor = new Actor(peerId, word, core, this.known.get(name)?.random ?? this.random.stream(name));
+  start(peerId: PeerId, processKind: ProcessKind): void {
+    this.crash(peerId, processKind);
+    this.trace?.(`${this.time()} start ${peerId}.${processKind}`);
+    const core = this.factory.make(peerId, processKind === 'duplicate-node' ? 'node' : processKind);
+    const name = `${peerId}.${processKind}`;
+    const actor = new Actor(peerId, processKind, core, this.known.get(name)?.random ?? this.random.stream(name));
     this.known.set(actor.name, actor);
     const ofPeer = this.byPeer.get(peerId) ?? {};
-    ofPeer[word] = actor;
+    ofPeer[processKind] = actor;
     this.byPeer.set(peerId, ofPeer);
     this.network.connect(actor);
     this.begin(actor);
@@ -117,31 +117,31 @@ export class CoreMesh extends Processes {
   }
 
   /** Ends a process, at once and without a word. */
-  crash(peerId: PeerId, word: ActorWord): void {
-    const actor = this.known.get(`${peerId}.${word}`);
+  crash(peerId: PeerId, processKind: ProcessKind): void {
+    const actor = this.known.get(`${peerId}.${processKind}`);
     if (actor?.isUp !== true) return;
     this.trace?.(`${this.time()} crash ${actor.name}`);
     this.diskDriver.crash(actor);
     countDrops(this.coverage, actor.core);
     actor.isUp = false;
-    actor.life += 1;
+    actor.generation += 1;
     actor.timers.clear();
     actor.waiting = undefined;
     this.serving.delete(actor);
     this.outside.delete(actor);
-    this.router.hearFeed(actor, '');
+    this.router.subscribeToPeerFeed(actor, '');
     this.requests.forgetAllOf(actor);
     this.network.disconnect(actor);
   }
 
   /** The node has asked to be started over, in the same process. */
   private startOver(actor: Actor, divergence: Divergence | undefined): void {
-    this.coverage.count('node started over, as its log-store had restarted');
+    this.coverage.count('node restarted because its log-store had');
     this.requests.refuseAllOf(actor, { code: 'EPERM', message: 'the node starts over', outcome: 'unknown' });
     this.serving.delete(actor);
     this.outside.delete(actor);
-    this.router.hearFeed(actor, '');
-    actor.life += 1;
+    this.router.subscribeToPeerFeed(actor, '');
+    actor.generation += 1;
     actor.timers.clear();
     countDrops(this.coverage, actor.core);
     this.factory.forget(actor.core);
@@ -159,7 +159,7 @@ export class CoreMesh extends Processes {
   }
 
   crashPeer(peerId: PeerId): void {
-    for (const word of [...actorKinds, 'rival'] as const) this.crash(peerId, word);
+    for (const processKind of [...actorKinds, 'duplicate-node'] as const) this.crash(peerId, processKind);
   }
 
   startPeer(peerId: PeerId): void {
@@ -172,21 +172,21 @@ export class CoreMesh extends Processes {
     if (actor.kind === 'node') this.clocks.skew(actor.name, this.nowMs, rate, offsetMs);
   }
 
-  pause(peerId: PeerId, word: ActorWord): void {
-    const actor = this.actor(peerId, word);
+  pause(peerId: PeerId, processKind: ProcessKind): void {
+    const actor = this.actor(peerId, processKind);
     if (actor?.isUp === true) actor.waiting ??= [];
   }
 
-  resume(peerId: PeerId, word: ActorWord): void {
-    const actor = this.actor(peerId, word);
+  resume(peerId: PeerId, processKind: ProcessKind): void {
+    const actor = this.actor(peerId, processKind);
     const waiting = actor?.waiting;
     if (actor === undefined || waiting === undefined) return;
     actor.waiting = undefined;
-    this.coverage.count('input late by a pause', waiting.length);
-    const { life } = actor;
+    this.coverage.count('input delayed by a pause', waiting.length);
+    const { generation } = actor;
     for (const run of waiting) {
       // A step may have ended it.
-      if (actor.life !== life) return;
+      if (actor.generation !== generation) return;
       run();
     }
   }
@@ -263,7 +263,7 @@ export class CoreMesh extends Processes {
     return {
       nowMs: actor.clock.at(this.nowMs),
       wallTimeMs: runBeginsMs + this.nowMs,
-      random: this.chanceOf?.(actor) ?? actor.random.next(),
+      random: this.randomOf?.(actor) ?? actor.random.next(),
     };
   }
 
@@ -310,7 +310,7 @@ export class CoreMesh extends Processes {
           else this.outside.delete(actor);
           break;
         case 'hear_feed':
-          this.router.hearFeed(actor, effect.peerId);
+          this.router.subscribeToPeerFeed(actor, effect.peerId);
           break;
         case 'ask_group':
           this.door.askGroup(actor, effect);
@@ -354,17 +354,17 @@ export class CoreMesh extends Processes {
     const before = elected.findLast((peerId) => peerId !== last);
     const isReadOnly = (peerId: PeerId | undefined): boolean =>
       peerId !== undefined && this.isUp(peerId, 'node') && this.status(peerId).read_only !== '';
-    if (isReadOnly(last) && isReadOnly(before)) this.coverage.count('leader and the one before it are read-only');
+    if (isReadOnly(last) && isReadOnly(before)) this.coverage.count('leader and its predecessor are read-only');
   }
 
   private setTimer(actor: Actor, timer: string, afterMs: number): void {
     this.timersSet += 1;
     const id = this.timersSet;
     actor.timers.set(timer, id);
-    const { life } = actor;
+    const { generation } = actor;
     this.after(actor.clock.taken(afterMs), () => {
       this.hand(actor, () => {
-        if (actor.life !== life || actor.timers.get(timer) !== id) return;
+        if (actor.generation !== generation || actor.timers.get(timer) !== id) return;
         actor.timers.delete(timer);
         this.step(actor, { type: 'timer', timer }, 'clock');
       });

@@ -49,15 +49,14 @@ export function countMessage(coverage: Coverage, { name, body }: Message): void 
   if (name === 'node.progress' && body.targets.some(({ wants_throttle }) => wants_throttle === true))
     coverage.count('new peer asks for slower writers');
   if (name !== 'node.opened' || (body.installing?.stored ?? 0) === 0) return;
-  coverage.count('snapshot goes on from its last chunk after a restart');
+  coverage.count('snapshot transfer resumed after a restart');
 }
 
 /** What a node may have to drop, and seldom gets to. */
-const seldomDropped = ['timeout_now_stale', 'feed_append_not_in_step', 'feed_append_busy', 'echo_unsure_of_session'];
+const rareDrops = ['timeout_now_stale', 'feed_append_not_in_step', 'feed_append_busy', 'echo_unsure_of_session'];
 
 /** A core is about to be gone: what it has dropped. */
 export function countDrops(coverage: Coverage, core: object): void {
   const { dropped = {} } = core as { readonly dropped?: Readonly<Record<string, number>> };
-  for (const reason of seldomDropped)
-    if ((dropped[reason] ?? 0) > 0) coverage.count(`dropped: ${reason}`, dropped[reason]);
+  for (const reason of rareDrops) if ((dropped[reason] ?? 0) > 0) coverage.count(`dropped: ${reason}`, dropped[reason]);
 }

@@ -5,7 +5,7 @@
 import type { LogStoreCore } from '@conclave/log-store';
 import type { GroupHost } from '@conclave/node';
 import type { PeerId } from '@conclave/protocol';
-import type { Actor, ActorWord } from './actor.js';
+import type { Actor, ProcessKind } from './actor.js';
 import type { ActorHost } from './actor-host.js';
 
 /** How long answers are waited for. */
@@ -14,7 +14,7 @@ const answerMs = 300;
 /** What a discovery needs of the mesh. */
 export interface DiscoveryHost extends ActorHost {
   readonly peers: readonly PeerId[];
-  actor(peerId: PeerId, word: ActorWord): Actor | undefined;
+  actor(peerId: PeerId, processKind: ProcessKind): Actor | undefined;
   logStore(peerId: PeerId): LogStoreCore;
 }
 
@@ -31,8 +31,8 @@ export function discoverHosts(mesh: DiscoveryHost, asker: Actor, onFound: (hosts
     });
   };
   for (const peerId of mesh.peers) {
-    for (const word of ['node', 'rival', 'log-store'] as const) {
-      const actor = mesh.actor(peerId, word);
+    for (const processKind of ['node', 'duplicate-node', 'log-store'] as const) {
+      const actor = mesh.actor(peerId, processKind);
       if (actor?.isUp !== true) continue;
       mesh.network.sendOnce<Actor>(asker, actor.name, (to) => {
         mesh.hand(to, () => {

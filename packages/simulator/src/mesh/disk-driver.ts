@@ -2,7 +2,7 @@
 import type { Leftovers, LogStoreCore, LogStoreEffect } from '@conclave/log-store';
 import { ConclaveError, type PeerId } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
-import type { Actor, ActorWord } from './actor.js';
+import type { Actor, ProcessKind } from './actor.js';
 import type { ActorHost } from './actor-host.js';
 import type { Random } from './random.js';
 import type { VirtualDisks } from './virtual-disks.js';
@@ -17,8 +17,8 @@ type Outcome = { readonly type: string };
 /** What the driver needs of the mesh. */
 export interface DiskHost extends ActorHost {
   readonly disks: VirtualDisks;
-  actor(peerId: PeerId, word: ActorWord): Actor | undefined;
-  crash(peerId: PeerId, word: ActorWord): void;
+  actor(peerId: PeerId, processKind: ProcessKind): Actor | undefined;
+  crash(peerId: PeerId, processKind: ProcessKind): void;
 }
 
 export class DiskDriver {
@@ -52,16 +52,16 @@ export class DiskDriver {
   measure(actor: Actor): void {
     const freeBytes = this.free.get(actor.peerId);
     if (freeBytes === undefined) return;
-    const { life } = actor;
+    const { generation } = actor;
     this.mesh.hand(actor, () => {
-      if (actor.life === life) this.mesh.step(actor, { type: 'disk', freeBytes }, 'disk');
+      if (actor.generation === generation) this.mesh.step(actor, { type: 'disk', freeBytes }, 'disk');
     });
     this.mesh.after(measureEveryMs, () => {
-      if (actor.life === life && this.free.get(actor.peerId) === freeBytes) this.measure(actor);
+      if (actor.generation === generation && this.free.get(actor.peerId) === freeBytes) this.measure(actor);
     });
   }
 
-  allWell(): void {
+  clearFaults(): void {
     this.delays.clear();
     this.failing.clear();
     for (const peerId of this.free.keys()) this.setFree(peerId, Number.MAX_SAFE_INTEGER);
@@ -112,22 +112,22 @@ export class DiskDriver {
 
   /** Some time, in its own order; not at all where the process crashes before. */
   private clear(actor: Actor, leftovers: Leftovers): void {
-    const { life, peerId } = actor;
+    const { generation, peerId } = actor;
     this.mesh.after(this.random(peerId).next() * (this.delays.get(peerId) ?? usualDelayMs), () => {
-      if (actor.life === life) this.mesh.disks.clear(peerId, leftovers);
+      if (actor.generation === generation) this.mesh.disks.clear(peerId, leftovers);
     });
   }
 
   /** @param isSync whether what is durable may be another afterwards */
   private later(actor: Actor, outcome: () => Outcome, isSync: boolean): void {
-    const { life, peerId } = actor;
+    const { generation, peerId } = actor;
     const delayMs = this.delays.get(peerId);
     if (delayMs !== undefined && delayMs >= slowMs) this.mesh.coverage.count('access of a slow disk');
     this.mesh.after(this.random(peerId).next() * (delayMs ?? usualDelayMs), () => {
-      if (actor.life !== life) return;
-      const heard = this.tried(outcome);
+      if (actor.generation !== generation) return;
+      const outcomeInput = this.tried(outcome);
       this.mesh.hand(actor, () => {
-        this.mesh.step(actor, heard, 'disk');
+        this.mesh.step(actor, outcomeInput, 'disk');
         if (isSync && actor.isUp) this.mesh.observer.onSynced?.(peerId, actor.core as unknown as LogStoreCore);
       });
     });
@@ -164,7 +164,7 @@ export class DiskDriver {
   }
 
   private onFailed(actor: Actor, code: string, message: string): void {
-    if (code === 'EIO') return this.mesh.crash(actor.peerId, actor.word);
+    if (code === 'EIO') return this.mesh.crash(actor.peerId, actor.processKind);
     // The process stays up: it serves other groups.
     if (!this.mesh.disks.isDamaged(actor.peerId)) {
       throw new InvariantViolation('storage-is-intact', `${actor.name} takes its disk for damaged: ${message}`);

@@ -1,12 +1,12 @@
 /** What is to happen, by the time when it does: a binary heap. Of two at one time, the one that was put in first. */
-interface Happening {
+interface QueuedEvent {
   readonly atMs: number;
   readonly order: number;
   readonly run: () => void;
 }
 
 export class EventQueue {
-  private readonly heap: Happening[] = [];
+  private readonly heap: QueuedEvent[] = [];
   private order = 0;
 
   get length(): number {
@@ -21,7 +21,7 @@ export class EventQueue {
     heap.push(happening);
     while (place > 0) {
       const parent = (place - 1) >> 1;
-      const above = heap[parent] as Happening;
+      const above = heap[parent] as QueuedEvent;
       if (!isBefore(happening, above)) break;
       heap[place] = above;
       place = parent;
@@ -47,7 +47,7 @@ export class EventQueue {
       if (below === undefined) break;
       const right = heap[left + 1];
       const at = right !== undefined && isBefore(right, below) ? left + 1 : left;
-      below = heap[at] as Happening;
+      below = heap[at] as QueuedEvent;
       if (!isBefore(below, last)) break;
       heap[place] = below;
       place = at;
@@ -57,6 +57,6 @@ export class EventQueue {
   }
 }
 
-function isBefore(one: Happening, other: Happening): boolean {
+function isBefore(one: QueuedEvent, other: QueuedEvent): boolean {
   return one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
 }

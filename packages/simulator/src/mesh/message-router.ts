@@ -10,7 +10,7 @@ import {
   type PeerId,
 } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
-import type { Actor, ActorWord } from './actor.js';
+import type { Actor, ProcessKind } from './actor.js';
 import type { ActorHost } from './actor-host.js';
 
 /** What passes from one peer to another: a message to an actor, or what a leader publishes for the other leaders of that name. */
@@ -27,7 +27,7 @@ export interface RouterHost extends ActorHost {
 
 export class MessageRouter {
   /** Which node hears which other peer's feed. */
-  private readonly hearing = new Map<string, PeerId>();
+  private readonly feedSubscribers = new Map<string, PeerId>();
   /** By peer and message. */
   private readonly names = new Map<PeerId, Map<string, readonly string[]>>();
 
@@ -52,16 +52,16 @@ export class MessageRouter {
   }
 
   /** A node hears from now on what this peer says on its feed; empty: nobody's. Its shell tells it a little later. */
-  hearFeed(actor: Actor, peerId: PeerId | ''): void {
-    const { mesh, hearing } = this;
-    hearing.delete(actor.name);
+  subscribeToPeerFeed(actor: Actor, peerId: PeerId | ''): void {
+    const { mesh, feedSubscribers } = this;
+    feedSubscribers.delete(actor.name);
     if (peerId === '') return;
-    hearing.set(actor.name, peerId);
-    const { life } = actor;
+    feedSubscribers.set(actor.name, peerId);
+    const { generation } = actor;
     mesh.after(mesh.random.next() * mesh.network.conditions.delay, () => {
       mesh.hand(actor, () => {
-        if (actor.life !== life || hearing.get(actor.name) !== peerId) return;
-        mesh.coverage.count('a follower hears its leader’s appends');
+        if (actor.generation !== generation || feedSubscribers.get(actor.name) !== peerId) return;
+        mesh.coverage.count('a follower subscribed to its leader’s feed');
         mesh.step(actor, { type: 'hearing_feed', peerId }, 'shell');
       });
     });
@@ -70,7 +70,7 @@ export class MessageRouter {
   private namesOf(peerId: PeerId, message: Message): readonly string[] {
     const names = this.listeners(peerId, message);
     if (!(message.name in overheard)) return names;
-    const others = [...this.hearing].filter(([, heard]) => heard === peerId).map(([name]) => name);
+    const others = [...this.feedSubscribers].filter(([, heard]) => heard === peerId).map(([name]) => name);
     return others.length === 0 ? names : [...names, ...others];
   }
 
@@ -83,7 +83,7 @@ export class MessageRouter {
     }
     let names = known.get(message.name);
     if (names === undefined) {
-      names = listenersTo(message).map((word) => `${peerId}.${word}`);
+      names = recipientsOf(message).map((processKind) => `${peerId}.${processKind}`);
       known.set(message.name, names);
     }
     return names;
@@ -107,15 +107,17 @@ function carried(from: Actor, { name, body }: Message): Message {
   throw new InvariantViolation('messages-fit-their-schemas', `${name} of ${from.name}: ${parsed.error.message}`);
 }
 
-const words = new Map<string, readonly ActorWord[]>();
+const processKinds = new Map<string, readonly ProcessKind[]>();
 
 /** Who of a peer hears a message. A rival hears what the node does. */
-function listenersTo({ name }: Message): readonly ActorWord[] {
-  const known = words.get(name);
+function recipientsOf({ name }: Message): readonly ProcessKind[] {
+  const known = processKinds.get(name);
   if (known !== undefined) return known;
-  const recipient = name.slice(0, name.indexOf('.')) as ActorWord | 'feed';
+  const recipient = name.slice(0, name.indexOf('.')) as ProcessKind | 'feed';
   const kinds = recipient === 'feed' ? feedListeners[name as keyof typeof feedListeners] : [recipient];
-  const heardBy: ActorWord[] = (kinds as readonly ActorWord[]).includes('node') ? [...kinds, 'rival'] : [...kinds];
-  words.set(name, heardBy);
-  return heardBy;
+  const recipients: ProcessKind[] = (kinds as readonly ProcessKind[]).includes('node')
+    ? [...kinds, 'duplicate-node']
+    : [...kinds];
+  processKinds.set(name, recipients);
+  return recipients;
 }

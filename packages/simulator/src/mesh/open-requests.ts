@@ -5,7 +5,7 @@ import type { Answer } from './run-observer.js';
 
 interface Open {
   readonly actor: Actor;
-  readonly life: number;
+  readonly generation: number;
   readonly respond: ((answer: Answer) => void) | undefined;
 }
 
@@ -17,7 +17,7 @@ export class OpenRequests {
 
   add(actor: Actor, respond?: (answer: Answer) => void): number {
     this.lastId += 1;
-    this.open.set(this.lastId, { actor, life: actor.life, respond });
+    this.open.set(this.lastId, { actor, generation: actor.generation, respond });
     return this.lastId;
   }
 
@@ -41,7 +41,7 @@ export class OpenRequests {
   /** What is still to be answered, by a node that can: it runs, in the life in which it was asked. */
   unanswered(): { readonly requestId: number; readonly actor: Actor }[] {
     return [...this.open]
-      .filter(([, { actor, life }]) => actor.isUp && actor.life === life)
+      .filter(([, { actor, generation }]) => actor.isUp && actor.generation === generation)
       .map(([requestId, { actor }]) => ({ requestId, actor }));
   }
 }

@@ -8,14 +8,14 @@ import type { LogStoreCore } from '@conclave/log-store';
 import type { NodeCore, NodeSummary } from '@conclave/node';
 import type { PeerId, StatusReply } from '@conclave/protocol';
 import { lastStatusOf, summaryOf } from '../invariants/record/nodes.js';
-import type { Actor, ActorWord, AnyCore } from './actor.js';
+import type { Actor, AnyCore, ProcessKind } from './actor.js';
 import { piecesOf } from './core-factory.js';
 import { flipState, isFlipped, type StatePart } from './flipped-state.js';
 import { runBeginsMs } from './virtual-time.js';
 
 export abstract class Processes {
   protected readonly known = new Map<string, Actor>();
-  protected readonly byPeer = new Map<PeerId, Partial<Record<ActorWord, Actor>>>();
+  protected readonly byPeer = new Map<PeerId, Partial<Record<ProcessKind, Actor>>>();
   protected readonly serving = new Set<Actor>();
 
   /** Milliseconds since the run began. */
@@ -25,8 +25,8 @@ export abstract class Processes {
   protected abstract machineOf(core: AnyCore): KvStateMachine | undefined;
 
   /** The process of that name; it may be down. */
-  actor(peerId: PeerId, word: ActorWord): Actor | undefined {
-    return this.byPeer.get(peerId)?.[word];
+  actor(peerId: PeerId, processKind: ProcessKind): Actor | undefined {
+    return this.byPeer.get(peerId)?.[processKind];
   }
 
   named(name: string): Actor | undefined {
@@ -43,14 +43,14 @@ export abstract class Processes {
     return this.known.has(name);
   }
 
-  isUp(peerId: PeerId, word: ActorWord): boolean {
-    return this.actor(peerId, word)?.isUp === true;
+  isUp(peerId: PeerId, processKind: ProcessKind): boolean {
+    return this.actor(peerId, processKind)?.isUp === true;
   }
 
   /** The nodes of a peer that run: none, one, or two. */
   nodesOf(peerId: PeerId): Actor[] {
-    return (['node', 'rival'] as const).flatMap((word) => {
-      const actor = this.actor(peerId, word);
+    return (['node', 'duplicate-node'] as const).flatMap((processKind) => {
+      const actor = this.actor(peerId, processKind);
       return actor?.isUp === true ? [actor] : [];
     });
   }
@@ -73,7 +73,7 @@ export abstract class Processes {
   /** A peer's node; of two, the one that is not fenced. */
   nodeActor(peerId: PeerId): Actor {
     const node = this.actor(peerId, 'node');
-    const other = this.actor(peerId, 'rival');
+    const other = this.actor(peerId, 'duplicate-node');
     if (node === undefined) throw new Error(`${peerId} was never started`);
     const takesOver = other?.isUp === true && (!node.isUp || summaryOf(node).role === 'fenced');
     return takesOver ? other : node;

@@ -74,14 +74,14 @@ export class RequestDoor {
       this.mesh.after(network.conditions.delay * this.mesh.random.next(), () => onReply({ type: 'no_responders' }));
       return;
     }
-    if (listeners.length > 1) coverage.count('request heard by two nodes');
+    if (listeners.length > 1) coverage.count('request received by two nodes');
     const bytes = encode(body);
     const attempt = {};
     for (const listener of listeners) {
-      const { life } = listener;
+      const { generation } = listener;
       network.sendOnce<Actor>(from, listener.name, (actor) => {
         // What was sent to an earlier run of its process is lost with that; to one that has stepped down since it still comes.
-        if (actor.life !== life) return;
+        if (actor.generation !== generation) return;
         this.mesh.hand(actor, () =>
           this.take(actor, target, { attempt, bytes }, (answer) => this.answer(actor, from, answer, onReply)),
         );
@@ -91,12 +91,12 @@ export class RequestDoor {
 
   /** Asks the group for its status, and everybody whether he hosts it, as a node does that is asked to found it. */
   askGroup(actor: Actor, { askId, round }: Extract<NodeEffect, { type: 'ask_group' }>): void {
-    const { life } = actor;
+    const { generation } = actor;
     const { mesh } = this;
     let status: StatusReply | null | undefined;
     let hosts: readonly GroupHost[] | null | undefined;
     const answered = (): void => {
-      if (status === undefined || hosts === undefined || actor.life !== life) return;
+      if (status === undefined || hosts === undefined || actor.generation !== generation) return;
       const input = { type: 'group_answered', askId, round, status, hosts } as const;
       mesh.hand(actor, () => mesh.step(actor, input, 'group'));
     };

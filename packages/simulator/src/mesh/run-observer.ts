@@ -31,13 +31,13 @@ export interface RunObserver {
   /** `serves`: whether the peer's node serves the group's requests when it publishes the event. */
   onEvent?(peerId: PeerId, term: number, event: ConclaveEvent, serves: boolean): void;
   /** `life`: the run of the state machine that applied it. */
-  onApplied?(life: object, index: LogIndex, payload: Uint8Array): void;
+  onApplied?(generation: object, index: LogIndex, payload: Uint8Array): void;
   /** A state machine that is not spoiled has applied the entry of this index, with this result. */
   onResult?(index: LogIndex, result: unknown): void;
   /** A state machine has applied the entry of this index, or (undefined) was restored from a snapshot: the digest of its state then. */
   onDigest?(index: LogIndex | undefined, digest: string): void;
   /** A state machine was restored from a snapshot; `pieces`: its state, drawn anew. */
-  onRestored?(life: object, pieces: () => readonly Uint8Array[]): void;
+  onRestored?(generation: object, pieces: () => readonly Uint8Array[]): void;
   /** A log-store has loaded its log, or synced a write. */
   onSynced?(peerId: PeerId, store: LogStoreCore): void;
   /** A message of a client was delivered to a node, as this request; `attempt`: the same for each node that receives it. */

@@ -79,13 +79,13 @@ export class VirtualDisks {
   }
 
   /** Keeps a copy of a disk as it is now. */
-  keep(peerId: PeerId): void {
+  copyDisk(peerId: PeerId): void {
     const disk = this.disk(peerId);
     this.kept.set(peerId, { operations: putsOf(this.groupId, disk), baseIndex: disk.baseIndex });
   }
 
   /** The copy that was kept takes the place of the disk. */
-  putBack(peerId: PeerId): void {
+  restoreDisk(peerId: PeerId): void {
     const kept = this.kept.get(peerId);
     if (kept === undefined) return;
     this.wipe(peerId);

@@ -74,7 +74,7 @@ export class VirtualNetwork {
 
   /** So does all that one process sends to another, in order. */
   delayLink(from: string, to: string, ms: number): void {
-    this.coverage.count('link late');
+    this.coverage.count('link delayed');
     this.lateLinks.push([from, to]);
     this.link(from, to).lateMs = ms;
   }
@@ -99,7 +99,7 @@ export class VirtualNetwork {
     const link = this.link(from.name, to);
     const { lateMessages } = this;
     const late = lateMessages.size === 0 ? 0 : (lateMessages.get(message) ?? 0);
-    if (late > 0) this.coverage.count(`${message} late`);
+    if (late > 0) this.coverage.count(`${message} delayed`);
     if (!this.sendOn(link, from, to, deliver, late) || !link.random.chance(this.conditions.repeat)) return;
     this.coverage.count('message repeated');
     this.carry(link, from, to, deliver, lateMs * link.random.next());
@@ -170,7 +170,7 @@ export class VirtualNetwork {
   }
 
   /** Ends all cuts, those of routes too; and nothing is late any more. */
-  heal(): void {
+  endCuts(): void {
     this.cuts = [];
     this.lateMessages.clear();
     for (const [from, to] of this.lateLinks.splice(0)) this.link(from, to).lateMs = 0;

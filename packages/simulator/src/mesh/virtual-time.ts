@@ -6,11 +6,11 @@ import { EventQueue } from './event-queue.js';
 export const runBeginsMs = Date.UTC(2026, 0, 1);
 
 /** A run has some ten thousand; cores that answer each other for ever have more. */
-const mostHappenings = 2_000_000;
+const maxEvents = 2_000_000;
 
 export class VirtualTime {
   nowMs = 0;
-  private happened = 0;
+  private eventCount = 0;
   private readonly queue = new EventQueue();
 
   /** Has something happen after a while. */
@@ -39,9 +39,9 @@ export class VirtualTime {
   private next(endMs: number): boolean {
     const { nextMs } = this.queue;
     if (nextMs === undefined || nextMs > endMs) return false;
-    this.happened += 1;
-    if (this.happened > mostHappenings) {
-      throw new InvariantViolation('runs-end', `${this.happened} things have happened by ${this.nowMs} ms`);
+    this.eventCount += 1;
+    if (this.eventCount > maxEvents) {
+      throw new InvariantViolation('runs-end', `${this.eventCount} things have happened by ${this.nowMs} ms`);
     }
     this.nowMs = nextMs;
     this.queue.pop()?.();

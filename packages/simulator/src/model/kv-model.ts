@@ -59,7 +59,7 @@ export class KvModel {
     }
     const from = epoch * epochNumbers;
     if (level >= featureLevel.histories || state.revision >= from) return;
-    this.goOnFrom(from);
+    this.continueFrom(from);
   }
 
   /** Applies the entry of a request. */
@@ -131,12 +131,12 @@ export class KvModel {
   private beginHistory(base: number): void {
     const { state } = this;
     const known = Math.max(state.revision, state.lastLeaseId);
-    this.goOnFrom(base > known ? base : known + historyGap);
+    this.continueFrom(base > known ? base : known + historyGap);
     for (const lease of state.leases.values()) lease.isOfEarlierHistory = true;
     state.sessions.clear();
   }
 
-  private goOnFrom(number: number): void {
+  private continueFrom(number: number): void {
     this.state.revision = number;
     this.state.lastLeaseId = Math.max(this.state.lastLeaseId, number);
   }

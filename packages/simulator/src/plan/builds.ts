@@ -21,7 +21,7 @@ export class Builds {
   }
 
   /** Whether processes of two builds run. */
-  get areMixed(): boolean {
+  get hasTwoBuilds(): boolean {
     return this.isOn;
   }
 

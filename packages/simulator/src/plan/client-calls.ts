@@ -17,7 +17,7 @@ export interface CallChances {
   /** Of what else clients do. */
   readonly using: Random;
   /** Whether the clocks keep their bound, so that there may be reads by lease. */
-  readonly keepsTime: boolean;
+  readonly hasBoundedClocks: boolean;
 }
 
 export class ClientCalls {
@@ -62,7 +62,7 @@ export class ClientCalls {
 
   /** A read of a burst: `at` a peer's own subject or at the group's, linearizable, mostly by a quorum. */
   readIn(random: Random, client: string, at: string | undefined): Command {
-    const by = this.chances.keepsTime && random.chance(0.25) ? 'lease' : 'quorum';
+    const by = this.chances.hasBoundedClocks && random.chance(0.25) ? 'lease' : 'quorum';
     const where = at === undefined ? (by === 'lease' ? { by } : {}) : { at, by };
     return { type: 'client', client, operation: 'get', key: random.pick(sharedKeys), ...where } as Command;
   }
@@ -87,10 +87,10 @@ export class ClientCalls {
 
   /** In each way there is, also where a plan had it otherwise: by lease only where clocks keep their bound. */
   private read(client: string, key: string, stale?: string): Command {
-    const { reading, keepsTime } = this.chances;
+    const { reading, hasBoundedClocks } = this.chances;
     const asksPeer = reading.chance(0.3);
     const at = stale ?? (asksPeer ? reading.pick(this.peers) : undefined);
-    const sure = keepsTime && reading.chance(0.5) ? 'lease' : 'quorum';
+    const sure = hasBoundedClocks && reading.chance(0.5) ? 'lease' : 'quorum';
     const by = stale === undefined && (asksPeer || sure === 'lease') ? { by: sure } : {};
     return { type: 'client', client, operation: 'get', key, ...(at === undefined ? {} : { at }), ...by } as Command;
   }

@@ -34,7 +34,7 @@ const leaderIsCutOff: FaultSequence = ({ random, peers, add, run, call, somePeer
   call();
   run(800 + 2500 * random.next());
   call();
-  add({ type: 'heal' });
+  add({ type: 'reconnect' });
   run(400 * random.next());
   if (random.chance(0.6)) return;
   const dying = random.chance(0.5) ? ['all'] : peers.map((peer) => `${peer}.log-store`);
@@ -44,7 +44,7 @@ const leaderIsCutOff: FaultSequence = ({ random, peers, add, run, call, somePeer
 };
 
 /** A change of the members has come to some stage when an actor of the leader dies. */
-const changeMeetsCrash: FaultSequence = ({ random, peers, add, run, call, somePeers }) => {
+const crashDuringChange: FaultSequence = ({ random, peers, add, run, call, somePeers }) => {
   const newPeers = somePeers();
   add({ type: 'change', peers: newPeers, timeout: 3000 });
   run(random.chance(0.5) ? 20 * random.next() : 200 * random.next());
@@ -59,7 +59,7 @@ const changeMeetsCrash: FaultSequence = ({ random, peers, add, run, call, somePe
 };
 
 /** Writes are on their way to some disks, and not to others, when processes die. */
-const writesMeetCrash: FaultSequence = ({ random, peers, add, run, call, somePeers }) => {
+const crashDuringWrites: FaultSequence = ({ random, peers, add, run, call, somePeers }) => {
   call();
   call();
   run(40 * random.next());
@@ -70,7 +70,7 @@ const writesMeetCrash: FaultSequence = ({ random, peers, add, run, call, somePee
 };
 
 /** The members change twice in a row, and who leads does as well. */
-const changesMeetTransfer: FaultSequence = ({ random, add, run, call, somePeers }) => {
+const transferDuringChanges: FaultSequence = ({ random, add, run, call, somePeers }) => {
   add({ type: 'change', peers: somePeers(), timeout: 2000 });
   run(random.chance(0.5) ? 30 * random.next() : 600 * random.next());
   add({ type: 'transfer' });
@@ -93,14 +93,14 @@ const newPeersAreLost: FaultSequence = ({ random, add, run, call, somePeers }) =
 };
 
 /** A change has come to some stage when its leader is gone; the next one finds it, and an operator who wants it undone. */
-const nextLeaderIsTold: FaultSequence = ({ random, peers, add, run, somePeers }) => {
+const cancelAtNextLeader: FaultSequence = ({ random, peers, add, run, somePeers }) => {
   const apart = [random.pick(peers), random.pick(peers)];
   add({ type: 'change', peers: somePeers(), timeout: 3000 });
   run(random.chance(0.5) ? 30 * random.next() : 250 * random.next());
   if (random.chance(0.5)) add({ type: 'crash', targets: [leader] });
   else add({ type: 'cut', groups: [apart, peers.filter((peer) => !apart.includes(peer))], oneWay: false });
   run(500 + 2500 * random.next());
-  add({ type: 'heal' });
+  add({ type: 'reconnect' });
   add({ type: 'start', targets: ['all'] });
   for (let times = random.below(12); times > 0; times--) {
     run(150 * random.next());
@@ -110,9 +110,9 @@ const nextLeaderIsTold: FaultSequence = ({ random, peers, add, run, somePeers })
 
 export const faultSequences: readonly FaultSequence[] = [
   leaderIsCutOff,
-  changeMeetsCrash,
-  writesMeetCrash,
-  changesMeetTransfer,
+  crashDuringChange,
+  crashDuringWrites,
+  transferDuringChanges,
   newPeersAreLost,
-  nextLeaderIsTold,
+  cancelAtNextLeader,
 ];

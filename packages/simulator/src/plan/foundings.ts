@@ -32,10 +32,10 @@ export class Foundings {
     if (!random.chance(this.often)) return;
     const takesQuorum = isNearEnd && !this.hasLostTheQuorum && random.chance(0.5);
     if (takesQuorum) this.hasLostTheQuorum = true;
-    this.foundBeside(takesQuorum);
+    this.bootstrapBeside(takesQuorum);
   }
 
-  private foundBeside(takesQuorum: boolean): void {
+  private bootstrapBeside(takesQuorum: boolean): void {
     const { random, add, run, peers, call } = this.stage;
     this.clearFaults();
     const members = takesQuorum ? peers : random.pick([peers, [...peers.slice(0, 1), ...peers.slice(3)]]);
@@ -85,7 +85,7 @@ export class Foundings {
   /** Whoever holds the group can be reached: of others nobody could know. */
   private clearFaults(): void {
     const { add, run } = this.stage;
-    add({ type: 'heal' });
+    add({ type: 'reconnect' });
     add({ type: 'network', loss: 0, repeat: 0, delay: 2 });
     for (const server of serverNames) add({ type: 'nats', state: 'up', server });
     add({ type: 'resume', targets: ['all'] });

@@ -9,7 +9,7 @@ const fullMib = 10;
 const roomyMib = 100_000;
 const perStep = 0.02;
 
-export class DisksFill {
+export class FullDisks {
   private readonly isOn: boolean;
 
   /** @param stage whose `random` is the chance of these faults alone */
@@ -21,7 +21,7 @@ export class DisksFill {
   step(): void {
     const { random } = this.stage;
     if (!this.isOn || !random.chance(perStep)) return;
-    if (random.chance(0.3)) this.orderComesLate();
+    if (random.chance(0.3)) this.lateTransferOrder();
     else this.leadersFill();
   }
 
@@ -29,10 +29,10 @@ export class DisksFill {
    * A leader that takes no entries hands over to a peer whose node stands still: the order arrives after the transfer's deadline,
    * and the old leader does not hear of the new one. Clients reach both.
    */
-  private orderComesLate(): void {
+  private lateTransferOrder(): void {
     const { random, add, run, peers, call } = this.stage;
     const late = [random.pick(peers)];
-    add({ type: 'heal' });
+    add({ type: 'reconnect' });
     add({ type: 'start', targets: ['all'] });
     run(1200);
     add({ type: 'pause', targets: late.map((peer) => `${peer}.node`) });
@@ -45,7 +45,7 @@ export class DisksFill {
       call();
     }
     run(1500 * random.next());
-    add({ type: 'heal' });
+    add({ type: 'reconnect' });
     for (const peer of peers) add({ type: 'disk', peer, free: roomyMib, fail: false });
   }
 

@@ -37,7 +37,7 @@ export class Histories {
     if (random.chance(0.7)) clearFaults(this.stage);
     const first = random.below(peers.length);
     const founders = [0, 1, 2].map((place) => peers[(first + place) % peers.length] ?? '');
-    add({ type: 'anew', peers: random.chance(0.2) ? founders.slice(0, 1) : founders });
+    add({ type: 'recreate', peers: random.chance(0.2) ? founders.slice(0, 1) : founders });
     run(random.chance(0.5) ? 30 * random.next() : 3000 * random.next());
     for (let calls = 1 + random.below(3); calls > 0; calls--) call();
     run(foundingMs + 1000 * random.next());
@@ -54,7 +54,7 @@ export function resetOne(stage: PlanContext): void {
   const left = random.pick(peers);
   add({ type: 'crash', targets: peers.filter((peer) => peer !== left) });
   run(silenceMs);
-  add({ type: 'rescue', alone: true, now: true });
+  add({ type: 'reset-survivors', alone: true, now: true });
   run(500 + 1000 * random.next());
   add({ type: 'start', targets: ['all'] });
   run(2500 + 1000 * random.next());
@@ -63,7 +63,7 @@ export function resetOne(stage: PlanContext): void {
 }
 
 export function clearFaults({ add }: PlanContext): void {
-  add({ type: 'heal' });
+  add({ type: 'reconnect' });
   add({ type: 'network', loss: 0, repeat: 0, delay: 2 });
   for (const server of serverNames) add({ type: 'nats', state: 'up', server });
 }

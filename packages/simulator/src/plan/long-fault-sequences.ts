@@ -11,7 +11,7 @@ const lockLeaseMs = 4000;
 const electionMs = 3000;
 
 export class LongFaultSequences {
-  private scene: (() => void) | undefined;
+  private sequence: (() => void) | undefined;
   /** The share of the run behind which it happens. */
   private readonly dueAt: number;
   private values = 0;
@@ -32,16 +32,16 @@ export class LongFaultSequences {
       () => this.writersOutrunANewPeer(),
       () => this.readOnlyLeaderIsCutOff(),
     ];
-    this.scene = random.chance(0.3) ? random.pick(scenes) : undefined;
+    this.sequence = random.chance(0.3) ? random.pick(scenes) : undefined;
     this.dueAt = 0.1 + 0.8 * random.next();
-    if (slower !== undefined && random.chance(0.7)) this.scene = () => this.slowLeaderIsCutOff(slower);
+    if (slower !== undefined && random.chance(0.7)) this.sequence = () => this.slowLeaderIsCutOff(slower);
   }
 
   /** @param share of the run that is over */
   step(share: number): void {
     if (this.isOver || share < this.dueAt) return;
     this.isOver = true;
-    this.scene?.();
+    this.sequence?.();
   }
 
   /**
@@ -80,7 +80,7 @@ export class LongFaultSequences {
       run(1500);
       add({ type: 'cut', groups: [peers.filter((one) => one !== peer), [peer]], oneWay: true });
       run(electionMs + times * 500 * random.next());
-      add({ type: 'heal' });
+      add({ type: 'reconnect' });
     }
   }
 
@@ -114,7 +114,7 @@ export class LongFaultSequences {
     }
     for (const peer of peers) add({ type: 'read-only', peer, on: false });
     run(1000);
-    add({ type: 'heal' });
+    add({ type: 'reconnect' });
   }
 
   /** The others elect another leader before this one's election timeout is over, and clients read by lease of both. */
@@ -134,7 +134,7 @@ export class LongFaultSequences {
           add({ type: 'client', client, operation: 'get', key: `w${this.values % 4}`, by: 'lease' });
         run(15);
       }
-      add({ type: 'heal' });
+      add({ type: 'reconnect' });
       run(electionMs);
     }
   }
@@ -148,7 +148,7 @@ export class LongFaultSequences {
 
   private clearFaults(): void {
     const { add, run, peers } = this.stage;
-    add({ type: 'heal' });
+    add({ type: 'reconnect' });
     add({ type: 'network', loss: 0, repeat: 0, delay: 2 });
     for (const server of serverNames) add({ type: 'nats', state: 'up', server });
     for (const peer of peers) add({ type: 'disk', peer, delay: 2, fail: false });

@@ -12,7 +12,7 @@ import { Builds } from './builds.js';
 import { ClientCalls, clients } from './client-calls.js';
 import { faultSequences, leader, type PlanContext } from './fault-sequences.js';
 import { Foundings } from './foundings.js';
-import { DisksFill } from './full-disks.js';
+import { FullDisks } from './full-disks.js';
 import { Histories } from './histories.js';
 import { KeyLeases } from './key-leases.js';
 import { LongFaultSequences } from './long-fault-sequences.js';
@@ -49,7 +49,7 @@ const timeoutStream = 25;
 /** And what needs several things in order. */
 const longStream = 23;
 /** Leases hold as long as no clock runs a tenth faster than another. */
-const boundedRates = { least: 0.95, most: 1.05 };
+const boundedClockRates = { least: 0.95, most: 1.05 };
 
 export function randomPlan(seed: number): Command[] {
   return new RandomPlan(seed).make();
@@ -63,17 +63,17 @@ type Action = () => void;
 class RandomPlan {
   private readonly commands: Command[] = [];
   /** How often processes fail in this run, from 0 to 1: a calm one gets further. */
-  private readonly harshness: number;
+  private readonly faultRate: number;
   private readonly actions: { readonly weight: number; readonly act: Action }[] = [];
   private readonly down = new Set<string>();
   private readonly paused = new Set<string>();
   private readonly serversDown = new Set<string>();
 
   /** Whether the clocks keep their bound, so that there may be reads by lease. */
-  private readonly keepsTime: boolean;
+  private readonly hasBoundedClocks: boolean;
   private readonly calls: ClientCalls;
   private readonly stores: StoreFaults;
-  private readonly disks: DisksFill;
+  private readonly disks: FullDisks;
   private readonly timing: TimingFaults;
   private readonly foundings: Foundings;
   private readonly builds: Builds;
@@ -92,19 +92,19 @@ class RandomPlan {
   constructor(seed: number) {
     this.random = new Random(seed, planStream);
     this.reading = new Random(seed, readStream);
-    this.harshness = this.random.next();
-    this.keepsTime = this.reading.chance(0.6);
+    this.faultRate = this.random.next();
+    this.hasBoundedClocks = this.reading.chance(0.6);
     this.using = new Random(seed, useStream);
     this.calls = new ClientCalls(this.commands, peers, {
       reading: this.reading,
       using: this.using,
-      keepsTime: this.keepsTime,
+      hasBoundedClocks: this.hasBoundedClocks,
     });
     this.stores = new StoreFaults(this.context(new Random(seed, storeStream)));
     this.builds = new Builds(this.context(new Random(seed, buildStream)));
-    this.histories = new Histories(this.context(new Random(seed, historyStream)), !this.builds.areMixed);
-    this.restores = new Restores(this.context(new Random(seed, backupStream)), !this.builds.areMixed);
-    this.disks = new DisksFill(this.context(new Random(seed, fillStream)));
+    this.histories = new Histories(this.context(new Random(seed, historyStream)), !this.builds.hasTwoBuilds);
+    this.restores = new Restores(this.context(new Random(seed, backupStream)), !this.builds.hasTwoBuilds);
+    this.disks = new FullDisks(this.context(new Random(seed, fillStream)));
     const timing = new Random(seed, timingStream);
     this.timing = new TimingFaults({
       ...this.context(timing),
@@ -115,7 +115,7 @@ class RandomPlan {
     this.leases = new KeyLeases(this.context(new Random(seed, leaseStream)));
     const timeouts = new Random(seed, timeoutStream);
     this.slower = timeouts.chance(0.1) ? 1 + timeouts.below(peers.length) : 0;
-    const slower = this.keepsTime ? peers[this.slower - 1] : undefined;
+    const slower = this.hasBoundedClocks ? peers[this.slower - 1] : undefined;
     this.long = new LongFaultSequences(this.context(new Random(seed, longStream)), slower);
     this.foundings = new Foundings(this.context(new Random(seed, foundingStream)));
   }
@@ -149,7 +149,7 @@ class RandomPlan {
       this.restores.step(step / steps);
       this.long.step(step / steps);
     }
-    this.add({ type: 'calm' });
+    this.add({ type: 'quiesce' });
     return this.commands;
   }
 
@@ -163,22 +163,22 @@ class RandomPlan {
     if (random.chance(0.1)) this.changeConditions();
     this.run(200 + 300 * random.next());
     this.add({ type: 'bootstrap', at: 'n1', peers: founders, timeout: foundingMs });
-    if (random.chance(0.15)) this.foundToo();
+    if (random.chance(0.15)) this.bootstrapConcurrently();
     // Everybody is asked for three election timeouts.
     this.run(4200 + 2000 * random.next());
     // To ask again changes nothing where it is founded.
-    if (random.chance(0.3)) this.foundAgain();
+    if (random.chance(0.3)) this.bootstrapAgain();
   }
 
-  private foundAgain(): void {
+  private bootstrapAgain(): void {
     this.add({ type: 'bootstrap', at: this.random.pick(founders), peers: founders, timeout: foundingMs });
   }
 
   /** Somebody else founds it at the same time. */
-  private foundToo(): void {
+  private bootstrapConcurrently(): void {
     const { random } = this;
     this.run(40 * random.next());
-    this.foundAgain();
+    this.bootstrapAgain();
   }
 
   private run(ms: number): void {
@@ -188,19 +188,19 @@ class RandomPlan {
   // ---- what may happen ---------------------------------------------------------------------------
 
   private setWeights(): void {
-    const { random, harshness } = this;
+    const { random, faultRate } = this;
     const always = (weight: number, act: Action): void => {
       this.actions.push({ weight, act });
     };
     /** Not in each run, and the more the harsher it is. */
     const atTimes = (weight: number, act: Action): void => {
-      if (random.chance(0.55)) always(weight * (0.2 + harshness), act);
+      if (random.chance(0.55)) always(weight * (0.2 + faultRate), act);
     };
     always(40, () => this.calls.add(this.random));
     always(8, () => this.startSome());
     always(4, () => this.endSome());
     always(random.chance(0.8) ? 10 * random.next() : 0, () => this.operate());
-    always(random.chance(0.6) ? 3 * random.next() : 0, () => this.playScene());
+    always(random.chance(0.6) ? 3 * random.next() : 0, () => this.addFaultSequence());
     atTimes(12, () => this.crashActor());
     atTimes(4, () => this.crashPeer());
     atTimes(0.6, () => this.crashAll());
@@ -212,7 +212,7 @@ class RandomPlan {
     atTimes(3, () => this.disk());
     atTimes(0.7, () => this.flip());
     atTimes(1, () => this.wipe());
-    atTimes(0.7, () => this.rival());
+    atTimes(0.7, () => this.startDuplicateNode());
     atTimes(2, () => this.nats());
     atTimes(2, () => this.cutRoute());
     atTimes(1.5, () => this.crashClient());
@@ -246,7 +246,7 @@ class RandomPlan {
 
   private changeConditions(): void {
     const { random } = this;
-    const bad = (most: number): number => (random.chance(0.7) ? rounded(most * random.next() * this.harshness) : 0);
+    const bad = (most: number): number => (random.chance(0.7) ? rounded(most * random.next() * this.faultRate) : 0);
     this.add({
       type: 'network',
       loss: bad(0.15),
@@ -256,7 +256,7 @@ class RandomPlan {
     });
   }
 
-  private playScene(): void {
+  private addFaultSequence(): void {
     this.random.pick(faultSequences)(this.context(this.random));
   }
 
@@ -309,25 +309,25 @@ class RandomPlan {
   // ---- processes ---------------------------------------------------------------------------------
 
   /** Somebody: each peer by its name, or whoever leads then. */
-  private somebody(): string {
+  private randomTarget(): string {
     return this.random.chance(0.25) ? leader : this.random.pick(peers);
   }
 
   private crashActor(): void {
     const { random } = this;
-    const somebody = this.somebody();
+    const randomTarget = this.randomTarget();
     const kind = random.pick(actorKinds);
-    this.crash([`${somebody}.${kind}`]);
+    this.crash([`${randomTarget}.${kind}`]);
     // Who led is not known any more.
     if (random.chance(0.5))
-      this.start(somebody === leader ? peers.map((peer) => `${peer}.${kind}`) : [`${somebody}.${kind}`]);
+      this.start(randomTarget === leader ? peers.map((peer) => `${peer}.${kind}`) : [`${randomTarget}.${kind}`]);
   }
 
   private crashPeer(): void {
-    const somebody = this.somebody();
-    this.crash(actorKinds.map((kind) => `${somebody}.${kind}`));
+    const randomTarget = this.randomTarget();
+    this.crash(actorKinds.map((kind) => `${randomTarget}.${kind}`));
     if (this.random.chance(0.3))
-      this.start(somebody === leader ? ['all'] : actorKinds.map((kind) => `${somebody}.${kind}`));
+      this.start(randomTarget === leader ? ['all'] : actorKinds.map((kind) => `${randomTarget}.${kind}`));
   }
 
   private crashAll(): void {
@@ -356,7 +356,7 @@ class RandomPlan {
 
   private pause(): void {
     const { random } = this;
-    const peer = this.somebody();
+    const peer = this.randomTarget();
     const targets = random.chance(0.3)
       ? actorKinds.map((kind) => `${peer}.${kind}`)
       : [`${peer}.${random.pick(actorKinds)}`];
@@ -377,18 +377,19 @@ class RandomPlan {
     const target = `${random.pick(peers)}.${random.pick(actorKinds)}`;
     const share = random.next();
     const offset = random.chance(0.5) ? random.below(3000) : 0;
-    const { least, most } = boundedRates;
+    const { least, most } = boundedClockRates;
     // A clock that jumps has run faster than any bound.
-    if (this.keepsTime) this.add({ type: 'skew', target, rate: rounded(least + (most - least) * share), offset: 0 });
+    if (this.hasBoundedClocks)
+      this.add({ type: 'skew', target, rate: rounded(least + (most - least) * share), offset: 0 });
     else this.add({ type: 'skew', target, rate: rounded(0.5 + 1.5 * share), offset });
   }
 
-  private rival(): void {
+  private startDuplicateNode(): void {
     const peer = this.random.pick(peers);
-    this.add({ type: 'rival', peer });
+    this.add({ type: 'duplicate-node', peer });
     if (this.random.chance(0.3)) return;
     this.run(1000 * this.random.next());
-    this.add({ type: 'crash', targets: [`${peer}.${this.random.chance(0.5) ? 'rival' : 'node'}`] });
+    this.add({ type: 'crash', targets: [`${peer}.${this.random.chance(0.5) ? 'duplicate-node' : 'node'}`] });
     this.down.add(`${peer}.node`);
   }
 
@@ -406,7 +407,7 @@ class RandomPlan {
 
   private cutWithinPeer(): void {
     const { random } = this;
-    const peer = this.somebody();
+    const peer = this.randomTarget();
     const [one, other] = [random.pick(actorKinds), random.pick(actorKinds)];
     const groups = [[`${peer}.${one}`], [`${peer}.${other}`]];
     if (one !== other) this.add({ type: 'cut', groups, oneWay: random.chance(0.6) });
@@ -491,7 +492,7 @@ class RandomPlan {
     const { random } = this;
     const resumed = [...this.paused].filter(() => random.chance(0.6));
     if (resumed.length > 0) this.resume(resumed);
-    if (random.chance(0.7)) this.add({ type: 'heal' });
+    if (random.chance(0.7)) this.add({ type: 'reconnect' });
     for (const server of [...this.serversDown]) {
       if (random.chance(0.4)) continue;
       this.add({ type: 'nats', state: 'up', server });

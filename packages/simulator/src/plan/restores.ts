@@ -62,7 +62,7 @@ export class Restores {
     if (random.chance(0.8)) clearFaults(this.stage);
     const first = random.below(peers.length);
     const founders = [0, 1, 2].map((place) => peers[(first + place) % peers.length] ?? '');
-    add({ type: 'anew', peers: random.chance(0.2) ? founders.slice(0, 1) : founders, backup: true });
+    add({ type: 'recreate', peers: random.chance(0.2) ? founders.slice(0, 1) : founders, backup: true });
     run(random.chance(0.5) ? 30 * random.next() : 3000 * random.next());
     for (let calls = 1 + random.below(3); calls > 0; calls--) call();
     run(foundingMs + 1000 * random.next());

@@ -61,7 +61,7 @@ export class StoreFaults {
     if (!random.chance(0.2)) return;
     // Of five members two may be left, who can go on together.
     if (random.chance(0.6)) {
-      add({ type: 'heal' });
+      add({ type: 'reconnect' });
       add({ type: 'start', targets: ['all'] });
       add({ type: 'change', peers, timeout: 3000 });
       run(2500);
@@ -71,14 +71,14 @@ export class StoreFaults {
       if (peer !== left && peer !== other && random.chance(0.9))
         add({ type: 'wipe', peer, ifSpare: false, ifHeld: true });
     }
-    if (random.chance(0.5)) add({ type: 'heal' });
+    if (random.chance(0.5)) add({ type: 'reconnect' });
     if (random.chance(0.8)) add({ type: 'start', targets: ['all'] });
     this.manyWrites();
     run(1500 + 2500 * random.next());
-    add({ type: 'rescue', alone: random.chance(0.5) });
-    if (random.chance(0.3)) this.meetCrash([left]);
+    add({ type: 'reset-survivors', alone: random.chance(0.5) });
+    if (random.chance(0.3)) this.crashDuring([left]);
     run(500 + 2500 * random.next());
-    if (random.chance(0.6)) add({ type: 'rescue', alone: true });
+    if (random.chance(0.6)) add({ type: 'reset-survivors', alone: true });
     run(3000 * random.next());
     this.manyWrites();
   }
@@ -92,14 +92,14 @@ export class StoreFaults {
     if (random.chance(0.5)) add({ type: 'snapshot', peer });
     this.manyWrites();
     run(random.chance(0.6) ? 4000 * random.next() : 300 * random.next());
-    if (random.chance(0.3)) this.meetCrash([peer, leader]);
+    if (random.chance(0.3)) this.crashDuring([peer, leader]);
   }
 
   private takeSnapshot(): void {
     const { random, add, peers } = this.stage;
     const peer = random.pick(peers);
     add({ type: 'snapshot', peer });
-    if (random.chance(0.3)) this.meetCrash([peer]);
+    if (random.chance(0.3)) this.crashDuring([peer]);
   }
 
   private manyWrites(): void {
@@ -122,8 +122,8 @@ export class StoreFaults {
     for (const peer of peers) if (peer !== away && random.chance(0.7)) add({ type: 'snapshot', peer });
     run(300 * random.next());
     this.manyWrites();
-    add(isCut ? { type: 'heal' } : { type: 'start', targets: [away] });
-    this.meetCrash([away, leader]);
+    add(isCut ? { type: 'reconnect' } : { type: 'start', targets: [away] });
+    this.crashDuring([away, leader]);
   }
 
   /** A peer's store is lost, and it comes back empty: it has to be healed, whatever happens meanwhile. */
@@ -135,7 +135,7 @@ export class StoreFaults {
     add({ type: 'start', targets: ['all'] });
     if (random.chance(0.5)) this.manyWrites();
     run(random.chance(0.5) ? 3000 + 2000 * random.next() : 1500 * random.next());
-    if (random.chance(0.6)) this.meetCrash([lost, leader]);
+    if (random.chance(0.6)) this.crashDuring([lost, leader]);
   }
 
   /** A disk has less room than the reserve, for a while; of a majority, now and then. */
@@ -150,7 +150,7 @@ export class StoreFaults {
   }
 
   /** A while after something has begun, one of those who are at it dies, or several, and comes back. */
-  private meetCrash(among: readonly string[]): void {
+  private crashDuring(among: readonly string[]): void {
     const { random, add, run, call } = this.stage;
     for (let times = 1 + random.below(3); times > 0; times--) {
       run(random.chance(0.7) ? 120 * random.next() : 1500 * random.next());

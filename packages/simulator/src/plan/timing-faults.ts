@@ -30,7 +30,7 @@ export class TimingFaults {
       () => this.burst(),
       () => this.oldLeaderReturns(),
       () => this.lateMessages('node.timeout_now'),
-      () => this.handOverIsLate(),
+      () => this.lateTimeoutNow(),
       () => this.lateAppends(),
       () => this.secondNodeVotes(),
       () => this.ballotBoxesRestart(),
@@ -53,7 +53,7 @@ export class TimingFaults {
   resetInAHeal(): void {
     const { random, add, run, peers } = this.stage;
     if (!random.chance(0.12)) return;
-    add({ type: 'heal' });
+    add({ type: 'reconnect' });
     add({ type: 'start', targets: ['all'] });
     run(1500);
     add({ type: 'wipe', peer: random.pick(peers), ifSpare: true });
@@ -67,9 +67,9 @@ export class TimingFaults {
     else add({ type: 'crash', targets: peers.filter((peer) => peer !== left) });
     this.call();
     run(2500 + 500 * random.next());
-    add({ type: 'rescue', alone: random.chance(0.7), now: true });
+    add({ type: 'reset-survivors', alone: random.chance(0.7), now: true });
     run(1500 * random.next());
-    add({ type: 'heal' });
+    add({ type: 'reconnect' });
     add({ type: 'start', targets: ['all'] });
     run(2000 * random.next());
     this.burst();
@@ -97,7 +97,7 @@ export class TimingFaults {
     if (random.chance(0.7)) add({ type: 'run', ms: 4000, until: 'elected' });
     run(random.chance(0.5) ? 30 * random.next() : 1200 * random.next());
     this.burst();
-    add({ type: 'heal' });
+    add({ type: 'reconnect' });
     run(8 * random.next());
     this.burst();
   }
@@ -113,14 +113,14 @@ export class TimingFaults {
 
   private lateMessages(message: string): void {
     const { random, add, run } = this.stage;
-    add({ type: 'late', message, ms: 200 + random.below(2500) });
+    add({ type: 'delay', message, ms: 200 + random.below(2500) });
     run(200 * random.next());
   }
 
   /** What tells a peer to stand arrives when its leader has given up, and perhaps somebody else leads. */
-  private handOverIsLate(): void {
+  private lateTimeoutNow(): void {
     const { random, add, run, peers } = this.stage;
-    add({ type: 'late', message: 'node.timeout_now', ms: 1500 + random.below(2500) });
+    add({ type: 'delay', message: 'node.timeout_now', ms: 1500 + random.below(2500) });
     if (random.chance(0.2)) add({ type: 'remove', peer: random.pick(peers), timeout: 2000 });
     else if (random.chance(0.7)) add({ type: 'transfer' });
     else add({ type: 'read-only', peer: random.pick(peers), on: true });
@@ -137,7 +137,7 @@ export class TimingFaults {
     run(2000 * random.next());
     this.burst();
     for (const peer of peers) add({ type: 'read-only', peer, on: false });
-    add({ type: 'heal' });
+    add({ type: 'reconnect' });
   }
 
   /** Appends come when the log has gone on without them, or a snapshot is about to replace it. */
@@ -150,7 +150,7 @@ export class TimingFaults {
       this.call();
       run(30 * random.next());
     }
-    add({ type: 'late', message, ms: 50 + random.below(800) });
+    add({ type: 'delay', message, ms: 50 + random.below(800) });
     for (let times = 4; times > 0; times--) {
       this.call();
       run(60 * random.next());
@@ -166,7 +166,7 @@ export class TimingFaults {
       run(150 * random.next());
     }
     if (random.chance(0.4)) this.followersFallOut();
-    add({ type: 'heal' });
+    add({ type: 'reconnect' });
     add({ type: 'disk', peer: away, delay: fastDiskMs, fail: false });
   }
 
@@ -192,20 +192,20 @@ export class TimingFaults {
     const { random, add, run, peers } = this.stage;
     const peer = random.pick(peers);
     const [node, store] = [`${peer}.node`, `${peer}.log-store`];
-    add({ type: 'late', from: store, to: node, ms: 300 + random.below(600) });
+    add({ type: 'delay', from: store, to: node, ms: 300 + random.below(600) });
     run(100 * random.next());
-    add({ type: 'rival', peer });
+    add({ type: 'duplicate-node', peer });
     run(40 * random.next());
     add({ type: 'cut', groups: [[node], [store]], oneWay: true });
-    if (random.chance(0.5)) add({ type: 'cut', groups: [[leader], [`${peer}.rival`]], oneWay: false });
+    if (random.chance(0.5)) add({ type: 'cut', groups: [[leader], [`${peer}.duplicate-node`]], oneWay: false });
     if (random.chance(0.3)) add({ type: 'transfer' });
     run(600 + 900 * random.next());
     this.burst();
     run(1500 * random.next());
     this.burst();
-    add({ type: 'heal' });
+    add({ type: 'reconnect' });
     run(300 * random.next());
-    add({ type: 'crash', targets: [`${peer}.rival`, node] });
+    add({ type: 'crash', targets: [`${peer}.duplicate-node`, node] });
     add({ type: 'start', targets: ['all'] });
   }
 

@@ -22,7 +22,7 @@ export interface Backup {
 const foundingMs = 6000;
 /** Before the same is asked for again. */
 const againMs = 400;
-const mostAttempts = 60;
+const maxAttempts = 60;
 
 export class Backups {
   private kept: Backup | undefined;
@@ -114,7 +114,7 @@ export class Backups {
 
   private again(restore: Restore, run: () => void): void {
     restore.attempts += 1;
-    if (restore.attempts > mostAttempts) return;
+    if (restore.attempts > maxAttempts) return;
     this.context.mesh.after(againMs, () => {
       if (!restore.isOver()) run();
     });

@@ -9,7 +9,7 @@ import { type History, isStale, type RecordedCall } from '../clients/history.js'
 import type { Watched } from '../clients/virtual-watch.js';
 import type { Operation } from '../linearizability/index.js';
 
-export interface CallsOfHistory {
+export interface HistoryCalls {
   /** Of before feature level 1: undefined. */
   readonly groupUid: string | undefined;
   /** Those that it has answered, and those that it may have carried out. */
@@ -22,8 +22,8 @@ export interface CallsOfHistory {
 }
 
 /** In the order in which each first answered. */
-export function callsOfHistories(history: History): CallsOfHistory[] {
-  const { judgedMs = Number.POSITIVE_INFINITY, continuing } = history;
+export function callsByHistory(history: History): HistoryCalls[] {
+  const { checkedUntilMs = Number.POSITIVE_INFINITY, continuing } = history;
   // A peer that holds nothing of the group answers a stale read from no history.
   const calls = history.calls.filter((call) => call.groupUid !== '' || !isStale(call));
   const answered = calls.filter(isAnswered).sort((a, b) => a.answeredMs - b.answeredMs);
@@ -33,7 +33,7 @@ export function callsOfHistories(history: History): CallsOfHistory[] {
   const isFirstNamed = first !== undefined && !continuing.has(first);
   const firstUid = isFirstNamed ? first : undefined;
   const isOfFirst = (call: RecordedCall): boolean =>
-    call.groupUid === undefined ? (call.answeredMs ?? 0) <= judgedMs : call.groupUid === firstUid;
+    call.groupUid === undefined ? (call.answeredMs ?? 0) <= checkedUntilMs : call.groupUid === firstUid;
   const ofFirst = calls.flatMap((call) => {
     if (call.outcome !== 'ok' || isOfFirst(call)) return [call];
     return call.groupUid === undefined ? [unknownOf(call)] : [];
@@ -42,9 +42,9 @@ export function callsOfHistories(history: History): CallsOfHistory[] {
     {
       groupUid: firstUid,
       // What was asked for behind the first reset belongs to no history that is not named.
-      calls: isFirstNamed ? ofFirst : ofFirst.filter(({ invokedMs }) => invokedMs <= judgedMs),
+      calls: isFirstNamed ? ofFirst : ofFirst.filter(({ invokedMs }) => invokedMs <= checkedUntilMs),
       watched:
-        !isFirstNamed && judgedMs < Number.POSITIVE_INFINITY
+        !isFirstNamed && checkedUntilMs < Number.POSITIVE_INFINITY
           ? []
           : history.watched.filter(({ groupUid }) => groupUid === undefined || groupUid === firstUid),
       isContinuing: false,

@@ -16,7 +16,7 @@ import {
   type Transaction,
   type WhenPassed,
 } from '../linearizability/index.js';
-import { type CallsOfHistory, callsOfHistories, carriedInto } from './calls-by-history.js';
+import { callsByHistory, carriedInto, type HistoryCalls } from './calls-by-history.js';
 
 /**
  * @param whenPassed by which clock the time of a lease passes; the run's own unless given
@@ -27,11 +27,11 @@ export function checkClients(history: History, whenPassed: WhenPassed = (fromMs,
   const usesLocks = history.calls.some(({ operation }) => operation === 'lock' || operation === 'unlock');
   let before: Operation[] = [];
   let ever: Operation[] = [];
-  const histories = callsOfHistories(history);
+  const histories = callsByHistory(history);
   for (const one of histories) {
     if (!one.isContinuing) before = [];
     if (one.isRestored) before = ever;
-    const operations = judgeOne(one, { usesLocks, before, whenPassed, isAlone: histories.length === 1 });
+    const operations = checkOne(one, { usesLocks, before, whenPassed, isAlone: histories.length === 1 });
     before = [...before, ...operations];
     ever = [...ever, ...operations];
   }
@@ -47,7 +47,7 @@ interface Known {
 }
 
 /** @returns the operations of this one */
-function judgeOne({ groupUid, calls, watched, isContinuing }: CallsOfHistory, known: Known): Operation[] {
+function checkOne({ groupUid, calls, watched, isContinuing }: HistoryCalls, known: Known): Operation[] {
   const { usesLocks, before, whenPassed, isAlone } = known;
   const where = groupUid === undefined ? '' : `in the history ${groupUid}: `;
   const transactions = calls.filter(({ operation }) => operation === 'txn').map(asTransaction);
@@ -55,24 +55,24 @@ function judgeOne({ groupUid, calls, watched, isContinuing }: CallsOfHistory, kn
   const leases = new LeaseHistories(calls.flatMap(asLeaseCall), whenPassed);
   const operations = [...told, ...leases.deletions()];
   const all = [...carriedInto(before, operations), ...operations];
-  const judgement = checkHistory(all, {
+  const verdict = checkHistory(all, {
     allWritesRecorded: !usesLocks && !isContinuing,
     base: historyBaseOf(calls.map(({ result }) => result?.revision ?? 0)),
   });
-  if (judgement.verdict !== 'linearizable') {
-    throw new InvariantViolation('history-is-linearizable', where + judgement.report);
+  if (verdict.verdict !== 'linearizable') {
+    throw new InvariantViolation('history-is-linearizable', where + verdict.report);
   }
   // A refusal names no history: with several of them, nobody knows which one has no such lease.
   const leaseFault = isAlone ? leases.fault(told) : undefined;
   if (leaseFault !== undefined)
     throw new InvariantViolation('leases-last-as-long-as-they-are-kept', where + leaseFault);
   const fault = faultOfTransactions(transactions, all);
-  if (fault !== undefined) throw new InvariantViolation('transactions-are-at-one-moment', where + fault);
+  if (fault !== undefined) throw new InvariantViolation('transactions-are-atomic', where + fault);
   const lockFault = faultOfLocks(calls.flatMap(asHolding), all);
   if (lockFault !== undefined) throw new InvariantViolation('lock-tokens-grow', where + lockFault);
   const watches = watched.flatMap(({ after, ...rest }) => (after === undefined ? [] : [{ ...rest, after }]));
   const watchFault = faultOfWatches(watches, operations);
-  if (watchFault !== undefined) throw new InvariantViolation('watches-tell-each-change-once', where + watchFault);
+  if (watchFault !== undefined) throw new InvariantViolation('watches-deliver-each-change-once', where + watchFault);
   return operations;
 }
 

@@ -4,17 +4,17 @@ import type { VirtualClients } from '../clients/virtual-clients.js';
 import type {
   Command,
   CutCommand,
+  DelayCommand,
   DiskCommand,
   FlipCommand,
-  LateCommand,
   NatsCommand,
-  RescueCommand,
+  ResetSurvivorsCommand,
   RunCommand,
   RunUntil,
   WipeCommand,
 } from '../language/command.js';
 import { ScriptError } from '../language/tokens.js';
-import type { ActorWord } from '../mesh/actor.js';
+import type { ProcessKind } from '../mesh/actor.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 import type { StatePart } from '../mesh/flipped-state.js';
 import { type ServerName, serverNames } from '../mesh/virtual-nats.js';
@@ -22,7 +22,7 @@ import type { QuorumView } from './quorum-view.js';
 
 interface Target {
   readonly peerId: PeerId;
-  readonly word: ActorWord;
+  readonly processKind: ProcessKind;
 }
 
 /** What is counted as it happens. */
@@ -31,7 +31,7 @@ const counterOf: Readonly<Record<RunUntil, string>> = {
   elected: 'event leader_elected',
 };
 
-const allWords = [...actorKinds, 'rival'] as const satisfies readonly ActorWord[];
+const allProcessKinds = [...actorKinds, 'duplicate-node'] as const satisfies readonly ProcessKind[];
 
 export class Executor {
   constructor(
@@ -39,9 +39,9 @@ export class Executor {
     private readonly clients: VirtualClients,
     private readonly quorums: QuorumView,
     private readonly runs: {
-      readonly calm: () => void;
-      readonly rescue: (command: RescueCommand) => void;
-      readonly anew: (peers: readonly PeerId[], withBackup: boolean) => void;
+      readonly quiesce: () => void;
+      readonly resetSurvivors: (command: ResetSurvivorsCommand) => void;
+      readonly recreate: (peers: readonly PeerId[], withBackup: boolean) => void;
       readonly backup: (peerId: PeerId) => void;
     },
   ) {}
@@ -60,29 +60,29 @@ export class Executor {
       case 'start':
         return this.start(command.targets);
       case 'pause':
-        return this.each(command.targets, ({ peerId, word }) => mesh.pause(peerId, word));
+        return this.each(command.targets, ({ peerId, processKind }) => mesh.pause(peerId, processKind));
       case 'resume':
-        return this.each(command.targets, ({ peerId, word }) => mesh.resume(peerId, word));
+        return this.each(command.targets, ({ peerId, processKind }) => mesh.resume(peerId, processKind));
       case 'build':
         return this.build(command.build, command.targets);
-      case 'rival':
-        return this.rival(this.peer(command.peer));
+      case 'duplicate-node':
+        return this.startDuplicateNode(this.peer(command.peer));
       case 'skew':
         return this.skew(command.target, command.rate, command.offset);
       case 'cut':
         return this.cut(command);
-      case 'late':
-        return this.late(command);
-      case 'heal':
-        return mesh.network.heal();
+      case 'delay':
+        return this.delay(command);
+      case 'reconnect':
+        return mesh.network.endCuts();
       case 'wipe':
         return this.wipe(command);
-      case 'keep':
-        return this.mesh.disks.keep(this.peer(command.peer));
-      case 'putback':
-        this.mesh.coverage.count('older copy of a disk put back');
+      case 'copy-disk':
+        return this.mesh.disks.copyDisk(this.peer(command.peer));
+      case 'restore-disk':
+        this.mesh.coverage.count('older copy of a disk restored');
         this.mesh.crashPeer(this.peer(command.peer));
-        return this.mesh.disks.putBack(this.peer(command.peer));
+        return this.mesh.disks.restoreDisk(this.peer(command.peer));
       case 'disk':
         return this.disk(command);
       case 'flip':
@@ -94,10 +94,10 @@ export class Executor {
       case 'client':
         clients.call(command);
         return;
-      case 'rescue':
-        return this.runs.rescue(command);
-      case 'anew':
-        return this.runs.anew(
+      case 'reset-survivors':
+        return this.runs.resetSurvivors(command);
+      case 'recreate':
+        return this.runs.recreate(
           command.peers.map((peer) => this.peer(peer)),
           command.backup === true,
         );
@@ -105,8 +105,8 @@ export class Executor {
         return this.runs.backup(this.peer(command.peer));
       case 'watch':
         return clients.watch(command.prefix);
-      case 'calm':
-        return this.runs.calm();
+      case 'quiesce':
+        return this.runs.quiesce();
       default:
         clients.operate(command);
     }
@@ -123,57 +123,57 @@ export class Executor {
   private crash(targets: readonly string[]): void {
     const { mesh } = this;
     if (targets.includes('all')) mesh.coverage.count('crash of everything');
-    this.each(targets, ({ peerId, word }) => {
-      if (!mesh.isUp(peerId, word)) return;
-      mesh.coverage.count(`crash of a ${word}`);
-      this.countCrash(peerId, word);
-      mesh.crash(peerId, word);
+    this.each(targets, ({ peerId, processKind }) => {
+      if (!mesh.isUp(peerId, processKind)) return;
+      mesh.coverage.count(`crash of a ${processKind}`);
+      this.countCrash(peerId, processKind);
+      mesh.crash(peerId, processKind);
     });
   }
 
   /** In the middle of what. */
-  private countCrash(peerId: PeerId, word: ActorWord): void {
+  private countCrash(peerId: PeerId, processKind: ProcessKind): void {
     const { coverage, leader } = this.mesh;
     if (!this.mesh.isUp(peerId, 'node')) return;
     const { stage, taking, installing, restoring, progress } = this.mesh.status(peerId);
-    if (taking !== null) coverage.count(`crash of a ${word} while a snapshot is taken`);
-    if (installing !== null) coverage.count(`crash of a ${word} while a snapshot comes in`);
-    if (restoring !== null) coverage.count(`crash of a ${word} while the state is restored`);
+    if (taking !== null) coverage.count(`crash of a ${processKind} while a snapshot is taken`);
+    if (installing !== null) coverage.count(`crash of a ${processKind} while a snapshot comes in`);
+    if (restoring !== null) coverage.count(`crash of a ${processKind} while the state is restored`);
     if (leader !== peerId) return;
-    if (stage !== 'none') coverage.count(`crash of the leader's ${word} while ${stage}`);
+    if (stage !== 'none') coverage.count(`crash of the leader's ${processKind} while ${stage}`);
     const isSending = progress.some(({ install }) => install !== null);
-    if (isSending) coverage.count(`crash of the leader's ${word} while it sends a snapshot`);
+    if (isSending) coverage.count(`crash of the leader's ${processKind} while it sends a snapshot`);
   }
 
   /** What runs is left alone. */
   private start(targets: readonly string[]): void {
     const { mesh } = this;
-    this.each(targets, ({ peerId, word }) => {
-      if (word === 'rival' || mesh.isUp(peerId, word)) return;
-      mesh.coverage.count(`start of a ${word} again`);
-      mesh.start(peerId, word);
+    this.each(targets, ({ peerId, processKind }) => {
+      if (processKind === 'duplicate-node' || mesh.isUp(peerId, processKind)) return;
+      mesh.coverage.count(`start of a ${processKind} again`);
+      mesh.start(peerId, processKind);
     });
   }
 
   /** What runs is restarted with that build. */
   private build(build: 'old' | 'new', targets: readonly string[]): void {
     const { mesh } = this;
-    this.each(targets, ({ peerId, word }) => {
-      if (word === 'rival' || mesh.buildOf(peerId, word) === build) return;
-      mesh.setBuild(peerId, word, build);
-      mesh.coverage.count(`${word} restarted with the ${build === 'old' ? 'older' : 'newer'} build`);
-      if (mesh.isUp(peerId, word)) mesh.start(peerId, word);
+    this.each(targets, ({ peerId, processKind }) => {
+      if (processKind === 'duplicate-node' || mesh.buildOf(peerId, processKind) === build) return;
+      mesh.setBuild(peerId, processKind, build);
+      mesh.coverage.count(`${processKind} restarted with the ${build === 'old' ? 'older' : 'newer'} build`);
+      if (mesh.isUp(peerId, processKind)) mesh.start(peerId, processKind);
     });
   }
 
-  private rival(peerId: PeerId): void {
+  private startDuplicateNode(peerId: PeerId): void {
     this.mesh.coverage.count('second node started for a peer');
-    this.mesh.start(peerId, 'rival');
+    this.mesh.start(peerId, 'duplicate-node');
   }
 
   private skew(target: string, rate: number, offset: number): void {
-    this.each([target], ({ peerId, word }) => {
-      const actor = this.mesh.actor(peerId, word);
+    this.each([target], ({ peerId, processKind }) => {
+      const actor = this.mesh.actor(peerId, processKind);
       if (actor?.isUp !== true) return;
       this.mesh.coverage.count('clock skewed');
       this.mesh.skew(actor, rate, offset);
@@ -189,7 +189,7 @@ export class Executor {
     this.mesh.network.nats.cutRoute(one, other);
   }
 
-  private late(command: LateCommand): void {
+  private delay(command: DelayCommand): void {
     const { network } = this.mesh;
     if ('message' in command) return network.delayMessages(command.message, command.ms);
     const [from, to] = [command.from, command.to].map((name) => this.targets(name));
@@ -261,12 +261,12 @@ export class Executor {
 
   private targets(name: string): Target[] {
     if (name === 'all') return this.mesh.peers.flatMap((peerId) => allOf(peerId));
-    const [peer = '', word] = name.split('.');
+    const [peer = '', processKind] = name.split('.');
     const peerId = peer === 'leader' ? this.mesh.leader : this.peer(peer);
     if (peerId === undefined) return [];
-    if (word === undefined) return allOf(peerId);
-    if (!isWord(word)) throw new ScriptError(`${word} is none of ${allWords.join(', ')}`);
-    return [{ peerId, word }];
+    if (processKind === undefined) return allOf(peerId);
+    if (!isWord(processKind)) throw new ScriptError(`${processKind} is none of ${allProcessKinds.join(', ')}`);
+    return [{ peerId, processKind }];
   }
 
   /** With the peer that leads in place of `leader`, on that side alone. */
@@ -294,13 +294,13 @@ export class Executor {
 }
 
 function allOf(peerId: PeerId): Target[] {
-  return allWords.map((word) => ({ peerId, word }));
+  return allProcessKinds.map((processKind) => ({ peerId, processKind }));
 }
 
-function nameOf({ peerId, word }: Target): string {
-  return `${peerId}.${word}`;
+function nameOf({ peerId, processKind }: Target): string {
+  return `${peerId}.${processKind}`;
 }
 
-function isWord(word: string): word is ActorWord {
-  return (allWords as readonly string[]).includes(word);
+function isWord(processKind: string): processKind is ProcessKind {
+  return (allProcessKinds as readonly string[]).includes(processKind);
 }

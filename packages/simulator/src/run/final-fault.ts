@@ -33,7 +33,7 @@ export class FinalFault {
       const others = peers.filter((peerId) => peerId !== this.leader);
       const newPeers = this.members.length < peers.length ? peers : others;
       this.operate({ type: 'change', peers: newPeers, timeout: changeMs }, changeMs, true);
-    } else if (dice < 0.6) this.foundBeside();
+    } else if (dice < 0.6) this.bootstrapBeside();
     else if (dice < 0.7) this.newPeersDie();
     else if (dice < 0.95) new LastingFault(this.context, this.expect, this.leader, this.members).run();
   }
@@ -50,13 +50,13 @@ export class FinalFault {
     this.expect('new-peers-catch-up', () => mesh.lastStatus(leader).stage === 'joint', changeMs);
     for (const peerId of dying) mesh.crashPeer(peerId);
     const isTakenBack = () => asked.settlement?.outcome === 'not_done' && mesh.leader === leader;
-    this.expect('a-joint-stage-is-taken-back', isTakenBack, defaultTimes.jointTimeoutMs + noticeMs);
+    this.expect('a-joint-stage-is-rolled-back', isTakenBack, defaultTimes.jointTimeoutMs + noticeMs);
     for (const peerId of dying) mesh.startPeer(peerId);
-    mesh.coverage.count('joint stage taken back without its new peers');
+    mesh.coverage.count('joint stage rolled back without its new peers');
   }
 
   /** Peers that hold nothing are asked to found the group, which is there: they find that out. */
-  private foundBeside(): void {
+  private bootstrapBeside(): void {
     const { mesh } = this.context;
     const empty = mesh.peers.filter(
       (peerId) => !this.members.includes(peerId) && mesh.node(peerId).summary().last_index === 0,
@@ -79,8 +79,8 @@ export class FinalFault {
     mesh.start(leader, kind);
     this.expect('a-leader-outlives-its-helpers', () => call.outcome === 'ok', answerMs);
     mesh.run(2 * noticeMs);
-    const isInOffice = () => mesh.leader === leader && mesh.node(leader).summary().term === term;
-    this.expect('a-leader-outlives-its-helpers', isInOffice, 0);
+    const stillLeads = () => mesh.leader === leader && mesh.node(leader).summary().term === term;
+    this.expect('a-leader-outlives-its-helpers', stillLeads, 0);
     mesh.coverage.count(`leader outlives its ${kind}`);
   }
 
@@ -90,10 +90,10 @@ export class FinalFault {
     const { leader } = this;
     if (this.members.length < 3 || !quorums.isSpare(leader)) return;
     mesh.crash(leader, kind);
-    this.expect('a-half-dead-leader-gives-way', () => mesh.leader !== leader, noticeMs);
+    this.expect('a-half-dead-leader-steps-down', () => mesh.leader !== leader, noticeMs);
     this.expect('a-leader-is-elected', () => mesh.leader !== undefined, electionMs);
     mesh.start(leader, kind);
-    mesh.coverage.count(`leader gives way without its ${kind}`);
+    mesh.coverage.count(`leader steps down without its ${kind}`);
   }
 
   private operate(command: OperatorCommand, withinMs: number, isPossible: boolean): void {

@@ -27,7 +27,7 @@ export class LastingFault {
     const other = mesh.random.pick(followers.filter((peerId) => peerId !== away));
     const faults = [
       { name: 'a dead follower', begin: () => mesh.crashPeer(away), end: () => mesh.startPeer(away) },
-      { name: 'a follower that stands still', begin: () => this.pause(away), end: () => this.resume(away) },
+      { name: 'a paused follower', begin: () => this.pause(away), end: () => this.resume(away) },
       this.cut('from the leader', this.leader, away),
       this.cut('to the leader', away, this.leader),
       this.cut('between followers', away, other),
@@ -45,9 +45,9 @@ export class LastingFault {
   private cut(name: string, from: PeerId, to: PeerId): { name: string; begin: () => void; end: () => void } {
     const { network } = this.context.mesh;
     return {
-      name: `nothing passes ${name}`,
+      name: `no messages ${name}`,
       begin: () => network.cut([[from], [to]], true),
-      end: () => network.heal(),
+      end: () => network.endCuts(),
     };
   }
 

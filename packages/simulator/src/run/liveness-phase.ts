@@ -16,7 +16,7 @@ import type { RunContext } from './run-context.js';
 import { SecondHistory } from './second-history.js';
 
 /** How long each thing may take, in virtual time. */
-const lastWordsMs = 2500;
+const drainMs = 2500;
 const startMs = 4000;
 const leaderMs = 20_000;
 const changeMs = 60_000;
@@ -28,10 +28,10 @@ export class LivenessPhase {
   constructor(private readonly context: RunContext) {}
 
   /**
-   * @returns false: lost disks have taken the quorum of a configuration away, so that nobody can come back.
+   * Ends after a check of safety alone if lost disks have taken the quorum of a configuration away: nobody can recover then.
    * @throws InvariantViolation
    */
-  run(): boolean {
+  run(): void {
     const { mesh, quorums, clients } = this.context;
     this.endFaults();
     mesh.run(startMs);
@@ -42,9 +42,9 @@ export class LivenessPhase {
       mesh.coverage.count('quorum lost for good');
       clients.close();
       this.judge();
-      return false;
+      return;
     }
-    this.foundIfThereIsNone();
+    this.bootstrapIfMissing();
     this.takeEntries();
     this.expect('a-leader-is-elected', () => mesh.leader !== undefined, leaderMs);
     this.expect('read-only-ends', () => this.takesEntries(), answerMs);
@@ -63,17 +63,16 @@ export class LivenessPhase {
     const members = this.members();
     this.context.invariants.onEnd(members);
     this.judge();
-    mesh.coverage.count('group came back');
+    mesh.coverage.count('group recovered');
     const expect = this.expect.bind(this);
     const dice = mesh.random.next();
     if (dice < 0.3) new QuorumLossCheck(this.context, expect, members).run();
     else if (dice < 0.5) new SecondHistory(this.context, expect, members).run();
-    return true;
   }
 
   private judge(): void {
     const { context } = this;
-    context.noteContinuing();
+    context.recordContinuingHistories();
     const { clocks } = context.mesh;
     checkClients(context.clients.history, (fromMs, forMs) => clocks.whenPassed(fromMs, forMs));
   }
@@ -81,19 +80,19 @@ export class LivenessPhase {
   private endFaults(): void {
     const { mesh } = this.context;
     mesh.network.conditions = { ...goodConditions };
-    mesh.network.heal();
+    mesh.network.endCuts();
     for (const server of serverNames) mesh.network.nats.up(server);
-    mesh.diskDriver.allWell();
+    mesh.diskDriver.clearFaults();
     for (const peerId of mesh.peers) {
-      for (const word of [...actorKinds, 'rival'] as const) {
-        mesh.resume(peerId, word);
-        const actor = mesh.actor(peerId, word);
+      for (const processKind of [...actorKinds, 'duplicate-node'] as const) {
+        mesh.resume(peerId, processKind);
+        const actor = mesh.actor(peerId, processKind);
         if (actor !== undefined) mesh.skew(actor, 1, 0);
       }
-      mesh.crash(peerId, 'rival');
+      mesh.crash(peerId, 'duplicate-node');
     }
     // Its last words may yet fence the other.
-    mesh.run(lastWordsMs);
+    mesh.run(drainMs);
     this.repairAll();
   }
 
@@ -128,13 +127,13 @@ export class LivenessPhase {
   }
 
   /** The founding may have failed, with the faults: then it is asked for again. */
-  private foundIfThereIsNone(): void {
+  private bootstrapIfMissing(): void {
     const { mesh, clients } = this.context;
     const [at] = mesh.peers;
     if (at === undefined || mesh.peers.some((peerId) => mesh.disks.lastIndex(peerId) > 0)) return;
     mesh.coverage.count('group founded after all faults');
     const asked = clients.operate({ type: 'bootstrap', at, peers: mesh.peers, timeout: answerMs });
-    this.expect('groups-are-founded', () => asked.settlement !== undefined, 2 * answerMs);
+    this.expect('groups-are-bootstrapped', () => asked.settlement !== undefined, 2 * answerMs);
   }
 
   /** What an operator would do where disks are full: make room, and say so. */
@@ -157,9 +156,9 @@ export class LivenessPhase {
   private writeOnce(): void {
     const { mesh, clients } = this.context;
     const call = clients.call({ type: 'client', client: 'c9', operation: 'put', key: 'last', value: 'one' });
-    this.expect('writes-are-taken', () => call.answeredMs !== undefined, answerMs);
+    this.expect('writes-are-accepted', () => call.answeredMs !== undefined, answerMs);
     if (call.outcome !== 'ok') {
-      throw new InvariantViolation('writes-are-taken', `the group takes no write: ${call.outcome} ${call.code}`);
+      throw new InvariantViolation('writes-are-accepted', `the group takes no write: ${call.outcome} ${call.code}`);
     }
     mesh.coverage.count('write after all faults');
   }
@@ -222,7 +221,7 @@ export class LivenessPhase {
     for (const peerId of others) {
       const there = JSON.stringify(mesh.query(peerId, keys));
       if (there !== found)
-        throw new InvariantViolation('members-hold-the-same', `${first}: ${found}; ${peerId}: ${there}`);
+        throw new InvariantViolation('members-have-the-same-state', `${first}: ${found}; ${peerId}: ${there}`);
     }
     return true;
   }
@@ -240,7 +239,8 @@ export class LivenessPhase {
       if (entry === undefined || mesh.isFlipped(peerId)) continue;
       const [expected, found] = [states.of(entry), linesOfPieces(mesh.stateOf(peerId))];
       const isSame = expected.length === found.length && expected.every((line, at) => line === found[at]);
-      if (!isSame) throw new InvariantViolation('members-hold-the-same', `${peerId}: ${differenceOf(expected, found)}`);
+      if (!isSame)
+        throw new InvariantViolation('members-have-the-same-state', `${peerId}: ${differenceOf(expected, found)}`);
     }
   }
 

@@ -26,7 +26,7 @@ export class QuorumLossCheck {
     this.expect('nobody-leads-without-a-quorum', () => mesh.leader === undefined, electionMs);
     mesh.run(silenceMs);
     for (const peerId of survivors) this.reset(peerId, survivors);
-    this.expect('those-reset-alike-meet-again', () => this.isLedBy(survivors), electionMs);
+    this.expect('survivors-elect-a-leader', () => this.isLedBy(survivors), electionMs);
     mesh.coverage.count('survivors reset');
     // Too few of the old history to elect anybody there: they drag nobody back, over restarts of everyone.
     const back = this.members.filter((peerId) => others.includes(peerId)).slice(0, survivors.length);

@@ -19,8 +19,8 @@ export class SurvivorReset {
     const survivors = quorums.isWhole && !now ? [] : this.survivors(alone);
     if (survivors.length === 0) return;
     if (quorums.isWhole) mesh.coverage.count('reset though the quorum is there');
-    mesh.coverage.count(`quorum lost, ${survivors.length === 1 ? 'one is' : 'several are'} to go on`);
-    clients.history.judgedMs ??= mesh.nowMs;
+    mesh.coverage.count(`quorum lost, ${survivors.length === 1 ? 'one survivor' : 'several survivors'}`);
+    clients.history.checkedUntilMs ??= mesh.nowMs;
     const { invariants } = this.context;
     let open = survivors.length;
     const done = new Set<PeerId>();
@@ -61,10 +61,10 @@ export class SurvivorReset {
 
   private discardOthers(done: ReadonlySet<PeerId>): void {
     const { mesh } = this.context;
-    mesh.coverage.count('group goes on in a history of its own');
+    mesh.coverage.count('group continues in a new history');
     for (const peerId of mesh.peers) {
       if (done.has(peerId) || mesh.disks.lastIndex(peerId) === 0) continue;
-      mesh.coverage.count('data of a history that was left discarded');
+      mesh.coverage.count('data of an abandoned history discarded');
       mesh.crashPeer(peerId);
       mesh.disks.wipe(peerId);
       mesh.startPeer(peerId);

@@ -11,7 +11,7 @@ export interface RunContext {
   /** Of the group's present history: it is another object after the group was deleted and founded again. */
   readonly invariants: Invariants;
   /** Records which histories continue earlier ones. To be called before clients are checked. */
-  noteContinuing(): void;
+  recordContinuingHistories(): void;
 }
 
 /** @throws InvariantViolation of that name, unless the condition becomes true within this many milliseconds */

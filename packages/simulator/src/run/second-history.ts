@@ -44,7 +44,7 @@ export class SecondHistory {
     for (const peerId of before) mesh.crashPeer(peerId);
     const servesAgain = () =>
       mesh.servers.some((actor) => founders.includes(actor.peerId) && !this.hasStopped(actor.peerId));
-    this.expect('the-history-that-is-left-serves-again', servesAgain, forgetMs);
+    this.expect('the-remaining-history-serves-again', servesAgain, forgetMs);
     mesh.coverage.count('two histories have stopped each other');
   }
 
@@ -67,7 +67,7 @@ export class SecondHistory {
         isFounded = 'result' in answer;
       },
     );
-    this.expect('a-new-group-is-founded', () => isFounded && mesh.leader !== undefined, foundMs + electionMs);
+    this.expect('a-new-group-is-bootstrapped', () => isFounded && mesh.leader !== undefined, foundMs + electionMs);
   }
 
   /** The histories that are led by a node that serves. */

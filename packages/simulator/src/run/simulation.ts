@@ -2,7 +2,7 @@
 import type { PeerId } from '@conclave/protocol';
 import { VirtualClients } from '../clients/virtual-clients.js';
 import { allInvariants, type Invariants } from '../invariants/all-invariants.js';
-import type { Command, PeersCommand, RescueCommand } from '../language/command.js';
+import type { Command, PeersCommand, ResetSurvivorsCommand } from '../language/command.js';
 import { formatCommand } from '../language/format-command.js';
 import { ScriptError } from '../language/tokens.js';
 import { type CoreSettings, usualSettings } from '../mesh/core-factory.js';
@@ -27,8 +27,6 @@ export class Simulation implements RunContext {
   private readonly executor: Executor;
   private readonly slowerPeer: PeerId | undefined;
   private readonly backups = new Backups(this);
-  /** Whether the group came back when all was well; undefined: nobody has looked. */
-  cameBack: boolean | undefined;
 
   /**
    * @param seed of the chance in the run: delays, losses, what survives a crash
@@ -42,13 +40,11 @@ export class Simulation implements RunContext {
     this.invariants = this.watch();
     this.clients = new VirtualClients(this.mesh);
     this.quorums = new QuorumView(this.mesh);
-    const calm = () => {
-      this.cameBack = new LivenessPhase(this).run();
-    };
-    const rescue = ({ alone, now }: RescueCommand) => new SurvivorReset(this).run(alone, now);
-    const anew = (peers: readonly PeerId[], withBackup: boolean) => this.beginAnew(peers, withBackup);
+    const quiesce = () => new LivenessPhase(this).run();
+    const resetSurvivors = ({ alone, now }: ResetSurvivorsCommand) => new SurvivorReset(this).run(alone, now);
+    const recreate = (peers: readonly PeerId[], withBackup: boolean) => this.recreateGroup(peers, withBackup);
     const backup = (peerId: PeerId) => this.backups.read(peerId);
-    this.executor = new Executor(this.mesh, this.clients, this.quorums, { calm, rescue, anew, backup });
+    this.executor = new Executor(this.mesh, this.clients, this.quorums, { quiesce, resetSurvivors, recreate, backup });
   }
 
   /** Has the invariants follow the run from now on. @param before those of the history that is gone */
@@ -61,7 +57,7 @@ export class Simulation implements RunContext {
   }
 
   /** Notes the histories that go on with what those before them held, as resets have begun them: before clients are judged. */
-  noteContinuing(): void {
+  recordContinuingHistories(): void {
     const { resets, restored } = this.invariants.record;
     const { history } = this.clients;
     for (const groupUid of [...resets.keys(), ...restored]) history.continuing.add(groupUid);
@@ -76,7 +72,7 @@ export class Simulation implements RunContext {
    * with the last backup, where that is wanted.
    * The invariants of the history that is gone end with it; what spans histories goes on.
    */
-  private beginAnew(founders: readonly PeerId[], withBackup: boolean): void {
+  private recreateGroup(founders: readonly PeerId[], withBackup: boolean): void {
     const { mesh, clients } = this;
     const [at] = founders;
     const backup = withBackup ? this.backups.last : undefined;
@@ -84,11 +80,11 @@ export class Simulation implements RunContext {
     if (withBackup && backup === undefined) return;
     for (const peerId of mesh.peers) mesh.crashPeer(peerId);
     for (const peerId of mesh.peers) mesh.disks.wipe(peerId);
-    this.noteContinuing();
+    this.recordContinuingHistories();
     this.invariants = this.watch(this.invariants);
     for (const peerId of mesh.peers) mesh.startPeer(peerId);
     if (backup !== undefined) return this.restore(backup, founders);
-    mesh.coverage.count('group deleted and founded anew');
+    mesh.coverage.count('group deleted and created again');
     // They have to open their log-stores first.
     mesh.after(openMs, () =>
       clients.operate({ type: 'bootstrap', at, peers: founders, timeout: foundingMs, isNew: true }),

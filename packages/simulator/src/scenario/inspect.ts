@@ -25,8 +25,8 @@ export class Inspector {
   log({ peers, from }: LogCommand): string[] {
     const whose = peers.length === 0 ? this.mesh.peers : (peers as readonly PeerId[]);
     const rows = whose.map((peer) => this.entries(peer, from));
-    const most = Math.max(1, ...rows.map((row) => row.length));
-    const indexes = Array.from({ length: most }, (_, at) => `${from + at}`);
+    const max = Math.max(1, ...rows.map((row) => row.length));
+    const indexes = Array.from({ length: max }, (_, at) => `${from + at}`);
     return aligned([['', ...indexes], ...whose.map((peer, at) => [peer, ...(rows[at] as string[])])]);
   }
 

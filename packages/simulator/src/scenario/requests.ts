@@ -19,7 +19,7 @@ interface Order {
   readonly text: string;
   readonly target: RequestTarget;
   readonly body: unknown;
-  readonly wording: (reply: unknown) => string;
+  readonly format: (reply: unknown) => string;
 }
 
 export class Requests {
@@ -73,14 +73,14 @@ export class Requests {
     return { id, text };
   }
 
-  private send({ text, target, body, wording }: Order): { readonly id: number; readonly text: string } {
+  private send({ text, target, body, format }: Order): { readonly id: number; readonly text: string } {
     const id = this.begin();
     this.simulation.mesh.door.ask(this.asker, target, body, (reply) => {
       if (!this.open.has(id)) return;
       if (reply.type !== 'body')
         return this.end(id, `${text}: ${reply.type === 'no_responders' ? 'nobody listens' : reply.type}`);
       const { error } = reply.body as { error?: ErrorBody };
-      this.end(id, `${text}: ${error === undefined ? wording(reply.body) : errorText(error)}`);
+      this.end(id, `${text}: ${error === undefined ? format(reply.body) : errorText(error)}`);
     });
     return { id, text };
   }
@@ -104,9 +104,9 @@ function orderOf(what: PlainRequest | Command): Order {
       const target = { door: 'kv', name: operation } as const;
       if (operation === 'get') {
         const text = `get ${key}${by === undefined ? '' : ` by ${by}`}`;
-        return { text, target, body: { key, ...(by === undefined ? {} : { consistency: by }) }, wording: readText };
+        return { text, target, body: { key, ...(by === undefined ? {} : { consistency: by }) }, format: readText };
       }
-      return { text: `put ${key} ${value}`, target, body: { key, value }, wording: writtenText };
+      return { text: `put ${key} ${value}`, target, body: { key, value }, format: writtenText };
     }
     case 'bootstrap': {
       const peerId = what.at as PeerId;
@@ -143,14 +143,9 @@ function orderOf(what: PlainRequest | Command): Order {
   }
 }
 
-function admin(
-  what: Command,
-  name: string,
-  fields: Readonly<Record<string, unknown>>,
-  wording: Order['wording'],
-): Order {
+function admin(what: Command, name: string, fields: Readonly<Record<string, unknown>>, format: Order['format']): Order {
   const body = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
-  return { text: formatCommand(what), target: { door: 'admin', name }, body, wording };
+  return { text: formatCommand(what), target: { door: 'admin', name }, body, format };
 }
 
 function changeText(reply: unknown): string {

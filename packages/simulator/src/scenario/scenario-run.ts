@@ -34,17 +34,17 @@ const hiddenAtFirst = ['catchup_progress', 'peer_unreachable'];
 
 export class ScenarioRun {
   private readonly output = new ScenarioOutput();
-  private traffic = new MessageFilter();
+  private filter = new MessageFilter();
   private timeouts = new Map<string, number>();
   /** Those that were said just now: a story that begins next begins with them. */
-  private readonly recentTimeouts = new Map<string, number>();
-  private givens: GivenCommand[] = [];
+  private readonly pendingTimeouts = new Map<string, number>();
+  private presets: GivenCommand[] = [];
   private readonly hidden = new Set<string>(hiddenAtFirst);
   private events: { readonly peer: string; readonly name: string }[] = [];
   /** The entry of the configuration with which the story begins. */
   private foundedIndex = 0;
   private parts:
-    | { readonly simulation: Simulation; readonly requests: Requests; readonly looks: Inspector }
+    | { readonly simulation: Simulation; readonly requests: Requests; readonly inspector: Inspector }
     | undefined;
 
   /** What a block has to say. @throws Error naming the line whose command cannot be carried out. */
@@ -71,19 +71,19 @@ export class ScenarioRun {
   }
 
   private run(command: ScenarioCommand | Command): void {
-    if (command.type !== 'timeouts' && !beginnings.includes(command.type)) this.recentTimeouts.clear();
+    if (command.type !== 'timeouts' && !beginnings.includes(command.type)) this.pendingTimeouts.clear();
     switch (command.type) {
       case 'peers':
         return this.begin(command);
       case 'group':
         return this.found(command);
       case 'given':
-        this.givens.push(command);
+        this.presets.push(command);
         return;
       case 'timeouts':
         for (const [peer, ms] of command.ofPeers) {
           this.timeouts.set(peer, ms);
-          this.recentTimeouts.set(peer, ms);
+          this.pendingTimeouts.set(peer, ms);
         }
         return;
       case 'until':
@@ -92,15 +92,15 @@ export class ScenarioRun {
       case 'progress':
       case 'changes':
       case 'dropped':
-        return this.printAll(this.begun.looks.lines(command));
+        return this.printAll(this.begun.inspector.lines(command));
       case 'log':
-        return this.printAll(this.begun.looks.log(command));
+        return this.printAll(this.begun.inspector.log(command));
       case 'value':
-        return this.printAll(this.begun.looks.value(command.key, command.peers));
+        return this.printAll(this.begun.inspector.value(command.key, command.peers));
       case 'hold':
       case 'copy':
       case 'lose':
-        return this.traffic.begin(command.type, command.name, command.pattern);
+        return this.filter.begin(command.type, command.name, command.pattern);
       case 'release':
       case 'drop':
         return this.endKeeping(command.type, command.name, command.newest);
@@ -157,24 +157,24 @@ export class ScenarioRun {
   private begin(command: PeersCommand): void {
     const simulation = new Simulation(command, 1, new ConstantRandom());
     const { mesh, invariants } = simulation;
-    this.traffic = new MessageFilter();
+    this.filter = new MessageFilter();
     this.events = [];
     this.foundedIndex = 0;
-    this.timeouts = new Map(this.recentTimeouts);
-    mesh.chanceOf = ({ peerId }) => ((this.timeouts.get(peerId) ?? this.usualTimeout(peerId)) - 1000) / 1000;
-    mesh.gate = (from, to, message, deliver) => this.traffic.passes(placeOf(from), placeOf(to), message, deliver);
+    this.timeouts = new Map(this.pendingTimeouts);
+    mesh.randomOf = ({ peerId }) => ((this.timeouts.get(peerId) ?? this.usualTimeout(peerId)) - 1000) / 1000;
+    mesh.gate = (from, to, message, deliver) => this.filter.passes(placeOf(from), placeOf(to), message, deliver);
     mesh.observer = listeningTo(invariants, (peer, term, event) => this.onEvent(peer, term, event));
-    this.parts = { simulation, requests: new Requests(simulation, this.output), looks: new Inspector(mesh) };
+    this.parts = { simulation, requests: new Requests(simulation, this.output), inspector: new Inspector(mesh) };
     // All start together, those too whose disks hold something already.
-    for (const { peer } of this.givens) mesh.crashPeer(peer as PeerId);
-    for (const given of this.givens) this.write(given);
-    for (const { peer } of this.givens) mesh.startPeer(peer as PeerId);
-    this.givens = [];
+    for (const { peer } of this.presets) mesh.crashPeer(peer as PeerId);
+    for (const given of this.presets) this.write(given);
+    for (const { peer } of this.presets) mesh.startPeer(peer as PeerId);
+    this.presets = [];
   }
 
   private found({ peers, spare, options }: GroupCommand): void {
     // A spare peer may hold something else under that name.
-    const isNew = this.givens.length > 0;
+    const isNew = this.presets.length > 0;
     this.begin({ type: 'peers', peers: [...peers, ...spare], ...options });
     this.mesh.run(1200);
     const [at = ''] = peers;
@@ -228,7 +228,7 @@ export class ScenarioRun {
   }
 
   private endKeeping(type: 'release' | 'drop', name: string, newest: number | undefined): void {
-    const { verb, kept } = this.traffic.end(name, newest);
+    const { verb, kept } = this.filter.end(name, newest);
     const fate = type === 'release' ? 'arrives' : verb === 'copy' ? 'has passed' : 'is lost';
     for (const [text, count] of counted(kept.map((message) => message.text))) {
       this.output.print(`${fate}: ${text}${count === 1 ? '' : ` (${count} times)`}`);
@@ -260,7 +260,7 @@ export class ScenarioRun {
           .slice(fromEvent)
           .some(({ peer, name }) => peer === condition.peer && name === condition.event);
       case 'kept':
-        return this.traffic.count(condition.name) >= condition.count;
+        return this.filter.count(condition.name) >= condition.count;
       case 'answered':
         return this.begun.requests.areAllAnswered;
     }
@@ -301,8 +301,8 @@ function listeningTo(invariants: Invariants, onEvent: NonNullable<RunObserver['o
   };
 }
 
-function placeOf({ peerId, word }: Actor): { peerId: string; kind: string } {
-  return { peerId, kind: word };
+function placeOf({ peerId, processKind }: Actor): { peerId: string; kind: string } {
+  return { peerId, kind: processKind };
 }
 
 /** How often each of these is there, in the order of their first. */

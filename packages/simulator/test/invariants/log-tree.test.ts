@@ -15,11 +15,11 @@ test('a log that begins with a backup uses the configuration of its snapshot, al
   const tree = new LogTree();
   tree.restore('restored', last, configurationOf('n2'));
   const restored = tree.find('restored', 1, 1);
-  expect(restored?.inForce).toMatchObject({ configuration: configurationOf('n2'), before: undefined });
-  expect(restored?.inForce?.entry).toBe(restored);
-  const afterReset = tree.goOn('reset', restored);
+  expect(restored?.effective).toMatchObject({ configuration: configurationOf('n2'), before: undefined });
+  expect(restored?.effective?.entry).toBe(restored);
+  const afterReset = tree.continueHistory('reset', restored);
   expect(afterReset?.groupUid).toBe('reset');
-  expect(afterReset?.inForce?.configuration).toEqual(configurationOf('n2'));
+  expect(afterReset?.effective?.configuration).toEqual(configurationOf('n2'));
   // The log that the backup was read from is as it was.
-  expect(last.inForce?.configuration).toEqual(configurationOf('n1', 'n2', 'n3'));
+  expect(last.effective?.configuration).toEqual(configurationOf('n1', 'n2', 'n3'));
 });

@@ -150,16 +150,16 @@ test('state-machine-safety reports a command other than the committed one, and o
   const group = new WatchedGroup(StateMachineSafety);
   const entry = group.mesh.disks.entries(n1).find(({ kind }) => kind === 'commands');
   const index = entry?.index as LogIndex;
-  const life = {};
+  const generation = {};
   expectBroken(
     'state-machine-safety',
-    () => group.invariants.onApplied(life, index, payload),
+    () => group.invariants.onApplied(generation, index, payload),
     /another command than entry/,
   );
-  group.invariants.onApplied(life, index, entry?.payload as Uint8Array);
+  group.invariants.onApplied(generation, index, entry?.payload as Uint8Array);
   expectBroken(
     'state-machine-safety',
-    () => group.invariants.onApplied(life, index, entry?.payload as Uint8Array),
+    () => group.invariants.onApplied(generation, index, entry?.payload as Uint8Array),
     /is applied after entry/,
   );
 });

@@ -86,7 +86,7 @@ describe('a cut', () => {
     send(store, a, 'own');
     run(10);
     expect(heard.toSorted()).toEqual(expected.toSorted());
-    network.heal();
+    network.endCuts();
     heard = [];
     send(a, b, 'there');
     send(store, a, 'own');
@@ -122,7 +122,7 @@ describe('a NATS server', () => {
     send(c, b, 'whole');
     run(10);
     expect(heard.toSorted()).toEqual(['n2.node whole', 'n3.node whole']);
-    network.heal();
+    network.endCuts();
     send(a, b, 'healed');
     run(20);
     expect(heard).toContain('n2.node healed');

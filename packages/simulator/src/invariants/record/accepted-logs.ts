@@ -63,7 +63,7 @@ export class AcceptedLogs {
   onReset(body: Body<'log-store.reset'>): boolean {
     const log = this.of(body);
     if (!this.isNew(log, body)) return false;
-    log.last = this.tree.follow(body.group_uid, this.tree.goOn(body.group_uid, log.last), body.batch).at(-1);
+    log.last = this.tree.follow(body.group_uid, this.tree.continueHistory(body.group_uid, log.last), body.batch).at(-1);
     return true;
   }
 

@@ -22,7 +22,7 @@ export class Commits {
    * A peer was reset: the history that it has left is over, and another one begins, with what that peer knew committed.
    * Of several that are reset alike, with what the furthest one knew.
    */
-  goOn(from: string, to: string, known: Entry | undefined): void {
+  continueHistory(from: string, to: string, known: Entry | undefined): void {
     if (this.left.has(from)) {
       const isFurther = known !== undefined && known.index > this.chain.length && this.histories.has(to);
       if (!isFurther || (this.last !== undefined && !hasEntry(known, this.last))) return;

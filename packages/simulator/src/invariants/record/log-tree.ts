@@ -22,10 +22,10 @@ import {
 } from '@conclave/protocol';
 
 /** A configuration in a log, and the one that was in force before it. */
-export interface InForce {
+export interface EffectiveConfiguration {
   readonly entry: Entry;
   readonly configuration: Configuration;
-  readonly before: InForce | undefined;
+  readonly before: EffectiveConfiguration | undefined;
 }
 
 export interface Entry {
@@ -36,7 +36,7 @@ export interface Entry {
   readonly payload: Uint8Array;
   readonly prev: Entry | undefined;
   /** In force at this entry, one's own configuration included; undefined: none in this log so far. */
-  readonly inForce: InForce | undefined;
+  readonly effective: EffectiveConfiguration | undefined;
 }
 
 /** Last entries of backups, and the configuration that is in force there: of all trees, as a log may go on in another one. */
@@ -67,7 +67,7 @@ export class LogTree {
   }
 
   /** The log that ends with `last`, as the beginning of another history: see `reset_peer`. Answers its last entry there. */
-  goOn(groupUid: string, last: Entry | undefined): Entry | undefined {
+  continueHistory(groupUid: string, last: Entry | undefined): Entry | undefined {
     const log: Entry[] = [];
     for (let entry = last; entry !== undefined; entry = entry.prev) log.push(entry);
     let before: Entry | undefined;
@@ -85,13 +85,17 @@ export class LogTree {
    * there on: its snapshot says so, and no entry.
    */
   restore(groupUid: string, last: Entry, configuration: Configuration): void {
-    const end = this.goOn(groupUid, last);
+    const end = this.continueHistory(groupUid, last);
     if (end !== undefined) this.overrule(end, configuration);
   }
 
   private overrule(entry: Entry, configuration: Configuration): void {
     restoredEntries.set(entry, configuration);
-    (entry as { inForce: InForce | undefined }).inForce = { entry, configuration, before: undefined };
+    (entry as { effective: EffectiveConfiguration | undefined }).effective = {
+      entry,
+      configuration,
+      before: undefined,
+    };
   }
 
   /** The entry of that index and term, if there ever was one. */
@@ -113,17 +117,17 @@ export class LogTree {
       if (!isSame) this.conflict ??= `there are two entries ${index} of term ${term}`;
       return known;
     }
-    const entry: Entry & { inForce: InForce | undefined } = {
+    const entry: Entry & { effective: EffectiveConfiguration | undefined } = {
       groupUid,
       index,
       term,
       kind,
       payload,
       prev,
-      inForce: prev?.inForce,
+      effective: prev?.effective,
     };
     if (kind === 'configuration') {
-      entry.inForce = { entry, configuration: decodeConfiguration(payload), before: prev?.inForce };
+      entry.effective = { entry, configuration: decodeConfiguration(payload), before: prev?.effective };
     }
     this.keep(entry);
     return entry;
@@ -155,11 +159,11 @@ export function hasEntry(last: Entry | undefined, entry: Entry): boolean {
 
 /** Whether a log has a configuration with this peer and store, from the last one at or below `commitIndex` on. */
 export function isInFrom(last: Entry | undefined, commitIndex: number, peerId: PeerId, storeId: StoreId): boolean {
-  let inForce = last?.inForce;
-  while (inForce !== undefined) {
-    if (isIn(inForce.configuration, peerId, storeId)) return true;
-    if (inForce.entry.index <= commitIndex) return false;
-    inForce = inForce.before;
+  let effective = last?.effective;
+  while (effective !== undefined) {
+    if (isIn(effective.configuration, peerId, storeId)) return true;
+    if (effective.entry.index <= commitIndex) return false;
+    effective = effective.before;
   }
   return false;
 }

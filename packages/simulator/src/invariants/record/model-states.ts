@@ -17,7 +17,7 @@ export interface Applied {
 }
 
 /** What a fault of a run puts into a state (`flipped-state.ts`). */
-const spoiledBy = '"~flipped"';
+const spoiledMarker = '"~flipped"';
 
 export class ModelStates {
   private model = new KvModel();
@@ -65,7 +65,7 @@ export class ModelStates {
 export function restoredState(pieces: readonly Uint8Array[]): readonly string[] | 'spoiled' | undefined {
   try {
     const lines = linesOfPieces(pieces);
-    return lines.some((line) => line.includes(spoiledBy)) ? 'spoiled' : lines;
+    return lines.some((line) => line.includes(spoiledMarker)) ? 'spoiled' : lines;
   } catch {
     return undefined;
   }

@@ -117,7 +117,7 @@ export class RunRecord {
   private onRestored({ meta: { group_uid }, last }: StoredLog): void {
     this.restoring = undefined;
     this.restored.add(group_uid);
-    this.commits.goOn('', group_uid, last);
+    this.commits.continueHistory('', group_uid, last);
   }
 
   private onSnapshotEnd(body: Body<'log-store.snapshot_end'>): void {
@@ -137,13 +137,13 @@ export class RunRecord {
 
   private onAppend(body: Body<'log-store.append'>, from: Actor): void {
     this.appended = this.accepted.onAppend(body);
-    if (body.leader_id === from.peerId) this.noteWhen(this.appended ?? []);
+    if (body.leader_id === from.peerId) this.recordAppendTime(this.appended ?? []);
     const leader = this.leaders.get(body.leader_term);
     const isLeaders = leader?.peerId === from.peerId && leader.storeId === body.store_id;
     if (isLeaders && this.appended !== undefined && this.appended.length > 0) leader.last = this.appended.at(-1);
   }
 
-  private noteWhen(appended: readonly Entry[]): void {
+  private recordAppendTime(appended: readonly Entry[]): void {
     const nowMs = (this.step?.at.wallTimeMs ?? 0) - runBeginsMs;
     for (const entry of appended) if (!this.appendedMs.has(entry)) this.appendedMs.set(entry, nowMs);
   }
@@ -157,7 +157,7 @@ export class RunRecord {
     if (!this.accepted.onReset(body)) return;
     this.resets.set(body.group_uid, body.old_group_uid);
     const known = entryAt(this.accepted.of(body)?.last, summaryOf(from).commit_index);
-    this.commits.goOn(body.old_group_uid, body.group_uid, known);
+    this.commits.continueHistory(body.old_group_uid, body.group_uid, known);
   }
 
   private onElect({ store_id, session, link, seq }: Body<'ballot-box.elect'>): void {

@@ -79,7 +79,7 @@ export class StoredLogs {
     const history = store.meta.group_uid;
     if (meta !== undefined) this.takeMeta(store, meta);
     if (history !== '' && store.meta.group_uid !== history)
-      store.last = this.tree.goOn(store.meta.group_uid, store.last);
+      store.last = this.tree.continueHistory(store.meta.group_uid, store.last);
     let deleted: Entry | undefined;
     const begin = (): void => {
       deleted = this.begin(store) ?? deleted;
