@@ -1,4 +1,4 @@
-/** What clients called and what they were told, for whoever judges it. */
+/** The calls of clients and their replies, to be checked after the run. */
 
 import type { LeaseId, OperationResult } from '@conclave/protocol';
 import type { Part, Transaction } from '../linearizability/index.js';
@@ -11,31 +11,34 @@ export type CallOutcome = 'ok' | 'not_done' | 'unknown';
 export interface RecordedCall {
   readonly client: string;
   readonly operation: 'put' | 'get' | 'delete' | 'cas' | 'txn' | 'lock' | 'unlock' | 'grant' | 'keep' | 'revoke';
-  /** Or the name of a lock, or of a lease of the client. */
+  /** The key; or the name of a lock, or of a lease of the client. */
   readonly key: string;
   /** Of a transaction: the other key. */
   readonly other?: string | undefined;
-  /** Of a lock: the client's lease, as whose holder it asks. Of a lease, and of a put that ties a key to one: that. */
+  /**
+   * Of a lock: the client's lease, by which it asks. Of a call of a lease, and of a put that attaches a key to one:
+   * that lease.
+   */
   leaseId?: LeaseId | undefined;
-  /** Of a grant. */
+  /** Of a grant: the lease's time in milliseconds. */
   readonly ttlMs?: number | undefined;
-  /** What is to be written, of a put, a cas or a transaction. */
+  /** Of a put, a cas or a transaction: the value to write. */
   readonly value?: string | undefined;
   readonly expectedRevision?: number | undefined;
-  /** Of a read: the peer that was asked, where it was not the leader. */
+  /** Of a read: the peer that was asked, if not the leader. */
   readonly at?: string | undefined;
-  /** Of a read: how it was to be made sure of; a peer's are stale where nothing is said. */
+  /** Of a read: how it is confirmed; undefined at a peer: it is stale. */
   readonly by?: 'quorum' | 'lease' | undefined;
   readonly invokedMs: number;
-  /** Undefined: it was never answered, as its client died or the run ended. */
+  /** Undefined: it was never answered, because its client crashed or the run ended. */
   answeredMs?: number | undefined;
   /** `unknown` until it is answered. */
   outcome: CallOutcome;
-  /** Of an answer `ok`. */
+  /** Of an `ok`: the result. */
   result?: CallResult | undefined;
-  /** Of an answer `ok`: the history of the group that has given it; undefined: at feature level 0 it does not say. */
+  /** Of an `ok`: the history of the group that replied; undefined: at feature level 0 replies name none. */
   groupUid?: string | undefined;
-  /** Of another answer: the error's code. */
+  /** Of another outcome: the error's code. */
   code?: string | undefined;
 }
 
@@ -43,29 +46,32 @@ export interface CallResult {
   readonly revision: number;
   /** What a get has found; null: nothing. */
   readonly value?: string | null | undefined;
-  /** What became of the parts of a transaction. */
+  /** The results of a transaction's parts. */
   readonly parts?: readonly OperationResult[] | undefined;
-  /** Whether a cas has swapped, a delete deleted, a transaction found what it expects, a lock is held or was given back, a lease was revoked. */
+  /**
+   * Whether a cas swapped, a delete deleted, a transaction's condition held, a lock was acquired or released, a lease
+   * was revoked.
+   */
   readonly changed?: boolean | undefined;
 }
 
-/** Whether it is a read that may see what is no longer so. */
+/** Whether it is a read that may return outdated values. */
 export function isStale({ at, by }: RecordedCall): boolean {
   return at !== undefined && by === undefined;
 }
 
 export class History {
   /**
-   * The first reset. What was told behind it is judged by the history that it names; where it names none (at feature level 0), not at
-   * all, as a reset may lose what was acknowledged.
+   * The first reset. Later replies are checked in the history that they name; replies that name none (at feature level
+   * 0) are not checked, as a reset may lose acknowledged writes.
    */
   checkedUntilMs: number | undefined;
   readonly calls: RecordedCall[] = [];
-  /** Histories of the group that go on with what those before them held: resets begin such, and restored backups. */
+  /** Histories that continue earlier ones: those of resets and of restored backups. */
   readonly continuing = new Set<string>();
-  /** Those of them that a backup has begun, which may be of any history before. */
+  /** Those of them that continue a backup, which may be of any earlier history. */
   readonly restored = new Set<string>();
-  /** What watchers were told. */
+  /** What watches received. */
   readonly watched: Watched[] = [];
 
   add(call: RecordedCall): RecordedCall {

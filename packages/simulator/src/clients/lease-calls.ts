@@ -1,6 +1,6 @@
 /**
- * How the clients of a run use leases for keys: each has leases of its own, by names that it alone knows. It grants them, keeps them, ties
- * keys to them, revokes them, or lets them end. What comes while a lease is being granted waits for its id.
+ * Leases of keys in a run: each client has leases under names of its own. It grants and keeps them, attaches keys to
+ * them, revokes them, or lets them end. A call that arrives while its lease is being granted waits for the id.
  */
 import type { Settlement } from '@conclave/client';
 import type { KvReply, LeaseId } from '@conclave/protocol';
@@ -11,7 +11,7 @@ import type { VirtualClient } from './virtual-client.js';
 
 type Settled = (settlement: Settlement, groupUid?: string) => void;
 
-/** `waiting`: what is to be called as soon as the id is known, or known not to come. */
+/** `waiting`: calls to make once the id is known, or the grant has failed. */
 interface Held {
   leaseId: LeaseId | undefined;
   readonly waiting: (() => void)[];
@@ -45,7 +45,7 @@ export class LeaseCalls {
     else use();
   }
 
-  /** The client of this name is another one from now on. */
+  /** A new client has this name from now on. */
   forget(client: string): void {
     for (const id of this.held.keys()) if (id.startsWith(`${client} `)) this.held.delete(id);
   }

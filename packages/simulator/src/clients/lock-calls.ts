@@ -1,6 +1,6 @@
 /**
- * How the clients of a run use locks: each by a lease of its own, which it never keeps, so that it ends under it now and
- * then; and with the token that it was told, which may be out of date.
+ * Locks in a run: each client uses a lease of its own, which it never keeps, so that a lease sometimes ends while it
+ * holds a lock; and the token that it received, which may be outdated.
  */
 import type { Settlement } from '@conclave/client';
 import type { KvReply, LeaseId } from '@conclave/protocol';
@@ -8,7 +8,7 @@ import type { Coverage } from '../mesh/coverage.js';
 import type { RecordedCall } from './history.js';
 import type { VirtualClient } from './virtual-client.js';
 
-/** As long as a few elections take. */
+/** As long as a few elections. */
 const ttlMs = 4000;
 
 const noToken: Settlement = {
@@ -21,9 +21,9 @@ type Settled = (settlement: Settlement, groupUid?: string) => void;
 export class LockCalls {
   /** By client. */
   private readonly leases = new Map<string, LeaseId>();
-  /** The token of each lock that each client was told last. */
+  /** By client and lock: the last token that the client received. */
   private readonly tokens = new Map<string, number>();
-  /** The token of each lock that anybody was told last. */
+  /** By lock: the last token that any client received. */
   private readonly seen = new Map<string, number>();
 
   call(client: VirtualClient, recorded: RecordedCall, settled: Settled): void {
@@ -38,7 +38,7 @@ export class LockCalls {
     });
   }
 
-  /** The client of this name is another one from now on. */
+  /** A new client has this name from now on. */
   forget(name: string): void {
     this.leases.delete(name);
     for (const id of this.tokens.keys()) if (id.startsWith(`${name} `)) this.tokens.delete(id);
@@ -62,7 +62,7 @@ export class LockCalls {
           this.seen.set(recorded.key, token);
         }
       } else if (hasEnded(settlement.error.code) && this.leases.get(name) === leaseId) {
-        // It has ended: the next call has another one granted.
+        // It has ended: the next call grants another one.
         this.leases.delete(name);
       }
       settled(settlement, groupUid);
@@ -75,7 +75,10 @@ export class LockCalls {
     client.call({ operation: 'unlock', name: key, token, leaseId: this.leases.get(client.name) }, settled);
   }
 
-  /** Gives back what another holds: it knows the token, which is no secret, and no lease. That is refused from feature level 1 on. */
+  /**
+   * Tries to release another client's lock with its token, which is no secret, and without a lease. Feature level 1
+   * refuses that.
+   */
   private tryWithoutProof(client: VirtualClient, key: string, settled: Settled): void {
     const token = this.seen.get(key);
     if (token === undefined) return settled(noToken);
@@ -83,7 +86,7 @@ export class LockCalls {
   }
 }
 
-/** Whether the error says that there is no such lease any more. */
+/** Whether the error says that the lease does not exist any more. */
 function hasEnded(code: string): boolean {
   return code === 'ENOENT' || code === 'EHISTORY';
 }

@@ -1,6 +1,6 @@
 /**
  * A client of a run: the real core of `@conclave/client`, on the run's network and in its time. It owns the core, its
- * timer and its connection; what it is told goes to whoever called.
+ * timer and its connection; results go to the caller.
  */
 import { type Call, ClientCore, type ClientEffect, type ClientInput, type Settlement } from '@conclave/client';
 import type { Actor } from '../mesh/actor.js';
@@ -38,19 +38,19 @@ export class VirtualClient implements Endpoint {
     return this.core.status().openCalls;
   }
 
-  /** @param onSettled `groupUid`: the history of the reply that has settled it, where one has, and says so */
+  /** @param onSettled `groupUid`: the history that the settling reply names, if there is one */
   call(call: Call, onSettled: OnSettled): void {
     this.lastCallId += 1;
     this.callers.set(this.lastCallId, onSettled);
     this.step({ type: 'call', callId: this.lastCallId, call });
   }
 
-  /** Settles all that is open. */
+  /** Settles all open calls. */
   close(): void {
     this.step({ type: 'close' });
   }
 
-  /** A leader publishes that it was elected. The client receives that, unless the message is lost. */
+  /** Delivers a leader's event of its election to the client, unless the message is lost. */
   publishElection(from: Actor): void {
     this.mesh.network.sendOnce<Endpoint>(from, this.name, (to) => {
       if (to !== this) return;
@@ -113,7 +113,7 @@ export class VirtualClient implements Endpoint {
     caller?.(settlement, groupUid);
   }
 
-  /** In the same moment, behind all else that happens in it: what was called goes out in one piece. */
+  /** At the same time, after all other events of that time: so calls are sent in one batch. */
   private scheduleIdle(): void {
     if (this.isIdlePending) return;
     this.isIdlePending = true;
@@ -124,7 +124,7 @@ export class VirtualClient implements Endpoint {
   }
 }
 
-/** The history that a reply names. */
+/** Returns the history that a reply names. */
 function groupUidOf(input: ClientInput): string | undefined {
   if (input.type !== 'reply' || input.reply.type !== 'body') return undefined;
   return (input.reply.body as { readonly group_uid?: string } | null)?.group_uid;

@@ -1,4 +1,4 @@
-/** The clients and the operator of a run, and what they were told. Each is there as soon as it calls. */
+/** The clients and the operator of a run, with the record of their calls. A client exists from its first call on. */
 import type { Call, Settlement, WriteCall } from '@conclave/client';
 import type { AdminCommand, Operation, OperationResult, PeerId } from '@conclave/protocol';
 import type { ClientCommand, OperatorCommand } from '../language/command.js';
@@ -14,7 +14,7 @@ import { WatchRules } from './watch-rules.js';
 /** The name of the operator's connection. */
 export const operatorName = 'operator';
 
-/** A command of the operator and what became of it. */
+/** A command of the operator and its outcome. */
 export interface RecordedCommand {
   readonly command: OperatorCommand;
   readonly invokedMs: number;
@@ -28,7 +28,7 @@ export class VirtualClients {
   readonly commands: RecordedCommand[] = [];
   private readonly clients = new Map<string, VirtualClient>();
   private readonly chances = new Map<string, Random>();
-  /** The revision of each key that each client has seen last. */
+  /** By client and key: the last revision that the client has seen. */
   private readonly seen = new Map<string, number>();
   private readonly lockCalls = new LockCalls();
   private readonly leaseCalls = new LeaseCalls();
@@ -93,14 +93,14 @@ export class VirtualClients {
     return recorded;
   }
 
-  /** Somebody watches the keys with this prefix, from the first revision on, until the run ends. */
+  /** Starts a watch of the keys with this prefix, from the first revision on, until the run ends. */
   watch(prefix: string): void {
     const name = `w${this.watches.size + 1}`;
     const watch = new VirtualWatch(this.mesh, name, prefix, (watched) => this.history.watched.push(watched));
     this.watches.set(name, watch);
   }
 
-  /** A client's process ends; the next call of that name is of a new one. */
+  /** Crashes a client; the next call of that name is of a new one. */
   crash(name: string): void {
     const client = this.clients.get(name);
     if (client === undefined) return;
@@ -115,7 +115,7 @@ export class VirtualClients {
     return [...this.clients].reduce((sum, [name, client]) => sum + (name === operatorName ? 0 : client.openCalls), 0);
   }
 
-  /** Settles what is still open. */
+  /** Settles all open calls. */
   close(): void {
     for (const client of this.clients.values()) client.close();
     for (const watch of this.watches.values()) watch.close();
@@ -124,7 +124,7 @@ export class VirtualClients {
   private client(name: string): VirtualClient {
     const known = this.clients.get(name);
     if (known !== undefined) return known;
-    // One chance over all its lives.
+    // One random stream over all its generations.
     const random = this.chances.get(name) ?? this.mesh.random.stream(name);
     this.chances.set(name, random);
     const client = new VirtualClient(this.mesh, name, random);
@@ -196,7 +196,7 @@ function readOf({ key, at, by }: Extract<ClientCommand, { operation: 'get' }>): 
   };
 }
 
-/** In a word how a read was asked for; empty: as it goes without saying. */
+/** Returns how a read was requested, in a word; empty: the default. */
 function kindOf(call: RecordedCall): string {
   if (isStale(call)) return 'stale ';
   const who = call.at === undefined ? '' : 'follower ';
@@ -227,7 +227,7 @@ function resultOf({ revision, token, value, results, ...said }: Fields): CallRes
   };
 }
 
-/** In a word what an answer says. */
+/** Returns the outcome in a few words, for the coverage. */
 export function settlementText(settlement: Settlement): string {
   return settlement.outcome === 'done' ? 'ok' : `${settlement.outcome} ${settlement.error.code}`;
 }

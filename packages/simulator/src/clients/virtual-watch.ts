@@ -1,6 +1,6 @@
 /**
- * Who watches keys in a run: the real `WatchReader` of `@conclave/client`, on the run's network and in its time. It stands
- * for the shell around it (`key-watch.ts`): asks, and asks again where something was missed or nothing is heard.
+ * A watch of keys in a run: the real `WatchReader` of `@conclave/client`, on the run's network and in its time. This
+ * class replaces the shell around it (`key-watch.ts`): it subscribes, and subscribes again after a gap or a silence.
  */
 import { WatchReader } from '@conclave/client';
 import { decode, encode, type KeyChange, type KvReply, limits, type WatchMessage } from '@conclave/protocol';
@@ -8,12 +8,12 @@ import type { Actor } from '../mesh/actor.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 import { VirtualClient } from './virtual-client.js';
 
-/** What a watcher was told, without a gap. */
+/** What a watch received, without a gap. */
 export interface Watched {
   readonly prefix: string;
-  /** The history that it was begun in; undefined: it has not begun, or at feature level 0. */
+  /** The history in which it began; undefined: it has not begun, or at feature level 0. */
   groupUid?: string | undefined;
-  /** It was told all that has changed behind this revision; undefined: it has not begun. */
+  /** It received all changes after this revision; undefined: it has not begun. */
   after: number | undefined;
   /** And up to this one. */
   upTo: number;
@@ -24,7 +24,7 @@ const silenceMs = 3000;
 const renewMs = 5000;
 const roundMs = 500;
 const looksBetweenShortWatches = 4;
-/** In some runs a client asks for more watches at once than one client may have. */
+/** In some runs a client requests more watches at once than one client may have. */
 const manyChance = 0.25;
 const floodSize = limits.ownerWatches + 20;
 
@@ -35,14 +35,14 @@ export class VirtualWatch {
   private readonly watchId: string;
   private rounds = 0;
   private shortWatches = 0;
-  /** At which look it asks for many; 0: at none. */
+  /** The round in which it requests too many watches; 0: none. */
   private readonly floodRound: number;
   private isAsking = false;
   private isOver = false;
   private heardMs: number;
   private askedMs: number;
 
-  /** @param begin makes the record of what it is told from now on */
+  /** @param begin creates the record of what it receives from now on */
   constructor(
     private readonly mesh: CoreMesh,
     private readonly name: string,
@@ -60,9 +60,9 @@ export class VirtualWatch {
     this.scheduleRound();
   }
 
-  /** A leader publishes for it. */
+  /** Receives what a leader publishes for it. */
   publish(from: Actor, watchId: string, message: WatchMessage): void {
-    // What comes of its short watches it does not read.
+    // Messages of its short watches are ignored.
     if (watchId !== this.watchId) return;
     const bytes = encode(message);
     this.mesh.network.send<VirtualClient>(from, this.name, () => this.onMessage(decode(bytes)));
@@ -94,12 +94,12 @@ export class VirtualWatch {
     }
   }
 
-  /** Begins more watches than a client may have, and closes them. */
+  /** Opens more watches than a client may have, and closes them. */
   private watchMany(): void {
     for (let watches = 0; watches < floodSize; watches++) this.watchShortly();
   }
 
-  /** Begins a watch beside its own, and closes it at once, as clients do that look for one change. */
+  /** Opens a second watch and closes it at once, as clients do that wait for one change. */
   private watchShortly(): void {
     this.shortWatches += 1;
     const watch_id = `${this.name}.short-${this.shortWatches}`;
@@ -154,7 +154,7 @@ export class VirtualWatch {
   private onError(code: string): void {
     if (code !== 'ECOMPACTED' && code !== 'EHISTORY') return this.askFromHere();
     this.mesh.coverage.count('watcher restarts');
-    // What comes from now on. (A real one reads first what is there.)
+    // From now on. (A real one first reads the present values.)
     this.reader = new WatchReader();
     this.watched = this.newRecord(undefined);
     this.ask();

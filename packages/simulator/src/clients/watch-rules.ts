@@ -1,6 +1,6 @@
 /**
- * What each leader does with watches, by its own answers: a watch that it has closed is silent, nobody takes over one that it
- * has, and a client has a bounded number of them. (What watchers are told is judged at the end of a run.)
+ * Rules of watches at each leader, by its own replies: a closed watch is silent, no client can take over another's
+ * watch, and a client has a bounded number of them. (What watches received is checked at the end of a run.)
  */
 import { limits } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
@@ -8,22 +8,22 @@ import { summaryOf } from '../invariants/record/nodes.js';
 import type { Actor } from '../mesh/actor.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 
-/** A watch ends when it is not asked for again for 15 s, by the clock of its leader, which may jump by 3 s and be twice as fast. */
+/** A watch ends if it is not renewed for 15 s, by the clock of its leader, which may jump by 3 s and run twice as fast. */
 const surelyOpenMs = 4000;
 /** No watch of a run has this prefix. */
 const otherPrefix = 'of another client';
 
 export class WatchRules {
-  /** Watches that a run of an actor has closed, and not begun again. */
+  /** By generation of an actor: watches that it has closed and not opened again. */
   private readonly closed = new Set<string>();
-  /** By actor, term and owner: the watches that it has begun lately, and when. */
+  /** By actor, term and owner: the recent watches, and when they were opened. */
   private readonly open = new Map<string, Map<string, number>>();
 
   constructor(private readonly mesh: CoreMesh) {
     mesh.onWatchServed = (actor, operation, watchId) => this.onServed(actor, operation, watchId);
   }
 
-  /** @throws InvariantViolation where the leader has closed that watch */
+  /** @throws InvariantViolation if the leader has closed that watch */
   onPublished(actor: Actor, watchId: string): void {
     if (!this.closed.has(nameOf(actor, watchId))) return;
     throw new InvariantViolation(
@@ -35,7 +35,7 @@ export class WatchRules {
   private onServed(actor: Actor, operation: 'watch' | 'unwatch', watchId: string): void {
     const name = nameOf(actor, watchId);
     const [owner = ''] = watchId.split('.');
-    // With a leadership its watches end.
+    // The watches of a leader end with its term.
     const open = this.openOf(nameOf(actor, `${summaryOf(actor).term} ${owner}`));
     if (operation === 'unwatch') {
       this.closed.add(name);
@@ -52,13 +52,13 @@ export class WatchRules {
     }
     const { generation } = actor;
     this.mesh.after(0, () => {
-      // Paused, it would take this when the watch may be over.
+      // A paused leader would receive this when the watch may have ended.
       const isThere = actor.isUp && actor.generation === generation && actor.waiting === undefined;
       if (isThere && !this.closed.has(name)) this.tryToTakeOver(actor, watchId);
     });
   }
 
-  /** Without those that may have ended by themselves, as nobody has asked for them again. */
+  /** Returns the watches without those that may have expired, as they were not renewed. */
   private openOf(owner: string): Map<string, number> {
     const open = this.open.get(owner) ?? new Map<string, number>();
     this.open.set(owner, open);
@@ -66,7 +66,7 @@ export class WatchRules {
     return open;
   }
 
-  /** Another client sends the id of that watch, with a prefix of its own. */
+  /** Another client requests that watch's id, with another prefix. */
   private tryToTakeOver(actor: Actor, watchId: string): void {
     this.mesh.request(
       actor,

@@ -9,7 +9,7 @@ import type { Violation } from '../run/run-seed.js';
 import type { Shrunk } from '../run/shrink.js';
 import type { SetResult } from './seed-set.js';
 
-/** Of one run or many: how fast it went. */
+/** Returns the speed of one run or a set. */
 export function speedLine(result: Pick<SetResult, 'seeds' | 'steps' | 'virtualMs' | 'tookMs'>): string {
   const { seeds, steps, virtualMs, tookMs } = result;
   const { eventsASecond, seedsAMinute } = speedOf(result);
@@ -43,7 +43,7 @@ export function coverageTable(coverage: Readonly<Record<string, number>>): strin
   return table.toString();
 }
 
-/** The set as data. */
+/** Returns the result of a set for `--json`. */
 export function setAsJson(result: SetResult): object {
   const { from, seeds, steps, virtualMs, tookMs, coverage, failed } = result;
   return {
@@ -67,14 +67,14 @@ function plural(count: number, what: string): string {
 /** A run that failed: enough to repeat it, and a script that a person can read. */
 export interface Failure {
   readonly seed: number;
-  /** Of the sources, by git; `unknown` where that cannot be told. */
+  /** Of the sources, by git; or `unknown`. */
   readonly commit: string;
   readonly violation: Violation;
   readonly commands: number;
   readonly shrunk: Shrunk;
 }
 
-/** As a script with comments, which replays it. */
+/** Returns a script with comments that reproduces the failure. */
 export function failureScript(failure: Failure, replay: string): string {
   const { seed, commit, violation, commands, shrunk } = failure;
   const comments = [
@@ -87,7 +87,7 @@ export function failureScript(failure: Failure, replay: string): string {
   return `${comments.map((comment) => `# ${comment}\n`).join('')}\n${formatScript(shrunk.script)}`;
 }
 
-/** How many commands a random run had, and what is left of them. */
+/** @param script the run's whole script; `shrunk`: what is left of it */
 export function failureOf(
   seed: number,
   commit: string,

@@ -1,4 +1,4 @@
-/** Runs a set of seeds on a few threads, and sums up what they reached. */
+/** Runs a set of seeds on a few threads, and sums up their coverage. */
 import { Worker } from 'node:worker_threads';
 import { Coverage } from '../mesh/coverage.js';
 import type { RunResult } from '../run/run-seed.js';
@@ -23,10 +23,10 @@ export interface SetOptions {
   readonly onRun?: ((result: RunResult, done: number) => void) | undefined;
 }
 
-/** Seeds that a thread has been given and not yet run: it never waits for the next. */
+/** Seeds that are queued at a thread, so that it never waits for the next one. */
 const ahead = 2;
 
-/** @throws Error where a thread dies */
+/** @throws Error if a thread dies */
 export async function runSeedSet(options: SetOptions): Promise<SetResult> {
   const began = performance.now();
   const set = new SeedSet(options);

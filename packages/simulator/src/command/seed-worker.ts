@@ -1,4 +1,4 @@
-/** Runs the seeds that it is given, on a thread of its own; answers each. */
+/** Runs the seeds that it receives, on a thread of its own, and posts each result. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { runSeed } from '../run/run-seed.js';
 

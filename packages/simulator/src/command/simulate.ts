@@ -1,6 +1,6 @@
 /**
- * `npm run simulate`: one seed, a script, or a set of seeds. Exit code 1 where an invariant was broken, or where a set
- * never reached something that it should.
+ * `npm run simulate`: one seed, a script, or a set of seeds. Exit code 1: an invariant was broken, or the set did not
+ * reach all expected coverage.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -27,9 +27,9 @@ interface Options {
   readonly json?: boolean;
 }
 
-/** Failures of a set that are made short: one mistake is seen by many seeds. */
+/** How many failures of a set are shrunk: many seeds find the same mistake. */
 const shrunkFailures = 3;
-/** A word on the way for each so many seeds. */
+/** Progress is printed after this many seeds. */
 const progressEvery = 500;
 
 async function main(): Promise<number> {
@@ -84,7 +84,7 @@ function runOne(seed: number, options: Options): number {
   return 1;
 }
 
-/** A single seed is not blamed for what it does not reach. */
+/** Coverage is not checked for single seeds. */
 function coverageTableOfOne({ coverage }: RunResult): string {
   return Object.entries(coverage)
     .map(([what, times]) => `${String(times).padStart(8)}  ${what}`)
@@ -141,7 +141,7 @@ function report(seed: number, violation: Violation, script: readonly Command[], 
   if (!options.shrink) return;
   const file = path.join('.cache', 'simulator', `seed-${seed}.txt`);
   const shrunk = shrink(script, seed, violation.invariant);
-  // The short run may break it with other words.
+  // The shrunk run may report it with another text.
   const seen = runCommands(shrunk.script, seed).violation ?? violation;
   const text = failureScript(
     failureOf(seed, commit, seen, script, shrunk),

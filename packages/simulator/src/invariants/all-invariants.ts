@@ -1,5 +1,5 @@
 /**
- * All invariants, watching one run. Each hears only what it asks for; the record hears it first.
+ * All invariants, observing one run. Each receives only what it has asked for; the record receives everything first.
  */
 import type { Instant } from '@conclave/actor/core';
 import type { StorageOperation } from '@conclave/log-store';
@@ -73,7 +73,7 @@ import { TransfersComeFromLeaders } from './transfers-come-from-leaders.js';
 import { TransfersGoOn } from './transfers-go-on.js';
 import { TruncatedConfigurationsAreVoid } from './truncated-configurations-are-void.js';
 
-/** The order is that of what one would rather read where several are broken at once. */
+/** In this order they are checked: if several are broken at once, the first one is reported. */
 const rules = [
   OneGroup,
   ResetsAreFinal,
@@ -144,8 +144,8 @@ function byKind(all: readonly Invariant[]): ByKind {
 type SentHandler = (body: never, from: Actor, to: PeerId) => void;
 
 /**
- * A new run's invariants, to be made its watcher before it begins.
- * @param before of the history before, where the group is founded anew: what spans histories goes on
+ * Returns the invariants of a new run or history, to be set as its observer before it begins.
+ * @param before those of the previous history, if the group is created again: those that span histories continue
  */
 export function allInvariants(before?: Invariants): Invariants {
   const record = new RunRecord();
@@ -180,12 +180,12 @@ export class Invariants implements RunObserver {
     this.clientStepped = all.filter(({ onClientStepped }) => onClientStepped !== undefined);
   }
 
-  /** The names of all that are watched for. */
+  /** The names of all invariants. */
   get names(): readonly string[] {
     return this.all.map(({ name }) => name);
   }
 
-  /** Those that go on where the group is founded anew. */
+  /** Those that continue when the group is created again. */
   get spanning(): readonly Invariant[] {
     return this.all.filter(({ spansHistories }) => spansHistories === true);
   }
@@ -269,7 +269,7 @@ export class Invariants implements RunObserver {
     for (const invariant of this.clientStepped) invariant.onClientStepped?.(client, step);
   }
 
-  /** The run has ended, all is well again, and these are the members of the group. */
+  /** The run has ended, the group is healthy, and these are its members. */
   onEnd(members: readonly PeerId[]): void {
     for (const invariant of this.all) invariant.onEnd?.(members);
   }

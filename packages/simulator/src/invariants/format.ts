@@ -1,4 +1,4 @@
-/** How invariants speak of what they have seen. */
+/** Texts of violations: entries, members and configurations. */
 import type { Configuration, Member } from '@conclave/protocol';
 import type { Entry } from './record/log-tree.js';
 
@@ -14,7 +14,7 @@ export function sameConfiguration(a: Configuration, b: Configuration): boolean {
   return sameMembers(a.peers, b.peers) && sameMembers(a.old_peers, b.old_peers);
 }
 
-/** `{n1:id3,n2:id7 | n1:id3}`: behind the bar the old peers of a joint configuration. */
+/** `{n1:id3,n2:id7 | n1:id3}`: after the bar the old peers of a joint configuration. */
 export function configurationText({ peers, old_peers }: Configuration): string {
   return `{${keysOf(peers)}${old_peers.length > 0 ? ` | ${keysOf(old_peers)}` : ''}}`;
 }

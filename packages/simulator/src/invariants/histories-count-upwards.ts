@@ -47,7 +47,10 @@ export class HistoriesCountUpwards extends Rule implements Invariant {
     }
   }
 
-  /** A group that was reset at level 0 keeps its locks, also where it reaches level 1 later: who holds one is told its token again. */
+  /**
+   * A group that was reset at level 0 keeps its locks, also where it reaches level 1 later: who holds one is told its
+   * token again.
+   */
   private keepsLocks(groupUid: string): boolean {
     const configuration = this.record.commits.last?.effective?.configuration;
     if (configuration === undefined) return false;

@@ -1,8 +1,8 @@
-/** What a run has shown to be broken. */
+/** A run has broken an invariant. */
 export class InvariantViolation extends Error {
   /**
    * @param invariant the name of its file: `election-safety`
-   * @param seen what was seen, for people
+   * @param seen what was observed, for people
    */
   constructor(
     readonly invariant: string,

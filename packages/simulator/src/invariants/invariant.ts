@@ -1,4 +1,4 @@
-/** What an invariant is: it hears what happens in a run, and throws when its rule is broken. */
+/** An invariant observes a run, and throws when its rule is broken. */
 import type { ActorKind, PeerId } from '@conclave/protocol';
 import type { RunObserver, SentHandlers } from '../mesh/run-observer.js';
 import { InvariantViolation } from './invariant-violation.js';
@@ -21,20 +21,20 @@ type Hooks = Pick<
 >;
 
 export interface Invariant extends Hooks {
-  /** Of its file. */
+  /** The name of its file. */
   readonly name: string;
   readonly sent?: SentHandlers;
-  /** Whose steps it looks at (`onStepping`, `onStepped`); undefined: those of all actors. */
+  /** The actors whose steps it observes (`onStepping`, `onStepped`); undefined: all. */
   readonly watched?: readonly ActorKind[];
-  /** Of which inputs `onStepping` is told; undefined: of all, also where an actor runs idle. */
+  /** The inputs for which `onStepping` is called; undefined: all, also `idle`. */
   readonly inputs?: readonly string[];
-  /** It goes on where the group is founded anew in the middle of a run; the others know of one history, and those that resets begin. */
+  /** It continues when the group is created again during a run; the others know one history, and those that resets begin. */
   readonly spansHistories?: true;
-  /** The run has ended, all is well again, and these are the members of the group. */
+  /** The run has ended, the group is healthy, and these are its members. */
   onEnd?(members: readonly PeerId[]): void;
 }
 
-/** What all invariants have. */
+/** The base class of all invariants. */
 export abstract class Rule {
   abstract readonly name: string;
 

@@ -1,25 +1,25 @@
 /**
- * Everything that a run does from outside, as one closed union: processes, network, disks, NATS, clients, operators.
- * A random run and a scenario are both lists of these. `parse-command.ts` and `format-command.ts` turn them into lines
- * of text and back.
+ * All commands of a script, as one closed union: for processes, network, disks, NATS, clients and operators. A random
+ * run is a list of these; a scenario has those of `scenario-command.ts` besides. `parse-command.ts` and
+ * `format-command.ts` convert them from and to lines of text.
  *
- * Names: `n1` is a peer, `n1.node` one of its actors (`n1.rival`: a second node for the peer), `c1` a client, `s1` a
- * NATS server, `all` every peer, `leader` the peer that leads at that moment (`leader.node`), if one does.
+ * Names: `n1` is a peer, `n1.node` one of its actors (`n1.duplicate-node`: a second node of the peer), `c1` a client,
+ * `s1` a NATS server, `all` every peer, `leader` the peer that leads at that time (`leader.node`), if there is one.
  */
 
 import type { StatePart } from '../mesh/flipped-state.js';
 
-/** Creates the mesh; the first command, once. The peers start, holding nothing. */
+/** Creates the mesh: the first command, used once. The peers start empty. */
 export interface PeersCommand {
   readonly type: 'peers';
   readonly peers: readonly string[];
-  /** A client's session that did nothing for so long, in milliseconds, expires. */
+  /** Idle sessions of clients expire after this many milliseconds. */
   readonly session?: number | undefined;
-  /** 1: messages between actors are encoded, decoded and parsed on the way. */
+  /** 1: messages between actors are encoded, decoded and parsed in transit. */
   readonly wire?: number | undefined;
-  /** A snapshot is taken when so many bytes of entries have been applied since the last one; */
+  /** A snapshot is taken after this many bytes of applied entries; */
   readonly snapshot?: number | undefined;
-  /** and after so many milliseconds. */
+  /** and after this many milliseconds. */
   readonly every?: number | undefined;
   /** Entries before a snapshot that the log keeps. */
   readonly keep?: number | undefined;
@@ -27,15 +27,15 @@ export interface PeersCommand {
   readonly chunk?: number | undefined;
   /** Bytes of snapshots that a replicator sends in a second. */
   readonly pace?: number | undefined;
-  /** 1: all peers begin with the older build, which speaks feature level 0 alone. */
+  /** 1: all peers begin with the older build, which supports feature level 0 only. */
   readonly old?: number | undefined;
-  /** For so many milliseconds all must have spoken a feature level before a leader raises it by itself. */
+  /** All members must have supported a feature level for this many milliseconds before a leader raises it by itself. */
   readonly settle?: number | undefined;
-  /** The number of the peer whose processes have an election timeout half as long again as all others; none: all have the same. */
+  /** The number of the peer with an election timeout of 1.5 times that of all others; undefined: all have the same. */
   readonly slower?: number | undefined;
 }
 
-/** The options of a mesh, by their names in a script. */
+/** The names of the mesh's options in a script. */
 export const meshOptions = [
   'session',
   'wire',
@@ -49,22 +49,22 @@ export const meshOptions = [
   'slower',
 ] as const;
 
-/** Of each message from now on; what is not named stays as it was. */
+/** Conditions of each message from now on; options that are not named stay as they are. */
 export interface NetworkCommand {
   readonly type: 'network';
-  /** Chance to be lost. */
+  /** Probability to be lost. */
   readonly loss?: number | undefined;
-  /** Chance to be delivered twice, the second time late. */
+  /** Probability to be delivered twice, the second time late. */
   readonly repeat?: number | undefined;
-  /** Delivery takes up to so many milliseconds. */
+  /** Maximum milliseconds of a delivery. */
   readonly delay?: number | undefined;
-  /** A turn of an actor, in which what arrives is taken before it is told that it runs idle, is up to so many milliseconds. */
+  /** Maximum milliseconds of an actor's turn, in which it receives inputs before it receives `idle`. */
   readonly turn?: number | undefined;
 }
 
 /**
- * Lets this many milliseconds of virtual time pass. `until=heal`: or fewer, as the joint stage of a replacement of a lost
- * store begins; `until=elected`: as a leader is elected.
+ * Lets this many milliseconds of virtual time pass, or fewer: `until=heal`: until the joint stage of the replacement of
+ * a lost store begins; `until=elected`: until a leader is elected.
  */
 export interface RunCommand {
   readonly type: 'run';
@@ -81,14 +81,14 @@ export interface ProcessCommand {
   readonly targets: readonly string[];
 }
 
-/** Processes are restarted with another build; those that are down start with it next time. */
+/** Restarts processes with another build; those that are down use it at their next start. */
 export interface BuildCommand {
   readonly type: 'build';
   readonly build: 'old' | 'new';
   readonly targets: readonly string[];
 }
 
-/** Starts a second node for a peer that has one. */
+/** Starts a second node of a peer. */
 export interface DuplicateNodeCommand {
   readonly type: 'duplicate-node';
   readonly peer: string;
@@ -98,13 +98,13 @@ export interface DuplicateNodeCommand {
 export interface WipeCommand {
   readonly type: 'wipe';
   readonly peer: string;
-  /** Only if every configuration that may be in force has its quorum without this peer. */
+  /** Only if every configuration that may be effective has its quorum without this peer. */
   readonly ifSpare: boolean;
-  /** Only if another disk, undamaged, has a log: so that somebody knows of the group, whatever its quorum. */
+  /** Only if another, undamaged disk has a log: so that some peer knows the group, whatever its quorum. */
   readonly ifHeld?: true | undefined;
 }
 
-/** A copy of the peer's disk is kept, as it is now; or the peer crashes, and the copy takes the place of its disk. */
+/** `copy-disk`: copies the peer's disk as it is now. `restore-disk`: the peer crashes, and the copy replaces its disk. */
 export interface CopyCommand {
   readonly type: 'copy-disk' | 'restore-disk';
   readonly peer: string;
@@ -118,7 +118,7 @@ export interface SkewCommand {
   readonly offset: number;
 }
 
-/** Nothing passes between the groups of names any more; one way: from the first to the second. `cut s1 s2`: a route. */
+/** Cuts all links between the groups of names; one way: from the first to the second. `cut s1 s2`: a route. */
 export interface CutCommand {
   readonly type: 'cut';
   readonly groups: readonly (readonly string[])[];
@@ -126,22 +126,22 @@ export interface CutCommand {
 }
 
 /**
- * Messages of one name, or from one actor to another, arrive `ms` milliseconds late from now on, behind whatever is sent after
- * them.
+ * Delays messages of one name, or from one actor to another, by `ms` milliseconds from now on; messages of a delayed
+ * name are overtaken by later ones.
  */
 export type DelayCommand = { readonly type: 'delay'; readonly ms: number } & (
   | { readonly message: string }
   | { readonly from: string; readonly to: string }
 );
 
-/** All cuts are over, those of routes too, and nothing is late any more. */
+/** Ends all cuts, also those of routes, and all delays. */
 export interface ReconnectCommand {
   readonly type: 'reconnect';
 }
 
 /**
- * `delay`: each access of the peer's disk takes up to so many milliseconds. `fail`: its next write fails. `free`: so many
- * MiB of it are free.
+ * `delay`: each access of the peer's disk takes up to this many milliseconds. `fail`: its next write fails. `free`:
+ * free space in MiB.
  */
 export interface DiskCommand {
   readonly type: 'disk';
@@ -152,10 +152,10 @@ export interface DiskCommand {
 }
 
 export const diskParts = ['meta', 'entry', 'term', 'configuration', 'chunk'] as const;
-/** What stands on a disk: the record that a group has once, a batch of entries, a run of a term, a configuration, a chunk. */
+/** The kinds of records on a disk: the group's single record, a batch of entries, a run of a term, a configuration, a chunk. */
 export type DiskPart = (typeof diskParts)[number];
 
-/** One bit of what is stored flips: in the record that holds `index`, or in the last one before it. */
+/** Flips one stored bit: in the record that contains `index`, or in the last one before it. */
 export interface FlipCommand {
   readonly type: 'flip';
   readonly peer: string;
@@ -166,8 +166,8 @@ export interface FlipCommand {
 }
 
 /**
- * Something in the state machine of the peer's node is not as its log says any more. Only if a majority of its configuration is right
- * without it, and can tell: three members at least, and no other's state is wrong.
+ * Corrupts the state machine of the peer's node. Only if the other members can detect and repair it: three members at
+ * least, and no other state is corrupted.
  */
 export interface CorruptCommand {
   readonly type: 'corrupt';
@@ -181,13 +181,13 @@ export interface NatsCommand {
   readonly server: string;
 }
 
-/** A call of a client, which nobody waits for. */
+/** A call of a client; the script does not wait for it. */
 export type ClientCommand = {
   readonly type: 'client';
   readonly client: string;
 } /** `lease`: the client's lease of this name, to which the key is tied; nothing where it was told no id. */ & (
   | { readonly operation: 'put'; readonly key: string; readonly value: string; readonly lease?: string | undefined }
-  /** `at`: of this peer, stale unless `by` says otherwise. `by`: how it is to be made sure that nothing newer is there. */
+  /** `at`: at this peer, stale unless `by` is given. `by`: how the read is confirmed. */
   | {
       readonly operation: 'get';
       readonly key: string;
@@ -195,14 +195,14 @@ export type ClientCommand = {
       readonly by?: 'quorum' | 'lease' | undefined;
     }
   | { readonly operation: 'delete'; readonly key: string }
-  /** `last`: the revision of the key that the client has seen last. */
+  /** `last`: the last revision of the key that the client has seen. */
   | {
       readonly operation: 'cas';
       readonly key: string;
       readonly revision: number | 'last';
       readonly value: string;
     }
-  /** If the key has that revision sets it and the other key, whose value it then reads; else reads it and deletes the other. */
+  /** If the key has that revision: sets it and the other key, and reads the other; otherwise reads it and deletes the other. */
   | {
       readonly operation: 'txn';
       readonly key: string;
@@ -210,49 +210,49 @@ export type ClientCommand = {
       readonly revision: number | 'last';
       readonly value: string;
     }
-  /** Asks for the lock of this name, and waits in its queue; by the client's lease, which it has granted first. */
+  /** Requests the lock of this name, and waits in its queue; by the client's lease, which is granted first. */
   | { readonly operation: 'lock'; readonly key: string }
-  /** Gives it back with the token that the client was told last; nothing where it was told none. */
+  /** Releases it with the last token that the client received; without one it tries another client's token. */
   | { readonly operation: 'unlock'; readonly key: string }
-  /** Has a lease granted, which the client knows by this name (`key`). */
+  /** Grants a lease, which the client knows by this name (`key`). */
   | { readonly operation: 'grant'; readonly key: string; readonly ttl: number }
   /** Keeps it, or ends it. */
   | { readonly operation: 'keep' | 'revoke'; readonly key: string }
 );
 
-/** Somebody watches the keys with this prefix (empty: all), from the first revision on, until the run ends. */
+/** Watches the keys with this prefix (empty: all), from the first revision on, until the run ends. */
 export interface WatchCommand {
   readonly type: 'watch';
   readonly prefix: string;
 }
 
-/** A command of the operator, which nobody waits for. */
+/** A command of the operator; the script does not wait for it. */
 export type OperatorCommand =
   | {
       readonly type: 'bootstrap';
       readonly at: string;
       readonly peers: readonly string[];
       readonly timeout?: number | undefined;
-      /** A new group, also where others hold an earlier one of that name. */
+      /** Creates a new group even if peers have an earlier one of that name. */
       readonly isNew?: boolean | undefined;
     }
-  /** `reset_peer`: `at` goes on with these alone. */
+  /** `reset_peer`: `at` continues with these peers only. */
   | { readonly type: 'reset'; readonly at: string; readonly peers: readonly string[] }
   | { readonly type: 'change'; readonly peers: readonly string[]; readonly timeout?: number | undefined }
   | { readonly type: 'add' | 'remove'; readonly peer: string; readonly timeout?: number | undefined }
   | { readonly type: 'cancel' }
   /** `upgrade` with `raise`: the feature level. */
   | { readonly type: 'raise' }
-  /** Whether the peer is to take no entries. */
+  /** Whether the peer becomes read-only. */
   | { readonly type: 'read-only'; readonly peer: string; readonly on: boolean }
   /** The peer takes a snapshot now. */
   | { readonly type: 'snapshot'; readonly peer: string }
   | { readonly type: 'transfer'; readonly peer?: string | undefined };
 
 /**
- * The quorum is gone for good: whoever is left goes on without the others, and what the rest holds is discarded. Where the
- * quorum is there nothing happens. `alone`: one peer goes on, also where more could. `now`: also where the quorum is there,
- * as an operator does who does not wait for it.
+ * For a quorum that is lost for good: resets the survivors, and discards the data of all other peers. Does nothing if
+ * the quorum exists. `alone`: resets one peer, even if more could be. `now`: also if the quorum exists, as an impatient
+ * operator does.
  */
 export interface ResetSurvivorsCommand {
   readonly type: 'reset-survivors';
@@ -261,23 +261,23 @@ export interface ResetSurvivorsCommand {
 }
 
 /**
- * The group is deleted at all peers at one moment and founded anew under its name (`bootstrap --new`), at the first of these, while
- * its clients stay. Nothing happens where nothing is committed.
+ * Deletes the group at all peers at once and creates it again under its name (`bootstrap --new`) at the first of these
+ * peers, while its clients stay. Does nothing if nothing is committed.
  */
 export interface RecreateCommand {
   readonly type: 'recreate';
   readonly peers: readonly string[];
-  /** With the backup that was read last; where there is none, nothing happens. */
+  /** From the last backup; does nothing if there is none. */
   readonly backup?: true | undefined;
 }
 
-/** A backup is read from the snapshot that the peer has, and kept in the place of the one before. */
+/** Reads a backup from the peer's snapshot, which replaces the previous backup. */
 export interface BackupCommand {
   readonly type: 'backup';
   readonly peer: string;
 }
 
-/** All faults end, what is down starts, and the group must come back, end every change and answer everything. */
+/** Ends all faults and starts what is down: the group must recover, end every change and answer every request. */
 export interface QuiesceCommand {
   readonly type: 'quiesce';
 }

@@ -1,4 +1,4 @@
-/** From a command to a line of text, which `parseCommand` turns into the same command. */
+/** Formats a command as a line of text, which `parseCommand` parses to the same command. */
 import type { ClientCommand, Command, DiskCommand } from './command.js';
 import { optionWords } from './tokens.js';
 

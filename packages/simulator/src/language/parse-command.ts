@@ -1,4 +1,4 @@
-/** From a line of text to a command. */
+/** Parses a line of text to a command. */
 import { stateParts } from '../mesh/flipped-state.js';
 import {
   type Command,
@@ -14,8 +14,8 @@ import { asNumber, oneOf, ScriptError, Tokens } from './tokens.js';
 const clientPattern = /^c\d+$/;
 
 /**
- * The command of one line.
- * @throws ScriptError saying what is wrong with it
+ * Returns the command of one line.
+ * @throws ScriptError that says what is wrong with it
  */
 export function parseCommand(line: string): Command {
   const [first = '', ...others] = line.trim().split(/\s+/);
@@ -194,7 +194,7 @@ function revision(words: Tokens): number | 'last' {
   return word === 'last' ? word : asNumber(word, 'revision');
 }
 
-/** What stands behind this word; undefined: it is not there. */
+/** Returns the token after this word; undefined: the word is not there. */
 function after(words: Tokens, word: string): string | undefined {
   if (words.peek() !== word) return undefined;
   words.next(word);
@@ -220,7 +220,7 @@ function cut(words: readonly string[]): CutCommand {
   return { type: 'cut', groups, oneWay };
 }
 
-/** `late node.timeout_now ms=900`, or `late n1.log-store -> n1.node ms=900`. */
+/** `delay node.timeout_now ms=900`, or `delay n1.log-store -> n1.node ms=900`. */
 function delay(words: Tokens): Command {
   const ms = words.numberOption('ms') ?? 0;
   const first = words.next('a message, or an actor');
@@ -233,7 +233,7 @@ function until(words: Tokens): RunUntil | undefined {
   return what === undefined ? undefined : oneOf(what, runUntil);
 }
 
-/** Takes the word where it is the next one. */
+/** Consumes the word if it is the next token. */
 function isNext(words: Tokens, word: string): boolean {
   return words.peek() === word && words.next(word) === word;
 }
@@ -265,7 +265,7 @@ function numbers<N extends string>(words: Tokens, names: readonly N[]): Partial<
   return Object.fromEntries(names.map((name) => [name, words.numberOption(name)])) as Partial<Record<N, number>>;
 }
 
-/** Without what is undefined, so that a command is the same before it is formatted and after it is parsed. */
+/** Returns the options without undefined ones, so that a formatted command is parsed to an equal one. */
 function given<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>;

@@ -1,4 +1,4 @@
-/** From a line of a scenario to a command: one of its own, or one of a script. */
+/** Parses a line of a scenario to a command: one of scenarios only, or one of a script. */
 import { Consistency, events, Role, Stage } from '@conclave/protocol';
 import { type Command, meshOptions } from './command.js';
 import { parseCommand } from './parse-command.js';
@@ -19,7 +19,7 @@ import { asNumber, oneOf, ScriptError, Tokens } from './tokens.js';
 
 const patience = 30_000;
 
-/** @throws ScriptError saying what is wrong with it */
+/** @throws ScriptError that says what is wrong with it */
 export function parseScenarioCommand(line: string): ScenarioCommand | Command {
   const [first = '', ...others] = line.trim().split(/\s+/);
   const rest = others.join(' ');
@@ -77,7 +77,7 @@ function ended<C>(command: C, words: Tokens): C {
   return command;
 }
 
-/** `group n1 n2 n3 | n4 n5`: behind the bar those that belong to nothing. */
+/** `group n1 n2 n3 | n4 n5`: after the bar the peers outside the group. */
 function group(others: readonly string[]): GroupCommand {
   const given = new Tokens(others);
   const options = Object.fromEntries(meshOptions.map((name) => [name, given.numberOption(name)]));
@@ -173,7 +173,7 @@ function ask(rest: string): AskCommand {
   return { type: 'ask', peer: rest.slice(0, at), what: plainOrCommand(rest.slice(at + 1)) };
 }
 
-/** `within` is an option of `await`; all others are of what is awaited. */
+/** `within` is an option of `await`; all others belong to the awaited request. */
 function awaited(withoutOptions: string, rest: string): PlainRequest | AskCommand | Command {
   const line = rest
     .split(' ')

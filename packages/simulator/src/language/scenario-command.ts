@@ -1,59 +1,59 @@
 /**
- * The words that only scenarios need, besides the commands of a script: what stands on a disk beforehand, waiting for
- * a moment, keeping messages back, and looking at what there is.
+ * The commands that only scenarios have, besides those of a script: preset disks, waiting for a condition, holding
+ * messages back, and printing what there is.
  */
 import type { Consistency } from '@conclave/protocol';
 import type { Command, PeersCommand } from './command.js';
 
 /**
- * A group that is founded and has a leader, `n1`: begins a new story, also behind another one in the same file. What its
- * founding has to say is left out: entries 1 to 4 are its configurations, and its term is 2.
+ * Creates a group that has a leader, `n1`: begins a new story, also after another one in the same file. The output of
+ * its creation is left out: entries 1 to 4 are its configurations, and its term is 2.
  */
 export interface GroupCommand {
   readonly type: 'group';
   readonly peers: readonly string[];
-  /** Peers that run and belong to nothing. */
+  /** Peers that run and are in no group. */
   readonly spare: readonly string[];
-  /** As `peers` has them. */
+  /** As for `peers`. */
   readonly options: Omit<PeersCommand, 'type' | 'peers'>;
 }
 
-/** When each peer stands after it has last heard of a leader, in milliseconds from 1000 to below 2000. */
+/** The time after which each peer campaigns without a leader, in milliseconds from 1000 to below 2000. */
 export interface TimeoutsCommand {
   readonly type: 'timeouts';
   readonly ofPeers: ReadonlyMap<string, number>;
 }
 
-/** What a peer's disk holds before the peers start. Entry 1 is the configuration of `peers`, all others are writes. */
+/** The content of a peer's disk before the peers start. Entry 1 is the configuration of `peers`, all others are writes. */
 export interface GivenCommand {
   readonly type: 'given';
   readonly peer: string;
-  /** Of each entry, from index 1. */
+  /** The term of each entry, from index 1. */
   readonly terms: readonly number[];
-  /** The term that is synced; at least that of the last entry. */
+  /** The synced term; at least that of the last entry. */
   readonly term: number;
   readonly vote: string;
   readonly commit: number;
   /** The configuration in entry 1; none: all peers. */
   readonly peers: readonly string[];
-  /** Another group's log: of another history. */
+  /** Whether it is the log of another history. */
   readonly foreign: boolean;
 }
 
 export type Condition =
-  /** Somebody, or this peer, answers for the group. */
+  /** A peer, or this one, serves the group. */
   | { readonly type: 'leader'; readonly peer: string | undefined }
   | { readonly type: 'no_leader' }
   /** The leader's change is at this stage. */
   | { readonly type: 'stage'; readonly stage: string }
   | { readonly type: 'role'; readonly peer: string; readonly role: string }
-  /** A number of the peer's status, or `stored`: the last index that its disk holds, is at least so much. */
+  /** A number of the peer's status, or `stored` (the last index on its disk), is at least this. */
   | { readonly type: 'number'; readonly peer: string; readonly of: NumberOfPeer; readonly atLeast: number }
   /** The peer publishes this event, from now on. */
   | { readonly type: 'event'; readonly peer: string; readonly event: string }
-  /** So many messages are kept under this name. */
+  /** This many messages are held under this name. */
   | { readonly type: 'kept'; readonly name: string; readonly count: number }
-  /** Whatever was asked is answered. */
+  /** All requests are answered. */
   | { readonly type: 'answered' };
 
 export const numbersOfPeer = ['term', 'commit', 'last', 'applied', 'stored'] as const;
@@ -66,17 +66,17 @@ export interface UntilCommand {
   readonly within: number;
 }
 
-/** A request without a client's session, to the leader: its answer is the leader's own. */
+/** A request to the leader without a client's session: its reply is the leader's own. */
 export interface PlainRequest {
   readonly type: 'plain';
   readonly operation: 'put' | 'get';
   readonly key: string;
   readonly value: string;
-  /** Of a get: `get a by lease`. */
+  /** Of a get: its consistency, as in `get a by lease`. */
   readonly by: Consistency | undefined;
 }
 
-/** The same to a peer, whatever it takes itself for; a command goes to the peer's own subject. */
+/** The same to a peer, whatever its role; a command is sent to the peer's own subject. */
 export interface AskCommand {
   readonly type: 'ask';
   readonly peer: string;
@@ -90,17 +90,17 @@ export interface AwaitCommand {
   readonly within: number;
 }
 
-/** Shows something of these peers; none: of all. */
+/** Prints something of these peers; none: of all. */
 export interface LookCommand {
   readonly type: 'status' | 'progress' | 'changes' | 'dropped';
   readonly peers: readonly string[];
 }
 
-/** Shows the disks: the term of each entry, and the configurations that some hold. */
+/** Prints the disks: the term of each entry, and the configurations. */
 export interface LogCommand {
   readonly type: 'log';
   readonly peers: readonly string[];
-  /** The first index to show. */
+  /** The first index to print. */
   readonly from: number;
 }
 
@@ -115,7 +115,7 @@ export interface Pattern {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** What the state machines hold. */
+/** Prints a value in the state machines. */
 export interface ValueCommand {
   readonly type: 'value';
   readonly key: string;
@@ -128,14 +128,14 @@ export interface KeepCommand {
   readonly pattern: Pattern;
 }
 
-/** `newest`: only the last so many of what was kept. */
+/** `newest`: only this many of the last held messages. */
 export interface EndKeepingCommand {
   readonly type: 'release' | 'drop';
   readonly name: string;
   readonly newest: number | undefined;
 }
 
-/** Which events the output has. */
+/** Which events are printed. */
 export interface EventsCommand {
   readonly type: 'show' | 'hide';
   readonly events: readonly string[];

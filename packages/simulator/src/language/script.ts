@@ -1,10 +1,10 @@
-/** A list of commands as text: one a line; `#` begins a comment, empty lines mean nothing. */
+/** A list of commands as text: one per line; `#` begins a comment, empty lines are ignored. */
 import type { Command } from './command.js';
 import { formatCommand } from './format-command.js';
 import { parseCommand } from './parse-command.js';
 import { ScriptError } from './tokens.js';
 
-/** @throws ScriptError naming the line */
+/** @throws ScriptError that names the line */
 export function parseScript(text: string): Command[] {
   return text.split('\n').flatMap((line, at) => {
     const said = line.replace(/(^|\s)#.*$/, '').trim();

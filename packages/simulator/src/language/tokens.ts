@@ -1,17 +1,17 @@
-/** Taking a line of a script apart. */
+/** Splits a line of a script into tokens. */
 
-/** What is wrong with a line. */
+/** A line that is not valid. */
 export class ScriptError extends Error {
   override readonly name = 'ScriptError';
 }
 
-/** The words of a line behind the first one: plain ones in order, and options `name=value`. */
+/** The words of a line after the first one: plain ones in order, and options `name=value`. */
 export class Tokens {
   private readonly plain: readonly string[];
   private readonly options = new Map<string, string>();
   private at = 0;
 
-  /** @param withOptions false: a word with a `=` is a plain one, as in a client's values */
+  /** @param withOptions false: a word with a `=` is a plain one, for values of clients */
   constructor(words: readonly string[], withOptions = true) {
     const isOption = (word: string): boolean => withOptions && /^[a-z]+=/.test(word);
     this.plain = words.filter((word) => !isOption(word));
@@ -22,7 +22,7 @@ export class Tokens {
     }
   }
 
-  /** @throws ScriptError where there is none. */
+  /** @throws ScriptError if there is none. */
   next(what: string): string {
     const word = this.plain[this.at];
     if (word === undefined) throw new ScriptError(`expected ${what}`);
@@ -40,7 +40,7 @@ export class Tokens {
     return rest;
   }
 
-  /** @throws ScriptError where there is none. */
+  /** @throws ScriptError if there is none. */
   some(what: string): string[] {
     return [this.next(what), ...this.rest()];
   }
@@ -60,7 +60,7 @@ export class Tokens {
     return value === undefined ? undefined : asNumber(value, name);
   }
 
-  /** @throws ScriptError where something is left. */
+  /** @throws ScriptError if tokens are left. */
   end(): void {
     const [left] = [...this.rest(), ...this.options.keys()];
     if (left !== undefined) throw new ScriptError(`${left} is not expected here`);
@@ -80,7 +80,7 @@ export function oneOf<W extends string>(word: string, all: readonly W[]): W {
   return found;
 }
 
-/** Options as words; those that are undefined are left out. */
+/** Returns options as words, without undefined ones. */
 export function optionWords(options: Readonly<Record<string, number | string | undefined>>): string[] {
   return Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
 }

@@ -1,13 +1,14 @@
 /**
- * Judges a history: whether all that clients were told can be true of one key-value store that does one thing at a time.
+ * Checks a history: whether all replies to clients fit one atomic key-value store.
  *
- * 1. What the answers say of each revision must fit together (`revision-table.ts`).
+ * 1. What the replies say of each revision must be consistent (`revision-table.ts`).
  * 2. The revisions of the whole group must grow with time (`revision-order.ts`).
- * 3. The operations of each key must have an order (`key-search.ts`). One key can be judged without the others: a history
- *    has an order if those of each key have (Herlihy and Wing 1990), but for what the revisions tell, which is rule 2.
+ * 3. The operations of each key must have an order (`key-search.ts`). Keys can be checked separately: a history has an
+ *    order if the operations of each key have one (Herlihy and Wing 1990), except for what the revisions say, which is
+ *    rule 2.
  *
- * All that is rejected is wrong. What is accepted has an order for each key; that the unknown outcomes of several keys
- * also fit together in one line of revisions is looked at by rule 2 only as far as they are clear.
+ * Everything that is rejected is wrong. What is accepted has an order for each key; whether unknown outcomes of several
+ * keys also fit into one sequence of revisions is checked by rule 2 only where it is unambiguous.
  */
 
 import { numbersPerSecond } from '@conclave/protocol';
@@ -22,25 +23,25 @@ import { checkStaleStatements } from './stale-reads.js';
 import { type Statement, statementsOf } from './statement.js';
 
 export interface CheckOptions {
-  /** All writes of the group are in the history: then a revision that none of them made is a write that happened twice. */
+  /** The history has all writes of the group: then a revision that none of them made is a duplicated write. */
   readonly allWritesRecorded?: boolean;
-  /** The group's history counts its revisions from here on: above it, all of them were made by its writes. None: 0. */
+  /** The base of the group's revisions: all greater ones were made by its writes. Undefined: 0. */
   readonly base?: number;
-  /** How many operations may be looked at in the search of one key; 20,000,000 unless given. */
+  /** How many operations the search of one key may visit; default 20,000,000. */
   readonly workLimit?: number;
 }
 
-/** `report`: what is wrong, for people, in several lines. `undecided` is no pass: the search would have taken too long. */
+/** `report`: what is wrong, for people, in several lines. `undecided` does not pass: the search reached its limit. */
 export type Verdict =
   | { readonly verdict: 'linearizable'; readonly work: number }
   | { readonly verdict: 'violated'; readonly work: number; readonly violation: Violation; readonly report: string }
   | { readonly verdict: 'undecided'; readonly work: number; readonly key: string; readonly report: string };
 
 const defaultWorkLimit = 20_000_000;
-/** How many of the operations around those that show a violation are told of. */
+/** How many operations around a violation are reported. */
 const contextOperations = 24;
 
-/** Judges linearizable and stale operations, each by its own rules. */
+/** Checks linearizable and stale operations, each by its own rules. */
 export function checkHistory(history: readonly Operation[], options: CheckOptions = {}): Verdict {
   const statements = statementsOf(history);
   const table = new RevisionTable(statements);
@@ -52,7 +53,7 @@ export function checkHistory(history: readonly Operation[], options: CheckOption
   return checkKeys(history, statements, table, options.workLimit ?? defaultWorkLimit);
 }
 
-/** Judges all but the stale reads. */
+/** Checks all but the stale reads. */
 export function checkLinearizability(history: readonly Operation[], options: CheckOptions = {}): Verdict {
   return checkHistory(
     history.filter((operation) => operation.name !== 'get' || operation.consistency !== 'stale'),
@@ -60,7 +61,7 @@ export function checkLinearizability(history: readonly Operation[], options: Che
   );
 }
 
-/** Judges the stale reads alone, by the writes of the history: what each saw was there once. */
+/** Checks the stale reads only, by the writes of the history: what each returned existed before it returned. */
 export function checkStaleReads(history: readonly Operation[]): Verdict {
   const statements = statementsOf(history);
   const table = new RevisionTable(statements);
@@ -70,7 +71,7 @@ export function checkStaleReads(history: readonly Operation[]): Verdict {
   return violation === undefined ? { verdict: 'linearizable', work } : violated(violation, history, work);
 }
 
-/** @throws Error with the report unless the history is in order and could be judged. */
+/** @throws Error with the report, unless the history is linearizable. */
 export function assertLinearizable(history: readonly Operation[], options: CheckOptions = {}): void {
   const judgement = checkHistory(history, options);
   if (judgement.verdict !== 'linearizable') throw new Error(judgement.report);
@@ -136,7 +137,7 @@ function violated(violation: Violation, history: readonly Operation[], work: num
   return { verdict: 'violated', violation, report: lines.join('\n'), work };
 }
 
-/** A value from nowhere may be that of a write that was answered `not done`. */
+/** A value without a writer may be that of a write with the reply `not_done`. */
 function notDoneWithSameValue({ rule, key, operations }: Violation, history: readonly Operation[]): string[] {
   if (rule !== 'origin') return [];
   const read = operations.findLast((operation) => operation.name === 'get');

@@ -1,54 +1,54 @@
 /**
- * The search for an order of one key's operations (Wing and Gong 1993, with the memory of Lowe 2017).
+ * Searches an order of one key's operations (Wing and Gong 1993, with the memory of Lowe 2017).
  *
- * Owns what has been put in order so far, and the state of the key after it. It is the judge of last resort: what it
- * finds has an order, and where it finds none there is none, as far as one key can tell. Revisions make it fast: the
- * writes that were answered have one order only, and each revision that was seen must come up at its place in it. So
- * there is a choice only where something may have happened that nobody was told of.
+ * Owns the present partial order, and the state of the key after it. It is complete for one key: it finds an order if
+ * there is one. Revisions make it fast: acknowledged writes have one order only, and each observed revision has its
+ * place in it. So there is a choice only for operations of unknown outcome.
  *
  * Invariants:
- * 1. An operation is put next only if no other that is left returned before it was called.
- * 2. What only sees the state as it is, is put next at once: it stands in nobody's way.
- * 3. What may have happened is put next only if what comes next needs it: else the same order without it would do.
- * 4. Of operations that can stand for each other the one called first is taken.
+ * 1. An operation is placed next only if no other pending one returned before it was called.
+ * 2. An operation that only observes the present state is placed next at once: it excludes nothing.
+ * 3. An operation of unknown outcome is placed next only if the next one needs it: otherwise the same order without it
+ *    is enough.
+ * 4. Of equivalent operations the one called first is placed.
  */
 import { MultiMap } from './multi-map.js';
 import { PendingOperations } from './pending-operations.js';
 import type { RevisionFact, RevisionTable } from './revision-table.js';
 import { isOpen, isStale, type Statement } from './statement.js';
 
-/** The key after some of its operations. */
+/** The state of the key after some of its operations. */
 interface KeyState {
   readonly isPresent: boolean;
-  /** Of a key that is there; undefined: one that nobody tells of. */
+  /** The value of an existing key; undefined: no reply names it. */
   readonly revision: number | undefined;
-  /** The last write has this revision or, where nobody tells of it, a higher one. */
+  /** The last write has this revision or, if no reply names it, a higher one. */
   readonly least: number;
-  /** The last write may have happened, and nobody has seen yet that it has: so what comes next must see it. */
+  /** The last write is of unknown outcome and not observed yet: the next operation must observe it. */
   readonly isUnseen: boolean;
 }
 
-/** What can come next: a write, and the state after it. */
+/** A possible next step: a write, and the state after it. */
 interface Move {
-  /** One that was answered, by its place in `settled`; or one that may have happened, by its class. */
+  /** An acknowledged write, by its place in `settled`; or an open one, by its class. */
   readonly settled: number | undefined;
   readonly openClass: OpenClass | undefined;
   readonly after: KeyState;
 }
 
-/** Open writes that can stand for each other, in the order of their calls; the first `used` of them have happened. */
+/** Equivalent open writes, ordered by their calls; the first `used` of them have happened. */
 interface OpenClass {
   readonly claim: Statement['claim'];
   readonly statements: Statement[];
   used: number;
 }
 
-/** A choice that was made: what it did, and what else could be done instead. */
+/** A choice that was made: its effect, and the alternatives. */
 interface Choice {
   readonly moves: readonly Move[];
   next: number;
   made: Move | undefined;
-  /** What only saw the state before the choice, and was put in order with it. */
+  /** Operations that only observed the state before the choice, and were placed with it. */
   readonly seers: readonly number[];
 }
 
@@ -57,22 +57,22 @@ export type SearchResult = 'found' | 'none' | 'undecided';
 const nothing: KeyState = { isPresent: false, revision: undefined, least: 0, isUnseen: false };
 
 export class KeySearch {
-  /** Operations looked at so far. */
+  /** Operations visited so far. */
   work = 0;
   private readonly settled: readonly Statement[];
   private readonly left: PendingOperations;
   private readonly classes: readonly OpenClass[];
-  /** Those that expect a revision that nobody tells of. */
+  /** Those that expect a revision which no reply names. */
   private readonly guesses: readonly OpenClass[];
-  /** The revisions of the key that are known, by number. */
+  /** The known revisions of the key, by number. */
   private readonly facts: readonly RevisionFact[];
   private readonly placeOf = new Map<Statement, number>();
-  /** By place and state of the search: the open writes that had been used there. */
+  /** By place and state of the search: the open writes that were used there. */
   private readonly visits = new MultiMap<readonly (readonly [OpenClass, number])[]>();
 
   /**
-   * @param statements all of one key; stale reads are passed over
-   * @param table what is known of revisions
+   * @param statements all of one key; stale reads are ignored
+   * @param table what the replies say of revisions
    */
   constructor(
     key: string,
@@ -90,7 +90,7 @@ export class KeySearch {
     this.left = new PendingOperations(this.settled);
   }
 
-  /** @param workLimit past it the answer is `undecided` */
+  /** @param workLimit beyond it the result is `undecided` */
   run(workLimit: number): SearchResult {
     const choices: Choice[] = [];
     let state = nothing;
@@ -115,7 +115,7 @@ export class KeySearch {
     }
   }
 
-  /** In a state: what only sees it is put in order; then these are the choices. */
+  /** Places the operations that only observe the state, then returns the choices. */
   private arrive(state: KeyState): Choice | 'found' {
     const seers: number[] = [];
     for (let more = true; more; ) {
@@ -131,7 +131,7 @@ export class KeySearch {
     if (this.left.isEmpty) return 'found';
     const here = seers.length > 0 ? { ...state, isUnseen: false } : state;
     const moves = this.movesFrom(here);
-    // Where there is no choice, remembering costs more than it saves.
+    // Without a choice, remembering costs more than it saves.
     const isKnown = moves.length > 1 && !this.isNew(here);
     return { moves: isKnown ? [] : moves, next: 0, made: undefined, seers };
   }
@@ -158,7 +158,7 @@ export class KeySearch {
     return [...this.settledMoves(state, next), ...this.openMoves(state, next)];
   }
 
-  /** The next revision that is known, if it belongs to a write that was answered. */
+  /** Returns the next known revision, if it belongs to an acknowledged write. */
   private settledMoves(state: KeyState, next: RevisionFact | undefined): Move[] {
     if (next?.writer === undefined) return [];
     const { claim, called } = next.writer;
@@ -199,8 +199,8 @@ export class KeySearch {
   }
 
   /**
-   * Whether a value that nobody has seen can be of use: before a deletion that found the key there; or before a swap that
-   * may have happened, that guessed its revision, and that made the next one.
+   * Whether a value that nobody has read can be needed: before a deletion that found the key; or before a swap of
+   * unknown outcome that guessed its revision and made the next one.
    */
   private wantsHidden({ isPresent }: KeyState, free: number, next: RevisionFact | undefined): boolean {
     if (!isPresent && next?.isPresent === false) return true;
@@ -211,7 +211,7 @@ export class KeySearch {
     });
   }
 
-  /** An open write that sets the key to a revision that nobody tells of. */
+  /** Returns an open write that sets the key to a revision which no reply names. */
   private hiddenMoves(state: KeyState, openClass: OpenClass, next: RevisionFact | undefined): Move[] {
     const { claim } = openClass;
     if (claim.type !== 'may_set' || !this.canSet(state, claim.expected)) return [];
@@ -227,7 +227,7 @@ export class KeySearch {
     ];
   }
 
-  /** Whether a put (`expected` undefined) or a swap can happen in this state, and makes sense of it. */
+  /** Whether a put (`expected` undefined) or a swap can happen in this state. */
   private canSet(state: KeyState, expected: number | undefined): boolean {
     if (expected === undefined) return !state.isUnseen;
     if (!state.isPresent) return expected === 0;
@@ -253,9 +253,9 @@ export class KeySearch {
   }
 
   /**
-   * Whether it may lead further from here than from where the search was before. Who has got nowhere with few open
-   * writes used gets nowhere with the same ones and more used. (The search never comes back to a place that it has not
-   * given up: each move leaves a higher last revision.)
+   * Whether the search may succeed from here, although it has failed at this place and state before: if it failed with
+   * few used open writes, it fails with the same ones and more. (The search returns only to places where it has failed:
+   * each move leaves a higher last revision.)
    */
   private isNew({ isPresent, revision, least, isUnseen }: KeyState): boolean {
     const here = `${this.left.position()};${isPresent},${revision},${least},${isUnseen}`;
@@ -272,12 +272,12 @@ function stateAt(revision: number, isPresent: boolean, isUnseen: boolean): KeySt
   return { isPresent, revision: isPresent ? revision : undefined, least: revision, isUnseen };
 }
 
-/** Whether this value can be the one that was seen at a revision. */
+/** Whether this value can be the one that was read at a revision. */
 function suits(value: string, { value: seen }: RevisionFact): boolean {
   return seen === undefined || seen === value;
 }
 
-/** Open writes differ by what they do and, if somebody has seen their value at a revision without a writer, by that. */
+/** Groups open writes by their effect and, if their value was read at a revision without a writer, by that. */
 function classesOf(checked: readonly Statement[], facts: readonly RevisionFact[]): OpenClass[] {
   const wanted = new Set(facts.filter(({ writer }) => writer === undefined).map(({ value }) => value));
   const groups = new MultiMap<Statement>();
@@ -288,7 +288,7 @@ function classesOf(checked: readonly Statement[], facts: readonly RevisionFact[]
     const value = wanted.has(claim.value) ? claim.value : null;
     groups.add(JSON.stringify([value, claim.expected]), statement);
   }
-  // Those whose value nobody waits for come first: they are missed by nobody.
+  // Those whose value was never read come first: nothing else needs them.
   return [...groups]
     .sort(([a], [b]) => Number(!a.startsWith('[null')) - Number(!b.startsWith('[null')))
     .map(([, statements]) => ({ claim: (statements[0] as Statement).claim, statements, used: 0 }));

@@ -1,9 +1,9 @@
 /**
- * Leases, by what their holders were told, and by the keys that were tied to them: a lease that was kept in time is there, one that
- * is over is never back, and no key outlives it.
+ * Leases, by the replies to their holders, and by their keys: a lease that was kept in time exists, an ended lease
+ * never comes back, and no key outlives its lease.
  *
- * When a lease ends, nobody tells its holder. It can end only once its time has passed since the call of the last keep that was
- * acknowledged, or by a `revoke`. From there on a deletion of each key that was tied to it may have happened.
+ * The holder is not informed when a lease ends. It can end only once its time has passed since the call of the last
+ * acknowledged keep, or by a `revoke`. From then on a deletion of each of its keys may have happened.
  */
 import type { Operation } from './operation.js';
 
@@ -16,18 +16,18 @@ export interface LeaseCall {
   readonly key?: string | undefined;
   readonly value?: string | undefined;
   readonly called: number;
-  /** Infinite where nothing came. */
+  /** Infinite if there was no reply. */
   readonly returned: number;
   readonly outcome: 'done' | 'not_done' | 'unknown';
-  /** Of a revoke that is done: whether there was a lease to end. */
+  /** Of a done revoke: whether there was a lease to end. */
   readonly changed?: boolean | undefined;
-  /** Of an answer that is not `done`. */
+  /** Of an outcome other than `done`. */
   readonly code?: string | undefined;
   /** Of a grant. */
   readonly ttlMs?: number | undefined;
 }
 
-/** The first moment at which so much time can have passed since another, by the clock of any leader. */
+/** Returns the first time at which this much time can have passed since `fromMs`, by the clock of any leader. */
 export type WhenPassed = (fromMs: number, forMs: number) => number;
 
 export class LeaseHistories {
@@ -41,13 +41,13 @@ export class LeaseHistories {
     }
   }
 
-  /** The deletions that may have happened as leases ended. */
+  /** Returns the deletions that may have happened when leases ended. */
   deletions(): Operation[] {
     return [...this.leases.values()].flatMap((lease) => lease.deletions());
   }
 
   /**
-   * What is wrong, in a sentence.
+   * Returns what is wrong, in a sentence.
    * @param operations the history of the keys, without the deletions of leases
    */
   fault(operations: readonly Operation[]): string | undefined {
@@ -58,7 +58,7 @@ export class LeaseHistories {
     return undefined;
   }
 
-  /** A read that was called when the lease was over, and found what was tied to it. */
+  /** Returns a read that was called after the end of the lease, and found one of its keys. */
   private survivor(name: string, lease: LeaseHistory, operations: readonly Operation[]): string | undefined {
     const { overMs } = lease;
     if (overMs === Number.POSITIVE_INFINITY) return undefined;
@@ -93,7 +93,7 @@ class LeaseHistory {
     this.ttlMs = call.ttlMs ?? this.ttlMs;
   }
 
-  /** When somebody knew first that it is over. */
+  /** Returns when a client first knew that it has ended. */
   get overMs(): number {
     const witnessCalls = this.calls.filter(
       ({ name, outcome, code }) => (name === 'revoke' && outcome === 'done') || (name !== 'grant' && code === 'ENOENT'),
@@ -101,7 +101,7 @@ class LeaseHistory {
     return Math.min(...witnessCalls.map(({ returned }) => returned));
   }
 
-  /** When it can have ended first: by its time, as the calls say that were acknowledged, or by a revoke. */
+  /** Returns when it can have ended at the earliest: by its time after acknowledged calls, or by a revoke. */
   private earliestEnd(acknowledgedBy: number): number {
     const kept = this.calls.filter(
       ({ name, outcome, returned }) =>
@@ -116,7 +116,7 @@ class LeaseHistory {
     return this.calls.some((call) => call.name === 'put' && call.key === key && call.value === value);
   }
 
-  /** Whether it is one of the puts that have tied a key. */
+  /** Whether it is one of the puts that attached a key. */
   hasTied(operation: Operation): boolean {
     return (
       operation.name === 'put' &&
@@ -134,7 +134,7 @@ class LeaseHistory {
     const keys = new Set(
       this.calls.flatMap(({ key, outcome }) => (key === undefined || outcome === 'not_done' ? [] : [key])),
     );
-    // Nothing is known of a lease that was granted in another history.
+    // A lease that was granted in another history is unknown here.
     const called = Math.max(0, this.earliestEnd(Number.POSITIVE_INFINITY));
     return [...keys].map((key) => ({
       client: 'a lease',

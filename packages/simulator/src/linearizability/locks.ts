@@ -1,7 +1,7 @@
 /**
- * Locks, by what their holders were told (promise 20): no token is told to two holders, and who comes to hold a lock has a
- * higher token than who held it before. A token is a revision of the group: so no write has the same, and what was called
- * after somebody had heard a token has a higher revision.
+ * Locks, by the replies to their holders (promise 20): no token is given to two holders, and each later holder of a
+ * lock has a higher token. A token is a revision of the group: so no write has the same, and what was called after a
+ * token was received has a higher revision.
  */
 import type { Operation } from './operation.js';
 
@@ -9,7 +9,7 @@ import type { Operation } from './operation.js';
 export interface Holding {
   readonly client: string;
   readonly name: string;
-  /** Who holds it, by a name that no other holder ever has: its lease, say. */
+  /** A unique name of the holder, such as its lease. */
   readonly owner: string;
   readonly called: number;
   readonly returned: number;
@@ -17,7 +17,7 @@ export interface Holding {
 }
 
 /**
- * What is wrong, in a sentence.
+ * Returns what is wrong, in a sentence.
  * @param operations the history of the keys
  */
 export function faultOfLocks(holdings: readonly Holding[], operations: readonly Operation[]): string | undefined {
@@ -35,7 +35,7 @@ function sharedToken(holdings: readonly Holding[]): string | undefined {
   return undefined;
 }
 
-/** Of one lock: who was asked for after somebody had heard a token has the same or a higher one. */
+/** Of one lock: a call made after a token was received gets the same token or a higher one. */
 function fallingToken(holdings: readonly Holding[]): string | undefined {
   const byEnd = holdings.toSorted((one, other) => one.returned - other.returned);
   const highest = new Map<string, Holding>();
@@ -73,7 +73,7 @@ function faultOfWrites(holdings: readonly Holding[], operations: readonly Operat
   return undefined;
 }
 
-/** The revision that it made. */
+/** Returns the revision that it made. */
 function madeBy(operation: Operation): number | undefined {
   if (operation.outcome !== 'done' || operation.name === 'get') return undefined;
   if (operation.name === 'delete' && !operation.reply.deleted) return undefined;

@@ -1,18 +1,18 @@
 /**
- * Finds the few operations of a key that have no order, among many: to show to people. Takes away what the others
- * claim as long as there is still no order; an order of all would be one of those that are left, too.
+ * Finds a few operations of a key that have no order, among many: to show to people. It removes operations as long as
+ * the rest still has no order; an order of all would be an order of the rest, too.
  */
 import { KeySearch } from './key-search.js';
 import { RevisionTable } from './revision-table.js';
 import { isOpen, type Statement, weakened } from './statement.js';
 
-/** How much may be looked at to narrow down one history: past it what is left is shown. */
+/** How many operations may be visited for one history: beyond it the present rest is reported. */
 const narrowingWork = 20_000_000;
 
 export class HistoryMinimizer {
   private work = 0;
 
-  /** @param taken the revisions that are known to be of other keys. */
+  /** @param taken the revisions of other keys */
   constructor(
     private readonly key: string,
     private readonly taken: ReadonlySet<number>,
@@ -42,14 +42,14 @@ export class HistoryMinimizer {
     return kept;
   }
 
-  /** The history up to the first return by which there is no order. */
+  /** Returns the history up to the first return after which there is no order. */
   private withFirstEnd(statements: readonly Statement[]): readonly Statement[] {
     const returns = [...new Set(statements.map(({ returned }) => returned))].filter(Number.isFinite);
     const histories = returns.toSorted((a, b) => b - a).map((time) => () => upTo(statements, time));
     return this.lastWithoutOrder(statements, histories);
   }
 
-  /** The history from the last write on from which there is still no order. */
+  /** Returns the history from the last write on that still has no order. */
   private withLatestStart(statements: readonly Statement[]): readonly Statement[] {
     const histories = statements
       .flatMap((one) => (one.claim.type === 'set' ? [{ ...one, claim: one.claim }] : []))
@@ -62,7 +62,7 @@ export class HistoryMinimizer {
     return this.lastWithoutOrder(statements, histories);
   }
 
-  /** The last of these ever shorter histories that has no order; the whole one where none of them is known to have none. */
+  /** Returns the last of these shorter and shorter histories that has no order; the whole one if none is known to have none. */
   private lastWithoutOrder(
     whole: readonly Statement[],
     histories: readonly (() => readonly Statement[])[],
@@ -93,7 +93,7 @@ export class HistoryMinimizer {
   }
 }
 
-/** What is known at this time: what was not called is not there, and what has not returned is open. */
+/** Returns what is known at this time: later calls are left out, and calls that have not returned are open. */
 function upTo(statements: readonly Statement[], time: number): Statement[] {
   return statements
     .filter(({ called }) => called <= time)
@@ -102,8 +102,8 @@ function upTo(statements: readonly Statement[], time: number): Statement[] {
 }
 
 /**
- * What must come after the write of this revision, and that write, whatever was there before it. (A read of no key can
- * have been before it unless it was called later.)
+ * Returns the write of this revision and what must come after it, independent of the state before. (A read of a missing
+ * key may have been before it unless it was called later.)
  */
 function from(statements: readonly Statement[], revision: number, returned: number): Statement[] {
   return statements.map((one) => fromWrite(one, revision, returned)).filter((one) => one !== undefined);

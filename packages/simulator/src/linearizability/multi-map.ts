@@ -1,4 +1,4 @@
-/** Lists by name. */
+/** A map from names to lists. */
 export class MultiMap<T> implements Iterable<[string, T[]]> {
   private readonly lists = new Map<string, T[]>();
 

@@ -1,22 +1,22 @@
-/** What a history holds: the calls of clients on keys, each with its times and with what became of it. */
+/** The operations of a history: calls of clients on keys, each with its times and its outcome. */
 
-/** Who called, on which key, and when. */
+/** The client, the key and the times of a call. */
 interface Called {
-  /** Who called; for people. */
+  /** The client, for people. */
   readonly client: string;
   readonly key: string;
   /**
-   * When the call was made and when its answer came: by one clock for the whole history, in whatever unit (milliseconds,
-   * or the number of the event). Two times that are equal count as concurrent, so a clock that ticks with each event
-   * sees most. `returned` is infinite where nothing came. A write whose outcome is unknown may happen after it.
+   * The times of the call and of its reply: by one clock for the whole history, in any unit (milliseconds, or the
+   * number of the event). Equal times count as concurrent, so a clock that ticks with each event finds most. `returned`
+   * is infinite without a reply. A write of unknown outcome may happen after it.
    */
   readonly called: number;
   readonly returned: number;
 }
 
 /**
- * What became of a call. `done`: it happened between `called` and `returned`, and `reply` says how. `not_done`: it never
- * happened. `unknown`: it happened at some time after `called`, perhaps yet to come, or never.
+ * The outcome of a call. `done`: it happened between `called` and `returned`, with this `reply`. `not_done`: it never
+ * happened. `unknown`: it happened at some time after `called`, or will happen, or never.
  */
 type Ended<Reply> =
   | { readonly outcome: 'done'; readonly reply: Reply }
@@ -25,8 +25,8 @@ type Ended<Reply> =
 
 /**
  * One call, with the replies of `kvOperations` in the protocol. Revisions count the writes of the whole group that
- * changed something, so no two writes have the same, on whatever keys; 0 is the revision of a key that is not there.
- * Values are text, and a judge sees the more, the fewer writes have the same one.
+ * changed something, so no two writes have the same one; 0 is the revision of a missing key. Values are text; the check
+ * finds more if fewer writes have the same value.
  */
 export type Operation = Called &
   (
@@ -35,16 +35,16 @@ export type Operation = Called &
         readonly value: string | null;
         readonly revision: number;
       }>)
-    /** The revision of the deletion, or 0 where there was nothing to delete. */
+    /** The revision of the deletion, or 0 if there was nothing to delete. */
     | ({ readonly name: 'delete' } & Ended<{ readonly deleted: boolean; readonly revision: number }>)
-    /** The revision that the key has after it, swapped or not. */
+    /** The key's revision afterwards, swapped or not. */
     | ({ readonly name: 'cas'; readonly value: string; readonly expectedRevision: number } & Ended<{
         readonly swapped: boolean;
         readonly revision: number;
       }>)
   );
 
-/** One operation in a line, without its times: `put "x": revision 7`. */
+/** Formats an operation without its times: `put "x": revision 7`. */
 export function describeOperation(operation: Operation): string {
   return `${describeCall(operation)}: ${describeEnd(operation)}`;
 }
@@ -76,12 +76,12 @@ function describeEnd(operation: Operation): string {
   }
 }
 
-/** A time as a person reads it: at most six digits after the point. */
+/** Formats a time for people: at most six decimals. */
 export function describeTime(time: number): string {
   return Number.isFinite(time) ? String(Math.round(time * 1e6) / 1e6) : 'never';
 }
 
-/** Operations as a table: times, client, key, call and answer, in the order of their calls. */
+/** Formats operations as a table: times, client, key, call and reply, in the order of their calls. */
 export function describeOperations(operations: readonly Operation[]): string[] {
   const rows = operations
     .toSorted((a, b) => a.called - b.called)
@@ -95,21 +95,21 @@ export function describeOperations(operations: readonly Operation[]): string[] {
   return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
 }
 
-/** Which rule a history breaks. */
+/** The rule that a history breaks. */
 export type Rule =
-  /** An answer that contradicts itself, whatever else happened. */
+  /** A reply that contradicts itself, whatever else happened. */
   | 'answer'
-  /** Two answers that cannot both be true of one revision. */
+  /** Two replies that cannot both be true of one revision. */
   | 'revision'
-  /** A value that was read, and that no write of the history may have put there. */
+  /** A value that was read although no write of the history can have set it. */
   | 'origin'
   /** Revisions of the whole group that do not grow with time. */
   | 'time'
-  /** A revision that nobody can have made. */
+  /** A revision that no operation can have made. */
   | 'gap'
   /** The operations of one key that have no order. */
   | 'order'
-  /** A stale read of what was never there, or not yet. */
+  /** A stale read of a value that did not exist yet. */
   | 'stale';
 
 /** What is wrong with a history: the few operations that show it, and a sentence about them. */

@@ -1,21 +1,21 @@
 /**
- * The operations that are not put in order yet: their calls and returns in the order of time, as a list of which any
- * operation can be taken, and given back in the opposite order (Knuth's dancing links).
+ * The operations that have no place in the order yet: their calls and returns by time, as a list from which any
+ * operation can be removed, and restored in the opposite order (Knuth's dancing links).
  */
 import type { Statement } from './statement.js';
 
-/** Before the first moment and after the last one. */
+/** The sentinel before the first node and after the last one. */
 const end = 0;
 
 export class PendingOperations {
-  /** By node: those next to it. Operation i is called at node 2i + 1 and returns at node 2i + 2. */
+  /** By node: its neighbours. Operation i is called at node 2i + 1 and returns at node 2i + 2. */
   private readonly after: Int32Array;
   private readonly before: Int32Array;
 
   /** @param operations in the order of their calls; each returns. */
   constructor(private readonly operations: readonly Statement[]) {
     const nodes = operations.flatMap((_, place) => [2 * place + 1, 2 * place + 2]);
-    // At the same time calls come before returns: those operations are concurrent.
+    // At equal times calls come before returns: those operations are concurrent.
     nodes.sort((a, b) => this.timeOf(a) - this.timeOf(b) || (b & 1) - (a & 1) || a - b);
     this.after = new Int32Array(nodes.length + 1);
     this.before = new Int32Array(nodes.length + 1);
@@ -31,20 +31,20 @@ export class PendingOperations {
     return this.after[end] === end;
   }
 
-  /** The places of those that can be next: no other that remains returned before they were called. */
+  /** Returns the places of those that can be next: no other pending one returned before they were called. */
   next(): number[] {
     const places: number[] = [];
     for (let node = this.following(end); isCall(node); node = this.following(node)) places.push((node - 1) >> 1);
     return places;
   }
 
-  /** When the first of those that remain returns; infinite where none does. */
+  /** Returns when the first pending operation returns; infinite if none does. */
   firstReturn(): number {
     const node = this.firstReturnNode();
     return node === end ? Infinity : this.timeOf(node);
   }
 
-  /** What remains, in a few words: all that was taken was called before the first return of what remains. */
+  /** Returns a short key of what is pending: all removed ones were called before the first return of a pending one. */
   position(): string {
     return `${this.firstReturnNode()}:${this.next().join()}`;
   }
@@ -54,7 +54,7 @@ export class PendingOperations {
     this.unlink(2 * place + 2);
   }
 
-  /** Gives back the one that was taken last. */
+  /** Restores the one that was removed last. */
   restoreDisk(place: number): void {
     this.relink(2 * place + 2);
     this.relink(2 * place + 1);

@@ -1,14 +1,14 @@
 /**
  * Whether the revisions of the whole group grow with time, over all keys.
  *
- * The writes that changed something stand in one line, in the order of their revisions. Write r happens at place 2r of
- * it, and what happens between the writes r and r + 1 at place 2r + 1. An answer leaves an operation a few places: a
- * write that was answered has one; a read of revision r has those up to the next revision of its key. An operation that
- * was called after another one had returned has no place before that one's. So, from the first call to the last return,
- * each takes the least place that is left to it; if one has none, there is no order. Time: a sort, then a look at each.
+ * The writes that changed something are one sequence, ordered by revision. Write r has position 2r, and what happens
+ * between the writes r and r + 1 has position 2r + 1. A reply allows an operation some positions: an acknowledged write
+ * has one; a read of revision r has those up to the next revision of its key. An operation that was called after
+ * another one had returned has no position before that one's. So, from the first call to the last return, each gets the
+ * lowest position that is allowed; if one has none, there is no order. Time: one sort, then one pass.
  *
- * What may have happened has a place only if exactly one operation can have made a revision that was seen. All that is
- * found here is wrong for certain; what is not found here may still be found wrong in the search of one key.
+ * An operation of unknown outcome has a position only if it is the only one that can have made an observed revision.
+ * Everything found here is wrong for certain; what is not found here may be found by the search of one key.
  */
 import { MultiMap } from './multi-map.js';
 import type { Violation } from './operation.js';
@@ -16,7 +16,7 @@ import { describeTime } from './operation.js';
 import type { RevisionFact, RevisionTable } from './revision-table.js';
 import { isStale, type Statement } from './statement.js';
 
-/** The places of one key's states in the line. */
+/** The positions of one key's states in the sequence. */
 class KeyLine {
   private readonly revisions: number[];
   /** For each gap before, between and after the revisions: the next gap, from this one on, in which the key may be absent. */
@@ -32,13 +32,13 @@ class KeyLine {
     }
   }
 
-  /** The last place at which the key still has this revision; what replaced it. */
+  /** The last position at which the key still has this revision; what replaced it. */
   endOf(revision: number): { place: number; next: RevisionFact | undefined } {
     const next = this.facts[this.countUpTo(revision)];
     return { place: next === undefined ? Infinity : 2 * next.revision - 1, next };
   }
 
-  /** The first place, from this one on, at which the key may be absent; infinite where there is none. */
+  /** Returns the first position, from this one on, at which the key may be absent; infinite if there is none. */
   absentAt(place: number): number {
     let gap = this.countUpTo(Math.floor(place / 2));
     for (;;) {
@@ -50,11 +50,11 @@ class KeyLine {
     }
   }
 
-  /** Where in the gap before revision number `gap` of the key it may be absent. */
+  /** Returns where the key may be absent in the gap before its revision number `gap`. */
   private absence(gap: number): { first: number; last: number } | undefined {
     const before = this.facts[gap - 1];
     const revision = before?.revision ?? 0;
-    // A deletion that nobody was told of takes a revision of its own.
+    // A deletion without a reply has a revision of its own.
     const wasThere = before?.isPresent === true;
     if (wasThere && !this.mayBeRemoved) return undefined;
     const first = 2 * (wasThere ? revision + 1 : revision) + 1;
@@ -63,7 +63,7 @@ class KeyLine {
     return first > last ? undefined : { first, last };
   }
 
-  /** How many of the key's revisions are up to this one. */
+  /** Returns how many of the key's revisions are at most this one. */
   private countUpTo(revision: number): number {
     let low = 0;
     let high = this.revisions.length;
@@ -84,14 +84,14 @@ interface Moment {
 
 export class RevisionOrder {
   private readonly lines = new Map<string, KeyLine>();
-  /** Revisions that an open write must have made, as no other can have. */
+  /** Revisions that only one open write can have made. */
   private readonly madeBy = new Map<Statement, number>();
-  /** The places that operations take. */
+  /** The positions of operations. */
   private readonly places = new Map<Statement, number>();
-  /** The last place that is known to be reached, and who knows. */
+  /** The last position known to be reached, and the operation that shows it. */
   private reached = 0;
   private reachedBy: Statement | undefined;
-  /** Of each open write without a revision: the last place that was reached when it was called. */
+  /** By open write without a revision: the last position that was reached when it was called. */
   private readonly openPlaces: number[] = [];
 
   constructor(
@@ -109,7 +109,7 @@ export class RevisionOrder {
   }
 
   /**
-   * @param allWritesRecorded the history has all writes of the group: then each revision was made by one of them
+   * @param allWritesRecorded whether the history has all writes of the group: then each revision was made by one of them
    * @param base the revision that the group began with
    */
   check(allWritesRecorded: boolean, base = 0): Violation | undefined {
@@ -168,7 +168,7 @@ export class RevisionOrder {
 
   private saw(statement: Statement, revision: number): Violation | undefined {
     const first = 2 * revision + 1;
-    // One that is stale may be late; but what it has seen was there then.
+    // A stale read may be late, but what it returned existed by then.
     if (isStale(statement)) {
       this.places.set(statement, first);
       return undefined;
@@ -208,7 +208,7 @@ export class RevisionOrder {
     return { rule: 'time', key: statement.operation.key, message, operations };
   }
 
-  /** A value that was seen at a revision without a writer was set by the one open write of that value. */
+  /** A value that was read at a revision without a writer was set by the only open write of that value. */
   private findMakers(): void {
     const candidates = new MultiMap<Statement>();
     for (const statement of this.statements) {
@@ -222,7 +222,7 @@ export class RevisionOrder {
     }
   }
 
-  /** Each revision below the last known one was made by a write of the history: by an open one, if nobody tells of it. */
+  /** Each revision below the last known one was made by a write of the history: by an open one, if no reply names it. */
   private checkGaps(base: number): Violation | undefined {
     const open = this.openPlaces.toSorted((a, b) => a - b);
     const made = new Set(this.madeBy.values());

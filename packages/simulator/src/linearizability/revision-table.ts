@@ -1,11 +1,11 @@
 /**
- * What the answers of a history tell about each revision of the group: its key, who made it, and what it holds.
+ * What the replies of a history say of each revision of the group: its key, its writer, and its value.
  *
- * Owns the facts. Knows nothing of time: what it finds wrong is wrong whenever it happened.
+ * Owns the facts. Ignores times: what it finds wrong is wrong whenever it happened.
  *
  * Invariants:
- * 1. A revision has one fact; where two answers differ about it, the first is kept and a violation is noted.
- * 2. A fact without a writer is of a revision that was seen and that only an open write (unknown) can have made.
+ * 1. A revision has one fact; if two replies differ about it, the first is kept and a violation is recorded.
+ * 2. A fact without a writer is of a revision that was read and that only an open write (unknown) can have made.
  */
 import { MultiMap } from './multi-map.js';
 import type { Operation, Rule, Violation } from './operation.js';
@@ -14,13 +14,13 @@ import type { Claim, Statement } from './statement.js';
 export interface RevisionFact {
   readonly revision: number;
   readonly key: string;
-  /** Whether the key was there then: false for a deletion. */
+  /** Whether the key existed then: false for a deletion. */
   readonly isPresent: boolean;
-  /** Whose answer says that it made it. */
+  /** The operation whose reply says that it made it. */
   readonly writer: Statement | undefined;
-  /** Undefined where nobody has told. */
+  /** Undefined: no reply names it. */
   value: string | undefined;
-  /** The first who told of it. */
+  /** The first operation that named it. */
   readonly witness: Statement;
 }
 
@@ -28,10 +28,10 @@ export class RevisionTable {
   readonly violations: Violation[] = [];
   private readonly facts = new Map<number, RevisionFact>();
   private readonly byKey = new MultiMap<RevisionFact>();
-  /** Of a revision that is not free: the next one that is. Filled as it is asked for. */
+  /** By revision that is not free: the next one that is. Filled on demand. */
   private readonly freeAfter = new Map<number, number>();
 
-  /** @param taken further revisions that are known to be of other keys. */
+  /** @param taken further revisions of other keys */
   constructor(
     private readonly statements: readonly Statement[],
     private readonly taken: ReadonlySet<number> = new Set(),
@@ -55,12 +55,12 @@ export class RevisionTable {
     return this.facts.values();
   }
 
-  /** The facts of one key, by revision. */
+  /** Returns the facts of one key, by revision. */
   ofKey(key: string): readonly RevisionFact[] {
     return this.byKey.of(key);
   }
 
-  /** The first revision above this one that nobody tells of. */
+  /** Returns the first revision above this one that no reply names. */
   nextFree(above: number): number {
     const passed: number[] = [];
     let free = above + 1;
@@ -79,7 +79,7 @@ export class RevisionTable {
     if (first !== undefined) this.violations.push({ rule, key: first.key, message, operations });
   }
 
-  /** What one answer says by itself. */
+  /** Records what one reply says. */
   private readAnswer(statement: Statement): void {
     const { operation } = statement;
     if (operation.outcome !== 'done') return;
@@ -105,7 +105,7 @@ export class RevisionTable {
     if (claim.type === 'set' && claim.expected) this.see(claim.expected, undefined, statement);
   }
 
-  /** Somebody found the key with this revision, and with this value where that is told. */
+  /** Records a read of the key with this revision and, if the reply has it, this value. */
   private see(revision: number, value: string | undefined, statement: Statement): void {
     const fact = this.facts.get(revision);
     if (fact === undefined) return this.add(revision, statement, { writer: undefined, isPresent: true, value });
@@ -132,7 +132,7 @@ export class RevisionTable {
     this.byKey.add(key, fact);
   }
 
-  /** Each value that was read at a revision without a writer needs an open write of its own that may have set it. */
+  /** Each value that was read at a revision without a writer needs an open write of its own that can have set it. */
   private lookForOrigins(): void {
     const orphans = [...this.facts.values()].filter(({ writer, value }) => writer === undefined && value !== undefined);
     if (orphans.length === 0) return;
@@ -179,7 +179,7 @@ function idOf(key: string, value: string | undefined): string {
   return JSON.stringify([key, value]);
 }
 
-/** What is wrong with an answer by itself. */
+/** Returns what is wrong with a reply by itself. */
 function faultOf(operation: Extract<Operation, { outcome: 'done' }>): string | undefined {
   const { revision } = operation.reply;
   switch (operation.name) {

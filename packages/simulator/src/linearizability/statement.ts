@@ -1,14 +1,14 @@
-/** What an operation says about its key, as the judges see it. */
+/** What an operation says about its key, in the form that the checks use. */
 import type { Operation } from './operation.js';
 
 export type Claim =
-  /** The key had this revision (0: it was not there); and this value, where the answer tells it. */
+  /** The key had this revision (0: it was missing); and this value, if the reply has it. */
   | { readonly type: 'saw'; readonly revision: number; readonly value: string | undefined }
-  /** It made this revision of the key; only if the key had revision `expected`, where that is given. */
+  /** It made this revision of the key; if `expected` is given, the key had that revision before. */
   | { readonly type: 'set'; readonly revision: number; readonly value: string; readonly expected: number | undefined }
-  /** It removed the key, which was there, and that is this revision. */
+  /** It removed the key, which existed, with this revision. */
   | { readonly type: 'removed'; readonly revision: number }
-  /** It may have set the key; then only if the key had revision `expected`, where that is given. */
+  /** It may have set the key; if `expected` is given, only from that revision. */
   | { readonly type: 'may_set'; readonly value: string; readonly expected: number | undefined }
   | { readonly type: 'may_remove' };
 
@@ -16,11 +16,11 @@ export interface Statement {
   readonly operation: Operation;
   readonly claim: Claim;
   readonly called: number;
-  /** Infinite for what may have happened: it may happen whenever it likes. */
+  /** Infinite for an unknown outcome: it may happen at any time. */
   readonly returned: number;
 }
 
-/** What the operation says; undefined: nothing. */
+/** Returns what the operation says; undefined: nothing. */
 export function statementOf(operation: Operation): Statement | undefined {
   const claim = claimOf(operation);
   if (claim === undefined) return undefined;
@@ -36,12 +36,12 @@ export function isOpen({ type }: Claim): boolean {
   return type === 'may_set' || type === 'may_remove';
 }
 
-/** Whether it is a read that may have been answered with what was there once. */
+/** Whether it is a read that may return an outdated value. */
 export function isStale({ operation }: Statement): boolean {
   return operation.name === 'get' && operation.consistency === 'stale';
 }
 
-/** The same operation, but as if nobody had heard its answer; undefined: then it says nothing. */
+/** Returns the same operation as if its reply were lost; undefined: then it says nothing. */
 export function weakened(statement: Statement): Statement | undefined {
   const { claim } = statement;
   switch (claim.type) {

@@ -1,16 +1,16 @@
 /**
- * Transactions: all of one happened at one moment. For the other judges each is taken apart into operations on keys;
- * what only holds of it as a whole is looked at here.
+ * Transactions are atomic. For the other checks each is split into operations on keys; what holds only for the whole is
+ * checked here.
  */
 import { MultiMap } from './multi-map.js';
 import type { Operation } from './operation.js';
 
-/** A transaction of two branches that was made up by a client of the simulator, and what became of it. */
+/** A transaction with two branches of a client of the simulator, and its outcome. */
 export interface Transaction {
   readonly client: string;
   readonly called: number;
   readonly returned: number;
-  /** The keys and the revisions that they should have. */
+  /** The keys and their expected revisions. */
   readonly compare: readonly (readonly [key: string, revision: number])[];
   readonly then: readonly Part[];
   readonly else: readonly Part[];
@@ -24,7 +24,7 @@ export type Part =
 
 interface Reply {
   readonly succeeded: boolean;
-  /** The group's, after it. */
+  /** The group's revision after it. */
   readonly revision: number;
   readonly results: readonly PartResult[];
 }
@@ -34,13 +34,13 @@ export type PartResult =
   | readonly ['delete', revision: number, deleted: boolean]
   | readonly ['get', value: string | null, revision: number];
 
-/** What was found of a key, just before the transaction wrote. */
+/** What was found of a key just before the transaction wrote. */
 interface Found {
   readonly key: string;
   readonly revision: number;
 }
 
-/** The operations on keys that a transaction stands for: those that happened, or all that may have. */
+/** Returns the operations on keys of a transaction: those that happened, or all that may have. */
 export function operationsOf(transaction: Transaction): Operation[] {
   const { client, called, returned, ended } = transaction;
   const one = (key: string) => ({ client, key, called, returned });
@@ -57,7 +57,7 @@ export function operationsOf(transaction: Transaction): Operation[] {
   const parts = succeeded ? transaction.then : transaction.else;
   const done = parts.flatMap((part, at) => partOperation(one(part[1]), part, results[at]) ?? []);
   if (!succeeded) return done;
-  // What held is what a refused swap would have been told.
+  // What held is what a failed swap would have returned.
   const held = transaction.compare.map(
     ([key, revision]): Operation => ({
       ...one(key),
@@ -90,9 +90,9 @@ function partOperation(
 }
 
 /**
- * What is wrong with a transaction as a whole, in a sentence: its answer does not fit, its writes are not one behind the other,
- * or another write of a key came between what it found and what it did.
- * @param operations all of the history, those of transactions, too
+ * Returns what is wrong with a transaction as a whole, in a sentence: its reply is inconsistent, its writes are not
+ * consecutive, or another write of a key happened between its reads and its writes.
+ * @param operations all of the history, including those of transactions
  */
 export function faultOfTransactions(
   transactions: readonly Transaction[],
@@ -112,10 +112,10 @@ export function faultOfTransactions(
   return undefined;
 }
 
-/** What is known of the writes of a key. */
+/** The known writes of a key. */
 interface KeyFacts {
   readonly facts: readonly WriteFact[];
-  /** Whether a deletion of it may have happened that nobody tells of. */
+  /** Whether a deletion without a reply may have happened. */
   readonly mayBeGone: boolean;
 }
 
@@ -167,12 +167,12 @@ function faultOf(
   return found.map((one) => intruderOf(one, before, factsOf(one.key))).find((fault) => fault !== undefined);
 }
 
-/** Whether all that was compared was also read, and was so. */
+/** Whether all compared keys were read with the expected revisions. */
 function isHeld(compare: Transaction['compare'], found: readonly Found[]): boolean {
   return compare.every(([key, revision]) => found.some((one) => one.key === key && one.revision === revision));
 }
 
-/** Who wrote the key between what was found of it and the moment of the transaction. */
+/** Returns the operation that wrote the key between the transaction's read of it and the transaction's writes. */
 function intruderOf({ key, revision }: Found, upTo: number, { facts, mayBeGone }: KeyFacts): string | undefined {
   if (revision > upTo) return `it found ${key} at revision ${revision}, when the group was at ${upTo}`;
   const last = facts

@@ -1,8 +1,8 @@
-/** Watches: who was told all that changed between two revisions was told each write there, once, and as it was. */
+/** Watches: a watch that covers two revisions received each write between them, once, with its value. */
 import type { KeyChange } from '@conclave/protocol';
 import type { Operation } from './operation.js';
 
-/** All changes behind `after` up to `upTo` of the keys that begin with `prefix`. */
+/** All changes after `after` up to `upTo` of the keys that begin with `prefix`. */
 export interface WatchedChanges {
   readonly prefix: string;
   readonly after: number;
@@ -11,7 +11,7 @@ export interface WatchedChanges {
 }
 
 /**
- * What is wrong, in a sentence.
+ * Returns what is wrong, in a sentence.
  * @param operations the history of the keys
  */
 export function faultOfWatches(
@@ -37,7 +37,7 @@ function orderFault({ prefix, after, upTo, changes }: WatchedChanges): string | 
   return undefined;
 }
 
-/** All watches are told the same of a revision. */
+/** All watches receive the same of a revision. */
 function differenceFault({ changes }: WatchedChanges, told: Map<number, string>): string | undefined {
   for (const change of changes) {
     const [revision] = change;
@@ -62,7 +62,7 @@ function missedWrite(
     if (revision <= after || revision > upTo) continue;
     const change = seen.get(revision);
     if (change === undefined) return `a watch that knows all up to ${upTo} was not told ${described(written)}`;
-    // What the client was told names no lease.
+    // The client's reply names no lease.
     if (described(withoutLease(change)) !== described(written)) {
       return `a client was told ${described(written)}, and a watch ${described(change)}`;
     }
@@ -70,7 +70,7 @@ function missedWrite(
   return undefined;
 }
 
-/** The change that a client was told that it made. */
+/** Returns the change that a client's reply says it made. */
 function writeOf(operation: Operation): KeyChange | undefined {
   if (operation.outcome !== 'done' || operation.name === 'get') return undefined;
   const { key } = operation;

@@ -13,7 +13,7 @@ export interface AnyCore {
   step(input: unknown, at: Instant): readonly Effect[];
 }
 
-/** `rival`: the second node of a peer, which somebody has started by mistake. */
+/** `duplicate-node`: the second node of a peer, started by mistake. */
 export type ProcessKind = ActorKind | 'duplicate-node';
 
 export class Actor {
@@ -23,23 +23,26 @@ export class Actor {
   readonly connection: NatsConnection;
   readonly clock = new VirtualClock();
   isUp = true;
-  /** Raised when its core is replaced, so that what was meant for the one before is not delivered. */
+  /** Increased when its core is replaced, so that nothing meant for the previous core is delivered. */
   generation = 1;
   /** The number of each timer's last setting. */
   readonly timers = new Map<string, number>();
-  /** While it is paused: what has happened to it since. */
+  /** While it is paused: the inputs that wait. */
   waiting: (() => void)[] | undefined;
-  /** The write that its disk is about to finish. */
+  /** The write that its disk is executing. */
   writing: (() => void) | undefined;
   isIdlePending = false;
-  /** Raised as its core begins a step and as it ends it: odd while it takes one. What is known of a core as of an even number stays true. */
+  /**
+   * Increased before and after each step of its core: odd during a step. What was read from a core at an even number
+   * stays valid until it changes.
+   */
   stepCount = 0;
 
   constructor(
     readonly peerId: PeerId,
     readonly processKind: ProcessKind,
     public core: AnyCore,
-    /** Its own, over all its lives. */
+    /** Its own stream, over all its generations. */
     readonly random: Random,
   ) {
     this.name = `${peerId}.${processKind}`;

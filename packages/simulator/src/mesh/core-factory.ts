@@ -1,4 +1,4 @@
-/** Makes the cores of a run: the ones of production, or others in their place, such as mutants. */
+/** Creates the cores of a run: those of production. */
 import type { StateMachine, StateMachineRestore } from '@conclave/actor/core';
 import { BallotBoxCore } from '@conclave/ballot-box';
 import { KvStateMachine } from '@conclave/kv';
@@ -29,19 +29,19 @@ import { electionTimeoutOf } from './virtual-clock.js';
 
 export const groupId = 'main' as GroupId;
 
-/** `old`: it speaks feature level 0 alone, and its state machine skips what it does not know, as that of the first version does. */
+/** `old`: it supports feature level 0 only, and its state machine skips unknown commands, as that of the first version does. */
 export type Build = 'old' | 'new';
 
 const levelsOf: Readonly<Record<Build, Levels>> = { old: levelsOfFirstVersion, new: supportedLevels };
 
 export interface CoreSettings {
-  /** When a client's session expires that did nothing. */
+  /** After which time an idle session of a client expires. */
   readonly clientSessionMs: number;
-  /** Whether messages between actors are encoded, decoded and parsed on the way. It takes its time. */
+  /** Whether messages between actors are encoded, decoded and parsed in transit, which is slower. */
   readonly wire: boolean;
-  /** A snapshot is taken when so many bytes of entries have been applied since the last one. */
+  /** A snapshot is taken after this many bytes of applied entries. */
   readonly snapshotLogBytes: number;
-  /** And after so many milliseconds. */
+  /** And after this many milliseconds. */
   readonly snapshotIntervalMs: number;
   /** Entries before a snapshot that the log keeps. */
   readonly snapshotMarginEntries: number;
@@ -52,7 +52,7 @@ export interface CoreSettings {
   /** Which build all processes begin with. */
   readonly build: Build;
   readonly levelSettleMs: number;
-  /** Whose processes have a longer election timeout than all others; undefined: nobody's. */
+  /** The peer with a longer election timeout than all others; undefined: none. */
   readonly slowerPeer: PeerId | undefined;
 }
 
@@ -86,7 +86,7 @@ export class CoreFactory {
     return this.builds.get(`${peerId}.${kind}`) ?? this.settings.build;
   }
 
-  /** @param divergence what the core before this one, of the same process, knew of its state */
+  /** @param divergence what the previous core of the same process knew of its state */
   make(peerId: PeerId, kind: ActorKind, divergence?: Divergence): AnyCore {
     this.drawn += 1;
     const incarnation = `id${this.drawn}`;
@@ -112,7 +112,7 @@ export class CoreFactory {
     }
   }
 
-  /** A replicator's process hosts one group here, and has a throttle of its own. */
+  /** Here a replicator's process serves one group, with its own throttle. */
   private newThrottle(): SnapshotThrottle {
     const { snapshotBytesPerSecond: bytesPerSecond } = this.settings;
     return new SnapshotThrottle({ bytesPerSecond, burstMs: defaultTimes.heartbeatIntervalMs });

@@ -1,6 +1,6 @@
 /**
  * A mesh of the real cores in virtual time: one queue of events, one seed. It owns the processes, their clocks and
- * timers, and carries out what the cores ask for. It decides nothing about Raft. Who watches, judges.
+ * timers, and executes the effects of the cores. It decides nothing about Raft; its observer checks it.
  */
 import type { Instant } from '@conclave/actor/core';
 import type { KvStateMachine } from '@conclave/kv';
@@ -38,7 +38,7 @@ export { groupId } from './core-factory.js';
 export type { Answer, RunObserver } from './run-observer.js';
 
 export class CoreMesh extends Processes {
-  /** Things that have happened: deliveries, timers, disks, requests. */
+  /** How many steps the cores have taken: for messages, timers, disks and requests. */
   steps = 0;
   readonly events: { readonly atMs: number; readonly peerId: PeerId; readonly event: ConclaveEvent }[] = [];
   readonly random: Random;
@@ -48,26 +48,26 @@ export class CoreMesh extends Processes {
   readonly diskDriver: DiskDriver;
   readonly door: RequestDoor;
   readonly requests: OpenRequests;
-  /** What the clocks of nodes have shown at most. */
+  /** An upper bound of the clocks of all nodes. */
   readonly clocks = new FastestClock();
   private readonly router: MessageRouter;
   observer: RunObserver = {};
-  /** What each step of an actor may use as chance, where that is not to be left to it: for scenarios. */
+  /** For scenarios: the random number of an actor's step, in place of its stream. */
   randomOf: ((actor: Actor) => number) | undefined;
-  /** Whether a message that arrives is to be delivered now; if not, it may be later, by `deliver`. For scenarios. */
+  /** For scenarios: whether an arriving message is delivered now; if not, `deliver` may do it later. */
   gate: ((from: Actor, to: Actor, message: Passing, deliver: () => void) => boolean) | undefined;
-  /** Is told what happens, a line each. */
+  /** Receives a line for each event. */
   trace: ((line: string) => void) | undefined;
   private readonly clockwork = new VirtualTime();
   private readonly factory: CoreFactory;
-  /** Nodes outside the group, which hear who leads. */
+  /** Nodes outside the group that subscribe to announcements of leaders. */
   private readonly outside = new Set<Actor>();
   private timersSet = 0;
-  /** A node has begun a watch, or gone on with it, or closed it (`unwatch`). */
+  /** Called when a node has opened, renewed or closed (`unwatch`) a watch. */
   onWatchServed: (actor: Actor, operation: 'watch' | 'unwatch', watchId: string) => void = () => {};
-  /** A node publishes for a watch. */
+  /** Called when a node publishes for a watch. */
   onPublished: (actor: Actor, watchId: string, message: WatchMessage) => void = () => {};
-  /** Events, for clients that subscribe to them. */
+  /** Called with each event, for clients that subscribe to them. */
   onEvent: (actor: Actor, event: ConclaveEvent) => void = () => {};
 
   constructor(
@@ -96,7 +96,7 @@ export class CoreMesh extends Processes {
 
   // ---- processes ---------------------------------------------------------------------------------
 
-  /** Starts a process; one of that name that runs is ended first. */
+  /** Starts a process; a running one of that name is crashed first. */
   start(peerId: PeerId, processKind: ProcessKind): void {
     this.crash(peerId, processKind);
     this.trace?.(`${this.time()} start ${peerId}.${processKind}`);
@@ -116,7 +116,7 @@ export class CoreMesh extends Processes {
     if (actor.kind === 'log-store') this.diskDriver.measure(actor);
   }
 
-  /** Ends a process, at once and without a word. */
+  /** Crashes a process: it sends nothing more. */
   crash(peerId: PeerId, processKind: ProcessKind): void {
     const actor = this.known.get(`${peerId}.${processKind}`);
     if (actor?.isUp !== true) return;
@@ -134,7 +134,7 @@ export class CoreMesh extends Processes {
     this.network.disconnect(actor);
   }
 
-  /** The node has asked to be started over, in the same process. */
+  /** Replaces the core of a node that has requested a restart, in the same process. */
   private startOver(actor: Actor, divergence: Divergence | undefined): void {
     this.coverage.count('node restarted because its log-store had');
     this.requests.refuseAllOf(actor, { code: 'EPERM', message: 'the node starts over', outcome: 'unknown' });
@@ -149,7 +149,7 @@ export class CoreMesh extends Processes {
     this.begin(actor);
   }
 
-  /** Which build a process runs from its next start on. */
+  /** Sets the build that a process runs from its next start on. */
   setBuild(peerId: PeerId, kind: ActorKind, build: Build): void {
     this.factory.setBuild(peerId, kind, build);
   }
@@ -205,7 +205,7 @@ export class CoreMesh extends Processes {
     this.clockwork.after(ms, run);
   }
 
-  /** Runs until the condition holds; false where it does not within so long. */
+  /** Runs until the condition holds; returns false if it does not within this many milliseconds. */
   until(condition: () => boolean, withinMs: number): boolean {
     return this.clockwork.until(condition, withinMs);
   }
@@ -220,7 +220,7 @@ export class CoreMesh extends Processes {
 
   // ---- steps -------------------------------------------------------------------------------------
 
-  /** Gives a process something to do, now or, where it is paused, later. */
+  /** Gives a process something to do: now or, while it is paused, when it is resumed. */
   hand(actor: Actor, run: () => void): void {
     if (actor.waiting === undefined) run();
     else actor.waiting.push(run);
@@ -303,7 +303,7 @@ export class CoreMesh extends Processes {
           else this.serving.delete(actor);
           break;
         case 'leave_door':
-          // Its own subjects: `nodesOf` has those that listen there.
+          // The peer's own subjects: `nodesOf` returns the nodes that subscribe to them.
           break;
         case 'hear_leaders':
           if (effect.hear) this.outside.add(actor);
@@ -347,7 +347,7 @@ export class CoreMesh extends Processes {
     this.onEvent(actor, event);
   }
 
-  /** Who leads takes no entries, and neither does the peer that led before. */
+  /** Counts if the leader is read-only, and so is its predecessor. */
   private countReadOnlyLeaders(): void {
     const elected = this.events.filter(({ event }) => event.name === 'leader_elected').map(({ peerId }) => peerId);
     const last = elected.at(-1);
@@ -373,7 +373,7 @@ export class CoreMesh extends Processes {
 
   // ---- requests ----------------------------------------------------------------------------------
 
-  /** Gives a node a request, as it stands behind the door. */
+  /** Gives a node a request that has been parsed. */
   request(actor: Actor, input: (requestId: number) => NodeInput, respond?: (answer: Answer) => void): number {
     const requestId = this.requests.add(actor, respond);
     this.step(actor, input(requestId), 'door');
@@ -392,7 +392,7 @@ function keepsInvariants<T>(actor: Actor, run: () => T): T {
   }
 }
 
-/** Inputs of cores in a line, for traces. */
+/** Formats an input of a core for the trace. */
 function describe(asked: unknown): string {
   const input = asked as { readonly type: string };
   if (input.type !== 'message') return `${input.type} ${describeFields({ ...input, type: undefined })}`;

@@ -1,7 +1,7 @@
 /** What a run has reached, and how often: which of it is expected says `run/expected-coverage.ts`. */
 import type { ConclaveEvent, Message } from '@conclave/protocol';
 
-/** How often each thing was really reached in a run: a message lost, a stage entered, an answer of a kind given. */
+/** Counts what really happened in a run: a lost message, a stage of a change, an outcome of a call. */
 export class Coverage {
   private readonly counts = new Map<string, number>();
 
@@ -52,10 +52,10 @@ export function countMessage(coverage: Coverage, { name, body }: Message): void 
   coverage.count('snapshot transfer resumed after a restart');
 }
 
-/** What a node may have to drop, and seldom gets to. */
+/** Reasons for which a node rarely drops a message. */
 const rareDrops = ['timeout_now_stale', 'feed_append_not_in_step', 'feed_append_busy', 'echo_unsure_of_session'];
 
-/** A core is about to be gone: what it has dropped. */
+/** Counts what a core has dropped, before it is replaced. */
 export function countDrops(coverage: Coverage, core: object): void {
   const { dropped = {} } = core as { readonly dropped?: Readonly<Record<string, number>> };
   for (const reason of rareDrops) if ((dropped[reason] ?? 0) > 0) coverage.count(`dropped: ${reason}`, dropped[reason]);

@@ -1,6 +1,6 @@
 /**
- * Finds who hosts the group over the virtual network, as `HostDiscovery` does over NATS: each node and each log-store that the
- * question reaches answers, a fenced or an opening node too, and what comes back in time counts.
+ * Finds the hosts of the group over the virtual network, as `HostDiscovery` does over NATS: each node and log-store
+ * that receives the question replies, also a fenced or an opening node, and replies that arrive in time count.
  */
 import type { LogStoreCore } from '@conclave/log-store';
 import type { GroupHost } from '@conclave/node';
@@ -8,7 +8,7 @@ import type { PeerId } from '@conclave/protocol';
 import type { Actor, ProcessKind } from './actor.js';
 import type { ActorHost } from './actor-host.js';
 
-/** How long answers are waited for. */
+/** How long it waits for replies. */
 const answerMs = 300;
 
 /** What a discovery needs of the mesh. */
@@ -18,7 +18,7 @@ export interface DiscoveryHost extends ActorHost {
   logStore(peerId: PeerId): LogStoreCore;
 }
 
-/** @param onFound is told once, when the time is over; null: there is no connection to NATS */
+/** @param onFound called once, when the time is over; null: there is no connection to NATS */
 export function discoverHosts(mesh: DiscoveryHost, asker: Actor, onFound: (hosts: GroupHost[] | null) => void): void {
   const found = new Map<PeerId, GroupHost>();
   const answered = (actor: Actor, store: GroupHost['store']): void => {
@@ -48,7 +48,7 @@ export function discoverHosts(mesh: DiscoveryHost, asker: Actor, onFound: (hosts
 
 function storeOf(mesh: DiscoveryHost, peerId: PeerId): GroupHost['store'] {
   const { storeId, groupUid, lastIndex } = mesh.logStore(peerId).durableState;
-  // It is being loaded, or cannot be.
+  // The store is being loaded, or cannot be loaded.
   if (storeId === '') return null;
   return { group_uid: groupUid, last_index: lastIndex };
 }

@@ -1,4 +1,4 @@
-/** Carries out what log-stores ask of their disks: after a while, not at all, or badly. It decides nothing. */
+/** Executes the disk effects of log-stores: with delays, failures, and losses in crashes. It decides nothing. */
 import type { Leftovers, LogStoreCore, LogStoreEffect } from '@conclave/log-store';
 import { ConclaveError, type PeerId } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
@@ -9,7 +9,7 @@ import type { VirtualDisks } from './virtual-disks.js';
 
 const usualDelayMs = 2;
 const measureEveryMs = 3000;
-/** From here on a disk is called slow. */
+/** From this delay on a disk counts as slow. */
 const slowMs = 50;
 
 type Outcome = { readonly type: string };
@@ -22,10 +22,10 @@ export interface DiskHost extends ActorHost {
 }
 
 export class DiskDriver {
-  /** Where they are not the usual ones: up to how many milliseconds an access takes. */
+  /** Maximum milliseconds of an access, if not the usual ones. */
   private readonly delays = new Map<PeerId, number>();
   private readonly failing = new Set<PeerId>();
-  /** Bytes that are free, where that was ever said. */
+  /** Free bytes, where they were set. */
   private readonly free = new Map<PeerId, number>();
 
   private readonly chances = new Map<PeerId, Random>();
@@ -41,14 +41,14 @@ export class DiskDriver {
     this.failing.add(peerId);
   }
 
-  /** So much room the peer's disk has from now on. */
+  /** Sets the free space of the peer's disk. */
   setFree(peerId: PeerId, freeBytes: number): void {
     this.free.set(peerId, freeBytes);
     const actor = this.mesh.actor(peerId, 'log-store');
     if (actor?.isUp === true) this.measure(actor);
   }
 
-  /** As the shell of a log-store does when it starts, and every few seconds. */
+  /** Reports the free space, as the shell of a log-store does when it starts and every few seconds. */
   measure(actor: Actor): void {
     const freeBytes = this.free.get(actor.peerId);
     if (freeBytes === undefined) return;
@@ -67,7 +67,7 @@ export class DiskDriver {
     for (const peerId of this.free.keys()) this.setFree(peerId, Number.MAX_SAFE_INTEGER);
   }
 
-  /** What was handed to the disk may be there after the crash, or not. */
+  /** A write in progress survives the crash, or is lost. */
   crash(actor: Actor): void {
     if (actor.writing === undefined) return;
     const survives = this.random(actor.peerId).chance(0.5);
@@ -110,7 +110,7 @@ export class DiskDriver {
     }
   }
 
-  /** Some time, in its own order; not at all where the process crashes before. */
+  /** Clears garbage some time later, in any order; never if the process crashes before. */
   private clear(actor: Actor, leftovers: Leftovers): void {
     const { generation, peerId } = actor;
     this.mesh.after(this.random(peerId).next() * (this.delays.get(peerId) ?? usualDelayMs), () => {
@@ -118,7 +118,7 @@ export class DiskDriver {
     });
   }
 
-  /** @param isSync whether what is durable may be another afterwards */
+  /** @param isSync whether it may change what is durable */
   private later(actor: Actor, outcome: () => Outcome, isSync: boolean): void {
     const { generation, peerId } = actor;
     const delayMs = this.delays.get(peerId);
@@ -140,7 +140,7 @@ export class DiskDriver {
       writing?.();
       return { type: 'written' };
     }
-    // It cannot be told whether it is there.
+    // It is unknown whether it was written.
     if (this.random(peerId).chance(0.5)) writing?.();
     this.mesh.coverage.count('write failed');
     return { type: 'write_failed', code: 'EIO', message: 'the disk is broken' } as Outcome;

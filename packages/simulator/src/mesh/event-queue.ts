@@ -1,4 +1,4 @@
-/** What is to happen, by the time when it does: a binary heap. Of two at one time, the one that was put in first. */
+/** Future events ordered by time: a binary heap. Of two events at one time, the one that was added first comes first. */
 interface QueuedEvent {
   readonly atMs: number;
   readonly order: number;
@@ -29,12 +29,12 @@ export class EventQueue {
     heap[place] = happening;
   }
 
-  /** When the next one happens; undefined: nothing will. */
+  /** The time of the next event; undefined: there is none. */
   get nextMs(): number | undefined {
     return this.heap[0]?.atMs;
   }
 
-  /** Takes the next one out. */
+  /** Removes the next event and returns it. */
   pop(): (() => void) | undefined {
     const { heap } = this;
     const first = heap[0];

@@ -1,6 +1,7 @@
 /**
- * A fault of a state machine: something in its memory is not as its log says. What is put there no client of a run ever reads, as
- * nobody can tell before the members compare; but digests and snapshots have it, and who is restored from such a snapshot.
+ * A fault of a state machine: its memory differs from its log. No client of a run reads what is added, since nothing
+ * can detect it before the members compare digests; but digests and snapshots contain it, and so does a state restored
+ * from such a snapshot.
  */
 import type { KvQuery, KvStateMachine } from '@conclave/kv';
 
@@ -9,7 +10,7 @@ export type StatePart = (typeof stateParts)[number];
 
 const name = '~flipped';
 
-/** The parts of a key-value store that a fault gets at. */
+/** The parts of a key-value store that the fault changes. */
 interface Opened {
   readonly keys: {
     restore(key: string, value: string, revision: number, leaseId: number): boolean;
@@ -19,7 +20,7 @@ interface Opened {
   };
 }
 
-/** Puts a key there that was never written, or a lock that nobody has asked for. False: there is no place for it. */
+/** Adds a key that was never written, or a lock that nobody requested. Returns false if that is not possible. */
 export function flipState(machine: KvStateMachine, part: StatePart): boolean {
   if (isFlipped(machine)) return false;
   const { keys } = machine as unknown as Opened;
@@ -31,7 +32,7 @@ export function flipState(machine: KvStateMachine, part: StatePart): boolean {
   return lease !== undefined && keys.locks.restore(name, 0, ['nobody', lease[0]], []);
 }
 
-/** Whether the state is wrong by that. */
+/** Whether the state has this fault. */
 export function isFlipped(machine: KvStateMachine): boolean {
   const [found] = machine.query({ type: 'keys', keys: [name] } satisfies KvQuery) as readonly (readonly [
     unknown,

@@ -1,4 +1,4 @@
-/** Takes messages from actor to actor: who hears them, and what of them arrives. It does not know what they mean. */
+/** Routes messages from actor to actor: it knows the recipients, not what messages mean. */
 import {
   decode,
   encode,
@@ -13,7 +13,7 @@ import { InvariantViolation } from '../invariants/invariant-violation.js';
 import type { Actor, ProcessKind } from './actor.js';
 import type { ActorHost } from './actor-host.js';
 
-/** What passes from one peer to another: a message to an actor, or what a leader publishes for the other leaders of that name. */
+/** What travels between peers: a message to an actor, or a leader's announcement for other leaders of the group's name. */
 export type Passing = Message | { readonly name: 'led_history'; readonly body: LedHistory };
 
 /** What the router needs of the mesh. */
@@ -26,12 +26,12 @@ export interface RouterHost extends ActorHost {
 }
 
 export class MessageRouter {
-  /** Which node hears which other peer's feed. */
+  /** By node: the other peer whose feed it is subscribed to. */
   private readonly feedSubscribers = new Map<string, PeerId>();
-  /** By peer and message. */
+  /** By peer and message: the names of the recipients. */
   private readonly names = new Map<PeerId, Map<string, readonly string[]>>();
 
-  /** @param wire whether messages are encoded, decoded and parsed, as between processes; else they are handed over */
+  /** @param wire whether messages are encoded, decoded and parsed, as between processes; otherwise the objects are passed on */
   constructor(
     private readonly mesh: RouterHost,
     private readonly wire: boolean,
@@ -51,7 +51,7 @@ export class MessageRouter {
     }
   }
 
-  /** A node hears from now on what this peer says on its feed; empty: nobody's. Its shell tells it a little later. */
+  /** Subscribes a node to this peer's feed; empty: to none. The node is informed a little later, as by its shell. */
   subscribeToPeerFeed(actor: Actor, peerId: PeerId | ''): void {
     const { mesh, feedSubscribers } = this;
     feedSubscribers.delete(actor.name);
@@ -74,7 +74,7 @@ export class MessageRouter {
     return others.length === 0 ? names : [...names, ...others];
   }
 
-  /** The processes of the peer itself that hear a message. */
+  /** The recipients of a message at the peer itself. */
   private listeners(peerId: PeerId, message: Message): readonly string[] {
     let known = this.names.get(peerId);
     if (known === undefined) {
@@ -89,7 +89,7 @@ export class MessageRouter {
     return names;
   }
 
-  /** To whoever has the name by now. */
+  /** Delivers to the process that has the name now. */
   private deliver(from: Actor, to: Actor, message: Message): void {
     const { mesh } = this;
     const actor = mesh.named(to.name);
@@ -100,7 +100,7 @@ export class MessageRouter {
   }
 }
 
-/** As it is after it went over NATS. */
+/** Returns the message as it arrives over NATS. */
 function carried(from: Actor, { name, body }: Message): Message {
   const parsed = messages[name].schema.safeParse(decode(encode(body)));
   if (parsed.success) return { name, body: parsed.data } as Message;
@@ -109,7 +109,7 @@ function carried(from: Actor, { name, body }: Message): Message {
 
 const processKinds = new Map<string, readonly ProcessKind[]>();
 
-/** Who of a peer hears a message. A rival hears what the node does. */
+/** Returns the processes of a peer that receive a message. A duplicate node receives what the node does. */
 function recipientsOf({ name }: Message): readonly ProcessKind[] {
   const known = processKinds.get(name);
   if (known !== undefined) return known;

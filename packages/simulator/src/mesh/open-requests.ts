@@ -1,4 +1,4 @@
-/** Requests that were given to nodes, and what became of them. Each is answered once at the most. */
+/** Requests that were given to nodes. Each is answered at most once. */
 import type { ErrorBody } from '@conclave/protocol';
 import type { Actor } from './actor.js';
 import type { Answer } from './run-observer.js';
@@ -29,7 +29,7 @@ export class OpenRequests {
     open.respond?.(answer);
   }
 
-  /** The node is gone: nobody will answer. */
+  /** The node has crashed: its requests are never answered. */
   forgetAllOf(actor: Actor): void {
     for (const [requestId, open] of this.open) if (open.actor === actor) this.open.delete(requestId);
   }
@@ -38,7 +38,7 @@ export class OpenRequests {
     for (const [requestId, open] of this.open) if (open.actor === actor) this.settle(requestId, { error });
   }
 
-  /** What is still to be answered, by a node that can: it runs, in the life in which it was asked. */
+  /** Returns the open requests whose node still runs, in the generation that received them. */
   unanswered(): { readonly requestId: number; readonly actor: Actor }[] {
     return [...this.open]
       .filter(([, { actor, generation }]) => actor.isUp && actor.generation === generation)

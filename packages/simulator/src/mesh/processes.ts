@@ -1,5 +1,5 @@
 /**
- * The processes of a mesh: who runs, who leads, and what each believes.
+ * The processes of a mesh: which run, which one leads, and what their cores report.
  *
  * Owns the table of processes, and which nodes serve the group. It starts and ends none of them: `CoreMesh` does.
  */
@@ -91,7 +91,7 @@ export abstract class Processes {
     return this.statusOf(this.nodeActor(peerId));
   }
 
-  /** The same as of its last step, for who asks after each: not for what goes by the clock. */
+  /** The same as of the node's last step: cheaper after each step, and not for fields that depend on the clock. */
   lastStatus(peerId: PeerId): StatusReply {
     return lastStatusOf(this.nodeActor(peerId), (actor) => this.statusOf(actor));
   }
@@ -101,7 +101,7 @@ export abstract class Processes {
     return summaryOf(this.nodeActor(peerId));
   }
 
-  /** What a node that runs answers to `status`. */
+  /** Returns a running node's reply to `status`. */
   statusOf(actor: Actor): StatusReply {
     return (actor.core as unknown as NodeCore).status({
       nowMs: actor.clock.at(this.nowMs),
@@ -110,25 +110,25 @@ export abstract class Processes {
     });
   }
 
-  /** What the peer's state machine answers to a query of kv. */
+  /** Returns the reply of the peer's state machine to a query of keys. */
   query(peerId: PeerId, keys: readonly string[]): unknown {
     const query: KvQuery = { type: 'keys', keys };
     return this.machineOf(this.nodeActor(peerId).core)?.query(query);
   }
 
-  /** Spoils the state of the peer's node; false: it cannot be. */
+  /** Corrupts the state of the peer's node; returns false if that is not possible. */
   flipState(peerId: PeerId, part: StatePart): boolean {
     const machine = this.machine(peerId);
     return machine !== undefined && flipState(machine, part);
   }
 
-  /** Whether the state of the peer's node is spoiled, by itself or from a snapshot. */
+  /** Whether the state of the peer's node is corrupted, directly or by a snapshot. */
   isFlipped(peerId: PeerId): boolean {
     const machine = this.isUp(peerId, 'node') ? this.machine(peerId) : undefined;
     return machine !== undefined && isFlipped(machine);
   }
 
-  /** The state of the peer's node, as pieces of a snapshot; none where it has no state machine. */
+  /** Returns the state of the peer's node as pieces of a snapshot; none without a state machine. */
   stateOf(peerId: PeerId): readonly Uint8Array[] {
     const machine = this.machine(peerId);
     return machine === undefined ? [] : [...piecesOf(machine)];

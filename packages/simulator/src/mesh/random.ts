@@ -1,8 +1,8 @@
-/** Chance from a seed (mulberry32), so that a run can be repeated. */
+/** Random numbers from a seed (mulberry32), so that a run can be repeated. */
 export class Random {
   private state: number;
 
-  /** @param stream what the chance is for: streams of one seed have nothing to do with each other */
+  /** @param stream the streams of one seed are independent of each other */
   constructor(
     private readonly seed: number,
     stream = 0,
@@ -19,8 +19,8 @@ export class Random {
   }
 
   /**
-   * The chance of one thing among many, by its name: so that what happens to one changes nothing for the others, and a
-   * script from which a command is deleted is nearly the same run.
+   * Returns a stream of its own for one of many things, by name: so that events of one change nothing for the others,
+   * and a script without one of its commands gives nearly the same run.
    */
   stream(name: string): Random {
     let hash = 0x811c9dc5;
@@ -30,7 +30,7 @@ export class Random {
     return new Random(this.seed, hash);
   }
 
-  /** A whole number from 0 on, below `count`. */
+  /** Returns an integer from 0 to `count` - 1. */
   below(count: number): number {
     return Math.floor(this.next() * count);
   }
@@ -44,7 +44,7 @@ export class Random {
   }
 }
 
-/** Neighbouring seeds far apart (the finalizer of murmur3). */
+/** Separates neighbouring seeds (the finalizer of murmur3). */
 function mixed(seed: number): number {
   let mix = seed | 0;
   mix = Math.imul(mix ^ (mix >>> 16), 0x85ebca6b);
@@ -52,7 +52,7 @@ function mixed(seed: number): number {
   return mix ^ (mix >>> 16);
 }
 
-/** Chance that is always the same: everything takes half of what it may take, and nothing unlikely happens. */
+/** Always 0.5: every delay is half of its maximum, and nothing unlikely happens. */
 export class ConstantRandom extends Random {
   constructor() {
     super(0);

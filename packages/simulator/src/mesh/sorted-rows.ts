@@ -1,4 +1,4 @@
-/** Rows in the order of their keys. Mostly they are added and deleted at the end. */
+/** Rows ordered by key. Most are added and deleted at the end. */
 import type { Row } from '@conclave/log-store';
 
 export class SortedRows {
@@ -47,14 +47,14 @@ export class SortedRows {
     return this.rows.slice(this.placeOf(key)).map((row) => row.key);
   }
 
-  /** From the last row at or before the key on. */
+  /** Returns up to `most` rows, from the last one at or before the key on. */
   from(key: string, most: number): Row[] {
     const place = this.placeOf(key);
     const first = this.rows[place]?.key === key ? place : Math.max(place - 1, 0);
     return this.rows.slice(first, first + most);
   }
 
-  /** Of the first row that is not before the key. */
+  /** Returns the position of the first row that is not before the key. */
   private placeOf(key: string): number {
     let [low, high] = [0, this.rows.length];
     while (low < high) {

@@ -1,13 +1,13 @@
 /** Clocks of processes, and their election timeouts. */
 import { defaultTimes, type PeerId } from '@conclave/protocol';
 
-/** The monotonic clock of a process: it may run fast or slow, and jump forward, but never back. */
+/** The monotonic clock of a process: it may run fast or slow, and jump forward, never back. */
 export class VirtualClock {
   private sinceMs = 0;
   private baseMs = 0;
   private rate = 1;
 
-  /** What it shows at a moment of the run. */
+  /** Returns what it shows at a time of the run. */
   at(nowMs: number): number {
     return this.baseMs + (nowMs - this.sinceMs) * this.rate;
   }
@@ -20,8 +20,8 @@ export class VirtualClock {
   }
 
   /**
-   * How long a timer of so many of its milliseconds takes: one at least, as in Node. Where a sum of times is off by its
-   * last digit, the timer is set once more and not for ever.
+   * Returns the run's milliseconds of a timer of `afterMs` by this clock: at least one, as in Node. If a sum of times
+   * is off by its last digit, the timer is set once more, not forever.
    */
   taken(afterMs: number): number {
     return afterMs === 0 ? 0 : Math.max(afterMs / this.rate, 1);
@@ -49,18 +49,18 @@ export class FastestClock {
     this.pieces.push({ fromMs: nowMs, shows, rate: Math.max(1, ...this.rates.values()) });
   }
 
-  /** What it shows at a moment of the run. */
+  /** Returns what it shows at a time of the run. */
   at(ms: number): number {
     const { fromMs, shows, rate } = this.pieces.findLast((piece) => piece.fromMs <= ms) ?? (this.pieces[0] as Piece);
     return shows + (ms - fromMs) * rate;
   }
 
-  /** How much it has passed between two moments of the run. */
+  /** Returns how far it has advanced between two times of the run. */
   passed(fromMs: number, toMs: number): number {
     return this.at(toMs) - this.at(fromMs);
   }
 
-  /** The first moment of the run at which it has passed so much since that one. */
+  /** Returns the first time of the run at which it has advanced by `forMs` since `fromMs`. */
   whenPassed(fromMs: number, forMs: number): number {
     const wanted = this.at(fromMs) + forMs;
     const piece = this.pieces.findLast(({ shows }) => shows <= wanted) ?? (this.pieces[0] as Piece);
@@ -70,7 +70,7 @@ export class FastestClock {
   }
 }
 
-/** Of the processes of one peer, in some runs; all others have the default. */
+/** Of one peer's processes in some runs; all others have the default. */
 const slowerElectionTimeoutMs = 1.5 * defaultTimes.electionTimeoutMs;
 
 /** The election timeout of a peer's processes. */

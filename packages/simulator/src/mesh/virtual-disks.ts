@@ -1,7 +1,7 @@
 /**
- * A disk per peer that keeps what was synced, as rows like LevelDB's. It owns what is stored, and decides nothing.
+ * One disk per peer, which keeps what was synced, as rows like LevelDB's. It owns what is stored, and decides nothing.
  *
- * A bit that has flipped is kept beside the row: actors read the damaged bytes, whoever judges the run the true ones.
+ * A flipped bit is stored beside its row: actors read the damaged bytes, the checks of a run read the true ones.
  */
 import {
   type BatchRange,
@@ -32,7 +32,7 @@ import {
 } from '@conclave/protocol';
 import { SortedRows } from './sorted-rows.js';
 
-/** An entry as it stands on a disk. The same object at every peer that stored the same batch. */
+/** An entry on a disk. The same object at every peer that stored the same batch. */
 export interface DiskEntry {
   readonly index: number;
   readonly term: number;
@@ -46,14 +46,14 @@ type IndexedPart = (typeof parts)[IndexedDiskPart];
 
 class VirtualDisk {
   meta: Uint8Array | undefined;
-  /** The record of the snapshot that counts. */
+  /** The record of the current snapshot. */
   snapshot: Uint8Array | undefined;
   readonly rows = { e: new SortedRows(), t: new SortedRows(), c: new SortedRows(), s: new SortedRows() };
-  /** All entries before the first one have gone into a snapshot. */
+  /** A snapshot covers all entries up to this one. */
   baseIndex: LogIndex = asLogIndex(0);
-  /** All entries behind that. */
+  /** All entries after that. */
   readonly entries: DiskEntry[] = [];
-  /** The bytes that stand under a key since a bit of them has flipped. */
+  /** By key: the bytes with a flipped bit. */
   readonly damaged = new Map<string, Uint8Array>();
 }
 
@@ -67,7 +67,7 @@ export class VirtualDisks {
   truncations = 0;
   private readonly decoded = new WeakMap<Uint8Array, readonly DiskEntry[]>();
 
-  /** Hear of what has become durable, and of what is lost. */
+  /** Called with what became durable, and when a disk is lost. */
   onWritten: (peerId: PeerId, operations: readonly StorageOperation[]) => void = () => {};
   onWiped: (peerId: PeerId) => void = () => {};
 
@@ -78,13 +78,13 @@ export class VirtualDisks {
     this.onWiped(peerId);
   }
 
-  /** Keeps a copy of a disk as it is now. */
+  /** Copies a disk as it is now. */
   copyDisk(peerId: PeerId): void {
     const disk = this.disk(peerId);
     this.kept.set(peerId, { operations: putsOf(this.groupId, disk), baseIndex: disk.baseIndex });
   }
 
-  /** The copy that was kept takes the place of the disk. */
+  /** Replaces the disk by its copy. */
   restoreDisk(peerId: PeerId): void {
     const kept = this.kept.get(peerId);
     if (kept === undefined) return;
@@ -108,7 +108,7 @@ export class VirtualDisks {
     };
   }
 
-  /** @throws ConclaveError ECORRUPT where a batch that is to be cut is damaged */
+  /** @throws ConclaveError ECORRUPT if a batch to be cut is damaged */
   write(peerId: PeerId, operations: readonly StorageOperation[]): void {
     const disk = this.disk(peerId);
     this.change(disk, operations);
@@ -171,8 +171,8 @@ export class VirtualDisks {
   // ---- for faults --------------------------------------------------------------------------------
 
   /**
-   * Flips one bit of the record that holds the index, or of the last one before it; of chunks `index` counts all that
-   * are there. False: there is none.
+   * Flips one bit of the record that contains the index, or of the last one before it; for chunks, `index` is a number
+   * among all that exist. Returns false if there is none.
    */
   flip(peerId: PeerId, part: 'meta' | IndexedDiskPart, index: number, chance: number): boolean {
     const disk = this.disk(peerId);
@@ -190,20 +190,20 @@ export class VirtualDisks {
     return (this.disks.get(peerId)?.damaged.size ?? 0) > 0;
   }
 
-  // ---- for who judges ----------------------------------------------------------------------------
+  // ---- for checks --------------------------------------------------------------------------------
 
-  /** All entries behind the base, in order. The same array over the life of a disk, which changes with it. */
+  /** All entries after the base, in order. The same array for each disk; it changes with the disk. */
   entries(peerId: PeerId): readonly DiskEntry[] {
     return this.disk(peerId).entries;
   }
 
-  /** Of the last entry, be it one that a snapshot stands for; 0: there is none. */
+  /** The index of the last entry, also if a snapshot covers it; 0: there is none. */
   lastIndex(peerId: PeerId): number {
     const { entries, baseIndex } = this.disk(peerId);
     return entries.at(-1)?.index ?? baseIndex;
   }
 
-  /** The configurations that are known, also those before the base. */
+  /** The stored configurations, also those before the base. */
   configurations(peerId: PeerId): ConfigurationEntry[] {
     const rows = this.disk(peerId).rows.c.all();
     return rows.map(({ value }) => {
@@ -237,13 +237,13 @@ export class VirtualDisks {
     disk.entries.push(...this.entriesOf(value));
   }
 
-  /** Leaves the entries before an index; none where these do not reach up to it. */
+  /** Keeps the entries before an index; none if they do not reach it. */
   private cut({ entries }: VirtualDisk, from: number): void {
     const kept = from - (entries[0]?.index ?? from);
     entries.length = kept <= entries.length ? Math.max(kept, 0) : 0;
   }
 
-  /** A snapshot counts: the log begins anew, behind its base. */
+  /** A snapshot became current: the log restarts after its base. */
   private compact(disk: VirtualDisk): void {
     const { base_index, last_index } = unseal(disk.meta as Uint8Array) as { base_index: LogIndex; last_index: number };
     disk.baseIndex = base_index;
@@ -298,7 +298,7 @@ export class VirtualDisks {
   }
 }
 
-/** What writes all that is on a disk. */
+/** Returns the operations that write all that is on a disk. */
 function putsOf(groupId: GroupId, { meta, snapshot, rows }: VirtualDisk): StorageOperation[] {
   const all = [
     ...(meta === undefined ? [] : [{ key: metaKey(groupId), value: meta }]),

@@ -1,10 +1,10 @@
 /**
- * The NATS servers of a run: three that are one cluster, and who is connected to which. It owns what is up, the routes
- * between the servers, and the connections; it does not know what is sent.
+ * The NATS servers of a run: a cluster of three, and the connections to them. It owns which servers are up, the routes
+ * between them, and the connections; it does not know what is sent.
  *
- * Like NATS: who loses its server goes to another after a while and stays there; a server that goes away takes what was
- * under way through it along; servers pass on only what comes from their own clients, so a route that is cut is not
- * gone around.
+ * As with NATS, a client that loses its server connects to another one after a while and stays there; a server that
+ * goes down loses the messages in flight through it; servers forward only messages of their own clients, so there is no
+ * way around a cut route.
  */
 import type { Random } from './random.js';
 
@@ -14,30 +14,30 @@ export type ServerName = (typeof serverNames)[number];
 interface Server {
   readonly name: ServerName;
   isUp: boolean;
-  /** How often it has gone away. */
+  /** How often it has gone down. */
   losses: number;
 }
 
 /** A process's connection to NATS. */
 export class NatsConnection {
-  /** Undefined: it looks for a server. */
+  /** Undefined: it is connecting. */
   server: Server | undefined;
-  /** What it does as soon as it has a server. */
+  /** Called once it is connected. */
   readonly onConnected: (() => void)[] = [];
   isClosed = false;
-  /** The highest number, in the order of sending, of what was heard. */
+  /** The highest sequence number, in sending order, of the received messages. */
   newestHeard = 0;
 
   constructor(readonly preferred: ServerName) {}
 }
 
-/** The server that a message was given to, as it was then. */
+/** The server to which a message was sent, as it was then. */
 export interface Passage {
   readonly server: Server;
   readonly losses: number;
 }
 
-/** Looking for a server takes at least and at most so long. */
+/** Minimum and maximum milliseconds of connecting. */
 const reconnectMs = { least: 50, most: 1500 };
 
 export class VirtualNats {
@@ -92,18 +92,18 @@ export class VirtualNats {
     this.cutRoutes.clear();
   }
 
-  /** Where a process's message begins its way; undefined: it has no server. */
+  /** Returns the server of a process's message; undefined: it has none. */
   passage({ server }: NatsConnection): Passage | undefined {
     return server === undefined ? undefined : { server, losses: server.losses };
   }
 
-  /** Whether what was sent on this way arrives at the process. */
+  /** Whether a message sent through that server arrives at the process. */
   isOpen({ server, losses }: Passage, { server: target }: NatsConnection): boolean {
     if (target === undefined || server.losses !== losses) return false;
     return this.cutRoutes.size === 0 || !this.cutRoutes.has(routeName(server.name, target.name));
   }
 
-  /** Whether somebody at one connection can be heard of at the other. */
+  /** Whether messages of one connection reach the other. */
   isReached(from: NatsConnection, to: NatsConnection): boolean {
     const passage = this.passage(from);
     return passage !== undefined && this.isOpen(passage, to);
@@ -134,7 +134,7 @@ function routeName(one: ServerName, other: ServerName): string {
   return one < other ? `${one} ${other}` : `${other} ${one}`;
 }
 
-/** Which server is beside a peer or client: the first five peers have n1/n4 at s1, n2/n5 at s2, n3 at s3. */
+/** The server near a peer or client: n1 and n4 are at s1, n2 and n5 at s2, n3 at s3. */
 export function preferredServer(name: string): ServerName {
   const number = Number(/\d+$/.exec(name)?.[0] ?? 1);
   return serverNames[(number - 1) % serverNames.length] as ServerName;

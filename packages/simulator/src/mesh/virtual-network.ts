@@ -1,6 +1,6 @@
 /**
- * Takes messages from process to process: each has a link to each other, on which they arrive in order; between links
- * there is no order. It loses some, delivers some twice, and lets nothing through a cut. It owns delivery; it does not
+ * Delivers messages between processes: each pair has a link, on which messages arrive in order; between links there is
+ * no order. It loses some messages, delivers some twice, and lets nothing through a cut. It owns delivery; it does not
  * know what is sent.
  */
 import type { Coverage } from './coverage.js';
@@ -10,7 +10,7 @@ import type { VirtualTime } from './virtual-time.js';
 
 /** A process as the network knows it. */
 export interface Endpoint {
-  /** `n1.node`, `n1.rival`, `c1`. */
+  /** `n1.node`, `n1.duplicate-node`, `c1`. */
   readonly name: string;
   /** `n1`, `c1`. */
   readonly owner: string;
@@ -18,12 +18,12 @@ export interface Endpoint {
 }
 
 export interface NetworkConditions {
-  /** Of each message: chance to be lost, and to be delivered twice. */
+  /** Probabilities of each message to be lost, and to be delivered twice. */
   loss: number;
   repeat: number;
-  /** Delivery takes up to so many milliseconds. */
+  /** Maximum milliseconds of a delivery. */
   delay: number;
-  /** A turn of an actor is up to so many milliseconds. */
+  /** Maximum milliseconds of an actor's turn. */
   turn: number;
 }
 
@@ -37,20 +37,20 @@ interface Cut {
 interface Link {
   readonly random: Random;
   lastArrivalMs: number;
-  /** What is sent on it arrives this much later. */
+  /** Additional milliseconds of each delivery on it. */
   lateMs: number;
-  /** As of which cuts `isCut` is known. */
+  /** The version of the cuts for which `isCut` is valid. */
   cutsSeen: number;
   isCut: boolean;
 }
 
-/** A repeat comes up to so much later. */
+/** A repeat arrives up to this many milliseconds later. */
 const lateMs = 500;
 
 export class VirtualNetwork {
   conditions: NetworkConditions = { ...goodConditions };
   readonly nats: VirtualNats;
-  /** Of each name, the process that has it now. */
+  /** By name: the process that has it now. */
   private readonly endpoints = new Map<string, Endpoint>();
   private readonly links = new Map<string, Map<string, Link>>();
   private cuts: Cut[] = [];
@@ -67,19 +67,19 @@ export class VirtualNetwork {
     this.nats = new VirtualNats(random.stream('NATS'), (ms, run) => this.time.after(ms, run));
   }
 
-  /** Messages of this name arrive this much later, behind what is sent after them, until `heal`. */
+  /** Delays messages of this name, so that later ones overtake them, until `endCuts`. */
   delayMessages(name: string, ms: number): void {
     this.lateMessages.set(name, ms);
   }
 
-  /** So does all that one process sends to another, in order. */
+  /** Delays all messages from one process to another, in order, until `endCuts`. */
   delayLink(from: string, to: string, ms: number): void {
     this.coverage.count('link delayed');
     this.lateLinks.push([from, to]);
     this.link(from, to).lateMs = ms;
   }
 
-  /** Connects a process to NATS; what is sent to its name is heard by it from now on. */
+  /** Connects a process to NATS; it receives what is sent to its name from now on. */
   connect(endpoint: Endpoint): void {
     this.endpoints.set(endpoint.name, endpoint);
     for (const link of this.links.get(endpoint.name)?.values() ?? []) link.lastArrivalMs = 0;
@@ -92,8 +92,8 @@ export class VirtualNetwork {
   }
 
   /**
-   * Sends something to a name; `deliver` is run when it arrives, once, twice or never.
-   * @param message its name, where it is a message between actors
+   * Sends something to a name; `deliver` is called when it arrives: once, twice or never.
+   * @param message its name, if it is a message between actors
    */
   send<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void, message = ''): void {
     const link = this.link(from.name, to);
@@ -106,8 +106,8 @@ export class VirtualNetwork {
   }
 
   /**
-   * The same, but never twice: for requests of clients. NATS repeats nothing by itself; what actors repeat, a late
-   * repeat stands for, but an attempt of a client has a reply subject of its own.
+   * The same, but never twice: for requests of clients. NATS repeats nothing by itself; a late repeat models the
+   * resends of actors, but each attempt of a client has a reply subject of its own.
    * @returns false: it is lost
    */
   sendOnce<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void): boolean {
@@ -141,7 +141,7 @@ export class VirtualNetwork {
     this.sent += 1;
     const order = this.sent;
     let atMs = this.time.nowMs + link.lateMs + link.random.next() * this.conditions.delay;
-    // In order, but for late repeats.
+    // In order, except late repeats.
     if (late > 0) atMs += late;
     else if (atMs < link.lastArrivalMs) atMs = link.lastArrivalMs;
     else link.lastArrivalMs = atMs;
@@ -152,7 +152,7 @@ export class VirtualNetwork {
         return this.coverage.count('message lost: its NATS server or the route went away');
       }
       if (this.isCut(link, from, target)) return this.coverage.count(this.cutName(from, target));
-      // Of one link they come in order.
+      // Messages of one link arrive in order.
       if (order < target.connection.newestHeard) this.coverage.count('message overtaken by one of another link');
       else target.connection.newestHeard = order;
       deliver(target as E);
@@ -169,7 +169,7 @@ export class VirtualNetwork {
     this.cutsVersion += 1;
   }
 
-  /** Ends all cuts, those of routes too; and nothing is late any more. */
+  /** Ends all cuts, also those of routes, and all delays. */
   endCuts(): void {
     this.cuts = [];
     this.lateMessages.clear();

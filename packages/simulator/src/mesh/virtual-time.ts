@@ -1,11 +1,11 @@
-/** The time of a run: it goes on from one thing that happens to the next. */
+/** The time of a run: it advances from one event to the next. */
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import { EventQueue } from './event-queue.js';
 
 /** Milliseconds since 1970 when a run begins. */
 export const runBeginsMs = Date.UTC(2026, 0, 1);
 
-/** A run has some ten thousand; cores that answer each other for ever have more. */
+/** A run has some ten thousand events; cores that answer each other forever have more. */
 const maxEvents = 2_000_000;
 
 export class VirtualTime {
@@ -13,17 +13,17 @@ export class VirtualTime {
   private eventCount = 0;
   private readonly queue = new EventQueue();
 
-  /** Has something happen after a while. */
+  /** Schedules an event after this many milliseconds. */
   after(ms: number, run: () => void): void {
     this.queue.push(this.nowMs + ms, run);
   }
 
-  /** The same, at a moment: sums of times are not exact, and what comes at one time must not change its order. */
+  /** Schedules an event at a time: sums of times are not exact, and events of one time must keep their order. */
   at(atMs: number, run: () => void): void {
     this.queue.push(atMs, run);
   }
 
-  /** Runs until the condition holds; false where it does not within so long. */
+  /** Runs until the condition holds; returns false if it does not within this many milliseconds. */
   until(condition: () => boolean, withinMs: number): boolean {
     const end = this.nowMs + withinMs;
     while (!condition()) if (!this.next(end)) return false;
@@ -48,7 +48,7 @@ export class VirtualTime {
     return true;
   }
 
-  /** As it stands in traces. */
+  /** Returns the time as traces show it. */
   text(): string {
     return this.nowMs.toFixed(3).padStart(11);
   }

@@ -1,8 +1,8 @@
 /**
- * What the documents say of the key-value store, once more and in the simplest way: keys, leases, locks and sessions. Runs compare with
- * it what the peers hold and what they answer. None of it is taken from `packages/kv`.
+ * A second implementation of the documented key-value store, as simple as possible: keys, leases, locks and sessions.
+ * Runs compare the state and the replies of the peers with it. It shares no code with `packages/kv`.
  *
- * Owns one state, which entries of the log change. It knows no limits, as no run comes near one.
+ * Owns one state, which entries of the log change. It has no limits, as no run comes near one.
  */
 import {
   type Configuration,
@@ -28,7 +28,7 @@ import type {
 /** Numbers of an epoch, at feature level 0. */
 const epochNumbers = 2 ** 40;
 
-/** A lease that an entry has ended because its time was over. */
+/** A lease that an entry has ended after its time. */
 export interface EndedLease {
   readonly name: PublicLeaseId;
   readonly ttlMs: number;
@@ -46,7 +46,7 @@ export class KvModel {
     locks: new Map(),
     sessions: new Map(),
   };
-  /** The leases that the entry which was applied last has ended. */
+  /** The leases that the last applied entry has ended. */
   ended: EndedLease[] = [];
 
   /** Applies the entry of a configuration. */
@@ -82,7 +82,7 @@ export class KvModel {
     const { sessions, historyUid } = this.state;
     const session = sessions.get(client_id);
     if (session === undefined) return commands.map(() => ['unknown', 'ESESSION']);
-    // The one used last stands last.
+    // The one used last comes last.
     sessions.delete(client_id);
     sessions.set(client_id, session);
     session.lastIndex = index;
@@ -237,7 +237,7 @@ export class KvModel {
     return ['done', lease.ttlMs, true];
   }
 
-  /** Why nobody can use the lease by this id. */
+  /** Returns why the lease cannot be used by this id. */
   private tieFault(id: LeaseId | undefined): OperationResult | undefined {
     if (id === undefined) return undefined;
     if (!this.isOwn(id)) return ['not_done', 'ENOENT'];
@@ -245,13 +245,13 @@ export class KvModel {
     return isEarlier ? ['not_done', 'EHISTORY'] : undefined;
   }
 
-  /** Whether there is such a lease, and this is the whole id. */
+  /** Whether the lease exists, and this is its whole id. */
   private isOwn(id: LeaseId | PublicLeaseId): boolean {
     const lease = this.state.leases.get(publicPartOf(id));
     return lease !== undefined && secretPartOf(lease.id) === secretPartOf(id);
   }
 
-  /** Its keys are deleted in their order; then its locks are passed on in theirs. */
+  /** Deletes its keys in their order, then passes its locks on in their order. */
   private endLease(name: PublicLeaseId): boolean {
     const { leases, keys, locks } = this.state;
     if (!leases.delete(name)) return false;
@@ -308,7 +308,10 @@ export class KvModel {
   }
 }
 
-/** What a repeat of the command must be like. The leader draws another id for a lease each time that the same call comes. */
+/**
+ * Returns what must be equal in a repeat of the command: the leader generates another lease id each time the same call
+ * arrives.
+ */
 function contentOf(command: Command): string {
   return JSON.stringify(command[1] === 'lease_grant' ? command.slice(1, 3) : command.slice(1));
 }

@@ -1,7 +1,7 @@
-/** What the model of the key-value store holds, what entries of the log hold, and how a state reads as text. */
+/** The state of the key-value model, the content of log entries, and a state as text. */
 import { decode, type LeaseId, type PublicLeaseId, type Value } from '@conclave/protocol';
 
-/** Owner and lease of who holds a lock, or waits for it. */
+/** Owner and lease of a lock's holder, or of a client that waits for it. */
 export type Claim = readonly [string, PublicLeaseId];
 
 type SessionId = number | string;
@@ -33,7 +33,7 @@ interface ModelSession {
   readonly results: Map<number, { readonly command: string | undefined; readonly result: OperationResult }>;
 }
 
-/** Of one command: `done` with what belongs to it, or another outcome and its code. Texts for people are left out. */
+/** The result of one command: `done` with its fields, or another outcome with its code. Messages for people are left out. */
 export type OperationResult = readonly [string, ...unknown[]];
 
 export type ModelResult =
@@ -63,7 +63,7 @@ export type Command =
   | readonly [number, 'lock', string, string, LeaseId, boolean]
   | readonly [number, 'unlock', string, number, (LeaseId | 'force')?];
 
-/** What an entry of the log holds: one of the three. */
+/** The content of an entry of the log: one of three. */
 export interface WrittenEntry {
   readonly commands?: readonly Command[];
   readonly client_id?: SessionId;
@@ -74,7 +74,7 @@ export interface WrittenEntry {
   readonly remaining?: readonly (readonly [PublicLeaseId, number, number])[];
 }
 
-/** A state as lines of text: the same state gives the same. */
+/** Returns a state as lines of text; equal states give equal lines. */
 export function linesOf(state: ModelState): string[] {
   const { revision, lastLeaseId, historyUid, keys, leases, locks, sessions } = state;
   const lines = [lineOf('head', [revision, lastLeaseId, historyUid])];
@@ -96,7 +96,7 @@ export function linesOf(state: ModelState): string[] {
   return [...lines, ...results.sort()];
 }
 
-/** In front of the content of a piece: its checksum and its version. */
+/** Bytes before the content of a piece: its checksum and version. */
 const pieceHeadBytes = 5;
 
 /**
@@ -128,7 +128,7 @@ function lineOfRow(section: string, row: readonly unknown[]): string {
   }
 }
 
-/** The result of a command without the text for people. */
+/** Returns the result of a command without the message for people. */
 export function withoutText(result: OperationResult): OperationResult {
   return result[0] === 'done' ? result : [result[0], result[1]];
 }
@@ -137,7 +137,7 @@ function lineOf(what: string, row: readonly unknown[]): string {
   return `${what} ${JSON.stringify(row)}`;
 }
 
-/** The first line in which two states differ, of each; `none` where one has no more. */
+/** Returns the first line in which two states differ, of each; `none` if one has no more. */
 export function differenceOf(expected: readonly string[], found: readonly string[]): string {
   const at = expected.findIndex((line, place) => line !== found[place]);
   const place = at < 0 ? expected.length : at;

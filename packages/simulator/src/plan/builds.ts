@@ -1,7 +1,7 @@
 /**
- * Upgrades: in some runs all peers begin with the older build; whole peers, and single processes, go to the newer one and back at
- * any time, and the feature level is raised at any time. It has a chance of its own: what else happens in a seed's plan does not
- * depend on it.
+ * Upgrades: in some runs all peers begin with the older build; peers, and single processes, change to the newer one and
+ * back at any time, and the feature level is raised at any time. This has its own random stream: the rest of a seed's
+ * plan does not depend on it.
  */
 import { actorKinds } from '@conclave/protocol';
 import type { PeersCommand } from '../language/command.js';
@@ -12,7 +12,7 @@ export class Builds {
   private readonly often: number;
   private readonly forward: number;
 
-  /** @param stage whose `random` is the chance of these faults alone */
+  /** @param context its `random` is the stream of these faults alone */
   constructor(private readonly stage: PlanContext) {
     const { random } = stage;
     this.isOn = random.chance(0.35);
@@ -20,18 +20,18 @@ export class Builds {
     this.forward = 0.5 + 0.5 * random.next();
   }
 
-  /** Whether processes of two builds run. */
+  /** Whether the run has processes of two builds. */
   get hasTwoBuilds(): boolean {
     return this.isOn;
   }
 
-  /** For the mesh. */
+  /** The options of the mesh that these faults need. */
   options(): Partial<PeersCommand> {
     const { random } = this.stage;
     return this.isOn ? { old: 1, settle: 300 + random.below(6000) } : {};
   }
 
-  /** One more thing, now and then. */
+  /** Adds one more of these faults now and then. */
   step(): void {
     const { random } = this.stage;
     if (this.isOn && random.chance(this.often)) this.act();
@@ -50,7 +50,7 @@ export class Builds {
     add({ type: 'build', build, targets: [target] });
   }
 
-  /** The way that an operator takes: one peer after the other. Then some go back all the same, or have been forgotten. */
+  /** Upgrades as an operator does: one peer after the other. Then some change back, or were forgotten. */
   private upgradeAll(): void {
     const { random, add, run, peers, call } = this.stage;
     const spares = random.chance(0.5) ? [] : peers.slice(3);

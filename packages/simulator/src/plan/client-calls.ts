@@ -1,7 +1,7 @@
 /**
- * What clients ask for in a plan: writes and reads of a few keys that they share, transactions, locks.
+ * The calls of clients in a plan: writes and reads of a few shared keys, transactions, locks.
  *
- * Owns the values, each written once. How it reads, and what else clients do, has a chance of its own.
+ * Owns the values; each is written once. How clients read, and what else they do, has random streams of its own.
  */
 
 import type { Command } from '../language/command.js';
@@ -12,18 +12,18 @@ const sharedKeys = ['a', 'b'];
 const lockNames = ['l', 'm'];
 
 export interface CallChances {
-  /** Of how it is read. */
+  /** The stream for how clients read. */
   readonly reading: Random;
-  /** Of what else clients do. */
+  /** The stream for what else clients do. */
   readonly using: Random;
-  /** Whether the clocks keep their bound, so that there may be reads by lease. */
+  /** Whether clocks keep their bound, so that reads by lease are allowed. */
   readonly hasBoundedClocks: boolean;
 }
 
 export class ClientCalls {
   private values = 0;
   private burstValues = 0;
-  /** Where locks are used, not all revisions are known to be somebody's: these runs find less of what is written twice. */
+  /** With locks, not every revision has a known writer: these runs detect fewer duplicated writes. */
   private readonly usesLocks: boolean;
 
   /** @param commands to add to */
@@ -35,11 +35,11 @@ export class ClientCalls {
     this.usesLocks = chances.using.chance(0.35);
   }
 
-  /** Some calls. */
+  /** Adds some calls. */
   add(random: Random): void {
     for (let calls = 1 + random.below(3); calls > 0; calls--) {
       this.commands.push(this.call(random.pick(clients), random));
-      // In the place of the last call, which leaves all other chances as they were.
+      // It replaces the last call, so that all other random values stay the same.
       if (this.chances.using.chance(0.2)) this.commands[this.commands.length - 1] = this.otherCall();
     }
   }
@@ -60,7 +60,7 @@ export class ClientCalls {
     return { type: 'client', client, operation: 'cas', key: shared, revision: 'last', value };
   }
 
-  /** A read of a burst: `at` a peer's own subject or at the group's, linearizable, mostly by a quorum. */
+  /** A read of a burst, on the subject of the peer `at` or of the group: linearizable, mostly by a quorum. */
   readIn(random: Random, client: string, at: string | undefined): Command {
     const by = this.chances.hasBoundedClocks && random.chance(0.25) ? 'lease' : 'quorum';
     const where = at === undefined ? (by === 'lease' ? { by } : {}) : { at, by };
@@ -85,7 +85,7 @@ export class ClientCalls {
     return { ...call, operation: 'txn', key, other, revision, value: `t${this.values}` };
   }
 
-  /** In each way there is, also where a plan had it otherwise: by lease only where clocks keep their bound. */
+  /** Picks any kind of read that the plan allows: by lease only if clocks keep their bound. */
   private read(client: string, key: string, stale?: string): Command {
     const { reading, hasBoundedClocks } = this.chances;
     const asksPeer = reading.chance(0.3);

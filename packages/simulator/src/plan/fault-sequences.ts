@@ -1,15 +1,15 @@
-/** What seldom comes about when each thing happens by itself: one fault in the middle of what another has begun. */
+/** Sequences that random single faults rarely produce: one fault in the middle of what another has started. */
 import { actorKinds } from '@conclave/protocol';
 import type { Command } from '../language/command.js';
 import type { Random } from '../mesh/random.js';
 
-/** What the plan lends to its scenes. */
+/** What a plan provides to the files that add faults to it. */
 export interface PlanContext {
   readonly random: Random;
   readonly peers: readonly string[];
   add(command: Command): void;
   run(ms: number): void;
-  /** Some calls of clients. */
+  /** Adds some calls of clients. */
   call(): void;
   somePeers(): string[];
 }
@@ -19,8 +19,8 @@ export const leader = 'leader';
 type FaultSequence = (stage: PlanContext) => void;
 
 /**
- * A leader that is alone takes writes, and changes, that come to nothing, while another is elected; then it must give way,
- * and find again what it has when it starts anew.
+ * An isolated leader accepts writes and changes that never commit, while another one is elected; then it must step down, and
+ * recover what it has stored when it restarts.
  */
 const leaderIsCutOff: FaultSequence = ({ random, peers, add, run, call, somePeers }) => {
   const groups = random.chance(0.5) ? [[leader], peers] : [peers, [leader]];
@@ -43,7 +43,7 @@ const leaderIsCutOff: FaultSequence = ({ random, peers, add, run, call, somePeer
   add({ type: 'start', targets: ['all'] });
 };
 
-/** A change of the members has come to some stage when an actor of the leader dies. */
+/** A membership change has reached some stage when an actor of the leader crashes. */
 const crashDuringChange: FaultSequence = ({ random, peers, add, run, call, somePeers }) => {
   const newPeers = somePeers();
   add({ type: 'change', peers: newPeers, timeout: 3000 });
@@ -58,7 +58,7 @@ const crashDuringChange: FaultSequence = ({ random, peers, add, run, call, someP
   if (random.chance(0.3)) add({ type: 'change', peers: random.chance(0.5) ? peers : somePeers(), timeout: 1000 });
 };
 
-/** Writes are on their way to some disks, and not to others, when processes die. */
+/** Processes crash while writes are in flight to some disks and not to others. */
 const crashDuringWrites: FaultSequence = ({ random, peers, add, run, call, somePeers }) => {
   call();
   call();
@@ -69,7 +69,7 @@ const crashDuringWrites: FaultSequence = ({ random, peers, add, run, call, someP
   add({ type: 'start', targets: ['all'] });
 };
 
-/** The members change twice in a row, and who leads does as well. */
+/** Two membership changes in a row, with a change of leader. */
 const transferDuringChanges: FaultSequence = ({ random, add, run, call, somePeers }) => {
   add({ type: 'change', peers: somePeers(), timeout: 2000 });
   run(random.chance(0.5) ? 30 * random.next() : 600 * random.next());
@@ -80,7 +80,7 @@ const transferDuringChanges: FaultSequence = ({ random, add, run, call, somePeer
   run(600 * random.next());
 };
 
-/** Some of those who are to come in are lost when they may count already, for a while or for too long. */
+/** Some of the new peers crash when they may already count, for a while or for too long. */
 const newPeersAreLost: FaultSequence = ({ random, add, run, call, somePeers }) => {
   const newPeers = somePeers();
   const lost = newPeers.filter(() => random.chance(0.7));
@@ -92,7 +92,7 @@ const newPeersAreLost: FaultSequence = ({ random, add, run, call, somePeers }) =
   add({ type: 'start', targets: ['all'] });
 };
 
-/** A change has come to some stage when its leader is gone; the next one finds it, and an operator who wants it undone. */
+/** A change has reached some stage when its leader crashes; an operator cancels it at the next leader. */
 const cancelAtNextLeader: FaultSequence = ({ random, peers, add, run, somePeers }) => {
   const apart = [random.pick(peers), random.pick(peers)];
   add({ type: 'change', peers: somePeers(), timeout: 3000 });

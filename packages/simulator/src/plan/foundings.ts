@@ -1,32 +1,33 @@
 /**
- * `bootstrap` at any time and of any list, also while volumes are lost, members start or are down, or a change has just ended: the
- * group is there all the while, and whoever holds it can be reached. So nothing may be founded (DESIGN, section 4, stage 0).
+ * `bootstrap` at any time and with any list, also while disks are lost, members start or are down, or a change has just
+ * ended. The group exists all the time, and a peer that has it is reachable. So no bootstrap may succeed (DESIGN,
+ * section 4, stage 0).
  *
- * It has a chance of its own: what else happens in a seed's plan does not depend on it.
+ * This has its own random stream: the rest of a seed's plan does not depend on it.
  */
 import { actorKinds } from '@conclave/protocol';
 import { serverNames } from '../mesh/virtual-nats.js';
 import type { PlanContext } from './fault-sequences.js';
 
-/** Everybody is asked for three election timeouts; with the requests on their way. */
+/** A bootstrap asks all peers for three election timeouts; with the time of the requests. */
 const foundingMs = 5000;
-/** A process that has no server at first finds one within this. */
+/** A process without a NATS server finds one within this time. */
 const connectMs = 2000;
 
-/** Which actors of the members that hold the group run while it is asked for. */
+/** Which actors of the members run during the request. */
 type Holding = 'all' | 'no_nodes' | 'no_log_stores' | 'starting';
 
 export class Foundings {
   private readonly often: number;
   private hasLostTheQuorum = false;
 
-  /** @param stage whose `random` is the chance of this alone */
+  /** @param context its `random` is the stream of this alone */
   constructor(private readonly stage: PlanContext) {
     const { random } = stage;
     this.often = random.chance(0.4) ? 0.02 * random.next() : 0;
   }
 
-  /** Now and then. @param isNearEnd whether the run may lose its quorum for it */
+  /** Adds one now and then. @param isNearEnd whether the run may lose its quorum for it */
   step(isNearEnd: boolean): void {
     const { random } = this.stage;
     if (!random.chance(this.often)) return;
@@ -69,7 +70,7 @@ export class Foundings {
     add({ type: 'start', targets: ['all'] });
   }
 
-  /** Those who have lost their volumes, or some of them, or others; two lists that have nothing in common as well. */
+  /** Picks the peers that lost their disks, some of them, or others; also two lists that have no peer in common. */
   private ask(lost: readonly string[]): void {
     const { random, add, run, peers, somePeers } = this.stage;
     const [at = random.pick(peers), ...others] = lost;
@@ -82,7 +83,7 @@ export class Foundings {
     add({ type: 'bootstrap', at: second, peers: rest.includes(second) ? rest : [second], timeout: foundingMs });
   }
 
-  /** Whoever holds the group can be reached: of others nobody could know. */
+  /** Makes the peers that have the group reachable: the requests could not find it otherwise. */
   private clearFaults(): void {
     const { add, run } = this.stage;
     add({ type: 'reconnect' });

@@ -1,10 +1,10 @@
 /**
- * The disks of leaders fill, one after the other, as each hands over to the next; some are freed again, in any order. It has a
- * chance of its own: what else happens in a seed's plan does not depend on it.
+ * The disks of leaders fill, one after the other, as each transfers leadership to the next; some are freed again, in
+ * any order. This has its own random stream: the rest of a seed's plan does not depend on it.
  */
 import { leader, type PlanContext } from './fault-sequences.js';
 
-/** Of a disk, in MiB: far below the reserve, and far above. */
+/** Free space of a disk, in MiB: far below the reserve, and far above it. */
 const fullMib = 10;
 const roomyMib = 100_000;
 const perStep = 0.02;
@@ -12,12 +12,12 @@ const perStep = 0.02;
 export class FullDisks {
   private readonly isOn: boolean;
 
-  /** @param stage whose `random` is the chance of these faults alone */
+  /** @param context its `random` is the stream of these faults alone */
   constructor(private readonly stage: PlanContext) {
     this.isOn = stage.random.chance(0.4);
   }
 
-  /** Once more, now and then. */
+  /** Adds this once more now and then. */
   step(): void {
     const { random } = this.stage;
     if (!this.isOn || !random.chance(perStep)) return;
@@ -26,8 +26,8 @@ export class FullDisks {
   }
 
   /**
-   * A leader that takes no entries hands over to a peer whose node stands still: the order arrives after the transfer's deadline,
-   * and the old leader does not hear of the new one. Clients reach both.
+   * A read-only leader transfers leadership to a peer whose node is paused: the order arrives after the transfer's
+   * deadline, and the old leader is cut off from the new one. Clients reach both.
    */
   private lateTransferOrder(): void {
     const { random, add, run, peers, call } = this.stage;
@@ -54,7 +54,7 @@ export class FullDisks {
     for (let times = 2 + random.below(2); times > 0; times--) {
       add({ type: 'disk', peer: leader, free: fullMib, fail: false });
       call();
-      // The leadership is handed over with the next tick, unless the next disk fills before.
+      // Leadership is transferred with the next tick, unless the next disk fills before.
       run(random.chance(0.3) ? 120 * random.next() : 300 + 1500 * random.next());
       call();
     }

@@ -1,23 +1,24 @@
 /**
- * In some runs the group is deleted and founded anew under its name while its clients stay, with what they were given: sessions,
- * revisions, tokens, leases, watches. It has a chance of its own: what else happens in a seed's plan does not depend on it.
+ * In some runs the group is deleted and created again under its name while its clients stay, with their sessions,
+ * revisions, tokens, leases and watches. This has its own random stream: the rest of a seed's plan does not depend on
+ * it.
  */
 import { serverNames } from '../mesh/virtual-nats.js';
 import type { PlanContext } from './fault-sequences.js';
 
-/** Everybody is asked for three election timeouts. */
+/** A bootstrap asks all peers for three election timeouts. */
 const foundingMs = 4500;
-/** Nothing is reset before a leader has not been heard for so long. */
+/** A reset is refused until no leader has been heard from for this long. */
 const silenceMs = 3000;
 
 export class Histories {
-  /** The shares of the run behind which it happens. */
+  /** The shares of the run after which it happens. */
   private readonly dueAt: number[];
 
-  /** @param stage whose `random` is the chance of this alone */
+  /** @param context its `random` is the stream of this alone */
   constructor(
     private readonly stage: PlanContext,
-    /** Whether all peers say which history they are in: at feature level 0 they do not. */
+    /** Whether all peers name their history: at feature level 0 they do not. */
     areNamed: boolean,
   ) {
     const { random } = stage;
@@ -25,7 +26,7 @@ export class Histories {
     this.dueAt = Array.from({ length: times }, () => 0.1 + 0.85 * random.next()).sort();
   }
 
-  /** Now and then. @param share of the run that is over */
+  /** Adds one when it is due. @param share of the run that is over */
   step(share: number): void {
     const [due] = this.dueAt;
     if (due === undefined || share < due) return;
@@ -45,7 +46,7 @@ export class Histories {
   }
 }
 
-/** All but one are away and are discarded: a reset, whose history counts above the one before. */
+/** All peers but one are down and are then discarded: a reset, whose history continues above the previous one. */
 export function resetOne(stage: PlanContext): void {
   const { random, add, run, peers, call } = stage;
   clearFaults(stage);

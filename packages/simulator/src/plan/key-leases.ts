@@ -1,12 +1,12 @@
 /**
- * Leases of keys: clients grant them, tie keys to them, keep them or let them end, revoke them. It has a chance of its own: what else
- * happens in a seed's plan does not depend on it, but for the time that passes.
+ * Leases of keys: clients grant them, attach keys to them, keep them or let them end, revoke them. This has its own
+ * random stream: apart from the time that passes, the rest of a seed's plan does not depend on it.
  */
 import { clients } from './client-calls.js';
 import { leader, type PlanContext } from './fault-sequences.js';
 
 const names = ['x', 'y'];
-/** Keys that are only used with leases, and one that all share. */
+/** Keys that are used only with leases, and one that all share. */
 const keys = ['t', 't', 'u', 'u', 'a'];
 
 export class KeyLeases {
@@ -14,14 +14,14 @@ export class KeyLeases {
   private readonly often: number;
   private values = 0;
 
-  /** @param stage whose `random` is the chance of these calls alone */
+  /** @param context its `random` is the stream of these calls alone */
   constructor(private readonly stage: PlanContext) {
     const { random } = stage;
     this.isOn = random.chance(0.5);
     this.often = 0.05 + 0.15 * random.next();
   }
 
-  /** One more thing, now and then. */
+  /** Adds one more of these calls now and then. */
   step(): void {
     const { random } = this.stage;
     if (this.isOn && random.chance(this.often)) this.act();
@@ -72,7 +72,7 @@ export class KeyLeases {
     add({ type: 'client', client: random.pick(clients), operation: 'get', key: random.pick(keys) });
   }
 
-  /** For longer than the lease's time; often while somebody else comes to lead. Then it is left alone until it is over. */
+  /** Keeps a lease for longer than its time; often while another peer is elected. Then it is left alone until it has ended. */
   private keepInTime(client: string, name: string): void {
     const { random, add, run } = this.stage;
     const ttl = 1200 + random.below(1500);
@@ -92,7 +92,7 @@ export class KeyLeases {
     this.read();
   }
 
-  /** Keeps come about when the time is over, some before and some behind the entry that ends it. */
+  /** Keeps that arrive when the time is over, some before and some after the entry that ends the lease. */
   private keepBesideAnEnd(client: string, name: string): void {
     const { random, run } = this.stage;
     this.grantAndTie(client, name, 1000);

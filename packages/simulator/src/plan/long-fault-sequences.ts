@@ -1,24 +1,25 @@
 /**
- * Scenes that need several things in order, each in good conditions, so that chance never brings them about. A plan has one of them
- * or none. They have a chance of their own: what else happens in a seed's plan does not depend on it, but for the time that passes.
+ * Sequences of several steps, each in good conditions, that random faults never produce. A plan has one of them or
+ * none. They have their own random stream: apart from the time that passes, the rest of a seed's plan does not depend
+ * on it.
  */
 import { serverNames } from '../mesh/virtual-nats.js';
 import { clients } from './client-calls.js';
 import { leader, type PlanContext } from './fault-sequences.js';
 
-/** The leases of locks last so long, as no client keeps them (`clients/lock-calls.ts`). */
+/** The leases of locks last this long, because no client keeps them (`clients/lock-calls.ts`). */
 const lockLeaseMs = 4000;
 const electionMs = 3000;
 
 export class LongFaultSequences {
   private sequence: (() => void) | undefined;
-  /** The share of the run behind which it happens. */
+  /** The share of the run after which it happens. */
   private readonly dueAt: number;
   private values = 0;
   private isOver = false;
 
   /**
-   * @param stage whose `random` is the chance of this alone
+   * @param context its `random` is the stream of this alone
    * @param slower the peer that has a longer election timeout than all others, in a plan that reads by lease
    */
   constructor(
@@ -45,8 +46,8 @@ export class LongFaultSequences {
   }
 
   /**
-   * A client holds two locks for which others wait, and has asked for them in another order than that in which they were first held. One
-   * member restores that from its snapshot. As the lease ends all members pass both locks on, in the same order.
+   * A client holds two locks for which others wait, and has requested them in another order than they were first held.
+   * One member restores that from its snapshot. When the lease ends, all members pass both locks on, in the same order.
    */
   private locksOfOneLease(): void {
     const { random, add, run, peers } = this.stage;
@@ -55,7 +56,7 @@ export class LongFaultSequences {
       add({ type: 'client', client, operation, key });
       run(150);
     };
-    // Locks from before go with their leases.
+    // Earlier locks end with their leases.
     run(lockLeaseMs + 1000);
     lock('c2', 'lock', 'l');
     lock('c1', 'lock', 'm');
@@ -71,7 +72,7 @@ export class LongFaultSequences {
     for (const key of ['m', 'l']) lock('c3', 'unlock', key);
   }
 
-  /** A follower hears nobody, and everybody hears it, while nothing is written: its log is as long as any. */
+  /** A follower receives nothing but can send, while nothing is written: its log is as long as any. */
   private deafFollower(): void {
     const { random, add, run, peers } = this.stage;
     this.clearFaults();
@@ -101,7 +102,7 @@ export class LongFaultSequences {
     run(500);
   }
 
-  /** A leader that takes no entries is cut off, and asked, while another one is elected. */
+  /** A read-only leader is cut off and receives requests while another one is elected. */
   private readOnlyLeaderIsCutOff(): void {
     const { random, add, run, peers } = this.stage;
     this.clearFaults();

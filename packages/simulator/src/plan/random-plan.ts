@@ -1,8 +1,9 @@
 /**
- * From a seed to a script: a group is founded; then everything happens at random that can happen to it, more or less
- * harshly; then all is calm. What happens follows from the seed alone and knows nothing of how the run goes.
+ * From a seed to a script: a group is created; then faults, calls and operators' commands happen at random, at a rate
+ * of the run's own; then all faults end. The script follows from the seed alone and does not depend on how the run
+ * goes.
  *
- * Each run leaves some kinds of fault out altogether: they hide each other, where all happen all the time.
+ * Each run leaves some kinds of fault out: they hide each other if all of them happen all the time.
  */
 import { actorKinds } from '@conclave/protocol';
 import { type Command, diskParts } from '../language/command.js';
@@ -23,30 +24,30 @@ import { TimingFaults } from './timing-faults.js';
 const peers = ['n1', 'n2', 'n3', 'n4', 'n5'];
 const founders = peers.slice(0, 3);
 
-/** The chance of the plan is another than that of the run; and how it reads is another than what it does. */
+/** Random streams of a plan. They differ from that of the run; the first ones: of the plan itself, and of how clients read. */
 const planStream = 1;
 const readStream = 7;
-/** And so is what else clients do. */
+/** What else clients do. */
 const useStream = 8;
-/** And what happens to stores. */
+/** What happens to stores. */
 const storeStream = 3;
-/** And which disks of leaders fill. */
+/** Which disks of leaders fill. */
 const fillStream = 9;
-/** And what happens within a round trip. */
+/** What happens within a round trip. */
 const timingStream = 11;
-/** And who is asked to found the group, which is there. */
+/** Which peers are asked to create the group, which exists. */
 const foundingStream = 10;
-/** And which builds processes run. */
+/** Which builds processes run. */
 const buildStream = 13;
-/** And when the group is founded anew. */
+/** When the group is created again. */
 const historyStream = 21;
-/** And when it is restored from a backup. */
+/** When it is restored from a backup. */
 const backupStream = 27;
-/** And how clients use leases of keys. */
+/** How clients use leases of keys. */
 const leaseStream = 15;
-/** And who has another election timeout. */
+/** Which peer has a longer election timeout. */
 const timeoutStream = 25;
-/** And what needs several things in order. */
+/** Which long fault sequence happens. */
 const longStream = 23;
 /** Leases hold as long as no clock runs a tenth faster than another. */
 const boundedClockRates = { least: 0.95, most: 1.05 };
@@ -55,21 +56,21 @@ export function randomPlan(seed: number): Command[] {
   return new RandomPlan(seed).make();
 }
 
-/** Everybody is asked for three election timeouts, and once more where something was lost. */
+/** A bootstrap asks all peers for three election timeouts, and once more if messages were lost. */
 const foundingMs = 8000;
 
 type Action = () => void;
 
 class RandomPlan {
   private readonly commands: Command[] = [];
-  /** How often processes fail in this run, from 0 to 1: a calm one gets further. */
+  /** How often processes fail in this run, from 0 to 1: with fewer faults a run makes more progress. */
   private readonly faultRate: number;
   private readonly actions: { readonly weight: number; readonly act: Action }[] = [];
   private readonly down = new Set<string>();
   private readonly paused = new Set<string>();
   private readonly serversDown = new Set<string>();
 
-  /** Whether the clocks keep their bound, so that there may be reads by lease. */
+  /** Whether clocks keep their bound, so that reads by lease are allowed. */
   private readonly hasBoundedClocks: boolean;
   private readonly calls: ClientCalls;
   private readonly stores: StoreFaults;
@@ -82,7 +83,7 @@ class RandomPlan {
   private readonly leases: KeyLeases;
   private readonly long: LongFaultSequences;
 
-  /** Whose election timeout is longer; 0: nobody's. */
+  /** The number of the peer with a longer election timeout; 0: none. */
   private readonly slower: number;
 
   private readonly random: Random;
@@ -122,7 +123,7 @@ class RandomPlan {
 
   make(): Command[] {
     const { random } = this;
-    // Two draws of an option that is gone: the seeds keep their plans.
+    // Two random values of an option that was removed: the seeds keep their plans.
     if (random.chance(0.5)) random.below(20);
     this.add({
       type: 'peers',
@@ -159,14 +160,14 @@ class RandomPlan {
 
   private found(): void {
     const { random } = this;
-    // Seldom in bad conditions: most of those runs get nowhere.
+    // Rarely in bad conditions: most of those runs make no progress.
     if (random.chance(0.1)) this.changeConditions();
     this.run(200 + 300 * random.next());
     this.add({ type: 'bootstrap', at: 'n1', peers: founders, timeout: foundingMs });
     if (random.chance(0.15)) this.bootstrapConcurrently();
-    // Everybody is asked for three election timeouts.
+    // A bootstrap asks all peers for three election timeouts.
     this.run(4200 + 2000 * random.next());
-    // To ask again changes nothing where it is founded.
+    // If the group exists, another bootstrap changes nothing.
     if (random.chance(0.3)) this.bootstrapAgain();
   }
 
@@ -174,7 +175,7 @@ class RandomPlan {
     this.add({ type: 'bootstrap', at: this.random.pick(founders), peers: founders, timeout: foundingMs });
   }
 
-  /** Somebody else founds it at the same time. */
+  /** Another peer creates it at the same time. */
   private bootstrapConcurrently(): void {
     const { random } = this;
     this.run(40 * random.next());
@@ -192,7 +193,7 @@ class RandomPlan {
     const always = (weight: number, act: Action): void => {
       this.actions.push({ weight, act });
     };
-    /** Not in each run, and the more the harsher it is. */
+    /** Not in each run, and with a weight by the run's fault rate. */
     const atTimes = (weight: number, act: Action): void => {
       if (random.chance(0.55)) always(weight * (0.2 + faultRate), act);
     };
@@ -236,7 +237,7 @@ class RandomPlan {
     }
   }
 
-  /** Often short, so that one thing meets what the one before has begun; now and then there is time for an election. */
+  /** Often short, so that a command meets what the previous one has started; sometimes long enough for an election. */
   private pauseMs(): number {
     const { random } = this;
     const dice = random.next();
@@ -287,11 +288,11 @@ class RandomPlan {
     else if (dice < 0.8) this.add({ type: 'cancel' });
     else if (dice < 0.87) this.add({ type: 'transfer' });
     else if (dice < 0.94) this.add({ type: 'transfer', peer: random.pick(peers) });
-    // All peers: one of them holds the group, if it is there. Of others nobody could know.
+    // All peers: one of them has the group if it exists. A shorter list might miss it.
     else this.add({ type: 'bootstrap', at: random.pick(peers), peers, timeout: 2 * timeout });
   }
 
-  /** Mostly ended again: else little is written. */
+  /** Mostly ended again: otherwise little is written. */
   private makeReadOnly(): void {
     const { reading } = this;
     const peer = reading.pick(peers);
@@ -308,7 +309,7 @@ class RandomPlan {
 
   // ---- processes ---------------------------------------------------------------------------------
 
-  /** Somebody: each peer by its name, or whoever leads then. */
+  /** Picks a peer by its name, or the one that leads at that time. */
   private randomTarget(): string {
     return this.random.chance(0.25) ? leader : this.random.pick(peers);
   }
@@ -318,7 +319,7 @@ class RandomPlan {
     const randomTarget = this.randomTarget();
     const kind = random.pick(actorKinds);
     this.crash([`${randomTarget}.${kind}`]);
-    // Who led is not known any more.
+    // It is not known which peer led.
     if (random.chance(0.5))
       this.start(randomTarget === leader ? peers.map((peer) => `${peer}.${kind}`) : [`${randomTarget}.${kind}`]);
   }
@@ -344,7 +345,7 @@ class RandomPlan {
   }
 
   private start(targets: readonly string[]): void {
-    // Whoever led when it went down: all are asked to start.
+    // It is not known which peer led when it went down: all are started.
     this.add({ type: 'start', targets: targets.some((target) => target.startsWith(leader)) ? ['all'] : targets });
     for (const target of targets) this.down.delete(target);
   }
@@ -378,7 +379,7 @@ class RandomPlan {
     const share = random.next();
     const offset = random.chance(0.5) ? random.below(3000) : 0;
     const { least, most } = boundedClockRates;
-    // A clock that jumps has run faster than any bound.
+    // A clock that jumps has exceeded any bound.
     if (this.hasBoundedClocks)
       this.add({ type: 'skew', target, rate: rounded(least + (most - least) * share), offset: 0 });
     else this.add({ type: 'skew', target, rate: rounded(0.5 + 1.5 * share), offset });
@@ -442,7 +443,7 @@ class RandomPlan {
 
   // ---- disks -------------------------------------------------------------------------------------
 
-  /** Syncing takes a while, on some disks longer than on others. */
+  /** Sets how long syncing takes, on some disks longer than on others. */
   private setDisks(): void {
     const { random } = this;
     if (random.chance(0.4)) return;
@@ -463,7 +464,7 @@ class RandomPlan {
     this.down.add(`${peer}.log-store`);
   }
 
-  /** Seldom so slow that another leads before a write is done. */
+  /** Rarely so slow that another peer is elected before a write is done. */
   private slowness(): number {
     return rounded((this.random.chance(0.2) ? 4000 : 500) * this.random.next());
   }

@@ -1,19 +1,20 @@
 /**
- * In some runs a backup of the group is read, and later the group is deleted and created again from it, while its clients stay: once or
- * in a chain, sometimes with a reset in between, or twice with the same backup. It has a chance of its own.
+ * In some runs a backup of the group is read, and later the group is deleted and created again from it, while its
+ * clients stay: once or in a chain, sometimes with a reset in between, or twice with the same backup. This has its own
+ * random stream.
  */
 
 import type { PlanContext } from './fault-sequences.js';
 import { clearFaults, resetOne } from './histories.js';
 
-/** Everybody is asked for three election timeouts, twice. */
+/** A bootstrap asks all peers for three election timeouts, twice. */
 const foundingMs = 9000;
 
 export class Restores {
-  /** Shares of the run behind which a backup is read, and restored. */
+  /** Shares of the run after which a backup is read and restored. */
   private readonly due: { readonly share: number; readonly act: () => void }[] = [];
 
-  /** @param areNamed whether all peers say which history they are in */
+  /** @param areNamed whether all peers name their history */
   constructor(
     private readonly stage: PlanContext,
     areNamed: boolean,
@@ -31,7 +32,7 @@ export class Restores {
     }
   }
 
-  /** Now and then. @param share of the run that is over */
+  /** Adds one when it is due. @param share of the run that is over */
   step(share: number): void {
     const [next] = this.due;
     if (next === undefined || share < next.share) return;
@@ -44,7 +45,7 @@ export class Restores {
     if (random.chance(0.7)) clearFaults(this.stage);
     for (let calls = 1 + random.below(3); calls > 0; calls--) call();
     run(200 * random.next());
-    // Who does not hold the group answers that it has no snapshot: then one that holds it is likely among these.
+    // A peer without the group has no snapshot: so several are asked, of which one probably has it.
     for (const peer of peers.filter(() => random.chance(0.6))) {
       add({ type: 'snapshot', peer });
       run(400 + 400 * random.next());

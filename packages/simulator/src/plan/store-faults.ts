@@ -1,16 +1,16 @@
 /**
- * What a plan does about snapshots, lost stores and full disks, between all else that it does. It has a chance of its own:
- * what else happens in a seed's plan does not depend on it.
+ * Faults of snapshots, stores and disks: small snapshots, lost disks, full disks. This has its own random stream: the
+ * rest of a seed's plan does not depend on it.
  *
- * Owns the options of the mesh that have to do with it: in most runs snapshots are so small that a log is compacted many
- * times, and so few entries are kept that whoever was away for a while needs a snapshot.
+ * Owns the mesh's options for snapshots: in most runs snapshots are so small that a log is compacted many times, and so
+ * few entries are kept that a peer which was down for a while needs a snapshot.
  */
 import { actorKinds } from '@conclave/protocol';
 import type { PeersCommand } from '../language/command.js';
 import { stateParts } from '../mesh/flipped-state.js';
 import { leader, type PlanContext } from './fault-sequences.js';
 
-/** Of a disk, in MiB: far below the reserve, and far above. */
+/** Free space of a disk, in MiB: far below the reserve, and far above it. */
 const fullMib = 10;
 const roomyMib = 100_000;
 
@@ -18,7 +18,7 @@ export class StoreFaults {
   private readonly scenes: readonly (() => void)[];
   private readonly often: number;
 
-  /** @param stage whose `random` is the chance of these faults alone */
+  /** @param context its `random` is the stream of these faults alone */
   constructor(private readonly stage: PlanContext) {
     const { random } = stage;
     this.often = random.chance(0.7) ? 0.12 * random.next() : 0;
@@ -34,32 +34,32 @@ export class StoreFaults {
     this.scenes = all.filter(() => random.chance(0.7));
   }
 
-  /** For the mesh. */
+  /** The options of the mesh that these faults need. */
   options(): Partial<PeersCommand> {
     const { random } = this.stage;
-    // As in production: in a run so short there is none by itself.
+    // As in production: a run is too short for one to be taken by itself.
     if (random.chance(0.15)) return {};
     return {
       ...(random.chance(0.8) ? { snapshot: 60 + random.below(1200) } : {}),
       ...(random.chance(0.3) ? { every: 500 + random.below(4000) } : {}),
       keep: random.chance(0.6) ? random.below(4) : random.below(40),
       chunk: 40 + random.below(200),
-      // The first chunk is taken for as large as chunks may be: so an installation waits for up to a second.
+      // The first chunk is assumed to be as large as chunks may be, so an installation waits for up to a second.
       ...(random.chance(0.4) ? { pace: 300_000 + random.below(3_000_000) } : {}),
     };
   }
 
-  /** One more thing, now and then. */
+  /** Adds one more of these faults now and then. */
   step(): void {
     const { random } = this.stage;
     if (random.chance(this.often) && this.scenes.length > 0) random.pick(this.scenes)();
   }
 
-  /** In some runs: most disks are lost, and an operator has the rest go on; then everything else goes on as well. */
+  /** In some runs most disks are lost and an operator resets the rest; then the run continues as before. */
   loseTheQuorum(): void {
     const { random, add, run, peers } = this.stage;
     if (!random.chance(0.2)) return;
-    // Of five members two may be left, who can go on together.
+    // Of five members two may be left, which continue together.
     if (random.chance(0.6)) {
       add({ type: 'reconnect' });
       add({ type: 'start', targets: ['all'] });
@@ -83,7 +83,7 @@ export class StoreFaults {
     this.manyWrites();
   }
 
-  /** A state machine's memory is spoiled; then a snapshot may be taken of it, before anybody compares. */
+  /** A state machine's memory is corrupted; then a snapshot of it may be taken before the members compare their digests. */
   private stateIsSpoiled(): void {
     const { random, add, run, peers } = this.stage;
     const peer = random.pick(peers);
@@ -110,7 +110,10 @@ export class StoreFaults {
     }
   }
 
-  /** A peer is away while the others go on, and let go what it lacks; when it comes back, somebody dies in the middle. */
+  /**
+   * A peer is down while the others continue and compact what it lacks; when it returns, a process crashes during the
+   * transfer.
+   */
   private peerIsFarBehind(): void {
     const { random, add, run, peers } = this.stage;
     const away = random.pick(peers);
@@ -126,7 +129,7 @@ export class StoreFaults {
     this.crashDuring([away, leader]);
   }
 
-  /** A peer's store is lost, and it comes back empty: it has to be healed, whatever happens meanwhile. */
+  /** A peer's disk is lost and it returns empty: its store has to be replaced, whatever happens meanwhile. */
   private storeIsLost(): void {
     const { random, add, run, peers } = this.stage;
     const lost = random.chance(0.2) ? leader : random.pick(peers);
@@ -138,7 +141,7 @@ export class StoreFaults {
     if (random.chance(0.6)) this.crashDuring([lost, leader]);
   }
 
-  /** A disk has less room than the reserve, for a while; of a majority, now and then. */
+  /** A disk has less free space than the reserve for a while; sometimes the disks of a majority. */
   private diskIsFull(): void {
     const { random, add, run, peers } = this.stage;
     const full = peers.filter(() => random.chance(0.35));
@@ -149,7 +152,7 @@ export class StoreFaults {
     for (const peer of full) if (random.chance(0.8)) add({ type: 'disk', peer, free: roomyMib, fail: false });
   }
 
-  /** A while after something has begun, one of those who are at it dies, or several, and comes back. */
+  /** A while after something has begun, one or several of the peers involved crash, and restart. */
   private crashDuring(among: readonly string[]): void {
     const { random, add, run, call } = this.stage;
     for (let times = 1 + random.below(3); times > 0; times--) {

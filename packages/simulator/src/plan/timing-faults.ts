@@ -1,6 +1,6 @@
 /**
- * What a plan does within one round trip, or against one message: bursts of reads and writes, a leader that returns, messages
- * that arrive when their time is over. It has a chance of its own: what else happens in a seed's plan does not depend on it.
+ * Faults within one round trip, or against one message: bursts of reads and writes, a leader that returns, messages
+ * that arrive when they are outdated. This has its own random stream: the rest of a seed's plan does not depend on it.
  */
 import type { Command } from '../language/command.js';
 import { leader, type PlanContext } from './fault-sequences.js';
@@ -9,9 +9,9 @@ import { leader, type PlanContext } from './fault-sequences.js';
 const slowDiskMs = 500;
 const fastDiskMs = 2;
 
-/** What the plan lends to these faults. */
+/** What a plan provides to these faults. */
 export interface TimingStage extends Omit<PlanContext, 'call' | 'somePeers'> {
-  /** A call of this client. `at`: a peer that is asked itself. */
+  /** Adds a read of this client. `at`: on the subject of that peer. */
   read(client: string, at: string | undefined): Command;
   write(client: string): Command;
   readonly clients: readonly string[];
@@ -21,7 +21,7 @@ export class TimingFaults {
   private readonly often: number;
   private readonly scenes: readonly (() => void)[];
 
-  /** @param stage whose `random` is the chance of these faults alone */
+  /** @param context its `random` is the stream of these faults alone */
   constructor(private readonly stage: TimingStage) {
     const { random } = stage;
     this.often = random.chance(0.8) ? 0.01 + 0.05 * random.next() : 0;
@@ -38,18 +38,18 @@ export class TimingFaults {
     this.scenes = all.filter(() => random.chance(0.7));
   }
 
-  /** At least one burst a plan: half of all bugs of reads need no fault but that. */
+  /** At least one burst per plan: half of all bugs in reads need no other fault. */
   begin(): void {
     this.burst();
   }
 
-  /** One more thing, now and then. */
+  /** Adds one more of these faults now and then. */
   step(): void {
     const { random } = this.stage;
     if (random.chance(this.often) && this.scenes.length > 0) random.pick(this.scenes)();
   }
 
-  /** In some runs: an operator resets a group whose replacement of a lost store is stuck in its joint stage. */
+  /** In some runs an operator resets a group in which the replacement of a lost store is stuck in its joint stage. */
   resetInAHeal(): void {
     const { random, add, run, peers } = this.stage;
     if (!random.chance(0.12)) return;
@@ -60,7 +60,7 @@ export class TimingFaults {
     run(100 * random.next());
     add({ type: 'start', targets: ['all'] });
     add({ type: 'run', ms: 8000, until: 'heal' });
-    // The entry is on its way to some disks.
+    // The entry is in flight to some disks.
     run(random.chance(0.5) ? 5 * random.next() : 60 * random.next());
     const left = random.chance(0.5) ? leader : random.pick(peers);
     if (left === leader) add({ type: 'cut', groups: [[leader], peers], oneWay: false });
@@ -86,7 +86,7 @@ export class TimingFaults {
     }
   }
 
-  /** A leader that nobody hears is asked while another one leads, and again as it is back. */
+  /** An isolated leader receives requests while another one leads, and again when it is back. */
   private oldLeaderReturns(): void {
     const { random, add, run, peers } = this.stage;
     this.burst();
@@ -102,7 +102,7 @@ export class TimingFaults {
     this.burst();
   }
 
-  /** Some calls. */
+  /** Adds some calls. */
   private call(): void {
     const { random, add, clients } = this.stage;
     for (let calls = 1 + random.below(3); calls > 0; calls--) {
@@ -117,7 +117,7 @@ export class TimingFaults {
     run(200 * random.next());
   }
 
-  /** What tells a peer to stand arrives when its leader has given up, and perhaps somebody else leads. */
+  /** A `timeout_now` arrives after its leader has given up the transfer, and perhaps after another peer was elected. */
   private lateTimeoutNow(): void {
     const { random, add, run, peers } = this.stage;
     add({ type: 'delay', message: 'node.timeout_now', ms: 1500 + random.below(2500) });
@@ -140,7 +140,7 @@ export class TimingFaults {
     add({ type: 'reconnect' });
   }
 
-  /** Appends come when the log has gone on without them, or a snapshot is about to replace it. */
+  /** Appends arrive when the log has advanced without them, or when a snapshot is about to replace it. */
   private lateAppends(): void {
     const { random, add, run, peers } = this.stage;
     const away = random.pick(peers);
@@ -170,7 +170,7 @@ export class TimingFaults {
     add({ type: 'disk', peer: away, delay: fastDiskMs, fail: false });
   }
 
-  /** A leader leads again whose feed is still heard by those that another leader has led meanwhile. */
+  /** A leader is elected again while followers of another leader are still subscribed to its feed. */
   private followersFallOut(): void {
     const { random, add, run } = this.stage;
     add({ type: 'pause', targets: [`${leader}.node`] });
@@ -185,8 +185,8 @@ export class TimingFaults {
   }
 
   /**
-   * A second node of a follower opens its log-store, and the first one does not hear of that: what the log-store has
-   * acknowledged before is on its way, and nothing reaches it any more.
+   * A second node of a follower opens its log-store, and the first one does not learn of that: earlier acknowledgements
+   * of the log-store are still in flight to it, and nothing else reaches it.
    */
   private secondNodeVotes(): void {
     const { random, add, run, peers } = this.stage;

@@ -1,8 +1,8 @@
 /**
- * What an operator does with backups: reads a peer's snapshot, chunk by chunk (`read_snapshot`), and founds a new group under the
- * same name with it, after the group was deleted at all peers (`conclave backup`, `conclave restore`; promise 26).
+ * Backups of an operator: reads a peer's snapshot, chunk by chunk (`read_snapshot`), and creates a new group under the
+ * same name from it, after the group was deleted at all peers (`conclave backup`, `conclave restore`; promise 26).
  *
- * Owns the backup that was read last. A backup that could not be read to its end is none.
+ * Owns the backup that was read last. A backup that could not be read to its end is dropped.
  */
 import type { NodeInput } from '@conclave/node';
 import { type AdminReply, type PeerId, type SnapshotHead, SnapshotJoiner } from '@conclave/protocol';
@@ -14,13 +14,13 @@ import type { RunContext } from './run-context.js';
 export interface Backup {
   readonly head: SnapshotHead;
   readonly chunks: readonly Uint8Array[];
-  /** The last entry that it stands for. */
+  /** The last entry that it covers. */
   readonly last: Entry;
 }
 
-/** Everybody is asked for three election timeouts. */
+/** A bootstrap asks all peers for three election timeouts. */
 const foundingMs = 6000;
-/** Before the same is asked for again. */
+/** The pause before a retry. */
 const againMs = 400;
 const maxAttempts = 60;
 
@@ -34,13 +34,13 @@ export class Backups {
     return this.kept;
   }
 
-  /** Names the next restore: chunks of two of them are never taken for each other's. */
+  /** Returns an id for the next restore, so that chunks of two restores are never mixed. */
   nextId(): string {
     this.restores += 1;
     return `restore-${this.restores}`;
   }
 
-  // ---- out ---------------------------------------------------------------------------------------
+  // ---- backup ------------------------------------------------------------------------------------
 
   /** Reads the snapshot of a peer. */
   read(peerId: PeerId): void {
@@ -60,7 +60,7 @@ export class Backups {
   private keep(head: SnapshotHead, chunks: readonly Uint8Array[]): void {
     const { mesh, invariants } = this.context;
     const last = invariants.record.commits.at(head.index);
-    // It is of a history that was left meanwhile; or the run has spoiled the state of that peer.
+    // It is of a history that was abandoned meanwhile, or the run has corrupted the state of that peer.
     if (last === undefined || last.term !== head.term) return;
     const joiner = new SnapshotJoiner(head.index);
     if (restoredState(chunks.flatMap((chunk) => joiner.add(chunk))) === 'spoiled') return;
@@ -68,9 +68,9 @@ export class Backups {
     this.kept = { head, chunks, last };
   }
 
-  // ---- in ----------------------------------------------------------------------------------------
+  // ---- restore -----------------------------------------------------------------------------------
 
-  /** Founds the group of these peers with a backup. All of them hold nothing. */
+  /** Creates the group of these peers, which are all empty, from a backup. */
   restore(restoreId: string, backup: Backup, founders: readonly PeerId[]): void {
     const { invariants } = this.context;
     const isOver = (): boolean => this.context.invariants !== invariants;
@@ -85,13 +85,13 @@ export class Backups {
     if (chunk === undefined) return this.found(restore);
     this.ask(at, 'restore_chunk', { restore_id: restoreId, number, chunk }, (answer) => {
       if ('result' in answer) return this.giveChunk(restore, number + 1);
-      // Who has started over meanwhile has forgotten what it was given.
+      // A node that has restarted has lost the chunks that it received.
       const isForgotten = answer.error.code === 'EINVAL';
       this.again(restore, () => this.giveChunk(restore, isForgotten ? 0 : number));
     });
   }
 
-  /** The founder starts over with the backup in place: then the same is asked for once more, without it, and takes in the others. */
+  /** The founder restarts with the backup in place: then a second bootstrap without it adds the other peers. */
   private found(restore: Restore): void {
     const { restoreId, backup, founders } = restore;
     const { mesh, clients } = this.context;
@@ -132,7 +132,7 @@ export class Backups {
     mesh.request(
       actor,
       (requestId) => ({ type: 'admin', requestId, door: 'peer', command, body }) as NodeInput,
-      // Whoever asked hears of it once the step is over.
+      // The caller is notified after the step.
       (answer) => mesh.after(0, () => respond(answer)),
     );
   }
@@ -142,7 +142,7 @@ interface Restore {
   readonly restoreId: string;
   readonly backup: Backup;
   readonly founders: readonly PeerId[];
-  /** Whether the group was deleted once more. */
+  /** Whether the group was deleted again. */
   readonly isOver: () => boolean;
   attempts: number;
 }

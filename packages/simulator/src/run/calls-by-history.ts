@@ -1,35 +1,35 @@
 /**
- * What clients were told, one history of the group after the other: each answer belongs to the history that has given it.
+ * Splits the calls of clients by the group's histories: each reply belongs to the history that it names.
  *
- * A history that goes on with what those before it held (a reset, a restored backup) has some of their writes, and nobody outside
- * can tell which. So there a write of before counts where something of the history itself shows it; and its deletes may have
- * happened or not. A group that is founded anew has none of them.
+ * A history that continues earlier ones (after a reset, or from a restored backup) has some of their writes, and it
+ * cannot be seen from outside which. So an earlier write counts if a reply of the new history shows it, and an earlier
+ * delete may have happened or not. A group that was created again has none of them.
  */
 import { type History, isStale, type RecordedCall } from '../clients/history.js';
 import type { Watched } from '../clients/virtual-watch.js';
 import type { Operation } from '../linearizability/index.js';
 
 export interface HistoryCalls {
-  /** Of before feature level 1: undefined. */
+  /** Undefined: at feature level 0, which names no history. */
   readonly groupUid: string | undefined;
-  /** Those that it has answered, and those that it may have carried out. */
+  /** Calls that it has answered, and calls that it may have carried out. */
   readonly calls: readonly RecordedCall[];
   readonly watched: readonly Watched[];
-  /** It goes on with what the histories before it held. */
+  /** It continues earlier histories. */
   readonly isContinuing: boolean;
-  /** What it goes on with is a backup's, which may be of any history before it. */
+  /** It continues a backup, which may be of any earlier history. */
   readonly isRestored: boolean;
 }
 
-/** In the order in which each first answered. */
+/** Returns the histories, ordered by their first reply. */
 export function callsByHistory(history: History): HistoryCalls[] {
   const { checkedUntilMs = Number.POSITIVE_INFINITY, continuing } = history;
-  // A peer that holds nothing of the group answers a stale read from no history.
+  // A stale read of an empty peer belongs to no history.
   const calls = history.calls.filter((call) => call.groupUid !== '' || !isStale(call));
   const answered = calls.filter(isAnswered).sort((a, b) => a.answeredMs - b.answeredMs);
   const named = [...new Set(answered.flatMap(({ groupUid }) => groupUid ?? []))];
   const [first] = named;
-  // What names no history is of the first one, unless that was begun by a reset at level 0.
+  // A reply that names no history is of the first one, unless a reset at level 0 has begun that one.
   const isFirstNamed = first !== undefined && !continuing.has(first);
   const firstUid = isFirstNamed ? first : undefined;
   const isOfFirst = (call: RecordedCall): boolean =>
@@ -41,7 +41,7 @@ export function callsByHistory(history: History): HistoryCalls[] {
   return [
     {
       groupUid: firstUid,
-      // What was asked for behind the first reset belongs to no history that is not named.
+      // A call after the first reset does not belong to the unnamed history.
       calls: isFirstNamed ? ofFirst : ofFirst.filter(({ invokedMs }) => invokedMs <= checkedUntilMs),
       watched:
         !isFirstNamed && checkedUntilMs < Number.POSITIVE_INFINITY
@@ -65,19 +65,19 @@ export function callsByHistory(history: History): HistoryCalls[] {
 
 /**
  * Returns those of the operations of earlier histories that this one may hold.
- * @param before all that was done in them since a group was last founded anew
+ * @param before their operations since the group was last created
  * @param operations of the history itself
  */
 export function carriedInto(before: readonly Operation[], operations: readonly Operation[]): Operation[] {
   const seen = new Set(operations.flatMap(revisionsShownBy));
-  // Of a delete only its own number may show: not the write of the key that it ended.
+  // A delete shows only its own revision, not the write that it has removed.
   const shown = before.filter((operation) => puts(operation) && seen.has(revisionOf(operation)));
   const keys = new Set(shown.map(({ key }) => key));
   const deleted = before.filter((operation) => operation.name === 'delete' && keys.has(operation.key));
   return [...shown, ...[...deleted, ...ended(before, operations, seen)].map(asUnknown)];
 }
 
-/** A delete that found its key shows that one of the writes of before is there, and not which: any that nothing else shows. */
+/** A delete that found its key shows that one of the earlier writes was there, but not which: any that nothing else shows. */
 function ended(before: readonly Operation[], operations: readonly Operation[], seen: ReadonlySet<number>): Operation[] {
   const keys = new Set(operations.filter(deletes).map(({ key }) => key));
   return before.filter((operation) => puts(operation) && keys.has(operation.key) && !seen.has(revisionOf(operation)));
@@ -91,7 +91,7 @@ function asUnknown(operation: Operation): Operation {
   return { ...operation, outcome: 'unknown' };
 }
 
-/** Whether it gave its key a value. */
+/** Whether it set a value. */
 function puts(operation: Operation): boolean {
   if (operation.outcome !== 'done') return false;
   return operation.name === 'cas' ? operation.reply.swapped : operation.name === 'put';
@@ -103,7 +103,7 @@ function revisionOf(operation: Operation): number {
 
 function revisionsShownBy(operation: Operation): number[] {
   if (operation.outcome !== 'done') return [];
-  // What a client expected in vain it was told by an earlier history.
+  // A revision that a failed compare-and-set expected is from an earlier history.
   const expected = operation.name === 'cas' && operation.reply.swapped ? [operation.expectedRevision] : [];
   return [operation.reply.revision, ...expected];
 }

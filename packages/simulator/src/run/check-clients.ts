@@ -1,4 +1,4 @@
-/** Whether what the clients of a run were told can be true of one store that does one thing at a time. */
+/** Checks whether the replies to the clients of a run fit one atomic store. */
 import { type History, isStale, partsOf, type RecordedCall } from '../clients/history.js';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import {
@@ -19,11 +19,11 @@ import {
 import { callsByHistory, carriedInto, type HistoryCalls } from './calls-by-history.js';
 
 /**
- * @param whenPassed by which clock the time of a lease passes; the run's own unless given
+ * @param whenPassed the clock of leases; the run's own unless given
  * @throws InvariantViolation
  */
 export function checkClients(history: History, whenPassed: WhenPassed = (fromMs, forMs) => fromMs + forMs): void {
-  // Who acquires a lock when its turn comes has not called then: nobody tells of that revision.
+  // A lock that is acquired from the queue has a revision that no call names.
   const usesLocks = history.calls.some(({ operation }) => operation === 'lock' || operation === 'unlock');
   let before: Operation[] = [];
   let ever: Operation[] = [];
@@ -39,10 +39,10 @@ export function checkClients(history: History, whenPassed: WhenPassed = (fromMs,
 
 interface Known {
   readonly usesLocks: boolean;
-  /** What was done in histories before, some of which this one may hold. */
+  /** Operations of earlier histories, some of which this one may have. */
   readonly before: readonly Operation[];
   readonly whenPassed: WhenPassed;
-  /** Whether no other history is known of. */
+  /** Whether it is the only history. */
   readonly isAlone: boolean;
 }
 
@@ -62,7 +62,7 @@ function checkOne({ groupUid, calls, watched, isContinuing }: HistoryCalls, know
   if (verdict.verdict !== 'linearizable') {
     throw new InvariantViolation('history-is-linearizable', where + verdict.report);
   }
-  // A refusal names no history: with several of them, nobody knows which one has no such lease.
+  // A refusal names no history: with several of them it is unknown which one has no such lease.
   const leaseFault = isAlone ? leases.fault(told) : undefined;
   if (leaseFault !== undefined)
     throw new InvariantViolation('leases-last-as-long-as-they-are-kept', where + leaseFault);
@@ -88,7 +88,7 @@ function asTransaction(call: RecordedCall): Transaction {
   return { ...times, ...parts, ended: { outcome: 'done', reply: { succeeded: changed, revision, results } } };
 }
 
-/** A call that names a lease of keys; the lease of one that was granted in vain has no name. */
+/** Returns a call that names a lease of keys; a grant that failed has no lease. */
 function asLeaseCall(call: RecordedCall): LeaseCall[] {
   const { client, operation, key, value, leaseId, invokedMs, answeredMs, outcome, code, result, ttlMs } = call;
   const isOfLease = operation === 'grant' || operation === 'keep' || operation === 'revoke' || operation === 'put';
@@ -109,7 +109,7 @@ function asLeaseCall(call: RecordedCall): LeaseCall[] {
   ];
 }
 
-/** A client that was told that it holds a lock. */
+/** Returns that the client holds a lock, if it was told so. */
 function asHolding(call: RecordedCall): Holding[] {
   const { client, operation, key, leaseId, invokedMs, answeredMs, result } = call;
   if (operation !== 'lock' || result?.changed !== true || answeredMs === undefined) return [];

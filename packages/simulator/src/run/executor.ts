@@ -1,4 +1,4 @@
-/** Carries out the commands of a script on a mesh. Whatever was deleted before it, each command can be carried out. */
+/** Executes the commands of a script on a mesh. Each command can be executed, whatever commands before it were deleted. */
 import { actorKinds, type PeerId } from '@conclave/protocol';
 import type { VirtualClients } from '../clients/virtual-clients.js';
 import type {
@@ -25,7 +25,7 @@ interface Target {
   readonly processKind: ProcessKind;
 }
 
-/** What is counted as it happens. */
+/** The coverage counter that ends a `run`. */
 const counterOf: Readonly<Record<RunUntil, string>> = {
   heal: 'stage joint of a heal',
   elected: 'event leader_elected',
@@ -131,7 +131,7 @@ export class Executor {
     });
   }
 
-  /** In the middle of what. */
+  /** Counts what the crash interrupts. */
   private countCrash(peerId: PeerId, processKind: ProcessKind): void {
     const { coverage, leader } = this.mesh;
     if (!this.mesh.isUp(peerId, 'node')) return;
@@ -145,7 +145,7 @@ export class Executor {
     if (isSending) coverage.count(`crash of the leader's ${processKind} while it sends a snapshot`);
   }
 
-  /** What runs is left alone. */
+  /** Processes that run are left alone. */
   private start(targets: readonly string[]): void {
     const { mesh } = this;
     this.each(targets, ({ peerId, processKind }) => {
@@ -155,7 +155,7 @@ export class Executor {
     });
   }
 
-  /** What runs is restarted with that build. */
+  /** Processes that run are restarted with that build. */
   private build(build: 'old' | 'new', targets: readonly string[]): void {
     const { mesh } = this;
     this.each(targets, ({ peerId, processKind }) => {
@@ -269,7 +269,7 @@ export class Executor {
     return [{ peerId, processKind }];
   }
 
-  /** With the peer that leads in place of `leader`, on that side alone. */
+  /** Replaces `leader` by the peer that leads, on that side only. */
   private named(groups: readonly (readonly string[])[]): (readonly string[])[] {
     const { leader } = this.mesh;
     const isLeader = (name: string): boolean => /^leader(\.|$)/.test(name);

@@ -1,4 +1,4 @@
-/** What a set of runs has to reach, each at least once: a fault that is never reached shows nothing. */
+/** What a set of runs has to reach at least once: a fault that never happens proves nothing. */
 import { actorKinds, events, Stage } from '@conclave/protocol';
 import { diskParts } from '../language/command.js';
 import { stateParts } from '../mesh/flipped-state.js';
@@ -56,7 +56,7 @@ const stages = [
   ...changing.flatMap((stage) => actorKinds.map((kind) => `crash of the leader's ${kind} while ${stage}`)),
 ];
 
-/** In the middle of a snapshot. */
+/** Crashes during snapshots, and their outcomes. */
 const snapshots = [
   ...(['node', 'log-store'] as const).flatMap((kind) => [
     `crash of a ${kind} while a snapshot is taken`,
@@ -171,7 +171,7 @@ export const expectedCoverage: readonly string[] = [
   ...answers,
 ];
 
-/** What was not reached. */
+/** Returns what was not reached. */
 export function missingCoverage(coverage: Readonly<Record<string, number>>): string[] {
   return expectedCoverage.filter((what) => (coverage[what] ?? 0) === 0);
 }

@@ -1,15 +1,15 @@
 /**
- * One more thing that happens to a group that is well: an actor of its leader dies, or its operator asks for something. What
- * follows is known then, and not only that the group comes back (DESIGN, section 5, the table of deaths).
+ * One fault or command more for a healthy group: an actor of its leader crashes, or an operator asks for something.
+ * Here the exact outcome is checked, not only that the group recovers (DESIGN, section 5, the table of deaths).
  */
 import { type ActorKind, defaultTimes, type PeerId, peerIds } from '@conclave/protocol';
 import type { OperatorCommand } from '../language/command.js';
 import { LastingFault } from './lasting-fault.js';
 import type { Expect, RunContext } from './run-context.js';
 
-/** Before a client sends its request again; and before the lease of a leader runs out that hands over. */
+/** Shorter than a client's retry, and than the lease of a leader that transfers leadership. */
 const answerMs = 900;
-/** A leader notices within an election timeout, counted in ticks, that an actor is silent. */
+/** A leader detects a silent actor within an election timeout, counted in ticks. */
 const noticeMs = 1500;
 const electionMs = 20_000;
 const bootstrapMs = 6000;
@@ -38,11 +38,11 @@ export class FinalFault {
     else if (dice < 0.95) new LastingFault(this.context, this.expect, this.leader, this.members).run();
   }
 
-  /** A change has become joint when its new peers die: it is taken back in time, by the leader that has begun it. */
+  /** The new peers of a change crash in its joint stage: the leader that began the change rolls it back in time. */
   private newPeersDie(): void {
     const { mesh, clients } = this.context;
     const { leader } = this;
-    // Who is in it with a disk that was lost has to be taken out before it can come in again.
+    // A member whose disk was lost has to be removed before it can be added again.
     const bound = peerIds(mesh.status(leader).configuration?.peers ?? []);
     const dying = mesh.peers.filter((peerId) => !bound.includes(peerId)).slice(0, 2);
     if (dying.length < 2) return;
@@ -55,7 +55,7 @@ export class FinalFault {
     mesh.coverage.count('joint stage rolled back without its new peers');
   }
 
-  /** Peers that hold nothing are asked to found the group, which is there: they find that out. */
+  /** Empty peers are asked to create the group, which exists: they find that out. */
   private bootstrapBeside(): void {
     const { mesh } = this.context;
     const empty = mesh.peers.filter(
@@ -68,7 +68,7 @@ export class FinalFault {
     mesh.coverage.count('group founded beside a leader: refused');
   }
 
-  /** The leader goes on, and what it has just appended is committed without being asked for again. */
+  /** The leader stays, and what it has just appended is committed without a retry. */
   private helperRestarts(kind: ActorKind): void {
     const { mesh, clients } = this.context;
     const { leader } = this;
@@ -84,7 +84,7 @@ export class FinalFault {
     mesh.coverage.count(`leader outlives its ${kind}`);
   }
 
-  /** Another one leads, where there is one who can. */
+  /** Another peer is elected, if one can be. */
   private actorDies(kind: ActorKind): void {
     const { mesh, quorums } = this.context;
     const { leader } = this;

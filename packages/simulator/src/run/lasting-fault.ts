@@ -1,11 +1,11 @@
 /**
- * One fault that lasts and leaves the leader a mutually connected quorum: a dead follower, a link that passes nothing one way, a
- * follower that stands still. While it lasts the leader stays, in its term, and writes are committed within a bound.
+ * One lasting fault that leaves the leader a mutually connected quorum: a dead follower, a link that is cut one way, a
+ * paused follower. During the fault the leader stays in its term, and writes are committed within a bound.
  */
 import { actorKinds, type PeerId } from '@conclave/protocol';
 import type { Expect, RunContext } from './run-context.js';
 
-/** Longer than any timeout of an election. */
+/** Longer than any election timeout. */
 const lastsRounds = 6;
 const roundMs = 1000;
 const writeMs = 1500;
@@ -37,7 +37,7 @@ export class LastingFault {
     begin();
     for (let round = 0; round < lastsRounds; round++) this.write(round, term);
     end();
-    // Nor does whoever was away unseat it when it comes back.
+    // The follower does not depose it when it comes back either.
     for (let round = 0; round < 2; round++) this.write(lastsRounds + round, term);
     mesh.coverage.count(`lasting fault: ${name}`);
   }

@@ -1,6 +1,6 @@
 /**
- * The end of a run: the faults are over, and the group must come back by itself, finish or undo every change, and
- * answer everything. It judges liveness, and what can only be judged when all is quiet.
+ * The end of a run: all faults end, and the group must recover by itself, complete or roll back every change, and
+ * answer every request. It checks liveness, and what can be checked only in a quiescent group.
  */
 import { actorKinds, type PeerId } from '@conclave/protocol';
 import { callTimeoutMs } from '../clients/virtual-client.js';
@@ -15,7 +15,7 @@ import { QuorumLossCheck } from './quorum-loss-check.js';
 import type { RunContext } from './run-context.js';
 import { SecondHistory } from './second-history.js';
 
-/** How long each thing may take, in virtual time. */
+/** Limits of the run's time. */
 const drainMs = 2500;
 const startMs = 4000;
 const leaderMs = 20_000;
@@ -35,7 +35,7 @@ export class LivenessPhase {
     const { mesh, quorums, clients } = this.context;
     this.endFaults();
     mesh.run(startMs);
-    // What was on its way may have fenced another one meanwhile.
+    // Messages in flight may have fenced another node meanwhile.
     this.repairAll();
     if (mesh.disks.truncations > 0) mesh.coverage.count('log truncated', mesh.disks.truncations);
     if (!quorums.isWhole) {
@@ -91,7 +91,7 @@ export class LivenessPhase {
       }
       mesh.crash(peerId, 'duplicate-node');
     }
-    // Its last words may yet fence the other.
+    // Messages of the duplicate node may still fence the other one.
     mesh.run(drainMs);
     this.repairAll();
   }
@@ -100,7 +100,10 @@ export class LivenessPhase {
     for (const peerId of this.context.mesh.peers) this.repair(peerId);
   }
 
-  /** What an operator would do: replace a broken disk, discard a history that was left, start what is down, start a fenced node again. */
+  /**
+   * Does what an operator would do: replace a damaged disk, discard an abandoned history, start what is down, restart a
+   * fenced node.
+   */
   private repair(peerId: PeerId): void {
     const { mesh } = this.context;
     if (mesh.disks.isDamaged(peerId) || this.isOfLeftHistory(peerId)) {
@@ -118,7 +121,7 @@ export class LivenessPhase {
     }
   }
 
-  /** Some peer was reset, and this one holds what that has left behind: it is refused until it is discarded. */
+  /** Whether another peer was reset and this one has the abandoned history: it is refused until its data are discarded. */
   private isOfLeftHistory(peerId: PeerId): boolean {
     const { mesh, invariants } = this.context;
     const historyOf = (one: PeerId): string => mesh.logStore(one).durableState.groupUid;
@@ -126,7 +129,7 @@ export class LivenessPhase {
     return mesh.peers.some((one) => own !== '' && invariants.record.resets.get(historyOf(one)) === own);
   }
 
-  /** The founding may have failed, with the faults: then it is asked for again. */
+  /** The bootstrap may have failed because of the faults: then it is repeated. */
   private bootstrapIfMissing(): void {
     const { mesh, clients } = this.context;
     const [at] = mesh.peers;
@@ -136,7 +139,7 @@ export class LivenessPhase {
     this.expect('groups-are-bootstrapped', () => asked.settlement !== undefined, 2 * answerMs);
   }
 
-  /** What an operator would do where disks are full: make room, and say so. */
+  /** Does what an operator would do with read-only peers: makes them writable. */
   private takeEntries(): void {
     const { mesh, clients } = this.context;
     for (const peer of mesh.peers) {
@@ -147,7 +150,7 @@ export class LivenessPhase {
     }
   }
 
-  /** As far as the leader knows. */
+  /** Whether all members accept entries, as far as the leader knows. */
   private takesEntries(): boolean {
     const { mesh } = this.context;
     return mesh.leader !== undefined && mesh.lastStatus(mesh.leader).progress.every(({ read_only }) => !read_only);
@@ -180,7 +183,7 @@ export class LivenessPhase {
     return stage === 'none' && configuration !== null && configuration.old_peers.length === 0;
   }
 
-  /** Under each member's name the store counts that the peer has: what was lost is healed, without being asked (promise 6). */
+  /** Whether each member's name is bound to the store that the peer has: lost stores are replaced automatically (promise 6). */
   private areStoresBound(): boolean {
     const { mesh, quorums } = this.context;
     if (mesh.leader === undefined) return false;
@@ -188,7 +191,7 @@ export class LivenessPhase {
     return peers.every(({ peer_id, store_id }) => quorums.storeOf(peer_id) === store_id);
   }
 
-  /** Whatever was being taken, sent or restored is done. */
+  /** Whether no snapshot is being taken, sent or restored. */
   private areSnapshotsOver(): boolean {
     const { mesh } = this.context;
     return mesh.peers.every((peerId) => {
@@ -206,7 +209,7 @@ export class LivenessPhase {
     return peers.filter(({ peer_id, store_id }) => quorums.storeOf(peer_id) === store_id).map(({ peer_id }) => peer_id);
   }
 
-  /** All members have stored and applied all that the leader has, which may propose by itself; and answer the same. */
+  /** Whether all members have stored and applied all that the leader has (it may propose by itself), and answer the same. */
   private areMembersAlike(): boolean {
     const { mesh, clients } = this.context;
     const [first, ...others] = this.members();
@@ -226,7 +229,7 @@ export class LivenessPhase {
     return true;
   }
 
-  /** Each member that is not spoiled holds what the model does: keys, leases, locks and sessions. */
+  /** Each member that was not corrupted has the state of the model: keys, leases, locks and sessions. */
   private compareWithTheModel(): void {
     const { mesh, invariants } = this.context;
     const spoiled = this.members().filter((peerId) => mesh.isFlipped(peerId));
@@ -244,7 +247,10 @@ export class LivenessPhase {
     }
   }
 
-  /** No member's state differs from the majority's, and none takes its own for wrong. Where there is no majority an operator has to choose. */
+  /**
+   * Whether no member's state differs from the majority's, and none considers its own wrong. Without a majority an
+   * operator has to choose.
+   */
   private areStatesRight(): boolean {
     const { mesh } = this.context;
     if (!this.areMembersAlike()) return false;

@@ -1,11 +1,11 @@
 /**
- * At the very end of some runs the quorum goes for good, and an operator resets the survivors (promises 15 and 24). Clients
- * have been judged by then: what only the others held is lost, by intent.
+ * At the very end of some runs the quorum is lost for good, and an operator resets the survivors (promises 15 and 24).
+ * The calls of clients have been checked by then: what only the lost peers had is lost, as documented.
  */
 import { majority, type PeerId } from '@conclave/protocol';
 import type { Expect, RunContext } from './run-context.js';
 
-/** Longer than a leader may be heard of after its end, and than a peer hears of none after its start. */
+/** Longer than messages of a dead leader may arrive, and than a started peer may report no leader. */
 const silenceMs = 4000;
 const electionMs = 20_000;
 const answerMs = 5000;
@@ -28,7 +28,7 @@ export class QuorumLossCheck {
     for (const peerId of survivors) this.reset(peerId, survivors);
     this.expect('survivors-elect-a-leader', () => this.isLedBy(survivors), electionMs);
     mesh.coverage.count('survivors reset');
-    // Too few of the old history to elect anybody there: they drag nobody back, over restarts of everyone.
+    // Too few peers of the old history to elect a leader: they pull no survivor back, not even when all restart.
     const back = this.members.filter((peerId) => others.includes(peerId)).slice(0, survivors.length);
     for (const peerId of survivors) mesh.crashPeer(peerId);
     for (const peerId of [...survivors, ...back]) mesh.startPeer(peerId);

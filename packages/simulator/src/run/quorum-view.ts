@@ -1,28 +1,28 @@
-/** Which peers a run can do without: so that no fault takes for good what the group needs to come back. */
+/** Which peers a run can lose: so that no fault destroys what the group needs to recover. */
 import { type Configuration, majority, type PeerId } from '@conclave/protocol';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 
 export class QuorumView {
   constructor(private readonly mesh: CoreMesh) {}
 
-  /** Whether every configuration that may be in force has its quorum without this peer. */
+  /** Whether every configuration that may be effective has its quorum without this peer. */
   isSpare(peerId: PeerId): boolean {
     return this.configurations().every((configuration) => this.hasQuorum(configuration, peerId));
   }
 
-  /** Whether every configuration that may be in force has its quorum: if not, nobody can come back. */
+  /** Whether every configuration that may be effective has its quorum: if not, the group cannot recover. */
   get isWhole(): boolean {
     return this.configurations().every((configuration) => this.hasQuorum(configuration));
   }
 
-  /** The store that a peer has now; empty: none. */
+  /** Returns the store that a peer has now; empty: none. */
   storeOf(peerId: PeerId): string {
-    // Of a process that is down the core is still here, also where its disk has been lost since.
+    // The core of a process that is down is still here, also if its disk has been lost since.
     const isLost = !this.mesh.isUp(peerId, 'log-store') && this.mesh.disks.lastIndex(peerId) === 0;
     return isLost ? '' : this.mesh.logStore(peerId).durableState.storeId;
   }
 
-  /** All that may yet be in force somewhere. */
+  /** All configurations that may still be effective somewhere. */
   private configurations(): Configuration[] {
     const { mesh } = this;
     const { peers } = mesh;
@@ -36,7 +36,7 @@ export class QuorumView {
     });
   }
 
-  /** Whether a majority of each set has the stores that it is bound to, undamaged, also without one peer. */
+  /** Whether a majority of each set has the stores that it is bound to, undamaged, and without one peer. */
   private hasQuorum({ peers, old_peers }: Configuration, without?: PeerId): boolean {
     return [peers, old_peers].every((members) => {
       const whole = members.filter(

@@ -1,7 +1,7 @@
 /**
- * What an operator does who finds the quorum gone for good: has whoever is left go on without the others (`reset_peer`,
- * promises 15 and 24), and discards what the rest still holds of the history that was left. What only the lost ones had is
- * lost: from there on clients are not judged by what they were told before.
+ * What an operator does when the quorum is lost for good: resets the survivors (`reset_peer`, promises 15 and 24), and
+ * discards what other peers still have of the abandoned history. What only the lost peers had is lost: from here on
+ * clients are not checked against earlier replies.
  */
 import { type Configuration, isIn, type PeerId } from '@conclave/protocol';
 import { sameConfiguration } from '../invariants/format.js';
@@ -11,8 +11,8 @@ export class SurvivorReset {
   constructor(private readonly context: RunContext) {}
 
   /**
-   * @param alone whether one peer goes on, also where there are more that could
-   * @param now whether also where the quorum is not lost: peers that are away may hold what is discarded
+   * @param alone whether only one peer is reset, even if more could be
+   * @param now whether to reset even if the quorum exists: peers that are down may have what is discarded
    */
   run(alone: boolean, now = false): void {
     const { mesh, clients, quorums } = this.context;
@@ -28,14 +28,14 @@ export class SurvivorReset {
       clients.operate({ type: 'reset', at, peers: survivors }, ({ outcome }) => {
         open -= 1;
         if (outcome === 'done') done.add(at);
-        // The group may have been founded anew meanwhile.
+        // The group may have been created again meanwhile.
         const isThere = this.context.invariants === invariants;
         if (open === 0 && done.size > 0 && isThere) this.discardOthers(done);
       });
     }
   }
 
-  /** The one that has got furthest; and those that go by the same configuration as it does. */
+  /** Returns the peer with the latest log, and those with the same configuration. */
   private survivors(alone: boolean): PeerId[] {
     const { mesh, quorums } = this.context;
     const all = mesh.peers.flatMap((peerId) => {

@@ -1,4 +1,4 @@
-/** One run from its beginning to its end, and what is to be told of it. */
+/** One run from beginning to end, and its result. */
 import { createHash, type Hash } from 'node:crypto';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import type { Command } from '../language/command.js';
@@ -6,33 +6,33 @@ import { ScriptError } from '../language/tokens.js';
 import { randomPlan } from '../plan/random-plan.js';
 import { runScript, type Simulation } from './simulation.js';
 
-/** What a run has shown to be broken. */
+/** The rule that a run has broken. */
 export interface Violation {
   readonly invariant: string;
   readonly seen: string;
-  /** When, in the run's time. */
+  /** In the run's time. */
   readonly atMs: number;
 }
 
 export interface RunResult {
   readonly seed: number;
-  /** Undefined: all held. */
+  /** Undefined: all invariants held. */
   readonly violation: Violation | undefined;
   /** Steps that the cores of actors and clients have taken. */
   readonly steps: number;
   readonly virtualMs: number;
-  /** How often each thing was reached. */
+  /** How often each counter of the coverage was reached. */
   readonly coverage: Readonly<Record<string, number>>;
-  /** Of all lines of the trace; only where they are wanted. */
+  /** The hash of all lines of the trace; only if it was requested. */
   readonly traceHash: string | undefined;
 }
 
 export interface RunOptions {
-  /** Wants the trace: is told of each line. */
+  /** Called with each line of the trace. */
   readonly onLine?: ((line: string) => void) | undefined;
-  /** Wants the hash of the trace. */
+  /** Whether to compute the hash of the trace. */
   readonly hash?: boolean | undefined;
-  /** Is given the run before anything happens in it. */
+  /** Called with the run before anything happens in it. */
   readonly onBegin?: ((simulation: Simulation) => void) | undefined;
 }
 
@@ -41,8 +41,8 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
 }
 
 /**
- * Runs a script. Whatever is thrown in it is a violation.
- * @throws ScriptError where it is no script
+ * Runs a script. Every error in it is a violation.
+ * @throws ScriptError if it is not a valid script
  */
 export function runCommands(script: readonly Command[], seed: number, options: RunOptions = {}): RunResult {
   const hash = options.hash === true ? createHash('sha256') : undefined;

@@ -1,8 +1,8 @@
 /**
- * At the very end of some runs a second group of the same name is founded, as its operator wants it (`new`), while all who hold the
- * first are down; then they come back. Both are led, so neither serves until the other is gone (promise 29).
+ * At the very end of some runs a second group of the same name is created on purpose (`new`), while all peers of the
+ * first are down; then these return. Both have a leader, so neither serves until the other is gone (promise 29).
  *
- * Invariants and clients have been judged by then: they know of one history alone.
+ * Invariants and clients have been checked by then: they know one history only.
  */
 import { majority, type PeerId } from '@conclave/protocol';
 import { summaryOf } from '../invariants/record/nodes.js';
@@ -10,11 +10,11 @@ import type { Expect, RunContext } from './run-context.js';
 
 const foundMs = 20_000;
 const electionMs = 20_000;
-/** Each leader publishes which history it leads once a second. */
+/** Each leader publishes its history once a second. */
 const noticeMs = 1500;
-/** A round of echoes takes less. */
+/** Longer than a heartbeat round. */
 const confirmMs = 1000;
-/** And forgets another that it has not heard for five seconds. */
+/** And forgets another history that it has not heard of for five seconds. */
 const forgetMs = 7000;
 
 export class SecondHistory {
@@ -48,7 +48,7 @@ export class SecondHistory {
     mesh.coverage.count('two histories have stopped each other');
   }
 
-  /** Those who are no members; where there are none, members that the rest can do without. */
+  /** Peers outside the group; if there are none, members that the rest can spare. */
   private founders(): PeerId[] {
     const { members } = this;
     const others = this.context.mesh.peers.filter((peerId) => !members.includes(peerId));
@@ -70,7 +70,7 @@ export class SecondHistory {
     this.expect('a-new-group-is-bootstrapped', () => isFounded && mesh.leader !== undefined, foundMs + electionMs);
   }
 
-  /** The histories that are led by a node that serves. */
+  /** The histories of the nodes that serve. */
   private histories(): Set<string> {
     return new Set(this.context.mesh.servers.map((actor) => summaryOf(actor).group_uid));
   }
@@ -84,7 +84,7 @@ export class SecondHistory {
     return servers.length > 1 && servers.every(({ peerId }) => this.hasStopped(peerId));
   }
 
-  /** Each of the leaders refuses what a client asks of the group. */
+  /** Checks that each of the leaders refuses requests of clients. */
   private expectRefused(door: 'propose' | 'read'): void {
     const { mesh } = this.context;
     for (const actor of mesh.servers) {
@@ -105,7 +105,7 @@ export class SecondHistory {
           if ('error' in answer) code = answer.error.code;
         },
       );
-      // A leader that has just been elected answers nobody before its quorum has confirmed it.
+      // A leader that was just elected answers no request before its quorum has confirmed it.
       this.expect('two-histories-stop-each-other', () => code === 'EHISTORY', confirmMs);
     }
   }

@@ -1,18 +1,18 @@
-/** Makes the script of a run that fails as short as it goes, by deleting commands (Zeller's ddmin). */
+/** Shortens the script of a failed run as far as possible by deleting commands (Zeller's ddmin). */
 import type { Command } from '../language/command.js';
 import { runCommands } from './run-seed.js';
 
 export interface Shrunk {
   readonly script: readonly Command[];
-  /** How often a shorter script was tried. */
+  /** How many shorter scripts were tried. */
   readonly tries: number;
-  /** False: it might go shorter, but was given up. */
+  /** False: a limit was reached, and it might be possible to shorten it more. */
   readonly isMinimal: boolean;
 }
 
 export interface ShrinkBounds {
   readonly tries: number;
-  /** Of all runs that are tried. */
+  /** Of all runs that are tried, in sum. */
   readonly steps: number;
 }
 
@@ -20,7 +20,7 @@ const usualBounds: ShrinkBounds = { tries: 600, steps: 6_000_000 };
 
 /**
  * @param script fails, with this seed, by breaking the invariant
- * @returns a part of it that does the same
+ * @returns a part of it that breaks it as well
  */
 export function shrink(
   script: readonly Command[],
@@ -34,7 +34,7 @@ export function shrink(
 class Shrinking {
   private tries = 0;
   private steps = 0;
-  /** The mesh is made in any case. */
+  /** The command that creates the mesh stays. */
   private readonly first: readonly Command[];
   private rest: readonly Command[];
 
@@ -64,7 +64,7 @@ class Shrinking {
     return this.tries >= this.bounds.tries || this.steps >= this.bounds.steps;
   }
 
-  /** Deletes what can go, piece by piece from the end: what came last matters least to what came before. */
+  /** Deletes what is not needed, piece by piece from the end: later commands have the least influence on earlier ones. */
   private deleteSome(size: number): boolean {
     let deleted = false;
     for (let end = this.rest.length; end > 0 && !this.isExhausted; end -= size) {
@@ -76,7 +76,7 @@ class Shrinking {
     return deleted;
   }
 
-  /** One `run` in place of several in a row. */
+  /** Replaces consecutive `run` commands by one. */
   private joinRuns(): void {
     const joined: Command[] = [];
     for (const command of this.rest) {

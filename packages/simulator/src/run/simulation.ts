@@ -1,4 +1,4 @@
-/** A run: the mesh, its clients, who watches, and a script that is carried out on them. */
+/** A run: the mesh, its clients, the invariants, and the execution of a script on them. */
 import type { PeerId } from '@conclave/protocol';
 import { VirtualClients } from '../clients/virtual-clients.js';
 import { allInvariants, type Invariants } from '../invariants/all-invariants.js';
@@ -15,7 +15,7 @@ import { QuorumView } from './quorum-view.js';
 import { SurvivorReset } from './reset-survivors.js';
 import type { RunContext } from './run-context.js';
 
-/** Everybody is asked for three election timeouts, and once more where something was lost. */
+/** A bootstrap asks all peers for three election timeouts, and once more if messages were lost. */
 const foundingMs = 8000;
 const openMs = 300;
 
@@ -29,8 +29,8 @@ export class Simulation implements RunContext {
   private readonly backups = new Backups(this);
 
   /**
-   * @param seed of the chance in the run: delays, losses, what survives a crash
-   * @param random the chance itself, where it is not to come from the seed
+   * @param seed of the run's randomness: delays, losses, what survives a crash
+   * @param random the source of randomness, if not the seed
    */
   constructor(command: PeersCommand, seed: number, random?: Random) {
     const { peers } = command;
@@ -47,7 +47,7 @@ export class Simulation implements RunContext {
     this.executor = new Executor(this.mesh, this.clients, this.quorums, { quiesce, resetSurvivors, recreate, backup });
   }
 
-  /** Has the invariants follow the run from now on. @param before those of the history that is gone */
+  /** Lets new invariants observe the run from now on. @param before those of the history that has ended */
   private watch(before?: Invariants): Invariants {
     const invariants = allInvariants(before);
     invariants.record.clocks = this.mesh.clocks;
@@ -56,7 +56,7 @@ export class Simulation implements RunContext {
     return invariants;
   }
 
-  /** Notes the histories that go on with what those before them held, as resets have begun them: before clients are judged. */
+  /** Records which histories continue earlier ones, after resets and restores: before clients are checked. */
   recordContinuingHistories(): void {
     const { resets, restored } = this.invariants.record;
     const { history } = this.clients;
@@ -68,9 +68,9 @@ export class Simulation implements RunContext {
   }
 
   /**
-   * Deletes the group at all peers at one moment, and has it founded anew under its name (`bootstrap --new`), while its clients stay;
-   * with the last backup, where that is wanted.
-   * The invariants of the history that is gone end with it; what spans histories goes on.
+   * Deletes the group at all peers at one moment, and has it founded anew under its name (`bootstrap --new`), while its
+   * clients stay; with the last backup, where that is wanted. The invariants of the history that is gone end with it;
+   * what spans histories goes on.
    */
   private recreateGroup(founders: readonly PeerId[], withBackup: boolean): void {
     const { mesh, clients } = this;
@@ -85,7 +85,7 @@ export class Simulation implements RunContext {
     for (const peerId of mesh.peers) mesh.startPeer(peerId);
     if (backup !== undefined) return this.restore(backup, founders);
     mesh.coverage.count('group deleted and created again');
-    // They have to open their log-stores first.
+    // The nodes have to open their log-stores first.
     mesh.after(openMs, () =>
       clients.operate({ type: 'bootstrap', at, peers: founders, timeout: foundingMs, isNew: true }),
     );
@@ -128,9 +128,9 @@ function settingsOf(command: PeersCommand): CoreSettings {
 }
 
 /**
- * Carries out a script from its first command on.
- * @param onBegin is told of the run before anything happens in it
- * @throws InvariantViolation; ScriptError where the script makes no sense
+ * Executes a script.
+ * @param onBegin called with the run before anything happens in it
+ * @throws InvariantViolation; ScriptError if the script is not valid
  */
 export function runScript(
   script: readonly Command[],

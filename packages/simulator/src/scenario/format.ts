@@ -1,6 +1,6 @@
 /**
- * How a scenario's output says what happened: short, without times and without ids that are drawn, so that it changes
- * only where something else happens.
+ * The texts of a scenario's output: short, without times and generated ids, so that the output changes only if the
+ * behaviour does.
  */
 import type { StatusReply } from '@conclave/protocol';
 import { type ConclaveEvent, type Configuration, type ErrorBody, numbersPerSecond, peerIds } from '@conclave/protocol';
@@ -16,12 +16,12 @@ export function textOf(configuration: Configuration | null): string {
   return configurationText(peerIds(configuration.peers), peerIds(configuration.old_peers));
 }
 
-/** A revision or token as its history counts it: how far it is above the base, which is a whole second. */
+/** Returns a revision or token relative to the base of its history, which is a whole second. */
 export function inHistory(revision: number): number {
   return revision % numbersPerSecond;
 }
 
-/** What an event says, without who says it. */
+/** Returns the text of an event, without its peer. */
 export function eventText(event: ConclaveEvent, term: number): string {
   switch (event.name) {
     case 'leader_elected':
@@ -95,12 +95,12 @@ export function errorText({ code, outcome, message, leader_id }: ErrorBody): str
   return `${code} ${outcome}: ${sentenceOf(message)}${leader_id === undefined ? '' : ` (leader ${leader_id})`}`;
 }
 
-/** What a schema has against a body comes as a list of faults: the first one's sentence. */
+/** Returns the first message of a list of schema faults. */
 function sentenceOf(message: string): string {
   return message.startsWith('[') ? ((JSON.parse(message) as { message: string }[])[0]?.message ?? message) : message;
 }
 
-/** One line for one peer. `commit/last` are indexes. */
+/** Returns one line for a peer. `commit/last` are indexes. */
 export function statusText(status: StatusReply): string {
   const { role, term, configuration, commit_index, last_index, stage, leader_id, health } = status;
   const follows = role === 'follower' ? (leader_id === '' ? ' of nobody' : ` of ${leader_id}`) : '';
@@ -112,7 +112,7 @@ export function statusText(status: StatusReply): string {
   return parts.join(', ');
 }
 
-/** Answers are objects of a few plain fields: `founded=true peers=n1,n2,n3`. Drawn ids are left out. */
+/** Formats a reply with a few plain fields: `founded=true peers=n1,n2,n3`. Generated ids are left out. */
 export function fieldsText(value: unknown): string {
   if (value === null || typeof value !== 'object') return String(value);
   const drawn = ['group_uid', 'group_id', 'store_id', 'session', 'nonce', 'incarnation'];

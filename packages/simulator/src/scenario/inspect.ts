@@ -1,4 +1,4 @@
-/** What a scenario can look at: status, logs, progress, changes and values of peers, a line each. */
+/** What a scenario can print: status, logs, progress, changes and values of peers, one line each. */
 import { actorKinds, type Change, decodeConfiguration, type PeerId, type StatusReply } from '@conclave/protocol';
 import type { LogCommand, LookCommand } from '../language/scenario-command.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
@@ -21,7 +21,7 @@ export class Inspector {
     }
   }
 
-  /** A row for each disk, under a row of indexes. */
+  /** Returns a row for each disk, under a row of indexes. */
   log({ peers, from }: LogCommand): string[] {
     const whose = peers.length === 0 ? this.mesh.peers : (peers as readonly PeerId[]);
     const rows = whose.map((peer) => this.entries(peer, from));
@@ -38,7 +38,7 @@ export class Inspector {
     });
   }
 
-  /** A peer may have two nodes: the one that its log-store knows stands first. */
+  /** A peer may have two nodes: the one with the log-store's session is first. */
   private status(peer: PeerId): string {
     const { mesh } = this;
     const nodes = mesh.nodesOf(peer);
@@ -55,7 +55,7 @@ export class Inspector {
     const known = entries.map(({ term, kind, payload }) =>
       kind === 'configuration' ? `${term}:${textOf(decodeConfiguration(payload))}` : `${term}`,
     );
-    // A snapshot stands for what is gone.
+    // A snapshot covers what was compacted.
     const gone = (entries[0]?.index ?? this.mesh.disks.lastIndex(peer) + 1) - from;
     return [...Array.from({ length: Math.max(gone, 0) }, () => '-'), ...known];
   }
@@ -73,7 +73,7 @@ export class Inspector {
     return changes.length === 0 ? [`${peer}: no changes`] : changes.map((change) => `${peer}: ${changeText(change)}`);
   }
 
-  /** Of a peer, or of one of its actors. */
+  /** Returns the drop counters of a peer, or of one of its actors. */
   private dropped(name: string): string {
     const [peer = '', word] = name.split('.');
     const counts = actorKinds
@@ -97,7 +97,7 @@ function changeText({ kind, old_peers, new_peers, state, stage, index, error }: 
   return `${what}${configurationText(new_peers, old_peers)} ${state} (${where})${why}`;
 }
 
-/** Rows in columns, so that logs can be compared by eye. */
+/** Aligns rows in columns, so that logs can be compared by eye. */
 function aligned(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows) for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length);

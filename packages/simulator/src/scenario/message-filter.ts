@@ -1,14 +1,13 @@
 /**
- * Messages that a scenario keeps back, copies or throws away: what the network may do at any time, done at the very
- * moment that the story is about.
+ * Messages that a scenario holds back, copies or drops: what the network may do at any time, done at a chosen time.
  *
- *     hold  slow  n1 -> n2 append_entries entries=yes    kept back from now on, in order
- *     copy  late  n1.node -> n1.log-store append         passes, and a copy is kept
- *     lose  n1 -> * append_entries                       thrown away from now on
- *     release slow                                       delivers what was kept, and keeps nothing any more
- *     drop slow                                          throws away what was kept, and keeps nothing any more
+ *     hold  slow  n1 -> n2 append_entries entries=yes    holds them back from now on, in order
+ *     copy  late  n1.node -> n1.log-store append         delivers them, and keeps copies
+ *     lose  n1 -> * append_entries                       drops them from now on
+ *     release slow                                       delivers the held messages, and ends the rule
+ *     drop slow                                          drops the held messages, and ends the rule
  *
- * Owns the rules and what was kept. Does not deliver: it is asked, and answers.
+ * Owns the rules and the held messages. Does not deliver them itself.
  */
 import { batchHeader } from '@conclave/protocol';
 import type { Pattern } from '../language/scenario-command.js';
@@ -36,13 +35,13 @@ interface Rule {
 export class MessageFilter {
   private readonly rules = new Map<string, Rule>();
 
-  /** Begins to hold, copy or lose what matches, under a name. */
+  /** Adds a rule that holds, copies or drops what matches, under a name. */
   begin(verb: Verb, name: string, pattern: Pattern): void {
     if (this.rules.has(name)) throw new Error(`${name} is taken: something is kept under it`);
     this.rules.set(name, { verb, pattern, kept: [] });
   }
 
-  /** Whether a message that arrives is to be delivered. */
+  /** Whether an arriving message is delivered. */
   passes(from: Place, to: Place, message: Passing, deliver: () => void): boolean {
     for (const { verb, pattern, kept } of this.rules.values()) {
       if (!matches(pattern, from, to, message)) continue;
@@ -52,12 +51,12 @@ export class MessageFilter {
     return true;
   }
 
-  /** How many messages are kept under this name. */
+  /** Returns how many messages are held under this name. */
   count(name: string): number {
     return this.rule(name).kept.length;
   }
 
-  /** Ends the rule, and answers what was kept. `newest`: only so many. */
+  /** Ends the rule, and returns the held messages. `newest`: only this many of the last ones. */
   end(name: string, newest?: number): { readonly verb: Verb; readonly kept: readonly Kept[] } {
     const { verb, kept } = this.rule(name);
     this.rules.delete(name);
@@ -84,7 +83,7 @@ function isAt(where: string, { peerId, kind }: Place): boolean {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** A leader's append that a follower hears itself is told as the AppendEntries that it stands for. */
+/** A leader's append on the feed is printed as the AppendEntries that it replaces. */
 function asTold(from: Place, to: Place, message: Passing): { readonly name: string; readonly body: Fields } {
   if (message.name === 'feed.append' && from.peerId !== to.peerId) {
     const { leader_term: term, prev_term, batches } = message.body;
@@ -100,7 +99,7 @@ function fieldOf(body: Fields, name: string): string {
   return String(body[name]);
 }
 
-/** What of a body is worth a word: not who drew which id. */
+/** The fields of a body that are printed: no generated ids. */
 const told = [
   'kind',
   'granted',

@@ -1,6 +1,6 @@
 /**
- * What a disk holds before a scenario starts: written by a log-store's own core, so that it is what a real run would
- * have left behind.
+ * The content of a disk before a scenario starts: written by a log-store's own core, so that it is what a real run
+ * would have left.
  */
 import { LogStoreCore, type StorageOperation } from '@conclave/log-store';
 import {
@@ -21,12 +21,12 @@ import {
 export interface PresetDisk {
   readonly groupId: GroupId;
   readonly peerId: PeerId;
-  /** The group that it holds. */
+  /** The history of its group. */
   readonly groupUid: GroupUid;
   /** The term that was synced last, and the vote in it. */
   readonly term: number;
   readonly votedFor: PeerId | '';
-  /** Known to be committed. */
+  /** The index known to be committed. */
   readonly commitIndex: number;
   /** In order, from index 1. */
   readonly entries: readonly PresetEntry[];
@@ -38,7 +38,7 @@ export type PresetEntry = { readonly term: number } & (
   | { readonly payload: Uint8Array }
 );
 
-/** The store that a given disk is: known beforehand, as the configurations in the logs name it. */
+/** Returns the store id of a preset disk: known beforehand, as the configurations in the logs name it. */
 export function presetStoreId(peerId: PeerId, groupId: GroupId): StoreId {
   return `${incarnationOf(peerId)}.${groupId}` as StoreId;
 }
@@ -47,7 +47,7 @@ function incarnationOf(peerId: PeerId): string {
   return `given-${peerId}`;
 }
 
-/** Has a log-store write it. `write` is given each write in its order. */
+/** Lets a log-store write it. `write` is called with each write in order. */
 export function writePresetDisk(given: PresetDisk, write: (operations: readonly StorageOperation[]) => void): void {
   new Writer(given, write).run();
 }
@@ -118,7 +118,7 @@ class Writer {
     });
   }
 
-  /** One message, and its write, if it needs one. */
+  /** Sends one message, and executes its write, if there is one. */
   private tell(message: LogStoreMessage): void {
     this.core.step({ type: 'message', message });
     for (const effect of this.core.step({ type: 'idle' })) {

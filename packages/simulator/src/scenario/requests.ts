@@ -1,6 +1,6 @@
 /**
- * What a scenario asks, of whom, and what is answered: each answer is printed with the request that it is to. Requests go
- * over the run's network to the node's door, and nobody sends them again; a client's calls go by its core, which does.
+ * The requests of a scenario: each reply is printed with its request. Requests are sent over the run's network to the
+ * nodes, and are never repeated; a client's calls are sent by its core, which does repeat them.
  */
 import type { RequestTarget, Settlement } from '@conclave/client';
 import type { ChangeReply, ErrorBody, PeerId, ResetPeerReply, SnapshotReply, UpgradeReply } from '@conclave/protocol';
@@ -14,7 +14,7 @@ import type { Simulation } from '../run/simulation.js';
 import { configurationText, errorText, fieldsText, inHistory } from './format.js';
 import type { ScenarioOutput } from './scenario-file.js';
 
-/** Something that is answered, in words and for the door. */
+/** A request: its text, its target and body, and the format of its reply. */
 interface Order {
   readonly text: string;
   readonly target: RequestTarget;
@@ -25,7 +25,7 @@ interface Order {
 export class Requests {
   private readonly open = new Set<number>();
   private lastId = 0;
-  /** Whoever asks. */
+  /** The sender of all requests. */
   private readonly asker: Endpoint = {
     name: 'asker',
     owner: 'asker',
@@ -47,18 +47,18 @@ export class Requests {
     return !this.open.has(id);
   }
 
-  /** Says that an answer is no longer awaited: whoever was asked may be dead. */
+  /** Stops waiting for a reply: the node may have crashed. */
   giveUp(id: number, text: string): void {
     this.open.delete(id);
     this.output.print(`${text}: no answer`);
   }
 
-  /** Of the group's subjects the leader alone hears. */
+  /** Sends a request on the group's subjects, which only the leader receives. */
   ask(what: PlainRequest | Command): { readonly id: number; readonly text: string } {
     return what.type === 'client' ? this.call(what) : this.send(orderOf(what));
   }
 
-  /** Asks a peer, whatever it takes itself for, on its own subjects. */
+  /** Sends a request to a peer, whatever its role, on its own subjects. */
   askPeer({ peer, what }: AskCommand): { readonly id: number; readonly text: string } {
     const order = orderOf(what);
     const target = { ...order.target, peerId: peer as PeerId };

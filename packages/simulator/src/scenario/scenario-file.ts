@@ -1,6 +1,6 @@
 /**
- * The text of a scenario: paragraphs of commands with the output that is expected of them, told as a story by
- * comments (the form is that of etcd-io/raft's `testdata`).
+ * The text of a scenario: paragraphs of commands with their expected output, and comments that tell a story (the form is that of
+ * etcd-io/raft's `testdata`).
  *
  *     # What happens next, and why.
  *     command
@@ -8,30 +8,30 @@
  *     ----
  *     expected output, up to the next blank line
  *
- * Owns how such a text is taken apart and put together. What a command means is not its business.
+ * Owns the format of such a text, not the meaning of commands.
  */
 
-/** A command with its place in the file, for who has to say where something went wrong. */
+/** A command with its line in the file, for error messages. */
 export interface CommandLine {
   readonly text: string;
   /** From 1. */
   readonly line: number;
 }
 
-/** A paragraph. Without commands it is a comment that stands alone, and has no output. */
+/** A paragraph. Without commands it is only a comment, and has no output. */
 export interface Block {
-  /** Comments and commands as they stand in the file. */
+  /** Comments and commands as in the file. */
   readonly source: readonly string[];
   readonly commands: readonly CommandLine[];
   readonly expected: readonly string[];
 }
 
-/** What a block without output says, so that it can be seen that it has been run. */
+/** The output of a block that printed nothing, to show that it was run. */
 export const nothingToSay = 'ok';
 
 const separator = '----';
 
-/** Takes a text apart. @throws Error naming the line where output stands without commands. */
+/** Parses a text. @throws Error that names a line with output but without commands. */
 export function parseScenario(text: string): Block[] {
   const blocks: Block[] = [];
   const lines = text.split('\n');
@@ -55,7 +55,7 @@ function blockOf(lines: readonly string[], firstLine: number): Block {
   return { source, commands, expected: end < 0 ? [] : lines.slice(end + 1) };
 }
 
-/** Puts a text together, with the output of each block that has commands, in order. */
+/** Formats a text, with the output of each block that has commands, in order. */
 export function formatScenario(blocks: readonly Block[], outputs: readonly (readonly string[])[]): string {
   const withOutput = outputs.values();
   const paragraphs = blocks.map(({ source, commands }) => {
@@ -73,20 +73,20 @@ export function headOf(text: string): string {
 }
 
 /**
- * The output of one block of a scenario. What several peers say alike becomes one line, where the first of them said
- * it: `n1 n2 n3: {n1,n2,n3} committed, entry 4`. So the output is short, and does not hang on who was a millisecond faster.
+ * The output of one block of a scenario. Lines that several peers have in common are merged into the line of the first:
+ * `n1 n2 n3: {n1,n2,n3} committed, entry 4`. So the output is short, and does not depend on which peer was a millisecond faster.
  */
 export class ScenarioOutput {
   private lines: { readonly who: Set<string> | undefined; readonly text: string }[] = [];
   private readonly said = new Map<string, Set<string>>();
 
-  /** A line that stands for itself. What is said after it is not merged with what was said before. */
+  /** Adds a line that is not merged; nor are later lines merged with earlier ones. */
   print(text: string): void {
     this.lines.push({ who: undefined, text });
     this.said.clear();
   }
 
-  /** Somebody says something. */
+  /** Adds a line of a peer, which is merged with equal ones of others. */
   say(who: string, text: string): void {
     const known = this.said.get(text);
     if (known !== undefined && !known.has(who)) {
@@ -98,7 +98,7 @@ export class ScenarioOutput {
     this.said.set(text, line.who);
   }
 
-  /** Answers what was printed, and begins anew. */
+  /** Returns the lines, and clears the output. */
   take(): string[] {
     const lines = this.lines.map(({ who, text }) =>
       who === undefined ? text : `${[...who].sort().join(' ')}: ${text}`,

@@ -1,8 +1,8 @@
 /**
- * Runs a scenario: one block after the other, and answers what each had to say.
+ * Runs a scenario: one block after the other, and returns the output of each.
  *
- * Nothing is left to chance: each message takes half of the network's delay, each access of a disk a millisecond, a
- * crash loses all that was not synced, and peers stand in the order of their timeouts.
+ * Nothing is random: each message takes half of the network's delay, each access of a disk a millisecond, a crash loses
+ * all that was not synced, and peers campaign in the order of their timeouts.
  */
 
 import { KvService } from '@conclave/kv';
@@ -29,25 +29,25 @@ import { type Block, nothingToSay, ScenarioOutput } from './scenario-file.js';
 
 const beginnings: readonly string[] = ['given', 'peers', 'group'];
 
-/** Told only where a scenario asks for them. */
+/** Printed only if a scenario asks for them. */
 const hiddenAtFirst = ['catchup_progress', 'peer_unreachable'];
 
 export class ScenarioRun {
   private readonly output = new ScenarioOutput();
   private filter = new MessageFilter();
   private timeouts = new Map<string, number>();
-  /** Those that were said just now: a story that begins next begins with them. */
+  /** Timeouts that were just set: the next story begins with them. */
   private readonly pendingTimeouts = new Map<string, number>();
   private presets: GivenCommand[] = [];
   private readonly hidden = new Set<string>(hiddenAtFirst);
   private events: { readonly peer: string; readonly name: string }[] = [];
-  /** The entry of the configuration with which the story begins. */
+  /** The entry of the story's first configuration. */
   private foundedIndex = 0;
   private parts:
     | { readonly simulation: Simulation; readonly requests: Requests; readonly inspector: Inspector }
     | undefined;
 
-  /** What a block has to say. @throws Error naming the line whose command cannot be carried out. */
+  /** Returns the output of a block. @throws Error that names the line of a failed command. */
   runBlock(block: Block): string[] {
     for (const { text, line } of block.commands) {
       try {
@@ -165,7 +165,7 @@ export class ScenarioRun {
     mesh.gate = (from, to, message, deliver) => this.filter.passes(placeOf(from), placeOf(to), message, deliver);
     mesh.observer = listeningTo(invariants, (peer, term, event) => this.onEvent(peer, term, event));
     this.parts = { simulation, requests: new Requests(simulation, this.output), inspector: new Inspector(mesh) };
-    // All start together, those too whose disks hold something already.
+    // All start together, also those with preset disks.
     for (const { peer } of this.presets) mesh.crashPeer(peer as PeerId);
     for (const given of this.presets) this.write(given);
     for (const { peer } of this.presets) mesh.startPeer(peer as PeerId);
@@ -173,7 +173,7 @@ export class ScenarioRun {
   }
 
   private found({ peers, spare, options }: GroupCommand): void {
-    // A spare peer may hold something else under that name.
+    // A spare peer may have something else under that name.
     const isNew = this.presets.length > 0;
     this.begin({ type: 'peers', peers: [...peers, ...spare], ...options });
     this.mesh.run(1200);
@@ -196,7 +196,7 @@ export class ScenarioRun {
     const configuration: Configuration = { peers: members, old_peers: [] };
     const entries = given.terms.map((term, at): PresetEntry => {
       if (at === 0) return { term, configuration };
-      // The value tells the entry: its index and term.
+      // The value names the entry's index and term.
       const write = new KvService().parse('put', { key: `k${at + 1}`, value: `${at + 1}@${term}` });
       if (write.type !== 'write') throw new Error('a put is a write');
       return { term, payload: write.payload };
@@ -208,7 +208,7 @@ export class ScenarioRun {
     writePresetDisk({ groupId, peerId, groupUid, term, votedFor, commitIndex, entries }, (operations) =>
       mesh.disks.write(peerId, operations),
     );
-    // Nobody has seen how it was committed: the invariants have to be told.
+    // The invariants have not observed its commit: they are informed here.
     const { tree, commits } = this.begun.simulation.invariants.record;
     const committed = tree.find(groupUid, commitIndex, given.terms[commitIndex - 1] ?? 0);
     if (committed !== undefined) commits.add(committed);
@@ -221,7 +221,7 @@ export class ScenarioRun {
     if (!this.hidden.has(event.name) && !this.isOfTheFounding(event)) this.output.say(peer, eventText(event, term));
   }
 
-  /** Whoever joins, or starts again, hears of the configurations that led to the group: that is no news. */
+  /** New and restarted peers report the earlier configurations of the group: these are not printed. */
   private isOfTheFounding({ name, detail }: ConclaveEvent): boolean {
     const isOfConfiguration = name === 'configuration_appended' || name === 'configuration_committed';
     return isOfConfiguration && detail.index < this.foundedIndex;
@@ -283,7 +283,7 @@ export class ScenarioRun {
   }
 }
 
-/** The invariants watch, and events are heard besides. */
+/** Observes the run for the invariants, and collects events. */
 function listeningTo(invariants: Invariants, onEvent: NonNullable<RunObserver['onEvent']>): RunObserver {
   return {
     onStepping: (...step) => invariants.onStepping(...step),
@@ -305,7 +305,7 @@ function placeOf({ peerId, processKind }: Actor): { peerId: string; kind: string
   return { peerId, kind: processKind };
 }
 
-/** How often each of these is there, in the order of their first. */
+/** Returns how often each item occurs, in the order of the first ones. */
 function counted(texts: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);

@@ -1,8 +1,8 @@
 /**
- * The log of each node as it has accepted it, durable or not: what it was given at the opening, and what it has told its
- * log-store since, in the order of that link.
+ * The log of each node as the node has accepted it, durable or not: what it received when it opened its log-store, and
+ * what it has sent to the log-store since, in the order of their link.
  *
- * Owns the logs, by store and session. A node that is fenced keeps its own.
+ * Owns the logs, by store and session. A fenced node keeps its own.
  */
 import type { Body, Frame } from '@conclave/protocol';
 import { type Entry, entryAt, type LogTree } from './log-tree.js';
@@ -12,7 +12,7 @@ export interface AcceptedLog {
   readonly storeId: string;
   readonly session: number;
   last: Entry | undefined;
-  /** Of the node's link to its log-store: what was told already is told again until it is acknowledged. */
+  /** The last message of the node's link to its log-store: messages are resent until they are acknowledged. */
   seq: number;
 }
 
@@ -37,14 +37,14 @@ export class AcceptedLogs {
     this.logs.set(key, { storeId: store_id, session, last, seq: 0 });
   }
 
-  /** Whether this is told for the first time. */
+  /** Whether this message is sent for the first time. */
   private isNew(log: AcceptedLog | undefined, frame: Frame | undefined): log is AcceptedLog {
     if (log === undefined || frame === undefined || frame.seq <= log.seq) return false;
     log.seq = frame.seq;
     return true;
   }
 
-  /** Answers the entries that are new with it; undefined: it was told before. */
+  /** Returns the entries that are new in it; undefined: it is a repeat. */
   onAppend(body: Append): readonly Entry[] | undefined {
     const log = this.of(body);
     if (!this.isNew(log, body)) return undefined;
@@ -59,7 +59,7 @@ export class AcceptedLogs {
     return entries;
   }
 
-  /** Another history begins with this log. Answers whether it is told for the first time. */
+  /** Another history begins with this log. Returns whether the message is sent for the first time. */
   onReset(body: Body<'log-store.reset'>): boolean {
     const log = this.of(body);
     if (!this.isNew(log, body)) return false;
@@ -67,7 +67,7 @@ export class AcceptedLogs {
     return true;
   }
 
-  /** An installed snapshot takes the place of a log that does not hold its last entry. */
+  /** An installed snapshot replaces a log that does not contain its last entry. */
   onSnapshotEnd(body: Body<'log-store.snapshot_end'>): void {
     const log = this.of(body);
     if (!this.isNew(log, body) || body.source === 'taken') return;
@@ -75,7 +75,7 @@ export class AcceptedLogs {
     if (entryAt(log.last, index)?.term !== term) log.last = this.tree.find(body.group_uid, index, term);
   }
 
-  /** Answers whether it is told for the first time. */
+  /** Returns whether the message is sent for the first time. */
   onVote(body: Body<'log-store.vote'>): boolean {
     return this.isNew(this.of(body), body);
   }

@@ -1,26 +1,26 @@
 /**
- * What the ballot-boxes have ever said to be committed: one chain of entries that only grows.
+ * All entries that ballot-boxes have reported as committed: one chain that only grows.
  *
- * Owns the chain, and which term has committed how much of it.
+ * Owns the chain, and how much of it each term has committed.
  *
- * Invariant: each entry of the chain follows the one before; what does not fit is a conflict.
+ * Invariant: each entry of the chain follows the previous one; what does not fit is a conflict.
  */
 import { type Entry, hasEntry } from './log-tree.js';
 
 export class Commits {
-  /** What does not fit the chain, or undefined. */
+  /** What does not fit the chain; undefined: everything does. */
   conflict: string | undefined;
   /** By index, from 1 on. */
   private readonly chain: Entry[] = [];
   private readonly histories = new Set<string>();
   /** By the term of the leader: the highest entry that it has committed. */
   private readonly highest = new Map<number, Entry>();
-  /** Histories that were left for others. */
+  /** Histories that were abandoned for others. */
   private readonly left = new Set<string>();
 
   /**
-   * A peer was reset: the history that it has left is over, and another one begins, with what that peer knew committed.
-   * Of several that are reset alike, with what the furthest one knew.
+   * A peer was reset: its old history ends, and a new one begins with what that peer knew to be committed. If several
+   * are reset alike, with what the most advanced one knew.
    */
   continueHistory(from: string, to: string, known: Entry | undefined): void {
     if (this.left.has(from)) {
@@ -36,7 +36,7 @@ export class Commits {
     this.chain.reverse();
   }
 
-  /** The last entry that is committed. */
+  /** The last committed entry. */
   get last(): Entry | undefined {
     return this.chain.at(-1);
   }
@@ -55,7 +55,7 @@ export class Commits {
     return Math.max(0, ...this.highest.keys());
   }
 
-  /** The furthest entry that leaders of earlier terms have committed. */
+  /** The last entry that leaders of earlier terms have committed. */
   before(term: number): Entry | undefined {
     let furthest: Entry | undefined;
     for (const [other, entry] of this.highest) {
@@ -64,12 +64,12 @@ export class Commits {
     return furthest;
   }
 
-  /** Whether a leader of this term has been known to have committed that far. */
+  /** Whether a leader of this term is known to have committed up to that entry. */
   isKnown(term: number, index: number): boolean {
     return (this.highest.get(term)?.index ?? 0) >= index;
   }
 
-  /** A leader's entry, of its own term, is committed, and all before it. */
+  /** An entry of a leader, of its own term, is committed, with all before it. */
   add(entry: Entry): void {
     this.histories.add(entry.groupUid);
     this.highest.set(entry.term, entry);

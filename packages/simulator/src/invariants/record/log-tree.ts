@@ -1,11 +1,11 @@
 /**
- * All entries that anybody has ever accepted, each once: a tree, in which a log is the path from its last entry back to
- * the first. Two logs that share an entry share all before it, by construction; what would break that is a conflict.
+ * All entries that any node has accepted, each once: a tree, in which a log is the path from its last entry back to the
+ * first. Two logs that share an entry share all before it, by construction; what would break that is a conflict.
  *
- * Owns the entries. Does not know who has which: see `StoredLogs` and `AcceptedLogs`.
+ * Owns the entries. Does not know which peer has which: see `StoredLogs` and `AcceptedLogs`.
  *
  * Invariants:
- * 1. Of a group's history there is one entry for an index and a term, or a conflict is noted.
+ * 1. A group's history has one entry for an index and a term, or a conflict is recorded.
  * 2. An entry's `prev` has the index before it; the first has none.
  */
 import {
@@ -21,7 +21,7 @@ import {
   type Term,
 } from '@conclave/protocol';
 
-/** A configuration in a log, and the one that was in force before it. */
+/** A configuration in a log, and the one that was effective before it. */
 export interface EffectiveConfiguration {
   readonly entry: Entry;
   readonly configuration: Configuration;
@@ -35,19 +35,22 @@ export interface Entry {
   readonly kind: BatchKind;
   readonly payload: Uint8Array;
   readonly prev: Entry | undefined;
-  /** In force at this entry, one's own configuration included; undefined: none in this log so far. */
+  /** The configuration that is effective at this entry, which may be the entry's own; undefined: none in this log so far. */
   readonly effective: EffectiveConfiguration | undefined;
 }
 
-/** Last entries of backups, and the configuration that is in force there: of all trees, as a log may go on in another one. */
+/**
+ * Last entries of backups, with the configuration that is effective there: shared by all trees, as a log may continue
+ * in another one.
+ */
 const restoredEntries = new WeakMap<Entry, Configuration>();
 
 export class LogTree {
   /** What contradicts invariant 1, or undefined. */
   conflict: string | undefined;
-  /** Of each history by index: the entries of different terms. */
+  /** By history and index: the entries of different terms. */
   private readonly histories = new Map<string, Entry[][]>();
-  /** The same bytes come by often: sent, stored, sent on. */
+  /** By bytes, which occur often: sent, stored, sent again. */
   private readonly ofBatch = new WeakMap<Uint8Array, readonly Entry[]>();
 
   /** The entries of a batch that follows `prev`. */
@@ -66,7 +69,7 @@ export class LogTree {
     return entries;
   }
 
-  /** The log that ends with `last`, as the beginning of another history: see `reset_peer`. Answers its last entry there. */
+  /** Copies the log that ends with `last` as the beginning of another history (`reset_peer`). Returns its last entry there. */
   continueHistory(groupUid: string, last: Entry | undefined): Entry | undefined {
     const log: Entry[] = [];
     for (let entry = last; entry !== undefined; entry = entry.prev) log.push(entry);
@@ -81,8 +84,8 @@ export class LogTree {
   }
 
   /**
-   * The log of a backup that ends with `last`, as the beginning of another history, in which this configuration is in force from
-   * there on: its snapshot says so, and no entry.
+   * Copies the log of a backup that ends with `last` as the beginning of another history, in which this configuration
+   * is effective from there on: by its snapshot, not by an entry.
    */
   restore(groupUid: string, last: Entry, configuration: Configuration): void {
     const end = this.continueHistory(groupUid, last);
@@ -98,7 +101,7 @@ export class LogTree {
     };
   }
 
-  /** The entry of that index and term, if there ever was one. */
+  /** Returns the entry of that index and term, if there ever was one. */
   find(groupUid: string, index: number, term: number): Entry | undefined {
     return this.histories.get(groupUid)?.[index]?.find((entry) => entry.term === term);
   }
@@ -145,7 +148,7 @@ export class LogTree {
   }
 }
 
-/** The entry of an index in the log that ends with `last`; undefined: it has none, or ends before. */
+/** Returns the entry of an index in the log that ends with `last`; undefined: there is none. */
 export function entryAt(last: Entry | undefined, index: number): Entry | undefined {
   let entry = last;
   while (entry !== undefined && entry.index > index) entry = entry.prev;

@@ -1,22 +1,22 @@
 /**
- * What a key-value store has to hold, and has to answer, that has applied a log up to an entry: found out by the model
- * (`../../model/kv-model.ts`), which shares nothing with the store and knows nothing of snapshots.
+ * The state and the results that a key-value store must have after it has applied a log up to an entry, by the model
+ * (`../../model/kv-model.ts`), which shares nothing with the store and knows no snapshots.
  *
- * Owns one model, and what it held and answered at the entries that were asked for.
+ * Owns one model, and its states and results at the entries that were requested.
  */
 import { decodeConfiguration } from '@conclave/protocol';
 import { type EndedLease, KvModel } from '../../model/kv-model.js';
 import { linesOf, linesOfPieces, type ModelResult } from '../../model/model-state.js';
 import { type Entry, hasEntry } from './log-tree.js';
 
-/** Of an entry of a request. */
+/** The results of an entry with commands. */
 export interface Applied {
   readonly result: ModelResult;
-  /** The leases that it has ended because their time was over. */
+  /** The leases that it has ended after their time. */
   readonly ended: readonly EndedLease[];
 }
 
-/** What a fault of a run puts into a state (`flipped-state.ts`). */
+/** What a fault adds to a state (`flipped-state.ts`). */
 const spoiledMarker = '"~flipped"';
 
 export class ModelStates {
@@ -25,7 +25,7 @@ export class ModelStates {
   private readonly known = new WeakMap<Entry, readonly string[]>();
   private readonly applied = new WeakMap<Entry, Applied>();
 
-  /** The state behind an entry, in lines. */
+  /** Returns the state after an entry, in lines. */
   of(entry: Entry): readonly string[] {
     const known = this.known.get(entry);
     if (known !== undefined) return known;
@@ -35,7 +35,7 @@ export class ModelStates {
     return lines;
   }
 
-  /** What a store answers that applies this entry; undefined: it is one of a configuration. */
+  /** Returns the results of this entry; undefined: it is a configuration. */
   appliedOf(entry: Entry): Applied | undefined {
     if (entry.kind !== 'commands') return undefined;
     if (!this.applied.has(entry)) this.goTo(entry);
@@ -61,7 +61,10 @@ export class ModelStates {
   }
 }
 
-/** The state that pieces of a snapshot give; undefined: they give none; or it is one that was spoiled, as the run wanted it. */
+/**
+ * Returns the state in the pieces of a snapshot; undefined: they are not valid; `spoiled`: a fault of the run has
+ * corrupted it.
+ */
 export function restoredState(pieces: readonly Uint8Array[]): readonly string[] | 'spoiled' | undefined {
   try {
     const lines = linesOfPieces(pieces);

@@ -1,4 +1,4 @@
-/** What is asked of nodes' cores themselves: what they believe. */
+/** What nodes' own cores report: their summary and status. */
 import type { NodeCore, NodeSummary } from '@conclave/node';
 import type { StatusReply } from '@conclave/protocol';
 import type { Actor } from '../../mesh/actor.js';
@@ -12,19 +12,19 @@ interface Known<T> {
 const summaries = new WeakMap<Actor, Known<NodeSummary>>();
 const statuses = new WeakMap<Actor, Known<StatusReply>>();
 
-/** As of now: several invariants ask between two steps, and a core changes by its steps alone. */
+/** Returns the present summary. It is cached between steps, as only steps change a core. */
 export function summaryOf(actor: Actor): NodeSummary {
   return asOfLastStep(summaries, actor, () => (actor.core as unknown as NodeCore).summary());
 }
 
-/** As it was when it was first asked for behind the last step: what of it is an age, a lag or health by the clock may be older. */
+/** Returns the status as of its first request after the last step: ages, lags and health may be outdated. */
 export function lastStatusOf(actor: Actor, status: (actor: Actor) => StatusReply): StatusReply {
   return asOfLastStep(statuses, actor, () => status(actor));
 }
 
 function asOfLastStep<T>(known: WeakMap<Actor, Known<T>>, actor: Actor, ask: () => T): T {
   const { core, stepCount } = actor;
-  // In the middle of a step it is not settled.
+  // During a step it may still change.
   if (stepCount % 2 === 1) return ask();
   const before = known.get(actor);
   if (before?.core === core && before.stepCount === stepCount) return before.what;

@@ -1,8 +1,8 @@
 /**
- * What has happened in a run, as far as it can be seen from outside: what was sent, and what became durable. All
- * invariants read it; none of it is asked of the cores that are judged.
+ * What has happened in a run, as seen from outside: what was sent, and what became durable. All invariants read it;
+ * nothing in it comes from the cores that are checked.
  *
- * It hears of everything before the invariants do.
+ * It is updated before the invariants are called.
  */
 import type { Instant } from '@conclave/actor/core';
 import type { StorageOperation } from '@conclave/log-store';
@@ -19,21 +19,21 @@ import { summaryOf } from './nodes.js';
 import { type Change, type StoredLog, StoredLogs } from './stored-logs.js';
 import { StoredSnapshots } from './stored-snapshots.js';
 
-/** A peer's time as the leader of a term. */
+/** A peer as the leader of a term. */
 export interface LeaderOfTerm {
   readonly peerId: PeerId;
   readonly storeId: string;
   readonly term: number;
   readonly firstIndex: number;
-  /** Its log when it was elected, and as long as it has led. */
+  /** The last entry of its log: when it was elected, and now. */
   readonly elected: Entry | undefined;
   last: Entry | undefined;
 }
 
-/** The step that is being taken. */
+/** The step in progress. */
 export interface Step {
   readonly actor: Actor;
-  /** What was heard, if the input is a message. */
+  /** The received message, if the input is one. */
   readonly message: Message | undefined;
   readonly at: Instant;
 }
@@ -45,33 +45,33 @@ export class RunRecord {
   readonly commits = new Commits();
   readonly snapshots = new StoredSnapshots();
   readonly states = new ModelStates();
-  /** What the clocks of nodes have shown at most. */
+  /** An upper bound of the clocks of all nodes. */
   clocks = new FastestClock();
   /** The peer with the longer election timeout. */
   slowerPeer: PeerId | undefined;
-  /** When a leader has first appended an entry of its own, in the run's time. */
+  /** By entry: when a leader first appended it, in the run's time. */
   private readonly appendedMs = new WeakMap<Entry, number>();
-  /** By term; the first, should there be two. */
+  /** By term; if there are two, the first. */
   readonly leaders = new Map<number, LeaderOfTerm>();
-  /** The votes that nodes have told their log-stores, by store and term. */
+  /** The votes that nodes have sent to their log-stores, by store and term. */
   private readonly votesTold = new Map<string, string>();
-  /** Histories that resets have begun, and which each goes on from. */
+  /** By history that a reset has begun: the one that it continues. */
   readonly resets = new Map<string, string>();
-  /** Histories that a restored backup has begun. */
+  /** Histories that began with a restored backup. */
   readonly restored = new Set<string>();
-  /** The backup that the group is to be founded with. */
+  /** The backup from which the group will be created. */
   restoring: { readonly restoreId: string; readonly last: Entry } | undefined;
-  /** What the write that was just synced has changed. */
+  /** The changes of the write that was just synced. */
   change: Change | undefined;
-  /** Whether another snapshot counts on that disk since then. */
+  /** Whether that write made another snapshot current. */
   isNewSnapshot = false;
-  /** The entries that are new with the `append` that was just sent; undefined: it is a repeat. */
+  /** The new entries in the `append` that was just sent; undefined: it is a repeat. */
   appended: readonly Entry[] | undefined;
-  /** Whether the vote that was just sent to a log-store is told for the first time. */
+  /** Whether the vote that was just sent to a log-store is sent for the first time. */
   isNewVote = false;
-  /** Whether the election that was just opened at a ballot-box is told for the first time. */
+  /** Whether the election that was just sent to a ballot-box is sent for the first time. */
   isNewElection = false;
-  /** By store and session: the place of the last one in the links to its ballot-boxes. */
+  /** By store and session: the link and number of the last one. */
   private readonly electionFrames = new Map<string, Frame>();
   step: Step | undefined;
   /** By a node's core: the store that it has opened. */
@@ -113,7 +113,7 @@ export class RunRecord {
     if (this.snapshots.of(peerId)?.snapshot_id === restoring.restoreId) this.onRestored(this.change.store);
   }
 
-  /** A founder begins with the backup: all that it stands for is committed. */
+  /** A founder begins with the backup: all that it covers is committed. */
   private onRestored({ meta: { group_uid }, last }: StoredLog): void {
     this.restoring = undefined;
     this.restored.add(group_uid);
@@ -148,7 +148,7 @@ export class RunRecord {
     for (const entry of appended) if (!this.appendedMs.has(entry)) this.appendedMs.set(entry, nowMs);
   }
 
-  /** When its leader has first appended it; undefined: it goes on from another history. */
+  /** Returns when its leader first appended it; undefined: it is from an earlier history. */
   firstAppendedMs(entry: Entry): number | undefined {
     return this.appendedMs.get(entry);
   }
@@ -188,8 +188,8 @@ export class RunRecord {
   }
 
   /**
-   * Whether a store's vote of a term went to this candidate, and can no longer go to another: it is synced, or a later
-   * term is, with which it was synced.
+   * Whether a store's vote of a term was given to this candidate and can no longer be given to another: the vote is
+   * synced, or a later term is, with which the vote was synced.
    */
   hasVoted(storeId: string, term: number, candidate: PeerId): boolean {
     const store = this.stored.of(storeId);

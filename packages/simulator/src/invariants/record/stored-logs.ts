@@ -1,6 +1,6 @@
 /**
- * What is on each disk, read from the very writes: the log, term and vote, session. A store that is lost is kept as it
- * was when it went: what it had acknowledged was true.
+ * What is on each disk, read from the writes themselves: log, term, vote and session. A lost store is kept as it was: what it had
+ * acknowledged was true.
  *
  * Owns what was synced, by store. Does not ask the log-store's core, which may be wrong.
  */
@@ -8,7 +8,7 @@ import { type IncomingSnapshot, indexOfKey, isBatchKey, type StorageOperation } 
 import { type PeerId, unseal } from '@conclave/protocol';
 import { type Entry, entryAt, type LogTree } from './log-tree.js';
 
-/** What a store holds once; all zero or empty before its first write. */
+/** The single record of a store; zero or empty before its first write. */
 export interface StoredMeta {
   readonly store_id: string;
   readonly group_uid: string;
@@ -18,9 +18,9 @@ export interface StoredMeta {
   /** The entry before the log's first one. */
   readonly base_index: number;
   readonly base_term: number;
-  /** The last entry, as it was noted. */
+  /** The last entry, as recorded. */
   readonly last_index: number;
-  /** A snapshot that comes in, or is being taken. */
+  /** A snapshot that is being received or taken. */
   readonly incoming?: IncomingSnapshot | null;
 }
 
@@ -28,13 +28,13 @@ export interface StoredLog {
   readonly peerId: PeerId;
   meta: StoredMeta;
   last: Entry | undefined;
-  /** The base that `last` goes back to. */
+  /** The base of the log that ends with `last`. */
   begun: number;
-  /** The votes that were ever synced, by term. */
+  /** All votes that were synced, by term. */
   readonly votes: Map<number, string>;
 }
 
-/** What a write has changed. */
+/** The changes of one write. */
 export interface Change {
   readonly store: StoredLog;
   readonly before: { readonly meta: StoredMeta; readonly last: Entry | undefined };
@@ -59,7 +59,7 @@ export class StoredLogs {
 
   constructor(private readonly tree: LogTree) {}
 
-  /** By its id, also where it is lost. */
+  /** Returns a store by its id, also a lost one. */
   of(storeId: string): StoredLog | undefined {
     return this.byStore.get(storeId);
   }
@@ -88,7 +88,7 @@ export class StoredLogs {
       if (operation.type === 'put' && isBatchKey(operation.key) && indexOfKey(operation.key) > store.meta.base_index) {
         begin();
       }
-      // A batch that is put over others deletes them as well.
+      // A batch that replaces others deletes them as well.
       const from = startOf(operation);
       if (from !== undefined && from <= (store.last?.index ?? 0)) {
         deleted ??= entryAt(store.last, from);
@@ -104,8 +104,8 @@ export class StoredLogs {
   }
 
   /**
-   * A log begins behind its base: where a snapshot was installed, that is the entry that somebody has accepted, and with
-   * it all before it. Answers the first entry that has gone for it.
+   * A log begins after its base: after the installation of a snapshot that is an entry which some node has accepted,
+   * with all before it. Returns the first entry that was deleted for it.
    */
   private begin(store: StoredLog): Entry | undefined {
     const { group_uid, base_index, base_term } = store.meta;
@@ -124,7 +124,7 @@ export class StoredLogs {
   private takeMeta(store: StoredLog, meta: StoredMeta): void {
     store.meta = meta;
     this.byStore.set(meta.store_id, store);
-    // What the disk said first stands: that a vote changes is for an invariant to find.
+    // The first vote is kept: an invariant finds a vote that changes.
     if (meta.voted_for !== '' && !store.votes.has(meta.term)) store.votes.set(meta.term, meta.voted_for);
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The snapshots on each disk, read from the very writes: the chunks in their slots, and which one counts.
+ * The snapshots on each disk, read from the writes themselves: the chunks in their slots, and which one is current.
  *
- * Owns what was synced, by peer. What is cleared away later counts for nothing by then.
+ * Owns what was synced, by peer. What is purged later is not current by then.
  */
 import { isBatchKey, type KeptSnapshot, type StorageOperation } from '@conclave/log-store';
 import { type PeerId, unseal } from '@conclave/protocol';
@@ -10,12 +10,12 @@ export class StoredSnapshots {
   private readonly slots = new Map<PeerId, Map<number, Uint8Array[]>>();
   private readonly counting = new Map<PeerId, KeptSnapshot>();
 
-  /** The snapshot that counts on a peer's disk. */
+  /** Returns the current snapshot on a peer's disk. */
   of(peerId: PeerId): KeptSnapshot | undefined {
     return this.counting.get(peerId);
   }
 
-  /** The chunks of a slot, by their numbers; there may be gaps. */
+  /** Returns the chunks of a slot, by number; there may be gaps. */
   chunks(peerId: PeerId, slot: number): readonly (Uint8Array | undefined)[] {
     return this.slots.get(peerId)?.get(slot) ?? [];
   }
@@ -25,7 +25,7 @@ export class StoredSnapshots {
     this.counting.delete(peerId);
   }
 
-  /** Answers whether another one counts from now on. */
+  /** Returns whether another snapshot became current. */
   onWritten(peerId: PeerId, operations: readonly StorageOperation[]): boolean {
     let isNew = false;
     for (const operation of operations) {
