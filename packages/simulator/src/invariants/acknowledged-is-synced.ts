@@ -11,7 +11,7 @@ import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { type Entry, entryAt, hasEntry } from './record/log-tree.js';
 
-/** What a node has told its log-store with a message of their link. */
+/** What a node has sent to its log-store with a message of their link. */
 interface Pending {
   readonly seq: number;
   readonly term: number;
@@ -20,7 +20,7 @@ interface Pending {
 
 interface Proposed {
   readonly payload: Uint8Array;
-  /** How much was committed when it was asked for. */
+  /** The commit index when it was proposed. */
   readonly behind: number;
 }
 
@@ -32,7 +32,7 @@ export class AcknowledgedIsSynced extends Rule implements Invariant {
   readonly inputs = ['propose'] as const;
   private readonly pending = new Map<string, Pending[]>();
   private readonly proposed = new Map<number, Proposed>();
-  /** The last acknowledgement of each store: most are repeats. */
+  /** By store: the last acknowledgement. Most are repeats. */
   private readonly known = new Map<string, { readonly match: number; readonly term: number; readonly last: unknown }>();
 
   readonly sent = {
@@ -68,7 +68,7 @@ export class AcknowledgedIsSynced extends Rule implements Invariant {
       store.meta.term >= term,
       () => `${store.peerId} acknowledges message ${seq} of term ${term}, and term ${store.meta.term} is synced`,
     );
-    // What the node has deleted since may be gone already.
+    // What the node has truncated since may be deleted already.
     const isWanted = last !== undefined && hasEntry(this.record.accepted.of(body)?.last, last);
     this.check(
       !isWanted || hasEntry(store.last, last),
@@ -97,7 +97,7 @@ export class AcknowledgedIsSynced extends Rule implements Invariant {
     );
   }
 
-  /** Who founds a group acknowledges its first entry to itself before it leads. */
+  /** The founder of a group acknowledges its first entry to itself before it leads. */
   private logOfLeader(body: Stored): Entry | undefined {
     const leader = this.record.leaders.get(body.leader_term);
     if (leader?.peerId === body.leader_id) return leader.last;
@@ -118,7 +118,7 @@ export class AcknowledgedIsSynced extends Rule implements Invariant {
     this.proposed.delete(requestId);
     if (!('result' in answer)) return;
     const { commits } = this.record;
-    // A reset may have taken some of it away.
+    // A reset may have deleted some entries.
     let index = Math.min(proposed.behind, commits.last?.index ?? 0) + 1;
     let entry = commits.at(index);
     while (entry !== undefined && Buffer.compare(entry.payload, proposed.payload) !== 0) {

@@ -31,7 +31,7 @@ export class CompactedIsCovered extends Rule implements Invariant {
       last_index === (store.last?.index ?? base_index),
       () => `the log of ${peerId} is recorded to end at ${last_index}, and ends with ${entryText(store.last)}`,
     );
-    // Of a history that was left nothing can be said any more.
+    // An abandoned history is not checked any more.
     if (!this.record.commits.groupUids.has(group_uid)) return;
     const { index, term, configurations } = counts.head;
     const [end, base] = [this.record.commits.at(index), this.record.commits.at(base_index)];

@@ -11,7 +11,7 @@ import { type Body, defaultTimes } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
 
-/** A node's time as the leader of a term. */
+/** A node as the leader of a term. */
 interface Leading {
   readonly term: number;
   /** By tick: when it was sent. */
@@ -23,7 +23,7 @@ export class ConfirmedLeadersGrantNothing extends Rule implements Invariant {
   readonly name = 'confirmed-leaders-grant-nothing';
   readonly watched = ['node'] as const;
   private readonly leading = new WeakMap<object, Leading>();
-  /** The core that has stepped down in the step that is being taken. */
+  /** The core that has stepped down in this step. */
   private stepsDown: object | undefined;
 
   readonly sent = {
@@ -61,7 +61,7 @@ export class ConfirmedLeadersGrantNothing extends Rule implements Invariant {
     const isSame = known?.term === term;
     const leading = isSame ? known : { term, sentMs: new Map(), confirmedMs: Number.NEGATIVE_INFINITY };
     if (!isSame) this.leading.set(core, leading);
-    // Repeated, it was sent before.
+    // A repeat was sent before.
     if (!leading.sentMs.has(tickId)) leading.sentMs.set(tickId, nowMs);
   }
 

@@ -13,8 +13,8 @@ import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
 
 /**
- * For how long a node may trust that its session was open: the share of an election timeout that a lease lasts, and what is
- * lost of a time since 1970 by rounding.
+ * How long a node may trust that its session is open: the share of an election timeout that a lease lasts, and the
+ * rounding error of times since 1970.
  */
 const trustShare = 0.9;
 const roundingMs = 0.01;
@@ -29,7 +29,7 @@ export class EchoesAreInSession extends Rule implements Invariant {
   readonly name = 'echoes-are-in-session';
   readonly watched = ['node'] as const;
   readonly inputs = ['start', 'message'] as const;
-  /** By name: the nodes that run, or have run last. */
+  /** By name: the nodes that run, or ran last. */
   private readonly nodes = new Map<string, Actor>();
   /** By core: when a newer session was opened, by the node's own clock. */
   private readonly endedMs = new WeakMap<object, number>();

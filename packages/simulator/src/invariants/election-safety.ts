@@ -15,7 +15,7 @@ export class ElectionSafety extends Rule implements Invariant {
   onEvent(...[peerId, term, event]: EventArguments): void {
     if (event.name !== 'leader_elected') return;
     const other = this.elected.get(term);
-    // Not even the same peer again: it may have forgotten what it did.
+    // Not even the same peer again: it may have lost its memory.
     this.check(other === undefined, () => `term ${term} has two leaders, ${other} and ${peerId}`);
     this.elected.set(term, peerId);
   }

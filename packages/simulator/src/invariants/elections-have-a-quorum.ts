@@ -16,9 +16,9 @@ export class ElectionsHaveAQuorum extends Rule implements Invariant {
     'ballot-box.lead': (body: Body<'ballot-box.lead'>) => this.onLead(body),
   };
 
-  /** The votes are to be counted with the configuration that the candidate has accepted last. */
+  /** Votes must be counted with the last configuration that the candidate has accepted. */
   private onElect(body: Body<'ballot-box.elect'>): void {
-    // Also where a ballot-box has restarted and the election is opened again: it counts the candidate's own vote at once.
+    // Also if a ballot-box has restarted and the election is opened again: it counts the candidate's own vote at once.
     this.check(
       body.kind !== 'vote' || this.record.hasVoted(body.store_id, body.term, body.peer_id),
       () => `${body.peer_id} counts its own vote of term ${body.term}, which is not synced`,

@@ -28,7 +28,7 @@ export class FencedNodesDoNothing extends Rule implements Invariant {
     if (message?.name !== 'node.fenced' || actor.kind !== 'node') return;
     const { role, session } = summaryOf(actor);
     const { store_id, refused_session, session: effective } = message.body;
-    // One of a store that was lost, late, may name the same session.
+    // A late message of a lost store may name the same session.
     if (this.record.openedStores.get(actor.core) !== store_id) return;
     if (role !== 'opening' && session === refused_session && effective > session) this.fenced.add(actor);
   }

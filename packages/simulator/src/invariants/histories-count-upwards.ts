@@ -17,23 +17,23 @@ interface ReplyOfHistory {
   readonly results?: readonly CommandResult[];
 }
 
-/** In place of a revision these have an id, a time, or a revision that may be of any age. */
+/** Commands whose result has an id, a time, or an older revision in place of a new one. */
 const withoutOwnNumber: readonly string[] = ['lease_grant', 'lease_keep'];
 
 export class HistoriesCountUpwards extends Rule implements Invariant {
   readonly name = 'histories-count-upwards';
   readonly spansHistories = true;
-  /** By history, in the order in which each first answered: the highest number that it has given out. */
+  /** By history, ordered by their first replies: the highest number that it has given out. */
   private readonly highest = new Map<string, number>();
   /** By the id of a session or a lease: the history that gave it out. */
   private readonly historyOfId = new Map<string, string>();
 
   onServed(actor: Actor, { operation, request }: Served, reply: unknown): void {
     const { group_uid, error, ...rest } = reply as ReplyOfHistory;
-    // Empty: of a peer that holds nothing, which is in no history.
+    // Empty: the reply of an empty peer, which is in no history.
     if (group_uid === undefined || group_uid === '' || error !== undefined) return;
     if (!this.highest.has(group_uid)) this.highest.set(group_uid, 0);
-    // Any peer may answer reads, also one that is still in an earlier history.
+    // Reads are ignored: any peer may answer them, also one in an earlier history.
     if (operation === 'watch' && rest.revision !== undefined) this.onNumber(actor, group_uid, rest.revision, operation);
     if (operation === 'open_session') this.onId(actor, group_uid, `session ${rest.client_id}`);
     if (operation !== 'batch') return;
@@ -48,7 +48,7 @@ export class HistoriesCountUpwards extends Rule implements Invariant {
   }
 
   /**
-   * A group that was reset at level 0 keeps its locks, also where it reaches level 1 later: who holds one is told its
+   * A group that was reset at level 0 keeps its locks, also after it reaches level 1: a holder receives its earlier
    * token again.
    */
   private keepsLocks(groupUid: string): boolean {

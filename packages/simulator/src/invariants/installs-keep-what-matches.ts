@@ -17,7 +17,7 @@ export class InstallsKeepWhatMatches extends Rule implements Invariant {
     const { store, before, deleted } = change;
     const { base_index, base_term } = store.meta;
     const matched = entryAt(before.last, base_index)?.term === base_term;
-    // What was replaced in the same write is no business of the snapshot's.
+    // Entries that the same write replaced are not deleted by the snapshot.
     const isReplaced = entryAt(store.last, deleted.index) !== undefined;
     this.check(
       !matched || isReplaced,

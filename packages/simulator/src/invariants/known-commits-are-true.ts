@@ -14,7 +14,7 @@ export class KnownCommitsAreTrue extends Rule implements Invariant {
   readonly name = 'known-commits-are-true';
   readonly watched = ['node'] as const;
   private readonly known = new WeakMap<object, number>();
-  /** What was verified in the step that is being taken. */
+  /** The index that was verified in this step. */
   private verified = 0;
   private readonly storeOf = new WeakMap<object, { readonly store_id: string; readonly session: number }>();
 
@@ -42,7 +42,7 @@ export class KnownCommitsAreTrue extends Rule implements Invariant {
       () => `${actor.peerId} considers entry ${commit_index} committed, and it is not`,
     );
     const own = this.storeOf.get(actor.core);
-    // Nothing was told the log-store yet: it is what was found at the opening.
+    // The node has not sent anything to its log-store yet: the index is that of the opened store.
     if (own === undefined) return;
     const accepted = entryAt(this.record.accepted.of(own)?.last, commit_index);
     this.check(
@@ -56,14 +56,14 @@ export class KnownCommitsAreTrue extends Rule implements Invariant {
     );
   }
 
-  /** The leader has said of an entry with this term that it is committed: what is before it is so, too. */
+  /** Whether the leader has answered that an entry with this term is committed: then all before it is, too. */
   private isReadIndexOf(accepted: Entry | undefined, index: number): boolean {
     const message = this.record.step?.message;
     if (message?.name !== 'node.read_index_answer') return false;
     return message.body.read_index === index && message.body.index_term === accepted?.term;
   }
 
-  /** A leader knows it from there; it may be one no longer, as that is how it learns that it is out. */
+  /** Whether a leader's ballot-box reported it. It may not lead any more: this is how it learns of its removal. */
   private isToldByBallotBox(): boolean {
     return this.record.step?.message?.name === 'feed.committed';
   }

@@ -11,7 +11,7 @@ import { hasQuorum } from './record/quorum.js';
 
 export class LeadersHandOverWhereEntriesCommit extends Rule implements Invariant {
   readonly name = 'leaders-hand-over-where-entries-commit';
-  /** Of each node: the last order, which is repeated to replicators that have restarted. */
+  /** By node: the last order, which is repeated to restarted replicators. */
   private readonly ordered = new WeakMap<object, string>();
 
   readonly sent = {
@@ -26,7 +26,7 @@ export class LeadersHandOverWhereEntriesCommit extends Rule implements Invariant
     if (peer_id === '' || at === undefined) return;
     const status = (from.core as unknown as NodeCore).status(at);
     const { configuration } = status;
-    // A leader that was removed has to go.
+    // A removed leader has to transfer leadership in any case.
     if (configuration === null || !isIn(configuration, status.peer_id, status.store_id)) return;
     this.check(
       canCommit(peer_id, configuration, status),

@@ -7,11 +7,11 @@ import { type ConclaveEvent, defaultTimes, type PeerId } from '@conclave/protoco
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
 
-/** By the run's time: clocks are skewed, while a timer that is set takes as long as it was set for. */
+/** In the run's time: a skewed clock does not change a timer that is already set. */
 interface Deadline {
   readonly what: string;
   readonly atMs: number;
-  /** A tick has come after it. What is late by a pause comes in its order, so that its timer may be the next thing. */
+  /** A tick was handled after it. After a pause inputs arrive in order, so its timer may be the next one. */
   isPast: boolean;
 }
 
@@ -24,7 +24,7 @@ export class LeadersKeepTheirDeadlines extends Rule implements Invariant {
   readonly name = 'leaders-keep-their-deadlines';
   readonly watched = ['node'] as const;
   private readonly byActor = new WeakMap<Actor, Deadlines>();
-  /** Of the command that is being taken. */
+  /** The timeout of the command in this step. */
   private timeoutMs: number | undefined;
 
   onStepping(actor: Actor, input: unknown, { wallTimeMs }: Instant): void {
@@ -50,7 +50,7 @@ export class LeadersKeepTheirDeadlines extends Rule implements Invariant {
     this.byActor.set(actor, deadlines);
     switch (event.name) {
       case 'stage_changed':
-        // A heal that gets on may catch up for as long as it takes: nobody waits for it.
+        // The replacement of a lost store has no deadline for catching up: no client waits for it.
         deadlines.change =
           event.detail.kind === 'heal' && event.detail.stage === 'catching_up'
             ? undefined
@@ -79,7 +79,7 @@ export class LeadersKeepTheirDeadlines extends Rule implements Invariant {
     if (stage === 'catching_up') {
       return this.after(this.timeoutMs ?? defaultTimes.changeTimeoutMs, actor, 'waits for new peers');
     }
-    // What an earlier leader has begun is finished, however long that takes.
+    // A change that an earlier leader began has no deadline.
     if (stage !== 'joint' || !hasBegunIt) return undefined;
     return this.after(defaultTimes.jointTimeoutMs, actor, 'has a change that is joint');
   }

@@ -12,12 +12,12 @@ export class LeasesAreExclusive extends Rule implements Invariant {
   readonly name = 'leases-are-exclusive';
   readonly watched = ['node'] as const;
   private latestTerm = 0;
-  /** The read by lease that the running step has brought. What is answered later was confirmed otherwise. */
+  /** The read by lease that arrived in this step. A later reply is confirmed by a round. */
   private asked: { readonly requestId: number; readonly actor: Actor } | undefined;
   private askedIndex: Actor | undefined;
 
   readonly sent = {
-    // Who leads says so at once.
+    // A new leader sends this at once.
     'ballot-box.lead': ({ term }: Body<'ballot-box.lead'>) => {
       this.latestTerm = Math.max(this.latestTerm, term);
     },

@@ -8,7 +8,7 @@ import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
 import { entryAt } from './record/log-tree.js';
 
-/** For what rounding loses. */
+/** For rounding errors. */
 const toleranceMs = 0.001;
 
 export class LeasesEndAtTheirTime extends Rule implements Invariant {

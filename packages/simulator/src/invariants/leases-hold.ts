@@ -25,7 +25,7 @@ export class LeasesHold extends Rule implements Invariant {
       if (this.record.isNewVote && body.voted_for !== '' && body.voted_for !== from.peerId) this.onGranted(from);
     },
     'ballot-box.vote_response': ({ kind, granted }: Body<'ballot-box.vote_response'>, from: Actor) => {
-      // A vote is judged when it is given; it is spoken later.
+      // A vote is checked when it is granted; it is sent later.
       if (kind === 'pre_vote' && granted) this.onGranted(from);
     },
   };
@@ -56,7 +56,7 @@ export class LeasesHold extends Rule implements Invariant {
     if (voter.openedMs === Number.NEGATIVE_INFINITY && role === 'follower') voter.openedMs = nowMs;
   }
 
-  /** Whether it has taken the sender for its leader shows what it says afterwards. */
+  /** The summary after the step shows whether it accepted the sender as its leader. */
   private onAppendEntries(actor: Actor, body: Body<'node.append_entries'>, { nowMs }: Instant): void {
     const { role, term, leader_id } = summaryOf(actor);
     if (role !== 'follower' || term !== body.term || leader_id !== body.leader_id) return;
@@ -84,7 +84,7 @@ export class LeasesHold extends Rule implements Invariant {
       () =>
         `${actor.peerId} grants ${candidate_id} a vote ${step.at.nowMs - voter.contactMs} ms after a tick from its leader`,
     );
-    // The leader hands over: its lease is void for the term.
+    // The leader transfers leadership: its lease is void for this term.
     if (transfer) voter.contactMs = Number.NEGATIVE_INFINITY;
   }
 }

@@ -13,7 +13,7 @@ interface Announced {
 
 export class LevelsAreSpoken extends Rule implements Invariant {
   readonly name = 'levels-are-spoken';
-  /** Of each store: the highest level that its peer has ever said. */
+  /** By store: the highest level that its peer has announced. */
   private readonly announced = new Map<string, number>();
 
   readonly sent = {

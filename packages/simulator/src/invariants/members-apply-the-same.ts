@@ -9,7 +9,7 @@ import type { Entry } from './record/log-tree.js';
 
 export class MembersApplyTheSame extends Rule implements Invariant {
   readonly name = 'members-apply-the-same';
-  /** Of the first one that came there. */
+  /** By entry: the digest of the first state machine that applied it. */
   private readonly digests = new WeakMap<Entry, { readonly digest: string; readonly peer: string }>();
 
   onDigest(index: LogIndex | undefined, digest: string): void {
@@ -17,7 +17,7 @@ export class MembersApplyTheSame extends Rule implements Invariant {
     const restored =
       message?.name === 'node.snapshot_chunk' ? decodeSnapshotChunk(message.body.chunk).index : undefined;
     const entry = this.record.commits.at(index ?? restored ?? 0);
-    // That what is applied is committed, others see to.
+    // Other invariants check that it is committed.
     if (entry === undefined) return;
     const first = this.digests.get(entry);
     if (first === undefined) {

@@ -10,7 +10,7 @@ import type { Answer } from '../mesh/run-observer.js';
 import { type Invariant, Rule } from './invariant.js';
 
 interface Attempt {
-  /** Which node has said that it is not done, and by which code. */
+  /** The node that answered `not_done`, and the code. */
   notDone: string | undefined;
   readonly appended: Appended[];
 }
@@ -33,7 +33,7 @@ export class NotDoneIsNeverAppended extends Rule implements Invariant {
   readonly inputs = ['propose'] as const;
   private readonly attempts = new WeakMap<object, Attempt>();
   private readonly attemptOf = new Map<number, Attempt>();
-  /** Writes that a node holds and has not appended. */
+  /** Writes that a node has received and not appended. */
   private readonly waiting = new Map<number, Waiting>();
   private readonly byIndex = new Map<number, Attempt[]>();
 
@@ -55,7 +55,7 @@ export class NotDoneIsNeverAppended extends Rule implements Invariant {
 
   private onAppend({ batches, leader_term }: Body<'feed.append'>, from: Actor): void {
     for (const { index, payload } of commandsOf(batches)) {
-      // A client that asks again sends the same bytes. Each entry is of one of its messages, the one that came first.
+      // A retry has the same bytes. Each entry belongs to one of the messages, the first one.
       const [requestId, of] =
         [...this.waiting].find(
           ([, { actor, payload: asked }]) => actor === from && Buffer.compare(asked, payload) === 0,

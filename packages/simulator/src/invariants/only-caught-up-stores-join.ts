@@ -12,7 +12,7 @@ import { type Entry, hasEntry } from './record/log-tree.js';
 export class OnlyCaughtUpStoresJoin extends Rule implements Invariant {
   readonly name = 'only-caught-up-stores-join';
 
-  /** Which stores have said that they hear a leader's appends, by store, leader and term. */
+  /** The stores that have reported to receive a leader's appends, by store, leader and term. */
   private readonly hearing = new Set<string>();
 
   readonly sent = {

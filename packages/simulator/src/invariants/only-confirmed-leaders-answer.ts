@@ -29,7 +29,7 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
   readonly name = 'only-confirmed-leaders-answer';
   readonly watched = ['node'] as const;
   private readonly leases = new WeakMap<object, Lease>();
-  /** The request that is being taken, where no answer is due. */
+  /** The request in this step that must not be answered now. */
   private asked: Asked | undefined;
 
   readonly sent = {
@@ -98,7 +98,7 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
   }
 }
 
-/** Whether the leader of this term has begun the change of a joint configuration, and does not finish one that it has found. */
+/** Whether the leader of this term began the change of a joint configuration, and does not complete an earlier leader's. */
 function isOwn({ configuration, entry, before }: EffectiveConfiguration, term: Term): boolean {
   const isFound = before !== undefined && sameConfiguration(configuration, before.configuration);
   return entry.term === term && !isFound;

@@ -12,7 +12,7 @@ import { hasQuorum } from './record/quorum.js';
 
 export class PreVotesComeFirst extends Rule implements Invariant {
   readonly name = 'pre-votes-come-first';
-  /** By candidate and the term that it asks for: the stores that would help it. */
+  /** By candidate and term: the stores that granted a pre-vote. */
   private readonly helpers = new Map<string, Set<string>>();
 
   readonly sent = {

@@ -15,7 +15,7 @@ import { hasQuorum } from './record/quorum.js';
 export class ReadOnlyPeersTakeNothing extends Rule implements Invariant {
   readonly name = 'read-only-peers-take-nothing';
   readonly watched = ['node'] as const;
-  /** Writes that came when no quorum took entries. */
+  /** Writes that arrived while no quorum accepted entries. */
   private readonly hopeless = new Map<number, Actor>();
 
   readonly sent = {
@@ -39,7 +39,7 @@ export class ReadOnlyPeersTakeNothing extends Rule implements Invariant {
     if (status !== undefined && !isWritable(status)) this.hopeless.set(requestId, actor);
   }
 
-  /** A leader that its quorum had not confirmed held such writes: once a quorum takes entries again it may carry them out. */
+  /** An unconfirmed leader may hold such writes: once a quorum accepts entries again it may carry them out. */
   private forgetHeld(actor: Actor, at: Instant): void {
     if (this.hopeless.size === 0) return;
     const held = [...this.hopeless].filter(([, leader]) => leader === actor);

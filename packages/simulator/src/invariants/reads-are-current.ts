@@ -11,9 +11,9 @@ import { summaryOf } from './record/nodes.js';
 
 interface Asked {
   readonly actor: Actor;
-  /** What somebody had applied by then, and so may have answered. */
+  /** The highest index that any node had applied by then. */
   readonly applied: number;
-  /** How many histories had been begun by a reset, which may take away what was applied. */
+  /** How many resets there had been: a reset may lose applied entries. */
   readonly resets: number;
 }
 
@@ -39,7 +39,7 @@ export class ReadsAreCurrent extends Rule implements Invariant {
     this.asked.set(read.requestId, { actor, applied: this.applied, resets: this.record.resets.size });
   }
 
-  /** A reset may have taken some of what was applied away, and another entry may get its index. */
+  /** A reset may have lost applied entries, and other entries may get their indexes. */
   private forgetLostHistory(): void {
     if (this.record.resets.size > this.resets) this.applied = 0;
     this.resets = this.record.resets.size;

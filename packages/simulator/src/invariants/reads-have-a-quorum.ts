@@ -14,7 +14,7 @@ export class ReadsHaveAQuorum extends Rule implements Invariant {
   readonly name = 'reads-have-a-quorum';
   /** By store and term: the latest tick that it has echoed. */
   private readonly echoes = new Map<string, number>();
-  /** And the latest session tick that it has reported. */
+  /** By store and term: the latest session tick that it has reported. */
   private readonly sessions = new Map<string, number>();
   /** By leader's store and term: the latest session tick that was confirmed. */
   private readonly confirmed = new Map<string, number>();
@@ -32,7 +32,7 @@ export class ReadsHaveAQuorum extends Rule implements Invariant {
     const leader = this.record.leaders.get(term);
     this.check(leader?.storeId === store_id, () => `a tick of term ${term} is confirmed, and its leader is another`);
     this.checkQuorum(leader, `tick ${tick_id}`, this.echoes, tick_id);
-    // Confirmed before, it may have been by another configuration.
+    // An earlier confirmation may have used another configuration.
     const key = `${store_id} ${term}`;
     if (session_tick_id <= (this.confirmed.get(key) ?? 0)) return;
     this.confirmed.set(key, session_tick_id);

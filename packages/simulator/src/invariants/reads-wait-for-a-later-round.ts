@@ -22,7 +22,7 @@ interface Ticks {
 interface Asked {
   readonly actor: Actor;
   readonly core: object;
-  /** The latest tick that had been sent when the read came, */
+  /** The latest tick that had been sent when the read arrived, */
   readonly sent: number;
   /** and the latest question that had been asked. */
   readonly asked: number;
@@ -34,7 +34,7 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
   readonly inputs = ['read', 'message'] as const;
   private readonly ticks = new WeakMap<object, Ticks>();
   private readonly reads = new Map<number, Asked>();
-  /** By leader and question: the latest tick that had been sent when it came first. */
+  /** By leader and question: the latest tick that had been sent when it first arrived. */
   private readonly questions = new WeakMap<object, Map<string, number>>();
 
   readonly sent = {
@@ -80,7 +80,7 @@ export class ReadsWaitForALaterRound extends Rule implements Invariant {
   }
 
   private onIndexAsked(body: Body<'node.read_index'>, core: object, { sent }: Ticks): void {
-    // By lease it may be answered at once: the lease is another invariant's.
+    // A read by lease may be answered at once: `leases-are-exclusive` checks it.
     if (body.by_lease) return;
     const questions = this.questions.get(core) ?? new Map<string, number>();
     this.questions.set(core, questions);

@@ -9,7 +9,7 @@ import { type Invariant, Rule } from './invariant.js';
 
 export class RemovedPeersRaiseNoTerm extends Rule implements Invariant {
   readonly name = 'removed-peers-raise-no-term';
-  /** Those nodes, by core, whose latest pre-vote began when they were out. */
+  /** By core: the term of the latest pre-vote, for nodes that were removed when it began. */
   private readonly beganOut = new WeakMap<object, number>();
 
   readonly sent = {
@@ -32,8 +32,8 @@ export class RemovedPeersRaiseNoTerm extends Rule implements Invariant {
   }
 
   /**
-   * Whether it is out, and does not even have the configuration that says so. Who has that one and does not know it to be
-   * committed may stand, and is elected by those who are in.
+   * Whether it was removed and does not even have the configuration that removes it. A peer that has that configuration, and
+   * does not know it to be committed, may campaign and be elected by the members.
    */
   private isOut(body: Body<'ballot-box.elect'>): boolean {
     const latest = this.record.commits.last?.effective;

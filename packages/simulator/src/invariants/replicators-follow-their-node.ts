@@ -28,7 +28,7 @@ export class ReplicatorsFollowTheirNode extends Rule implements Invariant {
   onStepping({ kind, core }: Actor, input: unknown, { nowMs }: Instant): void {
     const { message } = input as { readonly message?: Message };
     if (kind !== 'replicator' || message === undefined) return;
-    // The beginning of a term counts as a tick.
+    // The start of a term counts as a tick.
     if (message.name === 'replicator.lead') this.ticks.set(core, { term: message.body.term, id: 0, atMs: nowMs });
     if (message.name !== 'replicator.tick' || !message.body.leading) return;
     const { term, tick_id } = message.body;

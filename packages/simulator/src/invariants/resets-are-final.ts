@@ -42,7 +42,7 @@ export class ResetsAreFinal extends Rule implements Invariant {
     );
   }
 
-  /** What was on its way when it was reset it may yet say: but of what was durable before. */
+  /** A reset peer may still send what it was about to send, but only of entries that were durable before. */
   private onStored({ store_id, group_uid }: Body<'feed.stored'>, from: Actor): void {
     const synced = this.record.stored.of(store_id)?.meta.group_uid;
     this.check(

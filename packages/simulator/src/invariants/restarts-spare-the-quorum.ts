@@ -10,18 +10,18 @@ import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
 import { hasQuorum } from './record/quorum.js';
 
-/** The leader goes by clocks that run half as fast as the run's, at the slowest. */
+/** Clocks of leaders run at least half as fast as the run's. */
 const withinMs = defaultTimes.electionTimeoutMs;
 
 export class RestartsSpareTheQuorum extends Rule implements Invariant {
   readonly name = 'restarts-spare-the-quorum';
   readonly watched = ['node', 'replicator'] as const;
   readonly inputs = ['message', 'timer'] as const;
-  /** By the peer whose replicators have heard it: when a store has last acknowledged, in the run's time. */
+  /** By the leader's peer and store: the last acknowledgement that its replicators received, in the run's time. */
   private readonly heard = new Map<string, Map<string, number>>();
 
   readonly sent = {
-    // What the leader's own log-store has synced it hears on its link.
+    // The leader learns of its own log-store's syncs by their link.
     'node.ack': ({ store_id }: Body<'node.ack'>, from: Actor) => {
       if (from.kind === 'log-store') this.note(from.peerId, store_id, this.record.step?.at.wallTimeMs ?? 0);
     },

@@ -12,7 +12,7 @@ export class ResultsFollowFromTheLog extends Rule implements Invariant {
 
   onResult(index: LogIndex, result: unknown): void {
     const entry = this.record.commits.at(index);
-    // That what is applied is committed, others see to.
+    // Other invariants check that it is committed.
     const expected = entry === undefined ? undefined : this.record.states.appliedOf(entry);
     if (entry === undefined || expected === undefined) return;
     const [found, wanted] = [textOf(result), textOf(expected.result)];

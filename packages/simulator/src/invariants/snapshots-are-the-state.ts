@@ -17,7 +17,7 @@ export class SnapshotsAreTheState extends Rule implements Invariant {
     if (!this.record.isNewSnapshot) return;
     const counts = this.record.snapshots.of(peerId);
     const entry = counts === undefined ? undefined : this.record.commits.at(counts.head.index);
-    // That it is of a committed entry, `compacted-is-covered` sees to.
+    // `compacted-is-covered` checks that it is of a committed entry.
     if (counts === undefined || entry === undefined) return;
     const joiner = new SnapshotJoiner(counts.head.index);
     let pieces: Uint8Array[] = [];
@@ -38,7 +38,7 @@ export class SnapshotsAreTheState extends Rule implements Invariant {
     this.compare(pieces(), entry, () => `what ${actor?.name} has restored is not the state at ${entryText(entry)}`);
   }
 
-  /** @throws InvariantViolation unless they give the state behind the entry */
+  /** @throws InvariantViolation unless they give the state after the entry */
   compare(pieces: readonly Uint8Array[], entry: Entry, seen: () => string): void {
     const found = restoredState(pieces);
     if (found === 'spoiled') return;

@@ -16,7 +16,7 @@ export class SpokenIsSynced extends Rule implements Invariant {
     'feed.echo': (body: Body<'feed.echo'>) => this.checkTerm(body.store_id, body.leader_term),
     'node.higher_term': (body: Body<'node.higher_term'>) => this.checkTerm(body.store_id, body.term),
     'replicator.rejected': (body: Body<'replicator.rejected'>) => {
-      // Who has another store only repeats the term that it was asked in.
+      // A peer with another store only repeats the term of the request.
       if (body.reason !== 'store') this.checkTerm(body.store_id, body.term);
     },
   };

@@ -10,7 +10,7 @@ export class StateMachineSafety extends Rule implements Invariant {
   readonly name = 'state-machine-safety';
   private readonly last = new WeakMap<object, number>();
 
-  /** What was restored stands for all up to the snapshot's entry: see `snapshots-are-the-state`. */
+  /** A restored state covers all up to the snapshot's entry: see `snapshots-are-the-state`. */
   onRestored(generation: object): void {
     const message = this.record.step?.message;
     if (message?.name !== 'node.snapshot_chunk') return;

@@ -10,7 +10,7 @@ import { summaryOf } from './record/nodes.js';
 export class StrangersDeposeNobody extends Rule implements Invariant {
   readonly name = 'strangers-depose-nobody';
   readonly watched = ['node'] as const;
-  /** The leader that is just hearing of a higher term from somebody who does not vote. */
+  /** The leader that receives a higher term from a peer without a vote in this step. */
   private told: { readonly actor: Actor; readonly term: number; readonly by: string } | undefined;
 
   onStepping(actor: Actor, input: unknown): void {

@@ -10,10 +10,10 @@ import { type Invariant, Rule } from './invariant.js';
 
 export class TransfersComeFromLeaders extends Rule implements Invariant {
   readonly name = 'transfers-come-from-leaders';
-  /** Who was sent, by term. */
+  /** By term and peer: a `timeout_now` was sent. */
   private readonly sentBy = new Map<string, true>();
 
-  /** The least that a target is to have, by term and target. */
+  /** By term and target: the index that the target must have synced. */
   private readonly ordered = new Map<string, number>();
 
   readonly sent = {

@@ -13,7 +13,7 @@ import { type Invariant, Rule } from './invariant.js';
 export class TruncatedConfigurationsAreVoid extends Rule implements Invariant {
   readonly name = 'truncated-configurations-are-void';
   readonly watched = ['node'] as const;
-  /** What has just been told a log-store, where that truncates. */
+  /** The truncating append that a node has sent to its log-store in this step. */
   private truncated: { readonly from: Actor; readonly body: Body<'log-store.append'> } | undefined;
   private at: Instant | undefined;
 

@@ -28,7 +28,7 @@ export class LivenessPhase {
   constructor(private readonly context: RunContext) {}
 
   /**
-   * Ends after a check of safety alone if lost disks have taken the quorum of a configuration away: nobody can recover then.
+   * If lost disks have destroyed the quorum of a configuration, only safety is checked: the group cannot recover then.
    * @throws InvariantViolation
    */
   run(): void {

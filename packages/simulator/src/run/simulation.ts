@@ -68,9 +68,8 @@ export class Simulation implements RunContext {
   }
 
   /**
-   * Deletes the group at all peers at one moment, and has it founded anew under its name (`bootstrap --new`), while its
-   * clients stay; with the last backup, where that is wanted. The invariants of the history that is gone end with it;
-   * what spans histories goes on.
+   * Deletes the group at all peers at once and creates it again under its name (`bootstrap --new`), on request from the
+   * last backup, while its clients stay. Invariants end with the deleted history, except those that span histories.
    */
   private recreateGroup(founders: readonly PeerId[], withBackup: boolean): void {
     const { mesh, clients } = this;
