@@ -62,7 +62,7 @@ export class LeadersKeepTheirDeadlines extends Rule implements Invariant {
         const leads = this.record.step?.message?.name === 'feed.committed';
         deadlines.leadership =
           isOut && leads
-            ? this.after(this.record.electionTimeoutMs(peerId), actor, 'leads, and is out of the group')
+            ? this.after(this.record.electionTimeoutMs(peerId), actor, 'leads, and has been removed from the group')
             : undefined;
         return;
       }

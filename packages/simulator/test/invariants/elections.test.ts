@@ -214,7 +214,7 @@ test('spoken-is-synced reports a vote that is sent before it is on the disk', ()
   expectBroken(
     'spoken-is-synced',
     () => group.say(n3, 'node', 'ballot-box.vote_response', vote, n2),
-    /speaks of its vote of term 2 for n2/,
+    /sends its vote of term 2 for n2/,
   );
 });
 

@@ -48,7 +48,7 @@ test('leaders-hand-over-where-entries-commit reports a transfer while the two ot
   expectBroken(
     'leaders-hand-over-where-entries-commit',
     () => group.say(n1, 'node', 'replicator.transfer', lie),
-    /hands over to n2, which can commit nothing: read-only are n1, n3/,
+    /transfers leadership to n2, which cannot commit anything; read-only: n1, n3/,
   );
 });
 

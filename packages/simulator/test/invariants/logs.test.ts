@@ -118,7 +118,7 @@ test('committed-is-immutable reports a member that lacks a committed entry at th
 test('known-commits-are-true reports a node that considers an uncommitted entry committed', () => {
   const group = new WatchedGroup(KnownCommitsAreTrue);
   const lying = group.lying(n2, { commit_index: 99 });
-  expectBroken('known-commits-are-true', () => group.invariants.onStepped(lying), /takes entry 99 for committed/);
+  expectBroken('known-commits-are-true', () => group.invariants.onStepped(lying), /considers entry 99 committed/);
 });
 
 test('known-commits-are-true reports a follower whose commit index exceeds what was verified', () => {

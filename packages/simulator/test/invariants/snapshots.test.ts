@@ -59,7 +59,7 @@ test('compacted-is-covered reports deleted entries that the snapshot does not co
   const group = new WatchedGroup(CompactedIsCovered);
   const { commit_index } = group.status(n2);
   const lie = snapshotOf(group, n2, { index: (commit_index - 1) as LogIndex });
-  expectBroken('compacted-is-covered', () => group.sayStored(n2, base(group, n2), lie), /lets go entries up to/);
+  expectBroken('compacted-is-covered', () => group.sayStored(n2, base(group, n2), lie), /deletes entries up to/);
 });
 
 test('compacted-is-covered reports a snapshot of an uncommitted entry', () => {
@@ -81,7 +81,7 @@ test('compacted-is-covered reports a snapshot with an older configuration', () =
   const group = new WatchedGroup(CompactedIsCovered);
   const configurations = group.mesh.disks.configurations(n2).slice(0, 1);
   const lie = snapshotOf(group, n2, { configurations });
-  expectBroken('compacted-is-covered', () => group.sayStored(n2, base(group, n2), lie), /is in force/);
+  expectBroken('compacted-is-covered', () => group.sayStored(n2, base(group, n2), lie), /is effective/);
 });
 
 test('snapshots-are-the-state reports an empty snapshot', () => {
@@ -135,7 +135,7 @@ test('transfers-go-on reports chunks that are announced to the node and missing 
   expectBroken(
     'transfers-go-on',
     () => group.say(n2, 'log-store', 'node.opened', { ...group.own(n2), installing }),
-    /tells its node of 3 chunks/,
+    /reports to its node 3 chunks/,
   );
 });
 
