@@ -17,7 +17,7 @@ interface Allowance {
 
 const ACTORS = ['node', 'replicator', 'ballot-box', 'log-store', 'kv'];
 
-/** A package that is not listed here has no place in the house. */
+/** A package that is not listed here may not exist. */
 export const ALLOWANCES: Readonly<Record<string, Allowance>> = {
   // NATS for its entry `login` alone.
   protocol: { ours: [], thirdParties: ['msgpackr', 'nats', 'zod'] },

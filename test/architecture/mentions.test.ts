@@ -44,7 +44,7 @@ const allowed = new Set(Object.keys(allowedNames));
 
 const documents = projectFiles.filter((file) => file.endsWith('.md') && file !== 'CHANGELOG.md');
 const sources = projectFiles.filter(
-  (file) => /\.(ts|mjs)$/.test(file) && !/^test\/(mutants\/mutations|house\/mentions)/.test(file),
+  (file) => /\.(ts|mjs)$/.test(file) && !/^test\/(mutants\/mutations|architecture\/mentions)/.test(file),
 );
 
 describe.each(documents)('%s', (file) => {

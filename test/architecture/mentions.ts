@@ -84,7 +84,7 @@ export class Inventory {
     for (const setting of settings) this.add(setting);
     for (const file of projectFiles) {
       if (!/\.(ts|mjs|js|json|ya?ml|sh|conf|tpl|service|txt)$|Dockerfile$|^\.ci\/run$/.test(file)) continue;
-      if (/^test\/(mutants\/mutations\/|house\/mentions)|package-lock\.json$|^docs\//.test(file)) continue;
+      if (/^test\/(mutants\/mutations\/|architecture\/mentions)|package-lock\.json$|^docs\//.test(file)) continue;
       this.add(codeOf(file));
     }
     for (const file of projectFiles) this.addPath(file);

@@ -12,7 +12,7 @@ const known = promises.length;
 function filesIn(folder: string): string[] {
   return readdirSync(folder).flatMap((name) => {
     const file = path.join(folder, name);
-    if (name === 'node_modules' || name === 'house') return [];
+    if (name === 'node_modules' || name === 'architecture') return [];
     return statSync(file).isDirectory() ? filesIn(file) : [file];
   });
 }

@@ -1,4 +1,4 @@
-// Reads the project's packages and parses TypeScript, for the tests that check the house itself.
+// Reads the project's packages and parses TypeScript, for the tests of the architecture.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
