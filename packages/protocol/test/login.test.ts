@@ -236,6 +236,49 @@ describe('a login to NATS', () => {
   });
 });
 
+describe('a context that changes', () => {
+  it('is read again at each connection, and by child processes, without a restart', async () => {
+    const configured = (secret: string) => `authorization { timeout: 60, user: ann, password: "${secret}" }`;
+    const rotated = await server(configured('first'));
+    const contextOf = (secret: string) =>
+      file('rotated.json', JSON.stringify({ url: rotated.url, user: 'ann', password: secret }));
+    const login = NatsLogin.of({ context: contextOf('first') });
+    const child = NatsLogin.of(settingsFromEnvironment(login.environment));
+    const options = { reconnectTimeWait: 20, maxReconnectAttempts: -1 };
+    const connections = await Promise.all([login, child].map((one) => connectWith(one, options)));
+    const seen = (type: string) =>
+      connections.map(async (connection) => {
+        for await (const status of connection.status()) if (status.type === type) return;
+      });
+    const lost = seen('disconnect');
+    const again = seen('reconnect');
+    await rotated.reload(configured('second'));
+    await Promise.all(lost);
+    // One that is half written changes nothing.
+    file('rotated.json', '{"user": "ann", "pass');
+    contextOf('second');
+    await Promise.all(again);
+    for (const connection of connections) {
+      await connection.flush();
+      await connection.close();
+    }
+  });
+
+  it('is named to child processes only where it holds what they log in with', () => {
+    const context = file('named.json', JSON.stringify({ url: 'nats://a:1', user: 'ann', password }));
+    const named = { CONCLAVE_NATS_CONTEXT: context, CONCLAVE_NATS_PASSWORD: '', NATS_URL: 'nats://a:1' };
+    expect(NatsLogin.of({ context }).environment).toMatchObject({ ...named, CONCLAVE_NATS_USER: '' });
+    expect(NatsLogin.of({ user: 'ann' }, { context }).environment).toMatchObject({
+      ...named,
+      CONCLAVE_NATS_USER: 'ann',
+    });
+    expect(NatsLogin.of({ token: 't' }, { context }).environment).toMatchObject({
+      CONCLAVE_NATS_CONTEXT: '',
+      CONCLAVE_NATS_TOKEN: 't',
+    });
+  });
+});
+
 describe('a login over TLS', () => {
   const authority = new Authority(folder, 'authority');
   const stranger = new Authority(folder, 'stranger');

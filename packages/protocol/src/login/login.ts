@@ -6,7 +6,7 @@
  */
 import type { NodeConnectionOptions } from 'nats';
 import { type CredentialSettings, type Credentials, credentialSettings, credentialsOf } from './credentials.js';
-import { readNatsContext } from './nats-context.js';
+import { contextFile, readNatsContext } from './nats-context.js';
 import { parseServerUrl, type ServerUrl, splitServers } from './server-url.js';
 import { environmentOf, type LoginSetting, type LoginSettings } from './settings.js';
 import { checkTlsFiles, tlsOf } from './tls.js';
@@ -14,12 +14,14 @@ import { checkTlsFiles, tlsOf } from './tls.js';
 export const defaultNatsUrl = 'nats://127.0.0.1:4222';
 
 export class NatsLogin {
-  private readonly credentials: Credentials | undefined;
+  private credentials: Credentials | undefined;
 
   private constructor(
     private readonly urls: readonly ServerUrl[],
     /** What counts, of all layers; with secrets. */
     private readonly settings: Omit<LoginSettings, 'servers' | 'context'>,
+    /** As they were given. */
+    private readonly layers: readonly LoginSettings[],
   ) {
     this.credentials = credentialsOf(settings);
     // Settings that make no sense together are refused before anything is done.
@@ -32,29 +34,40 @@ export class NatsLogin {
    * @throws LoginError EINVAL where they make no sense; ELOGIN where a context cannot be read
    */
   static of(...layers: readonly LoginSettings[]): NatsLogin {
-    const all = layers.flatMap(({ context, ...own }) =>
-      context === undefined ? [own] : [own, readNatsContext(context)],
-    );
+    const all = withContexts(layers);
     const first = (...names: LoginSetting[]): LoginSettings =>
       all.find((layer: LoginSettings) => names.some((name) => layer[name] !== undefined)) ?? {};
     const urls = splitServers(first('servers').servers ?? defaultNatsUrl).map((url, at) => parseServerUrl(url, at + 1));
-    let credentials: CredentialSettings | undefined;
-    for (const [at, layer] of all.entries()) {
-      credentials ??= credentialSettings(withPassword(layer, all.slice(at + 1)), urlsOf(layer));
-    }
     const { tlsCert, tlsKey } = first('tlsCert', 'tlsKey');
-    return new NatsLogin(urls, {
-      ...credentials,
+    const settings = {
+      ...firstCredentials(all),
       ...{ tlsCert, tlsKey },
       tlsCa: first('tlsCa').tlsCa,
       tlsFirst: first('tlsFirst').tlsFirst,
       inboxPrefix: first('inboxPrefix').inboxPrefix,
-    });
+    };
+    return new NatsLogin(urls, settings, layers);
   }
 
-  /** The same login for a child process: the environment that says so. */
+  /** The same login for a child process: the environment that says so. A context is named, so that the child reads it again too. */
   get environment(): Record<string, string> {
-    return environmentOf({ ...this.settings, servers: this.servers });
+    const { tlsCa, tlsCert, tlsKey, tlsFirst, inboxPrefix } = this.settings;
+    const rest = { servers: this.servers, tlsCa, tlsCert, tlsKey, tlsFirst, inboxPrefix };
+    const context = this.contextOfCredentials;
+    if (context === undefined) return environmentOf({ ...this.settings, ...rest });
+    const own = firstCredentials(this.layers.map((layer) => ({ ...layer, context: undefined })));
+    return environmentOf({ ...own, ...rest, context: contextFile(context) });
+  }
+
+  /** The context from which the credentials are, or a part of them; undefined: they are from elsewhere. */
+  private get contextOfCredentials(): string | undefined {
+    const contexts = this.layers.map(({ context }) => context).filter((context) => context !== undefined);
+    const withAll = JSON.stringify(firstCredentials(withContexts(this.layers)));
+    const isNeeded = (left: string): boolean => {
+      const others = this.layers.map((layer) => (layer.context === left ? { ...layer, context: undefined } : layer));
+      return JSON.stringify(firstCredentials(withContexts(others))) !== withAll;
+    };
+    return contexts.find(isNeeded);
   }
 
   /** The servers' URLs, without secrets. */
@@ -74,6 +87,7 @@ export class NatsLogin {
 
   /** @throws LoginError ELOGIN where a file cannot be read, or holds something else */
   check(): void {
+    this.readContexts();
     this.credentials?.read();
     checkTlsFiles(this.settings);
   }
@@ -96,20 +110,43 @@ export class NatsLogin {
   }
 
   private authenticator(): Pick<NodeConnectionOptions, 'authenticator'> {
-    const { credentials } = this;
-    if (credentials === undefined) return {};
-    let last = credentials.read();
+    if (this.credentials === undefined && !this.hasContext) return {};
+    let last = this.credentials?.read();
     return {
       authenticator: (nonce) => {
         try {
-          last = credentials.read();
+          this.readContexts();
+          last = this.credentials?.read();
         } catch {
-          // Who watches the connection finds out why it is not taken, if it is not.
+          // The process that watches the connection finds out why it is not taken, if it is not.
         }
-        return last(nonce);
+        return last?.(nonce);
       },
     };
   }
+
+  private get hasContext(): boolean {
+    return this.layers.some(({ context }) => context !== undefined);
+  }
+
+  /** A context holds secrets itself, so it is read again as files with secrets are. @throws LoginError */
+  private readContexts(): void {
+    if (this.hasContext) this.credentials = credentialsOf(firstCredentials(withContexts(this.layers)) ?? {});
+  }
+}
+
+/** The layers, each context as a layer of its own below the one that names it. @throws LoginError */
+function withContexts(layers: readonly LoginSettings[]): LoginSettings[] {
+  return layers.flatMap(({ context, ...own }) => (context === undefined ? [own] : [own, readNatsContext(context)]));
+}
+
+/** Those of the first layer that has any. */
+function firstCredentials(layers: readonly LoginSettings[]): CredentialSettings | undefined {
+  for (const [at, layer] of layers.entries()) {
+    const found = credentialSettings(withPassword(layer, layers.slice(at + 1)), urlsOf(layer));
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** A user and a password may be given in two places: the user as an option, say, and the password in the environment. */

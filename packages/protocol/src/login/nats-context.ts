@@ -60,7 +60,8 @@ export function readNatsContext(name: string, environment: NodeJS.ProcessEnv = p
   };
 }
 
-function contextFile(name: string, environment: NodeJS.ProcessEnv): string {
+/** Where a context is: its path is a name for it that does not depend on the environment. */
+export function contextFile(name: string, environment: NodeJS.ProcessEnv = process.env): string {
   if (name.includes('/') || name.endsWith('.json')) return path.resolve(atHome(name, environment));
   const folder = environment.XDG_CONFIG_HOME || path.join(environment.HOME || homedir(), '.config');
   return path.join(folder, 'nats', 'context', `${name}.json`);
