@@ -13,7 +13,7 @@ import { type CommandRun, startCommand } from '../support/command.js';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { Peer, startPeer } from '../support/peers.js';
-import { Stops } from './fault-mesh.js';
+import { Stops, until } from './fault-mesh.js';
 
 const stops = new Stops();
 const folder = makeFolder('logins');
@@ -28,16 +28,15 @@ let peer: Peer;
 let url: string;
 let tlsCa: string;
 
-function configuration(peersPassword = secrets.peer): string {
+function configuration(peersPassword = secrets.peer, deaf = 'deny: ["conclave.main.n2.feed.>"]'): string {
   const { operator, reader } = secrets;
   const own = [file('server.pem'), file('server-key.pem')];
   const few = 'publish: ["conclave.main.kv.batch_get"], subscribe: ["_INBOX_reader.>"]';
-  const deaf = 'publish: ">", subscribe: { deny: ["conclave.main.n2.feed.>"] }';
   return `tls { cert_file: "${own[0]}", key_file: "${own[1]}", timeout: 60 }
     authorization { timeout: 60, users: [
       { user: peer, password: "${peersPassword}" }
       { user: operator, password: "${operator}" }
-      { user: deaf, password: "${operator}", permissions: { ${deaf} } }
+      { user: deaf, password: "${operator}", permissions: { publish: ">", subscribe: { ${deaf} } } }
       { user: reader, password: "${reader}", permissions: { ${few} } }
       { nkey: ${nkey.getPublicKey()} }
     ] }`;
@@ -167,8 +166,15 @@ describe('what NATS does not permit', () => {
     await server.reload(all.replace(`operator, password: "${secrets.operator}"`, (same) => `${same}, ${few}`));
     await expect(client.kv.put('after', 'v')).rejects.toMatchObject({ code: 'EPERM', outcome: 'not_done' });
     await ended;
+    const noReplies = 'permissions: { publish: ">", subscribe: { deny: "_INBOX.>" } }';
+    await server.reload(all.replace(`operator, password: "${secrets.operator}"`, (same) => `${same}, ${noReplies}`));
+    await expect(client.kv.put('after', 'v')).rejects.toMatchObject({ code: 'EPERM' });
+    // Permitted again, it works again, with the same connection.
     await server.reload(all);
-    await client.kv.put('after', 'v');
+    await until('the client receives replies again', async () => {
+      await client.kv.put('after', 'v');
+      return true;
+    });
     await client.close();
   });
 
@@ -192,13 +198,19 @@ describe('what NATS does not permit', () => {
     }
   });
 
-  it('makes an actor unhealthy that may not subscribe to its own subjects', async () => {
+  it('makes an actor unhealthy that may not subscribe to its own subjects, until it is permitted', async () => {
     const deaf = await startPeer(peerOptions('n2', 'deaf', 'operator'));
     try {
       const { code, error } = await command('health', '--peer', 'n2', ...operator()).ended;
       expect([code, error]).toEqual([1, expect.stringContaining('subscribe to conclave.main.n2.feed.')]);
+      await server.reload(configuration(secrets.peer, 'deny: ["nothing"]'));
+      await until('n2 is healthy, and was not started again', async () => {
+        const { error: still } = await command('health', '--peer', 'n2', ...operator()).ended;
+        return still.includes('EPERM') ? undefined : true;
+      });
     } finally {
       await deaf.stop();
+      await server.reload(configuration());
     }
   });
 });
@@ -208,6 +220,12 @@ describe('credentials that change', () => {
     const rejected = seenBy(/not connected to NATS/, /rejects the login with the user peer/);
     await server.reload(configuration('peers-secret-74'));
     await rejected;
+    // To others it is as one that is not there; they are told where to look.
+    const away = await command('health', '--peer', 'n1', ...operator()).ended;
+    expect(away).toMatchObject({ code: 1, error: expect.stringContaining('is not connected to NATS: see its log') });
+    const own = ['--nats-user', 'peer', '--nats-password-file', file('peer'), '--nats-tls-ca', tlsCa];
+    const itself = await command('health', '--peer', 'n1', ...own).ended;
+    expect(itself).toMatchObject({ code: 7, error: expect.stringContaining('rejects the login with the user peer') });
     const again = [seenBy(/connected to NATS again/)];
     writeFileSync(file('peer'), 'peers-secret-74');
     await Promise.all(again);

@@ -161,10 +161,13 @@ it('promise 37: each role hears only what is its own', async () => {
   };
   for (const [user, subjects] of Object.entries(forbidden)) {
     for (const subject of subjects) {
-      const refused = new Promise<Error>((resolve) => {
-        as(user).subscribe(subject, { callback: (error) => void (error !== null && resolve(error)) });
-      });
-      expect(String(await refused), `${user} ${subject}`).toMatch(/permission/i);
+      for (const queue of [undefined, 'q']) {
+        const refused = new Promise<Error>((resolve) => {
+          const callback = (error: Error | null) => void (error !== null && resolve(error));
+          as(user).subscribe(subject, queue === undefined ? { callback } : { callback, queue });
+        });
+        expect(String(await refused), `${user} ${subject} ${queue}`).toMatch(/permission/i);
+      }
     }
   }
 });
@@ -203,6 +206,8 @@ it('promise 37: a client cannot command by the reply to a request', async () => 
 
 it('promise 37: what a role is for works all the while, and violates nothing', async () => {
   const had = nats.violations.length;
+  // Who sees messages may share them out among his own programs, and takes none of them from the peers.
+  const seen = as('operator').subscribe('conclave.main.*.*.*.*', { queue: 'q', callback: () => undefined });
   const client = await ConclaveClient.connect({ connection: as('client'), groupId: 'main', owner: 'me' });
   await client.kv.put('a', '1');
   const reader = await ConclaveClient.connect({ connection: as('reader'), groupId: 'main' });
@@ -217,6 +222,8 @@ it('promise 37: what a role is for works all the while, and violates nothing', a
   expect(await reader.kv.get('a')).toMatchObject({ value: '2' });
   await client.close();
   await reader.close();
+  expect(seen.getReceived()).toBeGreaterThan(0);
+  seen.unsubscribe();
   expect(nats.violations.slice(had)).toEqual([]);
   // Nor did the peers ever; the connection of n3 was the thief's.
   expect(nats.violations.filter((line) => /^n[12] /.test(line))).toEqual([]);

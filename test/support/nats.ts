@@ -12,8 +12,8 @@ export interface NatsServer {
   readonly port: number;
   /** Kills it at once (SIGKILL); settled when it is gone. */
   kill(): Promise<void>;
-  /** Starts it again on its port; settled when it takes connections. */
-  restart(): Promise<void>;
+  /** Starts it again on its port, with another configuration if one is given; settled when it takes connections. */
+  restart(configuration?: string): Promise<void>;
   /** Gives it another configuration while it runs; settled when it goes by that. */
   reload(configuration: string): Promise<void>;
   /** What it has logged, the last lines. */
@@ -105,8 +105,9 @@ class RealServer implements NatsServer {
     this.url = `nats://127.0.0.1:${port}`;
   }
 
-  async restart(): Promise<void> {
+  async restart(configuration = this.configuration): Promise<void> {
     await this.kill();
+    this.configuration = configuration;
     const child = spawnGuarded(this.executable, ['-c', this.writeFile()], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.child = child;
     // It is read to its end, so that the server is never held up by a full pipe.

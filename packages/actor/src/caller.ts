@@ -1,14 +1,27 @@
 /** Who sent a request, as far as its headers tell. */
 import { type Caller, callerHeader, limits } from '@conclave/protocol';
-import type { MsgHdrs } from 'nats';
+import type { Msg } from 'nats';
+import { withoutGateway } from './serve.js';
 
 const natsHeader = 'Nats-Request-Info';
+/** What a service import makes of a reply subject. NATS lets no client name such a one. */
+const importedReply = '_R_.';
 
-export function callerOf(headers: MsgHdrs | undefined): Caller {
-  const user = userOf(headers?.get(natsHeader) ?? '');
-  if (user !== '') return { name: user.slice(0, limits.callerBytes), source: 'nats' };
+/**
+ * NATS names the user where the request came through a service import of another account with `share: true`. Else that header is
+ * what the sender says of itself.
+ */
+export function callerOf({ headers, reply }: Pick<Msg, 'headers' | 'reply'>): Caller {
+  const isImported = withoutGateway(reply ?? '').startsWith(importedReply);
+  const user = isImported ? userOf(headers?.get(natsHeader) ?? '') : '';
+  if (user !== '') return { name: shown(user), source: 'nats' };
   const name = headers?.get(callerHeader) ?? '';
-  return { name: name.slice(0, limits.callerBytes), source: name === '' ? 'unknown' : 'named' };
+  return { name: shown(name), source: name === '' ? 'unknown' : 'named' };
+}
+
+/** Printed by terminals as it stands: without characters that command them, and bounded. */
+function shown(name: string): string {
+  return name.replaceAll(/\p{Cc}/gu, '?').slice(0, limits.callerBytes);
 }
 
 /** `<user> of <account>`; empty: the header says nothing of the kind. */

@@ -11,6 +11,7 @@ export * from './mailbox.js';
 export * from './micro-service.js';
 export * from './nats-connection.js';
 export * from './nats-transport.js';
+export { onceATurn } from './once-a-turn.js';
 export * from './peer-transport.js';
 export * from './requests.js';
 export * from './serve.js';

@@ -5,8 +5,9 @@
  */
 import { ConclaveError, limits } from '@conclave/protocol';
 import { findServer, inboxOf, LoginError, type NatsLogin, violationOf } from '@conclave/protocol/login';
-import { connect, type Msg, type NatsConnection, type PublishOptions, type Status, type Subscription } from 'nats';
+import { connect, type Msg, type NatsConnection, type PublishOptions, type Status } from 'nats';
 import type { LineLog } from './actor-log.js';
+import { RetryingSubscription } from './retrying-subscription.js';
 import { Tally } from './transport.js';
 
 export interface NatsOptions {
@@ -36,8 +37,6 @@ export const defaultLoginAttempts = 10;
 /** Between two logins before the first success: doubled each time. */
 const firstLoginPauseMs = 100;
 const longestLoginPauseMs = 2000;
-/** Subjects that are remembered as refused. */
-const rememberedRefusals = 16;
 /** A connection that gives way reads so long in one turn of the event loop, */
 const readingMs = 4;
 /** and looks after so long whether what it has to write has become less. */
@@ -76,8 +75,8 @@ export class Connection {
   /** Why the login is not taken now, or no server is reached. */
   private loginProblem: string | undefined;
   private isDiagnosing = false;
-  /** Subjects that NATS did not permit to subscribe to. */
-  private readonly refused = new Map<string, string>();
+  /** Those that NATS does not permit at the moment. */
+  private readonly refused = new Set<RetryingSubscription>();
 
   private constructor(
     readonly nats: NatsConnection,
@@ -128,7 +127,7 @@ export class Connection {
 
   /** What keeps it from working as it should, for a health check; undefined: nothing. */
   get problem(): string | undefined {
-    const [refusal] = this.refused.values();
+    const refusal = [...this.refused].find(({ isClosed }) => !isClosed)?.refusal;
     return this.loginProblem ?? (refusal === undefined ? undefined : `EPERM: ${refusal}`);
   }
 
@@ -164,36 +163,50 @@ export class Connection {
     }
   }
 
-  /** Hears what is published on a subject. `receive` must not throw: the library stops reading if it does. */
-  subscribe(subject: string, receive: (message: Msg) => void): Subscription {
-    return this.nats.subscribe(subject, {
-      callback: (error, message) => {
-        if (error !== null) {
-          this.onSubscriptionFailed(subject, error);
-          return;
-        }
-        try {
-          receive(message);
-        } catch (thrown) {
-          this.tally.add('receiver_threw');
-          this.log.write('error', 'a message could not be taken', { subject: message.subject, err: String(thrown) });
-        }
-        if (this.options.givesWay === true) this.giveWay();
-      },
+  /** Receives what is published on a subject. Where NATS refuses that, it is tried again from time to time. */
+  subscribe(subject: string, receive: (message: Msg) => void): RetryingSubscription {
+    return new RetryingSubscription(this.nats, subject, {
+      onMessage: (message) => this.onMessage(message, receive),
+      onFailed: (subscription, error) => this.onSubscriptionFailed(subscription, error),
+      onPermitted: (subscription) => this.onSubscriptionPermitted(subscription),
     });
   }
 
-  private onSubscriptionFailed(subject: string, error: Error): void {
-    const violation = violationOf(error);
-    const hint = violation === undefined ? {} : { hint: 'permit it, and start this process again' };
-    this.log.write('error', 'a subscription failed', { subject, err: violation?.message ?? error.message, ...hint });
-    // The library does not subscribe again.
-    if (violation !== undefined && this.refused.size < rememberedRefusals) this.refused.set(subject, violation.message);
+  private onMessage(message: Msg, receive: (message: Msg) => void): void {
+    try {
+      receive(message);
+    } catch (thrown) {
+      this.tally.add('receiver_threw');
+      this.log.write('error', 'a message could not be taken', { subject: message.subject, err: String(thrown) });
+    }
+    if (this.options.givesWay === true) this.giveWay();
+  }
+
+  private onSubscriptionFailed(subscription: RetryingSubscription, error: Error): void {
+    const { subject, refusal } = subscription;
+    if (refusal !== undefined && this.refused.has(subscription)) return;
+    const hint = refusal === undefined ? {} : { hint: 'permit it: it is tried again from time to time' };
+    this.log.write('error', 'a subscription failed', { subject, err: refusal ?? error.message, ...hint });
+    if (refusal !== undefined) this.refused.add(subscription);
+  }
+
+  private onSubscriptionPermitted(subscription: RetryingSubscription): void {
+    this.refused.delete(subscription);
+    this.log.write('info', 'a subscription is permitted now', { subject: subscription.subject });
+  }
+
+  /** Permissions may have been widened. */
+  private retryRefused(isNewConnection: boolean): void {
+    for (const subscription of this.refused) {
+      if (isNewConnection) subscription.retrySoon();
+      if (subscription.isClosed) this.refused.delete(subscription);
+      else void subscription.retry(performance.now());
+    }
   }
 
   /** Unsubscribes; settled when all that the server had sent for the subscription has been received. */
-  async drain(subscription: Subscription): Promise<void> {
-    if (this.nats.isClosed() || subscription.isClosed()) return;
+  async drain(subscription: RetryingSubscription): Promise<void> {
+    if (this.nats.isClosed() || subscription.isClosed) return;
     if (!this.inside.connected) return subscription.unsubscribe();
     // Where the connection is lost meanwhile, so is what was on its way.
     const drained = subscription.drain().catch(() => undefined);
@@ -268,6 +281,7 @@ export class Connection {
       if (!this.closing) void this.diagnose();
       return;
     }
+    this.retryRefused(false);
     const { inMsgs } = this.nats.stats();
     // While this side does not read, that the server reads is a sign of life.
     const isTaking = this.isPaused && this.waitingBytes !== this.heardWaitingBytes;
@@ -336,6 +350,7 @@ export class Connection {
         break;
       case 'reconnect':
         this.loginProblem = undefined;
+        this.retryRefused(true);
         this.log.write('info', 'connected to NATS again', {
           server: status.server,
           dropped: { ...this.tally.counts },

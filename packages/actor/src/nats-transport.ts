@@ -23,10 +23,11 @@ import {
   type Recipient,
   type Subjects,
 } from '@conclave/protocol';
-import type { Msg, Subscription } from 'nats';
+import type { Msg } from 'nats';
 import { Bundles } from './bundles.js';
 import { FirstVersionPeers } from './first-version-peers.js';
 import type { Connection } from './nats-connection.js';
+import type { RetryingSubscription } from './retrying-subscription.js';
 import {
   type ActorAddress,
   addressOf,
@@ -41,8 +42,8 @@ import {
 
 /** What is subscribed to on one subject, and while there are peers of the first version on theirs too. */
 interface Heard {
-  readonly subscription: Subscription;
-  ofFirstVersion: Subscription | undefined;
+  readonly subscription: RetryingSubscription;
+  ofFirstVersion: RetryingSubscription | undefined;
   /** `from`: the last token of the subject; none: it came on a subject of the first version. */
   readonly onMessage: (message: Msg, from: string | undefined) => void;
 }
@@ -223,7 +224,7 @@ export class NatsTransport implements Transport {
   }
 
   /** Peers of the first version are not heard, and nothing in their name, unless there are any. */
-  private subscribeToFirstVersion(subject: string, onMessage: Heard['onMessage']): Subscription | undefined {
+  private subscribeToFirstVersion(subject: string, onMessage: Heard['onMessage']): RetryingSubscription | undefined {
     if (!this.firstVersion.areThere) return undefined;
     return this.connection.subscribe(this.subjects.ofFirstVersion(subject), (message) => onMessage(message, undefined));
   }

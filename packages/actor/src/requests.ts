@@ -46,6 +46,8 @@ export interface Request {
   readonly caller: Caller;
   /** False, and nothing is sent, where the reply is too large for a message: then `refuse`. */
   reply(body: unknown): boolean;
+  /** As `reply`, with a body that is encoded already: many requests can be answered with one. */
+  replyEncoded(data: Uint8Array): boolean;
   refuse(error: ErrorBody): void;
   /** Stays silent. */
   drop(): void;
@@ -226,7 +228,7 @@ class ReceivedRequest implements Request {
   }
 
   get caller(): Caller {
-    return callerOf(this.message.headers);
+    return callerOf(this.message);
   }
 
   decode(): unknown {
@@ -237,7 +239,10 @@ class ReceivedRequest implements Request {
   drop(): void {}
 
   reply(body: unknown): boolean {
-    const data = encodeAs(body, this.encoding);
+    return this.replyEncoded(encodeAs(body, this.encoding));
+  }
+
+  replyEncoded(data: Uint8Array): boolean {
     if (data.length > this.connection.messageBytes) return false;
     this.count();
     if (this.message.reply) this.connection.publish(this.message.reply, data);
@@ -250,7 +255,11 @@ class ReceivedRequest implements Request {
     this.counts.errors += 1;
     this.counts.lastError = line;
     if (!this.message.reply) {
-      this.log.write('warn', 'a request that wants no reply was refused', { subject: this.message.subject, err: line });
+      // The first of each tenfold, so that a flood does not fill the log.
+      if (Number.isInteger(Math.log10(this.counts.errors))) {
+        const { subject } = this.message;
+        this.log.write('warn', 'a request that wants no reply was refused', { subject, err: line });
+      }
       return;
     }
     const { head, data } = refusals.of(error, this.encoding, line);

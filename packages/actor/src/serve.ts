@@ -5,16 +5,23 @@
  * (`$`), is dropped and counted, and not carried out: its sender would publish there with this process's rights.
  */
 import type { Subjects } from '@conclave/protocol';
-import type { Msg, Subscription } from 'nats';
+import type { Msg } from 'nats';
 import type { Connection } from './nats-connection.js';
+import type { RetryingSubscription } from './retrying-subscription.js';
 
 /** Where NATS sends replies through a gateway, `_GR_.<cluster>.<server>.` stands before the subject. */
 const throughGateway = /^_GR_\.[^.]*\.[^.]*\./;
 
-/** Whether replies may be published there. */
-export function isInbox(subject: string, prefix: string): boolean {
+/** A reply subject as it was before a gateway. */
+export function withoutGateway(subject: string): string {
   let inbox = subject;
   while (throughGateway.test(inbox)) inbox = inbox.replace(throughGateway, '');
+  return inbox;
+}
+
+/** Whether replies may be published there. */
+export function isInbox(subject: string, prefix: string): boolean {
+  const inbox = withoutGateway(subject);
   return !inbox.startsWith('$') && !inbox.startsWith(`${prefix}.`) && inbox !== prefix;
 }
 
@@ -24,7 +31,7 @@ export function serveRequests(
   { prefix }: Subjects,
   subject: string,
   onRequest: (request: Msg) => void,
-): Subscription {
+): RetryingSubscription {
   return connection.subscribe(subject, (request) => {
     if (request.reply && !isInbox(request.reply, prefix)) connection.count('reply_to_no_inbox');
     else onRequest(request);

@@ -3,15 +3,15 @@
  * nobody is subscribed to the message: that is how a leader learns of clients that are gone.
  */
 import { type Encoding, encodeAs, type WatchMessage } from '@conclave/protocol';
-import type { Subscription } from 'nats';
 import type { Connection } from './nats-connection.js';
+import type { RetryingSubscription } from './retrying-subscription.js';
 
 /** NATS: no responders. */
 const nobody = 503;
 
 export class WatchPublisher {
   private readonly inbox: string;
-  private readonly subscription: Subscription;
+  private readonly subscription: RetryingSubscription;
   /** What was encoded last, by encoding: watches that are told alike come one after the other. */
   private readonly last = new Map<Encoding, { readonly body: WatchMessage; readonly data: Uint8Array }>();
 

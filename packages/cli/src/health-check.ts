@@ -12,7 +12,7 @@ import {
   settingsFromEnvironment,
   violationOf,
 } from '@conclave/protocol/login';
-import type { NatsConnection } from 'nats';
+import { type NatsConnection, NoRespondersError } from 'nats';
 
 interface Asked {
   readonly peer: string;
@@ -190,9 +190,8 @@ async function placesOf(nats: NatsConnection, asked: Asked, group: string): Prom
 async function membersOf(nats: NatsConnection, { prefix, timeoutMs }: Asked, group: string): Promise<string[]> {
   const statusOf = async (where: string): Promise<Status | undefined> => {
     try {
-      const reply = await nats.request(`${prefix}.${where}.admin.status`, '{}', { timeout: timeoutMs });
-      const status = reply.json<Status>();
-      return status.configuration ? status : undefined;
+      const find = (status: Status) => (status.configuration ? status : undefined);
+      return await firstOf(nats, `${prefix}.${where}.admin.status`, timeoutMs, find);
     } catch {
       return undefined;
     }
@@ -235,8 +234,10 @@ async function hostsOf(nats: NatsConnection, group: string, timeoutMs: number): 
 /** @throws Error where the peer does not say. */
 async function createdGroups(nats: NatsConnection, { peer, prefix, timeoutMs }: Asked): Promise<string[]> {
   try {
-    const reply = await nats.request(`${prefix}.admin.${peer}.list_groups`, '{}', { timeout: timeoutMs });
-    return reply.json<{ groups: { group_id: string }[] }>().groups.map(({ group_id }) => group_id);
+    const find = (reply: { groups?: { group_id: string }[] }) => reply.groups?.map(({ group_id }) => group_id);
+    const found = await firstOf(nats, `${prefix}.admin.${peer}.list_groups`, timeoutMs, find);
+    if (found === undefined) throw new Error(`no answer within ${timeoutMs} ms`);
+    return found;
   } catch (error) {
     throw new Error(`${peer} does not say which groups it hosts: ${(error as Error).message}`);
   }
@@ -250,15 +251,41 @@ async function ask(
   const { group_id, peer_id, actor } = place;
   const unhealthy = (reason: string): ActorHealth => ({ ...place, healthy: false, reason });
   try {
-    // Asked in JSON, it answers in JSON.
-    const reply = await nats.request(`${prefix}.${group_id}.${peer_id}.${actor}.health`, '{}', { timeout: timeoutMs });
-    const { healthy, reason } = reply.json<{ healthy: unknown; reason: unknown }>();
-    if (typeof healthy !== 'boolean') return unhealthy('gives no sensible answer');
-    return healthy ? { ...place, healthy, reason: String(reason) } : unhealthy(`is unhealthy: ${String(reason)}`);
+    const subject = `${prefix}.${group_id}.${peer_id}.${actor}.health`;
+    const found = await firstOf(nats, subject, timeoutMs, (reply: { healthy?: unknown; reason?: unknown }) =>
+      typeof reply.healthy === 'boolean' ? { healthy: reply.healthy, reason: String(reply.reason) } : undefined,
+    );
+    if (found === undefined) return unhealthy(`does not answer within ${timeoutMs} ms`);
+    return found.healthy ? { ...place, ...found } : unhealthy(`is unhealthy: ${found.reason}`);
   } catch (error) {
     const refusal = violationOf(error)?.message;
-    return unhealthy(
-      refusal === undefined ? `does not answer: ${(error as Error).message}` : `cannot be asked: ${refusal}`,
-    );
+    if (refusal !== undefined) return unhealthy(`cannot be asked: ${refusal}`);
+    const isNobodyThere = error instanceof NoRespondersError;
+    const why = isNobodyThere ? 'it does not run, or is not connected to NATS: see its log' : (error as Error).message;
+    return unhealthy(`does not answer: ${why}`);
   }
+}
+
+/**
+ * Asks in JSON, which is answered in JSON, and takes the first answer that makes sense: a JetStream stream that takes the subject
+ * answers too.
+ * @returns undefined where none comes in time. @throws Error where nobody listens, or NATS does not permit it
+ */
+async function firstOf<Reply, Found>(
+  nats: NatsConnection,
+  subject: string,
+  timeoutMs: number,
+  find: (reply: Reply) => Found | undefined,
+): Promise<Found | undefined> {
+  for await (const answer of await nats.requestMany(subject, '{}', { strategy: 'timer', maxWait: timeoutMs })) {
+    let reply: Reply | null;
+    try {
+      reply = answer.json<Reply>();
+    } catch {
+      continue;
+    }
+    const found = reply === null ? undefined : find(reply);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }

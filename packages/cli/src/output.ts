@@ -20,7 +20,7 @@ export class Output {
   }
 
   line(text = ''): void {
-    this.out.write(`${text}\n`);
+    this.out.write(`${printed(text, this.out)}\n`);
   }
 
   /** One line of JSON. */
@@ -30,7 +30,7 @@ export class Output {
 
   /** For people, and not part of the result. */
   note(text: string): void {
-    this.error.write(`${text}\n`);
+    this.error.write(`${printed(text, this.error)}\n`);
   }
 
   style(style: Style, text: string): string {
@@ -40,8 +40,20 @@ export class Output {
   /** Says why a command failed: with `--json` as the error's body, one line. */
   fail(error: unknown): void {
     if (this.json) this.error.write(`${toJson({ error: errorBody(error) })}\n`);
-    else this.error.write(`conclave: ${describeError(error)}\n`);
+    else this.error.write(`conclave: ${printed(describeError(error), this.error)}\n`);
   }
+}
+
+/** A control character, and what makes it a style where it is the escape. */
+const control = /\p{Cc}(?:\[\d+m)?/gu;
+
+/** On a terminal, without what would command it: keys, values, names and errors may be another user's. Elsewhere as it is. */
+function printed(text: string, stream: NodeJS.WriteStream): string {
+  if (stream.isTTY !== true) return text;
+  return text.replaceAll(control, (found) => {
+    const isHarmless = found[0] === '\n' || found[0] === '\t' || (found[0] === '\u001b' && found.length > 1);
+    return isHarmless ? found : `?${found.slice(1)}`;
+  });
 }
 
 /** JSON with binary values as base64, as Conclave's own replies have them, or as `bytes` makes them. */

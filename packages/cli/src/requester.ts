@@ -22,6 +22,7 @@ import {
   type HostReply,
   type HostRequest,
   hostCommands,
+  isForeignReply,
   type KvOperation,
   type KvReply,
   type KvRequest,
@@ -32,15 +33,7 @@ import {
   Subjects,
 } from '@conclave/protocol';
 import { violationOf } from '@conclave/protocol/login';
-import {
-  headers,
-  type Msg,
-  type MsgHdrs,
-  type NatsConnection,
-  NoRespondersError,
-  RequestError,
-  TimeoutError,
-} from 'nats';
+import { headers, type Msg, type MsgHdrs, type NatsConnection, NoRespondersError, RequestError } from 'nats';
 
 /** The part of a zod schema that is used here. */
 interface Schema<T> {
@@ -134,10 +127,18 @@ export class Requester {
     /** `reads`: it changes nothing, so that one that fails is not done. */
     { peerId, timeoutMs, reads }: { readonly peerId?: PeerId; readonly timeoutMs: number; readonly reads: boolean },
   ): Promise<T> {
+    let foreign = '';
     try {
-      const options = { timeout: timeoutMs, ...(reads ? {} : { headers: callerHeaders() }) };
-      const answer = await this.connection.request(subject, encode(request), options);
-      return parseReply(answer.data, schema);
+      const options = {
+        maxWait: timeoutMs,
+        strategy: 'timer',
+        ...(reads ? {} : { headers: callerHeaders() }),
+      } as const;
+      const answers = await this.connection.requestMany(subject, encode(request), options);
+      for await (const { data } of answers) {
+        if (isForeignReply(data)) foreign = ` but from another program: does a JetStream stream take ${subject}?`;
+        else return parseReply(data, schema);
+      }
     } catch (error) {
       if (reads && error instanceof ConclaveError) {
         throw new ConclaveError(error.code, error.message, 'not_done', error.leaderId);
@@ -149,15 +150,10 @@ export class Requester {
         const who = peerId === undefined ? `the group ${this.groupId} has no leader now` : `${peerId} does not answer`;
         throw new ConclaveError('EUNREACHABLE', `${who}: nobody listens on ${subject}`);
       }
-      if (error instanceof TimeoutError || (error instanceof RequestError && error.cause instanceof TimeoutError)) {
-        throw new ConclaveError(
-          'ETIMEDOUT',
-          `no answer within ${timeoutMs} ms on ${subject}`,
-          reads ? 'not_done' : 'unknown',
-        );
-      }
       throw error;
     }
+    const outcome = reads ? 'not_done' : 'unknown';
+    throw new ConclaveError('ETIMEDOUT', `no answer within ${timeoutMs} ms on ${subject}${foreign}`, outcome);
   }
 }
 
@@ -182,7 +178,7 @@ function userName(): string {
  * @throws ConclaveError the error that it is, or EINVAL where it is none of what the schema says
  */
 export function parseReply<T>(data: Uint8Array, schema: Schema<T>): T {
-  const value = decode(data);
+  const value = decoded(data);
   const failure = ErrorReply.safeParse(value);
   if (failure.success) {
     const { code, message, outcome, leader_id: leaderId } = failure.data.error;
@@ -191,6 +187,15 @@ export function parseReply<T>(data: Uint8Array, schema: Schema<T>): T {
   const parsed = schema.safeParse(value);
   if (!parsed.success) throw new ConclaveError('EINVAL', `the answer is malformed: ${parsed.error.message}`, 'unknown');
   return parsed.data;
+}
+
+/** @throws ConclaveError EINVAL, unknown: an answer that cannot be read says nothing of what was done */
+function decoded(data: Uint8Array): unknown {
+  try {
+    return decode(data);
+  } catch (error) {
+    throw new ConclaveError('EINVAL', `the answer is malformed: ${(error as Error).message}`, 'unknown');
+  }
 }
 
 function metadataOf(answer: Msg): Record<string, string> {

@@ -1,6 +1,6 @@
 import { ConclaveError } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
-import { describeError, toJson } from '../src/output.js';
+import { describeError, Output, toJson } from '../src/output.js';
 import { complaintsOf } from '../src/processes/log-file.js';
 
 describe('errors', () => {
@@ -11,6 +11,28 @@ describe('errors', () => {
     );
     expect(describeError(new Error('boom'))).toBe('boom');
     expect(describeError('boom')).toBe('boom');
+  });
+});
+
+describe('what a command prints', () => {
+  /** A terminal, or a file, that keeps what is written to it. */
+  const written = (isTTY: boolean, print: (output: Output) => void): string => {
+    const texts: string[] = [];
+    const stream = { isTTY, write: (text: string) => texts.push(text) } as unknown as NodeJS.WriteStream;
+    print(new Output(false, stream, stream));
+    return texts.join('');
+  };
+  const hostile = 'a\u001b[2J\u001b]0;title\u0007b\u009bc\rd\u001b[1me\tf\ng';
+
+  it('commands no terminal, whoever wrote the keys, names and errors in it', () => {
+    const harmless = 'a?[2J?]0;title?b?c?d\u001b[1me\tf\ng';
+    expect(written(true, (output) => output.line(hostile))).toBe(`${harmless}\n`);
+    expect(written(true, (output) => output.note(hostile))).toBe(`${harmless}\n`);
+    expect(written(true, (output) => output.fail(new Error(hostile)))).toBe(`conclave: ${harmless}\n`);
+  });
+
+  it('is left as it is where it goes to a file or another program', () => {
+    expect(written(false, (output) => output.line(hostile))).toBe(`${hostile}\n`);
   });
 });
 

@@ -11,6 +11,7 @@ import {
   encode,
   GroupId,
   invariant,
+  isForeignReply,
   Subjects,
   WatchId,
 } from '@conclave/protocol';
@@ -61,6 +62,9 @@ const longestTimerMs = 2 ** 31 - 1;
 /** Subjects of requests, which are few: commands and operations, by the peers that were asked. */
 const rememberedTargets = 4096;
 
+/** Between two attempts to subscribe to replies that NATS does not permit. */
+const retryRepliesMs = 1000;
+
 /** How long closing waits for a server that may not be there. */
 const flushMs = 500;
 
@@ -89,11 +93,16 @@ export class ConclaveClient {
   private subscription: Subscription;
   /** NATS permits no replies: why. */
   private repliesRefused: string | undefined;
+  private replyRefusals = 0;
+  /** Of programs that are no peers. */
+  private foreignReplies = 0;
+  /** No earlier than then are replies subscribed to again. */
+  private retryRepliesAtMs = 0;
   /** By the subjects of the requests sent so far, which NATS names where it refuses one. */
   private readonly targets = new Map<string, RequestTarget>();
   private readonly statuses: AsyncIterable<Status>;
   /** Of elections: an aid, without which calls are repeated after a pause. */
-  private readonly elections: Subscription;
+  private elections: Subscription;
   private readonly owner: string;
   private readonly watches = new Set<KeyWatch>();
   /** Watches whose handles nobody holds any more. */
@@ -123,11 +132,7 @@ export class ConclaveClient {
     this.subscription = this.subscribeReplies();
     this.statuses = connection.status();
     void this.watchStatus();
-    this.elections = connection.subscribe(this.subjects.event(this.groupId, 'leader_elected', '*'), {
-      callback: (error) => {
-        if (error === null) this.step({ type: 'leader_elected' });
-      },
-    });
+    this.elections = this.subscribeElections();
     // A connection that others close, or that is refused for good, takes its calls with it.
     const onEnd = () => {
       this.step({ type: 'close' });
@@ -221,7 +226,7 @@ export class ConclaveClient {
 
   /** Calls that are not settled, requests under way, and answers that were not used, by reason. */
   status(): { openCalls: number; requests: number; dropped: Record<string, number> } {
-    return { ...this.core.status(), dropped: { ...this.core.dropped } };
+    return { ...this.core.status(), dropped: { ...this.core.dropped, foreign_reply: this.foreignReplies } };
   }
 
   private endWatches(): void {
@@ -263,18 +268,39 @@ export class ConclaveClient {
     });
   }
 
+  private subscribeElections(): Subscription {
+    return this.connection.subscribe(this.subjects.event(this.groupId, 'leader_elected', '*'), {
+      callback: (error) => {
+        if (error === null) this.step({ type: 'leader_elected' });
+      },
+    });
+  }
+
   private onRepliesRefused(message: string): void {
     this.repliesRefused = message;
+    this.replyRefusals += 1;
     this.step({ type: 'not_permitted', message });
+  }
+
+  /** Permissions may have been widened, with or without a new connection. */
+  private async retryReplies(): Promise<void> {
+    if (this.connection.isClosed() || performance.now() < this.retryRepliesAtMs) return;
+    this.retryRepliesAtMs = performance.now() + retryRepliesMs;
+    const refusalsBefore = this.replyRefusals;
+    if (this.subscription.isClosed()) this.subscription = this.subscribeReplies();
+    try {
+      await this.connection.flush();
+    } catch {
+      // The connection was lost: tried again with the next one.
+      return;
+    }
+    if (this.replyRefusals === refusalsBefore) this.repliesRefused = undefined;
   }
 
   private async watchStatus(): Promise<void> {
     for await (const status of this.statuses) {
-      if (status.type === 'reconnect' && this.repliesRefused !== undefined) {
-        // Perhaps with other credentials.
-        this.repliesRefused = undefined;
-        this.subscription = this.subscribeReplies();
-      }
+      // Perhaps with other credentials.
+      if (status.type === 'reconnect') this.subscribeAgain();
       const violation = status.type === 'error' ? violationOf(status.error) : undefined;
       const target = violation?.operation === 'publish' ? this.targets.get(violation.subject) : undefined;
       if (violation !== undefined && target !== undefined) {
@@ -283,7 +309,20 @@ export class ConclaveClient {
     }
   }
 
+  private subscribeAgain(): void {
+    if (this.connection.isClosed()) return;
+    if (this.repliesRefused !== undefined) {
+      this.retryRepliesAtMs = 0;
+      void this.retryReplies();
+    }
+    if (this.elections.isClosed()) this.elections = this.subscribeElections();
+  }
+
   private onMessage(message: Msg): void {
+    if (isForeignReply(message.data)) {
+      this.foreignReplies += 1;
+      return;
+    }
     const requestId = Number(message.subject.slice(this.inbox.length + 1));
     this.step({ type: 'reply', requestId, reply: replyOf(message) });
   }
@@ -340,6 +379,7 @@ export class ConclaveClient {
     const later = (reply: Reply) => setImmediate(() => this.step({ type: 'reply', requestId, reply }));
     if (this.repliesRefused !== undefined) {
       later({ type: 'not_permitted', message: this.repliesRefused, outcome: 'not_done' });
+      void this.retryReplies();
       return;
     }
     if (!this.targets.has(subject)) this.remember(subject, { door, name, peerId });

@@ -56,6 +56,14 @@ export function encodingOf(bytes: Uint8Array): Encoding {
 }
 
 /**
+ * Whether an answer to a request in msgpack is another program's: Conclave answers in kind. A JetStream stream that takes the subjects of
+ * requests answers each of them, in JSON, and sooner than a peer.
+ */
+export function isForeignReply(data: Uint8Array): boolean {
+  return data.length > 0 && encodingOf(data) === 'json';
+}
+
+/**
  * Decodes a request's body in whichever of the two encodings it came; an empty body is `{}`.
  * @throws ConclaveError EINVAL
  */

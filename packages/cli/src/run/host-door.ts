@@ -3,7 +3,9 @@
  * the peer's other processes.
  *
  * Invariants:
- * 1. One command at a time, in the order in which they came; those that wait are bounded.
+ * 1. One command that changes something at a time, in the order in which they came; those that wait are bounded. A list is answered
+ *    at once, and made once for all who ask in one turn of the event loop: this process writes the peer's log, and a flood of
+ *    questions must not keep it from that.
  * 2. A group is started only once it is on the durable list; its data are removed only once its log-store has stopped.
  */
 import {
@@ -11,6 +13,7 @@ import {
   drawIncarnation,
   type LineLog,
   newEndpointCounts,
+  onceATurn,
   type Request,
   type Requests,
   type ServedSubject,
@@ -21,6 +24,8 @@ import {
   actorKinds,
   asGroupId,
   ConclaveError,
+  type Encoding,
+  encodeAs,
   encodeJson,
   type GroupId,
   type GroupList,
@@ -73,6 +78,12 @@ export class HostDoor {
   private running: Promise<void> = Promise.resolve();
   private waiting = 0;
   private closed = false;
+  private readonly encodedList = onceATurn((encoding: Encoding) => encodeAs(this.list(), encoding));
+  /** Refusals that are one object are encoded once. */
+  private readonly busy = new ConclaveError(
+    'EBUSY',
+    `${limits.hostCommands} commands are waiting for their answers`,
+  ).toBody();
 
   constructor(
     private readonly options: Pick<HostedOptions, 'peer' | 'groups' | 'actors'>,
@@ -97,10 +108,8 @@ export class HostDoor {
   }
 
   private onRequest(request: Request): void {
-    if (this.waiting >= limits.hostCommands) {
-      const text = `${limits.hostCommands} commands are waiting for their answers`;
-      return request.refuse(new ConclaveError('EBUSY', text).toBody());
-    }
+    if (request.name === 'list_groups') return this.answerList(request);
+    if (this.waiting >= limits.hostCommands) return request.refuse(this.busy);
     this.waiting += 1;
     const performed = this.running.then(() => this.perform(request.name, request.decode()));
     this.running = performed.then(
@@ -112,13 +121,23 @@ export class HostDoor {
     });
   }
 
+  private answerList(request: Request): void {
+    try {
+      if (this.closed) throw stopping();
+      check(hostCommands.list_groups.request.safeParse(request.decode()));
+      if (!request.replyEncoded(this.encodedList(request.encoding))) throw tooLarge();
+    } catch (error) {
+      request.refuse((error instanceof ConclaveError ? error : this.unforeseen(error)).toBody());
+    }
+  }
+
   private async answer(request: Request, performed: Promise<Done>): Promise<void> {
     try {
       const { reply, follow } = await performed;
       // The next command need not wait for that.
       const actors = follow === undefined ? undefined : await this.actorsOf(...follow);
       const whole = actors === undefined ? reply : { ...reply, actors };
-      if (!request.reply(whole)) throw new ConclaveError('EINVAL', 'the reply is too large for a message');
+      if (!request.reply(whole)) throw tooLarge();
       this.audit(request, undefined);
     } catch (error) {
       const refusal = error instanceof ConclaveError ? error : this.unforeseen(error);
@@ -145,16 +164,15 @@ export class HostDoor {
   }
 
   private async perform(name: string, body: unknown): Promise<Done> {
-    if (this.closed) throw new ConclaveError('ESHUTDOWN', 'the process is stopping');
-    if (!isHostCommand(name)) throw new ConclaveError('ENOENT', `there is no command ${JSON.stringify(name)}`);
+    if (this.closed) throw stopping();
+    // A list is answered at once, without a turn.
+    if (!isHostCommand(name) || name === 'list_groups')
+      throw new ConclaveError('ENOENT', `there is no command ${JSON.stringify(name)}`);
     switch (name) {
       case 'create_group':
         return this.create(check(hostCommands.create_group.request.safeParse(body)));
       case 'delete_group':
         return this.delete(check(hostCommands.delete_group.request.safeParse(body)));
-      case 'list_groups':
-        check(hostCommands.list_groups.request.safeParse(body));
-        return { reply: this.list() };
     }
   }
 
@@ -261,6 +279,14 @@ export class HostDoor {
     this.dependencies.log.write('error', 'a command on groups failed', { err: String(error) });
     return new ConclaveError('ECORRUPT', `the store failed: ${(error as Error).message}`, 'unknown');
   }
+}
+
+function stopping(): ConclaveError {
+  return new ConclaveError('ESHUTDOWN', 'the process is stopping');
+}
+
+function tooLarge(): ConclaveError {
+  return new ConclaveError('EINVAL', 'the reply is too large for a message');
 }
 
 /** The group that a command names; undefined: none. */

@@ -31,6 +31,9 @@ const startingReason = 'starting';
 /** What the health of a fenced node begins with: it does nothing any more, and may be replaced. */
 const fencedReason = 'fenced';
 
+/** On which an actor answers for its health. */
+type SubjectOf = (actor: Pick<HealthReply, 'group_id' | 'peer_id' | 'actor'>) => string;
+
 type Scope = Pick<RunOptions, 'actors' | 'groups' | 'peer' | 'prefix' | 'takeOver'>;
 
 /**
@@ -57,10 +60,14 @@ export async function refuseSecondProcess(
     // The other one's groups may have other names.
     const listed = await firstGroupOf(peer, connection, subjects);
     const groupIds = new Set(listed === undefined ? [groupId] : [groupId, listed]);
+    const subjectOf: SubjectOf = ({ group_id: group, peer_id: peerId, actor }) =>
+      subjects.health({ groupId: group, peerId, recipient: actor });
     const isServedBy = (actor: ActorKind) =>
       [...groupIds]
-        .map((id) => subjects.health({ groupId: id, peerId: peer, recipient: actor }))
-        .map(async (subject) => ((await isServedByAnother(subject, incarnation, connection)) ? actor : undefined));
+        .map((id) => subjectOf({ group_id: id, peer_id: peer, actor }))
+        .map(async (subject) =>
+          (await isServedByAnother(subject, subjectOf, incarnation, connection)) ? actor : undefined,
+        );
     const served = (await Promise.all(kinds.flatMap(isServedBy))).filter((actor) => actor !== undefined);
     if (served.length > 0) throw refusal(served, options);
     return claim;
@@ -70,10 +77,16 @@ export async function refuseSecondProcess(
   }
 }
 
-async function isServedByAnother(subject: string, incarnation: string, connection: Connection): Promise<boolean> {
+async function isServedByAnother(
+  subject: string,
+  subjectOf: SubjectOf,
+  incarnation: string,
+  connection: Connection,
+): Promise<boolean> {
   let givesWay = true;
   for (let ask = 1; ask <= (givesWay ? asks : asksOfFirst); ask++) {
-    const others = (await whoAnswers(subject, connection)).filter(({ reason }) => !reason.startsWith(fencedReason));
+    const answers = await whoAnswers(subject, subjectOf, connection);
+    const others = answers.filter(({ reason }) => !reason.startsWith(fencedReason));
     if (others.length === 0) return false;
     // Both would wait for the other to go, or both would go.
     givesWay = others.some(({ reason, incarnation: other }) => reason !== startingReason || other < incarnation);
@@ -81,16 +94,29 @@ async function isServedByAnother(subject: string, incarnation: string, connectio
   return true;
 }
 
-/** All that answer; none where NATS is not there, or answers that nobody listens. */
-async function whoAnswers(subject: string, connection: Connection): Promise<HealthReply[]> {
+/** All actors that answer for themselves; none where NATS is not there, or answers that nobody listens. */
+async function whoAnswers(subject: string, subjectOf: SubjectOf, connection: Connection): Promise<HealthReply[]> {
   const replies: HealthReply[] = [];
   try {
     const answers = await connection.nats.requestMany(subject, '', { strategy: 'timer', maxWait: answerMs });
-    for await (const { data } of answers) replies.push(HealthReply.parse(decodeRequest(data).value));
+    for await (const { data } of answers) {
+      const reply = healthReplyOf(data);
+      // A program that answers everything, say a JetStream stream that takes the subject, is no process of this peer.
+      if (reply !== undefined && subjectOf(reply) === subject) replies.push(reply);
+    }
   } catch {
-    // Who cannot be understood is nobody that can be told.
+    // NATS is not there, or nobody listens.
   }
   return replies;
+}
+
+/** Undefined: it is none. */
+function healthReplyOf(data: Uint8Array): HealthReply | undefined {
+  try {
+    return HealthReply.parse(decodeRequest(data).value);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The first group that a process of this peer's log-stores says it hosts. */

@@ -1,0 +1,81 @@
+/** Subscriptions that NATS refuses, and permits later. */
+import { NatsLogin } from '@conclave/protocol/login';
+import { connect, type NatsConnection } from 'nats';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type NatsServer, startNats } from '../../../test/support/nats.js';
+import { Connection } from '../src/index.js';
+
+const configured = (allowed: string): string => `authorization { timeout: 60, users: [
+  { user: sender, password: p }
+  { user: peer, password: p, permissions: { publish: ">", subscribe: [${allowed}] } }
+] }`;
+let server: NatsServer;
+let sender: NatsConnection;
+const openSender = () => connect({ servers: server.url, user: 'sender', pass: 'p', reconnect: false });
+let connection: Connection;
+let onLine: (text: string) => void = () => undefined;
+
+beforeAll(async () => {
+  server = await startNats({ configuration: configured('"_INBOX.>"') });
+  sender = await openSender();
+  connection = await Connection.open({
+    login: NatsLogin.of({ servers: server.url, user: 'peer', password: 'p' }),
+    name: 'n1',
+    log: { write: (_level, text) => onLine(text) },
+    pingIntervalMs: 20,
+  });
+});
+afterAll(async () => {
+  await connection.close();
+  await sender.close();
+  await server.stop();
+});
+
+/** Settled at the next such line of the connection's log. */
+const logged = (words: string) =>
+  new Promise<void>((resolve) => {
+    onLine = (text) => {
+      if (text.includes(words)) resolve();
+    };
+  });
+
+it('are made again when they are permitted, with the same connection or the next one, and each message comes once', async () => {
+  const received: string[] = [];
+  const refused = logged('a subscription failed');
+  const subscription = connection.subscribe('x', ({ data }) => void received.push(Buffer.from(data).toString()));
+  await refused;
+  expect(connection.problem).toBe('EPERM: NATS does not permit this login to subscribe to x');
+
+  const permitted = logged('is permitted now');
+  await server.reload(configured('"_INBOX.>", "x"'));
+  await permitted;
+  expect(connection.problem).toBeUndefined();
+  sender.publish('x', '1');
+  await sender.flush();
+  await connection.settled();
+  expect(received).toEqual(['1']);
+
+  const taken = logged('a subscription failed');
+  await server.reload(configured('"_INBOX.>"'));
+  await taken;
+  expect(connection.problem).toContain('EPERM');
+  await server.kill();
+  const again = logged('is permitted now');
+  await server.restart(configured('"_INBOX.>", "x"'));
+  await again;
+  sender = await openSender();
+  sender.publish('x', '2');
+  await sender.flush();
+  await connection.settled();
+  expect(received).toEqual(['1', '2']);
+  expect(connection.problem).toBeUndefined();
+  subscription.unsubscribe();
+});
+
+it('that are ended while they are refused trouble nobody any more', async () => {
+  const refused = logged('a subscription failed');
+  const subscription = connection.subscribe('y', () => undefined);
+  await refused;
+  subscription.unsubscribe();
+  expect(connection.problem).toBeUndefined();
+});
