@@ -5,7 +5,6 @@
 export const allowedNames: Readonly<Record<string, string>> = {
   // Other software.
   allow_responses: 'a permission of NATS',
-  _R_: 'the prefix of replies across accounts of NATS',
   'nats-server --signal reload': 'a command of NATS',
   'tests-turmoil': 'a folder of openraft',
   testdata: 'a folder of etcd-io/raft',
