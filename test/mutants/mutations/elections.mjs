@@ -329,7 +329,7 @@ export const elections = [
       },
     ],
     seeds: 0,
-    scenario: 'rule-higher-term-of-a-joiner.txt',
+    scenario: 'rule-higher-term-of-a-new-peer.txt',
   },
   {
     id: 'late-timeout-now-stands',

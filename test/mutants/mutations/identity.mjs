@@ -34,7 +34,7 @@ export const identity = [
       },
     ],
     seeds: 0,
-    scenario: 'heal-gives-way.txt',
+    scenario: 'heal-preempted.txt',
   },
   {
     id: 'reset-under-a-leader',

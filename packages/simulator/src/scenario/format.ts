@@ -30,7 +30,7 @@ export function eventText(event: ConclaveEvent, term: number): string {
       return `steps down: ${event.detail.reason}`;
     case 'stage_changed': {
       const { kind, old_peers, new_peers, stage } = event.detail;
-      return `${kind} ${configurationText(new_peers, old_peers)}: ${stage === 'none' ? 'over' : stage}`;
+      return `${kind} ${configurationText(new_peers, old_peers)}: ${stage === 'none' ? 'ended' : stage}`;
     }
     case 'catchup_progress': {
       const { new_peer, state, match_index, last_index, percent } = event.detail;
@@ -38,10 +38,10 @@ export function eventText(event: ConclaveEvent, term: number): string {
       return `catching up: ${new_peer} ${state}, ${match_index} of ${last_index}`;
     }
     case 'configuration_appended':
-      return `${configurationText(event.detail.peers, event.detail.old_peers)} in force, entry ${event.detail.index}`;
+      return `${configurationText(event.detail.peers, event.detail.old_peers)} effective, entry ${event.detail.index}`;
     case 'configuration_truncated': {
       const { peers, old_peers, index } = event.detail;
-      return `${configurationText(peers, old_peers)} in force again, entry ${index}`;
+      return `${configurationText(peers, old_peers)} effective again, entry ${index}`;
     }
     case 'configuration_committed':
       return `${configurationText(event.detail.peers, event.detail.old_peers)} committed, entry ${event.detail.index}`;
@@ -52,23 +52,23 @@ export function eventText(event: ConclaveEvent, term: number): string {
     case 'peer_unreachable':
       return `does not reach ${event.detail.unreachable_peer}`;
     case 'peer_refused':
-      return `refuses ${event.detail.refused_peer}: ${event.detail.reason}`;
+      return `rejects ${event.detail.refused_peer}: ${event.detail.reason}`;
     case 'peer_removed':
-      return `knows that it is out, entry ${event.detail.index}`;
+      return `knows that it was removed, entry ${event.detail.index}`;
     case 'store_refused':
-      return `hears from ${event.detail.leader_id} that its name is bound to another store`;
+      return `learns from ${event.detail.leader_id} that its name is bound to another store`;
     case 'peer_reset':
-      return `goes on as ${configurationText(event.detail.new_peers, [])}, epoch ${event.detail.epoch}: ${event.detail.may_be_lost}`;
+      return `continues as ${configurationText(event.detail.new_peers, [])}, epoch ${event.detail.epoch}: ${event.detail.may_be_lost}`;
     case 'other_history_seen':
-      return `another history is led by ${event.detail.other_leader_id}: nobody is served`;
+      return `another history is led by ${event.detail.other_leader_id}: serves no requests`;
     case 'peer_fenced':
       return 'is fenced';
     case 'snapshot_taken':
-      return `takes a snapshot of entry ${event.detail.index}, its log begins behind ${event.detail.compacted_to}`;
+      return `takes a snapshot of entry ${event.detail.index}, its log begins after ${event.detail.compacted_to}`;
     case 'snapshot_installed':
       return `installs the snapshot of entry ${event.detail.index} of ${event.detail.leader_id}`;
     case 'read_only_changed':
-      return event.detail.reason === '' ? 'takes entries again' : `takes no entries: ${event.detail.reason}`;
+      return event.detail.reason === '' ? 'accepts entries again' : `is read-only: ${event.detail.reason}`;
     case 'applying_stopped':
       return `stops applying at entry ${event.detail.index}: ${event.detail.reason}`;
     case 'level_raised':
@@ -76,13 +76,13 @@ export function eventText(event: ConclaveEvent, term: number): string {
     case 'admin_command':
       return event.detail.command;
     case 'lock_forced':
-      return `takes the lock ${event.detail.name} from its holder, token ${event.detail.token}`;
+      return `releases the lock ${event.detail.name} by force, token ${event.detail.token}`;
     case 'lease_forced':
       return `ends the lease ${event.detail.lease_id} by force`;
     case 'state_diverged':
-      return `holds another state than the majority behind entry ${event.detail.index}`;
+      return `its state differs from the majority's after entry ${event.detail.index}`;
     case 'state_repaired':
-      return `holds the majority's state again, entry ${event.detail.index}`;
+      return `its state is repaired, entry ${event.detail.index}`;
     case 'actor_silent':
       return `its ${event.detail.actor} is silent`;
     default:
@@ -103,11 +103,11 @@ function sentenceOf(message: string): string {
 /** Returns one line for a peer. `commit/last` are indexes. */
 export function statusText(status: StatusReply): string {
   const { role, term, configuration, commit_index, last_index, stage, leader_id, health } = status;
-  const follows = role === 'follower' ? (leader_id === '' ? ' of nobody' : ` of ${leader_id}`) : '';
+  const follows = role === 'follower' ? (leader_id === '' ? ' without a leader' : ` of ${leader_id}`) : '';
   const parts = [`${role}${follows}`, `term ${term}`, `log ${commit_index}/${last_index}`, textOf(configuration)];
   if (stage !== 'none') parts.push(`stage ${stage}`);
   const lacking = [...new Set([...status.lacking.peers, ...status.lacking.old_peers])];
-  if (stage !== 'none' && lacking.length > 0) parts.push(`lacks the votes of ${lacking.join(' ')}`);
+  if (stage !== 'none' && lacking.length > 0) parts.push(`missing votes of ${lacking.join(' ')}`);
   if (!health.healthy) parts.push(`unhealthy: ${health.reason}`);
   return parts.join(', ');
 }

@@ -34,7 +34,7 @@ export class Inspector {
     const whose = peers.length === 0 ? this.mesh.peers : (peers as readonly PeerId[]);
     return whose.map((peer) => {
       const [[value, revision]] = this.mesh.query(peer, [key]) as [[unknown, number]];
-      return `${peer}: ${key} ${revision === 0 ? 'is not there' : `is ${value}, revision ${inHistory(revision)}`}`;
+      return `${peer}: ${key} ${revision === 0 ? 'is not found' : `is ${value}, revision ${inHistory(revision)}`}`;
     });
   }
 
@@ -62,7 +62,7 @@ export class Inspector {
 
   private progress(peer: PeerId): string[] {
     return this.statusOf(peer).progress.map(({ peer_id, state, match_index, silent_ms, caught_up, refusal }) => {
-      const heard = silent_ms < 0 ? ['never heard of'] : [];
+      const heard = silent_ms < 0 ? ['never reachable'] : [];
       const parts = [state, `match ${match_index}`, ...heard, ...(caught_up ? ['caught up'] : []), refusal];
       return `${peer} to ${peer_id}: ${parts.filter((part) => part !== '').join(', ')}`;
     });

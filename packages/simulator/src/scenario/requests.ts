@@ -78,7 +78,7 @@ export class Requests {
     this.simulation.mesh.door.ask(this.asker, target, body, (reply) => {
       if (!this.open.has(id)) return;
       if (reply.type !== 'body')
-        return this.end(id, `${text}: ${reply.type === 'no_responders' ? 'nobody listens' : reply.type}`);
+        return this.end(id, `${text}: ${reply.type === 'no_responders' ? 'no responders' : reply.type}`);
       const { error } = reply.body as { error?: ErrorBody };
       this.end(id, `${text}: ${error === undefined ? format(reply.body) : errorText(error)}`);
     });
@@ -152,7 +152,7 @@ function changeText(reply: unknown): string {
   const { old_peers, new_peers } = reply as ChangeReply;
   const before = configurationText(old_peers, []);
   const after = configurationText(new_peers, []);
-  return before === after ? `done, ${after} is in force` : `done, from ${before} to ${after}`;
+  return before === after ? `done, ${after} is effective` : `done, from ${before} to ${after}`;
 }
 
 function resetText(reply: unknown): string {
@@ -173,7 +173,7 @@ function cancelledText(reply: unknown): string {
 
 function snapshotText(reply: unknown): string {
   const { index, taken, first_index } = reply as SnapshotReply;
-  return `${taken ? 'taken' : 'there already'}, of entry ${index}; the log goes back to entry ${first_index}`;
+  return `${taken ? 'taken' : 'already taken'}, of entry ${index}; the log begins at entry ${first_index}`;
 }
 
 function writtenText(reply: unknown): string {
@@ -182,7 +182,7 @@ function writtenText(reply: unknown): string {
 
 function readText(reply: unknown): string {
   const { value, revision } = reply as { value: unknown; revision: number };
-  return revision === 0 ? 'not there' : `${value}, revision ${inHistory(revision)}`;
+  return revision === 0 ? 'not found' : `${value}, revision ${inHistory(revision)}`;
 }
 
 function settlementText({ operation }: ClientCommand, settlement: Settlement): string {
