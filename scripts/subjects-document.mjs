@@ -19,10 +19,10 @@
  * @property {Schema} KeyChange
  * @property {Record<string, { status: number, meaning: string }>} errorCodes
  * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} hostCommands
- * @property {string} groupListWord
+ * @property {string} groupListToken
  * @property {Schema} GroupList
  * @property {Partial<Record<string, string>>} bundledMessages
- * @property {string} healthWord
+ * @property {string} healthToken
  * @property {Schema} HealthReply
  * @property {readonly string[]} reservedNames
  * @property {readonly string[]} actorKinds
@@ -43,16 +43,16 @@ export function subjectsDocument(protocol) {
       '|---|---|---|',
       '| `conclave.<group>.<peer>.<actor>.<message>.<from>` | a message to one actor of one peer, from peer `<from>` | msgpack |',
       '| `conclave.<group>.<peer>.feed.<message>.<from>` | a message to several actors of one peer, from peer `<from>` | msgpack |',
-      `| \`conclave.<group>.<peer>.<actor>.${protocol.healthWord}\` | a request to that actor | JSON or msgpack; the reply has the encoding of the request |`,
+      `| \`conclave.<group>.<peer>.<actor>.${protocol.healthToken}\` | a request to that actor | JSON or msgpack; the reply has the encoding of the request |`,
       '| `conclave.<group>.admin.<command>` | a request to the leader | the same |',
       '| `conclave.<group>.kv.<operation>` | a request to the leader | the same |',
       "| `conclave.<group>.<peer>.admin.<command>` | a request to that peer's node | the same |",
       "| `conclave.<group>.<peer>.kv.<operation>` | a read from that peer's node | the same |",
       '| `conclave.<group>.event.<event>.<from>` | an event of peer `<from>`, for observers | JSON |',
-      '| `conclave.<group>.history.<from>` | the history that peer `<from>` leads (`LedHistory`), about once a second, for leaders of other histories of that name | msgpack |',
+      '| `conclave.<group>.history.<from>` | the history that peer `<from>` leads (`HistoryAnnouncement`), about once a second, for leaders of other histories of that name | msgpack |',
       '| `conclave.<group>.watch.<watch>` | the changes of one watch (`kv.watch`), published by the leader | as requested |',
       "| `conclave.admin.<peer>.<command>` | a request to the process of that peer's log-stores | JSON or msgpack; the reply has the encoding of the request |",
-      `| \`conclave.admin.<peer>.${protocol.groupListWord}.<from>\` | the groups that the peer hosts | JSON |`,
+      `| \`conclave.admin.<peer>.${protocol.groupListToken}.<from>\` | the groups that the peer hosts | JSON |`,
       '| `conclave.admin.<peer>.<actor>.bundle.<from>` | small messages of several groups to that actor, or `feed`, of that peer, from peer `<from>` | msgpack |',
     ].join('\n'),
     '`<from>` is the peer that publishes, so that NATS permissions can bind a peer’s credential to its name. The reply subject of a request is an inbox: a request whose reply subject belongs to Conclave or to NATS itself (`$`) is dropped and counted, and not executed.',
@@ -72,7 +72,7 @@ export function subjectsDocument(protocol) {
       .map(([name, rule]) => `- \`${name}\`${rule === 'always' ? '' : ', where it has no entries'}`)
       .join('\n'),
     '## Health',
-    `Request and reply on \`conclave.<group>.<peer>.<actor>.${protocol.healthWord}\`, where the actor is ${protocol.actorKinds.map((kind) => `\`${kind}\``).join(', ')}: the health of that actor.`,
+    `Request and reply on \`conclave.<group>.<peer>.<actor>.${protocol.healthToken}\`, where the actor is ${protocol.actorKinds.map((kind) => `\`${kind}\``).join(', ')}: the health of that actor.`,
     'Reply:',
     fieldTable(protocol.HealthReply),
     '## Admin commands',
@@ -89,8 +89,8 @@ export function subjectsDocument(protocol) {
       `Subject: \`conclave.admin.<peer>.${name}\`. Purpose: ${purpose}.`,
       ...requestAndReply(request, reply),
     ]),
-    `### \`${protocol.groupListWord}\``,
-    `Published on \`conclave.admin.<peer>.${protocol.groupListWord}.<peer>\` at each change and every second, as JSON: the groups that the peer hosts.`,
+    `### \`${protocol.groupListToken}\``,
+    `Published on \`conclave.admin.<peer>.${protocol.groupListToken}.<peer>\` at each change and every second, as JSON: the groups that the peer hosts.`,
     fieldTable(protocol.GroupList),
     '## Key-value operations',
     'Request and reply, JSON or msgpack, answered by the leader.',

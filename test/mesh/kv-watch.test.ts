@@ -214,7 +214,7 @@ describe('conclave kv watch', () => {
         .split('\n')
         .map((line) => JSON.parse(line)),
     ).toEqual([
-      { type: 'anew', revision: from + 2 },
+      { type: 'reset', revision: from + 2 },
       { type: 'put', revision: from + 2, key: 'cli/b', value: 'two' },
       { type: 'current', revision: from + 2 },
     ]);

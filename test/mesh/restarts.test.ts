@@ -46,8 +46,11 @@ describe('a peer that takes no entries', () => {
   it('is heard and votes, and the others go on; asked for on plain NATS, kept over a restart', async () => {
     const { peer_id: leader } = await mesh.leaderStatus();
     const [one = '', other = ''] = names.filter((name) => name !== leader);
-    const said = mesh.plain.event('read_only_changed', ({ peer_id, reason }) => peer_id === one && reason === 'told');
-    expect(await readOnly(one, true)).toEqual({ read_only: true, reason: 'told' });
+    const said = mesh.plain.event(
+      'read_only_changed',
+      ({ peer_id, reason }) => peer_id === one && reason === 'operator',
+    );
+    expect(await readOnly(one, true)).toEqual({ read_only: true, reason: 'operator' });
     await said;
     await leaderSays(`${one} is read-only`, ({ progress }) =>
       progress.some((each) => each.peer_id === one && each.read_only),
@@ -55,15 +58,15 @@ describe('a peer that takes no entries', () => {
     await mesh.plain.insist('kv.put', { key: 'while', value: 'one is read-only' });
     const { last_index } = await mesh.leaderStatus();
     expect((await mesh.status(one)).last_index).toBeLessThan(last_index);
-    expect((await mesh.status(one)).health).toEqual({ healthy: true, reason: 'read-only: told' });
+    expect((await mesh.status(one)).health).toEqual({ healthy: true, reason: 'read-only: operator' });
 
-    const remark = `the node of ${one} in group main is healthy: read-only: told`;
+    const remark = `the node of ${one} in group main is healthy: read-only: operator`;
     expect(await conclave('health', '--peer', one)).toMatchObject({ code: 0, out: `${remark}\n` });
     const all = await conclave('health', '--all-peers', '--json');
     const { healthy, actors } = JSON.parse(all.out) as { healthy: boolean; actors: Record<string, unknown>[] };
     expect({ code: all.code, healthy, asked: actors.length }).toEqual({ code: 0, healthy: true, asked: 12 });
     expect(actors.filter(({ reason }) => reason !== '')).toEqual([
-      { group_id: 'main', peer_id: one, actor: 'node', healthy: true, reason: 'read-only: told' },
+      { group_id: 'main', peer_id: one, actor: 'node', healthy: true, reason: 'read-only: operator' },
     ]);
     expect((await conclave('status')).out).toMatch(new RegExp(`^${one} .*read-only: by an operator, .* free`, 'm'));
 
@@ -75,7 +78,7 @@ describe('a peer that takes no entries', () => {
     }
     await mesh.start(one);
     await until('it comes back as it was', async () =>
-      (await mesh.statusOnce(one)).read_only === 'told' ? true : undefined,
+      (await mesh.statusOnce(one)).read_only === 'operator' ? true : undefined,
     );
 
     // A majority: nothing new is taken, and nothing is left unknown.

@@ -42,7 +42,7 @@ export const chapters = [
         rule: 'Links have a bounded window',
         mutants: [],
         why: 'a window of 1024 messages is never full in a run of some hundred commands',
-        testedBy: ['packages/actor/test/link-door.test.ts', 'packages/node/test/core/leading.test.ts'],
+        testedBy: ['packages/actor/test/link-acceptor.test.ts', 'packages/node/test/core/leading.test.ts'],
       },
     ],
   },
@@ -175,7 +175,7 @@ export const chapters = [
         rule: 'prev_term comes from the same read',
         mutants: [],
         why: 'a read that overlaps a truncation of the leader’s own log, of a leader that has just been elected again, comes about in no random run',
-        testedBy: ['packages/log-store/test/log-store-reads.test.ts', 'packages/replicator/test/reading.test.ts'],
+        testedBy: ['packages/log-store/test/log-store-reads.test.ts', 'packages/replicator/test/log-reads.test.ts'],
       },
       { rule: "Only a new `tick_id` renews followers' timers", mutants: ['any-message-renews-the-timer'] },
       {

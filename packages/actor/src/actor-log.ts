@@ -1,5 +1,5 @@
 /**
- * The log of an actor: one JSON line on stderr each, with group, peer, actor, term and session.
+ * The log of an actor: JSON lines on stderr, each with group, peer, actor, term and session.
  */
 import type { ActorKind, GroupId, Message, PeerId } from '@conclave/protocol';
 import { type DestinationStream, destination, type Logger, pino } from 'pino';
@@ -13,8 +13,8 @@ export interface LineLog {
 }
 
 /**
- * The log of the process. Lines are written before the call returns: a process that fails has said why.
- * @param bindings fields of each line that does not say otherwise
+ * The log of the process. Lines are written before the call returns, so that the last lines of a failing process are not lost.
+ * @param bindings fields of each line that does not set them itself
  */
 export function processLog(
   level: string,
@@ -28,19 +28,19 @@ export function processLog(
   return lineLog(logger, bindings);
 }
 
-/** A log that says nothing. */
+/** A log that writes nothing. */
 export const silentLog: LineLog = { write: () => undefined };
 
 function lineLog(logger: Logger, bindings: Readonly<Record<string, unknown>>): LineLog {
   return {
     write: (level, text, fields) => {
-      // Bindings of pino's own would be in a line twice where its fields have them, too.
+      // Bindings of pino itself would appear twice in a line that sets the same fields.
       if (logger.isLevelEnabled(level)) logger[level]({ ...bindings, ...fields }, text);
     },
   };
 }
 
-/** Adds to each line whose it is: the actor, and the term and session it is in as far as its messages tell. */
+/** Adds the actor to each line, and the term and session that its messages name. */
 export class ActorLog implements LineLog {
   private term = 0;
   private session = 0;
@@ -50,12 +50,12 @@ export class ActorLog implements LineLog {
     private readonly actor: { readonly groupId: GroupId; readonly peerId: PeerId; readonly actor: ActorKind },
   ) {}
 
-  /** Takes note of a message that the actor sent or heard. */
+  /** Notes term and session of a message that the actor sent or received. */
   note(message: Message): void {
     const { term, leader_term, session } = message.body as Partial<Record<'term' | 'leader_term' | 'session', number>>;
     const named = term ?? leader_term;
     if (named !== undefined && named > this.term) this.term = named;
-    // `stored` comes from other peers too, whose sessions are their own.
+    // Other peers send `stored`, too, with their own sessions.
     if (session !== undefined && message.name !== 'feed.stored') this.session = session;
   }
 

@@ -1,5 +1,5 @@
-/** An actor as the process that hosts it sees it: something to start, to stop, and to ask how it is. */
-/** Whether an actor can do its work, and if not, why. */
+/** An actor as its host process sees it: it can be started, stopped, and asked for its health. */
+/** Whether an actor works, and if not, why. */
 export interface Health {
   readonly healthy: boolean;
   readonly reason: string;
@@ -7,17 +7,17 @@ export interface Health {
 
 export interface Actor {
   start(): void;
-  /** Stops for good; what it holds open is closed when this is settled. */
+  /** Stops the actor permanently; resolves when everything it holds open is closed. */
   stop(): Promise<void>;
   health(): Health;
-  /** What was not taken, by reason. */
+  /** What was dropped, by reason. */
   readonly dropped: Readonly<Record<string, number>>;
 }
 
-/** An actor that serves a node is well while the node gives signs of life. */
+/** An actor that serves a node is healthy while it receives the node's ticks. */
 const nodeSilentMs = 5000;
 
-/** How an actor is that has nothing to do but what its node asks. */
+/** The health of an actor whose only work is to serve its node. */
 export function healthByTicks(sinceTickMs: number | undefined): Health {
   if (sinceTickMs === undefined) return { healthy: false, reason: 'no node has been heard' };
   if (sinceTickMs <= nodeSilentMs) return { healthy: true, reason: '' };
@@ -32,7 +32,7 @@ interface Runner {
   stop(): void;
 }
 
-/** An actor whose core needs nothing of its own from outside, such as a replicator or a ballot-box. */
+/** An actor whose core needs no other effects than the common ones, such as a replicator or a ballot-box. */
 export class PlainActor implements Actor {
   constructor(private readonly runner: Runner) {}
 

@@ -1,4 +1,4 @@
-/** Who sent a request, as far as its headers tell. */
+/** The sender of a request, as its headers name it. */
 import { type Caller, callerHeader, limits } from '@conclave/protocol';
 import type { Msg } from 'nats';
 import { withoutGateway } from './serve.js';
@@ -24,7 +24,7 @@ function shown(name: string): string {
   return name.replaceAll(/\p{Cc}/gu, '?').slice(0, limits.callerBytes);
 }
 
-/** `<user> of <account>`; empty: the header says nothing of the kind. */
+/** `<user> of <account>`; empty: the header does not name them. */
 function userOf(info: string): string {
   try {
     const { user, acc } = JSON.parse(info) as { readonly user?: unknown; readonly acc?: unknown };

@@ -1,37 +1,47 @@
 /**
- * Binds a core to the world: its mailbox, its timers, its sends and its log. What only one kind of actor asks for goes
- * to that actor's shell (`perform`).
+ * Runs a core: connects it to its mailbox, its timers, its transport and its log. Effects that only one kind of actor has are
+ * carried out by that actor's shell (`perform`).
  *
  * Invariants:
- * 1. One step at a time; a step's effects are done, in order, before the next step.
- * 2. A timer that was cancelled or set anew is never delivered, also if it had gone off and waits in the mailbox.
- * 3. After a step has thrown nothing more is done: no message leaves an actor that is wrong.
- * 4. However many requests wait, a message or a timer waits for the requests of one turn at most: a flood of requests
- *    must not cost a leader its heartbeats.
+ * 1. One step at a time; a step's effects are carried out, in order, before the next step.
+ * 2. A timer that was cancelled or reset is never delivered, even if it has fired and waits in the mailbox.
+ * 3. After a step has thrown, nothing more is done: a faulty actor sends no message.
+ * 4. However many requests wait, a message or a timer waits for the requests of one turn at most: a flood of requests must not
+ *    delay a leader's heartbeats.
  */
 import type { ActorKind, GroupId, Message, PeerId } from '@conclave/protocol';
 import { ActorLog, type LineLog } from './actor-log.js';
-import type { CancelTimer, Core, Instant, Log, MessageInput, Send, SetTimer, TimerInput } from './core/index.js';
+import { processTimers } from './aligned-timers.js';
+import {
+  type CancelTimer,
+  type Core,
+  DropCounter,
+  type Instant,
+  type Log,
+  type MessageInput,
+  type Send,
+  type SetTimer,
+  type TimerInput,
+} from './core/index.js';
 import { Mailbox } from './mailbox.js';
-import { processGrid } from './timer-grid.js';
-import { type Listening, Tally, type Transport } from './transport.js';
-import { processTurns, type Turns, type TurnTaker } from './turns.js';
+import { processRunQueue, type Runnable, type RunQueue } from './run-queue.js';
+import type { Subscription, Transport } from './transport.js';
 
-/** What every actor is given by the process that hosts it. */
+/** What the host process gives to every actor. */
 export interface ActorContext {
   readonly groupId: GroupId;
   readonly peerId: PeerId;
   readonly actor: ActorKind;
-  /** Drawn for this run of the process. */
+  /** The id of this run of the process. */
   readonly incarnation: string;
   readonly transport: Transport;
   readonly log: LineLog;
-  /** Ends the process: an actor of it is wrong, or cannot go on. */
+  /** Ends the process, as an actor is faulty or cannot continue. */
   readonly fail: (error: unknown, actor: FailedActor) => void;
-  readonly turns?: Turns;
+  readonly turns?: RunQueue;
 }
 
-/** Whom a failure is about. */
+/** The actor that failed. */
 export interface FailedActor {
   readonly groupId: GroupId;
   readonly peerId: PeerId;
@@ -39,18 +49,18 @@ export interface FailedActor {
   readonly log: LineLog;
 }
 
-/** Effects that a runner does itself. */
+/** Effects that a runner carries out itself. */
 export type CommonEffect = Send | SetTimer | CancelTimer | Log;
 /** Effects that are left to the shell. */
 export type OwnEffect<Effect> = Exclude<Effect, CommonEffect>;
 
-/** Messages of one turn; then the core is told `idle` even if more wait. */
+/** Messages per turn; then the core gets `idle` even if more wait. */
 const turnMessages = 256;
-/** Requests of one turn, behind its messages; fewer where they take long. */
+/** Requests per turn, after its messages; fewer if they take long. */
 const turnRequests = 256;
 const turnRequestsMs = 4;
 
-/** The timers that go off together in all groups of a process, near enough to when they were asked for. */
+/** The timers that are aligned across all groups of a process. */
 const alignedTimer = 'tick';
 
 interface TimerRun {
@@ -67,21 +77,21 @@ interface Typed {
   readonly type: string;
 }
 
-/** `Input` has the messages, timers and `idle` that the core takes; `Effect` all that it asks for. */
-export class CoreRunner<Input extends Typed, Effect extends Typed> implements TurnTaker {
+/** `Input` has the messages, timers and `idle` that the core accepts; `Effect` all its effects. */
+export class CoreRunner<Input extends Typed, Effect extends Typed> implements Runnable {
   readonly log: ActorLog;
   private readonly mailbox: Mailbox<Item<Input>>;
-  /** Requests that were let in, which is where they are bounded. */
+  /** Admitted requests. Their number is bounded where they are admitted. */
   private readonly requests = new Mailbox<() => Input | undefined>();
   private readonly timers = new Map<string, TimerRun>();
-  private readonly tally = new Tally();
-  private readonly turns: Turns;
-  private listening: Listening | undefined;
+  private readonly tally = new DropCounter();
+  private readonly turns: RunQueue;
+  private listening: Subscription | undefined;
   private stopped = false;
   private lastTickMs: number | undefined;
 
   /**
-   * @param perform does an effect that is no common one; what comes of it is handed in with `enqueue`
+   * @param perform carries out an effect that is not a common one; its outcome is passed in with `enqueue`
    * @param most bounds of the mailbox
    */
   constructor(
@@ -92,16 +102,16 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
   ) {
     this.log = new ActorLog(context.log, context);
     this.mailbox = new Mailbox(most);
-    this.turns = context.turns ?? processTurns;
+    this.turns = context.turns ?? processRunQueue;
   }
 
-  /** Listens to the actor's messages; `first` is the first input, where the core wants one. */
+  /** Subscribes to the actor's messages; `first` is the first input, if the core needs one. */
   start(first?: Input): void {
     if (first !== undefined) this.enqueue(first);
-    this.listening = this.context.transport.listen(this.context, (message, bytes) => this.deliver(message, bytes));
+    this.listening = this.context.transport.subscribe(this.context, (message, bytes) => this.deliver(message, bytes));
   }
 
-  /** Stops for good: nothing more is received, no timer goes off, what waits is dropped. */
+  /** Stops permanently: nothing more is received, no timer fires, and waiting inputs are dropped. */
   stop(): void {
     this.stopped = true;
     this.listening?.close();
@@ -115,42 +125,42 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
     return this.stopped;
   }
 
-  /** What the core did not take and what was dropped at the mailbox, by reason. */
+  /** What the core and the mailbox dropped, by reason. */
   get dropped(): Readonly<Record<string, number>> {
-    return { ...this.core.dropped, ...this.tally.counts };
+    return { ...this.core.dropped, ...this.tally.byReason };
   }
 
-  /** Milliseconds since the actor's node last gave a sign of life; undefined: never. */
+  /** Milliseconds since the last tick of the actor's node; undefined: there was none. */
   get sinceTickMs(): number | undefined {
     return this.lastTickMs === undefined ? undefined : performance.now() - this.lastTickMs;
   }
 
-  /** Queues an input that must not be lost, such as an answer to an effect. */
+  /** Queues an input that must not be lost, such as the outcome of an effect. */
   enqueue(input: Input): void {
     if (this.stopped) return;
     this.mailbox.push({ type: 'input', input });
-    this.turns.ask(this);
+    this.turns.enqueue(this);
   }
 
   /**
-   * Queues a request that was let in. Requests keep their order; what else waits may overtake them.
-   * @param read decodes the request when its turn has come; undefined: it was refused
+   * Queues an admitted request. Requests keep their order; other inputs may overtake them.
+   * @param read decodes the request when it is its turn; undefined: it was refused
    */
   enqueueRequest(read: () => Input | undefined): void {
     if (this.stopped) return;
     this.requests.push(read);
-    this.turns.ask(this);
+    this.turns.enqueue(this);
   }
 
   /** Queues a message, if there is room. */
   deliver(message: Message, bytes: number): void {
     if (this.stopped) return;
     const queued = this.mailbox.offer({ type: 'message', input: { type: 'message', message } }, bytes);
-    if (queued) this.turns.ask(this);
-    else this.tally.add('mailbox_full');
+    if (queued) this.turns.enqueue(this);
+    else this.tally.count('mailbox_full');
   }
 
-  takeTurn(): boolean {
+  runOnce(): boolean {
     if (this.stopped) return false;
     try {
       this.takeMessages();
@@ -203,7 +213,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
 
   private onTimer(run: TimerRun): void {
     if (this.timers.get(run.name) !== run) {
-      this.tally.add('timer_cancelled');
+      this.tally.count('timer_cancelled');
       return;
     }
     this.timers.delete(run.name);
@@ -211,7 +221,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
     this.step(input);
   }
 
-  /** A core hears of its own timers alone, and listens to the messages that its `Input` names. */
+  /** A core receives only its own timers, and the messages that its `Input` names. */
   private step(input: Typed): void {
     for (const effect of this.core.step(input as Input, instant())) {
       if (this.stopped) return;
@@ -243,7 +253,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
     const run: TimerRun = { name, cancel: () => undefined };
     const onTime = (): void => {
       this.mailbox.push({ type: 'timer', run });
-      this.turns.ask(this);
+      this.turns.enqueue(this);
     };
     run.cancel = startTimer(name, afterMs, onTime);
     this.timers.set(name, run);
@@ -263,14 +273,14 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Tu
 /** @returns what cancels it */
 function startTimer(name: string, afterMs: number, onTime: () => void): () => void {
   if (name === alignedTimer && afterMs > 0) {
-    const pending = processGrid.set(afterMs, onTime);
+    const pending = processTimers.set(afterMs, onTime);
     return () => pending.cancel();
   }
   const handle = setTimeout(onTime, afterMs);
   return () => clearTimeout(handle);
 }
 
-/** The moment and the chance of a step that happens now. */
+/** The time and the random number of a step that runs now. */
 export function instant(): Instant {
   return { nowMs: performance.now(), wallTimeMs: Date.now(), random: Math.random() };
 }

@@ -1,14 +1,14 @@
 /**
- * Which peers run the first version of Conclave. Its peers publish and expect subjects without the sender (`<from>`). They are
- * known by their lists of groups, which every peer publishes each second: the first version does so on a subject of its own.
+ * Which peers run the first version of Conclave. They publish and expect subjects without the sender (`<from>`). They are
+ * recognised by their lists of groups, which every peer publishes each second: the first version does so on a subject of its own.
  *
- * Owns: these peers, and since when nothing was received of each.
+ * Owns: these peers, and when something was last received from each.
  */
 import { GroupList, limits, type PeerId, type Subjects } from '@conclave/protocol';
 import type { Msg } from 'nats';
 import type { Connection } from './nats-connection.js';
 
-/** A peer that has published no such list for this long runs the first version no more. */
+/** A peer without such a list for this long no longer runs the first version. */
 const forgetMs = 5000;
 const lookEveryMs = 1000;
 

@@ -1,13 +1,14 @@
 /**
- * Finds all peers that host a group, by two independent ways: their nodes answer NATS's service discovery, and the
- * processes of their log-stores publish which groups they host. So a peer whose node is down is found as well.
+ * Finds all peers that host a group, in two independent ways: their nodes reply to NATS's service discovery, and the processes of
+ * their log-stores publish the groups that they host. So a peer whose node is down is found as well.
  *
- * Owns: the sweep that is going on, which all groups of this process share, and the lists of groups heard lately.
+ * Owns: the running sweep, which all groups of this process share, and the recently received lists of groups.
  *
  * Invariants:
- * 1. A sweep begins after it was asked for, so what it finds is not older than the question.
- * 2. A sweep that NATS did not carry out, or that would have to ignore an answer for a bound, finds nothing: it does not say
- *    that there is nobody. (The connection hears nothing of what it publishes itself, so this peer need not be among them.)
+ * 1. A sweep begins after it was requested, so its result is not older than the request.
+ * 2. A sweep that NATS did not carry out, or that would have to ignore a reply because of a bound, has no result: it never
+ *    reports wrongly that there is nobody. (The connection does not receive what it publishes itself, so this peer need not be
+ *    found.)
  */
 import {
   discoverySubject,
@@ -19,15 +20,16 @@ import {
   type PeerId,
   type Subjects,
 } from '@conclave/protocol';
+
 import { type Msg, NoRespondersError } from 'nats';
 import type { Connection } from './nats-connection.js';
 
-/** A peer some process of which hosts a group. */
+/** A peer with a process that hosts a group. */
 export interface FoundHost {
   readonly peer_id: PeerId;
-  /** Its node answers service discovery. */
+  /** Its node replies to service discovery. */
   readonly has_node: boolean;
-  /** What the process of its log-stores has of the group; null: not known. */
+  /** What the process of its log-stores has of the group; null: unknown. */
   readonly store: Pick<ListGroupsReply['groups'][number], 'group_uid' | 'last_index'> | null;
 }
 
@@ -39,16 +41,16 @@ interface FoundNode {
 interface Sweep {
   /** By group and peer. */
   readonly nodes: ReadonlyMap<string, FoundNode>;
-  /** What each peer's log-stores have; undefined: it did not answer. */
+  /** What each peer's log-stores have; undefined: no reply. */
   readonly stores: ReadonlyMap<PeerId, ListGroupsReply | undefined>;
-  /** Which groups each peer's log-store process hosts. */
+  /** The groups that each peer's log-store process hosts. */
   readonly lists: ReadonlyMap<PeerId, GroupList>;
   readonly isWhole: boolean;
 }
 
-/** How long nodes may take to answer, and then log-store processes. */
+/** How long to wait for the replies of nodes, and then of log-store processes. */
 const answerMs = 300;
-/** A process of log-stores publishes its list every second; the subscription lasts this long after the last sweep. */
+/** A log-store process publishes its list every second; the subscription is kept this long after the last sweep. */
 const listeningMs = 5000;
 const listIsFreshMs = 3000;
 
@@ -65,11 +67,11 @@ export class HostDiscovery {
   constructor(
     private readonly connection: Connection,
     private readonly subjects: Subjects,
-    /** Asks with an empty request; undefined: no answer in time. */
+    /** Sends an empty request; undefined: no reply in time. */
     private readonly ask: Ask,
   ) {}
 
-  /** @returns all peers that host the group; null where that cannot be known */
+  /** @returns all peers that host the group; null: that cannot be determined */
   async hostsOf(groupId: GroupId): Promise<FoundHost[] | null> {
     const sweep = await this.sweepFromNow();
     if (!sweep.isWhole) return null;
@@ -77,7 +79,7 @@ export class HostDiscovery {
     for (const [peerId, { groups }] of sweep.lists) {
       if (!groups.some(({ group_id }) => group_id === groupId)) continue;
       const stored = sweep.stores.get(peerId)?.groups.find(({ group_id }) => group_id === groupId);
-      // Without a store_id it is being loaded, or cannot be.
+      // Without a store_id it is being loaded, or cannot be loaded.
       const isKnown = stored !== undefined && stored.store_id !== '';
       const store = isKnown ? { group_uid: stored.group_uid, last_index: stored.last_index } : null;
       found.set(peerId, { peer_id: peerId, has_node: false, store });
@@ -90,7 +92,7 @@ export class HostDiscovery {
     return [...found.values()];
   }
 
-  /** A sweep that begins no earlier than now: where one runs, the one after it, which is shared by all who wait for it. */
+  /** A sweep that begins no earlier than now: if one is running, the next one, which all waiting callers share. */
   private sweepFromNow(): Promise<Sweep> {
     this.listen();
     if (this.running === undefined) return this.begin();
@@ -129,8 +131,8 @@ export class HostDiscovery {
   }
 
   /**
-   * Publishes a question and takes all answers that come in time.
-   * @returns whether NATS has carried it out: somebody answered, or it said that nobody listens
+   * Publishes a request and collects all replies that come in time.
+   * @returns whether NATS carried it out: there was a reply, or NATS reported that there are no subscribers
    */
   private async collect(subject: string, onAnswer: (message: Msg) => void): Promise<boolean> {
     let isAnswered = false;
@@ -146,7 +148,7 @@ export class HostDiscovery {
     return isAnswered;
   }
 
-  /** The group and peer of a node under this prefix; undefined: it is another's, or no node's. */
+  /** The group and peer of a node under this prefix; undefined: it belongs to another system, or is not a node. */
   private nodeOf(message: Msg): FoundNode | undefined {
     try {
       const { metadata, endpoints } = NodeServiceInfo.parse(message.json());
@@ -190,7 +192,7 @@ export class HostDiscovery {
       if (isNew && this.lists.size >= limits.discoveryPeers) this.hasTooManyLists = true;
       else this.lists.set(list.peer_id, { list, heardMs: performance.now() });
     } catch {
-      // Nothing of ours.
+      // Not a message of Conclave.
     }
   }
 

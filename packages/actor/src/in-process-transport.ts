@@ -1,75 +1,75 @@
 /**
- * Messages within a process: the objects themselves are handed over. Nobody changes a message that was sent.
+ * Delivers messages within a process, by reference. A message is immutable once it was sent.
  */
 import type { Message, PeerId } from '@conclave/protocol';
+import { DropCounter } from './core/drop-counter.js';
 import { Mailbox } from './mailbox.js';
+import { processRunQueue, type Runnable, type RunQueue } from './run-queue.js';
 import {
   type ActorAddress,
-  type Listening,
-  listenersOf,
-  type OverheardFeed,
-  type Overhearing,
+  type PeerFeed,
+  type PeerFeedSubscription,
   type Receive,
+  recipientsOf,
+  type Subscription,
   sizeOf,
-  Tally,
   type Transport,
 } from './transport.js';
-import { processTurns, type Turns, type TurnTaker } from './turns.js';
 
-interface Letter {
+interface Delivery {
   readonly peerId: PeerId;
   readonly message: Message;
   readonly bytes: number;
 }
 
-export class InProcessTransport implements Transport, TurnTaker {
+export class InProcessTransport implements Transport, Runnable {
   private readonly receivers = new Map<string, Set<Receive>>();
-  private readonly letters: Mailbox<Letter>;
-  private readonly tally = new Tally();
+  private readonly deliveries: Mailbox<Delivery>;
+  private readonly drops = new DropCounter();
   private closed = false;
 
   constructor(
-    private readonly turns: Turns = processTurns,
+    private readonly runQueue: RunQueue = processRunQueue,
     most?: { readonly messages: number; readonly bytes: number },
   ) {
-    this.letters = new Mailbox(most);
+    this.deliveries = new Mailbox(most);
   }
 
   get dropped(): Readonly<Record<string, number>> {
-    return this.tally.counts;
+    return this.drops.byReason;
   }
 
   send(peerId: PeerId, message: Message): void {
     const bytes = sizeOf(message);
-    if (this.closed) this.tally.add('closed');
-    else if (!this.letters.offer({ peerId, message, bytes }, bytes)) this.tally.add('outbound_full');
-    else this.turns.ask(this);
+    if (this.closed) this.drops.count('closed');
+    else if (!this.deliveries.offer({ peerId, message, bytes }, bytes)) this.drops.count('outbound_full');
+    else this.runQueue.enqueue(this);
   }
 
-  listen(address: ActorAddress, receive: Receive): Listening {
-    return this.hear(keyOf(address.groupId, address.peerId, address.actor), receive);
+  subscribe(address: ActorAddress, receive: Receive): Subscription {
+    return this.addReceiver(keyOf(address.groupId, address.peerId, address.actor), receive);
   }
 
-  overhear({ groupId, peerId, name }: OverheardFeed, receive: Receive): Overhearing {
-    return { ...this.hear(keyOf(groupId, peerId, name), receive), ready: Promise.resolve() };
+  subscribeToPeerFeed({ groupId, peerId, name }: PeerFeed, receive: Receive): PeerFeedSubscription {
+    return { ...this.addReceiver(keyOf(groupId, peerId, name), receive), ready: Promise.resolve() };
   }
 
-  takeTurn(): boolean {
-    // What is sent from now on waits for the next turn.
-    for (let left = this.letters.length; left > 0; left--) {
-      const letter = this.letters.shift();
-      if (letter !== undefined) this.deliver(letter);
+  runOnce(): boolean {
+    // Messages sent from now on wait for the next turn.
+    for (let left = this.deliveries.length; left > 0; left--) {
+      const delivery = this.deliveries.shift();
+      if (delivery !== undefined) this.deliver(delivery);
     }
-    return this.letters.length > 0;
+    return this.deliveries.length > 0;
   }
 
   async close(): Promise<void> {
     this.closed = true;
-    this.letters.clear();
+    this.deliveries.clear();
     this.receivers.clear();
   }
 
-  private hear(key: string, receive: Receive): Listening {
+  private addReceiver(key: string, receive: Receive): Subscription {
     const receivers = this.receivers.get(key) ?? new Set();
     receivers.add(receive);
     this.receivers.set(key, receivers);
@@ -81,21 +81,21 @@ export class InProcessTransport implements Transport, TurnTaker {
     };
   }
 
-  private deliver({ peerId, message, bytes }: Letter): void {
-    for (const actor of listenersOf(message.name)) {
+  private deliver({ peerId, message, bytes }: Delivery): void {
+    for (const actor of recipientsOf(message.name)) {
       const receivers = this.receivers.get(keyOf(message.body.group_id, peerId, actor));
-      if (receivers === undefined) this.tally.add('no_receiver');
-      else this.hand(message, bytes, receivers);
+      if (receivers === undefined) this.drops.count('no_receiver');
+      else this.deliverTo(message, bytes, receivers);
     }
-    this.hand(message, bytes, this.receivers.get(keyOf(message.body.group_id, peerId, message.name)) ?? []);
+    this.deliverTo(message, bytes, this.receivers.get(keyOf(message.body.group_id, peerId, message.name)) ?? []);
   }
 
-  private hand(message: Message, bytes: number, receivers: Iterable<Receive>): void {
+  private deliverTo(message: Message, bytes: number, receivers: Iterable<Receive>): void {
     for (const receive of receivers) {
       try {
         receive(message, bytes);
       } catch {
-        this.tally.add('receiver_threw');
+        this.drops.count('receiver_threw');
       }
     }
   }

@@ -5,7 +5,7 @@ export function generateId(): string {
   return randomBytes(16).toString('base64url');
 }
 
-/** A name for one run of something, drawn at random: 16 characters that also fit a subject. */
-export function drawIncarnation(): string {
+/** Returns a random name for one run of a process: 16 characters that are valid in a subject. */
+export function newIncarnation(): string {
   return randomBytes(12).toString('base64url');
 }

@@ -1,5 +1,5 @@
 /**
- * A queue in order, bounded by count and by bytes. What is past a bound is refused, for the caller to count.
+ * A FIFO queue, bounded by count and by bytes. It refuses items beyond its bounds; the caller counts them.
  */
 import { limits } from '@conclave/protocol';
 
@@ -28,27 +28,27 @@ export class Mailbox<T> {
     return this.waitingBytes;
   }
 
-  /** Queues the item if there is room; false where there is none. `bytes`: about what it keeps in memory. */
+  /** Queues the item; false: there is no room. `bytes`: about its memory. */
   offer(item: T, bytes: number): boolean {
     if (this.length >= this.most.messages || this.waitingBytes + bytes > this.most.bytes) return false;
     this.push(item, bytes);
     return true;
   }
 
-  /** Queues what must not be lost and is bounded by its nature, such as a timer that has gone off. */
+  /** Queues an item that must not be lost and is bounded by its nature, such as a timer that has fired. */
   push(item: T, bytes = 0): void {
     this.slots.push({ item, bytes });
     this.waitingBytes += bytes;
   }
 
-  /** Takes the oldest; undefined where there is none. */
+  /** Removes and returns the oldest item; undefined: the queue is empty. */
   shift(): T | undefined {
     const slot = this.slots[this.head];
     if (slot === undefined) return undefined;
     this.slots[this.head] = undefined;
     this.head += 1;
     this.waitingBytes -= slot.bytes;
-    // What was taken is cut off in large pieces, so that a take costs the same however much waits.
+    // Removed items are cut off in large pieces, so that the cost does not depend on the queue's length.
     if (this.head === this.slots.length || this.head >= 1024) {
       this.slots = this.slots.slice(this.head);
       this.head = 0;

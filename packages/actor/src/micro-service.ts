@@ -1,19 +1,19 @@
 /**
- * A NATS micro service as the `nats` tool and others find it, by ADR-32: answers `$SRV.PING`, `$SRV.INFO` and
+ * A NATS micro service (ADR-32), which the `nats` tool and others can find: replies to `$SRV.PING`, `$SRV.INFO` and
  * `$SRV.STATS`, also with `.<name>` and `.<name>.<id>`. (`@nats-io/services` pins an older core of the client.)
  */
 import { encodeJson, type Subjects, serviceName, serviceSubjects, serviceVerbs } from '@conclave/protocol';
 import type { Msg } from 'nats';
 import type { Connection } from './nats-connection.js';
-import { onceATurn } from './once-a-turn.js';
+import { oncePerTurn } from './once-per-turn.js';
 import type { EndpointCounts } from './requests.js';
 import { serveRequests } from './serve.js';
-import type { Listening } from './transport.js';
+import type { Subscription } from './transport.js';
 
 export interface MicroServiceOptions {
-  /** Of this instance; one token. */
+  /** The id of this instance; one token. */
   readonly id: string;
-  /** By semver. */
+  /** A semantic version. */
   readonly version: string;
   readonly description: string;
   readonly metadata: Readonly<Record<string, string>>;
@@ -28,13 +28,13 @@ export interface Endpoint {
 type Verb = (typeof serviceVerbs)[number];
 
 export class MicroService {
-  private readonly listenings: Listening[] = [];
+  private readonly listenings: Subscription[] = [];
   private readonly started = new Date().toISOString();
-  private readonly encoded = onceATurn((verb: Verb) => encodeJson(this.response(verb)));
+  private readonly encoded = oncePerTurn((verb: Verb) => encodeJson(this.response(verb)));
 
   /**
-   * @param endpoints those that are served at the moment
-   * @param data what `STATS` says beside the counts
+   * @param endpoints those that are currently served
+   * @param data what `STATS` contains besides the counts
    */
   constructor(
     private readonly connection: Connection,
@@ -98,7 +98,7 @@ export class MicroService {
   }
 }
 
-/** No queue group: each request has one who may answer it, the leader or the peer that is named. */
+/** No queue group: only the leader, or the named peer, may reply to a request. */
 function described({ name, subject }: Endpoint): object {
   return { name, subject, queue_group: '' };
 }

@@ -1,31 +1,31 @@
 /**
- * A process's connection to NATS: the servers in the order given, tried for ever; a server that is frozen is noticed;
- * what waits to be written is bounded. The client library bounds nothing itself: it keeps what is published while it
- * is disconnected, and what a server does not read.
+ * A process's connection to NATS: it tries the servers in the given order, without end; detects a frozen server; and bounds what
+ * waits to be written. The client library bounds nothing itself: it keeps what is published while it is disconnected, and what a
+ * server does not read.
  */
 import { ConclaveError, limits } from '@conclave/protocol';
 import { findServer, inboxOf, LoginError, type NatsLogin, violationOf } from '@conclave/protocol/login';
 import { connect, type Msg, type NatsConnection, type PublishOptions, type Status } from 'nats';
 import type { LineLog } from './actor-log.js';
+import { DropCounter } from './core/index.js';
 import { RetryingSubscription } from './retrying-subscription.js';
-import { Tally } from './transport.js';
 
 export interface NatsOptions {
-  /** The servers, the preferred one first, and what they are shown. */
+  /** The servers, the preferred one first, and the login. */
   readonly login: NatsLogin;
-  /** Logins in a row that are refused before it gives up; 0: it never does. Servers that cannot be reached it tries for ever. */
+  /** Consecutive rejected logins before it gives up; 0: never. Unreachable servers are retried without end. */
   readonly loginAttempts?: number;
-  /** As the server shows it to operators. */
+  /** The client name that the server shows to operators. */
   readonly name: string;
   readonly log: LineLog;
   /**
-   * Whether reading gives way: to what else this process reads, after some milliseconds of each turn of the event loop, and
-   * while much waits to be written. For requests, which others may send in any number.
+   * Whether reading yields to other input of this process after some milliseconds of each turn of the event loop, and while much
+   * waits to be written. For requests, which others may send in any number.
    */
   readonly givesWay?: boolean;
-  /** How long a server may take to answer before the next one is tried. */
+  /** How long a server may take to reply before the next one is tried. */
   readonly dialTimeoutMs?: number;
-  /** A server of which nothing is heard is left after two to three of these. */
+  /** A server that is silent for two to three of these is left. */
   readonly pingIntervalMs?: number;
 }
 
@@ -37,18 +37,18 @@ export const defaultLoginAttempts = 10;
 /** Between two logins before the first success: doubled each time. */
 const firstLoginPauseMs = 100;
 const longestLoginPauseMs = 2000;
-/** A connection that gives way reads so long in one turn of the event loop, */
+/** A connection that yields reads for this long in one turn of the event loop, */
 const readingMs = 4;
-/** and looks after so long whether what it has to write has become less. */
+/** and checks this often whether less waits to be written. */
 const congestedMs = 5;
-/** How long a server may take to hand over what it had sent before it was told that nobody listens any more. */
+/** How long a server may take to deliver what it had sent before an unsubscribe. */
 const drainMs = 1000;
 /** Rounds without a sign of life after which a server is left. */
 const silentRounds = 3;
-/** The library's own pings are as good as off: it takes nothing but their answers for a sign of life. */
+/** The library's own pings are practically disabled: it accepts only their replies as a sign of life. */
 const libraryPingIntervalMs = 2 ** 31 - 1;
 
-/** The parts of the client that it does not show: they tell whether publishing makes sense, and end a hung connection. */
+/** Private parts of the client: they tell whether publishing makes sense, and end a hung connection. */
 interface Inside {
   readonly protocol: {
     readonly connected: boolean;
@@ -58,11 +58,11 @@ interface Inside {
   };
 }
 
-/** Why something cannot be published now. */
+/** Why nothing can be published now. */
 type Obstacle = 'disconnected' | 'outbound_full';
 
 export class Connection {
-  private readonly tally = new Tally();
+  private readonly tally = new DropCounter();
   private closing = false;
   private readonly watch: NodeJS.Timeout;
   private silent = 0;
@@ -72,10 +72,10 @@ export class Connection {
   private readingSinceMs: number | undefined;
   private isPaused = false;
 
-  /** Why the login is not taken now, or no server is reached. */
+  /** Why the login is rejected now, or no server is reached. */
   private loginProblem: string | undefined;
   private isDiagnosing = false;
-  /** Those that NATS does not permit at the moment. */
+  /** The subscriptions that NATS does not permit at the moment. */
   private readonly refused = new Set<RetryingSubscription>();
 
   private constructor(
@@ -89,9 +89,9 @@ export class Connection {
   }
 
   /**
-   * Waits for the first server that answers.
-   * @throws ConclaveError ELOGIN where the login was refused `loginAttempts` times in a row
-   * @throws Error where that server allows no messages as large as Conclave's.
+   * Waits for the first server that replies.
+   * @throws ConclaveError ELOGIN if the login was rejected `loginAttempts` times in a row
+   * @throws Error if that server does not allow messages as large as Conclave's
    */
   static async open(options: NatsOptions): Promise<Connection> {
     const { login, name, log } = options;
@@ -125,13 +125,13 @@ export class Connection {
     return new Connection(nats, options);
   }
 
-  /** What keeps it from working as it should, for a health check; undefined: nothing. */
+  /** What keeps it from working, for a health check; undefined: nothing. */
   get problem(): string | undefined {
     const refusal = [...this.refused].find(({ isClosed }) => !isClosed)?.refusal;
     return this.loginProblem ?? (refusal === undefined ? undefined : `EPERM: ${refusal}`);
   }
 
-  /** A subject for replies to this connection alone. */
+  /** A subject for replies to this connection only. */
   createInbox(): string {
     return inboxOf(this.nats);
   }
@@ -142,7 +142,7 @@ export class Connection {
 
   /** What was not published, and which requests were dropped, by reason. */
   get dropped(): Readonly<Record<string, number>> {
-    return this.tally.counts;
+    return this.tally.byReason;
   }
 
   /** The most bytes of one message's body and headers. */
@@ -150,7 +150,7 @@ export class Connection {
     return Math.min(this.nats.info?.max_payload ?? limits.messageBytes, limits.messageBytes);
   }
 
-  /** Publishes, unless that cannot be done now: then it is dropped, counted, and false is answered. Never throws. */
+  /** Publishes; if that is impossible now, drops and counts the message, and returns false. Never throws. */
   publish(subject: string, data: Uint8Array, options?: PublishOptions): boolean {
     const obstacle = this.obstacle();
     if (obstacle !== undefined) return this.drop(obstacle);
@@ -163,7 +163,7 @@ export class Connection {
     }
   }
 
-  /** Receives what is published on a subject. Where NATS refuses that, it is tried again from time to time. */
+  /** Subscribes to a subject; a refused subscription is retried from time to time. `receive` must not throw. */
   subscribe(subject: string, receive: (message: Msg) => void): RetryingSubscription {
     return new RetryingSubscription(this.nats, subject, {
       onMessage: (message) => this.onMessage(message, receive),
@@ -176,8 +176,8 @@ export class Connection {
     try {
       receive(message);
     } catch (thrown) {
-      this.tally.add('receiver_threw');
-      this.log.write('error', 'a message could not be taken', { subject: message.subject, err: String(thrown) });
+      this.tally.count('receiver_threw');
+      this.log.write('error', 'a message could not be handled', { subject: message.subject, err: String(thrown) });
     }
     if (this.options.givesWay === true) this.giveWay();
   }
@@ -204,11 +204,11 @@ export class Connection {
     }
   }
 
-  /** Unsubscribes; settled when all that the server had sent for the subscription has been received. */
+  /** Unsubscribes; resolves when everything that the server had sent for the subscription has been received. */
   async drain(subscription: RetryingSubscription): Promise<void> {
     if (this.nats.isClosed() || subscription.isClosed) return;
     if (!this.inside.connected) return subscription.unsubscribe();
-    // Where the connection is lost meanwhile, so is what was on its way.
+    // If the connection is lost meanwhile, so is what was on its way.
     const drained = subscription.drain().catch(() => undefined);
     await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, drainMs).unref())]);
   }
@@ -218,7 +218,7 @@ export class Connection {
     return this.waitingBytes > limits.outboundBytes / 2;
   }
 
-  /** Stops reading for a moment where this turn of the event loop has read for long enough. */
+  /** Pauses reading if this turn of the event loop has read for long enough. */
   private giveWay(): void {
     if (this.readingSinceMs === undefined) {
       this.readingSinceMs = performance.now();
@@ -241,19 +241,19 @@ export class Connection {
     }
   }
 
-  /** Counts what was dropped that came over this connection. */
+  /** Counts something dropped that was received over this connection. */
   count(reason: string): void {
-    this.tally.add(reason);
+    this.tally.count(reason);
   }
 
-  /** Settled when the server has taken all that was said so far, subscriptions too. */
+  /** Resolves when the server has processed everything sent so far, including subscriptions. */
   async settled(): Promise<void> {
     while (!this.nats.isClosed()) {
       try {
         await this.nats.flush();
         return;
       } catch {
-        // The connection was lost; subscriptions are made again with the next one.
+        // The connection was lost; the next one subscribes again.
         await new Promise((resolve) => setTimeout(resolve, reconnectWaitMs));
       }
     }
@@ -272,8 +272,8 @@ export class Connection {
   }
 
   /**
-   * Leaves a server that has been silent for some rounds. A message is as good a sign of life as the answer to a ping,
-   * which stands behind all messages on their way: under a flood it comes late, and leaving would lose them.
+   * Leaves a server that has been silent for some rounds. A message is as good a sign of life as the reply to a ping, which is
+   * queued after all messages on their way: under a flood it is late, and leaving would lose them.
    */
   private onPingTime(): void {
     if (!this.inside.connected || this.closing) {
@@ -283,7 +283,7 @@ export class Connection {
     }
     this.retryRefused(false);
     const { inMsgs } = this.nats.stats();
-    // While this side does not read, that the server reads is a sign of life.
+    // While this side does not read, a server that reads is alive.
     const isTaking = this.isPaused && this.waitingBytes !== this.heardWaitingBytes;
     this.silent = inMsgs === this.heardMessages && !isTaking ? this.silent + 1 : 0;
     this.heardMessages = inMsgs;
@@ -291,18 +291,18 @@ export class Connection {
     if (this.silent >= silentRounds) {
       this.silent = 0;
       this.log.write('warn', 'the NATS server answers no pings; leaving it', { server: this.nats.getServer() });
-      // The library's way would first wait until the server has read all that waits for it, which may be never.
+      // The library would first wait until the server has read everything, possibly for ever.
       this.inside.transport?.socket?.destroy();
       return;
     }
     const onAnswer = (): void => {
       this.silent = 0;
     };
-    // Where the connection is lost meanwhile, the next one is watched.
+    // If the connection is lost meanwhile, the next one is watched.
     this.nats.flush().then(onAnswer, () => undefined);
   }
 
-  /** The library tries again and again, and says nothing of why: this finds out with a connection of its own. */
+  /** The library retries without saying why: this finds out with a connection of its own. */
   private async diagnose(): Promise<void> {
     if (this.isDiagnosing) return;
     this.isDiagnosing = true;
@@ -335,7 +335,7 @@ export class Connection {
   }
 
   private drop(reason: string): false {
-    this.tally.add(reason);
+    this.tally.count(reason);
     return false;
   }
 
@@ -353,7 +353,7 @@ export class Connection {
         this.retryRefused(true);
         this.log.write('info', 'connected to NATS again', {
           server: status.server,
-          dropped: { ...this.tally.counts },
+          dropped: { ...this.tally.byReason },
         });
         break;
       case 'error':
@@ -368,19 +368,19 @@ export class Connection {
   }
   private onServerError(error: Error): void {
     const violation = violationOf(error);
-    // That of a subscription is reported where it was made.
+    // The error of a subscription is reported where it was made.
     if (violation?.operation === 'subscription') return;
     if (violation !== undefined) {
-      this.tally.add('not_permitted');
-      // Each message that is refused is reported: the first of each tenfold is enough.
-      const count = this.tally.counts.not_permitted ?? 0;
+      this.tally.count('not_permitted');
+      // Each refused message is reported: logging the first of each tenfold is enough.
+      const count = this.tally.byReason.not_permitted ?? 0;
       if (!Number.isInteger(Math.log10(count))) return;
     }
     this.log.write('warn', 'the NATS server reports an error', { err: violation?.message ?? error.message });
   }
 }
 
-/** Waits until a server takes the login; its place in the list. @throws ConclaveError ELOGIN, EINVAL */
+/** Waits until a server accepts the login. @returns its place in the list. @throws ConclaveError ELOGIN, EINVAL */
 async function untilTaken(
   { login, log, loginAttempts = defaultLoginAttempts }: NatsOptions,
   timeout: number,

@@ -1,6 +1,6 @@
 /**
- * Messages between processes, on NATS. A message is encoded once when it is sent; when it arrives it is parsed once, at
- * this door, however many actors of the process hear it.
+ * Delivers messages between processes on NATS. A message is encoded once when it is sent, and parsed once when it is received,
+ * however many actors of the process receive it.
  */
 import {
   type ActorKind,
@@ -11,7 +11,7 @@ import {
   encode,
   feedListeners,
   type GroupId,
-  healthWord,
+  healthToken,
   isBundled,
   isFrom,
   isMessageName,
@@ -24,40 +24,40 @@ import {
   type Subjects,
 } from '@conclave/protocol';
 import type { Msg } from 'nats';
-import { Bundles } from './bundles.js';
+import { DropCounter } from './core/drop-counter.js';
 import { FirstVersionPeers } from './first-version-peers.js';
+import { MessageCoalescer } from './message-coalescer.js';
 import type { Connection } from './nats-connection.js';
 import type { RetryingSubscription } from './retrying-subscription.js';
 import {
   type ActorAddress,
   addressOf,
-  isOverheard,
-  type Listening,
-  type OverheardFeed,
-  type Overhearing,
+  isPeerFeedMessage,
+  type PeerFeed,
+  type PeerFeedSubscription,
   type Receive,
-  Tally,
+  type Subscription,
   type Transport,
 } from './transport.js';
 
-/** What is subscribed to on one subject, and while there are peers of the first version on theirs too. */
-interface Heard {
+/** The subscription of one subject, and of the same subject of the first version while there are peers of it. */
+interface SubjectSubscription {
   readonly subscription: RetryingSubscription;
   ofFirstVersion: RetryingSubscription | undefined;
-  /** `from`: the last token of the subject; none: it came on a subject of the first version. */
+  /** `from`: the last token of the subject; undefined: a subject of the first version. */
   readonly onMessage: (message: Msg, from: string | undefined) => void;
 }
 
-interface HeardMessages extends Heard {
+interface MessageSubscription extends SubjectSubscription {
   readonly receivers: Set<Receive>;
 }
 
-/** The bundles to an actor of a peer, for all groups that listen to them. */
-interface HeardBundles extends Heard {
-  listenings: number;
+/** The bundles to an actor of a peer, for all groups that subscribe to them. */
+interface BundleSubscription extends SubjectSubscription {
+  subscribers: number;
 }
 
-/** What of a subject is heard: which group, which peer, which recipient. */
+/** The group, peer and recipient of a subject. */
 interface Source {
   readonly groupId: GroupId;
   readonly peerId: PeerId;
@@ -65,18 +65,18 @@ interface Source {
 }
 
 export class NatsTransport implements Transport {
-  private readonly heard = new Map<string, HeardMessages>();
-  private readonly heardBundles = new Map<string, HeardBundles>();
+  private readonly subscriptions = new Map<string, MessageSubscription>();
+  private readonly bundleSubscriptions = new Map<string, BundleSubscription>();
   private readonly firstVersion: FirstVersionPeers;
-  /** Those that listen here, and how many actors of each: with several, small messages are bundled. */
+  /** The groups with subscribed actors, and how many: with several groups, small messages are bundled. */
   private readonly groups = new Map<GroupId, number>();
-  private readonly bundles: Bundles;
-  private readonly tally: Tally;
+  private readonly coalescer: MessageCoalescer;
+  private readonly drops: DropCounter;
   private closed = false;
 
   /**
    * @param own the peer whose actors send through it
-   * @param onDropped is told of each drop, with how often there was one for that reason
+   * @param onDropped called for each drop with the count of its reason
    */
   constructor(
     private readonly connection: Connection,
@@ -85,151 +85,157 @@ export class NatsTransport implements Transport {
     onDropped?: (reason: string, count: number) => void,
     private readonly options: { readonly bundle: boolean } = { bundle: true },
   ) {
-    this.tally = new Tally(onDropped);
+    this.drops = new DropCounter(onDropped);
     this.firstVersion = new FirstVersionPeers(connection, subjects, (areThere) => this.onFirstVersion(areThere));
-    this.bundles = new Bundles({
+    this.coalescer = new MessageCoalescer({
       publish: (peerId, message) => this.sendNow(peerId, message),
-      publishBundle: (peerId, recipient, gathered) => this.sendBundle(peerId, recipient, gathered),
+      publishBundle: (peerId, recipient, messages) => this.sendBundle(peerId, recipient, messages),
     });
   }
 
   get dropped(): Readonly<Record<string, number>> {
-    return this.tally.counts;
+    return this.drops.byReason;
   }
 
   send(peerId: PeerId, message: Message): void {
-    if (this.options.bundle && this.groups.size > 1) this.bundles.send(peerId, message);
+    if (this.options.bundle && this.groups.size > 1) this.coalescer.send(peerId, message);
     else this.sendNow(peerId, message);
   }
 
   private sendNow(peerId: PeerId, message: Message): void {
     const obstacle = this.closed ? 'closed' : this.publish(peerId, message);
-    if (obstacle !== undefined) this.tally.add(obstacle);
+    if (obstacle !== undefined) this.drops.count(obstacle);
   }
 
-  /** Publishes the message, or says why it did not. */
+  /** Publishes the message. @returns why it did not */
   private publish(peerId: PeerId, message: Message): string | undefined {
     const data = encode(message.body);
     if (data.length > this.connection.messageBytes) return `too_large:${message.name}`;
-    const word = message.name.slice(message.name.indexOf('.') + 1);
-    const subject = this.subjects.message(addressOf(peerId, message), word, this.own);
+    const token = message.name.slice(message.name.indexOf('.') + 1);
+    const subject = this.subjects.message(addressOf(peerId, message), token, this.own);
     if (!this.connection.publish(subject, data)) return 'not_published';
-    if (this.firstVersion.areThere && (this.firstVersion.has(peerId) || isOverheard(message.name))) {
+    if (this.firstVersion.areThere && (this.firstVersion.has(peerId) || isPeerFeedMessage(message.name))) {
       this.connection.publish(this.subjects.ofFirstVersion(subject), data);
     }
     return undefined;
   }
 
-  private sendBundle(peerId: PeerId, recipient: Recipient, gathered: readonly Message[]): void {
-    if (this.closed) return this.tally.add('closed');
+  private sendBundle(peerId: PeerId, recipient: Recipient, messages: readonly Message[]): void {
+    if (this.closed) return this.drops.count('closed');
     const subject = this.subjects.bundle(peerId, recipient, this.own);
-    const data = encode({ messages: gathered.map(({ name, body }) => [name, body]) } satisfies Bundle);
+    const data = encode({ messages: messages.map(({ name, body }) => [name, body]) } satisfies Bundle);
     if (data.length > this.connection.messageBytes) {
-      for (const message of gathered) this.sendNow(peerId, message);
+      for (const message of messages) this.sendNow(peerId, message);
     } else if (!this.connection.publish(subject, data)) {
-      this.tally.add('bundle_not_published');
+      this.drops.count('bundle_not_published');
     } else if (this.firstVersion.has(peerId)) {
       this.connection.publish(this.subjects.ofFirstVersion(subject), data);
     }
   }
 
-  listen({ groupId, peerId, actor }: ActorAddress, receive: Receive): Listening {
+  subscribe({ groupId, peerId, actor }: ActorAddress, receive: Receive): Subscription {
     const own = { groupId, peerId, recipient: actor };
-    const listenings = [this.hear(this.subjects.messages(own), own, receive)];
+    const parts = [this.addReceiver(this.subjects.messages(own), own, receive)];
     const feed: Source = { groupId, peerId, recipient: 'feed' };
     for (const message of feedMessagesTo(actor)) {
-      listenings.push(this.hear(this.subjects.message(feed, message, '*'), feed, receive));
+      parts.push(this.addReceiver(this.subjects.message(feed, message, '*'), feed, receive));
     }
-    listenings.push(this.hearBundles(peerId, actor), this.host(groupId));
-    if (isInFeedBundles(actor)) listenings.push(this.hearBundles(peerId, 'feed'));
+    parts.push(this.subscribeToBundles(peerId, actor), this.host(groupId));
+    if (isInFeedBundles(actor)) parts.push(this.subscribeToBundles(peerId, 'feed'));
     return {
       close: () => {
-        for (const listening of listenings) listening.close();
+        for (const subscription of parts) subscription.close();
       },
     };
   }
 
-  overhear({ groupId, peerId, name }: OverheardFeed, receive: Receive): Overhearing {
+  subscribeToPeerFeed({ groupId, peerId, name }: PeerFeed, receive: Receive): PeerFeedSubscription {
     const feed: Source = { groupId, peerId, recipient: 'feed' };
     const subject = this.subjects.message(feed, name.slice('feed.'.length), peerId);
-    const listening = this.hear(subject, feed, receive);
-    return { ...listening, ready: this.connection.settled() };
+    const subscription = this.addReceiver(subject, feed, receive);
+    return { ...subscription, ready: this.connection.settled() };
   }
 
   async close(): Promise<void> {
-    this.bundles.takeTurn();
+    this.coalescer.runOnce();
     this.closed = true;
-    for (const heard of this.heard.values()) {
-      heard.receivers.clear();
-      this.unsubscribe(heard);
+    for (const subscription of this.subscriptions.values()) {
+      subscription.receivers.clear();
+      this.unsubscribe(subscription);
     }
-    this.heard.clear();
-    for (const heard of this.heardBundles.values()) this.unsubscribe(heard);
-    this.heardBundles.clear();
+    this.subscriptions.clear();
+    for (const subscription of this.bundleSubscriptions.values()) this.unsubscribe(subscription);
+    this.bundleSubscriptions.clear();
     this.firstVersion.close();
   }
 
   /** Counts an actor of a group. */
-  private host(groupId: GroupId): Listening {
+  private host(groupId: GroupId): Subscription {
     this.groups.set(groupId, (this.groups.get(groupId) ?? 0) + 1);
     return once(() => {
-      const left = (this.groups.get(groupId) ?? 0) - 1;
-      if (left > 0) this.groups.set(groupId, left);
+      const remaining = (this.groups.get(groupId) ?? 0) - 1;
+      if (remaining > 0) this.groups.set(groupId, remaining);
       else this.groups.delete(groupId);
     });
   }
 
-  private hearBundles(peerId: PeerId, recipient: Recipient): Listening {
+  private subscribeToBundles(peerId: PeerId, recipient: Recipient): Subscription {
     const subject = this.subjects.bundle(peerId, recipient, '*');
-    let heard = this.heardBundles.get(subject);
-    if (heard === undefined) {
-      const onMessage: Heard['onMessage'] = ({ data }, from) => this.onBundle(peerId, recipient, data, from);
-      heard = { ...this.subscribe(subject, onMessage), listenings: 0 };
-      this.heardBundles.set(subject, heard);
+    let subscription = this.bundleSubscriptions.get(subject);
+    if (subscription === undefined) {
+      const onMessage: SubjectSubscription['onMessage'] = ({ data }, from) =>
+        this.onBundle(peerId, recipient, data, from);
+      subscription = { ...this.openSubscription(subject, onMessage), subscribers: 0 };
+      this.bundleSubscriptions.set(subject, subscription);
     }
-    const counted = heard;
-    counted.listenings += 1;
+    const counted = subscription;
+    counted.subscribers += 1;
     return once(() => {
-      counted.listenings -= 1;
-      if (counted.listenings > 0 || this.heardBundles.get(subject) !== counted) return;
-      this.heardBundles.delete(subject);
+      counted.subscribers -= 1;
+      if (counted.subscribers > 0 || this.bundleSubscriptions.get(subject) !== counted) return;
+      this.bundleSubscriptions.delete(subject);
       this.unsubscribe(counted);
     });
   }
 
-  private hear(subject: string, source: Source, receive: Receive): Listening {
-    let heard = this.heard.get(subject);
-    if (heard === undefined) {
+  private addReceiver(subject: string, source: Source, receive: Receive): Subscription {
+    let subscription = this.subscriptions.get(subject);
+    if (subscription === undefined) {
       const receivers = new Set<Receive>();
-      const onMessage: Heard['onMessage'] = (message, from) => this.onMessage(message, from, source, receivers);
-      heard = { ...this.subscribe(subject, onMessage), receivers };
-      this.heard.set(subject, heard);
+      const onMessage: SubjectSubscription['onMessage'] = (message, from) =>
+        this.onMessage(message, from, source, receivers);
+      subscription = { ...this.openSubscription(subject, onMessage), receivers };
+      this.subscriptions.set(subject, subscription);
     }
-    const found = heard;
+    const found = subscription;
     found.receivers.add(receive);
     return {
       close: () => {
-        if (!found.receivers.delete(receive) || found.receivers.size > 0 || this.heard.get(subject) !== found) return;
-        this.heard.delete(subject);
+        if (!found.receivers.delete(receive) || found.receivers.size > 0 || this.subscriptions.get(subject) !== found)
+          return;
+        this.subscriptions.delete(subject);
         this.unsubscribe(found);
       },
     };
   }
 
-  private subscribe(subject: string, onMessage: Heard['onMessage']): Heard {
+  private openSubscription(subject: string, onMessage: SubjectSubscription['onMessage']): SubjectSubscription {
     const subscription = this.connection.subscribe(subject, (message) =>
       onMessage(message, lastToken(message.subject)),
     );
     return { subscription, ofFirstVersion: this.subscribeToFirstVersion(subject, onMessage), onMessage };
   }
 
-  /** Peers of the first version are not heard, and nothing in their name, unless there are any. */
-  private subscribeToFirstVersion(subject: string, onMessage: Heard['onMessage']): RetryingSubscription | undefined {
+  /** Subjects of the first version, which do not name the sender, are subscribed to only while there are peers of it. */
+  private subscribeToFirstVersion(
+    subject: string,
+    onMessage: SubjectSubscription['onMessage'],
+  ): RetryingSubscription | undefined {
     if (!this.firstVersion.areThere) return undefined;
     return this.connection.subscribe(this.subjects.ofFirstVersion(subject), (message) => onMessage(message, undefined));
   }
 
-  private unsubscribe({ subscription, ofFirstVersion }: Heard): void {
+  private unsubscribe({ subscription, ofFirstVersion }: SubjectSubscription): void {
     if (this.connection.nats.isClosed()) return;
     subscription.unsubscribe();
     ofFirstVersion?.unsubscribe();
@@ -237,67 +243,69 @@ export class NatsTransport implements Transport {
 
   private onFirstVersion(areThere: boolean): void {
     if (this.connection.nats.isClosed()) return;
-    for (const [subject, heard] of [...this.heard, ...this.heardBundles]) {
-      heard.ofFirstVersion?.unsubscribe();
-      heard.ofFirstVersion = areThere ? this.subscribeToFirstVersion(subject, heard.onMessage) : undefined;
+    for (const [subject, subscription] of [...this.subscriptions, ...this.bundleSubscriptions]) {
+      subscription.ofFirstVersion?.unsubscribe();
+      subscription.ofFirstVersion = areThere
+        ? this.subscribeToFirstVersion(subject, subscription.onMessage)
+        : undefined;
     }
   }
 
-  private onMessage(arrived: Msg, from: string | undefined, source: Source, receivers: ReadonlySet<Receive>): void {
-    const word = wordOf(arrived.subject, from);
-    // A request, which is answered elsewhere.
-    if (from === undefined && word === healthWord) return;
-    const message = this.parse(`${source.recipient}.${word}`, source, arrived.data);
-    if (message !== undefined && this.isFromWhomItSays(message, from, source.peerId)) {
-      this.hand(message, arrived.data.length, receivers);
+  private onMessage(received: Msg, from: string | undefined, source: Source, receivers: ReadonlySet<Receive>): void {
+    const token = messageTokenOf(received.subject, from);
+    // A request, which another subscription handles.
+    if (from === undefined && token === healthToken) return;
+    const message = this.parse(`${source.recipient}.${token}`, source, received.data);
+    if (message !== undefined && this.isFromNamedSender(message, from, source.peerId)) {
+      this.deliverTo(message, received.data.length, receivers);
     }
   }
 
-  /** Whether the subject and the body name one sender; counted where they do not. */
-  private isFromWhomItSays(message: Message, from: string | undefined, addressee: PeerId): boolean {
+  /** Whether the subject and the body name the same sender; counts it if they do not. */
+  private isFromNamedSender(message: Message, from: string | undefined, addressee: PeerId): boolean {
     if (from === undefined) {
       if (this.firstVersion.has(namedSender(message) ?? addressee)) return true;
-      this.tally.add(`no_sender:${message.name}`);
+      this.drops.count(`no_sender:${message.name}`);
       return false;
     }
     if (isFrom(from, message, addressee)) return true;
-    this.tally.add(`other_sender:${message.name}`);
+    this.drops.count(`other_sender:${message.name}`);
     return false;
   }
 
   private onBundle(peerId: PeerId, recipient: Recipient, data: Uint8Array, from: string | undefined): void {
-    if (data.length > limits.messageBytes) return this.tally.add('too_large:bundle');
+    if (data.length > limits.messageBytes) return this.drops.count('too_large:bundle');
     const bundle = Bundle.safeParse(this.decode(data, 'bundle'));
-    if (!bundle.success) return this.tally.add('malformed:bundle');
+    if (!bundle.success) return this.drops.count('malformed:bundle');
     const bytes = Math.ceil(data.length / Math.max(1, bundle.data.messages.length));
     for (const [name, body] of bundle.data.messages) {
       const message = this.parseBundled(name, recipient, body);
-      if (message === undefined || !this.isFromWhomItSays(message, from, peerId)) continue;
-      const receivers = this.heard.get(this.bundledSubject(peerId, message))?.receivers;
-      // Of a group that is hosted here no more, or not yet; or of a feed that another actor of this process hears.
-      if (receivers === undefined) this.tally.add('bundled_for_nobody');
-      else this.hand(message, bytes, receivers);
+      if (message === undefined || !this.isFromNamedSender(message, from, peerId)) continue;
+      const receivers = this.subscriptions.get(this.bundledSubject(peerId, message))?.receivers;
+      // The group is not hosted here (any more, or yet), or another actor of this process receives the feed.
+      if (receivers === undefined) this.drops.count('bundled_for_nobody');
+      else this.deliverTo(message, bytes, receivers);
     }
   }
 
-  /** Where a message would have come that was in no bundle. */
+  /** The subject of a message outside a bundle. */
   private bundledSubject(peerId: PeerId, message: Message): string {
     const address = addressOf(peerId, message);
     if (address.recipient !== 'feed') return this.subjects.messages(address);
     return this.subjects.message(address, message.name.slice('feed.'.length), '*');
   }
 
-  private hand(message: Message, bytes: number, receivers: ReadonlySet<Receive>): void {
+  private deliverTo(message: Message, bytes: number, receivers: ReadonlySet<Receive>): void {
     for (const receive of receivers) {
       try {
         receive(message, bytes);
       } catch {
-        this.tally.add('receiver_threw');
+        this.drops.count('receiver_threw');
       }
     }
   }
 
-  /** Parses what arrived; undefined, and counted, where it is no message. */
+  /** Parses what was received; undefined, and counted: it is not a message. */
   private parse(name: string, source: Source, data: Uint8Array): Message | undefined {
     if (!isMessageName(name)) return this.refuse('unknown_message');
     if (data.length > limits.messageBytes) return this.refuse(`too_large:${name}`);
@@ -310,7 +318,7 @@ export class NatsTransport implements Transport {
     return { name, body: parsed.data } as Message;
   }
 
-  /** Parses one of a bundle; undefined, and counted, where it is no message that belongs there. */
+  /** Parses one message of a bundle; undefined, and counted: it is none, or does not belong there. */
   private parseBundled(name: string, recipient: Recipient, body: unknown): Message | undefined {
     if (!isMessageName(name) || bundleRecipient(name) !== recipient) return this.refuse('unknown_message');
     const parsed = messages[name].schema.safeParse(body);
@@ -328,7 +336,7 @@ export class NatsTransport implements Transport {
   }
 
   private refuse(reason: string): undefined {
-    this.tally.add(reason);
+    this.drops.count(reason);
     return undefined;
   }
 }
@@ -339,13 +347,13 @@ function lastToken(subject: string): string {
 }
 
 /** The message that a subject names: its last token, or the one before the sender. */
-function wordOf(subject: string, from: string | undefined): string {
+function messageTokenOf(subject: string, from: string | undefined): string {
   const end = from === undefined ? subject.length : subject.length - from.length - 1;
   return subject.slice(subject.lastIndexOf('.', end - 1) + 1, end);
 }
 
-/** Ends something at most once. */
-function once(close: () => void): Listening {
+/** Makes `close` idempotent. */
+function once(close: () => void): Subscription {
   let closed = false;
   return {
     close: () => {
@@ -355,12 +363,12 @@ function once(close: () => void): Listening {
   };
 }
 
-/** Whether an actor listens to feed messages that others hear as well. */
+/** Whether an actor subscribes to feed messages that are bundled. */
 function isInFeedBundles(actor: ActorKind): boolean {
   return (feedListeners['feed.stored'] as readonly ActorKind[]).includes(actor);
 }
 
-/** The last token of each feed message that this actor listens to. */
+/** The tokens of the feed messages that this actor subscribes to. */
 function feedMessagesTo(actor: ActorKind): string[] {
   return Object.entries(feedListeners)
     .filter(([, listeners]) => (listeners as readonly ActorKind[]).includes(actor))

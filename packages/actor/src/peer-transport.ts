@@ -1,17 +1,17 @@
 /**
- * The transport of a process that hosts actors of one peer. Messages among those actors stay inside; all others go
- * out, and what other peers may overhear goes both ways. With `mirror`, copies of the inner ones are published too, for
- * whoever watches; the connection does not echo what it publishes, so no copy comes back.
+ * The transport of a process that hosts actors of one peer. Messages among those actors stay inside; all others are published,
+ * and messages that other peers may subscribe to go both ways. With `mirror`, copies of the internal ones are published too, for
+ * observers; the connection does not echo what it publishes, so no copy comes back.
  */
 import type { ActorKind, GroupId, Message, PeerId } from '@conclave/protocol';
 import {
   type ActorAddress,
-  isOverheard,
-  type Listening,
-  listenersOf,
-  type OverheardFeed,
-  type Overhearing,
+  isPeerFeedMessage,
+  type PeerFeed,
+  type PeerFeedSubscription,
   type Receive,
+  recipientsOf,
+  type Subscription,
   type Transport,
 } from './transport.js';
 
@@ -19,8 +19,8 @@ export class PeerTransport implements Transport {
   private readonly hosted = new Set<string>();
 
   /**
-   * @param inner carries what stays in the process
-   * @param outer carries all else
+   * @param inner delivers within the process
+   * @param outer delivers everything else
    */
   constructor(
     private readonly peerId: PeerId,
@@ -40,27 +40,28 @@ export class PeerTransport implements Transport {
       this.outer.send(peerId, message);
       return;
     }
-    const listeners = listenersOf(message.name);
-    const inside = listeners.filter((actor) => this.isHosted(message.body.group_id, actor)).length;
+    const recipients = recipientsOf(message.name);
+    const inside = recipients.filter((actor) => this.isHosted(message.body.group_id, actor)).length;
     if (inside > 0) this.inner.send(peerId, message);
-    if (inside < listeners.length || isOverheard(message.name) || this.options.mirror) this.outer.send(peerId, message);
+    if (inside < recipients.length || isPeerFeedMessage(message.name) || this.options.mirror)
+      this.outer.send(peerId, message);
   }
 
-  listen(address: ActorAddress, receive: Receive): Listening {
+  subscribe(address: ActorAddress, receive: Receive): Subscription {
     const key = keyOf(address.groupId, address.actor);
     const isOwn = address.peerId === this.peerId;
     if (isOwn) this.hosted.add(key);
-    const listenings = [this.inner.listen(address, receive), this.outer.listen(address, receive)];
+    const parts = [this.inner.subscribe(address, receive), this.outer.subscribe(address, receive)];
     return {
       close: () => {
         if (isOwn) this.hosted.delete(key);
-        for (const listening of listenings) listening.close();
+        for (const part of parts) part.close();
       },
     };
   }
 
-  overhear(feed: OverheardFeed, receive: Receive): Overhearing {
-    return this.outer.overhear(feed, receive);
+  subscribeToPeerFeed(feed: PeerFeed, receive: Receive): PeerFeedSubscription {
+    return this.outer.subscribeToPeerFeed(feed, receive);
   }
 
   async close(): Promise<void> {

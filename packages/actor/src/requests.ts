@@ -1,24 +1,24 @@
 /**
- * Requests and their replies on NATS: JSON or msgpack, the reply in kind; errors also in the service headers of NATS
- * (ADR-32). What does not decode is answered here; what it means is decided by who serves.
+ * Requests and their replies on NATS: JSON or msgpack, the reply in the encoding of the request; errors also in the service headers
+ * of NATS (ADR-32). Requests that do not decode are refused here; the subscriber decides what the others mean.
  */
 import {
+  type Api,
   type Caller,
   ConclaveError,
-  type Door,
   decode,
-  decodeLedHistory,
+  decodeHistoryAnnouncement,
   decodeRequest,
   type Encoding,
   type ErrorBody,
   encode,
   encodeAs,
+  encodeHistoryAnnouncement,
   encodeJson,
-  encodeLedHistory,
   encodingOf,
   errorCodes,
   type GroupId,
-  type LedHistory,
+  type HistoryAnnouncement,
   limits,
   type PeerId,
   type Subjects,
@@ -29,56 +29,56 @@ import { callerOf } from './caller.js';
 import { type FoundHost, HostDiscovery } from './host-discovery.js';
 import type { Connection } from './nats-connection.js';
 import { serveRequests } from './serve.js';
-import type { Listening } from './transport.js';
+import type { Subscription } from './transport.js';
 import { WatchPublisher } from './watch-publisher.js';
 
 /** A request. Exactly one of `reply`, `refuse` and `drop` is called, once. */
 export interface Request {
   /** The command or operation: the last token of the subject. */
   readonly name: string;
-  /** As it came. */
+  /** Its size. */
   readonly bytes: number;
   /** @returns the body, decoded, not yet checked. @throws ConclaveError EINVAL */
   decode(): unknown;
-  /** How it came, and so how it is answered. */
+  /** Its encoding, which is that of the reply. */
   readonly encoding: Encoding;
   /** Who sent it, as far as that is known. */
   readonly caller: Caller;
-  /** False, and nothing is sent, where the reply is too large for a message: then `refuse`. */
+  /** Sends the reply; false, and nothing is sent: it is too large for a message. Then call `refuse`. */
   reply(body: unknown): boolean;
   /** As `reply`, with a body that is encoded already: many requests can be answered with one. */
   replyEncoded(data: Uint8Array): boolean;
   refuse(error: ErrorBody): void;
-  /** Stays silent. */
+  /** Sends no reply. */
   drop(): void;
 }
 
-/** Where requests are heard: on the group's own subjects, or on a peer's. */
+/** Where requests are received: on the group's subjects, or on a peer's. */
 export interface RequestAddress {
   readonly groupId: GroupId;
   readonly peerId?: PeerId;
-  readonly door: Door;
+  readonly api: Api;
 }
 
-/** A subject on which requests are heard. */
+/** A subject on which requests are received. */
 export interface ServedSubject {
-  /** Unsubscribes. Requests that NATS has sent already still come; settled when there are none any more. */
+  /** Unsubscribes. Requests that NATS has already sent still arrive; resolves when there are none any more. */
   close(): Promise<void>;
 }
 
-/** What every event says, beside what it is about. */
+/** The fields that every event has. */
 export type Published = { readonly group_id: GroupId; readonly peer_id: PeerId } & Readonly<Record<string, unknown>>;
 
-/** What an endpoint has done so far. */
+/** The counts of an endpoint so far. */
 export interface EndpointCounts {
   requests: number;
   errors: number;
   lastError: string;
-  /** Between a request and its answer, all requests together. */
+  /** Between a request and its reply, the sum over all requests. */
   processingNs: number;
 }
 
-/** Refusals as they are sent: under a flood the same one goes out thousands of times. */
+/** Encoded refusals: under a flood the same one is sent thousands of times. */
 class EncodedRefusals {
   private error: ErrorBody | undefined;
   private head = headers();
@@ -104,7 +104,7 @@ export function newEndpointCounts(): EndpointCounts {
   return { requests: 0, errors: 0, lastError: '', processingNs: 0 };
 }
 
-export class Requests {
+export class RequestServer {
   private readonly hosts: HostDiscovery;
 
   constructor(
@@ -115,20 +115,20 @@ export class Requests {
     this.hosts = new HostDiscovery(connection, subjects, (subject, timeoutMs) => this.ask(subject, {}, timeoutMs));
   }
 
-  /** @returns all peers that host a group, found within about a second; null where that cannot be known */
+  /** @returns all peers that host a group, found within about a second; null: that cannot be determined */
   hostsOf(groupId: GroupId): Promise<FoundHost[] | null> {
     return this.hosts.hostsOf(groupId);
   }
 
   /** The subjects of an address, with a wildcard for the name. */
   subject(address: RequestAddress, name = '*'): string {
-    const { groupId, peerId, door } = address;
+    const { groupId, peerId, api } = address;
     return peerId === undefined
-      ? this.subjects.groupRequest(groupId, door, name)
-      : this.subjects.peerRequest(groupId, peerId, door, name);
+      ? this.subjects.groupRequest(groupId, api, name)
+      : this.subjects.peerRequest(groupId, peerId, api, name);
   }
 
-  /** Hears requests until it is closed. */
+  /** Receives requests until it is closed. */
   serve(address: RequestAddress, counts: EndpointCounts, onRequest: (request: Request) => void): ServedSubject {
     return this.serveSubject(this.subject(address), counts, onRequest);
   }
@@ -148,20 +148,20 @@ export class Requests {
   }
 
   /**
-   * Asks, with msgpack.
-   * @returns the reply, decoded; undefined where nobody answers in time, or not with something that decodes
+   * Sends a request, as msgpack.
+   * @returns the decoded reply; undefined: none in time, or none that decodes
    */
   async ask(subject: string, body: unknown, timeoutMs: number): Promise<unknown> {
     try {
       const reply = await this.connection.nats.request(subject, encode(body), { timeout: timeoutMs });
       return decode(reply.data);
     } catch (error) {
-      this.log.write('debug', 'a question was not answered', { subject, err: String(error) });
+      this.log.write('debug', 'a request got no reply', { subject, err: String(error) });
       return undefined;
     }
   }
 
-  /** Whether anybody listens on a subject, be it that he does not answer in time. */
+  /** Whether a subject has a subscriber, even if it does not reply in time. */
   async isServed(subject: string, timeoutMs: number): Promise<boolean> {
     try {
       await this.connection.nats.request(subject, encode({}), { timeout: timeoutMs });
@@ -177,22 +177,25 @@ export class Requests {
     this.connection.publish(this.subjects.event(body.group_id, name, body.peer_id), encodeJson(body));
   }
 
-  /** Publishes for the watches of a group; `onUnheard`: nobody is subscribed to what was published for a watch. */
+  /** Publishes for the watches of a group; `onUnheard`: called if nobody is subscribed to a watch's subject. */
   watchPublisher(groupId: GroupId, onUnheard: (watchId: string) => void): WatchPublisher {
     return new WatchPublisher(this.connection, (watchId) => this.subjects.watch(groupId, watchId), onUnheard);
   }
 
-  /** Publishes which history a peer leads. */
-  publishLedHistory(body: LedHistory): void {
-    this.connection.publish(this.subjects.ledHistory(body.group_id, body.peer_id), encodeLedHistory(body));
+  /** Announces which history a peer leads. */
+  announceHistory(body: HistoryAnnouncement): void {
+    this.connection.publish(
+      this.subjects.historyAnnouncement(body.group_id, body.peer_id),
+      encodeHistoryAnnouncement(body),
+    );
   }
 
-  /** Hears which histories others lead under a group's name, until it is closed. */
-  hearLedHistories(groupId: GroupId, onLed: (body: LedHistory) => void): Listening {
-    const subscription = this.connection.subscribe(this.subjects.ledHistory(groupId, '*'), (message) => {
-      const body = decodeLedHistory(message.data);
+  /** Subscribes to the histories that others lead under a group's name. */
+  subscribeToHistories(groupId: GroupId, onLed: (body: HistoryAnnouncement) => void): Subscription {
+    const subscription = this.connection.subscribe(this.subjects.historyAnnouncement(groupId, '*'), (message) => {
+      const body = decodeHistoryAnnouncement(message.data);
       if (body?.group_id !== groupId) return;
-      if (message.subject === this.subjects.ledHistory(groupId, body.peer_id)) onLed(body);
+      if (message.subject === this.subjects.historyAnnouncement(groupId, body.peer_id)) onLed(body);
       else this.connection.count('other_sender:history');
     });
     return {
@@ -203,7 +206,7 @@ export class Requests {
   }
 }
 
-/** A request as it came, and the way back to who asked. One without a reply subject is done all the same. */
+/** A received request. One without a reply subject is executed all the same. */
 class ReceivedRequest implements Request {
   readonly encoding: Encoding;
   private readonly sinceMs = performance.now();
@@ -255,10 +258,10 @@ class ReceivedRequest implements Request {
     this.counts.errors += 1;
     this.counts.lastError = line;
     if (!this.message.reply) {
-      // The first of each tenfold, so that a flood does not fill the log.
+      // Only the first of each tenfold, so that a flood does not fill the log.
       if (Number.isInteger(Math.log10(this.counts.errors))) {
         const { subject } = this.message;
-        this.log.write('warn', 'a request that wants no reply was refused', { subject, err: line });
+        this.log.write('warn', 'a request without a reply subject was refused', { subject, err: line });
       }
       return;
     }

@@ -1,15 +1,15 @@
 /**
- * Subscribes to requests, for all that answer any: nodes, log-store processes, health, service discovery.
+ * Subscribes to requests, for nodes, log-store processes, health and service discovery.
  *
  * Invariant: a reply goes to an inbox. A request that names one of Conclave's own subjects for its reply, or one of NATS's
- * (`$`), is dropped and counted, and not carried out: its sender would publish there with this process's rights.
+ * (`$`), is dropped and counted, and not executed: its sender would publish there with this process's permissions.
  */
 import type { Subjects } from '@conclave/protocol';
 import type { Msg } from 'nats';
 import type { Connection } from './nats-connection.js';
 import type { RetryingSubscription } from './retrying-subscription.js';
 
-/** Where NATS sends replies through a gateway, `_GR_.<cluster>.<server>.` stands before the subject. */
+/** Replies through a NATS gateway have `_GR_.<cluster>.<server>.` before the subject. */
 const throughGateway = /^_GR_\.[^.]*\.[^.]*\./;
 
 /** A reply subject as it was before a gateway. */
@@ -25,7 +25,7 @@ export function isInbox(subject: string, prefix: string): boolean {
   return !inbox.startsWith('$') && !inbox.startsWith(`${prefix}.`) && inbox !== prefix;
 }
 
-/** Hears requests on a subject. `onRequest` gets only those without a reply subject, or with an inbox for one. */
+/** Subscribes to requests. `onRequest` gets only those without a reply subject, or with an inbox as one. */
 export function serveRequests(
   connection: Connection,
   { prefix }: Subjects,

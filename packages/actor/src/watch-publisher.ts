@@ -1,18 +1,18 @@
 /**
- * What a leader publishes for watches. Each message names a reply subject, to which nobody replies but the NATS server, where
- * nobody is subscribed to the message: that is how a leader learns of clients that are gone.
+ * Publishes the messages of a leader's watches. Each message has a reply subject, to which only the NATS server replies, if nobody
+ * is subscribed to the message: so a leader learns of clients that are gone.
  */
 import { type Encoding, encodeAs, type WatchMessage } from '@conclave/protocol';
 import type { Connection } from './nats-connection.js';
 import type { RetryingSubscription } from './retrying-subscription.js';
 
-/** NATS: no responders. */
+/** The NATS status for no responders. */
 const nobody = 503;
 
 export class WatchPublisher {
   private readonly inbox: string;
   private readonly subscription: RetryingSubscription;
-  /** What was encoded last, by encoding: watches that are told alike come one after the other. */
+  /** The last message in each encoding: watches with the same changes are served one after the other. */
   private readonly last = new Map<Encoding, { readonly body: WatchMessage; readonly data: Uint8Array }>();
 
   constructor(
@@ -26,7 +26,7 @@ export class WatchPublisher {
     });
   }
 
-  /** @returns false, and nothing is sent, where it is too large for a message */
+  /** @returns false, and nothing is sent: it is too large for a message */
   publish(watchId: string, body: WatchMessage, encoding: Encoding): boolean {
     const data = this.encoded(body, encoding);
     if (data.length > this.connection.messageBytes) return false;

@@ -4,7 +4,7 @@ import { NatsLogin } from '@conclave/protocol/login';
 import { connect, headers, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
-import { Connection, newEndpointCounts, Requests, silentLog } from '../src/index.js';
+import { Connection, newEndpointCounts, RequestServer, silentLog } from '../src/index.js';
 
 const subject = new Subjects('conclave').host(asPeerId('n1'), 'create_group');
 const accounts = `accounts {
@@ -19,7 +19,7 @@ beforeAll(async () => {
   server = await startNats({ configuration: accounts });
   const login = NatsLogin.of({ servers: server.url, user: 'mesh', password: 'p' });
   connection = await Connection.open({ login, name: 'n1', log: silentLog });
-  const requests = new Requests(connection, new Subjects('conclave'), silentLog);
+  const requests = new RequestServer(connection, new Subjects('conclave'), silentLog);
   requests.serveSubject(subject, newEndpointCounts(), (request) => request.reply({ caller: request.caller }));
   await connection.settled();
 });

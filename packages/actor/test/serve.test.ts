@@ -3,7 +3,7 @@ import { NatsLogin } from '@conclave/protocol/login';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type NatsServer, startNats } from '../../../test/support/nats.js';
-import { Connection, MicroService, newEndpointCounts, Requests, serveHealth, silentLog } from '../src/index.js';
+import { Connection, MicroService, newEndpointCounts, RequestServer, serveHealth, silentLog } from '../src/index.js';
 
 const groupId = asGroupId('g');
 const peerId = asPeerId('n1');
@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 
 it('a request whose reply would go to a subject of Conclave or of NATS is counted, and not carried out', async () => {
-  const requests = new Requests(connection, subjects, silentLog);
+  const requests = new RequestServer(connection, subjects, silentLog);
   const carriedOut: string[] = [];
   const serve = (subject: string) =>
     requests.serveSubject(subject, newEndpointCounts(), (request) => {

@@ -58,13 +58,13 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
     /** Hears as an actor of a peer, in that peer's process. */
     function listen(peerId: PeerId, actor: ActorKind, ear: Ear | Receive): { close(): void } {
       const transport = peerId === n1 ? pair.n1 : pair.n2;
-      return transport.listen({ groupId, peerId, actor }, ear instanceof Ear ? ear.receive : ear);
+      return transport.subscribe({ groupId, peerId, actor }, ear instanceof Ear ? ear.receive : ear);
     }
 
     it('brings a feed’s message also to whoever overhears it, until that ends', async () => {
       const [own, other] = [new Ear(), new Ear()];
       listen(n1, 'log-store', own);
-      const overhearing = pair.n2.overhear({ groupId, peerId: n1, name: 'feed.append' }, other.receive);
+      const overhearing = pair.n2.subscribeToPeerFeed({ groupId, peerId: n1, name: 'feed.append' }, other.receive);
       await pair.settled();
       await overhearing.ready;
       pair.n1.send(n1, append(1));
@@ -164,7 +164,7 @@ export function describeTransport(name: string, open: () => Promise<TransportPai
       listen(n2, 'node', right);
       listen(n1, 'node', wrong);
       listen(n2, 'log-store', wrong);
-      pair.n2.listen({ groupId: asGroupId('h'), peerId: n2, actor: 'node' }, wrong.receive);
+      pair.n2.subscribe({ groupId: asGroupId('h'), peerId: n2, actor: 'node' }, wrong.receive);
       await pair.settled();
       pair.n1.send(n2, entries(1));
       await right.has(1);

@@ -74,8 +74,8 @@ describeTransport(
       ...pair,
       n1: {
         send: (peerId, message) => first.send(peerId, message),
-        listen: (address, receive) => listening.listen(address, receive),
-        overhear: (feed, receive) => listening.overhear(feed, receive),
+        subscribe: (address, receive) => listening.subscribe(address, receive),
+        subscribeToPeerFeed: (feed, receive) => listening.subscribeToPeerFeed(feed, receive),
         get dropped() {
           return { ...first.dropped, ...listening.dropped };
         },
@@ -116,9 +116,9 @@ describeTransport(
     const pair = await openPair((peerId, connection) => {
       const outer = new NatsTransport(connection, subjects, peerId);
       const transport = new PeerTransport(peerId, new InProcessTransport(), outer);
-      transport.listen({ groupId: other, peerId, actor: 'log-store' }, () => undefined);
-      transport.listen({ groupId: other, peerId, actor: 'node' }, () => undefined);
-      transport.listen({ groupId: asGroupId('third'), peerId, actor: 'log-store' }, () => undefined);
+      transport.subscribe({ groupId: other, peerId, actor: 'log-store' }, () => undefined);
+      transport.subscribe({ groupId: other, peerId, actor: 'node' }, () => undefined);
+      transport.subscribe({ groupId: asGroupId('third'), peerId, actor: 'log-store' }, () => undefined);
       return transport;
     });
     const n1Transport = pair.n1;
@@ -132,8 +132,8 @@ describeTransport(
           else n1Transport.send(peerId, { name: 'node.append_entries', body: { ...entries(0).body, group_id: other } });
           n1Transport.send(peerId, message);
         },
-        listen: (address, receive) => n1Transport.listen(address, receive),
-        overhear: (feed, receive) => n1Transport.overhear(feed, receive),
+        subscribe: (address, receive) => n1Transport.subscribe(address, receive),
+        subscribeToPeerFeed: (feed, receive) => n1Transport.subscribeToPeerFeed(feed, receive),
         get dropped() {
           return n1Transport.dropped;
         },
@@ -163,9 +163,9 @@ describe('bundles on NATS', () => {
         resolve = done;
       });
       for (const one of groups) {
-        pair.n1.listen({ groupId: one, peerId: n1, actor: 'node' }, () => undefined);
+        pair.n1.subscribe({ groupId: one, peerId: n1, actor: 'node' }, () => undefined);
         for (const actor of ['node', 'ballot-box', 'replicator'] as const) {
-          pair.n2.listen({ groupId: one, peerId: n2, actor }, (message) => {
+          pair.n2.subscribe({ groupId: one, peerId: n2, actor }, (message) => {
             heard.push(`${actor} of ${one}: ${message.name}`);
             if (heard.length === 10) resolve();
           });
@@ -207,7 +207,7 @@ describe('bundles on NATS', () => {
     try {
       const heard: Message[] = [];
       const last = new Promise<void>((resolve) => {
-        pair.n1.listen({ groupId, peerId: n1, actor: 'log-store' }, (message) => {
+        pair.n1.subscribe({ groupId, peerId: n1, actor: 'log-store' }, (message) => {
           heard.push(message);
           if (seqOf(message) === 99) resolve();
         });
@@ -270,7 +270,7 @@ describe('a peer’s transport', () => {
         });
       });
       const heard: Message[] = [];
-      pair.n1.listen({ groupId, peerId: n1, actor: 'log-store' }, (message) => heard.push(message));
+      pair.n1.subscribe({ groupId, peerId: n1, actor: 'log-store' }, (message) => heard.push(message));
       await observer.flush();
       await pair.settled();
       pair.n1.send(n1, tick(1));
@@ -318,7 +318,7 @@ describe('the door of the transport on NATS', () => {
   it('drops and counts what is no message, and takes what follows', async () => {
     const heard: Message[] = [];
     const last = new Promise<void>((resolve) => {
-      transport.listen({ groupId, peerId: n1, actor: 'log-store' }, (message) => {
+      transport.subscribe({ groupId, peerId: n1, actor: 'log-store' }, (message) => {
         heard.push(message);
         if (seqOf(message) === 99) resolve();
       });
@@ -388,7 +388,7 @@ describe('the sender of a message', () => {
     withClient(async (connection, transport, client) => {
       const heard: Message[] = [];
       for (const actor of ['node', 'log-store', 'replicator'] as const) {
-        transport.listen({ groupId, peerId: n1, actor }, (message) => heard.push(message));
+        transport.subscribe({ groupId, peerId: n1, actor }, (message) => heard.push(message));
       }
       await connection.settled();
       client.publish('conclave.g.n1.node.request_vote.n3', encode(vote('n2')));
@@ -420,7 +420,7 @@ describe('the sender of a message', () => {
       const heard: Message[] = [];
       const seen: string[] = [];
       client.subscribe('conclave.g.>', { callback: (_error, { subject }) => void seen.push(subject) });
-      transport.listen({ groupId, peerId: n1, actor: 'node' }, (message) => heard.push(message));
+      transport.subscribe({ groupId, peerId: n1, actor: 'node' }, (message) => heard.push(message));
       await connection.settled();
       client.publish('conclave.g.n1.node.request_vote', encode(vote('n2')));
       await received(connection, client);
@@ -473,7 +473,7 @@ describe('a connection to NATS', () => {
     try {
       const transport = new NatsTransport(connection, subjects, n1);
       const arrived = new Promise<number>((resolve) => {
-        new NatsTransport(other, subjects, n2).listen({ groupId, peerId: n2, actor: 'node' }, (message) =>
+        new NatsTransport(other, subjects, n2).subscribe({ groupId, peerId: n2, actor: 'node' }, (message) =>
           resolve(seqOf(message)),
         );
       });

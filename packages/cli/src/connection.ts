@@ -3,9 +3,9 @@ import { ConclaveClient } from '@conclave/client';
 import { ConclaveError } from '@conclave/protocol';
 import { connectWith, inboxOf, type NatsLogin, violationOf } from '@conclave/protocol/login';
 import type { NatsConnection } from 'nats';
+import { AdminClient } from './admin-client.js';
 import { asConclaveError, type LoginFlags, loginOf } from './login.js';
 import type { CommonOptions } from './options.js';
-import { Requester } from './requester.js';
 
 const connectTimeoutMs = 3_000;
 /** How long a call of a client may take unless the command says otherwise. */
@@ -47,13 +47,13 @@ async function checkReplies(connection: NatsConnection): Promise<void> {
 }
 
 /** Runs `work` with a connection that is closed at its end. */
-export async function withRequester<T>(
+export async function withAdminClient<T>(
   options: Pick<CommonOptions, 'group' | 'prefix'> & LoginFlags,
-  work: (requester: Requester) => Promise<T>,
+  work: (adminClient: AdminClient) => Promise<T>,
 ): Promise<T> {
   const connection = await connectTo(loginOf(options));
   try {
-    return await work(new Requester(connection, options.group, options.prefix));
+    return await work(new AdminClient(connection, options.group, options.prefix));
   } finally {
     await connection.close();
   }
@@ -62,7 +62,7 @@ export async function withRequester<T>(
 /** Runs `work` with a client that is closed at its end. */
 export async function withClient<T>(
   options: CommonOptions,
-  work: (client: ConclaveClient, requester: Requester) => Promise<T>,
+  work: (client: ConclaveClient, adminClient: AdminClient) => Promise<T>,
 ): Promise<T> {
   const connection = await connectTo(loginOf(options));
   const client = await ConclaveClient.connect({
@@ -72,7 +72,7 @@ export async function withClient<T>(
     timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
   });
   try {
-    return await work(client, new Requester(connection, options.group, options.prefix));
+    return await work(client, new AdminClient(connection, options.group, options.prefix));
   } finally {
     await client.close();
     await connection.close();

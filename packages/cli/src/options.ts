@@ -88,6 +88,21 @@ export function withPrefixOptions(command: Command): Command {
     .option('--json', 'print JSON, for programs', false);
 }
 
+/**
+ * Adds the earlier name of an option, so that it is refused with the name that it has now. It is in no help.
+ * @param flags of the earlier option, with its value: `--farewell-ms <ms>`
+ * @param name of the option now: `--removal-notice-ms`
+ * @param variable that set the earlier option
+ */
+export function withRenamedOption(command: Command, flags: string, name: string, variable?: string): Command {
+  const option = new Option(flags, `the earlier name of ${name}: refused`).hideHelp().argParser(() => {
+    throw new InvalidArgumentError(`It is called ${name} now.`);
+  });
+  // A flag without a value is parsed only with a preset.
+  if (!option.required) option.preset('');
+  return command.addOption(variable === undefined ? option : option.env(variable));
+}
+
 /** A comma-separated list without its empty places. */
 export function splitList(text: string): string[] {
   return text

@@ -9,6 +9,7 @@ import { registerContext } from './commands/context.js';
 import { registerCredentials } from './commands/credentials.js';
 import { registerDemo } from './commands/demo.js';
 import { registerGroups } from './commands/groups.js';
+import { registerHealth } from './commands/health.js';
 import { registerHelpCommands } from './commands/help-commands.js';
 import { registerKv } from './commands/kv.js';
 import { registerLeader } from './commands/leader.js';
@@ -18,6 +19,7 @@ import { registerPeers } from './commands/peers.js';
 import { registerPermissions } from './commands/permissions.js';
 import { registerRestart } from './commands/restart.js';
 import { registerRestore } from './commands/restore.js';
+import { registerRun } from './commands/run.js';
 import { registerSnapshot } from './commands/snapshot.js';
 import { registerSoak } from './commands/soak.js';
 import { registerStatus } from './commands/status.js';
@@ -28,7 +30,6 @@ import { registerWatch } from './commands/watch.js';
 import { addConfigurationOptions } from './configuration/apply.js';
 import { addExamples } from './help/examples.js';
 import { ownVersion } from './own-files.js';
-import { registerHealth, registerRun } from './run/index.js';
 
 /** Makes the command; it does nothing until it parses arguments. */
 export function createProgram(): Command {

@@ -8,7 +8,7 @@ import {
   asTerm,
   type BackupHead,
   type GroupUid,
-  SnapshotCutter,
+  SnapshotChunker,
   type StoreId,
 } from '@conclave/protocol';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -26,7 +26,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 async function writeBackup(): Promise<void> {
-  const cutter = new SnapshotCutter(asLogIndex(7));
+  const cutter = new SnapshotChunker(asLogIndex(7));
   const chunks = [...cutter.add(new Uint8Array(400_000).fill(1)), ...cutter.end()];
   const head: BackupHead = {
     group_id: asGroupId('g'),

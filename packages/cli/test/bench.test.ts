@@ -67,10 +67,10 @@ describe('rows', () => {
     placement: 'four',
     inFlight: 64,
     measured,
-    floorPerSecond: 25_000,
+    baselinePerSecond: 25_000,
   };
 
-  it('stand beside their floor', () => {
+  it('stand beside their baseline', () => {
     expect(rowsTables([row]).join()).toMatchInlineSnapshot(`
       "processes a peer  in flight  writes/s  p50 ms  p99 ms  failed  bare requests/s  ratio
       four                     64    50,000    1.50    9.25       0           25,000  2.00x"
@@ -89,7 +89,7 @@ describe('rows', () => {
       operations_per_second: 50_000,
       p50_ms: 1.5,
       p99_ms: 9.25,
-      floor_operations_per_second: 25_000,
+      baseline_operations_per_second: 25_000,
       ratio: 2,
     });
   });

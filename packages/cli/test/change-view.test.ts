@@ -1,7 +1,7 @@
 import { asLogIndex, asPeerId, type EventDetail } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { ChangeView } from '../src/views/change-view.js';
-import { observed } from './samples.js';
+import { observed } from './status-samples.js';
 
 const oldPeers = ['n1', 'n2', 'n3'].map(asPeerId);
 const newPeers = ['n1', 'n4', 'n5'].map(asPeerId);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type DemoSummary, shortcomings } from '../src/demo/demo.js';
+import { type DemoSummary, failures } from '../src/demo/demo.js';
 import { valueFor, Writers } from '../src/demo/writers.js';
 
 describe('the writers', () => {
@@ -63,13 +63,13 @@ describe('the judgement', () => {
   };
 
   it('is without complaint when all is there', () => {
-    expect(shortcomings(good, [])).toEqual([]);
+    expect(failures(good, [])).toEqual([]);
   });
 
   it('names what is not as promised', () => {
-    expect(shortcomings({ ...good, acknowledged: 0 }, [])).toEqual(['no write was acknowledged']);
-    expect(shortcomings({ ...good, failed: 2 }, ['late', 'later'])).toEqual(['2 writes failed, the first with: late']);
+    expect(failures({ ...good, acknowledged: 0 }, [])).toEqual(['no write was acknowledged']);
+    expect(failures({ ...good, failed: 2 }, ['late', 'later'])).toEqual(['2 writes failed, the first with: late']);
     const peers = { ...good.peers, n5: { read: 10, missing: 3 } };
-    expect(shortcomings({ ...good, peers }, [])).toEqual(['3 acknowledged writes are missing on n5']);
+    expect(failures({ ...good, peers }, [])).toEqual(['3 acknowledged writes are missing on n5']);
   });
 });

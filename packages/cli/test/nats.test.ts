@@ -5,27 +5,27 @@ import type { ObservedEvent } from '@conclave/observer';
 import { asGroupId, asPeerId, encode, events } from '@conclave/protocol';
 import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { echo, measureSync } from '../src/bench/floor.js';
+import { AdminClient } from '../src/admin-client.js';
+import { echo, measureSync } from '../src/bench/baseline.js';
 import { askAll } from '../src/commands/status.js';
 import { connectTo } from '../src/connection.js';
+import { observeGroup } from '../src/events.js';
 import { openLogin } from '../src/login.js';
 import { findNatsServer } from '../src/nats-server/find-server.js';
-import { observeGroup } from '../src/observing.js';
 import { peerNames, refuseSecondMesh } from '../src/processes/mesh.js';
 import { type NatsServer, startNatsServer } from '../src/processes/nats-server.js';
-import { Requester } from '../src/requester.js';
-import { isPassing, until } from '../src/until.js';
-import { observed, status } from './samples.js';
+import { isTransient, retryUntil } from '../src/retry-until.js';
+import { observed, status } from './status-samples.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'conclave-cli-'));
 let server: NatsServer;
 let connection: NatsConnection;
-let requester: Requester;
+let requester: AdminClient;
 
 beforeAll(async () => {
   server = await startNatsServer(await findNatsServer(), path.join(folder, 'nats'));
   connection = await connectTo(openLogin(server.url));
-  requester = new Requester(connection, asGroupId('main'), 'conclave');
+  requester = new AdminClient(connection, asGroupId('main'), 'conclave');
 });
 
 afterAll(async () => {
@@ -198,15 +198,17 @@ describe('asking again', () => {
       if (asked === 1) await requester.admin('status', {}, { timeoutMs: 5_000 });
       return asked < 3 ? undefined : 'there';
     };
-    expect(await until('it is there', 5_000, attempt, isPassing)).toBe('there');
-    const failing = until('never', 150, () => requester.admin('status', {}, { timeoutMs: 100 }), isPassing);
+    expect(await retryUntil('it is there', 5_000, attempt, isTransient)).toBe('there');
+    const failing = retryUntil('never', 150, () => requester.admin('status', {}, { timeoutMs: 100 }), isTransient);
     await expect(failing).rejects.toMatchObject({ code: 'EUNREACHABLE' });
-    await expect(until('never', 10, async () => undefined)).rejects.toMatchObject({ code: 'ETIMEDOUT' });
-    await expect(until('never', 5_000, () => Promise.reject(new Error('boom')), isPassing)).rejects.toThrow('boom');
+    await expect(retryUntil('never', 10, async () => undefined)).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    await expect(retryUntil('never', 5_000, () => Promise.reject(new Error('boom')), isTransient)).rejects.toThrow(
+      'boom',
+    );
   });
 });
 
-describe('the floor', () => {
+describe('the baseline', () => {
   it('measures the disk', () => {
     const { p50Ms, p99Ms } = measureSync(folder, new Uint8Array(128), 20);
     expect(p50Ms).toBeGreaterThan(0);
@@ -219,7 +221,7 @@ describe('the floor', () => {
       end = resolve;
     });
     const echoing = echo(openLogin(server.url), ended);
-    const echoed = await until('the echo answers', 5_000, async () => {
+    const echoed = await retryUntil('the echo answers', 5_000, async () => {
       const body = new Uint8Array([1, 2, 3]);
       return connection.request('conclave-bench-echo', body, { timeout: 1_000 }).catch(() => undefined);
     });

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { describe, expect, it } from 'vitest';
-import { type CommonOptions, parsePeers, withCommonOptions } from '../src/options.js';
+import { describe, expect, it, vi } from 'vitest';
+import { type CommonOptions, parsePeers, withCommonOptions, withRenamedOption } from '../src/options.js';
 
 describe('peers', () => {
   it.each([[['n1', 'n4', 'n5']], [['n1,n4,n5']], [['n1,', 'n4', ',n5']], [['n1, n4,n5']]])(
@@ -62,5 +62,28 @@ describe('common options', () => {
     ['--timeout-ms', 'soon'],
   ])('are refused: %s %s', (option, value) => {
     expect(() => parse(option, value)).toThrow(expect.objectContaining({ code: 'commander.invalidArgument' }));
+  });
+});
+
+describe('the earlier name of an option', () => {
+  function parse(words: readonly string[], environment: Readonly<Record<string, string>> = {}): unknown {
+    const command = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
+    withRenamedOption(command, '--farewell-ms <ms>', '--removal-notice-ms', 'CONCLAVE_FAREWELL_MS');
+    withRenamedOption(command, '--joiner', '--catch-up');
+    for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+    try {
+      return command.parse(words, { from: 'user' }).opts();
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  }
+
+  it('is refused with the name that the option has now, also as a variable and without a value', () => {
+    const renamed = (name: string) =>
+      expect.objectContaining({ message: expect.stringContaining(`called ${name} now`) });
+    expect(() => parse(['--farewell-ms', '5'])).toThrow(renamed('--removal-notice-ms'));
+    expect(() => parse([], { CONCLAVE_FAREWELL_MS: '5' })).toThrow(renamed('--removal-notice-ms'));
+    expect(() => parse(['--joiner'])).toThrow(renamed('--catch-up'));
+    expect(parse([])).toEqual({});
   });
 });

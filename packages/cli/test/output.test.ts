@@ -1,7 +1,7 @@
 import { ConclaveError } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { describeError, Output, toJson } from '../src/output.js';
-import { complaintsOf } from '../src/processes/log-file.js';
+import { loggedErrorsOf } from '../src/processes/log-file.js';
 
 describe('errors', () => {
   it('are said with their code, their outcome where it is unknown, and the hint', () => {
@@ -52,8 +52,8 @@ describe('logs', () => {
       '',
       'Error: Cannot find module',
     ].join('\n');
-    expect(complaintsOf(log)).toEqual(['disconnected', 'the core failed: an invariant', 'Error: Cannot find module']);
-    expect(complaintsOf(`${log}\n{"level":50,"msg":"more"}`)).toHaveLength(3);
-    expect(complaintsOf('')).toEqual([]);
+    expect(loggedErrorsOf(log)).toEqual(['disconnected', 'the core failed: an invariant', 'Error: Cannot find module']);
+    expect(loggedErrorsOf(`${log}\n{"level":50,"msg":"more"}`)).toHaveLength(3);
+    expect(loggedErrorsOf('')).toEqual([]);
   });
 });

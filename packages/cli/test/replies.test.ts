@@ -1,7 +1,7 @@
 /** What a command makes of the answer to it. */
 import { adminCommands, type ConclaveError, encode, isForeignReply } from '@conclave/protocol';
 import { expect, it } from 'vitest';
-import { parseReply } from '../src/requester.js';
+import { parseReply } from '../src/admin-client.js';
 
 const failure = (data: Uint8Array): ConclaveError => {
   try {

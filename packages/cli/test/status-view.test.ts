@@ -1,8 +1,9 @@
 import { asLogIndex, asPeerId, asTerm } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { newestConfiguration } from '../src/views/newest-configuration.js';
-import { type PeerAnswer, peersOf, peerText, statusText } from '../src/views/status-view.js';
-import { configuration, progress, status } from './samples.js';
+import type { PeerAnswer } from '../src/views/peer-answer.js';
+import { peersOf, peerText, statusText } from '../src/views/status-view.js';
+import { configuration, progress, status } from './status-samples.js';
 
 const silent: PeerAnswer = { error: { code: 'EUNREACHABLE', message: 'nobody listens', outcome: 'not_done' } };
 
@@ -142,7 +143,7 @@ describe('the status of a group', () => {
   it('says of the peers of a group why they take no entries, and how much is free', () => {
     const group = status('n1', {
       role: 'leader',
-      read_only: 'told',
+      read_only: 'operator',
       disk_free_bytes: 3 * 2 ** 30,
       progress: [progress('n2', { read_only: true }), progress('n3')],
     });

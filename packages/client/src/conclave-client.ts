@@ -18,9 +18,6 @@ import {
 import { connectWith, inboxOf, LoginError, type LoginSettings, NatsLogin, violationOf } from '@conclave/protocol/login';
 import type { Msg, NatsConnection, NodeConnectionOptions, Status, Subscription } from 'nats';
 import { AdminApi } from './admin-api.js';
-import { afterReading } from './after-reading.js';
-import { ByCallId } from './by-call-id.js';
-import { onlyAsks } from './core/call-check.js';
 import {
   type Call,
   ClientCore,
@@ -31,11 +28,14 @@ import {
   type RequestTarget,
   type Settlement,
 } from './core/index.js';
+import { isReadOnlyCall } from './core/validate-call.js';
 import { KeyWatch, newId, type WatchEvent, WatchHandle, type WatchOptions } from './key-watch.js';
 import { KvApi } from './kv-api.js';
 import { LeaseApi } from './lease-api.js';
 import { Lock, type LockOptions } from './lock.js';
 import { LockApi } from './lock-api.js';
+import { PendingCalls } from './pending-calls.js';
+import { timeoutAfterReading } from './timeout-after-reading.js';
 
 export interface ConnectOptions extends ClientOptions {
   readonly groupId: string;
@@ -60,7 +60,7 @@ export interface ConnectOptions extends ClientOptions {
 const longestTimerMs = 2 ** 31 - 1;
 
 /** Subjects of requests, which are few: commands and operations, by the peers that were asked. */
-const rememberedTargets = 4096;
+const maxTargets = 4096;
 
 /** Between two attempts to subscribe to replies that NATS does not permit. */
 const retryRepliesMs = 1000;
@@ -68,7 +68,7 @@ const retryRepliesMs = 1000;
 /** How long closing waits for a server that may not be there. */
 const flushMs = 500;
 
-interface Caller {
+interface PendingCall {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: ConclaveError) => void;
   /** The call changes nothing: one that fails is not done. */
@@ -85,14 +85,14 @@ export class ConclaveClient {
   readonly locks: LockApi;
   readonly admin: AdminApi;
   private readonly core: ClientCore;
-  private readonly callers = new ByCallId<Caller>();
+  private readonly pendingCalls = new PendingCalls<PendingCall>();
   private readonly subjects: Subjects;
   private readonly groupId: GroupId;
   /** Below the connection's inbox prefix. */
   private readonly inbox: string;
   private subscription: Subscription;
   /** NATS permits no replies: why. */
-  private repliesRefused: string | undefined;
+  private repliesDenied: string | undefined;
   private replyRefusals = 0;
   /** Of programs that are no peers. */
   private foreignReplies = 0;
@@ -159,10 +159,10 @@ export class ConclaveClient {
   /** Knows by then whether NATS permits replies: without them nobody would know what was done. */
   private static async ready(client: ConclaveClient): Promise<ConclaveClient> {
     await client.flushed();
-    const { repliesRefused } = client;
-    if (repliesRefused === undefined) return client;
+    const { repliesDenied } = client;
+    if (repliesDenied === undefined) return client;
     await client.close();
-    throw new ConclaveError('EPERM', repliesRefused);
+    throw new ConclaveError('EPERM', repliesDenied);
   }
 
   /**
@@ -254,7 +254,7 @@ export class ConclaveClient {
   private call(call: Call, timeoutMs: number | undefined): Promise<unknown> {
     return new Promise((resolve, reject) => {
       this.lastCallId += 1;
-      this.callers.add(this.lastCallId, { resolve, reject, reads: onlyAsks(call) });
+      this.pendingCalls.add(this.lastCallId, { resolve, reject, reads: isReadOnlyCall(call) });
       this.step({ type: 'call', callId: this.lastCallId, call, timeoutMs });
     });
   }
@@ -263,7 +263,7 @@ export class ConclaveClient {
     return this.connection.subscribe(`${this.inbox}.*`, {
       callback: (error, message) => {
         if (error === null) this.onMessage(message);
-        else this.onRepliesRefused(violationOf(error)?.message ?? error.message);
+        else this.onRepliesDenied(violationOf(error)?.message ?? error.message);
       },
     });
   }
@@ -276,8 +276,8 @@ export class ConclaveClient {
     });
   }
 
-  private onRepliesRefused(message: string): void {
-    this.repliesRefused = message;
+  private onRepliesDenied(message: string): void {
+    this.repliesDenied = message;
     this.replyRefusals += 1;
     this.step({ type: 'not_permitted', message });
   }
@@ -294,7 +294,7 @@ export class ConclaveClient {
       // The connection was lost: tried again with the next one.
       return;
     }
-    if (this.replyRefusals === refusalsBefore) this.repliesRefused = undefined;
+    if (this.replyRefusals === refusalsBefore) this.repliesDenied = undefined;
   }
 
   private async watchStatus(): Promise<void> {
@@ -311,7 +311,7 @@ export class ConclaveClient {
 
   private subscribeAgain(): void {
     if (this.connection.isClosed()) return;
-    if (this.repliesRefused !== undefined) {
+    if (this.repliesDenied !== undefined) {
       this.retryRepliesAtMs = 0;
       void this.retryReplies();
     }
@@ -354,7 +354,7 @@ export class ConclaveClient {
         return this.settle(effect.callId, effect.settlement);
       case 'set_timer':
         this.cancelTimer();
-        this.cancelTimer = afterReading(Math.min(effect.afterMs, longestTimerMs), () =>
+        this.cancelTimer = timeoutAfterReading(Math.min(effect.afterMs, longestTimerMs), () =>
           this.step({ type: 'timer', timer: effect.timer }),
         );
         return;
@@ -370,19 +370,19 @@ export class ConclaveClient {
   }
 
   private request({ requestId, target, body }: Extract<ClientEffect, { type: 'request' }>): void {
-    const { door, name, peerId } = target;
+    const { api, name, peerId } = target;
     const subject =
       peerId === undefined
-        ? this.subjects.groupRequest(this.groupId, door, name)
-        : this.subjects.peerRequest(this.groupId, peerId, door, name);
+        ? this.subjects.groupRequest(this.groupId, api, name)
+        : this.subjects.peerRequest(this.groupId, peerId, api, name);
     // Not now: the core is in the middle of a step's effects.
     const later = (reply: Reply) => setImmediate(() => this.step({ type: 'reply', requestId, reply }));
-    if (this.repliesRefused !== undefined) {
-      later({ type: 'not_permitted', message: this.repliesRefused, outcome: 'not_done' });
+    if (this.repliesDenied !== undefined) {
+      later({ type: 'not_permitted', message: this.repliesDenied, outcome: 'not_done' });
       void this.retryReplies();
       return;
     }
-    if (!this.targets.has(subject)) this.remember(subject, { door, name, peerId });
+    if (!this.targets.has(subject)) this.rememberTarget(subject, { api, name, peerId });
     try {
       this.connection.publish(subject, encode(body), { reply: `${this.inbox}.${requestId}` });
     } catch (error) {
@@ -390,13 +390,13 @@ export class ConclaveClient {
     }
   }
 
-  private remember(subject: string, target: RequestTarget): void {
-    if (this.targets.size >= rememberedTargets) this.targets.clear();
+  private rememberTarget(subject: string, target: RequestTarget): void {
+    if (this.targets.size >= maxTargets) this.targets.clear();
     this.targets.set(subject, target);
   }
 
   private settle(callId: number, settlement: Settlement): void {
-    const caller = this.callers.take(callId);
+    const caller = this.pendingCalls.take(callId);
     invariant(caller !== undefined, 'a call is settled once');
     if (settlement.outcome === 'done') return caller.resolve(settlement.result);
     const { code, message, outcome, leader_id } = settlement.error;
@@ -404,7 +404,7 @@ export class ConclaveClient {
   }
 
   private rejectAll({ message }: Error): void {
-    for (const { reject, reads } of this.callers.takeAll()) {
+    for (const { reject, reads } of this.pendingCalls.takeAll()) {
       reject(new ConclaveError('ESHUTDOWN', message, reads ? 'not_done' : 'unknown'));
     }
   }

@@ -6,4 +6,4 @@ export type { WatchEvent, WatchOptions } from './key-watch.js';
 export { type ChangesOptions, type GetOptions, KvApi, type PutOptions, type RangeOptions } from './kv-api.js';
 export { LeaseApi, type PageOptions } from './lease-api.js';
 export { Lock, type LockOptions } from './lock.js';
-export { type AskForLockOptions, LockApi } from './lock-api.js';
+export { type AcquireOptions, LockApi } from './lock-api.js';

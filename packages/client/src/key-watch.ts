@@ -45,7 +45,7 @@ export type WatchEvent =
     }
   | { readonly type: 'delete'; readonly revision: number; readonly key: string }
   /** Forget what was told: the puts that follow are what is there, as of this revision or later. Only with `state`. */
-  | { readonly type: 'anew'; readonly revision: number }
+  | { readonly type: 'reset'; readonly revision: number }
   /** All that is there has been told; changes follow. */
   | { readonly type: 'current'; readonly revision: number };
 
@@ -64,7 +64,7 @@ export interface KeyWatchDependencies {
 
 /** Longer than a leader is silent. */
 const silenceMs = 3 * defaultTimes.watchHeartbeatMs;
-const lookMs = 500;
+const checkEveryMs = 500;
 /** A call may fail at once: too many of the client's are open. Asking again at once would leave these no turn to end. */
 const pauseMs = 100;
 /** Asked for again before the leader has told so much, and not while so much waits here. */
@@ -72,9 +72,9 @@ const halfWindowBytes = limits.watchUnreadBytes / 2;
 /** About what the frame of one event takes. */
 const eventBytes = 64;
 /** What ends a watch: asking again would not help. */
-const final: readonly string[] = ['EINVAL', 'ENOENT', 'ESHUTDOWN', 'ESTATEMACHINE', 'EHISTORY', 'EUNSUPPORTED'];
+const finalCodes: readonly string[] = ['EINVAL', 'ENOENT', 'ESHUTDOWN', 'ESTATEMACHINE', 'EHISTORY', 'EUNSUPPORTED'];
 /** A leader refuses the watch, and did so for as long as a call may take: it has as many as it may, or may not serve it yet. */
-const refusing: readonly string[] = ['EBUSY', 'EPERM'];
+const refusalCodes: readonly string[] = ['EBUSY', 'EPERM'];
 /** A watch that has begun is refused for so long before it ends; a new one ends with the first call. */
 const refusedMs = 30_000;
 
@@ -95,9 +95,9 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
   private onRoom: (() => void) | undefined;
   /** Heard since it was last asked for. */
   private unreadBytes = 0;
-  private askedMs = Number.NEGATIVE_INFINITY;
-  private heardMs = performance.now();
-  private isAsking = false;
+  private renewedMs = Number.NEGATIVE_INFINITY;
+  private receivedMs = performance.now();
+  private isRenewing = false;
   private isReading = false;
   private hasBegun = false;
   /** Since then no call has succeeded, and the last one was refused. */
@@ -114,11 +114,11 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
     this.reader = new WatchReader(options.fromRevision);
     this.watchId = `${dependencies.owner}.${newId()}`;
     this.subscription = this.subscribe();
-    this.timer = setInterval(() => this.look(), lookMs);
+    this.timer = setInterval(() => this.checkSilence(), checkEveryMs);
     options.signal?.addEventListener('abort', this.onAbort);
     if (options.signal?.aborted === true) this.close();
-    else if (options.state === true && options.fromRevision === undefined) void this.readAnew();
-    else void this.ask(options.fromRevision);
+    else if (options.state === true && options.fromRevision === undefined) void this.readState();
+    else void this.renew(options.fromRevision);
   }
 
   get isEnded(): boolean {
@@ -192,7 +192,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
 
   private onMessage({ data }: Msg): void {
     if (this.isClosed || this.isReading) return;
-    this.heardMs = performance.now();
+    this.receivedMs = performance.now();
     this.unreadBytes += data.length;
     const news = this.reader.onMessage(bodyOf(data));
     switch (news.type) {
@@ -204,59 +204,59 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
         }
         return this.renewIfRead();
       case 'gap':
-        return void this.askFromHere();
+        return void this.renewFromSeen();
       case 'ended':
-        return this.onError(new ConclaveError(news.error.code, news.error.message), () => void this.askFromHere());
+        return this.onError(new ConclaveError(news.error.code, news.error.message), () => void this.renewFromSeen());
       case 'nothing':
       case 'malformed':
         return;
     }
   }
 
-  private look(): void {
+  private checkSilence(): void {
     if (!this.hasRoom()) return;
     const nowMs = performance.now();
-    if (nowMs - Math.max(this.heardMs, this.askedMs) > silenceMs) void this.askFromHere();
-    else if (nowMs - this.askedMs > defaultTimes.watchRenewMs / 3) void this.ask();
+    if (nowMs - Math.max(this.receivedMs, this.renewedMs) > silenceMs) void this.renewFromSeen();
+    else if (nowMs - this.renewedMs > defaultTimes.watchRenewMs / 3) void this.renew();
   }
 
   private renewIfRead(): void {
-    if (this.unreadBytes >= halfWindowBytes && this.hasRoom()) void this.ask();
+    if (this.unreadBytes >= halfWindowBytes && this.hasRoom()) void this.renew();
   }
 
   private hasRoom(): boolean {
     return this.waitingBytes < halfWindowBytes;
   }
 
-  private askFromHere(): Promise<void> {
+  private renewFromSeen(): Promise<void> {
     const { seen } = this.reader;
-    return this.ask(seen === undefined ? undefined : seen + 1);
+    return this.renew(seen === undefined ? undefined : seen + 1);
   }
 
-  private async ask(fromRevision?: number): Promise<void> {
+  private async renew(fromRevision?: number): Promise<void> {
     // Having read, it asks.
-    if (this.isAsking || this.isReading || this.isClosed) return;
-    this.isAsking = true;
+    if (this.isRenewing || this.isReading || this.isClosed) return;
+    this.isRenewing = true;
     this.unreadBytes = 0;
-    this.askedMs = performance.now();
+    this.renewedMs = performance.now();
     try {
       const from = fromRevision === undefined ? {} : { from_revision: fromRevision };
       const body = { watch_id: this.watchId, prefix: this.prefix, ...from };
       const begun = await this.dependencies.call({ operation: 'query', name: 'watch', body, urgent: true }, undefined);
-      this.isAsking = false;
+      this.isRenewing = false;
       this.hasBegun = true;
       this.refusedSinceMs = undefined;
-      this.askedMs = performance.now();
+      this.renewedMs = performance.now();
       // It was closed while the leader was asked.
       if (this.isClosed) return this.unwatch();
-      if (!this.reader.onBegun(begun as KvReply<'watch'>)) await this.askFromHere();
+      if (!this.reader.onBegun(begun as KvReply<'watch'>)) await this.renewFromSeen();
     } catch (error) {
-      this.isAsking = false;
-      this.onAskFailed(error as ConclaveError);
+      this.isRenewing = false;
+      this.onRenewalFailed(error as ConclaveError);
     }
   }
 
-  private onAskFailed(error: ConclaveError): void {
+  private onRenewalFailed(error: ConclaveError): void {
     if (this.isClosed) return;
     const isOlderLeader = error.code === 'EINVAL' && error.message.startsWith('watch_id:');
     if (isOlderLeader && this.watchId.includes('.')) {
@@ -264,28 +264,28 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
       this.subscription.unsubscribe();
       this.watchId = newId();
       this.subscription = this.subscribe();
-      return void this.askFromHere();
+      return void this.renewFromSeen();
     }
-    if (!refusing.includes(error.code)) this.refusedSinceMs = undefined;
+    if (!refusalCodes.includes(error.code)) this.refusedSinceMs = undefined;
     else {
       const nowMs = performance.now();
       this.refusedSinceMs ??= nowMs;
       if (!this.hasBegun || nowMs - this.refusedSinceMs >= refusedMs) return this.close(error);
     }
-    this.onError(error, () => this.later(() => void this.askFromHere()));
+    this.onError(error, () => this.later(() => void this.renewFromSeen()));
   }
 
   private onError(error: ConclaveError, askAgain: () => void): void {
     if (this.isClosed) return;
-    if (final.includes(error.code)) this.close(error);
+    if (finalCodes.includes(error.code)) this.close(error);
     else if (this.isReading) return;
     else if (error.code !== 'ECOMPACTED') askAgain();
-    else if (this.options.state === true) void this.readAnew();
+    else if (this.options.state === true) void this.readState();
     else this.close(error);
   }
 
   /** Tells what is there, and goes on behind the revision of the first page. */
-  private async readAnew(): Promise<void> {
+  private async readState(): Promise<void> {
     this.isReading = true;
     try {
       const ahead = new Map<string, number>();
@@ -293,7 +293,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
       let startAfter: string | undefined;
       for (let more = true; more && !this.isClosed; ) {
         const page = await this.dependencies.kv.range(this.prefix, startAfter === undefined ? {} : { startAfter });
-        if (begin === undefined) this.push({ type: 'anew', revision: page.revision });
+        if (begin === undefined) this.push({ type: 'reset', revision: page.revision });
         begin ??= page.revision;
         for (const [key, value, revision] of page.found) {
           if (value !== null) this.push({ type: 'put', revision, key, value });
@@ -306,15 +306,15 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
       this.isReading = false;
       if (begin === undefined || this.isClosed) return;
       this.push({ type: 'current', revision: begin });
-      this.reader.startBehind(begin, ahead);
-      await this.askFromHere();
+      this.reader.startAfter(begin, ahead);
+      await this.renewFromSeen();
     } catch (error) {
       const { code } = error as ConclaveError;
       // Of a read without a named peer EPERM says that NATS does not permit it.
-      if (final.includes(code) || code === 'EPERM') return this.close(error as Error);
+      if (finalCodes.includes(code) || code === 'EPERM') return this.close(error as Error);
       this.later(() => {
         this.isReading = false;
-        void this.readAnew();
+        void this.readState();
       });
     }
   }

@@ -19,7 +19,7 @@ export class LeaseApi {
     readonly onHistoryChange: (listener: (groupUid: string) => void) => () => void = () => () => {},
   ) {}
 
-  /** Grants a lease. `ttlMs`: from `limits.leaseLeastMs` to `limits.leaseMostMs`. */
+  /** Grants a lease. `ttlMs`: from `limits.leaseMinMs` to `limits.leaseMaxMs`. */
   grant(ttlMs: number, options: CallOptions = {}): Promise<KvReply<'lease_grant'>> {
     return this.call({ operation: 'lease_grant', ttlMs }, options.timeoutMs) as Promise<KvReply<'lease_grant'>>;
   }

@@ -2,7 +2,7 @@ import type { KvReply, LeaseId } from '@conclave/protocol';
 import { type Caller, type CallOptions, type ForceOptions, type GetOptions, peerIdOf } from './kv-api.js';
 import type { PageOptions } from './lease-api.js';
 
-export interface AskForLockOptions extends CallOptions {
+export interface AcquireOptions extends CallOptions {
   /** Wait in the queue where another holds it; without, leave the queue. */
   readonly wait?: boolean;
 }
@@ -24,7 +24,7 @@ export class LockApi {
     name: string,
     owner: string,
     leaseId: LeaseId,
-    { wait = false, timeoutMs }: AskForLockOptions = {},
+    { wait = false, timeoutMs }: AcquireOptions = {},
   ): Promise<KvReply<'lock'>> {
     return this.call({ operation: 'lock', name, owner, leaseId, wait }, timeoutMs) as Promise<KvReply<'lock'>>;
   }

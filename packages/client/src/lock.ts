@@ -1,6 +1,6 @@
 import { ConclaveError, publicPartOf } from '@conclave/protocol';
-import { isEnd, KeptLease } from './kept-lease.js';
 import type { LeaseApi } from './lease-api.js';
+import { isEnd, LeaseKeepalive } from './lease-keepalive.js';
 import type { LockApi } from './lock-api.js';
 
 export interface LockOptions {
@@ -32,7 +32,7 @@ export class Lock {
      * lower than it has seen; or compare it in a transaction: `[name, 'lock', '=', token]`.
      */
     readonly token: number,
-    private readonly lease: KeptLease,
+    private readonly lease: LeaseKeepalive,
     locks: LockApi,
   ) {
     lease.checkWithRenewals(async () => {
@@ -49,9 +49,9 @@ export class Lock {
   static async acquire(leases: LeaseApi, locks: LockApi, name: string, options: LockOptions = {}): Promise<Lock> {
     const wait = new Wait(options.waitMs ?? 0);
     for (;;) {
-      const lease = await KeptLease.grant(leases, options.ttlMs ?? defaultTtlMs, {
+      const lease = await LeaseKeepalive.grant(leases, options.ttlMs ?? defaultTtlMs, {
         ...wait.callOptions(),
-        pastItsTime: true,
+        keepPastExpiry: true,
       });
       try {
         const token = await tokenOf(locks, name, options.owner ?? defaultOwner, lease, wait);
@@ -60,7 +60,7 @@ export class Lock {
       } catch (error) {
         const ended = lease.end().catch(() => undefined);
         // The lease has ended, and with it the place in the queue: the wait has not.
-        if (isEnd(error) && wait.isLeft()) {
+        if (isEnd(error) && wait.hasTimeLeft()) {
           await wait.pause(longestPauseMs);
           continue;
         }
@@ -110,7 +110,7 @@ class Wait {
     this.untilMs = performance.now() + waitMs;
   }
 
-  get isForTheQueue(): boolean {
+  get isQueued(): boolean {
     return this.waitMs > 0;
   }
 
@@ -118,13 +118,13 @@ class Wait {
     return this.untilMs - performance.now();
   }
 
-  isLeft(): boolean {
+  hasTimeLeft(): boolean {
     return this.leftMs() > 0;
   }
 
   /** No call takes longer than the wait, but for a last one that began just before its end; without a wait it has the client's own time-out. */
   callOptions(): { readonly timeoutMs?: number } {
-    return this.isForTheQueue ? { timeoutMs: Math.max(shortestCallMs, this.leftMs()) } : {};
+    return this.isQueued ? { timeoutMs: Math.max(shortestCallMs, this.leftMs()) } : {};
   }
 
   /** Settled after so long, or when the wait is over. */
@@ -139,9 +139,15 @@ class Wait {
 }
 
 /** The token, once the lease holds the lock. */
-async function tokenOf(locks: LockApi, name: string, owner: string, lease: KeptLease, wait: Wait): Promise<number> {
+async function tokenOf(
+  locks: LockApi,
+  name: string,
+  owner: string,
+  lease: LeaseKeepalive,
+  wait: Wait,
+): Promise<number> {
   const { token } = await locks.acquire(name, owner, lease.leaseId, {
-    wait: wait.isForTheQueue,
+    wait: wait.isQueued,
     ...wait.callOptions(),
   });
   if (token > 0) return token;
@@ -150,7 +156,7 @@ async function tokenOf(locks: LockApi, name: string, owner: string, lease: KeptL
     // Each lock has a lease of its own, so the owner needs no look.
     if (holder?.lease_id === publicPartOf(lease.leaseId)) return holder.token;
     lease.signal.throwIfAborted();
-    if (!wait.isLeft()) {
+    if (!wait.hasTimeLeft()) {
       throw new ConclaveError('EBUSY', `${holder?.owner ?? 'another'} holds ${JSON.stringify(name)}`);
     }
     await wait.pause(pauseMs);

@@ -18,7 +18,7 @@ describe('writes', () => {
     driver.step({ type: 'call', callId: 2, call: { operation: 'delete', key: 'b' } });
     driver.step({ type: 'call', callId: 3, call: { operation: 'cas', key: 'c', value: 'v', expectedRevision: 4 } });
     expect(driver.idle()).toEqual([
-      { type: 'request', requestId: 1, target: { door: 'kv', name: 'open_session' }, body: {} },
+      { type: 'request', requestId: 1, target: { api: 'kv', name: 'open_session' }, body: {} },
       { type: 'set_timer', timer: 'due', afterMs: 1000 },
     ]);
     expect(driver.idle()).toEqual([]);
@@ -32,7 +32,7 @@ describe('writes', () => {
       {
         type: 'request',
         requestId: 2,
-        target: { door: 'kv', name: 'batch' },
+        target: { api: 'kv', name: 'batch' },
         body: { client_id: 7, acknowledged: 0, commands },
       },
     ]);
@@ -452,13 +452,13 @@ describe('reads', () => {
     driver.call({ operation: 'get', key: 'd', peerId: 'n2' as never });
     driver.idle();
     expect(driver.requests.map(({ target, body }) => [target, body])).toEqual([
-      [{ door: 'kv', name: 'batch_get' }, { keys: ['a', 'b'] }],
+      [{ api: 'kv', name: 'batch_get' }, { keys: ['a', 'b'] }],
       [
-        { door: 'kv', name: 'batch_get' },
+        { api: 'kv', name: 'batch_get' },
         { keys: ['c'], consistency: 'stale' },
       ],
       [
-        { door: 'kv', name: 'batch_get', peerId: 'n2' },
+        { api: 'kv', name: 'batch_get', peerId: 'n2' },
         { keys: ['d'], consistency: 'stale' },
       ],
     ]);
@@ -679,7 +679,7 @@ describe('commands', () => {
   it('go out at once, each by itself, and are settled by their reply', () => {
     const driver = new Driver();
     expect(driver.step({ type: 'call', callId: 1, call: change })).toEqual([
-      { type: 'request', requestId: 1, target: { door: 'admin', name: 'add_peer' }, body: { peer_id: 'n4' } },
+      { type: 'request', requestId: 1, target: { api: 'admin', name: 'add_peer' }, body: { peer_id: 'n4' } },
       { type: 'set_timer', timer: 'due', afterMs: 50_000 },
     ]);
     driver.reply(reply);
@@ -752,11 +752,11 @@ describe('what NATS does not permit', () => {
     const [first, second] = [1, 2].map(() =>
       driver.call({ operation: 'admin', command: 'add_peer', body: { peer_id: 'n4' as PeerId } }),
     );
-    driver.step({ type: 'not_permitted', target: { door: 'admin', name: 'status' }, message });
+    driver.step({ type: 'not_permitted', target: { api: 'admin', name: 'status' }, message });
     expect(driver.settled.size).toBe(0);
-    driver.step({ type: 'not_permitted', target: { door: 'admin', name: 'add_peer' }, message });
+    driver.step({ type: 'not_permitted', target: { api: 'admin', name: 'add_peer' }, message });
     expect([...driver.settled]).toEqual([[second, failed('not_done', 'EPERM', message)]]);
-    driver.step({ type: 'not_permitted', target: { door: 'admin', name: 'add_peer' }, message });
+    driver.step({ type: 'not_permitted', target: { api: 'admin', name: 'add_peer' }, message });
     expect(driver.settled.get(first as number)).toEqual(failed('not_done', 'EPERM', message));
     expect(driver.core.status()).toEqual({ openCalls: 0, requests: 0 });
   });
@@ -765,7 +765,7 @@ describe('what NATS does not permit', () => {
     const driver = new Driver();
     const put = driver.put('a');
     driver.idle();
-    driver.step({ type: 'not_permitted', target: { door: 'kv', name: 'open_session' }, message });
+    driver.step({ type: 'not_permitted', target: { api: 'kv', name: 'open_session' }, message });
     expect(driver.settled.get(put)).toEqual(failed('not_done', 'EPERM', message));
   });
 
@@ -774,7 +774,7 @@ describe('what NATS does not permit', () => {
     const put = driver.put('a');
     driver.openSession();
     driver.pass(1000);
-    driver.step({ type: 'not_permitted', target: { door: 'kv', name: 'batch' }, message });
+    driver.step({ type: 'not_permitted', target: { api: 'kv', name: 'batch' }, message });
     expect(driver.settled.get(put)).toEqual(failed('unknown', 'EPERM', message));
   });
 

@@ -1,4 +1,4 @@
-/** A group of one over real NATS: the door and the state machine of the store, without Raft between them. */
+/** A group of one over real NATS: the api and the state machine of the store, without Raft between them. */
 import type { WatchRequest } from '@conclave/actor/core';
 import { KvService, KvStateMachine } from '@conclave/kv';
 import {

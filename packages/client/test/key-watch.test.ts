@@ -95,7 +95,7 @@ describe('a watch', () => {
   it('tells what is there first, where that is asked for', async () => {
     await put('a/1', 'b', 'a/2');
     const watch = client.watch('a/', { state: true });
-    expect(await take(watch, 4)).toEqual(['anew 3', '1 put a/1 of a/1', '3 put a/2 of a/2', 'current 3']);
+    expect(await take(watch, 4)).toEqual(['reset 3', '1 put a/1 of a/1', '3 put a/2 of a/2', 'current 3']);
     await put('a/3');
     expect(await take(watch, 1)).toEqual(['4 put a/3 of a/3']);
   });
@@ -107,7 +107,7 @@ describe('a watch', () => {
     const fromState = client.watch('', { state: true });
     await Promise.all(calls);
     expect(await take(watch, 1)).toEqual(['1 put 1 of 1']);
-    expect(await take(fromState, 3)).toEqual(['anew 1', '1 put 1 of 1', 'current 1']);
+    expect(await take(fromState, 3)).toEqual(['reset 1', '1 put 1 of 1', 'current 1']);
   });
 
   it('fails where what it wants is no longer known, or tells anew what is there', async () => {
@@ -116,7 +116,7 @@ describe('a watch', () => {
     await expect(client.watch('', { fromRevision: 2 }).next()).rejects.toMatchObject({ code: 'ECOMPACTED' });
     const watch = client.watch('', { fromRevision: 2, state: true });
     expect(await take(watch, 6)).toEqual([
-      'anew 4',
+      'reset 4',
       '1 put 1 of 1',
       '2 put 2 of 2',
       '3 put 3 of 3',
@@ -174,7 +174,7 @@ describe('a watch', () => {
       error: { code: 'ECOMPACTED', message: '', outcome: 'not_done' },
     };
     connection.publish(subject, encodeAs(ended, 'msgpack'));
-    expect(await take(watch, 2)).toEqual(['anew 7', 'current 7']);
+    expect(await take(watch, 2)).toEqual(['reset 7', 'current 7']);
     watch.close();
   });
 
@@ -313,7 +313,7 @@ describe('what a watcher makes of messages', () => {
 
   it('leaves out what was read later than where it begins', () => {
     const reader = new WatchReader();
-    reader.startBehind(10, new Map([['k12', 14]]));
+    reader.startAfter(10, new Map([['k12', 14]]));
     expect(reader.onMessage(message(10, 15, change(11), change(12), [15, 'delete', 'k12']))).toEqual({
       type: 'changes',
       changes: [change(11), [15, 'delete', 'k12']],

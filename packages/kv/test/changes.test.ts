@@ -108,7 +108,7 @@ describe('what has changed', () => {
     expect(() => changesOf(door, 2)).toThrow(expect.objectContaining({ code: 'ECOMPACTED', outcome: 'not_done' }));
     expect(changesOf(door, 3).changes.map(([revision]) => revision)).toEqual([3, 4, 5, 6]);
     door.ask('put', { key: '7', value: 'v'.repeat(130) });
-    expect(() => changesOf(door, 5)).toThrow('known from revision 6 on; the last one is 7');
+    expect(() => changesOf(door, 5)).toThrow('known from revision 6 on; the last revision is 7');
     // The last one is always known.
     door.ask('put', { key: '8', value: 'v'.repeat(500) });
     expect(changesOf(door, 8).changes).toHaveLength(1);
@@ -170,7 +170,7 @@ describe('what has changed', () => {
     const door = new Door(new KvStateMachine());
     for (let key = 1; key <= 5; key++) door.ask('put', { key: `${key}`, value: 'v' });
     const other = new Door(restored(door.stateMachine));
-    expect(() => changesOf(other, 5)).toThrow('known from revision 6 on; the last one is 5');
+    expect(() => changesOf(other, 5)).toThrow('known from revision 6 on; the last revision is 5');
     expect(changesOf(other, 6)).toMatchObject({ changes: [], more: false });
     other.ask('put', { key: 'new', value: 'w' });
     expect(changesOf(other, 6).changes).toEqual([[6, 'put', 'new', 'w']]);

@@ -43,7 +43,7 @@ describe('an epoch, which a reset begins', () => {
     const { revision } = door.stateMachine.history;
     door.stateMachine.beginEpoch(1);
     for (const from_revision of [1, revision + 1, revision + 100]) {
-      expect(() => door.ask('changes', { prefix: '', from_revision })).toThrow('is known from revision');
+      expect(() => door.ask('changes', { prefix: '', from_revision })).toThrow('are known from revision');
     }
     expect(door.ask('get', { key: 'k' })).toMatchObject({ value: 'v', revision: 1 });
   });

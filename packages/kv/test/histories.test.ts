@@ -75,7 +75,7 @@ describe('promises 29 and 30: a history of the store', () => {
     const [revision = 0] = numbersOf(door);
     door.stateMachine.beginHistory({ groupUid: second, base: 2 ** 48 });
     for (const from_revision of [1, revision, revision + 100]) {
-      expect(() => door.ask('changes', { prefix: '', from_revision })).toThrow('is known from revision');
+      expect(() => door.ask('changes', { prefix: '', from_revision })).toThrow('are known from revision');
     }
   });
 

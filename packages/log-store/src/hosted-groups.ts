@@ -5,19 +5,19 @@
  *
  * Invariants:
  * 1. A change counts once it is synced; changes are made one after the other.
- * 2. A group leaves in three synced steps: it is off the list and marked as leaving; its data go, what `meta` says last;
- *    the mark goes. Whoever comes back in between goes on with them, before any group is started.
+ * 2. A group is removed in three synced steps: it is taken off the list and marked as leaving; its data are deleted, `meta` last;
+ *    the mark is deleted. A restart in between continues with these steps before any group is started.
  * 3. The version grows with each change of the list.
  */
 import {
+  addChecksum,
   ConclaveError,
   type GroupId,
   type HostedGroup,
   invariant,
   limits,
+  removeChecksum,
   StoredGroupList,
-  seal,
-  unseal,
 } from '@conclave/protocol';
 import { hostedGroupsKey, metaKey } from './core/index.js';
 import type { LogStorage } from './log-storage.js';
@@ -29,7 +29,7 @@ export class HostedGroups {
   ) {}
 
   /**
-   * Reads the list, and removes what is left of groups that were leaving.
+   * Reads the list, and removes the data of groups that were leaving.
    * @throws ConclaveError ECORRUPT
    */
   static async open(storage: LogStorage): Promise<HostedGroups> {
@@ -51,14 +51,14 @@ export class HostedGroups {
     return this.stored.groups.find((group) => group.group_id === groupId);
   }
 
-  /** Takes a group in that is not on the list. */
+  /** Adds a group that is not on the list. */
   async add(group: HostedGroup): Promise<void> {
     invariant(this.find(group.group_id) === undefined, 'a group is hosted once');
     await this.write({ ...this.stored, version: this.version + 1, groups: [...this.stored.groups, group] });
   }
 
-  /** Takes a group off the list; its data go with `remove`, once its actors have stopped. */
-  async letGo(groupId: GroupId): Promise<void> {
+  /** Takes a group off the list; `remove` deletes its data once its actors have stopped. */
+  async release(groupId: GroupId): Promise<void> {
     const { groups, leaving } = this.stored;
     await this.write({
       version: this.version + 1,
@@ -67,12 +67,12 @@ export class HostedGroups {
     });
   }
 
-  /** Whether the store holds anything of a group, hosted or not. */
+  /** Whether the store holds data of a group, hosted or not. */
   async holds(groupId: GroupId): Promise<boolean> {
     return (await this.storage.keysOf(groupId, 1)).length > 0;
   }
 
-  /** Removes all data of a group that leaves. Nobody writes there any more. */
+  /** Deletes all data of a group that leaves. No actor writes there any more. */
   async remove(groupId: GroupId): Promise<void> {
     const meta = metaKey(groupId);
     for (;;) {
@@ -89,7 +89,7 @@ export class HostedGroups {
   }
 
   private async write(stored: StoredGroupList): Promise<void> {
-    await this.storage.write([{ type: 'put', key: hostedGroupsKey, value: seal(stored) }], []);
+    await this.storage.write([{ type: 'put', key: hostedGroupsKey, value: addChecksum(stored) }], []);
     this.stored = stored;
   }
 }
@@ -98,7 +98,7 @@ const emptyList: StoredGroupList = { version: 0, groups: [], leaving: [] };
 
 function read(row: Uint8Array): StoredGroupList {
   try {
-    return StoredGroupList.parse(unseal(row));
+    return StoredGroupList.parse(removeChecksum(row));
   } catch {
     throw new ConclaveError('ECORRUPT', `the list of groups under ${hostedGroupsKey} is damaged`, 'unknown');
   }

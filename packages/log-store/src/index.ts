@@ -1,6 +1,6 @@
 export * from './core/index.js';
-export * from './disk-watch.js';
-export { type FolderFault, troubleOf } from './folder-watch.js';
+export { type FolderFault, problemOf } from './data-folder-monitor.js';
+export * from './disk-monitor.js';
 export * from './hosted-groups.js';
 export * from './level-log-storage.js';
 export * from './log-storage.js';

@@ -1,7 +1,7 @@
 /**
- * Looks through LevelDB's write-ahead log before LevelDB does. On opening, LevelDB skips damaged records in silence,
- * and goes on with those behind them. A torn end is what a crash leaves: the write was not synced, and nobody was told
- * that it was. Damage with a later write behind it means that something synced is lost.
+ * Checks LevelDB's write-ahead log before LevelDB opens it. On opening, LevelDB silently skips damaged records and continues
+ * with the following ones. A torn end is normal after a crash: the write was not synced, and not acknowledged. Damage with a
+ * later write after it means that a synced write is lost.
  *
  * The log is blocks of 32 KiB, each of records: u32 masked CRC-32C of type and data, u16 length, u8 type
  * (1 whole, 2 first, 3 middle, 4 last part of a write), little-endian; see LevelDB's doc/log_format.md.
@@ -12,14 +12,14 @@ import path from 'node:path';
 const blockBytes = 32 * 1024;
 const headerBytes = 7;
 
-/** Where damage is that a crash does not explain. */
+/** The place of damage that a crash does not explain. */
 export interface LogDamage {
   readonly file: string;
-  /** Of the first damaged record, in bytes. */
+  /** Offset of the first damaged record, in bytes. */
   readonly offset: number;
 }
 
-/** The first damage in the logs of a LevelDB folder, or undefined. A folder that is not there has none. */
+/** @returns the first damage in the logs of a LevelDB folder; undefined: none, or there is no folder */
 export async function findLogDamage(folder: string): Promise<LogDamage | undefined> {
   const names = await fileNames(folder);
   for (const name of names.filter((each) => /^\d+\.log$/.test(each)).sort()) {
@@ -31,15 +31,15 @@ export async function findLogDamage(folder: string): Promise<LogDamage | undefin
 }
 
 /**
- * Says which of the files is missing without which LevelDB does not know what it has; undefined: none, or the folder is new.
- * LevelDB itself would take a folder without `CURRENT` for a new one, and delete its tables.
+ * @returns which file is missing that LevelDB needs to know its tables; undefined: none, or the folder is new. LevelDB itself
+ * would consider a folder without `CURRENT` new, and delete its tables.
  */
 export async function missingFile(folder: string): Promise<string | undefined> {
   const names = await fileNames(folder);
   if (!names.some((name) => /^(\d+\.(ldb|sst|log)|MANIFEST-\d+|CURRENT)$/.test(name))) return undefined;
   const current = path.join(folder, 'CURRENT');
   if (!names.includes('CURRENT')) return `${current} is missing, which says which of the files there count`;
-  // It may be replaced meanwhile: then the old manifest is gone, and the new name is there at the second look.
+  // The manifest may be replaced meanwhile: then the second attempt finds the new one.
   for (let look = 0; look < 2; look++) {
     const manifest = (await readFile(current, 'utf8')).trim();
     if ((await fileNames(folder)).includes(manifest)) return undefined;
@@ -48,7 +48,7 @@ export async function missingFile(folder: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** The files of a folder; none where it is not there. */
+/** The files of a folder; none if there is no folder. */
 export async function fileNames(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
@@ -58,7 +58,7 @@ export async function fileNames(folder: string): Promise<string[]> {
   }
 }
 
-/** The offset of the first damaged record that has the beginning of a later write behind it. */
+/** @returns the offset of the first damaged record that the start of a later write follows */
 export function damageIn(log: Buffer): number | undefined {
   let damage: number | undefined;
   for (let block = 0; block < log.length; block += blockBytes) {
@@ -68,7 +68,7 @@ export function damageIn(log: Buffer): number | undefined {
       const length = recordLength(log, at, end);
       if (length === undefined) {
         damage ??= at;
-        // Where the next record begins is not known any more: look at every byte.
+        // The start of the next record is unknown from here on: check every byte.
         at += 1;
         continue;
       }
@@ -80,7 +80,7 @@ export function damageIn(log: Buffer): number | undefined {
   return undefined;
 }
 
-/** The length of the data of a record, or undefined where there is no whole one. */
+/** @returns the length of the data of a record; undefined: there is no whole record */
 function recordLength(log: Buffer, at: number, end: number): number | undefined {
   const length = log.readUInt16LE(at + 4);
   const type = log.readUInt8(at + 6);
@@ -89,7 +89,7 @@ function recordLength(log: Buffer, at: number, end: number): number | undefined 
   return masked(crc32c(data)) === log.readUInt32LE(at) ? length : undefined;
 }
 
-/** LevelDB stores checksums masked, as it may keep data that holds checksums itself. */
+/** LevelDB stores checksums masked, as its data may contain checksums. */
 function masked(crc: number): number {
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
 }

@@ -1,67 +1,75 @@
 /**
- * Keeps the groups' logs in LevelDB, one for the whole process, each write synced. Beside it, in the same folder, lies
- * the side file of `WriteNotes`.
+ * Stores the groups' logs in LevelDB, one database for the whole process, each write synced. The side file of
+ * `DurabilityMarker` is in the same folder.
  *
  *     <folder>/level       LevelDB
  *     <folder>/last-write  the side file
  *     <folder>/unverified  that the side file was missing or damaged once, and which groups were verified since
  *
  * Invariants:
- * 1. Writes are numbered. One that does more than add entries puts its number under `!/w`, within the same batch. What
- *    only adds entries does not: its keys rise from write to write, so that LevelDB moves its tables down as they are.
- * 2. A write is noted only once it is synced.
- * 3. If LevelDB comes back with less than was noted, it is not served: a noted number that is not there, or entries
- *    that are not there where the noted write only added some. It is never repaired in silence.
+ * 1. Writes are numbered. A write that does more than add entries puts its number under `!/w`, in the same batch. A write
+ *    that only adds entries does not: its keys rise from write to write, so that LevelDB moves its tables down unchanged.
+ * 2. A write is recorded in the side file only once it is synced.
+ * 3. If LevelDB comes back with less than was recorded, it is not served: if a recorded number is missing, or entries of a
+ *    recorded write that only added entries. It is never repaired silently.
  */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { batchHeader, ConclaveError, type GroupId, invariant, type LogIndex, seal, unseal } from '@conclave/protocol';
+import {
+  addChecksum,
+  batchHeader,
+  ConclaveError,
+  type GroupId,
+  invariant,
+  type LogIndex,
+  removeChecksum,
+} from '@conclave/protocol';
 import { Level } from 'level';
 import {
   type BatchRange,
   batchKey,
+  type DurabilityNote,
   endOfPart,
+  type Garbage,
   howToHeal,
   type IndexedPart,
   indexedKey,
   isBatchKey,
-  type Leftovers,
   metaKey,
   type PlainOperation,
   type Row,
   recordKeys,
   type StoredRows,
   slotKey,
-  slotsToClear,
+  slotsToPurge,
   snapshotKey,
-  type WriteNote,
   writeNumberKey,
 } from './core/index.js';
-import { type FolderFault, FolderWatch } from './folder-watch.js';
+import { DataFolderMonitor, type FolderFault } from './data-folder-monitor.js';
+import { DurabilityMarker, type MarkedWrite } from './durability-marker.js';
 import { findLogDamage, missingFile } from './level-log-check.js';
 import { moveBatches } from './level-log-upgrade.js';
 import type { LogStorage } from './log-storage.js';
 import { withinBounds } from './memory-log-storage.js';
 import { VerifiedGroups } from './verified-groups.js';
-import { type NotedWrite, WriteNotes } from './write-notes.js';
 
 const MiB = 1024 * 1024;
 
 export interface LevelLogStorageOptions {
-  /** The data folder; made where it is not there. */
+  /** The data folder; created if it is missing. */
   readonly folder: string;
-  /** Told what does not stop the storage but ought to be known. */
+  /** Called with problems that do not stop the storage. */
   readonly warn?: (text: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
 export class LevelLogStorage implements LogStorage {
   private opened: Level<string, Uint8Array> | undefined;
-  private notes: WriteNotes | undefined;
-  private watch: FolderWatch | undefined;
+  private notes: DurabilityMarker | undefined;
+  private watch: DataFolderMonitor | undefined;
   private writeNumber = 0;
   private writesAtLastLook = 0;
   private lastWrite: Promise<void> = Promise.resolve();
-  private lastClearing: Promise<void> = Promise.resolve();
+  private lastPurge: Promise<void> = Promise.resolve();
 
   private readonly verified: VerifiedGroups;
 
@@ -69,7 +77,7 @@ export class LevelLogStorage implements LogStorage {
     this.verified = new VerifiedGroups(path.join(options.folder, 'unverified'));
   }
 
-  /** How many writes this store has seen. */
+  /** How many writes this store has had. */
   get writes(): number {
     return this.writeNumber;
   }
@@ -82,11 +90,11 @@ export class LevelLogStorage implements LogStorage {
     }
     const missing = await missingFile(this.levelFolder);
     if (missing !== undefined) throw this.corrupt(missing);
-    // Not before here: LevelDB opens by itself soon after it is made, and clears its log away.
+    // Not earlier: LevelDB opens by itself soon after it is constructed, and then deletes its log.
     this.opened = new Level<string, Uint8Array>(this.levelFolder, {
       keyEncoding: 'utf8',
       valueEncoding: 'view',
-      // Batches are kept as they came, so that a read needs no work; a large buffer keeps compaction rare.
+      // Batches are stored as received, so that a read needs no work; a large buffer keeps compaction rare.
       compression: false,
       writeBufferSize: 16 * MiB,
       maxFileSize: 16 * MiB,
@@ -95,9 +103,9 @@ export class LevelLogStorage implements LogStorage {
       throw this.openError(error);
     });
     try {
-      await this.moveFromBefore();
+      await this.upgradeRows();
       await this.compareWithNotes();
-      this.watch = await FolderWatch.begin(this.options.folder, this.levelFolder, this.sideFile);
+      this.watch = await DataFolderMonitor.begin(this.options.folder, this.levelFolder, this.sideFile);
     } catch (error) {
       await this.close();
       throw error;
@@ -124,9 +132,9 @@ export class LevelLogStorage implements LogStorage {
     });
   }
 
-  write(operations: readonly PlainOperation[], notes: readonly WriteNote[]): Promise<void> {
+  write(operations: readonly PlainOperation[], notes: readonly DurabilityNote[]): Promise<void> {
     const write = this.lastWrite.then(() => this.writeNext(operations, notes));
-    // A failure is told to who asked for the write; those behind it fail by themselves, as LevelDB stays failed.
+    // Whoever requested the write receives the failure; later writes fail by themselves, as LevelDB stays failed.
     this.lastWrite = write.catch(() => undefined);
     return write;
   }
@@ -137,7 +145,7 @@ export class LevelLogStorage implements LogStorage {
       try {
         const from = batchKey(groupId, range.fromIndex);
         const found = await this.rowsFrom(groupId, from, range, snapshot);
-        // Reads in sequence begin where a batch does; others look for the batch that holds the index.
+        // Sequential reads begin at the start of a batch; others search for the batch that holds the index.
         if (found[0]?.key === from) return found;
         const [holding] = await this.level
           .keys({ gte: batchKey(groupId, 0), lt: from, reverse: true, limit: 1, snapshot })
@@ -170,16 +178,16 @@ export class LevelLogStorage implements LogStorage {
     });
   }
 
-  /** Returns what keeps the files of this store from being used now; undefined: nothing. */
+  /** @returns what keeps the files of this store from being used now; undefined: nothing */
   async fault(): Promise<FolderFault | undefined> {
     const isIdle = this.writeNumber === this.writesAtLastLook;
     this.writesAtLastLook = this.writeNumber;
-    const fault = await this.watch?.look(isIdle);
+    const fault = await this.watch?.check(isIdle);
     return fault?.type === 'gone' ? { ...fault, message: this.corrupt(fault.message).message } : fault;
   }
 
-  /** The rows behind a key, about that many bytes, for who looks through all that is stored. */
-  async rowsBehind(key: string, maxBytes: number): Promise<readonly Row[]> {
+  /** @returns the rows after a key, about `maxBytes` of them, for the scrubber */
+  async rowsAfter(key: string, maxBytes: number): Promise<readonly Row[]> {
     return this.reading(async () => {
       const iterator = this.level.iterator({ gt: key, fillCache: false, highWaterMarkBytes: maxBytes });
       try {
@@ -200,22 +208,22 @@ export class LevelLogStorage implements LogStorage {
     });
   }
 
-  clear(groupId: GroupId, leftovers: Leftovers): Promise<void> {
-    const clearing = this.lastClearing.then(() => this.reading(() => this.clearNext(groupId, leftovers)));
-    this.lastClearing = clearing.catch(() => undefined);
+  purge(groupId: GroupId, garbage: Garbage): Promise<void> {
+    const clearing = this.lastPurge.then(() => this.reading(() => this.purgeNext(groupId, garbage)));
+    this.lastPurge = clearing.catch(() => undefined);
     return clearing;
   }
 
   async close(): Promise<void> {
     await this.lastWrite;
-    await this.lastClearing;
+    await this.lastPurge;
     await this.notes?.close();
     this.notes = undefined;
     await this.opened?.close();
   }
 
   private get level(): Level<string, Uint8Array> {
-    invariant(this.opened !== undefined, 'the storage is used after it was opened');
+    invariant(this.opened !== undefined, 'the storage is opened before it is used');
     return this.opened;
   }
 
@@ -227,33 +235,33 @@ export class LevelLogStorage implements LogStorage {
     return path.join(this.options.folder, 'last-write');
   }
 
-  private async moveFromBefore(): Promise<void> {
+  private async upgradeRows(): Promise<void> {
     const { folder, warn } = this.options;
-    const onBegin = () => warn?.('entries from before are moved to where they stand now', { folder });
+    const onBegin = () => warn?.('moving the entries of an older version to their new keys', { folder });
     const moved = await this.reading(() => moveBatches(this.level, onBegin));
     if (moved > 0) warn?.('entries were moved', { folder, batches: moved });
   }
 
-  private async writeNext(operations: readonly PlainOperation[], notes: readonly WriteNote[]): Promise<void> {
+  private async writeNext(operations: readonly PlainOperation[], notes: readonly DurabilityNote[]): Promise<void> {
     const write = this.writeNumber + 1;
     const entriesAlone = operations.every(({ type, key }) => type === 'put' && isBatchKey(key));
     const batch = operations.map((operation) =>
       operation.type === 'put' ? operation : ({ type: 'del', key: operation.key } as const),
     );
-    const number = { type: 'put', key: writeNumberKey, value: seal(write) } as const;
+    const number = { type: 'put', key: writeNumberKey, value: addChecksum(write) } as const;
     await this.level.batch(entriesAlone ? batch : [...batch, number], { sync: true });
     this.writeNumber = write;
     this.notes?.note({ write, entries_alone: entriesAlone, groups: notes });
   }
 
-  private async clearNext(groupId: GroupId, leftovers: Leftovers): Promise<void> {
+  private async purgeNext(groupId: GroupId, garbage: Garbage): Promise<void> {
     const first = batchKey(groupId, 0);
-    // It may go on above the base.
+    // It may hold entries above the base.
     const [holding] = await this.level
-      .keys({ gte: first, lte: batchKey(groupId, leftovers.upTo + 1), reverse: true, limit: 1 })
+      .keys({ gte: first, lte: batchKey(groupId, garbage.upTo + 1), reverse: true, limit: 1 })
       .all();
     if (holding !== undefined) await this.level.clear({ gte: first, lt: holding });
-    for (const { from, before } of slotsToClear(leftovers)) {
+    for (const { from, before } of slotsToPurge(garbage)) {
       await this.level.clear({ gte: slotKey(groupId, from), lt: slotKey(groupId, before) });
     }
   }
@@ -284,17 +292,17 @@ export class LevelLogStorage implements LogStorage {
     }
   }
 
-  /** @throws ConclaveError ECORRUPT where LevelDB has less than was noted */
+  /** @throws ConclaveError ECORRUPT if LevelDB has less than was recorded */
   private async compareWithNotes(): Promise<void> {
     const stored = (await this.reading(() => this.level.get(writeNumberKey))) as Uint8Array | undefined;
     try {
-      this.writeNumber = stored === undefined ? 0 : (unseal(stored) as number);
+      this.writeNumber = stored === undefined ? 0 : (removeChecksum(stored) as number);
     } catch {
       throw this.corrupt(`the write number under ${writeNumberKey} is damaged (bad checksum)`);
     }
     const file = this.sideFile;
-    this.notes = await WriteNotes.open(file, (error) => {
-      this.options.warn?.('the last write could not be noted: a loss might go unnoticed', {
+    this.notes = await DurabilityMarker.open(file, (error) => {
+      this.options.warn?.('could not record the last write: a loss of data might go unnoticed', {
         file,
         error: String(error),
       });
@@ -302,8 +310,8 @@ export class LevelLogStorage implements LogStorage {
     const { found } = this.notes;
     if (found !== undefined) await this.compare(found);
     else if (this.writeNumber > 0) {
-      this.options.warn?.('nothing was noted of the last write: a loss cannot be told', { file });
-      // Before the first note of this run: after a crash the side file would look as if nothing had been.
+      this.options.warn?.('there is no record of the last write: a loss of data cannot be detected', { file });
+      // Before the first record of this run: after a crash the side file would look as if there had been no loss.
       await this.verified.begin();
     }
     await this.verified.open();
@@ -317,10 +325,10 @@ export class LevelLogStorage implements LogStorage {
     return this.verified.add(groupId);
   }
 
-  /** @throws ConclaveError ECORRUPT where what was noted is not there */
-  private async compare(found: NotedWrite): Promise<void> {
+  /** @throws ConclaveError ECORRUPT if what was recorded is missing */
+  private async compare(found: MarkedWrite): Promise<void> {
     if (this.writeNumber >= found.write) return;
-    // No write that deletes entries has come after the noted one: that would have left a higher number.
+    // No write that deletes entries came after the recorded one: it would have left a higher number.
     if (!found.entries_alone) throw this.corrupt(missing(found, `write ${this.writeNumber}`));
     for (const { group_id, last_index } of found.groups) {
       const { lastBatch } = await this.load(group_id);
@@ -355,7 +363,7 @@ export class LevelLogStorage implements LogStorage {
   }
 }
 
-function missing(noted: NotedWrite, found: string): string {
+function missing(noted: MarkedWrite, found: string): string {
   const groups = noted.groups
     .map(
       ({ group_id, last_index, term, voted_for, session }) =>
@@ -365,7 +373,7 @@ function missing(noted: NotedWrite, found: string): string {
   return `LevelDB came back with ${found}, but write ${noted.write} had been synced, which brought ${groups}`;
 }
 
-/** The last entry of a stored batch, damaged or not: damage is told by who loads the group. */
+/** The last entry of a stored batch, damaged or not: damage is reported when the group is loaded. */
 function lastOf(row: Row): number {
   try {
     return batchHeader(row.value).last;
@@ -378,7 +386,7 @@ function asRow([key, value]: readonly [string, Uint8Array]): Row {
   return { key, value };
 }
 
-/** Of LevelDB: what it has is damaged, or a file that it needs is missing. */
+/** Whether LevelDB reports damage, or that a file is missing. */
 function isDamage(error: unknown): boolean {
   const code = codeOf(error);
   return code === 'LEVEL_CORRUPTION' || (code === 'LEVEL_IO_ERROR' && /No such file/.test((error as Error).message));

@@ -1,18 +1,18 @@
 /**
- * Moves the entries of a store from before to where they stand now: they had the keys `<group>/e/<index>`
+ * Moves the entries of a store of an older version to their new keys: they had the keys `<group>/e/<index>`
  * (docs/decisions/0050).
  *
- * Moving is no write in the sense of the storage, and has no number: all that is there before is there after, and opening
- * compares with what was noted only then.
+ * Moving is not a write of the storage, and has no number: the content is the same before and after, and opening compares it
+ * with the side file only afterwards.
  */
 import { asGroupId, type GroupId } from '@conclave/protocol';
 import type { Level } from 'level';
 import { batchKey, indexOfKey } from './core/index.js';
 
-/** What is put in one write. */
+/** Bytes put in one write. */
 const pieceBytes = 1024 * 1024;
 const pieceBatches = 4096;
-/** What is moved before LevelDB has to give the room of it back. */
+/** Bytes moved before LevelDB has to free the space of the old rows. */
 const stageBytes = 32 * 1024 * 1024;
 
 type Store = Level<string, Uint8Array>;
@@ -24,18 +24,18 @@ interface Put {
   readonly value: Uint8Array;
 }
 
-/** What was put where it stands now. */
+/** What was put under the new keys. */
 interface Stage {
   readonly batches: number;
-  /** The last key from before. */
+  /** The last key of the older version. */
   readonly upTo: string;
 }
 
 /**
- * Moves them from the lowest index on, stage by stage: first all batches of a stage are put where they stand now, then
- * they are deleted where they stood. A crash leaves the rest to the next opening, which puts some a second time.
- * @param onBegin told before the first one is moved
- * @returns how many batches it has moved
+ * Moves the batches from the lowest index on, stage by stage: first all batches of a stage are put under their new keys, then
+ * the old keys are deleted. After a crash the next opening continues, and puts some batches a second time.
+ * @param onBegin called before the first one is moved
+ * @returns how many batches were moved
  */
 export async function moveBatches(level: Store, onBegin: () => void): Promise<number> {
   let moved = 0;
@@ -45,11 +45,11 @@ export async function moveBatches(level: Store, onBegin: () => void): Promise<nu
     for (;;) {
       const { batches, upTo } = await putSome(level, groupId, behind, moved === 0 ? onBegin : () => undefined);
       if (batches === 0) break;
-      // Has LevelDB write down what was put, so that no table has it and the deletions that follow: that one would reach
-      // across all that is there.
+      // Makes LevelDB write the new rows to a table, so that no table has them and the deletions that follow: it would overlap
+      // all other tables.
       await compact(level, batchKey(groupId, 0), batchKey(groupId, 0));
       await level.clear({ gt: behind, lte: upTo });
-      // Also writes the deletions down. From here on they cannot be lost, and bring back what is of no more use.
+      // Also writes the deletions to a table. From here on they cannot be lost, which would bring deleted rows back.
       await compact(level, behind, upTo);
       moved += batches;
       behind = upTo;
@@ -58,7 +58,7 @@ export async function moveBatches(level: Store, onBegin: () => void): Promise<nu
   return moved;
 }
 
-/** Puts the batches of a group that stand behind this key, up to the bytes of a stage. */
+/** Puts the batches of a group after this key, up to the bytes of a stage. */
 async function putSome(level: Store, groupId: GroupId, behind: string, onBegin: () => void): Promise<Stage> {
   let stage: Stage = { batches: 0, upTo: behind };
   let puts: Put[] = [];
@@ -85,7 +85,7 @@ function compact(level: Store, start: string, end: string): Promise<void> {
   return (level as CompactingStore).compactRange(start, end);
 }
 
-/** The groups that have anything here but entries where they stand now. */
+/** The groups that have rows other than entries under the new keys. */
 async function groupsOf(level: Store): Promise<string[]> {
   const groups: string[] = [];
   const keys = level.keys({ gte: '!/~', lt: '~' });

@@ -1,45 +1,44 @@
 /**
- * The port through which a log-store keeps things, for all groups of its process. Whatever keeps them, this holds,
- * and `test/log-storage-conformance.ts` shows it:
+ * The port to the storage of a log-store, for all groups of its process. Each implementation guarantees what follows, which
+ * `test/log-storage-conformance.ts` tests:
  *
- * 1. A `write` is all or nothing, also over a crash; once its promise is settled well, it is there for good.
- * 2. Writes happen in the order in which they were asked for.
- * 3. A read sees one moment: all of a write or nothing of it.
- * 4. Clearing is no write: it is not synced, and what it deletes may be back after a crash. It deletes nothing else,
+ * 1. A `write` is atomic, also across a crash; once its promise has resolved, it is durable.
+ * 2. Writes happen in the order in which they were requested.
+ * 3. A read sees all of a write or nothing of it.
+ * 4. A purge is not a write: it is not synced, and deleted rows may be back after a crash. It deletes nothing else,
  *    whatever is written meanwhile.
- * 5. What was stored comes back as it was or not at all; who reads checks its checksum.
+ * 5. A stored row comes back unchanged or not at all; its reader verifies its checksum.
  */
 import type { GroupId, LogIndex } from '@conclave/protocol';
-import type { BatchRange, Leftovers, PlainOperation, Row, StoredRows, WriteNote } from './core/index.js';
+import type { BatchRange, DurabilityNote, Garbage, PlainOperation, Row, StoredRows } from './core/index.js';
 
 export interface LogStorage {
-  /** Whether something that was synced may be missing, as nothing was noted of the last write. */
+  /** Whether synced data may be missing, as there is no record of the last write. */
   isUnverified?(groupId: GroupId): boolean;
-  /** A leader has verified the group's log, or the group is new: that is kept. */
+  /** Records that a leader has verified the group's log, or that the group is new. */
   onVerified?(groupId: GroupId): Promise<void>;
   /**
-   * Opens what is there, or makes it.
-   * @throws ConclaveError ECORRUPT where something that was synced is missing or damaged; EBUSY where another process
-   * has it open.
+   * Opens the store, or creates it.
+   * @throws ConclaveError ECORRUPT if synced data are missing or damaged; EBUSY if another process has the store open
    */
   open(): Promise<void>;
-  /** All that is stored of a group but its entries and chunks, and the last batch of the entries. */
+  /** Loads all rows of a group except entries and chunks, and the last batch of the entries. */
   load(groupId: GroupId): Promise<StoredRows>;
-  /** Writes and syncs. `notes`: what the write brings each group to. */
-  write(operations: readonly PlainOperation[], notes: readonly WriteNote[]): Promise<void>;
+  /** Writes and syncs. `notes`: the state of each group after the write, for the side file. */
+  write(operations: readonly PlainOperation[], notes: readonly DurabilityNote[]): Promise<void>;
   /**
-   * Batches in order, beginning with the one that holds (or would hold) `fromIndex`: the last that begins at or below
-   * it, else the first one behind it.
+   * Batches in order, from the one that holds (or would hold) `fromIndex`: the last that begins at or below it, else the
+   * first one after it.
    */
   readBatches(groupId: GroupId, range: BatchRange): Promise<readonly Row[]>;
-  /** The keys of the batches that begin at `from` or behind it, in order. */
+  /** The keys of the batches that begin at or after `from`, in order. */
   batchKeysFrom(groupId: GroupId, from: LogIndex): Promise<readonly string[]>;
-  /** One row; undefined where there is none. */
+  /** One row; undefined: there is none. */
   get(key: string): Promise<Uint8Array | undefined>;
-  /** The first keys, whatever they are for, of a group. */
+  /** The first keys of a group, of whatever kind. */
   keysOf(groupId: GroupId, most: number): Promise<readonly string[]>;
-  /** Deletes what is of no more use. */
-  clear(groupId: GroupId, leftovers: Leftovers): Promise<void>;
-  /** Ends writing in order; what was asked for before is done. */
+  /** Deletes garbage. */
+  purge(groupId: GroupId, garbage: Garbage): Promise<void>;
+  /** Finishes the requested writes and closes the storage. */
   close(): Promise<void>;
 }

@@ -1,39 +1,41 @@
 /**
- * Binds the core of a group's log-store to the storage of its process. The storage and the scheduler of its writes are
- * shared by all groups of the process; who made them closes them, after the actors have stopped.
+ * Connects the core of one group's log-store to the storage of its process.
+ *
+ * Does not own the storage and the scheduler of its writes: all groups of the process share them, and their creator closes them
+ * after the actors have stopped.
  */
 import { type Actor, type ActorContext, CoreRunner, type Health, type OwnEffect } from '@conclave/actor';
 import { ConclaveError, type GroupUid, type LogIndex, type StoreId } from '@conclave/protocol';
 import {
   chunkKey,
   type FailureCode,
-  type Leftovers,
+  type Garbage,
   LogStoreCore,
   type LogStoreEffect,
   type LogStoreInput,
 } from './core/index.js';
-import type { DiskWatch } from './disk-watch.js';
+import type { DiskMonitor } from './disk-monitor.js';
 import type { LogStorage } from './log-storage.js';
 import type { WriteScheduler } from './write-scheduler.js';
 
 export interface LogStoreDependencies {
-  /** Open. */
+  /** Already open. */
   readonly storage: LogStorage;
-  /** Over that storage; one per process. */
+  /** Of that storage; one per process. */
   readonly scheduler: WriteScheduler;
-  /** Measures the disk; one per process. */
-  readonly disk: DiskWatch;
-  /** The storage cannot write or read now: to be opened again when it can. Undefined: the process ends instead. */
+  /** One per process. */
+  readonly disk: DiskMonitor;
+  /** Called if the storage cannot write or read now, and is to be reopened when it can. Undefined: the process exits instead. */
   readonly onStorageFailed?: (error: Error) => void;
 }
 
 export class LogStoreActor implements Actor {
   private readonly core: LogStoreCore;
   private readonly runner: CoreRunner<LogStoreInput, LogStoreEffect>;
-  /** Settled when nothing of this group is being written. */
+  /** Resolves when no write of this group is running. */
   private lastWrite: Promise<void> = Promise.resolve();
   private unwatch = (): void => {};
-  private clearing: Promise<void> = Promise.resolve();
+  private purging: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly context: ActorContext,
@@ -58,12 +60,12 @@ export class LogStoreActor implements Actor {
   async stop(): Promise<void> {
     this.unwatch();
     this.runner.stop();
-    // Not until the scheduler has nothing left to write: other groups may go on.
+    // Other groups may keep the scheduler busy longer.
     await this.lastWrite;
-    await this.clearing;
+    await this.purging;
   }
 
-  /** What is stored of this group is damaged, as was found by who looks through it. */
+  /** The scrubber has found damage in this group's data. */
   onDamage(message: string): void {
     this.runner.enqueue({ type: 'storage_failed', code: 'ECORRUPT', message });
   }
@@ -72,12 +74,12 @@ export class LogStoreActor implements Actor {
     return this.core.health();
   }
 
-  /** Messages that were not taken, by reason. */
+  /** Messages that were not accepted, by reason. */
   get dropped(): Readonly<Record<string, number>> {
     return this.runner.dropped;
   }
 
-  /** What is durable of the group. */
+  /** The durable state of the group. */
   summary(): { readonly storeId: StoreId; readonly groupUid: GroupUid; readonly lastIndex: LogIndex } {
     const { storeId, groupUid, lastIndex } = this.core.durableState;
     return { storeId: storeId as StoreId, groupUid, lastIndex };
@@ -87,7 +89,7 @@ export class LogStoreActor implements Actor {
     const { storage, scheduler } = this.dependencies;
     switch (effect.type) {
       case 'load':
-        this.hand(
+        this.submit(
           storage.load(this.context.groupId).then((rows) => ({ type: 'loaded', rows })),
           'storage_failed',
         );
@@ -96,7 +98,7 @@ export class LogStoreActor implements Actor {
         this.write(scheduler.submit(effect.operations, effect.note));
         return;
       case 'read':
-        this.hand(
+        this.submit(
           storage
             .readBatches(this.context.groupId, effect.range)
             .then((rows) => ({ type: 'read_done', token: effect.token, rows })),
@@ -104,24 +106,24 @@ export class LogStoreActor implements Actor {
         );
         return;
       case 'read_chunk':
-        this.hand(
+        this.submit(
           storage
             .get(chunkKey(this.context.groupId, effect.slot, effect.number))
             .then((chunk) => ({ type: 'chunk_read', token: effect.token, chunk })),
           'storage_failed',
         );
         return;
-      case 'clear':
-        this.clear(effect.leftovers);
+      case 'purge':
+        this.purge(effect.garbage);
         return;
       case 'verified':
         storage.onVerified?.(this.context.groupId).catch((error) => {
-          this.runner.log.write('warn', 'that the log is verified could not be kept', { error: messageOf(error) });
+          this.runner.log.write('warn', 'could not record that the log is verified', { error: messageOf(error) });
         });
         return;
       case 'fail':
-        // Damage concerns this group, which says so when it is asked for its health; the others are served on. A
-        // storage that cannot write is no use to any: the process ends, and starts from what is durable.
+        // Damage concerns this group only, and its health reports it; the other groups are served. A storage that cannot write
+        // serves no group: the process exits, and restarts from what is durable.
         if (effect.code === 'EIO') this.onStorageFailed(new Error(effect.message));
         return;
     }
@@ -135,21 +137,21 @@ export class LogStoreActor implements Actor {
 
   private write(write: Promise<void>): void {
     this.lastWrite = write.catch(() => undefined);
-    this.hand(
+    this.submit(
       write.then(() => ({ type: 'written' })),
       'write_failed',
     );
   }
 
-  /** What is not deleted now is deleted another time: it only takes room. */
-  private clear(leftovers: Leftovers): void {
-    this.clearing = this.dependencies.storage.clear(this.context.groupId, leftovers).catch((error) => {
-      this.runner.log.write('warn', 'what a snapshot stands for could not be deleted', { error: messageOf(error) });
+  /** Garbage that is not deleted now only takes space, and is deleted another time. */
+  private purge(garbage: Garbage): void {
+    this.purging = this.dependencies.storage.purge(this.context.groupId, garbage).catch((error) => {
+      this.runner.log.write('warn', 'could not delete what a snapshot has replaced', { error: messageOf(error) });
     });
   }
 
-  /** Hands the core what comes of an effect. */
-  private hand(outcome: Promise<LogStoreInput>, failure: 'write_failed' | 'storage_failed'): void {
+  /** Passes the outcome of an effect to the core. */
+  private submit(outcome: Promise<LogStoreInput>, failure: 'write_failed' | 'storage_failed'): void {
     outcome.then(
       (input) => this.runner.enqueue(input),
       (error) => this.runner.enqueue({ type: failure, code: failureCode(error), message: messageOf(error) }),

@@ -1,22 +1,22 @@
 /**
- * Keeps everything in memory. It tells what is synced from what is not: `crash` forgets the latter. With `holdSyncs`
- * a write waits until `sync` is called, so that who drives it, such as a simulator, decides when.
+ * Stores everything in memory, and distinguishes synced writes from others: `crash` drops the latter. With `holdSyncs`
+ * a write waits until `sync` is called, so that its driver, such as a simulator, decides when.
  */
 import type { GroupId, LogIndex } from '@conclave/protocol';
 import {
   type BatchRange,
   batchKey,
   endOfPart,
+  type Garbage,
   indexedKey,
   indexOfKey,
-  type Leftovers,
   metaKey,
   type PlainOperation,
   type Row,
   recordKeys,
   type StoredRows,
   slotKey,
-  slotsToClear,
+  slotsToPurge,
   snapshotKey,
 } from './core/index.js';
 import type { LogStorage } from './log-storage.js';
@@ -28,7 +28,7 @@ interface Unsynced {
 }
 
 export class MemoryLogStorage implements LogStorage {
-  /** What is synced. A test may damage it. */
+  /** The synced rows. A test may damage them. */
   readonly rows = new Map<string, Uint8Array>();
   private unsynced: Unsynced[] = [];
 
@@ -65,15 +65,15 @@ export class MemoryLogStorage implements LogStorage {
     return [...this.keysNow(gte, lt), ...batches].slice(0, most);
   }
 
-  async clear(groupId: GroupId, leftovers: Leftovers): Promise<void> {
-    this.clearNow(groupId, leftovers);
+  async purge(groupId: GroupId, garbage: Garbage): Promise<void> {
+    this.purgeNow(groupId, garbage);
   }
 
   async close(): Promise<void> {
     this.sync();
   }
 
-  /** Syncs all that was written so far. */
+  /** Syncs all writes so far. */
   sync(): void {
     for (const { operations, resolve } of this.unsynced.splice(0)) {
       this.apply(operations);
@@ -81,12 +81,12 @@ export class MemoryLogStorage implements LogStorage {
     }
   }
 
-  /** Forgets what is not synced; who waits for it is told that it failed. */
+  /** Drops the writes that are not synced; their promises reject. */
   crash(): void {
     for (const { reject } of this.unsynced.splice(0)) reject(new Error('the storage has crashed'));
   }
 
-  // The same at once, for who has no promises.
+  // The same without promises, for the simulator.
 
   apply(operations: readonly PlainOperation[]): void {
     for (const operation of operations) {
@@ -115,10 +115,10 @@ export class MemoryLogStorage implements LogStorage {
     return withinBounds(found, range);
   }
 
-  clearNow(groupId: GroupId, leftovers: Leftovers): void {
-    const holding = this.keysNow(batchKey(groupId, 0), batchKey(groupId, leftovers.upTo + 2)).at(-1);
+  purgeNow(groupId: GroupId, garbage: Garbage): void {
+    const holding = this.keysNow(batchKey(groupId, 0), batchKey(groupId, garbage.upTo + 2)).at(-1);
     const batches = holding === undefined ? [] : this.keysNow(batchKey(groupId, 0), holding);
-    const chunks = slotsToClear(leftovers).flatMap(({ from, before }) =>
+    const chunks = slotsToPurge(garbage).flatMap(({ from, before }) =>
       this.keysNow(slotKey(groupId, from), slotKey(groupId, before)),
     );
     for (const key of [...batches, ...chunks]) this.rows.delete(key);
@@ -136,7 +136,7 @@ export class MemoryLogStorage implements LogStorage {
   }
 }
 
-/** The first rows that fit the bounds; one at least. */
+/** The first rows that fit the bounds; at least one. */
 export function withinBounds(rows: readonly Row[], { maxBytes, maxBatches }: BatchRange): Row[] {
   let bytes = 0;
   const fitting = rows.findIndex(({ value }, at) => {

@@ -1,26 +1,28 @@
 /**
- * Reads all that is stored, from time to time, and checks it: what nobody reads would be found damaged only when it is needed.
+ * Periodically reads and checks all that is stored: damage in rows that nobody reads would be found only when they are needed.
  *
- * Owns: how far the pass under way has come. Invariants:
- * 1. It reads a bounded number of bytes a second, so that the disk is left to writes and reads.
- * 2. A finding is reported for the group that the row belongs to, as damage found by a read is.
+ * Owns: the position of the running pass.
+ *
+ * Invariants:
+ * 1. It reads a bounded number of bytes per second, so that it does not slow down other reads and writes.
+ * 2. Damage is reported for the group that the row belongs to, like damage found by a read.
  */
-import { batchIsIntact, ConclaveError, type GroupId, limits, unseal } from '@conclave/protocol';
+import { batchIsIntact, ConclaveError, type GroupId, limits, removeChecksum } from '@conclave/protocol';
 import { chunkIsIntact, corrupt, groupOfKey, indexOfKey, isBatchKey, isChunkKey, type Row } from './core/index.js';
 
 export interface ScrubberOptions {
-  /** Between the beginnings of two passes; 0: never. */
+  /** Between the starts of two passes, in milliseconds; 0: never. */
   readonly intervalMs: number;
-  /** Before the first one. */
+  /** Before the first pass, in milliseconds. */
   readonly firstAfterMs: number;
   readonly bytesPerSecond: number;
 }
 
 export interface ScrubberDependencies {
-  readonly rowsBehind: (key: string, maxBytes: number) => Promise<readonly Row[]>;
-  /** Something of this group is damaged; undefined: of what all groups share. */
+  readonly rowsAfter: (key: string, maxBytes: number) => Promise<readonly Row[]>;
+  /** A row of this group is damaged; undefined: a row that all groups share. */
   readonly onDamage: (groupId: GroupId | undefined, message: string) => void;
-  /** A pass is over. */
+  /** A pass has ended. */
   readonly onPass: (rows: number, bytes: number) => void;
 }
 
@@ -44,7 +46,7 @@ export class Scrubber {
   }
 
   private wait(ms: number): void {
-    // Node's timers end below 25 days.
+    // Timers of Node are limited to 25 days.
     this.timer = setTimeout(() => void this.pass(), Math.min(ms, 2 ** 31 - 1)).unref();
   }
 
@@ -68,15 +70,15 @@ export class Scrubber {
     this.wait(Math.max(0, this.options.intervalMs - (performance.now() - beganMs)));
   }
 
-  /** The next rows; undefined where they cannot be read. */
+  /** The next rows; undefined: they cannot be read. */
   private async piece(key: string): Promise<readonly Row[] | undefined> {
     try {
-      return await this.dependencies.rowsBehind(key, limits.scrubBytes);
+      return await this.dependencies.rowsAfter(key, limits.scrubBytes);
     } catch (error) {
       if (error instanceof ConclaveError && error.code === 'ECORRUPT') {
         this.dependencies.onDamage(groupOfKey(key), error.message);
       }
-      // Anything else concerns reads and writes as well, which say so.
+      // Other errors concern all reads and writes, which report them.
       return undefined;
     }
   }
@@ -84,7 +86,7 @@ export class Scrubber {
   private check(row: Row): void {
     const groupId = groupOfKey(row.key);
     if (isIntact(row)) return;
-    const what = 'what is stored is damaged (bad checksum), as the scrub has found';
+    const what = 'the scrub found a damaged row (bad checksum)';
     this.dependencies.onDamage(
       groupId,
       corrupt(groupId ?? ('!' as GroupId), row.key, indexOfKey(row.key), what).message,
@@ -102,7 +104,7 @@ function isIntact({ key, value }: Row): boolean {
   if (isBatchKey(key)) return batchIsIntact(value);
   if (isChunkKey(key)) return chunkIsIntact(value);
   try {
-    unseal(value);
+    removeChecksum(value);
     return true;
   } catch {
     return false;

@@ -1,29 +1,29 @@
 /**
- * Which groups of a store were verified since its side file was missing or damaged. One small file, replaced as a whole; where it is
- * not there, nothing has to be verified.
+ * Which groups of a store were verified since its side file was missing or damaged. One small file, replaced as a whole; without
+ * it, no group needs verification.
  */
 import { open, readFile, rename } from 'node:fs/promises';
 import type { GroupId } from '@conclave/protocol';
 
 export class VerifiedGroups {
-  /** Undefined: nothing has to be verified. */
+  /** Undefined: no group needs verification. */
   private verified: Set<GroupId> | undefined;
   private lastWrite: Promise<void> = Promise.resolve();
 
   constructor(private readonly file: string) {}
 
-  /** From now on all groups have to be. */
+  /** From now on all groups need verification. */
   begin(): Promise<void> {
     this.verified = new Set();
     return this.write();
   }
 
-  /** Reads what earlier runs have left. */
+  /** Reads the file of earlier runs. */
   async open(): Promise<void> {
     try {
       this.verified = new Set(JSON.parse(await readFile(this.file, 'utf8')) as GroupId[]);
     } catch (error) {
-      // A file that cannot be read says that something has to be verified.
+      // A file that cannot be read means that all groups need verification.
       this.verified = (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : new Set();
     }
   }

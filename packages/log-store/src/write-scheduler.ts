@@ -1,47 +1,47 @@
 /**
- * Group commit: the writes of all groups of a process that arrive while one is being synced go into the next one.
+ * Group commit: writes of all groups of a process that arrive while one is being synced are joined into the next one.
  *
  * Invariants:
  * 1. One write of the storage runs at a time.
  * 2. The writes of a group keep their order; a group has at most one outstanding.
- * 3. A truncation is worked out from what is stored when it is written, and goes with what is put.
+ * 3. The rows that a truncation deletes are determined from what is stored when it is written, in the same write as the puts.
  */
 import { asLogIndex } from '@conclave/protocol';
-import { type PlainOperation, type StorageOperation, truncationOperations, type WriteNote } from './core/index.js';
+import { type DurabilityNote, type PlainOperation, type StorageOperation, truncationOperations } from './core/index.js';
 import type { LogStorage } from './log-storage.js';
 
 interface Submission {
   readonly operations: readonly StorageOperation[];
-  readonly note: WriteNote;
+  readonly note: DurabilityNote;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** A submission with its truncations worked out. */
+/** A submission with the rows that its truncations delete. */
 interface Prepared {
   readonly submission: Submission;
   readonly operations: readonly PlainOperation[];
 }
 
 export class WriteScheduler {
-  /** Writes that were asked for, and how many of the storage they took. */
+  /** Writes that groups requested, and the writes of the storage that they took. */
   readonly counts = { submitted: 0, synced: 0 };
   private waiting: Submission[] = [];
   private running: Promise<void> | undefined;
 
   constructor(private readonly storage: LogStorage) {}
 
-  /** Settled once all of it is synced. Rejected with what the storage says, or ECORRUPT where a truncation finds damage. */
-  submit(operations: readonly StorageOperation[], note: WriteNote): Promise<void> {
+  /** Resolves once all of it is synced. Rejects with the error of the storage, or ECORRUPT if a truncation finds damage. */
+  submit(operations: readonly StorageOperation[], note: DurabilityNote): Promise<void> {
     this.counts.submitted += 1;
     return new Promise((resolve, reject) => {
       this.waiting.push({ operations, note, resolve, reject });
-      // Begun a little later, so that groups that are idle at the same moment share the sync.
+      // Delayed a little, so that groups that become idle at the same moment share the sync.
       this.running ??= Promise.resolve().then(() => this.run());
     });
   }
 
-  /** Settled when nothing is being written any more. */
+  /** Resolves when no write is running or waiting. */
   async drained(): Promise<void> {
     await this.running;
   }

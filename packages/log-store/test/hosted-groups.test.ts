@@ -1,10 +1,10 @@
 import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, type HostedGroup, limits } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
-import { batchKey, hostedGroupsKey, metaKey, type WriteNote } from '../src/core/index.js';
+import { batchKey, type DurabilityNote, hostedGroupsKey, metaKey } from '../src/core/index.js';
 import { HostedGroups } from '../src/hosted-groups.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
 import { MemoryLogStorage } from '../src/memory-log-storage.js';
-import { makeFolder } from './folder.js';
+import { makeFolder } from './temporary-folder.js';
 
 const orders = asGroupId('orders');
 const bills = asGroupId('bills');
@@ -26,7 +26,7 @@ describe('HostedGroups', () => {
     expect([groups.version, groups.groups]).toEqual([0, []]);
     await groups.add(hosting(orders, 'first'));
     await groups.add(hosting(bills));
-    await groups.letGo(orders);
+    await groups.release(orders);
     await groups.remove(orders);
     await groups.add(hosting(orders, 'second'));
     const again = await HostedGroups.open(storage);
@@ -40,7 +40,7 @@ describe('HostedGroups', () => {
     await groups.add(hosting(orders));
     await storage.write([...fill(orders, limits.groupDeleteKeys * 2 + 1), ...fill(bills, 2)]);
     expect(await groups.holds(orders)).toBe(true);
-    await groups.letGo(orders);
+    await groups.release(orders);
     await groups.remove(orders);
     expect(await groups.holds(orders)).toBe(false);
     expect([...storage.rows.keys()].toSorted()).toEqual(
@@ -55,7 +55,7 @@ describe('HostedGroups', () => {
     const filled = storage.write(fill(orders, 2));
     storage.sync();
     await filled;
-    const leaving = groups.letGo(orders);
+    const leaving = groups.release(orders);
     storage.sync();
     await leaving;
     const removing = groups.remove(orders);
@@ -87,7 +87,7 @@ describe('HostedGroups', () => {
 
   it('leave LevelDB with nothing that looks lost, when a group has gone whose entries were the last write', async () => {
     const folder = await makeFolder();
-    const note: WriteNote = {
+    const note: DurabilityNote = {
       group_id: orders,
       last_index: asLogIndex(1),
       term: asTerm(1),
@@ -100,7 +100,7 @@ describe('HostedGroups', () => {
       const groups = await HostedGroups.open(storage);
       await groups.add(hosting(orders));
       await storage.write([{ type: 'put', key: batchKey(orders, 1), value: new Uint8Array([1]) }], [note]);
-      await groups.letGo(orders);
+      await groups.release(orders);
       await groups.remove(orders);
       await storage.close();
       const again = new LevelLogStorage({ folder: folder.path });

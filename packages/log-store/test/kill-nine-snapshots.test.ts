@@ -5,11 +5,11 @@
 import path from 'node:path';
 import { asGroupId, asLogIndex, asPeerId, batchFrom, batchHeader, snapshotChecksum } from '@conclave/protocol';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { chunkKey, isBatchKey, type LogState, leftoversOf } from '../src/core/index.js';
+import { chunkKey, garbageOf, isBatchKey, type LogState } from '../src/core/index.js';
 import { checkedBatch, stateFromRows } from '../src/core/records.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
-import { makeFolder } from './folder.js';
 import { bundled, killChildren, runAndKill } from './killed-child.js';
+import { makeFolder } from './temporary-folder.js';
 
 const rounds = 10;
 const groupId = asGroupId('main');
@@ -18,7 +18,7 @@ let program: string;
 
 beforeAll(async () => {
   folder = await makeFolder();
-  program = await bundled('snapshot-writer', path.join(folder.path, 'program'));
+  program = await bundled('killed-snapshot-writer', path.join(folder.path, 'program'));
 }, 60_000);
 
 afterAll(async () => {
@@ -96,7 +96,7 @@ it(`promise 16: keeps its log and its snapshot through ${rounds} times kill -9`,
     // Every other time what it has left behind is for the next run to clear away.
     if (round % 2 === 1) continue;
     await withStorage(data, async (storage, state) => {
-      await storage.clear(groupId, leftoversOf(state));
+      await storage.purge(groupId, garbageOf(state));
       const after = await storage.keysOf(groupId, 1e6);
       const batches = after.filter(isBatchKey).length;
       expect(batches).toBeGreaterThan(0);

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { asGroupId, asLogIndex, batchIsIntact } from '@conclave/protocol';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { LevelLogStorage } from '../src/level-log-storage.js';
-import { makeFolder } from './folder.js';
 import { bundled, killChildren, runAndKill } from './killed-child.js';
+import { makeFolder } from './temporary-folder.js';
 
 const groups = ['one', 'two', 'three'];
 const rounds = 8;
@@ -13,7 +13,7 @@ let writer: string;
 
 beforeAll(async () => {
   folder = await makeFolder();
-  writer = await bundled('writer', path.join(folder.path, 'program'));
+  writer = await bundled('killed-writer', path.join(folder.path, 'program'));
 }, 60_000);
 
 afterAll(async () => {

@@ -3,16 +3,16 @@ import path from 'node:path';
 import { asGroupId, asLogIndex, asPeerId, asSession, asTerm, batchIsIntact } from '@conclave/protocol';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { batchKey, chunkKey, metaKey, type PlainOperation, type WriteNote } from '../src/core/index.js';
+import { batchKey, chunkKey, type DurabilityNote, metaKey, type PlainOperation } from '../src/core/index.js';
 import { damageIn } from '../src/level-log-check.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
 import { Scrubber } from '../src/scrubber.js';
-import { makeFolder } from './folder.js';
-import { batch } from './store-on-a-bench.js';
+import { batch } from './store-harness.js';
+import { makeFolder } from './temporary-folder.js';
 
 const main = asGroupId('main');
 
-function noteOf(lastIndex: number): WriteNote {
+function noteOf(lastIndex: number): DurabilityNote {
   const voted_for = asPeerId('n3');
   return { group_id: main, last_index: asLogIndex(lastIndex), term: asTerm(7), voted_for, session: asSession(2) };
 }
@@ -133,7 +133,7 @@ describe('a LevelDB that is not what it was', () => {
     await close();
     await writeFile(file, '');
     await reopen(warnings);
-    expect(warnings).toEqual(['nothing was noted of the last write: a loss cannot be told']);
+    expect(warnings).toEqual(['there is no record of the last write: a loss of data cannot be detected']);
   });
 
   it('is refused where a bit of its log has flipped, and the error says where', async () => {
@@ -261,7 +261,7 @@ describe('a LevelDB that is not what it was', () => {
     const rows = await new Promise((resolve) => {
       const options = { intervalMs: 60_000, firstAfterMs: 0, bytesPerSecond: 1e9 };
       const scrubber = new Scrubber(options, {
-        rowsBehind: (key, maxBytes) => open.rowsBehind(key, maxBytes),
+        rowsAfter: (key, maxBytes) => open.rowsAfter(key, maxBytes),
         onDamage: (...damage) => found.push(damage),
         onPass: (count) => {
           scrubber.stop();
@@ -295,7 +295,7 @@ describe('a LevelDB that is not what it was', () => {
     await before.close();
     const warnings: string[] = [];
     const opened = await reopen(warnings);
-    expect(warnings).toEqual([expect.stringContaining('are moved'), expect.stringContaining('were moved')]);
+    expect(warnings).toEqual([expect.stringContaining('moving the entries'), expect.stringContaining('were moved')]);
     const range = { fromIndex: asLogIndex(1), lastIndex: asLogIndex(99), maxBytes: 1e6, maxBatches: 99 };
     for (const group of [main, other]) {
       const expected = Array.from({ length: count }, (_, at) => ({ key: batchKey(group, at + 1) }));

@@ -4,12 +4,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   batchKey,
   chunkKey,
+  type DurabilityNote,
   indexedKey,
   metaKey,
   type PlainOperation,
   type Row,
   snapshotKey,
-  type WriteNote,
 } from '../src/core/index.js';
 import type { LogStorage } from '../src/log-storage.js';
 
@@ -21,7 +21,7 @@ export interface Ground {
 
 const main = asGroupId('main');
 
-function note(groupId: GroupId = main): WriteNote {
+function note(groupId: GroupId = main): DurabilityNote {
   return { group_id: groupId, last_index: asLogIndex(0), term: asTerm(0), voted_for: '', session: asSession(1) };
 }
 
@@ -229,7 +229,7 @@ export function describeLogStorage(name: string, makeGround: () => Promise<Groun
       for (const [upTo, left] of cases) {
         const puts = all.flatMap((first) => [put(batchKey(main, first), first), put(batchKey(other, first), first)]);
         await storage.write(puts, [note()]);
-        await storage.clear(main, { upTo: asLogIndex(upTo), lastSlot: 0, keptSlots: [] });
+        await storage.purge(main, { upTo: asLogIndex(upTo), lastSlot: 0, keptSlots: [] });
         await reopen();
         expect(await storage.batchKeysFrom(main, asLogIndex(0)), `up to ${upTo}`).toEqual(
           left.map((first) => batchKey(main, first)),
@@ -255,7 +255,7 @@ export function describeLogStorage(name: string, makeGround: () => Promise<Groun
           slots.flatMap((slot) => [put(chunkKey(main, slot, 0), slot), put(chunkKey(main, slot, 7), slot)]),
           [note()],
         );
-        await storage.clear(main, { upTo: asLogIndex(0), lastSlot: 4, keptSlots });
+        await storage.purge(main, { upTo: asLogIndex(0), lastSlot: 4, keptSlots });
         await reopen();
         const found: number[] = [];
         for (const slot of slots) {
@@ -273,7 +273,7 @@ export function describeLogStorage(name: string, makeGround: () => Promise<Groun
         firsts.map((first) => put(batchKey(main, first), 1)),
         [note()],
       );
-      const clearing = storage.clear(main, { upTo: asLogIndex(150), lastSlot: 1, keptSlots: [] });
+      const clearing = storage.purge(main, { upTo: asLogIndex(150), lastSlot: 1, keptSlots: [] });
       const later = [201, 202, 203].map((first) =>
         storage.write([put(batchKey(main, first), 1), put(chunkKey(main, 2, first), 1)], [note()]),
       );

@@ -1,7 +1,7 @@
 import { LevelLogStorage } from '../src/level-log-storage.js';
 import { MemoryLogStorage } from '../src/memory-log-storage.js';
-import { makeFolder } from './folder.js';
 import { describeLogStorage } from './log-storage-conformance.js';
+import { makeFolder } from './temporary-folder.js';
 
 describeLogStorage('in memory', async () => {
   const storage = new MemoryLogStorage();

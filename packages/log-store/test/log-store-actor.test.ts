@@ -5,15 +5,15 @@ import { asLogIndex, type Message, type MessageName } from '@conclave/protocol';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { batchKey } from '../src/core/index.js';
-import { DiskWatch } from '../src/disk-watch.js';
+import { DiskMonitor } from '../src/disk-monitor.js';
 import { LevelLogStorage } from '../src/level-log-storage.js';
 import type { LogStorage } from '../src/log-storage.js';
 import { LogStoreActor } from '../src/log-store-actor.js';
 import { MemoryLogStorage } from '../src/memory-log-storage.js';
 import { WriteScheduler } from '../src/write-scheduler.js';
-import { makeFolder } from './folder.js';
 import { bringing, readSnapshot, snapshotOf, type TestSnapshot } from './snapshots.js';
-import { append, batch, brief, groupId, leader, open, read, self, tick } from './store-on-a-bench.js';
+import { append, batch, brief, groupId, leader, open, read, self, tick } from './store-harness.js';
+import { makeFolder } from './temporary-folder.js';
 
 /** Hears what one actor is sent, and waits for what it wants. */
 class Ear {
@@ -46,8 +46,8 @@ describe('the log-store as an actor', () => {
     ballotBox = new Ear();
     failures = [];
     ends = [() => transport.close()];
-    transport.listen({ groupId, peerId: self, actor: 'node' }, node.receive);
-    transport.listen({ groupId, peerId: leader, actor: 'ballot-box' }, ballotBox.receive);
+    transport.subscribe({ groupId, peerId: self, actor: 'node' }, node.receive);
+    transport.subscribe({ groupId, peerId: leader, actor: 'ballot-box' }, ballotBox.receive);
   });
 
   afterEach(async () => {
@@ -67,7 +67,7 @@ describe('the log-store as an actor', () => {
       log: silentLog,
       fail,
     } as const;
-    const disk = new DiskWatch({ folder: import.meta.dirname, reserveBytes: 0 });
+    const disk = new DiskMonitor({ folder: import.meta.dirname, reserveBytes: 0 });
     const actor = new LogStoreActor(context, { storage, scheduler: new WriteScheduler(storage), disk });
     ends.push(() => actor.stop());
     actor.start();

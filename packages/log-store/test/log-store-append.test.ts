@@ -19,7 +19,7 @@ import {
   storeId,
   tick,
   vote,
-} from './store-on-a-bench.js';
+} from './store-harness.js';
 
 describe('an append', () => {
   it('is written with one put a batch and one for the group, and acknowledged only after the sync', () => {

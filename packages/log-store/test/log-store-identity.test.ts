@@ -1,13 +1,13 @@
 /** What an operator does to a store, whose store it is, and how much room it has. */
 import {
+  addChecksum,
   asLogIndex,
   asPeerId,
   asSession,
   asTerm,
   type GroupUid,
   type LogStoreMessage,
-  seal,
-  unseal,
+  removeChecksum,
 } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { LogStoreCore } from '../src/core/index.js';
@@ -28,7 +28,7 @@ import {
   sends,
   storeId,
   vote,
-} from './store-on-a-bench.js';
+} from './store-harness.js';
 
 function frame(seq: number, session = 1) {
   return { group_id: groupId, store_id: storeId, session: asSession(session), link: 1, seq };
@@ -250,10 +250,10 @@ describe('a store and its peer', () => {
 
   it('of version 1 knows no name, and takes on that of the first peer that opens it', () => {
     const bench = withThreeEntries();
-    const meta = unseal(bench.storage.rows.get('main/m') as Uint8Array) as Record<string, unknown>;
+    const meta = removeChecksum(bench.storage.rows.get('main/m') as Uint8Array) as Record<string, unknown>;
     const { peer_id, base_index, base_term, last_slot, incoming, read_only, ...first } = meta;
     expect([peer_id, base_index, base_term, last_slot, incoming, read_only]).toEqual(['n1', 0, 0, 0, null, false]);
-    bench.storage.rows.set('main/m', seal({ ...first, version: 1 }));
+    bench.storage.rows.set('main/m', addChecksum({ ...first, version: 1 }));
     bench.restart('run-2');
     expect(openedIn(bench.store(open('nonce-2', 'run-2', 1)))).toMatchObject({ last_index: 3, base_index: 0 });
     expect(startedAs(bench, 'n7').core.health().reason).toMatch(/made for the peer n1/);
@@ -261,7 +261,8 @@ describe('a store and its peer', () => {
 
   it('promise 31: is stored as version 3, which the first version refuses, from the first entry of a higher level on', () => {
     const bench = withThreeEntries();
-    const version = () => (unseal(bench.storage.rows.get('main/m') as Uint8Array) as { version: number }).version;
+    const version = () =>
+      (removeChecksum(bench.storage.rows.get('main/m') as Uint8Array) as { version: number }).version;
     expect(version()).toBe(2);
     const raised = configurationBatch(4, 3, { ...configurationOf('n1', 'n2', 'n3'), level: 1 });
     bench.store(append({ seq: 3, term: 3, verified: 4, batches: [raised] }));
@@ -272,8 +273,8 @@ describe('a store and its peer', () => {
 
   it('of a version that is not known yet is refused', () => {
     const bench = withThreeEntries();
-    const meta = unseal(bench.storage.rows.get('main/m') as Uint8Array) as Record<string, unknown>;
-    bench.storage.rows.set('main/m', seal({ ...meta, version: 4, last_index: asLogIndex(3) }));
+    const meta = removeChecksum(bench.storage.rows.get('main/m') as Uint8Array) as Record<string, unknown>;
+    bench.storage.rows.set('main/m', addChecksum({ ...meta, version: 4, last_index: asLogIndex(3) }));
     expect(startedAs(bench, self).core.health().reason).toBe(
       'EINVAL: group main is stored in version 4, and this build reads up to 3: run a newer one',
     );

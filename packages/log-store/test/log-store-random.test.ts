@@ -1,13 +1,13 @@
 /**
  * Random lives of a log-store, each from a seed: appends, truncations, votes, commits, snapshots taken and installed,
- * writes that are cut off by a crash or overtaken by another session, leftovers that are cleared away some time. What
+ * writes that are cut off by a crash or overtaken by another session, garbage that are cleared away some time. What
  * comes back must be the log as it was after some message, none that was acknowledged missing.
  */
 import { asLogIndex, batchFrom, batchHeader, type Message } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { chunkKey } from '../src/core/index.js';
 import { chunkMessage, endMessage, type Source, snapshotOf, type TestSnapshot } from './snapshots.js';
-import { append, batch, groupId, type Opened, open, openedIn, StoreOnABench, vote } from './store-on-a-bench.js';
+import { append, batch, groupId, type Opened, open, openedIn, StoreOnABench, vote } from './store-harness.js';
 
 /** What a node believes after a message: the term of each entry, its own term and vote, and what is committed. */
 interface Belief {

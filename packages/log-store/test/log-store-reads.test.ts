@@ -1,6 +1,6 @@
 import { limits } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
-import { append, batch, brief, open, read, StoreOnABench, sends, vote } from './store-on-a-bench.js';
+import { append, batch, brief, open, read, StoreOnABench, sends, vote } from './store-harness.js';
 
 /** Entries 1 to 3 of term 1, 4 to 6 and 7 to 9 of term 2. */
 const batches = [batch(1, 3, 1), batch(4, 3, 2), batch(7, 3, 2)];

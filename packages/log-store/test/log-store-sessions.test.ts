@@ -15,7 +15,7 @@ import {
   storeId,
   tick,
   vote,
-} from './store-on-a-bench.js';
+} from './store-harness.js';
 
 const hello = { name: 'log-store.hello', body: { group_id: groupId, nonce: 'any' } } as const;
 

@@ -16,7 +16,7 @@ import {
   storedBatchKeys,
   storedChunkKeys,
   vote,
-} from './store-on-a-bench.js';
+} from './store-harness.js';
 
 /** Entries 1 to 4 of term 1, 5 to 12 of term 2; committed up to 10. */
 function withTwelveEntries(): StoreOnABench {

@@ -13,7 +13,7 @@ import {
   sends,
   storedBatchKeys,
   tick,
-} from './store-on-a-bench.js';
+} from './store-harness.js';
 
 /** Entries 1 to 10 of term 1, in batches of five. */
 function withTenEntries(): StoreOnABench {

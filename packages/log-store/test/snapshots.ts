@@ -11,7 +11,7 @@ import {
   type SnapshotHead,
   snapshotChecksum,
 } from '@conclave/protocol';
-import { configurationOf, groupId, groupUid, storeId } from './store-on-a-bench.js';
+import { configurationOf, groupId, groupUid, storeId } from './store-harness.js';
 
 export type Source = 'taken' | 'installed';
 

@@ -7,19 +7,19 @@ import {
   type ActorContext,
   type Connection,
   CoreRunner,
-  drawIncarnation,
   type EndpointCounts,
   generateId,
   type Health,
   instant,
-  type Listening,
   MicroService,
   newEndpointCounts,
+  newIncarnation,
   type OwnEffect,
   type Request,
   type RequestAddress,
-  type Requests,
+  type RequestServer,
   type ServedSubject,
+  type Subscription,
   type WatchPublisher,
 } from '@conclave/actor';
 import type {
@@ -33,11 +33,11 @@ import type {
   WatchRequest,
 } from '@conclave/actor/core';
 import {
+  type Api,
   adminCommands,
   type Caller,
   ConclaveError,
   type ConclaveEvent,
-  type Door,
   type ErrorBody,
   type GroupUid,
   isAdminCommand,
@@ -75,7 +75,7 @@ export interface NodeActorDependencies {
   /** Understands requests to the state machine. */
   readonly service: Service;
   readonly connection: Connection;
-  readonly requests: Requests;
+  readonly requests: RequestServer;
   /** Of Conclave, for discovery. */
   readonly version: string;
 }
@@ -97,12 +97,12 @@ export class NodeActor implements Actor {
   private readonly watchPublisher: WatchPublisher;
   private peerDoor: ServedSubject[] = [];
   private groupDoor: ServedSubject[] = [];
-  private ledHistories: Listening | undefined;
+  private ledHistories: Subscription | undefined;
   private isStopping = false;
   /** The leader's, where it is heard. */
-  private feed: Listening | undefined;
+  private feed: Subscription | undefined;
   /** Which histories are led, where this peer is outside the group. */
-  private leaders: Listening | undefined;
+  private leaders: Subscription | undefined;
 
   constructor(
     private readonly context: ActorContext,
@@ -155,7 +155,7 @@ export class NodeActor implements Actor {
   }
 
   private makeRunner(divergence?: Divergence): [ServingCore, CoreRunner<NodeInput, NodeEffect>] {
-    const core = this.dependencies.makeCore(drawIncarnation(), divergence);
+    const core = this.dependencies.makeCore(newIncarnation(), divergence);
     return [core, new CoreRunner(core, this.context, (effect) => this.perform(effect))];
   }
 
@@ -176,7 +176,7 @@ export class NodeActor implements Actor {
         this.publishWatch(effect);
         break;
       case 'publish_led_history':
-        this.dependencies.requests.publishLedHistory(effect.body);
+        this.dependencies.requests.announceHistory(effect.body);
         break;
       case 'serve':
         this.serveGroup(effect.group);
@@ -231,8 +231,8 @@ export class NodeActor implements Actor {
   }
 
   /** Hears which histories are led under this group's name. */
-  private hearLedHistories(runner: CoreRunner<NodeInput, NodeEffect>): Listening {
-    return this.dependencies.requests.hearLedHistories(this.context.groupId, (body) =>
+  private hearLedHistories(runner: CoreRunner<NodeInput, NodeEffect>): Subscription {
+    return this.dependencies.requests.subscribeToHistories(this.context.groupId, (body) =>
       runner.enqueue({ type: 'led_history', body }),
     );
   }
@@ -243,7 +243,7 @@ export class NodeActor implements Actor {
     this.feed = undefined;
     if (peerId === '') return;
     const { groupId, transport } = this.context;
-    const feed = transport.overhear({ groupId, peerId, name: 'feed.append' }, (message, bytes) =>
+    const feed = transport.subscribeToPeerFeed({ groupId, peerId, name: 'feed.append' }, (message, bytes) =>
       runner.deliver(message, bytes),
     );
     this.feed = feed;
@@ -258,7 +258,7 @@ export class NodeActor implements Actor {
   ): Promise<void> {
     const { requests } = this.dependencies;
     const { groupId } = this.context;
-    const subject = requests.subject({ groupId, door: 'admin' }, 'status');
+    const subject = requests.subject({ groupId, api: 'admin' }, 'status');
     const [answer, hosts] = await Promise.all([requests.ask(subject, {}, askTimeoutMs), requests.hostsOf(groupId)]);
     const parsed = StatusReply.safeParse(answer);
     const status = parsed.success ? parsed.data : null;
@@ -282,7 +282,7 @@ export class NodeActor implements Actor {
   // ---- the door ----------------------------------------------------------------------------------
 
   private openDoors(asked: Asked): ServedSubject[] {
-    const doors: readonly Door[] = ['admin', 'kv'];
+    const doors: readonly Api[] = ['admin', 'kv'];
     return doors.map((door) => {
       const counts = newEndpointCounts();
       const name = endpointName(asked, door);
@@ -294,7 +294,7 @@ export class NodeActor implements Actor {
   }
 
   /** Takes a request in, or refuses it, before it is decoded: its turn comes behind what actors say to each other. */
-  private onRequest(asked: Asked, door: Door, request: Request): void {
+  private onRequest(asked: Asked, door: Api, request: Request): void {
     const reads = this.changesNothing(door, request.name);
     if (this.isStopping) return request.refuse(ofRequest(stopping, !reads));
     const id = this.open.add(request, reads, () =>
@@ -303,13 +303,13 @@ export class NodeActor implements Actor {
     if (id !== undefined) this.runner.enqueueRequest(() => this.read(asked, door, request, id));
   }
 
-  private changesNothing(door: Door, name: string): boolean {
+  private changesNothing(door: Api, name: string): boolean {
     if (door === 'admin') return isAdminCommand(name) && readCommands.includes(name);
     return this.dependencies.service.reads?.(name) ?? false;
   }
 
   /** Decodes a request. @returns what the core is given; undefined: the request is refused */
-  private read(asked: Asked, door: Door, request: Request, id: number): NodeInput | undefined {
+  private read(asked: Asked, door: Api, request: Request, id: number): NodeInput | undefined {
     try {
       return door === 'admin' ? this.readAdmin(asked, request, id) : this.readService(asked, request, id);
     } catch (error) {
@@ -416,9 +416,9 @@ export class NodeActor implements Actor {
     return { ...summary, lag: Math.max(0, summary.commit_index - summary.applied_index) };
   }
 
-  private address(asked: Asked, door: Door): RequestAddress {
+  private address(asked: Asked, door: Api): RequestAddress {
     const { groupId, peerId } = this.context;
-    return asked === 'group' ? { groupId, door } : { groupId, peerId, door };
+    return asked === 'group' ? { groupId, api: door } : { groupId, peerId, api: door };
   }
 }
 
@@ -428,7 +428,7 @@ function audited(command: string, caller: Caller, error: ErrorBody | undefined):
   return { name: 'admin_command', detail: { command, outcome, code: error?.code ?? '', caller } };
 }
 
-function endpointName(asked: Asked, door: Door): string {
+function endpointName(asked: Asked, door: Api): string {
   return `${asked}-${door}`;
 }
 

@@ -1,4 +1,4 @@
-import { Connection, InProcessTransport, type LineLog, Requests, silentLog } from '@conclave/actor';
+import { Connection, InProcessTransport, type LineLog, RequestServer, silentLog } from '@conclave/actor';
 import type { Service } from '@conclave/actor/core';
 import {
   asGroupId,
@@ -182,7 +182,7 @@ async function start(log: LineLog = silentLog): Promise<void> {
       },
       service,
       connection,
-      requests: new Requests(connection, subjects, log),
+      requests: new RequestServer(connection, subjects, log),
       version: '1.2.3',
     },
   );

@@ -1,18 +1,18 @@
-/** What is observed waits in a bounded buffer until somebody looks. */
+/** Observed events or messages wait in a bounded buffer until they are read. */
 import { limits } from '@conclave/protocol';
 
 /**
- * Iterate over it to see what comes. It ends when it is closed, or when the connection is. The iteration rejects with ConclaveError
- * EPERM where NATS does not permit the subscription to this login; so does `ready`.
+ * Iterate over it to read what is observed. It ends when it is closed, or when the connection is. The iteration rejects with ConclaveError
+ * EPERM if NATS does not permit the subscription to this login; so does `ready`.
  */
 export interface Observation<T> extends AsyncIterable<T> {
-  /** What came while the buffer was full: the oldest went. */
+  /** How many were dropped, oldest first, because the buffer was full. */
   readonly dropped: number;
-  /** What came and was not what its schema says, or bears a name that is none. */
+  /** How many did not match their schema, or had an unknown name. */
   readonly malformed: number;
-  /** Settled when the server knows of the subscription: what is published from then on is seen. */
+  /** Resolves when the server has the subscription: everything published from then on is observed. */
   readonly ready: Promise<void>;
-  /** Ends it; what is in the buffer can still be read. */
+  /** Ends the observation; the buffer can still be read. */
   close(): void;
 }
 
@@ -20,13 +20,13 @@ export interface Observation<T> extends AsyncIterable<T> {
  * The buffer of an observation.
  *
  * Invariants:
- * 1. At most `bound` things wait.
- * 2. Something waits only while nobody does.
+ * 1. At most `bound` items wait.
+ * 2. Items wait only while no reader does.
  */
 export class ObservedBuffer<T> implements AsyncIterable<T> {
   dropped = 0;
   private waiting: T[] = [];
-  /** Where in `waiting` the oldest is. */
+  /** The position of the oldest item in `waiting`. */
   private first = 0;
   private readers: { resolve: (result: IteratorResult<T>) => void; reject: (error: Error) => void }[] = [];
   private ended = false;
@@ -49,7 +49,7 @@ export class ObservedBuffer<T> implements AsyncIterable<T> {
     this.compact();
   }
 
-  /** `failure`: readers are told once they have read what waits. */
+  /** `failure`: readers get it once they have read the waiting items. */
   end(failure?: Error): void {
     if (!this.ended) this.failure = failure;
     this.ended = true;

@@ -3,7 +3,7 @@ import type { Msg, NatsConnection } from 'nats';
 import type { Observation } from './observation.js';
 import { subscribe } from './subscription.js';
 
-/** An event as it was published: its name and body, a discriminated union over all of them. */
+/** A published event: its name and body, a discriminated union over all of them. */
 export type ObservedEvent<E extends EventName = EventName> = {
   [N in E]: { readonly name: N; readonly body: EventBody<N> };
 }[E];
@@ -12,15 +12,15 @@ export interface ObserveOptions<E extends EventName> {
   readonly connection: NatsConnection;
   readonly groupId: string;
   readonly prefix?: string | undefined;
-  /** Only these; all unless given. */
+  /** Only these; all by default. */
   readonly events?: readonly E[] | undefined;
-  /** Called with each event as it comes, instead of keeping it for the iterator. */
+  /** Called with each event at once; then the iterator gets none. */
   readonly onEvent?: ((event: ObservedEvent<E>) => void) | undefined;
 }
 
 /**
  * Observes the events of a group, from now on. At most `limits.observedEvents` wait to be read.
- * @throws ZodError, ConclaveError where the group or the prefix is no name.
+ * @throws ZodError, ConclaveError if the group or the prefix is not a valid name
  */
 export function observe<E extends EventName = EventName>(options: ObserveOptions<E>): Observation<ObservedEvent<E>> {
   const subjects = new Subjects(options.prefix);
@@ -31,9 +31,9 @@ export function observe<E extends EventName = EventName>(options: ObserveOptions
     const parsed = subjects.parse(message.subject);
     const event = parsed?.type === 'event' ? readEvent(parsed.event, message.data) : undefined;
     if (parsed?.type !== 'event' || event === undefined || event.body.group_id !== groupId) return ['malformed'];
-    // A peer of the first version is not named in the subject.
+    // Subjects of the first version do not name the peer.
     if (parsed.from !== undefined && parsed.from !== event.body.peer_id) return ['malformed'];
-    // The subjects are those of the wanted names alone.
+    // The subjects are those of the wanted names only.
     return [event as ObservedEvent<E>];
   };
   return subscribe(options.connection, wanted, read, options.onEvent);

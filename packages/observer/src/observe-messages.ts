@@ -17,13 +17,13 @@ import type { Msg, NatsConnection } from 'nats';
 import type { Observation } from './observation.js';
 import { subscribe } from './subscription.js';
 
-/** A message between actors: to which peer, and what it says. */
+/** A message between actors: its recipient and its content. */
 export interface ObservedMessage {
   readonly peerId: PeerId;
-  /** The actor, or the feed that several hear; also the beginning of the message's name. */
+  /** The actor, or the feed that several actors receive; also the first part of the message's name. */
   readonly recipient: Recipient;
   readonly message: Message;
-  /** Of the encoded form. */
+  /** Size of the encoded form. */
   readonly bytes: number;
 }
 
@@ -31,19 +31,19 @@ export interface ObserveMessagesOptions {
   readonly connection: NatsConnection;
   readonly groupId: string;
   readonly prefix?: string | undefined;
-  /** Only messages to these peers; all unless given. */
+  /** Only messages to these peers; all by default. */
   readonly peers?: readonly string[] | undefined;
-  /** Only messages to these actors and feeds; all unless given. */
+  /** Only messages to these actors and feeds; all by default. */
   readonly recipients?: readonly (ActorKind | 'feed')[] | undefined;
-  /** Called with each message as it comes, instead of keeping it for the iterator. */
+  /** Called with each message at once; then the iterator gets none. */
   readonly onMessage?: ((message: ObservedMessage) => void) | undefined;
 }
 
 /**
- * Observes the messages between the actors of a group, from now on: those that are on NATS, so among actors in one
- * process only where it mirrors them; also those that come in bundles with other groups'; not those of peers of the first version. At most
+ * Observes the messages between the actors of a group, from now on: those on NATS, so messages among actors in one process only if
+ * it mirrors them; also those in bundles with other groups' messages; not those of peers of the first version. At most
  * `limits.observedEvents` wait to be read.
- * @throws ZodError, ConclaveError where the group or the prefix is no name.
+ * @throws ZodError, ConclaveError if the group or the prefix is not a valid name
  */
 export function observeMessages(options: ObserveMessagesOptions): Observation<ObservedMessage> {
   const subjects = new Subjects(options.prefix);
@@ -71,7 +71,7 @@ export function observeMessages(options: ObserveMessagesOptions): Observation<Ob
   return subscribe(options.connection, [subjects.groupMessages(groupId), subjects.bundles()], read, options.onMessage);
 }
 
-/** The group's messages of a bundle. */
+/** The group's messages in a bundle. */
 function readBundle(groupId: GroupId, data: Uint8Array): (Pick<ObservedMessage, 'message' | 'bytes'> | 'malformed')[] {
   const bundle = Bundle.safeParse(tryDecode(data));
   if (!bundle.success) return ['malformed'];

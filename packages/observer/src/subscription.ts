@@ -4,10 +4,10 @@ import { violationOf } from '@conclave/protocol/login';
 import type { Msg, NatsConnection } from 'nats';
 import { type Observation, ObservedBuffer } from './observation.js';
 
-/** What a message says, one thing or several: each read, or `malformed`. None is not wanted. */
+/** What a NATS message contains: items, or `malformed`. Empty: nothing that is wanted. */
 export type Reader<T> = (message: Msg) => readonly (T | 'malformed')[];
 
-/** @param onOne called for each thing at once; then the buffer stays empty. */
+/** @param onOne called for each item at once; then the buffer stays empty */
 export function subscribe<T extends object>(
   connection: NatsConnection,
   subjects: readonly string[],
@@ -37,11 +37,11 @@ export function subscribe<T extends object>(
     () => buffer.end(),
     () => buffer.end(),
   );
-  // NATS refuses a subscription before it answers what was sent behind it.
+  // NATS refuses a subscription before it replies to the flush after it.
   const ready = connection.flush().then(() => {
     if (failure !== undefined) throw failure;
   });
-  // Who does not wait for it need not hear that the connection was closed meanwhile.
+  // Callers that do not wait for it need not handle a connection that closes.
   ready.catch(() => undefined);
   return {
     [Symbol.asyncIterator]: () => buffer[Symbol.asyncIterator](),

@@ -6,7 +6,7 @@ import { BuildVersion, Levels } from './levels.js';
 import { limits } from './limits.js';
 import { Progress } from './messages.js';
 import { SnapshotHead, SnapshotId } from './snapshot.js';
-import { Bytes, Count, GroupId, GroupUid, LogIndex, PeerId, Session, StateDigest, StoreId, Term } from './words.js';
+import { Bytes, Count, GroupId, GroupUid, LogIndex, PeerId, Session, StateDigest, StoreId, Term } from './types.js';
 
 const timeout = { timeout_ms: z.number().int().min(1).max(86_400_000).optional() };
 /** Where given, the command is refused (EPERM) by any other leader. */
@@ -70,8 +70,14 @@ export type SnapshotPart = z.infer<typeof SnapshotPart>;
 export const Restart = z.object({ peer_id: PeerId, may: z.boolean(), reason: z.string() });
 export type Restart = z.infer<typeof Restart>;
 
-/** Why a peer takes no entries: an operator says so, or its disk has less room than the reserve. Empty: it takes them. */
-export const ReadOnlyReason = z.enum(['', 'told', 'disk']);
+/**
+ * Why a peer accepts no entries: an operator made it read-only, or its disk has less free space than the reserve. Empty: it
+ * accepts them. The first version says `told` for `operator`.
+ */
+export const ReadOnlyReason = z.preprocess(
+  (reason) => (reason === 'told' ? 'operator' : reason),
+  z.enum(['', 'operator', 'disk']),
+);
 export type ReadOnlyReason = z.infer<typeof ReadOnlyReason>;
 
 /** What came of comparing the members' states behind one entry. */

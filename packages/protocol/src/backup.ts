@@ -1,7 +1,7 @@
 /** What stands in front of a backup: whose state it is, and which snapshot of it. */
 import { z } from 'zod';
 import { SnapshotHead, SnapshotId } from './snapshot.js';
-import { GroupId, GroupUid, PeerId } from './words.js';
+import { GroupId, GroupUid, PeerId } from './types.js';
 
 export const BackupHead = z.object({
   group_id: GroupId,

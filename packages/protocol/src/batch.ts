@@ -20,7 +20,7 @@
 import { crc32 } from 'node:zlib';
 import { ConclaveError, invariant } from './errors.js';
 import { limits } from './limits.js';
-import { asLogIndex, asTerm, type LogIndex, type Term } from './words.js';
+import { asLogIndex, asTerm, type LogIndex, type Term } from './types.js';
 
 export const batchHeaderBytes = 28;
 const versionOfLevel0 = 1;
@@ -133,7 +133,7 @@ export function batchUpTo(bytes: Uint8Array, last: LogIndex): Uint8Array {
   const header = batchHeader(bytes);
   invariant(last >= header.first, 'something of the batch is left');
   if (last >= header.last) return bytes;
-  return recut(bytes, header.first, batchPayloads(bytes).slice(0, last - header.first + 1));
+  return withEntries(bytes, header.first, batchPayloads(bytes).slice(0, last - header.first + 1));
 }
 
 /** The batch of those entries that have an index of at least `first`. */
@@ -141,11 +141,11 @@ export function batchFrom(bytes: Uint8Array, first: LogIndex): Uint8Array {
   const header = batchHeader(bytes);
   invariant(first <= header.last, 'something of the batch is left');
   if (first <= header.first) return bytes;
-  return recut(bytes, first, batchPayloads(bytes).slice(first - header.first));
+  return withEntries(bytes, first, batchPayloads(bytes).slice(first - header.first));
 }
 
 /** A batch with these of its entries. Version and kind stay as they are: they may be of a later version. */
-function recut(bytes: Uint8Array, first: LogIndex, payloads: readonly Uint8Array[]): Uint8Array {
+function withEntries(bytes: Uint8Array, first: LogIndex, payloads: readonly Uint8Array[]): Uint8Array {
   const cut = encodeBatch('commands', asTerm(0), first, payloads);
   // Version, kind, level and term.
   cut.set(bytes.subarray(4, 16), 4);

@@ -6,7 +6,7 @@ import { encodeBatch } from './batch.js';
 import { decode, encode } from './codec.js';
 import { ConclaveError } from './errors.js';
 import { limits } from './limits.js';
-import { Count, GroupUid, type LogIndex, PeerId, StoreId, Term } from './words.js';
+import { Count, GroupUid, type LogIndex, PeerId, StoreId, Term } from './types.js';
 
 /** A peer of a configuration with the store that its votes and acknowledgements must come from. */
 export const Member = z.object({ peer_id: PeerId, store_id: StoreId });
@@ -80,7 +80,7 @@ export function readConfiguration(payload: Uint8Array): Configuration | undefine
 }
 
 /** Why this build cannot do all that a configuration's entry says; empty: it can. */
-export function obstacleInConfiguration(payload: Uint8Array): string {
+export function configurationProblem(payload: Uint8Array): string {
   const read = readConfiguration(payload);
   if (read === undefined) return 'a configuration that this build cannot read';
   const unknown = unknownFields(decode(payload), read);

@@ -5,7 +5,7 @@ import { ErrorBody } from './errors.js';
 import { Key, Token } from './kv.js';
 import { PublicLeaseId } from './lease-id.js';
 import { limits } from './limits.js';
-import { Count, GroupId, GroupUid, LogIndex, PeerId, StateDigest, StoreId, Term } from './words.js';
+import { Count, GroupId, GroupUid, LogIndex, PeerId, StateDigest, StoreId, Term } from './types.js';
 
 const every = {
   group_id: GroupId,

@@ -1,9 +1,9 @@
 /** How an actor is, as it answers on `<prefix>.<group>.<peer>.<actor>.health`: request/reply, JSON or msgpack. */
 import { z } from 'zod';
-import { ActorKind, Count, GroupId, Incarnation, PeerId } from './words.js';
+import { ActorKind, Count, GroupId, Incarnation, PeerId } from './types.js';
 
 /** The word of that subject; no message between actors has it. */
-export const healthWord = 'health';
+export const healthToken = 'health';
 
 export const HealthReply = z.object({
   group_id: GroupId,

@@ -5,10 +5,10 @@
  */
 import { z } from 'zod';
 import { limits } from './limits.js';
-import { ActorKind, Count, GroupId, GroupUid, Incarnation, LogIndex, PeerId, StoreId } from './words.js';
+import { ActorKind, Count, GroupId, GroupUid, Incarnation, LogIndex, PeerId, StoreId } from './types.js';
 
 /** The token before the sender in the subject on which the list is published. */
-export const groupListWord = 'groups';
+export const groupListToken = 'groups';
 
 /** Drawn when a group is created at a peer; empty for those that its options name. */
 const HostingId = z.string().max(limits.idBytes);

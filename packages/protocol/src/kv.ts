@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { AnyLeaseId, LeaseId, PublicLeaseId } from './lease-id.js';
 import { limits } from './limits.js';
+import { Bytes, Count, GroupUid } from './types.js';
 import { WatchId } from './watch.js';
-import { Bytes, Count, GroupUid } from './words.js';
 
 /**
  * Whether the text has no half of a surrogate pair. JSON can carry one, UTF-8 cannot: the leader and who reads the
@@ -42,7 +42,7 @@ export const Revision = Count;
 /** The revision of the group at which a lock was acquired: higher than all before. */
 export const Token = z.number().int().min(1);
 
-const Ttl = z.number().int().min(limits.leaseLeastMs).max(limits.leaseMostMs);
+const Ttl = z.number().int().min(limits.leaseMinMs).max(limits.leaseMaxMs);
 
 /** How many there may be in one page. */
 const Limit = z.number().int().min(1).max(limits.rangeKeys).optional();

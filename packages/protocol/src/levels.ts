@@ -12,7 +12,7 @@
 
 import { z } from 'zod';
 import { limits } from './limits.js';
-import { Count } from './words.js';
+import { Count } from './types.js';
 
 /** The levels that a process speaks, from the lowest to the highest. */
 export const Levels = z.object({ lowest: Count, highest: Count });

@@ -38,7 +38,7 @@ export const limits = {
   /** How often a group may be reset: so that its terms stay whole numbers. */
   epochs: 4000,
   /** Pairs of peer and store of which a ballot-box keeps what it has heard, in a term; some are in no configuration yet. */
-  talliedMembers: 128,
+  acknowledgedStores: 128,
   /** Peers not listed that host a group and are asked what they hold before it is founded. */
   foundingHosts: 256,
   /** Answers to one question of service discovery; with more, not all can be known. */
@@ -48,7 +48,7 @@ export const limits = {
   /** Other histories of its group that a leader remembers. */
   otherHistories: 8,
   /** A leader publishes which history it leads so often. */
-  ledHistoryEveryMs: 1000,
+  historyAnnouncementMs: 1000,
   /** A leader that heard of another history serves nobody until that has not been heard for so long. */
   otherHistoryMs: 5000,
   /** Groups that a process hosts. */
@@ -111,7 +111,7 @@ export const limits = {
   /** Runs of terms that it reports then, the newest. */
   reportedTermRuns: 16_384,
   /** What is noted of a write beside LevelDB. */
-  writeNoteBytes: 64 * KiB,
+  durabilityMarkerBytes: 64 * KiB,
   /** Commands that a leader holds back while it hands over. */
   heldCommands: 256,
   /** Changes of the configuration that `status` remembers. */
@@ -135,7 +135,7 @@ export const limits = {
   /** Chunks that a node has asked its log-store for to restore its state. */
   snapshotRestoringChunks: 2,
   /** A node that takes a snapshot draws the next chunk of it so many milliseconds after the last one: writes come first. */
-  snapshotDrawEveryMs: 4,
+  snapshotReadIntervalMs: 4,
   /** A snapshot that is due is put off while one is being sent to a peer: until the log is so many times the due size. */
   snapshotPutOffSizes: 8,
   /** Chunks that a replicator has sent and that the follower has not stored. */
@@ -163,8 +163,8 @@ export const limits = {
   /** Of who sent an admin command, as an event shows it. */
   callerBytes: 256,
   /** The time of a lease: at least, as a leader looks after them about once a second, and at most. */
-  leaseLeastMs: 1000,
-  leaseMostMs: 24 * 60 * 60 * 1000,
+  leaseMinMs: 1000,
+  leaseMaxMs: 24 * 60 * 60 * 1000,
   /** Sessions of clients; opening one more drops the one idle longest. */
   clientSessions: 10_000,
   /** Results kept for one client above its low-water mark. */
@@ -231,7 +231,7 @@ export const defaultTimes = {
   /** A joint stage that is not committed by then cancels itself. */
   jointTimeoutMs: 10_000,
   /** How long a removed peer is still told that it is out. */
-  farewellMs: 10_000,
+  removalNoticeMs: 10_000,
   /** A client's session that did nothing for so long expires. */
   clientSessionMs: 600_000,
   /** A watch that is not asked for again for so long ends. */

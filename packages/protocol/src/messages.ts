@@ -25,7 +25,7 @@ import {
   StateDigest,
   StoreId,
   Term,
-} from './words.js';
+} from './types.js';
 
 const group = { group_id: GroupId };
 /** Among one peer's own actors. */
@@ -48,7 +48,7 @@ const snapshotChunk = {
   snapshot_id: z.union([SnapshotId, z.literal('')]),
   head: SnapshotHead.nullable(),
   number: Count,
-  /** As `SnapshotCutter` made it; empty where it is refused. */
+  /** As `SnapshotChunker` made it; empty where it is refused. */
   chunk: Bytes,
   refusal: SnapshotRefusal,
 };
@@ -122,7 +122,7 @@ export const Progress = z.object({
 export type Progress = z.infer<typeof Progress>;
 
 /** Committed entries that stores are known to have acknowledged: each up to there. */
-const Acknowledged = z.array(z.object({ store_id: StoreId, index: LogIndex })).max(limits.talliedMembers);
+const Acknowledged = z.array(z.object({ store_id: StoreId, index: LogIndex })).max(limits.acknowledgedStores);
 export type Acknowledged = z.infer<typeof Acknowledged>;
 
 const Target = z.object({
@@ -862,10 +862,10 @@ export const feedListeners = {
 } as const satisfies Record<MessageNameTo<'feed'>, readonly ActorKind[]>;
 
 /** Which of them actors of other peers hear too, when these were asked to. */
-export const overheard = { 'feed.append': ['node'] } as const satisfies Partial<
+export const peerFeedMessages = { 'feed.append': ['node'] } as const satisfies Partial<
   Record<MessageNameTo<'feed'>, readonly ActorKind[]>
 >;
-export type OverheardName = keyof typeof overheard;
+export type PeerFeedMessageName = keyof typeof peerFeedMessages;
 
 export type NodeMessage = Message<MessageNameTo<'node'> | 'feed.committed' | 'feed.append'>;
 export type ReplicatorMessage = Message<MessageNameTo<'replicator'> | 'feed.stored' | 'feed.echo'>;

@@ -13,7 +13,7 @@
 import { hostCommands } from './host.js';
 import { readOperations } from './kv.js';
 import { discoverySubject, type Recipient, Subjects, serviceSubjects, serviceVerbs } from './subjects.js';
-import type { ActorKind, GroupId, PeerId } from './words.js';
+import type { ActorKind, GroupId, PeerId } from './types.js';
 
 export const userRoles = ['peer', 'operator', 'client', 'reader', 'observer'] as const;
 export type UserRole = (typeof userRoles)[number];
@@ -84,7 +84,7 @@ function ofPeer(
       ...groups.flatMap((groupId) => [
         subjects.message({ groupId, peerId: anyPeer, recipient: anyRecipient }, any, peer),
         subjects.event(groupId, any, peer),
-        subjects.ledHistory(groupId, peer),
+        subjects.historyAnnouncement(groupId, peer),
         subjects.watch(groupId, '>'),
         // Whoever founds a group asks whether there is one.
         subjects.groupRequest(groupId, 'admin', 'status'),
@@ -104,7 +104,7 @@ function ofPeer(
         subjects.message({ groupId, peerId: anyPeer, recipient: 'feed' }, 'append', any),
         subjects.groupRequest(groupId, 'admin', any),
         subjects.groupRequest(groupId, 'kv', any),
-        subjects.ledHistory(groupId, any),
+        subjects.historyAnnouncement(groupId, any),
       ]),
       subjects.toHost(peer),
       lists,

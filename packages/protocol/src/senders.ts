@@ -2,8 +2,8 @@
  * Which peer sent a message. The last token of the subject names it, and NATS permissions bind a peer's credential to that
  * token; the body names the sender again, and must agree.
  */
-import { type Message, type MessageName, overheard } from './messages.js';
-import type { PeerId } from './words.js';
+import { type Message, type MessageName, peerFeedMessages } from './messages.js';
+import type { PeerId } from './types.js';
 
 /** The field of the body that names the sender, of messages between peers. All others come from the peer's own actors. */
 const senderFields: Partial<Record<MessageName, string>> = {
@@ -42,7 +42,7 @@ export function namedSender({ name, body }: Message): PeerId | undefined {
 export function isFrom(from: string, message: Message, addressee: PeerId): boolean {
   const named = namedSender(message);
   // A peer's entries for its own log-store are published on its own feed; followers only listen.
-  if (named === undefined || Object.hasOwn(overheard, message.name)) {
+  if (named === undefined || Object.hasOwn(peerFeedMessages, message.name)) {
     return from === addressee && (named === undefined || named === from);
   }
   return named === from;

@@ -17,7 +17,7 @@ import { z } from 'zod';
 import { Configuration, levelOf } from './configuration.js';
 import { ConclaveError, invariant } from './errors.js';
 import { limits } from './limits.js';
-import { Count, LogIndex, Term } from './words.js';
+import { Count, LogIndex, Term } from './types.js';
 
 /** Which snapshot: of two of the same entry, taken by different peers, each has its own. */
 export const SnapshotId = z.string().min(1).max(limits.idBytes);
@@ -61,7 +61,7 @@ export interface SnapshotChunk {
 }
 
 /** Cuts pieces into chunks of at most so many bytes. */
-export class SnapshotCutter {
+export class SnapshotChunker {
   private parts: Uint8Array[] = [];
   private bytes = headerBytes;
   private number = 0;
@@ -170,7 +170,7 @@ export function snapshotChecksum(chunk: Uint8Array, before: number): number {
 }
 
 /** Joins the parts of chunks to the pieces that were cut. */
-export class SnapshotJoiner {
+export class SnapshotAssembler {
   private open: Uint8Array[] = [];
   private next = 0;
 

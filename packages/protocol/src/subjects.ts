@@ -20,9 +20,9 @@
  */
 
 import { ConclaveError } from './errors.js';
-import { healthWord } from './health.js';
-import { groupListWord } from './host.js';
-import { type ActorKind, actorKinds, type GroupId, type PeerId, tokenPattern } from './words.js';
+import { healthToken } from './health.js';
+import { groupListToken } from './host.js';
+import { type ActorKind, actorKinds, type GroupId, type PeerId, tokenPattern } from './types.js';
 
 export const defaultPrefix = 'conclave';
 
@@ -37,7 +37,7 @@ export interface Address {
 }
 
 /** Who answers a request: the leader of the group, or one peer's node. */
-export type Door = 'admin' | 'kv';
+export type Api = 'admin' | 'kv';
 
 export type ParsedSubject =
   | { readonly type: 'message'; readonly address: Address; readonly message: string; readonly from?: PeerId }
@@ -46,7 +46,7 @@ export type ParsedSubject =
       readonly type: 'request';
       readonly groupId: GroupId;
       readonly peerId?: PeerId;
-      readonly door: Door;
+      readonly api: Api;
       readonly name: string;
     }
   | { readonly type: 'event'; readonly groupId: GroupId; readonly event: string; readonly from?: PeerId }
@@ -69,9 +69,9 @@ export function serviceSubjects(verb: (typeof serviceVerbs)[number], id: string)
 export const discoverySubject = `$SRV.INFO.${serviceName}`;
 
 /** Stands where a group's name would, in subjects that are of none. */
-const ofNoGroup = 'admin';
+const hostToken = 'admin';
 /** Names the subject of a bundle. */
-const bundleWord = 'bundle';
+const bundleToken = 'bundle';
 
 /** Builds and parses the subjects under one prefix. */
 export class Subjects {
@@ -93,15 +93,15 @@ export class Subjects {
 
   /** Where an actor is asked how it is. */
   health({ groupId, peerId, recipient }: Address): string {
-    return `${this.prefix}.${groupId}.${peerId}.${recipient}.${healthWord}`;
+    return `${this.prefix}.${groupId}.${peerId}.${recipient}.${healthToken}`;
   }
 
-  groupRequest(groupId: GroupId, door: Door, name: string): string {
-    return `${this.prefix}.${groupId}.${door}.${name}`;
+  groupRequest(groupId: GroupId, api: Api, name: string): string {
+    return `${this.prefix}.${groupId}.${api}.${name}`;
   }
 
-  peerRequest(groupId: GroupId, peerId: PeerId, door: Door, name: string): string {
-    return `${this.prefix}.${groupId}.${peerId}.${door}.${name}`;
+  peerRequest(groupId: GroupId, peerId: PeerId, api: Api, name: string): string {
+    return `${this.prefix}.${groupId}.${peerId}.${api}.${name}`;
   }
 
   event(groupId: GroupId, event: string, from: PeerId | '*'): string {
@@ -119,7 +119,7 @@ export class Subjects {
   }
 
   /** Where a leader publishes which history it leads; `*`: where all do. */
-  ledHistory(groupId: GroupId, peerId: PeerId | '*'): string {
+  historyAnnouncement(groupId: GroupId, peerId: PeerId | '*'): string {
     return `${this.prefix}.${groupId}.history.${peerId}`;
   }
 
@@ -130,27 +130,27 @@ export class Subjects {
 
   /** A request to the process of a peer's log-stores; `*`: any. */
   host(peerId: PeerId, name: string): string {
-    return `${this.prefix}.${ofNoGroup}.${peerId}.${name}`;
+    return `${this.prefix}.${hostToken}.${peerId}.${name}`;
   }
 
   /** The groups that a peer hosts, as it publishes them. */
   groupList(peerId: PeerId): string {
-    return `${this.prefix}.${ofNoGroup}.${peerId}.${groupListWord}.${peerId}`;
+    return `${this.prefix}.${hostToken}.${peerId}.${groupListToken}.${peerId}`;
   }
 
   /** The lists of all peers. */
   groupLists(): string {
-    return `${this.prefix}.${ofNoGroup}.*.${groupListWord}.*`;
+    return `${this.prefix}.${hostToken}.*.${groupListToken}.*`;
   }
 
   /** Messages of several groups to one actor of a peer, or to its feed. */
   bundle(peerId: PeerId, recipient: Recipient, from: PeerId | '*'): string {
-    return `${this.prefix}.${ofNoGroup}.${peerId}.${recipient}.${bundleWord}.${from}`;
+    return `${this.prefix}.${hostToken}.${peerId}.${recipient}.${bundleToken}.${from}`;
   }
 
   /** All bundles, for observers. */
   bundles(): string {
-    return `${this.prefix}.${ofNoGroup}.*.*.${bundleWord}.*`;
+    return `${this.prefix}.${hostToken}.*.*.${bundleToken}.*`;
   }
 
   /** All that is published to a peer in a group. */
@@ -160,7 +160,7 @@ export class Subjects {
 
   /** All that is published to a peer in no group: requests to its host, bundles, and its own list. */
   toHost(peerId: PeerId): string {
-    return `${this.prefix}.${ofNoGroup}.${peerId}.>`;
+    return `${this.prefix}.${hostToken}.${peerId}.>`;
   }
 
   /** The subject on which the first version publishes the same, or listens for it: without `<from>`. */
@@ -173,11 +173,11 @@ export class Subjects {
     if (!subject.startsWith(`${this.prefix}.`)) return undefined;
     const [groupId, ...tokens] = subject.slice(this.prefix.length + 1).split('.') as [GroupId, ...string[]];
     if (tokens.length < 2 || tokens.length > 4) return undefined;
-    return (groupId as string) === ofNoGroup ? parseOfNoGroup(tokens) : parseOfGroup(groupId, tokens);
+    return (groupId as string) === hostToken ? parseHostSubject(tokens) : parseGroupSubject(groupId, tokens);
   }
 }
 
-function parseOfGroup(groupId: GroupId, tokens: readonly string[]): ParsedSubject | undefined {
+function parseGroupSubject(groupId: GroupId, tokens: readonly string[]): ParsedSubject | undefined {
   const [first, second = '', third, fourth] = tokens;
   if (first === 'watch') {
     if (fourth !== undefined) return undefined;
@@ -189,28 +189,28 @@ function parseOfGroup(groupId: GroupId, tokens: readonly string[]): ParsedSubjec
   }
   if (third === undefined) {
     if (first === 'history') return { type: 'led_history', groupId, peerId: second as PeerId };
-    return isDoor(first) ? { type: 'request', groupId, door: first, name: second } : undefined;
+    return isApi(first) ? { type: 'request', groupId, api: first, name: second } : undefined;
   }
   const peerId = first as PeerId;
-  if (isDoor(second)) {
-    return fourth === undefined ? { type: 'request', groupId, peerId, door: second, name: third } : undefined;
+  if (isApi(second)) {
+    return fourth === undefined ? { type: 'request', groupId, peerId, api: second, name: third } : undefined;
   }
   if (!isRecipient(second)) return undefined;
   const address = { groupId, peerId, recipient: second };
   if (fourth !== undefined) return { type: 'message', address, message: third, from: fourth as PeerId };
-  return third === healthWord ? { type: 'health', address } : { type: 'message', address, message: third };
+  return third === healthToken ? { type: 'health', address } : { type: 'message', address, message: third };
 }
 
-function parseOfNoGroup(tokens: readonly string[]): ParsedSubject | undefined {
+function parseHostSubject(tokens: readonly string[]): ParsedSubject | undefined {
   const [first, second = '', third, fourth] = tokens;
   const peerId = first as PeerId;
   if (third === undefined) return { type: 'host', peerId, name: second };
-  if (second === groupListWord && fourth === undefined) return { type: 'group_list', peerId, from: third as PeerId };
-  if (third !== bundleWord || !isRecipient(second)) return undefined;
+  if (second === groupListToken && fourth === undefined) return { type: 'group_list', peerId, from: third as PeerId };
+  if (third !== bundleToken || !isRecipient(second)) return undefined;
   return { type: 'bundle', peerId, recipient: second, ...(fourth === undefined ? {} : { from: fourth as PeerId }) };
 }
 
-function isDoor(token: string | undefined): token is Door {
+function isApi(token: string | undefined): token is Api {
   return token === 'admin' || token === 'kv';
 }
 

@@ -10,7 +10,7 @@
 import { z } from 'zod';
 import { ErrorBody } from './errors.js';
 import { limits } from './limits.js';
-import { Count } from './words.js';
+import { Count } from './types.js';
 
 const watchIdPattern = new RegExp(`^(?:[A-Za-z0-9_-]{1,${limits.nameBytes}}\\.)?[A-Za-z0-9_-]{1,${limits.nameBytes}}$`);
 

@@ -14,7 +14,7 @@ import {
   encodeBatch,
   encodeConfigurationBatch,
   type Member,
-  SnapshotCutter,
+  SnapshotChunker,
 } from '../src/index.js';
 
 const text = (payload: Uint8Array | undefined) => Buffer.from(payload ?? []).toString();
@@ -71,7 +71,7 @@ describe('promise 31: a batch', () => {
 
 describe('promise 31: a chunk of a snapshot', () => {
   const chunk = (level: number) => {
-    const cutter = new SnapshotCutter(asLogIndex(5), undefined, level);
+    const cutter = new SnapshotChunker(asLogIndex(5), undefined, level);
     return [...cutter.add(Buffer.from('piece')), ...cutter.end()][0] as Uint8Array;
   };
 

@@ -60,7 +60,7 @@ function inTheNameOf(from: PeerId, groupId: GroupId): string[] {
     }),
     ...Object.keys(events).map((name) => subjects.event(groupId, name, from)),
     ...(['node', 'feed', 'log-store'] as const).map((recipient) => subjects.bundle(n2, recipient, from)),
-    subjects.ledHistory(groupId, from),
+    subjects.historyAnnouncement(groupId, from),
     subjects.groupList(from),
   ];
 }
@@ -183,7 +183,7 @@ describe('names of peers that are words of subjects', () => {
       ...Object.keys(hostCommands).flatMap((name) => (name === 'list_groups' ? [] : [subjects.host(peerId, name)])),
       ...[group, bundle].flatMap((subject) => [subject, subjects.ofFirstVersion(subject)]),
       subjects.health({ groupId: main, peerId, recipient: 'node' }),
-      subjects.ledHistory(main, peerId),
+      subjects.historyAnnouncement(main, peerId),
     ];
   }
 

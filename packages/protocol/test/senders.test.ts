@@ -1,5 +1,13 @@
 import { expect, it } from 'vitest';
-import { asPeerId, isFrom, type Message, type MessageName, messages, namedSender, overheard } from '../src/index.js';
+import {
+  asPeerId,
+  isFrom,
+  type Message,
+  type MessageName,
+  messages,
+  namedSender,
+  peerFeedMessages,
+} from '../src/index.js';
 
 const [n1, n2, n3] = [asPeerId('n1'), asPeerId('n2'), asPeerId('n3')];
 const names = Object.keys(messages) as MessageName[];
@@ -10,7 +18,7 @@ function saying(name: MessageName, peer: string): Message {
 }
 
 it.each(names)('%s is of the peer that subject and body name', (name) => {
-  const isOwn = namedSender(saying(name, n2)) === undefined || Object.hasOwn(overheard, name);
+  const isOwn = namedSender(saying(name, n2)) === undefined || Object.hasOwn(peerFeedMessages, name);
   // To n1: by n1 itself, or by n2 in its own name, or by n2 in the name of n3.
   expect(isFrom(n1, saying(name, n1), n1)).toBe(true);
   expect(isFrom(n2, saying(name, n2), n1)).toBe(!isOwn);

@@ -1,7 +1,7 @@
 import { asLogIndex } from '@conclave/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { CatchUpWatch } from '../src/core/catch-up-watch.js';
-import { commands, echo, identity, idOf, LedGroup, rejected, stored } from './led-group.js';
+import { CatchUpDetector } from '../src/core/catch-up-detector.js';
+import { commands, echo, identity, idOf, LedGroup, rejected, stored } from './replicator-harness.js';
 
 let group: LedGroup;
 beforeEach(() => {
@@ -152,7 +152,7 @@ describe('a member', () => {
   it('that is refused says so in the log', () => {
     group.hear(group.lead('n2', 10));
     expect(group.hear(rejected('n2:s9', 1, 0, [0, 0], { reason: 'store' }))).toEqual([
-      'log warn: n2 has another store than the configuration says',
+      'log warn: n2 has another store than the one in the configuration',
     ]);
   });
 
@@ -341,11 +341,11 @@ describe('a new peer', () => {
 });
 
 describe('the watch over a new peer', () => {
-  const inStep = { isInStep: true, hasConfiguration: true, marginMs: 25 };
+  const inStep = { followsFeed: true, hasConfiguration: true, marginMs: 25 };
 
   /** Three rounds that are no shorter than the one before. */
-  function stuckWatch(): CatchUpWatch {
-    const watch = new CatchUpWatch(1000);
+  function stuckWatch(): CatchUpDetector {
+    const watch = new CatchUpDetector(1000);
     watch.onAcknowledged();
     for (let round = 0; round < 4; round++) watch.onRound(400);
     return watch;
@@ -363,21 +363,21 @@ describe('the watch over a new peer', () => {
   });
 
   it('leaves the writers alone while the rounds grow shorter, or where the peer is far too slow', () => {
-    const shrinking = new CatchUpWatch(1000);
+    const shrinking = new CatchUpDetector(1000);
     for (const roundMs of [900, 600, 400, 250, 160]) shrinking.onRound(roundMs);
     expect(shrinking.wantsThrottle(0)).toBe(false);
-    const slow = new CatchUpWatch(1000);
+    const slow = new CatchUpDetector(1000);
     for (let round = 0; round < 9; round++) slow.onRound(1001);
     expect(slow.wantsThrottle(0)).toBe(false);
   });
 
   it('takes in a peer that is slow by itself, once slower writers have not made it faster', () => {
     const watch = stuckWatch();
-    expect(watch.judge({ ...inStep, lagMs: 200 }, 0)).toBe(false);
+    expect(watch.update({ ...inStep, lagMs: 200 }, 0)).toBe(false);
     expect(watch.wantsThrottle(0)).toBe(true);
-    expect(watch.judge({ ...inStep, lagMs: 200 }, 499)).toBe(false);
-    expect(watch.judge({ ...inStep, lagMs: 251 }, 500)).toBe(false);
-    expect(watch.judge({ ...inStep, lagMs: 250 }, 500)).toBe(true);
-    expect(watch.judge({ ...inStep, isInStep: false, lagMs: 0 }, 500)).toBe(false);
+    expect(watch.update({ ...inStep, lagMs: 200 }, 499)).toBe(false);
+    expect(watch.update({ ...inStep, lagMs: 251 }, 500)).toBe(false);
+    expect(watch.update({ ...inStep, lagMs: 250 }, 500)).toBe(true);
+    expect(watch.update({ ...inStep, followsFeed: false, lagMs: 0 }, 500)).toBe(false);
   });
 });

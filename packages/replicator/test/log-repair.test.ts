@@ -9,7 +9,7 @@ import {
   type ReplicatorMessage,
 } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
-import { commands, LedGroup, rejected, stored } from './led-group.js';
+import { commands, LedGroup, rejected, stored } from './replicator-harness.js';
 
 const term = 8;
 

@@ -1,6 +1,6 @@
 import { asLogIndex, InvariantError, type StoreId } from '@conclave/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { commands, LedGroup, own, self, stored, uid } from './led-group.js';
+import { commands, LedGroup, own, self, stored, uid } from './replicator-harness.js';
 
 let group: LedGroup;
 beforeEach(() => {

@@ -1,6 +1,6 @@
 import { asGroupId, asLogIndex, asPeerId, asTerm, type GroupUid, limits } from '@conclave/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { commands, echo, idOf, LedGroup, own, readBytes, rejected, self, stored, uid } from './led-group.js';
+import { commands, echo, idOf, LedGroup, own, readBytes, rejected, self, stored, uid } from './replicator-harness.js';
 
 let group: LedGroup;
 beforeEach(() => {

@@ -69,7 +69,7 @@ export const clients = [
         file: machine,
         find: 'if (session === undefined) return entry.commands.map(() => noSession);',
         replace: `if (session === undefined) {
-      const anyRoom = new AnswerRoom(() => Number.POSITIVE_INFINITY);
+      const anyRoom = new ResultBudget(() => Number.POSITIVE_INFINITY);
       return entry.commands.map((command, number) => this.execute(index, command, number, anyRoom));
     }`,
       },
@@ -94,8 +94,8 @@ export const clients = [
     edits: [
       {
         file: request,
-        find: "this.attempts.some((attempt) => attempt !== besides && attempt.verdict !== 'not_done')",
-        replace: "this.attempts.some((attempt) => attempt !== besides && attempt.verdict === 'unknown')",
+        find: "this.attempts.some((attempt) => attempt !== besides && attempt.outcome !== 'not_done')",
+        replace: "this.attempts.some((attempt) => attempt !== besides && attempt.outcome === 'unknown')",
       },
     ],
     seeds: 60,
@@ -202,7 +202,7 @@ export const clients = [
       },
     ],
     seeds: 0,
-    test: 'packages/kv/test/calls-of-one-client.test.ts',
+    test: 'packages/kv/test/client-calls.test.ts',
     why: 'clients of a run never use a number twice',
   },
   {

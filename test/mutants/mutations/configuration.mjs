@@ -4,7 +4,7 @@ const change = 'packages/node/src/core/configuration-change.ts';
 const bootstrap = 'packages/node/src/core/bootstrap.ts';
 const founding = 'packages/node/src/core/founding.ts';
 const node = 'packages/node/src/core/node-core.ts';
-const watch = 'packages/replicator/src/core/catch-up-watch.ts';
+const watch = 'packages/replicator/src/core/catch-up-detector.ts';
 const replicator = 'packages/replicator/src/core/replicator.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
@@ -68,8 +68,8 @@ export const configuration = [
     edits: [
       {
         file: watch,
-        find: 'this.isHeard && hasConfiguration && isInStep && lagMs <= mayLagMs',
-        replace: 'this.isHeard',
+        find: 'this.hasAcknowledged && hasConfiguration && followsFeed && lagMs <= mayLagMs',
+        replace: 'this.hasAcknowledged',
       },
     ],
     seeds: 60,
@@ -80,8 +80,8 @@ export const configuration = [
     edits: [
       {
         file: watch,
-        find: 'this.isHeard && hasConfiguration && isInStep',
-        replace: 'this.isHeard && hasConfiguration',
+        find: 'this.hasAcknowledged && hasConfiguration && followsFeed',
+        replace: 'this.hasAcknowledged && hasConfiguration',
       },
     ],
     seeds: 60,
@@ -92,7 +92,7 @@ export const configuration = [
     edits: [
       {
         file: replicator,
-        find: 'this.supply.matchIndex >= index;',
+        find: 'this.sender.matchIndex >= index;',
         replace: 'index >= 0;',
       },
     ],

@@ -40,9 +40,9 @@ export const elections = [
       },
       {
         file: count,
-        find: "return this.grants.note(response.peer_id, response.store_id, 1) === 'raised' ? 'counted' : 'known';",
+        find: "return this.grants.record(response.peer_id, response.store_id, 1) === 'raised' ? 'counted' : 'known';",
         replace: `const before = this.grants.of({ peer_id: response.peer_id, store_id: response.store_id });
-    this.grants.note(response.peer_id, response.store_id, before + 1);
+    this.grants.record(response.peer_id, response.store_id, before + 1);
     return 'counted';`,
       },
     ],
@@ -77,8 +77,8 @@ export const elections = [
       },
       {
         file: count,
-        find: 'return this.grants.note(response.peer_id, response.store_id, 1)',
-        replace: 'return this.grants.note(bound.peer_id, bound.store_id, 1)',
+        find: 'return this.grants.record(response.peer_id, response.store_id, 1)',
+        replace: 'return this.grants.record(bound.peer_id, bound.store_id, 1)',
       },
       {
         file: election,

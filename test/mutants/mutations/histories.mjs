@@ -1,7 +1,7 @@
 /** What a later history of a group's name has to do with earlier ones: nothing, and all that it gives out is above theirs. */
 
 const context = 'packages/node/src/core/context.ts';
-const history = 'packages/protocol/src/history.ts';
+const history = 'packages/protocol/src/group-history.ts';
 const stateMachine = 'packages/kv/src/core/kv-state-machine.ts';
 const keySpace = 'packages/kv/src/core/key-space.ts';
 const nextConfiguration = 'packages/node/src/core/next-configuration.ts';

@@ -108,7 +108,7 @@ export const identity = [
       {
         file: 'packages/replicator/src/core/target-messages.ts',
         find: '...(isHeartbeat && acknowledged.length > 0 ? { acknowledged } : {}),',
-        replace: '...(isHeartbeat && acknowledged.length > limits.talliedMembers ? { acknowledged } : {}),',
+        replace: '...(isHeartbeat && acknowledged.length > limits.acknowledgedStores ? { acknowledged } : {}),',
       },
       {
         file: 'packages/replicator/src/core/target-messages.ts',

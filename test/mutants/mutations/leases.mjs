@@ -19,8 +19,8 @@ export const leases = [
     edits: [
       {
         file: leasesFile,
-        find: 'if (anew || lease.seenIndex !== lease.keptIndex) {',
-        replace: 'if (anew || lease.seenIndex === 0) {',
+        find: 'if (renewed || lease.seenIndex !== lease.keptIndex) {',
+        replace: 'if (renewed || lease.seenIndex === 0) {',
       },
     ],
     seeds: 60,

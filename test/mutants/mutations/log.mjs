@@ -4,8 +4,8 @@ const append = 'packages/node/src/core/append-entries.ts';
 const applier = 'packages/node/src/core/applier.ts';
 const logView = 'packages/node/src/core/log-view.ts';
 const check = 'packages/log-store/src/core/append-check.ts';
-const stages = 'packages/log-store/src/core/log-stages.ts';
-const gathered = 'packages/log-store/src/core/gathered-write.ts';
+const stages = 'packages/log-store/src/core/write-pipeline.ts';
+const gathered = 'packages/log-store/src/core/write-batch.ts';
 const logState = 'packages/log-store/src/core/log-state.ts';
 const store = 'packages/log-store/src/core/log-store-core.ts';
 
@@ -143,12 +143,12 @@ export const log = [
     edits: [
       {
         file: store,
-        find: "this.count('acknowledgements_truncated', this.log.append(body, batches, body.seq));",
-        replace: `this.count('acknowledgements_truncated', this.log.append(body, batches, body.seq));
+        find: "this.drops.count('acknowledgements_truncated', this.log.append(body, batches, body.seq));",
+        replace: `this.drops.count('acknowledgements_truncated', this.log.append(body, batches, body.seq));
     const { leader_id, leader_term, group_uid, session, verified_index } = body;
     this.send(
       leader_id,
-      replies.stored(this.options, body.store_id, {
+      messages.stored(this.options, body.store_id, {
         leaderId: leader_id,
         leaderTerm: leader_term,
         groupUid: group_uid,

@@ -79,8 +79,9 @@ export const quorums = [
     edits: [
       {
         file: core,
-        find: "return body.leader_term === lead.term ? undefined : 'other_term';",
-        replace: "return body.leader_term <= lead.term ? undefined : 'other_term';",
+        find: 'return leaderMismatch(body, lead.group_uid, lead.peer_id, lead.term);',
+        replace: `const term = body.leader_term <= lead.term ? body.leader_term : lead.term;
+  return leaderMismatch(body, lead.group_uid, lead.peer_id, term);`,
       },
     ],
     seeds: 0,
@@ -92,20 +93,20 @@ export const quorums = [
     edits: [
       {
         file: runs,
-        find: 'return this.matches.note(peerId, storeId, matchIndex);',
+        find: 'return this.matches.record(peerId, storeId, matchIndex);',
         replace: `const { peers, old_peers } = this.configuration;
     const bound = [...peers, ...old_peers].find(({ peer_id }) => peer_id === peerId);
-    return this.matches.note(peerId, bound?.store_id ?? storeId, matchIndex);`,
+    return this.matches.record(peerId, bound?.store_id ?? storeId, matchIndex);`,
       },
       {
         file: replicator,
-        find: "if (body.store_id !== this.storeId) return 'other_store';\n    if (body.match_index > this.leadership.lastIndex)",
-        replace: 'if (body.match_index > this.leadership.lastIndex)',
+        find: "if (body.store_id !== this.storeId) return 'other_store';\n    if (body.match_index > this.leaderTerm.lastIndex)",
+        replace: 'if (body.match_index > this.leaderTerm.lastIndex)',
       },
       {
         file: replicator,
-        find: "if (body.store_id !== this.storeId) return 'other_store';\n    this.hear(nowMs);\n    return this.supply.onRejected",
-        replace: 'this.hear(nowMs);\n    return this.supply.onRejected',
+        find: "if (body.store_id !== this.storeId) return 'other_store';\n    this.recordReceived(nowMs);\n    return this.sender.onRejected",
+        replace: 'this.recordReceived(nowMs);\n    return this.sender.onRejected',
       },
       {
         file: 'packages/node/src/core/append-entries.ts',
@@ -169,8 +170,8 @@ export const quorums = [
     edits: [
       {
         file: rounds,
-        find: 'this.sessions.note(peerId, storeId, sessionTickId);',
-        replace: 'this.sessions.note(peerId, storeId, Math.max(tickId, sessionTickId));',
+        find: 'this.sessions.record(peerId, storeId, sessionTickId);',
+        replace: 'this.sessions.record(peerId, storeId, Math.max(tickId, sessionTickId));',
       },
     ],
     seeds: 60,

@@ -1,9 +1,8 @@
 /** Replicators: what they send, what they believe, and when they fall silent. */
 
-const group = 'packages/replicator/src/core/replicator-group-core.ts';
-const supply = 'packages/replicator/src/core/supply.ts';
+const logSender = 'packages/replicator/src/core/log-sender.ts';
 const source = 'packages/replicator/src/core/entry-source.ts';
-const leadership = 'packages/replicator/src/core/leadership.ts';
+const leaderTerm = 'packages/replicator/src/core/leader-term.ts';
 const store = 'packages/log-store/src/core/log-reader.ts';
 const append = 'packages/node/src/core/append-entries.ts';
 const node = 'packages/node/src/core/node-core.ts';
@@ -15,9 +14,10 @@ export const replication = [
     rule: 'The replicator checks a `stored` as the ballot-box does: `leader_term`.',
     edits: [
       {
-        file: group,
-        find: "return body.leader_term === leadership.term ? undefined : 'other_term';",
-        replace: "return body.leader_term <= leadership.term ? undefined : 'other_term';",
+        file: leaderTerm,
+        find: 'return leaderMismatch(body, this.groupUid, this.peerId, this.term);',
+        replace: `const term = body.leader_term <= this.term ? body.leader_term : this.term;
+    return leaderMismatch(body, this.groupUid, this.peerId, term);`,
       },
     ],
     seeds: 0,
@@ -64,7 +64,7 @@ export const replication = [
     rule: 'A replicator sends nothing an election timeout after its last tick.',
     edits: [
       {
-        file: leadership,
+        file: leaderTerm,
         find: 'return nowMs - this.lastTickMs < this.times.electionTimeoutMs;',
         replace: 'return nowMs >= this.lastTickMs;',
       },
@@ -88,9 +88,9 @@ export const replication = [
     rule: 'Every tick repeats: heartbeats whose prev matches cause an empty `append` and so a `stored`.',
     edits: [
       {
-        file: supply,
-        find: "this.pipeline.feed = 'asked';\n        this.sendHeartbeat(nowMs);",
-        replace: "this.pipeline.feed = 'asked';",
+        file: logSender,
+        find: "this.pipeline.feed = 'requested';\n        this.sendHeartbeat(nowMs);",
+        replace: "this.pipeline.feed = 'requested';",
       },
     ],
     seeds: 60,
@@ -100,7 +100,7 @@ export const replication = [
     rule: 'What is lost on its way is found by a probe and sent again.',
     edits: [
       {
-        file: supply,
+        file: logSender,
         find: 'if (this.pipeline.isStalled(nowMs)) this.checkArrival(nowMs);',
         replace: 'if (this.pipeline.isStalled(nowMs) && nowMs < 0) this.checkArrival(nowMs);',
       },
@@ -174,9 +174,9 @@ export const replication = [
     rule: 'A new peer has caught up when what it lacks takes it no longer than members take for theirs.',
     edits: [
       {
-        file: 'packages/replicator/src/core/catch-up-watch.ts',
-        find: 'isInStep && lagMs <= mayLagMs;',
-        replace: 'isInStep && lagMs >= 0 && mayLagMs >= 0;',
+        file: 'packages/replicator/src/core/catch-up-detector.ts',
+        find: 'followsFeed && lagMs <= mayLagMs;',
+        replace: 'followsFeed && lagMs >= 0 && mayLagMs >= 0;',
       },
     ],
     seeds: 0,
@@ -188,7 +188,7 @@ export const replication = [
     rule: 'Writers are slowed down only where rounds that hardly shorten show that they are as fast as the new peer.',
     edits: [
       {
-        file: 'packages/replicator/src/core/catch-up-watch.ts',
+        file: 'packages/replicator/src/core/catch-up-detector.ts',
         find: 'if (this.stuck < stuckRounds || sinceMs',
         replace: 'if (this.stuck * stuckRounds < 0 || sinceMs',
       },
@@ -202,7 +202,7 @@ export const replication = [
     rule: 'A replicator asks for the next part of the log before all of the part before it is sent.',
     edits: [{ file: source, find: 'if (unsent < limits.replicatorReadBytes && ', replace: 'if (unsent === 0 && ' }],
     seeds: 0,
-    test: 'packages/replicator/test/reading.test.ts',
+    test: 'packages/replicator/test/log-reads.test.ts',
     why: 'a new peer catches up later, and lacks nothing',
   },
 ];

@@ -1,6 +1,6 @@
 /** The sessions of log-stores, and the ordered links between a peer's actors. */
 
-const stages = 'packages/log-store/src/core/log-stages.ts';
+const stages = 'packages/log-store/src/core/write-pipeline.ts';
 const store = 'packages/log-store/src/core/log-store-core.ts';
 const nodeLink = 'packages/log-store/src/core/node-link.ts';
 const link = 'packages/actor/src/core/link.ts';
@@ -49,8 +49,8 @@ export const sessions = [
     edits: [
       {
         file: stages,
-        find: 'this.gathered = new GatheredWrite();\n    this.gathered.isNeeded = true;\n    this.gathered.opening = nonce;',
-        replace: 'this.gathered.isNeeded = true;\n    this.gathered.opening = nonce;',
+        find: 'this.next = new WriteBatch();\n    this.next.isNeeded = true;\n    this.next.opening = nonce;',
+        replace: 'this.next.isNeeded = true;\n    this.next.opening = nonce;',
       },
     ],
     seeds: 100,
@@ -61,12 +61,12 @@ export const sessions = [
     edits: [
       {
         file: store,
-        find: "if (this.log.open(body.nonce, this.newStoreId())) this.drop('queued_of_older_session');",
-        replace: `if (this.log.open(body.nonce, this.newStoreId())) this.drop('queued_of_older_session');
+        find: "if (this.log.open(body.nonce, this.newStoreId())) this.drops.count('queued_of_older_session');",
+        replace: `if (this.log.open(body.nonce, this.newStoreId())) this.drops.count('queued_of_older_session');
     const { session, nonce } = this.log.accepted;
     if (this.log.durable.storeId === '') return;
     this.link.opened(session);
-    this.sendNode(replies.opened(this.options, { ...this.log.durable, session, nonce }));`,
+    this.sendNode(messages.opened(this.options, { ...this.log.durable, session, nonce }));`,
       },
       {
         file: store,
@@ -82,8 +82,8 @@ export const sessions = [
     edits: [
       {
         file: nodeLink,
-        find: "if (sender.session < inForce.session) return 'older_session';",
-        replace: "if (sender.session < inForce.session) return 'open';",
+        find: "if (sender.session < current.session) return 'older_session';",
+        replace: "if (sender.session < current.session) return 'open';",
       },
     ],
     seeds: 60,
@@ -174,12 +174,12 @@ export const sessions = [
     edits: [
       {
         file: nodeLink,
-        find: '    this.refusal = undefined;\n  }\n\n  /** Leaves',
-        replace: '    this.refusal = undefined;\n    this.synced = { link, seq };\n  }\n\n  /** Leaves',
+        find: '    this.refusal = undefined;\n  }\n\n  /** Refuses',
+        replace: '    this.refusal = undefined;\n    this.synced = { link, seq };\n  }\n\n  /** Refuses',
       },
       {
         file: nodeLink,
-        find: "    invariant(frame.link !== this.synced.link || frame.seq > this.synced.seq, 'what is synced does not go back');\n    this.synced = frame;",
+        find: "    invariant(frame.link !== this.synced.link || frame.seq > this.synced.seq, 'the synced position does not go back');\n    this.synced = frame;",
         replace: '    if (frame.link > this.synced.link || frame.seq > this.synced.seq) this.synced = frame;',
       },
     ],

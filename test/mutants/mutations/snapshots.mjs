@@ -10,8 +10,8 @@ const healing = 'packages/node/src/core/healing.ts';
 const reset = 'packages/node/src/core/peer-reset.ts';
 const logSnapshots = 'packages/log-store/src/core/log-snapshots.ts';
 const records = 'packages/log-store/src/core/records.ts';
-const installation = 'packages/replicator/src/core/installation.ts';
-const keyCut = 'packages/kv/src/core/key-cut.ts';
+const installation = 'packages/replicator/src/core/snapshot-sender.ts';
+const keyCut = 'packages/kv/src/core/key-snapshot.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const ofSnapshots = [

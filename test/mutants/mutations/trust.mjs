@@ -4,7 +4,7 @@ const appending = 'packages/node/src/core/append-entries.ts';
 const election = 'packages/node/src/core/election.ts';
 const ownActors = 'packages/node/src/core/own-actors.ts';
 const proposals = 'packages/node/src/core/proposals.ts';
-const stages = 'packages/log-store/src/core/log-stages.ts';
+const stages = 'packages/log-store/src/core/write-pipeline.ts';
 const state = 'packages/node/src/core/state.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */

@@ -1,34 +1,34 @@
 /**
- * What a core is: `step(input, at) -> effects`. Synchronous and deterministic: it reads no clock, draws nothing
- * at random, does no I/O and awaits nothing. State may change in place; what is to happen outside is returned.
+ * A core is `step(input, at) -> effects`: synchronous and deterministic. It reads no clock, draws no random numbers, does no I/O
+ * and awaits nothing. Its state may change in place; everything to be done outside is returned as an effect.
  */
 import type { Message, PeerId } from '@conclave/protocol';
 
-/** When a step happens, and the chance that it may use. Input, so that a run can be repeated. */
+/** The time of a step, and a random number for it. Inputs, so that a run can be repeated. */
 export interface Instant {
   /** Milliseconds on the process's monotonic clock. */
   readonly nowMs: number;
-  /** Milliseconds since 1970, for people to read; nothing is decided by it. */
+  /** Milliseconds since 1970, for people to read; no decision depends on it. */
   readonly wallTimeMs: number;
-  /** Uniform in [0, 1), drawn anew for each step. */
+  /** Uniform in [0, 1), new for each step. */
   readonly random: number;
 }
 
-/** Sends a message to an actor of a peer, or to its feed: the beginning of the name says which. */
+/** Sends a message to an actor of a peer, or to its feed: the first part of the name tells which. */
 export interface Send<M extends Message = Message> {
   readonly type: 'send';
   readonly peerId: PeerId;
   readonly message: M;
 }
 
-/** Sets a timer anew; one of that name that runs is replaced. */
+/** Sets a timer; replaces a running one of the same name. */
 export interface SetTimer<T extends string = string> {
   readonly type: 'set_timer';
   readonly timer: T;
   readonly afterMs: number;
 }
 
-/** Stops a timer; it will not go off any more. */
+/** Stops a timer: it will not fire any more. */
 export interface CancelTimer<T extends string = string> {
   readonly type: 'cancel_timer';
   readonly timer: T;
@@ -42,19 +42,19 @@ export interface Log {
   readonly fields?: Readonly<Record<string, unknown>>;
 }
 
-/** A message has arrived. It was parsed at the door. */
+/** A message was received and parsed. */
 export interface MessageInput<M extends Message = Message> {
   readonly type: 'message';
   readonly message: M;
 }
 
-/** A timer has gone off. */
+/** A timer has fired. */
 export interface TimerInput<T extends string = string> {
   readonly type: 'timer';
   readonly timer: T;
 }
 
-/** The mailbox has run dry: what was gathered can go out in one piece. */
+/** The mailbox is empty: collected work can be sent now. */
 export interface IdleInput {
   readonly type: 'idle';
 }
@@ -62,6 +62,6 @@ export interface IdleInput {
 /** A synchronous, deterministic actor. A step that throws stops the actor: see `invariant`. */
 export interface Core<Input, Effect> {
   step(input: Input, at: Instant): readonly Effect[];
-  /** What was not taken, by reason. */
+  /** What was dropped, by reason. */
   readonly dropped?: Readonly<Record<string, number>>;
 }

@@ -1,4 +1,6 @@
 export * from './core.js';
+export * from './drop-counter.js';
+export * from './leader-mismatch.js';
 export * from './link.js';
-export * from './link-door.js';
+export * from './link-acceptor.js';
 export * from './state-machine.js';

@@ -1,17 +1,17 @@
 /**
- * The ordered link from a node to one of its own actors: each message is taken once and in order, and resent
- * until it is acknowledged. The two ends are plain state, used inside the cores.
+ * The ordered link from a node to one of its own actors: each message is accepted once and in order, and resent until it is
+ * acknowledged. The two ends are plain state, used inside the cores.
  *
- * A link is named by (store_id, session, link): `link` counts its beginnings within a session, as an actor that
- * restarts has forgotten everything and the node begins anew. `seq` counts messages from 1.
+ * A link is named by (store_id, session, link): `link` counts the restarts of the link within a session, because an actor that
+ * restarts has lost its state. `seq` counts messages from 1.
  *
  * Invariants:
- * 1. `acknowledged < nextSeq`; what is unacknowledged is exactly `acknowledged + 1 .. nextSeq - 1`.
- * 2. A receiver takes `seq` n only after n - 1 of the same link.
+ * 1. `acknowledged < nextSeq`; the unacknowledged messages are exactly `acknowledged + 1 .. nextSeq - 1`.
+ * 2. A receiver accepts `seq` n only after n - 1 of the same link.
  * 3. A receiver never goes back to an older session, nor to an older link of its session.
- * 4. Of a receiver that says what it has taken, only what it lacks is resent: one that is slow is not given more to do.
- * 5. A receiver leaves the store that it follows for another one only after that one has ticked for a while and the
- *    followed one has not been heard: neither a late message of a store that is no more nor a stray one moves it.
+ * 4. If a receiver reports what it has accepted, only missing messages are resent: a slow receiver is not given more to do.
+ * 5. A receiver switches to another store only after that one has ticked for a while and the followed one has been silent:
+ *    neither a late message of a store that no longer exists nor a stray one makes it switch.
  */
 import { type Frame, invariant, limits, type Session, type StoreId } from '@conclave/protocol';
 
@@ -22,20 +22,20 @@ interface Pending<M> {
   sentAtMs: number;
 }
 
-/** What a receiver says of a link. */
+/** What a receiver reports of a link. */
 type Acknowledgement = Frame & { readonly taken_seq?: number | undefined; readonly asked_seq?: number | undefined };
 
-/** The node's end. `M`: what is resent. */
+/** The node's end. `M`: the messages that are resent. */
 export class LinkSender<M> {
   private link = 1;
   private nextSeq = 1;
   private pending: Pending<M>[] = [];
   private pendingBytes = 0;
   private acknowledged = 0;
-  /** What the receiver lacked when it answered a tick: these, and none before or behind. Undefined: it does not say. */
-  private lacking: { readonly from: number; readonly upTo: number } | undefined;
+  /** The messages that the receiver lacked when it acknowledged a tick. Undefined: it does not report that. */
+  private missing: { readonly from: number; readonly upTo: number } | undefined;
 
-  /** How many messages and bytes may be unacknowledged. */
+  /** @param window how many messages and bytes may be unacknowledged */
   constructor(
     private readonly window: { readonly messages: number; readonly bytes: number } = {
       messages: limits.linkMessages,
@@ -43,7 +43,7 @@ export class LinkSender<M> {
     },
   ) {}
 
-  /** The frame that the next message gets. */
+  /** The frame of the next message. */
   get next(): Frame {
     return { link: this.link, seq: this.nextSeq };
   }
@@ -57,25 +57,25 @@ export class LinkSender<M> {
     return this.acknowledged;
   }
 
-  /** Whether the window has room. The last eighth is kept for messages that must not wait (`urgent`). */
+  /** Whether the window has room. The last eighth is reserved for messages that must not wait (`urgent`). */
   hasRoom(urgent = false): boolean {
     const share = urgent ? 1 : 7 / 8;
     return this.pending.length < this.window.messages * share && this.pendingBytes < this.window.bytes * share;
   }
 
-  /** Takes the message that carries `next`. `bytes`: about what it keeps in memory. */
+  /** Records the message that was sent with `next`. `bytes`: about its memory. */
   sent(message: M, bytes: number, nowMs: number): void {
-    invariant(this.hasRoom(true), 'a link is given more than its window');
+    invariant(this.hasRoom(true), 'a link sends within its window');
     this.pending.push({ seq: this.nextSeq, message, bytes, sentAtMs: nowMs });
     this.pendingBytes += bytes;
     this.nextSeq += 1;
   }
 
-  /** Takes an acknowledgement; false where it is of another link. */
+  /** Applies an acknowledgement; false: it is of another link. */
   onAcknowledged(frame: Acknowledgement): boolean {
     if (frame.link !== this.link || frame.seq >= this.nextSeq) return false;
     const { taken_seq: has, asked_seq: asked } = frame;
-    if (has !== undefined && asked !== undefined) this.lacking = { from: has + 1, upTo: asked };
+    if (has !== undefined && asked !== undefined) this.missing = { from: has + 1, upTo: asked };
     if (frame.seq <= this.acknowledged) return true;
     const taken = frame.seq - this.acknowledged;
     for (const { bytes } of this.pending.splice(0, taken)) this.pendingBytes -= bytes;
@@ -83,9 +83,9 @@ export class LinkSender<M> {
     return true;
   }
 
-  /** What was sent at least `afterMs` ago and the receiver lacks, oldest first, at most `most`; it counts as sent now. */
-  dueAgain(nowMs: number, afterMs: number, most = 64): M[] {
-    const { from, upTo } = this.lacking ?? { from: 0, upTo: this.nextSeq };
+  /** @returns the messages sent at least `afterMs` ago that the receiver lacks, oldest first, at most `most`; they count as sent now */
+  takeExpired(nowMs: number, afterMs: number, most = 64): M[] {
+    const { from, upTo } = this.missing ?? { from: 0, upTo: this.nextSeq };
     const first = Math.max(0, from - this.acknowledged - 1);
     const oldest = this.pending[first];
     if (oldest === undefined || oldest.seq > upTo || nowMs - oldest.sentAtMs < afterMs) return [];
@@ -94,24 +94,24 @@ export class LinkSender<M> {
     return due.map(({ message }) => message);
   }
 
-  /** Begins anew, as the receiver has forgotten everything. What was pending is dropped. */
-  beginAnew(): void {
+  /** Restarts the link, as the receiver has lost its state. Pending messages are dropped. */
+  restart(): void {
     this.link += 1;
     this.nextSeq = 1;
     this.acknowledged = 0;
-    this.lacking = undefined;
+    this.missing = undefined;
     this.pending = [];
     this.pendingBytes = 0;
   }
 }
 
-/** What a receiver makes of a frame. */
+/** How a receiver classifies a frame. */
 export type Reception =
-  /** The next in order: take it. */
+  /** The next in order: accept it. */
   | 'take'
-  /** Has been taken: acknowledge it again. */
+  /** Accepted before: acknowledge it again. */
   | 'repeat'
-  /** One before it is missing: acknowledge what has been taken, so that the rest is resent. */
+  /** An earlier one is missing: acknowledge what was accepted, so that the rest is resent. */
   | 'gap'
   /** Of an older session or link, or of a store that is not followed: refuse it. */
   | 'stale';
@@ -122,10 +122,10 @@ export class LinkReceiver {
   private session = 0;
   private link = 0;
   private taken = 0;
-  /** Another store that ticks: how often since the followed one was last heard. */
+  /** Another store that ticks: how many times since the last tick of the followed one. */
   private other: { readonly storeId: StoreId; ticks: number } | undefined;
 
-  /** What an acknowledgement says of this link; `seq` 0: nothing of it is known. */
+  /** The acknowledgement of this link; `seq` 0: nothing of it was accepted. */
   frameFor(frame: { link: number }): Frame {
     return { link: frame.link, seq: frame.link === this.link ? this.taken : 0 };
   }
@@ -150,7 +150,7 @@ export class LinkReceiver {
     return this.other?.storeId !== body.store_id || this.other.ticks < limits.linkOtherStoreTicks;
   }
 
-  /** Takes note of a tick: the followed store is there, or another one is instead. */
+  /** Records a tick of the followed store, or of another one. */
   onTick(body: { readonly store_id: StoreId; readonly session: Session }): void {
     if (this.storeId === undefined) return;
     if (this.isCurrent(body)) this.other = undefined;
@@ -159,8 +159,8 @@ export class LinkReceiver {
     else this.other = { storeId: body.store_id, ticks: 1 };
   }
 
-  /** Decides over a framed message without taking it, for who looks into it first. */
-  judge(body: { readonly store_id: StoreId; readonly session: Session } & Frame): Reception {
+  /** Classifies a framed message without accepting it. */
+  classify(body: { readonly store_id: StoreId; readonly session: Session } & Frame): Reception {
     if (this.isStale(body)) return 'stale';
     if (!this.isCurrent(body) || body.link > this.link) return body.seq === 1 ? 'take' : 'gap';
     if (body.link < this.link) return 'stale';
@@ -168,9 +168,9 @@ export class LinkReceiver {
     return body.seq > this.taken + 1 ? 'gap' : 'take';
   }
 
-  /** Decides over a framed message, and takes note of it where the answer is `take`. */
+  /** Classifies a framed message, and accepts it if the result is `take`. */
   receive(body: { readonly store_id: StoreId; readonly session: Session } & Frame): Reception {
-    const reception = this.judge(body);
+    const reception = this.classify(body);
     if (reception !== 'take') return reception;
     if (!this.isCurrent(body) || body.link > this.link) this.follow(body);
     this.taken = body.seq;

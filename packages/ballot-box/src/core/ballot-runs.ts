@@ -1,16 +1,16 @@
 /**
- * The ballots of a leader's term: one per entry, with the configuration in force at that entry. Entries in a
- * row that have the same configuration share one run, so that the cost is by batch and not by entry.
+ * The ballots of a leader's term: one for each entry, with the configuration in force at that entry. Consecutive entries with the
+ * same configuration share one run, so that the cost depends on batches and not on entries.
  *
- * Owns which entries are registered, under which configuration, and the commit index that follows from what
- * has been stored where. Does not own the entries.
+ * Owns: which entries are registered, under which configuration, and the commit index that follows from the acknowledgements. Does
+ * not own the entries.
  *
  * Invariants:
  * 1. Only entries of the leader's own term are registered (Raft thesis, section 3.6.2), from the term's first on
  *    and without a gap. The runs cover what is registered and not committed, in order and without a gap.
  * 2. The configuration of a configuration entry governs from that entry on.
  * 3. The commit index is the highest whose own ballot is granted; all before it commit with it. It never falls.
- * 4. A match counts only up to what is registered.
+ * 4. A match index counts only up to what is registered.
  */
 import {
   type Configuration,
@@ -21,7 +21,7 @@ import {
   type PeerId,
   type StoreId,
 } from '@conclave/protocol';
-import { quorumValue, Tally } from './tally.js';
+import { QuorumTally, quorumValue } from './tally.js';
 
 /** The ballots `first..last`; `last` is `first - 1` in a run that waits for its first entry. */
 interface Run {
@@ -30,21 +30,21 @@ interface Run {
   readonly configuration: Configuration;
 }
 
-/** Whose votes a ballot lacks, in each of its configuration's sets. */
-export interface Lacking {
+/** The members whose votes a ballot lacks, in each set of its configuration. */
+export interface MissingVotes {
   readonly peers: PeerId[];
   readonly old_peers: PeerId[];
 }
 
 export class BallotRuns {
   private readonly runs: Run[] = [];
-  private readonly matches = new Tally();
+  private readonly matches = new QuorumTally();
   private committed = 0;
 
   /**
-   * @param first the first entry of the term.
-   * @param last the last that is registered from the start; `first - 1`: none.
-   * @param configurations by index, one or more; the first is in force at `first`.
+   * @param first the first entry of the term
+   * @param last the last entry that is registered from the start; `first - 1`: none
+   * @param configurations by index, one or more; the first is in force at `first`
    */
   constructor(
     private readonly first: LogIndex,
@@ -52,41 +52,41 @@ export class BallotRuns {
     configurations: readonly ConfigurationEntry[],
   ) {
     for (const { index, configuration } of configurations) {
-      invariant(index <= last + 1, 'a ballot-box is given a configuration beyond what it is to register');
+      invariant(index <= last + 1, 'a configuration is at most one entry after the last registered one');
       this.begin(Math.max(index, first), configuration);
     }
-    invariant(this.runs.length > 0, 'a ballot-box is opened without a configuration');
+    invariant(this.runs.length > 0, 'a ballot-box is opened with a configuration');
     this.latest.last = last;
   }
 
-  /** The last entry that is registered. */
+  /** The last registered entry. */
   get registeredIndex(): LogIndex {
     return this.latest.last as LogIndex;
   }
 
-  /** What is known to be committed; 0: nothing of this term. */
+  /** The commit index; 0: nothing of this term. */
   get commitIndex(): LogIndex {
     return this.committed as LogIndex;
   }
 
-  /** The latest that is registered. */
+  /** The latest registered configuration. */
   get configuration(): Configuration {
     return this.latest.configuration;
   }
 
-  /** Registers the entries `first..last`. @param configuration what the first holds, where it is one of the configuration. */
+  /** Registers the entries `first..last`. @param configuration that of the first entry, if it is a configuration entry */
   register(first: LogIndex, last: LogIndex, configuration?: Configuration): void {
     invariant(first === this.latest.last + 1 && last >= first, 'entries are registered without a gap');
     if (configuration !== undefined) this.begin(first, configuration);
     this.latest.last = last;
   }
 
-  /** Takes note of how far a member's log is synced and the leader's. */
+  /** Records how far a member's log is synced and matches. */
   stored(peerId: PeerId, storeId: StoreId, matchIndex: LogIndex): 'raised' | 'known' | 'full' {
-    return this.matches.note(peerId, storeId, matchIndex);
+    return this.matches.record(peerId, storeId, matchIndex);
   }
 
-  /** Counts the ballots, from the latest down: the first that is granted takes all before it along. True: the commit index rose. */
+  /** Counts the ballots from the latest run down: a granted one commits all before it. @returns whether the commit index rose */
   count(): boolean {
     for (let position = this.runs.length - 1; position >= 0; position--) {
       const run = this.runs[position];
@@ -101,8 +101,8 @@ export class BallotRuns {
     return false;
   }
 
-  /** Whose votes the lowest ballot lacks that is not granted; nobody's where all are. */
-  lacking(): Lacking {
+  /** @returns the members whose votes the lowest ungranted ballot lacks; none if all are granted */
+  missing(): MissingVotes {
     const index = Math.max(this.committed + 1, this.first);
     const run = this.runs.find(({ first, last }) => first <= index && index <= last);
     if (run === undefined) return { peers: [], old_peers: [] };

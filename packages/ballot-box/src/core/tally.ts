@@ -1,37 +1,37 @@
 /**
- * The highest number heard of each member, say how far its log is synced.
+ * The highest number received from each member, for instance how far its log is synced.
  *
- * Owns the numbers by peer and store. Does not own which of them count: that is the configurations' matter.
+ * Owns: the numbers by peer and store. Does not own which of them count: the configurations decide that.
  *
  * Invariants:
- * 1. A number only grows; hearing it again changes nothing.
- * 2. Two stores of one peer are two members: what a lost disk had acknowledged is not its successor's.
- * 3. At most `limits.talliedMembers` members are kept.
+ * 1. A number only grows; receiving it again changes nothing.
+ * 2. Two stores of one peer are two members: the acknowledgements of a lost disk are not those of the new one.
+ * 3. At most `limits.acknowledgedStores` members are kept.
  */
 import { type Configuration, limits, type Member, majority, type PeerId, type StoreId } from '@conclave/protocol';
 
-export class Tally {
+export class QuorumTally {
   private readonly values = new Map<string, number>();
 
-  /** Takes note of a number; `full`: of one member more than is kept. */
-  note(peerId: PeerId, storeId: StoreId, value: number): 'raised' | 'known' | 'full' {
+  /** Records a number; `full`: of one member more than are kept. */
+  record(peerId: PeerId, storeId: StoreId, value: number): 'raised' | 'known' | 'full' {
     const key = keyOf(peerId, storeId);
     const known = this.values.get(key);
-    if (known === undefined && this.values.size >= limits.talliedMembers) return 'full';
+    if (known === undefined && this.values.size >= limits.acknowledgedStores) return 'full';
     if (known !== undefined && value <= known) return 'known';
     this.values.set(key, value);
     return 'raised';
   }
 
-  /** The member's number; 0: nothing has been heard of it. */
+  /** The member's number; 0: none was received. */
   of(member: Member): number {
     return this.values.get(keyOf(member.peer_id, member.store_id)) ?? 0;
   }
 }
 
 /**
- * The highest number that a majority of each set of the configuration has reached (Raft thesis, sections 3.6
- * and 4.3; `quorum.JointConfig.CommittedIndex` of etcd's raft).
+ * @returns the highest number that a majority of each set of the configuration has reached (Raft thesis, sections 3.6
+ * and 4.3; `quorum.JointConfig.CommittedIndex` of etcd's raft)
  */
 export function quorumValue(configuration: Configuration, numberOf: (member: Member) => number): number {
   const reached = (members: readonly Member[]): number => {

@@ -1,17 +1,17 @@
 /**
- * The rounds of ticks by which a leader knows that it still led: a tick is confirmed once a quorum has echoed it
- * or a later one (Raft thesis, section 6.4). And the ticks by which it knows how long it will: a session tick counts once
- * a quorum has said of it, or of a later one, that it was heard while the follower's log-store was in its session.
+ * Confirms a leader's ticks. A tick is confirmed once a quorum has echoed it or a later one: the leader still led when it sent it
+ * (Raft thesis, section 6.4). A session tick is confirmed once a quorum has reported that it, or a later one, was received while
+ * the follower's log-store was in its session: the lease follows from it.
  *
- * Owns what each member has echoed. Does not own the ticks.
+ * Owns: the echoes of each member. Does not own the ticks.
  *
  * Invariants:
  * 1. The confirmed tick only rises, and so does the session tick.
- * 2. The leader counts for every tick, but only where the configuration has it.
- * 3. A leader that needs nobody else confirms nothing here: there is no echo that would tell when.
+ * 2. The leader counts for every tick, but only if the configuration includes it.
+ * 3. A leader that is a quorum by itself confirms nothing here: there is no echo that would tell when.
  */
 import type { Configuration, Member, PeerId, StoreId } from '@conclave/protocol';
-import { quorumValue, Tally } from './tally.js';
+import { QuorumTally, quorumValue } from './tally.js';
 
 export interface ConfirmedTicks {
   readonly tick: number;
@@ -19,19 +19,19 @@ export interface ConfirmedTicks {
 }
 
 export class TickRounds {
-  private readonly echoes = new Tally();
-  private readonly sessions = new Tally();
+  private readonly echoes = new QuorumTally();
+  private readonly sessions = new QuorumTally();
   private confirmed: ConfirmedTicks = { tick: 0, sessionTick: 0 };
 
   constructor(private readonly leader: Member) {}
 
-  /** Takes note of an echo. */
+  /** Records an echo. */
   echoed(peerId: PeerId, storeId: StoreId, tickId: number, sessionTickId: number): 'raised' | 'known' | 'full' {
-    this.sessions.note(peerId, storeId, sessionTickId);
-    return this.echoes.note(peerId, storeId, tickId);
+    this.sessions.record(peerId, storeId, sessionTickId);
+    return this.echoes.record(peerId, storeId, tickId);
   }
 
-  /** The ticks that count now, where one of them is later than before; else undefined. */
+  /** @returns the confirmed ticks, if one of them is later than before; else undefined */
   count(configuration: Configuration): ConfirmedTicks | undefined {
     const { confirmed } = this;
     const tick = this.quorumOf(configuration, this.echoes);
@@ -45,7 +45,7 @@ export class TickRounds {
     return this.confirmed;
   }
 
-  private quorumOf(configuration: Configuration, tally: Tally): number {
+  private quorumOf(configuration: Configuration, tally: QuorumTally): number {
     return quorumValue(configuration, (member) => (this.isLeader(member) ? Infinity : tally.of(member)));
   }
 

@@ -4,14 +4,14 @@
  */
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import {
+  addChecksum,
   BackupHead,
   ConclaveError,
   decodeSnapshotChunk,
   LogIndex,
-  SnapshotJoiner,
-  seal,
+  removeChecksum,
+  SnapshotAssembler,
   snapshotChecksum,
-  unseal,
 } from '@conclave/protocol';
 import { PiecesDigest } from './pieces-digest.js';
 
@@ -35,7 +35,7 @@ export class BackupWriter {
     const file = await open(partPath, 'w');
     const writer = new BackupWriter(file, path, partPath, head);
     await file.write(firstLine);
-    await writer.record(seal(head));
+    await writer.record(addChecksum(head));
     return writer;
   }
 
@@ -115,14 +115,14 @@ export class BackupReader {
   async check(): Promise<string> {
     const { head } = this.head;
     const digest = new PiecesDigest();
-    const joiner = new SnapshotJoiner(LogIndex.parse(head.index));
+    const assembler = new SnapshotAssembler(LogIndex.parse(head.index));
     let [bytes, checksum] = [0, 0];
     for await (const chunk of this.chunks()) {
       bytes += chunk.length;
       checksum = snapshotChecksum(chunk, checksum);
-      for (const piece of joiner.add(chunk)) digest.add(piece);
+      for (const piece of assembler.add(chunk)) digest.add(piece);
     }
-    if (bytes !== head.bytes || checksum !== head.checksum || !joiner.isWhole) {
+    if (bytes !== head.bytes || checksum !== head.checksum || !assembler.isWhole) {
       throw damaged('the backup is not what its head says');
     }
     return digest.end();
@@ -148,7 +148,7 @@ async function read(file: FileHandle, at: number, length: number): Promise<Buffe
 
 function unsealed(bytes: Uint8Array): unknown {
   try {
-    return unseal(bytes);
+    return removeChecksum(bytes);
   } catch {
     throw damaged('the head of the backup is damaged (bad checksum)');
   }

@@ -3,12 +3,12 @@ import {
   type AdminReply,
   ConclaveError,
   type PeerId,
+  SnapshotAssembler,
   type SnapshotHead,
   type SnapshotId,
-  SnapshotJoiner,
   snapshotChecksum,
 } from '@conclave/protocol';
-import type { Requester } from '../requester.js';
+import type { AdminClient } from '../admin-client.js';
 import { PiecesDigest } from './pieces-digest.js';
 
 /** What one command to a peer may take; taking a snapshot takes as long as it takes. */
@@ -28,23 +28,23 @@ export interface PeerSnapshot {
 }
 
 /** Has a peer take a snapshot, and begins to read it. */
-export async function takeSnapshot(requester: Requester, peerId: PeerId): Promise<PeerSnapshot> {
-  await requester.admin('snapshot', {}, { peerId, timeoutMs: takeTimeoutMs });
-  const first = await readChunk(requester, peerId, undefined, 0);
+export async function takeSnapshot(adminClient: AdminClient, peerId: PeerId): Promise<PeerSnapshot> {
+  await adminClient.admin('snapshot', {}, { peerId, timeoutMs: takeTimeoutMs });
+  const first = await readChunk(adminClient, peerId, undefined, 0);
   const { snapshot_id: snapshotId, head } = first;
-  return { peerId, snapshotId, head, chunks: chunksOf(requester, peerId, first) };
+  return { peerId, snapshotId, head, chunks: chunksOf(adminClient, peerId, first) };
 }
 
 /**
  * The digest of the state that a peer has now.
  * @throws ConclaveError
  */
-export async function digestOf(requester: Requester, peerId: PeerId): Promise<string> {
+export async function digestOf(adminClient: AdminClient, peerId: PeerId): Promise<string> {
   return again(async () => {
-    const snapshot = await takeSnapshot(requester, peerId);
+    const snapshot = await takeSnapshot(adminClient, peerId);
     const digest = new PiecesDigest();
-    const joiner = new SnapshotJoiner(snapshot.head.index);
-    for await (const chunk of snapshot.chunks) for (const piece of joiner.add(chunk)) digest.add(piece);
+    const assembler = new SnapshotAssembler(snapshot.head.index);
+    for await (const chunk of snapshot.chunks) for (const piece of assembler.add(chunk)) digest.add(piece);
     return digest.end();
   });
 }
@@ -61,7 +61,7 @@ export async function again<T>(read: () => Promise<T>): Promise<T> {
 }
 
 async function* chunksOf(
-  requester: Requester,
+  adminClient: AdminClient,
   peerId: PeerId,
   first: AdminReply<'read_snapshot'>,
 ): AsyncGenerator<Uint8Array, void> {
@@ -70,7 +70,7 @@ async function* chunksOf(
   yield first.chunk;
   for (let from = 1; from < head.chunks; from += window) {
     const numbers = Array.from({ length: Math.min(window, head.chunks - from) }, (_, place) => from + place);
-    const replies = await Promise.all(numbers.map((number) => readChunk(requester, peerId, snapshotId, number)));
+    const replies = await Promise.all(numbers.map((number) => readChunk(adminClient, peerId, snapshotId, number)));
     for (const { chunk } of replies) {
       checksum = snapshotChecksum(chunk, checksum);
       yield chunk;
@@ -80,11 +80,11 @@ async function* chunksOf(
 }
 
 function readChunk(
-  requester: Requester,
+  adminClient: AdminClient,
   peerId: PeerId,
   snapshotId: SnapshotId | undefined,
   number: number,
 ): Promise<AdminReply<'read_snapshot'>> {
   const request = snapshotId === undefined ? { number } : { snapshot_id: snapshotId, number };
-  return requester.admin('read_snapshot', request, { peerId, timeoutMs: chunkTimeoutMs });
+  return adminClient.admin('read_snapshot', request, { peerId, timeoutMs: chunkTimeoutMs });
 }

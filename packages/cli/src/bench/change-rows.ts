@@ -1,8 +1,8 @@
 /** The rows of `bench --change`: what is done to the group in each, and how the figures are shown. */
 import { defaultTimes, type PeerId } from '@conclave/protocol';
 import { UsageError } from '../exit-codes.js';
+import { count } from '../views/format.js';
 import { table } from '../views/tables.js';
-import { count } from '../views/words.js';
 import { percentile } from './statistics.js';
 
 export const changeRowTexts = {

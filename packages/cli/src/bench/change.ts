@@ -13,8 +13,8 @@ import type { LoginFlags } from '../login.js';
 import type { Output } from '../output.js';
 import type { CleanUp } from '../processes/clean-up.js';
 import { foundGroup, type Mesh, makeMesh, namedOrOwnNats, peerNames, refuseSecondMesh } from '../processes/mesh.js';
-import { isPassing, until } from '../until.js';
-import { count } from '../views/words.js';
+import { isTransient, retryUntil } from '../retry-until.js';
+import { count } from '../views/format.js';
 import {
   type ChangeFigures,
   type ChangeRow,
@@ -67,10 +67,10 @@ export async function benchChange(cleanUp: CleanUp, output: Output, options: Cha
   const mesh = await makeMesh(cleanUp, login, { groupId, prefix, placement: 'four', folder }, (text) =>
     output.note(text),
   );
-  await refuseSecondMesh(mesh.requester, all);
+  await refuseSecondMesh(mesh.adminClient, all);
   await mesh.processes.start(all);
   await foundGroup(mesh, all.slice(0, 3));
-  const client = await ConclaveClient.connect({ connection: mesh.requester.connection, groupId, prefix });
+  const client = await ConclaveClient.connect({ connection: mesh.adminClient.connection, groupId, prefix });
   cleanUp.add(() => client.close());
   const bench = new ChangeBench(mesh, output, options, (number, value) => client.kv.put(`key-${number % keys}`, value));
   await bench.warmUp();
@@ -172,25 +172,25 @@ class ChangeBench {
       case 'change':
         return this.change(step.newPeers);
       case 'transfer':
-        await this.mesh.requester.admin('transfer_leader', { peer_id: step.to }, { timeoutMs: changeTimeoutMs });
+        await this.mesh.adminClient.admin('transfer_leader', { peer_id: step.to }, { timeoutMs: changeTimeoutMs });
         return;
       case 'kill':
         await this.mesh.processes.kill(step.peerId);
         // A leader that died in its office is still the leader of who has not missed it yet.
-        await until(
+        await retryUntil(
           'another peer leads',
           recoverTimeoutMs,
           async () => {
             const { leader_id: leader } = await this.status();
             return leader === step.peerId ? undefined : true;
           },
-          isPassing,
+          isTransient,
         );
     }
   }
 
   private async change(newPeers: readonly PeerId[]): Promise<void> {
-    await this.mesh.requester.admin(
+    await this.mesh.adminClient.admin(
       'change_peers',
       { new_peers: [...newPeers], timeout_ms: changeTimeoutMs },
       { timeoutMs: 2 * changeTimeoutMs },
@@ -200,7 +200,7 @@ class ChangeBench {
   private async startAgain(peerId: PeerId): Promise<void> {
     await this.mesh.processes.start([peerId]);
     const { last_index: end } = await this.settledStatus();
-    await until(
+    await retryUntil(
       `${peerId} has entry ${end}`,
       recoverTimeoutMs,
       async () => {
@@ -208,12 +208,12 @@ class ChangeBench {
         const match = progress.find((target) => target.peer_id === peerId)?.match_index ?? 0;
         return match >= end ? true : undefined;
       },
-      isPassing,
+      isTransient,
     );
   }
 
   private status(): Promise<StatusReply> {
-    return this.mesh.requester.admin('status', {}, { timeoutMs: statusTimeoutMs });
+    return this.mesh.adminClient.admin('status', {}, { timeoutMs: statusTimeoutMs });
   }
 
   /** Of a leader that may take a change. */
@@ -222,7 +222,7 @@ class ChangeBench {
       const status = await this.status();
       return status.stage === 'none' && status.leader_id === status.peer_id ? status : undefined;
     };
-    return until('the group has a leader and no change is going on', recoverTimeoutMs, settled, isPassing);
+    return retryUntil('the group has a leader and no change is going on', recoverTimeoutMs, settled, isTransient);
   }
 
   private async view(): Promise<GroupView> {

@@ -1,8 +1,8 @@
 /** The rows of the benchmark, and how they are shown. */
 import { ConclaveError } from '@conclave/protocol';
 import { type Placement, placements } from '../processes/peer-processes.js';
+import { count } from '../views/format.js';
 import { table } from '../views/tables.js';
-import { count } from '../views/words.js';
 import type { Measured } from './measure.js';
 
 export const inFlights = [1, 64, 256, 1024] as const;
@@ -23,7 +23,7 @@ export interface Row {
 export interface MeasuredRow extends Row {
   readonly measured: Measured;
   /** Bare requests a second with as many in flight. */
-  readonly floorPerSecond: number;
+  readonly baselinePerSecond: number;
 }
 
 const writeRows: readonly Row[] = placements.flatMap((placement) =>
@@ -64,9 +64,9 @@ export function selectRows(names: readonly string[]): Row[] {
   return allRows.filter((row) => names.some((name) => fits(row, name)));
 }
 
-/** How many times the floor. */
-export function ratioToFloor({ measured, floorPerSecond }: MeasuredRow): number {
-  return measured.operationsPerSecond / floorPerSecond;
+/** How many times the baseline. */
+export function ratioToBaseline({ measured, baselinePerSecond }: MeasuredRow): number {
+  return measured.operationsPerSecond / baselinePerSecond;
 }
 
 /** A table of the writes, and one of the reads, where there are such rows. */
@@ -88,8 +88,8 @@ function tableOf(what: string, unit: string, rows: readonly MeasuredRow[], nameO
     row.measured.p50Ms.toFixed(2),
     row.measured.p99Ms.toFixed(2),
     row.measured.failed,
-    count(row.floorPerSecond),
-    `${ratioToFloor(row).toFixed(2)}x`,
+    count(row.baselinePerSecond),
+    `${ratioToBaseline(row).toFixed(2)}x`,
   ]);
   return table(head, cells, head.slice(1));
 }
@@ -102,8 +102,8 @@ export function rowRecord(row: MeasuredRow): Record<string, unknown> {
     placement: row.placement,
     in_flight: row.inFlight,
     ...measuredRecord(row.measured),
-    floor_operations_per_second: Math.round(row.floorPerSecond),
-    ratio: Number(ratioToFloor(row).toFixed(3)),
+    baseline_operations_per_second: Math.round(row.baselinePerSecond),
+    ratio: Number(ratioToBaseline(row).toFixed(3)),
   };
 }
 

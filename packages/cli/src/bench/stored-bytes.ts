@@ -1,4 +1,4 @@
-/** How fast what a joiner has got is read from its LevelDB, and copied to another: nothing else of the mesh is at work then. */
+/** How fast what a new peer has got is read from its LevelDB, and copied to another: nothing else of the mesh is at work then. */
 import { chunkKey, LevelLogStorage, type Row, stateFromRows } from '@conclave/log-store';
 import { asLogIndex, batchHeader, type GroupId, limits, type PeerId } from '@conclave/protocol';
 

@@ -10,8 +10,8 @@ import type { LoginFlags } from '../login.js';
 import type { Output } from '../output.js';
 import type { CleanUp } from '../processes/clean-up.js';
 import { foundGroup, type Mesh, makeMesh, namedOrOwnNats, peerNames, refuseSecondMesh } from '../processes/mesh.js';
+import { count } from '../views/format.js';
 import { table } from '../views/tables.js';
-import { count } from '../views/words.js';
 import { type Measured, measure } from './measure.js';
 import { measuredRecord } from './rows.js';
 import { scratchFolder } from './scratch-folder.js';
@@ -51,10 +51,10 @@ export async function benchWatches(cleanUp: CleanUp, output: Output, options: Wa
     output.note(text),
   );
   const peers = peerNames(3);
-  await refuseSecondMesh(mesh.requester, peers);
+  await refuseSecondMesh(mesh.adminClient, peers);
   await mesh.processes.start(peers);
   await foundGroup(mesh, peers);
-  const client = await ConclaveClient.connect({ connection: mesh.requester.connection, groupId, prefix });
+  const client = await ConclaveClient.connect({ connection: mesh.adminClient.connection, groupId, prefix });
   cleanUp.add(() => client.close());
   const value = new Uint8Array(valueBytes).fill(0x78);
   const put = (number: number): Promise<unknown> => client.kv.put(keyOf(number % keys), value);
@@ -94,7 +94,7 @@ class OpenWatches {
   /** Opens so many; settled when the group has begun them all. */
   static async open(mesh: Mesh, watches: number): Promise<OpenWatches> {
     const open = new OpenWatches();
-    const { connection } = mesh.requester;
+    const { connection } = mesh.adminClient;
     for (let first = 0; first < watches; first += limits.ownerWatches) {
       const client = await ConclaveClient.connect({ connection, groupId, prefix });
       open.clients.push(client);

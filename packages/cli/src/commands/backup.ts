@@ -1,13 +1,13 @@
 /** `conclave backup`: the state of a live group as a file. */
 import type { PeerId } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
+import type { AdminClient } from '../admin-client.js';
 import { BackupReader, BackupWriter } from '../backup/backup-file.js';
 import { again, takeSnapshot } from '../backup/peer-snapshot.js';
-import { withRequester } from '../connection.js';
+import { withAdminClient } from '../connection.js';
 import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
-import type { Requester } from '../requester.js';
-import { count } from '../views/words.js';
+import { runAction } from '../run-action.js';
+import { count } from '../views/format.js';
 
 const statusTimeoutMs = 10_000;
 
@@ -28,9 +28,9 @@ export function registerBackup(program: Command): void {
       .description('write the state of the group to a file, while it goes on'),
   ).action((file: string, options: BackupOptions) =>
     runAction(options, (output) =>
-      withRequester(options, async (requester) => {
-        const peerId = options.peer ?? (await leaderOf(requester));
-        const head = await again(() => write(requester, peerId, file));
+      withAdminClient(options, async (adminClient) => {
+        const peerId = options.peer ?? (await leaderOf(adminClient));
+        const head = await again(() => write(adminClient, peerId, file));
         const reader = await BackupReader.open(file);
         const digest = await reader.check().finally(() => reader.close());
         const { index, term, chunks, bytes } = head;
@@ -45,15 +45,15 @@ export function registerBackup(program: Command): void {
   );
 }
 
-async function leaderOf(requester: Requester): Promise<PeerId> {
-  return (await requester.admin('status', {}, { timeoutMs: statusTimeoutMs })).peer_id;
+async function leaderOf(adminClient: AdminClient): Promise<PeerId> {
+  return (await adminClient.admin('status', {}, { timeoutMs: statusTimeoutMs })).peer_id;
 }
 
-async function write(requester: Requester, peerId: PeerId, file: string) {
-  const { group_uid } = await requester.admin('status', {}, { peerId, timeoutMs: statusTimeoutMs });
-  const { snapshotId, head, chunks } = await takeSnapshot(requester, peerId);
+async function write(adminClient: AdminClient, peerId: PeerId, file: string) {
+  const { group_uid } = await adminClient.admin('status', {}, { peerId, timeoutMs: statusTimeoutMs });
+  const { snapshotId, head, chunks } = await takeSnapshot(adminClient, peerId);
   const writer = await BackupWriter.create(file, {
-    group_id: requester.groupId,
+    group_id: adminClient.groupId,
     group_uid,
     peer_id: peerId,
     time: new Date().toISOString(),

@@ -15,11 +15,10 @@ import { ConclaveClient, type GetOptions } from '@conclave/client';
 import { asGroupId, defaultPrefix, limits } from '@conclave/protocol';
 import type { NatsLogin } from '@conclave/protocol/login';
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
+import { echo, measureSync, RequestBaseline } from '../bench/baseline.js';
+import { benchCatchUp } from '../bench/catch-up.js';
 import { benchChange } from '../bench/change.js';
 import { defaultWriters } from '../bench/change-rows.js';
-import { echo, measureSync, RequestFloor } from '../bench/floor.js';
-import { benchJoiner } from '../bench/joiner.js';
 import { type Measured, type MeasureOptions, measure } from '../bench/measure.js';
 import {
   type MeasuredRow,
@@ -34,12 +33,13 @@ import { scratchFolder } from '../bench/scratch-folder.js';
 import { benchWatches, defaultWatches } from '../bench/watches.js';
 import { Failed } from '../exit-codes.js';
 import { type LoginFlags, loginOf } from '../login.js';
-import { namedServersText, splitList, wholeNumber, withLoginOptions } from '../options.js';
+import { namedServersText, splitList, wholeNumber, withLoginOptions, withRenamedOption } from '../options.js';
 import type { Output } from '../output.js';
 import { CleanUp, withCleanUp } from '../processes/clean-up.js';
 import { foundGroup, makeMesh, namedOrOwnNats, peerNames, refuseSecondMesh } from '../processes/mesh.js';
 import { type Placement, placements } from '../processes/peer-processes.js';
-import { count } from '../views/words.js';
+import { runAction } from '../run-action.js';
+import { count } from '../views/format.js';
 
 const groupId = asGroupId('bench');
 const peers = 3;
@@ -58,7 +58,7 @@ interface BenchOptions extends LoginFlags {
   readonly warmUpSeconds: number;
   readonly rows: readonly string[];
   readonly dataDir: string;
-  readonly joiner: boolean;
+  readonly catchUp: boolean;
   readonly entries: number;
   readonly load: number;
   readonly change: boolean;
@@ -78,60 +78,76 @@ export function registerBench(program: Command): void {
         .default(15),
     )
     .addOption(
-      new Option('--warm-up-seconds <n>', 'of processes just started; each row has as much, 5 at most')
+      new Option('--warm-up-seconds <n>', 'for processes that were just started; each row has the same, at most 5')
         .argParser(wholeNumber(0, 600))
         .default(20),
     )
     .addOption(
       new Option(
         '--rows <names>',
-        'these rows alone: four-1024, or four, or 1024; lease-256, or lease, or reads; with --change: replace-two, ...',
+        'only these rows: four-1024, or four, or 1024; lease-256, or lease, or reads; with --change: replace-two, ...',
       )
         .argParser(splitList)
         .default([], 'all'),
     )
-    .option('--data-dir <folder>', 'on the disk that is meant; what is written there is removed', '.conclave')
+    .option(
+      '--data-dir <folder>',
+      'a folder on the disk to measure; what is written there is removed afterwards',
+      '.conclave',
+    )
     .option('--json', 'print one line of JSON for each row', false)
-    .option('--joiner', 'instead: how fast a fourth peer catches up, from the log and behind a snapshot', false)
+    .option('--catch-up', 'instead measure how fast a fourth peer catches up, from the log and after a snapshot', false)
     .addOption(
-      new Option('--entries <n>', 'with --joiner: of the log').argParser(wholeNumber(1, 1e9)).default(1_000_000),
+      new Option('--entries <n>', 'with --catch-up: entries in the log')
+        .argParser(wholeNumber(1, 1e9))
+        .default(1_000_000),
     )
     .addOption(
-      new Option('--load <writes>', 'with --joiner: writes a second meanwhile')
+      new Option('--load <writes>', 'with --catch-up: writes per second meanwhile')
         .argParser(wholeNumber(0, 1e6))
         .default(1_000),
     )
-    .option('--change', 'instead: how long writers wait during membership changes, transfers and deaths', false)
+    .option(
+      '--change',
+      'instead measure how long writers wait during membership changes, leadership transfers and crashes',
+      false,
+    )
     .addOption(
-      new Option('--writers <numbers>', 'with --change: how many write at once, one run each')
+      new Option('--writers <numbers>', 'with --change: numbers of concurrent writers, one run each')
         .argParser((text: string) => splitList(text).map(wholeNumber(1, 65_536)))
         .default([...defaultWriters], defaultWriters.join(',')),
     )
     .addOption(
-      new Option('--changes <n>', 'with --change: how often each is done').argParser(wholeNumber(1, 1_000)).default(3),
+      new Option('--changes <n>', 'with --change: repetitions of each change')
+        .argParser(wholeNumber(1, 1_000))
+        .default(3),
     )
     .addOption(
-      new Option('--kills <n>', 'with --change: how often the leader is killed')
+      new Option('--kills <n>', 'with --change: how many times the leader is killed')
         .argParser(wholeNumber(1, 1_000))
         .default(5),
     )
     .addOption(
-      new Option('--watches [numbers]', 'instead: writes a second with so many open watches, and with none')
+      new Option(
+        '--watches [numbers]',
+        'instead measure writes per second with these numbers of open watches, and with none',
+      )
         .argParser((text: string) => splitList(text).map(wholeNumber(1, limits.watches)))
         .preset(defaultWatches.join(','))
         .default([], 'off'),
     )
-    .option('--tls', 'with TLS between all and the NATS server, the bare requests included', false)
-    .description('measure replicated writes, and reads, beside bare requests and a bare sync');
+    .option('--tls', 'use TLS to the NATS server, for the baseline too', false)
+    .description('measure replicated writes and reads, and compare them with plain NATS requests and a plain sync');
+  withRenamedOption(command, '--joiner', '--catch-up');
   withLoginOptions(command, namedServersText).action((options: BenchOptions) =>
     runAction(options, (output) => withCleanUp((cleanUp) => benchOf(options)(cleanUp, output, options))),
   );
-  // A process of its own for the floor: the answers must come from elsewhere, as those of peers do.
+  // A process of its own for the baseline: the answers must come from elsewhere, as those of peers do.
   program.command('bench-echo', { hidden: true }).action(() => echo(loginOf({}), once(process, 'disconnect')));
 }
 
-function benchOf({ joiner, change, watches }: BenchOptions): typeof bench {
-  if (joiner) return benchJoiner;
+function benchOf({ catchUp, change, watches }: BenchOptions): typeof bench {
+  if (catchUp) return benchCatchUp;
   if (watches.length > 0) return benchWatches;
   return change ? benchChange : bench;
 }
@@ -158,8 +174,8 @@ async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): P
     }
     const after = await measureFloors(cleanUp, output, login, ofPlacement, options);
     for (const [row, ofRow] of figures) {
-      const floorPerSecond = meanFloor(row, before, after);
-      const done = { ...row, measured: ofRow, floorPerSecond };
+      const baselinePerSecond = meanBaseline(row, before, after);
+      const done = { ...row, measured: ofRow, baselinePerSecond };
       measured.push(done);
       if (output.json) output.record(rowRecord(done));
     }
@@ -175,8 +191,8 @@ async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): P
 }
 
 /** Machines run now faster, now slower: what stands before and after a row says what it was at the time of the row. */
-function meanFloor({ inFlight }: Row, ...floors: readonly Map<number, Measured>[]): number {
-  const all = floors.map((floor) => floor.get(inFlight)?.operationsPerSecond ?? Number.NaN);
+function meanBaseline({ inFlight }: Row, ...baselines: readonly Map<number, Measured>[]): number {
+  const all = baselines.map((baseline) => baseline.get(inFlight)?.operationsPerSecond ?? Number.NaN);
   return all.reduce((sum, each) => sum + each, 0) / all.length;
 }
 
@@ -187,18 +203,18 @@ async function measureFloors(
   rows: readonly Row[],
   options: BenchOptions,
 ): Promise<Map<number, Measured>> {
-  const floor = await RequestFloor.start(cleanUp, login, new Uint8Array(valueBytes));
-  const floors = new Map<number, Measured>();
-  await warmUp((warming) => floor.measure(warming), rows, options);
+  const baseline = await RequestBaseline.start(cleanUp, login, new Uint8Array(valueBytes));
+  const baselines = new Map<number, Measured>();
+  await warmUp((warming) => baseline.measure(warming), rows, options);
   for (const inFlight of new Set(rows.map((row) => row.inFlight))) {
-    const figures = await floor.measure({ inFlight, ...evenTimes(options) });
-    floors.set(inFlight, figures);
+    const figures = await baseline.measure({ inFlight, ...evenTimes(options) });
+    baselines.set(inFlight, figures);
     if (output.json) output.record({ row: `request-${inFlight}`, in_flight: inFlight, ...measuredRecord(figures) });
     else output.note(`bare requests, ${inFlight} in flight: ${count(figures.operationsPerSecond)}/s`);
   }
   // Its process and its connection must not be there beside the peers.
-  await floor.stop();
-  return floors;
+  await baseline.stop();
+  return baselines;
 }
 
 /** Starts a mesh of its own for one placement and measures its rows one by one. */
@@ -216,10 +232,10 @@ async function* measureRows(
     // Each placement has a prefix of its own: what is late from one must not reach the other.
     const prefix = `${defaultPrefix}-${placement}`;
     const mesh = await makeMesh(cleanUp, login, { groupId, prefix, placement, folder }, (text) => console.error(text));
-    await refuseSecondMesh(mesh.requester, peerNames(peers));
+    await refuseSecondMesh(mesh.adminClient, peerNames(peers));
     await mesh.processes.start(peerNames(peers));
     await foundGroup(mesh, peerNames(peers));
-    const client = await ConclaveClient.connect({ connection: mesh.requester.connection, groupId, prefix });
+    const client = await ConclaveClient.connect({ connection: mesh.adminClient.connection, groupId, prefix });
     cleanUp.add(() => client.close());
     const value = new Uint8Array(valueBytes).fill(0x78);
     const put = (number: number): Promise<unknown> => client.kv.put(`key-${number % keys}`, value);

@@ -1,12 +1,12 @@
 /** `conclave bootstrap`: founds a group, unless it is there. Safe to run at every start. */
 import { type BootstrapReply, ConclaveError, type PeerId, peerIds } from '@conclave/protocol';
 import type { Command } from 'commander';
-import { runAction } from '../action.js';
-import { withRequester } from '../connection.js';
+import type { AdminClient } from '../admin-client.js';
+import { withAdminClient } from '../connection.js';
 import { type CommonOptions, parsePeers, splitList, withCommonOptions } from '../options.js';
-import type { Requester } from '../requester.js';
-import { isPassing, until } from '../until.js';
-import { bothSets, peerSet } from '../views/words.js';
+import { isTransient, retryUntil } from '../retry-until.js';
+import { runAction } from '../run-action.js';
+import { bothSets, peerSet } from '../views/format.js';
 
 const defaultTimeoutMs = 60_000;
 const leaderTimeoutMs = 2_000;
@@ -29,10 +29,10 @@ export function registerBootstrap(program: Command): void {
       .description('found the group of these peers; does nothing where the group is there'),
   ).action((words: string[], options: BootstrapOptions) =>
     runAction(options, (output) =>
-      withRequester(options, async (requester) => {
+      withAdminClient(options, async (adminClient) => {
         const peers = parsePeers([...words, ...options.peers]);
-        const reply = await bootstrap(requester, peers, options.timeoutMs ?? defaultTimeoutMs, options.new).then(
-          (found) => asItsLeaderSays(requester, found),
+        const reply = await bootstrap(adminClient, peers, options.timeoutMs ?? defaultTimeoutMs, options.new).then(
+          (found) => asItsLeaderSays(adminClient, found),
         );
         if (output.json) output.record(reply);
         else output.line(bootstrapText(reply));
@@ -47,7 +47,7 @@ export function registerBootstrap(program: Command): void {
  * @throws ConclaveError the last refusal
  */
 export async function bootstrap(
-  requester: Requester,
+  adminClient: AdminClient,
   peers: readonly PeerId[],
   timeoutMs: number,
   isNew = false,
@@ -55,7 +55,7 @@ export async function bootstrap(
   let newGroup = isNew ? { new: true } : {};
   const deadline = performance.now() + timeoutMs;
   let asked = 0;
-  return until(
+  return retryUntil(
     `the group of ${peerSet(peers)} is founded`,
     timeoutMs,
     () => {
@@ -64,7 +64,7 @@ export async function bootstrap(
       asked += 1;
       if (peerId === undefined) throw new ConclaveError('EINVAL', 'name at least one peer');
       const left = Math.max(1, Math.ceil(deadline - performance.now()));
-      return requester.admin(
+      return adminClient.admin(
         'bootstrap',
         { peers: [...peers], timeout_ms: left, ...newGroup },
         { peerId, timeoutMs: left },
@@ -73,7 +73,7 @@ export async function bootstrap(
     (error) => {
       // It may be founded: then it is what holds the data, and is not to be refused for that.
       if (error instanceof ConclaveError && error.outcome === 'unknown') newGroup = {};
-      return isPassing(error) || (!isNew && isHeldByOthers(error));
+      return isTransient(error) || (!isNew && isHeldByOthers(error));
     },
   );
 }
@@ -82,10 +82,14 @@ export async function bootstrap(
  * What is there as the group's leader has it: who was asked may have been left behind, say by a reset, and then only knows the
  * group of before. Where nobody leads, its word stands.
  */
-async function asItsLeaderSays(requester: Requester, reply: BootstrapReply): Promise<BootstrapReply> {
+async function asItsLeaderSays(adminClient: AdminClient, reply: BootstrapReply): Promise<BootstrapReply> {
   if (reply.founded) return reply;
   try {
-    const { group_uid, leader_id, configuration } = await requester.admin('status', {}, { timeoutMs: leaderTimeoutMs });
+    const { group_uid, leader_id, configuration } = await adminClient.admin(
+      'status',
+      {},
+      { timeoutMs: leaderTimeoutMs },
+    );
     const { peers = [], old_peers: oldPeers = [] } = configuration ?? {};
     return { ...reply, group_uid, leader_id, peers: peerIds(peers), old_peers: peerIds(oldPeers) };
   } catch (error) {

@@ -1,11 +1,11 @@
 /** `conclave check`: compares the states of all members now, by their digests. */
 import type { ComparedStates } from '@conclave/protocol';
 import type { Command } from 'commander';
-import { runAction } from '../action.js';
-import { withRequester } from '../connection.js';
+import { withAdminClient } from '../connection.js';
 import { Failed } from '../exit-codes.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
-import { count } from '../views/words.js';
+import { runAction } from '../run-action.js';
+import { count } from '../views/format.js';
 
 const defaultTimeoutMs = 15_000;
 
@@ -16,8 +16,8 @@ export function registerCheck(program: Command): void {
       .description("compare the members' states by their digests; exit code 1 if any of them differs"),
   ).action((options: CommonOptions) =>
     runAction(options, (output) =>
-      withRequester(options, async (requester) => {
-        const compared = await requester.admin('check', {}, { timeoutMs: options.timeoutMs ?? defaultTimeoutMs });
+      withAdminClient(options, async (adminClient) => {
+        const compared = await adminClient.admin('check', {}, { timeoutMs: options.timeoutMs ?? defaultTimeoutMs });
         if (output.json) output.record(compared);
         else for (const line of checkLines(compared)) output.line(line);
         if (compared.differing.length > 0) throw new Failed();

@@ -1,8 +1,8 @@
 /** `conclave config`: configuration files. */
 import type { Command } from 'commander';
-import { runAction } from '../action.js';
 import { readConfiguration, replacedBy } from '../configuration/apply.js';
 import { UsageError } from '../exit-codes.js';
+import { runAction } from '../run-action.js';
 
 export function registerConfig(program: Command): void {
   const config = program.command('config').description('configuration files');

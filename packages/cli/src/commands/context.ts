@@ -1,11 +1,11 @@
 /** `conclave context`: named settings that say where a group is. */
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
 import { Contexts, currentContext } from '../configuration/contexts.js';
 import { isOfContext, keyOf } from '../configuration/schema.js';
 import { UsageError } from '../exit-codes.js';
 import { commandTree } from '../help/command-tree.js';
 import { parseGroup, parsePrefix, wholeNumber, withLoginOptions } from '../options.js';
+import { runAction } from '../run-action.js';
 
 interface JsonOption {
   readonly json: boolean;

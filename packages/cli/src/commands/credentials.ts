@@ -2,10 +2,10 @@
 import path from 'node:path';
 import type { GroupId, PeerId } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
 import { UsageError } from '../exit-codes.js';
 import { defaultGroup, parseGroup, parsePeer, splitList, wholeNumber, withPrefixOptions } from '../options.js';
 import type { Output } from '../output.js';
+import { runAction } from '../run-action.js';
 
 interface CredentialsCommandOptions {
   readonly out: string;

@@ -1,9 +1,9 @@
 /** `conclave demo`: see `demo/demo.ts`. */
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
 import { type DemoOptions, demo } from '../demo/demo.js';
 import { namedServersText, wholeNumber, withLoginOptions } from '../options.js';
 import { withCleanUp } from '../processes/clean-up.js';
+import { runAction } from '../run-action.js';
 import { placementOption } from './up.js';
 
 export function registerDemo(program: Command): void {

@@ -2,9 +2,8 @@
 import { ConclaveError, type GroupId, GroupList, type HostReply, type PeerId, type Subjects } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { NatsConnection } from 'nats';
-import { runAction } from '../action.js';
 import { type ConfirmOptions, confirm, withYesOption } from '../confirm.js';
-import { withRequester } from '../connection.js';
+import { withAdminClient } from '../connection.js';
 import { exitCodeOfAll, Failed } from '../exit-codes.js';
 import {
   type CommonOptions,
@@ -15,9 +14,10 @@ import {
   withGrouplessOptions,
 } from '../options.js';
 import { describeError, type Output } from '../output.js';
-import { isPassing, until } from '../until.js';
+import { isTransient, retryUntil } from '../retry-until.js';
+import { runAction } from '../run-action.js';
+import { peerSet } from '../views/format.js';
 import { table } from '../views/tables.js';
-import { peerSet } from '../views/words.js';
 import { bootstrap, bootstrapText } from './bootstrap.js';
 
 const defaultTimeoutMs = 30_000;
@@ -65,10 +65,10 @@ export function registerGroups(program: Command): void {
 async function list(output: Output, options: GroupsOptions): Promise<void> {
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   // What is asked here is of no group.
-  await withRequester({ ...options, group: defaultGroup }, async (requester) => {
+  await withAdminClient({ ...options, group: defaultGroup }, async (adminClient) => {
     const peers =
-      options.peers.length > 0 ? parsePeers(options.peers) : await heard(requester.connection, requester.subjects);
-    const answers = await askAll(peers, (peerId) => requester.host('list_groups', {}, { peerId, timeoutMs }));
+      options.peers.length > 0 ? parsePeers(options.peers) : await heard(adminClient.connection, adminClient.subjects);
+    const answers = await askAll(peers, (peerId) => adminClient.host('list_groups', {}, { peerId, timeoutMs }));
     if (output.json) output.record({ peers: answers.flatMap(({ reply }) => reply ?? []) });
     else output.line(listText(answers.flatMap(({ reply }) => reply ?? [])));
     failFor(output, answers);
@@ -83,10 +83,10 @@ async function create(
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   const deadline = performance.now() + timeoutMs;
   const peers = parsePeers(options.peers);
-  await withRequester({ ...options, group: groupId }, async (requester) => {
+  await withAdminClient({ ...options, group: groupId }, async (adminClient) => {
     const answers = await askAll(peers, (peerId) =>
       insist(timeoutMs, (leftMs) =>
-        requester.host('create_group', { group_id: groupId }, { peerId, timeoutMs: leftMs }),
+        adminClient.host('create_group', { group_id: groupId }, { peerId, timeoutMs: leftMs }),
       ),
     );
     failFor(output, answers);
@@ -96,7 +96,7 @@ async function create(
       else output.line(`group ${groupId} is hosted by ${peerSet(peers)}`);
       return;
     }
-    const founded = await bootstrap(requester, peers, Math.max(1, Math.ceil(deadline - performance.now())));
+    const founded = await bootstrap(adminClient, peers, Math.max(1, Math.ceil(deadline - performance.now())));
     if (output.json) output.record({ group_id: groupId, created, bootstrap: founded });
     else output.line(bootstrapText(founded));
   });
@@ -106,10 +106,10 @@ async function remove(output: Output, groupId: GroupId, options: GroupsOptions &
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   const peers = parsePeers(options.peers);
   await confirm(output, options, `All data of group ${groupId} at ${peerSet(peers)} will be removed, for good.`);
-  await withRequester({ ...options, group: groupId }, async (requester) => {
+  await withAdminClient({ ...options, group: groupId }, async (adminClient) => {
     const answers = await askAll(peers, (peerId) =>
       insist(timeoutMs, (leftMs) =>
-        requester.host('delete_group', { group_id: groupId }, { peerId, timeoutMs: leftMs }),
+        adminClient.host('delete_group', { group_id: groupId }, { peerId, timeoutMs: leftMs }),
       ),
     );
     const deleted = answers.flatMap(({ peerId, reply }) => (reply?.deleted ? [peerId] : []));
@@ -130,11 +130,11 @@ async function remove(output: Output, groupId: GroupId, options: GroupsOptions &
 /** Asks again while it may help: a peer that is not up yet. */
 function insist<T>(timeoutMs: number, ask: (leftMs: number) => Promise<T>): Promise<T> {
   const deadline = performance.now() + timeoutMs;
-  return until(
+  return retryUntil(
     'the peer answers',
     timeoutMs,
     () => ask(Math.max(1, Math.ceil(deadline - performance.now()))),
-    isPassing,
+    isTransient,
   );
 }
 

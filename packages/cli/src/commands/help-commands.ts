@@ -1,7 +1,6 @@
 /** `conclave version`, `completion` and `man`: about the command itself. */
 import { supportedLevels } from '@conclave/protocol';
 import { Argument, type Command } from 'commander';
-import { runAction } from '../action.js';
 import { commandTree } from '../help/command-tree.js';
 import { bashScript } from '../help/completion/bash.js';
 import { placesOf } from '../help/completion/candidates.js';
@@ -9,6 +8,7 @@ import { fishScript } from '../help/completion/fish.js';
 import { zshScript } from '../help/completion/zsh.js';
 import { manPage } from '../help/man-page.js';
 import { ownVersion } from '../own-files.js';
+import { runAction } from '../run-action.js';
 
 const scripts = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
 

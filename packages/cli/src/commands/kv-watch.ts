@@ -1,11 +1,11 @@
 /** `conclave kv watch`: what changes of the keys with a prefix, a line each, until Ctrl-C. */
 import type { WatchEvent } from '@conclave/client';
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
 import { withClient } from '../connection.js';
 import { type CommonOptions, wholeNumber, withWatchOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { untilStopped } from '../processes/clean-up.js';
+import { runAction } from '../run-action.js';
 
 interface WatchOptions extends Omit<CommonOptions, 'timeoutMs'> {
   readonly from?: number;

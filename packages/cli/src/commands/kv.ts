@@ -2,14 +2,14 @@
 import type { ConclaveClient } from '@conclave/client';
 import { ConclaveError, Consistency, type LeaseId, limits, type PeerId, type Value } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
+import type { AdminClient } from '../admin-client.js';
 import { withClient } from '../connection.js';
 import { Failed } from '../exit-codes.js';
 import { type CommonOptions, parsePeer, wholeNumber, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
-import type { Requester } from '../requester.js';
+import { isUnreachable } from '../retry-until.js';
+import { runAction } from '../run-action.js';
 import { readStandardInput } from '../standard-input.js';
-import { isUnreachable } from '../until.js';
 import { registerKvWatch } from './kv-watch.js';
 import { parseLeaseId } from './lease.js';
 
@@ -108,8 +108,8 @@ function askedOf({ consistency, stale, peer: peerId }: GetOptions): { peerId?: P
 }
 
 function get(key: string, options: GetOptions): Promise<void> {
-  return run(options, async (client, output, requester) => {
-    await findPeer(requester, options);
+  return run(options, async (client, output, adminClient) => {
+    await findPeer(adminClient, options);
     const found = await client.kv.get(key, askedOf(options));
     if (output.json) output.record(found);
     else if (found.value !== null) printValue(output, found.value);
@@ -121,8 +121,8 @@ function get(key: string, options: GetOptions): Promise<void> {
 
 /** A line for each key, or with `--json` a record. */
 function range(prefix: string, options: RangeOptions): Promise<void> {
-  return run(options, async (client, output, requester) => {
-    await findPeer(requester, options);
+  return run(options, async (client, output, adminClient) => {
+    await findPeer(adminClient, options);
     let left = options.limit ?? Number.POSITIVE_INFINITY;
     let startAfter: string | undefined;
     while (left > 0) {
@@ -148,18 +148,23 @@ function range(prefix: string, options: RangeOptions): Promise<void> {
  * The client asks a peer that does not listen again, as it may be starting. Somebody at a terminal may have its name wrong.
  * @throws ConclaveError EUNREACHABLE where nobody listens under it
  */
-async function findPeer(requester: Requester, { peer: peerId, timeoutMs = findTimeoutMs }: GetOptions): Promise<void> {
+async function findPeer(
+  adminClient: AdminClient,
+  { peer: peerId, timeoutMs = findTimeoutMs }: GetOptions,
+): Promise<void> {
   if (peerId === undefined) return;
-  await requester.health({ peerId, timeoutMs }).catch((error: unknown) => {
+  await adminClient.health({ peerId, timeoutMs }).catch((error: unknown) => {
     if (isUnreachable(error)) throw error;
   });
 }
 
 function run(
   options: CommonOptions,
-  work: (client: ConclaveClient, output: Output, requester: Requester) => Promise<void>,
+  work: (client: ConclaveClient, output: Output, adminClient: AdminClient) => Promise<void>,
 ): Promise<void> {
-  return runAction(options, (output) => withClient(options, (client, requester) => work(client, output, requester)));
+  return runAction(options, (output) =>
+    withClient(options, (client, adminClient) => work(client, output, adminClient)),
+  );
 }
 
 async function readValue(argument: string): Promise<Value> {

@@ -1,11 +1,11 @@
 /** `conclave leader transfer`: hands the leadership over. */
 import type { PeerId } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
-import { withRequester } from '../connection.js';
+import type { AdminClient } from '../admin-client.js';
+import { withAdminClient } from '../connection.js';
 import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
-import type { Requester } from '../requester.js';
-import { isPassing, until } from '../until.js';
+import { isTransient, retryUntil } from '../retry-until.js';
+import { runAction } from '../run-action.js';
 
 const defaultTimeoutMs = 10_000;
 
@@ -23,18 +23,18 @@ export function registerLeader(program: Command): void {
       .description('hand the leadership over'),
   ).action((peerId: PeerId | undefined, options: CommonOptions & { readonly from?: PeerId }) =>
     runAction(options, (output) =>
-      withRequester(options, async (requester) => {
+      withAdminClient(options, async (adminClient) => {
         const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
         const request = { ...(peerId === undefined ? {} : { peer_id: peerId }), timeout_ms: timeoutMs };
-        const before = await requester.admin('status', {}, { timeoutMs });
+        const before = await adminClient.admin('status', {}, { timeoutMs });
         if (options.from !== undefined && options.from !== before.leader_id) {
           if (output.json) output.record({ leader_id: before.leader_id });
           else output.line(`${options.from} does not lead: ${before.leader_id} does`);
           return;
         }
         // The answer may come a little after the deadline that it reports.
-        const reply = await requester.admin('transfer_leader', request, { timeoutMs: timeoutMs + 1_000 });
-        const leader = peerId ?? (await leaderAfter(requester, before.leader_id, timeoutMs));
+        const reply = await adminClient.admin('transfer_leader', request, { timeoutMs: timeoutMs + 1_000 });
+        const leader = peerId ?? (await leaderAfter(adminClient, before.leader_id, timeoutMs));
         if (output.json) output.record({ ...reply, leader_id: leader });
         else output.line(`${leader} leads now`);
       }),
@@ -43,14 +43,14 @@ export function registerLeader(program: Command): void {
 }
 
 /** Who leads after `before`, or that one itself where there is nobody to hand over to. */
-async function leaderAfter(requester: Requester, before: string, timeoutMs: number): Promise<string> {
-  return until(
+async function leaderAfter(adminClient: AdminClient, before: string, timeoutMs: number): Promise<string> {
+  return retryUntil(
     'another peer leads',
     timeoutMs,
     async () => {
-      const { leader_id } = await requester.admin('status', {}, { timeoutMs });
+      const { leader_id } = await adminClient.admin('status', {}, { timeoutMs });
       return leader_id === before ? undefined : leader_id;
     },
-    isPassing,
+    isTransient,
   );
 }

@@ -2,11 +2,11 @@
 import type { ConclaveClient } from '@conclave/client';
 import { AnyLeaseId, ConclaveError, LeaseId, limits, type PublicLeaseId } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { runAction } from '../action.js';
 import { withClient } from '../connection.js';
 import { exitCodes, Failed } from '../exit-codes.js';
 import { type CommonOptions, wholeNumber, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
+import { runAction } from '../run-action.js';
 import { table } from '../views/tables.js';
 
 const idHelp = 'its whole id, as `lease grant` prints it';
@@ -16,7 +16,7 @@ export function registerLease(program: Command): void {
   withCommonOptions(
     lease
       .command('grant')
-      .argument('<ttl-ms>', 'how long it lives unless it is kept', wholeNumber(limits.leaseLeastMs, limits.leaseMostMs))
+      .argument('<ttl-ms>', 'how long it lives unless it is kept', wholeNumber(limits.leaseMinMs, limits.leaseMaxMs))
       .description('grant a lease and print its id, which is a secret of its holder'),
   ).action((ttlMs: number, options: CommonOptions) =>
     run(options, async (client, output) => {

@@ -1,9 +1,9 @@
 /** `conclave lock list` and `conclave lock get`: who holds which locks. */
 import type { Command } from 'commander';
-import { runAction } from '../action.js';
 import { withClient } from '../connection.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
+import { runAction } from '../run-action.js';
 import { table } from '../views/tables.js';
 import { negative } from './lease.js';
 

@@ -2,12 +2,12 @@
 import type { Lock } from '@conclave/client';
 import { ConclaveError, limits } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
 import { withClient } from '../connection.js';
 import { exitCodes, Failed } from '../exit-codes.js';
 import { GuardedCommand } from '../lock/guarded-command.js';
 import { type CommonOptions, wholeNumber, withCommonOptions } from '../options.js';
 import { describeError, type Output } from '../output.js';
+import { runAction } from '../run-action.js';
 import { registerLockViews } from './lock-views.js';
 
 interface LockOptions extends CommonOptions {
@@ -33,13 +33,13 @@ function guarding(command: Command, nameText: string): void {
       .option('--owner <name>', 'what the holder is called, for people', `conclave-${process.pid}`)
       .addOption(
         new Option('--ttl-ms <ms>', 'how long the lock outlives this process where it dies')
-          .argParser(wholeNumber(limits.leaseLeastMs, limits.leaseMostMs))
+          .argParser(wholeNumber(limits.leaseMinMs, limits.leaseMaxMs))
           .default(10_000),
       )
       .addOption(
         new Option('--wait-ms <ms>', 'how long to wait in the queue for it; 0: not at all')
-          .argParser(wholeNumber(0, limits.leaseMostMs))
-          .default(limits.leaseMostMs, 'a day'),
+          .argParser(wholeNumber(0, limits.leaseMaxMs))
+          .default(limits.leaseMaxMs, 'a day'),
       )
       .description(
         'run a command while a lock is held, with its token in CONCLAVE_LOCK_TOKEN; its exit code (127: there is no such command, 126: it cannot be run), or 1 without or after the lock. No process that the command starts in its process group outlives the lock',

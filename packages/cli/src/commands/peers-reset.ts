@@ -1,13 +1,13 @@
 /** `conclave peers reset`: the survivors of a group whose quorum is gone for good go on by themselves. */
 import { ConclaveError, type PeerId } from '@conclave/protocol';
 import type { Command } from 'commander';
-import { runAction } from '../action.js';
+import type { AdminClient } from '../admin-client.js';
 import { type ConfirmOptions, confirm, withYesOption } from '../confirm.js';
-import { withRequester } from '../connection.js';
+import { withAdminClient } from '../connection.js';
 import { type CommonOptions, parsePeer, parsePeers, splitList, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
-import type { Requester } from '../requester.js';
-import { peerSet } from '../views/words.js';
+import { runAction } from '../run-action.js';
+import { peerSet } from '../views/format.js';
 
 type ResetOptions = CommonOptions & ConfirmOptions & { readonly peer: PeerId; readonly newPeers: string[] };
 
@@ -29,10 +29,10 @@ async function reset(output: Output, options: ResetOptions): Promise<void> {
   const newPeers = parsePeers(options.newPeers);
   const what = `${peerId} will go on with ${peerSet(newPeers)} alone, and what only the others hold will be lost.`;
   await confirm(output, options, what);
-  await withRequester(options, async (requester) => {
+  await withAdminClient(options, async (adminClient) => {
     const timeoutMs = options.timeoutMs ?? askTimeoutMs;
-    await checkSurvivors(requester, peerId, newPeers, timeoutMs);
-    const reply = await requester.admin('reset_peer', { new_peers: newPeers }, { peerId, timeoutMs });
+    await checkSurvivors(adminClient, peerId, newPeers, timeoutMs);
+    const reply = await adminClient.admin('reset_peer', { new_peers: newPeers }, { peerId, timeoutMs });
     if (output.json) return output.record(reply);
     output.line(`${peerId} goes on as ${peerSet(reply.new_peers)} instead of ${peerSet(reply.old_peers)}`);
     output.line(`epoch ${reply.epoch}, history ${reply.group_uid} after ${reply.old_group_uid}`);
@@ -48,14 +48,14 @@ async function reset(output: Output, options: ResetOptions): Promise<void> {
  * @throws ConclaveError EUNREACHABLE where one does not answer, EINVAL where one holds nothing of the group
  */
 async function checkSurvivors(
-  requester: Requester,
+  adminClient: AdminClient,
   peerId: PeerId,
   newPeers: readonly PeerId[],
   timeoutMs: number,
 ): Promise<void> {
   await Promise.all(
     newPeers.map(async (one) => {
-      const { group_uid } = await requester.admin('status', {}, { peerId: one, timeoutMs });
+      const { group_uid } = await adminClient.admin('status', {}, { peerId: one, timeoutMs });
       if (group_uid !== '' || one === peerId) return;
       throw new ConclaveError(
         'EINVAL',

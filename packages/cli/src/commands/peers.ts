@@ -10,18 +10,18 @@ import {
   peerIds,
 } from '@conclave/protocol';
 import { Argument, type Command } from 'commander';
-import { runAction } from '../action.js';
+import type { AdminClient } from '../admin-client.js';
 import { type ConfirmOptions, confirm, withYesOption } from '../confirm.js';
-import { withRequester } from '../connection.js';
-import { observeGroup } from '../observing.js';
+import { withAdminClient } from '../connection.js';
+import { observeGroup } from '../events.js';
 import { type CommonOptions, parsePeer, parsePeers, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
-import type { Requester } from '../requester.js';
-import { isUnreachable, until } from '../until.js';
+import { isUnreachable, retryUntil } from '../retry-until.js';
+import { runAction } from '../run-action.js';
 import { ChangeView } from '../views/change-view.js';
 import { changeText, readOnlyText } from '../views/event-line.js';
+import { count, duration, peerSet, stageNames } from '../views/format.js';
 import { LiveBars } from '../views/live-bars.js';
-import { count, duration, peerSet, stageNames } from '../views/words.js';
 import { registerPeersReset } from './peers-reset.js';
 
 type ChangeCommand = 'add_peer' | 'remove_peer' | 'change_peers';
@@ -56,8 +56,8 @@ export function registerPeers(program: Command): void {
   ).action((words: string[], options: CommonOptions & ConfirmOptions) =>
     runAction(options, async (output) => {
       const newPeers = parsePeers(words);
-      await withRequester(options, async (requester) => {
-        await confirmLess(output, options, await membersNow(requester, options), newPeers);
+      await withAdminClient(options, async (adminClient) => {
+        await confirmLess(output, options, await membersNow(adminClient, options), newPeers);
       });
       await watchChange(output, options, 'change_peers', { new_peers: newPeers, ...deadline(options) });
     }),
@@ -83,8 +83,8 @@ function deadline({ timeoutMs }: CommonOptions): { timeout_ms?: number } {
 
 /** Lets one member go; who is none is said to be none. */
 async function removeOne(output: Output, options: CommonOptions & ConfirmOptions, peerId: PeerId): Promise<void> {
-  const isMember = await withRequester(options, async (requester) => {
-    const members = await membersNow(requester, options);
+  const isMember = await withAdminClient(options, async (adminClient) => {
+    const members = await membersNow(adminClient, options);
     const left = members.filter((member) => member !== peerId);
     if (left.length < members.length) await confirmLess(output, options, members, left);
     return left.length < members.length;
@@ -95,9 +95,9 @@ async function removeOne(output: Output, options: CommonOptions & ConfirmOptions
 }
 
 /** The members of the newest configuration that the leader has; with the old ones while a change is going on. */
-async function membersNow(requester: Requester, { timeoutMs }: CommonOptions): Promise<PeerId[]> {
-  const ask = () => requester.admin('status', {}, { timeoutMs: timeoutMs ?? askTimeoutMs });
-  const { configuration } = await until('the group has a leader', leaderWaitMs, ask, isUnreachable);
+async function membersNow(adminClient: AdminClient, { timeoutMs }: CommonOptions): Promise<PeerId[]> {
+  const ask = () => adminClient.admin('status', {}, { timeoutMs: timeoutMs ?? askTimeoutMs });
+  const { configuration } = await retryUntil('the group has a leader', leaderWaitMs, ask, isUnreachable);
   const { peers = [], old_peers: oldPeers = [] } = configuration ?? {};
   return [...new Set([...peerIds(oldPeers), ...peerIds(peers)])];
 }
@@ -126,7 +126,7 @@ async function watchChange<C extends ChangeCommand>(
   command: C,
   request: AdminRequest<C>,
 ): Promise<void> {
-  await withRequester(options, async (requester) => {
+  await withAdminClient(options, async (adminClient) => {
     const began = performance.now();
     const view = new ChangeView(began);
     const bars = output.isTerminal && !output.json ? new LiveBars(output.out) : undefined;
@@ -135,18 +135,18 @@ async function watchChange<C extends ChangeCommand>(
       if (bars === undefined) for (const line of lines) output.line(line);
       else bars.say(lines);
     };
-    const observing = observeGroup(requester, (event) => {
+    const observing = observeGroup(adminClient, (event) => {
       if (output.json) output.record({ event: event.name, ...event.body });
       const lines = view.onEvent(event, performance.now());
       // The bars show the progress already.
       if (bars === undefined || event.name !== 'catchup_progress') say(lines);
     });
     const drawing = bars && setInterval(() => bars.draw(view, performance.now()), drawEveryMs);
-    const asking = output.json ? undefined : setInterval(() => askLacking(requester, view, say), statusEveryMs);
+    const asking = output.json ? undefined : setInterval(() => askLacking(adminClient, view, say), statusEveryMs);
     try {
-      const reply = await askChange(requester, command, request, options.timeoutMs);
+      const reply = await askChange(adminClient, command, request, options.timeoutMs);
       // What was published before the answer comes before it on this connection.
-      await requester.connection.flush();
+      await adminClient.connection.flush();
       view.end(performance.now());
       bars?.draw(view, performance.now());
       bars?.stop();
@@ -163,17 +163,17 @@ async function watchChange<C extends ChangeCommand>(
 
 /** Asks the group; waits for a leader where there is none. Asked twice, a change happens once. */
 async function askChange<C extends AdminCommand>(
-  requester: Requester,
+  adminClient: AdminClient,
   command: C,
   request: AdminRequest<C>,
   timeoutMs: number = defaultTimes.changeTimeoutMs,
 ): Promise<AdminReply<C>> {
   const waitMs = timeoutMs + defaultTimes.jointTimeoutMs + graceMs;
   let wasHandedOver = false;
-  return until(
+  return retryUntil(
     'the change is answered',
     leaderWaitMs,
-    () => requester.admin(command, request, { timeoutMs: waitMs }),
+    () => adminClient.admin(command, request, { timeoutMs: waitMs }),
     (error) => {
       if (!(error instanceof ConclaveError)) return false;
       // Its leader stepped down with it, and the next one has first to finish what that has begun.
@@ -183,8 +183,8 @@ async function askChange<C extends AdminCommand>(
   );
 }
 
-function askLacking(requester: Requester, view: ChangeView, say: (lines: readonly string[]) => void): void {
-  requester.admin('status', {}, { timeoutMs: statusEveryMs }).then(
+function askLacking(adminClient: AdminClient, view: ChangeView, say: (lines: readonly string[]) => void): void {
+  adminClient.admin('status', {}, { timeoutMs: statusEveryMs }).then(
     (status) => say(view.onStatus(status)),
     // Nobody leads at the moment: the events tell who does next.
     () => undefined,
@@ -192,9 +192,9 @@ function askLacking(requester: Requester, view: ChangeView, say: (lines: readonl
 }
 
 async function readOnly(output: Output, options: CommonOptions, peerId: PeerId, read_only: boolean): Promise<void> {
-  await withRequester(options, async (requester) => {
+  await withAdminClient(options, async (adminClient) => {
     const timeoutMs = options.timeoutMs ?? askTimeoutMs;
-    const reply = await requester.admin('read_only', { read_only }, { peerId, timeoutMs });
+    const reply = await adminClient.admin('read_only', { read_only }, { peerId, timeoutMs });
     if (output.json) return output.record(reply);
     const { reason } = reply;
     output.line(`${peerId} ${reason === '' ? 'takes entries' : `takes no entries: ${readOnlyText(reason)}`}`);
@@ -202,9 +202,9 @@ async function readOnly(output: Output, options: CommonOptions, peerId: PeerId, 
 }
 
 async function cancel(output: Output, options: CommonOptions): Promise<void> {
-  await withRequester(options, async (requester) => {
+  await withAdminClient(options, async (adminClient) => {
     const timeoutMs = options.timeoutMs ?? defaultTimes.jointTimeoutMs;
-    const reply = await requester.admin('cancel_change', {}, { timeoutMs });
+    const reply = await adminClient.admin('cancel_change', {}, { timeoutMs });
     if (output.json) return output.record(reply);
     output.line(`cancelled (${stageNames[reply.cancelled.stage]}): ${changeText(reply.cancelled)}`);
   });

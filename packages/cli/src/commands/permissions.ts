@@ -12,10 +12,10 @@ import {
   userRoles,
 } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { runAction } from '../action.js';
 import { UsageError } from '../exit-codes.js';
 import { defaultGroup, parseGroup, parsePeer, parsePrefix, splitList } from '../options.js';
 import type { Output } from '../output.js';
+import { runAction } from '../run-action.js';
 
 const formats = ['nats-server', 'nsc', 'json'] as const;
 

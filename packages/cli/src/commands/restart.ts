@@ -3,13 +3,13 @@ import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AdminReply, ConclaveError, type GroupId, type PeerId, peerIds, type Restart } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
-import { withRequester } from '../connection.js';
+import { AdminClient } from '../admin-client.js';
+import { withAdminClient } from '../connection.js';
 import { exitCodes, Failed, UsageError } from '../exit-codes.js';
 import { type CommonOptions, parsePeers, splitList, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
-import { Requester } from '../requester.js';
-import { duration } from '../views/words.js';
+import { runAction } from '../run-action.js';
+import { duration } from '../views/format.js';
 
 /** How long a peer may take to be restartable, and to be back. */
 const defaultTimeoutMs = 120_000;
@@ -46,7 +46,7 @@ export function registerRestart(program: Command): void {
       ),
   ).action((options: RestartOptions) =>
     runAction(options, (output) =>
-      withRequester(options, (requester) => new RollingRestart(requester, output, options).run()),
+      withAdminClient(options, (adminClient) => new RollingRestart(adminClient, output, options).run()),
     ),
   );
 }
@@ -56,7 +56,7 @@ class RollingRestart {
   private readonly command: (peerId: PeerId) => string;
 
   constructor(
-    private readonly requester: Requester,
+    private readonly adminClient: AdminClient,
     private readonly output: Output,
     private readonly options: RestartOptions,
   ) {
@@ -65,7 +65,7 @@ class RollingRestart {
   }
 
   async run(): Promise<void> {
-    const status = await this.ask(this.requester);
+    const status = await this.ask(this.adminClient);
     const members = peerIds(status.configuration?.peers ?? []);
     const wanted = this.options.peers.length > 0 ? parsePeers(this.options.peers) : members;
     const strangers = wanted.filter((peerId) => !members.includes(peerId));
@@ -92,15 +92,15 @@ class RollingRestart {
     for (const [at, group] of groups.entries()) await this.untilBack(group, peerId, sessions[at] as number);
   }
 
-  /** A requester of each group that the peer hosts and that is founded. */
-  private async groupsOf(peerId: PeerId): Promise<Requester[]> {
-    const { groups } = await this.requester.host('list_groups', {}, { peerId, timeoutMs: askTimeoutMs });
+  /** A adminClient of each group that the peer hosts and that is founded. */
+  private async groupsOf(peerId: PeerId): Promise<AdminClient[]> {
+    const { groups } = await this.adminClient.host('list_groups', {}, { peerId, timeoutMs: askTimeoutMs });
     const founded = groups.filter(({ group_uid }) => group_uid !== '').map(({ group_id }) => group_id as GroupId);
-    const { connection, subjects } = this.requester;
-    return founded.map((groupId) => new Requester(connection, groupId, subjects.prefix));
+    const { connection, subjects } = this.adminClient;
+    return founded.map((groupId) => new AdminClient(connection, groupId, subjects.prefix));
   }
 
-  private async handOver(group: Requester, peerId: PeerId): Promise<void> {
+  private async handOver(group: AdminClient, peerId: PeerId): Promise<void> {
     const { leader_id } = await this.ask(group);
     if (leader_id !== peerId) return;
     await group.admin('transfer_leader', { timeout_ms: transferMs }, { timeoutMs: transferMs + 1_000 });
@@ -110,12 +110,12 @@ class RollingRestart {
     this.say(`${peerId}: has handed ${group.groupId} over to ${next}`);
   }
 
-  private async untilAllowed(group: Requester, peerId: PeerId): Promise<void> {
+  private async untilAllowed(group: AdminClient, peerId: PeerId): Promise<void> {
     await this.until(group, `${peerId} may be restarted`, ({ restart }) => reasonAgainst(restart, peerId));
   }
 
   /** Until its node has opened its store anew, is healthy, and counts again. */
-  private async untilBack(group: Requester, peerId: PeerId, session: number): Promise<void> {
+  private async untilBack(group: AdminClient, peerId: PeerId, session: number): Promise<void> {
     await this.until(
       group,
       `${peerId} is back`,
@@ -131,11 +131,11 @@ class RollingRestart {
     });
   }
 
-  private async sessionOf(group: Requester, peerId: PeerId): Promise<number> {
+  private async sessionOf(group: AdminClient, peerId: PeerId): Promise<number> {
     return (await group.admin('status', {}, { peerId, timeoutMs: askTimeoutMs })).session;
   }
 
-  private ask(group: Requester): Promise<Status> {
+  private ask(group: AdminClient): Promise<Status> {
     return this.until(group, 'the group has a leader', () => undefined);
   }
 
@@ -144,7 +144,7 @@ class RollingRestart {
    * @throws ConclaveError EBUSY with what stood against it to the end
    */
   private async until(
-    group: Requester,
+    group: AdminClient,
     what: string,
     reasonOf: (status: Status) => string | undefined,
     peerId?: PeerId,

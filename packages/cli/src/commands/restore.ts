@@ -2,16 +2,16 @@
 import { randomUUID } from 'node:crypto';
 import { ConclaveError, type PeerId } from '@conclave/protocol';
 import type { Command } from 'commander';
-import { runAction } from '../action.js';
+import type { AdminClient } from '../admin-client.js';
 import { BackupReader } from '../backup/backup-file.js';
 import { digestOf } from '../backup/peer-snapshot.js';
-import { withRequester } from '../connection.js';
+import { withAdminClient } from '../connection.js';
 import { UsageError } from '../exit-codes.js';
 import { type CommonOptions, parsePeers, splitList, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
-import type { Requester } from '../requester.js';
-import { isPassing, isUnreachable, until } from '../until.js';
-import { count, peerSet } from '../views/words.js';
+import { isTransient, isUnreachable, retryUntil } from '../retry-until.js';
+import { runAction } from '../run-action.js';
+import { count, peerSet } from '../views/format.js';
 import { bootstrap } from './bootstrap.js';
 
 const defaultTimeoutMs = 600_000;
@@ -43,10 +43,10 @@ export function registerRestore(program: Command): void {
       .description('found a new group with the state of a backup, and compare what its peers have with that'),
   ).action((file: string, options: RestoreOptions) =>
     runAction(options, (output) =>
-      withRequester(options, async (requester) => {
+      withAdminClient(options, async (adminClient) => {
         const reader = await BackupReader.open(file);
         try {
-          await restore(requester, output, reader, options);
+          await restore(adminClient, output, reader, options);
         } finally {
           await reader.close();
         }
@@ -56,7 +56,7 @@ export function registerRestore(program: Command): void {
 }
 
 async function restore(
-  requester: Requester,
+  adminClient: AdminClient,
   output: Output,
   reader: BackupReader,
   options: RestoreOptions,
@@ -67,13 +67,13 @@ async function restore(
   if (founder === undefined) throw new UsageError('name at least one peer');
   const digest = await reader.check();
   const { head } = reader.head;
-  await checkHosts(requester, peers, Math.min(hostedWithinMs, timeoutMs));
+  await checkHosts(adminClient, peers, Math.min(hostedWithinMs, timeoutMs));
   const restoreId = `restore-${randomUUID()}`;
-  await giveChunks(requester, reader, restoreId, founder, timeoutMs);
-  await begin(requester, peers, founder, { restore_id: restoreId, head }, timeoutMs, options.new === true);
-  await compareFirst(requester, founder, digest, timeoutMs);
-  const { group_uid, peers: taken } = await bootstrap(requester, peers, timeoutMs);
-  for (const peerId of peers.slice(1)) await compareOther(requester, founder, peerId, timeoutMs);
+  await giveChunks(adminClient, reader, restoreId, founder, timeoutMs);
+  await begin(adminClient, peers, founder, { restore_id: restoreId, head }, timeoutMs, options.new === true);
+  await compareFirst(adminClient, founder, digest, timeoutMs);
+  const { group_uid, peers: taken } = await bootstrap(adminClient, peers, timeoutMs);
+  for (const peerId of peers.slice(1)) await compareOther(adminClient, founder, peerId, timeoutMs);
   if (output.json) {
     output.record({ group_id: options.group, group_uid, peers: taken, index: head.index, bytes: head.bytes, digest });
     return;
@@ -84,11 +84,11 @@ async function restore(
 }
 
 /** Peers do not begin to host a group by themselves: who waits for that waits in vain. */
-async function checkHosts(requester: Requester, peers: readonly PeerId[], withinMs: number): Promise<void> {
-  const listening = await Promise.all(peers.map((peerId) => isListening(requester, peerId, withinMs)));
+async function checkHosts(adminClient: AdminClient, peers: readonly PeerId[], withinMs: number): Promise<void> {
+  const listening = await Promise.all(peers.map((peerId) => isListening(adminClient, peerId, withinMs)));
   const missing = peers.filter((_, index) => !listening[index]);
   if (missing.length === 0) return;
-  const { groupId } = requester;
+  const { groupId } = adminClient;
   const create = `conclave groups create ${groupId} --peers ${peers.join()} --no-bootstrap`;
   throw new ConclaveError(
     'EUNREACHABLE',
@@ -98,10 +98,10 @@ async function checkHosts(requester: Requester, peers: readonly PeerId[], within
 }
 
 /** Whether the peer's node takes the group's requests, `restore_chunk` among them, whatever it answers. */
-async function isListening(requester: Requester, peerId: PeerId, withinMs: number): Promise<boolean> {
+async function isListening(adminClient: AdminClient, peerId: PeerId, withinMs: number): Promise<boolean> {
   try {
-    const ask = () => requester.admin('status', {}, { peerId, timeoutMs: withinMs });
-    await until(`${peerId} hosts the group`, withinMs, ask, isUnreachable);
+    const ask = () => adminClient.admin('status', {}, { peerId, timeoutMs: withinMs });
+    await retryUntil(`${peerId} hosts the group`, withinMs, ask, isUnreachable);
     return true;
   } catch (error) {
     return !isUnreachable(error);
@@ -109,7 +109,7 @@ async function isListening(requester: Requester, peerId: PeerId, withinMs: numbe
 }
 
 async function giveChunks(
-  requester: Requester,
+  adminClient: AdminClient,
   reader: BackupReader,
   restoreId: string,
   peerId: PeerId,
@@ -119,11 +119,11 @@ async function giveChunks(
   for await (const chunk of reader.chunks()) {
     const request = { restore_id: restoreId, number, chunk };
     // The same chunk again does no harm.
-    await until(
+    await retryUntil(
       `${peerId} takes chunk ${number}`,
       timeoutMs,
-      () => requester.admin('restore_chunk', request, { peerId, timeoutMs: chunkTimeoutMs }),
-      isPassing,
+      () => adminClient.admin('restore_chunk', request, { peerId, timeoutMs: chunkTimeoutMs }),
+      isTransient,
     );
     number += 1;
   }
@@ -131,7 +131,7 @@ async function giveChunks(
 
 /** Has the first peer begin. It starts over with the backup in place, so the answer is told from what it is then. */
 async function begin(
-  requester: Requester,
+  adminClient: AdminClient,
   peers: readonly PeerId[],
   peerId: PeerId,
   restore: { restore_id: string; head: BackupReader['head']['head'] },
@@ -139,18 +139,18 @@ async function begin(
   isNew: boolean,
 ): Promise<void> {
   const anew = isNew ? { new: true } : {};
-  await until(
+  await retryUntil(
     `${peerId} begins with the backup`,
     timeoutMs,
     async () => {
-      const { group_uid } = await requester.admin('status', {}, { peerId, timeoutMs: chunkTimeoutMs });
+      const { group_uid } = await adminClient.admin('status', {}, { peerId, timeoutMs: chunkTimeoutMs });
       if (group_uid !== '') return true;
       const request = { peers: [...peers], restore, timeout_ms: foundingMs, ...anew };
-      const reply = await requester.admin('bootstrap', request, { peerId, timeoutMs: foundingMs + chunkTimeoutMs });
+      const reply = await adminClient.admin('bootstrap', request, { peerId, timeoutMs: foundingMs + chunkTimeoutMs });
       // Nothing is founded where somebody holds the group.
       throw new ConclaveError('ENOTEMPTY', `the group is there already, of ${peerSet(reply.peers)}`);
     },
-    isPassing,
+    isTransient,
   );
 }
 
@@ -158,8 +158,18 @@ async function begin(
  * Compares what the first peer has with the backup, as soon as it has it and before the others have a part in it: leases that
  * are in the backup end in the new group, too, and are missing from then on.
  */
-async function compareFirst(requester: Requester, peerId: PeerId, digest: string, timeoutMs: number): Promise<void> {
-  const found = await until(`${peerId} has its state`, timeoutMs, () => digestOf(requester, peerId), isPassing);
+async function compareFirst(
+  adminClient: AdminClient,
+  peerId: PeerId,
+  digest: string,
+  timeoutMs: number,
+): Promise<void> {
+  const found = await retryUntil(
+    `${peerId} has its state`,
+    timeoutMs,
+    () => digestOf(adminClient, peerId),
+    isTransient,
+  );
   if (found === digest) return;
   throw new ConclaveError(
     'ECORRUPT',
@@ -169,14 +179,14 @@ async function compareFirst(requester: Requester, peerId: PeerId, digest: string
 }
 
 /** Compares what another peer has with what the first one has, until both have applied the same. */
-async function compareOther(requester: Requester, first: PeerId, peerId: PeerId, timeoutMs: number): Promise<void> {
-  await until(
+async function compareOther(adminClient: AdminClient, first: PeerId, peerId: PeerId, timeoutMs: number): Promise<void> {
+  await retryUntil(
     `${peerId} has what ${first} has`,
     timeoutMs,
     async () => {
-      const [one, other] = await Promise.all([digestOf(requester, first), digestOf(requester, peerId)]);
+      const [one, other] = await Promise.all([digestOf(adminClient, first), digestOf(adminClient, peerId)]);
       return one === other ? true : undefined;
     },
-    isPassing,
+    isTransient,
   );
 }

@@ -1,14 +1,14 @@
 /** `conclave snapshot`: has one peer, or each, take a snapshot of its state and let the log before it go. */
 import { ConclaveError, type ErrorBody, type PeerId, type SnapshotReply } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
-import { withRequester } from '../connection.js';
+import type { AdminClient } from '../admin-client.js';
+import { withAdminClient } from '../connection.js';
 import { exitCodeOfAll, Failed } from '../exit-codes.js';
 import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
 import type { Output } from '../output.js';
-import type { Requester } from '../requester.js';
+import { runAction } from '../run-action.js';
+import { bytesText, count } from '../views/format.js';
 import { peersOf } from '../views/status-view.js';
-import { bytesText, count } from '../views/words.js';
 
 /** A large state takes its time. */
 const defaultTimeoutMs = 600_000;
@@ -28,10 +28,10 @@ export function registerSnapshot(program: Command): void {
       .description('take a snapshot, and let the log before it go'),
   ).action((options: SnapshotOptions) =>
     runAction(options, (output) =>
-      withRequester(options, async (requester) => {
-        const peers = options.peer === undefined ? await membersOf(requester) : [options.peer];
+      withAdminClient(options, async (adminClient) => {
+        const peers = options.peer === undefined ? await membersOf(adminClient) : [options.peer];
         const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-        const failures = await Promise.all(peers.map((peerId) => takeOne(requester, peerId, timeoutMs, output)));
+        const failures = await Promise.all(peers.map((peerId) => takeOne(adminClient, peerId, timeoutMs, output)));
         const failed = failures.filter((error) => error !== undefined);
         if (failed.length > 0) throw new Failed(exitCodeOfAll(failed));
       }),
@@ -39,19 +39,19 @@ export function registerSnapshot(program: Command): void {
   );
 }
 
-async function membersOf(requester: Requester): Promise<PeerId[]> {
-  return peersOf(await requester.admin('status', {}, { timeoutMs: statusTimeoutMs }), []);
+async function membersOf(adminClient: AdminClient): Promise<PeerId[]> {
+  return peersOf(await adminClient.admin('status', {}, { timeoutMs: statusTimeoutMs }), []);
 }
 
 /** One peer's trouble does not hold up the others. Answers it. */
 async function takeOne(
-  requester: Requester,
+  adminClient: AdminClient,
   peerId: PeerId,
   timeoutMs: number,
   output: Output,
 ): Promise<ConclaveError | undefined> {
   try {
-    const reply = await requester.admin('snapshot', {}, { peerId, timeoutMs });
+    const reply = await adminClient.admin('snapshot', {}, { peerId, timeoutMs });
     if (output.json) output.record({ peer_id: peerId, ...reply });
     else output.line(snapshotText(peerId, reply));
     return undefined;

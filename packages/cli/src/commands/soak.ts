@@ -10,7 +10,6 @@ import { setInterval, setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, defaultPrefix, defaultSnapshots, type PeerId } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { runAction } from '../action.js';
 import { scratchFolder } from '../bench/scratch-folder.js';
 import { Failed } from '../exit-codes.js';
 import type { LoginFlags } from '../login.js';
@@ -18,10 +17,11 @@ import { namedServersText, wholeNumber, withLoginOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { type CleanUp, withCleanUp } from '../processes/clean-up.js';
 import { foundGroup, type Mesh, makeMesh, namedOrOwnNats, peerNames, refuseSecondMesh } from '../processes/mesh.js';
+import { runAction } from '../run-action.js';
 import { bytesInFolder, residentBytes, type Sample } from '../soak/sampling.js';
 import { type Peaks, peaksOf } from '../soak/verdict.js';
+import { count } from '../views/format.js';
 import { table } from '../views/tables.js';
-import { count } from '../views/words.js';
 
 const groupId = asGroupId('soak');
 const prefix = `${defaultPrefix}-soak`;
@@ -75,10 +75,10 @@ async function soak(cleanUp: CleanUp, output: Output, options: SoakOptions): Pro
   const mesh = await makeMesh(cleanUp, login, { groupId, prefix, placement: 'four', folder, environment }, (text) =>
     output.note(text),
   );
-  await refuseSecondMesh(mesh.requester, peers);
+  await refuseSecondMesh(mesh.adminClient, peers);
   await mesh.processes.start(peers);
   await foundGroup(mesh, peers);
-  const client = await ConclaveClient.connect({ connection: mesh.requester.connection, groupId, prefix });
+  const client = await ConclaveClient.connect({ connection: mesh.adminClient.connection, groupId, prefix });
   cleanUp.add(() => client.close());
   const { samples, failed } = await load(client, mesh, folder, output, options);
   const snapshotLogBytes = snapshotLogMb === undefined ? defaultSnapshots.snapshotLogBytes : snapshotLogMb * MiB;

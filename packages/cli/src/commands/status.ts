@@ -1,13 +1,14 @@
 /** `conclave status`: what the leader and each peer know. */
 import { allMembers, ConclaveError, type Member, type PeerId, peerIds, type StatusReply } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
-import { withRequester } from '../connection.js';
+import type { AdminClient } from '../admin-client.js';
+import { withAdminClient } from '../connection.js';
 import { exitCodes, Failed } from '../exit-codes.js';
 import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
-import type { Requester } from '../requester.js';
+import { runAction } from '../run-action.js';
 import { newestConfiguration } from '../views/newest-configuration.js';
-import { type GroupStatus, type PeerAnswer, peersOf, peerText, statusText } from '../views/status-view.js';
+import type { PeerAnswer } from '../views/peer-answer.js';
+import { type GroupStatus, peersOf, peerText, statusText } from '../views/status-view.js';
 
 const defaultTimeoutMs = 2_000;
 
@@ -28,11 +29,11 @@ export function registerStatus(program: Command): void {
 
 function showPeer(options: StatusOptions, peerId: PeerId): Promise<void> {
   return runAction(options, (output) =>
-    withRequester(options, async (requester) => {
+    withAdminClient(options, async (adminClient) => {
       const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
       const [answer, group] = await Promise.all([
-        askPeer(requester, peerId, timeoutMs),
-        askLeader(requester, timeoutMs),
+        askPeer(adminClient, peerId, timeoutMs),
+        askLeader(adminClient, timeoutMs),
       ]);
       if ('error' in answer) throw new ConclaveError(answer.error.code, answer.error.message, answer.error.outcome);
       const { status } = answer;
@@ -46,8 +47,8 @@ function showPeer(options: StatusOptions, peerId: PeerId): Promise<void> {
 
 function showGroup(options: StatusOptions): Promise<void> {
   return runAction(options, (output) =>
-    withRequester(options, async (requester) => {
-      const status = await askAll(requester, options.timeoutMs ?? defaultTimeoutMs);
+    withAdminClient(options, async (adminClient) => {
+      const status = await askAll(adminClient, options.timeoutMs ?? defaultTimeoutMs);
       if (status.group === undefined && status.peers.size === 0) {
         throw new ConclaveError('EUNREACHABLE', `no peer of the group ${options.group} answers`);
       }
@@ -67,10 +68,10 @@ function showGroup(options: StatusOptions): Promise<void> {
 }
 
 /** Asks the leader, finds the peers, and asks each; nobody's silence holds up the others. */
-export async function askAll(requester: Requester, timeoutMs: number): Promise<GroupStatus> {
-  const [group, found] = await Promise.all([askLeader(requester, timeoutMs), requester.discover(timeoutMs)]);
+export async function askAll(adminClient: AdminClient, timeoutMs: number): Promise<GroupStatus> {
+  const [group, found] = await Promise.all([askLeader(adminClient, timeoutMs), adminClient.discover(timeoutMs)]);
   const ask = async (peerIds: readonly PeerId[]): Promise<(readonly [PeerId, PeerAnswer])[]> =>
-    Promise.all(peerIds.map(async (peerId) => [peerId, await askPeer(requester, peerId, timeoutMs)] as const));
+    Promise.all(peerIds.map(async (peerId) => [peerId, await askPeer(adminClient, peerId, timeoutMs)] as const));
   const answers = new Map(await ask(peersOf(group, found)));
   if (group !== undefined) return { group, peers: answers };
   const newest = newestConfiguration(answers);
@@ -87,9 +88,9 @@ function peerIdsOf(members: readonly Member[]): PeerId[] {
   return [...new Set(peerIds(members))].toSorted();
 }
 
-async function askLeader(requester: Requester, timeoutMs: number): Promise<StatusReply | undefined> {
+async function askLeader(adminClient: AdminClient, timeoutMs: number): Promise<StatusReply | undefined> {
   try {
-    return await requester.admin('status', {}, { timeoutMs });
+    return await adminClient.admin('status', {}, { timeoutMs });
   } catch (error) {
     if (error instanceof ConclaveError && (error.code === 'EUNREACHABLE' || error.code === 'ETIMEDOUT'))
       return undefined;
@@ -97,21 +98,25 @@ async function askLeader(requester: Requester, timeoutMs: number): Promise<Statu
   }
 }
 
-async function askPeer(requester: Requester, peerId: PeerId, timeoutMs: number): Promise<PeerAnswer> {
+async function askPeer(adminClient: AdminClient, peerId: PeerId, timeoutMs: number): Promise<PeerAnswer> {
   try {
-    return { status: await requester.admin('status', {}, { peerId, timeoutMs }) };
+    return { status: await adminClient.admin('status', {}, { peerId, timeoutMs }) };
   } catch (error) {
     if (!(error instanceof ConclaveError)) throw error;
-    const reason = error.code === 'ETIMEDOUT' ? await reasonOfSilence(requester, peerId, timeoutMs) : undefined;
+    const reason = error.code === 'ETIMEDOUT' ? await reasonOfSilence(adminClient, peerId, timeoutMs) : undefined;
     if (reason === undefined) return { error: error.toBody() };
     return { error: { ...error.toBody(), message: `${error.message}: ${reason}` }, reason };
   }
 }
 
 /** A fenced node leaves requests to the one that has taken its place, be it there or not; its health says that it is fenced. */
-async function reasonOfSilence(requester: Requester, peerId: PeerId, timeoutMs: number): Promise<string | undefined> {
+async function reasonOfSilence(
+  adminClient: AdminClient,
+  peerId: PeerId,
+  timeoutMs: number,
+): Promise<string | undefined> {
   try {
-    const { healthy, reason } = await requester.health({ peerId, timeoutMs });
+    const { healthy, reason } = await adminClient.health({ peerId, timeoutMs });
     return healthy ? undefined : reason;
   } catch (error) {
     if (error instanceof ConclaveError) return undefined;

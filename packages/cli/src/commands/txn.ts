@@ -1,10 +1,10 @@
 /** `conclave txn`: a transaction, as JSON in the words of `kv.txn`. */
 import { kvOperations } from '@conclave/protocol';
 import type { Command } from 'commander';
-import { runAction } from '../action.js';
 import { withClient } from '../connection.js';
 import { Failed, UsageError } from '../exit-codes.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
+import { runAction } from '../run-action.js';
 import { readStandardInput } from '../standard-input.js';
 
 export function registerTxn(program: Command): void {

@@ -4,15 +4,15 @@ import path from 'node:path';
 import { type EventName, PeerId } from '@conclave/protocol';
 import { defaultNatsUrl } from '@conclave/protocol/login';
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
+import { observeGroup } from '../events.js';
 import { loginOf, namesServers, openLogin } from '../login.js';
-import { observeGroup } from '../observing.js';
 import { type CommonOptions, namedServersText, wholeNumber, withLoginOptions, withOutputOptions } from '../options.js';
 import type { Output } from '../output.js';
 import { type CleanUp, Interrupted, withCleanUp } from '../processes/clean-up.js';
-import { claimFolder } from '../processes/folder-claim.js';
+import { lockDataDir } from '../processes/data-dir-lock.js';
 import { foundGroup, makeMesh, ownNatsServer, peerNames, refuseSecondMesh } from '../processes/mesh.js';
 import { type Placement, placements } from '../processes/peer-processes.js';
+import { runAction } from '../run-action.js';
 import { eventLine } from '../views/event-line.js';
 import { bootstrapText } from './bootstrap.js';
 
@@ -66,7 +66,7 @@ async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise
   const say = (text: string): void => output.note(text);
   const folder = path.resolve(options.dataDir);
   mkdirSync(folder, { recursive: true });
-  const release = claimFolder(folder);
+  const release = lockDataDir(folder);
   cleanUp.add(async () => release());
   const login = namesServers(options)
     ? loginOf(options)
@@ -85,7 +85,7 @@ async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise
   const { natsUrl } = mesh;
   const founders = peerNames(options.peers);
   const peers = [...new Set([...founders, ...peersIn(path.join(folder, 'peers'))])].toSorted();
-  await refuseSecondMesh(mesh.requester, peers);
+  await refuseSecondMesh(mesh.adminClient, peers);
   if (!output.json) say(`starting ${peers.join(', ')}`);
   await mesh.processes.start(peers);
   const group = await foundGroup(mesh, founders);
@@ -95,7 +95,7 @@ async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise
     output.line(bootstrapText(group));
     output.line(reachText(output, natsUrl, folder, options));
   }
-  observeGroup(mesh.requester, (event) => {
+  observeGroup(mesh.adminClient, (event) => {
     if (output.json) output.record({ event: event.name, ...event.body });
     else if (!unsaid.includes(event.name)) output.line(eventLine(event));
   });

@@ -1,11 +1,11 @@
 /** `conclave upgrade`: the group's feature level, who keeps it from a higher one, and raising it. */
 import type { UpgradeReply } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { runAction } from '../action.js';
-import { withRequester } from '../connection.js';
+import { withAdminClient } from '../connection.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
+import { runAction } from '../run-action.js';
+import { duration, levelsText } from '../views/format.js';
 import { facts, table } from '../views/tables.js';
-import { duration, levelsText } from '../views/words.js';
 
 const defaultTimeoutMs = 10_000;
 
@@ -21,9 +21,9 @@ export function registerUpgrade(program: Command): void {
       .addOption(new Option('--raise', 'raise it now; there is no way back to builds that do not speak it')),
   ).action((options: UpgradeOptions) =>
     runAction(options, (output) =>
-      withRequester(options, async (requester) => {
+      withAdminClient(options, async (adminClient) => {
         const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-        const reply = await requester.admin('upgrade', { raise: options.raise === true }, { timeoutMs });
+        const reply = await adminClient.admin('upgrade', { raise: options.raise === true }, { timeoutMs });
         if (output.json) output.record(reply);
         else output.line(upgradeText(reply));
       }),

@@ -2,13 +2,13 @@
 import { type Observation, observeMessages } from '@conclave/observer';
 import { type EventName, events } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { runAction } from '../action.js';
-import { withRequester } from '../connection.js';
-import { observeGroup } from '../observing.js';
+import type { AdminClient } from '../admin-client.js';
+import { withAdminClient } from '../connection.js';
+import { observeGroup } from '../events.js';
 import { type CommonOptions, splitList, wholeNumber, withWatchOptions } from '../options.js';
 import { type Output, toJson } from '../output.js';
 import { untilStopped } from '../processes/clean-up.js';
-import type { Requester } from '../requester.js';
+import { runAction } from '../run-action.js';
 import { eventLine } from '../views/event-line.js';
 import { messageLine } from '../views/message-line.js';
 
@@ -32,7 +32,7 @@ export function registerWatch(program: Command): void {
 }
 
 function watch(output: Output, options: WatchOptions): Promise<void> {
-  return withRequester(options, async (requester) => {
+  return withAdminClient(options, async (adminClient) => {
     let left = options.count ?? Number.POSITIVE_INFINITY;
     let enough: () => void = () => undefined;
     const counted = new Promise<void>((resolve) => {
@@ -44,23 +44,23 @@ function watch(output: Output, options: WatchOptions): Promise<void> {
       left -= 1;
       if (left === 0) enough();
     };
-    const observing = observeGroup(requester, (event) => {
+    const observing = observeGroup(adminClient, (event) => {
       if (options.events?.includes(event.name) === false) return;
       show(output.json ? JSON.stringify({ event: event.name, ...event.body }) : eventLine(event));
     });
-    const messages = options.messages ? [watchMessages(requester, output, show)] : [];
+    const messages = options.messages ? [watchMessages(adminClient, output, show)] : [];
     const observations = [observing, ...messages];
     // What NATS does not permit it refuses before it answers.
     await Promise.all(observations.map(({ ready }) => ready));
-    if (!output.json) output.note(`watching ${requester.subjects.events(requester.groupId)}`);
-    await Promise.race([counted, untilStopped(), endOf(requester), ...observations.map(endOfOne)]);
+    if (!output.json) output.note(`watching ${adminClient.subjects.events(adminClient.groupId)}`);
+    await Promise.race([counted, untilStopped(), endOf(adminClient), ...observations.map(endOfOne)]);
     observing.close();
   });
 }
 
 /** Rejects when the connection is gone for good; otherwise it says nothing. */
-async function endOf(requester: Requester): Promise<void> {
-  const error = await requester.connection.closed();
+async function endOf(adminClient: AdminClient): Promise<void> {
+  const error = await adminClient.connection.closed();
   if (error instanceof Error) throw error;
 }
 
@@ -71,7 +71,7 @@ async function endOfOne(observation: Observation<unknown>): Promise<never> {
 }
 
 function watchMessages(
-  { connection, groupId, subjects }: Requester,
+  { connection, groupId, subjects }: AdminClient,
   output: Output,
   show: (line: string) => void,
 ): Observation<unknown> {

@@ -6,9 +6,9 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, asPeerId, defaultPrefix, defaultTimes } from '@conclave/protocol';
+import { observeGroup } from '../events.js';
 import { Failed } from '../exit-codes.js';
 import type { LoginFlags } from '../login.js';
-import { observeGroup } from '../observing.js';
 import type { Output } from '../output.js';
 import type { CleanUp } from '../processes/clean-up.js';
 import {
@@ -23,7 +23,7 @@ import {
 import type { Placement } from '../processes/peer-processes.js';
 import type { StageTime } from '../views/change-view.js';
 import { ChangeView } from '../views/change-view.js';
-import { count, duration, peerSet, stageNames } from '../views/words.js';
+import { count, duration, peerSet, stageNames } from '../views/format.js';
 import { Timeline } from './timeline.js';
 import { verifyPeer } from './verify.js';
 import { Writers } from './writers.js';
@@ -64,7 +64,7 @@ export async function demo(cleanUp: CleanUp, output: Output, options: DemoOption
     `Conclave: ${processes}, ${options.writers} writers, ${peerSet(oldPeers)} becomes ${peerSet(newPeers)}`,
   );
   const mesh = await startMesh(cleanUp, timeline, options);
-  const { connection, subjects } = mesh.requester;
+  const { connection, subjects } = mesh.adminClient;
   const client = await ConclaveClient.connect({ connection, groupId, prefix: subjects.prefix });
   cleanUp.add(() => client.close());
 
@@ -104,7 +104,7 @@ async function startMesh(cleanUp: CleanUp, timeline: Timeline, flags: DemoOption
   const peers = peerNames(5);
   if (isNamed) {
     timeline.step(`the NATS server at ${url} is used, under the prefix ${prefix}`);
-    await refuseSecondMesh(mesh.requester, peers);
+    await refuseSecondMesh(mesh.adminClient, peers);
   }
   await mesh.processes.start(peers);
   const actors = placement === 'four' ? ', each a node, a replicator, a ballot-box and a log-store' : '';
@@ -115,24 +115,24 @@ async function startMesh(cleanUp: CleanUp, timeline: Timeline, flags: DemoOption
 }
 
 async function changeMembers(
-  { requester }: Mesh,
+  { adminClient }: Mesh,
   timeline: Timeline,
 ): Promise<{ changeMs: number; stages: readonly StageTime[] }> {
   const began = performance.now();
   const view = new ChangeView(began, sayEachPercent);
-  const observing = observeGroup(requester, (event) => {
+  const observing = observeGroup(adminClient, (event) => {
     for (const line of view.onEvent(event, performance.now())) timeline.detail(line, event);
   });
   const timeoutMs = defaultTimes.changeTimeoutMs;
   try {
-    const subject = requester.subjects.groupRequest(groupId, 'admin', 'change_peers');
+    const subject = adminClient.subjects.groupRequest(groupId, 'admin', 'change_peers');
     timeline.step(`request ${subject} {"new_peers": ${JSON.stringify(newPeers)}}`);
-    await requester.admin(
+    await adminClient.admin(
       'change_peers',
       { new_peers: newPeers, timeout_ms: timeoutMs },
       { timeoutMs: timeoutMs + 2 * defaultTimes.jointTimeoutMs },
     );
-    await requester.connection.flush();
+    await adminClient.connection.flush();
   } finally {
     observing.close();
   }
@@ -142,12 +142,12 @@ async function changeMembers(
   return { changeMs: ended - began, stages: view.stageTimes };
 }
 
-async function verify({ requester }: Mesh, timeline: Timeline, writers: Writers): Promise<DemoSummary['peers']> {
-  const { commit_index: commitIndex } = await requester.admin('status', {}, { timeoutMs: 10_000 });
+async function verify({ adminClient }: Mesh, timeline: Timeline, writers: Writers): Promise<DemoSummary['peers']> {
+  const { commit_index: commitIndex } = await adminClient.admin('status', {}, { timeoutMs: 10_000 });
   const keys = writers.acknowledged;
   const peers: Record<string, { read: number; missing: number }> = {};
   for (const peerId of newPeers) {
-    const { appliedIndex, read, missing } = await verifyPeer(requester, peerId, commitIndex, keys, valueBytes);
+    const { appliedIndex, read, missing } = await verifyPeer(adminClient, peerId, commitIndex, keys, valueBytes);
     peers[peerId] = { read, missing: missing.length };
     const lost =
       missing.length === 0 ? 'none is missing' : `${count(missing.length)} ARE MISSING, ${missing[0]} for one`;
@@ -157,8 +157,8 @@ async function verify({ requester }: Mesh, timeline: Timeline, writers: Writers)
 }
 
 /** Says what came of it. @throws Failed where that is not what was promised */
-function conclude(output: Output, summary: DemoSummary, failures: readonly string[]): void {
-  const reasons = shortcomings(summary, failures);
+function conclude(output: Output, summary: DemoSummary, writeFailures: readonly string[]): void {
+  const reasons = failures(summary, writeFailures);
   if (output.json) {
     output.record({ summary: { ...summary, ok: reasons.length === 0, reasons } });
   } else {
@@ -182,12 +182,12 @@ function conclude(output: Output, summary: DemoSummary, failures: readonly strin
 }
 
 /** Why the demo has failed; empty: it has not. */
-export function shortcomings(summary: DemoSummary, failures: readonly string[]): string[] {
+export function failures(summary: DemoSummary, writeFailures: readonly string[]): string[] {
   const lost = Object.entries(summary.peers).filter(([, { missing }]) => missing > 0);
   return [
     ...(summary.acknowledged === 0 ? ['no write was acknowledged'] : []),
     ...(summary.failed > 0
-      ? [`${count(summary.failed)} writes failed, the first with: ${failures[0] ?? 'no reason'}`]
+      ? [`${count(summary.failed)} writes failed, the first with: ${writeFailures[0] ?? 'no reason'}`]
       : []),
     ...lost.map(([peerId, { missing }]) => `${count(missing)} acknowledged writes are missing on ${peerId}`),
   ];

@@ -1,7 +1,7 @@
 /** Reads from one peer what was acknowledged, straight from its own state machine. */
 import type { PeerId, Value } from '@conclave/protocol';
-import type { Requester } from '../requester.js';
-import { isPassing, until } from '../until.js';
+import type { AdminClient } from '../admin-client.js';
+import { isTransient, retryUntil } from '../retry-until.js';
 import { valueFor } from './writers.js';
 
 const keysARequest = 1_000;
@@ -19,25 +19,25 @@ export interface Verified {
  * @param valueBytes as it was for the writers
  */
 export async function verifyPeer(
-  requester: Requester,
+  adminClient: AdminClient,
   peerId: PeerId,
   commitIndex: number,
   keys: readonly string[],
   valueBytes: number,
 ): Promise<Verified> {
-  const appliedIndex = await until(
+  const appliedIndex = await retryUntil(
     `${peerId} has applied all that is committed`,
     catchUpTimeoutMs,
     async () => {
-      const status = await requester.admin('status', {}, { peerId, timeoutMs: requestTimeoutMs });
+      const status = await adminClient.admin('status', {}, { peerId, timeoutMs: requestTimeoutMs });
       return status.applied_index >= commitIndex ? status.applied_index : undefined;
     },
-    isPassing,
+    isTransient,
   );
   const missing: string[] = [];
   for (let from = 0; from < keys.length; ) {
     const some = keys.slice(from, from + keysARequest);
-    const values = await readKeys(requester, peerId, some);
+    const values = await readKeys(adminClient, peerId, some);
     values.forEach((value, index) => {
       const key = some[index];
       if (key !== undefined && value !== valueFor(key, valueBytes)) missing.push(key);
@@ -48,12 +48,13 @@ export async function verifyPeer(
   return { appliedIndex, read: keys.length, missing };
 }
 
-async function readKeys(requester: Requester, peerId: PeerId, keys: readonly string[]): Promise<(Value | null)[]> {
-  const { found } = await until(
+async function readKeys(adminClient: AdminClient, peerId: PeerId, keys: readonly string[]): Promise<(Value | null)[]> {
+  const { found } = await retryUntil(
     `${peerId} answers`,
     requestTimeoutMs,
-    () => requester.kv('batch_get', { keys: [...keys], consistency: 'stale' }, { peerId, timeoutMs: requestTimeoutMs }),
-    isPassing,
+    () =>
+      adminClient.kv('batch_get', { keys: [...keys], consistency: 'stale' }, { peerId, timeoutMs: requestTimeoutMs }),
+    isTransient,
   );
   return found.map(([value]) => value);
 }

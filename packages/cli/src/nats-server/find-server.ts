@@ -15,8 +15,8 @@ import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, renameSync, r
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { ConclaveError } from '@conclave/protocol';
-import { claimFile } from '../processes/folder-claim.js';
-import { isBusy, until } from '../until.js';
+import { lockFile } from '../processes/data-dir-lock.js';
+import { isBusy, retryUntil } from '../retry-until.js';
 import { runTool } from './run-tool.js';
 import { fromDebian, fromGo, fromRelease, type ServerSource, serverFileName } from './server-sources.js';
 
@@ -70,10 +70,10 @@ async function cachedServer(release: string, options: FindOptions): Promise<stri
   mkdirSync(path.dirname(cached), { recursive: true });
   const claim = path.join(folder, `${release}.pid`);
   const refusal = (holder: number) => `process ${holder} is fetching a NATS server`;
-  const giveUp = await until(
+  const giveUp = await retryUntil(
     'another process fetches it',
     fetchTimeoutMs,
-    async () => claimFile(claim, refusal),
+    async () => lockFile(claim, refusal),
     isBusy,
   );
   try {

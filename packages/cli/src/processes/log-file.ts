@@ -6,20 +6,20 @@ const atMost = 3;
 
 /** The last warnings and errors of a log, oldest first; lines that are no JSON (a crash of Node) count as such. */
 export function lastComplaints(file: string): string[] {
-  return complaintsOf(readText(file));
+  return loggedErrorsOf(readText(file));
 }
 
 /** As `lastComplaints`, of a log's text. */
-export function complaintsOf(text: string): string[] {
+export function loggedErrorsOf(text: string): string[] {
   return text
     .split('\n')
     .filter((line) => line.trim() !== '')
-    .map(complaintOf)
-    .filter((complaint) => complaint !== undefined)
+    .map(loggedErrorOf)
+    .filter((loggedError) => loggedError !== undefined)
     .slice(-atMost);
 }
 
-function complaintOf(line: string): string | undefined {
+function loggedErrorOf(line: string): string | undefined {
   if (!line.startsWith('{')) return line.trim();
   try {
     const { level, msg, reason } = JSON.parse(line) as { level?: number; msg?: string; reason?: string };

@@ -3,13 +3,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { asPeerId, type BootstrapReply, ConclaveError, type GroupId, type PeerId } from '@conclave/protocol';
 import { NatsLogin } from '@conclave/protocol/login';
+import { AdminClient } from '../admin-client.js';
 import { bootstrap } from '../commands/bootstrap.js';
 import { connectTo } from '../connection.js';
 import { makeAuthority, makeServerCertificate } from '../credentials/certificates.js';
 import { type LoginFlags, loginOf, openLogin } from '../login.js';
 import { findNatsServer } from '../nats-server/find-server.js';
-import { Requester } from '../requester.js';
-import { isBusy, isUnreachable, until } from '../until.js';
+import { isBusy, isUnreachable, retryUntil } from '../retry-until.js';
 import type { CleanUp } from './clean-up.js';
 import { startNatsServer } from './nats-server.js';
 import { PeerProcesses, type Placement } from './peer-processes.js';
@@ -31,7 +31,7 @@ export interface MeshOptions {
 export interface Mesh {
   /** Without secrets. */
   readonly natsUrl: string;
-  readonly requester: Requester;
+  readonly adminClient: AdminClient;
   readonly processes: PeerProcesses;
 }
 
@@ -122,31 +122,31 @@ export async function makeMesh(
     say,
   );
   cleanUp.add(() => processes.stop());
-  return { natsUrl: login.servers.join(','), processes, requester: new Requester(connection, groupId, prefix) };
+  return { natsUrl: login.servers.join(','), processes, adminClient: new AdminClient(connection, groupId, prefix) };
 }
 
 /**
  * Peers that are served already must not be started a second time: their stores would fence each other.
  * @throws ConclaveError EBUSY where they are, and do not go away
  */
-export function refuseSecondMesh(requester: Requester, peers: readonly PeerId[]): Promise<true> {
+export function refuseSecondMesh(adminClient: AdminClient, peers: readonly PeerId[]): Promise<true> {
   const attempt = async (): Promise<true> => {
-    const served = await Promise.all(peers.map((peerId) => isServed(requester, peerId)));
+    const served = await Promise.all(peers.map((peerId) => isServed(adminClient, peerId)));
     const others = peers.filter((_, index) => served[index]);
     if (others.length === 0) return true;
     throw new ConclaveError(
       'EBUSY',
-      `another mesh serves ${others.join(', ')} on this NATS server under the prefix ${requester.subjects.prefix}: ` +
+      `another mesh serves ${others.join(', ')} on this NATS server under the prefix ${adminClient.subjects.prefix}: ` +
         'give --prefix, or another NATS server',
     );
   };
-  return until('nobody else serves these peers', goneWithinMs, attempt, isBusy);
+  return retryUntil('nobody else serves these peers', goneWithinMs, attempt, isBusy);
 }
 
 /** Whether somebody listens for the peer. Where nobody does, NATS says so at once. */
-async function isServed(requester: Requester, peerId: PeerId): Promise<boolean> {
+async function isServed(adminClient: AdminClient, peerId: PeerId): Promise<boolean> {
   try {
-    await requester.host('list_groups', {}, { peerId, timeoutMs: servesTimeoutMs });
+    await adminClient.host('list_groups', {}, { peerId, timeoutMs: servesTimeoutMs });
     return true;
   } catch (error) {
     if (error instanceof ConclaveError) return !isUnreachable(error);
@@ -156,5 +156,5 @@ async function isServed(requester: Requester, peerId: PeerId): Promise<boolean> 
 
 /** Founds the group of these peers, which are up, unless it is there. */
 export function foundGroup(mesh: Mesh, peers: readonly PeerId[]): Promise<BootstrapReply> {
-  return bootstrap(mesh.requester, peers, bootstrapTimeoutMs);
+  return bootstrap(mesh.adminClient, peers, bootstrapTimeoutMs);
 }

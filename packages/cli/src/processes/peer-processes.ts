@@ -20,9 +20,9 @@ const stopTimeoutMs = 10_000;
 const firstPauseMs = 250;
 const longestPauseMs = 10_000;
 /** Who ran this long was well: its next pause is the first one again. */
-const wellAfterMs = 10_000;
+const healthyAfterMs = 10_000;
 /** Who has died this often without ever having been ready will not be. */
-const hopelessAfter = 3;
+const maxFailedStarts = 3;
 
 export interface PeerProcessesOptions {
   /** The servers, and what they are shown. */
@@ -55,7 +55,7 @@ export class PeerProcesses {
 
   /**
    * Starts the processes of these peers. Ends when all are connected and hear what is sent to them.
-   * @throws ConclaveError ESHUTDOWN where one does not come up, with its last complaint
+   * @throws ConclaveError ESHUTDOWN where one does not come up, with its last loggedError
    */
   async start(peerIds: readonly PeerId[]): Promise<void> {
     const groups = this.options.placement === 'one' ? [actorKinds.join(',')] : actorKinds;
@@ -81,8 +81,8 @@ export class PeerProcesses {
     return this.slots.flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid }]));
   }
 
-  /** The last complaints in the logs, for a person to see why something failed. */
-  complaints(): string[] {
+  /** The last loggedErrors in the logs, for a person to see why something failed. */
+  loggedErrors(): string[] {
     return this.slots.flatMap((slot) => lastComplaints(slot.logFile).map((line) => `${slot.name}: ${line}`));
   }
 
@@ -187,19 +187,19 @@ class Slot {
   private onExit(how: string, ranMs: number): void {
     if (this.stopped) return;
     this.deaths += 1;
-    if (!this.wasReady && this.deaths >= hopelessAfter) {
+    if (!this.wasReady && this.deaths >= maxFailedStarts) {
       this.giveUp(`ended with ${how}`);
       return;
     }
-    if (ranMs > wellAfterMs) this.pauseMs = firstPauseMs;
+    if (ranMs > healthyAfterMs) this.pauseMs = firstPauseMs;
     this.say(`${this.name} ended with ${how}; it is started again in ${this.pauseMs} ms`);
     this.restarting = setTimeout(() => this.start(), this.pauseMs);
     this.pauseMs = Math.min(2 * this.pauseMs, longestPauseMs);
   }
 
   private giveUp(why: string): void {
-    const complaint = lastComplaints(this.logFile).at(-1);
-    const detail = complaint === undefined ? '' : `: ${complaint}`;
+    const loggedError = lastComplaints(this.logFile).at(-1);
+    const detail = loggedError === undefined ? '' : `: ${loggedError}`;
     this.rejectReady(new ConclaveError('ESHUTDOWN', `${this.name} does not come up (${why})${detail}`));
   }
 }

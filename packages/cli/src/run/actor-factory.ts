@@ -6,12 +6,12 @@ import {
   CoreRunner,
   type LineLog,
   PlainActor,
-  type Requests,
+  type RequestServer,
 } from '@conclave/actor';
 import type { Application } from '@conclave/actor/core';
 import { BallotBoxCore } from '@conclave/ballot-box';
 import {
-  DiskWatch,
+  DiskMonitor,
   HostedGroups,
   LevelLogStorage,
   LogStoreActor,
@@ -23,13 +23,13 @@ import { NodeActor, NodeCore } from '@conclave/node';
 import { asLogIndex, type GroupId, limits, noGroupUid, type StoreId } from '@conclave/protocol';
 import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import { loadApplication } from './application.js';
-import type { GroupStore } from './host-door.js';
+import type { GroupStore } from './group-api.js';
 import { dataFolder, type RunOptions, snapshotOptions } from './run-options.js';
 
 /** What a node needs beside its core. */
 export interface Outside {
   readonly connection: Connection;
-  readonly requests: Requests;
+  readonly requests: RequestServer;
   readonly version: string;
 }
 
@@ -71,7 +71,7 @@ export class ActorFactory {
     await storage.open();
     log.write('info', 'the data are open', { folder });
     const fault = () => storage.fault();
-    const disk = new DiskWatch({ folder, reserveBytes: options.diskReserveMb * MiB, warn, fault });
+    const disk = new DiskMonitor({ folder, reserveBytes: options.diskReserveMb * MiB, warn, fault });
     const groups = await HostedGroups.open(storage);
     const scheduler = new WriteScheduler(storage);
     const factory = new ActorFactory(options, { storage, scheduler, disk, groups, onStorageFailed }, application);
@@ -133,7 +133,7 @@ export class ActorFactory {
       bytesPerSecond: limits.scrubBytesPerSecond,
     };
     this.scrubber = new Scrubber(scrubOptions, {
-      rowsBehind: (key, maxBytes) => data.storage.rowsBehind(key, maxBytes),
+      rowsAfter: (key, maxBytes) => data.storage.rowsAfter(key, maxBytes),
       onDamage: (groupId, message) => {
         log.write('error', 'the scrub has found damage', { reason: message });
         for (const [id, store] of logStores) if (groupId === undefined || groupId === id) store.onDamage(message);

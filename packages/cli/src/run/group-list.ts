@@ -4,7 +4,7 @@
  * Invariant: a list is followed unless the same run of that process has published a newer one before. What is lost comes
  * again within a second.
  */
-import type { Connection, LineLog, Listening, Requests } from '@conclave/actor';
+import type { Connection, LineLog, RequestServer, Subscription } from '@conclave/actor';
 import {
   type GroupId,
   GroupList,
@@ -13,13 +13,13 @@ import {
   type PeerId,
   type Subjects,
 } from '@conclave/protocol';
-import type { GroupHost, WantedGroups } from './group-host.js';
+import type { GroupSupervisor, WantedGroups } from './group-supervisor.js';
 
 export interface GroupListDependencies {
   readonly connection: Connection;
-  readonly requests: Requests;
+  readonly requests: RequestServer;
   readonly subjects: Subjects;
-  readonly host: GroupHost;
+  readonly host: GroupSupervisor;
   readonly log: LineLog;
   /** A group could not be started or stopped. */
   readonly fail: (error: unknown) => void;
@@ -29,7 +29,7 @@ export interface GroupListDependencies {
 const askTimeoutMs = 1000;
 
 export class GroupListFollower {
-  private readonly listening: Listening;
+  private readonly listening: Subscription;
   private newest: Pick<GroupList, 'incarnation' | 'version'> | undefined;
 
   private constructor(

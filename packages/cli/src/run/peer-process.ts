@@ -8,20 +8,20 @@ import {
   type FailedActor,
   InProcessTransport,
   type LineLog,
-  type Listening,
   NatsTransport,
   PeerTransport,
-  Requests,
+  RequestServer,
+  type Subscription,
   serveHealth,
 } from '@conclave/actor';
 import { type ActorKind, type GroupId, Subjects } from '@conclave/protocol';
 import { loginOfPeer } from '../login.js';
 import { ActorFactory } from './actor-factory.js';
-import { GroupHost, type Hosted } from './group-host.js';
+import { refuseDuplicateProcess } from './duplicate-process.js';
+import { GroupApi } from './group-api.js';
 import { GroupListFollower } from './group-list.js';
-import { HostDoor } from './host-door.js';
+import { GroupSupervisor, type Hosted } from './group-supervisor.js';
 import type { RunOptions } from './run-options.js';
-import { refuseSecondProcess } from './second-process.js';
 
 export interface PeerProcessDependencies {
   readonly log: LineLog;
@@ -31,7 +31,7 @@ export interface PeerProcessDependencies {
 }
 
 export class PeerProcess {
-  private readonly host: GroupHost;
+  private readonly host: GroupSupervisor;
   /** Where it is decided which groups there are, or followed. */
   private groups: { close(): Promise<void> | void } | undefined;
 
@@ -47,11 +47,11 @@ export class PeerProcess {
     private readonly transport: PeerTransport,
     private readonly subjects: Subjects,
     private readonly factory: ActorFactory,
-    private readonly requests: Requests,
+    private readonly requests: RequestServer,
     /** Settled once the storage can neither be written nor read: its actors say so until the process is started anew. */
     readonly storageFailed: Promise<Error>,
   ) {
-    this.host = new GroupHost(options.actors, (groupId, kind, incarnation) =>
+    this.host = new GroupSupervisor(options.actors, (groupId, kind, incarnation) =>
       this.startActor(groupId, kind, incarnation),
     );
   }
@@ -79,7 +79,7 @@ export class PeerProcess {
       const outer = new NatsTransport(connection, subjects, options.peer, onDropped, { bundle });
       const transport = new PeerTransport(options.peer, new InProcessTransport(), outer, options);
       const door = await Connection.open({ ...nats, name: `${name} requests`, givesWay: true });
-      const requests = new Requests(door, subjects, log);
+      const requests = new RequestServer(door, subjects, log);
       factory.connect({ connection: door, requests, version });
       const made = new PeerProcess(
         options,
@@ -119,7 +119,7 @@ export class PeerProcess {
     const { log } = this.dependencies;
     const { store } = factory;
     if (store !== undefined) {
-      const door = new HostDoor(options, { connection, requests, subjects, host, store, log });
+      const door = new GroupApi(options, { connection, requests, subjects, host, store, log });
       this.groups = door;
       await door.start();
       return;
@@ -141,9 +141,9 @@ export class PeerProcess {
 }
 
 /** @throws ConclaveError EBUSY where another process serves these actors; the connection is closed then */
-async function claimed(options: RunOptions, connection: Connection, subjects: Subjects): Promise<Listening> {
+async function claimed(options: RunOptions, connection: Connection, subjects: Subjects): Promise<Subscription> {
   try {
-    return await refuseSecondProcess(options, connection, subjects);
+    return await refuseDuplicateProcess(options, connection, subjects);
   } catch (error) {
     await connection.close();
     throw error;

@@ -1,4 +1,4 @@
-/** What `conclave run` and `conclave health` are told: options, or the environment. Bad values are refused at once. */
+/** The options of `conclave run` and `conclave health`, also from the environment. Bad values are refused at once. */
 import path from 'node:path';
 import { defaultLoginAttempts, logLevels } from '@conclave/actor';
 import {
@@ -19,9 +19,17 @@ import { defaultNatsUrl } from '@conclave/protocol/login';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { UsageError } from '../exit-codes.js';
 import type { LoginFlags } from '../login.js';
-import { parseGroup, parsePeer, parsePrefix, splitList, wholeNumber, withLoginOptions } from '../options.js';
+import {
+  parseGroup,
+  parsePeer,
+  parsePrefix,
+  splitList,
+  wholeNumber,
+  withLoginOptions,
+  withRenamedOption,
+} from '../options.js';
 
-/** Which actors of which peer a process hosts, and where they meet the others. */
+/** Which actors of which peer a process hosts, and where it finds the others. */
 export interface HostedOptions extends LoginFlags {
   readonly peer: PeerId;
   readonly actors: readonly ActorKind[];
@@ -32,22 +40,22 @@ export interface HostedOptions extends LoginFlags {
 export interface RunOptions extends HostedOptions {
   /** Where a log-store keeps its LevelDB; undefined: a folder of the peer's name in `conclave-data`. */
   readonly dataDir?: string;
-  /** Whether messages that stay in the process are also published, for observers. */
+  /** Whether messages inside the process are also published, for observers. */
   readonly mirror: boolean;
-  /** Whether small messages of several groups go as one between two processes. */
+  /** Whether small messages of several groups are sent as one between two processes. */
   readonly bundle: boolean;
-  /** A module and its export that give the state machine; undefined: the key-value store. */
+  /** The module and export of a custom state machine; undefined: the key-value store. */
   readonly application?: string;
   readonly logLevel: string;
-  /** Whether it starts although another process runs the same node: that one is fenced then. */
+  /** Whether it starts even if another process runs the same node, which is fenced then. */
   readonly takeOver: boolean;
-  /** Logins in a row that NATS may reject before the process ends, until it is connected for the first time; 0: it goes on. */
+  /** Consecutive rejected logins before the process ends, until its first connection; 0: no limit. */
   readonly natsLoginAttempts: number;
   readonly electionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
   readonly changeTimeoutMs: number;
   readonly jointTimeoutMs: number;
-  readonly farewellMs: number;
+  readonly removalNoticeMs: number;
   /** Whether a leader raises the group's feature level by itself. */
   readonly raiseLevel: 'auto' | 'manual';
   readonly levelSettleMs: number;
@@ -59,9 +67,9 @@ export interface RunOptions extends HostedOptions {
   readonly snapshotMbPerSecond: number;
   /** With less room than this on its disk a peer takes no entries, MiB. */
   readonly diskReserveMb: number;
-  /** A log-store reads and checks all that it stores so often; 0: never. */
+  /** The interval at which a log-store reads and checks all that it stores; 0: never. */
   readonly scrubIntervalHours: number;
-  /** In its place, for tests. */
+  /** Replaces `scrubIntervalHours`, for tests. */
   readonly scrubIntervalMs?: number;
 }
 
@@ -73,7 +81,7 @@ export function dataFolder({ dataDir, peer }: RunOptions): string {
   return path.resolve(dataDir ?? path.join('conclave-data', peer));
 }
 
-/** When snapshots are taken, as a node is told. */
+/** The snapshot options of a node. */
 export function snapshotOptions(options: RunOptions) {
   return {
     snapshotLogBytes: options.snapshotLogMb * MiB,
@@ -82,7 +90,7 @@ export function snapshotOptions(options: RunOptions) {
   };
 }
 
-/** Adds the options that say which actors are meant. @param isPeerMandatory whether the command means one peer in any case */
+/** Adds the options that select actors. @param isPeerMandatory whether the command always needs one peer */
 export function withHostedOptions(command: Command, isPeerMandatory = true): Command {
   const peer = new Option('--peer <name>', 'the peer').env('CONCLAVE_PEER').argParser(parsePeer);
   const withPeer = command
@@ -111,7 +119,7 @@ export function withHostedOptions(command: Command, isPeerMandatory = true): Com
   );
 }
 
-/** Adds the options of `run` beside those. */
+/** Adds the options of `run`, with those that select actors. */
 export function withRunOptions(command: Command): Command {
   withHostedOptions(command)
     .addOption(
@@ -120,23 +128,21 @@ export function withRunOptions(command: Command): Command {
       ),
     )
     .addOption(
-      new Option('--mirror', 'publish also the messages that stay in this process, for observers')
+      new Option('--mirror', 'also publish the messages inside this process, for observers')
         .env('CONCLAVE_MIRROR')
         .default(false),
     )
     .addOption(
-      new Option('--no-bundle', 'send each small message by itself, also with several groups').env(
-        'CONCLAVE_NO_BUNDLE',
-      ),
+      new Option('--no-bundle', 'do not join small messages of several groups into one').env('CONCLAVE_NO_BUNDLE'),
     )
     .addOption(
       new Option(
         '--application <module>',
-        'a state machine of your own: a file or package, and "#" with what it exports (default: the key-value store)',
+        'a custom state machine: a file or package, then "#" and its export (default: the key-value store)',
       ).env('CONCLAVE_APPLICATION'),
     )
     .addOption(
-      new Option('--log-level <level>', 'the least level that is logged')
+      new Option('--log-level <level>', 'the lowest level that is logged')
         .env('CONCLAVE_LOG_LEVEL')
         .choices(logLevels)
         .default('info'),
@@ -144,20 +150,20 @@ export function withRunOptions(command: Command): Command {
   command.addOption(
     new Option(
       '--take-over',
-      'start although another process runs the same actors of this peer; never a log-store’s',
+      'start even if another process runs the same actors of this peer; not possible for a log-store',
     ).default(false),
   );
   command.addOption(
     new Option(
       '--nats-login-attempts <n>',
-      'logins in a row that NATS may reject at the start before the process ends; 0: it tries for ever',
+      'consecutive rejected NATS logins at the start before the process ends; 0: no limit',
     )
       .env('CONCLAVE_NATS_LOGIN_ATTEMPTS')
       .argParser(wholeNumber(0, 1_000_000))
       .default(defaultLoginAttempts),
   );
   command.addOption(
-    new Option('--scrub-interval-ms <ms>', 'in the place of the hours, for tests')
+    new Option('--scrub-interval-ms <ms>', 'replaces --scrub-interval-hours, for tests')
       .env('CONCLAVE_SCRUB_INTERVAL_MS')
       .argParser(wholeNumber(1, longestMs))
       .hideHelp(),
@@ -165,7 +171,7 @@ export function withRunOptions(command: Command): Command {
   command.addOption(
     new Option(
       '--raise-level <when>',
-      'whether a leader raises the feature level by itself, or when an operator says so',
+      'whether a leader raises the feature level automatically, or only an operator does',
     )
       .env('CONCLAVE_RAISE_LEVEL')
       .choices(['auto', 'manual'])
@@ -181,7 +187,7 @@ export function withRunOptions(command: Command): Command {
     const option = new Option(`--${name} <${unit}>`, text).env(variable).argParser(wholeNumber(least, mostOf(unit)));
     command.addOption(option.default(fallback));
   }
-  return command;
+  return withRenamedOption(command, '--farewell-ms <ms>', '--removal-notice-ms', 'CONCLAVE_FAREWELL_MS');
 }
 
 function mostOf(unit: string): number {
@@ -191,59 +197,59 @@ function mostOf(unit: string): number {
 const times: readonly (readonly [string, string, number])[] = [
   [
     'election-timeout-ms',
-    'a follower that hears nothing stands after 1 to 1.4 of these',
+    'a follower that receives nothing from a leader campaigns after 1 to 1.4 times this',
     defaultTimes.electionTimeoutMs,
   ],
-  ['heartbeat-interval-ms', 'between two heartbeats of a leader', defaultTimes.heartbeatIntervalMs],
-  ['change-timeout-ms', 'a change whose new peers have not caught up by then fails', defaultTimes.changeTimeoutMs],
-  ['joint-timeout-ms', 'a joint stage that is not committed by then is cancelled', defaultTimes.jointTimeoutMs],
+  ['heartbeat-interval-ms', 'interval between heartbeats of a leader', defaultTimes.heartbeatIntervalMs],
+  ['change-timeout-ms', 'deadline for new peers to catch up; past it the change fails', defaultTimes.changeTimeoutMs],
+  ['joint-timeout-ms', 'deadline of the joint stage; past it the change is cancelled', defaultTimes.jointTimeoutMs],
   [
     'level-settle-ms',
-    'for how long all peers must have spoken a feature level before a leader raises it by itself',
+    'how long all peers must support a feature level before a leader raises it automatically',
     defaultLevelSettleMs,
   ],
-  ['farewell-ms', 'how long a removed peer is told that it is out', defaultTimes.farewellMs],
+  ['removal-notice-ms', 'how long a removed peer is notified of its removal', defaultTimes.removalNoticeMs],
   [
     'snapshot-interval-ms',
-    'a snapshot is taken after this time, where anything has been applied',
+    'longest time between snapshots, if anything was applied',
     defaultSnapshots.snapshotIntervalMs,
   ],
-  ['client-session-ms', 'a client that did nothing for so long loses its session', defaultTimes.clientSessionMs],
+  ['client-session-ms', 'idle time after which a client loses its session', defaultTimes.clientSessionMs],
 ];
 
 const amounts: readonly (readonly [string, string, string, number, number])[] = [
   [
     'snapshot-log-mb',
     'MiB',
-    'a snapshot is taken when so much has been applied since the last one',
+    'bytes applied since the last snapshot after which the next one is taken',
     1,
     defaultSnapshots.snapshotLogBytes / MiB,
   ],
   [
     'snapshot-margin-entries',
     'entries',
-    'what the log keeps before a snapshot, for followers that are a little behind',
+    'entries before a snapshot that the log keeps for followers that lag a little',
     0,
     defaultSnapshots.snapshotMarginEntries,
   ],
   [
     'snapshot-mb-per-second',
     'MiB',
-    'what this process sends of snapshots in a second',
+    'limit for sending snapshots, per second, for this process',
     1,
     defaultSnapshotBytesPerSecond / MiB,
   ],
   [
     'disk-reserve-mb',
     'MiB',
-    'with less room than this on its disk a peer takes no entries',
+    'with less free disk space than this a peer is read-only',
     0,
     defaultDiskReserveBytes / MiB,
   ],
   [
     'scrub-interval-hours',
     'hours',
-    'a log-store reads and checks all that it stores so often; 0: never',
+    'interval at which a log-store checks all that it stores; 0: never',
     0,
     defaultScrubIntervalHours,
   ],
@@ -254,7 +260,9 @@ function parseActors(text: string): ActorKind[] {
   return names.map((name) => {
     const kind = actorKinds.find((known) => known === name);
     if (kind === undefined) {
-      throw new InvalidArgumentError(`${JSON.stringify(name)} is no actor; there are ${actorKinds.join(', ')}.`);
+      throw new InvalidArgumentError(
+        `${JSON.stringify(name)} is not an actor; the actors are ${actorKinds.join(', ')}.`,
+      );
     }
     return kind;
   });
@@ -274,7 +282,7 @@ function distinct(names: readonly string[], what: string): readonly string[] {
   return names;
 }
 
-/** @throws Error where the times make no sense together. */
+/** @throws UsageError unless the election timeout is at least two heartbeat intervals */
 export function checkTimes({ electionTimeoutMs, heartbeatIntervalMs }: RunOptions): void {
   if (heartbeatIntervalMs * 2 <= electionTimeoutMs) return;
   throw new UsageError(

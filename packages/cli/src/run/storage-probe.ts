@@ -5,8 +5,8 @@
 import { access, type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Connection, drawIncarnation, type LineLog, serveHealth } from '@conclave/actor';
-import { troubleOf } from '@conclave/log-store';
+import { Connection, type LineLog, newIncarnation, serveHealth } from '@conclave/actor';
+import { problemOf } from '@conclave/log-store';
 import { Subjects } from '@conclave/protocol';
 import { loginOfPeer } from '../login.js';
 import { dataFolder, type RunOptions } from './run-options.js';
@@ -16,10 +16,10 @@ export const storageRetryMs = 1000;
 const filesAtOnce = 16;
 
 /** Whether this process has had its store open before. Then the data folder must still hold it, and no other store is created. */
-export type Before = 'first' | 'again';
+export type PreviousState = 'first' | 'again';
 
 /** Settled once the data folder can be used, if there is a log-store that needs it. */
-export async function untilStorageWorks(options: RunOptions, log: LineLog, before: Before): Promise<void> {
+export async function waitForStorage(options: RunOptions, log: LineLog, before: PreviousState): Promise<void> {
   if (!options.actors.includes('log-store')) return;
   let trouble = await tryStorage(dataFolder(options), before);
   if (trouble === undefined) return;
@@ -42,7 +42,7 @@ async function sayHealth(options: RunOptions, log: LineLog, reason: () => string
   const name = `conclave ${peer} waits for its storage`;
   const connection = await Connection.open({ login: loginOfPeer(options), loginAttempts, name, log });
   const there = { health: () => ({ healthy: false, reason: reason() }), dropped: {} };
-  const incarnation = drawIncarnation();
+  const incarnation = newIncarnation();
   for (const groupId of groups) {
     for (const actor of actors) {
       serveHealth(connection, new Subjects(prefix), { groupId, peerId: peer, actor, incarnation }, there, {
@@ -55,7 +55,7 @@ async function sayHealth(options: RunOptions, log: LineLog, reason: () => string
 }
 
 /** Returns why the folder cannot be used; undefined: it can. */
-async function tryStorage(folder: string, before: Before): Promise<string | undefined> {
+async function tryStorage(folder: string, before: PreviousState): Promise<string | undefined> {
   const file = path.join(folder, 'probe');
   const opened: FileHandle[] = [];
   try {
@@ -68,7 +68,7 @@ async function tryStorage(folder: string, before: Before): Promise<string | unde
     await opened[0]?.sync();
     return undefined;
   } catch (error) {
-    return troubleOf(error as NodeJS.ErrnoException);
+    return problemOf(error as NodeJS.ErrnoException);
   } finally {
     for (const each of opened) await each.close().catch(() => undefined);
     await rm(file, { force: true }).catch(() => undefined);

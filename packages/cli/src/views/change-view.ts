@@ -10,7 +10,7 @@
 import type { ObservedEvent } from '@conclave/observer';
 import type { PeerId, Stage, StatusReply } from '@conclave/protocol';
 import { catchupText, changeText, eventText } from './event-line.js';
-import { duration, peerSet, stageNames } from './words.js';
+import { duration, peerSet, stageNames } from './format.js';
 
 /** A new peer that is catching up. */
 export interface Bar {

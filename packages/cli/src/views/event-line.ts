@@ -2,7 +2,7 @@
 
 import type { ObservedEvent } from '@conclave/observer';
 import type { ChangeKind, EventBody } from '@conclave/protocol';
-import { bothSets, bytesText, count, duration, peerSet, stageNames } from './words.js';
+import { bothSets, bytesText, count, duration, peerSet, stageNames } from './format.js';
 
 /** `15:04:05.123  n1  term 3  leader_elected  leads {n1,n2,n3}` */
 export function eventLine(event: ObservedEvent): string {
@@ -76,8 +76,8 @@ export function eventText(event: ObservedEvent): string {
 }
 
 /** Why a peer takes no entries. */
-export function readOnlyText(reason: 'told' | 'disk'): string {
-  return reason === 'told' ? 'it is told so' : 'its disk has less room than the reserve';
+export function readOnlyText(reason: 'operator' | 'disk'): string {
+  return reason === 'operator' ? 'an operator made it read-only' : 'its disk has less room than the reserve';
 }
 
 /** What a change is, where it is not one that was asked for. */

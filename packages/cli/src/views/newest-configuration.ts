@@ -1,7 +1,7 @@
 /** What the peers that answer know of a group that nobody leads: its newest configuration, and who is missing for a quorum. */
 import { type Configuration, hasMember, type Member, majority, type PeerId, peerIds } from '@conclave/protocol';
-import type { PeerAnswer } from './status-view.js';
-import { bothSets, count } from './words.js';
+import { bothSets, count } from './format.js';
+import type { PeerAnswer } from './peer-answer.js';
 
 export interface MissingMembers {
   /** Of which set of the configuration. */

@@ -4,7 +4,6 @@ import {
   type Change,
   catchupMargin,
   defaultTimes,
-  type ErrorBody,
   type PeerId,
   type Progress,
   peerIds,
@@ -14,12 +13,10 @@ import {
 } from '@conclave/protocol';
 import { lackingText } from './change-view.js';
 import { changeText, kindText, readOnlyText } from './event-line.js';
+import { bytesText, configurationText, count, duration, levelsText, longDuration, stageNames } from './format.js';
 import { type NewestConfiguration, newestFacts } from './newest-configuration.js';
+import type { PeerAnswer } from './peer-answer.js';
 import { facts, table } from './tables.js';
-import { bytesText, configurationText, count, duration, levelsText, longDuration, stageNames } from './words.js';
-
-/** What a peer said, or why it said nothing. `reason`: of a peer that is silent, what its node's health says against it. */
-export type PeerAnswer = { readonly status: StatusReply } | { readonly error: ErrorBody; readonly reason?: string };
 
 export interface GroupStatus {
   /** The leader's answer; undefined: nobody leads. */
@@ -228,7 +225,7 @@ function stateText(
 function readOnlyState(answer: PeerAnswer): string {
   if ('error' in answer || answer.status.read_only === '') return '-';
   const { read_only, disk_free_bytes } = answer.status;
-  const why = read_only === 'told' ? 'by an operator' : 'disk full';
+  const why = read_only === 'operator' ? 'by an operator' : 'disk full';
   return `read-only: ${why}${disk_free_bytes === null ? '' : `, ${bytesText(disk_free_bytes)} free`}`;
 }
 

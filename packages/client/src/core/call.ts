@@ -141,7 +141,7 @@ export type ClientInput =
 
 /** Whom a request goes to. */
 export interface RequestTarget {
-  readonly door: 'kv' | 'admin';
+  readonly api: 'kv' | 'admin';
   readonly name: string;
   /** None: the leader. */
   readonly peerId?: PeerId | undefined;

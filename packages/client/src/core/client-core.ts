@@ -18,7 +18,7 @@
  * 4. A request names the history that the client knew when it was made, and no other later: in the next one it is refused.
  * 5. A write goes to another session only if every attempt in the old one is known to have done nothing.
  */
-import { type ClientId, type ErrorBody, type ErrorCode, type GroupUid, invariant, limits } from '@conclave/protocol';
+import { type ErrorBody, type ErrorCode, type GroupUid, invariant, limits } from '@conclave/protocol';
 import type {
   Call,
   ClientEffect,
@@ -29,12 +29,12 @@ import type {
   RequestTarget,
   Settlement,
 } from './call.js';
-import { isUrgent, onlyAsks, sizeOrFault, timeoutOf } from './call-check.js';
 import { type Attempt, ClientRequest, type OpenCall, type RequestKind } from './client-request.js';
 import { Deadlines } from './deadlines.js';
-import { ReplyReader } from './reply-reader.js';
+import { type ReplyVerdict, settlementWithoutReply, verdictOf } from './reply-verdict.js';
 import { bodyOf } from './request-body.js';
 import { attemptMs, pauseMs } from './retry.js';
+import { isReadOnlyCall, isUrgent, sizeOrError, timeoutOf } from './validate-call.js';
 import { WaitingCalls } from './waiting-calls.js';
 import { WriteSession } from './write-session.js';
 
@@ -57,24 +57,23 @@ export class ClientCore {
   private readonly waitingWrites = new WaitingCalls();
   private readonly waitingReads = new WaitingCalls();
   /** What keeps leases, and what ends them or gives locks back. */
-  private readonly waitingKeeps = new WaitingCalls();
-  private readonly waitingEnds = new WaitingCalls();
+  private readonly waitingKeepalives = new WaitingCalls();
+  private readonly waitingReleases = new WaitingCalls();
   private readonly requests = new Set<ClientRequest>();
   private readonly attempts = new Map<number, Attempt>();
-  private readonly replies = new ReplyReader(this);
   private session: WriteSession | undefined;
   /** The history that the group's leader answered from last; undefined: not known. */
   private groupUid: GroupUid | undefined;
   private opening: ClientRequest | undefined;
   private openCalls = 0;
   private urgentCalls = 0;
-  private underWay = 0;
+  private inFlight = 0;
   private lastRequestId = 0;
   private closed = false;
   /** When the timer goes off. */
   private timerMs = Number.POSITIVE_INFINITY;
   /** Of the running step: when it wants to be woken, and its effects. */
-  private soonestMs = Number.POSITIVE_INFINITY;
+  private earliestMs = Number.POSITIVE_INFINITY;
   private effects: ClientEffect[] = [];
 
   constructor(options: ClientOptions = {}) {
@@ -84,7 +83,7 @@ export class ClientCore {
 
   step(input: ClientInput, at: Instant): readonly ClientEffect[] {
     this.effects = [];
-    this.soonestMs = Number.POSITIVE_INFINITY;
+    this.earliestMs = Number.POSITIVE_INFINITY;
     switch (input.type) {
       case 'call':
         this.onCall(input.callId, input.call, input.timeoutMs, at);
@@ -108,8 +107,8 @@ export class ClientCore {
         this.onClose();
         break;
     }
-    if (this.soonestMs < this.timerMs) {
-      this.timerMs = this.soonestMs;
+    if (this.earliestMs < this.timerMs) {
+      this.timerMs = this.earliestMs;
       this.effects.push({ type: 'set_timer', timer: 'due', afterMs: Math.max(0, this.timerMs - at.nowMs) });
     }
     return this.effects;
@@ -121,16 +120,16 @@ export class ClientCore {
   }
 
   private onCall(callId: number, call: Call, timeout: number | undefined, at: Instant): void {
-    if (this.closed) return this.refuse(callId, notDone('ESHUTDOWN', 'the client is closed'));
+    if (this.closed) return this.rejectCall(callId, notDone('ESHUTDOWN', 'the client is closed'));
     const urgent = isUrgent(call);
     const open = urgent ? this.urgentCalls : this.openCalls;
     if (open >= (urgent ? limits.clientUrgentCalls : limits.clientCalls)) {
-      return this.refuse(callId, notDone('EBUSY', `${open} calls are open`));
+      return this.rejectCall(callId, notDone('EBUSY', `${open} calls are open`));
     }
-    const bytes = sizeOrFault(call);
-    if (typeof bytes !== 'number') return this.refuse(callId, bytes);
+    const bytes = sizeOrError(call);
+    if (typeof bytes !== 'number') return this.rejectCall(callId, bytes);
     const timeoutMs = timeout ?? timeoutOf(call, this.timeoutMs);
-    if (!(timeoutMs > 0)) return this.refuse(callId, notDone('EINVAL', 'a time-out is above 0'));
+    if (!(timeoutMs > 0)) return this.rejectCall(callId, notDone('EINVAL', 'a time-out is above 0'));
     const deadlineMs = at.nowMs + timeoutMs;
     this.take(
       {
@@ -157,9 +156,9 @@ export class ClientCore {
     this.deadlines.add(open);
     this.wakeAt(open.deadlineMs);
     if (call.operation === 'admin') {
-      this.begin('admin', { door: 'admin', name: call.command, peerId: call.peerId }, [open], at);
+      this.begin('admin', { api: 'admin', name: call.command, peerId: call.peerId }, [open], at);
     } else if (call.operation === 'query' && urgent) {
-      this.begin('query', { door: 'kv', name: call.name, peerId: call.peerId }, [open], at);
+      this.begin('query', { api: 'kv', name: call.name, peerId: call.peerId }, [open], at);
     } else {
       this.waitingListOf(open).add(open);
     }
@@ -169,16 +168,16 @@ export class ClientCore {
   private waitingListOf(open: OpenCall): WaitingCalls {
     if (isRead(open)) return this.waitingReads;
     if (!open.urgent) return this.waitingWrites;
-    return open.call.operation === 'lease_keep' ? this.waitingKeeps : this.waitingEnds;
+    return open.call.operation === 'lease_keep' ? this.waitingKeepalives : this.waitingReleases;
   }
 
-  private refuse(callId: number, error: ErrorBody): void {
+  private rejectCall(callId: number, error: ErrorBody): void {
     this.effects.push({ type: 'settle', callId, settlement: { outcome: 'not_done', error } });
   }
 
   private onIdle(at: Instant): void {
     this.sendUrgent(at);
-    while (this.underWay < limits.clientRequests) {
+    while (this.inFlight < limits.clientRequests) {
       const session = this.waitingWrites.first === undefined ? undefined : this.sessionWithRoom(false, at);
       const write = session === undefined ? undefined : this.waitingWrites.first;
       const read = this.waitingReads.first;
@@ -193,43 +192,43 @@ export class ClientCore {
   }
 
   private sendUrgent(at: Instant): void {
-    while (this.waitingKeeps.first !== undefined) {
+    while (this.waitingKeepalives.first !== undefined) {
       // Without a session: a lease may be kept twice, and no number must be free for it.
-      this.begin('write', { door: 'kv', name: 'batch' }, this.waitingKeeps.take(limits.requestCommands), at);
+      this.begin('write', { api: 'kv', name: 'batch' }, this.waitingKeepalives.take(limits.requestCommands), at);
     }
-    while (this.waitingEnds.first !== undefined) {
+    while (this.waitingReleases.first !== undefined) {
       const session = this.sessionWithRoom(true, at);
       if (session === undefined) return;
-      this.sendWrites(this.waitingEnds, session, at);
+      this.sendWrites(this.waitingReleases, session, at);
     }
   }
 
   private sessionWithRoom(urgent: boolean, at: Instant): WriteSession | undefined {
     if (this.session !== undefined) return this.session.room(urgent) > 0 ? this.session : undefined;
     if (this.opening === undefined) {
-      this.opening = this.begin('session', { door: 'kv', name: 'open_session' }, [], at);
+      this.opening = this.begin('session', { api: 'kv', name: 'open_session' }, [], at);
     }
     return undefined;
   }
 
   private sendWrites(waiting: WaitingCalls, session: WriteSession, at: Instant): void {
-    const urgent = waiting === this.waitingEnds;
+    const urgent = waiting === this.waitingReleases;
     const calls = waiting.take(Math.min(session.room(urgent), limits.requestCommands));
     for (const call of calls) call.sequence = session.nextNumber();
-    this.begin('write', { door: 'kv', name: 'batch' }, calls, at, session);
+    this.begin('write', { api: 'kv', name: 'batch' }, calls, at, session);
   }
 
   private sendReads(first: OpenCall, at: Instant): void {
     const { call } = first as { readonly call: ReadCall | QueryCall };
     if (call.operation === 'query') {
-      this.begin('query', { door: 'kv', name: call.name, peerId: call.peerId }, this.waitingReads.take(1), at);
+      this.begin('query', { api: 'kv', name: call.name, peerId: call.peerId }, this.waitingReads.take(1), at);
       return;
     }
     const { consistency, peerId } = call;
     const calls = this.waitingReads.take(limits.requestCommands, ({ call: read }) => {
       return read.operation === 'get' && read.consistency === consistency && read.peerId === peerId;
     });
-    this.begin('read', { door: 'kv', name: 'batch_get', peerId }, calls, at);
+    this.begin('read', { api: 'kv', name: 'batch_get', peerId }, calls, at);
   }
 
   private begin(
@@ -239,33 +238,33 @@ export class ClientCore {
     at: Instant,
     session?: WriteSession,
   ): ClientRequest {
-    const groupUid = target.door === 'kv' ? this.groupUid : undefined;
+    const groupUid = target.api === 'kv' ? this.groupUid : undefined;
     const request = new ClientRequest(kind, target, calls, session, groupUid);
     this.requests.add(request);
-    if (request.takesTurn) this.underWay += 1;
+    if (request.countsInLimit) this.inFlight += 1;
     this.send(request, at);
     return request;
   }
 
   /** Sends a request, for the first time or again, with those of its calls that are still open. */
-  send(request: ClientRequest, at: Instant): void {
+  private send(request: ClientRequest, at: Instant): void {
     const calls = request.openCalls();
     this.lastRequestId += 1;
     const requestId = this.lastRequestId;
-    const attempt: Attempt = { requestId, request, calls, verdict: 'pending' };
+    const attempt: Attempt = { requestId, request, calls, outcome: 'pending' };
     for (const forgotten of request.sent(attempt)) this.attempts.delete(forgotten);
     this.attempts.set(requestId, attempt);
     this.effects.push({ type: 'request', requestId, target: request.target, body: bodyOf(request, calls) });
     const [only] = calls;
     request.undelivered = false;
     // What must not be sent again waits for its answer as long as its caller does.
-    const once = request.kind === 'admin' && only !== undefined && !onlyAsks(only.call);
+    const once = request.kind === 'admin' && only !== undefined && !isReadOnlyCall(only.call);
     request.dueMs = once ? Number.POSITIVE_INFINITY : at.nowMs + attemptMs(this.requestTimeoutMs, request.timeouts);
     this.wakeAt(request.dueMs);
   }
 
   /** Has a request sent again after a pause. */
-  pause(request: ClientRequest, problem: string, at: Instant, refusal?: ErrorBody): void {
+  private pause(request: ClientRequest, problem: string, at: Instant, refusal?: ErrorBody): void {
     request.problem = problem;
     request.refusal = refusal;
     request.failures += 1;
@@ -280,8 +279,25 @@ export class ClientCore {
       this.drop('late_reply');
       return;
     }
-    this.replies.onReply(attempt, reply, at);
+    this.carryOut(attempt, verdictOf(attempt, reply, { nowMs: at.nowMs, timeoutMs: this.timeoutMs }), at);
     if (attempt.request.open === 0 && attempt.request !== this.opening) this.end(attempt.request);
+  }
+
+  private carryOut(attempt: Attempt, verdict: ReplyVerdict, at: Instant): void {
+    const { request } = attempt;
+    const { history, endedHistory, session, lostSession, resend } = verdict;
+    if (verdict.isMalformed === true) this.drop('malformed_reply');
+    if (history !== undefined) this.onHistory(history);
+    if (endedHistory !== undefined) this.onHistoryEnded(endedHistory);
+    attempt.outcome = verdict.outcome;
+    for (const [call, settlement] of verdict.settled) this.settle(call, settlement);
+    if (session !== undefined) this.onSession(session);
+    if (lostSession !== undefined) this.onSessionLost(request.session, lostSession);
+    if (verdict.undelivered !== undefined) request.undelivered = verdict.undelivered;
+    const isNeeded = request.open > 0 || request === this.opening;
+    if (resend === undefined || !isNeeded || !request.isAwaiting(attempt)) return;
+    if (resend === 'at_once') this.send(request, at);
+    else this.pause(request, resend.problem, at, resend.refusal);
   }
 
   /**
@@ -291,7 +307,7 @@ export class ClientCore {
   private onNotPermitted(input: Extract<ClientInput, { type: 'not_permitted' }>, at: Instant): void {
     const { target, message } = input;
     const pending = [...this.attempts.values()].filter(
-      ({ verdict, request }) => verdict === 'pending' && (target === undefined || isSameTarget(target, request.target)),
+      ({ outcome, request }) => outcome === 'pending' && (target === undefined || isSameTarget(target, request.target)),
     );
     const outcome = target === undefined ? 'unknown' : 'not_done';
     for (const { requestId } of target === undefined ? pending : pending.slice(-1)) {
@@ -317,7 +333,7 @@ export class ClientCore {
       else this.send(request, at);
     }
     if (overdue.length + sent === 0) this.drop('timer_without_need');
-    this.wakeAt(this.deadlines.soonestMs());
+    this.wakeAt(this.deadlines.earliestMs());
     for (const { dueMs } of this.requests) this.wakeAt(dueMs);
   }
 
@@ -343,18 +359,18 @@ export class ClientCore {
       // A leader was there, and refused it all the time.
       this.settle(call, { outcome: 'not_done', error: { ...refusal, outcome: 'not_done' } });
     } else {
-      this.settleWithoutAnswer(call, code, `no answer within ${call.timeoutMs} ms${problem && `: ${problem}`}`);
+      this.settleWithoutReply(call, code, `no answer within ${call.timeoutMs} ms${problem && `: ${problem}`}`);
     }
     if (call.request?.open === 0) this.end(call.request);
   }
 
   private onClose(): void {
     this.closed = true;
-    for (const call of this.deadlines.all()) this.settleWithoutAnswer(call, 'ESHUTDOWN', 'the client was closed');
+    for (const call of this.deadlines.all()) this.settleWithoutReply(call, 'ESHUTDOWN', 'the client was closed');
     this.requests.clear();
     this.attempts.clear();
     this.opening = undefined;
-    this.underWay = 0;
+    this.inFlight = 0;
     if (this.timerMs === Number.POSITIVE_INFINITY) return;
     this.timerMs = Number.POSITIVE_INFINITY;
     this.effects.push({ type: 'cancel_timer', timer: 'due' });
@@ -366,7 +382,7 @@ export class ClientCore {
   }
 
   /** The group's leader has answered, from this history. */
-  onHistory(groupUid: GroupUid): void {
+  private onHistory(groupUid: GroupUid): void {
     if (this.groupUid === groupUid) return;
     if (this.groupUid !== undefined) this.onHistoryEnded(this.groupUid);
     this.groupUid = groupUid;
@@ -376,32 +392,31 @@ export class ClientCore {
    * The group is in another history. The session is gone; calls that were not sent yet were meant for what was there, and are
    * settled as not done. Requests that were sent are each answered by themselves, as an attempt may have been carried out.
    */
-  onHistoryEnded(groupUid: GroupUid): void {
+  private onHistoryEnded(groupUid: GroupUid): void {
     if (this.groupUid !== groupUid) return;
     this.groupUid = undefined;
     this.session = undefined;
     const error = notDone('EHISTORY', `the group is no longer in history ${groupUid}`);
-    const waiting = [this.waitingKeeps, this.waitingEnds, this.waitingWrites, this.waitingReads];
+    const waiting = [this.waitingKeepalives, this.waitingReleases, this.waitingWrites, this.waitingReads];
     for (const call of waiting.flatMap((calls) => calls.open())) this.settle(call, { outcome: 'not_done', error });
     this.endOpening();
     this.effects.push({ type: 'history_ended', groupUid });
   }
 
-  /** The group has opened a session: writes can go out. */
-  onSession(clientId: ClientId): void {
-    this.session = new WriteSession(clientId);
-    this.endOpening();
-  }
-
-  /** No session can be had: what waits for one has not happened. */
-  onNoSession(error: ErrorBody): void {
-    const waiting = [...this.waitingEnds.open(), ...this.waitingWrites.open()];
-    for (const call of waiting) this.settle(call, { outcome: 'not_done', error });
+  /** The group has opened a session, or opens none: then the writes that wait for one are not done. */
+  private onSession(session: NonNullable<ReplyVerdict['session']>): void {
+    if ('clientId' in session) {
+      this.session = new WriteSession(session.clientId);
+    } else {
+      const { error } = session;
+      const waiting = [...this.waitingReleases.open(), ...this.waitingWrites.open()];
+      for (const call of waiting) this.settle(call, { outcome: 'not_done', error });
+    }
     this.endOpening();
   }
 
   /** The group does not know the session any more. These writes were not done, and go out in another. */
-  onSessionLost(session: WriteSession | undefined, undone: readonly OpenCall[]): void {
+  private onSessionLost(session: WriteSession | undefined, undone: readonly OpenCall[]): void {
     if (this.session === session) this.session = undefined;
     const [first] = undone;
     if (first === undefined) return;
@@ -414,19 +429,11 @@ export class ClientCore {
     this.waitingListOf(first).putBack(undone);
   }
 
-  /** Whether the call has waited as long as calls do that say nothing of a time-out. */
-  isOutOfPatience(call: OpenCall, at: Instant): boolean {
-    return at.nowMs - (call.deadlineMs - call.timeoutMs) >= this.timeoutMs;
+  private settleWithoutReply(call: OpenCall, code: ErrorCode, message: string): void {
+    this.settle(call, settlementWithoutReply(call.call, code, message, call.request?.mayHaveRun() === true));
   }
 
-  /** Ends a call of which there is no answer to tell. */
-  settleWithoutAnswer(call: OpenCall, code: ErrorCode, message: string): void {
-    const open = !onlyAsks(call.call) && call.request?.mayHaveHappened() === true;
-    const outcome = open ? 'unknown' : 'not_done';
-    this.settle(call, { outcome, error: { code, message, outcome } });
-  }
-
-  settle(call: OpenCall, settlement: Settlement): void {
+  private settle(call: OpenCall, settlement: Settlement): void {
     invariant(!call.settled, 'a call is settled once');
     call.settled = true;
     if (call.urgent) this.urgentCalls -= 1;
@@ -441,12 +448,12 @@ export class ClientCore {
     this.effects.push({ type: 'settle', callId: call.callId, settlement });
   }
 
-  drop(reason: string): void {
+  private drop(reason: string): void {
     this.dropped[reason] = (this.dropped[reason] ?? 0) + 1;
   }
 
   private needsSession(): boolean {
-    return this.waitingWrites.first !== undefined || this.waitingEnds.first !== undefined;
+    return this.waitingWrites.first !== undefined || this.waitingReleases.first !== undefined;
   }
 
   private endOpening(): void {
@@ -456,13 +463,13 @@ export class ClientCore {
 
   private end(request: ClientRequest): void {
     if (!this.requests.delete(request)) return;
-    if (request.takesTurn) this.underWay -= 1;
+    if (request.countsInLimit) this.inFlight -= 1;
     for (const requestId of request.requestIds()) this.attempts.delete(requestId);
     request.end();
   }
 
   private wakeAt(dueMs: number): void {
-    this.soonestMs = Math.min(this.soonestMs, dueMs);
+    this.earliestMs = Math.min(this.earliestMs, dueMs);
   }
 }
 
@@ -480,5 +487,5 @@ function isWatch({ call }: OpenCall): boolean {
 }
 
 function isSameTarget(one: RequestTarget, other: RequestTarget): boolean {
-  return one.door === other.door && one.name === other.name && one.peerId === other.peerId;
+  return one.api === other.api && one.name === other.name && one.peerId === other.peerId;
 }

@@ -3,7 +3,7 @@
  *
  * Invariants:
  * 1. `open` counts the calls that are neither settled nor taken back.
- * 2. `mayHaveHappened()` is false only if every attempt is known to have done nothing.
+ * 2. `mayHaveRun()` is false only if every attempt is known to have done nothing.
  */
 import type { ErrorBody, GroupUid } from '@conclave/protocol';
 import type { Call, RequestTarget } from './call.js';
@@ -33,14 +33,14 @@ export interface OpenCall {
 }
 
 /** `pending`: no answer. `not_done`: it did nothing. `unknown`: it may have done, or may do yet, what it asked. */
-export type Verdict = 'pending' | 'not_done' | 'unknown';
+export type AttemptOutcome = 'pending' | 'not_done' | 'unknown';
 
 /** One time that the request was sent, with the calls that it held then: the answer goes by their order. */
 export interface Attempt {
   readonly requestId: number;
   readonly request: ClientRequest;
   calls: readonly OpenCall[];
-  verdict: Verdict;
+  outcome: AttemptOutcome;
 }
 
 /** Attempts whose answers are still taken. */
@@ -49,7 +49,7 @@ const rememberedAttempts = 16;
 export class ClientRequest {
   private attempts: Attempt[] = [];
   /** An attempt that is no longer remembered may have done what it asked. */
-  private forgotMayHaveHappened = false;
+  private forgottenMayHaveRun = false;
   open: number;
   /** Its calls are: urgent ones share no request with others. */
   private readonly isUrgent: boolean;
@@ -81,7 +81,7 @@ export class ClientRequest {
   }
 
   /** Whether it is among those of which `limits.clientRequests` are under way at once. */
-  get takesTurn(): boolean {
+  get countsInLimit(): boolean {
     return !this.isUrgent && (this.kind === 'write' || this.kind === 'read' || this.kind === 'query');
   }
 
@@ -93,24 +93,23 @@ export class ClientRequest {
   sent(attempt: Attempt): number[] {
     const before = this.attempts;
     // What is known to have done nothing needs no remembering, nor does what is long ago.
-    this.attempts = before.filter(({ verdict }) => verdict !== 'not_done').slice(1 - rememberedAttempts);
+    this.attempts = before.filter(({ outcome }) => outcome !== 'not_done').slice(1 - rememberedAttempts);
     const forgotten = before.filter((one) => !this.attempts.includes(one));
-    if (forgotten.some(({ verdict }) => verdict !== 'not_done')) this.forgotMayHaveHappened = true;
+    if (forgotten.some(({ outcome }) => outcome !== 'not_done')) this.forgottenMayHaveRun = true;
     this.attempts.push(attempt);
     this.phase = 'sent';
     return forgotten.map(({ requestId }) => requestId);
   }
 
   /** Whether an attempt, other than this one, may have done what it asked. */
-  mayHaveHappened(besides?: Attempt): boolean {
+  mayHaveRun(besides?: Attempt): boolean {
     return (
-      this.forgotMayHaveHappened ||
-      this.attempts.some((attempt) => attempt !== besides && attempt.verdict !== 'not_done')
+      this.forgottenMayHaveRun || this.attempts.some((attempt) => attempt !== besides && attempt.outcome !== 'not_done')
     );
   }
 
   /** Whether this is the attempt whose answer is awaited. */
-  awaits(attempt: Attempt): boolean {
+  isAwaiting(attempt: Attempt): boolean {
     return this.phase === 'sent' && this.attempts.at(-1) === attempt;
   }
 

@@ -47,7 +47,7 @@ export class Deadlines<T extends Timed<T>> {
   }
 
   /** The next deadline; infinite where nothing is open. */
-  soonestMs(): number {
+  earliestMs(): number {
     let soonestMs = Number.POSITIVE_INFINITY;
     for (const { first } of this.lists.values()) soonestMs = Math.min(soonestMs, first?.deadlineMs ?? soonestMs);
     return soonestMs;

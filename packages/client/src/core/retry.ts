@@ -3,7 +3,7 @@ import type { ErrorBody, ErrorCode } from '@conclave/protocol';
 import type { ClientRequest } from './client-request.js';
 
 /** These pass: another peer will lead, a queue will drain, a leader will have committed its first entry. */
-const passing: readonly ErrorCode[] = ['EBUSY', 'EPERM', 'EFENCED', 'ESHUTDOWN', 'ETIMEDOUT', 'EUNREACHABLE'];
+const transient: readonly ErrorCode[] = ['EBUSY', 'EPERM', 'EFENCED', 'ESHUTDOWN', 'ETIMEDOUT', 'EUNREACHABLE'];
 
 const firstPauseMs = 20;
 const longestPauseMs = 250;
@@ -21,8 +21,9 @@ export function attemptMs(requestTimeoutMs: number, timeouts: number): number {
   return requestTimeoutMs * Math.min(2 ** Math.min(timeouts, 10), longestAttempt);
 }
 
-export function passes(code: string): boolean {
-  return (passing as readonly string[]).includes(code);
+/** Whether a later attempt may succeed where this code refused one. */
+export function isTransient(code: string): boolean {
+  return (transient as readonly string[]).includes(code);
 }
 
 /**
@@ -33,6 +34,6 @@ export function passes(code: string): boolean {
 export function isSentAgain(request: ClientRequest, error: ErrorBody, namesLeader: boolean): boolean {
   // A peer that is asked itself is not in the group, and does not become a member by being asked again.
   if (error.code === 'EPERM' && request.target.peerId !== undefined) return false;
-  if (request.kind !== 'admin') return error.outcome === 'unknown' || passes(error.code);
+  if (request.kind !== 'admin') return error.outcome === 'unknown' || isTransient(error.code);
   return error.outcome === 'not_done' && error.code === 'EPERM' && request.target.peerId === undefined && !namesLeader;
 }

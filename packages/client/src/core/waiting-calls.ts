@@ -5,7 +5,7 @@ import { limits } from '@conclave/protocol';
 import type { OpenCall } from './client-request.js';
 
 /** What is taken or settled is let go once it is more than this, and more than half. */
-const leastLetGo = 1024;
+const compactAbove = 1024;
 
 export class WaitingCalls {
   private calls: OpenCall[] = [];
@@ -27,7 +27,7 @@ export class WaitingCalls {
   /** One of these was settled. */
   onSettled(): void {
     this.settled += 1;
-    this.letGo();
+    this.compact();
   }
 
   /** Takes calls from the front: up to so many, up to the bound of bytes but one at least, and while they are `alike`. */
@@ -41,7 +41,7 @@ export class WaitingCalls {
       this.front += 1;
       taken.push(call);
     }
-    this.letGo();
+    this.compact();
     return taken;
   }
 
@@ -55,10 +55,10 @@ export class WaitingCalls {
     this.replace([...calls, ...this.open()].sort((one, other) => one.callId - other.callId));
   }
 
-  private letGo(): void {
+  private compact(): void {
     const past = this.front + this.settled;
     if (this.front === this.calls.length) this.replace([]);
-    else if (past > leastLetGo && 2 * past > this.calls.length) this.replace(this.open());
+    else if (past > compactAbove && 2 * past > this.calls.length) this.replace(this.open());
   }
 
   private replace(calls: OpenCall[]): void {

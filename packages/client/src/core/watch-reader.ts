@@ -8,10 +8,10 @@
  * 2. What may have been missed is asked for again: nothing behind a gap is handed on.
  */
 import { type ErrorBody, KeyChange, type KvReply, WatchMessage } from '@conclave/protocol';
-import { ownChange } from './reply-check.js';
+import { ownChange } from './parse-reply.js';
 
 /** What a message was. */
-export type WatchNews =
+export type WatchUpdate =
   | { readonly type: 'changes'; readonly changes: readonly KeyChange[] }
   /** Nothing new: a sign of life, or what was there already. */
   | { readonly type: 'nothing' }
@@ -37,7 +37,7 @@ export class WatchReader {
   }
 
   /** Goes on behind this revision, as what is there has been read anew. `ahead`: keys that were read later than that. */
-  startBehind(revision: number, ahead: ReadonlyMap<string, number>): void {
+  startAfter(revision: number, ahead: ReadonlyMap<string, number>): void {
     this.upTo = revision;
     this.ahead = ahead;
   }
@@ -48,7 +48,7 @@ export class WatchReader {
     return after <= this.upTo;
   }
 
-  onMessage(body: unknown): WatchNews {
+  onMessage(body: unknown): WatchUpdate {
     const parsed = WatchMessage.safeParse(body);
     if (!parsed.success) return { type: 'malformed' };
     const { after, revision, changes, error } = parsed.data;
@@ -61,13 +61,13 @@ export class WatchReader {
     for (const one of changes) {
       const change = KeyChange.safeParse(one);
       if (!change.success) return { type: 'malformed' };
-      if (change.data[0] > upTo && this.isNews(change.data)) fresh.push(ownChange(change.data));
+      if (change.data[0] > upTo && this.isNew(change.data)) fresh.push(ownChange(change.data));
     }
     this.upTo = revision;
     return { type: 'changes', changes: fresh };
   }
 
-  private isNews([revision, , key]: KeyChange): boolean {
+  private isNew([revision, , key]: KeyChange): boolean {
     return revision > (this.ahead.get(key) ?? 0);
   }
 }

@@ -1,17 +1,17 @@
 /**
- * The digest of what is stored under keys, for the digest of the state.
+ * The digest of the stored keys, as a part of the digest of the state.
  *
- * A write only notes that its key has changed; the value is hashed when the digest is asked for, once however often it was
- * written, or as soon as so much has changed that hashing it at once would take long.
+ * A write only marks its key as changed; the value is hashed when the digest is requested, once however often it was written, or
+ * as soon as so much has changed that hashing it later at once would take long.
  *
  * Invariants:
- * 1. `sum` holds the `countedHash` of each stored value that is there and has one, and nothing else.
- * 2. What is stored and differs from its `countedHash` is in `changed`.
+ * 1. `sum` contains the `countedHash` of each stored value that has one, and nothing else.
+ * 2. A stored value that differs from its `countedHash` is in `changed`.
  */
 import { DigestSum } from './state-digest.js';
 import { hashOfStored, type Stored } from './stored-value.js';
 
-/** How much may have changed before it is hashed, whether anybody asks for a digest or not: some milliseconds of work. */
+/** Changes after which they are hashed without a request for a digest: some milliseconds of work. */
 const bounds = { keys: 32_768, characters: 4 * 1024 * 1024 };
 
 export class ChangedKeys {
@@ -19,7 +19,7 @@ export class ChangedKeys {
   private changed: Stored[] = [];
   private characters = 0;
 
-  /** It is new, or has changed. */
+  /** The value is new, or has changed. */
   touch(stored: Stored): void {
     this.characters += stored.text.length;
     if (!stored.isChanged) {
@@ -29,7 +29,7 @@ export class ChangedKeys {
     if (this.changed.length >= bounds.keys || this.characters >= bounds.characters) this.settle();
   }
 
-  /** It is there no more. */
+  /** The value was deleted. */
   remove(stored: Stored): void {
     stored.isChanged = false;
     if (stored.countedHash !== undefined) this.sum.subtract(stored.countedHash);

@@ -1,19 +1,19 @@
 /**
- * The sessions of clients: what makes a write that is sent again happen once (Raft thesis, section 6.3).
+ * The sessions of clients, by which a repeated write is executed once (Raft thesis, section 6.3).
  *
- * Owns the sessions, each with its low-water mark and the results kept above it. Does not know keys or values.
+ * Owns: the sessions, each with its low-water mark and the results above it. Does not know keys or values.
  *
- * All but `idleSince` is replicated state, and follows from the entries alone.
+ * All state except `idleSince` is replicated, and follows from the entries alone.
  *
  * Invariants:
- * 1. `sessions` is in the order of last use, longest ago first, and holds at most `limits.clientSessions`.
+ * 1. `sessions` is in the order of last use, longest ago first, and has at most `limits.clientSessions`.
  * 2. A session keeps results only for the `limits.clientSequences` numbers above `lowWater`, at most
  *    `limits.clientResults` of them, with at most `limits.foundBytes` of what transactions have read; all sessions
  *    together keep at most `limits.keptFoundBytes` of that. Commands without a digest come from entries of at most
  *    `commandBounds`.
- * 3. `lowWater` never goes down.
- * 4. A number at or below `lowWater`, or one that has a result, is never carried out again. What was refused for good has
- *    one, too; what was refused for want of room has none.
+ * 3. `lowWater` never falls.
+ * 4. A number at or below `lowWater`, or one that has a result, is never executed again. A command that was refused permanently
+ *    has a result, too; one that was refused for lack of room has none.
  */
 import {
   type ClientId,
@@ -34,7 +34,7 @@ const outOfNumbers: KvCommandResult = ['not_done', 'EINVAL', 'the numbers of a s
 const otherCommand: KvCommandResult = [
   'not_done',
   'EINVAL',
-  'another command was carried out under this number: each call has a number of its own',
+  'another command was executed under this number: each call needs its own number',
 ];
 const forgotten: KvCommandResult = ['unknown', 'ESESSION', 'the result was acknowledged and is no longer kept'];
 const tooFar: KvCommandResult = [
@@ -48,7 +48,7 @@ const tooMany: KvCommandResult = [
   `a session keeps at most ${limits.clientResults} results that are not acknowledged`,
 ];
 
-/** How many bytes of entries commands may come from that have no digest yet, of one session and of all. */
+/** Bytes of the entries whose commands have no digest yet, of one session and of all. */
 const commandBounds = { session: 4 * 1024 * 1024, all: 64 * 1024 * 1024 };
 
 interface SessionState {
@@ -60,17 +60,17 @@ interface SessionState {
 /** One client's session. */
 export class ClientSession {
   private lowWater = 0;
-  /** The result of number `lowWater + 1` and on; holes where a number was not carried out. */
+  /** The results of the numbers from `lowWater + 1` on; holes for numbers that were not executed. */
   private results: (KvCommandResult | undefined)[] = [];
   /**
-   * Of the command whose result has the same place; undefined: it was carried out at level 0. Most results are acknowledged
-   * before anybody asks, so the command itself stands here until its digest is needed.
+   * The digest of the command whose result is at the same place; undefined: it was executed at level 0. Most results are acknowledged
+   * before a digest is needed, so the command itself is kept until then.
    */
   private digests: (number | EntryCommand | undefined)[] = [];
-  /** Of the entries whose commands `digests` may hold: here, and in all sessions. */
+  /** Bytes of the entries whose commands `digests` may hold: in this session, and in all. */
   private commandBytes = 0;
   private kept = 0;
-  /** Of what transactions have read: kept here, and by all sessions. */
+  /** Bytes that transactions have read: kept in this session, and in all. */
   private foundBytes = 0;
 
   constructor(
@@ -79,12 +79,12 @@ export class ClientSession {
     private readonly all: { foundBytes: number; commandBytes: number },
   ) {}
 
-  /** How many bytes of what transactions read it can keep besides. */
+  /** How many more bytes that transactions read it can keep. */
   get room(): number {
     return Math.min(limits.foundBytes - this.foundBytes, limits.keptFoundBytes - this.all.foundBytes);
   }
 
-  /** The client has had all results up to this number. */
+  /** The client has received all results up to this number. */
   acknowledge(upTo: number): void {
     if (upTo <= this.lowWater) return;
     const over = this.results.splice(0, upTo - this.lowWater);
@@ -99,9 +99,9 @@ export class ClientSession {
   }
 
   /**
-   * What stands against carrying the command out: its result from before, or why it has none. The result of another command
-   * under the same number is nobody's answer.
    * @param command undefined at level 0
+   * @returns why the command is not to be executed: its earlier result, or why it has none; undefined: execute it. The result of
+   * another command under the same number is never returned.
    */
   resultOf(sequence: number, command?: EntryCommand): KvCommandResult | undefined {
     const place = sequence - this.lowWater - 1;
@@ -116,7 +116,7 @@ export class ClientSession {
     return this.kept >= limits.clientResults ? tooMany : undefined;
   }
 
-  /** @param digest of the command, or the command; undefined: it is carried out at level 0 */
+  /** @param digest of the command, or the command itself; undefined: it is executed at level 0 */
   keep(sequence: number, result: KvCommandResult, digest?: number | EntryCommand): void {
     const place = sequence - this.lowWater - 1;
     invariant(place >= 0 && this.results[place] === undefined, 'a result is kept once, above the low water');
@@ -131,18 +131,18 @@ export class ClientSession {
     this.countFound(bytesAnswered(result));
   }
 
-  /** Commands of an entry of that length were kept: they pin it until they are acknowledged, or have become digests. */
+  /** Commands of an entry of that size were kept: they keep it in memory until they are acknowledged, or replaced by digests. */
   keptCommandsOf(entryBytes: number): void {
     this.countCommands(entryBytes);
     if (this.commandBytes > commandBounds.session || this.all.commandBytes > commandBounds.all) this.makeDigests();
   }
 
-  /** As it is now: its low water, and the results above it, which nothing changes any more. */
+  /** The current state: the low-water mark, and the results above it, which are immutable. */
   get state(): SessionState {
     return { lowWater: this.lowWater, results: this.results.slice(), digests: this.makeDigests().slice() };
   }
 
-  /** Its low water. */
+  /** The low-water mark. */
   get acknowledged(): number {
     return this.lowWater;
   }
@@ -151,7 +151,7 @@ export class ClientSession {
     return this.kept;
   }
 
-  /** A hash of the results that it keeps, with the numbers and the digests of their commands. */
+  /** A hash of the kept results, with the numbers and the digests of their commands. */
   get resultsHash(): number {
     let hash = 0;
     const digests = this.makeDigests();
@@ -163,7 +163,7 @@ export class ClientSession {
     return hash;
   }
 
-  /** It is gone, with all that it kept. */
+  /** The session has ended, and its results are dropped. */
   end(): void {
     this.countFound(-this.foundBytes);
     this.countCommands(-this.commandBytes);
@@ -177,7 +177,7 @@ export class ClientSession {
     return digest;
   }
 
-  /** Of all commands that are still here. Answers the digests. */
+  /** Replaces all kept commands by their digests. @returns the digests */
   private makeDigests(): readonly (number | undefined)[] {
     for (const place of this.digests.keys()) this.digestAt(place);
     this.countCommands(-this.commandBytes);
@@ -203,14 +203,14 @@ export class ClientSessions {
     const session = this.sessions.get(clientId);
     return session && [clientId, session.lastIndex, session.acknowledged, session.resultsHash];
   });
-  /** By this peer's clock: since when housekeeping has seen a session unused, and after which entry. Not replicated. */
+  /** Not replicated: since when, by this peer's clock, housekeeping has seen a session unused, and after which entry. */
   private readonly idleSince = new Map<ClientId, { readonly lastIndex: LogIndex; sinceMs: number }>();
 
   constructor(private readonly clientSessionMs: number) {}
 
-  /** Opens the session of that name, by the entry of that index; the one unused longest makes room. */
+  /** Opens the session of that name, by the entry of that index; drops the one unused longest if there is no room. */
   open(clientId: ClientId, index: LogIndex): void {
-    // Names are drawn at random: who has this one draws no other.
+    // Names are random, so two clients never have the same one.
     if (this.sessions.has(clientId)) return;
     if (this.sessions.size >= limits.clientSessions) {
       const [longestAgo] = this.sessions.keys();
@@ -221,7 +221,7 @@ export class ClientSessions {
     this.changed.touch(clientId);
   }
 
-  /** The session, which is now the one used last; undefined where there is none of that name. */
+  /** @returns the session, which is now the one used last; undefined: there is none of that name */
   use(clientId: ClientId, index: LogIndex): ClientSession | undefined {
     const session = this.sessions.get(clientId);
     if (session === undefined) return undefined;
@@ -232,7 +232,7 @@ export class ClientSessions {
     return session;
   }
 
-  /** Ends those that were not used since. Answers how many. */
+  /** Ends the sessions that were not used since. @returns how many */
   expire(idle: readonly (readonly [ClientId, number])[]): number {
     let expired = 0;
     for (const [clientId, lastIndex] of idle) {
@@ -248,7 +248,7 @@ export class ClientSessions {
     return this.changed.digest;
   }
 
-  /** All of them as they are now, for a snapshot. */
+  /** All sessions as they are now, for a snapshot. */
   rows(): {
     readonly sessionRows: SnapshotRows['sessions'][];
     readonly results: Iterable<SnapshotRows['results']>;
@@ -266,7 +266,7 @@ export class ClientSessions {
     };
   }
 
-  /** A session of a snapshot, in the order of last use. Answers whether it can be one. */
+  /** Restores a session of a snapshot, in the order of last use. @returns whether it is valid */
   restore(clientId: ClientId, lastIndex: LogIndex, lowWater: number): boolean {
     if (this.sessions.has(clientId)) return false;
     const session = new ClientSession(lastIndex, this.all);
@@ -276,7 +276,7 @@ export class ClientSessions {
     return true;
   }
 
-  /** A result of a snapshot, after the sessions and in the order of their numbers. Answers whether it can be one. */
+  /** Restores a result of a snapshot, after the sessions and in the order of their numbers. @returns whether it is valid */
   restoreResult(clientId: ClientId, sequence: number, result: KvCommandResult, digest?: number): boolean {
     const session = this.sessions.get(clientId);
     if (session === undefined || session.resultOf(sequence) !== undefined) return false;
@@ -284,7 +284,7 @@ export class ClientSessions {
     return true;
   }
 
-  /** Another history begins: no client of an earlier one has a session in it. */
+  /** Another history begins: the clients of earlier ones have no session in it. */
   endAll(): void {
     for (const clientId of [...this.sessions.keys()]) this.end(clientId);
   }
@@ -296,9 +296,9 @@ export class ClientSessions {
   }
 
   /**
-   * Those that should expire: unused for `clientSessionMs`, as seen by the calls of this. A peer that becomes the
-   * leader so begins to count with its first call. A session is named again only after a tenth of that time, as
-   * the entry that ends it is on its way.
+   * @returns the sessions that should expire: unused for `clientSessionMs`, as seen by the calls of this function. So a new leader
+   * begins to count with its first call. A session is returned again only after a tenth of that time, as the entry that ends it
+   * may be on its way.
    */
   idle(nowMs: number): (readonly [ClientId, number])[] {
     const idle: (readonly [ClientId, number])[] = [];
@@ -316,10 +316,10 @@ export class ClientSessions {
   }
 }
 
-/** Of results that hold what was read, which is long: such a result is hashed once. */
+/** Hashes of results with read values, which are long: such a result is hashed once. */
 const hashesOfLong = new WeakMap<KvCommandResult, number>();
 
-/** Puts and deletes keep one with each write: their numbers are mixed without a list of them. */
+/** Puts and deletes keep a result for each write: their numbers are mixed without building a list. */
 function hashOfResult(result: KvCommandResult): number {
   const isPlain = result[0] === 'done' && result[3] === undefined && typeof result[1] === 'number';
   if (isPlain) return mixNumber(result[2] ? 0 : ~0, result[1] as number);
@@ -343,7 +343,7 @@ function* resultRows(
   }
 }
 
-/** The same in memory of its own: what a piece of a snapshot decodes to would keep the whole piece. */
+/** A copy in its own memory: a result decoded from a piece of a snapshot would keep the whole piece. */
 function detachedResult(result: KvCommandResult): KvCommandResult {
   if (result[0] === 'not_done') return ['not_done', result[1], detached(result[2])];
   if (result[0] === 'unknown') return ['unknown', result[1], detached(result[2])];

@@ -1,13 +1,13 @@
 /**
- * The digest of a command, but for its number: it tells two commands under one number apart. That it has 32 bits is no
- * weakness: whoever would search for another command with the same digest needs the name of the session, which is secret.
+ * The digest of a command without its number: it distinguishes two commands under one number. 32 bits suffice: whoever wants to
+ * construct another command with the same digest needs the name of the session, which is secret.
  */
 import type { EntryCommand } from '@conclave/protocol';
 import { hashOf, hashOfValue } from './state-digest.js';
 
-/** Returns the digest of a command: an unsigned number of 32 bits. */
+/** @returns the digest of a command: an unsigned number of 32 bits */
 export function digestOf(command: EntryCommand): number {
-  // The leader draws another id for a lease each time that the same call comes.
+  // The leader generates another lease id each time that the same call is repeated.
   if (command[1] === 'lease_grant') return hashOf(command.slice(1, 3)) >>> 0;
   if (command[1] !== 'put') return hashOf(command.slice(1)) >>> 0;
   const hash = hashOfValue(command[3], hashOfValue(command[2]));

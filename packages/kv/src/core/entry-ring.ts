@@ -1,39 +1,39 @@
 /**
- * The last entries, as they came, one behind the other in one piece of memory.
+ * The last entries, one after the other in one ring buffer.
  *
- * Copies: what an entry came in is a whole message, and is free to go. And V8 neither looks at these bytes nor moves them,
- * as it would the values that are in them, one by one.
+ * They are copies: an entry was received in a message, whose memory can then be freed. And V8 neither scans nor moves these bytes,
+ * as it would the single values in them.
  *
  * Invariants:
- * 1. An entry has a place, which is higher than those of all before it. Those from `first` on are there, whole.
- * 2. The memory grows with what is added, and is never larger than `most`, but for an entry that is larger by itself.
+ * 1. Each entry has a place, which is higher than those of all before it. The entries from `first` on are complete.
+ * 2. The buffer grows with what is added, and is never larger than `most`, except for a larger single entry.
  */
 import { invariant } from '@conclave/protocol';
 
-/** Of the length that stands before an entry. */
+/** Bytes of the length before an entry. */
 const headBytes = 4;
 const leastBytes = 4096;
 
 export class EntryRing {
   private memory = new Uint8Array(0);
-  /** A place `p` is in the memory at `p` modulo its length. */
+  /** Place `p` is at `p` modulo the length of the buffer. */
   private newest = 0;
   private oldest = 0;
 
   /** @param most bytes */
   constructor(private readonly most: number) {}
 
-  /** The lowest place whose entry is still there. */
+  /** The lowest place whose entry is kept. */
   get first(): number {
     return this.oldest;
   }
 
-  /** The place that the next one gets. */
+  /** The place of the next entry. */
   get end(): number {
     return this.newest;
   }
 
-  /** Adds an entry, over the oldest ones where there is no room. Answers its place. */
+  /** Adds an entry, overwriting the oldest ones if there is no room. @returns its place */
   add(entry: Uint8Array): number {
     const bytes = headBytes + entry.length;
     this.makeRoom(bytes);
@@ -46,7 +46,7 @@ export class EntryRing {
     return place;
   }
 
-  /** The entry at a place that is not before `first`: a copy. */
+  /** @returns a copy of the entry at a place that is not before `first` */
   at(place: number): Uint8Array {
     invariant(place >= this.oldest && place < this.newest, 'the entry is still there');
     const head = this.take(place, headBytes);

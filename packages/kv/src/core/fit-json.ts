@@ -1,17 +1,17 @@
 /**
- * Replies that would not fit into a message of JSON, where a control character takes six bytes: text goes as base64, and is named
- * by its place; what still does not fit is left to the next page. A value is never sent as another: its own place has null.
+ * Makes replies fit into a message of JSON, where a control character takes six bytes: text is sent as base64 with its place in the
+ * list; what still does not fit is left to the next page. Its own place has null, so that no value is mistaken for another.
  */
 import { encodeJson, type KeyChange, type KvReply, type OperationResult, type Value } from '@conclave/protocol';
 
-/** The other fields of a reply, generously. */
+/** An upper bound for the other fields of a reply. */
 const frameBytes = 1024;
-/** Of a place and its text, beside the text. */
+/** Bytes of a place beside its text. */
 const placeBytes = 32;
 
 type Place = [place: number, base64: string];
 
-/** Returns the reply of an operation in at most so many bytes of JSON; undefined: it cannot be done. */
+/** @returns the reply of an operation in at most `maxBytes` bytes of JSON; undefined: impossible */
 export function fitReply(operation: string, reply: unknown, maxBytes: number): unknown {
   const room = maxBytes - frameBytes;
   switch (operation) {
@@ -48,7 +48,7 @@ export function fitReply(operation: string, reply: unknown, maxBytes: number): u
   }
 }
 
-/** Returns a change without its value, which a reader of JSON gets with `get`. */
+/** @returns a change without its value, which a reader of JSON gets with `get` */
 export function fitChange(change: unknown): unknown {
   const [revision, what, key, , leaseId] = change as KeyChange;
   if (what === 'delete') return change;
@@ -60,7 +60,7 @@ function fitFound({ value, ...rest }: KvReply<'get'>): unknown {
   return { ...rest, value: null, value_base64: asBase64(value) };
 }
 
-/** As many as there is room for, but one in any case. @param at where each item has its value, if it has one */
+/** As many items as fit, but at least one. @param at where each item has its value, if it has one */
 function fitItems<Item extends readonly unknown[]>(
   all: readonly Item[],
   at: number,

@@ -1,17 +1,16 @@
 /**
- * What has been written lately, by revision: for watches, and for who asks what has changed.
+ * The recent writes, by revision, for watches and `changes`.
  *
- * Owns the last entries, and for each revision which command of which of them has made it: what a put adds is three
- * stores. Values are only made when somebody asks: text that is kept until it is forgotten, some tens of thousands of
- * writes later, is what V8 is worst at, and cost a fifth of all that a peer does.
+ * Owns: the last entries, and for each revision which command of which entry made it: a put adds three numbers. Values are decoded
+ * only on request: V8 is slow with texts that are kept for some tens of thousands of writes, which took a fifth of a peer's time.
  *
- * It is no replicated state: how far it goes back depends on what this peer was restored from.
+ * Not replicated state: how far it goes back depends on what this peer was restored from.
  *
  * Invariants:
  * 1. It holds the revisions from `first` to `revision`, each at its place in the columns, and their entries.
  * 2. A revision that wrote no key (a lock was acquired) has no key; one whose key no command names (its lease has ended)
- *    has a key, and no operation. Neither needs an entry: they are forgotten with the one of the revision before.
- * 3. The places of the revisions do not fall: once the oldest one's entry is there, so are all the others'.
+ *    has a key, and no operation. Neither needs an entry: they are dropped with the entry of the revision before.
+ * 3. The places of the revisions do not fall: if the oldest one's entry is kept, so are all the others'.
  */
 import type { ChangesBound, ChangesPage, KeyedHistory, StateMachineHistory } from '@conclave/actor/core';
 import {
@@ -30,39 +29,39 @@ import { foundOverheadBytes } from './stored-value.js';
 /** What writes a key: a command without its number, or an operation of a transaction. */
 type KeyWrite = Operation | readonly ['cas', string, Value, number];
 
-/** How much is remembered. */
+/** How much is kept. */
 export interface HistoryBounds {
   readonly revisions: number;
   /** Of entries. */
   readonly bytes: number;
 }
 
-/** In each command: the operations of a transaction's first branch, and then those of its second. */
+/** Operations of a command: those of a transaction's first branch, then those of its second. */
 const operationsEach = 2 * limits.transactionParts;
-/** In place of an operation: the key was deleted, and no command says so. */
+/** Instead of an operation: no command names the deletion of the key. */
 const endOfLease = -1;
 
 export class KeyHistory implements StateMachineHistory, KeyedHistory {
   private readonly entries: EntryRing;
   /** Undefined: no key was written. */
   private readonly keys: (string | undefined)[] = [];
-  /** Where the entry is. */
+  /** The place of the entry. */
   private readonly places: number[] = [];
   /** Which operation of the entry it was. */
   private readonly operations: number[] = [];
   private last: number;
   private oldest: number;
-  /** The slots of `last` and `oldest`, kept as they move: a revision is too large a number for V8 to divide fast. */
+  /** The slots of `last` and `oldest`, updated with them: V8 divides numbers as large as revisions slowly. */
   private lastAt: number;
   private oldestAt = 0;
-  /** The entry that is being applied, and where it is, once it has changed something. */
+  /** The entry that is being applied, and its place, once it has changed something. */
   private payload: Uint8Array = new Uint8Array(0);
   private place: number | undefined;
   private operation = 0;
-  /** What was read last, as several watchers ask for the same. */
+  /** The last decoded entry, as several watches read the same one. */
   private decoded: { readonly place: number; readonly commands: readonly EntryCommand[] } | undefined;
 
-  /** @param base it begins behind this revision */
+  /** @param base the first revision is the one after it */
   constructor(
     private readonly base: number,
     private readonly bounds: HistoryBounds,
@@ -81,42 +80,42 @@ export class KeyHistory implements StateMachineHistory, KeyedHistory {
     return this.oldest;
   }
 
-  /** What follows is done by the commands of this entry. */
+  /** The next changes are made by the commands of this entry. */
   begin(payload: Uint8Array): void {
     this.payload = payload;
     this.place = undefined;
   }
 
-  /** What follows is done by this command. */
+  /** The next changes are made by this command. */
   turnTo(command: number): void {
     this.operation = command * operationsEach;
   }
 
-  /** What follows is done by this operation of the command. */
+  /** The next changes are made by this operation of the command. */
   turnToOperation(operation: number): void {
     this.operation += operation - (this.operation % operationsEach);
   }
 
-  /** The next revision: the command has written its key. Answers it. */
+  /** Adds a revision: the command has written its key. @returns the revision */
   add(key: string): number {
     this.place ??= this.entries.add(this.payload);
     return this.note(key, this.place, this.operation);
   }
 
-  /** The next revision: a key was deleted by what does not name it. Answers it. */
+  /** Adds a revision: a key was deleted that no command names. @returns the revision */
   addDelete(key: string): number {
     return this.note(key, this.placeBefore(), endOfLease);
   }
 
-  /** The next revision, of no key. Answers it. */
+  /** Adds a revision without a key. @returns the revision */
   addNone(): number {
     return this.note(undefined, this.placeBefore(), 0);
   }
 
-  /** @param selector what keys begin with */
+  /** @param selector a prefix of keys */
   changes(selector: unknown, from: number, most: ChangesBound): ChangesPage {
     const prefix = selector as string;
-    invariant(from >= this.oldest, 'what is asked for is still known');
+    invariant(from >= this.oldest, 'the requested revisions are kept');
     const changes: KeyChange[] = [];
     const end = Math.min(this.last, from + most.revisions - 1);
     let bytes = 0;
@@ -165,7 +164,7 @@ export class KeyHistory implements StateMachineHistory, KeyedHistory {
     return this.last;
   }
 
-  /** Of the last revision; where none is known, the one that comes next. */
+  /** The place of the last revision; if none is kept, that of the next one. */
   private placeBefore(): number {
     return this.last < this.oldest ? this.entries.end : (this.places[this.lastAt] as number);
   }
@@ -180,7 +179,7 @@ export class KeyHistory implements StateMachineHistory, KeyedHistory {
     return slot + 1 === this.bounds.revisions ? 0 : slot + 1;
   }
 
-  /** The columns grow with the first revisions: a group that writes little takes little. */
+  /** The columns grow with the first revisions: a group with few writes takes little memory. */
   private slotOf(revision: number): number {
     return (revision - this.base - 1) % this.bounds.revisions;
   }
@@ -189,7 +188,7 @@ export class KeyHistory implements StateMachineHistory, KeyedHistory {
     const operation = this.operations[at] as number;
     if (operation === endOfLease) return [revision, 'delete', key];
     const command = this.commandsAt(this.places[at] as number)[Math.floor(operation / operationsEach)];
-    invariant(command !== undefined, 'an entry has the commands that were carried out');
+    invariant(command !== undefined, 'an entry has the commands that were executed');
     if (command[1] !== 'txn') return changeOf(revision, key, command.slice(1) as unknown as KeyWrite);
     const [, , , then, otherwise] = command;
     return changeOf(revision, key, [...then, ...otherwise][operation % operationsEach] as KeyWrite);
@@ -207,7 +206,7 @@ export class KeyHistory implements StateMachineHistory, KeyedHistory {
 function changeOf(revision: number, key: string, write: KeyWrite): KeyChange {
   const [name, , value, leaseId] = write;
   if (name === 'delete') return [revision, 'delete', key];
-  invariant(value !== undefined, 'what is no deletion has a value');
+  invariant(value !== undefined, 'a put has a value');
   return name === 'cas' || leaseId === undefined
     ? [revision, 'put', key, value]
     : [revision, 'put', key, value, publicPartOf(leaseId)];

@@ -1,13 +1,13 @@
 /**
  * Keys, their values and their revisions, and the leases that they and locks are tied to.
  *
- * Owns what is stored under each key, and the group's revision. Does not know who writes, or why.
+ * Owns: the stored keys, and the group's revision. Does not know who writes, or why.
  *
  * Invariants:
  * 1. `revision` counts the writes of keys that changed something, and the acquisitions of locks; no two have the same.
  * 2. `order` holds the keys of `stored`, and no others.
- * 3. A key whose `leaseId` is not 0 is among the keys of that lease, and every key of a lease is there.
- * 4. Nothing that is kept shares memory with the message that it came in: a small value would pin a large one.
+ * 3. A key whose `leaseId` is not 0 is among the keys of that lease, and every key of a lease is stored.
+ * 4. No stored value shares memory with the message that contained it: a small value would keep a large message.
  */
 import {
   type GroupUid,
@@ -20,9 +20,9 @@ import {
   type Value,
 } from '@conclave/protocol';
 import { ChangedKeys } from './changed-keys.js';
-import { KeyCut } from './key-cut.js';
 import { type HistoryBounds, KeyHistory } from './key-history.js';
 import { compareKeys } from './key-order.js';
+import { KeySnapshot } from './key-snapshot.js';
 import type { FoundKey, FoundValue, RangePage, RangeQuery } from './kv-query.js';
 import { type LeaseFault, Leases } from './leases.js';
 import { Locks } from './locks.js';
@@ -39,8 +39,8 @@ import {
 } from './stored-value.js';
 
 /**
- * Revisions, and ids of leases and sessions, of an epoch begin at so many times its number: above all that the one before
- * it can have given out, unless that had 10^12 of them.
+ * Revisions, and ids of leases and sessions, of an epoch begin at its number times this: above all that the epoch before
+ * can have issued, unless that issued 10^12 of them.
  */
 const epochNumbers = 2 ** 40;
 
@@ -51,19 +51,19 @@ export class KeySpace {
   private readonly order = new SortedKeys();
   readonly leases = new Leases();
   readonly locks = new Locks(this.leases, () => this.written.addNone());
-  /** The history that the group is in; empty: its entries do not say, as the group has not reached level 1. */
+  /** The group's current history; empty: unknown, as the group has not reached level 1. */
   historyUid: GroupUid | '' = '';
   private written: KeyHistory;
   /** For the digest of the state. */
   readonly changed = new ChangedKeys();
-  /** Of the snapshots that are being drawn; hardly ever is there one. */
-  private cuts: readonly KeyCut[] = [];
+  /** The snapshots that are being read; usually none. */
+  private snapshots: readonly KeySnapshot[] = [];
 
   constructor(private readonly historyBounds: HistoryBounds) {
     this.written = new KeyHistory(0, historyBounds);
   }
 
-  /** What has been written lately. It is to be told which entry is applied, and which command of it carried out. */
+  /** The recent writes. Tell it which entry and which command is applied. */
   get history(): KeyHistory {
     return this.written;
   }
@@ -72,7 +72,7 @@ export class KeySpace {
     return this.written.revision;
   }
 
-  /** What is stored under the key; not to be kept. */
+  /** The stored value of the key; do not keep a reference to it. */
   at(key: string): Readonly<Stored> | undefined {
     return this.stored.get(key);
   }
@@ -83,12 +83,12 @@ export class KeySpace {
     return stored === undefined ? absent : [keptValue(stored), stored.revision];
   }
 
-  /** Sets a key, tied to a lease that is there, or to none. Answers the revision that it has now. */
+  /** Sets a key, tied to an existing lease, or to none. @returns its new revision */
   put(key: string, value: Value, leaseId: PublicLeaseId | 0 = 0): number {
     const isBinary = typeof value !== 'string';
     const text = isBinary ? oneCharacterEach(value) : detached(value);
     const stored = this.stored.get(key);
-    if (this.cuts.length > 0) for (const cut of this.cuts) cut.beforeWrite(key, stored);
+    if (this.snapshots.length > 0) for (const cut of this.snapshots) cut.beforeWrite(key, stored);
     if (stored === undefined) {
       const ownKey = inOnePiece(key);
       const revision = this.written.add(ownKey);
@@ -103,7 +103,7 @@ export class KeySpace {
     return stored.revision;
   }
 
-  /** Deletes a key. Answers the revision of that; 0 where there was nothing to delete. */
+  /** Deletes a key. @returns the revision of that; 0: the key did not exist */
   delete(key: string): number {
     const stored = this.stored.get(key);
     if (stored === undefined) return 0;
@@ -111,7 +111,7 @@ export class KeySpace {
     return this.written.add(stored.key);
   }
 
-  /** Why the key cannot be tied to this lease; undefined: it can. `more`: so many keys besides are to be. */
+  /** @param more how many other keys are to be tied. @returns why the key cannot be tied to this lease; undefined: it can */
   tieFault(leaseId: LeaseId, key: string, more = 0): LeaseFault | 'EINVAL' | undefined {
     return this.leases.faultOf(leaseId) ?? this.roomFault(publicPartOf(leaseId), key, more);
   }
@@ -122,11 +122,11 @@ export class KeySpace {
     return lease.keys.has(key) || lease.keys.size + more < limits.leaseKeys ? undefined : 'EINVAL';
   }
 
-  /** Ends a lease, deletes its keys and passes its locks on. Answers whether it was there. */
+  /** Ends a lease, deletes its keys and grants its locks to the next waiters. @returns whether the lease existed */
   endLease(leaseId: PublicLeaseId): boolean {
     const lease = this.leases.at(leaseId);
     if (lease === undefined) return false;
-    // In an order that a snapshot need not tell, as revisions come of it.
+    // In an order that does not depend on a snapshot, as revisions follow from it.
     for (const key of [...lease.keys].sort(compareKeys)) {
       const stored = this.stored.get(key);
       invariant(stored !== undefined, 'a key of a lease is there');
@@ -138,7 +138,7 @@ export class KeySpace {
     return true;
   }
 
-  /** Values with their revisions, for the first of these keys: for as many as an answer may hold, for one at least. */
+  /** Values with their revisions, of the first of these keys: as many as fit in a reply, at least one. */
   find(keys: readonly string[]): FoundValue[] {
     const found: FoundValue[] = [];
     let room: number = limits.foundBytes;
@@ -151,7 +151,7 @@ export class KeySpace {
     return found;
   }
 
-  /** One page of the keys with a prefix: as many as were asked for and as an answer may hold, one at least. */
+  /** One page of the keys with a prefix: as many as requested and as fit in a reply, at least one. */
   range({ prefix, startAfter, limit, keysOnly }: RangeQuery): RangePage {
     const found: FoundKey[] = [];
     const { revision } = this;
@@ -160,7 +160,7 @@ export class KeySpace {
     for (const key of this.order.from(goesOn ? startAfter : prefix, !goesOn)) {
       if (!key.startsWith(prefix)) break;
       const stored = this.stored.get(key);
-      invariant(stored !== undefined, 'a key that has a place is there');
+      invariant(stored !== undefined, 'a key in the order is stored');
       room -= foundOverheadBytes + Buffer.byteLength(key) + (keysOnly ? 0 : sizeOf(stored));
       if (found.length === limit || (room < 0 && found.length > 0)) return { found, more: true, revision };
       found.push([key, keysOnly ? null : keptValue(stored), stored.revision]);
@@ -168,37 +168,37 @@ export class KeySpace {
     return { found, more: false, revision };
   }
 
-  /** The keys as they are now, to be drawn while writes go on; `endCut` when that is over. */
-  cut(): KeyCut {
-    const cut = new KeyCut(this.stored, this.order);
-    this.cuts = [...this.cuts, cut];
+  /** A snapshot of the keys, to be read while writes continue; call `endSnapshot` when it has been read. */
+  beginSnapshot(): KeySnapshot {
+    const cut = new KeySnapshot(this.stored, this.order);
+    this.snapshots = [...this.snapshots, cut];
     return cut;
   }
 
-  endCut(cut: KeyCut): void {
-    this.cuts = this.cuts.filter((one) => one !== cut);
+  endSnapshot(cut: KeySnapshot): void {
+    this.snapshots = this.snapshots.filter((one) => one !== cut);
   }
 
   /**
-   * Goes on with numbers that no epoch before has given out: clients may still hold locks and sessions, and watch from
-   * revisions, that a reset has lost. What has changed before is no longer known.
+   * Continues with numbers that no earlier epoch has issued: clients may still have locks, sessions and revisions that a reset has
+   * lost. Earlier changes are dropped.
    */
   beginEpoch(epoch: number): void {
     const from = epoch * epochNumbers;
     if (this.revision >= from) return;
     this.written = new KeyHistory(from, this.historyBounds);
-    this.leases.goOnBehind(from);
+    this.leases.startIdsAfter(from);
   }
 
   /**
-   * Goes on with numbers above `base`; or where that is not above all that it has given out, as the clock behind it was wrong, with
-   * numbers far above those, as the lost end of the history before may have gone further. What has changed before is no longer known.
+   * Continues with numbers above `base`; or, if that is not above all issued numbers because a clock was wrong, with numbers far
+   * above those, as the lost end of the history before may have issued more. Earlier changes are dropped.
    */
   beginHistory(base: number): void {
     const known = Math.max(this.revision, this.leases.lastId);
     const from = base > known ? base : known + historyGap;
     this.written = new KeyHistory(from, this.historyBounds);
-    this.leases.goOnBehind(from);
+    this.leases.startIdsAfter(from);
     this.leases.endHistory();
   }
 
@@ -207,12 +207,12 @@ export class KeySpace {
     return this.revision - (this.revision % epochNumbers);
   }
 
-  /** Of a snapshot, before anything else of it. */
+  /** Restores the revision of a snapshot, before everything else of it. */
   restoreRevision(revision: number): void {
     this.written = new KeyHistory(revision, this.historyBounds);
   }
 
-  /** A key of a snapshot, after the leases. Answers whether it can be one. */
+  /** Restores a key of a snapshot, after the leases. @returns whether it is valid */
   restore(key: string, value: Value, revision: number, leaseId: PublicLeaseId | 0): boolean {
     if (this.stored.has(key) || revision > this.revision) return false;
     if (leaseId !== 0 && this.roomFault(leaseId, key, 0) !== undefined) return false;
@@ -232,7 +232,7 @@ export class KeySpace {
 
   private remove(stored: Stored): void {
     const { key, leaseId } = stored;
-    for (const cut of this.cuts) cut.beforeDelete(key, stored);
+    for (const cut of this.snapshots) cut.beforeDelete(key, stored);
     if (leaseId !== 0) this.leases.untie(leaseId, key);
     this.stored.delete(key);
     this.changed.remove(stored);

@@ -1,4 +1,4 @@
-/** What the state machine finds in an entry of the log, and what it makes of it. */
+/** The entries of the log for the state machine, and their results. */
 import {
   type ClientId,
   ConclaveError,
@@ -11,9 +11,9 @@ import {
   type OperationResult,
   type PublicLeaseId,
 } from '@conclave/protocol';
-import { faultOfEntryCommands, isClientId, isCount, isPublicLeaseId, isSessionId } from './check.js';
+import { isClientId, isCount, isPublicLeaseId, isSessionId, validateEntryCommands } from './fast-validation.js';
 
-/** Writes of one request, in order. Without a `client_id` each is done as often as it comes. */
+/** The writes of one request, in order. Without a `client_id` each is executed every time it occurs. */
 export interface WriteEntry {
   readonly commands: readonly EntryCommand[];
   readonly client_id?: ClientId;
@@ -21,37 +21,37 @@ export interface WriteEntry {
 }
 
 /**
- * Opens a session of this name, which the leader has drawn. `true`, at level 0: the index of this entry becomes its `client_id`,
- * after a reset with that of its epoch before it.
+ * Opens a session of this name, which the leader has generated. `true`, at level 0: the index of this entry becomes its
+ * `client_id`, after a reset plus the begin of its epoch.
  */
 export interface OpenSessionEntry {
   readonly open_session: true | string;
 }
 
 /**
- * Ends sessions and leases, each by its id and the index of the entry that used or kept it last: one used or kept since
- * is spared.
+ * Ends sessions and leases, each by its id and the index of the entry that used or kept it last: those used or kept since
+ * are not ended.
  */
 export interface ExpireEntry {
   readonly expire: readonly (readonly [ClientId, number])[];
   /** By their public ids. */
   readonly expire_leases?: readonly (readonly [PublicLeaseId, number])[];
-  /** From feature level 1 on: lease, the index of the entry that kept it last, and what was left of its time, in milliseconds. */
+  /** From feature level 1 on: lease, the index of the entry that kept it last, and its remaining time, in milliseconds. */
   readonly remaining?: readonly (readonly [PublicLeaseId, number, number])[];
 }
 
 export type KvEntry = WriteEntry | OpenSessionEntry | ExpireEntry;
 
-/** The protocol's `CommandResult`, with codes that are known. */
+/** The protocol's `CommandResult`, with known codes. */
 export type KvCommandResult =
   | readonly ['done', number, boolean]
-  /** Of `lease_grant` alone. */
+  /** Only of `lease_grant`. */
   | readonly ['done', LeaseId, boolean]
   | readonly ['done', number, boolean, readonly OperationResult[]]
   | readonly ['not_done', ErrorCode, string]
   | readonly ['unknown', ErrorCode, string];
 
-/** The result of one entry. `refused`: the entry makes no sense, and nothing has happened. */
+/** The result of one entry. `refused`: the entry is invalid, and nothing was done. */
 export type KvResult =
   | { readonly results: readonly KvCommandResult[] }
   | { readonly client_id: ClientId }
@@ -64,7 +64,7 @@ export function encodeEntry(entry: KvEntry): Uint8Array {
 
 const noEntry = 'an entry has commands, open_session or expire';
 
-/** What a payload says, or a sentence on why it says nothing. Never throws: what is in the log must be applied. */
+/** @returns the entry, or what is wrong with the payload, in a sentence. Never throws: everything in the log must be applied. */
 export function decodeEntry(payload: Uint8Array): KvEntry | string {
   let value: unknown;
   try {
@@ -83,7 +83,7 @@ export function decodeEntry(payload: Uint8Array): KvEntry | string {
 }
 
 function asWriteEntry({ commands, client_id, acknowledged }: Record<string, unknown>): WriteEntry | string {
-  const fault = faultOfEntryCommands(commands) ?? faultOfClient(client_id, acknowledged);
+  const fault = validateEntryCommands(commands) ?? validateClient(client_id, acknowledged);
   if (fault !== undefined) return fault;
   return writeEntry(commands as EntryCommand[], client_id as ClientId | undefined, acknowledged as number | undefined);
 }
@@ -101,20 +101,20 @@ function asExpireEntry({ expire, expire_leases = [], remaining = [] }: Record<st
   };
 }
 
-/** What is wrong with the client's part of a request, in a sentence; undefined: nothing. */
-export function faultOfClient(clientId: unknown, acknowledged: unknown): string | undefined {
+/** @returns what is wrong with the client's fields of a request, in a sentence; undefined: nothing */
+export function validateClient(clientId: unknown, acknowledged: unknown): string | undefined {
   if (clientId !== undefined && !isClientId(clientId)) return 'client_id: not the name of a session';
   if (acknowledged !== undefined && !isCount(acknowledged)) return 'acknowledged: not a whole number';
   return undefined;
 }
 
-/** An entry without the properties that are not given, as nothing else may stand in for "none". */
+/** An entry without undefined properties, as they must not be encoded. */
 export function writeEntry(commands: readonly EntryCommand[], clientId?: ClientId, acknowledged?: number): WriteEntry {
   if (clientId === undefined) return { commands };
   return { client_id: clientId, ...(acknowledged === undefined ? {} : { acknowledged }), commands };
 }
 
-/** Of rows that begin with an id, and go on with numbers. */
+/** Whether the rows begin with an id, followed by numbers. */
 function isListOf(value: unknown, length: number, isId: (id: unknown) => boolean): boolean {
   return (
     Array.isArray(value) &&

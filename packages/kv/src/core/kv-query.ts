@@ -1,8 +1,8 @@
-/** What the state machine is asked, and what it finds: between the door and the state machine of one peer. */
+/** The queries of the state machine and their results: between the service and the state machine of one peer. */
 import type { ChangesPage } from '@conclave/actor/core';
 import type { AnyLeaseId, PublicLeaseId, Value } from '@conclave/protocol';
 
-/** Keys to read at one moment. */
+/** Keys to read atomically. */
 export interface KeysQuery {
   readonly type: 'keys';
   readonly keys: readonly string[];
@@ -47,7 +47,7 @@ export interface LocksQuery {
   readonly limit: number;
 }
 
-/** What has changed of the keys with a prefix. */
+/** The recent changes of the keys with a prefix. */
 export interface ChangesQuery {
   readonly type: 'changes';
   readonly prefix: string;
@@ -58,15 +58,15 @@ export interface ChangesQuery {
 
 export type KvQuery = KeysQuery | RangeQuery | LeaseQuery | LeasesQuery | LockQuery | LocksQuery | ChangesQuery;
 
-/** A value and its revision; `[null, 0]` where there is none. */
+/** A value and its revision; `[null, 0]`: there is none. */
 export type FoundValue = readonly [Value | null, number];
 
-/** A key, its value (null where keys alone are wanted) and its revision. */
+/** A key, its value (null if only keys are wanted) and its revision. */
 export type FoundKey = readonly [string, Value | null, number];
 
 export interface RangePage {
   readonly found: readonly FoundKey[];
-  /** Whether there are more keys behind the last one. */
+  /** Whether there are more keys after the last one. */
   readonly more: boolean;
   /** The group's, as of this page. */
   readonly revision: number;
@@ -75,7 +75,7 @@ export interface RangePage {
 export interface LeaseKeysPage {
   /** The public part of its id. */
   readonly name: PublicLeaseId;
-  /** What is left of its time, by the leader's clock; null: another peer was asked. */
+  /** The remaining time, by the leader's clock; null: another peer replies. */
   readonly remainingMs: number | null;
   /** 0: there is no such lease. */
   readonly ttlMs: number;
@@ -107,14 +107,14 @@ export interface LocksPage {
 }
 
 export interface ChangesFound {
-  /** The first revision whose change is known, and the last one. */
+  /** The first revision whose change is kept, and the last one. */
   readonly first: number;
   readonly revision: number;
-  /** Undefined: what was asked for is no longer known. */
+  /** Undefined: the requested revisions are no longer kept. */
   readonly page: ChangesPage | undefined;
 }
 
-/** What each kind of query finds. Of keys: for the first ones, as many as an answer may hold, one at least. */
+/** The result of each kind of query. Of keys: for the first ones, as many as fit in a reply, at least one. */
 export interface KvFindings {
   readonly keys: readonly FoundValue[];
   readonly range: RangePage;

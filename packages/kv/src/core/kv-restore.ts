@@ -1,14 +1,14 @@
 /**
- * A restore of the key-value store that has begun.
+ * A restore of the key-value store in progress.
  *
- * Owns how far it has come. Fills tables that are empty at its making; who made it lets nobody see them before the end.
+ * Owns: its position. Fills tables that are empty at the start; its creator does not use them before the end.
  *
- * Whatever is not as a snapshot gives it stops the node: half a state is none.
+ * Anything invalid stops the node: there is no partial state.
  */
 import type { StateMachineRestore } from '@conclave/actor/core';
 import { asLogIndex, CommandResult, GroupUid, InvariantError, invariant, limits, noGroupUid } from '@conclave/protocol';
-import { isClientId, isCount, isKey, isLeaseId, isOwner, isPublicLeaseId, isValue } from './check.js';
 import type { ClientSessions } from './client-sessions.js';
+import { isClientId, isCount, isKey, isLeaseId, isOwner, isPublicLeaseId, isValue } from './fast-validation.js';
 import type { KeySpace } from './key-space.js';
 import type { KvCommandResult } from './kv-entry.js';
 import { type ClaimRow, decodePiece, type SnapshotRows, type SnapshotSection, sections } from './snapshot-piece.js';
@@ -16,7 +16,7 @@ import { type ClaimRow, decodePiece, type SnapshotRows, type SnapshotSection, se
 export class KvRestore implements StateMachineRestore {
   private pieces = 0;
   private section: SnapshotSection = 'head';
-  /** How many rows each section still has to come. */
+  /** How many rows of each section are still missing. */
   private readonly left: Record<SnapshotSection, number> = {
     head: 1,
     leases: 0,
@@ -33,14 +33,14 @@ export class KvRestore implements StateMachineRestore {
 
   take(bytes: Uint8Array): void {
     const { number, section, rows } = decodePiece(bytes);
-    invariant(number === this.pieces, `ECORRUPT: piece ${number} of a snapshot stands for piece ${this.pieces}`);
-    invariant(sections.indexOf(section) >= sections.indexOf(this.section), 'ECORRUPT: the sections have an order');
+    invariant(number === this.pieces, `ECORRUPT: piece ${number} of a snapshot instead of piece ${this.pieces}`);
+    invariant(sections.indexOf(section) >= sections.indexOf(this.section), 'ECORRUPT: the sections are out of order');
     this.pieces += 1;
     this.section = section;
     for (const row of rows) {
       this.left[section] -= 1;
       if (!Array.isArray(row) || !this.takeRow(section, row)) {
-        throw new InvariantError(`ECORRUPT: a row of ${section} in a snapshot is none`);
+        throw new InvariantError(`ECORRUPT: a row of ${section} in a snapshot is invalid`);
       }
     }
     invariant(this.left[section] >= 0, `ECORRUPT: a snapshot has more ${section} than it says`);

@@ -1,7 +1,7 @@
 /**
- * The door of the key-value store: understands requests and makes replies.
+ * The service of the key-value store: parses requests and makes replies.
  *
- * Owns nothing. Checks everything: what it lets pass, the state machine applies without another look.
+ * Owns nothing. Checks everything: the state machine applies what it has accepted without another check.
  */
 import type { ReplyContext, RequestContext, Service, ServiceRequest } from '@conclave/actor/core';
 import {
@@ -22,14 +22,14 @@ import {
   limits,
   readOperations,
 } from '@conclave/protocol';
-import { faultOfCommands, faultOfKeys, isSessionId } from './check.js';
+import { isSessionId, validateCommands, validateKeys } from './fast-validation.js';
 import { fitChange, fitReply } from './fit-json.js';
 import {
   encodeEntry,
-  faultOfClient,
   type KvCommandResult,
   type KvEntry,
   type KvResult,
+  validateClient,
   writeEntry,
 } from './kv-entry.js';
 import type { KvFindings, KvQuery } from './kv-query.js';
@@ -39,9 +39,9 @@ type DoneResult = Extract<KvCommandResult, readonly ['done', number, ...unknown[
 
 export class KvService implements Service {
   /**
-   * Understands one request.
-   * @param body decoded, not yet checked.
-   * @throws ConclaveError ENOENT: no such operation; EINVAL: not what its schema asks for.
+   * Parses one request.
+   * @param body decoded, not yet checked
+   * @throws ConclaveError ENOENT: no such operation; EINVAL: it does not match its schema
    */
   parse(operation: string, body: unknown, context: RequestContext = ofLevel0): ServiceRequest {
     if (!isKvOperation(operation)) throw new ConclaveError('ENOENT', `there is no operation ${operation}`);
@@ -67,7 +67,7 @@ export class KvService implements Service {
 const ofLevel0: RequestContext = {
   level: 0,
   generateId: () => {
-    throw new ConclaveError('EINVAL', 'groups of level 0 draw no ids');
+    throw new ConclaveError('EINVAL', 'groups of level 0 generate no ids');
   },
 };
 
@@ -119,9 +119,9 @@ function understood(operation: KvOperation, body: Record<string, unknown>, conte
 }
 
 function parseBatch(body: Record<string, unknown>, context: RequestContext): ServiceRequest {
-  refuseFor(faultOfFields(body, batchFields));
+  refuseFor(validateFields(body, batchFields));
   const { commands, client_id, acknowledged } = body;
-  refuseFor(faultOfCommands(commands) ?? faultOfClient(client_id, acknowledged));
+  refuseFor(validateCommands(commands) ?? validateClient(client_id, acknowledged));
   const asked = commands as readonly Command[];
   const inLog = entryCommands(asked, context);
   const entry = writeEntry(inLog, client_id as ClientId | undefined, acknowledged as number | undefined);
@@ -137,9 +137,9 @@ function parseBatch(body: Record<string, unknown>, context: RequestContext): Ser
 }
 
 function parseBatchGet(body: Record<string, unknown>): ServiceRequest {
-  refuseFor(faultOfFields(body, batchGetFields));
+  refuseFor(validateFields(body, batchGetFields));
   const { keys, consistency } = body;
-  refuseFor(faultOfKeys(keys));
+  refuseFor(validateKeys(keys));
   const asked = Consistency.optional().safeParse(consistency);
   if (!asked.success) throw new ConclaveError('EINVAL', `consistency: one of ${Consistency.options.join(', ')}`);
   return read({ type: 'keys', keys: keys as string[] }, asked.data, (found, { groupUid }) => ({
@@ -241,7 +241,7 @@ function leaseRevokeCommand({ sequence = 0, lease_id, force = false }: KvRequest
   if (force) return [sequence, 'lease_revoke', lease_id, 'force'];
   const whole = LeaseId.safeParse(lease_id);
   if (whole.success) return [sequence, 'lease_revoke', whole.data];
-  throw new ConclaveError('EINVAL', 'lease_id: the whole id of the lease is needed, or `force`');
+  throw new ConclaveError('EINVAL', 'lease_id: needs the complete id of the lease, or `force`');
 }
 
 function unlockCommand({ sequence = 0, name, token, lease_id, force = false }: KvRequest<'unlock'>): Command {
@@ -311,7 +311,7 @@ function parseLockGet(body: unknown): ServiceRequest {
 function parseGet(body: unknown): ServiceRequest {
   const { key, consistency } = checked('get', body);
   return read({ type: 'keys', keys: [key] }, consistency, ([found]): KvReply<'get'> => {
-    invariant(found !== undefined, 'the first key is answered in any case');
+    invariant(found !== undefined, 'a reply has at least one key');
     return { key, value: found[0], revision: found[1] };
   });
 }
@@ -322,7 +322,7 @@ function parseChanges(body: unknown): ServiceRequest {
   return read(query, consistency, ({ first, revision, page }, { groupUid, isStale = false }): KvReply<'changes'> => {
     if (from_revision > revision + 1) throw beyond(from_revision, revision, isStale);
     if (page === undefined) {
-      const text = `what has changed is known from revision ${first} on; the last one is ${revision}`;
+      const text = `changes are known from revision ${first} on; the last revision is ${revision}`;
       throw new ConclaveError('ECOMPACTED', text);
     }
     const next_revision = Math.max(page.upTo + 1, from_revision);
@@ -331,9 +331,9 @@ function parseChanges(body: unknown): ServiceRequest {
   });
 }
 
-/** Nothing has that revision yet. Of a peer that may be behind it only says that the peer has not come so far. */
+/** There is no such revision yet. A peer that may lag can only report that it has not reached it. */
 function beyond(from: number, revision: number, isStale: boolean): ConclaveError {
-  if (isStale) return new ConclaveError('EBUSY', `this peer has come to revision ${revision}, not yet to ${from}`);
+  if (isStale) return new ConclaveError('EBUSY', `this peer has reached revision ${revision}, not yet ${from}`);
   return new ConclaveError('EINVAL', `from_revision ${from} is beyond the group's last revision, ${revision}`);
 }
 
@@ -397,7 +397,7 @@ function writeOne(
   reply: (result: DoneResult, context: ReplyContext) => unknown,
 ): ServiceRequest {
   if ((once.client_id === undefined) !== (once.sequence === undefined)) {
-    throw new ConclaveError('EINVAL', 'client_id and sequence go together');
+    throw new ConclaveError('EINVAL', 'client_id and sequence must be given together');
   }
   const entry = writeEntry(entryCommands([command], context), once.client_id, once.acknowledged);
   const events = isForced(command) ? (result: unknown) => eventsOf([command], result as KvResult) : undefined;
@@ -406,7 +406,7 @@ function writeOne(
     (result, replyContext) => {
       invariant('results' in result && result.results[0] !== undefined, 'a write has a result');
       const [only] = result.results;
-      // What a lease_grant answers in place of a number is made sense of where it was asked for.
+      // A lease id instead of a number is handled by the caller.
       if (only[0] === 'done') return reply(only as DoneResult, replyContext);
       throw new ConclaveError(only[1], only[2], only[0]);
     },
@@ -432,7 +432,7 @@ function asMap(body: unknown): Record<string, unknown> {
   throw new ConclaveError('EINVAL', 'a request is a map');
 }
 
-/** The history that a request names, if it names one. */
+/** The history that a request names; undefined: none. */
 function groupUidOf({ group_uid }: Record<string, unknown>): string | undefined {
   if (group_uid === undefined) return undefined;
   const isId = typeof group_uid === 'string' && group_uid.length <= limits.idBytes;
@@ -440,14 +440,14 @@ function groupUidOf({ group_uid }: Record<string, unknown>): string | undefined 
   return group_uid;
 }
 
-/** At level 0 sessions are numbers, from 1 on, and entries may hold no others: whoever names another has no session there. */
+/** At level 0 sessions are numbers, from 1 on, and entries may hold no others: any other name has no session there. */
 function knownAt(level: number, body: Record<string, unknown>): Record<string, unknown> {
   const isUnknown = level < featureLevel.histories && isSessionId(body.client_id);
   return isUnknown ? { ...body, client_id: 0 } : body;
 }
 
-/** What is wrong with the fields of a request that is read by hand: one that there is not. */
-function faultOfFields(body: Record<string, unknown>, fields: ReadonlySet<string>): string | undefined {
+/** @returns what is wrong with the fields of a request that is read by hand: an unknown one */
+function validateFields(body: Record<string, unknown>, fields: ReadonlySet<string>): string | undefined {
   for (const name in body) if (!fields.has(name)) return `Unrecognized key: "${name}"`;
   return undefined;
 }

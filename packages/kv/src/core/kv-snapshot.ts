@@ -1,31 +1,31 @@
 /**
- * A snapshot of the key-value store that is being drawn, piece by piece, while entries go on being applied.
+ * A snapshot of the key-value store, read piece by piece while entries are applied.
  *
- * Owns the state as it was at its making: the keys by a `KeyCut`, which follows their writes; of leases, locks and sessions
- * a table each, whose rows nothing changes any more. The same state gives the same bytes.
+ * Owns: the state at the time of its creation: the keys by a `KeySnapshot`, which follows their writes; of leases, locks and sessions
+ * a table each, with immutable rows. The same state gives the same bytes.
  */
 import type { ClientSessions } from './client-sessions.js';
-import type { KeyCut } from './key-cut.js';
+import type { KeySnapshot } from './key-snapshot.js';
 import type { KeySpace } from './key-space.js';
 import { encodePiece, type HeadCounts, type SnapshotRows, type SnapshotSection } from './snapshot-piece.js';
 import { keptValue, sizeOf } from './stored-value.js';
 import { bytesAnswered } from './transaction.js';
 
-/** A piece is closed with so many bytes, about: drawing one takes a fraction of a millisecond. */
+/** Approximate size of a piece: reading one takes a fraction of a millisecond. */
 export const defaultPieceBytes = 64 * 1024;
-/** About what the frame and the numbers of a row take. */
+/** About the frame and the numbers of a row. */
 const rowBytes = 32;
 
 export class KvSnapshot implements Iterator<Uint8Array, void> {
   private readonly pieces: Generator<Uint8Array, void>;
-  private readonly cut: KeyCut;
+  private readonly cut: KeySnapshot;
 
   constructor(
     private readonly keys: KeySpace,
     sessions: ClientSessions,
     pieceBytes: number,
   ) {
-    this.cut = keys.cut();
+    this.cut = keys.beginSnapshot();
     const leases = keys.leases.rows();
     const locks = keys.locks.rows();
     const { sessionRows, results, resultCount } = sessions.rows();
@@ -44,20 +44,20 @@ export class KvSnapshot implements Iterator<Uint8Array, void> {
 
   next(): IteratorResult<Uint8Array, void> {
     const next = this.pieces.next();
-    if (next.done === true) this.keys.endCut(this.cut);
+    if (next.done === true) this.keys.endSnapshot(this.cut);
     return next;
   }
 
   /** Gives it up. */
   return(): IteratorResult<Uint8Array, void> {
-    this.keys.endCut(this.cut);
+    this.keys.endSnapshot(this.cut);
     return this.pieces.return();
   }
 }
 
 type Tables = { readonly [Section in Exclude<SnapshotSection, 'keys'>]: Iterable<SnapshotRows[Section]> };
 
-function* draw(pieceBytes: number, cut: KeyCut, tables: Tables): Generator<Uint8Array, void> {
+function* draw(pieceBytes: number, cut: KeySnapshot, tables: Tables): Generator<Uint8Array, void> {
   let number = 0;
   const none = () => 0;
   function* table<Section extends Exclude<SnapshotSection, 'keys'>>(
@@ -73,7 +73,7 @@ function* draw(pieceBytes: number, cut: KeyCut, tables: Tables): Generator<Uint8
   for (let more = true; more; ) {
     const rows: SnapshotRows['keys'][] = [];
     let bytes = 0;
-    more = cut.draw((key, stored) => {
+    more = cut.read((key, stored) => {
       rows.push([key, keptValue(stored), stored.revision, stored.leaseId]);
       bytes += rowBytes + key.length + sizeOf(stored);
       return bytes < pieceBytes;
@@ -85,7 +85,7 @@ function* draw(pieceBytes: number, cut: KeyCut, tables: Tables): Generator<Uint8
   yield* table('results', ([, , result]) => bytesAnswered(result));
 }
 
-/** The rows in lists of about so many bytes each. */
+/** The rows in lists of about this many bytes each. */
 function* parts<Row>(
   rows: Iterable<Row>,
   bytesOf: (row: Row) => number,

@@ -1,8 +1,8 @@
 /**
- * The key-value store: what every peer makes of the same log.
+ * The key-value store: the state that every peer computes from the same log.
  *
- * Owns the keys with leases and locks, and the clients' sessions. Does not know who leads, who asks, or what time it is, but for
- * `housekeeping`, which only proposes.
+ * Owns: the keys with leases and locks, and the clients' sessions. Does not know who leads, who sends requests, or the time, except
+ * in `housekeeping`, which only proposes.
  *
  * Invariants:
  * 1. The state and each result follow from the entries alone, in their order.
@@ -26,7 +26,6 @@ import {
   publicPartOf,
   type Value,
 } from '@conclave/protocol';
-import { AnswerRoom } from './answer-room.js';
 import { ClientSessions } from './client-sessions.js';
 import type { HistoryBounds } from './key-history.js';
 import { KeySpace } from './key-space.js';
@@ -43,24 +42,25 @@ import type { ChangesFound, ChangesQuery, KvFindings, KvQuery } from './kv-query
 import { KvRestore } from './kv-restore.js';
 import { defaultPieceBytes, KvSnapshot } from './kv-snapshot.js';
 import type { LockResult } from './locks.js';
+import { ResultBudget } from './result-budget.js';
 import { DigestSum, hashOf } from './state-digest.js';
-import { bytesAnswered, faultOfTie, leaseFault, transact } from './transaction.js';
+import { bytesAnswered, leaseFault, transact, validateTie } from './transaction.js';
 
 export interface KvOptions {
-  /** A session that is not used for so long, by the leader's clock, expires. */
+  /** A session that is unused for this long, by the leader's clock, expires. */
   readonly clientSessionMs?: number;
-  /** A piece of a snapshot has about so many bytes. */
+  /** Approximate size of a piece of a snapshot. */
   readonly snapshotPieceBytes?: number;
-  /** How much is remembered of what has changed. */
+  /** How many recent changes are kept. */
   readonly history?: HistoryBounds;
 }
 
 const noSession: KvCommandResult = ['unknown', 'ESESSION', 'the session is unknown or has expired'];
-/** Only a number that comes again within one request has a result without room in the answer. */
+/** Only a number that is repeated within one request can have a result without room in the reply. */
 const askedTooOften: KvCommandResult = [
   'unknown',
   'EINVAL',
-  'the number comes several times in one request, and its result is too long for that',
+  'the number is repeated in one request, and its result is too long for that',
 ];
 
 const tooManyLeases: KvCommandResult = ['not_done', 'EBUSY', `there are ${limits.leases} leases`];
@@ -75,7 +75,7 @@ const lockFaults: Readonly<Record<Exclude<LockResult, number | 'EHISTORY'>, KvCo
 const noProof: KvCommandResult = [
   'not_done',
   'EINVAL',
-  'the lock is held by a lease with a secret: its `lease_id` is needed, or `force`',
+  'the lock is held by a lease with a secret: give its `lease_id`, or `force`',
 ];
 
 export class KvStateMachine implements StateMachine {
@@ -95,14 +95,14 @@ export class KvStateMachine implements StateMachine {
 
   /**
    * Applies one committed entry.
-   * @param command the `KvEntry` that the payload encodes, where this peer has it at hand.
+   * @param command the `KvEntry` that the payload encodes, if this peer has it at hand
    */
   apply(index: LogIndex, payload: Uint8Array, command?: unknown, level = 0): KvResult {
-    // Only the own service makes commands, and has checked them.
+    // Only this package's service makes commands, and it has checked them.
     const entry = command === undefined ? decodeEntry(payload) : (command as KvEntry);
     if (typeof entry === 'string') {
-      // At level 0 all builds refuse the same entries. Above, only a leader's own service has made it: a build that does not
-      // understand it is too old, and must not skip it.
+      // At level 0 all builds refuse the same entries. Above, only a leader's own service has made the entry: a build that does not
+      // know it is too old, and must not skip it.
       return level === 0 ? { refused: entry } : (new Unsupported(entry) as never);
     }
     if ('commands' in entry) {
@@ -127,7 +127,7 @@ export class KvStateMachine implements StateMachine {
     this.sessions.endAll();
   }
 
-  /** Reads the state as it is. `query`: a `KvQuery` of the own service. */
+  /** Reads the current state. `query`: a `KvQuery` of this package's service. */
   query(query: unknown, clock?: LeaderClock): KvFindings[KvQuery['type']] {
     const asked = query as KvQuery;
     switch (asked.type) {
@@ -169,14 +169,14 @@ export class KvStateMachine implements StateMachine {
     });
   }
 
-  /** What has changed lately, since what it was restored from. A selector: what keys begin with. */
+  /** The changes since this peer was restored, as far as they are kept. A selector is a prefix of keys. */
   get history(): StateMachineHistory {
     return this.keys.history;
   }
 
   /**
-   * A digest of the state: the same on all peers that hold the same, whether by entries or from a snapshot. What each peer
-   * keeps for itself (clocks, what changed lately) does not count. It costs what has changed since the last one.
+   * A digest of the state: the same on all peers with the same state, whether from entries or from a snapshot. State that is not
+   * replicated (clocks, recent changes) is not included. It costs what has changed since the last one.
    */
   digest(): string {
     const { keys, sessions } = this;
@@ -189,14 +189,14 @@ export class KvStateMachine implements StateMachine {
     return sum.toString();
   }
 
-  /** The whole state as of now, in pieces, while entries go on being applied. Several may be under way. */
+  /** The current state, in pieces, while entries are applied. Several snapshots may be read at once. */
   snapshot(): Iterator<Uint8Array, void> {
     return new KvSnapshot(this.keys, this.sessions, this.pieceBytes);
   }
 
   /**
-   * Forgets the state, for what a snapshot gives.
-   * @throws InvariantError from what it answers, where that is no snapshot of a key-value store
+   * Drops the state, to restore a snapshot.
+   * @throws InvariantError from the result's methods if the pieces are no snapshot of a key-value store
    */
   restore(): StateMachineRestore {
     this.keys = new KeySpace(this.historyBounds);
@@ -204,7 +204,7 @@ export class KvStateMachine implements StateMachine {
     return new KvRestore(this.keys, this.sessions);
   }
 
-  /** Answers how many sessions and leases have ended. */
+  /** @returns how many sessions and leases have ended */
   private onExpire({ expire, expire_leases = [], remaining = [] }: ExpireEntry): number {
     let expired = this.sessions.expire(expire);
     for (const [leaseId, keptIndex] of expire_leases) {
@@ -218,13 +218,13 @@ export class KvStateMachine implements StateMachine {
 
   private onWrite(index: LogIndex, entry: WriteEntry, entryBytes: number): KvCommandResult[] {
     if (entry.client_id === undefined) {
-      const room = new AnswerRoom(() => Number.POSITIVE_INFINITY);
+      const room = new ResultBudget(() => Number.POSITIVE_INFINITY);
       return entry.commands.map((command, number) => this.execute(index, command, number, room));
     }
     const session = this.sessions.use(entry.client_id, index);
     if (session === undefined) return entry.commands.map(() => noSession);
     session.acknowledge(entry.acknowledged ?? 0);
-    const room = new AnswerRoom(() => session.room);
+    const room = new ResultBudget(() => session.room);
     const hasDigests = this.keys.historyUid !== '';
     if (hasDigests) session.keptCommandsOf(entryBytes);
     return entry.commands.map((command, number) => {
@@ -233,14 +233,14 @@ export class KvStateMachine implements StateMachine {
       const before = session.resultOf(sequence, kept);
       if (before !== undefined) return room.take(bytesAnswered(before)) ? before : askedTooOften;
       const result = this.execute(index, command, number, room);
-      // What has no room now may have some when it is sent again.
+      // A command without room now may have room when it is repeated.
       if (result[1] !== 'EBUSY') session.keep(sequence, result, kept);
       return result;
     });
   }
 
   /** @param number which command of the entry it is */
-  private execute(index: LogIndex, command: EntryCommand, number: number, room: AnswerRoom): KvCommandResult {
+  private execute(index: LogIndex, command: EntryCommand, number: number, room: ResultBudget): KvCommandResult {
     this.keys.history.turnTo(number);
     switch (command[1]) {
       case 'txn':
@@ -285,6 +285,6 @@ export class KvStateMachine implements StateMachine {
 
   private put(key: string, value: Value, leaseId: LeaseId | undefined): KvCommandResult {
     if (leaseId === undefined) return ['done', this.keys.put(key, value), true];
-    return faultOfTie(this.keys, leaseId, key) ?? ['done', this.keys.put(key, value, publicPartOf(leaseId)), true];
+    return validateTie(this.keys, leaseId, key) ?? ['done', this.keys.put(key, value, publicPartOf(leaseId)), true];
   }
 }

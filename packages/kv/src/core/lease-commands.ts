@@ -1,8 +1,8 @@
 /**
- * The commands of leases and locks, as they go from a request into the log.
+ * The commands of leases and locks, as they are written to the log.
  *
- * Owns nothing. From feature level 1 on a lease that is granted gets its id here, at the leader: the state machine, which
- * must do the same on every peer, draws none. At level 0 the log must hold only what an older peer can read.
+ * Owns nothing. From feature level 1 on a granted lease gets its id here, at the leader: the state machine, which must do the same
+ * on every peer, generates none. At level 0 the log must contain only what an older peer can read.
  */
 import type { RequestContext } from '@conclave/actor/core';
 import {
@@ -17,10 +17,10 @@ import {
 } from '@conclave/protocol';
 import type { KvResult } from './kv-entry.js';
 
-/** In the log of a group of level 0 in place of an id that no lease of such a group has: no lease has this number either. */
+/** In the log of a group of level 0: a number that no lease has, for an id that no lease of such a group has. */
 const noLease = Number.MAX_SAFE_INTEGER;
 
-/** Returns the commands as they may stand in the log of a group of this level; the same list where nothing changes. */
+/** @returns the commands as the log of a group of this level contains them; the same list if nothing changes */
 export function entryCommands(
   commands: readonly Command[],
   context: RequestContext | undefined,
@@ -35,14 +35,14 @@ export function entryCommands(
   return commands.some(namesLease) ? commands.map(ofLevel0) : commands;
 }
 
-/** Whether the command takes from a holder what it did not give back. */
+/** Whether the command takes from a holder what it did not release. */
 export function isForced(command: Command): boolean {
   return (
     (command[1] === 'unlock' && command[4] === 'force') || (command[1] === 'lease_revoke' && command[3] === 'force')
   );
 }
 
-/** What observers are told of forced commands, by their results. */
+/** The events for forced commands, by their results. */
 export function eventsOf(commands: readonly Command[], result: KvResult): ConclaveEvent[] {
   const results = 'results' in result ? result.results : [];
   return commands.flatMap((command, at): ConclaveEvent[] => {

@@ -1,20 +1,19 @@
 /**
- * Leases: keys and locks that go when nobody says any more that they should stay.
+ * Leases: keys and locks that are released when their client no longer keeps the lease alive.
  *
- * Owns the leases, and which keys and locks are tied to which. Does not touch these: who ends a lease does.
+ * Owns: the leases, and which keys and locks are tied to which. Does not delete these: whoever ends a lease does.
  *
- * All but what `Lease` notes of the clock is replicated state, and follows from the entries alone. A lease ends by an
- * entry, which its leader proposes by its own monotonic clock. A leader that comes to lead, or comes back, counts on from what
- * an earlier one has put into the log of the time that is left, from the whole where it has put nothing. So no jump
- * of any clock ends a lease early.
+ * All state except the clock fields of `Lease` is replicated, and follows from the entries alone. A lease ends by an entry, which its
+ * leader proposes by its own monotonic clock. A new leader continues with the remaining time that an earlier one has put into the
+ * log, or with the whole time if there is none. So no jump of any clock ends a lease early.
  *
  * Invariants:
- * 1. At most `limits.leases` leases are there, each with at most `limits.leaseKeys` keys and
+ * 1. There are at most `limits.leases` leases, each with at most `limits.leaseKeys` keys and
  *    `limits.leaseLocks` locks. Ids that are numbers rise.
- * 2. A key is tied to one lease at most: the one that what is stored under it names.
- * 3. An entry ends a lease only if nobody has kept it since the entry was proposed. The same holds of time that is left.
- * 4. Only who sends the whole id of a lease keeps it, ties to it or locks by it. The public part is what leases are known by
- *    everywhere else.
+ * 2. A key is tied to one lease at most: the one that its stored value names.
+ * 3. An entry ends a lease only if the lease was not kept since the entry was proposed. The same holds for remaining times.
+ * 4. Only a client that sends the complete id of a lease can keep it, tie keys to it or lock by it. Everything else uses the public
+ *    part.
  */
 
 import type { LeaderClock } from '@conclave/actor/core';
@@ -36,52 +35,52 @@ import { ChangedRows } from './state-digest.js';
 import { detached } from './stored-value.js';
 
 export interface Lease {
-  /** Empty where its id is a number. */
+  /** Empty if the id is a number. */
   readonly secret: string;
   readonly ttlMs: number;
   /** The index of the entry that granted or kept it last. */
   keptIndex: LogIndex;
-  /** What was left of its time when a leader put that into the log last, since it was kept; `ttlMs` where none did. */
+  /** The remaining time that a leader put into the log last, since it was kept; `ttlMs` if there is none. */
   remainingMs: number;
   /** It was granted in an earlier history: it ends at its time, and cannot be kept or used. */
   isOfEarlierHistory: boolean;
   readonly keys: Set<string>;
   /** The locks that are held or waited for by it. */
   readonly locks: Set<string>;
-  /** By this peer's clock, not replicated: since when housekeeping sees it as last kept by that entry. */
+  /** Not replicated: when, by this peer's clock, housekeeping first saw it as last kept by that entry. */
   seenIndex: LogIndex | 0;
   sinceMs: number;
-  /** When it was last named as overdue. */
+  /** When it was last returned as overdue. */
   namedMs: number;
 }
 
 /** Why a lease cannot be used. */
 export type LeaseFault = 'ENOENT' | 'EHISTORY';
 
-/** What a leader finds when it looks after the leases. */
+/** What a leader is to propose for the leases. */
 export interface LeasesDue {
   /** Those that should end, with the entries that kept them last. */
   readonly overdue: (readonly [PublicLeaseId, LogIndex])[];
-  /** What is left of the time of others, for a leader to come. */
+  /** The remaining time of others, for a later leader. */
   readonly remaining: (readonly [PublicLeaseId, LogIndex, number])[];
 }
 
-/** Who was not asked for so long has not looked after them; it begins to count anew. */
+/** After a pause this long the leader restarts counting, as it has not looked after the leases. */
 const longestGapMs = 2000;
 /**
- * The time that is left goes into the log when it has become less by so much, or by this part of the lease's time, whichever
- * is more: what a change of the leader can add to a lease. A lease that is kept more often costs nothing.
+ * The remaining time is put into the log when it has decreased by this, or by this part of the lease's time, whichever is more:
+ * the most that a change of the leader can add to a lease. A lease that is kept more often costs nothing.
  */
 const shortestStepMs = 5000;
 const stepsPerTtl = 8;
-/** To which it is rounded up. */
+/** The remaining time is rounded up to a multiple of this. */
 const remainingUnitMs = 100;
 
 export class Leases {
   private readonly leases = new Map<PublicLeaseId, Lease>();
-  /** Ids that are no numbers, in their order. */
+  /** Ids that are not numbers, in their order. */
   private readonly texts = new SortedKeys();
-  /** For the digest of the state. What is tied to a lease counts with the keys and the locks. */
+  /** For the digest of the state. What is tied to a lease is part of the keys and the locks. */
   readonly changed = new ChangedRows<PublicLeaseId>(1, (name) => {
     const lease = this.leases.get(name);
     return lease === undefined ? undefined : rowOf(name, lease);
@@ -89,14 +88,15 @@ export class Leases {
   private lastLeaseId = 0;
   private lastRestored = 0;
   private lookedMs = Number.NEGATIVE_INFINITY;
-  /** The term of the leadership that looked after them last, at this peer. */
+  /** The term in which this peer looked after the leases last. */
   private lookedTerm = 0;
-  /** Where the next look goes on with what is left, as one entry holds a bounded part of it. */
+  /** Where the next call continues with remaining times, as one entry holds a bounded number of them. */
   private remainingFrom = 0;
 
   /**
-   * Grants a lease. Answers its id; undefined where there are as many as there may be.
-   * @param leaseId the id that the leader drew, from feature level 1 on; without one it is the next number
+   * Grants a lease.
+   * @param leaseId generated by the leader, from feature level 1 on; undefined: the next number
+   * @returns its id; undefined: there are as many leases as allowed
    */
   grant(index: LogIndex, ttlMs: number, leaseId?: LeaseId): LeaseId | undefined {
     if (this.leases.size >= limits.leases) return undefined;
@@ -110,7 +110,7 @@ export class Leases {
     return this.lastLeaseId;
   }
 
-  /** Gives the lease its whole time again. Answers that, or why it cannot be. */
+  /** Restores the lease's whole time. @returns that time, or why it is impossible */
   keep(leaseId: LeaseId, index: LogIndex): number | LeaseFault {
     const fault = this.faultOf(leaseId);
     if (fault !== undefined) return fault;
@@ -121,7 +121,7 @@ export class Leases {
     return lease.ttlMs;
   }
 
-  /** Why the holder of this id cannot use the lease; undefined: it can. */
+  /** @returns why the holder of this id cannot use the lease; undefined: it can */
   faultOf(leaseId: LeaseId): LeaseFault | undefined {
     if (!this.isOwn(leaseId)) return 'ENOENT';
     return this.at(publicPartOf(leaseId))?.isOfEarlierHistory === true ? 'EHISTORY' : undefined;
@@ -136,17 +136,17 @@ export class Leases {
     return this.lastLeaseId;
   }
 
-  /** All of them as they are now, for a snapshot. */
+  /** All leases as they are now, for a snapshot. */
   rows(): SnapshotRows['leases'][] {
     return [...this.leases].map(([name, lease]) => rowOf(name, lease));
   }
 
-  /** Ids go on behind this one. */
-  goOnBehind(leaseId: number): void {
+  /** New ids are above this one. */
+  startIdsAfter(leaseId: number): void {
     this.lastLeaseId = Math.max(this.lastLeaseId, leaseId);
   }
 
-  /** Another history begins: those that are there end at their time, and are of no use until then. */
+  /** Another history begins: existing leases end at their time, and cannot be used until then. */
   endHistory(): void {
     for (const [name, lease] of this.leases) {
       lease.isOfEarlierHistory = true;
@@ -154,12 +154,12 @@ export class Leases {
     }
   }
 
-  /** Of a snapshot, before its leases. */
+  /** Restores the last id of a snapshot, before its leases. */
   restoreLastId(lastLeaseId: number): void {
     this.lastLeaseId = lastLeaseId;
   }
 
-  /** A lease of a snapshot, in their order and before what is tied to it. Answers whether it can be one. */
+  /** Restores a lease of a snapshot, in their order and before what is tied to it. @returns whether it is valid */
   restore([
     leaseId,
     ttlMs,
@@ -182,7 +182,7 @@ export class Leases {
 
   tie(name: PublicLeaseId, key: string): void {
     const lease = this.leases.get(name);
-    invariant(lease !== undefined, 'a key is tied to a lease that is there');
+    invariant(lease !== undefined, 'a key is tied to an existing lease');
     lease.keys.add(key);
     invariant(lease.keys.size <= limits.leaseKeys, 'a lease has a bounded number of keys');
   }
@@ -196,7 +196,7 @@ export class Leases {
     return this.leases.get(name)?.keptIndex === keptIndex;
   }
 
-  /** So much of its time was left when the entry of this was proposed; without effect where it has been kept since. */
+  /** Records the remaining time at the proposal of the entry; without effect if the lease was kept since. */
   setRemaining(name: PublicLeaseId, keptIndex: number, remainingMs: number): void {
     const lease = this.leases.get(name);
     if (lease?.keptIndex !== keptIndex) return;
@@ -204,10 +204,10 @@ export class Leases {
     this.changed.touch(name);
   }
 
-  /** Takes a lease away to which nothing is tied any more. */
+  /** Deletes a lease to which nothing is tied any more. */
   delete(name: PublicLeaseId): void {
     const lease = this.leases.get(name);
-    invariant(lease?.keys.size === 0 && lease.locks.size === 0, 'a lease goes after what is tied to it');
+    invariant(lease?.keys.size === 0 && lease.locks.size === 0, 'a lease is deleted after what is tied to it');
     this.leases.delete(name);
     if (typeof name === 'string') this.texts.delete(name);
     this.changed.touch(name);
@@ -225,8 +225,8 @@ export class Leases {
   }
 
   /**
-   * One lease, with a page of its keys in their order; 0 ms where there is none of that id.
-   * @param clock of the leader: what is left is told only by it
+   * One lease, with a page of its keys in their order; 0 ms: there is none of that id.
+   * @param clock of the leader, without which the remaining time is unknown
    */
   describe(leaseId: AnyLeaseId, startAfter: string, limit: number, clock?: LeaderClock): LeaseKeysPage {
     const name = publicPartOf(leaseId);
@@ -246,18 +246,18 @@ export class Leases {
   }
 
   /**
-   * Looks after them. Overdue are those that were not kept for their time, as seen by the calls of this: as many as have about
-   * `limits.leaseKeys` keys. One is named again only after a tenth of its time, as the entry that ends it is on its way. In
-   * another term the count starts from what the log says, as another leader may have counted meanwhile.
+   * Looks after the leases. Overdue are those that were not kept for their time, as seen by the calls of this function: as many as
+   * have about `limits.leaseKeys` keys. A lease is returned again only after a tenth of its time, as the entry that ends it may be on
+   * its way. In another term the count starts from the log, as another leader may have counted meanwhile.
    */
   due(nowMs: number, term: number): LeasesDue {
-    const anew = term !== this.lookedTerm || nowMs - this.lookedMs > longestGapMs;
+    const renewed = term !== this.lookedTerm || nowMs - this.lookedMs > longestGapMs;
     this.lookedMs = nowMs;
     this.lookedTerm = term;
     const due: LeasesDue = { overdue: [], remaining: [] };
     let keys = 0;
     for (const [name, lease] of this.leases) {
-      if (anew || lease.seenIndex !== lease.keptIndex) {
+      if (renewed || lease.seenIndex !== lease.keptIndex) {
         lease.seenIndex = lease.keptIndex;
         lease.sinceMs = nowMs - (lease.ttlMs - lease.remainingMs);
         lease.namedMs = Number.NEGATIVE_INFINITY;
@@ -331,7 +331,7 @@ function newLease(keptIndex: LogIndex, ttlMs: number, leaseId: LeaseId = 0): Lea
   };
 }
 
-/** Whether its time is over, and it was not named lately. */
+/** Whether its time is over, and it was not returned recently. */
 function isOver({ ttlMs, sinceMs, namedMs }: Lease, nowMs: number): boolean {
   return nowMs - sinceMs >= ttlMs && nowMs - namedMs >= ttlMs / 10;
 }

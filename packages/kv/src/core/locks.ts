@@ -1,17 +1,17 @@
 /**
- * Locks: one holder for each name, in the order in which they came, and each time a token that is higher than all before.
+ * Locks: one holder for each name, in the order of the requests, and each time a token that is higher than all before.
  *
- * Owns who holds what and who waits for it. A lock is held and waited for by a lease: with it both end.
+ * Owns: the holders and the waiters. A lock is held and waited for by a lease: it ends with the lease.
  *
- * A holder may not have heard yet that its lease has ended when the next one acquires the lock. What tells them apart is
- * the token, which is the group's revision at the acquisition: whoever the lock protects refuses a token lower than
- * the highest that it has seen, and a transaction can compare it.
+ * A holder may not know yet that its lease has ended when the next one acquires the lock. The token distinguishes them: it is the
+ * group's revision at the acquisition. The protected resource refuses a token lower than the highest that it has seen, and a
+ * transaction can compare it.
  *
  * Invariants:
- * 1. A lock is there while somebody holds it; only then does anybody wait.
- * 2. Holder and waiters, each an owner with a lease, are all different, and their leases are there and know the name.
- * 3. Each acquisition, of whatever lock, has a token higher than all before.
- * 4. At most `limits.locks` locks are there, each with at most `limits.lockWaiters` waiters.
+ * 1. A lock exists while somebody holds it; only then does anybody wait.
+ * 2. Holder and waiters, each an owner with a lease, are all different, and their leases exist and know the name.
+ * 3. Each acquisition, of any lock, has a token higher than all before.
+ * 4. There are at most `limits.locks` locks, each with at most `limits.lockWaiters` waiters.
  */
 import { invariant, type LeaseId, limits, type PublicLeaseId, publicPartOf } from '@conclave/protocol';
 import { compareKeys } from './key-order.js';
@@ -32,7 +32,7 @@ interface Lock {
   waiting: Claim[];
 }
 
-/** What became of asking for a lock: a token, 0 without one; or why it cannot be. */
+/** The outcome of a lock request: a token, 0 without one; or why it is refused. */
 export type LockResult = number | LeaseFault | 'too_many_of_lease' | 'too_many_locks' | 'too_many_waiters';
 
 export class Locks {
@@ -49,8 +49,8 @@ export class Locks {
   ) {}
 
   /**
-   * Asks for a lock. Who holds it gets its token again. Who cannot have it gets 0, and waits in the queue, or with `wait`
-   * false leaves it.
+   * Requests a lock. Its holder gets the same token again. Others get 0, and wait in the queue, or leave it if `wait` is
+   * false.
    */
   lock(name: string, owner: string, leaseId: LeaseId, wait: boolean): LockResult {
     const fault = this.leases.faultOf(leaseId);
@@ -58,7 +58,7 @@ export class Locks {
     const claim = { owner: inOnePiece(owner), leaseId: publicPartOf(leaseId) };
     const lock = this.locks.get(name);
     const lease = this.leases.at(claim.leaseId);
-    invariant(lease !== undefined, 'a lease that can be used is there');
+    invariant(lease !== undefined, 'a lease that can be used exists');
     if (lock !== undefined && isSame(lock.holder, claim)) return lock.token;
     const place = lock?.waiting.findIndex((one) => isSame(one, claim)) ?? -1;
     if (lock !== undefined && place >= 0) {
@@ -77,15 +77,16 @@ export class Locks {
   }
 
   /**
-   * Gives a lock back, which the first that waits acquires. False: it is not held with this token, or not by this lease.
-   * @param by the lease of the holder; `force`; none: only for a lease whose id is a number
+   * Releases a lock, which the first waiter acquires.
+   * @param by the lease of the holder; `force`; undefined: only for a lease whose id is a number
+   * @returns false: it is not held with this token, or not by this lease
    */
   unlock(name: string, token: number, by: LeaseId | 'force' | undefined): boolean | 'no_proof' {
     const lock = this.locks.get(name);
     if (lock === undefined || lock.token !== token) return false;
     if (by === undefined && typeof lock.holder.leaseId === 'string') return 'no_proof';
     if (by !== undefined && by !== 'force' && !this.isHeldBy(lock, by)) return false;
-    this.passOn(name, lock);
+    this.grantToNext(name, lock);
     return true;
   }
 
@@ -105,7 +106,7 @@ export class Locks {
     return { holder: { owner: holder.owner, leaseId: holder.leaseId, token }, waiting: waiting.length };
   }
 
-  /** A page of the locks in the order of their names, after that name: as many as were asked for and as an answer may hold. */
+  /** A page of the locks in the order of their names, after that name: as many as requested and as fit in a reply. */
   list(startAfter: string, limit: number): LocksPage {
     const behind = [...this.locks.keys()].filter((name) => startAfter === '' || compareKeys(name, startAfter) > 0);
     const locks: LockRow[] = [];
@@ -119,25 +120,25 @@ export class Locks {
     return { locks, more: false };
   }
 
-  /** A lease ends: whoever waits by it does so no more, and what is held by it is passed on. */
+  /** A lease ends: its waiters leave the queues, and its locks go to the next waiters. */
   release(leaseId: PublicLeaseId): void {
-    // In an order that a snapshot need not tell, as tokens come of it.
+    // In an order that does not depend on a snapshot, as tokens follow from it.
     for (const name of [...(this.leases.at(leaseId)?.locks ?? [])].sort(compareKeys)) {
       const lock = this.locks.get(name);
-      invariant(lock !== undefined, 'a lease knows locks that are there');
+      invariant(lock !== undefined, 'the locks of a lease exist');
       lock.waiting = lock.waiting.filter((one) => one.leaseId !== leaseId);
       this.changed.touch(name);
-      if (lock.holder.leaseId === leaseId) this.passOn(name, lock);
+      if (lock.holder.leaseId === leaseId) this.grantToNext(name, lock);
       else this.forget(leaseId, name);
     }
   }
 
-  /** All of them as they are now, for a snapshot. */
+  /** All locks as they are now, for a snapshot. */
   rows(): SnapshotRows['locks'][] {
     return [...this.locks].map(([name, lock]) => rowOfLock(name, lock));
   }
 
-  /** A lock of a snapshot, after the leases. Answers whether it can be one. */
+  /** Restores a lock of a snapshot, after the leases. @returns whether it is valid */
   restore(name: string, token: number, holder: ClaimRow, waiting: readonly ClaimRow[]): boolean {
     const claims = [holder, ...waiting];
     if (this.locks.has(name) || claims.some(([, leaseId]) => this.leases.at(leaseId) === undefined)) return false;
@@ -161,11 +162,11 @@ export class Locks {
   private leave(name: string, lock: Lock, place: number): void {
     const [gone] = lock.waiting.splice(place, 1);
     this.changed.touch(name);
-    invariant(gone !== undefined, 'who leaves has waited');
+    invariant(gone !== undefined, 'a waiter that leaves was in the queue');
     if (!isOf(lock, gone.leaseId)) this.forget(gone.leaseId, name);
   }
 
-  private passOn(name: string, lock: Lock): void {
+  private grantToNext(name: string, lock: Lock): void {
     const before = lock.holder.leaseId;
     const next = lock.waiting.shift();
     this.changed.touch(name);
@@ -195,7 +196,7 @@ function isSame(one: Claim, other: Claim): boolean {
   return one.leaseId === other.leaseId && one.owner === other.owner;
 }
 
-/** Whether the lease holds the lock, or waits for it, in the name of any owner. */
+/** Whether the lease holds the lock, or waits for it, for any owner. */
 function isOf({ holder, waiting }: Lock, leaseId: PublicLeaseId): boolean {
   return holder.leaseId === leaseId || waiting.some((one) => one.leaseId === leaseId);
 }

@@ -5,8 +5,8 @@
  *     4  u8   version (1)
  *     5  msgpack: [number of the piece, from 0; section; rows]
  *
- * Sections come in the order of `sections`; the first has one row, which says how many rows the others have. What a lease has
- * stands with its keys and locks. A session's results come after all sessions.
+ * Sections are in the order of `sections`; the first has one row with the numbers of rows of the others. What is tied to a lease is in
+ * the keys and locks. The results of sessions follow all sessions.
  */
 
 import {
@@ -26,18 +26,18 @@ import type { KvCommandResult } from './kv-entry.js';
 const version = 1;
 const headerBytes = 5;
 
-/** Who holds a lock or waits for it: owner, id of its lease. */
+/** A holder or waiter of a lock: owner, id of its lease. */
 export type ClaimRow = readonly [string, PublicLeaseId];
 
-/** Revision, id of the last lease, then how many leases, keys, locks, sessions and results follow. */
+/** Revision, id of the last lease, then the numbers of leases, keys, locks, sessions and results that follow. */
 export type HeadCounts = readonly [number, number, number, number, number, number, number];
 
 export interface SnapshotRows {
-  /** From level 1 on with the history that the group is in. */
+  /** From level 1 on with the group's current history. */
   readonly head: HeadCounts | readonly [...HeadCounts, GroupUid];
   /**
-   * Id, time, index of the entry that kept it last. In the order in which they were granted. From feature level 1 on, where
-   * there is something to say: what was left of its time then, and whether an earlier history granted it.
+   * Id, time, index of the entry that kept it last. In the order in which they were granted. From feature level 1 on, if they
+   * differ from the default: the remaining time then, and whether an earlier history granted it.
    */
   readonly leases:
     | readonly [LeaseId, number, number]
@@ -45,9 +45,9 @@ export interface SnapshotRows {
     | readonly [LeaseId, number, number, number, boolean];
   /** Key, value, revision, id of the lease that it is tied to or 0. In their order. */
   readonly keys: readonly [string, Value, number, PublicLeaseId | 0];
-  /** Name, token, holder, who waits. In the order in which they came to be held. */
+  /** Name, token, holder, waiters. In the order of their first acquisition. */
   readonly locks: readonly [string, number, ClaimRow, readonly ClaimRow[]];
-  /** Id, index of the entry that used it last, low water. In the order of last use, longest ago first. */
+  /** Id, index of the entry that used it last, low-water mark. In the order of last use, longest ago first. */
   readonly sessions: readonly [ClientId, number, number];
   /** Id of the session, number of the call, result; from level 1 on the digest of the command. */
   readonly results: readonly [ClientId, number, KvCommandResult] | readonly [ClientId, number, KvCommandResult, number];
@@ -77,7 +77,7 @@ export function encodePiece<Section extends SnapshotSection>(
   return piece;
 }
 
-/** @throws InvariantError where it is not a piece of the key-value store, whole and intact. */
+/** @throws InvariantError if it is not a complete, intact piece of the key-value store */
 export function decodePiece(bytes: Uint8Array): SnapshotPiece {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length <= headerBytes || view.getUint32(0) !== snapshotChecksum(bytes.subarray(4), 0)) {

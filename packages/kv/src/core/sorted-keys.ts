@@ -1,13 +1,13 @@
 /**
- * All keys in their order, for ranges: blocks of keys, each block and all blocks together in order.
+ * All keys in their order, for ranges: blocks of keys, sorted within and across blocks.
  *
- * Owns the order alone; who holds the keys says which are there. Chosen by measurement, as
- * `docs/decisions/0021-keys-are-sorted-in-blocks.md` tells: a new key costs a search and a move of half a block.
+ * Owns: the order only; the owner of the keys decides which exist. Chosen by measurement
+ * (`docs/decisions/0021-keys-are-sorted-in-blocks.md`): a new key costs a search and a move of half a block.
  *
  * Invariants:
  * 1. Every block but the only one holds 1 to `blockKeys` keys.
  * 2. The keys rise from block to block and within each, by `compareKeys`.
- * 3. `compare` agrees with `compareKeys` for all keys that are there, and for one of them with any other.
+ * 3. `compare` agrees with `compareKeys` for all keys in it, and for one of them with any other.
  */
 import { invariant } from '@conclave/protocol';
 import { compareKeys, compareLowKeys, hasHighUnit } from './key-order.js';
@@ -23,20 +23,20 @@ export class SortedKeys {
     return this.count;
   }
 
-  /** Takes in a key that is not there. */
+  /** Adds a key that is not in it. */
   add(key: string): void {
-    // Where no key before had such a unit, the order of those that are there is the same either way.
+    // As no key so far has such a unit, both functions sort them the same.
     if (this.compare === compareLowKeys && hasHighUnit(key)) this.compare = compareKeys;
     const at = this.blockOf(key);
     const block = this.block(at);
     block.splice(this.placeIn(block, key), 0, key);
     this.count += 1;
-    // Keys that come in rising order leave full blocks behind them.
+    // Keys that are added in rising order fill their blocks.
     const half = block.at(-1) === key ? blockKeys : blockKeys / 2;
     if (block.length > blockKeys) this.blocks.splice(at + 1, 0, block.splice(half));
   }
 
-  /** Lets a key go that is there. */
+  /** Removes a key that is in it. */
   delete(key: string): void {
     const at = this.blockOf(key);
     const block = this.block(at);
@@ -64,7 +64,7 @@ export class SortedKeys {
     }
   }
 
-  /** The last block that does not begin behind the key; the first where all do. */
+  /** The last block that does not begin after the key; the first if all do. */
   private blockOf(key: string): number {
     let low = 0;
     let high = this.blocks.length - 1;
@@ -76,7 +76,7 @@ export class SortedKeys {
     return low;
   }
 
-  /** Where the key stands in the block, or would. */
+  /** The place of the key in the block, or where it would be inserted. */
   private placeIn(block: readonly string[], key: string): number {
     let low = 0;
     let high = block.length;

@@ -1,24 +1,23 @@
 /**
- * Digests of replicated state, kept up as it changes: the sum of a hash of each row, so that rows may come in any order and a
- * row that goes is subtracted. Two peers that hold the same state have the same digest, however they came to it: by entries,
- * or from a snapshot.
+ * Digests of replicated state, maintained as it changes: the sum of a hash of each row, so that the order of rows does not matter and
+ * a deleted row is subtracted. Two peers with the same state have the same digest, whether it came from entries or from a snapshot.
  *
- * It finds faults, not forgeries: a hash of 32 bits for the content of a row, and sums of 64 bits over all rows.
+ * It detects faults, not forgeries: a hash of 32 bits for the content of a row, and sums of 64 bits over all rows.
  *
  * Invariants:
- * 1. What a `DigestSum` holds follows from its rows alone, not from their order or from rows that have gone.
- * 2. A `ChangedRows` keeps at most `settleAt` names of rows that have changed and are not yet counted anew.
+ * 1. A `DigestSum` depends on its rows alone, not on their order or on deleted rows.
+ * 2. A `ChangedRows` keeps at most `settleAt` names of changed rows that are not hashed yet.
  */
 import { invariant, limits, type Value } from '@conclave/protocol';
 
 type Write = (this: Uint8Array, text: string, start: number, length: number) => number;
 const { utf8Write, latin1Write } = Buffer.prototype as unknown as Readonly<Record<'utf8Write' | 'latin1Write', Write>>;
 
-/** Where texts become words of 32 bits: one at a time, so that one is enough. */
+/** Where texts become words of 32 bits: one at a time, so that one buffer suffices. */
 const scratch = new Uint8Array(limits.valueBytes + 16);
 const words = new Int32Array(scratch.buffer);
 
-/** Mixes a number into a hash. Both are 32 bits; so is what it returns. */
+/** Mixes a number into a hash. Arguments and result have 32 bits. */
 export function mix(hash: number, word: number): number {
   let mixed = Math.imul(hash ^ word, 0x85ebca6b);
   mixed ^= mixed >>> 15;
@@ -31,7 +30,7 @@ export function mixNumber(hash: number, number: number): number {
   return mix(hash ^ Math.imul((number / 2 ** 32) | 0, 0x27d4eb2f), number | 0);
 }
 
-/** A hash of a value or a key; text and bytes differ, though they hold the same. */
+/** A hash of a value or a key; text and bytes differ even if their contents are the same. */
 export function hashOfValue(value: Value, seed = 0): number {
   if (typeof value === 'string') return hashOfScratch(utf8Write.call(scratch, value, 0, scratch.length), seed);
   scratch.set(value);
@@ -43,7 +42,7 @@ export function hashOfCharacters(text: string, seed: number): number {
   return hashOfScratch(latin1Write.call(scratch, text, 0, scratch.length), ~seed);
 }
 
-/** Four words at a time, each for itself: the processor then does them side by side. */
+/** Four words at a time, independently: the processor then computes them in parallel. */
 function hashOfScratch(length: number, seed: number): number {
   const end = ((length + 15) >> 4) << 2;
   for (let at = length; at < 4 * end; at++) scratch[at] = 0;
@@ -60,7 +59,7 @@ function hashOfScratch(length: number, seed: number): number {
   return mix(mix(mix(mix(length, a), b), c), d);
 }
 
-/** A hash of numbers, texts, bytes, booleans and null, and lists of them. What is undefined counts as null. */
+/** A hash of numbers, texts, bytes, booleans and null, and lists of them. Undefined counts as null. */
 export function hashOf(row: unknown, seed = 0): number {
   if (typeof row === 'number') return mixNumber(mix(seed, 1), row);
   if (typeof row === 'string' || row instanceof Uint8Array) return hashOfValue(row, mix(seed, 2));
@@ -99,23 +98,23 @@ export class DigestSum {
   }
 }
 
-/** So many changed rows are counted anew at once, whether anybody asks for a digest or not. */
+/** This many changed rows are hashed at once, without a request for a digest. */
 const settleAt = 4096;
 
-/** The digest of a table whose rows change often or are long: each is counted anew once, when the digest is asked for. */
+/** The digest of a table whose rows change often or are long: each changed row is hashed once, when the digest is requested. */
 export class ChangedRows<Name extends string | number> {
   private readonly counted = new Map<Name, number>();
   private readonly changed = new Set<Name>();
   private readonly sum = new DigestSum();
 
   constructor(
-    /** Tells the rows of one table from those of others. */
+    /** Distinguishes the rows of one table from those of others. */
     private readonly seed: number,
-    /** The row as it is now; undefined: it is gone. */
+    /** The current row; undefined: it was deleted. */
     private readonly rowOf: (name: Name) => readonly unknown[] | undefined,
   ) {}
 
-  /** The row of that name came, changed or went, or is about to: before another one is touched. */
+  /** The row of that name was added, changed or deleted, or is about to be: before another one is touched. */
   touch(name: Name): void {
     if (this.changed.size >= settleAt) this.settle();
     this.changed.add(name);

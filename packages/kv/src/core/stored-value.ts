@@ -1,17 +1,17 @@
-/** A value as it is kept: apart from the message that it came in, and as cheap to make as can be. */
+/** A stored value: it shares no memory with the message that contained it, and is cheap to make. */
 import type { PublicLeaseId, Value } from '@conclave/protocol';
 import { hashOf, hashOfCharacters, hashOfValue, mixNumber } from './state-digest.js';
 
-/** Behind `toString('latin1')`. It takes any array of bytes, so that none need be made into a Buffer first. */
+/** The implementation of `toString('latin1')`. It accepts any array of bytes, so that none has to become a Buffer first. */
 const { latin1Slice } = Buffer.prototype as unknown as {
   latin1Slice(this: Uint8Array, start: number, end: number): string;
 };
 
-/** About what the frame of one value takes in an answer. */
+/** About the frame of one value in a reply. */
 export const foundOverheadBytes = 16;
 
 export interface Stored {
-  /** In memory of its own. */
+  /** In its own memory. */
   readonly key: string;
   /** The text, or the bytes with one character each. */
   text: string;
@@ -19,9 +19,9 @@ export interface Stored {
   revision: number;
   /** The lease that it is tied to; 0: none. */
   leaseId: PublicLeaseId | 0;
-  /** For the digest of the state (`ChangedKeys`): the hash that it is counted with; undefined: not yet. */
+  /** For the digest of the state (`ChangedKeys`): the hash that is included; undefined: none yet. */
   countedHash: number | undefined;
-  /** It has changed since it was counted. */
+  /** It has changed since it was hashed. */
   isChanged: boolean;
 }
 
@@ -35,7 +35,7 @@ export function newlyStored(
   return { key, text, isBinary, revision, leaseId, countedHash: undefined, isChanged: false };
 }
 
-/** For the digest: what is stored under a key. */
+/** The hash of a stored key, for the digest. */
 export function hashOfStored({ key, text, isBinary, revision, leaseId }: Readonly<Stored>): number {
   const keyHash = hashOfValue(key);
   const hash = mixNumber(isBinary ? hashOfCharacters(text, keyHash) : hashOfValue(text, keyHash), revision);
@@ -50,7 +50,7 @@ export function keptValue({ text, isBinary }: Readonly<Stored>): Value {
   return isBinary ? new Uint8Array(Buffer.from(text, 'latin1')) : text;
 }
 
-/** Below 0: what is stored comes before the value; 0: they are the same bytes. */
+/** @returns below 0: the stored value is less than the value; 0: they are the same bytes */
 export function compareValues({ text, isBinary }: Readonly<Stored>, value: Value): number {
   return Buffer.compare(
     Buffer.from(text, isBinary ? 'latin1' : 'utf8'),
@@ -59,22 +59,22 @@ export function compareValues({ text, isBinary }: Readonly<Stored>, value: Value
 }
 
 /**
- * Bytes as text. An array of bytes of its own would have to be got from the system and given back, which takes longer
- * than all else that a write does here; text is V8's own, and costs its length.
+ * Bytes as text. An array of bytes would have to be allocated and freed outside of V8's heap, which takes longer than everything
+ * else in a write; text is on the heap, and costs its length.
  */
 export function oneCharacterEach(bytes: Uint8Array): string {
   return latin1Slice.call(bytes, 0, bytes.length);
 }
 
 /**
- * The same text in memory of its own. Decoding cuts texts from one long text of the whole message, and V8 keeps
- * that alive as long as any piece of 13 or more units; joining and cutting makes it copy.
+ * The same text in its own memory. Decoding slices texts out of one long text of the whole message, and V8 keeps that alive as
+ * long as any slice of 13 or more units; concatenating and slicing makes it copy.
  */
 export function detached(text: string): string {
   return text.length < 13 ? text : ` ${text}`.slice(1);
 }
 
-/** The same text in memory of its own and in one piece, which is dearer to make, and much cheaper to compare. */
+/** The same text in its own memory and flat, which is slower to make, and much faster to compare. */
 export function inOnePiece(text: string): string {
   return Buffer.from(text).toString();
 }

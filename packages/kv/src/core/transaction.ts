@@ -1,8 +1,8 @@
 /**
- * A transaction: compare, then do one thing or another, all at one moment.
+ * A transaction: compare, then execute one branch or the other, atomically.
  *
- * Owns nothing. Each write in it has a revision of its own, so that a revision still names one write of one key; nothing
- * comes between them, as nothing does between the entries of a log.
+ * Owns nothing. Each write in it has its own revision, so that a revision still names one write of one key; nothing comes between
+ * them, as between the entries of a log.
  */
 import {
   type Command,
@@ -14,28 +14,28 @@ import {
   publicPartOf,
   type Value,
 } from '@conclave/protocol';
-import type { AnswerRoom, RoomFault } from './answer-room.js';
 import type { KeySpace } from './key-space.js';
 import type { KvCommandResult } from './kv-entry.js';
 import type { LeaseFault } from './leases.js';
+import type { ResultBudget, RoomFault } from './result-budget.js';
 import { compareValues, foundOverheadBytes, sizeOf } from './stored-value.js';
 
 export type TransactionCommand = Extract<Command, readonly [number, 'txn', ...unknown[]]>;
 
 const roomFaults: Readonly<Record<RoomFault, KvCommandResult>> = {
   never: ['not_done', 'EINVAL', `what a transaction reads has at most ${limits.foundBytes} bytes`],
-  not_now: ['not_done', 'EBUSY', 'what it reads has no room beside other results that are to be kept or answered'],
+  not_now: ['not_done', 'EBUSY', 'there is no room for what it reads beside other results'],
 };
 
-/** Carries a transaction out, or nothing of it. */
+/** Executes a transaction, or nothing of it. */
 export function transact(
   keys: KeySpace,
   [, , compare, then, otherwise]: TransactionCommand,
-  room: AnswerRoom,
+  room: ResultBudget,
 ): KvCommandResult {
   const holds = compare.every((comparison) => isTrue(keys, comparison));
   const operations = holds ? then : otherwise;
-  const tieFault = faultOfTies(keys, operations);
+  const tieFault = validateTies(keys, operations);
   if (tieFault !== undefined) return tieFault;
   const bytes = bytesToAnswer(keys, operations);
   const fault = room.faultOf(bytes);
@@ -44,13 +44,13 @@ export function transact(
   const before = holds ? 0 : then.length;
   const results = operations.map((operation, number) => {
     keys.history.turnToOperation(before + number);
-    return carryOut(keys, operation);
+    return execute(keys, operation);
   });
   return ['done', keys.revision, holds, results];
 }
 
-/** Why the key cannot be tied to a lease, as a result; undefined: it can. `more`: so many keys besides are to be. */
-export function faultOfTie(keys: KeySpace, leaseId: LeaseId, key: string, more = 0): KvCommandResult | undefined {
+/** @param more how many other keys are to be tied. @returns why the key cannot be tied to a lease, as a result; undefined: it can */
+export function validateTie(keys: KeySpace, leaseId: LeaseId, key: string, more = 0): KvCommandResult | undefined {
   const code = keys.tieFault(leaseId, key, more);
   if (code === undefined) return undefined;
   if (code === 'EINVAL') return ['not_done', code, `a lease has at most ${limits.leaseKeys} keys`];
@@ -67,19 +67,19 @@ export function leaseFault(leaseId: LeaseId, code: LeaseFault): KvCommandResult 
   ];
 }
 
-function faultOfTies(keys: KeySpace, operations: readonly Operation[]): KvCommandResult | undefined {
+function validateTies(keys: KeySpace, operations: readonly Operation[]): KvCommandResult | undefined {
   const ties = new Map<LeaseId, number>();
   for (const [name, key, , leaseId] of operations) {
     if (name !== 'put' || leaseId === undefined) continue;
     const before = ties.get(leaseId) ?? 0;
-    const fault = faultOfTie(keys, leaseId, key, before);
+    const fault = validateTie(keys, leaseId, key, before);
     if (fault !== undefined) return fault;
     ties.set(leaseId, before + 1);
   }
   return undefined;
 }
 
-/** How much the answer takes of what transactions may read; 0 for other results. */
+/** How many bytes that transactions read the result contains; 0 for other results. */
 export function bytesAnswered(result: KvCommandResult): number {
   let bytes = 0;
   for (const [name, value] of resultsIn(result)) {
@@ -112,7 +112,7 @@ function stands(difference: number, relation: Comparison[2]): boolean {
   }
 }
 
-function carryOut(keys: KeySpace, operation: Operation): OperationResult {
+function execute(keys: KeySpace, operation: Operation): OperationResult {
   const [name, key] = operation;
   switch (name) {
     case 'put':
@@ -126,7 +126,7 @@ function carryOut(keys: KeySpace, operation: Operation): OperationResult {
   }
 }
 
-/** What the operations will answer, told beforehand: a get finds what those before it have put. */
+/** The size of the operations' results, computed in advance: a get reads what those before it have put. */
 function bytesToAnswer(keys: KeySpace, operations: readonly Operation[]): number {
   const written = new Map<string, number>();
   let bytes = 0;

@@ -1,8 +1,7 @@
 /**
- * Whether an append is one that this log may take. A node never sends another one over an ordered link, so
- * what is refused here is a fault of the node or of the wire. It stays untaken, and so does all that follows it:
- * if it was damaged on its way, the node's next sending heals it; if not, the node notices that its log-store
- * acknowledges nothing any more.
+ * Checks whether this log may accept an append. A correct node never sends another one over an ordered link, so a refused append is
+ * a fault of the node or of the transport. It is not accepted, and neither is any message after it: if it was damaged on its
+ * way, the node resends it; if not, the node notices that its log-store acknowledges nothing any more.
  */
 import {
   type BatchHeader,
@@ -26,15 +25,15 @@ export type AppendRefusal =
   | 'term_out_of_order'
   | 'verified_beyond_end';
 
-/** A batch that has been looked into. */
+/** A batch with its decoded header. */
 export interface CheckedBatch {
   readonly header: BatchHeader;
   readonly bytes: Uint8Array;
-  /** Undefined also where a newer build has written it, and this one cannot read it: it is stored all the same. */
+  /** Undefined also if a newer build has written it and this one cannot read it: it is stored all the same. */
   readonly configuration: Configuration | undefined;
 }
 
-/** The batches of an append that may be taken, or why it may not. */
+/** @returns the batches of an append that may be accepted, or why it is refused */
 export function checkAppend(state: LogState, body: Body<'log-store.append'>): readonly CheckedBatch[] | AppendRefusal {
   const { group_uid, leader_term, truncate_from, verified_index } = body;
   if (group_uid === '' || (state.groupUid !== '' && state.groupUid !== group_uid)) return 'other_group_uid';
@@ -57,12 +56,12 @@ export function checkAppend(state: LogState, body: Body<'log-store.append'>): re
   return verified_index > last ? 'verified_beyond_end' : batches;
 }
 
-/** Whether this really deletes something. */
+/** Whether the truncation deletes any entry. */
 export function truncates(state: LogState, from: number): boolean {
   return from > 0 && from <= state.lastIndex;
 }
 
-/** Looks into a batch; undefined where it is damaged. */
+/** @returns the batch with its header; undefined: it is damaged */
 export function checkBatch(bytes: Uint8Array): CheckedBatch | undefined {
   if (!batchIsIntact(bytes)) return undefined;
   try {

@@ -1,9 +1,9 @@
 export * from './inputs-and-effects.js';
 export * from './keys.js';
-export { leftoversOf } from './log-snapshots.js';
+export { garbageOf } from './log-snapshots.js';
 export * from './log-state.js';
 export * from './log-store-core.js';
-export * from './operations.js';
+export { chunkIsIntact } from './read-checks.js';
 export { corrupt, howToHeal, stateFromRows } from './records.js';
-export { chunkIsIntact } from './snapshot-reads.js';
+export * from './storage-operations.js';
 export * from './truncation.js';

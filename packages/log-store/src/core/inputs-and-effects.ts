@@ -1,49 +1,49 @@
-/** What a log-store's core hears and what it asks for. */
+/** The inputs and effects of a log-store's core. */
 import type { IdleInput, Log, MessageInput, Send } from '@conclave/actor/core';
 import type { GroupId, Levels, LogStoreMessage, PeerId } from '@conclave/protocol';
-import type { BatchRange, Leftovers, Row, StorageOperation, StoredRows, WriteNote } from './operations.js';
+import type { BatchRange, DurabilityNote, Garbage, Row, StorageOperation, StoredRows } from './storage-operations.js';
 
 export interface LogStoreOptions {
   readonly groupId: GroupId;
   readonly peerId: PeerId;
-  /** Drawn for this run of the log-store. */
+  /** The id of this run of the log-store. */
   readonly incarnation: string;
-  /** With less room than this the disk counts as full. */
+  /** With less free space than this, the disk counts as full. */
   readonly diskReserveBytes: number;
-  /** Something that was synced may be missing. */
+  /** Synced data may be missing. */
   readonly isUnverified?: boolean | undefined;
-  /** That this process speaks; those of this build where nothing is said. */
+  /** The feature levels that this process supports; the default is those of this build. */
   readonly levels?: Levels | undefined;
 }
 
 /**
- * `ECORRUPT`: what is stored is damaged. `EINVAL`: it is not this peer's, or of a version that is not known. `EIO`: the
- * storage cannot write; what it holds is not known.
+ * `ECORRUPT`: stored data are damaged. `EINVAL`: they are of another peer, or of an unknown version. `EIO`: the storage cannot
+ * write; what it holds is unknown.
  */
 export type FailureCode = 'ECORRUPT' | 'EINVAL' | 'EIO';
 
 export type LogStoreInput =
-  /** Once, first. */
+  /** Once, as the first input. */
   | { readonly type: 'start' }
   | MessageInput<LogStoreMessage>
   | IdleInput
-  /** Answers `load`. */
+  /** Reply to `load`. */
   | { readonly type: 'loaded'; readonly rows: StoredRows }
   /** The write is synced. */
   | { readonly type: 'written' }
-  /** The write failed: whether it is stored cannot be told. */
+  /** The write failed: it may or may not be stored. */
   | { readonly type: 'write_failed'; readonly code: FailureCode; readonly message: string }
-  /** Answers `read`. */
+  /** Reply to `read`. */
   | { readonly type: 'read_done'; readonly token: number; readonly rows: readonly Row[] }
-  /** Answers `read_chunk`; undefined: it is not there. */
+  /** Reply to `read_chunk`; undefined: the chunk does not exist. */
   | { readonly type: 'chunk_read'; readonly token: number; readonly chunk: Uint8Array | undefined }
-  /** So much room has the disk. From time to time. */
+  /** The free space of the disk. From time to time. */
   | {
       readonly type: 'disk';
       readonly freeBytes: number;
       /** What keeps the storage from working now, and may end; undefined: nothing. */
       readonly trouble?: string | undefined;
-      /** Whether nothing at all can be stored meanwhile. */
+      /** Whether nothing can be stored meanwhile. */
       readonly stopsWrites?: boolean;
     }
   /** The storage could not load or read. */
@@ -52,17 +52,17 @@ export type LogStoreInput =
 export type LogStoreEffect =
   | Send
   | Log
-  /** Read all that is stored of the group, but for its entries. */
+  /** Load all rows of the group except entries. */
   | { readonly type: 'load' }
-  /** Write and sync, all or nothing. At most one is outstanding. */
-  | { readonly type: 'write'; readonly operations: readonly StorageOperation[]; readonly note: WriteNote }
+  /** Write and sync, atomically. At most one is outstanding. */
+  | { readonly type: 'write'; readonly operations: readonly StorageOperation[]; readonly note: DurabilityNote }
   /** Read batches. */
   | { readonly type: 'read'; readonly token: number; readonly range: BatchRange }
   /** Read a chunk of a snapshot. */
   | { readonly type: 'read_chunk'; readonly token: number; readonly slot: number; readonly number: number }
-  /** Delete what is of no more use: at any time, in any part, or not at all, as it is asked for again after a start. */
-  | { readonly type: 'clear'; readonly leftovers: Leftovers }
-  /** A leader has verified the log, or it is new: something that was synced cannot be missing any more. */
+  /** Delete garbage: at any time, in any part, or not at all, as it is requested again after a restart. */
+  | { readonly type: 'purge'; readonly garbage: Garbage }
+  /** A leader has verified the log, or it is new: no synced data can be missing any more. */
   | { readonly type: 'verified' }
-  /** The log-store of this group is over: it has said nothing more, and will not. */
+  /** The log-store of this group has failed: it sends nothing any more. */
   | { readonly type: 'fail'; readonly code: FailureCode; readonly message: string };

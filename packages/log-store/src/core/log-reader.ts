@@ -1,37 +1,47 @@
 /**
- * Answers reads of the log and of its snapshot. Owns the reads under way; the log's state is `LogStages`'.
+ * Serves reads of the log and of its snapshot.
+ *
+ * Owns: the reads in progress. Does not own the log's state (`WritePipeline`).
  *
  * Invariants:
- * 1. Only what is synced is read.
- * 2. What is answered is of one log: a read that a truncation or a new base has overtaken is made anew or refused.
+ * 1. Only synced entries are read.
+ * 2. A reply holds entries of one log, and the term before them is of that log: no read runs beside a truncation. It waits
+ *    for a truncation that is being written; one that was overtaken by a truncation or a new base is repeated or refused.
+ * 3. A missing chunk of the current snapshot is damage (ECORRUPT); a missing chunk of a replaced snapshot is not.
  */
-import { type GroupId, invariant, type Message } from '@conclave/protocol';
+import { asLogIndex, type GroupId, invariant, limits, type Message } from '@conclave/protocol';
 import type { LogStoreEffect } from './inputs-and-effects.js';
-import { checkRows, LogReads, type ReadRequest, restOf, rowsBehind } from './log-reads.js';
-import type { LogStages } from './log-stages.js';
 import { termBefore } from './log-state.js';
-import type { Row } from './operations.js';
-import * as replies from './replies.js';
-import { type ChunkRequest, checkedChunk, SnapshotReads } from './snapshot-reads.js';
+import * as messages from './messages.js';
+import { type ChunkRequest, checkedChunk, checkRows, type ReadRequest, restOf, rowsAfter } from './read-checks.js';
+import { ReadQueue } from './read-queue.js';
+import type { BatchRange, Row } from './storage-operations.js';
+import type { WritePipeline } from './write-pipeline.js';
 
-/** Where a reader's words go. */
-export interface ReaderOutside {
+/** Where a reader sends effects, replies and drops. */
+export interface ReaderOutput {
   emit(effect: LogStoreEffect): void;
-  answer(message: Message): void;
+  reply(message: Message): void;
   drop(reason: string): void;
 }
 
+interface EntryReadDetails {
+  readonly range: BatchRange;
+  /** How many truncations had been handed to the storage when the read began. */
+  readonly truncations: number;
+}
+
 export class LogReader {
-  private readonly reads = new LogReads();
-  private readonly chunkReads = new SnapshotReads();
+  private readonly reads = new ReadQueue<ReadRequest, EntryReadDetails>();
+  private readonly chunkReads = new ReadQueue<ChunkRequest, { readonly slot: number }>();
 
   constructor(
     private readonly groupId: GroupId,
-    private readonly log: LogStages,
-    private readonly outside: ReaderOutside,
+    private readonly log: WritePipeline,
+    private readonly output: ReaderOutput,
   ) {}
 
-  /** Forgets all that is under way; answers how many there were. */
+  /** Drops all reads. @returns how many there were */
   drop(): number {
     return this.reads.drop() + this.chunkReads.drop();
   }
@@ -39,28 +49,34 @@ export class LogReader {
   // ---- Entries -------------------------------------------------------------------------------------
 
   onRead(request: ReadRequest): void {
-    if (!this.reads.hasRoom) this.outside.drop('too_many_reads');
+    if (!this.reads.hasRoom) this.output.drop('too_many_reads');
     else this.beginRead(request);
   }
 
-  /** A write is synced: reads that waited for it go on. */
+  /** A write is synced: reads that waited for it begin. */
   onWritten(): void {
     for (const request of this.reads.takeWaiting()) this.beginRead(request);
   }
 
   private beginRead(request: ReadRequest): void {
-    // A truncation that is being written may or may not be seen: wait for it.
+    // A read may or may not see a truncation that is being written.
     if (this.log.isTruncating) {
       this.reads.wait(request);
       return;
     }
     const refusal = this.refusalOf(request);
     if (refusal !== '') {
-      this.outside.answer(replies.noEntries(request, refusal));
+      this.output.reply(messages.noEntries(request, refusal));
       return;
     }
-    const { token, range } = this.reads.begin(request, this.log.durable.lastIndex, this.log.truncations);
-    this.outside.emit({ type: 'read', token, range });
+    const range: BatchRange = {
+      fromIndex: asLogIndex(Math.max(request.from_index, 1)),
+      lastIndex: this.log.durable.lastIndex,
+      maxBytes: Math.min(request.max_bytes, limits.readBytes),
+      maxBatches: limits.appendBatches,
+    };
+    const { token } = this.reads.begin(request, { range, truncations: this.log.truncations });
+    this.output.emit({ type: 'read', token, range });
   }
 
   private refusalOf(request: ReadRequest): '' | 'stale_term' | 'beyond_end' | 'compacted' {
@@ -79,26 +95,27 @@ export class LogReader {
   onReadDone(token: number, rows: readonly Row[]): void {
     const read = this.reads.end(token);
     if (read === undefined) {
-      this.outside.drop('read_of_older_session');
+      this.output.drop('read_of_older_session');
       return;
     }
-    const { request, range, truncations } = read;
+    const { request } = read;
+    const { range, truncations } = read.details;
     if (truncations !== this.log.truncations) {
-      this.outside.drop('read_overtaken');
+      this.output.drop('read_overtaken');
       this.beginRead(request);
       return;
     }
-    // Both are looked at again: the term may have risen, and the entries may have gone, while the storage was reading.
+    // While the storage was reading, the term may have risen and the entries may have been deleted.
     const refusal = this.refusalOf(request);
     if (refusal !== '') {
-      this.outside.answer(replies.noEntries(request, refusal));
+      this.output.reply(messages.noEntries(request, refusal));
       return;
     }
     const { durable } = this.log;
     const first = checkRows(this.groupId, range, rows);
-    const behind = rowsBehind(durable.base.index, first, rows);
+    const remaining = rowsAfter(durable.base.index, first, rows);
     const rest = restOf(request, rows, durable.lastIndex);
-    this.outside.answer(replies.entries(request, behind, termBefore(durable, first), rest !== undefined));
+    this.output.reply(messages.entries(request, remaining, termBefore(durable, first), rest !== undefined));
     if (rest !== undefined) this.beginRead(rest);
   }
 
@@ -107,21 +124,22 @@ export class LogReader {
   onReadSnapshot(request: ChunkRequest): void {
     const { snapshot } = this.log.durable;
     if (!this.chunkReads.hasRoom) {
-      this.outside.drop('too_many_reads');
+      this.output.drop('too_many_reads');
       return;
     }
     const refusal = this.chunkRefusalOf(request);
     if (refusal !== '') {
-      this.outside.answer(replies.noChunk(request, refusal));
+      this.output.reply(messages.noChunk(request, refusal));
       return;
     }
-    invariant(snapshot !== undefined, 'what is not refused is there');
+    invariant(snapshot !== undefined, 'a request that is not refused has a snapshot');
     if (request.number >= snapshot.head.chunks) {
-      this.outside.drop('chunk_beyond_end');
+      this.output.drop('chunk_beyond_end');
       return;
     }
-    const { token, slot } = this.chunkReads.begin(request, snapshot.slot);
-    this.outside.emit({ type: 'read_chunk', token, slot, number: request.number });
+    const { slot } = snapshot;
+    const { token } = this.chunkReads.begin(request, { slot });
+    this.output.emit({ type: 'read_chunk', token, slot, number: request.number });
   }
 
   private chunkRefusalOf(request: ChunkRequest): '' | 'none' | 'replaced' | 'stale_term' {
@@ -135,17 +153,17 @@ export class LogReader {
   onChunkRead(token: number, bytes: Uint8Array | undefined): void {
     const read = this.chunkReads.end(token);
     if (read === undefined) {
-      this.outside.drop('read_of_older_session');
+      this.output.drop('read_of_older_session');
       return;
     }
-    const { request, slot } = read;
+    const { request } = read;
     const { snapshot } = this.log.durable;
-    const refusal = snapshot?.slot === slot ? this.chunkRefusalOf(request) : 'replaced';
+    const refusal = snapshot?.slot === read.details.slot ? this.chunkRefusalOf(request) : 'replaced';
     if (refusal !== '') {
-      this.outside.answer(replies.noChunk(request, refusal));
+      this.output.reply(messages.noChunk(request, refusal));
       return;
     }
-    invariant(snapshot !== undefined, 'what is not refused is there');
-    this.outside.answer(replies.chunk(request, snapshot, checkedChunk(this.groupId, snapshot, request.number, bytes)));
+    invariant(snapshot !== undefined, 'a request that is not refused has a snapshot');
+    this.output.reply(messages.chunk(request, snapshot, checkedChunk(this.groupId, snapshot, request.number, bytes)));
   }
 }

@@ -1,17 +1,18 @@
 /**
- * What becomes of a group's log while the chunks of a snapshot come in, and when it counts (Raft thesis, section 5.1).
+ * How a group's log changes while the chunks of a snapshot arrive, and when the snapshot becomes current (Raft thesis, section
+ * 5.1).
  *
- * A chunk that is not the next one is not taken, and its link goes on: unlike entries, a snapshot can be begun anew at
- * any time, and what is wrong with one must not hold the log up.
+ * A chunk that is not the next one is dropped, and its link continues: unlike entries, a snapshot can be restarted at any time,
+ * and a fault in one must not stop the log.
  */
 import { asLogIndex, type Body, decodeSnapshotChunk, limits, snapshotChecksum, type TermRun } from '@conclave/protocol';
 import { type Base, type IncomingSnapshot, type KeptSnapshot, type LogState, remembered, termAt } from './log-state.js';
-import type { Leftovers } from './operations.js';
+import type { Garbage } from './storage-operations.js';
 
 type ChunkBody = Body<'log-store.snapshot_chunk'>;
 type EndBody = Body<'log-store.snapshot_end'>;
 
-/** Where a chunk belongs: `begin`: to a slot of its own; `next`: behind those that are there; else nowhere. */
+/** Where a chunk belongs: `begin`: to a new slot; `next`: after the stored chunks; else nowhere. */
 export type ChunkPlace = 'begin' | 'next' | 'snapshot_repeat' | 'snapshot_gap';
 
 export function placeOfChunk({ incoming, snapshot }: LogState, { snapshot_id, source, number }: ChunkBody): ChunkPlace {
@@ -23,7 +24,7 @@ export function placeOfChunk({ incoming, snapshot }: LogState, { snapshot_id, so
   return snapshot?.snapshot_id === snapshot_id ? 'snapshot_repeat' : 'begin';
 }
 
-/** Whether a chunk is the one it is said to be, as who cut it made it. */
+/** Whether the chunk's checksum, index and number are right. */
 export function chunkIsIntact({ chunk, number }: ChunkBody): boolean {
   if (chunk.length > limits.snapshotChunkBytes) return false;
   try {
@@ -33,7 +34,7 @@ export function chunkIsIntact({ chunk, number }: ChunkBody): boolean {
   }
 }
 
-/** With a chunk that begins a snapshot, or is the next one of it. */
+/** The state with a chunk that begins a snapshot, or is the next one of it. */
 export function withChunk(state: LogState, { snapshot_id, source, number, chunk }: ChunkBody): LogState {
   const begun =
     number > 0 && state.incoming !== undefined
@@ -48,7 +49,7 @@ export function withChunk(state: LogState, { snapshot_id, source, number, chunk 
   return { ...state, incoming, lastSlot: Math.max(state.lastSlot, incoming.slot) };
 }
 
-/** Why a snapshot whose end is said does not count, or empty. */
+/** Why a snapshot whose last chunk has arrived is invalid; empty: it is valid. */
 export function flawOf(state: LogState, { snapshot_id, source, head }: EndBody): string {
   const { incoming, snapshot } = state;
   if (incoming?.snapshot_id !== snapshot_id || incoming.source !== source) {
@@ -58,22 +59,22 @@ export function flawOf(state: LogState, { snapshot_id, source, head }: EndBody):
   const isWhole = stored === head.chunks && bytes === head.bytes && checksum === head.checksum;
   if (!isWhole) return 'snapshot_not_whole';
   if (head.index < (snapshot?.head.index ?? 0)) return 'snapshot_older';
-  // Only what may yet be truncated is replaced.
+  // Only entries that may still be truncated are replaced.
   const mayReplace = source === 'installed' && head.index > state.commitIndex;
   return mayReplace || holdsLastEntry(state, head) ? '' : 'snapshot_of_other_log';
 }
 
-/** Whether the log has the entry that the snapshot ends with. */
+/** Whether the log has the last entry of the snapshot. */
 function holdsLastEntry(state: LogState, head: KeptSnapshot['head']): boolean {
   return termAt(state, head.index) === head.term;
 }
 
-/** Whether the log goes with all its entries, as the snapshot is of another one or reaches beyond its end. */
+/** Whether the snapshot replaces the whole log, as it is of another log or reaches beyond the end of this one. */
 export function replacesLog(state: LogState, { head }: EndBody): boolean {
   return !holdsLastEntry(state, head);
 }
 
-/** With the snapshot that came in, which is without flaw. The log begins behind it, or where it is compacted to. */
+/** The state with the complete, valid snapshot. The log begins after it, or at the index up to which it is compacted. */
 export function withSnapshot(state: LogState, body: EndBody): LogState {
   const { head, source, snapshot_id } = body;
   const slot = state.incoming?.slot ?? 0;
@@ -92,7 +93,7 @@ export function withSnapshot(state: LogState, body: EndBody): LogState {
   return { ...from(counted, base), configurations: [...head.configurations, ...behind] };
 }
 
-/** With its beginning moved up to an entry that it holds. */
+/** The state with its base moved up to an entry of the log. */
 function from(state: LogState, base: Base): LogState {
   if (base.index === state.base.index) return state;
   const first = asLogIndex(base.index + 1);
@@ -103,19 +104,19 @@ function from(state: LogState, base: Base): LogState {
   return { ...state, base, termRuns: run === undefined ? [] : [begin(run), ...later] };
 }
 
-/** Without a snapshot that was coming in. */
+/** The state without the incomplete snapshot. */
 export function withoutIncoming(state: LogState): LogState {
   return state.incoming === undefined ? state : { ...state, incoming: undefined };
 }
 
-/** What is of no more use to this log. */
-export function leftoversOf({ base, lastSlot, snapshot, incoming }: LogState): Leftovers {
+/** The garbage of this log. */
+export function garbageOf({ base, lastSlot, snapshot, incoming }: LogState): Garbage {
   const keptSlots = [snapshot?.slot, incoming?.slot].filter((slot) => slot !== undefined);
   return { upTo: base.index, lastSlot, keptSlots };
 }
 
-/** Whether there may be leftovers that were of use before. */
-export function leavesSomething(before: LogState, after: LogState): boolean {
-  const [was, is] = [leftoversOf(before), leftoversOf(after)];
+/** Whether rows that were needed before may be garbage now. */
+export function leavesGarbage(before: LogState, after: LogState): boolean {
+  const [was, is] = [garbageOf(before), garbageOf(after)];
   return was.upTo !== is.upTo || was.keptSlots.join() !== is.keptSlots.join();
 }

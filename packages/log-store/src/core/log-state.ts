@@ -1,16 +1,16 @@
 /**
- * What a group's log is, but for the entries themselves. Values: a change makes a new one, so that what is
- * durable, what is being written and what has been accepted can stand side by side.
+ * The state of a group's log, without the entries themselves. An immutable value: a change makes a new one, so that the durable,
+ * the written and the accepted state can exist side by side.
  *
  * Invariants:
  * 1. Entries go from `base.index + 1` to `lastIndex`. `termRuns` rise in index and in term; the first one begins at
  *    `base.index + 1`, the last one reaches to `lastIndex`; no entries, no runs.
- * 2. `configurations` rise in index and are at or below `lastIndex`; the committed ones stay, also below the base, the
+ * 2. `configurations` rise in index and are at or below `lastIndex`; the committed ones are kept, also below the base, the
  *    newest `limits.reportedConfigurations` of them and the first.
- * 3. `commitIndex <= lastIndex`: a commit index that was once known, never more than the truth.
- * 4. What is below the base stands in the snapshot: `base.index <= snapshot.head.index <= commitIndex`, and no base
- *    without a snapshot.
- * 5. A slot is given once: `snapshot.slot` and `incoming.slot` differ and are at most `lastSlot`.
+ * 3. `commitIndex <= lastIndex`: a commit index that was once known, never more than the actual one.
+ * 4. The snapshot covers what is below the base: `base.index <= snapshot.head.index <= commitIndex`, and no base without a
+ *    snapshot.
+ * 5. A slot is used once: `snapshot.slot` and `incoming.slot` differ and are at most `lastSlot`.
  */
 import {
   asLogIndex,
@@ -33,26 +33,26 @@ import {
   type TermRun,
 } from '@conclave/protocol';
 
-/** Where the log begins: the entry before its first one. */
+/** The entry before the first one of the log. */
 export interface Base {
   readonly index: LogIndex;
   readonly term: Term;
 }
 
-/** The snapshot that counts. Its chunks are stored under its slot. */
+/** The current snapshot. Its chunks are stored under its slot. */
 export interface KeptSnapshot {
   readonly slot: number;
   readonly snapshot_id: SnapshotId;
   readonly head: SnapshotHead;
 }
 
-/** A snapshot of which `stored` chunks are there, in order; it counts for nothing yet. */
+/** An incomplete snapshot with its first `stored` chunks. */
 export interface IncomingSnapshot {
   readonly slot: number;
   readonly snapshot_id: SnapshotId;
   readonly source: Body<'log-store.snapshot_chunk'>['source'];
   readonly stored: number;
-  /** Of these chunks, and the CRC-32 over them. */
+  /** Bytes of these chunks, and the CRC-32 over them. */
   readonly bytes: number;
   readonly checksum: number;
 }
@@ -60,13 +60,13 @@ export interface IncomingSnapshot {
 export interface LogState {
   /** The peer that this store was made for. */
   readonly peerId: PeerId | '';
-  /** Empty: this group's data has not been made yet. */
+  /** Empty: there are no data of this group yet. */
   readonly storeId: StoreId | '';
   readonly groupUid: GroupUid;
   readonly term: Term;
   readonly votedFor: PeerId | '';
   readonly session: Session;
-  /** Of the opening that made the session. */
+  /** The nonce of the opening that made the session. */
   readonly nonce: string;
   readonly commitIndex: LogIndex;
   readonly base: Base;
@@ -76,9 +76,9 @@ export interface LogState {
   readonly snapshot: KeptSnapshot | undefined;
   readonly incoming: IncomingSnapshot | undefined;
   readonly lastSlot: number;
-  /** An operator has said that this peer is to take no entries. */
+  /** An operator has made this peer read-only. */
   readonly readOnly: boolean;
-  /** The entry behind which the node's state was found wrong, and is not repaired; 0: none. */
+  /** The entry after which the node's state was found wrong, and is not repaired; 0: none. */
   readonly divergedAt: LogIndex;
 }
 
@@ -102,7 +102,7 @@ export const emptyLog: LogState = {
   divergedAt: asLogIndex(0),
 };
 
-/** The term of the last entry, be it the one at the base; 0: there is none. */
+/** The term of the last entry, or of the one at the base; 0: there is none. */
 export function lastTerm(state: LogState): Term {
   return state.termRuns.at(-1)?.term ?? state.base.term;
 }
@@ -112,15 +112,15 @@ export function termBefore(state: LogState, index: LogIndex): Term {
   return state.termRuns.findLast((run) => run.first < index)?.term ?? state.base.term;
 }
 
-/** The term of an entry that is there, or of the one at the base. */
+/** The term of an entry of the log, or of the one at the base. */
 export function termAt(state: LogState, index: LogIndex): Term | undefined {
   if (index < state.base.index || index > state.lastIndex) return undefined;
   return termBefore(state, asLogIndex(index + 1));
 }
 
 /**
- * The configurations that are kept: the first, which names the founders; the newest committed ones; and all that may yet
- * be truncated. A group that has changed for years must still fit a message.
+ * The configurations to keep: the first, which names the founders; the newest committed ones; and all that may still be
+ * truncated. They must fit a message even after years of changes.
  */
 export function remembered(entries: readonly ConfigurationEntry[], commitIndex: LogIndex): ConfigurationEntry[] {
   const committed = entries.filter(({ index }) => index <= commitIndex).length;
@@ -128,7 +128,7 @@ export function remembered(entries: readonly ConfigurationEntry[], commitIndex: 
   return entries.filter((_, at) => at === 0 || at >= from);
 }
 
-/** With a batch that follows the last entry. `configuration`: what it holds, where it is of that kind. */
+/** The state with a batch after the last entry. `configuration`: of a batch of that kind. */
 export function withBatch(state: LogState, header: BatchHeader, configuration: Configuration | undefined): LogState {
   const newRun = state.termRuns.length === 0 || header.term > lastTerm(state);
   return {
@@ -142,7 +142,7 @@ export function withBatch(state: LogState, header: BatchHeader, configuration: C
   };
 }
 
-/** Without the entries from `from` on, of which there is one at least. */
+/** The state without the entries from `from` on, of which there is at least one. */
 export function withoutEntriesFrom(state: LogState, from: LogIndex): LogState {
   return {
     ...state,

@@ -1,21 +1,22 @@
 /**
- * The log-store of one group of a peer: the order in which things become durable, and what may be said of it.
- * It owns the log's state (`LogStages`), the node's session with its ordered link (`NodeLink`) and the answers to reads
- * (`LogReader`). It does not own the storage, and does not know who leads: a leader is whoever an append names.
+ * The log-store of one group of a peer: the order in which changes become durable, and what it reports of them.
+ *
+ * Owns: the log's state (`WritePipeline`), the node's session with its ordered link (`NodeLink`) and the reads (`LogReader`).
+ * Does not own the storage, and does not know who leads: the leader is the one that an append names.
  *
  * Invariants:
  * 1. There is one order over entries, truncation, term, vote and open: that in which they were accepted.
- * 2. At most one write is outstanding; all that is accepted meanwhile goes into the next one.
- * 3. Nothing is acknowledged, opened or read that is not synced. What is acknowledged to a leader is what the node
- *    said was verified, never derived from the log's end.
- * 4. Nothing is accepted but in the session that was opened with this incarnation, and never in an older one than
- *    the session in force.
- * 5. Terms never fall; a vote is never changed within its term; what is known committed is never truncated.
- * 6. A message that is refused stays untaken: acknowledgements are cumulative.
+ * 2. At most one write is outstanding; everything accepted meanwhile goes into the next one.
+ * 3. Nothing is acknowledged, opened or read before it is synced. The index acknowledged to a leader is the one that the node
+ *    reported as verified, never derived from the log's end.
+ * 4. Messages are accepted only in the session that was opened with this incarnation, and never in a session older than the
+ *    current one.
+ * 5. Terms never fall; a vote is never changed within its term; entries known as committed are never truncated.
+ * 6. A refused message is not accepted later, nor are those after it: acknowledgements are cumulative.
  * 7. After a failure nothing is sent any more.
- * 8. What a snapshot stands for goes only once that snapshot counts and is synced.
+ * 8. Entries that a snapshot replaces are deleted only once that snapshot is current and synced.
  */
-import type { Core } from '@conclave/actor/core';
+import { type Core, DropCounter } from '@conclave/actor/core';
 import {
   type Body,
   ConclaveError,
@@ -29,60 +30,64 @@ import {
   type StoreId,
 } from '@conclave/protocol';
 import { checkAppend } from './append-check.js';
-import { DiskRoom } from './disk-room.js';
-import type { GatheredWrite } from './gathered-write.js';
+import { type ControlMessage, ControlMessages } from './control-messages.js';
+import { DiskReserve } from './disk-reserve.js';
 import type { FailureCode, LogStoreEffect, LogStoreInput, LogStoreOptions } from './inputs-and-effects.js';
-import { Intake, type SeldomMessage } from './intake.js';
 import { LogReader } from './log-reader.js';
-import { leavesSomething, leftoversOf } from './log-snapshots.js';
-import { LogStages } from './log-stages.js';
+import { garbageOf, leavesGarbage } from './log-snapshots.js';
 import type { LogState } from './log-state.js';
+import * as messages from './messages.js';
 import { NodeLink, type Sender } from './node-link.js';
-import type { StoredRows } from './operations.js';
 import { stateFromRows } from './records.js';
-import * as replies from './replies.js';
+import type { StoredRows } from './storage-operations.js';
+import type { WriteBatch } from './write-batch.js';
+import { WritePipeline } from './write-pipeline.js';
 
 type Phase = 'new' | 'loading' | 'ready' | 'failed';
 
 export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
-  /** What was not taken, by reason. */
-  readonly dropped: Record<string, number> = {};
   private phase: Phase = 'new';
   private failure = '';
-  private readonly log = new LogStages();
+  private readonly drops = new DropCounter();
+  private readonly log = new WritePipeline();
   private readonly link = new NodeLink();
   private readonly reader: LogReader;
-  private readonly intake: Intake;
-  private readonly disk: DiskRoom;
+  private readonly controlMessages: ControlMessages;
+  private readonly disk: DiskReserve;
   private effects: LogStoreEffect[] = [];
   private isUnverified: boolean;
 
   constructor(private readonly options: LogStoreOptions) {
     this.isUnverified = options.isUnverified === true;
-    this.disk = new DiskRoom(options.diskReserveBytes);
-    this.intake = new Intake(options, this.log, {
-      count: (reason, times) => this.count(reason, times),
+    this.disk = new DiskReserve(options.diskReserveBytes);
+    this.controlMessages = new ControlMessages(options, this.log, {
+      count: (reason, times) => this.drops.count(reason, times),
       report: (text, fields) => this.report(text, fields),
     });
     this.reader = new LogReader(options.groupId, this.log, {
       emit: (effect) => this.effects.push(effect),
-      answer: (message) => this.sendNode(message),
-      drop: (reason) => this.drop(reason),
+      reply: (message) => this.sendNode(message),
+      drop: (reason) => this.drops.count(reason),
     });
+  }
+
+  /** Messages that were not accepted, by reason. */
+  get dropped(): Readonly<Record<string, number>> {
+    return this.drops.byReason;
   }
 
   step(input: LogStoreInput): readonly LogStoreEffect[] {
     this.effects = [];
     if (this.phase !== 'failed') this.take(input);
-    else if (input.type !== 'idle') this.drop('failed');
+    else if (input.type !== 'idle') this.drops.count('failed');
     return this.effects;
   }
 
-  /** Whether it can do its work, and if not, why. */
+  /** Whether it works, and if not, why. */
   health(): { readonly healthy: boolean; readonly reason: string } {
     if (this.phase === 'failed') return { healthy: false, reason: this.failure };
     if (this.phase !== 'ready') return { healthy: false, reason: 'the log is being loaded' };
-    if (this.disk.trouble !== '') return { healthy: false, reason: this.disk.trouble };
+    if (this.disk.problem !== '') return { healthy: false, reason: this.disk.problem };
     const { refused } = this.link;
     if (refused === undefined && this.options.isUnverified !== true) return { healthy: true, reason: '' };
     if (refused === undefined) {
@@ -94,7 +99,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     return { healthy: false, reason: `message ${refused.seq} of the node is refused: ${refused.reason}` };
   }
 
-  /** What is durable, for who looks on, such as a simulator. */
+  /** The durable state, for observers such as the simulator. */
   get durableState(): LogState {
     return this.log.durable;
   }
@@ -111,7 +116,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         return;
       case 'message':
         if (this.phase === 'ready') this.onMessage(input.message);
-        else this.drop('loading');
+        else this.drops.count('loading');
         return;
       case 'idle':
         this.onIdle();
@@ -127,7 +132,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
         return;
       case 'disk':
         this.disk.onMeasured(input.freeBytes, input.trouble, input.stopsWrites);
-        this.tellOfDisk();
+        this.notifyDisk();
         return;
       case 'write_failed':
       case 'storage_failed':
@@ -161,7 +166,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
       case 'log-store.snapshot_end':
       case 'log-store.reset':
       case 'log-store.read_only':
-        this.onSeldom(message);
+        this.onControlMessage(message);
         return;
       case 'log-store.read':
         if (this.isOfSession(message.body, message.body.reader === 'node')) this.reader.onRead(message.body);
@@ -195,7 +200,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
       });
       this.welcome();
       if (storeId === '') this.onVerified();
-      else this.clear();
+      else this.purge();
     });
   }
 
@@ -205,39 +210,39 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     const { accepted } = this.log;
     const ofThisRun = body.incarnation === this.options.incarnation;
     if (ofThisRun && body.nonce === accepted.nonce && this.link.session === accepted.session) {
-      this.drop('opening_repeated');
-      this.sendNode(replies.opened(this.options, this.log.durable, this.isUnverified));
+      this.drops.count('opening_repeated');
+      this.sendNode(messages.opened(this.options, this.log.durable, this.isUnverified));
       return;
     }
     if (ofThisRun && this.log.isOpening(body.nonce)) {
-      this.drop('opening_repeated');
+      this.drops.count('opening_repeated');
       return;
     }
     if (!ofThisRun || body.after_session !== accepted.session) {
-      this.drop(ofThisRun ? 'opening_overtaken' : 'opening_of_other_run');
+      this.drops.count(ofThisRun ? 'opening_overtaken' : 'opening_of_other_run');
       this.welcome();
       return;
     }
-    this.count('reads_of_older_session', this.reader.drop());
-    if (this.log.open(body.nonce, this.newStoreId())) this.drop('queued_of_older_session');
+    this.drops.count('reads_of_older_session', this.reader.drop());
+    if (this.log.open(body.nonce, this.newStoreId())) this.drops.count('queued_of_older_session');
   }
 
-  /** For a group that has no data yet. Told apart by the incarnation; the group's name is for people to read. */
+  /** An id for a group without data. Unique by the incarnation; the group's name is for people to read. */
   private newStoreId(): StoreId {
     return `${this.options.incarnation}.${this.options.groupId}`.slice(0, limits.idBytes) as StoreId;
   }
 
   private welcome(): void {
-    this.sendNode(replies.welcome(this.options, this.log.accepted.session));
+    this.sendNode(messages.welcome(this.options, this.log.accepted.session));
   }
 
-  /** Whether a message is of the session that is open; if not, tells the node where it is from it. */
+  /** Whether a message is of the open session; if not, tells the node the current session. */
   private isOfSession(sender: Sender, fromNode: boolean): boolean {
-    const judged = this.link.judgeSession(sender, this.log.accepted);
+    const judged = this.link.classifySession(sender, this.log.accepted);
     if (judged === 'open') return true;
-    this.drop(judged);
+    this.drops.count(judged);
     if (!fromNode) return false;
-    if (judged === 'older_session') this.sendNode(replies.fenced(this.options, sender, this.log.accepted.session));
+    if (judged === 'older_session') this.sendNode(messages.fenced(this.options, sender, this.log.accepted.session));
     else this.welcome();
     return false;
   }
@@ -246,34 +251,34 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
 
   /** Whether a message of the link is the next one; if not, tells the node how far the link is synced. */
   private isNext(sender: Sender, frame: Frame): boolean {
-    const judged = this.link.judge(sender, frame);
+    const judged = this.link.classify(sender, frame);
     if (judged === 'take') return true;
-    this.drop(`link_${judged}`);
+    this.drops.count(`link_${judged}`);
     if (judged === 'repeat' || judged === 'gap') this.acknowledgeLink(sender.session, frame.link);
     return false;
   }
 
   private took(sender: Sender, frame: Frame): void {
     this.link.take(sender, frame);
-    this.log.took(sender.session, frame);
+    this.log.accept(sender.session, frame);
   }
 
   private refuse(frame: Frame, reason: string): void {
-    this.drop(`refused_${reason}`);
+    this.drops.count(`refused_${reason}`);
     if (!this.link.refuse(frame, reason)) return;
-    this.report('a message of the node is refused, and so is all that follows it', { seq: frame.seq, reason });
+    this.report('a message of the node is refused, and with it all that follow', { seq: frame.seq, reason });
   }
 
-  /** Tells the node up to where its link is synced. */
+  /** Acknowledges the node's link up to what is synced. */
   private acknowledgeLink(session: Session, link: number): void {
-    this.sendNode(replies.ack(this.options, this.storeId, session, this.link.acknowledge(link)));
+    this.sendNode(messages.ack(this.options, this.storeId, session, this.link.acknowledge(link)));
   }
 
   private onTick(body: Body<'log-store.tick'>): void {
     if (!this.isOfSession(body, true)) return;
     const { session, link, seq: asked_seq } = body;
     const answered = { taken_seq: this.link.takenOf(link), asked_seq };
-    this.sendNode(replies.ack(this.options, this.storeId, session, this.link.acknowledge(link), answered));
+    this.sendNode(messages.ack(this.options, this.storeId, session, this.link.acknowledge(link), answered));
   }
 
   // ---- Entries, term and vote ----------------------------------------------------------------------
@@ -286,7 +291,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
       return;
     }
     this.took(body, body);
-    this.count('acknowledgements_truncated', this.log.append(body, batches, body.seq));
+    this.drops.count('acknowledgements_truncated', this.log.append(body, batches, body.seq));
     if (body.verified === true) this.onVerified();
   }
 
@@ -311,67 +316,67 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     this.log.vote(body.term, body.voted_for);
   }
 
-  private onSeldom(message: SeldomMessage): void {
+  private onControlMessage(message: ControlMessage): void {
     const { body } = message;
     if (!this.isOfSession(body, true) || !this.isNext(body, body)) return;
-    const refusal = this.intake.take(message);
+    const refusal = this.controlMessages.take(message);
     if (refusal !== '') {
       this.refuse(body, refusal);
       return;
     }
     this.took(body, body);
-    this.log.await();
+    this.log.requireWrite();
   }
 
-  /** Asks for what is of no more use to be deleted. */
-  private clear(): void {
-    this.effects.push({ type: 'clear', leftovers: leftoversOf(this.log.durable) });
+  /** Requests the deletion of garbage. */
+  private purge(): void {
+    this.effects.push({ type: 'purge', garbage: garbageOf(this.log.durable) });
   }
 
   // ---- Writing -------------------------------------------------------------------------------------
 
   private onIdle(): void {
     if (this.phase !== 'ready' || this.log.isWriting) return;
-    // What needs no write waits as well: who acknowledges could store an entry now (promise 27).
+    // Messages that need no write wait as well: an acknowledgement means that an entry could be stored now (promise 27).
     if (this.disk.isStuck && !this.log.needsWrite) return;
     const begun = this.log.begin(this.options.groupId);
     if ('write' in begun) this.effects.push({ type: 'write', ...begun.write });
-    else this.tell(begun.done);
+    else this.notify(begun.done);
   }
 
   private onWritten(): void {
     const before = this.log.durable;
-    this.tell(this.log.finish());
+    this.notify(this.log.finish());
     this.reader.onWritten();
-    if (leavesSomething(before, this.log.durable)) this.clear();
+    if (leavesGarbage(before, this.log.durable)) this.purge();
   }
 
-  /** Says what is synced. */
-  private tell(done: GatheredWrite): void {
+  /** Sends the acknowledgements of a synced write. */
+  private notify(done: WriteBatch): void {
     for (const acknowledgement of done.acknowledgements) {
-      invariant(acknowledgement.matchIndex <= this.log.durable.lastIndex, 'what is acknowledged is stored');
-      this.send(acknowledgement.leaderId, replies.stored(this.options, this.storeId, acknowledgement));
+      invariant(acknowledgement.matchIndex <= this.log.durable.lastIndex, 'an acknowledged index is stored');
+      this.send(acknowledgement.leaderId, messages.stored(this.options, this.storeId, acknowledgement));
     }
     if (done.taken !== undefined && done.taken.session === this.link.session) {
       this.link.onSynced(done.taken.frame);
-      // Of entries the leader is told; the node itself only needs its window to move.
+      // Entries are acknowledged to the leader; the node itself only needs its window to move.
       if (done.isAwaited || this.link.unacknowledged >= limits.logStoreAcknowledgeEvery) {
         this.acknowledgeLink(done.taken.session, done.taken.frame.link);
       }
     }
     if (done.opening === undefined) return;
     this.link.opened(this.log.durable.session);
-    this.sendNode(replies.opened(this.options, this.log.durable, this.isUnverified));
-    this.tellOfDisk();
+    this.sendNode(messages.opened(this.options, this.log.durable, this.isUnverified));
+    this.notifyDisk();
   }
 
-  private tellOfDisk(): void {
+  private notifyDisk(): void {
     const { room } = this.disk;
     const { session } = this.link;
-    if (room !== undefined && session > 0) this.sendNode(replies.disk(this.options, this.storeId, session, room));
+    if (room !== undefined && session > 0) this.sendNode(messages.disk(this.options, this.storeId, session, room));
   }
 
-  // ---- Small things --------------------------------------------------------------------------------
+  // ---- Helpers -------------------------------------------------------------------------------------
 
   private get storeId(): StoreId {
     const { storeId } = this.log.durable;
@@ -379,7 +384,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     return storeId;
   }
 
-  /** Runs what looks into stored bytes: damage stops this group's log-store. */
+  /** Runs what decodes stored bytes: damage stops this group's log-store. */
   private guard(run: () => void): void {
     try {
       run();
@@ -392,7 +397,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   private fail(code: FailureCode, message: string): void {
     this.phase = 'failed';
     this.failure = `${code}: ${message}`;
-    this.report('the log-store of this group stops', { code, reason: message });
+    this.report('the log-store of this group has stopped', { code, reason: message });
     this.effects.push({ type: 'fail', code, message });
   }
 
@@ -406,13 +411,5 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
 
   private report(text: string, fields: Readonly<Record<string, unknown>>): void {
     this.effects.push({ type: 'log', level: 'error', text, fields });
-  }
-
-  private drop(reason: string): void {
-    this.count(reason, 1);
-  }
-
-  private count(reason: string, times: number): void {
-    if (times > 0) this.dropped[reason] = (this.dropped[reason] ?? 0) + times;
   }
 }

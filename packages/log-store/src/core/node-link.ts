@@ -1,15 +1,15 @@
 /**
- * The session that a node has opened and its ordered link.
+ * The session that a node has opened, and its ordered link.
  *
  * Invariants:
- * 1. A message is of the open session only if that was opened with this incarnation and is still in force.
- * 2. `synced` never runs ahead of what has been taken, and never goes back within a session.
- * 3. Within a session there is one link: nothing taken is forgotten, so one that began anew would be taken twice.
+ * 1. A message belongs to the open session only if that was opened with this incarnation and is the current one.
+ * 2. `synced` is never ahead of what was accepted, and never goes back within a session.
+ * 3. Within a session there is one link: accepted messages are never forgotten, so a restarted link would repeat them.
  */
 import { LinkReceiver, type Reception } from '@conclave/actor/core';
 import { asSession, type Frame, invariant, type Session, type StoreId } from '@conclave/protocol';
 
-/** Whose message it is. */
+/** The sender of a message. */
 export interface Sender {
   readonly store_id: StoreId;
   readonly session: Session;
@@ -19,7 +19,7 @@ export class NodeLink {
   private open = asSession(0);
   private link = new LinkReceiver();
   private synced: Frame = { link: 0, seq: 0 };
-  private told = 0;
+  private acknowledged = 0;
   private refusal: { readonly seq: number; readonly reason: string } | undefined;
 
   /** The session that was opened with this incarnation; 0: none yet. */
@@ -37,60 +37,60 @@ export class NodeLink {
     this.open = session;
     this.link = new LinkReceiver();
     this.synced = { link: 0, seq: 0 };
-    this.told = 0;
+    this.acknowledged = 0;
     this.refusal = undefined;
   }
 
-  /** Which session a message is of, seen from the one in force. */
-  judgeSession(
+  /** @returns how the sender's session relates to the current one */
+  classifySession(
     sender: Sender,
-    inForce: { readonly storeId: StoreId | ''; readonly session: Session },
+    current: { readonly storeId: StoreId | ''; readonly session: Session },
   ): 'open' | 'older_session' | 'not_opened' | 'other_store' {
-    if (sender.store_id !== inForce.storeId) return 'other_store';
-    if (sender.session < inForce.session) return 'older_session';
+    if (sender.store_id !== current.storeId) return 'other_store';
+    if (sender.session < current.session) return 'older_session';
     return this.open > 0 && sender.session === this.open ? 'open' : 'not_opened';
   }
 
-  /** What a framed message of the open session is, without taking it. */
-  judge(sender: Sender, { link, seq }: Frame): Reception | 'begun_anew' {
-    const judged = this.link.judge({ store_id: sender.store_id, session: sender.session, link, seq });
+  /** Classifies a framed message of the open session without accepting it. */
+  classify(sender: Sender, { link, seq }: Frame): Reception | 'begun_anew' {
+    const judged = this.link.classify({ store_id: sender.store_id, session: sender.session, link, seq });
     return judged === 'take' && seq === 1 && this.link.currentSession === sender.session ? 'begun_anew' : judged;
   }
 
-  /** Takes the message, which is the next one. */
+  /** Accepts the message, which is the next one. */
   take(sender: Sender, { link, seq }: Frame): void {
     const reception = this.link.receive({ store_id: sender.store_id, session: sender.session, link, seq });
-    invariant(reception === 'take', 'a message that was judged to be the next one is taken');
+    invariant(reception === 'take', 'the next message is accepted');
     this.refusal = undefined;
   }
 
-  /** Leaves the message untaken. True where that is new. */
+  /** Refuses the message. @returns whether it was not refused before */
   refuse({ seq }: Frame, reason: string): boolean {
     if (this.refusal?.seq === seq) return false;
     this.refusal = { seq, reason };
     return true;
   }
 
-  /** All up to this message is synced. */
+  /** All messages up to this one are synced. */
   onSynced(frame: Frame): void {
-    invariant(frame.link !== this.synced.link || frame.seq > this.synced.seq, 'what is synced does not go back');
+    invariant(frame.link !== this.synced.link || frame.seq > this.synced.seq, 'the synced position does not go back');
     this.synced = frame;
   }
 
-  /** Messages that are synced and that the node has not been told of. */
+  /** Messages that are synced and not acknowledged to the node. */
   get unacknowledged(): number {
-    return this.synced.seq - this.told;
+    return this.synced.seq - this.acknowledged;
   }
 
-  /** Up to where messages of a link have been taken, synced or not; 0: none of it. */
+  /** The number of accepted messages of a link, synced or not; 0: none. */
   takenOf(link: number): number {
     return this.link.frameFor({ link }).seq;
   }
 
-  /** What the node is told now: up to where this link is synced; `seq` 0: nothing of it. */
+  /** @returns the acknowledgement to the node: the last synced message of this link; `seq` 0: none */
   acknowledge(link: number): Frame {
     if (link !== this.synced.link) return { link, seq: 0 };
-    this.told = this.synced.seq;
+    this.acknowledged = this.synced.seq;
     return { link, seq: this.synced.seq };
   }
 }

@@ -1,9 +1,10 @@
 /**
- * The small records beside the batches: how they are stored, and how a group's state is read back from them.
- * Each carries a checksum. The meta record names the last index that there was when it was written; where entries alone
- * were added since, the last batch tells how far the log goes, and the commit index of the record is an older hint.
+ * The small records beside the batches: their encoding, and how a group's state is read back from them. Each has a checksum. The
+ * meta record names the last index at the time when it was written; if only entries were added since, the last batch tells where
+ * the log ends, and the commit index of the record is an older hint.
  */
 import {
+  addChecksum,
   asLogIndex,
   asTerm,
   type BatchHeader,
@@ -15,18 +16,17 @@ import {
   type LogIndex,
   levelOf,
   type PeerId,
-  seal,
+  removeChecksum,
   snapshotLevel,
   type Term,
-  unseal,
 } from '@conclave/protocol';
 import { batchKey, indexedKey, indexOfKey, metaKey, snapshotKey } from './keys.js';
 import { type Base, emptyLog, type IncomingSnapshot, type KeptSnapshot, type LogState, lastTerm } from './log-state.js';
-import type { Row, StorageOperation, StoredRows } from './operations.js';
+import type { Row, StorageOperation, StoredRows } from './storage-operations.js';
 
 /**
- * Version 1 knew no snapshots; all that it had means the same. Version 3 is a store that holds anything of a feature level
- * above 0: the first version of Conclave does not read that, and refuses to open it (docs/decisions/0056).
+ * Version 1 had no snapshots; its records mean the same. Version 3 is a store that holds data of a feature level above 0: the
+ * first version of Conclave refuses to open it (docs/decisions/0056).
  */
 const version = 3;
 const versionOfLevel0 = 2;
@@ -39,7 +39,7 @@ function storedVersion({ configurations, snapshot }: LogState): number {
   return newest === 0 ? versionOfLevel0 : version;
 }
 
-/** What a group has once. */
+/** The record that a group has once. */
 interface StoredMeta {
   readonly version: number;
   readonly store_id: LogState['storeId'];
@@ -57,7 +57,7 @@ interface StoredMeta {
   readonly last_slot?: number;
   readonly incoming?: IncomingSnapshot | null;
   readonly read_only?: boolean;
-  /** Left out where nothing stands against the state; an older build takes no notice of it. */
+  /** Omitted if the state is not known to be wrong; an older build ignores it. */
   readonly diverged_at?: LogIndex;
 }
 
@@ -80,10 +80,10 @@ export function putMeta(groupId: GroupId, state: LogState): StorageOperation {
     read_only: state.readOnly,
     ...(state.divergedAt === 0 ? {} : { diverged_at: state.divergedAt }),
   };
-  return { type: 'put', key: metaKey(groupId), value: seal(meta) };
+  return { type: 'put', key: metaKey(groupId), value: addChecksum(meta) };
 }
 
-/** Whether the record says something else afterwards, but for what the last batch tells and for the hint. */
+/** Whether the record changes, apart from what the last batch tells and from the commit hint. */
 export function metaDiffers(before: LogState, after: LogState): boolean {
   return (
     before.storeId !== after.storeId ||
@@ -100,7 +100,7 @@ export function metaDiffers(before: LogState, after: LogState): boolean {
   );
 }
 
-/** What brings the records beside the one of the group from one state to a later one; mostly nothing. */
+/** The operations that change the records beside the meta record from one state to a later one; usually none. */
 export function recordChanges(groupId: GroupId, before: LogState, after: LogState): StorageOperation[] {
   const operations: StorageOperation[] = [];
   if (before.termRuns !== after.termRuns) {
@@ -118,7 +118,7 @@ export function recordChanges(groupId: GroupId, before: LogState, after: LogStat
     changes(groupId, 'c', was, is, operations);
   }
   if (before.snapshot !== after.snapshot) {
-    operations.push({ type: 'put', key: snapshotKey(groupId), value: seal(after.snapshot) });
+    operations.push({ type: 'put', key: snapshotKey(groupId), value: addChecksum(after.snapshot) });
   }
   return operations;
 }
@@ -134,13 +134,13 @@ function changes<V>(
     if (!is.has(index)) operations.push({ type: 'delete', key: indexedKey(groupId, part, index) });
   }
   for (const [index, value] of is) {
-    // Values are never changed in place, so the same one is the one that is stored.
+    // Values are immutable, so the same object is the stored one.
     if (was.get(index) === value) continue;
-    operations.push({ type: 'put', key: indexedKey(groupId, part, index), value: seal({ index, value }) });
+    operations.push({ type: 'put', key: indexedKey(groupId, part, index), value: addChecksum({ index, value }) });
   }
 }
 
-/** Says where the damage is and how it is healed. */
+/** An error that names the damage and how to repair it. */
 export function corrupt(groupId: GroupId, key: string, index: number, what: string): ConclaveError {
   return new ConclaveError(
     'ECORRUPT',
@@ -154,7 +154,7 @@ export const howToHeal =
   'To heal it: stop this peer, delete its data folder and start it again, nothing else. Its groups’ leaders notice the ' +
   'new store, catch it up and take it in the place of the lost one, as long as a majority of the others is there.';
 
-/** Whose log it is. */
+/** The peer whose log it is. */
 interface Owner {
   readonly groupId: GroupId;
   readonly peerId: PeerId;
@@ -168,16 +168,15 @@ function madeForAnother(groupId: GroupId, madeFor: PeerId, peerId: PeerId): stri
 }
 
 /**
- * Reads a group's state back.
- * @throws ConclaveError ECORRUPT naming group, key and index where a record is damaged or they disagree; EINVAL where
- * they are of a version that is
- * not known, or of another peer.
+ * Reads a group's state.
+ * @throws ConclaveError ECORRUPT naming group, key and index if a record is damaged or they contradict each other; EINVAL if
+ * they are of an unknown version, or of another peer
  */
 export function stateFromRows({ groupId, peerId }: Owner, rows: StoredRows): LogState {
   if (rows.meta === undefined) {
     const stray = rows.lastBatch ?? rows.termRuns[0] ?? rows.configurations[0];
     if (stray === undefined) return { ...emptyLog, peerId };
-    throw corrupt(groupId, metaKey(groupId), 0, `the record is missing, though ${stray.key} is there`);
+    throw corrupt(groupId, metaKey(groupId), 0, `the record is missing, but ${stray.key} exists`);
   }
   const meta = unsealed(groupId, metaKey(groupId), rows.meta) as StoredMeta;
   if (meta.version < 1 || meta.version > version) {
@@ -191,7 +190,7 @@ export function stateFromRows({ groupId, peerId }: Owner, rows: StoredRows): Log
   const base = { index: meta.base_index ?? asLogIndex(0), term: meta.base_term ?? asTerm(0) };
   const end = lastStored(groupId, meta.last_index, base, rows.lastBatch);
   const state: LogState = {
-    // A store that was made before stores knew takes the name on, with its next write.
+    // A store from before stores had the peer's name gets it with its next write.
     peerId,
     storeId: meta.store_id,
     groupUid: meta.group_uid,
@@ -229,8 +228,8 @@ function indexed<V>(groupId: GroupId, rows: readonly Row[]): { readonly index: L
 }
 
 /**
- * Where the log ends: with the last batch, which is not before the last entry that was noted; or at its base, where no
- * batch reaches beyond that. Batches below the base may be there yet, and mean nothing.
+ * The end of the log: the last batch, which is not before the recorded last entry; or the base, if no batch reaches beyond it.
+ * Batches below the base may still exist, and mean nothing.
  */
 function lastStored(groupId: GroupId, noted: LogIndex, base: Base, lastBatch: Row | undefined): Base {
   const found = lastBatch === undefined ? undefined : checkedBatch(groupId, lastBatch);
@@ -243,7 +242,7 @@ function lastStored(groupId: GroupId, noted: LogIndex, base: Base, lastBatch: Ro
 function checkEnds(groupId: GroupId, state: LogState, term: Term): void {
   const { base, lastIndex, termRuns, configurations, snapshot } = state;
   if (term !== lastTerm(state)) {
-    const what = `the last entry has term ${term}, but ${lastTerm(state)} was noted`;
+    const what = `the last entry has term ${term}, but ${lastTerm(state)} was recorded`;
     throw corrupt(groupId, batchKey(groupId, lastIndex), lastIndex, what);
   }
   const begin = lastIndex > base.index ? base.index + 1 : undefined;
@@ -252,20 +251,20 @@ function checkEnds(groupId: GroupId, state: LogState, term: Term): void {
     throw corrupt(groupId, indexedKey(groupId, 't', 0), lastIndex, 'the runs of terms are not in order');
   }
   if (configurations.some((entry) => entry.index > lastIndex)) {
-    throw corrupt(groupId, indexedKey(groupId, 'c', 0), lastIndex, 'a configuration is behind the last entry');
+    throw corrupt(groupId, indexedKey(groupId, 'c', 0), lastIndex, 'a configuration is after the last entry');
   }
   if (base.index > (snapshot?.head.index ?? 0)) {
-    const what = 'the entries up to here are gone, but there is no snapshot that stands for them';
+    const what = 'the entries up to here are deleted, but there is no snapshot that replaces them';
     throw corrupt(groupId, snapshotKey(groupId), base.index, what);
   }
 }
 
-/** The header of a stored batch. @throws ConclaveError ECORRUPT unless it is intact and under its own key. */
+/** The header of a stored batch. @throws ConclaveError ECORRUPT unless it is intact and under its own key */
 export function checkedBatch(groupId: GroupId, row: Row): BatchHeader {
   const index = indexOfKey(row.key);
   if (!batchIsIntact(row.value)) throw corrupt(groupId, row.key, index, 'the stored batch is damaged (bad checksum)');
   const header = headerOf(row.value);
-  if (header === undefined) throw corrupt(groupId, row.key, index, 'the stored batch has no header that is known');
+  if (header === undefined) throw corrupt(groupId, row.key, index, 'the stored batch has an unknown header');
   if (header.first !== index) throw corrupt(groupId, row.key, header.first, 'the batch is under another key');
   return header;
 }
@@ -280,7 +279,7 @@ function headerOf(bytes: Uint8Array): BatchHeader | undefined {
 
 function unsealed(groupId: GroupId, key: string, bytes: Uint8Array): unknown {
   try {
-    return unseal(bytes);
+    return removeChecksum(bytes);
   } catch {
     throw corrupt(groupId, key, indexOfKey(key) || 0, 'the stored record is damaged (bad checksum)');
   }

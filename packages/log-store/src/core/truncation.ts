@@ -1,14 +1,14 @@
-/** What a truncation is in plain puts and deletes. Worked out when it is written, from what is stored then. */
+/** The puts and deletes of a truncation, determined when it is written, from what is stored then. */
 import { asLogIndex, batchUpTo, type GroupId, type LogIndex } from '@conclave/protocol';
 import { indexOfKey } from './keys.js';
-import type { PlainOperation, Row } from './operations.js';
 import { checkedBatch } from './records.js';
+import type { PlainOperation, Row } from './storage-operations.js';
 
 /**
- * @param from all entries from here on go
- * @param keys of the stored batches that begin at `from` or behind it
+ * @param from all entries from here on are deleted
+ * @param keys of the stored batches that begin at or after `from`
  * @param holding the last stored batch that begins before `from`, or undefined
- * @throws ConclaveError ECORRUPT where that batch is damaged
+ * @throws ConclaveError ECORRUPT if that batch is damaged
  */
 export function truncationOperations(
   groupId: GroupId,

@@ -21,7 +21,7 @@ export class AcknowledgedPositions {
       this.positions.delete(store_id);
       this.positions.set(store_id, index);
       const [oldest] = this.positions.keys();
-      if (this.positions.size > limits.talliedMembers && oldest !== undefined) this.positions.delete(oldest);
+      if (this.positions.size > limits.acknowledgedStores && oldest !== undefined) this.positions.delete(oldest);
     }
   }
 

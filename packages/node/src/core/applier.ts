@@ -18,12 +18,12 @@ import {
   batchUpTo,
   ConclaveError,
   type Configuration,
+  configurationProblem,
   decodeConfiguration,
   featureLevel,
   invariant,
   type LogIndex,
   limits,
-  obstacleInConfiguration,
 } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 import type { CachedBatch } from './log-view.js';
@@ -163,7 +163,7 @@ export class Applier {
     if (obstacle !== '') return this.stop(asLogIndex(from), obstacle);
     const payloads = batchPayloads(batch.bytes);
     if (kind === 'configuration') {
-      const unreadable = obstacleInConfiguration(payloads[0] as Uint8Array);
+      const unreadable = configurationProblem(payloads[0] as Uint8Array);
       if (unreadable !== '') return this.stop(asLogIndex(from), unreadable);
       this.count(batch.bytes.length, room);
       this.applyConfiguration(decodeConfiguration(payloads[0] as Uint8Array));

@@ -17,7 +17,7 @@ import type {
   ErrorBody,
   GroupId,
   GroupUid,
-  LedHistory,
+  HistoryAnnouncement,
   Levels,
   LogIndex,
   NodeMessage,
@@ -39,7 +39,7 @@ export interface NodeOptions {
   readonly changeTimeoutMs: number;
   readonly jointTimeoutMs: number;
   /** How long a removed peer is still told that it is out. */
-  readonly farewellMs: number;
+  readonly removalNoticeMs: number;
   /** A snapshot is taken when so many bytes of entries have been applied since the last one. */
   readonly snapshotLogBytes: number;
   /** And after this time, where anything has been applied. */
@@ -128,7 +128,7 @@ export type NodeInput =
   /** NATS says that nobody was subscribed to what was published for a watch. */
   | { readonly type: 'watch_unheard'; readonly watchId: string }
   /** A leader of some history under this name, maybe of another, has published which one it leads. */
-  | { readonly type: 'led_history'; readonly body: LedHistory }
+  | { readonly type: 'led_history'; readonly body: HistoryAnnouncement }
   /** Done what `hear_feed` asked for last. */
   | { readonly type: 'hearing_feed'; readonly peerId: PeerId }
   /** Answers `ask_group`. `status` null: nobody leads. `hosts` null: not all who host the group can be known. */
@@ -157,7 +157,7 @@ export type NodeEffect =
       readonly body: WatchMessage;
     }
   /** Publishes which history this peer leads, for the leaders of others. */
-  | { readonly type: 'publish_led_history'; readonly body: LedHistory }
+  | { readonly type: 'publish_led_history'; readonly body: HistoryAnnouncement }
   /** Whether to hear which histories are led, though this peer leads none: it is outside the group. */
   | { readonly type: 'hear_leaders'; readonly hear: boolean }
   /** Whether to answer on the group's own subjects, and to hear which histories are led. */

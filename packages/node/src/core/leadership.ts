@@ -229,7 +229,7 @@ export class Leadership {
 
   /** These members are out since the configuration at `index`: tell them so for a while. */
   bidFarewell(members: readonly Member[], index: LogIndex): void {
-    const untilMs = this.context.nowMs + this.context.options.farewellMs;
+    const untilMs = this.context.nowMs + this.context.options.removalNoticeMs;
     for (const { peer_id, store_id } of members) {
       // Strangers come in here by their own word: as many as a configuration has peers, and no more.
       if (this.farewells.size >= limits.configurationPeers && !this.farewells.has(peer_id)) continue;

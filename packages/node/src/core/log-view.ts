@@ -18,10 +18,10 @@ import {
   batchUpTo,
   type Configuration,
   type ConfigurationEntry,
+  configurationProblem,
   invariant,
   type LogIndex,
   limits,
-  obstacleInConfiguration,
   readConfiguration,
   type Term,
   type TermRun,
@@ -134,7 +134,7 @@ export class LogView {
     this.remember(batch);
     if (header.kind !== 'configuration') return undefined;
     const payload = batchPayloads(batch.bytes)[0] as Uint8Array;
-    const reason = obstacleInConfiguration(payload);
+    const reason = configurationProblem(payload);
     if (reason !== '') this.unreadableEntry ??= { index: header.first, reason };
     const configuration = readConfiguration(payload);
     if (configuration !== undefined) this.configurationEntries.push({ index: header.first, configuration });

@@ -20,9 +20,9 @@ import type { Core, Instant, StateMachine } from '@conclave/actor/core';
 import {
   asLogIndex,
   type Body,
+  type HistoryAnnouncement,
   invariant,
   isIn,
-  type LedHistory,
   type LogIndex,
   levelOf,
   type NodeMessage,
@@ -693,7 +693,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect>, NodeHub {
   }
 
   /** A leader that left the group is asked for no vote: from this it learns that another one leads, and what waits here goes there. */
-  private onLedHistory(body: LedHistory): void {
+  private onLedHistory(body: HistoryAnnouncement): void {
     const { state } = this;
     if (this.outside.onLed(body)) return;
     const isLater = body.group_uid === state.groupUid && body.term > state.term;

@@ -9,13 +9,13 @@
  *    its quorum, stops nobody.
  * 2. A write is refused as not done only where the other leader has said that it serves nobody either.
  */
-import { type GroupUid, type LedHistory, limits, noGroupUid, type Outcome } from '@conclave/protocol';
+import { type GroupUid, type HistoryAnnouncement, limits, noGroupUid, type Outcome } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 import type { Leadership } from './leadership.js';
 import type { NodeState } from './state.js';
 
 interface Heard {
-  readonly body: LedHistory;
+  readonly body: HistoryAnnouncement;
   readonly atMs: number;
 }
 
@@ -43,11 +43,12 @@ export class OtherHistory {
       this.heard.delete(groupUid);
       context.log('info', 'another history of this group is not led any more', { group_uid: groupUid });
     }
-    if (context.nowMs - this.publishedMs >= limits.ledHistoryEveryMs && this.leadership.isConfirmed()) this.publish();
+    if (context.nowMs - this.publishedMs >= limits.historyAnnouncementMs && this.leadership.isConfirmed())
+      this.publish();
   }
 
   /** A leader under this group's name has published which history it leads. */
-  onLed(body: LedHistory): void {
+  onLed(body: HistoryAnnouncement): void {
     const { state, context, heard } = this;
     if (state.role !== 'leader') return context.drop('led_history_to_no_leader');
     if (body.group_uid === state.groupUid || body.group_uid === noGroupUid) return;
@@ -72,7 +73,7 @@ export class OtherHistory {
   private publish(): void {
     const { state, context } = this;
     this.publishedMs = context.nowMs;
-    const body: LedHistory = {
+    const body: HistoryAnnouncement = {
       group_id: context.options.groupId,
       group_uid: state.groupUid,
       peer_id: state.peerId,
@@ -83,12 +84,12 @@ export class OtherHistory {
   }
 
   /** What was heard last. */
-  private get last(): LedHistory | undefined {
+  private get last(): HistoryAnnouncement | undefined {
     return [...this.heard.values()].at(-1)?.body;
   }
 
   /** For `status`. */
-  get seen(): { group_uid: GroupUid; leader_id: LedHistory['peer_id'] } | null {
+  get seen(): { group_uid: GroupUid; leader_id: HistoryAnnouncement['peer_id'] } | null {
     const { last } = this;
     if (last === undefined || this.state.role !== 'leader') return null;
     return { group_uid: last.group_uid, leader_id: last.peer_id };

@@ -4,7 +4,7 @@
  *
  * Owns: which leader of this group was announced last. Invariant: announcements are heard only while this peer is outside.
  */
-import { type GroupUid, type LedHistory, limits, noGroupUid, type PeerId } from '@conclave/protocol';
+import { type GroupUid, type HistoryAnnouncement, limits, noGroupUid, type PeerId } from '@conclave/protocol';
 import type { NodeContext } from './context.js';
 import type { NodeState } from './state.js';
 
@@ -33,7 +33,7 @@ export class Outside {
   }
 
   /** A leader has announced which history it leads. @returns whether that is of use here */
-  onLed({ peer_id, group_uid }: LedHistory): boolean {
+  onLed({ peer_id, group_uid }: HistoryAnnouncement): boolean {
     if (!this.isHearing) return false;
     const { groupUid } = this.state;
     if (groupUid !== noGroupUid && group_uid !== groupUid) return false;
@@ -44,7 +44,7 @@ export class Outside {
   /** Who leads the group, as far as this peer knows; empty: it does not. */
   get leaderId(): PeerId | '' {
     const { announced, state, context } = this;
-    const isRecent = announced !== undefined && context.nowMs - announced.atMs <= 3 * limits.ledHistoryEveryMs;
+    const isRecent = announced !== undefined && context.nowMs - announced.atMs <= 3 * limits.historyAnnouncementMs;
     return isRecent && this.isOutside ? announced.leaderId : state.leaderId;
   }
 

@@ -82,7 +82,7 @@ export class OwnActors {
   sendFramed(kind: OwnActorKind, build: (frame: Frame) => Message, bytes = 0): number {
     const { link } = this.actors[kind];
     if (!link.hasRoom(true) && kind !== 'log-store') {
-      link.beginAnew();
+      link.restart();
       this.resync(kind);
       return link.last.seq;
     }
@@ -216,14 +216,14 @@ export class OwnActors {
     }
     if (actor.incarnation !== undefined && actor.incarnation !== body.incarnation) {
       actor.incarnation = body.incarnation;
-      actor.link.beginAnew();
+      actor.link.restart();
       this.resync(body.actor);
       return true;
     }
     actor.incarnation = body.incarnation;
     if (body.link === actor.link.last.link && body.seq < 1 && actor.link.acknowledgedSeq > 0) {
       // It took our messages, and knows nothing of them any more.
-      actor.link.beginAnew();
+      actor.link.restart();
       this.resync(body.actor);
       return true;
     }
@@ -261,7 +261,7 @@ export class OwnActors {
   /** Sends again what was not acknowledged for two ticks. */
   resendDue(): void {
     for (const kind of ownActorKinds) {
-      const due = this.actors[kind].link.dueAgain(this.context.nowMs, 2 * this.context.options.heartbeatIntervalMs);
+      const due = this.actors[kind].link.takeExpired(this.context.nowMs, 2 * this.context.options.heartbeatIntervalMs);
       for (const message of due) this.context.sendOwn(message);
     }
   }

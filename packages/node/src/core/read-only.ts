@@ -54,12 +54,12 @@ export class ReadOnly {
 
   private update(): void {
     const { state, context } = this;
-    const told: ReadOnlyReason = this.isTold ? 'told' : '';
+    const told: ReadOnlyReason = this.isTold ? 'operator' : '';
     const reason = told === '' && this.isLow ? 'disk' : told;
     if (reason === state.readOnlyReason) return;
     state.readOnlyReason = reason;
     context.event('read_only_changed', { reason });
-    const why = reason === 'told' ? 'it is told so' : 'its disk has less room than the reserve';
+    const why = reason === 'operator' ? 'an operator made it read-only' : 'its disk has less room than the reserve';
     if (reason === '') context.log('info', 'this peer takes entries again');
     else context.log('warn', `this peer takes no entries: ${why}`);
   }

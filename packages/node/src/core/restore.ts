@@ -15,9 +15,9 @@ import {
   ConclaveError,
   invariant,
   limits,
+  SnapshotAssembler,
   type SnapshotHead,
   type SnapshotId,
-  SnapshotJoiner,
   type StatusReply,
   snapshotLevel,
   snapshotPercent,
@@ -32,7 +32,7 @@ interface Going {
   readonly head: SnapshotHead;
   readonly sinceMs: number;
   readonly machine: StateMachineRestore;
-  readonly joiner: SnapshotJoiner;
+  readonly joiner: SnapshotAssembler;
   /** The next chunk to take. */
   next: number;
   /** Reads that are under way: for which chunk, and since when. */
@@ -83,7 +83,7 @@ export class Restore {
       head,
       sinceMs: this.context.nowMs,
       machine: this.stateMachine.restore(),
-      joiner: new SnapshotJoiner(head.index),
+      joiner: new SnapshotAssembler(head.index),
       next: 0,
       reads: new Map(),
       early: new Map(),

@@ -19,7 +19,7 @@ import {
   type LogIndex,
   levelOf,
   limits,
-  SnapshotCutter,
+  SnapshotChunker,
   type SnapshotHead,
   type SnapshotId,
   type SnapshotReply,
@@ -40,7 +40,7 @@ interface Taking {
   readonly configurations: ConfigurationEntry[];
   readonly beganMs: number;
   readonly pieces: Iterator<Uint8Array, void>;
-  readonly cutter: SnapshotCutter;
+  readonly cutter: SnapshotChunker;
   /** Cut, and not yet sent. */
   readonly chunks: Uint8Array[];
   /** Their places in the link: sent, and perhaps not yet synced. */
@@ -229,7 +229,11 @@ export class Snapshots {
       configurations: state.log.configurationsUpTo(index),
       beganMs: context.nowMs,
       pieces: this.stateMachine.snapshot(),
-      cutter: new SnapshotCutter(index, this.chunkBytes, levelOf(this.state.log.configurationAt(index)?.configuration)),
+      cutter: new SnapshotChunker(
+        index,
+        this.chunkBytes,
+        levelOf(this.state.log.configurationAt(index)?.configuration),
+      ),
       chunks: [],
       unsynced: [],
       sent: 0,
@@ -262,7 +266,7 @@ export class Snapshots {
   private schedule(): void {
     if (this.isScheduled) return;
     this.isScheduled = true;
-    this.context.setTimer('snapshot', limits.snapshotDrawEveryMs);
+    this.context.setTimer('snapshot', limits.snapshotReadIntervalMs);
   }
 
   /** Draws pieces for about one chunk. */

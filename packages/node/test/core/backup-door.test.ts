@@ -4,7 +4,7 @@ import {
   asTerm,
   type Body,
   noGroupUid,
-  SnapshotCutter,
+  SnapshotChunker,
   type SnapshotHead,
 } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ import { configuration } from './told.js';
 
 /** A backup of three chunks at entry 7. */
 function backup(): { chunks: Uint8Array[]; head: SnapshotHead } {
-  const cutter = new SnapshotCutter(asLogIndex(7));
+  const cutter = new SnapshotChunker(asLogIndex(7));
   const chunks = [...cutter.add(new Uint8Array(600_000).fill(1)), ...cutter.end()];
   const configurations = [{ index: asLogIndex(2), configuration: configuration('n8 n9') }];
   return { chunks, head: { index: asLogIndex(7), term: asTerm(4), configurations, ...cutter.sum } };

@@ -1,4 +1,4 @@
-import { asLogIndex, asTerm, encode, encodeBatch, obstacleInConfiguration } from '@conclave/protocol';
+import { asLogIndex, asTerm, configurationProblem, encode, encodeBatch } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
 import { Bench, electionTimeoutMs, type Found } from './node-on-a-bench.js';
 import { configuration } from './told.js';
@@ -256,8 +256,8 @@ describe('promise 31: a peer that cannot read an entry', () => {
     ['that is no message', undefined, /a configuration that this build cannot read/],
   ])('promise 31: stops before a configuration %s', (_, value, reason) => {
     const payload = value === undefined ? Uint8Array.of(0xc1) : encode(value);
-    expect(obstacleInConfiguration(payload)).toMatch(reason);
-    expect(obstacleInConfiguration(encode(configuration('n1 n2 n3')))).toBe('');
+    expect(configurationProblem(payload)).toMatch(reason);
+    expect(configurationProblem(encode(configuration('n1 n2 n3')))).toBe('');
   });
 
   test.each([

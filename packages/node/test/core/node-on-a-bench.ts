@@ -26,14 +26,14 @@ import {
   encodeConfigurationBatch,
   type Frame,
   type GroupUid,
-  type LedHistory,
+  type HistoryAnnouncement,
   type Levels,
   type Message,
   type MessageName,
   type NodeMessage,
   type PeerId,
   type Progress,
-  SnapshotCutter,
+  SnapshotChunker,
   type SnapshotHead,
   type StatusReply,
   type StoreId,
@@ -85,7 +85,7 @@ export function made(
   over: { readonly id?: string; readonly fill?: number; readonly configuration?: readonly [number, string] } = {},
 ): MadeSnapshot {
   const { id = 'S1', fill = 0, configuration: [at, text] = [1, 'n1 n2 n3'] } = over;
-  const cutter = new SnapshotCutter(asLogIndex(index));
+  const cutter = new SnapshotChunker(asLogIndex(index));
   const chunks = pieces.flatMap((piece) => cutter.add(Buffer.from(piece.padEnd(fill, '.'))));
   chunks.push(...cutter.end());
   const configurations = [{ index: asLogIndex(at), configuration: configuration(text) }];
@@ -190,7 +190,7 @@ export class Bench {
   /** What the log-store answers of its snapshot. */
   snapshot: MadeSnapshot | undefined;
   /** What it has published of the history that it leads. */
-  readonly ledHistories: LedHistory[] = [];
+  readonly ledHistories: HistoryAnnouncement[] = [];
   /** What a request was refused with last. */
   lastError: ErrorBody | undefined;
   /** Which own actors do not answer. */
@@ -224,7 +224,7 @@ export class Bench {
         heartbeatIntervalMs,
         changeTimeoutMs: 30_000,
         jointTimeoutMs: 10_000,
-        farewellMs: 10_000,
+        removalNoticeMs: 10_000,
         ...defaultSnapshots,
         ...options,
       },

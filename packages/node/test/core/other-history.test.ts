@@ -1,4 +1,4 @@
-import { asPeerId, asTerm, type GroupUid, type LedHistory, limits } from '@conclave/protocol';
+import { asPeerId, asTerm, type GroupUid, type HistoryAnnouncement, limits } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
 import { Bench, groupId } from './node-on-a-bench.js';
 
@@ -10,8 +10,8 @@ function leader(): Bench {
   return bench;
 }
 
-function hears(bench: Bench, over: Partial<LedHistory> = {}): string[] {
-  const body: LedHistory = {
+function hears(bench: Bench, over: Partial<HistoryAnnouncement> = {}): string[] {
+  const body: HistoryAnnouncement = {
     group_id: groupId,
     group_uid: 'other' as GroupUid,
     peer_id: asPeerId('n4'),
@@ -29,7 +29,7 @@ describe('promise 29: two histories under one name stop each other', () => {
   test('a leader publishes which history it leads, at once and about once a second, and no follower does', () => {
     const bench = leader();
     expect(bench.ledHistories.map(({ group_uid, stopped_for }) => [group_uid, stopped_for])).toEqual([['uid', '']]);
-    bench.keepConfirmed(limits.ledHistoryEveryMs + 100);
+    bench.keepConfirmed(limits.historyAnnouncementMs + 100);
     expect(bench.ledHistories.length).toBe(2);
     const follower = new Bench();
     follower.open();

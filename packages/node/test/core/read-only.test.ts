@@ -22,10 +22,10 @@ describe('a peer that is told to take no entries', () => {
     bench.syncs = false;
     expect(bench.admin('read_only', { read_only: true }, 'peer')).toEqual([
       'log-store.read_only true',
-      'event read_only_changed, told',
+      'event read_only_changed, operator',
     ]);
-    expect(bench.sync()).toEqual(['reply 1 {"read_only":true,"reason":"told"}']);
-    expect(bench.status).toMatchObject({ read_only: 'told', disk_free_bytes: null });
+    expect(bench.sync()).toEqual(['reply 1 {"read_only":true,"reason":"operator"}']);
+    expect(bench.status).toMatchObject({ read_only: 'operator', disk_free_bytes: null });
     bench.syncs = true;
     expect(bench.admin('read_only', { read_only: false }, 'peer')).toEqual([
       'log-store.read_only false',
@@ -35,7 +35,7 @@ describe('a peer that is told to take no entries', () => {
   });
 
   test('finds it so when it is started again', () => {
-    expect(follower(true).status.read_only).toBe('told');
+    expect(follower(true).status.read_only).toBe('operator');
   });
 
   test('rejects entries, takes heartbeats, and says so in its echo', () => {
@@ -74,7 +74,7 @@ describe('a peer whose disk has less room than the reserve', () => {
     expect(bench.disk(false, 900)).toEqual([]);
     expect(bench.disk(true, 100)).toEqual(['event read_only_changed, disk']);
     expect(bench.status).toMatchObject({ read_only: 'disk', disk_free_bytes: 100 });
-    expect(bench.admin('read_only', { read_only: true }, 'peer')).toContain('event read_only_changed, told');
+    expect(bench.admin('read_only', { read_only: true }, 'peer')).toContain('event read_only_changed, operator');
     expect(bench.disk(false, 900)).toEqual([]);
     expect(bench.admin('read_only', { read_only: false }, 'peer')).toContain('event read_only_changed, ');
     expect(bench.disk(true, 100)).toEqual(['event read_only_changed, disk']);

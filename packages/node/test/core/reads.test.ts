@@ -1,4 +1,4 @@
-import { asSession, asTerm, type LedHistory } from '@conclave/protocol';
+import { asSession, asTerm, type HistoryAnnouncement } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
 import { Bench, electionTimeoutMs, groupId, uid } from './node-on-a-bench.js';
 
@@ -453,7 +453,13 @@ describe('a leader that is asked for a read index', () => {
 });
 
 describe('a peer outside the group', () => {
-  const led = { group_id: groupId, group_uid: uid, peer_id: 'n3', term: 4, stopped_for: '' } as never as LedHistory;
+  const led = {
+    group_id: groupId,
+    group_uid: uid,
+    peer_id: 'n3',
+    term: 4,
+    stopped_for: '',
+  } as never as HistoryAnnouncement;
   const kinds = ['linearizable', 'lease'] as const;
 
   function spare(): Bench {

@@ -1,4 +1,4 @@
-import { asLogIndex, limits, SnapshotJoiner } from '@conclave/protocol';
+import { asLogIndex, limits, SnapshotAssembler } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
 import { Bench, type Found, made } from './node-on-a-bench.js';
 
@@ -14,8 +14,8 @@ function follower(options: ConstructorParameters<typeof Bench>[1] = {}, found: F
 
 /** The pieces of the chunks that were given to the log-store. */
 function piecesOf(bench: Bench, index: number): string[] {
-  const joiner = new SnapshotJoiner(asLogIndex(index));
-  return bench.given.flatMap((chunk) => joiner.add(chunk)).map((piece) => Buffer.from(piece).toString());
+  const assembler = new SnapshotAssembler(asLogIndex(index));
+  return bench.given.flatMap((chunk) => assembler.add(chunk)).map((piece) => Buffer.from(piece).toString());
 }
 
 describe('a snapshot on command', () => {
@@ -70,7 +70,7 @@ describe('a snapshot on command', () => {
     expect(bench.admin('snapshot', {}, 'peer')).toEqual(['snapshot_chunk 0 of N1-1, taken']);
     bench.sync();
     expect(bench.given, 'a step in between draws nothing').toHaveLength(1);
-    expect(bench.wait(limits.snapshotDrawEveryMs)).toEqual(['snapshot_chunk 1 of N1-1, taken']);
+    expect(bench.wait(limits.snapshotReadIntervalMs)).toEqual(['snapshot_chunk 1 of N1-1, taken']);
     bench.wait(50);
     expect(bench.given).toHaveLength(1 + limits.snapshotTakingChunks);
     bench.sync();

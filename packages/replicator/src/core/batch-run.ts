@@ -1,40 +1,40 @@
 /**
- * Consecutive batches of the leader's log in memory: where they stand, and of some what is in them.
+ * Consecutive batches of the leader's log in memory: their positions, and for some of them their content.
  *
- * Owns the content, and the term of the entry before each batch. Does not own whether they are durable.
+ * Owns: the content, and the term of the entry before each batch. Does not know which batches are durable.
  *
  * Invariants:
  * 1. The batches follow each other without a gap; terms do not fall.
- * 2. At most `mostBytes` are kept, and always the latest batch; the oldest goes first. A batch counts for a little also
- *    without its content.
+ * 2. At most `maxBytes` are kept, but always the latest batch; the oldest is dropped first. A batch without its content
+ *    counts `overheadBytes`.
  */
 import { type BatchHeader, invariant, type LogIndex, type Term } from '@conclave/protocol';
 
 export interface RunBatch {
   readonly header: Pick<BatchHeader, 'first' | 'last' | 'term'>;
-  /** Its bytes. */
+  /** In bytes. */
   readonly size: number;
-  /** Undefined where only its place is known. */
+  /** Undefined where only the position is known. */
   readonly content: Uint8Array | undefined;
-  /** The term of the entry before the first; 0: there is none. */
+  /** The term of the entry before the first one; 0: there is no such entry. */
   readonly prevTerm: Term;
 }
 
-/** About what a batch without its content takes. */
-const placeBytes = 128;
-/** So many places of dropped batches are left standing before the rest moves up. */
-const mostDropped = 1024;
+/** About the memory of a batch without its content. */
+const overheadBytes = 128;
+/** Number of dropped places at the front after which the array is compacted. */
+const maxDropped = 1024;
 
 export class BatchRun {
   private batches: (RunBatch | undefined)[] = [];
-  /** The place of the oldest that is kept. */
+  /** The place of the oldest batch that is kept. */
   private head = 0;
   private keptBytes = 0;
-  /** Of all batches that ever were in it, content or not; and of those before each that is kept. */
+  /** Bytes of all batches that were ever added, and of those before each batch that is kept. */
   private totalBytes = 0;
   private bytesBefore: number[] = [];
 
-  constructor(private readonly mostBytes: number = Infinity) {}
+  constructor(private readonly maxBytes: number = Infinity) {}
 
   push(batch: RunBatch): void {
     const latest = this.batches.at(-1);
@@ -46,10 +46,10 @@ export class BatchRun {
     this.bytesBefore.push(this.totalBytes);
     this.totalBytes += batch.size;
     this.keptBytes += bytesOf(batch);
-    while (this.keptBytes > this.mostBytes && this.head < this.batches.length - 1) this.dropOldest();
+    while (this.keptBytes > this.maxBytes && this.head < this.batches.length - 1) this.dropOldest();
   }
 
-  /** Drops the batches before the one that holds this entry, content and all. */
+  /** Drops the batches before the one that holds this entry. */
   evictBefore(index: LogIndex): void {
     for (let oldest = this.batches[this.head]; oldest !== undefined && oldest.header.last < index; ) {
       this.dropOldest();
@@ -61,14 +61,14 @@ export class BatchRun {
     return this.batches.at(-1)?.header.last;
   }
 
-  /** The place of the batch that holds this entry; undefined: it is not kept. */
+  /** @returns the place of the batch that holds this entry; undefined: it is not kept */
   placeOf(index: number): number | undefined {
     const latest = this.batches.at(-1);
     const oldest = this.batches[this.head];
     if (latest === undefined || oldest === undefined || index > latest.header.last || index < oldest.header.first) {
       return undefined;
     }
-    // Whoever is in step asks for the latest.
+    // A target that is caught up asks for the latest batch.
     if (index >= latest.header.first) return this.batches.length - 1;
     let low = this.head;
     let high = this.batches.length - 1;
@@ -81,18 +81,18 @@ export class BatchRun {
     return low;
   }
 
-  /** The batch at a place, counted on from `placeOf`'s answer; undefined: past the end. */
+  /** @param place returned by `placeOf`, or a later one. @returns undefined past the end */
   at(place: number): RunBatch | undefined {
     return this.batches[place];
   }
 
-  /** The bytes of the batches from the one that holds this entry on; undefined: that is not kept. */
+  /** @returns the bytes of the batches from the one that holds this entry to the end; undefined: it is not kept */
   bytesFrom(index: number): number | undefined {
     const place = this.placeOf(index);
     return place === undefined ? undefined : this.totalBytes - (this.bytesBefore[place] ?? 0);
   }
 
-  /** The term of an entry, also of the one before the oldest; undefined: not known here. */
+  /** @returns the term of an entry, also of the one before the oldest batch; undefined: unknown */
   termAt(index: number): Term | undefined {
     const oldest = this.batches[this.head];
     if (oldest !== undefined && index === oldest.header.first - 1) return oldest.prevTerm;
@@ -105,7 +105,7 @@ export class BatchRun {
     if (oldest !== undefined) this.keptBytes -= bytesOf(oldest);
     this.batches[this.head] = undefined;
     this.head += 1;
-    if (this.head < mostDropped || this.head * 2 < this.batches.length) return;
+    if (this.head < maxDropped || this.head * 2 < this.batches.length) return;
     this.batches = this.batches.slice(this.head);
     this.bytesBefore = this.bytesBefore.slice(this.head);
     this.head = 0;
@@ -113,5 +113,5 @@ export class BatchRun {
 }
 
 function bytesOf({ content }: RunBatch): number {
-  return placeBytes + (content?.length ?? 0);
+  return overheadBytes + (content?.length ?? 0);
 }

@@ -1,14 +1,14 @@
 /**
- * Where one replicator gets its entries from: the recent batches that all share, and what was read from the
- * log-store for a target that is further behind.
+ * Where one replicator gets entries from: the recent batches that all replicators share, and, for a target that is further
+ * behind, what it reads from the log-store.
  *
- * Owns the running read and what it brought and was not sent yet, at most twice `limits.replicatorReadBytes`. Does not own
- * how far the target is.
+ * Owns: the read in progress, and what was read and is not sent yet, at most twice `limits.replicatorReadBytes`. Does not
+ * own the target's positions.
  *
  * Invariants:
- * 1. At most one read is under way; its answers are taken in order, one to any other is dropped.
- * 2. What is handed out is of the leader's log in its term: a read carries the term, and is refused in another.
- * 3. The term before the entries comes from where the entries come from.
+ * 1. At most one read is in progress; its replies are accepted in order, replies to other reads are dropped.
+ * 2. Entries returned are of the leader's log in its term: a read carries the term, and is refused in another one.
+ * 3. The term before the entries comes from the same source as the entries.
  */
 import {
   type BatchHeader,
@@ -21,10 +21,10 @@ import {
 } from '@conclave/protocol';
 import { BatchRun, type RunBatch } from './batch-run.js';
 import type { Position } from './in-flight-window.js';
-import type { Leadership } from './leadership.js';
+import type { LeaderTerm } from './leader-term.js';
 
-/** Entries for one message. */
-export interface Gathered {
+/** The entries of one message. */
+export interface EntriesToSend {
   readonly prev: Position;
   readonly last: Position;
   readonly batches: Uint8Array[];
@@ -33,9 +33,9 @@ export interface Gathered {
 
 interface Read {
   readonly requestId: number;
-  /** Where the next answer begins. */
+  /** The first index of the next reply. */
   fromIndex: LogIndex;
-  /** When it was asked, or last answered. */
+  /** When it was sent, or its last reply received. */
   latestMs: number;
   refused: '' | 'beyond_end' | 'other';
 }
@@ -44,22 +44,22 @@ export class EntrySource {
   private fetched: BatchRun | undefined;
   private read: Read | undefined;
 
-  constructor(private readonly leadership: Leadership) {}
+  constructor(private readonly leaderTerm: LeaderTerm) {}
 
-  /** The term of an entry, where it is known without asking. */
+  /** @returns the term of an entry; undefined: only the log-store knows it */
   termAt(index: LogIndex): Term | undefined {
-    return this.leadership.termAt(index) ?? this.fetched?.termAt(index);
+    return this.leaderTerm.termAt(index) ?? this.fetched?.termAt(index);
   }
 
   /**
-   * The batches for one message, beginning with the one that holds `nextIndex`; undefined: not in memory. A single
-   * batch goes whatever its size.
+   * Collects the batches of one message, from the one that holds `nextIndex` on. A single batch may have any size.
+   * @returns undefined if they are not in memory
    */
-  gather(nextIndex: LogIndex): Gathered | undefined {
-    const { cache } = this.leadership;
+  collect(nextIndex: LogIndex): EntriesToSend | undefined {
+    const { cache } = this.leaderTerm;
     const inCache = cache.placeOf(nextIndex);
     const isCached = inCache !== undefined && cache.at(inCache)?.content !== undefined;
-    // In step again, or past what was read: that is of no more use.
+    // The target is caught up, or past what was read: the read batches are no longer needed.
     if (isCached || this.fetched?.placeOf(nextIndex) === undefined) this.fetched = undefined;
     const run = isCached ? cache : this.fetched;
     let place = isCached ? inCache : this.fetched?.placeOf(nextIndex);
@@ -82,8 +82,8 @@ export class EntrySource {
   }
 
   /**
-   * Reads on before all that was read is sent, so that neither the disk nor the target waits for the other. What is before
-   * `nextIndex` was sent, and is dropped.
+   * Reads more before all that was read is sent, so that neither the disk nor the target waits for the other. Drops the
+   * batches before `nextIndex`, which were sent.
    */
   readAhead(nextIndex: LogIndex, nowMs: number): void {
     const { fetched } = this;
@@ -91,35 +91,35 @@ export class EntrySource {
     fetched.evictBefore(nextIndex);
     const unsent = fetched.bytesFrom(nextIndex);
     const end = fetched.lastIndex;
-    if (unsent === undefined || end === undefined || end >= this.leadership.lastIndex) return;
-    const behind = (end + 1) as LogIndex;
-    if (unsent < limits.replicatorReadBytes && !this.isCached(behind)) {
-      this.ask(behind, limits.replicatorReadBytes, nowMs);
+    if (unsent === undefined || end === undefined || end >= this.leaderTerm.lastIndex) return;
+    const afterEnd = (end + 1) as LogIndex;
+    if (unsent < limits.replicatorReadBytes && !this.isCached(afterEnd)) {
+      this.ask(afterEnd, limits.replicatorReadBytes, nowMs);
     }
   }
 
   private isCached(index: LogIndex): boolean {
-    const { cache } = this.leadership;
+    const { cache } = this.leaderTerm;
     const place = cache.placeOf(index);
     return place !== undefined && cache.at(place)?.content !== undefined;
   }
 
-  /** The leader's own log-store has synced entries: a read beyond its end, which it refused, may be asked again. */
+  /** The leader's own log-store has synced entries: a read that it refused as beyond its end can be repeated. */
   onReadable(): boolean {
     if (this.read?.refused !== 'beyond_end') return false;
     this.read = undefined;
     return true;
   }
 
-  /** Whether what is there from that entry on is no more than one read would bring. */
+  /** Whether the log from that entry on is no more than one read returns. */
   isNearEnd(nextIndex: LogIndex): boolean {
-    const { cache, lastIndex } = this.leadership;
+    const { cache, lastIndex } = this.leaderTerm;
     return nextIndex > lastIndex || (cache.bytesFrom(nextIndex) ?? Infinity) <= limits.replicatorReadBytes;
   }
 
-  /** Where the leader's batch that begins with `nextIndex` stands, also without its content; undefined: not known. */
-  placed(nextIndex: LogIndex): Omit<Gathered, 'batches'> | undefined {
-    const { cache } = this.leadership;
+  /** @returns the positions of the leader's batch that begins with `nextIndex`, also without its content; undefined: unknown */
+  positionsOf(nextIndex: LogIndex): Omit<EntriesToSend, 'batches'> | undefined {
+    const { cache } = this.leaderTerm;
     const place = cache.placeOf(nextIndex);
     const batch = place === undefined ? undefined : cache.at(place);
     if (batch === undefined || batch.header.first !== nextIndex) return undefined;
@@ -131,21 +131,21 @@ export class EntrySource {
     };
   }
 
-  /** Asks the log-store for the batches from `fromIndex` on, unless a read is under way. */
+  /** Reads the batches from `fromIndex` on, unless a read is in progress. */
   ask(fromIndex: LogIndex, maxBytes: number, nowMs: number): void {
     if (this.read !== undefined) return;
-    const { leadership } = this;
-    const requestId = leadership.outlet.nextRequestId();
+    const { leaderTerm } = this;
+    const requestId = leaderTerm.output.nextRequestId();
     this.read = { requestId, fromIndex, latestMs: nowMs, refused: '' };
     const body = {
-      ...leadership.own,
+      ...leaderTerm.identity,
       request_id: requestId,
       reader: 'replicator' as const,
-      leader_term: leadership.term,
+      leader_term: leaderTerm.term,
       from_index: fromIndex,
       max_bytes: maxBytes,
     };
-    leadership.send(leadership.peerId, { name: 'log-store.read', body });
+    leaderTerm.send(leaderTerm.peerId, { name: 'log-store.read', body });
   }
 
   isAnsweredBy(body: Body<'replicator.entries'>): boolean {
@@ -155,8 +155,8 @@ export class EntrySource {
   }
 
   /**
-   * Takes an answer to the running read. A refused read ends with the next tick, but for one of what is compacted, and for one
-   * beyond the end of what is synced, which ends with the next sync.
+   * Accepts a reply to the read in progress. A refused read ends with the next tick; one of compacted entries ends at once, and
+   * one beyond the synced end of the log with the next sync.
    */
   onEntries(
     body: Body<'replicator.entries'>,
@@ -170,10 +170,10 @@ export class EntrySource {
       if (this.read !== undefined) this.read.refused = body.refusal === 'beyond_end' ? 'beyond_end' : 'other';
       return 'read_refused';
     }
-    // What was not sent yet stays in front of it.
+    // Batches that are not sent yet stay before the new ones.
     const isNext = this.fetched?.lastIndex === body.from_index - 1;
     const run = isNext && this.fetched !== undefined ? this.fetched : new BatchRun();
-    const last = readInto(run, body, this.leadership.term);
+    const last = readInto(run, body, this.leaderTerm.term);
     if (last === undefined) {
       if (this.read !== undefined) this.read.refused = 'other';
       return 'malformed_entries';
@@ -184,17 +184,18 @@ export class EntrySource {
     return 'taken';
   }
 
-  /** Gives a read up that was refused or got lost, so that it is asked anew. */
+  /** Gives up a read that was refused or lost, so that it is repeated. */
   onTick(nowMs: number): void {
     if (this.read === undefined) return;
-    const isOverdue = nowMs - this.read.latestMs >= this.leadership.times.electionTimeoutMs / 2;
+    const isOverdue = nowMs - this.read.latestMs >= this.leaderTerm.times.electionTimeoutMs / 2;
     if (this.read.refused !== '' || isOverdue) this.read = undefined;
   }
 }
 
 /**
- * Adds the batches of an answer to the run, and answers the last index. Undefined, and nothing is added, unless they
- * hold `from_index`, follow each other and the run, and their terms rise up to `term`.
+ * Adds the batches of a reply to the run.
+ * @returns the last index; undefined, and nothing is added, unless they hold `from_index`, follow each other and the run, and
+ * their terms do not fall or exceed `term`
  */
 function readInto(run: BatchRun, body: Body<'replicator.entries'>, term: Term): LogIndex | undefined {
   const batches: RunBatch[] = [];

@@ -1,7 +1,7 @@
 /**
- * Which requests to a target were heartbeats: they are not in flight as others are, but may be rejected.
+ * The ids of the heartbeats to a target: they are not in flight as other requests are, but may be rejected.
  *
- * Owns their ids, since the target's state is what it is. Does not own when they are sent.
+ * Owns: the first and the latest id since the sender entered its state. Does not own when heartbeats are sent.
  */
 export class Heartbeats {
   private ids: { readonly first: number; readonly latest: number } | undefined;
@@ -14,12 +14,12 @@ export class Heartbeats {
     return requestId === this.ids?.latest;
   }
 
-  /** Whether it may answer an earlier one: who answers slowly must be found to have another store, too. */
-  mayBe(requestId: number): boolean {
+  /** Whether it is the id of some heartbeat: a target that replies slowly must be found to have another store, too. */
+  includes(requestId: number): boolean {
     return this.ids !== undefined && requestId >= this.ids.first && requestId <= this.ids.latest;
   }
 
-  forget(): void {
+  clear(): void {
     this.ids = undefined;
   }
 }

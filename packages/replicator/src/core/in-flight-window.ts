@@ -1,11 +1,11 @@
 /**
  * The entries that a replicator has sent and that its target has not acknowledged.
  *
- * Owns which messages those are. Does not own what follows from their loss.
+ * Owns: these messages. Does not own what follows from their loss.
  *
  * Invariants:
  * 1. Messages are in order of their entries.
- * 2. At most `limits.replicatorWindowMessages` messages, and `limits.replicatorWindowBytes` bytes but for a single message.
+ * 2. At most `limits.replicatorWindowMessages` messages, and `limits.replicatorWindowBytes` bytes, except for a single message.
  */
 import { invariant, type LogIndex, limits, type Term } from '@conclave/protocol';
 
@@ -31,7 +31,7 @@ export class InFlightWindow {
     return this.messages.length;
   }
 
-  /** Whether a message of so many bytes may be sent. */
+  /** Whether a message of this many bytes may be sent. */
   hasRoom(bytes: number): boolean {
     if (this.messages.length === 0) return true;
     return this.messages.length < limits.replicatorWindowMessages && this.bytes + bytes <= limits.replicatorWindowBytes;
@@ -44,7 +44,7 @@ export class InFlightWindow {
     this.bytes += message.bytes;
   }
 
-  /** Frees what is acknowledged; the last position of it, or undefined. */
+  /** Removes acknowledged messages. @returns the last position in them; undefined: there were none */
   acknowledge(matchIndex: LogIndex): Position | undefined {
     let freed: Position | undefined;
     for (

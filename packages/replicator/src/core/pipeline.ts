@@ -1,30 +1,29 @@
 /**
- * Keeps a target that is in step supplied: entries go out as they come, many messages at once.
+ * Sends entries to a target that is caught up, as they are appended, with many messages in flight.
  *
- * Owns what is in flight, and whether the target hears the leader's appends itself (decision 0019). Does not own how
- * far the logs agree.
+ * Owns: the messages in flight, and whether the target receives the leader's feed (decision 0019). Does not own the match index.
  *
  * Invariants:
- * 1. Nothing is left out: what is in flight follows on what the target has, without a gap.
- * 2. What the target hears itself counts as sent, within the same window.
+ * 1. There is no gap: the entries in flight follow those that the target has.
+ * 2. Entries that the target receives from the feed count as sent, within the same window.
  */
 import { type LogIndex, limits } from '@conclave/protocol';
-import type { Agreement } from './agreement.js';
-import type { EntrySource, Gathered } from './entry-source.js';
+import type { EntriesToSend, EntrySource } from './entry-source.js';
 import { InFlightWindow, type Position } from './in-flight-window.js';
-import type { Leadership } from './leadership.js';
+import type { LeaderTerm } from './leader-term.js';
+import type { MatchState } from './match-state.js';
 import type { TargetMessages } from './target-messages.js';
 
 export class Pipeline {
-  /** Whether the target hears the leader's appends itself, so that they need not be sent. */
-  feed: 'unheard' | 'asked' | 'heard' = 'unheard';
+  /** Whether the target receives the leader's appends from the feed, so that they need not be sent to it. */
+  feed: 'unsubscribed' | 'requested' | 'subscribed' = 'unsubscribed';
   private progressMs = 0;
-  /** Asks a target that has not acknowledged for a while whether it got what was sent: it stands on the last entry of that. */
+  /** An empty message with the last sent entry as its prev, to a target that has not acknowledged for a while. */
   private check: { readonly requestId: number; readonly prevIndex: LogIndex } | undefined;
   private readonly window = new InFlightWindow();
 
   constructor(
-    private readonly leadership: Leadership,
+    private readonly leaderTerm: LeaderTerm,
     private readonly source: EntrySource,
     private readonly messages: TargetMessages,
   ) {}
@@ -34,39 +33,43 @@ export class Pipeline {
     return this.window.size;
   }
 
-  /** Whether the target is to hear the leader's feed. */
-  get asksForFeed(): boolean {
-    return this.feed !== 'unheard';
+  /** Whether the target is to receive the leader's feed. */
+  get requestsFeed(): boolean {
+    return this.feed !== 'unsubscribed';
   }
 
-  /** The entry before those of a message that is in flight. */
+  /** @returns the prev index of a message in flight; undefined: it is not in flight */
   prevIndexOf(requestId: number): LogIndex | undefined {
     if (this.check?.requestId === requestId) return this.check.prevIndex;
     return this.window.find(requestId)?.prevIndex;
   }
 
-  /** The target has acknowledged all up to there, and `isMore`: more than before. Answers the latest position in it. */
+  /**
+   * The target has acknowledged all entries up to `matchIndex`.
+   * @param isMore whether that is more than before
+   * @returns the last position of the messages that are no longer in flight
+   */
   onMatch(matchIndex: LogIndex, isMore: boolean, nowMs: number): Position | undefined {
     if (isMore) this.progressMs = nowMs;
     return this.window.acknowledge(matchIndex);
   }
 
   isStalled(nowMs: number): boolean {
-    const { electionTimeoutMs, heartbeatIntervalMs } = this.leadership.times;
-    // What a target was to hear by itself it does not miss: nobody rejects what came before.
-    const patienceMs = this.feed === 'heard' ? 2 * heartbeatIntervalMs : electionTimeoutMs / 2;
+    const { electionTimeoutMs, heartbeatIntervalMs } = this.leaderTerm.times;
+    // A target does not notice that it missed a message of the feed, so it rejects nothing.
+    const patienceMs = this.feed === 'subscribed' ? 2 * heartbeatIntervalMs : electionTimeoutMs / 2;
     return this.window.size > 0 && nowMs - this.progressMs >= patienceMs;
   }
 
   /**
-   * What was sent may be lost, or wait for a slow disk. A message without entries behind all of it tells: a target that lacks
-   * some of it refuses that, and one that is slow loses no time by it.
+   * Entries that were sent may be lost, or wait for a slow disk. A message without entries after all of them tells which: a
+   * target that lacks some of them rejects it, and a slow target loses no time by it.
    */
   sendCheck(prev: Position, nowMs: number): void {
-    const requestId = this.leadership.outlet.nextRequestId();
+    const requestId = this.leaderTerm.output.nextRequestId();
     this.check = { requestId, prevIndex: prev.index };
     this.progressMs = nowMs;
-    this.messages.sendAppendEntries(requestId, prev, this.asksForFeed, []);
+    this.messages.sendAppendEntries(requestId, prev, this.requestsFeed, []);
   }
 
   /** Whether another message may be sent before the target has acknowledged more. */
@@ -74,54 +77,54 @@ export class Pipeline {
     return this.window.hasRoom(0);
   }
 
-  /** Whether all that there is has been sent. */
-  hasSentAll(agreement: Agreement): boolean {
-    return agreement.nextIndex > this.leadership.lastIndex;
+  /** Whether the whole log has been sent. */
+  hasSentAll(match: MatchState): boolean {
+    return match.nextIndex > this.leaderTerm.lastIndex;
   }
 
-  /** What is in flight is void. */
+  /** Drops the messages in flight. */
   stop(): void {
-    if (this.feed === 'heard') this.feed = 'asked';
+    if (this.feed === 'subscribed') this.feed = 'requested';
     this.check = undefined;
     this.window.clear();
   }
 
-  /** Sends what there is, as far as the window has room. */
-  send(agreement: Agreement, nowMs: number): void {
-    if (this.feed === 'heard') this.countHeard(agreement, nowMs);
-    while (agreement.nextIndex <= this.leadership.lastIndex && this.window.hasRoom(0)) {
-      const gathered = this.source.gather(agreement.nextIndex);
+  /** Sends entries as long as the window has room. */
+  send(match: MatchState, nowMs: number): void {
+    if (this.feed === 'subscribed') this.countFeedEntries(match, nowMs);
+    while (match.nextIndex <= this.leaderTerm.lastIndex && this.window.hasRoom(0)) {
+      const gathered = this.source.collect(match.nextIndex);
       if (gathered === undefined) {
-        this.source.ask(agreement.nextIndex, limits.replicatorReadBytes, nowMs);
+        this.source.ask(match.nextIndex, limits.replicatorReadBytes, nowMs);
         break;
       }
       if (!this.window.hasRoom(gathered.bytes)) break;
-      const requestId = this.addInFlight(agreement, gathered, nowMs);
-      this.messages.sendAppendEntries(requestId, gathered.prev, this.asksForFeed, gathered.batches);
+      const requestId = this.addInFlight(match, gathered, nowMs);
+      this.messages.sendAppendEntries(requestId, gathered.prev, this.requestsFeed, gathered.batches);
     }
-    this.source.readAhead(agreement.nextIndex, nowMs);
-    // It does not keep up: what it hears would pile up on its way. One that was just asked to may yet be there in time.
-    const mayKeepUp = this.feed === 'asked' && this.source.isNearEnd(agreement.nextIndex);
-    if (agreement.nextIndex <= this.leadership.lastIndex && !mayKeepUp) this.feed = 'unheard';
+    this.source.readAhead(match.nextIndex, nowMs);
+    // The target does not keep up: the feed would pile up on its way. One that was just asked to subscribe may keep up yet.
+    const mayKeepUp = this.feed === 'requested' && this.source.isNearEnd(match.nextIndex);
+    if (match.nextIndex <= this.leaderTerm.lastIndex && !mayKeepUp) this.feed = 'unsubscribed';
   }
 
-  /** What the target hears by itself is in flight as if it had been sent; what is past the window is to be sent again. */
-  private countHeard(agreement: Agreement, nowMs: number): void {
-    while (agreement.nextIndex <= this.leadership.lastIndex) {
-      const placed = this.source.placed(agreement.nextIndex);
+  /** Entries that the target receives from the feed are in flight as if they had been sent; those past the window are sent again. */
+  private countFeedEntries(match: MatchState, nowMs: number): void {
+    while (match.nextIndex <= this.leaderTerm.lastIndex) {
+      const placed = this.source.positionsOf(match.nextIndex);
       if (placed === undefined || !this.window.hasRoom(placed.bytes)) {
-        this.feed = 'unheard';
+        this.feed = 'unsubscribed';
         return;
       }
-      this.addInFlight(agreement, placed, nowMs);
+      this.addInFlight(match, placed, nowMs);
     }
   }
 
-  private addInFlight(agreement: Agreement, { prev, last, bytes }: Omit<Gathered, 'batches'>, nowMs: number): number {
+  private addInFlight(match: MatchState, { prev, last, bytes }: Omit<EntriesToSend, 'batches'>, nowMs: number): number {
     if (this.window.size === 0) this.progressMs = nowMs;
-    const requestId = this.leadership.outlet.nextRequestId();
+    const requestId = this.leaderTerm.output.nextRequestId();
     this.window.add({ requestId, prevIndex: prev.index, last, bytes });
-    agreement.nextIndex = (last.index + 1) as LogIndex;
+    match.nextIndex = (last.index + 1) as LogIndex;
     return requestId;
   }
 }

@@ -1,14 +1,14 @@
 /**
- * The one empty AppendEntries that finds out whether a target's log agrees at a position.
+ * The one empty AppendEntries that finds out whether a target's log matches at a position.
  *
- * Owns the probe that is open, and how soon it is sent again. Does not own what follows from the answer.
+ * Owns: the open probe, and when it is repeated. Does not own what follows from the reply.
  *
  * Invariants:
- * 1. What is sent again keeps its id, so that the answer to either counts.
- * 2. A target that stays silent is asked ever more rarely, but at least once an election timeout.
+ * 1. A repeated probe keeps its id, so that the reply to either counts.
+ * 2. A silent target is probed ever more rarely, but at least once an election timeout.
  */
 import type { Position } from './in-flight-window.js';
-import type { ReplicatorTimes } from './leadership.js';
+import type { ReplicatorTimes } from './leader-term.js';
 
 interface Open {
   readonly requestId: number;
@@ -28,7 +28,7 @@ export class Probe {
     return this.open !== undefined;
   }
 
-  /** Where the open one stands. */
+  /** The position of the open probe. */
   get prev(): Position | undefined {
     return this.open?.prev;
   }
@@ -41,7 +41,7 @@ export class Probe {
     this.open = { requestId, prev, sentMs: nowMs };
   }
 
-  /** The open one, if it is to be sent again now. */
+  /** @returns the open probe if it is to be repeated now */
   repeat(nowMs: number): Pick<Open, 'requestId' | 'prev'> | undefined {
     if (this.open === undefined || nowMs - this.open.sentMs < this.retryAfterMs) return undefined;
     this.retryAfterMs = Math.min(2 * this.retryAfterMs, this.times.electionTimeoutMs);
@@ -49,13 +49,13 @@ export class Probe {
     return this.open;
   }
 
-  /** The log agrees there. */
+  /** The log matches at the probe's position. */
   succeed(): void {
     this.open = undefined;
     this.retryAfterMs = this.firstRetryMs;
   }
 
-  /** It is of no more use. */
+  /** Drops the open probe. */
   end(): void {
     this.open = undefined;
   }

@@ -1,20 +1,20 @@
 /**
- * All replicators of one peer for one group: one per target while the peer leads, none otherwise.
+ * All replicators of one peer for one group: one for each target while the peer leads, none otherwise.
  *
- * Owns the targets of the term, what they share, and the hand-over to one of them. It forgets all of it when it
- * restarts; the node then begins the link anew, and the replicators probe. Does not own the log, and never decides
- * what is committed.
+ * Owns: the targets of the term, what they share, and a leadership transfer. It loses all of this when it restarts; the node then
+ * restarts its link, and the replicators probe. Does not own the log, and never decides what is committed.
  *
  * Invariants:
- * 1. What the node says is taken once and in order; a new link begins with nobody to replicate to.
- * 2. What other peers say counts only for the term that is led, its group, and the target's store.
- * 3. Heartbeats go out on the node's new ticks alone.
+ * 1. Messages of the node are accepted once and in order; a new link begins without targets.
+ * 2. Messages of other peers count only for the active term, its group and the target's store.
+ * 3. Heartbeats are sent on new ticks of the node only.
  */
 import {
   type Core,
+  DropCounter,
   type IdleInput,
   type Instant,
-  LinkDoor,
+  LinkAcceptor,
   type Log,
   type MessageInput,
   type Send,
@@ -30,16 +30,16 @@ import {
   type ReplicatorMessage,
   type Term,
 } from '@conclave/protocol';
-import { Leadership, type Outlet, type ReplicatorTimes } from './leadership.js';
+import { LeaderTerm, type ReplicatorOutput, type ReplicatorTimes } from './leader-term.js';
 import { Replicator } from './replicator.js';
 import type { SnapshotThrottle } from './snapshot-throttle.js';
 
 export interface ReplicatorGroupOptions extends ReplicatorTimes {
   readonly groupId: GroupId;
   readonly peerId: PeerId;
-  /** Of this run of the process. */
+  /** The id of this run of the process. */
   readonly incarnation: string;
-  /** That this process speaks; those of this build where nothing is said. */
+  /** The feature levels that this process supports; the default is those of this build. */
   readonly levels?: Levels | undefined;
 }
 
@@ -51,30 +51,29 @@ export interface ReplicatorGroupDependencies {
 export type ReplicatorGroupInput = MessageInput<ReplicatorMessage> | IdleInput;
 export type ReplicatorGroupEffect = Send | Log;
 
-type Own = Pick<Body<'replicator.lead'>, 'group_id' | 'store_id' | 'session'>;
+type LinkIdentity = Pick<Body<'replicator.lead'>, 'group_id' | 'store_id' | 'session'>;
 type Targets = Body<'replicator.targets'>['targets'];
 
 /** Why a message was dropped; undefined: it was not. */
-type Dropped = string | undefined;
+type DropReason = string | undefined;
 
-interface Office {
-  readonly leadership: Leadership;
+interface ActiveTerm {
+  readonly leaderTerm: LeaderTerm;
   readonly replicators: Map<PeerId, Replicator>;
   transfer: Transfer | undefined;
-  /** What the node was last told; it sends the content until it is told. */
+  /** What was last reported to the node, which sends the content of entries until it is told otherwise. */
   wantsContent: boolean;
 }
 
 type Transfer = Pick<Body<'replicator.transfer'>, 'last_index'> & { readonly peerId: PeerId; sent: boolean };
 
-/** Request ids begin at random, so that a late answer to an earlier run of this actor is no answer to this one. */
+/** Request ids start at a random number, so that a late reply to an earlier run of this actor matches no request of this one. */
 const requestIdStarts = 2 ** 40;
 
 export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, ReplicatorGroupEffect> {
-  /** Messages that were dropped, by reason. */
-  readonly dropped: Record<string, number> = {};
-  private readonly door: LinkDoor;
-  private office: Office | undefined;
+  private readonly drops = new DropCounter();
+  private readonly linkAcceptor: LinkAcceptor;
+  private activeTerm: ActiveTerm | undefined;
   private effects: ReplicatorGroupEffect[] = [];
   private requestId: number | undefined;
 
@@ -83,24 +82,29 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     private readonly dependencies: ReplicatorGroupDependencies,
   ) {
     const { groupId, peerId, incarnation, levels } = options;
-    this.door = new LinkDoor({ groupId, peerId, incarnation, levels, actor: 'replicator' });
+    this.linkAcceptor = new LinkAcceptor({ groupId, peerId, incarnation, levels, actor: 'replicator' });
   }
 
-  /** Takes one input. @throws InvariantError where the node breaks the order of its own log. */
+  /** Messages that were dropped, by reason. */
+  get dropped(): Readonly<Record<string, number>> {
+    return this.drops.byReason;
+  }
+
+  /** @throws InvariantError where the node breaks the order of its own log. */
   step(input: ReplicatorGroupInput, at: Instant): readonly ReplicatorGroupEffect[] {
     this.effects = [];
     this.requestId ??= Math.floor(at.random * requestIdStarts);
     if (input.type === 'idle') {
-      this.door.onIdle(this.effects);
+      this.linkAcceptor.onIdle(this.effects);
       return this.effects;
     }
     const reason = this.onMessage(input.message, at.nowMs);
-    if (reason !== undefined) this.drop(reason);
-    if (this.office !== undefined) this.tellNews(this.office, at.nowMs);
+    if (reason !== undefined) this.drops.count(reason);
+    if (this.activeTerm !== undefined) this.reportChanges(this.activeTerm, at.nowMs);
     return this.effects;
   }
 
-  private onMessage(message: ReplicatorMessage, nowMs: number): Dropped {
+  private onMessage(message: ReplicatorMessage, nowMs: number): DropReason {
     if (message.body.group_id !== this.options.groupId) return 'foreign_group';
     switch (message.name) {
       case 'replicator.lead':
@@ -134,80 +138,80 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
 
   // ---- from the node, in order -------------------------------------------------------------------
 
-  private onLead(body: Body<'replicator.lead'>, nowMs: number): Dropped {
+  private onLead(body: Body<'replicator.lead'>, nowMs: number): DropReason {
     const refusal = this.admit(body, body);
     if (refusal !== undefined) return refusal;
-    const leadership = new Leadership(body, nowMs, this.options, this.outlet());
-    this.office = { leadership, replicators: new Map(), transfer: undefined, wantsContent: true };
-    this.setTargets(this.office, body.targets, nowMs);
+    const leaderTerm = new LeaderTerm(body, nowMs, this.options, this.output());
+    this.activeTerm = { leaderTerm, replicators: new Map(), transfer: undefined, wantsContent: true };
+    this.setTargets(this.activeTerm, body.targets, nowMs);
   }
 
-  private onTargets(body: Body<'replicator.targets'>, nowMs: number): Dropped {
+  private onTargets(body: Body<'replicator.targets'>, nowMs: number): DropReason {
     const refusal = this.admit(body, body);
     if (refusal !== undefined) return refusal;
-    if (this.office?.leadership.term !== body.term) return 'not_leading';
-    this.office.leadership.configurationIndex = body.configuration_index;
-    this.setTargets(this.office, body.targets, nowMs);
+    if (this.activeTerm?.leaderTerm.term !== body.term) return 'not_leading';
+    this.activeTerm.leaderTerm.configurationIndex = body.configuration_index;
+    this.setTargets(this.activeTerm, body.targets, nowMs);
   }
 
-  private onTransfer(body: Body<'replicator.transfer'>, nowMs: number): Dropped {
+  private onTransfer(body: Body<'replicator.transfer'>, nowMs: number): DropReason {
     const refusal = this.admit(body, body);
     if (refusal !== undefined) return refusal;
-    if (this.office?.leadership.term !== body.term) return 'not_leading';
+    if (this.activeTerm?.leaderTerm.term !== body.term) return 'not_leading';
     const { peer_id, last_index } = body;
-    this.office.transfer = peer_id === '' ? undefined : { peerId: peer_id, last_index, sent: false };
-    this.handOver(this.office, nowMs);
+    this.activeTerm.transfer = peer_id === '' ? undefined : { peerId: peer_id, last_index, sent: false };
+    this.transferLeadership(this.activeTerm, nowMs);
   }
 
-  private onStop(body: Body<'replicator.stop'>): Dropped {
+  private onStop(body: Body<'replicator.stop'>): DropReason {
     const refusal = this.admit(body, body);
     if (refusal !== undefined) return refusal;
-    this.office = undefined;
+    this.activeTerm = undefined;
   }
 
-  private onAppend(body: Body<'replicator.append'>, nowMs: number): Dropped {
-    // Before the link takes it: what is malformed must not stand in the place of what the node sent.
+  private onAppend(body: Body<'replicator.append'>, nowMs: number): DropReason {
+    // Checked before the link accepts it: a malformed message must not take the number of the node's own.
     if (!isWellFormed(body)) return 'malformed_append';
     const refusal = this.admit(body, body);
     if (refusal !== undefined) return refusal;
-    if (this.office === undefined) return 'not_leading';
-    const { leadership, replicators } = this.office;
-    if (body.term !== leadership.term) return 'other_term';
-    leadership.onCommitted(body.commit_index);
+    if (this.activeTerm === undefined) return 'not_leading';
+    const { leaderTerm, replicators } = this.activeTerm;
+    if (body.term !== leaderTerm.term) return 'other_term';
+    leaderTerm.onCommitted(body.commit_index);
     for (const [place, run] of body.runs.entries()) {
-      if (run.last_index <= leadership.lastIndex) this.drop('appended_before');
-      else leadership.append(run, body.batches[place]);
+      if (run.last_index <= leaderTerm.lastIndex) this.drops.count('appended_before');
+      else leaderTerm.append(run, body.batches[place]);
     }
-    leadership.ownLag.onAppended(leadership.lastIndex, nowMs);
+    leaderTerm.ownLag.onAppended(leaderTerm.lastIndex, nowMs);
     for (const replicator of replicators.values()) replicator.onAppended(nowMs);
   }
 
-  private onTick(body: Body<'replicator.tick'>, nowMs: number): Dropped {
-    if (!this.door.onTick(body, this.effects)) return 'tick_of_another_session';
-    // Between `lead` or `stop` and what the node knows of it: the acknowledgement settles that.
-    if (this.office?.leadership.term !== body.term || !body.leading) return;
-    const { leadership, replicators } = this.office;
-    if (!leadership.onTick(body.tick_id, body.commit_index, nowMs)) return 'old_tick';
-    leadership.ownLag.onTick();
+  private onTick(body: Body<'replicator.tick'>, nowMs: number): DropReason {
+    if (!this.linkAcceptor.onTick(body, this.effects)) return 'tick_of_another_session';
+    // The node may not know yet that `lead` or `stop` was received: the acknowledgement tells it.
+    if (this.activeTerm?.leaderTerm.term !== body.term || !body.leading) return;
+    const { leaderTerm, replicators } = this.activeTerm;
+    if (!leaderTerm.onTick(body.tick_id, body.commit_index, nowMs)) return 'old_tick';
+    leaderTerm.ownLag.onTick();
     for (const replicator of replicators.values()) replicator.onTick(nowMs);
-    if (this.office.transfer !== undefined) this.office.transfer.sent = false;
-    this.handOver(this.office, nowMs);
-    this.sendProgress(this.office, nowMs);
+    if (this.activeTerm.transfer !== undefined) this.activeTerm.transfer.sent = false;
+    this.transferLeadership(this.activeTerm, nowMs);
+    this.sendProgress(this.activeTerm, nowMs);
   }
 
   // ---- from the log-store and the ballot-box -----------------------------------------------------
 
-  private onEntries(body: Body<'replicator.entries'>, nowMs: number): Dropped {
-    if (!this.door.isCurrent(body)) return 'other_session';
-    for (const replicator of this.office?.replicators.values() ?? []) {
+  private onEntries(body: Body<'replicator.entries'>, nowMs: number): DropReason {
+    if (!this.linkAcceptor.isCurrent(body)) return 'other_session';
+    for (const replicator of this.activeTerm?.replicators.values() ?? []) {
       if (replicator.isAnsweredBy(body)) return replicator.onEntries(body, nowMs);
     }
     return 'not_asked';
   }
 
-  private onSnapshotChunk(body: Body<'replicator.snapshot_chunk'>, nowMs: number): Dropped {
-    if (!this.door.isCurrent(body)) return 'other_session';
-    for (const replicator of this.office?.replicators.values() ?? []) {
+  private onSnapshotChunk(body: Body<'replicator.snapshot_chunk'>, nowMs: number): DropReason {
+    if (!this.linkAcceptor.isCurrent(body)) return 'other_session';
+    for (const replicator of this.activeTerm?.replicators.values() ?? []) {
       if (replicator.isAnsweredByChunk(body)) return replicator.onSnapshotChunk(body, nowMs);
     }
     return 'not_asked';
@@ -215,67 +219,69 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
 
   // ---- from other peers --------------------------------------------------------------------------
 
-  private onStored(body: Body<'feed.stored'>, nowMs: number): Dropped {
-    if (this.office === undefined) return 'not_leading';
-    const { office } = this;
-    const fault = faultOf(body, office.leadership);
+  private onStored(body: Body<'feed.stored'>, nowMs: number): DropReason {
+    if (this.activeTerm === undefined) return 'not_leading';
+    const { activeTerm } = this;
+    const fault = activeTerm.leaderTerm.mismatchOf(body);
     if (fault !== undefined) return fault;
     if (body.peer_id === this.options.peerId) {
-      // The leader's own log is no target; but what it has synced can be read.
-      office.leadership.onAcknowledged(body.store_id, body.match_index);
-      office.leadership.ownLag.onAcknowledged(body.match_index, office.leadership.lastIndex, nowMs);
-      for (const replicator of office.replicators.values()) replicator.onReadable(nowMs);
+      // The leader's own log is not a target, but its synced entries can be read.
+      activeTerm.leaderTerm.onAcknowledged(body.store_id, body.match_index);
+      activeTerm.leaderTerm.ownLag.onAcknowledged(body.match_index, activeTerm.leaderTerm.lastIndex, nowMs);
+      for (const replicator of activeTerm.replicators.values()) replicator.onReadable(nowMs);
       return;
     }
-    const replicator = office.replicators.get(body.peer_id);
+    const replicator = activeTerm.replicators.get(body.peer_id);
     if (replicator === undefined) return 'not_a_target';
     const dropped = replicator.onStored(body, nowMs);
-    if (office.transfer?.peerId === body.peer_id) this.handOver(office, nowMs);
+    if (activeTerm.transfer?.peerId === body.peer_id) this.transferLeadership(activeTerm, nowMs);
     return dropped;
   }
 
-  private onEcho(body: Body<'feed.echo'>, nowMs: number): Dropped {
-    if (this.office === undefined) return 'not_leading';
-    const fault = faultOf(body, this.office.leadership);
+  private onEcho(body: Body<'feed.echo'>, nowMs: number): DropReason {
+    if (this.activeTerm === undefined) return 'not_leading';
+    const fault = this.activeTerm.leaderTerm.mismatchOf(body);
     if (fault !== undefined) return fault;
-    const replicator = this.office.replicators.get(body.peer_id);
+    const replicator = this.activeTerm.replicators.get(body.peer_id);
     return replicator === undefined ? 'not_a_target' : replicator.onEcho(body, nowMs);
   }
 
-  private onRejected(body: Body<'replicator.rejected'>, nowMs: number): Dropped {
-    const replicator = this.asked(body);
+  private onRejected(body: Body<'replicator.rejected'>, nowMs: number): DropReason {
+    const replicator = this.replicatorFor(body);
     return typeof replicator === 'string' ? replicator : replicator.onRejected(body, nowMs);
   }
 
-  private onSnapshotStored(body: Body<'replicator.snapshot_stored'>, nowMs: number): Dropped {
-    const replicator = this.asked(body);
+  private onSnapshotStored(body: Body<'replicator.snapshot_stored'>, nowMs: number): DropReason {
+    const replicator = this.replicatorFor(body);
     return typeof replicator === 'string' ? replicator : replicator.onSnapshotStored(body, nowMs);
   }
 
-  /** Who has sent this peer what it answers; or why the answer is dropped. */
-  private asked(body: Pick<Body<'replicator.rejected'>, 'group_uid' | 'term' | 'peer_id'>): Replicator | string {
-    if (this.office === undefined) return 'not_leading';
-    const { leadership, replicators } = this.office;
-    if (body.group_uid !== leadership.groupUid) return 'foreign_group';
-    if (body.term !== leadership.term) return 'other_term';
+  /** @returns the replicator whose request this is the reply to; or why the reply is dropped */
+  private replicatorFor(
+    body: Pick<Body<'replicator.rejected'>, 'group_uid' | 'term' | 'peer_id'>,
+  ): Replicator | string {
+    if (this.activeTerm === undefined) return 'not_leading';
+    const { leaderTerm, replicators } = this.activeTerm;
+    if (body.group_uid !== leaderTerm.groupUid) return 'foreign_group';
+    if (body.term !== leaderTerm.term) return 'other_term';
     return replicators.get(body.peer_id) ?? 'not_a_target';
   }
 
-  private onIdentity(body: Body<'replicator.identity'>, nowMs: number): Dropped {
-    if (this.office === undefined) return 'not_leading';
-    const replicator = this.office.replicators.get(body.peer_id);
+  private onIdentity(body: Body<'replicator.identity'>, nowMs: number): DropReason {
+    if (this.activeTerm === undefined) return 'not_leading';
+    const replicator = this.activeTerm.replicators.get(body.peer_id);
     return replicator === undefined ? 'not_a_target' : replicator.onIdentity(body, nowMs);
   }
 
   // ---- the work ----------------------------------------------------------------------------------
 
-  /** Lets go of who is not listed, keeps who is known, begins with the others. */
-  private setTargets({ leadership, replicators }: Office, targets: Targets, nowMs: number): void {
+  /** Drops targets that are not listed, keeps known ones, and starts replicators for the others. */
+  private setTargets({ leaderTerm, replicators }: ActiveTerm, targets: Targets, nowMs: number): void {
     const listed = new Set(targets.map(({ peer_id }) => peer_id));
     for (const peerId of replicators.keys()) if (!listed.has(peerId)) replicators.delete(peerId);
     for (const target of targets) {
-      if (target.peer_id === leadership.peerId) {
-        this.drop('target_is_the_leader');
+      if (target.peer_id === leaderTerm.peerId) {
+        this.drops.count('target_is_the_leader');
         continue;
       }
       const known = replicators.get(target.peer_id);
@@ -283,56 +289,48 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
         known.retarget(target, nowMs);
         continue;
       }
-      const replicator = new Replicator(target, leadership);
+      const replicator = new Replicator(target, leaderTerm);
       replicators.set(target.peer_id, replicator);
       replicator.begin(nowMs);
     }
     const members = [...replicators.values()].filter((replicator) => !replicator.isCatchingUp);
-    leadership.memberLags = [leadership.ownLag, ...members.map(({ lag }) => lag)];
+    leaderTerm.memberLags = [leaderTerm.ownLag, ...members.map(({ lag }) => lag)];
   }
 
-  /** Tells the heir to stand, once it has all; again on every tick, until the node takes that back. */
-  private handOver({ leadership, replicators, transfer }: Office, nowMs: number): void {
-    if (transfer === undefined || transfer.sent || !leadership.isInOffice(nowMs)) return;
-    const heir = replicators.get(transfer.peerId);
-    if (!heir?.hasAll(transfer.last_index)) return;
+  /** Tells the transfer target to campaign once it has the whole log; repeated on every tick until the node withdraws it. */
+  private transferLeadership({ leaderTerm, replicators, transfer }: ActiveTerm, nowMs: number): void {
+    if (transfer === undefined || transfer.sent || !leaderTerm.mayStillSend(nowMs)) return;
+    const target = replicators.get(transfer.peerId);
+    if (!target?.hasAll(transfer.last_index)) return;
     transfer.sent = true;
-    heir.sendTimeoutNow();
+    target.sendTimeoutNow();
   }
 
-  /** Tells the node what it wants to know before the next tick. */
-  private tellNews(office: Office, nowMs: number): void {
-    // That content is of no use any more can wait for the next tick.
-    if (office.leadership.hasNews || (!office.wantsContent && wantsContent(office))) this.sendProgress(office, nowMs);
+  /** Sends the progress to the node before the next tick if it changed. */
+  private reportChanges(activeTerm: ActiveTerm, nowMs: number): void {
+    // That no target needs content any more can wait for the next tick.
+    if (activeTerm.leaderTerm.progressChanged || (!activeTerm.wantsContent && wantsContent(activeTerm)))
+      this.sendProgress(activeTerm, nowMs);
   }
 
-  private sendProgress(office: Office, nowMs: number): void {
-    const { leadership, replicators } = office;
-    leadership.hasNews = false;
-    office.wantsContent = wantsContent(office);
+  private sendProgress(activeTerm: ActiveTerm, nowMs: number): void {
+    const { leaderTerm, replicators } = activeTerm;
+    leaderTerm.progressChanged = false;
+    activeTerm.wantsContent = wantsContent(activeTerm);
     const targets = [...replicators.values()].map((replicator) => replicator.progress(nowMs));
-    const { own, term, tickId } = leadership;
-    const body = { ...own, term, targets, tick_id: tickId, wants_content: office.wantsContent };
-    leadership.send(leadership.peerId, { name: 'node.progress', body });
+    const { identity, term, tickId } = leaderTerm;
+    const body = { ...identity, term, targets, tick_id: tickId, wants_content: activeTerm.wantsContent };
+    leaderTerm.send(leaderTerm.peerId, { name: 'node.progress', body });
   }
 
-  /** Takes a message of the node's link: undefined, or why it is not to be taken now. */
-  private admit(own: Own, frame: Frame): Dropped {
-    const admission = this.door.admit(own, frame, this.effects);
-    switch (admission) {
-      case 'begun':
-        this.office = undefined;
-        return undefined;
-      case 'take':
-        return undefined;
-      case 'repeat':
-      case 'gap':
-      case 'stale':
-        return `link_${admission}`;
-    }
+  /** @returns why a message of the node's link is dropped; undefined: it is to be handled now */
+  private admit(identity: LinkIdentity, frame: Frame): DropReason {
+    return this.linkAcceptor.accept(identity, frame, this.effects, () => {
+      this.activeTerm = undefined;
+    });
   }
 
-  private outlet(): Outlet {
+  private output(): ReplicatorOutput {
     return {
       effects: { push: (effect) => this.effects.push(effect) },
       nextRequestId: () => {
@@ -342,38 +340,24 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
       snapshotThrottle: this.dependencies.snapshotThrottle,
     };
   }
-
-  private drop(reason: string): void {
-    this.dropped[reason] = (this.dropped[reason] ?? 0) + 1;
-  }
 }
 
-/** Whether somebody is to be sent what the node appends next. */
-function wantsContent({ replicators }: Office): boolean {
-  for (const replicator of replicators.values()) if (replicator.wantsContent) return true;
+/** Whether a target is to be sent what the node appends next. */
+function wantsContent({ replicators }: ActiveTerm): boolean {
+  for (const replicator of replicators.values()) if (replicator.needsEntryPayload) return true;
   return false;
 }
 
-/** Why a follower's word is not for this leader, or undefined. */
-function faultOf(
-  body: Pick<Body<'feed.stored'>, 'group_uid' | 'leader_id' | 'leader_term'>,
-  leadership: Leadership,
-): Dropped {
-  if (body.group_uid !== leadership.groupUid) return 'foreign_group';
-  if (body.leader_id !== leadership.peerId) return 'other_leader';
-  return body.leader_term === leadership.term ? undefined : 'other_term';
-}
-
-/** Whether each run is one, and what is in it, where that has come, is what stands there. */
+/** Whether the runs are valid, and the batches, if there are any, are those of the runs. */
 function isWellFormed({ term, runs, batches }: Body<'replicator.append'>): boolean {
   if (runs.some((run) => run.first_index < 1 || run.last_index < run.first_index)) return false;
   if (batches.length === 0) return true;
-  return batches.length === runs.length && runs.every((run, place) => isOf(run, term, batches[place]));
+  return batches.length === runs.length && runs.every((run, place) => isBatchOf(run, term, batches[place]));
 }
 
 type Run = Body<'replicator.append'>['runs'][number];
 
-function isOf(run: Run, ofTerm: Term, batch: Uint8Array | undefined): boolean {
+function isBatchOf(run: Run, ofTerm: Term, batch: Uint8Array | undefined): boolean {
   if (batch === undefined) return false;
   try {
     const { first, last, term } = batchHeader(batch);

@@ -1,24 +1,24 @@
 /**
- * One target of a leader (braft's `Replicator`): asks which store it has, has its log supplied while that is the right
- * one, and watches it catch up.
+ * One target of a leader (braft's `Replicator`): identifies its store, sends it the log while the store is the right one, and
+ * detects when it has caught up.
  *
- * Owns what is known of the target's store, and when it was heard. Does not own what is sent to it (`Supply`), what is
- * committed, nor the log.
+ * Owns: what is known of the target's store, and when the target was last heard from. Does not own what is sent to it
+ * (`LogSender`), what is committed, nor the log.
  *
  * Invariants:
- * 1. Without a store that counts nothing but `identify` is sent.
- * 2. What another store says changes neither the match nor what is in flight.
+ * 1. Without a known store nothing but `identify` is sent.
+ * 2. Messages of another store change neither the match index nor what is in flight.
  * 3. Nothing is sent to the target an election timeout after the node's last tick.
  */
 import { type Body, type LogIndex, noGroupUid, type PeerId, type Progress, type StoreId } from '@conclave/protocol';
-import { CatchUpWatch } from './catch-up-watch.js';
-import { Identification } from './identification.js';
+import { CatchUpDetector } from './catch-up-detector.js';
+import { IdentifyRequest } from './identify-request.js';
 import { LagMeter } from './lag-meter.js';
-import type { Leadership } from './leadership.js';
-import { StoreWatch } from './store-watch.js';
-import { Supply } from './supply.js';
-import { TargetBuild } from './target-build.js';
+import type { LeaderTerm } from './leader-term.js';
+import { LogSender } from './log-sender.js';
+import { StoreIdentity } from './store-identity.js';
 import { TargetMessages } from './target-messages.js';
+import { TargetVersion } from './target-version.js';
 
 type Target = Body<'replicator.targets'>['targets'][number];
 type Rejected = Body<'replicator.rejected'>;
@@ -31,29 +31,29 @@ export class Replicator {
   readonly lag = new LagMeter();
   /** Whether the configuration binds the target to its store. */
   private isBound: boolean;
-  /** Not empty: nothing is sent until an operator has put it right. */
+  /** Not empty: nothing is sent until an operator has repaired the target. */
   private refusal: Progress['refusal'] = '';
-  private heardMs: number | undefined;
-  /** When the target's log-store last acknowledged that it has stored what it was sent. */
+  private receivedMs: number | undefined;
+  /** When the target's log-store last acknowledged entries. */
   private storedMs: number | undefined;
-  private watch: CatchUpWatch | undefined;
-  private readonly stores: StoreWatch;
-  private readonly build = new TargetBuild();
+  private catchUp: CatchUpDetector | undefined;
+  private readonly storeIdentity: StoreIdentity;
+  private readonly targetVersion = new TargetVersion();
   private readonly messages: TargetMessages;
-  private readonly identification: Identification;
-  private readonly supply: Supply;
+  private readonly identifyRequest: IdentifyRequest;
+  private readonly sender: LogSender;
 
   constructor(
     target: Target,
-    private readonly leadership: Leadership,
+    private readonly leaderTerm: LeaderTerm,
   ) {
     this.peerId = target.peer_id;
     this.isBound = target.store_id !== noStore;
-    if (target.catching_up) this.watch = new CatchUpWatch(leadership.times.electionTimeoutMs);
-    this.messages = new TargetMessages(leadership, this.peerId, target.store_id);
-    this.stores = new StoreWatch(leadership.times.electionTimeoutMs);
-    this.identification = new Identification(leadership, this.messages);
-    this.supply = new Supply(leadership, this.messages, this.isBound);
+    if (target.catching_up) this.catchUp = new CatchUpDetector(leaderTerm.times.electionTimeoutMs);
+    this.messages = new TargetMessages(leaderTerm, this.peerId, target.store_id);
+    this.storeIdentity = new StoreIdentity(leaderTerm.times.electionTimeoutMs);
+    this.identifyRequest = new IdentifyRequest(leaderTerm, this.messages);
+    this.sender = new LogSender(leaderTerm, this.messages, this.isBound);
   }
 
   private get storeId(): StoreId {
@@ -62,285 +62,286 @@ export class Replicator {
 
   private get state(): Progress['state'] {
     if (this.refusal !== '') return 'refused';
-    return this.supply.state === 'idle' ? 'identify' : this.supply.state;
+    return this.sender.state === 'idle' ? 'identify' : this.sender.state;
   }
 
-  /** Begins, once. */
+  /** Starts the replicator. Called once. */
   begin(nowMs: number): void {
-    if (this.watch !== undefined) this.lag.begin(this.leadership.lastIndex, nowMs);
-    this.stores.begin(nowMs);
-    if (this.state === 'identify') this.identification.ask(nowMs);
-    else this.supply.proceed(nowMs);
+    if (this.catchUp !== undefined) this.lag.begin(this.leaderTerm.lastIndex, nowMs);
+    this.storeIdentity.begin(nowMs);
+    if (this.state === 'identify') this.identifyRequest.send(nowMs);
+    else this.sender.proceed(nowMs);
   }
 
-  /** Whether what is known of the target holds for this one too: it is not bound to another store. */
+  /** Whether this replicator can serve the target: it is not bound to another store. */
   isFor(target: Target): boolean {
     return target.store_id === noStore || this.storeId === noStore || target.store_id === this.storeId;
   }
 
-  /** The configuration may have bound the target, or let go of it. */
+  /** The configuration may have bound the target to a store, or unbound it. */
   retarget(target: Target, nowMs: number): void {
-    if (target.catching_up !== (this.watch !== undefined)) {
-      if (target.catching_up) this.beginWatch(nowMs);
-      else this.watch = undefined;
+    if (target.catching_up !== (this.catchUp !== undefined)) {
+      if (target.catching_up) this.beginCatchUp(nowMs);
+      else this.catchUp = undefined;
     }
     this.isBound = target.store_id !== noStore;
     if (this.isBound && this.storeId === noStore) {
-      this.adoptStore(target.store_id, this.leadership.lastIndex, nowMs);
+      this.adoptStore(target.store_id, this.leaderTerm.lastIndex, nowMs);
     } else if (!this.isBound && this.refusal === 'ESTORE') {
       this.forgetStore(nowMs);
     }
   }
 
   get isCatchingUp(): boolean {
-    return this.watch !== undefined;
+    return this.catchUp !== undefined;
   }
 
   /** The leader's log has grown. */
   onAppended(nowMs: number): void {
-    this.lag.onAppended(this.leadership.lastIndex, nowMs);
-    this.supply.proceed(nowMs);
+    this.lag.onAppended(this.leaderTerm.lastIndex, nowMs);
+    this.sender.proceed(nowMs);
   }
 
-  /** A new tick: a heartbeat, and what is due again. */
+  /** A new tick: sends a heartbeat, and repeats what is due. */
   onTick(nowMs: number): void {
     this.lag.onTick();
-    this.supply.onTick(nowMs);
+    this.sender.onTick(nowMs);
     const { state } = this;
-    if (state === 'identify') this.identification.ask(nowMs);
-    // Or it may be there, and hold another history: then it takes no notice of what is sent to it.
-    else if (state === 'refused' || (this.isBound && this.stores.isSilent(nowMs))) {
-      this.identification.askSlowly(nowMs);
+    if (state === 'identify') this.identifyRequest.send(nowMs);
+    // A silent target may hold another history: then it ignores what is sent to it.
+    else if (state === 'refused' || (this.isBound && this.storeIdentity.isSilent(nowMs))) {
+      this.identifyRequest.sendRarely(nowMs);
     }
   }
 
-  /** Sends what there is to send. */
+  /** Sends what can be sent now. */
   proceed(nowMs: number): void {
-    this.supply.proceed(nowMs);
+    this.sender.proceed(nowMs);
   }
 
-  /** The target's log is synced and the leader's up to `match_index`. Answers why it is dropped. */
+  /** The target's log is synced and matches up to `match_index`. @returns why the message is dropped */
   onStored(body: Body<'feed.stored'>, nowMs: number): string | undefined {
     if (body.store_id !== this.storeId) return 'other_store';
-    if (body.match_index > this.leadership.lastIndex) return 'beyond_last_index';
-    this.hear(nowMs);
+    if (body.match_index > this.leaderTerm.lastIndex) return 'beyond_last_index';
+    this.recordReceived(nowMs);
     this.storedMs = nowMs;
-    this.leadership.onAcknowledged(body.store_id, body.match_index);
-    this.supply.onMatch(body.match_index, nowMs);
-    const roundMs = this.lag.onAcknowledged(this.supply.matchIndex, this.leadership.lastIndex, nowMs);
-    this.watch?.onAcknowledged();
-    if (roundMs !== undefined) this.watch?.onRound(roundMs);
-    this.supply.proceed(nowMs);
-    this.judge(nowMs);
+    this.leaderTerm.onAcknowledged(body.store_id, body.match_index);
+    this.sender.onMatch(body.match_index, nowMs);
+    const roundMs = this.lag.onAcknowledged(this.sender.matchIndex, this.leaderTerm.lastIndex, nowMs);
+    this.catchUp?.onAcknowledged();
+    if (roundMs !== undefined) this.catchUp?.onRound(roundMs);
+    this.sender.proceed(nowMs);
+    this.updateCatchUp(nowMs);
     return undefined;
   }
 
-  /** The target follows this leader. Answers why it is dropped. */
+  /** The target follows this leader. @returns why the message is dropped */
   onEcho(body: Body<'feed.echo'>, nowMs: number): string | undefined {
     if (body.store_id !== this.storeId) return 'other_store';
-    this.hear(nowMs);
-    const wasAwaited = !this.build.isKnown && this.watch?.caughtUp === true;
-    if (this.build.hear(body) || wasAwaited) this.leadership.hasNews = true;
-    this.supply.onEcho(body, nowMs);
-    this.judge(nowMs);
+    this.recordReceived(nowMs);
+    const wasAwaited = !this.targetVersion.isKnown && this.catchUp?.caughtUp === true;
+    if (this.targetVersion.update(body) || wasAwaited) this.leaderTerm.progressChanged = true;
+    this.sender.onEcho(body, nowMs);
+    this.updateCatchUp(nowMs);
     return undefined;
   }
 
-  /** Answers why it is dropped. */
+  /** @returns why the message is dropped */
   onRejected(body: Rejected, nowMs: number): string | undefined {
     if (body.reason === 'store') return this.onOtherStore(body, nowMs);
     if (body.store_id !== this.storeId) return 'other_store';
-    this.hear(nowMs);
-    return this.supply.onRejected(body, nowMs);
+    this.recordReceived(nowMs);
+    return this.sender.onRejected(body, nowMs);
   }
 
   isAnsweredBy(body: Body<'replicator.entries'>): boolean {
-    return this.supply.isAnsweredBy(body);
+    return this.sender.isAnsweredBy(body);
   }
 
-  /** The answer to the running read, if `isAnsweredBy` says so. */
+  /** The reply to the read in progress: call it only if `isAnsweredBy`. @returns why it is dropped */
   onEntries(body: Body<'replicator.entries'>, nowMs: number): string | undefined {
-    return this.supply.onEntries(body, nowMs);
+    return this.sender.onEntries(body, nowMs);
   }
 
-  /** The leader's own log-store has synced entries, which can be read now. */
+  /** The leader's own log-store has synced entries, so that they can be read. */
   onReadable(nowMs: number): void {
-    this.supply.onReadable(nowMs);
+    this.sender.onReadable(nowMs);
   }
 
   isAnsweredByChunk(body: Body<'replicator.snapshot_chunk'>): boolean {
-    return this.supply.isAnsweredByChunk(body);
+    return this.sender.isAnsweredByChunk(body);
   }
 
-  /** The answer to a running read of a snapshot, if `isAnsweredByChunk` says so. */
+  /** The reply to a read of a snapshot: call it only if `isAnsweredByChunk`. @returns why it is dropped */
   onSnapshotChunk(body: Body<'replicator.snapshot_chunk'>, nowMs: number): string | undefined {
-    return this.supply.onSnapshotChunk(body, nowMs);
+    return this.sender.onSnapshotChunk(body, nowMs);
   }
 
-  /** The target has stored chunks of a snapshot. Answers why it is dropped. */
+  /** The target has stored chunks of a snapshot. @returns why the message is dropped */
   onSnapshotStored(body: Body<'replicator.snapshot_stored'>, nowMs: number): string | undefined {
     if (body.store_id !== this.storeId) return 'other_store';
-    this.hear(nowMs);
-    return this.supply.onSnapshotStored(body, nowMs);
+    this.recordReceived(nowMs);
+    return this.sender.onSnapshotStored(body, nowMs);
   }
 
-  /** Answers why it is dropped. */
+  /** @returns why the message is dropped */
   onIdentity(body: Body<'replicator.identity'>, nowMs: number): string | undefined {
-    if (!this.identification.isAnsweredBy(body.request_id)) return 'not_asked';
-    const isForeign = body.group_uid !== noGroupUid && body.group_uid !== this.leadership.groupUid;
+    if (!this.identifyRequest.isAnsweredBy(body.request_id)) return 'not_asked';
+    const isForeign = body.group_uid !== noGroupUid && body.group_uid !== this.leaderTerm.groupUid;
     const isOther = this.isBound && body.store_id !== noStore && body.store_id !== this.storeId;
     if (isOther) {
-      this.stores.onIdentity(body, nowMs);
-      return this.onStranger(isForeign ? 'ENOTEMPTY' : 'ESTORE', nowMs);
+      this.storeIdentity.onIdentity(body, nowMs);
+      return this.onUnboundStore(isForeign ? 'ENOTEMPTY' : 'ESTORE', nowMs);
     }
-    this.hear(nowMs);
-    if (this.build.hear(body)) this.leadership.hasNews = true;
-    if (this.isBound && body.store_id === this.storeId && this.hasGoneBack(body.last_index)) {
+    this.recordReceived(nowMs);
+    if (this.targetVersion.update(body)) this.leaderTerm.progressChanged = true;
+    if (this.isBound && body.store_id === this.storeId && this.hasLostEntries(body.last_index)) {
       this.refuse('ESTORE', nowMs);
-    } else if (body.store_id === noStore) this.identification.repeatLater(nowMs);
+    } else if (body.store_id === noStore) this.identifyRequest.repeatLater(nowMs);
     else if (isForeign) this.refuse('ENOTEMPTY', nowMs);
     else if (this.state === 'identify' || this.state === 'refused') {
       this.adoptStore(body.store_id, body.last_index, nowMs);
-    } else this.identification.end();
+    } else this.identifyRequest.end();
     return undefined;
   }
 
-  /** The target, with the store that counts, has said something. */
-  private hear(nowMs: number): void {
-    this.heardMs = nowMs;
-    if (this.isBound) this.stores.onBound(nowMs);
+  /** A message of the target's current store was received. */
+  private recordReceived(nowMs: number): void {
+    this.receivedMs = nowMs;
+    if (this.isBound) this.storeIdentity.onBound(nowMs);
   }
 
-  /** Another store than the bound one answers: instead of it, or, while that is heard as well, besides it. */
-  private onStranger(refusal: 'ENOTEMPTY' | 'ESTORE', nowMs: number): string | undefined {
-    if (this.stores.isBoundHeard(nowMs)) {
-      this.identification.end();
+  /** Another store than the bound one replies: instead of it, or beside it while that is reachable too. */
+  private onUnboundStore(refusal: 'ENOTEMPTY' | 'ESTORE', nowMs: number): string | undefined {
+    if (this.storeIdentity.isBoundReachable(nowMs)) {
+      this.identifyRequest.end();
       return 'second_store';
     }
-    this.heardMs = nowMs;
+    this.receivedMs = nowMs;
     this.refuse(refusal, nowMs);
     return undefined;
   }
 
-  /** Whether the target can take office: it has the log up to there. */
+  /** Whether the target can become leader: it has the log up to `index`. */
   hasAll(index: LogIndex): boolean {
-    return this.refusal === '' && this.storeId !== noStore && this.supply.matchIndex >= index;
+    return this.refusal === '' && this.storeId !== noStore && this.sender.matchIndex >= index;
   }
 
-  /** Whether what the node appends next is to be sent to the target soon. */
-  get wantsContent(): boolean {
-    return this.supply.wantsContent;
+  /** Whether the target is to be sent what the node appends next. */
+  get needsEntryPayload(): boolean {
+    return this.sender.needsEntryPayload;
   }
 
-  /** Tells the target to stand at once. */
+  /** Tells the target to campaign at once. */
   sendTimeoutNow(): void {
     this.messages.sendTimeoutNow();
   }
 
   progress(nowMs: number): Progress {
-    this.judge(nowMs);
+    this.updateCatchUp(nowMs);
     return {
       peer_id: this.peerId,
       store_id: this.storeId,
       state: this.state,
-      ...this.supply.progress(),
-      // What another store had says nothing about the one that is there.
+      ...this.sender.progress(),
+      // The positions are those of the bound store, not of the one that replies.
       ...(this.refusal === 'ESTORE' ? nothingKnown : {}),
-      silent_ms: msSince(this.heardMs, nowMs),
+      silent_ms: msSince(this.receivedMs, nowMs),
       stored_ms: msSince(this.storedMs, nowMs),
-      caught_up: this.watch?.caughtUp ?? false,
-      ...(this.watch?.wantsThrottle(nowMs) ? { wants_throttle: true } : {}),
+      caught_up: this.catchUp?.caughtUp ?? false,
+      ...(this.catchUp?.wantsThrottle(nowMs) ? { wants_throttle: true } : {}),
       ...(this.isBehind(nowMs) ? { behind: true } : {}),
       refusal: this.refusal,
-      ...this.build.progress(),
-      ...this.stores.found(nowMs, this.refusal !== ''),
+      ...this.targetVersion.progress(),
+      ...this.storeIdentity.found(nowMs, this.refusal !== ''),
     };
   }
 
-  /** Whether clients would wait for it noticeably, had it to have all of the log, and to answer from it. */
+  /** Whether clients would have to wait if the target became leader now. */
   private isBehind(nowMs: number): boolean {
-    const { supply, leadership, lag } = this;
-    if (this.build.isUnapplied) return true;
-    if (supply.matchIndex >= leadership.lastIndex) return false;
-    return !supply.isKeptInStep || lag.lagMs(nowMs) > leadership.catchupMarginMs(nowMs);
+    const { sender, leaderTerm, lag } = this;
+    if (this.targetVersion.isUnapplied) return true;
+    if (sender.matchIndex >= leaderTerm.lastIndex) return false;
+    return !sender.followsFeed || lag.lagMs(nowMs) > leaderTerm.catchupMarginMs(nowMs);
   }
 
-  private beginWatch(nowMs: number): void {
-    const { leadership } = this;
-    this.watch = new CatchUpWatch(leadership.times.electionTimeoutMs);
-    this.lag.begin(leadership.lastIndex, nowMs);
+  private beginCatchUp(nowMs: number): void {
+    const { leaderTerm } = this;
+    this.catchUp = new CatchUpDetector(leaderTerm.times.electionTimeoutMs);
+    this.lag.begin(leaderTerm.lastIndex, nowMs);
   }
 
-  /** Looks whether a new peer has caught up; if so, or if it needs help, the node is told at once. */
-  private judge(nowMs: number): void {
-    const { watch, leadership, supply } = this;
-    if (watch === undefined) return;
-    const wasCaughtUp = watch.caughtUp;
+  /** Checks whether a new peer has caught up; if so, the node is notified at once. */
+  private updateCatchUp(nowMs: number): void {
+    const { catchUp, leaderTerm, sender } = this;
+    if (catchUp === undefined) return;
+    const wasCaughtUp = catchUp.caughtUp;
     const view = {
-      isInStep: supply.isKeptInStep,
-      hasConfiguration: supply.matchIndex >= leadership.configurationIndex,
+      followsFeed: sender.followsFeed,
+      hasConfiguration: sender.matchIndex >= leaderTerm.configurationIndex,
       lagMs: this.lag.lagMs(nowMs),
-      marginMs: leadership.catchupMarginMs(nowMs),
+      marginMs: leaderTerm.catchupMarginMs(nowMs),
     };
-    if (watch.judge(view, nowMs) && !wasCaughtUp) leadership.hasNews = true;
+    if (catchUp.update(view, nowMs) && !wasCaughtUp) leaderTerm.progressChanged = true;
   }
 
   private adoptStore(storeId: StoreId, lastIndexThere: LogIndex, nowMs: number): void {
     this.messages.storeId = storeId;
     this.refusal = '';
-    this.identification.end();
-    this.supply.begin(lastIndexThere, nowMs);
+    this.identifyRequest.end();
+    this.sender.begin(lastIndexThere, nowMs);
   }
 
   private forgetStore(nowMs: number): void {
-    this.stores.forget(nowMs);
+    this.storeIdentity.forget(nowMs);
     this.messages.storeId = noStore;
-    this.build.forget();
+    this.targetVersion.forget();
     this.refusal = '';
-    this.supply.forget();
+    this.sender.forget();
     this.storedMs = undefined;
-    if (this.watch !== undefined) this.beginWatch(nowMs);
-    this.identification.ask(nowMs);
+    if (this.catchUp !== undefined) this.beginCatchUp(nowMs);
+    this.identifyRequest.send(nowMs);
   }
 
   private refuse(refusal: 'ENOTEMPTY' | 'ESTORE', nowMs: number): void {
-    this.identification.repeatLater(nowMs);
+    this.identifyRequest.repeatLater(nowMs);
     if (this.refusal === refusal) return;
-    this.supply.stop();
+    this.sender.stop();
     this.refusal = refusal;
-    this.leadership.hasNews = true;
-    const text = refusal === 'ESTORE' ? 'has another store than the configuration says' : "holds another group's log";
-    const { effects } = this.leadership.outlet;
+    this.leaderTerm.progressChanged = true;
+    const text =
+      refusal === 'ESTORE' ? 'has another store than the one in the configuration' : "holds another group's log";
+    const { effects } = this.leaderTerm.output;
     effects.push({ type: 'log', level: 'warn', text: `${this.peerId} ${text}`, fields: { refusal } });
   }
 
-  private hasGoneBack(lastIndex: LogIndex): boolean {
-    return lastIndex < this.leadership.acknowledgedBy(this.storeId);
+  private hasLostEntries(lastIndex: LogIndex): boolean {
+    return lastIndex < this.leaderTerm.acknowledgedBy(this.storeId);
   }
 
-  /** The target's store says that it lacks what it has acknowledged. */
+  /** The target's store reports that it lacks entries that it had acknowledged. */
   private onOlderCopy(lastIndex: LogIndex, nowMs: number): string | undefined {
-    if (!this.hasGoneBack(lastIndex)) return 'same_store';
-    this.heardMs = nowMs;
+    if (!this.hasLostEntries(lastIndex)) return 'same_store';
+    this.receivedMs = nowMs;
     this.refuse('ESTORE', nowMs);
     return 'older_copy';
   }
 
-  /** The target says that its store is another. */
+  /** The target reports that it has another store. */
   private onOtherStore(body: Rejected, nowMs: number): string | undefined {
-    if (!this.supply.mayHaveSent(body.request_id)) return 'not_in_flight';
+    if (!this.sender.mayHaveSent(body.request_id)) return 'not_in_flight';
     if (body.store_id === this.storeId) return this.onOlderCopy(body.last_index, nowMs);
     if (this.isBound) {
-      this.stores.onRejection(body.store_id, nowMs);
-      return this.onStranger('ESTORE', nowMs);
+      this.storeIdentity.onRejection(body.store_id, nowMs);
+      return this.onUnboundStore('ESTORE', nowMs);
     }
-    this.heardMs = nowMs;
+    this.receivedMs = nowMs;
     this.forgetStore(nowMs);
     return undefined;
   }
 }
 
-/** Whole milliseconds; -1: never. */
+/** @returns whole milliseconds; -1: never */
 function msSince(atMs: number | undefined, nowMs: number): number {
   return atMs === undefined ? -1 : Math.max(0, Math.floor(nowMs - atMs));
 }

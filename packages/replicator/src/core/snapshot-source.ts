@@ -1,15 +1,15 @@
 /**
- * Where one replicator gets the chunks of the snapshot from that it sends: its own log-store.
+ * Reads the chunks of a snapshot from the leader's own log-store, for one replicator.
  *
- * Owns which snapshot that is, the running reads and what they brought. Does not own what has been sent.
+ * Owns: which snapshot it is, the reads in progress, and the chunks that were read. Does not own what has been sent.
  *
  * Invariants:
- * 1. An answer counts once, and only to a read that is under way.
- * 2. All chunks are of one snapshot: a read names it, but for the first one, which takes whichever counts.
- * 3. At most `limits.snapshotWindowChunks` reads are under way or have brought a chunk that waits.
+ * 1. A reply counts once, and only for a read in progress.
+ * 2. All chunks are of one snapshot: a read names it, except the first one, which accepts the current snapshot.
+ * 3. At most `limits.snapshotWindowChunks` reads are in progress or have returned a chunk that is not sent.
  */
 import { type Body, invariant, limits, type SnapshotHead, type SnapshotId } from '@conclave/protocol';
-import type { Leadership } from './leadership.js';
+import type { LeaderTerm } from './leader-term.js';
 
 type Answer = Body<'replicator.snapshot_chunk'>;
 
@@ -24,33 +24,33 @@ interface Read {
 }
 
 export class SnapshotSource {
-  /** Undefined until the first read is answered. */
+  /** Undefined until the first reply. */
   snapshot: Snapshot | undefined;
   private readonly reads = new Map<number, Read>();
   private readonly chunks = new Map<number, Uint8Array>();
   private waitsForTick = false;
 
-  constructor(private readonly leadership: Leadership) {}
+  constructor(private readonly leaderTerm: LeaderTerm) {}
 
-  /** Reads this chunk, unless it is there or on its way. False: not now. */
+  /** Reads a chunk, unless it is in memory or being read. @returns false if it cannot be read now */
   ask(number: number, nowMs: number): boolean {
     if (this.waitsForTick) return false;
     if (this.isAskedOrThere(number)) return true;
-    const { leadership, snapshot } = this;
+    const { leaderTerm, snapshot } = this;
     const bytes = snapshot === undefined ? limits.snapshotChunkBytes : snapshot.head.bytes / snapshot.head.chunks;
-    if (!leadership.outlet.snapshotThrottle.take(bytes, nowMs)) return false;
-    const requestId = leadership.outlet.nextRequestId();
+    if (!leaderTerm.output.snapshotThrottle.take(bytes, nowMs)) return false;
+    const requestId = leaderTerm.output.nextRequestId();
     this.reads.set(requestId, { number, askedMs: nowMs });
     invariant(this.reads.size + this.chunks.size <= limits.snapshotWindowChunks, 'chunks are read within the window');
     const body = {
-      ...leadership.own,
+      ...leaderTerm.identity,
       request_id: requestId,
       reader: 'replicator' as const,
-      leader_term: leadership.term,
+      leader_term: leaderTerm.term,
       snapshot_id: snapshot?.id ?? ('' as const),
       number,
     };
-    leadership.send(leadership.peerId, { name: 'log-store.read_snapshot', body });
+    leaderTerm.send(leaderTerm.peerId, { name: 'log-store.read_snapshot', body });
     return true;
   }
 
@@ -58,7 +58,7 @@ export class SnapshotSource {
     return this.reads.get(body.request_id)?.number === body.number;
   }
 
-  /** Takes the answer to a running read. `replaced`: there is a newer snapshot, and all of the old one is forgotten. */
+  /** Accepts the reply to a read in progress. @returns `replaced`: there is a newer snapshot, and all of the old one is dropped */
   onChunk(body: Answer): 'taken' | 'replaced' | 'no_snapshot' | 'read_refused' | 'malformed_chunk' {
     this.reads.delete(body.request_id);
     switch (body.refusal) {
@@ -76,14 +76,14 @@ export class SnapshotSource {
     }
   }
 
-  /** Hands a chunk out, once. */
+  /** Removes and returns a chunk. */
   take(number: number): Uint8Array | undefined {
     const chunk = this.chunks.get(number);
     this.chunks.delete(number);
     return chunk;
   }
 
-  /** Forgets what has been read, but for this chunk and those behind it, up to `end`. */
+  /** Drops all chunks and reads except those from `number` to `end - 1`. */
   keepOnly(number: number, end: number): void {
     for (const [requestId, read] of this.reads) {
       if (read.number < number || read.number >= end) this.reads.delete(requestId);
@@ -91,11 +91,11 @@ export class SnapshotSource {
     for (const kept of this.chunks.keys()) if (kept < number || kept >= end) this.chunks.delete(kept);
   }
 
-  /** Gives up reads that got lost, so that they are asked anew. */
+  /** Gives up lost reads, so that they are repeated. */
   onTick(nowMs: number): void {
     this.waitsForTick = false;
     for (const [requestId, { askedMs }] of this.reads) {
-      const isOverdue = nowMs - askedMs >= this.leadership.times.electionTimeoutMs / 2;
+      const isOverdue = nowMs - askedMs >= this.leaderTerm.times.electionTimeoutMs / 2;
       if (isOverdue) this.reads.delete(requestId);
     }
   }

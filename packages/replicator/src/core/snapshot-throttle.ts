@@ -1,34 +1,34 @@
 /**
- * How fast a process sends snapshots, all of its groups and targets together: a bucket of bytes that fills with time.
+ * Limits how fast a process sends snapshots, to all targets of all its groups together: a token bucket of bytes.
  *
- * Owns what may be sent. Does not own who is served first.
+ * Owns: the tokens. Does not own who is served first.
  *
  * Invariants:
- * 1. At most `burstMs` worth of bytes is saved up.
- * 2. Who takes when something is left may take more than that; the others wait until it is made up for. So a chunk
- *    larger than the bucket goes, too, and over time no more than `bytesPerSecond` do.
+ * 1. At most the bytes of `burstMs` are saved up.
+ * 2. While tokens are left, a chunk may be larger than they are; later chunks wait until the debt is paid. So a chunk larger than
+ *    the bucket is sent, too, and over time no more than `bytesPerSecond` are.
  */
 export interface SnapshotThrottleOptions {
   readonly bytesPerSecond: number;
-  /** As long as the longest pause between two looks at the bucket: the ticks of the nodes. */
+  /** At least the longest time between two calls: the tick interval of the nodes. */
   readonly burstMs: number;
 }
 
 export class SnapshotThrottle {
-  private readonly mostBytes: number;
+  private readonly maxBytes: number;
   private bytes: number;
   private filledMs = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly options: SnapshotThrottleOptions) {
-    this.mostBytes = (options.bytesPerSecond * options.burstMs) / 1000;
-    this.bytes = this.mostBytes;
+    this.maxBytes = (options.bytesPerSecond * options.burstMs) / 1000;
+    this.bytes = this.maxBytes;
   }
 
-  /** Takes so many bytes; false: not now. */
+  /** Takes tokens for this many bytes. @returns false if there are none now */
   take(bytes: number, nowMs: number): boolean {
     if (nowMs > this.filledMs) {
       const filled = this.bytes + ((nowMs - this.filledMs) * this.options.bytesPerSecond) / 1000;
-      this.bytes = Math.min(this.mostBytes, filled);
+      this.bytes = Math.min(this.maxBytes, filled);
       this.filledMs = nowMs;
     }
     if (this.bytes <= 0) return false;

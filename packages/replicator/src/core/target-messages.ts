@@ -1,22 +1,22 @@
-/** What a replicator says to its target, put together. It knows whom it speaks to, and decides nothing. */
+/** Builds the messages of a replicator to its target. It knows the target's name and store, and decides nothing. */
 import type { Acknowledged, LogIndex, PeerId, StoreId } from '@conclave/protocol';
 import type { Position } from './in-flight-window.js';
-import type { Leadership } from './leadership.js';
+import type { LeaderTerm } from './leader-term.js';
 import type { Snapshot } from './snapshot-source.js';
 
 export class TargetMessages {
   constructor(
-    private readonly leadership: Leadership,
+    private readonly leaderTerm: LeaderTerm,
     private readonly targetId: PeerId,
-    /** The store that the target must have; empty: not known yet. */
+    /** The store that the target must have; empty: unknown. */
     public storeId: StoreId,
   ) {}
 
   /** Without batches: a probe or a heartbeat. */
   sendAppendEntries(requestId: number, prev: Position, hearFeed: boolean, batches: Uint8Array[]): void {
-    const { own, groupUid, peerId, term, commitIndex, tickId } = this.leadership;
+    const { identity, groupUid, peerId, term, commitIndex, tickId } = this.leaderTerm;
     const body = {
-      group_id: own.group_id,
+      group_id: identity.group_id,
       group_uid: groupUid,
       leader_id: peerId,
       term,
@@ -30,13 +30,13 @@ export class TargetMessages {
       batches,
       ...this.acknowledged(batches.length === 0),
     };
-    this.leadership.send(this.targetId, { name: 'node.append_entries', body });
+    this.leaderTerm.send(this.targetId, { name: 'node.append_entries', body });
   }
 
-  /** What the target's store has acknowledged; of all stores, with a heartbeat. */
+  /** The index that the target's store has acknowledged; with a heartbeat, also those of all stores. */
   private acknowledged(isHeartbeat: boolean): { acknowledged_index?: LogIndex; acknowledged?: Acknowledged } {
-    const index = this.leadership.acknowledgedBy(this.storeId);
-    const { acknowledged } = this.leadership;
+    const index = this.leaderTerm.acknowledgedBy(this.storeId);
+    const { acknowledged } = this.leaderTerm;
     return {
       ...(index > 0 ? { acknowledged_index: index } : {}),
       ...(isHeartbeat && acknowledged.length > 0 ? { acknowledged } : {}),
@@ -44,22 +44,22 @@ export class TargetMessages {
   }
 
   sendIdentify(requestId: number): void {
-    const { own, peerId } = this.leadership;
+    const { identity, peerId } = this.leaderTerm;
     const body = {
-      group_id: own.group_id,
+      group_id: identity.group_id,
       peer_id: peerId,
       asker: 'replicator' as const,
       request_id: requestId,
       founding: false,
     };
-    this.leadership.send(this.targetId, { name: 'node.identify', body });
+    this.leaderTerm.send(this.targetId, { name: 'node.identify', body });
   }
 
-  /** Without a chunk: asks how many are stored. */
+  /** An empty chunk asks how many chunks are stored. */
   sendSnapshot(requestId: number, snapshot: Snapshot, number: number, chunk: Uint8Array): void {
-    const { own, groupUid, peerId, term, tickId } = this.leadership;
+    const { identity, groupUid, peerId, term, tickId } = this.leaderTerm;
     const body = {
-      group_id: own.group_id,
+      group_id: identity.group_id,
       group_uid: groupUid,
       leader_id: peerId,
       term,
@@ -71,13 +71,13 @@ export class TargetMessages {
       number,
       chunk,
     };
-    this.leadership.send(this.targetId, { name: 'node.install_snapshot', body });
+    this.leaderTerm.send(this.targetId, { name: 'node.install_snapshot', body });
   }
 
   sendTimeoutNow(): void {
-    const { own, groupUid, peerId, term } = this.leadership;
+    const { identity, groupUid, peerId, term } = this.leaderTerm;
     const target_store_id = this.storeId;
-    const body = { group_id: own.group_id, group_uid: groupUid, leader_id: peerId, term, target_store_id };
-    this.leadership.send(this.targetId, { name: 'node.timeout_now', body });
+    const body = { group_id: identity.group_id, group_uid: groupUid, leader_id: peerId, term, target_store_id };
+    this.leaderTerm.send(this.targetId, { name: 'node.timeout_now', body });
   }
 }

@@ -3,7 +3,7 @@
  * entry; so does what is restored from it (Raft thesis, section 5.1). This covers keys, leases, locks, and sessions
  * with their results.
  */
-import { decodeSnapshotChunk, type PeerId, SnapshotJoiner } from '@conclave/protocol';
+import { decodeSnapshotChunk, type PeerId, SnapshotAssembler } from '@conclave/protocol';
 import { differenceOf } from '../model/model-state.js';
 import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
@@ -19,11 +19,11 @@ export class SnapshotsAreTheState extends Rule implements Invariant {
     const entry = counts === undefined ? undefined : this.record.commits.at(counts.head.index);
     // `compacted-is-covered` checks that it is of a committed entry.
     if (counts === undefined || entry === undefined) return;
-    const joiner = new SnapshotJoiner(counts.head.index);
+    const assembler = new SnapshotAssembler(counts.head.index);
     let pieces: Uint8Array[] = [];
     try {
       const chunks = this.record.snapshots.chunks(peerId, counts.slot);
-      pieces = [...chunks].flatMap((chunk) => joiner.add(chunk ?? new Uint8Array(0)));
+      pieces = [...chunks].flatMap((chunk) => assembler.add(chunk ?? new Uint8Array(0)));
     } catch (error) {
       this.check(false, () => `the snapshot of ${peerId} is inconsistent: ${(error as Error).message}`);
     }

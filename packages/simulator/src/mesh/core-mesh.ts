@@ -10,8 +10,8 @@ import {
   type ActorKind,
   actorKinds,
   type ConclaveEvent,
+  type HistoryAnnouncement,
   InvariantError,
-  type LedHistory,
   type PeerId,
   type WatchMessage,
 } from '@conclave/protocol';
@@ -296,7 +296,7 @@ export class CoreMesh extends Processes {
           this.onPublished(actor, effect.watchId, effect.body);
           break;
         case 'publish_led_history':
-          this.publishLedHistory(actor, effect.body);
+          this.publishHistoryAnnouncement(actor, effect.body);
           break;
         case 'serve':
           if (effect.group) this.serving.add(actor);
@@ -325,7 +325,7 @@ export class CoreMesh extends Processes {
     }
   }
 
-  private publishLedHistory(from: Actor, body: LedHistory): void {
+  private publishHistoryAnnouncement(from: Actor, body: HistoryAnnouncement): void {
     for (const { name } of this.servers) {
       if (name === from.name) continue;
       this.network.sendOnce<Actor>(from, name, (to) => {

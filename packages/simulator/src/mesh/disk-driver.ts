@@ -1,5 +1,5 @@
 /** Executes the disk effects of log-stores: with delays, failures, and losses in crashes. It decides nothing. */
-import type { Leftovers, LogStoreCore, LogStoreEffect } from '@conclave/log-store';
+import type { Garbage, LogStoreCore, LogStoreEffect } from '@conclave/log-store';
 import { ConclaveError, type PeerId } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import type { Actor, ProcessKind } from './actor.js';
@@ -101,8 +101,8 @@ export class DiskDriver {
           }),
           false,
         );
-      case 'clear':
-        return this.clear(actor, effect.leftovers);
+      case 'purge':
+        return this.clear(actor, effect.garbage);
       case 'fail':
         return this.onFailed(actor, effect.code, effect.message);
       default:
@@ -111,10 +111,10 @@ export class DiskDriver {
   }
 
   /** Clears garbage some time later, in any order; never if the process crashes before. */
-  private clear(actor: Actor, leftovers: Leftovers): void {
+  private clear(actor: Actor, garbage: Garbage): void {
     const { generation, peerId } = actor;
     this.mesh.after(this.random(peerId).next() * (this.delays.get(peerId) ?? usualDelayMs), () => {
-      if (actor.generation === generation) this.mesh.disks.clear(peerId, leftovers);
+      if (actor.generation === generation) this.mesh.disks.clear(peerId, garbage);
     });
   }
 

@@ -3,18 +3,18 @@ import {
   decode,
   encode,
   feedListeners,
-  type LedHistory,
+  type HistoryAnnouncement,
   type Message,
   messages,
-  overheard,
   type PeerId,
+  peerFeedMessages,
 } from '@conclave/protocol';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import type { Actor, ProcessKind } from './actor.js';
 import type { ActorHost } from './actor-host.js';
 
 /** What travels between peers: a message to an actor, or a leader's announcement for other leaders of the group's name. */
-export type Passing = Message | { readonly name: 'led_history'; readonly body: LedHistory };
+export type Passing = Message | { readonly name: 'led_history'; readonly body: HistoryAnnouncement };
 
 /** What the router needs of the mesh. */
 export interface RouterHost extends ActorHost {
@@ -69,7 +69,7 @@ export class MessageRouter {
 
   private namesOf(peerId: PeerId, message: Message): readonly string[] {
     const names = this.listeners(peerId, message);
-    if (!(message.name in overheard)) return names;
+    if (!(message.name in peerFeedMessages)) return names;
     const others = [...this.feedSubscribers].filter(([, heard]) => heard === peerId).map(([name]) => name);
     return others.length === 0 ? names : [...names, ...others];
   }

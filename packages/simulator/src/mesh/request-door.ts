@@ -106,7 +106,7 @@ export class RequestDoor {
       answered();
     };
     mesh.after(askTimeoutMs, () => answeredByGroup(null));
-    this.ask(actor, { door: 'admin', name: 'status' }, {}, (reply) => {
+    this.ask(actor, { api: 'admin', name: 'status' }, {}, (reply) => {
       const parsed = reply.type === 'body' ? StatusReply.safeParse(reply.body) : undefined;
       answeredByGroup(parsed?.success === true ? parsed.data : null);
     });
@@ -154,13 +154,13 @@ export class RequestDoor {
       const { group_uid: groupUid } = summaryOf(actor);
       const body = replyOf(understood, answer, { groupUid });
       const { observer } = this.mesh;
-      if (target.door === 'kv') observer.onServed?.(actor, { operation: target.name, request, groupUid }, body);
+      if (target.api === 'kv') observer.onServed?.(actor, { operation: target.name, request, groupUid }, body);
       respond(body);
     });
   }
 
-  private understand(actor: Actor, asked: Asked, { door, name }: RequestTarget, body: unknown): Understood {
-    if (door === 'admin') return this.understandCommand(asked, name, body);
+  private understand(actor: Actor, asked: Asked, { api, name }: RequestTarget, body: unknown): Understood {
+    if (api === 'admin') return this.understandCommand(asked, name, body);
     const { level } = summaryOf(actor);
     const request = this.service.parse(name, body, { level, generateId: () => this.generateId() });
     const { groupUid } = request;

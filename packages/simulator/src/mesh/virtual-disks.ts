@@ -6,16 +6,16 @@
 import {
   type BatchRange,
   chunkKey,
+  type Garbage,
   indexedKey,
   indexOfKey,
   isBatchKey,
-  type Leftovers,
   metaKey,
   type Row,
   type StorageOperation,
   type StoredRows,
   slotKey,
-  slotsToClear,
+  slotsToPurge,
   snapshotKey,
   truncationOperations,
 } from '@conclave/log-store';
@@ -28,7 +28,7 @@ import {
   type GroupId,
   type LogIndex,
   type PeerId,
-  unseal,
+  removeChecksum,
 } from '@conclave/protocol';
 import { SortedRows } from './sorted-rows.js';
 
@@ -154,12 +154,12 @@ export class VirtualDisks {
     return row === undefined ? undefined : this.asRead(disk, row).value;
   }
 
-  clear(peerId: PeerId, leftovers: Leftovers): void {
+  clear(peerId: PeerId, garbage: Garbage): void {
     const { damaged, rows } = this.disk(peerId);
     const { e, s } = rows;
-    const holding = e.lastBefore(this.key('e', leftovers.upTo + 2));
+    const holding = e.lastBefore(this.key('e', garbage.upTo + 2));
     if (holding !== undefined) e.deleteRange(this.key('e', 0), holding.key);
-    for (const { from, before } of slotsToClear(leftovers)) {
+    for (const { from, before } of slotsToPurge(garbage)) {
       s.deleteRange(slotKey(this.groupId, from), slotKey(this.groupId, before));
     }
     for (const key of damaged.keys()) {
@@ -207,7 +207,7 @@ export class VirtualDisks {
   configurations(peerId: PeerId): ConfigurationEntry[] {
     const rows = this.disk(peerId).rows.c.all();
     return rows.map(({ value }) => {
-      const { index, value: configuration } = unseal(value) as {
+      const { index, value: configuration } = removeChecksum(value) as {
         index: LogIndex;
         value: ConfigurationEntry['configuration'];
       };
@@ -245,7 +245,10 @@ export class VirtualDisks {
 
   /** A snapshot became current: the log restarts after its base. */
   private compact(disk: VirtualDisk): void {
-    const { base_index, last_index } = unseal(disk.meta as Uint8Array) as { base_index: LogIndex; last_index: number };
+    const { base_index, last_index } = removeChecksum(disk.meta as Uint8Array) as {
+      base_index: LogIndex;
+      last_index: number;
+    };
     disk.baseIndex = base_index;
     this.cut(disk, last_index + 1);
     const gone = disk.entries.findIndex(({ index }) => index > base_index);

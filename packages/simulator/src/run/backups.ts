@@ -5,7 +5,7 @@
  * Owns the backup that was read last. A backup that could not be read to its end is dropped.
  */
 import type { NodeInput } from '@conclave/node';
-import { type AdminReply, type PeerId, type SnapshotHead, SnapshotJoiner } from '@conclave/protocol';
+import { type AdminReply, type PeerId, SnapshotAssembler, type SnapshotHead } from '@conclave/protocol';
 import type { Entry } from '../invariants/record/log-tree.js';
 import { restoredState } from '../invariants/record/model-states.js';
 import type { Answer } from '../mesh/run-observer.js';
@@ -62,8 +62,8 @@ export class Backups {
     const last = invariants.record.commits.at(head.index);
     // It is of a history that was abandoned meanwhile, or the run has corrupted the state of that peer.
     if (last === undefined || last.term !== head.term) return;
-    const joiner = new SnapshotJoiner(head.index);
-    if (restoredState(chunks.flatMap((chunk) => joiner.add(chunk))) === 'spoiled') return;
+    const assembler = new SnapshotAssembler(head.index);
+    if (restoredState(chunks.flatMap((chunk) => assembler.add(chunk))) === 'spoiled') return;
     mesh.coverage.count('backup read');
     this.kept = { head, chunks, last };
   }

@@ -101,7 +101,7 @@ function orderOf(what: PlainRequest | Command): Order {
   switch (what.type) {
     case 'plain': {
       const { operation, key, value, by } = what;
-      const target = { door: 'kv', name: operation } as const;
+      const target = { api: 'kv', name: operation } as const;
       if (operation === 'get') {
         const text = `get ${key}${by === undefined ? '' : ` by ${by}`}`;
         return { text, target, body: { key, ...(by === undefined ? {} : { consistency: by }) }, format: readText };
@@ -111,10 +111,10 @@ function orderOf(what: PlainRequest | Command): Order {
     case 'bootstrap': {
       const peerId = what.at as PeerId;
       const body = { peers: what.peers, timeout_ms: what.timeout, ...(what.isNew === true ? { new: true } : {}) };
-      return { ...admin(what, 'bootstrap', body, fieldsText), target: { door: 'admin', name: 'bootstrap', peerId } };
+      return { ...admin(what, 'bootstrap', body, fieldsText), target: { api: 'admin', name: 'bootstrap', peerId } };
     }
     case 'reset': {
-      const target = { door: 'admin', name: 'reset_peer', peerId: what.at as PeerId } as const;
+      const target = { api: 'admin', name: 'reset_peer', peerId: what.at as PeerId } as const;
       return { ...admin(what, 'reset_peer', { new_peers: what.peers }, resetText), target };
     }
     case 'change':
@@ -130,10 +130,10 @@ function orderOf(what: PlainRequest | Command): Order {
     case 'read-only': {
       const peerId = what.peer as PeerId;
       const asked = admin(what, 'read_only', { read_only: what.on }, fieldsText);
-      return { ...asked, target: { door: 'admin', name: 'read_only', peerId } };
+      return { ...asked, target: { api: 'admin', name: 'read_only', peerId } };
     }
     case 'snapshot': {
-      const target = { door: 'admin', name: 'snapshot', peerId: what.peer as PeerId } as const;
+      const target = { api: 'admin', name: 'snapshot', peerId: what.peer as PeerId } as const;
       return { ...admin(what, 'snapshot', {}, snapshotText), target };
     }
     case 'transfer':
@@ -145,7 +145,7 @@ function orderOf(what: PlainRequest | Command): Order {
 
 function admin(what: Command, name: string, fields: Readonly<Record<string, unknown>>, format: Order['format']): Order {
   const body = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
-  return { text: formatCommand(what), target: { door: 'admin', name }, body, format };
+  return { text: formatCommand(what), target: { api: 'admin', name }, body, format };
 }
 
 function changeText(reply: unknown): string {

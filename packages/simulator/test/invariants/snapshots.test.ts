@@ -1,14 +1,14 @@
 /** That each invariant about snapshots, and about who takes entries, can be broken: a real run, and one lie. */
 import type { KeptSnapshot, StorageOperation } from '@conclave/log-store';
 import {
+  addChecksum,
   type LogIndex,
   limits,
   type PeerId,
-  SnapshotCutter,
+  SnapshotChunker,
   type SnapshotHead,
   type SnapshotId,
   type StoreId,
-  seal,
   type Term,
 } from '@conclave/protocol';
 import { expect, test } from 'vitest';
@@ -33,14 +33,14 @@ function snapshotOf(
 ): StorageOperation[] {
   const { commit_index, term } = group.status(peerId);
   const index = change.index ?? commit_index;
-  const cutter = new SnapshotCutter(index);
+  const cutter = new SnapshotChunker(index);
   const chunks = [...pieces.flatMap((piece) => cutter.add(piece)), ...cutter.end()];
   const configurations = group.mesh.disks.configurations(peerId);
   const head = { index, term, configurations, ...cutter.sum, ...change };
   const kept: KeptSnapshot = { slot, snapshot_id: snapshotId, head };
   return [
     ...chunks.map((value, number): StorageOperation => ({ type: 'put', key: `${groupId}/s/${slot}/${number}`, value })),
-    { type: 'put', key: `${groupId}/h`, value: seal(kept) },
+    { type: 'put', key: `${groupId}/h`, value: addChecksum(kept) },
   ];
 }
 
@@ -167,7 +167,7 @@ test('one-store-a-name reports the replacement of a store that is not lost', () 
 test('read-only-peers-take-nothing reports a read-only follower that accepts entries', () => {
   const group = new WatchedGroup(ReadOnlyPeersTakeNothing);
   group.mesh.answered(group.mesh.admin(n2, 'peer', 'read_only', { read_only: true }));
-  expect(group.status(n2).read_only).toBe('told');
+  expect(group.status(n2).read_only).toBe('operator');
   const { term, last_index, commit_index } = group.status(n1);
   const batch = group.configurationBatch((term + 1) as Term, last_index + 1, group.configuration([n1, n2, n3]));
   const lie = {

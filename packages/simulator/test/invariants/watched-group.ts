@@ -2,6 +2,7 @@
 import type { StorageOperation } from '@conclave/log-store';
 import {
   type ActorKind,
+  addChecksum,
   type Body,
   type Configuration,
   encodeBatch,
@@ -12,7 +13,6 @@ import {
   type MessageName,
   type PeerId,
   type StatusReply,
-  seal,
   type Term,
 } from '@conclave/protocol';
 import { expect } from 'vitest';
@@ -131,7 +131,7 @@ export class WatchedGroup {
   sayStored(peerId: PeerId, change: Record<string, unknown>, more: readonly StorageOperation[] = []): void {
     const { store_id, group_uid, term, session } = this.status(peerId);
     const meta = { store_id, group_uid, term, voted_for: '', session, ...change };
-    this.invariants.onWritten(peerId, [...more, { type: 'put', key: `${groupId}/m`, value: seal(meta) }]);
+    this.invariants.onWritten(peerId, [...more, { type: 'put', key: `${groupId}/m`, value: addChecksum(meta) }]);
   }
 
   /** An actor like this one, whose node says something else of itself. */

@@ -5,7 +5,7 @@
  * Owns what was synced, by store. Does not ask the log-store's core, which may be wrong.
  */
 import { type IncomingSnapshot, indexOfKey, isBatchKey, type StorageOperation } from '@conclave/log-store';
-import { type PeerId, unseal } from '@conclave/protocol';
+import { type PeerId, removeChecksum } from '@conclave/protocol';
 import { type Entry, entryAt, type LogTree } from './log-tree.js';
 
 /** The single record of a store; zero or empty before its first write. */
@@ -137,7 +137,7 @@ function startOf(operation: StorageOperation): number | undefined {
 function metaIn(operations: readonly StorageOperation[]): StoredMeta | undefined {
   for (let at = operations.length - 1; at >= 0; at--) {
     const operation = operations[at];
-    if (operation?.type === 'put' && operation.key.endsWith('/m')) return unseal(operation.value) as StoredMeta;
+    if (operation?.type === 'put' && operation.key.endsWith('/m')) return removeChecksum(operation.value) as StoredMeta;
   }
   return undefined;
 }

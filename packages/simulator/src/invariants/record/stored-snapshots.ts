@@ -4,7 +4,7 @@
  * Owns what was synced, by peer. What is purged later is not current by then.
  */
 import { isBatchKey, type KeptSnapshot, type StorageOperation } from '@conclave/log-store';
-import { type PeerId, unseal } from '@conclave/protocol';
+import { type PeerId, removeChecksum } from '@conclave/protocol';
 
 export class StoredSnapshots {
   private readonly slots = new Map<PeerId, Map<number, Uint8Array[]>>();
@@ -33,7 +33,7 @@ export class StoredSnapshots {
       const [, part, slot, number] = operation.key.split('/');
       if (part === 's') this.slot(peerId, Number(slot))[Number(number)] = operation.value;
       if (part !== 'h') continue;
-      const counts = unseal(operation.value) as KeptSnapshot;
+      const counts = removeChecksum(operation.value) as KeptSnapshot;
       isNew = counts.snapshot_id !== this.counting.get(peerId)?.snapshot_id;
       this.counting.set(peerId, counts);
     }

@@ -1,0 +1,52 @@
+/**
+ * The run queue of this process: runnables are run in turn, round robin, after pending I/O has been read, so that messages that
+ * arrived together are handled together, and a message between two actors of the process waits for no I/O. After a time slice
+ * I/O is read again.
+ */
+
+/** Something to run. */
+export interface Runnable {
+  /** Does a bounded piece of work; true: there is more to do. Does not throw. */
+  runOnce(): boolean;
+}
+
+/** How long runnables run before I/O is read again. */
+const sliceMs = 4;
+
+export class RunQueue {
+  private waiting: Runnable[] = [];
+  private readonly queued = new Set<Runnable>();
+  private scheduled = false;
+
+  /** Queues a runnable; queueing it again before it has run changes nothing. */
+  enqueue(runnable: Runnable): void {
+    if (this.queued.has(runnable)) return;
+    this.queued.add(runnable);
+    this.waiting.push(runnable);
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => this.run());
+  }
+
+  private run(): void {
+    this.scheduled = false;
+    const until = performance.now() + sliceMs;
+    while (this.waiting.length > 0 && performance.now() < until) {
+      const round = this.waiting;
+      this.waiting = [];
+      for (const runnable of round) {
+        // It may be queued again while it runs.
+        this.queued.delete(runnable);
+        if (runnable.runOnce()) this.enqueue(runnable);
+      }
+    }
+    if (this.waiting.length > 0) this.schedule();
+  }
+}
+
+/** The run queue of this process. */
+export const processRunQueue: RunQueue = new RunQueue();

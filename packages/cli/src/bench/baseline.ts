@@ -1,0 +1,86 @@
+/** The baseline beside the rows: what the same machine does without Raft. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import type { NatsLogin } from '@conclave/protocol/login';
+import { connectTo } from '../connection.js';
+import { conclaveFile } from '../own-files.js';
+import { stopChild, takeCharge } from '../processes/child.js';
+import type { CleanUp } from '../processes/clean-up.js';
+import { type Measured, type MeasureOptions, measure } from './measure.js';
+import { Latencies } from './statistics.js';
+
+const subject = 'conclave-bench-echo';
+const stopTimeoutMs = 2_000;
+const requestTimeoutMs = 10_000;
+
+/** Answers each request with its own body until `ended`. The work of the hidden command `bench-echo`. */
+export async function echo(login: NatsLogin, ended: Promise<unknown>): Promise<void> {
+  const connection = await connectTo(login, 'conclave-bench-echo');
+  connection.subscribe(subject, {
+    callback: (error, message) => {
+      if (error === null) message.respond(message.data);
+    },
+  });
+  await connection.flush();
+  process.send?.({ type: 'ready' });
+  await ended;
+  await connection.close();
+}
+
+/** Request and reply of `value` through an echo process, with the client library that Conclave uses. */
+export class RequestBaseline {
+  private constructor(
+    private readonly request: () => Promise<unknown>,
+    readonly stop: () => Promise<void>,
+  ) {}
+
+  static async start(cleanUp: CleanUp, login: NatsLogin, value: Uint8Array): Promise<RequestBaseline> {
+    const child = spawn(process.execPath, [conclaveFile, 'bench-echo'], {
+      env: { ...process.env, ...login.environment },
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      detached: true,
+    });
+    takeCharge(child);
+    const stopEcho = (): Promise<void> =>
+      stopChild(child, stopTimeoutMs, () => {
+        if (child.connected) child.disconnect();
+      });
+    cleanUp.add(stopEcho);
+    const died = once(child, 'exit').then(() => {
+      throw new Error('the echo process did not come up');
+    });
+    await Promise.race([once(child, 'message'), died]);
+    died.catch(() => undefined);
+    const connection = await connectTo(login);
+    const stop = async (): Promise<void> => {
+      await connection.close();
+      await stopEcho();
+    };
+    return new RequestBaseline(() => connection.request(subject, value, { timeout: requestTimeoutMs }), stop);
+  }
+
+  measure(options: MeasureOptions): Promise<Measured> {
+    return measure(this.request, options);
+  }
+}
+
+/** Appends `bytes` and waits for the disk, again and again, in this folder. */
+export function measureSync(folder: string, bytes: Uint8Array, forMs: number): { p50Ms: number; p99Ms: number } {
+  const file = openSync(path.join(folder, 'fdatasync'), 'w');
+  try {
+    const latencies = new Latencies();
+    const end = performance.now() + forMs;
+    while (performance.now() < end) {
+      const began = performance.now();
+      writeSync(file, bytes);
+      fdatasyncSync(file);
+      latencies.add(performance.now() - began);
+    }
+    const [p50Ms = Number.NaN, p99Ms = Number.NaN] = latencies.percentiles(0.5, 0.99);
+    return { p50Ms, p99Ms };
+  } finally {
+    closeSync(file);
+  }
+}

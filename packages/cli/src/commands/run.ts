@@ -1,0 +1,130 @@
+/** The command `conclave run`: one process of a peer, from its start until it stops. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { type LineLog, processLog } from '@conclave/actor';
+import type { Command } from 'commander';
+import type { DestinationStream } from 'pino';
+import { exitCodeOf, exitCodes } from '../exit-codes.js';
+import { ownVersion } from '../own-files.js';
+import { describeFailure, PeerProcess, type PeerProcessDependencies } from '../run/peer-process.js';
+import { checkTimes, type RunOptions, withRunOptions } from '../run/run-options.js';
+import { storageRetryMs, waitForStorage } from '../run/storage-probe.js';
+import { collectLater, compileSooner } from '../run/v8-tuning.js';
+
+/** How long an orderly stop may take. */
+const stopMs = 5000;
+
+export function registerRun(program: Command): void {
+  withRunOptions(
+    program.command('run').description("run a peer's actors, some or all of them, in this process"),
+  ).action(async (options: RunOptions) => {
+    compileSooner();
+    if (!options.actors.includes('node')) collectLater();
+    checkTimes(options);
+    await run(options);
+  });
+}
+
+/** Formats log lines for a terminal; undefined where standard error is a file or a pipe, which get JSON. */
+async function readableLines(): Promise<DestinationStream | undefined> {
+  if (process.stderr.isTTY !== true) return undefined;
+  const { default: pretty } = await import('pino-pretty');
+  const colorize = process.env.NO_COLOR === undefined;
+  return pretty({
+    destination: 2,
+    sync: true,
+    colorize,
+    translateTime: 'SYS:HH:MM:ss.l',
+    ignore: 'pid',
+    singleLine: true,
+  });
+}
+
+/** Runs the actors, and exits the process once it was asked to stop and has stopped. Never resolves. */
+async function run(options: RunOptions): Promise<void> {
+  const bindings = { peer: options.peer, actors: options.actors.join() };
+  const log = processLog(options.logLevel, bindings, await readableLines());
+  const stopRequested = untilSignal(log);
+  process.on('uncaughtException', (error) => {
+    log.write('fatal', `an unforeseen error ends the process: ${error.message}`, { stack: error.stack });
+    process.exit(exitCodes.broken);
+  });
+  const dependencies: PeerProcessDependencies = {
+    log,
+    version: ownVersion(),
+    fail: (error, actor) => {
+      describeFailure(error, actor);
+      process.exit(exitCodes.broken);
+    },
+  };
+  const starting = waitForStorage(options, log, 'first').then(() => PeerProcess.start(options, dependencies));
+  let peerProcess: PeerProcess | 'stop_requested';
+  try {
+    peerProcess = await Promise.race([starting, stopRequested.then(() => 'stop_requested' as const)]);
+  } catch (error) {
+    log.write('fatal', `the process cannot start: ${(error as Error).message}`);
+    process.exit(exitCodeOf(error));
+  }
+  // No request was served yet, and LevelDB survives an exit at any moment.
+  if (peerProcess === 'stop_requested') process.exit(0);
+  log.write('info', 'ready', { groups: options.groups });
+  process.send?.({ type: 'ready' });
+  peerProcess = await untilStopRequested(peerProcess, options, dependencies, stopRequested);
+  setTimeout(() => {
+    log.write('error', `stopping took more than ${stopMs} ms`);
+    process.exit(exitCodes.failed);
+  }, stopMs).unref();
+  await peerProcess.stop();
+  log.write('info', 'stopped');
+  process.exit(0);
+}
+
+/**
+ * Waits until the process is asked to stop. If its storage fails meanwhile, restarts the actors once the storage works
+ * again: when file descriptors are free, or when the disk can be written.
+ * @returns the actors that run when the stop is requested
+ */
+async function untilStopRequested(
+  first: PeerProcess,
+  options: RunOptions,
+  dependencies: PeerProcessDependencies,
+  stopRequested: Promise<void>,
+): Promise<PeerProcess> {
+  const { log } = dependencies;
+  let running = first;
+  for (;;) {
+    const failure = await Promise.race([running.storageFailed, stopRequested]);
+    if (failure === undefined) return running;
+    log.write('error', 'the storage failed: the actors restart once it works again', { reason: failure.message });
+    await Promise.race([running.stop(), delay(stopMs)]);
+    const started = await Promise.race([restart(options, dependencies), stopRequested]);
+    if (started === undefined) process.exit(0);
+    running = started;
+    log.write('info', 'the storage works again', { groups: options.groups });
+  }
+}
+
+/** Resolves with the actors once they run again. */
+async function restart(options: RunOptions, dependencies: PeerProcessDependencies): Promise<PeerProcess> {
+  for (;;) {
+    try {
+      await waitForStorage(options, dependencies.log, 'again');
+      return await PeerProcess.start(options, dependencies);
+    } catch (error) {
+      dependencies.log.write('error', 'the actors cannot start yet', { reason: (error as Error).message });
+      await delay(storageRetryMs);
+    }
+  }
+}
+
+/** Resolves on SIGTERM or SIGINT, or, with `CONCLAVE_EXIT_WITH_PARENT=1`, when the parent process is gone. */
+function untilSignal(log: LineLog): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = (why: string) => () => {
+      log.write('info', 'stopping', { why });
+      resolve();
+    };
+    process.once('SIGTERM', stop('SIGTERM'));
+    process.once('SIGINT', stop('SIGINT'));
+    if (process.env.CONCLAVE_EXIT_WITH_PARENT === '1') process.once('disconnect', stop('the parent is gone'));
+  });
+}

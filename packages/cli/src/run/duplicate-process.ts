@@ -1,0 +1,140 @@
+/**
+ * Whether another process runs the same actors of this peer: the peer was started twice, its data was copied, or another
+ * deployment uses the same prefix and names on this NATS. Two stores of one name would confuse the peer's own actors, two
+ * copies of one store could vote twice, and two nodes would fence each other. So the second process does not start.
+ *
+ * It asks the subjects on which the other one answers for its health. While it starts it answers there too, so that two that
+ * start at the same moment find each other. Its connection has no echo: where it is alone, NATS says so at once.
+ *
+ * Not found: a process behind a cut network, and one that stands still (it answers nothing). Against those the log-store's
+ * sessions protect the peer: the first node is fenced.
+ */
+import { type Connection, newIncarnation, type Subscription, serveHealth } from '@conclave/actor';
+import {
+  type ActorKind,
+  ConclaveError,
+  decodeRequest,
+  type GroupId,
+  HealthReply,
+  ListGroupsReply,
+  type PeerId,
+  type Subjects,
+} from '@conclave/protocol';
+import type { RunOptions } from './run-options.js';
+
+/** Asked again, as a process that is stopping may still answer. Each time all answers within `answerMs` are taken. */
+const asks = 3;
+/** Of two that start at the same moment, one gives way after `asks`; the other waits for that so much longer. */
+const asksOfFirst = 8;
+const answerMs = 400;
+const startingReason = 'starting';
+/** What the health of a fenced node begins with: it does nothing any more, and may be replaced. */
+const fencedReason = 'fenced';
+
+/** On which an actor answers for its health. */
+type SubjectOf = (actor: Pick<HealthReply, 'group_id' | 'peer_id' | 'actor'>) => string;
+
+type Scope = Pick<RunOptions, 'actors' | 'groups' | 'peer' | 'prefix' | 'takeOver'>;
+
+/**
+ * Looks for another process with these actors, and answers as one that is starting until what it returns is closed.
+ * @throws ConclaveError EBUSY where there is another one
+ */
+export async function refuseDuplicateProcess(
+  options: Scope,
+  connection: Connection,
+  subjects: Subjects,
+): Promise<Subscription> {
+  const { actors, groups, peer, takeOver } = options;
+  const [groupId] = groups;
+  const kinds = actors.filter((actor) => !takeOver || actor === 'log-store');
+  if (groupId === undefined) return { close: () => undefined };
+  const incarnation = newIncarnation();
+  const starting = { dropped: {}, health: () => ({ healthy: false, reason: startingReason }) };
+  const claims = kinds.map((actor) =>
+    serveHealth(connection, subjects, { groupId, peerId: peer, actor, incarnation }, starting, { dropped: {} }),
+  );
+  const claim = { close: () => claims.forEach((each) => void each.close()) };
+  try {
+    await connection.settled();
+    // The other one's groups may have other names.
+    const listed = await firstGroupOf(peer, connection, subjects);
+    const groupIds = new Set(listed === undefined ? [groupId] : [groupId, listed]);
+    const subjectOf: SubjectOf = ({ group_id: group, peer_id: peerId, actor }) =>
+      subjects.health({ groupId: group, peerId, recipient: actor });
+    const isServedBy = (actor: ActorKind) =>
+      [...groupIds]
+        .map((id) => subjectOf({ group_id: id, peer_id: peer, actor }))
+        .map(async (subject) =>
+          (await isServedByAnother(subject, subjectOf, incarnation, connection)) ? actor : undefined,
+        );
+    const served = (await Promise.all(kinds.flatMap(isServedBy))).filter((actor) => actor !== undefined);
+    if (served.length > 0) throw refusal(served, options);
+    return claim;
+  } catch (error) {
+    claim.close();
+    throw error;
+  }
+}
+
+async function isServedByAnother(
+  subject: string,
+  subjectOf: SubjectOf,
+  incarnation: string,
+  connection: Connection,
+): Promise<boolean> {
+  let givesWay = true;
+  for (let ask = 1; ask <= (givesWay ? asks : asksOfFirst); ask++) {
+    const answers = await whoAnswers(subject, subjectOf, connection);
+    const others = answers.filter(({ reason }) => !reason.startsWith(fencedReason));
+    if (others.length === 0) return false;
+    // Both would wait for the other to go, or both would go.
+    givesWay = others.some(({ reason, incarnation: other }) => reason !== startingReason || other < incarnation);
+  }
+  return true;
+}
+
+/** All actors that answer for themselves; none where NATS is not there, or answers that nobody listens. */
+async function whoAnswers(subject: string, subjectOf: SubjectOf, connection: Connection): Promise<HealthReply[]> {
+  const replies: HealthReply[] = [];
+  try {
+    const answers = await connection.nats.requestMany(subject, '', { strategy: 'timer', maxWait: answerMs });
+    for await (const { data } of answers) {
+      const reply = healthReplyOf(data);
+      // A program that answers everything, say a JetStream stream that takes the subject, is no process of this peer.
+      if (reply !== undefined && subjectOf(reply) === subject) replies.push(reply);
+    }
+  } catch {
+    // NATS is not there, or nobody listens.
+  }
+  return replies;
+}
+
+/** Undefined: it is none. */
+function healthReplyOf(data: Uint8Array): HealthReply | undefined {
+  try {
+    return HealthReply.parse(decodeRequest(data).value);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The first group that a process of this peer's log-stores says it hosts. */
+async function firstGroupOf(peerId: PeerId, connection: Connection, subjects: Subjects): Promise<GroupId | undefined> {
+  try {
+    const reply = await connection.nats.request(subjects.host(peerId, 'list_groups'), '', { timeout: answerMs });
+    return ListGroupsReply.parse(decodeRequest(reply.data).value).groups[0]?.group_id;
+  } catch {
+    return undefined;
+  }
+}
+
+function refusal(served: readonly ActorKind[], { peer, prefix }: Scope): ConclaveError {
+  const isStore = served.includes('log-store');
+  return new ConclaveError(
+    'EBUSY',
+    `another process serves the ${isStore ? 'log-stores' : served[0]} of ${peer} already: is this peer started twice, was its ` +
+      `data copied, or does another deployment use the prefix ${prefix} and the name ${peer} on this NATS? Give each ` +
+      `deployment its own --prefix${isStore ? '' : '; --take-over replaces the other process'}`,
+  );
+}

@@ -1,1 +1,0 @@
-export { registerHealth, registerRun } from './register.js';

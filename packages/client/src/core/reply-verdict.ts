@@ -1,0 +1,264 @@
+/**
+ * What follows from the reply to one attempt to send a request: which calls are settled, and whether the others are sent
+ * again.
+ *
+ * A pure function of the attempt, the reply and the time: it changes nothing. `ClientCore` carries out what it returns.
+ */
+import {
+  type ClientId,
+  type CommandResult,
+  type ErrorBody,
+  ErrorCode,
+  type GroupUid,
+  type OperationResult,
+  type Value,
+} from '@conclave/protocol';
+import type { AdminCall, Call, QueryCall, Reply, Settlement, WriteCall } from './call.js';
+import type { Attempt, AttemptOutcome, OpenCall } from './client-request.js';
+import {
+  adminReplyOf,
+  clientIdOf,
+  errorOf,
+  foundOf,
+  groupUidOf,
+  ownValue,
+  queryReplyOf,
+  resultsOf,
+} from './parse-reply.js';
+import { isSentAgain, isTransient } from './retry.js';
+import { isReadOnlyCall } from './validate-call.js';
+
+type DoneResult = Extract<CommandResult, readonly ['done', ...unknown[]]>;
+
+export interface ReplyVerdict {
+  /** What the attempt is known to have done. */
+  readonly outcome: AttemptOutcome;
+  /** The calls that are settled by it, in their order in the request. */
+  readonly settled: readonly (readonly [call: OpenCall, settlement: Settlement])[];
+  /** How the calls that are still open are sent again; undefined: they are not. */
+  readonly resend?: 'at_once' | { readonly problem: string; readonly refusal?: ErrorBody };
+  /** The history that the group's leader replied from. */
+  readonly history?: GroupUid;
+  /** The group is no longer in this history, which the request named. */
+  readonly endedHistory?: GroupUid;
+  /** Of a request for a session: its id, or why the group opens none. */
+  readonly session?: { readonly clientId: ClientId } | { readonly error: ErrorBody };
+  /** The group no longer knows the session of the request; these writes were not done, and need another session. */
+  readonly lostSession?: readonly OpenCall[];
+  /** Whether the attempt reached nobody. */
+  readonly undelivered?: boolean;
+  /** The reply could not be read. */
+  readonly isMalformed?: boolean;
+}
+
+/** What a verdict needs besides the attempt and its reply. */
+export interface VerdictContext {
+  /** Milliseconds on the process's monotonic clock. */
+  readonly nowMs: number;
+  /** How long a call waits for a leader unless it says otherwise, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * @param attempt whose reply it is; one attempt may get several replies
+ * @returns what the client's core is to do
+ */
+export function verdictOf(attempt: Attempt, reply: Reply, context: VerdictContext): ReplyVerdict {
+  switch (reply.type) {
+    case 'body':
+      return onBody(attempt, reply.body, context);
+    case 'malformed':
+      return onMalformed(attempt);
+    case 'no_responders':
+      return onNotDelivered(attempt, 'nobody answers', context);
+    case 'not_sent':
+      return onNotDelivered(attempt, reply.message, context);
+    case 'not_permitted':
+      return onNotPermitted(attempt, reply);
+  }
+}
+
+/** How a call ends that gets no reply: unknown only if it changes something and `mayHaveRun`. */
+export function settlementWithoutReply(call: Call, code: ErrorCode, message: string, mayHaveRun: boolean): Settlement {
+  const outcome = mayHaveRun && !isReadOnlyCall(call) ? 'unknown' : 'not_done';
+  return { outcome, error: { code, message, outcome } };
+}
+
+function onBody(attempt: Attempt, body: unknown, context: VerdictContext): ReplyVerdict {
+  const error = errorOf(body);
+  if (error === 'malformed') return onMalformed(attempt);
+  if (error !== undefined) return onError(attempt, error, context);
+  const { target } = attempt.request;
+  const history = target.api === 'kv' && target.peerId === undefined ? groupUidOf(body) : undefined;
+  const verdict = onContent(attempt, body);
+  return history === undefined ? verdict : { ...verdict, history };
+}
+
+function onContent(attempt: Attempt, body: unknown): ReplyVerdict {
+  switch (attempt.request.kind) {
+    case 'write':
+      return onResults(attempt, resultsOf(body, attempt.calls));
+    case 'read':
+      return onFound(attempt, foundOf(body, attempt.calls.length));
+    case 'query':
+    case 'admin':
+      return onSingleReply(attempt, body);
+    case 'session': {
+      const clientId = clientIdOf(body);
+      if (clientId === undefined) return onMalformed(attempt);
+      return { outcome: attempt.outcome, settled: [], session: { clientId } };
+    }
+  }
+}
+
+function onResults(attempt: Attempt, results: readonly CommandResult[] | undefined): ReplyVerdict {
+  if (results === undefined) return onMalformed(attempt);
+  const { request } = attempt;
+  const earlierMayHaveRun = request.mayHaveRun(attempt);
+  const settled: [OpenCall, Settlement][] = [];
+  const undone: OpenCall[] = [];
+  let isSessionLost = false;
+  let problem = '';
+  for (let place = 0; place < attempt.calls.length; place++) {
+    const [call, result] = [attempt.calls[place], results[place]];
+    if (call === undefined || result === undefined || call.settled || call.request !== request) continue;
+    if (result[0] === 'done') {
+      settled.push([call, { outcome: 'done', result: doneResult(call.call as WriteCall, result) }]);
+      continue;
+    }
+    const [outcome, code, message] = result;
+    const isLost = outcome === 'unknown' && code === 'ESESSION';
+    isSessionLost ||= isLost;
+    // The group does nothing for a session that it does not know: only an earlier attempt can have done it.
+    if (isLost && !earlierMayHaveRun) undone.push(call);
+    else if (outcome === 'not_done' && isTransient(code)) problem = `${code}: ${message}`;
+    else settled.push([call, failure(call, { code: codeOf(code), message, outcome }, earlierMayHaveRun)]);
+  }
+  // This attempt did not do those of its calls that are still open.
+  const verdict: ReplyVerdict = { outcome: 'not_done', settled, resend: { problem } };
+  return isSessionLost ? { ...verdict, lostSession: undone } : verdict;
+}
+
+function onFound(attempt: Attempt, found: readonly (readonly [Value | null, number])[] | undefined): ReplyVerdict {
+  if (found === undefined) return onMalformed(attempt);
+  const settled: [OpenCall, Settlement][] = [];
+  for (const [index, [value, revision]] of found.entries()) {
+    const call = attempt.calls[index];
+    if (call === undefined || call.settled || call.call.operation !== 'get') continue;
+    // Decoded bytes are views, and would keep the whole message in memory.
+    settled.push([call, { outcome: 'done', result: { key: call.call.key, value: ownValue(value), revision } }]);
+  }
+  // A reply has room for the first keys only: the others are asked for again at once.
+  return { outcome: 'not_done', settled, resend: 'at_once' };
+}
+
+/** The reply to a request that holds one call. */
+function onSingleReply(attempt: Attempt, body: unknown): ReplyVerdict {
+  const { outcome } = attempt;
+  const [open] = attempt.request.openCalls();
+  if (open === undefined) return { outcome, settled: [] };
+  const call = open.call as QueryCall | AdminCall;
+  const result = call.operation === 'admin' ? adminReplyOf(call.command, body) : queryReplyOf(call.name, body);
+  if (result === undefined) return onMalformed(attempt);
+  return { outcome, settled: [[open, { outcome: 'done', result }]] };
+}
+
+function onError(attempt: Attempt, error: ErrorBody, context: VerdictContext): ReplyVerdict {
+  const { request } = attempt;
+  const { groupUid, target } = request;
+  // A peer that is asked by its name may still be in an earlier history.
+  const hasEnded = error.code === 'EHISTORY' && groupUid !== undefined && target.peerId === undefined;
+  const outcome = error.outcome === 'unknown' || attempt.outcome === 'unknown' ? 'unknown' : 'not_done';
+  const verdict: ReplyVerdict = { outcome, settled: [], ...(hasEnded ? { endedHistory: groupUid } : {}) };
+  if (isSentAgain(request, error, namesLeader(attempt)) && !exceededDefaultTimeout(attempt, context)) {
+    return { ...verdict, resend: { problem: `${error.code}: ${error.message}`, refusal: error } };
+  }
+  if (request.kind === 'session') return { ...verdict, session: { error } };
+  return { ...verdict, settled: failAll(attempt, error, request.mayHaveRun(attempt)) };
+}
+
+/** There was a reply, but it could not be read. */
+function onMalformed(attempt: Attempt): ReplyVerdict {
+  const verdict: ReplyVerdict = { outcome: 'unknown', settled: [], isMalformed: true };
+  if (attempt.request.kind !== 'admin') return { ...verdict, resend: { problem: 'a reply could not be read' } };
+  const error: ErrorBody = { code: 'EINVAL', message: 'the reply could not be read', outcome: 'unknown' };
+  return { ...verdict, settled: failAll(attempt, error, true) };
+}
+
+function onNotDelivered(attempt: Attempt, problem: string, context: VerdictContext): ReplyVerdict {
+  const { request } = attempt;
+  const outcome = attempt.outcome === 'pending' ? 'not_done' : attempt.outcome;
+  if (!exceededDefaultTimeout(attempt, context)) {
+    return { outcome, settled: [], undelivered: request.isAwaiting(attempt), resend: { problem } };
+  }
+  const mayHaveRun = outcome !== 'not_done' || request.mayHaveRun(attempt);
+  const settled = request
+    .openCalls()
+    .map((call) => [call, settlementWithoutReply(call.call, 'EUNREACHABLE', problem, mayHaveRun)] as const);
+  return { outcome, settled };
+}
+
+function onNotPermitted(attempt: Attempt, reply: Extract<Reply, { type: 'not_permitted' }>): ReplyVerdict {
+  const { request } = attempt;
+  const outcome = attempt.outcome === 'pending' ? reply.outcome : attempt.outcome;
+  const error: ErrorBody = { code: 'EPERM', message: reply.message, outcome: reply.outcome };
+  if (request.kind === 'session') {
+    return { outcome, settled: [], session: { error: { ...error, outcome: 'not_done' } } };
+  }
+  return { outcome, settled: failAll(attempt, error, request.mayHaveRun(attempt)) };
+}
+
+/** People wait for a command, so it looks for a leader as long as other calls do, not as long as it may take. */
+function exceededDefaultTimeout({ request }: Attempt, { nowMs, timeoutMs }: VerdictContext): boolean {
+  const hasExceeded = (call: OpenCall) => nowMs - (call.deadlineMs - call.timeoutMs) >= timeoutMs;
+  return request.kind === 'admin' && request.openCalls().every(hasExceeded);
+}
+
+function failAll({ request }: Attempt, error: ErrorBody, earlierMayHaveRun: boolean): ReplyVerdict['settled'] {
+  return request.openCalls().map((call) => [call, failure(call, error, earlierMayHaveRun)]);
+}
+
+/** How a call ends with an error. What an earlier attempt may have done is unknown, whatever this error says. */
+function failure(call: OpenCall, error: ErrorBody, earlierMayHaveRun: boolean): Settlement {
+  const mayHaveRun = error.outcome === 'unknown' || earlierMayHaveRun;
+  const outcome = mayHaveRun && !isReadOnlyCall(call.call) ? 'unknown' : 'not_done';
+  return { outcome, error: { ...error, outcome } };
+}
+
+function doneResult(call: WriteCall, [, revision, changed, results = []]: DoneResult): unknown {
+  switch (call.operation) {
+    case 'put':
+      return { revision };
+    case 'delete':
+      return { deleted: changed, revision };
+    case 'cas':
+      return { swapped: changed, revision };
+    // These answer an id, a time, or a token in its place.
+    case 'lease_grant':
+      return { lease_id: revision, ttl_ms: call.ttlMs };
+    case 'lease_keep':
+      return { lease_id: call.leaseId, ttl_ms: revision };
+    case 'lease_revoke':
+      return { revoked: changed, revision };
+    case 'lock':
+      return { acquired: changed, token: revision };
+    case 'unlock':
+      return { released: changed, revision };
+    case 'txn':
+      return { succeeded: changed, revision, results: results.map(ownResult) };
+  }
+}
+
+function ownResult(result: OperationResult): OperationResult {
+  return result[0] === 'get' ? ['get', ownValue(result[1]), result[2]] : result;
+}
+
+function namesLeader({ calls: [first] }: Attempt): boolean {
+  if (first?.call.operation !== 'admin') return false;
+  return (first.call.body as { readonly leader_id?: string }).leader_id !== undefined;
+}
+
+function codeOf(code: string): ErrorCode {
+  const parsed = ErrorCode.safeParse(code);
+  return parsed.success ? parsed.data : 'ESTATEMACHINE';
+}

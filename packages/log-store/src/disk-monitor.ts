@@ -1,0 +1,105 @@
+/**
+ * Measures the free space of the data folder's disk every second, and checks that the store's files still exist, for all groups
+ * of a process.
+ *
+ * Invariants:
+ * 1. At most one measurement runs, so that a disk that hangs is not accessed again and again.
+ * 2. While a measurement takes too long, the listeners are notified each time that the next one is due.
+ */
+import { statfs } from 'node:fs/promises';
+import type { FolderFault } from './data-folder-monitor.js';
+
+export interface DiskMonitorOptions {
+  /** The data folder. */
+  readonly folder: string;
+  /** With less free space than this, the disk counts as full. */
+  readonly reserveBytes: number;
+  readonly everyMs?: number;
+  /** A measurement that takes longer means that the disk hangs. */
+  readonly hangsAfterMs?: number;
+  /** Returns what keeps the store's files from being used now. */
+  readonly fault?: () => Promise<FolderFault | undefined>;
+  /** Called if the disk cannot be measured; once, until it can be again. */
+  readonly warn?: (text: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+const defaultEveryMs = 1000;
+/** Longer than a busy disk takes for one sync on a slow machine. */
+const defaultHangsAfterMs = 5000;
+
+/** The free space, and what else is wrong. */
+export interface DiskReport {
+  readonly freeBytes: number;
+  readonly fault: FolderFault | undefined;
+}
+
+type Listener = (found: DiskReport) => void;
+
+export class DiskMonitor {
+  private readonly listeners = new Set<Listener>();
+  private timer: NodeJS.Timeout | undefined;
+  private last: DiskReport | undefined;
+  private measuring: { readonly sinceMs: number } | undefined;
+  private fails = false;
+
+  constructor(private readonly options: DiskMonitorOptions) {}
+
+  get reserveBytes(): number {
+    return this.options.reserveBytes;
+  }
+
+  /** Calls the listener with the last measurement, and then with each new one. @returns what ends that */
+  watch(listener: Listener): () => void {
+    this.listeners.add(listener);
+    if (this.last !== undefined) listener(this.last);
+    this.timer ??= this.begin();
+    return () => {
+      this.listeners.delete(listener);
+      if (this.listeners.size > 0) return;
+      clearInterval(this.timer);
+      this.timer = undefined;
+    };
+  }
+
+  private begin(): NodeJS.Timeout {
+    this.measureOnce();
+    return setInterval(() => this.measureOnce(), this.options.everyMs ?? defaultEveryMs).unref();
+  }
+
+  private measureOnce(): void {
+    if (this.measuring !== undefined) return this.notifyHanging(performance.now() - this.measuring.sinceMs);
+    this.measuring = { sinceMs: performance.now() };
+    void this.measure().finally(() => {
+      this.measuring = undefined;
+    });
+  }
+
+  private notifyHanging(forMs: number): void {
+    if (this.last === undefined || forMs < (this.options.hangsAfterMs ?? defaultHangsAfterMs)) return;
+    const message = `the disk of the data folder hangs: it has stored nothing for ${Math.floor(forMs / 1000)} s; check it (dmesg)`;
+    this.notify({ freeBytes: this.last.freeBytes, fault: { type: 'trouble', message, stopsWrites: true } });
+  }
+
+  private notify(found: DiskReport): void {
+    this.last = found;
+    for (const listener of this.listeners) listener(found);
+  }
+
+  private async room(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.options.folder);
+    return bavail * bsize;
+  }
+
+  private async measure(): Promise<void> {
+    try {
+      const fault = await this.options.fault?.();
+      // Without its folder the disk cannot be measured.
+      const freeBytes = fault?.type === 'gone' ? 0 : await this.room();
+      this.fails = false;
+      this.notify({ freeBytes, fault });
+    } catch (error) {
+      if (!this.fails) this.options.warn?.('the free space of the disk cannot be measured', { error: String(error) });
+      this.fails = true;
+    }
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * What all replicators of a leader share for one term, and their access to the actor that they are part of.
+ *
+ * Owns: the leader's positions, the latest tick and commit index, and the recent batches. Does not own the targets.
+ *
+ * Invariants:
+ * 1. The recent batches end where the leader's log ends, as far as that is known here; `lastTerm` is the term there.
+ * 2. The commit index and the tick only rise.
+ * 3. Nothing is sent to another peer an election timeout after the last new tick: replicators must not keep a node in power
+ *    that is dead or fenced.
+ */
+import { type Log, leaderMismatch, type Send } from '@conclave/actor/core';
+import {
+  type Acknowledged,
+  type Body,
+  type GroupId,
+  type GroupUid,
+  invariant,
+  type LogIndex,
+  limits,
+  type Message,
+  majority,
+  type PeerId,
+  type Session,
+  type StoreId,
+  type Term,
+} from '@conclave/protocol';
+import { BatchRun } from './batch-run.js';
+import { LagMeter } from './lag-meter.js';
+import type { SnapshotThrottle } from './snapshot-throttle.js';
+
+type Run = Body<'replicator.append'>['runs'][number];
+
+export interface ReplicatorTimes {
+  readonly electionTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+}
+
+/** What replicators use of the actor that they are part of. */
+export interface ReplicatorOutput {
+  readonly effects: { push(effect: Send | Log): unknown };
+  /** A number that no earlier request had. */
+  nextRequestId(): number;
+  /** Shared by the whole process. */
+  readonly snapshotThrottle: SnapshotThrottle;
+}
+
+export class LeaderTerm {
+  /** The fields that identify the sender in messages to this peer's own actors. */
+  readonly identity: { readonly group_id: GroupId; readonly store_id: StoreId; readonly session: Session };
+  readonly peerId: PeerId;
+  readonly groupUid: GroupUid;
+  readonly term: Term;
+  readonly cache = new BatchRun(limits.replicatorCacheBytes);
+  lastIndex: LogIndex;
+  lastTerm: Term;
+  commitIndex: LogIndex;
+  configurationIndex: LogIndex;
+  /** The id of the latest tick; 0: there was none in this term. */
+  tickId = 0;
+  /** The index that each store has acknowledged in this term, and, as far as committed, in earlier terms. */
+  private readonly matches = new Map<StoreId, LogIndex>();
+  private readonly earlier: ReadonlyMap<StoreId, LogIndex>;
+  /** The lag of the leader's own log. */
+  readonly ownLag = new LagMeter();
+  /** The lags of all members, including the leader. */
+  memberLags: readonly LagMeter[] = [this.ownLag];
+  /** Whether the progress is to be sent to the node before the next tick. */
+  progressChanged = false;
+
+  /** @param lastTickMs when the term began here, which counts as a tick */
+  constructor(
+    lead: Body<'replicator.lead'>,
+    private lastTickMs: number,
+    readonly times: ReplicatorTimes,
+    readonly output: ReplicatorOutput,
+  ) {
+    this.identity = { group_id: lead.group_id, store_id: lead.store_id, session: lead.session };
+    this.peerId = lead.peer_id;
+    this.groupUid = lead.group_uid;
+    this.term = lead.term;
+    this.lastIndex = lead.last_index;
+    this.lastTerm = lead.last_term;
+    this.commitIndex = lead.commit_index;
+    this.configurationIndex = lead.configuration_index;
+    this.earlier = new Map((lead.acknowledged ?? []).map(({ store_id, index }) => [store_id, index]));
+  }
+
+  /** @returns false if the tick is not a new one */
+  onTick(tickId: number, commitIndex: LogIndex, nowMs: number): boolean {
+    if (tickId <= this.tickId) return false;
+    this.tickId = tickId;
+    this.lastTickMs = nowMs;
+    this.onCommitted(commitIndex);
+    return true;
+  }
+
+  onCommitted(index: LogIndex): void {
+    if (index > this.commitIndex) this.commitIndex = index;
+  }
+
+  /** Adds the leader's next batch, or only its position. */
+  append({ first_index: first, last_index: last, bytes }: Run, content: Uint8Array | undefined): void {
+    invariant(first === this.lastIndex + 1, "the leader's log grows without a gap");
+    const { term } = this;
+    this.cache.push({ header: { first, last, term }, size: bytes, content, prevTerm: this.lastTerm });
+    this.lastIndex = last;
+    this.lastTerm = term;
+  }
+
+  /** A store has acknowledged all entries up to `index` in this term. */
+  onAcknowledged(storeId: StoreId, index: LogIndex): void {
+    if (index > (this.matches.get(storeId) ?? 0)) this.matches.set(storeId, index);
+  }
+
+  /** @returns the index up to which a store is known to have the log */
+  acknowledgedBy(storeId: StoreId): LogIndex {
+    return Math.max(this.matches.get(storeId) ?? 0, this.earlier.get(storeId) ?? 0) as LogIndex;
+  }
+
+  /** The committed index that each store has acknowledged. */
+  get acknowledged(): Acknowledged {
+    const stores = new Set([...this.earlier.keys(), ...this.matches.keys()]);
+    const committed = (storeId: StoreId) => Math.min(this.matches.get(storeId) ?? 0, this.commitIndex);
+    return [...stores].slice(-limits.acknowledgedStores).map((store_id) => {
+      return { store_id, index: Math.max(committed(store_id), this.earlier.get(store_id) ?? 0) as LogIndex };
+    });
+  }
+
+  /** @returns the term of an entry; undefined: only the log-store knows it */
+  termAt(index: LogIndex): Term | undefined {
+    if (index === 0) return 0 as Term;
+    if (index === this.lastIndex) return this.lastTerm;
+    return this.cache.termAt(index);
+  }
+
+  /**
+   * The lag with which a new peer counts as caught up, in milliseconds: about that of the members whose acknowledgements commit
+   * entries, so that no write waits for the new peer; and never so long that writers would notice.
+   */
+  catchupMarginMs(nowMs: number): number {
+    const { heartbeatIntervalMs, electionTimeoutMs } = this.times;
+    const lagsMs = this.memberLags.map((lag) => lag.lagMs(nowMs)).toSorted((one, other) => one - other);
+    const commitMs = lagsMs[majority(lagsMs.length) - 1] ?? 0;
+    return Math.min(Math.max(2 * commitMs, heartbeatIntervalMs / 4), electionTimeoutMs / 4);
+  }
+
+  /** Whether the node's last tick is recent enough to send in its name. */
+  mayStillSend(nowMs: number): boolean {
+    return nowMs - this.lastTickMs < this.times.electionTimeoutMs;
+  }
+
+  /** Why what a follower has sent to the feed does not belong to this term; undefined: it does. */
+  mismatchOf(body: Pick<Body<'feed.stored'>, 'group_uid' | 'leader_id' | 'leader_term'>): string | undefined {
+    return leaderMismatch(body, this.groupUid, this.peerId, this.term);
+  }
+
+  send(peerId: PeerId, message: Message): void {
+    this.output.effects.push({ type: 'send', peerId, message });
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * How far a target's log is known to match the leader's, and which entry to send next.
+ *
+ * Owns: the match index, the anchor and the next index. Does not own the messages in flight.
+ *
+ * Invariants:
+ * 1. `0 <= anchor.index <= matchIndex < nextIndex`.
+ * 2. `matchIndex` never falls, and only an acknowledgement of the target raises it.
+ */
+import type { LogIndex, Term } from '@conclave/protocol';
+import type { Position } from './in-flight-window.js';
+
+const start: Position = { index: 0 as LogIndex, term: 0 as Term };
+
+export class MatchState {
+  matchIndex = start.index;
+  /** The latest position that is known to match, with its term: the prev of heartbeats. */
+  anchor = start;
+
+  /** @param nextIndex the first entry to send */
+  constructor(public nextIndex: LogIndex) {}
+
+  /** The target has acknowledged all entries up to `matchIndex`. @returns whether that is more than before */
+  raise(matchIndex: LogIndex): boolean {
+    if (matchIndex <= this.matchIndex) return false;
+    this.matchIndex = matchIndex;
+    return true;
+  }
+
+  /** Moves the anchor to the match index, or else to the latest of these positions that is not above it. */
+  raiseAnchor(positions: readonly (Position | undefined)[], termAt: (index: LogIndex) => Term | undefined): void {
+    const { matchIndex: index, anchor } = this;
+    if (anchor.index === index) return;
+    const term = positions.find((known) => known?.index === index)?.term ?? termAt(index);
+    const match = term === undefined ? undefined : { index, term };
+    for (const known of [match, ...positions]) {
+      if (known === undefined || known.index > this.matchIndex || known.index <= this.anchor.index) continue;
+      this.anchor = known;
+    }
+  }
+
+  /** Sets the next index after the match index. @returns false if the match index is lower than the entry before the next one */
+  reachNext(): boolean {
+    if (this.matchIndex < this.nextIndex - 1) return false;
+    this.nextIndex = (this.matchIndex + 1) as LogIndex;
+    return true;
+  }
+
+  /** @returns `index`, but at least the entry after the match index */
+  atLeastNext(index: number): LogIndex {
+    return Math.max(index, this.matchIndex + 1) as LogIndex;
+  }
+}

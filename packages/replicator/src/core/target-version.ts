@@ -1,0 +1,86 @@
+/** The build that a target runs, and whether it may lead, as its identities and echoes report. It decides nothing. */
+import { type Body, type Levels, levelsOfFirstVersion, type Progress } from '@conclave/protocol';
+
+type VersionReport = Pick<
+  Body<'feed.echo'>,
+  'version' | 'levels' | 'command_version' | 'cannot_lead' | 'lacks_actor' | 'unapplied' | 'election_timeout_ms'
+>;
+
+export class TargetVersion {
+  private electionTimeoutMs: number | undefined;
+  private version: string | undefined;
+  /** Undefined: not reported yet, or the target does not know yet what all of its processes support. */
+  private levels: Levels | undefined;
+  private commandVersion: number | undefined;
+  private cannotLead = false;
+  private lacksActor = false;
+  private unapplied = false;
+  private hasReported = false;
+
+  /** Whether the target has reported the levels that it supports. */
+  get isKnown(): boolean {
+    return this.levels !== undefined;
+  }
+
+  /** Whether the target has entries that it has not applied. */
+  get isUnapplied(): boolean {
+    return this.unapplied;
+  }
+
+  /** @returns whether the report differs from the last one */
+  update({
+    version,
+    levels,
+    command_version,
+    cannot_lead = false,
+    lacks_actor = false,
+    unapplied = false,
+    election_timeout_ms,
+  }: VersionReport): boolean {
+    // The first version reports no levels.
+    const heard = levels === undefined ? levelsOfFirstVersion : (levels ?? undefined);
+    const differs =
+      heard?.lowest !== this.levels?.lowest ||
+      heard?.highest !== this.levels?.highest ||
+      command_version !== this.commandVersion ||
+      cannot_lead !== this.cannotLead ||
+      lacks_actor !== this.lacksActor;
+    this.unapplied = unapplied;
+    // The first report can wait for the next progress.
+    const isNews = this.hasReported && differs;
+    this.hasReported = true;
+    this.electionTimeoutMs = election_timeout_ms ?? this.electionTimeoutMs;
+    this.version = version;
+    this.levels = heard;
+    this.commandVersion = command_version;
+    this.cannotLead = cannot_lead;
+    this.lacksActor = lacks_actor;
+    return isNews;
+  }
+
+  /** The target has another store, and may be another process. */
+  forget(): void {
+    this.electionTimeoutMs = undefined;
+    this.version = undefined;
+    this.levels = undefined;
+    this.commandVersion = undefined;
+    this.cannotLead = false;
+    this.lacksActor = false;
+    this.unapplied = false;
+    this.hasReported = false;
+  }
+
+  progress(): Pick<
+    Progress,
+    'version' | 'levels' | 'command_version' | 'cannot_lead' | 'lacks_actor' | 'election_timeout_ms'
+  > {
+    return {
+      ...(this.electionTimeoutMs === undefined ? {} : { election_timeout_ms: this.electionTimeoutMs }),
+      ...(this.version === undefined ? {} : { version: this.version }),
+      ...(this.levels === undefined ? {} : { levels: this.levels }),
+      ...(this.commandVersion === undefined ? {} : { command_version: this.commandVersion }),
+      ...(this.cannotLead ? { cannot_lead: true } : {}),
+      ...(this.lacksActor ? { lacks_actor: true } : {}),
+    };
+  }
+}
