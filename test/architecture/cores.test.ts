@@ -9,19 +9,19 @@ import { packageNames, root, sourceFiles } from './source-file.js';
 describe("the project's cores", () => {
   const files = packageNames().flatMap((name) => sourceFiles(`packages/${name}/src/core`));
 
-  it('are there', () => {
+  it('exist', () => {
     expect(files.map((file) => file.path)).toContain('packages/actor/src/core/index.ts');
   });
 
-  it('do no I/O and know neither time nor chance', () => {
+  it('do no I/O and use neither clocks nor randomness', () => {
     expect(files.flatMap(coreFaults)).toEqual([]);
   });
 });
 
 const sample = 'packages/node/src/core/election/a.ts';
 
-describe('the rules themselves', () => {
-  it('let through a core that keeps to them', () => {
+describe('the rules', () => {
+  it('accept a valid core', () => {
     const text = [
       'import type { Term } from "@conclave/protocol";',
       'import { stop } from "@conclave/actor/core";',
@@ -67,11 +67,11 @@ describe('the rules themselves', () => {
     ['await other();', 'awaits'],
     ['export {}; for await (const a of all) a();', 'awaits'],
     ['export const here = import.meta.url;', 'uses import.meta'],
-  ])('catch %s', (text, fault) => {
+  ])('reject %s', (text, fault) => {
     expect(coreFaults({ path: sample, text })).toEqual([`${sample}:1: ${fault}`]);
   });
 
-  it('catch a dynamic import', () => {
+  it('reject a dynamic import', () => {
     expect(coreFaults({ path: sample, text: 'export const a = () => import("level");' })).toEqual([
       `${sample}:1: a core does not import level`,
       `${sample}:1: imports dynamically`,
@@ -102,7 +102,7 @@ describe("the linter's rules for cores", () => {
     '',
   ].join('\n');
 
-  it('catch the same, in cores alone', async () => {
+  it('reject the same, in cores only', async () => {
     const project = mkdtempSync(path.join(tmpdir(), 'conclave-lint-'));
     try {
       copyFileSync(path.join(root, 'biome.json'), path.join(project, 'biome.json'));

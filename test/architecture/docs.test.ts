@@ -7,7 +7,7 @@ import { glossaryDocument } from '../../scripts/glossary-document.mjs';
 import { subjectsDocument } from '../../scripts/subjects-document.mjs';
 import { root } from './source-file.js';
 
-it('docs/subjects.md says what the schemas say (else: npm run docs)', () => {
+it('docs/subjects.md matches the schemas (otherwise: npm run docs)', () => {
   expect(readFileSync(path.join(root, 'docs/subjects.md'), 'utf8')).toBe(subjectsDocument(protocol));
 });
 

@@ -25,7 +25,7 @@ function readPackage(folder: string): PackageFacts {
 describe('the project', () => {
   const packages = packageNames().map(readPackage);
 
-  it('has the packages that the rules speak of, with sources in each', () => {
+  it('has the packages of the rules, each with sources', () => {
     expect(packages.map(({ folder }) => folder)).toEqual(
       expect.arrayContaining(['protocol', 'actor', 'node', 'log-store', 'client', 'cli']),
     );
@@ -36,7 +36,7 @@ describe('the project', () => {
     expect(importFaults(packages)).toEqual([]);
   });
 
-  it('has no files that import each other in a circle', { timeout }, () => {
+  it('has no import cycles between files', { timeout }, () => {
     expect(importCycles(packages.flatMap(({ files }) => files))).toEqual(KNOWN_CYCLES);
   });
 
@@ -48,7 +48,7 @@ describe('the project', () => {
   });
 });
 
-describe('the rules themselves', () => {
+describe('the rules', () => {
   const actor: PackageFacts = {
     folder: 'actor',
     manifest: { name: '@conclave/actor', exports: { '.': {}, './core': {} } },
@@ -73,7 +73,7 @@ describe('the rules themselves', () => {
 
   const where = 'packages/node/src/shell/a.ts:1';
 
-  it('let through what is in order', () => {
+  it('accept valid imports', () => {
     const text = [
       'import { readFile } from "node:fs/promises";',
       'import type { Actor } from "@conclave/actor";',
@@ -98,28 +98,28 @@ describe('the rules themselves', () => {
     ['a way around', 'import "../../../kv/src/index.js";', "../../../kv/src/index.js leaves the package's sources"],
     ['an import of itself', 'import "@conclave/node";', '@conclave/node is this package itself'],
     ['a computed import', 'void import(name);', 'imports what only the run will tell'],
-  ])('catch %s', (_what, text, fault) => {
+  ])('reject %s', (_what, text, fault) => {
     expect(faultsOf(text)).toEqual([`${where}: ${fault}`]);
   });
 
-  it('catch a dependency on a sibling, and on a third party of another package', () => {
+  it('reject a dependency on a sibling, and on a third party of another package', () => {
     expect(faultsOf('', ['@conclave/log-store'])).toEqual(['packages/node must not depend on @conclave/log-store']);
     expect(faultsOf('', ['nats'])).toEqual(['packages/node must not depend on nats']);
   });
 
-  it('catch a package without a place', () => {
+  it('reject a package that is not listed', () => {
     expect(importFaults([{ ...actor, folder: 'utils' }])).toEqual([
       'packages/utils has no place in the order of imports',
     ]);
   });
 
-  it('catch a tsconfig.json that differs from package.json', () => {
+  it('reject a tsconfig.json that differs from package.json', () => {
     expect(importFaults([{ ...actor, references: ['protocol'] }])).toEqual([
       'packages/actor: tsconfig.json refers to [protocol], package.json to []',
     ]);
   });
 
-  it('catch files that import each other in a circle, by types and re-exports as well', () => {
+  it('find import cycles, also of types and re-exports', () => {
     const file = (name: string, text: string) => ({ path: `packages/node/src/${name}.ts`, text });
     const files = [
       file('main', 'import { a } from "./a.js"; import "node:fs"; import "@conclave/actor";'),

@@ -97,7 +97,7 @@ describe('docker compose', () => {
     });
   });
 
-  test('starts three peers and founds their group', async () => {
+  test('starts three peers and creates their group', async () => {
     await project.compose('up', '-d');
     await untilBootstrapped();
 
@@ -115,7 +115,7 @@ describe('docker compose', () => {
     }
   });
 
-  test('lets nobody in without a login, and a client command nothing', async () => {
+  test('rejects connections without a login, and commands of a client', async () => {
     await expect(PlainClient.connect(ports)).rejects.toThrow();
     const reply = project.compose('run', '--rm', '-T', 'client', 'peers', 'remove', 'n3', '--yes');
     await expect(reply).rejects.toThrow('EPERM');
@@ -135,7 +135,7 @@ describe('docker compose', () => {
     await untilWritten();
   });
 
-  test('tells the health of members and of removed peers (promise 22)', async () => {
+  test('reports the health of members and of removed peers (promise 22)', async () => {
     for (const service of ['n2-node', 'n3-node']) {
       await project.untilHealth(service, 'unhealthy', healthTimeoutMs);
       // On a machine without time to spare a check may also fail for that.
@@ -148,7 +148,7 @@ describe('docker compose', () => {
     }
   });
 
-  test("goes on when the leader's node is killed, and takes it back", async () => {
+  test("continues when the leader's node is killed, and the node returns", async () => {
     const old = await untilLed(() => true);
     await project.kill(`${old}-node`);
 
@@ -159,7 +159,7 @@ describe('docker compose', () => {
     await project.untilHealth(`${old}-node`, 'healthy', healthTimeoutMs);
   });
 
-  test('goes on when a NATS server is killed', async () => {
+  test('continues when a NATS server is killed', async () => {
     await project.kill('nats1');
     await untilWritten();
 
@@ -168,7 +168,7 @@ describe('docker compose', () => {
     await untilWritten();
   });
 
-  test('has every acknowledged write, also after down and up', async () => {
+  test('keeps every acknowledged write, also after down and up', async () => {
     await writing().stop();
     const { acknowledged } = writing();
     expect(await findLost(connected(), acknowledged)).toEqual([]);
@@ -181,7 +181,7 @@ describe('docker compose', () => {
     expect(await findLost(connected(), acknowledged)).toEqual([]);
   });
 
-  test('founds no second group after a `down -v` that left the running spare peers their data (promises 6 and 29)', async () => {
+  test('creates no second group after a `down -v` that left the running spare peers their data (promises 6 and 29)', async () => {
     const { acknowledged } = writing();
     // Without their profile, n4 and n5 keep running, with their volumes: a majority of the group {n1,n4,n5}.
     await project.composeToEnd(['down', '-v', '--timeout', '10']);

@@ -24,7 +24,7 @@ async function inspect(what: string): Promise<Inspected> {
 }
 
 describe('the image', () => {
-  it('is small, runs as nobody special, and has labels, a health check and one entry point', async () => {
+  it('is small, runs without root, and has labels, a health check and one entry point', async () => {
     const { Config, Size } = await inspect(image);
     const base = await inspect('node:24-bookworm-slim');
     expect(Size - base.Size).toBeLessThan(32 * mebibyte);
@@ -36,7 +36,7 @@ describe('the image', () => {
     }
   });
 
-  it('has a version of Node.js that is in long-term support, and no package that the command contains', async () => {
+  it('has a supported version of Node.js, and no package that is bundled in the command', async () => {
     const { out } = await runToEnd('docker', ['run', '--rm', image, 'version', '--json']);
     expect(JSON.parse(out)).toMatchObject({ node: expect.stringMatching(/^24\./) });
     const packages = await docker('run', '--rm', '--entrypoint', 'ls', image, '/app/node_modules');
@@ -79,7 +79,7 @@ describe('a peer of the image', () => {
 
   const conclave = (...words: string[]) => runToEnd('docker', ['exec', peer, 'conclave', ...words]);
 
-  it('needs no file system but its volume, and goes on from that', async () => {
+  it('needs no writable file system except its volume, and continues from that', async () => {
     await until('the group is founded', withinMs, async () =>
       (await conclave('bootstrap', 'n1')).code === 0 ? true : undefined,
     );

@@ -67,7 +67,7 @@ async function expectWhole(): Promise<void> {
 
 const other = (than: string): string => names.find((each) => each !== than) as string;
 
-describe('under compose, an operator with docs/operations.md alone resolves', () => {
+describe('under compose, an operator who follows docs/operations.md resolves', () => {
   beforeEach((context) => {
     context.skip(failed, 'an earlier step failed');
     onTestFailed(async () => {
@@ -86,7 +86,7 @@ describe('under compose, an operator with docs/operations.md alone resolves', ()
     await expectWhole();
   });
 
-  test('one stuck actor: it is killed and its peer started', async () => {
+  test('one stuck actor: it is killed and its peer is started', async () => {
     const stuck = other(await operator.leader());
     await project.compose('kill', '-s', 'SIGSTOP', `${stuck}-log-store`);
     await operator.shows(new RegExp(`^${stuck} .* stores nothing for \\d+ s`, 'm'), '`stores nothing for');
@@ -100,7 +100,7 @@ describe('under compose, an operator with docs/operations.md alone resolves', ()
     await expectWhole();
   });
 
-  test('a lost NATS server: nothing is lost meanwhile, and it is started again', async () => {
+  test('a lost NATS server: nothing is lost meanwhile, and it is restarted', async () => {
     await project.kill('nats1');
     await write();
     await operator.shows(/^(n\d .* healthy *\n){3}/m, '## NATS');
@@ -109,7 +109,7 @@ describe('under compose, an operator with docs/operations.md alone resolves', ()
     await expectWhole();
   });
 
-  test('a full disk: status says which and how much is free; with room it takes entries again', async () => {
+  test('a full disk: status says which one and how much is free; with free space it accepts entries again', async () => {
     const full = other(await operator.leader());
     await operator.start(full, { CONCLAVE_DISK_RESERVE_MB: '1000000000' });
     await operator.shows(new RegExp(`^${full} .* read-only: disk full, .* free`, 'm'), '`read-only: disk full');
@@ -130,7 +130,7 @@ describe('under compose, an operator with docs/operations.md alone resolves', ()
     await expectWhole();
   });
 
-  test('a quorum that is gone for good: the survivor goes on, and the others are added again', async () => {
+  test('a quorum that is lost for good: the survivor continues, and the others are added again', async () => {
     const survivor = await operator.leader();
     await operator.shows(/^(n\d .* lag .*\n)?(n\d .* (leader|caught up).*\n){3}/m, '`caught up`');
     const lost = names.filter((each) => each !== survivor);

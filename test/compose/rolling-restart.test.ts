@@ -92,7 +92,7 @@ describe('docker-compose.yml', () => {
     });
   });
 
-  test('promise 23: `conclave restart --compose` gives all members a new setting, and no write fails', async () => {
+  test('promise 23: `conclave restart --compose` applies a new setting to all members, and no write fails', async () => {
     const [before, others] = [await containersOf(members), await containersOf(['n2', 'n3'])];
     const first = await leader();
     project.settings = { CONCLAVE_LOG_LEVEL: 'warn' };
@@ -111,7 +111,7 @@ describe('docker-compose.yml', () => {
     expect(await containersOf(['n2', 'n3'])).toEqual(others);
   });
 
-  test('`conclave restart --compose` stops at the first trouble, and restarts nothing', async () => {
+  test('`conclave restart --compose` stops at the first failure, and restarts nothing else', async () => {
     const broken = members.find((member) => member !== 'n1') as string;
     await project.kill(`${broken}-log-store`);
     const before = await containersOf(members);
@@ -125,7 +125,7 @@ describe('docker-compose.yml', () => {
     await project.untilHealth(`${broken}-node`, 'healthy', withinMs);
   });
 
-  test('`up -d` again, with the settings of before, leaves all that run as they are', async () => {
+  test('`up -d` with the same settings changes no running container', async () => {
     const before = await containersOf(members);
     const written = await underLoad(() => project.compose('--profile', 'spare', 'up', '-d').then(() => undefined));
     expect(written).toBeGreaterThan(0);

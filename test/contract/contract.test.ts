@@ -6,11 +6,11 @@ import { recorded } from '../support/contract-folder.js';
 
 const seen = recorded();
 
-it('is part of a whole run of the tests: npm test', () => {
+it('the contract is compared in a whole run of the tests (npm test)', () => {
   expect(seen.size).toBeGreaterThan(0);
 });
 
-describe('answered in some test', () => {
+describe('answered in a test', () => {
   const commands = Object.entries(protocol.adminCommands).flatMap(([name, { answeredBy }]) =>
     answeredBy.map((who) => `${who} admin.${name}`),
   );

@@ -7,7 +7,7 @@ const folder = makeFolder('bench-change');
 
 afterAll(() => removeFolder(folder));
 
-it('members are replaced and the leader is killed under writers, and the longest gap stands beside that of no change', async () => {
+it('members are replaced and the leader is killed under load, and the longest gap is printed next to that without a change', async () => {
   const rows = ['--rows', 'replace-two,leader-killed', '--writers', '8', '--changes', '1', '--kills', '1'];
   const args = ['bench', '--change', ...rows, '--warm-up-seconds', '0', '--data-dir', folder, '--json'];
   const { code, out, error } = await startCommand('', args).ended;

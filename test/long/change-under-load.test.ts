@@ -94,8 +94,8 @@ async function expectWritten(peer: string, written: ReadonlyMap<string, string>)
   }
 }
 
-describe('promises 26 and 1: a change while the group is written to', () => {
-  it('in requests of half a megabyte ends, and no write fails', async () => {
+describe('promises 26 and 1: a change while clients write', () => {
+  it('in requests of half a megabyte completes, and no write fails', async () => {
     // The client joins what is written at one moment, up to what a request may have: two values.
     load = await Load.begin({ writers: 16, valueBytes: 250_000 });
     await load.acknowledged(64);
@@ -110,7 +110,7 @@ describe('promises 26 and 1: a change while the group is written to', () => {
     for (const peer of target) await expectWritten(peer, written);
   });
 
-  it('faster than a new peer stores ends, or fails with ECATCHUP and both rates, and no write fails', async () => {
+  it('faster than a new peer stores completes, or fails with ECATCHUP and both rates, and no write fails', async () => {
     load = await Load.begin({ writers: 64, valueBytes: 128 });
     await load.acknowledged(5000);
     const outcomes: string[] = [];

@@ -62,7 +62,7 @@ function variablesOf(container: Manifest): Record<string, unknown> {
 }
 
 describe('the Helm chart', () => {
-  it('has nothing that Helm complains of, in each form', async () => {
+  it('passes Helm’s linter in each form', async () => {
     for (const settings of [[], logins, ['placement=four', 'spares=2'], ['bootstrap=false', 'replicas=5']]) {
       const set = ['nats.url=nats://nats:4222', ...settings].flatMap((setting) => ['--set', setting]);
       const { code, output } = await capture(helm, ['lint', '--strict', chart, ...set]);
@@ -70,7 +70,7 @@ describe('the Helm chart', () => {
     }
   });
 
-  it('asks for the address of NATS, and refuses values that make no sense', async () => {
+  it('requires the address of NATS, and rejects values that are not valid', async () => {
     for (const wrong of [
       'replicas=3',
       'nats.url=x,placement=two',
@@ -81,7 +81,7 @@ describe('the Helm chart', () => {
     }
   });
 
-  it('renders a peer for each pod, which keeps its data and may be taken one at a time', async () => {
+  it('renders one peer per pod, with its own volume, disrupted one at a time', async () => {
     const manifests = await render(['spares=2']);
     const peers = oneOf(manifests, 'StatefulSet', 'it-conclave');
     expect(peers.spec.replicas).toBe(3);
@@ -103,7 +103,7 @@ describe('the Helm chart', () => {
     expect(job.spec.template.spec.containers[0].args.at(-1)).toBe('it-conclave-0,it-conclave-1,it-conclave-2');
   });
 
-  it('runs as nobody special on a file system that it cannot write', async () => {
+  it('runs without root on a read-only file system', async () => {
     const manifests = await render([...logins, 'placement=four']);
     const pods = manifests
       .filter(({ kind }) => ['StatefulSet', 'Job'].includes(kind))
@@ -119,7 +119,7 @@ describe('the Helm chart', () => {
     }
   });
 
-  it('has probes, and hands over what a peer leads before it stops', async () => {
+  it('has probes, and transfers leadership before a peer stops', async () => {
     const [container] = oneOf(await render(['groups={main,orders}']), 'StatefulSet', 'it-conclave').spec.template.spec
       .containers;
     for (const probe of [container.startupProbe, container.readinessProbe])
@@ -139,7 +139,7 @@ describe('the Helm chart', () => {
     });
   });
 
-  it('takes logins and TLS from secrets: a container sees that of its own peer alone', async () => {
+  it('uses logins and TLS from secrets: a container sees only those of its own peer', async () => {
     const pod = oneOf(await render([...logins, 'placement=four']), 'StatefulSet', 'it-conclave').spec.template.spec;
     expect(pod.containers.map(({ name }: Manifest) => name)).toEqual(['log-store', 'node', 'replicator', 'ballot-box']);
     for (const container of pod.containers) {
@@ -163,7 +163,7 @@ describe('the Helm chart', () => {
     expect(pod.volumes).toContainEqual({ name: 'login', secret: { secretName: 'logins', defaultMode: 0o440 } });
   });
 
-  it('hands options of run to all peers as a configuration file', async () => {
+  it('passes options of run to all peers in a configuration file', async () => {
     const manifests = await render(['config.election-timeout-ms=3000']);
     const file = JSON.parse(oneOf(manifests, 'ConfigMap', 'it-conclave').data['conclave.json']);
     expect(file).toEqual({ commands: { run: { 'election-timeout-ms': 3000 } } });

@@ -43,8 +43,8 @@ async function uids(...of: readonly string[]): Promise<string[]> {
   return statuses.map(({ group_uid }) => group_uid);
 }
 
-describe('bootstrap beside a group that is alive', () => {
-  it('founds nothing while n4 and n5 hold the group of five and three volumes are lost, and says what to do (promise 29)', async () => {
+describe('bootstrap next to a live group', () => {
+  it('creates nothing while n4 and n5 have the group of five and three volumes are lost, and says what to do (promise 29)', async () => {
     const founded = await mesh.plain.insist('n1.admin.bootstrap', { peers: names });
     await mesh.plain.insist('kv.put', { key: 'kept', value: 'by n4 and n5' });
     for (const name of names) await mesh.caughtUp(name);

@@ -63,7 +63,7 @@ async function expectSameGroup(holders: readonly string[]): Promise<void> {
   for (const name of holders) expect(await mesh.missing(name, acknowledged), `missing at ${name}`).toEqual([]);
 }
 
-describe('a volume is lost, and everything is started again with bootstrap', () => {
+describe('a volume is lost, and everything is restarted with bootstrap:', () => {
   it.each(names)(
     'that of %s: no second group; it is known for what it is, and is healed by itself (promise 6)',
     async (lost) => {
@@ -84,7 +84,7 @@ describe('a volume is lost, and everything is started again with bootstrap', () 
     },
   );
 
-  it('n1’s, with another peer down: its vote does not count, and nobody leads until the third is back', async () => {
+  it('n1’s, with another peer down: its vote does not count, and there is no leader until the third is back', async () => {
     loseVolume('n1');
     await mesh.start('n1', 'n2');
     const body = await foundByN1();
@@ -104,7 +104,7 @@ describe('a volume is lost, and everything is started again with bootstrap', () 
     await expectSameGroup(['n2', 'n3']);
   });
 
-  it('n1’s, with all others down: bootstrap founds nothing, and finds the group when it is back', async () => {
+  it('n1’s, with all others down: bootstrap creates nothing, and finds the group when it is back', async () => {
     loseVolume('n1');
     await mesh.start('n1');
     await mesh.healthy('n1');
@@ -118,7 +118,7 @@ describe('a volume is lost, and everything is started again with bootstrap', () 
   });
 });
 
-it('a volume that is copied to another peer is refused there, and says whose it is; the group goes on (promise 6)', async () => {
+it('a volume that is copied to another peer is rejected there with its owner’s name, and the group continues (promise 6)', async () => {
   cpSync(mesh.peer('n1').dataDir, mesh.peer('n7').dataDir, { recursive: true });
   await mesh.start('n7', ...names);
   const reason = await until('n7 says what is wrong', async () => {

@@ -89,7 +89,7 @@ async function deleteData(name: string): Promise<void> {
   removeFolder(`${folder}/${name}`);
 }
 
-describe('an operator with docs/operations.md alone resolves', () => {
+describe('an operator who follows docs/operations.md resolves', () => {
   it('an upgrade: one peer after the other, the leader last, then the level', async () => {
     const leader = await leaderOf();
     for (const name of [...names.filter((each) => each !== leader), leader]) {
@@ -124,7 +124,7 @@ describe('an operator with docs/operations.md alone resolves', () => {
     await expectWhole();
   }, 120_000);
 
-  it('a lost NATS server: nothing is lost meanwhile, and it is started again', async () => {
+  it('a lost NATS server: nothing is lost meanwhile, and it is restarted', async () => {
     const [first] = servers as [NatsServer];
     await first.kill();
     await write();
@@ -133,7 +133,7 @@ describe('an operator with docs/operations.md alone resolves', () => {
     await expectWhole();
   }, 120_000);
 
-  it('a full disk: status says which and how much is free; with room it takes entries again', async () => {
+  it('a full disk: status says which one and how much is free; with free space it accepts entries again', async () => {
     const leader = await leaderOf();
     const name = names.find((each) => each !== leader) as string;
     await mesh.kill(name);
@@ -159,7 +159,7 @@ describe('an operator with docs/operations.md alone resolves', () => {
     await expectWhole();
   }, 120_000);
 
-  it('a quorum that is gone for good: the survivor goes on, and the others are added again', async () => {
+  it('a quorum that is lost for good: the survivor continues, and the others are added again', async () => {
     const survivor = await leaderOf();
     const lost = names.filter((name) => name !== survivor);
     await mesh.caughtUp(survivor);

@@ -53,7 +53,7 @@ function filesOf(name: string): string[] {
 }
 
 describe('an installed package', () => {
-  it.each(names)('%s has LICENSE, README and types, and nothing that points to a missing file', (name) => {
+  it.each(names)('%s has LICENSE, README and types, and no export of a missing file', (name) => {
     const files = filesOf(name);
     expect(files).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'package.json']));
     expect(files.filter((file) => /\.(map|tsbuildinfo)$/.test(file))).toEqual([]);
@@ -77,7 +77,7 @@ describe('an installed package', () => {
     expect(ours.filter((dependency) => !existsSync(path.join(project, 'node_modules', dependency)))).toEqual([]);
   });
 
-  it('the command comes with the licenses of what its bundle contains', () => {
+  it('the command contains the licenses of its bundled packages', () => {
     const text = readFileSync(path.join(modules, 'cli', 'bundle', 'THIRD-PARTY-LICENSES.txt'), 'utf8');
     for (const name of ['commander', 'pino', '@nats-io/transport-node', 'zod'])
       expect(text).toMatch(new RegExp(`^${name} \\d`, 'm'));
@@ -135,8 +135,8 @@ class Up {
   }
 }
 
-describe('in a project of the user', () => {
-  it('the samples of the client in the documents compile and run against `npx conclave up`, which finds the server that was fetched', async () => {
+describe('in a user’s project', () => {
+  it('the samples of the client in the documents compile and run against `npx conclave up`, which finds the downloaded server', async () => {
     // As a fetch leaves it: by the name of its release, in the cache of the user.
     const cache = path.join(
       folder,

@@ -61,7 +61,7 @@ async function writeToAll(key: string, count: number): Promise<void> {
 }
 
 describe('a hundred groups on three peers', () => {
-  it('are created at running peers and founded, each peer leading some of them', async () => {
+  it('are created at running peers and bootstrapped, each peer leading some of them', async () => {
     const creating = groups.flatMap((group_id) =>
       peerNames.map((peer) => insist(`admin.${peer}.create_group`, { group_id })),
     );
@@ -76,7 +76,7 @@ describe('a hundred groups on three peers', () => {
     expect(new Set(founded.map(({ group_uid }) => group_uid)).size).toBe(groups.length);
   });
 
-  it('take writes, and share the syncs of their stores', async () => {
+  it('accept writes, and share the syncs of their stores', async () => {
     const before = await writes();
     await writeToAll('a', 5);
     const after = await writes();
@@ -90,7 +90,7 @@ describe('a hundred groups on three peers', () => {
     }
   });
 
-  it('send what their ticks cause in bundles', async () => {
+  it('send the messages of their ticks in bundles', async () => {
     const seen = new Map<string, number>();
     let lists = 0;
     let resolve = (): void => undefined;
@@ -118,7 +118,7 @@ describe('a hundred groups on three peers', () => {
     expect(bundles[0]).toBeLessThan(300);
   });
 
-  it('each survive a kill -9 of one peer’s processes: they take writes without it, and it comes back to all', async () => {
+  it('survive a kill -9 of one peer’s processes: they accept writes without it, and it returns to all of them', async () => {
     const [victim] = peers as [Peer];
     await victim.kill();
     await writeToAll('b', 1);

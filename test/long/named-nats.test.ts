@@ -33,7 +33,7 @@ async function records(args: readonly string[]): Promise<Record<string, unknown>
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
-describe('a NATS server that is named by options', () => {
+describe('a NATS server that is set by options', () => {
   it('serves the demo, which loses no write', async () => {
     const said = await records(['demo', ...login, '--seconds', '0', '--writers', '8', '--placement', 'one', '--json']);
     expect(said.at(-1)).toMatchObject({ summary: { ok: true, failed: 0 } });
@@ -50,7 +50,7 @@ describe('a NATS server that is named by options', () => {
     expect({ code, error }).toMatchObject({ code: 7, error: expect.stringContaining('ELOGIN') });
   });
 
-  it('is not started by the bench with TLS, which has a server of its own', async () => {
+  it('is not used by the bench with TLS, which has a server of its own', async () => {
     const { code, error } = await startCommand('', ['bench', ...few, ...login, '--tls']).ended;
     expect({ code, error }).toMatchObject({ error: expect.stringContaining('--tls') });
     expect(code).not.toBe(0);

@@ -66,7 +66,7 @@ async function mayRestart(): Promise<string[]> {
 
 describe('a disk that becomes read-only while its log-store runs', () => {
   it.each(['follower', 'leader'])(
-    'promise 27: of a %s: health says so, the peer is no spare, and it comes back once the disk is repaired',
+    'promise 27: of a %s: health reports it, the peer is not spare, and it recovers once the disk is repaired',
     async (role) => {
       const { peer_id: leader } = await mesh.leaderStatus();
       const broken = role === 'leader' ? leader : (names.find((name) => name !== leader) as string);

@@ -12,21 +12,21 @@ import {
 const three = ['n1', 'n2', 'n3'];
 const five = ['n1', 'n2', 'n3', 'n4', 'n5'];
 
-describe('promise 32: reads go on for as long as a majority is heard', () => {
-  test('of three peers, in every order of disks that fill and are freed', { timeout }, () => {
+describe('promise 32: reads continue as long as a majority is reachable', () => {
+  test('among three peers, in every order in which disks fill and are freed', { timeout }, () => {
     const orders = ordersOf(three);
     expect(orders).toHaveLength(90);
     for (const [at, order] of orders.entries()) followOrder(three, order, at + 1);
   });
 
-  test('where the leader dies while nobody takes entries: the next one reads, in every order of three disks', {
+  test('after the leader dies while no peer accepts entries, in every order of three disks', {
     timeout,
   }, () => {
     const fillings = ordersOf(three).filter((order) => order.slice(0, 3).every(({ free }) => free === 1));
     for (const [at, order] of fillings.entries()) followLeaderDeath(three, order, at);
   });
 
-  test('of five peers, in a fixed sample of the orders', { timeout }, () => {
+  test('among five peers, in a fixed sample of the orders', { timeout }, () => {
     const random = new Random(1);
     for (let at = 0; at < 20; at++) followOrder(five, drawnOrder(five, random), at + 1);
   });

@@ -79,7 +79,7 @@ async function open(user: string): Promise<NatsConnection> {
   return connection;
 }
 
-it('promise 37: an operator founds, changes, restarts, backs up and restores', async () => {
+it('promise 37: an operator can bootstrap, change, restart, back up and restore a group', async () => {
   const all = members.join(',');
   await run('operator', 'bootstrap', '--peers', all);
   writers = await Writers.start([nats.server.url], 2, 'main', 5, nats.login('client'));
@@ -117,7 +117,7 @@ it('promise 37: an operator founds, changes, restarts, backs up and restores', a
   expect(nats.violations).toEqual([]);
 });
 
-it('promise 37: a client uses keys, leases and locks; a reader reads and watches; an observer looks on', async () => {
+it('promise 37: a client can use keys, leases and locks, a reader can read and watch, an observer can observe', async () => {
   await run('client', 'kv', 'put', 'a', '1');
   await run('client', 'kv', 'cas', 'a', '1', 'x').catch(() => undefined);
   await run('client', 'txn', '{"compare":[],"then":[["put","b","2"]]}');
@@ -151,7 +151,7 @@ it('promise 37: a client uses keys, leases and locks; a reader reads and watches
   expect(nats.violations).toEqual([]);
 });
 
-it('promise 37: with load, watches, locks and follower reads, and while leaders die', async () => {
+it('promise 37: roles suffice under load, with watches, locks and follower reads, and while leaders crash', async () => {
   const [asClient, asReader, asObserver, asOperator] = await Promise.all(
     ['client', 'reader', 'observer', 'operator'].map(open),
   );

@@ -41,7 +41,7 @@ function run(script: string) {
 }
 
 describe('conclave restart', () => {
-  it('promise 23: restarts each member once, the leader last and after it has handed over, and no write fails', async () => {
+  it('promise 23: restarts each member once, the leader last and after a transfer, and no write fails', async () => {
     const { leader_id } = await mesh.plain.insist('admin.status');
     const connection = await connect({ servers: [server.url] });
     const client = await ConclaveClient.connect({ connection, groupId: asGroupId('main'), timeoutMs: 30_000 });
@@ -67,7 +67,7 @@ describe('conclave restart', () => {
     expect((await mesh.plain.insist('kv.get', { key: `key-${(written - 1) % 10}` })).value).toBe(`${written - 1}`);
   });
 
-  it('stops where the command fails, and where a peer has not restarted', async () => {
+  it('stops if the command fails, or a peer has not restarted', async () => {
     const failed = await run('process.exit(9)');
     expect(failed).toMatchObject({ code: 6, error: expect.stringContaining('ended with 9') });
     const idle = await startCommand(server.url, ['restart', '--run', 'true', '--timeout-ms', '1500']).ended;

@@ -47,7 +47,7 @@ async function expectAllOn(joiner: string): Promise<void> {
   expect(await mesh.missing(joiner, new Map(writers.acknowledged))).toEqual([]);
 }
 
-describe('promise 19: a transfer goes on from its last chunk after kill -9', () => {
+describe('promise 19: a snapshot transfer resumes after its last chunk after kill -9', () => {
   // A leader is to live through the restart of its replicator, however busy the machine is.
   beforeAll(() => found('--election-timeout-ms', '5000'));
   afterEach(expectNoFailure);
@@ -72,7 +72,7 @@ describe('promise 19: a transfer goes on from its last chunk after kill -9', () 
   });
 
   it.each(['node', 'log-store'] as const)(
-    'and one that is being taken, by kill -9 of the %s, costs nothing',
+    'and a snapshot that is being taken is dropped without harm at a kill -9 of the %s',
     async (actor) => {
       const { peer_id: leader } = await mesh.leaderStatus();
       const follower = names.find((name) => name !== leader) as string;
@@ -99,12 +99,12 @@ describe('promise 19: a transfer goes on from its last chunk after kill -9', () 
   }
 });
 
-describe('promise 19: after kill -9 of the leader’s node in the middle of a transfer', () => {
+describe('promise 19: after kill -9 of the leader’s node during a transfer', () => {
   beforeAll(() => found());
   afterEach(expectNoFailure);
   afterAll(() => stops.run());
 
-  it('another leader sends a snapshot of its own, once it is asked for the same change', async () => {
+  it('another leader sends its own snapshot once the change is requested again', async () => {
     const { sent, answer } = await beginInstall('n4');
     // Nobody is left to answer it.
     answer.catch(() => undefined);

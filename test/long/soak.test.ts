@@ -15,7 +15,7 @@ interface Last {
   readonly peaks: readonly { readonly name: string; readonly last_third_bytes: number; readonly bounded: boolean }[];
 }
 
-it('the disk stays bounded while far more is written, and no write fails', async () => {
+it('the disk usage stays bounded while far more is written, and no write fails', async () => {
   const args = ['soak', '--minutes', '0.25', '--sample-seconds', '1', '--snapshot-log-mb', '2', '--data-dir', folder];
   const { out } = await startCommand('', [...args, '--json']).ended;
   const last = JSON.parse(out.trim().split('\n').at(-1) ?? '') as Last;

@@ -119,7 +119,7 @@ async function stateOf(name: Name): Promise<string> {
   }
 }
 
-it('promise 31: peers of two builds serve one group, forward and back, and nothing is lost when the level is raised', async () => {
+it('promise 31: peers of two builds serve one group, upgraded and downgraded, and nothing is lost when the level is raised', async () => {
   await writers.progress(100);
   await run('n1', 'this');
   await run('n2', 'this');

@@ -20,8 +20,8 @@ beforeAll(async () => {
 });
 afterAll(() => stops.run());
 
-describe('the example of the jobs', () => {
-  it('writes, takes a snapshot, is stopped, and has all of it again', async () => {
+describe('the jobs example', () => {
+  it('writes, takes a snapshot, is restarted, and has all of its data', async () => {
     const { plain } = mesh;
     const added = await Promise.all(
       Array.from({ length: 20 }, (_, index) => plain.insist('kv.add', { job: `job ${index}` })),
@@ -53,7 +53,7 @@ describe('the example of the jobs', () => {
     });
   });
 
-  it('refuses what it does not understand, with its own words', async () => {
+  it('rejects an unknown command with its own message', async () => {
     expect(await mesh.plain.ask('kv.add', { job: 7 })).toMatchObject({
       body: { error: { code: 'EINVAL', message: 'a job is a text', outcome: 'not_done' } },
       errorCode: 400,

@@ -39,7 +39,7 @@ function recordOf(out: string): Record<string, unknown> {
 }
 
 describe('a backup', () => {
-  it('is taken while the group is written to, and has all that was acknowledged before', async () => {
+  it('is read while clients write, and has all writes acknowledged before', async () => {
     const lease = await mesh.plain.insist('kv.lease_grant', { ttl_ms: 3_600_000 });
     await mesh.plain.insist('kv.lock', { name: 'lock', owner: 'somebody', lease_id: lease.lease_id });
     for (const key of ['long-1', 'long-2', 'long-3']) await mesh.plain.insist('kv.put', { key, value: long });
@@ -53,7 +53,7 @@ describe('a backup', () => {
     expect(Number(recordOf(out).chunks)).toBeGreaterThan(2);
   });
 
-  it('is restored into a new group, which has what was in it', async () => {
+  it('is restored to a new group, which has its content', async () => {
     const restored = await conclave('restore', file, '--group', 'copy', '--peers', names.join(), '--json');
     expect(restored).toMatchObject({ code: 0, error: '' });
     expect(recordOf(restored.out)).toMatchObject({ group_id: 'copy', peers: names });
@@ -68,13 +68,13 @@ describe('a backup', () => {
     await copy.insist('kv.put', { key: 'new', value: 'v' });
   });
 
-  it('is not restored over a group that is there', async () => {
+  it('is not restored over an existing group', async () => {
     const { code, error } = await conclave('restore', file, '--group', 'main', '--peers', names.join(), '--json');
     expect(code).toBe(3);
     expect(JSON.parse(error)).toMatchObject({ error: { code: 'ENOTEMPTY', outcome: 'not_done' } });
   });
 
-  it('is not restored where nobody hosts the group, and the way is named', async () => {
+  it('is not restored if no process hosts the group, and the error says what to do', async () => {
     const { code, error } = await conclave('restore', file, '--group', 'nowhere', '--peers', names.join(), '--json');
     expect(code).toBe(4);
     expect(JSON.parse(error)).toMatchObject({
@@ -86,7 +86,7 @@ describe('a backup', () => {
     });
   });
 
-  it('that is damaged is refused before anything is done', async () => {
+  it('is rejected before anything is done if it is damaged', async () => {
     const bytes = readFileSync(file);
     for (const at of [5, 40, Math.floor(bytes.length / 2), bytes.length - 1]) {
       const damaged = Buffer.from(bytes);
@@ -105,7 +105,7 @@ describe('a backup', () => {
   });
 });
 
-it('a plain NATS client reads a snapshot and founds a group with it, in JSON', async () => {
+it('can be read and restored by a plain NATS client in JSON', async () => {
   const damaged = await PlainClient.open([server.url], 'copy-of-damaged');
   stops.add(() => damaged.close());
   await mesh.plain.insist('n2.admin.snapshot');

@@ -8,7 +8,7 @@ import { describeReport } from '../chaos/report.js';
 const keepIn = path.normalize(fileURLToPath(new URL('../../.cache/chaos', import.meta.url)));
 
 describe('chaos', () => {
-  it('is planned by its seed alone, and over some seeds each fault comes', () => {
+  it('is planned by its seed only, and some seeds together have every fault', () => {
     const lengthMs = 300_000;
     expect(describePlan(planChaos(1, lengthMs))).toBe(describePlan(planChaos(1, lengthMs)));
     expect(describePlan(planChaos(1, lengthMs))).not.toBe(describePlan(planChaos(2, lengthMs)));

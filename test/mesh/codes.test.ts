@@ -47,13 +47,13 @@ async function handOverToNobody(timeoutMs: number) {
   return { leader, asked, wake };
 }
 
-it('ETIMEDOUT, unknown: the heir does not take over in time', async () => {
+it('ETIMEDOUT, unknown: the transfer target is not elected in time', async () => {
   const { asked, wake } = await handOverToNobody(1000);
   expect((await asked).body).toMatchObject({ error: { code: 'ETIMEDOUT', outcome: 'unknown' } });
   await wake();
 });
 
-it('ESHUTDOWN, unknown: the process is told to stop while it has a command to answer', async () => {
+it('ESHUTDOWN, unknown: the process is stopped while it has an open command', async () => {
   const { leader, asked, wake } = await handOverToNobody(60_000);
   const node = mesh.peer(leader).process('node');
   const stopped = node.stop();
@@ -63,7 +63,7 @@ it('ESHUTDOWN, unknown: the process is told to stop while it has a command to an
   await wake();
 });
 
-it('EFENCED, unknown: another node is started for the peer while it has a command to answer', async () => {
+it('EFENCED, unknown: a second node of the peer is started while it has an open command', async () => {
   const { leader, asked, wake } = await handOverToNobody(60_000);
   const another = mesh.another(leader, 'node', '--take-over');
   await another.start();
@@ -72,12 +72,12 @@ it('EFENCED, unknown: another node is started for the peer while it has a comman
   await wake();
 });
 
-it('ESESSION, unknown: a write in a session that is not there', async () => {
+it('ESESSION, unknown: a write in a session that does not exist', async () => {
   const { body } = await mesh.plain.ask('kv.put', { key: 'k', value: 'v', client_id: 999_999_999, sequence: 1 });
   expect(body).toMatchObject({ error: { code: 'ESESSION', outcome: 'unknown' } });
 });
 
-it('ESTATEMACHINE, not done: an application does not understand a request, and throws', async () => {
+it('ESTATEMACHINE, not done: an application throws at a request that it does not understand', async () => {
   const folder = makeFolder('application');
   stops.add(async () => removeFolder(folder));
   const application = path.join(folder, 'application.mjs');
@@ -99,7 +99,7 @@ it('ESTATEMACHINE, not done: an application does not understand a request, and t
   expect(checked.body).toMatchObject({ error: { code: 'EUNSUPPORTED', outcome: 'not_done' } });
 });
 
-it('promise 31: check compares the states of all members, and upgrade says that all speak the level', async () => {
+it('promise 31: check compares the states of all members, and upgrade says that all support the level', async () => {
   const compared = await until('all have answered', async () => {
     const { body } = await mesh.plain.ask('admin.check');
     return body.error === undefined && (body.unanswered as unknown[]).length === 0 ? body : undefined;
@@ -109,7 +109,7 @@ it('promise 31: check compares the states of all members, and upgrade says that 
   expect(body.error).toBeUndefined();
 });
 
-it('ECORRUPT: what a log-store has stored is damaged; it says so when it is asked how it is', async () => {
+it('ECORRUPT: a log-store reports damaged data in its health', async () => {
   // A name of its own: on one NATS server the processes of a peer follow the list of groups of that name.
   const damaged = await Mesh.found({ servers: [server], peers: ['d1'], placement: 'four', groups: ['damaged'] }, stops);
   await damaged.plain.insist('kv.put', { key: 'k', value: 'v' });

@@ -42,8 +42,8 @@ beforeAll(async () => {
 });
 afterAll(() => stops.run());
 
-describe('with credentials that were made by the command', () => {
-  it('a group is founded, written and read, each command under its role, and nothing is refused', async () => {
+describe('with credentials created by the command', () => {
+  it('each command works under its role, and NATS rejects nothing', async () => {
     expect(await run('operator', 'bootstrap', '--peers', peers.join())).toMatchObject({ code: 0 });
     expect(await run('client', 'kv', 'put', 'a', '1')).toMatchObject({ code: 0 });
     expect(await run('reader', 'kv', 'get', 'a')).toMatchObject({ code: 0, out: '1\n' });
@@ -51,7 +51,7 @@ describe('with credentials that were made by the command', () => {
     expect(server.log.filter((line) => line.includes('Violation'))).toEqual([]);
   });
 
-  it('a role is refused what is not its own, and nobody gets in without a login', async () => {
+  it('NATS rejects what a role does not permit, and any connection without a login', async () => {
     const refused = await run('reader', 'kv', 'put', 'a', '2');
     expect(refused).toMatchObject({ code: 3, error: expect.stringContaining('EPERM') });
     const outside = await startCommand(server.url, ['status'], {
@@ -60,7 +60,7 @@ describe('with credentials that were made by the command', () => {
     expect(outside.error).toContain('ELOGIN');
   });
 
-  it('a further peer gets a login from a second run, and joins once the server has read its configuration again', async () => {
+  it('a second run creates a login for a further peer, which joins after the server has reloaded its configuration', async () => {
     expect(await credentials(...peers, 'n4')).toMatchObject({ code: 0 });
     await server.reload(configuration());
     await startWithLogin('n4');

@@ -47,21 +47,24 @@ async function expectNothingLost(all = false): Promise<void> {
 }
 
 describe('one actor is killed with kill -9', () => {
-  it.each(actorKinds)('the %s of a follower: no write fails, and it comes back by itself', async (actor: ActorKind) => {
-    const { peer_id: leader, term } = await mesh.leaderStatus();
-    const follower = names.find((name) => name !== leader) as string;
-    const failed = writers.failed.length;
-    const victim = mesh.peer(follower).process(actor);
-    await victim.kill();
-    // The two others serve, with the same leader.
-    await writers.progress();
-    expect(await mesh.leaderStatus()).toMatchObject({ peer_id: leader, term });
-    await victim.start();
-    await mesh.healthy(follower);
-    await writers.progress();
-    await expectNothingLost();
-    expect(writers.failed.slice(failed)).toEqual([]);
-  });
+  it.each(actorKinds)(
+    'the %s of a follower: no write fails, and the follower recovers by itself',
+    async (actor: ActorKind) => {
+      const { peer_id: leader, term } = await mesh.leaderStatus();
+      const follower = names.find((name) => name !== leader) as string;
+      const failed = writers.failed.length;
+      const victim = mesh.peer(follower).process(actor);
+      await victim.kill();
+      // The two others serve, with the same leader.
+      await writers.progress();
+      expect(await mesh.leaderStatus()).toMatchObject({ peer_id: leader, term });
+      await victim.start();
+      await mesh.healthy(follower);
+      await writers.progress();
+      await expectNothingLost();
+      expect(writers.failed.slice(failed)).toEqual([]);
+    },
+  );
 
   it.each(actorKinds)(
     'the %s of the leader, for good: it costs the office, not the service',
@@ -83,7 +86,7 @@ describe('one actor is killed with kill -9', () => {
     },
   );
 
-  it.each(actorKinds)('the %s of the leader, started again at once: the group goes on', async (actor: ActorKind) => {
+  it.each(actorKinds)('the %s of the leader, restarted at once: the group continues', async (actor: ActorKind) => {
     const { peer_id: leader } = await mesh.leaderStatus();
     const failed = writers.failed.length;
     const victim = mesh.peer(leader).process(actor);
@@ -97,7 +100,7 @@ describe('one actor is killed with kill -9', () => {
 });
 
 describe('NATS servers are killed with kill -9', () => {
-  it('the one that the leader prefers: its processes go to another', async () => {
+  it('the leader’s server: its processes connect to another one', async () => {
     const { peer_id: leader } = await mesh.leaderStatus();
     const failed = writers.failed.length;
     const server = servers[names.indexOf(leader)] as NatsServer;
@@ -111,7 +114,7 @@ describe('NATS servers are killed with kill -9', () => {
     expect(writers.failed.slice(failed)).toEqual([]);
   });
 
-  it('all of them: everything waits, and comes back by itself', async () => {
+  it('all servers: everything waits, and recovers by itself', async () => {
     const { peer_id: leader } = await mesh.leaderStatus();
     const steppedDown = mesh
       .peer(leader)
@@ -128,7 +131,7 @@ describe('NATS servers are killed with kill -9', () => {
 });
 
 describe('everything is killed at once with kill -9', () => {
-  it('all peers’ processes and all NATS servers: every acknowledged write is there, and the group goes on', async () => {
+  it('all processes of peers and all NATS servers: no acknowledged write is lost, and the group continues', async () => {
     const before = new Map(writers.acknowledged);
     const { group_uid, term } = await mesh.leaderStatus();
     await Promise.all([mesh.kill(...names), ...servers.map((server) => server.kill())]);

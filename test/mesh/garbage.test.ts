@@ -25,8 +25,8 @@ import { actorKinds } from '../support/peers.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
 import { Writers } from './fault-writers.js';
 import { type Garbage, garbageOf, overLarge } from './garbage-bodies.js';
-import { type Door, doors, expectError, isAccepted } from './garbage-doors.js';
 import { type Fields, sample } from './garbage-samples.js';
+import { type Door, doors, expectError, isAccepted } from './garbage-subjects.js';
 
 const seed = Number(process.env.CONCLAVE_GARBAGE_SEED ?? Date.now() % 1_000_000);
 const names = ['n1', 'n2', 'n3'];
@@ -171,8 +171,8 @@ async function expectCounted(bodiesOf: (name: MessageName) => readonly Uint8Arra
   }
 }
 
-describe('garbage on the subjects of messages is counted, and nothing else happens', () => {
-  it('random, empty, cut short, wrongly typed, deep; names that there are not', async () => {
+describe('garbage on the subjects of messages is only counted', () => {
+  it('random, empty, truncated, wrongly typed and deep bodies, and unknown names', async () => {
     await expectCounted((name) => {
       const { schema } = messages[name];
       const bodies = [1, 2].flatMap(() => garbageOf(sample(schema, random, { group_id: 'main' }), random, 'msgpack'));
@@ -181,7 +181,7 @@ describe('garbage on the subjects of messages is counted, and nothing else happe
     }, 3);
   });
 
-  it('above Conclave’s bounds, below the server’s', async () => {
+  it('bodies above Conclave’s limits and below the server’s', async () => {
     await expectCounted((name) => {
       const { schema } = messages[name];
       const body = sample(schema, random, { group_id: 'main' }) as Record<string, unknown>;
@@ -195,7 +195,7 @@ describe('garbage on the subjects of messages is counted, and nothing else happe
     }, 0);
   });
 
-  it('well-formed, of another group', async () => {
+  it('well-formed messages of another group', async () => {
     await expectCounted((name) => [encode(sample(messages[name].schema, random, { group_id: 'another' }))], 0);
   });
 });
@@ -222,7 +222,7 @@ describe('garbage as a request', () => {
     }
   });
 
-  it('is so too above Conclave’s bounds', async () => {
+  it('is answered with an error above Conclave’s limits, too', async () => {
     for (const door of doors()) {
       const body = door.request === undefined ? {} : sample(door.request, random);
       for (const encoding of ['json', 'msgpack'] as const) await expectRefused(door, overLarge(body, encoding));
@@ -248,7 +248,7 @@ describe('garbage as a request', () => {
     expectError('an entry too large', encode({ commands }), reply);
   });
 
-  it('that wants no reply is counted in the statistics of the service', async () => {
+  it('without a reply subject is counted in the statistics of the service', async () => {
     const errorsOf = async (): Promise<number> => {
       let errors = 0;
       for (const stats of await statistics()) for (const { num_errors } of stats.endpoints) errors += num_errors;
@@ -270,7 +270,7 @@ describe('garbage as a request', () => {
     });
   });
 
-  it('is no harm to health and discovery, which look into no body', async () => {
+  it('does not affect health and discovery, which ignore bodies', async () => {
     for (const { data } of garbageOf({ any: 'thing' }, random, 'msgpack')) {
       for (const name of names) {
         for (const actor of actorKinds) {
@@ -307,7 +307,7 @@ describe('garbage as a request', () => {
 });
 
 describe('garbage as events', () => {
-  it('is counted by an observer, which goes on, and heard by nobody else', async () => {
+  it('is counted by an observer, which continues, and received by nobody else', async () => {
     const observation = observe({ connection: mesh.plain.nats, groupId: 'main' });
     await observation.ready;
     let sent = 0;
@@ -327,7 +327,7 @@ describe('garbage as events', () => {
   });
 });
 
-describe('messages that are well-formed and foreign', () => {
+describe('well-formed messages from elsewhere are dropped', () => {
   /** What a message to this peer would say that is none of these. */
   async function ownFields(peer: string): Promise<Record<string, unknown>> {
     const status = before[names.indexOf(peer)] as StatusReply;
@@ -392,7 +392,7 @@ describe('messages that are well-formed and foreign', () => {
     });
   }
 
-  it('of another sender than the subject names, or of one that it does not name: each is dropped, and the former counted', async () => {
+  it('of another sender than the subject names (counted), or on a subject without a sender', async () => {
     for (const peer of names) {
       const own = await ownFields(peer);
       for (const name of messageNames) {

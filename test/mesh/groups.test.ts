@@ -66,7 +66,7 @@ describe.each<Placement>(['four', 'one'])('groups on running peers of %s process
     await Promise.all(started.map((peer) => peer.stop()));
   });
 
-  it('are created with plain JSON, founded, and written to', async () => {
+  it('are created with plain JSON, bootstrapped, and written to', async () => {
     const created = await onAll('create_group', { group_id: 'orders' });
     const actors = ['node', 'replicator', 'ballot-box', 'log-store'];
     expect(created).toMatchObject(peers.map(() => ({ group_id: 'orders', created: true, actors })));
@@ -82,7 +82,7 @@ describe.each<Placement>(['four', 'one'])('groups on running peers of %s process
     expect(await stored('n2', 'main')).toMatchObject({ fixed: true, hosting_id: '' });
   });
 
-  it('are there again after a kill -9 of a peer’s processes', async () => {
+  it('are restored after a kill -9 of a peer’s processes', async () => {
     const peer = started[2] as Peer;
     await peer.kill();
     await inGroup('orders', (client) => client.insist('kv.put', { key: 'b', value: '2' }));
@@ -97,7 +97,7 @@ describe.each<Placement>(['four', 'one'])('groups on running peers of %s process
     });
   });
 
-  it('are gone once they are deleted: late messages make nothing of them, and the same name is a new group', async () => {
+  it('stay deleted: late messages do not recreate them, and the same name is a new group', async () => {
     const before = await Promise.all(peers.map((peer) => stored(peer, 'orders')));
     const old = await inGroup('orders', (client) => client.insist('admin.status'));
     expect(await onAll('delete_group', { group_id: 'orders', group_uid: old.group_uid })).toEqual(
@@ -128,7 +128,7 @@ describe.each<Placement>(['four', 'one'])('groups on running peers of %s process
     await onAll('delete_group', { group_id: 'orders' });
   });
 
-  it('are refused with a reason where that makes no sense', async () => {
+  it('are rejected with a reason if the request is not valid', async () => {
     expect(await hosts.ask('n1.delete_group', { group_id: 'main' })).toMatchObject({
       body: { error: { code: 'EINVAL', message: expect.stringContaining('--groups') } },
     });
@@ -152,7 +152,7 @@ describe('conclave groups', () => {
     await Promise.all(started.map((peer) => peer.stop()));
   });
 
-  it('creates, lists and deletes; conclave health asks them, too', async () => {
+  it('creates, lists and deletes groups; conclave health checks them, too', async () => {
     const made = await conclave('groups', 'create', 'bills', '--peers', peers.join());
     expect(made).toMatchObject({ code: 0, out: expect.stringContaining('group bills founded: {n1,n2,n3}') });
     const again = await conclave('groups', 'create', 'bills', '--peers', peers.join(), '--json');
@@ -186,7 +186,7 @@ describe('conclave groups', () => {
     expect(unsure).toMatchObject({ code: 2, error: expect.stringContaining('not done without --yes') });
   });
 
-  it('go on where conclave up in another folder would start the same peers: it refuses', async () => {
+  it('continue when conclave up in another folder would start the same peers: it refuses', async () => {
     const folder = makeFolder('second-up');
     const before = await stored('n1', 'main');
     const second = await conclave('up', '--data-dir', folder);
@@ -203,7 +203,7 @@ describe('conclave groups', () => {
 });
 
 describe('a peer of several processes', () => {
-  it('starts in its other processes what was created while they were down, and stops what was deleted', async () => {
+  it('starts and stops groups in processes that were down when the groups were created or deleted', async () => {
     const [peer, client] = await Promise.all([
       startPeer({ peer: 'p', nats: [server.url] }),
       PlainClient.open([server.url], 'later'),

@@ -36,8 +36,8 @@ async function follower(mesh: Mesh, among: readonly string[]): Promise<string> {
   return among.find((name) => name !== leader) as string;
 }
 
-describe('promise 6: lost stores are healed without an operator and without a write', () => {
-  it('two of five at once, while the group is written to: not one write fails', async () => {
+describe('promise 6: lost stores are replaced without an operator and without a write', () => {
+  it('two of five at once, while clients write: no write fails', async () => {
     const names = ['n1', 'n2', 'n3', 'n4', 'n5'];
     const { mesh, acknowledged } = await founded(...names);
     const { peer_id: leader, term } = await mesh.leaderStatus();
@@ -58,7 +58,7 @@ describe('promise 6: lost stores are healed without an operator and without a wr
     for (const name of [leader, ...lost]) expect(await mesh.missing(name, acknowledged), name).toEqual([]);
   });
 
-  it('the leader is killed while it heals: the next one does it', async () => {
+  it('if the leader is killed meanwhile, the next one replaces the store', async () => {
     const names = ['n1', 'n2', 'n3'];
     const { mesh, acknowledged } = await founded(...names);
     const { peer_id: leader, term } = await mesh.leaderStatus();
@@ -76,8 +76,8 @@ describe('promise 6: lost stores are healed without an operator and without a wr
   });
 });
 
-describe('promise 17: a corrupt store stops, and is healed once its data is discarded', () => {
-  it('one flipped bit: the peer says where and how to heal it; deleting the folder and starting is all', async () => {
+describe('promise 17: a peer with a corrupt store stops, and is replaced once its data is deleted', () => {
+  it('one flipped bit: the peer says where it is and how to repair it; deleting the folder and a restart are enough', async () => {
     const names = ['n1', 'n2', 'n3'];
     const { mesh, acknowledged } = await founded(...names);
     const victim = await follower(mesh, names);
@@ -96,7 +96,7 @@ describe('promise 17: a corrupt store stops, and is healed once its data is disc
 });
 
 describe('a copied store', () => {
-  it('under its own name is refused while the first one runs, which goes on', async () => {
+  it('under its own name is rejected while the first one runs, which continues', async () => {
     const names = ['n1', 'n2', 'n3'];
     const { mesh, acknowledged } = await founded(...names);
     const from = await follower(mesh, names);
@@ -115,7 +115,7 @@ describe('a copied store', () => {
     for (const name of names) expect(await mesh.missing(name, acknowledged), name).toEqual([]);
   });
 
-  it('under another name is refused, and says whose it is', async () => {
+  it('under another name is rejected, and the error says whose it is', async () => {
     const names = ['n1', 'n2', 'n3'];
     const { mesh } = await founded(...names);
     const from = await follower(mesh, names);

@@ -38,8 +38,8 @@ const errorOf = (call: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
-describe('promises 29 and 30: a group that is deleted and founded again under its name', () => {
-  it('does nothing for the clients of before: each of them is told once, and goes on', {
+describe('promises 29 and 30: a group that is deleted and created again under its name', () => {
+  it('carries out nothing for earlier clients: each of them is informed once, and continues', {
     timeout: 60_000,
   }, async () => {
     const first = await found();
@@ -98,7 +98,7 @@ describe('promises 29 and 30: a group that is deleted and founded again under it
     await Promise.all([old.close(), idle.close(), fresh.close()]);
   });
 
-  it('answers nobody with the result of a write that another has forged', async () => {
+  it('never returns the result of a write that another client has forged', async () => {
     const { client_id, group_uid } = await plain.insist('kv.open_session', {});
     expect(client_id).toMatch(/^[A-Za-z0-9_-]{22}$/);
     expect(group_uid).toBe((await plain.insist('admin.status')).group_uid);
@@ -112,7 +112,7 @@ describe('promises 29 and 30: a group that is deleted and founded again under it
     }
   });
 
-  it('refuses a field that an operation or a command does not have, by its name', async () => {
+  it('rejects an unknown field of an operation or a command, by its name', async () => {
     for (const [name, body] of [
       ['kv.put', { key: 'q', value: '1', ttl: 5 }],
       ['admin.status', { ttl: 5 }],

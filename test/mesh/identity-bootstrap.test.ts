@@ -29,7 +29,7 @@ async function uids(client: PlainClient, peers = names): Promise<string[]> {
 }
 
 describe('bootstrap', () => {
-  it('is refused while a listed peer cannot be reached, and founds nothing', async () => {
+  it('is rejected while a listed peer is unreachable, and creates nothing', async () => {
     const { body, errorCode } = await mesh.plain.ask('n1.admin.bootstrap', { peers: names, timeout_ms: 1000 });
     expect(body).toMatchObject({
       error: { code: 'EUNREACHABLE', outcome: 'not_done', message: expect.stringContaining('n3') },
@@ -39,12 +39,12 @@ describe('bootstrap', () => {
     await expect(mesh.plain.ask('admin.status')).rejects.toThrow('no responders');
   });
 
-  it('is refused by a peer that it does not list', async () => {
+  it('is rejected by a peer that it does not list', async () => {
     const { body } = await mesh.plain.ask('n1.admin.bootstrap', { peers: ['n2', 'n3'] });
     expect(body).toMatchObject({ error: { code: 'EINVAL' } });
   });
 
-  it('founds the group once all can be reached; again on the running group it answers what is there', async () => {
+  it('creates the group once all peers are reachable; repeated, it returns the existing group', async () => {
     await mesh.start('n3');
     const founded = await mesh.plain.insist('n1.admin.bootstrap', { peers: names });
     expect(founded).toMatchObject({ founded: true, group_id: 'main', peers: names, old_peers: [] });
@@ -62,7 +62,7 @@ describe('bootstrap', () => {
     expect(await mesh.plain.insist('kv.get', { key: 'kept' })).toMatchObject({ value: 'over every bootstrap' });
   });
 
-  it('asked of several peers at once founds one group at most, and asked again until it is there, exactly one', async () => {
+  it('at several peers at once creates at most one group and, with retries, exactly one', async () => {
     await Promise.all(races.map(race));
   });
 });

@@ -102,7 +102,7 @@ async function expectTakenOver(first: ActorProcess, another: ActorProcess): Prom
 }
 
 describe('two nodes are started for one peer', () => {
-  it('a follower: the first is fenced, the second serves, and they do not duel', async () => {
+  it('a follower: the first is fenced, the second serves, and they do not alternate', async () => {
     const { peer_id: leader } = await mesh.leaderStatus();
     if (leader === 'n1') {
       const { term } = await mesh.leaderStatus();
@@ -124,7 +124,7 @@ describe('two nodes are started for one peer', () => {
     await first.start();
   });
 
-  it('the leader: the group has another leader or the second node, and loses nothing', async () => {
+  it('the leader: another peer or the second node is elected, and nothing is lost', async () => {
     const { term } = await mesh.leaderStatus();
     if ((await mesh.leaderStatus()).peer_id !== 'n1') {
       await mesh.plain.insist('admin.transfer_leader', { peer_id: 'n1' });

@@ -21,7 +21,7 @@ function start(...args: readonly string[]): CommandRun {
 }
 
 describe('conclave kv range', () => {
-  it('lists keys in order, with revision and value, or alone', async () => {
+  it('lists keys in order, with or without revision and value', async () => {
     const { revision } = await mesh.plain.insist('kv.put', { key: 'list/b', value: 'two' });
     await mesh.plain.insist('kv.put', { key: 'list/a', value: 'one' });
     const listed = await start('kv', 'range', 'list/').ended;
@@ -37,7 +37,7 @@ describe('conclave kv range', () => {
 });
 
 describe('conclave lease, txn, lock list and lock get', () => {
-  it('ties keys and locks to a lease by hand, and shows them', async () => {
+  it('attach keys and locks to a lease, and show them', async () => {
     const granted = await start('lease', 'grant', '60000').ended;
     expect(granted).toMatchObject({ code: 0, error: '' });
     const lease = granted.out.trim();
@@ -69,7 +69,7 @@ describe('conclave lease, txn, lock list and lock get', () => {
     }
   });
 
-  it('carries out a transaction', async () => {
+  it('execute a transaction', async () => {
     const { revision } = await mesh.plain.insist('kv.put', { key: 'txn', value: 'v' });
     const text = JSON.stringify({
       compare: [['txn', 'revision', '=', revision]],
@@ -82,7 +82,7 @@ describe('conclave lease, txn, lock list and lock get', () => {
   });
 });
 
-it('leader transfer --from does nothing where that peer does not lead', async () => {
+it('leader transfer --from does nothing if that peer does not lead', async () => {
   const transfer = await start('leader', 'transfer', '--from', 'n9').ended;
   expect(transfer).toMatchObject({ code: 0, out: expect.stringMatching(/^n9 does not lead: n\d does\n$/) });
 });
@@ -107,7 +107,7 @@ describe('the exit code of a command', () => {
     expect(await start(...args).ended).toMatchObject({ code });
   });
 
-  it('is 4 without NATS, and 5 where it is not known whether it was done', async () => {
+  it('is 4 without NATS, and 5 if the outcome is unknown', async () => {
     expect(await startCommand('nats://127.0.0.1:1', ['kv', 'put', 'k', 'v']).ended).toMatchObject({ code: 4 });
     mesh.peer('n1').process('node').signal('SIGSTOP');
     const unanswered = await start('peers', 'read-only', 'n1', 'off', '--timeout-ms', '500').ended;

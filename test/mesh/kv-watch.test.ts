@@ -95,7 +95,7 @@ async function changesFrom(from: number, prefix: string): Promise<Change[]> {
 }
 
 describe('a watch with plain NATS and JSON', () => {
-  test('has every change once and in order, though the leader is killed', async () => {
+  test('receives every change once and in order, although the leader is killed', async () => {
     const first = (await plain.insist('kv.get', { key: 'first' })).revision as number;
     const watch = new PlainWatch(plain, 'over-kill', 'w/', first + 1);
     const { client_id } = await plain.insist('kv.open_session');
@@ -130,7 +130,7 @@ describe('a watch with plain NATS and JSON', () => {
     }
   });
 
-  test('is refused what is forgotten, and goes on behind what is read anew', async () => {
+  test('is rejected for forgotten revisions, and continues after a new read', async () => {
     const commands = Array.from({ length: 4096 }, (_, at) => [0, 'put', `many/${at % 10}`, `v${at}`]);
     for (let times = 0; times < 9; times++) await plain.insist('kv.batch', { commands });
     for (const operation of ['kv.changes', 'kv.watch']) {
@@ -156,7 +156,7 @@ describe('a watch with plain NATS and JSON', () => {
     expect(answer).toMatchObject({ errorCode: 400, body: { error: { code: 'EINVAL', outcome: 'not_done' } } });
   });
 
-  test('promise 35: ends at once when it is closed, or when its client is gone', async () => {
+  test('promise 35: ends at once when it is closed, or its client disconnects', async () => {
     const { revision } = await plain.insist('kv.put', { key: 'closed/k', value: 'v' });
     const watch = new PlainWatch(plain, 'me.closed', 'closed/', Number(revision));
     await until('it has begun', async () => (watch.changes.length > 0 ? true : undefined));
@@ -173,7 +173,7 @@ describe('a watch with plain NATS and JSON', () => {
     });
   });
 
-  test('promise 35: one client cannot take all, and another cannot take its watches over', async () => {
+  test('promise 35: one client cannot use up all watches, and another cannot take its watches over', async () => {
     const ids = Array.from({ length: 256 }, (_, at) => `greedy.w${at}`);
     for (const watch_id of ids) await plain.insist('kv.watch', { watch_id, prefix: 'greedy/' });
     const { body } = await plain.ask('kv.watch', { watch_id: 'greedy.more', prefix: 'greedy/' });
@@ -189,14 +189,14 @@ describe('a watch with plain NATS and JSON', () => {
     other.stop();
   });
 
-  test('is refused by a peer that is asked itself', async () => {
+  test('is rejected on a peer’s own subject', async () => {
     const { body } = await plain.ask('n2.kv.watch', { watch_id: 'w', prefix: '' });
     expect(body.error).toMatchObject({ code: 'EPERM', outcome: 'not_done' });
   });
 });
 
 describe('conclave kv watch', () => {
-  test('prints what changes', async () => {
+  test('prints changes', async () => {
     const { revision } = await plain.insist('kv.put', { key: 'cli/a', value: 'one' });
     const from = Number(revision);
     await plain.insist('kv.delete', { key: 'cli/a' });
@@ -220,7 +220,7 @@ describe('conclave kv watch', () => {
     ]);
   });
 
-  test('ends well when it is stopped', async () => {
+  test('exits with 0 when it is stopped', async () => {
     const run = startCommand(server.url, ['kv', 'watch', 'cli/', '--state']);
     await once(run.child.stdout as Readable, 'data');
     run.child.kill('SIGTERM');

@@ -88,7 +88,7 @@ function gone(processIds: readonly number[]): Promise<true> {
 }
 
 describe('conclave lock', () => {
-  it('takes a lock of any name; ended by force, it is told as an event, and so is its lease', async () => {
+  it('acquires a lock of any name; a forced release is published as an event, and so is the end of its lease', async () => {
     for (const name of ['list', 'run']) {
       const ran = await start('lock', 'run', name, '--', node, '-e', 'console.log("it ran")').ended;
       expect(ran).toMatchObject({ code: 0, out: 'it ran\n' });
@@ -107,7 +107,7 @@ describe('conclave lock', () => {
     await mesh.plain.event('lease_forced', (body) => body.lease_id === publicPart);
   });
 
-  it('runs a command while it holds the lock, and ends as that does', async () => {
+  it('runs a command while it holds the lock, and exits with its code', async () => {
     const run = start('lock', 'l', '--', node, '-e', 'console.log(process.env.CONCLAVE_LOCK_TOKEN); process.exit(7)');
     const { code, out } = await run.ended;
     expect(code).toBe(7);
@@ -115,7 +115,7 @@ describe('conclave lock', () => {
     expect(await holderOf('l')).toBe(null);
   });
 
-  it('does not run it where another holds the lock, and runs it after that one', async () => {
+  it('does not run it while another client holds the lock, and runs it afterwards', async () => {
     const first = start('lock', 'l', '--owner', 'first', '--', node, '-e', stay);
     await held('l');
     const refused = await start('lock', 'l', '--wait-ms', '0', '--', node, '-e', 'console.log(1)').ended;
@@ -131,7 +131,7 @@ describe('conclave lock', () => {
   });
 
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)(
-    'Forwards %s to the command, which decides.',
+    'forwards %s to the command, which decides',
     async (signal) => {
       const script = `process.on('${signal}', () => { console.log('got ${signal}'); process.exit(3); }); console.log('up'); ${stay}`;
       const run = start('lock', 's', '--', node, '-e', script);
@@ -141,7 +141,7 @@ describe('conclave lock', () => {
     },
   );
 
-  it('Ends like a shell where there is no such command, or it cannot be run, and leaves the lock free.', async () => {
+  it('exits like a shell if the command does not exist or cannot be run, and releases the lock', async () => {
     const missing = await start('lock', 'l', 'no-such-command-anywhere').ended;
     expect(missing.code).toBe(127);
     expect(missing.error).toContain('no-such-command-anywhere');
@@ -151,7 +151,7 @@ describe('conclave lock', () => {
     expect(await holderOf('l')).toBe(null);
   });
 
-  it('Gives the command its standard input, where that is no terminal.', async () => {
+  it('passes its standard input to the command if that is not a terminal', async () => {
     const env = { ...process.env, NATS_URL: server.url };
     const child = spawnGuarded(node, [command, 'lock', 'in', '--', 'cat'], { stdio: ['pipe', 'pipe', 'inherit'], env });
     let out = '';
@@ -164,8 +164,8 @@ describe('conclave lock', () => {
   });
 });
 
-describe('promise 33: no process of the command works once another may hold the lock', () => {
-  it('What the command leaves behind in its group is stopped before the lock is given back.', async () => {
+describe('promise 33: no process of the command runs once another client may hold the lock:', () => {
+  it('remaining processes of its process group are stopped before the lock is released', async () => {
     const run = start('lock', 'left', '--', '/bin/sh', '-c', `${node} -e '${stay}' & echo "$! $!"`);
     const processIds = await printedBy(run);
     expect((await run.ended).code).toBe(0);
@@ -173,7 +173,7 @@ describe('promise 33: no process of the command works once another may hold the 
     expect(await holderOf('left')).toBe(null);
   });
 
-  it('A lock that is taken away by force ends the command and what it has started, deaf or not.', async () => {
+  it('a forced release ends the command and its child processes, also those that ignore signals', async () => {
     const run = start('lock', 'taken', '--ttl-ms', '1000', '--', node, stubborn());
     const processIds = await printedBy(run);
     const { lease_id } = await held('taken');
@@ -184,7 +184,7 @@ describe('promise 33: no process of the command works once another may hold the 
     expect(error).toContain('ENOENT');
   });
 
-  it('A paused NATS server: it warns, ends the group before the lease can end, and only then another gets the lock.', async () => {
+  it('with a paused NATS server it warns, ends the process group before the lease can end, and only then another client gets the lock', async () => {
     const run = start('lock', 'paused', '--ttl-ms', '2000', '--', node, stubborn());
     const processIds = await printedBy(run);
     const { token } = await held('paused');
@@ -210,7 +210,7 @@ describe('promise 33: no process of the command works once another may hold the 
     expect(token).toBeGreaterThan(0);
   });
 
-  it('A `conclave lock` that is killed takes the group with it.', async () => {
+  it('the process group ends with a killed `conclave lock`', async () => {
     const run = start('lock', 'killed', '--', node, stubborn());
     const processIds = await printedBy(run);
     run.child.kill('SIGKILL');
@@ -218,7 +218,7 @@ describe('promise 33: no process of the command works once another may hold the 
     expect((await holderOf('killed'))?.token).toBeGreaterThan(0);
   });
 
-  it('A `conclave lock` that is stopped does not let the command outlive the lease.', async () => {
+  it('the command does not outlive the lease of a paused `conclave lock`', async () => {
     const run = start('lock', 'stopped', '--ttl-ms', '1000', '--', node, stubborn());
     const processIds = await printedBy(run);
     run.child.kill('SIGSTOP');
@@ -229,7 +229,7 @@ describe('promise 33: no process of the command works once another may hold the 
     expect((await run.ended).code).not.toBe(0);
   });
 
-  it('A terminal that is closed leaves nothing of the command running.', async () => {
+  it('nothing of the command survives a closed terminal', async () => {
     const terminal = startInTerminal('closed', node, stubborn());
     const processIds = await terminal.printed(/(\d+) (\d+)/);
     terminal.child.stdin?.end();
@@ -237,7 +237,7 @@ describe('promise 33: no process of the command works once another may hold the 
     await until('the lock is free', async () => ((await holderOf('closed')) === null ? true : undefined));
   });
 
-  it('A command can read from the terminal, and Ctrl-C reaches it.', async () => {
+  it('the command can read from the terminal, and Ctrl-C reaches it', async () => {
     const script = `process.on('SIGINT', () => { console.log('interrupted'); process.exit(5); });
       process.stdin.on('data', (data) => console.log('read ' + data)); console.log('up'); ${stay}`;
     const terminal = startInTerminal('typed', node, '-e', script);

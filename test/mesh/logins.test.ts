@@ -112,7 +112,7 @@ describe('every command logs in', () => {
     for (const { ended } of runs) expect(await ended).toMatchObject({ code: 0, error: '' });
   });
 
-  it('or says with exit code 7 that NATS rejects the login', async () => {
+  it('or exits with 7 if NATS rejects the login', async () => {
     const wrong = ['--nats-user', 'operator', '--nats-password-file', file('peer'), '--nats-tls-ca', tlsCa];
     const words = 'rejects the login with the user operator';
     const status = await command('status', ...wrong).ended;
@@ -136,7 +136,7 @@ describe('what NATS does not permit', () => {
     return ConclaveClient.connect({ groupId: 'main', servers: url, login });
   }
 
-  it('is EPERM, not done, and at once for calls, watches and observers', async () => {
+  it('fails calls, watches and observers at once with EPERM, not done', async () => {
     const client = await reader('_INBOX_reader');
     const refused = (what: string) => ({
       code: 'EPERM',
@@ -154,7 +154,7 @@ describe('what NATS does not permit', () => {
     await expect(reader(undefined)).rejects.toMatchObject(refused('subscribe to _INBOX.'));
   });
 
-  it('fails the calls of a client from which a permission is taken away', async () => {
+  it('fails the calls of a client that loses a permission', async () => {
     const login = { user: 'operator', passwordFile: file('operator'), tlsCa };
     const client = await ConclaveClient.connect({ groupId: 'main', servers: url, login });
     await client.kv.put('before', 'v');
@@ -178,7 +178,7 @@ describe('what NATS does not permit', () => {
     await client.close();
   });
 
-  it('is refused by the commands with the subject', async () => {
+  it('is reported by the commands with the subject', async () => {
     writeFileSync(file('reader'), secrets.reader);
     const as = ['--nats-user', 'reader', '--nats-password-file', file('reader'), '--nats-tls-ca', tlsCa];
     const inbox = ['--nats-inbox-prefix', '_INBOX_reader'];
@@ -198,7 +198,7 @@ describe('what NATS does not permit', () => {
     }
   });
 
-  it('makes an actor unhealthy that may not subscribe to its own subjects, until it is permitted', async () => {
+  it('makes an actor unhealthy if it may not subscribe to its own subjects, until it is permitted', async () => {
     const deaf = await startPeer(peerOptions('n2', 'deaf', 'operator'));
     try {
       const { code, error } = await command('health', '--peer', 'n2', ...operator()).ended;
@@ -216,7 +216,7 @@ describe('what NATS does not permit', () => {
 });
 
 describe('credentials that change', () => {
-  it('are read again by a running peer, which says meanwhile that its login is rejected', async () => {
+  it('are read again by a running peer, which reports meanwhile that its login is rejected', async () => {
     const rejected = seenBy(/not connected to NATS/, /rejects the login with the user peer/);
     await server.reload(configuration('peers-secret-74'));
     await rejected;
@@ -232,7 +232,7 @@ describe('credentials that change', () => {
     expect(await command('kv', 'put', 'k', 'v', ...operator()).ended).toMatchObject({ code: 0 });
   });
 
-  it('are waited for at the start where the process is told to try for ever', async () => {
+  it('are awaited at the start if the process is configured to retry forever', async () => {
     writeFileSync(file('late'), 'wrong');
     const options = peerOptions('n3', 'operator', 'late');
     const late = new Peer({ ...options, args: [...options.args, '--nats-login-attempts', '0'] });
@@ -248,7 +248,7 @@ describe('credentials that change', () => {
 });
 
 describe('secrets', () => {
-  it('are in no output, log or list of processes, also where they came in a URL', async () => {
+  it('are in no output, log or process list, even if they came in a URL', async () => {
     const nats = withUser(`operator:${secrets.operator}`);
     const watching = command('watch', '--nats', nats, '--nats-tls-ca', tlsCa);
     await once(watching.child.stderr as NodeJS.ReadableStream, 'data');

@@ -18,7 +18,7 @@ describe('{n1,n2,n3} becomes {n1,n4,n5} while 256 writers write, four processes 
   const own = new Stops();
   afterAll(() => own.run());
 
-  test('no write fails, all that was acknowledged is there, and the events tell the stages in order', async () => {
+  test('no write fails, no acknowledged write is lost, and the events show the stages in order', async () => {
     const mesh = await Mesh.found({ servers: [server], peers: ['n1', 'n2', 'n3'], placement: 'four' }, own);
     const writers = await Writers.start([server.url], 256);
     own.add(() => writers.stop());
@@ -87,12 +87,12 @@ describe('a group grows, loses its leader, and shrinks while 32 writers write', 
     return events;
   }
 
-  test('promise 2: from one peer to five, not one write fails', async () => {
+  test('promise 2: growing from one peer to five fails no write', async () => {
     await changeTo(all);
     await expectAllKept(mesh, writers, all);
   });
 
-  test('promise 2: new peers that are dead cost no write, and count nowhere', async () => {
+  test('promise 2: dead new peers fail no write, and are never counted', async () => {
     const dead = ['n6', 'n7', 'n8'];
     const { term } = await mesh.leaderStatus();
     const { body, errorCode } = await changePeers(mesh, ['n1', ...dead], { timeout_ms: 1000 });
@@ -106,7 +106,7 @@ describe('a group grows, loses its leader, and shrinks while 32 writers write', 
     expect(writers.failed).toEqual([]);
   });
 
-  test('promise 10: to a set without the leader, which hands over; the writes go on', async () => {
+  test('promise 10: in a change to a set without the leader, leadership is transferred and writes continue', async () => {
     await lead(mesh, 'n1');
     const others = ['n2', 'n3', 'n4', 'n5'];
     const events = await changeTo(others);
@@ -120,13 +120,13 @@ describe('a group grows, loses its leader, and shrinks while 32 writers write', 
     await expectAllKept(mesh, writers, others);
   });
 
-  test('promise 2: from there to one peer that does not lead, not one write fails', async () => {
+  test('promise 2: shrinking to one peer that does not lead fails no write', async () => {
     await lead(mesh, 'n2');
     await changeTo(['n5']);
     await expectAllKept(mesh, writers, ['n5']);
   });
 
-  test('promise 2: a peer that was removed comes back, and takes all over', async () => {
+  test('promise 2: a removed peer is added again, and becomes the only member', async () => {
     await changeTo(['n1', 'n5']);
     await changeTo(['n1']);
     await expectAllKept(mesh, writers, ['n1']);

@@ -79,7 +79,7 @@ describe('conclave peers change on a terminal', () => {
     expect(screen.at(-1)).toMatch(/^done: /);
   });
 
-  it('asks before it makes the group less tolerant, does nothing on no, and needs --yes without a terminal', async () => {
+  it('asks before it reduces the fault tolerance, does nothing on no, and needs --yes without a terminal', async () => {
     const members = async () => {
       const { configuration } = await mesh.plain.insist('admin.status');
       return (configuration as { peers: unknown[] }).peers.length;
@@ -98,7 +98,7 @@ describe('conclave peers change on a terminal', () => {
     expect(await startCommand(server.url, ['peers', 'add', 'n3']).ended).toMatchObject({ code: 0 });
   });
 
-  it('names the new leader after a transfer, and tells who holds what after a change in few lines', async () => {
+  it('names the new leader after a transfer, and prints a short summary after a change', async () => {
     const { leader_id } = await mesh.plain.insist('admin.status');
     const { code, out } = await startCommand(server.url, ['leader', 'transfer']).ended;
     expect(code).toBe(0);

@@ -94,13 +94,13 @@ beforeAll(async () => {
 afterAll(() => stops.run());
 
 describe('before there is a group', () => {
-  test('a request to it has no responders, at once', async () => {
+  test('a request to it fails at once without responders', async () => {
     expect(await isUnanswered(plain.ask('kv.put', { key: 'a', value: '1' }))).toBe(true);
     expect(await isUnanswered(plain.ask('admin.status'))).toBe(true);
   });
 
   test.each(['n.4', 'admin', 'kv', 'event', 'feed', '', 'n 4', 'n*', '>'])(
-    'promise 25: it is not founded with a peer %j',
+    'promise 25: it is not created with a peer named %j',
     async (name) => {
       const { body, errorCode } = await plain.ask('n1.admin.bootstrap', { peers: ['n1', name] });
       expect(errorCode).toBe(400);
@@ -109,7 +109,7 @@ describe('before there is a group', () => {
     },
   );
 
-  test('a peer that is asked founds it, once', async () => {
+  test('a bootstrap at one peer creates it, once', async () => {
     const { body } = await plain.ask('n1.admin.bootstrap', { peers: founders }, 60_000);
     expect(body).toMatchObject({ group_id: 'main', peers: founders, old_peers: [], founded: true });
     const again = await plain.ask('n2.admin.bootstrap', { peers: founders }, 60_000);
@@ -143,7 +143,7 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
     expect((await group('kv.delete', { key })).body).toMatchObject({ deleted: false });
   });
 
-  test('writes and reads several at once, and from one peer of its choice', async () => {
+  test('writes and reads several keys at once, also from a chosen peer', async () => {
     const commands = [
       [0, 'put', `${key}/1`, 'a'],
       [0, 'put', `${key}/2`, 'b'],
@@ -177,7 +177,7 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
     expect(found.map(([, value]) => value)).toEqual(['a', 'b', 'c', null, null]);
   });
 
-  test('compares and then writes, at one moment and once', async () => {
+  test('compares and then writes, atomically and once', async () => {
     const { client_id } = (await group('kv.open_session')).body;
     const [mine, shared] = [`${key}/mine`, `${key}/shared`];
     const transaction = {
@@ -209,7 +209,7 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
     expect(wrong).toMatchObject({ code: '400', body: { error: { code: 'EINVAL', outcome: 'not_done' } } });
   });
 
-  test('a key goes when nobody keeps its lease any more, and not while somebody does', async () => {
+  test('a key is deleted when its lease is not kept any more, and not before', async () => {
     // A slow machine may stand still for a second or two, and the kept one must not end meanwhile.
     const ttl = 4000;
     const { lease_id } = (await group('kv.lease_grant', { ttl_ms: ttl })).body;
@@ -239,7 +239,7 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
     expect((await group('kv.get', { key: `${key}/kept` })).body.value).toBe(null);
   });
 
-  test('promise 20: a lock that is lost with its lease goes to the next, with a higher token', async () => {
+  test('promise 20: a lock whose lease ends is passed to the next client, with a higher token', async () => {
     const name = `lock-${key}`;
     const lease = async (ttl_ms: number) => (await group('kv.lease_grant', { ttl_ms })).body.lease_id;
     const [slow, quick] = [await lease(1000), await lease(60_000)];
@@ -280,7 +280,7 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
     expect((await group('kv.get', { key })).body.revision).toBe(first.body.revision);
   });
 
-  test('adds, changes and removes peers, and hears of it', async () => {
+  test('adds, changes and removes peers, and receives the events', async () => {
     const events = new EventsSince(mesh);
 
     const added = await group('admin.add_peer', { peer_id: 'n4' });
@@ -318,7 +318,7 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
     }
   });
 
-  test('hands the leadership over, and asks a peer who leads', async () => {
+  test('transfers leadership, and asks a peer for the leader', async () => {
     const { peer_id: leader } = (await group('admin.status')).body;
     const next = founders.find((peer) => peer !== leader);
     expect(await group('admin.transfer_leader', { peer_id: next })).toEqual({ body: {}, error: '', code: '' });
@@ -350,7 +350,7 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
   });
 
   test.each(['n.4', 'admin', 'kv', 'event', 'feed', '', 'n 4', 'n*', '>', 'ñ4', 'n\n4', 'n'.repeat(1000)])(
-    'promise 25: a peer is not taken in under the name %j',
+    'promise 25: a peer is not added under the name %j',
     async (name) => {
       const before = await mesh.leaderStatus();
       const requests = [
@@ -370,8 +370,8 @@ describe.each([json, msgpack])('a client with $name', (encoding) => {
   );
 });
 
-describe('what only one encoding can say', () => {
-  test('msgpack carries bytes, which JSON reads as base64', async () => {
+describe('one encoding only', () => {
+  test('msgpack has bytes, which JSON reads as base64', async () => {
     const value = new Uint8Array([0, 255, 123, 10]);
     const { body } = await ask(plain.nats, msgpack, 'conclave.main.kv.put', { key: 'bytes', value });
     expect(body.revision).toBeGreaterThan(0);
@@ -423,7 +423,7 @@ describe('discovery of NATS micro services', () => {
     }
   });
 
-  test('STATS tells role, term, commit index and lag of each peer; the leader alone has the group’s endpoints', async () => {
+  test('STATS has role, term, commit index and lag of each peer; only the leader has the group’s endpoints', async () => {
     const { peer_id: leader, term, commit_index } = await mesh.leaderStatus();
     const found = await discover('STATS');
     expect([...found.keys()].sort()).toEqual([...founders, 'n4']);
@@ -446,8 +446,8 @@ describe('discovery of NATS micro services', () => {
   });
 });
 
-describe('when the quorum is gone', () => {
-  test('a leader that is left alone falls silent: a request has no responders', async () => {
+describe('without a quorum', () => {
+  test('an isolated leader stops serving: a request has no responders', async () => {
     const { peer_id: leader } = await mesh.leaderStatus();
     const events = new EventsSince(mesh);
 

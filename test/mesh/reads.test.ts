@@ -21,14 +21,14 @@ afterAll(() => stops.run());
 const consistencies = ['linearizable', 'lease', 'stale'] as const;
 
 describe('a read', () => {
-  it.each(consistencies)('is answered by the leader: %s', async (consistency) => {
+  it.each(consistencies)('is answered by the leader with consistency %s', async (consistency) => {
     const { revision } = await mesh.plain.insist('kv.put', { key: 'a', value: consistency });
     const read = await mesh.plain.insist('kv.get', { key: 'a', consistency });
     expect(read).toEqual({ key: 'a', value: consistency, revision });
   });
 
   it.each(['linearizable', 'lease'] as const)(
-    'sees at each peer what was acknowledged before: %s',
+    'returns at each peer what was acknowledged before, with consistency %s',
     async (consistency) => {
       for (let number = 0; number < 50; number++) {
         const value = `${consistency} ${number}`;
@@ -39,7 +39,7 @@ describe('a read', () => {
     },
   );
 
-  it('is stale from a peer that is asked itself and told nothing, and refused where the consistency is none', async () => {
+  it('at a peer is stale by default, and is rejected with an unknown consistency', async () => {
     const { body } = await mesh.plain.ask('n2.kv.get', { key: 'a' });
     expect(body).toMatchObject({ key: 'a' });
     const refused = await mesh.plain.ask('n2.kv.batch_get', { keys: ['a'], consistency: 'perhaps' });
@@ -57,7 +57,7 @@ describe('a read', () => {
     ['changes', { prefix: '', from_revision: 1 }],
   ];
 
-  it('at a peer outside the group is refused at once, with the leader’s name: a spare, and one that was removed', async () => {
+  it('at a peer outside the group is rejected at once with the leader’s name, at a spare and at a removed peer', async () => {
     await mesh.start('n4');
     await mesh.plain.insist('admin.remove_peer', { peer_id: 'n3' });
     for (const peer of ['n3', 'n4']) {
@@ -105,7 +105,7 @@ describe('a read', () => {
     await mesh.healthy(...names);
   });
 
-  it('of a follower that hears of no leader is refused in time, as not done; a stale one is answered', async () => {
+  it('at a follower without a leader is rejected in time as not done; a stale one is answered', async () => {
     await mesh.caughtUp(...names);
     const { peer_id: leader } = await mesh.leaderStatus();
     const [left = '', other = ''] = names.filter((name) => name !== leader);

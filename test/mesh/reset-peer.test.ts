@@ -39,13 +39,13 @@ async function reset(name: string): Promise<ResetPeerReply> {
   });
 }
 
-describe('promises 15 and 24: the quorum is gone for good, and the survivors go on', () => {
-  it('not while a leader is heard', async () => {
+describe('promises 15 and 24: after the quorum is lost for good, reset_peer', () => {
+  it('is rejected while a leader is reachable', async () => {
     const { body } = await mesh.plain.ask('n1.admin.reset_peer', { new_peers: ['n1'] });
     expect(body).toMatchObject({ error: { code: 'EBUSY', outcome: 'not_done' } });
   });
 
-  it('reset alike they meet again, with all that they hold; what may be lost is said, and told as an event', async () => {
+  it('lets survivors with the same reset elect a leader, with all their data; the reply and an event say what may be lost', async () => {
     await mesh.kill('n3', 'n4', 'n5');
     const replies = [await reset('n1'), await reset('n2')];
     const [first] = replies as [ResetPeerReply];
@@ -60,7 +60,7 @@ describe('promises 15 and 24: the quorum is gone for good, and the survivors go 
     for (const name of survivors) expect(await mesh.missing(name, acknowledged), name).toEqual([]);
   });
 
-  it('it survives a restart, and the old history’s peers drag nobody back: they are strangers', async () => {
+  it('survives a restart, and peers of the old history pull no survivor back', async () => {
     const before = await mesh.leaderStatus();
     await mesh.kill(...survivors);
     // A majority of the old group is there again, and elects; in its own history.
@@ -78,7 +78,7 @@ describe('promises 15 and 24: the quorum is gone for good, and the survivors go 
     await mesh.kill('n3', 'n4', 'n5');
   });
 
-  it('a peer of the old history is refused (ENOTEMPTY) until its data is discarded', async () => {
+  it('makes the group reject peers of the old history (ENOTEMPTY) until their data is deleted', async () => {
     await mesh.start('n3');
     const refused = await until('n3 is refused', async () => {
       const { body, errorCode } = await mesh.plain.ask('admin.add_peer', { peer_id: 'n3', timeout_ms: 5000 }, 30_000);

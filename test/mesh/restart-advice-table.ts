@@ -11,7 +11,7 @@ export function testAdviceTable(size: number): void {
     let mesh: Mesh;
     afterAll(() => stops.run());
 
-    it('each peer may be restarted when nothing is wrong, and the group commits without it', async () => {
+    it('each peer may be restarted in a healthy group, and the group commits without it', async () => {
       const server = await startNats();
       stops.add(() => server.stop());
       mesh = await Mesh.found({ servers: [server], peers: names, placement: 'four' }, stops);

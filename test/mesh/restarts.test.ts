@@ -42,8 +42,8 @@ function readOnly(peer: string, read_only: boolean): Promise<Record<string, unkn
   return mesh.plain.insist(`${peer}.admin.read_only`, { read_only });
 }
 
-describe('a peer that takes no entries', () => {
-  it('is heard and votes, and the others go on; asked for on plain NATS, kept over a restart', async () => {
+describe('a read-only peer', () => {
+  it('is reachable and votes, and the others continue; it is set on plain NATS, and survives a restart', async () => {
     const { peer_id: leader } = await mesh.leaderStatus();
     const [one = '', other = ''] = names.filter((name) => name !== leader);
     const said = mesh.plain.event(
@@ -93,7 +93,7 @@ describe('a peer that takes no entries', () => {
     await mesh.caughtUp(...names);
   });
 
-  it('hands the leadership over to one that takes entries; not one write is lost', async () => {
+  it('transfers leadership to a writable peer, and no write is lost', async () => {
     const { peer_id: leader, term } = await mesh.leaderStatus();
     await mesh.plain.insist('kv.put', { key: 'before', value: 'x' });
     await readOnly(leader, true);
@@ -105,7 +105,7 @@ describe('a peer that takes no entries', () => {
     await mesh.caughtUp(...names);
   });
 
-  it('promise 32: leads on where no quorum takes entries, answers reads and refuses writes', async () => {
+  it('promise 32: stays leader without a writable quorum, answers reads and rejects writes', async () => {
     const { peer_id: leader, term } = await mesh.leaderStatus();
     const [one = ''] = names.filter((name) => name !== leader);
     await readOnly(one, true);
@@ -125,8 +125,8 @@ describe('a peer that takes no entries', () => {
   });
 });
 
-describe('a peer whose disk has less room than the reserve', () => {
-  it('takes no entries by itself, says how much is free, and reads go on', async () => {
+describe('a peer whose disk has less free space than the reserve', () => {
+  it('becomes read-only, reports the free space, and reads continue', async () => {
     const own = new Stops();
     try {
       const args = ['--disk-reserve-mb', '1000000000'];
@@ -155,7 +155,7 @@ describe('a peer whose disk has less room than the reserve', () => {
 });
 
 describe('promise 23: status says whether a peer may be restarted now', () => {
-  it('all may where all are in step; none but the lost one where one is lost, with the reason', async () => {
+  it('all may if all are caught up; only the lost one if one is lost, with the reason', async () => {
     await leaderSays('all may', (status) => mayRestart(status).length === 3);
     const { peer_id: leader } = await mesh.leaderStatus();
     const [lost = '', left = ''] = names.filter((name) => name !== leader);
@@ -179,7 +179,7 @@ describe('promise 23: status says whether a peer may be restarted now', () => {
     { actor: 'log-store', of: 'leader', fault: 'paused' },
     { actor: 'ballot-box', of: 'follower', fault: 'dead' },
   ] as const)(
-    'promise 27: whoever may be restarted can be stopped while the $actor of a $of is $fault',
+    'promise 27: each peer that may be restarted can be stopped while the $actor of a $of is $fault',
     async (asked) => {
       await runAdviceCase(mesh, names, asked);
     },
@@ -209,7 +209,7 @@ describe('promise 23: status says whether a peer may be restarted now', () => {
     expect(Number(value)).toBeGreaterThanOrEqual(acknowledged.at(-1) ?? 0);
   });
 
-  it('nobody but the silent one where a peer takes no entries', async () => {
+  it('only the silent one if another peer is read-only', async () => {
     const { peer_id: leader } = await mesh.leaderStatus();
     const [full = '', left = ''] = names.filter((name) => name !== leader);
     await readOnly(full, true);
@@ -224,7 +224,7 @@ describe('promise 23: status says whether a peer may be restarted now', () => {
 describe('promise 22: health fails, with the reason', () => {
   const health = (peer: string) => conclave('health', '--peer', peer, '--actors', 'node');
 
-  it('of a peer that is removed', async () => {
+  it('of a removed peer', async () => {
     await mesh.plain.insist('admin.transfer_leader', { peer_id: 'n1' });
     await mesh.plain.insist('admin.remove_peer', { peer_id: 'n3' });
     await until('n3 says so', async () => ((await mesh.statusOnce('n3')).health.healthy ? undefined : true));
@@ -235,7 +235,7 @@ describe('promise 22: health fails, with the reason', () => {
     expect(await health('n1')).toMatchObject({ code: 0 });
   });
 
-  it('of a node one of whose actors is silent', async () => {
+  it('of a node with a silent actor', async () => {
     await mesh.peer('n2').process('ballot-box').kill();
     await until('n2 says so', async () => ((await mesh.statusOnce('n2')).health.healthy ? undefined : true));
     expect(await health('n2')).toMatchObject({ code: 1, error: expect.stringContaining('silent: ballot-box') });
@@ -243,7 +243,7 @@ describe('promise 22: health fails, with the reason', () => {
     await mesh.healthy('n2');
   });
 
-  it('of a node that hears of no leader', async () => {
+  it('of a node without a leader', async () => {
     await mesh.kill('n1');
     await until('n2 says so', async () => ((await mesh.statusOnce('n2')).leader_id === '' ? true : undefined));
     expect(await health('n2')).toMatchObject({ code: 1, error: expect.stringContaining('knows no leader') });

@@ -11,8 +11,8 @@ import { peerUser, roleUser, SecuredNats, testUser } from '../support/secured-na
 import { Mesh, Stops, until } from './fault-mesh.js';
 import { Writers } from './fault-writers.js';
 import { type Garbage, garbageOf, overLarge } from './garbage-bodies.js';
-import { type Door, doors, expectError, isAccepted } from './garbage-doors.js';
 import { sample } from './garbage-samples.js';
+import { type Door, doors, expectError, isAccepted } from './garbage-subjects.js';
 
 const names = ['n1', 'n2', 'n3'];
 const roles = ['operator', 'client', 'reader', 'observer', 'peer'] as const;
@@ -114,7 +114,7 @@ export function fuzzRoles(share: number): void {
     },
   );
 
-  it('promise 37: a peer: garbage in its own name is dropped by all others, of messages, bundles, events, histories and lists', async () => {
+  it('promise 37: garbage that a peer sends in its own name is dropped by all others: messages, bundles, events, histories and lists', async () => {
     const sent = Object.entries(messages).flatMap(([name, { schema }]) => {
       const body = sample(schema, random, { group_id: 'main' });
       const bodies = [...garbageOf(body, random, 'msgpack'), overLarge(body, 'msgpack')].filter(

@@ -68,7 +68,7 @@ async function expectForbidden(user: string, subjects: readonly string[]): Promi
   });
 }
 
-it('promise 37: nobody but a peer speaks as a peer, and none as another', async () => {
+it('promise 37: only a peer can send as a peer, and none as another peer', async () => {
   const random = new Random(1);
   const spoken = (from: string) => [
     ...(Object.keys(messages) as MessageName[]).map((name) => `conclave.main.n1.${name}.${from}`),
@@ -106,7 +106,7 @@ it('promise 37: nobody but a peer speaks as a peer, and none as another', async 
   await expectUnmoved();
 });
 
-it('promise 37: each role is refused what is another’s', async () => {
+it('promise 37: each role is denied the subjects of the others', async () => {
   const commands = [
     'admin.change_peers',
     'admin.transfer_leader',
@@ -141,7 +141,7 @@ it('promise 37: each role is refused what is another’s', async () => {
   await expectUnmoved();
 });
 
-it('promise 37: each role hears only what is its own', async () => {
+it('promise 37: each role receives only its own subjects', async () => {
   const replies = ['_INBOX.>', '_INBOX.test.>', '_INBOX.peer.n1.>', '>', 'conclave.>'];
   const requests = [
     'conclave.main.kv.put',
@@ -172,7 +172,7 @@ it('promise 37: each role hears only what is its own', async () => {
   }
 });
 
-it('promise 37: a client cannot command by the reply to a request', async () => {
+it('promise 37: a client cannot send a command as the reply to a request', async () => {
   const had = await dropped(before.peer_id);
   const events: string[] = [];
   const observer = as('observer').subscribe('conclave.main.event.*.*', {
@@ -204,7 +204,7 @@ it('promise 37: a client cannot command by the reply to a request', async () => 
   observer.unsubscribe();
 });
 
-it('promise 37: what a role is for works all the while, and violates nothing', async () => {
+it('promise 37: each role can do its work without a violation', async () => {
   const had = nats.violations.length;
   // Who sees messages may share them out among his own programs, and takes none of them from the peers.
   const seen = as('operator').subscribe('conclave.main.*.*.*.*', { queue: 'q', callback: () => undefined });

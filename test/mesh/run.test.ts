@@ -54,7 +54,7 @@ describe('conclave run', () => {
     expect(code).toBe(2);
   });
 
-  it('stops in order when it is told to, and exits with 0', async () => {
+  it('stops in order on SIGTERM, and exits with 0', async () => {
     const lines: string[] = [];
     const peer = await startPeer({ peer: 'stopped', nats: [server.url], onLine: (_name, line) => lines.push(line) });
     try {
@@ -79,7 +79,7 @@ describe('conclave run', () => {
     await expect(started).rejects.toThrow('ended with 0');
   });
 
-  it('refuses a NATS server whose messages are too small, and says what to set', async () => {
+  it('rejects a NATS server with a too small maximum payload, and says what to set', async () => {
     const small = await startNats({ configuration: 'max_payload: 65536' });
     try {
       const { code, error } = await conclave(['run', '--peer', 's', '--actors', 'node', '--nats', small.url]);
@@ -90,7 +90,7 @@ describe('conclave run', () => {
     }
   });
 
-  it('does not outlive its parent where it is told so', async () => {
+  it('exits with its parent if the option is set', async () => {
     const script = path.join(makeFolder('parent'), 'parent.mjs');
     writeFileSync(
       script,
@@ -111,7 +111,7 @@ describe('conclave run', () => {
     removeFolder(path.dirname(script));
   });
 
-  it('is stopped by an actor that finds itself wrong, and says why with group, peer, actor, term and session', async () => {
+  it('is stopped by a failed invariant of an actor, and logs it with group, peer, actor, term and session', async () => {
     const peer = await startPeer({ peer: 'wrong', nats: [server.url] });
     try {
       await client.insist('wrong.admin.bootstrap', { peers: ['wrong'] });
@@ -137,7 +137,7 @@ describe('conclave run', () => {
 });
 
 describe('conclave health', () => {
-  it('tells the truth by its exit code, with the reason on standard error', async () => {
+  it('exits with a code for the health, and prints the reason to standard error', async () => {
     const peer = await startPeer({ peer: 'well', nats: [server.url] });
     const health = (actors: string) =>
       conclave(['health', '--peer', 'well', '--actors', actors, '--nats', server.url, '--timeout-ms', '5000']);
@@ -155,7 +155,7 @@ describe('conclave health', () => {
     }
   });
 
-  it('says so where there is no NATS server', async () => {
+  it('reports a missing NATS server', async () => {
     const gone = await startNats();
     await gone.stop();
     const { code, error } = await conclave(['health', '--peer', 'well', '--nats', gone.url]);

@@ -44,7 +44,7 @@ async function expectRefused(peer: Peer): Promise<void> {
   }
 }
 
-it('each process of the second deployment refuses to start and says why, whatever its groups are called', async () => {
+it('each process of the second deployment refuses to start and says why, whatever the names of its groups', async () => {
   const before = await Promise.all(names.map((name) => mesh.status(name)));
   await Promise.all([
     expectRefused(other({ peer: 'n1', placement: 'four' })),
@@ -64,7 +64,7 @@ it('each process of the second deployment refuses to start and says why, whateve
   expect(writers.failed).toEqual([]);
 });
 
-it('a peer that is killed and started again is not refused, in four processes or one', async () => {
+it('a killed peer can be started again, in four processes or one', async () => {
   for (const name of ['n1', 'n2']) {
     await mesh.kill(name);
     await mesh.start(name);
@@ -72,14 +72,14 @@ it('a peer that is killed and started again is not refused, in four processes or
   await mesh.healthy(...names);
 });
 
-it('of two that start at the same moment one serves, and the other refuses', async () => {
+it('of two that start at the same time one serves, and the other refuses to start', async () => {
   const twins = [1, 2].map(() => other({ peer: 'n9', placement: 'one' }));
   const started = await Promise.allSettled(twins.map((twin) => twin.start()));
   const refused = started.filter((one) => one.status === 'rejected');
   expect(refused.map(({ reason }) => String(reason))).toEqual([expect.stringContaining('another process serves')]);
 });
 
-it('a node that stands still is replaced, and is fenced when it wakes', async () => {
+it('a paused node is replaced, and is fenced when it resumes', async () => {
   const first = mesh.peer('n1').process('node');
   first.signal('SIGSTOP');
   const fenced = mesh.plain.event('peer_fenced', ({ peer_id }) => peer_id === 'n1');

@@ -25,7 +25,7 @@ beforeAll(async () => {
 
 afterAll(() => stops.run());
 
-it('are taken by each peer as its log grows, and the log before them goes; no write fails', async () => {
+it('are taken by each peer as its log grows, the log before them is compacted, and no write fails', async () => {
   const put = await fill(mesh, 'large', 40, 64 * 1024);
   await Promise.all(names.map((name) => mesh.plain.event('snapshot_taken', (body) => body.peer_id === name)));
   await writers.progress(4 * margin);
@@ -53,7 +53,7 @@ it('are taken on command, and then the log has little more than the margin', asy
   expect(writers.failed).toEqual([]);
 });
 
-it('promise 19: a restart is the snapshot and the tail behind it', async () => {
+it('promise 19: a restart restores the snapshot and applies the entries after it', async () => {
   const leader = (await mesh.leaderStatus()).peer_id;
   const follower = names.find((name) => name !== leader) as string;
   const { snapshot } = await mesh.status(follower);
@@ -69,7 +69,7 @@ it('promise 19: a restart is the snapshot and the tail behind it', async () => {
   expect(writers.failed).toEqual([]);
 });
 
-it('promise 12: a new peer that lacks what is gone gets a snapshot during a change, and all of the rest', async () => {
+it('promise 12: a new peer receives a snapshot during a change, and all entries after it', async () => {
   await mesh.start('n4');
   const reply = await mesh.plain.ask(
     'admin.change_peers',
@@ -90,7 +90,7 @@ it('promise 12: a new peer that lacks what is gone gets a snapshot during a chan
   expect(writers.failed).toEqual([]);
 });
 
-it('promise 14: members and changes survive a restart of everyone, though the log of them is gone', async () => {
+it('promise 14: members and changes survive a restart of all peers, although their log is compacted', async () => {
   const before = await mesh.leaderStatus();
   await writers.stop();
   for (const name of ['n1', 'n2', 'n4']) await mesh.plain.insist(`${name}.admin.snapshot`);

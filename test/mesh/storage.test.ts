@@ -75,7 +75,7 @@ function folder2(): string {
 }
 
 describe('a log-store', () => {
-  it('says that it has no free file descriptors, and is well when it has some again', async () => {
+  it('reports that it has no free file descriptors, and is healthy when it has some again', async () => {
     const processId = String(mesh.peer('n3').process('log-store').processId);
     const limit = (soft: string) => execFileSync('prlimit', ['--pid', processId, `--nofile=${soft}:`]);
     const [, before = ''] =
@@ -152,7 +152,7 @@ describe('a log-store', () => {
   );
 
   it.each(['.', 'last-write'])(
-    'promise 38: stops when %s of its data folder was deleted, and is healed',
+    'promise 38: stops when %s of its data folder was deleted, and is replaced',
     async (what) => {
       await put('c');
       const { dataDir } = mesh.peer('n3');
@@ -167,7 +167,7 @@ describe('a log-store', () => {
     },
   );
 
-  it('promise 38: that was started without its side file says so, and is verified by its leader', async () => {
+  it('promise 38: that was started without its side file reports it, and is verified by its leader', async () => {
     const { dataDir } = mesh.peer('n3');
     await mesh.kill('n3');
     rmSync(path.join(dataDir, 'last-write'));
@@ -180,7 +180,7 @@ describe('a log-store', () => {
     expect((await mesh.statusOnce('n3')).health).toMatchObject({ reason: expect.stringMatching(/^the side file/) });
   });
 
-  it('finds a flipped bit where nobody reads it, and stops with the way to heal it', async () => {
+  it('finds a flipped bit in data that is never read, and stops with a message how to repair it', async () => {
     // More than LevelDB keeps in memory, so that some of it is in a table.
     for (let number = 0; number < 80; number++) await put(`large ${number}`, 'x'.repeat(250_000));
     await mesh.caughtUp('n3');
@@ -202,7 +202,7 @@ describe('a log-store', () => {
   });
 
   it.each(['the same leader', 'another leader'])(
-    'promise 38: that is an older copy is refused by %s, and healed',
+    'promise 38: that is an older copy is rejected by %s, and replaced',
     async (who) => {
       const { dataDir } = mesh.peer('n3');
       const { peer_id: leader } = await mesh.leaderStatus();

@@ -55,17 +55,20 @@ function megabytes(count: number): Buffer {
 }
 
 describe('the TCP proxy', () => {
-  it.each([open, { how: 'slow', delayMs: 5 } as const])('passes on all in order: $how', async (condition) => {
-    proxy.set(condition);
-    const socket = await dial();
-    const sent = megabytes(4);
-    const back = echoed(socket, sent.length);
-    socket.write(sent);
-    expect(Buffer.compare(await back, sent)).toBe(0);
-    expect(proxy.connections).toBe(1);
-  });
+  it.each([open, { how: 'slow', delayMs: 5 } as const])(
+    'forwards everything in order when it is $how',
+    async (condition) => {
+      proxy.set(condition);
+      const socket = await dial();
+      const sent = megabytes(4);
+      const back = echoed(socket, sent.length);
+      socket.write(sent);
+      expect(Buffer.compare(await back, sent)).toBe(0);
+      expect(proxy.connections).toBe(1);
+    },
+  );
 
-  it('stalls: nothing passes and nothing is closed, and all comes when it is over', async () => {
+  it('forwards and closes nothing while it stalls, and forwards everything afterwards', async () => {
     const socket = await dial();
     const first = echoed(socket, 4);
     socket.write('here');
@@ -89,7 +92,7 @@ describe('the TCP proxy', () => {
     expect(String(await lateBack)).toBe('late');
   });
 
-  it('cuts: what is there is closed, and what comes', async () => {
+  it('closes present and new connections while it is cut', async () => {
     const socket = await dial();
     const closed = once(socket, 'close');
     proxy.set({ how: 'cut' });
@@ -105,7 +108,7 @@ describe('the TCP proxy', () => {
     expect(String(await back)).toBe('back');
   });
 
-  it('closes what the other side closes', async () => {
+  it('closes a connection that the other side closes', async () => {
     const socket = await dial();
     const closed = once(socket, 'close');
     const back = echoed(socket, 4);

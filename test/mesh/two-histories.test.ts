@@ -41,8 +41,8 @@ function refused(mesh: Mesh): Promise<Record<string, unknown>> {
   });
 }
 
-describe('promise 29: two led histories of one group', () => {
-  it('stop each other as soon as they are in reach: requests, health, status and an event say so', async () => {
+describe('promise 29: two histories of one group, each with a leader,', () => {
+  it('stop each other as soon as they reach each other: requests, health, status and an event report it', async () => {
     await servers[0]?.restart();
     for (const [mesh, peer, at] of [
       [one, 'n1', 0],
@@ -66,7 +66,7 @@ describe('promise 29: two led histories of one group', () => {
     });
   });
 
-  it('the one that is left serves again, with all that it had', async () => {
+  it('serve again once the other is gone, with all data', async () => {
     await other.kill('n2');
     expect(await one.plain.insist('kv.get', { key: 'k' })).toMatchObject({ value: 'one' });
     await one.plain.insist('kv.put', { key: 'k', value: 'one again' });

@@ -24,7 +24,7 @@ const fast = [
 
 const rules = chapters.flatMap((chapter) => chapter.rules);
 
-test('each mutation has text of its own to replace, and a name of its own', () => {
+test('each mutation has a unique text to replace, and a unique name', () => {
   for (const { id, edits } of mutations) {
     const texts = new Map<string, string>();
     for (const edit of edits) {
@@ -37,7 +37,7 @@ test('each mutation has text of its own to replace, and a name of its own', () =
   expect(ids.length).toBeGreaterThanOrEqual(40);
 });
 
-test('each rule has a mutant, or a reason why not and a test elsewhere; each mutant takes a rule out', () => {
+test('each rule has a mutant, or a reason why not and another test; each mutant breaks a rule', () => {
   const ids = mutations.map(({ id }) => id);
   const named = rules.flatMap(({ mutants }) => mutants);
   expect(named.filter((id) => !ids.includes(id))).toEqual([]);
@@ -50,13 +50,13 @@ test('each rule has a mutant, or a reason why not and a test elsewhere; each mut
   }
 });
 
-test('a mutation whose text is gone, or stands there twice, fails with its name', () => {
+test('a mutation whose text is missing or not unique fails with its name', () => {
   const edit = { file: 'a.ts', find: 'b', replace: 'c' };
   expect(() => edited('a', edit, 'some-mutant')).toThrow(/some-mutant: stands not in a.ts/);
   expect(() => edited('b b', edit, 'some-mutant')).toThrow(/some-mutant: stands 2 times in a.ts/);
 });
 
-test('the outcome of an earlier run counts for the same sources and the same mutation alone', () => {
+test('the outcome of an earlier run is valid only for the same sources and the same mutation', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'conclave-outcomes-'));
   try {
     const source = path.join(folder, 'packages', 'a', 'src', 'a.ts');
@@ -79,7 +79,7 @@ test('the outcome of an earlier run counts for the same sources and the same mut
   }
 });
 
-test('the cores as they are, are hunted by all seeds and scenarios that have found a mutant', () => {
+test('the unchanged cores pass all seeds and scenarios that have found a mutant', () => {
   expect(controlParts(3, [2, 7], [])).toEqual([{ id: control, mutation: undefined, search: { seeds: [1, 2, 3, 7] } }]);
   expect(controlParts(60, [900], ['a.txt', 'a.txt']).map(({ id }) => id)).toEqual([
     `${control}, seeds 1 to 50`,
@@ -88,12 +88,12 @@ test('the cores as they are, are hunted by all seeds and scenarios that have fou
   ]);
 });
 
-test('the seed at which a mutant was found last is read from the tables of docs/mutants.md', () => {
+test('the last seed that found a mutant is read from the tables of docs/mutants.md', () => {
   const outcomes = new Map([['vote-not-stored', { verdict: 'found', seed: 7, invariant: 'i', seconds: 1 } as const]]);
   expect([...seedsInTable(rulesTable(outcomes))]).toEqual([['vote-not-stored', 7]]);
 });
 
-test('a mutant that a unit test finds has a reason why no run of the simulator does', () => {
+test('a mutant that only a unit test finds has a reason why no run of the simulator does', () => {
   for (const { id, test: file, why = '', seeds } of mutations) {
     if (file === undefined) continue;
     expect(existsSync(path.join(root, file)), id).toBe(true);
@@ -102,7 +102,7 @@ test('a mutant that a unit test finds has a reason why no run of the simulator d
   }
 });
 
-test('the simulator finds mutants, and nothing where nothing is mutated', async () => {
+test('the simulator finds mutants, and nothing in the unchanged cores', async () => {
   const hunted = mutations.filter(({ id }) => fast.includes(id));
   const outcomes = await hunt(hunted, { controlSeeds: 1, workers: 1 });
   expect(Object.fromEntries([...outcomes].map(([id, { verdict }]) => [id, verdict]))).toEqual({

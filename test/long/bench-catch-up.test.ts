@@ -8,7 +8,7 @@ const entries = 12_000;
 
 afterAll(() => removeFolder(folder));
 
-it('a peer joins under load, from the log and behind a snapshot, and what it has got is read beside', async () => {
+it('a new peer catches up under load, from the log and from a snapshot, and the run measures how fast', async () => {
   const args = ['bench', '--joiner', '--entries', String(entries), '--load', '100', '--data-dir', folder, '--json'];
   const { code, out, error } = await startCommand('', args).ended;
   expect({ code, error }).toEqual({ code: 0, error: '' });

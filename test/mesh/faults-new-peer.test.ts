@@ -64,15 +64,15 @@ async function expectAsBefore(joiner: string, error: ErrorBody): Promise<void> {
   expect((await next).body).toMatchObject({ error: { code: 'ECANCELED', outcome: 'not_done' } });
 }
 
-describe('a new peer that does not catch up costs the group nothing', () => {
-  it('dead: ECATCHUP by the deadline, never heard of (promises 1, 2 and 12)', async () => {
+describe('a new peer that does not catch up does not harm the group:', () => {
+  it('dead: ECATCHUP at the deadline, never reachable (promises 1, 2 and 12)', async () => {
     const error = await refusal('add_peer', { peer_id: 'n4', timeout_ms: 1000 });
     expect(error).toMatchObject({ code: 'ECATCHUP', outcome: 'not_done' });
     expect(error.message).toContain('n4 (never heard of)');
     await expectAsBefore('n4', error);
   });
 
-  it('dead, and two of them, which would be a majority: nothing is appended (promises 2 and 11)', async () => {
+  it('two dead ones, which would be a majority: nothing is appended (promises 2 and 11)', async () => {
     const { configuration_index } = await mesh.leaderStatus();
     const error = await refusal('change_peers', { new_peers: ['n1', 'n4', 'n5'], timeout_ms: 1000 });
     expect(error).toMatchObject({ code: 'ECATCHUP', outcome: 'not_done' });
@@ -81,7 +81,7 @@ describe('a new peer that does not catch up costs the group nothing', () => {
     expect((await mesh.leaderStatus()).configuration_index).toBe(configuration_index);
   });
 
-  it('silent from the start (SIGSTOP): never heard of, and taken in once it wakes', async () => {
+  it('paused from the start (SIGSTOP): never reachable, and added once it resumes', async () => {
     await mesh.start('n6');
     for (const process of mesh.peer('n6').processes) process.signal('SIGSTOP');
     const error = await refusal('add_peer', { peer_id: 'n6', timeout_ms: 1000 });
@@ -93,7 +93,7 @@ describe('a new peer that does not catch up costs the group nothing', () => {
     await expectTakenIn('n6');
   });
 
-  it('silent on the way (SIGSTOP of its log-store): it lags by so many entries (promise 12)', async () => {
+  it('paused while it catches up (SIGSTOP of its log-store): the error says by how many entries it lags (promise 12)', async () => {
     await mesh.start('n7');
     await mesh.healthy('n7');
     mesh.peer('n7').process('log-store').signal('SIGSTOP');
@@ -112,7 +112,7 @@ describe('a new peer that does not catch up costs the group nothing', () => {
 });
 
 describe('a new peer that is late', () => {
-  it('is waited for within the one call: it is started only after that was made (promise 8)', async () => {
+  it('is awaited within the one call, although it is started only later (promise 8)', async () => {
     const asked = mesh.plain.ask('admin.add_peer', { peer_id: 'n8', timeout_ms: 60_000 }, 60_000);
     await mesh.plain.event('catchup_progress', (body) => body.new_peer === 'n8' && body.state === 'never_heard_of');
     await mesh.start('n8');
@@ -122,8 +122,8 @@ describe('a new peer that is late', () => {
   });
 });
 
-describe('a new peer that holds another history', () => {
-  it('is refused with ENOTEMPTY before it is given one entry (promise 5)', async () => {
+describe('a new peer with another history', () => {
+  it('is rejected with ENOTEMPTY before it receives an entry (promise 5)', async () => {
     // It was a member of another group of the same name, elsewhere.
     const elsewhere = await startNats();
     stops.add(() => elsewhere.stop());
