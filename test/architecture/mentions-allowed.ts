@@ -32,6 +32,7 @@ export const allowedNames: Readonly<Record<string, string>> = {
   'conclave-one': 'a prefix that the bench composes',
   web: 'an owner of the example',
   // What a decision removed, named by that decision.
+  floor_operations_per_second: 'renamed by decision 0113',
   catchup_margin: 'removed by decision 0072',
   '--catchup-margin': 'removed by decision 0072',
   CONCLAVE_CATCHUP_MARGIN: 'removed by decision 0072',

@@ -121,10 +121,6 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
     this.requests.clear();
   }
 
-  get isStopped(): boolean {
-    return this.stopped;
-  }
-
   /** What the core and the mailbox dropped, by reason. */
   get dropped(): Readonly<Record<string, number>> {
     return { ...this.core.dropped, ...this.tally.byReason };

@@ -41,11 +41,6 @@ export class WriteScheduler {
     });
   }
 
-  /** Resolves when no write is running or waiting. */
-  async drained(): Promise<void> {
-    await this.running;
-  }
-
   private async run(): Promise<void> {
     while (this.waiting.length > 0) {
       const submissions = this.waiting;
