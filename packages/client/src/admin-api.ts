@@ -4,29 +4,29 @@ import { type Caller, type CallOptions, peerIdOf } from './kv-api.js';
 export interface ChangeOptions extends CallOptions {
   /** Refuse (EPERM) unless this peer leads. */
   readonly leaderId?: string;
-  /** How long new peers may take to catch up; the group's own bound unless given. */
+  /** How long new peers may take to catch up; the group's own deadline by default. */
   readonly catchupTimeoutMs?: number;
 }
 
 export interface BootstrapOptions extends ChangeOptions {
-  /** Found it also where peers that are not listed hold data of an earlier group of this name, which nobody leads. */
+  /** Create the group even if peers that are not listed hold data of an earlier group of this name without a leader. */
   readonly new?: boolean;
 }
 
 /**
- * The commands of the group's operator. Each resolves with its reply, or rejects with a `ConclaveError`: the group's
- * own, as it is (a change that goes on is EBUSY at once, not waited for), or ETIMEDOUT or EUNREACHABLE of the
- * client. While the group has no leader, a command looks for one as long as other calls wait.
+ * The commands of a group's operator. Each resolves with its reply, or rejects with a `ConclaveError`: the group's own, unchanged (a
+ * change in progress is EBUSY at once), or ETIMEDOUT or EUNREACHABLE of the client. While the group has no leader, a command waits
+ * for one as long as other calls do.
  */
 export class AdminApi {
   constructor(private readonly call: Caller) {}
 
-  /** Takes a peer in; resolves when the new configuration is committed. */
+  /** Adds a peer; resolves when the new configuration is committed. */
   addPeer(peerId: string, options: ChangeOptions = {}): Promise<AdminReply<'add_peer'>> {
     return this.request('add_peer', { peer_id: peerId, ...wireOptions(options) }, options);
   }
 
-  /** Lets a peer go; resolves when the new configuration is committed. */
+  /** Removes a peer; resolves when the new configuration is committed. */
   removePeer(peerId: string, options: ChangeOptions = {}): Promise<AdminReply<'remove_peer'>> {
     return this.request('remove_peer', { peer_id: peerId, ...wireOptions(options) }, options);
   }
@@ -40,12 +40,12 @@ export class AdminApi {
     return this.request('cancel_change', {}, options);
   }
 
-  /** Hands the leadership to a peer; to the most up-to-date where none is named. */
+  /** Transfers the leadership to a peer; to the most up-to-date one by default. */
   transferLeader(peerId?: string, options: CallOptions = {}): Promise<AdminReply<'transfer_leader'>> {
     return this.request('transfer_leader', peerId === undefined ? {} : { peer_id: peerId }, options);
   }
 
-  /** What the leader knows; or what this peer knows. */
+  /** The status of the group from its leader, or of one peer. */
   status(options: CallOptions & { readonly peerId?: string } = {}): Promise<AdminReply<'status'>> {
     return this.request('status', {}, options);
   }
@@ -55,7 +55,7 @@ export class AdminApi {
     return this.request('check', {}, options);
   }
 
-  /** Has this peer found the group, of these peers; where the group is there, answers what is there. */
+  /** Creates the group with these peers, by this peer; if the group exists, returns the existing one. */
   bootstrap(
     peerId: string,
     peers: readonly string[],
@@ -67,24 +67,24 @@ export class AdminApi {
   }
 
   /**
-   * When the quorum is gone for good: has this peer go on with these members alone; `new_peers` of them that live have to
-   * be asked alike. What only the others held is lost.
+   * For a permanently lost quorum: this peer continues with these members alone; each surviving one of `new_peers` needs the same
+   * call. Data that only the other peers held is lost.
    */
   resetPeer(peerId: string, newPeers: readonly string[], options: CallOptions = {}): Promise<AdminReply<'reset_peer'>> {
     return this.request('reset_peer', { new_peers: newPeers }, { ...options, peerId });
   }
 
-  /** Has this peer take no entries from now on, or take them again. */
+  /** Makes this peer read-only, or ends that. */
   readOnly(peerId: string, readOnly: boolean, options: CallOptions = {}): Promise<AdminReply<'read_only'>> {
     return this.request('read_only', { read_only: readOnly }, { ...options, peerId });
   }
 
-  /** Whom this peer takes for the leader; empty: nobody. */
+  /** The leader according to this peer; empty: none. */
   getLeader(peerId: string, options: CallOptions = {}): Promise<AdminReply<'get_leader'>> {
     return this.request('get_leader', {}, { ...options, peerId });
   }
 
-  /** Any command, by its schema. `peerId`: asks this peer's node instead of the leader. */
+  /** Any command, by its schema. `peerId`: sends it to this peer's node instead of the leader. */
   async request<C extends AdminCommand>(
     command: C,
     body: Readonly<Record<string, unknown>>,

@@ -1,7 +1,7 @@
 /**
- * Binds the client's core to NATS, real timers and promises.
+ * Connects the client's core to NATS, timers and promises.
  *
- * Requests carry a reply subject of one inbox, with the request's id as its last token: nothing is kept per request.
+ * The reply subject of a request is in one inbox and ends with the request's id, so that nothing is stored per request.
  */
 import {
   asGroupId,
@@ -39,43 +39,43 @@ import { timeoutAfterReading } from './timeout-after-reading.js';
 
 export interface ConnectOptions extends ClientOptions {
   readonly groupId: string;
-  /** The first token of all subjects: `conclave`. */
+  /** The first tokens of all subjects; `conclave` by default. */
   readonly prefix?: string | undefined;
   /**
-   * Names this client in the subjects of its watches, `<group>.watch.<owner>.<id>`, for which NATS permissions can be given: 1 to
-   * 64 letters, digits, `_` and `-`. Unless given it is drawn at random.
+   * Names this client in the subjects of its watches, `<group>.watch.<owner>.<id>`, for NATS permissions: 1 to 64 letters, digits,
+   * `_` and `-`. Random by default.
    */
   readonly owner?: string | undefined;
-  /** The NATS servers to choose from. A URL may carry `user:password@` or `token@`. */
+  /** The NATS servers to choose from. A URL may contain `user:password@` or `token@`. */
   readonly servers?: string | readonly string[] | undefined;
-  /** How to log in there: files are read again at each connection, so that they may change. */
+  /** The login there: files are read again at each connection, so that they may change. */
   readonly login?: Omit<LoginSettings, 'servers'> | undefined;
-  /** Settings of the connection, where `servers` and `login` do not say enough. */
+  /** Settings of the connection beyond `servers` and `login`. */
   readonly nats?: NodeConnectionOptions | undefined;
-  /** A connection that is there; it is left open by `close`. */
+  /** An existing connection; `close` leaves it open. */
   readonly connection?: NatsConnection | undefined;
 }
 
-/** What `setTimeout` can wait; more it takes for 1 ms. A core that is woken early has itself woken again. */
+/** The longest wait of `setTimeout`, which treats more as 1 ms. A core that is woken early sets its timer again. */
 const longestTimerMs = 2 ** 31 - 1;
 
-/** Subjects of requests, which are few: commands and operations, by the peers that were asked. */
+/** How many request subjects are remembered, by command or operation and peer. */
 const maxTargets = 4096;
 
 /** Between two attempts to subscribe to replies that NATS does not permit. */
 const retryRepliesMs = 1000;
 
-/** How long closing waits for a server that may not be there. */
+/** How long closing waits for a server that may be gone. */
 const flushMs = 500;
 
 interface PendingCall {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: ConclaveError) => void;
-  /** The call changes nothing: one that fails is not done. */
+  /** The call changes nothing: a failed one is not done. */
   readonly reads: boolean;
 }
 
-/** Is called with the history that is over. */
+/** Called with the history that has ended. */
 export type HistoryListener = (groupUid: string) => void;
 
 /** A client of one group, for applications. */
@@ -91,27 +91,27 @@ export class ConclaveClient {
   /** Below the connection's inbox prefix. */
   private readonly inbox: string;
   private subscription: Subscription;
-  /** NATS permits no replies: why. */
+  /** Why NATS permits no replies. */
   private repliesDenied: string | undefined;
   private replyRefusals = 0;
-  /** Of programs that are no peers. */
+  /** Replies of programs that are not peers. */
   private foreignReplies = 0;
-  /** No earlier than then are replies subscribed to again. */
+  /** The next attempt to subscribe to replies is not before this. */
   private retryRepliesAtMs = 0;
-  /** By the subjects of the requests sent so far, which NATS names where it refuses one. */
+  /** By the subjects of the requests sent so far, which NATS names if it refuses one. */
   private readonly targets = new Map<string, RequestTarget>();
   private readonly statuses: AsyncIterable<Status>;
-  /** Of elections: an aid, without which calls are repeated after a pause. */
+  /** Of elections; without it, calls are repeated after a pause. */
   private elections: Subscription;
   private readonly owner: string;
   private readonly watches = new Set<KeyWatch>();
-  /** Watches whose handles nobody holds any more. */
+  /** Watches whose handles were garbage collected. */
   private readonly abandoned = new FinalizationRegistry<KeyWatch>((watch) => watch.close());
   private readonly historyListeners = new Set<HistoryListener>();
   private lastCallId = 0;
   private cancelTimer = (): void => {};
   private isIdleScheduled = false;
-  /** What stopped the core: an invariant that does not hold. */
+  /** The failed invariant that stopped the core. */
   private failure: Error | undefined;
 
   private constructor(
@@ -133,7 +133,7 @@ export class ConclaveClient {
     this.statuses = connection.status();
     void this.watchStatus();
     this.elections = this.subscribeElections();
-    // A connection that others close, or that is refused for good, takes its calls with it.
+    // If the connection is closed by others, or refused permanently, its calls end.
     const onEnd = () => {
       this.step({ type: 'close' });
       this.endWatches();
@@ -142,10 +142,9 @@ export class ConclaveClient {
   }
 
   /**
-   * Connects to a group. Whether the group is there is seen by the calls. A connection that is lost later is sought
-   * again for ever.
-   * @throws ConclaveError (not done) EINVAL where group or prefix are no names, or the login makes no sense; ELOGIN where NATS rejects
-   * the login; EUNREACHABLE where no server is reached; EPERM where NATS permits no replies.
+   * Connects to a group. Calls show whether the group exists. A connection that is lost later is re-established without a limit.
+   * @throws ConclaveError (not done) EINVAL: group or prefix are not valid names, or the login is contradictory; ELOGIN: NATS
+   * rejects the login; EUNREACHABLE: no server is reached; EPERM: NATS permits no replies.
    */
   static async connect(options: ConnectOptions): Promise<ConclaveClient> {
     checkNames(options);
@@ -156,7 +155,7 @@ export class ConclaveClient {
     return ConclaveClient.ready(new ConclaveClient(connection, true, options));
   }
 
-  /** Knows by then whether NATS permits replies: without them nobody would know what was done. */
+  /** Waits until it is known whether NATS permits replies: without them the outcome of every write would be unknown. */
   private static async ready(client: ConclaveClient): Promise<ConclaveClient> {
     await client.flushed();
     const { repliesDenied } = client;
@@ -166,18 +165,18 @@ export class ConclaveClient {
   }
 
   /**
-   * Acquires a lock and keeps it, until it is released or lost: `signal` tells, `token` protects. Locks that are held when
-   * the client is closed are lost to it, and to the group when their leases end.
-   * @throws ConclaveError EBUSY: another holds it, and did so for `waitMs`.
+   * Acquires a lock and keeps it until it is released or lost: `signal` reports a loss, `token` protects. Closing the client gives up its
+   * locks; the group releases them when their leases end.
+   * @throws ConclaveError EBUSY: another client holds it, and did so for `waitMs`
    */
   lock(name: string, options: LockOptions = {}): Promise<Lock> {
     return Lock.acquire(this.leases, this.locks, name, options);
   }
 
   /**
-   * Watches the keys with a prefix (empty: all): each change once, in the order of the revisions, also over changes of
-   * leaders. Ends with `return()`, which a `for await` does that is left, with `signal`, or with the client. A client has at most
-   * `limits.ownerWatches` of one group.
+   * Watches the keys with a prefix (empty: all): each change once, in the order of the revisions, also across changes of leaders. Ends
+   * with `return()`, which leaving a `for await` calls, with `signal`, or with the client. A client has at most
+   * `limits.ownerWatches` in one group.
    */
   watch(prefix: string, options: WatchOptions = {}): AsyncIterableIterator<WatchEvent, undefined> {
     const watch = new KeyWatch(prefix, options, {
@@ -195,22 +194,22 @@ export class ConclaveClient {
     return handle;
   }
 
-  /** The history (`group_uid`) that the group last answered from; undefined: none yet, or its peers do not say. */
+  /** The group's history (`group_uid`) in the last reply; undefined: there was none, or its peers do not report it. */
   get groupUid(): string | undefined {
     return this.core.history;
   }
 
   /**
-   * Calls back once for each history of the group that is found to be over: the group was restored, reset, or founded anew under
-   * its name. What it gave out means nothing any more. Open calls have failed with EHISTORY by then (not done, or unknown), locks
-   * and leases are lost, watches have ended; calls from now on go to the next history. Returns what stops calling back.
+   * Calls back once for each history of the group that has ended: the group was restored, reset, or created again under its name. What
+   * it issued is void. Open calls have failed with EHISTORY by then (not done, or unknown), locks and leases are lost, watches have
+   * ended; later calls go to the next history. Returns what stops calling back.
    */
   onHistoryChange(listener: HistoryListener): () => void {
     this.historyListeners.add(listener);
     return () => this.historyListeners.delete(listener);
   }
 
-  /** Settles all open calls (not done, or unknown) and ends the connection, unless that was given. */
+  /** Settles all open calls (not done, or unknown) and closes the connection, unless that was passed in. */
   async close(): Promise<void> {
     this.step({ type: 'close' });
     for (const watch of this.watches) watch.unwatch();
@@ -224,7 +223,7 @@ export class ConclaveClient {
     }
   }
 
-  /** Calls that are not settled, requests under way, and answers that were not used, by reason. */
+  /** Open calls, requests in flight, and dropped replies, by reason. */
   status(): { openCalls: number; requests: number; dropped: Record<string, number> } {
     return { ...this.core.status(), dropped: { ...this.core.dropped, foreign_reply: this.foreignReplies } };
   }
@@ -233,14 +232,14 @@ export class ConclaveClient {
     for (const watch of [...this.watches]) watch.close(new ConclaveError('ESHUTDOWN', 'the client was closed'));
   }
 
-  /** The leader drops the watch. If that is lost, it learns from NATS that nobody is subscribed. */
+  /** The leader drops the watch. If the message is lost, it learns from NATS that there is no subscriber. */
   private unwatch(watchId: string): void {
     if (this.connection.isClosed()) return;
     const subject = this.subjects.groupRequest(this.groupId, 'kv', 'unwatch');
     this.connection.publish(subject, encode({ watch_id: watchId }));
   }
 
-  /** Settled when the server has what was published, or has not answered for a moment. */
+  /** Resolves when the server has what was published, or has not replied for a moment. */
   private async flushed(): Promise<void> {
     if (this.connection.isClosed()) return;
     let timer: NodeJS.Timeout | undefined;
@@ -282,7 +281,7 @@ export class ConclaveClient {
     this.step({ type: 'not_permitted', message });
   }
 
-  /** Permissions may have been widened, with or without a new connection. */
+  /** Permissions may have been extended, with or without a new connection. */
   private async retryReplies(): Promise<void> {
     if (this.connection.isClosed() || performance.now() < this.retryRepliesAtMs) return;
     this.retryRepliesAtMs = performance.now() + retryRepliesMs;
@@ -291,7 +290,7 @@ export class ConclaveClient {
     try {
       await this.connection.flush();
     } catch {
-      // The connection was lost: tried again with the next one.
+      // The connection was lost: retried with the next one.
       return;
     }
     if (this.replyRefusals === refusalsBefore) this.repliesDenied = undefined;
@@ -299,7 +298,7 @@ export class ConclaveClient {
 
   private async watchStatus(): Promise<void> {
     for await (const status of this.statuses) {
-      // Perhaps with other credentials.
+      // The new connection may have other credentials.
       if (status.type === 'reconnect') this.subscribeAgain();
       const violation = status.type === 'error' ? violationOf(status.error) : undefined;
       const target = violation?.operation === 'publish' ? this.targets.get(violation.subject) : undefined;
@@ -337,7 +336,7 @@ export class ConclaveClient {
         this.carryOut(effect);
       }
     } catch (error) {
-      // A core that is wrong decides nothing any more.
+      // A faulty core decides nothing any more.
       this.failure = error as Error;
       this.cancelTimer();
       this.rejectAll(this.failure);
@@ -363,7 +362,7 @@ export class ConclaveClient {
       case 'history_ended': {
         const error = new ConclaveError('EHISTORY', `the group is no longer in history ${effect.groupUid}`);
         for (const watch of [...this.watches]) watch.close(error);
-        // Not in the middle of a step's effects: a listener may call.
+        // Not during a step's effects: a listener may make calls.
         for (const listener of [...this.historyListeners]) queueMicrotask(() => listener(effect.groupUid));
       }
     }
@@ -375,7 +374,7 @@ export class ConclaveClient {
       peerId === undefined
         ? this.subjects.groupRequest(this.groupId, api, name)
         : this.subjects.peerRequest(this.groupId, peerId, api, name);
-    // Not now: the core is in the middle of a step's effects.
+    // Not now: the core's effects are being carried out.
     const later = (reply: Reply) => setImmediate(() => this.step({ type: 'reply', requestId, reply }));
     if (this.repliesDenied !== undefined) {
       later({ type: 'not_permitted', message: this.repliesDenied, outcome: 'not_done' });
@@ -409,7 +408,7 @@ export class ConclaveClient {
     }
   }
 
-  /** Once a turn of the event loop, when all that arrived in it has been handled: what was called goes out. */
+  /** Once per turn of the event loop, when everything received in it has been handled: sends the calls of this turn. */
   private scheduleIdle(): void {
     if (this.isIdleScheduled) return;
     this.isIdleScheduled = true;
@@ -437,16 +436,17 @@ async function connectTo({ servers, login, nats }: ConnectOptions): Promise<Nats
   }
 }
 
-/** Ends what would wait for the connection's next status. */
+/** Ends the iterator that waits for the connection's next status. */
 function stop(statuses: AsyncIterable<Status>): void {
   (statuses as { readonly stop?: () => void }).stop?.();
 }
 
 function checkNames({ groupId, prefix, owner }: ConnectOptions): void {
   if (owner !== undefined && !WatchId.safeParse(`${owner}.id`).success) {
-    throw new ConclaveError('EINVAL', `${owner} is no name of an owner`);
+    throw new ConclaveError('EINVAL', `${owner} is not a valid name of an owner`);
   }
-  if (!GroupId.safeParse(groupId).success) throw new ConclaveError('EINVAL', `${groupId} is no name of a group`);
+  if (!GroupId.safeParse(groupId).success)
+    throw new ConclaveError('EINVAL', `${groupId} is not a valid name of a group`);
   new Subjects(prefix ?? defaultPrefix);
 }
 

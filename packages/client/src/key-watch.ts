@@ -1,10 +1,9 @@
 /**
- * A watch of the keys with a prefix, as an async iterable: each change once, in the order of the revisions, however
- * often leaders change or the connection breaks.
+ * A watch of the keys with a prefix, as an async iterable: each change once, in the order of the revisions, across changes of the
+ * leader and lost connections.
  *
- * It asks for its watch again every few seconds, where something was missed, and where nothing is heard: a leader gives a
- * sign of life every second. Who takes the changes slowly does not ask: the leader stops then, and what is waiting
- * here stays bounded.
+ * It renews the watch every few seconds, after a gap, and when the leader is silent: a leader sends a heartbeat every second. While the
+ * application reads slowly, it does not renew: then the leader stops, and what waits here stays bounded.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -22,11 +21,11 @@ import { WatchReader } from './core/index.js';
 import type { Caller, KvApi } from './kv-api.js';
 
 export interface WatchOptions {
-  /** The first revision that is wanted; unless given, what changes after the watch has begun. */
+  /** The first revision that is wanted; by default, changes after the watch has begun. */
   readonly fromRevision?: number;
   /**
-   * Tells first what is there: unless `fromRevision` is given, and whenever what has changed is no longer known. Without
-   * this the watch then fails with ECOMPACTED.
+   * First return the current state: unless `fromRevision` is given, and whenever earlier changes are no longer known. Without
+   * it the watch then fails with ECOMPACTED.
    */
   readonly state?: boolean;
   /** Ends the watch when it is aborted: the iteration is done then. */
@@ -39,43 +38,42 @@ export type WatchEvent =
       readonly revision: number;
       readonly key: string;
       readonly value: Value;
-      /** That it is tied to; unknown (undefined) for what was there. */
-      /** The public part of its lease's id. */
+      /** The public part of its lease's id; undefined also for keys of the current state. */
       readonly leaseId?: PublicLeaseId | undefined;
     }
   | { readonly type: 'delete'; readonly revision: number; readonly key: string }
-  /** Forget what was told: the puts that follow are what is there, as of this revision or later. Only with `state`. */
+  /** Drop earlier events: the puts that follow are the state as of this revision or later. Only with `state`. */
   | { readonly type: 'reset'; readonly revision: number }
-  /** All that is there has been told; changes follow. */
+  /** The whole state has been returned; changes follow. */
   | { readonly type: 'current'; readonly revision: number };
 
 export interface KeyWatchDependencies {
   readonly connection: NatsConnection;
   /** Names the client: the first token of the ids of its watches. */
   readonly owner: string;
-  /** The subject of a watch of this name. */
+  /** The subject of a watch. */
   readonly subjectOf: (watchId: string) => string;
   readonly call: Caller;
-  /** Has the leader drop the watch, without waiting for an answer. */
+  /** Makes the leader drop the watch, without waiting for a reply. */
   readonly unwatch: (watchId: string) => void;
   readonly kv: KvApi;
   readonly onClosed: (watch: KeyWatch) => void;
 }
 
-/** Longer than a leader is silent. */
+/** Longer than the interval of a leader's heartbeats. */
 const silenceMs = 3 * defaultTimes.watchHeartbeatMs;
 const checkEveryMs = 500;
-/** A call may fail at once: too many of the client's are open. Asking again at once would leave these no turn to end. */
+/** A call may fail at once if too many calls are open; repeating it at once would not let them finish. */
 const pauseMs = 100;
-/** Asked for again before the leader has told so much, and not while so much waits here. */
+/** Renewed before the leader has sent this much, and not while this much waits here. */
 const halfWindowBytes = limits.watchUnreadBytes / 2;
-/** About what the frame of one event takes. */
+/** About the frame of one event. */
 const eventBytes = 64;
-/** What ends a watch: asking again would not help. */
+/** Errors that end a watch: repeating the request would not help. */
 const finalCodes: readonly string[] = ['EINVAL', 'ENOENT', 'ESHUTDOWN', 'ESTATEMACHINE', 'EHISTORY', 'EUNSUPPORTED'];
-/** A leader refuses the watch, and did so for as long as a call may take: it has as many as it may, or may not serve it yet. */
+/** A leader refused the watch as long as a call may take: there are too many watches, or it may not serve yet. */
 const refusalCodes: readonly string[] = ['EBUSY', 'EPERM'];
-/** A watch that has begun is refused for so long before it ends; a new one ends with the first call. */
+/** A running watch is refused for this long before it ends; a new one ends with the first call. */
 const refusedMs = 30_000;
 
 interface Waiting {
@@ -93,7 +91,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
   private waitingBytes = 0;
   private readonly waiting: Waiting[] = [];
   private onRoom: (() => void) | undefined;
-  /** Heard since it was last asked for. */
+  /** Received since it was last renewed. */
   private unreadBytes = 0;
   private renewedMs = Number.NEGATIVE_INFINITY;
   private receivedMs = performance.now();
@@ -130,9 +128,10 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
   }
 
   /**
-   * @throws ConclaveError ECOMPACTED: what has changed since is no longer known, and `state` was not asked for; EHISTORY: the
-   * group is in another history, where a new watch begins from what `state` tells, or from then on; EBUSY: the client
-   * or the group has as many watches as it may; EPERM: NATS does not permit it to this login; EINVAL, and other codes of a leader that refuses the watch for good
+   * @throws ConclaveError ECOMPACTED: earlier changes are no longer known, and `state` was not requested; EHISTORY: the group is in
+   * another history, where a new watch begins with the current state, or with the next change; EBUSY: the client or the group has as
+   * many watches as allowed; EPERM: NATS does not permit it to this login; EINVAL, and other codes of a leader that refuses the watch
+   * permanently
    */
   next(): Promise<IteratorResult<WatchEvent, undefined>> {
     const event = this.events.shift();
@@ -155,7 +154,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  /** Ends the watch; `error`: the iteration rejects with this, once what has come is taken. */
+  /** Ends the watch; `error`: the iteration rejects with it after the waiting events. */
   close(error?: Error): void {
     if (this.isClosed) return;
     this.isClosed = true;
@@ -175,7 +174,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
     this.dependencies.onClosed(this);
   }
 
-  /** Has the leader drop it. */
+  /** Makes the leader drop it. */
   unwatch(): void {
     this.dependencies.unwatch(this.watchId);
   }
@@ -234,7 +233,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
   }
 
   private async renew(fromRevision?: number): Promise<void> {
-    // Having read, it asks.
+    // It is renewed when the state has been read.
     if (this.isRenewing || this.isReading || this.isClosed) return;
     this.isRenewing = true;
     this.unreadBytes = 0;
@@ -247,7 +246,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
       this.hasBegun = true;
       this.refusedSinceMs = undefined;
       this.renewedMs = performance.now();
-      // It was closed while the leader was asked.
+      // It was closed while the request was in flight.
       if (this.isClosed) return this.unwatch();
       if (!this.reader.onBegun(begun as KvReply<'watch'>)) await this.renewFromSeen();
     } catch (error) {
@@ -260,7 +259,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
     if (this.isClosed) return;
     const isOlderLeader = error.code === 'EINVAL' && error.message.startsWith('watch_id:');
     if (isOlderLeader && this.watchId.includes('.')) {
-      // It takes ids of one token alone.
+      // An older leader accepts only ids of one token.
       this.subscription.unsubscribe();
       this.watchId = newId();
       this.subscription = this.subscribe();
@@ -284,7 +283,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
     else this.close(error);
   }
 
-  /** Tells what is there, and goes on behind the revision of the first page. */
+  /** Returns the current state, and continues after the revision of its first page. */
   private async readState(): Promise<void> {
     this.isReading = true;
     try {
@@ -310,7 +309,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
       await this.renewFromSeen();
     } catch (error) {
       const { code } = error as ConclaveError;
-      // Of a read without a named peer EPERM says that NATS does not permit it.
+      // For a read from the leader, EPERM means that NATS does not permit it.
       if (finalCodes.includes(code) || code === 'EPERM') return this.close(error as Error);
       this.later(() => {
         this.isReading = false;
@@ -339,7 +338,7 @@ export class KeyWatch implements AsyncIterableIterator<WatchEvent, undefined> {
   }
 }
 
-/** What application code holds: when it lets go of this without ending the watch, the watch ends all the same. */
+/** What application code holds: when it is garbage collected before the watch was ended, the watch ends all the same. */
 export class WatchHandle implements AsyncIterableIterator<WatchEvent, undefined> {
   constructor(private readonly watch: KeyWatch) {}
 
@@ -357,7 +356,7 @@ export class WatchHandle implements AsyncIterableIterator<WatchEvent, undefined>
   }
 }
 
-/** 128 random bits: nobody guesses the id of another's watch. */
+/** 128 random bits: nobody can guess the id of another client's watch. */
 export function newId(): string {
   return randomBytes(16).toString('base64url');
 }

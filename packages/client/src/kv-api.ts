@@ -11,84 +11,84 @@ import {
 import type { Call } from './core/index.js';
 
 export interface CallOptions {
-  /** The deadline of this call, from now on; 10 s unless given here or to `connect`. */
+  /** The deadline of this call, from now; 10 s by default, or as given to `connect`. */
   readonly timeoutMs?: number;
 }
 
-/** Of what ends a lease or gives a lock back. */
+/** Options of calls that end a lease or release a lock. */
 export interface ForceOptions extends CallOptions {
-  /** Without the secret of the holder. Observers are told: an event is published. */
+  /** Without the secret of the holder. An event is published for observers. */
   readonly force?: boolean;
 }
 
 export interface GetOptions extends CallOptions {
   /**
-   * `linearizable` (the default): as of a moment between call and answer, confirmed by a quorum. `lease`: the same, by the
-   * leader's lease and without asking a quorum, as long as no two peers' monotonic clocks run at rates that differ by a
-   * tenth. `stale` (the default of a peer that is named): what the one that answers has.
+   * `linearizable` (the default): the value at some moment between call and reply, confirmed by a quorum. `lease`: the same, by the
+   * leader lease without a quorum, as long as the rates of the peers' monotonic clocks differ by less than a tenth. `stale` (the
+   * default of a named peer): the value at the replying peer.
    */
   readonly consistency?: Consistency;
-  /** Asks this peer instead of the leader. Other than stale, it asks the leader what is committed, and reads itself. */
+  /** Sends it to this peer instead of the leader. Unless stale, the peer asks the leader for the commit index, and reads itself. */
   readonly peerId?: string;
 }
 
 export interface PutOptions extends CallOptions {
-  /** Ties the key to this lease: it goes when the lease ends. */
+  /** Ties the key to this lease: it is deleted when the lease ends. */
   readonly leaseId?: LeaseId;
 }
 
 export interface RangeOptions extends GetOptions {
-  /** Starts after this key, which need not be there. */
+  /** Starts after this key, which need not exist. */
   readonly startAfter?: string;
-  /** How many keys one page holds at most; `limits.rangeKeys` unless given. */
+  /** The most keys of one page; `limits.rangeKeys` by default. */
   readonly limit?: number;
-  /** Keys and revisions alone: each value is null. */
+  /** Keys and revisions only: each value is null. */
   readonly keysOnly?: boolean;
 }
 
 export interface ChangesOptions extends GetOptions {
-  /** How many one page holds at most. */
+  /** The most changes of one page. */
   readonly limit?: number;
 }
 
-/** Makes a call and waits for what becomes of it. */
+/** Makes a call and waits for its outcome. */
 export type Caller = (call: Call, timeoutMs: number | undefined) => Promise<unknown>;
 
 /**
- * The key-value store. Each call resolves once it is done. Else it rejects with a `ConclaveError`, whose `outcome`
- * is always true: `not_done`, it did not happen and will not; `unknown`, it may have happened, or may happen yet.
- * A write happens at most once, however often it has to be sent.
+ * The key-value store. Each call resolves once it is done. Otherwise it rejects with a `ConclaveError`, whose `outcome` is always
+ * true: `not_done`, it was not executed and will not be; `unknown`, it may have been executed, or may still be. A write is executed at
+ * most once, however often it is sent.
  *
- * The writes of one tick happen in their order. Writes of different ticks that are open at the same time may change
- * places where one has to be sent again; to be sure, wait for the first before the second.
+ * The writes of one tick are executed in their order. Open writes of different ticks may be reordered if one has to be resent; to be
+ * sure, wait for the first before the second.
  */
 export class KvApi {
   constructor(private readonly call: Caller) {}
 
   /**
-   * Sets a key. `value`: text, or bytes, which come back as such. Answers the revision that the key has now. Without
-   * `leaseId` it is tied to no lease, whatever it was before.
+   * Sets a key. `value`: text, or bytes, which are returned as such. Returns the key's new revision. Without `leaseId` it is tied to no
+   * lease, even if it was before.
    */
   put(key: string, value: Value, options: PutOptions = {}): Promise<KvReply<'put'>> {
     const call = { operation: 'put', key, value, leaseId: options.leaseId } as const;
     return this.call(call, options.timeoutMs) as Promise<KvReply<'put'>>;
   }
 
-  /** Deletes a key; `deleted` false: it was not there. */
+  /** Deletes a key; `deleted` false: it did not exist. */
   delete(key: string, options: CallOptions = {}): Promise<KvReply<'delete'>> {
     return this.call({ operation: 'delete', key }, options.timeoutMs) as Promise<KvReply<'delete'>>;
   }
 
-  /** Sets a key if it has this revision (0: if it is not there). `swapped` false: it has `revision`. */
+  /** Sets a key if it has this revision (0: if it does not exist). `swapped` false: it has `revision`. */
   cas(key: string, value: Value, expectedRevision: number, options: CallOptions = {}): Promise<KvReply<'cas'>> {
     const call = { operation: 'cas', key, value, expectedRevision } as const;
     return this.call(call, options.timeoutMs) as Promise<KvReply<'cas'>>;
   }
 
   /**
-   * A transaction: if all comparisons hold carries the operations out, else the other ones; all at one moment, or
-   * nothing. Say, a key that nobody has yet: `txn([['k', 'revision', '=', 0]], [['put', 'k', 'mine']], [['get', 'k']])`.
-   * `results` are those of the branch that was taken; each write in it has a revision of its own.
+   * A transaction: if all comparisons hold, executes the operations, otherwise the other ones; atomically. For example, create a key that
+   * does not exist: `txn([['k', 'revision', '=', 0]], [['put', 'k', 'mine']], [['get', 'k']])`. `results` are those of the executed
+   * branch; each write in it has its own revision.
    */
   txn(
     compare: readonly Comparison[],
@@ -100,7 +100,7 @@ export class KvApi {
     return this.call(call, options.timeoutMs) as Promise<KvReply<'txn'>>;
   }
 
-  /** Reads a key; value null and revision 0 where it is not there. */
+  /** Reads a key; value null and revision 0: it does not exist. */
   async get(key: string, options: GetOptions = {}): Promise<KvReply<'get'>> {
     const peerId = peerIdOf(options.peerId);
     const call = { operation: 'get', key, consistency: options.consistency, peerId } as const;
@@ -108,8 +108,8 @@ export class KvApi {
   }
 
   /**
-   * One page of the keys with a prefix (empty: of all), in the order of their UTF-8 bytes: key, value, revision. With
-   * `more`, the next page starts after the last key of this one. `revision` is the group's, as of this page.
+   * One page of the keys with a prefix (empty: all), in the order of their UTF-8 bytes: key, value, revision. With `more`, the
+   * next page starts after the last key of this one. `revision` is the group's, as of this page.
    */
   async range(prefix: string, options: RangeOptions = {}): Promise<KvReply<'range'>> {
     const { consistency, startAfter, limit, keysOnly, timeoutMs } = options;
@@ -125,9 +125,9 @@ export class KvApi {
   }
 
   /**
-   * What has changed of the keys with a prefix, from a revision on: `[revision, 'put', key, value, lease?]` or `[revision,
-   * 'delete', key]`. The next page, or what comes later, is from `next_revision`. Rejects with ECOMPACTED where that is
-   * no longer known: `range` tells what is there, and the revision to go on behind.
+   * The changes of the keys with a prefix, from a revision on: `[revision, 'put', key, value, lease?]` or `[revision,
+   * 'delete', key]`. The next page, or later changes, start at `next_revision`. Rejects with ECOMPACTED if the changes are no
+   * longer known: `range` returns the state, and the revision after which to continue.
    */
   async changes(prefix: string, fromRevision: number, options: ChangesOptions = {}): Promise<KvReply<'changes'>> {
     const { consistency, limit, timeoutMs } = options;
@@ -153,10 +153,10 @@ export class KvApi {
   }
 }
 
-/** @throws ConclaveError EINVAL where the name is none of a peer. */
+/** @throws ConclaveError EINVAL if it is not a valid name of a peer */
 export function peerIdOf(name: string | undefined): PeerId | undefined {
   if (name === undefined) return undefined;
   const parsed = PeerId.safeParse(name);
   if (parsed.success) return parsed.data;
-  throw new ConclaveError('EINVAL', `${JSON.stringify(name)} is no name of a peer`);
+  throw new ConclaveError('EINVAL', `${JSON.stringify(name)} is not a valid name of a peer`);
 }

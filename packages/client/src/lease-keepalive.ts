@@ -6,7 +6,7 @@ const renewalsPerTtl = 3;
 /** One attempt to renew takes at most this part of the lease's time, so that a lost message costs no lease. */
 const attemptsPerTtl = 6;
 const longestAttemptMs = 10_000;
-/** After a failed attempt: this part of the lease's time, within these bounds. */
+/** The pause after a failed attempt: this part of the lease's time, within these bounds. */
 const pausesPerTtl = 20;
 const shortestPauseMs = 20;
 const longestPauseMs = 1000;
@@ -15,22 +15,22 @@ const longestPauseMs = 1000;
 export interface KeepOptions {
   readonly timeoutMs?: number;
   /**
-   * Whether the lease is kept on even though its time is over by the clock of this process, until the group answers that it
-   * has ended: for a lease that only holds a place in a queue. `confirm` ends this.
+   * Whether to keep the lease even if its time is over by the clock of this process, until the group replies that it has ended: for a
+   * lease that only holds a place in a queue. `confirm` ends this.
    */
   readonly keepPastExpiry?: boolean;
 }
 
-/** Returns why what the lease protects has been lost, undefined where it has not. */
+/** Returns why what the lease protects has been lost; undefined: it has not. */
 export type LossCheck = () => Promise<ConclaveError | undefined>;
 
 /**
  * A lease that is renewed until it is ended, or lost.
  *
- * Only two things lose it: the group answers that there is no such lease (ENOENT), or none in this history (EHISTORY); or its
- * time is over, counted from when the last renewal that succeeded was sent, on the monotonic clock of this process.
- * Whatever else fails is tried again until then. The group ends the lease no earlier, so `signal` is aborted first,
- * unless this process was stopped: then `isHeld()` returns false, and the token of a lock is what protects.
+ * It is lost only if the group replies that there is no such lease (ENOENT), or none in this history (EHISTORY); or if its time is over,
+ * counted from when the last successful renewal was sent, on the monotonic clock of this process. After any other failure it retries
+ * until then. The group ends the lease no earlier, so `signal` is aborted first, unless this process was paused: then `isHeld()` returns
+ * false, and only the token of a lock protects.
  */
 export class LeaseKeepalive {
   private readonly controller = new AbortController();
@@ -39,7 +39,7 @@ export class LeaseKeepalive {
   private readonly overdueListeners = new Set<(leftMs: number) => void>();
   private lossCheck: LossCheck | undefined;
   private readonly ignoreHistories: () => void;
-  /** What failed last, for people. */
+  /** The last failure, for people. */
   private problem = '';
 
   private constructor(
@@ -52,7 +52,7 @@ export class LeaseKeepalive {
     this.renewLater(this.ttlMs / renewalsPerTtl);
     this.scheduleExpiry();
     this.ignoreHistories = leases.onHistoryChange((groupUid) => {
-      this.stop(new ConclaveError('EHISTORY', `lease ${leaseId} was of history ${groupUid}, which is over`));
+      this.stop(new ConclaveError('EHISTORY', `lease ${leaseId} was of history ${groupUid}, which has ended`));
     });
   }
 
@@ -72,7 +72,7 @@ export class LeaseKeepalive {
     return !this.signal.aborted && performance.now() < this.heldUntilMs;
   }
 
-  /** For how long it is held still if it cannot be renewed, in milliseconds; 0: it is not held. */
+  /** How long it is still held if it cannot be renewed, in milliseconds; 0: it is not held. */
   leftMs(): number {
     return this.signal.aborted ? 0 : Math.max(0, this.heldUntilMs - performance.now());
   }
@@ -82,14 +82,14 @@ export class LeaseKeepalive {
     this.overdueListeners.add(listener);
   }
 
-  /** With each renewal this is asked, too; one that fails is asked again with the next. */
+  /** Runs with each renewal; one that fails is repeated with the next. */
   checkWithRenewals(lossCheck: LossCheck): void {
     this.lossCheck = lossCheck;
   }
 
   /**
-   * From now on its time counts. Where that is over already, it is renewed first.
-   * @throws ConclaveError where it could not be renewed within that time, or has been lost
+   * From now on the lease's time counts. If it is over already, the lease is renewed first.
+   * @throws ConclaveError if it could not be renewed within that time, or has been lost
    */
   async confirm(timeoutMs: number): Promise<void> {
     this.signal.throwIfAborted();
@@ -103,14 +103,14 @@ export class LeaseKeepalive {
     this.scheduleExpiry();
   }
 
-  /** Ends it, with all that is tied to it. Where that fails it ends by itself, as nobody renews it. */
+  /** Ends it, with all that is tied to it. If that fails it ends by itself, as it is no longer renewed. */
   async end(): Promise<void> {
-    this.stop(new ConclaveError('ECANCELED', `lease ${publicPartOf(this.leaseId)} was given back`));
+    this.stop(new ConclaveError('ECANCELED', `lease ${publicPartOf(this.leaseId)} was released`));
     await this.leases.revoke(this.leaseId);
   }
 
   private renewLater(afterMs: number): void {
-    // A process that has nothing else to do may end, and with it its leases.
+    // A process that has nothing else to do may exit, and its leases end.
     this.renewTimer = setTimeout(() => void this.renew(), afterMs).unref();
   }
 
@@ -123,7 +123,7 @@ export class LeaseKeepalive {
     } catch (error) {
       return this.onFailure(error as ConclaveError);
     }
-    // What was held by time no more is lost, even if the group has it still: `isHeld` has said so.
+    // A lease that was not held any more is lost, even if the group still has it: `isHeld` has returned false.
     if (this.endIfExpired() || this.signal.aborted) return;
     this.problem = '';
     this.heldUntilMs = sentMs + this.ttlMs;
@@ -155,7 +155,7 @@ export class LeaseKeepalive {
     this.endTimer = setTimeout(() => this.endIfExpired() || this.scheduleExpiry(), leftMs).unref();
   }
 
-  /** Returns whether its time is over. */
+  /** @returns whether its time is over */
   private endIfExpired(): boolean {
     if (this.keepsPastExpiry || performance.now() < this.heldUntilMs) return false;
     const text = `lease ${publicPartOf(this.leaseId)} was not renewed in time`;
@@ -171,7 +171,7 @@ export class LeaseKeepalive {
   }
 }
 
-/** Whether the group says by this that there is no such lease. */
+/** Whether the group reports by this error that there is no such lease. */
 export function isEnd(error: unknown): boolean {
   return error instanceof ConclaveError && (error.code === 'ENOENT' || error.code === 'EHISTORY');
 }

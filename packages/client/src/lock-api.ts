@@ -3,22 +3,22 @@ import { type Caller, type CallOptions, type ForceOptions, type GetOptions, peer
 import type { PageOptions } from './lease-api.js';
 
 export interface AcquireOptions extends CallOptions {
-  /** Wait in the queue where another holds it; without, leave the queue. */
+  /** Wait in the queue if another client holds it; otherwise leave the queue. */
   readonly wait?: boolean;
 }
 
 export interface ReleaseOptions extends ForceOptions {
-  /** The holder's. */
+  /** The holder's lease. */
   readonly leaseId?: LeaseId;
 }
 
-/** Locks as the group knows them. `ConclaveClient.lock` does with them what a holder has to do. */
+/** Locks as the group knows them. `ConclaveClient.lock` does what a holder has to do. */
 export class LockApi {
   constructor(private readonly call: Caller) {}
 
   /**
-   * Asks for a lock, to be held by this owner and lease. Who holds it gets the same token again. `acquired` false: token 0;
-   * with `wait` it is acquired when its turn comes, which `get` or the same call again tells.
+   * Requests a lock for this owner and lease. Its holder gets the same token again. `acquired` false: token 0; with `wait` it is
+   * acquired later, which `get` or the same call again reports.
    */
   acquire(
     name: string,
@@ -30,15 +30,15 @@ export class LockApi {
   }
 
   /**
-   * Gives a lock back. `released` false: it is not held with this token, or not by this lease. It needs the id of the holder's
-   * lease, or `force`, unless that id is a number.
+   * Releases a lock. `released` false: it is not held with this token, or not by this lease. It needs the id of the holder's lease, or
+   * `force`, unless that id is a number.
    */
   release(name: string, token: number, options: ReleaseOptions = {}): Promise<KvReply<'unlock'>> {
     const { leaseId, force = false, timeoutMs } = options;
     return this.call({ operation: 'unlock', name, token, leaseId, force }, timeoutMs) as Promise<KvReply<'unlock'>>;
   }
 
-  /** Who holds a lock, and how many wait for it. */
+  /** The holder of a lock, and how many wait for it. */
   async get(name: string, { consistency, peerId, timeoutMs }: GetOptions = {}): Promise<KvReply<'lock_get'>> {
     const body = consistency === undefined ? { name } : { name, consistency };
     const call = { operation: 'query', name: 'lock_get', body, peerId: peerIdOf(peerId) } as const;
@@ -57,7 +57,7 @@ export class LockApi {
     return (await this.call(call, timeoutMs)) as KvReply<'lock_list'>;
   }
 
-  /** The same for a holder, who must not wait for other calls of the client to hear that it has lost the lock. */
+  /** The same for a holder, who must learn of the loss without waiting for other calls of the client. */
   async getForHolder(name: string): Promise<KvReply<'lock_get'>> {
     const call = { operation: 'query', name: 'lock_get', body: { name }, urgent: true } as const;
     return (await this.call(call, undefined)) as KvReply<'lock_get'>;

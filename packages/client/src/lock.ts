@@ -4,23 +4,23 @@ import { isEnd, LeaseKeepalive } from './lease-keepalive.js';
 import type { LockApi } from './lock-api.js';
 
 export interface LockOptions {
-  /** How long the lock outlives this process, or its connection, at most about: 10 s unless given. */
+  /** About how long the lock outlives this process, or its connection: 10 s by default. */
   readonly ttlMs?: number;
   /**
-   * How long to wait for the lock, from the call on, whatever happens to the group meanwhile: its place in the queue is kept
-   * through changes of the leader. 0, unless given: it is not waited for, and the calls have the client's time-out.
+   * How long to wait for the lock, from the call on, whatever happens to the group meanwhile: its place in the queue is kept through
+   * changes of the leader. 0 by default: it does not wait, and the calls have the client's time-out.
    */
   readonly waitMs?: number;
-  /** What this holder is called, for people. */
+  /** The name of this holder, for people. */
   readonly owner?: string;
 }
 
 const defaultTtlMs = 10_000;
 const defaultOwner = 'client';
-/** A waiting client asks whether its turn has come: often at first, then less. */
+/** A waiting client asks for the holder: often at first, then less. */
 const firstPauseMs = 20;
 const longestPauseMs = 500;
-/** A call that begins at the end of the wait may take so long. */
+/** How long a call that begins at the end of the wait may take. */
 const shortestCallMs = 200;
 
 /** A lock that is held, by a lease that is kept, until it is released, or lost. */
@@ -28,8 +28,8 @@ export class Lock {
   private constructor(
     readonly name: string,
     /**
-     * Higher than that of every earlier holder. Send it along to what the lock protects, which must refuse one that is
-     * lower than it has seen; or compare it in a transaction: `[name, 'lock', '=', token]`.
+     * Higher than that of every earlier holder. Pass it to the protected resource, which must refuse a token lower than the highest it has
+     * seen; or compare it in a transaction: `[name, 'lock', '=', token]`.
      */
     readonly token: number,
     private readonly lease: LeaseKeepalive,
@@ -44,7 +44,7 @@ export class Lock {
   }
 
   /**
-   * @throws ConclaveError EBUSY: another holds it still. ETIMEDOUT: the group did not answer within `waitMs`.
+   * @throws ConclaveError EBUSY: another client still holds it. ETIMEDOUT: the group did not reply within `waitMs`.
    */
   static async acquire(leases: LeaseApi, locks: LockApi, name: string, options: LockOptions = {}): Promise<Lock> {
     const wait = new Wait(options.waitMs ?? 0);
@@ -59,12 +59,12 @@ export class Lock {
         return new Lock(name, token, lease, locks);
       } catch (error) {
         const ended = lease.end().catch(() => undefined);
-        // The lease has ended, and with it the place in the queue: the wait has not.
+        // The lease has ended, and with it the place in the queue; the wait continues with another lease.
         if (isEnd(error) && wait.hasTimeLeft()) {
           await wait.pause(longestPauseMs);
           continue;
         }
-        // A group that has just answered has the place given back before the caller goes on.
+        // As the group has just replied, wait until the place in the queue is given up.
         if (error instanceof ConclaveError && error.code === 'EBUSY') await ended;
         throw error;
       }
@@ -72,21 +72,20 @@ export class Lock {
   }
 
   /**
-   * Aborted when the lock is released, or has been lost: its lease has ended, or could not be renewed in time, or the lock
-   * was taken away by force, which the next renewal finds out. Its `reason` is a `ConclaveError`. Stop what the lock protects
-   * then. It comes by the clock of this process, and so may come late where that was stopped: what must not happen
-   * twice needs the token.
+   * Aborted when the lock is released or lost: its lease has ended, or could not be renewed in time, or the lock was taken by force, which
+   * the next renewal detects. Its `reason` is a `ConclaveError`. Then stop what the lock protects. It depends on the clock of this
+   * process, and so may be late after a pause of the process: what must not happen twice needs the token.
    */
   get signal(): AbortSignal {
     return this.lease.signal;
   }
 
-  /** Whether it is held still, as far as this process can know. */
+  /** Whether it is still held, as far as this process can know. */
   isHeld(): boolean {
     return this.lease.isHeld();
   }
 
-  /** For how long it is held still if its lease cannot be renewed, in milliseconds; 0: it is not held. */
+  /** How long it is still held if its lease cannot be renewed, in milliseconds; 0: it is not held. */
   leftMs(): number {
     return this.lease.leftMs();
   }
@@ -96,13 +95,13 @@ export class Lock {
     this.lease.onOverdue(listener);
   }
 
-  /** Gives it back, and its lease. Where that fails it is passed on when the lease ends. */
+  /** Releases it, and ends its lease. If that fails, the next client gets it when the lease ends. */
   release(): Promise<void> {
     return this.lease.end();
   }
 }
 
-/** How long a lock is waited for. */
+/** The wait for a lock. */
 class Wait {
   private readonly untilMs: number;
 
@@ -122,23 +121,23 @@ class Wait {
     return this.leftMs() > 0;
   }
 
-  /** No call takes longer than the wait, but for a last one that began just before its end; without a wait it has the client's own time-out. */
+  /** No call takes longer than the wait, except a last one that begins just before its end; without a wait, the client's own time-out. */
   callOptions(): { readonly timeoutMs?: number } {
     return this.isQueued ? { timeoutMs: Math.max(shortestCallMs, this.leftMs()) } : {};
   }
 
-  /** Settled after so long, or when the wait is over. */
+  /** Resolves after this time, or at the end of the wait. */
   pause(ms: number): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, Math.min(ms, this.leftMs())));
   }
 
-  /** What the last step may take. */
+  /** How long the last step may take. */
   confirmMs(): number {
     return Math.max(1000, this.leftMs());
   }
 }
 
-/** The token, once the lease holds the lock. */
+/** @returns the token, once the lease holds the lock */
 async function tokenOf(
   locks: LockApi,
   name: string,
@@ -153,7 +152,7 @@ async function tokenOf(
   if (token > 0) return token;
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 1.5, longestPauseMs)) {
     const { holder } = await locks.get(name, wait.callOptions());
-    // Each lock has a lease of its own, so the owner needs no look.
+    // Each lock has its own lease, so the owner need not be compared.
     if (holder?.lease_id === publicPartOf(lease.leaseId)) return holder.token;
     lease.signal.throwIfAborted();
     if (!wait.hasTimeLeft()) {

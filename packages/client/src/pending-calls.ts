@@ -1,12 +1,11 @@
 /**
- * Things by the ids of their calls, which grow. Most are there for a moment, some for minutes.
+ * Values by the ids of their calls, which grow. Most are stored for a moment, some for minutes.
  *
- * They lie in pages, each of which is let go when nothing on it is left: a `Map` of all of them would be made anew
- * several times with each wave of answers, and what V8 leaves behind of it refers to the next one, so that all of them, and
- * all that was ever in them, stay until the whole heap is collected.
+ * They are stored in pages, each of which is dropped when it is empty: a `Map` would be rebuilt several times with each wave of replies,
+ * and V8 keeps the old tables linked to the new ones, so that everything that was ever in them stays until a full collection.
  */
 
-/** Of a page, in ids. */
+/** The ids per page. */
 const pageIds = 256;
 
 interface Page<T> {
@@ -17,10 +16,10 @@ interface Page<T> {
 
 export class PendingCalls<T> {
   private readonly pages = new Map<number, Page<T>>();
-  /** The one that was looked for last. */
+  /** The last page that was looked up. */
   private last: Page<T> | undefined;
 
-  /** @param callId has nothing yet */
+  /** @param callId has no value yet */
   add(callId: number, thing: T): void {
     const number = Math.floor(callId / pageIds);
     const page = this.pageAt(number) ?? this.begin(number);
@@ -28,7 +27,7 @@ export class PendingCalls<T> {
     page.left += 1;
   }
 
-  /** Gives what is there, once. */
+  /** Removes and returns the value. */
   take(callId: number): T | undefined {
     const page = this.pageAt(Math.floor(callId / pageIds));
     const thing = page?.slots[callId % pageIds];
@@ -39,7 +38,7 @@ export class PendingCalls<T> {
     return thing;
   }
 
-  /** All that are there; none is any more. */
+  /** Removes and returns all values. */
   takeAll(): T[] {
     const all = [...this.pages.values()].flatMap(({ slots }) => slots.filter((thing) => thing !== undefined));
     this.pages.clear();
@@ -47,7 +46,7 @@ export class PendingCalls<T> {
     return all;
   }
 
-  /** How many pages are kept, for who looks on. */
+  /** How many pages are kept, for tests. */
   get pageCount(): number {
     return this.pages.size;
   }

@@ -1,9 +1,9 @@
 /**
- * Calls back after so long, and after what has arrived by then has been read. Timers come before sockets in a turn of the event loop:
- * a process that was held up would take answers that wait in its socket for silence.
+ * Calls back after a time, and after everything that was received by then has been read. In a turn of the event loop timers run before
+ * sockets: a process that was paused would mistake replies that wait in its socket for silence.
  *
- * @param afterMs as `setTimeout` takes it
- * @returns what takes it back
+ * @param afterMs as for `setTimeout`
+ * @returns what cancels it
  */
 export function timeoutAfterReading(afterMs: number, callback: () => void): () => void {
   let immediate: NodeJS.Immediate | undefined;

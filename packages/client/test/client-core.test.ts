@@ -382,7 +382,7 @@ describe('the deadline', () => {
       driver.answer({ type: 'no_responders' });
       driver.pass(100);
     }
-    const error = failed('not_done', 'ETIMEDOUT', 'no answer within 500 ms: nobody answers');
+    const error = failed('not_done', 'ETIMEDOUT', 'no reply within 500 ms: nobody answers');
     expect(driver.settled.get(call)).toEqual(error);
     // Nobody needs the session any more.
     driver.pass(10_000);

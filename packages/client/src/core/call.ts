@@ -1,4 +1,4 @@
-/** What goes into the client's core and what comes out. */
+/** The inputs and effects of the client's core. */
 import type {
   AdminCommand,
   AnyLeaseId,
@@ -13,15 +13,15 @@ import type {
   Value,
 } from '@conclave/protocol';
 
-/** When a step happens, and the chance that it may use: as for the cores of actors. */
+/** The time of a step, and a random number for it, as for the cores of actors. */
 export interface Instant {
   /** Milliseconds on the process's monotonic clock. */
   readonly nowMs: number;
-  /** Uniform in [0, 1), drawn anew for each step. */
+  /** Uniform in [0, 1), new for each step. */
   readonly random: number;
 }
 
-/** A write; happens once, however often it has to be sent. */
+/** A write; executed once, however often it is sent. */
 export type WriteCall =
   | {
       readonly operation: 'put';
@@ -42,7 +42,7 @@ export type WriteCall =
   | { readonly operation: 'lease_keep'; readonly leaseId: LeaseId }
   | {
       readonly operation: 'lease_revoke';
-      /** Its public part is enough by force. */
+      /** With `force`, its public part suffices. */
       readonly leaseId: AnyLeaseId;
       readonly force?: boolean;
     }
@@ -51,14 +51,14 @@ export type WriteCall =
       readonly name: string;
       readonly owner: string;
       readonly leaseId: LeaseId;
-      /** Wait in the queue where another holds it. */
+      /** Wait in the queue if another client holds it. */
       readonly wait: boolean;
     }
   | {
       readonly operation: 'unlock';
       readonly name: string;
       readonly token: number;
-      /** The holder's. */
+      /** The holder's lease. */
       readonly leaseId?: LeaseId | undefined;
       readonly force?: boolean;
     };
@@ -66,13 +66,13 @@ export type WriteCall =
 export interface ReadCall {
   readonly operation: 'get';
   readonly key: string;
-  /** `linearizable` unless given, or unless `peerId` is. */
+  /** `linearizable` by default, `stale` if `peerId` is given. */
   readonly consistency?: Consistency | undefined;
-  /** Asks this peer instead of the leader: only for stale reads. */
+  /** Sends it to this peer instead of the leader: only for stale reads. */
   readonly peerId?: PeerId | undefined;
 }
 
-/** Operations that only ask, each a request of its own. */
+/** Operations that change nothing, each in its own request. */
 export type QueryOperation =
   | 'range'
   | 'lease_get'
@@ -88,9 +88,9 @@ export interface QueryCall {
   readonly name: QueryOperation;
   /** By the operation's schema. */
   readonly body: { readonly consistency?: Consistency | undefined; readonly [field: string]: unknown };
-  /** Asks this peer instead of the leader: only for stale reads. */
+  /** Sends it to this peer instead of the leader: only for stale reads. */
   readonly peerId?: PeerId | undefined;
-  /** Asked by the holder of a lock, of whether it holds it still: waits for no other call. */
+  /** By the holder of a lock, to check that it still holds it: waits for no other call. */
   readonly urgent?: boolean;
 }
 
@@ -99,51 +99,51 @@ export interface AdminCall {
   readonly command: AdminCommand;
   /** By the command's schema. */
   readonly body: unknown;
-  /** Asks this peer's node instead of the leader. */
+  /** Sends it to this peer's node instead of the leader. */
   readonly peerId?: PeerId | undefined;
 }
 
 export type Call = WriteCall | ReadCall | QueryCall | AdminCall;
 
-/** How a call ended, always true. */
+/** The outcome of a call, which is always true. */
 export type Settlement =
-  /** It happened; `result` is the reply of the operation or command, by its schema. */
+  /** It was executed; `result` is the reply of the operation or command, by its schema. */
   | { readonly outcome: 'done'; readonly result: unknown }
-  /** `not_done`: it did not happen and will not. `unknown`: it may have happened, or may happen yet. */
+  /** `not_done`: it was not executed and will not be. `unknown`: it may have been executed, or may still be. */
   | { readonly outcome: Outcome; readonly error: ErrorBody };
 
-/** What came back for one request. */
+/** What was received for one request. */
 export type Reply =
-  /** A decoded body, not yet checked; also one that says an error. */
+  /** A decoded body, not yet checked; possibly an error. */
   | { readonly type: 'body'; readonly body: unknown }
-  /** Bytes that are no body. */
+  /** Bytes that do not decode. */
   | { readonly type: 'malformed' }
-  /** Nobody listens: it has reached no one. */
+  /** There is no subscriber: nobody received it. */
   | { readonly type: 'no_responders' }
   /** It did not leave this process. */
   | { readonly type: 'not_sent'; readonly message: string }
-  /** NATS permits the request (`not_done`) or its reply (`unknown`) to nobody who logs in so: asking again would not help. */
+  /** NATS does not permit this login the request (`not_done`) or its reply (`unknown`): repeating it would not help. */
   | { readonly type: 'not_permitted'; readonly message: string; readonly outcome: Outcome };
 
 export type ClientInput =
   /** `callId` grows with each call. */
   | { readonly type: 'call'; readonly callId: number; readonly call: Call; readonly timeoutMs?: number | undefined }
   | { readonly type: 'reply'; readonly requestId: number; readonly reply: Reply }
-  /** NATS has refused a request to this target: one for each that it refuses. None: it refuses all replies. */
+  /** NATS has refused a request to this target: one input for each refused request. Without a target: it refuses all replies. */
   | { readonly type: 'not_permitted'; readonly target?: RequestTarget | undefined; readonly message: string }
   | { readonly type: 'timer'; readonly timer: 'due' }
   /** The group has elected a leader. */
   | { readonly type: 'leader_elected' }
-  /** The tick is over: what was called in it can go out in one piece. Must follow every other input, sooner or later. */
+  /** The tick has ended: its calls can be sent together. Must follow every other input, sooner or later. */
   | { readonly type: 'idle' }
-  /** Settles all open calls; those that come later are refused. */
+  /** Settles all open calls; later ones are refused. */
   | { readonly type: 'close' };
 
-/** Whom a request goes to. */
+/** The recipient of a request. */
 export interface RequestTarget {
   readonly api: 'kv' | 'admin';
   readonly name: string;
-  /** None: the leader. */
+  /** Undefined: the leader. */
   readonly peerId?: PeerId | undefined;
 }
 
@@ -157,5 +157,5 @@ export type ClientEffect =
   | { readonly type: 'set_timer'; readonly timer: 'due'; readonly afterMs: number }
   | { readonly type: 'cancel_timer'; readonly timer: 'due' }
   | { readonly type: 'settle'; readonly callId: number; readonly settlement: Settlement }
-  /** The history that the client went by is over: what it gave out (leases, locks, revisions) means nothing in the next one. */
+  /** The client's history has ended: what it issued (leases, locks, revisions) is void in the next one. */
   | { readonly type: 'history_ended'; readonly groupUid: GroupUid };

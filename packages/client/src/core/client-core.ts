@@ -1,22 +1,21 @@
 /**
- * The client of a group: joins the calls of a tick, numbers writes, sends again until an answer or the deadline, and
- * says of each call what became of it.
+ * The client of a group: joins the calls of a tick, numbers writes, resends requests until a reply or the deadline, and reports the
+ * outcome of each call.
  *
- * Owns the open calls, the requests under way and the session. Does not know NATS, the clock or promises.
+ * Owns: the open calls, the requests in flight and the session. Does not know NATS, the clock or promises.
  *
- * A write gets a number in the client's session at the group, which carries each number out once; so it can be sent
- * again whenever an attempt was not answered. Writes of one tick go out in their order, in as few requests as they
- * fit into; sending again can bring requests, not the writes within one, out of order. A read does not wait for
- * writes that are still open.
+ * A write has a number in the client's session at the group, which executes each number once; so it can be resent whenever an attempt
+ * got no reply. Writes of one tick are sent in their order, in as few requests as they fit into; resending can reorder requests, but
+ * not the writes within one. A read does not wait for open writes.
  *
  * Invariants:
  * 1. Each call is settled exactly once: done, not done, or unknown.
  * 2. A call is settled as not done only if every attempt that held it is known to have done nothing.
- * 3. At most `limits.clientCalls` calls are open, and `limits.clientRequests` requests of reads and writes under way.
- *    Urgent calls, which keep or end leases and locks, are not among these: of them `limits.clientUrgentCalls` are open at
- *    most, and each goes out at the end of the tick.
- * 4. A request names the history that the client knew when it was made, and no other later: in the next one it is refused.
- * 5. A write goes to another session only if every attempt in the old one is known to have done nothing.
+ * 3. At most `limits.clientCalls` calls are open, and `limits.clientRequests` requests of reads and writes in flight.
+ *    Urgent calls, which keep or end leases and locks, are counted separately: at most `limits.clientUrgentCalls` of them are
+ *    open, and each is sent at the end of the tick.
+ * 4. A request names the history that the client knew when it was made, and never a later one: in the next one it is refused.
+ * 5. A write is sent in another session only if every attempt in the old one is known to have done nothing.
  */
 import { type ErrorBody, type ErrorCode, type GroupUid, invariant, limits } from '@conclave/protocol';
 import type {
@@ -39,9 +38,9 @@ import { WaitingCalls } from './waiting-calls.js';
 import { WriteSession } from './write-session.js';
 
 export interface ClientOptions {
-  /** How long a call may take unless it says otherwise. */
+  /** How long a call may take by default, in milliseconds. */
   readonly timeoutMs?: number | undefined;
-  /** How long the answer to one attempt is awaited at first. */
+  /** How long to wait for the reply to the first attempt, in milliseconds. */
   readonly requestTimeoutMs?: number | undefined;
 }
 
@@ -49,20 +48,20 @@ const defaultTimeoutMs = 10_000;
 const defaultRequestTimeoutMs = 1000;
 
 export class ClientCore {
-  /** What was not used, by reason. */
+  /** What was dropped, by reason. */
   readonly dropped: Record<string, number> = { late_reply: 0, malformed_reply: 0, timer_without_need: 0 };
   private readonly timeoutMs: number;
   private readonly requestTimeoutMs: number;
   private readonly deadlines = new Deadlines<OpenCall>();
   private readonly waitingWrites = new WaitingCalls();
   private readonly waitingReads = new WaitingCalls();
-  /** What keeps leases, and what ends them or gives locks back. */
+  /** Calls that keep leases, and calls that end them or release locks. */
   private readonly waitingKeepalives = new WaitingCalls();
   private readonly waitingReleases = new WaitingCalls();
   private readonly requests = new Set<ClientRequest>();
   private readonly attempts = new Map<number, Attempt>();
   private session: WriteSession | undefined;
-  /** The history that the group's leader answered from last; undefined: not known. */
+  /** The history in the last reply of the group's leader; undefined: unknown. */
   private groupUid: GroupUid | undefined;
   private opening: ClientRequest | undefined;
   private openCalls = 0;
@@ -70,9 +69,9 @@ export class ClientCore {
   private inFlight = 0;
   private lastRequestId = 0;
   private closed = false;
-  /** When the timer goes off. */
+  /** When the timer fires. */
   private timerMs = Number.POSITIVE_INFINITY;
-  /** Of the running step: when it wants to be woken, and its effects. */
+  /** Of the running step: when it needs the timer, and its effects. */
   private earliestMs = Number.POSITIVE_INFINITY;
   private effects: ClientEffect[] = [];
 
@@ -164,7 +163,7 @@ export class ClientCore {
     }
   }
 
-  /** Where the call waits until it is in a request. */
+  /** The list in which the call waits until it is in a request. */
   private waitingListOf(open: OpenCall): WaitingCalls {
     if (isRead(open)) return this.waitingReads;
     if (!open.urgent) return this.waitingWrites;
@@ -193,7 +192,7 @@ export class ClientCore {
 
   private sendUrgent(at: Instant): void {
     while (this.waitingKeepalives.first !== undefined) {
-      // Without a session: a lease may be kept twice, and no number must be free for it.
+      // Without a session: a lease may be kept twice, and must not wait for a free number.
       this.begin('write', { api: 'kv', name: 'batch' }, this.waitingKeepalives.take(limits.requestCommands), at);
     }
     while (this.waitingReleases.first !== undefined) {
@@ -257,13 +256,13 @@ export class ClientCore {
     this.effects.push({ type: 'request', requestId, target: request.target, body: bodyOf(request, calls) });
     const [only] = calls;
     request.undelivered = false;
-    // What must not be sent again waits for its answer as long as its caller does.
+    // A request that must not be repeated waits for its reply until the deadline of its call.
     const once = request.kind === 'admin' && only !== undefined && !isReadOnlyCall(only.call);
     request.dueMs = once ? Number.POSITIVE_INFINITY : at.nowMs + attemptMs(this.requestTimeoutMs, request.timeouts);
     this.wakeAt(request.dueMs);
   }
 
-  /** Has a request sent again after a pause. */
+  /** Resends a request after a pause. */
   private pause(request: ClientRequest, problem: string, at: Instant, refusal?: ErrorBody): void {
     request.problem = problem;
     request.refusal = refusal;
@@ -301,7 +300,7 @@ export class ClientCore {
   }
 
   /**
-   * NATS does not say which request it refused, but in which order: where a permission is taken away, those before it may have been
+   * NATS does not report which request it refused, only the order: if a permission is withdrawn, earlier requests may have been
    * delivered, so it is the last one.
    */
   private onNotPermitted(input: Extract<ClientInput, { type: 'not_permitted' }>, at: Instant): void {
@@ -324,11 +323,11 @@ export class ClientCore {
       if (request.dueMs > at.nowMs) continue;
       if (request.phase === 'sent') {
         request.timeouts += 1;
-        request.problem = 'an attempt was not answered';
+        request.problem = 'an attempt got no reply';
         request.refusal = undefined;
       }
       sent += 1;
-      // Nobody may be left who needs the session.
+      // No call may need the session any more.
       if (request === this.opening && !this.needsSession()) this.endOpening();
       else this.send(request, at);
     }
@@ -338,8 +337,8 @@ export class ClientCore {
   }
 
   /**
-   * Sends to the new leader at once what waits to be sent again, and what was sent and is not answered: the leader before it may be
-   * dead, or refuse that late. What must not be sent again is left alone.
+   * Resends at once to the new leader what waits to be resent, and what was sent and has no reply: the old leader may be dead, or
+   * refuse it late. Requests that must not be repeated are left alone.
    */
   private onLeaderElected(at: Instant): void {
     for (const request of [...this.requests]) {
@@ -356,10 +355,10 @@ export class ClientCore {
     const code = call.request?.kind === 'admin' && call.request.undelivered ? 'EUNREACHABLE' : 'ETIMEDOUT';
     const refusal = call.request?.refusal;
     if (refusal !== undefined && isWatch(call)) {
-      // A leader was there, and refused it all the time.
+      // There was a leader, which refused it every time.
       this.settle(call, { outcome: 'not_done', error: { ...refusal, outcome: 'not_done' } });
     } else {
-      this.settleWithoutReply(call, code, `no answer within ${call.timeoutMs} ms${problem && `: ${problem}`}`);
+      this.settleWithoutReply(call, code, `no reply within ${call.timeoutMs} ms${problem && `: ${problem}`}`);
     }
     if (call.request?.open === 0) this.end(call.request);
   }
@@ -376,12 +375,12 @@ export class ClientCore {
     this.effects.push({ type: 'cancel_timer', timer: 'due' });
   }
 
-  /** The history that the client goes by; undefined: it knows none, as peers of level 0 do not say. */
+  /** The client's history; undefined: unknown, as peers of level 0 do not report it. */
   get history(): GroupUid | undefined {
     return this.groupUid;
   }
 
-  /** The group's leader has answered, from this history. */
+  /** The group's leader has replied from this history. */
   private onHistory(groupUid: GroupUid): void {
     if (this.groupUid === groupUid) return;
     if (this.groupUid !== undefined) this.onHistoryEnded(this.groupUid);
@@ -389,8 +388,8 @@ export class ClientCore {
   }
 
   /**
-   * The group is in another history. The session is gone; calls that were not sent yet were meant for what was there, and are
-   * settled as not done. Requests that were sent are each answered by themselves, as an attempt may have been carried out.
+   * The group is in another history. The session is lost; calls that were not sent yet were meant for the old history, and are settled
+   * as not done. Requests that were sent get their own replies, as an attempt may have been executed.
    */
   private onHistoryEnded(groupUid: GroupUid): void {
     if (this.groupUid !== groupUid) return;
@@ -415,7 +414,7 @@ export class ClientCore {
     this.endOpening();
   }
 
-  /** The group does not know the session any more. These writes were not done, and go out in another. */
+  /** The group does not know the session any more. These writes were not done, and are sent in another one. */
   private onSessionLost(session: WriteSession | undefined, undone: readonly OpenCall[]): void {
     if (this.session === session) this.session = undefined;
     const [first] = undone;

@@ -1,5 +1,5 @@
 /**
- * One request of the client, sent until it is answered: its calls, and what is known of each time it was sent.
+ * One request of the client, sent until there is a reply: its calls, and what is known of each attempt.
  *
  * Invariants:
  * 1. `open` counts the calls that are neither settled nor taken back.
@@ -9,7 +9,7 @@ import type { ErrorBody, GroupUid } from '@conclave/protocol';
 import type { Call, RequestTarget } from './call.js';
 import type { WriteSession } from './write-session.js';
 
-/** `read`: several keys; `query`: another question, alone in its request. */
+/** `read`: several keys; `query`: another read, alone in its request. */
 export type RequestKind = 'write' | 'read' | 'query' | 'session' | 'admin';
 
 /** A call that is not yet settled. */
@@ -20,11 +20,11 @@ export interface OpenCall {
   readonly urgent: boolean;
   readonly timeoutMs: number;
   readonly deadlineMs: number;
-  /** About what it takes in a request. */
+  /** About its size in a request. */
   readonly bytes: number;
-  /** Of a write that is in a request: its number in the session. */
+  /** Of a write in a request: its number in the session. */
   sequence: number;
-  /** The request that it is in; none: it waits. */
+  /** The request that it is in; undefined: it waits. */
   request: ClientRequest | undefined;
   settled: boolean;
   /** See `Deadlines`. */
@@ -32,10 +32,10 @@ export interface OpenCall {
   later: OpenCall | undefined;
 }
 
-/** `pending`: no answer. `not_done`: it did nothing. `unknown`: it may have done, or may do yet, what it asked. */
+/** `pending`: no reply. `not_done`: it did nothing. `unknown`: it may have done, or may still do, what was requested. */
 export type AttemptOutcome = 'pending' | 'not_done' | 'unknown';
 
-/** One time that the request was sent, with the calls that it held then: the answer goes by their order. */
+/** One sending of the request, with the calls that it held then: results are in their order. */
 export interface Attempt {
   readonly requestId: number;
   readonly request: ClientRequest;
@@ -43,36 +43,36 @@ export interface Attempt {
   outcome: AttemptOutcome;
 }
 
-/** Attempts whose answers are still taken. */
+/** Attempts whose replies are still accepted. */
 const rememberedAttempts = 16;
 
 export class ClientRequest {
   private attempts: Attempt[] = [];
-  /** An attempt that is no longer remembered may have done what it asked. */
+  /** An attempt that is no longer remembered may have run. */
   private forgottenMayHaveRun = false;
   open: number;
-  /** Its calls are: urgent ones share no request with others. */
+  /** Whether its calls are urgent: they share no request with others. */
   private readonly isUrgent: boolean;
   phase: 'sent' | 'backing_off' = 'sent';
   /** When the attempt times out, or the pause ends. */
   dueMs: number = Number.POSITIVE_INFINITY;
-  /** Attempts in a row that were answered without success, and those that were not answered. */
+  /** Consecutive attempts with an unsuccessful reply, and those without a reply. */
   failures = 0;
   timeouts = 0;
-  /** What went wrong last, for people. */
+  /** The last problem, for people. */
   problem = '';
-  /** The error that the last attempt was refused with, if it was. */
+  /** The error that refused the last attempt. */
   refusal: ErrorBody | undefined;
-  /** The last attempt reached no one. */
+  /** The last attempt reached nobody. */
   undelivered = false;
 
   constructor(
     readonly kind: RequestKind,
     readonly target: RequestTarget,
     private calls: readonly OpenCall[],
-    /** Of writes; none: they may happen more than once, as a lease may be kept twice. */
+    /** Of writes; undefined: they may be executed more than once, as a lease may be kept twice. */
     readonly session?: WriteSession,
-    /** The history that it is for: it names that each time it is sent. None: the client knew none. */
+    /** The history that each attempt names; undefined: the client knew none. */
     readonly groupUid?: GroupUid,
   ) {
     this.open = calls.length;
@@ -80,7 +80,7 @@ export class ClientRequest {
     for (const call of calls) call.request = this;
   }
 
-  /** Whether it is among those of which `limits.clientRequests` are under way at once. */
+  /** Whether it counts towards `limits.clientRequests`. */
   get countsInLimit(): boolean {
     return !this.isUrgent && (this.kind === 'write' || this.kind === 'read' || this.kind === 'query');
   }
@@ -89,10 +89,10 @@ export class ClientRequest {
     return this.calls.filter((call) => call.request === this && !call.settled);
   }
 
-  /** Notes that it is sent once more. Answers the ids whose answers are no longer wanted. */
+  /** Records another attempt. @returns the ids of attempts whose replies are no longer accepted */
   sent(attempt: Attempt): number[] {
     const before = this.attempts;
-    // What is known to have done nothing needs no remembering, nor does what is long ago.
+    // Attempts that are known to have done nothing need not be remembered, nor do old ones.
     this.attempts = before.filter(({ outcome }) => outcome !== 'not_done').slice(1 - rememberedAttempts);
     const forgotten = before.filter((one) => !this.attempts.includes(one));
     if (forgotten.some(({ outcome }) => outcome !== 'not_done')) this.forgottenMayHaveRun = true;
@@ -101,14 +101,14 @@ export class ClientRequest {
     return forgotten.map(({ requestId }) => requestId);
   }
 
-  /** Whether an attempt, other than this one, may have done what it asked. */
+  /** Whether an attempt other than this one may have run. */
   mayHaveRun(besides?: Attempt): boolean {
     return (
       this.forgottenMayHaveRun || this.attempts.some((attempt) => attempt !== besides && attempt.outcome !== 'not_done')
     );
   }
 
-  /** Whether this is the attempt whose answer is awaited. */
+  /** Whether the request waits for the reply to this attempt. */
   isAwaiting(attempt: Attempt): boolean {
     return this.phase === 'sent' && this.attempts.at(-1) === attempt;
   }
@@ -117,7 +117,7 @@ export class ClientRequest {
     return this.attempts.map(({ requestId }) => requestId);
   }
 
-  /** It is over: lets its calls go, as what is left of it may be collected much later than they could be. */
+  /** Drops the calls, so that they can be collected before the request is. */
   end(): void {
     this.calls = [];
     for (const attempt of this.attempts) attempt.calls = [];

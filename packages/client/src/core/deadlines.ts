@@ -1,12 +1,12 @@
 /**
- * The open calls by their deadlines. Calls with the same time-out have their deadlines in the order in which they
- * came, so that a list for each time-out needs no sorting. The lists go through the calls themselves: a set of those that
- * are open would grow and shrink with every answer, which cost more than all else that is done here.
+ * The open calls by their deadlines. Calls with the same time-out have their deadlines in the order of their start, so that a list for
+ * each time-out needs no sorting. The lists are linked through the calls themselves: a set of open calls would grow and shrink with
+ * every reply, which cost more than everything else here.
  */
 export interface Timed<T> {
   readonly timeoutMs: number;
   readonly deadlineMs: number;
-  /** Its neighbours in the list; only `Deadlines` touches them. */
+  /** Its neighbours in the list; only `Deadlines` uses them. */
   earlier: T | undefined;
   later: T | undefined;
 }
@@ -16,7 +16,7 @@ interface List<T> {
   last: T | undefined;
 }
 
-/** Lists without a call are kept up to so many, as most clients use few different time-outs. */
+/** How many empty lists are kept, as most clients use few different time-outs. */
 const keptLists = 16;
 
 export class Deadlines<T extends Timed<T>> {
@@ -46,14 +46,14 @@ export class Deadlines<T extends Timed<T>> {
     if (list.first === undefined && this.lists.size > keptLists) this.lists.delete(timed.timeoutMs);
   }
 
-  /** The next deadline; infinite where nothing is open. */
+  /** The next deadline; infinite: no call is open. */
   earliestMs(): number {
     let soonestMs = Number.POSITIVE_INFINITY;
     for (const { first } of this.lists.values()) soonestMs = Math.min(soonestMs, first?.deadlineMs ?? soonestMs);
     return soonestMs;
   }
 
-  /** Those whose deadline has come. */
+  /** The calls whose deadline has passed. */
   due(nowMs: number): T[] {
     return this.gather(({ deadlineMs }) => deadlineMs <= nowMs);
   }
@@ -62,7 +62,7 @@ export class Deadlines<T extends Timed<T>> {
     return this.gather(() => true);
   }
 
-  /** Of each list those from its front. */
+  /** Collects from the front of each list. */
   private gather(belongs: (timed: T) => boolean): T[] {
     const gathered: T[] = [];
     for (const { first } of this.lists.values()) {

@@ -1,4 +1,4 @@
-/** Reads the bodies of replies, by hand where they hold a thousand results. Undefined: not what the schema says. */
+/** Parses the bodies of replies, by hand if they hold a thousand results. Undefined: the body does not match its schema. */
 import {
   type AdminCommand,
   adminCommands,
@@ -15,7 +15,7 @@ import {
 } from '@conclave/protocol';
 import type { Call, QueryOperation } from './call.js';
 
-/** The error that a reply says, `malformed` where it says one that is none, undefined where it says none. */
+/** @returns the error in a reply; `malformed`: it is not a valid error; undefined: there is none */
 export function errorOf(body: unknown): ErrorBody | 'malformed' | undefined {
   if (!isMap(body) || body.error === undefined) return undefined;
   const parsed = ErrorReply.safeParse(body);
@@ -32,7 +32,7 @@ export function resultsOf(
   return body.results as CommandResult[];
 }
 
-/** What a `batch_get` of so many keys has found: of the first keys, one at least. */
+/** The result of a `batch_get` of this many keys: of the first keys, at least one. */
 export function foundOf(body: unknown, count: number): readonly (readonly [Value | null, number])[] | undefined {
   if (!isMap(body) || !Array.isArray(body.found)) return undefined;
   if (body.found.length === 0 || body.found.length > count) return undefined;
@@ -46,11 +46,11 @@ export function adminReplyOf(command: AdminCommand, body: unknown): object | und
   return parsed.success ? parsed.data : undefined;
 }
 
-/** The reply to a question, parsed. Its binary values are copies: decoded bytes are views of the whole message. */
+/** The reply to a query, parsed. Its binary values are copies: decoded bytes are views of the whole message. */
 export function queryReplyOf(name: QueryOperation, body: unknown): object | undefined {
   const parsed = kvOperations[name].reply.safeParse(body);
   if (!parsed.success) return undefined;
-  // The client itself goes by the history.
+  // The client itself handles the history.
   const { group_uid: _, ...data } = { group_uid: undefined, ...parsed.data };
   if ('changes' in data) return { ...data, changes: data.changes.map(ownChange) };
   if (!('found' in data)) return data;
@@ -62,7 +62,7 @@ export function ownValue(value: Value | null): Value | null {
   return value instanceof Uint8Array ? new Uint8Array(value) : value;
 }
 
-/** A change with its value in memory of its own. */
+/** A change with its value in its own memory. */
 export function ownChange(change: KeyChange): KeyChange {
   if (change[1] === 'delete' || typeof change[3] === 'string') return change;
   const [revision, what, key, value, leaseId] = change;
@@ -75,7 +75,7 @@ export function clientIdOf(body: unknown): ClientId | undefined {
   return parsed?.data;
 }
 
-/** The history that a reply says it is from. */
+/** The history that a reply names. */
 export function groupUidOf(body: unknown): GroupUid | undefined {
   if (!isMap(body) || typeof body.group_uid !== 'string' || body.group_uid === '') return undefined;
   return body.group_uid as GroupUid;

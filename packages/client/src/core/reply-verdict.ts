@@ -233,7 +233,7 @@ function doneResult(call: WriteCall, [, revision, changed, results = []]: DoneRe
       return { deleted: changed, revision };
     case 'cas':
       return { swapped: changed, revision };
-    // These answer an id, a time, or a token in its place.
+    // These return an id, a time, or a token instead of a revision.
     case 'lease_grant':
       return { lease_id: revision, ttl_ms: call.ttlMs };
     case 'lease_keep':

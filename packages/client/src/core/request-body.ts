@@ -1,4 +1,4 @@
-/** What a request says, of the calls that it holds. */
+/** The body of a request, from the calls that it holds. */
 import { type Command, invariant, type LeaseId } from '@conclave/protocol';
 import type { ReadCall, WriteCall } from './call.js';
 import type { ClientRequest, OpenCall } from './client-request.js';

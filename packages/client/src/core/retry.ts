@@ -1,22 +1,22 @@
-/** When a request is sent again, and after how long. */
+/** When a request is resent, and after what pause. */
 import type { ErrorBody, ErrorCode } from '@conclave/protocol';
 import type { ClientRequest } from './client-request.js';
 
-/** These pass: another peer will lead, a queue will drain, a leader will have committed its first entry. */
+/** Errors that end by themselves: another peer will lead, a queue will drain, a leader will have committed its first entry. */
 const transient: readonly ErrorCode[] = ['EBUSY', 'EPERM', 'EFENCED', 'ESHUTDOWN', 'ETIMEDOUT', 'EUNREACHABLE'];
 
 const firstPauseMs = 20;
 const longestPauseMs = 250;
-/** Attempts that are not answered get more time each: what is slow does not become faster by repeating it. */
+/** Later attempts wait longer for a reply, up to this factor: repeating it does not make a slow group faster. */
 const longestAttempt = 4;
 
-/** The pause after a failed attempt: doubled each time, less up to a half of it by chance. */
+/** The pause after a failed attempt: doubled each time, less a random part of up to a half. */
 export function pauseMs(failures: number, random: number): number {
   const pause = Math.min(firstPauseMs * 2 ** Math.min(failures - 1, 10), longestPauseMs);
   return pause * (1 - random / 2);
 }
 
-/** How long the answer to an attempt is awaited, after so many that were not answered. */
+/** How long to wait for the reply to an attempt, after this many without one. */
 export function attemptMs(requestTimeoutMs: number, timeouts: number): number {
   return requestTimeoutMs * Math.min(2 ** Math.min(timeouts, 10), longestAttempt);
 }
@@ -27,12 +27,12 @@ export function isTransient(code: string): boolean {
 }
 
 /**
- * Whether the request is sent again after this error. What may have been done is sent again too if it happens once
- * (a write) or changes nothing. A command is for people, who are told at once; but one that met a peer that no longer
- * leads looks for the leader, unless it named the leader that it wants.
+ * Whether the request is resent after this error. A request that may have been executed is resent too if it happens once (a write) or
+ * changes nothing. A command is for people, who get the error at once; but a command that met a peer that no longer leads is sent to
+ * the new leader, unless it named the leader that it wants.
  */
 export function isSentAgain(request: ClientRequest, error: ErrorBody, namesLeader: boolean): boolean {
-  // A peer that is asked itself is not in the group, and does not become a member by being asked again.
+  // A peer that was asked by name is not in the group, and repeating the request does not change that.
   if (error.code === 'EPERM' && request.target.peerId !== undefined) return false;
   if (request.kind !== 'admin') return error.outcome === 'unknown' || isTransient(error.code);
   return error.outcome === 'not_done' && error.code === 'EPERM' && request.target.peerId === undefined && !namesLeader;

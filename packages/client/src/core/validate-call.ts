@@ -1,4 +1,4 @@
-/** Checks calls before they go out: one that the group would refuse must not take others of its request with it. */
+/** Checks calls before they are sent: a call that the group would refuse must not fail others in its request. */
 import {
   type AdminCommand,
   AnyLeaseId,
@@ -15,22 +15,22 @@ import {
 } from '@conclave/protocol';
 import type { Call } from './call.js';
 
-/** About what the frame of one command takes in a request. */
+/** About the frame of one command in a request. */
 const commandOverheadBytes = 24;
 
 type TransactionCall = Extract<Call, { readonly operation: 'txn' }>;
 
 type KeyCall = Extract<Call, { readonly key: string }>;
 
-/** What parsing by a schema says, as far as it is looked into. */
+/** The part of a schema's result that is used. */
 interface Parsed {
   readonly error?: { readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] };
 }
 
-/** Commands that end by their own deadline, which is that of a change of the configuration. */
+/** Commands with their own deadline, that of a membership change. */
 const changingCommands: readonly AdminCommand[] = ['add_peer', 'remove_peer', 'change_peers', 'bootstrap'];
 
-/** About how many bytes the call takes in a request, or why it must not be sent. */
+/** @returns about how many bytes the call takes in a request, or why it must not be sent */
 export function sizeOrError(call: Call): number | ErrorBody {
   switch (call.operation) {
     case 'admin':
@@ -59,7 +59,7 @@ export function sizeOrError(call: Call): number | ErrorBody {
   }
 }
 
-/** Of what has a name and an owner at most. */
+/** Of calls with a name and an owner at most. */
 function sizeOfSmall(parsed: Parsed): number | ErrorBody {
   return validationError(parsed) ?? limits.keyBytes + limits.ownerBytes + commandOverheadBytes;
 }
@@ -104,7 +104,7 @@ function validationError(parsed: Parsed): ErrorBody | undefined {
   return invalid(`${issue?.path.join('.') || 'the request'}: ${issue?.message}`);
 }
 
-/** NaN, which no comparison lets pass, for what is no text of UTF-8; types do not hold everywhere. */
+/** NaN, with which no comparison holds, if it is not a well-formed text; callers may ignore types. */
 function textBytes(text: string): number {
   return typeof text === 'string' && isWellFormed(text) ? Buffer.byteLength(text) : Number.NaN;
 }
@@ -113,7 +113,7 @@ function invalid(message: string): ErrorBody {
   return new ConclaveError('EINVAL', message).toBody();
 }
 
-/** Whether the call changes nothing, so that one that ends without an answer is `not_done`. */
+/** Whether the call changes nothing, so that without a reply it is `not_done`. */
 export function isReadOnlyCall(call: Call): boolean {
   return (
     call.operation === 'get' ||
@@ -123,8 +123,7 @@ export function isReadOnlyCall(call: Call): boolean {
 }
 
 /**
- * Whether the call waits for no other: a lease must not end because its client has thousands of calls open, nor may one
- * that is to end be held on to by them.
+ * Whether the call waits for no other: thousands of open calls must not delay the renewal of a lease, nor the end of one.
  */
 export function isUrgent(call: Call): boolean {
   switch (call.operation) {
@@ -139,7 +138,7 @@ export function isUrgent(call: Call): boolean {
   }
 }
 
-/** How long a call may take where nothing else is said: a change of the configuration takes its own time and more. */
+/** How long a call may take by default: a membership change takes its own time in addition. */
 export function timeoutOf(call: Call, timeoutMs: number): number {
   if (call.operation !== 'admin' || !changingCommands.includes(call.command)) return timeoutMs;
   const { timeout_ms } = call.body as { readonly timeout_ms?: number };

@@ -1,20 +1,20 @@
 /**
- * Calls that are in no request yet, in the order of their ids. One that is settled meanwhile is passed over.
+ * Calls that are in no request yet, in the order of their ids. A call that is settled meanwhile is skipped.
  */
 import { limits } from '@conclave/protocol';
 import type { OpenCall } from './client-request.js';
 
-/** What is taken or settled is let go once it is more than this, and more than half. */
+/** Taken and settled calls are removed from the array once they are more than this, and more than half. */
 const compactAbove = 1024;
 
 export class WaitingCalls {
   private calls: OpenCall[] = [];
-  /** Those before are taken or settled. */
+  /** The calls before this are taken or settled. */
   private front = 0;
-  /** Of those behind the front, at most so many are settled. */
+  /** At most this many calls after the front are settled. */
   private settled = 0;
 
-  /** The first one that is open. */
+  /** The first open call. */
   get first(): OpenCall | undefined {
     while (this.front < this.calls.length && this.calls[this.front]?.settled === true) this.front += 1;
     return this.calls[this.front];
@@ -24,13 +24,13 @@ export class WaitingCalls {
     this.calls.push(call);
   }
 
-  /** One of these was settled. */
+  /** One of these calls was settled. */
   onSettled(): void {
     this.settled += 1;
     this.compact();
   }
 
-  /** Takes calls from the front: up to so many, up to the bound of bytes but one at least, and while they are `alike`. */
+  /** Removes calls from the front: at most `most`, within the bound of bytes but at least one, and while they are `alike`. */
   take(most: number, alike: (call: OpenCall) => boolean = () => true): OpenCall[] {
     const taken: OpenCall[] = [];
     let bytes = 0;
@@ -45,12 +45,12 @@ export class WaitingCalls {
     return taken;
   }
 
-  /** Those that are open. */
+  /** The open calls. */
   open(): OpenCall[] {
     return this.calls.slice(this.front).filter(({ settled }) => !settled);
   }
 
-  /** Puts calls back that were taken. */
+  /** Puts back calls that were taken. */
   putBack(calls: readonly OpenCall[]): void {
     this.replace([...calls, ...this.open()].sort((one, other) => one.callId - other.callId));
   }

@@ -1,21 +1,21 @@
 /**
- * What a watcher makes of the messages of its watch: each change once, in the order of the revisions, without a gap.
+ * Reads the messages of a watch: each change once, in the order of the revisions, without a gap.
  *
- * Owns how far it has come. Does not know NATS, the clock or promises.
+ * Owns: the last revision that was read. Does not know NATS, the clock or promises.
  *
  * Invariants:
- * 1. `seen` only grows, but for `startBehind`. All changes up to there have been handed on; a change is handed on once.
- * 2. What may have been missed is asked for again: nothing behind a gap is handed on.
+ * 1. `seen` only grows, except in `startAfter`. All changes up to it have been returned, each once.
+ * 2. Changes that may have been missed are requested again: nothing after a gap is returned.
  */
 import { type ErrorBody, KeyChange, type KvReply, WatchMessage } from '@conclave/protocol';
 import { ownChange } from './parse-reply.js';
 
-/** What a message was. */
+/** The meaning of a message. */
 export type WatchUpdate =
   | { readonly type: 'changes'; readonly changes: readonly KeyChange[] }
-  /** Nothing new: a sign of life, or what was there already. */
+  /** Nothing new: a heartbeat, or a repeat. */
   | { readonly type: 'nothing' }
-  /** Something was missed: ask from `seen` + 1. */
+  /** Something was missed: request from `seen` + 1. */
   | { readonly type: 'gap' }
   /** The watch has ended. */
   | { readonly type: 'ended'; readonly error: ErrorBody }
@@ -23,26 +23,26 @@ export type WatchUpdate =
 
 export class WatchReader {
   private upTo: number | undefined;
-  /** Keys whose state is known up to a revision beyond `seen`: earlier changes of them are no news. */
+  /** Keys whose state is known as of a later revision than `seen`: earlier changes of them are ignored. */
   private ahead: ReadonlyMap<string, number> = new Map();
 
-  /** @param fromRevision the first one that is wanted; undefined: those after the watch has begun. */
+  /** @param fromRevision the first one that is wanted; undefined: changes after the watch has begun */
   constructor(fromRevision?: number) {
     this.upTo = fromRevision === undefined ? undefined : fromRevision - 1;
   }
 
-  /** All changes up to here have been handed on; undefined: it has not begun. */
+  /** All changes up to this revision have been returned; undefined: the watch has not begun. */
   get seen(): number | undefined {
     return this.upTo;
   }
 
-  /** Goes on behind this revision, as what is there has been read anew. `ahead`: keys that were read later than that. */
+  /** Continues after this revision, as the state was read again. `ahead`: keys that were read at a later revision. */
   startAfter(revision: number, ahead: ReadonlyMap<string, number>): void {
     this.upTo = revision;
     this.ahead = ahead;
   }
 
-  /** The leader has taken the watch on. True: it goes on behind what has been seen. */
+  /** The leader has begun the watch. @returns whether it continues without a gap */
   onBegun({ after }: Pick<KvReply<'watch'>, 'after'>): boolean {
     this.upTo ??= after;
     return after <= this.upTo;
@@ -54,7 +54,7 @@ export class WatchReader {
     const { after, revision, changes, error } = parsed.data;
     const { upTo } = this;
     if (error !== undefined) return { type: 'ended', error };
-    // Before the watch has begun it is not known where; what is missed by that shows then.
+    // Before the watch has begun its position is unknown; a gap shows later.
     if (upTo === undefined || (revision <= upTo && after <= upTo)) return { type: 'nothing' };
     if (after > upTo) return { type: 'gap' };
     const fresh: KeyChange[] = [];

@@ -1,10 +1,10 @@
 /**
- * A session at the group, in which each write has a number and happens once.
+ * A session at the group, in which each write has a number and is executed once.
  *
  * Invariants:
  * 1. All numbers up to `acknowledged` are settled, and `acknowledged + 1` is not.
- * 2. No number above `acknowledged + limits.clientResults` is given out, so that the group never has to keep more
- *    results than it does.
+ * 2. No number above `acknowledged + limits.clientResults` is used, so that the group never has to keep more results than it
+ *    does.
  */
 import { type ClientId, invariant, limits } from '@conclave/protocol';
 
@@ -21,14 +21,14 @@ export class WriteSession {
     return this.lowWater;
   }
 
-  /** How many numbers can be given out; the last ones of `limits.clientResults` only to urgent calls. */
+  /** How many numbers can be used; the last ones of `limits.clientResults` only by urgent calls. */
   room(urgent: boolean): number {
     const reserved = urgent ? 0 : limits.clientUrgentResults;
     return this.lowWater + limits.clientResults - reserved - this.lastNumber;
   }
 
   nextNumber(): number {
-    invariant(this.room(true) > 0, 'a session gives out no more numbers than the group keeps results');
+    invariant(this.room(true) > 0, 'a session uses no more numbers than the group keeps results');
     this.lastNumber += 1;
     return this.lastNumber;
   }
