@@ -42,7 +42,7 @@ export const chapters = [
         rule: 'Links have a bounded window',
         mutants: [],
         why: 'a window of 1024 messages is never full in a run of some hundred commands',
-        testedBy: ['packages/actor/test/link-acceptor.test.ts', 'packages/node/test/core/leading.test.ts'],
+        testedBy: ['packages/actor/test/link-acceptor.test.ts', 'packages/node/test/core/leader/leader-state.test.ts'],
       },
     ],
   },
@@ -137,7 +137,7 @@ export const chapters = [
         rule: '`committed` has session and term',
         mutants: [],
         why: 'what an older term or session has committed is committed, and in every later leader’s log: to believe it is harmless',
-        testedBy: ['packages/node/test/core/leading.test.ts'],
+        testedBy: ['packages/node/test/core/leader/leader-state.test.ts'],
       },
       { rule: 'Every tick repeats: heartbeats cause a `stored`', mutants: ['heartbeats-begin-nothing'] },
       {
@@ -261,7 +261,7 @@ export const chapters = [
         rule: '... and were sent after the latest configuration',
         mutants: [],
         why: 'that new peers have not heard of the leader for so long when the stages are through comes about in no random run',
-        testedBy: ['packages/node/test/core/reads.test.ts'],
+        testedBy: ['packages/node/test/core/reads/reads.test.ts'],
       },
       {
         rule: "A read by lease needs a committed entry of the leader's own term",
@@ -325,7 +325,10 @@ export const chapters = [
         rule: 'A write is looked up for all watches whose prefix its key has',
         mutants: [],
         why: 'all watches of a run have the same prefix',
-        testedBy: ['packages/node/test/core/prefix-index.test.ts', 'packages/node/test/core/many-watches.test.ts'],
+        testedBy: [
+          'packages/node/test/core/reads/prefix-index.test.ts',
+          'packages/node/test/core/reads/many-watches.test.ts',
+        ],
       },
       { rule: 'A client has a bounded number of watches', mutants: ['watches-of-a-client-without-bound'] },
       { rule: 'A closed watch ends at once', mutants: ['closed-watch-stays'] },
@@ -543,7 +546,7 @@ export const chapters = [
         rule: 'A vote goes to one store of a name, and names it',
         mutants: [],
         why: 'two stores of one name have to stand in one term, both with the joint configuration: no plan comes so far',
-        testedBy: ['packages/node/test/core/voting.test.ts', 'packages/ballot-box/test/election.test.ts'],
+        testedBy: ['packages/node/test/core/follower/voting.test.ts', 'packages/ballot-box/test/election.test.ts'],
       },
       {
         rule: 'Nothing is reset while a leader is heard; peers that are reset alike write the same history',

@@ -115,7 +115,6 @@ describe('the door', () => {
     ['lock', { name: 'l', owner: 'me', lease_id: 1, wait: 7 }],
     ['unlock', { name: 'l', token: 0 }],
     ['lock_get', { name: '' }],
-    ['batch', { commands: [1, 2, 3].map((at) => [at, 'put', 'k', 'v'.repeat(limits.valueBytes)]) }],
   ])('refuses %s %j', (operation, body) => {
     expect(refusal(() => service.parse(operation, body))).toEqual(['EINVAL', 'not_done']);
   });

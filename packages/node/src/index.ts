@@ -1,3 +1,4 @@
 export * from './core/index.js';
 export * from './node-actor.js';
-export * from './open-requests.js';
+export type { Addressee } from './requests/parse-request.js';
+export { RequestHandler, type RequestPorts } from './requests/request-handler.js';

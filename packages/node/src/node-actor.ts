@@ -1,6 +1,6 @@
 /**
- * The node in a process: binds the core to its door on NATS. The door checks and understands requests, numbers them,
- * and hands the core's answers back; beside it stand events, discovery, and starting the core anew.
+ * The node in its process: connects the core to NATS. Requests are handled by `requests/request-handler.ts`; this file adds the
+ * subjects, events, service discovery, and restarts of the core.
  */
 import {
   type Actor,
@@ -15,47 +15,28 @@ import {
   newEndpointCounts,
   newIncarnation,
   type OwnEffect,
-  type Request,
   type RequestAddress,
   type RequestServer,
   type ServedSubject,
   type Subscription,
   type WatchPublisher,
 } from '@conclave/actor';
-import type {
-  Core,
-  Instant,
-  ReplyContext,
-  Service,
-  UnwatchRequest,
-  WatchBegun,
-  WatchClosed,
-  WatchRequest,
-} from '@conclave/actor/core';
+import type { Core, Service } from '@conclave/actor/core';
 import {
   type Api,
-  adminCommands,
-  type Caller,
-  ConclaveError,
   type ConclaveEvent,
   type ErrorBody,
   type GroupUid,
-  isAdminCommand,
-  limits,
-  type Outcome,
   type PeerId,
-  readCommands,
   StatusReply,
 } from '@conclave/protocol';
-import type { NodeEffect, NodeInput } from './core/contract.js';
-import type { Divergence } from './core/quarantine.js';
-import { OpenRequests, ofRequest } from './open-requests.js';
+import type { Divergence, NodeEffect, NodeInput } from './core/inputs-and-effects.js';
+import type { Addressee } from './requests/parse-request.js';
+import { type RequestedCore, RequestHandler } from './requests/request-handler.js';
 
-/** The parts of a `NodeCore` that its shell uses. */
-export interface ServingCore extends Core<NodeInput, NodeEffect> {
+/** The parts of a `NodeCore` that its process uses. */
+export interface ServingCore extends Core<NodeInput, NodeEffect>, RequestedCore {
   health(): Health;
-  /** The outcome of a write on the group's subjects that is refused now without being looked at. */
-  outcomeOfOverload(at: Instant): Outcome;
   summary(): {
     readonly role: string;
     readonly term: number;
@@ -69,21 +50,20 @@ export interface ServingCore extends Core<NodeInput, NodeEffect> {
 }
 
 export interface NodeActorDependencies {
-  /** Makes a core with a state machine of its own, as new. */
-  /** @param divergence what the core before this one knew of its state */
+  /**
+   * Makes a core with a new state machine.
+   * @param divergence what the previous core knew of its state
+   */
   readonly makeCore: (incarnation: string, divergence?: Divergence) => ServingCore;
-  /** Understands requests to the state machine. */
+  /** Parses requests to the state machine. */
   readonly service: Service;
   readonly connection: Connection;
   readonly requests: RequestServer;
-  /** Of Conclave, for discovery. */
+  /** The version of Conclave, for service discovery. */
   readonly version: string;
 }
 
-/** Who is asked: the leader, on the group's subjects, or this peer. */
-type Asked = 'group' | 'peer';
-
-/** How long the group's leader may take to say who it is. */
+/** How long the group's leader may take to answer. */
 const askTimeoutMs = 1000;
 
 const stopping: ErrorBody = { code: 'ESHUTDOWN', message: 'the process is stopping', outcome: 'unknown' };
@@ -91,17 +71,16 @@ const stopping: ErrorBody = { code: 'ESHUTDOWN', message: 'the process is stoppi
 export class NodeActor implements Actor {
   private core: ServingCore;
   private runner: CoreRunner<NodeInput, NodeEffect>;
-  private readonly open: OpenRequests;
+  private readonly requests: RequestHandler;
   private readonly counts = new Map<string, EndpointCounts>();
   private readonly micro: MicroService;
   private readonly watchPublisher: WatchPublisher;
-  private peerDoor: ServedSubject[] = [];
-  private groupDoor: ServedSubject[] = [];
+  private peerSubjects: ServedSubject[] = [];
+  private groupSubjects: ServedSubject[] = [];
   private ledHistories: Subscription | undefined;
-  private isStopping = false;
-  /** The leader's, where it is heard. */
+  /** The leader's feed, while it is subscribed to. */
   private feed: Subscription | undefined;
-  /** Which histories are led, where this peer is outside the group. */
+  /** The announcements of leaders, while this peer is outside the group. */
   private leaders: Subscription | undefined;
 
   constructor(
@@ -109,10 +88,10 @@ export class NodeActor implements Actor {
     private readonly dependencies: NodeActorDependencies,
   ) {
     [this.core, this.runner] = this.makeRunner();
-    this.open = new OpenRequests(() => dependencies.connection.isCongested);
+    this.requests = this.makeRequestHandler();
     const { groupId, peerId, incarnation } = context;
     this.watchPublisher = dependencies.requests.watchPublisher(groupId, (watchId) =>
-      this.runner.enqueue({ type: 'watch_unheard', watchId }),
+      this.runner.enqueue({ type: 'watch_without_subscribers', watchId }),
     );
     this.micro = new MicroService(
       dependencies.connection,
@@ -130,7 +109,7 @@ export class NodeActor implements Actor {
 
   start(): void {
     this.runner.start({ type: 'start' });
-    this.peerDoor = this.openDoors('peer');
+    this.peerSubjects = this.serveSubjects('peer');
     this.micro.start();
   }
 
@@ -141,9 +120,8 @@ export class NodeActor implements Actor {
     this.watchPublisher.close();
     this.runner.stop();
     this.ledHistories?.close();
-    this.isStopping = true;
-    this.open.refuseAll(stopping);
-    await Promise.all([...this.peerDoor, ...this.groupDoor].map((door) => door.close()));
+    this.requests.stop(stopping);
+    await Promise.all([...this.peerSubjects, ...this.groupSubjects].map((subject) => subject.close()));
   }
 
   health(): Health {
@@ -159,15 +137,32 @@ export class NodeActor implements Actor {
     return [core, new CoreRunner(core, this.context, (effect) => this.perform(effect))];
   }
 
+  private makeRequestHandler(): RequestHandler {
+    const { service, connection } = this.dependencies;
+    let lastId = 0;
+    return new RequestHandler({
+      service,
+      core: () => this.core,
+      now: instant,
+      generateId,
+      nextRequestId: () => ++lastId,
+      publish: (event) => this.publish(event),
+      isCongested: () => connection.isCongested,
+      messageBytes: () => connection.messageBytes,
+      onParseFailed: (name, error) =>
+        this.runner.log.write('error', 'a request could not be understood', { name, err: String(error) }),
+    });
+  }
+
   // ---- what the core asks for --------------------------------------------------------------------
 
   private perform(effect: OwnEffect<NodeEffect>): void {
     switch (effect.type) {
       case 'reply':
-        this.open.reply(effect.requestId, effect.result);
+        this.requests.open.reply(effect.requestId, effect.result);
         break;
       case 'refuse':
-        this.open.refuse(effect.requestId, effect.error);
+        this.requests.open.refuse(effect.requestId, effect.error);
         break;
       case 'event':
         this.publish(effect.event);
@@ -181,16 +176,16 @@ export class NodeActor implements Actor {
       case 'serve':
         this.serveGroup(effect.group);
         break;
-      case 'leave_door':
-        closeAll(this.peerDoor);
-        this.peerDoor = [];
+      case 'leave_subjects':
+        closeAll(this.peerSubjects);
+        this.peerSubjects = [];
         break;
-      case 'hear_leaders':
+      case 'subscribe_led_histories':
         this.leaders?.close();
-        this.leaders = effect.hear ? this.hearLedHistories(this.runner) : undefined;
+        this.leaders = effect.hear ? this.subscribeToHistories(this.runner) : undefined;
         break;
-      case 'hear_feed':
-        this.hearFeed(effect.peerId, this.runner);
+      case 'subscribe_feed':
+        this.subscribeToFeed(effect.peerId, this.runner);
         break;
       case 'ask_group':
         void this.askGroup(effect, this.runner);
@@ -214,7 +209,7 @@ export class NodeActor implements Actor {
 
   private publishWatch({ watchId, encoding, body }: Extract<NodeEffect, { type: 'publish' }>): void {
     if (this.watchPublisher.publish(watchId, body, encoding)) return;
-    // One change that is too large as JSON: more do not come together so.
+    // A single change that is too large as JSON: no message holds more than one such change.
     const { service } = this.dependencies;
     const omitted = body.changes.length;
     const changes = body.changes.flatMap((change) => service.fitChange?.(change) ?? []);
@@ -223,22 +218,22 @@ export class NodeActor implements Actor {
   }
 
   private serveGroup(serve: boolean): void {
-    if (serve === this.groupDoor.length > 0) return;
-    closeAll(this.groupDoor);
+    if (serve === this.groupSubjects.length > 0) return;
+    closeAll(this.groupSubjects);
     this.ledHistories?.close();
-    this.groupDoor = serve ? this.openDoors('group') : [];
-    this.ledHistories = serve ? this.hearLedHistories(this.runner) : undefined;
+    this.groupSubjects = serve ? this.serveSubjects('group') : [];
+    this.ledHistories = serve ? this.subscribeToHistories(this.runner) : undefined;
   }
 
-  /** Hears which histories are led under this group's name. */
-  private hearLedHistories(runner: CoreRunner<NodeInput, NodeEffect>): Subscription {
+  /** Subscribes to the announcements of which histories are led under this group's name. */
+  private subscribeToHistories(runner: CoreRunner<NodeInput, NodeEffect>): Subscription {
     return this.dependencies.requests.subscribeToHistories(this.context.groupId, (body) =>
       runner.enqueue({ type: 'led_history', body }),
     );
   }
 
-  /** Hears this leader's appends instead of whose were heard so far; empty: nobody's. */
-  private hearFeed(peerId: PeerId | '', runner: CoreRunner<NodeInput, NodeEffect>): void {
+  /** Subscribes to this leader's feed instead of another; empty: to none. */
+  private subscribeToFeed(peerId: PeerId | '', runner: CoreRunner<NodeInput, NodeEffect>): void {
     this.feed?.close();
     this.feed = undefined;
     if (peerId === '') return;
@@ -248,7 +243,7 @@ export class NodeActor implements Actor {
     );
     this.feed = feed;
     void feed.ready.then(() => {
-      if (this.feed === feed) runner.enqueue({ type: 'hearing_feed', peerId });
+      if (this.feed === feed) runner.enqueue({ type: 'feed_subscribed', peerId });
     });
   }
 
@@ -262,150 +257,51 @@ export class NodeActor implements Actor {
     const [answer, hosts] = await Promise.all([requests.ask(subject, {}, askTimeoutMs), requests.hostsOf(groupId)]);
     const parsed = StatusReply.safeParse(answer);
     const status = parsed.success ? parsed.data : null;
-    // A core that was replaced meanwhile has stopped, and takes nothing any more.
+    // A core that was replaced meanwhile has stopped, and accepts no input.
     runner.enqueue({ type: 'group_answered', askId, round, status, hosts });
   }
 
   private restart(reason: string, divergence: Divergence | undefined): void {
-    this.runner.log.write('warn', 'the node starts over', { reason });
+    this.runner.log.write('warn', 'the node restarts', { reason });
     this.runner.stop();
     this.feed?.close();
     this.feed = undefined;
     this.leaders?.close();
     this.leaders = undefined;
     this.serveGroup(false);
-    this.open.refuseAll({ code: 'EPERM', message: `this peer’s node starts over: ${reason}`, outcome: 'unknown' });
+    this.requests.open.refuseAll({
+      code: 'EPERM',
+      message: `this peer’s node starts over: ${reason}`,
+      outcome: 'unknown',
+    });
     [this.core, this.runner] = this.makeRunner(divergence);
     this.runner.start({ type: 'start' });
   }
 
-  // ---- the door ----------------------------------------------------------------------------------
+  // ---- requests ----------------------------------------------------------------------------------
 
-  private openDoors(asked: Asked): ServedSubject[] {
-    const doors: readonly Api[] = ['admin', 'kv'];
-    return doors.map((door) => {
+  private serveSubjects(addressee: Addressee): ServedSubject[] {
+    const apis: readonly Api[] = ['admin', 'kv'];
+    return apis.map((api) => {
       const counts = newEndpointCounts();
-      const name = endpointName(asked, door);
+      const name = endpointName(addressee, api);
       this.counts.set(name, this.counts.get(name) ?? counts);
-      return this.dependencies.requests.serve(this.address(asked, door), this.counts.get(name) ?? counts, (request) =>
-        this.onRequest(asked, door, request),
+      return this.dependencies.requests.serve(
+        this.address(addressee, api),
+        this.counts.get(name) ?? counts,
+        (request) => this.requests.receive(addressee, api, request, (parse) => this.runner.enqueueRequest(parse)),
       );
     });
-  }
-
-  /** Takes a request in, or refuses it, before it is decoded: its turn comes behind what actors say to each other. */
-  private onRequest(asked: Asked, door: Api, request: Request): void {
-    const reads = this.changesNothing(door, request.name);
-    if (this.isStopping) return request.refuse(ofRequest(stopping, !reads));
-    const id = this.open.add(request, reads, () =>
-      asked === 'peer' ? 'not_done' : this.core.outcomeOfOverload(instant()),
-    );
-    if (id !== undefined) this.runner.enqueueRequest(() => this.read(asked, door, request, id));
-  }
-
-  private changesNothing(door: Api, name: string): boolean {
-    if (door === 'admin') return isAdminCommand(name) && readCommands.includes(name);
-    return this.dependencies.service.reads?.(name) ?? false;
-  }
-
-  /** Decodes a request. @returns what the core is given; undefined: the request is refused */
-  private read(asked: Asked, door: Api, request: Request, id: number): NodeInput | undefined {
-    try {
-      return door === 'admin' ? this.readAdmin(asked, request, id) : this.readService(asked, request, id);
-    } catch (error) {
-      this.open.refuse(id, this.refusal(error, request).toBody());
-      return undefined;
-    }
-  }
-
-  /** What to answer where the door threw; nothing of the request has been done by then. */
-  private refusal(error: unknown, request: Request): ConclaveError {
-    if (error instanceof ConclaveError) return error;
-    this.runner.log.write('error', 'a request could not be understood', { name: request.name, err: String(error) });
-    return new ConclaveError('ESTATEMACHINE', 'the request could not be understood');
-  }
-
-  private readAdmin(asked: Asked, request: Request, requestId: number): NodeInput {
-    const { name } = request;
-    if (!isAdminCommand(name)) throw new ConclaveError('ENOENT', `there is no command ${JSON.stringify(name)}`);
-    const { answeredBy, request: schema } = adminCommands[name];
-    if (!answeredBy.includes(asked)) {
-      const where = asked === 'group' ? '<group>.<peer>.admin' : '<group>.admin';
-      throw new ConclaveError('ENOENT', `${name} is a command on ${where}`);
-    }
-    const parsed = schema.safeParse(request.decode());
-    if (!parsed.success) throw new ConclaveError('EINVAL', describe(parsed.error.issues));
-    const writes = !readCommands.includes(name);
-    // A restore is one command, `bootstrap`: its chunks change nothing by themselves.
-    const isAudited = writes && name !== 'restore_chunk';
-    const onAnswered = (error: ErrorBody | undefined) => this.publish(audited(name, request.caller, error));
-    this.open.understand(requestId, { reply: (result) => result, writes, ...(isAudited ? { onAnswered } : {}) });
-    return { type: 'admin', requestId, door: asked, command: name, body: parsed.data };
-  }
-
-  private readService(asked: Asked, request: Request, requestId: number): NodeInput {
-    const { level } = this.core.summary();
-    const understood = this.dependencies.service.parse(request.name, request.decode(), { level, generateId });
-    if (understood.type === 'watch') return this.readWatch(asked, request, requestId, understood);
-    if (understood.type === 'unwatch') return this.readUnwatch(asked, requestId, understood);
-    const { groupUid } = understood;
-    const { service, connection } = this.dependencies;
-    const fit = (reply: unknown) => service.fitReply?.(request.name, reply, connection.messageBytes);
-    if (understood.type === 'read') {
-      const { query } = understood;
-      const consistency = understood.consistency ?? (asked === 'peer' ? 'stale' : 'linearizable');
-      const isStale = consistency === 'stale';
-      const replyToRead = (result: unknown) => understood.reply(result, { ...this.replyContext(), isStale });
-      this.open.understand(requestId, { reply: replyToRead, writes: false, fit });
-      return { type: 'read', requestId, door: asked, consistency, query, groupUid };
-    }
-    this.refusePeersDoor(asked, 'a write');
-    const { payload, command, version } = understood;
-    if (payload.length > limits.entryBytes) {
-      throw new ConclaveError('EINVAL', `a request makes an entry of at most ${limits.entryBytes} bytes`);
-    }
-    const reply = (result: unknown) => {
-      for (const event of understood.events?.(result) ?? []) this.publish(event);
-      return understood.reply(result, this.replyContext());
-    };
-    this.open.understand(requestId, { reply, writes: true, fit });
-    return { type: 'propose', requestId, payload, command, version, groupUid };
-  }
-
-  private readWatch(asked: Asked, { encoding }: Request, requestId: number, understood: WatchRequest): NodeInput {
-    this.refusePeersDoor(asked, 'a watch');
-    const { watchId, selector, from, groupUid, reply } = understood;
-    const makeReply = (result: unknown) => reply(result as WatchBegun, this.replyContext());
-    this.open.understand(requestId, { reply: makeReply, writes: false });
-    return { type: 'watch', requestId, watchId, selector, from, groupUid, encoding };
-  }
-
-  private readUnwatch(asked: Asked, requestId: number, understood: UnwatchRequest): NodeInput {
-    this.refusePeersDoor(asked, 'a watch');
-    const { watchId, groupUid, reply } = understood;
-    const makeReply = (result: unknown) => reply(result as WatchClosed, this.replyContext());
-    this.open.understand(requestId, { reply: makeReply, writes: false });
-    return { type: 'unwatch', requestId, watchId, groupUid };
-  }
-
-  private replyContext(): ReplyContext {
-    return { groupUid: this.core.summary().group_uid };
-  }
-
-  private refusePeersDoor(asked: Asked, what: string): void {
-    if (asked === 'group') return;
-    const { leader_id } = this.core.summary();
-    throw new ConclaveError('EPERM', `${what} goes to <group>.kv, which the leader answers`, 'not_done', leader_id);
   }
 
   // ---- discovery ---------------------------------------------------------------------------------
 
   private endpoints(): { name: string; subject: string; counts: EndpointCounts }[] {
-    const served: readonly Asked[] = this.groupDoor.length > 0 ? ['peer', 'group'] : ['peer'];
-    return served.flatMap((asked) =>
-      (['admin', 'kv'] as const).map((door) => {
-        const name = endpointName(asked, door);
-        const subject = this.dependencies.requests.subject(this.address(asked, door));
+    const served: readonly Addressee[] = this.groupSubjects.length > 0 ? ['peer', 'group'] : ['peer'];
+    return served.flatMap((addressee) =>
+      (['admin', 'kv'] as const).map((api) => {
+        const name = endpointName(addressee, api);
+        const subject = this.dependencies.requests.subject(this.address(addressee, api));
         return { name, subject, counts: this.counts.get(name) ?? newEndpointCounts() };
       }),
     );
@@ -416,30 +312,16 @@ export class NodeActor implements Actor {
     return { ...summary, lag: Math.max(0, summary.commit_index - summary.applied_index) };
   }
 
-  private address(asked: Asked, door: Api): RequestAddress {
+  private address(addressee: Addressee, api: Api): RequestAddress {
     const { groupId, peerId } = this.context;
-    return asked === 'group' ? { groupId, api: door } : { groupId, peerId, api: door };
+    return addressee === 'group' ? { groupId, api } : { groupId, peerId, api };
   }
 }
 
-/** What an admin command came to, for observers. */
-function audited(command: string, caller: Caller, error: ErrorBody | undefined): ConclaveEvent<'admin_command'> {
-  const outcome = error?.outcome ?? 'done';
-  return { name: 'admin_command', detail: { command, outcome, code: error?.code ?? '', caller } };
+function endpointName(addressee: Addressee, api: Api): string {
+  return `${addressee}-${api}`;
 }
 
-function endpointName(asked: Asked, door: Api): string {
-  return `${asked}-${door}`;
-}
-
-function closeAll(doors: readonly ServedSubject[]): void {
-  for (const door of doors) void door.close();
-}
-
-/** What is wrong with a request, in a line. */
-function describe(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): string {
-  return issues
-    .slice(0, 3)
-    .map(({ path, message }) => (path.length === 0 ? message : `${path.map(String).join('.')}: ${message}`))
-    .join('; ');
+function closeAll(subjects: readonly ServedSubject[]): void {
+  for (const subject of subjects) void subject.close();
 }

@@ -17,6 +17,7 @@ export * from './levels.js';
 export * from './limits.js';
 export * from './messages.js';
 export * from './roles.js';
+export * from './schema-issues.js';
 export * from './senders.js';
 export * from './snapshot.js';
 export * from './subjects.js';

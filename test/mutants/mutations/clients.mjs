@@ -1,11 +1,12 @@
 /** What clients are promised: once, and a true outcome. */
 
 const machine = 'packages/kv/src/core/kv-state-machine.ts';
+const requests = 'packages/node/src/core/requests/request-router.ts';
 const sessions = 'packages/kv/src/core/client-sessions.ts';
 const client = 'packages/client/src/core/client-core.ts';
 const request = 'packages/client/src/core/client-request.ts';
-const proposals = 'packages/node/src/core/proposals.ts';
-const watches = 'packages/node/src/core/watches.ts';
+const proposals = 'packages/node/src/core/leader/proposals.ts';
+const watches = 'packages/node/src/core/reads/watches.ts';
 const watchReader = 'packages/client/src/core/watch-reader.ts';
 const locks = 'packages/kv/src/core/locks.ts';
 const transaction = 'packages/kv/src/core/transaction.ts';
@@ -182,8 +183,8 @@ export const clients = [
     rule: 'What a leader refuses once it has ordered a transfer may have happened at another (promise 21).',
     edits: [
       {
-        file: 'packages/node/src/core/node-core.ts',
-        find: 'const mayHaveSuccessor = transfer.holdsWrites || leadership.lease.hasEnded;',
+        file: requests,
+        find: 'const mayHaveSuccessor = transfer.holdsWrites || leadership.confirmation.lease.hasEnded;',
         replace: 'const mayHaveSuccessor = transfer.holdsWrites && leadership.lease.hasEnded;',
       },
     ],

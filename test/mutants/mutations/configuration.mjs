@@ -1,8 +1,9 @@
 /** The stages of a change, the founding of a group, and leaving it. */
 
-const change = 'packages/node/src/core/configuration-change.ts';
-const bootstrap = 'packages/node/src/core/bootstrap.ts';
-const founding = 'packages/node/src/core/founding.ts';
+const change = 'packages/node/src/core/membership/configuration-change.ts';
+const roles = 'packages/node/src/core/role-changes.ts';
+const bootstrap = 'packages/node/src/core/membership/bootstrap.ts';
+const founding = 'packages/node/src/core/membership/founding.ts';
 const node = 'packages/node/src/core/node-core.ts';
 const watch = 'packages/replicator/src/core/catch-up-detector.ts';
 const replicator = 'packages/replicator/src/core/replicator.ts';
@@ -15,8 +16,8 @@ export const configuration = [
     edits: [
       {
         file: change,
-        find: 'return this.flushed && isFree ? undefined :',
-        replace: "return active?.stage !== 'joint' ? undefined :",
+        find: 'if (this.leadership.committedOwnTerm && isFree) return undefined;',
+        replace: "if (active?.stage !== 'joint') return undefined;",
       },
     ],
     seeds: 60,
@@ -33,7 +34,7 @@ export const configuration = [
       {
         file: change,
         find: "const isFree = active === undefined || active.kind === 'heal';",
-        replace: 'const isFree = this.flushed;',
+        replace: 'const isFree = this.leadership.committedOwnTerm;',
       },
     ],
     seeds: 60,
@@ -143,8 +144,9 @@ export const configuration = [
     edits: [
       {
         file: change,
-        find: "if (active.stage === 'joint') {\n      const { peers } = this.inForce();",
-        replace: "if (active.stage === 'joint' && active.kind === 'change') {\n      const { peers } = this.inForce();",
+        find: "if (active.stage === 'joint') {\n      const { peers } = this.effective();",
+        replace:
+          "if (active.stage === 'joint' && active.kind === 'change') {\n      const { peers } = this.effective();",
       },
     ],
     seeds: 500,
@@ -178,8 +180,8 @@ export const configuration = [
     rule: 'A leader that is not in the stable configuration hands over and steps down.',
     edits: [
       {
-        file: node,
-        find: 'if (!isIn(configuration, this.state.peerId, this.state.storeId)) return this.transfer.leave();',
+        file: roles,
+        find: 'if (!isIn(configuration, state.peerId, state.storeId)) return parts.transfer.transferAsRemoved();',
         replace: '',
       },
     ],
@@ -207,8 +209,8 @@ export const configuration = [
     id: 'founded-too-soon',
     rule: '`bootstrap` asks ... until the moment of founding and for at least three election timeouts.',
     edits: [
-      { file: founding, find: 'const leastRounds = 3;', replace: 'const leastRounds = 1;' },
-      { file: founding, find: 'const leastTimeouts = 3;', replace: 'const leastTimeouts = 0;' },
+      { file: founding, find: 'const minRounds = 3;', replace: 'const minRounds = 1;' },
+      { file: founding, find: 'const minTimeouts = 3;', replace: 'const minTimeouts = 0;' },
     ],
     seeds: 0,
     scenario: 'foundings.txt',
@@ -231,7 +233,7 @@ export const configuration = [
     rule: 'Two histories under one name detect each other: a leader that sees another serves nobody.',
     edits: [
       {
-        file: 'packages/node/src/core/other-history.ts',
+        file: 'packages/node/src/core/leader/other-history.ts',
         find: 'if (body.group_uid === state.groupUid || body.group_uid === noGroupUid) return;',
         replace: 'if (body.term >= 0 || body.group_uid === noGroupUid) return;',
       },
@@ -262,7 +264,7 @@ export const configuration = [
         replace: "else if (isForeign && nowMs < 0) this.refuse('ENOTEMPTY', nowMs);",
       },
       {
-        file: 'packages/node/src/core/append-entries.ts',
+        file: 'packages/node/src/core/follower/append-entries.ts',
         find: 'if (state.groupUid !== noGroupUid && body.group_uid !== state.groupUid) {',
         replace: 'if (body.term < 0) {',
       },
@@ -276,12 +278,12 @@ export const configuration = [
     edits: [
       {
         file: change,
-        find: "const canBeUndone = stage === 'joint' || active.undoing !== undefined;",
+        find: "const canBeUndone = stage === 'joint' || active.rollbackReason !== undefined;",
         replace: "const canBeUndone = stage === 'joint' || stage === 'stable';",
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/reads.test.ts',
+    test: 'packages/node/test/core/reads/reads.test.ts',
     why: 'the leader has to lose all new peers and keep the old ones in the stable stage: seeds seldom reach it',
   },
 ];

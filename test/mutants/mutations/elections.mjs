@@ -1,11 +1,10 @@
 /** Votes, pre-votes, terms, and who may stand. */
 
 const count = 'packages/ballot-box/src/core/election-count.ts';
-const election = 'packages/node/src/core/election.ts';
-const ownActors = 'packages/node/src/core/own-actors.ts';
-const state = 'packages/node/src/core/state.ts';
+const election = 'packages/node/src/core/follower/election.ts';
+const ownActors = 'packages/node/src/core/local/local-actors.ts';
+const state = 'packages/node/src/core/state/node-state.ts';
 const node = 'packages/node/src/core/node-core.ts';
-const opening = 'packages/node/src/core/opening.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const elections = [
@@ -158,8 +157,8 @@ export const elections = [
     edits: [
       {
         file: ownActors,
-        find: 'body: { ...this.own, ...frame, term: state.term, voted_for: state.votedFor },',
-        replace: "body: { ...this.own, ...frame, term: state.term, voted_for: '' },",
+        find: 'body: { ...this.identity, ...frame, term: state.term, voted_for: state.votedFor },',
+        replace: "body: { ...this.identity, ...frame, term: state.term, voted_for: '' },",
       },
     ],
     seeds: 60,
@@ -181,9 +180,9 @@ export const elections = [
     rule: 'On return a node is a follower, from its log-store: with the term that this keeps.',
     edits: [
       {
-        file: opening,
-        find: 'state.term = body.term;',
-        replace: 'state.term = Math.max(body.term - 1, 0) as typeof body.term;',
+        file: state,
+        find: 'this.term = body.term;',
+        replace: 'this.term = Math.max(body.term - 1, 0) as typeof body.term;',
       },
     ],
     seeds: 60,
@@ -247,9 +246,9 @@ export const elections = [
       {
         file: election,
         find: `this.beginCandidacy('pre_vote', asTerm(state.term + 1), configuration, false);
-    state.role = 'pre_candidate';
+    state.enterRole('pre_candidate');
     this.ask();`,
-        replace: 'this.standNow(state.term, false);',
+        replace: 'this.campaignNow(state.term, false);',
       },
     ],
     seeds: 60,
@@ -281,7 +280,7 @@ export const elections = [
         find: "return !body.transfer && (state.role === 'leader' || state.leaderContactMs > since);",
         replace: "return state.role === 'leader' || state.leaderContactMs > since;",
       },
-      { file: election, find: 'this.state.leaderContactMs = Number.NEGATIVE_INFINITY;', replace: '' },
+      { file: election, find: 'this.state.recordContact(Number.NEGATIVE_INFINITY);', replace: '' },
     ],
     seeds: 800,
   },
@@ -324,8 +323,8 @@ export const elections = [
     edits: [
       {
         file: node,
-        find: "if (state.role !== 'leader' || isVoter) return",
-        replace: "if (state.role !== 'leader' || isVoter || body.term > 0) return",
+        find: "if (state.role !== 'leader' || isVoter)\n",
+        replace: "if (state.role !== 'leader' || isVoter || body.term > 0)\n",
       },
     ],
     seeds: 0,

@@ -1,10 +1,11 @@
 /** How the leadership moves without a pause for writers (decision 0085). */
 
 const client = 'packages/client/src/core/client-core.ts';
-const election = 'packages/node/src/core/election.ts';
+const election = 'packages/node/src/core/follower/election.ts';
 const node = 'packages/node/src/core/node-core.ts';
+const roles = 'packages/node/src/core/role-changes.ts';
 const replicator = 'packages/replicator/src/core/replicator.ts';
-const transfer = 'packages/node/src/core/transfer.ts';
+const transfer = 'packages/node/src/core/leader/leadership-transfer.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const handOvers = [
@@ -33,7 +34,7 @@ export const handOvers = [
     rule: 'A target that can commit no entries any more once it has caught up is not ordered.',
     edits: [{ file: transfer, find: 'if (!active.leaves && !this.canCommit(active.targetId)) return;', replace: '' }],
     seeds: 0,
-    test: 'packages/node/test/core/transfer.test.ts',
+    test: 'packages/node/test/core/leader/leadership-transfer.test.ts',
     why: 'it takes a leader whose node stood still while its target fell silent: few seeds reach that',
   },
   {
@@ -49,12 +50,12 @@ export const handOvers = [
     rule: 'A new leader serves the group before it publishes that it was elected.',
     edits: [
       {
-        file: node,
+        file: roles,
         find: "    context.emit({ type: 'serve', group: true });\n    context.event('leader_elected', {",
         replace: "    context.event('leader_elected', {",
       },
       {
-        file: node,
+        file: roles,
         find: "    context.log('info', 'leads', { term: state.term });",
         replace:
           "    context.emit({ type: 'serve', group: true });\n    context.log('info', 'leads', { term: state.term });",
@@ -103,7 +104,7 @@ export const handOvers = [
     edits: [
       {
         file: election,
-        find: "if (isFree && !granted && this.state.role === 'follower') this.standInTime();",
+        find: "if (isFree && !granted && this.state.role === 'follower') this.campaignOnTimeout();",
         replace: '',
       },
     ],
@@ -113,7 +114,7 @@ export const handOvers = [
   {
     id: 'rivals-wait-alike',
     rule: 'Of two candidates of one term the one with more in its log, or of the lower name, campaigns again soon.',
-    edits: [{ file: election, find: '    this.noteRival(body);\n', replace: '' }],
+    edits: [{ file: election, find: '    this.deferToRival(body);\n', replace: '' }],
     seeds: 0,
     scenario: 'election-split-vote.txt',
   },

@@ -1,10 +1,10 @@
 /** What a later history of a group's name has to do with earlier ones: nothing, and all that it gives out is above theirs. */
 
-const context = 'packages/node/src/core/context.ts';
+const context = 'packages/node/src/core/step-context.ts';
 const history = 'packages/protocol/src/group-history.ts';
 const stateMachine = 'packages/kv/src/core/kv-state-machine.ts';
 const keySpace = 'packages/kv/src/core/key-space.ts';
-const nextConfiguration = 'packages/node/src/core/next-configuration.ts';
+const nextConfiguration = 'packages/node/src/core/membership/next-configuration.ts';
 const clientCore = 'packages/client/src/core/client-core.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */

@@ -1,7 +1,7 @@
 /** Which store has a peer's name, and which history the group has: healing and resets. */
 
-const change = 'packages/node/src/core/configuration-change.ts';
-const reset = 'packages/node/src/core/peer-reset.ts';
+const change = 'packages/node/src/core/membership/configuration-change.ts';
+const reset = 'packages/node/src/core/membership/peer-reset.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const identity = [
@@ -20,7 +20,7 @@ export const identity = [
   {
     id: 'healed-before-it-has-caught-up',
     rule: 'A store that has taken the place of a lost one counts only when it has caught up.',
-    edits: [{ file: change, find: 'if (caught_up) this.leaveCatchingUp();', replace: 'this.leaveCatchingUp();' }],
+    edits: [{ file: change, find: 'if (caught_up) this.enterNextStage();', replace: 'this.enterNextStage();' }],
     seeds: 100,
   },
   {
@@ -67,9 +67,9 @@ export const identity = [
     rule: 'The next leader tells of a change whose leader was lost while it was catching up.',
     edits: [
       {
-        file: 'packages/node/src/core/unlogged-changes.ts',
-        find: 'if (heard === undefined || heard.term >= state.term || this.isInLog(heard)) return undefined;',
-        replace: 'if (heard === undefined || heard.term > 0) return undefined;',
+        file: 'packages/node/src/core/membership/change-announcements.ts',
+        find: 'if (announced === undefined || announced.term >= state.term || this.isInLog(announced)) return undefined;',
+        replace: 'if (announced === undefined || announced.term > 0) return undefined;',
       },
     ],
     seeds: 0,
@@ -80,7 +80,7 @@ export const identity = [
     rule: 'A store that ends before what it had acknowledged takes no entries and does not count. The leader sends it entries.',
     edits: [
       {
-        file: 'packages/node/src/core/append-entries.ts',
+        file: 'packages/node/src/core/follower/append-entries.ts',
         find: 'if (body.term >= state.term && this.binding.lacks(body.acknowledged_index, body.leader_id)) {',
         replace: 'if (state.term < 0) {',
       },
@@ -93,7 +93,7 @@ export const identity = [
     rule: 'A store that ends before what it had acknowledged does not vote, where the candidate knows better.',
     edits: [
       {
-        file: 'packages/node/src/core/election.ts',
+        file: 'packages/node/src/core/follower/election.ts',
         find: 'if (this.binding.lacks(state.acknowledged.of(state.storeId), body.candidate_id))',
         replace: 'if (state.term < 0)',
       },
@@ -124,13 +124,13 @@ export const identity = [
     rule: 'A store without its side file does not vote before its leader has verified it.',
     edits: [
       {
-        file: 'packages/node/src/core/election.ts',
+        file: 'packages/node/src/core/follower/election.ts',
         find: "    if (state.isUnverified) return context.drop('request_vote_unverified');\n",
         replace: '',
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/following.test.ts',
+    test: 'packages/node/test/core/follower/append-entries.test.ts',
     why: 'the side file is in the shell around LevelDB; the simulator has a disk of its own',
   },
   {
@@ -138,13 +138,13 @@ export const identity = [
     rule: 'A store is verified once its log has all up to the leader’s commit index.',
     edits: [
       {
-        file: 'packages/node/src/core/append-entries.ts',
+        file: 'packages/node/src/core/follower/append-entries.ts',
         find: 'state.wasUnverified && verified >= body.leader_commit;',
         replace: 'state.wasUnverified && verified >= 0;',
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/following.test.ts',
+    test: 'packages/node/test/core/follower/append-entries.test.ts',
     why: 'the side file is in the shell around LevelDB; the simulator has a disk of its own',
   },
   {
@@ -152,7 +152,7 @@ export const identity = [
     rule: 'A member can be spared for storing only if its log-store has acknowledged lately.',
     edits: [
       {
-        file: 'packages/node/src/core/restarts.ts',
+        file: 'packages/node/src/core/admin/restart-safety.ts',
         find: 'if (storedMs > recentMs(view)) return',
         replace: 'if (storedMs > recentMs(view) && silentMs > recentMs(view)) return',
       },
@@ -164,13 +164,13 @@ export const identity = [
     rule: 'A leader whose own log-store acknowledges nothing is no spare.',
     edits: [
       {
-        file: 'packages/node/src/core/restarts.ts',
+        file: 'packages/node/src/core/admin/restart-safety.ts',
         find: 'return ageMs > recentMs(view) ? ',
         replace: 'return ageMs < 0 && recentMs(view) > 0 ? ',
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/restarts.test.ts',
+    test: 'packages/node/test/core/admin/restart-safety.test.ts',
     why: 'no run follows advice',
   },
   {
@@ -178,13 +178,13 @@ export const identity = [
     rule: 'A leader whose lost store is being replaced does not store for the old one.',
     edits: [
       {
-        file: 'packages/node/src/core/restarts.ts',
+        file: 'packages/node/src/core/admin/restart-safety.ts',
         find: 'member.peer_id === view.state.peerId && member.store_id === view.state.storeId;',
         replace: 'member.peer_id === view.state.peerId;',
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/restarts.test.ts',
+    test: 'packages/node/test/core/admin/restart-safety.test.ts',
     why: 'that a leader is elected which is being healed itself takes hundreds of seeds',
   },
   {
@@ -192,13 +192,13 @@ export const identity = [
     rule: 'Where the leader itself is restarted the rest must be able to elect one.',
     edits: [
       {
-        file: 'packages/node/src/core/restarts.ts',
+        file: 'packages/node/src/core/admin/restart-safety.ts',
         find: "leading: progress?.lacks_actor === true ? 'has a silent actor and does not campaign' : cannotLead,",
         replace: 'leading: cannotLead,',
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/restarts.test.ts',
+    test: 'packages/node/test/core/admin/restart-safety.test.ts',
     why: 'no run follows advice',
   },
 ];

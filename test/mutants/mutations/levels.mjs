@@ -1,8 +1,9 @@
 /** Feature levels (DESIGN, section 9). */
 
-const raise = 'packages/node/src/core/level-raise.ts';
-const change = 'packages/node/src/core/configuration-change.ts';
-const applier = 'packages/node/src/core/applier.ts';
+const raise = 'packages/node/src/core/membership/level-raise.ts';
+const requests = 'packages/node/src/core/requests/request-router.ts';
+const change = 'packages/node/src/core/membership/configuration-change.ts';
+const applier = 'packages/node/src/core/log/applier.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const levels = [
@@ -50,13 +51,13 @@ export const levels = [
     rule: 'A quarantine outlives its process: the log-store keeps it.',
     edits: [
       {
-        file: 'packages/node/src/core/quarantine.ts',
+        file: 'packages/node/src/core/integrity/quarantine.ts',
         find: '} else if (divergedAt > 0) {',
         replace: '} else if (divergedAt < 0) {',
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/state-comparison.test.ts',
+    test: 'packages/node/test/core/integrity/state-comparison.test.ts',
     why: 'no client of a run reads what is spoiled, and a restart makes the state right',
   },
   {
@@ -78,13 +79,13 @@ export const levels = [
     rule: 'A command that a member does not read is refused, and not proposed.',
     edits: [
       {
-        file: 'packages/node/src/core/node-core.ts',
+        file: requests,
         find: 'if (notReading.length > 0) {',
         replace: 'if (notReading.length < 0) {',
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/levels.test.ts',
+    test: 'packages/node/test/core/membership/level-raise.test.ts',
     why: 'the key-value store, which runs use, declares no versions',
   },
   {
@@ -98,7 +99,7 @@ export const levels = [
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/levels.test.ts',
+    test: 'packages/node/test/core/membership/level-raise.test.ts',
     why: 'the key-value store, which runs use, declares no versions',
   },
   {
@@ -106,13 +107,13 @@ export const levels = [
     rule: 'A peer whose log has a configuration that it cannot read does not campaign.',
     edits: [
       {
-        file: 'packages/node/src/core/state.ts',
+        file: 'packages/node/src/core/state/node-state.ts',
         find: 'if (unreadable !== undefined) return',
         replace: 'if (unreadable !== undefined && unreadable.index < 0) return',
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/levels.test.ts',
+    test: 'packages/node/test/core/membership/level-raise.test.ts',
     why: 'no build of a run writes a configuration that another one cannot read',
   },
 ];

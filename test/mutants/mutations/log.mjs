@@ -1,8 +1,8 @@
 /** The log: the consistency check, truncation, applying, and what becomes durable in which order. */
 
-const append = 'packages/node/src/core/append-entries.ts';
-const applier = 'packages/node/src/core/applier.ts';
-const logView = 'packages/node/src/core/log-view.ts';
+const append = 'packages/node/src/core/follower/append-entries.ts';
+const applier = 'packages/node/src/core/log/applier.ts';
+const logView = 'packages/node/src/core/state/log-view.ts';
 const check = 'packages/log-store/src/core/append-check.ts';
 const stages = 'packages/log-store/src/core/write-pipeline.ts';
 const gathered = 'packages/log-store/src/core/write-batch.ts';
@@ -72,8 +72,8 @@ export const log = [
     edits: [
       {
         file: append,
-        find: 'hub.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));',
-        replace: 'hub.commitTo(asLogIndex(Math.min(body.leader_commit, state.log.lastIndex)));',
+        find: 'roles.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));',
+        replace: 'roles.commitTo(asLogIndex(Math.min(body.leader_commit, state.log.lastIndex)));',
       },
     ],
     seeds: 60,
@@ -114,16 +114,16 @@ export const log = [
     edits: [
       {
         file: append,
-        find: 'const { state, own, hub } = this;\n    const verified',
-        replace: 'const { state, own, hub, context } = this;\n    const verified',
+        find: 'const { state, own, roles } = this;\n    const verified',
+        replace: 'const { state, own, roles, context } = this;\n    const verified',
       },
       {
         file: append,
-        find: 'hub.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));',
+        find: 'roles.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));',
         replace: `context.send(body.leader_id, {
       name: 'feed.stored',
       body: {
-        ...own.own,
+        ...own.identity,
         group_uid: body.group_uid,
         peer_id: state.peerId,
         seq: 1,
@@ -132,7 +132,7 @@ export const log = [
         match_index: verified,
       },
     });
-    hub.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));`,
+    roles.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));`,
       },
     ],
     seeds: 60,

@@ -1,11 +1,12 @@
 /** What the ballot-box counts: commit, and the confirmation of ticks. */
 
 const core = 'packages/ballot-box/src/core/ballot-box-core.ts';
+const lifecycle = 'packages/node/src/core/node-lifecycle.ts';
+const confirmation = 'packages/node/src/core/leader/leader-confirmation.ts';
 const runs = 'packages/ballot-box/src/core/ballot-runs.ts';
 const tally = 'packages/ballot-box/src/core/tally.ts';
 const rounds = 'packages/ballot-box/src/core/tick-rounds.ts';
-const leadership = 'packages/node/src/core/leadership.ts';
-const node = 'packages/node/src/core/node-core.ts';
+const leadership = 'packages/node/src/core/leader/leader-state.ts';
 const replicator = 'packages/replicator/src/core/replicator.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
@@ -15,13 +16,13 @@ export const quorums = [
     rule: 'What the replicators report counts from the tick that it follows, however long it was under way.',
     edits: [
       {
-        file: leadership,
+        file: confirmation,
         find: 'if (tickId === undefined) return this.context.nowMs;',
         replace: 'if (tickId === undefined || tickId >= 0) return this.context.nowMs;',
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/restarts.test.ts',
+    test: 'packages/node/test/core/admin/restart-safety.test.ts',
     why: 'after a pause the next report comes at once',
   },
   {
@@ -109,7 +110,7 @@ export const quorums = [
         replace: 'this.recordReceived(nowMs);\n    return this.sender.onRejected',
       },
       {
-        file: 'packages/node/src/core/append-entries.ts',
+        file: 'packages/node/src/core/follower/append-entries.ts',
         find: 'if (body.target_store_id !== state.storeId) {',
         replace: 'if (body.term < 0) {',
       },
@@ -145,8 +146,8 @@ export const quorums = [
     rule: "The ballot-box restarts: the node opens it again and registers its own term's entries.",
     edits: [
       {
-        file: node,
-        find: "if (kind === 'ballot-box') return this.leadership.tellBallotBox();",
+        file: lifecycle,
+        find: "if (kind === 'ballot-box') return parts.leadership.sendBallotBoxState();",
         replace: "if (kind === 'ballot-box') return;",
       },
     ],

@@ -1,15 +1,15 @@
 /** Linearizable reads, and what a leader may say while it is not confirmed. */
 
-const rounding = 'packages/node/src/core/rounds.ts';
-const door = 'packages/node/src/core/read-door.ts';
-const rounds = 'packages/node/src/core/reads.ts';
-const followers = 'packages/node/src/core/follower-reads.ts';
-const lease = 'packages/node/src/core/leader-lease.ts';
-const appending = 'packages/node/src/core/append-entries.ts';
-const transfer = 'packages/node/src/core/transfer.ts';
-const leadership = 'packages/node/src/core/leadership.ts';
-const core = 'packages/node/src/core/node-core.ts';
-const hold = 'packages/node/src/core/request-hold.ts';
+const rounding = 'packages/node/src/core/reads/heartbeat-rounds.ts';
+const requests = 'packages/node/src/core/requests/request-router.ts';
+const door = 'packages/node/src/core/reads/read-router.ts';
+const rounds = 'packages/node/src/core/reads/leader-reads.ts';
+const followers = 'packages/node/src/core/reads/follower-reads.ts';
+const session = 'packages/node/src/core/local/session-check.ts';
+const appending = 'packages/node/src/core/follower/append-entries.ts';
+const transfer = 'packages/node/src/core/leader/leadership-transfer.ts';
+const confirmation = 'packages/node/src/core/leader/leader-confirmation.ts';
+const hold = 'packages/node/src/core/requests/request-hold.ts';
 const ticks = 'packages/ballot-box/src/core/tick-rounds.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
@@ -24,9 +24,9 @@ export const reads = [
         replace: 'context.reply(requestId, this.stateMachine.query(query));',
       },
       {
-        file: core,
-        find: 'return this.isLeader() && this.leadership.isConfirmed();',
-        replace: 'return this.isLeader();',
+        file: requests,
+        find: "return this.state.role === 'leader' && this.parts.leadership.confirmation.isConfirmed();",
+        replace: "return this.state.role === 'leader';",
       },
     ],
     seeds: 60,
@@ -96,7 +96,7 @@ export const reads = [
     rule: "A leader lease runs from the tick's send time.",
     edits: [
       {
-        file: leadership,
+        file: confirmation,
         find: 'this.confirmedMs = this.sentMs.get(tickId) ?? this.confirmedMs;',
         replace: 'this.confirmedMs = this.context.nowMs;',
       },
@@ -106,7 +106,7 @@ export const reads = [
   {
     id: 'lease-twice-as-long',
     rule: 'A lease runs for less than an election timeout from the send time of its tick.',
-    edits: [{ file: lease, find: 'export const leaseShare = 0.9;', replace: 'export const leaseShare = 2;' }],
+    edits: [{ file: session, find: 'export const leaseShare = 0.9;', replace: 'export const leaseShare = 2;' }],
     seeds: 0,
     scenario: 'reads.txt',
   },
@@ -117,7 +117,7 @@ export const reads = [
       { file: appending, find: 'session_tick_id: state.sessionTickId,', replace: 'session_tick_id: body.tick_id,' },
       {
         file: appending,
-        find: "if (!this.session.isSure) return context.drop('echo_unsure_of_session');",
+        find: "if (!this.session.isConfirmed) return context.drop('echo_of_unconfirmed_session');",
         replace: '',
       },
     ],
@@ -130,7 +130,7 @@ export const reads = [
     edits: [
       {
         file: appending,
-        find: "if (!this.session.isSure) return context.drop('echo_unsure_of_session');",
+        find: "if (!this.session.isConfirmed) return context.drop('echo_of_unconfirmed_session');",
         replace: '',
       },
     ],
@@ -140,7 +140,7 @@ export const reads = [
   {
     id: 'lease-survives-timeout-now',
     rule: 'After `timeout_now` the lease is void for the term.',
-    edits: [{ file: transfer, find: "if (peerId !== '') this.leadership.lease.end();", replace: '' }],
+    edits: [{ file: transfer, find: "if (peerId !== '') this.leadership.confirmation.lease.end();", replace: '' }],
     seeds: 0,
     scenario: 'reads.txt',
   },
@@ -150,8 +150,8 @@ export const reads = [
     edits: [
       {
         file: door,
-        find: 'return this.change.knowsCommitted && this.leadership.lease.holds;',
-        replace: 'return this.leadership.lease.holds;',
+        find: 'return this.change.knowsCommitted && this.leadership.confirmation.lease.holds;',
+        replace: 'return this.leadership.confirmation.lease.holds;',
       },
     ],
     seeds: 300,
@@ -175,7 +175,7 @@ export const reads = [
       { file: rounds, find: 'this.asked.push(body);', replace: 'this.answer(body, this.state.commitIndex);' },
       {
         file: door,
-        find: "state.role !== 'leader' || !this.leadership.isConfirmed()",
+        find: "state.role !== 'leader' || !this.leadership.confirmation.isConfirmed()",
         replace: "state.role !== 'leader'",
       },
     ],
@@ -249,9 +249,9 @@ export const reads = [
     rule: 'Only a leader that its quorum has lately confirmed answers on the subjects of the group.',
     edits: [
       {
-        file: core,
-        find: 'return this.isLeader() && this.leadership.isConfirmed();',
-        replace: 'return this.isLeader();',
+        file: requests,
+        find: "return this.state.role === 'leader' && this.parts.leadership.confirmation.isConfirmed();",
+        replace: "return this.state.role === 'leader';",
       },
     ],
     seeds: 60,
@@ -279,7 +279,7 @@ export const reads = [
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/leading.test.ts',
+    test: 'packages/node/test/core/leader/leader-state.test.ts',
     why: 'the same peer has to lead again while it holds requests: seeds seldom reach it',
   },
   {
@@ -293,7 +293,7 @@ export const reads = [
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/leading.test.ts',
+    test: 'packages/node/test/core/leader/leader-state.test.ts',
     why: 'a refusal that overtakes the reply is no lie: its outcome is unknown',
   },
   {
@@ -313,13 +313,13 @@ export const reads = [
     rule: 'A leader is confirmed once a quorum has echoed a tick of its: until then another may be elected at the same time.',
     edits: [
       {
-        file: leadership,
+        file: confirmation,
         find: 'this.confirmedMs = Number.NEGATIVE_INFINITY;',
         replace: 'this.confirmedMs = this.context.nowMs;',
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/transfer.test.ts',
+    test: 'packages/node/test/core/leader/leadership-transfer.test.ts',
     why: 'two leaders have to be elected within one round trip, and the first to refuse a request that the second appends: seeds seldom reach it',
   },
   {
@@ -327,8 +327,8 @@ export const reads = [
     rule: 'A leader is confirmed for the shortest election timeout of all peers: a voter helps another one after its own.',
     edits: [
       {
-        file: leadership,
-        find: '      ...body.targets.map(({ election_timeout_ms = Infinity }) => election_timeout_ms),\n',
+        file: confirmation,
+        find: '      ...targets.map(({ election_timeout_ms = Infinity }) => election_timeout_ms),\n',
         replace: '',
       },
     ],

@@ -1,11 +1,11 @@
 /** Replicators: what they send, what they believe, and when they fall silent. */
 
 const logSender = 'packages/replicator/src/core/log-sender.ts';
+const lifecycle = 'packages/node/src/core/node-lifecycle.ts';
 const source = 'packages/replicator/src/core/entry-source.ts';
 const leaderTerm = 'packages/replicator/src/core/leader-term.ts';
 const store = 'packages/log-store/src/core/log-reader.ts';
-const append = 'packages/node/src/core/append-entries.ts';
-const node = 'packages/node/src/core/node-core.ts';
+const append = 'packages/node/src/core/follower/append-entries.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const replication = [
@@ -76,8 +76,8 @@ export const replication = [
     rule: 'The replicator restarts: the node starts its replicators again.',
     edits: [
       {
-        file: node,
-        find: 'this.leadership.tellReplicators();\n      return this.transfer.tellReplicators();',
+        file: lifecycle,
+        find: 'parts.leadership.targets.sendLead();\n      return parts.transfer.sendOrder();',
         replace: 'return;',
       },
     ],
@@ -113,13 +113,13 @@ export const replication = [
     edits: [
       {
         file: append,
-        find: "if (state.log.termAt(entries.prev_index) !== entries.prev_term) return context.drop('feed_append_not_in_step');",
+        find: "if (state.log.termAt(entries.prev_index) !== entries.prev_term) return context.drop('feed_append_without_previous');",
         replace:
-          "if (state.log.termAt(entries.prev_index) === undefined) return context.drop('feed_append_not_in_step');",
+          "if (state.log.termAt(entries.prev_index) === undefined) return context.drop('feed_append_without_previous');",
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/following.test.ts',
+    test: 'packages/node/test/core/follower/append-entries.test.ts',
     why: 'a leader has to lead again whose feed is still heard by a follower with another last entry: seeds seldom reach it',
   },
   {
@@ -128,17 +128,17 @@ export const replication = [
     edits: [
       {
         file: append,
-        find: "if (state.isLogLeft || !this.own.hasRoom('log-store')) return context.drop('feed_append_busy');",
+        find: "if (state.isLogSuperseded || !this.own.hasRoom('log-store')) return context.drop('feed_append_busy');",
         replace: "if (!this.own.hasRoom('log-store')) return context.drop('feed_append_busy');",
       },
       {
         file: append,
-        find: "if (state.isLogLeft || !this.own.hasRoom('log-store')) return this.reject(body, 'busy');",
+        find: "if (state.isLogSuperseded || !this.own.hasRoom('log-store')) return this.reject(body, 'busy');",
         replace: "if (!this.own.hasRoom('log-store')) return this.reject(body, 'busy');",
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/installing.test.ts',
+    test: 'packages/node/test/core/snapshot/snapshot-receiver.test.ts',
     why: 'the log-store refuses what does not fit its log, and the node begins anew: nothing is lost',
   },
   {
@@ -146,13 +146,13 @@ export const replication = [
     rule: 'Writers are slowed down for half an election timeout at the most.',
     edits: [
       {
-        file: 'packages/node/src/core/writer-throttle.ts',
+        file: 'packages/node/src/core/leader/writer-throttle.ts',
         find: 'const leftMs = this.beganMs + this.lastsMs - nowMs;',
         replace: 'const leftMs = this.beganMs + 100 * this.lastsMs - nowMs;',
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/configuration-change.test.ts',
+    test: 'packages/node/test/core/membership/configuration-change.test.ts',
     why: 'writes are slower, and none is lost',
   },
   {
@@ -160,13 +160,13 @@ export const replication = [
     rule: 'After that they are not slowed down for ten times as long.',
     edits: [
       {
-        file: 'packages/node/src/core/writer-throttle.ts',
+        file: 'packages/node/src/core/leader/writer-throttle.ts',
         find: 'if (nowMs - this.beganMs < 11 * this.lastsMs || this.bytesPerSecond === 0) return false;',
         replace: 'if (this.bytesPerSecond === 0) return false;',
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/configuration-change.test.ts',
+    test: 'packages/node/test/core/membership/configuration-change.test.ts',
     why: 'writes are slower, and none is lost',
   },
   {

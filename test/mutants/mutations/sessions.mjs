@@ -4,8 +4,8 @@ const stages = 'packages/log-store/src/core/write-pipeline.ts';
 const store = 'packages/log-store/src/core/log-store-core.ts';
 const nodeLink = 'packages/log-store/src/core/node-link.ts';
 const link = 'packages/actor/src/core/link.ts';
-const opening = 'packages/node/src/core/opening.ts';
-const ownActors = 'packages/node/src/core/own-actors.ts';
+const opening = 'packages/node/src/core/local/log-store-opener.ts';
+const ownActors = 'packages/node/src/core/local/local-actors.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const sessions = [
@@ -109,7 +109,7 @@ export const sessions = [
         file: opening,
         find: "const reason = 'another node has opened the log-store';",
         replace:
-          "const reason = 'another node has opened the log-store';\n    if (body.session > 0) return this.beginAnew(reason);",
+          "const reason = 'another node has opened the log-store';\n    if (body.session > 0) return this.restart(reason);",
       },
     ],
     seeds: 60,
@@ -126,7 +126,7 @@ export const sessions = [
       { file: ownActors, find: 'if (actor.incarnation !== body.incarnation) return false;', replace: '' },
       {
         file: opening,
-        find: "if (body.incarnation !== this.own.logStoreIncarnation) this.beginAnew('the log-store has restarted');\n    else context.drop('welcome_repeated');",
+        find: "if (body.incarnation !== this.own.logStoreIncarnation) this.restart('the log-store has restarted');\n    else context.drop('welcome_repeated');",
         replace: "context.drop('welcome_repeated');",
       },
     ],
@@ -162,8 +162,8 @@ export const sessions = [
     edits: [
       {
         file: ownActors,
-        find: 'return ownActorKinds.filter((kind) => this.actors[kind].silentTicks > most);',
-        replace: 'return ownActorKinds.filter((kind) => this.actors[kind].silentTicks > most && most < 0);',
+        find: 'return localActorKinds.filter((kind) => this.actors[kind].silentTicks > most);',
+        replace: 'return localActorKinds.filter((kind) => this.actors[kind].silentTicks > most && most < 0);',
       },
     ],
     seeds: 500,

@@ -1,13 +1,13 @@
 /** Snapshots, what becomes of lost stores, and peers that take no entries. See `identity.mjs` for more of healing and resets. */
 
-const snapshots = 'packages/node/src/core/snapshots.ts';
-const install = 'packages/node/src/core/install.ts';
-const restore = 'packages/node/src/core/restore.ts';
-const append = 'packages/node/src/core/append-entries.ts';
-const leadership = 'packages/node/src/core/leadership.ts';
-const transfer = 'packages/node/src/core/transfer.ts';
-const healing = 'packages/node/src/core/healing.ts';
-const reset = 'packages/node/src/core/peer-reset.ts';
+const snapshots = 'packages/node/src/core/snapshot/snapshot-taker.ts';
+const install = 'packages/node/src/core/snapshot/snapshot-receiver.ts';
+const restore = 'packages/node/src/core/snapshot/snapshot-restore.ts';
+const append = 'packages/node/src/core/follower/append-entries.ts';
+const leadership = 'packages/node/src/core/leader/leader-state.ts';
+const transfer = 'packages/node/src/core/leader/leadership-transfer.ts';
+const healing = 'packages/node/src/core/membership/store-replacement.ts';
+const reset = 'packages/node/src/core/membership/peer-reset.ts';
 const logSnapshots = 'packages/log-store/src/core/log-snapshots.ts';
 const records = 'packages/log-store/src/core/records.ts';
 const installation = 'packages/replicator/src/core/snapshot-sender.ts';
@@ -189,7 +189,7 @@ export const ofSnapshots = [
   {
     id: 'lost-store-not-healed',
     rule: 'A member’s lost store is replaced without being asked (promise 6).',
-    edits: [{ file: healing, find: 'change.heal(next);', replace: 'void change;' }],
+    edits: [{ file: healing, find: 'change.replaceStore(next);', replace: 'void change;' }],
     seeds: 60,
   },
   {
@@ -198,8 +198,8 @@ export const ofSnapshots = [
     edits: [
       {
         file: healing,
-        find: 'return isOthers || bound_silent_ms < leastMs ? [] : [{ peer_id, store_id }];',
-        replace: 'return isOthers || bound_silent_ms < leastMs - leastMs ? [] : [{ peer_id, store_id }];',
+        find: 'return isOthers || bound_silent_ms < minMs ? [] : [{ peer_id, store_id }];',
+        replace: 'return isOthers || bound_silent_ms < minMs - minMs ? [] : [{ peer_id, store_id }];',
       },
     ],
     seeds: 0,
@@ -235,9 +235,9 @@ export const ofSnapshots = [
     edits: [
       {
         file: leadership,
-        find: 'reasonAgainstWrites(isHandingOver = false): string | undefined {',
+        find: 'reasonAgainstWrites(isTransferring = false): string | undefined {',
         replace:
-          'reasonAgainstWrites(isHandingOver = false): string | undefined {\n    if (this.state.term > 0 || isHandingOver) return undefined;',
+          'reasonAgainstWrites(isTransferring = false): string | undefined {\n    if (this.state.term > 0 || isTransferring) return undefined;',
       },
     ],
     seeds: 250,
@@ -248,9 +248,9 @@ export const ofSnapshots = [
     edits: [
       {
         file: transfer,
-        find: 'return canCommitAsLeader(peerId, { state, leadership });',
+        find: 'return this.leadership.candidates.canCommit(peerId);',
         replace:
-          'return canCommitAsLeader(peerId, { state, leadership }) || leadership.unfitness(peerId) === undefined;',
+          'return this.leadership.candidates.canCommit(peerId) || this.leadership.candidates.ineligibleReason(peerId) === undefined;',
       },
     ],
     seeds: 100,

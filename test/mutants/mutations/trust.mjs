@@ -1,11 +1,11 @@
 /** What a node may trust for how long: its session, its term, an acknowledgement, an election of its own. */
 
-const appending = 'packages/node/src/core/append-entries.ts';
-const election = 'packages/node/src/core/election.ts';
-const ownActors = 'packages/node/src/core/own-actors.ts';
-const proposals = 'packages/node/src/core/proposals.ts';
+const appending = 'packages/node/src/core/follower/append-entries.ts';
+const election = 'packages/node/src/core/follower/election.ts';
+const ownActors = 'packages/node/src/core/local/local-actors.ts';
+const proposals = 'packages/node/src/core/leader/proposals.ts';
 const stages = 'packages/log-store/src/core/write-pipeline.ts';
-const state = 'packages/node/src/core/state.ts';
+const state = 'packages/node/src/core/state/node-state.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
 export const trust = [
@@ -15,12 +15,12 @@ export const trust = [
     edits: [
       {
         file: appending,
-        find: 'this.session.wasSure(nowMs);',
-        replace: 'this.session.wasSure(Math.max(nowMs, this.context.nowMs));',
+        find: 'this.session.recordConfirmed(nowMs);',
+        replace: 'this.session.recordConfirmed(Math.max(nowMs, this.context.nowMs));',
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/trust.test.ts',
+    test: 'packages/node/test/core/follower/trust.test.ts',
     why: 'a follower hears its log-store late while a second node votes: seeds seldom reach it',
   },
   {
@@ -41,8 +41,8 @@ export const trust = [
     edits: [
       {
         file: appending,
-        find: 'if (state.term === term) state.sessionTickId',
-        replace: 'state.sessionTickId',
+        find: 'if (state.term === term) state.recordSessionTick',
+        replace: 'state.recordSessionTick',
       },
     ],
     seeds: 250,
@@ -58,7 +58,7 @@ export const trust = [
       },
     ],
     seeds: 0,
-    test: 'packages/node/test/core/trust.test.ts',
+    test: 'packages/node/test/core/follower/trust.test.ts',
     why: 'a ballot-box has to restart in the milliseconds in which a candidate waits for its disk, and the vote to be lost: seeds seldom reach it',
   },
   {

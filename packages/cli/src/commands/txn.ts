@@ -1,5 +1,5 @@
 /** `conclave txn`: a transaction, as JSON in the words of `kv.txn`. */
-import { kvOperations } from '@conclave/protocol';
+import { formatIssues, kvOperations } from '@conclave/protocol';
 import type { Command } from 'commander';
 import { withClient } from '../connection.js';
 import { Failed, UsageError } from '../exit-codes.js';
@@ -42,6 +42,5 @@ function parse(text: string): ReturnType<typeof kvOperations.txn.request.parse> 
   }
   const parsed = kvOperations.txn.request.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new UsageError(`the transaction: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'refused'}`);
+  throw new UsageError(`the transaction is not valid: ${formatIssues(parsed.error.issues, 'all of it')}`);
 }

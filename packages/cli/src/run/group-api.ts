@@ -27,6 +27,7 @@ import {
   type Encoding,
   encodeAs,
   encodeJson,
+  formatIssues,
   type GroupId,
   type GroupList,
   type HostReply,
@@ -34,6 +35,7 @@ import {
   hostCommands,
   isHostCommand,
   limits,
+  type SchemaIssue,
   type StoredGroup,
   type Subjects,
 } from '@conclave/protocol';
@@ -301,8 +303,8 @@ function groupOf(request: Request): GroupId | undefined {
 function check<T>(
   parsed:
     | { readonly success: true; readonly data: T }
-    | { readonly success: false; readonly error: { readonly issues: readonly { readonly message: string }[] } },
+    | { readonly success: false; readonly error: { readonly issues: readonly SchemaIssue[] } },
 ): T {
   if (parsed.success) return parsed.data;
-  throw new ConclaveError('EINVAL', parsed.error.issues.map(({ message }) => message).join('; '));
+  throw new ConclaveError('EINVAL', formatIssues(parsed.error.issues));
 }

@@ -6,11 +6,13 @@ import {
   ConclaveError,
   defaultTimes,
   type ErrorBody,
+  formatIssues,
   isWellFormed,
   kvOperations,
   LeaseId,
   limits,
   readCommands,
+  type SchemaIssue,
   type Value,
 } from '@conclave/protocol';
 import type { Call } from './call.js';
@@ -24,7 +26,7 @@ type KeyCall = Extract<Call, { readonly key: string }>;
 
 /** The part of a schema's result that is used. */
 interface Parsed {
-  readonly error?: { readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] };
+  readonly error?: { readonly issues: readonly SchemaIssue[] };
 }
 
 /** Commands with their own deadline, that of a membership change. */
@@ -100,8 +102,7 @@ function lengthOf(value: Value): number {
 
 function validationError(parsed: Parsed): ErrorBody | undefined {
   if (parsed.error === undefined) return undefined;
-  const [issue] = parsed.error.issues;
-  return invalid(`${issue?.path.join('.') || 'the request'}: ${issue?.message}`);
+  return invalid(formatIssues(parsed.error.issues));
 }
 
 /** NaN, with which no comparison holds, if it is not a well-formed text; callers may ignore types. */

@@ -11,6 +11,7 @@ import {
   type ConclaveEvent,
   Consistency,
   featureLevel,
+  formatIssues,
   invariant,
   isKvOperation,
   type KeyChange,
@@ -369,13 +370,9 @@ function write(
   reply: (result: KvResult, context: ReplyContext) => unknown,
   events?: (result: unknown) => readonly ConclaveEvent[],
 ): ServiceRequest {
-  const payload = encodeEntry(entry);
-  if (payload.length > limits.entryBytes) {
-    throw new ConclaveError('EINVAL', `a request has at most ${limits.entryBytes} bytes`);
-  }
   return {
     type: 'write',
-    payload,
+    payload: encodeEntry(entry),
     command: entry,
     events,
     reply: (result, context) => {
@@ -462,6 +459,5 @@ function refuseFor(fault: string | undefined): void {
 function checked<O extends KvOperation>(operation: O, body: unknown): KvRequest<O> {
   const parsed = kvOperations[operation].request.safeParse(body);
   if (parsed.success) return parsed.data as KvRequest<O>;
-  const [issue] = parsed.error.issues;
-  throw new ConclaveError('EINVAL', `${issue?.path.join('.') || 'the request'}: ${issue?.message}`);
+  throw new ConclaveError('EINVAL', formatIssues(parsed.error.issues));
 }

@@ -1,4 +1,11 @@
-export type { GroupHost, NodeDependencies, NodeEffect, NodeInput, NodeOptions, NodeTimer } from './contract.js';
+export type { NodeHealth, NodeSummary, RestartAdvice } from './admin/index.js';
+export type {
+  Divergence,
+  GroupHost,
+  NodeDependencies,
+  NodeEffect,
+  NodeInput,
+  NodeOptions,
+  NodeTimer,
+} from './inputs-and-effects.js';
 export { NodeCore } from './node-core.js';
-export type { Divergence } from './quarantine.js';
-export type { NodeHealth, NodeSummary, RestartAdvice } from './status.js';

@@ -88,7 +88,7 @@ export class VirtualClient implements Endpoint {
   private carryOut(effect: ClientEffect, cause: ClientInput): void {
     switch (effect.type) {
       case 'request':
-        return this.mesh.door.ask(this, effect.target, effect.body, (reply) =>
+        return this.mesh.requests.ask(this, effect.target, effect.body, (reply) =>
           this.step({ type: 'reply', requestId: effect.requestId, reply }),
         );
       case 'settle':

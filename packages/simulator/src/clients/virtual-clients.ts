@@ -1,9 +1,10 @@
 /** The clients and the operator of a run, with the record of their calls. A client exists from its first call on. */
 import type { Call, Settlement, WriteCall } from '@conclave/client';
-import type { AdminCommand, Operation, OperationResult, PeerId } from '@conclave/protocol';
+import type { Operation, OperationResult, PeerId } from '@conclave/protocol';
 import type { ClientCommand, OperatorCommand } from '../language/command.js';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 import type { Random } from '../mesh/random.js';
+import { adminRequestOf } from './admin-request.js';
 import { type CallResult, History, isStale, partsOf, type RecordedCall } from './history.js';
 import { LeaseCalls } from './lease-calls.js';
 import { LockCalls } from './lock-calls.js';
@@ -84,7 +85,7 @@ export class VirtualClients {
   operate(command: OperatorCommand, onSettled?: (settlement: Settlement) => void): RecordedCommand {
     const recorded: RecordedCommand = { command, invokedMs: this.mesh.nowMs };
     this.commands.push(recorded);
-    const { name, body, peerId } = requestOf(command);
+    const { name, body, peerId } = adminRequestOf(command);
     this.client(operatorName).call({ operation: 'admin', command: name, body, peerId }, (settlement) => {
       recorded.settlement = settlement;
       this.mesh.coverage.count(`answer ${command.type} ${settlementText(settlement)}`);
@@ -230,32 +231,4 @@ function resultOf({ revision, token, value, results, ...said }: Fields): CallRes
 /** Returns the outcome in a few words, for the coverage. */
 export function settlementText(settlement: Settlement): string {
   return settlement.outcome === 'done' ? 'ok' : `${settlement.outcome} ${settlement.error.code}`;
-}
-
-function requestOf(command: OperatorCommand): { name: AdminCommand; body: Fields; peerId?: PeerId | undefined } {
-  const timeout = 'timeout' in command && command.timeout !== undefined ? { timeout_ms: command.timeout } : {};
-  switch (command.type) {
-    case 'reset':
-      return { name: 'reset_peer', body: { new_peers: command.peers }, peerId: command.at as PeerId };
-    case 'bootstrap': {
-      const isNew = command.isNew === true ? { new: true } : {};
-      return { name: 'bootstrap', body: { peers: command.peers, ...timeout, ...isNew }, peerId: command.at as PeerId };
-    }
-    case 'change':
-      return { name: 'change_peers', body: { new_peers: command.peers, ...timeout } };
-    case 'add':
-      return { name: 'add_peer', body: { peer_id: command.peer, ...timeout } };
-    case 'remove':
-      return { name: 'remove_peer', body: { peer_id: command.peer, ...timeout } };
-    case 'cancel':
-      return { name: 'cancel_change', body: {} };
-    case 'raise':
-      return { name: 'upgrade', body: { raise: true } };
-    case 'read-only':
-      return { name: 'read_only', body: { read_only: command.on }, peerId: command.peer as PeerId };
-    case 'snapshot':
-      return { name: 'snapshot', body: {}, peerId: command.peer as PeerId };
-    case 'transfer':
-      return { name: 'transfer_leader', body: command.peer === undefined ? {} : { peer_id: command.peer } };
-  }
 }

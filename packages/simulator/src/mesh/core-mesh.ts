@@ -23,14 +23,13 @@ import { Coverage, countDrops, countEvent, countMessage } from './coverage.js';
 import { DiskDriver } from './disk-driver.js';
 import type { Passing } from './message-router.js';
 import { MessageRouter } from './message-router.js';
-import { OpenRequests } from './open-requests.js';
 import { Processes } from './processes.js';
 import { Random } from './random.js';
-import { RequestDoor } from './request-door.js';
 import type { Answer, RunObserver } from './run-observer.js';
 import { FastestClock } from './virtual-clock.js';
 import { VirtualDisks } from './virtual-disks.js';
 import { VirtualNetwork } from './virtual-network.js';
+import { VirtualRequests } from './virtual-requests.js';
 import { runBeginsMs, VirtualTime } from './virtual-time.js';
 
 export { Actor } from './actor.js';
@@ -46,8 +45,7 @@ export class CoreMesh extends Processes {
   readonly disks = new VirtualDisks(groupId);
   readonly network: VirtualNetwork;
   readonly diskDriver: DiskDriver;
-  readonly door: RequestDoor;
-  readonly requests: OpenRequests;
+  readonly requests: VirtualRequests;
   /** An upper bound of the clocks of all nodes. */
   readonly clocks = new FastestClock();
   private readonly router: MessageRouter;
@@ -89,8 +87,7 @@ export class CoreMesh extends Processes {
     this.diskDriver = new DiskDriver(this);
     this.disks.onWritten = (peerId, operations) => this.observer.onWritten?.(peerId, operations);
     this.disks.onWiped = (peerId) => this.observer.onWiped?.(peerId);
-    this.door = new RequestDoor(this);
-    this.requests = new OpenRequests((requestId, answer) => this.observer.onAnswered?.(requestId, answer));
+    this.requests = new VirtualRequests(this);
     for (const peerId of peers) this.startPeer(peerId);
   }
 
@@ -130,14 +127,14 @@ export class CoreMesh extends Processes {
     this.serving.delete(actor);
     this.outside.delete(actor);
     this.router.subscribeToPeerFeed(actor, '');
-    this.requests.forgetAllOf(actor);
+    this.requests.onCrashed(actor);
     this.network.disconnect(actor);
   }
 
   /** Replaces the core of a node that has requested a restart, in the same process. */
   private startOver(actor: Actor, divergence: Divergence | undefined): void {
     this.coverage.count('node restarted because its log-store had');
-    this.requests.refuseAllOf(actor, { code: 'EPERM', message: 'the node starts over', outcome: 'unknown' });
+    this.requests.onRestarted(actor, { code: 'EPERM', message: 'the node starts over', outcome: 'unknown' });
     this.serving.delete(actor);
     this.outside.delete(actor);
     this.router.subscribeToPeerFeed(actor, '');
@@ -287,10 +284,10 @@ export class CoreMesh extends Processes {
           this.publish(actor, effect.event);
           break;
         case 'reply':
-          keepsInvariants(actor, () => this.requests.settle(effect.requestId, { result: effect.result }));
+          keepsInvariants(actor, () => this.requests.onAnswer(actor, effect.requestId, { result: effect.result }));
           break;
         case 'refuse':
-          this.requests.settle(effect.requestId, { error: effect.error });
+          this.requests.onAnswer(actor, effect.requestId, { error: effect.error });
           break;
         case 'publish':
           this.onPublished(actor, effect.watchId, effect.body);
@@ -302,18 +299,18 @@ export class CoreMesh extends Processes {
           if (effect.group) this.serving.add(actor);
           else this.serving.delete(actor);
           break;
-        case 'leave_door':
+        case 'leave_subjects':
           // The peer's own subjects: `nodesOf` returns the nodes that subscribe to them.
           break;
-        case 'hear_leaders':
+        case 'subscribe_led_histories':
           if (effect.hear) this.outside.add(actor);
           else this.outside.delete(actor);
           break;
-        case 'hear_feed':
+        case 'subscribe_feed':
           this.router.subscribeToPeerFeed(actor, effect.peerId);
           break;
         case 'ask_group':
-          this.door.askGroup(actor, effect);
+          this.requests.askGroup(actor, effect);
           break;
         case 'restart':
           this.startOver(actor, effect.divergence);
@@ -375,9 +372,7 @@ export class CoreMesh extends Processes {
 
   /** Gives a node a request that has been parsed. */
   request(actor: Actor, input: (requestId: number) => NodeInput, respond?: (answer: Answer) => void): number {
-    const requestId = this.requests.add(actor, respond);
-    this.step(actor, input(requestId), 'door');
-    return requestId;
+    return this.requests.submit(actor, input, respond);
   }
 }
 

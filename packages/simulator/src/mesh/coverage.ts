@@ -53,7 +53,12 @@ export function countMessage(coverage: Coverage, { name, body }: Message): void 
 }
 
 /** Reasons for which a node rarely drops a message. */
-const rareDrops = ['timeout_now_stale', 'feed_append_not_in_step', 'feed_append_busy', 'echo_unsure_of_session'];
+const rareDrops = [
+  'timeout_now_stale',
+  'feed_append_without_previous',
+  'feed_append_busy',
+  'echo_of_unconfirmed_session',
+];
 
 /** Counts what a core has dropped, before it is replaced. */
 export function countDrops(coverage: Coverage, core: object): void {

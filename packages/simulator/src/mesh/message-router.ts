@@ -62,7 +62,7 @@ export class MessageRouter {
       mesh.hand(actor, () => {
         if (actor.generation !== generation || feedSubscribers.get(actor.name) !== peerId) return;
         mesh.coverage.count('a follower subscribed to its leader’s feed');
-        mesh.step(actor, { type: 'hearing_feed', peerId }, 'shell');
+        mesh.step(actor, { type: 'feed_subscribed', peerId }, 'shell');
       });
     });
   }

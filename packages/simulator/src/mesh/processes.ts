@@ -3,6 +3,7 @@
  *
  * Owns the table of processes, and which nodes serve the group. It starts and ends none of them: `CoreMesh` does.
  */
+import type { Instant } from '@conclave/actor/core';
 import type { KvQuery, KvStateMachine } from '@conclave/kv';
 import type { LogStoreCore } from '@conclave/log-store';
 import type { NodeCore, NodeSummary } from '@conclave/node';
@@ -103,11 +104,12 @@ export abstract class Processes {
 
   /** Returns a running node's reply to `status`. */
   statusOf(actor: Actor): StatusReply {
-    return (actor.core as unknown as NodeCore).status({
-      nowMs: actor.clock.at(this.nowMs),
-      wallTimeMs: runBeginsMs + this.nowMs,
-      random: 0,
-    });
+    return (actor.core as unknown as NodeCore).status(this.timeOf(actor));
+  }
+
+  /** Returns the time on an actor's clock, for calls that use no randomness. */
+  timeOf(actor: Actor): Instant {
+    return { nowMs: actor.clock.at(this.nowMs), wallTimeMs: runBeginsMs + this.nowMs, random: 0 };
   }
 
   /** Returns the reply of the peer's state machine to a query of keys. */

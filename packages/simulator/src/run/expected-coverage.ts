@@ -43,9 +43,9 @@ const faults = [
   'append while a snapshot replaces the log',
   'new peer asks for slower writers',
   'dropped: timeout_now_stale',
-  'dropped: feed_append_not_in_step',
+  'dropped: feed_append_without_previous',
   'dropped: feed_append_busy',
-  'dropped: echo_unsure_of_session',
+  'dropped: echo_of_unconfirmed_session',
   ...actorKinds.flatMap((kind) => [`${kind} restarted with the newer build`, `${kind} restarted with the older build`]),
 ];
 

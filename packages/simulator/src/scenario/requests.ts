@@ -4,7 +4,8 @@
  */
 import type { RequestTarget, Settlement } from '@conclave/client';
 import type { ChangeReply, ErrorBody, PeerId, ResetPeerReply, SnapshotReply, UpgradeReply } from '@conclave/protocol';
-import type { ClientCommand, Command } from '../language/command.js';
+import { adminRequestOf } from '../clients/admin-request.js';
+import type { ClientCommand, Command, OperatorCommand } from '../language/command.js';
 import { formatCommand } from '../language/format-command.js';
 import type { AskCommand, PlainRequest } from '../language/scenario-command.js';
 import { ScriptError } from '../language/tokens.js';
@@ -75,7 +76,7 @@ export class Requests {
 
   private send({ text, target, body, format }: Order): { readonly id: number; readonly text: string } {
     const id = this.begin();
-    this.simulation.mesh.door.ask(this.asker, target, body, (reply) => {
+    this.simulation.mesh.requests.ask(this.asker, target, body, (reply) => {
       if (!this.open.has(id)) return;
       if (reply.type !== 'body')
         return this.end(id, `${text}: ${reply.type === 'no_responders' ? 'no responders' : reply.type}`);
@@ -108,44 +109,34 @@ function orderOf(what: PlainRequest | Command): Order {
       }
       return { text: `put ${key} ${value}`, target, body: { key, value }, format: writtenText };
     }
-    case 'bootstrap': {
-      const peerId = what.at as PeerId;
-      const body = { peers: what.peers, timeout_ms: what.timeout, ...(what.isNew === true ? { new: true } : {}) };
-      return { ...admin(what, 'bootstrap', body, fieldsText), target: { api: 'admin', name: 'bootstrap', peerId } };
-    }
-    case 'reset': {
-      const target = { api: 'admin', name: 'reset_peer', peerId: what.at as PeerId } as const;
-      return { ...admin(what, 'reset_peer', { new_peers: what.peers }, resetText), target };
-    }
-    case 'change':
-      return admin(what, 'change_peers', { new_peers: what.peers, timeout_ms: what.timeout }, changeText);
-    case 'add':
-      return admin(what, 'add_peer', { peer_id: what.peer, timeout_ms: what.timeout }, changeText);
-    case 'remove':
-      return admin(what, 'remove_peer', { peer_id: what.peer, timeout_ms: what.timeout }, changeText);
-    case 'cancel':
-      return admin(what, 'cancel_change', {}, cancelledText);
-    case 'raise':
-      return admin(what, 'upgrade', { raise: true }, levelText);
-    case 'read-only': {
-      const peerId = what.peer as PeerId;
-      const asked = admin(what, 'read_only', { read_only: what.on }, fieldsText);
-      return { ...asked, target: { api: 'admin', name: 'read_only', peerId } };
-    }
-    case 'snapshot': {
-      const target = { api: 'admin', name: 'snapshot', peerId: what.peer as PeerId } as const;
-      return { ...admin(what, 'snapshot', {}, snapshotText), target };
-    }
-    case 'transfer':
-      return admin(what, 'transfer_leader', what.peer === undefined ? {} : { peer_id: what.peer }, () => 'done');
     default:
-      throw new ScriptError(`${what.type} is not answered`);
+      return orderOfOperator(what);
   }
 }
 
-function admin(what: Command, name: string, fields: Readonly<Record<string, unknown>>, format: Order['format']): Order {
-  const body = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
-  return { text: formatCommand(what), target: { api: 'admin', name }, body, format };
+/** How each reply to an operator is printed. */
+const formats: Readonly<Record<OperatorCommand['type'], Order['format']>> = {
+  bootstrap: fieldsText,
+  reset: resetText,
+  change: changeText,
+  add: changeText,
+  remove: changeText,
+  cancel: cancelledText,
+  raise: levelText,
+  'read-only': fieldsText,
+  snapshot: snapshotText,
+  transfer: () => 'done',
+};
+
+function orderOfOperator(command: Command): Order {
+  if (!isOperatorCommand(command)) throw new ScriptError(`${command.type} is not answered`);
+  const { name, body, peerId } = adminRequestOf(command);
+  const target: RequestTarget = { api: 'admin', name, ...(peerId === undefined ? {} : { peerId }) };
+  return { text: formatCommand(command), target, body, format: formats[command.type] };
+}
+
+function isOperatorCommand(command: Command): command is OperatorCommand {
+  return command.type in formats;
 }
 
 function changeText(reply: unknown): string {

@@ -1,0 +1,131 @@
+/**
+ * Which peers may be restarted now (promises 23 and 27): those without which the others can commit entries, now. Only the leader
+ * knows.
+ * The others must fulfil two conditions. A majority of each set of the configuration stores entries: not only its nodes, but its
+ * log-stores have acknowledged lately. And a peer leads: this leader, if it is one of them and healthy, or a peer that they
+ * elect, for which a majority that can lead is enough, as one of it has its longest log.
+ */
+import {
+  catchupMargin,
+  type Member,
+  majority,
+  type PeerId,
+  type Progress,
+  peerIds,
+  type Restart,
+} from '@conclave/protocol';
+import type { LeaderState } from '../leader/index.js';
+import type { LocalActors } from '../local/index.js';
+import type { NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+
+export interface RestartView {
+  readonly context: StepContext;
+  readonly state: NodeState;
+  readonly own: LocalActors;
+  readonly leadership: LeaderState;
+  /** The peers that the running change adds. */
+  readonly newPeers: readonly PeerId[];
+}
+
+/** Why a member cannot store entries now, and why it cannot lead; empty: it can. */
+interface Problem {
+  readonly storing: string;
+  readonly leading: string;
+}
+
+type Problems = ReadonlyMap<Member, Problem>;
+
+/** Returns the advice for each member of the effective configuration and each new peer, in the order of their names. */
+export function restartSafety(view: RestartView): Restart[] {
+  const configuration = view.state.log.configuration?.configuration;
+  if (configuration === undefined) return [];
+  const sets = [configuration.peers, configuration.old_peers]
+    .filter((members) => members.length > 0)
+    .map((members): Problems => new Map(members.map((member) => [member, problemOf(view, member)])));
+  const members = new Set(sets.flatMap((set) => peerIds([...set.keys()])));
+  const all = [...new Set([...members, ...view.newPeers])].sort();
+  return all.map((peer_id) => {
+    const reason = members.has(peer_id)
+      ? sets.map((set) => reasonAgainst(view, set, peer_id)).find((against) => against !== '')
+      : 'the change that is going on waits for it';
+    return { peer_id, may: reason === undefined, reason: reason ?? '' };
+  });
+}
+
+/** Returns why the rest of this set could commit nothing without the peer; empty: it could. */
+function reasonAgainst(view: RestartView, set: Problems, without: PeerId): string {
+  const others = [...set].filter(([{ peer_id }]) => peer_id !== without);
+  const needed = majority(set.size);
+  if (others.length < needed) return `${needed} of ${set.size} are needed: nobody can be spared`;
+  const storing = shortage(others, needed, ({ storing }) => storing);
+  if (storing !== undefined) {
+    return `without it ${storing.good} of ${set.size} would go on, and ${needed} are needed: ${storing.bad}`;
+  }
+  if (without !== view.state.peerId && leaderProblem(view) === '') return '';
+  const leading = shortage(others, needed, ({ storing, leading }) => storing || leading);
+  if (leading === undefined) return '';
+  return `without it ${leading.good} of ${set.size} could elect a leader, and ${needed} are needed: ${leading.bad}`;
+}
+
+/** Returns how many of these have no problem, and the problems of the others; undefined: enough have none. */
+function shortage(
+  members: readonly (readonly [Member, Problem])[],
+  needed: number,
+  problemIn: (problem: Problem) => string,
+): { good: number; bad: string } | undefined {
+  const bad = members.filter(([, problem]) => problemIn(problem) !== '');
+  const good = members.length - bad.length;
+  if (good >= needed) return undefined;
+  return { good, bad: bad.map(([{ peer_id }, problem]) => `${peer_id} ${problemIn(problem)}`).join(', ') };
+}
+
+function problemOf(view: RestartView, member: Member): Problem {
+  // A leader whose lost store is being replaced has another store than the old set names.
+  const isOwn = member.peer_id === view.state.peerId && member.store_id === view.state.storeId;
+  if (isOwn) return { storing: ownProblem(view), leading: leaderProblem(view) };
+  const progress = view.leadership.progress(member.peer_id);
+  const cannotLead = progress?.cannot_lead === true ? 'cannot lead' : '';
+  return {
+    storing: targetProblem(view, member, progress),
+    leading: progress?.lacks_actor === true ? 'has a silent actor and does not campaign' : cannotLead,
+  };
+}
+
+/**
+ * Within this time a peer that stores entries has acknowledged some: each tick causes acknowledgements, and reports come with
+ * ticks.
+ */
+function recentMs({ context: { options } }: RestartView): number {
+  return Math.max(options.electionTimeoutMs / 2, 3 * options.heartbeatIntervalMs);
+}
+
+/** Returns why this leader stores nothing itself now; empty: it does. */
+function ownProblem(view: RestartView): string {
+  if (view.state.readOnlyReason !== '') return 'is read-only';
+  const ageMs = view.leadership.confirmation.ownStoredAgeMs;
+  return ageMs > recentMs(view) ? `has stored nothing for ${Math.floor(ageMs)} ms` : '';
+}
+
+/** Returns why this leader may not lead for much longer; empty: it may. */
+function leaderProblem(view: RestartView): string {
+  const silent = view.own.silent(recentMs(view));
+  if (silent.length > 0) return `lacks its own ${silent.join(' and ')}`;
+  return view.state.cannotLead === '' ? ownProblem(view) : 'cannot lead';
+}
+
+/** Returns why this member cannot be relied on to store entries now; empty: it can. */
+function targetProblem(view: RestartView, { store_id }: Member, progress: Progress | undefined): string {
+  if (progress === undefined || progress.silent_ms < 0) return 'has not been heard of';
+  if (progress.refusal !== '' || progress.store_id !== store_id) return 'has another store';
+  const silentMs = Math.floor(progress.silent_ms + view.leadership.confirmation.reportAgeMs);
+  if (silentMs > recentMs(view)) return `is silent for ${silentMs} ms`;
+  if (progress.read_only) return 'is read-only';
+  const { install, state, stored_ms = progress.silent_ms, match_index } = progress;
+  if (install !== null || state === 'install') return 'installs a snapshot';
+  if (stored_ms < 0) return 'has stored nothing of this leader’s yet';
+  const storedMs = Math.floor(stored_ms + view.leadership.confirmation.reportAgeMs);
+  if (storedMs > recentMs(view)) return `has stored nothing for ${storedMs} ms`;
+  const lag = view.state.log.lastIndex - match_index;
+  return lag > catchupMargin ? `lags by ${lag} entries` : '';
+}

@@ -1,0 +1,337 @@
+/**
+ * Handles AppendEntries: the consistency check, truncation, and the message to the log-store.
+ * It never acknowledges entries: the log-store does, after the sync.
+ * Invariants:
+ * 1. No entry at or below the commit index is truncated.
+ * 2. Entries are truncated only where their terms conflict (Raft thesis, section 3.5).
+ * 3. Each AppendEntries that is accepted causes one `log-store.append`, with the entries that are new, or none.
+ */
+import {
+  asLogIndex,
+  type BatchHeader,
+  type Body,
+  batchFrom,
+  batchHeader,
+  ConclaveError,
+  checkBatch,
+  invariant,
+  isIn,
+  type LogIndex,
+  noGroupUid,
+  peerIds,
+} from '@conclave/protocol';
+import type { LocalActors, SessionCheck } from '../local/index.js';
+import { build } from '../local/index.js';
+import type { RoleControl } from '../role-control.js';
+import type { CachedBatch, NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+import type { FeedSubscription } from './feed-subscription.js';
+import type { StoreBinding } from './store-binding.js';
+
+type AppendEntries = Body<'node.append_entries'>;
+type Rejection = Body<'replicator.rejected'>['reason'];
+/** The fields of AppendEntries and InstallSnapshot that describe the leader. */
+export type FromLeader = Pick<
+  AppendEntries,
+  'group_id' | 'group_uid' | 'leader_id' | 'term' | 'target_store_id' | 'request_id' | 'tick_id'
+>;
+/** The fields of AppendEntries that describe its entries. */
+type Entries = Pick<
+  AppendEntries,
+  'group_uid' | 'leader_id' | 'term' | 'prev_index' | 'prev_term' | 'leader_commit'
+> & {
+  readonly batches: readonly Uint8Array[];
+};
+
+export class AppendEntriesHandler {
+  /** The last tick for which `recordSession` awaits an acknowledgement, or has awaited one. */
+  private askedTickId = 0;
+  private askedTerm = 0;
+  /** The commit index when the last tick was echoed. */
+  private committedBefore: LogIndex = asLogIndex(0);
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    private readonly own: LocalActors,
+    private readonly roles: RoleControl,
+    private readonly feed: FeedSubscription,
+    private readonly binding: StoreBinding,
+    private readonly session: SessionCheck,
+  ) {}
+
+  /**
+   * An append of the leader's feed. It is accepted only from the leader that this peer follows, and only directly after the last
+   * entry of this log: everything else is left to the leader's replicator.
+   */
+  onFeedAppend(body: Body<'feed.append'>): void {
+    const { state, context } = this;
+    const isFollowed = state.role === 'follower' && body.leader_id === state.leaderId;
+    if (!isFollowed || body.leader_term !== state.term || body.group_uid !== state.groupUid) {
+      return context.drop('feed_append_of_other_leader');
+    }
+    const entries = entriesOf(body);
+    const batches = entries === undefined ? undefined : readBatches(entries);
+    if (entries === undefined || batches === undefined) return context.drop('feed_append_malformed');
+    if (state.log.termAt(entries.prev_index) !== entries.prev_term) return context.drop('feed_append_without_previous');
+    if (state.wentBack !== '') return context.drop('feed_append_to_older_copy');
+    if (state.readOnlyReason !== '') return context.drop('feed_append_read_only');
+    if (state.isLogSuperseded || !this.own.hasRoom('log-store')) return context.drop('feed_append_busy');
+    this.accept(entries, batches);
+  }
+
+  onAppendEntries(body: AppendEntries): void {
+    const { state, context } = this;
+    if (!this.isForThisStore(body)) return;
+    if (body.term < state.term) return this.refuseOlderTerm(body);
+    if (body.group_uid === state.groupUid) state.acknowledged.record(body.acknowledged);
+    const batches = readBatches(body);
+    if (batches === undefined) return context.drop('append_entries_malformed');
+    this.followLeader(body);
+    const takesEntries = state.readOnlyReason === '';
+    this.feed.subscribe(body.hear_feed && takesEntries ? body.leader_id : '');
+    if (!takesEntries && batches.length > 0) return this.reject(body, 'read_only');
+    if (state.isLogSuperseded || !this.own.hasRoom('log-store')) return this.reject(body, 'busy');
+    // Entries up to the base are committed, so the leader has the same ones.
+    const isBelowBase = body.prev_index < state.log.base.index;
+    if (!isBelowBase && state.log.termAt(body.prev_index) !== body.prev_term) {
+      invariant(body.prev_index > state.commitIndex, `entry ${body.prev_index} is committed and has another term`);
+      return this.reject(body, 'mismatch');
+    }
+    if (batches.length === 0 && state.divergence?.snapshotFrom !== undefined) this.reject(body, 'wants_snapshot');
+    this.accept(body, batches);
+  }
+
+  /** Follows the sender of InstallSnapshot; false where the message is for another store, or of an older term. */
+  follow(body: FromLeader): boolean {
+    if (!this.isForThisStore(body)) return false;
+    if (body.term < this.state.term) {
+      this.refuseOlderTerm(body);
+      return false;
+    }
+    this.followLeader(body);
+    return true;
+  }
+
+  /** Whether the message is for this group's history and this store. An empty store adopts the history. */
+  private isForThisStore(body: FromLeader & Pick<AppendEntries, 'acknowledged_index'>): boolean {
+    const { state, context } = this;
+    if (state.groupUid !== noGroupUid && body.group_uid !== state.groupUid) {
+      context.drop('append_entries_of_other_history');
+      return false;
+    }
+    if (body.group_uid === noGroupUid || body.leader_id === state.peerId) {
+      context.drop('append_entries_malformed');
+      return false;
+    }
+    if (body.target_store_id !== state.storeId) {
+      if (body.term >= state.term) this.binding.onOther(body);
+      this.reject({ ...body, prev_index: asLogIndex(0) }, 'store');
+      return false;
+    }
+    this.binding.onOwn();
+    if (body.term >= state.term && this.binding.lacks(body.acknowledged_index, body.leader_id)) {
+      this.reject({ ...body, prev_index: asLogIndex(0) }, 'store');
+      return false;
+    }
+    return true;
+  }
+
+  private refuseOlderTerm(body: FromLeader): void {
+    this.context.drop('append_entries_of_older_term');
+    // In the sender's history: a peer that holds nothing may have a term, too, from a founding that was interrupted.
+    this.own.sendHigherTerm(body.leader_id, body.group_uid);
+  }
+
+  /** Follows the sender as the leader of its term; a new tick restarts the election timer and is echoed. */
+  private followLeader(body: FromLeader): void {
+    const { state, context, own, roles } = this;
+    if (body.term > state.term) roles.raiseTerm(body.term, `${body.leader_id} leads a higher term`);
+    invariant(state.role !== 'leader', `${body.leader_id} leads term ${body.term} too`);
+    if (state.role !== 'follower') roles.becomeFollower(`${body.leader_id} leads term ${body.term}`);
+    if (state.leaderId !== body.leader_id) {
+      invariant(state.leaderId === '', `term ${body.term} has two leaders, ${state.leaderId} and ${body.leader_id}`);
+      state.followLeader(body.leader_id);
+    }
+    if (body.tick_id <= state.lastTickId) return;
+    state.recordTick(body.tick_id);
+    state.recordContact(context.nowMs);
+    state.restartElectionTimer(context.nowMs);
+    if (!this.session.isConfirmed) return context.drop('echo_of_unconfirmed_session');
+    const { term } = state;
+    const isUnapplied = state.appliedIndex < this.committedBefore;
+    this.committedBefore = state.commitIndex;
+    own.whenTermDurable(() =>
+      context.send(body.leader_id, {
+        name: 'feed.echo',
+        body: {
+          group_id: body.group_id,
+          group_uid: body.group_uid,
+          peer_id: state.peerId,
+          store_id: state.storeId,
+          leader_id: body.leader_id,
+          leader_term: term,
+          tick_id: body.tick_id,
+          session_tick_id: state.sessionTickId,
+          hears_feed: this.feed.isReceived(body.leader_id),
+          read_only: state.readOnlyReason !== '',
+          election_timeout_ms: Math.floor(context.options.electionTimeoutMs),
+          ...build(context.options, state),
+          ...(state.cannotLead === '' ? {} : { cannot_lead: true }),
+          ...(own.silent().length === 0 ? {} : { lacks_actor: true }),
+          ...(isUnapplied ? { unapplied: true } : {}),
+        },
+      }),
+    );
+  }
+
+  private reject(body: FromLeader & Pick<AppendEntries, 'prev_index'>, reason: Rejection): void {
+    const { state, context, own } = this;
+    const { log } = state;
+    const conflicts = reason === 'mismatch' && body.prev_index <= log.lastIndex;
+    const message = {
+      group_id: body.group_id,
+      group_uid: body.group_uid,
+      peer_id: state.peerId,
+      store_id: state.storeId,
+      term: body.term,
+      request_id: body.request_id,
+      reason,
+      last_index: log.lastIndex,
+      conflict_term: (conflicts ? log.termAt(body.prev_index) : undefined) ?? (0 as never),
+      conflict_index: conflicts ? log.firstOfTermAt(body.prev_index) : asLogIndex(0),
+    };
+    own.whenTermDurable(() => context.send(body.leader_id, { name: 'replicator.rejected', body: message }));
+  }
+
+  private accept(body: Entries, batches: readonly CachedBatch[]): void {
+    const { state, own, roles } = this;
+    const verified = batches.at(-1)?.header.last ?? body.prev_index;
+    const { fresh, truncateFrom } = this.newEntries(batches);
+    if (truncateFrom > 0) this.truncate(truncateFrom);
+    if (state.groupUid === noGroupUid) state.enterHistory(body.group_uid);
+    for (const batch of fresh) this.append(batch, body.leader_commit);
+    // The store now holds every committed entry, whatever it had lost.
+    const isVerified = state.wasUnverified && verified >= body.leader_commit;
+    if (isVerified) state.verify();
+    own.sendAppendToLogStore({
+      ...(isVerified ? { verified: true } : {}),
+      group_uid: body.group_uid,
+      leader_id: body.leader_id,
+      leader_term: body.term,
+      verified_index: verified,
+      truncate_from: truncateFrom,
+      commit_index: state.commitIndex,
+      batches: fresh.map(({ bytes }) => bytes),
+    });
+    this.recordSession();
+    // More entries will follow.
+    const { nowMs, options } = this.context;
+    state.storesFirstUntilMs = verified < body.leader_commit ? nowMs + options.heartbeatIntervalMs : 0;
+    roles.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));
+  }
+
+  /** Records the session: once the log-store acknowledges what it was just sent, it was in this session after the last tick. */
+  private recordSession(): void {
+    const { state, own } = this;
+    const { term, lastTickId } = state;
+    const { nowMs } = this.context;
+    if (lastTickId === this.askedTickId && term === this.askedTerm) return;
+    this.askedTickId = lastTickId;
+    this.askedTerm = term;
+    own.afterSynced(() => {
+      this.session.recordConfirmed(nowMs);
+      if (state.term === term) state.recordSessionTick(lastTickId);
+    });
+  }
+
+  /** Returns the entries that are new, and the index from which on this log's entries conflict with them (0: none do). */
+  private newEntries(batches: readonly CachedBatch[]): { fresh: CachedBatch[]; truncateFrom: LogIndex } {
+    const { log } = this.state;
+    for (const [at, batch] of batches.entries()) {
+      const from = this.firstNew(batch.header);
+      if (from > batch.header.last) continue;
+      const rest = { header: { ...batch.header, first: from }, bytes: batchFrom(batch.bytes, from) };
+      return { fresh: [rest, ...batches.slice(at + 1)], truncateFrom: from <= log.lastIndex ? from : asLogIndex(0) };
+    }
+    return { fresh: [], truncateFrom: asLogIndex(0) };
+  }
+
+  /**
+   * Returns the first entry of the batch that this log lacks or has with another term; an index past the last one: it has them
+   * all.
+   */
+  private firstNew(header: BatchHeader): LogIndex {
+    const { log } = this.state;
+    let index = asLogIndex(Math.max(header.first, log.firstIndex));
+    while (index <= header.last && log.termAt(index) === header.term) index = asLogIndex(log.lastOfTermAt(index) + 1);
+    return index;
+  }
+
+  private truncate(from: LogIndex): void {
+    const { state, context } = this;
+    invariant(from > state.commitIndex, `entry ${from} is committed and conflicts with the leader's`);
+    const removed = state.log.truncateFrom(from);
+    for (const { index } of removed) state.newConfigurations.delete(index);
+    const effective = state.log.configuration;
+    if (removed.length === 0 || effective === undefined) return;
+    context.event('configuration_truncated', {
+      peers: peerIds(effective.configuration.peers),
+      old_peers: peerIds(effective.configuration.old_peers),
+      index: effective.index,
+    });
+  }
+
+  private append(batch: CachedBatch, leaderCommit: LogIndex): void {
+    const { state, context } = this;
+    const configuration = state.log.append(batch);
+    if (configuration === undefined) return;
+    if (batch.header.first > leaderCommit) {
+      state.newConfigurations.add(batch.header.first);
+      context.event('configuration_appended', {
+        peers: peerIds(configuration.peers),
+        old_peers: peerIds(configuration.old_peers),
+        index: batch.header.first,
+      });
+    }
+    if (!isIn(configuration, state.peerId, state.storeId)) {
+      context.log('info', 'a configuration without this peer is effective', { index: batch.header.first });
+    }
+  }
+}
+
+/** Returns the entries of a feed append; undefined where it has none. */
+function entriesOf(body: Body<'feed.append'>): Entries | undefined {
+  const [first] = body.batches;
+  if (first === undefined) return undefined;
+  const { group_uid, leader_id, leader_term: term, prev_term, commit_index: leader_commit, batches } = body;
+  try {
+    const prev_index = asLogIndex(batchHeader(first).first - 1);
+    return { group_uid, leader_id, term, prev_index, prev_term, leader_commit, batches };
+  } catch (error) {
+    if (error instanceof ConclaveError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Returns the batches with their headers; undefined unless they follow `prev_index` and their terms rise, up to the message's.
+ */
+function readBatches(body: Entries): CachedBatch[] | undefined {
+  const batches: CachedBatch[] = [];
+  let index: number = body.prev_index;
+  let term: number = body.prev_term;
+  try {
+    for (const bytes of body.batches) {
+      const header = checkBatch(bytes);
+      if (header.first !== index + 1 || header.term < term || header.term > body.term) return undefined;
+      batches.push({ header, bytes });
+      index = header.last;
+      term = header.term;
+    }
+  } catch (error) {
+    if (error instanceof ConclaveError) return undefined;
+    throw error;
+  }
+  return body.prev_term > body.term ? undefined : batches;
+}

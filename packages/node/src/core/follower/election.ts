@@ -1,0 +1,363 @@
+/**
+ * Elections: when this peer campaigns, which votes it requests, and how it votes. The ballot-box counts the votes.
+ * Invariants:
+ * 1. A peer grants one vote a term, and sends it, also to itself, only once it is synced.
+ * 2. A vote compares the accepted log; the comparison and the vote are one step.
+ * 3. A pre-vote changes no state of the voter (Raft thesis, section 9.6).
+ * 4. A voter that receives heartbeats of a leader grants no vote, unless that leader ordered the candidate to campaign (thesis,
+ *    section 4.2.3); a voter that has just started grants none at all.
+ */
+import {
+  allMembers,
+  asTerm,
+  type Body,
+  type Configuration,
+  invariant,
+  noGroupUid,
+  type Term,
+  type VoteKind,
+} from '@conclave/protocol';
+import type { LocalActors } from '../local/index.js';
+import type { RoleControl } from '../role-control.js';
+import type { NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+import type { StoreBinding } from './store-binding.js';
+
+type RequestVote = Body<'node.request_vote'>;
+
+/**
+ * A follower without a heartbeat campaigns after one election timeout, as no voter grants a vote sooner, and up to this share of
+ * one more: so a dead leader is replaced within one and a half timeouts. A candidate that does not win waits for up to two, as in
+ * the paper.
+ */
+const firstWaitShare = 0.4;
+
+interface Candidacy {
+  readonly kind: VoteKind;
+  /** The term of the votes; a pre-vote requests the one after the current term. */
+  readonly term: Term;
+  readonly electionId: number;
+  readonly configuration: Configuration;
+  readonly transfer: boolean;
+  /** Votes are requested only once this peer's own vote is synced. */
+  asking: boolean;
+  readonly sinceMs: number;
+  timeoutMs: number;
+}
+
+export class Election {
+  private candidacy: Candidacy | undefined;
+  private lastElectionId = 0;
+  private wasTransfer = false;
+  private timeoutMs: number;
+  /** When this peer last ended its pre-vote in favor of another candidate. */
+  private yieldedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    private readonly own: LocalActors,
+    private readonly binding: StoreBinding,
+    private readonly roles: RoleControl,
+  ) {
+    this.timeoutMs = context.options.electionTimeoutMs;
+  }
+
+  /**
+   * Whether the last election that this peer won was ordered by the previous leader: no voter waited for the end of its lease.
+   */
+  get wasOrdered(): boolean {
+    return this.wasTransfer;
+  }
+
+  /** Waits for a leader, for one election timeout or longer. */
+  onBecameFollower(): void {
+    this.candidacy = undefined;
+    this.state.restartElectionTimer(this.context.nowMs);
+    this.randomizeTimeout();
+    this.context.setTimer('election', this.timeoutMs);
+  }
+
+  onBecameLeader(): void {
+    this.candidacy = undefined;
+    this.context.cancelTimer('election');
+  }
+
+  private randomizeTimeout(): void {
+    this.timeoutMs = this.context.options.electionTimeoutMs * (1 + firstWaitShare * this.context.random);
+  }
+
+  /** The timer is not restarted at each contact: it checks, when it fires, whether there was one. */
+  onElectionTimer(): void {
+    const { state, context } = this;
+    if (state.role === 'leader' || state.role === 'opening' || state.role === 'fenced') return;
+    const base = this.candidacy?.sinceMs ?? state.electionBaseMs;
+    const timeoutMs = this.candidacy?.timeoutMs ?? this.timeoutMs;
+    const leftMs = base + timeoutMs - context.nowMs;
+    if (leftMs > 0) context.setTimer('election', leftMs);
+    else this.campaignOnTimeout();
+  }
+
+  /** Campaigns, and again after another timeout. */
+  private campaignOnTimeout(): void {
+    const { state, context } = this;
+    this.randomizeTimeout();
+    state.restartElectionTimer(context.nowMs);
+    context.setTimer('election', this.timeoutMs);
+    this.preCampaign();
+  }
+
+  /** Requests pre-votes, if this peer may campaign. */
+  private preCampaign(): void {
+    const { state, context, own, roles } = this;
+    if (state.role !== 'follower') roles.becomeFollower('the election was not won in time');
+    state.followLeader('');
+    const configuration = state.log.configuration?.configuration;
+    if (configuration === undefined || !state.isElectable()) return;
+    if (own.silent().length > 0) return context.drop('campaign_without_actor');
+    this.beginCandidacy('pre_vote', asTerm(state.term + 1), configuration, false);
+    state.enterRole('pre_candidate');
+    this.ask();
+  }
+
+  /** Campaigns at once, in a new term above `atLeast`. `transfer`: the leader ordered it, or is this peer. */
+  campaignNow(atLeast: Term, transfer: boolean): void {
+    const { state, context, own } = this;
+    const configuration = state.log.configuration?.configuration;
+    if (configuration === undefined || !state.isElectable()) return context.drop('not_electable');
+    if (own.silent().length > 0) return context.drop('campaign_without_actor');
+    if (!own.hasRoom('log-store', true)) return context.drop('log_store_link_full');
+    state.enterTerm(asTerm(Math.max(state.term, atLeast) + 1), state.peerId);
+    state.enterRole('candidate');
+    this.beginCandidacy('vote', state.term, configuration, transfer);
+    const candidacy = this.candidacy;
+    invariant(candidacy !== undefined, 'a candidacy has begun');
+    own.storeVote();
+    own.afterSynced(() => {
+      if (this.candidacy !== candidacy) return;
+      candidacy.asking = true;
+      this.ask();
+    });
+  }
+
+  private beginCandidacy(kind: VoteKind, term: Term, configuration: Configuration, transfer: boolean): void {
+    const { context } = this;
+    this.lastElectionId += 1;
+    this.candidacy = {
+      kind,
+      term,
+      electionId: this.lastElectionId,
+      configuration,
+      transfer,
+      asking: kind === 'pre_vote',
+      sinceMs: context.nowMs,
+      timeoutMs: context.options.electionTimeoutMs * (1 + context.random),
+    };
+    context.log('info', kind === 'pre_vote' ? 'requests pre-votes' : 'campaigns', { term });
+  }
+
+  /** Opens the count in the ballot-box, then requests the votes of all others. */
+  private ask(): void {
+    this.openCount();
+    this.askVoters();
+  }
+
+  /** Sends the ballot-box what it counts; again after it has restarted. */
+  openCount(): void {
+    const { candidacy, state, own } = this;
+    if (candidacy === undefined || !candidacy.asking) return;
+    own.sendFramed('ballot-box', (frame) => ({
+      name: 'ballot-box.elect',
+      body: {
+        ...own.identity,
+        ...frame,
+        peer_id: state.peerId,
+        group_uid: state.groupUid,
+        term: candidacy.term,
+        kind: candidacy.kind,
+        election_id: candidacy.electionId,
+        configuration: candidacy.configuration,
+      },
+    }));
+  }
+
+  private askVoters(): void {
+    const { candidacy, state, context } = this;
+    if (candidacy === undefined) return;
+    const others = new Set(allMembers(candidacy.configuration).map(({ peer_id }) => peer_id));
+    others.delete(state.peerId);
+    for (const peerId of others) {
+      context.send(peerId, {
+        name: 'node.request_vote',
+        body: {
+          group_id: context.options.groupId,
+          group_uid: state.groupUid,
+          candidate_id: state.peerId,
+          candidate_store_id: state.storeId,
+          term: candidacy.term,
+          kind: candidacy.kind,
+          election_id: candidacy.electionId,
+          last_index: state.log.lastIndex,
+          last_term: state.log.lastTerm,
+          transfer: candidacy.transfer,
+          ...state.acknowledged.list(),
+        },
+      });
+    }
+  }
+
+  /** Requests the votes again: requests and responses get lost. */
+  onTick(): void {
+    if (this.candidacy?.asking === true) this.askVoters();
+  }
+
+  onElected(body: Body<'node.elected'>): void {
+    const { candidacy, context } = this;
+    if (candidacy === undefined || body.election_id !== candidacy.electionId || body.term !== candidacy.term) {
+      return context.drop('elected_of_other_election');
+    }
+    if (candidacy.kind === 'pre_vote') this.campaignNow(asTerm(candidacy.term - 1), false);
+    else {
+      this.wasTransfer = candidacy.transfer;
+      this.roles.becomeLeader();
+    }
+  }
+
+  /** The leader transfers its leadership to this peer. */
+  onTimeoutNow(body: Body<'node.timeout_now'>): void {
+    const { state, context, roles } = this;
+    const meant = body.group_uid === state.groupUid && body.target_store_id === state.storeId;
+    if (!meant || body.term < state.term || state.role === 'leader' || body.group_uid === noGroupUid) {
+      return context.drop('timeout_now_stale');
+    }
+    if (body.term > state.term) roles.raiseTerm(body.term, `${body.leader_id} transfers its leadership`);
+    if (this.candidacy?.transfer === true) return context.drop('timeout_now_repeated');
+    this.endLease();
+    this.campaignNow(state.term, true);
+  }
+
+  onRequestVote(body: RequestVote): void {
+    const { state, context } = this;
+    if (body.group_uid !== state.groupUid || state.groupUid === noGroupUid || body.candidate_id === state.peerId) {
+      return context.drop('request_vote_of_other_history');
+    }
+    state.acknowledged.record(body.acknowledged);
+    if (state.isUnverified) return context.drop('request_vote_unverified');
+    if (this.binding.lacks(state.acknowledged.of(state.storeId), body.candidate_id))
+      return context.drop('request_vote_to_older_copy');
+    if (body.kind === 'pre_vote') this.onRequestPreVote(body);
+    else this.onRequestRealVote(body);
+  }
+
+  private onRequestPreVote(body: RequestVote): void {
+    if (body.term <= this.state.term) {
+      this.own.sendHigherTerm(body.candidate_id, this.state.groupUid);
+      return this.respond(body, false);
+    }
+    const isFree = !this.leaseHolds(body);
+    const granted = isFree && this.isUpToDate(body);
+    if (granted && this.mayYield(body)) {
+      this.yieldedMs = this.context.nowMs;
+      this.roles.becomeFollower(`${body.candidate_id} requests pre-votes, too`);
+    }
+    this.respond(body, granted);
+    // The candidate cannot win, as this log has more entries: this peer campaigns now instead of waiting for its own timeout.
+    if (isFree && !granted && this.state.role === 'follower') this.campaignOnTimeout();
+  }
+
+  /**
+   * Of two peers that request pre-votes of each other one yields, so that they do not split the votes. It yields once, and not
+   * again before it has received a heartbeat: the other one may be unable to win.
+   */
+  private mayYield({ candidate_id: candidateId }: RequestVote): boolean {
+    const { state } = this;
+    const isFree = state.leaderContactMs >= this.yieldedMs;
+    return state.role === 'pre_candidate' && candidateId < state.peerId && isFree;
+  }
+
+  private onRequestRealVote(body: RequestVote): void {
+    const { state, context, own, roles } = this;
+    if (body.term < state.term) {
+      this.own.sendHigherTerm(body.candidate_id, this.state.groupUid);
+      return this.respond(body, false);
+    }
+    if (this.leaseHolds(body)) return this.respond(body, false);
+    this.deferToRival(body);
+    if (!own.hasRoom('log-store', true)) return context.drop('log_store_link_full');
+    if (body.term > state.term) {
+      if (body.transfer) this.endLease();
+      roles.raiseTerm(body.term, `${body.candidate_id} campaigns`);
+    }
+    // A vote that was granted before this node started is not granted again: to which store is not known.
+    const isSame = state.votedFor === body.candidate_id && state.votedStoreId === body.candidate_store_id;
+    const free = state.votedFor === '' || isSame;
+    // A peer that requests pre-votes has promised nothing yet.
+    const isIdle = state.role === 'follower' || state.role === 'pre_candidate';
+    const granted = free && isIdle && state.leaderId === '' && this.isUpToDate(body);
+    if (granted && state.role === 'pre_candidate') roles.becomeFollower(`${body.candidate_id} campaigns`);
+    if (granted && state.votedFor === '') {
+      state.grantVote(body.candidate_id, body.candidate_store_id);
+      state.restartElectionTimer(context.nowMs);
+      own.storeVote();
+    }
+    this.respond(body, granted);
+  }
+
+  /**
+   * Another candidate of the same term may split the votes. The candidate with more entries, or with the lower name, campaigns
+   * again soon, in a later term; the other one waits for its randomized timeout.
+   */
+  private deferToRival(body: RequestVote): void {
+    const { state, context, candidacy } = this;
+    if (state.role !== 'candidate' || body.term !== state.term || candidacy?.kind !== 'vote') return;
+    const { log } = state;
+    const isEqual = body.last_term === log.lastTerm && body.last_index === log.lastIndex;
+    if (isEqual ? state.peerId > body.candidate_id : this.isUpToDate(body)) return;
+    const soonMs = context.options.heartbeatIntervalMs / 2;
+    const timeoutMs = context.nowMs + soonMs - candidacy.sinceMs;
+    if (timeoutMs >= candidacy.timeoutMs) return;
+    candidacy.timeoutMs = timeoutMs;
+    context.setTimer('election', soonMs);
+  }
+
+  /**
+   * Whether a leader may rely on this voter: this peer received a heartbeat within an election timeout, or may have before it
+   * started.
+   */
+  private leaseHolds(body: RequestVote): boolean {
+    const { state, context } = this;
+    const since = context.nowMs - context.options.electionTimeoutMs;
+    // Which heartbeats the previous node of this peer received is not known, so not even an order of the leader is enough.
+    if (state.openedMs > since) return true;
+    return !body.transfer && (state.role === 'leader' || state.leaderContactMs > since);
+  }
+
+  /** The leader transfers its leadership: no voter has to wait for the end of its lease. */
+  private endLease(): void {
+    this.state.recordContact(Number.NEGATIVE_INFINITY);
+  }
+
+  private isUpToDate(body: RequestVote): boolean {
+    const { log } = this.state;
+    return body.last_term > log.lastTerm || (body.last_term === log.lastTerm && body.last_index >= log.lastIndex);
+  }
+
+  private respond(body: RequestVote, granted: boolean): void {
+    const { state, context, own } = this;
+    const message = {
+      group_id: body.group_id,
+      group_uid: state.groupUid,
+      peer_id: state.peerId,
+      store_id: state.storeId,
+      term: body.term,
+      kind: body.kind,
+      election_id: body.election_id,
+      candidate_store_id: body.candidate_store_id,
+      granted,
+    };
+    const send = () => context.send(body.candidate_id, { name: 'ballot-box.vote_response', body: message });
+    // A pre-vote promises nothing, so it need not be synced.
+    if (body.kind === 'pre_vote') send();
+    else own.afterSynced(send);
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Whether the group binds this peer's name to this store, as its leader reports: each AppendEntries names the store that it is
+ * for. A store that replaces a lost one receives messages for the other store until it is a member; so does the store of a second
+ * process of one peer, as long as both run.
+ * Owns: these reports. It decides nothing: a store that is not bound is in no configuration, so it neither votes nor counts.
+ */
+import type { Body, LogIndex, PeerId, StoreId } from '@conclave/protocol';
+import type { NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+
+/** Election timeouts after which a report expires. */
+const rememberedTimeouts = 10;
+
+export class StoreBinding {
+  private other: { readonly storeId: StoreId; readonly heardMs: number } | undefined;
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+  ) {}
+
+  /** A leader sent AppendEntries under this peer's name for another store. */
+  onOther({ target_store_id, leader_id }: Pick<Body<'node.append_entries'>, 'target_store_id' | 'leader_id'>): void {
+    const { state, context } = this;
+    const isNews = this.other?.storeId !== target_store_id;
+    this.other = { storeId: target_store_id, heardMs: context.nowMs };
+    if (!isNews) return;
+    context.event('store_refused', { store_id: state.storeId, bound_store_id: target_store_id, leader_id });
+    context.log('warn', 'the group binds the name of this peer to another store than this one', {
+      store_id: state.storeId,
+      bound_store_id: target_store_id,
+    });
+  }
+
+  /**
+   * Whether this store lacks entries that it has acknowledged. That does not change: what else it has lost is not known.
+   * @param acknowledged the last entry that it is known to have acknowledged, as this peer reports
+   */
+  lacks(acknowledged: LogIndex | undefined, reportedBy: PeerId): boolean {
+    const { state, context } = this;
+    if (state.wentBack === '' && (acknowledged ?? 0) > state.log.lastIndex) {
+      state.wentBack =
+        `ECORRUPT: this store ends at entry ${state.log.lastIndex}, and had acknowledged entry ${acknowledged}: an older copy of ` +
+        'its data was put back. It neither votes nor counts. To heal it: stop this peer, delete its data folder and start it ' +
+        'again, nothing else. Its groups’ leaders notice the new store, catch it up and take it in the place of this one';
+      const { storeId } = state;
+      context.event('store_refused', { store_id: storeId, bound_store_id: storeId, leader_id: reportedBy });
+      context.log('error', state.wentBack);
+    }
+    return state.wentBack !== '';
+  }
+
+  /** A leader sent AppendEntries for this store. */
+  onOwn(): void {
+    this.other = undefined;
+  }
+
+  /** Returns why the group does not count this peer; undefined: it does. */
+  get refusal(): string | undefined {
+    const { other, context, state } = this;
+    if (state.wentBack !== '') return state.wentBack;
+    if (other === undefined) return undefined;
+    if (context.nowMs - other.heardMs > rememberedTimeouts * context.options.electionTimeoutMs) return undefined;
+    return (
+      `wiped, or a second one: the group binds ${state.peerId} to another store (${other.storeId}) than this one ` +
+      `(${state.storeId}), which neither votes nor counts until the leader has healed it. That waits for as long as the ` +
+      'other one is heard'
+    );
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * Whether a leader may still consider itself the only one: its ticks, and the echoes of a quorum that confirm them.
+ *
+ * Owns: the ticks that were sent, which of them are confirmed, and the lease that follows from them.
+ *
+ * Invariants:
+ * 1. A tick is confirmed only by a quorum's echoes of that tick or of a later one; of a leader that needs no other peer, by its
+ *    own log-store, which does not answer a node whose store another node has opened.
+ * 2. A leader whose ticks are not confirmed by a quorum for an election timeout, or one of whose own actors is silent for as
+ *    long, steps down; but not while it can roll a joint stage back with the members that it receives echoes of.
+ */
+import { type Body, type Member, majority, type PeerId, type Progress } from '@conclave/protocol';
+import type { LocalActors } from '../local/index.js';
+import type { NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+import { LeaderLease } from './leader-lease.js';
+
+export class LeaderConfirmation {
+  readonly lease: LeaderLease;
+  private tickId = 0;
+  private readonly sentMs = new Map<number, number>();
+  private confirmedTickId = 0;
+  private confirmedMs = 0;
+  /** The shortest election timeout of this leader and of its targets: no voter grants another peer a vote sooner. */
+  private shortestTimeoutMs = 0;
+  /** When the tick was sent that the replicators' last report follows. */
+  private reportedMs = Number.NEGATIVE_INFINITY;
+  /** The start of the last tick of which this peer's log-store has acknowledged that it has stored all that it was sent until then. */
+  private ownStoredMs = 0;
+  /** The members whose majority alone can roll the running change back; undefined: it cannot be rolled back. */
+  private rollbackVoters: readonly Member[] | undefined;
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    private readonly own: LocalActors,
+    private readonly progress: (peerId: PeerId) => Progress | undefined,
+  ) {
+    this.lease = new LeaderLease(context, state);
+  }
+
+  /** A leadership begins. */
+  begin(): void {
+    this.sentMs.clear();
+    this.confirmedTickId = this.tickId;
+    this.confirmedMs = Number.NEGATIVE_INFINITY;
+    this.shortestTimeoutMs = this.context.options.electionTimeoutMs;
+    this.ownStoredMs = this.context.nowMs;
+    this.rollbackVoters = undefined;
+    this.lease.begin(this.tickId);
+  }
+
+  /**
+   * The joint stage of a change of this leader and term begins or ends. While it lasts nobody else can be elected without
+   * a majority of the old members: a leader that receives their echoes may stay, and roll the stage back, though the new ones are
+   * silent.
+   */
+  setRollbackVoters(members: readonly Member[] | undefined): void {
+    this.rollbackVoters = members;
+  }
+
+  /** How long ago this peer's log-store last acknowledged that it had stored all that it was sent. */
+  get ownStoredAgeMs(): number {
+    return this.context.nowMs - this.ownStoredMs;
+  }
+
+  /** The greatest age of the replicators' last report, however long it was in flight or waited in this process. */
+  get reportAgeMs(): number {
+    return this.context.nowMs - this.reportedMs;
+  }
+
+  /** Sends a new tick to the replicators, which begins a round of heartbeats. Returns its id. */
+  sendTick(): number {
+    const { state, context, own } = this;
+    this.tickId += 1;
+    this.sentMs.set(this.tickId, context.nowMs);
+    own.sendReplicatorTick(state.term, true, this.tickId);
+    return this.tickId;
+  }
+
+  /** With this tick a message was sent to this peer's log-store: its acknowledgement extends the lease. */
+  awaitOwnSession(tickId: number): void {
+    const { state, own, lease } = this;
+    const { term } = state;
+    const { nowMs } = this.context;
+    lease.onSent(tickId);
+    own.afterSynced(() => {
+      if (state.role !== 'leader' || state.term !== term) return;
+      this.ownStoredMs = nowMs;
+      lease.onOwnSession(tickId);
+    });
+  }
+
+  /** A configuration entry has been appended. */
+  onConfiguration(): void {
+    this.lease.onConfiguration(this.tickId);
+  }
+
+  /** A quorum has confirmed that this peer led when it sent this tick. False: that was known, or it is of another term. */
+  onConfirmed({ term, tick_id }: Pick<Body<'node.confirmed'>, 'term' | 'tick_id'>): boolean {
+    if (term !== this.state.term || tick_id <= this.confirmedTickId || tick_id > this.tickId) {
+      this.context.drop('confirmed_stale');
+      return false;
+    }
+    this.confirm(tick_id);
+    return true;
+  }
+
+  /** The log-stores of a quorum were in their sessions after this tick. False: that was known, or it is of another term. */
+  onSessionsConfirmed({ term, session_tick_id }: Body<'node.confirmed'>): boolean {
+    return term === this.state.term && session_tick_id <= this.tickId && this.lease.onQuorum(session_tick_id);
+  }
+
+  /** Whether this tick is the last one that is known to be confirmed. */
+  isConfirmedTick(tickId: number): boolean {
+    return tickId === this.confirmedTickId;
+  }
+
+  private confirm(tickId: number): void {
+    this.confirmedMs = this.sentMs.get(tickId) ?? this.confirmedMs;
+    this.confirmedTickId = tickId;
+    for (const sent of this.sentMs.keys()) {
+      if (sent > tickId) break;
+      this.sentMs.delete(sent);
+    }
+  }
+
+  /**
+   * Whether no other peer can have been elected yet: a quorum has confirmed this leader within an election timeout, the shortest
+   * one where peers have different ones, or this leader receives echoes of the members without whom no peer could be elected.
+   */
+  isConfirmed(): boolean {
+    if (this.context.nowMs - this.confirmedMs <= this.shortestTimeoutMs) return true;
+    return this.rollbackVoters !== undefined && this.isMajorityReachable(this.rollbackVoters);
+  }
+
+  private isMajorityReachable(members: readonly Member[]): boolean {
+    const { state, context } = this;
+    // The report itself grows old.
+    const sinceMs = this.reportAgeMs;
+    const reachable = members.filter(({ peer_id, store_id }) => {
+      if (peer_id === state.peerId) return store_id === state.storeId;
+      const progress = this.progress(peer_id);
+      if (progress === undefined || progress.store_id !== store_id || progress.silent_ms < 0) return false;
+      // The echo was of another store.
+      if (progress.refusal !== '') return false;
+      // Well within the time in which they grant no vote.
+      return progress.silent_ms + sinceMs <= context.options.electionTimeoutMs / 2;
+    });
+    return reachable.length >= majority(members.length);
+  }
+
+  /** Returns why this leader must step down; undefined: it need not. */
+  reasonToStepDown(): string | undefined {
+    const { electionTimeoutMs, heartbeatIntervalMs } = this.context.options;
+    const silent = this.own.silent();
+    if (silent.length > 0) return `its own ${silent.join(' and ')} is silent`;
+    // Ticks are counted too: a process that was held up must first receive the echoes that wait for it.
+    const isUnconfirmed = this.sentMs.size > electionTimeoutMs / heartbeatIntervalMs;
+    return !this.isConfirmed() && isUnconfirmed ? 'its quorum is silent' : undefined;
+  }
+
+  /** The replicators have reported. */
+  onProgress({ targets, tick_id }: Body<'node.progress'>): void {
+    this.reportedMs = this.reportTime(tick_id);
+    this.shortestTimeoutMs = Math.min(
+      this.context.options.electionTimeoutMs,
+      ...targets.map(({ election_timeout_ms = Infinity }) => election_timeout_ms),
+    );
+  }
+
+  /** Returns when the tick of a report was sent. A tick that is not remembered is older than the last report. */
+  private reportTime(tickId: number | undefined): number {
+    if (tickId === undefined) return this.context.nowMs;
+    return tickId === this.confirmedTickId ? this.confirmedMs : (this.sentMs.get(tickId) ?? this.reportedMs);
+  }
+}

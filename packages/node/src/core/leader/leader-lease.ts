@@ -1,0 +1,98 @@
+/**
+ * A leader's lease: how long no other peer can be elected, by this leader's own monotonic clock (Raft thesis, section 6.4.1). A
+ * voter that received a heartbeat grants no vote for one election timeout, so the lease runs from when that heartbeat was sent,
+ * and is a tenth shorter than that timeout: the rates of clocks may differ by less.
+ * Owns: what the lease is based on. Does not own which reads use it.
+ * A voter's promise binds its node, and also a second node of that peer, which opens the log-store again: that one votes an
+ * election timeout later at the earliest. Hence a tick extends the lease only if the log-store was still in the old session after
+ * the tick arrived: a follower reports that in its echoes (`session_tick_id`); for the leader it is the acknowledgement of what
+ * it sent to its log-store with the tick.
+ * Invariants:
+ * 1. Only ticks of this term extend the lease, and only those sent after the latest configuration entry was appended: a lease
+ *    that an older set of peers has granted says nothing about the peers that the new set may elect.
+ * 2. Once a peer has been ordered to campaign (`timeout_now`) there is no lease any more in this term.
+ * 3. A new leader has no lease.
+ */
+import { leaseShare } from '../local/index.js';
+import type { NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+
+interface SentTick {
+  readonly tickId: number;
+  readonly sentMs: number;
+}
+
+export class LeaderLease {
+  /** The ticks that may extend the lease, oldest first. */
+  private sent: SentTick[] = [];
+  private quorumTickId = 0;
+  private ownTickId = 0;
+  /** Ticks up to this one do not extend the lease. */
+  private floorTickId = 0;
+  private untilMs = Number.NEGATIVE_INFINITY;
+  private isVoid = false;
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+  ) {}
+
+  /** A leadership begins; ticks up to this one were sent before. */
+  begin(lastTickId: number): void {
+    this.sent = [];
+    this.quorumTickId = 0;
+    this.ownTickId = 0;
+    this.isVoid = false;
+    this.onConfiguration(lastTickId);
+  }
+
+  /** A configuration entry is appended; ticks up to this one were sent before. */
+  onConfiguration(lastTickId: number): void {
+    this.floorTickId = lastTickId;
+    this.untilMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** A peer is ordered to campaign: it may be elected at once, and the order is repeated until then. */
+  end(): void {
+    this.isVoid = true;
+  }
+
+  /** Whether a peer was ordered to campaign in this term: it may lead already, whatever this leader has received since. */
+  get hasEnded(): boolean {
+    return this.isVoid;
+  }
+
+  /** A tick has just been sent, and with it a message to this peer's log-store. */
+  onSent(tickId: number): void {
+    const { nowMs, options } = this.context;
+    this.sent = this.sent.filter(({ sentMs }) => nowMs - sentMs < options.electionTimeoutMs);
+    this.sent.push({ tickId, sentMs: nowMs });
+  }
+
+  /** This peer's log-store was in this session after that tick was sent. */
+  onOwnSession(tickId: number): void {
+    this.ownTickId = Math.max(this.ownTickId, tickId);
+    this.count();
+  }
+
+  /** The log-stores of a quorum, with the leader, were in their sessions after that tick arrived. False: that was known. */
+  onQuorum(tickId: number): boolean {
+    if (tickId <= this.quorumTickId) return false;
+    this.quorumTickId = tickId;
+    this.count();
+    return true;
+  }
+
+  /** Whether no other peer can have been elected yet. */
+  get holds(): boolean {
+    return !this.isVoid && this.context.nowMs < this.untilMs;
+  }
+
+  private count(): void {
+    const upTo = Math.min(this.ownTickId, this.state.isAlone() ? Number.POSITIVE_INFINITY : this.quorumTickId);
+    const tick = this.sent.findLast(({ tickId }) => tickId <= upTo && tickId > this.floorTickId);
+    if (tick === undefined) return;
+    this.untilMs = Math.max(this.untilMs, tick.sentMs + leaseShare * this.context.options.electionTimeoutMs);
+    this.sent = this.sent.filter(({ tickId }) => tickId > tick.tickId);
+  }
+}

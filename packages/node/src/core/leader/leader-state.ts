@@ -1,0 +1,192 @@
+/**
+ * What a leader knows of its group: what its replicators and its ballot-box report, and its parts that follow from that.
+ *
+ * Owns: the reports. Does not own proposals (`proposals.ts`) nor changes of the configuration (`configuration-change.ts`).
+ */
+import {
+  allMembers,
+  asLogIndex,
+  type Body,
+  hasQuorum,
+  invariant,
+  type LogIndex,
+  type Member,
+  type PeerId,
+  type Progress,
+  peerIds,
+} from '@conclave/protocol';
+import type { LocalActors } from '../local/index.js';
+import type { NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+import { LeaderConfirmation } from './leader-confirmation.js';
+import { PeerAlerts } from './peer-alerts.js';
+import { ReplicationTargets } from './replication-targets.js';
+import { TransferCandidates } from './transfer-candidates.js';
+
+const noVotesMissing = { peers: [], old_peers: [] };
+
+export class LeaderState {
+  /** The first entry of this leader's term: the configuration that a new leader appends. */
+  firstIndex: LogIndex = asLogIndex(0);
+  /** The members whose votes the lowest ballot lacks that is not granted. */
+  missingVotes: Body<'node.ballots'>['lacking'] = noVotesMissing;
+  readonly confirmation: LeaderConfirmation;
+  readonly targets: ReplicationTargets;
+  readonly candidates: TransferCandidates;
+  private beganMs = Number.NEGATIVE_INFINITY;
+  private progressOf: ReadonlyMap<PeerId, Progress> = new Map();
+  private readonly alerts: PeerAlerts;
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    private readonly own: LocalActors,
+  ) {
+    this.alerts = new PeerAlerts(context, state);
+    this.confirmation = new LeaderConfirmation(context, state, own, (peerId) => this.progress(peerId));
+    this.targets = new ReplicationTargets(context, state, own);
+    this.candidates = new TransferCandidates(context, state, () => this.progressOf);
+  }
+
+  /** Begins a leadership, and sends its state to the ballot-box and the replicators. */
+  begin(): void {
+    this.firstIndex = asLogIndex(this.state.log.lastIndex + 1);
+    this.missingVotes = noVotesMissing;
+    this.beganMs = this.context.nowMs;
+    this.progressOf = new Map();
+    this.alerts.clear();
+    this.confirmation.begin();
+    this.targets.begin();
+    this.sendBallotBoxState();
+    this.targets.sendLead();
+  }
+
+  /** Whether this leader has committed an entry of its own term. */
+  get committedOwnTerm(): boolean {
+    return this.state.role === 'leader' && this.state.commitIndex >= this.firstIndex;
+  }
+
+  /** Sends its full state to a ballot-box that has none. */
+  sendBallotBoxState(): void {
+    const { state, own } = this;
+    const { log } = state;
+    const effective = log.configurationAt(this.firstIndex) ?? log.configuration;
+    invariant(effective !== undefined, 'a leader has a configuration');
+    const later = log.configurations.filter(({ index }) => index > effective.index);
+    own.sendFramed('ballot-box', (frame) => ({
+      name: 'ballot-box.lead',
+      body: {
+        ...own.identity,
+        ...frame,
+        peer_id: state.peerId,
+        group_uid: state.groupUid,
+        term: state.term,
+        first_index: this.firstIndex,
+        last_index: log.lastIndex,
+        election_timeout_ms: Math.floor(this.context.options.electionTimeoutMs),
+        configurations: [effective, ...later],
+      },
+    }));
+  }
+
+  /** Whether members may be reachable though none has been reported so: the replicators have just begun. */
+  get isEarly(): boolean {
+    return this.context.nowMs - this.beganMs < 2 * this.context.options.electionTimeoutMs;
+  }
+
+  progress(peerId: PeerId): Progress | undefined {
+    return this.progressOf.get(peerId);
+  }
+
+  get allProgress(): Progress[] {
+    return [...this.progressOf.values()];
+  }
+
+  /** These peers catch up from now on. What was reported of them during an earlier attempt is dropped. */
+  setNewPeers(newPeers: Parameters<ReplicationTargets['setNewPeers']>[0]): void {
+    const dropped = new Set(newPeers.map(({ peer_id }) => peer_id));
+    this.progressOf = new Map([...this.progressOf].filter(([peerId]) => !dropped.has(peerId)));
+    this.targets.setNewPeers(newPeers);
+  }
+
+  onTick(): void {
+    this.targets.onTick((peerId) => this.progressOf.get(peerId)?.match_index ?? 0);
+  }
+
+  /** Accepts the replicators' report; false where it is of another term. */
+  onProgress(body: Body<'node.progress'>): boolean {
+    const isOwn = body.store_id === this.state.storeId && body.session === this.state.session;
+    if (!isOwn || body.term !== this.state.term) {
+      this.context.drop('progress_stale');
+      return false;
+    }
+    this.progressOf = new Map(body.targets.map((progress) => [progress.peer_id, progress]));
+    this.confirmation.onProgress(body);
+    this.recordAcknowledged(body.targets);
+    this.alerts.onProgress(body.targets);
+    this.targets.onProgress(body);
+    return true;
+  }
+
+  /** Records what the targets have acknowledged and is committed: their stores keep it. */
+  private recordAcknowledged(targets: readonly Progress[]): void {
+    const { acknowledged, commitIndex } = this.state;
+    const known = targets.filter(({ refusal, store_id }) => refusal === '' && store_id !== '');
+    acknowledged.record(
+      known.map(({ store_id, match_index }) => ({ store_id, index: asLogIndex(Math.min(match_index, commitIndex)) })),
+    );
+  }
+
+  /** The members that have another election timeout than this leader; empty: none that has reported one. */
+  get timeoutRemark(): string {
+    return this.alerts.timeoutRemark;
+  }
+
+  onBallots(body: Body<'node.ballots'>): void {
+    const isOwn = body.store_id === this.state.storeId && body.session === this.state.session;
+    if (isOwn && body.term === this.state.term) this.missingVotes = body.lacking;
+    else this.context.drop('ballots_stale');
+  }
+
+  /** Returns the members that are known to read no commands of this version. */
+  notReading(version: number): PeerId[] {
+    const { state } = this;
+    const configuration = state.log.configuration?.configuration;
+    if (version === 0 || configuration === undefined) return [];
+    return [...new Set(peerIds(allMembers(configuration)))].filter((peerId) => {
+      if (peerId === state.peerId) return (state.commandVersion ?? 0) < version;
+      const progress = this.progressOf.get(peerId);
+      // A member that has not reported yet reports on its return; if it reads less, it stops at the entry.
+      return progress?.levels !== undefined && (progress.command_version ?? 0) < version;
+    });
+  }
+
+  /** The highest version of commands that this peer and all members that have reported one read. */
+  get commonCommandVersion(): number {
+    const { state } = this;
+    const configuration = state.log.configuration?.configuration;
+    const said = peerIds(configuration === undefined ? [] : allMembers(configuration)).flatMap((peerId) => {
+      const progress = this.progressOf.get(peerId);
+      return peerId === state.peerId || progress?.levels === undefined ? [] : [progress.command_version ?? 0];
+    });
+    return Math.min(state.commandVersion ?? 0, ...said);
+  }
+
+  /**
+   * Returns why this leader accepts no writes now; undefined: it does. Either the members that store entries are no quorum, or it
+   * stores none itself and does not transfer its leadership to a peer that does.
+   */
+  reasonAgainstWrites(isTransferring = false): string | undefined {
+    const { state } = this;
+    const configuration = state.log.configuration?.configuration;
+    if (configuration === undefined) return undefined;
+    const takesEntries = ({ peer_id }: Member): boolean =>
+      peer_id === state.peerId ? state.readOnlyReason === '' : this.progressOf.get(peer_id)?.read_only !== true;
+    if (!hasQuorum(configuration, takesEntries)) {
+      const names = peerIds(allMembers(configuration).filter((member) => !takesEntries(member)));
+      return `too many peers are read-only: ${[...new Set(names)].join(', ')}`;
+    }
+    const takesThem = state.readOnlyReason === '' || isTransferring;
+    return takesThem ? undefined : 'the leader is read-only, and nobody else can lead';
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * A leader's proposals: from a client's request to its entry, and from the applied entry to the reply.
+ * Invariants:
+ * 1. A proposal waits in `queue`, or its entry is appended and it is in `appended` under the entry's index.
+ * 2. Both are bounded together; past the bounds a request is refused, not done.
+ */
+import { asLogIndex, type ErrorCode, type LogIndex, limits, type Outcome } from '@conclave/protocol';
+import type { LocalActors } from '../local/index.js';
+import type { AppendedCommand, LogAppender } from '../log/index.js';
+import type { NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+import { WriterThrottle } from './writer-throttle.js';
+
+interface Proposal extends AppendedCommand {
+  readonly requestId: number | undefined;
+}
+
+/**
+ * Appends that may be in flight while more proposals arrive: few, so that these share the next append; more than one, so that no
+ * disk waits for the node.
+ */
+const appendsInFlight = 4;
+const entryOverheadBytes = 4;
+
+export class Proposals {
+  private queue: Proposal[] = [];
+  private readonly appended = new Map<LogIndex, Proposal>();
+  /** The bytes of the payloads of both. */
+  private bytes = 0;
+  /** The last index of each append that is not committed. */
+  private inFlight: LogIndex[] = [];
+  readonly throttle: WriterThrottle;
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    private readonly own: LocalActors,
+    private readonly appender: LogAppender,
+  ) {
+    this.throttle = new WriterThrottle(context.options.electionTimeoutMs);
+  }
+
+  /**
+   * Queues a request's payload; it is appended when the mailbox is empty.
+   * @param outcomeFull the outcome of a request for which there is no room
+   */
+  propose(
+    requestId: number | undefined,
+    payload: Uint8Array,
+    command: unknown,
+    outcomeFull: Outcome = 'not_done',
+  ): void {
+    const waiting = this.queue.length + this.appended.size;
+    const isFull = waiting >= limits.pendingProposals || this.bytes + payload.length > limits.pendingProposalBytes;
+    if (payload.length > limits.entryBytes) {
+      if (requestId !== undefined) {
+        this.context.refuse(requestId, 'EINVAL', `a request makes an entry of at most ${limits.entryBytes} bytes`);
+      }
+    } else if (isFull) {
+      if (requestId !== undefined) this.context.refuse(requestId, 'EBUSY', 'too many writes are waiting', outcomeFull);
+    } else {
+      this.queue.push({ requestId, payload, command });
+      this.bytes += payload.length;
+    }
+  }
+
+  /** Appends what is queued, as long as the actors keep up. */
+  flush(): void {
+    const { context, throttle } = this;
+    while (this.queue.length > 0 && this.mayAppend()) {
+      const waitMs = throttle.waitMs(context.nowMs);
+      if (waitMs > 0) return context.setTimer('throttle', waitMs);
+      this.appendSome();
+    }
+  }
+
+  private mayAppend(): boolean {
+    const { own, state } = this;
+    this.inFlight = this.inFlight.filter((last) => last > state.commitIndex);
+    return (
+      this.inFlight.length < appendsInFlight &&
+      own.hasRoom('log-store') &&
+      own.hasRoom('replicator') &&
+      own.hasRoom('ballot-box')
+    );
+  }
+
+  /** Appends as many proposals as one announcement holds. */
+  private appendSome(): void {
+    let bytes = 0;
+    let taken = 0;
+    for (let batches = 0; taken < this.queue.length && batches < limits.appendBatches; batches += 1) {
+      const count = this.batchLength(taken, limits.appendBytes - bytes);
+      if (count === 0) break;
+      bytes += this.appendBatch(this.queue.slice(taken, taken + count));
+      taken += count;
+    }
+    this.queue = this.queue.slice(taken);
+    this.inFlight.push(this.state.log.lastIndex);
+    this.throttle.onAppended(bytes);
+    this.appender.announce();
+  }
+
+  /** Returns how many proposals from `from` on fit into one batch of this many bytes. The first of a message always does. */
+  private batchLength(from: number, room: number): number {
+    const most = Math.min(limits.batchBytes, room);
+    let bytes = 0;
+    let count = 0;
+    while (from + count < this.queue.length && count < limits.batchEntries) {
+      bytes += entryOverheadBytes + (this.queue[from + count] as Proposal).payload.length;
+      if (bytes > most && (count > 0 || from > 0)) break;
+      count += 1;
+    }
+    return count;
+  }
+
+  /** Returns the size of the batch in bytes. */
+  private appendBatch(proposals: readonly Proposal[]): number {
+    const first = this.state.log.lastIndex + 1;
+    for (const [at, proposal] of proposals.entries()) this.appended.set(asLogIndex(first + at), proposal);
+    return this.appender.appendCommands(proposals);
+  }
+
+  /** Replies to the request of this entry. */
+  onApplied(index: LogIndex, result: unknown): void {
+    const proposal = this.appended.get(index);
+    if (proposal === undefined) return;
+    this.appended.delete(index);
+    this.bytes -= proposal.payload.length;
+    if (proposal.requestId !== undefined) this.context.reply(proposal.requestId, result);
+  }
+
+  /** Nothing can be appended now: refuses what is queued. */
+  refuseWaiting(code: ErrorCode, reason: string, outcome: Outcome): void {
+    for (const { requestId, payload } of this.queue) {
+      this.bytes -= payload.length;
+      if (requestId !== undefined) this.context.refuse(requestId, code, reason, outcome);
+    }
+    this.queue = [];
+  }
+
+  /**
+   * The leadership has ended: what was appended may still be committed.
+   * @param waiting the outcome of what was not appended
+   */
+  refuseAll(reason: string, waiting: Outcome): void {
+    for (const { requestId } of this.queue) {
+      if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, waiting);
+    }
+    for (const { requestId } of this.appended.values()) {
+      if (requestId !== undefined) this.context.refuse(requestId, 'EPERM', reason, 'unknown');
+    }
+    this.queue = [];
+    this.inFlight = [];
+    this.appended.clear();
+    this.bytes = 0;
+    this.throttle.end();
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Which peers could lead instead of this leader, as far as its replicators have reported. It keeps nothing.
+ *
+ * A leader transfers leadership only to a peer that can commit there: otherwise no entry of the new term is committed, and the
+ * group can neither write nor, after another election, read.
+ */
+import { hasMember, hasQuorum, type Member, type PeerId, type Progress } from '@conclave/protocol';
+import type { NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+
+/** Why a peer cannot lead now. */
+export type IneligibleReason = 'silent' | 'refused' | 'cannot_lead' | 'read_only' | 'lacks_actor' | 'unknown';
+
+export class TransferCandidates {
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    /** What the replicators reported last. */
+    private readonly reported: () => ReadonlyMap<PeerId, Progress>,
+  ) {}
+
+  /** Returns the peer among these that has the most entries, of those that can lead. */
+  best(among: readonly PeerId[]): PeerId | undefined {
+    return this.byMatch(among).find(({ peer_id }) => this.ineligibleReason(peer_id) === undefined)?.peer_id;
+  }
+
+  /** Returns the peer among these that has the most entries, of those that were ever reachable. */
+  mostUpToDate(among: readonly PeerId[]): PeerId | undefined {
+    return this.byMatch(among).find(({ silent_ms }) => silent_ms >= 0)?.peer_id;
+  }
+
+  private byMatch(among: readonly PeerId[]): Progress[] {
+    const configuration = this.state.log.configuration?.configuration;
+    // A store that catches up to replace a lost one is no member yet.
+    const isMember = ({ peer_id, store_id }: Progress) =>
+      configuration !== undefined && hasMember(configuration.peers, peer_id, store_id);
+    const candidates = [...this.reported().values()].filter((each) => among.includes(each.peer_id) && isMember(each));
+    const isBehind = ({ behind = false }: Progress): number => (behind ? 1 : 0);
+    return candidates.sort(
+      (a, b) => isBehind(a) - isBehind(b) || b.match_index - a.match_index || a.silent_ms - b.silent_ms,
+    );
+  }
+
+  /** Returns why a peer cannot lead now; undefined: nothing known prevents it. */
+  ineligibleReason(peerId: PeerId): IneligibleReason | undefined {
+    const progress = this.reported().get(peerId);
+    if (progress === undefined) return 'unknown';
+    if (progress.refusal !== '') return 'refused';
+    if (progress.silent_ms < 0) return 'unknown';
+    if (progress.silent_ms > this.context.options.electionTimeoutMs) return 'silent';
+    if (progress.cannot_lead === true) return 'cannot_lead';
+    if (progress.read_only) return 'read_only';
+    return progress.lacks_actor === true ? 'lacks_actor' : undefined;
+  }
+
+  /** Whether this peer could commit entries as the leader: it can lead, and a quorum of each set of the configuration stores entries. */
+  canCommit(peerId: PeerId): boolean {
+    const configuration = this.state.log.configuration?.configuration;
+    if (configuration === undefined || this.ineligibleReason(peerId) !== undefined) return false;
+    return hasQuorum(configuration, (member) => this.storesEntries(member));
+  }
+
+  /** Whether this member stores entries now: it is reachable, with the store of the configuration, and not read-only. */
+  private storesEntries({ peer_id, store_id }: Member): boolean {
+    const { state } = this;
+    if (peer_id === state.peerId) return store_id === state.storeId && state.readOnlyReason === '';
+    const reason = this.ineligibleReason(peer_id);
+    const isFit = reason === undefined || reason === 'lacks_actor';
+    return isFit && this.reported().get(peer_id)?.store_id === store_id;
+  }
+}

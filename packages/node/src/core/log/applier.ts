@@ -1,0 +1,286 @@
+/**
+ * Applies committed entries to the state machine, in order and once. Entries that are not in memory are read from the log-store.
+ * Invariants:
+ * 1. `appliedIndex` rises by one with each entry, up to the commit index; after a restore it begins at the index of the snapshot.
+ * 2. An entry that this process cannot read is never skipped: nothing is applied from there on.
+ * 3. One step applies a bounded number of entries, so that a long log does not delay ticks and votes.
+ */
+import { type StateMachine, Unsupported } from '@conclave/actor/core';
+import {
+  asLogIndex,
+  type BatchHeader,
+  type Body,
+  batchHeader,
+  batchIsIntact,
+  batchPayloads,
+  batchUpTo,
+  ConclaveError,
+  type Configuration,
+  configurationProblem,
+  decodeConfiguration,
+  featureLevel,
+  invariant,
+  type LogIndex,
+  limits,
+} from '@conclave/protocol';
+import type { LocalActors } from '../local/index.js';
+import type { CachedBatch } from '../state/index.js';
+import { type NodeState, needsLevel } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+
+/**
+ * The most that one step applies, besides one entry: little, so that ticks, votes and entries that arrive meanwhile do not wait.
+ * Bounded by bytes as well, as an entry may be a request of thousands of commands. A leader, whose clients wait, applies more at
+ * once.
+ */
+const entriesPerStep = 512;
+const bytesPerStep = { follower: 64 * 1024, leader: 1024 * 1024 };
+/** Ticks after which an unanswered read of the log is repeated. */
+const readAgainTicks = 5;
+
+export class Applier {
+  private readBack: CachedBatch[] = [];
+  private reading: { readonly requestId: number; readonly sinceMs: number } | undefined;
+  private lastRequestId = 0;
+  private isScheduled = false;
+  private isPutOff = false;
+  private isHeld = false;
+  private bytes = 0;
+  private entries = 0;
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    private readonly own: LocalActors,
+    private readonly stateMachine: StateMachine,
+    private readonly listener: {
+      /** An entry was applied, with this result. */
+      readonly onApplied: (index: LogIndex, result: unknown) => void;
+      /** Entries were applied. */
+      readonly onAllApplied: () => void;
+      /** The entry `compareIndex` was applied, and no later one. */
+      readonly onCompareIndex: () => void;
+    },
+  ) {}
+
+  /**
+   * Applies soon, in a step of its own: the messages of the current step, above all those to the disk, are sent first. For a
+   * follower, as no client waits for it. A follower that lacks committed entries first stores them, as a quorum may need it for
+   * that.
+   */
+  runSoon(): void {
+    const { state, context } = this;
+    if (state.appliedIndex === state.commitIndex) return;
+    const waitMs = state.role === 'leader' ? 0 : Math.max(0, state.storesFirstUntilMs - context.nowMs);
+    if (this.isScheduled && !this.isPutOff && waitMs === 0) return;
+    this.isScheduled = true;
+    this.isPutOff = waitMs > 0;
+    context.setTimer('apply', waitMs);
+  }
+
+  /** The timer of `runSoon` has fired. */
+  onApplyTimer(): void {
+    this.isScheduled = false;
+    this.isPutOff = false;
+    this.run();
+  }
+
+  /** The bytes of the entries that were applied since the start. */
+  get appliedBytes(): number {
+    return this.bytes;
+  }
+
+  /** The average bytes of an entry since the start; 0: none was applied. An entry is a request, of one write or of hundreds. */
+  get averageEntryBytes(): number {
+    return this.entries === 0 ? 0 : this.bytes / this.entries;
+  }
+
+  /** Applies nothing until `goOnFrom`: the state is being restored. */
+  hold(): void {
+    this.isHeld = true;
+  }
+
+  get isHolding(): boolean {
+    return this.isHeld;
+  }
+
+  /** The state is restored, and includes all entries up to this one. */
+  goOnFrom(index: LogIndex): void {
+    this.isHeld = false;
+    this.state.appliedIndex = index;
+    if (index === this.state.compareIndex) this.listener.onCompareIndex();
+    this.state.log.evictUpTo(index);
+    this.run();
+  }
+
+  /** Applies committed entries, as many as one step may. */
+  run(): void {
+    const { state } = this;
+    if (this.isHeld || state.stopped !== '') return;
+    const before = state.appliedIndex;
+    const room = {
+      entries: entriesPerStep,
+      bytes: state.role === 'leader' ? bytesPerStep.leader : bytesPerStep.follower,
+    };
+    while (state.appliedIndex < state.commitIndex) {
+      const batch = this.batchOf(asLogIndex(state.appliedIndex + 1));
+      if (batch === undefined) {
+        this.read(asLogIndex(state.appliedIndex + 1));
+        break;
+      }
+      if (room.entries <= 0 || room.bytes <= 0) {
+        this.runSoon();
+        break;
+      }
+      this.applyBatch(batch, room);
+      if (state.stopped !== '') break;
+    }
+    if (state.appliedIndex > before) {
+      state.log.evictUpTo(state.appliedIndex);
+      this.listener.onAllApplied();
+    }
+  }
+
+  private batchOf(index: LogIndex): CachedBatch | undefined {
+    const cached = this.state.log.cached(index);
+    if (cached !== undefined) return cached;
+    this.state.log.evictUpTo(asLogIndex(index - 1));
+    while (this.readBack.length > 0) {
+      const batch = this.readBack[0] as CachedBatch;
+      if (batch.header.last >= index) return batch.header.first <= index ? batch : undefined;
+      this.readBack.shift();
+    }
+    return this.state.log.cached(index);
+  }
+
+  /** Applies the committed entries of a batch, as many as there is room for. */
+  private applyBatch(batch: CachedBatch, room: { entries: number; bytes: number }): void {
+    const { state } = this;
+    const { first, last, kind } = batch.header;
+    const upTo = Math.min(last, state.commitIndex);
+    const from = state.appliedIndex + 1;
+    const obstacle = this.obstacle(batch.header);
+    if (obstacle !== '') return this.stop(asLogIndex(from), obstacle);
+    const payloads = batchPayloads(batch.bytes);
+    if (kind === 'configuration') {
+      const unreadable = configurationProblem(payloads[0] as Uint8Array);
+      if (unreadable !== '') return this.stop(asLogIndex(from), unreadable);
+      this.count(batch.bytes.length, room);
+      this.applyConfiguration(decodeConfiguration(payloads[0] as Uint8Array));
+      state.appliedIndex = asLogIndex(upTo);
+      if (upTo === state.compareIndex) this.listener.onCompareIndex();
+      return;
+    }
+    for (let index = from; index <= upTo && room.entries > 0 && room.bytes > 0; index++) {
+      const at = index - first;
+      const result = this.stateMachine.apply(
+        asLogIndex(index),
+        payloads[at] as Uint8Array,
+        batch.commands?.[at],
+        batch.header.level ?? 0,
+      );
+      if (result instanceof Unsupported) return this.stop(asLogIndex(index), result.reason);
+      this.count(batch.bytes.length / (last - first + 1), room);
+      state.appliedIndex = asLogIndex(index);
+      this.listener.onApplied(asLogIndex(index), result);
+      if (index === state.compareIndex) this.listener.onCompareIndex();
+    }
+  }
+
+  /** Counts an entry of about this many bytes. */
+  private count(bytes: number, room: { entries: number; bytes: number }): void {
+    this.bytes += bytes;
+    this.entries += 1;
+    room.entries -= 1;
+    room.bytes -= bytes;
+  }
+
+  /** From level 1 on a state machine that supports histories counts by these: there the epochs of resets add nothing. */
+  private applyConfiguration({ epoch = 0, level = 0, history }: Configuration): void {
+    const { stateMachine } = this;
+    if (history !== undefined) stateMachine.beginHistory?.({ groupUid: history.group_uid, base: history.base });
+    const byEpochs = level < featureLevel.histories || stateMachine.beginHistory === undefined;
+    if (epoch > 0 && byEpochs) stateMachine.beginEpoch?.(epoch);
+  }
+
+  /** Returns why this process cannot read the entries of a batch; empty: it can. */
+  private obstacle({ kind, level = 0 }: BatchHeader): string {
+    const needed = needsLevel(level, this.state.levels, 'this process');
+    return kind === 'unknown' ? `entries of a kind that this build does not know; ${needed}` : needed;
+  }
+
+  /** Applies nothing from this entry on: this build cannot read it, and it is never skipped. A newer build applies it. */
+  private stop(index: LogIndex, reason: string): void {
+    const { state, context } = this;
+    state.stopApplying(`stopped applying at entry ${index}: ${reason}`);
+    context.event('applying_stopped', { index, reason });
+    context.log('error', 'stops applying: it cannot read an entry', { index, reason });
+  }
+
+  private read(from: LogIndex): void {
+    if (this.reading !== undefined) return;
+    this.lastRequestId += 1;
+    this.reading = { requestId: this.lastRequestId, sinceMs: this.context.nowMs };
+    this.context.sendOwn({
+      name: 'log-store.read',
+      body: {
+        ...this.own.identity,
+        request_id: this.lastRequestId,
+        reader: 'node',
+        leader_term: 0 as never,
+        from_index: from,
+        max_bytes: limits.readBytes,
+      },
+    });
+  }
+
+  onEntries(body: Body<'node.entries'>): void {
+    const { state, context } = this;
+    const isOwn = body.store_id === state.storeId && body.session === state.session;
+    if (!isOwn || body.request_id !== this.reading?.requestId) return context.drop('entries_not_asked_for');
+    this.reading = undefined;
+    if (body.refusal !== '') return context.drop('entries_refused');
+    this.readBack = this.committedPart(body.batches.map(readBatch));
+    // Without a useful entry the next tick reads again: an immediate read would return the same.
+    if (this.readBack.length > 0) this.run();
+  }
+
+  /**
+   * The log-store returns durable entries, some of which this node may have replaced since, or may replace yet. Only committed
+   * entries whose terms this node knows are used.
+   */
+  private committedPart(batches: readonly CachedBatch[]): CachedBatch[] {
+    const { log, commitIndex } = this.state;
+    const good: CachedBatch[] = [];
+    for (const { header, bytes } of batches) {
+      if (header.first > commitIndex) break;
+      const last = asLogIndex(Math.min(header.last, commitIndex));
+      if (log.termAt(header.first) !== header.term || log.termAt(last) !== header.term) {
+        this.context.drop('entries_replaced_meanwhile');
+        break;
+      }
+      good.push({ header: { ...header, last }, bytes: batchUpTo(bytes, last) });
+    }
+    return good;
+  }
+
+  /** Repeats an unanswered read. */
+  onTick(): void {
+    const { reading, context } = this;
+    if (reading === undefined) return this.run();
+    if (context.nowMs - reading.sinceMs < readAgainTicks * context.options.heartbeatIntervalMs) return;
+    this.reading = undefined;
+    this.run();
+  }
+}
+
+function readBatch(bytes: Uint8Array): CachedBatch {
+  try {
+    const header = batchHeader(bytes);
+    invariant(batchIsIntact(bytes), `the batch of entry ${header.first} is damaged between log-store and node`);
+    return { header, bytes };
+  } catch (error) {
+    if (error instanceof ConclaveError) invariant(false, `the log-store answered what is no batch: ${error.message}`);
+    throw error;
+  }
+}

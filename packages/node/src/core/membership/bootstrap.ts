@@ -1,0 +1,414 @@
+/**
+ * Founding a group: asks all peers first, then writes entry 1 as a group of one.
+ * Invariants:
+ * 1. No group is founded unless all peers have been asked for three election timeouts, up to the moment of founding: each listed
+ *    peer and each other one that hosts the group has lately answered that it holds nothing, and no leader answered.
+ * 2. A peer that has promised to let another found the group does not found it meanwhile; of two founders the one with the lower
+ *    name continues.
+ */
+import {
+  type AdminRequest,
+  asLogIndex,
+  asTerm,
+  type Body,
+  type BootstrapReply,
+  batchHeader,
+  type Configuration,
+  commonLevels,
+  encodeConfigurationBatch,
+  type GroupUid,
+  levelOf,
+  levelsOfFirstVersion,
+  noGroupUid,
+  type PeerId,
+  peerIds,
+  samePeers,
+  snapshotLevel,
+} from '@conclave/protocol';
+import type { Election } from '../follower/index.js';
+import type { NodeInput } from '../inputs-and-effects.js';
+import type { LeaderState } from '../leader/index.js';
+import type { LocalActors } from '../local/index.js';
+import type { Backup } from '../snapshot/index.js';
+import type { NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+import type { ConfigurationChange } from './configuration-change.js';
+import { Founding, roundLostMs } from './founding.js';
+
+type RestoreRequest = NonNullable<AdminRequest<'bootstrap'>['restore']>;
+
+type GroupAnswered = Extract<NodeInput, { type: 'group_answered' }>;
+
+/** A founding is abandoned after this many election timeouts, and not before it had this time to ask all peers. */
+const foundingTimeouts = 8;
+const minFoundingMs = 5000;
+/** The share of the caller's timeout that a founding may take, so that the refusal still reaches the caller. */
+const shareOfWait = 0.9;
+
+interface Waiting {
+  readonly requestId: number;
+  readonly timeoutMs: number;
+  readonly deadlineMs: number;
+}
+
+/** Requests that arrive meanwhile wait for the same answer. Their number is bounded by the open requests of a node. */
+interface Question {
+  readonly askId: number;
+  readonly requestIds: number[];
+  readonly deadlineMs: number;
+}
+
+export class Bootstrap {
+  private founding: Founding | undefined;
+  /** The request that waits for this group of one to add the peers that it was founded for. */
+  private waiting: Waiting | undefined;
+  private promisedTo: { readonly peerId: PeerId; readonly untilMs: number } | undefined;
+  private lastAskId = 0;
+  /** This peer holds the group: it asks the leader for the configuration, on behalf of the `bootstrap` requests that wait. */
+  private question: Question | undefined;
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    private readonly own: LocalActors,
+    private readonly leadership: LeaderState,
+    private readonly election: Election,
+    private readonly change: ConfigurationChange,
+    private readonly backup: Backup,
+    /** A backup has become the log: the node must restart. */
+    private readonly onRestored: (reason: string) => void,
+  ) {}
+
+  onBootstrap(requestId: number, body: AdminRequest<'bootstrap'>): void {
+    const { state, context } = this;
+    const timeoutMs = body.timeout_ms ?? context.options.changeTimeoutMs;
+    if (state.groupUid !== noGroupUid) return this.answerAlreadyFounded(requestId, body, timeoutMs);
+    if (!body.peers.includes(state.peerId)) {
+      return context.refuse(requestId, 'EINVAL', `${state.peerId} is not among the peers`);
+    }
+    if (this.founding !== undefined) return context.refuse(requestId, 'EBUSY', 'this peer is founding the group');
+    if (this.promisedTo !== undefined && this.promisedTo.untilMs > context.nowMs) {
+      return context.refuse(requestId, 'EBUSY', `${this.promisedTo.peerId} is founding the group`);
+    }
+    const { restore } = body;
+    if (restore !== undefined && !this.backup.hasAll(restore.restore_id, restore.head)) {
+      return context.refuse(requestId, 'EINVAL', 'this peer was not given all of the backup');
+    }
+    this.lastAskId += 1;
+    const { electionTimeoutMs } = context.options;
+    const withinMs = Math.min(shareOfWait * timeoutMs, Math.max(foundingTimeouts * electionTimeoutMs, minFoundingMs));
+    this.founding = new Founding({
+      requestId,
+      restore,
+      peerId: state.peerId,
+      peers: body.peers,
+      askId: this.lastAskId,
+      sinceMs: context.nowMs,
+      deadlineMs: context.nowMs + withinMs,
+      timeoutMs,
+      electionTimeoutMs,
+      isNew: body.new === true,
+    });
+    this.askAll();
+  }
+
+  /** This peer holds the group: it returns the configuration, or continues a founding that was interrupted. */
+  private answerAlreadyFounded(requestId: number, body: AdminRequest<'bootstrap'>, timeoutMs: number): void {
+    const { state, context } = this;
+    const unfinished = this.unfinished();
+    if (unfinished === undefined) {
+      if (body.new !== true) return this.askExistingGroup(requestId, timeoutMs);
+      const text = `${state.peerId} holds data of the group, history ${state.groupUid}: delete it before a new group takes its name`;
+      return context.refuse(requestId, 'ENOTEMPTY', text);
+    }
+    if (!samePeers(unfinished, body.peers)) {
+      return context.refuse(requestId, 'EBUSY', `the group is being founded for ${unfinished.join(', ')}`);
+    }
+    if (
+      this.waiting !== undefined ||
+      state.role !== 'leader' ||
+      !this.leadership.committedOwnTerm ||
+      this.change.isBusy
+    ) {
+      return context.refuse(requestId, 'EBUSY', 'the group is being founded: ask again');
+    }
+    this.addFoundingPeers(requestId, timeoutMs);
+  }
+
+  /** Asks the leader: this peer may lag, or may have been removed. Without a leader it replies from its own log. */
+  private askExistingGroup(requestId: number, timeoutMs: number): void {
+    const { context, question } = this;
+    if (this.state.role === 'leader') return context.reply(requestId, this.existingGroup());
+    if (question !== undefined) return void question.requestIds.push(requestId);
+    this.lastAskId += 1;
+    const deadlineMs = context.nowMs + Math.min(shareOfWait * timeoutMs, roundLostMs);
+    this.question = { askId: this.lastAskId, requestIds: [requestId], deadlineMs };
+    context.emit({ type: 'ask_group', askId: this.lastAskId, round: 1 });
+  }
+
+  private answerQuestion(found: BootstrapReply): void {
+    const requestIds = this.question?.requestIds ?? [];
+    this.question = undefined;
+    for (const requestId of requestIds) this.context.reply(requestId, found);
+  }
+
+  /** Returns the peers that this group of one was founded for, while it has not added them. */
+  private unfinished(): readonly PeerId[] | undefined {
+    const { configurations } = this.state.log;
+    const founding = configurations[0]?.configuration.founding_peers;
+    const isStillOne = configurations.every(({ configuration }) => isAlone(configuration));
+    if (founding === undefined || !isStillOne || !this.state.isAlone()) return undefined;
+    return founding.length > 1 ? founding : undefined;
+  }
+
+  private existingGroup(): BootstrapReply {
+    const { groupUid: group_uid, leaderId: leader_id, log } = this.state;
+    const configuration = log.configuration?.configuration ?? null;
+    return groupOf({ group_id: this.context.options.groupId, group_uid, leader_id, configuration });
+  }
+
+  /** Asks all peers, also those that have answered: their promises expire, and other peers may have started. */
+  private askAll(): void {
+    const { founding, context, state } = this;
+    if (founding === undefined) return;
+    const { askId } = founding.options;
+    const round = founding.beginRound(context.nowMs);
+    if (round !== undefined) context.emit({ type: 'ask_group', askId, round });
+    for (const peerId of founding.asked) {
+      context.send(peerId, {
+        name: 'node.identify',
+        body: {
+          group_id: context.options.groupId,
+          peer_id: state.peerId,
+          asker: 'node',
+          request_id: askId,
+          founding: true,
+        },
+      });
+    }
+  }
+
+  onTick(): void {
+    const { founding, waiting, question, context } = this;
+    if (question !== undefined && context.nowMs >= question.deadlineMs) this.answerQuestion(this.existingGroup());
+    if (waiting !== undefined && context.nowMs >= waiting.deadlineMs) {
+      this.waiting = undefined;
+      context.refuse(waiting.requestId, 'ETIMEDOUT', 'the group is founded, and has no leader yet', 'unknown');
+    }
+    if (founding === undefined) return;
+    if (context.nowMs < founding.options.deadlineMs) {
+      this.askAll();
+      // All peers may have answered before this peer's own actors did.
+      return this.foundIfAllAgree();
+    }
+    const { code, text } = founding.refusal(context.nowMs);
+    this.giveUp(code, text);
+  }
+
+  private giveUp(code: 'EUNREACHABLE' | 'ENOTEMPTY', reason: string): void {
+    if (this.founding === undefined) return;
+    this.context.refuse(this.founding.options.requestId, code, reason);
+    this.founding = undefined;
+  }
+
+  get isFounding(): boolean {
+    return this.founding !== undefined;
+  }
+
+  /** Another peer founds the group: promises not to found it; of two founders the one with the higher name stops. */
+  onFounder(peerId: PeerId): void {
+    const { state, context } = this;
+    if (this.founding !== undefined) {
+      if (peerId > state.peerId) return;
+      context.refuse(this.founding.options.requestId, 'EBUSY', `${peerId} is founding the group`);
+      this.founding = undefined;
+    }
+    this.promisedTo = { peerId, untilMs: context.nowMs + 5 * context.options.electionTimeoutMs };
+  }
+
+  onIdentity(body: Body<'node.identity'>): void {
+    const { founding, context } = this;
+    if (founding === undefined || body.request_id !== founding.options.askId || !founding.isAsked(body.peer_id)) {
+      return context.drop('identity_not_asked_for');
+    }
+    if (body.group_uid !== noGroupUid) return this.onHolder(founding, body);
+    // Of two founders the one with the higher name stops when it learns of the other, and answers again.
+    if (body.founding) return;
+    if (founding.isListed(body.peer_id)) {
+      // Null: it has just started, and some of its own actors have not reported yet.
+      if (body.levels === null) return;
+      founding.levels.set(body.peer_id, body.levels ?? levelsOfFirstVersion);
+    }
+    founding.addEmpty(body.peer_id, context.nowMs);
+    this.foundIfAllAgree();
+  }
+
+  /** A peer holds data: no group is founded. Whether the group exists is known once a peer leads it. */
+  private onHolder(founding: Founding, body: Body<'node.identity'>): void {
+    founding.addHolder(body);
+    if (body.leader_id === '') {
+      if (founding.options.isNew && founding.isListed(body.peer_id)) this.refuseNew(founding);
+      return;
+    }
+    this.onGroupFound(founding, groupOf(body));
+  }
+
+  onGroupAnswered({ askId, round, status, hosts }: GroupAnswered): void {
+    const { founding, context } = this;
+    if (askId === this.question?.askId) {
+      return this.answerQuestion(status === null ? this.existingGroup() : groupOf(status));
+    }
+    if (founding === undefined || askId !== founding.options.askId) return context.drop('group_answer_not_asked_for');
+    if (status === null) {
+      if (!founding.endRound(round, hosts)) return context.drop('group_answer_not_asked_for');
+      if (founding.options.isNew && founding.listedHolders.length > 0) return this.refuseNew(founding);
+      return this.foundIfAllAgree();
+    }
+    this.onGroupFound(founding, groupOf(status));
+  }
+
+  /** The group exists, and a peer leads it. */
+  private onGroupFound(founding: Founding, found: BootstrapReply): void {
+    if (founding.options.isNew) {
+      const text = `${found.leader_id} leads the group, history ${found.group_uid}: stop its members ${found.peers.join(', ')}, or delete their data, before a new group takes its name`;
+      return this.giveUp('ENOTEMPTY', text);
+    }
+    this.founding = undefined;
+    this.context.reply(founding.options.requestId, found);
+  }
+
+  private refuseNew(founding: Founding): void {
+    this.giveUp('ENOTEMPTY', founding.holdersText('which is among the listed peers'));
+  }
+
+  private foundIfAllAgree(): void {
+    const { founding, state, context, own } = this;
+    if (founding === undefined || !founding.mayFound(context.nowMs)) return;
+    if (state.groupUid !== noGroupUid) return this.giveUp('EUNREACHABLE', 'this peer was taken into a group meanwhile');
+    if (!own.hasRoom('log-store') || own.silent().length > 0) return;
+    this.founding = undefined;
+    const { requestId, timeoutMs, peers, restore } = founding.options;
+    if (restore !== undefined) return this.foundFromBackup(founding, restore);
+    this.waiting = { requestId, timeoutMs, deadlineMs: context.nowMs + timeoutMs };
+    this.writeFirstEntry(founding);
+    context.log('info', 'founds the group', { group_uid: state.groupUid, peers });
+    own.afterSynced(() => this.election.campaignNow(state.term, true));
+  }
+
+  /**
+   * The backup replaces all entries up to its last one, in a group of this peer alone. Then the node restarts, and a repeated
+   * request adds the other peers, as after any founding that was interrupted.
+   */
+  private foundFromBackup(founding: Founding, { restore_id, head }: RestoreRequest): void {
+    const { state, context, own } = this;
+    const { requestId, peers } = founding.options;
+    const configuration = this.foundingConfiguration(founding);
+    const needed = snapshotLevel(head);
+    if (needed > levelOf(configuration)) {
+      const text = `the backup has feature level ${needed}, and not all listed peers speak that`;
+      return context.refuse(requestId, 'EUNSUPPORTED', text);
+    }
+    const group_uid = this.newGroupUid();
+    const term = asTerm(Math.max(state.term, head.term) + 1);
+    own.sendFramed('log-store', (frame) => ({
+      name: 'log-store.snapshot_end',
+      body: {
+        ...own.identity,
+        ...frame,
+        snapshot_id: restore_id,
+        source: 'installed',
+        group_uid,
+        term,
+        head: { ...head, configurations: [{ index: head.index, configuration }] },
+        compact_to: head.index,
+      },
+    }));
+    context.log('info', 'founds the group with a backup', { group_uid, peers, index: head.index });
+    own.afterSynced(() => {
+      context.refuse(requestId, 'EBUSY', 'the group is founded with the backup: ask again', 'unknown');
+      this.onRestored('a group was founded with a backup');
+    });
+  }
+
+  /** Returns the configuration of this peer alone, of the highest feature level that all listed peers support. */
+  private foundingConfiguration({ options: { peers }, levels }: Founding): Configuration {
+    const { peerId: peer_id, storeId: store_id, peerLevels } = this.state;
+    const all = [peerLevels ?? levelsOfFirstVersion, ...levels.values()];
+    const level = Math.min(commonLevels(all).highest, this.context.options.foundingLevel ?? Number.POSITIVE_INFINITY);
+    const founding = { peers: [{ peer_id, store_id }], old_peers: [], founding_peers: [...peers] };
+    return level === 0 ? founding : { ...founding, level };
+  }
+
+  private newGroupUid(): GroupUid {
+    return `${this.context.options.incarnation}.${this.lastAskId}` as GroupUid;
+  }
+
+  /** Writes entry 1, in the next term: this peer has granted no vote in it. */
+  private writeFirstEntry(founding: Founding): void {
+    const { state, context, own } = this;
+    state.enterTerm(asTerm(state.term + 1), state.peerId);
+    own.storeVote();
+    state.enterHistory(this.newGroupUid());
+    const configuration = this.foundingConfiguration(founding);
+    const first = asLogIndex(1);
+    const bytes = encodeConfigurationBatch(state.term, first, configuration);
+    state.log.append({ header: batchHeader(bytes), bytes });
+    own.sendAppendToLogStore({
+      group_uid: state.groupUid,
+      leader_id: state.peerId,
+      leader_term: state.term,
+      verified_index: first,
+      truncate_from: asLogIndex(0),
+      commit_index: asLogIndex(0),
+      batches: [bytes],
+    });
+    state.newConfigurations.add(first);
+    context.event('configuration_appended', { peers: [state.peerId], old_peers: [], index: first });
+  }
+
+  /** The leader's first entry is committed: a group that was just founded adds its peers. */
+  onFlushed(): void {
+    const { waiting } = this;
+    if (waiting === undefined) return;
+    this.waiting = undefined;
+    this.addFoundingPeers(waiting.requestId, waiting.timeoutMs);
+  }
+
+  private addFoundingPeers(requestId: number, timeoutMs: number): void {
+    const founded = () => ({ ...this.existingGroup(), founded: true });
+    const newPeers = this.unfinished();
+    if (newPeers === undefined) return this.context.reply(requestId, founded());
+    // The group exists all the same, and a repeated request continues from here.
+    this.change.start({ requestId, newPeers, timeoutMs, replyOf: founded, outcomeUndone: 'unknown' });
+  }
+
+  /** This peer no longer leads. */
+  abandon(reason: string): void {
+    if (this.waiting === undefined) return;
+    this.context.refuse(this.waiting.requestId, 'EPERM', reason, 'unknown');
+    this.waiting = undefined;
+  }
+
+  /** This node is fenced. */
+  onFenced(reason: string): void {
+    for (const requestId of this.question?.requestIds ?? []) this.context.refuse(requestId, 'EFENCED', reason);
+    this.question = undefined;
+    if (this.founding !== undefined) this.context.refuse(this.founding.options.requestId, 'EFENCED', reason);
+    this.founding = undefined;
+    this.abandon(reason);
+  }
+}
+
+type KnownGroup = Pick<BootstrapReply, 'group_id' | 'group_uid' | 'leader_id'> & {
+  readonly configuration: Pick<Configuration, 'peers' | 'old_peers'> | null;
+};
+
+/** Returns the reply to `bootstrap` for a group that exists. */
+function groupOf({ group_id, group_uid, leader_id, configuration }: KnownGroup): BootstrapReply {
+  const [peers, old_peers] = [peerIds(configuration?.peers ?? []), peerIds(configuration?.old_peers ?? [])];
+  return { group_id, group_uid, peers, old_peers, leader_id, founded: false };
+}
+
+function isAlone({ peers, old_peers }: Configuration): boolean {
+  return peers.length === 1 && old_peers.length === 0;
+}

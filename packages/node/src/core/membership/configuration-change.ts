@@ -1,0 +1,490 @@
+/**
+ * A change of the configuration, stage by stage: catching up, joint, stable (braft's ConfigurationCtx). It also runs a new
+ * leader's `flush`, which confirms a stable configuration or finishes a joint one, and the replacement of a lost store, which is
+ * a change from the old store to the new one.
+ * Invariants:
+ * 1. One change at a time; none before the flush of this leader is committed.
+ * 2. A new peer, or a member's new store, is in no configuration entry before it has caught up and its store is known.
+ * 3. The joint stage is rolled back only by the leader that appended it in this term, and never once the stable entry is
+ *    appended.
+ * 4. Each change ends with one answer to each request that waits for it.
+ * 5. No new peer, and no new store of a member, is added to a configuration unless it supports the group's feature level. The
+ *    level is raised by an entry of its own, while no change is running, and never lowered.
+ * 6. No request waits for a store replacement that is catching up: commands of an operator preempt it.
+ */
+import {
+  allMembers,
+  type Body,
+  type Change,
+  ConclaveError,
+  type Configuration,
+  hasMember,
+  invariant,
+  isIn,
+  type LogIndex,
+  limits,
+  type Member,
+  type PeerId,
+  type Progress,
+  peerIds,
+  type Stage,
+  samePeers,
+} from '@conclave/protocol';
+import type { LeaderState, Proposals } from '../leader/index.js';
+import { reachOf } from '../leader/index.js';
+import type { LogAppender } from '../log/index.js';
+import type { NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+import {
+  type ActiveChange,
+  type ChangeOrder,
+  changeOf,
+  describe,
+  flushOf,
+  memberFor,
+  raiseOf,
+  replacementOf,
+  waitingFor,
+} from './active-change.js';
+import { CatchUpProgress } from './catch-up-progress.js';
+import { ChangeAnnouncements } from './change-announcements.js';
+import { endedChanges } from './change-history.js';
+import { withHistory } from './next-configuration.js';
+
+export type { ChangeOrder } from './active-change.js';
+
+export class ConfigurationChange {
+  private active: ActiveChange | undefined;
+  private readonly unlogged: ChangeAnnouncements;
+  private readonly report: CatchUpProgress;
+  private readonly parts: { context: StepContext; state: NodeState; leadership: LeaderState };
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    private readonly leadership: LeaderState,
+    private readonly proposals: Proposals,
+    private readonly appender: LogAppender,
+    private readonly listener: {
+      /** The stable entry is committed. */
+      readonly onStable: (kind: 'flush' | 'change') => void;
+      /** A store replacement has failed. */
+      readonly onReplacementFailed: (peerId: PeerId, reason: ConclaveError) => void;
+    },
+  ) {
+    this.parts = { context, state, leadership };
+    this.unlogged = new ChangeAnnouncements(context, state);
+    this.report = new CatchUpProgress(context, state, leadership);
+  }
+
+  get stage(): Stage {
+    return this.active?.changes === true ? this.active.stage : 'none';
+  }
+
+  /**
+   * Whether this leader knows every entry that an earlier leader has committed, so that it may answer reads: all of them are in
+   * its log (leader completeness), so it does once the last one before its own first entry is known to be committed. Usually that
+   * is known from the commit of that first entry; in a read-only group, from earlier leaders. A leader of a new history answers
+   * no read before the entry that begins the history is committed.
+   */
+  get knowsCommitted(): boolean {
+    if (this.leadership.committedOwnTerm) return true;
+    const { commitIndex, groupUid, log } = this.state;
+    if (commitIndex < this.leadership.firstIndex - 1) return false;
+    const before = log.configurationAt(commitIndex)?.configuration;
+    return before !== undefined && ((before.level ?? 0) === 0 || before.history?.group_uid === groupUid);
+  }
+
+  /** The peers that are being added and have not caught up. */
+  get catchingUpPeers(): readonly PeerId[] {
+    return this.active?.stage === 'catching_up' ? this.active.adding : [];
+  }
+
+  get isBusy(): boolean {
+    return this.active !== undefined;
+  }
+
+  // ---- beginning ---------------------------------------------------------------------------------
+
+  /** Begins a leadership: appends the effective configuration again (braft's flush). */
+  flush(): void {
+    const { peers, old_peers } = this.effective();
+    this.active = flushOf(this.effective(), this.context.nowMs);
+    if (this.active.changes) this.emitStage('joint');
+    const lost = this.unlogged.takeInterruptedChange();
+    this.append({ peers, old_peers, ...(lost === undefined ? {} : { lost_change: lost }) });
+  }
+
+  private effective(): Configuration {
+    const entry = this.state.log.configuration;
+    invariant(entry !== undefined, 'a leader has a configuration');
+    return entry.configuration;
+  }
+
+  /** Starts a change, or refuses it. A request for the effective configuration succeeds at once. */
+  start(order: ChangeOrder): void {
+    const { context } = this;
+    const { requestId, newPeers } = order;
+    const busy = this.reasonBusy();
+    if (busy !== undefined) return context.refuse(requestId, 'EBUSY', busy);
+    const old = this.effective().peers;
+    const oldPeers = peerIds(old);
+    if (samePeers(oldPeers, newPeers)) {
+      const reply = { old_peers: oldPeers, new_peers: oldPeers };
+      return context.reply(requestId, order.replyOf?.(reply) ?? reply);
+    }
+    this.preempt(`a change to ${newPeers} is asked for`);
+    const active = changeOf(order, old, context.nowMs);
+    this.begin(active, order.timeoutMs);
+    if (active.adding.length === 0) return this.enterNextStage();
+    this.leadership.setNewPeers(active.adding.map((peer_id) => ({ peer_id, store_id: undefined })));
+    this.announce();
+  }
+
+  /** Returns why no change can start now; undefined: one can. */
+  private reasonBusy(): string | undefined {
+    const { active } = this;
+    if (active?.kind === 'change') return `a change to ${active.newPeers} is ${active.stage}`;
+    if (active?.replacing !== undefined && active.stage !== 'catching_up') {
+      return `${active.replacing.peer_id} is being healed: ${active.stage}`;
+    }
+    if (active?.kind === 'raise') return 'the feature level is being raised';
+    const isFree = active === undefined || active.kind === 'heal';
+    if (this.leadership.committedOwnTerm && isFree) return undefined;
+    return 'the leader has not yet committed an entry of its own term';
+  }
+
+  /**
+   * Replaces the store that the configuration binds the member to, once this one has caught up. `StoreReplacement` decides when
+   * that is right.
+   */
+  replaceStore(replacing: Member): void {
+    invariant(this.leadership.committedOwnTerm && this.active === undefined, 'nothing else is going on');
+    const { peers } = this.effective();
+    invariant(!hasMember(peers, replacing.peer_id, replacing.store_id), 'a heal brings another store');
+    this.begin(replacementOf(replacing, peers, this.context.nowMs), this.context.options.changeTimeoutMs);
+    this.leadership.setNewPeers([replacing]);
+  }
+
+  /** Whether an entry that raises the feature level waits for its commit. */
+  get isRaising(): boolean {
+    return this.active?.kind === 'raise';
+  }
+
+  /** Returns why the feature level cannot be raised now; undefined: it can. */
+  get reasonAgainstRaise(): string | undefined {
+    const { active } = this;
+    if (active === undefined) return this.leadership.committedOwnTerm ? undefined : this.reasonBusy();
+    return this.reasonBusy() ?? 'a member is being healed';
+  }
+
+  /**
+   * Raises the group's feature level with an entry of its own. `LevelRaise` decides when that is right.
+   * @param requestId the request that waits for it, if there is one; is answered with `replyOf()` once the entry is committed
+   */
+  raise(level: number, requestId: number | undefined, replyOf: () => unknown): void {
+    invariant(this.reasonAgainstRaise === undefined, 'nothing else is going on');
+    const { peers, old_peers } = this.effective();
+    invariant(level > this.state.level, 'a level is never lowered');
+    this.active = raiseOf(peers, this.context.nowMs, requestId, replyOf);
+    this.context.setTimer('change', this.context.options.jointTimeoutMs);
+    this.append({ peers, old_peers, level });
+  }
+
+  private begin(active: ActiveChange, timeoutMs: number): void {
+    this.active = active;
+    this.report.clear();
+    this.emitStage('catching_up');
+    this.context.setTimer('change', timeoutMs);
+  }
+
+  /** Abandons a store replacement that is catching up, for a command of an operator: it is tried again later. */
+  preempt(reason: string): void {
+    const { active } = this;
+    if (active?.kind === 'heal' && active.stage === 'catching_up') this.fail(new ConclaveError('ECANCELED', reason));
+  }
+
+  // ---- catching up -------------------------------------------------------------------------------
+
+  /** The replicators have reported: perhaps the new peers have caught up. */
+  onProgress(): void {
+    const { active } = this;
+    if (active?.stage !== 'catching_up') return;
+    const { replacing } = active;
+    const isOfBefore = (progress: Progress | undefined) =>
+      replacing !== undefined && progress?.store_id !== replacing.store_id;
+    // Of a store replacement: not what a replicator reported before it knew the store.
+    const all = active.adding.map((peerId) => this.leadership.progress(peerId)).filter((each) => !isOfBefore(each));
+    this.report.publish(all);
+    const refused = all.find((progress) => progress?.refusal === 'ENOTEMPTY');
+    if (refused !== undefined) {
+      return this.fail(new ConclaveError('ENOTEMPTY', `${refused.peer_id} holds another history`));
+    }
+    const below = all.find((progress) => progress !== undefined && this.isBelowLevel(progress));
+    if (below !== undefined) return this.fail(belowLevel(below, this.state.level));
+    const { commonCommandVersion } = this.leadership;
+    const older = all.find((one) => one?.levels !== undefined && (one.command_version ?? 0) < commonCommandVersion);
+    if (older !== undefined) return this.fail(belowCommandVersion(older, commonCommandVersion));
+    if (all.some((progress) => progress?.wants_throttle === true)) this.slowWriters();
+    if (replacing !== undefined) return this.onReplacementProgress(replacing, active.old);
+    if (all.every((progress) => progress?.caught_up === true && progress.store_id !== '')) this.enterNextStage();
+  }
+
+  /** The writers are as fast as a new peer, which can catch up only if they are slower for a moment. */
+  private slowWriters(): void {
+    const { context, proposals } = this;
+    if (!proposals.throttle.begin(context.nowMs)) return;
+    context.log('info', 'slows writers down for a moment: a new peer cannot catch up with them');
+  }
+
+  /** Whether a new peer is known not to support the group's level. */
+  private isBelowLevel({ levels }: Progress): boolean {
+    const { level } = this.state;
+    return levels !== undefined && (level > levels.highest || level < levels.lowest);
+  }
+
+  /** A store replacement ends if the store has changed again, or the lost one is back. */
+  private onReplacementProgress({ peer_id, store_id }: Member, old: readonly Member[]): void {
+    const progress = this.leadership.progress(peer_id);
+    if (progress === undefined || progress.store_id !== store_id) return;
+    const { found, refusal, caught_up } = progress;
+    if (found !== undefined && hasMember(old, peer_id, found.store_id)) {
+      return this.fail(new ConclaveError('ECANCELED', `the store that ${peer_id} is bound to is back`));
+    }
+    if (refusal !== '') return this.fail(new ConclaveError('ECANCELED', `${peer_id} has yet another store`));
+    if (caught_up) this.enterNextStage();
+  }
+
+  /** Enters the joint stage, or the stable one where a single peer changes. */
+  private enterNextStage(): void {
+    const { active } = this;
+    invariant(active?.stage === 'catching_up', 'a change is catching up');
+    // At level 0 every peer is supported; above, a peer must have reported which levels it supports.
+    const hasSaid = (peerId: PeerId) => this.leadership.progress(peerId)?.levels !== undefined;
+    if (this.state.level > 0 && !active.adding.every(hasSaid)) return;
+    const members = active.newPeers.map((peerId) => memberFor(active, peerId, this.leadership.progress(peerId)));
+    const reach = reachOf(members, active.sinceMs, this.parts);
+    // The next report of the replicators may be complete.
+    if (reach === 'not_known') return;
+    if (reach === 'too_few') return this.fail(outOfReach());
+    // A store replacement may wait until the votes that it needs are certain; no request waits for it.
+    const lately = this.context.options.electionTimeoutMs / 2;
+    if (active.kind === 'heal' && reachOf(active.old, active.sinceMs, this.parts, lately) !== 'enough') return;
+    const added = members.filter(({ peer_id, store_id }) => !hasMember(active.old, peer_id, store_id));
+    const removed = active.old.filter(({ peer_id, store_id }) => !hasMember(members, peer_id, store_id));
+    if (added.length + removed.length > 1) {
+      this.enter('joint');
+      this.append({ peers: members, old_peers: [...active.old] });
+    } else {
+      this.enter('stable');
+      this.append({ peers: members, old_peers: [] });
+    }
+    this.proposals.throttle.end();
+  }
+
+  /** Once a tick: announces a change that has no entry in the log. */
+  onTick(): void {
+    if (this.active?.kind === 'change' && this.active.stage === 'catching_up') this.announce();
+  }
+
+  private announce(over: ConclaveError | null = null): void {
+    const { active } = this;
+    if (active?.kind !== 'change') return;
+    const change = { old_peers: peerIds(active.old), new_peers: active.newPeers };
+    this.unlogged.announce(change, active.old, over?.toBody() ?? null);
+  }
+
+  onAnnounced(body: Body<'node.change_announced'>): void {
+    this.unlogged.onAnnounced(body);
+  }
+
+  // ---- joint and stable --------------------------------------------------------------------------
+
+  private enter(stage: 'joint' | 'stable'): void {
+    const { active } = this;
+    invariant(active !== undefined, 'a change is going on');
+    active.stage = stage;
+    if (active.kind !== 'flush') {
+      const canBeUndone = stage === 'joint' || active.rollbackReason !== undefined;
+      this.leadership.confirmation.setRollbackVoters(canBeUndone ? active.old : undefined);
+    }
+    this.context.setTimer('change', this.context.options.jointTimeoutMs);
+    this.emitStage(stage);
+  }
+
+  /**
+   * Appends a configuration. Peers that it does not have are notified, also those of a joint configuration that is rolled back.
+   */
+  private append(configuration: Configuration): void {
+    const { active } = this;
+    invariant(active !== undefined, 'a change is going on');
+    const effective = this.effective();
+    const { state, context } = this;
+    active.index = this.appender.appendConfiguration(
+      withHistory(effective, configuration, state.groupUid, context.wallTimeMs),
+    );
+    const removed = allMembers(effective).filter(({ peer_id, store_id }) => !isIn(configuration, peer_id, store_id));
+    this.leadership.targets.onConfiguration(removed, active.index);
+  }
+
+  /** The commit index has risen: perhaps the entry of the stage is committed. */
+  onCommitted(commitIndex: LogIndex): void {
+    const { active } = this;
+    if (active?.index === undefined || commitIndex < active.index) return;
+    if (active.stage === 'joint') {
+      const { peers } = this.effective();
+      this.enter('stable');
+      this.append({ peers, old_peers: [] });
+    } else {
+      this.finish();
+    }
+  }
+
+  private finish(): void {
+    const { active, context } = this;
+    invariant(active !== undefined, 'a change is going on');
+    this.active = undefined;
+    this.leadership.confirmation.setRollbackVoters(undefined);
+    context.cancelTimer('change');
+    if (active.rollbackReason !== undefined) {
+      this.answerRolledBack(active, active.rollbackReason);
+    } else if (active.requestId !== undefined) {
+      const reply = { old_peers: peerIds(active.old), new_peers: [...active.newPeers] };
+      context.reply(active.requestId, active.replyOf(reply));
+    }
+    if (active.changes) this.emitStageOf(active, 'none');
+    this.listener.onStable(active.kind === 'flush' ? 'flush' : 'change');
+  }
+
+  // ---- taking back -------------------------------------------------------------------------------
+
+  /** `cancel_change`, if it is not too late. */
+  cancel(requestId: number): void {
+    const { active, context } = this;
+    if (active?.changes !== true) {
+      return context.refuse(requestId, 'ENOENT', 'no change is going on');
+    }
+    if (active.kind === 'flush' || active.stage === 'stable') {
+      return context.refuse(requestId, 'EBUSY', 'it is too late: the new configuration may be in force already');
+    }
+    active.cancelRequests.push(requestId);
+    this.rollBack(new ConclaveError('ECANCELED', 'the change was cancelled'));
+  }
+
+  /** The deadline of the stage has passed. */
+  onDeadline(): void {
+    const { active, context } = this;
+    if (active === undefined) return;
+    if (active.stage === 'catching_up') {
+      // No request waits for a store replacement, and a large store takes time: it may continue as long as it makes progress.
+      if (active.kind === 'heal' && this.report.hasMovedSinceAsked()) {
+        return context.setTimer('change', context.options.changeTimeoutMs);
+      }
+      const laggards = this.report.laggards(active.adding);
+      this.fail(
+        laggards === '' ? outOfReach() : new ConclaveError('ECATCHUP', `in time did not catch up: ${laggards}`),
+      );
+    } else if (active.stage === 'joint' && active.kind !== 'flush') {
+      const { peers, old_peers } = this.leadership.missingVotes;
+      const lacking = `lacking of the new: ${peers.join(' ') || 'none'}, of the old: ${old_peers.join(' ') || 'none'}`;
+      this.rollBack(new ConclaveError('ECANCELED', `the joint stage was not committed in time; votes ${lacking}`));
+    } else {
+      for (const requestId of waitingFor(active)) {
+        context.refuse(requestId, 'ETIMEDOUT', `the change is ${active.stage} and goes on`, 'unknown');
+      }
+      active.requestId = undefined;
+      active.cancelRequests = [];
+    }
+  }
+
+  private rollBack(reason: ConclaveError): void {
+    const { active } = this;
+    invariant(active !== undefined && active.stage !== 'stable', 'a change can be undone');
+    if (active.stage === 'catching_up') return this.fail(reason);
+    invariant(active.kind !== 'flush', 'the joint entry is of this leader and term');
+    active.rollbackReason = reason;
+    this.enter('stable');
+    this.append({ peers: [...active.old], old_peers: [] });
+  }
+
+  /** Ends a change that is catching up: it has no effect. */
+  private fail(reason: ConclaveError): void {
+    const { active, context } = this;
+    invariant(active?.stage === 'catching_up', 'a change is catching up');
+    this.announce(reason);
+    this.active = undefined;
+    context.cancelTimer('change');
+    this.leadership.setNewPeers([]);
+    this.proposals.throttle.end();
+    this.remember(active, reason);
+    this.answerRolledBack(active, reason);
+    this.emitStageOf(active, 'none');
+  }
+
+  private answerRolledBack(active: ActiveChange, reason: ConclaveError): void {
+    const { context, state } = this;
+    const error = reason.toBody();
+    if (active.requestId !== undefined) {
+      context.refuse(active.requestId, reason.code, reason.message, active.outcomeUndone);
+    }
+    for (const requestId of active.cancelRequests) {
+      context.reply(requestId, { cancelled: describe(active, state.term, 'undone', error) });
+    }
+    const { old, newPeers, reportedKind: kind } = active;
+    context.event('change_failed', { kind, old_peers: peerIds(old), new_peers: [...newPeers], error });
+    if (active.replacing !== undefined) this.listener.onReplacementFailed(active.replacing.peer_id, reason);
+  }
+
+  /** The leadership has ended: the next leader finishes the change that is in the log. */
+  abandon(reason: string, leaderId: string): void {
+    const { active, context } = this;
+    if (active === undefined) return;
+    this.active = undefined;
+    context.cancelTimer('change');
+    // While new peers catch up the change has no entry: no leader finishes it.
+    const outcome = active.stage === 'catching_up' ? active.outcomeUndone : 'unknown';
+    for (const requestId of waitingFor(active)) context.refuse(requestId, 'EPERM', reason, outcome, leaderId);
+    if (active.stage === 'catching_up') {
+      this.remember(active, new ConclaveError('EPERM', `${reason} while new peers were catching up`));
+    }
+  }
+
+  // ---- telling -----------------------------------------------------------------------------------
+
+  /** A store replacement that failed is tried again: it is not remembered. */
+  private remember(active: ActiveChange, reason: ConclaveError): void {
+    if (active.kind === 'change') this.unlogged.end(describe(active, this.state.term, 'undone', reason.toBody()));
+  }
+
+  /** Returns the last changes and their outcomes, oldest first. */
+  history(): Change[] {
+    const { active, state } = this;
+    const ended = endedChanges(state, (inLog) => this.unlogged.notInLog(inLog));
+    const goingOn = active?.stage === 'catching_up' ? [describe(active, state.term, 'going_on')] : [];
+    return [...ended, ...goingOn].slice(-limits.rememberedChanges);
+  }
+
+  private emitStage(stage: Stage): void {
+    invariant(this.active !== undefined, 'a change is going on');
+    this.emitStageOf(this.active, stage);
+  }
+
+  private emitStageOf(active: ActiveChange, stage: Stage): void {
+    const { old, newPeers, reportedKind: kind } = active;
+    this.context.event('stage_changed', { kind, stage, old_peers: peerIds(old), new_peers: [...newPeers] });
+  }
+}
+
+function belowLevel({ peer_id, levels }: Progress, level: number): ConclaveError {
+  const speaks = levels === undefined ? 'nothing of it' : `levels ${levels.lowest} to ${levels.highest}`;
+  return new ConclaveError('EUNSUPPORTED', `the group has feature level ${level}, and ${peer_id} speaks ${speaks}`);
+}
+
+function belowCommandVersion({ peer_id, command_version = 0 }: Progress, version: number): ConclaveError {
+  const text = `the members read commands up to version ${version}, and the state machine of ${peer_id} up to ${command_version}`;
+  return new ConclaveError('EUNSUPPORTED', text);
+}
+
+function outOfReach(): ConclaveError {
+  return new ConclaveError('ECATCHUP', 'a majority of the new peers cannot be reached');
+}

@@ -1,0 +1,170 @@
+/**
+ * Linearizable reads on a peer's own subject: it requests a read index from the leader, and answers once it has applied all
+ * entries up to it (Raft thesis, end of section 6.4).
+ * Owns: the reads that wait and the questions to the leader. Does not own the leader's side (`leader-reads.ts`).
+ * Invariants:
+ * 1. A question serves only the reads that arrived before it was first sent.
+ * 2. Each read is answered, or refused as not done within two election timeouts and a heartbeat.
+ * 3. An answer is used once, and only in the session of its question.
+ * 4. One step answers a bounded number of reads.
+ */
+import type { StateMachine } from '@conclave/actor/core';
+import { asLogIndex, type Body, type LogIndex, limits } from '@conclave/protocol';
+import type { RoleControl } from '../role-control.js';
+import type { NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+import { readsPerStep } from './leader-reads.js';
+
+interface Read {
+  readonly requestId: number;
+  readonly query: unknown;
+  readonly sinceMs: number;
+}
+
+interface Question {
+  readonly requestId: number;
+  readonly byLease: boolean;
+  reads: readonly Read[];
+  /** The leader's answer. */
+  readIndex: LogIndex | undefined;
+}
+
+/** Questions in flight at the same time, of each kind; reads that arrive meanwhile share the next one. */
+const questionsInFlight = 2;
+
+export class FollowerReads {
+  private waiting = { lease: [] as Read[], quorum: [] as Read[] };
+  private questions: Question[] = [];
+  private lastRequestId = 0;
+  private count = 0;
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    private readonly stateMachine: StateMachine,
+    private readonly roles: RoleControl,
+  ) {}
+
+  /** Queues a read; the leader is asked when the mailbox is empty. */
+  read(requestId: number, query: unknown, byLease: boolean): void {
+    if (this.state.stopped !== '') return this.refuseStopped(requestId);
+    if (this.count >= limits.pendingReads) {
+      return this.context.refuse(requestId, 'EBUSY', 'too many reads are waiting');
+    }
+    this.count += 1;
+    this.waiting[byLease ? 'lease' : 'quorum'].push({ requestId, query, sinceMs: this.context.nowMs });
+  }
+
+  /** Requests read indexes for the reads that wait. */
+  flush(): void {
+    if (this.count === 0 || this.state.leaderId === '') return;
+    for (const kind of ['lease', 'quorum'] as const) {
+      const byLease = kind === 'lease';
+      const underWay = this.questions.filter((one) => one.byLease === byLease && one.readIndex === undefined).length;
+      if (this.waiting[kind].length === 0 || underWay >= questionsInFlight) continue;
+      this.lastRequestId += 1;
+      const question = { requestId: this.lastRequestId, byLease, reads: this.waiting[kind], readIndex: undefined };
+      this.waiting[kind] = [];
+      this.questions.push(question);
+      this.ask(question);
+    }
+  }
+
+  private ask({ requestId, byLease }: Question): void {
+    const { state, context } = this;
+    if (state.leaderId === '') return;
+    context.send(state.leaderId, {
+      name: 'node.read_index',
+      body: {
+        group_id: context.options.groupId,
+        group_uid: state.groupUid,
+        peer_id: state.peerId,
+        session: state.session,
+        request_id: requestId,
+        by_lease: byLease,
+      },
+    });
+  }
+
+  onAnswer(body: Body<'node.read_index_answer'>): void {
+    const { state, context, roles } = this;
+    const question = this.questions.find(({ requestId }) => requestId === body.request_id);
+    const isMine = body.session === state.session && body.group_uid === state.groupUid;
+    if (!isMine || question === undefined || question.readIndex !== undefined) {
+      return context.drop('read_index_answer_stale');
+    }
+    question.readIndex = body.read_index;
+    // A log with the entry of the read index has every committed entry: no need to wait for the next commit index.
+    const isHere = body.index_term > 0 && state.log.termAt(body.read_index) === body.index_term;
+    if (isHere && state.role === 'follower') roles.commitTo(asLogIndex(body.read_index));
+    this.serve();
+  }
+
+  /** Answers the reads whose entries are applied. */
+  serve(): void {
+    if (this.questions.length === 0) return;
+    const { appliedIndex } = this.state;
+    let most = readsPerStep;
+    this.questions = this.questions.filter((question) => {
+      const { readIndex } = question;
+      if (readIndex === undefined || readIndex > appliedIndex) return true;
+      const reads = question.reads.slice(0, most);
+      question.reads = question.reads.slice(most);
+      this.count -= reads.length;
+      most -= reads.length;
+      for (const { requestId, query } of reads) this.context.reply(requestId, this.stateMachine.query(query));
+      return question.reads.length > 0;
+    });
+    if (this.state.stopped !== '') this.refuseUnreachable();
+    if (most === 0 && this.questions.length > 0) this.context.setTimer('reads', 0);
+  }
+
+  /** Repeats the questions, and refuses reads that have waited for too long. */
+  onTick(): void {
+    if (this.count === 0) return;
+    if (this.state.stopped !== '') return this.refuseUnreachable();
+    const since = this.context.nowMs - 2 * this.context.options.electionTimeoutMs;
+    const inTime = (reads: readonly Read[]): Read[] => reads.filter((read) => this.isInTime(read, since));
+    this.waiting = { lease: inTime(this.waiting.lease), quorum: inTime(this.waiting.quorum) };
+    for (const question of this.questions) question.reads = inTime(question.reads);
+    this.questions = this.questions.filter(({ reads }) => reads.length > 0);
+    for (const question of this.questions) if (question.readIndex === undefined) this.ask(question);
+    this.flush();
+  }
+
+  private isInTime({ requestId, sinceMs }: Read, since: number): boolean {
+    if (sinceMs > since) return true;
+    this.count -= 1;
+    this.context.refuse(requestId, 'ETIMEDOUT', 'no leader has said in time what is committed');
+    return false;
+  }
+
+  /** This peer applies nothing more: its state does not reach the read index. */
+  private refuseStopped(requestId: number): void {
+    this.context.refuse(requestId, 'EUNSUPPORTED', `this peer cannot read up to date: it ${this.state.stopped}`);
+  }
+
+  /** Refuses reads that wait for entries which this peer will not apply, or for a leader that could name only such. */
+  private refuseUnreachable(): void {
+    const { appliedIndex } = this.state;
+    const { lease, quorum } = this.waiting;
+    this.waiting = { lease: [], quorum: [] };
+    this.count -= lease.length + quorum.length;
+    for (const { requestId } of [...lease, ...quorum]) this.refuseStopped(requestId);
+    this.questions = this.questions.filter(({ readIndex, reads }) => {
+      if (readIndex !== undefined && readIndex <= appliedIndex) return true;
+      this.count -= reads.length;
+      for (const { requestId } of reads) this.refuseStopped(requestId);
+      return false;
+    });
+  }
+
+  /** This node is fenced, or restarts (EFENCED); or its history has ended, and the reads were of that (EHISTORY). */
+  refuseAll(reason: string, code: 'EFENCED' | 'EHISTORY' = 'EFENCED'): void {
+    const reads = [...this.waiting.lease, ...this.waiting.quorum, ...this.questions.flatMap((one) => one.reads)];
+    for (const { requestId } of reads) this.context.refuse(requestId, code, reason);
+    this.waiting = { lease: [], quorum: [] };
+    this.questions = [];
+    this.count = 0;
+  }
+}

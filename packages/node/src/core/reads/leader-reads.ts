@@ -1,0 +1,182 @@
+/**
+ * Reads of a leader. A linearizable read waits for a round of heartbeats that began after it arrived and was echoed by a quorum
+ * (Raft thesis, section 6.4, without clocks). The leader counts itself only after its log-store confirms, after the read arrived,
+ * that its session is still the current one: a second node of this peer may have voted for another leader. A read by lease needs
+ * no round while the lease holds, and one otherwise. A read index for a follower is such a read as well.
+ * Invariants:
+ * 1. A read uses the commit index that is known when its round begins, never before the leader has committed an entry of its own
+ *    term.
+ * 2. A round serves only the reads that arrived before it began.
+ * 3. One step answers a bounded number of reads, so that many do not delay ticks and votes.
+ * 4. No read by lease is answered before the leader has committed an entry of its own term, nor from entries that are not
+ *    applied.
+ */
+import type { StateMachine } from '@conclave/actor/core';
+import { asTerm, type Body, type LogIndex, limits } from '@conclave/protocol';
+import { clockOf, type NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+
+type ReadIndex = Body<'node.read_index'>;
+
+interface Read {
+  readonly requestId: number;
+  readonly query: unknown;
+}
+
+interface Round {
+  readonly tickId: number;
+  readonly readIndex: LogIndex;
+  readonly reads: Read[];
+  /** The questions of followers, until they are answered. */
+  asked: readonly ReadIndex[];
+  /** A quorum has echoed it. */
+  confirmed: boolean;
+  /** The session of this log-store was still current. */
+  inForce: boolean;
+}
+
+/** Reads that one step answers: each may have half a megabyte. */
+export const readsPerStep = 64;
+/** Rounds in flight at the same time; reads that arrive meanwhile share the next one. */
+const roundsInFlight = 2;
+
+export class LeaderReads {
+  private waiting: Read[] = [];
+  private asked: ReadIndex[] = [];
+  private rounds: Round[] = [];
+  private count = 0;
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    private readonly stateMachine: StateMachine,
+  ) {}
+
+  read(requestId: number, query: unknown): void {
+    if (!this.hasRoom(requestId)) return;
+    this.count += 1;
+    this.waiting.push({ requestId, query });
+  }
+
+  /** The lease holds, and an entry of this term is committed: answers as soon as all committed entries are applied. */
+  readByLease(requestId: number, query: unknown): void {
+    const { commitIndex, appliedIndex } = this.state;
+    if (appliedIndex >= commitIndex) return this.reply(requestId, query);
+    if (!this.hasRoom(requestId)) return;
+    this.count += 1;
+    const reads = [{ requestId, query }];
+    this.rounds.unshift({ tickId: 0, readIndex: commitIndex, reads, asked: [], confirmed: true, inForce: true });
+  }
+
+  private reply(requestId: number, query: unknown): void {
+    this.context.reply(requestId, this.stateMachine.query(query, clockOf(this.state, this.context.nowMs)));
+  }
+
+  private hasRoom(requestId: number): boolean {
+    if (this.count < limits.pendingReads) return true;
+    this.context.refuse(requestId, 'EBUSY', 'too many reads are waiting');
+    return false;
+  }
+
+  /** A follower requests a read index; it repeats the request until it is answered. */
+  onReadIndex(body: ReadIndex): void {
+    const isSame = (other: ReadIndex): boolean => other.peer_id === body.peer_id && other.session === body.session;
+    const isAsked = [this.asked, ...this.rounds.map(({ asked }) => asked)].some((asks) =>
+      asks.some((other) => isSame(other) && other.request_id === body.request_id),
+    );
+    if (isAsked) return this.context.drop('read_index_repeated');
+    if (this.count >= limits.pendingReads) return this.context.drop('read_index_too_many');
+    this.count += 1;
+    this.asked.push(body);
+  }
+
+  /** Answers a follower: it may read once it has applied all entries up to the read index. */
+  answer(body: ReadIndex, readIndex: LogIndex): void {
+    const { state, context } = this;
+    context.send(body.peer_id, {
+      name: 'node.read_index_answer',
+      body: {
+        group_id: body.group_id,
+        group_uid: state.groupUid,
+        peer_id: state.peerId,
+        term: state.term,
+        session: body.session,
+        request_id: body.request_id,
+        read_index: readIndex,
+        index_term: state.log.termAt(readIndex) ?? asTerm(0),
+      },
+    });
+  }
+
+  /** Whether a new round should begin now. */
+  get wantsRound(): boolean {
+    const waits = this.waiting.length + this.asked.length > 0;
+    return waits && this.rounds.filter((round) => !isOver(round)).length < roundsInFlight;
+  }
+
+  /** The tick has just been sent: it serves the reads that wait. */
+  beginRound(tickId: number): void {
+    if (this.waiting.length + this.asked.length === 0) return;
+    this.rounds.push({
+      tickId,
+      readIndex: this.state.commitIndex,
+      reads: this.waiting,
+      asked: this.asked,
+      confirmed: false,
+      inForce: false,
+    });
+    this.waiting = [];
+    this.asked = [];
+  }
+
+  /** A quorum has echoed this tick. */
+  onConfirmed(tickId: number): void {
+    for (const round of this.rounds) if (round.tickId <= tickId) round.confirmed = true;
+    this.serve();
+  }
+
+  /** Whether the log-store must confirm the session. */
+  get awaitsSession(): boolean {
+    return this.rounds.some(({ inForce }) => !inForce);
+  }
+
+  /** The session was still current after this tick. */
+  onInForce(tickId: number): void {
+    for (const round of this.rounds) if (round.tickId <= tickId) round.inForce = true;
+    this.serve();
+  }
+
+  /** Answers the confirmed rounds: followers at once, reads of this peer once their entries are applied. */
+  serve(): void {
+    let most = readsPerStep;
+    while (this.rounds.length > 0) {
+      const round = this.rounds[0] as Round;
+      if (!isOver(round)) return;
+      for (const body of round.asked) this.answer(body, round.readIndex);
+      this.count -= round.asked.length;
+      round.asked = [];
+      if (round.readIndex > this.state.appliedIndex) return;
+      const reads = round.reads.splice(0, most);
+      this.count -= reads.length;
+      most -= reads.length;
+      for (const { requestId, query } of reads) this.reply(requestId, query);
+      if (round.reads.length > 0) return this.context.setTimer('reads', 0);
+      this.rounds.shift();
+    }
+  }
+
+  /** The leadership has ended. Followers ask the next leader. */
+  refuseAll(reason: string, leaderId: string): void {
+    for (const { requestId } of [...this.rounds.flatMap(({ reads }) => reads), ...this.waiting]) {
+      this.context.refuse(requestId, 'EPERM', reason, 'not_done', leaderId);
+    }
+    this.rounds = [];
+    this.waiting = [];
+    this.asked = [];
+    this.count = 0;
+  }
+}
+
+function isOver({ confirmed, inForce }: Round): boolean {
+  return confirmed && inForce;
+}

@@ -1,0 +1,91 @@
+/**
+ * Routes reads: at the leader by a quorum or by its lease, at a peer by the read index of the leader, or as the state is.
+ * Owns nothing.
+ */
+import type { StateMachine } from '@conclave/actor/core';
+import type { Body } from '@conclave/protocol';
+import type { NonMember } from '../follower/index.js';
+import type { NodeInput } from '../inputs-and-effects.js';
+import type { LeaderState, OtherHistory } from '../leader/index.js';
+import type { ConfigurationChange } from '../membership/index.js';
+import type { RoleControl } from '../role-control.js';
+import { clockOf, type NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+import { FollowerReads } from './follower-reads.js';
+import { LeaderReads } from './leader-reads.js';
+
+type ReadInput = Extract<NodeInput, { type: 'read' }>;
+
+export class ReadRouter {
+  /** The reads of a leader. */
+  readonly reads: LeaderReads;
+  /** The reads on this peer's own subject. */
+  readonly own: FollowerReads;
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    private readonly stateMachine: StateMachine,
+    private readonly leadership: LeaderState,
+    private readonly change: ConfigurationChange,
+    roles: RoleControl,
+    /** The state is being restored from a snapshot: it cannot be read. */
+    private readonly isRestoring: () => boolean,
+    private readonly otherHistory: Pick<OtherHistory, 'refuses'>,
+    private readonly outside: Pick<NonMember, 'refuses'>,
+  ) {
+    this.reads = new LeaderReads(context, state, stateMachine);
+    this.own = new FollowerReads(context, state, stateMachine, roles);
+  }
+
+  onRead({ requestId, door, consistency, query, groupUid }: ReadInput): void {
+    const { state, context } = this;
+    const speaksForGroup = state.role === 'leader' && this.leadership.confirmation.isConfirmed();
+    if (door === 'group' && this.otherHistory.refuses(requestId, false)) return;
+    if (door === 'peer' && consistency !== 'stale' && this.outside.refuses(requestId)) return;
+    if (context.refuseOtherHistory(requestId, groupUid, state.groupUid)) return;
+    const { divergence } = state;
+    if (divergence !== undefined) {
+      return context.refuse(
+        requestId,
+        'EBUSY',
+        'the state of this peer differs from the majority’s: it is being repaired',
+      );
+    }
+    if (consistency === 'stale') return this.readAsItIs(requestId, query);
+    if (state.role === 'opening') {
+      return context.refuse(requestId, 'EBUSY', 'the peer is starting: its log-store has not answered yet');
+    }
+    const byLease = consistency === 'lease';
+    if (!speaksForGroup) return this.own.read(requestId, query, byLease);
+    if (byLease && this.leaseHolds) return this.reads.readByLease(requestId, query);
+    this.reads.read(requestId, query);
+  }
+
+  private readAsItIs(requestId: number, query: unknown): void {
+    if (!this.isRestoring())
+      return this.context.reply(requestId, this.stateMachine.query(query, clockOf(this.state, this.context.nowMs)));
+    this.context.refuse(requestId, 'EBUSY', 'the state is being restored from a snapshot');
+  }
+
+  /** A follower requests a commit index that is current now. */
+  onReadIndex(body: Body<'node.read_index'>): void {
+    const { state, context } = this;
+    if (body.group_uid !== state.groupUid || state.role !== 'leader' || !this.leadership.confirmation.isConfirmed()) {
+      return context.drop('read_index_to_no_leader');
+    }
+    if (body.by_lease && this.leaseHolds) return this.reads.answer(body, state.commitIndex);
+    this.reads.onReadIndex(body);
+  }
+
+  /** Before an entry of its own term is committed a leader does not know which entries are. */
+  get leaseHolds(): boolean {
+    return this.change.knowsCommitted && this.leadership.confirmation.lease.holds;
+  }
+
+  /** Entries were applied, which reads may wait for. */
+  serve(): void {
+    this.reads.serve();
+    this.own.serve();
+  }
+}

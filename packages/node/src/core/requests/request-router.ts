@@ -1,0 +1,161 @@
+/**
+ * Routes each request to the part that carries it out, or refuses it: a leader carries out requests on the group's subjects only
+ * while its quorum has lately confirmed it.
+ *
+ * Owns: the requests that wait for that (`RequestHold`). Does not own what was carried out.
+ */
+import type { StateMachine } from '@conclave/actor/core';
+import type { Outcome } from '@conclave/protocol';
+import type { AdminRouter } from '../admin/index.js';
+import type { Election } from '../follower/index.js';
+import type { NodeInput } from '../inputs-and-effects.js';
+import type { LeaderState, LeadershipTransfer, OtherHistory, Proposals } from '../leader/index.js';
+import type { ConfigurationChange } from '../membership/index.js';
+import type { ReadRouter, Watches } from '../reads/index.js';
+import type { SnapshotRestore } from '../snapshot/index.js';
+import type { NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+import { type NodeRequest, RequestHold } from './request-hold.js';
+
+export type { NodeRequest } from './request-hold.js';
+
+type Of<T extends NodeRequest['type']> = Extract<NodeInput, { type: T }>;
+
+interface RequestParts {
+  readonly admin: AdminRouter;
+  readonly change: ConfigurationChange;
+  readonly election: Election;
+  readonly leadership: LeaderState;
+  readonly otherHistory: OtherHistory;
+  readonly proposals: Proposals;
+  readonly reads: ReadRouter;
+  readonly restore: SnapshotRestore;
+  readonly transfer: LeadershipTransfer;
+  readonly watches: Watches;
+}
+
+export class RequestRouter {
+  private readonly hold: RequestHold;
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    private readonly stateMachine: StateMachine,
+    private readonly parts: RequestParts,
+  ) {
+    this.hold = new RequestHold(context, (request) => this.carryOut(request));
+  }
+
+  onRequest(request: NodeRequest): void {
+    const { context, hold, state } = this;
+    if (state.role === 'fenced') return hold.refuse(request, 'EFENCED', 'another node has opened the log-store');
+    if ('door' in request && request.door === 'peer') return this.carryOut(request);
+    if (state.role !== 'leader') {
+      context.drop('request_to_no_leader');
+      hold.refuseLater(request);
+    } else if (hold.isEmpty && this.mayAnswer()) this.carryOut(request);
+    else hold.hold(request);
+  }
+
+  /** A step ends: carries out what waited for it. */
+  onStepped(): void {
+    this.parts.admin.release();
+    if (!this.hold.isEmpty && this.mayAnswer()) this.hold.release();
+  }
+
+  onTick(): void {
+    this.hold.onTick();
+  }
+
+  /** The leadership has ended. */
+  onSteppedDown(): void {
+    this.hold.onSteppedDown();
+  }
+
+  onFenced(reason: string): void {
+    this.hold.refuseAll(reason);
+  }
+
+  /** The outcome of a write on the group's subjects that this node refuses now without parsing it. */
+  outcomeOfOverload(): Outcome {
+    return this.mayAnswer() ? this.outcomeOfRefusal() : 'unknown';
+  }
+
+  /**
+   * The outcome of a request that this leader has not appended. Another leader may have received the same message, and append it,
+   * where the leases of the voters did not keep the two apart: from when this leader has ordered a transfer until its term ends,
+   * as the order may arrive late; and, at the peer that was ordered to lead, until its first entry is committed.
+   */
+  outcomeOfRefusal(): Outcome {
+    const { transfer, leadership, election } = this.parts;
+    const mayHaveSuccessor = transfer.holdsWrites || leadership.confirmation.lease.hasEnded;
+    const mayHavePredecessor = election.wasOrdered && !leadership.committedOwnTerm;
+    return mayHaveSuccessor || mayHavePredecessor ? 'unknown' : 'not_done';
+  }
+
+  /** Only a leader that its quorum has lately confirmed answers for the group. */
+  private mayAnswer(): boolean {
+    return this.state.role === 'leader' && this.parts.leadership.confirmation.isConfirmed();
+  }
+
+  private carryOut(request: NodeRequest): void {
+    switch (request.type) {
+      case 'admin':
+        return this.parts.admin.onCommand(request);
+      case 'propose':
+        return this.onPropose(request);
+      case 'read':
+        return this.parts.reads.onRead(request);
+      case 'watch':
+        return this.onWatch(request);
+      case 'unwatch':
+        return this.onUnwatch(request);
+    }
+  }
+
+  private onPropose({ requestId, payload, command, version = 0, groupUid }: Of<'propose'>): void {
+    const { leadership, otherHistory, proposals, transfer } = this.parts;
+    const { context } = this;
+    if (otherHistory.refuses(requestId, true)) return;
+    if (context.refuseOtherHistory(requestId, groupUid, this.state.groupUid)) return;
+    const outcome = this.outcomeOfRefusal();
+    const against = leadership.reasonAgainstWrites(transfer.isGoingOn);
+    if (against !== undefined) return context.refuse(requestId, 'EREADONLY', against, outcome);
+    const notReading = leadership.notReading(version);
+    if (notReading.length > 0) {
+      const text = `commands of version ${version} are not read by ${notReading.join(', ')}: bring all members to a release that reads them`;
+      return context.refuse(requestId, 'EUNSUPPORTED', text, outcome);
+    }
+    proposals.propose(requestId, payload, command, outcome);
+  }
+
+  private onWatch(input: Of<'watch'>): void {
+    const { context, state } = this;
+    const { change, leadership, otherHistory, reads, restore, watches } = this.parts;
+    const { requestId } = input;
+    if (otherHistory.refuses(requestId, false)) return;
+    if (context.refuseOtherHistory(requestId, input.groupUid, state.groupUid)) return;
+    // Before that, "now" might be before what other clients have received, or in another history.
+    const hasApplied = state.appliedIndex >= Math.min(state.commitIndex, leadership.firstIndex);
+    if (!change.knowsCommitted || !hasApplied || restore.isGoingOn) {
+      return context.refuse(requestId, 'EBUSY', 'the leader has not yet applied what earlier leaders have committed');
+    }
+    const beyond = this.reasonBeyond(input.from);
+    if (beyond === undefined) return watches.ask(input);
+    // A deposed leader that does not know it does not know the group's last revision.
+    if (reads.leaseHolds) return context.refuse(requestId, 'EINVAL', beyond);
+    context.refuse(requestId, 'EBUSY', `${beyond}, as far as this leader knows, which does not hold its lease now`);
+  }
+
+  /** Returns why nothing can be watched from that revision: no peer has it yet. Undefined: it can. */
+  private reasonBeyond(from: number | undefined): string | undefined {
+    const revision = this.stateMachine.history?.revision;
+    if (from === undefined || revision === undefined || from <= revision + 1) return undefined;
+    return `from_revision ${from} is beyond the group's last revision, ${revision}`;
+  }
+
+  private onUnwatch(input: Of<'unwatch'>): void {
+    const { requestId, groupUid } = input;
+    if (!this.context.refuseOtherHistory(requestId, groupUid, this.state.groupUid)) this.parts.watches.close(input);
+  }
+}

@@ -1,0 +1,309 @@
+import { describe, expect, test } from 'vitest';
+import { electionTimeoutMs, NodeHarness } from '../node-harness.js';
+
+type Targets = Parameters<NodeHarness['progress']>;
+
+/** `n1 n2*`: who may be restarted; a star: who must not. */
+function told(node: NodeHarness): string {
+  return node.status.restart.map(({ peer_id, may }) => peer_id + (may ? '' : '*')).join(' ');
+}
+
+function reason(node: NodeHarness, peer: string): string | undefined {
+  return node.status.restart.find(({ peer_id }) => peer_id === peer)?.reason;
+}
+
+function leader(peers: string, ...targets: Targets): NodeHarness {
+  const node = new NodeHarness();
+  node.lead({ term: 1, log: [[1, peers]] });
+  node.progress(...targets);
+  return node;
+}
+
+describe('promise 23: which peers may be restarted now', () => {
+  test('all of three that are in step', () => {
+    expect(told(leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 }))).toBe('n1 n2 n3');
+  });
+
+  test.each([
+    ['has not been heard of', { peer: 'n3', match: 0, silentMs: -1 }, 'n3 has not been heard of'],
+    ['is silent', { peer: 'n3', match: 2, silentMs: electionTimeoutMs + 1 }, 'n3 is silent for 1001 ms'],
+    ['has another store', { peer: 'n3', match: 0, refusal: 'ESTORE' as const }, 'n3 has another store'],
+    ['is read-only', { peer: 'n3', match: 2, readOnly: true }, 'n3 is read-only'],
+    [
+      'installs a snapshot',
+      { peer: 'n3', match: 0, install: { index: 2 as never, chunks: 9, stored: 3, bytes: 1 } },
+      'n3 installs a snapshot',
+    ],
+  ])('one of three that %s, and nobody else', (_what, target, why) => {
+    const node = leader('n1 n2 n3', { peer: 'n2', match: 2 }, target);
+    expect(told(node)).toBe('n1* n2* n3');
+    expect(reason(node, 'n2')).toBe(`without it 1 of 3 would go on, and 2 are needed: ${why}`);
+  });
+
+  test('one of three that lags, by more than new peers may', () => {
+    const node = leader('n1 n2 n3');
+    for (let batch = 0; batch < 11; batch++) {
+      node.propose(...Array.from({ length: 100 }, (_, at) => `${at}`));
+      node.committed(node.summary.last_index);
+    }
+    const { last_index } = node.summary;
+    node.progress({ peer: 'n2', match: last_index }, { peer: 'n3', match: last_index - 1001 });
+    expect(told(node)).toBe('n1* n2* n3');
+    expect(reason(node, 'n1')).toContain('n3 lags by 1001 entries');
+    node.progress({ peer: 'n2', match: last_index }, { peer: 'n3', match: last_index - 1000 });
+    expect(told(node)).toBe('n1 n2 n3');
+  });
+
+  test('nobody of one or two', () => {
+    const alone = leader('n1');
+    expect(told(alone)).toBe('n1*');
+    expect(reason(alone, 'n1')).toBe('1 of 1 are needed: nobody can be spared');
+    expect(told(leader('n1 n2', { peer: 'n2', match: 2 }))).toBe('n1* n2*');
+  });
+
+  test('two of five may be down, and then nobody else', () => {
+    const well = ['n2', 'n3'].map((peer) => ({ peer, match: 2 }));
+    const node = leader('n1 n2 n3 n4 n5', ...well, { peer: 'n4', match: 2 }, { peer: 'n5', match: 0, silentMs: -1 });
+    expect(told(node)).toBe('n1 n2 n3 n4 n5');
+    node.progress(...well, { peer: 'n4', match: 0, silentMs: -1 }, { peer: 'n5', match: 0, silentMs: -1 });
+    expect(told(node)).toBe('n1* n2* n3* n4 n5');
+  });
+
+  test('a leader whose lost store is being replaced does not stand for the old one', () => {
+    const node = new NodeHarness();
+    node.open({ term: 1, log: [[1, 'n1 n2 n3 n4 | n1:s9 n2 n3 n4']] });
+    node.wait(electionTimeoutMs + 1);
+    node.elected();
+    // Nothing is committed yet: the stage is joint.
+    node.elected();
+    node.progress(...['n2', 'n3', 'n4'].map((peer) => ({ peer, match: 2 })));
+    expect(told(node)).toBe('n1 n2* n3* n4*');
+    expect(reason(node, 'n2')).toBe('without it 2 of 4 would go on, and 3 are needed: n1 has not been heard of');
+  });
+
+  test('in the joint stage both sets are looked at; whom a change waits for, too', () => {
+    const node = leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
+    node.admin('change_peers', { new_peers: ['n1', 'n4', 'n5'] });
+    node.progress(
+      { peer: 'n2', match: 2 },
+      { peer: 'n3', match: 2 },
+      { peer: 'n4', match: 2 },
+      { peer: 'n5', match: 2 },
+    );
+    expect(told(node)).toBe('n1 n2 n3 n4* n5*');
+    expect(reason(node, 'n4')).toBe('the change that is going on waits for it');
+    const caughtUp = { match: 2, caughtUp: true };
+    node.progress(
+      { peer: 'n2', match: 2 },
+      { peer: 'n3', match: 2 },
+      { peer: 'n4', ...caughtUp },
+      { peer: 'n5', ...caughtUp },
+    );
+    expect(node.status.stage).toBe('joint');
+    node.progress(
+      { peer: 'n2', match: 2 },
+      { peer: 'n3', match: 2 },
+      { peer: 'n4', match: 2 },
+      { peer: 'n5', match: 0, silentMs: -1 },
+    );
+    expect(told(node)).toBe('n1* n2 n3 n4* n5');
+  });
+
+  test('a leader that leaves counts in its own set alone, and what either set lacks counts', () => {
+    const node = leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
+    node.admin('change_peers', { new_peers: ['n3', 'n4', 'n5'] });
+    const others = ['n2', 'n3', 'n4'].map((peer) => ({ peer, match: 2, caughtUp: true }));
+    node.progress(...others, { peer: 'n5', match: 2, caughtUp: true });
+    expect(node.status.stage).toBe('joint');
+    const match = node.summary.last_index;
+    const well = ['n2', 'n3', 'n4'].map((peer) => ({ peer, match }));
+    node.progress(...well, { peer: 'n5', match });
+    expect(told(node)).toBe('n1 n2 n3 n4 n5');
+    node.progress(...well, { peer: 'n5', match, lacksActor: true });
+    expect(told(node)).toBe('n1 n2 n3 n4 n5');
+    node.progress(
+      ...well.slice(0, 2),
+      { peer: 'n4', match, lacksActor: true },
+      { peer: 'n5', match, lacksActor: true },
+    );
+    expect(told(node)).toBe('n1* n2 n3 n4 n5');
+  });
+
+  test('a follower does not know', () => {
+    const node = new NodeHarness();
+    node.open({ term: 2, log: [[1, 'n1 n2 n3'], 2], commit: 2 });
+    expect(node.status.restart).toEqual([]);
+  });
+});
+
+describe('promise 27: whoever may be restarted can be stopped, and the group still commits', () => {
+  const well = { peer: 'n2', match: 2 };
+  const recent = electionTimeoutMs / 2;
+
+  test('a peer that is heard and stores nothing is no spare', () => {
+    const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2, storedMs: recent });
+    expect(told(node)).toBe('n1 n2 n3');
+    node.progress(well, { peer: 'n3', match: 2, storedMs: recent + 1 });
+    expect(told(node)).toBe('n1* n2* n3');
+    const why = 'n3 has stored nothing for 501 ms';
+    expect(reason(node, 'n2')).toBe(`without it 1 of 3 would go on, and 2 are needed: ${why}`);
+    node.progress(well, { peer: 'n3', match: 2, storedMs: -1 });
+    expect(reason(node, 'n2')).toContain('n3 has stored nothing of this leader’s yet');
+  });
+
+  test('what the replicators have reported grows old', () => {
+    const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
+    for (let ms = 0; ms < 600; ms += 100) {
+      node.wait(100);
+      node.confirmed();
+    }
+    expect(told(node)).toBe('n1* n2* n3*');
+    expect(reason(node, 'n1')).toContain('n2 is silent for 600 ms, n3 is silent for 600 ms');
+  });
+
+  test('a report that was under way for long counts from the tick that it follows', () => {
+    const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
+    node.wait(100);
+    const { tickId } = node;
+    node.keepConfirmed(recent - 100);
+    node.reportedTickId = node.tickId;
+    node.progress(well, { peer: 'n3', match: 2 });
+    expect(told(node)).toBe('n1 n2 n3');
+    node.keepConfirmed(recent);
+    node.reportedTickId = tickId;
+    node.progress(well, { peer: 'n3', match: 2 });
+    expect(told(node)).toBe('n1* n2* n3*');
+    node.reportedTickId = node.tickId;
+    node.progress(well, { peer: 'n3', match: 2 });
+    expect(told(node)).toBe('n1 n2 n3');
+  });
+
+  test('a leader that stores nothing itself is no spare either, and then only its own restart is allowed', () => {
+    const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
+    node.syncs = false;
+    for (let ms = 0; ms < 600; ms += 100) {
+      node.wait(100);
+      node.confirmed();
+      node.progress(well, { peer: 'n3', match: 2 });
+    }
+    expect(node.summary.role).toBe('leader');
+    expect(told(node)).toBe('n1 n2* n3*');
+    expect(reason(node, 'n3')).toMatch(
+      /^without it 1 of 3 would go on, and 2 are needed: n1 has stored nothing for \d+ ms$/,
+    );
+  });
+
+  test.each(['replicator', 'ballot-box'] as const)('a leader without its %s is about to step down', (kind) => {
+    const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
+    node.dead.add(kind);
+    for (let ms = 0; ms < 700; ms += 100) {
+      node.wait(100);
+      node.confirmed();
+      node.progress(well, { peer: 'n3', match: 2 });
+    }
+    expect(node.summary.role).toBe('leader');
+    expect(told(node)).toBe('n1 n2* n3*');
+    expect(reason(node, 'n3')).toBe(
+      `without it 1 of 3 could elect a leader, and 2 are needed: n1 lacks its own ${kind}`,
+    );
+  });
+
+  test('a peer that does not campaign can be counted on for entries, and not for an election', () => {
+    const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2, lacksActor: true });
+    expect(told(node)).toBe('n1* n2 n3');
+    const lacking = 'n3 has a silent actor and does not campaign';
+    expect(reason(node, 'n1')).toBe(`without it 1 of 3 could elect a leader, and 2 are needed: ${lacking}`);
+    node.progress(well, { peer: 'n3', match: 2, cannotLead: true });
+    expect(reason(node, 'n1')).toContain('n3 cannot lead');
+    const five = leader(
+      'n1 n2 n3 n4 n5',
+      well,
+      { peer: 'n3', match: 2, lacksActor: true },
+      ...['n4', 'n5'].map((peer) => ({ peer, match: 2 })),
+    );
+    expect(told(five)).toBe('n1 n2 n3 n4 n5');
+  });
+
+  test('leadership is not transferred to a peer that does not campaign', () => {
+    const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2, lacksActor: true });
+    const id = node.admin('transfer_leader', { peer_id: 'n3' });
+    expect(id.join()).toContain('EUNREACHABLE');
+  });
+});
+
+describe('promise 22: health', () => {
+  test('fails on a leader whose entries are not committed for five election timeouts, with the votes that it lacks', () => {
+    const node = leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
+    node.propose('a');
+    node.receive({
+      name: 'node.ballots',
+      body: {
+        ...node.own,
+        term: node.term as never,
+        commit_index: 2 as never,
+        registered_index: 3 as never,
+        lacking: { peers: ['n2', 'n3'] as never, old_peers: [] },
+      },
+    });
+    for (let ms = 0; ms < 5 * electionTimeoutMs; ms += 100) {
+      expect(node.core.health(), `${ms} ms`).toEqual({ healthy: true, reason: '' });
+      node.wait(100);
+      node.confirmed();
+    }
+    node.wait(200);
+    const reason = 'stuck: entry 3 is not committed, it lacks the votes of n2 n3';
+    expect(node.core.health()).toEqual({ healthy: false, reason });
+    node.committed(3);
+    expect(node.core.health()).toEqual({ healthy: true, reason: '' });
+  });
+
+  test('fails on a peer that cannot read back what it is to apply', () => {
+    const node = new NodeHarness();
+    node.answersReads = false;
+    node.open({ term: 2, log: [[1, 'n1 n2 n3'], 2], commit: 2 });
+    for (let ms = 0; ms <= 5 * electionTimeoutMs + 200; ms += 100) {
+      node.appendEntries({ term: 2, prev: [2, 2], tick: ms + 1 });
+      node.wait(100);
+    }
+    expect(node.core.health()).toEqual({ healthy: false, reason: 'stuck: entry 1 is not applied' });
+  });
+
+  test('is not bothered by entries that are not taken as peers are read-only: it says which', () => {
+    const node = leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
+    node.disk(true);
+    expect(node.core.health()).toEqual({ healthy: true, reason: 'read-only: disk' });
+  });
+});
+
+describe('what is said of a peer that is refused', () => {
+  test('is not that it cannot be reached, as long as it answers once an election timeout', () => {
+    const node = leader('n1 n2 n3', { peer: 'n2', match: 2 });
+    const refused = { peer: 'n3', match: 0, refusal: 'ESTORE' } as const;
+    expect(node.progress({ ...refused, silentMs: 10 })).toEqual([expect.stringContaining('event peer_refused, n3')]);
+    for (const silentMs of [500, 1100, 100, 1200, 3000]) expect(node.progress({ ...refused, silentMs })).toEqual([]);
+    expect(node.progress({ ...refused, silentMs: 3001 })).toEqual(['event peer_unreachable, n3, 3001']);
+  });
+});
+
+describe('promise 27: a follower tells its leader', () => {
+  test('that one of its own actors is silent, so that it does not campaign', () => {
+    const node = new NodeHarness();
+    node.open({ term: 2, log: [[1, 'n1 n2 n3'], 2], commit: 2 });
+    const says = (tick: number) => {
+      node.appendEntries({ term: 2, prev: [2, 2], tick });
+      const echo = node.sent.find(({ message }) => message.name === 'feed.echo')?.message;
+      return echo?.name === 'feed.echo' ? echo.body.lacks_actor : 'no echo';
+    };
+    node.wait(200);
+    expect(says(1)).toBeUndefined();
+    node.dead.add('ballot-box');
+    for (let tick = 2; tick < 14; tick++) {
+      node.wait(100);
+      says(tick);
+    }
+    expect(says(20)).toBe(true);
+    node.dead.clear();
+    node.wait(100);
+    expect(says(21)).toBeUndefined();
+  });
+});

@@ -1,0 +1,249 @@
+/**
+ * Requests over the virtual network: which nodes receive them, and how their answers return. Each node handles its requests by
+ * the `RequestHandler` of production, and bodies are encoded and decoded as there.
+ *
+ * Owns: the handlers of the nodes that run. Does not own the clients (`virtual-client.ts`).
+ */
+
+import type { Instant } from '@conclave/actor/core';
+import type { Reply, RequestTarget } from '@conclave/client';
+import { KvService } from '@conclave/kv';
+import {
+  type Addressee,
+  type GroupHost,
+  type NodeCore,
+  type NodeEffect,
+  type NodeInput,
+  RequestHandler,
+} from '@conclave/node';
+import { decode, decodeRequest, type ErrorBody, encode, type PeerId, StatusReply } from '@conclave/protocol';
+import { InvariantViolation } from '../invariants/invariant-violation.js';
+import { summaryOf } from '../invariants/record/nodes.js';
+import type { Actor } from './actor.js';
+import { countEvent } from './coverage.js';
+import { type DiscoveryHost, discoverHosts } from './discover-hosts.js';
+import type { Answer } from './run-observer.js';
+import type { Endpoint } from './virtual-network.js';
+
+type Request = Parameters<RequestHandler['receive']>[2];
+
+/** What the requests need of the mesh. */
+export interface RequestHost extends DiscoveryHost {
+  /** The nodes that serve the group's subjects. */
+  readonly servers: Actor[];
+  nodesOf(peerId: PeerId): Actor[];
+  timeOf(actor: Actor): Instant;
+  onWatchServed(actor: Actor, operation: 'watch' | 'unwatch', watchId: string): void;
+}
+
+interface Delivered {
+  /** The same at each node that receives the message. */
+  readonly attempt: object;
+  readonly bytes: Uint8Array;
+}
+
+/** How long the group's leader may take to say who it is. */
+const askTimeoutMs = 1000;
+
+export class VirtualRequests {
+  private readonly service = new KvService();
+  private readonly handlers = new Map<Actor, RequestHandler>();
+  private lastRequestId = 0;
+  private lastId = 0;
+
+  constructor(private readonly mesh: RequestHost) {}
+
+  /** Sends a request; each answer that comes back is told, there may be several. */
+  ask(from: Endpoint, target: RequestTarget, body: unknown, onReply: (reply: Reply) => void): void {
+    const { connection } = from;
+    if (connection.server === undefined) {
+      // The client library keeps what is published until it has a server again.
+      connection.onConnected.push(() => this.ask(from, target, body, onReply));
+      return;
+    }
+    const { network, coverage } = this.mesh;
+    const listeners = this.listeners(target).filter((actor) => network.nats.isReached(connection, actor.connection));
+    if (listeners.length === 0) {
+      coverage.count('request without responders');
+      this.mesh.after(network.conditions.delay * this.mesh.random.next(), () => onReply({ type: 'no_responders' }));
+      return;
+    }
+    if (listeners.length > 1) coverage.count('request received by two nodes');
+    const bytes = encode(body);
+    const attempt = {};
+    for (const listener of listeners) {
+      const { generation } = listener;
+      network.sendOnce<Actor>(from, listener.name, (actor) => {
+        // What was sent to an earlier run of its process is lost with that; to one that has stepped down since it still comes.
+        if (actor.generation !== generation) return;
+        this.mesh.hand(actor, () =>
+          this.receive(actor, target, { attempt, bytes }, (answer) => this.answer(actor, from, answer, onReply)),
+        );
+      });
+    }
+  }
+
+  /** Asks the group for its status, and everybody whether he hosts it, as a node does that is asked to found it. */
+  askGroup(actor: Actor, { askId, round }: Extract<NodeEffect, { type: 'ask_group' }>): void {
+    const { generation } = actor;
+    const { mesh } = this;
+    let status: StatusReply | null | undefined;
+    let hosts: readonly GroupHost[] | null | undefined;
+    const answered = (): void => {
+      if (status === undefined || hosts === undefined || actor.generation !== generation) return;
+      const input = { type: 'group_answered', askId, round, status, hosts } as const;
+      mesh.hand(actor, () => mesh.step(actor, input, 'group'));
+    };
+    const answeredByGroup = (answer: StatusReply | null): void => {
+      if (status !== undefined) return;
+      status = answer;
+      answered();
+    };
+    mesh.after(askTimeoutMs, () => answeredByGroup(null));
+    this.ask(actor, { api: 'admin', name: 'status' }, {}, (reply) => {
+      const parsed = reply.type === 'body' ? StatusReply.safeParse(reply.body) : undefined;
+      answeredByGroup(parsed?.success === true ? parsed.data : null);
+    });
+    discoverHosts(mesh, actor, (found) => {
+      hosts = found;
+      answered();
+    });
+  }
+
+  private listeners({ peerId }: RequestTarget): Actor[] {
+    if (peerId === undefined) return this.mesh.servers;
+    return this.mesh.nodesOf(peerId);
+  }
+
+  private answer(actor: Actor, from: Endpoint, answer: unknown, onReply: (reply: Reply) => void): void {
+    const bytes = encode(answer);
+    this.mesh.network.send<Endpoint>(actor, from.name, (to) => {
+      // Its inbox was its own.
+      if (to !== from) return;
+      onReply({ type: 'body', body: decode(bytes) });
+    });
+  }
+
+  // ---- at a node -----------------------------------------------------------------------------------
+
+  private receive(
+    actor: Actor,
+    { peerId, api, name }: RequestTarget,
+    { attempt, bytes }: Delivered,
+    respond: (body: unknown) => void,
+  ): void {
+    const { mesh } = this;
+    const addressee: Addressee = peerId === undefined ? 'group' : 'peer';
+    let body: unknown;
+    let input: NodeInput | undefined;
+    const send = (reply: unknown): void => {
+      if (api === 'kv' && input !== undefined) {
+        const { group_uid: groupUid } = summaryOf(actor);
+        mesh.observer.onServed?.(actor, { operation: name, request: body, groupUid }, reply);
+      }
+      respond(reply);
+    };
+    const request = requestOf(name, bytes.length, {
+      decode: () => {
+        body = decodeRequest(bytes).value;
+        return body;
+      },
+      reply: (reply) => {
+        if (input?.type === 'watch' || input?.type === 'unwatch') mesh.onWatchServed(actor, input.type, input.watchId);
+        send(reply);
+        return true;
+      },
+      refuse: (error) => send({ error }),
+    });
+    this.handlerOf(actor).receive(addressee, api, request, (parse) => {
+      input = parse();
+      if (input === undefined) return;
+      if ('requestId' in input) mesh.observer.onDelivered?.(attempt, input.requestId);
+      mesh.step(actor, input, 'request');
+    });
+  }
+
+  /** Gives a node an input as of a request that has been parsed. Returns its number. */
+  submit(actor: Actor, input: (requestId: number) => NodeInput, respond?: (answer: Answer) => void): number {
+    const { open } = this.handlerOf(actor);
+    const request = requestOf('submitted', 0, {
+      decode: () => undefined,
+      reply: (result) => {
+        respond?.({ result });
+        return true;
+      },
+      refuse: (error) => respond?.({ error }),
+    });
+    const requestId = open.add(request, false, () => 'unknown');
+    if (requestId === undefined) throw new Error(`${actor.name} has no room for another request`);
+    open.onParsed(requestId, { reply: (result) => result, writes: true });
+    this.mesh.step(actor, input(requestId), 'request');
+    return requestId;
+  }
+
+  /** The node's core has answered a request. */
+  onAnswer(actor: Actor, requestId: number, answer: Answer): void {
+    const { open } = this.handlerOf(actor);
+    if (!open.has(requestId)) throw new Error(`request ${requestId} is answered twice, or after its node has died`);
+    this.mesh.observer.onAnswered?.(requestId, answer);
+    if ('error' in answer) open.refuse(requestId, answer.error);
+    else open.reply(requestId, answer.result);
+  }
+
+  /** The node's process has ended: its requests are not answered. */
+  onCrashed(actor: Actor): void {
+    this.handlers.delete(actor);
+  }
+
+  /** The node's core is replaced. */
+  onRestarted(actor: Actor, error: ErrorBody): void {
+    const { open } = this.handlerOf(actor);
+    for (const requestId of open.ids) this.mesh.observer.onAnswered?.(requestId, { error });
+    open.refuseAll(error);
+  }
+
+  /** The requests that nodes which run have not answered. */
+  unanswered(): { readonly requestId: number; readonly actor: Actor }[] {
+    return [...this.handlers].flatMap(([actor, { open }]) => open.ids.map((requestId) => ({ requestId, actor })));
+  }
+
+  private handlerOf(actor: Actor): RequestHandler {
+    const known = this.handlers.get(actor);
+    if (known !== undefined) return known;
+    const { mesh, service } = this;
+    const handler = new RequestHandler({
+      service,
+      core: () => actor.core as unknown as NodeCore,
+      now: () => mesh.timeOf(actor),
+      generateId: () => this.generateId(),
+      nextRequestId: () => ++this.lastRequestId,
+      publish: (event) => countEvent(mesh.coverage, event),
+      isCongested: () => false,
+      messageBytes: () => Number.POSITIVE_INFINITY,
+      onParseFailed: (name, error) => {
+        const stack = String((error as Error).stack ?? error);
+        throw new InvariantViolation('cores-keep-their-invariants', `${actor.name}: ${name}: ${stack}`);
+      },
+    });
+    this.handlers.set(actor, handler);
+    return handler;
+  }
+
+  /** Returns an id that no other call returns. Ids are not random here. */
+  private generateId(): string {
+    this.lastId += 1;
+    return `id-${this.lastId}`.padEnd(22, '-');
+  }
+}
+
+function requestOf(name: string, bytes: number, parts: Pick<Request, 'decode' | 'reply' | 'refuse'>): Request {
+  return {
+    name,
+    bytes,
+    encoding: 'msgpack',
+    caller: { name: '', source: 'unknown' },
+    replyEncoded: () => true,
+    drop: () => {},
+    ...parts,
+  };
+}
