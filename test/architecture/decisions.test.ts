@@ -35,11 +35,4 @@ describe('docs/decisions/README.md', () => {
     const successors = rows.flatMap(({ status }) => status.match(/\d{4}/) ?? []);
     expect(successors.filter((number) => !numbers.includes(number))).toEqual([]);
   });
-
-  it('lists the numbers that were not used', () => {
-    const unused = /were not used: ([^.]*)\./.exec(index.replace(/\n/g, ' '))?.[1]?.match(/\d{4}/g) ?? [];
-    const last = Math.max(...unused.map(Number));
-    const all = Array.from({ length: last }, (_, at) => String(at + 1).padStart(4, '0'));
-    expect(unused).toEqual(all.filter((number) => !numbers.includes(number)));
-  });
 });
