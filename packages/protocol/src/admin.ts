@@ -1,4 +1,4 @@
-/** The admin commands: requests, replies, and who answers them. DESIGN's table is their source. */
+/** The admin commands: requests, replies, and where they are sent. */
 import { z } from 'zod';
 import { Configuration } from './configuration.js';
 import { ErrorBody } from './errors.js';
@@ -9,7 +9,7 @@ import { SnapshotHead, SnapshotId } from './snapshot.js';
 import { Bytes, Count, GroupId, GroupUid, LogIndex, PeerId, Session, StateDigest, StoreId, Term } from './types.js';
 
 const timeout = { timeout_ms: z.number().int().min(1).max(86_400_000).optional() };
-/** Where given, the command is refused (EPERM) by any other leader. */
+/** If given, any other leader refuses the command (EPERM). */
 const leader = { leader_id: PeerId.optional() };
 
 const PeerList = z
@@ -27,18 +27,18 @@ export type Stage = z.infer<typeof Stage>;
 export const Role = z.enum(['opening', 'follower', 'pre_candidate', 'candidate', 'leader', 'fenced']);
 export type Role = z.infer<typeof Role>;
 
-/** `heal`: a member's store, which it has lost, is replaced by the one that it has now. `reset`: see `reset_peer`. */
+/** `heal`: the lost store of a member is replaced by its current one. `reset`: see `reset_peer`. */
 export const ChangeKind = z.enum(['change', 'heal', 'reset']);
 export type ChangeKind = z.infer<typeof ChangeKind>;
 
-/** A change of the configuration and what became of it. */
+/** A membership change and its outcome. */
 export const Change = z.object({
   kind: ChangeKind,
   old_peers: z.array(PeerId),
   new_peers: z.array(PeerId),
   state: z.enum(['going_on', 'done', 'undone']),
   stage: Stage,
-  /** The term and index of its last configuration entry; 0: none was appended, or (of a term) it is gone from the log. */
+  /** The term and index of its last configuration entry; 0: none was appended, or (of a term) it is no longer in the log. */
   term: Term,
   index: LogIndex,
   /** Why it was undone. */
@@ -46,10 +46,10 @@ export const Change = z.object({
 });
 export type Change = z.infer<typeof Change>;
 
-/** A snapshot that is stored. */
+/** A stored snapshot. */
 export const StoredSnapshot = z.object({
   snapshot_id: SnapshotId,
-  /** Of the last entry that it stands for. */
+  /** Of the last entry that it covers. */
   index: LogIndex,
   term: Term,
   chunks: Count,
@@ -57,7 +57,7 @@ export const StoredSnapshot = z.object({
 });
 export type StoredSnapshot = z.infer<typeof StoredSnapshot>;
 
-/** A snapshot on its way: how many of its chunks are done. */
+/** A snapshot in progress: how many of its chunks are done. */
 export const SnapshotPart = z.object({
   index: LogIndex,
   chunks: Count,
@@ -80,12 +80,12 @@ export const ReadOnlyReason = z.preprocess(
 );
 export type ReadOnlyReason = z.infer<typeof ReadOnlyReason>;
 
-/** What came of comparing the members' states behind one entry. */
+/** The result of comparing the members' states after one entry. */
 export const ComparedStates = z.object({
   index: LogIndex,
-  /** Those that have answered. */
+  /** The members that replied. */
   members: z.array(z.object({ peer_id: PeerId, digest: StateDigest })),
-  /** Those that have another digest than the majority; without a majority all that answered, where they differ. */
+  /** The members with another digest than the majority; without a majority all that replied, if they differ. */
   differing: z.array(PeerId),
   unanswered: z.array(PeerId),
   /** Whether a majority of the members has the same digest. */
@@ -109,38 +109,38 @@ export const StatusReply = z.object({
   last_index: LogIndex,
   commit_index: LogIndex,
   applied_index: LogIndex,
-  /** The snapshot that counts here. The log goes back to `first_index`. */
+  /** The current snapshot of this peer. The log goes back to `first_index`. */
   snapshot: StoredSnapshot.nullable(),
-  /** A snapshot that this peer is taking, and how much of it is written so far. */
+  /** A snapshot that this peer is taking, and how much of it is written. */
   taking: z.object({ index: LogIndex, chunks: Count, bytes: Count }).nullable(),
-  /** The state is read back from the snapshot after a start; until it is, stale reads are refused. */
+  /** The restore of the state from the snapshot after a start; until it ends, stale reads are refused. */
   restoring: SnapshotPart.nullable(),
-  /** The leader sends this peer a snapshot, as it lacks entries that are gone. */
+  /** A snapshot that the leader sends to this peer, as its log lacks entries that are compacted. */
   installing: SnapshotPart.nullable(),
-  /** Whose votes the lowest ungranted ballot lacks; leader only. */
+  /** The members whose votes the lowest ungranted ballot lacks; leader only. */
   lacking: z.object({ peers: z.array(PeerId), old_peers: z.array(PeerId) }),
-  /** Of each replicator; leader only. Its `caught_up` speaks of peers to be taken in alone: see there. */
+  /** Of each replicator; leader only. Its `caught_up` is meant for new peers only: see there. */
   progress: z.array(Progress),
   /** The last changes, newest last. */
   changes: z.array(Change),
   health: z.object({ healthy: z.boolean(), reason: z.string() }),
-  /** Another history of this group that somebody leads, so that neither leader serves; leader only. */
+  /** Another history of this group with a leader, so that neither leader serves; leader only. */
   other_history: z.object({ group_uid: GroupUid, leader_id: PeerId }).nullable().optional(),
   /** The last comparison of the members' states; leader only. */
   states: ComparedStates.optional(),
-  /** Of each member, and of who is to become one; leader only. */
+  /** Of each member and new peer; leader only. */
   restart: z.array(Restart),
   /** Of this peer. */
   read_only: ReadOnlyReason,
-  /** Of this peer. A leader considers a peer silent after that time without a message of it; none: a version that does not say. */
+  /** Of this peer. A leader considers a peer silent after that time without a message of it; undefined: an older version. */
   election_timeout_ms: Count.optional(),
-  /** Free on this peer's disk, as it was said last; null: not yet. */
+  /** Free space on this peer's disk, as last reported; null: not yet. */
   disk_free_bytes: Count.nullable(),
-  /** The build that this peer runs; none: the first version, as of the next two. */
+  /** The build of this peer; undefined: the first version, as for the next two. */
   version: BuildVersion.optional(),
-  /** The feature levels that all of its processes speak; null: not known yet. */
+  /** The feature levels that all of its processes support; null: not known yet. */
   levels: Levels.nullable().optional(),
-  /** The highest version of commands that its state machine reads; none: 0. */
+  /** The highest version of commands that its state machine reads; undefined: 0. */
   command_version: Count.optional(),
   /** The group's feature level, by this peer's log. */
   level: Count.optional(),
@@ -149,11 +149,11 @@ export const StatusReply = z.object({
 });
 export type StatusReply = z.infer<typeof StatusReply>;
 
-/** What a member, or who is to become one, speaks, and why it keeps the group from a higher level; empty: it does not. */
+/** The levels that a member or new peer supports, and why it prevents a higher level; empty: it does not. */
 export const PeerLevels = z.object({
   peer_id: PeerId,
   version: z.union([BuildVersion, z.literal('')]),
-  /** Null: not heard lately. */
+  /** Null: not reported recently. */
   levels: Levels.nullable(),
   holds_back: z.string(),
 });
@@ -162,13 +162,13 @@ export type PeerLevels = z.infer<typeof PeerLevels>;
 export const UpgradeReply = z.object({
   /** The group's feature level. */
   level: Count,
-  /** The highest that the leader speaks: the group can be raised to that. */
+  /** The highest level that the leader supports: the group can be raised to it. */
   highest: Count,
-  /** Of each member, and of who is to become one. */
+  /** Of each member and new peer. */
   peers: z.array(PeerLevels),
-  /** Why the level is not raised now, beside what peers say; empty: it can be, or nothing is left to raise. */
+  /** Why the level is not raised now, apart from the peers' levels; empty: it can be, or is the highest. */
   obstacle: z.string(),
-  /** When the leader raises it by itself, in milliseconds from now, if all stays as it is; null: it does not. */
+  /** When the leader raises it automatically, in milliseconds from now, if nothing changes; null: it does not. */
   raises_in_ms: Count.nullable(),
   /** Whether this call has raised it. */
   raised: z.boolean(),
@@ -181,21 +181,21 @@ export const BootstrapReply = z.object({
   peers: z.array(PeerId),
   old_peers: z.array(PeerId),
   leader_id: z.union([PeerId, z.literal('')]),
-  /** Whether this call founded the group; false: it was there. */
+  /** Whether this call created the group; false: it existed. */
   founded: z.boolean(),
 });
 export type BootstrapReply = z.infer<typeof BootstrapReply>;
 
 export const ResetPeerReply = z.object({
   group_id: GroupId,
-  /** The history that is left behind, and the one that takes its place. */
+  /** The old history, and the one that replaces it. */
   old_group_uid: GroupUid,
   group_uid: GroupUid,
-  /** How often that has been done to this group. */
+  /** How many times the group was reset. */
   epoch: Count,
   old_peers: z.array(PeerId),
   new_peers: z.array(PeerId),
-  /** What this peer's log held before. */
+  /** The end of this peer's log before. */
   last_index: LogIndex,
   commit_index: LogIndex,
   /** What may be lost, in a sentence. */
@@ -216,7 +216,7 @@ interface Command<Request extends z.ZodType, Reply extends z.ZodType> {
   readonly reply: Reply;
 }
 
-/** A command; a request with a field that its schema does not have is refused, as its sender means something by it. */
+/** A command; a request with an unknown field is refused, as its sender relies on the field. */
 function command<Shape extends z.ZodRawShape, Reply extends z.ZodType>(
   answeredBy: readonly ('group' | 'peer')[],
   purpose: string,
@@ -227,46 +227,46 @@ function command<Shape extends z.ZodRawShape, Reply extends z.ZodType>(
   return command satisfies Command<z.ZodType, z.ZodType>;
 }
 
-/** `taken`: now; else nothing had been applied since the last one, which is told. */
+/** `taken`: now; otherwise nothing was applied since the last snapshot, which is returned. */
 export const SnapshotReply = StoredSnapshot.extend({ first_index: LogIndex, taken: z.boolean() });
 export type SnapshotReply = z.infer<typeof SnapshotReply>;
 
 export const adminCommands = {
   add_peer: command(
     ['group'],
-    'takes a peer in, after it has caught up',
+    'adds a peer, after it has caught up',
     z.object({ peer_id: PeerId, ...leader, ...timeout }),
     ChangeReply,
   ),
-  remove_peer: command(['group'], 'lets a peer go', z.object({ peer_id: PeerId, ...leader, ...timeout }), ChangeReply),
+  remove_peer: command(['group'], 'removes a peer', z.object({ peer_id: PeerId, ...leader, ...timeout }), ChangeReply),
   change_peers: command(
     ['group'],
     'changes to this set of peers',
     z.object({ new_peers: PeerList, ...leader, ...timeout }),
     ChangeReply,
   ),
-  cancel_change: command(['group'], 'takes back the change that is going on', Empty, z.object({ cancelled: Change })),
+  cancel_change: command(['group'], 'cancels the change in progress', Empty, z.object({ cancelled: Change })),
   transfer_leader: command(
     ['group'],
-    'hands the leadership to a peer; to the most up-to-date where none is named',
+    'transfers the leadership to a peer; to the most up-to-date one by default',
     z.object({ peer_id: PeerId.optional(), ...timeout }),
     Empty,
   ),
   upgrade: command(
     ['group'],
-    'which feature level the group has, and which peers keep it from a higher one; with `raise`: raises it, once all speak it, and answers when that is committed. There is no way back',
+    'returns the feature level of the group, and which peers prevent a higher one; with `raise`: raises it if all support it, and replies when that is committed. This is irreversible',
     z.object({ raise: z.boolean().optional() }),
     UpgradeReply,
   ),
-  status: command(['group', 'peer'], 'what the leader, or this peer, knows', Empty, StatusReply),
+  status: command(['group', 'peer'], 'returns the state that the leader, or this peer, knows', Empty, StatusReply),
   bootstrap: command(
     ['peer'],
-    'founds the group, unless it is there. Everybody who hosts a group of that name is asked first, listed or not, for at least three election timeouts; where anybody holds data and nobody leads, nothing is founded (ENOTEMPTY)',
+    'creates the group, unless it exists. Every peer that hosts a group of that name is asked first, listed or not, for at least three election timeouts; if a peer holds data and there is no leader, nothing is created (ENOTEMPTY)',
     z.object({
       peers: PeerList,
-      /** Also where peers that are not listed hold an earlier group of that name, which nobody leads. */
+      /** Even if peers that are not listed hold an earlier group of that name without a leader. */
       new: z.boolean().optional(),
-      /** Not with nothing, but with the state of a backup, all chunks of which this peer was given. */
+      /** With the state of a backup, all chunks of which this peer was given. */
       restore: z.object({ restore_id: SnapshotId, head: SnapshotHead }).optional(),
       ...timeout,
     }),
@@ -274,43 +274,43 @@ export const adminCommands = {
   ),
   read_only: command(
     ['peer'],
-    'has this peer take no entries from now on, or take them again; kept over restarts. It votes and is heard all the same. `reason` says why it takes none then: also for its disk',
+    'makes this peer read-only, or ends that; kept across restarts. It still votes and replies. `reason` tells why it is read-only afterwards, possibly because of its disk',
     z.object({ read_only: z.boolean() }),
     z.object({ read_only: z.boolean(), reason: ReadOnlyReason }),
   ),
   reset_peer: command(
     ['peer'],
-    'has this peer go on with these members alone, when the quorum is gone for good; what only the others held is lost',
+    'makes this peer continue with these members alone, if the quorum is lost permanently; data that only the others held is lost',
     z.object({ new_peers: PeerList }),
     ResetPeerReply,
   ),
   check: command(
     ['group'],
-    'compares the states of all members now, by their digests behind one entry; answers who differs, and who did not answer',
+    'compares the states of all members now, by their digests after one entry; returns which members differ, and which did not reply',
     Empty,
     ComparedStates,
   ),
   get_leader: command(
     ['peer'],
-    'whom this peer takes for the leader',
+    'returns the leader according to this peer',
     Empty,
     z.object({ leader_id: z.union([PeerId, z.literal('')]), term: Term }),
   ),
   read_snapshot: command(
     ['peer'],
-    'reads a chunk of the snapshot that counts here, for a backup; ENOENT where there is none, or it is no longer the one that is named',
+    'reads a chunk of this peer’s current snapshot, for a backup; ENOENT: there is none, or another one than the one that is named',
     z.object({ snapshot_id: SnapshotId.optional(), number: Count }),
     z.object({ snapshot_id: SnapshotId, head: SnapshotHead, number: Count, chunk: Bytes }),
   ),
   restore_chunk: command(
     ['peer'],
-    'gives a peer that holds no group the next chunk of a backup, from number 0 on, which begins anew; the group is then founded by `bootstrap` with `restore`. `stored`: how many of it the peer has',
+    'sends the next chunk of a backup to a peer without data of the group; number 0 restarts. `bootstrap` with `restore` then creates the group. `stored`: how many chunks the peer has',
     z.object({ restore_id: SnapshotId, number: Count, chunk: BytesOrBase64 }),
     z.object({ stored: Count }),
   ),
   snapshot: command(
     ['peer'],
-    'takes a snapshot of this peer’s state and lets the log before it go, but for the margin; answers when that counts',
+    'takes a snapshot of this peer’s state and compacts the log before it, except the margin; replies when it is current',
     Empty,
     SnapshotReply,
   ),
@@ -319,7 +319,7 @@ export const adminCommands = {
 export type AdminCommands = typeof adminCommands;
 export type AdminCommand = keyof AdminCommands;
 
-/** Those that change nothing: one that fails is not done. */
+/** Commands that change nothing: a failed one is not done. */
 export const readCommands: readonly AdminCommand[] = ['status', 'get_leader', 'check', 'read_snapshot'];
 export type AdminRequest<C extends AdminCommand> = z.infer<AdminCommands[C]['request']>;
 export type AdminReply<C extends AdminCommand> = z.infer<AdminCommands[C]['reply']>;

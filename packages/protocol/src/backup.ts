@@ -1,4 +1,4 @@
-/** What stands in front of a backup: whose state it is, and which snapshot of it. */
+/** The head of a backup: the group, and which snapshot it is. */
 import { z } from 'zod';
 import { SnapshotHead, SnapshotId } from './snapshot.js';
 import { GroupId, GroupUid, PeerId } from './types.js';
@@ -6,7 +6,7 @@ import { GroupId, GroupUid, PeerId } from './types.js';
 export const BackupHead = z.object({
   group_id: GroupId,
   group_uid: GroupUid,
-  /** Who took it. */
+  /** The peer that took it. */
   peer_id: PeerId,
   /** Wall-clock time, ISO 8601. */
   time: z.string(),

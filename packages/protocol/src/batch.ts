@@ -1,6 +1,6 @@
 /**
- * A batch: consecutive entries of one term and one kind, encoded once by the leader. The same bytes travel,
- * are stored and are read back; only who applies the entries looks into them.
+ * A batch: consecutive entries of one term and one kind, encoded once by the leader. The same bytes are sent, stored and read; only
+ * the peers that apply the entries decode them.
  *
  * Layout, big-endian:
  *
@@ -13,9 +13,9 @@
  *    24  u32  entries
  *    28  for each entry: u32 length, then the payload
  *
- * The first version of Conclave takes no batch but of version 1. So whatever needs a level above 0 cannot get into its log,
- * however late its message arrives. A later version may add kinds; who does not know the kind stores the batch all the same,
- * and does not apply it.
+ * The first version of Conclave accepts only version 1. So entries that need a level above 0 cannot get into its log, however late
+ * their message arrives. A later version may add kinds; a peer that does not know the kind stores the batch all the same, and does
+ * not apply it.
  */
 import { crc32 } from 'node:zlib';
 import { ConclaveError, invariant } from './errors.js';
@@ -30,22 +30,22 @@ export const batchKinds = ['commands', 'configuration'] as const;
 /** `unknown`: of a later version. */
 export type BatchKind = (typeof batchKinds)[number] | 'unknown';
 
-/** What stands in front of a batch. `1 <= first <= last`. */
+/** The header of a batch. `1 <= first <= last`. */
 export interface BatchHeader {
   readonly kind: BatchKind;
   readonly term: Term;
   readonly first: LogIndex;
   readonly last: LogIndex;
-  /** The feature level that a reader of the entries must have; none: 0. */
+  /** The feature level that a reader of the entries must have; undefined: 0. */
   readonly level?: number;
 }
 
-/** Bytes that a batch of these payloads has. */
+/** The size of a batch of these payloads, in bytes. */
 export function batchSize(payloads: readonly Uint8Array[]): number {
   return payloads.reduce((size, payload) => size + 4 + payload.length, batchHeaderBytes);
 }
 
-/** Encodes a batch. `payloads`: one or more. `level`: of the group, from the configuration in force at the entries on. */
+/** Encodes a batch. `payloads`: one or more. `level`: of the group, from the configuration in force at the entries. */
 export function encodeBatch(
   kind: (typeof batchKinds)[number],
   term: Term,
@@ -74,8 +74,8 @@ export function encodeBatch(
 }
 
 /**
- * Reads what stands in front, without touching the entries.
- * @throws ConclaveError EINVAL where that is not a batch's header.
+ * Decodes the header, without the entries.
+ * @throws ConclaveError EINVAL if it is not the header of a batch
  */
 export function batchHeader(bytes: Uint8Array): BatchHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -101,7 +101,7 @@ export function batchHeader(bytes: Uint8Array): BatchHeader {
   return level === 0 ? header : { ...header, level };
 }
 
-/** Whether the bytes are those that the leader encoded. */
+/** Whether the checksum of the batch is right. */
 export function batchIsIntact(bytes: Uint8Array): boolean {
   if (bytes.length < batchHeaderBytes) return false;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -110,7 +110,7 @@ export function batchIsIntact(bytes: Uint8Array): boolean {
 
 /**
  * The payloads of a batch's entries, as views.
- * @throws ConclaveError ECORRUPT where the lengths do not add up.
+ * @throws ConclaveError ECORRUPT if the lengths are inconsistent
  */
 export function batchPayloads(bytes: Uint8Array): Uint8Array[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -124,27 +124,27 @@ export function batchPayloads(bytes: Uint8Array): Uint8Array[] {
     if (at > bytes.length) throw new ConclaveError('ECORRUPT', 'a batch is cut short');
     payloads.push(bytes.subarray(from, at));
   }
-  if (at !== bytes.length) throw new ConclaveError('ECORRUPT', 'a batch has bytes behind its entries');
+  if (at !== bytes.length) throw new ConclaveError('ECORRUPT', 'a batch has bytes after its entries');
   return payloads;
 }
 
-/** The batch of those entries that have an index of at most `last`. */
+/** The batch of the entries with an index of at most `last`. */
 export function batchUpTo(bytes: Uint8Array, last: LogIndex): Uint8Array {
   const header = batchHeader(bytes);
-  invariant(last >= header.first, 'something of the batch is left');
+  invariant(last >= header.first, 'the result has at least one entry');
   if (last >= header.last) return bytes;
   return withEntries(bytes, header.first, batchPayloads(bytes).slice(0, last - header.first + 1));
 }
 
-/** The batch of those entries that have an index of at least `first`. */
+/** The batch of the entries with an index of at least `first`. */
 export function batchFrom(bytes: Uint8Array, first: LogIndex): Uint8Array {
   const header = batchHeader(bytes);
-  invariant(first <= header.last, 'something of the batch is left');
+  invariant(first <= header.last, 'the result has at least one entry');
   if (first <= header.first) return bytes;
   return withEntries(bytes, first, batchPayloads(bytes).slice(first - header.first));
 }
 
-/** A batch with these of its entries. Version and kind stay as they are: they may be of a later version. */
+/** A batch with these of its entries. Version and kind are unchanged: they may be of a later version. */
 function withEntries(bytes: Uint8Array, first: LogIndex, payloads: readonly Uint8Array[]): Uint8Array {
   const cut = encodeBatch('commands', asTerm(0), first, payloads);
   // Version, kind, level and term.
@@ -154,7 +154,7 @@ function withEntries(bytes: Uint8Array, first: LogIndex, payloads: readonly Uint
 }
 
 /**
- * Checks what came from outside: the header, and that the bytes are within bounds.
+ * Checks a received batch: its header, and its size.
  * @throws ConclaveError EINVAL
  */
 export function checkBatch(bytes: Uint8Array): BatchHeader {

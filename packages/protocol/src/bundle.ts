@@ -1,20 +1,20 @@
 /**
- * Bundles: the small messages that a process which hosts several groups sends to one actor kind of one peer within one
- * turn, as one message on `<prefix>.admin.<peer>.<recipient>.bundle.<from>`, in msgpack. They are what ticks cause: they repeat
- * what is known. What an operator watches elections, ballots and changes by is never bundled.
+ * Bundles: the small messages that a process which hosts several groups sends to one actor kind of one peer within one turn, as one
+ * message on `<prefix>.admin.<peer>.<recipient>.bundle.<from>`, in msgpack. These are messages caused by ticks, which repeat known
+ * state. Messages by which an operator observes elections, ballots and changes are never bundled.
  */
 import { z } from 'zod';
 import { limits } from './limits.js';
 import { feedListeners, type Message, type MessageName } from './messages.js';
 import type { Recipient } from './subjects.js';
 
-/** Each with the message's name and body, in the order in which they were sent. */
+/** Each message's name and body, in the order in which they were sent. */
 export const Bundle = z.object({
   messages: z.array(z.tuple([z.string(), z.unknown()])).max(limits.bundleMessages),
 });
 export type Bundle = z.infer<typeof Bundle>;
 
-/** Those that are bundled. The value: whether only without entries. */
+/** The messages that are bundled. The value: whether only without entries. */
 export const bundledMessages: Partial<Record<MessageName, 'always' | 'without_entries'>> = {
   'log-store.tick': 'always',
   'ballot-box.tick': 'always',
@@ -29,7 +29,7 @@ export const bundledMessages: Partial<Record<MessageName, 'always' | 'without_en
   'feed.committed': 'always',
 };
 
-/** Whether a message may go in a bundle. */
+/** Whether a message may be bundled. */
 export function isBundled(message: Message): boolean {
   const rule = bundledMessages[message.name];
   if (rule !== 'without_entries') return rule === 'always';
@@ -37,7 +37,7 @@ export function isBundled(message: Message): boolean {
   return batches?.length === 0;
 }
 
-/** To whom its bundle goes: what one actor alone hears of a feed goes with its own messages, so that these keep their order. */
+/** The recipient of its bundle: a feed message that only one actor receives goes with that actor's own messages, to keep their order. */
 export function bundleRecipient(name: MessageName): Recipient {
   const recipient = name.slice(0, name.indexOf('.')) as Recipient;
   if (recipient !== 'feed') return recipient;

@@ -1,5 +1,5 @@
 /**
- * Small records at rest: plain msgpack behind a CRC-32, so that a flipped bit is noticed when they are read.
+ * Small stored records: plain msgpack after a CRC-32, so that a flipped bit is detected when they are read.
  *
  *     0  u32  CRC-32 of all that follows, big-endian
  *     4  msgpack
@@ -16,7 +16,7 @@ export function addChecksum(value: unknown): Uint8Array {
   return bytes;
 }
 
-/** @throws ConclaveError ECORRUPT where these are not the bytes that were sealed. */
+/** @throws ConclaveError ECORRUPT if the checksum is wrong */
 export function removeChecksum(bytes: Uint8Array): unknown {
   const body = bytes.subarray(4);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -1,8 +1,8 @@
 /**
- * Bytes to values and back: plain msgpack that any language can read, or JSON where a request came as JSON.
+ * Encoding and decoding: plain msgpack that any language can read, or JSON if a request was JSON.
  *
- * Decoding never trusts its input: lengths past the end, extension types and nesting without bound are
- * refused before anything is built.
+ * Decoding never trusts its input: lengths past the end, extension types and unbounded nesting are refused before anything is
+ * built.
  */
 import { Packr } from 'msgpackr';
 import { ConclaveError } from './errors.js';
@@ -19,20 +19,20 @@ const packr = new Packr({
 export type Encoding = 'json' | 'msgpack';
 
 /**
- * Encodes as plain msgpack; safe integers are encoded as integers, whatever their size. A property that is `undefined`
- * becomes nil: leave it out instead.
+ * Encodes as plain msgpack; safe integers are encoded as integers, whatever their size. An `undefined` property becomes nil: omit it
+ * instead.
  */
 export function encode(value: unknown): Uint8Array {
   const bytes = packr.pack(value);
-  // A search for one byte costs next to nothing; most messages without large numbers have none.
+  // Searching for one byte is cheap; most messages without large numbers have none.
   if (bytes.includes(0xcb)) writeIntegers(bytes);
   return bytes;
 }
 
 /**
- * Decodes plain msgpack. Binary values are views of `bytes`, not copies, and never a Buffer, whose `slice` is another.
- * @throws ConclaveError EINVAL where `bytes` are not one complete value of plain msgpack within the bounds, or hold an
- * integer that is not below 2^53: it would be rounded.
+ * Decodes plain msgpack. Binary values are views of `bytes`, not copies, and never a Buffer, whose `slice` differs.
+ * @throws ConclaveError EINVAL if `bytes` are not one complete value of plain msgpack within the bounds, or hold an integer of 2^53
+ * or more, which would be rounded
  */
 export function decode(bytes: Uint8Array): unknown {
   const fault = faultOf(bytes);
@@ -48,7 +48,7 @@ function plainView(bytes: Uint8Array): Uint8Array {
   return Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : bytes;
 }
 
-/** How a body is encoded: JSON objects start with `{` or white space, which no msgpack map does. */
+/** The encoding of a body: JSON objects start with `{` or white space, which no msgpack map does. */
 export function encodingOf(bytes: Uint8Array): Encoding {
   const first = bytes[0];
   if (first === undefined) return 'json';
@@ -56,15 +56,15 @@ export function encodingOf(bytes: Uint8Array): Encoding {
 }
 
 /**
- * Whether an answer to a request in msgpack is another program's: Conclave answers in kind. A JetStream stream that takes the subjects of
- * requests answers each of them, in JSON, and sooner than a peer.
+ * Whether a reply to a request in msgpack is of another program: Conclave replies in the encoding of the request. A JetStream stream on
+ * the subjects of requests replies to each of them, in JSON, and earlier than a peer.
  */
 export function isForeignReply(data: Uint8Array): boolean {
   return data.length > 0 && encodingOf(data) === 'json';
 }
 
 /**
- * Decodes a request's body in whichever of the two encodings it came; an empty body is `{}`.
+ * Decodes a request's body in either encoding; an empty body is `{}`.
  * @throws ConclaveError EINVAL
  */
 export function decodeRequest(bytes: Uint8Array): { value: unknown; encoding: Encoding } {
@@ -91,7 +91,7 @@ const textDecoder = new TextDecoder('utf-8', { fatal: true });
 const textEncoder = new TextEncoder();
 
 function binaryAsBase64(this: unknown, key: string, value: unknown): unknown {
-  // A Buffer has a toJSON of its own, which has run by now: look at the holder's value.
+  // A Buffer has its own toJSON, which has run by now: look at the holder's value.
   const raw = key === '' ? value : (this as Record<string, unknown>)[key];
   return raw instanceof Uint8Array ? Buffer.from(raw.buffer, raw.byteOffset, raw.length).toString('base64') : value;
 }

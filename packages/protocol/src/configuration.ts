@@ -1,5 +1,5 @@
 /**
- * Configurations: who belongs to a group, each peer bound to the store that it had when it was taken in.
+ * Configurations: the members of a group, each peer bound to the store that it had when it was added.
  */
 import { z } from 'zod';
 import { encodeBatch } from './batch.js';
@@ -17,27 +17,27 @@ const Members = z.array(Member).max(limits.configurationPeers);
 const Names = z.array(PeerId).max(limits.configurationPeers);
 
 /**
- * `old_peers` empty: stable. Not empty: joint, and a quorum needs a majority of both. A peer whose store is replaced by
- * another is in both, each time with its store.
+ * `old_peers` empty: stable. Not empty: joint, and a quorum needs a majority of both. A peer whose store is replaced is in both
+ * sets, each time with its store.
  */
 export const Configuration = z.object({
   peers: Members.min(1),
   old_peers: Members,
-  /** In the first entry of a group: whom its bootstrap listed. */
+  /** In the first entry of a group: the peers that its bootstrap listed. */
   founding_peers: Names.optional(),
-  /** How often the group's history was begun anew by `reset_peer`; none: never. */
+  /** How many times `reset_peer` began a new history of the group; undefined: never. */
   epoch: Count.optional(),
   /**
-   * The group's feature level from this entry on (`levels.ts`); none: 0. Each configuration carries on the level of the one
-   * before it, or raises it; no configuration lowers it.
+   * The group's feature level from this entry on (`levels.ts`); undefined: 0. Each configuration copies the level of the one before
+   * it, or raises it; no configuration lowers it.
    */
   level: Count.optional(),
   /**
-   * The history that the entries after this one belong to, and the number above which it counts its revisions, tokens and ids. The first
-   * leader of a history sets it in its first entry (`flush`); later configurations of that history carry it on.
+   * The history of the entries after this one, and the number above which it counts its revisions, tokens and ids. The first leader of a
+   * history sets it in its first entry (`flush`); later configurations of that history copy it.
    */
   history: z.object({ group_uid: GroupUid, base: Count }).optional(),
-  /** In the first entry of a leader: a change whose leader was lost while new peers were catching up; nothing of it happened. */
+  /** In the first entry of a leader: a change whose leader was lost while new peers were catching up; nothing of it was done. */
   lost_change: z.object({ term: Term, old_peers: Names, new_peers: Names }).optional(),
 });
 export type Configuration = z.infer<typeof Configuration>;
@@ -69,7 +69,7 @@ export function decodeConfiguration(payload: Uint8Array): Configuration {
   return parsed.data;
 }
 
-/** As `decodeConfiguration`, of a build that may be newer; undefined: this build cannot read it. */
+/** As `decodeConfiguration`, of a possibly newer build; undefined: this build cannot read it. */
 export function readConfiguration(payload: Uint8Array): Configuration | undefined {
   try {
     return decodeConfiguration(payload);
@@ -79,7 +79,7 @@ export function readConfiguration(payload: Uint8Array): Configuration | undefine
   }
 }
 
-/** Why this build cannot do all that a configuration's entry says; empty: it can. */
+/** @returns why this build does not support a configuration's entry; empty: it does */
 export function configurationProblem(payload: Uint8Array): string {
   const read = readConfiguration(payload);
   if (read === undefined) return 'a configuration that this build cannot read';
@@ -87,14 +87,14 @@ export function configurationProblem(payload: Uint8Array): string {
   return unknown.length === 0 ? '' : `a configuration with fields that this build does not know: ${unknown.join(', ')}`;
 }
 
-/** The paths of the fields of `value`, at any depth, that parsing has left out. */
+/** The paths of the fields of `value`, at any depth, that parsing has removed. */
 function unknownFields(value: unknown, parsed: unknown): string[] {
   if (typeof value !== 'object' || value === null || typeof parsed !== 'object' || parsed === null) return [];
   const known = parsed as Record<string, unknown>;
   const paths = Object.entries(value).flatMap(([field, inner]) => {
     if (!(field in known)) return [field];
     const deeper = unknownFields(inner, known[field]);
-    // Of all elements of a list, which have the same fields, it says the same.
+    // All elements of a list have the same fields, so the path names the list once.
     return deeper.map((path) => (Array.isArray(value) ? path : `${field}.${path}`));
   });
   return [...new Set(paths)];
@@ -121,7 +121,7 @@ export function hasMember(members: readonly Member[], peerId: PeerId, storeId: S
   return members.some((member) => member.peer_id === peerId && member.store_id === storeId);
 }
 
-/** Whether this peer, with this store, is in the configuration, be it in the new or the old set. */
+/** Whether this peer, with this store, is in the new or the old set of the configuration. */
 export function isIn(configuration: Configuration, peerId: PeerId, storeId: StoreId): boolean {
   return hasMember(configuration.peers, peerId, storeId) || hasMember(configuration.old_peers, peerId, storeId);
 }
@@ -138,7 +138,7 @@ export function hasQuorum(configuration: Configuration, granted: (member: Member
   return enough(configuration.peers) && enough(configuration.old_peers);
 }
 
-/** Whether two lists name the same peers, in whatever order. Each names a peer once. */
+/** Whether two lists name the same peers, in any order. Each names a peer once. */
 export function samePeers(a: readonly PeerId[], b: readonly PeerId[]): boolean {
   return a.length === b.length && a.every((peerId) => b.includes(peerId));
 }

@@ -1,27 +1,27 @@
 /**
- * Errors as they cross a process: a code of braft's, a sentence, and the outcome, which is always true.
+ * Errors as they are sent: one of braft's codes, a sentence, and the outcome, which is always true.
  */
 import { z } from 'zod';
 
-/** Each code with the number that goes into `Nats-Service-Error-Code`, and what it means. */
+/** Each code with its number in `Nats-Service-Error-Code`, and its meaning. */
 export const errorCodes = {
   EPERM: {
     status: 421,
     meaning: 'this peer is not the leader; `leader_id` is the hint. Or NATS does not permit the login that subject',
   },
-  EBUSY: { status: 429, meaning: 'a change or transfer is going on, a queue is full, or the leader is too new' },
+  EBUSY: { status: 429, meaning: 'a change or transfer is in progress, a queue is full, or the leader is too new' },
   EINVAL: { status: 400, meaning: 'the request is malformed, out of bounds or makes no sense' },
   ENOENT: { status: 404, meaning: 'there is no such command, operation, group, change or lease' },
   ECATCHUP: { status: 504, meaning: 'a new peer did not catch up; the group is as before' },
   ECANCELED: { status: 409, meaning: 'the change was cancelled; the old configuration is in force again' },
-  ETIMEDOUT: { status: 408, meaning: 'no answer by the deadline; what was asked may be going on' },
+  ETIMEDOUT: { status: 408, meaning: 'no reply by the deadline; the request may still be executed' },
   ENOTEMPTY: { status: 412, meaning: 'the peer holds another history' },
   EUNREACHABLE: { status: 503, meaning: 'a peer that is needed cannot be reached' },
   EFENCED: { status: 410, meaning: 'another node has opened this log-store' },
   EHISTORY: {
     status: 409,
     meaning:
-      'the request names another history (`group_uid`) of this group, or what it refers to belongs to one; or two histories of that name are led, so that neither serves',
+      'the request names another history (`group_uid`) of this group, or what it refers to belongs to one; or two histories of that name have leaders, so that neither serves',
   },
   EUNSUPPORTED: {
     status: 501,
@@ -35,25 +35,25 @@ export const errorCodes = {
   EREADONLY: {
     status: 507,
     meaning:
-      'the peers that take entries are no majority, or the one that was named takes none: disks are full, or an operator says so',
+      'a majority of the peers is read-only, or the named peer is: their disks are full, or an operator made them read-only',
   },
   ECOMPACTED: {
     status: 411,
-    meaning: 'what has happened since that revision is no longer known; read anew, and go on from there',
+    meaning: 'the changes since that revision are no longer known; read the state again, and continue from there',
   },
   ECORRUPT: { status: 507, meaning: 'what is stored is damaged' },
   ESHUTDOWN: { status: 503, meaning: 'the process is stopping' },
   ELOGIN: {
     status: 401,
     meaning:
-      'NATS rejects the login, or what it needs cannot be read or verified. Programs that connect say so; no peer answers with it',
+      'NATS rejects the login, or its files cannot be read or verified. Reported by programs that connect; no peer replies with it',
   },
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;
 export const ErrorCode = z.enum(Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]]);
 
-/** `not_done`: it did not happen and will not. `unknown`: it may have happened, or may happen yet. */
+/** `not_done`: it was not executed and will not be. `unknown`: it may have been executed, or may still be. */
 export const Outcome = z.enum(['not_done', 'unknown']);
 export type Outcome = z.infer<typeof Outcome>;
 
@@ -65,11 +65,11 @@ export const ErrorBody = z.object({
 });
 export type ErrorBody = z.infer<typeof ErrorBody>;
 
-/** The body of a reply that is an error. */
+/** The body of an error reply. */
 export const ErrorReply = z.object({ error: ErrorBody });
 export type ErrorReply = z.infer<typeof ErrorReply>;
 
-/** An error as it goes on the wire. Unlike a `ConclaveError` it takes no stack trace, which costs more than all else that a refusal does. */
+/** An error as it is sent. Unlike a `ConclaveError` it has no stack trace, whose creation costs more than the rest of a refusal. */
 export function errorBody(
   code: ErrorCode,
   message: string,
@@ -79,7 +79,7 @@ export function errorBody(
   return leaderId === undefined ? { code, message, outcome } : { code, message, outcome, leader_id: leaderId };
 }
 
-/** An error with a code, for whoever asked. Thrown for bad input; never for a broken invariant. */
+/** An error with a code, for the sender of a request. Thrown for bad input; never for a failed invariant. */
 export class ConclaveError extends Error {
   override readonly name = 'ConclaveError';
   constructor(
@@ -92,28 +92,28 @@ export class ConclaveError extends Error {
   }
 
   /**
-   * Each that was made by this module, in any copy of it: the command carries one of its own, and a state machine that a user
-   * wrote has the one that is installed beside it.
+   * True of instances of any copy of this module: the command contains one copy, and a custom state machine uses the one that is
+   * installed beside it.
    */
   static override [Symbol.hasInstance](value: unknown): value is ConclaveError {
-    // Classes that extend this one are told apart as any are.
+    // Subclasses are distinguished as usual.
     // biome-ignore lint/complexity/noThisInStatic: what stands to the right of `instanceof`, which inherits this method.
     if (this !== ConclaveError) return Object[Symbol.hasInstance].call(this, value);
     return value instanceof Error && value.name === 'ConclaveError' && 'code' in value && 'outcome' in value;
   }
 
-  /** As it goes on the wire. */
+  /** The error as it is sent. */
   toBody(): ErrorBody {
     return errorBody(this.code, this.message, this.outcome, this.leaderId);
   }
 }
 
-/** An invariant that does not hold. It stops the actor: a process that is wrong must not vote. */
+/** A failed invariant. It stops the actor: a faulty process must not vote. */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError';
 }
 
-/** @throws InvariantError unless `condition` holds. */
+/** @throws InvariantError unless `condition` holds */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new InvariantError(message);
 }

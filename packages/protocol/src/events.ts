@@ -1,4 +1,4 @@
-/** What is published for observers, as JSON on `<prefix>.<group>.event.<event>.<from>`. */
+/** The events for observers, published as JSON on `<prefix>.<group>.event.<event>.<from>`. */
 import { z } from 'zod';
 import { ChangeKind, ReadOnlyReason, Stage } from './admin.js';
 import { ErrorBody } from './errors.js';
@@ -9,7 +9,7 @@ import { Count, GroupId, GroupUid, LogIndex, PeerId, StateDigest, StoreId, Term 
 
 const every = {
   group_id: GroupId,
-  /** Who publishes it. */
+  /** The peer that publishes it. */
   peer_id: PeerId,
   term: Term,
   /** Wall-clock time, ISO 8601. */
@@ -17,8 +17,8 @@ const every = {
 };
 
 /**
- * Who sent a request. `nats`: the user, as NATS says in the header `Nats-Request-Info`, which it sets where a service is imported from another
- * account. `named`: the sender itself, in the header `Conclave-Caller`. Only the first can be relied on, and only with such an import.
+ * The sender of a request. `nats`: the user, from the header `Nats-Request-Info`, which NATS sets if a service is imported from another
+ * account. `named`: the sender itself, in the header `Conclave-Caller`. Only the first is reliable, and only with such an import.
  */
 export const Caller = z.object({
   name: z.string().max(limits.callerBytes),
@@ -39,7 +39,7 @@ export const events = {
   leader_elected: event('this peer leads', z.object({ ...every, ...sets })),
   leader_stepped_down: event('this peer led and no longer does', z.object({ ...every, reason: z.string() })),
   stage_changed: event(
-    'a change of the configuration has come to a stage',
+    'a membership change has reached a stage',
     z.object({ ...every, kind: ChangeKind, stage: Stage, old_peers: z.array(PeerId), new_peers: z.array(PeerId) }),
   ),
   catchup_progress: event(
@@ -51,7 +51,7 @@ export const events = {
       match_index: LogIndex,
       last_index: LogIndex,
       lag: Count,
-      /** While a snapshot is installed, how much of it is stored; else how much of the log; 100 once caught up. */
+      /** The percentage of the snapshot that is stored, or of the log; 100 once caught up. */
       percent: z.number().int().min(0).max(100),
     }),
   ),
@@ -60,12 +60,12 @@ export const events = {
     z.object({ ...every, ...sets, index: LogIndex }),
   ),
   configuration_truncated: event(
-    'a configuration that was in force at this peer is gone from its log; this one is in force again',
+    'a configuration was truncated from this peer’s log; this one is in force again',
     z.object({ ...every, ...sets, index: LogIndex }),
   ),
   configuration_committed: event('a configuration is committed', z.object({ ...every, ...sets, index: LogIndex })),
   change_failed: event(
-    'a change ended, and the old configuration stays in force',
+    'a change failed, and the old configuration stays in force',
     z.object({
       ...every,
       kind: ChangeKind,
@@ -75,20 +75,20 @@ export const events = {
     }),
   ),
   peer_unreachable: event(
-    'a peer has not answered its replicator for an election timeout',
+    'a peer has not replied to its replicator for an election timeout',
     z.object({ ...every, unreachable_peer: PeerId, silent_ms: z.number().int() }),
   ),
   peer_refused: event(
-    'a peer’s store is another than the configuration binds it to, or holds another history',
+    'a peer has another store than the one in the configuration, or holds another history',
     z.object({ ...every, refused_peer: PeerId, reason: z.string() }),
   ),
-  peer_removed: event('this peer knows that it is out of the group', z.object({ ...every, index: LogIndex })),
+  peer_removed: event('this peer has been removed from the group', z.object({ ...every, index: LogIndex })),
   store_refused: event(
-    'this peer’s store is another than the one that the configuration binds its name to: it neither votes nor counts',
+    'this peer has another store than the one in the configuration: it neither votes nor counts',
     z.object({ ...every, store_id: StoreId, bound_store_id: StoreId, leader_id: PeerId }),
   ),
   peer_reset: event(
-    'an operator had this peer go on without the others, in a history of its own; what may be lost by that',
+    'an operator made this peer continue without the others, in a new history; what may be lost by that',
     z.object({
       ...every,
       old_group_uid: GroupUid,
@@ -102,12 +102,12 @@ export const events = {
     }),
   ),
   other_history_seen: event(
-    'somebody leads another history under this group’s name: this leader serves nobody until that has not been heard for a while',
+    'another history under this group’s name has a leader: this leader serves nobody until that one has been silent for a while',
     z.object({ ...every, group_uid: GroupUid, other_group_uid: GroupUid, other_leader_id: PeerId }),
   ),
   peer_fenced: event('another node has opened this peer’s log-store', z.object({ ...every, session: Count })),
   read_only_changed: event(
-    'this peer takes no entries from now on, for this reason; empty: it takes them again',
+    'this peer is read-only from now on, for this reason; empty: it no longer is',
     z.object({ ...every, reason: ReadOnlyReason }),
   ),
   snapshot_taken: event(
@@ -117,21 +117,21 @@ export const events = {
       index: LogIndex,
       chunks: Count,
       bytes: Count,
-      /** Entries up to here are gone from its log. */
+      /** Entries up to here are compacted. */
       compacted_to: LogIndex,
       took_ms: z.number().int(),
     }),
   ),
   snapshot_installed: event(
-    'this peer has got a snapshot of its leader’s, and goes on from there',
+    'this peer has installed a snapshot of its leader, and continues from there',
     z.object({ ...every, leader_id: PeerId, index: LogIndex, chunks: Count, bytes: Count }),
   ),
   applying_stopped: event(
-    'this peer cannot read an entry, and applies nothing from there on: it acknowledges, and does not lead',
+    'this peer cannot read an entry, and applies nothing from there on: it acknowledges entries, and does not lead',
     z.object({ ...every, index: LogIndex, reason: z.string() }),
   ),
   level_raised: event(
-    'the group’s feature level is higher from this entry on: there is no way back to builds that do not speak it',
+    'the group’s feature level is higher from this entry on: builds that do not support it cannot be used any more',
     z.object({ ...every, level: Count, index: LogIndex }),
   ),
   lock_forced: event(
@@ -151,12 +151,12 @@ export const events = {
     z.object({ ...every, index: LogIndex, repairs: Count }),
   ),
   admin_command: event(
-    'this peer has answered an admin command that changes something, or a command to its host',
+    'this peer has executed an admin command that changes something, or a command to its host',
     z.object({
       ...every,
       command: z.string(),
       outcome: z.enum(['done', 'not_done', 'unknown']),
-      /** Of the error; empty: done. */
+      /** The code of the error; empty: done. */
       code: z.string(),
       caller: Caller,
     }),
@@ -167,7 +167,7 @@ export const events = {
 export type Events = typeof events;
 export type EventName = keyof Events;
 export type EventBody<E extends EventName> = z.infer<Events[E]['schema']>;
-/** What a core says of an event; the shell adds group, peer, term and time. */
+/** The part of an event that a core reports; the shell adds group, peer, term and time. */
 export type EventDetail<E extends EventName> = Omit<EventBody<E>, 'group_id' | 'peer_id' | 'term' | 'time'>;
 /** An event with its name: a discriminated union over all of them. */
 export type ConclaveEvent<E extends EventName = EventName> = {
