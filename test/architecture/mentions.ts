@@ -10,18 +10,24 @@ interface Lines {
   readonly code: readonly (readonly [number, string])[];
 }
 
-const ignoredFolders = new Set(['node_modules', 'dist', 'bundle', '.git', '.cache', '.conclave', 'packed']);
+/** The folders of the project: what else is in a clone, such as data or logins, is the user's. */
+const folders = ['.ci', 'deploy', 'docker', 'docs', 'examples', 'packages', 'scripts', 'test'];
+const builtFolders = new Set(['node_modules', 'dist', 'bundle']);
 
 function walk(folder: string): string[] {
   return readdirSync(path.join(root, folder), { withFileTypes: true }).flatMap((entry) => {
-    const name = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    const name = `${folder}/${entry.name}`;
     if (!entry.isDirectory()) return [name];
-    return ignoredFolders.has(entry.name) ? [] : walk(name);
+    return builtFolders.has(entry.name) ? [] : walk(name);
   });
 }
 
+const rootFiles = readdirSync(root, { withFileTypes: true })
+  .filter((entry) => entry.isFile() && /^[\w-]+(\.[a-z]+)*\.(md|json|ts|yml)$|^Dockerfile$/.test(entry.name))
+  .map(({ name }) => name);
+
 /** All files of the project, relative to it. */
-export const projectFiles: readonly string[] = walk('');
+export const projectFiles: readonly string[] = [...rootFiles, ...folders.flatMap(walk)];
 
 export function textOf(file: string): string {
   return readFileSync(path.join(root, file), 'utf8');
