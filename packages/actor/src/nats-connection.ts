@@ -75,6 +75,8 @@ export class Connection {
   /** Why the login is rejected now, or no server is reached. */
   private loginProblem: string | undefined;
   private isDiagnosing = false;
+  /** The client reports each attempt that fails as a loss, and as many connections as losses once one succeeds. */
+  private isLost = false;
   /** The subscriptions that NATS does not permit at the moment. */
   private readonly refused = new Set<RetryingSubscription>();
 
@@ -346,9 +348,12 @@ export class Connection {
   private logOne(status: Status): void {
     switch (status.type) {
       case 'disconnect':
-        if (!this.closing) this.log.write('warn', 'disconnected from NATS', { server: status.server });
+        if (!this.closing && !this.isLost) this.log.write('warn', 'disconnected from NATS', { server: status.server });
+        this.isLost = true;
         break;
       case 'reconnect':
+        if (!this.isLost) break;
+        this.isLost = false;
         this.loginProblem = undefined;
         this.retryRefused(true);
         this.log.write('info', 'connected to NATS again', {
@@ -376,7 +381,9 @@ export class Connection {
       const count = this.tally.byReason.not_permitted ?? 0;
       if (!Number.isInteger(Math.log10(count))) return;
     }
-    this.log.write('warn', 'the NATS server reports an error', { err: violation?.message ?? error.message });
+    // While it is disconnected, each attempt may be rejected; `diagnose` reports the reason.
+    const level = this.isLost ? 'debug' : 'warn';
+    this.log.write(level, 'the NATS server reports an error', { err: violation?.message ?? error.message });
   }
 }
 

@@ -39,7 +39,7 @@ const logged = (words: string) =>
     };
   });
 
-it('are made again when they are permitted, with the same connection or the next one, and each message comes once', async () => {
+it('subscriptions that NATS refused are made again when they are permitted, with the same connection or the next one, and each message comes once', async () => {
   const received: string[] = [];
   const refused = logged('a subscription failed');
   const subscription = connection.subscribe('x', ({ data }) => void received.push(Buffer.from(data).toString()));
@@ -72,7 +72,38 @@ it('are made again when they are permitted, with the same connection or the next
   subscription.unsubscribe();
 });
 
-it('that are ended while they are refused trouble nobody any more', async () => {
+it('the log of a login that is rejected for a while has one line for the loss and one for the new connection', async () => {
+  const lines: string[] = [];
+  const counted = (words: string) => lines.filter((line) => line === words).length;
+  const rejections = 5;
+  const rejected = new Promise<void>((resolve) => {
+    let errors = 0;
+    void (async () => {
+      for await (const status of connection.nats.status()) {
+        if (status.type !== 'error') continue;
+        errors += 1;
+        if (errors === rejections) return resolve();
+      }
+    })();
+  });
+  let again = (): void => undefined;
+  const connected = new Promise<void>((resolve) => {
+    again = resolve;
+  });
+  onLine = (text) => {
+    lines.push(text);
+    if (text === 'connected to NATS again') again();
+  };
+  await server.reload(configured('"_INBOX.>"').replace('peer, password: p', 'peer, password: q'));
+  await rejected;
+  await server.reload(configured('"_INBOX.>"'));
+  await connected;
+  await connection.settled();
+  expect([counted('disconnected from NATS'), counted('connected to NATS again')]).toEqual([1, 1]);
+  expect(connection.problem).toBeUndefined();
+});
+
+it('subscriptions that are ended while they are refused trouble nobody any more', async () => {
   const refused = logged('a subscription failed');
   const subscription = connection.subscribe('y', () => undefined);
   await refused;

@@ -3,7 +3,7 @@ import { connect as connectPlain } from 'node:net';
 import path from 'node:path';
 import { createServer } from 'node:tls';
 import { createUser } from '@nats-io/nkeys';
-import type { NatsConnection } from 'nats';
+import { credsAuthenticator, type NatsConnection, nkeyAuthenticator } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Authority } from '../../../test/support/certificates.js';
 import { makeFolder, removeFolder } from '../../../test/support/leftovers.js';
@@ -100,6 +100,18 @@ describe('a login to NATS', () => {
     await succeeds({ servers: plain.url, nkey: seed(0) });
     await succeeds({ servers: plain.url, nkeyFile: file('nkey', `${seed(0)}\n`) });
     expect(await failure({ servers: plain.url, nkeyFile: file('other', seed(1)) })).toMatchObject({ code: 'ELOGIN' });
+  });
+
+  it('signs for an nkey and for a credentials file as the library does', () => {
+    const { authenticator } = NatsLogin.of({ nkey: seed(0) }).connectOptions();
+    const ofLibrary = nkeyAuthenticator(new TextEncoder().encode(seed(0)));
+    const sign = authenticator as typeof ofLibrary;
+    for (const nonce of ['a', 'nonce-2', undefined]) expect(sign(nonce)).toEqual(ofLibrary(nonce));
+    const file = path.join(folder, 'signed.creds');
+    new Operator().writeUser(file);
+    const ofCreds = credsAuthenticator(readFileSync(file));
+    const signCreds = NatsLogin.of({ creds: file }).connectOptions().authenticator as typeof ofCreds;
+    for (const nonce of ['a', 'nonce-2', undefined]) expect(signCreds(nonce)).toEqual(ofCreds(nonce));
   });
 
   it('takes a credentials file, and says where its JWT has expired', async () => {

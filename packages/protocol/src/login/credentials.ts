@@ -10,6 +10,7 @@ import {
 import { LoginError } from './login-error.js';
 import type { ServerUrl } from './server-url.js';
 import type { LoginSettings } from './settings.js';
+import { signingAuthenticator } from './signing.js';
 
 /** One way to log in. `read` reads it anew, from its file if it has one. @throws LoginError ELOGIN */
 export interface Credentials {
@@ -64,11 +65,13 @@ function nkeyOf({ nkey, nkeyFile }: CredentialSettings): Credentials | undefined
   return {
     kind: 'an nkey',
     read: () => {
+      const text = secret();
       // Seeds stand alone in their file, or among lines of dashes as `nsc` writes them.
-      const seed = /\bSU[A-Z2-7]{56}\b/.exec(secret())?.[0];
+      const seed = seedIn(text);
       if (seed === undefined)
         throw new LoginError('ELOGIN', `${nkeyFile ?? 'CONCLAVE_NATS_NKEY'} holds no seed of a user`);
-      return checked(nkeyAuthenticator(new TextEncoder().encode(seed)), nkeyFile ?? 'the nkey');
+      const ofLibrary = () => nkeyAuthenticator(new TextEncoder().encode(seed));
+      return checked(seed, seed, ofLibrary, nkeyFile ?? 'the nkey');
     },
   };
 }
@@ -77,7 +80,10 @@ function credsOf({ creds }: CredentialSettings): Credentials | undefined {
   if (creds === undefined) return undefined;
   return {
     kind: `the credentials file ${creds}`,
-    read: () => checked(credsAuthenticator(new TextEncoder().encode(readSecret('credentials', creds))), creds),
+    read: () => {
+      const text = readSecret('credentials', creds);
+      return checked(text, seedIn(text) ?? '', () => credsAuthenticator(new TextEncoder().encode(text)), creds);
+    },
     fault: () => expiryOf(readSecret('credentials', creds)),
   };
 }
@@ -107,13 +113,16 @@ function readSecret(what: string, file: string): string {
 }
 
 /** What does not sign cannot be used; the library would end the connection for good. */
-function checked(authenticator: Authenticator, file: string): Authenticator {
+function checked(secret: string, seed: string, ofLibrary: () => Authenticator, file: string): Authenticator {
   try {
-    authenticator('nonce');
+    return signingAuthenticator(secret, seed, ofLibrary);
   } catch {
     throw new LoginError('ELOGIN', `${file} holds no credentials for NATS, or damaged ones`);
   }
-  return authenticator;
+}
+
+function seedIn(text: string): string | undefined {
+  return /\bSU[A-Z2-7]{56}\b/.exec(text)?.[0];
 }
 
 /** A JWT that has expired is refused by the server without saying so. */
