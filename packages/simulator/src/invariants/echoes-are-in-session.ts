@@ -19,7 +19,7 @@ import { summaryOf } from './record/nodes.js';
 const trustShare = 0.9;
 const roundingMs = 0.01;
 
-/** What a node has received of the leader of its latest term, by its own clock. */
+/** What a node has received of the leader of the latest term of a history, by its own clock. */
 interface Heard {
   readonly term: number;
   readonly ticks: Map<number, number>;
@@ -33,7 +33,8 @@ export class EchoesAreInSession extends Rule implements Invariant {
   private readonly nodes = new Map<string, Actor>();
   /** By core: when a newer session was opened, by the node's own clock. */
   private readonly endedMs = new WeakMap<object, number>();
-  private readonly heard = new WeakMap<object, Heard>();
+  /** By core and history: messages of an older history, which may have higher terms, can arrive late. */
+  private readonly heard = new WeakMap<object, Map<string, Heard>>();
 
   readonly sent = {
     'node.opened': (body: Body<'node.opened'>, from: Actor) => this.onOpened(body, from),
@@ -46,11 +47,13 @@ export class EchoesAreInSession extends Rule implements Invariant {
     if (known !== actor) this.nodes.set(actor.name, actor);
     const { message } = this.record.step ?? {};
     if (message?.name !== 'node.append_entries' && message?.name !== 'node.install_snapshot') return;
-    const { term, tick_id } = message.body;
-    let heard = this.heard.get(actor.core);
+    const { term, tick_id, group_uid } = message.body;
+    const histories = this.heard.get(actor.core) ?? new Map<string, Heard>();
+    this.heard.set(actor.core, histories);
+    let heard = histories.get(group_uid);
     if (heard === undefined || heard.term < term) {
       heard = { term, ticks: new Map() };
-      this.heard.set(actor.core, heard);
+      histories.set(group_uid, heard);
     }
     if (heard.term === term && !heard.ticks.has(tick_id)) heard.ticks.set(tick_id, nowMs);
   }
@@ -68,7 +71,7 @@ export class EchoesAreInSession extends Rule implements Invariant {
     }
   }
 
-  private onEcho({ leader_term, session_tick_id }: Body<'feed.echo'>, { core, name, peerId }: Actor): void {
+  private onEcho({ group_uid, leader_term, session_tick_id }: Body<'feed.echo'>, { core, name, peerId }: Actor): void {
     const trustMs = trustShare * this.record.electionTimeoutMs(peerId) + roundingMs;
     const endedMs = this.endedMs.get(core);
     const nowMs = this.record.step?.at.nowMs ?? 0;
@@ -77,7 +80,7 @@ export class EchoesAreInSession extends Rule implements Invariant {
       () => `${name} echoes a leader ${nowMs - (endedMs ?? 0)} ms after a newer session of its log-store was opened`,
     );
     if (session_tick_id === 0) return;
-    const heard = this.heard.get(core);
+    const heard = this.heard.get(core)?.get(group_uid);
     const heardMs = heard?.term === leader_term ? heard.ticks.get(session_tick_id) : undefined;
     this.check(
       heardMs !== undefined,
