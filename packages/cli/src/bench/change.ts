@@ -123,6 +123,7 @@ class ChangeBench {
     for (let round = 0; round < times; round++) {
       await this.prepare(row);
       const step = stepOf(row, await this.view(), round);
+      if (step.type === 'kill') await this.untilDispensable(step.peerId);
       meter.begin(latencies);
       failed += await this.window(step);
       const window = meter.end(performance.now());
@@ -147,6 +148,19 @@ class ChangeBench {
       await this.change(members);
     }
     await sleep(settleMs);
+  }
+
+  /**
+   * Waits until the group can do without the peer. While another one still catches up with what it missed, it cannot: writes
+   * would wait for that, not for an election.
+   */
+  private async untilDispensable(peerId: PeerId): Promise<void> {
+    await until(
+      `status says that ${peerId} may be restarted`,
+      recoverTimeoutMs,
+      async () => ((await this.status()).restart.some((row) => row.peer_id === peerId && row.may) ? true : undefined),
+      isPassing,
+    );
   }
 
   /** Does it and waits. Returns how many commands were refused. */
