@@ -564,8 +564,13 @@ export const chapters = [
           'restart-advice-without-own-storing',
           'restart-advice-for-a-lost-store-of-its-own',
           'restart-advice-without-an-election',
+          'leader-restarted-before-the-others-have-applied',
           'report-counts-from-its-receipt',
         ],
+      },
+      {
+        rule: 'A follower keeps applying while entries keep coming, so that it can answer when it is elected',
+        mutants: ['applying-put-off-by-each-append'],
       },
     ],
   },

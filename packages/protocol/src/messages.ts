@@ -109,6 +109,8 @@ export const Progress = z.object({
   cannot_lead: z.boolean().optional(),
   /** One of its own actors is silent: it stores and votes, and does not campaign. */
   lacks_actor: z.boolean().optional(),
+  /** It has not applied what was committed a tick earlier: elected now, it would let its clients wait. */
+  unapplied: z.boolean().optional(),
   /** The build that it runs, and the feature levels that it speaks; none: not heard yet. */
   version: BuildVersion.optional(),
   levels: Levels.optional(),

@@ -193,8 +193,36 @@ export const identity = [
     edits: [
       {
         file: 'packages/node/src/core/admin/restart-safety.ts',
-        find: "leading: progress?.lacks_actor === true ? 'has a silent actor and does not campaign' : cannotLead,",
-        replace: 'leading: cannotLead,',
+        find: "  if (progress?.lacks_actor === true) return 'has a silent actor and does not campaign';\n",
+        replace: '',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/admin/restart-safety.test.ts',
+    why: 'no run follows advice',
+  },
+  {
+    id: 'applying-put-off-by-each-append',
+    rule: 'A follower that lacks few committed entries, as in a busy group, does not put off its applying.',
+    edits: [
+      {
+        file: 'packages/node/src/core/log/applier.ts',
+        find: 'return this.averageEntryBytes === 0 || entries * this.averageEntryBytes > storesFirstBytes;',
+        replace: 'return true;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/follower/append-entries.test.ts',
+    why: 'a follower that applies late answers nothing wrong: clients wait for it when it is elected',
+  },
+  {
+    id: 'leader-restarted-before-the-others-have-applied',
+    rule: 'While too few others have applied what is committed the leader is not to be restarted.',
+    edits: [
+      {
+        file: 'packages/node/src/core/admin/restart-safety.ts',
+        find: "return progress?.unapplied === true ? 'has not applied what is committed' : '';",
+        replace: "return '';",
       },
     ],
     seeds: 0,

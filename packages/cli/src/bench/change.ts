@@ -155,11 +155,11 @@ class ChangeBench {
    * would wait for that, not for an election.
    */
   private async untilDispensable(peerId: PeerId): Promise<void> {
-    await until(
-      `status says that ${peerId} may be restarted`,
+    await retryUntil(
+      `status reports that ${peerId} may be restarted`,
       recoverTimeoutMs,
       async () => ((await this.status()).restart.some((row) => row.peer_id === peerId && row.may) ? true : undefined),
-      isPassing,
+      isTransient,
     );
   }
 

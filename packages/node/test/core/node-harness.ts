@@ -507,6 +507,7 @@ export class NodeHarness {
       /** Since its log-store acknowledged; else as long as it has been silent. */
       storedMs?: number;
       lacksActor?: boolean;
+      unapplied?: boolean;
       caughtUp?: boolean;
       wantsThrottle?: boolean;
       behind?: boolean;
@@ -532,6 +533,7 @@ export class NodeHarness {
         silentMs = 0,
         storedMs = silentMs,
         lacksActor,
+        unapplied,
         caughtUp = false,
         wantsThrottle,
         behind,
@@ -563,6 +565,7 @@ export class NodeHarness {
         ...(cannotLead === undefined ? {} : { cannot_lead: cannotLead }),
         ...(commandVersion === undefined ? {} : { command_version: commandVersion }),
         ...(lacksActor === undefined ? {} : { lacks_actor: lacksActor }),
+        ...(unapplied === undefined ? {} : { unapplied }),
         ...(found === undefined ? {} : { found: foundStore(...found) }),
         ...(electionTimeoutMs === undefined ? {} : { election_timeout_ms: electionTimeoutMs }),
       }),

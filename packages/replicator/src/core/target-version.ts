@@ -72,7 +72,7 @@ export class TargetVersion {
 
   progress(): Pick<
     Progress,
-    'version' | 'levels' | 'command_version' | 'cannot_lead' | 'lacks_actor' | 'election_timeout_ms'
+    'version' | 'levels' | 'command_version' | 'cannot_lead' | 'lacks_actor' | 'unapplied' | 'election_timeout_ms'
   > {
     return {
       ...(this.electionTimeoutMs === undefined ? {} : { election_timeout_ms: this.electionTimeoutMs }),
@@ -81,6 +81,7 @@ export class TargetVersion {
       ...(this.commandVersion === undefined ? {} : { command_version: this.commandVersion }),
       ...(this.cannotLead ? { cannot_lead: true } : {}),
       ...(this.lacksActor ? { lacks_actor: true } : {}),
+      ...(this.unapplied ? { unapplied: true } : {}),
     };
   }
 }

@@ -85,11 +85,14 @@ function problemOf(view: RestartView, member: Member): Problem {
   const isOwn = member.peer_id === view.state.peerId && member.store_id === view.state.storeId;
   if (isOwn) return { storing: ownProblem(view), leading: leaderProblem(view) };
   const progress = view.leadership.progress(member.peer_id);
-  const cannotLead = progress?.cannot_lead === true ? 'cannot lead' : '';
-  return {
-    storing: targetProblem(view, member, progress),
-    leading: progress?.lacks_actor === true ? 'has a silent actor and does not campaign' : cannotLead,
-  };
+  return { storing: targetProblem(view, member, progress), leading: leadingProblem(progress) };
+}
+
+/** Returns why this member would not lead, or not soon, or empty. */
+function leadingProblem(progress: Progress | undefined): string {
+  if (progress?.lacks_actor === true) return 'has a silent actor and does not campaign';
+  if (progress?.cannot_lead === true) return 'cannot lead';
+  return progress?.unapplied === true ? 'has not applied what is committed' : '';
 }
 
 /**

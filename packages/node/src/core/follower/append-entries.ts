@@ -225,9 +225,8 @@ export class AppendEntriesHandler {
       batches: fresh.map(({ bytes }) => bytes),
     });
     this.recordSession();
-    // More entries will follow.
-    const { nowMs, options } = this.context;
-    state.storesFirstUntilMs = verified < body.leader_commit ? nowMs + options.heartbeatIntervalMs : 0;
+    state.committedEntriesLacked = Math.max(0, body.leader_commit - verified);
+    state.committedEntriesLackedMs = this.context.nowMs;
     roles.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));
   }
 

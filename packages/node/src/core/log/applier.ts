@@ -34,7 +34,11 @@ import type { StepContext } from '../step-context.js';
  * once.
  */
 const entriesPerStep = 512;
-const bytesPerStep = { follower: 64 * 1024, leader: 1024 * 1024 };
+const bytesPerStep = { follower: 64 * 1024, laggingFollower: 256 * 1024, leader: 1024 * 1024 };
+/** A follower with more than about this left to apply takes larger steps: the clients wait for it if it is elected. */
+const laggingBytes = 1024 * 1024;
+/** A follower that lacks more than about this much of what is committed stores it before it applies what it has. */
+const storesFirstBytes = 1024 * 1024;
 /** Ticks after which an unanswered read of the log is repeated. */
 const readAgainTicks = 5;
 
@@ -65,17 +69,25 @@ export class Applier {
 
   /**
    * Applies soon, in a step of its own: the messages of the current step, above all those to the disk, are sent first. For a
-   * follower, as no client waits for it. A follower that lacks committed entries first stores them, as a quorum may need it for
-   * that.
+   * follower, as no client waits for it. A follower that lacks a large part of what is committed first stores that, as a quorum may
+   * need it, and applies one step per heartbeat interval until then, however many entries keep coming.
    */
   runSoon(): void {
     const { state, context } = this;
     if (state.appliedIndex === state.commitIndex) return;
-    const waitMs = state.role === 'leader' ? 0 : Math.max(0, state.storesFirstUntilMs - context.nowMs);
-    if (this.isScheduled && !this.isPutOff && waitMs === 0) return;
+    const isPutOff = state.role !== 'leader' && this.storesFirst();
+    if (this.isScheduled && (!this.isPutOff || isPutOff)) return;
     this.isScheduled = true;
-    this.isPutOff = waitMs > 0;
-    context.setTimer('apply', waitMs);
+    this.isPutOff = isPutOff;
+    context.setTimer('apply', isPutOff ? context.options.heartbeatIntervalMs : 0);
+  }
+
+  /** Whether a large part of what is committed is still to be received by this follower. */
+  private storesFirst(): boolean {
+    const { committedEntriesLacked: entries, committedEntriesLackedMs: sinceMs } = this.state;
+    if (entries === 0 || this.context.nowMs >= sinceMs + this.context.options.heartbeatIntervalMs) return false;
+    // Before the first entry was applied their size is not known.
+    return this.averageEntryBytes === 0 || entries * this.averageEntryBytes > storesFirstBytes;
   }
 
   /** The timer of `runSoon` has fired. */
@@ -118,10 +130,7 @@ export class Applier {
     const { state } = this;
     if (this.isHeld || state.stopped !== '') return;
     const before = state.appliedIndex;
-    const room = {
-      entries: entriesPerStep,
-      bytes: state.role === 'leader' ? bytesPerStep.leader : bytesPerStep.follower,
-    };
+    const room = { entries: entriesPerStep, bytes: this.bytesOfStep() };
     while (state.appliedIndex < state.commitIndex) {
       const batch = this.batchOf(asLogIndex(state.appliedIndex + 1));
       if (batch === undefined) {
@@ -139,6 +148,13 @@ export class Applier {
       state.log.evictUpTo(state.appliedIndex);
       this.listener.onAllApplied();
     }
+  }
+
+  private bytesOfStep(): number {
+    const { role, commitIndex, appliedIndex } = this.state;
+    if (role === 'leader') return bytesPerStep.leader;
+    const isLagging = (commitIndex - appliedIndex) * this.averageEntryBytes > laggingBytes && !this.storesFirst();
+    return isLagging ? bytesPerStep.laggingFollower : bytesPerStep.follower;
   }
 
   private batchOf(index: LogIndex): CachedBatch | undefined {

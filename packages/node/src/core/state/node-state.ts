@@ -75,10 +75,11 @@ export class NodeState {
   /** Writer: `applier.ts`. */
   appliedIndex: LogIndex = asLogIndex(0);
   /**
-   * A follower that lacks committed entries stores those before it applies what it has; until then, unless more come.
-   * Writer: `append-entries.ts`.
+   * How many committed entries this follower did not have after its leader's last append, and when that was. Writer:
+   * AppendEntriesHandler.
    */
-  storesFirstUntilMs = 0;
+  committedEntriesLacked = 0;
+  committedEntriesLackedMs = 0;
 
   /** When a new tick of a leader last arrived: the start of the leader's lease at this voter. Writer: `recordContact`. */
   leaderContactMs = Number.NEGATIVE_INFINITY;

@@ -54,6 +54,12 @@ describe('promise 23: which peers may be restarted now', () => {
     expect(told(node)).toBe('n1 n2 n3');
   });
 
+  test('not the leader while too few others have applied what is committed: they could not answer', () => {
+    const node = leader('n1 n2 n3', { peer: 'n2', match: 2, unapplied: true }, { peer: 'n3', match: 2 });
+    expect(told(node)).toBe('n1* n2 n3');
+    expect(reason(node, 'n1')).toContain('n2 has not applied what is committed');
+  });
+
   test('nobody of one or two', () => {
     const alone = leader('n1');
     expect(told(alone)).toBe('n1*');

@@ -51,6 +51,51 @@ describe('AppendEntries', () => {
     expect(after).toEqual([3, 4]);
   });
 
+  describe('of a follower that lacks committed entries', () => {
+    /** A follower in term 2 that has applied an entry of 40 KiB, and appends of such entries. */
+    function large() {
+      const node = new NodeHarness();
+      node.open({ term: 2, log: [three], commit: 1 });
+      node.wait(0);
+      let last = 1;
+      const append = (lacked: number, entries = 1) => {
+        const payloads = Array.from({ length: entries }, () => new Uint8Array(40 * 1024));
+        const encoded = encodeBatch('commands', asTerm(2), asLogIndex(last + 1), payloads);
+        node.appendEntries({ prev: [last, last === 1 ? 1 : 2], batches: [encoded], commit: last + entries + lacked });
+        last += entries;
+      };
+      append(0);
+      node.wait(0);
+      expect(node.summary.applied_index).toBe(2);
+      return { node, append };
+    }
+
+    test('a few missing entries, as in a busy group, do not put off applying', () => {
+      const { node, append } = large();
+      append(20);
+      node.wait(0);
+      expect(node.summary.applied_index).toBe(3);
+    });
+
+    test('many missing entries put off applying by one heartbeat interval, however many keep coming', () => {
+      const { node, append } = large();
+      const applied = () => node.summary.applied_index;
+      append(1000);
+      node.wait(heartbeatIntervalMs / 2);
+      expect(applied()).toBe(2);
+      append(1000);
+      node.wait(heartbeatIntervalMs / 2);
+      expect(applied()).toBe(4);
+    });
+
+    test('a backlog is applied in larger steps when no committed entry is missing any more', () => {
+      const { node, append } = large();
+      for (let time = 0; time < 8; time++) append(0, 8);
+      node.step({ type: 'timer', timer: 'apply' });
+      expect(node.summary.applied_index).toBe(2 + 7);
+    });
+  });
+
   test('that are not applied a tick later make its echo say so: it could not answer as a leader', () => {
     const node = follower();
     const echoed = () =>
