@@ -74,11 +74,9 @@ export class NodeState {
   commitIndex: LogIndex = asLogIndex(0);
   /** Writer: `applier.ts`. */
   appliedIndex: LogIndex = asLogIndex(0);
-  /**
-   * How many committed entries this follower did not have after its leader's last append, and when that was. Writer:
-   * AppendEntriesHandler.
-   */
+  /** How many committed entries this follower did not have after its leader's last append. Writer: `append-entries.ts`. */
   committedEntriesLacked = 0;
+  /** When that last append arrived. Writer: `append-entries.ts`. */
   committedEntriesLackedMs = 0;
 
   /** When a new tick of a leader last arrived: the start of the leader's lease at this voter. Writer: `recordContact`. */
