@@ -16,12 +16,12 @@ const FORBIDDEN_NAMES = new Set([
   ...['require', 'eval', 'globalThis', 'global'],
 ]);
 
-/** The core folder that a file is in, such as `packages/node/src/core`; undefined outside one. */
+/** Returns the core folder of a file, such as `packages/node/src/core`; undefined outside one. */
 export function coreFolderOf(file: SourceFile): string | undefined {
   return /^packages\/[^/]+\/src\/core(?=\/)/.exec(file.path)?.[0];
 }
 
-/** What breaks the rules in a core's file, one sentence each; empty where all is well. */
+/** Returns the violations in a core's file, one sentence each. */
 export function coreFaults(file: SourceFile): string[] {
   const folder = coreFolderOf(file);
   if (folder === undefined) throw new Error(`${file.path} is in no core`);

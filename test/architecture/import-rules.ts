@@ -19,7 +19,7 @@ const ACTORS = ['node', 'replicator', 'ballot-box', 'log-store', 'kv'];
 
 /** A package that is not listed here may not exist. */
 export const ALLOWANCES: Readonly<Record<string, Allowance>> = {
-  // NATS for its entry `login` alone.
+  // NATS is only for its entry `login`.
   protocol: { ours: [], thirdParties: ['msgpackr', 'nats', 'zod'] },
   actor: { ours: ['protocol'], thirdParties: ['nats', 'pino'] },
   node: { ours: ['protocol', 'actor'], thirdParties: [] },
@@ -48,7 +48,7 @@ export const ALLOWANCES: Readonly<Record<string, Allowance>> = {
   },
 };
 
-/** The one place that imports what only the run will tell: an application that the user names. */
+/** The only file with a computed import: of an application that the user names. */
 const LOADER = 'packages/cli/src/run/application.ts';
 
 /** The parts of a package.json that the rules read. */
@@ -58,7 +58,7 @@ export interface Manifest {
   exports?: Record<string, unknown>;
 }
 
-/** A package as the rules see it. `references` are the short names in its tsconfig.json. */
+/** What the rules know of a package. `references` are the short names in its tsconfig.json. */
 export interface PackageFacts {
   folder: string;
   manifest: Manifest;
@@ -68,7 +68,7 @@ export interface PackageFacts {
 
 const SCOPE = '@conclave/';
 
-/** What breaks the rules, one sentence each; empty where all is well. */
+/** Returns the violations, one sentence each. */
 export function importFaults(packages: readonly PackageFacts[]): string[] {
   const manifests = new Map(packages.map(({ manifest }) => [manifest.name, manifest]));
   return packages.flatMap((facts) => [

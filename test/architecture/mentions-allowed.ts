@@ -1,6 +1,6 @@
 /**
- * Names in documents and comments that stand for nothing in this project, each with the reason. A name that a rename or a deletion has
- * made wrong does not belong here: mend the document.
+ * Names in documents and comments that stand for nothing in this project, each with the reason. A name that a rename or
+ * a deletion has made wrong does not belong here: mend the document.
  */
 export const allowedNames: Readonly<Record<string, string>> = {
   // Other software.

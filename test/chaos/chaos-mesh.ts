@@ -26,7 +26,7 @@ export interface ChaosPeer {
 export class ChaosMesh {
   readonly peers = new Map<PeerName, ChaosPeer>();
   readonly servers = new Map<ServerName, NatsServer>();
-  /** Processes that ended though nobody killed them. */
+  /** Processes that ended without being killed. */
   readonly deaths: Death[] = [];
   /** By `s1 s2` (from, to), `n1 node s1` and `clients s1`. */
   private readonly proxies = new Map<string, TcpProxy>();
@@ -35,7 +35,7 @@ export class ChaosMesh {
 
   private constructor(private readonly options: ChaosMeshOptions) {}
 
-  /** Starts the servers and all peers; founds nothing. Settled when all are ready. */
+  /** Starts the servers and all peers, without a group. Resolves when all are ready. */
   static async start(options: ChaosMeshOptions, stops: Stops): Promise<ChaosMesh> {
     const mesh = new ChaosMesh(options);
     stops.add(() => mesh.closeWires());
@@ -47,7 +47,7 @@ export class ChaosMesh {
     return mesh;
   }
 
-  /** The servers past all proxies: for who watches. */
+  /** The servers without proxies: for observers. */
   get directUrls(): string[] {
     return [...this.servers.values()].map(({ url }) => url);
   }
@@ -87,25 +87,25 @@ export class ChaosMesh {
     return this.options.wiring === 'own' ? inOrder.slice(0, 1) : inOrder;
   }
 
-  /** Settled when each process has said that it is ready. */
+  /** Resolves when each process is ready. */
   async startPeers(): Promise<void> {
     await Promise.all(this.processes.map((each) => each.start()));
   }
 
-  /** Tells all processes to stop; each that does not end well is among the deaths. */
+  /** Stops all processes; each that does not exit with 0 is added to the deaths. */
   async stopPeers(): Promise<void> {
     await Promise.all(this.processes.map((each) => each.stop()));
   }
 
   private async killPeers(): Promise<void> {
     await Promise.all(this.processes.map((each) => each.kill()));
-    // What a killed process has written may still come.
+    // Output of a killed process may still arrive.
     this.logsAreOpen = false;
     await Promise.all([...this.logs.values()].map((log) => new Promise<void>((resolve) => log.end(() => resolve()))));
   }
 
   private async startServers(stops: Stops): Promise<void> {
-    // Servers tell each other of one at which nobody is: else they would find ways past the proxies.
+    // Servers advertise an unused address to each other: otherwise they would connect past the proxies.
     const nowhere = await this.wire('nowhere', 1);
     nowhere.set({ how: 'cut' });
     const started = await startNatsCluster(serverNames.length, {

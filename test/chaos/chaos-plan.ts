@@ -1,4 +1,4 @@
-/** What a run of chaos does, and when: all of it follows from the seed. Only the timing is the real world's. */
+/** The plan of a chaos run: all of it follows from the seed. Only the timing is real. */
 import { Random } from '@conclave/simulator';
 import { type ActorKind, actorKinds } from '../support/peers.js';
 
@@ -6,7 +6,7 @@ export const peerNames = ['n1', 'n2', 'n3', 'n4', 'n5'] as const;
 export const serverNames = ['s1', 's2', 's3'] as const;
 export type PeerName = (typeof peerNames)[number];
 export type ServerName = (typeof serverNames)[number];
-/** `leader`: whoever leads at that moment. */
+/** `leader`: the peer that leads at that time. */
 export type PeerChoice = PeerName | 'leader';
 /** `leader`: the one that the leader's node uses. */
 export type ServerChoice = ServerName | 'leader';
@@ -27,9 +27,9 @@ export type Fault =
   | { readonly harm: LinkHarm; readonly at: 'link'; readonly peer: PeerChoice }
   /** A peer's connections to all servers: it is alone. */
   | { readonly harm: LinkHarm; readonly at: 'all_links'; readonly peer: PeerChoice }
-  /** The connections of the process of one actor to all servers: it lives, and nobody hears it. */
+  /** The connections of one actor's process to all servers: it runs, but is unreachable. */
   | { readonly harm: LinkHarm; readonly at: 'actor_links'; readonly peer: PeerChoice; readonly actor: ActorKind }
-  /** Between two servers: the peers and clients of the one do not hear those of the other. */
+  /** Between two servers: the peers and clients of one do not reach those of the other. */
   | { readonly harm: LinkHarm; readonly at: 'route'; readonly server: ServerName; readonly other: ServerName }
   | { readonly harm: LinkHarm; readonly at: 'all_routes'; readonly server: ServerChoice }
   /** The clients' connections to a server. */
@@ -53,7 +53,7 @@ export interface PlannedCommand {
   readonly command: Command;
 }
 
-/** Which servers a peer knows: all, its own first, or its own alone. Those who know all come to be together in time. */
+/** The servers that a peer knows: all, its own first, or only its own. Peers that know all servers gather at one in time. */
 export type Wiring = 'all' | 'own';
 
 export interface ChaosPlan {
@@ -62,10 +62,10 @@ export interface ChaosPlan {
   readonly commands: readonly PlannedCommand[];
 }
 
-/** Streams of chance: what is drawn for one does not change another. Clients have those from `clients` on. */
+/** Random streams, independent of each other. Clients have those from `clients` on. */
 export const streams = { faults: 1, commands: 2, wiring: 3, clients: 10 } as const;
 
-/** Each fault with how often it comes, relative to the others. */
+/** Each fault with its relative frequency. */
 const weights: readonly (readonly [number, (random: Random) => Fault])[] = [
   [22, (random) => ({ harm: 'kill', at: 'actor', ...drawActor(random) })],
   [10, (random) => ({ harm: 'kill', at: 'peer', peer: drawPeer(random) })],
@@ -83,7 +83,7 @@ const weights: readonly (readonly [number, (random: Random) => Fault])[] = [
   [4, (random) => ({ harm: drawLinkHarm(random), at: 'clients', server: random.pick(serverNames) })],
 ];
 
-/** What hits a leader in the middle of a change. */
+/** Faults of a leader during a change. */
 const leaderFaults: readonly ((random: Random) => Fault)[] = [
   (random) => ({ harm: 'kill', at: 'actor', peer: 'leader', actor: random.pick(actorKinds) }),
   () => ({ harm: 'kill', at: 'peer', peer: 'leader' }),
@@ -96,7 +96,7 @@ const leaderFaults: readonly ((random: Random) => Fault)[] = [
 const faultEveryMs = 1200;
 const commandEveryMs = 2500;
 const startMs = 500;
-/** Now and then nothing is begun for a while, so that the group comes to itself. */
+/** Breaks without new faults, in which the group can recover. */
 const breakEveryMs = 20_000;
 const breakMs = 4000;
 
@@ -120,12 +120,12 @@ export function planChaos(seed: number, lengthMs: number): ChaosPlan {
   return { wiring, faults: inOrder(faults), commands: inOrder(commands) };
 }
 
-/** Of which sort a fault is, for counting. */
+/** Returns the kind of a fault, for counting. */
 export function faultName({ harm, at }: Fault): string {
   return `${harm} ${at.replaceAll('_', ' ')}`;
 }
 
-/** All sorts of faults that a plan may hold. */
+/** All kinds of faults that a plan may have. */
 export const faultNames: readonly string[] = [
   ...['actor', 'peer', 'server'].flatMap((at) => [`kill ${at}`, `pause ${at}`]),
   'kill all peers',
@@ -193,7 +193,7 @@ function peerWord(peer: PeerChoice): string {
   return peer === 'leader' ? 'the leader' : peer;
 }
 
-/** Moments with a mean distance, but none within a break. */
+/** Returns times with a mean distance, none within a break. */
 function moments(random: Random, everyMs: number, lengthMs: number): number[] {
   const found: number[] = [];
   for (let atMs = startMs; atMs < lengthMs; atMs += Math.ceil(-Math.log(1 - random.next()) * everyMs)) {

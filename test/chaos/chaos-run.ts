@@ -1,4 +1,4 @@
-/** One run of chaos: a mesh of real processes, clients, faults and an operator by the seed; then peace, and a judgement. */
+/** One chaos run: a mesh of real processes, clients, faults and an operator by the seed; then the final checks. */
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ConclaveClient } from '@conclave/client';
@@ -25,23 +25,23 @@ export interface ChaosOptions {
   readonly faultsMs: number;
   readonly placement: Placement;
   readonly clients: number;
-  /** How long the group may take to come back, and for each thing that is asked of it then. */
+  /** How long the group may take to recover, and for each request afterwards. */
   readonly comeBackMs: number;
   /** Whether logs, data and history are kept also of a run that passed. */
   readonly keep: boolean;
   /** Where those of a run that failed are kept. */
   readonly keepIn: string;
-  /** Told now and then how it goes. */
+  /** Called with progress from time to time. */
   readonly onProgress?: (line: string) => void;
 }
 
 const foundingPeers = ['n1', 'n2', 'n3'];
 const progressEveryMs = 10_000;
-/** No more faults begin when no write has been acknowledged for so long; the longest ones last about as long. */
+/** No new fault begins if no write has been acknowledged for this long; the longest faults last about as long. */
 const heldAfterMs = 6000;
-/** So many calls must end well, one after the other, for the group to count as stable. */
+/** This many calls in a row must be done for the group to count as stable. */
 const calmCalls = 300;
-/** So many differences of a state are told. */
+/** How many differences of a state are reported. */
 const mostTold = 5;
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
@@ -153,7 +153,7 @@ class ChaosRun {
     };
   }
 
-  /** What people need who look for the reason. */
+  /** What is needed to find the cause. */
   writeFindings(report: ChaosReport): void {
     const lines = (items: readonly unknown[]) => items.map((item) => `${JSON.stringify(item)}\n`).join('');
     writeFileSync(path.join(this.folder, 'report.json'), JSON.stringify(report, undefined, 2));
@@ -185,7 +185,7 @@ class ChaosRun {
       this.fail('left alone, the group did not serve again in time');
   }
 
-  /** Ends the faults; whether the group came back to rest, and clients are served as if nothing had been. */
+  /** Ends the faults; returns whether the group has recovered and serves clients normally. */
   private async comeBack(aftermath: Aftermath, faults: Faults, operator: Operator, load: Load): Promise<boolean> {
     const endMs = performance.now();
     this.note('the end of the faults');
@@ -212,12 +212,12 @@ class ChaosRun {
     const { history } = this.recorder;
     const from = history.length;
     while (history.length < from + calmCalls) await new Promise((resolve) => setTimeout(resolve, 20));
-    // Calls that began before may still be given up.
+    // Calls that began before may still fail.
     const firstCalled = history[from]?.returned ?? 0;
     return history.slice(from).every(({ called, outcome }) => called < firstCalled || outcome === 'done');
   }
 
-  /** All that was acknowledged is at each peer of the configuration, and after a change to all peers at each. */
+  /** Checks that each member has all acknowledged writes, and after a change to all peers each peer. */
   private async look(aftermath: Aftermath, client: ConclaveClient): Promise<void> {
     try {
       const keys = [...new Set(this.recorder.history.map(({ key }) => key))];

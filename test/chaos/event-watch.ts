@@ -1,4 +1,4 @@
-/** Hears the group's events: who leads, and how often what happened. */
+/** Subscribes to the group's events: the present leader, and a count of each event. */
 import { createWriteStream, type WriteStream } from 'node:fs';
 import type { NatsConnection, Subscription } from 'nats';
 import { type PeerName, peerNames } from './chaos-plan.js';
@@ -20,7 +20,7 @@ export class EventWatch {
     });
   }
 
-  /** Who was elected last, as far as was heard. */
+  /** The last elected leader, by the received events. */
   get leader(): PeerName | undefined {
     return this.current;
   }

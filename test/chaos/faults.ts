@@ -1,6 +1,5 @@
 /**
- * Carries out planned faults on a mesh. What a fault would hit and another one has in hand already is left alone, so
- * that each ends what it has begun.
+ * Executes planned faults on a mesh. A target that another fault is using is left alone, so that each fault ends itself.
  */
 
 import type { ChaosMesh } from './chaos-mesh.js';
@@ -20,11 +19,11 @@ import { type Condition, open, type TcpProxy } from './tcp-proxy.js';
 
 export interface FaultCount {
   done: number;
-  /** Nothing was left to hit. */
+  /** Faults without a free target. */
   skipped: number;
 }
 
-/** Something that a fault hits. */
+/** A target of a fault. */
 interface Target {
   readonly name: string;
   begin(): unknown;
@@ -35,11 +34,11 @@ const slowDelayMs = 150;
 
 export class Faults {
   readonly counts = new Map<string, FaultCount>();
-  /** What could not be done. */
+  /** Errors of faults. */
   readonly troubles: string[] = [];
   private readonly hit = new Map<string, Target>();
   private readonly timers = new Set<NodeJS.Timeout>();
-  /** What has been begun or ended, and takes its time. */
+  /** Faults that are starting or ending. */
   private readonly underWay = new Set<Promise<unknown>>();
 
   constructor(
@@ -53,7 +52,7 @@ export class Faults {
     return [...this.hit.keys()];
   }
 
-  /** No more faults: ends those that are going on; settled when all that was hit is there again. */
+  /** Ends all faults; resolves when all targets run again. */
   async end(): Promise<void> {
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();

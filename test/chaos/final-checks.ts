@@ -1,4 +1,4 @@
-/** What must hold when the faults are over: the group comes to rest, serves, and has the same state everywhere. */
+/** What must hold after the faults: the group is stable, serves, and has the same state at all members. */
 import type { StatusReply, Value } from '@conclave/protocol';
 import { until } from '../mesh/fault-mesh.js';
 import { peersOf } from '../mesh/membership-stages.js';
@@ -18,12 +18,15 @@ export class Aftermath {
     private readonly withinMs: number,
   ) {}
 
-  /** Waits until one peer leads, no change goes on, and all members are well and follow; @returns the leader's status. */
+  /**
+   * Waits until one peer leads, no change is in progress, and all members are healthy followers; @returns the leader's
+   * status.
+   */
   atRest(what = 'the group is at rest'): Promise<StatusReply> {
     return until(what, () => this.restOnce(), this.withinMs);
   }
 
-  /** Waits until the group is at rest and stays so while `work` is done. */
+  /** Waits until the group is stable and stays so during `work`. */
   async stable(work: () => Promise<boolean>): Promise<StatusReply> {
     return until(
       'the group stays at rest while clients work',
@@ -39,7 +42,7 @@ export class Aftermath {
     );
   }
 
-  /** Has the group consist of these peers; @returns the leader's status then. */
+  /** Changes the group to these peers; @returns the leader's status afterwards. */
   async change(newPeers: readonly PeerName[]): Promise<StatusReply> {
     await until(
       `a change to ${newPeers}`,
@@ -108,7 +111,7 @@ export class Aftermath {
   }
 }
 
-/** Where a peer's state is another than it must be, a line each. */
+/** Returns the differences between a peer's state and the expected one, one line each. */
 export function differences(
   peer: string,
   state: ReadonlyMap<string, Found>,

@@ -1,7 +1,7 @@
 /**
- * Clients under chaos. Each puts, gets, swaps and deletes a few keys that it shares with all others, in calls one after
- * the other; now and then it writes a key of its own, once, which must be there in the end. The shared keys change
- * every some seconds, so that the history of one key stays short enough to be judged.
+ * Clients under chaos. Each puts, gets, swaps and deletes a few shared keys, one call after the other; sometimes it
+ * writes a key of its own, once, which must exist at the end. The shared keys change every few seconds, so that the
+ * history of one key stays short enough to be checked.
  */
 import { ConclaveClient } from '@conclave/client';
 import { Random } from '@conclave/simulator';
@@ -20,7 +20,7 @@ export interface LoadOptions {
   readonly recorder: Recorder;
 }
 
-/** So many clients share a connection and a session, as those of one application do. */
+/** How many clients share a connection and a session, as those of one application do. */
 const clientsPerConnection = 4;
 const sharedKeys = 8;
 const keysChangeMs = 15_000;
@@ -33,7 +33,7 @@ export class Load {
   private readonly connections: ConclaveClient[] = [];
   private readonly startedMs = performance.now();
   private going = true;
-  /** Settled when the clients may go on; undefined: they are not paused. */
+  /** Resolves when the clients may continue; undefined: they are not paused. */
   private resumed: Promise<void> | undefined;
   private resolveResumed: () => void = () => undefined;
   /** The last call of each client. */
@@ -52,7 +52,7 @@ export class Load {
     return load;
   }
 
-  /** Begins no further call until `resume`; settled when the calls under way are. */
+  /** Starts no further call until `resume`; resolves when the open calls have ended. */
   async pause(): Promise<void> {
     this.resumed ??= new Promise((resolve) => {
       this.resolveResumed = resolve;
@@ -65,7 +65,7 @@ export class Load {
     this.resolveResumed();
   }
 
-  /** Ends the clients; settled when their last calls are. */
+  /** Ends the clients; resolves when their last calls have ended. */
   async stop(): Promise<void> {
     this.going = false;
     this.resume();
@@ -78,7 +78,7 @@ export class Load {
     const random = new Random(seed, streams.clients + client);
     const connection = this.connections[Math.floor(client / clientsPerConnection)] as ConclaveClient;
     const name = `c${client}`;
-    /** The revisions of the shared keys as this client saw them last. */
+    /** The last revisions of the shared keys that this client has seen. */
     const seen = new Map<string, number>();
     for (let number = 0; this.going; number++) {
       await new Promise((resolve) => setTimeout(resolve, random.below(pauseMs)));
@@ -104,7 +104,7 @@ export class Load {
   }
 }
 
-/** A client that finds its way among the servers as quickly as peers do. */
+/** A client that reconnects to other servers as quickly as peers do. */
 export function connectVia(urls: readonly string[]): Promise<ConclaveClient> {
   const nats = {
     noRandomize: true,

@@ -1,4 +1,4 @@
-/** Asks for what the plan has for an operator, and counts what became of it. */
+/** Sends the operator's commands of a plan, and counts their outcomes. */
 import { type ConclaveClient, ConclaveError } from '@conclave/client';
 import { type Command, describeCommand } from './chaos-plan.js';
 
@@ -9,13 +9,13 @@ export interface CommandCount {
   failed: Record<string, number>;
 }
 
-/** Changes refuse each other; a few that wait for their answers are enough. */
+/** Changes exclude each other; a few open ones are enough. */
 const mostOpen = 4;
 const answerWithinMs = 20_000;
 
 export class Operator {
   readonly counts: Record<Command['type'], CommandCount> = { change: none(), cancel: none(), transfer: none() };
-  /** What the client threw that is no answer; there must be none. */
+  /** Errors of the client that are no outcomes; there must be none. */
   readonly troubles: string[] = [];
   private readonly open = new Set<Promise<void>>();
 
@@ -24,14 +24,14 @@ export class Operator {
     private readonly note: (text: string) => void,
   ) {}
 
-  /** Asks, unless too many commands wait for their answers. */
+  /** Sends a command, unless too many are open. */
   begin(command: Command): void {
     if (this.open.size >= mostOpen) return;
     const asked: Promise<void> = this.ask(command).finally(() => this.open.delete(asked));
     this.open.add(asked);
   }
 
-  /** Settled when those under way are answered, or given up. */
+  /** Resolves when the open commands have ended. */
   async end(): Promise<void> {
     await Promise.all(this.open);
   }

@@ -1,6 +1,6 @@
 /**
- * Has what is planned happen at its time, by a clock that stops while it is held: so that a group on a busy machine,
- * which takes longer to come back, is not only killed.
+ * Executes a plan by a clock that can be held: so that a group on a busy machine, which needs longer to recover, is not
+ * killed all the time.
  */
 export interface Due {
   readonly atMs: number;
@@ -10,7 +10,7 @@ export interface Due {
 const stepMs = 20;
 
 export class PlanClock {
-  /** How long it has been held, in all. */
+  /** How long it has been held in total. */
   heldMs = 0;
   private readonly due: Due[];
   private planMs = 0;

@@ -1,4 +1,4 @@
-/** Writes down every call of the clients and what became of it, for the judge; and counts them for people. */
+/** Records every call of the clients and its outcome, for the linearizability check, and counts them for people. */
 import { ConclaveError } from '@conclave/client';
 import type { KvReply } from '@conclave/protocol';
 import type { Operation } from '@conclave/simulator';
@@ -19,7 +19,7 @@ export interface CallCount {
   unknown: number;
 }
 
-/** A time without a write that is worth a note. */
+/** A time without a write that is reported. */
 const notedGapMs = 4000;
 
 export class Recorder {
@@ -27,7 +27,7 @@ export class Recorder {
   readonly counts: Record<KvCall['name'], CallCount> = { put: none(), get: none(), delete: none(), cas: none() };
   /** Calls that were not done or are unknown, by code. */
   readonly codes: Record<string, number> = {};
-  /** What clients threw that is no answer; there must be none. */
+  /** Errors of clients that are no outcomes; there must be none. */
   readonly troubles: string[] = [];
   /** Grows with each call and each answer, so that no two have the same time. */
   private clock = 0;
@@ -37,7 +37,7 @@ export class Recorder {
   constructor(private readonly note: (text: string) => void) {}
 
   /**
-   * Makes a call and writes down how it ended.
+   * Makes a call and records its outcome.
    * @returns the reply; undefined: it was not done, or that is unknown
    */
   async record(client: string, call: KvCall, make: () => Promise<KvAnswer>): Promise<KvAnswer | undefined> {
@@ -68,7 +68,7 @@ export class Recorder {
     return this.history.length;
   }
 
-  /** Starts the measuring of the time without a write anew. */
+  /** Restarts the measurement of the time without a write. */
   startWatch(): void {
     this.lastWriteMs = performance.now();
     this.longestMs = 0;

@@ -1,4 +1,4 @@
-/** What a run of chaos did and found, for programs and for people. */
+/** The result of a chaos run, for programs and for people. */
 import type { FaultCount } from './faults.js';
 import type { CommandCount } from './operator.js';
 import type { CallCount } from './recorder.js';
@@ -11,11 +11,11 @@ export interface ChaosReport {
   /** How long faults happened. */
   readonly faultsMs: number;
   readonly passed: boolean;
-  /** What must not be, a text each. */
+  /** Failures, one text each. */
   readonly problems: readonly string[];
   readonly faults: Readonly<Record<string, FaultCount>>;
   readonly commands: Readonly<Record<string, CommandCount>>;
-  /** Of the group's events, as far as heard. */
+  /** The received events of the group. */
   readonly events: Readonly<Record<string, number>>;
   readonly calls: Readonly<Record<string, CallCount>>;
   /** Calls that were not done or are unknown, by code. */
@@ -24,17 +24,17 @@ export interface ChaosReport {
   readonly heldMs: number;
   /** The longest time in which no write was acknowledged, while faults happened. */
   readonly longestWithoutWriteMs: number;
-  /** From the end of the faults until the group was at rest; -1: it was not. */
+  /** From the end of the faults until the group was stable; -1: it was not. */
   readonly cameBackAfterMs: number;
   /** Writes that were acknowledged, of keys that are written once, and how many of them are not on every peer. */
   readonly acknowledgedOnce: number;
   readonly lost: number;
-  /** What the judge says of the history, in a few words. */
+  /** The result of the linearizability check, in a few words. */
   readonly judged: string;
-  /** Processes that ended though nobody killed them. */
+  /** Processes that ended without being killed. */
   readonly deaths: number;
   readonly finalPeers: readonly string[];
-  /** Logs, data, events, plan and history; kept where the run failed or was asked to. */
+  /** Logs, data, events, plan and history; kept if the run failed, or on request. */
   readonly folder?: string;
 }
 

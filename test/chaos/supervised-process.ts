@@ -1,4 +1,4 @@
-/** Keeps a process running as a supervisor would, and tells a death that nobody meant. */
+/** Restarts a process as a supervisor would, and reports an unexpected exit. */
 import type { ActorProcess, LogLine } from '../support/peers.js';
 
 export interface Death {
@@ -49,7 +49,7 @@ export class SupervisedProcess {
     this.process.signal(signal);
   }
 
-  /** Asks it to stop; where it does not end well, that is a death. */
+  /** Stops it; an exit code other than 0 is an unexpected exit. */
   async stop(): Promise<void> {
     if (!this.process.isRunning) return;
     this.run.endIsMeant = true;
@@ -62,7 +62,7 @@ export class SupervisedProcess {
     this.run = run;
     const ready = this.process.start();
     void this.watch(run);
-    // Its death is told by the watch.
+    // Its exit is reported by the observer of the process.
     await ready.catch(() => undefined);
   }
 

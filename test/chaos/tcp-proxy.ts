@@ -10,7 +10,7 @@ export type Condition =
   | { readonly how: 'cut' }
   /** Nothing passes, a connection's end neither; new connections are taken and stay silent. */
   | { readonly how: 'stall' }
-  /** Each piece takes so long. */
+  /** The delay of each piece, in milliseconds. */
   | { readonly how: 'slow'; readonly delayMs: number };
 
 export const open: Condition = { how: 'open' };
@@ -113,7 +113,7 @@ export class TcpProxy {
     return this.pairs.size;
   }
 
-  /** What becomes of all that goes through it, from now on. */
+  /** Sets the condition of all connections from now on. */
   set(condition: Condition): void {
     this.condition = condition;
     if (condition.how === 'cut') for (const pair of this.pairs) this.end(pair);

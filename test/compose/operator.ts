@@ -1,6 +1,6 @@
 /**
- * An operator of a compose project who has docs/operations.md and the output of the commands, and nothing else: what is run here has
- * to be in that page, as it is written there.
+ * An operator of a compose project who has docs/operations.md and the output of the commands, and nothing else: what is
+ * run here has to be in that page, as it is written there.
  */
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';

@@ -1,4 +1,7 @@
-/** Membership changes while the group is written to as fast as it goes: with large requests, and with a new peer that is too slow. */
+/**
+ * Membership changes while the group is written to as fast as it goes: with large requests, and with a new peer that is
+ * too slow.
+ */
 import { ConclaveClient } from '@conclave/client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Mesh, Stops } from '../mesh/fault-mesh.js';

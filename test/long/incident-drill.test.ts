@@ -1,6 +1,7 @@
 /**
- * An incident drill: what goes wrong in practice, on real processes, each resolved by an operator who has only docs/operations.md and
- * the output of the commands. Each command that is used, and each symptom that the output shows, has to be in that page.
+ * An incident drill: what goes wrong in practice, on real processes, each resolved by an operator who has only
+ * docs/operations.md and the output of the commands. Each command that is used, and each symptom that the output shows,
+ * has to be in that page.
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

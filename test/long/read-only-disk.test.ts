@@ -1,6 +1,7 @@
 /**
- * A disk that becomes read-only under a running log-store, as the kernel makes it after an error of the disk (`errors=remount-ro`): the
- * files stay open, and nothing is written to them any more. Such a file system is unmounted, repaired and mounted again.
+ * A disk that becomes read-only under a running log-store, as the kernel makes it after an error of the disk
+ * (`errors=remount-ro`): the files stay open, and nothing is written to them any more. Such a file system is unmounted,
+ * repaired and mounted again.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';

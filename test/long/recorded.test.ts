@@ -1,6 +1,6 @@
 /**
- * A mesh whose subjects a JetStream stream records, all of them: an operator's idea of an audit. The stream answers each request too,
- * sooner than a peer, and whatever there is no peer for.
+ * A mesh whose subjects a JetStream stream records, all of them: an operator's idea of an audit. The stream answers
+ * each request too, sooner than a peer, and whatever there is no peer for.
  */
 import { ConclaveClient } from '@conclave/client';
 import { connect, type NatsConnection } from 'nats';

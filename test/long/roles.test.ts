@@ -1,6 +1,6 @@
 /**
- * Promise 37 with complete scenarios: every command of each role, by a user of that role alone, on a NATS server with the permissions
- * that `conclave permissions` prints. The server notes no violation.
+ * Promise 37 with complete scenarios: every command of each role, by a user of that role alone, on a NATS server with
+ * the permissions that `conclave permissions` prints. The server notes no violation.
  */
 import { ConclaveClient } from '@conclave/client';
 import { observe, observeMessages } from '@conclave/observer';

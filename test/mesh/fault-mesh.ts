@@ -41,7 +41,7 @@ export class Stops {
 
 /**
  * Waits until `look` answers something, and answers that. What it throws counts as not yet.
- * @throws Error with the last trouble when it takes too long
+ * @throws Error with the last failure when it takes too long
  */
 export async function until<T>(what: string, look: () => Promise<T | undefined>, withinMs = 60_000): Promise<T> {
   const deadline = performance.now() + withinMs;
@@ -138,7 +138,7 @@ export class Mesh {
     await Promise.all([...this.peers.values()].map((peer) => peer.stop()));
   }
 
-  /** What the leader says; waits for one. */
+  /** Returns the leader's status; waits for a leader. */
   async leaderStatus(): Promise<StatusReply> {
     return (await this.plain.insist('admin.status', {}, 60_000)) as unknown as StatusReply;
   }
@@ -172,7 +172,7 @@ export class Mesh {
     });
   }
 
-  /** Waits until each actor of these peers says that it is well. */
+  /** Waits until each actor of these peers reports that it is healthy. */
   async healthy(...names: readonly string[]): Promise<void> {
     for (const name of names) {
       for (const actor of actorKinds) {
@@ -200,7 +200,7 @@ export class Mesh {
 
   /** Which of these writes a peer does not have, once it has applied all that is committed. */
   async missing(peer: string, writes: ReadonlyMap<string, string>): Promise<string[]> {
-    // Those of now: what is acknowledged after the leader said how far it is, the peer may get later.
+    // Only the present ones: writes that are acknowledged after the leader's status may reach the peer later.
     const left = [...writes.keys()];
     await this.caughtUp(peer);
     const missing: string[] = [];

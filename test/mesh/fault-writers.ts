@@ -16,7 +16,7 @@ export class Writers {
   readonly failed: FailedWrite[] = [];
   private readonly run = ++lastRun;
   private going = true;
-  /** Settled when the writers may go on; undefined: they are not paused. */
+  /** Resolves when the writers may continue; undefined: they are not paused. */
   private resumed: Promise<void> | undefined;
   private resolveResumed: () => void = () => undefined;
   private readonly all: Promise<unknown>;
@@ -42,7 +42,7 @@ export class Writers {
     return new Writers(await ConclaveClient.connect({ groupId, servers: [...servers], nats }), count, pauseMs);
   }
 
-  /** Settled when so many more writes have been acknowledged than now. */
+  /** Resolves when this many more writes have been acknowledged. */
   async progress(more = 50, withinMs = 60_000): Promise<void> {
     const count = this.acknowledged.size + more;
     let timer: NodeJS.Timeout | undefined;
@@ -57,7 +57,7 @@ export class Writers {
     await Promise.race([reached, late]).finally(() => clearTimeout(timer));
   }
 
-  /** Begins no further write until `resume`; settled when a write of this call, after all that were under way, is acknowledged. */
+  /** Starts no further write until `resume`; resolves when a write of this call, after all open ones, is acknowledged. */
   async pause(): Promise<void> {
     this.resumed ??= new Promise((resolve) => {
       this.resolveResumed = resolve;

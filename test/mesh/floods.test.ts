@@ -6,8 +6,9 @@ import { Mesh, Stops } from './fault-mesh.js';
 
 const names = ['n1', 'n2', 'n3'];
 /**
- * Another test file runs on the same machine, and takes the processor from these peers for as long as an election takes: only what a flood
- * delays by seconds may cost an election here. `npm run test:exhaustive` runs alone, with the default timeout.
+ * Another test file runs on the same machine, and takes the processor from these peers for as long as an election
+ * takes: only what a flood delays by seconds may cost an election here. `npm run test:exhaustive` runs alone, with the
+ * default timeout.
  */
 const args = ['--election-timeout-ms', '3000'];
 /** More than a node lets in at once. */

@@ -29,7 +29,7 @@ export function garbageOf(body: unknown, random: Random, encoding: 'json' | 'msg
   ];
 }
 
-/** Larger than Conclave takes, and fit for a server that lets it pass: the body, with a field that makes it so. */
+/** Returns the body with a field that makes it larger than Conclave's limit, and smaller than the server's. */
 export function overLarge(body: unknown, encoding: 'json' | 'msgpack'): Garbage {
   const whole = { ...(body as object), more: 'm'.repeat(limits.messageBytes) };
   return { kind: 'over-large', data: encoding === 'json' ? encodeJson(whole) : encode(whole) };

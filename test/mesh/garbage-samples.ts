@@ -3,7 +3,7 @@ import { asLogIndex, asTerm, encodeBatch } from '@conclave/protocol';
 import type { Random } from '@conclave/simulator';
 import type { z } from 'zod';
 
-/** Values for fields by their name, where the sample is to have a certain one. */
+/** By field name: values that the sample must have. */
 export type Fields = Readonly<Record<string, unknown>>;
 
 /** The parts of a schema that are needed to walk it. */

@@ -1,4 +1,4 @@
-/** The doors that requests come to, and how garbage is refused there. */
+/** The subjects of requests, and the expected errors for garbage. */
 import {
   adminCommands,
   decodeRequest,
@@ -18,7 +18,7 @@ export interface Door {
   readonly subject: string;
   readonly command: string;
   readonly request: z.ZodType | undefined;
-  /** Whether what the schema lets pass does no harm. */
+  /** Whether a valid request does no harm. */
   readonly harmless: boolean;
 }
 
@@ -27,7 +27,7 @@ const asked = (command: string) => {
   return isKvOperation(command) ? kvOperations[command].request : undefined;
 };
 
-/** Every command and operation at every door, and names that there are not. */
+/** Every command and operation on every subject, and unknown names. */
 export function doors(): Door[] {
   const at = (door: 'admin' | 'kv', commands: readonly string[]) =>
     ['', 'n1.', 'n2.', 'n3.'].flatMap((peer) =>

@@ -13,7 +13,7 @@ export function changePeers(mesh: Mesh, newPeers: readonly string[], more: objec
   return mesh.plain.ask('admin.change_peers', { new_peers: newPeers, ...more }, answerWithinMs);
 }
 
-/** Asks until the change is made, by whoever leads. Asking again is safe. */
+/** Retries a change until it is done, by any leader. Retries are safe. */
 export async function changeUntilDone(mesh: Mesh, newPeers: readonly string[]): Promise<void> {
   const { new_peers } = await mesh.plain.insist('admin.change_peers', { new_peers: newPeers }, answerWithinMs);
   expect(new_peers).toEqual(newPeers);
@@ -55,7 +55,7 @@ export function oldPeersOf({ configuration }: StatusReply): string[] {
   return (configuration?.old_peers ?? []).map(({ peer_id }) => peer_id);
 }
 
-/** Waits until the leader says this of the group. */
+/** Waits until the leader's status is as expected. */
 export function leaderSays(mesh: Mesh, what: string, holds: (status: StatusReply) => boolean): Promise<StatusReply> {
   let last: StatusReply | undefined;
   return until(`the leader says: ${what}`, async () => {
@@ -70,7 +70,7 @@ export function changeTo({ changes }: StatusReply, newPeers: readonly string[]):
   return changes.findLast(({ new_peers }) => String([...new_peers].sort()) === String([...newPeers].sort()));
 }
 
-/** The events that are heard from now on. */
+/** Returns the events that are received from now on. */
 export class EventsSince {
   private readonly from: number;
 
@@ -89,7 +89,7 @@ export class EventsSince {
     );
   }
 
-  /** Stages and configuration entries as one peer tells them, in order, in a few words each. */
+  /** Returns stages and configuration entries by one peer's events, in order, in a few words each. */
   storyOf(peer: string): string[] {
     return this.all.filter(({ body }) => body.peer_id === peer).flatMap(tell);
   }
@@ -115,7 +115,7 @@ function tell({ name, body }: ObservedEvent): string[] {
   }
 }
 
-/** Pauses and wakes log-stores: their peers hear and speak, but nothing is stored, and so nothing acknowledged. */
+/** Pauses and resumes log-stores: their peers receive and send, but store nothing, and so acknowledge nothing. */
 export class PausedStores {
   private readonly paused = new Set<string>();
 
@@ -152,7 +152,7 @@ export interface Held {
   readonly answer: Promise<Reply | Error>;
 }
 
-/** An answer that may never come, as whoever owes it is killed: its absence is an answer too. */
+/** Returns a reply, or undefined if the peer was killed before it replied. */
 function orNone(answer: Promise<Reply>): Promise<Reply | Error> {
   return answer.catch((error: unknown) => error as Error);
 }

@@ -65,7 +65,7 @@ export function fuzzRoles(share: number): void {
     processIds = names.map((name) => mesh.peer(name).process('node').processId);
   });
 
-  /** Nobody has crashed, nobody leads who did not, no write failed or is lost, and all of it was permitted. */
+  /** Checks that nothing crashed, the leader is the same, no write failed or is lost, and NATS denied nothing. */
   afterEach(async () => {
     await writers.progress(20);
     await mesh.healthy(...names);
@@ -95,7 +95,7 @@ export function fuzzRoles(share: number): void {
         const first = bodies.findIndex(isRefused);
         const others = some(bodies.slice(first + 1)).filter(isRefused);
         for (const garbage of [...bodies.slice(first, first + 1), ...others]) attempts.push({ door, ...garbage });
-        // Much of it takes long to make, and the writers are in this process.
+        // Creating garbage takes long, and the writers are in this process.
         await new Promise(setImmediate);
       }
       while (attempts.length > 0) {

@@ -1,4 +1,7 @@
-/** Two deployments on one NATS with the same prefix and peer names: the second one does not start, and the first is not disturbed. */
+/**
+ * Two deployments on one NATS with the same prefix and peer names: the second one does not start, and the first is not
+ * disturbed.
+ */
 import type { HealthReply } from '@conclave/protocol';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startNats } from '../support/nats.js';

@@ -2,7 +2,7 @@
 import { decode } from '@conclave/protocol';
 import { type Mesh, until } from './fault-mesh.js';
 
-/** Puts so many values of this size, each under a key of its own: `<prefix>/<number>`. Answers what was put. */
+/** Puts this many values of this size, each under a key of its own: `<prefix>/<number>`. Returns them. */
 export async function fill(mesh: Mesh, prefix: string, count: number, bytes: number): Promise<Map<string, string>> {
   const put = new Map<string, string>();
   const numbers = Array.from({ length: count }, (_, number) => number);
@@ -52,7 +52,7 @@ export function timesSent(sent: readonly SentChunk[]): number[] {
   return Array.from(times, (count) => count ?? 0);
 }
 
-/** Settled when the leader says that this peer has stored so much of a snapshot, and not all of it. */
+/** Resolves when the leader reports that this peer has stored a part of a snapshot, but not all of it. */
 export function installing(mesh: Mesh, peer: string, leastChunks: number): Promise<number> {
   return until(`${peer} has stored ${leastChunks} chunks`, async () => {
     const { progress } = await mesh.leaderStatus();

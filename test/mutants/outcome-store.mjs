@@ -1,6 +1,6 @@
 /**
- * Keeps the outcomes of a hunt, so that a run that was interrupted goes on where it stopped. An outcome counts for the same
- * sources and the same mutation alone.
+ * Stores the outcomes of a hunt, so that an interrupted run resumes where it stopped. An outcome is valid only for the same sources and the
+ * same mutation.
  */
 import { createHash } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
@@ -33,7 +33,7 @@ export class OutcomeStore {
   }
 
   /**
-   * Keeps what was found, or was not: a tool that failed is tried again.
+   * Stores an outcome, unless a tool failed: that is tried again.
    *
    * @param {Hunted} hunted
    * @param {Outcome} outcome
@@ -46,7 +46,7 @@ export class OutcomeStore {
 
 /** @param {Hunted} hunted */
 function keyOf({ id, mutation, search }) {
-  // Which seed is tried first says nothing about what is hunted.
+  // The first seed to try does not belong to the mutation.
   const sought = 'seeds' in search ? [...search.seeds].sort((a, b) => a - b) : search;
   return createHash('sha256').update(JSON.stringify({ id, mutation, sought })).digest('hex');
 }

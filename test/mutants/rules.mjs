@@ -1,6 +1,6 @@
 /**
- * Each rule of DESIGN's section 5, in its order, those of section 4, and what Raft itself asks for: with the mutants that
- * take it out. Where a rule has none, why not, and what else tests it.
+ * Each rule of DESIGN's section 5, in its order, those of section 4, and those of Raft itself, with the mutants that break it. For a rule
+ * without mutants: why, and what else tests it.
  *
  * @typedef {object} Rule
  * @property {string} rule in DESIGN's words, shortened

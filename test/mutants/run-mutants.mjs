@@ -1,4 +1,4 @@
-/** `npm run mutants`: hunts all mutants, and shows the table. */
+/** `npm run mutants`: hunts all mutants, and prints the table. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { root } from '../../scripts/run.mjs';
@@ -9,7 +9,7 @@ import { rulesTable, seedsInTable } from './tables.mjs';
 
 /** @typedef {import('./hunt.mjs').Outcome} Outcome */
 
-/** The cores as they are survive so many seeds, and each seed that has found a mutant. */
+/** The unchanged cores must pass this many seeds, and each seed that has found a mutant. */
 const controlSeeds = 100;
 const document = path.join(root, 'docs', 'mutants.md');
 

@@ -1,11 +1,11 @@
-/** What was found, as tables for people. */
+/** Formats the outcomes as tables. */
 import { mutations } from './mutations/all.mjs';
 import { chapters } from './rules.mjs';
 
 /** @typedef {import('./hunt.mjs').Outcome} Outcome */
 
 /**
- * A table a chapter: each rule with its mutants, by what each was found, at which seed and within how many it must be.
+ * Returns a table for each chapter: each rule with its mutants, what found each, at which seed, and within how many seeds it must be found.
  *
  * @param {ReadonlyMap<string, Outcome>} outcomes
  */
@@ -30,7 +30,7 @@ function rows({ rule, mutants, why, testedBy }, outcomes) {
     .map((id, place) => {
       const { verdict, invariant = '', seed } = outcomes.get(id) ?? {};
       const { seeds: allowed, test, why } = mutations.find((mutation) => mutation.id === id) ?? {};
-      // By its file: the title of a test may have what a table cannot.
+      // By its file: a title may contain characters that a table cannot.
       const by = test === undefined ? invariant : `[a unit test](../${test}): ${why}`;
       const found = verdict === undefined ? 'not hunted' : verdict === 'found' ? by : `**${verdict}**`;
       return `| ${place === 0 ? rule : ''} | ${id} | ${found} | ${seed || ''} | ${allowed || ''} |\n`;

@@ -1,9 +1,8 @@
 /**
- * A copy of the packages in a folder of its own, in which one mutation at a time is made. The sources that everybody works with are
- * never touched.
+ * A copy of the packages in a folder of its own, in which one mutation at a time is made. The project's sources are never changed.
  *
- * To make a mutation takes milliseconds: only the files that it edits are compiled, without a look at types. Whether the compiler
- * takes the mutations is asked once for all of them, as many at a time as do not touch the same text.
+ * A mutation takes milliseconds: only the files that it edits are compiled, without a type check. The types of all mutations are checked
+ * once, as many at a time as do not change the same text.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { cp, mkdir } from 'node:fs/promises';
@@ -14,7 +13,7 @@ import { capture, root as projectRoot } from '../../scripts/run.mjs';
 
 /** @typedef {import('./mutations/mutation.mjs').Mutation} Mutation */
 
-/** Of each package, what a build and a unit test need, and what makes a build short. */
+/** The files of each package that a build and a unit test need, and that make a build short. */
 const copied = ['src', 'test', 'dist', 'package.json', 'tsconfig.json'];
 
 export class Workbench {

@@ -1,9 +1,9 @@
-/** Certificates for tests, made with openssl. */
+/** Certificates for tests, created with openssl. */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** An authority in a folder, and the certificates that it signs there. */
+/** A certificate authority in a folder, and the certificates that it signs there. */
 export class Authority {
   readonly certificate: string;
   private readonly key: string;

@@ -1,16 +1,16 @@
-/** Where the tests of one run note what of the contract they have seen; `contract-record.ts` does that. */
+/** The folder in which the tests of one run record which parts of the contract they have seen (`contract-record.ts`). */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 const folderVariable = 'CONCLAVE_CONTRACT_RECORD';
 
-/** The folder; undefined where nothing is to be noted. */
+/** The folder; undefined: nothing is recorded. */
 export function recordFolder(): string | undefined {
   return process.env[folderVariable];
 }
 
-/** In the set-up of a run: has its tests note what they see. Answers what removes the notes again. */
+/** In the set-up of a run: lets its tests record. Returns a function that deletes the records. */
 export function keepRecord(): () => void {
   if (recordFolder() !== undefined) return () => undefined;
   const folder = mkdtempSync(path.join(tmpdir(), 'conclave-contract-'));
@@ -18,7 +18,7 @@ export function keepRecord(): () => void {
   return () => rmSync(folder, { recursive: true, force: true });
 }
 
-/** All that was noted in this run so far; nothing where it is no run that notes. */
+/** Returns all records of this run so far; empty if the run does not record. */
 export function recorded(): ReadonlySet<string> {
   const folder = recordFolder();
   if (folder === undefined) return new Set();

@@ -1,7 +1,7 @@
 /**
- * Notes which commands were answered and which error codes were said, in whatever test, as seen by the NATS clients of the
- * tests themselves. `test/contract` compares that with the contract, once all tests have run. (A client that listened on
- * the server would do, too, but for one thing: where somebody listens, nobody is told that nobody answers.)
+ * Records which commands were answered and which error codes were returned, in any test, as seen by the NATS clients of
+ * the tests. `test/contract` compares the records with the contract after all tests. (A client that subscribes at the
+ * server would change one thing: with a subscriber there is no `no responders`.)
  */
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,10 +9,10 @@ import { decodeRequest } from '@conclave/protocol';
 import { ProtocolHandler } from '@nats-io/nats-core/internal';
 import { recordFolder } from './contract-folder.js';
 
-/** Requests whose answers may still come. */
+/** Requests whose replies may still arrive. */
 const rememberedRequests = 10_000;
 
-/** In each worker: notes what its NATS clients ask and are answered. */
+/** In each worker: records the requests of its NATS clients and their replies. */
 export function noteContract(): void {
   const folder = recordFolder();
   if (folder === undefined) return;
@@ -49,14 +49,14 @@ class Notes {
     const header = Buffer.from(data.subarray(0, headerBytes)).toString();
     const code = /^Nats-Service-Error: (\w+):/m.exec(header)?.[1];
     if (code !== undefined) return this.note(`code ${code}`);
-    // NATS itself says so where nobody listens.
+    // NATS itself replies if there is no subscriber.
     if (headerBytes > 0) return;
     this.note(word);
     if (word === 'group kv.batch') this.noteResults(data);
     else if (word === 'health') this.noteReason(data);
   }
 
-  /** What has stopped an actor for good it can only say when it is asked how it is. */
+  /** An actor that has stopped for good reports the reason only in its health. */
   private noteReason(data: Uint8Array): void {
     const { reason } = decodeRequest(data).value as { reason?: string };
     const code = /^(E[A-Z]+):/.exec(reason ?? '')?.[1];

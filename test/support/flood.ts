@@ -2,16 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { connect, createInbox, type NatsConnection } from 'nats';
 
-/** A kind of request, with what tells one from the next. */
+/** A kind of request, with a field that differs in each. */
 export interface FloodKind {
   readonly name: string;
   readonly subject: string;
   readonly body: (number: number) => string;
-  /** Whether it is among the few of which a short test sends a burst. */
+  /** Whether a short test sends a burst of it. */
   readonly isShort?: true;
 }
 
-/** What became of a burst. */
+/** The outcome of a burst. */
 export interface FloodResult {
   readonly unanswered: number;
   readonly answeredTwice: number;
@@ -82,7 +82,7 @@ export class Flood {
   /**
    * Publishes that many requests at once, over all connections in turn, and waits for the replies.
    * @param replies how many each gets
-   * @param stillMs when nothing has come for so long, nothing more is waited for
+   * @param stillMs it stops waiting after this many milliseconds without a reply
    */
   async burst(kind: FloodKind, count: number, replies = 1, stillMs = 10_000): Promise<FloodResult> {
     const received = new Uint8Array(count);

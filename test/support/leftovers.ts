@@ -1,4 +1,4 @@
-/** Processes and folders of a test. Whatever happens to the test, none of them outlives it: see guard.mjs. */
+/** Processes and folders of a test. None of them outlives the test, even if it crashes: see guard.mjs. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,7 +30,7 @@ export function removeFolder(folder: string): void {
   tellGuard({ add: false, folder });
 }
 
-/** Settled when the process has ended; says how. */
+/** Resolves with the exit of the process. */
 export function exitOf(child: ChildProcess): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
   if (child.exitCode !== null || child.signalCode !== null) {
     return Promise.resolve({ code: child.exitCode, signal: child.signalCode });

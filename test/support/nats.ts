@@ -10,15 +10,15 @@ import { exitOf, makeFolder, removeFolder, spawnGuarded } from './leftovers.js';
 export interface NatsServer {
   readonly url: string;
   readonly port: number;
-  /** Kills it at once (SIGKILL); settled when it is gone. */
+  /** Kills it at once (SIGKILL); resolves when it has ended. */
   kill(): Promise<void>;
-  /** Starts it again on its port, with another configuration if one is given; settled when it takes connections. */
+  /** Restarts it on its port, with another configuration if one is given; resolves when it accepts connections. */
   restart(configuration?: string): Promise<void>;
-  /** Gives it another configuration while it runs; settled when it goes by that. */
+  /** Reloads it with another configuration; resolves when that is effective. */
   reload(configuration: string): Promise<void>;
   /** What it has logged, the last lines. */
   readonly log: readonly string[];
-  /** Stops (SIGSTOP) and wakes (SIGCONT) it. */
+  /** Pauses (SIGSTOP) and resumes (SIGCONT) it. */
   signal(signal: NodeJS.Signals): void;
   /** Kills it and removes its files. */
   stop(): Promise<void>;
@@ -41,17 +41,17 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
       return server;
     } catch (error) {
       await server.stop();
-      // Somebody else may have taken the port since.
+      // Another process may use the port by now.
       if (attempt === 3) throw error;
     }
   }
 }
 
-/** How the servers of a cluster reach each other, where they are not to do so directly. */
+/** How the servers of a cluster reach each other, if not directly. */
 export interface RouteDetours {
   /** The port at which a server finds another one, whose own is `routePort`. */
   port(from: number, to: number, routePort: number): Promise<number>;
-  /** What servers tell each other of how to be reached: a port at which nobody is, so that there is no other way. */
+  /** The address that servers advertise to each other: an unused port, so that there is no other way. */
   readonly nowhere: number;
 }
 
@@ -134,7 +134,7 @@ class RealServer implements NatsServer {
     return file;
   }
 
-  /** Settled when it logs this. */
+  /** Resolves when it logs this. */
   private says(words: string, child: ChildProcess): Promise<void> {
     return new Promise((resolve, reject) => {
       const giveUp = (why: string) => reject(new Error(`the NATS server ${why}:\n${this.log.join('\n')}`));
@@ -167,7 +167,7 @@ class RealServer implements NatsServer {
   }
 }
 
-/** Settled when the server has routes to that many others; its monitor tells. */
+/** Resolves when the server has routes to this many others, by its monitoring endpoint. */
 async function untilRouted(monitorPort: number, others: number): Promise<void> {
   const until = Date.now() + readyWithinMs;
   for (;;) {
@@ -179,7 +179,7 @@ async function untilRouted(monitorPort: number, others: number): Promise<void> {
   }
 }
 
-/** Ports that nobody has at the moment, all different. */
+/** Returns different unused ports. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {

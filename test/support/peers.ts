@@ -66,7 +66,7 @@ export class ActorProcess {
     private readonly envAtStart: () => Readonly<Record<string, string>> = () => ({}),
   ) {}
 
-  /** Settled when it says that it is ready. @throws Error with its log where it ends before. */
+  /** Resolves when it is ready. @throws Error with its log if it ends before. */
   async start(): Promise<void> {
     const child = spawnGuarded(process.execPath, [this.command() ?? ownCommand, 'run', ...this.args], {
       env: { ...process.env, CONCLAVE_EXIT_WITH_PARENT: '1', ...this.env, ...this.envAtStart() },
@@ -89,30 +89,30 @@ export class ActorProcess {
     return this.child?.pid;
   }
 
-  /** Whether it was paused, and not woken since. */
+  /** Whether it is paused. */
   isPaused = false;
 
-  /** Sends a signal: SIGSTOP and SIGCONT to pause and wake it. */
+  /** Sends a signal: SIGSTOP and SIGCONT to pause and resume it. */
   signal(signal: NodeJS.Signals): void {
     this.isPaused = signal === 'SIGSTOP' || (this.isPaused && signal !== 'SIGCONT');
     this.child?.kill(signal);
   }
 
-  /** `kill -9`; settled when it is gone. */
+  /** `kill -9`; resolves when it has ended. */
   async kill(): Promise<void> {
     this.signal('SIGKILL');
     await this.ended();
   }
 
-  /** Asks it to stop; says how it ended. */
+  /** Stops it; returns its exit. */
   async stop(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
-    // One that is paused would not hear it.
+    // A paused process would not receive the signal.
     this.signal('SIGCONT');
     this.signal('SIGTERM');
     return this.ended();
   }
 
-  /** Settled when it has ended; says how. */
+  /** Resolves with its exit. */
   ended(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
     return this.child === undefined ? Promise.resolve({ code: 0, signal: null }) : exitOf(this.child);
   }
@@ -165,7 +165,7 @@ export class Peer {
     return this.processes[this.placed.findIndex((actors) => actors.includes(actor))] as ActorProcess;
   }
 
-  /** Starts those of its processes that do not run. */
+  /** Starts its processes that do not run. */
   async start(): Promise<void> {
     await Promise.all(this.processes.filter(({ isRunning }) => !isRunning).map((each) => each.start()));
   }
@@ -185,7 +185,7 @@ export class Peer {
   }
 }
 
-/** Starts a peer; settled when all of its processes are ready. */
+/** Starts a peer; resolves when all of its processes are ready. */
 export async function startPeer(options: PeerOptions): Promise<Peer> {
   const peer = new Peer(options);
   try {

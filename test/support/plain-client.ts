@@ -1,4 +1,4 @@
-/** A plain NATS client with JSON, as anybody could write one: no code of Conclave. */
+/** A plain NATS client with JSON, without code of Conclave. */
 import { type ConnectionOptions, connect, type NatsConnection } from 'nats';
 
 export interface Reply {
@@ -22,7 +22,7 @@ export class PlainClient {
     readonly group: string,
   ) {}
 
-  /** Connects, and hears the group's events from now on. */
+  /** Connects, and receives the group's events from now on. */
   static async open(servers: readonly string[], group = 'main', login: ConnectionOptions = {}): Promise<PlainClient> {
     const nats = await connect({
       ...login,
@@ -38,7 +38,7 @@ export class PlainClient {
         try {
           client.onEvent(message.subject.split('.')[3] ?? '', message.json());
         } catch {
-          // What is no JSON is no event, whoever published it.
+          // A message without JSON is no event.
         }
       },
     });
@@ -46,7 +46,7 @@ export class PlainClient {
     return client;
   }
 
-  /** Asks on `conclave.<group>.<rest>`. @throws where nobody answers */
+  /** Sends a request on `conclave.<group>.<rest>`. @throws without responders */
   async ask(rest: string, body: unknown = {}, timeoutMs = 10_000): Promise<Reply> {
     const reply = await this.nats.request(`conclave.${this.group}.${rest}`, JSON.stringify(body), {
       timeout: timeoutMs,
@@ -55,8 +55,8 @@ export class PlainClient {
   }
 
   /**
-   * Asks until there is an answer without an error; a leader may be to be elected yet.
-   * @throws Error with the last trouble when it takes too long
+   * Retries until there is a reply without an error; a leader may still have to be elected.
+   * @throws Error with the last failure when it takes too long
    */
   async insist(rest: string, body: unknown = {}, withinMs = 30_000): Promise<Record<string, unknown>> {
     const until = performance.now() + withinMs;

@@ -20,7 +20,7 @@ export function roleUser(role: string, ...options: readonly string[]): SecuredUs
   return { name: role, permissions: ['--role', role, ...options], inboxPrefix: `_INBOX.${role}` };
 }
 
-/** Who may do everything: the test itself. */
+/** A user with all permissions: the test itself. */
 export const testUser: SecuredUser = { name: 'test', inboxPrefix: '_INBOX.test' };
 
 export class SecuredNats {
@@ -38,11 +38,11 @@ export class SecuredNats {
     return new SecuredNats(server, users, log);
   }
 
-  /** The server's lines about what somebody was not allowed, as `<user> <subject>`. */
+  /** The server's log lines of permission violations, as `<user> <subject>`. */
   get violations(): string[] {
     return this.log.flatMap((line) => {
       if (!/Violation/.test(line)) return [];
-      // Up to 2.11 the user stands behind the words, later before them, with its account.
+      // Up to 2.11 the user is after the message, later before it, with its account.
       const [, user] = /- User "([^"]*)"/.exec(line) ?? /\/user:([^"]*)"/.exec(line) ?? [];
       const [, subject] = /(?:Subject|Reply) "([^"]*)"/.exec(line) ?? [];
       return [user === undefined || subject === undefined ? line : `${user} ${subject}`];
