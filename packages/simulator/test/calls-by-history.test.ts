@@ -18,7 +18,7 @@ test('a stale read of an empty peer belongs to no history and does not separate 
     ['one', false],
     ['reset', true],
   ]);
-  // Another read has no business there.
+  // Another read must not do that.
   history.add(get('', 4));
   expect(callsByHistory(history).map(({ groupUid }) => groupUid)).toContain('');
 });

@@ -1,4 +1,4 @@
-/** A fault that lasts and leaves a mutually connected quorum neither unseats the leader nor stops writes. */
+/** A lasting fault that leaves a connected quorum neither deposes the leader nor stops writes. */
 import type { PeerId } from '@conclave/protocol';
 import { expect, test } from 'vitest';
 import { LastingFault } from '../src/run/lasting-fault.js';
@@ -6,7 +6,7 @@ import { Simulation } from '../src/run/simulation.js';
 
 const peers = ['n1', 'n2', 'n3', 'n4', 'n5'] as PeerId[];
 
-/** @returns the faults that were reached in groups of so many members, and what was not kept */
+/** @returns the faults that were reached in groups of this size, and the violations */
 function faultsIn(members: readonly PeerId[], seeds: number): { reached: Set<string>; broken: string[] } {
   const reached = new Set<string>();
   const broken: string[] = [];

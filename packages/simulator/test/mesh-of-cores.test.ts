@@ -86,7 +86,7 @@ describe('a mesh of the four cores', () => {
     const mesh = founded([n1, n2, n3]);
     const answer = mesh.answered(mesh.adminOfGroup('remove_peer', { peer_id: n1 }));
     expect(answer).toMatchObject({ result: { new_peers: [n2, n3] } });
-    // While it does, it says nothing more of the configuration: its lease is void. Then it no longer leads.
+    // During the transfer it sends no more ticks of the configuration: its lease is void. Then it no longer leads.
     expect(mesh.answered(mesh.admin(n1, 'group', 'change_peers', { new_peers: [n3, n2] }))).toMatchObject({
       error: { code: 'EPERM', outcome: 'unknown' },
     });

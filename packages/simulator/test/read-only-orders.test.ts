@@ -1,6 +1,6 @@
 /**
- * Promise 32: reads go on for as long as a majority is heard, whoever takes writes. Disks fill and are freed in a part of the
- * orders; `test/long/` has them all.
+ * Promise 32: reads continue as long as a majority is reachable, even if no peer accepts writes. Disks fill and are
+ * freed in some of the orders; `test/long/` has all.
  */
 import { describe, expect, test } from 'vitest';
 import { Random } from '../src/mesh/random.js';
@@ -21,7 +21,7 @@ describe('promise 32: reads continue as long as a majority is reachable', () => 
   }, () => {
     const fillings = ordersOf(three).filter((order) => order.slice(0, 3).every(({ free }) => free === 1));
     expect(fillings).toHaveLength(36);
-    // Seven is prime to both sixes: each order of filling is there.
+    // Seven is coprime to both sixes: each order of filling occurs.
     for (let at = 0; at < fillings.length; at += 7) followLeaderDeath(three, fillings[at] ?? [], at);
   });
 

@@ -70,13 +70,13 @@ describe('the scenario command', () => {
 
 test('output that several peers have in common is merged into the line of the first', () => {
   const output = new ScenarioOutput();
-  output.say('n2', 'yes');
-  output.say('n1', 'no');
-  output.say('n1', 'yes');
-  output.say('n1', 'yes');
+  output.printFor('n2', 'yes');
+  output.printFor('n1', 'no');
+  output.printFor('n1', 'yes');
+  output.printFor('n1', 'yes');
   output.print('a line of its own');
-  output.say('n3', 'yes');
-  expect(output.take()).toEqual(['n1 n2: yes', 'n1: no', 'n1: yes', 'a line of its own', 'n3: yes']);
+  output.printFor('n3', 'yes');
+  expect(output.flush()).toEqual(['n1 n2: yes', 'n1: no', 'n1: yes', 'a line of its own', 'n3: yes']);
 });
 
 test('the error of a command names its line, and the output before it', () => {

@@ -1,6 +1,6 @@
 /**
- * Each scenario of test/scenarios says what is expected of it.
- * `npm run scenarios -- --rewrite` writes down what they say now: read it before it is committed.
+ * Each scenario of test/scenarios has the expected output.
+ * `npm run scenarios -- --rewrite` writes their present output: read it before you commit it.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';

@@ -82,15 +82,15 @@ export class VirtualWatch {
   private onMessage(body: unknown): void {
     if (this.isOver) return;
     this.heardMs = this.mesh.nowMs;
-    const news = this.reader.onMessage(body);
-    this.mesh.coverage.count(`watcher received: ${news.type}`);
-    if (news.type === 'changes') {
-      this.watched.changes.push(...news.changes);
+    const received = this.reader.onMessage(body);
+    this.mesh.coverage.count(`watcher received: ${received.type}`);
+    if (received.type === 'changes') {
+      this.watched.changes.push(...received.changes);
       this.watched.upTo = this.reader.seen ?? 0;
-    } else if (news.type === 'gap') {
+    } else if (received.type === 'gap') {
       this.askFromHere();
-    } else if (news.type === 'ended') {
-      this.onError(news.error.code);
+    } else if (received.type === 'ended') {
+      this.onError(received.error.code);
     }
   }
 

@@ -23,7 +23,7 @@ export class OneChangeAtATime extends Rule implements Invariant {
     this.check(leader !== undefined, () => `${leader_id} appends ${entryText(entry)}, and does not lead`);
     if (before === undefined || entry.index === leader.firstIndex) return;
     const own = { first: leader.firstIndex, commit: commit_index };
-    if (this.isTakenBack(entry, before)) {
+    if (this.isRolledBack(entry, before)) {
       this.check(
         before.entry.term === leader_term && before.entry.index !== own.first,
         () => `${leader_id} rolls back ${entryText(before.entry)}, a joint configuration that is not its own`,
@@ -44,7 +44,7 @@ export class OneChangeAtATime extends Rule implements Invariant {
     );
   }
 
-  private isTakenBack(entry: Entry, before: EffectiveConfiguration): boolean {
+  private isRolledBack(entry: Entry, before: EffectiveConfiguration): boolean {
     const after = entry.effective?.configuration;
     const { configuration } = before;
     return after !== undefined && isJoint(configuration) && sameMembers(after.peers, configuration.old_peers);

@@ -102,7 +102,7 @@ export class KeySearch {
         if (this.work > workLimit) return 'undecided';
         const last = choices.at(-1);
         if (last === undefined) return 'none';
-        if (last.made !== undefined) this.takeBack(last.made);
+        if (last.made !== undefined) this.undo(last.made);
         last.made = last.moves[last.next];
         last.next += 1;
         if (last.made !== undefined) {
@@ -147,7 +147,7 @@ export class KeySearch {
     return after;
   }
 
-  private takeBack({ settled, openClass }: Move): void {
+  private undo({ settled, openClass }: Move): void {
     if (settled !== undefined) this.left.restoreDisk(settled);
     if (openClass !== undefined) openClass.used -= 1;
   }

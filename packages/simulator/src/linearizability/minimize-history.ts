@@ -4,7 +4,7 @@
  */
 import { KeySearch } from './key-search.js';
 import { RevisionTable } from './revision-table.js';
-import { isOpen, type Statement, weakened } from './statement.js';
+import { isOpen, type Statement, withUnknownOutcome } from './statement.js';
 
 /** How many operations may be visited for one history: beyond it the present rest is reported. */
 const narrowingWork = 20_000_000;
@@ -30,7 +30,7 @@ export class HistoryMinimizer {
       for (let from = 0; from < kept.length; ) {
         const without = kept.slice(from, from + size);
         const others = kept.toSpliced(from, size);
-        const open = without.map(weakened).filter((one) => one !== undefined);
+        const open = without.map(withUnknownOutcome).filter((one) => one !== undefined);
         if (this.hasNoOrder([...others, ...rest, ...open])) {
           kept = others;
           for (const one of open) rest.add(one);
@@ -97,7 +97,7 @@ export class HistoryMinimizer {
 function upTo(statements: readonly Statement[], time: number): Statement[] {
   return statements
     .filter(({ called }) => called <= time)
-    .map((one) => (one.returned <= time ? one : weakened(one)))
+    .map((one) => (one.returned <= time ? one : withUnknownOutcome(one)))
     .filter((one) => one !== undefined);
 }
 

@@ -105,7 +105,7 @@ export class RevisionOrder {
       const { key } = operation;
       if (!this.lines.has(key)) this.lines.set(key, new KeyLine(table.ofKey(key), removers.has(key)));
     }
-    this.findMakers();
+    this.findWriters();
   }
 
   /**
@@ -209,7 +209,7 @@ export class RevisionOrder {
   }
 
   /** A value that was read at a revision without a writer was set by the only open write of that value. */
-  private findMakers(): void {
+  private findWriters(): void {
     const candidates = new MultiMap<Statement>();
     for (const statement of this.statements) {
       const { claim, operation } = statement;

@@ -40,7 +40,7 @@ export class RevisionTable {
     for (const statement of statements) if (isWrite(statement.claim)) this.readWrite(statement);
     for (const statement of statements) this.readSeen(statement);
     for (const [, facts] of this.byKey) facts.sort((a, b) => a.revision - b.revision);
-    this.lookForOrigins();
+    this.checkOrigins();
   }
 
   get(revision: number): RevisionFact | undefined {
@@ -133,7 +133,7 @@ export class RevisionTable {
   }
 
   /** Each value that was read at a revision without a writer needs an open write of its own that can have set it. */
-  private lookForOrigins(): void {
+  private checkOrigins(): void {
     const orphans = [...this.facts.values()].filter(({ writer, value }) => writer === undefined && value !== undefined);
     if (orphans.length === 0) return;
     const writers = new MultiMap<Statement>();

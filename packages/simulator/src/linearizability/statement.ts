@@ -42,7 +42,7 @@ export function isStale({ operation }: Statement): boolean {
 }
 
 /** Returns the same operation as if its reply were lost; undefined: then it says nothing. */
-export function weakened(statement: Statement): Statement | undefined {
+export function withUnknownOutcome(statement: Statement): Statement | undefined {
   const { claim } = statement;
   switch (claim.type) {
     case 'saw':

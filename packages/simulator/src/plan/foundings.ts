@@ -31,24 +31,24 @@ export class Foundings {
   step(isNearEnd: boolean): void {
     const { random } = this.stage;
     if (!random.chance(this.often)) return;
-    const takesQuorum = isNearEnd && !this.hasLostTheQuorum && random.chance(0.5);
-    if (takesQuorum) this.hasLostTheQuorum = true;
-    this.bootstrapBeside(takesQuorum);
+    const costsQuorum = isNearEnd && !this.hasLostTheQuorum && random.chance(0.5);
+    if (costsQuorum) this.hasLostTheQuorum = true;
+    this.bootstrapBeside(costsQuorum);
   }
 
-  private bootstrapBeside(takesQuorum: boolean): void {
+  private bootstrapBeside(costsQuorum: boolean): void {
     const { random, add, run, peers, call } = this.stage;
     this.clearFaults();
-    const members = takesQuorum ? peers : random.pick([peers, [...peers.slice(0, 1), ...peers.slice(3)]]);
+    const members = costsQuorum ? peers : random.pick([peers, [...peers.slice(0, 1), ...peers.slice(3)]]);
     if (random.chance(0.7)) {
       add({ type: 'change', peers: members, timeout: 3000 });
       run(2500);
     }
     call();
     run(300 * random.next());
-    const lost = peers.slice(0, 3).filter(() => takesQuorum || random.chance(0.8));
+    const lost = peers.slice(0, 3).filter(() => costsQuorum || random.chance(0.8));
     for (const peer of lost) {
-      if (takesQuorum) add({ type: 'wipe', peer, ifSpare: false, ifHeld: true });
+      if (costsQuorum) add({ type: 'wipe', peer, ifSpare: false, ifHeld: true });
       else add({ type: 'wipe', peer, ifSpare: true });
     }
     const holding = random.pick<Holding>(['all', 'all', 'no_nodes', 'no_log_stores', 'starting']);

@@ -29,7 +29,7 @@ export class LongFaultSequences {
     const { random } = stage;
     const scenes = [
       () => this.locksOfOneLease(),
-      () => this.deafFollower(),
+      () => this.cutInboundOfFollower(),
       () => this.writersOutrunANewPeer(),
       () => this.readOnlyLeaderIsCutOff(),
     ];
@@ -73,7 +73,7 @@ export class LongFaultSequences {
   }
 
   /** A follower receives nothing but can send, while nothing is written: its log is as long as any. */
-  private deafFollower(): void {
+  private cutInboundOfFollower(): void {
     const { random, add, run, peers } = this.stage;
     this.clearFaults();
     const peer = random.pick(peers);

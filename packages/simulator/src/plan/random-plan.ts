@@ -143,7 +143,7 @@ class RandomPlan {
     const steps = 60 + random.below(140);
     for (let step = 0; step < steps; step++) {
       if (step === Math.floor(0.7 * steps)) this.stores.loseTheQuorum();
-      if (step === Math.floor(0.8 * steps)) this.timing.resetInAHeal();
+      if (step === Math.floor(0.8 * steps)) this.timing.resetDuringReplacement();
       this.step();
       this.foundings.step(step > 0.85 * steps);
       this.histories.step(step / steps);

@@ -50,7 +50,7 @@ export class TimingFaults {
   }
 
   /** In some runs an operator resets a group in which the replacement of a lost store is stuck in its joint stage. */
-  resetInAHeal(): void {
+  resetDuringReplacement(): void {
     const { random, add, run, peers } = this.stage;
     if (!random.chance(0.12)) return;
     add({ type: 'reconnect' });

@@ -21,7 +21,7 @@ export interface Backup {
 /** A bootstrap asks all peers for three election timeouts. */
 const foundingMs = 6000;
 /** The pause before a retry. */
-const againMs = 400;
+const retryMs = 400;
 const maxAttempts = 60;
 
 export class Backups {
@@ -74,20 +74,20 @@ export class Backups {
   restore(restoreId: string, backup: Backup, founders: readonly PeerId[]): void {
     const { invariants } = this.context;
     const isOver = (): boolean => this.context.invariants !== invariants;
-    this.giveChunk({ restoreId, backup, founders, isOver, attempts: 0 }, 0);
+    this.sendChunk({ restoreId, backup, founders, isOver, attempts: 0 }, 0);
   }
 
-  private giveChunk(restore: Restore, number: number): void {
+  private sendChunk(restore: Restore, number: number): void {
     const { restoreId, backup, founders } = restore;
     const [at] = founders;
     const chunk = backup.chunks[number];
     if (at === undefined) return;
     if (chunk === undefined) return this.found(restore);
     this.ask(at, 'restore_chunk', { restore_id: restoreId, number, chunk }, (answer) => {
-      if ('result' in answer) return this.giveChunk(restore, number + 1);
+      if ('result' in answer) return this.sendChunk(restore, number + 1);
       // A node that has restarted has lost the chunks that it received.
       const isForgotten = answer.error.code === 'EINVAL';
-      this.again(restore, () => this.giveChunk(restore, isForgotten ? 0 : number));
+      this.retry(restore, () => this.sendChunk(restore, isForgotten ? 0 : number));
     });
   }
 
@@ -105,17 +105,17 @@ export class Backups {
     };
     this.ask(at, 'bootstrap', body, (answer) => {
       const isForgotten = 'error' in answer && answer.error.code === 'EINVAL';
-      if (isForgotten) return this.again(restore, () => this.giveChunk(restore, 0));
-      mesh.after(againMs, () => {
+      if (isForgotten) return this.retry(restore, () => this.sendChunk(restore, 0));
+      mesh.after(retryMs, () => {
         if (!restore.isOver()) clients.operate({ type: 'bootstrap', at, peers: founders, timeout: 2 * foundingMs });
       });
     });
   }
 
-  private again(restore: Restore, run: () => void): void {
+  private retry(restore: Restore, run: () => void): void {
     restore.attempts += 1;
     if (restore.attempts > maxAttempts) return;
-    this.context.mesh.after(againMs, () => {
+    this.context.mesh.after(retryMs, () => {
       if (!restore.isOver()) run();
     });
   }

@@ -26,20 +26,20 @@ export class FinalFault {
   run(): void {
     const { random, peers } = this.context.mesh;
     const dice = random.next();
-    if (dice < 0.15) this.helperRestarts(random.pick(['ballot-box', 'replicator'] as const));
-    else if (dice < 0.25) this.actorDies(random.pick(['log-store', 'ballot-box', 'replicator'] as const));
+    if (dice < 0.15) this.restartHelper(random.pick(['ballot-box', 'replicator'] as const));
+    else if (dice < 0.25) this.crashActorOfLeader(random.pick(['log-store', 'ballot-box', 'replicator'] as const));
     else if (dice < 0.35) this.operate({ type: 'transfer' }, answerMs, this.members.length > 1);
     else if (dice < 0.45) {
       const others = peers.filter((peerId) => peerId !== this.leader);
       const newPeers = this.members.length < peers.length ? peers : others;
       this.operate({ type: 'change', peers: newPeers, timeout: changeMs }, changeMs, true);
     } else if (dice < 0.6) this.bootstrapBeside();
-    else if (dice < 0.7) this.newPeersDie();
+    else if (dice < 0.7) this.crashNewPeers();
     else if (dice < 0.95) new LastingFault(this.context, this.expect, this.leader, this.members).run();
   }
 
   /** The new peers of a change crash in its joint stage: the leader that began the change rolls it back in time. */
-  private newPeersDie(): void {
+  private crashNewPeers(): void {
     const { mesh, clients } = this.context;
     const { leader } = this;
     // A member whose disk was lost has to be removed before it can be added again.
@@ -49,8 +49,8 @@ export class FinalFault {
     const asked = clients.operate({ type: 'change', peers: [leader, ...dying], timeout: changeMs });
     this.expect('new-peers-catch-up', () => mesh.lastStatus(leader).stage === 'joint', changeMs);
     for (const peerId of dying) mesh.crashPeer(peerId);
-    const isTakenBack = () => asked.settlement?.outcome === 'not_done' && mesh.leader === leader;
-    this.expect('a-joint-stage-is-rolled-back', isTakenBack, defaultTimes.jointTimeoutMs + noticeMs);
+    const isRolledBack = () => asked.settlement?.outcome === 'not_done' && mesh.leader === leader;
+    this.expect('a-joint-stage-is-rolled-back', isRolledBack, defaultTimes.jointTimeoutMs + noticeMs);
     for (const peerId of dying) mesh.startPeer(peerId);
     mesh.coverage.count('joint stage rolled back without its new peers');
   }
@@ -69,7 +69,7 @@ export class FinalFault {
   }
 
   /** The leader stays, and what it has just appended is committed without a retry. */
-  private helperRestarts(kind: ActorKind): void {
+  private restartHelper(kind: ActorKind): void {
     const { mesh, clients } = this.context;
     const { leader } = this;
     const { term, last_index } = mesh.node(leader).summary();
@@ -85,7 +85,7 @@ export class FinalFault {
   }
 
   /** Another peer is elected, if one can be. */
-  private actorDies(kind: ActorKind): void {
+  private crashActorOfLeader(kind: ActorKind): void {
     const { mesh, quorums } = this.context;
     const { leader } = this;
     if (this.members.length < 3 || !quorums.isSpare(leader)) return;

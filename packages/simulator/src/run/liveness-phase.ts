@@ -45,17 +45,17 @@ export class LivenessPhase {
       return;
     }
     this.bootstrapIfMissing();
-    this.takeEntries();
+    this.endReadOnly();
     this.expect('a-leader-is-elected', () => mesh.leader !== undefined, leaderMs);
-    this.expect('read-only-ends', () => this.takesEntries(), answerMs);
+    this.expect('read-only-ends', () => this.isGroupWritable(), answerMs);
     this.expect('changes-end', () => this.isStable(), changeMs);
     this.writeOnce();
     this.expect('lost-stores-are-healed', () => this.isStable() && this.areStoresBound(), healMs);
     this.expect('snapshots-end', () => this.areSnapshotsOver(), answerMs);
     this.expect('clients-are-answered', () => clients.openCalls === 0, callTimeoutMs + answerMs);
     this.expect('requests-are-answered', () => mesh.requests.unanswered().length === 0, answerMs);
-    this.expect('members-catch-up', () => this.areMembersAlike(), answerMs);
-    this.expect('states-are-repaired', () => this.areStatesRight(), repairMs);
+    this.expect('members-catch-up', () => this.haveMembersSameState(), answerMs);
+    this.expect('states-are-repaired', () => this.areStatesRepaired(), repairMs);
     this.compareWithTheModel();
     for (const { core, isUp } of mesh.actors) if (isUp) countDrops(mesh.coverage, core);
     this.lastFault();
@@ -140,7 +140,7 @@ export class LivenessPhase {
   }
 
   /** Does what an operator would do with read-only peers: makes them writable. */
-  private takeEntries(): void {
+  private endReadOnly(): void {
     const { mesh, clients } = this.context;
     for (const peer of mesh.peers) {
       if (mesh.status(peer).read_only !== 'operator') continue;
@@ -151,7 +151,7 @@ export class LivenessPhase {
   }
 
   /** Whether all members accept entries, as far as the leader knows. */
-  private takesEntries(): boolean {
+  private isGroupWritable(): boolean {
     const { mesh } = this.context;
     return mesh.leader !== undefined && mesh.lastStatus(mesh.leader).progress.every(({ read_only }) => !read_only);
   }
@@ -173,7 +173,7 @@ export class LivenessPhase {
     new FinalFault(this.context, expect, leader, this.members()).run();
     this.expect('a-leader-is-elected', () => this.context.mesh.leader !== undefined, leaderMs);
     this.expect('clients-are-answered', () => this.context.clients.openCalls === 0, callTimeoutMs + answerMs);
-    this.expect('members-catch-up', () => this.areMembersAlike(), answerMs);
+    this.expect('members-catch-up', () => this.haveMembersSameState(), answerMs);
   }
 
   private isStable(): boolean {
@@ -210,7 +210,7 @@ export class LivenessPhase {
   }
 
   /** Whether all members have stored and applied all that the leader has (it may propose by itself), and answer the same. */
-  private areMembersAlike(): boolean {
+  private haveMembersSameState(): boolean {
     const { mesh, clients } = this.context;
     const [first, ...others] = this.members();
     if (first === undefined || mesh.leader === undefined) return false;
@@ -251,9 +251,9 @@ export class LivenessPhase {
    * Whether no member's state differs from the majority's, and none considers its own wrong. Without a majority an
    * operator has to choose.
    */
-  private areStatesRight(): boolean {
+  private areStatesRepaired(): boolean {
     const { mesh } = this.context;
-    if (!this.areMembersAlike()) return false;
+    if (!this.haveMembersSameState()) return false;
     const members = this.members();
     const digests = members.map((peerId) => mesh.digest(peerId));
     const most = Math.max(...digests.map((digest) => digests.filter((one) => one === digest).length));

@@ -26,14 +26,14 @@ export class QuorumLossCheck {
     this.expect('nobody-leads-without-a-quorum', () => mesh.leader === undefined, electionMs);
     mesh.run(silenceMs);
     for (const peerId of survivors) this.reset(peerId, survivors);
-    this.expect('survivors-elect-a-leader', () => this.isLedBy(survivors), electionMs);
+    this.expect('survivors-elect-a-leader', () => this.isLeaderAmong(survivors), electionMs);
     mesh.coverage.count('survivors reset');
     // Too few peers of the old history to elect a leader: they pull no survivor back, not even when all restart.
     const back = this.members.filter((peerId) => others.includes(peerId)).slice(0, survivors.length);
     for (const peerId of survivors) mesh.crashPeer(peerId);
     for (const peerId of [...survivors, ...back]) mesh.startPeer(peerId);
     mesh.run(silenceMs);
-    this.expect('a-reset-survives-a-restart', () => this.isLedBy(survivors), electionMs);
+    this.expect('a-reset-survives-a-restart', () => this.isLeaderAmong(survivors), electionMs);
     const histories = new Set(survivors.map((peerId) => mesh.status(peerId).group_uid));
     const isLeft = (peerId: PeerId): boolean => histories.has(mesh.status(peerId).group_uid);
     this.expect('a-reset-survives-a-restart', () => histories.size === 1 && !back.some(isLeft), 0);
@@ -53,7 +53,7 @@ export class QuorumLossCheck {
     this.expect('survivors-are-reset', () => isDone, answerMs);
   }
 
-  private isLedBy(survivors: readonly PeerId[]): boolean {
+  private isLeaderAmong(survivors: readonly PeerId[]): boolean {
     const { leader } = this.context.mesh;
     return leader !== undefined && survivors.includes(leader);
   }

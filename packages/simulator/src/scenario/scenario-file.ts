@@ -27,7 +27,7 @@ export interface Block {
 }
 
 /** The output of a block that printed nothing, to show that it was run. */
-export const nothingToSay = 'ok';
+export const emptyOutput = 'ok';
 
 const separator = '----';
 
@@ -78,33 +78,33 @@ export function headOf(text: string): string {
  */
 export class ScenarioOutput {
   private lines: { readonly who: Set<string> | undefined; readonly text: string }[] = [];
-  private readonly said = new Map<string, Set<string>>();
+  private readonly linesByText = new Map<string, Set<string>>();
 
   /** Adds a line that is not merged; nor are later lines merged with earlier ones. */
   print(text: string): void {
     this.lines.push({ who: undefined, text });
-    this.said.clear();
+    this.linesByText.clear();
   }
 
   /** Adds a line of a peer, which is merged with equal ones of others. */
-  say(who: string, text: string): void {
-    const known = this.said.get(text);
+  printFor(who: string, text: string): void {
+    const known = this.linesByText.get(text);
     if (known !== undefined && !known.has(who)) {
       known.add(who);
       return;
     }
     const line = { who: new Set([who]), text };
     this.lines.push(line);
-    this.said.set(text, line.who);
+    this.linesByText.set(text, line.who);
   }
 
   /** Returns the lines, and clears the output. */
-  take(): string[] {
+  flush(): string[] {
     const lines = this.lines.map(({ who, text }) =>
       who === undefined ? text : `${[...who].sort().join(' ')}: ${text}`,
     );
     this.lines = [];
-    this.said.clear();
+    this.linesByText.clear();
     return lines;
   }
 }

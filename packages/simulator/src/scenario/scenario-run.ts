@@ -25,9 +25,9 @@ import { Inspector } from './inspect.js';
 import { MessageFilter } from './message-filter.js';
 import { type PresetEntry, presetStoreId, writePresetDisk } from './preset-disk.js';
 import { Requests } from './requests.js';
-import { type Block, nothingToSay, ScenarioOutput } from './scenario-file.js';
+import { type Block, emptyOutput, ScenarioOutput } from './scenario-file.js';
 
-const beginnings: readonly string[] = ['given', 'peers', 'group'];
+const startCommands: readonly string[] = ['given', 'peers', 'group'];
 
 /** Printed only if a scenario asks for them. */
 const hiddenAtFirst = ['catchup_progress', 'peer_unreachable'];
@@ -53,12 +53,12 @@ export class ScenarioRun {
       try {
         this.run(parseScenarioCommand(text));
       } catch (error) {
-        const said = this.output.take().map((saying) => `\n  ${saying}`);
-        throw new Error(`line ${line}, ${text}: ${(error as Error).message}${said.join('')}`, { cause: error });
+        const printed = this.output.flush().map((line) => `\n  ${line}`);
+        throw new Error(`line ${line}, ${text}: ${(error as Error).message}${printed.join('')}`, { cause: error });
       }
     }
-    const lines = this.output.take();
-    return lines.length === 0 ? [nothingToSay] : lines;
+    const lines = this.output.flush();
+    return lines.length === 0 ? [emptyOutput] : lines;
   }
 
   private get mesh(): CoreMesh {
@@ -71,7 +71,7 @@ export class ScenarioRun {
   }
 
   private run(command: ScenarioCommand | Command): void {
-    if (command.type !== 'timeouts' && !beginnings.includes(command.type)) this.pendingTimeouts.clear();
+    if (command.type !== 'timeouts' && !startCommands.includes(command.type)) this.pendingTimeouts.clear();
     switch (command.type) {
       case 'peers':
         return this.begin(command);
@@ -181,7 +181,7 @@ export class ScenarioRun {
     this.await({ type: 'await', what: { type: 'bootstrap', at, peers, isNew }, within: 30_000 });
     this.mesh.run(300);
     this.foundedIndex = this.mesh.status(peers[0] as PeerId).configuration_index;
-    this.output.take();
+    this.output.flush();
   }
 
   /** In the order of their names, half an election timeout apart at most. */
@@ -218,7 +218,8 @@ export class ScenarioRun {
 
   private onEvent(peer: string, term: number, event: ConclaveEvent): void {
     this.events.push({ peer, name: event.name });
-    if (!this.hidden.has(event.name) && !this.isOfTheFounding(event)) this.output.say(peer, eventText(event, term));
+    if (!this.hidden.has(event.name) && !this.isOfTheFounding(event))
+      this.output.printFor(peer, eventText(event, term));
   }
 
   /** New and restarted peers report the earlier configurations of the group: these are not printed. */

@@ -1,4 +1,4 @@
-/** That each invariant about elections and reads can be broken: a real run, and one lie. */
+/** Breaks each invariant about elections and reads: a real run, with one false message or write. */
 import type { Term } from '@conclave/protocol';
 import { test } from 'vitest';
 import { ConfirmedLeadersGrantNothing } from '../../src/invariants/confirmed-leaders-grant-nothing.js';
@@ -29,7 +29,7 @@ test('election-safety reports a second leader in one term', () => {
 test('elections-have-a-quorum reports a leader for which nobody has voted', () => {
   const group = new WatchedGroup(ElectionsHaveAQuorum);
   const own = group.own(n2);
-  const lead = () => group.say(n2, 'node', 'ballot-box.lead', { ...own, term: next(own.term) });
+  const lead = () => group.sendAs(n2, 'node', 'ballot-box.lead', { ...own, term: next(own.term) });
   expectBroken('elections-have-a-quorum', lead, /n2 leads term 3, and \{n1:.*\} has no quorum that voted for it/);
 });
 
@@ -38,26 +38,26 @@ test('elections-have-a-quorum counts no vote that is only in memory', () => {
   const own = { ...group.own(n2), term: next(group.own(n2).term) };
   for (const [at, peer] of [n1, n2, n3].entries()) {
     const vote = { ...group.own(peer), term: own.term, voted_for: n2, link: 1, seq: 1000 + at };
-    group.say(peer, 'node', 'log-store.vote', vote);
+    group.sendAs(peer, 'node', 'log-store.vote', vote);
   }
-  group.sayStored(n2, { term: own.term, voted_for: n2 });
-  expectBroken('elections-have-a-quorum', () => group.say(n2, 'node', 'ballot-box.lead', own), /no quorum/);
+  group.storeAs(n2, { term: own.term, voted_for: n2 });
+  expectBroken('elections-have-a-quorum', () => group.sendAs(n2, 'node', 'ballot-box.lead', own), /no quorum/);
 });
 
 test('elections-have-a-quorum reports votes counted with a configuration other than the effective one', () => {
   const group = new WatchedGroup(ElectionsHaveAQuorum);
   const elect = { ...group.own(n2), link: 9, seq: 1, configuration: group.configuration([n2]) };
-  expectBroken('elections-have-a-quorum', () => group.say(n2, 'node', 'ballot-box.elect', elect), /n2 counts with/);
+  expectBroken('elections-have-a-quorum', () => group.sendAs(n2, 'node', 'ballot-box.elect', elect), /n2 counts with/);
 });
 
 test('elections-have-a-quorum reports a restarted ballot-box that counts a vote which its peer has not synced', () => {
   const group = new WatchedGroup(ElectionsHaveAQuorum);
   const own = { ...group.own(n2), term: next(group.own(n2).term) };
-  group.say(n2, 'node', 'log-store.vote', { ...own, voted_for: n2, link: 1, seq: 1000 });
+  group.sendAs(n2, 'node', 'log-store.vote', { ...own, voted_for: n2, link: 1, seq: 1000 });
   const elect = { ...own, kind: 'vote' as const, link: 9, seq: 1, configuration: group.configuration([n1, n2, n3]) };
-  const open = () => group.say(n2, 'node', 'ballot-box.elect', elect);
+  const open = () => group.sendAs(n2, 'node', 'ballot-box.elect', elect);
   expectBroken('elections-have-a-quorum', open, /n2 counts its own vote of term 3, which is not synced/);
-  group.sayStored(n2, { term: own.term, voted_for: n2 });
+  group.storeAs(n2, { term: own.term, voted_for: n2 });
   open();
 });
 
@@ -66,13 +66,13 @@ test('leader-completeness reports a leader that lacks a committed entry', () => 
   group.cutOff(n3);
   group.mesh.answered(group.mesh.put(n1, 'b', '2'));
   const lead = { ...group.own(n3), term: next(group.own(n3).term) };
-  expectBroken('leader-completeness', () => group.say(n3, 'node', 'ballot-box.lead', lead), /n3 leads term 3/);
+  expectBroken('leader-completeness', () => group.sendAs(n3, 'node', 'ballot-box.lead', lead), /n3 leads term 3/);
 });
 
 test('leader-completeness reports an entry that a leader of an earlier term commits and a later leader lacks', () => {
   const group = new WatchedGroup(LeaderCompleteness);
   group.cutOff(n3);
-  group.say(n3, 'node', 'ballot-box.lead', { ...group.own(n3), term: next(group.own(n3).term) });
+  group.sendAs(n3, 'node', 'ballot-box.lead', { ...group.own(n3), term: next(group.own(n3).term) });
   expectBroken(
     'leader-completeness',
     () => group.mesh.answered(group.mesh.put(n1, 'b', '2')),
@@ -83,7 +83,7 @@ test('leader-completeness reports an entry that a leader of an earlier term comm
 test('leader-is-a-member reports a leader that is in no configuration of its log', () => {
   const group = new WatchedGroup(LeaderIsAMember);
   const lead = { ...group.own(n4), term: 9 as Term };
-  expectBroken('leader-is-a-member', () => group.say(n4, 'node', 'ballot-box.lead', lead), /n4 .* leads term 9/);
+  expectBroken('leader-is-a-member', () => group.sendAs(n4, 'node', 'ballot-box.lead', lead), /n4 .* leads term 9/);
 });
 
 test('only-members-campaign reports a peer that campaigns without a configuration', () => {
@@ -91,7 +91,7 @@ test('only-members-campaign reports a peer that campaigns without a configuratio
   const elect = { ...group.own(n4), link: 9, seq: 1 };
   expectBroken(
     'only-members-campaign',
-    () => group.say(n4, 'node', 'ballot-box.elect', elect),
+    () => group.sendAs(n4, 'node', 'ballot-box.elect', elect),
     /without a configuration/,
   );
 });
@@ -101,7 +101,11 @@ test('only-members-campaign reports a peer that campaigns although it knows that
   group.mesh.answered(group.mesh.adminOfGroup('remove_peer', { peer_id: n3 }));
   group.mesh.run(2000);
   const elect = { ...group.own(n3), link: 9, seq: 1 };
-  expectBroken('only-members-campaign', () => group.say(n3, 'node', 'ballot-box.elect', elect), /in no configuration/);
+  expectBroken(
+    'only-members-campaign',
+    () => group.sendAs(n3, 'node', 'ballot-box.elect', elect),
+    /in no configuration/,
+  );
 });
 
 test('removed-peers-raise-no-term (promise 10) reports a removed peer whose election reaches a vote', () => {
@@ -109,10 +113,10 @@ test('removed-peers-raise-no-term (promise 10) reports a removed peer whose elec
   group.cutOff(n3);
   group.mesh.answered(group.mesh.adminOfGroup('remove_peer', { peer_id: n3 }));
   const elect = { ...group.own(n3), term: next(group.own(n3).term) };
-  group.say(n3, 'node', 'ballot-box.elect', { ...elect, link: 9, seq: 1, kind: 'pre_vote' });
+  group.sendAs(n3, 'node', 'ballot-box.elect', { ...elect, link: 9, seq: 1, kind: 'pre_vote' });
   expectBroken(
     'removed-peers-raise-no-term',
-    () => group.say(n3, 'node', 'ballot-box.elect', { ...elect, link: 9, seq: 2, kind: 'vote' }),
+    () => group.sendAs(n3, 'node', 'ballot-box.elect', { ...elect, link: 9, seq: 2, kind: 'vote' }),
     /n3 campaigns in term 3/,
   );
 });
@@ -127,7 +131,7 @@ test('leases-hold reports a voter that grants a vote although it receives ticks 
   const granted = { kind: 'pre_vote', granted: true } as const;
   expectBroken(
     'leases-hold',
-    () => group.say(n3, 'node', 'ballot-box.vote_response', granted, n2),
+    () => group.sendAs(n3, 'node', 'ballot-box.vote_response', granted, n2),
     /n3 grants n2 a vote .* ms after a tick from its leader/,
   );
 });
@@ -140,9 +144,9 @@ test.each(['pre_vote', 'vote'] as const)('confirmed-leaders-grant-nothing: %s', 
     const body = { ...group.own(n2), candidate_id: n2, kind, transfer: false };
     const heard = { type: 'message', message: { name: 'node.request_vote', body } };
     group.invariants.onStepping(leader, heard, { nowMs, wallTimeMs: nowMs, random: 0 });
-    if (kind === 'pre_vote') return group.say(n1, 'node', 'ballot-box.vote_response', { kind, granted: true }, n2);
+    if (kind === 'pre_vote') return group.sendAs(n1, 'node', 'ballot-box.vote_response', { kind, granted: true }, n2);
     const vote = { ...group.own(n1), term: next(group.own(n1).term), voted_for: n2, link: 1, seq: 1000 };
-    group.say(n1, 'node', 'log-store.vote', vote);
+    group.sendAs(n1, 'node', 'log-store.vote', vote);
   };
   expectBroken(
     'confirmed-leaders-grant-nothing',
@@ -160,7 +164,7 @@ test('leases-hold reports a voter that grants a vote just after its start, even 
   const heard = { type: 'message', message: { name: 'node.request_vote', body } };
   group.invariants.onStepping(group.actor(n3, 'node'), heard, { nowMs, wallTimeMs: nowMs, random: 0 });
   const vote = { ...group.own(n3), term: next(group.own(n3).term), voted_for: n2, link: 1, seq: 1000 };
-  expectBroken('leases-hold', () => group.say(n3, 'node', 'log-store.vote', vote), /after it has started/);
+  expectBroken('leases-hold', () => group.sendAs(n3, 'node', 'log-store.vote', vote), /after it has started/);
 });
 
 test('reads-have-a-quorum reports a confirmed tick that nobody has echoed', () => {
@@ -168,7 +172,7 @@ test('reads-have-a-quorum reports a confirmed tick that nobody has echoed', () =
   const confirmed = { ...group.own(n1), tick_id: 1_000_000 };
   expectBroken(
     'reads-have-a-quorum',
-    () => group.say(n1, 'ballot-box', 'node.confirmed', confirmed),
+    () => group.sendAs(n1, 'ballot-box', 'node.confirmed', confirmed),
     /tick 1000000 of term 2 is confirmed without a quorum of \{n1:/,
   );
 });
@@ -178,7 +182,7 @@ test('reads-have-a-quorum reports a confirmed session tick that nobody has repor
   const confirmed = { ...group.own(n1), tick_id: 0, session_tick_id: 1_000_000 };
   expectBroken(
     'reads-have-a-quorum',
-    () => group.say(n1, 'ballot-box', 'node.confirmed', confirmed),
+    () => group.sendAs(n1, 'ballot-box', 'node.confirmed', confirmed),
     /session tick 1000000 of term 2 is confirmed without a quorum of \{n1:/,
   );
 });
@@ -187,7 +191,7 @@ test('leases-are-exclusive reports a read by lease while another peer leads a la
   const group = new WatchedGroup(LeasesAreExclusive);
   const read = { type: 'read', requestId: 900, door: 'group', consistency: 'lease' };
   group.invariants.onStepping(group.actor(n1, 'node'), read, { nowMs: 0, wallTimeMs: 0, random: 0 });
-  group.say(n2, 'node', 'ballot-box.lead', { ...group.own(n2), term: next(group.own(n1).term) });
+  group.sendAs(n2, 'node', 'ballot-box.lead', { ...group.own(n2), term: next(group.own(n1).term) });
   expectBroken(
     'leases-are-exclusive',
     () => group.invariants.onAnswered(900, { result: [] }),
@@ -213,7 +217,7 @@ test('spoken-is-synced reports a vote that is sent before it is on the disk', ()
   const vote = { ...group.own(n3), kind: 'vote', granted: true } as const;
   expectBroken(
     'spoken-is-synced',
-    () => group.say(n3, 'node', 'ballot-box.vote_response', vote, n2),
+    () => group.sendAs(n3, 'node', 'ballot-box.vote_response', vote, n2),
     /sends its vote of term 2 for n2/,
   );
 });
@@ -221,7 +225,7 @@ test('spoken-is-synced reports a vote that is sent before it is on the disk', ()
 test('spoken-is-synced reports a term that is sent before it is on the disk', () => {
   const group = new WatchedGroup(SpokenIsSynced);
   const echo = { ...group.own(n3), leader_id: n1, leader_term: 9 as Term, tick_id: 1 };
-  expectBroken('spoken-is-synced', () => group.say(n3, 'node', 'feed.echo', echo, n1), /term 9 is sent/);
+  expectBroken('spoken-is-synced', () => group.sendAs(n3, 'node', 'feed.echo', echo, n1), /term 9 is sent/);
 });
 
 test.each([
@@ -231,5 +235,5 @@ test.each([
   ['a store becomes another', { store_id: 'other' }, /the store of n1 was .* and is other/],
 ] as const)('terms-and-votes-never-fall: %s', (_, change, seen) => {
   const group = new WatchedGroup(TermsAndVotesNeverFall);
-  expectBroken('terms-and-votes-never-fall', () => group.sayStored(n1, change), seen);
+  expectBroken('terms-and-votes-never-fall', () => group.storeAs(n1, change), seen);
 });

@@ -1,4 +1,4 @@
-/** That each invariant about what spans histories can be broken: what a leader answers, and what a client goes by. */
+/** Breaks each invariant that spans histories: by replies of leaders, and by steps of clients. */
 import { asLogIndex, asTerm, encodeConfigurationBatch, type PeerId, type StoreId } from '@conclave/protocol';
 import { expect, test } from 'vitest';
 import { allInvariants } from '../../src/invariants/all-invariants.js';
@@ -31,7 +31,7 @@ test.each([
     () => serve(8, 'three'),
     /gives out 8 .* in the history three, and one before/,
   );
-  // In its own history a result is told again.
+  // In its own history a result may be returned again.
   serve(9, 'two');
 });
 

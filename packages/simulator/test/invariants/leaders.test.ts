@@ -1,4 +1,4 @@
-/** That each invariant about what a leader owes can be broken: a real run, and one lie. */
+/** Breaks each invariant about the duties of leaders: a real run, with one false message or write. */
 import { type Body, defaultTimes, type LogIndex, type PeerId, type Session, type Term } from '@conclave/protocol';
 import { test } from 'vitest';
 import { DivergedMembersDoNotLead } from '../../src/invariants/diverged-members-do-not-lead.js';
@@ -18,7 +18,7 @@ import { expectBroken, n1, n2, n3, n4, n5, WatchedGroup } from './watched-group.
 
 const tick = { type: 'timer', timer: 'tick' };
 
-/** The next tick but one comes so much later. */
+/** Runs the tick after the next one this many milliseconds later. */
 function tickAfter(group: WatchedGroup, ms: number): void {
   for (const atMs of [ms, ms + 100]) {
     const wallTimeMs = group.mesh.nowMs + atMs;
@@ -39,7 +39,7 @@ test('leaders-hand-over-where-entries-commit reports a transfer while the two ot
   }
   const { term, last_index } = group.status(n1);
   const lie = { ...group.own(n1), term, peer_id: n2, last_index };
-  // The group is asked while a step is taken.
+  // A request arrives during a step.
   group.invariants.onStepping(group.actor(n1, 'node'), tick, {
     nowMs: group.mesh.nowMs,
     wallTimeMs: group.mesh.nowMs,
@@ -47,7 +47,7 @@ test('leaders-hand-over-where-entries-commit reports a transfer while the two ot
   });
   expectBroken(
     'leaders-hand-over-where-entries-commit',
-    () => group.say(n1, 'node', 'replicator.transfer', lie),
+    () => group.sendAs(n1, 'node', 'replicator.transfer', lie),
     /transfers leadership to n2, which cannot commit anything; read-only: n1, n3/,
   );
 });
@@ -57,7 +57,7 @@ test('restarts-spare-the-quorum (promise 27) reports a restart called safe altho
   expectBroken(
     'restarts-spare-the-quorum',
     () => {
-      // The leader's clock stands still meanwhile.
+      // The leader's clock does not advance meanwhile.
       const nowMs = group.actor(n1, 'node').clock.at(group.mesh.nowMs);
       const wallTimeMs = runBeginsMs + group.mesh.nowMs + 1200;
       group.invariants.onStepping(group.actor(n1, 'node'), tick, { nowMs, wallTimeMs, random: 0 });
@@ -72,7 +72,7 @@ test('not-done-is-never-appended (promise 21) reports a request that one node re
   const attempt = {};
   const elsewhere = 1_000_000;
   invariants.onDelivered(attempt, elsewhere);
-  // The number that the mesh gives to the next request.
+  // The id of the next request in the mesh.
   const requestId = mesh.put(n1, 'before', '1') + 1;
   invariants.onDelivered(attempt, requestId);
   mesh.answered(mesh.put(n1, 'b', '2'));
@@ -122,7 +122,7 @@ test('leaders-keep-their-deadlines reports a removed leader that keeps leading',
 
 test('echoes-answer-new-ticks reports a tick that is echoed twice', () => {
   const group = new WatchedGroup(EchoesAnswerNewTicks);
-  const echo = () => group.say(n2, 'node', 'feed.echo', { leader_term: 9 as Term, tick_id: 5 }, n1);
+  const echo = () => group.sendAs(n2, 'node', 'feed.echo', { leader_term: 9 as Term, tick_id: 5 }, n1);
   echo();
   expectBroken('echoes-answer-new-ticks', echo, /n2\.node echoes tick 5 of term 9 after tick 5 of term 9/);
 });
@@ -147,12 +147,12 @@ test('only-confirmed-leaders-answer reports a leader that answers a read at once
   expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(leader), /last confirmed as of/);
 });
 
-/** The leader n1 has appended a joint configuration and then this one; two seconds later it takes a read. */
+/** The leader n1 has appended a joint configuration and then this one; two seconds later it receives a read. */
 function readAfterChange(stable: readonly PeerId[]): () => void {
   const group = new WatchedGroup(OnlyConfirmedLeadersAnswer);
   const { term, last_index } = group.status(n1);
   const joint = group.configuration([n1, n4], [n1, n2, n3]);
-  group.sayAppended(n1, [
+  group.appendAs(n1, [
     group.configurationBatch(term, last_index + 1, joint),
     group.configurationBatch(term, last_index + 2, group.configuration(stable)),
   ]);
@@ -184,7 +184,7 @@ test('reads-wait-for-a-later-round reports a follower that answers a read with a
   const group = new WatchedGroup(ReadsWaitForALaterRound);
   const follower = group.actor(n2, 'node');
   const at = { nowMs: group.mesh.nowMs, wallTimeMs: 0, random: 0 };
-  group.say(n2, 'node', 'node.read_index', { request_id: 5 }, n1);
+  group.sendAs(n2, 'node', 'node.read_index', { request_id: 5 }, n1);
   group.invariants.onStepping(
     follower,
     { type: 'read', door: 'peer', consistency: 'linearizable', requestId: 999 },
@@ -207,21 +207,21 @@ test('reads-wait-for-a-later-round reports a read index that no round has confir
   group.invariants.onStepping(group.actor(n1, 'node'), { type: 'message', message }, at);
   expectBroken(
     'reads-wait-for-a-later-round',
-    () => group.say(n1, 'node', 'node.read_index_answer', { ...question, peer_id: n1 } as never, n2),
+    () => group.sendAs(n1, 'node', 'node.read_index_answer', { ...question, peer_id: n1 } as never, n2),
     /n1\.node gives n2 a read index/,
   );
 });
 
-/** A newer session of the log-store of n2 is opened, while the node of n2 goes on in the older one. */
+/** Opens a newer session of the log-store of n2, while the node of n2 continues in the older one. */
 function openNewerSession(group: WatchedGroup): void {
   const nowMs = group.mesh.nowMs;
   const at = { nowMs, wallTimeMs: runBeginsMs + nowMs, random: 0 };
   group.invariants.onStepping(group.actor(n2, 'log-store'), { type: 'idle' }, at);
   const { session, store_id } = group.own(n2);
-  group.say(n2, 'log-store', 'node.opened', { store_id, session: (session + 1) as Session });
+  group.sendAs(n2, 'log-store', 'node.opened', { store_id, session: (session + 1) as Session });
 }
 
-/** The node of n2 echoes so many milliseconds later. */
+/** The node of n2 echoes this many milliseconds later. */
 function echoLater(group: WatchedGroup, ms: number, echo: Partial<Body<'feed.echo'>>): void {
   const nowMs = group.mesh.nowMs + ms;
   group.invariants.onStepping(
@@ -229,7 +229,7 @@ function echoLater(group: WatchedGroup, ms: number, echo: Partial<Body<'feed.ech
     { type: 'idle' },
     { nowMs, wallTimeMs: runBeginsMs + nowMs, random: 0 },
   );
-  group.say(n2, 'node', 'feed.echo', { leader_term: 9 as Term, session_tick_id: 0, ...echo }, n1);
+  group.sendAs(n2, 'node', 'feed.echo', { leader_term: 9 as Term, session_tick_id: 0, ...echo }, n1);
 }
 
 test('echoes-are-in-session reports an echo an election timeout after a second node opened the log-store', () => {
@@ -255,13 +255,13 @@ test('echoes-are-in-session reports a session tick that the follower has not rec
 test('transfers-come-from-leaders reports a candidate that ignores leases and was not sent by a leader', () => {
   const group = new WatchedGroup(TransfersComeFromLeaders);
   const stand = (term: number) =>
-    group.say(n2, 'node', 'node.request_vote', {
+    group.sendAs(n2, 'node', 'node.request_vote', {
       kind: 'vote',
       transfer: true,
       term: term as Term,
       candidate_id: n2,
     });
-  group.say(n1, 'replicator', 'node.timeout_now', { term: 8 as Term }, n2);
+  group.sendAs(n1, 'replicator', 'node.timeout_now', { term: 8 as Term }, n2);
   stand(9);
   expectBroken('transfers-come-from-leaders', () => stand(10), /n2 campaigns in term 10 ignoring leases/);
 });
@@ -270,11 +270,11 @@ test('transfers-come-from-leaders reports a transfer target that lacks entries',
   const group = new WatchedGroup(TransfersComeFromLeaders);
   const { term, last_index, store_id } = group.status(n2);
   const order = { term, peer_id: n2, last_index: (last_index + 1) as never };
-  group.say(n1, 'node', 'replicator.transfer', { ...group.own(n1), ...order });
+  group.sendAs(n1, 'node', 'replicator.transfer', { ...group.own(n1), ...order });
   const told = { term, target_store_id: store_id };
   expectBroken(
     'transfers-come-from-leaders',
-    () => group.say(n1, 'replicator', 'node.timeout_now', told, n2),
+    () => group.sendAs(n1, 'replicator', 'node.timeout_now', told, n2),
     /n2 is told to campaign, and has synced up to/,
   );
 });
@@ -283,7 +283,7 @@ test('truncated-configurations-are-void reports a node that uses a configuration
   const group = new WatchedGroup(TruncatedConfigurationsAreVoid);
   const { last_index } = group.status(n2);
   take(group, { type: 'idle' });
-  group.say(n2, 'node', 'log-store.append', {
+  group.sendAs(n2, 'node', 'log-store.append', {
     ...group.own(n2),
     link: 1,
     seq: 1000,
@@ -291,7 +291,7 @@ test('truncated-configurations-are-void reports a node that uses a configuration
     batches: [],
   });
   group.invariants.onStepped(group.actor(n2, 'node'));
-  group.say(n2, 'node', 'log-store.append', {
+  group.sendAs(n2, 'node', 'log-store.append', {
     ...group.own(n2),
     link: 1,
     seq: 1001,
@@ -307,7 +307,7 @@ test('truncated-configurations-are-void reports a node that uses a configuration
 
 test('diverged-members-do-not-lead reports an elected peer that knows that its state is wrong', () => {
   const group = new WatchedGroup(DivergedMembersDoNotLead);
-  const actor = group.lying(n2, {});
+  const actor = group.actorWithSummary(n2, {});
   const reason = "diverged: the state differs from the majority's at entry 3; it is being repaired";
   Object.assign(actor.core, { health: () => ({ healthy: false, reason }) });
   const event = { name: 'leader_elected' as const, detail: { peers: [n1, n2, n3], old_peers: [] } };

@@ -20,6 +20,6 @@ test('a log that begins with a backup uses the configuration of its snapshot, al
   const afterReset = tree.continueHistory('reset', restored);
   expect(afterReset?.groupUid).toBe('reset');
   expect(afterReset?.effective?.configuration).toEqual(configurationOf('n2'));
-  // The log that the backup was read from is as it was.
+  // The log from which the backup was read has not changed.
   expect(last.effective?.configuration).toEqual(configurationOf('n1', 'n2', 'n3'));
 });

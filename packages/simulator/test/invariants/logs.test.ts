@@ -1,4 +1,4 @@
-/** That each invariant about logs and commits can be broken: a real run, and one lie. */
+/** Breaks each invariant about logs and commits: a real run, with one false message or write. */
 import { encodeBatch, type LogIndex, type Term } from '@conclave/protocol';
 import { expect, test } from 'vitest';
 import { AcknowledgedIsSynced } from '../../src/invariants/acknowledged-is-synced.js';
@@ -10,7 +10,7 @@ import { MembersApplyTheSame } from '../../src/invariants/members-apply-the-same
 import { NoTruncationBelowCommit } from '../../src/invariants/no-truncation-below-commit.js';
 import { NodesNeverGoBack } from '../../src/invariants/nodes-never-go-back.js';
 import { StateMachineSafety } from '../../src/invariants/state-machine-safety.js';
-import { believes, expectBroken, groupId, n1, n2, n3, n4, n5, WatchedGroup } from './watched-group.js';
+import { expectBroken, groupId, n1, n2, n3, n4, n5, setSummary, WatchedGroup } from './watched-group.js';
 
 const payload = new Uint8Array([1, 2, 3]);
 const commands = (term: Term, index: number) => encodeBatch('commands', term, index as LogIndex, [payload]);
@@ -21,7 +21,7 @@ test('log-matching reports two entries with the same index and term', () => {
   const other = { truncate_from: last_index };
   expectBroken(
     'log-matching',
-    () => group.sayAppended(n1, [commands(term, last_index)], other),
+    () => group.appendAs(n1, [commands(term, last_index)], other),
     new RegExp(`there are two entries ${last_index} of term ${term}`),
   );
 });
@@ -29,22 +29,18 @@ test('log-matching reports two entries with the same index and term', () => {
 test('log-matching reports a gap', () => {
   const group = new WatchedGroup(LogMatching);
   const { term, last_index } = group.status(n1);
-  expectBroken(
-    'log-matching',
-    () => group.sayAppended(n1, [commands(term, last_index + 2)]),
-    /entry \d+ follows entry/,
-  );
+  expectBroken('log-matching', () => group.appendAs(n1, [commands(term, last_index + 2)]), /entry \d+ follows entry/);
 });
 
 test('log-matching reports the same entry after two different ones', () => {
   const group = new WatchedGroup(LogMatching);
   const { term, last_index } = group.status(n1);
   const later = (term + 1) as Term;
-  group.sayAppended(n1, [commands(later, last_index + 1), commands((later + 1) as Term, last_index + 2)]);
+  group.appendAs(n1, [commands(later, last_index + 1), commands((later + 1) as Term, last_index + 2)]);
   const other = commands(term, last_index + 1);
   expectBroken(
     'log-matching',
-    () => group.sayAppended(n2, [other, commands((later + 1) as Term, last_index + 2)]),
+    () => group.appendAs(n2, [other, commands((later + 1) as Term, last_index + 2)]),
     /there are two entries/,
   );
 });
@@ -57,14 +53,14 @@ test('commits-have-a-quorum reports a commit that only the leader has synced', (
   const committed = { ...group.own(n1), index: group.status(n1).last_index };
   expectBroken(
     'commits-have-a-quorum',
-    () => group.say(n1, 'ballot-box', 'feed.committed', committed),
+    () => group.sendAs(n1, 'ballot-box', 'feed.committed', committed),
     /has no quorum/,
   );
 });
 
 test('commits-have-a-quorum reports a commit by one of the two sets of a joint configuration', () => {
   const group = new WatchedGroup(CommitsHaveAQuorum);
-  // The new peers have caught up, and then do not hear of the joint configuration.
+  // The new peers have caught up, and then do not receive the joint configuration.
   group.mesh.adminOfGroup('change_peers', { new_peers: [n1, n4, n5] });
   group.mesh.wait('the change is joint', () => (group.status(n1).configuration?.old_peers.length ?? 0) > 0, 5000);
   group.cutOff(n4, n5);
@@ -73,7 +69,7 @@ test('commits-have-a-quorum reports a commit by one of the two sets of a joint c
   expect(configuration?.old_peers).toHaveLength(3);
   expect(commit_index).toBeLessThan(last_index);
   const committed = { ...group.own(n1), index: last_index };
-  expectBroken('commits-have-a-quorum', () => group.say(n1, 'ballot-box', 'feed.committed', committed), /\| n1:/);
+  expectBroken('commits-have-a-quorum', () => group.sendAs(n1, 'ballot-box', 'feed.committed', committed), /\| n1:/);
 });
 
 test('commits-have-a-quorum reports a commit whose last entry is of an earlier term', () => {
@@ -81,7 +77,7 @@ test('commits-have-a-quorum reports a commit whose last entry is of an earlier t
   const committed = { ...group.own(n1), term: 9 as Term, index: 3 as LogIndex };
   expectBroken(
     'commits-have-a-quorum',
-    () => group.say(n1, 'ballot-box', 'feed.committed', committed),
+    () => group.sendAs(n1, 'ballot-box', 'feed.committed', committed),
     /entry 3 is committed in term 9, and there is none of that term/,
   );
 });
@@ -100,11 +96,11 @@ test('committed-is-immutable reports a second entry committed at an index', () =
   const group = new WatchedGroup(CommittedIsImmutable);
   const { term, commit_index } = group.status(n1);
   const other = (term + 1) as Term;
-  group.sayAppended(n2, [commands(other, commit_index)], { truncate_from: commit_index, leader_term: other });
+  group.appendAs(n2, [commands(other, commit_index)], { truncate_from: commit_index, leader_term: other });
   const committed = { ...group.own(n2), term: other, index: commit_index };
   expectBroken(
     'committed-is-immutable',
-    () => group.say(n2, 'ballot-box', 'feed.committed', committed),
+    () => group.sendAs(n2, 'ballot-box', 'feed.committed', committed),
     /is committed in the place of one of term/,
   );
 });
@@ -117,22 +113,26 @@ test('committed-is-immutable reports a member that lacks a committed entry at th
 
 test('known-commits-are-true reports a node that considers an uncommitted entry committed', () => {
   const group = new WatchedGroup(KnownCommitsAreTrue);
-  const lying = group.lying(n2, { commit_index: 99 });
-  expectBroken('known-commits-are-true', () => group.invariants.onStepped(lying), /considers entry 99 committed/);
+  const actorWithSummary = group.actorWithSummary(n2, { commit_index: 99 });
+  expectBroken(
+    'known-commits-are-true',
+    () => group.invariants.onStepped(actorWithSummary),
+    /considers entry 99 committed/,
+  );
 });
 
 test('known-commits-are-true reports a follower whose commit index exceeds what was verified', () => {
   const group = new WatchedGroup(KnownCommitsAreTrue);
-  const lying = group.lying(n2, {});
+  const actorWithSummary = group.actorWithSummary(n2, {});
   const { commit_index, last_index } = group.status(n2);
   const append = { ...group.own(n2), link: 1, seq: 900, batches: [], truncate_from: 0 };
-  group.invariants.onStepping(lying, { type: 'message', message: { name: 'node.append_entries' } }, instant);
+  group.invariants.onStepping(actorWithSummary, { type: 'message', message: { name: 'node.append_entries' } }, instant);
   const verified_index = (last_index - 1) as LogIndex;
-  group.invariants.onSent(lying, n2, {
+  group.invariants.onSent(actorWithSummary, n2, {
     name: 'log-store.append',
     body: { ...append, verified_index, commit_index },
   } as never);
-  expectBroken('known-commits-are-true', () => group.invariants.onStepped(lying), /and \d+ is verified/);
+  expectBroken('known-commits-are-true', () => group.invariants.onStepped(actorWithSummary), /and \d+ is verified/);
 });
 
 const instant = { nowMs: 0, wallTimeMs: 0, random: 0 };
@@ -169,7 +169,7 @@ test('no-truncation-below-commit reports a node that deletes what it knows to be
   const { commit_index } = group.status(n2);
   expectBroken(
     'no-truncation-below-commit',
-    () => group.say(n2, 'node', 'log-store.append', { batches: [], truncate_from: commit_index, commit_index }),
+    () => group.sendAs(n2, 'node', 'log-store.append', { batches: [], truncate_from: commit_index, commit_index }),
     /n2 deletes from entry/,
   );
 });
@@ -180,9 +180,9 @@ test.each([
   ['it applies more than is committed', { applied_index: 99 }, /has applied 99/],
 ] as const)('nodes-never-go-back: %s', (_, change, seen) => {
   const group = new WatchedGroup(NodesNeverGoBack);
-  const actor = group.lying(n2, {});
+  const actor = group.actorWithSummary(n2, {});
   group.invariants.onStepped(actor);
-  believes(actor, { ...group.mesh.node(n2).summary(), ...change });
+  setSummary(actor, { ...group.mesh.node(n2).summary(), ...change });
   expectBroken('nodes-never-go-back', () => group.invariants.onStepped(actor), seen);
 });
 
@@ -195,7 +195,7 @@ test('acknowledged-is-synced reports an acknowledgement to a leader of more than
   const stored = { ...group.own(n2), leader_id: n1, leader_term: term, match_index: last_index };
   expectBroken(
     'acknowledged-is-synced',
-    () => group.say(n2, 'log-store', 'feed.stored', stored, n1),
+    () => group.sendAs(n2, 'log-store', 'feed.stored', stored, n1),
     /n2 acknowledges entry \d+ to n1.*; nothing is synced/,
   );
 });
@@ -206,7 +206,11 @@ test('acknowledged-is-synced reports a message that is acknowledged to the node 
   group.mesh.put(n1, 'b', '2');
   group.mesh.run(10);
   const ack = { ...group.own(n1), actor: 'log-store', link: 1, seq: 10_000 } as const;
-  expectBroken('acknowledged-is-synced', () => group.say(n1, 'log-store', 'node.ack', ack), /n1 acknowledges message/);
+  expectBroken(
+    'acknowledged-is-synced',
+    () => group.sendAs(n1, 'log-store', 'node.ack', ack),
+    /n1 acknowledges message/,
+  );
 });
 
 test('acknowledged-is-synced reports an acknowledgement to a client of an uncommitted write', () => {

@@ -1,4 +1,4 @@
-/** That each invariant about members, histories and sessions can be broken: a real run, and one lie. */
+/** Breaks each invariant about members, histories and sessions: a real run, with one false message or write. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { indexedKey } from '@conclave/log-store';
@@ -39,8 +39,8 @@ test('one-change-at-a-time reports a change that is appended after an uncommitte
   const { term, last_index } = group.status(n1);
   const joint = group.configurationBatch(term, last_index + 1, group.configuration([n1, n4, n5], [n1, n2, n3]));
   const stable = group.configurationBatch(term, last_index + 2, group.configuration([n1, n4, n5]));
-  group.sayAppended(n1, [joint]);
-  expectBroken('one-change-at-a-time', () => group.sayAppended(n1, [stable]), /which is not committed/);
+  group.appendAs(n1, [joint]);
+  expectBroken('one-change-at-a-time', () => group.appendAs(n1, [stable]), /which is not committed/);
 });
 
 test('one-change-at-a-time reports a change before the first entry of the term is committed', () => {
@@ -49,7 +49,7 @@ test('one-change-at-a-time reports a change before the first entry of the term i
   const batch = group.configurationBatch(term, last_index + 1, group.configuration([n1, n2]));
   expectBroken(
     'one-change-at-a-time',
-    () => group.sayAppended(n1, [batch], { commit_index: 1 as LogIndex }),
+    () => group.appendAs(n1, [batch], { commit_index: 1 as LogIndex }),
     /before its first entry, \d+, is committed/,
   );
 });
@@ -59,14 +59,14 @@ test('one-change-at-a-time reports a rollback of another leader’s joint config
   const { term, last_index } = group.status(n1);
   const later = (term + 1) as Term;
   const joint = group.configuration([n1, n4, n5], [n1, n2, n3]);
-  group.sayAppended(n1, [group.configurationBatch(term, last_index + 1, joint)]);
-  // n1 is elected again, appends what is in force, and then takes it back.
+  group.appendAs(n1, [group.configurationBatch(term, last_index + 1, joint)]);
+  // n1 is elected again, appends the effective configuration, and then rolls it back.
   const first_index = (last_index + 2) as LogIndex;
-  group.say(n1, 'node', 'ballot-box.lead', { ...group.own(n1), term: later, first_index });
+  group.sendAs(n1, 'node', 'ballot-box.lead', { ...group.own(n1), term: later, first_index });
   const asLeader = { leader_term: later };
-  group.sayAppended(n1, [group.configurationBatch(later, last_index + 2, joint)], asLeader);
+  group.appendAs(n1, [group.configurationBatch(later, last_index + 2, joint)], asLeader);
   const old = group.configurationBatch(later, last_index + 3, group.configuration([n1, n2, n3]));
-  expectBroken('one-change-at-a-time', () => group.sayAppended(n1, [old], asLeader), /not its own/);
+  expectBroken('one-change-at-a-time', () => group.appendAs(n1, [old], asLeader), /not its own/);
 });
 
 test('one-change-at-a-time reports a configuration appended by a node that does not lead', () => {
@@ -75,7 +75,7 @@ test('one-change-at-a-time reports a configuration appended by a node that does 
   const batch = group.configurationBatch(term, last_index + 1, group.configuration([n1, n2]));
   expectBroken(
     'one-change-at-a-time',
-    () => group.sayAppended(n2, [batch], { leader_term: 9 as Term }),
+    () => group.appendAs(n2, [batch], { leader_term: 9 as Term }),
     /and does not lead/,
   );
 });
@@ -88,7 +88,7 @@ test.each([
   const group = new WatchedGroup(StagesFollow);
   const { term, last_index } = group.status(n1);
   const batch = group.configurationBatch(term, last_index + 1, group.configuration(peers, oldPeers));
-  expectBroken('stages-follow', () => group.sayAppended(n1, [batch]), seen);
+  expectBroken('stages-follow', () => group.appendAs(n1, [batch]), seen);
 });
 
 test.each([
@@ -99,14 +99,14 @@ test.each([
   const { term, last_index } = group.status(n1);
   const configuration = { ...group.configuration([n1, n2, n3]), level };
   const batch = group.configurationBatch(term, last_index + 1, configuration);
-  expectBroken('levels-are-spoken', () => group.sayAppended(n1, [batch]), seen);
+  expectBroken('levels-are-spoken', () => group.appendAs(n1, [batch]), seen);
 });
 
 test('only-caught-up-stores-join (promises 2, 6, 9) reports an empty store that is added', () => {
   const group = new WatchedGroup(OnlyCaughtUpStoresJoin);
   const { term, last_index } = group.status(n1);
   const batch = group.configurationBatch(term, last_index + 1, group.configuration([n1, n2, n3, n4]));
-  expectBroken('only-caught-up-stores-join', () => group.sayAppended(n1, [batch]), /n1 adds n4 .*nothing/);
+  expectBroken('only-caught-up-stores-join', () => group.appendAs(n1, [batch]), /n1 adds n4 .*nothing/);
 });
 
 test('only-caught-up-stores-join (promise 6) reports a wiped store that counts as the previous one', () => {
@@ -117,7 +117,7 @@ test('only-caught-up-stores-join (promise 6) reports a wiped store that counts a
   group.mesh.run(100);
   const { term, last_index } = group.status(n1);
   const batch = group.configurationBatch(term, last_index + 1, group.configuration([n1, n2, n3]));
-  expectBroken('only-caught-up-stores-join', () => group.sayAppended(n1, [batch]), /n1 adds n3/);
+  expectBroken('only-caught-up-stores-join', () => group.appendAs(n1, [batch]), /n1 adds n3/);
 });
 
 test.each([
@@ -132,23 +132,23 @@ test.each([
 ] as const)('sessions-only-grow: %s', (_, name, change, seen) => {
   const group = new WatchedGroup(SessionsOnlyGrow);
   const body = { ...group.own(n2), ...change } as never;
-  expectBroken('sessions-only-grow', () => group.say(n2, 'log-store', name, body), seen);
+  expectBroken('sessions-only-grow', () => group.sendAs(n2, 'log-store', name, body), seen);
 });
 
 test('sessions-only-grow reports a session that decreases on a disk', () => {
   const group = new WatchedGroup(SessionsOnlyGrow);
-  expectBroken('sessions-only-grow', () => group.sayStored(n2, { session: 0 }), /the session of n2 fell from 1 to 0/);
+  expectBroken('sessions-only-grow', () => group.storeAs(n2, { session: 0 }), /the session of n2 fell from 1 to 0/);
 });
 
 test('one-group reports a commit in a second history', () => {
   const group = new WatchedGroup(OneGroup);
   const value = group.configurationBatch(1 as Term, 1, group.configuration([n4]));
   const put = { type: 'put', key: indexedKey(groupId, 'e', 1), value } as const;
-  group.sayStored(n4, { group_uid: 'other', term: 1 }, [put]);
+  group.storeAs(n4, { group_uid: 'other', term: 1 }, [put]);
   const committed = { ...group.own(n4), term: 1 as Term, index: 1 as LogIndex };
   expectBroken(
     'one-group',
-    () => group.say(n4, 'ballot-box', 'feed.committed', committed),
+    () => group.sendAs(n4, 'ballot-box', 'feed.committed', committed),
     /something is committed in the histories .* and other/,
   );
 });
@@ -158,16 +158,12 @@ test('one-group reports a leader in a second history', () => {
   const lead = { ...group.own(n4), group_uid: 'other' as GroupUid, term: 2 as Term };
   expectBroken(
     'one-group',
-    () => group.say(n4, 'node', 'ballot-box.lead', lead),
+    () => group.sendAs(n4, 'node', 'ballot-box.lead', lead),
     /n4 leads in the history other, and something is committed in/,
   );
 });
 
 test('one-group reports a store that changes to another history', () => {
   const group = new WatchedGroup(OneGroup);
-  expectBroken(
-    'one-group',
-    () => group.sayStored(n3, { group_uid: 'other' }),
-    /the store of n3 held .*, and now other/,
-  );
+  expectBroken('one-group', () => group.storeAs(n3, { group_uid: 'other' }), /the store of n3 held .*, and now other/);
 });

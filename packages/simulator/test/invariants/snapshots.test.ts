@@ -1,4 +1,4 @@
-/** That each invariant about snapshots, and about who takes entries, can be broken: a real run, and one lie. */
+/** Breaks each invariant about snapshots and read-only peers: a real run, with one false message or write. */
 import type { KeptSnapshot, StorageOperation } from '@conclave/log-store';
 import {
   addChecksum,
@@ -24,7 +24,7 @@ import { expectBroken, groupId, n1, n2, n3, WatchedGroup } from './watched-group
 const slot = 9;
 const snapshotId = 'a lie' as SnapshotId;
 
-/** A snapshot as it stands on the disk: one chunk of these pieces. */
+/** Returns a snapshot as on a disk: one chunk of these pieces. */
 function snapshotOf(
   group: WatchedGroup,
   peerId: PeerId,
@@ -52,14 +52,14 @@ function base(group: WatchedGroup, peerId: PeerId): Record<string, unknown> {
 test('compacted-is-covered reports a snapshot that lacks a chunk', () => {
   const group = new WatchedGroup(CompactedIsCovered);
   const lie = snapshotOf(group, n2, { chunks: 2 });
-  expectBroken('compacted-is-covered', () => group.sayStored(n2, base(group, n2), lie), /1 of the 2 chunks/);
+  expectBroken('compacted-is-covered', () => group.storeAs(n2, base(group, n2), lie), /1 of the 2 chunks/);
 });
 
 test('compacted-is-covered reports deleted entries that the snapshot does not cover', () => {
   const group = new WatchedGroup(CompactedIsCovered);
   const { commit_index } = group.status(n2);
   const lie = snapshotOf(group, n2, { index: (commit_index - 1) as LogIndex });
-  expectBroken('compacted-is-covered', () => group.sayStored(n2, base(group, n2), lie), /deletes entries up to/);
+  expectBroken('compacted-is-covered', () => group.storeAs(n2, base(group, n2), lie), /deletes entries up to/);
 });
 
 test('compacted-is-covered reports a snapshot of an uncommitted entry', () => {
@@ -67,27 +67,27 @@ test('compacted-is-covered reports a snapshot of an uncommitted entry', () => {
   const { commit_index } = group.status(n2);
   const lie = snapshotOf(group, n2, { index: (commit_index + 1) as LogIndex });
   const meta = { base_index: 0, base_term: 0, last_index: commit_index };
-  expectBroken('compacted-is-covered', () => group.sayStored(n2, meta, lie), /nothing is committed there/);
+  expectBroken('compacted-is-covered', () => group.storeAs(n2, meta, lie), /nothing is committed there/);
 });
 
 test('compacted-is-covered reports a log that begins after an entry which never existed', () => {
   const group = new WatchedGroup(CompactedIsCovered);
   const { commit_index, term } = group.status(n2);
   const meta = { base_index: commit_index - 1, base_term: term + 1, last_index: commit_index };
-  expectBroken('compacted-is-covered', () => group.sayStored(n2, meta, snapshotOf(group, n2)), /ends with nothing/);
+  expectBroken('compacted-is-covered', () => group.storeAs(n2, meta, snapshotOf(group, n2)), /ends with nothing/);
 });
 
 test('compacted-is-covered reports a snapshot with an older configuration', () => {
   const group = new WatchedGroup(CompactedIsCovered);
   const configurations = group.mesh.disks.configurations(n2).slice(0, 1);
   const lie = snapshotOf(group, n2, { configurations });
-  expectBroken('compacted-is-covered', () => group.sayStored(n2, base(group, n2), lie), /is effective/);
+  expectBroken('compacted-is-covered', () => group.storeAs(n2, base(group, n2), lie), /is effective/);
 });
 
 test('snapshots-are-the-state reports an empty snapshot', () => {
   const group = new WatchedGroup(SnapshotsAreTheState);
   const lie = snapshotOf(group, n2);
-  expectBroken('snapshots-are-the-state', () => group.sayStored(n2, base(group, n2), lie), /is not the state there/);
+  expectBroken('snapshots-are-the-state', () => group.storeAs(n2, base(group, n2), lie), /is not the state there/);
 });
 
 test('snapshots-are-the-state reports a chunk in the place of another', () => {
@@ -97,10 +97,7 @@ test('snapshots-are-the-state reports a chunk in the place of another', () => {
   expectBroken(
     'snapshots-are-the-state',
     () =>
-      group.sayStored(n2, base(group, n2), [
-        ...lie,
-        { type: 'put', key: `${groupId}/s/${slot}/1`, value: first.value },
-      ]),
+      group.storeAs(n2, base(group, n2), [...lie, { type: 'put', key: `${groupId}/s/${slot}/1`, value: first.value }]),
     /is inconsistent/,
   );
 });
@@ -114,17 +111,17 @@ test('installs-keep-what-matches reports entries after a matching snapshot that 
     { type: 'truncate', groupId, from: commit_index as LogIndex },
   ];
   const meta = { base_index: index, base_term: term, last_index: index };
-  expectBroken('installs-keep-what-matches', () => group.sayStored(n2, meta, lie), /which it had/);
+  expectBroken('installs-keep-what-matches', () => group.storeAs(n2, meta, lie), /which it had/);
 });
 
 test('transfers-go-on reports received chunks that a new session loses', () => {
   const group = new WatchedGroup(TransfersGoOn);
   const { session } = group.status(n2);
   const incoming = { slot, snapshot_id: snapshotId, source: 'installed', stored: 3 };
-  group.sayStored(n2, { incoming });
+  group.storeAs(n2, { incoming });
   expectBroken(
     'transfers-go-on',
-    () => group.sayStored(n2, { session: session + 1, incoming: null }),
+    () => group.storeAs(n2, { session: session + 1, incoming: null }),
     /3 chunks of a lie are gone/,
   );
 });
@@ -134,7 +131,7 @@ test('transfers-go-on reports chunks that are announced to the node and missing 
   const installing = { snapshot_id: snapshotId, stored: 3 };
   expectBroken(
     'transfers-go-on',
-    () => group.say(n2, 'log-store', 'node.opened', { ...group.own(n2), installing }),
+    () => group.sendAs(n2, 'log-store', 'node.opened', { ...group.own(n2), installing }),
     /reports to its node 3 chunks/,
   );
 });
@@ -146,7 +143,7 @@ test('one-store-a-name reports two stores under one name', () => {
   const twice = { peers: [...peers, { peer_id: n3, store_id: 'another' as StoreId }], old_peers: [] };
   expectBroken(
     'one-store-a-name',
-    () => group.sayAppended(n1, [group.configurationBatch(term, last_index + 1, twice)]),
+    () => group.appendAs(n1, [group.configurationBatch(term, last_index + 1, twice)]),
     /n3:another/,
   );
 });
@@ -159,7 +156,7 @@ test('one-store-a-name reports the replacement of a store that is not lost', () 
   const healed = { peers: other, old_peers: peers };
   expectBroken(
     'one-store-a-name',
-    () => group.sayAppended(n1, [group.configurationBatch(term, last_index + 1, healed)]),
+    () => group.appendAs(n1, [group.configurationBatch(term, last_index + 1, healed)]),
     /is not lost/,
   );
 });
@@ -183,8 +180,8 @@ test('read-only-peers-take-nothing reports a read-only follower that accepts ent
   };
   expectBroken(
     'read-only-peers-take-nothing',
-    () => group.say(n2, 'node', 'log-store.append', lie),
-    /is read-only \(told\), and accepts entries of n1/,
+    () => group.sendAs(n2, 'node', 'log-store.append', lie),
+    /is read-only \(operator\), and accepts entries of n1/,
   );
 });
 
@@ -207,10 +204,10 @@ test('read-only-peers-take-nothing reports an acknowledged write that arrived wh
 test('resets-are-final reports a peer that accepts entries of the history which it has left', () => {
   const group = new WatchedGroup(ResetsAreFinal);
   const own = group.own(n2);
-  group.say(n2, 'node', 'log-store.reset', { ...own, link: 1, seq: 0, old_group_uid: own.group_uid });
+  group.sendAs(n2, 'node', 'log-store.reset', { ...own, link: 1, seq: 0, old_group_uid: own.group_uid });
   expectBroken(
     'resets-are-final',
-    () => group.say(n2, 'node', 'log-store.append', { ...own, link: 1, seq: 0 }),
+    () => group.sendAs(n2, 'node', 'log-store.append', { ...own, link: 1, seq: 0 }),
     /takes entries in the history .*, which it has left/,
   );
 });
@@ -218,7 +215,7 @@ test('resets-are-final reports a peer that accepts entries of the history which 
 test('resets-are-final reports a store that returns to the history which it has left', () => {
   const group = new WatchedGroup(ResetsAreFinal);
   const own = group.own(n2);
-  group.say(n2, 'node', 'log-store.reset', { ...own, link: 1, seq: 0, old_group_uid: own.group_uid });
-  group.sayStored(n2, { group_uid: 'another' });
-  expectBroken('resets-are-final', () => group.sayStored(n2, {}), /goes back to/);
+  group.sendAs(n2, 'node', 'log-store.reset', { ...own, link: 1, seq: 0, old_group_uid: own.group_uid });
+  group.storeAs(n2, { group_uid: 'another' });
+  expectBroken('resets-are-final', () => group.storeAs(n2, {}), /goes back to/);
 });

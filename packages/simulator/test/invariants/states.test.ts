@@ -1,4 +1,4 @@
-/** The rules that compare peers with the model of the key-value store: that each can be broken. */
+/** Breaks each invariant that compares peers with the key-value model. */
 import { encode, type LogIndex, newLeaseId, publicPartOf } from '@conclave/protocol';
 import { expect, test } from 'vitest';
 import { LeasesEndAtTheirTime } from '../../src/invariants/leases-end-at-their-time.js';
@@ -9,7 +9,7 @@ import { expectBroken, n1, WatchedGroup } from './watched-group.js';
 const leaseId = newLeaseId(() => 'id'.padEnd(22, '-'));
 const name = publicPartOf(leaseId);
 
-/** Has the leader append an entry as it is. Returns its index. */
+/** Lets the leader append an entry unchanged. Returns its index. */
 function append(group: WatchedGroup, entry: unknown): LogIndex {
   const { mesh } = group;
   mesh.wait('there is a leader', () => mesh.leader !== undefined, 30_000);

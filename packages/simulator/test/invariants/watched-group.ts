@@ -1,4 +1,7 @@
-/** A real group of n1, n2, n3 with the spare peers n4 and n5, led by n1, watched for one rule; and lies to tell about it. */
+/**
+ * A real group of n1, n2, n3 with the spare peers n4 and n5, led by n1, observed by one invariant; and false messages
+ * to inject.
+ */
 import type { StorageOperation } from '@conclave/log-store';
 import {
   type ActorKind,
@@ -49,7 +52,7 @@ export class WatchedGroup {
     this.mesh.run(500);
   }
 
-  /** Beside who waits for answers. */
+  /** Observes the run in addition to the mesh's own observer. */
   private watch(): void {
     const { invariants, mesh } = this;
     const { onAnswered } = mesh.observer;
@@ -71,7 +74,7 @@ export class WatchedGroup {
     };
   }
 
-  /** Nothing passes between these peers and the others any more. */
+  /** Cuts these peers off from all others. */
   cutOff(...peers: PeerId[]): void {
     const others = [n1, n2, n3, n4, n5].filter((peer) => !peers.includes(peer));
     this.mesh.network.cut([peers, others], false);
@@ -85,29 +88,29 @@ export class WatchedGroup {
     return this.mesh.actor(peerId, kind) as Actor;
   }
 
-  /** What a message among the actors of this peer carries, and what more is said of it. */
+  /** Returns the fields that messages between the actors of this peer have, and its id and term. */
   own(peerId: PeerId): Pick<StatusReply, 'group_id' | 'group_uid' | 'store_id' | 'session' | 'peer_id' | 'term'> {
     const { group_id, group_uid, store_id, session, peer_id, term } = this.status(peerId);
     return { group_id, group_uid, store_id, session, peer_id, term };
   }
 
-  /** The configuration of these peers with the stores that they have. */
+  /** Returns the configuration of these peers with their stores. */
   configuration(peers: readonly PeerId[], oldPeers: readonly PeerId[] = []): Configuration {
     const members = (ids: readonly PeerId[]) =>
       ids.map((peer_id) => ({ peer_id, store_id: this.status(peer_id).store_id }));
     return { peers: members(peers), old_peers: members(oldPeers) };
   }
 
-  /** Says that a message was sent. `body`: what of it matters here. */
-  say<N extends MessageName>(from: PeerId, kind: ActorKind, name: N, body: Partial<Body<N>>, to = from): void {
+  /** Shows the invariants a sent message. `body`: the fields that matter here. */
+  sendAs<N extends MessageName>(from: PeerId, kind: ActorKind, name: N, body: Partial<Body<N>>, to = from): void {
     this.invariants.onSent(this.actor(from, kind), to, { name, body } as unknown as Message);
   }
 
-  /** Says that a leader appends entries behind its log, or from `from` on. */
-  sayAppended(leader: PeerId, batches: readonly Uint8Array[], change: Partial<Body<'feed.append'>> = {}): void {
+  /** Shows the invariants an append of a leader after its log. */
+  appendAs(leader: PeerId, batches: readonly Uint8Array[], change: Partial<Body<'feed.append'>> = {}): void {
     const { term, last_index, commit_index } = this.status(leader);
     this.seq += 1;
-    this.say(leader, 'node', 'feed.append', {
+    this.sendAs(leader, 'node', 'feed.append', {
       ...this.own(leader),
       link: 1,
       seq: this.seq,
@@ -127,15 +130,15 @@ export class WatchedGroup {
     return encodeBatch('configuration', term, index as LogIndex, [encodeConfiguration(configuration)]);
   }
 
-  /** Says that a peer's disk has this in its one record. */
-  sayStored(peerId: PeerId, change: Record<string, unknown>, more: readonly StorageOperation[] = []): void {
+  /** Shows the invariants a write of this record on a peer's disk. */
+  storeAs(peerId: PeerId, change: Record<string, unknown>, more: readonly StorageOperation[] = []): void {
     const { store_id, group_uid, term, session } = this.status(peerId);
     const meta = { store_id, group_uid, term, voted_for: '', session, ...change };
     this.invariants.onWritten(peerId, [...more, { type: 'put', key: `${groupId}/m`, value: addChecksum(meta) }]);
   }
 
-  /** An actor like this one, whose node says something else of itself. */
-  lying(peerId: PeerId, change: Record<string, unknown>): Actor {
+  /** Returns a copy of the peer's actor whose node has another summary. */
+  actorWithSummary(peerId: PeerId, change: Record<string, unknown>): Actor {
     const actor = this.actor(peerId, 'node');
     const summary = this.mesh.node(peerId).summary();
     const core = { step: () => [], summary: () => ({ ...summary, ...change }) };
@@ -143,17 +146,17 @@ export class WatchedGroup {
   }
 }
 
-/** The actor has taken a step, behind which its core says this of itself. */
-export function believes(actor: Actor, summary: object): void {
+/** Lets the actor take a step after which its core has this summary. */
+export function setSummary(actor: Actor, summary: object): void {
   actor.stepCount += 2;
   Object.assign(actor.core, { summary: () => summary });
 }
 
-/** That this invariant is broken by it. */
-export function expectBroken(name: string, lie: () => void, seen: RegExp): void {
+/** Expects `act` to break this invariant. */
+export function expectBroken(name: string, act: () => void, seen: RegExp): void {
   let thrown: unknown;
   try {
-    lie();
+    act();
   } catch (error) {
     thrown = error;
   }

@@ -1,4 +1,4 @@
-/** A store that does one thing at a time, clients that call it at random, and the history that comes of it. */
+/** An atomic store, clients that call it at random, and the resulting history. */
 import type { Operation } from '../../src/linearizability/index.js';
 import type { Random } from '../../src/mesh/random.js';
 
@@ -8,14 +8,14 @@ export interface HistoryPlan {
   readonly keys: number;
   /** How many values there are; infinite: each write has its own. */
   readonly values: number;
-  /** The share of calls with this end. */
+  /** The share of calls with this outcome. */
   readonly unknown: number;
   readonly notDone: number;
   /** The share of reads; the others are spread over put, delete and cas. */
   readonly reads: number;
   /** The share of writes, by others, that are not in the history. */
   readonly unrecorded: number;
-  /** The share of reads that see the state of some time before. */
+  /** The share of reads that return an earlier state. */
   readonly stale: number;
 }
 
@@ -91,12 +91,12 @@ class Store {
   }
 }
 
-/** A history that has an order: that in which the store did it. */
+/** Returns a linearizable history. */
 export function randomHistory(random: Random, plan: HistoryPlan): Operation[] {
   const store = new Store();
   const history: Operation[] = [];
   const open = new Map<string, OpenCall>();
-  /** Calls of unknown outcome that may happen yet. */
+  /** Calls of unknown outcome that may still happen. */
   const late: OpenCall[] = [];
   const lastSeen = new Map<string, number>();
   let now = 0;
@@ -162,7 +162,7 @@ export function randomHistory(random: Random, plan: HistoryPlan): Operation[] {
   }
 }
 
-/** The history with one thing changed that clients were told, or that was said of the times. */
+/** Returns the history with one reply or one time changed. */
 export function mutated(history: readonly Operation[], random: Random): Operation[] {
   const place = random.below(history.length);
   const one = history[place] as Operation;
@@ -199,7 +199,7 @@ function revisionOf(operation: Operation): number {
   return operation.outcome === 'done' ? operation.reply.revision : 0;
 }
 
-/** Operations of one key with answers out of the air; few of these histories have an order. */
+/** Returns operations of one key with random replies; few of these histories are linearizable. */
 export function randomOperations(random: Random, count: number, unknown: number): Operation[] {
   return Array.from({ length: count }, (_, place) => {
     const called = random.below(2 * count);

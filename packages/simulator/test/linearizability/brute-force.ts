@@ -1,9 +1,9 @@
-/** Says whether a small history has an order, by trying each: on the whole store, with all revisions, and no cleverness. */
+/** Decides whether a small history is linearizable by trying all orders, on the whole store, with all revisions. */
 import type { Operation } from '../../src/linearizability/index.js';
 
 interface Store {
   readonly keys: ReadonlyMap<string, { readonly value: string; readonly revision: number }>;
-  /** Of the last write that changed something. */
+  /** The revision of the last write that changed something. */
   readonly revision: number;
 }
 
@@ -50,7 +50,7 @@ export function hasOrder(history: readonly Operation[], allWritesRecorded: boole
   return canEnd(operations, { keys: new Map(), revision: 0 });
 }
 
-/** What a write that was answered, or a read, leaves: one store, or none where its answer is wrong here. */
+/** Returns the store after an acknowledged write or a read; none if its reply is wrong here. */
 function allowedAfter(one: DoneOperation, store: Store): Store[] {
   const stored = store.keys.get(one.key);
   const { revision } = one.reply;

@@ -1,4 +1,4 @@
-/** The judge of leases: what it accepts, and what it does not. */
+/** The check of leases: what it accepts, and what it rejects. */
 import { expect, test } from 'vitest';
 import { checkHistory, type LeaseCall, LeaseHistories, type Operation } from '../../src/linearizability/index.js';
 
@@ -68,7 +68,7 @@ test('a key of a lease is not read after the lease has ended', () => {
   const calls = [granted, tied, ended(1500, 1510)];
   expect(faultOf(calls, [put(20, 30, 1), get(1520, 1530, 'v', 1)])).toMatch(/read t, which was tied to x, at 1520/);
   expect(faultOf(calls, [put(20, 30, 1), get(1520, 1530, null, 0)])).toBeUndefined();
-  // Another write has put the same there.
+  // Another write has set the same value.
   const again: Operation[] = [put(20, 30, 1), put(1000, 1010, 2), get(1520, 1530, 'v', 2)];
   expect(faultOf(calls, again)).toBeUndefined();
 });

@@ -22,13 +22,13 @@ export class Client {
       : { ...called, outcome: end };
   }
 
-  /** `value` null: the key was not there. */
+  /** `value` null: the key was missing. */
   get(times: Times, value: string | null, revision: number, consistency: 'linearizable' | 'stale' = 'linearizable') {
     const called = { ...at(times, this.name, this.key), name: 'get', consistency } as const;
     return { ...called, outcome: 'done', reply: { value, revision } } as const;
   }
 
-  /** `end`: the revision of the deletion; 0: the key was not there. */
+  /** `end`: the revision of the deletion; 0: the key was missing. */
   delete(times: Times, end: number | Undone): Operation {
     const called = { ...at(times, this.name, this.key), name: 'delete' } as const;
     if (typeof end !== 'number') return { ...called, outcome: end };

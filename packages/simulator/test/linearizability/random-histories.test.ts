@@ -50,7 +50,7 @@ describe('the checker agrees with a brute-force search on small histories, about
     expect(missed).toBeLessThan(wrong / 10);
   });
 
-  /** Judges histories and tries their orders. None that has an order may be rejected. */
+  /** Checks histories and tries their orders. No linearizable one may be rejected. */
   function compare(plan: HistoryPlan, allWritesRecorded: boolean): { right: number; wrong: number; missed: number } {
     let right = 0;
     let wrong = 0;

@@ -3,7 +3,7 @@ import { checkHistory } from '../../src/linearizability/index.js';
 import { Random } from '../../src/mesh/random.js';
 import { type HistoryPlan, mutated, randomHistory, usualPlan } from './atomic-store.js';
 
-/** How long it takes is printed, and no reason to fail on a machine that is busy. */
+/** The duration is printed only: a busy machine must not fail the test. */
 const patienceMs = 60_000;
 const large: HistoryPlan = { ...usualPlan, operations: 20_000, clients: 64, keys: 8 };
 

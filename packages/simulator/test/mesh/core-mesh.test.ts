@@ -61,7 +61,7 @@ describe('a disk', () => {
     mesh.start(n2, 'node');
     mesh.run(1000);
     expect(mesh.logStore(n2).health().reason).toContain('ECORRUPT');
-    // Who judges sees what was there.
+    // Checks read the true bytes.
     expect(mesh.disks.entries(n2)).toEqual(mesh.disks.entries(n1));
     mesh.disks.wipe(n2);
     expect(mesh.disks.isDamaged(n2)).toBe(false);

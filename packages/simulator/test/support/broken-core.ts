@@ -1,4 +1,4 @@
-/** Cores that are wrong on purpose, for tests of what a failure looks like. */
+/** Cores that are broken on purpose, for tests of failures. */
 import { BallotBoxCore, type BallotBoxInput } from '@conclave/ballot-box';
 
 interface Elect {
@@ -6,7 +6,7 @@ interface Elect {
   readonly message: { readonly name: string; readonly body: Record<string, unknown> };
 }
 
-/** Runs something while every ballot-box declares each election won before anybody has voted. */
+/** Runs something while every ballot-box reports each election as won before any vote. */
 export function withElectionsForFree<T>(run: () => T): T {
   const { step } = BallotBoxCore.prototype;
   BallotBoxCore.prototype.step = function (this: BallotBoxCore, input: BallotBoxInput) {

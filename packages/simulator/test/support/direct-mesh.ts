@@ -1,4 +1,4 @@
-/** A mesh whose nodes are asked directly, past network and clients. */
+/** A mesh whose nodes receive requests directly, without network and clients. */
 import { KvService } from '@conclave/kv';
 import type { NodeInput } from '@conclave/node';
 import { type AdminCommand, adminCommands, type PeerId } from '@conclave/protocol';
@@ -23,7 +23,7 @@ export class DirectMesh extends CoreMesh {
     return this.answers.get(requestId) as Answer;
   }
 
-  /** Runs until the condition holds; throws when it does not within so long. */
+  /** Runs until the condition holds; throws if it does not within this many milliseconds. */
   wait(what: string, condition: () => boolean, withinMs: number): void {
     if (!this.until(condition, withinMs)) throw new Error(`not within ${withinMs} ms: ${what}`);
   }
@@ -33,7 +33,7 @@ export class DirectMesh extends CoreMesh {
     return this.ask(to, (requestId) => ({ type: 'admin', requestId, door, command, body: parsed }));
   }
 
-  /** To the leader, which must be there. */
+  /** Sends it to the leader, which must exist. */
   adminOfGroup(command: AdminCommand, body: unknown = {}): number {
     this.wait('there is a leader', () => this.leader !== undefined, 30_000);
     return this.admin(this.leader as PeerId, 'group', command, body);
@@ -53,7 +53,7 @@ export class DirectMesh extends CoreMesh {
     return this.ask(to, (requestId) => ({ type: 'read', requestId, door: 'group', consistency, query }));
   }
 
-  /** What this peer's state machine holds. */
+  /** Returns the value in this peer's state machine. */
   valueAt(peerId: PeerId, key: string): unknown {
     return (this.query(peerId, [key]) as [[unknown, number]])[0][0];
   }

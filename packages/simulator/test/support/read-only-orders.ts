@@ -1,4 +1,4 @@
-/** Orders in which disks fill and are freed (promise 32): after each step reads are answered, and writes are done or refused. */
+/** Orders in which disks fill and are freed (promise 32): after each step reads are answered, and writes are done or rejected. */
 import type { PeerId } from '@conclave/protocol';
 import { expect } from 'vitest';
 import type { RecordedCall } from '../../src/clients/history.js';
@@ -8,9 +8,9 @@ import { checkClients } from '../../src/run/check-clients.js';
 import { Simulation } from '../../src/run/simulation.js';
 
 export const timeout = 120_000;
-/** How long the leadership may need to settle after a disk has filled or was freed. */
+/** How long an election or transfer may take after a disk has filled or was freed. */
 const settleMs = 4000;
-/** How long a read may take once it has. */
+/** How long a read may take afterwards. */
 const readMs = 500;
 const full = 1;
 const roomy = 10_000;
@@ -65,12 +65,12 @@ class Group {
     return this.call({ type: 'client', client: 'c1', operation: 'put', key: 'k', value: `v${this.written}` });
   }
 
-  /** Reads of all kinds that may not see what is old. A follower that takes no entries lacks some, and answers none of these. */
+  /** Linearizable reads of all kinds. A read-only follower lacks entries, and answers none of these. */
   expectReads(what: string): void {
     const { leader } = this;
     const read = (by: 'quorum' | 'lease', at?: string): RecordedCall =>
       this.call({ type: 'client', client: `c${by.length}`, operation: 'get', key: 'k', by, at });
-    const others = this.peers.filter((peer) => peer !== leader && this.takesEntries(peer));
+    const others = this.peers.filter((peer) => peer !== leader && this.isGroupWritable(peer));
     const reads = [read('quorum'), read('lease'), ...others.map((peer) => read('quorum', peer))];
     this.simulation.mesh.until(() => reads.every(({ answeredMs }) => answeredMs !== undefined), readMs);
     expect(
@@ -79,17 +79,17 @@ class Group {
     ).toEqual(reads.map(() => 'ok'));
   }
 
-  private takesEntries(peer: string): boolean {
+  private isGroupWritable(peer: string): boolean {
     const { mesh } = this.simulation;
     return mesh.isUp(peer as PeerId, 'node') && mesh.status(peer as PeerId).read_only === '';
   }
 
-  /** Whether a majority takes entries. */
-  expectWrite(takesEntries: boolean, what: string): void {
+  /** Whether a majority accepts entries. */
+  expectWrite(isGroupWritable: boolean, what: string): void {
     const call = this.put();
     this.until('a write is answered', () => call.answeredMs !== undefined);
     expect(`${call.outcome} ${call.code ?? ''}`.trim(), `a write after ${what}`).toBe(
-      takesEntries ? 'ok' : 'not_done EREADONLY',
+      isGroupWritable ? 'ok' : 'not_done EREADONLY',
     );
   }
 
@@ -117,7 +117,7 @@ export function ordersOf(peers: readonly string[]): DiskStep[][] {
   return orders;
 }
 
-/** One of these orders, drawn. */
+/** Returns a random one of these orders. */
 export function drawnOrder(peers: readonly string[], random: Random): DiskStep[] {
   const steps: DiskStep[] = [];
   while (steps.length < 2 * peers.length) {
@@ -145,7 +145,7 @@ export function followOrder(peers: readonly string[], order: readonly DiskStep[]
   group.end();
 }
 
-/** As `followOrder`, of disks that are full all at once; then the leader dies, and the next one has to read. */
+/** As `followOrder`, for disks that are all full at once; then the leader crashes, and the next one has to answer reads. */
 export function followLeaderDeath(peers: readonly string[], order: readonly DiskStep[], at: number): void {
   const group = new Group(peers, at + 1);
   group.expectWrite(true, 'nothing');

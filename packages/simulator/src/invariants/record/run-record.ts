@@ -54,7 +54,7 @@ export class RunRecord {
   /** By term; if there are two, the first. */
   readonly leaders = new Map<number, LeaderOfTerm>();
   /** The votes that nodes have sent to their log-stores, by store and term. */
-  private readonly votesTold = new Map<string, string>();
+  private readonly sentVotes = new Map<string, string>();
   /** By history that a reset has begun: the one that it continues. */
   readonly resets = new Map<string, string>();
   /** Histories that began with a restored backup. */
@@ -88,7 +88,7 @@ export class RunRecord {
     'log-store.append': (body, from) => this.onAppend(body, from),
     'log-store.vote': (body) => {
       this.isNewVote = this.accepted.onVote(body);
-      if (body.voted_for !== '') this.votesTold.set(`${body.store_id} ${body.term} ${body.voted_for}`, body.voted_for);
+      if (body.voted_for !== '') this.sentVotes.set(`${body.store_id} ${body.term} ${body.voted_for}`, body.voted_for);
     },
     'log-store.reset': (body, from) => this.onReset(body, from),
     'log-store.snapshot_end': (body) => this.onSnapshotEnd(body),
@@ -196,6 +196,6 @@ export class RunRecord {
     if (store === undefined) return false;
     const synced = store.votes.get(term);
     if (synced !== undefined) return synced === candidate;
-    return store.meta.term > term && this.votesTold.has(`${storeId} ${term} ${candidate}`);
+    return store.meta.term > term && this.sentVotes.has(`${storeId} ${term} ${candidate}`);
   }
 }
