@@ -5,7 +5,7 @@
  *
  * @typedef {object} CommandLike
  * @property {() => string} name
- * @property {readonly { long?: string, description: string }[]} options
+ * @property {readonly { long?: string, description: string, hidden?: boolean }[]} options
  * @property {readonly CommandLike[]} commands
  */
 
@@ -103,8 +103,8 @@ function named(commands) {
  * @param {Map<string, Map<string, string[]>>} options
  */
 function collect(command, path, options) {
-  for (const { long, description } of command.options) {
-    if (long === undefined || long === '--version') continue;
+  for (const { long, description, hidden } of command.options) {
+    if (long === undefined || long === '--version' || hidden === true) continue;
     const descriptions = options.get(long) ?? new Map();
     descriptions.set(description, [...(descriptions.get(description) ?? []), path]);
     options.set(long, descriptions);

@@ -111,7 +111,9 @@ describe('docs/glossary.md', () => {
     expect(rowsOf('Error codes').map(({ term }) => nameOf(term))).toEqual(Object.keys(errorCodes));
     const options = new Set<string>();
     const collectOptions = (command: Command) => {
-      for (const { long } of command.options) if (long != null && long !== '--version') options.add(long);
+      for (const { long, hidden } of command.options) {
+        if (long != null && long !== '--version' && !hidden) options.add(long);
+      }
       command.commands.forEach(collectOptions);
     };
     collectOptions(createProgram());

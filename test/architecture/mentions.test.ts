@@ -42,6 +42,18 @@ const settings = [
 const inventory = new Inventory(names, settings);
 const allowed = new Set(Object.keys(allowedNames));
 
+/** Each option of the command and its variable; `retired`: an earlier name, which is refused. */
+const options = optionsOf(createProgram());
+
+function optionsOf(command: Command): { name: string; variable: string; retired: boolean }[] {
+  const own = command.options.map(({ long, envVar, hidden, description }) => ({
+    name: long ?? '',
+    variable: envVar ?? /\(env: (\w+)\)/.exec(description)?.[1] ?? '',
+    retired: hidden === true && description.startsWith('the earlier name of'),
+  }));
+  return [...own, ...command.commands.flatMap(optionsOf)];
+}
+
 const documents = projectFiles.filter((file) => file.endsWith('.md') && file !== 'CHANGELOG.md');
 const sources = projectFiles.filter(
   (file) => /\.(ts|mjs)$/.test(file) && !/^test\/(mutants\/mutations|architecture\/mentions)/.test(file),
@@ -74,6 +86,34 @@ describe.each(documents)('%s', (file) => {
 
   it('has links that lead somewhere, and those to a source name a symbol of it', () => {
     expect([...brokenLinks(file, text), ...brokenSourceLinks(file, text)]).toEqual([]);
+  });
+});
+
+describe('the documents, but for decisions and the changelog', () => {
+  const current = documents.filter((file) => !file.startsWith('docs/decisions/'));
+
+  it('use no earlier name of an option or a variable', () => {
+    const retired = options.filter((option) => option.retired).flatMap(({ name, variable }) => [name, variable]);
+    const names = retired.filter((name) => name !== '');
+    expect(names).toContain('--joiner');
+    const faults = current.flatMap((file) => {
+      const words = new Set(textOf(file).match(/(?:--)?[A-Za-z][\w-]*/g));
+      return names.filter((name) => words.has(name)).map((name) => `${file}: ${name}`);
+    });
+    expect(faults).toEqual([]);
+  });
+
+  it('name the variable of an option where a table has both', () => {
+    const rows = current.flatMap((file) =>
+      [...textOf(file).matchAll(/^\| `(--[\w-]+)` \| `([A-Z_]+)` \|/gm)].map(([, name = '', variable = '']) => ({
+        name,
+        variable,
+      })),
+    );
+    expect(rows.length).toBeGreaterThan(20);
+    const known = (row: { name: string; variable: string }) =>
+      options.some(({ name, variable }) => name === row.name && variable === row.variable);
+    expect(rows.filter((row) => !known(row))).toEqual([]);
   });
 });
 
