@@ -139,6 +139,13 @@ describe('a mesh', () => {
     await refuseSecondMesh(requester, peers);
     expect(asked).toBe(3);
   });
+
+  it('is started although somebody subscribes to everything and answers nothing', async () => {
+    const silent = connection.subscribe('>');
+    await connection.flush();
+    await refuseSecondMesh(requester, peerNames(3));
+    silent.unsubscribe();
+  });
 });
 
 describe('the status of a group that is asked for', () => {

@@ -16,6 +16,8 @@ import { PeerProcesses, type Placement } from './peer-processes.js';
 
 const bootstrapTimeoutMs = 60_000;
 const servesTimeoutMs = 1_000;
+/** A busy process may miss the first one. */
+const servesAttempts = 3;
 /** Peers whose `up` was killed are gone within this. */
 const goneWithinMs = 6_000;
 
@@ -143,15 +145,22 @@ export function refuseSecondMesh(adminClient: AdminClient, peers: readonly PeerI
   return retryUntil('nobody else serves these peers', goneWithinMs, attempt, isBusy);
 }
 
-/** Whether somebody listens for the peer. Where nobody does, NATS says so at once. */
+/**
+ * Returns whether a process of the peer answers. NATS reports at once that nobody listens. A subscriber that is no peer, such as
+ * `nats sub ">"`, never answers: like at the start of a peer, silence counts for nothing (decision 0105).
+ */
 async function isServed(adminClient: AdminClient, peerId: PeerId): Promise<boolean> {
-  try {
-    await adminClient.host('list_groups', {}, { peerId, timeoutMs: servesTimeoutMs });
-    return true;
-  } catch (error) {
-    if (error instanceof ConclaveError) return !isUnreachable(error);
-    throw error;
+  for (let attempt = 0; attempt < servesAttempts; attempt++) {
+    try {
+      await adminClient.host('list_groups', {}, { peerId, timeoutMs: servesTimeoutMs });
+      return true;
+    } catch (error) {
+      if (!(error instanceof ConclaveError)) throw error;
+      if (isUnreachable(error)) return false;
+      if (error.code !== 'ETIMEDOUT') return true;
+    }
   }
+  return false;
 }
 
 /** Founds the group of these peers, which are up, unless it is there. */
