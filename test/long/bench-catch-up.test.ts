@@ -1,22 +1,22 @@
-/** `npm run bench -- --joiner`, with a short log: that it measures what it says. */
+/** `npm run bench -- --catch-up`, with a short log: that it measures what it says. */
 import { afterAll, expect, it } from 'vitest';
 import { startCommand } from '../support/command.js';
 import { makeFolder, removeFolder } from '../support/leftovers.js';
 
-const folder = makeFolder('bench-joiner');
+const folder = makeFolder('bench-catch-up');
 const entries = 12_000;
 
 afterAll(() => removeFolder(folder));
 
 it('a new peer catches up under load, from the log and from a snapshot, and the run measures how fast', async () => {
-  const args = ['bench', '--joiner', '--entries', String(entries), '--load', '100', '--data-dir', folder, '--json'];
+  const args = ['bench', '--catch-up', '--entries', String(entries), '--load', '100', '--data-dir', folder, '--json'];
   const { code, out, error } = await startCommand('', args).ended;
   expect({ code, error }).toEqual({ code: 0, error: '' });
   const rows = out
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, number | string>);
-  expect(rows.map(({ row }) => row)).toEqual(['joiner-log', 'joiner-snapshot']);
+  expect(rows.map(({ row }) => row)).toEqual(['catch-up-from-log', 'catch-up-from-snapshot']);
   for (const row of rows) {
     expect(row).toMatchObject({ failed: 0 });
     expect(row.entries).toBeGreaterThan(entries);
