@@ -1,6 +1,6 @@
 /**
- * What each leader publishes about once a second on `<prefix>.<group>.history.<from>`, and all leaders under that name hear: so
- * that two histories of one name notice each other.
+ * Each leader announces its history about once a second on `<prefix>.<group>.history.<from>`, and subscribes to the announcements of all
+ * leaders under that name: so two histories of one name detect each other.
  */
 import { z } from 'zod';
 import { decode, encode } from './codec.js';
@@ -12,7 +12,7 @@ export const HistoryAnnouncement = z.object({
   group_uid: GroupUid,
   peer_id: PeerId,
   term: Term,
-  /** The other history under this name for which the sender serves nobody; empty: it knows of none. */
+  /** The other history under this name for which the sender has stopped serving; empty: it knows of none. */
   stopped_for: GroupUid,
 });
 export type HistoryAnnouncement = z.infer<typeof HistoryAnnouncement>;
@@ -21,7 +21,7 @@ export function encodeHistoryAnnouncement(body: HistoryAnnouncement): Uint8Array
   return encode(body);
 }
 
-/** @returns undefined where it is none */
+/** @returns undefined if it is not an announcement */
 export function decodeHistoryAnnouncement(bytes: Uint8Array): HistoryAnnouncement | undefined {
   try {
     return HistoryAnnouncement.parse(decode(bytes));

@@ -1,16 +1,16 @@
 /**
- * What a process that hosts a peer's log-stores answers for all of that peer's processes: which groups the peer takes
- * part in, and that list as it is published. Requests are JSON or msgpack on `<prefix>.admin.<peer>.<command>`, the
- * reply in kind; the list is JSON on `<prefix>.admin.<peer>.groups.<peer>`.
+ * The commands to the process of a peer's log-stores, for all processes of that peer: which groups the peer hosts, and the published
+ * list of them. Requests are JSON or msgpack on `<prefix>.admin.<peer>.<command>`, the reply in the encoding of the request; the list is
+ * JSON on `<prefix>.admin.<peer>.groups.<peer>`.
  */
 import { z } from 'zod';
 import { limits } from './limits.js';
 import { ActorKind, Count, GroupId, GroupUid, Incarnation, LogIndex, PeerId, StoreId } from './types.js';
 
-/** The token before the sender in the subject on which the list is published. */
+/** The token before the sender in the subject of the list. */
 export const groupListToken = 'groups';
 
-/** Drawn when a group is created at a peer; empty for those that its options name. */
+/** Generated when a group is created at a peer; empty for groups of its options. */
 const HostingId = z.string().max(limits.idBytes);
 
 /** A group that a peer hosts. */
@@ -23,7 +23,7 @@ export type HostedGroup = z.infer<typeof HostedGroup>;
  */
 export const GroupList = z.object({
   peer_id: PeerId,
-  /** Which run of the process says so. */
+  /** The run of the process that publishes it. */
   incarnation: Incarnation,
   /** Grows with each change; durable. */
   version: Count,
@@ -31,11 +31,11 @@ export const GroupList = z.object({
 });
 export type GroupList = z.infer<typeof GroupList>;
 
-/** The same as it is kept: with the groups whose data are being removed. */
+/** The stored list: with the groups whose data are being deleted. */
 export const StoredGroupList = z.object({ version: Count, groups: z.array(HostedGroup), leaving: z.array(GroupId) });
 export type StoredGroupList = z.infer<typeof StoredGroupList>;
 
-/** A group with what its log-store holds. */
+/** A group with the state of its log-store. */
 export const StoredGroup = HostedGroup.extend({
   /** Whether the process's options name it, so that it cannot be deleted. */
   fixed: z.boolean(),
@@ -52,37 +52,37 @@ export const ListGroupsReply = z.object({
   incarnation: Incarnation,
   version: Count,
   groups: z.array(StoredGroup),
-  /** Writes that the groups asked for since the process began, and how many synced writes of the store they took. */
+  /** Writes that the groups requested since the process began, and the synced writes of the store that they took. */
   writes: z.object({ asked: Count, synced: Count }),
 });
 export type ListGroupsReply = z.infer<typeof ListGroupsReply>;
 
-/** What a node answers to NATS's `$SRV.INFO`, as far as it is needed to know which group and peer it is, and under which prefix. */
+/** The part of a node's reply to NATS's `$SRV.INFO` that tells its group, its peer and the prefix. */
 export const NodeServiceInfo = z.object({
   metadata: z.object({ group_id: GroupId, peer_id: PeerId }),
   endpoints: z.array(z.object({ subject: z.string() })),
 });
 export type NodeServiceInfo = z.infer<typeof NodeServiceInfo>;
 
-/** The peer's actors of the group that run, of its other processes as far as they answer. */
+/** The running actors of the group at the peer; those of its other processes as far as they reply. */
 const actors = z.array(ActorKind);
 
 export const hostCommands = {
   create_group: {
-    purpose: 'has the peer host a group, for good; the group is founded by `bootstrap` afterwards',
+    purpose: 'makes the peer host a group, also after restarts; `bootstrap` then creates the group',
     request: z.strictObject({ group_id: GroupId }),
-    /** `created`: by this call; false: it was there. */
+    /** `created`: by this call; false: it existed. */
     reply: z.object({ group_id: GroupId, hosting_id: HostingId, created: z.boolean(), actors }),
   },
   delete_group: {
     purpose:
-      'has the peer stop its actors of a group and remove its data; with `group_uid` only where that is the group’s history',
+      'stops the peer’s actors of a group and deletes its data; with `group_uid` only if that is the group’s history',
     request: z.strictObject({ group_id: GroupId, group_uid: GroupUid.optional() }),
     /** `deleted`: by this call; false: there was nothing. `actors`: those that could not be stopped in time. */
     reply: z.object({ group_id: GroupId, deleted: z.boolean(), actors }),
   },
   list_groups: {
-    purpose: 'the groups that the peer hosts, and what its log-stores hold of them',
+    purpose: 'returns the groups that the peer hosts, and the state of their log-stores',
     request: z.strictObject({}),
     reply: ListGroupsReply,
   },

@@ -1,4 +1,4 @@
-/** The operations of the state machine that ships with Conclave: requests and replies. */
+/** The operations of the key-value store: requests and replies. */
 import { z } from 'zod';
 import { AnyLeaseId, LeaseId, PublicLeaseId } from './lease-id.js';
 import { limits } from './limits.js';
@@ -6,8 +6,8 @@ import { Bytes, Count, GroupUid } from './types.js';
 import { WatchId } from './watch.js';
 
 /**
- * Whether the text has no half of a surrogate pair. JSON can carry one, UTF-8 cannot: the leader and who reads the
- * leader's log would come to differ.
+ * Whether the text contains no lone surrogate. JSON can carry one, UTF-8 cannot: the states of the leader and of its followers would
+ * differ.
  */
 export function isWellFormed(text: string): boolean {
   // Every Node that Conclave runs on has this method; the library of ES2023 does not declare it.
@@ -20,13 +20,13 @@ export const Key = z
   .refine((key) => Buffer.byteLength(key) <= limits.keyBytes, `a key has at most ${limits.keyBytes} bytes`)
   .refine(isWellFormed, 'a key has no lone surrogates');
 
-/** What keys begin with; empty: all of them. */
+/** A prefix of keys; empty: all of them. */
 export const KeyPrefix = z
   .string()
   .refine((prefix) => Buffer.byteLength(prefix) <= limits.keyBytes, `a prefix has at most ${limits.keyBytes} bytes`)
   .refine(isWellFormed, 'a prefix has no lone surrogates');
 
-/** Text, or binary where the request is msgpack. */
+/** Text, or binary if the request is msgpack. */
 export const Value = z
   .union([z.string(), Bytes])
   .refine(
@@ -36,7 +36,7 @@ export const Value = z
   .refine((value) => typeof value !== 'string' || isWellFormed(value), 'a value has no lone surrogates');
 export type Value = z.infer<typeof Value>;
 
-/** Which write of the group last touched a key: 1 for the first write; 0: the key is not there. */
+/** The write of the group that last changed a key: 1 for the first write; 0: the key does not exist. */
 export const Revision = Count;
 
 /** The revision of the group at which a lock was acquired: higher than all before. */
@@ -44,10 +44,10 @@ export const Token = z.number().int().min(1);
 
 const Ttl = z.number().int().min(limits.leaseMinMs).max(limits.leaseMaxMs);
 
-/** How many there may be in one page. */
+/** The most items of one page. */
 const Limit = z.number().int().min(1).max(limits.rangeKeys).optional();
 
-/** Who holds a lock, in its own words. */
+/** The holder of a lock, as it names itself. */
 export const Owner = z
   .string()
   .min(1)
@@ -55,8 +55,8 @@ export const Owner = z
   .refine(isWellFormed, 'an owner has no lone surrogates');
 
 /**
- * `linearizable`: confirmed by a quorum. `lease`: linearizable as long as no two peers' monotonic clocks run at rates that
- * differ by a tenth, by the leader's lease; no quorum is asked. `stale`: what the peer that answers has.
+ * `linearizable`: confirmed by a quorum. `lease`: linearizable as long as the rates of the peers' monotonic clocks differ by less than
+ * a tenth, by the leader lease without a quorum. `stale`: the state of the replying peer.
  */
 export const Consistency = z.enum(['linearizable', 'lease', 'stale']);
 export type Consistency = z.infer<typeof Consistency>;
@@ -69,17 +69,16 @@ export type ClientId = z.infer<typeof ClientId>;
 const once = {
   client_id: ClientId.optional(),
   sequence: z.number().int().min(1).optional(),
-  /** All calls up to this number have been answered: their results need not be kept. */
+  /** The client has received all replies up to this number: their results need not be kept. */
   acknowledged: Count.optional(),
 };
 
 const Relation = z.enum(['=', '!=', '<', '>']);
 
 /**
- * What a transaction looks at first: a key, its `revision` or its `value`, how it should stand to what follows, and that;
- * or a `lock` by its name, whose token is compared, 0 where nobody holds it.
- * Values are compared as bytes, text as its UTF-8. A key that is not there has revision 0, and no value: whatever is
- * said of that is false.
+ * A condition of a transaction: a key, its `revision` or its `value`, a relation, and the value to compare with; or a `lock` by its
+ * name, whose token is compared, 0 if nobody holds it. Values are compared as bytes, text as its UTF-8. A key that does not exist has
+ * revision 0, and no value: every comparison with its value is false.
  */
 export const Comparison = z.union([
   z.tuple([Key, z.literal('revision'), Relation, Revision]),
@@ -88,7 +87,7 @@ export const Comparison = z.union([
 ]);
 export type Comparison = z.infer<typeof Comparison>;
 
-/** What a transaction does, in order; a `get` sees what was done before it. */
+/** The operations of a transaction, in order; a `get` reads what those before it have written. */
 export const Operation = z.union([
   z.tuple([z.literal('put'), Key, Value]),
   /** Tied to a lease. */
@@ -98,7 +97,7 @@ export const Operation = z.union([
 ]);
 export type Operation = z.infer<typeof Operation>;
 
-/** What became of each: the revision of a put, and of a delete with whether there was something; what a get found. */
+/** Their results: the revision of a put, and of a delete with whether the key existed; what a get read. */
 export const OperationResult = z.union([
   z.tuple([z.literal('put'), Revision]),
   z.tuple([z.literal('delete'), Revision, z.boolean()]),
@@ -109,14 +108,14 @@ export type OperationResult = z.infer<typeof OperationResult>;
 const Comparisons = z.array(Comparison).max(limits.transactionParts);
 const Operations = z.array(Operation).max(limits.transactionParts);
 
-/** One write of a `batch`: its number in the client's session, then what to do. */
+/** One write of a `batch`: its number in the client's session, then the operation. */
 export const Command = z.union([
   z.tuple([Count, z.literal('put'), Key, Value]),
   /** Tied to a lease. */
   z.tuple([Count, z.literal('put'), Key, Value, LeaseId]),
   z.tuple([Count, z.literal('delete'), Key]),
   z.tuple([Count, z.literal('cas'), Key, Value, Revision]),
-  /** What to compare, what to do if all of that holds, and what else. */
+  /** The comparisons, the operations if all of them hold, and the operations otherwise. */
   z.tuple([Count, z.literal('txn'), Comparisons, Operations, Operations]),
   z.tuple([Count, z.literal('lease_grant'), Ttl]),
   z.tuple([Count, z.literal('lease_keep'), LeaseId]),
@@ -125,35 +124,35 @@ export const Command = z.union([
   z.tuple([Count, z.literal('lease_revoke'), AnyLeaseId, z.literal('force')]),
   /** Name, owner, lease, and whether to wait in the queue. */
   z.tuple([Count, z.literal('lock'), Key, Owner, LeaseId, z.boolean()]),
-  /** Name and token; enough where the id of the holder's lease is a number. */
+  /** Name and token; enough if the id of the holder's lease is a number. */
   z.tuple([Count, z.literal('unlock'), Key, Token]),
   /** The holder's lease, or by force. */
   z.tuple([Count, z.literal('unlock'), Key, Token, z.union([LeaseId, z.literal('force')])]),
 ]);
 export type Command = z.infer<typeof Command>;
 
-/** A command as it stands in the log: from feature level 1 on, a lease that is granted has the id that the leader drew. */
+/** A command in the log: from feature level 1 on, a granted lease has the id that the leader generated. */
 export type EntryCommand = Command | readonly [number, 'lease_grant', number, LeaseId];
 
 export const CommandResult = z.union([
   /**
-   * Done: the revision that the write got (of a delete of nothing, and of a cas refused: the key's own), and whether it
-   * changed anything. In the place of the revision has a `lease_grant` the id of the lease, a `lease_keep` its time, a
-   * `lock` the token (0: not acquired), and a `lease_revoke` or `unlock` the group's revision after it.
+   * Done: the revision of the write (of a delete without effect, and of a refused cas: the key's own), and whether it changed
+   * anything. Instead of the revision a `lease_grant` has the id of the lease, a `lease_keep` its time, a `lock` the token (0: not
+   * acquired), and a `lease_revoke` or `unlock` the group's revision after it.
    */
   z.tuple([z.literal('done'), Revision, z.boolean()]),
-  /** A lease was granted, by feature level 1: its id. */
+  /** A granted lease, from feature level 1 on: its id. */
   z.tuple([z.literal('done'), LeaseId, z.boolean()]),
   /** A transaction, done: the group's revision after it, whether the comparisons held, and the results of that branch. */
   z.tuple([z.literal('done'), Revision, z.boolean(), z.array(OperationResult)]),
   /** Not done: a code and a sentence. */
   z.tuple([z.literal('not_done'), z.string(), z.string()]),
-  /** Whether it has happened cannot be told: the session or its results are gone. */
+  /** Unknown: the session or its results are gone. */
   z.tuple([z.literal('unknown'), z.string(), z.string()]),
 ]);
 export type CommandResult = z.infer<typeof CommandResult>;
 
-/** A write that changed something: its revision, what was done, the key; of a put the value and the lease, where tied. */
+/** A write that changed something: its revision, the operation, the key; of a put the value, and the lease if it is tied to one. */
 export const KeyChange = z.union([
   z.tuple([Revision, z.literal('put'), Key, Value]),
   z.tuple([Revision, z.literal('put'), Key, Value, PublicLeaseId]),
@@ -165,20 +164,20 @@ const Found = z.object({
   key: Key,
   value: Value.nullable(),
   revision: Revision,
-  /** In JSON, of text that would not fit into a message: its UTF-8 in base64; `value` is null then. */
+  /** In JSON, of text that would not fit into a message: its UTF-8 in base64; then `value` is null. */
   value_base64: z.string().optional(),
 });
 
-/** In JSON, of text that would not fit into a message: its place and its UTF-8 in base64; the value in its place is null then. */
+/** In JSON, of text that would not fit into a message: its place and its UTF-8 in base64; then the value at that place is null. */
 const base64 = z.array(z.tuple([Count, z.string()])).optional();
 
 /** In each request: the history that it is for. In another one it is refused with EHISTORY, and not done. */
 const inHistory = { group_uid: GroupUid.optional() };
 
-/** In replies that give something out that later requests name: the history that it belongs to. Peers of level 0 do not say. */
+/** In replies with something that later requests name: the history that it belongs to. Peers of level 0 do not report it. */
 const ofHistory = { group_uid: GroupUid.optional() };
 
-/** An operation; a request with a field that its schema does not have is refused, as its sender means something by it. */
+/** An operation; a request with an unknown field is refused, as its sender relies on the field. */
 function operation<Shape extends z.ZodRawShape, Reply extends z.ZodType>(
   purpose: string,
   request: z.ZodObject<Shape>,
@@ -189,12 +188,12 @@ function operation<Shape extends z.ZodRawShape, Reply extends z.ZodType>(
 
 export const kvOperations = {
   put: operation(
-    'sets a key. With `lease_id` it goes when that lease ends; each write of a key unties it from the lease before',
+    'sets a key. With `lease_id` it is deleted when that lease ends; each write of a key unties it from its earlier lease',
     z.object({ key: Key, value: Value, lease_id: LeaseId.optional(), ...once }),
     z.object({ revision: Revision }),
   ),
   get: operation(
-    'reads a key; value null and revision 0 where it is not there',
+    'reads a key; value null and revision 0: it does not exist',
     z.object({ key: Key, consistency: Consistency.optional() }),
     Found,
   ),
@@ -204,12 +203,12 @@ export const kvOperations = {
     z.object({ deleted: z.boolean(), revision: Revision }),
   ),
   cas: operation(
-    'sets a key if it has this revision (0: if it is not there)',
+    'sets a key if it has this revision (0: if it does not exist)',
     z.object({ key: Key, value: Value, expected_revision: Revision, ...once }),
     z.object({ swapped: z.boolean(), revision: Revision }),
   ),
   txn: operation(
-    'a transaction: if all comparisons hold does what `then` says, else what `else` says; all of it at one moment or nothing. Each write in it has a revision of its own, one after the other; `revision` is that of the group after it',
+    'a transaction: if all comparisons hold executes `then`, otherwise `else`, atomically. Each write in it has its own revision, one after the other; `revision` is that of the group after it',
     z.object({ compare: Comparisons, then: Operations, else: Operations.optional(), ...once }),
     z.object({ succeeded: z.boolean(), revision: Revision, results: z.array(OperationResult), base64 }),
   ),
@@ -219,12 +218,12 @@ export const kvOperations = {
     z.object({ lease_id: LeaseId, ttl_ms: Ttl, ...ofHistory }),
   ),
   lease_keep: operation(
-    'gives a lease its whole time again; ENOENT where it has ended, EHISTORY where an earlier history of the group granted it',
+    'restores the whole time of a lease; ENOENT: it has ended; EHISTORY: an earlier history of the group granted it',
     z.object({ lease_id: LeaseId, ...once }),
     z.object({ lease_id: LeaseId, ttl_ms: Ttl, ...ofHistory }),
   ),
   lease_revoke: operation(
-    'ends a lease, deletes its keys and gives its locks back; `revoked` false: there was none of that id. With `force` the public part of the id is enough, and the event `lease_forced` is published',
+    'ends a lease, deletes its keys and releases its locks; `revoked` false: there was none of that id. With `force` the public part of the id suffices, and the event `lease_forced` is published',
     z.object({ lease_id: AnyLeaseId, force: z.boolean().optional(), ...once }),
     z.object({ revoked: z.boolean(), revision: Revision }),
   ),
@@ -234,14 +233,14 @@ export const kvOperations = {
     z.object({
       lease_id: PublicLeaseId,
       ttl_ms: Count,
-      /** Null: not known, as the peer that answers does not lead. Absent: it is older. */
+      /** Null: unknown, as the replying peer does not lead. Undefined: an older peer. */
       remaining_ms: Count.nullable().optional(),
       keys: z.array(Key),
       more: z.boolean(),
     }),
   ),
   lease_list: operation(
-    'the leases, in the order of their ids, by pages: public part of the id, time, and how many keys each has',
+    'lists the leases, in the order of their ids, by pages: public part of the id, time, and number of keys',
     z.object({ start_after: PublicLeaseId.optional(), limit: Limit, consistency: Consistency.optional() }),
     z.object({ leases: z.array(z.tuple([PublicLeaseId, Ttl, Count])), more: z.boolean() }),
   ),
@@ -262,7 +261,7 @@ export const kvOperations = {
     z.object({ released: z.boolean(), revision: Revision }),
   ),
   lock_get: operation(
-    'who holds a lock (null: nobody), and how many wait for it',
+    'returns the holder of a lock (null: nobody), and how many wait for it',
     z.object({ name: Key, consistency: Consistency.optional() }),
     z.object({
       holder: z.object({ owner: Owner, lease_id: PublicLeaseId, token: Token }).nullable(),
@@ -271,17 +270,17 @@ export const kvOperations = {
     }),
   ),
   lock_list: operation(
-    'the locks that are held, in the order of their names, by pages: name, owner, public part of the holder’s lease, token, and how many wait',
+    'lists the locks that are held, in the order of their names, by pages: name, owner, public part of the holder’s lease, token, and how many wait',
     z.object({ start_after: Key.optional(), limit: Limit, consistency: Consistency.optional() }),
     z.object({ locks: z.array(z.tuple([Key, Owner, PublicLeaseId, Token, Count])), more: z.boolean() }),
   ),
   open_session: operation(
-    'opens a client session, in which a repeated write happens once',
+    'opens a client session, in which a repeated write is executed once',
     z.object({}),
     z.object({ client_id: ClientId, ...ofHistory }),
   ),
   batch: operation(
-    'several writes in order, in one entry of the log; each by itself, which a `txn` is not',
+    'several writes in order, in one entry of the log; each on its own, unlike in a `txn`',
     z.object({
       client_id: ClientId.optional(),
       acknowledged: Count.optional(),
@@ -290,7 +289,7 @@ export const kvOperations = {
     z.object({ results: z.array(CommandResult), ...ofHistory }),
   ),
   batch_get: operation(
-    'several reads at one moment; the answer may hold fewer than were asked, from the first on, where more do not fit into a message',
+    'several reads as of one moment; the reply may have only the first ones, if more do not fit into a message',
     z.object({ keys: z.array(Key).min(1).max(limits.requestCommands), consistency: Consistency.optional() }),
     z.object({ found: z.array(z.tuple([Value.nullable(), Revision])), base64, ...ofHistory }),
   ),
@@ -324,7 +323,7 @@ export const kvOperations = {
       more: z.boolean(),
       next_revision: Revision,
       revision: Revision,
-      /** In JSON: the revisions whose values would not fit into a message; they are null here. */
+      /** In JSON: the revisions whose values would not fit into a message; here they are null. */
       omitted: z.array(Revision).optional(),
       ...ofHistory,
     }),
@@ -337,7 +336,7 @@ export const kvOperations = {
       from_revision: z.number().int().min(1).optional(),
     }),
     z.object({
-      /** The first message goes on behind this revision. */
+      /** The first message continues after this revision. */
       after: Revision,
       /** The group's. */
       revision: Revision,
@@ -346,7 +345,7 @@ export const kvOperations = {
     }),
   ),
   unwatch: operation(
-    'ends a watch at once; `closed` false: the leader has none of that id. What was published before may still arrive',
+    'ends a watch at once; `closed` false: the leader has none of that id. Messages published before may still arrive',
     z.object({ watch_id: WatchId }),
     z.object({ closed: z.boolean() }),
   ),
@@ -355,7 +354,7 @@ export const kvOperations = {
 export type KvOperations = typeof kvOperations;
 export type KvOperation = keyof KvOperations;
 
-/** Those that change nothing: one that fails is not done. */
+/** Operations that change nothing: a failed one is not done. */
 export const readOperations: readonly KvOperation[] = [
   'get',
   'batch_get',

@@ -1,9 +1,9 @@
 /**
  * The ids of leases.
  *
- * From feature level 1 on an id has two random parts, `<public>.<secret>`. The group gives the whole id to the client that had
- * the lease granted; whoever keeps, ends or uses the lease sends the whole. Everybody else is shown the public part. At
- * level 0 an id is a number, which is both. A group can have leases of both kinds.
+ * From feature level 1 on an id has two random parts, `<public>.<secret>`. The group returns the complete id to the client that was granted
+ * the lease; keeping, ending or using the lease needs the complete id. Everybody else sees the public part. At level 0 an id is a number,
+ * which is both. A group can have leases of both kinds.
  */
 import { z } from 'zod';
 
@@ -14,11 +14,11 @@ const PublicPart = z.string().regex(new RegExp(`^[A-Za-z0-9_-]{${publicLength}}$
 const WholeText = z.string().regex(new RegExp(`^[A-Za-z0-9_-]{${publicLength}}\\.[A-Za-z0-9_-]{${secretLength}}$`));
 const LeaseNumber = z.number().int().min(1);
 
-/** The whole id, which only the holder of the lease has. */
+/** The complete id, which only the holder of the lease has. */
 export const LeaseId = z.union([LeaseNumber, WholeText]);
 export type LeaseId = z.infer<typeof LeaseId>;
 
-/** What everybody may see of the id. */
+/** The public part of the id. */
 export const PublicLeaseId = z.union([LeaseNumber, PublicPart]);
 export type PublicLeaseId = z.infer<typeof PublicLeaseId>;
 
@@ -26,17 +26,17 @@ export type PublicLeaseId = z.infer<typeof PublicLeaseId>;
 export const AnyLeaseId = z.union([LeaseNumber, WholeText, PublicPart]);
 export type AnyLeaseId = z.infer<typeof AnyLeaseId>;
 
-/** Returns a new whole id. @param generateId returns at least 22 characters of `A-Za-z0-9_-` that nobody can guess */
+/** @param generateId returns at least 22 characters of `A-Za-z0-9_-` that nobody can guess. @returns a new complete id */
 export function newLeaseId(generateId: () => string): string {
   return `${generateId().slice(0, publicLength)}.${generateId().slice(0, secretLength)}`;
 }
 
-/** Returns what everybody may see of an id. */
+/** @returns the public part of an id */
 export function publicPartOf(leaseId: AnyLeaseId): PublicLeaseId {
   return typeof leaseId === 'number' ? leaseId : leaseId.slice(0, publicLength);
 }
 
-/** Returns the secret part; empty where the id has none. */
+/** @returns the secret part of an id; empty: it has none */
 export function secretPartOf(leaseId: AnyLeaseId): string {
   return typeof leaseId === 'number' ? '' : leaseId.slice(publicLength + 1);
 }

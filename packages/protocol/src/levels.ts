@@ -1,12 +1,12 @@
 /**
- * Feature levels: what the peers of one group must all be able to read before anybody may use it (DESIGN, section 9).
+ * Feature levels: what all peers of a group must be able to read before any of them may use it.
  *
- * A build speaks a range of levels. A group has one level, kept in its configuration entries: its leader raises it once each
- * member and each new peer speaks it, and never lowers it. What a level adds is used only in groups that have the level.
+ * A build supports a range of levels. A group has one level, stored in its configuration entries: its leader raises it once each member and
+ * each new peer supports it, and never lowers it. What a level adds is used only in groups that have the level.
  *
  * | level | adds |
  * |---|---|
- * | 0 | what the first version did: sessions and leases are numbers, no history in the configuration |
+ * | 0 | the first version: sessions and leases are numbers, no history in the configuration |
  * | 1 | histories: ids that cannot be guessed, counters above `history.base`, state digests |
  */
 
@@ -14,20 +14,20 @@ import { z } from 'zod';
 import { limits } from './limits.js';
 import { Count } from './types.js';
 
-/** The levels that a process speaks, from the lowest to the highest. */
+/** The levels that a process supports, from the lowest to the highest. */
 export const Levels = z.object({ lowest: Count, highest: Count });
 export type Levels = z.infer<typeof Levels>;
 
-/** The version of a build, as its package says it. */
+/** The version of a build, from its package. */
 export const BuildVersion = z.string().max(limits.idBytes);
 
-/** The levels that this build speaks. */
+/** The levels that this build supports. */
 export const supportedLevels = { lowest: 0, highest: 1 } as const;
 
-/** A process that does not say which levels it speaks is of the first version. */
+/** A process that does not report its levels is of the first version. */
 export const levelsOfFirstVersion: Levels = { lowest: 0, highest: 0 };
 
-/** The levels that all of these speak: `highest` may be below `lowest`, where there is none. */
+/** The levels that all of these support: if there is none, `highest` is below `lowest`. */
 export function commonLevels(all: readonly Levels[]): Levels {
   return {
     lowest: Math.max(...all.map(({ lowest }) => lowest)),
@@ -35,8 +35,8 @@ export function commonLevels(all: readonly Levels[]): Levels {
   };
 }
 
-/** What needs a level above 0, and which. */
+/** Features that need a level above 0, and which. */
 export const featureLevel = {
-  /** Ids drawn at random in place of counters, `history` in the configuration, digests of commands and of the state. */
+  /** Random ids instead of counters, `history` in the configuration, digests of commands and of the state. */
   histories: 1,
 } as const;
