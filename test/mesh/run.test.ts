@@ -37,11 +37,11 @@ async function conclave(args: readonly string[]): Promise<{ code: number | null;
 
 describe('conclave run', () => {
   it.each([
-    [['--peer', 'a.b'], 'is no peer'],
+    [['--peer', 'a.b'], 'is not a valid name of a peer'],
     [['--peer', 'feed'], 'is not reserved'],
-    [['--peer', ''], 'is no peer'],
+    [['--peer', ''], 'is not a valid name of a peer'],
     [[], '--peer'],
-    [['--peer', 'n1', '--actors', 'node,nod'], '"nod" is no actor'],
+    [['--peer', 'n1', '--actors', 'node,nod'], '"nod" is not an actor'],
     [['--peer', 'n1', '--actors', 'node,node'], 'named twice'],
     [['--peer', 'n1', '--groups', 'main,kv'], 'is not reserved'],
     [['--peer', 'n1', '--prefix', 'a b'], 'is not a subject'],

@@ -147,7 +147,7 @@ export function parsePeers(words: readonly string[]): PeerIdType[] {
   return names.map((name) => {
     const parsed = PeerId.safeParse(name);
     if (!parsed.success) {
-      throw new UsageError(`${JSON.stringify(name)} is no peer's name: ${firstIssue(parsed.error)}`);
+      throw new UsageError(`${JSON.stringify(name)} is not a valid peer name: ${firstIssue(parsed.error)}`);
     }
     return parsed.data;
   });
@@ -173,7 +173,7 @@ interface Parsed<T> {
 function checked<T>(parsed: Parsed<T>, what: string, text: string): T {
   if (parsed.success && parsed.data !== undefined) return parsed.data;
   const why = parsed.error === undefined ? 'refused' : firstIssue(parsed.error);
-  throw new InvalidArgumentError(`${JSON.stringify(text)} is no ${what}'s name: ${why}.`);
+  throw new InvalidArgumentError(`${JSON.stringify(text)} is not a valid name of a ${what}: ${why}.`);
 }
 
 function firstIssue(error: { readonly issues: readonly { readonly message: string }[] }): string {

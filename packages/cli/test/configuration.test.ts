@@ -124,7 +124,7 @@ describe('a configuration file', () => {
     ['commands:\n  kv gett: {}\n', ':2:3: there is no setting commands.kv gett'],
     ['group: main\nelection-timeout-ms: soon\n', ':2:1: election-timeout-ms: a whole number from 1'],
     ['log-level: loud\n', ':1:1: log-level: Allowed choices are'],
-    ['peer: a.b\n', ':1:1: peer: "a.b" is no peer\'s name'],
+    ['peer: a.b\n', ':1:1: peer: "a.b" is not a valid name of a peer'],
     ['mirror: sometimes\n', ':1:1: mirror: '],
     ['nats: {url: x}\n', ':1:1: nats: a text, a number or a list of them is wanted'],
     ['group: [\n', ':'],

@@ -14,8 +14,8 @@ describe('peers', () => {
     [[], 'name at least one peer'],
     [[','], 'name at least one peer'],
     [['n1', 'n1'], 'a peer is named twice'],
-    [['n1.x'], '"n1.x" is no peer\'s name'],
-    [['admin'], '"admin" is no peer\'s name'],
+    [['n1.x'], '"n1.x" is not a valid peer name'],
+    [['admin'], '"admin" is not a valid peer name'],
     [Array.from({ length: 32 }, (_, index) => `n${index}`), 'a configuration has at most 31 peers'],
   ])('are refused: %j', (words, why) => {
     expect(() => parsePeers(words)).toThrow(expect.objectContaining({ code: 'EINVAL' }));

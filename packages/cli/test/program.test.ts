@@ -126,7 +126,7 @@ describe('the command', () => {
     [['lock', 'name'], 'missing required argument'],
     [['kv', 'cas', 'key', 'soon', 'value'], 'whole number'],
     [['groups', 'create', 'orders'], "required option '--peers <names>'"],
-    [['peers', 'add', 'a.b'], "no peer's name"],
+    [['peers', 'add', 'a.b'], 'is not a valid name of a peer'],
     [['watch', '--events', 'nothing'], 'there is no event nothing'],
     [['up', '--peers', '0'], 'whole number from 1 to 9'],
     [['demo', '--placement', 'two'], 'Allowed choices are four, one'],

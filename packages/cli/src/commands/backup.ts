@@ -21,11 +21,11 @@ export function registerBackup(program: Command): void {
       .command('backup')
       .argument('<file>', 'what is to be written')
       .addOption(
-        new Option('--peer <name>', 'whose state; another than the leader may be a little behind')
+        new Option('--peer <name>', 'the peer whose state to write; a follower may lag a little')
           .argParser(parsePeer)
           .default(undefined, 'the leader'),
       )
-      .description('write the state of the group to a file, while it goes on'),
+      .description('write the state of the group to a file while it runs'),
   ).action((file: string, options: BackupOptions) =>
     runAction(options, (output) =>
       withAdminClient(options, async (adminClient) => {

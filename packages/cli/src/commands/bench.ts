@@ -73,7 +73,7 @@ export function registerBench(program: Command): void {
   const command = program
     .command('bench')
     .addOption(
-      new Option('--seconds <n>', 'how long writes are measured; reads and bare requests 5 at most')
+      new Option('--seconds <n>', 'how long to measure writes; reads and plain requests at most 5')
         .argParser(wholeNumber(1, 3_600))
         .default(15),
     )

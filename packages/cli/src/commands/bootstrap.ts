@@ -24,9 +24,9 @@ export function registerBootstrap(program: Command): void {
       .option('--peers <names>', 'the same, as one list', splitList, [])
       .option(
         '--new',
-        'found it also where peers that are not listed hold data of an earlier group of this name, which nobody leads',
+        'create it even if peers that are not listed hold data of an earlier group of this name without a leader',
       )
-      .description('found the group of these peers; does nothing where the group is there'),
+      .description('create the group with these peers; does nothing if the group exists'),
   ).action((words: string[], options: BootstrapOptions) =>
     runAction(options, (output) =>
       withAdminClient(options, async (adminClient) => {

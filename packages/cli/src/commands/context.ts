@@ -12,14 +12,14 @@ interface JsonOption {
 }
 
 export function registerContext(program: Command): void {
-  const group = program.command('context').description('named settings that say where a group is');
+  const group = program.command('context').description('named settings for reaching a group');
   const contexts = () => new Contexts(commandTree(program));
   registerAdd(group, contexts);
   group
     .command('use')
     .argument('[name]', 'which; nats:<name>: of the nats tool; none unless given')
     .option('--json', 'print JSON, for programs', false)
-    .description('have commands use a context unless they name another; not run, up and health')
+    .description('make a context the default of commands, except run, up and health')
     .action((name: string | undefined, options: JsonOption) =>
       runAction(options, async (output) => {
         contexts().use(name);
@@ -30,7 +30,7 @@ export function registerContext(program: Command): void {
   group
     .command('list')
     .option('--json', 'print JSON, for programs', false)
-    .description('the contexts, those of the nats tool too')
+    .description('list the contexts, including those of the nats tool')
     .action((options: JsonOption) =>
       runAction(options, async (output) => {
         const current = currentContext();

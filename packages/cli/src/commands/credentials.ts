@@ -26,7 +26,7 @@ export function registerCredentials(program: Command): void {
       'make what is missing in a folder: a key for each peer and role, certificates, and the configuration of NATS servers that ' +
         'let nobody else in',
     )
-    .addOption(new Option('--out <folder>', 'where').makeOptionMandatory())
+    .addOption(new Option('--out <folder>', 'the folder').makeOptionMandatory())
     .addOption(
       new Option('--peers <names>', 'the peers, separated by commas')
         .argParser((text) => splitList(text).map(parsePeer))
@@ -48,9 +48,9 @@ export function registerCredentials(program: Command): void {
         .argParser(splitList)
         .default([], 'one server'),
     )
-    .option('--nats-folder <folder>', 'where the servers see <out>/nats (default: there)')
+    .option('--nats-folder <folder>', 'the path of <out>/nats on the servers (default: the same)')
     .addOption(
-      new Option('--owner <uid>', 'the user id that the logins are given to, where root makes them').argParser(
+      new Option('--owner <uid>', 'the user id that owns the logins, if root creates them').argParser(
         wholeNumber(0, 2 ** 31 - 1),
       ),
     )

@@ -38,15 +38,15 @@ export function registerGroups(program: Command): void {
     groups
       .command('list')
       .addOption(peersOption('these peers, separated by commas').default([], 'all that can be heard'))
-      .description('which peers host which groups, and what they hold of them'),
+      .description('list which peers host which groups, and the state of their stores'),
   ).action((options: GroupsOptions) => runAction(options, (output) => list(output, options)));
 
   withPeers(
     groups
       .command('create')
       .argument('<group>', 'the name of the group', parseGroup)
-      .option('--no-bootstrap', 'have the peers host it and no more, say as spare ones')
-      .description('have running peers host a group, and found it; what is there already stays'),
+      .option('--no-bootstrap', 'only make the peers host the group, for instance as spare peers')
+      .description('make running peers host a group, and create it; does nothing where it exists'),
     'the peers of the group, separated by commas',
   ).action((groupId: GroupId, options: GroupsOptions & { readonly bootstrap: boolean }) =>
     runAction(options, (output) => create(output, groupId, options)),
@@ -55,7 +55,7 @@ export function registerGroups(program: Command): void {
   withPeers(
     withYesOption(groups.command('delete'))
       .argument('<group>', 'the name of the group', parseGroup)
-      .description('have running peers stop a group and remove its data, for good'),
+      .description('stop a group on running peers and delete its data permanently'),
     'the peers, separated by commas: all that host it',
   ).action((groupId: GroupId, options: GroupsOptions & ConfirmOptions) =>
     runAction(options, (output) => remove(output, groupId, options)),
@@ -180,7 +180,7 @@ async function heard(connection: NatsConnection, subjects: Subjects): Promise<Pe
   );
   await new Promise((resolve) => setTimeout(resolve, listenMs));
   for (const subscription of subscriptions) subscription.unsubscribe();
-  if (peers.size === 0) throw new ConclaveError('EUNREACHABLE', 'no peer says which groups it hosts');
+  if (peers.size === 0) throw new ConclaveError('EUNREACHABLE', 'no peer reports which groups it hosts');
   return [...peers].toSorted();
 }
 

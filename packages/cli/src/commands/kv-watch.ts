@@ -19,12 +19,10 @@ export function registerKvWatch(kv: Command): void {
     kv
       .command('watch')
       .argument('[prefix]', 'what the keys begin with; all keys unless given', '')
-      .addOption(
-        new Option('--from <revision>', 'also what has changed since, this revision included').argParser(number),
-      )
-      .option('--state', 'first what is there; also where what has changed is no longer known', false)
-      .addOption(new Option('--count <n>', 'end after so many lines').argParser(number))
-      .description('keys as they change: revision, put or delete, key, value; until Ctrl-C'),
+      .addOption(new Option('--from <revision>', 'include the changes from this revision on').argParser(number))
+      .option('--state', 'first print the current state; also if earlier changes are no longer known', false)
+      .addOption(new Option('--count <n>', 'stop after this many lines').argParser(number))
+      .description('print changes of keys: revision, put or delete, key, value; until Ctrl-C'),
   ).action((prefix: string, options: WatchOptions) => runAction(options, (output) => watch(output, prefix, options)));
 }
 

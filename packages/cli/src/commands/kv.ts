@@ -34,8 +34,8 @@ export function registerKv(program: Command): void {
       .command('put')
       .argument('<key>')
       .argument('<value>', valueHelp)
-      .addOption(new Option('--lease <id>', 'the key goes when this lease ends').argParser(parseLeaseId))
-      .description('set a key; without --lease it is tied to none, whatever it was before'),
+      .addOption(new Option('--lease <id>', 'delete the key when this lease ends').argParser(parseLeaseId))
+      .description('set a key; without --lease it is tied to no lease, even if it was before'),
   ).action((key: string, value: string, options: CommonOptions & { readonly lease?: LeaseId }) =>
     run(options, async (client, output) => {
       const { lease: leaseId } = options;
@@ -45,15 +45,17 @@ export function registerKv(program: Command): void {
     }),
   );
   withReadOptions(
-    kv.command('get').argument('<key>').description('read a key; exit code 1 where it is not there'),
+    kv.command('get').argument('<key>').description('read a key; exit code 1 if it does not exist'),
   ).action(get);
   withReadOptions(
     kv
       .command('range')
       .argument('[prefix]', 'what the keys begin with; all keys unless given', '')
-      .option('--keys', 'the keys alone', false)
-      .addOption(new Option('--limit <keys>', 'at most so many').argParser(wholeNumber(1, Number.MAX_SAFE_INTEGER)))
-      .description('list keys in the order of their bytes, with revision and value; page by page, each of its moment'),
+      .option('--keys', 'print keys only', false)
+      .addOption(
+        new Option('--limit <keys>', 'print at most this many').argParser(wholeNumber(1, Number.MAX_SAFE_INTEGER)),
+      )
+      .description('list keys in the order of their bytes, with revision and value; each page is as of its own moment'),
   ).action(range);
   registerKvWatch(kv);
   withCommonOptions(kv.command('delete').argument('<key>').description('delete a key')).action(
@@ -70,11 +72,11 @@ export function registerKv(program: Command): void {
       .argument('<key>')
       .argument(
         '<revision>',
-        'that the key must have; 0: it must not be there',
+        'the revision that the key must have; 0: it must not exist',
         wholeNumber(0, Number.MAX_SAFE_INTEGER),
       )
       .argument('<value>', valueHelp)
-      .description('set a key if nobody has touched it since; exit code 1 where somebody has'),
+      .description('set a key if it was not changed since; exit code 1 if it was'),
   ).action((key: string, revision: number, value: string, options: CommonOptions) =>
     run(options, async (client, output) => {
       const reply = await client.kv.cas(key, await readValue(value), revision);
@@ -93,7 +95,7 @@ function withReadOptions(command: Command): Command {
       .addOption(
         new Option(
           '--consistency <how>',
-          'linearizable: confirmed by a quorum; lease: by the leader’s clock; stale: what the peer that answers has (default: linearizable, or stale with --peer)',
+          'linearizable: confirmed by a quorum; lease: by the leader’s clock; stale: the state of the replying peer (default: linearizable, or stale with --peer)',
         ).choices(Consistency.options),
       )
       .addOption(new Option('--stale', 'as --consistency stale').default(false).conflicts('consistency'))

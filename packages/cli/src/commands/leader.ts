@@ -10,17 +10,18 @@ import { runAction } from '../run-action.js';
 const defaultTimeoutMs = 10_000;
 
 export function registerLeader(program: Command): void {
-  const leader = program.command('leader').description('who leads');
+  const leader = program.command('leader').description('the leader of the group');
   withCommonOptions(
     leader
       .command('transfer')
       .argument('[peer]', 'who is to lead; the most up-to-date peer where none is named', parsePeer)
       .addOption(
-        new Option('--from <peer>', 'only if this peer leads, as before it is stopped; else do nothing').argParser(
-          parsePeer,
-        ),
+        new Option(
+          '--from <peer>',
+          'only if this peer leads, for instance before it is stopped; otherwise do nothing',
+        ).argParser(parsePeer),
       )
-      .description('hand the leadership over'),
+      .description('transfer the leadership'),
   ).action((peerId: PeerId | undefined, options: CommonOptions & { readonly from?: PeerId }) =>
     runAction(options, (output) =>
       withAdminClient(options, async (adminClient) => {

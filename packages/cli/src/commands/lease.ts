@@ -29,7 +29,7 @@ export function registerLease(program: Command): void {
     lease
       .command('keep')
       .argument('<lease>', idHelp, parseLeaseId)
-      .description('give a lease its whole time again, once; exit code 1 where it has ended'),
+      .description('restore the whole time of a lease, once; exit code 1 if it has ended'),
   ).action((leaseId: LeaseId, options: CommonOptions) =>
     run(options, async (client, output) => {
       const reply = await client.leases.keep(leaseId).catch(onEnded(output));
@@ -41,8 +41,8 @@ export function registerLease(program: Command): void {
     lease
       .command('revoke')
       .argument('<lease>', `${idHelp}; with --force its public part`, parseAnyLeaseId)
-      .addOption(new Option('--force', 'somebody else’s lease: an event tells').default(false))
-      .description('end a lease, delete its keys and give its locks back; exit code 1 where there is none'),
+      .addOption(new Option('--force', 'also a lease of another client; publishes an event').default(false))
+      .description('end a lease, delete its keys and release its locks; exit code 1 if there is none'),
   ).action((leaseId: AnyLeaseId, options: CommonOptions & { readonly force: boolean }) =>
     run(options, async (client, output) => {
       const reply = await client.leases.revoke(leaseId, { force: options.force });
@@ -55,12 +55,12 @@ export function registerLease(program: Command): void {
     lease
       .command('get')
       .argument('<lease>', 'its id, or the public part', parseAnyLeaseId)
-      .description('the time of a lease, what is left of it, and its keys; exit code 1 where there is none'),
+      .description('print the time of a lease, its remaining time, and its keys; exit code 1 if there is none'),
   ).action((leaseId: AnyLeaseId, options: CommonOptions) =>
     run(options, (client, output) => get(client, output, leaseId)),
   );
   withCommonOptions(
-    lease.command('list').description('all leases: public part of the id, time, and how many keys each has'),
+    lease.command('list').description('list all leases: public part of the id, time, and number of keys'),
   ).action((options: CommonOptions) => run(options, list));
 }
 

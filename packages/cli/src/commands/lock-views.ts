@@ -8,11 +8,11 @@ import { table } from '../views/tables.js';
 import { negative } from './lease.js';
 
 export function registerLockViews(lock: Command): void {
-  withCommonOptions(lock.command('list').description('the locks that are held: by whom, and how many wait')).action(
-    (options: CommonOptions) => runAction(options, (output) => list(output, options)),
-  );
   withCommonOptions(
-    lock.command('get').argument('<name>').description('who holds a lock; exit code 1 where nobody does'),
+    lock.command('list').description('list the locks that are held, with holders and numbers of waiters'),
+  ).action((options: CommonOptions) => runAction(options, (output) => list(output, options)));
+  withCommonOptions(
+    lock.command('get').argument('<name>').description('print the holder of a lock; exit code 1 if there is none'),
   ).action((name: string, options: CommonOptions) => runAction(options, (output) => get(output, name, options)));
 }
 

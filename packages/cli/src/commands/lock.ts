@@ -30,9 +30,9 @@ function guarding(command: Command, nameText: string): void {
     command
       .argument('<name>', nameText)
       .argument('<command...>', 'what to run; behind `--` where it has options of its own')
-      .option('--owner <name>', 'what the holder is called, for people', `conclave-${process.pid}`)
+      .option('--owner <name>', 'the name of the holder, for people', `conclave-${process.pid}`)
       .addOption(
-        new Option('--ttl-ms <ms>', 'how long the lock outlives this process where it dies')
+        new Option('--ttl-ms <ms>', 'how long the lock outlives this process if it dies')
           .argParser(wholeNumber(limits.leaseMinMs, limits.leaseMaxMs))
           .default(10_000),
       )

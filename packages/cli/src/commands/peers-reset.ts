@@ -19,7 +19,7 @@ export function registerPeersReset(peers: Command): void {
       .requiredOption('--peer <peer>', 'the survivor that is to go on', parsePeer)
       .requiredOption('--new-peers <peers>', 'who is to go on: survivors alone, with commas', splitList)
       .description(
-        'when the quorum is gone for good: have a survivor go on with some peers, or alone. Give each of them the same command',
+        'if the quorum is lost permanently: make a surviving peer continue with some peers, or alone. Run it for each of them',
       ),
   ).action((options: ResetOptions) => runAction(options, (output) => reset(output, options)));
 }

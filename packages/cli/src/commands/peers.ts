@@ -35,17 +35,19 @@ const askTimeoutMs = 5_000;
 const drawEveryMs = 100;
 
 export function registerPeers(program: Command): void {
-  const peers = program.command('peers').description('who belongs to the group');
+  const peers = program.command('peers').description('the members of the group');
   const shared = (command: Command): Command => withCommonOptions(command);
 
-  shared(peers.command('add').argument('<peer>', 'the new peer', parsePeer).description('take a peer in')).action(
+  shared(peers.command('add').argument('<peer>', 'the new peer', parsePeer).description('add a peer')).action(
     (peerId: PeerId, options: CommonOptions) =>
       runAction(options, (output) =>
         watchChange(output, options, 'add_peer', { peer_id: peerId, ...deadline(options) }),
       ),
   );
   shared(
-    withYesOption(peers.command('remove')).argument('<peer>', 'who is to go', parsePeer).description('let a peer go'),
+    withYesOption(peers.command('remove'))
+      .argument('<peer>', 'the peer to remove', parsePeer)
+      .description('remove a peer'),
   ).action((peerId: PeerId, options: CommonOptions & ConfirmOptions) =>
     runAction(options, (output) => removeOne(output, options, peerId)),
   );
@@ -67,13 +69,13 @@ export function registerPeers(program: Command): void {
       .command('read-only')
       .argument('<peer>', 'which peer', parsePeer)
       .addArgument(new Argument('<on|off>', 'whether it is to take no entries').choices(['on', 'off']))
-      .description('have a peer take no entries, say as its disk is full, or take them again; kept over restarts'),
+      .description('make a peer read-only, for instance because its disk is full, or end that; kept across restarts'),
   ).action((peerId: ReturnType<typeof parsePeer>, word: 'on' | 'off', options: CommonOptions) =>
     runAction(options, (output) => readOnly(output, options, peerId, word === 'on')),
   );
   registerPeersReset(peers);
-  shared(peers.command('cancel').description('take back the change that is going on')).action(
-    (options: CommonOptions) => runAction(options, (output) => cancel(output, options)),
+  shared(peers.command('cancel').description('cancel the change in progress')).action((options: CommonOptions) =>
+    runAction(options, (output) => cancel(output, options)),
   );
 }
 

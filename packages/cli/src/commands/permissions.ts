@@ -47,7 +47,7 @@ export function registerPermissions(program: Command): void {
   program
     .command('permissions')
     .description('print the subjects that a role needs, for a configuration of NATS')
-    .addOption(new Option('--role <role>', 'whose').choices(userRoles).makeOptionMandatory())
+    .addOption(new Option('--role <role>', 'the role').choices(userRoles).makeOptionMandatory())
     .addOption(new Option('--peer <name>', 'which peer, with --role peer').argParser(parsePeer))
     .addOption(
       new Option('--group <names>', 'only these groups; may be repeated')
@@ -62,12 +62,12 @@ export function registerPermissions(program: Command): void {
         .default(defaultPrefix),
     )
     .addOption(
-      new Option('--inbox-prefix <subject>', 'where its replies go: what it gives as --nats-inbox-prefix')
+      new Option('--inbox-prefix <subject>', 'the inbox of its replies: its --nats-inbox-prefix')
         .argParser(parseSubject)
         .default(undefined, '_INBOX.<role>, of a peer _INBOX.peer.<name>'),
     )
     .addOption(
-      new Option('--reply-prefix <subject>', 'below which a peer may reply; may be repeated')
+      new Option('--reply-prefix <subject>', 'the inboxes to which a peer may reply; may be repeated')
         .argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), parseSubject(text)])
         .default(undefined, '_INBOX'),
     )
@@ -78,7 +78,7 @@ export function registerPermissions(program: Command): void {
     )
     .addOption(new Option('--user <name>', 'with nsc: the name of the user').argParser(parseToken))
     .addOption(new Option('--account <name>', 'with nsc: its account').argParser(parseToken))
-    .addOption(new Option('--format <format>', 'how').choices(formats).default('nats-server'))
+    .addOption(new Option('--format <format>', 'the output format').choices(formats).default('nats-server'))
     .option('--json', 'the same as --format json', false)
     .action((options: PermissionsOptions) => runAction(options, async (output) => print(options, output)));
 }
@@ -94,10 +94,10 @@ function print(options: PermissionsOptions, output: Output): void {
 function permissionsFor(options: PermissionsOptions): Printed {
   const { role, peer, prefix, owner, allGroups } = options;
   if ((role === 'peer') !== (peer !== undefined)) {
-    throw new UsageError(role === 'peer' ? 'the role peer needs --peer <name>' : '--peer goes with the role peer');
+    throw new UsageError(role === 'peer' ? 'the role peer needs --peer <name>' : '--peer needs the role peer');
   }
   if (owner !== undefined && role !== 'client' && role !== 'reader') {
-    throw new UsageError('--owner goes with the roles client and reader');
+    throw new UsageError('--owner needs the role client or reader');
   }
   if (allGroups && options.group !== undefined) throw new UsageError('--group or --all-groups, not both');
   const hasAllGroups = allGroups || role === 'peer' || role === 'operator';

@@ -32,15 +32,15 @@ export function registerRestart(program: Command): void {
       .command('restart')
       .option(
         '--run <command>',
-        'what restarts a peer, for the shell: `{peer}` in it is the peer, say "systemctl restart conclave@{peer}"',
+        'a shell command that restarts a peer: `{peer}` in it is replaced by its name, for instance "systemctl restart conclave@{peer}"',
       )
       .addOption(
         new Option(
           '--compose [command]',
-          'restart the four services of each peer as docker-compose.yml names them, with the settings of now',
+          'restart the four services of each peer as docker-compose.yml names them, with the current settings',
         ).conflicts('run'),
       )
-      .option('--peers <names>', 'these alone, separated by commas; all members unless given', splitList, [])
+      .option('--peers <names>', 'only these peers, separated by commas (default: all members)', splitList, [])
       .description(
         'restart the members one after the other, the leader last and after it has handed over; each only when `status` allows it, for all groups that it hosts. It stops at the first trouble. --timeout-ms: for each peer (120000)',
       ),
@@ -69,7 +69,7 @@ class RollingRestart {
     const members = peerIds(status.configuration?.peers ?? []);
     const wanted = this.options.peers.length > 0 ? parsePeers(this.options.peers) : members;
     const strangers = wanted.filter((peerId) => !members.includes(peerId));
-    if (strangers.length > 0) throw new UsageError(`${strangers.join(', ')}: no member of ${this.options.group}`);
+    if (strangers.length > 0) throw new UsageError(`${strangers.join(', ')}: not a member of ${this.options.group}`);
     const order = wanted.toSorted(
       (one, other) => Number(one === status.leader_id) - Number(other === status.leader_id),
     );
@@ -184,7 +184,7 @@ function reasonAgainst(restarts: readonly Restart[], peerId: PeerId): string | u
 /** The command that restarts a peer. */
 function commandOf({ run, compose }: RestartOptions): (peerId: PeerId) => string {
   if (run !== undefined) return (peerId) => run.replaceAll('{peer}', peerId);
-  if (compose === undefined) throw new UsageError('say with --run or --compose how a peer is restarted');
+  if (compose === undefined) throw new UsageError('give --run or --compose: how to restart a peer');
   const services = ['log-store', 'node', 'replicator', 'ballot-box'].map((actor) => `{peer}-${actor}`).join(' ');
   const words = `${compose === true ? defaultCompose : compose} up -d --no-deps --force-recreate ${services}`;
   return (peerId) => words.replaceAll('{peer}', peerId);

@@ -33,14 +33,11 @@ export function registerRestore(program: Command): void {
       .argument('<file>', 'a file of `conclave backup`')
       .requiredOption(
         '--peers <names>',
-        'the peers of the new group, which hold nothing of it; the first one begins',
+        'the peers of the new group, without data of it; the first one creates it',
         splitList,
       )
-      .option(
-        '--new',
-        'also where peers that are not listed hold data of an earlier group of this name, which nobody leads',
-      )
-      .description('found a new group with the state of a backup, and compare what its peers have with that'),
+      .option('--new', 'even if peers that are not listed hold data of an earlier group of this name without a leader')
+      .description('create a new group with the state of a backup, and compare the states of its peers with it'),
   ).action((file: string, options: RestoreOptions) =>
     runAction(options, (output) =>
       withAdminClient(options, async (adminClient) => {
@@ -148,7 +145,7 @@ async function begin(
       const request = { peers: [...peers], restore, timeout_ms: foundingMs, ...anew };
       const reply = await adminClient.admin('bootstrap', request, { peerId, timeoutMs: foundingMs + chunkTimeoutMs });
       // Nothing is founded where somebody holds the group.
-      throw new ConclaveError('ENOTEMPTY', `the group is there already, of ${peerSet(reply.peers)}`);
+      throw new ConclaveError('ENOTEMPTY', `the group exists already, with the peers ${peerSet(reply.peers)}`);
     },
     isTransient,
   );

@@ -22,10 +22,8 @@ export function registerSnapshot(program: Command): void {
   withCommonOptions(
     program
       .command('snapshot')
-      .addOption(
-        new Option('--peer <name>', 'of this peer alone').argParser(parsePeer).default(undefined, 'each member'),
-      )
-      .description('take a snapshot, and let the log before it go'),
+      .addOption(new Option('--peer <name>', 'only this peer').argParser(parsePeer).default(undefined, 'each member'))
+      .description('take a snapshot, and compact the log before it'),
   ).action((options: SnapshotOptions) =>
     runAction(options, (output) =>
       withAdminClient(options, async (adminClient) => {

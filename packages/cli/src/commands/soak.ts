@@ -45,16 +45,22 @@ interface SoakOptions extends LoginFlags {
 export function registerSoak(program: Command): void {
   const command = program
     .command('soak')
-    .addOption(new Option('--minutes <n>', 'how long').argParser(positive).default(60))
-    .addOption(new Option('--sample-seconds <n>', 'between two looks').argParser(wholeNumber(1, 600)).default(10))
+    .addOption(new Option('--minutes <n>', 'how long to write').argParser(positive).default(60))
     .addOption(
-      new Option('--snapshot-log-mb <n>', 'as of `conclave run`; its own default if not given').argParser(
+      new Option('--sample-seconds <n>', 'interval between samples').argParser(wholeNumber(1, 600)).default(10),
+    )
+    .addOption(
+      new Option('--snapshot-log-mb <n>', 'as for `conclave run`, with the same default').argParser(
         wholeNumber(1, 1_000_000),
       ),
     )
-    .option('--data-dir <folder>', 'on the disk that is meant; what is written there is removed', '.conclave')
-    .option('--json', 'print one line of JSON for each look', false)
-    .description('write at full speed for long, and see whether disk and memory stay bounded');
+    .option(
+      '--data-dir <folder>',
+      'a folder on the disk to test; what is written there is removed afterwards',
+      '.conclave',
+    )
+    .option('--json', 'print one line of JSON for each sample', false)
+    .description('write at full speed for a long time, and check that disk and memory stay bounded');
   withLoginOptions(command, namedServersText).action((options: SoakOptions) =>
     runAction(options, (output) => withCleanUp((cleanUp) => soak(cleanUp, output, options))),
   );

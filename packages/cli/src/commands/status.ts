@@ -20,8 +20,8 @@ export function registerStatus(program: Command): void {
   withCommonOptions(
     program
       .command('status')
-      .description('what the leader knows of the group, and each peer of itself; who may be restarted now')
-      .addOption(new Option('--peer <name>', 'ask this peer alone').argParser(parsePeer)),
+      .description('print the state of the group, of each peer, and which peers may be restarted now')
+      .addOption(new Option('--peer <name>', 'ask only this peer').argParser(parsePeer)),
   ).action((options: StatusOptions) =>
     options.peer === undefined ? showGroup(options) : showPeer(options, options.peer),
   );
@@ -50,7 +50,7 @@ function showGroup(options: StatusOptions): Promise<void> {
     withAdminClient(options, async (adminClient) => {
       const status = await askAll(adminClient, options.timeoutMs ?? defaultTimeoutMs);
       if (status.group === undefined && status.peers.size === 0) {
-        throw new ConclaveError('EUNREACHABLE', `no peer of the group ${options.group} answers`);
+        throw new ConclaveError('EUNREACHABLE', `no peer of the group ${options.group} replies`);
       }
       if (output.json) {
         const { group = null, newest, peers } = status;

@@ -15,7 +15,7 @@ export function registerTxn(program: Command): void {
         '<json>',
         '`{"compare": [["key", "revision", "=", 7]], "then": [["put", "key", "value"]], "else": [["get", "key"]]}`; `-`: read it from standard input',
       )
-      .description('if all comparisons hold do what `then` says, else what `else` says; exit code 1 where they do not'),
+      .description('execute `then` if all comparisons hold, otherwise `else`; exit code 1 if they do not'),
   ).action((json: string, options: CommonOptions) =>
     runAction(options, async (output) => {
       const request = parse(json === '-' ? (await readStandardInput()).toString() : json);
@@ -38,7 +38,7 @@ function parse(text: string): ReturnType<typeof kvOperations.txn.request.parse> 
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new UsageError(`the transaction is no JSON: ${(error as Error).message}`);
+    throw new UsageError(`the transaction is not JSON: ${(error as Error).message}`);
   }
   const parsed = kvOperations.txn.request.safeParse(value);
   if (parsed.success) return parsed.data;

@@ -31,14 +31,14 @@ export function registerUp(program: Command): void {
   const command = withOutputOptions(
     program
       .command('up')
-      .addOption(new Option('--peers <n>', 'how many').argParser(wholeNumber(1, mostPeers)).default(3))
+      .addOption(new Option('--peers <n>', 'number of peers').argParser(wholeNumber(1, mostPeers)).default(3))
       .addOption(placementOption())
       .addOption(
-        new Option('--data-dir <folder>', 'where the peers’ data stays; started again, they go on from it')
+        new Option('--data-dir <folder>', 'where the peers store their data, for the next start')
           .env('CONCLAVE_DATA_DIR')
           .default('.conclave'),
       )
-      .description('start peers on this machine and keep them up, until Ctrl-C'),
+      .description('start peers on this machine and keep them running, until Ctrl-C'),
   );
   withLoginOptions(command, namedServersText).action((options: UpOptions) =>
     runAction(options, async (output) => {
@@ -73,7 +73,7 @@ async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise
     : openLogin(await ownNatsServer(cleanUp, path.join(folder, 'logs'), usualPort));
   if (!namesServers(options) && !output.json) {
     say(
-      'its NATS server is open to all users of this machine, and to nobody else: docs/security.md says how to close one',
+      'its NATS server is open to all users of this machine, and to nobody else; docs/security.md explains how to close it',
     );
   }
   const mesh = await makeMesh(
@@ -134,7 +134,7 @@ function reachText(output: Output, natsUrl: string, folder: string, { group, pre
     '  conclave watch',
     `  nats request ${prefix}.${group}.kv.get '{"key":"hello"}'      any NATS client will do`,
     '',
-    'Ctrl-C stops all of it; the data stays.',
+    'Ctrl-C stops everything; the data is kept.',
     '',
   ].join('\n');
 }

@@ -17,8 +17,8 @@ export function registerUpgrade(program: Command): void {
   withCommonOptions(
     program
       .command('upgrade')
-      .description('the group’s feature level, and which peers keep it from a higher one')
-      .addOption(new Option('--raise', 'raise it now; there is no way back to builds that do not speak it')),
+      .description('print the feature level of the group, and which peers prevent a higher one')
+      .addOption(new Option('--raise', 'raise it now; builds that do not support it cannot be used afterwards')),
   ).action((options: UpgradeOptions) =>
     runAction(options, (output) =>
       withAdminClient(options, async (adminClient) => {

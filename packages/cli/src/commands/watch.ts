@@ -22,12 +22,12 @@ export function registerWatch(program: Command): void {
   withWatchOptions(
     program
       .command('watch')
-      .addOption(new Option('--events <names>', 'these events alone, separated by commas').argParser(parseEvents))
-      .option('--messages', 'also the messages between the actors', false)
+      .addOption(new Option('--events <names>', 'only these events, separated by commas').argParser(parseEvents))
+      .option('--messages', 'include the messages between the actors', false)
       .addOption(
-        new Option('--count <n>', 'end after so many lines').argParser(wholeNumber(1, Number.MAX_SAFE_INTEGER)),
+        new Option('--count <n>', 'stop after this many lines').argParser(wholeNumber(1, Number.MAX_SAFE_INTEGER)),
       )
-      .description('the group’s events as they happen, until Ctrl-C'),
+      .description('print the events of the group as they happen, until Ctrl-C'),
   ).action((options: WatchOptions) => runAction(options, (output) => watch(output, options)));
 }
 

@@ -47,7 +47,7 @@ export function addConfigurationOptions(program: Command): void {
     command.addOption(
       new Option(
         '--context <name>',
-        'of `conclave context`; nats:<name>: of the nats tool (env: CONCLAVE_CONTEXT)',
+        'a context of `conclave context`; nats:<name>: one of the nats tool (env: CONCLAVE_CONTEXT)',
       ).helpGroup('Configuration:'),
     );
   }

@@ -14,7 +14,7 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
     ['up', 'three peers of four processes each, and a NATS server'],
     ['up --peers 5 --placement one', 'five peers of one process each'],
   ],
-  bootstrap: [['bootstrap n1 n2 n3', 'found the group main']],
+  bootstrap: [['bootstrap n1 n2 n3', 'create the group main']],
   status: [
     ['status', 'the group and its peers'],
     ['status --peer n2 --json', 'what n2 knows, for a program'],
