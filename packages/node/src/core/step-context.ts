@@ -1,5 +1,5 @@
 /** What all parts of a node share within one step: the time, and the effects that were emitted so far. */
-import type { Instant, Send } from '@conclave/actor/core';
+import { DropCounter, type Instant, type Send } from '@conclave/actor/core';
 import {
   type ConclaveEvent,
   type ErrorCode,
@@ -15,8 +15,7 @@ import {
 import type { NodeEffect, NodeOptions, NodeTimer } from './inputs-and-effects.js';
 
 export class StepContext {
-  /** Counts the messages and requests that were dropped, by reason. */
-  readonly dropped: Record<string, number> = {};
+  private readonly drops = new DropCounter();
   private effects: NodeEffect[] = [];
   private instant: Instant = { nowMs: 0, wallTimeMs: 0, random: 0 };
 
@@ -72,8 +71,13 @@ export class StepContext {
     this.emit({ type: 'log', level, text, ...(fields === undefined ? {} : { fields }) });
   }
 
+  /** How many messages and requests were dropped, by reason. */
+  get dropped(): Readonly<Record<string, number>> {
+    return this.drops.byReason;
+  }
+
   drop(reason: string): void {
-    this.dropped[reason] = (this.dropped[reason] ?? 0) + 1;
+    this.drops.count(reason);
   }
 
   /** Refuses a request that names another history than this one. @returns whether it did */

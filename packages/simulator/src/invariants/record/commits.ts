@@ -50,11 +50,6 @@ export class Commits {
     return this.histories;
   }
 
-  /** The highest term in which something was committed. */
-  get highestTerm(): number {
-    return Math.max(0, ...this.highest.keys());
-  }
-
   /** The last entry that leaders of earlier terms have committed. */
   before(term: number): Entry | undefined {
     let furthest: Entry | undefined;
