@@ -211,8 +211,8 @@ function refusal(code: string, status: number, message: string, more: Record<str
 
 const fine = { header: undefined, code: undefined };
 
-describe('a node’s door', () => {
-  it('takes commands as JSON and as msgpack, and replies in kind', async () => {
+describe('the requests to a node', () => {
+  it('accepts commands as JSON and as msgpack, and replies in the same encoding', async () => {
     await start();
     const body = { peer_id: 'n4' };
     const expected = { body: { command: 'add_peer', body }, ...fine };
@@ -251,7 +251,7 @@ describe('a node’s door', () => {
     });
   });
 
-  it('promise 35: learns from NATS that nobody is subscribed to what it publishes for a watch', async () => {
+  it('promise 35: learns from NATS that no client is subscribed to what it publishes for a watch', async () => {
     const body = { after: 1, revision: 2, changes: [] };
     let unheard: (watchId: string) => void;
     const heard = new Promise<string>((resolve) => {
@@ -270,7 +270,7 @@ describe('a node’s door', () => {
     expect(await heard).toBe('me.gone');
   });
 
-  it('goes on with a watch in JSON without what is too large for a message', async () => {
+  it('continues a watch in JSON without a change that is too large for a message', async () => {
     script = (input) => {
       if (input.type !== 'watch') return answerAll(input);
       // Each of these takes six bytes in JSON.
@@ -295,7 +295,7 @@ describe('a node’s door', () => {
     ]);
   });
 
-  it('takes each command where it is answered, and refuses it elsewhere', async () => {
+  it('accepts each command on its subject, and refuses it on others', async () => {
     await start();
     expect(await ask('conclave.g.n1.admin.get_leader', {})).toMatchObject(fine);
     expect(await ask('conclave.g.n1.admin.status', {})).toMatchObject(fine);
@@ -335,7 +335,7 @@ describe('a node’s door', () => {
     expect(heard.map(({ type }) => type)).toEqual(['start']);
   });
 
-  it('hands writes and reads to the core, and its results back', async () => {
+  it('passes writes and reads to the core, and returns its results', async () => {
     await start();
     const body = { key: 'a' };
     expect(await ask('conclave.g.kv.put', body)).toEqual({ body: { result: body }, ...fine });
@@ -361,7 +361,7 @@ describe('a node’s door', () => {
     expect(cores[0]?.heard.length).toBe(1);
   });
 
-  it('hands the core’s refusals back, and those of the reply', async () => {
+  it('returns the refusals of the core, and those of the reply', async () => {
     script = (input) => {
       if (input.type === 'admin') {
         const error = { code: 'EBUSY', message: 'a change is going on', outcome: 'not_done' } as const;
@@ -377,7 +377,7 @@ describe('a node’s door', () => {
     );
   });
 
-  it('says so where a reply would be too large', async () => {
+  it('refuses a request whose reply would be too large', async () => {
     script = (input) => {
       if (input.type !== 'read' && input.type !== 'propose') return answerAll(input);
       return [{ type: 'reply', requestId: input.requestId, result: new Uint8Array(limits.messageBytes) }];
@@ -500,7 +500,7 @@ describe('a node’s door', () => {
     ]);
   });
 
-  it('asks the group for its status, and tells the core what it hears, or that there is nobody', async () => {
+  it('asks the group for its status, and passes the core the answer, or that no leader answers', async () => {
     const answers: unknown[] = [];
     let answered = (): void => undefined;
     script = (input) => {
@@ -536,7 +536,7 @@ describe('a node’s door', () => {
     ]);
   });
 
-  it('starts over with a new core where the core asks for it; what is open is refused, with an unknown outcome', async () => {
+  it('restarts with a new core when the core requests it; open requests are refused with an unknown outcome', async () => {
     script = (input) => {
       if (input.type === 'propose') return [];
       if (input.type === 'admin') return [{ type: 'restart', reason: 'the log-store restarted' }];
@@ -582,7 +582,7 @@ describe('what changes nothing and fails', () => {
     }
   });
 
-  it('is not done either where the core says that it is unknown', async () => {
+  it('is not done either if the core reports it as unknown', async () => {
     script = (input) =>
       'requestId' in input
         ? [{ type: 'refuse', requestId: input.requestId, error: { code: 'EBUSY', message: 'm', outcome: 'unknown' } }]

@@ -20,7 +20,7 @@ function leader(peers: string, ...targets: Targets): NodeHarness {
 }
 
 describe('promise 23: which peers may be restarted now', () => {
-  test('all of three that are in step', () => {
+  test('all of three that are caught up', () => {
     expect(told(leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 }))).toBe('n1 n2 n3');
   });
 
@@ -67,7 +67,7 @@ describe('promise 23: which peers may be restarted now', () => {
     expect(told(leader('n1 n2', { peer: 'n2', match: 2 }))).toBe('n1* n2*');
   });
 
-  test('two of five may be down, and then nobody else', () => {
+  test('two of five may be down, and then no other peer', () => {
     const well = ['n2', 'n3'].map((peer) => ({ peer, match: 2 }));
     const node = leader('n1 n2 n3 n4 n5', ...well, { peer: 'n4', match: 2 }, { peer: 'n5', match: 0, silentMs: -1 });
     expect(told(node)).toBe('n1 n2 n3 n4 n5');
@@ -75,7 +75,7 @@ describe('promise 23: which peers may be restarted now', () => {
     expect(told(node)).toBe('n1* n2* n3* n4 n5');
   });
 
-  test('a leader whose lost store is being replaced does not stand for the old one', () => {
+  test('a leader whose lost store is being replaced does not count as the old one', () => {
     const node = new NodeHarness();
     node.open({ term: 1, log: [[1, 'n1 n2 n3 n4 | n1:s9 n2 n3 n4']] });
     node.wait(electionTimeoutMs + 1);
@@ -115,7 +115,7 @@ describe('promise 23: which peers may be restarted now', () => {
     expect(told(node)).toBe('n1* n2 n3 n4* n5');
   });
 
-  test('a leader that leaves counts in its own set alone, and what either set lacks counts', () => {
+  test('a leader that is being removed counts in its own set alone, and each set must have a quorum', () => {
     const node = leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
     node.admin('change_peers', { new_peers: ['n3', 'n4', 'n5'] });
     const others = ['n2', 'n3', 'n4'].map((peer) => ({ peer, match: 2, caughtUp: true }));
@@ -142,11 +142,11 @@ describe('promise 23: which peers may be restarted now', () => {
   });
 });
 
-describe('promise 27: whoever may be restarted can be stopped, and the group still commits', () => {
+describe('promise 27: any peer that may be restarted can be stopped, and the group still commits', () => {
   const well = { peer: 'n2', match: 2 };
   const recent = electionTimeoutMs / 2;
 
-  test('a peer that is heard and stores nothing is no spare', () => {
+  test('a peer that responds and stores nothing cannot be relied on', () => {
     const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2, storedMs: recent });
     expect(told(node)).toBe('n1 n2 n3');
     node.progress(well, { peer: 'n3', match: 2, storedMs: recent + 1 });
@@ -167,7 +167,7 @@ describe('promise 27: whoever may be restarted can be stopped, and the group sti
     expect(reason(node, 'n1')).toContain('n2 is silent for 600 ms, n3 is silent for 600 ms');
   });
 
-  test('a report that was under way for long counts from the tick that it follows', () => {
+  test('a report that was in flight for long is dated by the tick that it follows', () => {
     const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
     node.wait(100);
     const { tickId } = node;
@@ -274,15 +274,15 @@ describe('promise 22: health', () => {
     expect(node.core.health()).toEqual({ healthy: false, reason: 'stuck: entry 1 is not applied' });
   });
 
-  test('is not bothered by entries that are not taken as peers are read-only: it says which', () => {
+  test('is healthy while writes are refused because peers are read-only: it names them', () => {
     const node = leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
     node.disk(true);
     expect(node.core.health()).toEqual({ healthy: true, reason: 'read-only: disk' });
   });
 });
 
-describe('what is said of a peer that is refused', () => {
-  test('is not that it cannot be reached, as long as it answers once an election timeout', () => {
+describe('the alert about a peer that is refused', () => {
+  test('is not that it is unreachable, as long as it answers once an election timeout', () => {
     const node = leader('n1 n2 n3', { peer: 'n2', match: 2 });
     const refused = { peer: 'n3', match: 0, refusal: 'ESTORE' } as const;
     expect(node.progress({ ...refused, silentMs: 10 })).toEqual([expect.stringContaining('event peer_refused, n3')]);
@@ -291,7 +291,7 @@ describe('what is said of a peer that is refused', () => {
   });
 });
 
-describe('promise 27: a follower tells its leader', () => {
+describe('promise 27: a follower reports to its leader', () => {
   test('that one of its own actors is silent, so that it does not campaign', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log: [[1, 'n1 n2 n3'], 2], commit: 2 });

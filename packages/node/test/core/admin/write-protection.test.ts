@@ -16,8 +16,8 @@ function follower(readOnly = false): NodeHarness {
 
 const echoOf = (node: NodeHarness) => node.sent.find(({ message }) => message.name === 'feed.echo')?.message.body;
 
-describe('a peer that is told to take no entries', () => {
-  test('stores that, and answers when it is synced', () => {
+describe('a peer that an operator made read-only', () => {
+  test('stores that, and replies when it is synced', () => {
     const node = follower();
     node.syncs = false;
     expect(node.admin('read_only', { read_only: true }, 'peer')).toEqual([
@@ -38,7 +38,7 @@ describe('a peer that is told to take no entries', () => {
     expect(follower(true).status.read_only).toBe('operator');
   });
 
-  test('rejects entries, takes heartbeats, and says so in its echo', () => {
+  test('rejects entries, accepts heartbeats, and reports it in its echo', () => {
     const node = follower(true);
     expect(node.appendEntries({ term: 2, prev: [2, 2], entries: [2], tick: 1 })).toEqual([
       'echo of tick 1 in term 2 to n2',
@@ -52,7 +52,7 @@ describe('a peer that is told to take no entries', () => {
     expect(node.summary.last_index).toBe(2);
   });
 
-  test('hears no feed: what it would hear it would not take', () => {
+  test('subscribes to no feed: it would not accept the appends', () => {
     const node = follower(true);
     expect(node.appendEntries({ term: 2, prev: [2, 2], hearFeed: true })).not.toContain('hear the feed of n2');
     expect(node.feedAppend({ term: 2, prev: [2, 2], entries: [2] })).toEqual([]);
@@ -69,7 +69,7 @@ describe('a peer that is told to take no entries', () => {
 });
 
 describe('a peer whose disk has less room than the reserve', () => {
-  test('takes no entries until there is room again; what an operator says counts beside that', () => {
+  test('stores no entries until there is room again; an operator’s order counts independently', () => {
     const node = follower();
     expect(node.disk(false, 900)).toEqual([]);
     expect(node.disk(true, 100)).toEqual(['event read_only_changed, disk']);
@@ -85,7 +85,7 @@ describe('a peer whose disk has less room than the reserve', () => {
 });
 
 describe('a leader', () => {
-  test('takes writes while a majority of each set takes entries', () => {
+  test('accepts writes while a majority of each set stores entries', () => {
     const node = leader();
     node.progress({ peer: 'n2', match: 2, readOnly: true }, { peer: 'n3', match: 2 });
     expect(node.propose('a')).toEqual(['feed.append term 2 of n1: entry 3 of term 2 verified 3']);
@@ -96,7 +96,7 @@ describe('a leader', () => {
     expect(node.propose('c')).toEqual(['feed.append term 2 of n1: entry 4 of term 2 verified 4']);
   });
 
-  test('of four takes none with two, who are no majority, but neither are the others', () => {
+  test('of four accepts no writes with two writable peers, which are no majority', () => {
     const node = new NodeHarness();
     node.lead({ term: 1, log: [[1, 'n1 n2 n3 n4']] });
     node.progress(
@@ -107,7 +107,7 @@ describe('a leader', () => {
     expect(node.propose('a')).toEqual(['refuse 1 EREADONLY not_done']);
   });
 
-  test('that takes none itself hands over to the best that does, and holds writes back meanwhile', () => {
+  test('that is read-only itself transfers leadership to the best peer that is not, and holds writes back meanwhile', () => {
     const node = leader();
     node.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 1 });
     node.admin('read_only', { read_only: true }, 'peer');
@@ -117,7 +117,7 @@ describe('a leader', () => {
     expect(node.requestVote({ from: 'n2', term: 3, transfer: true })).toContain('refuse 3 EPERM unknown');
   });
 
-  test('promise 32: that takes none itself stays where no other peer could commit entries, and reads', () => {
+  test('promise 32: that is read-only itself stays if no other peer could commit entries, and reads', () => {
     const node = leader();
     node.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2, readOnly: true });
     node.admin('read_only', { read_only: true }, 'peer');
@@ -129,7 +129,7 @@ describe('a leader', () => {
     expect(node.wait(100), 'until another takes entries again').toContain('replicator.transfer to n2 with 2');
   });
 
-  test('that nobody can take the office from refuses writes, also those that it has held back', () => {
+  test('without a peer to transfer to refuses writes, also those that it has held back', () => {
     const node = leader();
     node.admin('read_only', { read_only: true }, 'peer');
     expect(node.wait(100)).toContain('replicator.transfer to n2 with 2');
@@ -145,7 +145,7 @@ describe('a leader', () => {
     expect(node.summary.last_index).toBe(2);
   });
 
-  test('does not count a new peer that takes no entries among those in reach', () => {
+  test('does not count a read-only new peer as reachable', () => {
     const node = leader();
     node.admin('change_peers', { new_peers: ['n1', 'n4', 'n5'], timeout_ms: 500 });
     const caughtUp = { match: 2, caughtUp: true, readOnly: true };

@@ -13,7 +13,7 @@ function follower(commit = 0): NodeHarness {
 }
 
 describe('AppendEntries', () => {
-  test('with new entries is handed to the log-store, which acknowledges; the node never does', () => {
+  test('with new entries is passed to the log-store, which acknowledges; the node never does', () => {
     const node = follower();
     expect(node.appendEntries({ prev: [3, 2], entries: [2, 2], commit: 5 })).toEqual([
       'echo of tick 1 in term 2 to n2',
@@ -25,7 +25,7 @@ describe('AppendEntries', () => {
     expect(node.summary).toMatchObject({ commit_index: 5, leader_id: 'n2' });
   });
 
-  test('that are not all that is committed are stored, and applied when the others are there, or do not come', () => {
+  test('that are not all of the committed ones are stored, and applied when the others arrive, or do not', () => {
     const node = follower();
     node.appendEntries({ prev: [3, 2], entries: [2, 2], commit: 9 });
     expect(node.wait(0)).toEqual([]);
@@ -106,7 +106,7 @@ describe('AppendEntries', () => {
     expect(echoed()).toEqual([true]);
   });
 
-  test('with entries that are there, or with none, is handed on all the same: up to prev and count', () => {
+  test('with known entries, or with none, is passed on all the same: up to the last entry of the message', () => {
     const node = follower();
     expect(node.appendEntries({ prev: [1, 1], entries: [1] })).toContain(
       'log-store.append term 2 of n2: nothing verified 2',
@@ -186,13 +186,13 @@ describe('AppendEntries', () => {
     expect(node.term).toBe(2);
   });
 
-  test('of an older term is told the higher one', () => {
+  test('of an older term is sent the higher one', () => {
     const node = follower();
     expect(node.appendEntries({ term: 1, prev: [3, 2] })).toEqual(['higher_term 2 to n2']);
     expect(node.summary.leader_id).toBe('');
   });
 
-  test('of an older term tells it also where the store is empty, so that the leader can go above it', () => {
+  test('of an older term is sent the higher one even if the store is empty, so that the leader can exceed it', () => {
     const node = new NodeHarness();
     node.open({ term: 7, votedFor: 'n1' });
     node.appendEntries({ term: 2 });
@@ -243,7 +243,7 @@ describe('ticks', () => {
     );
   });
 
-  test('entries without a new tick do not keep a follower from standing', () => {
+  test('entries without a new tick do not keep a follower from campaigning', () => {
     const node = follower();
     node.appendEntries({ prev: [3, 2], tick: 1 });
     for (let index = 4; index < 14; index++) {
@@ -281,7 +281,7 @@ describe('configurations of a follower', () => {
     expect(told({ prev: [5, 2], commit: 5, tick: 4 })).toEqual([]);
   });
 
-  test('promise 22: a removed peer says once that it is out, when that is committed, and is not healthy', () => {
+  test('promise 22: a removed peer reports once that it was removed, when that is committed, and is not healthy', () => {
     const node = follower();
     expect(node.appendEntries({ prev: [3, 2], entries: [[2, 'n2 n3']] })).not.toContain('event peer_removed, 4');
     expect(node.appendEntries({ prev: [4, 2], commit: 4, tick: 2 })).toContain('event peer_removed, 4');
@@ -297,7 +297,7 @@ describe('configurations of a follower', () => {
       return { node, opened };
     };
 
-    test('which does not have it either, the flush of a leader: says that it is out, and does not stand, but votes', () => {
+    test('which does not have it either, the flush of a leader: reports its removal, and does not campaign, but votes', () => {
       const { node, opened } = restarted('n2 n4');
       expect(opened).toContain('event peer_removed, 3');
       expect(node.wait(10 * electionTimeoutMs).filter((line) => line.includes('vote'))).toEqual([]);
@@ -306,7 +306,7 @@ describe('configurations of a follower', () => {
       expect(node.appendEntries({ term: 4, prev: [5, 3], commit: 5 })).not.toContain('event peer_removed, 5');
     });
 
-    test('which takes it in again, in either set: stands, and is not out', () => {
+    test('which adds it again, in either set: campaigns, and is not removed', () => {
       for (const last of ['n1 n2 n4', 'n1 n2 | n2 n4', 'n2 n4 | n1 n2']) {
         const { node, opened } = restarted(last);
         expect(opened).not.toContain('event peer_removed, 3');
@@ -316,7 +316,7 @@ describe('configurations of a follower', () => {
     });
   });
 
-  test('an empty store takes the history on with the first entries', () => {
+  test('an empty store adopts the history with the first entries', () => {
     const node = new NodeHarness('n4');
     node.open();
     expect(node.status.group_uid).toBe('');
@@ -383,7 +383,7 @@ describe('the leader’s feed', () => {
     return node;
   }
 
-  test('is heard when the leader’s replicator asks for it, which the echo tells once it is so', () => {
+  test('is subscribed to when the leader’s replicator requests it, which the echo reports once it is so', () => {
     const node = follower();
     node.appendEntries({ prev: [3, 2], hearFeed: true });
     node.appendEntries({ prev: [3, 2], hearFeed: true, tick: 2 });
@@ -393,12 +393,12 @@ describe('the leader’s feed', () => {
     expect(echo(node)).toMatchObject({ tick_id: 3, hears_feed: true });
   });
 
-  test('is no longer heard when the replicator says so, and when its leader has fallen silent', () => {
+  test('is unsubscribed from when the replicator requests it, and when its leader has fallen silent', () => {
     expect(hearing().appendEntries({ prev: [3, 2], tick: 2 })).toContain('hear nobody’s feed');
     expect(hearing().wait(2 * electionTimeoutMs)).toContain('hear nobody’s feed');
   });
 
-  test('is no longer heard by who leads itself', () => {
+  test('is unsubscribed from by a peer that leads itself', () => {
     const node = hearing();
     node.timeoutNow(2);
     node.elected();
@@ -406,7 +406,7 @@ describe('the leader’s feed', () => {
     expect(node.wait(100)).toContain('hear nobody’s feed');
   });
 
-  test('that was asked for before another is not taken for the other', () => {
+  test('an earlier subscription is not mistaken for a later one', () => {
     const node = hearing();
     node.appendEntries({ from: 'n3', term: 3, prev: [3, 2], hearFeed: true });
     node.step({ type: 'feed_subscribed', peerId: asPeerId('n2') });
@@ -415,7 +415,7 @@ describe('the leader’s feed', () => {
     expect(node.dropped('feed_subscription_stale')).toBe(1);
   });
 
-  test('brings entries that are taken like those of AppendEntries, but for the election timer', () => {
+  test('a feed append is accepted like AppendEntries, but does not restart the election timer', () => {
     const node = hearing();
     expect(node.feedAppend({ prev: [3, 2], entries: [2, 2], commit: 4 })).toEqual([
       'log-store.append term 2 of n2: entry 4 of term 2, entry 5 of term 2 verified 5',
@@ -428,7 +428,7 @@ describe('the leader’s feed', () => {
     expect(node.summary.leader_id, 'the leader’s ticks are silent').toBe('');
   });
 
-  test('brings nothing where an entry is missing before, or conflicts: that is the replicator’s to mend', () => {
+  test('a feed append is dropped if an earlier entry is missing or conflicts: the replicator resolves that', () => {
     const node = hearing();
     expect(node.feedAppend({ prev: [4, 2], entries: [2] })).toEqual([]);
     expect(node.feedAppend({ prev: [3, 1], entries: [2] })).toEqual([]);
@@ -475,7 +475,7 @@ describe('promise 38: a store that is an older copy', () => {
     return node;
   }
 
-  test('takes nothing from a leader that says how much it had acknowledged, and neither votes nor stands any more', () => {
+  test('accepts nothing from a leader that reports how much it had acknowledged, and neither votes nor campaigns any more', () => {
     const node = opened();
     expect(node.appendEntries({ prev: [3, 2], tick: 1, acknowledged: 4 })).toEqual([
       'event store_refused, s1, s1, n2',
@@ -509,7 +509,7 @@ describe('promise 38: a store that is an older copy', () => {
 });
 
 describe('promise 38: a store whose side file was missing', () => {
-  test('neither votes nor stands before its leader has verified the log, and says so from then on', () => {
+  test('neither votes nor campaigns before its leader has verified the log, and reports it from then on', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log: [three, 1, 2], unverified: true });
     expect(node.wait(5 * electionTimeoutMs).filter((line) => line.includes('elect'))).toEqual([]);
@@ -528,7 +528,7 @@ describe('promise 38: a store whose side file was missing', () => {
     expect(node.requestVote({ term: 9 })).not.toEqual([]);
   });
 
-  test('is not asked to be verified where the group has nobody else', () => {
+  test('need not be verified if the group has no other member', () => {
     const node = new NodeHarness();
     node.open({ term: 1, log: [[1, 'n1']], unverified: true });
     expect(node.wait(3 * electionTimeoutMs).join()).toContain('elect');

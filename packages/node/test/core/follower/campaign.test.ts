@@ -20,7 +20,7 @@ describe('an election', () => {
     expect(node.summary).toMatchObject({ role: 'pre_candidate', term: 2 });
   });
 
-  test('promise 16: goes on with votes once the own one is synced', () => {
+  test('promise 16: requests votes once the own vote is synced', () => {
     const node = follower();
     node.wait(electionTimeoutMs + 1);
     node.syncs = false;
@@ -59,7 +59,7 @@ describe('an election', () => {
     expect(node.summary.role).toBe('pre_candidate');
   });
 
-  test('begins at once where a peer with less in its log asks for pre-votes, and no leader may be there', () => {
+  test('begins at once if a peer with a shorter log requests pre-votes, and no leader can exist', () => {
     const node = new NodeHarness();
     node.random = 0.999;
     node.open({ term: 2, log });
@@ -98,7 +98,7 @@ describe('an election', () => {
     },
   );
 
-  test('is left to a peer of a lower name that asks for pre-votes at the same time: once, until a leader is heard', () => {
+  test('is left to a peer of a lower name that requests pre-votes at the same time: once, until a heartbeat arrives', () => {
     const node = follower();
     const ask = (from: string) => node.requestVote({ from, kind: 'pre_vote', term: 3 });
     node.wait(electionTimeoutMs + 1);
@@ -123,7 +123,7 @@ describe('an election', () => {
     expect(node.wait(100)).toEqual(['pre_vote of term 3 asked of n2', 'pre_vote of term 3 asked of n3']);
   });
 
-  test('that is not won in time begins anew, with a pre-vote', () => {
+  test('that is not won in time is repeated, with a pre-vote', () => {
     const node = follower();
     node.wait(electionTimeoutMs + 1);
     node.elected();
@@ -132,7 +132,7 @@ describe('an election', () => {
     expect(node.term).toBe(3);
   });
 
-  test('of before says nothing about the one now', () => {
+  test('a result of an earlier election does not count for the current one', () => {
     const node = follower();
     node.wait(electionTimeoutMs + 1);
     node.elected();
@@ -141,7 +141,7 @@ describe('an election', () => {
     expect(node.summary.role).toBe('candidate');
   });
 
-  test('is over when a leader is heard', () => {
+  test('ends when a heartbeat arrives', () => {
     const node = follower();
     node.wait(electionTimeoutMs + 1);
     node.elected();
@@ -155,7 +155,7 @@ describe('an election', () => {
     expect(node.summary).toMatchObject({ role: 'follower', leader_id: 'n3' });
   });
 
-  test('a ballot-box that has forgotten it is told again', () => {
+  test('a ballot-box that has restarted is sent the election again', () => {
     const node = follower();
     node.wait(electionTimeoutMs + 1);
     node.restart('ballot-box');
@@ -170,8 +170,8 @@ describe('an election', () => {
   });
 });
 
-describe('who may stand', () => {
-  test('promise 4: nobody without a configuration', () => {
+describe('the right to campaign', () => {
+  test('promise 4: no peer without a configuration', () => {
     const node = new NodeHarness();
     node.open({ term: 3 });
     expect(node.wait(10 * electionTimeoutMs)).toEqual([]);
@@ -179,7 +179,7 @@ describe('who may stand', () => {
     expect(node.term).toBe(3);
   });
 
-  test('nobody that no configuration has had since the last committed one', () => {
+  test('no peer that is in no configuration from the last committed one on', () => {
     const node = new NodeHarness();
     node.open({
       term: 3,
@@ -230,7 +230,7 @@ describe('who may stand', () => {
 });
 
 describe('timeout_now', () => {
-  test('makes its target stand at once, above the term, on transfer', () => {
+  test('makes its target campaign at once, above the term, on transfer', () => {
     const node = follower();
     node.appendEntries({ prev: [2, 1] });
     expect(node.timeoutNow(2)).toEqual([
@@ -241,7 +241,7 @@ describe('timeout_now', () => {
     ]);
   });
 
-  test('counts once, for this store, and not of an older term', () => {
+  test('is followed once, by this store, and not if it is of an older term', () => {
     const node = follower();
     expect(node.timeoutNow(1)).toEqual([]);
     expect(node.timeoutNow(2, { store: 's0' })).toEqual([]);

@@ -20,7 +20,7 @@ function freeVoter(): NodeHarness {
 }
 
 describe('a vote', () => {
-  test('is granted once a term, to whoever asks first, and again to the same', () => {
+  test('is granted once a term, to the first candidate, and again to the same', () => {
     const node = freeVoter();
     expect(node.requestVote({ from: 'n2', term: 3 })).toEqual([
       'log-store.vote term 3 for n2',
@@ -38,7 +38,7 @@ describe('a vote', () => {
     expect(node.sync()).toEqual(['vote of term 3 granted to n2', 'vote of term 3 refused to n3']);
   });
 
-  test('a refusal tells of no term that is not synced', () => {
+  test('a refusal is sent only once its term is synced', () => {
     const node = freeVoter();
     node.syncs = false;
     expect(node.requestVote({ from: 'n2', term: 3, last: [3, 1] })).toEqual(['log-store.vote term 3 for nobody']);
@@ -60,7 +60,7 @@ describe('a vote', () => {
     expect(node.requestVote({ from: 'n2', term: 4, last }).at(-1)).toBe(`vote of term 4 ${outcome} to n2`);
   });
 
-  test('promise 18: counts what is accepted, durable or not', () => {
+  test('promise 18: compares the accepted log, durable or not', () => {
     const node = freeVoter();
     node.syncs = false;
     node.appendEntries({ from: 'n2', term: 2, prev: [3, 2], entries: [2, 2] });
@@ -69,12 +69,12 @@ describe('a vote', () => {
     expect(node.sync()).toContain('vote of term 3 refused to n3');
   });
 
-  test('an older term is told the higher one', () => {
+  test('a candidate of an older term is sent the higher one', () => {
     const node = freeVoter();
     expect(node.requestVote({ from: 'n2', term: 1 })).toEqual(['higher_term 2 to n2', 'vote of term 1 refused to n2']);
   });
 
-  test('is not given to another history, nor to itself', () => {
+  test('is not granted to another history, nor to itself', () => {
     const node = freeVoter();
     expect(node.requestVote({ group: 'other', term: 9 })).toEqual([]);
     expect(node.requestVote({ from: 'n1', term: 9 })).toEqual([]);
@@ -82,7 +82,7 @@ describe('a vote', () => {
     expect(node.term).toBe(2);
   });
 
-  test('a peer without a history votes for nobody', () => {
+  test('a peer without a history grants no vote', () => {
     const node = new NodeHarness();
     node.open();
     node.wait(2 * electionTimeoutMs);
@@ -90,12 +90,12 @@ describe('a vote', () => {
     expect(node.requestVote({ term: 9 })).toEqual([]);
   });
 
-  test('is given to whoever asks with this history, in the own configuration or not', () => {
+  test('is granted to a candidate of this history, in the own configuration or not', () => {
     const node = freeVoter();
     expect(node.requestVote({ from: 'n7', term: 3 }).at(-1)).toBe('vote of term 3 granted to n7');
   });
 
-  test('is given while asking for pre-votes', () => {
+  test('is granted while this peer requests pre-votes', () => {
     const node = freeVoter();
     node.requestVote({ from: 'n3', term: 3, last: [1, 1] });
     node.wait(2 * electionTimeoutMs);
@@ -109,7 +109,7 @@ describe('a vote', () => {
     expect(node.summary.role).toBe('follower');
   });
 
-  test('is given in a term again after a restart to nobody: to which store of that name it went is not known', () => {
+  test('is not granted again in a term after a restart: to which store of that name it went is not known', () => {
     const node = new NodeHarness();
     node.open({ term: 3, votedFor: 'n3', log });
     node.nowMs += electionTimeoutMs;
@@ -118,7 +118,7 @@ describe('a vote', () => {
     expect(node.requestVote({ from: 'n3', term: 4 })).toContain('vote of term 4 granted to n3');
   });
 
-  test('promise 6: is given to one store of a name alone, while two of them stand in a term', () => {
+  test('promise 6: is granted to one store of a name alone, while two of them campaign in a term', () => {
     const node = new NodeHarness();
     node.open({ term: 1, log });
     node.nowMs += electionTimeoutMs;
@@ -129,14 +129,14 @@ describe('a vote', () => {
 });
 
 describe('a pre-vote', () => {
-  test('is granted to whoever could win, and changes nothing', () => {
+  test('is granted to a candidate that could win, and changes nothing', () => {
     const node = freeVoter();
     expect(node.requestVote({ kind: 'pre_vote', from: 'n2', term: 3 })).toEqual(['pre_vote of term 3 granted to n2']);
     expect(node.requestVote({ kind: 'pre_vote', from: 'n3', term: 9 })).toEqual(['pre_vote of term 9 granted to n3']);
     expect(node.status).toMatchObject({ term: 2, role: 'follower' });
   });
 
-  test('is refused to a shorter log, and in a term that has begun, which is told', () => {
+  test('is refused to a shorter log, and in a term that has begun, which is reported', () => {
     const node = freeVoter();
     expect(node.requestVote({ kind: 'pre_vote', term: 2 })).toEqual([
       'higher_term 2 to n2',
@@ -151,7 +151,7 @@ describe('a pre-vote', () => {
     ]);
   });
 
-  test('promise 10: is refused to a removed peer while a leader is heard', () => {
+  test('promise 10: is refused to a removed peer while heartbeats of a leader arrive', () => {
     const node = freeVoter();
     node.appendEntries({ from: 'n2', term: 2, prev: [3, 2] });
     expect(node.requestVote({ kind: 'pre_vote', from: 'n5', term: 3 })).toEqual(['pre_vote of term 3 refused to n5']);
@@ -169,7 +169,7 @@ describe('the lease of a leader at its voters', () => {
     expect(node.requestVote({ from: 'n3', term: 3 }).at(-1)).toBe('vote of term 3 granted to n3');
   });
 
-  test('a tick that was heard before renews nothing', () => {
+  test('a tick that arrived before does not renew the lease', () => {
     const node = freeVoter();
     node.appendEntries({ from: 'n2', term: 2, prev: [3, 2], tick: 5 });
     node.nowMs += electionTimeoutMs;
@@ -178,7 +178,7 @@ describe('the lease of a leader at its voters', () => {
     expect(node.requestVote({ from: 'n3', term: 3 }).at(-1)).toBe('vote of term 3 granted to n3');
   });
 
-  test('nor does an old tick that comes late, after this peer has stood meanwhile', () => {
+  test('an old tick that arrives late, after this peer has campaigned, does not renew the lease', () => {
     const node = freeVoter();
     node.appendEntries({ from: 'n2', term: 2, prev: [3, 2], tick: 5 });
     node.wait(3 * electionTimeoutMs);
@@ -189,7 +189,7 @@ describe('the lease of a leader at its voters', () => {
     expect(node.requestVote({ kind: 'pre_vote', from: 'n3', term: 3 })).toEqual(['pre_vote of term 3 granted to n3']);
   });
 
-  test('a node that has just started grants no vote for an election timeout, whoever sends the candidate', () => {
+  test('a node that has just started grants no vote for an election timeout, whoever ordered the candidate to campaign', () => {
     const node = voter();
     expect(node.requestVote({ kind: 'pre_vote', from: 'n2', term: 3 })).toEqual(['pre_vote of term 3 refused to n2']);
     expect(node.requestVote({ from: 'n2', term: 3 })).toEqual(['vote of term 3 refused to n2']);
@@ -206,7 +206,7 @@ describe('the lease of a leader at its voters', () => {
     expect(node.requestVote({ from: 'n2', term: 4 }).at(-1)).toBe('vote of term 4 granted to n2');
   });
 
-  test('a leader helps nobody else', () => {
+  test('a leader grants no vote', () => {
     const node = new NodeHarness();
     node.lead();
     expect(node.requestVote({ from: 'n3', term: 9 })).toEqual(['vote of term 9 refused to n3']);

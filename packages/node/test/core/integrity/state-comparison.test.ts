@@ -121,7 +121,7 @@ describe('a leader that compares states', () => {
     expect(leader.quarantine.reason).toBe('');
   });
 
-  test('promise 31: takes itself for wrong where the others agree on another digest', () => {
+  test('promise 31: considers its state wrong if the others agree on another digest', () => {
     const leader = new Member('n1', 'leader');
     leader.digest = 'wrong';
     tick(leader);
@@ -131,7 +131,7 @@ describe('a leader that compares states', () => {
     expect(leader.state.isElectable()).toBe(false);
   });
 
-  test('takes nobody for wrong where no majority agrees: all report, and none is repaired', () => {
+  test('considers no peer wrong if no majority agrees: all report, and none is repaired', () => {
     const leader = new Member('n1', 'leader', { members: 'n1 n2 n3 n4' });
     tick(leader);
     leader.reported('n2', 'right');
@@ -172,7 +172,7 @@ describe('a leader that compares states', () => {
     expect(old.step(() => old.comparison.onCommand(1))).toEqual(['refuse EUNSUPPORTED']);
   });
 
-  test('promise 31: `check` compares at once, and says who did not answer', () => {
+  test('promise 31: `check` compares at once, and names the peers that did not answer', () => {
     const leader = new Member('n1', 'leader');
     tick(leader);
     leader.reported('n2', 'right');
@@ -187,7 +187,7 @@ describe('a leader that compares states', () => {
     expect(answered[0]).toMatch(/"differing":\[\],"unanswered":\["n3"\],"has_majority":true/);
   });
 
-  test('a `check` tries again where a member had gone on before it was asked', () => {
+  test('a `check` tries again if a member had applied a later entry before it was asked', () => {
     const leader = new Member('n1', 'leader');
     leader.step(() => leader.comparison.onCommand(7));
     leader.reported('n2', '');
@@ -249,7 +249,7 @@ describe('a member that is compared', () => {
     expect(member.told).toEqual(['kept 5']);
   });
 
-  test('is in quarantine no more when an operator has it go on alone', () => {
+  test('is in quarantine no more when an operator resets it to be alone', () => {
     const member = new Member('n2', 'follower');
     member.compared(false);
     member.step(() => member.quarantine.onReset());
@@ -257,7 +257,7 @@ describe('a member that is compared', () => {
     expect(member.told.at(-1)).toBe('kept 0');
   });
 
-  test('begins a bounded number of repairs, and stays in quarantine behind the last one', () => {
+  test('begins a bounded number of repairs, and stays in quarantine after the last one', () => {
     const member = new Member('n2', 'follower');
     for (let times = 0; times < 20; times++) {
       member.compared(false);
@@ -268,7 +268,7 @@ describe('a member that is compared', () => {
     expect(member.state.isElectable()).toBe(false);
   });
 
-  test('takes no verdict of another leader, term, store or entry', () => {
+  test('accepts no verdict of another leader, term, store or entry', () => {
     const member = new Member('n2', 'follower');
     member.asked();
     const body = { group_id: groupId, group_uid: groupUid, leader_id: asPeerId('n1'), term: asTerm(2) };

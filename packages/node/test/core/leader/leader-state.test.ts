@@ -28,7 +28,7 @@ describe('proposals', () => {
     expect(appended?.name).toBe('feed.append');
   });
 
-  test('are told to the replicators, with their content as long as these want it', () => {
+  test('new entries are sent to the replicators, with their payload as long as these need it', () => {
     const node = leader();
     const told = () => node.sent.find(({ message }) => message.name === 'replicator.append')?.message.body;
     node.propose('a', 'b');
@@ -43,7 +43,7 @@ describe('proposals', () => {
     expect(told()).toMatchObject({ runs: [{ first_index: 6, last_index: 6 }], batches: [expect.anything()] });
   });
 
-  test('are told with their content to a replicator process that has forgotten what it wanted', () => {
+  test('new entries are sent with their payload to a replicator process that has restarted', () => {
     const node = leader();
     node.wantsContent = false;
     node.progress({ peer: 'n2', match: 2 });
@@ -107,7 +107,7 @@ describe('proposals', () => {
     expect(node.committed(3)).toEqual(['reply 1 done 3']);
   });
 
-  test('promise 21: a leader is confirmed no longer than a voter with a shorter election timeout helps nobody else', () => {
+  test('promise 21: a leader is confirmed no longer than a voter with a shorter election timeout grants no vote', () => {
     const node = leader();
     node.progress({ peer: 'n2', match: 2, electionTimeoutMs: electionTimeoutMs / 2 }, { peer: 'n3', match: 2 });
     node.nowMs += electionTimeoutMs / 2 + 1;
@@ -128,7 +128,7 @@ describe('proposals', () => {
 });
 
 describe('committing', () => {
-  test('is the ballot-box’s word of this term alone', () => {
+  test('the commit index follows the ballot-box’s reports of this term alone', () => {
     const node = leader();
     node.propose('a');
     expect(node.committed(3, 1)).toEqual([]);
@@ -145,7 +145,7 @@ describe('committing', () => {
 });
 
 describe('ticks of a leader', () => {
-  test('repeat its own match, and begin a round', () => {
+  test('a leader’s ticks repeat its own match, and begin a round', () => {
     const node = leader();
     const before = node.tickId;
     expect(node.wait(100)).toEqual(['log-store.append term 2 of n1: nothing verified 2']);
@@ -159,7 +159,7 @@ describe('ticks of a leader', () => {
     expect(lines).toContain('serve the group no more');
   });
 
-  test('a process that was held up first hears what waits for it', () => {
+  test('a process that was paused first receives the messages that wait for it', () => {
     const node = leader();
     node.confirmed();
     node.nowMs += 5 * electionTimeoutMs;
@@ -183,20 +183,20 @@ describe('ticks of a leader', () => {
 });
 
 describe('its actors', () => {
-  test('a ballot-box that has forgotten is given the term’s entries again', () => {
+  test('a ballot-box that has restarted is sent the entries of the term again', () => {
     const node = leader();
     node.propose('a');
     node.restart('ballot-box');
     expect(node.wait(100)).toContain('ballot-box.lead term 2 from 2 to 3, 2: n1 n2 n3');
   });
 
-  test('replicators that have forgotten are given their targets again', () => {
+  test('replicators that have restarted are sent their targets again', () => {
     const node = leader();
     node.restart('replicator');
     expect(node.wait(100)).toContain('replicator.lead term 2 up to 2: n2 n3');
   });
 
-  test('of a follower they are told that there is nothing to do', () => {
+  test('restarted actors of a follower are told that there is nothing to do', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log: [[1, 'n1 n2 n3']] });
     node.restart('replicator');
@@ -213,7 +213,7 @@ describe('its actors', () => {
 });
 
 describe('a peer that was removed and does not know', () => {
-  test('is replicated to when it stands, so that it hears of it (promise 10)', () => {
+  test('is replicated to when it campaigns, so that it learns of its removal (promise 10)', () => {
     const node = leader();
     expect(node.requestVote({ kind: 'pre_vote', from: 'n5', term: 3 })).toEqual([
       'replicator.targets n5 n2 n3',
@@ -224,7 +224,7 @@ describe('a peer that was removed and does not know', () => {
 });
 
 describe('troubles of peers', () => {
-  test('are said once until they are over', () => {
+  test('are reported once until they end', () => {
     const node = leader();
     expect(node.progress({ peer: 'n2', match: 1, silentMs: 1500 })).toEqual(['event peer_unreachable, n2, 1500']);
     expect(node.progress({ peer: 'n2', match: 1, silentMs: 1700 })).toEqual([]);
@@ -238,7 +238,7 @@ describe('troubles of peers', () => {
     ]);
   });
 
-  test('a peer that was silent before this leader was elected is told of, too', () => {
+  test('a peer that was silent before this leader was elected is reported, too', () => {
     const node = leader();
     expect(node.progress({ peer: 'n2', match: 0, silentMs: -1 })).toEqual([]);
     node.nowMs += electionTimeoutMs + 1;

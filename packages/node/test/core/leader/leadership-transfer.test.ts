@@ -9,7 +9,7 @@ function leader(): NodeHarness {
 }
 
 describe('transfer_leader', () => {
-  test('orders the named peer to stand once it has all, and answers when it leads', () => {
+  test('orders the named peer to campaign once it has all entries, and replies when it leads', () => {
     const node = leader();
     expect(node.admin('transfer_leader', { peer_id: 'n2' })).toEqual(['replicator.transfer to n2 with 2']);
     node.requestVote({ from: 'n2', term: 3, transfer: true });
@@ -44,14 +44,14 @@ describe('transfer_leader', () => {
     expect(lines).toContain('refuse 2 ENOENT not_done');
   });
 
-  test('of commands that were held back it says that they may have happened where another leads', () => {
+  test('commands that were held are refused as unknown if another peer leads', () => {
     const node = leader();
     node.admin('transfer_leader', { peer_id: 'n2' });
     expect(node.admin('add_peer', { peer_id: 'n4' })).toEqual([]);
     expect(node.requestVote({ from: 'n2', term: 3, transfer: true })).toContain('refuse 2 EPERM unknown');
   });
 
-  test('picks nobody that is silent, refused or read-only, and refuses whom it is told to pick of these', () => {
+  test('picks no peer that is silent, refused or read-only, and refuses such a peer as the target', () => {
     const node = leader();
     const all = (...others: Parameters<NodeHarness['progress']>) => node.progress(...others);
     all({ peer: 'n2', match: 1 }, { peer: 'n3', match: 2, readOnly: true });
@@ -71,7 +71,7 @@ describe('transfer_leader', () => {
     expect(node.admin('transfer_leader')).toEqual(['refuse 6 EUNREACHABLE not_done']);
   });
 
-  test('asked of a leader that has just been elected and has heard of nobody yet says so: ask again', () => {
+  test('a transfer by a leader that was just elected and has no report yet is refused: ask again', () => {
     const node = new NodeHarness();
     node.lead();
     expect(node.admin('transfer_leader', { peer_id: 'n2' })).toEqual(['refuse 1 EBUSY not_done']);
@@ -81,7 +81,7 @@ describe('transfer_leader', () => {
     expect(node.admin('transfer_leader', { peer_id: 'n2' })).toEqual(['replicator.transfer to n2 with 2']);
   });
 
-  test('says that no quorum is in reach where that is so, and that none takes entries where that is so', () => {
+  test('reports that no quorum is reachable if that is so, and that none stores entries if that is so', () => {
     const five = new NodeHarness();
     five.lead({ term: 1, log: [[1, 'n1 n2 n3 n4 n5']] });
     const others = ['n3', 'n4', 'n5'];
@@ -102,7 +102,7 @@ describe('transfer_leader', () => {
     expect(lines).toContain('feed.append term 2 of n1: entry 3 of term 2 verified 3');
   });
 
-  test('appends writes while the target is behind, and orders it to stand when it is in step', () => {
+  test('appends writes while the target is behind, and orders it to campaign when it is caught up', () => {
     const node = leader();
     node.progress({ peer: 'n2', match: 1, behind: true }, { peer: 'n3', match: 2 });
     expect(node.admin('transfer_leader', { peer_id: 'n2', timeout_ms: 10_000 })).toEqual([]);
@@ -117,7 +117,7 @@ describe('transfer_leader', () => {
     expect(node.propose('c')).toEqual([]);
   });
 
-  test('orders a target to stand that is behind after half of the time, and takes nothing back that was not ordered', () => {
+  test('orders a target that is behind to campaign after half of the time, and revokes nothing that was not ordered', () => {
     const node = leader();
     const report = () => node.progress({ peer: 'n2', match: 1, behind: true }, { peer: 'n3', match: 2 });
     report();
@@ -135,7 +135,7 @@ describe('transfer_leader', () => {
     expect(lines).not.toContain('replicator.transfer to nobody');
   });
 
-  test('promise 32: orders no target to stand that has fallen silent while it caught up, and goes on itself', () => {
+  test('promise 32: orders no target to campaign that has fallen silent while it caught up, and continues to lead', () => {
     const node = leader();
     node.progress({ peer: 'n2', match: 1, behind: true }, { peer: 'n3', match: 2 });
     node.admin('transfer_leader', { peer_id: 'n2', timeout_ms: 1000 });
@@ -147,14 +147,14 @@ describe('transfer_leader', () => {
     );
   });
 
-  test('what waited is unknown where another leads: it may have heard the same request', () => {
+  test('waiting requests are unknown if another peer leads: it may have received them, too', () => {
     const node = leader();
     node.admin('transfer_leader');
     node.propose('a');
     expect(node.requestVote({ from: 'n3', term: 3, transfer: true })).toContain('refuse 2 EPERM unknown');
   });
 
-  test('promise 21: an order may arrive late: of what is refused after its deadline it says that it may have happened', () => {
+  test('promise 21: an order may arrive late: requests that are refused after its deadline are unknown', () => {
     const node = leader();
     node.admin('transfer_leader', { peer_id: 'n2', timeout_ms: 100 });
     expect(node.wait(100)).toContain('refuse 1 ETIMEDOUT unknown');
@@ -188,7 +188,7 @@ describe('transfer_leader', () => {
     expect(node.propose('b')).toEqual(['refuse 2 EREADONLY not_done']);
   });
 
-  test('somebody else takes over', () => {
+  test('a transfer is refused if another peer takes over', () => {
     const node = leader();
     node.admin('transfer_leader', { peer_id: 'n2' });
     expect(node.appendEntries({ from: 'n3', term: 3, prev: [2, 2] })).toContain(

@@ -37,7 +37,7 @@ describe('promise 29: two histories under one name stop each other', () => {
     expect(follower.ledHistories).toEqual([]);
   });
 
-  test('a leader that hears of a later leader of its own history steps down, and refuses what waits as unknown', () => {
+  test('a leader that learns of a later leader of its own history steps down, and refuses waiting requests as unknown', () => {
     const node = leader();
     node.propose('a');
     expect(hears(node, { group_uid: own, term: asTerm(node.summary.term) })).toEqual([]);
@@ -49,7 +49,7 @@ describe('promise 29: two histories under one name stop each other', () => {
     expect(node.summary.role).toBe('follower');
   });
 
-  test('a leader that hears of another history says so, once, and tells the other at once that it has stopped', () => {
+  test('a leader that learns of another history reports it once, and announces to the other at once that it has stopped', () => {
     const node = leader();
     expect(hears(node)).toEqual([seen]);
     expect(node.ledHistories.at(-1)).toMatchObject({ group_uid: 'uid', stopped_for: 'other' });
@@ -72,7 +72,7 @@ describe('promise 29: two histories under one name stop each other', () => {
     expect(node.admin('status')).toContainEqual(expect.stringContaining('reply 5'));
   });
 
-  test('a write is not said to be not done while the other leader may do it', () => {
+  test('a write is not reported as not done while the other leader may do it', () => {
     const node = leader();
     hears(node);
     expect(node.propose('a')).toContain('refuse 1 EHISTORY unknown');
@@ -80,7 +80,7 @@ describe('promise 29: two histories under one name stop each other', () => {
     expect(node.propose('b')).toContain('refuse 2 EHISTORY not_done');
   });
 
-  test('it serves again when the other has not been heard for a while', () => {
+  test('it serves again when the other has been silent for a while', () => {
     const node = leader();
     hears(node);
     node.keepConfirmed(limits.otherHistoryMs - 200);
@@ -90,7 +90,7 @@ describe('promise 29: two histories under one name stop each other', () => {
     expect(node.propose('b').some((line) => line.startsWith('refuse'))).toBe(false);
   });
 
-  test('its own history stops nobody, nor does anything stop a follower', () => {
+  test('its own history stops no leader, and no announcement stops a follower', () => {
     const node = leader();
     expect(hears(node, { group_uid: own, peer_id: asPeerId('n2') })).toEqual([]);
     expect(node.status.other_history).toBe(null);

@@ -5,7 +5,7 @@ import { electionTimeoutMs, groupId, NodeHarness } from '../node-harness.js';
 const log = [[1, 'n1 n2 n3'] as const, 1];
 
 describe('opening the log-store', () => {
-  test('asks which run of it this is, opens that one, and takes what is durable', () => {
+  test('asks which run of the log-store this is, opens it, and loads what is durable', () => {
     const node = new NodeHarness();
     expect(node.open({ term: 4, votedFor: 'n2', log, commit: 1 })).toEqual([
       'log-store.hello to n1',
@@ -18,7 +18,7 @@ describe('opening the log-store', () => {
     expect(node.summary).toMatchObject({ commit_index: 1, applied_index: 1, last_index: 2 });
   });
 
-  test('is asked for again while it does not answer; until then nothing is said to anybody', () => {
+  test('is repeated while the log-store does not answer; until then no message is sent to other peers', () => {
     const node = new NodeHarness();
     expect(node.step({ type: 'start' })).toEqual(['log-store.hello to n1']);
     expect(node.wait(100)).toEqual(['log-store.hello to n1']);
@@ -39,7 +39,7 @@ describe('opening the log-store', () => {
 });
 
 describe('a log-store that has restarted', () => {
-  test('makes its node start over: it says so itself', () => {
+  test('makes its node restart: it reports it itself', () => {
     const node = new NodeHarness();
     node.lead();
     const body = { group_id: groupId, incarnation: 'L2', session: asSession(1) };
@@ -60,7 +60,7 @@ describe('a log-store that has restarted', () => {
     expect(node.receive({ name: 'node.ack', body })).toEqual(['start over']);
   });
 
-  test('the same run that says hello again changes nothing', () => {
+  test('a repeated welcome of the same run changes nothing', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log });
     const body = { group_id: groupId, incarnation: 'L1', session: asSession(1) };
@@ -69,7 +69,7 @@ describe('a log-store that has restarted', () => {
 });
 
 describe('a fenced node', () => {
-  test('does nothing any more, says why, and never opens again', () => {
+  test('a fenced node does nothing any more, reports why, and never opens again', () => {
     const node = new NodeHarness();
     node.lead();
     expect(node.fencedBy(2)).toEqual([
@@ -88,7 +88,7 @@ describe('a fenced node', () => {
     expect(node.read('q', { door: 'peer' })).toEqual(['refuse 1 EFENCED not_done']);
   });
 
-  test('answers whoever waits for a hand-over', () => {
+  test('a fenced node answers the request that waits for a transfer', () => {
     const node = new NodeHarness();
     node.lead();
     node.progress({ peer: 'n2', match: 2 });
@@ -96,7 +96,7 @@ describe('a fenced node', () => {
     expect(node.fencedBy(2)).toContain('refuse 1 EFENCED unknown');
   });
 
-  test('answers whoever waits for a founding', () => {
+  test('a fenced node answers the request that waits for a founding', () => {
     const node = new NodeHarness();
     node.open();
     node.admin('bootstrap', { peers: ['n1', 'n2'] }, 'peer');
@@ -110,7 +110,7 @@ describe('a fenced node', () => {
     expect(node.summary.role).toBe('follower');
   });
 
-  test('what is of another session is not heard', () => {
+  test('messages of another session are dropped', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log });
     const own = { ...node.own, session: asSession(2) };

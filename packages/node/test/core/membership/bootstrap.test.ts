@@ -68,7 +68,7 @@ const longEnough = 3 * electionTimeoutMs + 100;
 const toTheEnd = 10 * electionTimeoutMs + 100;
 
 describe('founding a group', () => {
-  test('asks everybody first, then writes entry 1 as a group of one, then takes the others in', () => {
+  test('asks all peers first, then writes entry 1 as a group of one, then adds the others', () => {
     const node = empty();
     const asked = bootstrap(node);
     expect(asked.first).toEqual(['ask the group', 'identify n2', 'identify n3']);
@@ -93,14 +93,14 @@ describe('founding a group', () => {
     expect(asked.for(200)).toContain('log-store.vote term 1 for n1');
   });
 
-  test('all are asked up to the moment of founding: an answer of a while ago says nothing about now', () => {
+  test('all peers are asked up to the moment of founding: an older answer is not enough', () => {
     const asked = bootstrap(empty());
     asked.for(1.5 * electionTimeoutMs);
     expect(asked.for(2 * electionTimeoutMs, { empty: ['n2'] })).toEqual([]);
     expect(asked.for(200)).toContain('log-store.vote term 1 for n1');
   });
 
-  test('the entry is synced before it stands for election with it', () => {
+  test('the entry is synced before the founder campaigns with it', () => {
     const node = empty();
     node.syncs = false;
     expect(bootstrap(node, { peers: ['n1'] }).for(longEnough)).not.toContain('log-store.vote term 2 for n1');
@@ -113,7 +113,7 @@ describe('founding a group', () => {
     expect(node.status.group_uid).toBe('N1.1');
   });
 
-  test('nothing is founded where a peer holds the group and knows its leader: it answers what is there', () => {
+  test('no group is founded if a peer holds the group and knows its leader: the existing group is returned', () => {
     const node = empty();
     bootstrap(node).for(300);
     const found = { group_uid: 'uid' as never, leader_id: 'n5' as never };
@@ -123,7 +123,7 @@ describe('founding a group', () => {
     expect(node.status.group_uid).toBe('');
   });
 
-  test('nothing is founded where a leader answers', () => {
+  test('no group is founded if a leader answers', () => {
     const node = empty();
     const other = new NodeHarness();
     other.lead();
@@ -132,7 +132,7 @@ describe('founding a group', () => {
     );
   });
 
-  test('nothing is founded where a listed peer holds data and nobody leads: the error names it and the way out', () => {
+  test('no group is founded if a listed peer holds data and no peer leads: the error names it and what to do', () => {
     const node = empty();
     const asked = bootstrap(node);
     node.identity('n2', { group_uid: 'uid' as never, last_index: asLogIndex(7) });
@@ -201,7 +201,7 @@ describe('founding a group', () => {
     expect(empty('n9').admin('bootstrap', three, 'peer')).toEqual(['refuse 1 EINVAL not_done']);
   });
 
-  test('of two founders the lower name goes on', () => {
+  test('of two founders the one with the lower name continues', () => {
     const low = empty('n1');
     low.admin('bootstrap', three, 'peer');
     expect(low.identify('n2')).toEqual(['identity to n2: nothing, founding']);
@@ -225,7 +225,7 @@ describe('founding a group', () => {
     expect(node.admin('bootstrap', three, 'peer')).toContain('ask the group');
   });
 
-  test('a leader’s replicator is told who this is, and nothing is promised to it', () => {
+  test('a leader’s replicator is sent the identity of this peer, and no promise', () => {
     const node = empty();
     expect(node.identify('n2', { asker: 'replicator', founding: false })).toEqual(['replicator.identity to n2']);
     expect(node.admin('bootstrap', three, 'peer')).toContain('ask the group');
@@ -264,7 +264,7 @@ describe('founding a new group under a name that had one', () => {
     expect(node.admin('bootstrap', anew, 'peer')).toEqual(['refuse 1 ENOTEMPTY not_done']);
   });
 
-  test('it is refused while somebody leads the group: both would stop serving', () => {
+  test('it is refused while a peer leads the group: both would stop serving', () => {
     const node = empty();
     const other = new NodeHarness();
     other.lead();
@@ -274,7 +274,7 @@ describe('founding a new group under a name that had one', () => {
 });
 
 describe('a founding that was cut short', () => {
-  test('between vote and entry is founded anew, in the next term', () => {
+  test('a founding that was interrupted between vote and entry is repeated, in the next term', () => {
     const node = new NodeHarness();
     node.open({ term: 1, votedFor: 'n1' });
     expect(bootstrap(node, { peers: ['n1'] }).for(longEnough)).toContain(
@@ -282,14 +282,14 @@ describe('a founding that was cut short', () => {
     );
   });
 
-  test('after the entry goes on where it was, when it is asked again', () => {
+  test('continues a founding after the entry, when it is asked again', () => {
     const node = new NodeHarness();
     node.lead({ term: 1, votedFor: 'n1', log: [[1, 'n1 for n1 n2 n3']] });
     expect(node.admin('bootstrap', { peers: ['n1', 'n2'] }, 'peer')).toEqual(['refuse 1 EBUSY not_done']);
     expect(node.admin('bootstrap', three, 'peer')).toContain('event stage_changed, catching_up, n1, n1 n2 n3');
   });
 
-  test('a group that is there is answered, whoever is listed', () => {
+  test('an existing group is returned, whatever peers are listed', () => {
     const node = new NodeHarness();
     node.lead();
     expect(node.admin('bootstrap', three, 'peer')).toEqual([
@@ -318,7 +318,7 @@ describe('a founding that was cut short', () => {
     expect(node.step(answered)).toEqual([]);
   });
 
-  test('a member answers by its own log where nobody leads, and where the question is lost', () => {
+  test('a member answers from its own log if no peer leads, or if the question is lost', () => {
     const node = new NodeHarness();
     node.open({ term: 1, log: [[1, 'n1 n2 n3']] });
     const own =

@@ -74,7 +74,7 @@ describe('writers that outrun a new peer', () => {
     expect(appendedOf(node, 20)).toBe(20);
   });
 
-  test('are free again once the peer is taken in', () => {
+  test('the writers are not slowed down any more once the peer is added', () => {
     const node = throttled();
     node.propose('y'.repeat(10_000));
     expect(node.propose('y')).toEqual([]);
@@ -84,7 +84,7 @@ describe('writers that outrun a new peer', () => {
 });
 
 describe('a change by the stages', () => {
-  test('catching up: replicators start, and nobody new counts (promise 2)', () => {
+  test('catching up: replicators start, and no new peer counts (promise 2)', () => {
     const node = leader();
     expect(node.admin('change_peers', { new_peers: ['n1', 'n4', 'n5'] })).toEqual([
       'event stage_changed, catching_up, n1 n2 n3, n1 n4 n5',
@@ -96,7 +96,7 @@ describe('a change by the stages', () => {
     expect(node.status).toMatchObject({ stage: 'catching_up', configuration_index: 2 });
   });
 
-  test('joint, then stable, then the answer; the removed are told', () => {
+  test('joint, then stable, then the reply; the removed peers are notified', () => {
     const node = leader();
     node.admin('change_peers', { new_peers: ['n1', 'n4', 'n5'] });
     expect(
@@ -178,7 +178,7 @@ describe('a change by the stages', () => {
 });
 
 describe('a change that cannot be', () => {
-  test('promise 1: past its deadline it fails, and the next one is taken', () => {
+  test('promise 1: past its deadline it fails, and the next change is accepted', () => {
     const node = leader();
     node.admin('add_peer', { peer_id: 'n4', timeout_ms: 500 });
     expect(waitConfirmed(node, 500)).toEqual([
@@ -200,7 +200,7 @@ describe('a change that cannot be', () => {
     );
   });
 
-  test('promise 12: who was never heard of is told from who lags', () => {
+  test('promise 12: a peer that never responded is distinguished from one that lags', () => {
     const node = leader();
     node.admin('change_peers', { new_peers: ['n1', 'n4', 'n5'] });
     expect(node.progress(...members, { peer: 'n4', match: 0, silentMs: -1 }, { peer: 'n5', match: 1 })).toEqual([
@@ -209,7 +209,7 @@ describe('a change that cannot be', () => {
     ]);
   });
 
-  test('promise 12: who installs a snapshot is told from both, in the event and in the reply', () => {
+  test('promise 12: a peer that installs a snapshot is distinguished from both, in the event and in the reply', () => {
     const node = leader();
     node.admin('change_peers', { new_peers: ['n1', 'n2', 'n3', 'n4'], timeout_ms: 900 });
     const install = { index: asLogIndex(2), chunks: 8, stored: 3, bytes: 999 };
@@ -228,7 +228,7 @@ describe('a change that cannot be', () => {
     expect(node.summary.last_index).toBe(2);
   });
 
-  test('promise 11: a store that is another than the set binds it to counts as out of reach', () => {
+  test('promise 11: a store other than the bound one counts as unreachable', () => {
     const node = leader();
     node.progress({ peer: 'n2', match: 2, refusal: 'ESTORE' }, { peer: 'n3', match: 2 });
     expect(node.admin('remove_peer', { peer_id: 'n3' })).toContain('refuse 1 ECATCHUP not_done');
@@ -255,7 +255,7 @@ describe('cancelling', () => {
     expect(node.summary.last_index).toBe(2);
   });
 
-  test('in the joint stage: the old peers are appended alone, and those that were taken in are told', () => {
+  test('in the joint stage the old peers are appended alone, and the peers that were added are notified', () => {
     const node = joint();
     expect(node.admin('cancel_change')).toEqual([
       'event stage_changed, stable, n1 n2 n3, n1 n4 n5',
@@ -315,7 +315,7 @@ describe('cancelling', () => {
     expect(node.status.changes.at(-1)).toMatchObject({ state: 'undone', error: { code: 'ECANCELED' } });
   });
 
-  test('promise 1: also with both new peers dead: who hears the old majority stays until then', () => {
+  test('promise 1: also with both new peers dead: a leader with the old majority stays until then', () => {
     const node = joint();
     const lines: string[] = [];
     for (let passed = 0; passed < 10_000; passed += 100) {
@@ -368,7 +368,7 @@ describe('cancelling', () => {
     expect(lines).toContain('event leader_stepped_down, its quorum is silent');
   });
 
-  test('what is not committed by its deadline goes on, and who waits is told so, the canceller too', () => {
+  test('a stage that is not committed by its deadline continues, and requests that wait are refused as unknown, `cancel_change` too', () => {
     const node = joint();
     node.admin('cancel_change');
     expect(waitConfirmed(node, 10_000).filter((line) => line.startsWith('refuse'))).toEqual([
@@ -387,13 +387,13 @@ describe('a leadership that ends in a change', () => {
     expect(node.status.changes.at(-1)).toMatchObject({ state: 'undone' });
   });
 
-  test('in the joint stage it is unknown what becomes of it', () => {
+  test('in the joint stage the outcome of the change is unknown', () => {
     expect(joint().higherTerm('n2', 9)).toContain('refuse 1 EPERM unknown');
   });
 });
 
 describe('a leader that is out', () => {
-  test('hands over to the most up-to-date peer, once that is committed, and steps down', () => {
+  test('transfers leadership to the most up-to-date peer, once the entry is committed, and steps down', () => {
     const node = leader();
     node.admin('remove_peer', { peer_id: 'n1' });
     node.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 3 });
@@ -407,7 +407,7 @@ describe('a leader that is out', () => {
     expect(node.requestVote({ from: 'n3', term: 3, transfer: true }).at(-1)).toBe('vote of term 3 granted to n3');
   });
 
-  test('promise 10: steps down by itself where nobody takes over', () => {
+  test('promise 10: steps down by itself if no peer takes over', () => {
     const node = leader();
     node.admin('remove_peer', { peer_id: 'n1' });
     node.committed(3);
@@ -419,7 +419,7 @@ describe('a leader that is out', () => {
 });
 
 describe('removed peers', () => {
-  test('are told for some ticks after they know, and let go', () => {
+  test('removed peers are replicated to for some ticks after they have the entry, and dropped', () => {
     const node = leader();
     node.admin('remove_peer', { peer_id: 'n3' });
     node.committed(3);

@@ -29,7 +29,7 @@ describe('promises 29 and 30: a history', () => {
     expect(node.machine.epochs).toEqual([]);
   });
 
-  test('is carried on by each later configuration, whatever the clock says then', () => {
+  test('is inherited by each later configuration, whatever the clock shows then', () => {
     const node = founded();
     const before = configurationOf(node);
     node.committed(2);
@@ -51,7 +51,7 @@ describe('promises 29 and 30: a history', () => {
     expect(node.machine.histories).toEqual([]);
   });
 
-  test('of a reset begins with the leader after it: whoever is reset alike writes the same', () => {
+  test('of a reset begins with the leader after it: peers that are reset alike write the same', () => {
     const node = founded();
     node.committed(2);
     const first = configurationOf(node)?.history;
@@ -69,7 +69,7 @@ describe('promises 29 and 30: a history', () => {
     expect(second?.base).toBeGreaterThan(first?.base ?? Number.POSITIVE_INFINITY);
   });
 
-  test('answers no read that was asked of the one before it', () => {
+  test('a new leadership answers no read of an earlier one', () => {
     const node = founded();
     node.committed(2);
     node.appendEntries({ group: 'N1.1', term: 9, prev: [2, 2] });
@@ -80,7 +80,7 @@ describe('promises 29 and 30: a history', () => {
     expect(effects).toContainEqual(expect.stringMatching(/^refuse \d+ EHISTORY not_done/));
   });
 
-  test('has a base above that of the history before it, wherever the clock stands', () => {
+  test('has a base above that of the previous history, whatever the clock shows', () => {
     const peers = { peers: [{ peer_id: 'n1', store_id: 's1' }], old_peers: [] } as never as Configuration;
     const before = { ...peers, level: 1, history: { group_uid: 'one' as GroupUid, base: 2 ** 50 } };
     const next = withHistory(before, peers, 'two' as GroupUid, wallTimeMs);
@@ -89,7 +89,7 @@ describe('promises 29 and 30: a history', () => {
     expect(first.history).toEqual({ group_uid: 'one', base: historyGap });
   });
 
-  test('counts by the clock alone where that is above the history before it: so a later one that knows of neither is above both', () => {
+  test('a base follows the clock if that is above the previous history: so a later history that knows neither is above both', () => {
     const peers = { peers: [{ peer_id: 'n1', store_id: 's1' }], old_peers: [] } as never as Configuration;
     const bases = [0, 10_000, 20_000].map((laterMs) => wallTimeMs + laterMs);
     const first = withHistory({ ...peers, level: 1 }, peers, 'one' as GroupUid, bases[0] ?? 0);
@@ -99,7 +99,7 @@ describe('promises 29 and 30: a history', () => {
     expect(anew.history?.base).toBeGreaterThan(reset.history?.base ?? Number.POSITIVE_INFINITY);
   });
 
-  test('goes on with its numbers where its group reaches level 1 only now', () => {
+  test('keeps its revisions if its group reaches level 1 only now', () => {
     const peers = { peers: [{ peer_id: 'n1', store_id: 's1' }], old_peers: [], epoch: 2 } as never as Configuration;
     const raised = withHistory(peers, { ...peers, level: 1 }, 'one' as GroupUid, Date.UTC(2030, 0, 1));
     expect(raised).toEqual({ ...peers, level: 1, history: { group_uid: 'one', base: 0 } });

@@ -46,7 +46,7 @@ describe('promise 31: the feature level', () => {
     expect(raised(pass(node, 2 * settleMs, 1, 1)), 'only once').toBe(false);
   });
 
-  test('is not raised while one member speaks it not, or has not said, or is silent', () => {
+  test('is not raised while one member does not support it, or has not reported, or is silent', () => {
     for (const n3 of [0, null]) {
       const node = leader();
       expect(raised(pass(node, 2 * settleMs, 1, n3))).toBe(false);
@@ -59,7 +59,7 @@ describe('promise 31: the feature level', () => {
     }
   });
 
-  test('begins to settle again when a member goes back to an older build', () => {
+  test('begins to settle again when a member returns to an older build', () => {
     const node = leader();
     pass(node, settleMs - 500, 1, 1);
     pass(node, 100, 1, 0);
@@ -74,7 +74,7 @@ describe('promise 31: the feature level', () => {
     expect(node.status.levels).toEqual({ lowest: 0, highest: 0 });
   });
 
-  test('is left to the operator where a process is told so, and then raised at once', () => {
+  test('is left to the operator with `--raise-level manual`, and then raised at once', () => {
     const node = leader({ raiseLevel: 'manual' });
     expect(raised(pass(node, 2 * settleMs, 1, 1))).toBe(false);
     expect(node.admin('upgrade')).toEqual([
@@ -158,7 +158,7 @@ describe('promise 31: a new group', () => {
 describe('promise 31: a new peer', () => {
   const at1: Found = { term: 1, log: [[1, 'n1 n2 n3 level 1']] };
 
-  test('that does not speak the group’s level is refused before it counts', () => {
+  test('that does not support the group’s level is refused before it is a member', () => {
     const node = leader({}, at1);
     pass(node, 100, 1, 1);
     node.admin('add_peer', { peer_id: 'n4' });
@@ -169,7 +169,7 @@ describe('promise 31: a new peer', () => {
     expect(node.summary.last_index).toBe(before);
   });
 
-  test('that has not said what it speaks does not count before it has', () => {
+  test('that has not reported its levels is not a member before it has', () => {
     const node = leader({}, at1);
     pass(node, 100, 1, 1);
     node.admin('add_peer', { peer_id: 'n4' });
@@ -180,7 +180,7 @@ describe('promise 31: a new peer', () => {
     expect(node.summary.last_index).toBe(before + 1);
   });
 
-  test('is taken in at level 0 though it says nothing of levels, as the first version does not', () => {
+  test('is added at level 0 though it reports no levels, as the first version does not', () => {
     const node = leader();
     pass(node, 100, 0, 0);
     node.admin('add_peer', { peer_id: 'n4' });
@@ -199,7 +199,7 @@ describe('promise 31: a peer that cannot read an entry', () => {
     return node;
   };
 
-  test('stops applying there, acknowledges all the same, says so, and does not stand', () => {
+  test('stops applying there, acknowledges all the same, reports it, and does not campaign', () => {
     const node = follower({ term: 1, log: [[1, 'n1 n2 n3']] });
     node.machine.unknown = 'e3';
     const lines = node.appendEntries({ prev: [1, 1], entries: [2, 2, 2], commit: 4 });
@@ -284,7 +284,7 @@ describe('promise 31: a peer that cannot read an entry', () => {
     expect(node.core.health().reason).toBe('');
   });
 
-  test('goes on from that entry once a build runs that can read it', () => {
+  test('continues with that entry once a build runs that can read it', () => {
     const log = [[1, 'n1 n2 n3'], 1, 1, 1] as const;
     const older = follower({ term: 1, log, commit: 4 }, two, 'e3');
     older.wait(100);
@@ -295,7 +295,7 @@ describe('promise 31: a peer that cannot read an entry', () => {
     expect(newer.core.health().reason).toBe('knows no leader');
   });
 
-  test('that leads hands over to one that can, and steps down where there is none', () => {
+  test('that leads transfers leadership to a peer that can, and steps down if there is none', () => {
     const node = leader();
     node.machine.unknown = 'x';
     node.progress(...both(node, 1, 1));
@@ -323,7 +323,7 @@ describe('promise 31: a peer that cannot read an entry', () => {
     expect(node.core.health().reason).toBe('stopped applying at entry 3: needs level 1: this process speaks 0 to 0');
   });
 
-  test('does not lead, and says which level it needs, when it starts on a log above its level', () => {
+  test('does not lead, and reports which level it needs, when it starts with a log above its level', () => {
     const node = follower({ term: 1, log: [[1, 'n1 n2 n3 level 2'], 1] });
     expect(node.core.health().reason).toBe('needs level 2: this process speaks 0 to 1');
     expect(node.wait(5 * electionTimeoutMs).filter((line) => line.startsWith('ballot-box.elect'))).toEqual([]);
@@ -346,7 +346,7 @@ describe('promise 31: versions of a state machine’s commands', () => {
     return node;
   };
 
-  test('a command is proposed once all members that have said so read its version, and refused before', () => {
+  test('a command is proposed once all members that have reported read its version, and refused before', () => {
     const node = reading(3);
     node.progress({ peer: 'n2', match: 2, commandVersion: 3 }, { peer: 'n3', match: 2, commandVersion: 2 });
     expect(node.proposeVersion(3)).toEqual(['refuse 1 EUNSUPPORTED not_done']);
@@ -358,7 +358,7 @@ describe('promise 31: versions of a state machine’s commands', () => {
     expect(node.status.command_version).toBe(3);
   });
 
-  test('a member that declares none reads version 0; one that has not been heard of holds nothing up', () => {
+  test('a member that declares no version reads version 0; one that has not reported prevents nothing', () => {
     const node = reading(1);
     node.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2, silentMs: -1 });
     expect(node.proposeVersion(1)).toEqual(['refuse 1 EUNSUPPORTED not_done']);
@@ -369,7 +369,7 @@ describe('promise 31: versions of a state machine’s commands', () => {
     expect(reading().status.command_version).toBeUndefined();
   });
 
-  test('a new peer that reads fewer versions than all members do is refused before it counts', () => {
+  test('a new peer that reads fewer versions than all members is refused before it is a member', () => {
     const members = [
       { peer: 'n2', match: 2, commandVersion: 2 },
       { peer: 'n3', match: 2, commandVersion: 3 },

@@ -15,7 +15,7 @@ const kept = (lines: readonly string[]) =>
   lines.filter((line) => !line.includes('pre_vote') && !line.includes('.stop'));
 
 describe('promises 15 and 24: reset_peer', () => {
-  test('begins another history with one write, in a term that no election has, and says what may be lost', () => {
+  test('begins another history with one write, in a term that no election has, and reports what may be lost', () => {
     const node = survivor();
     const lines = kept(node.admin('reset_peer', { new_peers: ['n1'] }, 'peer'));
     expect(lines.slice(0, 2)).toEqual([
@@ -33,7 +33,7 @@ describe('promises 15 and 24: reset_peer', () => {
     });
   });
 
-  test('ends the quarantine of a peer that goes on alone: its state is the group’s now', () => {
+  test('ends the quarantine of a peer that is reset to be alone: its state is the group’s now', () => {
     const node = new NodeHarness();
     Object.assign(node.machine, { digest: () => 'digest' });
     node.open({ term: 4, log, commit: 2, divergedAt: 2 });
@@ -67,7 +67,7 @@ describe('promises 15 and 24: reset_peer', () => {
     );
   });
 
-  test('the state machine is told of it where it applies the entry that begins it, not before', () => {
+  test('the state machine begins it when it applies the entry that begins it, not before', () => {
     const node = survivor();
     node.admin('reset_peer', { new_peers: ['n1'] }, 'peer');
     node.wait(2 * electionTimeoutMs);

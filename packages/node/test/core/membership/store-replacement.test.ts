@@ -24,7 +24,7 @@ function healing(): NodeHarness {
 const begun = ['event stage_changed, heal, catching_up, n1 n2 n3, n1 n2 n3', 'replicator.targets n3:s9+ n2'];
 
 describe('promise 6: a member that has lost its store is healed', () => {
-  test('caught up first: it counts nowhere, and no entry is appended', () => {
+  test('the new store first catches up: it counts nowhere, and no entry is appended', () => {
     const node = leader();
     expect(node.progress(n2, n3Lost)).toEqual([
       'event peer_refused, n3, its store is another than the one that the configuration binds it to',
@@ -103,7 +103,7 @@ describe('promise 6: a member that has lost its store is healed', () => {
     expect(node.progress(n2, n3New)).toContain('event stage_changed, heal, joint, n1 n2 n3, n1 n2 n3');
   });
 
-  test('is given up where the lost store is back, or the new one is lost, too', () => {
+  test('is abandoned if the lost store is back, or the new one is lost, too', () => {
     const failed = [
       'replicator.targets n2 n3',
       'event change_failed, heal, n1 n2 n3, n1 n2 n3, ECANCELED',
@@ -125,7 +125,7 @@ describe('promise 6: a member that has lost its store is healed', () => {
     expect(again.progress(n2, { ...n3Lost, found: ['s10', 9000] })).toContain('replicator.targets n3:s10+ n2');
   });
 
-  test('what the replicator said before it was told of the new store counts for nothing', () => {
+  test('what the replicator reported before it knew the new store is ignored', () => {
     const node = healing();
     expect(node.progress(n2, n3Lost)).toEqual([]);
     expect(node.status.stage).toBe('catching_up');
@@ -150,7 +150,7 @@ describe('promise 6: a member that has lost its store is healed', () => {
     expect(late.committed(4)).toContain('event change_failed, heal, n1 n2 n3, n1 n2 n3, ECANCELED');
   });
 
-  test('in the joint stage its replicator turns to the lost store where that one answers alone', () => {
+  test('in the joint stage its replicator sends to the lost store if only that one responds', () => {
     const node = healing();
     node.progress(n2, n3New);
     expect(node.progress(n2, { ...n3New, refusal: 'ESTORE', found: ['s3', 9000] })).toContain(
@@ -174,14 +174,14 @@ describe('promise 6: a member that has lost its store is healed', () => {
     expect(node.status.changes.at(-1)).toMatchObject({ kind: 'heal', state: 'done' });
   });
 
-  test('nobody is handed the leadership with a store that is not a member yet', () => {
+  test('leadership is not transferred to a peer with a store that is not a member yet', () => {
     const node = leader();
     node.progress({ ...n2, silentMs: electionTimeoutMs + 1, store: 's2' }, { ...n3New, match: 9 });
     expect(node.admin('transfer_leader')).toEqual(['refuse 1 EUNREACHABLE not_done']);
   });
 });
 
-describe('promise 6: a store that is not bound says so', () => {
+describe('promise 6: a store that is not bound reports it', () => {
   test('once as an event, and in its health until it is healed', () => {
     const node = new NodeHarness('n3');
     node.open();
@@ -212,7 +212,7 @@ describe('promise 7: a change that left no entry', () => {
     expect(announced()).toEqual([]);
   });
 
-  test('is said to be undone by the next leader, in its first entry, so that all know it from then on', () => {
+  test('is reported as undone by the next leader, in its first entry, so that all members know it from then on', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log: [[1, 'n1 n2 n3']], commit: 1 });
     node.appendEntries({ prev: [1, 1] });
@@ -232,7 +232,7 @@ describe('promise 7: a change that left no entry', () => {
     );
   });
 
-  test('is not said to be lost where it has come to an entry, or has ended, or was told of by nobody who leads', () => {
+  test('is not reported as interrupted if it has an entry, or has ended, or was not announced by a leader', () => {
     const led = (tell: (node: NodeHarness) => void, log: readonly (readonly [number, string])[]) => {
       const node = new NodeHarness();
       node.open({ term: 2, log, commit: 1 });

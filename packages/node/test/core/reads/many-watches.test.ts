@@ -32,7 +32,7 @@ function beat(node: NodeHarness, forMs: number): string[] {
 }
 
 describe('watches by keys', () => {
-  test('are told what matches, those that are caught up and those that begin earlier', () => {
+  test('receive what matches, those that are caught up and those that begin earlier', () => {
     const node = leader('a1', 'b1');
     node.watch('o.a', 'a');
     node.watch('o.a1', 'a1');
@@ -81,7 +81,7 @@ describe('watches by keys', () => {
     expect(lines).toHaveLength(count);
   });
 
-  test('that leave too much unread wait, and go on from there when they are asked for', () => {
+  test('that leave too much unread wait, and continue from there when they are renewed', () => {
     const node = leader();
     node.machine.changeBytes = limits.watchUnreadBytes / 2;
     node.watch('o.slow', '');
@@ -118,7 +118,7 @@ describe('watches by keys', () => {
     expect(write(node, 'g')).toEqual(['publish o.w 6-7 9:g']);
   });
 
-  test('are each told all that matches, once and in order, whatever comes and goes', () => {
+  test('each receive all that matches, once and in order, whatever watches start and end', () => {
     let state = 11;
     const random = (below: number): number => {
       state = (state * 1_103_515_245 + 12_345) % 2 ** 31;

@@ -25,7 +25,7 @@ describe('an index of prefixes', () => {
     expect([index.get('a'), index.get('a/b'), index.size]).toEqual([undefined, 'a/b', 5]);
   });
 
-  test('finds what a look at each prefix finds, whatever comes and goes', () => {
+  test('finds what a search of each prefix finds, whatever is added and removed', () => {
     const random = generator(7);
     const text = (longest: number): string =>
       Array.from({ length: random(longest + 1) }, () => 'ab\u{1f600}\uffff'.charAt(random(5))).join('');

@@ -95,7 +95,7 @@ describe('a linearizable read', () => {
     expect(node.confirmed(node.tickId + 1)).toEqual([]);
   });
 
-  test('is answered only when the own log-store has said, too, that nobody else has opened it', () => {
+  test('is answered only when this peer’s log-store has confirmed, too, that no other node has opened it', () => {
     const node = leader();
     node.saysInForce = false;
     node.read('q');
@@ -128,7 +128,7 @@ describe('a linearizable read', () => {
     expect(node.fencedBy(2)).toContain('refuse 2 EPERM not_done');
   });
 
-  test('of a group of one whose log-store is silent is answered once that answers', () => {
+  test('of a group of one whose log-store is silent is answered once the log-store answers', () => {
     const node = new NodeHarness();
     node.lead({ term: 1, log: [[1, 'n1']] });
     node.nowMs += electionTimeoutMs + 1;
@@ -168,7 +168,7 @@ describe('a read by lease', () => {
     expect(node.confirmed()).toEqual(['reply 1 q at 0']);
   });
 
-  test('runs from the tick that was heard in the sessions, not from when that is known', () => {
+  test('runs from the tick that arrived in the sessions, not from when that is known', () => {
     const node = leader();
     node.wait(100);
     const tick = node.tickId;
@@ -195,7 +195,7 @@ describe('a read by lease', () => {
     expect(node.read('r', byLease)).toEqual(['reply 2 r at 0']);
   });
 
-  test('of a tick that a read has caused counts only with the next one of the clock', () => {
+  test('of a tick that a read has caused counts only with the next tick of the clock', () => {
     const node = leader();
     node.read('q');
     expect(node.confirmed(node.tickId, node.tickId)).toEqual(['reply 1 q at 0']);
@@ -226,7 +226,7 @@ describe('a read by lease', () => {
     expect(node.confirmed()).toEqual(['reply 1 q at 0']);
   });
 
-  test('the leader says in its health which peers have another election timeout', () => {
+  test('the leader reports in its health which peers have another election timeout', () => {
     const node = withLease();
     node.progress(
       { peer: 'n2', match: 2, electionTimeoutMs: electionTimeoutMs / 2 },
@@ -238,7 +238,7 @@ describe('a read by lease', () => {
     expect(node.core.health()).toEqual({ healthy: true, reason: '' });
   });
 
-  test('a follower says its election timeout in each echo', () => {
+  test('a follower reports its election timeout in each echo', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log: [[1, 'n1 n2 n3']] });
     node.appendEntries({ term: 2, prev: [1, 1], tick: 1 });
@@ -246,7 +246,7 @@ describe('a read by lease', () => {
     expect(echo).toMatchObject({ election_timeout_ms: electionTimeoutMs });
   });
 
-  test('has no lease any more in a term in which somebody was told to stand, also where he did not', () => {
+  test('has no lease any more in a term in which a peer was ordered to campaign, even if it did not', () => {
     const node = withLease();
     node.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
     node.admin('transfer_leader', { peer_id: 'n2', timeout_ms: 100 });
@@ -256,7 +256,7 @@ describe('a read by lease', () => {
     expect(node.confirmed()).toEqual(['reply 2 q at 0']);
   });
 
-  test('has no lease of an older configuration: of new peers it has heard nothing yet', () => {
+  test('has no lease of an older configuration: no new peer has echoed it yet', () => {
     const node = withLease();
     node.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
     node.admin('remove_peer', { peer_id: 'n3' });
@@ -281,7 +281,7 @@ describe('a read by lease', () => {
     expect(node.read('q', byLease)).toEqual([]);
   });
 
-  test('a leader that goes on to the stable stage is not confirmed by the old peers: it steps down without the new ones', () => {
+  test('a leader that enters the stable stage is not confirmed by the old peers: it steps down without the new ones', () => {
     const node = leader();
     node.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2 });
     node.admin('change_peers', { new_peers: ['n1', 'n4', 'n5'] });
@@ -307,7 +307,7 @@ describe('a read by lease', () => {
     expect(node.read('r', byLease)).toEqual([]);
   });
 
-  test('begins anew with each leadership', () => {
+  test('a lease does not outlive a leadership', () => {
     const node = withLease();
     node.higherTerm('n2', 8);
     node.wait(2 * electionTimeoutMs);
@@ -327,7 +327,7 @@ describe('a follower that is asked for a read index', () => {
     return node;
   }
 
-  test('asks its leader, and answers when it has applied all up to there', () => {
+  test('asks its leader, and answers when it has applied all entries up to the read index', () => {
     const node = follower();
     expect(node.read('q', { door: 'peer', consistency: 'linearizable' })).toEqual(['read_index #1 to n2']);
     expect(node.readIndexAnswer(1, [4, 2])).toEqual([]);
@@ -337,7 +337,7 @@ describe('a follower that is asked for a read index', () => {
     expect(node.wait(10)).toEqual(['reply 1 q at 3']);
   });
 
-  test('takes for committed what it has itself of that index and term, without waiting for the leader’s word', () => {
+  test('considers its own entry of that index and term committed, without waiting for the leader’s commit index', () => {
     const node = follower();
     node.appendEntries({ term: 2, prev: [2, 2], entries: [2], commit: 2 });
     node.read('q', { door: 'peer', consistency: 'linearizable' });
@@ -383,7 +383,7 @@ describe('a follower that is asked for a read index', () => {
     expect(node.readIndexAnswer(1, [2, 2])).toEqual([]);
   });
 
-  test('takes no answer of another session or history, and each once', () => {
+  test('accepts no answer of another session or history, and each answer once', () => {
     const node = follower();
     node.read('q', { door: 'peer', consistency: 'linearizable' });
     expect(node.readIndexAnswer(1, [2, 2], { session: asSession(7) })).toEqual([]);
@@ -394,7 +394,7 @@ describe('a follower that is asked for a read index', () => {
     expect(node.dropped('read_index_answer_stale')).toBe(4);
   });
 
-  test('is refused when another node takes its log-store', () => {
+  test('is refused when another node opens its log-store', () => {
     const node = follower();
     node.read('q', { door: 'peer', consistency: 'linearizable' });
     expect(node.fencedBy(2)).toContain('refuse 1 EFENCED not_done');
@@ -402,7 +402,7 @@ describe('a follower that is asked for a read index', () => {
 });
 
 describe('a leader that is asked for a read index', () => {
-  test('answers when a round that began after that is confirmed', () => {
+  test('answers when a round that began after the question is confirmed', () => {
     const node = leader();
     const before = node.tickId;
     expect(node.readIndex('n2', 7)).toEqual([]);
@@ -419,7 +419,7 @@ describe('a leader that is asked for a read index', () => {
     expect(node.confirmed()).toEqual(['read_index_answer #7 to n2: 3 of term 2']);
   });
 
-  test('takes a question that is repeated for the one that waits', () => {
+  test('treats a repeated question as the one that waits', () => {
     const node = leader();
     node.readIndex('n2', 7);
     node.readIndex('n2', 7);
@@ -428,7 +428,7 @@ describe('a leader that is asked for a read index', () => {
     expect(node.confirmed()).toHaveLength(2);
   });
 
-  test('answers at once by lease, where that is asked for', () => {
+  test('answers at once by lease, if that is requested', () => {
     const node = leader();
     node.wait(100);
     node.confirmed(node.tickId, node.tickId);
@@ -436,7 +436,7 @@ describe('a leader that is asked for a read index', () => {
     expect(node.readIndex('n2', 8)).toEqual([]);
   });
 
-  test('says nothing where it does not lead, is not confirmed, or is asked in another history', () => {
+  test('does not answer if it does not lead, is not confirmed, or is asked in another history', () => {
     const node = leader();
     node.readIndex('n2', 7, { group_uid: 'other' as never });
     expect(node.confirmed()).toEqual([]);
@@ -500,7 +500,7 @@ describe('a peer outside the group', () => {
     ]);
   });
 
-  test('hears the leaders of its own history, as long as it is outside', () => {
+  test('receives the announcements of leaders of its own history, as long as it is outside', () => {
     const node = removed();
     node.step({ type: 'led_history', body: { ...led, group_uid: 'another' as never } });
     expect(node.status.leader_id).toBe('');

@@ -38,7 +38,7 @@ function answers(lines: string[]): string[] {
 }
 
 describe('a watch', () => {
-  test('tells what is applied from now on, and matches', () => {
+  test('publishes what is applied from now on, and matches', () => {
     const node = leader('a1', 'b1');
     expect(answers(node.watch('w', 'a'))).toEqual([begun(2, 2)]);
     node.propose('a2', 'b2', 'a3');
@@ -48,7 +48,7 @@ describe('a watch', () => {
     expect(write(node, 'a4')).toEqual(['publish w 5-7 9:a4']);
   });
 
-  test('tells what has been from a revision on', () => {
+  test('publishes earlier changes from a revision on', () => {
     const node = leader('a1', 'a2', 'a3');
     expect(answers(node.watch('w', 'a', 2))).toEqual([begun(1, 3), 'publish w 1-3 4:a2 5:a3']);
     // From the one that comes next.
@@ -66,7 +66,7 @@ describe('a watch', () => {
     expect(answers(node.watch('w', '', 5))).toEqual(['refuse EBUSY not_done']);
   });
 
-  test('goes on where it is when it is asked for again, or from where it is wanted', () => {
+  test('continues where it is when it is renewed, or from the requested revision', () => {
     const node = leader();
     node.watch('w', '');
     expect(write(node, 'a', 'b')).toEqual(['publish w 0-2 3:a 4:b']);
@@ -75,7 +75,7 @@ describe('a watch', () => {
     expect(answers(node.watch('w', '', 2))).toEqual([begun(1, 2), 'publish w 1-2 4:b']);
   });
 
-  test('gives signs of life, and ends when nobody asks for it any more', () => {
+  test('sends heartbeats, and ends when its client does not renew it', () => {
     const node = leader('x');
     node.watch('w', 'a');
     expect(beat(node, 900)).toEqual([]);
@@ -100,7 +100,7 @@ describe('a watch', () => {
     expect(write(node, 'f')).toEqual([]);
   });
 
-  test('is told no more than somebody reads who does not ask again', () => {
+  test('receives no more than a client may leave unread that does not renew it', () => {
     const node = leader();
     node.machine.changeBytes = limits.watchUnreadBytes / 2;
     node.watch('slow', '');
@@ -161,7 +161,7 @@ describe('a watch', () => {
     expect(answers(node.watch('o.w', 'a', 1))).toEqual([begun(0, 2), 'publish o.w 0-2 3:a']);
   });
 
-  test('ends soon after NATS says that nobody is subscribed, and only if that lasts', () => {
+  test('ends soon after NATS reports that no client is subscribed, and only if that lasts', () => {
     const node = leader();
     node.watch('o.w', '');
     node.watch('o.reconnects', '');
@@ -177,7 +177,7 @@ describe('a watch', () => {
     expect(node.core.dropped).toMatchObject({ watch_without_subscriber: 1 });
   });
 
-  test('ends when the peer steps down, and says so', () => {
+  test('ends with an error when the peer steps down', () => {
     const node = leader('a');
     node.watch('w', '');
     const lines = node.higherTerm('n2', 9);
@@ -185,7 +185,7 @@ describe('a watch', () => {
     expect(watched(node.wait(5000))).toEqual([]);
   });
 
-  test('ends when the node is fenced, and nothing of it comes after that', () => {
+  test('ends when the node is fenced, and nothing is published after that', () => {
     const node = leader('a');
     node.machine.changeBytes = limits.watchStepBytes;
     for (const watchId of ['one', 'two']) node.watch(watchId, '');

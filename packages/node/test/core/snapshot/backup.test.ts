@@ -41,7 +41,7 @@ function lastSent<N extends 'log-store.snapshot_end' | 'log-store.read_snapshot'
 }
 
 describe('a group that is founded with a backup', () => {
-  test('is given the chunks in order, each answered once it is synced', () => {
+  test('is sent the chunks in order, each answered once it is synced', () => {
     const node = empty();
     const { chunks } = backup();
     node.syncs = false;

@@ -16,7 +16,7 @@ function follower(): NodeHarness {
 }
 
 describe('InstallSnapshot', () => {
-  test('is followed as AppendEntries is, and told how much is stored', () => {
+  test('is followed like AppendEntries, and answered with how much is stored', () => {
     const node = follower();
     expect(node.installSnapshot(large, { term: 3, tick: 7 })).toEqual([
       'log-store.vote term 3 for nobody',
@@ -32,7 +32,7 @@ describe('InstallSnapshot', () => {
     expect(node.installSnapshot(large, { term: 3, group: 'other' })).toEqual([]);
   });
 
-  test('hands chunks on in order, and says that they are stored once they are synced', () => {
+  test('passes chunks on in order, and reports them as stored once they are synced', () => {
     const node = follower();
     node.installSnapshot(large);
     node.syncs = false;
@@ -42,7 +42,7 @@ describe('InstallSnapshot', () => {
     expect(node.status.installing).toEqual({ index: 100, chunks: 3, done: 2, percent: 66 });
   });
 
-  test('answers a repeat and a gap, and hands neither on', () => {
+  test('answers a repeated chunk and one after a gap, and passes neither on', () => {
     const node = follower();
     node.installSnapshot(large);
     node.installSnapshot(large, { number: 0 });
@@ -51,7 +51,7 @@ describe('InstallSnapshot', () => {
     expect(node.dropped('install_chunk_not_next')).toBe(2);
   });
 
-  test('a chunk that is damaged on the way is not handed on', () => {
+  test('a chunk that is damaged on the way is not passed on', () => {
     const node = follower();
     const chunks = large.chunks.map((chunk) => Uint8Array.from(chunk));
     (chunks[0] as Uint8Array)[50] = 255;
@@ -59,7 +59,7 @@ describe('InstallSnapshot', () => {
     expect(node.dropped('install_malformed')).toBe(1);
   });
 
-  test('ends with the last chunk; once that is synced the node begins anew', () => {
+  test('ends with the last chunk; once that is synced the node restarts', () => {
     const node = follower();
     node.installSnapshot(large);
     node.installSnapshot(large, { number: 0 });
@@ -77,7 +77,7 @@ describe('InstallSnapshot', () => {
     expect(node.installSnapshot(large), 'the new one answers').toEqual([]);
   });
 
-  test('once its end is on its way to the disk nothing is appended to the log that it takes the place of', () => {
+  test('once its end was sent to the log-store nothing is appended to the log that it replaces', () => {
     const node = follower();
     node.installSnapshot(newer);
     node.syncs = false;
@@ -105,7 +105,7 @@ describe('InstallSnapshot', () => {
     );
   });
 
-  test('an empty store takes it, and the history with it', () => {
+  test('an empty store accepts it, and the history with it', () => {
     const node = new NodeHarness();
     node.open();
     node.installSnapshot(newer);
@@ -116,7 +116,7 @@ describe('InstallSnapshot', () => {
 });
 
 describe('promise 19: a transfer', () => {
-  test('goes on from its last chunk after a crash of the follower', () => {
+  test('continues after its last chunk after a crash of the follower', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log: [three, 1, 2], commit: 1, installing: { id: 'S1', stored: 2 } });
     expect(node.status.installing, 'nobody has sent on yet').toBeNull();
@@ -134,14 +134,14 @@ describe('promise 19: a transfer', () => {
     );
   });
 
-  test('goes on when the same leader comes back in a higher term', () => {
+  test('continues when the same leader returns in a higher term', () => {
     const node = follower();
     node.installSnapshot(large);
     node.installSnapshot(large, { number: 0 });
     expect(node.installSnapshot(large, { term: 4 })).toContain('snapshot_stored 1 of S1 to n2');
   });
 
-  test('is given up for a newer snapshot, not for an older one', () => {
+  test('is abandoned for a newer snapshot, not for an older one', () => {
     const node = follower();
     node.installSnapshot(large);
     node.installSnapshot(large, { number: 0 });
@@ -150,14 +150,14 @@ describe('promise 19: a transfer', () => {
     expect(node.dropped('install_of_older_snapshot')).toBe(1);
   });
 
-  test('is given up for another one of a higher term’s leader, also of an older entry', () => {
+  test('is abandoned for another snapshot of a leader of a higher term, also of an older entry', () => {
     const node = follower();
     node.installSnapshot(newer);
     expect(node.installSnapshot(large, { from: 'n3', term: 3 })).toContain('snapshot_stored 0 of S1 to n3');
     expect(node.status.installing).toMatchObject({ index: 100, done: 0 });
   });
 
-  test('that nobody goes on with does not show, and holds up no snapshot of the peer’s own', () => {
+  test('that the leader does not continue is not reported, and prevents no snapshot of the peer’s own', () => {
     const node = follower();
     node.appendEntries({ prev: [3, 2], commit: 3 });
     node.installSnapshot(large);
@@ -168,7 +168,7 @@ describe('promise 19: a transfer', () => {
     expect(node.installSnapshot(large, { number: 1, term: 9 }).at(-1)).toBe('snapshot_stored 0 of S1 to n2');
   });
 
-  test('whose end is on its way to a slow disk holds up snapshots of the peer’s own, however long that takes', () => {
+  test('whose end was sent to a slow disk delays snapshots of the peer’s own, however long that takes', () => {
     const node = follower();
     node.appendEntries({ prev: [3, 2], commit: 3 });
     node.installSnapshot(newer);
@@ -180,7 +180,7 @@ describe('promise 19: a transfer', () => {
     expect(node.sync()).toContain('start over');
   });
 
-  test('takes the place of a snapshot that the peer takes of its own', () => {
+  test('replaces a snapshot that the peer is taking itself', () => {
     const node = follower();
     node.appendEntries({ prev: [3, 2], commit: 3 });
     node.wait(0);
@@ -193,7 +193,7 @@ describe('promise 19: a transfer', () => {
   });
 });
 
-describe('a log that begins behind a snapshot', () => {
+describe('a log that begins after a snapshot', () => {
   /** Entries up to 7 are gone; 8 and 9 of term 2 are there. */
   function compacted(): NodeHarness {
     const node = new NodeHarness();
@@ -209,7 +209,7 @@ describe('a log that begins behind a snapshot', () => {
     expect(() => node.appendEntries({ prev: [7, 2] })).toThrow(/committed/);
   });
 
-  test('takes what is below its base for matching, and only the rest of the entries', () => {
+  test('considers entries below its base as matching, and accepts only the rest', () => {
     const node = compacted();
     expect(node.appendEntries({ prev: [4, 1], entries: [1, 1, 1] })).toContain(
       'log-store.append term 2 of n2: nothing verified 7',
@@ -219,7 +219,7 @@ describe('a log that begins behind a snapshot', () => {
     );
   });
 
-  test('tells where a conflict begins, not below its first entry', () => {
+  test('reports where a conflict begins, not below its first entry', () => {
     const node = compacted();
     expect(node.appendEntries({ term: 3, prev: [9, 3] })).toContain(
       'rejected mismatch to n2: last 9, conflict 8 of term 2',

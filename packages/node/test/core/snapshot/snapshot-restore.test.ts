@@ -35,13 +35,13 @@ describe('a restart', () => {
     });
   });
 
-  test('takes what the snapshot stands for as committed, whatever was noted beside the entries', () => {
+  test('considers the entries that the snapshot covers committed, whatever commit index was stored', () => {
     const node = new NodeHarness();
     node.open({ term: 2, snapshot: large, base: [3, 1], log: [1, 1, 1, 1, 2], commit: 4 });
     expect(node.summary).toMatchObject({ commit_index: 7, applied_index: 7, last_index: 8 });
   });
 
-  test('asks for a window of chunks at a time, and again for those that do not come', () => {
+  test('requests a window of chunks at a time, and again those that do not arrive', () => {
     const window = limits.snapshotRestoringChunks;
     const entries = Array.from({ length: window + 3 }, (_, n) => `${n + 1}:x`);
     const larger = made([entries.length, 1], entries, { fill });
@@ -55,7 +55,7 @@ describe('a restart', () => {
     expect(node.wait(200)).toEqual(asked);
   });
 
-  test('takes chunks in order, though they come in another, and each once', () => {
+  test('uses chunks in order, though they arrive in another, and each once', () => {
     const node = restoring();
     const reads = node.reads();
     for (const at of [1, 0, 1]) node.receive(node.chunkFor(reads[at] as (typeof reads)[number]));
@@ -74,7 +74,7 @@ describe('a restart', () => {
     expect(() => node.receive({ ...answer, body: { ...answer.body, chunk } })).toThrow(/damaged/);
   });
 
-  test('begins anew where the snapshot has been replaced', () => {
+  test('restarts if the snapshot has been replaced', () => {
     const node = restoring();
     const [read] = node.reads();
     node.snapshot = made([9, 2], ['x'], { id: 'S2' });
@@ -83,7 +83,7 @@ describe('a restart', () => {
 });
 
 describe('while the state is restored', () => {
-  test('stale reads are refused, on either door', () => {
+  test('stale reads are refused, on either subject', () => {
     const node = restoring();
     expect(node.read('k', { door: 'peer', consistency: 'stale' })).toEqual(['refuse 1 EBUSY not_done']);
     node.wait(electionTimeoutMs + 1);
@@ -106,7 +106,7 @@ describe('while the state is restored', () => {
     expect(node.machine.applied).toEqual([...restored, '8:e8', '9:e9', '10:e10']);
   });
 
-  test('promise 19: it is well, however long that takes', () => {
+  test('promise 19: it is healthy, however long that takes', () => {
     const node = restoring();
     for (let tick = 1; tick <= 80; tick++) {
       node.appendEntries({ prev: [9, 2], tick, commit: 9 });

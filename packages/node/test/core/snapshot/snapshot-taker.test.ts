@@ -19,7 +19,7 @@ function piecesOf(node: NodeHarness, index: number): string[] {
 }
 
 describe('a snapshot on command', () => {
-  test('is drawn, stored chunk by chunk, and counts once the end is synced; then the log goes', () => {
+  test('is read, stored chunk by chunk, and current once the end is synced; then the log is compacted', () => {
     const node = follower({ snapshotMarginEntries: 2 });
     expect(node.admin('snapshot', {}, 'peer')).toEqual([
       'snapshot_chunk 0 of N1-1, taken',
@@ -36,7 +36,7 @@ describe('a snapshot on command', () => {
     expect(piecesOf(node, 5)).toEqual(['2:e2', '3:e3', '4:e4', '5:e5']);
   });
 
-  test('says nothing and lets nothing go before that', () => {
+  test('is not reported and compacts nothing before its end is synced', () => {
     const node = follower(small);
     node.syncs = false;
     expect(node.admin('snapshot', {}, 'peer')).toEqual([
@@ -48,7 +48,7 @@ describe('a snapshot on command', () => {
     expect(node.status).toMatchObject({ first_index: 6, taking: null });
   });
 
-  test('stands for what was applied when it began, though entries go on being applied', () => {
+  test('covers what was applied when it began, though more entries are applied', () => {
     const node = follower(small);
     node.syncs = false;
     node.machine.fill = limits.snapshotChunkBytes;
@@ -86,7 +86,7 @@ describe('a snapshot on command', () => {
     expect(node.sync().filter((line) => line.startsWith('reply'))).toHaveLength(2);
   });
 
-  test('takes none where nothing was applied since, and tells the one that there is', () => {
+  test('takes none if nothing was applied since, and returns the existing one', () => {
     const node = follower();
     node.admin('snapshot', {}, 'peer');
     expect(node.admin('snapshot', {}, 'peer')).toEqual([
@@ -94,7 +94,7 @@ describe('a snapshot on command', () => {
     ]);
   });
 
-  test('is refused where there is nothing, and by the group’s door', () => {
+  test('is refused if nothing was applied, and on the group’s subject', () => {
     const empty = new NodeHarness();
     empty.open();
     expect(empty.admin('snapshot', {}, 'peer')).toEqual(['refuse 1 ENOENT not_done']);
@@ -103,7 +103,7 @@ describe('a snapshot on command', () => {
     expect(leader.admin('snapshot', {})).toEqual(['refuse 1 EINVAL not_done']);
   });
 
-  test('of a node that is fenced has an unknown outcome where all of it is on its way to the disk', () => {
+  test('of a node that is fenced has an unknown outcome if all of it was sent to the log-store', () => {
     const node = follower();
     node.syncs = false;
     node.admin('snapshot', {}, 'peer');
@@ -112,7 +112,7 @@ describe('a snapshot on command', () => {
 });
 
 describe('a snapshot by size', () => {
-  test('is taken once so many bytes have been applied, and not again for the same', () => {
+  test('is taken once enough bytes have been applied, and not again for the same', () => {
     const node = follower(small, { commit: 1, log: [three] });
     expect(node.wait(300)).toEqual([]);
     node.appendEntries({ prev: [1, 1], entries: Array<number>(20).fill(2), commit: 21 });
@@ -134,7 +134,7 @@ describe('a snapshot by size', () => {
     expect(taken, 'each round has some 350 bytes; 2,422 are due').toEqual([0, 0, 0, 0, 0, 0, 1]);
   });
 
-  test('on a disk that is nearly full is taken only where there is room for it', () => {
+  test('on a disk that is nearly full is taken only if there is room for it', () => {
     const node = follower(small);
     node.admin('snapshot', {}, 'peer');
     node.appendEntries({ prev: [5, 2], entries: [2], commit: 6 });
@@ -155,7 +155,7 @@ describe('a snapshot by size', () => {
 });
 
 describe('a snapshot by time', () => {
-  test('is taken after the interval, where anything was applied', () => {
+  test('is taken after the interval, if an entry was applied', () => {
     const node = follower({ snapshotIntervalMs: 5000, snapshotMarginEntries: 0, electionTimeoutMs: 60_000 });
     expect(node.wait(4900)).toEqual([]);
     expect(node.wait(200)).toContain('snapshot_end of N1-1, taken: entry 5 of term 2, 1 chunks, compact to 5');
