@@ -1,10 +1,9 @@
 /**
- * Every message between actors: who sends it, who hears it, what for, and its schema. The key is
- * `<recipient>.<message>`, the end of its subject. `docs/subjects.md` is generated from this table.
+ * Every message between actors: its sender, its recipient, its purpose and its schema. The key is `<recipient>.<message>`, as in its
+ * subject. `docs/subjects.md` is generated from this table.
  *
- * Every message carries its group. Messages among one peer's own actors carry `store_id` and `session`
- * (`own`), those on an ordered link their place in it (`frame`), those between peers `group_uid` and who sent
- * them.
+ * Every message has its group. Messages among one peer's own actors have `store_id` and `session` (`own`), those on an ordered link
+ * their place in it (`frame`), those between peers `group_uid` and their sender.
  */
 import { z } from 'zod';
 import { Configuration } from './configuration.js';
@@ -30,7 +29,7 @@ import {
 const group = { group_id: GroupId };
 /** Among one peer's own actors. */
 const own = { ...group, store_id: StoreId, session: Session };
-/** The place in an ordered link from a node to one of its actors: `link` counts its beginnings, `seq` from 1. */
+/** The place in an ordered link from a node to one of its actors: `link` counts its restarts, `seq` counts from 1. */
 const frame = { link: Count, seq: Count };
 export const Frame = z.object(frame);
 export type Frame = z.infer<typeof Frame>;
@@ -38,100 +37,100 @@ export type Frame = z.infer<typeof Frame>;
 const Batches = z.array(Bytes).max(limits.appendBatches);
 const ConfigurationEntries = z.array(z.object({ index: LogIndex, configuration: Configuration }));
 
-/** Why a piece of a snapshot is not answered: `none`: there is no snapshot; `replaced`: a newer one has taken its place. */
+/** Why a chunk of a snapshot is not returned: `none`: there is no snapshot; `replaced`: by a newer one. */
 const SnapshotRefusal = z.enum(['', 'none', 'replaced', 'stale_term']);
 
-/** A chunk as a log-store reads it back. */
+/** A chunk as a log-store reads it. */
 const snapshotChunk = {
   ...own,
   request_id: Count,
   snapshot_id: z.union([SnapshotId, z.literal('')]),
   head: SnapshotHead.nullable(),
   number: Count,
-  /** As `SnapshotChunker` made it; empty where it is refused. */
+  /** As `SnapshotChunker` made it; empty if it is refused. */
   chunk: Bytes,
   refusal: SnapshotRefusal,
 };
 
-/** Which build a peer runs: what all four of its actors speak. Left out by the first version, which speaks level 0. */
+/** The build of a peer: the levels that all four of its actors support. The first version, which supports level 0, omits it. */
 const build = {
   version: BuildVersion.optional(),
-  /** Null: not known yet, as an actor of the peer has not said. */
+  /** Null: unknown, as an actor of the peer has not reported it. */
   levels: Levels.nullable().optional(),
-  /** The highest version of commands that its state machine reads; none: 0. */
+  /** The highest version of commands that its state machine reads; undefined: 0. */
   command_version: Count.optional(),
 };
 
-/** An election's two rounds: a pre-vote changes nothing at whom it asks (Raft thesis, section 9.6). */
+/** The two rounds of an election: a pre-vote changes nothing at its voters (Raft thesis, section 9.6). */
 export const VoteKind = z.enum(['pre_vote', 'vote']);
 export type VoteKind = z.infer<typeof VoteKind>;
 
-/** Entries from `first` up to the next run's begin have `term`. */
+/** Entries from `first` up to the beginning of the next run have `term`. */
 export const TermRun = z.object({ first: LogIndex, term: Term });
 export type TermRun = z.infer<typeof TermRun>;
 
-/** What a replicator does for its target. */
+/** The state of a replicator. */
 export const ReplicatorState = z.enum(['identify', 'probe', 'replicate', 'install', 'refused']);
 export type ReplicatorState = z.infer<typeof ReplicatorState>;
 
-/** How one target of a leader's replicators is doing. */
+/** The progress of one target of a leader's replicators. */
 export const Progress = z.object({
   peer_id: PeerId,
-  /** Of the target, as far as known; empty: never heard of. */
+  /** The target's store, as far as known; empty: never reported. */
   store_id: StoreId,
   state: ReplicatorState,
   match_index: LogIndex,
   next_index: LogIndex,
   in_flight: Count,
-  /** Since the target last answered; -1: never. */
+  /** Since the target last replied; -1: never. */
   silent_ms: z.number().int().min(-1),
-  /** Since its log-store last acknowledged that it has stored all that it was sent; -1: never; none: a version that does not say. */
+  /** Since its log-store last acknowledged that it has stored everything it was sent; -1: never; undefined: an older version. */
   stored_ms: z.number().int().min(-1).optional(),
   /**
-   * Of a peer that catches up to be taken in: it gets new entries as members do, and acknowledges them as soon. Of all others, members too, `false`, however near they
-   * are: of these, what `match_index` lacks of the leader's `last_index` tells.
+   * Of a new peer that catches up: it receives new entries as members do, and acknowledges them as soon. `false` for all others, members
+   * too: for these, compare `match_index` with the leader's `last_index`.
    */
   caught_up: z.boolean(),
-  /** Of a peer that catches up: the writers are faster than it, and are to be slowed down for a moment. */
+  /** Of a peer that catches up: the writers are faster than it, and are to be throttled for a moment. */
   wants_throttle: z.boolean().optional(),
   /**
-   * It lacks entries, and does not get new ones as members do that are in step, or acknowledges them later; or it has not applied what
-   * it has. None: it could lead at once.
+   * It lacks entries, and does not receive new ones as members do that are caught up, or acknowledges them later; or it has not applied
+   * what it has. Undefined: it could lead at once.
    */
   behind: z.boolean().optional(),
-  /** Why it is refused, or empty. */
+  /** Why it is refused; empty: it is not. */
   refusal: z.enum(['', 'ENOTEMPTY', 'ESTORE']),
-  /** It takes no entries: it is told so, or its disk is full. */
+  /** It is read-only: an operator made it so, or its disk is full. */
   read_only: z.boolean(),
-  /** Its election timeout; none: not heard yet, or a version that does not say. */
+  /** Its election timeout; undefined: not reported yet, or an older version. */
   election_timeout_ms: Count.optional(),
   /** It has stopped applying, and must not lead: it cannot read an entry, or one of its processes is of an older version. */
   cannot_lead: z.boolean().optional(),
   /** One of its own actors is silent: it stores and votes, and does not campaign. */
   lacks_actor: z.boolean().optional(),
-  /** It has not applied what was committed a tick earlier: elected now, it would let its clients wait. */
+  /** It has not applied what was committed a tick earlier: as a leader it would let its clients wait. */
   unapplied: z.boolean().optional(),
-  /** The build that it runs, and the feature levels that it speaks; none: not heard yet. */
+  /** Its build, and the feature levels that it supports; undefined: not reported yet. */
   version: BuildVersion.optional(),
   levels: Levels.optional(),
-  /** The highest version of commands that its state machine reads; none: 0, or not heard yet. */
+  /** The highest version of commands that its state machine reads; undefined: 0, or not reported yet. */
   command_version: Count.optional(),
-  /** Another store than the one it is bound to that answers under its name, and how long the bound one has been silent. */
+  /** Another store than the bound one that replies under its name, and how long the bound one has been silent. */
   found: z.object({ store_id: StoreId, group_uid: GroupUid, last_index: LogIndex, bound_silent_ms: Count }).optional(),
   /** The snapshot that is being sent to it, and how many of its chunks it has stored. */
   install: z.object({ index: LogIndex, chunks: Count, stored: Count, bytes: Count }).nullable(),
 });
 export type Progress = z.infer<typeof Progress>;
 
-/** Committed entries that stores are known to have acknowledged: each up to there. */
+/** The committed index that each store is known to have acknowledged. */
 const Acknowledged = z.array(z.object({ store_id: StoreId, index: LogIndex })).max(limits.acknowledgedStores);
 export type Acknowledged = z.infer<typeof Acknowledged>;
 
 const Target = z.object({
   peer_id: PeerId,
-  /** The store that the configuration binds the peer to; empty: to be learnt, as it is new. */
+  /** The store to which the configuration binds the peer; empty: unknown, as it is new. */
   store_id: StoreId,
-  /** Whether it is watched for having caught up. */
+  /** Whether it is a new peer that catches up. */
   catching_up: z.boolean(),
 });
 export type Target = z.infer<typeof Target>;
@@ -142,14 +141,14 @@ const append = {
   group_uid: GroupUid,
   leader_id: PeerId,
   leader_term: Term,
-  /** Up to here the log is verified to be the leader's; echoed in `stored` after the sync. */
+  /** Up to here the log is verified to match the leader's; returned in `stored` after the sync. */
   verified_index: LogIndex,
   /** All entries from here on are to be deleted first; 0: none. */
   truncate_from: LogIndex,
-  /** The commit index as the node knows it; a hint, stored beside the entries. */
+  /** The commit index that the node knows; a hint, stored beside the entries. */
   commit_index: LogIndex,
   batches: Batches,
-  /** The log has all that its leader has said is committed: what was not verified when it was opened is. */
+  /** The log has everything that its leader has reported as committed, so that a log that was unverified when it was opened is verified. */
   verified: z.boolean().optional(),
 };
 
@@ -172,17 +171,17 @@ export const messages = {
   ),
   'node.welcome': define(
     'log-store',
-    'answers `hello`: its incarnation and the session in force; also sent once when a log-store starts',
+    'reply to `hello`: its incarnation and the current session; also sent once when a log-store starts',
     z.object({ ...group, incarnation: Incarnation, session: Session }),
   ),
   'log-store.open': define(
     'node',
-    'opens a new session; repeating the nonce is the same opening. Refused unless `incarnation` is of this run and `after_session` the session in force, so that a late repeat opens nothing',
+    'opens a new session; repeating the nonce is the same opening. Refused unless `incarnation` is of this run and `after_session` the current session, so that a late repeat opens nothing',
     z.object({ ...group, nonce: Incarnation, incarnation: Incarnation, after_session: Session }),
   ),
   'node.opened': define(
     'log-store',
-    'the session is open; what is durable. Sent after the running write',
+    'the session is open, and the durable state. Sent after the running write',
     z.object({
       ...own,
       nonce: Incarnation,
@@ -190,23 +189,23 @@ export const messages = {
       group_uid: GroupUid,
       term: Term,
       voted_for: z.union([PeerId, z.literal('')]),
-      /** Entries up to here are gone: a snapshot stands for them. `base_term`: the term of the last of these. */
+      /** Entries up to here are replaced by a snapshot. `base_term`: the term of the last of these. */
       base_index: LogIndex,
       base_term: Term,
       last_index: LogIndex,
-      /** A commit index that was once known; what is at or below it is committed. */
+      /** A commit index that was once known; entries at or below it are committed. */
       commit_index: LogIndex,
       term_runs: z.array(TermRun),
       configurations: ConfigurationEntries,
-      /** The snapshot that counts. */
+      /** The current snapshot. */
       snapshot: z.object({ snapshot_id: SnapshotId, head: SnapshotHead }).nullable(),
       /** A snapshot that a leader has begun to install, and how many of its chunks are stored. */
       installing: z.object({ snapshot_id: SnapshotId, stored: Count }).nullable(),
-      /** Told so by an operator: the peer takes no entries. */
+      /** An operator has made the peer read-only. */
       read_only: z.boolean(),
-      /** The entry behind which the state was found to differ from the majority's, and not repaired since; left out: none. */
+      /** The entry after which the state was found to differ from the majority's, and not repaired since; undefined: none. */
       diverged_at: LogIndex.optional(),
-      /** The side file of the last write is missing or damaged: whether all is there that was synced cannot be told. */
+      /** The side file of the last write is missing or damaged: it is unknown whether all synced data exist. */
       unverified: z.boolean().optional(),
     }),
   ),
@@ -217,7 +216,7 @@ export const messages = {
   ),
   'feed.append': define(
     'node',
-    'a leader’s new entries, to its log-store; followers in step hear it too',
+    'a leader’s new entries, to its log-store; caught-up followers receive it too',
     z.object({
       ...append,
       /** The term of the entry before the first one; 0: there is none. */
@@ -226,12 +225,12 @@ export const messages = {
   ),
   'log-store.append': define(
     'node',
-    'entries to store, also none: an acknowledgement of `verified_index` is wanted all the same',
+    'entries to store, possibly none: `verified_index` is to be acknowledged all the same',
     z.object(append),
   ),
   'replicator.append': define(
     'node',
-    'where a leader’s new entries stand in its log; their content only while some target is to get it from the replicators',
+    'the positions of a leader’s new entries; with their content only while the replicators have to send it to a target',
     z.object({
       ...own,
       ...frame,
@@ -245,12 +244,12 @@ export const messages = {
   ),
   'log-store.vote': define(
     'node',
-    'term and vote to store, before they are spoken',
+    'term and vote to store, before they are sent',
     z.object({ ...own, ...frame, term: Term, voted_for: z.union([PeerId, z.literal('')]) }),
   ),
   'feed.stored': define(
     'log-store',
-    'to the leader’s ballot-box and replicators: this peer’s log is synced, and is the leader’s, up to `match_index`',
+    'to the leader’s ballot-box and replicators: this peer’s log is synced and matches the leader’s up to `match_index`',
     z.object({
       ...group,
       group_uid: GroupUid,
@@ -265,14 +264,14 @@ export const messages = {
   ),
   'log-store.reset': define(
     'node',
-    'an operator has this peer go on without the others: in one write a new history, a new term without a vote, and the entry that says who goes on, behind the last one',
+    'an operator makes this peer continue without the others: in one write a new history, a new term without a vote, and the entry with the remaining members, after the last one',
     z.object({
       ...own,
       ...frame,
-      /** What is left behind, and what takes its place. */
+      /** The old history, and the one that replaces it. */
       old_group_uid: GroupUid,
       group_uid: GroupUid,
-      /** Above that of the entry: no peer that is reset alike writes its entry in a term that is elected for. */
+      /** Above that of the entry: no peer with the same reset writes its entry in a term of an election. */
       term: Term,
       /** One entry, a configuration, at the last index + 1, of a term between the stored one and the new one. */
       batch: Bytes,
@@ -280,22 +279,22 @@ export const messages = {
   ),
   'log-store.read_only': define(
     'node',
-    'whether this peer takes entries, by its operator, and where its state diverged; kept, and reported in `opened`',
+    'whether an operator has made this peer read-only, and where its state diverged; stored, and reported in `opened`',
     z.object({
       ...own,
       ...frame,
       read_only: z.boolean(),
-      /** See `opened`; 0: nothing stands against the state; left out: as before. */
+      /** See `opened`; 0: the state is not known to differ; undefined: unchanged. */
       diverged_at: LogIndex.optional(),
     }),
   ),
   'node.disk': define(
     'log-store',
-    'how much room the disk has: every few seconds, and when that is low or no longer so',
+    'the free space of the disk: every few seconds, and when it becomes low or is no longer',
     z.object({
       ...own,
       free_bytes: Count,
-      /** Below the reserve, or was and is not yet well above it. */
+      /** Below the reserve, or it was and is not well above it yet. */
       is_low: z.boolean(),
     }),
   ),
@@ -313,7 +312,7 @@ export const messages = {
   ),
   'node.entries': define(
     'log-store',
-    'answers `read`; the batches begin with the one that holds `from_index`',
+    'reply to `read`; the batches begin with the one that holds `from_index`',
     z.object({
       ...own,
       request_id: Count,
@@ -321,13 +320,13 @@ export const messages = {
       /** The term of the entry before the first batch's; 0: there is none. */
       prev_term: Term,
       batches: Batches,
-      /** Why there are none, or empty. `compacted`: a snapshot has taken the place of the entry. */
+      /** Why there are none; empty: there are some. `compacted`: a snapshot has replaced the entry. */
       refusal: z.enum(['', 'stale_term', 'beyond_end', 'compacted']),
     }),
   ),
   'replicator.entries': define(
     'log-store',
-    'answers `read`, in as many messages as it takes; the batches begin with the one that holds `from_index`, prev_term comes from the same read',
+    'reply to `read`, in as many messages as needed; the batches begin with the one that holds `from_index`, prev_term is of the same read',
     z.object({
       ...own,
       request_id: Count,
@@ -335,7 +334,7 @@ export const messages = {
       prev_term: Term,
       batches: Batches,
       refusal: z.enum(['', 'stale_term', 'beyond_end', 'compacted']),
-      /** Whether another answer to the same read follows, from behind these entries on. */
+      /** Whether another reply to the same read follows, with the entries after these. */
       more: z.boolean(),
     }),
   ),
@@ -343,7 +342,7 @@ export const messages = {
   // ---- snapshots ---------------------------------------------------------------------------------
   'log-store.snapshot_chunk': define(
     'node',
-    'the next chunk of a snapshot that the node takes, or that its leader installs; number 0 begins, and drops another that was begun',
+    'the next chunk of a snapshot that the node takes, or that its leader installs; number 0 begins a snapshot, and drops an incomplete one',
     z.object({
       ...own,
       ...frame,
@@ -355,7 +354,7 @@ export const messages = {
   ),
   'log-store.snapshot_end': define(
     'node',
-    'all chunks have been sent: the snapshot counts from now on, and the log before it goes. An installed one takes the place of a log that does not hold its last entry',
+    'all chunks have been sent: the snapshot is current from now on, and the log before it is compacted. An installed one replaces a log that does not hold its last entry',
     z.object({
       ...own,
       ...frame,
@@ -370,7 +369,7 @@ export const messages = {
   ),
   'log-store.read_snapshot': define(
     'node, replicator',
-    'asks for a chunk of the snapshot that counts. An empty id: of whichever that is',
+    'asks for a chunk of the current snapshot. An empty id: of whichever that is',
     z.object({
       ...own,
       request_id: Count,
@@ -402,7 +401,7 @@ export const messages = {
   ),
   'replicator.snapshot_stored': define(
     'node of a follower',
-    'answers `install_snapshot` once that is synced: so many chunks of it are stored, in order',
+    'reply to `install_snapshot` once that is synced: how many of its chunks are stored, in order',
     z.object({
       ...group,
       group_uid: GroupUid,
@@ -412,28 +411,24 @@ export const messages = {
       request_id: Count,
       snapshot_id: SnapshotId,
       stored: Count,
-      /** All of it is, and counts: the follower’s log begins behind it. */
+      /** The snapshot is complete and current: the follower’s log begins after it. */
       installed: z.boolean(),
     }),
   ),
 
   'log-store.confirm': define(
     'node',
-    'a leader asks whether its session is still in force, for the reads of this round',
+    'a leader asks whether its session is still the current one, for the reads of this round',
     z.object({ ...own, term: Term, tick_id: Count }),
   ),
   'node.in_force': define(
     'log-store',
-    'answers `confirm`: nobody has opened a newer session',
+    'reply to `confirm`: nobody has opened a newer session',
     z.object({ ...own, term: Term, tick_id: Count }),
   ),
 
   // ---- a node and all of its actors --------------------------------------------------------------
-  'log-store.tick': define(
-    'node',
-    'asks for a sign of life and for what the link has delivered',
-    z.object({ ...own, ...frame }),
-  ),
+  'log-store.tick': define('node', 'asks for an acknowledgement of the link', z.object({ ...own, ...frame })),
   'ballot-box.tick': define(
     'node',
     'the same; the ballot-box also repeats `elected` or `committed`',
@@ -446,17 +441,17 @@ export const messages = {
   ),
   'node.ack': define(
     'log-store, replicator, ballot-box',
-    'all of this link up to `seq` has been taken (by a log-store: is synced); 0: nothing of this link is known, begin it anew',
+    'all messages of this link up to `seq` are accepted (by a log-store: synced); 0: nothing of this link is known, restart it',
     z.object({
       ...own,
       ...frame,
       actor: ActorKind,
       incarnation: Incarnation,
-      /** That the actor speaks; none: it is of the first version. */
+      /** The levels that the actor supports; undefined: it is of the first version. */
       levels: Levels.optional(),
       /**
-       * Answers a tick: what of this link has been taken, synced or not, and what the tick said was sent last. What lies between was
-       * lost, as messages arrive in order. None: it answers no tick, or is of a version that does not say.
+       * Reply to a tick: the last accepted message of this link, synced or not, and the last one sent according to the tick. Those in between
+       * were lost, as messages arrive in order. Undefined: it is no reply to a tick, or of an older version.
        */
       taken_seq: Count.optional(),
       asked_seq: Count.optional(),
@@ -476,7 +471,7 @@ export const messages = {
       last_index: LogIndex,
       last_term: Term,
       commit_index: LogIndex,
-      /** The latest configuration entry: who is caught up is beyond it. */
+      /** The latest configuration entry: a peer that has caught up has it. */
       configuration_index: LogIndex,
       targets: z.array(Target),
       /** What this peer knows of earlier terms. */
@@ -485,25 +480,25 @@ export const messages = {
   ),
   'replicator.targets': define(
     'node',
-    'the targets have changed; who is not listed is let go',
+    'the targets have changed; those that are not listed are dropped',
     z.object({ ...own, ...frame, term: Term, configuration_index: LogIndex, targets: z.array(Target) }),
   ),
   'replicator.transfer': define(
     'node',
-    'hand over: send `timeout_now` to this target once it has `last_index`; an empty name takes that back',
+    'transfer the leadership: send `timeout_now` to this target once it has `last_index`; an empty name withdraws that',
     z.object({ ...own, ...frame, term: Term, peer_id: z.union([PeerId, z.literal('')]), last_index: LogIndex }),
   ),
   'replicator.stop': define('node', 'the peer no longer leads', z.object({ ...own, ...frame, term: Term })),
   'node.progress': define(
     'replicator',
-    'how each target is doing; on every tick, and at once when one has caught up or is refused',
+    'the progress of each target; on every tick, and at once when one has caught up or is refused',
     z.object({
       ...own,
       term: Term,
       targets: z.array(Progress),
-      /** The last tick that the replicators had received: the report is not newer than that. None: a version that does not say. */
+      /** The last tick that the replicators had received: the report is not newer than that. Undefined: an older version. */
       tick_id: Count.optional(),
-      /** Whether some target is in step and does not hear the leader’s feed: appends are to come with their content. */
+      /** Whether a target is caught up and does not receive the leader’s feed: appends are to be sent with their content. */
       wants_content: z.boolean(),
     }),
   ),
@@ -511,7 +506,7 @@ export const messages = {
   // ---- a node and its ballot-box -----------------------------------------------------------------
   'ballot-box.elect': define(
     'node',
-    'count the votes of this election; the candidate’s own is in, if the configuration has it',
+    'count the votes of this election; the candidate’s own is included, if the configuration includes it',
     z.object({
       ...own,
       ...frame,
@@ -535,7 +530,7 @@ export const messages = {
       /** The first entry of the term, and the last appended so far (`first_index - 1`: none yet). */
       first_index: LogIndex,
       last_index: LogIndex,
-      /** The leader's election timeout; none: a version that does not say. */
+      /** The leader's election timeout; undefined: an older version. */
       election_timeout_ms: Count.optional(),
       /** In order of index; the first is in force at `first_index`. */
       configurations: ConfigurationEntries,
@@ -571,13 +566,13 @@ export const messages = {
       ...own,
       term: Term,
       tick_id: Count,
-      /** The latest tick of which a quorum has said so with `session_tick_id`: the leader’s lease runs from when it was sent. */
+      /** The latest tick that a quorum has reported in `session_tick_id`: the leader’s lease counts from when it was sent. */
       session_tick_id: Count,
     }),
   ),
   'node.ballots': define(
     'ballot-box',
-    'the lowest ballot that is not granted, and whose votes it lacks; on every tick of a leader',
+    'the lowest ballot that is not granted, and the votes that it lacks; on every tick of a leader',
     z.object({
       ...own,
       term: Term,
@@ -603,18 +598,18 @@ export const messages = {
       prev_term: Term,
       leader_commit: LogIndex,
       tick_id: Count,
-      /** Whether the target is in step, and is to hear the leader’s `feed.append` itself. */
+      /** Whether the target is to subscribe to the leader’s `feed.append`, as it is caught up. */
       hear_feed: z.boolean(),
       batches: Batches,
-      /** What the target's store has acknowledged, to this leader or, committed, to earlier ones: a store that has less went back. */
+      /** The index that the target's store has acknowledged, to this leader or, committed, to earlier ones: a store with less went back. */
       acknowledged_index: LogIndex.optional(),
-      /** The same of all stores, committed, for who leads next; with heartbeats. */
+      /** The same of all stores, committed, for the next leader; with heartbeats. */
       acknowledged: Acknowledged.optional(),
     }),
   ),
   'replicator.rejected': define(
     'node of a follower',
-    'the entry before does not match (or the store is another, or takes no entries): where to try next',
+    'the entry before does not match (or it is another store, or read-only): where to try next',
     z.object({
       ...group,
       group_uid: GroupUid,
@@ -622,7 +617,7 @@ export const messages = {
       store_id: StoreId,
       term: Term,
       request_id: Count,
-      /** `wants_snapshot`: nothing is wrong with the entries, but the state needs a snapshot (level 1 and above). */
+      /** `wants_snapshot`: the entries are right, but the state needs a snapshot (level 1 and above). */
       reason: z.enum(['mismatch', 'store', 'busy', 'read_only', 'wants_snapshot']),
       last_index: LogIndex,
       /** The term of its entry at `prev_index` and that term's first index; 0: it has no entry there. */
@@ -641,40 +636,40 @@ export const messages = {
       leader_id: PeerId,
       leader_term: Term,
       tick_id: Count,
-      /** The latest tick after which its log-store was still in its session; 0: none. It is what leases are counted by. */
+      /** The latest tick after which its log-store was still in its session; 0: none. Leases are counted by it. */
       session_tick_id: Count,
-      /** Whether it hears the leader’s `feed.append` itself. */
+      /** Whether it is subscribed to the leader’s `feed.append`. */
       hears_feed: z.boolean(),
-      /** Whether it takes no entries. */
+      /** Whether it is read-only. */
       read_only: z.boolean(),
-      /** For how long it grants no vote after it has received a tick; none: a version that does not say. */
+      /** How long it grants no vote after it has received a tick; undefined: an older version. */
       election_timeout_ms: Count.optional(),
       ...build,
       /** Whether it has stopped applying, and must not lead. */
       cannot_lead: z.boolean().optional(),
       /** Whether one of its own actors is silent, so that it does not campaign. */
       lacks_actor: z.boolean().optional(),
-      /** Whether it has not applied what it knew to be committed a tick ago, so that it could not answer at once as a leader. */
+      /** Whether it has not applied what it knew to be committed a tick ago, so that it could not serve at once as a leader. */
       unapplied: z.boolean().optional(),
     }),
   ),
   'node.read_index': define(
     'node of a follower',
-    'asks for a commit index that is as of now, for linearizable reads of its own; again on its ticks until it is answered',
+    'asks for the current commit index, for linearizable reads at this peer; repeated on its ticks until there is a reply',
     z.object({
       ...group,
       group_uid: GroupUid,
       peer_id: PeerId,
-      /** Of the asker; what was asked in another one is not waited for any more. */
+      /** Of the asking peer; requests of an earlier one are not waited for any more. */
       session: Session,
       request_id: Count,
-      /** Whether the leader’s lease is enough to be sure. */
+      /** Whether the leader’s lease suffices as a confirmation. */
       by_lease: z.boolean(),
     }),
   ),
   'node.read_index_answer': define(
     'node of the leader',
-    'answers `read_index`: this was committed at some moment since it was asked, and nothing beyond it was answered to anybody before',
+    'reply to `read_index`: the commit index at some moment since the request, and no reply to anybody exceeded it before',
     z.object({
       ...group,
       group_uid: GroupUid,
@@ -683,7 +678,7 @@ export const messages = {
       session: Session,
       request_id: Count,
       read_index: LogIndex,
-      /** The term of that entry: who has it with this term has all that is committed up to there. */
+      /** The term of that entry: a log that has it with this term has everything that is committed up to there. */
       index_term: Term,
     }),
   ),
@@ -705,9 +700,9 @@ export const messages = {
       election_id: Count,
       last_index: LogIndex,
       last_term: Term,
-      /** Told to stand by the leader itself: the leader’s lease does not count against it. */
+      /** The leader itself told it to campaign: the leader’s lease does not count against it. */
       transfer: z.boolean(),
-      /** What the candidate knows of stores: a voter whose store has less does not vote. */
+      /** The acknowledged indexes that the candidate knows: a voter whose store has less does not vote. */
       acknowledged: Acknowledged.optional(),
     }),
   ),
@@ -722,14 +717,14 @@ export const messages = {
       term: Term,
       kind: VoteKind,
       election_id: Count,
-      /** Whom it answers: while a store takes the place of another, both stand under one name. */
+      /** The store of the candidate that it replies to: while a store is replaced, both campaign under one name. */
       candidate_store_id: StoreId,
       granted: z.boolean(),
     }),
   ),
   'node.change_announced': define(
     'node of the leader',
-    'a change is catching up, or has ended so: nothing of it stands in the log. On every tick of it, so that whoever leads next can say what became of it',
+    'a change is catching up, or has ended so: the log has no entry of it. On every tick of it, so that the next leader can report its outcome',
     z.object({
       ...group,
       group_uid: GroupUid,
@@ -737,13 +732,13 @@ export const messages = {
       term: Term,
       old_peers: z.array(PeerId).max(limits.configurationPeers),
       new_peers: z.array(PeerId).max(limits.configurationPeers),
-      /** Why it has ended without a trace; null: it goes on. */
+      /** Why it has ended without an entry; null: it is in progress. */
       over: ErrorBody.nullable(),
     }),
   ),
   'node.compare_state': define(
     'node of the leader',
-    'asks a member for the digest of its state exactly behind this entry, which nobody has applied yet (level 1 and above)',
+    'asks a member for the digest of its state exactly after this entry, which nobody has applied yet (level 1 and above)',
     z.object({
       ...group,
       group_uid: GroupUid,
@@ -765,13 +760,13 @@ export const messages = {
       index: LogIndex,
       /** Empty: it has applied more already, or has none. */
       digest: StateDigest,
-      /** Its state is wrong, and what is on its disk gives the same: it needs a snapshot of this entry or a later one. */
+      /** Its state is wrong, and a restore from its disk gives the same: it needs a snapshot of this entry or a later one. */
       wants_snapshot_from: LogIndex.optional(),
     }),
   ),
   'node.state_compared': define(
     'node of the leader',
-    'what came of comparing the digests of all members: this one has the majority’s (null: no majority agrees)',
+    'the result of comparing the digests of all members: this one has the majority’s (null: no majority agrees)',
     z.object({
       ...group,
       group_uid: GroupUid,
@@ -785,8 +780,8 @@ export const messages = {
     }),
   ),
   'node.timeout_now': define(
-    'replicator of the leader; its node, where its state is wrong',
-    'stand at once: the leader hands over',
+    'replicator of the leader; its node, if its state is wrong',
+    'campaign at once: the leader transfers the leadership',
     z.object({
       ...group,
       group_uid: GroupUid,
@@ -797,13 +792,13 @@ export const messages = {
   ),
   'node.identify': define(
     'replicator of the leader, node of a founder',
-    'asks a peer which store and history it has',
+    'asks a peer for its store and its history',
     z.object({
       ...group,
       peer_id: PeerId,
       asker: z.enum(['node', 'replicator']),
       request_id: Count,
-      /** From a founder: promise not to found this group yourself meanwhile. */
+      /** From a founder: promise not to create this group yourself meanwhile. */
       founding: z.boolean(),
     }),
   ),
@@ -822,7 +817,7 @@ export const messages = {
   ),
   'node.identity': define(
     'node',
-    'answers `identify`; `founding`: it is founding this group itself',
+    'reply to `identify`; `founding`: it is creating this group itself',
     z.object({
       ...group,
       peer_id: PeerId,
@@ -848,14 +843,14 @@ export type Message<N extends MessageName = MessageName> = {
   [M in N]: { readonly name: M; readonly body: Body<M> };
 }[N];
 
-/** The names of the messages that a recipient gets, by the beginning of the name. */
+/** The names of the messages to a recipient, by the first part of the name. */
 export type MessageNameTo<R extends string> = Extract<MessageName, `${R}.${string}`>;
 
 export function isMessageName(name: string): name is MessageName {
   return Object.hasOwn(messages, name);
 }
 
-/** Which actors of the peer hear each message of its feed. */
+/** The actors of the peer that receive each message of its feed. */
 export const feedListeners = {
   'feed.append': ['log-store'],
   'feed.stored': ['replicator', 'ballot-box'],
@@ -863,7 +858,7 @@ export const feedListeners = {
   'feed.echo': ['replicator', 'ballot-box'],
 } as const satisfies Record<MessageNameTo<'feed'>, readonly ActorKind[]>;
 
-/** Which of them actors of other peers hear too, when these were asked to. */
+/** Those that actors of other peers receive too, if they were asked to subscribe. */
 export const peerFeedMessages = { 'feed.append': ['node'] } as const satisfies Partial<
   Record<MessageNameTo<'feed'>, readonly ActorKind[]>
 >;

@@ -1,11 +1,11 @@
 /**
- * Which peer sent a message. The last token of the subject names it, and NATS permissions bind a peer's credential to that
- * token; the body names the sender again, and must agree.
+ * The sender of a message. The last token of the subject names it, and NATS permissions bind a peer's credential to that token; the
+ * body names the sender again, and must agree.
  */
 import { type Message, type MessageName, peerFeedMessages } from './messages.js';
 import type { PeerId } from './types.js';
 
-/** The field of the body that names the sender, of messages between peers. All others come from the peer's own actors. */
+/** The field of the body that names the sender, of messages between peers. All others are sent by the peer's own actors. */
 const senderFields: Partial<Record<MessageName, string>> = {
   'feed.append': 'leader_id',
   'feed.stored': 'peer_id',
@@ -29,7 +29,7 @@ const senderFields: Partial<Record<MessageName, string>> = {
   'node.identity': 'peer_id',
 };
 
-/** The sender that the body names; undefined: it names none, since only the receiver's own actors send such messages. */
+/** The sender that the body names; undefined: none, since only the receiver's own actors send such messages. */
 export function namedSender({ name, body }: Message): PeerId | undefined {
   const field = senderFields[name];
   return field === undefined ? undefined : (body as unknown as Record<string, PeerId>)[field];
@@ -41,7 +41,7 @@ export function namedSender({ name, body }: Message): PeerId | undefined {
  */
 export function isFrom(from: string, message: Message, addressee: PeerId): boolean {
   const named = namedSender(message);
-  // A peer's entries for its own log-store are published on its own feed; followers only listen.
+  // A peer's entries for its own log-store are published on its own feed; followers only subscribe to it.
   if (named === undefined || Object.hasOwn(peerFeedMessages, message.name)) {
     return from === addressee && (named === undefined || named === from);
   }

@@ -1,12 +1,12 @@
 /**
- * Snapshots: the state after an entry, in the place of all entries up to it.
+ * Snapshots: the state after an entry, which replaces all entries up to it.
  *
- * A snapshot is cut into chunks once, by who takes it; the same bytes are stored, travel and are read back. Layout of
- * a chunk, big-endian:
+ * A snapshot is divided into chunks once, by the peer that takes it; the same bytes are stored, sent and read. Layout of a chunk,
+ * big-endian:
  *
  *     0  u32  CRC-32 of all that follows
- *     4  u8   version: 1 at feature level 0, else 2; the first version of Conclave takes no chunk but of version 1
- *     5  u8   1 where the last piece in it goes on in the next chunk, else 0
+ *     4  u8   version: 1 at feature level 0, else 2; the first version of Conclave accepts only version 1
+ *     5  u8   1 if the last piece in it continues in the next chunk, else 0
  *     6  u16  the feature level of the group; of version 1: 0
  *     8  u64  index of the snapshot
  *    16  u32  number of the chunk, from 0
@@ -19,13 +19,13 @@ import { ConclaveError, invariant } from './errors.js';
 import { limits } from './limits.js';
 import { Count, LogIndex, Term } from './types.js';
 
-/** Which snapshot: of two of the same entry, taken by different peers, each has its own. */
+/** Identifies a snapshot: two peers' snapshots of the same entry have different ids. */
 export const SnapshotId = z.string().min(1).max(limits.idBytes);
 export type SnapshotId = z.infer<typeof SnapshotId>;
 
-/** What a snapshot is, beside its chunks. */
+/** The head of a snapshot, beside its chunks. */
 export const SnapshotHead = z.object({
-  /** Of the last entry that it stands for. */
+  /** Of the last entry that it covers. */
   index: LogIndex,
   term: Term,
   /** The configurations up to there that are still known, oldest first; the last one is in force. */
@@ -36,7 +36,7 @@ export const SnapshotHead = z.object({
   chunks: Count,
   /** All chunks together. */
   bytes: Count,
-  /** CRC-32 over all chunks, one behind the other. */
+  /** CRC-32 over all chunks, one after the other. */
   checksum: Count,
 });
 export type SnapshotHead = z.infer<typeof SnapshotHead>;
@@ -50,17 +50,17 @@ const headerBytes = 20;
 const versionOfLevel0 = 1;
 const versionOfLevels = 2;
 
-/** A chunk, read. */
+/** A decoded chunk. */
 export interface SnapshotChunk {
   readonly index: number;
   readonly number: number;
   /** Pieces, or parts of one, as views. */
   readonly parts: readonly Uint8Array[];
-  /** Whether the last part goes on in the next chunk. */
+  /** Whether the last part continues in the next chunk. */
   readonly goesOn: boolean;
 }
 
-/** Cuts pieces into chunks of at most so many bytes. */
+/** Divides pieces into chunks of at most `chunkBytes` bytes. */
 export class SnapshotChunker {
   private parts: Uint8Array[] = [];
   private bytes = headerBytes;
@@ -84,7 +84,7 @@ export class SnapshotChunker {
     return { chunks: this.number, bytes: this.total, checksum: this.checksum };
   }
 
-  /** Takes a piece; answers the chunks that are full now. */
+  /** Adds a piece. @returns the chunks that are full now */
   add(piece: Uint8Array): Uint8Array[] {
     let rest = piece;
     for (;;) {
@@ -102,7 +102,7 @@ export class SnapshotChunker {
     return this.full.splice(0);
   }
 
-  /** No more pieces: answers the last chunk, if there is one. A snapshot has at least one. */
+  /** There are no more pieces. @returns the last chunk, if there is one. A snapshot has at least one. */
   end(): Uint8Array[] {
     if (this.parts.length > 0 || this.number === 0) this.close(false);
     return this.full.splice(0);
@@ -138,8 +138,8 @@ export class SnapshotChunker {
 }
 
 /**
- * Reads a chunk.
- * @throws ConclaveError ECORRUPT unless it is whole and intact
+ * Decodes a chunk.
+ * @throws ConclaveError ECORRUPT unless it is complete and intact
  */
 export function decodeSnapshotChunk(bytes: Uint8Array): SnapshotChunk {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -169,7 +169,7 @@ export function snapshotChecksum(chunk: Uint8Array, before: number): number {
   return crc32(chunk, before);
 }
 
-/** Joins the parts of chunks to the pieces that were cut. */
+/** Assembles pieces from the parts in chunks. */
 export class SnapshotAssembler {
   private open: Uint8Array[] = [];
   private next = 0;
@@ -177,8 +177,9 @@ export class SnapshotAssembler {
   constructor(private readonly index: LogIndex) {}
 
   /**
-   * Takes the next chunk; answers the pieces that are whole now.
-   * @throws ConclaveError ECORRUPT where it is damaged, or another one
+   * Adds the next chunk.
+   * @returns the pieces that are complete now
+   * @throws ConclaveError ECORRUPT if it is damaged, or not the next one
    */
   add(bytes: Uint8Array): Uint8Array[] {
     const { index, number, parts, goesOn } = decodeSnapshotChunk(bytes);
@@ -196,7 +197,7 @@ export class SnapshotAssembler {
     return pieces;
   }
 
-  /** Whether no piece is open. */
+  /** Whether no piece is incomplete. */
   get isWhole(): boolean {
     return this.open.length === 0;
   }
@@ -213,7 +214,7 @@ function concatenated(parts: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** How much of a snapshot is done, rounded down. */
+/** The percentage of a snapshot that is done, rounded down. */
 export function snapshotPercent(done: number, chunks: number): number {
   return chunks === 0 ? 0 : Math.floor((100 * Math.min(done, chunks)) / chunks);
 }

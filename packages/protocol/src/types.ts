@@ -1,8 +1,8 @@
 /**
- * The words of the protocol that carry meaning of their own, as types.
+ * The types of the protocol's values.
  *
- * Terms and indexes are plain integers at run time; the brand keeps one from being passed where the
- * other is meant. Index 0 and term 0 mean "before the first entry".
+ * Terms and indexes are plain integers at run time; the brand prevents passing one where the other is meant. Index 0 and term 0
+ * mean "before the first entry".
  */
 import { z } from 'zod';
 import { limits } from './limits.js';
@@ -10,16 +10,16 @@ import { limits } from './limits.js';
 /** A name that is one token of a subject: letters, digits, `_` and `-`. */
 export const tokenPattern: RegExp = /^[A-Za-z0-9_-]+$/;
 
-/** Names that subjects give a meaning of their own, so that no group, peer or actor may take them. */
+/** Names with a meaning of their own in subjects, so that no group, peer or actor may have them. */
 export const reservedNames: readonly string[] = ['admin', 'kv', 'event', 'feed', 'watch'];
 
 /**
- * Names that no peer may take besides: a subject of a group has that word where one of a host has the peer's name. A peer called
+ * Further names that no peer may have: a subject of a group has that token where one of a host has the peer's name. A peer called
  * `delete_group` could publish `<prefix>.admin.history.delete_group`, as the history that it leads in any group.
  */
 export const reservedPeerNames: readonly string[] = [...reservedNames, 'history'];
 
-/** A name with the bounds and without the reserved ones, as one pattern: it is looked at with every message. */
+/** A name with the bounds and without the reserved ones, as one pattern, because it is checked with every message. */
 function nameWithout(reserved: readonly string[]) {
   const pattern = new RegExp(`^(?!(?:${reserved.join('|')})$)[A-Za-z0-9_-]{1,${limits.nameBytes}}$`);
   const text = `a name consists of 1 to ${limits.nameBytes} letters, digits, "_" and "-", and is not reserved`;
@@ -44,11 +44,11 @@ export type PeerId = z.infer<typeof PeerId>;
 export const GroupId = nameWithout(reservedNames).brand<'GroupId'>();
 export type GroupId = z.infer<typeof GroupId>;
 
-/** Drawn when a log-store first makes a group's data for a peer: which disk, so to say. */
+/** Generated when a log-store first makes a group's data for a peer: identifies the disk. */
 export const StoreId = z.string().max(limits.idBytes).brand<'StoreId'>();
 export type StoreId = z.infer<typeof StoreId>;
 
-/** Drawn once when a group is bootstrapped: which history. Empty: none yet. */
+/** Generated once when a group is created: identifies the history. Empty: none yet. */
 export const GroupUid = z.string().max(limits.idBytes).brand<'GroupUid'>();
 export type GroupUid = z.infer<typeof GroupUid>;
 
@@ -56,7 +56,7 @@ export type GroupUid = z.infer<typeof GroupUid>;
 export const Session = count.brand<'Session'>();
 export type Session = z.infer<typeof Session>;
 
-/** One run of a process, or another thing drawn at random to be told apart. */
+/** A random id of one run of a process, or of something else. */
 export const Incarnation = z.string().min(1).max(limits.idBytes);
 
 /** A digest of a state machine's state; empty: none. */
@@ -70,16 +70,16 @@ export const actorKinds = ['node', 'replicator', 'ballot-box', 'log-store'] as c
 export const ActorKind = z.enum(actorKinds);
 export type ActorKind = z.infer<typeof ActorKind>;
 
-/** Bytes as they came, never looked into by whom they pass. */
+/** Bytes as received, which only their final reader decodes. */
 export const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'expected binary');
 
 export const asTerm = (value: number): Term => value as Term;
 export const asLogIndex = (value: number): LogIndex => value as LogIndex;
 export const asSession = (value: number): Session => value as Session;
 
-/** @throws ZodError where the name is not a token or is reserved. */
+/** @throws ZodError if the name is not a token or is reserved */
 export const asPeerId = (value: string): PeerId => PeerId.parse(value);
-/** @throws ZodError where the name is not a token or is reserved. */
+/** @throws ZodError if the name is not a token or is reserved */
 export const asGroupId = (value: string): GroupId => GroupId.parse(value);
 
 export const noGroupUid = '' as GroupUid;
