@@ -126,6 +126,18 @@ describe('a login to NATS', () => {
     expect(message).toContain('its JWT expired at 20');
   });
 
+  it('says that a JWT is too long for the server, as one with the permissions for many groups may be', async () => {
+    const operator = new Operator();
+    const subjects = Array.from({ length: 200 }, (_, at) => `conclave.group-number-${at}.kv.*`);
+    const creds = path.join(folder, 'long.creds');
+    operator.writeUser(creds, undefined, { pub: { allow: subjects } });
+    const strict = await server(operator.configuration);
+    const { code, message } = await failure({ servers: strict.url, creds });
+    expect([code, message]).toEqual(['ELOGIN', expect.stringMatching(/its JWT has \d+ bytes: set max_control_line/)]);
+    const patient = await server(`max_control_line: 65536\n${operator.configuration}`);
+    await succeeds({ servers: patient.url, creds });
+  });
+
   it('takes a context of the nats command, by name or file, for what is not given beside it', async () => {
     const context = { url: plain.url, user: 'ann', password, inbox_prefix: '_INBOX_ann' };
     mkdirSync(path.join(folder, 'nats/context'), { recursive: true });

@@ -53,6 +53,7 @@ export async function findServer(login: NatsLogin, timeout?: number): Promise<nu
 
 /** So often a server may cut the connection within the login, before it is believed to have nothing to say. */
 const cutAttempts = 6;
+const closedCodes = ['ECONNRESET', 'EPIPE'];
 
 /**
  * As `connect`. A server that does not take a certificate says so and closes; where what this side was sending meets that, the system
@@ -63,7 +64,7 @@ async function connectToHear(options: NodeConnectionOptions): Promise<NatsConnec
     try {
       return await connect(options);
     } catch (error) {
-      if (attempt === cutAttempts || !['ECONNRESET', 'EPIPE'].includes(codeOf(error))) throw error;
+      if (attempt === cutAttempts || !closedCodes.includes(codeOf(error))) throw error;
     }
   }
 }
@@ -83,20 +84,29 @@ function explain(login: NatsLogin, error: unknown, servers: readonly string[]): 
   if (error instanceof LoginError && error.code !== 'EUNREACHABLE') return error;
   const where = servers.join(', ');
   if (error instanceof AuthorizationError || error instanceof UserAuthenticationExpiredError) {
-    const why = [error.message, faultOf(login)].filter((text) => text !== '').join('; ');
+    const why = [error.message, textOf(() => login.fault)].filter((text) => text !== '').join('; ');
     return new LoginError('ELOGIN', `NATS at ${where} rejects the login with ${login.kind}: ${why}`);
   }
   const tls = tlsFaultOf(error);
   if (tls !== undefined) return new LoginError('ELOGIN', `no TLS connection to NATS at ${where}: ${tls}`);
+  const tooLong = isClosed(error) ? textOf(() => login.closeReason) : '';
+  if (tooLong !== '') {
+    return new LoginError('ELOGIN', `NATS at ${where} closes the connection of ${login.kind}: ${tooLong}`);
+  }
   const hint =
     error instanceof TimeoutError ? ' (one that starts with TLS says nothing until then: --nats-tls-first)' : '';
   const why = error instanceof LoginError ? error.message : `no NATS server at ${where}: ${messageOf(error)}${hint}`;
   return new LoginError('EUNREACHABLE', why);
 }
 
-function faultOf(login: NatsLogin): string {
+/** Whether the server closed the connection, with or without the reason. */
+function isClosed(error: unknown): boolean {
+  return closedCodes.includes(codeOf(error)) || /control line/i.test(messageOf(error));
+}
+
+function textOf(text: () => string | undefined): string {
   try {
-    return login.fault ?? '';
+    return text() ?? '';
   } catch (error) {
     return messageOf(error);
   }

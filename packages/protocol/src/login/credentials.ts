@@ -19,6 +19,8 @@ export interface Credentials {
   readonly read: () => Authenticator;
   /** What is wrong with them as far as can be seen from here; undefined: nothing. */
   readonly fault?: () => string | undefined;
+  /** Why a server may close the connection without an error; undefined: not because of the credentials. */
+  readonly closeReason?: () => string | undefined;
 }
 
 /** The settings that say how to log in. */
@@ -85,6 +87,7 @@ function credsOf({ creds }: CredentialSettings): Credentials | undefined {
       return checked(text, seedIn(text) ?? '', () => credsAuthenticator(new TextEncoder().encode(text)), creds);
     },
     fault: () => expiryOf(readSecret('credentials', creds)),
+    closeReason: () => sizeFaultOf(readSecret('credentials', creds)),
   };
 }
 
@@ -123,6 +126,17 @@ function checked(secret: string, seed: string, ofLibrary: () => Authenticator, f
 
 function seedIn(text: string): string | undefined {
   return /\bSU[A-Z2-7]{56}\b/.exec(text)?.[0];
+}
+
+/** A server closes the connection of a login that is longer than a line of its protocol may be. */
+const defaultControlLineBytes = 4096;
+/** What a login has besides the JWT. */
+const otherLoginBytes = 400;
+
+function sizeFaultOf(creds: string): string | undefined {
+  const bytes = /^ey[\w-]+\.[\w-]+\.[\w-]+/m.exec(creds)?.[0].length ?? 0;
+  if (bytes + otherLoginBytes < defaultControlLineBytes) return undefined;
+  return `its JWT has ${bytes} bytes: set max_control_line in the server's configuration (4096 by default) to twice that`;
 }
 
 /** A JWT that has expired is refused by the server without saying so. */

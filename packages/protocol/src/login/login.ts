@@ -85,6 +85,11 @@ export class NatsLogin {
     return this.credentials?.fault?.();
   }
 
+  /** Why a server may close the connection without an error, as far as it is about the credentials. @throws LoginError */
+  get closeReason(): string | undefined {
+    return this.credentials?.closeReason?.();
+  }
+
   /** @throws LoginError ELOGIN where a file cannot be read, or holds something else */
   check(): void {
     this.readContexts();
