@@ -193,7 +193,10 @@ describe('a log-store', () => {
     } finally {
       closeSync(file);
     }
-    await unwell('n3', /^ECORRUPT: .*: the scrub found a damaged row.*To heal it: stop this peer, delete its data folder/);
+    await unwell(
+      'n3',
+      /^ECORRUPT: .*: the scrub found a damaged row.*To heal it: stop this peer, delete its data folder/,
+    );
     await put('after the scrub');
     await mesh.kill('n3');
     rmSync(mesh.peer('n3').dataDir, { recursive: true });
