@@ -39,7 +39,7 @@ async function readableLines(): Promise<DestinationStream | undefined> {
   });
 }
 
-/** Runs the actors, and exits the process once it was asked to stop and has stopped. Never resolves. */
+/** Runs the actors until the process is asked to stop, stops them, and exits. Never resolves. */
 async function run(options: RunOptions): Promise<void> {
   const bindings = { peer: options.peer, actors: options.actors.join() };
   const log = processLog(options.logLevel, bindings, await readableLines());
@@ -79,8 +79,8 @@ async function run(options: RunOptions): Promise<void> {
 }
 
 /**
- * Waits until the process is asked to stop. If its storage fails meanwhile, restarts the actors once the storage works
- * again: when file descriptors are free, or when the disk can be written.
+ * Waits until the process is asked to stop. If its storage fails meanwhile, stops the actors, and starts them again when the
+ * data folder can be used.
  * @returns the actors that run when the stop is requested
  */
 async function untilStopRequested(
@@ -103,7 +103,7 @@ async function untilStopRequested(
   }
 }
 
-/** Resolves with the actors once they run again. */
+/** Waits until the data folder can be used, starts the actors, and resolves with them. Tries again without limit. */
 async function restart(options: RunOptions, dependencies: PeerProcessDependencies): Promise<PeerProcess> {
   for (;;) {
     try {
@@ -116,7 +116,9 @@ async function restart(options: RunOptions, dependencies: PeerProcessDependencie
   }
 }
 
-/** Resolves on SIGTERM or SIGINT, or, with `CONCLAVE_EXIT_WITH_PARENT=1`, when the parent process is gone. */
+/**
+ * Resolves on SIGTERM or SIGINT, or, with `CONCLAVE_EXIT_WITH_PARENT=1`, when the parent process has closed its IPC channel.
+ */
 function untilSignal(log: LineLog): Promise<void> {
   return new Promise((resolve) => {
     const stop = (why: string) => () => {

@@ -1,20 +1,21 @@
 /**
- * The client of a group: joins the calls of a tick, numbers writes, resends requests until a reply or the deadline, and reports the
- * outcome of each call.
+ * The client of a group: joins the calls of one turn of the event loop (a tick) into requests, numbers writes, resends requests until
+ * a reply or the deadline, and reports the outcome of each call.
  *
  * Owns: the open calls, the requests in flight and the session. Does not know NATS, the clock or promises.
  *
- * A write has a number in the client's session at the group, which executes each number once; so it can be resent whenever an attempt
- * got no reply. Writes of one tick are sent in their order, in as few requests as they fit into; resending can reorder requests, but
- * not the writes within one. A read does not wait for open writes.
+ * Each write has a number in the client's session, and the group executes each number once. So a write can be resent whenever an
+ * attempt got no reply. Writes of one tick are sent in their order, in as few requests as possible. Resending can reorder requests,
+ * but not the writes within a request. A read does not wait for open writes.
  *
  * Invariants:
  * 1. Each call is settled exactly once: done, not done, or unknown.
  * 2. A call is settled as not done only if every attempt that held it is known to have done nothing.
- * 3. At most `limits.clientCalls` calls are open, and `limits.clientRequests` requests of reads and writes in flight.
- *    Urgent calls, which keep or end leases and locks, are counted separately: at most `limits.clientUrgentCalls` of them are
- *    open, and each is sent at the end of the tick.
- * 4. A request names the history that the client knew when it was made, and never a later one: in the next one it is refused.
+ * 3. At most `limits.clientCalls` calls are open, and `limits.clientRequests` requests of reads and writes in flight. Urgent calls,
+ *    which keep or end leases and locks, are counted separately: at most `limits.clientUrgentCalls` of them are open. They are sent at
+ *    the end of the tick; those that end leases or locks wait until the session has a free number.
+ * 4. A request names the history that the client knew when the request was made, also when it is resent. A group in a later history
+ *    refuses the request.
  * 5. A write is sent in another session only if every attempt in the old one is known to have done nothing.
  */
 import { type ErrorBody, type ErrorCode, type GroupUid, invariant, limits } from '@conclave/protocol';
@@ -55,7 +56,7 @@ export class ClientCore {
   private readonly deadlines = new Deadlines<OpenCall>();
   private readonly waitingWrites = new WaitingCalls();
   private readonly waitingReads = new WaitingCalls();
-  /** Calls that keep leases, and calls that end them or release locks. */
+  /** Urgent calls: those that keep leases, then those that end leases or release locks. */
   private readonly waitingKeepalives = new WaitingCalls();
   private readonly waitingReleases = new WaitingCalls();
   private readonly requests = new Set<ClientRequest>();
@@ -71,7 +72,7 @@ export class ClientCore {
   private closed = false;
   /** When the timer fires. */
   private timerMs = Number.POSITIVE_INFINITY;
-  /** Of the running step: when it needs the timer, and its effects. */
+  /** When the running step needs the timer. The effects of the step follow. */
   private earliestMs = Number.POSITIVE_INFINITY;
   private effects: ClientEffect[] = [];
 
@@ -192,7 +193,7 @@ export class ClientCore {
 
   private sendUrgent(at: Instant): void {
     while (this.waitingKeepalives.first !== undefined) {
-      // Without a session: a lease may be kept twice, and must not wait for a free number.
+      // Without a session: keeping a lease twice does no harm, and this call must not wait for a free number.
       this.begin('write', { api: 'kv', name: 'batch' }, this.waitingKeepalives.take(limits.requestCommands), at);
     }
     while (this.waitingReleases.first !== undefined) {
@@ -300,8 +301,9 @@ export class ClientCore {
   }
 
   /**
-   * NATS does not report which request it refused, only the order: if a permission is withdrawn, earlier requests may have been
-   * delivered, so it is the last one.
+   * NATS reports the subject of the request that it refused, not the request. Earlier requests on this subject may have been delivered
+   * before the permission was withdrawn. So the latest one is settled. Without a target, NATS refuses the replies of all requests,
+   * whose outcomes are then unknown.
    */
   private onNotPermitted(input: Extract<ClientInput, { type: 'not_permitted' }>, at: Instant): void {
     const { target, message } = input;
@@ -327,7 +329,7 @@ export class ClientCore {
         request.refusal = undefined;
       }
       sent += 1;
-      // No call may need the session any more.
+      // Perhaps no call needs the session any more.
       if (request === this.opening && !this.needsSession()) this.endOpening();
       else this.send(request, at);
     }
@@ -337,8 +339,8 @@ export class ClientCore {
   }
 
   /**
-   * Resends at once to the new leader what waits to be resent, and what was sent and has no reply: the old leader may be dead, or
-   * refuse it late. Requests that must not be repeated are left alone.
+   * Resends at once to the new leader the requests that wait to be resent, and those that have no reply yet: the old leader may be
+   * dead, or reject them late. Requests that must not be repeated, or that name a peer, are not resent.
    */
   private onLeaderElected(at: Instant): void {
     for (const request of [...this.requests]) {
@@ -355,7 +357,7 @@ export class ClientCore {
     const code = call.request?.kind === 'admin' && call.request.undelivered ? 'EUNREACHABLE' : 'ETIMEDOUT';
     const refusal = call.request?.refusal;
     if (refusal !== undefined && isWatch(call)) {
-      // There was a leader, which refused it every time.
+      // The last reply was the refusal of a leader.
       this.settle(call, { outcome: 'not_done', error: { ...refusal, outcome: 'not_done' } });
     } else {
       this.settleWithoutReply(call, code, `no reply within ${call.timeoutMs} ms${problem && `: ${problem}`}`);
@@ -375,7 +377,7 @@ export class ClientCore {
     this.effects.push({ type: 'cancel_timer', timer: 'due' });
   }
 
-  /** The client's history; undefined: unknown, as peers of level 0 do not report it. */
+  /** The history of the group that the client knows; undefined: none. Groups of level 0 report none. */
   get history(): GroupUid | undefined {
     return this.groupUid;
   }
@@ -402,7 +404,7 @@ export class ClientCore {
     this.effects.push({ type: 'history_ended', groupUid });
   }
 
-  /** The group has opened a session, or opens none: then the writes that wait for one are not done. */
+  /** The group has opened a session, or has refused to. In the second case the writes that wait for a session are not done. */
   private onSession(session: NonNullable<ReplyVerdict['session']>): void {
     if ('clientId' in session) {
       this.session = new WriteSession(session.clientId);
@@ -414,7 +416,7 @@ export class ClientCore {
     this.endOpening();
   }
 
-  /** The group does not know the session any more. These writes were not done, and are sent in another one. */
+  /** The group does not know the session any more. The writes in `undone` were not done, and are sent in another session. */
   private onSessionLost(session: WriteSession | undefined, undone: readonly OpenCall[]): void {
     if (this.session === session) this.session = undefined;
     const [first] = undone;
@@ -472,7 +474,7 @@ export class ClientCore {
   }
 }
 
-/** Whether it waits among the reads. */
+/** Whether the call waits in `waitingReads`. */
 function isRead({ call }: OpenCall): boolean {
   return call.operation === 'get' || call.operation === 'query';
 }

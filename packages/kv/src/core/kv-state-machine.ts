@@ -1,8 +1,8 @@
 /**
  * The key-value store: the state that every peer computes from the same log.
  *
- * Owns: the keys with leases and locks, and the clients' sessions. Does not know who leads, who sends requests, or the time, except
- * in `housekeeping`, which only proposes.
+ * Owns: the keys with leases and locks, and the clients' sessions. Does not know who leads, who sends requests, or the time. Two calls
+ * at the leader are given a time: `housekeeping`, which only proposes, and `query`, for the remaining time of a lease.
  *
  * Invariants:
  * 1. The state and each result follow from the entries alone, in their order.
@@ -56,7 +56,7 @@ export interface KvOptions {
 }
 
 const noSession: KvCommandResult = ['unknown', 'ESESSION', 'the session is unknown or has expired'];
-/** Only a number that is repeated within one request can have a result without room in the reply. */
+/** If a request repeats a number, the reply may have no room for the kept result once more. */
 const askedTooOften: KvCommandResult = [
   'unknown',
   'EINVAL',
@@ -95,14 +95,14 @@ export class KvStateMachine implements StateMachine {
 
   /**
    * Applies one committed entry.
-   * @param command the `KvEntry` that the payload encodes, if this peer has it at hand
+   * @param command the `KvEntry` that the payload encodes, if the caller has it; otherwise the payload is decoded
    */
   apply(index: LogIndex, payload: Uint8Array, command?: unknown, level = 0): KvResult {
     // Only this package's service makes commands, and it has checked them.
     const entry = command === undefined ? decodeEntry(payload) : (command as KvEntry);
     if (typeof entry === 'string') {
-      // At level 0 all builds refuse the same entries. Above, only a leader's own service has made the entry: a build that does not
-      // know it is too old, and must not skip it.
+      // At level 0 all builds refuse the same entries. Above level 0, every entry was made by the service of a leader. A build that
+      // cannot decode it is too old, and must not skip it.
       return level === 0 ? { refused: entry } : (new Unsupported(entry) as never);
     }
     if ('commands' in entry) {
@@ -169,14 +169,15 @@ export class KvStateMachine implements StateMachine {
     });
   }
 
-  /** The changes since this peer was restored, as far as they are kept. A selector is a prefix of keys. */
+  /** The recent changes of keys, for watches: at most those since this peer was restored. A selector is a prefix of keys. */
   get history(): StateMachineHistory {
     return this.keys.history;
   }
 
   /**
-   * A digest of the state: the same on all peers with the same state, whether from entries or from a snapshot. State that is not
-   * replicated (clocks, recent changes) is not included. It costs what has changed since the last one.
+   * A digest of the state. Peers with the same state have the same digest, whether the state came from entries or from a snapshot.
+   * State that is not replicated (clocks, recent changes) is not included. The work is proportional to what has changed since the last
+   * digest.
    */
   digest(): string {
     const { keys, sessions } = this;
@@ -195,8 +196,8 @@ export class KvStateMachine implements StateMachine {
   }
 
   /**
-   * Drops the state, to restore a snapshot.
-   * @throws InvariantError from the result's methods if the pieces are no snapshot of a key-value store
+   * Drops the state, and returns an object that takes the pieces of a snapshot. The methods of that object throw an InvariantError if
+   * the pieces are no snapshot of a key-value store.
    */
   restore(): StateMachineRestore {
     this.keys = new KeySpace(this.historyBounds);
@@ -233,13 +234,13 @@ export class KvStateMachine implements StateMachine {
       const before = session.resultOf(sequence, kept);
       if (before !== undefined) return room.take(bytesAnswered(before)) ? before : askedTooOften;
       const result = this.execute(index, command, number, room);
-      // A command without room now may have room when it is repeated.
+      // `EBUSY` is temporary: it is not kept, so that the command is executed when it is repeated.
       if (result[1] !== 'EBUSY') session.keep(sequence, result, kept);
       return result;
     });
   }
 
-  /** @param number which command of the entry it is */
+  /** @param number the place of the command in its entry, from 0 */
   private execute(index: LogIndex, command: EntryCommand, number: number, room: ResultBudget): KvCommandResult {
     this.keys.history.turnTo(number);
     switch (command[1]) {

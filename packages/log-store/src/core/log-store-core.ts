@@ -1,16 +1,17 @@
 /**
- * The log-store of one group of a peer: the order in which changes become durable, and what it reports of them.
+ * The log-store of one group of a peer: decides in which order changes become durable, and what is reported of them to the node
+ * and to leaders.
  *
  * Owns: the log's state (`WritePipeline`), the node's session with its ordered link (`NodeLink`) and the reads (`LogReader`).
- * Does not own the storage, and does not know who leads: the leader is the one that an append names.
+ * Does not own the storage. Does not know who leads: it sends acknowledgements to the leader that an append names.
  *
  * Invariants:
- * 1. There is one order over entries, truncation, term, vote and open: that in which they were accepted.
+ * 1. Entries, truncations, terms, votes and opens become durable in the order in which they were accepted.
  * 2. At most one write is outstanding; everything accepted meanwhile goes into the next one.
- * 3. Nothing is acknowledged, opened or read before it is synced. The index acknowledged to a leader is the one that the node
- *    reported as verified, never derived from the log's end.
- * 4. Messages are accepted only in the session that was opened with this incarnation, and never in a session older than the
- *    current one.
+ * 3. Nothing is acknowledged, opened or read before it is synced. The index that is acknowledged to a leader is the
+ *    `verified_index` of the node's append. It is never derived from the log's end.
+ * 4. Messages are accepted only in the current session, and only if that was opened in this run of the log-store
+ *    (`incarnation`).
  * 5. Terms never fall; a vote is never changed within its term; entries known as committed are never truncated.
  * 6. A refused message is not accepted later, nor are those after it: acknowledgements are cumulative.
  * 7. After a failure nothing is sent any more.
@@ -83,7 +84,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     return this.effects;
   }
 
-  /** Whether it works, and if not, why. */
+  /** Whether this log-store works; if not, why. */
   health(): { readonly healthy: boolean; readonly reason: string } {
     if (this.phase === 'failed') return { healthy: false, reason: this.failure };
     if (this.phase !== 'ready') return { healthy: false, reason: 'the log is being loaded' };
@@ -227,7 +228,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     if (this.log.open(body.nonce, this.newStoreId())) this.drops.count('queued_of_older_session');
   }
 
-  /** An id for a group without data. Unique by the incarnation; the group's name is for people to read. */
+  /** An id for the store of a group that has no data yet. The incarnation makes it unique; the group's name is for people. */
   private newStoreId(): StoreId {
     return `${this.options.incarnation}.${this.options.groupId}`.slice(0, limits.idBytes) as StoreId;
   }
@@ -236,7 +237,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     this.sendNode(messages.welcome(this.options, this.log.accepted.session));
   }
 
-  /** Whether a message is of the open session; if not, tells the node the current session. */
+  /** Whether a message is of the open session. If it is not, and the node sent it, tells the node the current session. */
   private isOfSession(sender: Sender, fromNode: boolean): boolean {
     const judged = this.link.classifySession(sender, this.log.accepted);
     if (judged === 'open') return true;
@@ -249,7 +250,9 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
 
   // ---- The ordered link ----------------------------------------------------------------------------
 
-  /** Whether a message of the link is the next one; if not, tells the node how far the link is synced. */
+  /**
+   * Whether a message of the link is the next one. After a repeated one or a gap, tells the node how far the link is synced.
+   */
   private isNext(sender: Sender, frame: Frame): boolean {
     const judged = this.link.classify(sender, frame);
     if (judged === 'take') return true;
@@ -328,7 +331,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     this.log.requireWrite();
   }
 
-  /** Requests the deletion of garbage. */
+  /** Requests the deletion of stored rows that are no longer needed. */
   private purge(): void {
     this.effects.push({ type: 'purge', garbage: garbageOf(this.log.durable) });
   }
@@ -337,7 +340,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
 
   private onIdle(): void {
     if (this.phase !== 'ready' || this.log.isWriting) return;
-    // Messages that need no write wait as well: an acknowledgement means that an entry could be stored now (promise 27).
+    // Acknowledgements that need no write wait, too: each one means that an entry could be stored now (promise 27).
     if (this.disk.isStuck && !this.log.needsWrite) return;
     const begun = this.log.begin(this.options.groupId);
     if ('write' in begun) this.effects.push({ type: 'write', ...begun.write });
@@ -359,7 +362,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     }
     if (done.taken !== undefined && done.taken.session === this.link.session) {
       this.link.onSynced(done.taken.frame);
-      // Entries are acknowledged to the leader; the node itself only needs its window to move.
+      // The leader gets an acknowledgement of each write. For entries, the node gets fewer: they only free its send window.
       if (done.isAwaited || this.link.unacknowledged >= limits.logStoreAcknowledgeEvery) {
         this.acknowledgeLink(done.taken.session, done.taken.frame.link);
       }
@@ -384,7 +387,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     return storeId;
   }
 
-  /** Runs what decodes stored bytes: damage stops this group's log-store. */
+  /** Runs code that decodes stored bytes. If they are damaged, this group's log-store stops. */
   private guard(run: () => void): void {
     try {
       run();

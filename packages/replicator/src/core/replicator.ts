@@ -1,14 +1,14 @@
 /**
- * One target of a leader (braft's `Replicator`): identifies its store, sends it the log while the store is the right one, and
- * detects when it has caught up.
+ * Replicates the leader's log to one target, which is another peer (braft's `Replicator`): finds out which store the target
+ * has, sends the log to that store only, and detects when the target has caught up.
  *
- * Owns: what is known of the target's store, and when the target was last heard from. Does not own what is sent to it
- * (`LogSender`), what is committed, nor the log.
+ * Owns: what is known of the target's store, and when the target was last heard from. Does not own the messages to the target
+ * (`LogSender`), the commit index, or the log.
  *
  * Invariants:
- * 1. Without a known store nothing but `identify` is sent.
- * 2. Messages of another store change neither the match index nor what is in flight.
- * 3. Nothing is sent to the target an election timeout after the node's last tick.
+ * 1. Until the target's store is known, only `identify` is sent to it.
+ * 2. Only a message of the target's current store raises the match index, or acknowledges what is in flight.
+ * 3. If the node has not ticked for an election timeout, nothing more is sent to the target.
  */
 import { type Body, type LogIndex, noGroupUid, type PeerId, type Progress, type StoreId } from '@conclave/protocol';
 import { CatchUpDetector } from './catch-up-detector.js';
@@ -31,7 +31,7 @@ export class Replicator {
   readonly lag = new LagMeter();
   /** Whether the configuration binds the target to its store. */
   private isBound: boolean;
-  /** Not empty: nothing is sent until an operator has repaired the target. */
+  /** Why the target is refused; empty: it is not. A refused target is sent only `identify`, about once an election timeout. */
   private refusal: Progress['refusal'] = '';
   private receivedMs: number | undefined;
   /** When the target's log-store last acknowledged entries. */
@@ -73,12 +73,14 @@ export class Replicator {
     else this.sender.proceed(nowMs);
   }
 
-  /** Whether this replicator can serve the target: it is not bound to another store. */
+  /**
+   * Whether this replicator can serve `target`: its configuration names the same store, or one of the two stores is unknown.
+   */
   isFor(target: Target): boolean {
     return target.store_id === noStore || this.storeId === noStore || target.store_id === this.storeId;
   }
 
-  /** The configuration may have bound the target to a store, or unbound it. */
+  /** The node has sent its targets again: the target may have been bound to a store, or unbound from it. */
   retarget(target: Target, nowMs: number): void {
     if (target.catching_up !== (this.catchUp !== undefined)) {
       if (target.catching_up) this.beginCatchUp(nowMs);
@@ -146,7 +148,7 @@ export class Replicator {
     return undefined;
   }
 
-  /** @returns why the message is dropped */
+  /** The target has rejected a request. @returns why the message is dropped; undefined: it is not */
   onRejected(body: Rejected, nowMs: number): string | undefined {
     if (body.reason === 'store') return this.onOtherStore(body, nowMs);
     if (body.store_id !== this.storeId) return 'other_store';
@@ -184,7 +186,7 @@ export class Replicator {
     return this.sender.onSnapshotStored(body, nowMs);
   }
 
-  /** @returns why the message is dropped */
+  /** The target has replied to `identify`. @returns why the message is dropped; undefined: it is not */
   onIdentity(body: Body<'replicator.identity'>, nowMs: number): string | undefined {
     if (!this.identifyRequest.isAnsweredBy(body.request_id)) return 'not_asked';
     const isForeign = body.group_uid !== noGroupUid && body.group_uid !== this.leaderTerm.groupUid;
@@ -211,7 +213,7 @@ export class Replicator {
     if (this.isBound) this.storeIdentity.onBound(nowMs);
   }
 
-  /** Another store than the bound one replies: instead of it, or beside it while that is reachable too. */
+  /** A store replied that is not the bound one. It counts only if the bound store is not reachable. */
   private onUnboundStore(refusal: 'ENOTEMPTY' | 'ESTORE', nowMs: number): string | undefined {
     if (this.storeIdentity.isBoundReachable(nowMs)) {
       this.identifyRequest.end();
@@ -227,7 +229,7 @@ export class Replicator {
     return this.refusal === '' && this.storeId !== noStore && this.sender.matchIndex >= index;
   }
 
-  /** Whether the target is to be sent what the node appends next. */
+  /** Whether the node must include the payload of its next entries, because this replicator sends them to the target. */
   get needsEntryPayload(): boolean {
     return this.sender.needsEntryPayload;
   }
@@ -244,7 +246,7 @@ export class Replicator {
       store_id: this.storeId,
       state: this.state,
       ...this.sender.progress(),
-      // The positions are those of the bound store, not of the one that replies.
+      // The sender's positions are those of the bound store, and the store that replies is another one.
       ...(this.refusal === 'ESTORE' ? nothingKnown : {}),
       silent_ms: msSince(this.receivedMs, nowMs),
       stored_ms: msSince(this.storedMs, nowMs),
@@ -319,7 +321,7 @@ export class Replicator {
     return lastIndex < this.leaderTerm.acknowledgedBy(this.storeId);
   }
 
-  /** The target's store reports that it lacks entries that it had acknowledged. */
+  /** The target's known store has rejected a request as meant for another one: it may lack entries that it had acknowledged. */
   private onOlderCopy(lastIndex: LogIndex, nowMs: number): string | undefined {
     if (!this.hasLostEntries(lastIndex)) return 'same_store';
     this.receivedMs = nowMs;
