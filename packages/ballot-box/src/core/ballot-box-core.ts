@@ -1,14 +1,17 @@
 /**
- * The ballot-box: counts every quorum of a peer: the votes of an election, and for a leader the ballots of its entries and the
+ * The ballot-box counts every quorum of a peer: the votes of an election, and, for a leader, the ballots of its entries and the
  * echoes of its ticks.
  *
- * Owns: the open count: an election, a leader's term, or none. It loses it when it restarts; the node then opens it again, and the
- * ticks cause all acknowledgements to be repeated. Does not own a log, a term or a vote, and never decides who campaigns.
+ * Owns: the open count, which is of an election, of a leader's term, or none. A ballot-box that restarts has no open count. The
+ * node then opens the count again, and the next ticks make all peers repeat their acknowledgements. Does not own a log, a term
+ * or a vote, and never decides who campaigns.
  *
  * Invariants:
- * 1. Only messages of the open count are counted: of its group, its term, its leader or election.
- * 2. Messages of the node are accepted once and in order; a new link begins without an open count.
- * 3. What it reports to the node is repeated on every tick, and repeating it changes nothing.
+ * 1. A message is counted only if its group is that of the open count, and so are its election, or its leader and term.
+ * 2. The node's messages on its link are accepted once and in order. A new link begins without an open count.
+ * 3. On every tick the ballot-box repeats what the open count has found (`node.elected`, or `feed.committed` and
+ *    `node.ballots`), and repeating it changes nothing. `node.confirmed` is not repeated: if one is lost, that of a later tick
+ *    replaces it.
  */
 import {
   type Core,
@@ -66,7 +69,7 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     return this.drops.byReason;
   }
 
-  /** @throws InvariantError where the node breaks the order of its own log. */
+  /** @throws InvariantError if the node registers entries or configurations out of order. */
   step(input: BallotBoxInput): readonly BallotBoxEffect[] {
     this.effects = [];
     if (input.type === 'idle') {
@@ -119,7 +122,7 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
       case 'counted':
         if (!wasWon && election.isWon) this.sendElected();
         return;
-      case 'refused': // Not counted: the node learns of higher terms by itself.
+      case 'refused': // Not counted. A voter with a higher term informs the node itself.
       case 'known': // A repeat.
         return;
       case 'foreign_group':
@@ -159,7 +162,7 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     }
     // A fast follower may have stored an entry before it is registered here.
     if (ballots.count()) this.sendCommitted();
-    // For a configuration that needs fewer, the echoes so far may suffice.
+    // If a new configuration needs fewer echoes, those received so far may be enough.
     if (body.runs.some(({ configuration }) => configuration !== null)) this.sendConfirmed();
   }
 
@@ -168,7 +171,7 @@ export class BallotBoxCore implements Core<BallotBoxInput, BallotBoxEffect> {
     const { lead, ballots } = this.count;
     const fault = mismatchOf(body, lead);
     if (fault !== undefined) return fault;
-    // Also counted for peers that are in no configuration yet: the entry that adds them may not be registered yet.
+    // This is also recorded for peers in no registered configuration: the entry that adds them may not be registered yet.
     switch (ballots.stored(body.peer_id, body.store_id, body.match_index)) {
       case 'raised':
         if (ballots.count()) this.sendCommitted();
@@ -257,7 +260,7 @@ function identityOf(lead: Lead): LinkIdentity {
   return { group_id: lead.group_id, store_id: lead.store_id, session: lead.session };
 }
 
-/** Why what a follower has sent to the feed is not for this leader's count; undefined: it is. */
+/** Returns why a follower's message on the feed does not belong to this leader's count; undefined: it does. */
 function mismatchOf(
   body: Pick<Body<'feed.stored'>, 'group_uid' | 'leader_id' | 'leader_term'>,
   lead: Lead,

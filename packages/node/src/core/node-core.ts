@@ -1,13 +1,13 @@
 /**
  * A node: role, term, timers, proposals, the consistency check of AppendEntries, the stages of a configuration
- * change, and applying. It touches no disk (its log-store does), counts no quorum (its ballot-box does) and sends no
- * entries to a follower (its replicators do).
+ * change, and applying. It accesses no disk (its log-store does) and counts no quorum (its ballot-box does). It
+ * publishes new entries once, on its feed; its replicators send entries to the peers that lack them.
  *
  * This file passes each input to the part that owns it. The parts and their wiring: `node-parts.ts`; changes of role:
  * `role-changes.ts`; requests: `requests/request-router.ts`.
  *
  * Invariants:
- * 1. No message goes out that tells of a term or vote which is not synced.
+ * 1. The node sends no message that shows a new term or vote before its log-store has synced it.
  * 2. `term`, `commitIndex` and `appliedIndex` never fall.
  * 3. A peer without a configuration never campaigns.
  * 4. A node whose session has ended (fenced) does nothing any more.
@@ -28,7 +28,7 @@ import { NodeParts } from './node-parts.js';
 import type { NodeState } from './state/index.js';
 import type { StepContext } from './step-context.js';
 
-/** How often a leader proposes what its state machine wants done. */
+/** How often a leader proposes its state machine's housekeeping. */
 const housekeepingMs = 1000;
 
 export class NodeCore implements Core<NodeInput, NodeEffect> {
@@ -94,7 +94,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     return this.parts.status.reply();
   }
 
-  /** Returns a leader's advice on restarts, with the configuration that it is for; undefined: this node does not lead. */
+  /**
+   * Returns a leader's advice on restarts, and the configuration that the advice is based on; undefined: this node does not
+   * lead.
+   */
   restartAdvice(at: Instant): RestartAdvice | undefined {
     this.context.begin(at);
     return this.parts.status.restartAdvice();
@@ -110,7 +113,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     return this.context.dropped;
   }
 
-  /** Why this node stores no entries; empty: it does. */
+  /** Why this node is read-only, that is, stores no new entries; empty: it is not. */
   get readOnlyReason(): ReadOnlyReason {
     return this.state.readOnlyReason;
   }
@@ -120,7 +123,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     return this.parts.status.summary();
   }
 
-  /** Returns the outcome of a write on the group's subjects that this node refuses now without parsing it. */
+  /** Returns the outcome that this node must report if it refuses a write on the group's subjects now, without parsing it. */
   outcomeOfOverload(at: Instant): Outcome {
     this.context.begin(at);
     return this.parts.requests.outcomeOfOverload();
@@ -228,7 +231,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     const isStranger =
       configuration !== undefined && !isIn(configuration.configuration, body.candidate_id, body.candidate_store_id);
     if (state.role === 'leader' && isStranger && body.group_uid === state.groupUid && configuration !== undefined) {
-      // The candidate was removed and does not know it: it is replicated to until it does.
+      // The candidate was removed and does not know it: this leader replicates to the candidate until it does.
       const stranger = { peer_id: body.candidate_id, store_id: body.candidate_store_id };
       this.parts.leadership.targets.notifyRemoved([stranger], configuration.index);
     }
@@ -244,7 +247,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
       return this.parts.roles.raiseTerm(body.term, `${body.peer_id} has a higher term`);
     if (this.parts.leadership.progress(body.peer_id)?.store_id !== body.store_id)
       return context.drop('higher_term_of_stranger');
-    // A peer that does not vote cannot depose a leader; the leader itself campaigns above its term, and gives up its lease.
+    // A peer that does not vote cannot depose a leader. The leader gives up its lease and campaigns above the peer's term.
     context.log('info', 'campaigns above the term of a peer that does not vote', {
       peer: body.peer_id,
       term: body.term,
@@ -266,7 +269,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     if (!this.parts.transfer.isGoingOn) this.parts.replacement.onProgress();
   }
 
-  /** A leader that left the group is not asked for its vote: so it learns that another peer leads, and its clients go there. */
+  /**
+   * Another peer has announced that it leads. A leader that is no longer a member receives no vote requests, so it learns only
+   * here that another peer leads. It steps down, and its clients find that peer.
+   */
   private onLedHistory(body: HistoryAnnouncement): void {
     const { state } = this;
     if (this.parts.outside.onLed(body)) return;
@@ -343,7 +349,10 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     parts.change.onTick();
   }
 
-  /** This leader cannot read an entry that it has to apply: another peer must lead, or none until one can. */
+  /**
+   * This peer must not lead (`cannotLead`). It transfers its leadership to a peer that can lead, or steps down if there is
+   * none.
+   */
   private transferOrStepDown(reason: string): void {
     if (!this.parts.transfer.transferAsUnfit()) this.parts.roles.becomeFollower(reason);
   }
@@ -363,14 +372,14 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     if (reason !== undefined) return this.parts.proposals.refuseWaiting('EHISTORY', reason, outcome);
     const against = this.state.readOnlyReason === '' ? undefined : this.parts.leadership.reasonAgainstWrites();
     if (against === undefined) this.parts.proposals.flush();
-    // It arrived during a transfer of leadership, so that the other leader may have received it, too.
+    // These writes arrived during a transfer of leadership: the other leader may have received them, too.
     else this.parts.proposals.refuseWaiting('EREADONLY', against, 'unknown');
   }
 
-  /** Proposes what the state machine wants done, about once a second. */
+  /** Proposes the state machine's housekeeping, if there is any, about once a second. */
   private proposeHousekeeping(): void {
     const { context } = this;
-    // The state is not there yet.
+    // The state machine is being restored from a snapshot.
     if (this.parts.restore.isGoingOn) return;
     if (context.nowMs - this.lastHousekeepingMs < housekeepingMs) return;
     this.lastHousekeepingMs = context.nowMs;

@@ -1,11 +1,13 @@
 /**
  * Elections: when this peer campaigns, which votes it requests, and how it votes. The ballot-box counts the votes.
  * Invariants:
- * 1. A peer grants one vote a term, and sends it, also to itself, only once it is synced.
- * 2. A vote compares the accepted log; the comparison and the vote are one step.
- * 3. A pre-vote changes no state of the voter (Raft thesis, section 9.6).
- * 4. A voter that receives heartbeats of a leader grants no vote, unless that leader ordered the candidate to campaign (thesis,
- *    section 4.2.3); a voter that has just started grants none at all.
+ * 1. A peer grants at most one vote in a term. It lets the vote count, also a vote for itself, only once its log-store has
+ *    synced it.
+ * 2. A voter compares the candidate's log with all entries that it has accepted, synced or not, and votes in the same step.
+ * 3. A pre-vote changes neither the term nor the vote of the voter (Raft thesis, section 9.6).
+ * 4. A voter that has received a leader's heartbeat within an election timeout grants no vote, unless that leader ordered the
+ *    candidate to campaign (thesis, section 4.2.3). A voter that has opened its log-store within an election timeout grants no
+ *    vote at all.
  */
 import {
   allMembers,
@@ -26,20 +28,20 @@ import type { StoreBinding } from './store-binding.js';
 type RequestVote = Body<'node.request_vote'>;
 
 /**
- * A follower without a heartbeat campaigns after one election timeout, as no voter grants a vote sooner, and up to this share of
- * one more: so a dead leader is replaced within one and a half timeouts. A candidate that does not win waits for up to two, as in
- * the paper.
+ * A follower without a heartbeat waits for one election timeout, because no voter grants a vote sooner, and then for a random
+ * time of up to this share of an election timeout. A dead leader is therefore replaced within about one and a half election
+ * timeouts. A candidate that does not win waits for one to two election timeouts, as in the paper.
  */
 const firstWaitShare = 0.4;
 
 interface Candidacy {
   readonly kind: VoteKind;
-  /** The term of the votes; a pre-vote requests the one after the current term. */
+  /** The term for which votes are requested; for pre-votes it is the term after the current one. */
   readonly term: Term;
   readonly electionId: number;
   readonly configuration: Configuration;
   readonly transfer: boolean;
-  /** Votes are requested only once this peer's own vote is synced. */
+  /** Whether votes are requested now: pre-votes at once, votes only after this peer's own vote is synced. */
   asking: boolean;
   readonly sinceMs: number;
   timeoutMs: number;
@@ -64,7 +66,8 @@ export class Election {
   }
 
   /**
-   * Whether the last election that this peer won was ordered by the previous leader: no voter waited for the end of its lease.
+   * Whether the voters did not wait for the end of the previous leader's lease in the last election that this peer won: that
+   * leader had ordered the election, or was this peer.
    */
   get wasOrdered(): boolean {
     return this.wasTransfer;
@@ -87,7 +90,10 @@ export class Election {
     this.timeoutMs = this.context.options.electionTimeoutMs * (1 + firstWaitShare * this.context.random);
   }
 
-  /** The timer is not restarted at each contact: it checks, when it fires, whether there was one. */
+  /**
+   * A heartbeat does not restart the timer. When the timer fires, this checks how much of the timeout is left since the last
+   * heartbeat or granted vote.
+   */
   onElectionTimer(): void {
     const { state, context } = this;
     if (state.role === 'leader' || state.role === 'opening' || state.role === 'fenced') return;
@@ -98,7 +104,7 @@ export class Election {
     else this.campaignOnTimeout();
   }
 
-  /** Campaigns, and again after another timeout. */
+  /** Campaigns, and sets the timer for the next attempt. */
   private campaignOnTimeout(): void {
     const { state, context } = this;
     this.randomizeTimeout();
@@ -120,7 +126,10 @@ export class Election {
     this.ask();
   }
 
-  /** Campaigns at once, in a new term above `atLeast`. `transfer`: the leader ordered it, or is this peer. */
+  /**
+   * Campaigns at once, in a new term above `atLeast`. `transfer`: the voters need not wait for the end of the lease, because
+   * the leader ordered this election, or was this peer.
+   */
   campaignNow(atLeast: Term, transfer: boolean): void {
     const { state, context, own } = this;
     const configuration = state.log.configuration?.configuration;
@@ -162,7 +171,7 @@ export class Election {
     this.askVoters();
   }
 
-  /** Sends the ballot-box what it counts; again after it has restarted. */
+  /** Tells the ballot-box which election to count. Called again when the ballot-box has restarted. */
   openCount(): void {
     const { candidacy, state, own } = this;
     if (candidacy === undefined || !candidacy.asking) return;
@@ -206,7 +215,7 @@ export class Election {
     }
   }
 
-  /** Requests the votes again: requests and responses get lost. */
+  /** Requests the votes again, because requests and responses may be lost. */
   onTick(): void {
     if (this.candidacy?.asking === true) this.askVoters();
   }
@@ -261,13 +270,13 @@ export class Election {
       this.roles.becomeFollower(`${body.candidate_id} requests pre-votes, too`);
     }
     this.respond(body, granted);
-    // The candidate cannot win, as this log has more entries: this peer campaigns now instead of waiting for its own timeout.
+    // This log is more up to date than the candidate's: this peer campaigns now instead of waiting for its own timeout.
     if (isFree && !granted && this.state.role === 'follower') this.campaignOnTimeout();
   }
 
   /**
-   * Of two peers that request pre-votes of each other one yields, so that they do not split the votes. It yields once, and not
-   * again before it has received a heartbeat: the other one may be unable to win.
+   * If two peers request pre-votes of each other, the one with the higher name yields, so that they do not split the votes. It
+   * does not yield again before it has received a heartbeat, because the other peer may be unable to win.
    */
   private mayYield({ candidate_id: candidateId }: RequestVote): boolean {
     const { state } = this;
@@ -288,10 +297,10 @@ export class Election {
       if (body.transfer) this.endLease();
       roles.raiseTerm(body.term, `${body.candidate_id} campaigns`);
     }
-    // A vote that was granted before this node started is not granted again: to which store is not known.
+    // A restarted node does not know which store of the candidate has its vote, so it does not grant that vote again.
     const isSame = state.votedFor === body.candidate_id && state.votedStoreId === body.candidate_store_id;
     const free = state.votedFor === '' || isSame;
-    // A peer that requests pre-votes has promised nothing yet.
+    // A peer that requests pre-votes has not voted for itself yet.
     const isIdle = state.role === 'follower' || state.role === 'pre_candidate';
     const granted = free && isIdle && state.leaderId === '' && this.isUpToDate(body);
     if (granted && state.role === 'pre_candidate') roles.becomeFollower(`${body.candidate_id} campaigns`);
@@ -304,8 +313,9 @@ export class Election {
   }
 
   /**
-   * Another candidate of the same term may split the votes. The candidate with more entries, or with the lower name, campaigns
-   * again soon, in a later term; the other one waits for its randomized timeout.
+   * Another candidate of the same term may split the votes. The candidate with the more up-to-date log, or with the lower name
+   * if both logs end with the same entry, campaigns again soon, in a later term. The other one waits for its randomized
+   * timeout.
    */
   private deferToRival(body: RequestVote): void {
     const { state, context, candidacy } = this;
@@ -321,18 +331,18 @@ export class Election {
   }
 
   /**
-   * Whether a leader may rely on this voter: this peer received a heartbeat within an election timeout, or may have before it
-   * started.
+   * Whether a leader may rely on this voter to grant no vote: this node received a heartbeat within an election timeout, or the
+   * previous node of this peer may have received one.
    */
   private leaseHolds(body: RequestVote): boolean {
     const { state, context } = this;
     const since = context.nowMs - context.options.electionTimeoutMs;
-    // Which heartbeats the previous node of this peer received is not known, so not even an order of the leader is enough.
+    // Which heartbeats the peer's previous node received is unknown, so even a leader's order is not enough.
     if (state.openedMs > since) return true;
     return !body.transfer && (state.role === 'leader' || state.leaderContactMs > since);
   }
 
-  /** The leader transfers its leadership: no voter has to wait for the end of its lease. */
+  /** The leader transfers its leadership: this voter no longer waits for the end of that leader's lease. */
   private endLease(): void {
     this.state.recordContact(Number.NEGATIVE_INFINITY);
   }

@@ -1,5 +1,5 @@
 /**
- * What a leader knows of its group: what its replicators and its ballot-box report, and its parts that follow from that.
+ * What a leader knows of its group: the reports of its replicators and its ballot-box, and the parts that use these reports.
  *
  * Owns: the reports. Does not own proposals (`proposals.ts`) nor changes of the configuration (`configuration-change.ts`).
  */
@@ -26,9 +26,9 @@ import { TransferCandidates } from './transfer-candidates.js';
 const noVotesMissing = { peers: [], old_peers: [] };
 
 export class LeaderState {
-  /** The first entry of this leader's term: the configuration that a new leader appends. */
+  /** The index of the first entry of this leader's term: the configuration that a new leader appends (its flush). */
   firstIndex: LogIndex = asLogIndex(0);
-  /** The members whose votes the lowest ballot lacks that is not granted. */
+  /** The members that have not stored the first uncommitted entry of this term, in each set of the entry's configuration. */
   missingVotes: Body<'node.ballots'>['lacking'] = noVotesMissing;
   readonly confirmation: LeaderConfirmation;
   readonly targets: ReplicationTargets;
@@ -66,7 +66,7 @@ export class LeaderState {
     return this.state.role === 'leader' && this.state.commitIndex >= this.firstIndex;
   }
 
-  /** Sends its full state to a ballot-box that has none. */
+  /** Sends the full state of this leadership to the ballot-box, which has none: it has restarted, or the leadership begins. */
   sendBallotBoxState(): void {
     const { state, own } = this;
     const { log } = state;
@@ -89,7 +89,7 @@ export class LeaderState {
     }));
   }
 
-  /** Whether members may be reachable though none has been reported so: the replicators have just begun. */
+  /** Whether the replicators have begun so recently that they may not have reported all reachable members yet. */
   get isEarly(): boolean {
     return this.context.nowMs - this.beganMs < 2 * this.context.options.electionTimeoutMs;
   }
@@ -102,7 +102,7 @@ export class LeaderState {
     return [...this.progressOf.values()];
   }
 
-  /** These peers catch up from now on. What was reported of them during an earlier attempt is dropped. */
+  /** Makes these peers the ones that catch up. Reports on them from an earlier attempt are dropped. */
   setNewPeers(newPeers: Parameters<ReplicationTargets['setNewPeers']>[0]): void {
     const dropped = new Set(newPeers.map(({ peer_id }) => peer_id));
     this.progressOf = new Map([...this.progressOf].filter(([peerId]) => !dropped.has(peerId)));
@@ -113,7 +113,7 @@ export class LeaderState {
     this.targets.onTick((peerId) => this.progressOf.get(peerId)?.match_index ?? 0);
   }
 
-  /** Accepts the replicators' report; false where it is of another term. */
+  /** Accepts a report of the replicators. Returns false if the report is of another session or term. */
   onProgress(body: Body<'node.progress'>): boolean {
     const isOwn = body.store_id === this.state.storeId && body.session === this.state.session;
     if (!isOwn || body.term !== this.state.term) {
@@ -128,7 +128,7 @@ export class LeaderState {
     return true;
   }
 
-  /** Records what the targets have acknowledged and is committed: their stores keep it. */
+  /** Records the last committed entry that each target's store has acknowledged. A store that lacks it later has lost data. */
   private recordAcknowledged(targets: readonly Progress[]): void {
     const { acknowledged, commitIndex } = this.state;
     const known = targets.filter(({ refusal, store_id }) => refusal === '' && store_id !== '');
@@ -137,7 +137,7 @@ export class LeaderState {
     );
   }
 
-  /** The members that have another election timeout than this leader; empty: none that has reported one. */
+  /** Names the targets that report another election timeout than this leader's; empty: there is none. */
   get timeoutRemark(): string {
     return this.alerts.timeoutRemark;
   }
@@ -148,7 +148,7 @@ export class LeaderState {
     else this.context.drop('ballots_stale');
   }
 
-  /** Returns the members that are known to read no commands of this version. */
+  /** Returns the members that are known to be unable to read commands of this version. */
   notReading(version: number): PeerId[] {
     const { state } = this;
     const configuration = state.log.configuration?.configuration;
@@ -156,12 +156,13 @@ export class LeaderState {
     return [...new Set(peerIds(allMembers(configuration)))].filter((peerId) => {
       if (peerId === state.peerId) return (state.commandVersion ?? 0) < version;
       const progress = this.progressOf.get(peerId);
-      // A member that has not reported yet reports on its return; if it reads less, it stops at the entry.
+      // A member without a report is not returned: it reports when it comes back. If it cannot read a command, it stops
+      // applying there.
       return progress?.levels !== undefined && (progress.command_version ?? 0) < version;
     });
   }
 
-  /** The highest version of commands that this peer and all members that have reported one read. */
+  /** The highest version of commands that this peer can read, and every member that has reported its version. */
   get commonCommandVersion(): number {
     const { state } = this;
     const configuration = state.log.configuration?.configuration;
@@ -173,8 +174,8 @@ export class LeaderState {
   }
 
   /**
-   * Returns why this leader accepts no writes now; undefined: it does. Either the members that store entries are no quorum, or it
-   * stores none itself and does not transfer its leadership to a peer that does.
+   * Returns why this leader accepts no writes now; undefined: it does. There are two reasons. The members that store entries
+   * are no quorum; or this leader is read-only, and does not transfer its leadership to a peer that stores entries.
    */
   reasonAgainstWrites(isTransferring = false): string | undefined {
     const { state } = this;

@@ -4,13 +4,13 @@
  * a change from the old store to the new one.
  * Invariants:
  * 1. One change at a time; none before the flush of this leader is committed.
- * 2. A new peer, or a member's new store, is in no configuration entry before it has caught up and its store is known.
+ * 2. No configuration entry contains a new peer, or a member's new store, before it has caught up and its store id is known.
  * 3. The joint stage is rolled back only by the leader that appended it in this term, and never once the stable entry is
  *    appended.
  * 4. Each change ends with one answer to each request that waits for it.
  * 5. No new peer, and no new store of a member, is added to a configuration unless it supports the group's feature level. The
  *    level is raised by an entry of its own, while no change is running, and never lowered.
- * 6. No request waits for a store replacement that is catching up: commands of an operator preempt it.
+ * 6. No request waits for a store replacement that is catching up. A command of an operator ends such a replacement.
  */
 import {
   allMembers,
@@ -82,10 +82,10 @@ export class ConfigurationChange {
   }
 
   /**
-   * Whether this leader knows every entry that an earlier leader has committed, so that it may answer reads: all of them are in
-   * its log (leader completeness), so it does once the last one before its own first entry is known to be committed. Usually that
-   * is known from the commit of that first entry; in a read-only group, from earlier leaders. A leader of a new history answers
-   * no read before the entry that begins the history is committed.
+   * Whether this leader knows every entry that an earlier leader has committed, so that it may answer reads. Its log contains
+   * all of them (leader completeness). It knows that they are committed once its commit index has reached the last entry before
+   * its own first one. Usually this happens with the commit of its own first entry; in a read-only group, an earlier leader has
+   * reported it. A leader of a new history answers no read before the entry that begins the history is committed.
    */
   get knowsCommitted(): boolean {
     if (this.leadership.committedOwnTerm) return true;
@@ -95,7 +95,7 @@ export class ConfigurationChange {
     return before !== undefined && ((before.level ?? 0) === 0 || before.history?.group_uid === groupUid);
   }
 
-  /** The peers that are being added and have not caught up. */
+  /** The peers that are being added, as long as the change is in the stage of catching up. */
   get catchingUpPeers(): readonly PeerId[] {
     return this.active?.stage === 'catching_up' ? this.active.adding : [];
   }
@@ -155,8 +155,8 @@ export class ConfigurationChange {
   }
 
   /**
-   * Replaces the store that the configuration binds the member to, once this one has caught up. `StoreReplacement` decides when
-   * that is right.
+   * Replaces the store that the configuration binds to the member's name by this store, once this store has caught up.
+   * `StoreReplacement` decides when that is right.
    */
   replaceStore(replacing: Member): void {
     invariant(this.leadership.committedOwnTerm && this.active === undefined, 'nothing else is going on');
@@ -180,7 +180,8 @@ export class ConfigurationChange {
 
   /**
    * Raises the group's feature level with an entry of its own. `LevelRaise` decides when that is right.
-   * @param requestId the request that waits for it, if there is one; is answered with `replyOf()` once the entry is committed
+   * @param requestId the request that waits for the entry, if there is one; it gets the reply `replyOf()` once the entry is
+   * committed
    */
   raise(level: number, requestId: number | undefined, replyOf: () => unknown): void {
     invariant(this.reasonAgainstRaise === undefined, 'nothing else is going on');
@@ -198,7 +199,9 @@ export class ConfigurationChange {
     this.context.setTimer('change', timeoutMs);
   }
 
-  /** Abandons a store replacement that is catching up, for a command of an operator: it is tried again later. */
+  /**
+   * Abandons a store replacement that is catching up, in favor of an operator's command. `StoreReplacement` tries again later.
+   */
   preempt(reason: string): void {
     const { active } = this;
     if (active?.kind === 'heal' && active.stage === 'catching_up') this.fail(new ConclaveError('ECANCELED', reason));
@@ -206,14 +209,15 @@ export class ConfigurationChange {
 
   // ---- catching up -------------------------------------------------------------------------------
 
-  /** The replicators have reported: perhaps the new peers have caught up. */
+  /** The replicators have reported. Enters the next stage if all new peers have caught up; fails if one cannot be added. */
   onProgress(): void {
     const { active } = this;
     if (active?.stage !== 'catching_up') return;
     const { replacing } = active;
     const isOfBefore = (progress: Progress | undefined) =>
       replacing !== undefined && progress?.store_id !== replacing.store_id;
-    // Of a store replacement: not what a replicator reported before it knew the store.
+    // In a store replacement, reports on another store than the new one are left out: the replicator did not know the new one
+    // yet.
     const all = active.adding.map((peerId) => this.leadership.progress(peerId)).filter((each) => !isOfBefore(each));
     this.report.publish(all);
     const refused = all.find((progress) => progress?.refusal === 'ENOTEMPTY');
@@ -230,7 +234,7 @@ export class ConfigurationChange {
     if (all.every((progress) => progress?.caught_up === true && progress.store_id !== '')) this.enterNextStage();
   }
 
-  /** The writers are as fast as a new peer, which can catch up only if they are slower for a moment. */
+  /** Slows the writers down for a moment: a new peer that is only as fast as they are cannot catch up. */
   private slowWriters(): void {
     const { context, proposals } = this;
     if (!proposals.throttle.begin(context.nowMs)) return;
@@ -243,7 +247,10 @@ export class ConfigurationChange {
     return levels !== undefined && (level > levels.highest || level < levels.lowest);
   }
 
-  /** A store replacement ends if the store has changed again, or the lost one is back. */
+  /**
+   * A store replacement continues once the new store has caught up. It fails if the member has yet another store, or if the
+   * lost store is back.
+   */
   private onReplacementProgress({ peer_id, store_id }: Member, old: readonly Member[]): void {
     const progress = this.leadership.progress(peer_id);
     if (progress === undefined || progress.store_id !== store_id) return;
@@ -255,19 +262,19 @@ export class ConfigurationChange {
     if (caught_up) this.enterNextStage();
   }
 
-  /** Enters the joint stage, or the stable one where a single peer changes. */
+  /** Enters the joint stage, or the stable stage if exactly one member is added or removed. */
   private enterNextStage(): void {
     const { active } = this;
     invariant(active?.stage === 'catching_up', 'a change is catching up');
-    // At level 0 every peer is supported; above, a peer must have reported which levels it supports.
+    // At level 0 every peer is supported. Above level 0, a new peer must have reported which levels it supports.
     const hasSaid = (peerId: PeerId) => this.leadership.progress(peerId)?.levels !== undefined;
     if (this.state.level > 0 && !active.adding.every(hasSaid)) return;
     const members = active.newPeers.map((peerId) => memberFor(active, peerId, this.leadership.progress(peerId)));
     const reach = reachOf(members, active.sinceMs, this.parts);
-    // The next report of the replicators may be complete.
+    // Some members are not reported yet: the next report of the replicators decides.
     if (reach === 'not_known') return;
     if (reach === 'too_few') return this.fail(outOfReach());
-    // A store replacement may wait until the votes that it needs are certain; no request waits for it.
+    // A store replacement waits until a majority of the members has responded lately. No request waits for it.
     const lately = this.context.options.electionTimeoutMs / 2;
     if (active.kind === 'heal' && reachOf(active.old, active.sinceMs, this.parts, lately) !== 'enough') return;
     const added = members.filter(({ peer_id, store_id }) => !hasMember(active.old, peer_id, store_id));
@@ -282,7 +289,7 @@ export class ConfigurationChange {
     this.proposals.throttle.end();
   }
 
-  /** Once a tick: announces a change that has no entry in the log. */
+  /** Announces a change that has no entry in the log yet, once per tick. */
   onTick(): void {
     if (this.active?.kind === 'change' && this.active.stage === 'catching_up') this.announce();
   }
@@ -313,7 +320,8 @@ export class ConfigurationChange {
   }
 
   /**
-   * Appends a configuration. Peers that it does not have are notified, also those of a joint configuration that is rolled back.
+   * Appends a configuration. The peers that this configuration removes are notified, also new peers of a joint configuration
+   * that is rolled back.
    */
   private append(configuration: Configuration): void {
     const { active } = this;
@@ -327,7 +335,7 @@ export class ConfigurationChange {
     this.leadership.targets.onConfiguration(removed, active.index);
   }
 
-  /** The commit index has risen: perhaps the entry of the stage is committed. */
+  /** The commit index has risen. If the entry of the current stage is committed, the next stage begins, or the change ends. */
   onCommitted(commitIndex: LogIndex): void {
     const { active } = this;
     if (active?.index === undefined || commitIndex < active.index) return;
@@ -356,9 +364,9 @@ export class ConfigurationChange {
     this.listener.onStable(active.kind === 'flush' ? 'flush' : 'change');
   }
 
-  // ---- taking back -------------------------------------------------------------------------------
+  // ---- cancelling --------------------------------------------------------------------------------
 
-  /** `cancel_change`, if it is not too late. */
+  /** Handles `cancel_change`: rolls the change back, if it is not too late. */
   cancel(requestId: number): void {
     const { active, context } = this;
     if (active?.changes !== true) {
@@ -407,7 +415,7 @@ export class ConfigurationChange {
     this.append({ peers: [...active.old], old_peers: [] });
   }
 
-  /** Ends a change that is catching up: it has no effect. */
+  /** Ends a change that is catching up. Such a change has had no effect. */
   private fail(reason: ConclaveError): void {
     const { active, context } = this;
     invariant(active?.stage === 'catching_up', 'a change is catching up');
@@ -435,7 +443,7 @@ export class ConfigurationChange {
     if (active.replacing !== undefined) this.listener.onReplacementFailed(active.replacing.peer_id, reason);
   }
 
-  /** The leadership has ended: the next leader finishes the change that is in the log. */
+  /** The leadership has ended. If the change has an entry, a next leader that has the entry completes the change. */
   abandon(reason: string, leaderId: string): void {
     const { active, context } = this;
     if (active === undefined) return;
@@ -449,9 +457,9 @@ export class ConfigurationChange {
     }
   }
 
-  // ---- telling -----------------------------------------------------------------------------------
+  // ---- reporting ---------------------------------------------------------------------------------
 
-  /** A store replacement that failed is tried again: it is not remembered. */
+  /** Remembers a change that was undone. A store replacement is not remembered, because it is tried again. */
   private remember(active: ActiveChange, reason: ConclaveError): void {
     if (active.kind === 'change') this.unlogged.end(describe(active, this.state.term, 'undone', reason.toBody()));
   }
