@@ -55,6 +55,16 @@ describe('a folder of credentials', () => {
     expect(read('peer-n1/login.nk')).toBe(before);
   });
 
+  it('keeps the peers that a later run does not name, and forgets those whose folder was deleted', () => {
+    make();
+    const peers = [asPeerId('n3')];
+    make({ peers });
+    expect(read('nats/nats.conf').match(/# peer-n\d/g)).toEqual(['# peer-n1', '# peer-n2', '# peer-n3']);
+    rmSync(path.join(folder, 'peer-n2'), { recursive: true });
+    expect(make({ peers })).toEqual(['nats/nats.conf']);
+    expect(read('nats/nats.conf').match(/# peer-n\d/g)).toEqual(['# peer-n1', '# peer-n3']);
+  });
+
   it('has a certificate of its authority for each host, and a new one for a host more and before its end', () => {
     make();
     const first = new X509Certificate(read('nats/server.pem'));

@@ -42,7 +42,7 @@ function guarding(command: Command, nameText: string): void {
           .default(limits.leaseMaxMs, 'a day'),
       )
       .description(
-        'run a command while a lock is held, with its token in CONCLAVE_LOCK_TOKEN; its exit code (127: there is no such command, 126: it cannot be run), or 1 without or after the lock. No process that the command starts in its process group outlives the lock',
+        'run a command while a lock is held, with its token in CONCLAVE_LOCK_TOKEN; its exit code (127: there is no such command, 126: it cannot be run), 3 if the lock is not acquired in time, 5 if it is lost. No process that the command starts in its process group outlives the lock',
       ),
   ).action((name: string, command: readonly string[], options: LockOptions) =>
     runAction(options, (output) => runGuarded(name, command, options, output)),

@@ -1,18 +1,19 @@
 /**
  * A folder with what a mesh needs on a NATS of its own that lets nobody else in: a key for each peer and each role, certificates, and
- * the configuration of the servers. What is there is kept, so that it can be run at every start, and again for a peer more.
+ * the configuration of the servers. Existing keys are kept, and their peers stay permitted, so that it can run at every start, and
+ * again for one more peer. A peer whose folder was deleted is no longer permitted.
  *
  *     authority/                ca.pem, ca-key.pem: signs certificates of servers
  *     nats/                     nats.conf, server.pem, server-key.pem, ca.pem
  *     peer-<name>/ <role>/      login.nk (the secret), ca.pem (whom to believe)
  */
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import {
   type GroupId,
   inboxPrefixOfRole,
-  type PeerId,
+  PeerId,
   type Permissions,
   permissionsOf,
   type UserRole,
@@ -24,6 +25,7 @@ import { serverConfiguration, type User } from './server-configuration.js';
 
 export interface CredentialsOptions {
   readonly folder: string;
+  /** In addition to those that have a key in the folder. */
   readonly peers: readonly PeerId[];
   /** The groups of clients, readers and observers; empty: all. */
   readonly groups: readonly GroupId[];
@@ -39,13 +41,16 @@ export interface CredentialsOptions {
   readonly nowMs: number;
 }
 
+/** Followed by the name of the peer. */
+const peerFolder = 'peer-';
 /** A secret is read by its owner alone. */
 const secretMode = 0o600;
 const openMode = 0o644;
 
 /** Makes what is missing. @returns the files that were written, below the folder */
 export function makeCredentials(options: CredentialsOptions): string[] {
-  const { folder, peers, hosts, routes, natsFolder, owner, nowMs } = options;
+  const { folder, hosts, routes, natsFolder, owner, nowMs } = options;
+  const peers = [...new Set([...peersIn(folder), ...options.peers])].sort();
   const files = new Files(folder);
   const authority = files.certified('authority/ca.pem', 'authority/ca-key.pem', () => makeAuthority(nowMs));
   files.certified(
@@ -56,7 +61,7 @@ export function makeCredentials(options: CredentialsOptions): string[] {
   );
   files.write('nats/ca.pem', authority.certificate, openMode);
   const users = [
-    ...peers.map((peer) => makeUser(files, `peer-${peer}`, permissionsFor(options, 'peer', peer))),
+    ...peers.map((peer) => makeUser(files, `${peerFolder}${peer}`, permissionsFor(options, 'peer', peer))),
     ...userRoles.filter((role) => role !== 'peer').map((role) => makeUser(files, role, permissionsFor(options, role))),
   ];
   for (const { name } of users) {
@@ -66,6 +71,15 @@ export function makeCredentials(options: CredentialsOptions): string[] {
   const routePassword = files.kept('nats/route-password', () => randomBytes(24).toString('base64url'), secretMode);
   files.write('nats/nats.conf', serverConfiguration({ users, folder: natsFolder, routes, routePassword }), secretMode);
   return files.made;
+}
+
+/** Returns the peers that have a key in the folder. A peer named by no later run keeps its login. */
+function peersIn(folder: string): PeerId[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((name) => {
+    const peer = PeerId.safeParse(name.startsWith(peerFolder) ? name.slice(peerFolder.length) : '');
+    return peer.success && existsSync(path.join(folder, name, 'login.nk')) ? [peer.data] : [];
+  });
 }
 
 function permissionsFor({ prefix, groups }: CredentialsOptions, role: UserRole, peer?: PeerId): Permissions {
