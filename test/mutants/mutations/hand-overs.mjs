@@ -114,7 +114,7 @@ export const handOvers = [
   {
     id: 'rivals-wait-alike',
     rule: 'Of two candidates of one term the one with more in its log, or of the lower name, campaigns again soon.',
-    edits: [{ file: election, find: '    this.deferToRival(body);\n', replace: '' }],
+    edits: [{ file: election, find: '    this.retryBeforeRival(body);\n', replace: '' }],
     seeds: 0,
     scenario: 'election-split-vote.txt',
   },

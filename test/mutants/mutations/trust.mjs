@@ -53,7 +53,7 @@ export const trust = [
     edits: [
       {
         file: election,
-        find: 'if (candidacy === undefined || !candidacy.asking) return;',
+        find: 'if (candidacy === undefined || !candidacy.requestsVotes) return;',
         replace: 'if (candidacy === undefined) return;',
       },
     ],

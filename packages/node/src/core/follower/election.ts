@@ -42,7 +42,7 @@ interface Candidacy {
   readonly configuration: Configuration;
   readonly transfer: boolean;
   /** Whether votes are requested now: pre-votes at once, votes only after this peer's own vote is synced. */
-  asking: boolean;
+  requestsVotes: boolean;
   readonly sinceMs: number;
   timeoutMs: number;
 }
@@ -144,7 +144,7 @@ export class Election {
     own.storeVote();
     own.afterSynced(() => {
       if (this.candidacy !== candidacy) return;
-      candidacy.asking = true;
+      candidacy.requestsVotes = true;
       this.ask();
     });
   }
@@ -158,7 +158,7 @@ export class Election {
       electionId: this.lastElectionId,
       configuration,
       transfer,
-      asking: kind === 'pre_vote',
+      requestsVotes: kind === 'pre_vote',
       sinceMs: context.nowMs,
       timeoutMs: context.options.electionTimeoutMs * (1 + context.random),
     };
@@ -174,7 +174,7 @@ export class Election {
   /** Tells the ballot-box which election to count. Called again when the ballot-box has restarted. */
   openCount(): void {
     const { candidacy, state, own } = this;
-    if (candidacy === undefined || !candidacy.asking) return;
+    if (candidacy === undefined || !candidacy.requestsVotes) return;
     own.sendFramed('ballot-box', (frame) => ({
       name: 'ballot-box.elect',
       body: {
@@ -217,7 +217,7 @@ export class Election {
 
   /** Requests the votes again, because requests and responses may be lost. */
   onTick(): void {
-    if (this.candidacy?.asking === true) this.askVoters();
+    if (this.candidacy?.requestsVotes === true) this.askVoters();
   }
 
   onElected(body: Body<'node.elected'>): void {
@@ -291,7 +291,7 @@ export class Election {
       return this.respond(body, false);
     }
     if (this.leaseHolds(body)) return this.respond(body, false);
-    this.deferToRival(body);
+    this.retryBeforeRival(body);
     if (!own.hasRoom('log-store', true)) return context.drop('log_store_link_full');
     if (body.term > state.term) {
       if (body.transfer) this.endLease();
@@ -317,7 +317,7 @@ export class Election {
    * if both logs end with the same entry, campaigns again soon, in a later term. The other one waits for its randomized
    * timeout.
    */
-  private deferToRival(body: RequestVote): void {
+  private retryBeforeRival(body: RequestVote): void {
     const { state, context, candidacy } = this;
     if (state.role !== 'candidate' || body.term !== state.term || candidacy?.kind !== 'vote') return;
     const { log } = state;

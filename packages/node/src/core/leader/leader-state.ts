@@ -166,11 +166,11 @@ export class LeaderState {
   get commonCommandVersion(): number {
     const { state } = this;
     const configuration = state.log.configuration?.configuration;
-    const said = peerIds(configuration === undefined ? [] : allMembers(configuration)).flatMap((peerId) => {
+    const reportedVersions = peerIds(configuration === undefined ? [] : allMembers(configuration)).flatMap((peerId) => {
       const progress = this.progressOf.get(peerId);
       return peerId === state.peerId || progress?.levels === undefined ? [] : [progress.command_version ?? 0];
     });
-    return Math.min(state.commandVersion ?? 0, ...said);
+    return Math.min(state.commandVersion ?? 0, ...reportedVersions);
   }
 
   /**
@@ -187,7 +187,7 @@ export class LeaderState {
       const names = peerIds(allMembers(configuration).filter((member) => !takesEntries(member)));
       return `too many peers are read-only: ${[...new Set(names)].join(', ')}`;
     }
-    const takesThem = state.readOnlyReason === '' || isTransferring;
-    return takesThem ? undefined : 'the leader is read-only, and nobody else can lead';
+    const leaderTakesEntries = state.readOnlyReason === '' || isTransferring;
+    return leaderTakesEntries ? undefined : 'the leader is read-only, and nobody else can lead';
   }
 }

@@ -214,11 +214,11 @@ export class ConfigurationChange {
     const { active } = this;
     if (active?.stage !== 'catching_up') return;
     const { replacing } = active;
-    const isOfBefore = (progress: Progress | undefined) =>
+    const isOfOtherStore = (progress: Progress | undefined) =>
       replacing !== undefined && progress?.store_id !== replacing.store_id;
     // In a store replacement, reports on another store than the new one are left out: the replicator did not know the new one
     // yet.
-    const all = active.adding.map((peerId) => this.leadership.progress(peerId)).filter((each) => !isOfBefore(each));
+    const all = active.adding.map((peerId) => this.leadership.progress(peerId)).filter((each) => !isOfOtherStore(each));
     this.report.publish(all);
     const refused = all.find((progress) => progress?.refusal === 'ENOTEMPTY');
     if (refused !== undefined) {
