@@ -1,6 +1,7 @@
 /**
- * Runs a core: connects it to its mailbox, its timers, its transport and its log. Effects that only one kind of actor has are
- * carried out by that actor's shell (`perform`).
+ * Runs a core, the deterministic logic of an actor that turns an input into effects (`core/core.ts`): connects it to its mailbox,
+ * its timers, its transport and its log. Effects that only one kind of actor has are carried out by that actor's shell, the code
+ * around the core that does I/O (`perform`).
  *
  * Invariants:
  * 1. One step at a time; a step's effects are carried out, in order, before the next step.
@@ -38,6 +39,7 @@ export interface ActorContext {
   readonly log: LineLog;
   /** Ends the process, as an actor is faulty or cannot continue. */
   readonly fail: (error: unknown, actor: FailedActor) => void;
+  /** The queue in which the actor waits for its turns; unless given, that of the process. */
   readonly turns?: RunQueue;
 }
 
@@ -54,7 +56,7 @@ export type CommonEffect = Send | SetTimer | CancelTimer | Log;
 /** Effects that are left to the shell. */
 export type OwnEffect<Effect> = Exclude<Effect, CommonEffect>;
 
-/** Messages per turn; then the core gets `idle` even if more wait. */
+/** Messages per turn. After these and the requests of the turn the core gets `idle`, even if more wait. */
 const turnMessages = 256;
 /** Requests per turn, after its messages; fewer if they take long. */
 const turnRequests = 256;
@@ -81,7 +83,7 @@ interface Typed {
 export class CoreRunner<Input extends Typed, Effect extends Typed> implements Runnable {
   readonly log: ActorLog;
   private readonly mailbox: Mailbox<Item<Input>>;
-  /** Admitted requests. Their number is bounded where they are admitted. */
+  /** Requests that were admitted. This queue has no bound: who admits them limits how many are open. */
   private readonly requests = new Mailbox<() => Input | undefined>();
   private readonly timers = new Map<string, TimerRun>();
   private readonly tally = new DropCounter();
@@ -217,7 +219,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
     this.step(input);
   }
 
-  /** A core receives only its own timers, and the messages that its `Input` names. */
+  /** The casts are safe: a core receives only its own timers, and only messages that its `Input` names. */
   private step(input: Typed): void {
     for (const effect of this.core.step(input as Input, instant())) {
       if (this.stopped) return;

@@ -3,8 +3,9 @@
  *
  * Invariants:
  * 1. One write of the storage runs at a time.
- * 2. The writes of a group keep their order; a group has at most one outstanding.
- * 3. The rows that a truncation deletes are determined from what is stored when it is written, in the same write as the puts.
+ * 2. The writes of a group keep their order. A group has at most one outstanding: its log-store's core sees to that.
+ * 3. Which rows a truncation deletes is read from the storage directly before the write that contains it, when no other write
+ *    runs. The deletions and the entries that replace them are in that one write.
  */
 import { asLogIndex } from '@conclave/protocol';
 import { type DurabilityNote, type PlainOperation, type StorageOperation, truncationOperations } from './core/index.js';
@@ -17,14 +18,14 @@ interface Submission {
   readonly reject: (error: unknown) => void;
 }
 
-/** A submission with the rows that its truncations delete. */
+/** A submission whose truncations are replaced by the deletions and puts of rows that they mean (`PlainOperation`). */
 interface Prepared {
   readonly submission: Submission;
   readonly operations: readonly PlainOperation[];
 }
 
 export class WriteScheduler {
-  /** Writes that groups requested, and the writes of the storage that they took. */
+  /** How many writes the groups have submitted, and how many writes of the storage (a sync each) these needed. */
   readonly counts = { submitted: 0, synced: 0 };
   private waiting: Submission[] = [];
   private running: Promise<void> | undefined;
@@ -36,7 +37,7 @@ export class WriteScheduler {
     this.counts.submitted += 1;
     return new Promise((resolve, reject) => {
       this.waiting.push({ operations, note, resolve, reject });
-      // Delayed a little, so that groups that become idle at the same moment share the sync.
+      // Begins in a microtask, so that groups that submit in the same turn of the event loop share the sync.
       this.running ??= Promise.resolve().then(() => this.run());
     });
   }

@@ -1,11 +1,11 @@
 /**
- * The door of the process that hosts a peer's log-stores: creates, deletes and lists groups, and publishes the list for
- * the peer's other processes.
+ * Serves the requests to create, delete and list the groups of a peer, in the process that hosts the peer's log-stores; and
+ * publishes the list for the peer's other processes.
  *
  * Invariants:
- * 1. One command that changes something at a time, in the order in which they came; those that wait are bounded. A list is answered
- *    at once, and made once for all who ask in one turn of the event loop: this process writes the peer's log, and a flood of
- *    questions must not keep it from that.
+ * 1. Commands that create or delete a group are carried out one at a time, in the order in which they arrived. At most
+ *    `limits.hostCommands` of them are open; more are rejected. `list_groups` does not wait for them, and its reply is encoded at
+ *    most once in a turn of the event loop: this process writes the peer's log, and a flood of requests must not delay that.
  * 2. A group is started only once it is on the durable list; its data are removed only once its log-store has stopped.
  */
 import {
@@ -43,7 +43,7 @@ import { wantedGroups } from './group-list.js';
 import type { GroupSupervisor } from './group-supervisor.js';
 import type { HostedOptions } from './run-options.js';
 
-/** What is durable of the groups' logs. */
+/** The store behind the groups: the durable list of created groups, and what is stored of each group's log. */
 export interface GroupStore {
   readonly groups: HostedGroups;
   stored(groupId: GroupId): Pick<StoredGroup, 'store_id' | 'group_uid' | 'last_index'>;
@@ -59,17 +59,20 @@ export interface GroupApiDependencies {
   readonly log: LineLog;
 }
 
-/** Between two publications of the list. */
+/** The time between two publications of the list. */
 const publishEveryMs = 1000;
 /** How long the peer's other processes may take to start or stop their actors of a group. */
 const followWithinMs = 3000;
 const askAgainMs = 50;
 const healthTimeoutMs = 500;
 
-/** What a command has come to. */
+/** The result of a command. */
 interface Done {
   readonly reply: object;
-  /** What the peer's other processes are to do before the reply goes out, which then says how far they are. */
+  /**
+   * The group whose actors the peer's other processes are to start or stop. The reply waits for that, at most `followWithinMs`, and
+   * names the actors that run then.
+   */
   readonly follow?: readonly [GroupId, 'started' | 'stopped'];
 }
 
@@ -81,7 +84,7 @@ export class GroupApi {
   private waiting = 0;
   private closed = false;
   private readonly encodedList = oncePerTurn((encoding: Encoding) => encodeAs(this.list(), encoding));
-  /** Refusals that are one object are encoded once. */
+  /** One object for all of these refusals: `Request.refuse` encodes the same object only once, so a flood costs little. */
   private readonly busy = new ConclaveError(
     'EBUSY',
     `${limits.hostCommands} commands are waiting for their answers`,
@@ -92,7 +95,7 @@ export class GroupApi {
     private readonly dependencies: GroupApiDependencies,
   ) {}
 
-  /** Settled when the groups run. */
+  /** Resolves when the actors of all groups of this process are started, and requests are served. */
   async start(): Promise<void> {
     const { requests, subjects } = this.dependencies;
     await this.follow();
@@ -136,7 +139,7 @@ export class GroupApi {
   private async answer(request: Request, performed: Promise<Done>): Promise<void> {
     try {
       const { reply, follow } = await performed;
-      // The next command need not wait for that.
+      // The next command does not wait until the other processes have followed.
       const actors = follow === undefined ? undefined : await this.actorsOf(...follow);
       const whole = actors === undefined ? reply : { ...reply, actors };
       if (!request.reply(whole)) throw tooLarge();
@@ -148,7 +151,7 @@ export class GroupApi {
     }
   }
 
-  /** Publishes what a command came to that changes something, as an event of the group that it names. */
+  /** Publishes the outcome of a command that creates or deletes a group, as the event `admin_command` of that group. */
   private audit(request: Request, error: ConclaveError | undefined): void {
     if (request.name !== 'create_group' && request.name !== 'delete_group') return;
     const groupId = groupOf(request);
@@ -167,7 +170,7 @@ export class GroupApi {
 
   private async perform(name: string, body: unknown): Promise<Done> {
     if (this.closed) throw stopping();
-    // A list is answered at once, without a turn.
+    // `list_groups` is answered in `onRequest`, and does not come here.
     if (!isHostCommand(name) || name === 'list_groups')
       throw new ConclaveError('ENOENT', `there is no command ${JSON.stringify(name)}`);
     switch (name) {
@@ -224,7 +227,7 @@ export class GroupApi {
     };
   }
 
-  /** Has this process run the groups that there are, and tells the others. */
+  /** Makes this process run exactly the groups of the list, and publishes the list for the peer's other processes. */
   private async follow(): Promise<void> {
     await this.dependencies.host.follow(wantedGroups(this.options.groups, this.created));
     this.publish();
@@ -243,8 +246,8 @@ export class GroupApi {
   }
 
   /**
-   * Waits for the peer's other processes to have followed.
-   * @returns the actors of the group that run then
+   * Waits until the peer's other processes have started or stopped their actors of the group, at most `followWithinMs`.
+   * @returns the actors of the group that run then, in all processes of the peer
    */
   private async actorsOf(groupId: GroupId, wanted: 'started' | 'stopped'): Promise<ActorKind[]> {
     const { peer, actors: own } = this.options;

@@ -7,10 +7,10 @@
  *
  * Invariants:
  * 1. `sessions` is in the order of last use, longest ago first, and has at most `limits.clientSessions`.
- * 2. A session keeps results only for the `limits.clientSequences` numbers above `lowWater`, at most
- *    `limits.clientResults` of them, with at most `limits.foundBytes` of what transactions have read; all sessions
- *    together keep at most `limits.keptFoundBytes` of that. Commands without a digest come from entries of at most
- *    `commandBounds`.
+ * 2. A session keeps results only for the `limits.clientSequences` numbers above `lowWater`, and at most
+ *    `limits.clientResults` results. The values in them that transactions have read take at most `limits.foundBytes` in a
+ *    session, and at most `limits.keptFoundBytes` in all sessions together. The entries whose commands are kept because
+ *    they have no digest yet have at most `commandBounds` bytes.
  * 3. `lowWater` never falls.
  * 4. A number at or below `lowWater`, or one that has a result, is never executed again. A command that was refused permanently
  *    has a result, too; one that was refused for lack of room has none.
@@ -48,7 +48,7 @@ const tooMany: KvCommandResult = [
   `a session keeps at most ${limits.clientResults} results that are not acknowledged`,
 ];
 
-/** Bytes of the entries whose commands have no digest yet, of one session and of all. */
+/** The most bytes of the entries whose commands are kept because they have no digest yet: of one session, and of all. */
 const commandBounds = { session: 4 * 1024 * 1024, all: 64 * 1024 * 1024 };
 
 interface SessionState {
@@ -63,23 +63,25 @@ export class ClientSession {
   /** The results of the numbers from `lowWater + 1` on; holes for numbers that were not executed. */
   private results: (KvCommandResult | undefined)[] = [];
   /**
-   * The digest of the command whose result is at the same place; undefined: it was executed at level 0. Most results are acknowledged
-   * before a digest is needed, so the command itself is kept until then.
+   * The digest of the command whose result is at the same place; undefined: it was executed at feature level 0. Computing a digest
+   * takes time, and most results are acknowledged before one is needed: until it is needed, the command itself is kept here.
    */
   private digests: (number | EntryCommand | undefined)[] = [];
-  /** Bytes of the entries whose commands `digests` may hold: in this session, and in all. */
+  /** Bytes of the entries whose commands `digests` may still have, in this session. */
   private commandBytes = 0;
+  /** How many results are kept. */
   private kept = 0;
-  /** Bytes that transactions have read: kept in this session, and in all. */
+  /** Bytes of the values in the results that transactions have read, in this session. */
   private foundBytes = 0;
 
   constructor(
     /** The index of the entry that used it last. */
     public lastIndex: LogIndex,
+    /** The same sums over all sessions. */
     private readonly all: { foundBytes: number; commandBytes: number },
   ) {}
 
-  /** How many more bytes that transactions read it can keep. */
+  /** How many more bytes of values that a transaction reads the session can keep. */
   get room(): number {
     return Math.min(limits.foundBytes - this.foundBytes, limits.keptFoundBytes - this.all.foundBytes);
   }
@@ -131,7 +133,10 @@ export class ClientSession {
     this.countFound(bytesAnswered(result));
   }
 
-  /** Commands of an entry of that size were kept: they keep it in memory until they are acknowledged, or replaced by digests. */
+  /**
+   * Commands of an entry of that size are kept. They hold the entry in memory until each of them is acknowledged or replaced by
+   * its digest.
+   */
   keptCommandsOf(entryBytes: number): void {
     this.countCommands(entryBytes);
     if (this.commandBytes > commandBounds.session || this.all.commandBytes > commandBounds.all) this.makeDigests();
@@ -210,7 +215,7 @@ export class ClientSessions {
 
   /** Opens the session of that name, by the entry of that index; drops the one unused longest if there is no room. */
   open(clientId: ClientId, index: LogIndex): void {
-    // Names are random, so two clients never have the same one.
+    // Names are random, so two clients never have the same one: this is the same request once more.
     if (this.sessions.has(clientId)) return;
     if (this.sessions.size >= limits.clientSessions) {
       const [longestAgo] = this.sessions.keys();
@@ -232,7 +237,7 @@ export class ClientSessions {
     return session;
   }
 
-  /** Ends the sessions that were not used since. @returns how many */
+  /** Ends those of these sessions that no entry has used after the index beside their name. @returns how many */
   expire(idle: readonly (readonly [ClientId, number])[]): number {
     let expired = 0;
     for (const [clientId, lastIndex] of idle) {
@@ -243,7 +248,7 @@ export class ClientSessions {
     return expired;
   }
 
-  /** Of the sessions and their results. */
+  /** The part of the state's digest that covers the sessions and their results. */
   get digest(): DigestSum {
     return this.changed.digest;
   }

@@ -2,27 +2,34 @@
  * Decides when a new peer has caught up (Raft thesis, section 4.2.1; decision 0072): when adding it to the configuration costs
  * the writers nothing, because it receives the leader's new entries as members do, and acknowledges them as fast as they do.
  *
- * Owns: the rounds, and when writers are to be throttled. Does not own the match index, and throttles nobody.
+ * A round of catching up ends when the peer has acknowledged the entry that was the leader's last one when the round began.
+ *
+ * Owns: the durations of rounds, and when writers are to be throttled. Does not own the match index; the leader's node throttles.
  *
  * Invariants:
- * 1. No peer has caught up before it has acknowledged once since the detector began, and up to the latest configuration entry.
- * 2. No peer has caught up that does not receive the leader's feed.
- * 3. Writers are throttled for at most `throttleShare` of an election timeout, and then not for ten times as long.
+ * 1. A peer counts as caught up only if it has acknowledged something since this detector was created, and the latest
+ *    configuration entry.
+ * 2. A peer counts as caught up only if it receives the leader's feed: the subject on which the leader publishes its new
+ *    entries once, for all followers that keep up (decision 0019).
+ * 3. Writers are throttled for at most `throttleShare` of an election timeout. The next time begins no earlier than
+ *    `pauseFactor` times as long after that.
  */
 export interface CatchUpView {
-  /** It receives the leader's appends from the feed, and what is in flight to it fits the window. */
+  /** The peer receives the leader's new entries from the feed, and keeps up with them: what is in flight fits the window. */
   readonly followsFeed: boolean;
-  /** It has acknowledged the latest configuration entry. */
+  /** The peer has acknowledged the latest configuration entry. */
   readonly hasConfiguration: boolean;
+  /** The time from the append of an entry at the leader until the peer acknowledges it (`LagMeter`). */
   readonly lagMs: number;
-  /** The lag with which it counts as caught up. */
+  /** The greatest lag with which the peer counts as caught up. */
   readonly marginMs: number;
 }
 
-/** As a share of an election timeout. */
+/** How long writers are throttled at a time, as a share of an election timeout. */
 const throttleShare = 1 / 2;
+/** How long they are not throttled after that, as a multiple of it. */
 const pauseFactor = 10;
-/** This many rounds in a row, each hardly shorter than the one before, show that the writers are as fast as the peer. */
+/** This many rounds in a row, each longer than `stuckRatio` of the one before, show that the writers are as fast as the peer. */
 const stuckRounds = 3;
 const stuckRatio = 3 / 4;
 /** A peer with a slow disk or network may lag by this share of an election timeout. */
@@ -31,8 +38,11 @@ const slowShare = 1 / 4;
 export class CatchUpDetector {
   private hasAcknowledged = false;
   private done = false;
+  /** The duration of the last round. */
   private roundMs = Number.POSITIVE_INFINITY;
+  /** How many rounds in a row were hardly shorter than the one before. */
   private stuck = 0;
+  /** The time at which writers were last throttled (not a duration). */
   private throttledMs = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly electionTimeoutMs: number) {}
