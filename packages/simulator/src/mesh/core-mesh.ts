@@ -1,6 +1,6 @@
 /**
  * A mesh of the real cores in virtual time: one queue of events, one seed. It owns the processes, their clocks and
- * timers, and executes the effects of the cores. It decides nothing about Raft; its observer checks it.
+ * timers, and executes the effects of the cores. It decides nothing about Raft; its observer checks what the cores do.
  */
 import type { Instant } from '@conclave/actor/core';
 import type { KvStateMachine } from '@conclave/kv';
@@ -37,7 +37,7 @@ export { groupId } from './core-factory.js';
 export type { Answer, RunObserver } from './run-observer.js';
 
 export class CoreMesh extends Processes {
-  /** How many steps the cores have taken: for messages, timers, disks and requests. */
+  /** How many inputs the cores have processed, without `idle`. */
   steps = 0;
   readonly events: { readonly atMs: number; readonly peerId: PeerId; readonly event: ConclaveEvent }[] = [];
   readonly random: Random;
@@ -58,7 +58,7 @@ export class CoreMesh extends Processes {
   trace: ((line: string) => void) | undefined;
   private readonly clockwork = new VirtualTime();
   private readonly factory: CoreFactory;
-  /** Nodes outside the group that subscribe to announcements of leaders. */
+  /** Nodes of peers that are not members: they subscribe to announcements of leaders (`led_history`). */
   private readonly outside = new Set<Actor>();
   private timersSet = 0;
   /** Called when a node has opened, renewed or closed (`unwatch`) a watch. */
@@ -182,7 +182,7 @@ export class CoreMesh extends Processes {
     this.coverage.count('input delayed by a pause', waiting.length);
     const { generation } = actor;
     for (const run of waiting) {
-      // A step may have ended it.
+      // A step may have ended the process, or replaced its core: it does not receive the other inputs.
       if (actor.generation !== generation) return;
       run();
     }
@@ -223,7 +223,11 @@ export class CoreMesh extends Processes {
     else actor.waiting.push(run);
   }
 
-  /** @param from for the trace: where the input came from */
+  /**
+   * Passes an input to the core, and `idle` after it: at once, or up to `turn` ms later, so that the inputs in between
+   * come first.
+   * @param from for the trace: where the input came from
+   */
   step(actor: Actor, input: unknown, from: string): void {
     this.steps += 1;
     this.trace?.(`${this.time()} ${actor.name} < ${from} ${describe(input)}`);
@@ -300,7 +304,7 @@ export class CoreMesh extends Processes {
           else this.serving.delete(actor);
           break;
         case 'leave_subjects':
-          // The peer's own subjects: `nodesOf` returns the nodes that subscribe to them.
+          // Not simulated: requests on a peer's own subjects reach all of its running nodes (`nodesOf`).
           break;
         case 'subscribe_led_histories':
           if (effect.hear) this.outside.add(actor);
@@ -376,7 +380,7 @@ export class CoreMesh extends Processes {
   }
 }
 
-/** Runs production code of an actor: an error that it throws is a broken invariant of its own. */
+/** Runs production code of an actor: if it throws an error, the invariant `cores-keep-their-invariants` is violated. */
 function keepsInvariants<T>(actor: Actor, run: () => T): T {
   try {
     return run();

@@ -4,7 +4,8 @@
  * Invariants:
  * 1. No entry at or below the commit index is truncated.
  * 2. Entries are truncated only where their terms conflict (Raft thesis, section 3.5).
- * 3. Each AppendEntries that is accepted causes one `log-store.append`, with the entries that are new, or none.
+ * 3. Each AppendEntries, and each append of the feed, that is accepted causes exactly one `log-store.append`. It contains the
+ *    entries that are new; there may be none.
  */
 import {
   asLogIndex,
@@ -61,8 +62,9 @@ export class AppendEntriesHandler {
   ) {}
 
   /**
-   * An append of the leader's feed. It is accepted only from the leader that this peer follows, and only directly after the last
-   * entry of this log: everything else is left to the leader's replicator.
+   * An append of the leader's feed. It is accepted only from the leader that this peer follows, and only if this log has the entry
+   * before it, with the same term. Entries that are not accepted
+   * here come from the leader's replicator.
    */
   onFeedAppend(body: Body<'feed.append'>): void {
     const { state, context } = this;
@@ -113,7 +115,10 @@ export class AppendEntriesHandler {
     return true;
   }
 
-  /** Whether the message is for this group's history and this store. An empty store adopts the history. */
+  /**
+   * Whether the message is for this group's history and this store; if not, drops or rejects it. A peer without a history accepts
+   * any: `accept` adopts it.
+   */
   private isForThisStore(body: FromLeader & Pick<AppendEntries, 'acknowledged_index'>): boolean {
     const { state, context } = this;
     if (state.groupUid !== noGroupUid && body.group_uid !== state.groupUid) {
@@ -139,11 +144,14 @@ export class AppendEntriesHandler {
 
   private refuseOlderTerm(body: FromLeader): void {
     this.context.drop('append_entries_of_older_term');
-    // In the sender's history: a peer that holds nothing may have a term, too, from a founding that was interrupted.
+    // The message names the sender's history. This peer may have none, and yet a higher term: a founding may have been interrupted.
     this.own.sendHigherTerm(body.leader_id, body.group_uid);
   }
 
-  /** Follows the sender as the leader of its term; a new tick restarts the election timer and is echoed. */
+  /**
+   * Follows the sender as the leader of its term. A new tick restarts the election timer. It is echoed if this node's session is
+   * confirmed.
+   */
   private followLeader(body: FromLeader): void {
     const { state, context, own, roles } = this;
     if (body.term > state.term) roles.raiseTerm(body.term, `${body.leader_id} leads a higher term`);
@@ -230,7 +238,10 @@ export class AppendEntriesHandler {
     roles.commitTo(asLogIndex(Math.min(body.leader_commit, verified)));
   }
 
-  /** Records the session: once the log-store acknowledges what it was just sent, it was in this session after the last tick. */
+  /**
+   * Records that the session was still the current one after the last tick: this is known once the log-store acknowledges the
+   * message that it was just sent.
+   */
   private recordSession(): void {
     const { state, own } = this;
     const { term, lastTickId } = state;
@@ -257,8 +268,8 @@ export class AppendEntriesHandler {
   }
 
   /**
-   * Returns the first entry of the batch that this log lacks or has with another term; an index past the last one: it has them
-   * all.
+   * Returns the first entry of the batch that this log lacks or has with another term. An index after the batch: this log has all
+   * its entries.
    */
   private firstNew(header: BatchHeader): LogIndex {
     const { log } = this.state;
@@ -299,7 +310,7 @@ export class AppendEntriesHandler {
   }
 }
 
-/** Returns the entries of a feed append; undefined where it has none. */
+/** Returns the entries of an append of the feed; undefined: it has none, or its first batch is malformed. */
 function entriesOf(body: Body<'feed.append'>): Entries | undefined {
   const [first] = body.batches;
   if (first === undefined) return undefined;
@@ -314,7 +325,8 @@ function entriesOf(body: Body<'feed.append'>): Entries | undefined {
 }
 
 /**
- * Returns the batches with their headers; undefined unless they follow `prev_index` and their terms rise, up to the message's.
+ * Returns the batches with their headers; undefined unless they follow `prev_index` without a gap, and their terms never fall and
+ * are at most the leader's.
  */
 function readBatches(body: Entries): CachedBatch[] | undefined {
   const batches: CachedBatch[] = [];

@@ -2,7 +2,7 @@
  * A leader's proposals: from a client's request to its entry, and from the applied entry to the reply.
  * Invariants:
  * 1. A proposal waits in `queue`, or its entry is appended and it is in `appended` under the entry's index.
- * 2. Both are bounded together; past the bounds a request is refused, not done.
+ * 2. `queue` and `appended` together are bounded. A request that exceeds the bounds is refused.
  */
 import { asLogIndex, type ErrorCode, type LogIndex, limits, type Outcome } from '@conclave/protocol';
 import type { LocalActors } from '../local/index.js';
@@ -16,8 +16,8 @@ interface Proposal extends AppendedCommand {
 }
 
 /**
- * Appends that may be in flight while more proposals arrive: few, so that these share the next append; more than one, so that no
- * disk waits for the node.
+ * The most appends that are not committed at the same time. Few, so that proposals that arrive meanwhile share the next append.
+ * More than one, so that no disk waits for the node.
  */
 const appendsInFlight = 4;
 const entryOverheadBytes = 4;
@@ -25,7 +25,7 @@ const entryOverheadBytes = 4;
 export class Proposals {
   private queue: Proposal[] = [];
   private readonly appended = new Map<LogIndex, Proposal>();
-  /** The bytes of the payloads of both. */
+  /** The bytes of the payloads in `queue` and in `appended`. */
   private bytes = 0;
   /** The last index of each append that is not committed. */
   private inFlight: LogIndex[] = [];
@@ -41,7 +41,7 @@ export class Proposals {
   }
 
   /**
-   * Queues a request's payload; it is appended when the mailbox is empty.
+   * Queues the payload of a request. `flush` appends it, which the node calls at the end of a turn (`idle`).
    * @param outcomeFull the outcome of a request for which there is no room
    */
   propose(
@@ -64,7 +64,10 @@ export class Proposals {
     }
   }
 
-  /** Appends what is queued, as long as the actors keep up. */
+  /**
+   * Appends what is queued while fewer than `appendsInFlight` appends wait for their quorum, the links to this peer's actors have
+   * room, and writers are not throttled. This is not the flush of a new leader (`ConfigurationChange.flush`).
+   */
   flush(): void {
     const { context, throttle } = this;
     while (this.queue.length > 0 && this.mayAppend()) {
@@ -85,7 +88,7 @@ export class Proposals {
     );
   }
 
-  /** Appends as many proposals as one announcement holds. */
+  /** Appends as many proposals as one `append` message of the feed may contain. */
   private appendSome(): void {
     let bytes = 0;
     let taken = 0;
@@ -101,7 +104,10 @@ export class Proposals {
     this.appender.announce();
   }
 
-  /** Returns how many proposals from `from` on fit into one batch of this many bytes. The first of a message always does. */
+  /**
+   * Returns how many proposals from `from` on fit into one batch of at most `room` bytes. The first proposal of an append always
+   * fits.
+   */
   private batchLength(from: number, room: number): number {
     const most = Math.min(limits.batchBytes, room);
     let bytes = 0;

@@ -2,7 +2,7 @@
  * Applies committed entries to the state machine, in order and once. Entries that are not in memory are read from the log-store.
  * Invariants:
  * 1. `appliedIndex` rises by one with each entry, up to the commit index; after a restore it begins at the index of the snapshot.
- * 2. An entry that this process cannot read is never skipped: nothing is applied from there on.
+ * 2. An entry that this build does not understand is never skipped: neither it nor any later entry is applied.
  * 3. One step applies a bounded number of entries, so that a long log does not delay ticks and votes.
  */
 import { type StateMachine, Unsupported } from '@conclave/actor/core';
@@ -29,9 +29,9 @@ import { type NodeState, needsLevel } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 
 /**
- * The most that one step applies, besides one entry: little, so that ticks, votes and entries that arrive meanwhile do not wait.
- * Bounded by bytes as well, as an entry may be a request of thousands of commands. A leader, whose clients wait, applies more at
- * once.
+ * The most that one step applies; its last entry may exceed the bytes. Little, so that ticks, votes and entries that arrive
+ * meanwhile do not wait. Bounded by bytes as well, as an entry may be a request of thousands of commands. A leader, whose clients
+ * wait, applies more at once.
  */
 const entriesPerStep = 512;
 const bytesPerStep = { follower: 64 * 1024, laggingFollower: 256 * 1024, leader: 1024 * 1024 };
@@ -43,11 +43,14 @@ const storesFirstBytes = 1024 * 1024;
 const readAgainTicks = 5;
 
 export class Applier {
+  /** Committed batches that were read from the log-store, from the next one to apply on. */
   private readBack: CachedBatch[] = [];
   private reading: { readonly requestId: number; readonly sinceMs: number } | undefined;
   private lastRequestId = 0;
   private isScheduled = false;
+  /** Whether the scheduled step waits for a heartbeat interval, because storing comes first. */
   private isPutOff = false;
+  /** Whether the state is being restored, so that nothing is applied. */
   private isHeld = false;
   private bytes = 0;
   private entries = 0;
@@ -62,15 +65,16 @@ export class Applier {
       readonly onApplied: (index: LogIndex, result: unknown) => void;
       /** Entries were applied. */
       readonly onAllApplied: () => void;
-      /** The entry `compareIndex` was applied, and no later one. */
+      /** The entry was applied after which the members compare their states (`compareIndex`), and no later one. */
       readonly onCompareIndex: () => void;
     },
   ) {}
 
   /**
-   * Applies soon, in a step of its own: the messages of the current step, above all those to the disk, are sent first. For a
-   * follower, as no client waits for it. A follower that lacks a large part of what is committed first stores that, as a quorum may
-   * need it, and applies one step per heartbeat interval until then, however many entries keep coming.
+   * Applies soon, in a step of its own: the messages of the current step, above all those to the log-store, are sent first. Called
+   * for a follower, because no client waits for it; also called when a step has no room for more entries. A follower that lacks
+   * many committed entries stores them first, because a quorum may need them. Until it has stored them, it takes only one step of
+   * applying per heartbeat interval, however many entries arrive.
    */
   runSoon(): void {
     const { state, context } = this;
@@ -157,6 +161,7 @@ export class Applier {
     return isLagging ? bytesPerStep.laggingFollower : bytesPerStep.follower;
   }
 
+  /** Returns the batch with this entry, which is the next to apply; undefined: it must be read from the log-store. */
   private batchOf(index: LogIndex): CachedBatch | undefined {
     const cached = this.state.log.cached(index);
     if (cached !== undefined) return cached;
@@ -211,7 +216,10 @@ export class Applier {
     room.bytes -= bytes;
   }
 
-  /** From level 1 on a state machine that supports histories counts by these: there the epochs of resets add nothing. */
+  /**
+   * Tells the state machine of a new history, or of a reset (`epoch`). From feature level 1 on, a state machine that supports
+   * histories is not told of resets, because each reset begins a history.
+   */
   private applyConfiguration({ epoch = 0, level = 0, history }: Configuration): void {
     const { stateMachine } = this;
     if (history !== undefined) stateMachine.beginHistory?.({ groupUid: history.group_uid, base: history.base });
@@ -263,7 +271,7 @@ export class Applier {
 
   /**
    * The log-store returns durable entries, some of which this node may have replaced since, or may replace yet. Only committed
-   * entries whose terms this node knows are used.
+   * entries are used, and only if their terms are the same in this node's log.
    */
   private committedPart(batches: readonly CachedBatch[]): CachedBatch[] {
     const { log, commitIndex } = this.state;
@@ -280,7 +288,7 @@ export class Applier {
     return good;
   }
 
-  /** Repeats an unanswered read. */
+  /** Repeats a read that has long been unanswered. Without an open read, applies what can be applied. */
   onTick(): void {
     const { reading, context } = this;
     if (reading === undefined) return this.run();

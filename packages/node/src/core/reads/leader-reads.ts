@@ -1,15 +1,15 @@
 /**
  * Reads of a leader. A linearizable read waits for a round of heartbeats that began after it arrived and was echoed by a quorum
- * (Raft thesis, section 6.4, without clocks). The leader counts itself only after its log-store confirms, after the read arrived,
- * that its session is still the current one: a second node of this peer may have voted for another leader. A read by lease needs
- * no round while the lease holds, and one otherwise. A read index for a follower is such a read as well.
+ * (Raft thesis, section 6.4, without clocks). The round also waits until the log-store confirms, after the read arrived, that this
+ * node's session is still the current one: a second node of this peer may have voted for another leader. A read by lease needs no
+ * round while the lease holds. Otherwise it waits for a round, too. So does a follower's request for a read index.
  * Invariants:
- * 1. A read uses the commit index that is known when its round begins, never before the leader has committed an entry of its own
- *    term.
+ * 1. A read uses the commit index that is known when its round begins. No round begins before the leader knows every entry that
+ *    earlier leaders committed (`ConfigurationChange.knowsCommitted`).
  * 2. A round serves only the reads that arrived before it began.
  * 3. One step answers a bounded number of reads, so that many do not delay ticks and votes.
- * 4. No read by lease is answered before the leader has committed an entry of its own term, nor from entries that are not
- *    applied.
+ * 4. A read by lease is answered only if the leader knows every entry that earlier leaders committed, and only after all entries
+ *    are applied that it knew to be committed when the read arrived.
  */
 import type { StateMachine } from '@conclave/actor/core';
 import { asTerm, type Body, type LogIndex, limits } from '@conclave/protocol';
@@ -29,13 +29,13 @@ interface Round {
   readonly reads: Read[];
   /** The questions of followers, until they are answered. */
   asked: readonly ReadIndex[];
-  /** A quorum has echoed it. */
+  /** A quorum has echoed the round's tick or a later one. */
   confirmed: boolean;
-  /** The session of this log-store was still current. */
+  /** After the tick was sent, the log-store has confirmed that this node's session is the current one. */
   inForce: boolean;
 }
 
-/** Reads that one step answers: each may have half a megabyte. */
+/** The most reads that one step answers: each reply may have half a megabyte. */
 export const readsPerStep = 64;
 /** Rounds in flight at the same time; reads that arrive meanwhile share the next one. */
 const roundsInFlight = 2;
@@ -58,7 +58,10 @@ export class LeaderReads {
     this.waiting.push({ requestId, query });
   }
 
-  /** The lease holds, and an entry of this term is committed: answers as soon as all committed entries are applied. */
+  /**
+   * Answers as soon as all committed entries are applied: the caller has checked that the lease holds. A read that must wait for
+   * entries does so in a round that is confirmed from its beginning.
+   */
   readByLease(requestId: number, query: unknown): void {
     const { commitIndex, appliedIndex } = this.state;
     if (appliedIndex >= commitIndex) return this.reply(requestId, query);
@@ -114,7 +117,7 @@ export class LeaderReads {
     return waits && this.rounds.filter((round) => !isOver(round)).length < roundsInFlight;
   }
 
-  /** The tick has just been sent: it serves the reads that wait. */
+  /** This tick has just been sent: begins its round, which serves the reads that wait. */
   beginRound(tickId: number): void {
     if (this.waiting.length + this.asked.length === 0) return;
     this.rounds.push({
@@ -146,7 +149,10 @@ export class LeaderReads {
     this.serve();
   }
 
-  /** Answers the confirmed rounds: followers at once, reads of this peer once their entries are applied. */
+  /**
+   * Answers the confirmed rounds in their order. Within a round, followers are answered first, and reads at this peer once the
+   * entries up to the read index are applied.
+   */
   serve(): void {
     let most = readsPerStep;
     while (this.rounds.length > 0) {
