@@ -46,11 +46,8 @@ describe('a read-only peer', () => {
   it('is reachable and votes, and the others continue; it is set on plain NATS, and survives a restart', async () => {
     const { peer_id: leader } = await mesh.leaderStatus();
     const [one = '', other = ''] = names.filter((name) => name !== leader);
-    const said = mesh.plain.event(
-      'read_only_changed',
-      ({ peer_id, reason }) => peer_id === one && reason === 'operator',
-    );
-    expect(await readOnly(one, true)).toEqual({ read_only: true, reason: 'operator' });
+    const said = mesh.plain.event('read_only_changed', ({ peer_id, reason }) => peer_id === one && reason === 'told');
+    expect(await readOnly(one, true)).toEqual({ read_only: true, reason: 'told' });
     await said;
     await leaderSays(`${one} is read-only`, ({ progress }) =>
       progress.some((each) => each.peer_id === one && each.read_only),
@@ -78,7 +75,7 @@ describe('a read-only peer', () => {
     }
     await mesh.start(one);
     await until('it comes back as it was', async () =>
-      (await mesh.statusOnce(one)).read_only === 'operator' ? true : undefined,
+      (await mesh.statusOnce(one)).read_only === 'told' ? true : undefined,
     );
 
     // A majority: nothing new is taken, and nothing is left unknown.

@@ -1,6 +1,6 @@
 /**
- * Timers of one interval fire together, at the multiples of the interval on the process's clock, whoever set them and when. So
- * the ticks of all groups of a process fall into one turn of the event loop, and their messages can be joined.
+ * Timers of one interval fire together, at the multiples of the interval on the process's clock, independent of when they were set.
+ * So the ticks of all groups of a process fall into one turn of the event loop, and their messages can be joined.
  */
 
 /** A pending timer. */

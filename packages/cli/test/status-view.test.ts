@@ -143,7 +143,7 @@ describe('the status of a group', () => {
   it('says of the peers of a group why they take no entries, and how much is free', () => {
     const group = status('n1', {
       role: 'leader',
-      read_only: 'operator',
+      read_only: 'told',
       disk_free_bytes: 3 * 2 ** 30,
       progress: [progress('n2', { read_only: true }), progress('n3')],
     });

@@ -71,13 +71,10 @@ export const Restart = z.object({ peer_id: PeerId, may: z.boolean(), reason: z.s
 export type Restart = z.infer<typeof Restart>;
 
 /**
- * Why a peer accepts no entries: an operator made it read-only, or its disk has less free space than the reserve. Empty: it
- * accepts them. The first version says `told` for `operator`.
+ * Why a peer accepts no entries. `told`: an operator made it read-only; `disk`: its disk has less free space than the reserve. Empty:
+ * it accepts them.
  */
-export const ReadOnlyReason = z.preprocess(
-  (reason) => (reason === 'told' ? 'operator' : reason),
-  z.enum(['', 'operator', 'disk']),
-);
+export const ReadOnlyReason = z.enum(['', 'told', 'disk']);
 export type ReadOnlyReason = z.infer<typeof ReadOnlyReason>;
 
 /** The result of comparing the members' states after one entry. */

@@ -76,8 +76,8 @@ export function eventText(event: ObservedEvent): string {
 }
 
 /** Why a peer takes no entries. */
-export function readOnlyText(reason: 'operator' | 'disk'): string {
-  return reason === 'operator' ? 'an operator made it read-only' : 'its disk has less room than the reserve';
+export function readOnlyText(reason: 'told' | 'disk'): string {
+  return reason === 'told' ? 'an operator made it read-only' : 'its disk has less room than the reserve';
 }
 
 /** What a change is, where it is not one that was asked for. */

@@ -225,7 +225,7 @@ function stateText(
 function readOnlyState(answer: PeerAnswer): string {
   if ('error' in answer || answer.status.read_only === '') return '-';
   const { read_only, disk_free_bytes } = answer.status;
-  const why = read_only === 'operator' ? 'by an operator' : 'disk full';
+  const why = read_only === 'told' ? 'by an operator' : 'disk full';
   return `read-only: ${why}${disk_free_bytes === null ? '' : `, ${bytesText(disk_free_bytes)} free`}`;
 }
 

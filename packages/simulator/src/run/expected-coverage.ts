@@ -32,7 +32,7 @@ const faults = [
   ...stateParts.map((part) => `state corrupted: a ${part}`),
   'spoiled state restored from a snapshot',
   'read-only: disk',
-  'read-only: operator',
+  'read-only: told',
   'leader and its predecessor are read-only',
   'quorum lost, one survivor',
   'reset though the quorum is there',

@@ -143,7 +143,7 @@ export class LivenessPhase {
   private endReadOnly(): void {
     const { mesh, clients } = this.context;
     for (const peer of mesh.peers) {
-      if (mesh.status(peer).read_only !== 'operator') continue;
+      if (mesh.status(peer).read_only !== 'told') continue;
       const asked = clients.operate({ type: 'read-only', peer, on: false });
       this.expect('read-only-ends', () => asked.settlement !== undefined, answerMs);
       this.expect('read-only-ends', () => mesh.lastStatus(peer).read_only === '', answerMs);

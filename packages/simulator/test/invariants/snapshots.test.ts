@@ -164,7 +164,7 @@ test('one-store-a-name reports the replacement of a store that is not lost', () 
 test('read-only-peers-take-nothing reports a read-only follower that accepts entries', () => {
   const group = new WatchedGroup(ReadOnlyPeersTakeNothing);
   group.mesh.answered(group.mesh.admin(n2, 'peer', 'read_only', { read_only: true }));
-  expect(group.status(n2).read_only).toBe('operator');
+  expect(group.status(n2).read_only).toBe('told');
   const { term, last_index, commit_index } = group.status(n1);
   const batch = group.configurationBatch((term + 1) as Term, last_index + 1, group.configuration([n1, n2, n3]));
   const lie = {
@@ -181,7 +181,7 @@ test('read-only-peers-take-nothing reports a read-only follower that accepts ent
   expectBroken(
     'read-only-peers-take-nothing',
     () => group.sendAs(n2, 'node', 'log-store.append', lie),
-    /is read-only \(operator\), and accepts entries of n1/,
+    /is read-only \(told\), and accepts entries of n1/,
   );
 });
 

@@ -88,7 +88,8 @@ export function health(
   // again and again.
   if (isRestoring) return { healthy: true, reason: 'restores its state from a snapshot' };
   if (stuck !== '') return sick(stuck);
-  return { healthy: true, reason: state.readOnlyReason === '' ? '' : `read-only: ${state.readOnlyReason}` };
+  if (state.readOnlyReason === '') return { healthy: true, reason: '' };
+  return { healthy: true, reason: `read-only: ${state.readOnlyReason === 'told' ? 'operator' : state.readOnlyReason}` };
 }
 
 /** Which members may be restarted now, of this configuration. */

@@ -54,12 +54,12 @@ export class WriteProtection {
 
   private update(): void {
     const { state, context } = this;
-    const told: ReadOnlyReason = this.isSetByOperator ? 'operator' : '';
+    const told: ReadOnlyReason = this.isSetByOperator ? 'told' : '';
     const reason = told === '' && this.isLow ? 'disk' : told;
     if (reason === state.readOnlyReason) return;
     state.readOnlyReason = reason;
     context.event('read_only_changed', { reason });
-    const why = reason === 'operator' ? 'an operator made it read-only' : 'its disk has less room than the reserve';
+    const why = reason === 'told' ? 'an operator made it read-only' : 'its disk has less room than the reserve';
     if (reason === '') context.log('info', 'this peer is no longer read-only');
     else context.log('warn', `this peer is read-only: ${why}`);
   }

@@ -22,10 +22,10 @@ describe('a peer that an operator made read-only', () => {
     node.syncs = false;
     expect(node.admin('read_only', { read_only: true }, 'peer')).toEqual([
       'log-store.read_only true',
-      'event read_only_changed, operator',
+      'event read_only_changed, told',
     ]);
-    expect(node.sync()).toEqual(['reply 1 {"read_only":true,"reason":"operator"}']);
-    expect(node.status).toMatchObject({ read_only: 'operator', disk_free_bytes: null });
+    expect(node.sync()).toEqual(['reply 1 {"read_only":true,"reason":"told"}']);
+    expect(node.status).toMatchObject({ read_only: 'told', disk_free_bytes: null });
     node.syncs = true;
     expect(node.admin('read_only', { read_only: false }, 'peer')).toEqual([
       'log-store.read_only false',
@@ -35,7 +35,7 @@ describe('a peer that an operator made read-only', () => {
   });
 
   test('finds it so when it is started again', () => {
-    expect(follower(true).status.read_only).toBe('operator');
+    expect(follower(true).status.read_only).toBe('told');
   });
 
   test('rejects entries, accepts heartbeats, and reports it in its echo', () => {
@@ -74,7 +74,7 @@ describe('a peer whose disk has less room than the reserve', () => {
     expect(node.disk(false, 900)).toEqual([]);
     expect(node.disk(true, 100)).toEqual(['event read_only_changed, disk']);
     expect(node.status).toMatchObject({ read_only: 'disk', disk_free_bytes: 100 });
-    expect(node.admin('read_only', { read_only: true }, 'peer')).toContain('event read_only_changed, operator');
+    expect(node.admin('read_only', { read_only: true }, 'peer')).toContain('event read_only_changed, told');
     expect(node.disk(false, 900)).toEqual([]);
     expect(node.admin('read_only', { read_only: false }, 'peer')).toContain('event read_only_changed, ');
     expect(node.disk(true, 100)).toEqual(['event read_only_changed, disk']);
