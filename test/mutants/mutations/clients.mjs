@@ -185,7 +185,7 @@ export const clients = [
       {
         file: requests,
         find: 'const mayHaveSuccessor = transfer.holdsWrites || leadership.confirmation.lease.hasEnded;',
-        replace: 'const mayHaveSuccessor = transfer.holdsWrites && leadership.lease.hasEnded;',
+        replace: 'const mayHaveSuccessor = transfer.holdsWrites && leadership.confirmation.lease.hasEnded;',
       },
     ],
     seeds: 0,

@@ -1,7 +1,7 @@
 /**
  * A voter that received a new tick from a leader within an election timeout, by the voter's own clock, grants no vote
- * and no pre-vote, unless that leader sent the candidate (leadership transfer); and a voter that has just opened its
- * log-store grants none at all (Raft thesis, section 4.2.3; DESIGN, section 5).
+ * and no pre-vote, unless that leader ordered a peer to campaign (leadership transfer): the leader has no lease any more then. A
+ * voter that has just opened its log-store grants none at all (Raft thesis, section 4.2.3; DESIGN, section 5).
  */
 import type { Instant } from '@conclave/actor/core';
 import type { Body } from '@conclave/protocol';
@@ -38,6 +38,7 @@ export class LeasesHold extends Rule implements Invariant {
     if (message.name === 'node.opened') this.onOpened(actor, step.at);
     if (message.name === 'node.append_entries') this.onAppendEntries(actor, message.body, step.at);
     if (message.name === 'node.timeout_now') this.voterOf(actor).contactMs = Number.NEGATIVE_INFINITY;
+    if (message.name === 'node.request_vote') this.onRequestVote(actor, message.body);
   }
 
   private voterOf({ core }: Actor): Voter {
@@ -67,6 +68,13 @@ export class LeasesHold extends Rule implements Invariant {
     voter.contactMs = nowMs;
   }
 
+  /** The leader of an earlier term has ordered this candidate to campaign, even if the voter refuses this candidate its vote. */
+  private onRequestVote(actor: Actor, { term, transfer }: Body<'node.request_vote'>): void {
+    const voter = this.voterOf(actor);
+    if (transfer && voter.tick.term < term && summaryOf(actor).term === term)
+      voter.contactMs = Number.NEGATIVE_INFINITY;
+  }
+
   private onGranted(actor: Actor): void {
     const { step } = this.record;
     if (step === undefined || step.actor !== actor) return;
@@ -84,7 +92,5 @@ export class LeasesHold extends Rule implements Invariant {
       () =>
         `${actor.peerId} grants ${candidate_id} a vote ${step.at.nowMs - voter.contactMs} ms after a tick from its leader`,
     );
-    // The leader transfers leadership: its lease is void for this term.
-    if (transfer) voter.contactMs = Number.NEGATIVE_INFINITY;
   }
 }

@@ -1,5 +1,5 @@
 /** Breaks each invariant about elections and reads: a real run, with one false message or write. */
-import type { Term } from '@conclave/protocol';
+import type { PeerId, Term, VoteKind } from '@conclave/protocol';
 import { test } from 'vitest';
 import { ConfirmedLeadersGrantNothing } from '../../src/invariants/confirmed-leaders-grant-nothing.js';
 import { ElectionSafety } from '../../src/invariants/election-safety.js';
@@ -14,7 +14,7 @@ import { ReadsHaveAQuorum } from '../../src/invariants/reads-have-a-quorum.js';
 import { RemovedPeersRaiseNoTerm } from '../../src/invariants/removed-peers-raise-no-term.js';
 import { SpokenIsSynced } from '../../src/invariants/spoken-is-synced.js';
 import { TermsAndVotesNeverFall } from '../../src/invariants/terms-and-votes-never-fall.js';
-import { expectBroken, n1, n2, n3, n4, WatchedGroup } from './watched-group.js';
+import { expectBroken, n1, n2, n3, n4, setSummary, WatchedGroup } from './watched-group.js';
 
 const next = (term: Term): Term => (term + 1) as Term;
 
@@ -134,6 +134,24 @@ test('leases-hold reports a voter that grants a vote although it receives ticks 
     () => group.sendAs(n3, 'node', 'ballot-box.vote_response', granted, n2),
     /n3 grants n2 a vote .* ms after a tick from its leader/,
   );
+});
+
+test('leases-hold lets a voter grant a vote after its leader has ordered another peer to campaign', () => {
+  const group = new WatchedGroup(LeasesHold);
+  const { nowMs } = group.mesh;
+  const voter = group.actor(n3, 'node');
+  const at = { nowMs, wallTimeMs: nowMs, random: 0 };
+  const request = (candidate_id: PeerId, term: Term, kind: VoteKind, transfer: boolean) => {
+    const body = { ...group.own(n2), candidate_id, term, kind, transfer };
+    group.invariants.onStepping(voter, { type: 'message', message: { name: 'node.request_vote', body } }, at);
+  };
+  const { term } = group.status(n3);
+  // The voter refuses that candidate its vote, whose log is behind, but takes its term.
+  request(n2, next(term), 'vote', true);
+  setSummary(voter, { ...group.mesh.node(n3).summary(), term: next(term) });
+  group.invariants.onStepped(voter);
+  request(n1, next(next(term)), 'pre_vote', false);
+  group.sendAs(n3, 'node', 'ballot-box.vote_response', { kind: 'pre_vote', granted: true }, n1);
 });
 
 test.each(['pre_vote', 'vote'] as const)('confirmed-leaders-grant-nothing: %s', (kind) => {
