@@ -1,6 +1,7 @@
 /** The stages of a change, the founding of a group, and leaving it. */
 
 const change = 'packages/node/src/core/membership/configuration-change.ts';
+const catchingUp = 'packages/node/src/core/membership/catch-up-stage.ts';
 const roles = 'packages/node/src/core/role-changes.ts';
 const bootstrap = 'packages/node/src/core/membership/bootstrap.ts';
 const founding = 'packages/node/src/core/membership/founding.ts';
@@ -56,7 +57,7 @@ export const configuration = [
     rule: 'A new peer counts in no quorum before it has caught up.',
     edits: [
       {
-        file: change,
+        file: catchingUp,
         find: "progress?.caught_up === true && progress.store_id !== ''",
         replace: "progress !== undefined && progress.store_id !== ''",
       },
@@ -168,9 +169,9 @@ export const configuration = [
     rule: '`timeout_ms` is a hard deadline: past it the change fails with ECATCHUP, and the next change may start.',
     edits: [
       {
-        file: change,
+        file: catchingUp,
         find: 'const laggards = this.report.laggards(active.adding);',
-        replace: 'if (active.adding.length > 0) return;\n      const laggards = this.report.laggards(active.adding);',
+        replace: 'if (active.adding.length > 0) return;\n    const laggards = this.report.laggards(active.adding);',
       },
     ],
     seeds: 100,

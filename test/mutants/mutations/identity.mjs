@@ -20,7 +20,13 @@ export const identity = [
   {
     id: 'healed-before-it-has-caught-up',
     rule: 'A store that has taken the place of a lost one counts only when it has caught up.',
-    edits: [{ file: change, find: 'if (caught_up) this.enterNextStage();', replace: 'this.enterNextStage();' }],
+    edits: [
+      {
+        file: 'packages/node/src/core/membership/catch-up-stage.ts',
+        find: 'return caught_up ? this.nextMembers(active) : wait;',
+        replace: 'return this.nextMembers(active);',
+      },
+    ],
     seeds: 100,
   },
   {

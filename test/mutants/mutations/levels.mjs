@@ -2,7 +2,7 @@
 
 const raise = 'packages/node/src/core/membership/level-raise.ts';
 const requests = 'packages/node/src/core/requests/request-router.ts';
-const change = 'packages/node/src/core/membership/configuration-change.ts';
+const catchingUp = 'packages/node/src/core/membership/catch-up-stage.ts';
 const applier = 'packages/node/src/core/log/applier.ts';
 
 /** @type {import('./mutation.mjs').Mutation[]} */
@@ -25,7 +25,7 @@ export const levels = [
     rule: 'A membership change rejects a new peer whose level is too low.',
     edits: [
       {
-        file: change,
+        file: catchingUp,
         find: 'return levels !== undefined && (level > levels.highest || level < levels.lowest);',
         replace: 'return levels !== undefined && level < levels.lowest;',
       },
@@ -93,7 +93,7 @@ export const levels = [
     rule: 'A new peer that reads fewer versions of commands than all members do is refused.',
     edits: [
       {
-        file: change,
+        file: catchingUp,
         find: '(one.command_version ?? 0) < commonCommandVersion);',
         replace: '(one.command_version ?? 0) < 0 * commonCommandVersion);',
       },

@@ -49,12 +49,12 @@ export const reads = [
     edits: [
       {
         file: rounding,
-        find: 'if (this.change.knowsCommitted) this.reads.beginRound(tick_id);',
+        find: 'if (this.leadership.knowsCommitted) this.reads.beginRound(tick_id);',
         replace: 'this.reads.beginRound(tick_id);',
       },
       {
         file: rounding,
-        find: 'if (this.change.knowsCommitted && this.reads.wantsRound) this.begin();',
+        find: 'if (this.leadership.knowsCommitted && this.reads.wantsRound) this.begin();',
         replace: 'if (this.reads.wantsRound) this.begin();',
       },
     ],
@@ -150,7 +150,7 @@ export const reads = [
     edits: [
       {
         file: door,
-        find: 'return this.change.knowsCommitted && this.leadership.confirmation.lease.holds;',
+        find: 'return this.leadership.knowsCommitted && this.leadership.confirmation.lease.holds;',
         replace: 'return this.leadership.confirmation.lease.holds;',
       },
     ],

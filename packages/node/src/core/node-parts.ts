@@ -155,13 +155,12 @@ export class NodeParts {
       state,
       stateMachine,
       leadership,
-      this.change,
       roles,
       () => this.restore.isGoingOn,
       this.otherHistory,
       this.outside,
     );
-    this.rounds = new HeartbeatRounds(context, state, own, leadership, this.change, this.reads.reads, this.session);
+    this.rounds = new HeartbeatRounds(context, state, own, leadership, this.reads.reads, this.session);
     this.admin = new AdminRouter(context, state, this, () => status.reply());
     this.requests = new RequestRouter(context, state, stateMachine, this);
   }

@@ -66,6 +66,20 @@ export class LeaderState {
     return this.state.role === 'leader' && this.state.commitIndex >= this.firstIndex;
   }
 
+  /**
+   * Whether this leader knows every entry that an earlier leader has committed, so that it may answer reads. Its log contains
+   * all of them (leader completeness). It knows that they are committed once its commit index has reached the last entry before
+   * its own first one. Usually this happens with the commit of its own first entry; in a read-only group, an earlier leader has
+   * reported it. A leader of a new history answers no read before the entry that begins the history is committed.
+   */
+  get knowsCommitted(): boolean {
+    if (this.committedOwnTerm) return true;
+    const { commitIndex, groupUid, log } = this.state;
+    if (commitIndex < this.firstIndex - 1) return false;
+    const before = log.configurationAt(commitIndex)?.configuration;
+    return before !== undefined && ((before.level ?? 0) === 0 || before.history?.group_uid === groupUid);
+  }
+
   /** Sends the full state of this leadership to the ballot-box, which has none: it has restarted, or the leadership begins. */
   sendBallotBoxState(): void {
     const { state, own } = this;

@@ -8,22 +8,14 @@
  */
 import {
   type AdminRequest,
-  asLogIndex,
-  asTerm,
   type Body,
   type BootstrapReply,
-  batchHeader,
   type Configuration,
-  commonLevels,
-  encodeConfigurationBatch,
-  type GroupUid,
-  levelOf,
   levelsOfFirstVersion,
   noGroupUid,
   type PeerId,
   peerIds,
   samePeers,
-  snapshotLevel,
 } from '@conclave/protocol';
 import type { Election } from '../follower/index.js';
 import type { NodeInput } from '../inputs-and-effects.js';
@@ -33,9 +25,8 @@ import type { Backup } from '../snapshot/index.js';
 import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 import type { ConfigurationChange } from './configuration-change.js';
+import { FirstEntry, type RestoreRequest } from './first-entry.js';
 import { Founding, roundLostMs } from './founding.js';
-
-type RestoreRequest = NonNullable<AdminRequest<'bootstrap'>['restore']>;
 
 type GroupAnswered = Extract<NodeInput, { type: 'group_answered' }>;
 
@@ -66,6 +57,7 @@ export class Bootstrap {
   private lastAskId = 0;
   /** This peer holds the group: it asks the leader for the configuration, on behalf of the `bootstrap` requests that wait. */
   private question: Question | undefined;
+  private readonly firstEntry: FirstEntry;
 
   constructor(
     private readonly context: StepContext,
@@ -77,7 +69,9 @@ export class Bootstrap {
     private readonly backup: Backup,
     /** A backup has become the log: the node must restart. */
     private readonly onRestored: (reason: string) => void,
-  ) {}
+  ) {
+    this.firstEntry = new FirstEntry(context, state, own);
+  }
 
   onBootstrap(requestId: number, body: AdminRequest<'bootstrap'>): void {
     const { state, context } = this;
@@ -290,7 +284,7 @@ export class Bootstrap {
     const { requestId, timeoutMs, peers, restore } = founding.options;
     if (restore !== undefined) return this.foundFromBackup(founding, restore);
     this.waiting = { requestId, timeoutMs, deadlineMs: context.nowMs + timeoutMs };
-    this.writeFirstEntry(founding);
+    this.firstEntry.write(founding);
     context.log('info', 'founds the group', { group_uid: state.groupUid, peers });
     own.afterSynced(() => this.election.campaignNow(state.term, true));
   }
@@ -299,71 +293,15 @@ export class Bootstrap {
    * The backup replaces all entries up to its last one, in a group of this peer alone. Then the node restarts, and a repeated
    * request adds the other peers, as after any founding that was interrupted.
    */
-  private foundFromBackup(founding: Founding, { restore_id, head }: RestoreRequest): void {
-    const { state, context, own } = this;
-    const { requestId, peers } = founding.options;
-    const configuration = this.foundingConfiguration(founding);
-    const needed = snapshotLevel(head);
-    if (needed > levelOf(configuration)) {
-      const text = `the backup has feature level ${needed}, and not all listed peers speak that`;
-      return context.refuse(requestId, 'EUNSUPPORTED', text);
-    }
-    const group_uid = this.newGroupUid();
-    const term = asTerm(Math.max(state.term, head.term) + 1);
-    own.sendFramed('log-store', (frame) => ({
-      name: 'log-store.snapshot_end',
-      body: {
-        ...own.identity,
-        ...frame,
-        snapshot_id: restore_id,
-        source: 'installed',
-        group_uid,
-        term,
-        head: { ...head, configurations: [{ index: head.index, configuration }] },
-        compact_to: head.index,
-      },
-    }));
-    context.log('info', 'founds the group with a backup', { group_uid, peers, index: head.index });
+  private foundFromBackup(founding: Founding, restore: RestoreRequest): void {
+    const { context, own } = this;
+    const { requestId } = founding.options;
+    const failure = this.firstEntry.writeBackup(founding, restore);
+    if (failure !== undefined) return context.refuse(requestId, 'EUNSUPPORTED', failure);
     own.afterSynced(() => {
       context.refuse(requestId, 'EBUSY', 'the group is founded with the backup: ask again', 'unknown');
       this.onRestored('a group was founded with a backup');
     });
-  }
-
-  /** Returns the configuration of this peer alone, of the highest feature level that all listed peers support. */
-  private foundingConfiguration({ options: { peers }, levels }: Founding): Configuration {
-    const { peerId: peer_id, storeId: store_id, peerLevels } = this.state;
-    const all = [peerLevels ?? levelsOfFirstVersion, ...levels.values()];
-    const level = Math.min(commonLevels(all).highest, this.context.options.foundingLevel ?? Number.POSITIVE_INFINITY);
-    const founding = { peers: [{ peer_id, store_id }], old_peers: [], founding_peers: [...peers] };
-    return level === 0 ? founding : { ...founding, level };
-  }
-
-  private newGroupUid(): GroupUid {
-    return `${this.context.options.incarnation}.${this.lastAskId}` as GroupUid;
-  }
-
-  /** Writes entry 1, in the next term: this peer has granted no vote in it. */
-  private writeFirstEntry(founding: Founding): void {
-    const { state, context, own } = this;
-    state.enterTerm(asTerm(state.term + 1), state.peerId);
-    own.storeVote();
-    state.enterHistory(this.newGroupUid());
-    const configuration = this.foundingConfiguration(founding);
-    const first = asLogIndex(1);
-    const bytes = encodeConfigurationBatch(state.term, first, configuration);
-    state.log.append({ header: batchHeader(bytes), bytes });
-    own.sendAppendToLogStore({
-      group_uid: state.groupUid,
-      leader_id: state.peerId,
-      leader_term: state.term,
-      verified_index: first,
-      truncate_from: asLogIndex(0),
-      commit_index: asLogIndex(0),
-      batches: [bytes],
-    });
-    state.newConfigurations.add(first);
-    context.event('configuration_appended', { peers: [state.peerId], old_peers: [], index: first });
   }
 
   /** The leader's first entry is committed: a group that was just founded adds its peers. */

@@ -12,12 +12,11 @@ import {
   asTerm,
   type Body,
   type Change,
+  type ConclaveError,
   type Configuration,
-  type ErrorBody,
   isJoint,
   type LogIndex,
   limits,
-  type Member,
   type PeerId,
   peerIds,
   samePeers,
@@ -25,6 +24,8 @@ import {
 } from '@conclave/protocol';
 import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
+import { type ActiveChange, describe } from './active-change.js';
+import { endedChanges, type RecordedChange } from './change-history.js';
 
 type InterruptedChange = NonNullable<Configuration['lost_change']>;
 type Peers = { readonly old_peers: readonly PeerId[]; readonly new_peers: readonly PeerId[] };
@@ -32,17 +33,22 @@ type Peers = { readonly old_peers: readonly PeerId[]; readonly new_peers: readon
 export class ChangeAnnouncements {
   private announced: (Peers & { readonly term: Term }) | undefined;
   /** The changes that have ended, each with the last entry at that time. */
-  private ended: { readonly afterIndex: LogIndex; readonly change: Change }[] = [];
+  private ended: RecordedChange[] = [];
 
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
   ) {}
 
-  /** A leader announces a change that is catching up, or that has ended while it was. */
-  announce(change: Peers, members: readonly Member[], over: ErrorBody | null): void {
+  /**
+   * A leader announces its change that is catching up, or that has ended while it was. A store replacement is not announced,
+   * because it is tried again.
+   * @param failure why it has ended; undefined: it is going on
+   */
+  announce({ kind, old, newPeers }: ActiveChange, failure?: ConclaveError): void {
+    if (kind !== 'change') return;
     const { state, context } = this;
-    for (const { peer_id } of members) {
+    for (const { peer_id } of old) {
       if (peer_id === state.peerId) continue;
       context.send(peer_id, {
         name: 'node.change_announced',
@@ -51,9 +57,9 @@ export class ChangeAnnouncements {
           group_uid: state.groupUid,
           leader_id: state.peerId,
           term: state.term,
-          old_peers: [...change.old_peers],
-          new_peers: [...change.new_peers],
-          over,
+          old_peers: peerIds(old),
+          new_peers: [...newPeers],
+          over: failure?.toBody() ?? null,
         },
       });
     }
@@ -75,8 +81,13 @@ export class ChangeAnnouncements {
     this.end({ ...change, stage, term, index: 0 as LogIndex, error: over });
   }
 
+  /** Remembers a change that was undone. A store replacement is not remembered, because it is tried again. */
+  remember(active: ActiveChange, reason: ConclaveError): void {
+    if (active.kind === 'change') this.end(describe(active, this.state.term, 'undone', reason.toBody()));
+  }
+
   /** A change has ended without effect. */
-  end(change: Change): void {
+  private end(change: Change): void {
     const afterIndex = this.state.log.lastIndex;
     this.ended = [...this.ended, { afterIndex, change }].slice(-limits.rememberedChanges);
   }
@@ -99,8 +110,16 @@ export class ChangeAnnouncements {
     });
   }
 
+  /** Returns the last changes and their outcomes, oldest first. @param active the change that this leader carries out */
+  history(active: ActiveChange | undefined): Change[] {
+    const { state } = this;
+    const ended = endedChanges(state, (inLog) => this.notInLog(inLog));
+    const goingOn = active?.stage === 'catching_up' ? [describe(active, state.term, 'going_on')] : [];
+    return [...ended, ...goingOn].slice(-limits.rememberedChanges);
+  }
+
   /** Returns the changes that the log does not show, each with the last entry when it ended. */
-  notInLog(inLog: readonly Change[]): readonly { readonly afterIndex: LogIndex; readonly change: Change }[] {
+  private notInLog(inLog: readonly Change[]): readonly RecordedChange[] {
     const isRecorded = (change: Change) =>
       inLog.some(
         (told) => told.index === 0 && told.term === change.term && samePeers(told.new_peers, change.new_peers),

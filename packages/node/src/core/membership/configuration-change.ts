@@ -22,16 +22,13 @@ import {
   invariant,
   isIn,
   type LogIndex,
-  limits,
   type Member,
   type PeerId,
-  type Progress,
   peerIds,
   type Stage,
   samePeers,
 } from '@conclave/protocol';
 import type { LeaderState, Proposals } from '../leader/index.js';
-import { reachOf } from '../leader/index.js';
 import type { LogAppender } from '../log/index.js';
 import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
@@ -41,29 +38,26 @@ import {
   changeOf,
   describe,
   flushOf,
-  memberFor,
   raiseOf,
   replacementOf,
   waitingFor,
 } from './active-change.js';
-import { CatchUpProgress } from './catch-up-progress.js';
+import { CatchUpStage, type CatchUpVerdict } from './catch-up-stage.js';
 import { ChangeAnnouncements } from './change-announcements.js';
-import { endedChanges } from './change-history.js';
 import { withHistory } from './next-configuration.js';
 
 export type { ChangeOrder } from './active-change.js';
 
 export class ConfigurationChange {
   private active: ActiveChange | undefined;
+  private readonly catchUp: CatchUpStage;
   private readonly unlogged: ChangeAnnouncements;
-  private readonly report: CatchUpProgress;
-  private readonly parts: { context: StepContext; state: NodeState; leadership: LeaderState };
 
   constructor(
     private readonly context: StepContext,
     private readonly state: NodeState,
     private readonly leadership: LeaderState,
-    private readonly proposals: Proposals,
+    proposals: Proposals,
     private readonly appender: LogAppender,
     private readonly listener: {
       /** The stable entry is committed. */
@@ -72,27 +66,12 @@ export class ConfigurationChange {
       readonly onReplacementFailed: (peerId: PeerId, reason: ConclaveError) => void;
     },
   ) {
-    this.parts = { context, state, leadership };
+    this.catchUp = new CatchUpStage(context, state, leadership, proposals);
     this.unlogged = new ChangeAnnouncements(context, state);
-    this.report = new CatchUpProgress(context, state, leadership);
   }
 
   get stage(): Stage {
     return this.active?.changes === true ? this.active.stage : 'none';
-  }
-
-  /**
-   * Whether this leader knows every entry that an earlier leader has committed, so that it may answer reads. Its log contains
-   * all of them (leader completeness). It knows that they are committed once its commit index has reached the last entry before
-   * its own first one. Usually this happens with the commit of its own first entry; in a read-only group, an earlier leader has
-   * reported it. A leader of a new history answers no read before the entry that begins the history is committed.
-   */
-  get knowsCommitted(): boolean {
-    if (this.leadership.committedOwnTerm) return true;
-    const { commitIndex, groupUid, log } = this.state;
-    if (commitIndex < this.leadership.firstIndex - 1) return false;
-    const before = log.configurationAt(commitIndex)?.configuration;
-    return before !== undefined && ((before.level ?? 0) === 0 || before.history?.group_uid === groupUid);
   }
 
   /** The peers that are being added, as long as the change is in the stage of catching up. */
@@ -136,9 +115,9 @@ export class ConfigurationChange {
     this.preempt(`a change to ${newPeers} is asked for`);
     const active = changeOf(order, old, context.nowMs);
     this.begin(active, order.timeoutMs);
-    if (active.adding.length === 0) return this.enterNextStage();
+    if (active.adding.length === 0) return this.proceed(this.catchUp.nextMembers(active));
     this.leadership.setNewPeers(active.adding.map((peer_id) => ({ peer_id, store_id: undefined })));
-    this.announce();
+    this.unlogged.announce(active);
   }
 
   /** Returns why no change can start now; undefined: one can. */
@@ -194,7 +173,7 @@ export class ConfigurationChange {
 
   private begin(active: ActiveChange, timeoutMs: number): void {
     this.active = active;
-    this.report.clear();
+    this.catchUp.begin();
     this.emitStage('catching_up');
     this.context.setTimer('change', timeoutMs);
   }
@@ -211,94 +190,33 @@ export class ConfigurationChange {
 
   /** The replicators have reported. Enters the next stage if all new peers have caught up; fails if one cannot be added. */
   onProgress(): void {
-    const { active } = this;
-    if (active?.stage !== 'catching_up') return;
-    const { replacing } = active;
-    const isOfOtherStore = (progress: Progress | undefined) =>
-      replacing !== undefined && progress?.store_id !== replacing.store_id;
-    // In a store replacement, reports on another store than the new one are left out: the replicator did not know the new one
-    // yet.
-    const all = active.adding.map((peerId) => this.leadership.progress(peerId)).filter((each) => !isOfOtherStore(each));
-    this.report.publish(all);
-    const refused = all.find((progress) => progress?.refusal === 'ENOTEMPTY');
-    if (refused !== undefined) {
-      return this.fail(new ConclaveError('ENOTEMPTY', `${refused.peer_id} holds another history`));
-    }
-    const below = all.find((progress) => progress !== undefined && this.isBelowLevel(progress));
-    if (below !== undefined) return this.fail(belowLevel(below, this.state.level));
-    const { commonCommandVersion } = this.leadership;
-    const older = all.find((one) => one?.levels !== undefined && (one.command_version ?? 0) < commonCommandVersion);
-    if (older !== undefined) return this.fail(belowCommandVersion(older, commonCommandVersion));
-    if (all.some((progress) => progress?.wants_throttle === true)) this.slowWriters();
-    if (replacing !== undefined) return this.onReplacementProgress(replacing, active.old);
-    if (all.every((progress) => progress?.caught_up === true && progress.store_id !== '')) this.enterNextStage();
+    if (this.active?.stage === 'catching_up') this.proceed(this.catchUp.onProgress(this.active));
   }
 
-  /** Slows the writers down for a moment: a new peer that is only as fast as they are cannot catch up. */
-  private slowWriters(): void {
-    const { context, proposals } = this;
-    if (!proposals.throttle.begin(context.nowMs)) return;
-    context.log('info', 'slows writers down for a moment: a new peer cannot catch up with them');
-  }
-
-  /** Whether a new peer is known not to support the group's level. */
-  private isBelowLevel({ levels }: Progress): boolean {
-    const { level } = this.state;
-    return levels !== undefined && (level > levels.highest || level < levels.lowest);
-  }
-
-  /**
-   * A store replacement continues once the new store has caught up. It fails if the member has yet another store, or if the
-   * lost store is back.
-   */
-  private onReplacementProgress({ peer_id, store_id }: Member, old: readonly Member[]): void {
-    const progress = this.leadership.progress(peer_id);
-    if (progress === undefined || progress.store_id !== store_id) return;
-    const { found, refusal, caught_up } = progress;
-    if (found !== undefined && hasMember(old, peer_id, found.store_id)) {
-      return this.fail(new ConclaveError('ECANCELED', `the store that ${peer_id} is bound to is back`));
-    }
-    if (refusal !== '') return this.fail(new ConclaveError('ECANCELED', `${peer_id} has yet another store`));
-    if (caught_up) this.enterNextStage();
+  private proceed(verdict: CatchUpVerdict): void {
+    if (verdict.type === 'fail') return this.fail(verdict.reason);
+    if (verdict.type === 'continue') this.enterNextStage(verdict.members);
   }
 
   /** Enters the joint stage, or the stable stage if exactly one member is added or removed. */
-  private enterNextStage(): void {
+  private enterNextStage(members: readonly Member[]): void {
     const { active } = this;
     invariant(active?.stage === 'catching_up', 'a change is catching up');
-    // At level 0 every peer is supported. Above level 0, a new peer must have reported which levels it supports.
-    const hasSaid = (peerId: PeerId) => this.leadership.progress(peerId)?.levels !== undefined;
-    if (this.state.level > 0 && !active.adding.every(hasSaid)) return;
-    const members = active.newPeers.map((peerId) => memberFor(active, peerId, this.leadership.progress(peerId)));
-    const reach = reachOf(members, active.sinceMs, this.parts);
-    // Some members are not reported yet: the next report of the replicators decides.
-    if (reach === 'not_known') return;
-    if (reach === 'too_few') return this.fail(outOfReach());
-    // A store replacement waits until a majority of the members has responded lately. No request waits for it.
-    const lately = this.context.options.electionTimeoutMs / 2;
-    if (active.kind === 'heal' && reachOf(active.old, active.sinceMs, this.parts, lately) !== 'enough') return;
     const added = members.filter(({ peer_id, store_id }) => !hasMember(active.old, peer_id, store_id));
     const removed = active.old.filter(({ peer_id, store_id }) => !hasMember(members, peer_id, store_id));
     if (added.length + removed.length > 1) {
       this.enter('joint');
-      this.append({ peers: members, old_peers: [...active.old] });
+      this.append({ peers: [...members], old_peers: [...active.old] });
     } else {
       this.enter('stable');
-      this.append({ peers: members, old_peers: [] });
+      this.append({ peers: [...members], old_peers: [] });
     }
-    this.proposals.throttle.end();
+    this.catchUp.end();
   }
 
   /** Announces a change that has no entry in the log yet, once per tick. */
   onTick(): void {
-    if (this.active?.kind === 'change' && this.active.stage === 'catching_up') this.announce();
-  }
-
-  private announce(over: ConclaveError | null = null): void {
-    const { active } = this;
-    if (active?.kind !== 'change') return;
-    const change = { old_peers: peerIds(active.old), new_peers: active.newPeers };
-    this.unlogged.announce(change, active.old, over?.toBody() ?? null);
+    if (this.active?.stage === 'catching_up') this.unlogged.announce(this.active);
   }
 
   onAnnounced(body: Body<'node.change_announced'>): void {
@@ -384,14 +302,9 @@ export class ConfigurationChange {
     const { active, context } = this;
     if (active === undefined) return;
     if (active.stage === 'catching_up') {
-      // No request waits for a store replacement, and a large store takes time: it may continue as long as it makes progress.
-      if (active.kind === 'heal' && this.report.hasMovedSinceAsked()) {
-        return context.setTimer('change', context.options.changeTimeoutMs);
-      }
-      const laggards = this.report.laggards(active.adding);
-      this.fail(
-        laggards === '' ? outOfReach() : new ConclaveError('ECATCHUP', `in time did not catch up: ${laggards}`),
-      );
+      const failure = this.catchUp.failureAtDeadline(active);
+      if (failure === undefined) return context.setTimer('change', context.options.changeTimeoutMs);
+      this.fail(failure);
     } else if (active.stage === 'joint' && active.kind !== 'flush') {
       const { peers, old_peers } = this.leadership.missingVotes;
       const lacking = `lacking of the new: ${peers.join(' ') || 'none'}, of the old: ${old_peers.join(' ') || 'none'}`;
@@ -419,12 +332,12 @@ export class ConfigurationChange {
   private fail(reason: ConclaveError): void {
     const { active, context } = this;
     invariant(active?.stage === 'catching_up', 'a change is catching up');
-    this.announce(reason);
+    this.unlogged.announce(active, reason);
     this.active = undefined;
     context.cancelTimer('change');
     this.leadership.setNewPeers([]);
-    this.proposals.throttle.end();
-    this.remember(active, reason);
+    this.catchUp.end();
+    this.unlogged.remember(active, reason);
     this.answerRolledBack(active, reason);
     this.emitStageOf(active, 'none');
   }
@@ -453,23 +366,15 @@ export class ConfigurationChange {
     const outcome = active.stage === 'catching_up' ? active.outcomeUndone : 'unknown';
     for (const requestId of waitingFor(active)) context.refuse(requestId, 'EPERM', reason, outcome, leaderId);
     if (active.stage === 'catching_up') {
-      this.remember(active, new ConclaveError('EPERM', `${reason} while new peers were catching up`));
+      this.unlogged.remember(active, new ConclaveError('EPERM', `${reason} while new peers were catching up`));
     }
   }
 
   // ---- reporting ---------------------------------------------------------------------------------
 
-  /** Remembers a change that was undone. A store replacement is not remembered, because it is tried again. */
-  private remember(active: ActiveChange, reason: ConclaveError): void {
-    if (active.kind === 'change') this.unlogged.end(describe(active, this.state.term, 'undone', reason.toBody()));
-  }
-
   /** Returns the last changes and their outcomes, oldest first. */
   history(): Change[] {
-    const { active, state } = this;
-    const ended = endedChanges(state, (inLog) => this.unlogged.notInLog(inLog));
-    const goingOn = active?.stage === 'catching_up' ? [describe(active, state.term, 'going_on')] : [];
-    return [...ended, ...goingOn].slice(-limits.rememberedChanges);
+    return this.unlogged.history(this.active);
   }
 
   private emitStage(stage: Stage): void {
@@ -481,18 +386,4 @@ export class ConfigurationChange {
     const { old, newPeers, reportedKind: kind } = active;
     this.context.event('stage_changed', { kind, stage, old_peers: peerIds(old), new_peers: [...newPeers] });
   }
-}
-
-function belowLevel({ peer_id, levels }: Progress, level: number): ConclaveError {
-  const speaks = levels === undefined ? 'nothing of it' : `levels ${levels.lowest} to ${levels.highest}`;
-  return new ConclaveError('EUNSUPPORTED', `the group has feature level ${level}, and ${peer_id} speaks ${speaks}`);
-}
-
-function belowCommandVersion({ peer_id, command_version = 0 }: Progress, version: number): ConclaveError {
-  const text = `the members read commands up to version ${version}, and the state machine of ${peer_id} up to ${command_version}`;
-  return new ConclaveError('EUNSUPPORTED', text);
-}
-
-function outOfReach(): ConclaveError {
-  return new ConclaveError('ECATCHUP', 'a majority of the new peers cannot be reached');
 }

@@ -6,7 +6,6 @@
 import type { Body, LogIndex } from '@conclave/protocol';
 import type { LeaderState } from '../leader/index.js';
 import type { LocalActors, SessionCheck } from '../local/index.js';
-import type { ConfigurationChange } from '../membership/index.js';
 import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 import type { LeaderReads } from './leader-reads.js';
@@ -17,7 +16,6 @@ export class HeartbeatRounds {
     private readonly state: NodeState,
     private readonly own: LocalActors,
     private readonly leadership: LeaderState,
-    private readonly change: ConfigurationChange,
     private readonly reads: LeaderReads,
     private readonly session: SessionCheck,
   ) {}
@@ -43,7 +41,7 @@ export class HeartbeatRounds {
   /** Sends a tick, which also confirms the reads that wait. Returns its id. */
   begin(): number {
     const tick_id = this.leadership.confirmation.sendTick();
-    if (this.change.knowsCommitted) this.reads.beginRound(tick_id);
+    if (this.leadership.knowsCommitted) this.reads.beginRound(tick_id);
     const { term } = this.state;
     // A leader without other members needs no echo.
     if (this.reads.awaitsSession || this.state.isAlone()) {
@@ -54,7 +52,7 @@ export class HeartbeatRounds {
 
   /** A leader's mailbox is empty: reads that wait get a round. */
   onIdle(): void {
-    if (this.change.knowsCommitted && this.reads.wantsRound) this.begin();
+    if (this.leadership.knowsCommitted && this.reads.wantsRound) this.begin();
   }
 
   /** This peer's log-store had granted no vote in a newer session by then: this peer may count itself. */

@@ -5,7 +5,7 @@
  * round while the lease holds. Otherwise it waits for a round, too. So does a follower's request for a read index.
  * Invariants:
  * 1. A read uses the commit index that is known when its round begins. No round begins before the leader knows every entry that
- *    earlier leaders committed (`ConfigurationChange.knowsCommitted`).
+ *    earlier leaders committed (`LeaderState.knowsCommitted`).
  * 2. A round serves only the reads that arrived before it began.
  * 3. One step answers a bounded number of reads, so that many do not delay ticks and votes.
  * 4. A read by lease is answered only if the leader knows every entry that earlier leaders committed, and only after all entries

@@ -7,7 +7,6 @@ import type { Body } from '@conclave/protocol';
 import type { NonMember } from '../follower/index.js';
 import type { NodeInput } from '../inputs-and-effects.js';
 import type { LeaderState, OtherHistory } from '../leader/index.js';
-import type { ConfigurationChange } from '../membership/index.js';
 import type { RoleControl } from '../role-control.js';
 import { clockOf, type NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
@@ -27,7 +26,6 @@ export class ReadRouter {
     private readonly state: NodeState,
     private readonly stateMachine: StateMachine,
     private readonly leadership: LeaderState,
-    private readonly change: ConfigurationChange,
     roles: RoleControl,
     /** The state is being restored from a snapshot: it cannot be read. */
     private readonly isRestoring: () => boolean,
@@ -80,7 +78,7 @@ export class ReadRouter {
 
   /** Before an entry of its own term is committed a leader does not know which entries are. */
   get leaseHolds(): boolean {
-    return this.change.knowsCommitted && this.leadership.confirmation.lease.holds;
+    return this.leadership.knowsCommitted && this.leadership.confirmation.lease.holds;
   }
 
   /** Entries were applied, which reads may wait for. */

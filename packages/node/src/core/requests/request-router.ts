@@ -10,7 +10,6 @@ import type { AdminRouter } from '../admin/index.js';
 import type { Election } from '../follower/index.js';
 import type { NodeInput } from '../inputs-and-effects.js';
 import type { LeaderState, LeadershipTransfer, OtherHistory, Proposals } from '../leader/index.js';
-import type { ConfigurationChange } from '../membership/index.js';
 import type { ReadRouter, Watches } from '../reads/index.js';
 import type { SnapshotRestore } from '../snapshot/index.js';
 import type { NodeState } from '../state/index.js';
@@ -23,7 +22,6 @@ type Of<T extends NodeRequest['type']> = Extract<NodeInput, { type: T }>;
 
 interface RequestParts {
   readonly admin: AdminRouter;
-  readonly change: ConfigurationChange;
   readonly election: Election;
   readonly leadership: LeaderState;
   readonly otherHistory: OtherHistory;
@@ -131,13 +129,13 @@ export class RequestRouter {
 
   private onWatch(input: Of<'watch'>): void {
     const { context, state } = this;
-    const { change, leadership, otherHistory, reads, restore, watches } = this.parts;
+    const { leadership, otherHistory, reads, restore, watches } = this.parts;
     const { requestId } = input;
     if (otherHistory.refuses(requestId, false)) return;
     if (context.refuseOtherHistory(requestId, input.groupUid, state.groupUid)) return;
     // Before that, "now" might be before what other clients have received, or in another history.
     const hasApplied = state.appliedIndex >= Math.min(state.commitIndex, leadership.firstIndex);
-    if (!change.knowsCommitted || !hasApplied || restore.isGoingOn) {
+    if (!leadership.knowsCommitted || !hasApplied || restore.isGoingOn) {
       return context.refuse(requestId, 'EBUSY', 'the leader has not yet applied what earlier leaders have committed');
     }
     const beyond = this.reasonBeyond(input.from);

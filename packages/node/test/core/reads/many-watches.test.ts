@@ -3,6 +3,7 @@
 import { defaultTimes, limits } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
 import { NodeHarness } from '../node-harness.js';
+import { beat, watched, write } from './watch-helpers.js';
 
 /** Of three peers, with a state machine whose history is by keys. */
 function leader(...texts: string[]): NodeHarness {
@@ -11,24 +12,6 @@ function leader(...texts: string[]): NodeHarness {
   node.lead();
   write(node, ...texts);
   return node;
-}
-
-function write(node: NodeHarness, ...texts: string[]): string[] {
-  if (texts.length > 0) node.propose(...texts);
-  return watched(node.committed(node.summary.last_index));
-}
-
-function watched(lines: string[]): string[] {
-  return lines.filter((line) => line.startsWith('publish'));
-}
-
-function beat(node: NodeHarness, forMs: number): string[] {
-  const lines: string[] = [];
-  for (let passed = 0; passed < forMs; passed += 100) {
-    lines.push(...watched(node.wait(100)));
-    node.confirmed();
-  }
-  return lines;
 }
 
 describe('watches by keys', () => {

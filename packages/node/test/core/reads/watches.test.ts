@@ -1,6 +1,7 @@
 import { defaultTimes, limits } from '@conclave/protocol';
 import { describe, expect, test } from 'vitest';
 import { electionTimeoutMs, NodeHarness } from '../node-harness.js';
+import { beat, watched, write } from './watch-helpers.js';
 
 /** Of three peers, whose state machine has applied these. */
 function leader(...texts: string[]): NodeHarness {
@@ -8,26 +9,6 @@ function leader(...texts: string[]): NodeHarness {
   node.lead();
   write(node, ...texts);
   return node;
-}
-
-/** Without what proposals answer. */
-function write(node: NodeHarness, ...texts: string[]): string[] {
-  if (texts.length > 0) node.propose(...texts);
-  return watched(node.committed(node.summary.last_index));
-}
-
-function watched(lines: string[]): string[] {
-  return lines.filter((line) => line.startsWith('publish'));
-}
-
-/** Time passes with a quorum at hand, and one sign of life after the other. */
-function beat(node: NodeHarness, forMs: number): string[] {
-  const lines: string[] = [];
-  for (let passed = 0; passed < forMs; passed += 100) {
-    lines.push(...watched(node.wait(100)));
-    node.confirmed();
-  }
-  return lines;
 }
 
 const begun = (after: number, revision: number): string =>

@@ -1,0 +1,148 @@
+/**
+ * The stage of catching up: decides from what the replicators report whether a change waits, fails or continues.
+ * Owns: the published progress of the new peers, and when the writers are slowed down. It appends nothing and answers no
+ * request; `ConfigurationChange` does.
+ * Invariants:
+ * 1. No change continues before each new peer, or a member's new store, has caught up and its store id is known.
+ * 2. No change continues with a new peer, or a member's new store, that does not support the group's feature level or the
+ *    commands that all members read.
+ * 3. No change continues unless a majority of its next members is reachable.
+ */
+import { ConclaveError, hasMember, type Member, type PeerId, type Progress } from '@conclave/protocol';
+import type { LeaderState, Proposals } from '../leader/index.js';
+import { reachOf } from '../leader/index.js';
+import type { NodeState } from '../state/index.js';
+import type { StepContext } from '../step-context.js';
+import { type ActiveChange, memberFor } from './active-change.js';
+import { CatchUpProgress } from './catch-up-progress.js';
+
+/** What a change does next: it waits for further reports, it is undone, or it appends an entry with these members. */
+export type CatchUpVerdict =
+  | { readonly type: 'wait' }
+  | { readonly type: 'fail'; readonly reason: ConclaveError }
+  | { readonly type: 'continue'; readonly members: readonly Member[] };
+
+const wait: CatchUpVerdict = { type: 'wait' };
+
+export class CatchUpStage {
+  private readonly report: CatchUpProgress;
+  private readonly parts: { context: StepContext; state: NodeState; leadership: LeaderState };
+
+  constructor(
+    private readonly context: StepContext,
+    private readonly state: NodeState,
+    private readonly leadership: LeaderState,
+    private readonly proposals: Proposals,
+  ) {
+    this.parts = { context, state, leadership };
+    this.report = new CatchUpProgress(context, state, leadership);
+  }
+
+  begin(): void {
+    this.report.clear();
+  }
+
+  end(): void {
+    this.proposals.throttle.end();
+  }
+
+  /** The replicators have reported. */
+  onProgress(active: ActiveChange): CatchUpVerdict {
+    const { replacing } = active;
+    const isOfOtherStore = (progress: Progress | undefined) =>
+      replacing !== undefined && progress?.store_id !== replacing.store_id;
+    // In a store replacement, reports on another store than the new one are left out: the replicator did not know the new one
+    // yet.
+    const all = active.adding.map((peerId) => this.leadership.progress(peerId)).filter((each) => !isOfOtherStore(each));
+    this.report.publish(all);
+    const reason = this.reasonAgainst(all);
+    if (reason !== undefined) return { type: 'fail', reason };
+    if (all.some((progress) => progress?.wants_throttle === true)) this.slowWriters();
+    if (replacing !== undefined) return this.onReplacementProgress(replacing, active);
+    const haveCaughtUp = all.every((progress) => progress?.caught_up === true && progress.store_id !== '');
+    return haveCaughtUp ? this.nextMembers(active) : wait;
+  }
+
+  /** Returns why one of these peers cannot be added; undefined: all can. */
+  private reasonAgainst(all: readonly (Progress | undefined)[]): ConclaveError | undefined {
+    const refused = all.find((progress) => progress?.refusal === 'ENOTEMPTY');
+    if (refused !== undefined) return new ConclaveError('ENOTEMPTY', `${refused.peer_id} holds another history`);
+    const below = all.find((progress) => progress !== undefined && this.isBelowLevel(progress));
+    if (below !== undefined) return belowLevel(below, this.state.level);
+    const { commonCommandVersion } = this.leadership;
+    const older = all.find((one) => one?.levels !== undefined && (one.command_version ?? 0) < commonCommandVersion);
+    return older === undefined ? undefined : belowCommandVersion(older, commonCommandVersion);
+  }
+
+  /** Slows the writers down for a moment: a new peer that is only as fast as they are cannot catch up. */
+  private slowWriters(): void {
+    const { context, proposals } = this;
+    if (!proposals.throttle.begin(context.nowMs)) return;
+    context.log('info', 'slows writers down for a moment: a new peer cannot catch up with them');
+  }
+
+  /** Whether a new peer is known not to support the group's level. */
+  private isBelowLevel({ levels }: Progress): boolean {
+    const { level } = this.state;
+    return levels !== undefined && (level > levels.highest || level < levels.lowest);
+  }
+
+  /**
+   * A store replacement continues once the new store has caught up. It fails if the member has yet another store, or if the
+   * lost store is back.
+   */
+  private onReplacementProgress({ peer_id, store_id }: Member, active: ActiveChange): CatchUpVerdict {
+    const progress = this.leadership.progress(peer_id);
+    if (progress === undefined || progress.store_id !== store_id) return wait;
+    const { found, refusal, caught_up } = progress;
+    if (found !== undefined && hasMember(active.old, peer_id, found.store_id)) {
+      return cancelled(`the store that ${peer_id} is bound to is back`);
+    }
+    if (refusal !== '') return cancelled(`${peer_id} has yet another store`);
+    return caught_up ? this.nextMembers(active) : wait;
+  }
+
+  /** All new peers have caught up, or there are none: returns the members of the next configuration if they can serve. */
+  nextMembers(active: ActiveChange): CatchUpVerdict {
+    // At level 0 every peer is supported. Above level 0, a new peer must have reported which levels it supports.
+    const hasReported = (peerId: PeerId) => this.leadership.progress(peerId)?.levels !== undefined;
+    if (this.state.level > 0 && !active.adding.every(hasReported)) return wait;
+    const members = active.newPeers.map((peerId) => memberFor(active, peerId, this.leadership.progress(peerId)));
+    const reach = reachOf(members, active.sinceMs, this.parts);
+    // Some members are not reported yet: the next report of the replicators decides.
+    if (reach === 'not_known') return wait;
+    if (reach === 'too_few') return { type: 'fail', reason: outOfReach() };
+    // A store replacement waits until a majority of the members has responded lately. No request waits for it.
+    const lately = this.context.options.electionTimeoutMs / 2;
+    if (active.kind === 'heal' && reachOf(active.old, active.sinceMs, this.parts, lately) !== 'enough') return wait;
+    return { type: 'continue', members };
+  }
+
+  /**
+   * The deadline of the stage has passed: returns why the change fails; undefined: it may continue. No request waits for a
+   * store replacement, and a large store takes time, so it may continue as long as it makes progress.
+   */
+  failureAtDeadline(active: ActiveChange): ConclaveError | undefined {
+    if (active.kind === 'heal' && this.report.hasMovedSinceAsked()) return undefined;
+    const laggards = this.report.laggards(active.adding);
+    return laggards === '' ? outOfReach() : new ConclaveError('ECATCHUP', `in time did not catch up: ${laggards}`);
+  }
+}
+
+function cancelled(text: string): CatchUpVerdict {
+  return { type: 'fail', reason: new ConclaveError('ECANCELED', text) };
+}
+
+function belowLevel({ peer_id, levels }: Progress, level: number): ConclaveError {
+  const speaks = levels === undefined ? 'nothing of it' : `levels ${levels.lowest} to ${levels.highest}`;
+  return new ConclaveError('EUNSUPPORTED', `the group has feature level ${level}, and ${peer_id} speaks ${speaks}`);
+}
+
+function belowCommandVersion({ peer_id, command_version = 0 }: Progress, version: number): ConclaveError {
+  const text = `the members read commands up to version ${version}, and the state machine of ${peer_id} up to ${command_version}`;
+  return new ConclaveError('EUNSUPPORTED', text);
+}
+
+function outOfReach(): ConclaveError {
+  return new ConclaveError('ECATCHUP', 'a majority of the new peers cannot be reached');
+}
