@@ -1,6 +1,5 @@
 export * from './language/command.js';
 export { formatCommand } from './language/format-command.js';
-export { parseCommand } from './language/parse-command.js';
 export { formatScript, parseScript } from './language/script.js';
 export { ScriptError } from './language/tokens.js';
 export {

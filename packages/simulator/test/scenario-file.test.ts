@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseScenarioCommand } from '../src/language/parse-scenario-command.js';
+import { parseCommand } from '../src/language/parse-command.js';
 import { formatScenario, headOf, parseScenario, ScenarioOutput } from '../src/scenario/scenario-file.js';
 import { ScenarioRun } from '../src/scenario/scenario-run.js';
 
@@ -52,7 +52,7 @@ describe('the scenario command', () => {
     ['given n1 terms=1,1,4 vote=n2', { type: 'given', terms: [1, 1, 4], term: 4, vote: 'n2', commit: 1 }],
     ['crash n1.node', { type: 'crash', targets: ['n1.node'] }],
   ])('%s is parsed', (line, command) => {
-    expect(parseScenarioCommand(line)).toMatchObject(command);
+    expect(parseCommand(line)).toMatchObject(command);
   });
 
   test.each([
@@ -63,8 +63,11 @@ describe('the scenario command', () => {
     'show no_event',
     'jump',
     'put a',
+    'ask n2',
+    'ask n2 c1 get a',
+    'await run 500',
   ])('%s is rejected', (line) => {
-    expect(() => parseScenarioCommand(line)).toThrow();
+    expect(() => parseCommand(line)).toThrow();
   });
 });
 

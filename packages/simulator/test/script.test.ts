@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { formatScript, parseCommand, parseScript, randomPlan, ScriptError } from '../src/index.js';
+import { formatScript, parseScript, randomPlan, ScriptError } from '../src/index.js';
 
 describe('the command language', () => {
   test('parses a formatted plan back to the same plan', () => {
@@ -76,7 +76,7 @@ describe('the command language', () => {
     'reset-survivors alone',
     'quiesce',
   ])('%s', (line) => {
-    expect(formatScript([parseCommand(line)])).toBe(`${line}\n`);
+    expect(formatScript(parseScript(line))).toBe(`${line}\n`);
   });
 
   test('ignores comments and empty lines', () => {
@@ -88,6 +88,9 @@ describe('the command language', () => {
 
   test.each([
     ['dance', 'there is no command dance'],
+    ['constructor', 'there is no command constructor'],
+    ['put k v', 'only scenarios have this command'],
+    ['status n1', 'only scenarios have this command'],
     ['run', 'expected milliseconds'],
     ['run soon', 'milliseconds: soon is no number'],
     ['run 5 6', '6 is not expected here'],

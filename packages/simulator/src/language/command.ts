@@ -1,7 +1,7 @@
 /**
  * All commands of a script, as one closed union: for processes, network, disks, NATS, clients and operators. A random
- * run is a list of these; a scenario has those of `scenario-command.ts` besides. `parse-command.ts` and
- * `format-command.ts` convert them from and to lines of text.
+ * run is a list of these; a scenario has those of `scenario-command.ts` besides. `parse-command.ts` parses the lines of
+ * both, and `format-command.ts` formats them.
  *
  * Names: `n1` is a peer, `n1.node` one of its actors (`n1.duplicate-node`: a second node of the peer), `c1` a client,
  * `s1` a NATS server, `all` every peer, `leader` the peer that leads at that time (`leader.node`), if there is one.

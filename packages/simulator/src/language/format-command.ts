@@ -1,12 +1,13 @@
 /** Formats a command as a line of text, which `parseCommand` parses to the same command. */
 import type { ClientCommand, Command, DiskCommand } from './command.js';
+import type { PlainRequest } from './scenario-command.js';
 import { optionWords } from './tokens.js';
 
-export function formatCommand(command: Command): string {
+export function formatCommand(command: Command | PlainRequest): string {
   return wordsOf(command).join(' ');
 }
 
-function wordsOf(command: Command): readonly (string | number)[] {
+function wordsOf(command: Command | PlainRequest): readonly (string | number)[] {
   switch (command.type) {
     case 'peers': {
       const { type, peers, ...options } = command;
@@ -52,6 +53,11 @@ function wordsOf(command: Command): readonly (string | number)[] {
       return ['nats', command.state, command.server];
     case 'client':
       return clientWords(command);
+    case 'plain': {
+      const { operation, key, value, by } = command;
+      if (operation === 'put') return [operation, key, value];
+      return by === undefined ? [operation, key] : [operation, key, 'by', by];
+    }
     case 'watch':
       return command.prefix === '' ? ['watch'] : ['watch', command.prefix];
     case 'reset':

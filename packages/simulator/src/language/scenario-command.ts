@@ -1,9 +1,9 @@
 /**
- * The commands that only scenarios have, besides those of a script: preset disks, waiting for a condition, holding
- * messages back, and printing what there is.
+ * The commands of a scenario: those of a script, and others for preset disks, waiting for a condition, holding messages
+ * back, and printing what there is.
  */
 import type { Consistency } from '@conclave/protocol';
-import type { Command, PeersCommand } from './command.js';
+import type { ClientCommand, Command, OperatorCommand, PeersCommand } from './command.js';
 
 /**
  * Creates a group that has a leader, `n1`: begins a new story, also after another one in the same file. The output of
@@ -80,13 +80,16 @@ export interface PlainRequest {
 export interface AskCommand {
   readonly type: 'ask';
   readonly peer: string;
-  readonly what: PlainRequest | Command;
+  readonly what: PlainRequest | OperatorCommand;
 }
+
+/** What is answered: in the output of a scenario, each answer stands with its request. */
+export type AnsweredRequest = PlainRequest | ClientCommand | OperatorCommand;
 
 /** Runs until this is answered. */
 export interface AwaitCommand {
   readonly type: 'await';
-  readonly what: PlainRequest | AskCommand | Command;
+  readonly what: AnsweredRequest | AskCommand;
   readonly within: number;
 }
 
@@ -141,7 +144,7 @@ export interface EventsCommand {
   readonly events: readonly string[];
 }
 
-export type ScenarioCommand =
+export type ScenarioOnlyCommand =
   | GroupCommand
   | TimeoutsCommand
   | GivenCommand
@@ -155,3 +158,5 @@ export type ScenarioCommand =
   | KeepCommand
   | EndKeepingCommand
   | EventsCommand;
+
+export type ScenarioCommand = Command | ScenarioOnlyCommand;

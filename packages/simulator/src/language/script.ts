@@ -2,6 +2,8 @@
 import type { Command } from './command.js';
 import { formatCommand } from './format-command.js';
 import { parseCommand } from './parse-command.js';
+import { scenarioParsers } from './parse-scenario.js';
+import type { ScenarioCommand } from './scenario-command.js';
 import { ScriptError } from './tokens.js';
 
 /** @throws ScriptError that names the line */
@@ -10,7 +12,9 @@ export function parseScript(text: string): Command[] {
     const said = line.replace(/(^|\s)#.*$/, '').trim();
     if (said === '') return [];
     try {
-      return [parseCommand(said)];
+      const command = parseCommand(said);
+      if (isOfScripts(command)) return [command];
+      throw new ScriptError('only scenarios have this command');
     } catch (error) {
       if (error instanceof ScriptError) throw new ScriptError(`line ${at + 1}, "${said}": ${error.message}`);
       throw error;
@@ -20,4 +24,8 @@ export function parseScript(text: string): Command[] {
 
 export function formatScript(commands: readonly Command[]): string {
   return commands.map((command) => `${formatCommand(command)}\n`).join('');
+}
+
+function isOfScripts(command: ScenarioCommand): command is Command {
+  return command.type !== 'plain' && !Object.hasOwn(scenarioParsers, command.type);
 }

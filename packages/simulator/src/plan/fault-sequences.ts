@@ -16,6 +16,11 @@ export interface PlanContext {
 
 export const leader = 'leader';
 
+/** Numbers of a script have three decimal places. */
+export function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}
+
 type FaultSequence = (stage: PlanContext) => void;
 
 /**

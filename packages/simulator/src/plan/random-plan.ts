@@ -5,18 +5,18 @@
  *
  * Each run leaves some kinds of fault out: they hide each other if all of them happen all the time.
  */
-import { actorKinds } from '@conclave/protocol';
 import { type Command, diskParts } from '../language/command.js';
 import { Random } from '../mesh/random.js';
-import { serverNames } from '../mesh/virtual-nats.js';
 import { Builds } from './builds.js';
 import { ClientCalls, clients } from './client-calls.js';
-import { faultSequences, leader, type PlanContext } from './fault-sequences.js';
+import { faultSequences, type PlanContext, rounded } from './fault-sequences.js';
 import { Foundings } from './foundings.js';
 import { FullDisks } from './full-disks.js';
 import { Histories } from './histories.js';
 import { KeyLeases } from './key-leases.js';
 import { LongFaultSequences } from './long-fault-sequences.js';
+import { NetworkFaults } from './network-faults.js';
+import { ProcessFaults } from './process-faults.js';
 import { Restores } from './restores.js';
 import { StoreFaults } from './store-faults.js';
 import { TimingFaults } from './timing-faults.js';
@@ -49,8 +49,6 @@ const leaseStream = 15;
 const timeoutStream = 25;
 /** Which long fault sequence happens. */
 const longStream = 23;
-/** Leases hold as long as no clock runs a tenth faster than another. */
-const boundedClockRates = { least: 0.95, most: 1.05 };
 
 export function randomPlan(seed: number): Command[] {
   return new RandomPlan(seed).make();
@@ -66,12 +64,10 @@ class RandomPlan {
   /** How often processes fail in this run, from 0 to 1: with fewer faults a run makes more progress. */
   private readonly faultRate: number;
   private readonly actions: { readonly weight: number; readonly act: Action }[] = [];
-  private readonly down = new Set<string>();
-  private readonly paused = new Set<string>();
-  private readonly serversDown = new Set<string>();
-
   /** Whether clocks keep their bound, so that reads by lease are allowed. */
   private readonly hasBoundedClocks: boolean;
+  private readonly processes: ProcessFaults;
+  private readonly network: NetworkFaults;
   private readonly calls: ClientCalls;
   private readonly stores: StoreFaults;
   private readonly disks: FullDisks;
@@ -95,6 +91,8 @@ class RandomPlan {
     this.reading = new Random(seed, readStream);
     this.faultRate = this.random.next();
     this.hasBoundedClocks = this.reading.chance(0.6);
+    this.processes = new ProcessFaults(this.context(this.random), this.hasBoundedClocks);
+    this.network = new NetworkFaults(this.context(this.random), this.faultRate);
     this.using = new Random(seed, useStream);
     this.calls = new ClientCalls(this.commands, peers, {
       reading: this.reading,
@@ -137,7 +135,7 @@ class RandomPlan {
     this.found();
     if (this.using.chance(0.5)) this.add({ type: 'watch', prefix: this.using.pick(['', 'a', 'k']) });
     this.setWeights();
-    this.changeConditions();
+    this.network.changeConditions();
     this.timing.begin();
     this.setDisks();
     const steps = 60 + random.below(140);
@@ -161,7 +159,7 @@ class RandomPlan {
   private found(): void {
     const { random } = this;
     // Rarely in bad conditions: most of those runs make no progress.
-    if (random.chance(0.1)) this.changeConditions();
+    if (random.chance(0.1)) this.network.changeConditions();
     this.run(200 + 300 * random.next());
     this.add({ type: 'bootstrap', at: 'n1', peers: founders, timeout: foundingMs });
     if (random.chance(0.15)) this.bootstrapConcurrently();
@@ -198,26 +196,26 @@ class RandomPlan {
       if (random.chance(0.55)) always(weight * (0.2 + faultRate), act);
     };
     always(40, () => this.calls.add(this.random));
-    always(8, () => this.startSome());
+    always(8, () => this.processes.startSome());
     always(4, () => this.endSome());
     always(random.chance(0.8) ? 10 * random.next() : 0, () => this.operate());
     always(random.chance(0.6) ? 3 * random.next() : 0, () => this.addFaultSequence());
-    atTimes(12, () => this.crashActor());
-    atTimes(4, () => this.crashPeer());
-    atTimes(0.6, () => this.crashAll());
-    atTimes(6, () => this.pause());
-    atTimes(2, () => this.skew());
-    atTimes(5, () => this.partition());
-    atTimes(3, () => this.cutOneWay());
-    atTimes(3, () => this.cutWithinPeer());
+    atTimes(12, () => this.processes.crashActor());
+    atTimes(4, () => this.processes.crashPeer());
+    atTimes(0.6, () => this.processes.crashAll());
+    atTimes(6, () => this.processes.pause());
+    atTimes(2, () => this.processes.skew());
+    atTimes(5, () => this.network.partition());
+    atTimes(3, () => this.network.cutOneWay());
+    atTimes(3, () => this.network.cutWithinPeer(this.processes.randomTarget()));
     atTimes(3, () => this.disk());
     atTimes(0.7, () => this.flip());
     atTimes(1, () => this.wipe());
-    atTimes(0.7, () => this.startDuplicateNode());
-    atTimes(2, () => this.nats());
-    atTimes(2, () => this.cutRoute());
+    atTimes(0.7, () => this.processes.startDuplicateNode());
+    atTimes(2, () => this.network.stopServers());
+    atTimes(2, () => this.network.cutRoute());
     atTimes(1.5, () => this.crashClient());
-    atTimes(2, () => this.changeConditions());
+    atTimes(2, () => this.network.changeConditions());
     if (this.reading.chance(0.3)) always(2, () => this.makeReadOnly());
   }
 
@@ -243,18 +241,6 @@ class RandomPlan {
     const dice = random.next();
     if (dice < 0.4) return 15 * random.next();
     return dice < 0.93 ? 150 * random.next() : 500 + 2500 * random.next();
-  }
-
-  private changeConditions(): void {
-    const { random } = this;
-    const bad = (most: number): number => (random.chance(0.7) ? rounded(most * random.next() * this.faultRate) : 0);
-    this.add({
-      type: 'network',
-      loss: bad(0.15),
-      repeat: bad(0.15),
-      delay: rounded(1 + random.next() * random.next() * 60),
-      turn: random.chance(0.5) ? rounded(3 * random.next()) : 0,
-    });
   }
 
   private addFaultSequence(): void {
@@ -307,140 +293,6 @@ class RandomPlan {
     return some.length === 0 ? [this.random.pick(peers)] : some;
   }
 
-  // ---- processes ---------------------------------------------------------------------------------
-
-  /** Picks a peer by its name, or the one that leads at that time. */
-  private randomTarget(): string {
-    return this.random.chance(0.25) ? leader : this.random.pick(peers);
-  }
-
-  private crashActor(): void {
-    const { random } = this;
-    const randomTarget = this.randomTarget();
-    const kind = random.pick(actorKinds);
-    this.crash([`${randomTarget}.${kind}`]);
-    // It is not known which peer led.
-    if (random.chance(0.5))
-      this.start(randomTarget === leader ? peers.map((peer) => `${peer}.${kind}`) : [`${randomTarget}.${kind}`]);
-  }
-
-  private crashPeer(): void {
-    const randomTarget = this.randomTarget();
-    this.crash(actorKinds.map((kind) => `${randomTarget}.${kind}`));
-    if (this.random.chance(0.3))
-      this.start(randomTarget === leader ? ['all'] : actorKinds.map((kind) => `${randomTarget}.${kind}`));
-  }
-
-  private crashAll(): void {
-    this.add({ type: 'crash', targets: ['all'] });
-    this.run(300 * this.random.next());
-    this.add({ type: 'start', targets: ['all'] });
-    this.down.clear();
-    this.paused.clear();
-  }
-
-  private crash(targets: readonly string[]): void {
-    this.add({ type: 'crash', targets });
-    for (const target of targets) this.down.add(target);
-  }
-
-  private start(targets: readonly string[]): void {
-    // It is not known which peer led when it went down: all are started.
-    this.add({ type: 'start', targets: targets.some((target) => target.startsWith(leader)) ? ['all'] : targets });
-    for (const target of targets) this.down.delete(target);
-  }
-
-  private startSome(): void {
-    const some = [...this.down].filter(() => this.random.chance(0.5));
-    if (some.length > 0) this.start(some);
-  }
-
-  private pause(): void {
-    const { random } = this;
-    const peer = this.randomTarget();
-    const targets = random.chance(0.3)
-      ? actorKinds.map((kind) => `${peer}.${kind}`)
-      : [`${peer}.${random.pick(actorKinds)}`];
-    this.add({ type: 'pause', targets });
-    for (const target of targets) this.paused.add(target);
-    if (random.chance(0.4)) return;
-    this.run(random.chance(0.3) ? 3000 * random.next() : 300 * random.next());
-    this.resume(targets);
-  }
-
-  private resume(targets: readonly string[]): void {
-    this.add({ type: 'resume', targets: targets.some((target) => target.startsWith(leader)) ? ['all'] : targets });
-    for (const target of targets) this.paused.delete(target);
-  }
-
-  private skew(): void {
-    const { random } = this;
-    const target = `${random.pick(peers)}.${random.pick(actorKinds)}`;
-    const share = random.next();
-    const offset = random.chance(0.5) ? random.below(3000) : 0;
-    const { least, most } = boundedClockRates;
-    // A clock that jumps has exceeded any bound.
-    if (this.hasBoundedClocks)
-      this.add({ type: 'skew', target, rate: rounded(least + (most - least) * share), offset: 0 });
-    else this.add({ type: 'skew', target, rate: rounded(0.5 + 1.5 * share), offset });
-  }
-
-  private startDuplicateNode(): void {
-    const peer = this.random.pick(peers);
-    this.add({ type: 'duplicate-node', peer });
-    if (this.random.chance(0.3)) return;
-    this.run(1000 * this.random.next());
-    this.add({ type: 'crash', targets: [`${peer}.${this.random.chance(0.5) ? 'duplicate-node' : 'node'}`] });
-    this.down.add(`${peer}.node`);
-  }
-
-  // ---- network -----------------------------------------------------------------------------------
-
-  private partition(): void {
-    const [one, other] = this.random.chance(0.2) ? [[leader], peers] : this.twoSides();
-    this.add({ type: 'cut', groups: [one, other], oneWay: false });
-  }
-
-  private cutOneWay(): void {
-    const [one, other] = this.random.chance(0.2) ? [[leader], peers] : this.twoSides();
-    this.add({ type: 'cut', groups: this.random.chance(0.5) ? [one, other] : [other, one], oneWay: true });
-  }
-
-  private cutWithinPeer(): void {
-    const { random } = this;
-    const peer = this.randomTarget();
-    const [one, other] = [random.pick(actorKinds), random.pick(actorKinds)];
-    const groups = [[`${peer}.${one}`], [`${peer}.${other}`]];
-    if (one !== other) this.add({ type: 'cut', groups, oneWay: random.chance(0.6) });
-  }
-
-  private twoSides(): [string[], string[]] {
-    const { random } = this;
-    const apart = new Set([random.pick(peers), ...peers.filter(() => random.chance(0.3))]);
-    if (apart.size === peers.length) apart.delete(random.pick(peers));
-    return [peers.filter((peer) => apart.has(peer)), peers.filter((peer) => !apart.has(peer))];
-  }
-
-  private nats(): void {
-    const { random } = this;
-    const server = random.pick(serverNames);
-    const servers = random.chance(0.1) ? serverNames : [server];
-    for (const one of servers) {
-      this.add({ type: 'nats', state: 'down', server: one });
-      this.serversDown.add(one);
-    }
-  }
-
-  private cutRoute(): void {
-    const { random } = this;
-    const [first, second] = random.pick([
-      ['s1', 's2'],
-      ['s1', 's3'],
-      ['s2', 's3'],
-    ] as const);
-    this.add({ type: 'cut', groups: [[first, second]], oneWay: false });
-  }
-
   // ---- disks -------------------------------------------------------------------------------------
 
   /** Sets how long syncing takes, on some disks longer than on others. */
@@ -461,7 +313,7 @@ class RandomPlan {
       return;
     }
     this.add({ type: 'disk', peer, fail: true });
-    this.down.add(`${peer}.log-store`);
+    this.processes.onDown(`${peer}.log-store`);
   }
 
   /** Rarely so slow that another peer is elected before a write is done. */
@@ -476,8 +328,8 @@ class RandomPlan {
     this.add({ type: 'flip', peer, part, index: part === 'meta' ? 0 : 1 + random.below(60), ifSpare: true });
     // It is found when it is read.
     if (random.chance(0.6)) {
-      this.crash([`${peer}.log-store`]);
-      this.start([`${peer}.log-store`]);
+      this.processes.crash([`${peer}.log-store`]);
+      this.processes.start([`${peer}.log-store`]);
     }
   }
 
@@ -487,21 +339,8 @@ class RandomPlan {
     this.add({ type: 'start', targets: [peer] });
   }
 
-  // ---- ends --------------------------------------------------------------------------------------
-
   private endSome(): void {
-    const { random } = this;
-    const resumed = [...this.paused].filter(() => random.chance(0.6));
-    if (resumed.length > 0) this.resume(resumed);
-    if (random.chance(0.7)) this.add({ type: 'reconnect' });
-    for (const server of [...this.serversDown]) {
-      if (random.chance(0.4)) continue;
-      this.add({ type: 'nats', state: 'up', server });
-      this.serversDown.delete(server);
-    }
+    this.processes.resumeSome();
+    this.network.endSome();
   }
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 1000) / 1000;
 }

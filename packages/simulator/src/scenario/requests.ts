@@ -5,10 +5,9 @@
 import type { RequestTarget, Settlement } from '@conclave/client';
 import type { ChangeReply, ErrorBody, PeerId, ResetPeerReply, SnapshotReply, UpgradeReply } from '@conclave/protocol';
 import { adminRequestOf } from '../clients/admin-request.js';
-import type { ClientCommand, Command, OperatorCommand } from '../language/command.js';
+import type { ClientCommand, OperatorCommand } from '../language/command.js';
 import { formatCommand } from '../language/format-command.js';
-import type { AskCommand, PlainRequest } from '../language/scenario-command.js';
-import { ScriptError } from '../language/tokens.js';
+import type { AnsweredRequest, AskCommand, PlainRequest } from '../language/scenario-command.js';
 import { NatsConnection } from '../mesh/virtual-nats.js';
 import type { Endpoint } from '../mesh/virtual-network.js';
 import type { Simulation } from '../run/simulation.js';
@@ -55,7 +54,7 @@ export class Requests {
   }
 
   /** Sends a request on the group's subjects, which only the leader receives. */
-  ask(what: PlainRequest | Command): { readonly id: number; readonly text: string } {
+  ask(what: AnsweredRequest): { readonly id: number; readonly text: string } {
     return what.type === 'client' ? this.call(what) : this.send(orderOf(what));
   }
 
@@ -98,20 +97,17 @@ export class Requests {
   }
 }
 
-function orderOf(what: PlainRequest | Command): Order {
-  switch (what.type) {
-    case 'plain': {
-      const { operation, key, value, by } = what;
-      const target = { api: 'kv', name: operation } as const;
-      if (operation === 'get') {
-        const text = `get ${key}${by === undefined ? '' : ` by ${by}`}`;
-        return { text, target, body: { key, ...(by === undefined ? {} : { consistency: by }) }, format: readText };
-      }
-      return { text: `put ${key} ${value}`, target, body: { key, value }, format: writtenText };
-    }
-    default:
-      return orderOfOperator(what);
+function orderOf(what: PlainRequest | OperatorCommand): Order {
+  const text = formatCommand(what);
+  if (what.type === 'plain') {
+    const { operation, key, value, by } = what;
+    const target = { api: 'kv', name: operation } as const;
+    if (operation === 'put') return { text, target, body: { key, value }, format: writtenText };
+    return { text, target, body: { key, ...(by === undefined ? {} : { consistency: by }) }, format: readText };
   }
+  const { name, body, peerId } = adminRequestOf(what);
+  const target: RequestTarget = { api: 'admin', name, ...(peerId === undefined ? {} : { peerId }) };
+  return { text, target, body, format: formats[what.type] };
 }
 
 /** How each reply to an operator is printed. */
@@ -127,17 +123,6 @@ const formats: Readonly<Record<OperatorCommand['type'], Order['format']>> = {
   snapshot: snapshotText,
   transfer: () => 'done',
 };
-
-function orderOfOperator(command: Command): Order {
-  if (!isOperatorCommand(command)) throw new ScriptError(`${command.type} is not answered`);
-  const { name, body, peerId } = adminRequestOf(command);
-  const target: RequestTarget = { api: 'admin', name, ...(peerId === undefined ? {} : { peerId }) };
-  return { text: formatCommand(command), target, body, format: formats[command.type] };
-}
-
-function isOperatorCommand(command: Command): command is OperatorCommand {
-  return command.type in formats;
-}
 
 function changeText(reply: unknown): string {
   const { old_peers, new_peers } = reply as ChangeReply;

@@ -9,8 +9,9 @@ import { KvService } from '@conclave/kv';
 import type { ConclaveEvent, Configuration, GroupUid, PeerId } from '@conclave/protocol';
 import type { Invariants } from '../invariants/all-invariants.js';
 import type { Command, PeersCommand } from '../language/command.js';
-import { parseScenarioCommand } from '../language/parse-scenario-command.js';
+import { parseCommand } from '../language/parse-command.js';
 import type {
+  AnsweredRequest,
   AwaitCommand,
   Condition,
   GivenCommand,
@@ -51,7 +52,7 @@ export class ScenarioRun {
   runBlock(block: Block): string[] {
     for (const { text, line } of block.commands) {
       try {
-        this.run(parseScenarioCommand(text));
+        this.run(parseCommand(text));
       } catch (error) {
         const printed = this.output.flush().map((line) => `\n  ${line}`);
         throw new Error(`line ${line}, ${text}: ${(error as Error).message}${printed.join('')}`, { cause: error });
@@ -70,7 +71,7 @@ export class ScenarioRun {
     return this.parts;
   }
 
-  private run(command: ScenarioCommand | Command): void {
+  private run(command: ScenarioCommand): void {
     if (command.type !== 'timeouts' && !startCommands.includes(command.type)) this.pendingTimeouts.clear();
     switch (command.type) {
       case 'peers':
@@ -110,19 +111,19 @@ export class ScenarioRun {
       case 'hide':
         for (const name of command.events) this.hidden.add(name);
         return;
-      default:
-        this.runRequest(command);
-    }
-  }
-
-  private runRequest(command: Exclude<ScenarioCommand, { type: 'given' | 'timeouts' }> | Command): void {
-    const { requests, simulation } = this.begun;
-    switch (command.type) {
       case 'await':
         return this.await(command);
       case 'ask':
-        requests.askPeer(command);
+        this.begun.requests.askPeer(command);
         return;
+      default:
+        this.runOrAsk(command);
+    }
+  }
+
+  private runOrAsk(command: Command | AnsweredRequest): void {
+    const { requests, simulation } = this.begun;
+    switch (command.type) {
       case 'plain':
       case 'client':
       case 'bootstrap':
@@ -138,7 +139,7 @@ export class ScenarioRun {
         requests.ask(command);
         return;
       default:
-        simulation.execute(command as Command);
+        simulation.execute(command);
     }
   }
 
