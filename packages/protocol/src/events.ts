@@ -173,3 +173,12 @@ export type EventDetail<E extends EventName> = Omit<EventBody<E>, 'group_id' | '
 export type ConclaveEvent<E extends EventName = EventName> = {
   [N in E]: { readonly name: N; readonly detail: EventDetail<N> };
 }[E];
+
+/** Returns what the event `admin_command` reports of a command that was answered. @param error undefined: it was done */
+export function commandOutcome(
+  command: string,
+  caller: Caller,
+  error: Pick<ErrorBody, 'code' | 'outcome'> | undefined,
+): EventDetail<'admin_command'> {
+  return { command, outcome: error?.outcome ?? 'done', code: error?.code ?? '', caller };
+}

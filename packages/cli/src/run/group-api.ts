@@ -24,6 +24,7 @@ import {
   actorKinds,
   asGroupId,
   ConclaveError,
+  commandOutcome,
   type Encoding,
   encodeAs,
   encodeJson,
@@ -161,10 +162,7 @@ export class GroupApi {
       peer_id: this.options.peer,
       term: 0,
       time: new Date().toISOString(),
-      command: request.name,
-      outcome: error?.outcome ?? 'done',
-      code: error?.code ?? '',
-      caller: request.caller,
+      ...commandOutcome(request.name, request.caller, error),
     });
   }
 

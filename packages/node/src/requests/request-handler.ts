@@ -12,9 +12,9 @@ import type { Request } from '@conclave/actor';
 import type { Instant, Service } from '@conclave/actor/core';
 import {
   type Api,
-  type Caller,
   ConclaveError,
   type ConclaveEvent,
+  commandOutcome,
   type ErrorBody,
   type GroupUid,
   type Outcome,
@@ -108,7 +108,10 @@ export class RequestHandler {
       ...(api === 'kv' ? { fit: (reply: unknown) => service.fitReply?.(name, reply, messageBytes()) } : {}),
       ...(audited === undefined
         ? {}
-        : { onAnswered: (error: ErrorBody | undefined) => publish(auditEvent(audited, caller, error)) }),
+        : {
+            onAnswered: (error: ErrorBody | undefined) =>
+              publish({ name: 'admin_command', detail: commandOutcome(audited, caller, error) }),
+          }),
     };
   }
 
@@ -117,10 +120,4 @@ export class RequestHandler {
     this.ports.onParseFailed(name, error);
     return new ConclaveError('ESTATEMACHINE', 'the request could not be understood');
   }
-}
-
-/** The outcome of an admin command, for observers. */
-function auditEvent(command: string, caller: Caller, error: ErrorBody | undefined): ConclaveEvent<'admin_command'> {
-  const outcome = error?.outcome ?? 'done';
-  return { name: 'admin_command', detail: { command, outcome, code: error?.code ?? '', caller } };
 }
