@@ -133,9 +133,7 @@ describe('the Helm chart', () => {
     });
     expect(run).toEqual({
       code: 0,
-      output: ['main', 'orders']
-        .map((group) => `leader transfer --from it-conclave-0 --group ${group} --timeout-ms 5000\n`)
-        .join(''),
+      output: 'leader transfer --from it-conclave-0 --all-groups --timeout-ms 5000\n',
     });
   });
 

@@ -177,6 +177,13 @@ describe('conclave groups', () => {
       error: expect.stringContaining('in group spare does not answer'),
     });
 
+    const leader = await inGroup('bills', async (client) => String((await client.insist('admin.status')).leader_id));
+    const moved = await conclave('leader', 'transfer', '--from', leader, '--all-groups');
+    expect(moved, moved.error).toMatchObject({ code: 0, out: expect.stringMatching(/^bills: n\d leads now\n$/) });
+    const stays = await conclave('leader', 'transfer', '--from', leader, '--all-groups');
+    expect(stays.out).toMatch(new RegExp(`^bills: ${leader} does not lead: n\\d does\n$`));
+    expect(await conclave('leader', 'transfer', '--all-groups')).toMatchObject({ code: 2 });
+
     const deleted = await conclave('groups', 'delete', 'bills', '--peers', peers.join(), '--yes');
     expect(deleted).toMatchObject({ code: 0, out: 'group bills is deleted at {n1,n2,n3}\n' });
     await conclave('groups', 'delete', 'spare', '--peers', 'n1', '--yes');

@@ -82,6 +82,13 @@ export class AdminClient {
     return this.ask(subject, request, hostCommands[command].reply as Schema<HostReply<C>>, { ...where, reads });
   }
 
+  /** Returns clients of the founded groups that a peer hosts. */
+  async hostedGroups(where: { readonly peerId: PeerId; readonly timeoutMs: number }): Promise<AdminClient[]> {
+    const { groups } = await this.host('list_groups', {}, where);
+    const founded = groups.filter(({ group_uid }) => group_uid !== '');
+    return founded.map(({ group_id }) => new AdminClient(this.connection, group_id as GroupId, this.subjects.prefix));
+  }
+
   /** As `admin`, for an operation of the key-value store. */
   async kv<O extends KvOperation>(
     operation: O,

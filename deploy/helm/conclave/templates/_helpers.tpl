@@ -116,9 +116,7 @@ lifecycle:
           unset CONCLAVE_NATS_NKEY_FILE CONCLAVE_NATS_CREDS
           export {{ include "conclave.loginVariable" $root }}=/operator/operator.{{ include "conclave.loginSuffix" $root }} CONCLAVE_NATS_INBOX_PREFIX=_INBOX.operator
           {{- end }}
-          for group in {{ join " " $values.groups }}; do
-            conclave leader transfer --from "$CONCLAVE_PEER" --group "$group" --timeout-ms 5000 || true
-          done
+          conclave leader transfer --from "$CONCLAVE_PEER" --all-groups --timeout-ms 5000 || true
 {{- end }}
 resources:
   {{- toYaml $values.resources | nindent 2 }}

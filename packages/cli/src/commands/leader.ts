@@ -1,13 +1,20 @@
-/** `conclave leader transfer`: hands the leadership over. */
+/** `conclave leader transfer`: transfers the leadership of a group, or of all groups that a peer leads. */
 import type { PeerId } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { AdminClient } from '../admin-client.js';
 import { withAdminClient } from '../connection.js';
+import { exitCodeOfAll, Failed, UsageError } from '../exit-codes.js';
 import { type CommonOptions, parsePeer, withCommonOptions } from '../options.js';
+import { describeError, type Output } from '../output.js';
 import { isTransient, retryUntil } from '../retry-until.js';
 import { runAction } from '../run-action.js';
 
 const defaultTimeoutMs = 10_000;
+
+interface TransferOptions extends CommonOptions {
+  readonly from?: PeerId;
+  readonly allGroups?: true;
+}
 
 export function registerLeader(program: Command): void {
   const leader = program.command('leader').description('the leader of the group');
@@ -21,26 +28,74 @@ export function registerLeader(program: Command): void {
           'only if this peer leads, for instance before it is stopped; otherwise do nothing',
         ).argParser(parsePeer),
       )
+      .option('--all-groups', 'with --from: transfer every group that this peer hosts and leads')
       .description('transfer the leadership'),
-  ).action((peerId: PeerId | undefined, options: CommonOptions & { readonly from?: PeerId }) =>
+  ).action((peerId: PeerId | undefined, options: TransferOptions) =>
     runAction(options, (output) =>
-      withAdminClient(options, async (adminClient) => {
-        const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-        const request = { ...(peerId === undefined ? {} : { peer_id: peerId }), timeout_ms: timeoutMs };
-        const before = await adminClient.admin('status', {}, { timeoutMs });
-        if (options.from !== undefined && options.from !== before.leader_id) {
-          if (output.json) output.record({ leader_id: before.leader_id });
-          else output.line(`${options.from} does not lead: ${before.leader_id} does`);
-          return;
-        }
-        // The answer may come a little after the deadline that it reports.
-        const reply = await adminClient.admin('transfer_leader', request, { timeoutMs: timeoutMs + 1_000 });
-        const leader = peerId ?? (await leaderAfter(adminClient, before.leader_id, timeoutMs));
-        if (output.json) output.record({ ...reply, leader_id: leader });
-        else output.line(`${leader} leads now`);
-      }),
+      withAdminClient(options, (adminClient) =>
+        options.allGroups === true
+          ? transferAll(output, adminClient, peerId, options)
+          : transferOne(output, adminClient, peerId, options),
+      ),
     ),
   );
+}
+
+async function transferOne(
+  output: Output,
+  adminClient: AdminClient,
+  peerId: PeerId | undefined,
+  options: TransferOptions,
+): Promise<void> {
+  const { isTransferred, leaderId } = await transfer(adminClient, peerId, options);
+  if (output.json) output.record({ leader_id: leaderId });
+  else output.line(isTransferred ? `${leaderId} leads now` : `${options.from} does not lead: ${leaderId} does`);
+}
+
+async function transferAll(
+  output: Output,
+  adminClient: AdminClient,
+  peerId: PeerId | undefined,
+  options: TransferOptions,
+): Promise<void> {
+  const { from, timeoutMs = defaultTimeoutMs } = options;
+  if (from === undefined || peerId !== undefined) {
+    throw new UsageError('--all-groups needs --from <peer>, and the next leaders cannot be named');
+  }
+  const groups = await adminClient.hostedGroups({ peerId: from, timeoutMs });
+  const failures: unknown[] = [];
+  const transferOf = async (group: AdminClient): Promise<void> => {
+    const { groupId } = group;
+    try {
+      const { isTransferred, leaderId } = await transfer(group, undefined, options);
+      if (output.json) output.record({ group_id: groupId, leader_id: leaderId });
+      else if (isTransferred) output.line(`${groupId}: ${leaderId} leads now`);
+      else output.line(`${groupId}: ${from} does not lead: ${leaderId} does`);
+    } catch (error) {
+      failures.push(error);
+      output.note(`conclave: ${groupId}: ${describeError(error)}`);
+    }
+  };
+  await Promise.all(groups.map(transferOf));
+  if (failures.length > 0) throw new Failed(exitCodeOfAll(failures));
+}
+
+/**
+ * Transfers the leadership, unless another peer than `from` leads.
+ * @returns the leader afterwards
+ */
+async function transfer(
+  adminClient: AdminClient,
+  peerId: PeerId | undefined,
+  { from, timeoutMs = defaultTimeoutMs }: TransferOptions,
+): Promise<{ readonly isTransferred: boolean; readonly leaderId: string }> {
+  const request = { ...(peerId === undefined ? {} : { peer_id: peerId }), timeout_ms: timeoutMs };
+  const before = await adminClient.admin('status', {}, { timeoutMs });
+  if (from !== undefined && from !== before.leader_id) return { isTransferred: false, leaderId: before.leader_id };
+  // The answer may come a little after the deadline that it reports.
+  await adminClient.admin('transfer_leader', request, { timeoutMs: timeoutMs + 1_000 });
+  const leaderId = peerId ?? (await leaderAfter(adminClient, before.leader_id, timeoutMs));
+  return { isTransferred: true, leaderId };
 }
 
 /** Who leads after `before`, or that one itself where there is nobody to hand over to. */

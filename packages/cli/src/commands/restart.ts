@@ -1,9 +1,9 @@
 /** `conclave restart`: restarts the peers one after the other, while the groups go on. */
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type AdminReply, ConclaveError, type GroupId, type PeerId, peerIds, type Restart } from '@conclave/protocol';
+import { type AdminReply, ConclaveError, type PeerId, peerIds, type Restart } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
-import { AdminClient } from '../admin-client.js';
+import type { AdminClient } from '../admin-client.js';
 import { withAdminClient } from '../connection.js';
 import { exitCodes, Failed, UsageError } from '../exit-codes.js';
 import { type CommonOptions, parsePeers, splitList, withCommonOptions } from '../options.js';
@@ -83,21 +83,13 @@ class RollingRestart {
   }
 
   private async restart(peerId: PeerId): Promise<void> {
-    const groups = await this.groupsOf(peerId);
+    const groups = await this.adminClient.hostedGroups({ peerId, timeoutMs: askTimeoutMs });
     for (const group of groups) await this.handOver(group, peerId);
     for (const group of groups) await this.untilAllowed(group, peerId);
     const sessions = await Promise.all(groups.map((group) => this.sessionOf(group, peerId)));
     this.say(`${peerId}: ${this.command(peerId)}`);
     await runShell(this.command(peerId), peerId);
     for (const [at, group] of groups.entries()) await this.untilBack(group, peerId, sessions[at] as number);
-  }
-
-  /** A adminClient of each group that the peer hosts and that is founded. */
-  private async groupsOf(peerId: PeerId): Promise<AdminClient[]> {
-    const { groups } = await this.adminClient.host('list_groups', {}, { peerId, timeoutMs: askTimeoutMs });
-    const founded = groups.filter(({ group_uid }) => group_uid !== '').map(({ group_id }) => group_id as GroupId);
-    const { connection, subjects } = this.adminClient;
-    return founded.map((groupId) => new AdminClient(connection, groupId, subjects.prefix));
   }
 
   private async handOver(group: AdminClient, peerId: PeerId): Promise<void> {

@@ -45,6 +45,7 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
     ['leader transfer', 'to the most up-to-date peer'],
     ['leader transfer n2', 'to n2'],
     ['leader transfer --from n1', 'before n1 is stopped; does nothing where n1 does not lead'],
+    ['leader transfer --from n1 --all-groups', 'the same for all groups that n1 hosts'],
   ],
   snapshot: [['snapshot --peer n2', 'of n2 alone']],
   kv: [['kv put hello world', 'write a key']],
