@@ -12,6 +12,7 @@ export default defineConfig({
     main: path.join(here, 'dist', 'main.js'),
     index: path.join(here, 'dist', 'index.js'),
     'health-main': path.join(here, 'dist', 'health-main.js'),
+    'processes/hide-secrets': path.join(here, 'dist', 'processes', 'hide-secrets.js'),
     'lock/watchdog': path.join(here, 'dist', 'lock', 'watchdog.js'),
   },
   platform: 'node',

@@ -3,7 +3,6 @@ import { CommanderError } from 'commander';
 import { applyConfiguration } from './configuration/apply.js';
 import { exitCodeOf } from './exit-codes.js';
 import { describeError } from './output.js';
-import { hideSecrets } from './processes/hide-secrets.js';
 import { createProgram } from './program.js';
 
 // A reader that has had enough, as `head` has, is the end of the work and no failure.
@@ -16,8 +15,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 for (const [name, value] of Object.entries(process.env)) {
   if (value === '' && (name === 'NATS_URL' || name.startsWith('CONCLAVE_'))) delete process.env[name];
 }
-
-hideSecrets();
 
 try {
   const program = createProgram();

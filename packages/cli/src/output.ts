@@ -2,6 +2,7 @@
 
 import { styleText } from 'node:util';
 import { ConclaveError } from '@conclave/protocol';
+import { withoutSecrets } from './processes/hide-secrets.js';
 
 /** A style that means something; none where the output is not a terminal. */
 export type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow' | 'cyan';
@@ -69,15 +70,15 @@ function base64(raw: Uint8Array): string {
   return Buffer.from(raw.buffer, raw.byteOffset, raw.length).toString('base64');
 }
 
-/** An error in one sentence, its code first. */
+/** An error in one sentence, its code first. It may quote what was given: without secrets. */
 export function describeError(error: unknown): string {
-  if (!(error instanceof ConclaveError)) return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof ConclaveError)) return withoutSecrets(error instanceof Error ? error.message : String(error));
   const hint = error.leaderId === undefined || error.leaderId === '' ? '' : `; the leader is ${error.leaderId}`;
   const outcome = error.outcome === 'unknown' ? ' (whether it was done is unknown)' : '';
-  return `${error.code}: ${error.message}${outcome}${hint}`;
+  return `${error.code}: ${withoutSecrets(error.message)}${outcome}${hint}`;
 }
 
 function errorBody(error: unknown): unknown {
-  if (error instanceof ConclaveError) return error.toBody();
+  if (error instanceof ConclaveError) return { ...error.toBody(), message: withoutSecrets(error.message) };
   return { code: 'EFAILED', message: describeError(error), outcome: 'unknown' };
 }

@@ -30,6 +30,7 @@ import { registerWatch } from './commands/watch.js';
 import { addConfigurationOptions } from './configuration/apply.js';
 import { addExamples } from './help/examples.js';
 import { ownVersion } from './own-files.js';
+import { withoutSecrets } from './processes/hide-secrets.js';
 
 /** Makes the command; it does nothing until it parses arguments. */
 export function createProgram(): Command {
@@ -39,6 +40,8 @@ export function createProgram(): Command {
     // What stands behind a command is that command's.
     .enablePositionalOptions()
     .showHelpAfterError('(see conclave --help)')
+    // It quotes what it was called with.
+    .configureOutput({ writeErr: (text) => void process.stderr.write(withoutSecrets(text)) })
     // Its commands take this over: `main` ends the process, with the code for how it was called.
     .exitOverride();
   registerRun(program);

@@ -147,6 +147,19 @@ describe('a configuration file', () => {
     expect(() => readConfiguration(createProgram(), path.join(folder, 'none.yaml'))).toThrow('cannot be read');
     expect(() => readConfiguration(createProgram(), file('group: main\n', 'a.json'))).toThrow('a.json: ');
   });
+
+  it('is not quoted where it is damaged: URLs of servers may have secrets', () => {
+    for (const [name, text] of [
+      ['a.json', '{"nats": sesame@a}'],
+      ['b.json', '{"nats": "nats://ann:sesame@a", group: main}'],
+      ['c.yaml', 'nats: "a" sesame@a\n'],
+      ['d.yaml', 'nats: "nats://a"sesame@b\n'],
+    ] as const) {
+      const refusal = refusalOf(file(text, name));
+      expect(refusal).toContain(`${name}:`);
+      expect(refusal).not.toContain('sesame');
+    }
+  });
 });
 
 function refusalOf(config: string): string {

@@ -1,7 +1,9 @@
 /** `conclave config`: configuration files. */
 import type { Command } from 'commander';
 import { readConfiguration, replacedBy } from '../configuration/apply.js';
+import type { Values } from '../configuration/schema.js';
 import { UsageError } from '../exit-codes.js';
+import { serversWithoutSecrets } from '../processes/hide-secrets.js';
 import { runAction } from '../run-action.js';
 
 export function registerConfig(program: Command): void {
@@ -15,7 +17,11 @@ export function registerConfig(program: Command): void {
       runAction(options, async (output) => {
         const file = given ?? process.env.CONCLAVE_CONFIG;
         if (file === undefined) throw new UsageError('name a file, or set CONCLAVE_CONFIG');
-        const { all, commands } = readConfiguration(program, file);
+        const configuration = readConfiguration(program, file);
+        const all = withoutLogins(configuration.all);
+        const commands = Object.fromEntries(
+          Object.entries(configuration.commands).map(([name, values]) => [name, withoutLogins(values)]),
+        );
         const replaced = replacedBy(program, all, process.env);
         if (output.json)
           return output.record({ file, settings: all, commands, replaced: Object.fromEntries(replaced) });
@@ -29,4 +35,12 @@ export function registerConfig(program: Command): void {
         output.line(`${file} is correct`);
       }),
     );
+}
+
+/** The settings, without the secrets that URLs of servers contain. */
+function withoutLogins(values: Values): Values {
+  const { nats } = values;
+  if (nats === undefined) return values;
+  const shown = Array.isArray(nats) ? nats.map(String).map(serversWithoutSecrets) : serversWithoutSecrets(String(nats));
+  return { ...values, nats: shown };
 }

@@ -19,7 +19,7 @@ export function readConfigurationFile<T>(file: string, schema: z.ZodType<T>): T 
     return `${file}:${line}:${col}`;
   };
   const [error] = document.errors;
-  if (error !== undefined) throw new UsageError(`${place(error.pos[0])}: ${error.message}`);
+  if (error !== undefined) throw new UsageError(`${place(error.pos[0])}: ${withoutQuote(error.message)}`);
   if (file.endsWith('.json')) checkJson(file, text);
   const parsed = schema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
   if (parsed.success) return parsed.data;
@@ -56,10 +56,16 @@ function readText(file: string): string {
   }
 }
 
+/** Some messages of the parser end with the text that it did not expect, which may be a secret: `<message>: "<text>"`. */
+function withoutQuote(message: string): string {
+  return message.replace(/: ".*"$/s, '');
+}
+
 function checkJson(file: string, text: string): void {
   try {
     JSON.parse(text);
-  } catch (error) {
-    throw new UsageError(`${file}: ${(error as Error).message}`);
+  } catch {
+    // The parser's own message would quote what it read, secrets too.
+    throw new UsageError(`${file}: it is YAML and not JSON, in spite of its name`);
   }
 }

@@ -1,14 +1,29 @@
+/** Keeps secrets in URLs of NATS servers out of the list of processes and out of what the command prints. */
+
 /**
- * A URL with a password or token may be given as an argument, which all users of the machine can see in the list of processes:
- * the process takes another title then, which the list shows instead.
+ * All users of a machine can see the arguments of its processes. If there is a secret among them, the process takes another title,
+ * which the list shows instead. To be called before all else.
  */
 export function hideSecrets(words: readonly string[] = process.argv): void {
-  const title = words.join(' ');
-  const shown = withoutSecrets(title);
-  if (shown !== title) process.title = shown;
+  const shown = argumentsWithoutSecrets(words);
+  if (shown.some((word, at) => word !== words[at])) process.title = shown.join(' ');
 }
 
-/** The text with `***` for what stands before the `@` of a URL. */
+/** Arguments, with `***` for the secrets. */
+export function argumentsWithoutSecrets(words: readonly string[]): readonly string[] {
+  return words.map((word, at) => {
+    if (words[at - 1] === '--nats') return serversWithoutSecrets(word);
+    const [, option, servers] = /^(--nats=)(.*)$/s.exec(word) ?? [];
+    return option === undefined ? withoutSecrets(word) : `${option}${serversWithoutSecrets(servers ?? '')}`;
+  });
+}
+
+/** A list of servers, with `***` for everything before the last `@`: a secret may contain any character. */
+export function serversWithoutSecrets(servers: string): string {
+  return servers.replace(/^.*@/s, '***@');
+}
+
+/** A text, with `***` for what looks like the secret of a URL, with or without its scheme. */
 export function withoutSecrets(text: string): string {
-  return text.replaceAll(/([a-z][a-z0-9+.-]*:\/\/)[^\s@,]+@|(^|[\s,=])[^\s@,/]+:[^\s@,]+@/gi, '$1$2***@');
+  return text.replaceAll(/([a-z][a-z0-9+.-]*:\/\/)\S*@|(^|[\s,='"])[^\s@,/'"]+:(?!\/\/)[^\s@]+@/gi, '$1$2***@');
 }

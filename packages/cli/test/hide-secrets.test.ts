@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest';
+import { argumentsWithoutSecrets, withoutSecrets } from '../src/processes/hide-secrets.js';
+
+it.each([
+  [['--nats', 'nats://ann:secret@a:1'], '--nats ***@a:1'],
+  [['--nats=tls://secret@a'], '--nats=***@a'],
+  // A token, without a scheme; a password with characters that should have been written as %XX.
+  [['--nats', 'secret@a:1'], '--nats ***@a:1'],
+  [['--nats', 'nats://b,nats://ann:se cr@e,t@a:1'], '--nats ***@a:1'],
+  [['--natz', 'nats://ann:secret@a:1'], '--natz nats://***@a:1'],
+  [['status', 'ann:secret@a'], 'status ***@a'],
+  [['kv', 'put', 'mail', 'ann@example.com'], 'kv put mail ann@example.com'],
+  [['--nats', 'nats://a:1', '--owner', 'ann@host'], '--nats nats://a:1 --owner ann@host'],
+])('the arguments %j are listed without secrets', (words, shown) => {
+  expect(argumentsWithoutSecrets(words).join(' ')).toBe(shown);
+});
+
+it('an error that quotes a URL does so without its secret', () => {
+  const text = 'NATS at nats://a:1, "tls://ann:p@ss@b:2" and ann:secret@c: the lock of ann@host is taken';
+  expect(withoutSecrets(text)).toBe('NATS at nats://a:1, "tls://***@b:2" and ***@c: the lock of ann@host is taken');
+});
