@@ -3,7 +3,7 @@ import { connect as connectPlain } from 'node:net';
 import path from 'node:path';
 import { createServer } from 'node:tls';
 import { createUser } from '@nats-io/nkeys';
-import { credsAuthenticator, type NatsConnection, nkeyAuthenticator } from 'nats';
+import { type Authenticator, credsAuthenticator, type NatsConnection, nkeyAuthenticator } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Authority } from '../../../test/support/certificates.js';
 import { makeFolder, removeFolder } from '../../../test/support/leftovers.js';
@@ -301,6 +301,31 @@ describe('a context that changes', () => {
       CONCLAVE_NATS_TOKEN: 't',
     });
   });
+
+  it('logs a child process in as its parent, whatever is given in places that count less', () => {
+    const context = file('counts.json', JSON.stringify({ url: 'nats://a:1', user: 'ann', password }));
+    const userAlone = file('user-alone.json', JSON.stringify({ user: 'ann' }));
+    const inUrl = file('in-url.json', JSON.stringify({ url: `nats://ann:${password}@a:1` }));
+    const bob = { user: 'bob', password: 'other' };
+    for (const layers of [
+      [{ context }, bob],
+      [{ context: inUrl }, bob],
+      [bob, { context }],
+      [{ context }, { context: userAlone, password: 'other' }],
+      [{ context: userAlone }, { password: 'other' }],
+      [{ password: 'other' }, { context: userAlone }],
+      [{ user: 'ann' }, { context: userAlone }, { context }],
+    ]) {
+      const login = NatsLogin.of(...layers);
+      const child = NatsLogin.of(settingsFromEnvironment(login.environment));
+      expect(shown(child), JSON.stringify(layers)).toEqual(shown(login));
+    }
+  });
+
+  function shown(login: NatsLogin): unknown {
+    const { authenticator } = login.connectOptions();
+    return (authenticator as Authenticator)('nonce');
+  }
 });
 
 describe('a login over TLS', () => {

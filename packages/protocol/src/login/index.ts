@@ -1,4 +1,5 @@
 export { connectWith, findServer, inboxOf } from './connect.js';
+export { inboxFault } from './inbox.js';
 export { defaultNatsUrl, NatsLogin } from './login.js';
 export { LoginError, type LoginErrorCode } from './login-error.js';
 export { type Violation, violationOf } from './permissions.js';

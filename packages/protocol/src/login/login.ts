@@ -6,12 +6,16 @@
  */
 import type { NodeConnectionOptions } from 'nats';
 import { type CredentialSettings, type Credentials, credentialSettings, credentialsOf } from './credentials.js';
+import { inboxFault } from './inbox.js';
+import { LoginError } from './login-error.js';
 import { contextFile, readNatsContext } from './nats-context.js';
 import { parseServerUrl, type ServerUrl, splitServers } from './server-url.js';
 import { environmentOf, type LoginSetting, type LoginSettings } from './settings.js';
 import { checkTlsFiles, tlsOf } from './tls.js';
 
 export const defaultNatsUrl = 'nats://127.0.0.1:4222';
+/** That of the NATS client. */
+const defaultInboxPrefix = '_INBOX';
 
 export class NatsLogin {
   private credentials: Credentials | undefined;
@@ -22,6 +26,8 @@ export class NatsLogin {
     private readonly settings: Omit<LoginSettings, 'servers' | 'context'>,
     /** As they were given. */
     private readonly layers: readonly LoginSettings[],
+    /** Of the layers: what the credentials are from. */
+    private readonly sources: readonly LoginSettings[],
   ) {
     this.credentials = credentialsOf(settings);
     // Settings that make no sense together are refused before anything is done.
@@ -39,35 +45,26 @@ export class NatsLogin {
       all.find((layer: LoginSettings) => names.some((name) => layer[name] !== undefined)) ?? {};
     const urls = splitServers(first('servers').servers ?? defaultNatsUrl).map((url, at) => parseServerUrl(url, at + 1));
     const { tlsCert, tlsKey } = first('tlsCert', 'tlsKey');
+    const sources = sourcesOf(all);
     const settings = {
-      ...firstCredentials(all),
+      ...mergedCredentials(sources),
       ...{ tlsCert, tlsKey },
       tlsCa: first('tlsCa').tlsCa,
       tlsFirst: first('tlsFirst').tlsFirst,
       inboxPrefix: first('inboxPrefix').inboxPrefix,
     };
-    return new NatsLogin(urls, settings, layers);
+    return new NatsLogin(urls, settings, layers, sources);
   }
 
   /** The same login for a child process: the environment that says so. A context is named, so that the child reads it again too. */
   get environment(): Record<string, string> {
     const { tlsCa, tlsCert, tlsKey, tlsFirst, inboxPrefix } = this.settings;
-    const rest = { servers: this.servers, tlsCa, tlsCert, tlsKey, tlsFirst, inboxPrefix };
-    const context = this.contextOfCredentials;
-    if (context === undefined) return environmentOf({ ...this.settings, ...rest });
-    const own = firstCredentials(this.layers.map((layer) => ({ ...layer, context: undefined })));
-    return environmentOf({ ...own, ...rest, context: contextFile(context) });
-  }
-
-  /** The context from which the credentials are, or a part of them; undefined: they are from elsewhere. */
-  private get contextOfCredentials(): string | undefined {
-    const contexts = this.layers.map(({ context }) => context).filter((context) => context !== undefined);
-    const withAll = JSON.stringify(firstCredentials(withContexts(this.layers)));
-    const isNeeded = (left: string): boolean => {
-      const others = this.layers.map((layer) => (layer.context === left ? { ...layer, context: undefined } : layer));
-      return JSON.stringify(firstCredentials(withContexts(others))) !== withAll;
-    };
-    return contexts.find(isNeeded);
+    const named = this.sources.find(({ context }) => context !== undefined);
+    return environmentOf({
+      ...mergedCredentials(this.sources.filter((source) => source !== named)),
+      ...{ servers: this.servers, tlsCa, tlsCert, tlsKey, tlsFirst, inboxPrefix },
+      context: named?.context === undefined ? undefined : contextFile(named.context),
+    });
   }
 
   /** The servers' URLs, without secrets. */
@@ -88,6 +85,12 @@ export class NatsLogin {
   /** Why a server may close the connection without an error, as far as it is about the credentials. @throws LoginError */
   get closeReason(): string | undefined {
     return this.credentials?.closeReason?.();
+  }
+
+  /** @throws LoginError EINVAL where its replies would go to subjects of Conclave or of NATS. @param prefix of Conclave's subjects */
+  checkInbox(prefix: string): void {
+    const fault = inboxFault(this.settings.inboxPrefix ?? defaultInboxPrefix, prefix);
+    if (fault !== undefined) throw new LoginError('EINVAL', fault);
   }
 
   /** @throws LoginError ELOGIN where a file cannot be read, or holds something else */
@@ -136,35 +139,44 @@ export class NatsLogin {
 
   /** A context holds secrets itself, so it is read again as files with secrets are. @throws LoginError */
   private readContexts(): void {
-    if (this.hasContext) this.credentials = credentialsOf(firstCredentials(withContexts(this.layers)) ?? {});
+    if (this.hasContext) this.credentials = credentialsOf(mergedCredentials(sourcesOf(withContexts(this.layers))));
   }
 }
 
-/** The layers, each context as a layer of its own below the one that names it. @throws LoginError */
+/** The layers, each context as a layer of its own, which names it, below the layer that names it. @throws LoginError */
 function withContexts(layers: readonly LoginSettings[]): LoginSettings[] {
-  return layers.flatMap(({ context, ...own }) => (context === undefined ? [own] : [own, readNatsContext(context)]));
+  return layers.flatMap(({ context, ...own }) =>
+    context === undefined ? [own] : [own, { ...readNatsContext(context), context }],
+  );
 }
 
-/** Those of the first layer that has any. */
-function firstCredentials(layers: readonly LoginSettings[]): CredentialSettings | undefined {
-  for (const [at, layer] of layers.entries()) {
-    const found = credentialSettings(withPassword(layer, layers.slice(at + 1)), urlsOf(layer));
-    if (found !== undefined) return found;
+/** What the credentials are from: the first layer that has any, and what completes it of a later one; none: there are none. */
+function sourcesOf(layers: readonly LoginSettings[]): readonly LoginSettings[] {
+  const at = layers.findIndex((layer) => credentialSettings(layer, urlsOf(layer)) !== undefined);
+  const first = layers[at];
+  if (first === undefined) return [];
+  const completion = completionOf(first, layers.slice(at + 1));
+  return completion === undefined ? [first] : [first, completion];
+}
+
+/** A user and a password may be given in two places: the user as an option, say, and the password in the environment. */
+function completionOf(layer: LoginSettings, later: readonly LoginSettings[]): LoginSettings | undefined {
+  const hasPassword = ({ password, passwordFile }: LoginSettings): boolean => (password ?? passwordFile) !== undefined;
+  if (layer.user !== undefined && !hasPassword(layer)) {
+    const found = later.find((one) => hasPassword(one) && (one.user ?? layer.user) === layer.user);
+    return found && { password: found.password, passwordFile: found.passwordFile, context: found.context };
+  }
+  if (layer.user === undefined && hasPassword(layer)) {
+    const found = later.find(({ user }) => user !== undefined);
+    return found && { user: found.user, context: found.context };
   }
   return undefined;
 }
 
-/** A user and a password may be given in two places: the user as an option, say, and the password in the environment. */
-function withPassword(layer: LoginSettings, later: readonly LoginSettings[]): LoginSettings {
-  const hasPassword = ({ password, passwordFile }: LoginSettings): boolean => (password ?? passwordFile) !== undefined;
-  if (layer.user !== undefined && !hasPassword(layer)) {
-    const found = later.find((one) => hasPassword(one) && (one.user ?? layer.user) === layer.user);
-    return { ...layer, password: found?.password, passwordFile: found?.passwordFile };
-  }
-  if (layer.user === undefined && hasPassword(layer)) {
-    return { ...layer, user: later.find(({ user }) => user !== undefined)?.user };
-  }
-  return layer;
+/** The credentials of all of these together. */
+function mergedCredentials(sources: readonly LoginSettings[]): CredentialSettings {
+  const found = sources.map((source) => Object.entries(credentialSettings(source, urlsOf(source)) ?? {}));
+  return Object.fromEntries(found.flat().filter(([, value]) => value !== undefined));
 }
 
 function urlsOf({ servers }: LoginSettings): ServerUrl[] {
