@@ -247,6 +247,17 @@ describe('credentials that change', () => {
   });
 });
 
+describe('an inbox among the subjects of Conclave', () => {
+  it('is refused before anything is asked, as peers would not reply there', async () => {
+    const inbox = ['--nats-inbox-prefix', 'conclave.main'];
+    const run = ['run', '--peer', 'n7', '--data-dir', file('n7')];
+    for (const { ended } of [command('status', ...operator(), ...inbox), command(...run, ...inbox)]) {
+      const error = expect.stringContaining('choose another inbox prefix than conclave.main');
+      expect(await ended).toMatchObject({ code: 3, error });
+    }
+  });
+});
+
 describe('secrets', () => {
   it('are in no output, log or process list, even if they came in a URL', async () => {
     const nats = withUser(`operator:${secrets.operator}`);
@@ -270,5 +281,18 @@ describe('secrets', () => {
       expect(processes).not.toContain(secret);
       expect(said.filter((text) => text.includes(secret))).toEqual([]);
     }
+  });
+
+  it('are not printed by conclave config check', async () => {
+    const secret = `nats://operator:${secrets.operator}@`;
+    writeFileSync(file('own.yaml'), `nats: [${secret}a, b]\ncommands: { kv get: { nats: "${secret}c" } }\n`);
+    const check = (...args: readonly string[]) => command('config', 'check', file('own.yaml'), ...args).ended;
+    const [lines, json] = await Promise.all([check(), check('--json')]);
+    expect(lines).toMatchObject({ code: 0, out: expect.stringContaining('nats: ***@a,b') });
+    expect(JSON.parse(json.out)).toMatchObject({
+      settings: { nats: ['***@a', 'b'] },
+      commands: { 'kv get': { nats: '***@c' } },
+    });
+    expect(lines.out + json.out).not.toContain(secrets.operator);
   });
 });

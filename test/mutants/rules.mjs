@@ -628,6 +628,48 @@ export const chapters = [
     ],
   },
   {
+    title: 'Logins, permissions and foreign programs (decisions 0115 and 0116)',
+    rules: [
+      { rule: 'A context is read again at each connection', mutants: ['context-read-once'] },
+      {
+        rule: 'A child process logs in as its parent, and gets the path of a context, not its content',
+        mutants: ['child-with-another-login', 'context-copied-for-children'],
+      },
+      {
+        rule: 'A subscription that NATS refuses is retried, and health reports it meanwhile',
+        mutants: ['refused-subscription-not-retried', 'refused-subscription-not-reported'],
+      },
+      {
+        rule: 'The client library retries the subscription to its replies when it is called',
+        mutants: ['refused-replies-stay-refused'],
+      },
+      {
+        rule: 'The log has one line for a lost connection, and one when it is back',
+        mutants: ['each-rejected-attempt-logged'],
+      },
+      {
+        rule: 'Signatures are made by Node.js; a secret is checked once; lists of groups are encoded once for all requests of a turn',
+        mutants: [],
+        why: 'without them a process is slow, and does the same',
+        testedBy: ['packages/protocol/test/login.test.ts', 'packages/cli/test/group-api.test.ts'],
+      },
+      { rule: 'A reply in JSON is from another program: it is ignored', mutants: ['foreign-reply-accepted'] },
+      {
+        rule: 'A reply that cannot be decoded does not tell what was done',
+        mutants: ['undecodable-reply-is-not-done'],
+      },
+      { rule: 'A health check takes the first reply that is one about health', mutants: ['health-of-another-program'] },
+      {
+        rule: 'The check before the start takes only replies that name the actor that was asked',
+        mutants: ['start-prevented-by-another-actor'],
+      },
+      {
+        rule: 'NATS names the caller only of a request that came through a service import',
+        mutants: ['caller-named-by-a-header-alone'],
+      },
+    ],
+  },
+  {
     title: 'Versions (section 9)',
     rules: [
       { rule: 'The level is raised once every member and joiner has it', mutants: ['level-raised-too-early'] },

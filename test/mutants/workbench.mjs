@@ -53,6 +53,11 @@ export class Workbench {
         await cp(from, path.join(this.folder, 'packages', name, part), { recursive: true, preserveTimestamps: true });
       }
     }
+    // Unit tests that start a NATS server, say, use them.
+    for (const name of ['test', 'scripts']) {
+      const from = path.join(this.root, name);
+      if (existsSync(from)) symlinkSync(from, path.join(this.folder, name));
+    }
     const modules = path.join(this.folder, 'node_modules');
     await mkdir(path.join(modules, '@conclave'), { recursive: true });
     for (const name of readdirSync(path.join(this.root, 'node_modules'))) {

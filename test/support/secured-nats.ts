@@ -30,10 +30,11 @@ export class SecuredNats {
     private readonly log: readonly string[],
   ) {}
 
-  static async start(users: readonly SecuredUser[]): Promise<SecuredNats> {
+  /** @param more lines of its configuration */
+  static async start(users: readonly SecuredUser[], more = ''): Promise<SecuredNats> {
     const entries = await Promise.all(users.map(userEntry));
     const log: string[] = [];
-    const configuration = `authorization {\n timeout: 60\n users: [\n${entries.join('\n')}\n ]\n}`;
+    const configuration = `authorization {\n timeout: 60\n users: [\n${entries.join('\n')}\n ]\n}\n${more}`;
     const server = await startNats({ configuration, onLine: (line) => void log.push(line) });
     return new SecuredNats(server, users, log);
   }

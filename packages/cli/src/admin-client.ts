@@ -27,7 +27,7 @@ import {
   type KvReply,
   type KvRequest,
   kvOperations,
-  type PeerId,
+  PeerId,
   readCommands,
   readOperations,
   Subjects,
@@ -110,8 +110,9 @@ export class AdminClient {
     const found = new Set<PeerId>();
     try {
       for await (const answer of answers) {
-        const metadata = metadataOf(answer);
-        if (metadata.group_id === this.groupId && metadata.peer_id !== undefined) found.add(metadata.peer_id as PeerId);
+        const { group_id, peer_id } = metadataOf(answer);
+        const peer = PeerId.safeParse(peer_id);
+        if (group_id === this.groupId && peer.success) found.add(peer.data);
       }
     } catch (error) {
       const violation = violationOf(error);
@@ -205,9 +206,9 @@ function decoded(data: Uint8Array): unknown {
   }
 }
 
-function metadataOf(answer: Msg): Record<string, string> {
+function metadataOf(answer: Msg): Record<string, unknown> {
   try {
-    const info = answer.json<{ metadata?: Record<string, string> }>();
+    const info = answer.json<{ metadata?: Record<string, unknown> }>();
     return info.metadata ?? {};
   } catch {
     return {};

@@ -12,7 +12,7 @@ import {
   settingsFromEnvironment,
   violationOf,
 } from '@conclave/protocol/login';
-import { type NatsConnection, NoRespondersError } from 'nats';
+import { type Msg, type NatsConnection, NoRespondersError } from 'nats';
 
 interface Asked {
   readonly peer: string;
@@ -146,7 +146,9 @@ export async function checkHealth(asked: Asked): Promise<HealthResult> {
   let nats: NatsConnection;
   try {
     const name = `conclave health ${asked.peer}`;
-    nats = await connectWith(NatsLogin.of(...asked.login), { name, reconnect: false, timeout: asked.timeoutMs });
+    const login = NatsLogin.of(...asked.login);
+    login.checkInbox(asked.prefix);
+    nats = await connectWith(login, { name, reconnect: false, timeout: asked.timeoutMs });
   } catch (error) {
     const { code } = error as LoginError;
     const problem = code === 'ELOGIN' ? `ELOGIN: ${(error as Error).message}` : (error as Error).message;
@@ -222,8 +224,9 @@ async function hostsOf(nats: NatsConnection, group: string, timeoutMs: number): 
   const options = { strategy: 'stall', maxWait: timeoutMs, stall: Math.min(timeoutMs, 300) } as const;
   try {
     for await (const answer of await nats.requestMany('$SRV.INFO.conclave', '', options)) {
-      const { metadata } = answer.json<{ metadata?: { group_id?: string; peer_id?: string } }>();
-      if (metadata?.group_id === group && metadata.peer_id !== undefined) found.add(metadata.peer_id);
+      const reply = jsonOf<{ metadata?: { group_id?: unknown; peer_id?: unknown } }>(answer);
+      const { group_id, peer_id } = reply?.metadata ?? {};
+      if (group_id === group && typeof peer_id === 'string' && token.test(peer_id)) found.add(peer_id);
     }
   } catch {
     // Nobody is there.
@@ -278,14 +281,19 @@ async function firstOf<Reply, Found>(
   find: (reply: Reply) => Found | undefined,
 ): Promise<Found | undefined> {
   for await (const answer of await nats.requestMany(subject, '{}', { strategy: 'timer', maxWait: timeoutMs })) {
-    let reply: Reply | null;
-    try {
-      reply = answer.json<Reply>();
-    } catch {
-      continue;
-    }
-    const found = reply === null ? undefined : find(reply);
+    const reply = jsonOf<Reply>(answer);
+    const found = reply === undefined ? undefined : find(reply);
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** Undefined: it is no JSON object. */
+function jsonOf<Reply>(answer: Msg): Reply | undefined {
+  try {
+    const reply: unknown = answer.json();
+    return typeof reply === 'object' && reply !== null ? (reply as Reply) : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,5 +1,5 @@
 /** How a command logs in to NATS: by its options, else by the environment. */
-import { ConclaveError, inboxPrefixOfRole, type PeerId } from '@conclave/protocol';
+import { ConclaveError, defaultPrefix, inboxPrefixOfRole, type PeerId } from '@conclave/protocol';
 import {
   isWholeLogin,
   LoginError,
@@ -25,15 +25,26 @@ export interface LoginFlags {
   readonly natsContext?: string;
 }
 
+/** The settings of a command that say how to log in, and the first tokens of the subjects that it uses. */
+type LoginOptions = LoginFlags & { readonly prefix?: string };
+
 /** @throws ConclaveError EINVAL where the settings make no sense; ELOGIN where a context cannot be read */
-export function loginOf(flags: LoginFlags, environment: NodeJS.ProcessEnv = process.env): NatsLogin {
-  return orConclaveError(() => NatsLogin.of(...loginLayers(flags, environment)));
+export function loginOf(options: LoginOptions, environment: NodeJS.ProcessEnv = process.env): NatsLogin {
+  return checkedLogin(options, loginLayers(options, environment));
 }
 
 /** The login of a peer's process: replies come below the inbox prefix of its role, unless another is given. */
-export function loginOfPeer(options: LoginFlags & { readonly peer: PeerId }): NatsLogin {
+export function loginOfPeer(options: LoginOptions & { readonly peer: PeerId }): NatsLogin {
   const ofRole = { inboxPrefix: inboxPrefixOfRole('peer', options.peer) };
-  return orConclaveError(() => NatsLogin.of(...loginLayers(options), ofRole));
+  return checkedLogin(options, [...loginLayers(options), ofRole]);
+}
+
+function checkedLogin({ prefix = defaultPrefix }: LoginOptions, layers: readonly LoginSettings[]): NatsLogin {
+  return orConclaveError(() => {
+    const login = NatsLogin.of(...layers);
+    login.checkInbox(prefix);
+    return login;
+  });
 }
 
 /** The login of a NATS server of the command's own: none. */

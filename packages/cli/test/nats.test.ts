@@ -115,6 +115,9 @@ describe('requests', () => {
       await answer('$SRV.INFO.conclave', info({ group_id: 'main', peer_id: 'n1' })),
       await answer('$SRV.INFO.conclave', info({ group_id: 'other', peer_id: 'n3' })),
       await answer('$SRV.INFO.conclave', 'nonsense'),
+      await answer('$SRV.INFO.conclave', 'null'),
+      await answer('$SRV.INFO.conclave', info({ group_id: 'main', peer_id: 7 })),
+      await answer('$SRV.INFO.conclave', info({ group_id: 'main', peer_id: 'no name' })),
     ];
     expect(await requester.discover(5_000)).toEqual(['n1', 'n2']);
     for (const stop of stops) stop();

@@ -15,7 +15,15 @@ import {
   Subjects,
   WatchId,
 } from '@conclave/protocol';
-import { connectWith, inboxOf, LoginError, type LoginSettings, NatsLogin, violationOf } from '@conclave/protocol/login';
+import {
+  connectWith,
+  inboxFault,
+  inboxOf,
+  LoginError,
+  type LoginSettings,
+  NatsLogin,
+  violationOf,
+} from '@conclave/protocol/login';
 import type { Msg, NatsConnection, NodeConnectionOptions, Status, Subscription } from 'nats';
 import { AdminApi } from './admin-api.js';
 import {
@@ -148,11 +156,12 @@ export class ConclaveClient {
    */
   static async connect(options: ConnectOptions): Promise<ConclaveClient> {
     checkNames(options);
-    if (options.connection !== undefined) {
-      return ConclaveClient.ready(new ConclaveClient(options.connection, false, options));
-    }
-    const connection = await connectTo(options);
-    return ConclaveClient.ready(new ConclaveClient(connection, true, options));
+    const { connection = await connectTo(options), prefix = defaultPrefix } = options;
+    const client = new ConclaveClient(connection, options.connection === undefined, options);
+    const fault = inboxFault(client.inbox, prefix);
+    if (fault === undefined) return ConclaveClient.ready(client);
+    await client.close();
+    throw new ConclaveError('EINVAL', fault);
   }
 
   /** Waits until it is known whether NATS permits replies: without them the outcome of every write would be unknown. */

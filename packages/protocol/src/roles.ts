@@ -64,9 +64,9 @@ function listsOf(role: UserRole, subjects: Subjects, groups: readonly GroupId[],
     case 'operator':
       return ofOperator(subjects, groups);
     case 'client':
-      return ofClient(subjects, groups, { ofGroup: [any], ofPeer: [any] }, scope.owner ?? any);
+      return ofClient(subjects, groups, { ofGroup: [any], ofPeer: [any] }, scope.owner);
     case 'reader':
-      return ofClient(subjects, groups, reads, scope.owner ?? any);
+      return ofClient(subjects, groups, reads, scope.owner);
     case 'observer':
       return ofObserver(subjects, groups);
   }
@@ -140,7 +140,7 @@ function ofClient(
   subjects: Subjects,
   groups: readonly GroupId[],
   operations: { readonly ofGroup: readonly string[]; readonly ofPeer: readonly string[] },
-  owner: string,
+  owner: string | undefined,
 ): Permissions {
   return {
     publish: groups.flatMap((groupId) => [
@@ -150,7 +150,9 @@ function ofClient(
       subjects.health({ groupId, peerId: anyPeer, recipient: 'node' }),
     ]),
     subscribe: groups.flatMap((groupId) => [
-      subjects.watch(groupId, `${owner}.*`),
+      subjects.watch(groupId, `${owner ?? any}.*`),
+      // Of clients of the first version, whose watches name no owner.
+      ...(owner === undefined ? [subjects.watch(groupId, any)] : []),
       subjects.event(groupId, 'leader_elected', any),
     ]),
   };

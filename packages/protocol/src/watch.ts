@@ -10,17 +10,22 @@
 import { z } from 'zod';
 import { ErrorBody } from './errors.js';
 import { limits } from './limits.js';
-import { Count } from './types.js';
+import { Count, reservedPeerNames } from './types.js';
 
-const watchIdPattern = new RegExp(`^(?:[A-Za-z0-9_-]{1,${limits.nameBytes}}\\.)?[A-Za-z0-9_-]{1,${limits.nameBytes}}$`);
+const name = `[A-Za-z0-9_-]{1,${limits.nameBytes}}`;
+const watchIdPattern = new RegExp(`^(?:(?!(?:${reservedPeerNames.join('|')})\\.)${name}\\.)?${name}$`);
 
 /**
  * The id of a watch, `<owner>.<id>`: a token that names the client, for NATS permissions, and a random one, so that nobody guesses it.
- * One token alone, as older clients have it, names no owner.
+ * One token alone, as older clients have it, names no owner. No owner has a reserved name: whoever may send operations to all peers
+ * (`<group>.*.kv.*`) could publish on the subjects of the watches of an owner `kv`.
  */
 export const WatchId = z
   .string()
-  .regex(watchIdPattern, `<owner>.<id>, each of 1 to ${limits.nameBytes} letters, digits, _ and -`);
+  .regex(
+    watchIdPattern,
+    `<owner>.<id>, each of 1 to ${limits.nameBytes} letters, digits, _ and -; the owner is no reserved name`,
+  );
 export type WatchId = z.infer<typeof WatchId>;
 
 export const WatchMessage = z.object({

@@ -17,6 +17,7 @@ import {
   Subjects,
   type UserRole,
   userRoles,
+  WatchId,
 } from '../src/index.js';
 
 const subjects = new Subjects('c');
@@ -132,6 +133,16 @@ describe.each([
     expect(allowed('subscribe', subjects.watch(main, 'me.x'), groups)).toEqual(['client', 'reader']);
     expect(allowed('subscribe', subjects.watch(main, 'you.x'), groups)).toEqual([]);
     expect(allowed('publish', subjects.watch(main, 'me.x'), groups)).toEqual(['peer']);
+    expect(allowed('subscribe', subjects.watch(main, 'x'), groups)).toEqual([]);
+  });
+
+  it('a watch that names no owner, as those of the first version, is received by who may receive those of all owners', () => {
+    for (const role of userRoles) {
+      const scope = { prefix: 'c', groups, peer: n1, inboxPrefix: 'i', replyPrefixes: [] };
+      const { subscribe } = permissionsOf(role, scope);
+      const isPermitted = subscribe.some((pattern) => matches(pattern, subjects.watch(main, 'x')));
+      expect(isPermitted, role).toBe(role === 'client' || role === 'reader');
+    }
   });
 });
 
@@ -186,6 +197,15 @@ describe('names of peers that are words of subjects', () => {
       subjects.historyAnnouncement(main, peerId),
     ];
   }
+
+  it('or of the owners of watches let nobody but peers publish what a watch receives', () => {
+    const owners = [...words].filter((word) => WatchId.safeParse(`${word}.id`).success);
+    expect(owners.length).toBeGreaterThan(50);
+    for (const owner of owners) {
+      const subject = subjects.watch(main, `${owner}.id`);
+      for (const groups of [[main], []]) expect(allowed('publish', subject, groups), subject).toEqual(['peer']);
+    }
+  });
 
   it.each([
     ['one group', [main]],

@@ -7,6 +7,7 @@ import { identity } from './identity.mjs';
 import { leases } from './leases.mjs';
 import { levels } from './levels.mjs';
 import { log } from './log.mjs';
+import { logins } from './logins.mjs';
 import { quorums } from './quorums.mjs';
 import { reads } from './reads.mjs';
 import { replication } from './replication.mjs';
@@ -33,4 +34,5 @@ export const mutations = [
   ...trust,
   ...handOvers,
   ...sendersOfMessages,
+  ...logins,
 ];

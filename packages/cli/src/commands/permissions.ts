@@ -10,6 +10,7 @@ import {
   tokenPattern,
   type UserRole,
   userRoles,
+  WatchId,
 } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { UsageError } from '../exit-codes.js';
@@ -73,7 +74,7 @@ export function registerPermissions(program: Command): void {
     )
     .addOption(
       new Option('--owner <name>', 'the name that the watches of a client or reader must have')
-        .argParser(parseToken)
+        .argParser(parseOwner)
         .default(undefined, 'any'),
     )
     .addOption(new Option('--user <name>', 'with nsc: the name of the user').argParser(parseToken))
@@ -104,8 +105,16 @@ function permissionsFor(options: PermissionsOptions): Printed {
   const groups = options.group ?? (hasAllGroups ? [] : [defaultGroup]);
   const inboxPrefix = options.inboxPrefix ?? inboxPrefixOfRole(role, peer);
   const replyPrefixes = options.replyPrefix ?? ['_INBOX'];
+  for (const inbox of [inboxPrefix, ...replyPrefixes]) refuseOverlap(inbox, prefix);
   const permissions = permissionsOf(role, { prefix, groups, peer, inboxPrefix, replyPrefixes, owner });
   return { role, peer, groups, inboxPrefix, ...permissions };
+}
+
+/** @throws UsageError where a permission for an inbox would be one for Conclave's subjects. */
+function refuseOverlap(inbox: string, prefix: string): void {
+  const [one, other] = [`${inbox}.`, `${prefix}.`];
+  if (!one.startsWith(other) && !other.startsWith(one)) return;
+  throw new UsageError(`${inbox} is no place for replies: the subjects of Conclave are below ${prefix}`);
 }
 
 function asServerConfiguration(printed: Printed): string {
@@ -166,6 +175,11 @@ function parseSubject(text: string): string {
   } catch {
     throw new InvalidArgumentError('tokens of letters, digits, "_" and "-", joined by dots, are wanted.');
   }
+}
+
+function parseOwner(text: string): string {
+  if (WatchId.safeParse(`${text}.id`).success) return text;
+  throw new InvalidArgumentError('letters, digits, "_" and "-" are wanted, and no reserved name.');
 }
 
 function parseToken(text: string): string {
