@@ -44,7 +44,7 @@ async function uids(...of: readonly string[]): Promise<string[]> {
 }
 
 describe('bootstrap next to a live group', () => {
-  it('creates nothing while n4 and n5 have the group of five and three volumes are lost, and says what to do (promise 29)', async () => {
+  it('bootstrap creates nothing while n4 and n5 have the group of five and three volumes are lost, and reports what to do (promise 29)', async () => {
     const founded = await mesh.plain.insist('n1.admin.bootstrap', { peers: names });
     await mesh.plain.insist('kv.put', { key: 'kept', value: 'by n4 and n5' });
     for (const name of names) await mesh.caughtUp(name);

@@ -65,7 +65,7 @@ async function expectSameGroup(holders: readonly string[]): Promise<void> {
 
 describe('a volume is lost, and everything is restarted with bootstrap:', () => {
   it.each(names)(
-    'that of %s: no second group; it is known for what it is, and is healed by itself (promise 6)',
+    'that of %s: no second group is created, its new store is reported, and the leader replaces the lost store (promise 6)',
     async (lost) => {
       loseVolume(lost);
       const left = names.filter((name) => name !== lost);

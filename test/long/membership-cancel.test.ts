@@ -57,7 +57,7 @@ describe('cancel_change', () => {
     expect(body.error).toMatchObject({ code: 'ENOENT', outcome: 'not_done' });
   });
 
-  test('promise 1: while new peers catch up, ends the change at once, and the next one is accepted', async () => {
+  test('promise 1: cancel_change ends a change at once while new peers catch up, and the next change is accepted', async () => {
     const { configuration_index } = await lead(mesh, 'n2');
     const { answer, events } = await holdCatchingUp(mesh, stores);
     const busy = await changePeers(mesh, ['n1', 'n2']);
@@ -79,7 +79,7 @@ describe('cancel_change', () => {
     await expectAllKept(mesh, writers, ['n2', 'n3']);
   });
 
-  test('promise 1: is not needed if a new peer stays down: the change ends at its deadline, and the next one is accepted', async () => {
+  test('promise 1: a change whose new peer stays down ends at its deadline, and the next one is accepted', async () => {
     const { answer } = await holdCatchingUp(mesh, stores, { timeout_ms: 1500 });
     const ended = await answer;
     expect(ended).toMatchObject({ errorCode: 504, body: { error: { code: 'ECATCHUP', outcome: 'not_done' } } });
@@ -87,7 +87,7 @@ describe('cancel_change', () => {
     expect(writers.failed).toEqual([]);
   });
 
-  test('promise 13: in the joint stage needs only a majority of the old configuration', async () => {
+  test('promise 13: cancel_change in the joint stage needs only a majority of the old configuration', async () => {
     await lead(mesh, 'n2');
     const { answer, events } = await holdJoint(mesh, stores, writers);
     // All the others that are not needed are gone.
@@ -117,7 +117,7 @@ describe('cancel_change', () => {
     await expectAllKept(mesh, writers, ['n2', 'n3']);
   });
 
-  test('in the stable stage fails with EBUSY, and the change continues', async () => {
+  test('cancel_change fails with EBUSY in the stable stage, and the change continues', async () => {
     await lead(mesh, 'n1');
     const { answer } = await holdStable(mesh, stores);
 
@@ -136,7 +136,7 @@ describe('a joint stage that is never committed', () => {
   const own = new Stops();
   afterAll(() => own.run());
 
-  test('promises 1 and 11: is rolled back at its deadline, and names the missing votes', async () => {
+  test('promises 1 and 11: a joint stage that is not committed is rolled back at its deadline, and the error names the missing votes', async () => {
     const server = await startNats();
     own.add(() => server.stop());
     const args = ['--joint-timeout-ms', '1000'];

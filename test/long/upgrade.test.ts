@@ -131,13 +131,13 @@ it('promise 31: peers of two builds serve one group, upgraded and downgraded, an
   });
   const kept = (await upgrade(true)).body as { error?: { code: string; outcome: string; message: string } };
   expect(kept.error).toMatchObject({ code: 'EUNSUPPORTED', outcome: 'not_done' });
-  expect(kept.error?.message).toMatch(/n3 (speaks levels 0 to 0|has not said|is silent)/);
+  expect(kept.error?.message).toMatch(/n3 (supports levels 0 to 0|has not reported|is silent)/);
 
   await run('n1', 'previous');
   await run('n2', 'previous');
   for (const name of names) await run(name, 'this');
 
-  const reply = await until('all speak the level', async () => {
+  const reply = await until('all support the level', async () => {
     const { body, errorCode } = await upgrade(true);
     return errorCode === 0 ? (body as unknown as UpgradeReply) : undefined;
   });

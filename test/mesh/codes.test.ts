@@ -33,7 +33,7 @@ async function handOverToNobody(timeoutMs: number) {
   // The leader takes it before it takes this, which does nothing where the leader does not hand over.
   await until('it hands over', async () => {
     const { body } = await mesh.plain.ask('admin.transfer_leader', { peer_id: leader }, 1000);
-    return JSON.stringify(body).includes('handing over') ? true : undefined;
+    return JSON.stringify(body).includes('transferring its leadership') ? true : undefined;
   });
   /** It has heard what it missed once it leads itself. */
   const wake = async (): Promise<void> => {

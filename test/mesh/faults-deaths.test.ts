@@ -67,7 +67,7 @@ describe('one actor is killed with kill -9', () => {
   );
 
   it.each(actorKinds)(
-    'the %s of the leader, for good: it costs the office, not the service',
+    'the %s of the leader, permanently: the leadership moves to another peer, and the service continues',
     async (actor: ActorKind) => {
       const { peer_id: leader, term } = await mesh.leaderStatus();
       const failed = writers.failed.length;

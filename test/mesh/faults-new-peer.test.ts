@@ -56,7 +56,7 @@ async function expectAsBefore(joiner: string, error: ErrorBody): Promise<void> {
   expect(await mesh.plain.ask('admin.change_peers', { new_peers: names })).toMatchObject({ errorCode: 0 });
   // A change that is really one is not met by EBUSY either; this one is taken back again.
   const next = mesh.plain.ask('admin.add_peer', { peer_id: 'n99', timeout_ms: 60_000 }, 60_000);
-  await until('the next change is going on', async () => {
+  await until('the next change is in progress', async () => {
     const { changes } = await mesh.leaderStatus();
     return changes.at(-1)?.state === 'going_on' ? true : undefined;
   });
@@ -65,14 +65,14 @@ async function expectAsBefore(joiner: string, error: ErrorBody): Promise<void> {
 }
 
 describe('a new peer that does not catch up does not harm the group:', () => {
-  it('dead: ECATCHUP at the deadline, never reachable (promises 1, 2 and 12)', async () => {
+  it('a dead new peer: the change fails with ECATCHUP at its deadline, and the error names the peer (promises 1, 2 and 12)', async () => {
     const error = await refusal('add_peer', { peer_id: 'n4', timeout_ms: 1000 });
     expect(error).toMatchObject({ code: 'ECATCHUP', outcome: 'not_done' });
     expect(error.message).toContain('n4 (never heard of)');
     await expectAsBefore('n4', error);
   });
 
-  it('two dead ones, which would be a majority: nothing is appended (promises 2 and 11)', async () => {
+  it('two dead new peers, which would be a majority: nothing is appended (promises 2 and 11)', async () => {
     const { configuration_index } = await mesh.leaderStatus();
     const error = await refusal('change_peers', { new_peers: ['n1', 'n4', 'n5'], timeout_ms: 1000 });
     expect(error).toMatchObject({ code: 'ECATCHUP', outcome: 'not_done' });
@@ -93,7 +93,7 @@ describe('a new peer that does not catch up does not harm the group:', () => {
     await expectTakenIn('n6');
   });
 
-  it('paused while it catches up (SIGSTOP of its log-store): the error says by how many entries it lags (promise 12)', async () => {
+  it('a new peer that is paused while it catches up: the error contains the number of entries that it lacks (promise 12)', async () => {
     await mesh.start('n7');
     await mesh.healthy('n7');
     mesh.peer('n7').process('log-store').signal('SIGSTOP');
@@ -112,7 +112,7 @@ describe('a new peer that does not catch up does not harm the group:', () => {
 });
 
 describe('a new peer that is late', () => {
-  it('is awaited within the one call, although it is started only later (promise 8)', async () => {
+  it('a new peer that is started after the request is awaited within the same call (promise 8)', async () => {
     const asked = mesh.plain.ask('admin.add_peer', { peer_id: 'n8', timeout_ms: 60_000 }, 60_000);
     await mesh.plain.event('catchup_progress', (body) => body.new_peer === 'n8' && body.state === 'never_heard_of');
     await mesh.start('n8');
@@ -123,7 +123,7 @@ describe('a new peer that is late', () => {
 });
 
 describe('a new peer with another history', () => {
-  it('is rejected with ENOTEMPTY before it receives an entry (promise 5)', async () => {
+  it('a new peer with another history is rejected with ENOTEMPTY before it receives an entry (promise 5)', async () => {
     // It was a member of another group of the same name, elsewhere.
     const elsewhere = await startNats();
     stops.add(() => elsewhere.stop());

@@ -14,7 +14,7 @@ import type { Msg } from 'nats';
 import { expect } from 'vitest';
 import type { z } from 'zod';
 
-export interface Door {
+export interface Endpoint {
   readonly subject: string;
   readonly command: string;
   readonly request: z.ZodType | undefined;
@@ -28,11 +28,11 @@ const asked = (command: string) => {
 };
 
 /** Every command and operation on every subject, and unknown names. */
-export function doors(): Door[] {
-  const at = (door: 'admin' | 'kv', commands: readonly string[]) =>
+export function endpoints(): Endpoint[] {
+  const at = (endpoint: 'admin' | 'kv', commands: readonly string[]) =>
     ['', 'n1.', 'n2.', 'n3.'].flatMap((peer) =>
       commands.map((command) => ({
-        subject: `conclave.main.${peer}${door}.${command}`,
+        subject: `conclave.main.${peer}${endpoint}.${command}`,
         command,
         request: asked(command),
         harmless: [
@@ -56,7 +56,7 @@ export function doors(): Door[] {
 }
 
 /** Whether the body is none that has to be refused. */
-export function isAccepted({ request }: Door, data: Uint8Array): boolean {
+export function isAccepted({ request }: Endpoint, data: Uint8Array): boolean {
   try {
     return request?.safeParse(decodeRequest(data).value).success === true && data.length <= limits.messageBytes;
   } catch {

@@ -26,7 +26,7 @@ import { Mesh, Stops, until } from './fault-mesh.js';
 import { Writers } from './fault-writers.js';
 import { type Garbage, garbageOf, overLarge } from './garbage-bodies.js';
 import { type Fields, sample } from './garbage-samples.js';
-import { type Door, doors, expectError, isAccepted } from './garbage-subjects.js';
+import { type Endpoint, endpoints, expectError, isAccepted } from './garbage-subjects.js';
 
 const seed = Number(process.env.CONCLAVE_GARBAGE_SEED ?? Date.now() % 1_000_000);
 const names = ['n1', 'n2', 'n3'];
@@ -106,8 +106,8 @@ async function dropped(peer: string, actor: ActorKind): Promise<Readonly<Record<
   return HealthReply.parse(body).dropped;
 }
 
-/** How much of what was sent under a name an actor's door has counted; `unknown`: names that there are not. */
-function countedAtDoor(counts: Readonly<Record<string, number>>, name: string): number {
+/** How many messages of this name an actor has dropped on receipt; `unknown`: of names that do not exist. */
+function countedOnReceipt(counts: Readonly<Record<string, number>>, name: string): number {
   if (name === 'unknown') return counts.unknown_message ?? 0;
   const reasons = ['too_large', 'not_msgpack', 'malformed', 'other_group', 'bad_batch'];
   return reasons.reduce((sum, reason) => sum + (counts[`${reason}:${name}`] ?? 0), 0);
@@ -131,7 +131,7 @@ function accepts(schema: z.ZodType, data: Uint8Array): boolean {
   }
 }
 
-/** Sends to each actor of each peer, and waits until each door has counted exactly that. */
+/** Sends to each actor of each peer, and waits until each actor has counted exactly these messages. */
 async function expectCounted(bodiesOf: (name: MessageName) => readonly Uint8Array[], unknown: number): Promise<void> {
   const sent = new Map<string, number>();
   const begin = new Map<string, Readonly<Record<string, number>>>();
@@ -162,9 +162,9 @@ async function expectCounted(bodiesOf: (name: MessageName) => readonly Uint8Arra
   }
   for (const [key, wanted] of sent) {
     const [peer, actor, name] = key.split(' ') as [string, ActorKind, string];
-    const had = countedAtDoor(begin.get(`${peer} ${actor}`) ?? {}, name);
+    const had = countedOnReceipt(begin.get(`${peer} ${actor}`) ?? {}, name);
     await until(`the ${actor} of ${peer} has counted ${wanted} of ${name}`, async () => {
-      const has = countedAtDoor(await dropped(peer, actor), name) - had;
+      const has = countedOnReceipt(await dropped(peer, actor), name) - had;
       if (has === wanted) return true;
       throw new Error(`it has counted ${has}`);
     });
@@ -201,37 +201,37 @@ describe('garbage on the subjects of messages is only counted', () => {
 });
 
 describe('garbage as a request', () => {
-  function garbageFor(door: Door): Garbage[] {
-    const body = door.request === undefined ? { key: 'k' } : sample(door.request, random);
+  function garbageFor(endpoint: Endpoint): Garbage[] {
+    const body = endpoint.request === undefined ? { key: 'k' } : sample(endpoint.request, random);
     const all = (['json', 'msgpack'] as const).flatMap((encoding) => garbageOf(body, random, encoding));
-    return all.filter(({ data }) => door.harmless || !isAccepted(door, data));
+    return all.filter(({ data }) => endpoint.harmless || !isAccepted(endpoint, data));
   }
 
-  async function expectRefused(door: Door, { kind, data }: Garbage): Promise<void> {
-    const what = `${kind} on ${door.subject} (${Buffer.from(data.subarray(0, 60)).toString('hex')})`;
-    const reply = await mesh.plain.nats.request(door.subject, data, { timeout: 30_000 }).catch((error) => {
+  async function expectRefused(endpoint: Endpoint, { kind, data }: Garbage): Promise<void> {
+    const what = `${kind} on ${endpoint.subject} (${Buffer.from(data.subarray(0, 60)).toString('hex')})`;
+    const reply = await mesh.plain.nats.request(endpoint.subject, data, { timeout: 30_000 }).catch((error) => {
       throw new Error(`${what}: ${error}`);
     });
     // Where the schema has nothing against it, it was no garbage.
-    if (!isAccepted(door, data)) expectError(what, data, reply);
+    if (!isAccepted(endpoint, data)) expectError(what, data, reply);
   }
 
   it('is answered with an error that has a code', async () => {
-    for (const door of doors()) {
-      await Promise.all(garbageFor(door).map((garbage) => expectRefused(door, garbage)));
+    for (const endpoint of endpoints()) {
+      await Promise.all(garbageFor(endpoint).map((garbage) => expectRefused(endpoint, garbage)));
     }
   });
 
   it('is answered with an error above Conclave’s limits, too', async () => {
-    for (const door of doors()) {
-      const body = door.request === undefined ? {} : sample(door.request, random);
-      for (const encoding of ['json', 'msgpack'] as const) await expectRefused(door, overLarge(body, encoding));
+    for (const endpoint of endpoints()) {
+      const body = endpoint.request === undefined ? {} : sample(endpoint.request, random);
+      for (const encoding of ['json', 'msgpack'] as const) await expectRefused(endpoint, overLarge(body, encoding));
     }
-    const put = doors().find(({ subject }) => subject === 'conclave.main.kv.put') as Door;
-    const batch = doors().find(({ subject }) => subject === 'conclave.main.kv.batch') as Door;
-    const change = doors().find(({ subject }) => subject === 'conclave.main.admin.change_peers') as Door;
+    const put = endpoints().find(({ subject }) => subject === 'conclave.main.kv.put') as Endpoint;
+    const batch = endpoints().find(({ subject }) => subject === 'conclave.main.kv.batch') as Endpoint;
+    const change = endpoints().find(({ subject }) => subject === 'conclave.main.admin.change_peers') as Endpoint;
     const peers = Array.from({ length: limits.configurationPeers + 1 }, (_, at) => `p${at}`);
-    const bounds: [Door, string, unknown][] = [
+    const bounds: [Endpoint, string, unknown][] = [
       [put, 'a key too long', { key: 'k'.repeat(limits.keyBytes + 1), value: 'v' }],
       [put, 'a value too large', { key: 'k', value: 'v'.repeat(limits.valueBytes + 1) }],
       [batch, 'too many commands', { commands: Array(limits.requestCommands + 1).fill([0, 'delete', 'k']) }],
@@ -240,7 +240,7 @@ describe('garbage as a request', () => {
       [change, 'a peer twice', { new_peers: ['n1', 'n1'] }],
       [change, 'a name with a dot (promise 25)', { new_peers: ['n1', 'n.2'] }],
     ];
-    for (const [door, kind, body] of bounds) await expectRefused(door, { kind, data: encode(body) });
+    for (const [endpoint, kind, body] of bounds) await expectRefused(endpoint, { kind, data: encode(body) });
     // Each command is within its bounds, all together are more than an entry holds.
     const value = 'v'.repeat(limits.valueBytes);
     const commands = [1, 2, 3].map((at) => [0, 'put', `k${at}`, value]);
@@ -256,11 +256,11 @@ describe('garbage as a request', () => {
     };
     const had = await errorsOf();
     let sent = 0;
-    for (const door of doors()) {
-      const refused = garbageFor(door).filter(({ data }) => !isAccepted(door, data));
-      for (const { data } of refused) publish(door.subject, data);
+    for (const endpoint of endpoints()) {
+      const refused = garbageFor(endpoint).filter(({ data }) => !isAccepted(endpoint, data));
+      for (const { data } of refused) publish(endpoint.subject, data);
       // Answered after those: no flood, which would cost a leader its office on a slow machine.
-      await expectRefused(door, { kind: 'none', data: Uint8Array.of(0xc1) });
+      await expectRefused(endpoint, { kind: 'none', data: Uint8Array.of(0xc1) });
       sent += refused.length + 1;
     }
     await until(`${sent} errors are counted`, async () => {

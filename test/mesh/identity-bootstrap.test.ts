@@ -29,7 +29,7 @@ async function uids(client: PlainClient, peers = names): Promise<string[]> {
 }
 
 describe('bootstrap', () => {
-  it('is rejected while a listed peer is unreachable, and creates nothing', async () => {
+  it('bootstrap is rejected while a listed peer is unreachable, and creates nothing', async () => {
     const { body, errorCode } = await mesh.plain.ask('n1.admin.bootstrap', { peers: names, timeout_ms: 1000 });
     expect(body).toMatchObject({
       error: { code: 'EUNREACHABLE', outcome: 'not_done', message: expect.stringContaining('n3') },
@@ -44,7 +44,7 @@ describe('bootstrap', () => {
     expect(body).toMatchObject({ error: { code: 'EINVAL' } });
   });
 
-  it('creates the group once all peers are reachable; repeated, it returns the existing group', async () => {
+  it('bootstrap creates the group once all peers are reachable; repeated, it returns the existing group', async () => {
     await mesh.start('n3');
     const founded = await mesh.plain.insist('n1.admin.bootstrap', { peers: names });
     expect(founded).toMatchObject({ founded: true, group_id: 'main', peers: names, old_peers: [] });
@@ -62,7 +62,7 @@ describe('bootstrap', () => {
     expect(await mesh.plain.insist('kv.get', { key: 'kept' })).toMatchObject({ value: 'over every bootstrap' });
   });
 
-  it('at several peers at once creates at most one group and, with retries, exactly one', async () => {
+  it('bootstrap at several peers at once creates at most one group and, with retries, exactly one', async () => {
     await Promise.all(races.map(race));
   });
 });

@@ -98,7 +98,7 @@ describe('a read-only peer', () => {
     await mesh.plain.insist('kv.put', { key: 'after', value: 'x' });
     expect(await mesh.plain.insist('kv.get', { key: 'before' })).toMatchObject({ value: 'x' });
     const cli = await conclave('peers', 'read-only', leader, 'off');
-    expect(cli).toMatchObject({ code: 0, out: expect.stringContaining(`${leader} takes entries`) });
+    expect(cli).toMatchObject({ code: 0, out: expect.stringContaining(`${leader} stores entries`) });
     await mesh.caughtUp(...names);
   });
 
@@ -161,7 +161,7 @@ describe('promise 23: status says whether a peer may be restarted now', () => {
     expect(mayRestart(status)).toEqual([lost]);
     expect(reasonAgainst(status, left)).toMatch(
       new RegExp(
-        `^without it 1 of 3 would go on, and 2 are needed: ${lost} (is silent|has stored nothing) for \\d+ ms$`,
+        `^without it 1 of 3 would continue, and 2 are needed: ${lost} (is silent|has stored nothing) for \\d+ ms$`,
       ),
     );
     const told = await conclave('status');

@@ -12,14 +12,14 @@ import { Mesh, Stops, until } from './fault-mesh.js';
 import { Writers } from './fault-writers.js';
 import { type Garbage, garbageOf, overLarge } from './garbage-bodies.js';
 import { sample } from './garbage-samples.js';
-import { type Door, doors, expectError, isAccepted } from './garbage-subjects.js';
+import { type Endpoint, endpoints, expectError, isAccepted } from './garbage-subjects.js';
 
 const names = ['n1', 'n2', 'n3'];
 const roles = ['operator', 'client', 'reader', 'observer', 'peer'] as const;
 const inFlight = 32;
 
 /** What a role may ask, of these. */
-const mayAsk: Record<(typeof roles)[number], (door: Door) => boolean> = {
+const mayAsk: Record<(typeof roles)[number], (endpoint: Endpoint) => boolean> = {
   operator: ({ subject }) => subject.includes('.admin.'),
   client: ({ subject }) => /[.]kv[.]/.test(subject),
   reader: ({ subject }) => /main[.](n\d[.])?kv[.](get|batch_get|range|lock_get|lease_get|lease_list)$/.test(subject),
@@ -84,26 +84,26 @@ export function fuzzRoles(share: number): void {
   it.each(roles)(
     'promise 37: %s: garbage as a request is answered with an error, on all that it may ask',
     async (role) => {
-      const asked = [...doors(), ...hostDoors()].filter(mayAsk[role]);
+      const asked = [...endpoints(), ...hostEndpoints()].filter(mayAsk[role]);
       expect(asked.length).toBeGreaterThan(0);
-      const attempts: (Garbage & { readonly door: Door })[] = [];
-      for (const door of asked) {
-        const body = door.request === undefined ? {} : sample(door.request, random);
+      const attempts: (Garbage & { readonly endpoint: Endpoint })[] = [];
+      for (const endpoint of asked) {
+        const body = endpoint.request === undefined ? {} : sample(endpoint.request, random);
         const bodies = (['json', 'msgpack'] as const).flatMap((encoding) => garbageOf(body, random, encoding));
         // At least one for each subject.
-        const isRefused = ({ data }: Garbage): boolean => !isAccepted(door, data);
+        const isRefused = ({ data }: Garbage): boolean => !isAccepted(endpoint, data);
         const first = bodies.findIndex(isRefused);
         const others = some(bodies.slice(first + 1)).filter(isRefused);
-        for (const garbage of [...bodies.slice(first, first + 1), ...others]) attempts.push({ door, ...garbage });
+        for (const garbage of [...bodies.slice(first, first + 1), ...others]) attempts.push({ endpoint, ...garbage });
         // Creating garbage takes long, and the writers are in this process.
         await new Promise(setImmediate);
       }
       while (attempts.length > 0) {
         await Promise.all(
-          attempts.splice(0, inFlight).map(async ({ door, kind, data }) => {
-            const what = `${role}: ${kind} on ${door.subject} (${Buffer.from(data.subarray(0, 60)).toString('hex')})`;
+          attempts.splice(0, inFlight).map(async ({ endpoint, kind, data }) => {
+            const what = `${role}: ${kind} on ${endpoint.subject} (${Buffer.from(data.subarray(0, 60)).toString('hex')})`;
             const reply = await as(role)
-              .request(door.subject, data, { timeout: 30_000 })
+              .request(endpoint.subject, data, { timeout: 30_000 })
               .catch((error) => {
                 throw new Error(`${what}: ${error}`);
               });
@@ -160,7 +160,7 @@ function lasting({ peer_id, store_id, group_uid, session, role, term, configurat
   return { peer_id, store_id, group_uid, session, role, term, configuration, snapshot };
 }
 
-function hostDoors(): Door[] {
+function hostEndpoints(): Endpoint[] {
   return names.flatMap((peer) =>
     Object.entries(hostCommands).map(([command, { request }]) => ({
       subject: `conclave.admin.${peer}.${command}`,

@@ -28,7 +28,7 @@ function load(module) {
 }
 
 /** @param {Begins | Found | Survived} what */
-function say(what) {
+function report(what) {
   return new Promise((resolve) => process.send?.(what, resolve));
 }
 
@@ -39,7 +39,7 @@ function say(what) {
 async function runSeeds(seeds) {
   const { randomPlan, runScript } = await load('index.js');
   for (const seed of seeds) {
-    await say({ type: 'begins', seed });
+    await report({ type: 'begins', seed });
     try {
       runScript(randomPlan(seed), seed);
     } catch (error) {
@@ -106,5 +106,5 @@ function find() {
   return runSeeds(search.seeds);
 }
 
-await say(await find());
+await report(await find());
 process.disconnect();

@@ -15,7 +15,7 @@ import { edited } from './workbench.mjs';
 
 const fast = [
   'vote-counted-twice',
-  'vote-spoken-before-sync',
+  'vote-sent-before-sync',
   'acknowledged-before-sync',
   'joint-commit-by-old-majority',
   'no-joint-stage',

@@ -148,17 +148,17 @@ export const chapters = [
       },
       {
         rule: 'The node follows its durable position by `seq`',
-        mutants: ['vote-spoken-before-sync'],
+        mutants: ['vote-sent-before-sync'],
       },
       { rule: 'Votes compare the accepted log', mutants: ['vote-compares-what-is-committed'] },
       {
-        rule: 'The term in memory rises before the vote is sent to disk; both are synced before they are spoken',
+        rule: 'The term in memory rises before the vote is sent to disk; both are synced before they are sent',
         mutants: [
           'two-votes-in-a-term',
           'vote-not-stored',
-          'vote-spoken-before-sync',
+          'vote-sent-before-sync',
           'term-forgotten-at-start',
-          'term-spoken-before-it-is-stored',
+          'term-sent-before-it-is-stored',
           'unsynced-own-vote-counted',
         ],
       },
@@ -583,7 +583,7 @@ export const chapters = [
       },
       {
         rule: 'A request that names another history is refused, not done',
-        mutants: ['history-not-checked-at-the-door'],
+        mutants: ['history-not-checked-on-receipt'],
       },
       {
         rule: 'What NATS does not permit is not done, and what it may have delivered is unknown',

@@ -80,9 +80,9 @@ class Notes {
 function wordOf(subject: string): string | undefined {
   const tokens = subject.split('.');
   if (tokens.length < 4 || tokens.length > 5) return undefined;
-  const [door, name] = tokens.slice(-2);
+  const [api, name] = tokens.slice(-2);
   if (tokens[1] === 'admin') return `host admin.${name}`;
   if (name === 'health') return 'health';
-  if (door !== 'admin' && door !== 'kv') return undefined;
-  return `${tokens.length === 4 ? 'group' : 'peer'} ${door}.${name}`;
+  if (api !== 'admin' && api !== 'kv') return undefined;
+  return `${tokens.length === 4 ? 'group' : 'peer'} ${api}.${name}`;
 }

@@ -117,13 +117,13 @@ class RealServer implements NatsServer {
       this.onLine(line);
       this.listen(line);
     });
-    await this.says('Server is ready', child);
+    await this.waitForLine('Server is ready', child);
   }
 
   async reload(configuration: string): Promise<void> {
     this.configuration = configuration;
     this.writeFile();
-    const reloaded = this.says('Reloaded server configuration', this.child as ChildProcess);
+    const reloaded = this.waitForLine('Reloaded server configuration', this.child as ChildProcess);
     this.signal('SIGHUP');
     await reloaded;
   }
@@ -135,7 +135,7 @@ class RealServer implements NatsServer {
   }
 
   /** Resolves when it logs this. */
-  private says(words: string, child: ChildProcess): Promise<void> {
+  private waitForLine(words: string, child: ChildProcess): Promise<void> {
     return new Promise((resolve, reject) => {
       const giveUp = (why: string) => reject(new Error(`the NATS server ${why}:\n${this.log.join('\n')}`));
       const onExit = () => giveUp('has ended');

@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface PreviousRelease {
   readonly commit: string;
-  /** The highest feature level that it speaks. */
+  /** The highest feature level that it supports. */
   readonly level: number;
 }
 

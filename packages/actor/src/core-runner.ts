@@ -83,7 +83,7 @@ interface Typed {
 export class CoreRunner<Input extends Typed, Effect extends Typed> implements Runnable {
   readonly log: ActorLog;
   private readonly mailbox: Mailbox<Item<Input>>;
-  /** Requests that were admitted. This queue has no bound: who admits them limits how many are open. */
+  /** Requests that were admitted. This queue has no bound of its own: `OpenRequests` limits how many are open. */
   private readonly requests = new Mailbox<() => Input | undefined>();
   private readonly timers = new Map<string, TimerRun>();
   private readonly tally = new DropCounter();
@@ -123,7 +123,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
     this.requests.clear();
   }
 
-  /** What the core and the mailbox dropped, by reason. */
+  /** How many inputs the core and the mailbox dropped, by reason. */
   get dropped(): Readonly<Record<string, number>> {
     return { ...this.core.dropped, ...this.tally.byReason };
   }

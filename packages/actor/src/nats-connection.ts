@@ -25,7 +25,7 @@ export interface NatsOptions {
   readonly givesWay?: boolean;
   /** How long a server may take to reply before the next one is tried. */
   readonly dialTimeoutMs?: number;
-  /** A server that is silent for two to three of these is left. */
+  /** The connection is closed if the server has sent nothing for three to four of these. */
   readonly pingIntervalMs?: number;
 }
 
@@ -34,21 +34,24 @@ const reconnectJitterMs = 100;
 const defaultDialTimeoutMs = 2000;
 const defaultPingIntervalMs = 2000;
 export const defaultLoginAttempts = 10;
-/** Between two logins before the first success: doubled each time. */
+/** The pause after the first rejected login, before the first success; doubled each time. */
 const firstLoginPauseMs = 100;
 const longestLoginPauseMs = 2000;
-/** A connection that yields reads for this long in one turn of the event loop, */
+/** How long a connection with `givesWay` reads in one turn of the event loop. */
 const readingMs = 4;
-/** and checks this often whether less waits to be written. */
+/** How often it checks whether less waits to be written. */
 const congestedMs = 5;
 /** How long a server may take to deliver what it had sent before an unsubscribe. */
 const drainMs = 1000;
-/** Rounds without a sign of life after which a server is left. */
+/** After this many ping intervals without a message or a reply, the connection is closed. */
 const silentRounds = 3;
-/** The library's own pings are practically disabled: it accepts only their replies as a sign of life. */
+/**
+ * The library's own pings are practically disabled: it accepts only replies to them, not messages, as a sign that the server
+ * works.
+ */
 const libraryPingIntervalMs = 2 ** 31 - 1;
 
-/** Private parts of the client: they tell whether publishing makes sense, and end a hung connection. */
+/** Private parts of the client, used to find out whether something can be published, and to close a connection that hangs. */
 interface Inside {
   readonly protocol: {
     readonly connected: boolean;
@@ -127,7 +130,7 @@ export class Connection {
     return new Connection(nats, options);
   }
 
-  /** What keeps it from working, for a health check; undefined: nothing. */
+  /** Why this connection does not work, for a health check; undefined: it works. */
   get problem(): string | undefined {
     const refusal = [...this.refused].find(({ isClosed }) => !isClosed)?.refusal;
     return this.loginProblem ?? (refusal === undefined ? undefined : `EPERM: ${refusal}`);
@@ -274,8 +277,9 @@ export class Connection {
   }
 
   /**
-   * Leaves a server that has been silent for some rounds. A message is as good a sign of life as the reply to a ping, which is
-   * queued after all messages on their way: under a flood it is late, and leaving would lose them.
+   * Closes the connection to a server that has sent nothing for some ping intervals. A message counts as much as the reply to a
+   * ping: the reply is queued after all messages, so under a flood it is late, and closing the connection would lose the
+   * messages.
    */
   private onPingTime(): void {
     if (!this.inside.connected || this.closing) {
@@ -285,7 +289,7 @@ export class Connection {
     }
     this.retryRefused(false);
     const { inMsgs } = this.nats.stats();
-    // While this side does not read, a server that reads is alive.
+    // While this process pauses reading, the server works if it still accepts what this process sends.
     const isTaking = this.isPaused && this.waitingBytes !== this.heardWaitingBytes;
     this.silent = inMsgs === this.heardMessages && !isTaking ? this.silent + 1 : 0;
     this.heardMessages = inMsgs;
@@ -293,7 +297,7 @@ export class Connection {
     if (this.silent >= silentRounds) {
       this.silent = 0;
       this.log.write('warn', 'the NATS server answers no pings; leaving it', { server: this.nats.getServer() });
-      // The library would first wait until the server has read everything, possibly for ever.
+      // The library would first wait until the server has read everything, possibly without end.
       this.inside.transport?.socket?.destroy();
       return;
     }

@@ -6,10 +6,10 @@ const groupId = asGroupId('main');
 const peerId = asPeerId('n1');
 const own = (session = 1, store = 's1') => ({ store_id: store as StoreId, session: asSession(session) });
 
-let door: LinkAcceptor;
+let acceptor: LinkAcceptor;
 let sent: Send<Message<'node.ack'>>[];
 beforeEach(() => {
-  door = new LinkAcceptor({ groupId, peerId, actor: 'replicator', incarnation: 'r1' });
+  acceptor = new LinkAcceptor({ groupId, peerId, actor: 'replicator', incarnation: 'r1' });
   sent = [];
 });
 
@@ -18,22 +18,22 @@ function acknowledged(): string[] {
   return sent.splice(0).map(({ message }) => `${message.body.session} ${message.body.link}:${message.body.seq}`);
 }
 
-describe('the door of a link', () => {
+describe('the acceptor of a link', () => {
   it('begins with the first of a link, and takes the others in order', () => {
-    expect(door.admit(own(), { link: 1, seq: 1 }, sent)).toBe('begun');
-    expect(door.admit(own(), { link: 1, seq: 2 }, sent)).toBe('take');
+    expect(acceptor.admit(own(), { link: 1, seq: 1 }, sent)).toBe('begun');
+    expect(acceptor.admit(own(), { link: 1, seq: 2 }, sent)).toBe('take');
     expect(acknowledged()).toEqual([]);
-    expect(door.admit(own(), { link: 1, seq: 2 }, sent)).toBe('repeat');
-    expect(door.admit(own(), { link: 1, seq: 4 }, sent)).toBe('gap');
+    expect(acceptor.admit(own(), { link: 1, seq: 2 }, sent)).toBe('repeat');
+    expect(acceptor.admit(own(), { link: 1, seq: 4 }, sent)).toBe('gap');
     expect(acknowledged()).toEqual(['1 1:2', '1 1:2']);
-    expect(door.admit(own(), { link: 2, seq: 1 }, sent)).toBe('begun');
-    expect(door.admit(own(), { link: 1, seq: 3 }, sent)).toBe('stale');
+    expect(acceptor.admit(own(), { link: 2, seq: 1 }, sent)).toBe('begun');
+    expect(acceptor.admit(own(), { link: 1, seq: 3 }, sent)).toBe('stale');
     expect(acknowledged()).toEqual([]);
   });
 
   it('acknowledges exactly who it is and what it has taken', () => {
-    door.admit(own(), { link: 1, seq: 1 }, sent);
-    expect(door.onTick({ ...own(), link: 1, seq: 5 }, sent)).toBe(true);
+    acceptor.admit(own(), { link: 1, seq: 1 }, sent);
+    expect(acceptor.onTick({ ...own(), link: 1, seq: 5 }, sent)).toBe(true);
     const build = { incarnation: 'r1', levels: { lowest: 0, highest: 1 } };
     const lacks = { taken_seq: 1, asked_seq: 5 };
     const body = { group_id: groupId, ...own(), link: 1, seq: 1, actor: 'replicator', ...build, ...lacks };
@@ -41,51 +41,51 @@ describe('the door of a link', () => {
   });
 
   it('knows nothing of a newer session whose link has the same number', () => {
-    door.admit(own(), { link: 1, seq: 1 }, sent);
-    expect(door.onTick({ ...own(2), link: 1, seq: 1 }, sent)).toBe(false);
-    expect(door.admit(own(2), { link: 1, seq: 2 }, sent)).toBe('gap');
+    acceptor.admit(own(), { link: 1, seq: 1 }, sent);
+    expect(acceptor.onTick({ ...own(2), link: 1, seq: 1 }, sent)).toBe(false);
+    expect(acceptor.admit(own(2), { link: 1, seq: 2 }, sent)).toBe('gap');
     expect(acknowledged()).toEqual(['2 1:0', '2 1:0']);
-    expect(door.admit(own(2), { link: 1, seq: 1 }, sent)).toBe('begun');
-    expect(door.onTick({ ...own(1), link: 1, seq: 1 }, sent)).toBe(false);
+    expect(acceptor.admit(own(2), { link: 1, seq: 1 }, sent)).toBe('begun');
+    expect(acceptor.onTick({ ...own(1), link: 1, seq: 1 }, sent)).toBe(false);
     expect(acknowledged()).toEqual([]);
   });
 
   const tick = (store: string, times = 1) => {
-    for (let left = times; left > 0; left--) door.onTick({ ...own(1, store), link: 1, seq: 1 }, sent);
+    for (let left = times; left > 0; left--) acceptor.onTick({ ...own(1, store), link: 1, seq: 1 }, sent);
   };
 
   it('is not moved by another store while the one that it follows is there', () => {
-    door.admit(own(), { link: 1, seq: 1 }, sent);
-    expect(door.admit(own(7, 'stray'), { link: 1, seq: 1 }, sent)).toBe('stale');
+    acceptor.admit(own(), { link: 1, seq: 1 }, sent);
+    expect(acceptor.admit(own(7, 'stray'), { link: 1, seq: 1 }, sent)).toBe('stale');
     tick('stray', limits.linkOtherStoreTicks - 1);
     tick('s1');
     expect(acknowledged()).toEqual(['1 1:1']);
     tick('stray', limits.linkOtherStoreTicks - 1);
-    expect(door.admit(own(1, 'stray'), { link: 1, seq: 1 }, sent)).toBe('stale');
-    expect(door.isCurrent(own())).toBe(true);
-    expect(door.admit(own(), { link: 1, seq: 2 }, sent)).toBe('take');
+    expect(acceptor.admit(own(1, 'stray'), { link: 1, seq: 1 }, sent)).toBe('stale');
+    expect(acceptor.isCurrent(own())).toBe(true);
+    expect(acceptor.admit(own(), { link: 1, seq: 2 }, sent)).toBe('take');
   });
 
   it('follows a new store that ticks in the place of the old one, and no late message takes it back', () => {
-    door.admit(own(), { link: 1, seq: 1 }, sent);
+    acceptor.admit(own(), { link: 1, seq: 1 }, sent);
     tick('s9', limits.linkOtherStoreTicks);
     // Nothing of its link is known: that makes the node send it.
     expect(acknowledged()).toEqual(['1 1:0']);
-    expect(door.admit(own(1, 's9'), { link: 1, seq: 1 }, sent)).toBe('begun');
-    expect(door.admit(own(7), { link: 1, seq: 1 }, sent)).toBe('stale');
-    expect(door.isCurrent(own(1, 's9'))).toBe(true);
+    expect(acceptor.admit(own(1, 's9'), { link: 1, seq: 1 }, sent)).toBe('begun');
+    expect(acceptor.admit(own(7), { link: 1, seq: 1 }, sent)).toBe('stale');
+    expect(acceptor.isCurrent(own(1, 's9'))).toBe(true);
   });
 
   it('acknowledges by itself once much is taken, and at idle once enough is', () => {
-    for (let seq = 1; seq < limits.linkAcknowledgeIdle; seq++) door.admit(own(), { link: 1, seq }, sent);
-    door.onIdle(sent);
+    for (let seq = 1; seq < limits.linkAcknowledgeIdle; seq++) acceptor.admit(own(), { link: 1, seq }, sent);
+    acceptor.onIdle(sent);
     expect(acknowledged()).toEqual([]);
-    door.admit(own(), { link: 1, seq: limits.linkAcknowledgeIdle }, sent);
-    door.onIdle(sent);
-    door.onIdle(sent);
+    acceptor.admit(own(), { link: 1, seq: limits.linkAcknowledgeIdle }, sent);
+    acceptor.onIdle(sent);
+    acceptor.onIdle(sent);
     expect(acknowledged()).toEqual([`1 1:${limits.linkAcknowledgeIdle}`]);
     const end = limits.linkAcknowledgeIdle + limits.linkAcknowledgeEvery;
-    for (let seq = limits.linkAcknowledgeIdle + 1; seq <= end; seq++) door.admit(own(), { link: 1, seq }, sent);
+    for (let seq = limits.linkAcknowledgeIdle + 1; seq <= end; seq++) acceptor.admit(own(), { link: 1, seq }, sent);
     expect(acknowledged()).toEqual([`1 1:${end}`]);
   });
 });

@@ -13,11 +13,11 @@ function of(groupId: string, message: Message): Message {
 function gathering(): { bundles: MessageCoalescer; published: string[]; turns: RunQueue } {
   const published: string[] = [];
   const turns = new RunQueue();
-  const say = (message: Message) => `${message.body.group_id}${seqOf(message)}`;
+  const textOf = (message: Message) => `${message.body.group_id}${seqOf(message)}`;
   const sink = {
-    publish: (_peerId: unknown, message: Message) => published.push(say(message)),
+    publish: (_peerId: unknown, message: Message) => published.push(textOf(message)),
     publishBundle: (_peerId: unknown, recipient: Recipient, messages: readonly Message[]) =>
-      published.push(`${recipient}(${messages.map(say).join(' ')})`),
+      published.push(`${recipient}(${messages.map(textOf).join(' ')})`),
   };
   return { bundles: new MessageCoalescer(sink, turns), published, turns };
 }

@@ -201,7 +201,7 @@ describe('bundles on NATS', () => {
     }
   });
 
-  it('are looked through at the door: what does not belong there is dropped and counted', async () => {
+  it('are checked on receipt: a message that does not belong there is dropped and counted', async () => {
     const pair = await openPair((peerId, connection) => new NatsTransport(connection, subjects, peerId));
     const client = await connect({ servers: server.url });
     try {
@@ -299,7 +299,7 @@ describe('a peer’s transport', () => {
   });
 });
 
-describe('the door of the transport on NATS', () => {
+describe('the transport on NATS checks messages on receipt', () => {
   let connection: Connection;
   let transport: NatsTransport;
   let client: NatsConnection;

@@ -13,7 +13,7 @@ function leads(text: string, last = 10): void {
 }
 
 describe('commit', () => {
-  it('is what a majority has stored, told to the own feed exactly', () => {
+  it('is the highest index that a majority has stored, and is sent to the leader’s own feed', () => {
     leads('n1 n2 n3');
     expect(box.step(box.register([commands(11, 14)]))).toEqual([]);
     expect(box.step(stored('n1', 14))).toEqual([]);
@@ -22,7 +22,7 @@ describe('commit', () => {
     expect(box.core.dropped).toEqual({});
   });
 
-  it('counts whoever stored it, also before it is registered here, and no further than that', () => {
+  it('counts an acknowledgement even if it arrives before the registration, and only up to the registered entries', () => {
     leads('n1 n2 n3');
     expect(box.hear(stored('n2', 20))).toEqual([]);
     expect(box.hear(stored('n3', 20))).toEqual([]);
@@ -30,13 +30,13 @@ describe('commit', () => {
     expect(box.hear(box.register([commands(14), commands(15, 16)]))).toEqual(['committed 16']);
   });
 
-  it('never takes entries of an earlier term alone: they commit with one of its own', () => {
+  it('commits entries of an earlier term only together with one of its own term', () => {
     leads('n1 n2 n3');
     expect([box.hear(stored('n1', 10)), box.hear(stored('n2', 10)), box.hear(stored('n3', 10))]).toEqual([[], [], []]);
     expect(box.hear(box.tick())).toEqual(['ack 1:1', 'ballots 0/10 lacking |']);
   });
 
-  it('takes an acknowledgement twice as once, and never goes back', () => {
+  it('counts a repeated acknowledgement once, and never decreases', () => {
     leads('n1 n2 n3 n4 n5', 14);
     box.hear(stored('n1', 14));
     expect([box.hear(stored('n2', 14)), box.hear(stored('n2', 14)), box.hear(stored('n2', 12))]).toEqual([[], [], []]);
@@ -67,13 +67,13 @@ describe('commit', () => {
     expect(box.hear(stored('n2', 14))).toEqual(['committed 14']);
   });
 
-  it('keeps what it hears of strangers within bounds', () => {
+  it('keeps a bounded number of acknowledgements of unknown stores', () => {
     leads('n1 n2 n3', 14);
     for (let n = 0; n < 200; n++) box.hear(stored('n9', 14, { store_id: `x${n}` as StoreId }));
     expect(box.core.dropped).toEqual({ too_many_members: 72 });
   });
 
-  it('is not counted where nobody leads', () => {
+  it('is not counted if this peer does not lead', () => {
     expect(box.hear(stored('n2', 14))).toEqual([]);
     expect(box.hear(echo('n2', 14))).toEqual([]);
     expect(box.hear(box.register([commands(11)]))).toEqual([]);
@@ -113,7 +113,7 @@ describe('commit', () => {
 });
 
 describe('a configuration among the entries', () => {
-  it('governs from its own entry on: a joint one needs both majorities', () => {
+  it('a configuration applies from its own entry on: a joint one needs both majorities', () => {
     leads('n1 n2 n3');
     box.hear(box.register([commands(11, 12)]));
     box.hear(box.register([configurationEntry(13, 'n1 n4 n5 | n1 n2 n3'), commands(14, 15)]));
@@ -125,7 +125,7 @@ describe('a configuration among the entries', () => {
     expect(box.hear(stored('n5', 15))).toEqual(['committed 15']);
   });
 
-  it('that is stable again commits the joint one with it', () => {
+  it('a stable configuration commits the joint one before it', () => {
     leads('n1 n2 n3');
     box.hear(box.register([configurationEntry(11, 'n1 n4 n5 | n1 n2 n3'), configurationEntry(12, 'n1 n4 n5')]));
     box.hear(stored('n1', 12));
@@ -133,7 +133,7 @@ describe('a configuration among the entries', () => {
     expect(box.hear(box.tick()).at(-1)).toBe('ballots 12/12 lacking |');
   });
 
-  it('that cancels is granted by the old set alone, and commits the joint one before it', () => {
+  it('a configuration that rolls a change back needs the old set alone, and commits the joint one before it', () => {
     leads('n1 n2 n3');
     box.hear(box.register([configurationEntry(11, 'n1 n4 n5 | n1 n2 n3')]));
     box.hear(stored('n1', 11));
@@ -143,7 +143,7 @@ describe('a configuration among the entries', () => {
     expect(box.hear(stored('n2', 12))).toEqual(['committed 12']);
   });
 
-  it('may leave the leader out: its own store then counts for nothing', () => {
+  it('a configuration without the leader does not count the leader’s own store', () => {
     leads('n1 n2 n3');
     box.hear(box.register([configurationEntry(11, 'n2 n3')]));
     box.hear(stored('n1', 11));
@@ -151,14 +151,14 @@ describe('a configuration among the entries', () => {
     expect(box.hear(stored('n3', 11))).toEqual(['committed 11']);
   });
 
-  it('takes the place of the first one, where it is the first entry of the term', () => {
+  it('replaces the first configuration, if it is the first entry of the term', () => {
     leads('n1');
     expect(box.hear(box.register([configurationEntry(11, 'n1 n2')]))).toEqual([]);
     expect(box.hear(stored('n1', 11))).toEqual([]);
     expect(box.hear(stored('n2', 11))).toEqual(['committed 11']);
   });
 
-  it('binds a peer to its store: the one it had before counts no more', () => {
+  it('binds a peer to its store, so that its previous store does not count any more', () => {
     leads('n1 n2');
     box.hear(box.register([commands(11), configurationEntry(12, 'n1 n2:s9'), commands(13)]));
     box.hear(stored('n1', 13));
@@ -168,7 +168,7 @@ describe('a configuration among the entries', () => {
 });
 
 describe('what happens to it', () => {
-  it('a lost registration stops the count until it has come again', () => {
+  it('a lost registration stops the count until it arrives again', () => {
     leads('n1 n2 n3');
     const lost = box.register([commands(11, 12)]);
     const next = box.register([commands(13)]);
@@ -179,7 +179,7 @@ describe('what happens to it', () => {
     expect(box.hear(next)).toEqual(['committed 13']);
   });
 
-  it('restarted, it is opened again with the entries of the term, and the ticks bring the matches', () => {
+  it('a restarted ballot-box receives the entries of the term again, and the match indexes with the ticks', () => {
     leads('n1 n2 n3', 14);
     box.hear(stored('n1', 14));
     expect(box.hear(stored('n2', 14))).toEqual(['committed 14']);
@@ -201,7 +201,7 @@ describe('what happens to it', () => {
     expect(box.hear(stored('n4', 16))).toEqual(['committed 16']);
   });
 
-  it('a new term forgets what was stored for the one before', () => {
+  it('a new term drops the acknowledgements of the previous one', () => {
     leads('n1 n2 n3', 14);
     box.hear(stored('n1', 14));
     box.hear(box.lead(15, 15, [[3, 'n1 n2 n3']], 6));
@@ -217,12 +217,12 @@ describe('what happens to it', () => {
     expect(box.core.dropped).toEqual({ other_term: 1 });
   });
 
-  it('entries behind a gap are never registered: the actor stops', () => {
+  it('entries after a gap are never registered: the actor stops', () => {
     leads('n1 n2 n3');
     expect(() => box.hear(box.register([commands(13)]))).toThrow(InvariantError);
   });
 
-  it('what is registered is not registered again', () => {
+  it('registered entries are not registered again', () => {
     leads('n1 n2 n3', 12);
     box.hear(box.register([commands(11, 12), commands(13)]));
     expect(box.hear(box.tick()).at(-1)).toBe('ballots 0/13 lacking n1,n2,n3|');
@@ -239,18 +239,18 @@ describe('the confirmation of ticks', () => {
     });
   }
 
-  it('counts no session of a voter with a shorter election timeout: it may help another before the lease ends', () => {
+  it('counts no session of a voter with a shorter election timeout: the voter may vote for another peer before the lease ends', () => {
     box.step(box.lead(11, 10, [[3, 'n1 n2 n3']], 5, 1000));
     expect(ticksOf(box.step(echo('n2', 4, { session_tick_id: 4, election_timeout_ms: 999 })))).toEqual([[4, 0]]);
     expect(ticksOf(box.step(echo('n3', 4, { session_tick_id: 4, election_timeout_ms: 1000 })))).toEqual([[4, 4]]);
   });
 
-  it('counts the session of a voter that does not say its election timeout: an older version', () => {
+  it('counts the session of a voter that does not report its election timeout, as an older version does not', () => {
     box.step(box.lead(11, 10, [[3, 'n1 n2 n3']], 5, 1000));
     expect(ticksOf(box.step(echo('n2', 4, { session_tick_id: 4 })))).toEqual([[4, 4]]);
   });
 
-  it('needs echoes of a quorum, in which the leader is', () => {
+  it('needs echoes of a quorum that includes the leader', () => {
     leads('n1 n2 n3');
     expect(box.step(echo('n2', 4))).toEqual([
       {
@@ -265,20 +265,20 @@ describe('the confirmation of ticks', () => {
     expect(box.hear(echo('n2', 5))).toEqual([]);
   });
 
-  it('of five needs two others; a repeat is one', () => {
+  it('in a group of five needs echoes of two others, and counts a repeated echo once', () => {
     leads('n1 n2 n3 n4 n5');
     expect([box.hear(echo('n2', 4)), box.hear(echo('n2', 4)), box.hear(echo('n9', 4))]).toEqual([[], [], []]);
     expect(box.hear(echo('n5', 3))).toEqual(['confirmed 3']);
   });
 
-  it('needs both sets of the latest configuration', () => {
+  it('the confirmation of a tick needs majorities of both sets of the latest configuration', () => {
     leads('n1 n2 n3');
     box.hear(box.register([configurationEntry(11, 'n1 n4 n5 | n1 n2 n3')]));
     expect(box.hear(echo('n2', 4))).toEqual([]);
     expect(box.hear(echo('n4', 3))).toEqual(['confirmed 3']);
   });
 
-  it('comes with a configuration to which the echoes that there are suffice', () => {
+  it('is sent when a new configuration makes the received echoes sufficient', () => {
     leads('n1 n2 n3');
     box.hear(box.register([configurationEntry(11, 'n1 n4 n5 | n1 n2 n3')]));
     expect(box.hear(echo('n2', 4))).toEqual([]);
@@ -292,7 +292,7 @@ describe('the confirmation of ticks', () => {
     expect(box.hear(echo('n3', 4))).toEqual(['confirmed 4']);
   });
 
-  it('never comes of a leader that needs nobody else', () => {
+  it('is never sent to a leader that needs no other peer', () => {
     leads('n1');
     expect(box.hear(echo('n2', 4))).toEqual([]);
   });
@@ -307,7 +307,7 @@ describe('the confirmation of ticks', () => {
     expect(box.core.dropped).toEqual({ [reason]: 1 });
   });
 
-  it('says, too, of which tick a quorum has heard in the sessions of their log-stores', () => {
+  it('also names the tick for which a quorum has confirmed the sessions of their log-stores', () => {
     leads('n1 n2 n3 n4 n5');
     expect(box.hear(echo('n2', 4, { session_tick_id: 3 }))).toEqual([]);
     expect(box.hear(echo('n3', 5, { session_tick_id: 2 }))).toEqual(['confirmed 4, sessions 2']);

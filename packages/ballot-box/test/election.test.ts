@@ -8,7 +8,7 @@ beforeEach(() => {
 });
 
 describe('the count of an election', () => {
-  it('is won with a majority, and says so to the node exactly', () => {
+  it('is won with a majority, which is reported to the node', () => {
     expect(box.step(box.elect({ configuration: configuration('n1 n2 n3') }))).toEqual([]);
     const body = { ...own, term: 5, kind: 'vote', election_id: 1 };
     expect(box.step(vote('n2'))).toEqual([{ type: 'send', peerId: self, message: { name: 'node.elected', body } }]);
@@ -20,14 +20,14 @@ describe('the count of an election', () => {
     expect(box.hear(box.elect({ configuration: configuration('n1') }))).toEqual(['elected vote 5 1']);
   });
 
-  it('needs others where the configuration does not have the candidate, or has it with another store', () => {
+  it('the candidate needs a majority without its own vote if the configuration does not contain it, or contains it with another store', () => {
     box.hear(box.elect({ configuration: configuration('n2 n3 n4') }));
     expect(box.hear(vote('n2'))).toEqual([]);
     expect(box.hear(vote('n3'))).toEqual(['elected vote 5 1']);
     expect(box.hear(box.elect({ configuration: configuration('n1:s9') }))).toEqual([]);
   });
 
-  it('counts a vote once, however often it comes', () => {
+  it('counts a vote once, however often it arrives', () => {
     box.hear(box.elect({ configuration: configuration('n1 n2 n3 n4 n5') }));
     expect([box.hear(vote('n2')), box.hear(vote('n2')), box.hear(vote('n2'))]).toEqual([[], [], []]);
     expect(box.hear(vote('n3'))).toEqual(['elected vote 5 1']);
@@ -60,7 +60,7 @@ describe('the count of an election', () => {
     expect(box.hear(box.tick(false))).toEqual(['ack 1:1']);
   });
 
-  it('repeats its result on ticks until something else is opened', () => {
+  it('repeats its result on ticks until another count begins', () => {
     box.hear(box.elect({ configuration: configuration('n1 n2 n3'), kind: 'pre_vote' }));
     box.hear(vote('n2', { kind: 'pre_vote' }));
     expect(box.hear(box.tick(false))).toEqual(['ack 1:1', 'elected pre_vote 5 1']);
@@ -76,7 +76,7 @@ describe('the count of an election', () => {
 });
 
 describe('the link', () => {
-  it('answers a tick of a link it does not know with 0, so that the node begins anew', () => {
+  it('answers a tick of an unknown link with 0, so that the node restarts the link', () => {
     box.lose();
     expect(box.step(box.tick())).toEqual([
       {
@@ -100,7 +100,7 @@ describe('the link', () => {
     expect(box.core.dropped).toEqual({ tick_of_another_session: 1 });
   });
 
-  it('acknowledges a gap and a repeat at once, and takes neither', () => {
+  it('acknowledges a gap and a repetition at once, and accepts neither', () => {
     const elect = box.elect({ configuration: configuration('n1') });
     box.hear(elect);
     expect(box.hear(elect)).toEqual(['ack 1:1']);
@@ -109,7 +109,7 @@ describe('the link', () => {
     expect(box.core.dropped).toEqual({ link_repeat: 1, link_gap: 1 });
   });
 
-  it('drops what is of an older session', () => {
+  it('drops messages of an older session', () => {
     box.beginLink(2);
     box.hear(box.stop());
     box.beginLink(1);
@@ -118,14 +118,14 @@ describe('the link', () => {
     expect(box.core.dropped).toEqual({ link_stale: 1, tick_of_another_session: 1 });
   });
 
-  it('begins with nothing open on a new link', () => {
+  it('begins a new link without a count', () => {
     box.hear(box.elect({ configuration: configuration('n1') }));
     box.beginLink();
     box.hear(box.stop());
     expect(box.hear(box.tick(false))).toEqual(['ack 2:1']);
   });
 
-  it('acknowledges every 64th, and at idle once 16 have gathered', () => {
+  it('acknowledges every 64th message, and at idle if 16 are not acknowledged', () => {
     for (let n = 1; n < 16; n++) expect(box.hear(box.stop())).toEqual([]);
     expect(box.idle()).toEqual([]);
     expect(box.hear(box.stop())).toEqual([]);

@@ -1,7 +1,6 @@
 /**
- * Asks a group, or one peer, over NATS: one request, one answer, parsed by its schema.
- *
- * It does not retry: whether asking again is safe is for the command to say.
+ * Sends requests to a group, or to one of its peers, over NATS, and parses each reply by its schema.
+ * It does not retry: the command decides whether a request may be repeated.
  */
 import { hostname, userInfo } from 'node:os';
 import {
@@ -52,8 +51,8 @@ export class AdminClient {
   }
 
   /**
-   * Asks the leader, or one peer where it is named.
-   * @throws ConclaveError the peer's error; EUNREACHABLE (not done) where nobody listens; ETIMEDOUT (unknown)
+   * Sends an admin command to the leader, or to the peer that is named.
+   * @throws ConclaveError the error of the reply; EUNREACHABLE (not done) if nobody subscribes; ETIMEDOUT (unknown)
    */
   async admin<C extends AdminCommand>(
     command: C,
@@ -65,13 +64,13 @@ export class AdminClient {
     return this.ask(subject, request, adminCommands[command].reply as Schema<AdminReply<C>>, { ...where, reads });
   }
 
-  /** Asks how a peer's node is. A fenced one answers this, and nothing else. */
+  /** Requests the health of a peer's node. A fenced node answers this request and no other. */
   async health(where: { readonly peerId: PeerId; readonly timeoutMs: number }): Promise<HealthReply> {
     const address = { groupId: this.groupId, peerId: where.peerId, recipient: 'node' } as const;
     return this.ask(this.subjects.health(address), {}, HealthReply, { ...where, reads: true });
   }
 
-  /** Asks the process of a peer's log-stores. */
+  /** Sends a command to the process of a peer's log-stores. */
   async host<C extends HostCommand>(
     command: C,
     request: HostRequest<C>,
@@ -89,7 +88,7 @@ export class AdminClient {
     return founded.map(({ group_id }) => new AdminClient(this.connection, group_id as GroupId, this.subjects.prefix));
   }
 
-  /** As `admin`, for an operation of the key-value store. */
+  /** Like `admin`, for an operation of the key-value store. */
   async kv<O extends KvOperation>(
     operation: O,
     request: KvRequest<O>,
@@ -100,7 +99,7 @@ export class AdminClient {
     return this.ask(subject, request, kvOperations[operation].reply as Schema<KvReply<O>>, { ...where, reads });
   }
 
-  /** The peers of this group whose nodes answer NATS's service discovery, in order of their names. */
+  /** Returns the peers of this group whose nodes answer NATS's service discovery, ordered by name. */
   async discover(withinMs: number): Promise<PeerId[]> {
     const answers = await this.connection.requestMany(discoverySubject, '', {
       strategy: 'stall',
@@ -122,17 +121,17 @@ export class AdminClient {
     return [...found].toSorted();
   }
 
-  private subjectOf(door: Api, name: string, peerId: PeerId | undefined): string {
+  private subjectOf(api: Api, name: string, peerId: PeerId | undefined): string {
     return peerId === undefined
-      ? this.subjects.groupRequest(this.groupId, door, name)
-      : this.subjects.peerRequest(this.groupId, peerId, door, name);
+      ? this.subjects.groupRequest(this.groupId, api, name)
+      : this.subjects.peerRequest(this.groupId, peerId, api, name);
   }
 
   private async ask<T>(
     subject: string,
     request: unknown,
     schema: Schema<T>,
-    /** `reads`: it changes nothing, so that one that fails is not done. */
+    /** @param reads whether the request changes nothing, so that a failed one is not done */
     { peerId, timeoutMs, reads }: { readonly peerId?: PeerId; readonly timeoutMs: number; readonly reads: boolean },
   ): Promise<T> {
     let foreign = '';
@@ -152,7 +151,7 @@ export class AdminClient {
         throw new ConclaveError(error.code, error.message, 'not_done', error.leaderId);
       }
       const violation = violationOf(error);
-      // A request that may not be published has reached nobody.
+      // If NATS does not permit this request, no peer has received it.
       if (violation !== undefined) throw new ConclaveError('EPERM', violation.message);
       if (isNobody(error)) {
         const who = peerId === undefined ? `the group ${this.groupId} has no leader now` : `${peerId} does not answer`;
@@ -165,14 +164,14 @@ export class AdminClient {
   }
 }
 
-/** Who sends a command, for the event about it: a claim, which nobody checks. */
+/** The sender of a command, for the event about the command: a claim that nobody verifies. */
 function callerHeaders(): MsgHdrs {
   const named = headers();
   named.set(callerHeader, `${userName()}@${hostname()}`.replace(/[^\x20-\x7e]/g, '?'));
   return named;
 }
 
-/** In a container there may be no user of this process's number. */
+/** A container may have no user with the id of this process. */
 function userName(): string {
   try {
     return userInfo().username;
@@ -182,8 +181,8 @@ function userName(): string {
 }
 
 /**
- * Reads a reply.
- * @throws ConclaveError the error that it is, or EINVAL where it is none of what the schema says
+ * Parses a reply.
+ * @throws ConclaveError the error of the reply, or EINVAL if the reply does not match the schema
  */
 export function parseReply<T>(data: Uint8Array, schema: Schema<T>): T {
   const value = decoded(data);
@@ -197,7 +196,7 @@ export function parseReply<T>(data: Uint8Array, schema: Schema<T>): T {
   return parsed.data;
 }
 
-/** @throws ConclaveError EINVAL, unknown: an answer that cannot be read says nothing of what was done */
+/** @throws ConclaveError EINVAL, unknown: a reply that cannot be parsed does not show whether the command was done */
 function decoded(data: Uint8Array): unknown {
   try {
     return decode(data);

@@ -1,4 +1,4 @@
-/** Asks before what destroys data or fault tolerance. */
+/** Asks for confirmation before a command destroys data or reduces fault tolerance. */
 import { createInterface } from 'node:readline/promises';
 import { type Command, Option } from 'commander';
 import { exitCodes, Failed, UsageError } from './exit-codes.js';
@@ -8,15 +8,15 @@ export interface ConfirmOptions {
   readonly yes: boolean;
 }
 
-/** Adds the option that says yes beforehand. */
+/** Adds the option that confirms in advance. */
 export function withYesOption(command: Command): Command {
   return command.addOption(new Option('--yes', 'do it without asking first').default(false));
 }
 
 /**
- * Goes on only where a person at the terminal, or `--yes`, says so.
- * @param what follows from it, in whole sentences
- * @throws UsageError without a terminal to ask at; Failed where the person says no
+ * Resolves only if the person at the terminal confirms, or `--yes` is given.
+ * @param what the consequences, in whole sentences
+ * @throws UsageError without a terminal; Failed if the person declines
  */
 export async function confirm(output: Output, { yes }: ConfirmOptions, what: string): Promise<void> {
   if (yes) return;

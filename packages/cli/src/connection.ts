@@ -1,4 +1,4 @@
-/** A command's connection to NATS. */
+/** The connection of a command to NATS. */
 import { ConclaveClient } from '@conclave/client';
 import { ConclaveError } from '@conclave/protocol';
 import { connectWith, inboxOf, type NatsLogin, violationOf } from '@conclave/protocol/login';
@@ -8,12 +8,12 @@ import { asConclaveError, type LoginFlags, loginOf } from './login.js';
 import type { CommonOptions } from './options.js';
 
 const connectTimeoutMs = 3_000;
-/** How long a call of a client may take unless the command says otherwise. */
+/** The timeout of a client's call, unless the command sets another one. */
 const defaultTimeoutMs = 10_000;
 
 /**
- * Connects to the first server that answers.
- * @throws ConclaveError ELOGIN, EUNREACHABLE, or EPERM where NATS permits no replies (all not done)
+ * Connects to the first server that responds.
+ * @throws ConclaveError ELOGIN, EUNREACHABLE, or EPERM if NATS permits no replies (all not done)
  */
 export async function connectTo(login: NatsLogin, name = 'conclave'): Promise<NatsConnection> {
   let connection: NatsConnection;
@@ -32,7 +32,7 @@ export async function connectTo(login: NatsLogin, name = 'conclave'): Promise<Na
   }
 }
 
-/** Before anything is asked: whoever may not hear the answers would not know what was done. */
+/** Checked before any request: if the replies cannot be received, the outcome would be unknown. */
 async function checkReplies(connection: NatsConnection): Promise<void> {
   let refusal: string | undefined;
   const subscription = connection.subscribe(`${inboxOf(connection)}.*`, {

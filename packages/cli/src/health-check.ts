@@ -1,7 +1,7 @@
 /**
- * `conclave health` as container health checks call it, every few seconds in every container: it loads nothing but the NATS
- * client, as loading the whole command costs several times the processor time of asking. What it does not understand, say
- * `--help`, or a name that is none, it leaves to the whole command, which says the same and explains itself.
+ * `conclave health` as container health checks run it, every few seconds in every container. It loads only the NATS client,
+ * because loading the whole command takes several times as much processor time as the requests. Arguments that it does not
+ * support, such as `--help` or an invalid name, are left to the whole command, which does the same and reports errors.
  */
 import {
   connectWith,
@@ -18,13 +18,13 @@ interface Asked {
   readonly peer: string;
   readonly actors: readonly string[];
   readonly groups: readonly string[];
-  /** How to log in to NATS: what counts for more comes first. */
+  /** How to log in to NATS; earlier elements have precedence. */
   readonly login: readonly LoginSettings[];
   readonly prefix: string;
   readonly timeoutMs: number;
-  /** Also of the groups that were created while the processes ran. */
+  /** Whether to include the groups that were created while the processes ran. */
   readonly allGroups: boolean;
-  /** Of all members of each group, not of one peer. */
+  /** Whether to ask all members of each group instead of one peer. */
   readonly allPeers: boolean;
   readonly json: boolean;
 }
@@ -37,20 +37,20 @@ interface Place {
 export interface ActorHealth extends Place {
   readonly actor: string;
   readonly healthy: boolean;
-  /** What is wrong; of a healthy actor a remark, or empty. */
+  /** Why the actor is unhealthy; for a healthy actor a remark, or empty. */
   readonly reason: string;
 }
 
 export interface HealthResult {
   readonly healthy: boolean;
-  /** Why nobody could be asked; empty: the actors were. */
+  /** Why no actor could be asked; empty: they were asked. */
   readonly problem: string;
-  /** NATS rejects the login, or what it needs cannot be read. */
+  /** NATS rejects the login, or its files cannot be read. */
   readonly isLoginRejected?: boolean;
   readonly actors: readonly ActorHealth[];
 }
 
-/** What is looked at in a status. */
+/** The fields of a status that are used here. */
 interface Status {
   readonly configuration_index: number;
   readonly configuration?: {
@@ -60,13 +60,13 @@ interface Status {
   } | null;
 }
 
-/** As `exitCodes.login`, which would load more. */
+/** The same as `exitCodes.login`; importing that would load more. */
 const loginRejected = 7;
 const token = /^[A-Za-z0-9_-]{1,64}$/;
 const actorKinds = ['node', 'replicator', 'ballot-box', 'log-store'];
 /**
- * Each option with the setting that takes its place. In a container the environment says which peer it belongs to, and which actor
- * runs there: `health` without a peer asks that actor. All four are asked of a peer that is named, whatever container asks.
+ * Each option with the variable that replaces it. In a container the environment names its peer and its actors, and `health`
+ * without a peer asks these actors. If a peer is named, all four actors of that peer are asked.
  */
 const settings = {
   peer: 'CONCLAVE_PEER',
@@ -80,18 +80,18 @@ const flags = ['--all-groups', '--all-peers', '--json', '--nats-tls-first'];
 
 type Name = keyof typeof settings;
 
-/** The options of a login that have a value, with the settings that they are. */
+/** The options of a login that have a value, with the names of their settings. */
 const loginNames = new Map([
   ['nats', 'servers'],
   ...loginOptions.flatMap(({ option, setting, value }) => (value === undefined ? [] : [[option, setting] as const])),
 ]);
 
-/** What is asked for; undefined: it takes the whole command to tell. */
+/** Parses the arguments; undefined: the whole command must parse them. */
 export function readAsked(
   words: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): Asked | undefined {
-  // A configuration file is read by the whole command.
+  // Only the whole command reads configuration files.
   if (environment.CONCLAVE_CONFIG) return undefined;
   const given = new Map<Name, string>();
   const login: Record<string, string | boolean> = words.includes('--nats-tls-first') ? { tlsFirst: true } : {};
@@ -120,7 +120,7 @@ export function readAsked(
     allPeers,
     json: words.includes('--json'),
   };
-  // Which groups were created is asked of one peer.
+  // The created groups are requested from one peer.
   const needsPeer = !allPeers || asked.allGroups;
   const names = [...(needsPeer ? [asked.peer] : []), ...asked.groups, ...asked.prefix.split('.')];
   const isSound =
@@ -141,7 +141,7 @@ function listed(text: string): string[] {
     .filter((part) => part !== '');
 }
 
-/** Asks each actor of the peer, or of all peers, in each group. */
+/** Requests the health of each actor of the peer, or of all peers, in each group. */
 export async function checkHealth(asked: Asked): Promise<HealthResult> {
   let nats: NatsConnection;
   try {
@@ -167,7 +167,7 @@ export async function checkHealth(asked: Asked): Promise<HealthResult> {
   }
 }
 
-/** Prints what was found and sets the exit code: remarks on standard output, what is wrong on standard error. */
+/** Prints the result and sets the exit code: remarks go to standard output, problems to standard error. */
 export function reportHealth({ healthy, problem, isLoginRejected, actors }: HealthResult, json: boolean): void {
   process.exitCode = healthy ? 0 : isLoginRejected === true ? loginRejected : 1;
   if (json) {
@@ -182,13 +182,19 @@ export function reportHealth({ healthy, problem, isLoginRejected, actors }: Heal
   }
 }
 
-/** The peers that are asked: the one that is named, or the members of the group. @throws Error where nobody knows them */
+/**
+ * Returns the peers to ask: the named one, or the members of the group.
+ * @throws Error if no peer knows the members
+ */
 async function placesOf(nats: NatsConnection, asked: Asked, group: string): Promise<Place[]> {
   const peers = asked.allPeers ? await membersOf(nats, asked, group) : [asked.peer];
   return peers.map((peer_id) => ({ group_id: group, peer_id }));
 }
 
-/** The members by the leader's configuration, else by the newest that any peer knows; else whoever hosts the group. */
+/**
+ * Returns the members in the leader's configuration; without a leader, those in the newest configuration that any peer knows;
+ * otherwise all peers that host the group.
+ */
 async function membersOf(nats: NatsConnection, { prefix, timeoutMs }: Asked, group: string): Promise<string[]> {
   const statusOf = async (where: string): Promise<Status | undefined> => {
     try {
@@ -218,7 +224,7 @@ function namesOf({ configuration }: Status): string[] {
   return [...new Set(members.map(({ peer_id }) => peer_id))].toSorted();
 }
 
-/** The peers whose nodes of this group answer NATS's service discovery. */
+/** Returns the peers whose nodes of this group answer NATS's service discovery. */
 async function hostsOf(nats: NatsConnection, group: string, timeoutMs: number): Promise<string[]> {
   const found = new Set<string>();
   const options = { strategy: 'stall', maxWait: timeoutMs, stall: Math.min(timeoutMs, 300) } as const;
@@ -229,12 +235,12 @@ async function hostsOf(nats: NatsConnection, group: string, timeoutMs: number): 
       if (group_id === group && typeof peer_id === 'string' && token.test(peer_id)) found.add(peer_id);
     }
   } catch {
-    // Nobody is there.
+    // No peer answers.
   }
   return [...found].toSorted();
 }
 
-/** @throws Error where the peer does not say. */
+/** @throws Error if the peer does not return the list */
 async function createdGroups(nats: NatsConnection, { peer, prefix, timeoutMs }: Asked): Promise<string[]> {
   try {
     const find = (reply: { groups?: { group_id: string }[] }) => reply.groups?.map(({ group_id }) => group_id);
@@ -242,7 +248,7 @@ async function createdGroups(nats: NatsConnection, { peer, prefix, timeoutMs }: 
     if (found === undefined) throw new Error(`no answer within ${timeoutMs} ms`);
     return found;
   } catch (error) {
-    throw new Error(`${peer} does not say which groups it hosts: ${(error as Error).message}`);
+    throw new Error(`${peer} does not report which groups it hosts: ${(error as Error).message}`);
   }
 }
 
@@ -270,9 +276,10 @@ async function ask(
 }
 
 /**
- * Asks in JSON, which is answered in JSON, and takes the first answer that makes sense: a JetStream stream that takes the subject
- * answers too.
- * @returns undefined where none comes in time. @throws Error where nobody listens, or NATS does not permit it
+ * Sends a request in JSON, which is answered in JSON, and returns the first reply that can be parsed: a JetStream stream that
+ * consumes the subject replies, too.
+ * @returns undefined if there is none in time
+ * @throws Error if nobody subscribes, or NATS does not permit the request
  */
 async function firstOf<Reply, Found>(
   nats: NatsConnection,

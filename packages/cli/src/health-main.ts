@@ -1,4 +1,4 @@
-/** Where the process of `conclave health` begins. */
+/** The entry point of the process of `conclave health`. */
 import { checkHealth, readAsked, reportHealth } from './health-check.js';
 
 const asked = readAsked(process.argv.slice(3), process.env);

@@ -1,4 +1,4 @@
-/** How a command logs in to NATS: by its options, else by the environment. */
+/** How a command logs in to NATS: by its options, otherwise by the environment. */
 import { ConclaveError, defaultPrefix, inboxPrefixOfRole, type PeerId } from '@conclave/protocol';
 import {
   isWholeLogin,
@@ -25,15 +25,15 @@ export interface LoginFlags {
   readonly natsContext?: string;
 }
 
-/** The settings of a command that say how to log in, and the first tokens of the subjects that it uses. */
+/** The settings of a command for its login, and the first tokens of the subjects that it uses. */
 type LoginOptions = LoginFlags & { readonly prefix?: string };
 
-/** @throws ConclaveError EINVAL where the settings make no sense; ELOGIN where a context cannot be read */
+/** @throws ConclaveError EINVAL if the settings contradict each other; ELOGIN if a context cannot be read */
 export function loginOf(options: LoginOptions, environment: NodeJS.ProcessEnv = process.env): NatsLogin {
   return checkedLogin(options, loginLayers(options, environment));
 }
 
-/** The login of a peer's process: replies come below the inbox prefix of its role, unless another is given. */
+/** The login of a peer's process: replies use the inbox prefix of its role, unless another one is given. */
 export function loginOfPeer(options: LoginOptions & { readonly peer: PeerId }): NatsLogin {
   const ofRole = { inboxPrefix: inboxPrefixOfRole('peer', options.peer) };
   return checkedLogin(options, [...loginLayers(options), ofRole]);
@@ -47,26 +47,26 @@ function checkedLogin({ prefix = defaultPrefix }: LoginOptions, layers: readonly
   });
 }
 
-/** The login of a NATS server of the command's own: none. */
+/** The login to a NATS server that the command has started itself: none. */
 export function openLogin(url: string): NatsLogin {
   return NatsLogin.of({ servers: url });
 }
 
-/** Whether options or environment name servers that run already. */
+/** Whether options or the environment name running servers. */
 export function namesServers(flags: LoginFlags, environment: NodeJS.ProcessEnv = process.env): boolean {
   return loginLayers(flags, environment).some(({ servers, context }) => servers !== undefined || context !== undefined);
 }
 
-/** What is given, what counts for more first. */
+/** Returns the given settings; earlier elements have precedence. */
 export function loginLayers(flags: LoginFlags, environment: NodeJS.ProcessEnv = process.env): readonly LoginSettings[] {
   const given = [settingsOf(flags), settingsFromEnvironment(environment)];
   return isWholeLogin(environment) ? given : [...given, ...configured];
 }
 
-/** Of the configuration file and the context. */
+/** The settings of the configuration file and of the context. */
 let configured: readonly LoginSettings[] = [];
 
-/** Sets the layers below the environment, by the names of the options: once in a process, before its command runs. */
+/** Sets the layers below the environment, by the names of the options. Called once in a process, before its command runs. */
 export function setLoginLayers(layers: readonly Readonly<Record<string, unknown>>[]): void {
   configured = layers.map((values) => {
     const found = loginOptions.map(({ setting, option }) => [setting, values[option]] as const);
@@ -87,7 +87,7 @@ function settingsOf(flags: LoginFlags): LoginSettings {
   return { servers: flags.nats, ...Object.fromEntries(given) };
 }
 
-/** Has errors of a login carry Conclave's codes. */
+/** Converts errors of a login to errors with Conclave's codes. */
 export function orConclaveError<T>(work: () => T): T {
   try {
     return work();

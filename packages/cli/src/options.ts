@@ -1,4 +1,4 @@
-/** The options that every command has, and how their values are read. Bad values are refused before anything is done. */
+/** The options that every command has, and how their values are parsed. Invalid values are rejected before anything is done. */
 import {
   asGroupId,
   defaultPrefix,
@@ -16,11 +16,11 @@ import type { LoginFlags } from './login.js';
 
 export const defaultGroup = asGroupId('main');
 
-/** What every command knows. */
+/** The options of every command. */
 export interface CommonOptions extends LoginFlags {
   readonly group: GroupIdType;
   readonly prefix: string;
-  /** How long the command may take; undefined: its own default. Milliseconds. */
+  /** The time limit of the command in milliseconds; undefined: its own default. */
   readonly timeoutMs?: number;
   readonly json: boolean;
 }
@@ -30,17 +30,17 @@ export function withCommonOptions(command: Command): Command {
   return withOutputOptions(withTimeoutOption(withNatsOption(command)));
 }
 
-/** The common options of commands that ask peers, and no group. */
+/** The common options of commands that ask peers, but no group. */
 export function withGrouplessOptions(command: Command): Command {
   return withPrefixOptions(withTimeoutOption(withNatsOption(command)));
 }
 
-/** The common options of commands that go on until they are stopped. */
+/** The common options of commands that run until they are stopped. */
 export function withWatchOptions(command: Command): Command {
   return withOutputOptions(withNatsOption(command));
 }
 
-/** The common options of commands that bring their own NATS server along. */
+/** The common options of commands that start a NATS server. */
 export function withOutputOptions(command: Command): Command {
   return withPrefixOptions(
     command.addOption(
@@ -56,7 +56,9 @@ function withNatsOption(command: Command): Command {
   return withLoginOptions(command, 'NATS servers, separated by commas, the preferred one first', defaultNatsUrl);
 }
 
-/** Adds `--nats`, and how to log in there. The environment is read with them (`loginOf`), not by the parser. */
+/**
+ * Adds `--nats` and the options of the login. `loginOf` reads them and the environment; the parser does not read the environment.
+ */
 export function withLoginOptions(command: Command, text: string, fallback?: string): Command {
   const shown = fallback === undefined ? '' : `default: "${fallback}", `;
   command.addOption(new Option('--nats <urls>', `${text} (${shown}env: NATS_URL)`).argParser(parseServers));
@@ -67,7 +69,7 @@ export function withLoginOptions(command: Command, text: string, fallback?: stri
   return command;
 }
 
-/** Of commands that start a mesh of their own. */
+/** The text for commands that start a mesh. */
 export const namedServersText = 'NATS servers that run already; none: start one';
 
 function withTimeoutOption(command: Command): Command {
@@ -89,21 +91,21 @@ export function withPrefixOptions(command: Command): Command {
 }
 
 /**
- * Adds the earlier name of an option, so that it is refused with the name that it has now. It is in no help.
+ * Adds the earlier name of an option, so that the error names the current one. Not printed in any help.
  * @param flags of the earlier option, with its value: `--farewell-ms <ms>`
- * @param name of the option now: `--removal-notice-ms`
+ * @param name of the current option: `--removal-notice-ms`
  * @param variable that set the earlier option
  */
 export function withRenamedOption(command: Command, flags: string, name: string, variable?: string): Command {
   const option = new Option(flags, `the earlier name of ${name}: refused`).hideHelp().argParser(() => {
     throw new InvalidArgumentError(`It is called ${name} now.`);
   });
-  // A flag without a value is parsed only with a preset.
+  // The parser handles a flag without a value only if it has a preset.
   if (!option.required) option.preset('');
   return command.addOption(variable === undefined ? option : option.env(variable));
 }
 
-/** A comma-separated list without its empty places. */
+/** Splits a comma-separated list and drops empty elements. */
 export function splitList(text: string): string[] {
   return text
     .split(',')
@@ -134,8 +136,8 @@ export function parsePrefix(text: string): string {
 }
 
 /**
- * Peers as people write them: several words, commas, or both.
- * @throws UsageError where none is named, one is named twice, or one is no name.
+ * Parses peers: several words, commas, or both.
+ * @throws UsageError if none is named, one is named twice, or a name is invalid
  */
 export function parsePeers(words: readonly string[]): PeerIdType[] {
   const names = words.flatMap(splitList);
@@ -153,7 +155,7 @@ export function parsePeers(words: readonly string[]): PeerIdType[] {
   });
 }
 
-/** A parser of whole numbers between two bounds, both allowed. */
+/** Returns a parser of whole numbers between two bounds, both inclusive. */
 export function wholeNumber(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text);

@@ -1,10 +1,10 @@
-/** Where a command writes: results on standard output, all else on standard error. */
+/** The output of a command: results on standard output, everything else on standard error. */
 
 import { styleText } from 'node:util';
 import { ConclaveError } from '@conclave/protocol';
 import { withoutSecrets } from './processes/hide-secrets.js';
 
-/** A style that means something; none where the output is not a terminal. */
+/** A style with a meaning; no style if the output is not a terminal. */
 export type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow' | 'cyan';
 
 export class Output {
@@ -29,7 +29,7 @@ export class Output {
     this.line(toJson(value));
   }
 
-  /** For people, and not part of the result. */
+  /** Prints text for people that is not part of the result. */
   note(text: string): void {
     this.error.write(`${printed(text, this.error)}\n`);
   }
@@ -38,17 +38,20 @@ export class Output {
     return this.coloured ? styleText(style, text, { validateStream: false }) : text;
   }
 
-  /** Says why a command failed: with `--json` as the error's body, one line. */
+  /** Prints why a command failed: with `--json` the body of the error, in one line. */
   fail(error: unknown): void {
     if (this.json) this.error.write(`${toJson({ error: errorBody(error) })}\n`);
     else this.error.write(`conclave: ${printed(describeError(error), this.error)}\n`);
   }
 }
 
-/** A control character, and what makes it a style where it is the escape. */
+/** A control character; an escape with the rest of a style. */
 const control = /\p{Cc}(?:\[\d+m)?/gu;
 
-/** On a terminal, without what would command it: keys, values, names and errors may be another user's. Elsewhere as it is. */
+/**
+ * Returns the text for a terminal, without control sequences: keys, values, names and errors may come from another user. For
+ * other outputs the text is unchanged.
+ */
 function printed(text: string, stream: NodeJS.WriteStream): string {
   if (stream.isTTY !== true) return text;
   return text.replaceAll(control, (found) => {
@@ -57,10 +60,10 @@ function printed(text: string, stream: NodeJS.WriteStream): string {
   });
 }
 
-/** JSON with binary values as base64, as Conclave's own replies have them, or as `bytes` makes them. */
+/** JSON with binary values as base64, as in Conclave's own replies, or as `bytes` converts them. */
 export function toJson(value: unknown, bytes: (raw: Uint8Array) => unknown = base64): string {
   return JSON.stringify(value, function (this: unknown, key, shown: unknown) {
-    // A Buffer has a toJSON of its own, which has run by now: look at the holder's value.
+    // `toJSON` of a Buffer has run already: the original value is in its holder.
     const raw = key === '' ? value : (this as Record<string, unknown>)[key];
     return raw instanceof Uint8Array ? bytes(raw) : shown;
   });
@@ -70,7 +73,7 @@ function base64(raw: Uint8Array): string {
   return Buffer.from(raw.buffer, raw.byteOffset, raw.length).toString('base64');
 }
 
-/** An error in one sentence, its code first. It may quote what was given: without secrets. */
+/** An error in one sentence that begins with its code. It may quote arguments, so secrets are removed. */
 export function describeError(error: unknown): string {
   if (!(error instanceof ConclaveError)) return withoutSecrets(error instanceof Error ? error.message : String(error));
   const hint = error.leaderId === undefined || error.leaderId === '' ? '' : `; the leader is ${error.leaderId}`;

@@ -1,6 +1,6 @@
 /**
- * Where this package's own files are. It stands beside what the package builds, whether modules are loaded one by one (`dist`) or
- * as one file (`bundle`): both folders are as deep, and hold the files that are started by themselves under the same names.
+ * The paths of this package's own files. This module is beside the built files, whether modules are loaded one by one (`dist`) or
+ * as one file (`bundle`): both folders have the same depth, and the same names for the files that are started as processes.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 /** The `conclave` command, as a file for Node. */
 export const conclaveFile = fileURLToPath(new URL('../bin/conclave.js', import.meta.url));
 
-/** What ends the command of a lock when its own process is gone, as a file for Node. */
+/** The program that ends the command of a lock when its own process has ended, as a file for Node. */
 export const watchdogFile = fileURLToPath(new URL('lock/watchdog.js', import.meta.url));
 
 /** The version of this package. */

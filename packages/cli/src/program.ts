@@ -1,4 +1,4 @@
-/** The `conclave` command: all of its words. */
+/** The `conclave` command with all its subcommands. */
 import { Command } from 'commander';
 import { registerBackup } from './commands/backup.js';
 import { registerBench } from './commands/bench.js';
@@ -32,17 +32,17 @@ import { addExamples } from './help/examples.js';
 import { ownVersion } from './own-files.js';
 import { withoutSecrets } from './processes/hide-secrets.js';
 
-/** Makes the command; it does nothing until it parses arguments. */
+/** Creates the program; it does nothing before it parses arguments. */
 export function createProgram(): Command {
   const program = new Command('conclave')
     .description('Raft as an actor mesh over NATS')
     .version(ownVersion())
-    // What stands behind a command is that command's.
+    // Options after a command belong to that command.
     .enablePositionalOptions()
     .showHelpAfterError('(see conclave --help)')
-    // It quotes what it was called with.
+    // The error may quote the arguments.
     .configureOutput({ writeErr: (text) => void process.stderr.write(withoutSecrets(text)) })
-    // Its commands take this over: `main` ends the process, with the code for how it was called.
+    // Subcommands inherit this: `main` ends the process, with the code for how it was called.
     .exitOverride();
   registerRun(program);
   registerUp(program);

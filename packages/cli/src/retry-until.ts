@@ -1,11 +1,12 @@
-/** Asking again until there is an answer or the time is over. */
+/** Retries until there is a result or the time is over. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveError } from '@conclave/protocol';
 
 const pauseMs = 100;
 
 /**
- * Tries until `attempt` gives something other than undefined. An error that `retryable` takes counts as undefined.
+ * Calls `attempt` until it returns something other than undefined. An error for which `retryable` returns true counts as
+ * undefined.
  * @throws the last such error, or ConclaveError ETIMEDOUT naming `what`, when the time is over
  */
 export async function retryUntil<T>(
@@ -31,17 +32,17 @@ export async function retryUntil<T>(
   }
 }
 
-/** Whether an error may pass by itself: nobody leads, nobody listens, the leader is too new. */
+/** Whether an error may disappear by itself: there is no leader, nobody subscribes, or the leader is too new. */
 export function isTransient(error: unknown): boolean {
   return error instanceof ConclaveError && ['EUNREACHABLE', 'ETIMEDOUT', 'EBUSY', 'EPERM'].includes(error.code);
 }
 
-/** Whether an error says that nobody listens where it was asked. */
+/** Whether an error means that nobody subscribes to the subject of the request. */
 export function isUnreachable(error: unknown): boolean {
   return error instanceof ConclaveError && error.code === 'EUNREACHABLE';
 }
 
-/** Whether an error says that another one is at it. */
+/** Whether an error means that another process or change is in progress. */
 export function isBusy(error: unknown): boolean {
   return error instanceof ConclaveError && error.code === 'EBUSY';
 }

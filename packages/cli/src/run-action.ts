@@ -1,4 +1,4 @@
-/** How a command runs: its failure is said on standard error, and its exit code says of what kind it was. */
+/** How a command runs: its failure is printed on standard error, and its exit code shows the kind of failure. */
 import { exitCodeOf, Failed } from './exit-codes.js';
 import type { CommonOptions } from './options.js';
 import { Output } from './output.js';
@@ -15,7 +15,7 @@ export async function runAction(
   } catch (error) {
     if (!(error instanceof Failed)) output.fail(error);
     process.exitCode = exitCodeOf(error);
-    // What was interrupted may still hold timers; all that matters has been cleaned up.
+    // Interrupted work may still have timers; everything that must be cleaned up is cleaned up.
     if (error instanceof Interrupted) process.exit();
   }
 }

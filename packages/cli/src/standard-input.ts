@@ -1,4 +1,4 @@
-/** What is piped into a command. */
+/** Reads the standard input of a command. */
 export async function readStandardInput(): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk as Uint8Array));

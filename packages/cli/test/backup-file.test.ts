@@ -69,7 +69,7 @@ describe('a backup file', () => {
     await appendFile(file, new Uint8Array(count));
     await expect(check()).rejects.toMatchObject({
       code: 'ECORRUPT',
-      message: `the backup goes on for ${count} bytes behind its last chunk`,
+      message: `the backup continues for ${count} bytes after its last chunk`,
     });
   });
 

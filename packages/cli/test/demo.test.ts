@@ -62,7 +62,7 @@ describe('the judgement', () => {
     peers: { n1: { read: 10, missing: 0 }, n4: { read: 10, missing: 0 } },
   };
 
-  it('is without complaint when all is there', () => {
+  it('is without errors if no write is missing', () => {
     expect(failures(good, [])).toEqual([]);
   });
 

@@ -1,4 +1,4 @@
-/** The door of the process that writes a peer's logs: what a flood of questions costs it. */
+/** The group API in the process that writes a peer's logs: what many requests cost it. */
 import { type Request, silentLog } from '@conclave/actor';
 import { asGroupId, asPeerId, type Encoding, encodeAs, limits, Subjects } from '@conclave/protocol';
 import { expect, it } from 'vitest';
@@ -36,7 +36,7 @@ class Asked {
   drop(): void {}
 }
 
-function door() {
+function startApi() {
   const counted = { lists: 0 };
   let receive: (request: Request) => void = () => undefined;
   let wake = (): void => undefined;
@@ -73,7 +73,7 @@ function door() {
 }
 
 it('a list is made once for all who ask in one turn of the event loop, and each is answered', async () => {
-  const { made, counted, send } = door();
+  const { made, counted, send } = startApi();
   await made.start();
   const asked = Array.from({ length: 50_000 }, (_, at) => new Asked('list_groups', at % 2 === 0 ? 'json' : 'msgpack'));
   for (const one of asked) send(one);
@@ -83,7 +83,7 @@ it('a list is made once for all who ask in one turn of the event loop, and each 
 });
 
 it('a list waits for no command, and commands past the bound are refused at once, all with one refusal', async () => {
-  const { made, wake, send } = door();
+  const { made, wake, send } = startApi();
   await made.start();
   const commands = Array.from(
     { length: limits.hostCommands + 2 },
@@ -101,7 +101,7 @@ it('a list waits for no command, and commands past the bound are refused at once
 });
 
 it('a list that is asked for in a way that makes no sense is refused', async () => {
-  const { made, send } = door();
+  const { made, send } = startApi();
   await made.start();
   const asked = new Asked('list_groups', 'json', 7);
   send(asked);

@@ -13,7 +13,7 @@ function hosting(stopping: () => Promise<void> = async () => undefined) {
     said.push(`start ${kind} of ${groupId}`);
     incarnations.add(incarnation);
     return {
-      health: { close: () => said.push(`close the door of ${kind} of ${groupId}`) },
+      health: { close: () => said.push(`close the subscription of ${kind} of ${groupId}`) },
       actor: {
         start: () => undefined,
         stop: async () => {
@@ -30,9 +30,9 @@ function hosting(stopping: () => Promise<void> = async () => undefined) {
 
 const startedA = ['start log-store of a', 'start node of a'];
 const stoppedA = [
-  'close the door of node of a',
+  'close the subscription of node of a',
   'stop node of a',
-  'close the door of log-store of a',
+  'close the subscription of log-store of a',
   'stop log-store of a',
 ];
 

@@ -73,11 +73,11 @@ describe('requests', () => {
   });
 
   it('throw the error that is answered', async () => {
-    const error = { code: 'EBUSY', message: 'a change is going on', outcome: 'not_done', leader_id: 'n1' };
+    const error = { code: 'EBUSY', message: 'a change is in progress', outcome: 'not_done', leader_id: 'n1' };
     const stop = await answer('conclave.main.admin.cancel_change', encode({ error }));
     await expect(requester.admin('cancel_change', {}, { timeoutMs: 5_000 })).rejects.toMatchObject({
       code: 'EBUSY',
-      message: 'a change is going on',
+      message: 'a change is in progress',
       outcome: 'not_done',
       leaderId: 'n1',
     });

@@ -5,7 +5,7 @@ import { loggedErrorsOf } from '../src/processes/log-file.js';
 
 describe('errors', () => {
   it('are said with their code, their outcome where it is unknown, and the hint', () => {
-    expect(describeError(new ConclaveError('EBUSY', 'a change is going on'))).toBe('EBUSY: a change is going on');
+    expect(describeError(new ConclaveError('EBUSY', 'a change is in progress'))).toBe('EBUSY: a change is in progress');
     expect(describeError(new ConclaveError('EPERM', 'not the leader', 'unknown', 'n2'))).toBe(
       'EPERM: not the leader (whether it was done is unknown); the leader is n2',
     );
@@ -44,7 +44,7 @@ describe('JSON', () => {
 });
 
 describe('logs', () => {
-  it('are searched for the last complaints', () => {
+  it('are searched for the last errors', () => {
     const log = [
       '{"level":30,"msg":"ready"}',
       '{"level":40,"msg":"disconnected"}',

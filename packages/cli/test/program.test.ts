@@ -117,7 +117,9 @@ describe('the command', () => {
 
   it('groups list says once which peers it asks', () => {
     const help = commandOf('groups list').helpInformation().replace(/\s+/g, ' ');
-    expect(help).toContain('--peers <names> these peers, separated by commas (default: all that can be heard) --nats');
+    expect(help).toContain(
+      '--peers <names> these peers, separated by commas (default: all that publish a list) --nats',
+    );
   });
 
   it.each([

@@ -64,7 +64,7 @@ describe('the status of a group', () => {
       group          main (uid)
       leader         n1
       term           3
-      feature level  0 (this peer: a first version, speaks 0)
+      feature level  0 (this peer: a first version, supports 0)
       configuration  {n1,n4,n5,n8} and {n1,n2,n3} (joint) at index 2
       stage          joint; votes lacking: n4, n5 of the new set
       log            1 to 5,000
@@ -140,7 +140,7 @@ describe('the status of a group', () => {
     expect(text(2000)).toMatch(/^n3 .* 5,000\* +0\* +stores nothing for 2 s /m);
   });
 
-  it('says of the peers of a group why they take no entries, and how much is free', () => {
+  it('reports why peers store no entries, and how much disk space is free', () => {
     const group = status('n1', {
       role: 'leader',
       read_only: 'told',
@@ -224,17 +224,17 @@ describe('the status of a group', () => {
     expect(peersOf(status('n1', { configuration: null }), [])).toEqual([]);
   });
 
-  it('promise 23: says who must not be restarted now, and why; and who takes no entries', () => {
+  it('promise 23: reports which peers must not be restarted now, and why; and which ones store no entries', () => {
     const restart = [
       {
         peer_id: asPeerId('n1'),
         may: false,
-        reason: 'without it 1 of 3 would go on, and 2 are needed: n3 is read-only',
+        reason: 'without it 1 of 3 would continue, and 2 are needed: n3 is read-only',
       },
       {
         peer_id: asPeerId('n2'),
         may: false,
-        reason: 'without it 1 of 3 would go on, and 2 are needed: n3 is read-only',
+        reason: 'without it 1 of 3 would continue, and 2 are needed: n3 is read-only',
       },
       { peer_id: asPeerId('n3'), may: true, reason: '' },
     ];
@@ -253,10 +253,10 @@ describe('the status of a group', () => {
     expect(text).toMatch(/^n1 .* must not {2}healthy$/m);
     expect(text).toMatch(/^n3 .* read-only: disk full, 4.8 MiB free .* may {7}healthy$/m);
     expect(text).toContain(
-      'n2 must not be restarted now: without it 1 of 3 would go on, and 2 are needed: n3 is read-only',
+      'n2 must not be restarted now: without it 1 of 3 would continue, and 2 are needed: n3 is read-only',
     );
     expect(peerText(full, restart[2])).toMatch(
-      /takes entries +no: its disk has less room than the reserve \(.* free\)/,
+      /stores entries +no: its disk has less room than the reserve \(.* free\)/,
     );
     expect(peerText(full, restart[2])).toMatch(/may be restarted +yes/);
     expect(peerText(full, restart[0])).toMatch(/may be restarted +no: without it/);
@@ -269,12 +269,12 @@ describe('the status of a group', () => {
       peer              n2 (store store-n2, session 2)
       role              follower
       health            healthy
-      takes entries     yes
+      stores entries    yes
       may be restarted  not known
       group             main (uid)
       leader            n1
       term              3
-      feature level     0 (this peer: a first version, speaks 0)
+      feature level     0 (this peer: a first version, supports 0)
       configuration     {n1,n2,n3} at index 2
       stage             none
       log               1 to 5,000

@@ -689,8 +689,8 @@ describe('commands', () => {
   it('tell the error of the group as it is', () => {
     const driver = new Driver();
     const call = driver.call(change);
-    driver.error({ code: 'EBUSY', message: 'a change is going on' });
-    expect(driver.settled.get(call)).toEqual(failed('not_done', 'EBUSY', 'a change is going on'));
+    driver.error({ code: 'EBUSY', message: 'a change is in progress' });
+    expect(driver.settled.get(call)).toEqual(failed('not_done', 'EBUSY', 'a change is in progress'));
     const other = driver.call(change);
     driver.error({ code: 'ETIMEDOUT', outcome: 'unknown' });
     expect(driver.settled.get(other)).toEqual(failed('unknown', 'ETIMEDOUT', 'why'));

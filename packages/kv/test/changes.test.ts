@@ -2,10 +2,10 @@ import { asLogIndex, encode, type KeyChange, type KvReply, limits, type Value } 
 import { describe, expect, it } from 'vitest';
 import { KvService, KvStateMachine } from '../src/index.js';
 import { payloadOfEntry, RandomEntries } from './random-commands.js';
-import { Door, generator, replyContext } from './support.js';
+import { generator, Requester, replyContext } from './support.js';
 
-function changesOf(door: Door, from_revision: number, over: object = {}): KvReply<'changes'> {
-  return door.ask('changes', { prefix: '', from_revision, ...over }) as KvReply<'changes'>;
+function changesOf(requester: Requester, from_revision: number, over: object = {}): KvReply<'changes'> {
+  return requester.ask('changes', { prefix: '', from_revision, ...over }) as KvReply<'changes'>;
 }
 
 function restored(machine: KvStateMachine, options = {}): KvStateMachine {
@@ -19,17 +19,17 @@ function restored(machine: KvStateMachine, options = {}): KvStateMachine {
 
 describe('what has changed', () => {
   it('is told by revision, with values as they were', () => {
-    const door = new Door(new KvStateMachine());
-    const { lease_id } = door.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
+    const requester = new Requester(new KvStateMachine());
+    const { lease_id } = requester.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
     const bytes = new Uint8Array([1, 255]);
-    door.ask('put', { key: 'a/1', value: 'one' });
-    door.ask('put', { key: 'b', value: 'other' });
-    door.ask('put', { key: 'a/1', value: bytes, lease_id });
-    door.ask('lock', { name: 'a/lock', owner: 'me', lease_id });
-    door.ask('delete', { key: 'a/1' });
-    door.ask('delete', { key: 'a/1' });
-    door.ask('cas', { key: 'a/2', value: '', expected_revision: 0 });
-    expect(changesOf(door, 1, { prefix: 'a/' })).toEqual({
+    requester.ask('put', { key: 'a/1', value: 'one' });
+    requester.ask('put', { key: 'b', value: 'other' });
+    requester.ask('put', { key: 'a/1', value: bytes, lease_id });
+    requester.ask('lock', { name: 'a/lock', owner: 'me', lease_id });
+    requester.ask('delete', { key: 'a/1' });
+    requester.ask('delete', { key: 'a/1' });
+    requester.ask('cas', { key: 'a/2', value: '', expected_revision: 0 });
+    expect(changesOf(requester, 1, { prefix: 'a/' })).toEqual({
       changes: [
         [1, 'put', 'a/1', 'one'],
         [3, 'put', 'a/1', bytes, lease_id],
@@ -40,13 +40,13 @@ describe('what has changed', () => {
       next_revision: 7,
       revision: 6,
     });
-    expect(changesOf(door, 7)).toEqual({ changes: [], more: false, next_revision: 7, revision: 6 });
+    expect(changesOf(requester, 7)).toEqual({ changes: [], more: false, next_revision: 7, revision: 6 });
   });
 
   it('is told of each write in a batch, of either branch of a transaction, and of what goes with a lease', () => {
-    const door = new Door(new KvStateMachine());
-    const { lease_id } = door.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
-    door.ask('batch', {
+    const requester = new Requester(new KvStateMachine());
+    const { lease_id } = requester.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
+    requester.ask('batch', {
       commands: [
         [1, 'put', 'b', 'one'],
         [2, 'cas', 'b', 'no', 9],
@@ -86,39 +86,43 @@ describe('what has changed', () => {
       [7, 'delete', 'c'],
       [8, 'put', 'e', 'five'],
     ];
-    expect(changesOf(door, 1).changes).toEqual(changes);
-    for (const change of changes) expect(changesOf(door, Number(change[0]), { limit: 1 }).changes).toEqual([change]);
+    expect(changesOf(requester, 1).changes).toEqual(changes);
+    for (const change of changes)
+      expect(changesOf(requester, Number(change[0]), { limit: 1 }).changes).toEqual([change]);
   });
 
   it('comes by pages', () => {
-    const door = new Door(new KvStateMachine());
-    for (let key = 1; key <= 7; key++) door.ask('put', { key: `${key % 2}/${key}`, value: 'v'.repeat(key) });
-    const first = changesOf(door, 1, { prefix: '1/', limit: 2 });
+    const requester = new Requester(new KvStateMachine());
+    for (let key = 1; key <= 7; key++) requester.ask('put', { key: `${key % 2}/${key}`, value: 'v'.repeat(key) });
+    const first = changesOf(requester, 1, { prefix: '1/', limit: 2 });
     expect(first.changes.map(([revision]) => revision)).toEqual([1, 3]);
     expect(first).toMatchObject({ more: true, next_revision: 5 });
-    expect(changesOf(door, first.next_revision, { prefix: '1/' })).toMatchObject({ more: false, next_revision: 8 });
+    expect(changesOf(requester, first.next_revision, { prefix: '1/' })).toMatchObject({
+      more: false,
+      next_revision: 8,
+    });
     const large = 'v'.repeat(limits.valueBytes);
-    for (let key = 0; key < 3; key++) door.ask('put', { key: 'large', value: large });
-    expect(changesOf(door, 8).changes).toHaveLength(1);
+    for (let key = 0; key < 3; key++) requester.ask('put', { key: 'large', value: large });
+    expect(changesOf(requester, 8).changes).toHaveLength(1);
   });
 
   it('is forgotten past a bound of revisions, or of bytes: ECOMPACTED', () => {
-    const door = new Door(new KvStateMachine({ history: { revisions: 4, bytes: 200 } }));
-    for (let key = 1; key <= 6; key++) door.ask('put', { key: `${key}`, value: 'v' });
-    expect(() => changesOf(door, 2)).toThrow(expect.objectContaining({ code: 'ECOMPACTED', outcome: 'not_done' }));
-    expect(changesOf(door, 3).changes.map(([revision]) => revision)).toEqual([3, 4, 5, 6]);
-    door.ask('put', { key: '7', value: 'v'.repeat(130) });
-    expect(() => changesOf(door, 5)).toThrow('known from revision 6 on; the last revision is 7');
+    const requester = new Requester(new KvStateMachine({ history: { revisions: 4, bytes: 200 } }));
+    for (let key = 1; key <= 6; key++) requester.ask('put', { key: `${key}`, value: 'v' });
+    expect(() => changesOf(requester, 2)).toThrow(expect.objectContaining({ code: 'ECOMPACTED', outcome: 'not_done' }));
+    expect(changesOf(requester, 3).changes.map(([revision]) => revision)).toEqual([3, 4, 5, 6]);
+    requester.ask('put', { key: '7', value: 'v'.repeat(130) });
+    expect(() => changesOf(requester, 5)).toThrow('known from revision 6 on; the last revision is 7');
     // The last one is always known.
-    door.ask('put', { key: '8', value: 'v'.repeat(500) });
-    expect(changesOf(door, 8).changes).toHaveLength(1);
-    expect(() => changesOf(door, 7)).toThrow('known from revision 8 on');
+    requester.ask('put', { key: '8', value: 'v'.repeat(500) });
+    expect(changesOf(requester, 8).changes).toHaveLength(1);
+    expect(() => changesOf(requester, 7)).toThrow('known from revision 8 on');
   });
 
   it('goes with its entry, also what no command of that names: locks, and keys of leases', () => {
-    const door = new Door(new KvStateMachine({ history: { revisions: 100, bytes: 1000 } }));
-    const { lease_id } = door.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
-    door.ask('batch', {
+    const requester = new Requester(new KvStateMachine({ history: { revisions: 100, bytes: 1000 } }));
+    const { lease_id } = requester.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
+    requester.ask('batch', {
       commands: [
         [0, 'put', 'before', 'v'],
         [0, 'lock', 'lock', 'me', lease_id, false],
@@ -126,27 +130,27 @@ describe('what has changed', () => {
       ],
     });
     for (let key = 1; key <= 100; key++) {
-      door.ask('put', { key: `${key}`, value: 'v' });
-      const { history } = door.stateMachine;
-      expect(changesOf(door, history.first)).toMatchObject({ more: false, next_revision: history.revision + 1 });
+      requester.ask('put', { key: `${key}`, value: 'v' });
+      const { history } = requester.stateMachine;
+      expect(changesOf(requester, history.first)).toMatchObject({ more: false, next_revision: history.revision + 1 });
     }
-    expect(door.stateMachine.history.first).toBeGreaterThan(4);
+    expect(requester.stateMachine.history.first).toBeGreaterThan(4);
   });
 
   it('keeps an entry once, however often keys of leases go within it', () => {
-    const door = new Door(new KvStateMachine({ history: { revisions: 100, bytes: 3000 } }));
+    const requester = new Requester(new KvStateMachine({ history: { revisions: 100, bytes: 3000 } }));
     const leases = Array.from({ length: 20 }, (_, number) => {
-      const { lease_id } = door.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
-      door.ask('put', { key: `of ${number}`, value: 'v', lease_id });
+      const { lease_id } = requester.ask('lease_grant', { ttl_ms: 5000 }) as KvReply<'lease_grant'>;
+      requester.ask('put', { key: `of ${number}`, value: 'v', lease_id });
       return lease_id;
     });
-    door.ask('batch', {
+    requester.ask('batch', {
       commands: leases.flatMap((leaseId) => [
         [0, 'lease_revoke', leaseId],
         [0, 'put', `${leaseId}`, 'v'.repeat(80)],
       ]),
     });
-    expect(changesOf(door, 21).changes).toHaveLength(40);
+    expect(changesOf(requester, 21).changes).toHaveLength(40);
   });
 
   it('is the same with little room and with much, as far as it goes back', () => {
@@ -167,9 +171,9 @@ describe('what has changed', () => {
   });
 
   it('is no part of a snapshot: a restored store knows what comes', () => {
-    const door = new Door(new KvStateMachine());
-    for (let key = 1; key <= 5; key++) door.ask('put', { key: `${key}`, value: 'v' });
-    const other = new Door(restored(door.stateMachine));
+    const requester = new Requester(new KvStateMachine());
+    for (let key = 1; key <= 5; key++) requester.ask('put', { key: `${key}`, value: 'v' });
+    const other = new Requester(restored(requester.stateMachine));
     expect(() => changesOf(other, 5)).toThrow('known from revision 6 on; the last revision is 5');
     expect(changesOf(other, 6)).toMatchObject({ changes: [], more: false });
     other.ask('put', { key: 'new', value: 'w' });
@@ -202,13 +206,13 @@ describe('what has changed', () => {
   });
 
   it('promise 30: is refused from a revision that nothing has yet; a peer that may be behind says that it has not got there', () => {
-    const door = new Door(new KvStateMachine());
-    door.ask('put', { key: 'k', value: 'v' });
-    expect(changesOf(door, 2)).toMatchObject({ changes: [], more: false, next_revision: 2 });
-    expect(() => changesOf(door, 3)).toThrow(expect.objectContaining({ code: 'EINVAL', outcome: 'not_done' }));
+    const requester = new Requester(new KvStateMachine());
+    requester.ask('put', { key: 'k', value: 'v' });
+    expect(changesOf(requester, 2)).toMatchObject({ changes: [], more: false, next_revision: 2 });
+    expect(() => changesOf(requester, 3)).toThrow(expect.objectContaining({ code: 'EINVAL', outcome: 'not_done' }));
     const request = new KvService().parse('changes', { prefix: '', from_revision: 3 });
     if (request.type !== 'read') throw new Error('it is a read');
-    const stale = () => request.reply(door.stateMachine.query(request.query), { ...replyContext, isStale: true });
+    const stale = () => request.reply(requester.stateMachine.query(request.query), { ...replyContext, isStale: true });
     expect(stale).toThrow(expect.objectContaining({ code: 'EBUSY', outcome: 'not_done' }));
   });
 
@@ -244,8 +248,8 @@ function allChanges(machine: KvStateMachine, from: number): KeyChange[] {
 }
 
 function keysOf(machine: KvStateMachine): Map<string, readonly [number, Value]> {
-  const door = new Door(machine);
-  const { found, more } = door.ask('range', { prefix: '' }) as KvReply<'range'>;
+  const requester = new Requester(machine);
+  const { found, more } = requester.ask('range', { prefix: '' }) as KvReply<'range'>;
   expect(more).toBe(false);
   return new Map(found.map(([key, value, revision]) => [key, [revision, value as Value]]));
 }

@@ -2,24 +2,24 @@ import { asLogIndex, encode, type GroupUid, kvOperations } from '@conclave/proto
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../src/core/digest.js';
 import { KvService, KvStateMachine } from '../src/index.js';
-import { Door, replyContext } from './support.js';
+import { Requester, replyContext } from './support.js';
 
 const history = { groupUid: 'history-1' as GroupUid, base: 2 ** 48 };
 
-function group(level = 1, fromPayload = false): Door {
-  const door = new Door(new KvStateMachine(), fromPayload, level);
-  if (level > 0) door.stateMachine.beginHistory(history);
-  return door;
+function group(level = 1, fromPayload = false): Requester {
+  const requester = new Requester(new KvStateMachine(), fromPayload, level);
+  if (level > 0) requester.stateMachine.beginHistory(history);
+  return requester;
 }
 
-function restored(door: Door): Door {
+function restored(requester: Requester): Requester {
   const machine = new KvStateMachine();
   const restore = machine.restore();
-  const snapshot = door.stateMachine.snapshot();
+  const snapshot = requester.stateMachine.snapshot();
   for (let next = snapshot.next(); next.done !== true; next = snapshot.next()) restore.take(next.value);
   restore.end();
-  const other = new Door(machine, false, 1);
-  other.index = door.index;
+  const other = new Requester(machine, false, 1);
+  other.index = requester.index;
   return other;
 }
 
@@ -40,23 +40,23 @@ describe('promises 21 and 29: a session', () => {
   });
 
   it('expires by its name', () => {
-    const door = group();
-    const client_id = door.openSession();
-    const machine = door.stateMachine;
+    const requester = group();
+    const client_id = requester.openSession();
+    const machine = requester.stateMachine;
     expect(machine.housekeeping(0)).toBeUndefined();
     const payload = machine.housekeeping(10 * 3_600_000);
-    expect(door.apply(payload as Uint8Array)).toEqual({ expired: 1 });
+    expect(requester.apply(payload as Uint8Array)).toEqual({ expired: 1 });
     const write = { client_id, commands: [[1, 'put', 'k', 'v']] };
-    expect(door.results(write)).toMatchObject([['unknown', 'ESESSION', expect.anything()]]);
+    expect(requester.results(write)).toMatchObject([['unknown', 'ESESSION', expect.anything()]]);
   });
 
   it('is a number in a group of level 0, where nobody has a session of another name', () => {
-    const door = group(0);
-    expect(door.openSession()).toBe(1);
+    const requester = group(0);
+    expect(requester.openSession()).toBe(1);
     const body = { client_id: 'an id of another history', commands: [[1, 'put', 'k', 'v']] };
-    expect(door.results(body)).toMatchObject([['unknown', 'ESESSION', expect.anything()]]);
-    expect(() => door.ask('put', { key: 'k', value: 'v', client_id: 'other', sequence: 1 })).toThrow('session');
-    expect(door.ask('get', { key: 'k' })).toMatchObject({ value: null });
+    expect(requester.results(body)).toMatchObject([['unknown', 'ESESSION', expect.anything()]]);
+    expect(() => requester.ask('put', { key: 'k', value: 'v', client_id: 'other', sequence: 1 })).toThrow('session');
+    expect(requester.ask('get', { key: 'k' })).toMatchObject({ value: null });
     // What stands in the log an older build can read.
     const request = new KvService().parse('batch', body);
     expect(request).toMatchObject({ command: { client_id: 0 } });
@@ -65,9 +65,9 @@ describe('promises 21 and 29: a session', () => {
   it.each([false, true])(
     'carries out one command under a number, and answers no other with its result',
     (fromPayload) => {
-      const door = group(1, fromPayload);
-      const client_id = door.openSession();
-      const once = (...command: unknown[]) => door.results({ client_id, commands: [command] });
+      const requester = group(1, fromPayload);
+      const client_id = requester.openSession();
+      const once = (...command: unknown[]) => requester.results({ client_id, commands: [command] });
       const [done] = once(1, 'put', 'k', 'mine') as [unknown];
       expect(once(1, 'put', 'k', 'mine')).toEqual([done]);
       for (const other of [
@@ -81,8 +81,8 @@ describe('promises 21 and 29: a session', () => {
       ]) {
         expect(once(...other)).toEqual([refused]);
       }
-      expect(door.ask('get', { key: 'k' })).toMatchObject({ value: 'mine', revision: (done as number[])[1] });
-      expect(door.ask('get', { key: 'other' })).toMatchObject({ revision: 0 });
+      expect(requester.ask('get', { key: 'k' })).toMatchObject({ value: 'mine', revision: (done as number[])[1] });
+      expect(requester.ask('get', { key: 'other' })).toMatchObject({ revision: 0 });
       // Who comes second is told so, whoever came first: a client whose number was taken learns that its write did not happen.
       expect(once(2, 'put', 'k', 'forged')).toMatchObject([['done', expect.anything(), true]]);
       expect(once(2, 'put', 'k', 'wanted')).toEqual([refused]);
@@ -90,20 +90,20 @@ describe('promises 21 and 29: a session', () => {
   );
 
   it('knows its commands from a snapshot, too', () => {
-    const door = group();
-    const client_id = door.openSession();
-    const [done] = door.results({ client_id, commands: [[3, 'put', 'k', 'mine']] }) as [unknown];
-    const other = restored(door);
+    const requester = group();
+    const client_id = requester.openSession();
+    const [done] = requester.results({ client_id, commands: [[3, 'put', 'k', 'mine']] }) as [unknown];
+    const other = restored(requester);
     expect(other.results({ client_id, commands: [[3, 'put', 'k', 'forged']] })).toEqual([refused]);
     expect(other.results({ client_id, commands: [[3, 'put', 'k', 'mine']] })).toEqual([done]);
     expect(restored(other).results({ client_id, commands: [[3, 'delete', 'k']] })).toEqual([refused]);
   });
 
   it('forgets commands with their results', () => {
-    const door = group();
-    const client_id = door.openSession();
-    door.results({ client_id, commands: [1, 2, 3].map((number) => [number, 'put', 'k', `${number}`]) });
-    const results = door.results({
+    const requester = group();
+    const client_id = requester.openSession();
+    requester.results({ client_id, commands: [1, 2, 3].map((number) => [number, 'put', 'k', `${number}`]) });
+    const results = requester.results({
       client_id,
       acknowledged: 2,
       commands: [
@@ -115,7 +115,7 @@ describe('promises 21 and 29: a session', () => {
       ['done', expect.anything(), true],
       ['unknown', 'ESESSION', expect.anything()],
     ]);
-    expect(door.results({ client_id, commands: [[3, 'put', 'k', '2']] })).toEqual([refused]);
+    expect(requester.results({ client_id, commands: [[3, 'put', 'k', '2']] })).toEqual([refused]);
   });
 
   it('ends no peer where its name comes twice', () => {

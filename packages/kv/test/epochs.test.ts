@@ -1,33 +1,33 @@
 import { type KvReply, limits } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { KvStateMachine } from '../src/index.js';
-import { Door } from './support.js';
+import { Requester } from './support.js';
 
 /** What one peer has of a group, and what clients of it can have been given out. */
-function some(door: Door) {
-  const { lease_id } = door.ask('lease_grant', { ttl_ms: 5000 }) as { lease_id: number };
-  const { revision } = door.ask('put', { key: 'k', value: 'v', lease_id }) as KvReply<'put'>;
-  const { token } = door.ask('lock', { name: `lock ${lease_id}`, owner: 'me', lease_id }) as KvReply<'lock'>;
-  return [lease_id, revision, token, door.openSession()];
+function some(requester: Requester) {
+  const { lease_id } = requester.ask('lease_grant', { ttl_ms: 5000 }) as { lease_id: number };
+  const { revision } = requester.ask('put', { key: 'k', value: 'v', lease_id }) as KvReply<'put'>;
+  const { token } = requester.ask('lock', { name: `lock ${lease_id}`, owner: 'me', lease_id }) as KvReply<'lock'>;
+  return [lease_id, revision, token, requester.openSession()];
 }
 
-function restored(door: Door): Door {
+function restored(requester: Requester): Requester {
   const machine = new KvStateMachine();
   const restore = machine.restore();
-  const snapshot = door.stateMachine.snapshot();
+  const snapshot = requester.stateMachine.snapshot();
   for (let next = snapshot.next(); next.done !== true; next = snapshot.next()) restore.take(next.value);
   restore.end();
-  const other = new Door(machine);
-  other.index = door.index;
+  const other = new Requester(machine);
+  other.index = requester.index;
   return other;
 }
 
 describe('an epoch, which a reset begins', () => {
   it('gives out no revision, token, lease or session that the lost history may have given out', () => {
-    const door = new Door(new KvStateMachine());
-    some(door);
-    const survivor = restored(door);
-    const lost = Array.from({ length: 20 }, () => some(door)).flat();
+    const requester = new Requester(new KvStateMachine());
+    some(requester);
+    const survivor = restored(requester);
+    const lost = Array.from({ length: 20 }, () => some(requester)).flat();
     survivor.stateMachine.beginEpoch(1);
     const found = Array.from({ length: 20 }, () => some(survivor)).flat();
     expect(found.filter((one) => lost.includes(one))).toEqual([]);
@@ -38,25 +38,25 @@ describe('an epoch, which a reset begins', () => {
   });
 
   it('forgets what has changed before: who watched goes by what is there', () => {
-    const door = new Door(new KvStateMachine());
-    some(door);
-    const { revision } = door.stateMachine.history;
-    door.stateMachine.beginEpoch(1);
+    const requester = new Requester(new KvStateMachine());
+    some(requester);
+    const { revision } = requester.stateMachine.history;
+    requester.stateMachine.beginEpoch(1);
     for (const from_revision of [1, revision + 1, revision + 100]) {
-      expect(() => door.ask('changes', { prefix: '', from_revision })).toThrow('are known from revision');
+      expect(() => requester.ask('changes', { prefix: '', from_revision })).toThrow('are known from revision');
     }
-    expect(door.ask('get', { key: 'k' })).toMatchObject({ value: 'v', revision: 1 });
+    expect(requester.ask('get', { key: 'k' })).toMatchObject({ value: 'v', revision: 1 });
   });
 
   it('begins once, and is the same from a snapshot', () => {
-    const door = new Door(new KvStateMachine());
-    some(door);
-    door.stateMachine.beginEpoch(limits.epochs - 1);
-    some(door);
-    const other = restored(door);
-    for (const one of [door, other]) one.stateMachine.beginEpoch(limits.epochs - 1);
-    expect(some(other)).toEqual(some(door));
-    door.stateMachine.beginEpoch(limits.epochs);
-    expect(some(door).every((one) => Number.isSafeInteger(one))).toBe(true);
+    const requester = new Requester(new KvStateMachine());
+    some(requester);
+    requester.stateMachine.beginEpoch(limits.epochs - 1);
+    some(requester);
+    const other = restored(requester);
+    for (const one of [requester, other]) one.stateMachine.beginEpoch(limits.epochs - 1);
+    expect(some(other)).toEqual(some(requester));
+    requester.stateMachine.beginEpoch(limits.epochs);
+    expect(some(requester).every((one) => Number.isSafeInteger(one))).toBe(true);
   });
 });

@@ -3,7 +3,7 @@
 import { encodeJson, limits } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { KvService, KvStateMachine } from '../src/index.js';
-import { Door } from './support.js';
+import { Requester } from './support.js';
 
 const service = new KvService();
 const controls = '\u0001'.repeat(limits.valueBytes);
@@ -19,29 +19,29 @@ function inJson(operation: string, reply: unknown): Record<string, unknown> {
 
 const text = (base64: unknown): string => Buffer.from(base64 as string, 'base64').toString();
 
-function filled(values: Record<string, string>): Door {
-  const door = new Door(new KvStateMachine());
-  for (const [key, value] of Object.entries(values)) door.ask('put', { key, value });
-  return door;
+function filled(values: Record<string, string>): Requester {
+  const requester = new Requester(new KvStateMachine());
+  for (const [key, value] of Object.entries(values)) requester.ask('put', { key, value });
+  return requester;
 }
 
 describe('promise 35: what is too large for JSON as it is', () => {
   it('is read by `get` as base64, and never as another value', () => {
-    const door = filled({ controls, quotes, small: 'é' });
-    const { value, value_base64 } = inJson('get', door.ask('get', { key: 'controls' }));
+    const requester = filled({ controls, quotes, small: 'é' });
+    const { value, value_base64 } = inJson('get', requester.ask('get', { key: 'controls' }));
     expect([value, text(value_base64) === controls]).toEqual([null, true]);
-    expect(inJson('get', door.ask('get', { key: 'quotes' }))).toMatchObject({ value: quotes });
-    expect(inJson('get', door.ask('get', { key: 'small' }))).toMatchObject({ value: 'é' });
+    expect(inJson('get', requester.ask('get', { key: 'quotes' }))).toMatchObject({ value: quotes });
+    expect(inJson('get', requester.ask('get', { key: 'small' }))).toMatchObject({ value: 'é' });
   });
 
   it('is read by `batch_get` and `range` page by page, until all is there', () => {
     const values = { a: controls, b: quotes, c: 'c', d: '\u0002'.repeat(100_000), e: `"é${controls.slice(9)}` };
-    const door = filled(values);
+    const requester = filled(values);
     const keys = Object.keys(values);
     const found = new Map<string, string>();
     while (found.size < keys.length) {
       const asked = keys.slice(found.size);
-      const page = inJson('batch_get', door.ask('batch_get', { keys: asked }));
+      const page = inJson('batch_get', requester.ask('batch_get', { keys: asked }));
       const texts = new Map(page.base64 as [number, string][] | undefined);
       for (const [place, [value]] of (page.found as [string | null, number][]).entries()) {
         found.set(asked[place] as string, value ?? text(texts.get(place)));
@@ -52,7 +52,7 @@ describe('promise 35: what is too large for JSON as it is', () => {
     for (let more = true, start_after: string | undefined; more; ) {
       const page = inJson(
         'range',
-        door.ask('range', { prefix: '', ...(start_after === undefined ? {} : { start_after }) }),
+        requester.ask('range', { prefix: '', ...(start_after === undefined ? {} : { start_after }) }),
       );
       const texts = new Map(page.base64 as [number, string][] | undefined);
       for (const [place, [key, value]] of (page.found as [string, string | null, number][]).entries()) {
@@ -65,10 +65,10 @@ describe('promise 35: what is too large for JSON as it is', () => {
   });
 
   it('is read by a transaction', () => {
-    const door = filled({ a: controls });
+    const requester = filled({ a: controls });
     const reply = inJson(
       'txn',
-      door.ask('txn', {
+      requester.ask('txn', {
         compare: [],
         then: [
           ['get', 'a'],
@@ -85,11 +85,11 @@ describe('promise 35: what is too large for JSON as it is', () => {
   });
 
   it('is passed by `changes`, which names the revisions that come without their values', () => {
-    const door = filled({ a: controls, b: 'b', c: controls });
+    const requester = filled({ a: controls, b: 'b', c: controls });
     const seen: unknown[] = [];
     const omitted: unknown[] = [];
     for (let more = true, from_revision = 1; more; ) {
-      const page = inJson('changes', door.ask('changes', { prefix: '', from_revision }));
+      const page = inJson('changes', requester.ask('changes', { prefix: '', from_revision }));
       seen.push(...(page.changes as unknown[]));
       omitted.push(...((page.omitted as unknown[]) ?? []));
       from_revision = page.next_revision as number;
@@ -110,13 +110,13 @@ describe('promise 35: what is too large for JSON as it is', () => {
   });
 
   it('is listed by pages where keys are what grows', () => {
-    const door = new Door(new KvStateMachine());
+    const requester = new Requester(new KvStateMachine());
     const keys = Array.from({ length: 400 }, (_, at) => `${at}`.padEnd(limits.keyBytes, '\u0003'));
-    for (const key of keys) door.ask('put', { key, value: '' });
+    for (const key of keys) requester.ask('put', { key, value: '' });
     const found: string[] = [];
     for (let more = true; more; ) {
       const start = found.length === 0 ? {} : { start_after: found.at(-1) };
-      const page = inJson('range', door.ask('range', { prefix: '', keys_only: true, ...start }));
+      const page = inJson('range', requester.ask('range', { prefix: '', keys_only: true, ...start }));
       found.push(...(page.found as [string][]).map(([key]) => key));
       more = page.more as boolean;
     }

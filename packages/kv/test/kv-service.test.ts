@@ -15,7 +15,7 @@ function refusal(act: () => unknown): unknown {
   return 'accepted';
 }
 
-describe('the door', () => {
+describe('the requester', () => {
   it.each([
     ['put', { key: 'k', value: 'v' }, { commands: [[0, 'put', 'k', 'v']] }],
     [

@@ -1,15 +1,15 @@
 import { encode, type KvReply, type LeaseId, limits, publicPartOf } from '@conclave/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { KvService, KvStateMachine } from '../src/index.js';
-import { Door, payloadOf } from './support.js';
+import { payloadOf, Requester } from './support.js';
 
-let door: Door;
+let requester: Requester;
 beforeEach(() => {
-  door = new Door(new KvStateMachine(), false, 1);
+  requester = new Requester(new KvStateMachine(), false, 1);
 });
 
 function grant(ttl_ms = 10_000): string {
-  return (door.ask('lease_grant', { ttl_ms }) as { lease_id: string }).lease_id;
+  return (requester.ask('lease_grant', { ttl_ms }) as { lease_id: string }).lease_id;
 }
 
 /** The same public part with another secret. */
@@ -18,19 +18,19 @@ function forged(leaseId: LeaseId): string {
 }
 
 function eventsOf(operation: string, body: unknown): unknown {
-  const request = door.parse(operation, body);
+  const request = requester.parse(operation, body);
   if (request.type !== 'write') throw new Error('a write');
-  const result = door.apply(request.payload, request.command);
+  const result = requester.apply(request.payload, request.command);
   return request.events?.(result) ?? [];
 }
 
-function restored(): Door {
-  const other = new Door(new KvStateMachine(), true, 1);
+function restored(): Requester {
+  const other = new Requester(new KvStateMachine(), true, 1);
   const restore = other.stateMachine.restore();
-  const pieces = door.stateMachine.snapshot();
+  const pieces = requester.stateMachine.snapshot();
   for (let next = pieces.next(); next.done !== true; next = pieces.next()) restore.take(next.value);
   restore.end();
-  other.index = door.index;
+  other.index = requester.index;
   return other;
 }
 
@@ -46,14 +46,14 @@ describe('promise 29: the id of a lease', () => {
     if (request.type !== 'write') throw new Error('a write');
     const lease_id = `${'a'.repeat(12)}.${'b'.repeat(22)}`;
     expect(request.command).toEqual({ commands: [[0, 'lease_grant', 5000, lease_id]] });
-    const result = door.apply(request.payload);
+    const result = requester.apply(request.payload);
     expect(result).toEqual({ results: [['done', lease_id, true]] });
     expect(request.reply(result, { groupUid: 'history-1' as never })).toMatchObject({ lease_id, ttl_ms: 5000 });
     expect(payloadOf('lease_grant', { ttl_ms: 5000 })).toEqual({ commands: [[0, 'lease_grant', 5000]] });
   });
 
   it('Is put in by the service for each lease of a batch; a client cannot choose one.', () => {
-    const results = door.results({
+    const results = requester.results({
       commands: [
         [0, 'lease_grant', 1000],
         [0, 'put', 'k', 'v'],
@@ -62,52 +62,52 @@ describe('promise 29: the id of a lease', () => {
     }) as unknown[][];
     expect(new Set([results[0]?.[1], results[2]?.[1]]).size).toBe(2);
     const chosen = `${'a'.repeat(12)}.${'b'.repeat(22)}`;
-    expect(() => door.ask('batch', { commands: [[0, 'lease_grant', 1000, chosen]] })).toThrow(/commands\[0\]/);
+    expect(() => requester.ask('batch', { commands: [[0, 'lease_grant', 1000, chosen]] })).toThrow(/commands\[0\]/);
   });
 
   it('Is answered again with the first result where the same call comes again, though another id was drawn.', () => {
     // From then on a result is kept with a digest of its command.
-    door.stateMachine.beginHistory({ groupUid: 'history-1' as never, base: 0 });
-    const client_id = door.openSession();
+    requester.stateMachine.beginHistory({ groupUid: 'history-1' as never, base: 0 });
+    const client_id = requester.openSession();
     const write = { client_id, commands: [[1, 'lease_grant', 2000]] };
-    const first = door.results(write);
-    expect(door.results(write)).toEqual(first);
-    expect((door.ask('lease_list', {}) as KvReply<'lease_list'>).leases).toHaveLength(1);
+    const first = requester.results(write);
+    expect(requester.results(write)).toEqual(first);
+    expect((requester.ask('lease_list', {}) as KvReply<'lease_list'>).leases).toHaveLength(1);
   });
 
   it('Is needed as a whole to keep, end or use the lease: with another secret there is no such lease.', () => {
     const lease_id = grant();
     const wrong = forged(lease_id);
     const text = `there is no lease ${publicPartOf(lease_id)}`;
-    expect(() => door.ask('lease_keep', { lease_id: wrong })).toThrow(text);
-    expect(() => door.ask('put', { key: 'k', value: 'v', lease_id: wrong })).toThrow(text);
+    expect(() => requester.ask('lease_keep', { lease_id: wrong })).toThrow(text);
+    expect(() => requester.ask('put', { key: 'k', value: 'v', lease_id: wrong })).toThrow(text);
     const tie = { compare: [], then: [['put', 'k', 'v', wrong]] };
-    expect(() => door.ask('txn', tie)).toThrow(text);
-    expect(() => door.ask('lock', { name: 'l', owner: 'me', lease_id: wrong })).toThrow('there is no such lease');
-    expect(door.ask('lease_revoke', { lease_id: wrong })).toMatchObject({ revoked: false });
+    expect(() => requester.ask('txn', tie)).toThrow(text);
+    expect(() => requester.ask('lock', { name: 'l', owner: 'me', lease_id: wrong })).toThrow('there is no such lease');
+    expect(requester.ask('lease_revoke', { lease_id: wrong })).toMatchObject({ revoked: false });
     for (const operation of ['lease_keep', 'lock', 'put']) {
       const body = { key: 'k', value: 'v', name: 'l', owner: 'me', lease_id: publicPartOf(lease_id) };
-      expect(() => door.ask(operation, body)).toThrow(/lease_id/);
+      expect(() => requester.ask(operation, body)).toThrow(/lease_id/);
     }
-    expect(() => door.ask('lease_revoke', { lease_id: publicPartOf(lease_id) })).toThrow(/`force`/);
-    expect(door.ask('lease_get', { lease_id: wrong })).toMatchObject({ ttl_ms: 0 });
-    expect(door.ask('lease_keep', { lease_id })).toEqual({ lease_id, ttl_ms: 10_000 });
-    expect(door.ask('lease_revoke', { lease_id })).toMatchObject({ revoked: true });
+    expect(() => requester.ask('lease_revoke', { lease_id: publicPartOf(lease_id) })).toThrow(/`force`/);
+    expect(requester.ask('lease_get', { lease_id: wrong })).toMatchObject({ ttl_ms: 0 });
+    expect(requester.ask('lease_keep', { lease_id })).toEqual({ lease_id, ttl_ms: 10_000 });
+    expect(requester.ask('lease_revoke', { lease_id })).toMatchObject({ revoked: true });
   });
 
   it('Shows only its public part in lists, locks and changes, which is enough to ask for the lease.', () => {
     const lease_id = grant();
     const name = publicPartOf(lease_id);
-    door.ask('put', { key: 'k', value: 'v', lease_id });
-    door.ask('txn', { compare: [], then: [['put', 'm', 'w', lease_id]] });
-    door.ask('lock', { name: 'l', owner: 'me', lease_id });
+    requester.ask('put', { key: 'k', value: 'v', lease_id });
+    requester.ask('txn', { compare: [], then: [['put', 'm', 'w', lease_id]] });
+    requester.ask('lock', { name: 'l', owner: 'me', lease_id });
     const known = { lease_id: name, ttl_ms: 10_000, keys: ['k', 'm'] };
     const seen = [
-      door.ask('lease_list', {}),
-      door.ask('lease_get', { lease_id }),
-      door.ask('lease_get', { lease_id: name }),
-      door.ask('lock_get', { name: 'l' }),
-      door.ask('changes', { prefix: '', from_revision: 1 }),
+      requester.ask('lease_list', {}),
+      requester.ask('lease_get', { lease_id }),
+      requester.ask('lease_get', { lease_id: name }),
+      requester.ask('lock_get', { name: 'l' }),
+      requester.ask('changes', { prefix: '', from_revision: 1 }),
       eventsOf('unlock', { name: 'l', token: 3, force: true }),
       eventsOf('lease_revoke', { lease_id, force: true }),
     ];
@@ -125,13 +125,13 @@ describe('promise 29: the id of a lease', () => {
   });
 
   it('Lists leases of both kinds page by page, numbers first.', () => {
-    const before = new Door(door.stateMachine);
+    const before = new Requester(requester.stateMachine);
     for (let count = 0; count < 3; count++) before.ask('lease_grant', { ttl_ms: 1000 });
-    door.index = before.index;
+    requester.index = before.index;
     const names = Array.from({ length: 4 }, () => publicPartOf(grant())).sort();
     const all: unknown[] = [];
     for (let start_after: unknown; ; ) {
-      const page = door.ask('lease_list', { limit: 2, ...(start_after === undefined ? {} : { start_after }) });
+      const page = requester.ask('lease_list', { limit: 2, ...(start_after === undefined ? {} : { start_after }) });
       const { leases, more } = page as KvReply<'lease_list'>;
       all.push(...leases.map(([name]) => name));
       if (!more) break;
@@ -139,8 +139,8 @@ describe('promise 29: the id of a lease', () => {
     }
     expect(all).toEqual([1, 2, 3, ...names]);
     // What was granted before the level was raised is used as before.
-    expect(door.ask('lease_keep', { lease_id: 2 })).toEqual({ lease_id: 2, ttl_ms: 1000 });
-    expect(door.ask('lease_revoke', { lease_id: 2 })).toMatchObject({ revoked: true });
+    expect(requester.ask('lease_keep', { lease_id: 2 })).toEqual({ lease_id: 2, ttl_ms: 1000 });
+    expect(requester.ask('lease_revoke', { lease_id: 2 })).toMatchObject({ revoked: true });
   });
 
   it('Writes nothing into the log of a group of level 0 that an older peer cannot read.', () => {
@@ -177,7 +177,7 @@ describe('promise 29: the id of a lease', () => {
       [0, 'lease_grant', 1000, `${'a'.repeat(12)}.${'b'.repeat(22)}`, 1],
       [0, 'unlock', 'l', 7, 'other'],
     ]) {
-      expect(door.apply(encode({ commands: [command] }))).toEqual({ refused: expect.any(String) });
+      expect(requester.apply(encode({ commands: [command] }))).toEqual({ refused: expect.any(String) });
     }
   });
 });
@@ -185,20 +185,20 @@ describe('promise 29: the id of a lease', () => {
 describe('promise 34: a lock that is held by a lease with a secret', () => {
   function held(): { lease_id: string; token: number } {
     const lease_id = grant();
-    const { token } = door.ask('lock', { name: 'l', owner: 'me', lease_id }) as KvReply<'lock'>;
+    const { token } = requester.ask('lock', { name: 'l', owner: 'me', lease_id }) as KvReply<'lock'>;
     return { lease_id, token };
   }
 
   it('Is given back by its holder alone.', () => {
     const { lease_id, token } = held();
     const other = grant();
-    expect(() => door.ask('unlock', { name: 'l', token })).toThrow(/give its `lease_id`/);
+    expect(() => requester.ask('unlock', { name: 'l', token })).toThrow(/give its `lease_id`/);
     for (const wrong of [other, forged(lease_id)]) {
-      expect(door.ask('unlock', { name: 'l', token, lease_id: wrong })).toMatchObject({ released: false });
+      expect(requester.ask('unlock', { name: 'l', token, lease_id: wrong })).toMatchObject({ released: false });
     }
-    expect(door.ask('lock_get', { name: 'l' })).toMatchObject({ holder: { token } });
+    expect(requester.ask('lock_get', { name: 'l' })).toMatchObject({ holder: { token } });
     expect(eventsOf('unlock', { name: 'l', token, lease_id })).toEqual([]);
-    expect(door.ask('lock_get', { name: 'l' })).toEqual({ holder: null, waiting: 0 });
+    expect(requester.ask('lock_get', { name: 'l' })).toEqual({ holder: null, waiting: 0 });
   });
 
   it('Is taken from it by force, which observers are told, once it has happened.', () => {
@@ -206,7 +206,7 @@ describe('promise 34: a lock that is held by a lease with a secret', () => {
     expect(eventsOf('unlock', { name: 'l', token: token + 1, force: true })).toEqual([]);
     const event = { name: 'lock_forced', detail: { name: 'l', token } };
     expect(eventsOf('unlock', { name: 'l', token, force: true })).toEqual([event]);
-    expect(door.ask('lock_get', { name: 'l' })).toEqual({ holder: null, waiting: 0 });
+    expect(requester.ask('lock_get', { name: 'l' })).toEqual({ holder: null, waiting: 0 });
   });
 
   it('Is lost with its lease, which is ended by force with its public part.', () => {
@@ -216,30 +216,30 @@ describe('promise 34: a lock that is held by a lease with a secret', () => {
       [0, 'lease_revoke', lease_id, 'force'],
     ];
     expect(eventsOf('batch', { commands })).toEqual([{ name: 'lease_forced', detail: { lease_id } }]);
-    expect(door.ask('lock_get', { name: 'l' })).toEqual({ holder: null, waiting: 0 });
+    expect(requester.ask('lock_get', { name: 'l' })).toEqual({ holder: null, waiting: 0 });
   });
 
   it('Is given back with its token alone where the id of its lease is a number.', () => {
-    const before = new Door(door.stateMachine);
+    const before = new Requester(requester.stateMachine);
     before.ask('lease_grant', { ttl_ms: 1000 });
     const { token } = before.ask('lock', { name: 'l', owner: 'me', lease_id: 1 }) as KvReply<'lock'>;
-    door.index = before.index;
-    expect(door.ask('unlock', { name: 'l', token, lease_id: 2 })).toMatchObject({ released: false });
-    expect(door.ask('unlock', { name: 'l', token })).toMatchObject({ released: true });
+    requester.index = before.index;
+    expect(requester.ask('unlock', { name: 'l', token, lease_id: 2 })).toMatchObject({ released: false });
+    expect(requester.ask('unlock', { name: 'l', token })).toMatchObject({ released: true });
   });
 
   it('Is the same in a snapshot, with both kinds of leases, secrets and queue.', () => {
-    const before = new Door(door.stateMachine);
+    const before = new Requester(requester.stateMachine);
     before.ask('lease_grant', { ttl_ms: 1000 });
     before.ask('put', { key: 'n', value: 'v', lease_id: 1 });
-    door.index = before.index;
+    requester.index = before.index;
     const { lease_id, token } = held();
     const next = grant(limits.leaseMinMs);
-    door.ask('lock', { name: 'l', owner: 'next', lease_id: next, wait: true });
-    door.ask('put', { key: 'k', value: 'v', lease_id });
+    requester.ask('lock', { name: 'l', owner: 'next', lease_id: next, wait: true });
+    requester.ask('put', { key: 'k', value: 'v', lease_id });
     const other = restored();
-    expect([...pieces(other)]).toEqual([...pieces(door)]);
-    for (const one of [door, other]) {
+    expect([...pieces(other)]).toEqual([...pieces(requester)]);
+    for (const one of [requester, other]) {
       expect(() => one.ask('lease_keep', { lease_id: forged(lease_id) })).toThrow('there is no lease');
       expect(one.ask('unlock', { name: 'l', token, lease_id })).toMatchObject({ released: true });
       expect(one.ask('lock_get', { name: 'l' })).toMatchObject({ holder: { lease_id: publicPartOf(next) } });
@@ -255,7 +255,7 @@ describe('promise 34: a lock that is held by a lease with a secret', () => {
   });
 });
 
-function* pieces({ stateMachine }: Door): Generator<Uint8Array> {
+function* pieces({ stateMachine }: Requester): Generator<Uint8Array> {
   const iterator = stateMachine.snapshot();
   for (let next = iterator.next(); next.done !== true; next = iterator.next()) yield next.value;
 }
@@ -263,12 +263,12 @@ function* pieces({ stateMachine }: Door): Generator<Uint8Array> {
 describe('promise 29: a lease of an earlier history', () => {
   it('Cannot be kept or used any more, can be ended, and else ends at its time with its keys and locks.', () => {
     const [one, other] = [grant(3000), grant(3000)];
-    door.ask('put', { key: 'k', value: 'v', lease_id: one });
-    door.ask('lock', { name: 'l', owner: 'me', lease_id: one });
+    requester.ask('put', { key: 'k', value: 'v', lease_id: one });
+    requester.ask('lock', { name: 'l', owner: 'me', lease_id: one });
     const next = grant(3000);
-    door.stateMachine.beginHistory({ groupUid: 'history-2' as never, base: 2 ** 48 });
+    requester.stateMachine.beginHistory({ groupUid: 'history-2' as never, base: 2 ** 48 });
     const copy = restored();
-    for (const each of [door, copy]) {
+    for (const each of [requester, copy]) {
       const requests: [string, object][] = [
         ['lease_keep', { lease_id: one }],
         ['put', { key: 'm', value: 'v', lease_id: one }],
@@ -295,7 +295,7 @@ describe('promise 29: a lease of an earlier history', () => {
 
   it('Is one like any other where its group only reaches level 1.', () => {
     const lease_id = grant();
-    door.stateMachine.beginHistory({ groupUid: 'history-1' as never, base: 0 });
-    expect(door.ask('lease_keep', { lease_id })).toMatchObject({ ttl_ms: 10_000 });
+    requester.stateMachine.beginHistory({ groupUid: 'history-1' as never, base: 0 });
+    expect(requester.ask('lease_keep', { lease_id })).toMatchObject({ ttl_ms: 10_000 });
   });
 });

@@ -1,28 +1,28 @@
 import { asTerm, decode, type KvReply, limits } from '@conclave/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { KvStateMachine } from '../src/index.js';
-import { Door, generator } from './support.js';
+import { generator, Requester } from './support.js';
 
-let door: Door;
+let requester: Requester;
 beforeEach(() => {
-  door = new Door(new KvStateMachine(), false, 1);
+  requester = new Requester(new KvStateMachine(), false, 1);
 });
 
 function grant(ttl_ms: number): string {
-  return (door.ask('lease_grant', { ttl_ms }) as { lease_id: string }).lease_id;
+  return (requester.ask('lease_grant', { ttl_ms }) as { lease_id: string }).lease_id;
 }
 
 /** Looks after the leases as the leader of that term, and applies what it proposes. */
 function look(nowMs: number, term = 1, level = 1): object | undefined {
-  door.clock = { nowMs, term: asTerm(term) };
-  const payload = door.stateMachine.housekeeping(nowMs, term, level);
+  requester.clock = { nowMs, term: asTerm(term) };
+  const payload = requester.stateMachine.housekeeping(nowMs, term, level);
   if (payload === undefined) return undefined;
-  door.apply(payload);
+  requester.apply(payload);
   return decode(payload) as object;
 }
 
 function leftOf(lease_id: string): number | null | undefined {
-  return (door.ask('lease_get', { lease_id }) as KvReply<'lease_get'>).remaining_ms;
+  return (requester.ask('lease_get', { lease_id }) as KvReply<'lease_get'>).remaining_ms;
 }
 
 /** Each second from one time to another, the last one with it. */
@@ -32,13 +32,13 @@ function lookFrom(fromMs: number, toMs: number, term = 1): (object | undefined)[
   return seen;
 }
 
-function copied(): Door {
-  const other = new Door(new KvStateMachine(), true, 1);
+function copied(): Requester {
+  const other = new Requester(new KvStateMachine(), true, 1);
   const restore = other.stateMachine.restore();
-  const pieces = door.stateMachine.snapshot();
+  const pieces = requester.stateMachine.snapshot();
   for (let next = pieces.next(); next.done !== true; next = pieces.next()) restore.take(next.value);
   restore.end();
-  other.index = door.index;
+  other.index = requester.index;
   return other;
 }
 
@@ -48,13 +48,13 @@ describe('promise 34: the time that is left of a lease', () => {
     expect(leftOf(lease_id)).toBeNull();
     look(50_000);
     expect(leftOf(lease_id)).toBe(10_000);
-    door.clock = { nowMs: 53_400, term: asTerm(1) };
+    requester.clock = { nowMs: 53_400, term: asTerm(1) };
     expect(leftOf(lease_id)).toBe(6600);
-    door.ask('lease_keep', { lease_id });
+    requester.ask('lease_keep', { lease_id });
     expect(leftOf(lease_id)).toBe(10_000);
     lookFrom(54_000, 63_000);
     expect(leftOf(lease_id)).toBe(1000);
-    door.clock = undefined;
+    requester.clock = undefined;
     expect(leftOf(lease_id)).toBeNull();
   });
 
@@ -62,7 +62,7 @@ describe('promise 34: the time that is left of a lease', () => {
     const [idle, kept, short] = [grant(60_000), grant(60_000), grant(5000)];
     const seen: object[] = [];
     for (let nowMs = 0; nowMs <= 40_000; nowMs += 1000) {
-      if (nowMs % 5000 === 4000) for (const lease_id of [kept, short]) door.ask('lease_keep', { lease_id });
+      if (nowMs % 5000 === 4000) for (const lease_id of [kept, short]) requester.ask('lease_keep', { lease_id });
       const payload = look(nowMs);
       if (payload !== undefined) seen.push(payload);
     }
@@ -74,8 +74,8 @@ describe('promise 34: the time that is left of a lease', () => {
     const lease_id = grant(40_000);
     lookFrom(0, 26_000);
     expect(leftOf(lease_id)).toBe(14_000);
-    for (const next of [door, copied()]) {
-      door = next;
+    for (const next of [requester, copied()]) {
+      requester = next;
       // Another clock, another term: 25 s were counted when the last entry was written.
       look(1_000_000, 2);
       expect(leftOf(lease_id)).toBe(15_000);
@@ -88,10 +88,10 @@ describe('promise 34: the time that is left of a lease', () => {
   it('Is the whole again once the lease is kept, whatever the log has said before, or says after it.', () => {
     const lease_id = grant(40_000);
     lookFrom(0, 24_000);
-    const late = door.stateMachine.housekeeping(25_000, 1, 1) as Uint8Array;
+    const late = requester.stateMachine.housekeeping(25_000, 1, 1) as Uint8Array;
     expect(decode(late)).toMatchObject({ remaining: [expect.anything()] });
-    door.ask('lease_keep', { lease_id });
-    door.apply(late);
+    requester.ask('lease_keep', { lease_id });
+    requester.apply(late);
     look(2_000_000, 2);
     expect(leftOf(lease_id)).toBe(40_000);
   });
@@ -120,13 +120,13 @@ describe('promise 34: the time that is left of a lease', () => {
       nowMs += random(10) === 0 ? random(9000) : 1000;
       if (random(15) === 0) [term, zeroMs] = [term + 1, random(1_000_000)];
       look(nowMs + zeroMs, term);
-      if ((door.ask('lease_get', { lease_id: alive }) as KvReply<'lease_get'>).ttl_ms === 0) {
+      if ((requester.ask('lease_get', { lease_id: alive }) as KvReply<'lease_get'>).ttl_ms === 0) {
         expect(nowMs - keptMs).toBeGreaterThanOrEqual(ttlMs);
         ended += 1;
         alive = grant(ttlMs);
         keptMs = nowMs;
       } else if (random(20) === 0) {
-        door.ask('lease_keep', { lease_id: alive });
+        requester.ask('lease_keep', { lease_id: alive });
         keptMs = nowMs;
       }
     }

@@ -1,43 +1,43 @@
 import { type KvReply, limits } from '@conclave/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { KvStateMachine } from '../src/index.js';
-import { Door, generator } from './support.js';
+import { generator, Requester } from './support.js';
 
-let door: Door;
+let requester: Requester;
 beforeEach(() => {
-  door = new Door(new KvStateMachine());
+  requester = new Requester(new KvStateMachine());
 });
 
 const refused = { acquired: false, token: 0 };
 
 function grant(ttl_ms = 10_000): number {
-  return (door.ask('lease_grant', { ttl_ms }) as { lease_id: number }).lease_id;
+  return (requester.ask('lease_grant', { ttl_ms }) as { lease_id: number }).lease_id;
 }
 
 function lock(name: string, owner: string, lease_id: number, wait = false): KvReply<'lock'> {
-  return door.ask('lock', { name, owner, lease_id, wait }) as KvReply<'lock'>;
+  return requester.ask('lock', { name, owner, lease_id, wait }) as KvReply<'lock'>;
 }
 
 function unlock(name: string, token: number): boolean {
-  return (door.ask('unlock', { name, token }) as KvReply<'unlock'>).released;
+  return (requester.ask('unlock', { name, token }) as KvReply<'unlock'>).released;
 }
 
 /** Owner and token of the holder, and how many wait. */
 function seen(name: string): unknown {
-  const { holder, waiting } = door.ask('lock_get', { name }) as KvReply<'lock_get'>;
+  const { holder, waiting } = requester.ask('lock_get', { name }) as KvReply<'lock_get'>;
   return holder === null ? ['nobody', 0, waiting] : [holder.owner, holder.token, waiting];
 }
 
 describe('a lock', () => {
   it('has one holder, who gets the same token again, and a higher one the next time', () => {
     const [mine, yours] = [grant(), grant()];
-    door.ask('put', { key: 'k', value: 'v' });
+    requester.ask('put', { key: 'k', value: 'v' });
     expect(lock('l', 'me', mine)).toEqual({ acquired: true, token: 2 });
     expect(lock('l', 'me', mine)).toEqual({ acquired: true, token: 2 });
     expect(lock('l', 'you', yours)).toEqual(refused);
     // Another owner of the same lease is another.
     expect(lock('l', 'you', mine)).toEqual(refused);
-    expect(door.ask('lock_get', { name: 'l' })).toEqual({
+    expect(requester.ask('lock_get', { name: 'l' })).toEqual({
       holder: { owner: 'me', lease_id: mine, token: 2 },
       waiting: 0,
     });
@@ -48,7 +48,7 @@ describe('a lock', () => {
     expect(lock('other', 'you', yours)).toEqual({ acquired: true, token: 3 });
     expect(lock('l', 'me', mine)).toEqual({ acquired: true, token: 4 });
     // Tokens are revisions: no write has the same.
-    expect(door.ask('put', { key: 'k', value: 'w' })).toEqual({ revision: 5 });
+    expect(requester.ask('put', { key: 'k', value: 'w' })).toEqual({ revision: 5 });
   });
 
   it('is acquired in the order of the queue', () => {
@@ -75,15 +75,15 @@ describe('a lock', () => {
     lock('l', 'third', third, true);
     lock('l', 'first, too', first, true);
     lock('m', 'second', second);
-    door.ask('lease_revoke', { lease_id: second });
+    requester.ask('lease_revoke', { lease_id: second });
     expect([seen('l'), seen('m')]).toEqual([
       ['first', 1, 2],
       ['nobody', 0, 0],
     ]);
     // It goes with both places of its lease, to who is left.
-    door.ask('lease_revoke', { lease_id: first });
+    requester.ask('lease_revoke', { lease_id: first });
     expect(seen('l')).toEqual(['third', 3, 0]);
-    door.ask('lease_revoke', { lease_id: third });
+    requester.ask('lease_revoke', { lease_id: third });
     expect(seen('l')).toEqual(['nobody', 0, 0]);
     expect(() => lock('l', 'first', first)).toThrow('there is no such lease');
   });
@@ -94,20 +94,20 @@ describe('a lock', () => {
     lock('l', 'other', lease, true);
     expect(unlock('l', 1)).toBe(true);
     expect(seen('l')).toEqual(['other', 2, 0]);
-    door.ask('lease_revoke', { lease_id: lease });
+    requester.ask('lease_revoke', { lease_id: lease });
     expect(seen('l')).toEqual(['nobody', 0, 0]);
   });
 
   it('is acquired once, however often that is sent', () => {
     const lease = grant();
-    const client_id = door.openSession();
+    const client_id = requester.openSession();
     const ask = { client_id, commands: [[1, 'lock', 'l', 'me', lease, false]] };
-    expect(door.results(ask)).toEqual([['done', 1, true]]);
+    expect(requester.results(ask)).toEqual([['done', 1, true]]);
     const giveBack = { client_id, commands: [[2, 'unlock', 'l', 1]] };
-    expect(door.results(giveBack)).toEqual([['done', 1, true]]);
+    expect(requester.results(giveBack)).toEqual([['done', 1, true]]);
     // A late repeat does not take it again.
-    expect(door.results(ask)).toEqual([['done', 1, true]]);
-    expect(door.results(giveBack)).toEqual([['done', 1, true]]);
+    expect(requester.results(ask)).toEqual([['done', 1, true]]);
+    expect(requester.results(giveBack)).toEqual([['done', 1, true]]);
     expect(seen('l')).toEqual(['nobody', 0, 0]);
   });
 
@@ -131,29 +131,29 @@ describe('promise 20: a lock comes with a fencing token that grows', () => {
     const { token: old } = lock('l', 'slow', slow);
     lock('l', 'quick', quick, true);
     const guarded = (token: number, value: string) =>
-      door.ask('txn', { compare: [['l', 'lock', '=', token]], then: [['put', 'guarded', value]] });
+      requester.ask('txn', { compare: [['l', 'lock', '=', token]], then: [['put', 'guarded', value]] });
     expect(guarded(old, 'of slow')).toMatchObject({ succeeded: true });
     // The lease of the first ends, of which it hears nothing.
-    door.stateMachine.housekeeping(0);
-    door.apply(door.stateMachine.housekeeping(1000)!);
+    requester.stateMachine.housekeeping(0);
+    requester.apply(requester.stateMachine.housekeeping(1000)!);
     const { acquired, token } = lock('l', 'quick', quick, true);
     expect(acquired).toBe(true);
     expect(token).toBeGreaterThan(old);
     expect(guarded(token, 'of quick')).toMatchObject({ succeeded: true });
     expect(guarded(old, 'of slow, late')).toMatchObject({ succeeded: false });
-    expect(door.ask('get', { key: 'guarded' })).toMatchObject({ value: 'of quick' });
+    expect(requester.ask('get', { key: 'guarded' })).toMatchObject({ value: 'of quick' });
     // Nor does what it gives back take the lock from the other.
     expect(unlock('l', old)).toBe(false);
     expect(seen('l')).toEqual(['quick', token, 0]);
     expect(unlock('l', token)).toBe(true);
-    expect(door.ask('txn', { compare: [['l', 'lock', '=', 0]], then: [] })).toMatchObject({ succeeded: true });
+    expect(requester.ask('txn', { compare: [['l', 'lock', '=', 0]], then: [] })).toMatchObject({ succeeded: true });
   });
 
   it('and no two hold it, nor have one token, whatever happens', () => {
     const random = generator(17);
-    const doors = [door, new Door(new KvStateMachine(), true)];
+    const requesters = [requester, new Requester(new KvStateMachine(), true)];
     const both = (operation: string, body: object): unknown => {
-      const [one, other] = doors.map((each) => {
+      const [one, other] = requesters.map((each) => {
         try {
           return each.ask(operation, body);
         } catch (error) {
@@ -175,8 +175,8 @@ describe('promise 20: a lock comes with a fencing token that grows', () => {
       else if (act < 9) both('lock', { name, owner, lease_id, wait: random(3) > 0 });
       else both('put', { key: 'k', value: 'v' });
       nowMs += random(400);
-      const payload = door.stateMachine.housekeeping(nowMs);
-      if (payload !== undefined) for (const each of doors) each.apply(payload);
+      const payload = requester.stateMachine.housekeeping(nowMs);
+      if (payload !== undefined) for (const each of requesters) each.apply(payload);
       for (const each of ['l0', 'l1', 'l2']) {
         const { holder } = both('lock_get', { name: each }) as KvReply<'lock_get'>;
         if (holder === null) continue;

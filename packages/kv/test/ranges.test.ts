@@ -1,19 +1,19 @@
 import { type KvReply, type KvRequest, kvOperations, limits } from '@conclave/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { KvStateMachine } from '../src/index.js';
-import { Door } from './support.js';
+import { Requester } from './support.js';
 
-let door: Door;
+let requester: Requester;
 beforeEach(() => {
-  door = new Door(new KvStateMachine());
+  requester = new Requester(new KvStateMachine());
 });
 
 function range(request: KvRequest<'range'>): KvReply<'range'> {
-  return kvOperations.range.reply.parse(door.ask('range', request));
+  return kvOperations.range.reply.parse(requester.ask('range', request));
 }
 
 function put(...keys: readonly string[]): void {
-  door.results({ commands: keys.map((key) => [0, 'put', key, `of ${key}`]) });
+  requester.results({ commands: keys.map((key) => [0, 'put', key, `of ${key}`]) });
 }
 
 /** The keys of each page. */
@@ -31,7 +31,7 @@ function pages(request: KvRequest<'range'>): string[][] {
 describe('a range', () => {
   it('holds the keys with a prefix, in order, with the revision of the group', () => {
     put('b/2', 'a', 'b/1', 'b', 'c', 'b/10');
-    door.ask('put', { key: 'b/2', value: new Uint8Array([0, 255]) });
+    requester.ask('put', { key: 'b/2', value: new Uint8Array([0, 255]) });
     expect(range({ prefix: 'b/' })).toEqual({
       found: [
         ['b/1', 'of b/1', 3],
@@ -63,9 +63,9 @@ describe('a range', () => {
 
   it('knows what was deleted and what came back', () => {
     put('a', 'b', 'c');
-    door.ask('delete', { key: 'b' });
+    requester.ask('delete', { key: 'b' });
     expect(range({ prefix: '' }).found.map(([key]) => key)).toEqual(['a', 'c']);
-    door.ask('cas', { key: 'b', value: 'again', expected_revision: 0 });
+    requester.ask('cas', { key: 'b', value: 'again', expected_revision: 0 });
     expect(range({ prefix: '' }).found).toEqual([
       ['a', 'of a', 1],
       ['b', 'again', 5],
@@ -92,7 +92,7 @@ describe('a page', () => {
     expect(pages({ prefix: '', limit: 5 })).toEqual([['a', 'b', 'c', 'd', 'e']]);
     // The next page is as of its own moment.
     const first = range({ prefix: '', limit: 2 });
-    door.ask('delete', { key: 'c' });
+    requester.ask('delete', { key: 'c' });
     const second = range({ prefix: '', limit: 2, start_after: 'b' });
     expect([first.revision, second.revision]).toEqual([5, 6]);
     expect(second.found.map(([key]) => key)).toEqual(['d', 'e']);
@@ -103,7 +103,7 @@ describe('a page', () => {
     put(...keys.slice(1));
     put(keys[0] as string);
     expect(pages({ prefix: '' })).toEqual([keys.slice(0, -1), keys.slice(-1)]);
-    for (const key of ['x1', 'x2', 'x3']) door.ask('put', { key, value: 'v'.repeat(limits.valueBytes) });
+    for (const key of ['x1', 'x2', 'x3']) requester.ask('put', { key, value: 'v'.repeat(limits.valueBytes) });
     expect(pages({ prefix: 'x' })).toEqual([['x1'], ['x2'], ['x3']]);
     expect(pages({ prefix: 'x', keys_only: true })).toEqual([['x1', 'x2', 'x3']]);
   });

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { decodePiece, encodePiece } from '../src/core/snapshot-piece.js';
 import { KvStateMachine } from '../src/index.js';
 import { payloadOfEntry, RandomEntries } from './random-commands.js';
-import { Door, generator } from './support.js';
+import { generator, Requester } from './support.js';
 
 function drawn(stateMachine: KvStateMachine): Uint8Array[] {
   return rest(stateMachine.snapshot());
@@ -93,56 +93,56 @@ describe('a snapshot', () => {
   it('of nothing is one piece, and what it is restored into forgets what it had', () => {
     const empty = drawn(new KvStateMachine());
     expect(empty).toHaveLength(1);
-    const door = new Door(new KvStateMachine());
-    door.ask('put', { key: 'k', value: 'v' });
-    restored(empty, door.stateMachine);
-    expect(door.ask('get', { key: 'k' })).toEqual({ key: 'k', value: null, revision: 0 });
-    expect(door.ask('put', { key: 'k', value: 'w' })).toEqual({ revision: 1 });
+    const requester = new Requester(new KvStateMachine());
+    requester.ask('put', { key: 'k', value: 'v' });
+    restored(empty, requester.stateMachine);
+    expect(requester.ask('get', { key: 'k' })).toEqual({ key: 'k', value: null, revision: 0 });
+    expect(requester.ask('put', { key: 'k', value: 'w' })).toEqual({ revision: 1 });
   });
 
   it('comes in pieces of a bounded size, whatever the state holds', () => {
-    const door = new Door(new KvStateMachine());
-    const client_id = door.openSession();
+    const requester = new Requester(new KvStateMachine());
+    const client_id = requester.openSession();
     const large = 'v'.repeat(limits.valueBytes);
-    for (let key = 0; key < 20; key++) door.ask('put', { key: `large ${key}`, value: large });
-    for (let key = 0; key < 5000; key++) door.ask('put', { key: `small ${key}`, value: 'v' });
-    door.ask('txn', { compare: [], then: [['get', 'large 1']], client_id, sequence: 1 });
-    const pieces = drawn(door.stateMachine);
+    for (let key = 0; key < 20; key++) requester.ask('put', { key: `large ${key}`, value: large });
+    for (let key = 0; key < 5000; key++) requester.ask('put', { key: `small ${key}`, value: 'v' });
+    requester.ask('txn', { compare: [], then: [['get', 'large 1']], client_id, sequence: 1 });
+    const pieces = drawn(requester.stateMachine);
     expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThan(64 * 1024 + limits.valueBytes + 2048);
-    const other = new Door(restored(pieces));
-    other.index = door.index;
+    const other = new Requester(restored(pieces));
+    other.index = requester.index;
     const repeated = { compare: [], then: [['get', 'large 2']], client_id, sequence: 1 };
-    expect(other.ask('txn', repeated)).toEqual(door.ask('txn', repeated));
+    expect(other.ask('txn', repeated)).toEqual(requester.ask('txn', repeated));
   });
 
   it('promise 21: a call repeated after a restore has the result that it had', () => {
-    const door = new Door(new KvStateMachine());
-    const client_id = door.openSession();
+    const requester = new Requester(new KvStateMachine());
+    const client_id = requester.openSession();
     const once = { client_id, sequence: 1 };
-    expect(door.ask('put', { key: 'k', value: 'v', ...once })).toEqual({ revision: 1 });
-    door.ask('put', { key: 'k', value: 'other' });
-    const other = new Door(restored(drawn(door.stateMachine)));
-    other.index = door.index;
+    expect(requester.ask('put', { key: 'k', value: 'v', ...once })).toEqual({ revision: 1 });
+    requester.ask('put', { key: 'k', value: 'other' });
+    const other = new Requester(restored(drawn(requester.stateMachine)));
+    other.index = requester.index;
     expect(other.ask('put', { key: 'k', value: 'v', ...once })).toEqual({ revision: 1 });
     expect(other.ask('get', { key: 'k' })).toEqual({ key: 'k', value: 'other', revision: 2 });
   });
 
   it('leaves the clocks behind: a restored leader gives leases and sessions their whole time', () => {
-    const door = new Door(new KvStateMachine({ clientSessionMs: 1500 }));
-    door.openSession();
-    door.ask('lease_grant', { ttl_ms: 1000 });
-    expect(door.stateMachine.housekeeping(0)).toBeUndefined();
-    const other = restored(drawn(door.stateMachine), new KvStateMachine({ clientSessionMs: 1500 }));
-    expect(door.stateMachine.housekeeping(1500)).toBeDefined();
+    const requester = new Requester(new KvStateMachine({ clientSessionMs: 1500 }));
+    requester.openSession();
+    requester.ask('lease_grant', { ttl_ms: 1000 });
+    expect(requester.stateMachine.housekeeping(0)).toBeUndefined();
+    const other = restored(drawn(requester.stateMachine), new KvStateMachine({ clientSessionMs: 1500 }));
+    expect(requester.stateMachine.housekeeping(1500)).toBeDefined();
     expect(other.housekeeping(1500)).toBeUndefined();
     expect(other.housekeeping(3000)).toBeDefined();
   });
 });
 
 describe('promise 17: a restore', () => {
-  const door = new Door(new KvStateMachine());
-  for (let key = 0; key < 2000; key++) door.ask('put', { key: `key ${key}`, value: 'some value of this key' });
-  const pieces = drawn(door.stateMachine);
+  const requester = new Requester(new KvStateMachine());
+  for (let key = 0; key < 2000; key++) requester.ask('put', { key: `key ${key}`, value: 'some value of this key' });
+  const pieces = drawn(requester.stateMachine);
 
   it('refuses a piece with any bit changed', () => {
     const below = generator(3);

@@ -4,11 +4,11 @@ import { KvService, type KvStateMachine } from '../src/index.js';
 
 export const replyContext = { groupUid: 'history-1' as GroupUid };
 const service = new KvService();
-/** Drawn so far: no two doors draw the same. */
+/** How many ids were generated: no two requesters generate the same. */
 let ids = 0;
 
-/** Sends requests through the door into a state machine, one entry each, as a leader of a group of one would. */
-export class Door {
+/** Sends requests to a state machine, one entry each, as the leader of a group of one does. */
+export class Requester {
   index = 0;
   /** Of the leader; undefined: this peer does not lead. */
   clock: LeaderClock | undefined;
@@ -21,7 +21,7 @@ export class Door {
     readonly level = 0,
   ) {}
 
-  /** What the service parses the request to. */
+  /** Returns the request as the service parses it. */
   parse(operation: string, body: unknown): ServiceRequest {
     return service.parse(operation, body, { level: this.level, generateId: () => this.generateId() });
   }
@@ -31,7 +31,7 @@ export class Door {
     return `id-${ids}`.padEnd(22, '-');
   }
 
-  /** The reply, but for the history that some name, or what `reply` threw. */
+  /** Returns the reply without its history, or throws the error of `reply`. */
   ask(operation: string, body: unknown): unknown {
     const { group_uid: _, ...reply } = this.reply(operation, body) as Record<string, unknown>;
     return reply;

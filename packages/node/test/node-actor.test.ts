@@ -24,7 +24,7 @@ const peerId = asPeerId('n1');
 /** What the core says of a write that there is no room for. */
 let overload: Outcome = 'not_done';
 
-/** A core that does what the test says, so that the door stands alone. */
+/** A core that does what the test orders, so that only the shell is tested. */
 class ScriptedCore implements ServingCore {
   readonly heard: NodeInput[] = [];
   constructor(private readonly script: (input: NodeInput) => readonly NodeEffect[]) {}
@@ -147,13 +147,15 @@ function answerAll(input: NodeInput): readonly NodeEffect[] {
     case 'propose':
       return [{ type: 'reply', requestId: input.requestId, result: input.command }];
     case 'read':
-      return [{ type: 'reply', requestId: input.requestId, result: { door: input.door, query: input.query } }];
+      return [
+        { type: 'reply', requestId: input.requestId, result: { addressee: input.addressee, query: input.query } },
+      ];
     default:
       return [];
   }
 }
 
-/** Starts the node; settled when its group door is open, if it opens one. */
+/** Starts the node; resolves when it serves the group's subjects, if it does. */
 async function start(log: LineLog = silentLog): Promise<void> {
   const subjects = new Subjects();
   node = new NodeActor(
@@ -221,7 +223,7 @@ describe('the requests to a node', () => {
     expect(packed.data[0]).not.toBe(0x7b);
     expect(answerOf(packed)).toEqual(expected);
     expect(await ask('conclave.g.admin.status', '')).toEqual({ body: { command: 'status', body: {} }, ...fine });
-    expect(cores[0]?.heard[1]).toEqual({ type: 'admin', requestId: 1, door: 'group', command: 'add_peer', body });
+    expect(cores[0]?.heard[1]).toEqual({ type: 'admin', requestId: 1, addressee: 'group', command: 'add_peer', body });
   });
 
   it.each([
@@ -340,11 +342,11 @@ describe('the requests to a node', () => {
     const body = { key: 'a' };
     expect(await ask('conclave.g.kv.put', body)).toEqual({ body: { result: body }, ...fine });
     expect(await ask('conclave.g.kv.read', body)).toEqual({
-      body: { result: { door: 'group', query: body } },
+      body: { result: { addressee: 'group', query: body } },
       ...fine,
     });
     expect(await ask('conclave.g.n1.kv.read', body)).toEqual({
-      body: { result: { door: 'peer', query: body } },
+      body: { result: { addressee: 'peer', query: body } },
       ...fine,
     });
   });
@@ -364,14 +366,14 @@ describe('the requests to a node', () => {
   it('returns the refusals of the core, and those of the reply', async () => {
     script = (input) => {
       if (input.type === 'admin') {
-        const error = { code: 'EBUSY', message: 'a change is going on', outcome: 'not_done' } as const;
+        const error = { code: 'EBUSY', message: 'a change is in progress', outcome: 'not_done' } as const;
         return [{ type: 'refuse', requestId: input.requestId, error }];
       }
       if (input.type === 'propose') return [{ type: 'reply', requestId: input.requestId, result: 'refused' }];
       return answerAll(input);
     };
     await start();
-    expect(await ask('conclave.g.admin.cancel_change', {})).toEqual(refusal('EBUSY', 429, 'a change is going on'));
+    expect(await ask('conclave.g.admin.cancel_change', {})).toEqual(refusal('EBUSY', 429, 'a change is in progress'));
     expect(await ask('conclave.g.kv.put', {})).toEqual(
       refusal('ESESSION', 440, 'the session has expired', { outcome: 'unknown' }),
     );
@@ -430,7 +432,7 @@ describe('the requests to a node', () => {
 
   it('answers on the group’s subjects only while the core serves it', async () => {
     script = (input) => {
-      if (input.type !== 'admin' || input.door === 'group') return answerAll(input);
+      if (input.type !== 'admin' || input.addressee === 'group') return answerAll(input);
       return [
         { type: 'serve', group: input.command === 'get_leader' },
         { type: 'serve', group: input.command === 'get_leader' },
@@ -466,7 +468,7 @@ describe('the requests to a node', () => {
   });
 
   it('publishes what each admin command that changes something came to, and who sent it as far as that is known', async () => {
-    const error = { code: 'EBUSY', message: 'a change is going on', outcome: 'unknown' } as const;
+    const error = { code: 'EBUSY', message: 'a change is in progress', outcome: 'unknown' } as const;
     script = (input) => {
       if (input.type !== 'admin' || input.command !== 'add_peer') return answerAll(input);
       return [{ type: 'refuse', requestId: input.requestId, error }];

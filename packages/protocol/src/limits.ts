@@ -199,7 +199,7 @@ export const limits = {
   watchStepBytes: 1 * MiB,
   /** Revisions whose changes a state machine of kv keeps. */
   historyRevisions: 32_768,
-  /** Keys and values of these. */
+  /** Bytes of the log entries that wrote them. */
   historyBytes: 32 * MiB,
 
   // Client library.

@@ -82,7 +82,7 @@ describe('promise 31: a chunk of a snapshot', () => {
   });
 });
 
-test('the levels that several processes speak are those that each of them speaks', () => {
+test('the levels that several processes support are those that each of them supports', () => {
   const levels = (lowest: number, highest: number) => ({ lowest, highest });
   expect(commonLevels([levels(0, 3), levels(1, 2)])).toEqual(levels(1, 2));
 });

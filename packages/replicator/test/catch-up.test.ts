@@ -17,7 +17,7 @@ function news(message: Parameters<LedGroup['step']>[0]) {
 }
 
 describe('a target whose store is not known', () => {
-  it('is asked on every tick until it answers, exactly', () => {
+  it('a target with an unknown store is asked on every tick until it answers', () => {
     expect(group.step(group.lead('n4:+', 100))).toEqual([
       {
         type: 'send',
@@ -36,18 +36,18 @@ describe('a target whose store is not known', () => {
     expect(group.progress()).toMatchObject([{ store_id: 's4', state: 'probe', next_index: 1 }]);
   });
 
-  it('may hold this history already, and is probed where its log ends', () => {
+  it('may hold this history already, and is probed at the end of its log', () => {
     group.hear(group.lead('n4:+', 100));
     expect(group.hear(identity('n4', 1, 'uid', 100))).toEqual(['n4 after 100/5 #2']);
   });
 
-  it('is asked again where it has no store yet', () => {
+  it('is asked again if it has no store yet', () => {
     group.hear(group.lead('n4:+', 100));
     expect(group.hear(identity('n4:', 1, ''))).toEqual([]);
     expect(group.tick()).toEqual(['n4 identify #2']);
   });
 
-  it('that holds another history is refused, at once, and asked again slowly', () => {
+  it('a target that holds another history is refused at once, and asked again slowly', () => {
     group.hear(group.lead('n4:+', 100));
     group.nowMs = 20;
     expect(news(identity('n4', 1, 'other'))).toMatchObject([
@@ -64,7 +64,7 @@ describe('a target whose store is not known', () => {
     expect(group.progress()).toMatchObject([{ state: 'probe', refusal: '', store_id: 's9' }]);
   });
 
-  it('and that gets another while it catches up begins anew', () => {
+  it('whose store changes while it catches up starts again', () => {
     group.hear(group.lead('n4:+', 100));
     group.hear(identity('n4', 1, ''));
     group.hear(stored('n4', 0));
@@ -78,7 +78,7 @@ describe('a target whose store is not known', () => {
 });
 
 describe('a member', () => {
-  it('that has another store is refused at once, and taken back once it has its own again', () => {
+  it('that has another store is refused at once, and accepted again once it has its own store', () => {
     group.hear(group.lead('n2', 10));
     const refusal = rejected('n2:s9', 1, 0, [0, 0], { reason: 'store' });
     expect(news(refusal)).toMatchObject([{ state: 'refused', refusal: 'ESTORE', store_id: 's2', in_flight: 0 }]);
@@ -92,7 +92,7 @@ describe('a member', () => {
     expect(group.hear(identity('n2', idOf(again[0]), 'uid', 10))).toEqual(['n2 after 10/5 #4']);
   });
 
-  it('that answers more slowly than the ticks come is refused all the same', () => {
+  it('that answers more slowly than the ticks are sent is refused, too', () => {
     group.hear(group.lead('n2', 10));
     group.hear(stored('n2', 10));
     group.tick(1000);
@@ -102,7 +102,7 @@ describe('a member', () => {
     expect(news(refusal)).toMatchObject([{ refusal: 'ESTORE', found: { store_id: 's9', bound_silent_ms: 1200 } }]);
   });
 
-  it('promise 6: is not refused for another store under its name, as long as its own is heard; that one is told of', () => {
+  it('promise 6: is not refused for another store under its name as long as its own store answers; the other store is reported', () => {
     group.hear(group.lead('n2', 10));
     group.hear(stored('n2', 10));
     const [heartbeat] = group.tick();
@@ -123,7 +123,7 @@ describe('a member', () => {
     expect(group.progress()[0]?.found).toBeUndefined();
   });
 
-  it('that is silent is asked who it is: it may hold another history, and take no notice of ours', () => {
+  it('that is silent is asked for its store: it may hold another history, and ignore this leader', () => {
     group.hear(group.lead('n2', 10));
     for (let n = 0; n < 9; n++) group.tick();
     const asked = group.tick().find((line) => line.includes('identify'));
@@ -141,7 +141,7 @@ describe('a member', () => {
     ]);
   });
 
-  it('that says who it is without having changed is left alone', () => {
+  it('that reports the same store as before is not changed', () => {
     group.hear(group.lead('n2', 10));
     for (let n = 0; n < 9; n++) group.tick();
     const asked = group.tick().find((line) => line.includes('identify'));
@@ -149,14 +149,14 @@ describe('a member', () => {
     expect(group.progress()).toMatchObject([{ state: 'probe', silent_ms: 0 }]);
   });
 
-  it('that is refused says so in the log', () => {
+  it('that is refused is logged', () => {
     group.hear(group.lead('n2', 10));
     expect(group.hear(rejected('n2:s9', 1, 0, [0, 0], { reason: 'store' }))).toEqual([
       'log warn: n2 has another store than the one in the configuration',
     ]);
   });
 
-  it('is not refused by a late word of its own store', () => {
+  it('is not refused because of a late message of its own store', () => {
     group.hear(group.lead('n2', 10));
     expect(group.hear(rejected('n2', 1, 0, [0, 0], { reason: 'store' }))).toEqual([]);
     expect(group.core.dropped).toEqual({ same_store: 1 });
@@ -164,7 +164,7 @@ describe('a member', () => {
 });
 
 describe('the targets', () => {
-  it('that stay keep what is known of them, also once the configuration binds them', () => {
+  it('a target that stays keeps its state, even when the configuration binds it to its store', () => {
     group.hear(group.lead('n2 n4:+', 10));
     group.hear(stored('n2', 10));
     group.hear(identity('n4', 2, '', 0));
@@ -176,7 +176,7 @@ describe('the targets', () => {
     ]);
   });
 
-  it('that are not listed are let go, and what comes of them is dropped', () => {
+  it('targets that are not listed are deleted, and their messages are dropped', () => {
     group.hear(group.lead('n2 n3', 10));
     group.hear(group.targets('n3'));
     expect(group.tick().every((line) => line.startsWith('n3 '))).toBe(true);
@@ -186,14 +186,14 @@ describe('the targets', () => {
     expect(group.core.dropped).toEqual({ not_a_target: 3 });
   });
 
-  it('that are bound to another store begin anew', () => {
+  it('that are bound to another store start again', () => {
     group.hear(group.lead('n2', 10));
     group.hear(stored('n2', 10));
     expect(group.hear(group.targets('n2:s9'))).toEqual(['n2 after 10/5 #2']);
     expect(group.progress()).toMatchObject([{ match_index: 0, store_id: 's9', state: 'probe' }]);
   });
 
-  it('that get known by the configuration before they answer are probed', () => {
+  it('whose store becomes known by the configuration before they answer are probed', () => {
     group.hear(group.lead('n4:', 10));
     expect(group.hear(group.targets('n4'))).toEqual(['n4 after 10/5 #2']);
   });
@@ -228,7 +228,7 @@ describe('a new peer', () => {
     return news(echo('n4', group.tickId, { hears_feed: true }));
   }
 
-  it('has caught up once it has all and gets new entries as members do, which is told at once and once', () => {
+  it('has caught up once it has all entries and receives new ones as members do, which is reported once, at once', () => {
     joins(100);
     expect(news(stored('n4', 99))).toBeUndefined();
     expect(news(stored('n4', 100))).toBeUndefined();
@@ -239,7 +239,7 @@ describe('a new peer', () => {
     expect(group.progress()).toMatchObject([{ caught_up: true }]);
   });
 
-  it('has not caught up, however few entries it lacks, while these take it longer than they take members', () => {
+  it('has not caught up, however few entries it lacks, while it takes longer for them than members do', () => {
     joins(100, 1, 'n2 n3');
     group.hear(stored('n2', 100));
     group.hear(stored('n4', 100));
@@ -259,7 +259,7 @@ describe('a new peer', () => {
     expect(news(stored('n4', 102))).toMatchObject([{ peer_id: 'n4', caught_up: true }, {}, {}]);
   });
 
-  it('has not caught up while it lacks what was there before, though nothing new is written', () => {
+  it('has not caught up while it lacks earlier entries, even if nothing new is written', () => {
     joins(100);
     const [asked] = group.hear(stored('n4', 0));
     group.hear(group.entries(idOf(asked), 1, 0, [commands(1, 50), commands(51, 100)]));
@@ -269,7 +269,7 @@ describe('a new peer', () => {
     expect(news(stored('n4', 100))).toMatchObject([{ caught_up: true }]);
   });
 
-  it('is not measured by a member that is stuck', () => {
+  it('is not compared with a member that makes no progress', () => {
     joins(100, 1, 'n2 n3');
     for (const peer of ['n2', 'n3', 'n4']) group.hear(stored(peer, 100));
     hearsFeed();
@@ -281,13 +281,13 @@ describe('a new peer', () => {
     expect(group.progress()).toMatchObject([{ peer_id: 'n4', caught_up: false }, {}, {}]);
   });
 
-  it('has acknowledged: an empty log is not enough', () => {
+  it('a new peer has not caught up before it has acknowledged an entry', () => {
     joins(0, 0);
     expect(hearsFeed()).toBeUndefined();
     expect(group.progress()).toMatchObject([{ caught_up: false, match_index: 0 }]);
   });
 
-  it('is beyond the latest configuration entry', () => {
+  it('a new peer has not caught up before it has the latest configuration entry', () => {
     joins(97, 95);
     group.hear(stored('n4', 97));
     group.hear(group.targets('n4:+', 98));
@@ -296,7 +296,7 @@ describe('a new peer', () => {
     expect(news(stored('n4', 98))).toMatchObject([{ caught_up: true }]);
   });
 
-  it('that falls behind again has not caught up', () => {
+  it('a new peer that falls behind again has not caught up', () => {
     joins(10);
     group.hear(stored('n4', 10));
     expect(hearsFeed()).toMatchObject([{ caught_up: true }]);
@@ -308,7 +308,7 @@ describe('a new peer', () => {
     expect(news(stored('n4', 12))).toMatchObject([{ caught_up: true }]);
   });
 
-  it('is watched anew when it is added again', () => {
+  it('is measured from the start when it is added again', () => {
     joins(10);
     group.hear(stored('n4', 10));
     expect(hearsFeed()).toMatchObject([{ caught_up: true }]);
@@ -319,7 +319,7 @@ describe('a new peer', () => {
     expect(news(stored('n4', 10))).toMatchObject([{ caught_up: true }]);
   });
 
-  it('that the writers outrun asks for slower writers, for a moment', () => {
+  it('that writers outrun requests slower writers, for a moment', () => {
     joins(10);
     group.hear(stored('n4', 0));
     let last = 10;
@@ -334,7 +334,7 @@ describe('a new peer', () => {
     expect(group.progress(500)[0]).not.toHaveProperty('wants_throttle');
   });
 
-  it('is not told of where it is not watched', () => {
+  it('is not reported as caught up if it does not catch up', () => {
     group.hear(group.lead('n2', 10));
     expect(news(stored('n2', 10))).toBeUndefined();
   });

@@ -24,7 +24,7 @@ describe('a target that is further behind than memory', () => {
     return idOf(lines[1]);
   }
 
-  it('is read for with the term, exactly', () => {
+  it('entries for a target that is far behind are read from the log-store, with the term of the leader', () => {
     group.hear(group.lead('n2', 10));
     const body = { ...own, request_id: 2, reader: 'replicator', leader_term: 5, from_index: 5, max_bytes: 1 };
     const effects = group.step(rejected('n2', 1, 4));
@@ -37,7 +37,7 @@ describe('a target that is further behind than memory', () => {
     expect(group.hear(group.append(commands(11)))).toEqual([]);
   });
 
-  it('takes an answer once, and only its own', () => {
+  it('accepts a reply once, and only to its own read', () => {
     const read = behind();
     const batches = [commands(7, 10, 4)];
     expect(group.hear(group.entries(read + 1, 7, 3, batches))).toEqual([]);
@@ -48,7 +48,7 @@ describe('a target that is further behind than memory', () => {
     expect(group.core.dropped).toEqual({ not_asked: 3, other_session: 1 });
   });
 
-  it('takes as many answers as a read has, each where the one before ends', () => {
+  it('accepts the replies to a read in order', () => {
     const read = behind();
     expect(group.hear(group.entries(read, 7, 3, [commands(7, 8, 4)], { more: true }))).toEqual([
       'n2 7..8 after 6/3 #6',
@@ -62,7 +62,7 @@ describe('a target that is further behind than memory', () => {
     expect(group.core.dropped).toEqual({ not_asked: 1 });
   });
 
-  it('keeps what there is no room for in the window, and what comes behind it', () => {
+  it('keeps entries for which the window has no room, and the entries after them', () => {
     const large = (index: number) => commands(index, index, 4, 500_000);
     group.hear(group.lead('n2', 100));
     group.hear(rejected('n2', 1, 0));

@@ -23,7 +23,7 @@ describe('the link', () => {
     expect(group.core.dropped).toEqual({ tick_of_another_session: 1 });
   });
 
-  it('starts over with nobody to replicate to', () => {
+  it('starts again without targets', () => {
     inStep();
     group.beginLink();
     expect(group.hear(group.stop())).toEqual([]);
@@ -41,7 +41,7 @@ describe('the link', () => {
     expect(group.core.dropped).toEqual({ other_session: 1, link_stale: 1 });
   });
 
-  it('takes appends once and in order, and what was lost when it is repeated', () => {
+  it('accepts appends once and in order, and lost ones when they are repeated', () => {
     inStep();
     const lost = group.append(commands(11));
     const next = group.append(commands(12));
@@ -52,7 +52,7 @@ describe('the link', () => {
     expect(group.core.dropped).toEqual({ link_gap: 1, link_repeat: 1 });
   });
 
-  it('does not take what is malformed, and stops on what breaks the order of the log', () => {
+  it('drops malformed messages, and stops on a message that breaks the order of the log', () => {
     inStep();
     const append = group.append(commands(11));
     const { body } = append;
@@ -71,7 +71,7 @@ describe('the link', () => {
     expect(() => group.hear(group.append(commands(14)))).toThrow(InvariantError);
   });
 
-  it('knows that what it was told with `lead` comes again in an append', () => {
+  it('ignores entries of an append that `lead` contained already', () => {
     inStep();
     expect(group.hear(group.append(commands(9, 10), commands(11)))).toEqual(['n2 11..11 after 10/5 #2 hear the feed']);
     expect(group.core.dropped).toEqual({ appended_before: 1 });
@@ -79,7 +79,7 @@ describe('the link', () => {
 });
 
 describe('the hand-over', () => {
-  it('comes once the target has all, exactly, and again on every tick until it is taken back', () => {
+  it('timeout_now is sent once the target has all entries, and again on every tick until the transfer is withdrawn', () => {
     inStep('n2 n3');
     group.hear(group.append(commands(11)));
     expect(group.hear(group.transfer('n2', 11))).toEqual([]);
@@ -94,7 +94,7 @@ describe('the hand-over', () => {
     expect(group.tick()).not.toContain('n2 timeout_now s2');
   });
 
-  it('comes at once where the target has all, and never to one that is unknown', () => {
+  it('timeout_now is sent at once if the target has all entries, and never to an unknown peer', () => {
     inStep();
     expect(group.hear(group.transfer('n9', 10))).toEqual([]);
     expect(group.hear(group.transfer('n2', 10))).toEqual(['n2 timeout_now s2']);

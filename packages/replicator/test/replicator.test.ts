@@ -14,7 +14,7 @@ function inStep(targets = 'n2'): void {
 }
 
 describe('the probe', () => {
-  it('stands on the last entry, exactly', () => {
+  it('begins at the last entry', () => {
     expect(group.step(group.lead('n2', 10, 4, { commit_index: asLogIndex(7) }))).toEqual([
       {
         type: 'send',
@@ -190,7 +190,7 @@ describe('replication', () => {
     expect(group.tick()).toEqual(['n2 after 11/5 #4 hear the feed']);
   });
 
-  it('goes on sending to a target that acknowledges nothing for a while, and asks behind it whether all has arrived', () => {
+  it('continues sending to a target that acknowledges nothing for a while, and asks whether all messages have arrived', () => {
     inStep();
     group.hear(group.append(commands(11)));
     for (let n = 0; n < 4; n++) group.tick();
@@ -203,7 +203,7 @@ describe('replication', () => {
     expect(group.hear(stored('n2', 12))).toEqual([]);
   });
 
-  it('asks behind what it has sent once that makes no progress for half an election timeout', () => {
+  it('asks whether all messages have arrived after half an election timeout without progress', () => {
     inStep();
     group.hear(group.append(commands(11)));
     group.hear(group.append(commands(12)));
@@ -259,7 +259,7 @@ describe('replication', () => {
 });
 
 describe('the ticks of the node', () => {
-  it('send one heartbeat each, which stands on what is known to match', () => {
+  it('send one heartbeat each, at the position that is known to match', () => {
     inStep('n2 n3');
     group.hear(group.append(commands(11, 12)));
     const effects = group.step(group.tickMessage(100, { commit_index: asLogIndex(10) }));
@@ -277,7 +277,7 @@ describe('the ticks of the node', () => {
     expect(effects[2]).toMatchObject({ peerId: 'n3', message: { body: { prev_index: 0, prev_term: 0, batches: [] } } });
   });
 
-  it('count only once: a repeat or an older one sends nothing', () => {
+  it('only a new tick of the node sends a heartbeat: a repeated or older one sends nothing', () => {
     inStep();
     const tick = group.tickMessage();
     expect(group.hear(tick)).toHaveLength(1);
@@ -295,7 +295,7 @@ describe('the ticks of the node', () => {
     expect(group.core.dropped).toEqual({ not_leading: 1 });
   });
 
-  it('keep it speaking: an election timeout after the last one it is silent', () => {
+  it('an election timeout after the last tick of the node, the replicator sends nothing any more', () => {
     inStep();
     group.tick();
     group.nowMs += 999;
@@ -477,7 +477,7 @@ describe('a target that hears the leader’s feed', () => {
     expect(group.hear(group.append(commands(11)))).toHaveLength(1);
   });
 
-  it('is told to hear it no longer when more waits for its acknowledgement than the window holds', () => {
+  it('is requested to unsubscribe when more messages are unacknowledged than the window allows', () => {
     heard();
     for (let index = 11; index < 11 + limits.replicatorWindowMessages; index++) {
       expect(group.hear(group.append(commands(index)))).toEqual([]);
@@ -536,7 +536,7 @@ describe('a target that hears the leader’s feed', () => {
 describe('a target that takes no entries', () => {
   const readOnly = { read_only: true } as const;
 
-  it('gets heartbeats alone, and all that it lacks once it takes entries again', () => {
+  it('receives only heartbeats, and all that it lacks once it accepts entries again', () => {
     inStep();
     group.hear(echo('n2', 1, readOnly));
     expect(group.hear(group.append(commands(11)))).toEqual([]);
@@ -548,7 +548,7 @@ describe('a target that takes no entries', () => {
     expect(group.progress()[0]).toMatchObject({ read_only: false });
   });
 
-  it('is taken at its word also where it rejects what was under way', () => {
+  it('is considered read-only even if it rejects messages that were in flight', () => {
     inStep();
     const [sent] = group.hear(group.append(commands(11)));
     expect(group.hear(rejected('n2', idOf(sent), 10, [0, 0], { reason: 'read_only' }))).toEqual([]);

@@ -164,8 +164,8 @@ export const elections = [
     seeds: 60,
   },
   {
-    id: 'vote-spoken-before-sync',
-    rule: 'Term and vote are synced before they are spoken.',
+    id: 'vote-sent-before-sync',
+    rule: 'Term and vote are synced before they are sent.',
     edits: [
       {
         file: ownActors,

@@ -51,7 +51,7 @@ export const histories = [
     seeds: 250,
   },
   {
-    id: 'history-not-checked-at-the-door',
+    id: 'history-not-checked-on-receipt',
     rule: 'A request that names another history is refused with EHISTORY, not done.',
     edits: [
       {

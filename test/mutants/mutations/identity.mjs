@@ -191,7 +191,7 @@ export const identity = [
     ],
     seeds: 0,
     test: 'packages/node/test/core/admin/restart-safety.test.ts',
-    why: 'that a leader is elected which is being healed itself takes hundreds of seeds',
+    why: 'that a leader is elected whose own store is being replaced takes hundreds of seeds',
   },
   {
     id: 'restart-advice-without-an-election',

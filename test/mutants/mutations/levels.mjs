@@ -9,7 +9,7 @@ const applier = 'packages/node/src/core/log/applier.ts';
 export const levels = [
   {
     id: 'level-raised-too-early',
-    rule: 'The level is raised only where each member and each joiner speaks it.',
+    rule: 'The level is raised only if each member and each new peer supports it.',
     edits: [
       {
         file: raise,

@@ -2,7 +2,7 @@
 
 const rounding = 'packages/node/src/core/reads/heartbeat-rounds.ts';
 const requests = 'packages/node/src/core/requests/request-router.ts';
-const door = 'packages/node/src/core/reads/read-router.ts';
+const readRouter = 'packages/node/src/core/reads/read-router.ts';
 const rounds = 'packages/node/src/core/reads/leader-reads.ts';
 const followers = 'packages/node/src/core/reads/follower-reads.ts';
 const session = 'packages/node/src/core/local/session-check.ts';
@@ -19,7 +19,7 @@ export const reads = [
     rule: 'A linearizable read is confirmed by a round of echoes. It is answered at once, by whoever thinks that it leads.',
     edits: [
       {
-        file: door,
+        file: readRouter,
         find: 'this.reads.read(requestId, query);',
         replace: 'context.reply(requestId, this.stateMachine.query(query));',
       },
@@ -149,7 +149,7 @@ export const reads = [
     rule: "A read by lease needs a committed entry of the leader's own term.",
     edits: [
       {
-        file: door,
+        file: readRouter,
         find: 'return this.leadership.knowsCommitted && this.leadership.confirmation.lease.holds;',
         replace: 'return this.leadership.confirmation.lease.holds;',
       },
@@ -161,7 +161,7 @@ export const reads = [
     rule: 'A follower reads linearizably only what the leader has said to be committed since the read came.',
     edits: [
       {
-        file: door,
+        file: readRouter,
         find: 'if (!speaksForGroup) return this.own.read(requestId, query, byLease);',
         replace: 'if (!speaksForGroup) return this.readAsItIs(requestId, query);',
       },
@@ -174,7 +174,7 @@ export const reads = [
     edits: [
       { file: rounds, find: 'this.asked.push(body);', replace: 'this.answer(body, this.state.commitIndex);' },
       {
-        file: door,
+        file: readRouter,
         find: "state.role !== 'leader' || !this.leadership.confirmation.isConfirmed()",
         replace: "state.role !== 'leader'",
       },
@@ -198,7 +198,7 @@ export const reads = [
     rule: 'A linearizable read waits for a round. A leader that was confirmed lately answers it at once.',
     edits: [
       {
-        file: door,
+        file: readRouter,
         find: 'this.reads.read(requestId, query);',
         replace: 'context.reply(requestId, this.stateMachine.query(query));',
       },

@@ -74,8 +74,8 @@ export const trust = [
     seeds: 60,
   },
   {
-    id: 'term-spoken-before-it-is-stored',
-    rule: 'A term is synced before it is spoken.',
+    id: 'term-sent-before-it-is-stored',
+    rule: 'A term is synced before it is sent.',
     edits: [
       {
         file: ownActors,

@@ -1,6 +1,6 @@
 /**
- * A backup as a file: a line that says what it is, then records of a length (u32, big-endian) and that many bytes. The
- * first record is the sealed head, the others are the chunks of the snapshot as they were stored, in order.
+ * A backup as a file: a line that names the format, then records, each a length (u32, big-endian) and that many bytes. The first
+ * record is the head with a checksum; the others are the chunks of the snapshot as they were stored, in order.
  */
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import {
@@ -16,10 +16,10 @@ import {
 import { PiecesDigest } from './pieces-digest.js';
 
 const firstLine = Buffer.from('conclave backup 1\n');
-/** No record is larger: a chunk, and the head, are far smaller. */
+/** The largest size of a record: a chunk and the head are far smaller. */
 const mostBytes = 64 * 1024 * 1024;
 
-/** Writes a backup. Until it is whole it has another name, so that what bears the name is a backup. */
+/** Writes a backup. The file has another name until it is complete, so that a file with the final name is a complete backup. */
 export class BackupWriter {
   private chunks = 0;
 
@@ -44,7 +44,7 @@ export class BackupWriter {
     await this.record(chunk);
   }
 
-  /** All chunks were added: syncs it and gives it its name. */
+  /** Called after all chunks: syncs the file and renames it to its final name. */
   async end(): Promise<void> {
     if (this.chunks !== this.head.head.chunks) throw new ConclaveError('EINVAL', 'a backup has all chunks or none');
     await this.file.sync();
@@ -52,7 +52,7 @@ export class BackupWriter {
     await rename(this.partPath, this.path);
   }
 
-  /** It is not to be. */
+  /** Deletes the incomplete file. */
   async abandon(): Promise<void> {
     await this.file.close();
     await rm(this.partPath, { force: true });
@@ -68,7 +68,7 @@ export class BackupWriter {
 
 /**
  * Opens a backup.
- * @throws ConclaveError ECORRUPT where it is none, or is damaged
+ * @throws ConclaveError ECORRUPT if the file is not a backup, or is damaged
  */
 export class BackupReader {
   private constructor(
@@ -82,7 +82,7 @@ export class BackupReader {
     try {
       const line = Buffer.alloc(firstLine.length);
       await file.read(line, 0, line.length, 0);
-      // A file that is shorter than the line is none either.
+      // A file that is shorter than the first line is not a backup either.
       if (!line.equals(firstLine)) throw damaged(`${path} is no backup of Conclave`);
       const { bytes, next } = await readRecord(file, firstLine.length);
       const head = BackupHead.safeParse(unsealed(bytes));
@@ -95,8 +95,8 @@ export class BackupReader {
   }
 
   /**
-   * The chunks, each of which is intact.
-   * @throws ConclaveError ECORRUPT where one is not, or is missing, and where anything follows the last one
+   * Returns the chunks, each of which is intact.
+   * @throws ConclaveError ECORRUPT if a chunk is damaged or missing, or if anything follows the last one
    */
   async *chunks(): AsyncGenerator<Uint8Array, void> {
     let at = this.begin;
@@ -108,10 +108,13 @@ export class BackupReader {
       at = next;
     }
     const { size } = await this.file.stat();
-    if (size !== at) throw damaged(`the backup goes on for ${size - at} bytes behind its last chunk`);
+    if (size !== at) throw damaged(`the backup continues for ${size - at} bytes after its last chunk`);
   }
 
-  /** Reads it whole. Answers the digest of the state in it. @throws ConclaveError ECORRUPT unless it is what its head says */
+  /**
+   * Reads the whole backup. Returns the digest of the state in it.
+   * @throws ConclaveError ECORRUPT if its content does not match its head
+   */
   async check(): Promise<string> {
     const { head } = this.head;
     const digest = new PiecesDigest();
@@ -123,7 +126,7 @@ export class BackupReader {
       for (const piece of assembler.add(chunk)) digest.add(piece);
     }
     if (bytes !== head.bytes || checksum !== head.checksum || !assembler.isWhole) {
-      throw damaged('the backup is not what its head says');
+      throw damaged('the content of the backup does not match its head');
     }
     return digest.end();
   }

@@ -1,4 +1,4 @@
-/** A snapshot of a peer's, read over NATS chunk by chunk. */
+/** A snapshot of a peer, read over NATS chunk by chunk. */
 import {
   type AdminReply,
   ConclaveError,
@@ -11,12 +11,12 @@ import {
 import type { AdminClient } from '../admin-client.js';
 import { PiecesDigest } from './pieces-digest.js';
 
-/** What one command to a peer may take; taking a snapshot takes as long as it takes. */
+/** How long one request to a peer may take. Taking a snapshot has no limit. */
 const chunkTimeoutMs = 10_000;
 const takeTimeoutMs = 600_000;
-/** Chunks that are asked for at once. */
+/** Chunks that are requested at the same time. */
 const window = 4;
-/** How often a newer snapshot may take the place of the one that is being read. */
+/** How often reading may start again because a newer snapshot has replaced the one that is being read. */
 const attempts = 3;
 
 export interface PeerSnapshot {
@@ -27,7 +27,7 @@ export interface PeerSnapshot {
   readonly chunks: AsyncGenerator<Uint8Array, void>;
 }
 
-/** Has a peer take a snapshot, and begins to read it. */
+/** Makes a peer take a snapshot, and begins to read it. */
 export async function takeSnapshot(adminClient: AdminClient, peerId: PeerId): Promise<PeerSnapshot> {
   await adminClient.admin('snapshot', {}, { peerId, timeoutMs: takeTimeoutMs });
   const first = await readChunk(adminClient, peerId, undefined, 0);
@@ -36,7 +36,7 @@ export async function takeSnapshot(adminClient: AdminClient, peerId: PeerId): Pr
 }
 
 /**
- * The digest of the state that a peer has now.
+ * Returns the digest of a peer's current state.
  * @throws ConclaveError
  */
 export async function digestOf(adminClient: AdminClient, peerId: PeerId): Promise<string> {
@@ -49,7 +49,7 @@ export async function digestOf(adminClient: AdminClient, peerId: PeerId): Promis
   });
 }
 
-/** Begins anew where a newer snapshot has taken the place of the one that was being read. */
+/** Starts again if a newer snapshot has replaced the one that was being read. */
 export async function again<T>(read: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 
-/** SHA-256 over the pieces of a state, each with its length: the same for the same state, however it was cut into chunks. */
+/**
+ * SHA-256 over the pieces of a state, each with its length. It is the same for the same state, whatever the size of its chunks.
+ */
 export class PiecesDigest {
   private readonly hash = createHash('sha256');
 

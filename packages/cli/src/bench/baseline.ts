@@ -1,4 +1,4 @@
-/** The baseline beside the rows: what the same machine does without Raft. */
+/** The baseline beside the rows of the benchmark: what the same machine does without Raft. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
@@ -15,7 +15,7 @@ const subject = 'conclave-bench-echo';
 const stopTimeoutMs = 2_000;
 const requestTimeoutMs = 10_000;
 
-/** Answers each request with its own body until `ended`. The work of the hidden command `bench-echo`. */
+/** Replies to each request with the body of the request, until `ended`. The hidden command `bench-echo` runs this. */
 export async function echo(login: NatsLogin, ended: Promise<unknown>): Promise<void> {
   const connection = await connectTo(login, 'conclave-bench-echo');
   connection.subscribe(subject, {
@@ -29,7 +29,7 @@ export async function echo(login: NatsLogin, ended: Promise<unknown>): Promise<v
   await connection.close();
 }
 
-/** Request and reply of `value` through an echo process, with the client library that Conclave uses. */
+/** Measures a request with `value` and its reply through an echo process, with the client library that Conclave uses. */
 export class RequestBaseline {
   private constructor(
     private readonly request: () => Promise<unknown>,
@@ -49,7 +49,7 @@ export class RequestBaseline {
       });
     cleanUp.add(stopEcho);
     const died = once(child, 'exit').then(() => {
-      throw new Error('the echo process did not come up');
+      throw new Error('the echo process did not start');
     });
     await Promise.race([once(child, 'message'), died]);
     died.catch(() => undefined);
@@ -66,7 +66,7 @@ export class RequestBaseline {
   }
 }
 
-/** Appends `bytes` and waits for the disk, again and again, in this folder. */
+/** Appends `bytes` to a file in this folder and syncs it, in a loop. */
 export function measureSync(folder: string, bytes: Uint8Array, forMs: number): { p50Ms: number; p99Ms: number } {
   const file = openSync(path.join(folder, 'fdatasync'), 'w');
   try {

@@ -1,8 +1,7 @@
 /**
- * How fast a new peer catches up under load: once from the whole log, once behind a snapshot.
- *
- * Measured: from the call of `add_peer` to its answer, which says that the peer is a member. Beside it, in the same run,
- * what it takes to read the same bytes from the LevelDB of the one that joined, and to copy them to another, synced.
+ * Measures how fast a new peer catches up under load: once from the whole log, once from a snapshot.
+ * The measurement runs from the call of `add_peer` to its reply, when the peer is a member. For comparison, the same run also
+ * reads the same bytes from the LevelDB of the new peer, and copies them to another LevelDB, synced.
  */
 import path from 'node:path';
 import { ConclaveClient } from '@conclave/client';
@@ -31,17 +30,17 @@ const commandTimeoutMs = 120_000;
 export interface CatchUpOptions extends LoginFlags {
   readonly tls?: boolean;
   readonly entries: number;
-  /** Writes a second while the peer joins. */
+  /** Writes per second while the peer catches up. */
   readonly load: number;
   readonly dataDir: string;
 }
 
 interface Joined {
   readonly row: 'catch-up-from-log' | 'catch-up-from-snapshot';
-  /** Entries that the new peer has, or has the state of. */
+  /** Entries that the new peer has received, or whose state it has received. */
   readonly entries: number;
   readonly seconds: number;
-  /** Until it had applied as much. */
+  /** The time until the new peer had applied as much. */
   readonly appliedSeconds: number;
   readonly load: { readonly writesPerSecond: number; readonly failed: number };
 }
@@ -50,11 +49,11 @@ interface Row extends Joined {
   readonly stored: StoredBytes;
 }
 
-/** Runs both and prints them. */
+/** Runs both measurements and prints them. */
 export async function benchCatchUp(cleanUp: CleanUp, output: Output, options: CatchUpOptions): Promise<void> {
   const folder = scratchFolder(cleanUp, options.dataDir, 'bench-catch-up-');
   const login = await namedOrOwnNats(cleanUp, options, folder);
-  // Snapshots are taken where this run says so, and not before.
+  // No peer takes a snapshot by itself: this run requests them.
   const environment = { CONCLAVE_SNAPSHOT_LOG_MB: '1000000', CONCLAVE_SNAPSHOT_INTERVAL_MS: '86400000' };
   const mesh = await makeMesh(cleanUp, login, { groupId, prefix, placement: 'four', folder, environment }, (text) =>
     output.note(text),
@@ -84,7 +83,7 @@ async function fillLog(mesh: Mesh, output: Output, entries: number): Promise<voi
     subject: subjects.groupRequest(groupId, 'kv', 'put'),
     entries,
     body: putBody(new Uint8Array(valueBytes).fill(0x78)),
-    say: (written) => {
+    onProgress: (written) => {
       if (!output.json) output.note(`${count(written)} of ${count(entries)} entries`);
     },
   });
@@ -148,7 +147,7 @@ function show(output: Output, rows: readonly Row[]): void {
     'writes/s',
   ];
   const cells = rows.map((row) => [
-    row.row === 'catch-up-from-log' ? 'from the log' : 'behind a snapshot',
+    row.row === 'catch-up-from-log' ? 'from the log' : 'from a snapshot',
     count(row.entries),
     row.seconds.toFixed(2),
     count(row.entries / row.seconds),
@@ -167,12 +166,12 @@ function ratio({ seconds, stored }: Row): number {
   return stored.seconds / seconds;
 }
 
-/** By what no new peer can beat: it has to sync what it stores. */
+/** The ratio to a bound that no new peer can beat, because it must sync what it stores. */
 function copyRatio({ seconds, stored }: Row): number {
   return stored.copySeconds / seconds;
 }
 
-/** A row as `--json` prints it. */
+/** A row in the form that `--json` prints. */
 function catchUpRecord(row: Row): Record<string, unknown> {
   return {
     row: row.row,

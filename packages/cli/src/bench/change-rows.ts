@@ -1,4 +1,4 @@
-/** The rows of `bench --change`: what is done to the group in each, and how the figures are shown. */
+/** The rows of `bench --change`: what each does to the group, and how the figures are printed. */
 import { defaultTimes, type PeerId } from '@conclave/protocol';
 import { UsageError } from '../exit-codes.js';
 import { count } from '../views/format.js';
@@ -20,21 +20,21 @@ export const changeRowTexts = {
 export type ChangeRow = keyof typeof changeRowTexts;
 
 export const changeRows = Object.keys(changeRowTexts) as ChangeRow[];
-/** Their processes are started again, and so run cold: they come last. */
+/** These rows come last, because processes are restarted in them, and then run code that is not optimized yet. */
 export const killRows: readonly ChangeRow[] = ['follower-killed', 'leader-killed'];
 export const defaultWriters = [1, 64, 1024] as const;
 
-/** After the leader has died, the group is to acknowledge a write within so many milliseconds. */
+/** After the leader has died, the group must acknowledge a write within this many milliseconds. */
 export const recoveryGoalMs = 1.5 * defaultTimes.electionTimeoutMs;
 
-/** What is done in one window of a row. */
+/** The action in one window of a row. */
 export type Step =
   | { readonly type: 'nothing' }
   | { readonly type: 'change'; readonly newPeers: readonly PeerId[] }
   | { readonly type: 'transfer'; readonly to: PeerId }
   | { readonly type: 'kill'; readonly peerId: PeerId };
 
-/** The group at the moment; `all` has the peers that are not in it, too. */
+/** The current group; `all` also has the peers that are not members. */
 export interface GroupView {
   readonly leader: PeerId;
   readonly members: readonly PeerId[];
@@ -42,9 +42,9 @@ export interface GroupView {
 }
 
 /**
- * The rows that are named, in their order; all where none is. The row without a change is always among them, as the others
- * stand beside it.
- * @throws UsageError where a name fits none
+ * Returns the named rows in their order; all rows if none is named. The row without a change is always among them, because the
+ * others are compared with it.
+ * @throws UsageError if a name matches no row
  */
 export function selectChangeRows(names: readonly string[]): ChangeRow[] {
   const unknown = names.find((name) => !(name in changeRowTexts));
@@ -55,18 +55,21 @@ export function selectChangeRows(names: readonly string[]): ChangeRow[] {
   return changeRows.filter((row) => row === 'no-change' || names.includes(row));
 }
 
-/** The members that a row begins with: the leader is one of them. */
+/** The members at the start of a row: the leader is one of them. */
 export function membersBefore(row: ChangeRow, { leader, members, all }: GroupView): readonly PeerId[] {
   if (row === 'one-to-three') return [leader];
   if (members.length === 3) return members;
   return [leader, ...all.filter((peerId) => peerId !== leader)].slice(0, 3);
 }
 
-/** What is done in a row to a group of those members. `round`: how often it was done before. */
+/**
+ * Returns the action of a row for a group of these members.
+ * @param round how often the action was done before
+ */
 export function stepOf(row: ChangeRow, { leader, members, all }: GroupView, round: number): Step {
   const followers = members.filter((peerId) => peerId !== leader);
   const spares = all.filter((peerId) => !members.includes(peerId));
-  // A follower in turn, so that it is not always the same one.
+  // The followers take turns, so that it is not always the same one.
   const follower = followers[round % followers.length];
   const others = followers.filter((peerId) => peerId !== follower);
   switch (row) {
@@ -93,12 +96,12 @@ export function stepOf(row: ChangeRow, { leader, members, all }: GroupView, roun
 export interface ChangeFigures {
   readonly row: ChangeRow;
   readonly writers: number;
-  /** The longest gap of each window, in milliseconds. */
+  /** The longest gap in each window, in milliseconds. */
   readonly gapsMs: readonly number[];
   readonly p99Ms: number;
-  /** Calls of writers, and changes that were refused. */
+  /** The number of calls by writers, and the number of rejected changes. */
   readonly failed: number;
-  /** The row without a change of the same run, with as many writers. */
+  /** The row without a change, of the same run and with as many writers. */
   readonly unchanged: Omit<ChangeFigures, 'unchanged' | 'row' | 'writers'>;
 }
 
@@ -137,12 +140,12 @@ export function changeTable(rows: readonly ChangeFigures[]): string {
   return table(head, cells, ['writers', ...head.slice(2)]);
 }
 
-/** The median of the longest gaps, by that of the row without a change. */
+/** The median of the longest gaps, divided by that of the row without a change. */
 export function gapRatio({ gapsMs, unchanged }: ChangeFigures): number {
   return median(gapsMs) / median(unchanged.gapsMs);
 }
 
-/** A row as `--json` prints it. */
+/** A row in the form that `--json` prints. */
 export function changeRecord(row: ChangeFigures): Record<string, unknown> {
   return {
     row: row.row,

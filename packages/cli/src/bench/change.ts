@@ -1,10 +1,10 @@
 /**
- * What membership changes, transfers of leadership and deaths cost the writers: the longest time without an acknowledgement,
- * the 99th percentile of the latency, and failed calls, each beside a row of the same run in which nothing happens.
- *
- * Measured: five peers of four processes each, writers that write all the time through one client. A row is a number of
- * windows of at least two seconds; each begins with the request of a change (or with a death) and ends no sooner than a
- * second after its answer. Between two windows the group gets the members that the row begins with.
+ * Measures the cost of membership changes, leadership transfers and crashes for writers: the longest time without an
+ * acknowledgement, the 99th percentile of the latency, and failed calls. Each row is compared with a row of the same run in which
+ * nothing happens.
+ * There are five peers of four processes each, and writers that write continuously through one client. A row is a number of
+ * windows of at least two seconds. Each window begins with the request of a change (or with a crash), and ends at least a second
+ * after its reply. Between two windows the group is changed back to the members with which the row begins.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConclaveClient } from '@conclave/client';
@@ -39,7 +39,7 @@ const valueBytes = 128;
 const keys = 10_000;
 const all = peerNames(5);
 const windowMs = 2_000;
-/** A window goes on for so long after the answer: what the change costs may come late. */
+/** How long a window continues after the reply: the cost of a change may come late. */
 const afterAnswerMs = 1_000;
 const settleMs = 1_000;
 const changeTimeoutMs = 60_000;
@@ -50,7 +50,7 @@ export interface ChangeBenchOptions extends LoginFlags {
   readonly tls?: boolean;
   readonly rows: readonly string[];
   readonly writers: readonly number[];
-  /** Windows of a row, but for those in which the leader is killed. */
+  /** Windows of a row, except for the rows in which the leader is killed. */
   readonly changes: number;
   readonly kills: number;
   readonly warmUpSeconds: number;
@@ -101,7 +101,7 @@ class ChangeBench {
     return new WriteLoad(writers, (number) => this.put(number, this.value), meter);
   }
 
-  /** Measures rows one after the other, with so many writers. */
+  /** Measures rows one after the other, with this many writers. */
   async measureRows(rows: readonly ChangeRow[], writers: number): Promise<Unbeside[]> {
     if (rows.length === 0) return [];
     const meter = new GapMeter(performance.now());
@@ -140,7 +140,7 @@ class ChangeBench {
     return { row, writers, gapsMs, p99Ms, failed };
   }
 
-  /** Gives the group the members that the row begins with, all of them well. */
+  /** Changes the group to the members with which the row begins, and waits until all are healthy. */
   private async prepare(row: ChangeRow): Promise<void> {
     const view = await this.view();
     const members = membersBefore(row, view);
@@ -151,8 +151,8 @@ class ChangeBench {
   }
 
   /**
-   * Waits until the group can do without the peer. While another one still catches up with what it missed, it cannot: writes
-   * would wait for that, not for an election.
+   * Waits until the peer may be stopped. If another peer still catches up, writes would wait for that peer instead of for an
+   * election.
    */
   private async untilDispensable(peerId: PeerId): Promise<void> {
     await retryUntil(
@@ -163,7 +163,7 @@ class ChangeBench {
     );
   }
 
-  /** Does it and waits. Returns how many commands were refused. */
+  /** Does the action and waits for its end. Returns the number of rejected commands. */
   private async window(step: Step): Promise<number> {
     const began = performance.now();
     const refused = await this.act(step).then(
@@ -190,7 +190,7 @@ class ChangeBench {
         return;
       case 'kill':
         await this.mesh.processes.kill(step.peerId);
-        // A leader that died in its office is still the leader of who has not missed it yet.
+        // A peer that has not noticed the death of the leader still names it as leader.
         await retryUntil(
           'another peer leads',
           recoverTimeoutMs,
@@ -230,13 +230,13 @@ class ChangeBench {
     return this.mesh.adminClient.admin('status', {}, { timeoutMs: statusTimeoutMs });
   }
 
-  /** Of a leader that may take a change. */
+  /** Returns the status of a leader that may accept a change. */
   private settledStatus(): Promise<StatusReply> {
     const settled = async (): Promise<StatusReply | undefined> => {
       const status = await this.status();
       return status.stage === 'none' && status.leader_id === status.peer_id ? status : undefined;
     };
-    return retryUntil('the group has a leader and no change is going on', recoverTimeoutMs, settled, isTransient);
+    return retryUntil('the group has a leader and no change is in progress', recoverTimeoutMs, settled, isTransient);
   }
 
   private async view(): Promise<GroupView> {
@@ -245,7 +245,7 @@ class ChangeBench {
   }
 }
 
-/** Puts the row without a change beside each, in order of the writers. */
+/** Adds the row without a change to each row, ordered by the number of writers. */
 function beside(figures: readonly Unbeside[], writers: readonly number[]): ChangeFigures[] {
   return writers.flatMap((howMany) => {
     const ofWriters = figures.filter((row) => row.writers === howMany);

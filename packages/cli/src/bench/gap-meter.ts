@@ -1,10 +1,9 @@
 /**
- * Measures how long a group acknowledges nothing: the longest gap between two acknowledgements within a window, and the
- * latencies and failures in it.
- *
+ * Measures how long a group acknowledges nothing: the longest gap between two acknowledgements within a window, and the latencies
+ * and failures in it.
  * Invariants:
- * 1. A gap counts with the window in which it ends, and is counted from the last acknowledgement, also of before the window.
- * 2. The window's end counts as an acknowledgement: a group that stays silent has a gap up to there.
+ * 1. A gap belongs to the window in which it ends. It begins with the last acknowledgement, even if that was before the window.
+ * 2. The end of the window counts as an acknowledgement, so a group that acknowledges nothing has a gap up to there.
  */
 import type { Latencies } from './statistics.js';
 
@@ -22,7 +21,7 @@ interface OpenWindow {
 export class GapMeter {
   private window: OpenWindow | undefined;
 
-  /** @param lastMs when the last write was acknowledged, or now */
+  /** @param lastMs the time of the last acknowledged write, or the current time */
   constructor(private lastMs: number) {}
 
   onAcknowledged(latencyMs: number, nowMs: number): void {
@@ -34,7 +33,7 @@ export class GapMeter {
     if (this.window !== undefined) this.window.failed += 1;
   }
 
-  /** @param latencies takes those of the window */
+  /** @param latencies receives the latencies of the window */
   begin(latencies: Latencies): void {
     this.window = { latencies, longestGapMs: 0, failed: 0 };
   }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Latencies } from './statistics.js';
 
 export interface Measured {
-  /** Operations that ended well within the time measured. */
+  /** Operations that succeeded within the measured time. */
   readonly operations: number;
   readonly failed: number;
   readonly seconds: number;
@@ -19,8 +19,8 @@ export interface MeasureOptions {
 }
 
 /**
- * Runs `operation` in so many loops at once, each beginning its next one when the last has ended. An operation that
- * rejects counts as failed and has no latency. What began before the window and ends in it counts.
+ * Runs `operation` in this many loops at the same time; each loop begins its next operation when the last one has ended. An
+ * operation that rejects counts as failed and has no latency. Operations that began before the window and end in it count.
  */
 export async function measure(
   operation: (number: number) => Promise<unknown>,
@@ -40,7 +40,7 @@ export async function measure(
         if (measuring) latencies.add(performance.now() - began);
       } catch {
         if (measuring) failed += 1;
-        // A refusal may come at once: without a pause the timers below would never get their turn.
+        // A rejection may come at once: without a pause the timers below would never fire.
         await sleep(1);
       }
     }

@@ -1,7 +1,7 @@
-/** Writes at a rate, whatever the answers do: a load beside which something else is measured. */
+/** Writes at a fixed rate, whatever the replies are: a load during which something else is measured. */
 
 const everyMs = 10;
-/** Writes under way: past that the rate is not held, which the figures show. */
+/** Writes in flight. With this many the rate falls below the target, which the figures show. */
 const mostOpen = 4096;
 
 export class PacedLoad {
@@ -20,14 +20,14 @@ export class PacedLoad {
     this.timer = setInterval(() => this.begin(), everyMs);
   }
 
-  /** Counts anew. */
+  /** Restarts the counters. */
   reset(): void {
     this.answered = 0;
     this.failed = 0;
     this.fromMs = performance.now();
   }
 
-  /** Writes a second since `reset`, and how many failed. */
+  /** Writes per second since `reset`, and how many failed. */
   figures(): { writesPerSecond: number; failed: number } {
     return { writesPerSecond: (1000 * this.answered) / (performance.now() - this.fromMs), failed: this.failed };
   }

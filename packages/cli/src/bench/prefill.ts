@@ -1,31 +1,34 @@
 /**
- * Fills a group's log: each write is a request of its own, and so an entry of its own, where Conclave's client would
- * join the calls of one tick.
+ * Fills a group's log: each write is a request of its own, and so an entry of its own. Conclave's client would join the calls of
+ * one turn of the event loop.
  */
 import { ConclaveError, decode, ErrorReply, encode } from '@conclave/protocol';
 import { inboxOf } from '@conclave/protocol/login';
 import type { NatsConnection } from 'nats';
 
-/** Requests that have not been answered. */
+/** Requests that have no reply yet. */
 const inFlight = 4096;
-/** What has not been answered by then is asked again. */
+/** A request without a reply after this time is sent again. */
 const repeatAfterMs = 5_000;
 const lookEveryMs = 1_000;
-/** An answer this short is no error; most are not looked into. */
+/** A reply this short is not an error. Most replies are not parsed. */
 const shortBytes = 32;
 
 export interface PrefillOptions {
   readonly subject: string;
   readonly entries: number;
-  /** The request of each. */
+  /** The request of each write. */
   readonly body: (number: number) => Uint8Array;
-  /** Told how many are written, about once a second. */
-  readonly say: (written: number) => void;
+  /** Called with the number of writes, about once a second. */
+  readonly onProgress: (written: number) => void;
 }
 
-/** Writes them all. @throws ConclaveError where one is refused for good */
+/**
+ * Sends all writes.
+ * @throws ConclaveError if a write is rejected and a repetition cannot help
+ */
 export async function prefill(connection: NatsConnection, options: PrefillOptions): Promise<void> {
-  const { subject, entries, body, say } = options;
+  const { subject, entries, body, onProgress } = options;
   const inbox = inboxOf(connection);
   const open = new Map<number, number>();
   let [begun, written] = [0, 0];
@@ -52,7 +55,7 @@ export async function prefill(connection: NatsConnection, options: PrefillOption
       },
     });
     const timer = setInterval(() => {
-      say(written);
+      onProgress(written);
       const overdue = performance.now() - repeatAfterMs;
       for (const [number, askedMs] of open) if (askedMs < overdue) ask(number);
     }, lookEveryMs);
@@ -66,10 +69,10 @@ export async function prefill(connection: NatsConnection, options: PrefillOption
   });
 }
 
-/** Why a write was not taken: `again` where it may be next time; undefined: it was. */
+/** Returns why a write was rejected: `again` if a repetition may help; undefined: it was not rejected. */
 function refusalOf(data: Uint8Array): Error | 'again' | undefined {
   if (data.length <= shortBytes && data.length > 0) return undefined;
-  // Nobody leads at the moment, and so nobody listens.
+  // There is no leader at the moment, so nobody subscribes.
   if (data.length === 0) return 'again';
   const failure = ErrorReply.safeParse(decode(data));
   if (!failure.success) return undefined;
@@ -77,7 +80,7 @@ function refusalOf(data: Uint8Array): Error | 'again' | undefined {
   return code === 'EBUSY' || code === 'EPERM' || code === 'ETIMEDOUT' ? 'again' : new ConclaveError(code, message);
 }
 
-/** A `put` of this value under a key of its own. */
+/** Returns a `put` of this value under a key of its own. */
 export function putBody(value: Uint8Array): (number: number) => Uint8Array {
   return (number) => encode({ key: `key-${number}`, value });
 }

@@ -1,4 +1,4 @@
-/** The rows of the benchmark, and how they are shown. */
+/** The rows of the benchmark, and how they are printed. */
 import { ConclaveError } from '@conclave/protocol';
 import { type Placement, placements } from '../processes/peer-processes.js';
 import { count } from '../views/format.js';
@@ -8,7 +8,7 @@ import type { Measured } from './measure.js';
 export const inFlights = [1, 64, 256, 1024] as const;
 const readInFlights = [1, 256] as const;
 
-/** `follower`: linearizable, and `stale`, of a peer that does not lead. */
+/** `follower` is linearizable and `stale` is not; both are sent to a peer that does not lead. */
 export const readKinds = ['linearizable', 'lease', 'follower', 'stale'] as const;
 export type Operation = 'write' | (typeof readKinds)[number];
 
@@ -22,7 +22,7 @@ export interface Row {
 
 export interface MeasuredRow extends Row {
   readonly measured: Measured;
-  /** Bare requests a second with as many in flight. */
+  /** Plain NATS requests per second with as many in flight. */
   readonly baselinePerSecond: number;
 }
 
@@ -42,8 +42,8 @@ const readRows: readonly Row[] = readKinds.flatMap((operation) =>
 export const allRows: readonly Row[] = [...writeRows, ...readRows];
 
 /**
- * The rows that are named: `four-64`, or `four`, or `64` (writes), or `lease-256`, `lease`, or `reads`; all where none is.
- * @throws ConclaveError EINVAL where a name fits none
+ * Returns the named rows: `four-64`, or `four`, or `64` (writes), or `lease-256`, `lease`, or `reads`; all rows if none is named.
+ * @throws ConclaveError EINVAL if a name matches no row
  */
 export function selectRows(names: readonly string[]): Row[] {
   if (names.length === 0) return [...allRows];
@@ -64,12 +64,12 @@ export function selectRows(names: readonly string[]): Row[] {
   return allRows.filter((row) => names.some((name) => fits(row, name)));
 }
 
-/** How many times the baseline. */
+/** The ratio to the baseline. */
 export function ratioToBaseline({ measured, baselinePerSecond }: MeasuredRow): number {
   return measured.operationsPerSecond / baselinePerSecond;
 }
 
-/** A table of the writes, and one of the reads, where there are such rows. */
+/** A table of the writes, and one of the reads, if there are such rows. */
 export function rowsTables(rows: readonly MeasuredRow[]): string[] {
   const writes = rows.filter(({ operation }) => operation === 'write');
   const reads = rows.filter(({ operation }) => operation !== 'write');
@@ -94,7 +94,7 @@ function tableOf(what: string, unit: string, rows: readonly MeasuredRow[], nameO
   return table(head, cells, head.slice(1));
 }
 
-/** A row as `--json` prints it. */
+/** A row in the form that `--json` prints. */
 export function rowRecord(row: MeasuredRow): Record<string, unknown> {
   return {
     row: row.name,

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { CleanUp } from '../processes/clean-up.js';
 
-/** A folder on the disk that is meant, gone at the end, as is all that had to be made to hold it. */
+/** A folder on the chosen disk. At the end it is deleted, with all parent folders that had to be created for it. */
 export function scratchFolder(cleanUp: CleanUp, dataDir: string, prefix: string): string {
   const made = mkdirSync(dataDir, { recursive: true });
   const folder = mkdtempSync(path.join(path.resolve(dataDir), prefix));

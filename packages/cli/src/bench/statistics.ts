@@ -1,4 +1,4 @@
-/** Figures from latencies. */
+/** Statistics of latencies. */
 
 /**
  * The value that a share of all values does not exceed, by the nearest rank.
@@ -10,7 +10,7 @@ export function percentile(sorted: ArrayLike<number>, share: number): number {
   return sorted[rank - 1] ?? Number.NaN;
 }
 
-/** Latencies in milliseconds, as they come. */
+/** Latencies in milliseconds, in the order of their arrival. */
 export class Latencies {
   private values = new Float64Array(4096);
   private filled = 0;
@@ -29,7 +29,7 @@ export class Latencies {
     this.filled += 1;
   }
 
-  /** The values that these shares of all do not exceed. */
+  /** Returns the values that these shares of all values do not exceed. */
   percentiles(...shares: readonly number[]): number[] {
     const sorted = this.values.slice(0, this.filled).sort();
     return shares.map((share) => percentile(sorted, share));

@@ -1,23 +1,23 @@
-/** How fast what a new peer has got is read from its LevelDB, and copied to another: nothing else of the mesh is at work then. */
+/** Measures how fast the data of a new peer is read from its LevelDB, and copied to another, while no peer runs. */
 import { chunkKey, LevelLogStorage, type Row, stateFromRows } from '@conclave/log-store';
 import { asLogIndex, batchHeader, type GroupId, limits, type PeerId } from '@conclave/protocol';
 
 export interface StoredBytes {
   readonly bytes: number;
-  /** To read them. */
+  /** The time to read them. */
   readonly seconds: number;
-  /** To read them and to write them to another LevelDB, synced. */
+  /** The time to read them and to write them to another LevelDB, synced. */
   readonly copySeconds: number;
 }
 
-/** What is stored of a group: the snapshot, if there is one, and the entries behind it up to `last`. */
+/** What is stored of a group: the snapshot, if there is one, and the entries after it up to `last`. */
 interface Stored {
   readonly groupId: GroupId;
   readonly peerId: PeerId;
   readonly last: number;
 }
 
-/** Reads what the store in `folder` has in pieces as large as a replicator's; then copies it to a new store in `copyFolder`. */
+/** Reads the store in `folder` in pieces as large as a replicator's, then copies it to a new store in `copyFolder`. */
 export async function readStored(folder: string, copyFolder: string, stored: Stored): Promise<StoredBytes> {
   const storage = new LevelLogStorage({ folder });
   const copy = new LevelLogStorage({ folder: copyFolder });
@@ -35,7 +35,7 @@ export async function readStored(folder: string, copyFolder: string, stored: Sto
   }
 }
 
-/** Writes as much at once as a replicator has under way, synced, and reads on meanwhile. */
+/** Writes as much at once as a replicator has in flight, synced, and continues reading meanwhile. */
 async function copySeconds(storage: LevelLogStorage, copy: LevelLogStorage, stored: Stored): Promise<number> {
   const began = performance.now();
   let running: Promise<void> = Promise.resolve();
@@ -45,7 +45,7 @@ async function copySeconds(storage: LevelLogStorage, copy: LevelLogStorage, stor
     waiting = [];
     await running;
     running = copy.write(operations, []);
-    // Whoever waits for it hears of it.
+    // The caller that awaits it receives the error.
     running.catch(() => undefined);
   };
   for await (const rows of pieces(storage, stored)) {

@@ -1,8 +1,7 @@
 /**
- * What open watches cost the writers: writes a second with none, with 2,000 and with 5,000 watches.
- *
- * Measured: three peers of four processes each; writes in flight over keys of which each is watched by one watch at the most, so
- * that a share of the writes is a change for a watch. The rows without a watch are measured before and after the others.
+ * Measures the cost of open watches for writers: writes per second with none, with 2,000 and with 5,000 watches.
+ * There are three peers of four processes each. Each key is watched by at most one watch, so that a part of the writes is a
+ * change for a watch. The rows without a watch are measured before and after the others.
  */
 import { ConclaveClient } from '@conclave/client';
 import { asGroupId, defaultPrefix, limits } from '@conclave/protocol';
@@ -19,7 +18,7 @@ import { scratchFolder } from './scratch-folder.js';
 const groupId = asGroupId('bench');
 const prefix = `${defaultPrefix}-watches`;
 const valueBytes = 128;
-/** All of as many digits, so that no key is the prefix of another one. */
+/** All have the same number of digits, so that no key is the prefix of another one. */
 const firstKey = 10_000;
 const keys = 10_000;
 const inFlight = 256;
@@ -29,7 +28,7 @@ export const defaultWatches = [2_000, 5_000] as const;
 
 export interface WatchesBenchOptions extends LoginFlags {
   readonly tls?: boolean;
-  /** How many are open, one row each. */
+  /** The number of open watches, one row each. */
   readonly watches: readonly number[];
   readonly seconds: number;
   readonly warmUpSeconds: number;
@@ -39,7 +38,7 @@ export interface WatchesBenchOptions extends LoginFlags {
 interface WatchesRow {
   readonly watches: number;
   readonly measured: Measured;
-  /** What all watches together received. */
+  /** How many changes all watches together received. */
   readonly changesPerSecond: number;
 }
 
@@ -82,16 +81,16 @@ function keyOf(number: number): string {
   return `key-${firstKey + number}`;
 }
 
-/** Watches of one key each, of as few clients as may have so many. */
+/** Watches of one key each, of as few clients as the limit per client allows. */
 class OpenWatches {
-  /** Received so far. */
+  /** Changes received so far. */
   changes = 0;
-  /** Watches that ended though nobody closed them. */
+  /** Watches that ended although no client closed them. */
   ended = 0;
   private isClosing = false;
   private readonly clients: ConclaveClient[] = [];
 
-  /** Opens so many; settled when the group has begun them all. */
+  /** Opens this many watches; resolves when the leader has started all of them. */
   static async open(mesh: Mesh, watches: number): Promise<OpenWatches> {
     const open = new OpenWatches();
     const { connection } = mesh.adminClient;
@@ -104,7 +103,7 @@ class OpenWatches {
     return open;
   }
 
-  /** A watch begins at the revision of a read, and so has a first change once that key is written. */
+  /** A watch starts at the revision of a read, so it receives a first change once its key is written. */
   private async begin(client: ConclaveClient, key: string): Promise<void> {
     const { revision } = await client.kv.put(key, new Uint8Array(valueBytes), { timeoutMs: openTimeoutMs });
     const watch = client.watch(key, { fromRevision: revision });
@@ -116,7 +115,7 @@ class OpenWatches {
     try {
       for await (const _ of watch) this.changes += 1;
     } catch {
-      // Counted below.
+      // The catch below counts it.
     }
     if (!this.isClosing) this.ended += 1;
   }

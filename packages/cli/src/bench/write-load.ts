@@ -1,8 +1,8 @@
-/** Writers that each begin their next write when the last one has ended, and report what became of it. */
+/** Writers that each begin the next write when the last one has ended, and report the outcome. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { GapMeter } from './gap-meter.js';
 
-/** A writer that was refused waits a little, so that refusals at once do not keep the processor busy. */
+/** A writer waits this long after a rejection, so that immediate rejections do not keep the processor busy. */
 const afterFailureMs = 10;
 
 export class WriteLoad {
@@ -10,7 +10,7 @@ export class WriteLoad {
   private number = 0;
   private readonly loops: Promise<void>[];
 
-  /** @param put resolves when the write is acknowledged, and rejects when it is not */
+  /** @param put resolves when the write is acknowledged, and rejects if it is not */
   constructor(
     writers: number,
     private readonly put: (number: number) => Promise<unknown>,
@@ -19,7 +19,7 @@ export class WriteLoad {
     this.loops = Array.from({ length: writers }, () => this.run());
   }
 
-  /** Ends when every write that has begun has ended. */
+  /** Resolves when every write that has begun has ended. */
   async stop(): Promise<void> {
     this.stopping = true;
     await Promise.all(this.loops);

@@ -1,4 +1,4 @@
-/** `conclave backup`: the state of a live group as a file. */
+/** `conclave backup`: writes the state of a running group to a file. */
 import type { PeerId } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { AdminClient } from '../admin-client.js';

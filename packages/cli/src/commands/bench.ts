@@ -1,12 +1,11 @@
 /**
- * `conclave bench`: replicated writes and reads of each kind a second, beside what the same machine does without Raft.
- *
- * Measured: three peers, 128-byte values, every write synced by a majority before it is answered; the client, the
- * peers and one NATS server share this machine. A latency runs from the call of `put` or `get` to its answer.
- *
- * Not measured: a network (all is on the loopback), a NATS cluster, several clients, large values, many
- * groups, a full disk or a long log, what a failure costs, and what the machine would do if the client were
- * elsewhere. Loops that wait for their answers hide queueing that an open stream of requests would show.
+ * `conclave bench`: replicated writes, and reads of each kind, per second; for comparison, what the same machine does without
+ * Raft.
+ * Measured: three peers, 128-byte values, every write synced by a majority before its reply; the client, the peers and one NATS
+ * server share this machine. A latency is the time from the call of `put` or `get` to its reply.
+ * Not measured: a network (all messages use the loopback), a NATS cluster, several clients, large values, many groups, a full
+ * disk, a long log, the cost of a failure, and a client on another machine. The loops wait for their replies, so they hide the
+ * queueing that an open stream of requests would show.
  */
 
 import { once } from 'node:events';
@@ -46,9 +45,9 @@ const peers = 3;
 const valueBytes = 128;
 const keys = 10_000;
 const syncMs = 1_000;
-/** Before a row, of processes that run warm. */
+/** The load before a row, so that its processes run optimized code. */
 const rowWarmUpMs = 5_000;
-/** What stores nothing takes no snapshots, and runs evenly. */
+/** Reads are measured for at most this long: they cause no snapshots, so their speed varies less. */
 const evenMs = 5_000;
 
 interface BenchOptions extends LoginFlags {
@@ -65,7 +64,7 @@ interface BenchOptions extends LoginFlags {
   readonly writers: readonly number[];
   readonly changes: number;
   readonly kills: number;
-  /** Empty: something else is measured. */
+  /** Empty: the benchmark measures something else. */
   readonly watches: readonly number[];
 }
 
@@ -142,7 +141,7 @@ export function registerBench(program: Command): void {
   withLoginOptions(command, namedServersText).action((options: BenchOptions) =>
     runAction(options, (output) => withCleanUp((cleanUp) => benchOf(options)(cleanUp, output, options))),
   );
-  // A process of its own for the baseline: the answers must come from elsewhere, as those of peers do.
+  // The baseline needs a process of its own: its replies must come from another process, as those of peers do.
   program.command('bench-echo', { hidden: true }).action(() => echo(loginOf({}), once(process, 'disconnect')));
 }
 
@@ -190,7 +189,7 @@ async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): P
   throw new Failed();
 }
 
-/** Machines run now faster, now slower: what stands before and after a row says what it was at the time of the row. */
+/** The speed of a machine changes over time. The baselines before and after a row show the speed at the time of the row. */
 function meanBaseline({ inFlight }: Row, ...baselines: readonly Map<number, Measured>[]): number {
   const all = baselines.map((baseline) => baseline.get(inFlight)?.operationsPerSecond ?? Number.NaN);
   return all.reduce((sum, each) => sum + each, 0) / all.length;
@@ -212,12 +211,12 @@ async function measureFloors(
     if (output.json) output.record({ row: `request-${inFlight}`, in_flight: inFlight, ...measuredRecord(figures) });
     else output.note(`bare requests, ${inFlight} in flight: ${count(figures.operationsPerSecond)}/s`);
   }
-  // Its process and its connection must not be there beside the peers.
+  // Its process and its connection must not run while the peers are measured.
   await baseline.stop();
   return baselines;
 }
 
-/** Starts a mesh of its own for one placement and measures its rows one by one. */
+/** Starts a mesh for one placement and measures its rows one by one. */
 async function* measureRows(
   whole: CleanUp,
   placement: Placement,
@@ -229,7 +228,7 @@ async function* measureRows(
   const cleanUp = new CleanUp();
   whole.add(() => cleanUp.run());
   try {
-    // Each placement has a prefix of its own: what is late from one must not reach the other.
+    // Each placement has a prefix of its own, so that late messages of one do not reach the other.
     const prefix = `${defaultPrefix}-${placement}`;
     const mesh = await makeMesh(cleanUp, login, { groupId, prefix, placement, folder }, (text) => console.error(text));
     await refuseSecondMesh(mesh.adminClient, peerNames(peers));
@@ -258,7 +257,7 @@ async function* measureRows(
   }
 }
 
-/** One read of this kind. */
+/** Sends one read of this kind. */
 function readerOf(client: ConclaveClient, kind: Exclude<Operation, 'write'>, follower: string) {
   const how = {
     linearizable: {},
@@ -269,7 +268,7 @@ function readerOf(client: ConclaveClient, kind: Exclude<Operation, 'write'>, fol
   return (number: number): Promise<unknown> => client.kv.get(`key-${number % keys}`, how[kind]);
 }
 
-/** Has processes that were just started do for a while what they are to be measured at, so that V8 has compiled it. */
+/** Lets processes that were just started do the measured work for a while, so that V8 has compiled it. */
 async function warmUp(
   run: (options: MeasureOptions) => Promise<unknown>,
   rows: readonly Row[],

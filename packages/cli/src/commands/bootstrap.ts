@@ -1,4 +1,4 @@
-/** `conclave bootstrap`: founds a group, unless it is there. Safe to run at every start. */
+/** `conclave bootstrap`: founds a group, unless it exists. It can be run at every start. */
 import { type BootstrapReply, ConclaveError, type PeerId, peerIds } from '@conclave/protocol';
 import type { Command } from 'commander';
 import type { AdminClient } from '../admin-client.js';
@@ -42,8 +42,8 @@ export function registerBootstrap(program: Command): void {
 }
 
 /**
- * Asks until the peers are up or the time is over; asking twice founds one group.
- * @param isNew also where others hold an earlier group of this name
+ * Sends the request until the peers are running, or the time is over. Repeated requests found one group.
+ * @param isNew whether the group is founded even if other peers hold an earlier group of this name
  * @throws ConclaveError the last refusal
  */
 export async function bootstrap(
@@ -59,7 +59,7 @@ export async function bootstrap(
     `the group of ${peerSet(peers)} is founded`,
     timeoutMs,
     () => {
-      // A founder that is down must not keep the others from telling that the group is there.
+      // If the founder is down, another peer can still report that the group exists.
       const peerId = peers[asked % peers.length];
       asked += 1;
       if (peerId === undefined) throw new ConclaveError('EINVAL', 'name at least one peer');
@@ -71,7 +71,7 @@ export async function bootstrap(
       );
     },
     (error) => {
-      // It may be founded: then it is what holds the data, and is not to be refused for that.
+      // The group may exist already. Then these data belong to it, and are no reason for a refusal.
       if (error instanceof ConclaveError && error.outcome === 'unknown') newGroup = {};
       return isTransient(error) || (!isNew && isHeldByOthers(error));
     },
@@ -79,8 +79,8 @@ export async function bootstrap(
 }
 
 /**
- * What is there as the group's leader has it: who was asked may have been left behind, say by a reset, and then only knows the
- * group of before. Where nobody leads, its word stands.
+ * Returns the existing group as its leader reports it. The peer that was asked may have been removed, for example by a reset, and
+ * then knows only the earlier group. If there is no leader, its report is used.
  */
 async function asItsLeaderSays(adminClient: AdminClient, reply: BootstrapReply): Promise<BootstrapReply> {
   if (reply.founded) return reply;
@@ -98,7 +98,7 @@ async function asItsLeaderSays(adminClient: AdminClient, reply: BootstrapReply):
   }
 }
 
-/** Peers hold data and nobody leads them: those that are missing may be starting, as at the start of a deployment. */
+/** Peers hold data and there is no leader. The missing peers may be starting, as at the start of a deployment. */
 function isHeldByOthers(error: unknown): boolean {
   return error instanceof ConclaveError && error.code === 'ENOTEMPTY';
 }

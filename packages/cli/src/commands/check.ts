@@ -1,4 +1,4 @@
-/** `conclave check`: compares the states of all members now, by their digests. */
+/** `conclave check`: compares the current states of all members by their digests. */
 import type { ComparedStates } from '@conclave/protocol';
 import type { Command } from 'commander';
 import { withAdminClient } from '../connection.js';
@@ -26,7 +26,7 @@ export function registerCheck(program: Command): void {
   );
 }
 
-/** A line for each member, and one that says what came of it. */
+/** A line for each member, and one with the result. */
 export function checkLines({ index, members, differing, unanswered, has_majority }: ComparedStates): string[] {
   const lines = members.map(({ peer_id, digest }) => {
     const isDifferent = has_majority && differing.includes(peer_id);

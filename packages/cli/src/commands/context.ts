@@ -1,4 +1,4 @@
-/** `conclave context`: named settings that say where a group is. */
+/** `conclave context`: named settings for the connection to a group. */
 import { type Command, Option } from 'commander';
 import { Contexts, currentContext } from '../configuration/contexts.js';
 import { isOfContext, keyOf } from '../configuration/schema.js';

@@ -1,4 +1,7 @@
-/** `conclave credentials`: keys, certificates and the configuration of a NATS that lets nobody else in. It asks nobody. */
+/**
+ * `conclave credentials`: creates keys, certificates and the configuration of NATS servers that accept no other logins. It sends
+ * no requests.
+ */
 import path from 'node:path';
 import type { GroupId, PeerId } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
@@ -23,8 +26,8 @@ interface CredentialsCommandOptions {
 export function registerCredentials(program: Command): void {
   withPrefixOptions(program.command('credentials'))
     .description(
-      'make what is missing in a folder: a key for each peer and role, certificates, and the configuration of NATS servers that ' +
-        'let nobody else in',
+      'create what is missing in a folder: a key for each peer and role, certificates, and the configuration of NATS servers that ' +
+        'accept no other logins',
     )
     .addOption(new Option('--out <folder>', 'the folder').makeOptionMandatory())
     .addOption(
@@ -62,7 +65,7 @@ async function make(options: CredentialsCommandOptions, output: Output): Promise
   if (peers.length === 0) throw new UsageError('name at least one peer');
   if (hosts.length === 0) throw new UsageError('name at least one host');
   const folder = path.resolve(options.out);
-  // Loaded by this command alone: it takes longer to load than most others take to run.
+  // Loaded only by this command: loading it takes longer than most other commands take to run.
   const { makeCredentials } = await import('../credentials/credentials-folder.js');
   const made = makeCredentials({
     folder,

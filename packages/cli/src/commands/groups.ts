@@ -1,4 +1,4 @@
-/** `conclave groups`: which groups the peers host, and creating and deleting them while the peers run. */
+/** `conclave groups`: lists the groups that the peers host, and creates and deletes groups while the peers run. */
 import { ConclaveError, type GroupId, GroupList, type HostReply, type PeerId, type Subjects } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { NatsConnection } from 'nats';
@@ -21,7 +21,7 @@ import { table } from '../views/tables.js';
 import { bootstrap, bootstrapText } from './bootstrap.js';
 
 const defaultTimeoutMs = 30_000;
-/** Peers publish what they host every second. */
+/** Peers publish their list of groups every second. */
 const listenMs = 1_500;
 
 interface GroupsOptions extends Omit<CommonOptions, 'group'> {
@@ -37,7 +37,7 @@ export function registerGroups(program: Command): void {
   withGrouplessOptions(
     groups
       .command('list')
-      .addOption(peersOption('these peers, separated by commas').default([], 'all that can be heard'))
+      .addOption(peersOption('these peers, separated by commas').default([], 'all that publish a list'))
       .description('list which peers host which groups, and the state of their stores'),
   ).action((options: GroupsOptions) => runAction(options, (output) => list(output, options)));
 
@@ -46,7 +46,7 @@ export function registerGroups(program: Command): void {
       .command('create')
       .argument('<group>', 'the name of the group', parseGroup)
       .option('--no-bootstrap', 'only make the peers host the group, for instance as spare peers')
-      .description('make running peers host a group, and create it; does nothing where it exists'),
+      .description('make running peers host a group, and create it; if it exists, nothing is changed'),
     'the peers of the group, separated by commas',
   ).action((groupId: GroupId, options: GroupsOptions & { readonly bootstrap: boolean }) =>
     runAction(options, (output) => create(output, groupId, options)),
@@ -64,7 +64,7 @@ export function registerGroups(program: Command): void {
 
 async function list(output: Output, options: GroupsOptions): Promise<void> {
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-  // What is asked here is of no group.
+  // These requests belong to no group.
   await withAdminClient({ ...options, group: defaultGroup }, async (adminClient) => {
     const peers =
       options.peers.length > 0 ? parsePeers(options.peers) : await heard(adminClient.connection, adminClient.subjects);
@@ -127,7 +127,7 @@ async function remove(output: Output, groupId: GroupId, options: GroupsOptions &
   });
 }
 
-/** Asks again while it may help: a peer that is not up yet. */
+/** Repeats the request while that may help, because a peer may still be starting. */
 function insist<T>(timeoutMs: number, ask: (leftMs: number) => Promise<T>): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   return retryUntil(
@@ -155,14 +155,14 @@ function askAll<T>(peers: readonly PeerId[], ask: (peerId: PeerId) => Promise<T>
   );
 }
 
-/** Says of which peers there is no answer, and fails if there are any. */
+/** Names the peers that did not reply; fails if there are any. */
 function failFor(output: Output, answers: readonly Answer<unknown>[]): void {
   const failed = answers.filter(({ error }) => error !== undefined);
   for (const { peerId, error } of failed) output.note(`conclave: ${peerId}: ${describeError(error)}`);
   if (failed.length > 0) throw new Failed(exitCodeOfAll(failed.map(({ error }) => error)));
 }
 
-/** The peers that publish what they host. */
+/** Returns the peers that publish a list of groups. */
 async function heard(connection: NatsConnection, subjects: Subjects): Promise<PeerId[]> {
   const peers = new Set<PeerId>();
   const lists = subjects.groupLists();

@@ -1,4 +1,4 @@
-/** `conclave version`, `completion` and `man`: about the command itself. */
+/** `conclave version`, `completion` and `man`: information about the command itself. */
 import { supportedLevels } from '@conclave/protocol';
 import { Argument, type Command } from 'commander';
 import { commandTree } from '../help/command-tree.js';

@@ -1,4 +1,4 @@
-/** `conclave kv watch`: what changes of the keys with a prefix, a line each, until Ctrl-C. */
+/** `conclave kv watch`: prints the changes of the keys with a prefix, one line each, until Ctrl-C. */
 import type { WatchEvent } from '@conclave/client';
 import { type Command, Option } from 'commander';
 import { withClient } from '../connection.js';
@@ -51,7 +51,7 @@ function shownValue(shown: object): unknown[] {
   return 'value' in shown ? [shown.value] : [];
 }
 
-/** Binary as base64. */
+/** Binary values as base64. */
 function textOf(value: string | Uint8Array): string {
   return typeof value === 'string' ? value : Buffer.from(value).toString('base64');
 }

@@ -1,4 +1,4 @@
-/** `conclave kv ...`: the key-value store that ships with Conclave, for a person or a script. */
+/** `conclave kv ...`: operations of the key-value store, for a person or a script. */
 import type { ConclaveClient } from '@conclave/client';
 import { ConclaveError, Consistency, type LeaseId, limits, type PeerId, type Value } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
@@ -103,7 +103,7 @@ function withReadOptions(command: Command): Command {
   );
 }
 
-/** Whom to ask, and how. */
+/** Which peer answers, and with which consistency. */
 function askedOf({ consistency, stale, peer: peerId }: GetOptions): { peerId?: PeerId; consistency?: Consistency } {
   const asked = stale ? 'stale' : consistency;
   return { ...(peerId === undefined ? {} : { peerId }), ...(asked === undefined ? {} : { consistency: asked }) };
@@ -121,7 +121,7 @@ function get(key: string, options: GetOptions): Promise<void> {
   });
 }
 
-/** A line for each key, or with `--json` a record. */
+/** Prints a line for each key, or a record with `--json`. */
 function range(prefix: string, options: RangeOptions): Promise<void> {
   return run(options, async (client, output, adminClient) => {
     await findPeer(adminClient, options);
@@ -147,8 +147,9 @@ function range(prefix: string, options: RangeOptions): Promise<void> {
 }
 
 /**
- * The client asks a peer that does not listen again, as it may be starting. Somebody at a terminal may have its name wrong.
- * @throws ConclaveError EUNREACHABLE where nobody listens under it
+ * If nobody subscribes to the subject of a peer, the client repeats the request, because the peer may be starting. At a terminal
+ * its name may be misspelled instead.
+ * @throws ConclaveError EUNREACHABLE if nobody subscribes under this name
  */
 async function findPeer(
   adminClient: AdminClient,
@@ -174,7 +175,7 @@ async function readValue(argument: string): Promise<Value> {
   return textOrBytes(await readStandardInput());
 }
 
-/** Text where it is valid UTF-8, to the last byte; else the bytes. */
+/** Returns text if all bytes are valid UTF-8; otherwise the bytes. */
 export function textOrBytes(bytes: Uint8Array): Value {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -183,7 +184,7 @@ export function textOrBytes(bytes: Uint8Array): Value {
   }
 }
 
-/** Binary as it is; text with an end of line. */
+/** Prints binary values as they are, and text with an end of line. */
 function printValue(output: Output, value: Value): void {
   if (typeof value === 'string') output.line(value);
   else output.out.write(value);

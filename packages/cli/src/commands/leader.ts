@@ -21,7 +21,7 @@ export function registerLeader(program: Command): void {
   withCommonOptions(
     leader
       .command('transfer')
-      .argument('[peer]', 'who is to lead; the most up-to-date peer where none is named', parsePeer)
+      .argument('[peer]', 'the next leader; default: the most up-to-date peer', parsePeer)
       .addOption(
         new Option(
           '--from <peer>',
@@ -92,13 +92,13 @@ async function transfer(
   const request = { ...(peerId === undefined ? {} : { peer_id: peerId }), timeout_ms: timeoutMs };
   const before = await adminClient.admin('status', {}, { timeoutMs });
   if (from !== undefined && from !== before.leader_id) return { isTransferred: false, leaderId: before.leader_id };
-  // The answer may come a little after the deadline that it reports.
+  // The reply may arrive a little after the deadline that it reports.
   await adminClient.admin('transfer_leader', request, { timeoutMs: timeoutMs + 1_000 });
   const leaderId = peerId ?? (await leaderAfter(adminClient, before.leader_id, timeoutMs));
   return { isTransferred: true, leaderId };
 }
 
-/** Who leads after `before`, or that one itself where there is nobody to hand over to. */
+/** Returns the leader after `before`, or `before` itself if there is no peer to transfer to. */
 async function leaderAfter(adminClient: AdminClient, before: string, timeoutMs: number): Promise<string> {
   return retryUntil(
     'another peer leads',

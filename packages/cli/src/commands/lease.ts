@@ -1,4 +1,4 @@
-/** `conclave lease ...`: leases by hand, for a script or an operator. */
+/** `conclave lease ...`: manages leases, for a script or an operator. */
 import type { ConclaveClient } from '@conclave/client';
 import { AnyLeaseId, ConclaveError, LeaseId, limits, type PublicLeaseId } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -96,7 +96,7 @@ async function list(client: ConclaveClient, output: Output): Promise<void> {
   if (!output.json) output.line(table(['lease', 'ms', 'keys'], rows, ['ms', 'keys']));
 }
 
-/** What was asked about is not there: said, unless the record has said it. */
+/** Prints a negative answer, unless a record has done so, and returns the error that ends the command. */
 export function negative(output: Output, text: string): Failed {
   if (!output.json) output.note(`conclave: ${text}`);
   return new Failed(exitCodes.negative);

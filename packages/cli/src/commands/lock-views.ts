@@ -1,4 +1,4 @@
-/** `conclave lock list` and `conclave lock get`: who holds which locks. */
+/** `conclave lock list` and `conclave lock get`: print which owner holds which lock. */
 import type { Command } from 'commander';
 import { withClient } from '../connection.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
@@ -41,6 +41,6 @@ function get(output: Output, name: string, options: CommonOptions): Promise<void
     else if (holder !== null) {
       output.line(`${holder.owner} holds it by lease ${holder.lease_id}, token ${holder.token}; ${waiting} wait`);
     }
-    if (holder === null) throw negative(output, 'nobody holds this lock');
+    if (holder === null) throw negative(output, 'no client holds this lock');
   });
 }

@@ -17,19 +17,19 @@ interface LockOptions extends CommonOptions {
 }
 
 export function registerLock(program: Command): void {
-  // What stands behind `list`, `get` and `run` is theirs.
+  // The options after `list`, `get` and `run` belong to these commands.
   const command = program.command('lock').enablePositionalOptions();
   registerLockViews(command);
   guarding(command, 'of the lock; one called `list`, `get` or `run` needs `lock run`');
   guarding(command.command('run'), 'of the lock: any');
 }
 
-/** Has a command run another one while it holds a lock. */
+/** Makes a command run another one while it holds a lock. */
 function guarding(command: Command, nameText: string): void {
   withCommonOptions(
     command
       .argument('<name>', nameText)
-      .argument('<command...>', 'what to run; behind `--` where it has options of its own')
+      .argument('<command...>', 'what to run; after `--` if it has options of its own')
       .option('--owner <name>', 'the name of the holder, for people', `conclave-${process.pid}`)
       .addOption(
         new Option('--ttl-ms <ms>', 'how long the lock outlives this process if it dies')
@@ -62,13 +62,13 @@ function runGuarded(name: string, command: readonly string[], options: LockOptio
       }
       process.exitCode = code;
     } finally {
-      // What is lost has been given up already.
+      // A lost lock need not be released.
       if (!lock.signal.aborted) await giveBack(lock, output);
     }
   });
 }
 
-/** Gives the lock back. What the command has done counts, also where the group does not answer now. */
+/** Releases the lock. The exit code is that of the command, even if the group does not reply now. */
 async function giveBack(lock: Lock, output: Output): Promise<void> {
   try {
     await lock.release();

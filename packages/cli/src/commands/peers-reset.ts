@@ -1,4 +1,4 @@
-/** `conclave peers reset`: the survivors of a group whose quorum is gone for good go on by themselves. */
+/** `conclave peers reset`: lets the surviving peers of a group continue alone after its quorum is lost for good. */
 import { ConclaveError, type PeerId } from '@conclave/protocol';
 import type { Command } from 'commander';
 import type { AdminClient } from '../admin-client.js';
@@ -17,7 +17,7 @@ export function registerPeersReset(peers: Command): void {
   withCommonOptions(
     withYesOption(peers.command('reset'))
       .requiredOption('--peer <peer>', 'the survivor that is to go on', parsePeer)
-      .requiredOption('--new-peers <peers>', 'who is to go on: survivors alone, with commas', splitList)
+      .requiredOption('--new-peers <peers>', 'the surviving peers that continue, separated by commas', splitList)
       .description(
         'if the quorum is lost permanently: make a surviving peer continue with some peers, or alone. Run it for each of them',
       ),
@@ -27,14 +27,14 @@ export function registerPeersReset(peers: Command): void {
 async function reset(output: Output, options: ResetOptions): Promise<void> {
   const { peer: peerId } = options;
   const newPeers = parsePeers(options.newPeers);
-  const what = `${peerId} will go on with ${peerSet(newPeers)} alone, and what only the others hold will be lost.`;
+  const what = `${peerId} will continue with ${peerSet(newPeers)} alone, and entries that only other peers hold will be lost.`;
   await confirm(output, options, what);
   await withAdminClient(options, async (adminClient) => {
     const timeoutMs = options.timeoutMs ?? askTimeoutMs;
     await checkSurvivors(adminClient, peerId, newPeers, timeoutMs);
     const reply = await adminClient.admin('reset_peer', { new_peers: newPeers }, { peerId, timeoutMs });
     if (output.json) return output.record(reply);
-    output.line(`${peerId} goes on as ${peerSet(reply.new_peers)} instead of ${peerSet(reply.old_peers)}`);
+    output.line(`${peerId} continues as ${peerSet(reply.new_peers)} instead of ${peerSet(reply.old_peers)}`);
     output.line(`epoch ${reply.epoch}, history ${reply.group_uid} after ${reply.old_group_uid}`);
     output.line(reply.may_be_lost);
     const others = reply.new_peers.filter((other) => other !== peerId);
@@ -43,9 +43,9 @@ async function reset(output: Output, options: ResetOptions): Promise<void> {
 }
 
 /**
- * A new set with a member that is down, or has lost its data, would have no quorum, or not the data that it is kept for.
- * Those that were reset before are of the next history already.
- * @throws ConclaveError EUNREACHABLE where one does not answer, EINVAL where one holds nothing of the group
+ * Checks the new set: a member that is down would leave it without a quorum, and one that has lost its data would lose the data
+ * that the reset is to save. Peers that were reset before belong to the next history already.
+ * @throws ConclaveError EUNREACHABLE if one does not reply, EINVAL if one holds no data of the group
  */
 async function checkSurvivors(
   adminClient: AdminClient,
@@ -59,7 +59,7 @@ async function checkSurvivors(
       if (group_uid !== '' || one === peerId) return;
       throw new ConclaveError(
         'EINVAL',
-        `${one} holds nothing of the group: name survivors alone, and take it in later`,
+        `${one} holds no data of the group: name only surviving peers, and add it later`,
       );
     }),
   );

@@ -1,4 +1,4 @@
-/** `conclave peers ...`: changes of the configuration, watched while they go on. */
+/** `conclave peers ...`: changes the members of a group, and prints the progress. */
 import {
   type AdminCommand,
   type AdminReply,
@@ -26,9 +26,9 @@ import { registerPeersReset } from './peers-reset.js';
 
 type ChangeCommand = 'add_peer' | 'remove_peer' | 'change_peers';
 
-/** How long a group may take to elect a leader before a change is given up as not asked. */
+/** How long a group may take to elect a leader before the command ends without a request. */
 const leaderWaitMs = 5_000;
-/** An answer may come this much after the last deadline of the change. */
+/** A reply may arrive this long after the last deadline of the change. */
 const graceMs = 5_000;
 const statusEveryMs = 500;
 const askTimeoutMs = 5_000;
@@ -68,7 +68,7 @@ export function registerPeers(program: Command): void {
     peers
       .command('read-only')
       .argument('<peer>', 'which peer', parsePeer)
-      .addArgument(new Argument('<on|off>', 'whether it is to take no entries').choices(['on', 'off']))
+      .addArgument(new Argument('<on|off>', 'on: the peer stores no new entries').choices(['on', 'off']))
       .description('make a peer read-only, for instance because its disk is full, or end that; kept across restarts'),
   ).action((peerId: ReturnType<typeof parsePeer>, word: 'on' | 'off', options: CommonOptions) =>
     runAction(options, (output) => readOnly(output, options, peerId, word === 'on')),
@@ -83,7 +83,7 @@ function deadline({ timeoutMs }: CommonOptions): { timeout_ms?: number } {
   return timeoutMs === undefined ? {} : { timeout_ms: timeoutMs };
 }
 
-/** Lets one member go; who is none is said to be none. */
+/** Removes a member. For a peer that is not a member, prints that. */
 async function removeOne(output: Output, options: CommonOptions & ConfirmOptions, peerId: PeerId): Promise<void> {
   const isMember = await withAdminClient(options, async (adminClient) => {
     const members = await membersNow(adminClient, options);
@@ -91,12 +91,12 @@ async function removeOne(output: Output, options: CommonOptions & ConfirmOptions
     if (left.length < members.length) await confirmLess(output, options, members, left);
     return left.length < members.length;
   });
-  // The group answers with the configuration that is in force, and changes nothing.
+  // The reply has the effective configuration, and nothing is changed.
   if (!isMember && !output.json) output.line(`${peerId} is no member of the group ${options.group}: nothing to do`);
   else await watchChange(output, options, 'remove_peer', { peer_id: peerId, ...deadline(options) });
 }
 
-/** The members of the newest configuration that the leader has; with the old ones while a change is going on. */
+/** Returns the members of the newest configuration that the leader has; during a change also the old members. */
 async function membersNow(adminClient: AdminClient, { timeoutMs }: CommonOptions): Promise<PeerId[]> {
   const ask = () => adminClient.admin('status', {}, { timeoutMs: timeoutMs ?? askTimeoutMs });
   const { configuration } = await retryUntil('the group has a leader', leaderWaitMs, ask, isUnreachable);
@@ -104,7 +104,7 @@ async function membersNow(adminClient: AdminClient, { timeoutMs }: CommonOptions
   return [...new Set([...peerIds(oldPeers), ...peerIds(peers)])];
 }
 
-/** How many members may be lost before the group stops. */
+/** How many members may fail before the group stops. */
 function tolerance(members: readonly PeerId[]): number {
   return Math.floor((members.length - 1) / 2);
 }
@@ -121,7 +121,7 @@ async function confirmLess(
   await confirm(output, options, what);
 }
 
-/** Asks for a change and shows how it goes; the answer comes when the new configuration is committed. */
+/** Requests a change and prints its progress; the reply arrives when the new configuration is committed. */
 async function watchChange<C extends ChangeCommand>(
   output: Output,
   options: CommonOptions,
@@ -132,22 +132,22 @@ async function watchChange<C extends ChangeCommand>(
     const began = performance.now();
     const view = new ChangeView(began);
     const bars = output.isTerminal && !output.json ? new LiveBars(output.out) : undefined;
-    const say = (lines: readonly string[]): void => {
+    const print = (lines: readonly string[]): void => {
       if (output.json) return;
       if (bars === undefined) for (const line of lines) output.line(line);
-      else bars.say(lines);
+      else bars.printAbove(lines);
     };
     const observing = observeGroup(adminClient, (event) => {
       if (output.json) output.record({ event: event.name, ...event.body });
       const lines = view.onEvent(event, performance.now());
       // The bars show the progress already.
-      if (bars === undefined || event.name !== 'catchup_progress') say(lines);
+      if (bars === undefined || event.name !== 'catchup_progress') print(lines);
     });
     const drawing = bars && setInterval(() => bars.draw(view, performance.now()), drawEveryMs);
-    const asking = output.json ? undefined : setInterval(() => askLacking(adminClient, view, say), statusEveryMs);
+    const asking = output.json ? undefined : setInterval(() => askLacking(adminClient, view, print), statusEveryMs);
     try {
       const reply = await askChange(adminClient, command, request, options.timeoutMs);
-      // What was published before the answer comes before it on this connection.
+      // Events that were published before the reply arrive before it on this connection.
       await adminClient.connection.flush();
       view.end(performance.now());
       bars?.draw(view, performance.now());
@@ -163,7 +163,7 @@ async function watchChange<C extends ChangeCommand>(
   });
 }
 
-/** Asks the group; waits for a leader where there is none. Asked twice, a change happens once. */
+/** Sends the request; if there is no leader, waits for one. A repeated request changes the group once. */
 async function askChange<C extends AdminCommand>(
   adminClient: AdminClient,
   command: C,
@@ -178,17 +178,17 @@ async function askChange<C extends AdminCommand>(
     () => adminClient.admin(command, request, { timeoutMs: waitMs }),
     (error) => {
       if (!(error instanceof ConclaveError)) return false;
-      // Its leader stepped down with it, and the next one has first to finish what that has begun.
+      // The leader stepped down during the change. The next leader must finish that change first.
       if (error.code === 'EPERM' && error.outcome === 'unknown') wasHandedOver = true;
       return error.code === 'EUNREACHABLE' || (wasHandedOver && (error.code === 'EPERM' || error.code === 'EBUSY'));
     },
   );
 }
 
-function askLacking(adminClient: AdminClient, view: ChangeView, say: (lines: readonly string[]) => void): void {
+function askLacking(adminClient: AdminClient, view: ChangeView, print: (lines: readonly string[]) => void): void {
   adminClient.admin('status', {}, { timeoutMs: statusEveryMs }).then(
-    (status) => say(view.onStatus(status)),
-    // Nobody leads at the moment: the events tell who does next.
+    (status) => print(view.onStatus(status)),
+    // There is no leader at the moment: the events show when there is one.
     () => undefined,
   );
 }
@@ -199,7 +199,7 @@ async function readOnly(output: Output, options: CommonOptions, peerId: PeerId, 
     const reply = await adminClient.admin('read_only', { read_only }, { peerId, timeoutMs });
     if (output.json) return output.record(reply);
     const { reason } = reply;
-    output.line(`${peerId} ${reason === '' ? 'takes entries' : `takes no entries: ${readOnlyText(reason)}`}`);
+    output.line(`${peerId} ${reason === '' ? 'stores entries' : `stores no entries: ${readOnlyText(reason)}`}`);
   });
 }
 

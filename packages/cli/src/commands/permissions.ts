@@ -1,4 +1,4 @@
-/** `conclave permissions`: the subjects that a role needs, for a configuration of NATS. It asks nobody. */
+/** `conclave permissions`: prints the subjects that a role needs, for the configuration of NATS. It sends no requests. */
 import {
   defaultPrefix,
   type GroupId,
@@ -35,11 +35,11 @@ interface PermissionsOptions {
   readonly json: boolean;
 }
 
-/** A role's permissions, and for whom they are. */
+/** The permissions of a role, and the user that they are for. */
 interface Printed extends Permissions {
   readonly role: UserRole;
   readonly peer?: PeerId | undefined;
-  /** Empty: all. */
+  /** Empty: all groups. */
   readonly groups: readonly GroupId[];
   readonly inboxPrefix: string;
 }
@@ -91,7 +91,7 @@ function print(options: PermissionsOptions, output: Output): void {
   output.line(format === 'nsc' ? asNsc(printed, options) : asServerConfiguration(printed));
 }
 
-/** @throws UsageError where the role and the peer do not go together. */
+/** @throws UsageError if the role and the peer do not fit together */
 function permissionsFor(options: PermissionsOptions): Printed {
   const { role, peer, prefix, owner, allGroups } = options;
   if ((role === 'peer') !== (peer !== undefined)) {
@@ -158,7 +158,7 @@ function heading({ role, peer, groups, inboxPrefix }: Printed): string[] {
   const whose = peer === undefined ? role : `${role} ${peer}`;
   const which = groups.length === 0 ? 'all groups' : `of ${groups.join(', ')}`;
   const replies =
-    role === 'peer' ? `replies come below ${inboxPrefix}` : `to be used with --nats-inbox-prefix ${inboxPrefix}`;
+    role === 'peer' ? `replies arrive below ${inboxPrefix}` : `to be used with --nats-inbox-prefix ${inboxPrefix}`;
   return [`# ${whose}, ${which}; ${replies}`];
 }
 
@@ -168,7 +168,7 @@ function parseGroups(text: string, before: readonly GroupId[] | undefined): Grou
   return [...(before ?? []), ...groups];
 }
 
-/** One subject or its first tokens, without wildcards. */
+/** A subject or its first tokens, without wildcards. */
 function parseSubject(text: string): string {
   try {
     return new Subjects(text).prefix;

@@ -1,4 +1,4 @@
-/** `conclave restart`: restarts the peers one after the other, while the groups go on. */
+/** `conclave restart`: restarts the peers one after the other, while the groups accept writes. */
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AdminReply, ConclaveError, type PeerId, peerIds, type Restart } from '@conclave/protocol';
@@ -11,7 +11,7 @@ import type { Output } from '../output.js';
 import { runAction } from '../run-action.js';
 import { duration } from '../views/format.js';
 
-/** How long a peer may take to be restartable, and to be back. */
+/** How long each step of a restart may take: waiting for the permission, and for the peer's return. */
 const defaultTimeoutMs = 120_000;
 const askTimeoutMs = 2_000;
 const transferMs = 10_000;
@@ -84,29 +84,31 @@ class RollingRestart {
 
   private async restart(peerId: PeerId): Promise<void> {
     const groups = await this.adminClient.hostedGroups({ peerId, timeoutMs: askTimeoutMs });
-    for (const group of groups) await this.handOver(group, peerId);
+    for (const group of groups) await this.transferLeadership(group, peerId);
     for (const group of groups) await this.untilAllowed(group, peerId);
     const sessions = await Promise.all(groups.map((group) => this.sessionOf(group, peerId)));
-    this.say(`${peerId}: ${this.command(peerId)}`);
+    this.print(`${peerId}: ${this.command(peerId)}`);
     await runShell(this.command(peerId), peerId);
     for (const [at, group] of groups.entries()) await this.untilBack(group, peerId, sessions[at] as number);
   }
 
-  private async handOver(group: AdminClient, peerId: PeerId): Promise<void> {
+  private async transferLeadership(group: AdminClient, peerId: PeerId): Promise<void> {
     const { leader_id } = await this.ask(group);
     if (leader_id !== peerId) return;
     await group.admin('transfer_leader', { timeout_ms: transferMs }, { timeoutMs: transferMs + 1_000 });
-    const { leader_id: next } = await this.until(group, `${peerId} hands ${group.groupId} over`, (status) =>
-      status.leader_id === peerId ? `${peerId} still leads` : undefined,
+    const { leader_id: next } = await this.until(
+      group,
+      `${peerId} transfers the leadership of ${group.groupId}`,
+      (status) => (status.leader_id === peerId ? `${peerId} still leads` : undefined),
     );
-    this.say(`${peerId}: has handed ${group.groupId} over to ${next}`);
+    this.print(`${peerId}: has transferred the leadership of ${group.groupId} to ${next}`);
   }
 
   private async untilAllowed(group: AdminClient, peerId: PeerId): Promise<void> {
     await this.until(group, `${peerId} may be restarted`, ({ restart }) => reasonAgainst(restart, peerId));
   }
 
-  /** Until its node has opened its store anew, is healthy, and counts again. */
+  /** Waits until the peer's node has opened its store again, is healthy, and counts as available. */
   private async untilBack(group: AdminClient, peerId: PeerId, session: number): Promise<void> {
     await this.until(
       group,
@@ -132,8 +134,8 @@ class RollingRestart {
   }
 
   /**
-   * Asks for the status until nothing stands against it.
-   * @throws ConclaveError EBUSY with what stood against it to the end
+   * Requests the status repeatedly until `reasonOf` finds no reason against it.
+   * @throws ConclaveError EBUSY with the last reason
    */
   private async until(
     group: AdminClient,
@@ -162,14 +164,14 @@ class RollingRestart {
     }
   }
 
-  private say(text: string): void {
+  private print(text: string): void {
     if (!this.output.json) this.output.line(text);
   }
 }
 
 function reasonAgainst(restarts: readonly Restart[], peerId: PeerId): string | undefined {
   const advice = restarts.find(({ peer_id }) => peer_id === peerId);
-  // Who is in no configuration of the group may go at any time.
+  // A peer that is in no configuration of the group may be restarted at any time.
   return advice === undefined || advice.may ? undefined : advice.reason;
 }
 
@@ -182,7 +184,10 @@ function commandOf({ run, compose }: RestartOptions): (peerId: PeerId) => string
   return (peerId) => words.replaceAll('{peer}', peerId);
 }
 
-/** Settled when it has ended well. @throws Failed after it has said on the same terminal what its trouble is */
+/**
+ * Resolves when the command has succeeded.
+ * @throws Failed if it has failed; the reason is printed already
+ */
 async function runShell(command: string, peerId: PeerId): Promise<void> {
   const child = spawn(command, {
     shell: true,

@@ -1,4 +1,4 @@
-/** `conclave restore`: founds a new group with the state of a backup, and compares what its peers then have with that. */
+/** `conclave restore`: founds a new group with the state of a backup, and compares the state of its peers with the backup. */
 import { randomUUID } from 'node:crypto';
 import { ConclaveError, type PeerId } from '@conclave/protocol';
 import type { Command } from 'commander';
@@ -16,9 +16,9 @@ import { bootstrap } from './bootstrap.js';
 
 const defaultTimeoutMs = 600_000;
 const chunkTimeoutMs = 10_000;
-/** All who may hold the group are asked for at least three election timeouts. */
+/** All peers that may hold the group are asked for at least three election timeouts. */
 const foundingMs = 60_000;
-/** A peer that is just starting listens within this. */
+/** A starting peer subscribes within this time. */
 const hostedWithinMs = 10_000;
 
 interface RestoreOptions extends CommonOptions {
@@ -80,7 +80,7 @@ async function restore(
   );
 }
 
-/** Peers do not begin to host a group by themselves: who waits for that waits in vain. */
+/** A peer does not host a group by itself, so waiting for that would not help. */
 async function checkHosts(adminClient: AdminClient, peers: readonly PeerId[], withinMs: number): Promise<void> {
   const listening = await Promise.all(peers.map((peerId) => isListening(adminClient, peerId, withinMs)));
   const missing = peers.filter((_, index) => !listening[index]);
@@ -89,12 +89,12 @@ async function checkHosts(adminClient: AdminClient, peers: readonly PeerId[], wi
   const create = `conclave groups create ${groupId} --peers ${peers.join()} --no-bootstrap`;
   throw new ConclaveError(
     'EUNREACHABLE',
-    `nobody answers for group ${groupId} at ${missing.join(', ')}. ` +
+    `no process answers for group ${groupId} at ${missing.join(', ')}. ` +
       `If they are up, have them host it: \`${create}\`, or name it in their --groups`,
   );
 }
 
-/** Whether the peer's node takes the group's requests, `restore_chunk` among them, whatever it answers. */
+/** Whether the peer's node accepts requests of the group, such as `restore_chunk`, whatever its reply is. */
 async function isListening(adminClient: AdminClient, peerId: PeerId, withinMs: number): Promise<boolean> {
   try {
     const ask = () => adminClient.admin('status', {}, { peerId, timeoutMs: withinMs });
@@ -115,9 +115,9 @@ async function giveChunks(
   let number = 0;
   for await (const chunk of reader.chunks()) {
     const request = { restore_id: restoreId, number, chunk };
-    // The same chunk again does no harm.
+    // A repeated chunk has no effect.
     await retryUntil(
-      `${peerId} takes chunk ${number}`,
+      `${peerId} accepts chunk ${number}`,
       timeoutMs,
       () => adminClient.admin('restore_chunk', request, { peerId, timeoutMs: chunkTimeoutMs }),
       isTransient,
@@ -126,7 +126,7 @@ async function giveChunks(
   }
 }
 
-/** Has the first peer begin. It starts over with the backup in place, so the answer is told from what it is then. */
+/** Makes the first peer found the group. Its node restarts with the backup, so the result is read from its status afterwards. */
 async function begin(
   adminClient: AdminClient,
   peers: readonly PeerId[],
@@ -144,7 +144,7 @@ async function begin(
       if (group_uid !== '') return true;
       const request = { peers: [...peers], restore, timeout_ms: foundingMs, ...anew };
       const reply = await adminClient.admin('bootstrap', request, { peerId, timeoutMs: foundingMs + chunkTimeoutMs });
-      // Nothing is founded where somebody holds the group.
+      // Nothing is founded if another peer holds the group.
       throw new ConclaveError('ENOTEMPTY', `the group exists already, with the peers ${peerSet(reply.peers)}`);
     },
     isTransient,
@@ -152,8 +152,8 @@ async function begin(
 }
 
 /**
- * Compares what the first peer has with the backup, as soon as it has it and before the others have a part in it: leases that
- * are in the backup end in the new group, too, and are missing from then on.
+ * Compares the state of the first peer with the backup, as soon as that peer has it and before other peers are added: leases in
+ * the backup end in the new group, too, and are missing from then on.
  */
 async function compareFirst(
   adminClient: AdminClient,
@@ -175,7 +175,7 @@ async function compareFirst(
   );
 }
 
-/** Compares what another peer has with what the first one has, until both have applied the same. */
+/** Compares the state of another peer with that of the first one, once both have applied the same entries. */
 async function compareOther(adminClient: AdminClient, first: PeerId, peerId: PeerId, timeoutMs: number): Promise<void> {
   await retryUntil(
     `${peerId} has what ${first} has`,

@@ -10,7 +10,7 @@ import { checkTimes, type RunOptions, withRunOptions } from '../run/run-options.
 import { storageRetryMs, waitForStorage } from '../run/storage-probe.js';
 import { collectLater, compileSooner } from '../run/v8-tuning.js';
 
-/** How long an orderly stop may take. */
+/** How long the actors may take to stop. */
 const stopMs = 5000;
 
 export function registerRun(program: Command): void {
@@ -39,7 +39,7 @@ async function readableLines(): Promise<DestinationStream | undefined> {
   });
 }
 
-/** Runs the actors until the process is asked to stop, stops them, and exits. Never resolves. */
+/** Runs the actors until the process is requested to stop, stops them, and exits. Never resolves. */
 async function run(options: RunOptions): Promise<void> {
   const bindings = { peer: options.peer, actors: options.actors.join() };
   const log = processLog(options.logLevel, bindings, await readableLines());
@@ -79,7 +79,7 @@ async function run(options: RunOptions): Promise<void> {
 }
 
 /**
- * Waits until the process is asked to stop. If its storage fails meanwhile, stops the actors, and starts them again when the
+ * Waits until the process is requested to stop. If its storage fails meanwhile, stops the actors, and starts them again when the
  * data folder can be used.
  * @returns the actors that run when the stop is requested
  */

@@ -1,4 +1,4 @@
-/** `conclave snapshot`: has one peer, or each, take a snapshot of its state and let the log before it go. */
+/** `conclave snapshot`: makes one peer, or each member, take a snapshot of its state and compact its log. */
 import { ConclaveError, type ErrorBody, type PeerId, type SnapshotReply } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { AdminClient } from '../admin-client.js';
@@ -10,7 +10,7 @@ import { runAction } from '../run-action.js';
 import { bytesText, count } from '../views/format.js';
 import { peersOf } from '../views/status-view.js';
 
-/** A large state takes its time. */
+/** A snapshot of a large state takes long. */
 const defaultTimeoutMs = 600_000;
 const statusTimeoutMs = 10_000;
 
@@ -41,7 +41,7 @@ async function membersOf(adminClient: AdminClient): Promise<PeerId[]> {
   return peersOf(await adminClient.admin('status', {}, { timeoutMs: statusTimeoutMs }), []);
 }
 
-/** One peer's trouble does not hold up the others. Answers it. */
+/** Makes one peer take a snapshot; a failure does not delay the others. Returns the error, if there is one. */
 async function takeOne(
   adminClient: AdminClient,
   peerId: PeerId,

@@ -1,9 +1,8 @@
 /**
- * `conclave soak`: writes at full speed for a long time, and whether disk and memory stay bounded meanwhile.
- *
- * Three peers, a process for each actor, one NATS server, 128-byte values over 10,000 keys, 1,024 writes in flight. It
- * fails where a write fails, where no entry has gone from a log, and where the peaks of the last third of the run are
- * higher than those of the third before it (`soak/verdict.ts` says by how much).
+ * `conclave soak`: writes at full speed for a long time, and checks whether disk and memory usage stay bounded meanwhile.
+ * There are three peers, a process for each actor, one NATS server, 128-byte values over 10,000 keys, and 1,024 writes in flight.
+ * The command fails if a write fails, if no log was compacted, or if the peaks of the last third of the run are too high,
+ * compared with those of the third before it (`soak/verdict.ts`).
  */
 import path from 'node:path';
 import { setInterval, setTimeout as sleep } from 'node:timers/promises';
@@ -30,8 +29,8 @@ const value = new Uint8Array(128).fill(0x78);
 const keys = 10_000;
 const inFlight = 1024;
 const samplesAtLeast = 9;
-/** All failures are counted; so many are told. */
-const mostComplaints = 10;
+/** All failures are counted; this many are printed. */
+const maxPrintedErrors = 10;
 const MiB = 1024 * 1024;
 
 interface SoakOptions extends LoginFlags {
@@ -97,7 +96,7 @@ interface Soaked {
   readonly snapshotLogBytes: number;
 }
 
-/** Writes until the time is over, and looks at what that takes. */
+/** Writes until the time is over, and samples the usage. */
 async function load(
   client: ConclaveClient,
   mesh: Mesh,
@@ -115,8 +114,8 @@ async function load(
         writes += 1;
       } catch (error) {
         failed += 1;
-        if (failed <= mostComplaints) output.note(`a write failed: ${error}`);
-        // A refusal may come at once: without a pause nothing else would get its turn.
+        if (failed <= maxPrintedErrors) output.note(`a write failed: ${error}`);
+        // A rejection may come at once: without a pause no other code would run.
         await sleep(1);
       }
     }

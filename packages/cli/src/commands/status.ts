@@ -1,4 +1,4 @@
-/** `conclave status`: what the leader and each peer know. */
+/** `conclave status`: prints what the leader and each peer know. */
 import { allMembers, ConclaveError, type Member, type PeerId, peerIds, type StatusReply } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import type { AdminClient } from '../admin-client.js';
@@ -37,7 +37,7 @@ function showPeer(options: StatusOptions, peerId: PeerId): Promise<void> {
       ]);
       if ('error' in answer) throw new ConclaveError(answer.error.code, answer.error.message, answer.error.outcome);
       const { status } = answer;
-      // Whether a peer may be restarted the leader alone knows.
+      // Only the leader knows whether a peer may be restarted.
       const restart = group?.restart.find(({ peer_id: of }) => of === peerId);
       if (output.json) output.record({ ...status, restart: restart === undefined ? [] : [restart] });
       else output.line(peerText(status, restart));
@@ -67,7 +67,7 @@ function showGroup(options: StatusOptions): Promise<void> {
   );
 }
 
-/** Asks the leader, finds the peers, and asks each; nobody's silence holds up the others. */
+/** Asks the leader, finds the peers, and asks each of them at the same time, so that a silent one does not delay the others. */
 export async function askAll(adminClient: AdminClient, timeoutMs: number): Promise<GroupStatus> {
   const [group, found] = await Promise.all([askLeader(adminClient, timeoutMs), adminClient.discover(timeoutMs)]);
   const ask = async (peerIds: readonly PeerId[]): Promise<(readonly [PeerId, PeerAnswer])[]> =>
@@ -76,7 +76,7 @@ export async function askAll(adminClient: AdminClient, timeoutMs: number): Promi
   if (group !== undefined) return { group, peers: answers };
   const newest = newestConfiguration(answers);
   if (newest === undefined) return { group, peers: answers };
-  // A row for each member, whether it answers or not, and none for who is no member.
+  // A row for each member, whether it replies or not; none for a peer that is no member.
   const members = peerIdsOf(allMembers(newest.configuration));
   const more = await ask(members.filter((peerId) => !answers.has(peerId)));
   const all = new Map([...answers, ...more]);
@@ -109,7 +109,10 @@ async function askPeer(adminClient: AdminClient, peerId: PeerId, timeoutMs: numb
   }
 }
 
-/** A fenced node leaves requests to the one that has taken its place, be it there or not; its health says that it is fenced. */
+/**
+ * A fenced node leaves requests to the node that has replaced it, even if that one does not run; its health shows that it is
+ * fenced.
+ */
 async function reasonOfSilence(
   adminClient: AdminClient,
   peerId: PeerId,

@@ -1,4 +1,4 @@
-/** `conclave txn`: a transaction, as JSON in the words of `kv.txn`. */
+/** `conclave txn`: a transaction, as JSON with the fields of `kv.txn`. */
 import { formatIssues, kvOperations } from '@conclave/protocol';
 import type { Command } from 'commander';
 import { withClient } from '../connection.js';

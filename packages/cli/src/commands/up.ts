@@ -1,4 +1,4 @@
-/** `conclave up`: peers that stay up on this machine, with a NATS server where none is named, until Ctrl-C. */
+/** `conclave up`: runs peers on this machine until Ctrl-C, and a NATS server if none is named. */
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { type EventName, PeerId } from '@conclave/protocol';
@@ -18,8 +18,8 @@ import { bootstrapText } from './bootstrap.js';
 
 const usualPort = 4222;
 const mostPeers = 9;
-/** Events that are many, or that each peer says. */
-const unsaid: readonly EventName[] = ['catchup_progress', 'configuration_appended'];
+/** Events that are frequent, or that every peer publishes. */
+const hiddenEvents: readonly EventName[] = ['catchup_progress', 'configuration_appended'];
 
 interface UpOptions extends CommonOptions {
   readonly peers: number;
@@ -45,17 +45,17 @@ export function registerUp(program: Command): void {
       try {
         await withCleanUp((cleanUp) => up(cleanUp, output, options));
       } catch (error) {
-        // Ctrl-C is how this command ends.
+        // Ctrl-C is the regular end of this command.
         if (!(error instanceof Interrupted)) throw error;
         if (!output.json) output.line('stopped');
-        // What was still being started when Ctrl-C came must not go on.
+        // Starts that were in progress at Ctrl-C must not continue.
         process.exit(0);
       }
     }),
   );
 }
 
-/** `--placement`, as `up`, `demo` and `bench` have it. */
+/** The option `--placement` of `up`, `demo` and `bench`. */
 export function placementOption(): Option {
   return new Option('--placement <kind>', 'four: a process for each actor; one: a process for a peer')
     .choices(placements)
@@ -63,7 +63,7 @@ export function placementOption(): Option {
 }
 
 async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise<never> {
-  const say = (text: string): void => output.note(text);
+  const note = (text: string): void => output.note(text);
   const folder = path.resolve(options.dataDir);
   mkdirSync(folder, { recursive: true });
   const release = lockDataDir(folder);
@@ -72,21 +72,21 @@ async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise
     ? loginOf(options)
     : openLogin(await ownNatsServer(cleanUp, path.join(folder, 'logs'), usualPort));
   if (!namesServers(options) && !output.json) {
-    say(
-      'its NATS server is open to all users of this machine, and to nobody else; docs/security.md explains how to close it',
+    note(
+      'its NATS server is open to all users of this machine, and to no other machine; docs/security.md explains how to close it',
     );
   }
   const mesh = await makeMesh(
     cleanUp,
     login,
     { groupId: options.group, prefix: options.prefix, placement: options.placement, folder },
-    say,
+    note,
   );
   const { natsUrl } = mesh;
   const founders = peerNames(options.peers);
   const peers = [...new Set([...founders, ...peersIn(path.join(folder, 'peers'))])].toSorted();
   await refuseSecondMesh(mesh.adminClient, peers);
-  if (!output.json) say(`starting ${peers.join(', ')}`);
+  if (!output.json) note(`starting ${peers.join(', ')}`);
   await mesh.processes.start(peers);
   const group = await foundGroup(mesh, founders);
   if (output.json) {
@@ -97,12 +97,12 @@ async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise
   }
   observeGroup(mesh.adminClient, (event) => {
     if (output.json) output.record({ event: event.name, ...event.body });
-    else if (!unsaid.includes(event.name)) output.line(eventLine(event));
+    else if (!hiddenEvents.includes(event.name)) output.line(eventLine(event));
   });
   return new Promise<never>(() => undefined);
 }
 
-/** Peers that have data here: a spare peer that was taken in must be there again. */
+/** Returns the peers that have data here: a spare peer that became a member must run again. */
 function peersIn(folder: string): PeerId[] {
   try {
     return readdirSync(folder).flatMap((name) => {

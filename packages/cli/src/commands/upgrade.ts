@@ -1,4 +1,4 @@
-/** `conclave upgrade`: the group's feature level, who keeps it from a higher one, and raising it. */
+/** `conclave upgrade`: prints the group's feature level, and the peers that prevent a higher one; raises it. */
 import type { UpgradeReply } from '@conclave/protocol';
 import { type Command, Option } from 'commander';
 import { withAdminClient } from '../connection.js';
@@ -31,7 +31,7 @@ export function registerUpgrade(program: Command): void {
   );
 }
 
-/** What `conclave upgrade` shows. */
+/** Prints the report of `conclave upgrade`. */
 export function upgradeText(reply: UpgradeReply): string {
   const { level, peers } = reply;
   return [
@@ -52,7 +52,7 @@ export function upgradeText(reply: UpgradeReply): string {
 }
 
 function nextText({ level, highest, peers, obstacle, raises_in_ms }: UpgradeReply): string {
-  if (highest <= level) return `the leader speaks no higher one than ${highest}`;
+  if (highest <= level) return `the leader supports no higher one than ${highest}`;
   const holding = peers.filter(({ holds_back }) => holds_back !== '').map(({ peer_id: peerId }) => peerId);
   if (holding.length > 0) return `${highest}, once ${holding.join(', ')} can`;
   if (obstacle !== '') return `${highest}, but not now: ${obstacle}`;

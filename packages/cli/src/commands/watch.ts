@@ -1,4 +1,4 @@
-/** `conclave watch`: the group's events, and with `--messages` what its actors say to each other, until Ctrl-C. */
+/** `conclave watch`: prints the group's events, and with `--messages` the messages between its actors, until Ctrl-C. */
 import { type Observation, observeMessages } from '@conclave/observer';
 import { type EventName, events } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -50,7 +50,7 @@ function watch(output: Output, options: WatchOptions): Promise<void> {
     });
     const messages = options.messages ? [watchMessages(adminClient, output, show)] : [];
     const observations = [observing, ...messages];
-    // What NATS does not permit it refuses before it answers.
+    // If NATS does not permit a subscription, the refusal arrives before the reply to this request.
     await Promise.all(observations.map(({ ready }) => ready));
     if (!output.json) output.note(`watching ${adminClient.subjects.events(adminClient.groupId)}`);
     await Promise.race([counted, untilStopped(), endOf(adminClient), ...observations.map(endOfOne)]);
@@ -58,13 +58,13 @@ function watch(output: Output, options: WatchOptions): Promise<void> {
   });
 }
 
-/** Rejects when the connection is gone for good; otherwise it says nothing. */
+/** Rejects when the connection is closed; never resolves. */
 async function endOf(adminClient: AdminClient): Promise<void> {
   const error = await adminClient.connection.closed();
   if (error instanceof Error) throw error;
 }
 
-/** Rejects when NATS does not permit it any more; otherwise it says nothing. */
+/** Rejects when NATS does not permit the subscription any more; never resolves. */
 async function endOfOne(observation: Observation<unknown>): Promise<never> {
   for await (const _ of observation);
   return new Promise<never>(() => undefined);
@@ -84,7 +84,7 @@ function watchMessages(
   });
 }
 
-/** Batches are opaque, and there are many of them: their size is enough. */
+/** Batches are large and binary, and there are many of them: only their size is printed. */
 function sizeOf(raw: Uint8Array): { bytes: number } {
   return { bytes: raw.length };
 }

@@ -1,8 +1,8 @@
 /**
- * Configuration files and contexts. An option counts before a variable, a variable before the file, the file before the context.
- *
- * Their values are set where the parser puts defaults, so that options and variables replace them; those that log in to NATS are layers of
- * the login below the environment.
+ * Configuration files and contexts. An option has precedence over a variable, a variable over the file, the file over the
+ * context.
+ * Their values are set where the parser puts defaults, so that options and variables replace them. The settings of the login to
+ * NATS are added below the environment.
  */
 import path from 'node:path';
 import { type Command, Option } from 'commander';
@@ -20,7 +20,7 @@ import {
   type Values,
 } from './schema.js';
 
-/** Commands that are about the command itself. */
+/** Commands about the command itself. */
 const withoutFile = [
   'version',
   'completion',
@@ -31,10 +31,10 @@ const withoutFile = [
   'context list',
   'context remove',
 ];
-/** Commands that run peers are told everything: what an operator uses at the moment is no part of it. */
+/** Commands that run peers use no context: the context that an operator uses at the moment must not change a peer. */
 const withoutContext = ['run', 'up', 'health'];
 
-/** Adds `--config` and `--context` to the commands that have them. */
+/** Adds `--config` and `--context` to the commands that support them. */
 export function addConfigurationOptions(program: Command): void {
   for (const { path: words, command } of allNodes(commandTree(program)).filter(isRunnable)) {
     const name = words.join(' ');
@@ -60,10 +60,10 @@ interface Chosen {
 }
 
 /**
- * Reads the file and the context that a command line or the environment chooses, and sets their values in the program that is going to
+ * Reads the file and the context that a command line or the environment chooses, and sets their values in the program that will
  * parse that command line.
- * @param create makes the same program again
- * @throws UsageError where the file or the context is wrong
+ * @param create creates the same program again
+ * @throws UsageError if the file or the context is invalid
  */
 export function applyConfiguration(
   program: Command,
@@ -91,7 +91,7 @@ export function applyConfiguration(
   }
 }
 
-/** False where neither is named anywhere: then nothing is parsed twice. */
+/** Whether the command line or the environment names a file or a context. If not, nothing is parsed twice. */
 function isAnyChosen(words: readonly string[], environment: NodeJS.ProcessEnv): boolean {
   const { CONCLAVE_CONFIG, CONCLAVE_CONTEXT } = environment;
   const isNamed =
@@ -99,7 +99,10 @@ function isAnyChosen(words: readonly string[], environment: NodeJS.ProcessEnv): 
   return isNamed || currentContext(environment) !== undefined;
 }
 
-/** Reads a file for the commands of a program. @throws UsageError where it is wrong */
+/**
+ * Reads a file for the commands of a program.
+ * @throws UsageError if it is invalid
+ */
 export function readConfiguration(program: Command, file: string): Configuration {
   const tree = commandTree(program);
   const { commands = {}, ...all } = readConfigurationFile(file, configurationSchema(tree)) as Values & {
@@ -108,7 +111,7 @@ export function readConfiguration(program: Command, file: string): Configuration
   return { all, commands };
 }
 
-/** The variables that replace settings of the file at the moment, by their keys. */
+/** Returns the variables that currently replace settings of the file, by the keys of the settings. */
 export function replacedBy(program: Command, all: Values, environment: NodeJS.ProcessEnv): ReadonlyMap<string, string> {
   const options = sharedOptions(commandTree(program));
   const found = Object.keys(all).flatMap((key) => {
@@ -129,7 +132,7 @@ function setValues(command: Command, values: Values): void {
     const value = values[keyOf(option)];
     if (value === undefined || isOfLogin(keyOf(option))) continue;
     const parsed = parseValue(option, value);
-    // `--no-bundle` is the option `bundle` turned round.
+    // `--no-bundle` is the negation of the option `bundle`.
     command.setOptionValueWithSource(option.attributeName(), option.negate ? parsed !== true : parsed, 'config');
   }
 }
@@ -138,13 +141,13 @@ function isOfLogin(key: string): boolean {
   return key === 'nats' || (key.startsWith('nats-') && key !== 'nats-login-attempts');
 }
 
-/** The command that a line calls, and what it says of file and context; undefined where it calls none rightly. */
+/** Returns the command of a command line, and its file and context; undefined if the command line is invalid. */
 function chosenBy(program: Command, words: readonly string[]): Chosen | undefined {
   let chosen: Chosen | undefined;
   const quiet = { writeOut: () => undefined, writeErr: () => undefined };
   for (const node of allNodes(commandTree(program))) {
     node.command.exitOverride().configureOutput(quiet);
-    // A file may have it.
+    // The option may be in a file.
     for (const option of node.command.options) option.makeOptionMandatory(false);
     if (!isRunnable(node) || node.path.length === 0) continue;
     node.command.action(() => {
@@ -154,7 +157,7 @@ function chosenBy(program: Command, words: readonly string[]): Chosen | undefine
   try {
     program.parse(words, { from: 'user' });
   } catch {
-    // The parser that does the work says what it is.
+    // The parser that runs the command reports the error.
   }
   return chosen;
 }

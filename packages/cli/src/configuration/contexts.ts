@@ -1,6 +1,6 @@
 /**
- * Contexts: named settings that say where a group is, one file each in the configuration folder of the user, and which of them commands
- * use unless they name another. `nats:<name>` is a context of the `nats` tool.
+ * Contexts: named settings for the connection to a group. Each is a file in the configuration folder of the user; one of them is
+ * the default of all commands. `nats:<name>` is a context of the `nats` tool.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -13,7 +13,7 @@ import { contextSchema, type Values } from './schema.js';
 const natsMark = 'nats:';
 const validName = /^[A-Za-z0-9_.-]{1,64}$/;
 
-/** The context that commands use unless they name another; undefined: none. */
+/** The context that commands use by default; undefined: none. */
 export function currentContext(environment: NodeJS.ProcessEnv = process.env): string | undefined {
   try {
     return readFileSync(currentFile(environment), 'utf8').trim() || undefined;
@@ -43,15 +43,15 @@ export class Contexts {
     this.natsFolder = path.join(base, 'nats', 'context');
   }
 
-  /** The names of all, those of the `nats` tool marked. */
+  /** Returns the names of all contexts; those of the `nats` tool are marked. */
   list(): readonly string[] {
     const nats = namesIn(this.natsFolder).map((name) => natsMark + name);
     return [...namesIn(path.join(this.folder, 'contexts')), ...nats];
   }
 
   /**
-   * The settings of a context.
-   * @throws UsageError where it is not there, or its file is wrong
+   * Reads the settings of a context.
+   * @throws UsageError if it does not exist, or its file is invalid
    */
   read(name: string): Values {
     if (name.startsWith(natsMark)) return { 'nats-context': name.slice(natsMark.length) };
@@ -64,7 +64,10 @@ export class Contexts {
     this.write(this.fileOf(name), `${JSON.stringify(values, undefined, 2)}\n`);
   }
 
-  /** Has commands use a context. @param name undefined: none */
+  /**
+   * Makes commands use a context by default.
+   * @param name undefined: none
+   */
   use(name: string | undefined): void {
     if (name === undefined) return rmSync(currentFile(this.environment), { force: true });
     this.refuseMissing(name);

@@ -1,4 +1,4 @@
-/** Reads a configuration file, YAML or JSON, and says what is wrong with it and where. */
+/** Reads a configuration file, YAML or JSON, and reports what is invalid in it and where. */
 import { readFileSync, statSync } from 'node:fs';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
@@ -7,7 +7,7 @@ import { UsageError } from '../exit-codes.js';
 const maxFileBytes = 1024 * 1024;
 
 /**
- * Reads a file. YAML 1.2 contains JSON; a file that ends in `.json` has to be JSON.
+ * Reads a file. YAML 1.2 contains JSON; a file whose name ends in `.json` must be JSON.
  * @throws UsageError with the file, line and column of everything that the schema does not allow
  */
 export function readConfigurationFile<T>(file: string, schema: z.ZodType<T>): T {
@@ -40,7 +40,7 @@ function shown(path: readonly PropertyKey[]): string {
   return path.length === 0 ? '' : `${path.join('.')}: `;
 }
 
-/** The key at a path, else its value. */
+/** Returns the key at a path, otherwise its value. */
 function keyOrValue(document: ReturnType<typeof parseDocument>, path: readonly PropertyKey[]): unknown {
   const parent: unknown = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
   const items = (parent as { items?: { key?: { value?: unknown } }[] } | undefined)?.items ?? [];

@@ -3,16 +3,16 @@ import { type Command, CommanderError, type Option } from 'commander';
 import { z } from 'zod';
 import { allNodes, type CommandNode, isRunnable } from '../help/command-tree.js';
 
-/** The values of a file, as it has them. */
+/** The values in a file, as they are written there. */
 export type Values = Readonly<Record<string, unknown>>;
 
-/** A file: options of all commands that have them, and below `commands` those of one, by its words (`kv get`). */
+/** A file: the options that several commands share, and below `commands` those of one command, by its name (`kv get`). */
 export interface Configuration {
   readonly all: Values;
   readonly commands: Readonly<Record<string, Values>>;
 }
 
-/** Options that choose the file, or are about one call. */
+/** Options that choose the file, or that make sense for one call only. */
 const never = ['config', 'context', 'help', 'version'];
 
 /** An option's key: its name without dashes. */
@@ -20,23 +20,23 @@ export function keyOf(option: Option): string {
   return (option.long ?? option.flags).replace(/^--/, '');
 }
 
-/** The options of a command that a file may have, hidden ones too. */
+/** The options of a command that a file may contain, including hidden ones. */
 export function optionsOf(command: Command): readonly Option[] {
   return command.options.filter((option) => !never.includes(keyOf(option)));
 }
 
-/** Options that mean the same in all commands: those with a variable, and those of NATS. */
+/** Options that have the same meaning in all commands: those with a variable, and those of NATS. */
 export function isShared(option: Option): boolean {
   return option.envVar !== undefined || /^(nats($|-)|timeout-ms$)/.test(keyOf(option));
 }
 
-/** The options that a file may have for all commands. */
+/** The options that a file may contain for all commands. */
 export function sharedOptions(tree: CommandNode): ReadonlyMap<string, Option> {
   const options = allNodes(tree).flatMap(({ command }) => optionsOf(command));
   return new Map(options.filter(isShared).map((option) => [keyOf(option), option]));
 }
 
-/** The schema of a file of this program. */
+/** The schema of a file for this program. */
 export function configurationSchema(tree: CommandNode) {
   const nodes = allNodes(tree).filter((node) => node.path.length > 0 && isRunnable(node));
   const commands = nodes.map(({ path, command }) => {
@@ -49,13 +49,13 @@ export function configurationSchema(tree: CommandNode) {
   });
 }
 
-/** The schema of a context: what says where a group is. */
+/** The schema of a context: the settings for the connection to a group. */
 export function contextSchema(tree: CommandNode) {
   const schemas = Object.entries(sharedSchemas(tree)).filter(([key]) => isOfContext(key));
   return z.strictObject(Object.fromEntries(schemas));
 }
 
-/** Whether a context may have the option with this key. */
+/** Whether a context may contain the option with this key. */
 export function isOfContext(key: string): boolean {
   return (
     key === 'nats' ||
@@ -86,8 +86,8 @@ function valueSchema(option: Option) {
 }
 
 /**
- * The value of an option as the parser would make it of its text.
- * @throws CommanderError where the option does not take it
+ * Returns the value of an option as the parser would make it from its text.
+ * @throws CommanderError if the text is invalid
  */
 export function parseValue(option: Option, value: unknown): unknown {
   if (typeof value === 'boolean') return value;

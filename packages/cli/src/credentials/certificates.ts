@@ -1,4 +1,4 @@
-/** An authority of one's own and the certificate of the NATS servers, for those who have no authority yet. */
+/** Creates a certificate authority and the certificate of the NATS servers, for deployments that have no authority yet. */
 import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import forge from 'node-forge';
@@ -11,15 +11,15 @@ export interface Certified {
 
 const keyBits = 2048;
 const authorityYears = 20;
-/** No longer than clients take for good. */
+/** The longest validity that clients accept. */
 const serverDays = 825;
-/** So long before its end a server's certificate is made anew. */
+/** A server's certificate is renewed this long before its end. */
 const renewDays = 30;
 const dayMs = 86_400_000;
-/** Clocks of other machines may be behind by this. */
+/** The clocks of other machines may be behind by this. */
 const clockDays = 1;
 
-/** Makes an authority that signs nothing but certificates of servers. */
+/** Creates an authority that signs only certificates of servers. */
 export function makeAuthority(nowMs: number): Certified {
   const subject = [{ name: 'commonName', value: 'Conclave credentials' }];
   return makeCertificate(subject, undefined, nowMs, authorityYears * 365, [
@@ -29,7 +29,9 @@ export function makeAuthority(nowMs: number): Certified {
   ]);
 }
 
-/** Makes the certificate of servers that are reached under these names and addresses; servers show it to each other, too. */
+/**
+ * Creates the certificate of servers that are reached under these names and addresses; the servers also show it to each other.
+ */
 export function makeServerCertificate(hosts: readonly string[], authority: Certified, nowMs: number): Certified {
   const subject = [{ name: 'commonName', value: hosts[0] ?? 'nats' }];
   return makeCertificate(subject, authority, nowMs, serverDays, [
@@ -43,7 +45,10 @@ export function makeServerCertificate(hosts: readonly string[], authority: Certi
   ]);
 }
 
-/** Whether a server can go on with its certificate: of this authority, for all of these hosts, and for a month at least. */
+/**
+ * Whether a server can keep its certificate: it is signed by this authority, for all of these hosts, and valid for at least a
+ * month.
+ */
 export function stillServes(pem: string, hosts: readonly string[], authority: Certified, nowMs: number): boolean {
   const certificate = new X509Certificate(pem);
   const signer = new X509Certificate(authority.certificate);
@@ -52,7 +57,7 @@ export function stillServes(pem: string, hosts: readonly string[], authority: Ce
   return hosts.every((host) => (isIP(host) ? certificate.checkIP(host) : certificate.checkHost(host)) !== undefined);
 }
 
-/** @param authority who signs it; undefined: it signs itself */
+/** @param authority signs the certificate; undefined: self-signed */
 function makeCertificate(
   subject: forge.pki.CertificateField[],
   authority: Certified | undefined,
@@ -67,7 +72,7 @@ function makeCertificate(
   });
   const certificate = forge.pki.createCertificate();
   certificate.publicKey = forge.pki.publicKeyFromPem(pair.publicKey);
-  // Positive: its first bit is none of the random ones.
+  // The number must be positive, so its first bit is not a random one.
   certificate.serialNumber = `01${randomBytes(15).toString('hex')}`;
   certificate.validity.notBefore = new Date(nowMs - clockDays * dayMs);
   certificate.validity.notAfter = new Date(nowMs + days * dayMs);

@@ -1,11 +1,11 @@
 /**
- * A folder with what a mesh needs on a NATS of its own that lets nobody else in: a key for each peer and each role, certificates, and
- * the configuration of the servers. Existing keys are kept, and their peers stay permitted, so that it can run at every start, and
- * again for one more peer. A peer whose folder was deleted is no longer permitted.
+ * A folder with the credentials of a deployment with NATS servers of its own that accept no other logins: a key for each peer and
+ * each role, certificates, and the configuration of the servers. Existing keys are kept, and their peers stay permitted, so that
+ * the command can run at every start, and again for another peer. A peer whose folder was deleted is no longer permitted.
  *
  *     authority/                ca.pem, ca-key.pem: signs certificates of servers
  *     nats/                     nats.conf, server.pem, server-key.pem, ca.pem
- *     peer-<name>/ <role>/      login.nk (the secret), ca.pem (whom to believe)
+ *     peer-<name>/ <role>/      login.nk (the secret), ca.pem (the trusted authority)
  */
 import { randomBytes } from 'node:crypto';
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -25,7 +25,7 @@ import { serverConfiguration, type User } from './server-configuration.js';
 
 export interface CredentialsOptions {
   readonly folder: string;
-  /** In addition to those that have a key in the folder. */
+  /** Peers in addition to those that have a key in the folder. */
   readonly peers: readonly PeerId[];
   /** The groups of clients, readers and observers; empty: all. */
   readonly groups: readonly GroupId[];
@@ -34,20 +34,23 @@ export interface CredentialsOptions {
   readonly hosts: readonly string[];
   /** The servers of the cluster; empty: one server alone. */
   readonly routes: readonly string[];
-  /** Where the servers see the folder `nats`. */
+  /** The path of the folder `nats` on the servers. */
   readonly natsFolder: string;
-  /** The user id that the files of peers and roles are given to; undefined: nobody else. */
+  /** The user id that becomes the owner of the files of peers and roles; undefined: the owner is not changed. */
   readonly owner?: number | undefined;
   readonly nowMs: number;
 }
 
-/** Followed by the name of the peer. */
+/** The prefix of a folder's name, before the name of the peer. */
 const peerFolder = 'peer-';
-/** A secret is read by its owner alone. */
+/** Only the owner of a secret can read it. */
 const secretMode = 0o600;
 const openMode = 0o644;
 
-/** Makes what is missing. @returns the files that were written, below the folder */
+/**
+ * Creates what is missing.
+ * @returns the files that were written, relative to the folder
+ */
 export function makeCredentials(options: CredentialsOptions): string[] {
   const { folder, hosts, routes, natsFolder, owner, nowMs } = options;
   const peers = [...new Set([...peersIn(folder), ...options.peers])].sort();
@@ -73,7 +76,7 @@ export function makeCredentials(options: CredentialsOptions): string[] {
   return files.made;
 }
 
-/** Returns the peers that have a key in the folder. A peer named by no later run keeps its login. */
+/** Returns the peers that have a key in the folder. A later run that does not name a peer keeps its login. */
 function peersIn(folder: string): PeerId[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder).flatMap((name) => {
@@ -93,13 +96,13 @@ function makeUser(files: Files, name: string, permissions: Permissions): User {
   return { name, publicKey: nkeys.fromSeed(new TextEncoder().encode(seed.trim())).getPublicKey(), permissions };
 }
 
-/** Files below a folder, each written as a whole. */
+/** Writes files below a folder, each atomically. */
 class Files {
   readonly made: string[] = [];
 
   constructor(private readonly folder: string) {}
 
-  /** What the file holds, which is made where it is missing. */
+  /** Returns the content of the file, which is created if it is missing. */
   kept(name: string, make: () => string, mode: number): string {
     const file = path.join(this.folder, name);
     if (existsSync(file)) return readFileSync(file, 'utf8');
@@ -108,7 +111,7 @@ class Files {
     return text;
   }
 
-  /** A certificate and its key: both are kept while the certificate serves, or both are made. */
+  /** A certificate and its key: both are kept while the certificate is usable; otherwise both are created again. */
   certified(
     certificateName: string,
     keyName: string,
@@ -127,12 +130,12 @@ class Files {
     return made;
   }
 
-  /** @throws Error where this process may not give files away */
+  /** @throws Error if this process may not change the owner of files */
   giveTo(owner: number, names: readonly string[]): void {
     for (const name of names) chownSync(path.join(this.folder, name), owner, owner);
   }
 
-  /** Writes it where it differs: a crash leaves the old one or the new one. */
+  /** Writes the file if the content differs: after a crash it has the old content or the new one. */
   write(name: string, text: string, mode: number): void {
     const file = path.join(this.folder, name);
     const isThere = existsSync(file);

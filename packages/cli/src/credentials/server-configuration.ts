@@ -1,7 +1,7 @@
-/** The configuration of NATS servers that take these logins, over TLS, and no others. */
+/** The configuration of NATS servers that accept these logins, over TLS, and no others. */
 import type { Permissions } from '@conclave/protocol';
 
-/** Someone who may log in: by a key, of which the server has the public half. */
+/** A user that may log in with a key, of which the server has the public half. */
 export interface User {
   readonly name: string;
   readonly publicKey: string;
@@ -10,23 +10,23 @@ export interface User {
 
 export interface ServerConfiguration {
   readonly users: readonly User[];
-  /** The folder of the certificates, as the servers see it. */
+  /** The path of the folder with the certificates, on the servers. */
   readonly folder: string;
   /** The servers of the cluster, by host name; empty: one server alone. */
   readonly routes: readonly string[];
-  /** What the servers of the cluster show each other. */
+  /** The credentials of the servers among each other. */
   readonly routePassword: string;
 }
 
-/** Who has the password below is a server of the cluster. */
+/** The user name of the servers among each other; the password is below. */
 const routeUser = 'route';
 export const natsPort = 4222;
-/** So long may a login take: NATS’s own two seconds are too short where four processes start at once on one slow core. */
+/** How long a login may take: NATS's default of two seconds is too short if four processes start at once on a slow core. */
 const loginSeconds = 10;
 const routePort = 6222;
 const monitorPort = 8222;
 
-/** @returns the text of a file for `nats-server -c`; each server is told its name by the variable NATS_SERVER_NAME */
+/** @returns the text of a file for `nats-server -c`; the variable NATS_SERVER_NAME of each server has its name */
 export function serverConfiguration({ users, folder, routes, routePassword }: ServerConfiguration): string {
   const tls = (indent: string) =>
     [

@@ -1,6 +1,6 @@
 /**
- * `conclave demo`: five peers, 256 writers, {n1,n2,n3} becomes {n1,n4,n5} under their load, and every acknowledged
- * write is then looked for on every peer of the new configuration. Its only leftover is its exit code.
+ * `conclave demo`: changes {n1,n2,n3} to {n1,n4,n5} with five peers, under the load of 256 writers, and then reads every
+ * acknowledged write from every peer of the new configuration. It leaves no files behind.
  */
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -32,13 +32,13 @@ const groupId = asGroupId('demo');
 const oldPeers = peerNames(3);
 const newPeers = [asPeerId('n1'), asPeerId('n4'), asPeerId('n5')];
 const valueBytes = 128;
-const sayEachPercent = 50;
+const printEachPercent = 50;
 
 export interface DemoOptions extends LoginFlags {
   readonly json: boolean;
   readonly placement: Placement;
   readonly writers: number;
-  /** How long the writers write before the change, and again after it. */
+  /** How long the writers write before the change, and again after it, in seconds. */
   readonly seconds: number;
 }
 
@@ -55,7 +55,7 @@ export interface DemoSummary {
   readonly longestGapMs: number;
 }
 
-/** @throws Failed where it has said why; any other error says it itself */
+/** @throws Failed if the reason is printed already; other errors contain the reason */
 export async function demo(cleanUp: CleanUp, output: Output, options: DemoOptions): Promise<void> {
   const timeline = new Timeline(output);
   const processes =
@@ -97,7 +97,7 @@ async function startMesh(cleanUp: CleanUp, timeline: Timeline, flags: DemoOption
   const login = await namedOrOwnNats(cleanUp, flags, path.join(folder, 'nats'));
   const url = login.servers.join(',');
   if (!isNamed) timeline.step(`a NATS server listens at ${url}, open to all users of this machine`);
-  // Where others may be, their peers have the usual prefix.
+  // If the servers may have other users, the peers use the default prefix.
   const prefix = isNamed ? `${defaultPrefix}-demo` : defaultPrefix;
   const options = { groupId, prefix, placement, folder };
   const mesh = await makeMesh(cleanUp, login, options, (text) => timeline.step(text));
@@ -119,7 +119,7 @@ async function changeMembers(
   timeline: Timeline,
 ): Promise<{ changeMs: number; stages: readonly StageTime[] }> {
   const began = performance.now();
-  const view = new ChangeView(began, sayEachPercent);
+  const view = new ChangeView(began, printEachPercent);
   const observing = observeGroup(adminClient, (event) => {
     for (const line of view.onEvent(event, performance.now())) timeline.detail(line, event);
   });
@@ -156,7 +156,10 @@ async function verify({ adminClient }: Mesh, timeline: Timeline, writers: Writer
   return peers;
 }
 
-/** Says what came of it. @throws Failed where that is not what was promised */
+/**
+ * Prints the result.
+ * @throws Failed if a promise was broken
+ */
 function conclude(output: Output, summary: DemoSummary, writeFailures: readonly string[]): void {
   const reasons = failures(summary, writeFailures);
   if (output.json) {
@@ -181,7 +184,7 @@ function conclude(output: Output, summary: DemoSummary, writeFailures: readonly 
   throw new Failed();
 }
 
-/** Why the demo has failed; empty: it has not. */
+/** Returns why the demo has failed; empty: it has not. */
 export function failures(summary: DemoSummary, writeFailures: readonly string[]): string[] {
   const lost = Object.entries(summary.peers).filter(([, { missing }]) => missing > 0);
   return [

@@ -1,4 +1,4 @@
-/** What happens in the demo, a line each, with the seconds since its begin. */
+/** Prints the progress of the demo, a line each, with the seconds since its start. */
 
 import type { ObservedEvent } from '@conclave/observer';
 import type { Output } from '../output.js';
@@ -15,13 +15,13 @@ export class Timeline {
     this.output.line();
   }
 
-  /** What the demo does. */
+  /** Prints an action of the demo. */
   step(text: string): void {
     if (this.output.json) this.output.record({ seconds: this.seconds(), text });
     else this.output.line(`${this.stamp()}  ${text}`);
   }
 
-  /** What the group says, as an event; `text` is the same for people. */
+  /** Prints an event of the group; `text` is the same for people. */
   detail(text: string, event: ObservedEvent): void {
     if (this.output.json)
       this.output.record({ seconds: this.seconds(), text, event: { name: event.name, ...event.body } });

@@ -1,4 +1,4 @@
-/** Reads from one peer what was acknowledged, straight from its own state machine. */
+/** Reads the acknowledged writes from one peer, from its own state machine. */
 import type { PeerId, Value } from '@conclave/protocol';
 import type { AdminClient } from '../admin-client.js';
 import { isTransient, retryUntil } from '../retry-until.js';
@@ -15,8 +15,8 @@ export interface Verified {
 }
 
 /**
- * Waits until the peer has applied all up to `commitIndex`, then compares every key with its value.
- * @param valueBytes as it was for the writers
+ * Waits until the peer has applied all entries up to `commitIndex`, then compares the value of every key.
+ * @param valueBytes the size of a value, as for the writers
  */
 export async function verifyPeer(
   adminClient: AdminClient,
@@ -42,7 +42,7 @@ export async function verifyPeer(
       const key = some[index];
       if (key !== undefined && value !== valueFor(key, valueBytes)) missing.push(key);
     });
-    // An answer may hold fewer than were asked, but never none.
+    // A reply may contain fewer keys than requested, but at least one.
     from += Math.max(1, values.length);
   }
   return { appliedIndex, read: keys.length, missing };

@@ -1,14 +1,13 @@
 /**
- * Writers that put one key after the other and remember what was acknowledged.
- *
+ * Writers that put one key after the other and record the acknowledged ones.
  * Invariants:
  * 1. A key is written once, by one writer, and its value follows from the key.
- * 2. What counts as acknowledged was answered done, and nothing else.
+ * 2. A write counts as acknowledged only if its reply was a success.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Latencies } from '../bench/statistics.js';
 
-/** A writer that has been refused waits a little before it goes on. */
+/** A writer waits this long after a rejection. */
 const afterFailureMs = 50;
 
 export class Writers {
@@ -23,7 +22,7 @@ export class Writers {
   private readonly beganAt = performance.now();
   private endedAt: number | undefined;
 
-  /** @param put resolves when the write is acknowledged, and rejects when it is not */
+  /** @param put resolves when the write is acknowledged, and rejects if it is not */
   constructor(
     howMany: number,
     private readonly put: (key: string, value: string) => Promise<unknown>,
@@ -45,7 +44,7 @@ export class Writers {
     return ((this.endedAt ?? performance.now()) - this.beganAt) / 1000;
   }
 
-  /** Ends when every write that has begun is answered. */
+  /** Resolves when every write that has begun has ended. */
   async stop(): Promise<void> {
     this.stopping = true;
     await Promise.all(this.loops);
@@ -71,7 +70,7 @@ export class Writers {
   }
 }
 
-/** The value that belongs to a key. */
+/** Returns the value that belongs to a key. */
 export function valueFor(key: string, bytes: number): string {
   return `${key} `.padEnd(bytes, '.');
 }

@@ -1,9 +1,9 @@
-/** The commands as the parser knows them, in the shape that the help, the man page, completion and configuration files read. */
+/** The commands of the parser, in the form that the help, the man page, completion and configuration files use. */
 import type { Argument, Command, Option } from 'commander';
 
-/** A command and all below it, without hidden ones. */
+/** A command with all its subcommands, without hidden ones. */
 export interface CommandNode {
-  /** Its words behind `conclave`; empty: the program itself. */
+  /** The words after `conclave`; empty: the program itself. */
   readonly path: readonly string[];
   readonly command: Command;
   readonly options: readonly Option[];
@@ -27,17 +27,17 @@ export function commandTree(command: Command, path: readonly string[] = []): Com
   };
 }
 
-/** The node and all below it, parents first. */
+/** Returns the node and all nodes below it, parents first. */
 export function allNodes(node: CommandNode): readonly CommandNode[] {
   return [node, ...node.children.flatMap(allNodes)];
 }
 
-/** Whether a command does something by itself, and is no mere group of commands. */
+/** Whether a command does something by itself; otherwise it only groups other commands. */
 export function isRunnable({ command, children }: CommandNode): boolean {
   return children.length === 0 || command.registeredArguments.length > 0;
 }
 
-/** `<file>` of an option's or argument's name: what kind of value it takes, for completion. */
+/** Returns the kind of value of an option or argument, from its name such as `<file>`, for completion. */
 export function takesFile(name: string): boolean {
   return /\b(file|folder|module)\b/.test(name);
 }

@@ -33,7 +33,7 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
   'peers add': [['peers add n4', 'add a running spare peer']],
   'peers remove': [['peers remove n3', 'remove a member']],
   'peers change': [['peers change n1 n4 n5', 'the members from now on']],
-  'peers read-only': [['peers read-only n2 on', 'its disk is full, say']],
+  'peers read-only': [['peers read-only n2 on', 'for example if its disk is full']],
   'peers reset': [['peers reset --peer n1 --new-peers n1 --yes', 'n2 and n3 are lost for good']],
   'peers cancel': [['peers cancel', 'return to the members before the change']],
   restart: [
@@ -44,10 +44,10 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
   'leader transfer': [
     ['leader transfer', 'to the most up-to-date peer'],
     ['leader transfer n2', 'to n2'],
-    ['leader transfer --from n1', 'before n1 is stopped; does nothing where n1 does not lead'],
+    ['leader transfer --from n1', 'before n1 is stopped; does nothing if n1 does not lead'],
     ['leader transfer --from n1 --all-groups', 'the same for all groups that n1 hosts'],
   ],
-  snapshot: [['snapshot --peer n2', 'of n2 alone']],
+  snapshot: [['snapshot --peer n2', 'only of n2']],
   kv: [['kv put hello world', 'write a key']],
   'kv put': [
     ['kv put hello world', 'write a key'],
@@ -64,7 +64,7 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
   txn: [
     [
       `txn '{"compare":[["owner","revision","=",0]],"then":[["put","owner","me"]],"else":[["get","owner"]]}'`,
-      'take the key if nobody has it',
+      'write the key if it does not exist',
     ],
   ],
   lease: [['lease grant 10000', 'a lease of 10 s']],
@@ -110,12 +110,15 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
   man: [['man > conclave.1', 'read it with man ./conclave.1']],
 };
 
-/** The examples of a command, with `conclave` before each. @param path its words */
+/**
+ * Returns the examples of a command, each beginning with `conclave`.
+ * @param path the words of the command
+ */
 export function examplesOf(path: readonly string[]): readonly Example[] {
   return (examples[path.join(' ')] ?? []).map(([line, meaning]) => [`conclave ${line}`, meaning]);
 }
 
-/** Has the help of each command end with its examples. */
+/** Adds the examples to the end of each command's help. */
 export function addExamples(program: Command): void {
   for (const { path, command } of allNodes(commandTree(program))) {
     const lines = examplesOf(path).flatMap(([line, meaning]) => [`  ${line}`, `      ${meaning}`]);

@@ -1,10 +1,10 @@
-/** The man page, made of what the help is made of. */
+/** The man page, generated from the data of the help. */
 import type { Argument, Option } from 'commander';
 import { exitCodes } from '../exit-codes.js';
 import { allNodes, type CommandNode, isRunnable } from './command-tree.js';
 import { examplesOf } from './examples.js';
 
-/** What each exit code means, in the order of `exitCodes`. */
+/** The meaning of each exit code, in the order of `exitCodes`. */
 const exitMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   done: 'The command is done.',
   negative:
@@ -19,7 +19,10 @@ const exitMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   interrupted: 'Interrupted by Ctrl-C.',
 };
 
-/** The page `conclave(1)`, in the macros of man(7). @param version shown in its footer */
+/**
+ * Returns the page `conclave(1)`, in the macros of man(7).
+ * @param version printed in its footer
+ */
 export function manPage(tree: CommandNode, version: string): string {
   const shared = sharedOptions(tree);
   const commands = allNodes(tree).filter((node) => node.path.length > 0 && isRunnable(node));
@@ -46,7 +49,7 @@ export function manPage(tree: CommandNode, version: string): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Options that at least ten commands have in the same words. */
+/** Returns the options that at least ten commands have with the same description. */
 function sharedOptions(tree: CommandNode): readonly Option[] {
   const seen = new Map<string, { option: Option; count: number }>();
   for (const option of allNodes(tree).flatMap(({ options }) => options)) {
@@ -91,7 +94,7 @@ function argumentLines(argument: Argument): string[] {
 
 function optionLines(option: Option): string[] {
   const { defaultValue, defaultValueDescription, argChoices, envVar } = option;
-  // A default that is made of the process, or that means off, is no help.
+  // A default that depends on the process, or that means off, is not printed.
   const shown =
     defaultValueDescription ?? (['string', 'number'].includes(typeof defaultValue) ? defaultValue : undefined);
   const extra = [
@@ -105,7 +108,7 @@ function optionLines(option: Option): string[] {
   return ['.TP', `.B ${escaped(option.flags)}`, escaped(text)];
 }
 
-/** Text that roff prints as it is. */
+/** Escapes a text so that roff prints it unchanged. */
 function escaped(text: string): string {
   const plain = text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replaceAll('’', '\\(cq').replaceAll('\n', ' ');
   return /^[.']/.test(plain) ? `\\&${plain}` : plain;

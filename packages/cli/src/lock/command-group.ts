@@ -1,11 +1,9 @@
 /**
- * A command in a process group (and session) of its own, with a watchdog beside it.
- *
- * The command is started by a shell that waits until the watchdog knows the group: whenever this process dies, either the
- * command has not begun, or the watchdog kills the group. In a session of its own it can read from the terminal of this
- * process, which is not its controlling terminal, and gets no signal of it: this process forwards them.
- *
- * A process that moves to another group (`setsid`) is no longer reached.
+ * A command in a process group (and session) of its own, with a watchdog.
+ * A shell starts the command once the watchdog knows the group. Therefore, whenever this process dies, either the command has not
+ * begun, or the watchdog kills the group. In its own session the command can read from the terminal of this process, but the
+ * terminal is not its controlling terminal and sends it no signals: this process forwards them.
+ * A process that moves to another group (`setsid`) is not stopped.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,12 +11,12 @@ import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
 import { watchdogFile } from '../own-files.js';
 
-/** `exec` ends with 127 where there is no such command, with 126 where it cannot be executed. */
+/** `exec` exits with 127 if there is no such command, and with 126 if it cannot be executed. */
 const waitAndRun = 'read -r go <&3 && exec 3<&- && exec "$@"';
 const lookMs = 20;
 
 export class CommandGroup {
-  /** The exit code of the command, as a shell has it: 128 and the number of the signal that ended it. */
+  /** The exit code of the command, as in a shell: after a signal 128 plus its number. */
   readonly ended: Promise<number>;
 
   private constructor(
@@ -33,11 +31,11 @@ export class CommandGroup {
 
   /**
    * Starts a command.
-   * @param leftMs how long the watchdog is to let it run, unless it is told otherwise
+   * @param leftMs returns how long the watchdog lets it run, unless it receives another time
    */
   static async start(command: readonly string[], env: NodeJS.ProcessEnv, leftMs: () => number): Promise<CommandGroup> {
     const watchdog = spawn(process.execPath, [watchdogFile], { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
-    // Without it the command runs all the same.
+    // The command runs even if the watchdog has died.
     watchdog.stdin.on('error', () => undefined);
     const child = spawn('/bin/sh', ['-c', waitAndRun, 'conclave lock', ...command], {
       stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
@@ -49,13 +47,13 @@ export class CommandGroup {
     watchdog.stdin.write(`group ${child.pid}\n`);
     await once(watchdog.stdout, 'data');
     group.mayRunFor(leftMs());
-    const door = child.stdio[3] as Writable;
-    door.on('error', () => undefined);
-    door.end('go\n');
+    const startSignal = child.stdio[3] as Writable;
+    startSignal.on('error', () => undefined);
+    startSignal.end('go\n');
     return group;
   }
 
-  /** Has the watchdog kill the group after so long, unless this is called again. */
+  /** Makes the watchdog kill the group after this time, unless this method is called again. */
   mayRunFor(ms: number): void {
     this.watchdog.stdin?.write(`left ${Math.max(0, Math.floor(ms))}\n`);
   }
@@ -65,7 +63,7 @@ export class CommandGroup {
     try {
       process.kill(-this.groupId, signal);
     } catch {
-      // It has ended, or what is left of it belongs to others.
+      // The group has ended, or its remaining processes belong to other users.
     }
   }
 
@@ -78,7 +76,7 @@ export class CommandGroup {
     }
   }
 
-  /** Returns whether no process of the group is left, as soon as that is so, or after so long. */
+  /** Returns whether no process of the group is left, as soon as that is so, or after this time. */
   async isGoneWithin(ms: number): Promise<boolean> {
     const untilMs = performance.now() + ms;
     while (this.isAlive()) {
@@ -88,7 +86,7 @@ export class CommandGroup {
     return true;
   }
 
-  /** The group is gone: the watchdog ends. */
+  /** The group has ended: ends the watchdog. */
   close(): void {
     this.watchdog.stdin?.end('done\n');
     this.watchdog.unref();

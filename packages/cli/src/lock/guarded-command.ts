@@ -1,8 +1,8 @@
 /**
- * Runs a command for as long as a lock is held.
- *
- * Invariant: no process of the command's group is left when another client may hold the lock. So it is stopped before the
- * lease can end, and the lock is given back only when the group is gone, also what the command has left behind in it.
+ * Runs a command while a lock is held.
+ * Invariant: no process of the command's group is left when another client may hold the lock. The command is therefore stopped
+ * before the lease can end, and the lock is released only when all processes of the group have ended, including those that the
+ * command started and left running.
  */
 import type { Lock } from '@conclave/client';
 import { ConclaveError } from '@conclave/protocol';
@@ -10,11 +10,11 @@ import type { Output } from '../output.js';
 import { CommandGroup } from './command-group.js';
 import { type StopTimes, stopTimesOf } from './stop-times.js';
 
-/** What ends by itself gets so long after SIGTERM, or SIGHUP, while the lock is held. */
+/** How long the processes may run after SIGTERM or SIGHUP while the lock is held. */
 const graceMs = 5000;
-/** The same where the lock was taken away, and another may hold it already. */
+/** The same if the lock was lost, and another client may hold it already. */
 const graceAfterLossMs = 500;
-/** A killed process is gone within this, or hangs in its kernel. */
+/** A killed process has ended after this time, or hangs in its kernel. */
 const killedMs = 2000;
 
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGWINCH'] as const;
@@ -35,8 +35,8 @@ export class GuardedCommand {
   }
 
   /**
-   * Runs the command to its end, which is soon where the lock is lost.
-   * @returns its exit code, as a shell has it; undefined: it was stopped, as its lease could not be renewed in time
+   * Runs the command to its end. If the lock is lost, stops it.
+   * @returns its exit code, as in a shell; undefined: it was stopped, because its lease could not be renewed in time
    */
   static async run(lock: Lock, command: readonly string[], ttlMs: number, output: Output): Promise<number | undefined> {
     const env = { ...process.env, CONCLAVE_LOCK_TOKEN: String(lock.token) };
@@ -48,11 +48,11 @@ export class GuardedCommand {
   private async toItsEnd(): Promise<number | undefined> {
     const { lock, group } = this;
     const onSignal = (signal: NodeJS.Signals) => this.forward(signal);
-    // Stopped by Ctrl-Z this process would lose the lock, and the command would go on.
+    // If Ctrl-Z paused this process, it would lose the lock while the command continued.
     const ignore = () => undefined;
     for (const signal of forwarded) process.on(signal, onSignal);
     process.on('SIGTSTP', ignore);
-    // A terminal that is gone takes no warning.
+    // A warning cannot be written to a terminal that is closed.
     process.stderr.on('error', ignore);
     lock.onOverdue((leftMs) => this.onOverdue(leftMs));
     const onLoss = () => this.onLoss();
@@ -77,7 +77,7 @@ export class GuardedCommand {
 
   private forward(signal: NodeJS.Signals): void {
     this.group.signal(signal);
-    // The terminal is gone: nobody is left to end it.
+    // The terminal is closed, so no user can stop the command.
     if (signal === 'SIGHUP') this.killAfter(graceMs);
   }
 
@@ -91,15 +91,15 @@ export class GuardedCommand {
       this.isTerminating = false;
     } else if (!this.isTerminating) {
       this.isTerminating = true;
-      this.say(`the lease could not be renewed and ends in ${Math.round(leftMs)} ms: the command is stopped`);
+      this.warn(`the lease could not be renewed and ends in ${Math.round(leftMs)} ms: the command is stopped`);
       this.group.signal('SIGTERM');
     }
   }
 
   private onOverdue(leftMs: number): void {
-    // Once each time that renewals begin to fail.
+    // Printed once, each time that renewals begin to fail.
     if (leftMs > this.lastOverdueMs)
-      this.say(`a renewal is overdue; the lock is held for ${Math.round(leftMs)} ms more`);
+      this.warn(`a renewal is overdue; the lock is held for ${Math.round(leftMs)} ms more`);
     this.lastOverdueMs = leftMs;
   }
 
@@ -116,17 +116,17 @@ export class GuardedCommand {
     this.timers.add(setTimeout(() => this.group.signal('SIGKILL'), ms));
   }
 
-  /** The command has ended; what it left behind in its group must, too. */
+  /** The command has ended; the processes of its group that still run must end, too. */
   private async endTheRest(): Promise<void> {
     const { group } = this;
     if (!group.isAlive()) return;
     group.signal('SIGTERM');
     if (await group.isGoneWithin(graceMs)) return;
     group.signal('SIGKILL');
-    if (!(await group.isGoneWithin(killedMs))) this.say('a process of the command could not be killed');
+    if (!(await group.isGoneWithin(killedMs))) this.warn('a process of the command could not be killed');
   }
 
-  private say(text: string): void {
+  private warn(text: string): void {
     this.output.note(`conclave: lock ${JSON.stringify(this.lock.name)}: ${text}`);
   }
 }

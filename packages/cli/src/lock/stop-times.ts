@@ -1,13 +1,13 @@
-/** When the processes of a command are stopped, so that none of them works once another client may hold the lock. */
+/** When the processes of a command are stopped, so that none of them runs once another client may hold the lock. */
 
 export interface StopTimes {
-  /** With so much left of the lease they get SIGTERM, */
+  /** The remaining time of the lease at which they receive SIGTERM. */
   readonly terminateMs: number;
-  /** with so much left SIGKILL, */
+  /** The remaining time at which they receive SIGKILL. */
   readonly killMs: number;
-  /** and with so much left the watchdog kills them, where this process did not. */
+  /** The remaining time at which the watchdog kills them, if this process did not. */
   readonly watchdogMs: number;
-  /** How often what is left is looked at. */
+  /** The interval at which the remaining time is checked. */
   readonly lookMs: number;
 }
 
@@ -16,7 +16,7 @@ const mostKillMs = 2000;
 const mostGraceMs = 5000;
 const mostLookMs = 200;
 
-/** Returns them for a lease of that time. All are in milliseconds. */
+/** Returns the times for a lease of that time. All are in milliseconds. */
 export function stopTimesOf(ttlMs: number): StopTimes {
   const killMs = Math.min(Math.max(ttlMs / 10, leastKillMs), mostKillMs);
   return {

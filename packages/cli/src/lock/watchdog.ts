@@ -1,9 +1,8 @@
 /**
- * The watchdog of `conclave lock`, a process of its own: kills the process group of the command when the process of
- * `conclave lock` is gone, or does not say in time that the lease was renewed.
- *
+ * The watchdog of `conclave lock`, a process of its own: kills the process group of the command if the process of `conclave lock`
+ * has ended, or does not report in time that the lease was renewed.
  * Reads lines from standard input: `group <id>`, answered with `ready`; `left <ms>`, how long from now on the group may run;
- * `done`: the group is gone. The end of the input is the end of `conclave lock`.
+ * `done`: the group has ended. The end of the input means that `conclave lock` has ended.
  */
 import { createInterface } from 'node:readline';
 

@@ -2,14 +2,14 @@
  * Finds a NATS server to run, or fetches one into a cache. In this order:
  *
  * 1. the one that CONCLAVE_NATS_SERVER names;
- * 2. `nats-server` on the PATH, or where system packages put it;
+ * 2. `nats-server` on the PATH, or in the folders of system packages;
  * 3. the one in the cache;
- * 4. the official release for this platform, checked against the checksums of that release;
- * 5. the same release, built by Go where that is installed;
+ * 4. the official release for this platform, verified by the checksums of that release;
+ * 5. the same release, built by Go if that is installed;
  * 6. the package of Debian, unpacked into the cache without root.
  *
- * The tests ask for the oldest release that Conclave supports, too: an installed server is not taken then, and the package of Debian
- * comes before Go.
+ * The tests also use the oldest release that Conclave supports. For this one, an installed server is not used, and the package of
+ * Debian comes before Go.
  */
 import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -23,23 +23,23 @@ import { fromDebian, fromGo, fromRelease, type ServerSource, serverFileName } fr
 /** The release that is fetched, and the oldest that Conclave supports. */
 const newestRelease = 'v2.15.2';
 const oldestRelease = 'v2.9.25';
-/** Another process that fetches the same release is done within this: Go builds for minutes on a slow machine. */
+/** How long another process that fetches the same release may take: Go builds for minutes on a slow machine. */
 const fetchTimeoutMs = 900_000;
 
 export interface FindOptions {
   readonly environment?: NodeJS.ProcessEnv;
-  /** The folder that fetched servers stay in. */
+  /** The folder with the fetched servers. */
   readonly cache?: string;
-  /** Called with a line for each thing that takes a while. */
+  /** Called with a line for each step that takes long. */
   readonly report?: (line: string) => void;
-  /** Where a server can be had from, the preferred one first. */
+  /** The sources of a server, the preferred one first. */
   readonly sources?: readonly ServerSource[];
 }
 
 /**
- * The path of a NATS server that runs on this machine: an installed one, else the newest release. Any number of processes may ask
- * at once.
- * @throws ConclaveError ENOENT where none is found and none can be fetched; its text names the command that installs one
+ * Returns the path of a NATS server that runs on this machine: an installed one, otherwise the newest release. Any number of
+ * processes may call this at the same time.
+ * @throws ConclaveError ENOENT if none is found and none can be fetched; its text names the command that installs one
  */
 export async function findNatsServer(options: FindOptions = {}): Promise<string> {
   const installed = await findInstalled(options.environment ?? process.env);
@@ -47,14 +47,14 @@ export async function findNatsServer(options: FindOptions = {}): Promise<string>
 }
 
 /**
- * The path of the oldest NATS server that Conclave supports.
- * @throws ConclaveError ENOENT where it cannot be fetched
+ * Returns the path of the oldest NATS server that Conclave supports.
+ * @throws ConclaveError ENOENT if it cannot be fetched
  */
 export function findOldestNatsServer(options: FindOptions = {}): Promise<string> {
   return cachedServer(oldestRelease, { sources: [fromRelease, fromDebian, fromGo], ...options });
 }
 
-/** Where caches of this user are: of Linux as the XDG specification has it. */
+/** Returns the folder of this user's caches, on Linux according to the XDG specification. */
 export function userCache(environment: NodeJS.ProcessEnv = process.env): string {
   const given = environment.XDG_CACHE_HOME;
   if (given !== undefined && path.isAbsolute(given)) return path.join(given, 'conclave');
@@ -99,7 +99,7 @@ async function findInstalled(environment: NodeJS.ProcessEnv): Promise<string | u
 
 function searchPath({ PATH = '' }: NodeJS.ProcessEnv): readonly string[] {
   const folders = PATH.split(path.delimiter).filter((folder) => path.isAbsolute(folder));
-  // The package of Debian installs into /usr/sbin, which only root has on the PATH.
+  // The package of Debian installs into /usr/sbin, which is on the PATH of root only.
   const usual =
     process.platform === 'win32' ? [] : ['/usr/local/bin', '/usr/local/sbin', '/usr/sbin', '/opt/homebrew/bin'];
   return [...new Set([...folders, ...usual])];

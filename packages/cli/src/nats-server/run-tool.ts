@@ -1,10 +1,10 @@
-/** Programs of this machine that are run to their end for what they print. */
+/** Runs programs of this machine and collects their output. */
 import { type SpawnOptions, spawn } from 'node:child_process';
 
 export interface ToolResult {
-  /** Its exit code: 127 where it could not be started, 1 where a signal ended it. */
+  /** The exit code: 127 if the program could not be started, 1 if a signal ended it. */
   readonly code: number;
-  /** What it wrote on standard output and standard error. */
+  /** The text that it wrote to standard output and standard error. */
   readonly output: string;
 }
 

@@ -1,4 +1,4 @@
-/** Where a NATS server can be had from: the official releases, Go, Debian. */
+/** The sources of a NATS server: the official releases, Go, Debian. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,24 +12,24 @@ const checksumsTimeoutMs = 20_000;
 /** The file name of the server on this platform. */
 export const serverFileName = process.platform === 'win32' ? 'nats-server.exe' : 'nats-server';
 
-/** What a source needs to know. */
+/** The options of a source. */
 export interface Fetch {
-  /** An empty folder of its own, deleted afterwards. */
+  /** An empty folder for this source, deleted afterwards. */
   readonly folder: string;
   /** `v2.15.2` */
   readonly release: string;
-  /** Called with a line for each thing that takes a while. */
+  /** Called with a line for each step that takes long. */
   readonly report: (line: string) => void;
 }
 
 /**
  * Puts a server into the folder.
- * @returns its path; undefined where this source has nothing for this machine
- * @throws Error where it should have and failed
+ * @returns its path; undefined if this source has no server for this machine
+ * @throws Error if it should have one and failed
  */
 export type ServerSource = (fetch: Fetch) => Promise<string | undefined>;
 
-/** The official release for this platform, checked against the checksums of that release. */
+/** The official release for this platform, verified by the checksums of that release. */
 export const fromRelease: ServerSource = async ({ folder, release, report }) => {
   const architecture = { x64: 'amd64', arm64: 'arm64' }[process.arch as string];
   if (!['linux', 'darwin'].includes(process.platform) || architecture === undefined) return undefined;
@@ -54,7 +54,7 @@ export const fromRelease: ServerSource = async ({ folder, release, report }) => 
   return path.join(folder, name, 'nats-server');
 };
 
-/** Built by Go, where that is installed, from the module of that release. */
+/** The same release, built by Go from its module, if Go is installed. */
 export const fromGo: ServerSource = async ({ folder, release, report }) => {
   if ((await runTool('go', ['version'])).code !== 0) return undefined;
   report(`Building a NATS server (${release}, with Go: a minute or two)`);
@@ -66,8 +66,8 @@ export const fromGo: ServerSource = async ({ folder, release, report }) => {
 };
 
 /**
- * The package of Debian, where this is a Debian. apt fetches it and checks its signatures, with lists and caches in the folder:
- * nothing on the system changes, and no root is needed.
+ * The package of Debian, if this system is Debian. apt fetches it and verifies its signatures, with lists and caches in the
+ * folder: nothing on the system changes, and root is not needed.
  */
 export const fromDebian: ServerSource = async ({ folder, report }) => {
   if (process.platform !== 'linux') return undefined;
@@ -76,7 +76,7 @@ export const fromDebian: ServerSource = async ({ folder, report }) => {
   }
   report("Fetching a NATS server (Debian's package)");
   const apt = await aptIn(folder);
-  // A source that cannot be reached fails the update as a whole, though that of Debian may be fine.
+  // One unreachable source makes the whole update fail, although the source of Debian may have succeeded.
   const update = await apt('update');
   const fetched = await apt('download', 'nats-server');
   const archive = readdirSync(folder).find((name) => name.endsWith('.deb'));
@@ -102,7 +102,7 @@ async function aptIn(folder: string) {
   const settings = [
     `Dir::State::Lists=${lists}`,
     `Dir::Cache=${archives}`,
-    // Root would hand the download to a user who may not write here.
+    // As root, apt would download as another user, who may not write here.
     'APT::Sandbox::User=root',
     'Acquire::Languages=none',
     'Acquire::Retries=2',

@@ -1,4 +1,4 @@
-/** A child process that does not outlive this one. */
+/** A child process that ends when this process ends. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 
@@ -6,8 +6,8 @@ const running = new Set<ChildProcess>();
 let watching = false;
 
 /**
- * Takes charge of a child that was spawned with `detached`, which keeps Ctrl-C of a terminal from it: this process
- * stops its children in order. On `exit` the child's whole process group is killed.
+ * Manages a child that was spawned with `detached`. Ctrl-C of a terminal does not reach such a child: this process stops its
+ * children in order. On `exit` it kills the child's whole process group.
  */
 export function takeCharge(child: ChildProcess): void {
   if (!watching) process.once('exit', killAll);
@@ -17,7 +17,7 @@ export function takeCharge(child: ChildProcess): void {
   child.once('error', () => running.delete(child));
 }
 
-/** Asks a child to stop, and kills it when it has not done so in time. */
+/** Requests a child to stop, and kills it if it has not stopped in time. */
 export async function stopChild(child: ChildProcess, withinMs: number, ask: () => void): Promise<void> {
   if (hasEnded(child)) return;
   const ended = once(child, 'exit');

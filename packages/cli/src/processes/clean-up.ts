@@ -1,6 +1,6 @@
 /**
- * What a command has started is stopped, and what it has made is removed, however the command ends: in order where
- * there is time, and at once, synchronously, where the process exits without it.
+ * However a command ends, everything that it has started is stopped, and everything that it has created temporarily is deleted:
+ * in order if there is time, and at once, synchronously, if the process exits before.
  */
 import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import path from 'node:path';
 
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** Somebody has asked the command to stop. */
+/** A signal has requested the command to stop. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
   constructor() {
@@ -17,16 +17,16 @@ export class Interrupted extends Error {
   }
 }
 
-/** Signals that come this soon after the first one are the same wish: a terminal and a script may both pass it on. */
+/** Signals that follow the first one within this time count as the same request: a terminal and a script may both send it. */
 const sameWishMs = 1_000;
 
-/** Ends with the first signal to stop. A second one ends the process without waiting for anything. */
+/** Rejects with the first signal to stop. A second one ends the process at once. */
 export function untilStopped(): Promise<void> {
   return new Promise((resolve) => {
     let askedAt: number | undefined;
     const onSignal = (): void => {
       askedAt ??= performance.now();
-      // The handlers of `exit` kill what is left.
+      // The handlers of `exit` kill the children that still run.
       if (performance.now() > askedAt + sameWishMs) process.exit(1);
       resolve();
     };
@@ -34,7 +34,10 @@ export function untilStopped(): Promise<void> {
   });
 }
 
-/** Runs `work`, then its clean-up, also when it fails or is interrupted. @throws Interrupted on a signal to stop */
+/**
+ * Runs `work`, then its clean-up, even if `work` fails or is interrupted.
+ * @throws Interrupted on a signal to stop
+ */
 export async function withCleanUp<T>(work: (cleanUp: CleanUp) => Promise<T>): Promise<T> {
   const cleanUp = new CleanUp();
   const interrupted = untilStopped().then(() => {
@@ -50,12 +53,12 @@ export async function withCleanUp<T>(work: (cleanUp: CleanUp) => Promise<T>): Pr
 export class CleanUp {
   private readonly tasks: (() => Promise<void>)[] = [];
 
-  /** What was added last runs first. */
+  /** Tasks run in reverse order. */
   add(task: () => Promise<void>): void {
     this.tasks.push(task);
   }
 
-  /** Makes a folder that is gone at the end. */
+  /** Creates a folder that is deleted at the end. */
   async temporaryFolder(name: string): Promise<string> {
     const folder = await mkdtemp(path.join(tmpdir(), `${name}-`));
     const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
@@ -64,7 +67,10 @@ export class CleanUp {
     return folder;
   }
 
-  /** Runs all tasks. @throws the first error, after all have run */
+  /**
+   * Runs all tasks.
+   * @throws the first error, after all have run
+   */
   async run(): Promise<void> {
     const errors: unknown[] = [];
     for (let task = this.tasks.pop(); task !== undefined; task = this.tasks.pop()) {

@@ -1,18 +1,18 @@
-/** One `conclave up` for a folder: a second one would write over the first one's logs and fight for its peers. */
+/** Allows one `conclave up` per folder: a second one would overwrite the logs of the first and disturb its peers. */
 import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ConclaveError } from '@conclave/protocol';
 
 const fileName = 'up.pid';
 const touchEveryMs = 1_000;
-/** A claim that was not touched for so long is of a process that is gone, whoever has its number now. */
+/** A lock that was not touched for this long belongs to a process that has ended, even if another process has its id now. */
 const lostAfterMs = 10_000;
 
 /**
- * Claims the folder for this process, until it exits.
- * @param folder that is there
- * @returns gives the claim up
- * @throws ConclaveError EBUSY where another process holds it
+ * Locks the folder for this process, until it exits.
+ * @param folder an existing folder
+ * @returns releases the lock
+ * @throws ConclaveError EBUSY if another process holds it
  */
 export function lockDataDir(folder: string): () => void {
   return lockFile(
@@ -22,10 +22,10 @@ export function lockDataDir(folder: string): () => void {
 }
 
 /**
- * Claims a file that does not exist while nobody claims it, for this process, until it exits.
- * @param refusal what the error says where the process with this number holds it
- * @returns gives the claim up
- * @throws ConclaveError EBUSY where another process holds it
+ * Creates a lock file for this process, until it exits. The file does not exist while no process holds the lock.
+ * @param refusal returns the text of the error if the process with this id holds it
+ * @returns releases the lock
+ * @throws ConclaveError EBUSY if another process holds it
  */
 export function lockFile(file: string, refusal: (holder: number) => string): () => void {
   if (!written(file)) {
@@ -44,7 +44,7 @@ export function lockFile(file: string, refusal: (holder: number) => string): () 
   return release;
 }
 
-/** False where the file is there. */
+/** Returns false if the file exists. */
 function written(file: string): boolean {
   try {
     writeFileSync(file, `${process.pid}\n`, { flag: 'wx' });
@@ -80,6 +80,6 @@ function touch(file: string): void {
     const now = new Date();
     utimesSync(file, now, now);
   } catch {
-    // Somebody has taken the folder away; the peers will say so.
+    // The folder was deleted; the peers report that.
   }
 }

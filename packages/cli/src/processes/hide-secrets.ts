@@ -1,8 +1,8 @@
 /** Keeps secrets in URLs of NATS servers out of the list of processes and out of what the command prints. */
 
 /**
- * All users of a machine can see the arguments of its processes. If there is a secret among them, the process takes another title,
- * which the list shows instead. To be called before all else.
+ * All users of a machine can see the arguments of its processes. If there is a secret among them, the process changes its
+ * title, which the list shows instead. Call this before everything else.
  */
 export function hideSecrets(words: readonly string[] = process.argv): void {
   const shown = argumentsWithoutSecrets(words);

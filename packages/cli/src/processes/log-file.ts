@@ -1,15 +1,15 @@
-/** Reads what a process has complained about in its log. */
+/** Reads the errors that a process has logged. */
 import { readFileSync } from 'node:fs';
 
 const pinoWarning = 40;
 const atMost = 3;
 
-/** The last warnings and errors of a log, oldest first; lines that are no JSON (a crash of Node) count as such. */
-export function lastComplaints(file: string): string[] {
+/** Returns the last warnings and errors of a log, oldest first; a line that is not JSON (a crash of Node) counts as an error. */
+export function lastErrors(file: string): string[] {
   return loggedErrorsOf(readText(file));
 }
 
-/** As `lastComplaints`, of a log's text. */
+/** As `lastErrors`, of a log's text. */
 export function loggedErrorsOf(text: string): string[] {
   return text
     .split('\n')

@@ -1,4 +1,4 @@
-/** A whole mesh for a command: a NATS server, peers, a group. All of it is stopped by the command's clean-up. */
+/** A whole mesh for a command: a NATS server, peers, a group. The command's clean-up stops all of it. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { asPeerId, type BootstrapReply, ConclaveError, type GroupId, type PeerId } from '@conclave/protocol';
@@ -16,33 +16,33 @@ import { PeerProcesses, type Placement } from './peer-processes.js';
 
 const bootstrapTimeoutMs = 60_000;
 const servesTimeoutMs = 1_000;
-/** A busy process may miss the first one. */
+/** A busy process may miss the first request. */
 const servesAttempts = 3;
-/** Peers whose `up` was killed are gone within this. */
+/** Peers whose `up` was killed have ended after this time. */
 const goneWithinMs = 6_000;
 
 export interface MeshOptions {
   readonly groupId: GroupId;
   readonly prefix: string;
   readonly placement: Placement;
-  /** For the peers' data, and the logs of all. */
+  /** The folder of the peers' data, and of all logs. */
   readonly folder: string;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface Mesh {
-  /** Without secrets. */
+  /** The URL without secrets. */
   readonly natsUrl: string;
   readonly adminClient: AdminClient;
   readonly processes: PeerProcesses;
 }
 
-/** The names `n1`, `n2`, ... */
+/** Returns the names `n1`, `n2`, ... */
 export function peerNames(howMany: number): PeerId[] {
   return Array.from({ length: howMany }, (_, index) => asPeerId(`n${index + 1}`));
 }
 
-/** Starts a NATS server in `folder`, on `port` if it is free, else on any other. */
+/** Starts a NATS server in `folder`, on `port` if it is free, otherwise on any other. */
 export async function ownNatsServer(cleanUp: CleanUp, folder: string, port = 0): Promise<string> {
   const executable = await findNatsServer();
   const start = async (wanted: number): Promise<string> => {
@@ -55,8 +55,8 @@ export async function ownNatsServer(cleanUp: CleanUp, folder: string, port = 0):
 }
 
 /**
- * The NATS servers that options name; where they name none, a server of the command's own in `folder`. The environment alone names none
- * here: a load is not to meet servers that are in use because a shell knows them.
+ * Returns the NATS servers that the options name; if they name none, starts a server in `folder`. The environment is ignored
+ * here: a load must not be sent to servers that are in use.
  */
 export async function namedOrOwnNats(
   cleanUp: CleanUp,
@@ -70,12 +70,12 @@ export async function namedOrOwnNats(
   return loginOf(flags);
 }
 
-/** Whether options name servers that run already. */
+/** Whether the options name running servers. */
 export function namesServersItself({ nats, natsContext }: LoginFlags): boolean {
   return nats !== undefined || natsContext !== undefined;
 }
 
-/** A server of the command's own that speaks TLS alone, with a certificate that is made for it. */
+/** Starts a server that accepts only TLS, with a new certificate. */
 async function ownTlsServer(cleanUp: CleanUp, folder: string): Promise<NatsLogin> {
   mkdirSync(folder, { recursive: true });
   const authority = makeAuthority(Date.now());
@@ -106,7 +106,7 @@ export async function makeMesh(
   cleanUp: CleanUp,
   login: NatsLogin,
   options: MeshOptions,
-  say: (text: string) => void,
+  onNote: (text: string) => void,
 ): Promise<Mesh> {
   const { groupId, prefix, placement, folder, environment = {} } = options;
   const connection = await connectTo(login);
@@ -121,15 +121,15 @@ export async function makeMesh(
       dataDir: path.join(folder, 'peers'),
       logDir: path.join(folder, 'logs'),
     },
-    say,
+    onNote,
   );
   cleanUp.add(() => processes.stop());
   return { natsUrl: login.servers.join(','), processes, adminClient: new AdminClient(connection, groupId, prefix) };
 }
 
 /**
- * Peers that are served already must not be started a second time: their stores would fence each other.
- * @throws ConclaveError EBUSY where they are, and do not go away
+ * Peers that are served already must not be started a second time, because their stores would fence each other.
+ * @throws ConclaveError EBUSY if they are, and do not stop
  */
 export function refuseSecondMesh(adminClient: AdminClient, peers: readonly PeerId[]): Promise<true> {
   const attempt = async (): Promise<true> => {
@@ -142,12 +142,12 @@ export function refuseSecondMesh(adminClient: AdminClient, peers: readonly PeerI
         'give --prefix, or another NATS server',
     );
   };
-  return retryUntil('nobody else serves these peers', goneWithinMs, attempt, isBusy);
+  return retryUntil('no other process serves these peers', goneWithinMs, attempt, isBusy);
 }
 
 /**
- * Returns whether a process of the peer answers. NATS reports at once that nobody listens. A subscriber that is no peer, such as
- * `nats sub ">"`, never answers: like at the start of a peer, silence counts for nothing (decision 0105).
+ * Returns whether a process of the peer replies. If nobody subscribes, NATS reports that at once. A subscriber that is no peer,
+ * such as `nats sub ">"`, never replies, so silence means that no process replies, as at the start of a peer (decision 0105).
  */
 async function isServed(adminClient: AdminClient, peerId: PeerId): Promise<boolean> {
   for (let attempt = 0; attempt < servesAttempts; attempt++) {
@@ -163,7 +163,7 @@ async function isServed(adminClient: AdminClient, peerId: PeerId): Promise<boole
   return false;
 }
 
-/** Founds the group of these peers, which are up, unless it is there. */
+/** Founds the group of these running peers, unless it exists. */
 export function foundGroup(mesh: Mesh, peers: readonly PeerId[]): Promise<BootstrapReply> {
   return bootstrap(mesh.adminClient, peers, bootstrapTimeoutMs);
 }

@@ -1,4 +1,4 @@
-/** A NATS server of the command's own, on this machine alone. */
+/** A NATS server that the command has started on this machine. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -11,8 +11,8 @@ const stopTimeoutMs = 5_000;
 const lookEveryMs = 20;
 
 /**
- * A shell stays beside the server with its standard input open to this process: when that ends, however it ends, the
- * server ends too. The server's own end is the shell's end.
+ * A shell runs beside the server, with its standard input open to this process. When this process ends in any way, the shell ends
+ * the server. When the server ends, the shell ends.
  */
 const guard = 'exec 3<&0; "$0" "$@" </dev/null & server=$!; (read _ <&3; kill "$server") & wait "$server"';
 
@@ -25,10 +25,10 @@ export interface NatsServer {
 /**
  * Starts a server that listens on 127.0.0.1.
  *
- * @param folder for its log and its note of the port it has; made where it is not there
- * @param port that it is to have; 0: any that is free
+ * @param folder for its log and its note of its port; created if it does not exist
+ * @param port the port of the server; 0: any free one
  * @param more arguments of its command line
- * @throws ConclaveError EUNREACHABLE where it does not start, the port being taken, for one
+ * @throws ConclaveError EUNREACHABLE if it does not start, for example because the port is taken
  */
 export async function startNatsServer(
   executable: string,
@@ -75,12 +75,12 @@ function spawnGuarded(executable: string, args: readonly string[]): ChildProcess
 }
 
 async function stop(child: ChildProcess): Promise<void> {
-  // The guard reads the end of its input as a word to stop.
+  // The shell stops the server when its input ends.
   await stopChild(child, stopTimeoutMs, () => (process.platform === 'win32' ? child.kill() : child.stdin?.end()));
   child.stdin?.destroy();
 }
 
-/** The address in the note that the server writes when it listens. */
+/** Returns the address in the note that the server writes when it listens. */
 function readUrl(folder: string, begin: string): string | undefined {
   const file = listFolder(folder).find((name) => name.startsWith(begin));
   if (file === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
- * Peers as child processes: `conclave run`, once for each actor or once for a whole peer. A process that dies is
- * started again, each time after a longer pause, until all are stopped.
+ * Peers as child processes: `conclave run`, once for each actor or once for a whole peer. A process that dies is started again,
+ * each time after a longer pause, until all are stopped.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { actorKinds, ConclaveError, type GroupId, type PeerId } from '@conclave/
 import type { NatsLogin } from '@conclave/protocol/login';
 import { conclaveFile } from '../own-files.js';
 import { hasEnded, stopChild, takeCharge } from './child.js';
-import { lastComplaints } from './log-file.js';
+import { lastErrors } from './log-file.js';
 
 /** `four`: a process for each actor; `one`: a process for a peer. */
 export const placements = ['four', 'one'] as const;
@@ -19,21 +19,21 @@ const readyTimeoutMs = 90_000;
 const stopTimeoutMs = 10_000;
 const firstPauseMs = 250;
 const longestPauseMs = 10_000;
-/** Who ran this long was well: its next pause is the first one again. */
+/** If a process ran this long, the pause before its next start is the shortest again. */
 const healthyAfterMs = 10_000;
-/** Who has died this often without ever having been ready will not be. */
+/** A process that has died this often without becoming ready is not started again. */
 const maxFailedStarts = 3;
 
 export interface PeerProcessesOptions {
-  /** The servers, and what they are shown. */
+  /** The NATS servers and the login. */
   readonly login: NatsLogin;
   readonly groupId: GroupId;
   readonly prefix: string;
   readonly placement: Placement;
-  /** A folder in which each peer has one of its own. */
+  /** A folder with one folder for each peer. */
   readonly dataDir: string;
   readonly logDir: string;
-  /** Further environment of all processes. */
+  /** Additional environment variables of all processes. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -41,10 +41,10 @@ export class PeerProcesses {
   private readonly slots: Slot[] = [];
   private stopped = false;
 
-  /** @param say what happened to a process, for people */
+  /** @param onNote receives what happened to a process, for people */
   constructor(
     private readonly options: PeerProcessesOptions,
-    private readonly say: (text: string) => void,
+    private readonly onNote: (text: string) => void,
   ) {
     mkdirSync(options.logDir, { recursive: true });
   }
@@ -54,8 +54,8 @@ export class PeerProcesses {
   }
 
   /**
-   * Starts the processes of these peers. Ends when all are connected and hear what is sent to them.
-   * @throws ConclaveError ESHUTDOWN where one does not come up, with its last loggedError
+   * Starts the processes of these peers. Resolves when all are connected and receive messages.
+   * @throws ConclaveError ESHUTDOWN if one does not start, with the last error that it logged
    */
   async start(peerIds: readonly PeerId[]): Promise<void> {
     const groups = this.options.placement === 'one' ? [actorKinds.join(',')] : actorKinds;
@@ -63,39 +63,39 @@ export class PeerProcesses {
     await Promise.all(started.map((slot) => slot.ready));
   }
 
-  /** Stops all, nodes first, so that no peer stands for election because another one stops. */
+  /** Stops all processes, nodes first, so that no peer campaigns because another one stops. */
   async stop(): Promise<void> {
     this.stopped = true;
     await Promise.all(this.slots.map((slot) => slot.stop()));
   }
 
-  /** Kills the processes of a peer, all at once, and lets them lie: `start` brings the peer back. */
+  /** Kills the processes of a peer, all at once; `start` starts them again. */
   async kill(peerId: PeerId): Promise<void> {
     const killed = this.slots.filter((slot) => slot.peerId === peerId);
     for (const slot of killed) this.slots.splice(this.slots.indexOf(slot), 1);
     await Promise.all(killed.map((slot) => slot.stop('SIGKILL')));
   }
 
-  /** The processes that run at the moment, by their names. */
+  /** Returns the running processes by name. */
   running(): { readonly name: string; readonly pid: number }[] {
     return this.slots.flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid }]));
   }
 
-  /** The last loggedErrors in the logs, for a person to see why something failed. */
+  /** Returns the last errors in the logs, so that a person can find out why a process failed. */
   loggedErrors(): string[] {
-    return this.slots.flatMap((slot) => lastComplaints(slot.logFile).map((line) => `${slot.name}: ${line}`));
+    return this.slots.flatMap((slot) => lastErrors(slot.logFile).map((line) => `${slot.name}: ${line}`));
   }
 
   private startSlot(peerId: PeerId, actors: string): Slot {
     if (this.stopped) throw new ConclaveError('ESHUTDOWN', 'the processes are being stopped');
-    const slot = new Slot(peerId, actors, this.options, this.say);
+    const slot = new Slot(peerId, actors, this.options, this.onNote);
     this.slots.push(slot);
     slot.start();
     return slot;
   }
 }
 
-/** One process and its successors. */
+/** One process and the later processes that replace it. */
 class Slot {
   readonly name: string;
   readonly logFile: string;
@@ -114,7 +114,7 @@ class Slot {
     readonly peerId: PeerId,
     private readonly actors: string,
     private readonly options: PeerProcessesOptions,
-    private readonly say: (text: string) => void,
+    private readonly onNote: (text: string) => void,
   ) {
     this.name = actors.includes(',') ? peerId : `${peerId}-${actors}`;
     this.logFile = path.join(options.logDir, `${this.name}.log`);
@@ -122,7 +122,7 @@ class Slot {
       this.resolveReady = resolve;
       this.rejectReady = reject;
     });
-    // Whoever waits hears of it; that nobody does is no error of its own.
+    // The caller that awaits it receives the error; without one, the error is ignored.
     this.ready.catch(() => undefined);
     this.readyTimer = setTimeout(() => this.giveUp(`not ready within ${readyTimeoutMs} ms`), readyTimeoutMs);
   }
@@ -131,7 +131,7 @@ class Slot {
     const startedAt = performance.now();
     const log = openSync(this.logFile, this.deaths === 0 ? 'w' : 'a');
     const child = spawn(process.execPath, [conclaveFile, ...this.arguments()], {
-      // Arguments are seen by all users of the machine, the environment is not.
+      // All users of the machine can see arguments, but not the environment.
       env: {
         ...process.env,
         ...this.options.environment,
@@ -179,7 +179,7 @@ class Slot {
 
   private onReady(): void {
     clearTimeout(this.readyTimer);
-    if (this.deaths > 0) this.say(`${this.name} is back`);
+    if (this.deaths > 0) this.onNote(`${this.name} is back`);
     this.wasReady = true;
     this.resolveReady();
   }
@@ -192,15 +192,15 @@ class Slot {
       return;
     }
     if (ranMs > healthyAfterMs) this.pauseMs = firstPauseMs;
-    this.say(`${this.name} ended with ${how}; it is started again in ${this.pauseMs} ms`);
+    this.onNote(`${this.name} ended with ${how}; it is started again in ${this.pauseMs} ms`);
     this.restarting = setTimeout(() => this.start(), this.pauseMs);
     this.pauseMs = Math.min(2 * this.pauseMs, longestPauseMs);
   }
 
   private giveUp(why: string): void {
-    const loggedError = lastComplaints(this.logFile).at(-1);
+    const loggedError = lastErrors(this.logFile).at(-1);
     const detail = loggedError === undefined ? '' : `: ${loggedError}`;
-    this.rejectReady(new ConclaveError('ESHUTDOWN', `${this.name} does not come up (${why})${detail}`));
+    this.rejectReady(new ConclaveError('ESHUTDOWN', `${this.name} does not start (${why})${detail}`));
   }
 }
 

@@ -1,4 +1,7 @@
-/** Makes the actors of a process, each with the core of its kind, and holds what they share: the log-stores' LevelDB, and how fast snapshots go out. */
+/**
+ * Creates the actors of a process, each with the core of its kind, and owns what they share: the log-stores' LevelDB, and the
+ * limit on the rate of sent snapshots.
+ */
 import {
   type Actor,
   type ActorContext,
@@ -26,7 +29,7 @@ import { loadApplication } from './application.js';
 import type { GroupStore } from './group-api.js';
 import { dataFolder, type RunOptions, snapshotOptions } from './run-options.js';
 
-/** What a node needs beside its core. */
+/** The dependencies of a node besides its core. */
 export interface Outside {
   readonly connection: Connection;
   readonly requests: RequestServer;
@@ -40,7 +43,7 @@ interface Data extends LogStoreDependencies {
 }
 
 const MiB = 1024 * 1024;
-/** The first scrub begins so long after the start, when peers that restarted together have caught up. */
+/** The first scrub begins this long after the start, when peers that restarted together have caught up. */
 const firstScrubMs = 600_000;
 
 export class ActorFactory {
@@ -59,8 +62,8 @@ export class ActorFactory {
   }
 
   /**
-   * Loads the application, where a node is among the actors, and opens the data, where a log-store is.
-   * @throws Error where they cannot be loaded or opened.
+   * Loads the application if a node is among the actors, and opens the data if a log-store is.
+   * @throws Error if they cannot be loaded or opened
    */
   static async open(options: RunOptions, log: LineLog, onStorageFailed: (error: Error) => void): Promise<ActorFactory> {
     const application = options.actors.includes('node') ? await loadApplication(options) : undefined;
@@ -79,7 +82,7 @@ export class ActorFactory {
     return factory;
   }
 
-  /** What is kept of the groups, where a log-store is among the actors. */
+  /** The stored list of groups, if a log-store is among the actors. */
   get store(): GroupStore | undefined {
     const { data } = this;
     if (data === undefined) return undefined;
@@ -123,7 +126,7 @@ export class ActorFactory {
     await this.data?.storage.close();
   }
 
-  /** Begins to look through what is stored, from time to time. */
+  /** Starts the regular scrub of the stored data. */
   private scrub(log: LineLog): void {
     const { data, options, logStores } = this;
     if (data === undefined) return;

@@ -1,4 +1,4 @@
-/** What a node applies entries to: the key-value store, or what `--application` names. */
+/** The state machine of a node: the key-value store, or the one that `--application` names. */
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -6,12 +6,12 @@ import type { Application } from '@conclave/actor/core';
 import { KvService, KvStateMachine } from '@conclave/kv';
 import type { RunOptions } from './run-options.js';
 
-/** The export that is taken where `--application` names none. */
+/** The export that is used if `--application` names none. */
 const defaultExport = 'application';
 
 /**
  * Loads the application of this process.
- * @throws Error where the module or its export is not there, or does not give an application.
+ * @throws Error if the module or its export does not exist, or is not an application
  */
 export async function loadApplication(options: RunOptions): Promise<Application> {
   const { application } = options;
@@ -23,10 +23,10 @@ export async function loadApplication(options: RunOptions): Promise<Application>
   if (exported === undefined) throw new Error(`--application: ${module} exports no ${name}`);
   const made: unknown = typeof exported === 'function' ? await exported() : exported;
   if (isApplication(made)) return made;
-  throw new Error(`--application: ${name} of ${module} gives no { service: { parse }, makeStateMachine }`);
+  throw new Error(`--application: ${name} of ${module} exports no { service: { parse }, makeStateMachine }`);
 }
 
-/** A file, from the current folder; or a package that is installed there. */
+/** A file, relative to the current folder; or a package that is installed there. */
 function locate(module: string): string {
   const here = process.cwd();
   if (module.startsWith('.') || path.isAbsolute(module)) return pathToFileURL(path.resolve(here, module)).href;

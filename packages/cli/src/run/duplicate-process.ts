@@ -1,13 +1,12 @@
 /**
- * Whether another process runs the same actors of this peer: the peer was started twice, its data was copied, or another
- * deployment uses the same prefix and names on this NATS. Two stores of one name would confuse the peer's own actors, two
- * copies of one store could vote twice, and two nodes would fence each other. So the second process does not start.
- *
- * It asks the subjects on which the other one answers for its health. While it starts it answers there too, so that two that
- * start at the same moment find each other. Its connection has no echo: where it is alone, NATS says so at once.
- *
- * Not found: a process behind a cut network, and one that stands still (it answers nothing). Against those the log-store's
- * sessions protect the peer: the first node is fenced.
+ * Detects whether another process runs the same actors of this peer: the peer was started twice, its data were copied, or another
+ * deployment uses the same prefix and names on this NATS. Two stores of one name would confuse the peer's own actors, two copies
+ * of one store could vote twice, and two nodes would fence each other. Therefore the second process does not start.
+ * It sends requests to the subjects on which the other process answers health requests. While it starts it answers there, too, so
+ * that two processes that start at the same moment find each other. Its connection has no echo: if it is alone, NATS reports at
+ * once that nobody subscribes.
+ * Two kinds of processes are not found: one in another network partition, and one that is paused. If such a process returns, the
+ * sessions of the log-store protect the peer: the first node is fenced.
  */
 import { type Connection, newIncarnation, type Subscription, serveHealth } from '@conclave/actor';
 import {
@@ -22,23 +21,29 @@ import {
 } from '@conclave/protocol';
 import type { RunOptions } from './run-options.js';
 
-/** Asked again, as a process that is stopping may still answer. Each time all answers within `answerMs` are taken. */
+/**
+ * The requests are repeated, because a process that is stopping may still reply. Each time all replies within `answerMs` are
+ * collected.
+ */
 const asks = 3;
-/** Of two that start at the same moment, one gives way after `asks`; the other waits for that so much longer. */
+/**
+ * Of two processes that start at the same moment, one gives up after `asks` requests; the other one continues until after that.
+ */
 const asksOfFirst = 8;
 const answerMs = 400;
 const startingReason = 'starting';
-/** What the health of a fenced node begins with: it does nothing any more, and may be replaced. */
+/** The health of a fenced node begins with this word: the node does nothing any more, and may be replaced. */
 const fencedReason = 'fenced';
 
-/** On which an actor answers for its health. */
+/** Returns the subject on which an actor answers health requests. */
 type SubjectOf = (actor: Pick<HealthReply, 'group_id' | 'peer_id' | 'actor'>) => string;
 
 type Scope = Pick<RunOptions, 'actors' | 'groups' | 'peer' | 'prefix' | 'takeOver'>;
 
 /**
- * Looks for another process with these actors, and answers as one that is starting until what it returns is closed.
- * @throws ConclaveError EBUSY where there is another one
+ * Looks for another process with these actors, and answers health requests as a starting process until the returned object is
+ * closed.
+ * @throws ConclaveError EBUSY if there is another one
  */
 export async function refuseDuplicateProcess(
   options: Scope,
@@ -57,7 +62,7 @@ export async function refuseDuplicateProcess(
   const claim = { close: () => claims.forEach((each) => void each.close()) };
   try {
     await connection.settled();
-    // The other one's groups may have other names.
+    // The other process may host groups with other names.
     const listed = await firstGroupOf(peer, connection, subjects);
     const groupIds = new Set(listed === undefined ? [groupId] : [groupId, listed]);
     const subjectOf: SubjectOf = ({ group_id: group, peer_id: peerId, actor }) =>
@@ -88,29 +93,29 @@ async function isServedByAnother(
     const answers = await whoAnswers(subject, subjectOf, connection);
     const others = answers.filter(({ reason }) => !reason.startsWith(fencedReason));
     if (others.length === 0) return false;
-    // Both would wait for the other to go, or both would go.
+    // Otherwise both would wait for the other one to stop, or both would give up.
     givesWay = others.some(({ reason, incarnation: other }) => reason !== startingReason || other < incarnation);
   }
   return true;
 }
 
-/** All actors that answer for themselves; none where NATS is not there, or answers that nobody listens. */
+/** Returns all actors that reply; none if there is no NATS, or it reports that nobody subscribes. */
 async function whoAnswers(subject: string, subjectOf: SubjectOf, connection: Connection): Promise<HealthReply[]> {
   const replies: HealthReply[] = [];
   try {
     const answers = await connection.nats.requestMany(subject, '', { strategy: 'timer', maxWait: answerMs });
     for await (const { data } of answers) {
       const reply = healthReplyOf(data);
-      // A program that answers everything, say a JetStream stream that takes the subject, is no process of this peer.
+      // A program that replies to everything, such as a JetStream stream that consumes the subject, is no process of this peer.
       if (reply !== undefined && subjectOf(reply) === subject) replies.push(reply);
     }
   } catch {
-    // NATS is not there, or nobody listens.
+    // There is no NATS, or nobody subscribes.
   }
   return replies;
 }
 
-/** Undefined: it is none. */
+/** Undefined: the reply is not from a process of this peer. */
 function healthReplyOf(data: Uint8Array): HealthReply | undefined {
   try {
     return HealthReply.parse(decodeRequest(data).value);
@@ -119,7 +124,7 @@ function healthReplyOf(data: Uint8Array): HealthReply | undefined {
   }
 }
 
-/** The first group that a process of this peer's log-stores says it hosts. */
+/** Returns the first group in the list of this peer's log-store process. */
 async function firstGroupOf(peerId: PeerId, connection: Connection, subjects: Subjects): Promise<GroupId | undefined> {
   try {
     const reply = await connection.nats.request(subjects.host(peerId, 'list_groups'), '', { timeout: answerMs });

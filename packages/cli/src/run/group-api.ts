@@ -105,7 +105,7 @@ export class GroupApi {
     this.timer = setInterval(() => this.publish(), publishEveryMs);
   }
 
-  /** Takes no more commands; settled when the one under way is done. */
+  /** Accepts no more commands; resolves when the running one has ended. */
   async close(): Promise<void> {
     this.closed = true;
     clearInterval(this.timer);
@@ -198,7 +198,7 @@ export class GroupApi {
   private async delete({ group_id, group_uid }: HostRequest<'delete_group'>): Promise<Done> {
     const { log, store } = this.dependencies;
     if (this.options.groups.includes(group_id)) {
-      throw new ConclaveError('EINVAL', `the options of this process name ${group_id}: take it from --groups first`);
+      throw new ConclaveError('EINVAL', `the options of this process name ${group_id}: remove it from --groups first`);
     }
     const isHosted = store.groups.find(group_id) !== undefined;
     if (group_uid !== undefined && (!isHosted || store.stored(group_id).group_uid !== group_uid)) {

@@ -1,7 +1,6 @@
 /**
  * Follows the list of groups that the process of this peer's log-stores publishes: for the peer's other processes.
- *
- * Invariant: a list is followed unless the same run of that process has published a newer one before. What is lost comes
+ * Invariant: a list is followed unless the same run of that process has published a newer one before. A lost list is published
  * again within a second.
  */
 import type { Connection, LineLog, RequestServer, Subscription } from '@conclave/actor';
@@ -25,7 +24,7 @@ export interface GroupListDependencies {
   readonly fail: (error: unknown) => void;
 }
 
-/** How long the process of the log-stores may take to say what there is, when this one begins. */
+/** How long a starting process waits for the list of the log-stores' process. */
 const askTimeoutMs = 1000;
 
 export class GroupListFollower {
@@ -46,7 +45,7 @@ export class GroupListFollower {
     };
   }
 
-  /** Settled when the groups run that there are, as far as that can be learnt now. */
+  /** Resolves when all groups of the list run, as far as the list is known now. */
   static async start(
     options: { readonly peer: PeerId; readonly groups: readonly GroupId[] },
     dependencies: GroupListDependencies,
@@ -79,7 +78,7 @@ export class GroupListFollower {
   }
 }
 
-/** The groups that the options name, which are always there, and those that were created. */
+/** Returns the groups that the options name, which are always included, and those that were created. */
 export function wantedGroups(fixed: readonly GroupId[], created: readonly HostedGroup[]): WantedGroups {
   const wanted = new Map<GroupId, string>(created.map(({ group_id, hosting_id }) => [group_id, hosting_id]));
   for (const groupId of fixed) wanted.set(groupId, '');

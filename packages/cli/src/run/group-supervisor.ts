@@ -1,21 +1,19 @@
 /**
- * The groups whose actors run in this process. It is told which there are to be, and starts and stops actors until that
- * is so.
- *
+ * Runs the actors of the wanted groups in this process: `follow` receives the groups, and starts and stops actors accordingly.
  * Invariants:
- * 1. What is followed is followed one after the other: nothing is started before what stood in its place has stopped.
+ * 1. Calls of `follow` are carried out one after the other: nothing is started before its predecessor has stopped.
  * 2. All actors of a group in this process have the same incarnation, and another one each time the group is hosted.
  */
 import { type Actor, newIncarnation, type Subscription } from '@conclave/actor';
 import type { ActorKind, GroupId } from '@conclave/protocol';
 
-/** An actor that runs, and the door at which it is asked how it is. */
+/** A running actor, and its subscription for health requests. */
 export interface Hosted {
   readonly actor: Actor;
   readonly health: Subscription;
 }
 
-/** Which groups are to run, each with what tells one hosting of it from the next. */
+/** The wanted groups, each with an id that distinguishes one hosting from the next. */
 export type WantedGroups = ReadonlyMap<GroupId, string>;
 
 interface Hosting {
@@ -23,7 +21,7 @@ interface Hosting {
   readonly hosted: readonly Hosted[];
 }
 
-/** A process's actors are started in this order: who is asked stands before who asks. */
+/** The order in which a process starts its actors: an actor that receives requests starts before those that send them. */
 const startOrder: readonly ActorKind[] = ['log-store', 'ballot-box', 'replicator', 'node'];
 
 export class GroupSupervisor {
@@ -36,15 +34,15 @@ export class GroupSupervisor {
     private readonly startActor: (groupId: GroupId, kind: ActorKind, incarnation: string) => Hosted,
   ) {}
 
-  /** Settled when these groups run here, and no others. */
+  /** Resolves when exactly these groups run in this process. */
   follow(wanted: WantedGroups): Promise<void> {
     const followed = this.changing.then(() => this.change(wanted));
-    // A failure is told to who asked.
+    // The caller receives the failure.
     this.changing = followed.catch(() => undefined);
     return followed;
   }
 
-  /** Stops all, for good. */
+  /** Stops all actors permanently. */
   async stop(): Promise<void> {
     await this.follow(new Map());
     this.stopped = true;

@@ -1,6 +1,6 @@
 /**
- * A process that hosts actors of one peer: connects, starts them, and stops them in order. What any of them finds wrong
- * ends the process, as a process that is wrong must not go on.
+ * A process that hosts actors of one peer: connects, starts them, and stops them in order. If an actor throws, the process ends,
+ * because a faulty process must not continue.
  */
 import {
   type ActorContext,
@@ -32,7 +32,7 @@ export interface PeerProcessDependencies {
 
 export class PeerProcess {
   private readonly host: GroupSupervisor;
-  /** Where it is decided which groups there are, or followed. */
+  /** Serves the group commands, or follows the list of groups. */
   private groups: { close(): Promise<void> | void } | undefined;
 
   private constructor(
@@ -40,15 +40,15 @@ export class PeerProcess {
     private readonly dependencies: PeerProcessDependencies,
     private readonly connection: Connection,
     /**
-     * Of requests and their answers: a flood of them must not stand before what actors say to each other. NATS delivers
-     * what goes to one connection in one order.
+     * For requests and their replies: many requests must not delay messages between actors, and NATS delivers the messages of one
+     * connection in order.
      */
-    private readonly door: Connection,
+    private readonly requestConnection: Connection,
     private readonly transport: PeerTransport,
     private readonly subjects: Subjects,
     private readonly factory: ActorFactory,
     private readonly requests: RequestServer,
-    /** Settled once the storage can neither be written nor read: its actors say so until the process is started anew. */
+    /** Resolves once the storage can neither be written nor read: its actors report that until they are started again. */
     readonly storageFailed: Promise<Error>,
   ) {
     this.host = new GroupSupervisor(options.actors, (groupId, kind, incarnation) =>
@@ -57,8 +57,9 @@ export class PeerProcess {
   }
 
   /**
-   * Connects and starts; settled when others can reach its actors.
-   * @throws Error where the data cannot be opened, another process serves it already, or NATS allows too small messages.
+   * Connects and starts; resolves when other processes can reach its actors.
+   * @throws Error if the data cannot be opened, another process serves the peer already, or NATS does not allow large enough
+   * messages
    */
   static async start(options: RunOptions, dependencies: PeerProcessDependencies): Promise<PeerProcess> {
     const { log, version } = dependencies;
@@ -73,19 +74,19 @@ export class PeerProcess {
       const nats = { login: loginOfPeer(options), loginAttempts: options.natsLoginAttempts, log };
       const connection = await Connection.open({ ...nats, name });
       const claim = await claimed(options, connection, subjects);
-      // With copies for observers, each is to be seen on its own subject.
+      // With `mirror`, each copy must be visible on its own subject.
       const bundle = options.bundle && !options.mirror;
       const onDropped = (reason: string, count: number) => logDrop(log, reason, count);
       const outer = new NatsTransport(connection, subjects, options.peer, onDropped, { bundle });
       const transport = new PeerTransport(options.peer, new InProcessTransport(), outer, options);
-      const door = await Connection.open({ ...nats, name: `${name} requests`, givesWay: true });
-      const requests = new RequestServer(door, subjects, log);
-      factory.connect({ connection: door, requests, version });
+      const requestConnection = await Connection.open({ ...nats, name: `${name} requests`, givesWay: true });
+      const requests = new RequestServer(requestConnection, subjects, log);
+      factory.connect({ connection: requestConnection, requests, version });
       const made = new PeerProcess(
         options,
         dependencies,
         connection,
-        door,
+        requestConnection,
         transport,
         subjects,
         factory,
@@ -94,7 +95,7 @@ export class PeerProcess {
       );
       await made.startGroups();
       await connection.settled();
-      await door.settled();
+      await requestConnection.settled();
       claim.close();
       return made;
     } catch (error) {
@@ -103,25 +104,25 @@ export class PeerProcess {
     }
   }
 
-  /** Stops the actors, then closes their data and the connection. */
+  /** Stops the actors, then closes their data and the connections. */
   async stop(): Promise<void> {
     await this.groups?.close();
     await this.host.stop();
     await this.factory.close();
-    await this.door.close();
+    await this.requestConnection.close();
     await this.connection.close();
     await this.transport.close();
   }
 
-  /** Whoever hosts the log-stores keeps the list of the groups; the peer's other processes follow it. */
+  /** The process of the log-stores owns the list of groups; the peer's other processes follow it. */
   private async startGroups(): Promise<void> {
     const { connection, requests, subjects, host, options, factory } = this;
     const { log } = this.dependencies;
     const { store } = factory;
     if (store !== undefined) {
-      const door = new GroupApi(options, { connection, requests, subjects, host, store, log });
-      this.groups = door;
-      await door.start();
+      const api = new GroupApi(options, { connection, requests, subjects, host, store, log });
+      this.groups = api;
+      await api.start();
       return;
     }
     const [groupId, actor] = [options.groups[0] as GroupId, options.actors[0] as ActorKind];
@@ -134,13 +135,16 @@ export class PeerProcess {
     const address = { groupId, peerId: this.options.peer, actor: kind, incarnation };
     const { log, fail } = this.dependencies;
     const actor = this.factory.make({ ...address, transport, log, fail });
-    const health = serveHealth(this.door, this.subjects, address, actor, transport, [this.connection, this.door]);
+    const health = serveHealth(this.requestConnection, this.subjects, address, actor, transport, [
+      this.connection,
+      this.requestConnection,
+    ]);
     actor.start();
     return { actor, health };
   }
 }
 
-/** @throws ConclaveError EBUSY where another process serves these actors; the connection is closed then */
+/** @throws ConclaveError EBUSY if another process serves these actors; the connection is closed then */
 async function claimed(options: RunOptions, connection: Connection, subjects: Subjects): Promise<Subscription> {
   try {
     return await refuseDuplicateProcess(options, connection, subjects);
@@ -150,12 +154,12 @@ async function claimed(options: RunOptions, connection: Connection, subjects: Su
   }
 }
 
-/** The first drop for a reason, and then at each tenfold, so that a flood does not fill the log. */
+/** Logs the first drop for a reason, and the 10th, the 100th and so on, so that many drops do not fill the log. */
 function logDrop(log: LineLog, reason: string, count: number): void {
   if (Number.isInteger(Math.log10(count))) log.write('warn', 'messages are dropped', { reason, count });
 }
 
-/** Says why an actor stopped. */
+/** Logs why an actor stopped. */
 export function describeFailure(error: unknown, { log }: FailedActor): void {
   const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
   log.write('fatal', `the actor has stopped, and its process with it: ${message}`, { err: name, stack });

@@ -1,4 +1,4 @@
-/** The options of `conclave run` and `conclave health`, also from the environment. Bad values are refused at once. */
+/** The options of `conclave run` and `conclave health`, also from the environment. Invalid values are rejected at once. */
 import path from 'node:path';
 import { defaultLoginAttempts, logLevels } from '@conclave/actor';
 import {
@@ -29,7 +29,7 @@ import {
   withRenamedOption,
 } from '../options.js';
 
-/** Which actors of which peer a process hosts, and where it finds the others. */
+/** Which actors of which peer a process hosts, and where NATS is. */
 export interface HostedOptions extends LoginFlags {
   readonly peer: PeerId;
   readonly actors: readonly ActorKind[];
@@ -47,7 +47,7 @@ export interface RunOptions extends HostedOptions {
   /** The module and export of a custom state machine; undefined: the key-value store. */
   readonly application?: string;
   readonly logLevel: string;
-  /** Whether it starts even if another process runs the same node, which is fenced then. */
+  /** Whether the process starts even if another process runs the same node, which is then fenced. */
   readonly takeOver: boolean;
   /** Consecutive rejected logins before the process ends, until its first connection; 0: no limit. */
   readonly natsLoginAttempts: number;
@@ -65,7 +65,7 @@ export interface RunOptions extends HostedOptions {
   readonly snapshotMarginEntries: number;
   /** How fast this process sends snapshots to other peers: MiB a second, all groups together. */
   readonly snapshotMbPerSecond: number;
-  /** With less room than this on its disk a peer takes no entries, MiB. */
+  /** With less free disk space than this, in MiB, a peer stores no new entries. */
   readonly diskReserveMb: number;
   /** The interval at which a log-store reads and checks all that it stores; 0: never. */
   readonly scrubIntervalHours: number;
@@ -76,12 +76,12 @@ export interface RunOptions extends HostedOptions {
 const longestMs = 86_400_000;
 const MiB = 1024 * 1024;
 
-/** Where a log-store keeps its data. */
+/** Returns the folder in which a log-store keeps its data. */
 export function dataFolder({ dataDir, peer }: RunOptions): string {
   return path.resolve(dataDir ?? path.join('conclave-data', peer));
 }
 
-/** The snapshot options of a node. */
+/** Returns the snapshot options of a node. */
 export function snapshotOptions(options: RunOptions) {
   return {
     snapshotLogBytes: options.snapshotLogMb * MiB,

@@ -1,6 +1,6 @@
 /**
- * Whether the data folder can be used: tried with a file of its own, written and synced. While it cannot, the process waits, and
- * its actors say why when they are asked how they are.
+ * Checks whether the data folder can be used, by writing and syncing a file there. While it cannot be used, the process waits,
+ * and health requests to its actors are answered with the reason.
  */
 import { access, type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -15,18 +15,20 @@ export const storageRetryMs = 1000;
 /** LevelDB needs some files at once when it is opened. */
 const filesAtOnce = 16;
 
-/** Whether this process has had its store open before. Then the data folder must still hold it, and no other store is created. */
+/**
+ * Whether this process has opened its store before. Then the data folder must still contain it, and no other store is created.
+ */
 export type PreviousState = 'first' | 'again';
 
-/** Settled once the data folder can be used, if there is a log-store that needs it. */
+/** Resolves once the data folder can be used, if there is a log-store that needs it. */
 export async function waitForStorage(options: RunOptions, log: LineLog, before: PreviousState): Promise<void> {
   if (!options.actors.includes('log-store')) return;
   let trouble = await tryStorage(dataFolder(options), before);
   if (trouble === undefined) return;
   log.write('error', 'the data folder cannot be used', { reason: trouble });
   const ending = new AbortController();
-  void sayHealth(options, log, () => trouble ?? '', ending.signal).catch((error) => {
-    log.write('warn', 'nobody can be told how the actors are', { error: String(error) });
+  void answerHealthRequests(options, log, () => trouble ?? '', ending.signal).catch((error) => {
+    log.write('warn', 'health requests cannot be answered', { error: String(error) });
   });
   while (trouble !== undefined) {
     await delay(storageRetryMs);
@@ -36,8 +38,13 @@ export async function waitForStorage(options: RunOptions, log: LineLog, before: 
   log.write('info', 'the data folder can be used');
 }
 
-/** Answers for the actors of this process until it is told to end. */
-async function sayHealth(options: RunOptions, log: LineLog, reason: () => string, ending: AbortSignal): Promise<void> {
+/** Answers health requests for the actors of this process until it is closed. */
+async function answerHealthRequests(
+  options: RunOptions,
+  log: LineLog,
+  reason: () => string,
+  ending: AbortSignal,
+): Promise<void> {
   const { peer, prefix, groups, actors, natsLoginAttempts: loginAttempts } = options;
   const name = `conclave ${peer} waits for its storage`;
   const connection = await Connection.open({ login: loginOfPeer(options), loginAttempts, name, log });
@@ -76,8 +83,8 @@ async function tryStorage(folder: string, before: PreviousState): Promise<string
 }
 
 /**
- * Whether a store is there. Where the file system of the folder was unmounted, to be repaired, the folder below it is empty: a
- * store made there would stand in the place of the peer's own.
+ * Whether the folder contains a store. If the file system of the folder was unmounted for a repair, the folder below it is empty:
+ * a new store there would replace the peer's own.
  */
 async function holdsStore(folder: string): Promise<boolean> {
   try {

@@ -1,20 +1,20 @@
-/** What a mesh takes of the machine at one moment: bytes on disk of each peer, and resident memory of each process. */
+/** The resources that a mesh uses at one moment: bytes on disk of each peer, and resident memory of each process. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { PeerId } from '@conclave/protocol';
 
 export interface Sample {
-  /** Since the load began. */
+  /** Seconds since the load began. */
   readonly seconds: number;
-  /** Writes answered since then. */
+  /** Writes acknowledged since then. */
   readonly writes: number;
-  /** Of each peer's data folder. */
+  /** Bytes of each peer's data folder. */
   readonly diskBytes: ReadonlyMap<PeerId, number>;
-  /** Of each process, by its name; empty where the system does not tell. */
+  /** Bytes of each process, by its name; empty if the system does not report them. */
   readonly memoryBytes: ReadonlyMap<string, number>;
 }
 
-/** The bytes of all files in a folder. What goes while it is looked at counts as gone. */
+/** The bytes of all files in a folder. Files that are deleted meanwhile do not count. */
 export function bytesInFolder(folder: string): number {
   let bytes = 0;
   for (const name of namesIn(folder)) {
@@ -26,7 +26,7 @@ export function bytesInFolder(folder: string): number {
   return bytes;
 }
 
-/** Resident memory of a process, as Linux tells it; undefined where it is gone, or on another system. */
+/** Resident memory of a process, as Linux reports it; undefined if the process has ended, or on another system. */
 export function residentBytes(pid: number): number | undefined {
   try {
     const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];

@@ -1,10 +1,10 @@
 /**
- * Whether what a mesh takes stays bounded: the peaks of the last third of a run beside those of the third before it. The
- * first third is for what fills up by design: the log up to its first snapshots, caches, the heaps of V8.
+ * Decides whether the resources that a mesh uses stay bounded: compares the peaks of the last third of a run with those of the
+ * third before it. In the first third some usage grows by design: the log up to its first snapshots, caches, the heaps of V8.
  */
 import type { Sample } from './sampling.js';
 
-/** A peak may be so much higher than the one before it: LevelDB and V8 both take and give back in large steps. */
+/** A peak may be this much higher than the one before it: LevelDB and V8 both allocate and free memory in large steps. */
 const mostGrowth = 1.25;
 const slackBytes = 64 * 1024 * 1024;
 
@@ -16,9 +16,9 @@ export interface Peaks {
 }
 
 /**
- * The peaks of each disk and of each process.
- * @param snapshotLogBytes so much log goes at once, and LevelDB lags behind with it: a disk may have so much more, where
- * that is more than LevelDB's own steps
+ * Compares the peaks of each disk and of each process.
+ * @param snapshotLogBytes this much log is deleted at once, and LevelDB frees the space later: the usage of a disk may grow by
+ * this, if that is more than LevelDB's own steps
  */
 export function peaksOf(samples: readonly Sample[], snapshotLogBytes: number): Peaks[] {
   const third = Math.floor(samples.length / 3);

@@ -1,10 +1,9 @@
 /**
- * What a person sees of a change of the configuration while it goes on: a pure fold over the group's events and
- * its leader's status. It draws nothing: `lines` are for plain output, `bars` for a terminal.
- *
+ * What a person sees of a membership change in progress: computed from the group's events and its leader's status, without I/O.
+ * It draws nothing: `lines` are for plain output, `bars` for a terminal.
  * Invariants:
- * 1. A stage is said once, when it is reached; the stages of an older change (before `begin`) are not said.
- * 2. A new peer's percentage never shrinks, as a growing log would make it do.
+ * 1. Each stage is printed once, when it is reached; the stages of an older change (before `begin`) are not printed.
+ * 2. The percentage of a new peer never decreases, although the log grows.
  */
 
 import type { ObservedEvent } from '@conclave/observer';
@@ -31,19 +30,19 @@ export class ChangeView {
   private stageSinceMs: number;
   private readonly times: StageTime[] = [];
   private readonly peers = new Map<PeerId, Bar>();
-  private saidPercent = new Map<PeerId, number>();
+  private printedPercent = new Map<PeerId, number>();
   private votes = '';
   /** The configuration that the change leads to. */
   private wanted = '';
   private committed = false;
 
   /**
-   * @param beganAtMs on the clock whose times the other methods get
-   * @param sayEachPercent how far a new peer must have come for another line
+   * @param beganAtMs on the same clock as the times of the other methods
+   * @param printEachPercent the progress of a new peer, in percent, that is needed for another line
    */
   constructor(
     private readonly beganAtMs: number,
-    private readonly sayEachPercent = 10,
+    private readonly printEachPercent = 10,
   ) {
     this.stageSinceMs = beganAtMs;
   }
@@ -56,17 +55,20 @@ export class ChangeView {
     return [...this.peers.values()];
   }
 
-  /** Whose votes are lacking, or an empty text. */
+  /** The missing votes, or an empty text. */
   get lacking(): string {
     return this.votes;
   }
 
-  /** The stages that are over. */
+  /** The stages that have ended. */
   get stageTimes(): readonly StageTime[] {
     return this.times;
   }
 
-  /** Takes an event. @returns what to say of it, often nothing */
+  /**
+   * Handles an event.
+   * @returns the lines to print, often none
+   */
   onEvent(event: ObservedEvent, atMs: number): string[] {
     switch (event.name) {
       case 'stage_changed':
@@ -74,33 +76,36 @@ export class ChangeView {
       case 'catchup_progress':
         return this.onProgress(event);
       case 'configuration_appended':
-        // Each peer says so of itself; the leader's word is the stage's.
+        // Each peer publishes this about itself; for the stage, only the leader's event counts.
         return [];
       case 'configuration_committed':
         return this.onCommitted(event);
       case 'admin_command':
-        // Whoever looks has sent it.
+        // The user of this command has sent the request.
         return [];
       default:
         return [`${event.body.peer_id} ${eventText(event)}`];
     }
   }
 
-  /** Takes the leader's status. @returns what to say of it, often nothing */
+  /**
+   * Handles the leader's status.
+   * @returns the lines to print, often none
+   */
   onStatus(status: Pick<StatusReply, 'stage' | 'lacking'>): string[] {
     const before = this.votes;
     this.votes = lackingText(status.stage, status.lacking);
     return this.votes !== '' && this.votes !== before ? [this.votes] : [];
   }
 
-  /** The change has been answered. */
+  /** The reply to the request has arrived. */
   end(atMs: number): void {
     this.leaveStage(atMs);
     this.stageName = 'none';
     this.votes = '';
   }
 
-  /** The line above the bars. */
+  /** Returns the line above the bars. */
   headline(atMs: number): string {
     const without = this.times.length === 0 ? 'asked' : 'over';
     const stage = this.stageName === 'none' ? without : `stage ${stageNames[this.stageName]}`;
@@ -108,7 +113,7 @@ export class ChangeView {
   }
 
   private onStage({ body }: ObservedEvent<'stage_changed'>, atMs: number): string[] {
-    // That a member is healed meanwhile is another matter.
+    // A store replacement that runs meanwhile is not part of this change.
     if (body.kind !== 'change') return [`${body.kind} ${stageNames[body.stage]}: ${changeText(body)}`];
     if (body.stage === this.stageName) return [];
     this.leaveStage(atMs);
@@ -125,7 +130,10 @@ export class ChangeView {
     this.times.push({ stage: this.stageName, ms: atMs - this.stageSinceMs });
   }
 
-  /** Told once, and of the change's end alone: a new peer also tells of all configurations of the past, as it learns them. */
+  /**
+   * Printed once, and only for the last configuration of the change: a new peer also publishes all earlier configurations, as it
+   * receives them.
+   */
   private onCommitted(event: ObservedEvent<'configuration_committed'>): string[] {
     const { peers, old_peers: oldPeers } = event.body;
     if (this.committed || oldPeers.length > 0 || peerSet(peers) !== this.wanted) return [];
@@ -136,7 +144,7 @@ export class ChangeView {
   private onProgress({ body }: ObservedEvent<'catchup_progress'>): string[] {
     const before = this.peers.get(body.new_peer);
     const entries = body.last_index === 0 ? 0 : Math.floor((100 * body.match_index) / body.last_index);
-    // What follows a snapshot is little beside it.
+    // The entries after a snapshot are few compared with it.
     const ratio = body.state === 'installing' ? body.percent : entries;
     const reached = body.state === 'caught_up' ? 100 : Math.min(ratio, 99);
     const bar = {
@@ -145,18 +153,18 @@ export class ChangeView {
       text: catchupText(body),
     };
     this.peers.set(bar.peerId, bar);
-    const said = this.saidPercent.get(bar.peerId);
+    const printed = this.printedPercent.get(bar.peerId);
     const worthSaying =
-      said === undefined ||
-      bar.percent >= said + this.sayEachPercent ||
-      (bar.percent === 100 && said < 100) ||
+      printed === undefined ||
+      bar.percent >= printed + this.printEachPercent ||
+      (bar.percent === 100 && printed < 100) ||
       body.state === 'refused';
     if (!worthSaying) return [];
-    this.saidPercent.set(bar.peerId, bar.percent);
+    this.printedPercent.set(bar.peerId, bar.percent);
     return [`${bar.peerId}: ${bar.text} (${bar.percent} %)`];
   }
 
-  /** The joint entry is appended only when every new peer has caught up; their last progress may be lost. */
+  /** The joint entry is appended only when every new peer has caught up; the last events about their progress may be lost. */
   private catchAllUp(): void {
     for (const bar of this.peers.values()) {
       this.peers.set(bar.peerId, { ...bar, percent: 100, text: 'caught up' });
@@ -164,7 +172,7 @@ export class ChangeView {
   }
 }
 
-/** Whose votes a stage waits for, or an empty text. */
+/** The votes that a stage needs, or an empty text. */
 export function lackingText(stage: Stage, lacking: StatusReply['lacking']): string {
   if (stage !== 'joint' && stage !== 'stable') return '';
   const sets = [

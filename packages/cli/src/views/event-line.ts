@@ -15,7 +15,7 @@ function callerText({ name, source }: EventBody<'admin_command'>['caller']): str
   return `; sent by ${name}${source === 'named' ? ', as it says' : ''}`;
 }
 
-/** What an event says, in a few words. */
+/** Describes an event in a few words. */
 export function eventText(event: ObservedEvent): string {
   switch (event.name) {
     case 'leader_elected':
@@ -27,9 +27,9 @@ export function eventText(event: ObservedEvent): string {
     case 'catchup_progress':
       return `${event.body.new_peer} ${catchupText(event.body)}`;
     case 'configuration_appended':
-      return `${bothSets(event.body.peers, event.body.old_peers)} is in force, at index ${count(event.body.index)}`;
+      return `${bothSets(event.body.peers, event.body.old_peers)} is in effect, at index ${count(event.body.index)}`;
     case 'configuration_truncated':
-      return `${bothSets(event.body.peers, event.body.old_peers)} is in force again, at index ${count(event.body.index)}`;
+      return `${bothSets(event.body.peers, event.body.old_peers)} is in effect again, at index ${count(event.body.index)}`;
     case 'configuration_committed':
       return `${bothSets(event.body.peers, event.body.old_peers)} is committed, at index ${count(event.body.index)}`;
     case 'change_failed':
@@ -41,19 +41,21 @@ export function eventText(event: ObservedEvent): string {
     case 'peer_removed':
       return `is out of the group, at index ${count(event.body.index)}`;
     case 'store_refused':
-      return `its name is bound to another store than its own; so says ${event.body.leader_id}`;
+      return `its name is bound to another store than its own, as ${event.body.leader_id} reports`;
     case 'peer_reset':
-      return `goes on as ${peerSet(event.body.new_peers)}, epoch ${event.body.epoch}; ${event.body.may_be_lost}`;
+      return `continues as ${peerSet(event.body.new_peers)}, epoch ${event.body.epoch}; ${event.body.may_be_lost}`;
     case 'other_history_seen':
-      return `${event.body.other_leader_id} leads another history of this group (${event.body.other_group_uid}, here ${event.body.group_uid}): nobody is served`;
+      return `${event.body.other_leader_id} leads another history of this group (${event.body.other_group_uid}, here ${event.body.group_uid}): no request is served`;
     case 'peer_fenced':
       return `another node has opened its log-store (session ${event.body.session})`;
     case 'snapshot_taken':
-      return `has taken a snapshot at index ${count(event.body.index)}: ${bytesText(event.body.bytes)} in ${duration(event.body.took_ms)}; its log begins behind ${count(event.body.compacted_to)}`;
+      return `has taken a snapshot at index ${count(event.body.index)}: ${bytesText(event.body.bytes)} in ${duration(event.body.took_ms)}; its log begins after ${count(event.body.compacted_to)}`;
     case 'snapshot_installed':
       return `has installed ${event.body.leader_id}'s snapshot of index ${count(event.body.index)}: ${bytesText(event.body.bytes)}`;
     case 'read_only_changed':
-      return event.body.reason === '' ? 'takes entries again' : `takes no entries: ${readOnlyText(event.body.reason)}`;
+      return event.body.reason === ''
+        ? 'stores entries again'
+        : `stores no entries: ${readOnlyText(event.body.reason)}`;
     case 'applying_stopped':
       return `has stopped applying at index ${count(event.body.index)}: ${event.body.reason}`;
     case 'level_raised':
@@ -75,12 +77,12 @@ export function eventText(event: ObservedEvent): string {
   }
 }
 
-/** Why a peer takes no entries. */
+/** Why a peer stores no entries. */
 export function readOnlyText(reason: 'told' | 'disk'): string {
   return reason === 'told' ? 'an operator made it read-only' : 'its disk has less room than the reserve';
 }
 
-/** What a change is, where it is not one that was asked for. */
+/** The kind of a change, unless a user requested it. */
 export function kindText(kind: ChangeKind): string {
   return kind === 'change' ? '' : `${kind}: `;
 }
@@ -93,7 +95,7 @@ export function changeText(change: {
   return `${peerSet(change.old_peers)} to ${peerSet(change.new_peers)}`;
 }
 
-/** How far a new peer is, in the words of promise 12. */
+/** The progress of a new peer, in the words of promise 12. */
 export function catchupText(progress: Pick<EventBody<'catchup_progress'>, 'state' | 'lag' | 'percent'>): string {
   switch (progress.state) {
     case 'never_heard_of':

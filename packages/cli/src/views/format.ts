@@ -1,7 +1,7 @@
-/** How sets, counts and times are written for people. */
+/** Formats sets, counts and times for people. */
 import { type Configuration, isJoint, type Levels, peerIds } from '@conclave/protocol';
 
-/** `0 to 1`; one level alone as itself. */
+/** `0 to 1`; a single level without a range. */
 export function levelsText({ lowest, highest }: Levels): string {
   return lowest === highest ? String(highest) : `${lowest} to ${highest}`;
 }
@@ -11,7 +11,7 @@ export function peerSet(peers: readonly string[]): string {
   return `{${peers.join(',')}}`;
 }
 
-/** `{n1,n4,n5}`, or `{n1,n4,n5} and {n1,n2,n3}` while it is joint. */
+/** `{n1,n4,n5}`, or `{n1,n4,n5} and {n1,n2,n3}` while the configuration is joint. */
 export function bothSets(peers: readonly string[], oldPeers: readonly string[]): string {
   return oldPeers.length === 0 ? peerSet(peers) : `${peerSet(peers)} and ${peerSet(oldPeers)}`;
 }

@@ -1,8 +1,10 @@
-/** Draws a change on a terminal: the stage, then a bar for each new peer, redrawn in place; lines go above. */
+/**
+ * Draws a membership change on a terminal: the stage, then a bar for each new peer, redrawn in place; lines are printed above.
+ */
 import { MultiBar, type SingleBar } from 'cli-progress';
 import type { ChangeView } from './change-view.js';
 
-/** Terminals' own: erase all that follows; break long lines; cut them. */
+/** Control sequences of terminals: erase everything that follows; wrap long lines; cut them. */
 const [clearBelow, wrapLines, cutLines] = ['\x1b[J', '\x1b[?7h', '\x1b[?7l'];
 const barFormat = '  {peer} [{bar}] {percentage} %  {text}';
 
@@ -21,7 +23,7 @@ export class LiveBars {
       barCompleteChar: '#',
       barIncompleteChar: '-',
       linewrap: false,
-      // What is said above pushes the bars down, onto what stood there.
+      // Lines above push the bars down, over the text that was there.
       forceRedraw: true,
       format: barFormat,
     });
@@ -29,8 +31,8 @@ export class LiveBars {
   }
 
   /** Prints lines above the bars. */
-  say(lines: readonly string[]): void {
-    // The library leaves what stood on a line behind what it writes there, and has long lines cut off for the bars' sake.
+  printAbove(lines: readonly string[]): void {
+    // The library does not erase the rest of a line after its text, and makes the terminal cut long lines because of the bars.
     for (const line of lines) this.bars.log(`${clearBelow}${wrapLines}${line}\n${cutLines}`);
   }
 
@@ -44,7 +46,7 @@ export class LiveBars {
     this.bars.update();
   }
 
-  /** Leaves the last state on the screen and gives the cursor back. */
+  /** Leaves the last state on the screen and shows the cursor again. */
   stop(): void {
     if (!this.stopped) this.bars.stop();
     this.stopped = true;

@@ -1,8 +1,8 @@
-/** Messages between actors as lines for people: who hears it, what it is, and its few telling fields. */
+/** Messages between actors as lines for people: the receiver, the message, and its most important fields. */
 import { batchHeader } from '@conclave/protocol';
 
 const longest = 110;
-/** Said by the subject, or of no use to the eye. */
+/** Fields that the subject contains already, or that do not help people. */
 const hidden = new Set(['group_id', 'group_uid', 'store_id', 'links']);
 
 /** @param body a decoded message */

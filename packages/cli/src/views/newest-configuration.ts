@@ -1,12 +1,15 @@
-/** What the peers that answer know of a group that nobody leads: its newest configuration, and who is missing for a quorum. */
+/**
+ * What the peers that reply know of a group without a leader: its newest configuration, and which members are missing for a
+ * quorum.
+ */
 import { type Configuration, hasMember, type Member, majority, type PeerId, peerIds } from '@conclave/protocol';
 import { bothSets, count } from './format.js';
 import type { PeerAnswer } from './peer-answer.js';
 
 export interface MissingMembers {
-  /** Of which set of the configuration. */
+  /** The set of the configuration. */
   readonly set: 'peers' | 'old_peers';
-  /** Members that answer, and whose log-store does, with the store that the configuration binds them to. */
+  /** The number of members that reply, whose log-stores reply, and that have the store in the configuration. */
   readonly available: number;
   readonly needed: number;
   readonly missing: readonly PeerId[];
@@ -20,10 +23,10 @@ export interface NewestConfiguration {
   readonly quorum: readonly MissingMembers[];
 }
 
-/** Where to read on, in the documentation. */
+/** The section of the documentation to read next. */
 export const leaderlessSection = 'docs/operations.md, section "The group has no leader"';
 
-/** The newest configuration that any of these peers has; undefined: none of them has one. */
+/** Returns the newest configuration that any of these peers has; undefined: none of them has one. */
 export function newestConfiguration(answers: ReadonlyMap<PeerId, PeerAnswer>): NewestConfiguration | undefined {
   const known = [...answers.values()].flatMap((answer) =>
     'status' in answer && answer.status.configuration !== null
@@ -64,7 +67,7 @@ function missingOf(
   return { set, available: members.length - missing.length, needed, missing: peerIds(missing).toSorted() };
 }
 
-/** What is known, a line each, as name and value. */
+/** Returns what is known, a line each, as name and value. */
 export function newestFacts(newest: NewestConfiguration): (readonly [string, string])[] {
   const { configuration, index, known_to, quorum } = newest;
   const sets = bothSets(peerIds(configuration.peers), peerIds(configuration.old_peers));

@@ -1,7 +1,7 @@
 import type { ErrorBody, StatusReply } from '@conclave/protocol';
 
 /**
- * A peer's reply to `status`, or the error instead of one. `reason`: why the health of its node is bad, of a peer that
- * does not reply.
+ * A peer's reply to `status`, or the error instead of one. `reason`: if a peer does not reply, the reason in the health of its
+ * node.
  */
 export type PeerAnswer = { readonly status: StatusReply } | { readonly error: ErrorBody; readonly reason?: string };

@@ -1,4 +1,4 @@
-/** `conclave status` for people: the group as its leader knows it, then a row for each peer as it knows itself. */
+/** The output of `conclave status`: the group as its leader knows it, then a row for each peer as it knows itself. */
 import {
   allMembers,
   type Change,
@@ -19,14 +19,16 @@ import type { PeerAnswer } from './peer-answer.js';
 import { facts, table } from './tables.js';
 
 export interface GroupStatus {
-  /** The leader's answer; undefined: nobody leads. */
+  /** The leader's reply; undefined: there is no leader. */
   readonly group: StatusReply | undefined;
   /** Without a leader: the newest configuration that any peer knows. */
   readonly newest?: NewestConfiguration | undefined;
   readonly peers: ReadonlyMap<PeerId, PeerAnswer>;
 }
 
-/** Whom to ask: the configuration's members, the replicators' targets, and who else has been found. */
+/**
+ * Returns the peers to ask: the members of the configuration, the targets of the replicators, and other peers that were found.
+ */
 export function peersOf(group: StatusReply | undefined, found: readonly PeerId[]): PeerId[] {
   const members = group?.configuration ? peerIds(allMembers(group.configuration)) : [];
   const targets = group?.progress.map(({ peer_id: peerId }) => peerId) ?? [];
@@ -50,7 +52,7 @@ function leaderlessText(groupId: string, newest: NewestConfiguration | undefined
 
 /**
  * One peer's own view, for `--peer`.
- * @param restart what the leader says of its restart; undefined: nobody leads, or it is no member
+ * @param restart the leader's advice on its restart; undefined: there is no leader, or the peer is no member
  */
 export function peerText(status: StatusReply, restart?: Restart): string {
   const dropped = Object.entries(status.dropped).filter(([, times]) => times > 0);
@@ -59,7 +61,7 @@ export function peerText(status: StatusReply, restart?: Restart): string {
       ['peer', `${status.peer_id} (store ${status.store_id}, session ${status.session})`],
       ['role', status.role],
       ['health', status.health.healthy ? 'healthy' : `unhealthy: ${status.health.reason}`],
-      ['takes entries', takesEntriesText(status)],
+      ['stores entries', takesEntriesText(status)],
       ['may be restarted', restart === undefined ? 'not known' : restart.may ? 'yes' : `no: ${restart.reason}`],
       ...groupFacts(status),
       ...(dropped.length === 0
@@ -75,7 +77,7 @@ function takesEntriesText({ read_only, disk_free_bytes }: StatusReply): string {
   return (read_only === '' ? 'yes' : `no: ${readOnlyText(read_only)}`) + free;
 }
 
-/** Promise 23: who must not be restarted now, and why. */
+/** Promise 23: which peers must not be restarted now, and why. */
 function restartText(restarts: readonly Restart[]): string[] {
   const not = restarts.filter(({ may }) => !may);
   if (not.length === 0) return [];
@@ -104,13 +106,13 @@ function groupFacts(status: StatusReply): (readonly [string, string])[] {
   ];
 }
 
-/** The group's level, and what the peer that answers runs. */
+/** The group's level, and the version of the peer that replies. */
 function levelText({ level = 0, version, levels }: StatusReply): string {
-  const speaks = levels === null ? 'not known yet' : levels === undefined ? '0' : levelsText(levels);
-  return `${level} (this peer: ${version ?? 'a first version'}, speaks ${speaks})`;
+  const supported = levels === null ? 'not known yet' : levels === undefined ? '0' : levelsText(levels);
+  return `${level} (this peer: ${version ?? 'a first version'}, supports ${supported})`;
 }
 
-/** Of the peer that answers: the snapshot that counts, and what is going on with one. */
+/** Of the peer that replies: its current snapshot, and a snapshot that it takes, restores or receives. */
 function snapshotFacts({ snapshot, taking, restoring, installing }: StatusReply): (readonly [string, string])[] {
   const parts = [
     ...(snapshot === null ? [] : [`index ${count(snapshot.index)}, ${bytesText(snapshot.bytes)}`]),
@@ -155,7 +157,7 @@ function progressOf(peerId: PeerId, group: StatusReply | undefined): Progress | 
   return group?.progress.find(({ peer_id: target }) => target === peerId);
 }
 
-/** Whether what the leader knows of the peer is from before it fell silent. */
+/** Whether the leader's information about the peer is older than the peer's silence. */
 function isLastKnown(answer: PeerAnswer, progress: Progress | undefined, group: StatusReply | undefined): boolean {
   if (progress === undefined || progress.silent_ms < 0) return false;
   return silenceOf(progress, group) !== '' || isDown(answer);
@@ -166,12 +168,12 @@ function lastKnownText(group: StatusReply | undefined, peers: GroupStatus['peers
   return isAny ? ['* last known: the peer is silent, down or stores nothing now'] : [];
 }
 
-/** Nobody listens on the subject of its node. */
+/** Nobody subscribes to the subject of its node. */
 function isDown(answer: PeerAnswer): boolean {
   return 'error' in answer && answer.error.code === 'EUNREACHABLE';
 }
 
-/** For how long the peer, or its log-store alone, has been silent, where that is longer than heartbeats explain; else empty. */
+/** How long the peer, or only its log-store, has been silent, if that is longer than a heartbeat explains; otherwise empty. */
 function silenceOf(progress: Progress, group: StatusReply | undefined): string {
   const { silent_ms, stored_ms = 0, read_only, install, refusal } = progress;
   const longestMs = group?.election_timeout_ms ?? defaultTimes.electionTimeoutMs;
@@ -180,7 +182,7 @@ function silenceOf(progress: Progress, group: StatusReply | undefined): string {
   return stored_ms > longestMs ? `stores nothing for ${longDuration(stored_ms)}` : '';
 }
 
-/** Version and levels: as the peer says itself, else as the leader has heard. */
+/** Version and levels: as the peer itself reports them, otherwise as the leader knows them. */
 function buildText(answer: PeerAnswer, progress: Progress | undefined): string {
   const { version, levels } = 'status' in answer ? answer.status : (progress ?? {});
   if (version === undefined && levels === undefined) return 'status' in answer ? 'level 0' : '-';
@@ -193,8 +195,8 @@ function restartWord(peerId: PeerId, group: StatusReply | undefined): string {
 }
 
 /**
- * What the peer does now. Promise 12: never heard of, lagging, installing a snapshot, and caught up are told apart; promise 27:
- * who is silent is not caught up.
+ * What the peer does now. Promise 12: a peer that never responded, one that lags, one that installs a snapshot, and one that has
+ * caught up are distinguished. Promise 27: a silent peer has not caught up.
  */
 function stateText(
   peerId: PeerId,
@@ -216,12 +218,12 @@ function stateText(
   }
   if (progress.read_only)
     return 'status' in answer && answer.status.read_only !== '' ? readOnlyState(answer) : 'read-only';
-  // Under load the last entries are always under way: what counts as caught up for a new peer does here too.
+  // Under load the last entries are always in flight, so a small lag counts as caught up.
   if (progress.caught_up || (lag !== undefined && lag <= catchupMargin)) return 'caught up';
   return `lagging by ${count(lag ?? 0)}`;
 }
 
-/** Why the peer takes no entries, and how much is free on its disk; `-`: it takes them. */
+/** Why the peer stores no new entries, and the free space of its disk; `-`: it stores them. */
 function readOnlyState(answer: PeerAnswer): string {
   if ('error' in answer || answer.status.read_only === '') return '-';
   const { read_only, disk_free_bytes } = answer.status;
@@ -229,7 +231,7 @@ function readOnlyState(answer: PeerAnswer): string {
   return `read-only: ${why}${disk_free_bytes === null ? '' : `, ${bytesText(disk_free_bytes)} free`}`;
 }
 
-/** A removed peer is still spoken to for a while, so that it learns that it is out. */
+/** The leader still replicates to a removed peer for a while, so that it learns of its removal. */
 function isOrBecomesMember(peerId: PeerId, { configuration, changes }: StatusReply): boolean {
   const members = configuration === null ? [] : peerIds(allMembers(configuration));
   const wanted = changes.filter(({ state }) => state === 'going_on').flatMap((change) => change.new_peers);
@@ -251,7 +253,7 @@ function changesText(changes: readonly Change[]): string[] {
 }
 
 function changeRow(change: Change): string[] {
-  const state = change.state === 'going_on' ? `going on (${stageNames[change.stage]})` : change.state;
+  const state = change.state === 'going_on' ? `in progress (${stageNames[change.stage]})` : change.state;
   return [
     `${kindText(change.kind)}${changeText(change)}`,
     state,

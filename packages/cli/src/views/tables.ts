@@ -1,4 +1,4 @@
-/** Plain tables: no lines, so that they can be cut, searched and pasted. */
+/** Plain tables without rules, so that they can be cut, searched and pasted. */
 import Table from 'cli-table3';
 
 const noLines = {
@@ -37,7 +37,7 @@ export function table(
   return withoutTrailingSpace(made.toString());
 }
 
-/** Names and their values, one a line. */
+/** Names and their values, one per line. */
 export function facts(pairs: readonly (readonly [string, Cell])[]): string {
   const width = Math.max(...pairs.map(([name]) => name.length));
   return pairs.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n');

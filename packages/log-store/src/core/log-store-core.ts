@@ -1,19 +1,16 @@
 /**
- * The log-store of one group of a peer: decides in which order changes become durable, and what is reported of them to the node
- * and to leaders.
- *
+ * The log-store of one group of a peer. It makes entries, terms and votes durable in order, and acknowledges them to the node and
+ * to the leader.
  * Owns: the log's state (`WritePipeline`), the node's session with its ordered link (`NodeLink`) and the reads (`LogReader`).
- * Does not own the storage. Does not know who leads: it sends acknowledgements to the leader that an append names.
- *
+ * Does not own the storage. Does not know which peer leads: it sends acknowledgements to the leader that an append names.
  * Invariants:
  * 1. Entries, truncations, terms, votes and opens become durable in the order in which they were accepted.
  * 2. At most one write is outstanding; everything accepted meanwhile goes into the next one.
  * 3. Nothing is acknowledged, opened or read before it is synced. The index that is acknowledged to a leader is the
  *    `verified_index` of the node's append. It is never derived from the log's end.
- * 4. Messages are accepted only in the current session, and only if that was opened in this run of the log-store
- *    (`incarnation`).
+ * 4. Messages are accepted only in the current session, and only if that was opened in this run of the log-store (`incarnation`).
  * 5. Terms never fall; a vote is never changed within its term; entries known as committed are never truncated.
- * 6. A refused message is not accepted later, nor are those after it: acknowledgements are cumulative.
+ * 6. If a message is refused, neither it nor the later ones of the link are accepted: acknowledgements are cumulative.
  * 7. After a failure nothing is sent any more.
  * 8. Entries that a snapshot replaces are deleted only once that snapshot is current and synced.
  */
@@ -237,7 +234,7 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
     this.sendNode(messages.welcome(this.options, this.log.accepted.session));
   }
 
-  /** Whether a message is of the open session. If it is not, and the node sent it, tells the node the current session. */
+  /** Whether a message is of the open session. If it is not, and the node sent it, sends the current session to the node. */
   private isOfSession(sender: Sender, fromNode: boolean): boolean {
     const judged = this.link.classifySession(sender, this.log.accepted);
     if (judged === 'open') return true;
@@ -251,7 +248,8 @@ export class LogStoreCore implements Core<LogStoreInput, LogStoreEffect> {
   // ---- The ordered link ----------------------------------------------------------------------------
 
   /**
-   * Whether a message of the link is the next one. After a repeated one or a gap, tells the node how far the link is synced.
+   * Whether a message of the link is the next one. If it is a repetition, or follows a gap, sends the node an acknowledgement of
+   * what is synced.
    */
   private isNext(sender: Sender, frame: Frame): boolean {
     const judged = this.link.classify(sender, frame);

@@ -94,7 +94,7 @@ export type NodeInput =
   | {
       readonly type: 'admin';
       readonly requestId: number;
-      readonly door: 'group' | 'peer';
+      readonly addressee: 'group' | 'peer';
       readonly command: AdminCommand;
       readonly body: unknown;
     }
@@ -113,7 +113,7 @@ export type NodeInput =
   | {
       readonly type: 'read';
       readonly requestId: number;
-      readonly door: 'group' | 'peer';
+      readonly addressee: 'group' | 'peer';
       readonly consistency: Consistency;
       readonly query: unknown;
       /** The history that the request names, if it names one. */

@@ -317,7 +317,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     if (state.role === 'fenced') return;
     context.setTimer('tick', this.options.heartbeatIntervalMs);
     parts.requests.onTick();
-    if (state.role === 'opening') return parts.opening.sayHello();
+    if (state.role === 'opening') return parts.opening.sendHello();
     if (state.role === 'leader') {
       const reason = parts.leadership.confirmation.reasonToStepDown();
       if (reason !== undefined) parts.roles.becomeFollower(reason);
@@ -358,7 +358,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
   }
 
   private onIdle(): void {
-    this.parts.reads.own.flush();
+    this.parts.reads.own.requestReadIndexes();
     if (!this.isLeader()) return;
     // The target of a transfer must have all entries: writes wait until it is known who leads.
     if (!this.parts.transfer.holdsWrites) this.appendProposals();
@@ -371,7 +371,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     const { reason, outcome } = this.parts.otherHistory;
     if (reason !== undefined) return this.parts.proposals.refuseWaiting('EHISTORY', reason, outcome);
     const against = this.state.readOnlyReason === '' ? undefined : this.parts.leadership.reasonAgainstWrites();
-    if (against === undefined) this.parts.proposals.flush();
+    if (against === undefined) this.parts.proposals.appendQueued();
     // These writes arrived during a transfer of leadership: the other leader may have received them, too.
     else this.parts.proposals.refuseWaiting('EREADONLY', against, 'unknown');
   }

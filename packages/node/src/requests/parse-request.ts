@@ -76,7 +76,7 @@ function parseCommand({ addressee, name, body }: DecodedRequest): ParsedRequest 
   // A restore is one command, `bootstrap`: its chunks change nothing by themselves.
   const isAudited = writes && name !== 'restore_chunk';
   return {
-    input: (requestId) => ({ type: 'admin', requestId, door: addressee, command: name, body: parsed.data }),
+    input: (requestId) => ({ type: 'admin', requestId, addressee, command: name, body: parsed.data }),
     reply: (result) => result,
     writes,
     ...(isAudited ? { audited: name } : {}),
@@ -95,7 +95,7 @@ function parseOperation(
     const consistency = parsed.consistency ?? (addressee === 'peer' ? 'stale' : 'linearizable');
     const isStale = consistency === 'stale';
     return {
-      input: (requestId) => ({ type: 'read', requestId, door: addressee, consistency, query, groupUid }),
+      input: (requestId) => ({ type: 'read', requestId, addressee, consistency, query, groupUid }),
       reply: (result, replyContext) => reply(result, { ...replyContext, isStale }),
       writes: false,
     };

@@ -174,7 +174,7 @@ export class NodeHarness {
   /** Whether the log-store answers reads of what it was opened with. */
   answersReads = true;
   /** Whether the log-store says at once that the session is in force; else with `inForce()`. */
-  saysInForce = true;
+  confirmsSession = true;
   private asked: Body<'log-store.confirm'> | undefined;
   /** The feature levels that its own actors say; undefined: none, as those of the first version. */
   levels: Levels | undefined = supportedLevels;
@@ -305,7 +305,8 @@ export class NodeHarness {
     if (message.name === 'log-store.read_snapshot' && this.answersReads) answers.push(this.chunkFor(message.body));
     if (message.name === 'log-store.confirm') {
       this.asked = message.body;
-      if (this.saysInForce && !this.dead.has('log-store')) answers.push({ name: 'node.in_force', body: message.body });
+      if (this.confirmsSession && !this.dead.has('log-store'))
+        answers.push({ name: 'node.in_force', body: message.body });
     }
     for (const kind of ownKinds) {
       const frame = frameFor(kind, message);
@@ -514,7 +515,7 @@ export class NodeHarness {
       refusal?: 'ENOTEMPTY' | 'ESTORE';
       install?: NonNullable<Progress['install']>;
       readOnly?: boolean;
-      /** The highest feature level that it speaks, from 0 on; null: it has not said. */
+      /** The highest feature level that it supports, from 0 on; null: it has not reported it. */
       level?: number | null;
       cannotLead?: boolean;
       /** The highest version of commands that its state machine reads. */
@@ -805,9 +806,9 @@ export class NodeHarness {
 
   // ---- requests ----------------------------------------------------------------------------------
 
-  admin(command: AdminCommand, body: unknown = {}, door: 'group' | 'peer' = 'group'): string[] {
+  admin(command: AdminCommand, body: unknown = {}, addressee: 'group' | 'peer' = 'group'): string[] {
     const parsed = adminCommands[command].request.parse(body);
-    return this.step({ type: 'admin', requestId: this.nextRequest(), door, command, body: parsed });
+    return this.step({ type: 'admin', requestId: this.nextRequest(), addressee, command, body: parsed });
   }
 
   /** Has it found a group of itself alone, which nobody else hosts; answers all lines but those of the asking. */
@@ -860,9 +861,9 @@ export class NodeHarness {
     return [...lines, ...this.step({ type: 'idle' })];
   }
 
-  read(query: string, over: { door?: 'group' | 'peer'; consistency?: Consistency } = {}): string[] {
-    const { door = 'group', consistency = 'linearizable' } = over;
-    return this.step({ type: 'read', requestId: this.nextRequest(), door, consistency, query });
+  read(query: string, over: { addressee?: 'group' | 'peer'; consistency?: Consistency } = {}): string[] {
+    const { addressee = 'group', consistency = 'linearizable' } = over;
+    return this.step({ type: 'read', requestId: this.nextRequest(), addressee, consistency, query });
   }
 
   private nextRequest(): number {

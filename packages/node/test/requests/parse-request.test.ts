@@ -68,10 +68,15 @@ describe('parsing a request to a node', () => {
 
   it('makes a read linearizable if it is addressed to the group, and stale if it is addressed to a peer', () => {
     const ofGroup = parse({ name: 'read', body: 'q' });
-    expect(ofGroup.input(1)).toMatchObject({ type: 'read', consistency: 'linearizable', door: 'group', query: 'q' });
+    expect(ofGroup.input(1)).toMatchObject({
+      type: 'read',
+      consistency: 'linearizable',
+      addressee: 'group',
+      query: 'q',
+    });
     expect(ofGroup.reply('r', { groupUid: history })).toEqual(['r', false]);
     const ofPeer = parse({ name: 'read', addressee: 'peer' });
-    expect(ofPeer.input(1)).toMatchObject({ consistency: 'stale', door: 'peer' });
+    expect(ofPeer.input(1)).toMatchObject({ consistency: 'stale', addressee: 'peer' });
     expect(ofPeer.reply('r', { groupUid: history })).toEqual(['r', true]);
     expect(ofPeer.writes).toBe(false);
   });

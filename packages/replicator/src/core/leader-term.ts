@@ -1,13 +1,11 @@
 /**
  * What all replicators of a leader share for one term, and their access to the actor that they are part of.
- *
  * Owns: the leader's positions, the latest tick and commit index, and the recent batches. Does not own the targets.
- *
  * Invariants:
  * 1. The recent batches end where the leader's log ends, as far as that is known here; `lastTerm` is the term there.
  * 2. The commit index and the tick only rise.
- * 3. Nothing is sent to another peer an election timeout after the last new tick: replicators must not keep a node in power
- *    that is dead or fenced.
+ * 3. Nothing is sent to another peer when the last new tick is an election timeout old: otherwise the followers of a dead or
+ *    fenced node would elect no other leader.
  */
 import { type Log, leaderMismatch, type Send } from '@conclave/actor/core';
 import {

@@ -64,7 +64,10 @@ export class LogSender {
     return this.currentState === 'replicate' && this.pipeline.feed === 'subscribed' && !this.isReadOnly;
   }
 
-  /** Whether the target is to be sent what the node appends next. For a target that is far behind, entries are read later. */
+  /**
+   * Whether the node must include the content of the entries that it appends next, because they are sent to this target. A target
+   * that is far behind gets them later, from the log-store.
+   */
   get needsEntryPayload(): boolean {
     if (this.currentState !== 'replicate' || this.pipeline.feed === 'subscribed' || this.isReadOnly) return false;
     return this.isNearEnd();

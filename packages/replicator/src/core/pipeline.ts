@@ -1,8 +1,7 @@
 /**
- * Sends entries to a target that is caught up, as they are appended, with many messages in flight.
- *
+ * Sends entries to a target once the index up to which the logs match is known, with many messages in flight: the recent ones as
+ * they are appended, older ones as they are read from the log-store.
  * Owns: the messages in flight, and whether the target receives the leader's feed (decision 0019). Does not own the match index.
- *
  * Invariants:
  * 1. There is no gap: the entries in flight follow those that the target has.
  * 2. Entries that the target receives from the feed count as sent, within the same window.

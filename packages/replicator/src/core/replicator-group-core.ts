@@ -61,7 +61,7 @@ interface ActiveTerm {
   readonly leaderTerm: LeaderTerm;
   readonly replicators: Map<PeerId, Replicator>;
   transfer: Transfer | undefined;
-  /** What was last reported to the node, which sends the content of entries until it is told otherwise. */
+  /** The value of `wants_content` that was last reported to the node, which sends the content of entries until this is false. */
   wantsContent: boolean;
 }
 
@@ -188,7 +188,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
 
   private onTick(body: Body<'replicator.tick'>, nowMs: number): DropReason {
     if (!this.linkAcceptor.onTick(body, this.effects)) return 'tick_of_another_session';
-    // The node may not know yet that `lead` or `stop` was received: the acknowledgement tells it.
+    // The node may not know yet that `lead` or `stop` was received: the acknowledgement informs it.
     if (this.activeTerm?.leaderTerm.term !== body.term || !body.leading) return;
     const { leaderTerm, replicators } = this.activeTerm;
     if (!leaderTerm.onTick(body.tick_id, body.commit_index, nowMs)) return 'old_tick';
@@ -297,7 +297,10 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
     leaderTerm.memberLags = [leaderTerm.ownLag, ...members.map(({ lag }) => lag)];
   }
 
-  /** Tells the transfer target to campaign once it has the whole log; repeated on every tick until the node withdraws it. */
+  /**
+   * Sends `timeout_now` to the transfer target once it has the whole log; again on every tick until the node withdraws the
+   * transfer.
+   */
   private transferLeadership({ leaderTerm, replicators, transfer }: ActiveTerm, nowMs: number): void {
     if (transfer === undefined || transfer.sent || !leaderTerm.mayStillSend(nowMs)) return;
     const target = replicators.get(transfer.peerId);
@@ -342,7 +345,7 @@ export class ReplicatorGroupCore implements Core<ReplicatorGroupInput, Replicato
   }
 }
 
-/** Whether a target is to be sent what the node appends next. */
+/** Whether the node must include the content of the entries that it appends next, because a target needs it. */
 function wantsContent({ replicators }: ActiveTerm): boolean {
   for (const replicator of replicators.values()) if (replicator.needsEntryPayload) return true;
   return false;

@@ -234,7 +234,7 @@ export class Replicator {
     return this.sender.needsEntryPayload;
   }
 
-  /** Tells the target to campaign at once. */
+  /** Orders the target to campaign at once. */
   sendTimeoutNow(): void {
     this.messages.sendTimeoutNow();
   }

@@ -218,8 +218,9 @@ function writeOf(command: ClientCommand, expectedRevision: number): WriteCall {
   }
 }
 
-function resultOf({ revision, token, value, results, ...said }: Fields): CallResult {
-  const changed = said.swapped ?? said.deleted ?? said.succeeded ?? said.acquired ?? said.released ?? said.revoked;
+function resultOf({ revision, token, value, results, ...fields }: Fields): CallResult {
+  const changed =
+    fields.swapped ?? fields.deleted ?? fields.succeeded ?? fields.acquired ?? fields.released ?? fields.revoked;
   return {
     revision: (revision ?? token) as number,
     ...(results === undefined ? {} : { parts: results as OperationResult[] }),

@@ -39,7 +39,7 @@ import { LeadersServeBeforeTheyPublishIt } from './leaders-serve-before-they-pub
 import { LeasesAreExclusive } from './leases-are-exclusive.js';
 import { LeasesEndAtTheirTime } from './leases-end-at-their-time.js';
 import { LeasesHold } from './leases-hold.js';
-import { LevelsAreSpoken } from './levels-are-spoken.js';
+import { LevelsAreSupported } from './levels-are-supported.js';
 import { LogMatching } from './log-matching.js';
 import { MembersApplyTheSame } from './members-apply-the-same.js';
 import { NoTruncationBelowCommit } from './no-truncation-below-commit.js';
@@ -62,9 +62,9 @@ import { ReplicatorsFollowTheirNode } from './replicators-follow-their-node.js';
 import { ResetsAreFinal } from './resets-are-final.js';
 import { RestartsSpareTheQuorum } from './restarts-spare-the-quorum.js';
 import { ResultsFollowFromTheLog } from './results-follow-from-the-log.js';
+import { SentIsSynced } from './sent-is-synced.js';
 import { SessionsOnlyGrow } from './sessions-only-grow.js';
 import { SnapshotsAreTheState } from './snapshots-are-the-state.js';
-import { SpokenIsSynced } from './spoken-is-synced.js';
 import { StagesFollow } from './stages-follow.js';
 import { StateMachineSafety } from './state-machine-safety.js';
 import { StrangersDeposeNobody } from './strangers-depose-nobody.js';
@@ -105,7 +105,7 @@ const rules = [
   NoTruncationBelowCommit,
   NodesNeverGoBack,
   TermsAndVotesNeverFall,
-  SpokenIsSynced,
+  SentIsSynced,
   AcknowledgedIsSynced,
   SessionsOnlyGrow,
   FencedNodesDoNothing,
@@ -113,7 +113,7 @@ const rules = [
   OneChangeAtATime,
   TruncatedConfigurationsAreVoid,
   OnlyCaughtUpStoresJoin,
-  LevelsAreSpoken,
+  LevelsAreSupported,
   OneStoreAName,
   NotDoneIsNeverAppended,
   ReadOnlyPeersTakeNothing,

@@ -38,7 +38,7 @@ export class OnlyCaughtUpStoresJoin extends Rule implements Invariant {
       );
       this.check(
         this.hearing.has(`${store_id} ${leader_id} ${leader_term}`),
-        () => `${leader_id} adds ${peer_id} (${store_id}), which has not said that it hears its appends`,
+        () => `${leader_id} adds ${peer_id} (${store_id}), which has not reported that it receives its appends`,
       );
     }
   }

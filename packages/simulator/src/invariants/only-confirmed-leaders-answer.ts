@@ -54,8 +54,8 @@ export class OnlyConfirmedLeadersAnswer extends Rule implements Invariant {
     if (actor.kind !== 'node') return;
     const lease = this.leaseOf(actor.core);
     if (this.mayDoWithout(actor)) lease.confirmedMs = nowMs;
-    const { type, door, requestId } = input as { type: string; door?: string; requestId: number };
-    if (type !== 'propose' && !(type === 'read' && door === 'group')) return;
+    const { type, addressee, requestId } = input as { type: string; addressee?: string; requestId: number };
+    if (type !== 'propose' && !(type === 'read' && addressee === 'group')) return;
     const silentMs = nowMs - lease.confirmedMs;
     const { role } = summaryOf(actor);
     if (role === 'fenced') return;

@@ -31,7 +31,7 @@ export class ReadsAreCurrent extends Rule implements Invariant {
   }
 
   onStepping(actor: Actor, input: unknown): void {
-    const read = input as { type: string; requestId: number; door: string; consistency: string };
+    const read = input as { type: string; requestId: number; addressee: string; consistency: string };
     if (read.type !== 'read' || read.consistency === 'stale') return;
     this.forgetLostHistory();
     // Peers of a lost history may still apply it.

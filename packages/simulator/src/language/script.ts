@@ -9,14 +9,14 @@ import { ScriptError } from './tokens.js';
 /** @throws ScriptError that names the line */
 export function parseScript(text: string): Command[] {
   return text.split('\n').flatMap((line, at) => {
-    const said = line.replace(/(^|\s)#.*$/, '').trim();
-    if (said === '') return [];
+    const command = line.replace(/(^|\s)#.*$/, '').trim();
+    if (command === '') return [];
     try {
-      const command = parseCommand(said);
-      if (isOfScripts(command)) return [command];
+      const parsed = parseCommand(command);
+      if (isOfScripts(parsed)) return [parsed];
       throw new ScriptError('only scenarios have this command');
     } catch (error) {
-      if (error instanceof ScriptError) throw new ScriptError(`line ${at + 1}, "${said}": ${error.message}`);
+      if (error instanceof ScriptError) throw new ScriptError(`line ${at + 1}, "${command}": ${error.message}`);
       throw error;
     }
   });

@@ -133,7 +133,7 @@ export class CoreMesh extends Processes {
 
   /** Replaces the core of a node that has requested a restart, in the same process. */
   private startOver(actor: Actor, divergence: Divergence | undefined): void {
-    this.coverage.count('node restarted because its log-store had');
+    this.coverage.count('node restarted because its log-store restarted');
     this.requests.onRestarted(actor, { code: 'EPERM', message: 'the node starts over', outcome: 'unknown' });
     this.serving.delete(actor);
     this.outside.delete(actor);

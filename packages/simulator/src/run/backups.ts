@@ -131,7 +131,7 @@ export class Backups {
     if (!actor.isUp) return respond({ error: { code: 'EUNREACHABLE', message: `${at} is down`, outcome: 'not_done' } });
     mesh.request(
       actor,
-      (requestId) => ({ type: 'admin', requestId, door: 'peer', command, body }) as NodeInput,
+      (requestId) => ({ type: 'admin', requestId, addressee: 'peer', command, body }) as NodeInput,
       // The caller is notified after the step.
       (answer) => mesh.after(0, () => respond(answer)),
     );

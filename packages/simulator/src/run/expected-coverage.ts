@@ -78,7 +78,7 @@ const eventsOfARun = [
     .map((event) => `event ${event}`),
   'log truncated',
   'client session expired',
-  'node restarted because its log-store had',
+  'node restarted because its log-store restarted',
   'fenced node started again',
   'request received by two nodes',
   'request without responders',

@@ -261,8 +261,8 @@ export class LivenessPhase {
       mesh.coverage.count('no majority of the states agrees');
       return true;
     }
-    const isSaid = (peerId: PeerId): boolean => mesh.lastStatus(peerId).health.reason.startsWith('diverged');
-    return most === members.length && !members.some(isSaid);
+    const isReported = (peerId: PeerId): boolean => mesh.lastStatus(peerId).health.reason.startsWith('diverged');
+    return most === members.length && !members.some(isReported);
   }
 
   private expect(invariant: string, condition: () => boolean, withinMs: number): void {

@@ -45,7 +45,7 @@ export class QuorumLossCheck {
     const body = { new_peers: [...newPeers] };
     mesh.request(
       mesh.nodeActor(at),
-      (requestId) => ({ type: 'admin', requestId, door: 'peer', command: 'reset_peer', body }),
+      (requestId) => ({ type: 'admin', requestId, addressee: 'peer', command: 'reset_peer', body }),
       (answer) => {
         isDone = 'result' in answer;
       },

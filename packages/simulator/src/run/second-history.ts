@@ -40,7 +40,7 @@ export class SecondHistory {
     for (const peerId of before) mesh.startPeer(peerId);
     this.expect('both-histories-are-led', () => this.histories().size === 2, electionMs);
     this.expect('two-histories-stop-each-other', () => this.haveAllStopped(), noticeMs);
-    for (const door of ['propose', 'read'] as const) this.expectRefused(door);
+    for (const type of ['propose', 'read'] as const) this.expectRefused(type);
     for (const peerId of before) mesh.crashPeer(peerId);
     const servesAgain = () =>
       mesh.servers.some((actor) => founders.includes(actor.peerId) && !this.hasStopped(actor.peerId));
@@ -62,7 +62,7 @@ export class SecondHistory {
     const body = { peers: [...peers], timeout_ms: foundMs, new: true };
     mesh.request(
       mesh.nodeActor(at),
-      (requestId) => ({ type: 'admin', requestId, door: 'peer', command: 'bootstrap', body }),
+      (requestId) => ({ type: 'admin', requestId, addressee: 'peer', command: 'bootstrap', body }),
       (answer) => {
         isFounded = 'result' in answer;
       },
@@ -85,19 +85,19 @@ export class SecondHistory {
   }
 
   /** Checks that each of the leaders refuses requests of clients. */
-  private expectRefused(door: 'propose' | 'read'): void {
+  private expectRefused(type: 'propose' | 'read'): void {
     const { mesh } = this.context;
     for (const actor of mesh.servers) {
       let code = '';
       mesh.request(
         actor,
         (requestId) =>
-          door === 'propose'
+          type === 'propose'
             ? { type: 'propose', requestId, payload: new Uint8Array(0), command: null }
             : {
                 type: 'read',
                 requestId,
-                door: 'group',
+                addressee: 'group',
                 consistency: 'linearizable',
                 query: { type: 'keys', keys: [] },
               },

@@ -12,7 +12,7 @@ import { OnlyMembersCampaign } from '../../src/invariants/only-members-campaign.
 import { ReadsAreCurrent } from '../../src/invariants/reads-are-current.js';
 import { ReadsHaveAQuorum } from '../../src/invariants/reads-have-a-quorum.js';
 import { RemovedPeersRaiseNoTerm } from '../../src/invariants/removed-peers-raise-no-term.js';
-import { SpokenIsSynced } from '../../src/invariants/spoken-is-synced.js';
+import { SentIsSynced } from '../../src/invariants/sent-is-synced.js';
 import { TermsAndVotesNeverFall } from '../../src/invariants/terms-and-votes-never-fall.js';
 import { expectBroken, n1, n2, n3, n4, setSummary, WatchedGroup } from './watched-group.js';
 
@@ -207,7 +207,7 @@ test('reads-have-a-quorum reports a confirmed session tick that nobody has repor
 
 test('leases-are-exclusive reports a read by lease while another peer leads a later term', () => {
   const group = new WatchedGroup(LeasesAreExclusive);
-  const read = { type: 'read', requestId: 900, door: 'group', consistency: 'lease' };
+  const read = { type: 'read', requestId: 900, addressee: 'group', consistency: 'lease' };
   group.invariants.onStepping(group.actor(n1, 'node'), read, { nowMs: 0, wallTimeMs: 0, random: 0 });
   group.sendAs(n2, 'node', 'ballot-box.lead', { ...group.own(n2), term: next(group.own(n1).term) });
   expectBroken(
@@ -221,7 +221,7 @@ test('reads-are-current reports a read at a node that has not applied what other
   const group = new WatchedGroup(ReadsAreCurrent);
   group.cutOff(n3);
   group.mesh.answered(group.mesh.put(n1, 'b', '2'));
-  const read = { type: 'read', requestId: 900, door: 'group', consistency: 'linearizable' };
+  const read = { type: 'read', requestId: 900, addressee: 'group', consistency: 'linearizable' };
   group.invariants.onStepping(group.actor(n3, 'node'), read, { nowMs: 0, wallTimeMs: 0, random: 0 });
   expectBroken(
     'reads-are-current',
@@ -230,20 +230,20 @@ test('reads-are-current reports a read at a node that has not applied what other
   );
 });
 
-test('spoken-is-synced reports a vote that is sent before it is on the disk', () => {
-  const group = new WatchedGroup(SpokenIsSynced);
+test('sent-is-synced reports a vote that is sent before it is on the disk', () => {
+  const group = new WatchedGroup(SentIsSynced);
   const vote = { ...group.own(n3), kind: 'vote', granted: true } as const;
   expectBroken(
-    'spoken-is-synced',
+    'sent-is-synced',
     () => group.sendAs(n3, 'node', 'ballot-box.vote_response', vote, n2),
     /sends its vote of term 2 for n2/,
   );
 });
 
-test('spoken-is-synced reports a term that is sent before it is on the disk', () => {
-  const group = new WatchedGroup(SpokenIsSynced);
+test('sent-is-synced reports a term that is sent before it is on the disk', () => {
+  const group = new WatchedGroup(SentIsSynced);
   const echo = { ...group.own(n3), leader_id: n1, leader_term: 9 as Term, tick_id: 1 };
-  expectBroken('spoken-is-synced', () => group.sendAs(n3, 'node', 'feed.echo', echo, n1), /term 9 is sent/);
+  expectBroken('sent-is-synced', () => group.sendAs(n3, 'node', 'feed.echo', echo, n1), /term 9 is sent/);
 });
 
 test.each([

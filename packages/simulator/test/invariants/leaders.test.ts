@@ -142,7 +142,7 @@ test('only-confirmed-leaders-answer reports a leader that answers a read at once
   const group = new WatchedGroup(OnlyConfirmedLeadersAnswer);
   const leader = group.actor(n1, 'node');
   const at = { nowMs: group.mesh.nowMs + 2000, wallTimeMs: 0, random: 0 };
-  group.invariants.onStepping(leader, { type: 'read', door: 'group', requestId: 999 }, at);
+  group.invariants.onStepping(leader, { type: 'read', addressee: 'group', requestId: 999 }, at);
   group.invariants.onAnswered(999, { result: {} });
   expectBroken('only-confirmed-leaders-answer', () => group.invariants.onStepped(leader), /last confirmed as of/);
 });
@@ -158,7 +158,7 @@ function readAfterChange(stable: readonly PeerId[]): () => void {
   ]);
   const leader = group.actor(n1, 'node');
   const at = { nowMs: group.mesh.nowMs + 2000, wallTimeMs: 0, random: 0 };
-  group.invariants.onStepping(leader, { type: 'read', door: 'group', requestId: 999 }, at);
+  group.invariants.onStepping(leader, { type: 'read', addressee: 'group', requestId: 999 }, at);
   group.invariants.onAnswered(999, { result: {} });
   return () => group.invariants.onStepped(leader);
 }
@@ -171,7 +171,7 @@ test('only-confirmed-leaders-answer exempts a leader that rolls its change back,
 test('reads-wait-for-a-later-round reports a read that is answered without a later tick', () => {
   const group = new WatchedGroup(ReadsWaitForALaterRound);
   const at = { nowMs: group.mesh.nowMs, wallTimeMs: 0, random: 0 };
-  const read = { type: 'read', door: 'group', consistency: 'linearizable', requestId: 999 };
+  const read = { type: 'read', addressee: 'group', consistency: 'linearizable', requestId: 999 };
   group.invariants.onStepping(group.actor(n1, 'node'), read, at);
   expectBroken(
     'reads-wait-for-a-later-round',
@@ -187,7 +187,7 @@ test('reads-wait-for-a-later-round reports a follower that answers a read with a
   group.sendAs(n2, 'node', 'node.read_index', { request_id: 5 }, n1);
   group.invariants.onStepping(
     follower,
-    { type: 'read', door: 'peer', consistency: 'linearizable', requestId: 999 },
+    { type: 'read', addressee: 'peer', consistency: 'linearizable', requestId: 999 },
     at,
   );
   const message = { name: 'node.read_index_answer', body: { request_id: 5 } };

@@ -5,7 +5,7 @@ import { indexedKey } from '@conclave/log-store';
 import type { GroupUid, LogIndex, Session, Term } from '@conclave/protocol';
 import { expect, test } from 'vitest';
 import { allInvariants } from '../../src/invariants/all-invariants.js';
-import { LevelsAreSpoken } from '../../src/invariants/levels-are-spoken.js';
+import { LevelsAreSupported } from '../../src/invariants/levels-are-supported.js';
 import { OneChangeAtATime } from '../../src/invariants/one-change-at-a-time.js';
 import { OneGroup } from '../../src/invariants/one-group.js';
 import { OnlyCaughtUpStoresJoin } from '../../src/invariants/only-caught-up-stores-join.js';
@@ -93,13 +93,13 @@ test.each([
 
 test.each([
   ['a configuration lowers the level', 0, /n1 lowers the level from 1 to 0/],
-  ['the level rises above what members support', 2, /n1 appends level 2 with n2 .*never said that it speaks it/],
-] as const)('levels-are-spoken: %s', (_, level, seen) => {
-  const group = new WatchedGroup(LevelsAreSpoken);
+  ['the level rises above what members support', 2, /n1 appends level 2 with n2 .*never reported that it supports it/],
+] as const)('levels-are-supported: %s', (_, level, seen) => {
+  const group = new WatchedGroup(LevelsAreSupported);
   const { term, last_index } = group.status(n1);
   const configuration = { ...group.configuration([n1, n2, n3]), level };
   const batch = group.configurationBatch(term, last_index + 1, configuration);
-  expectBroken('levels-are-spoken', () => group.appendAs(n1, [batch]), seen);
+  expectBroken('levels-are-supported', () => group.appendAs(n1, [batch]), seen);
 });
 
 test('only-caught-up-stores-join (promises 2, 6, 9) reports an empty store that is added', () => {

@@ -28,9 +28,9 @@ export class DirectMesh extends CoreMesh {
     if (!this.until(condition, withinMs)) throw new Error(`not within ${withinMs} ms: ${what}`);
   }
 
-  admin(to: PeerId, door: 'group' | 'peer', command: AdminCommand, body: unknown): number {
+  admin(to: PeerId, addressee: 'group' | 'peer', command: AdminCommand, body: unknown): number {
     const parsed = adminCommands[command].request.parse(body);
-    return this.ask(to, (requestId) => ({ type: 'admin', requestId, door, command, body: parsed }));
+    return this.ask(to, (requestId) => ({ type: 'admin', requestId, addressee, command, body: parsed }));
   }
 
   /** Sends it to the leader, which must exist. */
@@ -50,7 +50,7 @@ export class DirectMesh extends CoreMesh {
     const request = this.service.parse('get', { key });
     if (request.type !== 'read') throw new Error('a get is a read');
     const { query, consistency = 'linearizable' } = request;
-    return this.ask(to, (requestId) => ({ type: 'read', requestId, door: 'group', consistency, query }));
+    return this.ask(to, (requestId) => ({ type: 'read', requestId, addressee: 'group', consistency, query }));
   }
 
   /** Returns the value in this peer's state machine. */

@@ -1,7 +1,7 @@
 /** Completion for bash. */
 import { type Place, shellQuoted } from './candidates.js';
 
-/** The script, for `completions/conclave` or `source`. It needs bash 4 and nothing else. */
+/** Returns the script, for `completions/conclave` or `source`. It needs only bash 4. */
 export function bashScript(places: readonly Place[]): string {
   const paths = places.filter(({ path }) => path !== '').map(({ path }) => shellQuoted(path));
   return `# bash completion of conclave; made by \`conclave completion bash\`

@@ -1,4 +1,4 @@
-/** What a shell can offer at each place of a command line. */
+/** What a shell can complete at each position of a command line. */
 import { allNodes, type CommandNode, takesFile } from '../command-tree.js';
 
 /** A word that can be typed, and what it means. */
@@ -7,11 +7,11 @@ export interface Candidate {
   readonly meaning: string;
 }
 
-/** An option: its words (`--peer`), and what may follow it. */
+/** An option: its forms (`--peer`), and what may follow it. */
 export interface OptionCandidate {
   readonly words: readonly string[];
   readonly meaning: string;
-  /** It takes a value. */
+  /** Whether it has a value. */
   readonly takesValue: boolean;
   readonly choices: readonly string[];
   readonly isFile: boolean;
@@ -19,17 +19,17 @@ export interface OptionCandidate {
 
 /** What may follow the words of a command. */
 export interface Place {
-  /** `kv put`; empty: nothing but `conclave`. */
+  /** For example `kv put`; empty: only `conclave`. */
   readonly path: string;
   readonly commands: readonly Candidate[];
   readonly options: readonly OptionCandidate[];
-  /** The values of the first arguments that have choices, as `peers read-only` has. */
+  /** The values of the first arguments that have choices, such as those of `peers read-only`. */
   readonly choices: readonly string[];
-  /** An argument is a file. */
+  /** Whether an argument is a file. */
   readonly isFile: boolean;
 }
 
-/** All places, those of the program first. */
+/** Returns all positions, those of the program first. */
 export function placesOf(tree: CommandNode): readonly Place[] {
   return allNodes(tree).map(({ path, options, arguments: args, children }) => ({
     path: path.join(' '),
@@ -46,13 +46,13 @@ export function placesOf(tree: CommandNode): readonly Place[] {
   }));
 }
 
-/** The beginning of a text, up to its first full thought, in one line. */
+/** Returns the beginning of a text, up to the first end of a clause, in one line. */
 function firstLine(text: string): string {
   const [first = ''] = text.split(/[;:.](?:\s|$)/, 1);
   return first.replaceAll(/\s+/g, ' ').trim();
 }
 
-/** A text as one word of a POSIX shell. */
+/** Quotes a text as one word of a POSIX shell. */
 export function shellQuoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

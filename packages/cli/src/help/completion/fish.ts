@@ -1,7 +1,7 @@
 /** Completion for fish. */
 import type { OptionCandidate, Place } from './candidates.js';
 
-/** The script, for `completions/conclave.fish`. */
+/** Returns the script, for `completions/conclave.fish`. */
 export function fishScript(places: readonly Place[]): string {
   const paths = places.filter(({ path }) => path !== '').map(({ path }) => quoted(path));
   return `# fish completion of conclave; made by \`conclave completion fish\`

@@ -1,7 +1,7 @@
 /** Completion for zsh. */
 import { type Place, shellQuoted } from './candidates.js';
 
-/** The script, for a file `_conclave` of the `fpath`. */
+/** Returns the script, for a file `_conclave` of the `fpath`. */
 export function zshScript(places: readonly Place[]): string {
   const paths = places.filter(({ path }) => path !== '').map(({ path }) => shellQuoted(path));
   return `#compdef conclave

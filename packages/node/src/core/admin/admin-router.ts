@@ -37,7 +37,7 @@ export class AdminRouter {
   ) {}
 
   onCommand(input: AdminInput): void {
-    if (input.door === 'peer') this.onPeerCommand(input);
+    if (input.addressee === 'peer') this.onPeerCommand(input);
     else this.onGroupCommand(input);
   }
 
@@ -107,7 +107,7 @@ export class AdminRouter {
   /** The next leader may lead already, and have received the same command: until that is known, no answer is certain. */
   private hold(input: AdminInput): void {
     if (input.command === 'transfer_leader' || this.held.length >= limits.heldCommands) {
-      return this.context.refuse(input.requestId, 'EBUSY', 'the leader is handing over', 'unknown');
+      return this.context.refuse(input.requestId, 'EBUSY', 'the leader is transferring its leadership', 'unknown');
     }
     this.held.push(input);
   }
@@ -120,7 +120,7 @@ export class AdminRouter {
     this.held = [];
     for (const input of held) {
       if (state.role === 'leader') this.onGroupCommand(input);
-      else context.refuse(input.requestId, 'EPERM', 'the leadership was handed over', 'unknown', state.leaderId);
+      else context.refuse(input.requestId, 'EPERM', 'the leadership was transferred', 'unknown', state.leaderId);
     }
   }
 
@@ -151,8 +151,8 @@ export class AdminRouter {
   private onTransfer(requestId: number, body: AdminRequest<'transfer_leader'>): void {
     const { context } = this;
     const { change, transfer } = this.parts;
-    change.preempt('the leadership is handed over');
-    if (change.isBusy) return context.refuse(requestId, 'EBUSY', 'a change of the configuration is going on');
+    change.preempt('the leadership is being transferred');
+    if (change.isBusy) return context.refuse(requestId, 'EBUSY', 'a membership change is in progress');
     transfer.start(requestId, body.peer_id, body.timeout_ms ?? 2 * context.options.electionTimeoutMs);
   }
 }

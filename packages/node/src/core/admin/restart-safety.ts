@@ -1,9 +1,10 @@
 /**
- * Which peers may be restarted now (promises 23 and 27): those without which the others can commit entries, now. Only the leader
- * knows.
- * The others must fulfil two conditions. A majority of each set of the configuration stores entries: not only its nodes, but its
- * log-stores have acknowledged lately. And a peer leads: this leader, if it is one of them and healthy, or a peer that they
- * elect, for which a majority that can lead is enough, as one of it has its longest log.
+ * Which peers may be restarted now (promises 23 and 27): a peer may be, if the other members can commit entries without it. Only
+ * the leader knows.
+ * The other members must fulfil two conditions. First, a majority of each set of the configuration stores entries: their
+ * log-stores have acknowledged entries lately; it is not enough that their nodes respond. Second, a peer leads: this leader, if
+ * it is one of them and healthy; or a peer that they elect. For an election, a majority of peers that can lead is enough, because
+ * the one of them with the most up-to-date log can be elected.
  */
 import {
   catchupMargin,
@@ -48,7 +49,7 @@ export function restartSafety(view: RestartView): Restart[] {
   return all.map((peer_id) => {
     const reason = members.has(peer_id)
       ? sets.map((set) => reasonAgainst(view, set, peer_id)).find((against) => against !== '')
-      : 'the change that is going on waits for it';
+      : 'the change in progress waits for it';
     return { peer_id, may: reason === undefined, reason: reason ?? '' };
   });
 }
@@ -60,7 +61,7 @@ function reasonAgainst(view: RestartView, set: Problems, without: PeerId): strin
   if (others.length < needed) return `${needed} of ${set.size} are needed: nobody can be spared`;
   const storing = shortage(others, needed, ({ storing }) => storing);
   if (storing !== undefined) {
-    return `without it ${storing.good} of ${set.size} would go on, and ${needed} are needed: ${storing.bad}`;
+    return `without it ${storing.good} of ${set.size} would continue, and ${needed} are needed: ${storing.bad}`;
   }
   if (without !== view.state.peerId && leaderProblem(view) === '') return '';
   const leading = shortage(others, needed, ({ storing, leading }) => storing || leading);
@@ -110,7 +111,7 @@ function ownProblem(view: RestartView): string {
   return ageMs > recentMs(view) ? `has stored nothing for ${Math.floor(ageMs)} ms` : '';
 }
 
-/** Returns why this leader may not lead for much longer; empty: it may. */
+/** Returns why this leader may soon lose its leadership; empty: no reason is known. */
 function leaderProblem(view: RestartView): string {
   const silent = view.own.silent(recentMs(view));
   if (silent.length > 0) return `lacks its own ${silent.join(' and ')}`;
@@ -119,7 +120,7 @@ function leaderProblem(view: RestartView): string {
 
 /** Returns why this member cannot be relied on to store entries now; empty: it can. */
 function targetProblem(view: RestartView, { store_id }: Member, progress: Progress | undefined): string {
-  if (progress === undefined || progress.silent_ms < 0) return 'has not been heard of';
+  if (progress === undefined || progress.silent_ms < 0) return 'has not responded yet';
   if (progress.refusal !== '' || progress.store_id !== store_id) return 'has another store';
   const silentMs = Math.floor(progress.silent_ms + view.leadership.confirmation.reportAgeMs);
   if (silentMs > recentMs(view)) return `is silent for ${silentMs} ms`;

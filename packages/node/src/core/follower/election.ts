@@ -171,7 +171,7 @@ export class Election {
     this.askVoters();
   }
 
-  /** Tells the ballot-box which election to count. Called again when the ballot-box has restarted. */
+  /** Sends the election to count to the ballot-box. Called again when the ballot-box has restarted. */
   openCount(): void {
     const { candidacy, state, own } = this;
     if (candidacy === undefined || !candidacy.requestsVotes) return;

@@ -1,13 +1,11 @@
 /**
  * Whether a leader may still consider itself the only one: its ticks, and the echoes of a quorum that confirm them.
- *
  * Owns: the ticks that were sent, which of them are confirmed, and the lease that follows from them.
- *
  * Invariants:
  * 1. A tick is confirmed only by a quorum's echoes of that tick or of a later one; of a leader that needs no other peer, by its
  *    own log-store, which does not answer a node whose store another node has opened.
- * 2. A leader whose ticks are not confirmed by a quorum for an election timeout, or one of whose own actors is silent for as
- *    long, steps down; but not while it can roll a joint stage back with the members that it receives echoes of.
+ * 2. A leader steps down if no quorum has confirmed its ticks for an election timeout, or if one of its own actors has been
+ *    silent for as long. It stays if it can roll back a joint stage with the members whose echoes it receives.
  */
 import { type Body, type Member, majority, type PeerId, type Progress } from '@conclave/protocol';
 import type { LocalActors } from '../local/index.js';
@@ -25,7 +23,7 @@ export class LeaderConfirmation {
   private shortestTimeoutMs = 0;
   /** When the tick was sent that the replicators' last report follows. */
   private reportedMs = Number.NEGATIVE_INFINITY;
-  /** The start of the last tick of which this peer's log-store has acknowledged that it has stored all that it was sent until then. */
+  /** When the last tick was sent after which this peer's log-store has acknowledged everything that it was sent before. */
   private ownStoredMs = 0;
   /** The members whose majority alone can roll the running change back; undefined: it cannot be rolled back. */
   private rollbackVoters: readonly Member[] | undefined;
@@ -51,15 +49,15 @@ export class LeaderConfirmation {
   }
 
   /**
-   * The joint stage of a change of this leader and term begins or ends. While it lasts nobody else can be elected without
-   * a majority of the old members: a leader that receives their echoes may stay, and roll the stage back, though the new ones are
-   * silent.
+   * The joint stage of a change of this leader and term begins or ends. During this stage no other peer can be elected without a
+   * majority of the old members. A leader that receives the echoes of such a majority may therefore stay, and roll the stage
+   * back, even if the new members are silent.
    */
   setRollbackVoters(members: readonly Member[] | undefined): void {
     this.rollbackVoters = members;
   }
 
-  /** How long ago this peer's log-store last acknowledged that it had stored all that it was sent. */
+  /** The age of `ownStoredMs`. */
   get ownStoredAgeMs(): number {
     return this.context.nowMs - this.ownStoredMs;
   }
@@ -96,7 +94,7 @@ export class LeaderConfirmation {
     this.lease.onConfiguration(this.tickId);
   }
 
-  /** A quorum has confirmed that this peer led when it sent this tick. False: that was known, or it is of another term. */
+  /** A quorum has confirmed that this peer led when it sent this tick. Returns false if that was known, or is of another term. */
   onConfirmed({ term, tick_id }: Pick<Body<'node.confirmed'>, 'term' | 'tick_id'>): boolean {
     if (term !== this.state.term || tick_id <= this.confirmedTickId || tick_id > this.tickId) {
       this.context.drop('confirmed_stale');
@@ -106,7 +104,9 @@ export class LeaderConfirmation {
     return true;
   }
 
-  /** The log-stores of a quorum were in their sessions after this tick. False: that was known, or it is of another term. */
+  /**
+   * The log-stores of a quorum confirmed their sessions after this tick. Returns false if that was known, or is of another term.
+   */
   onSessionsConfirmed({ term, session_tick_id }: Body<'node.confirmed'>): boolean {
     return term === this.state.term && session_tick_id <= this.tickId && this.lease.onQuorum(session_tick_id);
   }
@@ -126,8 +126,9 @@ export class LeaderConfirmation {
   }
 
   /**
-   * Whether no other peer can have been elected yet: a quorum has confirmed this leader within an election timeout, the shortest
-   * one where peers have different ones, or this leader receives echoes of the members without whom no peer could be elected.
+   * Whether no other peer can have been elected yet. That holds if a quorum has confirmed this leader within an election timeout
+   * (the shortest one, if peers have different ones). It also holds if this leader receives echoes of a majority of the old
+   * members during its joint stage.
    */
   isConfirmed(): boolean {
     if (this.context.nowMs - this.confirmedMs <= this.shortestTimeoutMs) return true;
@@ -155,7 +156,7 @@ export class LeaderConfirmation {
     const { electionTimeoutMs, heartbeatIntervalMs } = this.context.options;
     const silent = this.own.silent();
     if (silent.length > 0) return `its own ${silent.join(' and ')} is silent`;
-    // Ticks are counted too: a process that was held up must first receive the echoes that wait for it.
+    // Ticks are counted, too: a process that was paused must first receive the echoes that wait for it.
     const isUnconfirmed = this.sentMs.size > electionTimeoutMs / heartbeatIntervalMs;
     return !this.isConfirmed() && isUnconfirmed ? 'its quorum is silent' : undefined;
   }

@@ -49,7 +49,7 @@ export class LeadershipTransfer {
   /** `transfer_leader`: to the peer that is named, or to the most up-to-date peer that can lead. */
   start(requestId: number, peerId: PeerId | undefined, timeoutMs: number): void {
     const { context, state } = this;
-    if (this.active !== undefined) return context.refuse(requestId, 'EBUSY', 'a transfer is going on');
+    if (this.active !== undefined) return context.refuse(requestId, 'EBUSY', 'a transfer is in progress');
     if (peerId === state.peerId) return context.reply(requestId, {});
     const others = this.others();
     if (peerId !== undefined && !others.includes(peerId)) {
@@ -237,7 +237,7 @@ export class LeadershipTransfer {
       const outcome = active.isOrdered ? 'unknown' : 'not_done';
       context.refuse(active.requestId, 'ETIMEDOUT', `${active.targetId} did not take over in time`, outcome);
     }
-    if (active.leaves && this.state.role === 'leader') this.roles.becomeFollower('it is out of the configuration');
+    if (active.leaves && this.state.role === 'leader') this.roles.becomeFollower('it is not in the configuration');
   }
 
   /** This node is fenced: it will not learn who leads. */

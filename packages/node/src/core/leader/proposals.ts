@@ -41,7 +41,7 @@ export class Proposals {
   }
 
   /**
-   * Queues the payload of a request. `flush` appends it, which the node calls at the end of a turn (`idle`).
+   * Queues the payload of a request. `appendQueued` appends it; the node calls it at the end of each turn (`idle`).
    * @param outcomeFull the outcome of a request for which there is no room
    */
   propose(
@@ -65,10 +65,10 @@ export class Proposals {
   }
 
   /**
-   * Appends what is queued while fewer than `appendsInFlight` appends wait for their quorum, the links to this peer's actors have
-   * room, and writers are not throttled. This is not the flush of a new leader (`ConfigurationChange.flush`).
+   * Appends the queued proposals as long as fewer than `appendsInFlight` appends wait for their quorum, the links to this peer's
+   * actors have room, and writers are not throttled.
    */
-  flush(): void {
+  appendQueued(): void {
     const { context, throttle } = this;
     while (this.queue.length > 0 && this.mayAppend()) {
       const waitMs = throttle.waitMs(context.nowMs);
@@ -136,7 +136,7 @@ export class Proposals {
     if (proposal.requestId !== undefined) this.context.reply(proposal.requestId, result);
   }
 
-  /** Nothing can be appended now: refuses what is queued. */
+  /** Nothing can be appended now: refuses the queued proposals. */
   refuseWaiting(code: ErrorCode, reason: string, outcome: Outcome): void {
     for (const { requestId, payload } of this.queue) {
       this.bytes -= payload.length;
@@ -146,8 +146,8 @@ export class Proposals {
   }
 
   /**
-   * The leadership has ended: what was appended may still be committed.
-   * @param waiting the outcome of what was not appended
+   * The leadership has ended: refuses all proposals. Those that were appended may still be committed.
+   * @param waiting the outcome of the proposals that were not appended
    */
   refuseAll(reason: string, waiting: Outcome): void {
     for (const { requestId } of this.queue) {

@@ -31,10 +31,10 @@ export class LogStoreOpener {
   start(): void {
     invariant(this.state.role === 'opening', 'a node starts once');
     this.context.setTimer('tick', this.context.options.heartbeatIntervalMs);
-    this.sayHello();
+    this.sendHello();
   }
 
-  sayHello(): void {
+  sendHello(): void {
     const { groupId, incarnation } = this.context.options;
     this.context.sendOwn({ name: 'log-store.hello', body: { group_id: groupId, nonce: incarnation } });
   }

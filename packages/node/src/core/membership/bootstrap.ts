@@ -1,8 +1,8 @@
 /**
- * Founding a group: asks all peers first, then writes entry 1 as a group of one.
+ * Founds a group: asks all peers first, then writes entry 1 as a group of one.
  * Invariants:
- * 1. No group is founded unless all peers have been asked for three election timeouts, up to the moment of founding: each listed
- *    peer and each other one that hosts the group has lately answered that it holds nothing, and no leader answered.
+ * 1. No group is founded before all peers have been asked for three election timeouts. Each listed peer has lately answered that
+ *    it holds nothing, and no leader has answered. Unless `new` is set, the same holds for each other peer that hosts the group.
  * 2. A peer that has promised to let another found the group does not found it meanwhile; of two founders the one with the lower
  *    name continues.
  */
@@ -30,10 +30,13 @@ import { Founding, roundLostMs } from './founding.js';
 
 type GroupAnswered = Extract<NodeInput, { type: 'group_answered' }>;
 
-/** A founding is abandoned after this many election timeouts, and not before it had this time to ask all peers. */
+/**
+ * An attempt to found a group ends after `foundingTimeouts` election timeouts, or after `minFoundingMs` if that is longer; but it
+ * ends earlier if `shareOfWait` of the caller's timeout is over.
+ */
 const foundingTimeouts = 8;
 const minFoundingMs = 5000;
-/** The share of the caller's timeout that a founding may take, so that the refusal still reaches the caller. */
+/** The refusal must reach the caller before the caller's timeout. */
 const shareOfWait = 0.9;
 
 interface Waiting {
@@ -42,7 +45,10 @@ interface Waiting {
   readonly deadlineMs: number;
 }
 
-/** Requests that arrive meanwhile wait for the same answer. Their number is bounded by the open requests of a node. */
+/**
+ * `bootstrap` requests that wait for the leader's answer, if this peer holds the group already. Their number is bounded by the
+ * open requests of a node.
+ */
 interface Question {
   readonly askId: number;
   readonly requestIds: number[];
@@ -67,7 +73,7 @@ export class Bootstrap {
     private readonly election: Election,
     private readonly change: ConfigurationChange,
     private readonly backup: Backup,
-    /** A backup has become the log: the node must restart. */
+    /** The log was replaced by a backup: the node must restart. */
     private readonly onRestored: (reason: string) => void,
   ) {
     this.firstEntry = new FirstEntry(context, state, own);
@@ -316,7 +322,7 @@ export class Bootstrap {
     const founded = () => ({ ...this.existingGroup(), founded: true });
     const newPeers = this.unfinished();
     if (newPeers === undefined) return this.context.reply(requestId, founded());
-    // The group exists all the same, and a repeated request continues from here.
+    // If the change fails, the group exists nevertheless, and a repeated request continues from here.
     this.change.start({ requestId, newPeers, timeoutMs, replyOf: founded, outcomeUndone: 'unknown' });
   }
 

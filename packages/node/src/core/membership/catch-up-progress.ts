@@ -47,9 +47,9 @@ export class CatchUpProgress {
     const { peer_id, match_index } = progress;
     const { lastIndex } = this.state.log;
     const state = catchupState(progress);
-    const said = `${state} ${match_index} ${installPercent(progress)}`;
-    if (this.lastProgress.get(peer_id) === said) return;
-    this.lastProgress.set(peer_id, said);
+    const report = `${state} ${match_index} ${installPercent(progress)}`;
+    if (this.lastProgress.get(peer_id) === report) return;
+    this.lastProgress.set(peer_id, report);
     this.hasMoved = true;
     this.context.event('catchup_progress', {
       new_peer: peer_id,
@@ -68,7 +68,7 @@ export class CatchUpProgress {
     return hasMoved;
   }
 
-  /** Returns which of these have not caught up, how far each is, and how fast it and the group are (promise 12). */
+  /** Returns which of these peers have not caught up, how far each is, and how fast it and the group are (promise 12). */
   laggards(adding: readonly PeerId[]): string {
     return adding
       .map((peerId) => ({ peerId, progress: this.leadership.progress(peerId) }))

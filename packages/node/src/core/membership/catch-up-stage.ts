@@ -125,7 +125,7 @@ export class CatchUpStage {
   failureAtDeadline(active: ActiveChange): ConclaveError | undefined {
     if (active.kind === 'heal' && this.report.hasMovedSinceAsked()) return undefined;
     const laggards = this.report.laggards(active.adding);
-    return laggards === '' ? outOfReach() : new ConclaveError('ECATCHUP', `in time did not catch up: ${laggards}`);
+    return laggards === '' ? outOfReach() : new ConclaveError('ECATCHUP', `did not catch up in time: ${laggards}`);
   }
 }
 
@@ -134,8 +134,11 @@ function cancelled(text: string): CatchUpVerdict {
 }
 
 function belowLevel({ peer_id, levels }: Progress, level: number): ConclaveError {
-  const speaks = levels === undefined ? 'nothing of it' : `levels ${levels.lowest} to ${levels.highest}`;
-  return new ConclaveError('EUNSUPPORTED', `the group has feature level ${level}, and ${peer_id} speaks ${speaks}`);
+  const supported = levels === undefined ? 'none that is known' : `levels ${levels.lowest} to ${levels.highest}`;
+  return new ConclaveError(
+    'EUNSUPPORTED',
+    `the group has feature level ${level}, and ${peer_id} supports ${supported}`,
+  );
 }
 
 function belowCommandVersion({ peer_id, command_version = 0 }: Progress, version: number): ConclaveError {

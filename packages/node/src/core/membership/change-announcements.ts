@@ -43,7 +43,7 @@ export class ChangeAnnouncements {
   /**
    * A leader announces its change that is catching up, or that has ended while it was. A store replacement is not announced,
    * because it is tried again.
-   * @param failure why it has ended; undefined: it is going on
+   * @param failure why it has ended; undefined: it is in progress
    */
   announce({ kind, old, newPeers }: ActiveChange, failure?: ConclaveError): void {
     if (kind !== 'change') return;

@@ -112,7 +112,7 @@ export class ConfigurationChange {
       const reply = { old_peers: oldPeers, new_peers: oldPeers };
       return context.reply(requestId, order.replyOf?.(reply) ?? reply);
     }
-    this.preempt(`a change to ${newPeers} is asked for`);
+    this.preempt(`a change to ${newPeers} was requested`);
     const active = changeOf(order, old, context.nowMs);
     this.begin(active, order.timeoutMs);
     if (active.adding.length === 0) return this.proceed(this.catchUp.nextMembers(active));
@@ -125,7 +125,7 @@ export class ConfigurationChange {
     const { active } = this;
     if (active?.kind === 'change') return `a change to ${active.newPeers} is ${active.stage}`;
     if (active?.replacing !== undefined && active.stage !== 'catching_up') {
-      return `${active.replacing.peer_id} is being healed: ${active.stage}`;
+      return `the store of ${active.replacing.peer_id} is being replaced: ${active.stage}`;
     }
     if (active?.kind === 'raise') return 'the feature level is being raised';
     const isFree = active === undefined || active.kind === 'heal';
@@ -138,7 +138,7 @@ export class ConfigurationChange {
    * `StoreReplacement` decides when that is right.
    */
   replaceStore(replacing: Member): void {
-    invariant(this.leadership.committedOwnTerm && this.active === undefined, 'nothing else is going on');
+    invariant(this.leadership.committedOwnTerm && this.active === undefined, 'nothing else is in progress');
     const { peers } = this.effective();
     invariant(!hasMember(peers, replacing.peer_id, replacing.store_id), 'a heal brings another store');
     this.begin(replacementOf(replacing, peers, this.context.nowMs), this.context.options.changeTimeoutMs);
@@ -154,7 +154,7 @@ export class ConfigurationChange {
   get reasonAgainstRaise(): string | undefined {
     const { active } = this;
     if (active === undefined) return this.leadership.committedOwnTerm ? undefined : this.reasonBusy();
-    return this.reasonBusy() ?? 'a member is being healed';
+    return this.reasonBusy() ?? 'the store of a member is being replaced';
   }
 
   /**
@@ -163,7 +163,7 @@ export class ConfigurationChange {
    * committed
    */
   raise(level: number, requestId: number | undefined, replyOf: () => unknown): void {
-    invariant(this.reasonAgainstRaise === undefined, 'nothing else is going on');
+    invariant(this.reasonAgainstRaise === undefined, 'nothing else is in progress');
     const { peers, old_peers } = this.effective();
     invariant(level > this.state.level, 'a level is never lowered');
     this.active = raiseOf(peers, this.context.nowMs, requestId, replyOf);
@@ -227,7 +227,7 @@ export class ConfigurationChange {
 
   private enter(stage: 'joint' | 'stable'): void {
     const { active } = this;
-    invariant(active !== undefined, 'a change is going on');
+    invariant(active !== undefined, 'a change is in progress');
     active.stage = stage;
     if (active.kind !== 'flush') {
       const canBeUndone = stage === 'joint' || active.rollbackReason !== undefined;
@@ -243,7 +243,7 @@ export class ConfigurationChange {
    */
   private append(configuration: Configuration): void {
     const { active } = this;
-    invariant(active !== undefined, 'a change is going on');
+    invariant(active !== undefined, 'a change is in progress');
     const effective = this.effective();
     const { state, context } = this;
     active.index = this.appender.appendConfiguration(
@@ -268,7 +268,7 @@ export class ConfigurationChange {
 
   private finish(): void {
     const { active, context } = this;
-    invariant(active !== undefined, 'a change is going on');
+    invariant(active !== undefined, 'a change is in progress');
     this.active = undefined;
     this.leadership.confirmation.setRollbackVoters(undefined);
     context.cancelTimer('change');
@@ -288,10 +288,10 @@ export class ConfigurationChange {
   cancel(requestId: number): void {
     const { active, context } = this;
     if (active?.changes !== true) {
-      return context.refuse(requestId, 'ENOENT', 'no change is going on');
+      return context.refuse(requestId, 'ENOENT', 'no change is in progress');
     }
     if (active.kind === 'flush' || active.stage === 'stable') {
-      return context.refuse(requestId, 'EBUSY', 'it is too late: the new configuration may be in force already');
+      return context.refuse(requestId, 'EBUSY', 'it is too late: the new configuration may be in effect already');
     }
     active.cancelRequests.push(requestId);
     this.rollBack(new ConclaveError('ECANCELED', 'the change was cancelled'));
@@ -311,7 +311,7 @@ export class ConfigurationChange {
       this.rollBack(new ConclaveError('ECANCELED', `the joint stage was not committed in time; votes ${lacking}`));
     } else {
       for (const requestId of waitingFor(active)) {
-        context.refuse(requestId, 'ETIMEDOUT', `the change is ${active.stage} and goes on`, 'unknown');
+        context.refuse(requestId, 'ETIMEDOUT', `the change is ${active.stage} and continues`, 'unknown');
       }
       active.requestId = undefined;
       active.cancelRequests = [];
@@ -356,7 +356,9 @@ export class ConfigurationChange {
     if (active.replacing !== undefined) this.listener.onReplacementFailed(active.replacing.peer_id, reason);
   }
 
-  /** The leadership has ended. If the change has an entry, a next leader that has the entry completes the change. */
+  /**
+   * The leadership has ended. If the log of a later leader contains the entry of this change, that leader completes the change.
+   */
   abandon(reason: string, leaderId: string): void {
     const { active, context } = this;
     if (active === undefined) return;
@@ -378,7 +380,7 @@ export class ConfigurationChange {
   }
 
   private emitStage(stage: Stage): void {
-    invariant(this.active !== undefined, 'a change is going on');
+    invariant(this.active !== undefined, 'a change is in progress');
     this.emitStageOf(this.active, stage);
   }
 

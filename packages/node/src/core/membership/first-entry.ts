@@ -61,7 +61,7 @@ export class FirstEntry {
     const configuration = this.configuration(founding);
     const needed = snapshotLevel(head);
     if (needed > levelOf(configuration)) {
-      return `the backup has feature level ${needed}, and not all listed peers speak that`;
+      return `the backup has feature level ${needed}, and not all listed peers support it`;
     }
     const group_uid = this.newGroupUid(founding);
     const term = asTerm(Math.max(state.term, head.term) + 1);

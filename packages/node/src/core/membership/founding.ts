@@ -2,8 +2,9 @@
  * One attempt to found a group: which peers it asks, and what they have answered.
  * Owns: the answers of this attempt. It sends nothing and writes nothing; `Bootstrap` does.
  * Invariants:
- * 1. A peer that hosts the group and has not answered that it holds nothing prevents founding, listed or not.
- * 2. A peer that held data during this attempt prevents founding until its end.
+ * 1. A listed peer prevents founding until it has answered that it holds nothing. So does every other peer that hosts the group,
+ *    unless `isNew` is set, or the peer has no node and its log-store holds nothing.
+ * 2. A peer that held data during this attempt prevents founding until its end. With `isNew` only a listed peer does.
  */
 import {
   type AdminRequest,
@@ -37,7 +38,7 @@ export interface FoundingOptions {
   readonly electionTimeoutMs: number;
   /** The backup that the group begins with; undefined: none. */
   readonly restore: AdminRequest<'bootstrap'>['restore'];
-  /** A new group is wanted even if peers that are not listed hold an earlier one of this name. */
+  /** Whether the group is founded even if peers that are not listed hold an earlier one of this name. */
   readonly isNew: boolean;
 }
 
@@ -48,7 +49,7 @@ const minTimeouts = 3;
 const roundIsFreshMs = 1500;
 /** The answer to `ask_group` is considered lost if it has not arrived by then. */
 export const roundLostMs = 5000;
-/** Peers that an error names. */
+/** At most this many peers are named in an error. */
 const namedPeers = 8;
 
 export class Founding {
@@ -59,12 +60,12 @@ export class Founding {
   private readonly holders = new Map<PeerId, Holder>();
   /** Peers that are not listed and host the group. */
   private readonly otherHosts = new Set<PeerId>();
-  /** Those of them without a node whose log-store holds nothing, by the last round. */
+  /** The peers without a node whose log-store holds nothing, as of the last round. */
   private storesWithoutPeer: ReadonlySet<PeerId> = new Set();
   private round = 0;
   private isRoundOpen = false;
   private roundBeganMs = 0;
-  /** Rounds that found no leader, and all peers that host the group. */
+  /** How many rounds found no leader, and found out which peers host the group. */
   private rounds = 0;
   private lastRoundMs = Number.NEGATIVE_INFINITY;
   private obstacle = 'the group’s subject has not been asked yet';
@@ -142,12 +143,15 @@ export class Founding {
     return holders.sort((a, b) => (a.peer_id < b.peer_id ? -1 : 1));
   }
 
-  /** Whether this peer has lately answered that it holds nothing: long before its promise expires. */
+  /**
+   * Whether this peer does not prevent founding: it has answered within an election timeout that it holds nothing, or need not
+   * answer. Its promise lasts for longer than that.
+   */
   private agrees(peerId: PeerId, nowMs: number): boolean {
     const { isNew, electionTimeoutMs } = this.options;
     if (!this.isListed(peerId) && (isNew || this.storesWithoutPeer.has(peerId))) return true;
-    const saidMs = this.emptyMs.get(peerId);
-    return saidMs !== undefined && nowMs - saidMs <= electionTimeoutMs;
+    const answeredMs = this.emptyMs.get(peerId);
+    return answeredMs !== undefined && nowMs - answeredMs <= electionTimeoutMs;
   }
 
   /** Whether all peers have been asked for long enough, and none holds anything. */

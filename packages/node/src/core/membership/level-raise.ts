@@ -65,7 +65,7 @@ export class LevelRaise {
     const holding = this.holdingBack(target);
     if (holding.length > 0) {
       const who = holding.map(({ peer_id, holds_back }) => `${peer_id} ${holds_back}`).join('; ');
-      return context.refuse(requestId, 'EUNSUPPORTED', `not all speak feature level ${target}: ${who}`);
+      return context.refuse(requestId, 'EUNSUPPORTED', `not all support feature level ${target}: ${who}`);
     }
     const against = this.leadership.reasonAgainstWrites();
     if (against !== undefined) return context.refuse(requestId, 'EREADONLY', against);
@@ -101,7 +101,7 @@ export class LevelRaise {
 
   /** Returns why no entry can raise it now; undefined: one can. */
   private obstacle(): string | undefined {
-    if (this.isTransferring()) return 'the leadership is handed over';
+    if (this.isTransferring()) return 'the leadership is being transferred';
     return this.leadership.reasonAgainstWrites() ?? this.change.reasonAgainstRaise;
   }
 
@@ -148,9 +148,9 @@ export class LevelRaise {
 }
 
 function lacks(levels: Levels | null, target: number): string {
-  if (levels === null) return 'has not said which levels it speaks';
+  if (levels === null) return 'has not reported which levels it supports';
   if (target >= levels.lowest && target <= levels.highest) return '';
   return levels.highest < levels.lowest
-    ? 'has processes that speak no level in common'
-    : `speaks levels ${levels.lowest} to ${levels.highest}`;
+    ? 'has processes that support no common level'
+    : `supports levels ${levels.lowest} to ${levels.highest}`;
 }

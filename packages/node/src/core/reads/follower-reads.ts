@@ -56,7 +56,7 @@ export class FollowerReads {
   }
 
   /** Requests read indexes for the reads that wait. */
-  flush(): void {
+  requestReadIndexes(): void {
     if (this.count === 0 || this.state.leaderId === '') return;
     for (const kind of ['lease', 'quorum'] as const) {
       const byLease = kind === 'lease';
@@ -129,13 +129,13 @@ export class FollowerReads {
     for (const question of this.questions) question.reads = inTime(question.reads);
     this.questions = this.questions.filter(({ reads }) => reads.length > 0);
     for (const question of this.questions) if (question.readIndex === undefined) this.ask(question);
-    this.flush();
+    this.requestReadIndexes();
   }
 
   private isInTime({ requestId, sinceMs }: Read, since: number): boolean {
     if (sinceMs > since) return true;
     this.count -= 1;
-    this.context.refuse(requestId, 'ETIMEDOUT', 'no leader has said in time what is committed');
+    this.context.refuse(requestId, 'ETIMEDOUT', 'no leader has answered in time');
     return false;
   }
 

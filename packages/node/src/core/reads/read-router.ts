@@ -1,5 +1,6 @@
 /**
- * Routes reads: at the leader by a quorum or by its lease, at a peer by the read index of the leader, or as the state is.
+ * Routes a read: to the leader's reads, which a quorum or the lease confirms; to the reads of a follower, which a read index
+ * confirms; or, if it is `stale`, to the state machine at once.
  * Owns nothing.
  */
 import type { StateMachine } from '@conclave/actor/core';
@@ -36,11 +37,11 @@ export class ReadRouter {
     this.own = new FollowerReads(context, state, stateMachine, roles);
   }
 
-  onRead({ requestId, door, consistency, query, groupUid }: ReadInput): void {
+  onRead({ requestId, addressee, consistency, query, groupUid }: ReadInput): void {
     const { state, context } = this;
     const speaksForGroup = state.role === 'leader' && this.leadership.confirmation.isConfirmed();
-    if (door === 'group' && this.otherHistory.refuses(requestId, false)) return;
-    if (door === 'peer' && consistency !== 'stale' && this.outside.refuses(requestId)) return;
+    if (addressee === 'group' && this.otherHistory.refuses(requestId, false)) return;
+    if (addressee === 'peer' && consistency !== 'stale' && this.outside.refuses(requestId)) return;
     if (context.refuseOtherHistory(requestId, groupUid, state.groupUid)) return;
     const { divergence } = state;
     if (divergence !== undefined) {
@@ -76,12 +77,12 @@ export class ReadRouter {
     this.reads.onReadIndex(body);
   }
 
-  /** Before an entry of its own term is committed a leader does not know which entries are. */
+  /** Whether this leader may answer a read at once: it holds the lease, and knows every entry that earlier leaders committed. */
   get leaseHolds(): boolean {
     return this.leadership.knowsCommitted && this.leadership.confirmation.lease.holds;
   }
 
-  /** Entries were applied, which reads may wait for. */
+  /** Answers the reads that waited for entries which are applied now. */
   serve(): void {
     this.reads.serve();
     this.own.serve();

@@ -216,7 +216,7 @@ export class Watches {
         bytes: limits.watchMessageBytes,
         revisions: Math.min(room.revisions, this.targetOf(history) - watch.next + 1),
       });
-      invariant(upTo >= watch.next, 'a history goes on from revision to revision');
+      invariant(upTo >= watch.next, 'a history continues from revision to revision');
       room.revisions -= upTo - watch.next + 1;
       room.bytes -= bytes;
       watch.next = upTo + 1;

@@ -47,7 +47,7 @@ export class RequestRouter {
   onRequest(request: NodeRequest): void {
     const { context, hold, state } = this;
     if (state.role === 'fenced') return hold.refuse(request, 'EFENCED', 'another node has opened the log-store');
-    if ('door' in request && request.door === 'peer') return this.carryOut(request);
+    if ('addressee' in request && request.addressee === 'peer') return this.carryOut(request);
     if (state.role !== 'leader') {
       context.drop('request_to_no_leader');
       hold.refuseLater(request);

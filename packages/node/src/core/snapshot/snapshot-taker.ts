@@ -4,9 +4,9 @@
  * Owns: when a snapshot is taken, and the one that is being taken. Does not own the chunks once the log-store has them, nor
  * snapshots that a leader sends (`SnapshotReceiver`).
  * Invariants:
- * 1. A snapshot covers what was applied when it began: entries that are applied meanwhile are not in it.
- * 2. One step reads about one chunk, some milliseconds after the one before, and at most `limits.snapshotTakingChunks` are
- *    unsynced: ticks, votes and entries are not delayed, in the link to the log-store neither.
+ * 1. A snapshot covers the entries that were applied when it began, and no later ones.
+ * 2. One step reads about one chunk. Between two reads some milliseconds pass, and at most `limits.snapshotTakingChunks` chunks
+ *    are unsynced. So ticks, votes and entries are not delayed, also not on the link to the log-store.
  * 3. Entries are dropped only once the log-store has acknowledged that the snapshot is current.
  */
 import type { StateMachine } from '@conclave/actor/core';
@@ -39,9 +39,9 @@ interface Taking {
   readonly beganMs: number;
   readonly pieces: Iterator<Uint8Array, void>;
   readonly chunker: SnapshotChunker;
-  /** Chunks that are complete and not sent yet. */
+  /** Complete chunks that are not sent yet. */
   readonly chunks: Uint8Array[];
-  /** The places in the link of the chunks that were sent, and may not be synced yet. */
+  /** The `seq` on the link of each chunk that was sent and may not be synced yet. */
   unsynced: number[];
   /** How many chunks were sent. */
   sent: number;
@@ -72,7 +72,7 @@ export class SnapshotTaker {
   /** The next snapshot is due when this many bytes have been applied since. */
   private dueBytes = Number.POSITIVE_INFINITY;
   private taking: Taking | undefined;
-  /** Whether the timer is set that continues to read. */
+  /** Whether the timer that continues reading is set. */
   private isScheduled = false;
   private waiting: number[] = [];
   private begun = 0;
@@ -95,8 +95,8 @@ export class SnapshotTaker {
   }
 
   /**
-   * A large state is not written for a small log: at least half of the bytes of the last snapshot must have been applied. And
-   * peers that apply the same entries do not all take theirs at the same moment.
+   * A large state is not written for a small log: at least half of the bytes of the last snapshot must have been applied. A
+   * random part keeps the peers, which apply the same entries, from taking their snapshots at the same moment.
    */
   private setDue(): void {
     const { options, random } = this.context;
@@ -119,7 +119,7 @@ export class SnapshotTaker {
     if (this.obstacle() === undefined) this.begin();
   }
 
-  /** The command `snapshot`: a snapshot that is being taken answers it, too. */
+  /** Handles the command `snapshot`. If a snapshot is being taken, the reply is that one. */
   onCommand(requestId: number): void {
     const { context } = this;
     const obstacle = this.obstacle();
@@ -137,13 +137,13 @@ export class SnapshotTaker {
     }
   }
 
-  /** Begins a snapshot that is due, and continues one that waits for room. Once a tick. */
+  /** Begins a snapshot if one is due, or continues the one that waits for room on the link. Called on each tick. */
   onTick(): void {
     if (this.taking === undefined && this.isDue()) this.begin();
     else this.proceed();
   }
 
-  /** The log-store has synced something. */
+  /** The log-store has acknowledged messages of the link. */
   onSynced(): void {
     this.proceed();
   }
@@ -162,7 +162,9 @@ export class SnapshotTaker {
     if (this.taking?.end === undefined) this.abandon(reason);
   }
 
-  /** Abandons it in any case; if all of it was sent it is not known whether it is current. */
+  /**
+   * Abandons the snapshot that is being taken in any case. If all of it was sent, it is not known whether it has become current.
+   */
   abandon(reason: string): void {
     const { taking, waiting, context } = this;
     if (taking === undefined) return;
@@ -194,7 +196,7 @@ export class SnapshotTaker {
     const isLarge = bytes >= dueBytes;
     const isOld = context.nowMs - lastMs >= context.options.snapshotIntervalMs;
     if (!(isLarge || isOld) || !this.hasNews() || this.obstacle() !== undefined) return false;
-    // A newer one would restart the transfer.
+    // A newer snapshot would restart the transfer to the target.
     return !this.isSendingOne() || bytes >= limits.snapshotPutOffSizes * dueBytes;
   }
 
@@ -220,7 +222,7 @@ export class SnapshotTaker {
     this.lastMs = context.nowMs;
     this.appliedBytesBefore = this.applier.appliedBytes;
     const taking: Taking = {
-      // Two cores never have the same incarnation, nor this one the same number twice.
+      // Unique: no two cores have the same incarnation, and no core uses a number twice.
       snapshotId: `${context.options.incarnation}-${this.begun}`,
       index,
       term,
@@ -322,9 +324,9 @@ export class SnapshotTaker {
   }
 
   /**
-   * Returns the entry up to which the log is compacted: the margin stays, and on a leader what a live target still needs, but
-   * never more than back to the last snapshot. Entries can be large: the margin is at most a fraction of what makes a snapshot
-   * due.
+   * Returns the entry up to which the log is compacted. The margin stays; on a leader also the entries that a responding target
+   * still needs, but never more than back to the last snapshot. Because entries can be large, the margin is at most a fraction of
+   * `snapshotLogBytes`.
    */
   private compactTo(index: LogIndex): LogIndex {
     const { state, context, leadership, applier } = this;

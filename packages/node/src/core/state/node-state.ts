@@ -251,7 +251,7 @@ export class NodeState {
 /** Returns why a process of these levels cannot read what a group of this level writes; empty: it can. */
 export function needsLevel(level: number, { lowest, highest }: Levels, who: string): string {
   if (level >= lowest && level <= highest) return '';
-  return `needs level ${level}: ${who} speaks ${lowest} to ${highest}`;
+  return `needs level ${level}: ${who} supports ${lowest} to ${highest}`;
 }
 
 /** Returns the clock of the leader, if this peer leads. */

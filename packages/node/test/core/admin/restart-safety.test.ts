@@ -20,12 +20,12 @@ function leader(peers: string, ...targets: Targets): NodeHarness {
 }
 
 describe('promise 23: which peers may be restarted now', () => {
-  test('all of three that are caught up', () => {
+  test('each of three members that have caught up may be restarted', () => {
     expect(told(leader('n1 n2 n3', { peer: 'n2', match: 2 }, { peer: 'n3', match: 2 }))).toBe('n1 n2 n3');
   });
 
   test.each([
-    ['has not been heard of', { peer: 'n3', match: 0, silentMs: -1 }, 'n3 has not been heard of'],
+    ['has not responded yet', { peer: 'n3', match: 0, silentMs: -1 }, 'n3 has not responded yet'],
     ['is silent', { peer: 'n3', match: 2, silentMs: electionTimeoutMs + 1 }, 'n3 is silent for 1001 ms'],
     ['has another store', { peer: 'n3', match: 0, refusal: 'ESTORE' as const }, 'n3 has another store'],
     ['is read-only', { peer: 'n3', match: 2, readOnly: true }, 'n3 is read-only'],
@@ -37,10 +37,10 @@ describe('promise 23: which peers may be restarted now', () => {
   ])('one of three that %s, and nobody else', (_what, target, why) => {
     const node = leader('n1 n2 n3', { peer: 'n2', match: 2 }, target);
     expect(told(node)).toBe('n1* n2* n3');
-    expect(reason(node, 'n2')).toBe(`without it 1 of 3 would go on, and 2 are needed: ${why}`);
+    expect(reason(node, 'n2')).toBe(`without it 1 of 3 would continue, and 2 are needed: ${why}`);
   });
 
-  test('one of three that lags, by more than new peers may', () => {
+  test('of three members only the one that lags by more than a new peer may', () => {
     const node = leader('n1 n2 n3');
     for (let batch = 0; batch < 11; batch++) {
       node.propose(...Array.from({ length: 100 }, (_, at) => `${at}`));
@@ -60,7 +60,7 @@ describe('promise 23: which peers may be restarted now', () => {
     expect(reason(node, 'n1')).toContain('n2 has not applied what is committed');
   });
 
-  test('nobody of one or two', () => {
+  test('no member of a group of one or two may be restarted', () => {
     const alone = leader('n1');
     expect(told(alone)).toBe('n1*');
     expect(reason(alone, 'n1')).toBe('1 of 1 are needed: nobody can be spared');
@@ -84,7 +84,7 @@ describe('promise 23: which peers may be restarted now', () => {
     node.elected();
     node.progress(...['n2', 'n3', 'n4'].map((peer) => ({ peer, match: 2 })));
     expect(told(node)).toBe('n1 n2* n3* n4*');
-    expect(reason(node, 'n2')).toBe('without it 2 of 4 would go on, and 3 are needed: n1 has not been heard of');
+    expect(reason(node, 'n2')).toBe('without it 2 of 4 would continue, and 3 are needed: n1 has not responded yet');
   });
 
   test('in the joint stage both sets are looked at; whom a change waits for, too', () => {
@@ -97,7 +97,7 @@ describe('promise 23: which peers may be restarted now', () => {
       { peer: 'n5', match: 2 },
     );
     expect(told(node)).toBe('n1 n2 n3 n4* n5*');
-    expect(reason(node, 'n4')).toBe('the change that is going on waits for it');
+    expect(reason(node, 'n4')).toBe('the change in progress waits for it');
     const caughtUp = { match: 2, caughtUp: true };
     node.progress(
       { peer: 'n2', match: 2 },
@@ -135,7 +135,7 @@ describe('promise 23: which peers may be restarted now', () => {
     expect(told(node)).toBe('n1* n2 n3 n4 n5');
   });
 
-  test('a follower does not know', () => {
+  test('a follower returns no advice', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log: [[1, 'n1 n2 n3'], 2], commit: 2 });
     expect(node.status.restart).toEqual([]);
@@ -152,12 +152,12 @@ describe('promise 27: any peer that may be restarted can be stopped, and the gro
     node.progress(well, { peer: 'n3', match: 2, storedMs: recent + 1 });
     expect(told(node)).toBe('n1* n2* n3');
     const why = 'n3 has stored nothing for 501 ms';
-    expect(reason(node, 'n2')).toBe(`without it 1 of 3 would go on, and 2 are needed: ${why}`);
+    expect(reason(node, 'n2')).toBe(`without it 1 of 3 would continue, and 2 are needed: ${why}`);
     node.progress(well, { peer: 'n3', match: 2, storedMs: -1 });
     expect(reason(node, 'n2')).toContain('n3 has stored nothing of this leader’s yet');
   });
 
-  test('what the replicators have reported grows old', () => {
+  test('the age of the replicators’ report is added to the silence that it contains', () => {
     const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
     for (let ms = 0; ms < 600; ms += 100) {
       node.wait(100);
@@ -184,7 +184,7 @@ describe('promise 27: any peer that may be restarted can be stopped, and the gro
     expect(told(node)).toBe('n1 n2 n3');
   });
 
-  test('a leader that stores nothing itself is no spare either, and then only its own restart is allowed', () => {
+  test('a leader that stores nothing itself does not count, and then only its own restart is allowed', () => {
     const node = leader('n1 n2 n3', well, { peer: 'n3', match: 2 });
     node.syncs = false;
     for (let ms = 0; ms < 600; ms += 100) {
@@ -195,7 +195,7 @@ describe('promise 27: any peer that may be restarted can be stopped, and the gro
     expect(node.summary.role).toBe('leader');
     expect(told(node)).toBe('n1 n2* n3*');
     expect(reason(node, 'n3')).toMatch(
-      /^without it 1 of 3 would go on, and 2 are needed: n1 has stored nothing for \d+ ms$/,
+      /^without it 1 of 3 would continue, and 2 are needed: n1 has stored nothing for \d+ ms$/,
     );
   });
 
@@ -282,7 +282,7 @@ describe('promise 22: health', () => {
 });
 
 describe('the alert about a peer that is refused', () => {
-  test('is not that it is unreachable, as long as it answers once an election timeout', () => {
+  test('a refused peer is not reported as unreachable as long as it answers once an election timeout', () => {
     const node = leader('n1 n2 n3', { peer: 'n2', match: 2 });
     const refused = { peer: 'n3', match: 0, refusal: 'ESTORE' } as const;
     expect(node.progress({ ...refused, silentMs: 10 })).toEqual([expect.stringContaining('event peer_refused, n3')]);
@@ -292,7 +292,7 @@ describe('the alert about a peer that is refused', () => {
 });
 
 describe('promise 27: a follower reports to its leader', () => {
-  test('that one of its own actors is silent, so that it does not campaign', () => {
+  test('a follower reports that one of its own actors is silent, so that it does not campaign', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log: [[1, 'n1 n2 n3'], 2], commit: 2 });
     const says = (tick: number) => {

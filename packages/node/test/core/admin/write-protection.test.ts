@@ -34,7 +34,7 @@ describe('a peer that an operator made read-only', () => {
     ]);
   });
 
-  test('finds it so when it is started again', () => {
+  test('is still read-only when it is started again', () => {
     expect(follower(true).status.read_only).toBe('told');
   });
 

@@ -106,7 +106,7 @@ describe('AppendEntries', () => {
     expect(echoed()).toEqual([true]);
   });
 
-  test('with known entries, or with none, is passed on all the same: up to the last entry of the message', () => {
+  test('with known entries, or with none, is passed on, too, up to the last entry of the message', () => {
     const node = follower();
     expect(node.appendEntries({ prev: [1, 1], entries: [1] })).toContain(
       'log-store.append term 2 of n2: nothing verified 2',
@@ -123,7 +123,7 @@ describe('AppendEntries', () => {
     expect(node.status).toMatchObject({ last_index: 4, term: 3 });
   });
 
-  test('a shorter one than the log truncates nothing: it may be late', () => {
+  test('a message that ends before the end of the log truncates nothing: it may be late', () => {
     const node = follower();
     node.appendEntries({ prev: [3, 2], entries: [2, 2] });
     node.appendEntries({ prev: [3, 2], entries: [2] });
@@ -160,7 +160,7 @@ describe('AppendEntries', () => {
     ]);
   });
 
-  test('for another store is rejected, and followed in nothing', () => {
+  test('for another store is rejected, and has no effect', () => {
     const node = follower();
     expect(node.appendEntries({ term: 9, store: 's0' })).toEqual([
       'event store_refused, s1, s0, n2',
@@ -199,7 +199,7 @@ describe('AppendEntries', () => {
     expect(node.sent).toMatchObject([{ message: { name: 'node.higher_term', body: { group_uid: 'uid', term: 7 } } }]);
   });
 
-  test('promise 16: a new term is synced before an echo or a rejection speaks of it', () => {
+  test('promise 16: a new term is synced before an echo or a rejection contains it', () => {
     const node = follower();
     node.syncs = false;
     expect(node.appendEntries({ term: 3, prev: [7, 3] })).toEqual(['log-store.vote term 3 for nobody']);
@@ -231,7 +231,7 @@ describe('ticks', () => {
     expect(node.appendEntries({ prev: [3, 2], tick: 3 })).not.toContain('echo of tick 3 in term 2 to n2');
   });
 
-  test('also where the log does not match', () => {
+  test('a tick is echoed even if the log does not match', () => {
     expect(follower().appendEntries({ prev: [9, 2], tick: 4 })).toContain('echo of tick 4 in term 2 to n2');
   });
 
@@ -256,7 +256,7 @@ describe('ticks', () => {
 });
 
 describe('configurations of a follower', () => {
-  test('are in force when they are accepted, and rolled back when truncated', () => {
+  test('take effect when they are accepted, and are rolled back when truncated', () => {
     const node = follower();
     expect(node.appendEntries({ prev: [3, 2], entries: [[2, 'n1 n4 | n1 n2 n3']] })).toContain(
       'event configuration_appended, n1 n4, n1 n2 n3, 4',
@@ -268,7 +268,7 @@ describe('configurations of a follower', () => {
     expect(node.status.configuration_index).toBe(1);
   });
 
-  test('are an event when they happen, and not when a peer is sent what it has missed', () => {
+  test('are published when they are appended, and not when a peer receives entries that it has missed', () => {
     const node = follower();
     const told = (input: Parameters<typeof node.appendEntries>[0]) =>
       node.appendEntries(input).filter((text) => text.startsWith('event configuration_'));
@@ -328,7 +328,7 @@ describe('configurations of a follower', () => {
 });
 
 describe('applying', () => {
-  test('in order and once, what is committed', () => {
+  test('committed entries are applied in order and once', () => {
     const node = follower(3);
     node.receive({
       name: 'node.entries',
@@ -349,7 +349,7 @@ describe('applying', () => {
     expect(node.machine.applied).toEqual(['2:e2', '3:e3', '4:e4', '5:e5']);
   });
 
-  test('of what is read back only what is committed: the log-store may hold what was replaced meanwhile', () => {
+  test('of the entries that are read back, only committed ones are applied: the log-store may hold entries that were replaced meanwhile', () => {
     const node = follower(2);
     node.syncs = false;
     node.appendEntries({ term: 3, prev: [2, 1], entries: [3], commit: 3 });
@@ -448,7 +448,7 @@ describe('the leader’s feed', () => {
     expect(node.summary).toMatchObject({ term: 2, last_index: 3, leader_id: 'n2' });
   });
 
-  test('brings nothing that has no entries, or entries of a later term than its own', () => {
+  test('a feed append is dropped if it has no entries, or entries of a later term than its own', () => {
     const node = hearing();
     expect(node.feedAppend({ prev: [3, 2] })).toEqual([]);
     expect(node.feedAppend({ prev: [3, 2], entries: [3] })).toEqual([]);
@@ -499,7 +499,7 @@ describe('promise 38: a store that is an older copy', () => {
     expect(node.requestVote({ term: 9, acknowledged: 4 })).toEqual(['event store_refused, s1, s1, n2']);
   });
 
-  test('is none with all that it had acknowledged', () => {
+  test('a store with all that it had acknowledged is not considered an older copy', () => {
     const node = opened();
     expect(node.appendEntries({ prev: [3, 2], tick: 1, acknowledged: 3 })).toContain(
       'log-store.append term 2 of n2: nothing verified 3',

@@ -59,7 +59,7 @@ describe('an election', () => {
     expect(node.summary.role).toBe('pre_candidate');
   });
 
-  test('begins at once if a peer with a shorter log requests pre-votes, and no leader can exist', () => {
+  test('begins at once if a peer with a less up-to-date log requests pre-votes, and no leader can exist', () => {
     const node = new NodeHarness();
     node.random = 0.999;
     node.open({ term: 2, log });
@@ -162,7 +162,7 @@ describe('an election', () => {
     expect(node.wait(100)).toContain('ballot-box.elect pre_vote term 3 of n1 n2 n3');
   });
 
-  test('a higher term ends it', () => {
+  test('a higher term ends an election', () => {
     const node = follower();
     node.wait(electionTimeoutMs + 1);
     node.higherTerm('n2', 8);
@@ -171,7 +171,7 @@ describe('an election', () => {
 });
 
 describe('the right to campaign', () => {
-  test('promise 4: no peer without a configuration', () => {
+  test('promise 4: a peer without a configuration does not campaign', () => {
     const node = new NodeHarness();
     node.open({ term: 3 });
     expect(node.wait(10 * electionTimeoutMs)).toEqual([]);
@@ -179,7 +179,7 @@ describe('the right to campaign', () => {
     expect(node.term).toBe(3);
   });
 
-  test('no peer that is in no configuration from the last committed one on', () => {
+  test('a peer that is in no configuration from the last committed one on does not campaign', () => {
     const node = new NodeHarness();
     node.open({
       term: 3,
@@ -192,7 +192,7 @@ describe('the right to campaign', () => {
     expect(node.wait(10 * electionTimeoutMs).filter((line) => line.includes('vote'))).toEqual([]);
   });
 
-  test('promise 3: a peer that the latest configuration leaves out, while that is not known to be committed', () => {
+  test('promise 3: a peer that is not in the latest configuration campaigns while that is not known to be committed', () => {
     const node = new NodeHarness();
     node.open({
       term: 3,
@@ -205,13 +205,13 @@ describe('the right to campaign', () => {
     expect(node.wait(electionTimeoutMs + 1)).toContain('ballot-box.elect pre_vote term 4 of n2 n3');
   });
 
-  test('promise 6: not a store that is another than the configuration binds it to', () => {
+  test('promise 6: a peer with another store than the configuration binds it to does not campaign', () => {
     const node = new NodeHarness();
     node.open({ term: 3, log: [[1, 'n1:s0 n2 n3']] });
     expect(node.wait(10 * electionTimeoutMs).filter((line) => line.includes('vote'))).toEqual([]);
   });
 
-  test('not a peer one of whose own actors is silent, until it is whole again', () => {
+  test('a peer with a silent actor does not campaign until that actor answers again', () => {
     const node = new NodeHarness();
     node.random = 0.9;
     node.open({ term: 2, log });
@@ -221,7 +221,7 @@ describe('the right to campaign', () => {
     expect(node.wait(2 * electionTimeoutMs)).toContain('pre_vote of term 3 asked of n2');
   });
 
-  test('not a peer whose actors have not all shown themselves since the start', () => {
+  test('a peer does not campaign before all of its actors have answered since its start', () => {
     const node = new NodeHarness();
     node.dead.add('ballot-box');
     node.open({ term: 2, log });
@@ -260,7 +260,7 @@ describe('a higher term', () => {
     expect(node.summary).toMatchObject({ role: 'follower', term: 7 });
   });
 
-  test('of a peer that does not vote does not: the leader goes above it by itself, once', () => {
+  test('of a peer that does not vote does not depose the leader, which campaigns above that term, once', () => {
     const node = new NodeHarness();
     node.lead();
     node.admin('add_peer', { peer_id: 'n4' });
@@ -272,7 +272,7 @@ describe('a higher term', () => {
     expect(node.term).toBe(8);
   });
 
-  test('of a stranger, or of a store that is not the one known, is nothing', () => {
+  test('of a stranger, or of another store of a target, is ignored', () => {
     const node = new NodeHarness();
     node.lead();
     expect(node.higherTerm('n9', 7)).toEqual([]);

@@ -17,9 +17,9 @@ function echoOf(node: NodeHarness): Body<'feed.echo'> | undefined {
 }
 
 describe('promise 16: what a follower may trust for how long', () => {
-  test('it is sure of its session as of when it sent what the log-store has acknowledged, not as of the acknowledgement', () => {
+  test('its session is confirmed as of the time of the message that the log-store has acknowledged, not of the acknowledgement', () => {
     const node = follower();
-    node.saysInForce = false;
+    node.confirmsSession = false;
     node.syncs = false;
     node.nowMs += 0.5 * electionTimeoutMs;
     node.appendEntries({ term: 2, prev: [1, 1], tick: 1 });

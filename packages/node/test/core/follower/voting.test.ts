@@ -30,7 +30,7 @@ describe('a vote', () => {
     expect(node.requestVote({ from: 'n2', term: 3 })).toEqual(['vote of term 3 granted to n2']);
   });
 
-  test('promise 16: is synced before it is spoken', () => {
+  test('promise 16: a vote is synced before it is sent', () => {
     const node = freeVoter();
     node.syncs = false;
     expect(node.requestVote({ from: 'n2', term: 3 })).toEqual(['log-store.vote term 3 for n2']);
@@ -136,7 +136,7 @@ describe('a pre-vote', () => {
     expect(node.status).toMatchObject({ term: 2, role: 'follower' });
   });
 
-  test('is refused to a shorter log, and in a term that has begun, which is reported', () => {
+  test('is refused to a less up-to-date log, and in a term that has begun, which is reported', () => {
     const node = freeVoter();
     expect(node.requestVote({ kind: 'pre_vote', term: 2 })).toEqual([
       'higher_term 2 to n2',
@@ -159,7 +159,7 @@ describe('a pre-vote', () => {
 });
 
 describe('the lease of a leader at its voters', () => {
-  test('no vote and no higher term within an election timeout of a tick', () => {
+  test('a voter grants no vote and raises no term within an election timeout of a tick', () => {
     const node = freeVoter();
     node.appendEntries({ from: 'n2', term: 2, prev: [3, 2] });
     node.nowMs += electionTimeoutMs - 1;
@@ -198,7 +198,7 @@ describe('the lease of a leader at its voters', () => {
     expect(node.requestVote({ from: 'n2', term: 3 }).at(-1)).toBe('vote of term 3 granted to n2');
   });
 
-  test('does not bind where the leader itself has sent the candidate, and is void from then on', () => {
+  test('does not hold if the leader itself has ordered the election, and has ended from then on', () => {
     const node = freeVoter();
     node.appendEntries({ from: 'n2', term: 2, prev: [3, 2] });
     expect(node.requestVote({ from: 'n3', term: 3, transfer: true }).at(-1)).toBe('vote of term 3 granted to n3');
@@ -214,7 +214,7 @@ describe('the lease of a leader at its voters', () => {
     expect(node.summary).toMatchObject({ role: 'leader', term: 2 });
   });
 
-  test('a leader gives way to whom it has sent', () => {
+  test('a leader votes for the candidate that it has ordered to campaign', () => {
     const node = new NodeHarness();
     node.lead();
     expect(node.requestVote({ from: 'n3', term: 3, transfer: true })).toEqual([

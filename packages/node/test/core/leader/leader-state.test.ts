@@ -54,7 +54,7 @@ describe('proposals', () => {
     expect(told).toMatchObject({ batches: [expect.anything()] });
   });
 
-  test('wait while four appends are on their way to a quorum', () => {
+  test('wait while four appends wait for a quorum', () => {
     const node = leader();
     for (const text of ['a', 'b', 'c', 'd']) expect(node.propose(text)).toHaveLength(1);
     expect(node.propose('e')).toEqual([]);
@@ -62,7 +62,7 @@ describe('proposals', () => {
     expect(node.committed(3)).toEqual(['reply 1 done 3', 'feed.append term 2 of n1: entry 7..8 of term 2 verified 8']);
   });
 
-  test('past the bounds are refused, and not done', () => {
+  test('that exceed the bounds are refused, and not done', () => {
     const node = leader();
     node.syncs = false;
     for (const text of ['a', 'b', 'c', 'd']) node.propose(text);
@@ -139,7 +139,7 @@ describe('committing', () => {
     expect(node.summary.commit_index).toBe(3);
   });
 
-  test('of what is not in the log stops the node', () => {
+  test('a commit index beyond the log stops the node', () => {
     expect(() => leader().committed(9)).toThrow(/not in the log/);
   });
 });
@@ -196,7 +196,7 @@ describe('its actors', () => {
     expect(node.wait(100)).toContain('replicator.lead term 2 up to 2: n2 n3');
   });
 
-  test('restarted actors of a follower are told that there is nothing to do', () => {
+  test('restarted actors of a follower are informed that there is nothing to do', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log: [[1, 'n1 n2 n3']] });
     node.restart('replicator');
@@ -204,7 +204,7 @@ describe('its actors', () => {
     expect(node.wait(100)).toEqual(['ballot-box.stop', 'replicator.stop']);
   });
 
-  test('what they do not acknowledge is sent again', () => {
+  test('messages that the actors do not acknowledge are sent again', () => {
     const node = leader();
     node.syncs = false;
     node.propose('a');
@@ -224,7 +224,7 @@ describe('a peer that was removed and does not know', () => {
 });
 
 describe('troubles of peers', () => {
-  test('are reported once until they end', () => {
+  test('a problem of a peer is reported once until it ends', () => {
     const node = leader();
     expect(node.progress({ peer: 'n2', match: 1, silentMs: 1500 })).toEqual(['event peer_unreachable, n2, 1500']);
     expect(node.progress({ peer: 'n2', match: 1, silentMs: 1700 })).toEqual([]);

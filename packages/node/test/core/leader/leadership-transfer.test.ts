@@ -18,17 +18,17 @@ describe('transfer_leader', () => {
     ]);
   });
 
-  test('picks the most up-to-date where none is named', () => {
+  test('picks the most up-to-date peer if none is named', () => {
     expect(leader().admin('transfer_leader')).toEqual(['replicator.transfer to n3 with 2']);
   });
 
-  test('to itself is done, to a stranger refused', () => {
+  test('succeeds at once if the leader names itself, and is refused for a stranger', () => {
     const node = leader();
     expect(node.admin('transfer_leader', { peer_id: 'n1' })).toEqual(['reply 1 {}']);
     expect(node.admin('transfer_leader', { peer_id: 'n9' })).toEqual(['refuse 2 EINVAL not_done']);
   });
 
-  test('one at a time', () => {
+  test('a second transfer is refused while one is in progress', () => {
     const node = leader();
     node.admin('transfer_leader');
     // The next leader may have heard the same, and lead already.
@@ -196,14 +196,14 @@ describe('transfer_leader', () => {
     );
   });
 
-  test('replicators that have forgotten are ordered again', () => {
+  test('replicators that have restarted receive the order again', () => {
     const node = leader();
     node.admin('transfer_leader');
     node.restart('replicator');
     expect(node.wait(100)).toContain('replicator.transfer to n3 with 2');
   });
 
-  test('is answered also where the leadership ends otherwise', () => {
+  test('is answered even if the leadership ends in another way', () => {
     const node = leader();
     node.admin('transfer_leader');
     node.higherTerm('n2', 9);

@@ -39,7 +39,7 @@ describe('opening the log-store', () => {
 });
 
 describe('a log-store that has restarted', () => {
-  test('makes its node restart: it reports it itself', () => {
+  test('makes its node restart, as it reports its restart itself', () => {
     const node = new NodeHarness();
     node.lead();
     const body = { group_id: groupId, incarnation: 'L2', session: asSession(1) };
@@ -53,7 +53,7 @@ describe('a log-store that has restarted', () => {
     expect(node.receive({ name: 'node.welcome', body })).toEqual([]);
   });
 
-  test('or its acknowledgements do', () => {
+  test('makes its node restart by its acknowledgements, too', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log });
     const body = { ...node.own, link: 1, seq: 0, actor: 'log-store' as const, incarnation: 'L2' };
@@ -85,7 +85,7 @@ describe('a fenced node', () => {
     expect(node.requestVote({ term: 9 })).toEqual([]);
     const body = { group_id: groupId, incarnation: 'L2', session: asSession(2) };
     expect(node.receive({ name: 'node.welcome', body })).toEqual([]);
-    expect(node.read('q', { door: 'peer' })).toEqual(['refuse 1 EFENCED not_done']);
+    expect(node.read('q', { addressee: 'peer' })).toEqual(['refuse 1 EFENCED not_done']);
   });
 
   test('a fenced node answers the request that waits for a transfer', () => {

@@ -164,7 +164,7 @@ describe('founding a group', () => {
     expect(node.lastError?.message).toMatch(/n5 \(history uid, up to entry 9\).*bootstrap --new/);
   });
 
-  test('nothing is founded while a peer that hosts the group does not say what it holds: it may be starting', () => {
+  test('nothing is founded while a peer that hosts the group does not report what it holds: it may be starting', () => {
     const node = empty();
     expect(bootstrap(node).for(toTheEnd, { ...quiet, hosts: [host('n4')] })).toEqual([
       'refuse 1 EUNREACHABLE not_done',
@@ -177,7 +177,7 @@ describe('founding a group', () => {
     expect(bootstrap(empty()).for(longEnough + 100, around)).toContain('log-store.vote term 1 for n1');
   });
 
-  test('nothing is founded while it cannot be known who hosts the group', () => {
+  test('nothing is founded while it is unknown which peers host the group', () => {
     const node = empty();
     expect(bootstrap(node).for(toTheEnd, { ...quiet, hosts: null })).toEqual(['refuse 1 EUNREACHABLE not_done']);
     expect(node.lastError?.message).toContain('who hosts the group cannot be known');
@@ -191,7 +191,7 @@ describe('founding a group', () => {
     expect(node.identity('n3')).toEqual([]);
   });
 
-  test('a time that is too short to ask everybody is named', () => {
+  test('the error names a timeout that is too short to ask all peers', () => {
     const node = empty();
     expect(bootstrap(node, { ...three, timeout_ms: 2000 }).for(2100)).toEqual(['refuse 1 EUNREACHABLE not_done']);
     expect(node.lastError?.message).toContain('give it more time');
@@ -210,14 +210,14 @@ describe('founding a group', () => {
     expect(high.identify('n1')).toEqual(['refuse 1 EBUSY not_done', 'identity to n1: nothing']);
   });
 
-  test('a founder does not count who is founding itself', () => {
+  test('a founder does not count the answer of a peer that is founding the group, too', () => {
     const node = empty();
     const asked = bootstrap(node, { peers: ['n1', 'n2'] });
     node.identity('n2', { founding: true });
     expect(asked.for(longEnough, { empty: [] })).toEqual([]);
   });
 
-  test('who has promised to wait does not found meanwhile', () => {
+  test('a peer that has promised to wait does not found the group meanwhile', () => {
     const node = empty();
     node.identify('n2');
     expect(node.admin('bootstrap', three, 'peer')).toEqual(['refuse 1 EBUSY not_done']);
@@ -231,7 +231,7 @@ describe('founding a group', () => {
     expect(node.admin('bootstrap', three, 'peer')).toContain('ask the group');
   });
 
-  test('a peer that is still opening its log-store does not say that it holds nothing', () => {
+  test('a peer that is still opening its log-store does not answer that it holds nothing', () => {
     const node = new NodeHarness('n2');
     node.step({ type: 'start' });
     expect(node.identify('n1')).toEqual([]);
@@ -297,7 +297,7 @@ describe('a founding that was cut short', () => {
     ]);
   });
 
-  test('a member that does not lead asks the leader what is there: its own log may lag', () => {
+  test('a member that does not lead asks the leader for the group: its own log may lag', () => {
     const node = new NodeHarness();
     node.open({ term: 1, log: [[1, 'n1 n2 n3']] });
     const leads = new NodeHarness();
@@ -331,14 +331,14 @@ describe('a founding that was cut short', () => {
     expect(node.wait(1000)).toContain(`reply 2 ${own}`);
   });
 
-  test('where others do not catch up, the group of one is there all the same: unknown', () => {
+  test('if other peers do not catch up, the group of one exists nevertheless, and the outcome is unknown', () => {
     const node = new NodeHarness();
     node.lead({ term: 1, votedFor: 'n1', log: [[1, 'n1 for n1 n2 n3']] });
     node.admin('bootstrap', { ...three, timeout_ms: 300 }, 'peer');
     expect(node.wait(300)).toContain('refuse 1 ECATCHUP unknown');
   });
 
-  test('who waits is answered at the deadline, where the founder cannot be elected', () => {
+  test('a waiting request is answered at the deadline if the founder cannot be elected', () => {
     const node = empty();
     bootstrap(node, { peers: ['n1'], timeout_ms: 3500 }).for(longEnough);
     expect(node.wait(3600)).toContain('refuse 1 ETIMEDOUT unknown');

@@ -96,7 +96,7 @@ describe('a change by the stages', () => {
     expect(node.status).toMatchObject({ stage: 'catching_up', configuration_index: 2 });
   });
 
-  test('joint, then stable, then the reply; the removed peers are notified', () => {
+  test('the joint entry is followed by the stable one and the reply; the removed peers are notified', () => {
     const node = leader();
     node.admin('change_peers', { new_peers: ['n1', 'n4', 'n5'] });
     expect(
@@ -136,7 +136,7 @@ describe('a change by the stages', () => {
     );
   });
 
-  test('one peer replaced does not', () => {
+  test('the replacement of one peer does not skip the joint stage', () => {
     const node = leader();
     node.admin('change_peers', { new_peers: ['n1', 'n2', 'n4'] });
     expect(node.progress(...members, { peer: 'n4', match: 2, caughtUp: true })).toContain(
@@ -144,7 +144,7 @@ describe('a change by the stages', () => {
     );
   });
 
-  test('promise 7: what is in force is answered at once, and changes nothing', () => {
+  test('promise 7: a request for the effective configuration is answered at once, and changes nothing', () => {
     const node = leader();
     expect(node.admin('change_peers', { new_peers: ['n3', 'n2', 'n1'] })).toEqual([
       'reply 1 {"old_peers":["n1","n2","n3"],"new_peers":["n1","n2","n3"]}',
@@ -153,13 +153,13 @@ describe('a change by the stages', () => {
     expect(node.admin('remove_peer', { peer_id: 'n9' })).toHaveLength(1);
   });
 
-  test('one change at a time', () => {
+  test('a second change is refused while one is in progress', () => {
     const node = joint();
     expect(node.admin('add_peer', { peer_id: 'n6' })).toEqual(['refuse 2 EBUSY not_done']);
     expect(node.admin('transfer_leader')).toEqual(['refuse 3 EBUSY not_done']);
   });
 
-  test('none before the leader has committed an entry of its own term', () => {
+  test('a change is refused before the leader has committed an entry of its own term', () => {
     const node = new NodeHarness();
     node.open({ term: 1, log: [[1, 'n1 n2 n3']] });
     node.wait(electionTimeoutMs + 1);
@@ -169,7 +169,7 @@ describe('a change by the stages', () => {
     expect(node.admin('add_peer', { peer_id: 'n4' })).toEqual(['refuse 1 EBUSY not_done']);
   });
 
-  test('promise 11: no empty set, and no other leader than the one named', () => {
+  test('promise 11: an empty set is refused, and a request that names another leader', () => {
     const node = new NodeHarness();
     node.lead({ term: 1, log: [[1, 'n1']] });
     expect(node.admin('remove_peer', { peer_id: 'n1' })).toEqual(['refuse 1 EINVAL not_done']);
@@ -217,7 +217,7 @@ describe('a change that cannot be', () => {
       'event catchup_progress, n4, installing, 0, 2, 2, 37',
     ]);
     node.wait(1000);
-    const error = { code: 'ECATCHUP', message: 'in time did not catch up: n4 (installing a snapshot at 37 %)' };
+    const error = { code: 'ECATCHUP', message: 'did not catch up in time: n4 (installing a snapshot at 37 %)' };
     expect(node.status.changes.at(-1)).toMatchObject({ state: 'undone', error });
   });
 
@@ -234,7 +234,7 @@ describe('a change that cannot be', () => {
     expect(node.admin('remove_peer', { peer_id: 'n3' })).toContain('refuse 1 ECATCHUP not_done');
   });
 
-  test('promise 11: a new leader appends no set before it knows who is in reach', () => {
+  test('promise 11: a new leader appends no set before it knows which peers are reachable', () => {
     const node = new NodeHarness();
     node.lead();
     expect(node.admin('remove_peer', { peer_id: 'n3' })).toEqual(['event stage_changed, catching_up, n1 n2 n3, n1 n2']);
@@ -276,7 +276,7 @@ describe('cancelling', () => {
     expect(node.admin('cancel_change')).toEqual(['refuse 2 EBUSY not_done']);
   });
 
-  test('is not for a leader that found the joint entry: it finishes the change (flush)', () => {
+  test('is refused by a leader that found the joint entry: it finishes the change (flush)', () => {
     const node = new NodeHarness();
     node.open({
       term: 1,
@@ -294,11 +294,11 @@ describe('cancelling', () => {
     expect(node.committed(4)).toContain('event stage_changed, none, n1 n2 n3, n1 n4');
   });
 
-  test('of nothing is ENOENT', () => {
+  test('is refused with ENOENT if there is no change', () => {
     expect(leader().admin('cancel_change')).toEqual(['refuse 1 ENOENT not_done']);
   });
 
-  test('promise 13: by itself, when the joint stage is not committed in time; it names the votes that it lacks', () => {
+  test('promise 13: happens by itself when the joint stage is not committed in time; the error names the missing votes', () => {
     const node = joint();
     node.receive({
       name: 'node.ballots',
@@ -342,13 +342,13 @@ describe('cancelling', () => {
     expect(lines).toContain('event leader_stepped_down, its quorum is silent');
   });
 
-  test('nor does an old report of the replicators keep it in office', () => {
+  test('an old report of the replicators does not keep the leader from stepping down', () => {
     const node = joint();
     node.progress({ peer: 'n2', match: 3 }, { peer: 'n3', match: 3 }, { peer: 'n4', match: 2, silentMs: 900 });
     expect(node.wait(2 * electionTimeoutMs)).toContain('event leader_stepped_down, its quorum is silent');
   });
 
-  test('a leader that found the joint entry cannot take it back, and steps down without its quorum', () => {
+  test('a leader that found the joint entry cannot roll it back, and steps down without its quorum', () => {
     const node = new NodeHarness();
     node.open({
       term: 1,
@@ -380,7 +380,7 @@ describe('cancelling', () => {
 });
 
 describe('a leadership that ends in a change', () => {
-  test('while catching up nothing has happened, nor will it', () => {
+  test('while new peers catch up, the change is undone', () => {
     const node = leader();
     node.admin('add_peer', { peer_id: 'n4' });
     expect(node.higherTerm('n2', 9)).toContain('refuse 1 EPERM not_done');
@@ -412,7 +412,7 @@ describe('a leader that is out', () => {
     node.admin('remove_peer', { peer_id: 'n1' });
     node.committed(3);
     expect(waitConfirmed(node, electionTimeoutMs)).toContain(
-      'event leader_stepped_down, it is out of the configuration',
+      'event leader_stepped_down, it is not in the configuration',
     );
     expect(node.wait(5 * electionTimeoutMs).filter((line) => line.includes('vote'))).toEqual([]);
   });
@@ -428,7 +428,7 @@ describe('removed peers', () => {
     expect(waitConfirmed(node, 100)).toEqual(['replicator.targets n2']);
   });
 
-  test('that never answer are let go after a while', () => {
+  test('removed peers that never answer are dropped after a while', () => {
     const node = leader();
     node.admin('remove_peer', { peer_id: 'n3' });
     node.committed(3);

@@ -74,7 +74,7 @@ describe('promises 29 and 30: a history', () => {
     node.committed(2);
     node.appendEntries({ group: 'N1.1', term: 9, prev: [2, 2] });
     node.wait(2 * electionTimeoutMs);
-    node.read('q', { door: 'peer', consistency: 'linearizable' });
+    node.read('q', { addressee: 'peer', consistency: 'linearizable' });
     node.wait(electionTimeoutMs);
     const effects = node.admin('reset_peer', { new_peers: ['n1'] }, 'peer');
     expect(effects).toContainEqual(expect.stringMatching(/^refuse \d+ EHISTORY not_done/));

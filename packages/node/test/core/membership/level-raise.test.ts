@@ -6,7 +6,7 @@ import { electionTimeoutMs, type Found, NodeHarness } from '../node-harness.js';
 const two = { lowest: 0, highest: 1 };
 const settleMs = 5000;
 
-/** A leader of n1, n2 and n3 that, with all of its processes, speaks levels 0 and 1. */
+/** A leader of n1, n2 and n3 that, with all of its processes, supports levels 0 and 1. */
 function leader(options: ConstructorParameters<typeof NodeHarness>[1] = {}, found?: Found): NodeHarness {
   const node = new NodeHarness('n1', { levelSettleMs: settleMs, ...options });
   node.levels = two;
@@ -14,7 +14,7 @@ function leader(options: ConstructorParameters<typeof NodeHarness>[1] = {}, foun
   return node;
 }
 
-/** Lets time pass, while the quorum confirms the leader and its followers say what they speak. */
+/** Lets time pass, while the quorum confirms the leader and its followers report which levels they support. */
 function pass(node: NodeHarness, forMs: number, n2: number | null, n3: number | null): string[] {
   const lines: string[] = [];
   for (let ms = 0; ms < forMs; ms += 100) {
@@ -36,7 +36,7 @@ function both(node: NodeHarness, n2: number | null, n3: number | null) {
 const raised = (lines: readonly string[]) => lines.some((line) => line.includes('level 1'));
 
 describe('promise 31: the feature level', () => {
-  test('is raised by the leader once all members have spoken it for as long as it is to settle', () => {
+  test('is raised by the leader once all members have supported it for the settle time', () => {
     const node = leader();
     expect(raised(pass(node, settleMs, 1, 1))).toBe(false);
     const lines = pass(node, 200, 1, 1);
@@ -91,18 +91,18 @@ describe('promise 31: the feature level', () => {
     );
   });
 
-  test('is refused to the operator as not done, with the names of those who keep it back', () => {
+  test('is refused to the operator as not done, with the names of the peers that prevent it', () => {
     const node = leader();
     pass(node, 100, 1, 0);
     expect(node.admin('upgrade', { raise: true })).toEqual(['refuse 1 EUNSUPPORTED not_done']);
     expect(node.admin('upgrade')).toEqual([
       expect.stringContaining(
-        '{"peer_id":"n3","version":"","levels":{"lowest":0,"highest":0},"holds_back":"speaks levels 0 to 0"}',
+        '{"peer_id":"n3","version":"","levels":{"lowest":0,"highest":0},"holds_back":"supports levels 0 to 0"}',
       ),
     ]);
   });
 
-  test('is not raised during a change, and waits for a joiner that speaks it not', () => {
+  test('is not raised during a change, and waits for a new peer that does not support it', () => {
     const node = leader();
     node.admin('add_peer', { peer_id: 'n4' });
     node.progress(...both(node, 1, 1), { peer: 'n4', match: 0, level: 0 });
@@ -111,7 +111,7 @@ describe('promise 31: the feature level', () => {
     expect(node.admin('upgrade', { raise: true })).toEqual([expect.stringMatching(/^refuse 3 EBUSY not_done/)]);
   });
 
-  test('is carried on by each later configuration', () => {
+  test('is inherited by each later configuration', () => {
     const node = leader({}, { term: 1, log: [[1, 'n1 n2 n3 level 1']] });
     expect(node.status.configuration).toMatchObject({ level: 1 });
     pass(node, 100, 1, 1);
@@ -133,7 +133,7 @@ describe('promise 31: a new group', () => {
     return node;
   };
 
-  test('is founded at the highest level that all listed peers speak', () => {
+  test('is founded at the highest level that all listed peers support', () => {
     for (const [levels, level] of [
       [two, 1],
       [undefined, 0],
@@ -145,7 +145,7 @@ describe('promise 31: a new group', () => {
     }
   });
 
-  test('waits for a listed peer that does not know yet what all of its processes speak', () => {
+  test('waits for a listed peer that does not know yet which levels its processes support', () => {
     const node = asked();
     node.identity('n2', { levels: two });
     node.identity('n3', { levels: null });
@@ -199,7 +199,7 @@ describe('promise 31: a peer that cannot read an entry', () => {
     return node;
   };
 
-  test('stops applying there, acknowledges all the same, reports it, and does not campaign', () => {
+  test('stops applying there, continues to acknowledge, reports it, and does not campaign', () => {
     const node = follower({ term: 1, log: [[1, 'n1 n2 n3']] });
     node.machine.unknown = 'e3';
     const lines = node.appendEntries({ prev: [1, 1], entries: [2, 2, 2], commit: 4 });
@@ -226,16 +226,16 @@ describe('promise 31: a peer that cannot read an entry', () => {
     node.appendEntries({ prev: [1, 1], entries: [2], commit: 2 });
     node.wait(100);
     // One that waits when it happens ends then.
-    node.read('early', { door: 'peer', consistency: 'linearizable' });
+    node.read('early', { addressee: 'peer', consistency: 'linearizable' });
     node.readIndexAnswer(1, [3, 2]);
     expect(node.appendEntries({ prev: [2, 2], entries: [2], commit: 3, tick: 2 }).concat(node.wait(100))).toContain(
       'refuse 1 EUNSUPPORTED not_done',
     );
-    expect(node.read('late', { door: 'peer', consistency: 'linearizable' })).toContain(
+    expect(node.read('late', { addressee: 'peer', consistency: 'linearizable' })).toContain(
       'refuse 2 EUNSUPPORTED not_done',
     );
     expect(node.lastError?.message).toContain('stopped applying at entry 3: it does not know e3');
-    expect(node.read('old', { door: 'peer', consistency: 'stale' }).join()).toMatch(/^reply 3/);
+    expect(node.read('old', { addressee: 'peer', consistency: 'stale' }).join()).toMatch(/^reply 3/);
   });
 
   test.each([
@@ -320,12 +320,12 @@ describe('promise 31: a peer that cannot read an entry', () => {
     node.appendEntries({ prev: [3, 2], entries: [2], level: 1, commit: 4, tick: 2 });
     node.wait(100);
     expect(node.summary).toMatchObject({ applied_index: 2, commit_index: 4, last_index: 4 });
-    expect(node.core.health().reason).toBe('stopped applying at entry 3: needs level 1: this process speaks 0 to 0');
+    expect(node.core.health().reason).toBe('stopped applying at entry 3: needs level 1: this process supports 0 to 0');
   });
 
   test('does not lead, and reports which level it needs, when it starts with a log above its level', () => {
     const node = follower({ term: 1, log: [[1, 'n1 n2 n3 level 2'], 1] });
-    expect(node.core.health().reason).toBe('needs level 2: this process speaks 0 to 1');
+    expect(node.core.health().reason).toBe('needs level 2: this process supports 0 to 1');
     expect(node.wait(5 * electionTimeoutMs).filter((line) => line.startsWith('ballot-box.elect'))).toEqual([]);
   });
 
@@ -333,7 +333,7 @@ describe('promise 31: a peer that cannot read an entry', () => {
     const node = new NodeHarness('n1');
     node.levels = undefined;
     node.open({ term: 1, log: [[1, 'n1 n2 n3 level 1'], 1] });
-    expect(node.core.health().reason).toBe('needs level 1: another process of this peer speaks 0 to 0');
+    expect(node.core.health().reason).toBe('needs level 1: another process of this peer supports 0 to 0');
     expect(node.wait(5 * electionTimeoutMs).filter((line) => line.startsWith('ballot-box.elect'))).toEqual([]);
   });
 });

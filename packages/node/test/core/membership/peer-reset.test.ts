@@ -38,7 +38,7 @@ describe('promises 15 and 24: reset_peer', () => {
     Object.assign(node.machine, { digest: () => 'digest' });
     node.open({ term: 4, log, commit: 2, divergedAt: 2 });
     expect(node.core.health().reason).toContain('diverged');
-    expect(node.read('x', { door: 'peer', consistency: 'stale' })).toEqual(['refuse 1 EBUSY not_done']);
+    expect(node.read('x', { addressee: 'peer', consistency: 'stale' })).toEqual(['refuse 1 EBUSY not_done']);
     node.wait(2 * electionTimeoutMs);
     expect(node.summary.role).toBe('follower');
     node.admin('reset_peer', { new_peers: ['n1'] }, 'peer');
@@ -124,14 +124,14 @@ describe('promises 15 and 24: reset_peer', () => {
     );
   });
 
-  test('survives a restart: what the log-store found is all that it needs', () => {
+  test('survives a restart: it needs only the state of the log-store', () => {
     const node = new NodeHarness();
     node.open({ term: 2_000_000_000, log: [...log, [1_000_000_002, 'n1 n2']], commit: 2, groupUid: 'reset-1-x' });
     expect(node.appendEntries({ term: 9 })).toEqual([]);
     expect(node.status.configuration?.peers).toHaveLength(2);
   });
 
-  test('asked for again it changes nothing', () => {
+  test('a repeated command changes nothing', () => {
     const node = survivor();
     node.admin('reset_peer', { new_peers: ['n1'] }, 'peer');
     node.wait(2 * electionTimeoutMs);
@@ -155,7 +155,7 @@ describe('promises 15 and 24: reset_peer', () => {
     expect(node.admin('reset_peer', { new_peers: ['n1'] }, 'peer').join()).toContain(`refuse 1 ${code} not_done`);
   });
 
-  test('not right after a start, nor by who leads, or has led until now', () => {
+  test('is refused right after a start, and by a peer that leads, or has led until now', () => {
     const node = new NodeHarness();
     node.open({ term: 4, log, commit: 2 });
     expect(node.admin('reset_peer', { new_peers: ['n1'] }, 'peer')).toEqual(['refuse 1 EBUSY not_done']);
@@ -175,7 +175,7 @@ describe('promises 15 and 24: reset_peer', () => {
     expect(survivor().admin('reset_peer', { new_peers }, 'peer')).toEqual(['refuse 1 EINVAL not_done']);
   });
 
-  test('not by who holds nothing, or whose store is no member', () => {
+  test('is refused by a peer that holds nothing, or whose store is no member', () => {
     const empty = new NodeHarness();
     empty.open();
     empty.wait(2 * electionTimeoutMs);
@@ -186,7 +186,7 @@ describe('promises 15 and 24: reset_peer', () => {
     expect(stranger.admin('reset_peer', { new_peers: ['n1'] }, 'peer')).toEqual(['refuse 1 EINVAL not_done']);
   });
 
-  test('that is fenced meanwhile is answered as unknown', () => {
+  test('is answered as unknown if the node is fenced meanwhile', () => {
     const node = survivor();
     node.syncs = false;
     node.admin('reset_peer', { new_peers: ['n1'] }, 'peer');

@@ -40,7 +40,7 @@ describe('promise 6: a member that has lost its store is healed', () => {
     ]);
   });
 
-  test('then by a joint configuration of both its stores, then by a stable one, without a write', () => {
+  test('then the leader appends a joint configuration with both stores, and a stable one, without a write of a client', () => {
     const node = healing();
     expect(node.progress(n2, n3New)).toEqual([
       'event catchup_progress, n3, caught_up, 2, 2, 0, 100',
@@ -63,7 +63,7 @@ describe('promise 6: a member that has lost its store is healed', () => {
     expect(node.status.changes.at(-1)).toMatchObject({ kind: 'heal', state: 'done', index: 4 });
   });
 
-  test('not while the store that it is bound to may be alive', () => {
+  test('the store is not replaced while the bound one may be alive', () => {
     const node = leader();
     const heard = { ...n3Lost, found: ['s9', 2 * electionTimeoutMs - 1] } as const;
     node.progress(n2, heard);
@@ -85,7 +85,7 @@ describe('promise 6: a member that has lost its store is healed', () => {
     expect(node.status.stage).toBe('none');
   });
 
-  test('not before this leader has committed an entry of its own, nor while its quorum is silent', () => {
+  test('the store is not replaced before this leader has committed an entry of its own, nor while its quorum is silent', () => {
     const node = new NodeHarness();
     node.open({ term: 1, log: [[1, 'n1 n2 n3']] });
     node.wait(electionTimeoutMs + 1);
@@ -95,7 +95,7 @@ describe('promise 6: a member that has lost its store is healed', () => {
     expect(node.status.stage).toBe('none');
   });
 
-  test('never where that would need votes that are not there', () => {
+  test('the store is not replaced if the votes for that are missing', () => {
     const node = healing();
     const silent = { ...n2, silentMs: electionTimeoutMs / 2 };
     expect(node.progress(silent, n3New)).toEqual(['event catchup_progress, n3, caught_up, 2, 2, 0, 100']);
@@ -131,7 +131,7 @@ describe('promise 6: a member that has lost its store is healed', () => {
     expect(node.status.stage).toBe('catching_up');
   });
 
-  test('gives way to whatever an operator asks for, and is tried again after that (promise 1)', () => {
+  test('a replacement is abandoned for a command of an operator, and is tried again after that (promise 1)', () => {
     const node = healing();
     expect(node.admin('remove_peer', { peer_id: 'n2' })).toEqual([
       'replicator.targets n2 n3',
@@ -182,7 +182,7 @@ describe('promise 6: a member that has lost its store is healed', () => {
 });
 
 describe('promise 6: a store that is not bound reports it', () => {
-  test('once as an event, and in its health until it is healed', () => {
+  test('it publishes one event, and is unhealthy until the store is replaced', () => {
     const node = new NodeHarness('n3');
     node.open();
     expect(node.appendEntries({ store: 's3' })).toContain('event store_refused, s1, s3, n2');

@@ -35,7 +35,7 @@ describe('watches by keys', () => {
     expect(write(node, 'a15')).toEqual(['publish o.a1 9-10 12:a15', 'publish o.a 9-10 12:a15']);
   });
 
-  test('promise 35: thousands of which few match cost a write one look', () => {
+  test('promise 35: cost a write one look-up, even if there are thousands of which few match', () => {
     const node = leader();
     const count = 4096;
     for (let at = 0; at < count; at++) node.watch(`o${at % 32}.w${at}`, `k${at}/`);
@@ -44,7 +44,7 @@ describe('watches by keys', () => {
     expect(node.machine.lookedUp).toBe(1);
   });
 
-  test('of one prefix share what is made for them', () => {
+  test('with one prefix share the message that is made for them', () => {
     const node = leader();
     for (let at = 0; at < 256; at++) node.watch(`o.w${at}`, 'a');
     node.machine.lookedUp = 0;
@@ -53,7 +53,7 @@ describe('watches by keys', () => {
     expect(node.machine.lookedUp).toBe(1);
   });
 
-  test('get their signs of life a bounded number at a time, all within their time', () => {
+  test('get heartbeats, a bounded number at a time, all within their interval', () => {
     const node = leader('x');
     const count = 2 * limits.watchTickSigns;
     for (let at = 0; at < count; at++) node.watch(`o${at % 32}.w${at}`, 'a');
@@ -75,7 +75,7 @@ describe('watches by keys', () => {
     expect(watched(node.watch('o.slow', ''))).toEqual(['publish o.slow 2-4 5:c 6:d']);
   });
 
-  test('share a step with the others where much is to be published, and miss nothing', () => {
+  test('share a step with the others if much is to be published, and miss nothing', () => {
     const node = leader();
     node.machine.changeBytes = limits.watchStepBytes;
     for (const watchId of ['o.one', 'o.two', 'o.three']) node.watch(watchId, '');
@@ -91,7 +91,7 @@ describe('watches by keys', () => {
     }
   });
 
-  test('end where what they want is no longer known', () => {
+  test('end if the requested changes are no longer kept', () => {
     const node = leader('a', 'b', 'c');
     node.watch('o.w', '');
     node.machine.firstKnown = 5;

@@ -89,7 +89,7 @@ describe('a linearizable read', () => {
     expect(node.confirmed()).toEqual([]);
   });
 
-  test('of a tick that was never sent confirms nothing', () => {
+  test('is not confirmed by a tick that was never sent', () => {
     const node = leader();
     node.read('q');
     expect(node.confirmed(node.tickId + 1)).toEqual([]);
@@ -97,7 +97,7 @@ describe('a linearizable read', () => {
 
   test('is answered only when this peer’s log-store has confirmed, too, that no other node has opened it', () => {
     const node = leader();
-    node.saysInForce = false;
+    node.confirmsSession = false;
     node.read('q');
     expect(node.confirmed(), 'a quorum, with this leader counted in').toEqual([]);
     expect(node.inForce({ tick_id: node.tickId - 1 }), 'before the round').toEqual([]);
@@ -111,17 +111,17 @@ describe('a linearizable read', () => {
 
   test('asks the own log-store again with each tick until it has answered', () => {
     const node = leader();
-    node.saysInForce = false;
+    node.confirmsSession = false;
     node.read('q');
     node.confirmed();
-    node.saysInForce = true;
+    node.confirmsSession = true;
     expect(node.wait(100)).toContain('reply 1 q at 0');
   });
 
   test('in a group of one is confirmed by the own log-store alone: a fenced node must not answer', () => {
     const node = new NodeHarness();
     node.lead({ term: 1, log: [[1, 'n1']] });
-    node.saysInForce = false;
+    node.confirmsSession = false;
     expect(node.read('q')).toEqual([]);
     expect(node.inForce()).toEqual(['reply 1 q at 0']);
     node.read('r');
@@ -296,7 +296,7 @@ describe('a read by lease', () => {
     expect(node.summary.role).not.toBe('leader');
   });
 
-  test('of a group of one rests on its own log-store alone', () => {
+  test('in a group of one needs only its own log-store', () => {
     const node = new NodeHarness();
     node.lead({ term: 1, log: [[1, 'n1']] });
     node.wait(100);
@@ -329,7 +329,7 @@ describe('a follower that is asked for a read index', () => {
 
   test('asks its leader, and answers when it has applied all entries up to the read index', () => {
     const node = follower();
-    expect(node.read('q', { door: 'peer', consistency: 'linearizable' })).toEqual(['read_index #1 to n2']);
+    expect(node.read('q', { addressee: 'peer', consistency: 'linearizable' })).toEqual(['read_index #1 to n2']);
     expect(node.readIndexAnswer(1, [4, 2])).toEqual([]);
     node.appendEntries({ term: 2, prev: [2, 2], entries: [2], commit: 3 });
     expect(node.wait(10)).toEqual([]);
@@ -340,23 +340,23 @@ describe('a follower that is asked for a read index', () => {
   test('considers its own entry of that index and term committed, without waiting for the leader’s commit index', () => {
     const node = follower();
     node.appendEntries({ term: 2, prev: [2, 2], entries: [2], commit: 2 });
-    node.read('q', { door: 'peer', consistency: 'linearizable' });
+    node.read('q', { addressee: 'peer', consistency: 'linearizable' });
     expect(node.readIndexAnswer(1, [3, 2])).toEqual([]);
     expect(node.summary.commit_index).toBe(3);
     expect(node.wait(10)).toEqual(['reply 1 q at 2']);
   });
 
-  test('does not where its own entry there is of another term', () => {
+  test('does not consider it committed if its own entry there is of another term', () => {
     const node = follower();
     node.appendEntries({ term: 2, prev: [2, 2], entries: [2], commit: 2 });
-    node.read('q', { door: 'peer', consistency: 'linearizable' });
+    node.read('q', { addressee: 'peer', consistency: 'linearizable' });
     node.readIndexAnswer(1, [3, 3]);
     expect(node.summary.commit_index).toBe(2);
   });
 
   test('joins what arrives meanwhile, but never to a question that was sent before', () => {
     const node = follower();
-    const own = { door: 'peer', consistency: 'linearizable' } as const;
+    const own = { addressee: 'peer', consistency: 'linearizable' } as const;
     expect(node.read('a', own)).toEqual(['read_index #1 to n2']);
     expect(node.read('b', own)).toEqual(['read_index #2 to n2']);
     expect(node.read('c', own)).toEqual([]);
@@ -368,16 +368,16 @@ describe('a follower that is asked for a read index', () => {
 
   test('asks again with its ticks, and the next leader too', () => {
     const node = follower();
-    node.read('q', { door: 'peer', consistency: 'linearizable' });
+    node.read('q', { addressee: 'peer', consistency: 'linearizable' });
     expect(node.wait(100)).toEqual(['read_index #1 to n2']);
     node.appendEntries({ from: 'n3', term: 3, prev: [2, 2] });
     expect(node.wait(100)).toContain('read_index #1 to n3');
     expect(node.readIndexAnswer(1, [2, 3])).toEqual(['reply 1 q at 1']);
   });
 
-  test('refuses, not done, after two election timeouts without an answer', () => {
+  test('refuses its reads as not done after two election timeouts without an answer', () => {
     const node = follower();
-    node.read('q', { door: 'peer', consistency: 'linearizable' });
+    node.read('q', { addressee: 'peer', consistency: 'linearizable' });
     expect(node.wait(2 * electionTimeoutMs - 1)).not.toContain('refuse 1 ETIMEDOUT not_done');
     expect(node.wait(101)).toContain('refuse 1 ETIMEDOUT not_done');
     expect(node.readIndexAnswer(1, [2, 2])).toEqual([]);
@@ -385,7 +385,7 @@ describe('a follower that is asked for a read index', () => {
 
   test('accepts no answer of another session or history, and each answer once', () => {
     const node = follower();
-    node.read('q', { door: 'peer', consistency: 'linearizable' });
+    node.read('q', { addressee: 'peer', consistency: 'linearizable' });
     expect(node.readIndexAnswer(1, [2, 2], { session: asSession(7) })).toEqual([]);
     expect(node.readIndexAnswer(1, [2, 2], { group_uid: 'other' as never })).toEqual([]);
     expect(node.readIndexAnswer(2, [2, 2])).toEqual([]);
@@ -396,7 +396,7 @@ describe('a follower that is asked for a read index', () => {
 
   test('is refused when another node opens its log-store', () => {
     const node = follower();
-    node.read('q', { door: 'peer', consistency: 'linearizable' });
+    node.read('q', { addressee: 'peer', consistency: 'linearizable' });
     expect(node.fencedBy(2)).toContain('refuse 1 EFENCED not_done');
   });
 });
@@ -411,7 +411,7 @@ describe('a leader that is asked for a read index', () => {
     expect(node.confirmed()).toEqual(['read_index_answer #7 to n2: 2 of term 2']);
   });
 
-  test('does not wait until it has applied that itself', () => {
+  test('does not wait until it has applied the entries itself', () => {
     const node = new NodeHarness();
     node.answersReads = false;
     node.lead({ term: 1, log: [[1, 'n1 n2 n3'], 1] });
@@ -447,7 +447,7 @@ describe('a leader that is asked for a read index', () => {
 
   test('reads itself as the leader where it is asked on its own subject', () => {
     const node = leader();
-    expect(node.read('q', { door: 'peer', consistency: 'linearizable' })).toEqual([]);
+    expect(node.read('q', { addressee: 'peer', consistency: 'linearizable' })).toEqual([]);
     expect(node.confirmed()).toEqual(['reply 1 q at 0']);
   });
 });
@@ -488,14 +488,14 @@ describe('a peer outside the group', () => {
     const node = make();
     expect(node.step({ type: 'led_history', body: led })).toEqual([]);
     for (const consistency of kinds) {
-      expect(node.read('q', { door: 'peer', consistency })).toEqual([
+      expect(node.read('q', { addressee: 'peer', consistency })).toEqual([
         expect.stringMatching(/^refuse \d+ EPERM not_done leader n3$/),
       ]);
     }
     expect(node.status.leader_id).toBe('n3');
-    expect(node.read('q', { door: 'peer', consistency: 'stale' })).toEqual([expect.stringMatching(/^reply/)]);
+    expect(node.read('q', { addressee: 'peer', consistency: 'stale' })).toEqual([expect.stringMatching(/^reply/)]);
     node.wait(3500);
-    expect(node.read('q', { door: 'peer', consistency: 'lease' })).toEqual([
+    expect(node.read('q', { addressee: 'peer', consistency: 'lease' })).toEqual([
       expect.stringMatching(/^refuse \d+ EPERM not_done$/),
     ]);
   });
@@ -515,10 +515,10 @@ describe('a stale read', () => {
   test('is answered at once, by any peer on its own subject', () => {
     const node = new NodeHarness();
     node.open({ term: 1, log: [[1, 'n1 n2 n3']] });
-    expect(node.read('q', { door: 'peer', consistency: 'stale' })).toEqual(['reply 1 q at 0']);
+    expect(node.read('q', { addressee: 'peer', consistency: 'stale' })).toEqual(['reply 1 q at 0']);
   });
 
-  test('on the group’s subject by a leader', () => {
+  test('is answered on the group’s subject by the leader', () => {
     expect(leader().read('q', { consistency: 'stale' })).toEqual(['reply 1 q at 0']);
   });
 });

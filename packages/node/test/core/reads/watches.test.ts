@@ -19,7 +19,7 @@ function answers(lines: string[]): string[] {
 }
 
 describe('a watch', () => {
-  test('publishes what is applied from now on, and matches', () => {
+  test('publishes the matching changes that are applied from now on', () => {
     const node = leader('a1', 'b1');
     expect(answers(node.watch('w', 'a'))).toEqual([begun(2, 2)]);
     node.propose('a2', 'b2', 'a3');
@@ -71,7 +71,7 @@ describe('a watch', () => {
     expect(node.core.dropped).toMatchObject({ watch_not_renewed: 1 });
   });
 
-  test('is refused, or ended, where what it wants is no longer known', () => {
+  test('is refused, or ends, if the requested changes are no longer kept', () => {
     const node = leader('a', 'b', 'c');
     node.machine.firstKnown = 3;
     expect(answers(node.watch('w', '', 2))).toEqual(['refuse ECOMPACTED not_done']);
@@ -81,7 +81,7 @@ describe('a watch', () => {
     expect(write(node, 'f')).toEqual([]);
   });
 
-  test('receives no more than a client may leave unread that does not renew it', () => {
+  test('publishes no more than the limit until its client renews it', () => {
     const node = leader();
     node.machine.changeBytes = limits.watchUnreadBytes / 2;
     node.watch('slow', '');
@@ -176,7 +176,7 @@ describe('a watch', () => {
     expect(watched(node.wait(5000))).toEqual([]);
   });
 
-  test('is none of a follower, nor of a leader before it knows what is committed', () => {
+  test('is refused by a follower, and by a leader before it knows which entries are committed', () => {
     const follower = new NodeHarness();
     follower.open({ term: 1, log: [[1, 'n1 n2 n3']] });
     expect(answers(follower.watch('w', ''))).toEqual([]);

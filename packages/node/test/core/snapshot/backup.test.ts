@@ -61,7 +61,7 @@ describe('a group that is founded with a backup', () => {
     );
   });
 
-  test('has the backup for its log, and this peer alone in the configuration at its end', () => {
+  test('has the backup as its log, and a configuration of this peer alone at its end', () => {
     const node = empty();
     const { chunks, head } = backup();
     give(node, chunks);
@@ -102,7 +102,7 @@ describe('a group that is founded with a backup', () => {
     expect(node.sent.some(({ message }) => message.name === 'log-store.snapshot_end')).toBe(!isRefused);
   });
 
-  test('is not founded over one that is there', () => {
+  test('is not founded if the peer holds a group already', () => {
     const node = new NodeHarness();
     node.lead();
     expect(give(node, backup().chunks.slice(0, 1))).toEqual([expect.stringMatching(/^refuse \d+ ENOTEMPTY not_done$/)]);

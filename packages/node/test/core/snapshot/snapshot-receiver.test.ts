@@ -95,7 +95,7 @@ describe('InstallSnapshot', () => {
     ]);
   });
 
-  test('of entries that are committed here is installed at once: so is one that the node restores from', () => {
+  test('is answered as installed at once if its entries are committed here, or if the node restores from it', () => {
     const node = new NodeHarness();
     node.answersReads = false;
     node.open({ term: 2, snapshot: large });
@@ -126,7 +126,7 @@ describe('promise 19: a transfer', () => {
     );
   });
 
-  test('that broke off behind its last chunk is ended by the leader’s asking', () => {
+  test('that was interrupted after its last chunk is completed when the leader asks for its progress', () => {
     const node = new NodeHarness();
     node.open({ term: 2, log: [three, 1, 2], commit: 1, installing: { id: 'S1', stored: 3 } });
     expect(node.installSnapshot(large)).toContain(

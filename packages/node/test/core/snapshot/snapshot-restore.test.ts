@@ -16,7 +16,7 @@ function restoring(): NodeHarness {
 }
 
 describe('a restart', () => {
-  test('is the snapshot, chunk by chunk, and then the tail', () => {
+  test('restores the snapshot chunk by chunk, and then applies the entries after it', () => {
     const node = new NodeHarness();
     const lines = node.open({ term: 2, snapshot: large, log: [2, 2], commit: 9 });
     expect(lines.filter((line) => line.startsWith('read_snapshot'))).toEqual(
@@ -85,7 +85,7 @@ describe('a restart', () => {
 describe('while the state is restored', () => {
   test('stale reads are refused, on either subject', () => {
     const node = restoring();
-    expect(node.read('k', { door: 'peer', consistency: 'stale' })).toEqual(['refuse 1 EBUSY not_done']);
+    expect(node.read('k', { addressee: 'peer', consistency: 'stale' })).toEqual(['refuse 1 EBUSY not_done']);
     node.wait(electionTimeoutMs + 1);
     node.elected();
     node.elected();

@@ -63,7 +63,7 @@ describe('a snapshot on command', () => {
     expect(piecesOf(node, 5).map((piece) => piece.slice(0, 4))).toEqual(['2:e2', '3:e3', '4:e4', '5:e5']);
   });
 
-  test('has few chunks unsynced at once, and draws about one at a time, with a pause', () => {
+  test('has few chunks unsynced at once, and reads about one at a time, with a pause', () => {
     const node = follower(small, { log: [three, ...Array<number>(9).fill(2)], commit: 10 });
     node.syncs = false;
     node.machine.fill = limits.snapshotChunkBytes;
@@ -78,7 +78,7 @@ describe('a snapshot on command', () => {
     expect(node.given).toHaveLength(1 + 2 * limits.snapshotTakingChunks);
   });
 
-  test('that is asked for again meanwhile is answered by the same', () => {
+  test('a second request while one is taken is answered with the same snapshot', () => {
     const node = follower();
     node.syncs = false;
     node.admin('snapshot', {}, 'peer');
@@ -179,7 +179,7 @@ describe('what the log keeps', () => {
     expect(node.status.first_index).toBe(3);
   });
 
-  test('is of that no more than a quarter of what makes a snapshot due, as entries can be large', () => {
+  test('takes at most a quarter of the size that makes a snapshot due, because entries can be large', () => {
     const node = follower({ snapshotMarginEntries: 10_000, snapshotLogBytes: 4 * 150 });
     node.admin('snapshot', {}, 'peer');
     // An entry has 50 to 75 bytes here on the average, the configuration's among them: two are within the 150.
@@ -193,7 +193,7 @@ describe('what the log keeps', () => {
     expect(node.status).toMatchObject({ first_index: 12, snapshot: { index: 23 } });
   });
 
-  test('goes back to the last snapshot at most, however slow a target is', () => {
+  test('begins at the earliest after the last snapshot, however slow a target is', () => {
     const node = leader({ snapshotMarginEntries: 0 });
     node.progress({ peer: 'n2', match: 11 });
     node.admin('snapshot', {}, 'peer');

@@ -3,8 +3,8 @@ import type { Body, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import { type Invariant, Rule } from './invariant.js';
 
-export class SpokenIsSynced extends Rule implements Invariant {
-  readonly name = 'spoken-is-synced';
+export class SentIsSynced extends Rule implements Invariant {
+  readonly name = 'sent-is-synced';
 
   readonly sent = {
     'ballot-box.vote_response': (body: Body<'ballot-box.vote_response'>, _from: Actor, to: PeerId) => {

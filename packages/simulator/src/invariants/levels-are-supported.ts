@@ -11,8 +11,8 @@ interface Announced {
   readonly levels?: Levels | null | undefined;
 }
 
-export class LevelsAreSpoken extends Rule implements Invariant {
-  readonly name = 'levels-are-spoken';
+export class LevelsAreSupported extends Rule implements Invariant {
+  readonly name = 'levels-are-supported';
   /** By store: the highest level that its peer has announced. */
   private readonly announced = new Map<string, number>();
 
@@ -39,7 +39,8 @@ export class LevelsAreSpoken extends Rule implements Invariant {
       if (peer_id === leader_id || (to === from && isIn(before, peer_id, store_id))) continue;
       this.check(
         (this.announced.get(store_id) ?? 0) >= to,
-        () => `${leader_id} appends level ${to} with ${peer_id} (${store_id}), which has never said that it speaks it`,
+        () =>
+          `${leader_id} appends level ${to} with ${peer_id} (${store_id}), which has never reported that it supports it`,
       );
     }
   }
