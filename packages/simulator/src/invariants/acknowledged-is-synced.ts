@@ -7,9 +7,8 @@
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import type { Answer } from '../mesh/run-observer.js';
-import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import { type Entry, entryAt, hasEntry } from './record/log-tree.js';
+import { type Entry, entryAt, entryText, hasEntry } from './record/log-tree.js';
 
 /** What a node has sent to its log-store with a message of their link. */
 interface Pending {

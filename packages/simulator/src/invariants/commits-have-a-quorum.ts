@@ -4,10 +4,9 @@
  * one (Raft thesis, sections 3.6.2 and 4.3). Only the stores that this configuration names count.
  */
 import type { Body, StoreId } from '@conclave/protocol';
-import { configurationText, entryText } from './format.js';
+import { configurationText, hasQuorum } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
-import { type Entry, hasEntry } from './record/log-tree.js';
-import { hasQuorum } from './record/quorum.js';
+import { type Entry, entryText, hasEntry } from './record/log-tree.js';
 
 export class CommitsHaveAQuorum extends Rule implements Invariant {
   readonly name = 'commits-have-a-quorum';

@@ -3,9 +3,8 @@
  * section 3.6.2).
  */
 import type { PeerId } from '@conclave/protocol';
-import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import { hasEntry } from './record/log-tree.js';
+import { entryText, hasEntry } from './record/log-tree.js';
 
 export class CommittedIsImmutable extends Rule implements Invariant {
   readonly name = 'committed-is-immutable';

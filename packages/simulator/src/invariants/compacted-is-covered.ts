@@ -4,8 +4,9 @@
  * configuration that was effective there (Raft thesis, section 5.1).
  */
 import { type PeerId, snapshotChecksum } from '@conclave/protocol';
-import { configurationText, entryText, sameConfiguration } from './format.js';
+import { configurationText, sameConfiguration } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
+import { entryText } from './record/log-tree.js';
 
 export class CompactedIsCovered extends Rule implements Invariant {
   readonly name = 'compacted-is-covered';

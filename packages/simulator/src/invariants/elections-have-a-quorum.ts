@@ -3,9 +3,9 @@
  * that the configuration names, and each of these votes is synced (Raft thesis, sections 3.4 and 4.3).
  */
 import type { Body } from '@conclave/protocol';
-import { configurationText, entryText, sameConfiguration } from './format.js';
+import { configurationText, hasQuorum, sameConfiguration } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
-import { hasQuorum } from './record/quorum.js';
+import { entryText } from './record/log-tree.js';
 
 export class ElectionsHaveAQuorum extends Rule implements Invariant {
   readonly name = 'elections-have-a-quorum';

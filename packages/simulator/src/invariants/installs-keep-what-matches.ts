@@ -4,9 +4,8 @@
  * `committed-is-immutable`.
  */
 import type { PeerId } from '@conclave/protocol';
-import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import { entryAt } from './record/log-tree.js';
+import { entryAt, entryText } from './record/log-tree.js';
 
 export class InstallsKeepWhatMatches extends Rule implements Invariant {
   readonly name = 'installs-keep-what-matches';

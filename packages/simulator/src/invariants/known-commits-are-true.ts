@@ -5,9 +5,8 @@
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import { type Entry, entryAt } from './record/log-tree.js';
+import { type Entry, entryAt, entryText } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';
 
 export class KnownCommitsAreTrue extends Rule implements Invariant {

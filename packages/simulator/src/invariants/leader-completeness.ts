@@ -3,9 +3,8 @@
  * That includes entries whose commit, by a leader of an earlier term, is noticed only after the later election.
  */
 import type { Body } from '@conclave/protocol';
-import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import { hasEntry } from './record/log-tree.js';
+import { entryText, hasEntry } from './record/log-tree.js';
 
 export class LeaderCompleteness extends Rule implements Invariant {
   readonly name = 'leader-completeness';

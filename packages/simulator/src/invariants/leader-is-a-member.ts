@@ -4,9 +4,8 @@
  */
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import { isInFrom } from './record/log-tree.js';
+import { entryText, isInFrom } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';
 
 export class LeaderIsAMember extends Rule implements Invariant {

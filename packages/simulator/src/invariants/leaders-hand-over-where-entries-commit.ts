@@ -6,8 +6,8 @@
 import type { NodeCore } from '@conclave/node';
 import { type Body, type Configuration, defaultTimes, isIn, type Member, type StatusReply } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
+import { hasQuorum } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
-import { hasQuorum } from './record/quorum.js';
 
 export class LeadersHandOverWhereEntriesCommit extends Rule implements Invariant {
   readonly name = 'leaders-hand-over-where-entries-commit';

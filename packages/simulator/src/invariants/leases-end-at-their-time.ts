@@ -4,9 +4,8 @@
  * decided through the log; promise 20).
  */
 import type { LogIndex } from '@conclave/protocol';
-import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import { entryAt } from './record/log-tree.js';
+import { entryAt, entryText } from './record/log-tree.js';
 
 /** For rounding errors. */
 const toleranceMs = 0.001;

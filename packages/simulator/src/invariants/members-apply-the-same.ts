@@ -3,9 +3,8 @@
  * restore from a snapshot (Raft thesis, figure 3.2: State Machine Safety).
  */
 import { decodeSnapshotChunk, type LogIndex } from '@conclave/protocol';
-import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import type { Entry } from './record/log-tree.js';
+import { type Entry, entryText } from './record/log-tree.js';
 
 export class MembersApplyTheSame extends Rule implements Invariant {
   readonly name = 'members-apply-the-same';

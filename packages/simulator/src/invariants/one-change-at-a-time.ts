@@ -4,9 +4,9 @@
  * term (Raft thesis, section 4.1).
  */
 import { type Body, isJoint } from '@conclave/protocol';
-import { configurationText, entryText, sameMembers } from './format.js';
+import { configurationText, sameMembers } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
-import type { EffectiveConfiguration, Entry } from './record/log-tree.js';
+import { type EffectiveConfiguration, type Entry, entryText } from './record/log-tree.js';
 
 export class OneChangeAtATime extends Rule implements Invariant {
   readonly name = 'one-change-at-a-time';

@@ -4,9 +4,9 @@
  * the old store really is lost.
  */
 import type { Body, Member } from '@conclave/protocol';
-import { configurationText, entryText } from './format.js';
+import { configurationText } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
-import type { Entry } from './record/log-tree.js';
+import { type Entry, entryText } from './record/log-tree.js';
 
 export class OneStoreAName extends Rule implements Invariant {
   readonly name = 'one-store-a-name';

@@ -5,9 +5,8 @@
  * store.
  */
 import { allMembers, type Body, isIn } from '@conclave/protocol';
-import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import { type Entry, hasEntry } from './record/log-tree.js';
+import { type Entry, entryText, hasEntry } from './record/log-tree.js';
 
 export class OnlyCaughtUpStoresJoin extends Rule implements Invariant {
   readonly name = 'only-caught-up-stores-join';

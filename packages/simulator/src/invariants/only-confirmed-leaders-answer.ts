@@ -8,7 +8,7 @@
 import type { Instant } from '@conclave/actor/core';
 import { type Body, type ConclaveEvent, isJoint, type PeerId, type Term } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import { sameConfiguration, sameMembers } from './format.js';
+import { sameConfiguration, sameMembers } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
 import type { EffectiveConfiguration } from './record/log-tree.js';
 import { summaryOf } from './record/nodes.js';

@@ -6,9 +6,8 @@
  */
 import type { Body, PeerId } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import { configurationText } from './format.js';
+import { configurationText, hasQuorum } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
-import { hasQuorum } from './record/quorum.js';
 
 export class PreVotesComeFirst extends Rule implements Invariant {
   readonly name = 'pre-votes-come-first';

@@ -8,9 +8,9 @@ import type { NodeCore } from '@conclave/node';
 import type { Body, StatusReply } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
 import type { Answer } from '../mesh/run-observer.js';
+import { hasQuorum } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
-import { hasQuorum } from './record/quorum.js';
 
 export class ReadOnlyPeersTakeNothing extends Rule implements Invariant {
   readonly name = 'read-only-peers-take-nothing';

@@ -5,9 +5,8 @@
  * it or a later one (decision 0041).
  */
 import type { Body, Member } from '@conclave/protocol';
-import { configurationText } from './format.js';
+import { configurationText, hasQuorum } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
-import { hasQuorum } from './record/quorum.js';
 import type { LeaderOfTerm } from './record/run-record.js';
 
 export class ReadsHaveAQuorum extends Rule implements Invariant {

@@ -6,9 +6,9 @@ import type { Instant } from '@conclave/actor/core';
 import type { NodeCore, RestartAdvice } from '@conclave/node';
 import { type Body, defaultTimes, type Member } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
+import { hasQuorum } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
 import { summaryOf } from './record/nodes.js';
-import { hasQuorum } from './record/quorum.js';
 
 /** Clocks of leaders run at least half as fast as the run's. */
 const withinMs = defaultTimes.electionTimeoutMs;

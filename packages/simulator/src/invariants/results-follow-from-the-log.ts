@@ -4,8 +4,8 @@
  */
 import type { LogIndex } from '@conclave/protocol';
 import { type OperationResult, withoutText } from '../model/model-state.js';
-import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
+import { entryText } from './record/log-tree.js';
 
 export class ResultsFollowFromTheLog extends Rule implements Invariant {
   readonly name = 'results-follow-from-the-log';

@@ -5,9 +5,8 @@
  */
 import { decodeSnapshotChunk, type PeerId, SnapshotAssembler } from '@conclave/protocol';
 import { differenceOf } from '../model/model-state.js';
-import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
-import type { Entry } from './record/log-tree.js';
+import { type Entry, entryText } from './record/log-tree.js';
 import { restoredState } from './record/model-states.js';
 
 export class SnapshotsAreTheState extends Rule implements Invariant {

@@ -5,9 +5,9 @@
  * level; after a joint one comes its new set or its old set.
  */
 import { type Body, type Configuration, isJoint, levelOf } from '@conclave/protocol';
-import { configurationText, entryText, keysOf, sameConfiguration, sameMembers } from './format.js';
+import { configurationText, keysOf, sameConfiguration, sameMembers } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
-import type { Entry } from './record/log-tree.js';
+import { type Entry, entryText } from './record/log-tree.js';
 
 export class StagesFollow extends Rule implements Invariant {
   readonly name = 'stages-follow';

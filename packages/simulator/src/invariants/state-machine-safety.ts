@@ -3,8 +3,8 @@
  * order, each once.
  */
 import { decodeSnapshotChunk, type LogIndex } from '@conclave/protocol';
-import { entryText } from './format.js';
 import { type Invariant, Rule } from './invariant.js';
+import { entryText } from './record/log-tree.js';
 
 export class StateMachineSafety extends Rule implements Invariant {
   readonly name = 'state-machine-safety';

@@ -7,7 +7,7 @@ import type { Instant } from '@conclave/actor/core';
 import type { NodeCore } from '@conclave/node';
 import type { Body } from '@conclave/protocol';
 import type { Actor } from '../mesh/actor.js';
-import { configurationText, sameConfiguration } from './format.js';
+import { configurationText, sameConfiguration } from './configurations.js';
 import { type Invariant, Rule } from './invariant.js';
 
 export class TruncatedConfigurationsAreVoid extends Rule implements Invariant {

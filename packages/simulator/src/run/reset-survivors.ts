@@ -4,7 +4,7 @@
  * clients are not checked against earlier replies.
  */
 import { type Configuration, isIn, type PeerId } from '@conclave/protocol';
-import { sameConfiguration } from '../invariants/format.js';
+import { sameConfiguration } from '../invariants/configurations.js';
 import type { RunContext } from './run-context.js';
 
 export class SurvivorReset {

@@ -13,7 +13,7 @@ import { SessionsOnlyGrow } from '../../src/invariants/sessions-only-grow.js';
 import { StagesFollow } from '../../src/invariants/stages-follow.js';
 import { expectBroken, groupId, n1, n2, n3, n4, n5, WatchedGroup } from './watched-group.js';
 
-const helpers = ['all-invariants', 'invariant', 'invariant-violation', 'format'];
+const helpers = ['all-invariants', 'invariant', 'invariant-violation', 'configurations'];
 
 function filesIn(folder: string): string[] {
   const entries = readdirSync(fileURLToPath(new URL(folder, import.meta.url)), { withFileTypes: true });

@@ -170,3 +170,8 @@ export function isInFrom(last: Entry | undefined, commitIndex: number, peerId: P
   }
   return false;
 }
+
+/** `entry 7 of term 3`, or `nothing`. */
+export function entryText(entry: Entry | undefined): string {
+  return entry === undefined ? 'nothing' : `entry ${entry.index} of term ${entry.term}`;
+}

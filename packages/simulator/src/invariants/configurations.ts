@@ -1,6 +1,5 @@
-/** Texts of violations: entries, members and configurations. */
+/** Configurations as invariants compare, count and print them. */
 import type { Configuration, Member } from '@conclave/protocol';
-import type { Entry } from './record/log-tree.js';
 
 export function keysOf(members: readonly Member[]): string[] {
   return members.map(({ peer_id, store_id }) => `${peer_id}:${store_id}`).sort();
@@ -19,7 +18,10 @@ export function configurationText({ peers, old_peers }: Configuration): string {
   return `{${keysOf(peers)}${old_peers.length > 0 ? ` | ${keysOf(old_peers)}` : ''}}`;
 }
 
-/** `entry 7 of term 3`, or `nothing`. */
-export function entryText(entry: Entry | undefined): string {
-  return entry === undefined ? 'nothing' : `entry ${entry.index} of term ${entry.term}`;
+/**
+ * Whether more than half of the members of each set fulfil `has` (Raft thesis, section 4.3). It is a second implementation of
+ * quorums: a check that used the code under test would not notice its mistakes.
+ */
+export function hasQuorum({ peers, old_peers }: Configuration, has: (member: Member) => boolean): boolean {
+  return [peers, old_peers].every((members) => members.length === 0 || 2 * members.filter(has).length > members.length);
 }
