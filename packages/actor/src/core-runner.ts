@@ -10,20 +10,10 @@
  * 4. However many requests wait, a message or a timer waits for the requests of one turn at most: a flood of requests must not
  *    delay a leader's heartbeats.
  */
-import type { ActorKind, GroupId, Message, PeerId } from '@conclave/protocol';
+import { type ActorKind, DropCounter, type GroupId, type Message, type PeerId } from '@conclave/protocol';
 import { ActorLog, type LineLog } from './actor-log.js';
 import { processTimers } from './aligned-timers.js';
-import {
-  type CancelTimer,
-  type Core,
-  DropCounter,
-  type Instant,
-  type Log,
-  type MessageInput,
-  type Send,
-  type SetTimer,
-  type TimerInput,
-} from './core/index.js';
+import type { CancelTimer, Core, Instant, Log, MessageInput, Send, SetTimer, TimerInput } from './core/index.js';
 import { Mailbox } from './mailbox.js';
 import { processRunQueue, type Runnable, type RunQueue } from './run-queue.js';
 import type { Subscription, Transport } from './transport.js';

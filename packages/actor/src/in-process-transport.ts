@@ -1,8 +1,7 @@
 /**
  * Delivers messages within a process, by reference. A message is immutable once it was sent.
  */
-import type { Message, PeerId } from '@conclave/protocol';
-import { DropCounter } from './core/drop-counter.js';
+import { DropCounter, type Message, type PeerId } from '@conclave/protocol';
 import { Mailbox } from './mailbox.js';
 import { processRunQueue, type Runnable, type RunQueue } from './run-queue.js';
 import {

@@ -3,11 +3,10 @@
  * waits to be written. The client library bounds nothing itself: it keeps what is published while it is disconnected, and what a
  * server does not read.
  */
-import { ConclaveError, limits } from '@conclave/protocol';
+import { ConclaveError, DropCounter, limits } from '@conclave/protocol';
 import { findServer, inboxOf, LoginError, type NatsLogin, violationOf } from '@conclave/protocol/login';
 import { connect, type Msg, type NatsConnection, type PublishOptions, type Status } from 'nats';
 import type { LineLog } from './actor-log.js';
-import { DropCounter } from './core/index.js';
 import { RetryingSubscription } from './retrying-subscription.js';
 
 export interface NatsOptions {

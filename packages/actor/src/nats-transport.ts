@@ -7,6 +7,7 @@ import {
   Bundle,
   bundleRecipient,
   checkBatch,
+  DropCounter,
   decode,
   encode,
   feedListeners,
@@ -24,7 +25,6 @@ import {
   type Subjects,
 } from '@conclave/protocol';
 import type { Msg } from 'nats';
-import { DropCounter } from './core/drop-counter.js';
 import { FirstVersionPeers } from './first-version-peers.js';
 import { MessageCoalescer } from './message-coalescer.js';
 import type { Connection } from './nats-connection.js';

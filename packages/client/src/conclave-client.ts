@@ -234,7 +234,8 @@ export class ConclaveClient {
 
   /** Open calls, requests in flight, and dropped replies, by reason. */
   status(): { openCalls: number; requests: number; dropped: Record<string, number> } {
-    return { ...this.core.status(), dropped: { ...this.core.dropped, foreign_reply: this.foreignReplies } };
+    const none = { late_reply: 0, malformed_reply: 0, timer_without_need: 0 };
+    return { ...this.core.status(), dropped: { ...none, ...this.core.dropped, foreign_reply: this.foreignReplies } };
   }
 
   private endWatches(): void {

@@ -5,6 +5,7 @@ export * from './bundle.js';
 export * from './checksummed.js';
 export * from './codec.js';
 export * from './configuration.js';
+export * from './drop-counter.js';
 export * from './errors.js';
 export * from './events.js';
 export * from './group-history.js';

@@ -1,5 +1,4 @@
 export * from './core.js';
-export * from './drop-counter.js';
 export * from './leader-mismatch.js';
 export * from './link.js';
 export * from './link-acceptor.js';

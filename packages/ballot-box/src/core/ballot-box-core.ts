@@ -15,7 +15,6 @@
  */
 import {
   type Core,
-  DropCounter,
   type IdleInput,
   LinkAcceptor,
   type Log,
@@ -23,7 +22,16 @@ import {
   type MessageInput,
   type Send,
 } from '@conclave/actor/core';
-import type { BallotBoxMessage, Body, Frame, GroupId, Levels, Message, PeerId } from '@conclave/protocol';
+import {
+  type BallotBoxMessage,
+  type Body,
+  DropCounter,
+  type Frame,
+  type GroupId,
+  type Levels,
+  type Message,
+  type PeerId,
+} from '@conclave/protocol';
 import { BallotRuns } from './ballot-runs.js';
 import { ElectionCount } from './election-count.js';
 import { TickRounds } from './tick-rounds.js';

@@ -18,7 +18,7 @@
  *    refuses the request.
  * 5. A write is sent in another session only if every attempt in the old one is known to have done nothing.
  */
-import { type ErrorBody, type ErrorCode, type GroupUid, invariant, limits } from '@conclave/protocol';
+import { DropCounter, type ErrorBody, type ErrorCode, type GroupUid, invariant, limits } from '@conclave/protocol';
 import type {
   Call,
   ClientEffect,
@@ -49,8 +49,7 @@ const defaultTimeoutMs = 10_000;
 const defaultRequestTimeoutMs = 1000;
 
 export class ClientCore {
-  /** What was dropped, by reason. */
-  readonly dropped: Record<string, number> = { late_reply: 0, malformed_reply: 0, timer_without_need: 0 };
+  private readonly drops = new DropCounter();
   private readonly timeoutMs: number;
   private readonly requestTimeoutMs: number;
   private readonly deadlines = new Deadlines<OpenCall>();
@@ -112,6 +111,11 @@ export class ClientCore {
       this.effects.push({ type: 'set_timer', timer: 'due', afterMs: Math.max(0, this.timerMs - at.nowMs) });
     }
     return this.effects;
+  }
+
+  /** What was dropped, by reason. */
+  get dropped(): Readonly<Record<string, number>> {
+    return this.drops.byReason;
   }
 
   /** Open calls, and the requests that hold some of them. */
@@ -276,7 +280,7 @@ export class ClientCore {
   private onReply({ requestId, reply }: Extract<ClientInput, { type: 'reply' }>, at: Instant): void {
     const attempt = this.attempts.get(requestId);
     if (attempt === undefined) {
-      this.drop('late_reply');
+      this.drops.count('late_reply');
       return;
     }
     this.carryOut(attempt, verdictOf(attempt, reply, { nowMs: at.nowMs, timeoutMs: this.timeoutMs }), at);
@@ -286,7 +290,7 @@ export class ClientCore {
   private carryOut(attempt: Attempt, verdict: ReplyVerdict, at: Instant): void {
     const { request } = attempt;
     const { history, endedHistory, session, lostSession, resend } = verdict;
-    if (verdict.isMalformed === true) this.drop('malformed_reply');
+    if (verdict.isMalformed === true) this.drops.count('malformed_reply');
     if (history !== undefined) this.onHistory(history);
     if (endedHistory !== undefined) this.onHistoryEnded(endedHistory);
     attempt.outcome = verdict.outcome;
@@ -333,7 +337,7 @@ export class ClientCore {
       if (request === this.opening && !this.needsSession()) this.endOpening();
       else this.send(request, at);
     }
-    if (overdue.length + sent === 0) this.drop('timer_without_need');
+    if (overdue.length + sent === 0) this.drops.count('timer_without_need');
     this.wakeAt(this.deadlines.earliestMs());
     for (const { dueMs } of this.requests) this.wakeAt(dueMs);
   }
@@ -447,10 +451,6 @@ export class ClientCore {
       if (call.sequence > 0) call.request.session?.settled(call.sequence);
     }
     this.effects.push({ type: 'settle', callId: call.callId, settlement });
-  }
-
-  private drop(reason: string): void {
-    this.dropped[reason] = (this.dropped[reason] ?? 0) + 1;
   }
 
   private needsSession(): boolean {

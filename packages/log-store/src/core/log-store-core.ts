@@ -14,10 +14,11 @@
  * 7. After a failure nothing is sent any more.
  * 8. Entries that a snapshot replaces are deleted only once that snapshot is current and synced.
  */
-import { type Core, DropCounter } from '@conclave/actor/core';
+import type { Core } from '@conclave/actor/core';
 import {
   type Body,
   ConclaveError,
+  DropCounter,
   type Frame,
   invariant,
   type LogStoreMessage,

@@ -1,7 +1,8 @@
 /** What all parts of a node share within one step: the time, and the effects that were emitted so far. */
-import { DropCounter, type Instant, type Send } from '@conclave/actor/core';
+import type { Instant, Send } from '@conclave/actor/core';
 import {
   type ConclaveEvent,
+  DropCounter,
   type ErrorCode,
   type EventDetail,
   type EventName,

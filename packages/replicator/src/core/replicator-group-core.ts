@@ -11,7 +11,6 @@
  */
 import {
   type Core,
-  DropCounter,
   type IdleInput,
   type Instant,
   LinkAcceptor,
@@ -23,6 +22,7 @@ import {
   type Body,
   batchHeader,
   ConclaveError,
+  DropCounter,
   type Frame,
   type GroupId,
   type Levels,
