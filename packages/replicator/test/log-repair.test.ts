@@ -123,7 +123,8 @@ class Repair {
     if (message.name === 'log-store.read') this.hear(this.log.read(this.group, message.body));
     if (message.name !== 'node.append_entries') return;
     const answer = this.follower.onAppendEntries(message.body);
-    if (answer.name === 'replicator.rejected') this.mismatches += 1;
+    // Entries that were sent with a probe are rejected with it.
+    if (answer.name === 'replicator.rejected' && message.body.batches.length === 0) this.mismatches += 1;
     if (!this.isLost()) this.hear(answer);
   }
 }

@@ -40,11 +40,38 @@ describe('the probe', () => {
     ]);
   });
 
-  it('is one at a time: entries wait until it is answered, then go in one message', () => {
+  it('is one at a time: the first entries go with it, once, and the later ones wait until it is answered', () => {
     group.hear(group.lead('n2', 10));
-    expect(group.hear(group.append(commands(11, 12)))).toEqual([]);
+    expect(group.hear(group.append(commands(11, 12)))).toEqual(['n2 11..12 after 10/5 #1 hear the feed']);
     expect(group.hear(group.append(commands(13)))).toEqual([]);
-    expect(group.hear(stored('n2', 10))).toEqual(['n2 11..13 after 10/5 #2 hear the feed']);
+    expect(group.hear(group.append(commands(14)))).toEqual([]);
+    expect(group.hear(stored('n2', 10))).toEqual(['n2 13..14 after 12/5 #2 hear the feed']);
+    expect(group.progress()[0]).toMatchObject({ state: 'replicate', in_flight: 2, next_index: 15 });
+  });
+
+  it('is answered by the acknowledgement of the entries that were sent with it', () => {
+    group.hear(group.lead('n2', 10));
+    group.hear(group.append(commands(11, 12)));
+    expect(group.hear(stored('n2', 12))).toEqual([]);
+    expect(group.progress()[0]).toMatchObject({ state: 'replicate', match_index: 12, in_flight: 0 });
+    expect(group.hear(group.append(commands(13)))).toEqual(['n2 13..13 after 12/5 #3 hear the feed']);
+  });
+
+  it('is sent again without the entries, and these again when it is found where the logs match', () => {
+    group.hear(group.lead('n2', 10));
+    group.hear(group.append(commands(11)));
+    expect(group.tick(250)).toContain('n2 after 10/5 #1 hear the feed');
+    expect(group.hear(rejected('n2', 1, 9))).toEqual(['read from 10, 1 bytes #3']);
+    // The entries that went with the probe are rejected with it: that says nothing new.
+    expect(group.hear(rejected('n2', 1, 9))).toEqual([]);
+    expect(group.hear(group.entries(3, 10, 5, [commands(10)]))).toEqual(['n2 after 9/5 #4 hear the feed']);
+    expect(group.hear(stored('n2', 9))[0]).toContain('n2 10..10 after 9/5');
+  });
+
+  it('carries nothing to where the logs may differ', () => {
+    group.hear(group.lead('n2', 10));
+    expect(group.hear(rejected('n2', 1, 0))).toEqual(['n2 after 0/0 #2']);
+    expect(group.hear(group.append(commands(11)))).toEqual([]);
   });
 
   it('backs off past the end of a shorter log, and asks the log-store for the term there', () => {
@@ -63,8 +90,8 @@ describe('the probe', () => {
     group.hear(group.append(commands(11)));
     expect(group.hear(rejected('n2', 1, 20, [3, 4]))).toEqual(['read from 4, 1 bytes #2']);
     // The batch that holds entry 4 begins before it: the term of entry 3 is its own.
-    expect(group.hear(group.entries(2, 4, 1, [commands(2, 6, 2)]))).toEqual(['n2 after 3/2 #3']);
-    expect(group.hear(stored('n2', 3))[0]).toBe('n2 2..6 after 1/1 #4');
+    expect(group.hear(group.entries(2, 4, 1, [commands(2, 6, 2)]))).toEqual(['n2 after 3/2 #3 hear the feed']);
+    expect(group.hear(stored('n2', 3))[0]).toBe('n2 2..6 after 1/1 #4 hear the feed');
   });
 
   it('needs no read at the very beginning', () => {
@@ -156,16 +183,13 @@ describe('replication', () => {
   it('keeps a message within its bounds, in bytes and in batches', () => {
     group.hear(group.lead('n2', 10));
     const large = Array.from({ length: 4 }, (_, n) => commands(11 + n, 11 + n, 5, 300_000));
-    group.hear(group.append(...large));
-    expect(group.hear(stored('n2', 10))).toEqual([
-      'n2 11..12 after 10/5 #2 hear the feed',
-      'n2 13..14 after 12/5 #3 hear the feed',
-    ]);
+    expect(group.hear(group.append(...large))).toEqual(['n2 11..12 after 10/5 #1 hear the feed']);
+    expect(group.hear(stored('n2', 10))).toEqual(['n2 13..14 after 12/5 #2 hear the feed']);
     group.hear(stored('n2', 14));
     const small = Array.from({ length: limits.appendBatches + 1 }, (_, n) => commands(15 + n));
     expect(group.hear(group.append(...small))).toEqual([
-      'n2 15..270 after 14/5 #4 hear the feed',
-      'n2 271..271 after 270/5 #5 hear the feed',
+      'n2 15..270 after 14/5 #3 hear the feed',
+      'n2 271..271 after 270/5 #4 hear the feed',
     ]);
   });
 
@@ -389,7 +413,7 @@ describe('the ticks of the node', () => {
             expect.objectContaining({ peer_id: 'n3', silent_ms: -1 }),
           ],
           tick_id: 2,
-          wants_content: false,
+          wants_content: true,
         },
       },
     });
@@ -416,8 +440,8 @@ describe('a target that hears the leader’s feed', () => {
 
   it('is asked to with the first entries near the end, so that it needs no tick between that and the one that it echoes', () => {
     group.hear(group.lead('n2', 10));
-    group.hear(group.append(commands(11)));
-    expect(group.hear(stored('n2', 10))).toEqual(['n2 11..11 after 10/5 #2 hear the feed']);
+    expect(group.hear(group.append(commands(11)))).toEqual(['n2 11..11 after 10/5 #1 hear the feed']);
+    group.hear(stored('n2', 10));
     group.tick();
     group.hear(echo('n2', 1, { hears_feed: true }));
     expect(group.hear(group.append(commands(12)))).toEqual([]);
@@ -426,9 +450,9 @@ describe('a target that hears the leader’s feed', () => {
   it('is not asked to with entries that are far from the end', () => {
     group.hear(group.lead('n2', 10));
     const large = Array.from({ length: 10 }, (_, n) => commands(11 + n, 11 + n, 5, 500_000));
-    group.hear(group.append(...large));
+    expect(group.hear(group.append(...large))).toEqual(['n2 11..11 after 10/5 #1']);
     const [first, ...rest] = group.hear(stored('n2', 10));
-    expect(first).toBe('n2 11..11 after 10/5 #2');
+    expect(first).toBe('n2 12..12 after 11/5 #2');
     expect(rest.at(-1)).not.toContain('hear the feed');
     // What is left is no more than one read would bring.
     group.hear(stored('n2', 20));
@@ -543,8 +567,8 @@ describe('a target that takes no entries', () => {
     expect(group.tick()).toHaveLength(1);
     expect(group.progress()[0]).toMatchObject({ read_only: true, match_index: 10 });
     expect(wants(group.tick())).toEqual([]);
-    group.hear(echo('n2', 2));
-    expect(group.hear(stored('n2', 10))[0]).toContain('n2 11..11 after 10/5');
+    expect(group.hear(echo('n2', 2))[0]).toContain('n2 11..11 after 10/5');
+    group.hear(stored('n2', 10));
     expect(group.progress()[0]).toMatchObject({ read_only: false });
   });
 

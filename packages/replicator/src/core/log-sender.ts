@@ -8,8 +8,8 @@
  * Invariants:
  * 1. `0 <= anchor.index <= matchIndex < nextIndex <= lastIndex + 1`.
  * 2. `matchIndex` never falls while the target's store is the same; only `stored` raises it.
- * 3. Entries are in flight only in `replicate`, a probe only in `probe`, chunks of a snapshot only in `install`, and nothing in
- *    `idle`.
+ * 3. Entries are in flight only in `replicate`, a probe, which may carry entries, only in `probe`, chunks of a snapshot only in
+ *    `install`, and nothing in `idle`.
  * 4. A rejection counts only if it is the reply to a request in flight.
  */
 import type { Body, LogIndex, Progress } from '@conclave/protocol';
@@ -34,6 +34,8 @@ export class LogSender {
   private isReadOnly = false;
   private waitsForTick = false;
   private readonly heartbeats = new Heartbeats();
+  /** The first entry that the leader may have appended itself: most logs end before it. */
+  private readonly firstOwnIndex: LogIndex;
   private readonly source: EntrySource;
   private readonly probe: Probe;
   private readonly pipeline: Pipeline;
@@ -45,7 +47,8 @@ export class LogSender {
     isKnown: boolean,
   ) {
     this.currentState = isKnown ? 'probe' : 'idle';
-    this.match = new MatchState((leaderTerm.lastIndex + 1) as LogIndex);
+    this.firstOwnIndex = (leaderTerm.lastIndex + 1) as LogIndex;
+    this.match = new MatchState(this.firstOwnIndex);
     this.source = new EntrySource(leaderTerm);
     this.probe = new Probe(leaderTerm.times);
     this.pipeline = new Pipeline(leaderTerm, this.source, messages);
@@ -69,8 +72,9 @@ export class LogSender {
    * that is far behind gets them later, from the log-store.
    */
   get needsEntryPayload(): boolean {
-    if (this.currentState !== 'replicate' || this.pipeline.feed === 'subscribed' || this.isReadOnly) return false;
-    return this.isNearEnd();
+    const { currentState, pipeline } = this;
+    const mayBeSent = currentState === 'probe' || (currentState === 'replicate' && pipeline.feed !== 'subscribed');
+    return mayBeSent && !this.isReadOnly && this.isNearEnd();
   }
 
   progress(): Pick<Progress, 'match_index' | 'next_index' | 'in_flight' | 'install' | 'read_only'> {
@@ -147,7 +151,8 @@ export class LogSender {
     // Any acknowledgement up to the probe's position answers the probe, also that of a heartbeat.
     if (!match.reachNext() || this.currentState !== 'probe') return;
     this.currentState = 'replicate';
-    this.probe.succeed();
+    const carried = this.probe.succeed();
+    if (carried !== undefined) this.pipeline.addCarried(match, carried, nowMs);
   }
 
   /** Whether the target receives the leader's feed, and whether it is read-only. */
@@ -343,7 +348,7 @@ export class LogSender {
   }
 
   private sendProbe(nowMs: number): void {
-    if (this.probe.isOpen) return;
+    if (this.probe.isOpen) return this.sendWithProbe();
     const { anchor, nextIndex } = this.match;
     const index = (nextIndex - 1) as LogIndex;
     const term = index === anchor.index ? anchor.term : this.source.termAt(index);
@@ -355,6 +360,17 @@ export class LogSender {
     const requestId = this.leaderTerm.output.nextRequestId();
     this.probe.begin(requestId, { index, term }, nowMs);
     this.sendEmpty(requestId, { index, term });
+  }
+
+  /** Most logs end where the leader's own entries begin: these need not wait for the reply to the probe. */
+  private sendWithProbe(): void {
+    const { nextIndex } = this.match;
+    if (!this.probe.mayCarry || this.isReadOnly || nextIndex !== this.firstOwnIndex) return;
+    const entries = this.source.collect(nextIndex);
+    if (entries === undefined || entries.prev.index !== nextIndex - 1) return;
+    if (this.mayRequestFeed()) this.pipeline.feed = 'requested';
+    const requestId = this.probe.carry(entries);
+    this.messages.sendAppendEntries(requestId, entries.prev, this.pipeline.requestsFeed, entries.batches);
   }
 
   private repeatProbe(nowMs: number): void {

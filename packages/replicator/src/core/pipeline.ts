@@ -11,6 +11,7 @@ import type { EntriesToSend, EntrySource } from './entry-source.js';
 import { InFlightWindow, type Position } from './in-flight-window.js';
 import type { LeaderTerm } from './leader-term.js';
 import type { MatchState } from './match-state.js';
+import type { SentEntries } from './probe.js';
 import type { TargetMessages } from './target-messages.js';
 
 export class Pipeline {
@@ -119,9 +120,18 @@ export class Pipeline {
     }
   }
 
-  private addInFlight(match: MatchState, { prev, last, bytes }: Omit<EntriesToSend, 'batches'>, nowMs: number): number {
+  /** Entries that were sent with the probe are in flight, unless they are acknowledged. */
+  addCarried(match: MatchState, carried: SentEntries, nowMs: number): void {
+    if (match.nextIndex === carried.prev.index + 1) this.addInFlight(match, carried, nowMs, carried.requestId);
+  }
+
+  private addInFlight(
+    match: MatchState,
+    { prev, last, bytes }: Omit<EntriesToSend, 'batches'>,
+    nowMs: number,
+    requestId = this.leaderTerm.output.nextRequestId(),
+  ): number {
     if (this.window.size === 0) this.progressMs = nowMs;
-    const requestId = this.leaderTerm.output.nextRequestId();
     this.window.add({ requestId, prevIndex: prev.index, last, bytes });
     match.nextIndex = (last.index + 1) as LogIndex;
     return requestId;
