@@ -121,6 +121,10 @@ export const chapters = [
         testedBy: ['packages/replicator/test/log-repair.test.ts'],
       },
       {
+        rule: 'The first entries may be sent with the probe, and count once they are stored',
+        mutants: ['entries-sent-with-a-probe-count-as-stored', 'entries-sent-with-every-probe'],
+      },
+      {
         rule: "Only entries of the leader's own term are registered",
         mutants: ['earlier-terms-committed-by-counting'],
       },

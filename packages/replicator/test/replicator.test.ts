@@ -46,7 +46,7 @@ describe('the probe', () => {
     expect(group.hear(group.append(commands(13)))).toEqual([]);
     expect(group.hear(group.append(commands(14)))).toEqual([]);
     expect(group.hear(stored('n2', 10))).toEqual(['n2 13..14 after 12/5 #2 hear the feed']);
-    expect(group.progress()[0]).toMatchObject({ state: 'replicate', in_flight: 2, next_index: 15 });
+    expect(group.progress()[0]).toMatchObject({ state: 'replicate', in_flight: 2, next_index: 15, match_index: 10 });
   });
 
   it('is answered by the acknowledgement of the entries that were sent with it', () => {
@@ -72,6 +72,13 @@ describe('the probe', () => {
     group.hear(group.lead('n2', 10));
     expect(group.hear(rejected('n2', 1, 0))).toEqual(['n2 after 0/0 #2']);
     expect(group.hear(group.append(commands(11)))).toEqual([]);
+  });
+
+  it('carries nothing to a target that has lost entries of this leader', () => {
+    inStep();
+    for (let n = 11; n <= 13; n++) group.hear(group.append(commands(n)));
+    expect(group.hear(rejected('n2', 4, 11))).toEqual(['n2 after 11/5 #5 hear the feed']);
+    expect(group.hear(group.append(commands(14)))).toEqual([]);
   });
 
   it('backs off past the end of a shorter log, and asks the log-store for the term there', () => {

@@ -205,4 +205,32 @@ export const replication = [
     test: 'packages/replicator/test/log-reads.test.ts',
     why: 'a new peer catches up later, and lacks nothing',
   },
+  {
+    id: 'entries-sent-with-a-probe-count-as-stored',
+    rule: 'The entries that are sent with a probe count only once they are stored.',
+    edits: [
+      {
+        file: 'packages/replicator/src/core/log-sender.ts',
+        find: 'if (carried !== undefined) this.pipeline.addCarried(match, carried, nowMs);',
+        replace: 'if (carried !== undefined && match.raise(carried.last.index)) match.reachNext();',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/replicator/test/replicator.test.ts',
+    why: 'the ballot-box counts what is stored, and a target that lacks entries rejects the ones after them',
+  },
+  {
+    id: 'entries-sent-with-every-probe',
+    rule: 'Entries are sent with a probe only where the log of a follower usually ends.',
+    edits: [
+      {
+        file: 'packages/replicator/src/core/log-sender.ts',
+        find: 'if (!this.probe.mayCarry || this.isReadOnly || nextIndex !== this.firstOwnIndex) return;',
+        replace: 'if (!this.probe.mayCarry || this.isReadOnly) return;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/replicator/test/replicator.test.ts',
+    why: 'entries are sent that the target rejects, and none is lost',
+  },
 ];
