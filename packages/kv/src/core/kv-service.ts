@@ -3,40 +3,28 @@
  *
  * Owns nothing. Checks everything: the state machine applies what it has accepted without another check.
  */
-import type { ReplyContext, RequestContext, Service, ServiceRequest } from '@conclave/actor/core';
+import type { RequestContext, Service, ServiceRequest } from '@conclave/actor/core';
 import {
   type ClientId,
   type Command,
   ConclaveError,
-  type ConclaveEvent,
   Consistency,
   featureLevel,
-  formatIssues,
   invariant,
   isKvOperation,
   type KeyChange,
   type KvOperation,
   type KvReply,
-  type KvRequest,
   kvOperations,
-  LeaseId,
   limits,
   readOperations,
 } from '@conclave/protocol';
 import { isSessionId, validateCommands, validateKeys } from './fast-validation.js';
 import { fitChange, fitReply } from './fit-json.js';
-import {
-  encodeEntry,
-  type KvCommandResult,
-  type KvEntry,
-  type KvResult,
-  validateClient,
-  writeEntry,
-} from './kv-entry.js';
-import type { KvFindings, KvQuery } from './kv-query.js';
+import { type KvResult, validateClient, writeEntry } from './kv-entry.js';
 import { entryCommands, eventsOf, isForced } from './lease-commands.js';
-
-type DoneResult = Extract<KvCommandResult, readonly ['done', number, ...unknown[]]>;
+import { lockParsers } from './lock-requests.js';
+import { checked, read, refuseFor, write, writeOne } from './service-request.js';
 
 export class KvService implements Service {
   /**
@@ -47,7 +35,7 @@ export class KvService implements Service {
   parse(operation: string, body: unknown, context: RequestContext = ofLevel0): ServiceRequest {
     if (!isKvOperation(operation)) throw new ConclaveError('ENOENT', `there is no operation ${operation}`);
     const map = knownAt(context.level, asMap(body));
-    const request = understood(operation, map, context);
+    const request = parsers[operation](map, context);
     const groupUid = groupUidOf(map);
     return groupUid === undefined ? request : { ...request, groupUid };
   }
@@ -72,52 +60,23 @@ const ofLevel0: RequestContext = {
   },
 };
 
-function understood(operation: KvOperation, body: Record<string, unknown>, context: RequestContext): ServiceRequest {
-  switch (operation) {
-    case 'batch':
-      return parseBatch(body, context);
-    case 'batch_get':
-      return parseBatchGet(body);
-    case 'put':
-      return parsePut(body, context);
-    case 'delete':
-      return parseDelete(body, context);
-    case 'cas':
-      return parseCas(body, context);
-    case 'get':
-      return parseGet(body);
-    case 'range':
-      return parseRange(body);
-    case 'txn':
-      return parseTransaction(body, context);
-    case 'lease_grant':
-      return parseLeaseGrant(body, context);
-    case 'lease_keep':
-      return parseLeaseKeep(body, context);
-    case 'lease_revoke':
-      return parseLeaseRevoke(body, context);
-    case 'lease_get':
-      return parseLeaseGet(body);
-    case 'lease_list':
-      return parseLeaseList(body);
-    case 'lock':
-      return parseLock(body, context);
-    case 'unlock':
-      return parseUnlock(body, context);
-    case 'lock_get':
-      return parseLockGet(body);
-    case 'lock_list':
-      return parseLockList(body);
-    case 'open_session':
-      return parseOpenSession(body, context);
-    case 'changes':
-      return parseChanges(body);
-    case 'watch':
-      return parseWatch(body);
-    case 'unwatch':
-      return parseUnwatch(body);
-  }
-}
+const parsers: Readonly<
+  Record<KvOperation, (body: Record<string, unknown>, context: RequestContext) => ServiceRequest>
+> = {
+  batch: parseBatch,
+  batch_get: parseBatchGet,
+  put: parsePut,
+  delete: parseDelete,
+  cas: parseCas,
+  get: parseGet,
+  range: parseRange,
+  txn: parseTransaction,
+  ...lockParsers,
+  open_session: parseOpenSession,
+  changes: parseChanges,
+  watch: parseWatch,
+  unwatch: parseUnwatch,
+};
 
 function parseBatch(body: Record<string, unknown>, context: RequestContext): ServiceRequest {
   refuseFor(validateFields(body, batchFields));
@@ -202,113 +161,6 @@ function parseTransaction(body: unknown, context: RequestContext): ServiceReques
   );
 }
 
-function parseLeaseGrant(body: unknown, context: RequestContext): ServiceRequest {
-  const request = checked('lease_grant', body);
-  const { ttl_ms } = request;
-  return writeOne(
-    request,
-    context,
-    [request.sequence ?? 0, 'lease_grant', ttl_ms],
-    ([, lease_id]: readonly ['done', LeaseId, ...unknown[]], { groupUid }): KvReply<'lease_grant'> => ({
-      lease_id,
-      ttl_ms,
-      group_uid: groupUid,
-    }),
-  );
-}
-
-function parseLeaseKeep(body: unknown, context: RequestContext): ServiceRequest {
-  const request = checked('lease_keep', body);
-  const { lease_id } = request;
-  return writeOne(
-    request,
-    context,
-    [request.sequence ?? 0, 'lease_keep', lease_id],
-    ([, ttl_ms], { groupUid }): KvReply<'lease_keep'> => ({ lease_id, ttl_ms, group_uid: groupUid }),
-  );
-}
-
-function parseLeaseRevoke(body: unknown, context: RequestContext): ServiceRequest {
-  const request = checked('lease_revoke', body);
-  return writeOne(
-    request,
-    context,
-    leaseRevokeCommand(request),
-    ([, revision, revoked]): KvReply<'lease_revoke'> => ({ revoked, revision }),
-  );
-}
-
-function leaseRevokeCommand({ sequence = 0, lease_id, force = false }: KvRequest<'lease_revoke'>): Command {
-  if (force) return [sequence, 'lease_revoke', lease_id, 'force'];
-  const whole = LeaseId.safeParse(lease_id);
-  if (whole.success) return [sequence, 'lease_revoke', whole.data];
-  throw new ConclaveError('EINVAL', 'lease_id: needs the complete id of the lease, or `force`');
-}
-
-function unlockCommand({ sequence = 0, name, token, lease_id, force = false }: KvRequest<'unlock'>): Command {
-  const by = force ? 'force' : lease_id;
-  return by === undefined ? [sequence, 'unlock', name, token] : [sequence, 'unlock', name, token, by];
-}
-
-function parseLeaseGet(body: unknown): ServiceRequest {
-  const { lease_id, start_after = '', limit = limits.rangeKeys, consistency } = checked('lease_get', body);
-  const query = { type: 'lease', leaseId: lease_id, startAfter: start_after, limit } as const;
-  return read(
-    query,
-    consistency,
-    ({ name, ttlMs, remainingMs, keys, more }): KvReply<'lease_get'> => ({
-      lease_id: name,
-      ttl_ms: ttlMs,
-      remaining_ms: remainingMs,
-      keys: [...keys],
-      more,
-    }),
-  );
-}
-
-function parseLeaseList(body: unknown): ServiceRequest {
-  const { start_after = 0, limit = limits.rangeKeys, consistency } = checked('lease_list', body);
-  return read({ type: 'leases', startAfter: start_after, limit }, consistency, (page) => page);
-}
-
-function parseLockList(body: unknown): ServiceRequest {
-  const { start_after = '', limit = limits.rangeKeys, consistency } = checked('lock_list', body);
-  return read({ type: 'locks', startAfter: start_after, limit }, consistency, (page) => page);
-}
-
-function parseLock(body: unknown, context: RequestContext): ServiceRequest {
-  const request = checked('lock', body);
-  const { name, owner, lease_id, wait = false } = request;
-  return writeOne(
-    request,
-    context,
-    [request.sequence ?? 0, 'lock', name, owner, lease_id, wait],
-    ([, token, acquired], { groupUid }): KvReply<'lock'> => ({ acquired, token, group_uid: groupUid }),
-  );
-}
-
-function parseUnlock(body: unknown, context: RequestContext): ServiceRequest {
-  const request = checked('unlock', body);
-  return writeOne(
-    request,
-    context,
-    unlockCommand(request),
-    ([, revision, released]): KvReply<'unlock'> => ({ released, revision }),
-  );
-}
-
-function parseLockGet(body: unknown): ServiceRequest {
-  const { name, consistency } = checked('lock_get', body);
-  return read(
-    { type: 'lock', name },
-    consistency,
-    ({ holder, waiting }, { groupUid: group_uid }): KvReply<'lock_get'> => {
-      if (holder === null) return { holder, waiting, group_uid };
-      return { holder: { owner: holder.owner, lease_id: holder.leaseId, token: holder.token }, waiting, group_uid };
-    },
-  );
-}
-
 function parseGet(body: unknown): ServiceRequest {
   const { key, consistency } = checked('get', body);
   return read({ type: 'keys', keys: [key] }, consistency, ([found]): KvReply<'get'> => {
@@ -365,65 +217,6 @@ function parseOpenSession(body: unknown, { level, generateId }: RequestContext):
   });
 }
 
-function write(
-  entry: KvEntry,
-  reply: (result: KvResult, context: ReplyContext) => unknown,
-  events?: (result: unknown) => readonly ConclaveEvent[],
-): ServiceRequest {
-  return {
-    type: 'write',
-    payload: encodeEntry(entry),
-    command: entry,
-    events,
-    reply: (result, context) => {
-      const kvResult = result as KvResult;
-      if ('refused' in kvResult) throw new ConclaveError('EINVAL', kvResult.refused);
-      return reply(kvResult, context);
-    },
-  };
-}
-
-function writeOne(
-  once: {
-    readonly client_id?: ClientId | undefined;
-    readonly sequence?: number | undefined;
-    acknowledged?: number | undefined;
-  },
-  context: RequestContext,
-  command: Command,
-  reply: (result: DoneResult, context: ReplyContext) => unknown,
-): ServiceRequest {
-  if ((once.client_id === undefined) !== (once.sequence === undefined)) {
-    throw new ConclaveError('EINVAL', 'client_id and sequence must be given together');
-  }
-  const entry = writeEntry(entryCommands([command], context), once.client_id, once.acknowledged);
-  const events = isForced(command) ? (result: unknown) => eventsOf([command], result as KvResult) : undefined;
-  return write(
-    entry,
-    (result, replyContext) => {
-      invariant('results' in result && result.results[0] !== undefined, 'a write has a result');
-      const [only] = result.results;
-      // A lease id instead of a number is handled by the caller.
-      if (only[0] === 'done') return reply(only as DoneResult, replyContext);
-      throw new ConclaveError(only[1], only[2], only[0]);
-    },
-    events,
-  );
-}
-
-function read<Query extends KvQuery>(
-  query: Query,
-  consistency: Consistency | undefined,
-  reply: (found: KvFindings[Query['type']], context: ReplyContext) => unknown,
-): ServiceRequest {
-  return {
-    type: 'read',
-    consistency,
-    query,
-    reply: (found, context) => reply(found as KvFindings[Query['type']], context),
-  };
-}
-
 function asMap(body: unknown): Record<string, unknown> {
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as Record<string, unknown>;
   throw new ConclaveError('EINVAL', 'a request is a map');
@@ -451,13 +244,3 @@ function validateFields(body: Record<string, unknown>, fields: ReadonlySet<strin
 
 const batchFields: ReadonlySet<string> = new Set(Object.keys(kvOperations.batch.request.shape));
 const batchGetFields: ReadonlySet<string> = new Set(Object.keys(kvOperations.batch_get.request.shape));
-
-function refuseFor(fault: string | undefined): void {
-  if (fault !== undefined) throw new ConclaveError('EINVAL', fault);
-}
-
-function checked<O extends KvOperation>(operation: O, body: unknown): KvRequest<O> {
-  const parsed = kvOperations[operation].request.safeParse(body);
-  if (parsed.success) return parsed.data as KvRequest<O>;
-  throw new ConclaveError('EINVAL', formatIssues(parsed.error.issues));
-}
