@@ -60,6 +60,7 @@ export function status(peerId: string, changes: Partial<StatusReply> = {}): Stat
     stage: 'none',
     first_index: asLogIndex(1),
     last_index: asLogIndex(5000),
+    last_term: asTerm(3),
     commit_index: asLogIndex(5000),
     applied_index: asLogIndex(4990),
     snapshot: null,

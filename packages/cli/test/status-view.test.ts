@@ -67,7 +67,7 @@ describe('the status of a group', () => {
       feature level  0 (this peer: a first version, supports 0)
       configuration  {n1,n4,n5,n8} and {n1,n2,n3} (joint) at index 2
       stage          joint; votes lacking: n4, n5 of the new set
-      log            1 to 5,000
+      log            1 to 5,000, the last of term 3
       commit         5,000, applied 4,990
 
       peer  role      term   match     lag  state                               silent  build    restart  health
@@ -277,7 +277,7 @@ describe('the status of a group', () => {
       feature level     0 (this peer: a first version, supports 0)
       configuration     {n1,n2,n3} at index 2
       stage             none
-      log               1 to 5,000
+      log               1 to 5,000, the last of term 3
       commit            5,000, applied 4,990
       dropped           stale_term 1,200
       "

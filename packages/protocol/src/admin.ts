@@ -104,6 +104,8 @@ export const StatusReply = z.object({
   stage: Stage,
   first_index: LogIndex,
   last_index: LogIndex,
+  /** The term of the last entry; 0: the log is empty. The first version does not report it. */
+  last_term: Term.optional(),
   commit_index: LogIndex,
   applied_index: LogIndex,
   /** The current snapshot of this peer. The log goes back to `first_index`. */

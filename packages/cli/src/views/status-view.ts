@@ -100,10 +100,14 @@ function groupFacts(status: StatusReply): (readonly [string, string])[] {
     ['feature level', levelText(status)],
     ['configuration', `${configurationText(status.configuration)} at index ${count(status.configuration_index)}`],
     ['stage', stageNames[status.stage] + (lacking === '' ? '' : `; ${lacking}`)],
-    ['log', `${count(status.first_index)} to ${count(status.last_index)}`],
+    ['log', `${count(status.first_index)} to ${count(status.last_index)}${lastTermText(status)}`],
     ['commit', `${count(status.commit_index)}, applied ${count(status.applied_index)}`],
     ...snapshotFacts(status),
   ];
+}
+
+function lastTermText({ last_term: term }: StatusReply): string {
+  return term === undefined ? '' : `, the last of term ${count(term)}`;
 }
 
 /** The group's level, and the version of the peer that replies. */

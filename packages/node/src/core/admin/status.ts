@@ -140,6 +140,7 @@ export function status(
     stage: leads ? change.stage : 'none',
     first_index: log.firstIndex,
     last_index: log.lastIndex,
+    last_term: log.lastTerm,
     commit_index: state.commitIndex,
     applied_index: state.appliedIndex,
     ...snapshots,
