@@ -273,7 +273,7 @@ export const adminCommands = {
   ),
   read_only: command(
     ['peer'],
-    'makes this peer read-only, or ends that; kept across restarts. It still votes and replies. `reason` tells why it is read-only afterwards, possibly because of its disk',
+    'makes this peer read-only, or ends that; kept across restarts. It still votes and replies. `reason` is why it is read-only afterwards, possibly because of its disk',
     z.object({ read_only: z.boolean() }),
     z.object({ read_only: z.boolean(), reason: ReadOnlyReason }),
   ),

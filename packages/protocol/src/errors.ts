@@ -13,7 +13,7 @@ export const errorCodes = {
   EINVAL: { status: 400, meaning: 'the request is malformed, out of bounds or makes no sense' },
   ENOENT: { status: 404, meaning: 'there is no such command, operation, group, change or lease' },
   ECATCHUP: { status: 504, meaning: 'a new peer did not catch up; the group is as before' },
-  ECANCELED: { status: 409, meaning: 'the change was cancelled; the old configuration is in force again' },
+  ECANCELED: { status: 409, meaning: 'the change was cancelled; the old configuration is in effect again' },
   ETIMEDOUT: { status: 408, meaning: 'no reply by the deadline; the request may still be executed' },
   ENOTEMPTY: { status: 412, meaning: 'the peer holds another history' },
   EUNREACHABLE: { status: 503, meaning: 'a peer that is needed cannot be reached' },

@@ -56,16 +56,16 @@ export const events = {
     }),
   ),
   configuration_appended: event(
-    'a configuration is in force at this peer',
+    'a configuration takes effect at this peer',
     z.object({ ...every, ...sets, index: LogIndex }),
   ),
   configuration_truncated: event(
-    'a configuration was truncated from this peer’s log; this one is in force again',
+    'a configuration was truncated from this peer’s log; this one is in effect again',
     z.object({ ...every, ...sets, index: LogIndex }),
   ),
   configuration_committed: event('a configuration is committed', z.object({ ...every, ...sets, index: LogIndex })),
   change_failed: event(
-    'a change failed, and the old configuration stays in force',
+    'a change failed, and the old configuration stays in effect',
     z.object({
       ...every,
       kind: ChangeKind,
@@ -102,7 +102,7 @@ export const events = {
     }),
   ),
   other_history_seen: event(
-    'another history under this group’s name has a leader: this leader serves nobody until that one has been silent for a while',
+    'another history under this group’s name has a leader: this leader serves no requests until that one has been silent for a while',
     z.object({ ...every, group_uid: GroupUid, other_group_uid: GroupUid, other_leader_id: PeerId }),
   ),
   peer_fenced: event('another node has opened this peer’s log-store', z.object({ ...every, session: Count })),

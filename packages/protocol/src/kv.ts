@@ -208,12 +208,12 @@ export const kvOperations = {
     z.object({ swapped: z.boolean(), revision: Revision }),
   ),
   txn: operation(
-    'a transaction: if all comparisons hold executes `then`, otherwise `else`, atomically. Each write in it has its own revision, one after the other; `revision` is that of the group after it',
+    'executes a transaction atomically: `then` if all comparisons hold, otherwise `else`. Each write in it has a revision of its own, in order; `revision` is the group’s after the transaction',
     z.object({ compare: Comparisons, then: Operations, else: Operations.optional(), ...once }),
     z.object({ succeeded: z.boolean(), revision: Revision, results: z.array(OperationResult), base64 }),
   ),
   lease_grant: operation(
-    'grants a lease, whose id is a secret of its holder, to which keys and locks can be tied; it ends, and they go, once nobody has kept it for so long: not before, by the monotonic clock of the leader, and up to about two seconds later; a leader that comes to lead goes on from the time left that the log has of it, the whole at feature level 0',
+    'grants a lease, to which keys and locks can be tied; its id is a secret of its holder. A lease that is not kept alive for `ttl_ms` ends, and its keys are deleted and its locks released: not earlier, by the monotonic clock of the leader, and at most about two seconds later. A new leader continues with the remaining time in the log; at feature level 0 with the full time',
     z.object({ ttl_ms: Ttl, ...once }),
     z.object({ lease_id: LeaseId, ttl_ms: Ttl, ...ofHistory }),
   ),
@@ -223,12 +223,12 @@ export const kvOperations = {
     z.object({ lease_id: LeaseId, ttl_ms: Ttl, ...ofHistory }),
   ),
   lease_revoke: operation(
-    'ends a lease, deletes its keys and releases its locks; `revoked` false: there was none of that id. With `force` the public part of the id suffices, and the event `lease_forced` is published',
+    'ends a lease, deletes its keys and releases its locks; `revoked` false: no lease has that id. With `force` the public part of the id suffices, and the event `lease_forced` is published',
     z.object({ lease_id: AnyLeaseId, force: z.boolean().optional(), ...once }),
     z.object({ revoked: z.boolean(), revision: Revision }),
   ),
   lease_get: operation(
-    'a lease with its time (0: there is none of that id), what is left of it by the clock of the leader (null: the peer that answers does not lead), and its keys, in order, by pages; of its id only the public part is shown, which is enough to ask for it',
+    'returns a lease: its time (0: no lease has that id), its remaining time by the clock of the leader (null: the peer that replies does not lead), and its keys, in order, by pages. The reply contains only the public part of the id, which is enough for this request',
     z.object({ lease_id: AnyLeaseId, start_after: Key.optional(), limit: Limit, consistency: Consistency.optional() }),
     z.object({
       lease_id: PublicLeaseId,
@@ -245,12 +245,12 @@ export const kvOperations = {
     z.object({ leases: z.array(z.tuple([PublicLeaseId, Ttl, Count])), more: z.boolean() }),
   ),
   lock: operation(
-    'asks for a lock, which lives by a lease; the owner that holds it gets the same `token` again. Not acquired, it waits with `wait` in the queue, and acquires the lock when its turn comes (`lock_get` or the same request tells); without `wait` it leaves the queue. Tokens grow with each acquisition: whatever the lock protects must refuse a token lower than one that it has seen',
+    'acquires a lock, which is tied to a lease; an owner that holds it already receives the same `token` again. If another owner holds the lock, a request with `wait` joins the queue, and acquires the lock when it is the first one there (`lock_get` or the same request shows this); without `wait` it leaves the queue. Tokens increase with each acquisition: the protected resource must reject a token lower than one that it has seen',
     z.object({ name: Key, owner: Owner, lease_id: LeaseId, wait: z.boolean().optional(), ...once }),
     z.object({ acquired: z.boolean(), token: Count, ...ofHistory }),
   ),
   unlock: operation(
-    'gives a lock back, which the first in the queue acquires; `released` false: it is not held with this token, or not by this lease. It needs the `lease_id` of the holder, or `force`, which publishes the event `lock_forced`; a lease whose id is a number needs neither',
+    'releases a lock, which the first owner in the queue acquires; `released` false: the lock is not held with this token, or not by this lease. The request needs the `lease_id` of the holder, or `force`, which publishes the event `lock_forced`; for a lease whose id is a number it needs neither',
     z.object({
       name: Key,
       token: Token,
@@ -261,7 +261,7 @@ export const kvOperations = {
     z.object({ released: z.boolean(), revision: Revision }),
   ),
   lock_get: operation(
-    'returns the holder of a lock (null: nobody), and how many wait for it',
+    'returns the holder of a lock (null: it is free), and how many owners wait for it',
     z.object({ name: Key, consistency: Consistency.optional() }),
     z.object({
       holder: z.object({ owner: Owner, lease_id: PublicLeaseId, token: Token }).nullable(),
@@ -280,7 +280,7 @@ export const kvOperations = {
     z.object({ client_id: ClientId, ...ofHistory }),
   ),
   batch: operation(
-    'several writes in order, in one entry of the log; each on its own, unlike in a `txn`',
+    'executes several writes in order, in one entry of the log; unlike in a `txn`, each can fail alone',
     z.object({
       client_id: ClientId.optional(),
       acknowledged: Count.optional(),
@@ -289,12 +289,12 @@ export const kvOperations = {
     z.object({ results: z.array(CommandResult), ...ofHistory }),
   ),
   batch_get: operation(
-    'several reads as of one moment; the reply may have only the first ones, if more do not fit into a message',
+    'reads several keys atomically; the reply may contain only the first ones, if more do not fit into a message',
     z.object({ keys: z.array(Key).min(1).max(limits.requestCommands), consistency: Consistency.optional() }),
     z.object({ found: z.array(z.tuple([Value.nullable(), Revision])), base64, ...ofHistory }),
   ),
   range: operation(
-    'the keys with a prefix, in the order of their UTF-8 bytes, a page at a time: with `more`, the next page starts after the last key of this one, and may be of a later moment; `revision` is that of the group at this page; with `keys_only` each value is null',
+    'returns the keys with a prefix, in the order of their UTF-8 bytes, by pages: with `more`, the next page starts after the last key of this one, and may be of a later revision. `revision` is the group’s at this page; with `keys_only` each value is null',
     z.object({
       prefix: KeyPrefix,
       start_after: Key.optional(),
@@ -311,7 +311,7 @@ export const kvOperations = {
     }),
   ),
   changes: operation(
-    'what has changed of the keys with a prefix, from a revision on, oldest first; with `more` the next page is from `next_revision`, else that is what to ask for later; ECOMPACTED where that is no longer known: read the keys anew, and go on from the revision which that names',
+    'returns the changes of the keys with a prefix, from a revision on, oldest first. With `more`, the next page begins at `next_revision`; without it, later changes do. ECOMPACTED: the changes are no longer kept; read the keys again, and continue after the revision of that reply',
     z.object({
       prefix: KeyPrefix,
       from_revision: z.number().int().min(1),
@@ -329,7 +329,7 @@ export const kvOperations = {
     }),
   ),
   watch: operation(
-    'has the leader publish what changes of the keys with a prefix on `<group>.watch.<owner>.<id>` (`watch_id` is `<owner>.<id>`: a name of the client, and what it draws at random), from a revision on, or without one from now on. The watch ends unless it is asked for again every few seconds (`renew_ms`): without `from_revision` it goes on where it is, with it from there; also at another leader. Listen before you ask. EBUSY where the client or the group has as many watches as it may, EINVAL where the id is that of a watch of another prefix or encoding',
+    'makes the leader publish the changes of the keys with a prefix on `<group>.watch.<owner>.<id>` (`watch_id` is `<owner>.<id>`: a name of the client and a random token), from a revision on, or without one from now on. The watch ends unless the request is repeated every few seconds (`renew_ms`): without `from_revision` the watch continues, with it the watch starts again there; the next leader must be asked with it. Subscribe before the request. EBUSY: the client or the group has as many watches as it may; EINVAL: a watch with another prefix or encoding has this id',
     z.object({
       watch_id: WatchId,
       prefix: KeyPrefix,
@@ -345,7 +345,7 @@ export const kvOperations = {
     }),
   ),
   unwatch: operation(
-    'ends a watch at once; `closed` false: the leader has none of that id. Messages published before may still arrive',
+    'ends a watch at once; `closed` false: the leader has no watch with that id. Messages published before may still arrive',
     z.object({ watch_id: WatchId }),
     z.object({ closed: z.boolean() }),
   ),

@@ -48,7 +48,7 @@ export const limits = {
   otherHistories: 8,
   /** The interval at which a leader announces its history. */
   historyAnnouncementMs: 1000,
-  /** A leader that received the announcement of another history serves nobody until that one has been silent for this long. */
+  /** A leader that received the announcement of another history serves no requests until that one has been silent for this long. */
   otherHistoryMs: 5000,
   /** Groups that a process hosts. */
   hostedGroups: 256,

@@ -225,7 +225,7 @@ export const messages = {
   ),
   'log-store.append': define(
     'node',
-    'entries to store, possibly none: `verified_index` is to be acknowledged all the same',
+    'entries to store, possibly none: `verified_index` must be acknowledged in any case',
     z.object(append),
   ),
   'replicator.append': define(
@@ -423,7 +423,7 @@ export const messages = {
   ),
   'node.in_force': define(
     'log-store',
-    'reply to `confirm`: nobody has opened a newer session',
+    'reply to `confirm`: no newer session has been opened',
     z.object({ ...own, term: Term, tick_id: Count }),
   ),
 
@@ -520,7 +520,7 @@ export const messages = {
   ),
   'ballot-box.lead': define(
     'node',
-    'this peer leads `term`: register the entries of that term, each with the configuration in force at it, and count',
+    'this peer leads `term`: register the entries of that term, each with the configuration that is effective there, and count',
     z.object({
       ...own,
       ...frame,
@@ -532,7 +532,7 @@ export const messages = {
       last_index: LogIndex,
       /** The leader's election timeout; undefined: an older version. */
       election_timeout_ms: Count.optional(),
-      /** In order of index; the first is in force at `first_index`. */
+      /** In order of index; the first is effective at `first_index`. */
       configurations: ConfigurationEntries,
     }),
   ),
@@ -548,7 +548,7 @@ export const messages = {
         .max(limits.appendBatches),
     }),
   ),
-  'ballot-box.stop': define('node', 'the peer neither stands nor leads', z.object({ ...own, ...frame, term: Term })),
+  'ballot-box.stop': define('node', 'the peer neither campaigns nor leads', z.object({ ...own, ...frame, term: Term })),
   'node.elected': define(
     'ballot-box',
     'this election is won; repeated on ticks until something else is opened',
@@ -556,7 +556,7 @@ export const messages = {
   ),
   'feed.committed': define(
     'ballot-box',
-    'all entries up to `index` are committed; to the own node, which tells its replicators with the next append or tick',
+    'all entries up to `index` are committed; sent to the leader’s node, which passes the index to its replicators with the next append or tick',
     z.object({ ...own, term: Term, index: LogIndex }),
   ),
   'node.confirmed': define(
@@ -738,7 +738,7 @@ export const messages = {
   ),
   'node.compare_state': define(
     'node of the leader',
-    'asks a member for the digest of its state exactly after this entry, which nobody has applied yet (level 1 and above)',
+    'asks a member for the digest of its state exactly after this entry, which no member has applied yet (level 1 and above)',
     z.object({
       ...group,
       group_uid: GroupUid,
