@@ -54,7 +54,7 @@ describe('bootstrap next to a live group', () => {
     expect(refused.errorCode).toBe(412);
     expect(refused.body).toMatchObject({ error: { code: 'ENOTEMPTY', outcome: 'not_done' } });
     const { message } = refused.body.error as { message: string };
-    expect(message).toMatch(/n4 \(history .*n5 \(history .*nobody leads it/);
+    expect(message).toMatch(/n4 \(history .*n5 \(history .*it has no leader/);
     expect(message).toContain(`history ${founded.group_uid}`);
     expect(message).toContain('conclave bootstrap --new');
     expect(await uids(...listed)).toEqual(['', '', '']);

@@ -9,7 +9,7 @@ const importedReply = '_R_.';
 
 /**
  * NATS names the user where the request came through a service import of another account with `share: true`. Else that header is
- * what the sender says of itself.
+ * what the sender states about itself.
  */
 export function callerOf({ headers, reply }: Pick<Msg, 'headers' | 'reply'>): Caller {
   const isImported = withoutGateway(reply ?? '').startsWith(importedReply);

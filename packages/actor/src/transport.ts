@@ -51,7 +51,7 @@ export interface PeerFeedSubscription extends Subscription {
 }
 
 export interface Transport {
-  /** Sends to an actor of a peer, or to its feed: the message's name tells the recipient, its body the group. */
+  /** Sends to an actor of a peer, or to its feed: the message's name determines the recipient, its body the group. */
   send(peerId: PeerId, message: Message): void;
   /** Receives all messages to this actor, including those on its peer's feed that it subscribes to. */
   subscribe(address: ActorAddress, receive: Receive): Subscription;

@@ -168,8 +168,8 @@ export const ofSnapshots = [
     edits: [
       {
         file: restore,
-        find: 'this.applier.goOnFrom(index);',
-        replace: 'this.applier.goOnFrom((index - 1) as typeof index);',
+        find: 'this.applier.continueFrom(index);',
+        replace: 'this.applier.continueFrom((index - 1) as typeof index);',
       },
     ],
     seeds: 60,

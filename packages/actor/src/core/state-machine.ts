@@ -25,8 +25,8 @@ export interface StateMachine {
    */
   apply(index: LogIndex, payload: Uint8Array, command?: unknown, level?: number): unknown;
   /**
-   * The highest version of commands that `apply` reads, a whole number; it reads all lower ones too. Undefined: 0. A leader proposes no
-   * write of a version (`WriteRequest.version`) higher than what each member that it has heard from reads.
+   * The highest version of commands that `apply` reads, a whole number; it reads all lower ones too. Undefined: 0. A leader
+   * proposes no write of a higher version (`WriteRequest.version`) than every member reads, as far as members have reported.
    */
   readonly commandVersion?: number;
   /**
@@ -234,7 +234,7 @@ export interface Service {
   fitReply?(operation: string, reply: unknown, maxBytes: number): unknown;
   /**
    * Optional. Returns a change without the part that makes it too large for a message of JSON. Without this method such a change is
-   * omitted, and the message of the watch says so (`omitted`).
+   * omitted, and the message of the watch lists it (`omitted`).
    */
   fitChange?(change: unknown): unknown;
 }

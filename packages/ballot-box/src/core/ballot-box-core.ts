@@ -4,7 +4,7 @@
  *
  * Owns: the open count, which is of an election, of a leader's term, or none. A ballot-box that restarts has no open count. The
  * node then opens the count again, and the next ticks make all peers repeat their acknowledgements. Does not own a log, a term
- * or a vote, and never decides who campaigns.
+ * or a vote, and never decides which peer campaigns.
  *
  * Invariants:
  * 1. A message is counted only if its group is that of the open count, and so are its election, or its leader and term.

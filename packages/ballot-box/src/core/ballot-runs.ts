@@ -1,5 +1,5 @@
 /**
- * The ballots of a leader's term: one for each entry, with the configuration in force at that entry. Consecutive entries with the
+ * The ballots of a leader's term: one for each entry, with the configuration effective at that entry. Consecutive entries with the
  * same configuration share one run, so that the cost depends on batches and not on entries.
  *
  * Owns: which entries are registered, under which configuration, and the commit index that follows from the acknowledgements. Does
@@ -44,7 +44,7 @@ export class BallotRuns {
   /**
    * @param first the first entry of the term
    * @param last the last entry that is registered from the start; `first - 1`: none
-   * @param configurations by index, one or more; the first is in force at `first`
+   * @param configurations by index, one or more; the first is effective at `first`
    */
   constructor(
     private readonly first: LogIndex,

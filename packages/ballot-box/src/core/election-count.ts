@@ -1,7 +1,7 @@
 /**
  * The count of one election, pre-vote or vote (Raft thesis, sections 3.4 and 9.6).
  *
- * Owns: the granted votes. Does not own who may campaign, nor what a candidate does when it has won.
+ * Owns: the granted votes. Does not decide which peer may campaign, nor what a candidate does when it has won.
  *
  * Invariants:
  * 1. A vote counts once, and only from a member of the election's configuration with the store it is bound to.

@@ -8,7 +8,7 @@
  * Invariants:
  * 1. The confirmed tick only rises, and so does the session tick.
  * 2. The leader counts for every tick, but only if the configuration includes it.
- * 3. A leader that is a quorum by itself confirms nothing here: there is no echo that would tell when.
+ * 3. A leader that is a quorum by itself confirms nothing here: there is no echo that would show the time.
  */
 import type { Configuration, Member, PeerId, StoreId } from '@conclave/protocol';
 import { QuorumTally, quorumValue } from './tally.js';

@@ -29,7 +29,7 @@ export type AppendRefusal =
 export interface CheckedBatch {
   readonly header: BatchHeader;
   readonly bytes: Uint8Array;
-  /** Undefined also if a newer build has written it and this one cannot read it: it is stored all the same. */
+  /** Undefined also if a newer build has written it and this one cannot read it: it is stored anyway. */
   readonly configuration: Configuration | undefined;
 }
 

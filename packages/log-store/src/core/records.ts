@@ -190,7 +190,7 @@ export function stateFromRows({ groupId, peerId }: Owner, rows: StoredRows): Log
   const base = { index: meta.base_index ?? asLogIndex(0), term: meta.base_term ?? asTerm(0) };
   const end = lastStored(groupId, meta.last_index, base, rows.lastBatch);
   const state: LogState = {
-    // A store from before stores had the peer's name gets it with its next write.
+    // The store of an older version has no peer's name; the next write adds it.
     peerId,
     storeId: meta.store_id,
     groupUid: meta.group_uid,

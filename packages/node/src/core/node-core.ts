@@ -266,7 +266,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     if (!this.parts.leadership.onProgress(body)) return;
     this.parts.change.onProgress();
     this.parts.transfer.onProgress();
-    if (!this.parts.transfer.isGoingOn) this.parts.replacement.onProgress();
+    if (!this.parts.transfer.isInProgress) this.parts.replacement.onProgress();
   }
 
   /**
@@ -360,7 +360,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
   private onIdle(): void {
     this.parts.reads.own.requestReadIndexes();
     if (!this.isLeader()) return;
-    // The target of a transfer must have all entries: writes wait until it is known who leads.
+    // The target of a transfer must have all entries: writes wait until it is known which peer leads.
     if (!this.parts.transfer.holdsWrites) this.appendProposals();
     this.parts.rounds.onIdle();
     this.parts.watches.serve();
@@ -380,7 +380,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
   private proposeHousekeeping(): void {
     const { context } = this;
     // The state machine is being restored from a snapshot.
-    if (this.parts.restore.isGoingOn) return;
+    if (this.parts.restore.isInProgress) return;
     if (context.nowMs - this.lastHousekeepingMs < housekeepingMs) return;
     this.lastHousekeepingMs = context.nowMs;
     if (this.parts.otherHistory.seen !== null || this.parts.leadership.reasonAgainstWrites() !== undefined) return;

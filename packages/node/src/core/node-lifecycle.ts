@@ -99,9 +99,9 @@ export class NodeLifecycle implements LogStoreListener {
 
   /** Returns why no snapshot can be taken now; undefined: one can. */
   reasonAgainstSnapshots(): string | undefined {
-    if (this.parts.restore.isGoingOn) return 'the state is being restored from a snapshot';
+    if (this.parts.restore.isInProgress) return 'the state is being restored from a snapshot';
     if (this.state.divergence !== undefined) return 'the state of this peer differs from the majority’s';
-    return this.parts.install.isGoingOn ? 'the leader installs a snapshot here' : undefined;
+    return this.parts.install.isInProgress ? 'the leader installs a snapshot here' : undefined;
   }
 
   /** Sends an actor that has restarted, and has forgotten its link, all that it needs. */

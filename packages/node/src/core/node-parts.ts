@@ -132,7 +132,7 @@ export class NodeParts {
       onReplacementFailed: (peerId, reason) => this.replacement.onFailed(peerId, reason),
     });
     this.replacement = new StoreReplacement(context, state, leadership, this.change);
-    this.levelRaise = new LevelRaise(context, state, leadership, this.change, () => this.transfer.isGoingOn);
+    this.levelRaise = new LevelRaise(context, state, leadership, this.change, () => this.transfer.isInProgress);
     this.bootstrap = new Bootstrap(context, state, own, leadership, this.election, this.change, this.backup, restart);
     this.identity = new Identity(context, state, this.bootstrap);
     this.peerReset = new PeerReset(context, state, own, roles, () => this.quarantine.onReset());
@@ -156,7 +156,7 @@ export class NodeParts {
       stateMachine,
       leadership,
       roles,
-      () => this.restore.isGoingOn,
+      () => this.restore.isInProgress,
       this.otherHistory,
       this.outside,
     );

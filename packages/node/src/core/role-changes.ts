@@ -1,7 +1,7 @@
 /**
  * The changes of a node's role and term, and what every part does at each. The parts ask for a change by `RoleControl`.
  *
- * Owns: the role and the commit index. Does not own who becomes the leader (`election.ts`).
+ * Owns: the role and the commit index. Does not decide which peer becomes the leader (`election.ts`).
  *
  * Invariants:
  * 1. `term` and `commitIndex` never fall.

@@ -1,5 +1,5 @@
 /**
- * What a request to a node means: the input of the node's core that it stands for, and how its reply is made. Pure: the
+ * What a request to a node means: the input of the node's core that it becomes, and how its reply is made. Pure: the
  * node's process and the simulator parse all requests by this.
  *
  * The core checks the size of an entry (`proposals.ts`), and whether this peer may carry the request out.

@@ -29,7 +29,7 @@ export class LagMeter {
     const { mark } = this;
     if (mark === undefined || matchIndex < mark.end) return undefined;
     const tookMs = nowMs - mark.sinceMs;
-    // If all entries are acknowledged, the duration of the first round says nothing about the next entry.
+    // If all entries are acknowledged, the duration of the first round is no measure for the next entry.
     this.latestMs = mark.isFirst && matchIndex >= lastIndex ? 0 : tookMs;
     this.mark = matchIndex < lastIndex ? { end: lastIndex, sinceMs: nowMs } : undefined;
     return tookMs;

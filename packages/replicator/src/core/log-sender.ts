@@ -308,7 +308,7 @@ export class LogSender {
     return this.match.atLeastNext(Math.min(hint, sent.index));
   }
 
-  /** Asks whether all sent entries have arrived; a rejection tells where a gap begins. The messages in flight stay in flight. */
+  /** Asks whether all sent entries have arrived; a rejection contains where a gap begins. The messages in flight stay in flight. */
   private checkArrival(nowMs: number): void {
     const { match } = this;
     const index = (match.nextIndex - 1) as LogIndex;
@@ -317,7 +317,7 @@ export class LogSender {
     else this.pipeline.sendCheck({ index, term }, nowMs);
   }
 
-  /** Near the end of the log, asks the target to subscribe to the feed: its echo of the next tick tells that it has. */
+  /** Near the end of the log, asks the target to subscribe to the feed: its echo of the next tick confirms that it has. */
   private sendEntries(nowMs: number): void {
     if (this.mayRequestFeed()) this.pipeline.feed = 'requested';
     this.pipeline.send(this.match, nowMs);

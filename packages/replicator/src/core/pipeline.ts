@@ -62,7 +62,7 @@ export class Pipeline {
   }
 
   /**
-   * Entries that were sent may be lost, or wait for a slow disk. A message without entries after all of them tells which: a
+   * Entries that were sent may be lost, or wait for a slow disk. A message without entries after all of them finds out: a
    * target that lacks some of them rejects it, and a slow target loses no time by it.
    */
   sendCheck(prev: Position, nowMs: number): void {

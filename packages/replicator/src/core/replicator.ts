@@ -2,7 +2,7 @@
  * Replicates the leader's log to one target, which is another peer (braft's `Replicator`): finds out which store the target
  * has, sends the log to that store only, and detects when the target has caught up.
  *
- * Owns: what is known of the target's store, and when the target was last heard from. Does not own the messages to the target
+ * Owns: what is known of the target's store, and when the target last answered. Does not own the messages to the target
  * (`LogSender`), the commit index, or the log.
  *
  * Invariants:

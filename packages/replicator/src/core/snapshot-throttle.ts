@@ -1,7 +1,7 @@
 /**
  * Limits how fast a process sends snapshots, to all targets of all its groups together: a token bucket of bytes.
  *
- * Owns: the tokens. Does not own who is served first.
+ * Owns: the tokens. Does not decide which target is served first.
  *
  * Invariants:
  * 1. At most the bytes of `burstMs` are saved up.

@@ -1,7 +1,7 @@
 /**
  * Which stores reply under a target's name, if the configuration binds the target to one of them.
  *
- * Owns: when the bound store was last heard from, and which other store was found. Does not own what follows: the replicator
+ * Owns: when the bound store last answered, and which other store was found. Does not own what follows: the replicator
  * refuses the target, the node replaces the bound store by the found one.
  *
  * Invariants:
@@ -48,12 +48,12 @@ export class StoreIdentity {
     this.other = { ...found, sinceMs, receivedMs: nowMs };
   }
 
-  /** Whether the bound store was heard from within an election timeout. */
+  /** Whether the bound store has answered within an election timeout. */
   isBoundReachable(nowMs: number): boolean {
     return this.boundReceivedMs !== undefined && nowMs - this.boundReceivedMs < this.electionTimeoutMs;
   }
 
-  /** Whether no store was heard from for an election timeout, since the start or since the last message. */
+  /** Whether no store has answered for an election timeout, since the start or since the last message. */
   isSilent(nowMs: number): boolean {
     const heardMs = Math.max(this.boundReceivedMs ?? this.begunMs, this.other?.receivedMs ?? this.begunMs);
     return nowMs - heardMs >= this.electionTimeoutMs;

@@ -71,7 +71,7 @@ export class AdminRouter {
     const { requestId, command, body } = input;
     const { state, context } = this;
     if (command !== 'status' && this.parts.otherHistory.refuses(requestId, true)) return;
-    if (this.parts.transfer.isGoingOn && command !== 'status') return this.hold(input);
+    if (this.parts.transfer.isInProgress && command !== 'status') return this.hold(input);
     const { leader_id } = body as { leader_id?: PeerId };
     if (leader_id !== undefined && leader_id !== state.peerId) {
       return context.refuse(requestId, 'EPERM', `${leader_id} is not the leader`, 'not_done', state.peerId);
@@ -114,7 +114,7 @@ export class AdminRouter {
 
   /** Carries out the commands that were held, if this peer still leads. Called after each step. */
   release(): void {
-    if (this.held.length === 0 || this.parts.transfer.isGoingOn) return;
+    if (this.held.length === 0 || this.parts.transfer.isInProgress) return;
     const { state, context } = this;
     const held = this.held;
     this.held = [];

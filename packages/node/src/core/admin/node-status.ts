@@ -64,7 +64,15 @@ export class NodeStatus {
     const { state, parts } = this;
     const { own, removal, binding, restore, leadership, quarantine, otherHistory, stalls } = parts;
     const stuck = otherHistory.reason ?? stalls.reason(leadership.missingVotes);
-    const found = health(state, own, removal.isRemoved, stuck, binding.refusal, restore.isGoingOn, quarantine.reason);
+    const found = health(
+      state,
+      own,
+      removal.isRemoved,
+      stuck,
+      binding.refusal,
+      restore.isInProgress,
+      quarantine.reason,
+    );
     const hasNoRemark = found.healthy && found.reason === '';
     if (hasNoRemark && state.wasUnverified && !state.isUnverified) {
       return { healthy: true, reason: `${sideFileLost}; the log was verified since` };

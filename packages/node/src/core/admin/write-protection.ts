@@ -1,6 +1,6 @@
 /**
  * Whether this peer stores entries: not while an operator has made it read-only, which the log-store keeps, nor while its disk
- * has less room than the reserve. It votes and responds all the same, and stores terms and votes: they are small.
+ * has less room than the reserve. It still votes, responds, and stores terms and votes, which are small.
  * Owns: why it is read-only, and the record of that, which the quarantine shares (`diverged_at`). Does not own what follows for a
  * leader: see `leader-state.ts` and `leadership-transfer.ts`.
  */

@@ -1,6 +1,6 @@
 /**
- * What a peer outside the group knows, which answers reads all the same: a spare peer, or one that was removed. No leader
- * replicates to it, so that it learns who leads only from the announcements of leaders.
+ * What a peer outside the group (a spare peer, or one that was removed) knows of it, to answer reads. No leader replicates to
+ * such a peer, so it learns which peer leads only from the announcements of leaders.
  * Owns: the last announcement of a leader of this group.
  * Invariants:
  * 1. Announcements are received only while this peer is outside the group.
@@ -53,8 +53,8 @@ export class NonMember {
   refuses(requestId: number): boolean {
     if (!this.isOutside) return false;
     const { state, context, leaderId } = this;
-    const leads = leaderId === '' ? 'it knows of no leader' : `${leaderId} leads it`;
-    const message = `${state.peerId} is not in the group ${context.options.groupId}: ${leads}; it answers stale reads alone`;
+    const leads = leaderId === '' ? 'it knows no leader' : `${leaderId} leads it`;
+    const message = `${state.peerId} is not in the group ${context.options.groupId}: ${leads}; it answers only stale reads`;
     context.refuse(requestId, 'EPERM', message, 'not_done', leaderId);
     return true;
   }

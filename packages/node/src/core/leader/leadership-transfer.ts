@@ -1,7 +1,7 @@
 /**
  * The transfer of leadership: to a peer that was requested, because this leader is read-only, or because it is no longer a
  * member.
- * A target that is behind first catches up, while the leader goes on appending. Then the leader appends nothing more, and its
+ * A target that is behind first catches up, while the leader continues to append. Then the leader appends nothing more, and its
  * replicator orders the target to campaign as soon as the target has the whole log.
  * Invariants:
  * 1. A leader that is a member transfers its leadership only to a peer that can commit entries then, as far as it knows.
@@ -37,13 +37,13 @@ export class LeadershipTransfer {
     private readonly roles: RoleControl,
   ) {}
 
-  get isGoingOn(): boolean {
+  get isInProgress(): boolean {
     return this.active !== undefined && this.state.role === 'leader';
   }
 
   /** Whether nothing may be appended: the target must have the whole log before it campaigns. */
   get holdsWrites(): boolean {
-    return this.isGoingOn && this.active?.isOrdered === true;
+    return this.isInProgress && this.active?.isOrdered === true;
   }
 
   /** `transfer_leader`: to the peer that is named, or to the most up-to-date peer that can lead. */
@@ -240,7 +240,7 @@ export class LeadershipTransfer {
     if (active.leaves && this.state.role === 'leader') this.roles.becomeFollower('it is not in the configuration');
   }
 
-  /** This node is fenced: it will not learn who leads. */
+  /** This node is fenced: it will not learn which peer leads. */
   abandon(reason: string): void {
     const requestId = this.active?.requestId;
     this.active = undefined;

@@ -2,7 +2,7 @@
  * A node's side of its three local actors: the ordered links to them, which messages are durable, and whether the actors respond.
  * It owns no Raft state.
  * Invariants:
- * 1. A message that tells of a term or vote is sent only after the log-store has acknowledged the message that stored it.
+ * 1. A message that contains a term or vote is sent only after the log-store has acknowledged the message that stored it.
  * 2. A replicator or ballot-box that has restarted gets a new link, which begins with the full state.
  */
 import { LinkSender } from '@conclave/actor/core';

@@ -111,7 +111,7 @@ export class Applier {
     return this.entries === 0 ? 0 : this.bytes / this.entries;
   }
 
-  /** Applies nothing until `goOnFrom`: the state is being restored. */
+  /** Applies nothing until `continueFrom`: the state is being restored. */
   hold(): void {
     this.isHeld = true;
   }
@@ -121,7 +121,7 @@ export class Applier {
   }
 
   /** The state is restored, and includes all entries up to this one. */
-  goOnFrom(index: LogIndex): void {
+  continueFrom(index: LogIndex): void {
     this.isHeld = false;
     this.state.appliedIndex = index;
     if (index === this.state.compareIndex) this.listener.onCompareIndex();
@@ -218,7 +218,7 @@ export class Applier {
 
   /**
    * Tells the state machine of a new history, or of a reset (`epoch`). From feature level 1 on, a state machine that supports
-   * histories is not told of resets, because each reset begins a history.
+   * histories is not informed of resets, because each reset begins a history.
    */
   private applyConfiguration({ epoch = 0, level = 0, history }: Configuration): void {
     const { stateMachine } = this;

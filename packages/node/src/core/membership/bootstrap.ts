@@ -92,7 +92,7 @@ export class Bootstrap {
     }
     const { restore } = body;
     if (restore !== undefined && !this.backup.hasAll(restore.restore_id, restore.head)) {
-      return context.refuse(requestId, 'EINVAL', 'this peer was not given all of the backup');
+      return context.refuse(requestId, 'EINVAL', 'this peer has not received all of the backup');
     }
     this.lastAskId += 1;
     const { electionTimeoutMs } = context.options;
@@ -284,7 +284,7 @@ export class Bootstrap {
   private foundIfAllAgree(): void {
     const { founding, state, context, own } = this;
     if (founding === undefined || !founding.mayFound(context.nowMs)) return;
-    if (state.groupUid !== noGroupUid) return this.giveUp('EUNREACHABLE', 'this peer was taken into a group meanwhile');
+    if (state.groupUid !== noGroupUid) return this.giveUp('EUNREACHABLE', 'this peer was added to a group meanwhile');
     if (!own.hasRoom('log-store') || own.silent().length > 0) return;
     this.founding = undefined;
     const { requestId, timeoutMs, peers, restore } = founding.options;

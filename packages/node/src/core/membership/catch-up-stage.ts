@@ -142,7 +142,7 @@ function belowLevel({ peer_id, levels }: Progress, level: number): ConclaveError
 }
 
 function belowCommandVersion({ peer_id, command_version = 0 }: Progress, version: number): ConclaveError {
-  const text = `the members read commands up to version ${version}, and the state machine of ${peer_id} up to ${command_version}`;
+  const text = `the members read commands up to version ${version}, and the state machine of ${peer_id} only up to ${command_version}`;
   return new ConclaveError('EUNSUPPORTED', text);
 }
 

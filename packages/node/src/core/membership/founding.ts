@@ -100,7 +100,8 @@ export class Founding {
     if (round !== this.round || !this.isRoundOpen) return false;
     this.isRoundOpen = false;
     if (hosts === null) {
-      this.obstacle = 'who hosts the group cannot be known: NATS’s service discovery does not answer, or too many do';
+      this.obstacle =
+        'it is unknown which peers host the group: NATS’s service discovery does not answer, or too many peers do';
       return true;
     }
     this.rounds += 1;
@@ -165,13 +166,13 @@ export class Founding {
   /** Returns why the attempt has failed at its deadline, for an operator. */
   refusal(nowMs: number): { readonly code: 'ENOTEMPTY' | 'EUNREACHABLE'; readonly text: string } {
     const { sinceMs, electionTimeoutMs } = this.options;
-    if (this.preventing.length > 0) return { code: 'ENOTEMPTY', text: this.holdersText('and nobody leads it') };
+    if (this.preventing.length > 0) return { code: 'ENOTEMPTY', text: this.holdersText('and it has no leader') };
     const silent = this.asked.filter((peerId) => !this.agrees(peerId, nowMs));
     const listed = silent.filter((peerId) => this.isListed(peerId));
     const others = silent.filter((peerId) => !this.isListed(peerId));
     if (listed.length > 0) return { code: 'EUNREACHABLE', text: `cannot be reached: ${listed.join(', ')}` };
     if (others.length > 0) {
-      const text = `nothing is founded, as ${others.join(', ')} may hold data of the group: a process hosts it there and its node does not say what it holds, as it is starting, or down: wait for it, or stop all of that peer`;
+      const text = `nothing is founded, because ${others.join(', ')} may hold data of the group: a process there hosts the group, and its node does not report what it holds, because it is starting or down. Wait for it, or stop all processes of that peer`;
       return { code: 'EUNREACHABLE', text };
     }
     if (this.rounds < minRounds || nowMs - this.lastRoundMs > Math.max(roundIsFreshMs, electionTimeoutMs)) {
@@ -180,7 +181,7 @@ export class Founding {
     const neededMs = minTimeouts * electionTimeoutMs;
     const text =
       nowMs - sinceMs < neededMs
-        ? `all are asked for ${neededMs} ms before a group is founded: give it more time`
+        ? `all peers are asked for ${neededMs} ms before a group is founded: use a longer timeout`
         : 'cannot be reached: actors of this peer itself';
     return { code: 'EUNREACHABLE', text };
   }
@@ -196,11 +197,11 @@ export class Founding {
     const more = holders.length > namedPeers ? ` and ${holders.length - namedPeers} more` : '';
     const isListed = this.listedHolders.length > 0;
     const anew = isListed
-      ? 'to found a new group in its place, delete that data first'
-      : `to found a new group of ${peers.join(', ')} in its place, which the data of the other is then no part of: conclave bootstrap --new`;
+      ? 'To found a new group in its place, delete these data first'
+      : `To found a new group of ${peers.join(', ')} in its place, without these data: conclave bootstrap --new`;
     return (
       `nothing is founded: data of the group is held by ${named.join('; ')}${more}, ${state}. ` +
-      `Start its other members; if its quorum is lost for good, have a survivor go on: conclave peers reset; ${anew}`
+      `Start its other members; if its quorum is lost for good, let the surviving peers continue: conclave peers reset. ${anew}`
     );
   }
 }

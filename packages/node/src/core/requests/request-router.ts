@@ -117,11 +117,11 @@ export class RequestRouter {
     if (otherHistory.refuses(requestId, true)) return;
     if (context.refuseOtherHistory(requestId, groupUid, this.state.groupUid)) return;
     const outcome = this.outcomeOfRefusal();
-    const against = leadership.reasonAgainstWrites(transfer.isGoingOn);
+    const against = leadership.reasonAgainstWrites(transfer.isInProgress);
     if (against !== undefined) return context.refuse(requestId, 'EREADONLY', against, outcome);
     const notReading = leadership.notReading(version);
     if (notReading.length > 0) {
-      const text = `commands of version ${version} are not read by ${notReading.join(', ')}: bring all members to a release that reads them`;
+      const text = `${notReading.join(', ')} cannot read commands of version ${version}: upgrade all members to a release that can`;
       return context.refuse(requestId, 'EUNSUPPORTED', text, outcome);
     }
     proposals.propose(requestId, payload, command, outcome);
@@ -135,7 +135,7 @@ export class RequestRouter {
     if (context.refuseOtherHistory(requestId, input.groupUid, state.groupUid)) return;
     // Before that, "now" might be before what other clients have received, or in another history.
     const hasApplied = state.appliedIndex >= Math.min(state.commitIndex, leadership.firstIndex);
-    if (!leadership.knowsCommitted || !hasApplied || restore.isGoingOn) {
+    if (!leadership.knowsCommitted || !hasApplied || restore.isInProgress) {
       return context.refuse(requestId, 'EBUSY', 'the leader has not yet applied what earlier leaders have committed');
     }
     const beyond = this.reasonBeyond(input.from);

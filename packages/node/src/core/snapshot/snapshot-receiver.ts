@@ -82,7 +82,7 @@ export class SnapshotReceiver {
    * Whether one is being received, and its leader has sent some of it lately; or its end was sent to the log-store, which cannot
    * be revoked, however slow its disk is.
    */
-  get isGoingOn(): boolean {
+  get isInProgress(): boolean {
     if (this.incoming?.endSeq !== undefined) return true;
     if (this.incoming === undefined || this.isNeeded(this.incoming.head) === false) return false;
     return this.context.nowMs - this.incoming.receivedMs < 2 * this.context.options.electionTimeoutMs;
@@ -90,7 +90,7 @@ export class SnapshotReceiver {
 
   status(): StatusReply['installing'] {
     const head = this.incoming?.head;
-    if (this.incoming === undefined || head === undefined || !this.isGoingOn) return null;
+    if (this.incoming === undefined || head === undefined || !this.isInProgress) return null;
     const done = this.incoming.given;
     return { index: head.index, chunks: head.chunks, done, percent: snapshotPercent(done, head.chunks) };
   }
@@ -102,7 +102,7 @@ export class SnapshotReceiver {
     const needed = needsLevel(snapshotLevel(body.head), this.state.levels, 'this process');
     if (needed !== '') return this.refuseLevel(needed);
     if (!this.isNeeded(body.head)) return this.answer(body, body.head.chunks, true);
-    // The next echo tells the leader.
+    // The next echo informs the leader.
     if (this.state.readOnlyReason !== '') return context.drop('install_read_only');
     const incoming = this.incomingFor(body);
     if (incoming === undefined) return;

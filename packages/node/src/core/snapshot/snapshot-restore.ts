@@ -56,7 +56,7 @@ export class SnapshotRestore {
   ) {}
 
   /** Whether the state is not restored yet, or cannot be: it cannot be read. */
-  get isGoingOn(): boolean {
+  get isInProgress(): boolean {
     return this.going !== undefined || this.applier.isHolding;
   }
 
@@ -161,7 +161,7 @@ export class SnapshotRestore {
       index,
       took_ms: Math.round(this.context.nowMs - going.sinceMs),
     });
-    this.applier.goOnFrom(index);
+    this.applier.continueFrom(index);
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * What all parts of a node read: who it is, its role, its term, its log.
+ * What all parts of a node read: its identity, its role, its term, its log.
  * This file lists what other folders may import.
  */
 export type { CachedBatch } from './log-view.js';

@@ -141,7 +141,7 @@ export class LogView {
     return configuration;
   }
 
-  /** The first configuration that this build cannot read, or not all of it: this peer does not know who the members are. */
+  /** The first configuration that this build cannot read, or not all of it: this peer does not know the members. */
   get unreadable(): { readonly index: LogIndex; readonly reason: string } | undefined {
     return this.unreadableEntry;
   }

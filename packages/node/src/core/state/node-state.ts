@@ -65,7 +65,7 @@ export class NodeState {
   readonly log = new LogView();
   /**
    * The configurations whose entries were appended in this run and were then not known to be committed: only their commit is
-   * published. What is read back from the log, or replicated later, was published before. Filled by whoever appends.
+   * published. What is read back from the log, or replicated later, was published before. Filled by the parts that append.
    */
   readonly newConfigurations = new Set<LogIndex>();
   /** A leader's snapshot is about to replace the log: nothing is appended to it until the node restarts. Writer: `snapshot-receiver.ts`. */
@@ -99,7 +99,7 @@ export class NodeState {
 
   /** The feature levels that the other actors of this peer support; undefined: not all have reported them. Writer: `local-actors.ts`. */
   actorLevels: Levels | undefined;
-  /** What stores have acknowledged, as leaders have reported. Filled by whoever receives a report. */
+  /** What stores have acknowledged, as leaders have reported. Filled by the parts that receive a report. */
   readonly acknowledged = new AcknowledgedPositions();
   /** Why this peer's store lacks entries that it had acknowledged, so that it does not take part; empty: it has them. Writer: `store-binding.ts`. */
   wentBack = '';

@@ -21,7 +21,7 @@ function host(peerId: string, store?: string): GroupHost {
 /** Those who answer that they hold nothing; the others stay silent. */
 interface Around {
   readonly empty?: readonly string[];
-  /** Who is found to host the group; null: that cannot be known. */
+  /** The hosts of the group; null: they are unknown. */
   readonly hosts?: readonly GroupHost[] | null;
   readonly leads?: NodeHarness;
 }
@@ -138,7 +138,7 @@ describe('founding a group', () => {
     node.identity('n2', { group_uid: 'uid' as never, last_index: asLogIndex(7) });
     expect(asked.for(toTheEnd, { empty: ['n3'] })).toEqual(['refuse 1 ENOTEMPTY not_done']);
     expect(node.lastError?.message).toMatch(
-      /data of the group is held by n2 \(history uid, up to entry 7\).*nobody leads it.*conclave peers reset/,
+      /data of the group is held by n2 \(history uid, up to entry 7\).*it has no leader.*conclave peers reset/,
     );
   });
 
@@ -180,7 +180,7 @@ describe('founding a group', () => {
   test('nothing is founded while it is unknown which peers host the group', () => {
     const node = empty();
     expect(bootstrap(node).for(toTheEnd, { ...quiet, hosts: null })).toEqual(['refuse 1 EUNREACHABLE not_done']);
-    expect(node.lastError?.message).toContain('who hosts the group cannot be known');
+    expect(node.lastError?.message).toContain('it is unknown which peers host the group');
   });
 
   test('nothing is founded where a peer cannot be reached', () => {
@@ -194,7 +194,7 @@ describe('founding a group', () => {
   test('the error names a timeout that is too short to ask all peers', () => {
     const node = empty();
     expect(bootstrap(node, { ...three, timeout_ms: 2000 }).for(2100)).toEqual(['refuse 1 EUNREACHABLE not_done']);
-    expect(node.lastError?.message).toContain('give it more time');
+    expect(node.lastError?.message).toContain('use a longer timeout');
   });
 
   test('a peer that is not listed founds nothing', () => {
@@ -255,7 +255,7 @@ describe('founding a new group under a name that had one', () => {
     const node = empty();
     bootstrap(node, anew);
     expect(node.identity('n2', heldByOther)).toEqual(['refuse 1 ENOTEMPTY not_done']);
-    expect(node.lastError?.message).toMatch(/n2 .*delete that data first/);
+    expect(node.lastError?.message).toMatch(/n2 .*delete these data first/);
   });
 
   test('it is refused by a peer that holds data itself', () => {

@@ -350,7 +350,7 @@ describe('promise 31: versions of a state machine’s commands', () => {
     const node = reading(3);
     node.progress({ peer: 'n2', match: 2, commandVersion: 3 }, { peer: 'n3', match: 2, commandVersion: 2 });
     expect(node.proposeVersion(3)).toEqual(['refuse 1 EUNSUPPORTED not_done']);
-    expect(node.lastError?.message).toContain('commands of version 3 are not read by n3');
+    expect(node.lastError?.message).toContain('n3 cannot read commands of version 3');
     expect(node.proposeVersion(2)).toContainEqual(expect.stringMatching(/^feed.append .*entry 3/));
     node.progress({ peer: 'n2', match: 2, commandVersion: 3 }, { peer: 'n3', match: 2, commandVersion: 4 });
     expect(node.proposeVersion(3)).toContainEqual(expect.stringMatching(/^feed.append .*entry 4/));
@@ -362,7 +362,7 @@ describe('promise 31: versions of a state machine’s commands', () => {
     const node = reading(1);
     node.progress({ peer: 'n2', match: 2 }, { peer: 'n3', match: 2, silentMs: -1 });
     expect(node.proposeVersion(1)).toEqual(['refuse 1 EUNSUPPORTED not_done']);
-    expect(node.lastError?.message).toContain('are not read by n2:');
+    expect(node.lastError?.message).toContain('n2 cannot read commands of version');
     expect(node.propose('plain')).toContainEqual(expect.stringMatching(/^feed.append/));
     node.progress({ peer: 'n2', match: 2, commandVersion: 1 }, { peer: 'n3', match: 2, silentMs: -1 });
     expect(node.proposeVersion(1)).toContainEqual(expect.stringMatching(/^feed.append/));
