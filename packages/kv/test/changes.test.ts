@@ -2,19 +2,10 @@ import { asLogIndex, encode, type KeyChange, type KvReply, limits, type Value } 
 import { describe, expect, it } from 'vitest';
 import { KvService, KvStateMachine } from '../src/index.js';
 import { payloadOfEntry, RandomEntries } from './random-commands.js';
-import { generator, Requester, replyContext } from './support.js';
+import { generator, piecesOf, Requester, replyContext, restoredFrom } from './support.js';
 
 function changesOf(requester: Requester, from_revision: number, over: object = {}): KvReply<'changes'> {
   return requester.ask('changes', { prefix: '', from_revision, ...over }) as KvReply<'changes'>;
-}
-
-function restored(machine: KvStateMachine, options = {}): KvStateMachine {
-  const other = new KvStateMachine(options);
-  const restore = other.restore();
-  const snapshot = machine.snapshot();
-  for (let next = snapshot.next(); next.done !== true; next = snapshot.next()) restore.take(next.value);
-  restore.end();
-  return other;
 }
 
 describe('what has changed', () => {
@@ -173,7 +164,7 @@ describe('what has changed', () => {
   it('is no part of a snapshot: a restored store knows what comes', () => {
     const requester = new Requester(new KvStateMachine());
     for (let key = 1; key <= 5; key++) requester.ask('put', { key: `${key}`, value: 'v' });
-    const other = new Requester(restored(requester.stateMachine));
+    const other = new Requester(restoredFrom(piecesOf(requester.stateMachine)));
     expect(() => changesOf(other, 5)).toThrow('known from revision 6 on; the last revision is 5');
     expect(changesOf(other, 6)).toMatchObject({ changes: [], more: false });
     other.ask('put', { key: 'new', value: 'w' });
@@ -193,7 +184,10 @@ describe('what has changed', () => {
       apply([machine], 1, 300);
       const from = machine.history.revision + 1;
       const seen = keysOf(machine);
-      const other = restored(machine, { history: { revisions: 50_000, bytes: 10_000_000 } });
+      const other = restoredFrom(
+        piecesOf(machine),
+        new KvStateMachine({ history: { revisions: 50_000, bytes: 10_000_000 } }),
+      );
       apply([machine, other], 301, 400);
       const changes = allChanges(machine, from);
       expectSame(allChanges(other, from), changes);

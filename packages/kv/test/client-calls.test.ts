@@ -2,7 +2,7 @@ import { asLogIndex, encode, type GroupUid, kvOperations } from '@conclave/proto
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../src/core/digest.js';
 import { KvService, KvStateMachine } from '../src/index.js';
-import { Requester, replyContext } from './support.js';
+import { Requester, replyContext, restored } from './support.js';
 
 const history = { groupUid: 'history-1' as GroupUid, base: 2 ** 48 };
 
@@ -10,17 +10,6 @@ function group(level = 1, fromPayload = false): Requester {
   const requester = new Requester(new KvStateMachine(), fromPayload, level);
   if (level > 0) requester.stateMachine.beginHistory(history);
   return requester;
-}
-
-function restored(requester: Requester): Requester {
-  const machine = new KvStateMachine();
-  const restore = machine.restore();
-  const snapshot = requester.stateMachine.snapshot();
-  for (let next = snapshot.next(); next.done !== true; next = snapshot.next()) restore.take(next.value);
-  restore.end();
-  const other = new Requester(machine, false, 1);
-  other.index = requester.index;
-  return other;
 }
 
 const refused = ['not_done', 'EINVAL', expect.stringContaining('another command')];

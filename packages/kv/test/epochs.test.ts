@@ -1,7 +1,7 @@
 import { type KvReply, limits } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { KvStateMachine } from '../src/index.js';
-import { Requester } from './support.js';
+import { Requester, restored } from './support.js';
 
 /** What one peer has of a group, and what clients of it can have been given out. */
 function some(requester: Requester) {
@@ -9,17 +9,6 @@ function some(requester: Requester) {
   const { revision } = requester.ask('put', { key: 'k', value: 'v', lease_id }) as KvReply<'put'>;
   const { token } = requester.ask('lock', { name: `lock ${lease_id}`, owner: 'me', lease_id }) as KvReply<'lock'>;
   return [lease_id, revision, token, requester.openSession()];
-}
-
-function restored(requester: Requester): Requester {
-  const machine = new KvStateMachine();
-  const restore = machine.restore();
-  const snapshot = requester.stateMachine.snapshot();
-  for (let next = snapshot.next(); next.done !== true; next = snapshot.next()) restore.take(next.value);
-  restore.end();
-  const other = new Requester(machine);
-  other.index = requester.index;
-  return other;
 }
 
 describe('an epoch, which a reset begins', () => {

@@ -1,7 +1,7 @@
 import { type GroupUid, historyGap, type KvReply } from '@conclave/protocol';
 import { describe, expect, it } from 'vitest';
 import { KvStateMachine } from '../src/index.js';
-import { Requester } from './support.js';
+import { piecesOf, Requester, restored } from './support.js';
 
 const [first, second] = ['history-1' as GroupUid, 'history-2' as GroupUid];
 
@@ -11,23 +11,6 @@ function numbersOf(requester: Requester): number[] {
   const { revision } = requester.ask('put', { key: 'k', value: 'v', lease_id }) as KvReply<'put'>;
   const { token } = requester.ask('lock', { name: `lock ${revision}`, owner: 'me', lease_id }) as KvReply<'lock'>;
   return [revision, token];
-}
-
-function piecesOf(machine: KvStateMachine): Uint8Array[] {
-  const snapshot = machine.snapshot();
-  const pieces: Uint8Array[] = [];
-  for (let next = snapshot.next(); next.done !== true; next = snapshot.next()) pieces.push(next.value);
-  return pieces;
-}
-
-function restored(requester: Requester): Requester {
-  const machine = new KvStateMachine();
-  const restore = machine.restore();
-  for (const piece of piecesOf(requester.stateMachine)) restore.take(piece);
-  restore.end();
-  const other = new Requester(machine);
-  other.index = requester.index;
-  return other;
 }
 
 describe('promises 29 and 30: a history of the store', () => {

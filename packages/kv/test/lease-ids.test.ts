@@ -1,7 +1,7 @@
 import { encode, type KvReply, type LeaseId, limits, publicPartOf } from '@conclave/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { KvService, KvStateMachine } from '../src/index.js';
-import { payloadOf, Requester } from './support.js';
+import { payloadOf, Requester, restored } from './support.js';
 
 let requester: Requester;
 beforeEach(() => {
@@ -22,16 +22,6 @@ function eventsOf(operation: string, body: unknown): unknown {
   if (request.type !== 'write') throw new Error('a write');
   const result = requester.apply(request.payload, request.command);
   return request.events?.(result) ?? [];
-}
-
-function restored(): Requester {
-  const other = new Requester(new KvStateMachine(), true, 1);
-  const restore = other.stateMachine.restore();
-  const pieces = requester.stateMachine.snapshot();
-  for (let next = pieces.next(); next.done !== true; next = pieces.next()) restore.take(next.value);
-  restore.end();
-  other.index = requester.index;
-  return other;
 }
 
 describe('promise 29: the id of a lease', () => {
@@ -237,7 +227,7 @@ describe('promise 34: a lock that is held by a lease with a secret', () => {
     const next = grant(limits.leaseMinMs);
     requester.ask('lock', { name: 'l', owner: 'next', lease_id: next, wait: true });
     requester.ask('put', { key: 'k', value: 'v', lease_id });
-    const other = restored();
+    const other = restored(requester, true);
     expect([...pieces(other)]).toEqual([...pieces(requester)]);
     for (const one of [requester, other]) {
       expect(() => one.ask('lease_keep', { lease_id: forged(lease_id) })).toThrow('there is no lease');
@@ -267,7 +257,7 @@ describe('promise 29: a lease of an earlier history', () => {
     requester.ask('lock', { name: 'l', owner: 'me', lease_id: one });
     const next = grant(3000);
     requester.stateMachine.beginHistory({ groupUid: 'history-2' as never, base: 2 ** 48 });
-    const copy = restored();
+    const copy = restored(requester, true);
     for (const each of [requester, copy]) {
       const requests: [string, object][] = [
         ['lease_keep', { lease_id: one }],

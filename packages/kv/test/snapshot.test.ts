@@ -3,29 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { decodePiece, encodePiece } from '../src/core/snapshot-piece.js';
 import { KvStateMachine } from '../src/index.js';
 import { payloadOfEntry, RandomEntries } from './random-commands.js';
-import { generator, Requester } from './support.js';
-
-function drawn(stateMachine: KvStateMachine): Uint8Array[] {
-  return rest(stateMachine.snapshot());
-}
-
-function rest(snapshot: Iterator<Uint8Array, void>): Uint8Array[] {
-  const pieces: Uint8Array[] = [];
-  for (let next = snapshot.next(); next.done !== true; next = snapshot.next()) pieces.push(next.value);
-  return pieces;
-}
-
-function restored(pieces: readonly Uint8Array[], into = new KvStateMachine()): KvStateMachine {
-  const restore = into.restore();
-  for (const piece of pieces) {
-    // As from a chunk, whose memory is used for something else afterwards.
-    const copy = piece.slice();
-    restore.take(copy);
-    copy.fill(0xff);
-  }
-  restore.end();
-  return into;
-}
+import { generator, piecesOf, Requester, rest, restoredFrom } from './support.js';
 
 /** As `toEqual` says it, in a fraction of the time. */
 function expectSame(pieces: readonly Uint8Array[], expected: readonly Uint8Array[]): void {
@@ -63,12 +41,12 @@ describe('a snapshot', () => {
         index += count;
       }
       // The same state gives the same bytes, whether they are drawn at once or not.
-      expectSame(pieces, drawn(stopped));
-      const other = restored(pieces, new KvStateMachine(options));
-      expectSame(drawn(other), pieces);
+      expectSame(pieces, piecesOf(stopped));
+      const other = restoredFrom(pieces, new KvStateMachine(options));
+      expectSame(piecesOf(other), pieces);
       // Both go on alike: results, and at the end all that there is.
       applyTo([stopped, other], new RandomEntries(generator(seed + 1000)), before + 1, 400);
-      expectSame(drawn(other), drawn(stopped));
+      expectSame(piecesOf(other), piecesOf(stopped));
     }
   });
 
@@ -77,11 +55,11 @@ describe('a snapshot', () => {
     const entries = new RandomEntries(generator(7));
     applyTo([machine], entries, 1, 800);
     const first = machine.snapshot();
-    const expected = drawn(machine);
+    const expected = piecesOf(machine);
     const start = first.next();
     applyTo([machine], entries, 801, 200);
     const second = machine.snapshot();
-    const expectedSecond = drawn(machine);
+    const expectedSecond = piecesOf(machine);
     machine.snapshot().return?.();
     applyTo([machine], entries, 1001, 200);
     expectSame([start.value!, ...rest(first)], expected);
@@ -91,11 +69,11 @@ describe('a snapshot', () => {
   });
 
   it('of nothing is one piece, and what it is restored into forgets what it had', () => {
-    const empty = drawn(new KvStateMachine());
+    const empty = piecesOf(new KvStateMachine());
     expect(empty).toHaveLength(1);
     const requester = new Requester(new KvStateMachine());
     requester.ask('put', { key: 'k', value: 'v' });
-    restored(empty, requester.stateMachine);
+    restoredFrom(empty, requester.stateMachine);
     expect(requester.ask('get', { key: 'k' })).toEqual({ key: 'k', value: null, revision: 0 });
     expect(requester.ask('put', { key: 'k', value: 'w' })).toEqual({ revision: 1 });
   });
@@ -107,9 +85,9 @@ describe('a snapshot', () => {
     for (let key = 0; key < 20; key++) requester.ask('put', { key: `large ${key}`, value: large });
     for (let key = 0; key < 5000; key++) requester.ask('put', { key: `small ${key}`, value: 'v' });
     requester.ask('txn', { compare: [], then: [['get', 'large 1']], client_id, sequence: 1 });
-    const pieces = drawn(requester.stateMachine);
+    const pieces = piecesOf(requester.stateMachine);
     expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThan(64 * 1024 + limits.valueBytes + 2048);
-    const other = new Requester(restored(pieces));
+    const other = new Requester(restoredFrom(pieces));
     other.index = requester.index;
     const repeated = { compare: [], then: [['get', 'large 2']], client_id, sequence: 1 };
     expect(other.ask('txn', repeated)).toEqual(requester.ask('txn', repeated));
@@ -121,7 +99,7 @@ describe('a snapshot', () => {
     const once = { client_id, sequence: 1 };
     expect(requester.ask('put', { key: 'k', value: 'v', ...once })).toEqual({ revision: 1 });
     requester.ask('put', { key: 'k', value: 'other' });
-    const other = new Requester(restored(drawn(requester.stateMachine)));
+    const other = new Requester(restoredFrom(piecesOf(requester.stateMachine)));
     other.index = requester.index;
     expect(other.ask('put', { key: 'k', value: 'v', ...once })).toEqual({ revision: 1 });
     expect(other.ask('get', { key: 'k' })).toEqual({ key: 'k', value: 'other', revision: 2 });
@@ -132,7 +110,7 @@ describe('a snapshot', () => {
     requester.openSession();
     requester.ask('lease_grant', { ttl_ms: 1000 });
     expect(requester.stateMachine.housekeeping(0)).toBeUndefined();
-    const other = restored(drawn(requester.stateMachine), new KvStateMachine({ clientSessionMs: 1500 }));
+    const other = restoredFrom(piecesOf(requester.stateMachine), new KvStateMachine({ clientSessionMs: 1500 }));
     expect(requester.stateMachine.housekeeping(1500)).toBeDefined();
     expect(other.housekeeping(1500)).toBeUndefined();
     expect(other.housekeeping(3000)).toBeDefined();
@@ -142,7 +120,7 @@ describe('a snapshot', () => {
 describe('promise 17: a restore', () => {
   const requester = new Requester(new KvStateMachine());
   for (let key = 0; key < 2000; key++) requester.ask('put', { key: `key ${key}`, value: 'some value of this key' });
-  const pieces = drawn(requester.stateMachine);
+  const pieces = piecesOf(requester.stateMachine);
 
   it('refuses a piece with any bit changed', () => {
     const below = generator(3);
@@ -151,7 +129,7 @@ describe('promise 17: a restore', () => {
       const piece = damaged[below(damaged.length)]!;
       const at = below(piece.length);
       piece[at] = piece[at]! ^ (1 << below(8));
-      expect(() => restored(damaged)).toThrow('ECORRUPT');
+      expect(() => restoredFrom(damaged)).toThrow('ECORRUPT');
     }
   });
 
@@ -167,14 +145,14 @@ describe('promise 17: a restore', () => {
       [head.subarray(0, 4)],
       [new Uint8Array()],
     ]) {
-      expect(() => restored(wrong)).toThrow('ECORRUPT');
+      expect(() => restoredFrom(wrong)).toThrow('ECORRUPT');
     }
   });
 
   it('refuses what is foreign, though its checksum holds', () => {
     const head = encodePiece(0, 'head', [[5, 2, 1, 1, 0, 0, 0]]);
     const lease = encodePiece(1, 'leases', [[2, 1000, 1]]);
-    expect(restored([head, lease, encodePiece(2, 'keys', [['k', 'v', 5, 2]])])).toBeDefined();
+    expect(restoredFrom([head, lease, encodePiece(2, 'keys', [['k', 'v', 5, 2]])])).toBeDefined();
     for (const wrong of [
       [encodePiece(0, 'keys', [['k', 'v', 1, 0]])],
       [encodePiece(0, 'head', [['5', 2, 1, 1, 0, 0, 0]] as never)],
@@ -185,7 +163,7 @@ describe('promise 17: a restore', () => {
       [head, lease, encodePiece(2, 'locks', [['l', 4, ['o', 2], []]])],
       [encodePiece(0, 'head', [[5, 2, 1, 1, 0, limits.clientSessions + 1, 0]])],
     ]) {
-      expect(() => restored(wrong)).toThrow('ECORRUPT');
+      expect(() => restoredFrom(wrong)).toThrow('ECORRUPT');
     }
     const other = encodePiece(0, 'head', [[0, 0, 0, 0, 0, 0, 0]]);
     expect(decodePiece(other).rows).toEqual([[0, 0, 0, 0, 0, 0, 0]]);

@@ -1,6 +1,6 @@
 import type { LeaderClock, ServiceRequest } from '@conclave/actor/core';
 import { asLogIndex, type ClientId, decode, type GroupUid } from '@conclave/protocol';
-import { KvService, type KvStateMachine } from '../src/index.js';
+import { KvService, KvStateMachine } from '../src/index.js';
 
 export const replyContext = { groupUid: 'history-1' as GroupUid };
 const service = new KvService();
@@ -71,4 +71,36 @@ export function generator(seed: number): (below: number) => number {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return Math.floor((state / 2 ** 32) * below);
   };
+}
+
+/** Returns the pieces of a snapshot of the present state. */
+export function piecesOf(stateMachine: KvStateMachine): Uint8Array[] {
+  return rest(stateMachine.snapshot());
+}
+
+/** Returns the pieces of a snapshot that were not read yet. */
+export function rest(snapshot: Iterator<Uint8Array, void>): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  for (let next = snapshot.next(); next.done !== true; next = snapshot.next()) pieces.push(next.value);
+  return pieces;
+}
+
+/** Returns a state machine after it was restored from these pieces. */
+export function restoredFrom(pieces: readonly Uint8Array[], into = new KvStateMachine()): KvStateMachine {
+  const restore = into.restore();
+  for (const piece of pieces) {
+    // As from a chunk, whose memory is used for something else afterwards.
+    const copy = piece.slice();
+    restore.take(copy);
+    copy.fill(0xff);
+  }
+  restore.end();
+  return into;
+}
+
+/** Returns a requester of another state machine that was restored from a snapshot of this one, at the same index and level. */
+export function restored({ stateMachine, index, level }: Requester, fromPayload = false): Requester {
+  const other = new Requester(restoredFrom(piecesOf(stateMachine)), fromPayload, level);
+  other.index = index;
+  return other;
 }

@@ -7,12 +7,6 @@ beforeEach(() => {
   group = new LedGroup();
 });
 
-/** Leads with `n2` in step at entry 10 of term 5. */
-function inStep(targets = 'n2'): void {
-  group.hear(group.lead(targets, 10));
-  group.hear(stored('n2', 10));
-}
-
 describe('a target that is further behind than memory', () => {
   /** `n2` at entry 4, the leader at 10; nothing of that is in memory. */
   function behind(): number {
@@ -156,7 +150,7 @@ describe('a target that is further behind than memory', () => {
   });
 
   it('is what a target becomes that falls behind: memory is bounded', () => {
-    inStep('n2 n3');
+    group.inStep('n2 n3');
     group.hear(stored('n3', 10));
     const batches = Math.ceil(limits.replicatorCacheBytes / 500_000) + 2;
     for (let n = 0; n < batches; n++) {

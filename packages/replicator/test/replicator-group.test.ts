@@ -7,12 +7,6 @@ beforeEach(() => {
   group = new LedGroup();
 });
 
-/** Leads with `n2` in step at entry 10 of term 5. */
-function inStep(targets = 'n2'): void {
-  group.hear(group.lead(targets, 10));
-  group.hear(stored('n2', 10));
-}
-
 describe('the link', () => {
   it('is acknowledged in the name of the replicators', () => {
     const effects = group.step(group.tickMessage());
@@ -24,7 +18,7 @@ describe('the link', () => {
   });
 
   it('starts again without targets', () => {
-    inStep();
+    group.inStep();
     group.beginLink();
     expect(group.hear(group.stop())).toEqual([]);
     expect(group.tick()).toEqual([]);
@@ -32,7 +26,7 @@ describe('the link', () => {
   });
 
   it('of a newer session makes the older one stale', () => {
-    inStep();
+    group.inStep();
     group.beginLink(2);
     group.hear(group.stop());
     group.beginLink(1);
@@ -42,7 +36,7 @@ describe('the link', () => {
   });
 
   it('accepts appends once and in order, and lost ones when they are repeated', () => {
-    inStep();
+    group.inStep();
     const lost = group.append(commands(11));
     const next = group.append(commands(12));
     expect(group.step(next)).toMatchObject([{ message: { name: 'node.ack', body: { seq: 1 } } }]);
@@ -53,7 +47,7 @@ describe('the link', () => {
   });
 
   it('drops malformed messages, and stops on a message that breaks the order of the log', () => {
-    inStep();
+    group.inStep();
     const append = group.append(commands(11));
     const { body } = append;
     const [run] = body.runs as [(typeof body.runs)[number]];
@@ -72,7 +66,7 @@ describe('the link', () => {
   });
 
   it('ignores entries of an append that `lead` contained already', () => {
-    inStep();
+    group.inStep();
     expect(group.hear(group.append(commands(9, 10), commands(11)))).toEqual(['n2 11..11 after 10/5 #2 hear the feed']);
     expect(group.core.dropped).toEqual({ appended_before: 1 });
   });
@@ -80,7 +74,7 @@ describe('the link', () => {
 
 describe('the hand-over', () => {
   it('timeout_now is sent once the target has all entries, and again on every tick until the transfer is withdrawn', () => {
-    inStep('n2 n3');
+    group.inStep('n2 n3');
     group.hear(group.append(commands(11)));
     expect(group.hear(group.transfer('n2', 11))).toEqual([]);
     expect(group.hear(stored('n3', 10)).slice(1)).toEqual([]);
@@ -95,13 +89,13 @@ describe('the hand-over', () => {
   });
 
   it('timeout_now is sent at once if the target has all entries, and never to an unknown peer', () => {
-    inStep();
+    group.inStep();
     expect(group.hear(group.transfer('n9', 10))).toEqual([]);
     expect(group.hear(group.transfer('n2', 10))).toEqual(['n2 timeout_now s2']);
   });
 
   it('ends with a new term', () => {
-    inStep();
+    group.inStep();
     group.hear(group.transfer('n2', 10));
     group.hear(group.lead('n2', 10));
     group.hear(stored('n2', 10));

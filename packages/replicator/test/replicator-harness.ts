@@ -70,6 +70,12 @@ export class LedGroup {
       .filter((line) => line !== '');
   }
 
+  /** Leads with `n2` caught up at entry 10 of term 5. */
+  inStep(targets = 'n2'): void {
+    this.hear(this.lead(targets, 10));
+    this.hear(stored('n2', 10));
+  }
+
   /** A tick that much later: what goes out, in short. */
   tick(afterMs = 100, over: Partial<Body<'replicator.tick'>> = {}): string[] {
     return this.hear(this.tickMessage(afterMs, over));

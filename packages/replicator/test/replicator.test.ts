@@ -7,12 +7,6 @@ beforeEach(() => {
   group = new LedGroup();
 });
 
-/** Leads with `n2` in step at entry 10 of term 5. */
-function inStep(targets = 'n2'): void {
-  group.hear(group.lead(targets, 10));
-  group.hear(stored('n2', 10));
-}
-
 describe('the probe', () => {
   it('begins at the last entry', () => {
     expect(group.step(group.lead('n2', 10, 4, { commit_index: asLogIndex(7) }))).toEqual([
@@ -75,7 +69,7 @@ describe('the probe', () => {
   });
 
   it('carries nothing to a target that has lost entries of this leader', () => {
-    inStep();
+    group.inStep();
     for (let n = 11; n <= 13; n++) group.hear(group.append(commands(n)));
     expect(group.hear(rejected('n2', 4, 11))).toEqual(['n2 after 11/5 #5 hear the feed']);
     expect(group.hear(group.append(commands(14)))).toEqual([]);
@@ -147,7 +141,7 @@ describe('the probe', () => {
 
 describe('replication', () => {
   it('is pipelined', () => {
-    inStep();
+    group.inStep();
     expect(group.hear(group.append(commands(11, 14)))).toEqual(['n2 11..14 after 10/5 #2 hear the feed']);
     expect(group.hear(group.append(commands(15), commands(16, 17)))).toEqual(['n2 15..17 after 14/5 #3 hear the feed']);
     expect(group.hear(stored('n2', 14))).toEqual([]);
@@ -157,7 +151,7 @@ describe('replication', () => {
   });
 
   it('carries the latest commit index and tick, and sends nothing of its own accord when they rise', () => {
-    inStep();
+    group.inStep();
     group.tick(100, { commit_index: asLogIndex(8) });
     const committed = (index: number) => {
       const { name, body } = group.append();
@@ -170,7 +164,7 @@ describe('replication', () => {
   });
 
   it('keeps within the window of messages, and joins what has waited', () => {
-    inStep();
+    group.inStep();
     const sent: string[] = [];
     for (let n = 0; n < 70; n++) sent.push(...group.hear(group.append(commands(11 + n))));
     expect(sent.length).toBe(limits.replicatorWindowMessages);
@@ -179,7 +173,7 @@ describe('replication', () => {
   });
 
   it('keeps within the window of bytes', () => {
-    inStep();
+    group.inStep();
     const batch = (n: number) => commands(11 + n, 11 + n, 5, 500_000);
     const sent: string[] = [];
     for (let n = 0; n < 20; n++) sent.push(...group.hear(group.append(batch(n))));
@@ -201,7 +195,7 @@ describe('replication', () => {
   });
 
   it('goes back to probing on a rejection, from what the target has; the others in flight are void', () => {
-    inStep();
+    group.inStep();
     for (let n = 11; n <= 14; n++) group.hear(group.append(commands(n)));
     // The message with 12 was lost: those with 13 and 14 are refused.
     group.hear(stored('n2', 11));
@@ -212,7 +206,7 @@ describe('replication', () => {
   });
 
   it('never goes back below what is known to match', () => {
-    inStep();
+    group.inStep();
     group.hear(group.append(commands(11)));
     group.hear(group.append(commands(12)));
     group.hear(stored('n2', 11));
@@ -222,7 +216,7 @@ describe('replication', () => {
   });
 
   it('continues sending to a target that acknowledges nothing for a while, and asks whether all messages have arrived', () => {
-    inStep();
+    group.inStep();
     group.hear(group.append(commands(11)));
     for (let n = 0; n < 4; n++) group.tick();
     expect(group.tick()[1]).toMatch(/^n2 after 11\/5 #\d+ hear the feed$/);
@@ -235,7 +229,7 @@ describe('replication', () => {
   });
 
   it('asks whether all messages have arrived after half an election timeout without progress', () => {
-    inStep();
+    group.inStep();
     group.hear(group.append(commands(11)));
     group.hear(group.append(commands(12)));
     for (let n = 0; n < 4; n++) expect(group.tick()).toHaveLength(1);
@@ -251,7 +245,7 @@ describe('replication', () => {
   });
 
   it('waits for the next tick where the target is busy, and resumes before what was refused', () => {
-    inStep();
+    group.inStep();
     group.hear(group.append(commands(11)));
     group.hear(group.append(commands(12)));
     group.hear(rejected('n2', 3, 11, [0, 0], { reason: 'busy' }));
@@ -275,7 +269,7 @@ describe('replication', () => {
     ['other_store', rejected('n2:s9', 2, 3)],
     ['not_a_target', rejected('n9', 2, 3)],
   ])('drops what is not for it: %s', (reason, message) => {
-    inStep();
+    group.inStep();
     group.hear(group.append(commands(11)));
     expect(group.hear(message)).toEqual([]);
     expect(group.core.dropped).toEqual({ [reason]: 1 });
@@ -283,7 +277,7 @@ describe('replication', () => {
   });
 
   it("takes the leader's own store for nobody's target, and counts nothing", () => {
-    inStep();
+    group.inStep();
     expect(group.hear(stored('n1', 10))).toEqual([]);
     expect(group.core.dropped).toEqual({});
   });
@@ -291,7 +285,7 @@ describe('replication', () => {
 
 describe('the ticks of the node', () => {
   it('send one heartbeat each, at the position that is known to match', () => {
-    inStep('n2 n3');
+    group.inStep('n2 n3');
     group.hear(group.append(commands(11, 12)));
     const effects = group.step(group.tickMessage(100, { commit_index: asLogIndex(10) }));
     expect(effects.map((effect) => (effect.type === 'send' ? effect.message.name : ''))).toEqual([
@@ -309,7 +303,7 @@ describe('the ticks of the node', () => {
   });
 
   it('only a new tick of the node sends a heartbeat: a repeated or older one sends nothing', () => {
-    inStep();
+    group.inStep();
     const tick = group.tickMessage();
     expect(group.hear(tick)).toHaveLength(1);
     expect(group.hear(tick)).toEqual([]);
@@ -317,7 +311,7 @@ describe('the ticks of the node', () => {
   });
 
   it('of another term, or of a node that does not lead, send nothing', () => {
-    inStep();
+    group.inStep();
     expect(group.tick(100, { term: asTerm(4) })).toEqual([]);
     expect(group.tick(100, { leading: false })).toEqual([]);
     group.hear(group.stop());
@@ -327,7 +321,7 @@ describe('the ticks of the node', () => {
   });
 
   it('an election timeout after the last tick of the node, the replicator sends nothing any more', () => {
-    inStep();
+    group.inStep();
     group.tick();
     group.nowMs += 999;
     expect(group.hear(group.append(commands(11)))).toHaveLength(1);
@@ -430,13 +424,13 @@ describe('the ticks of the node', () => {
 describe('a target that hears the leader’s feed', () => {
   /** `n2` in step at entry 10, hearing the feed as of tick 1. */
   function heard(): void {
-    inStep();
+    group.inStep();
     expect(group.tick()).toEqual(['n2 after 10/5 #2 hear the feed']);
     group.hear(echo('n2', 1, { hears_feed: true }));
   }
 
   it('is asked to while it is in step, and is sent the entries until it says that it does', () => {
-    inStep();
+    group.inStep();
     expect(group.tick()).toEqual(['n2 after 10/5 #2 hear the feed']);
     expect(group.hear(group.append(commands(11)))).toEqual(['n2 11..11 after 10/5 #3 hear the feed']);
     group.hear(echo('n2', 1));
@@ -568,7 +562,7 @@ describe('a target that takes no entries', () => {
   const readOnly = { read_only: true } as const;
 
   it('receives only heartbeats, and all that it lacks once it accepts entries again', () => {
-    inStep();
+    group.inStep();
     group.hear(echo('n2', 1, readOnly));
     expect(group.hear(group.append(commands(11)))).toEqual([]);
     expect(group.tick()).toHaveLength(1);
@@ -580,7 +574,7 @@ describe('a target that takes no entries', () => {
   });
 
   it('is considered read-only even if it rejects messages that were in flight', () => {
-    inStep();
+    group.inStep();
     const [sent] = group.hear(group.append(commands(11)));
     expect(group.hear(rejected('n2', idOf(sent), 10, [0, 0], { reason: 'read_only' }))).toEqual([]);
     expect(wants(group.tick())).toEqual([]);
