@@ -118,6 +118,14 @@ describe('a configuration file', () => {
     expect(refusal.split('\n')).toHaveLength(nodes.flatMap(({ command }) => optionsOf(command)).length);
   });
 
+  it('is rejected with all its faults, in the order of its lines', () => {
+    const text = 'peer: n1\nelection-timeout-ms: soon\nelecton-timeout-ms: 5\ngroup: a.b\n';
+    const places = refusalOf(file(text))
+      .split('\n')
+      .map((line) => /:(\d+:\d+): /.exec(line)?.[1]);
+    expect(places).toEqual(['2:1', '3:1', '4:1']);
+  });
+
   it.each([
     ['peer: n1\nelecton-timeout-ms: 5\n', ':2:1: there is no setting electon-timeout-ms'],
     ['commands:\n  kv get:\n    limitt: 5\n', ':3:5: there is no setting commands.kv get.limitt'],

@@ -20,7 +20,7 @@ async function commandOf(line: string): Promise<string | undefined> {
   const words = line
     .replace(/^-?\/usr\/bin\/env conclave /, '')
     .replaceAll('%i', 'n1')
-    .replace(/\$\{CONCLAVE_PEER\}/, 'n1')
+    .replace(/"?\$\{?CONCLAVE_PEER\}?"?/, 'n1')
     .split(' ');
   const program = createProgram();
   let ran: string | undefined;
@@ -39,11 +39,11 @@ async function commandOf(line: string): Promise<string | undefined> {
 describe.each(units)('the unit %s', (unit) => {
   const settings = settingsOf(unit);
 
-  it('runs actors, and hands over the leadership before it stops them', async () => {
+  it('runs actors, and transfers the leadership of all groups before it stops them', async () => {
     const of = (name: string) => settings.filter(([found]) => found === name).map(([, value]) => value);
     expect(await commandOf(of('ExecStart')[0] ?? '')).toBe('run');
     expect(await commandOf(of('ExecStop')[0] ?? '')).toBe('leader transfer');
-    expect(of('ExecStop')[0]).toMatch(/^-.* --from /);
+    expect(of('ExecStop')[0]).toMatch(/^-.* --from \S+ --all-groups /);
     // A process that found itself wrong stays down; a limit of starts would keep down one that waits for its disk.
     expect(of('RestartPreventExitStatus')).toEqual(['70']);
     expect(of('StartLimitIntervalSec')).toEqual(['0']);
@@ -55,6 +55,13 @@ describe.each(units)('the unit %s', (unit) => {
     const names = settings.map(([name]) => name);
     expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
   });
+});
+
+it('the Helm chart transfers leadership with options that the command has', async () => {
+  const chart = readFileSync(new URL('../helm/conclave/templates/_helpers.tpl', folder), 'utf8');
+  const [, words = ''] = /^ +conclave (leader .*) \|\| true$/m.exec(chart) ?? [];
+  expect(words).toContain(' --all-groups ');
+  expect(await commandOf(words)).toBe('leader transfer');
 });
 
 it('there are units for a peer and for an actor', () => {

@@ -28,7 +28,7 @@ export function registerLeader(program: Command): void {
           'only if this peer leads, for instance before it is stopped; otherwise do nothing',
         ).argParser(parsePeer),
       )
-      .option('--all-groups', 'with --from: transfer every group that this peer hosts and leads')
+      .option('--all-groups', 'every group that the peer of --from hosts and leads, instead of one group')
       .description('transfer the leadership'),
   ).action((peerId: PeerId | undefined, options: TransferOptions) =>
     runAction(options, (output) =>

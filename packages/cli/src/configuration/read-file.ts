@@ -23,16 +23,16 @@ export function readConfigurationFile<T>(file: string, schema: z.ZodType<T>): T 
   if (file.endsWith('.json')) checkJson(file, text);
   const parsed = schema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
   if (parsed.success) return parsed.data;
-  const placeOf = (path: readonly PropertyKey[]): string => {
-    const node = path.length === 0 ? document.contents : keyOrValue(document, path);
-    return place(isNode(node) ? node.range?.[0] : undefined);
-  };
-  const lines = parsed.error.issues.flatMap((issue) => {
-    if (issue.code !== 'unrecognized_keys') return [`${placeOf(issue.path)}: ${shown(issue.path)}${issue.message}`];
-    return issue.keys.map(
-      (key) => `${placeOf([...issue.path, key])}: there is no setting ${[...issue.path, key].join('.')}`,
-    );
+  const faults = parsed.error.issues.flatMap(({ path, ...issue }) => {
+    if (issue.code !== 'unrecognized_keys') return [{ path, text: `${shown(path)}${issue.message}` }];
+    return issue.keys.map((key) => ({ path: [...path, key], text: `there is no setting ${[...path, key].join('.')}` }));
   });
+  const placed = faults.map(({ path, text }) => {
+    const node = path.length === 0 ? document.contents : keyOrValue(document, path);
+    return { offset: isNode(node) ? node.range?.[0] : undefined, text };
+  });
+  const inOrder = placed.toSorted((one, other) => (one.offset ?? 0) - (other.offset ?? 0));
+  const lines = inOrder.map(({ offset, text }) => `${place(offset)}: ${text}`);
   throw new UsageError(lines.join('\n'));
 }
 
