@@ -81,11 +81,6 @@ export class PeerProcesses {
     return this.slots.flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid }]));
   }
 
-  /** Returns the last errors in the logs, so that a person can find out why a process failed. */
-  loggedErrors(): string[] {
-    return this.slots.flatMap((slot) => lastErrors(slot.logFile).map((line) => `${slot.name}: ${line}`));
-  }
-
   private startSlot(peerId: PeerId, actors: string): Slot {
     if (this.stopped) throw new ConclaveError('ESHUTDOWN', 'the processes are being stopped');
     const slot = new Slot(peerId, actors, this.options, this.onNote);
