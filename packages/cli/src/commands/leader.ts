@@ -31,13 +31,14 @@ export function registerLeader(program: Command): void {
       .option('--all-groups', 'every group that the peer of --from hosts and leads, instead of one group')
       .description('transfer the leadership'),
   ).action((peerId: PeerId | undefined, options: TransferOptions) =>
-    runAction(options, (output) =>
-      withAdminClient(options, (adminClient) =>
-        options.allGroups === true
-          ? transferAll(output, adminClient, peerId, options)
-          : transferOne(output, adminClient, peerId, options),
-      ),
-    ),
+    runAction(options, async (output) => {
+      const { allGroups, from } = options;
+      if (allGroups !== true) return withAdminClient(options, (one) => transferOne(output, one, peerId, options));
+      if (from === undefined || peerId !== undefined) {
+        throw new UsageError('--all-groups needs --from <peer>, and the next leaders cannot be named');
+      }
+      return withAdminClient(options, (one) => transferAll(output, one, from, options));
+    }),
   );
 }
 
@@ -55,13 +56,10 @@ async function transferOne(
 async function transferAll(
   output: Output,
   adminClient: AdminClient,
-  peerId: PeerId | undefined,
+  from: PeerId,
   options: TransferOptions,
 ): Promise<void> {
-  const { from, timeoutMs = defaultTimeoutMs } = options;
-  if (from === undefined || peerId !== undefined) {
-    throw new UsageError('--all-groups needs --from <peer>, and the next leaders cannot be named');
-  }
+  const { timeoutMs = defaultTimeoutMs } = options;
   const groups = await adminClient.hostedGroups({ peerId: from, timeoutMs });
   const failures: unknown[] = [];
   const transferOf = async (group: AdminClient): Promise<void> => {
