@@ -10,6 +10,7 @@
  *    reports wrongly that there is nobody. (The connection does not receive what it publishes itself, so this peer need not be
  *    found.)
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   discoverySubject,
   type GroupId,
@@ -132,20 +133,26 @@ export class HostDiscovery {
 
   /**
    * Publishes a request and collects all replies that come in time.
-   * @returns whether NATS carried it out: there was a reply, or NATS reported that there are no subscribers
+   * @returns whether NATS carried it out: there was a reply, NATS reported that there are no subscribers, or those that there are
+   *   stayed silent, as a program does that subscribes to everything, while the connection was never lost
    */
   private async collect(subject: string, onAnswer: (message: Msg) => void): Promise<boolean> {
     let isAnswered = false;
     try {
-      const answers = await this.connection.nats.requestMany(subject, '', { strategy: 'timer', maxWait: answerMs });
+      const { nats } = this.connection;
+      const before = this.connection.id;
+      const answers = await nats.requestMany(subject, '', { strategy: 'timer', maxWait: answerMs });
       for await (const answer of answers) {
         isAnswered = true;
         onAnswer(answer);
       }
+      if (isAnswered) return true;
+      // The server replies to this after it has received the request, if that is the same connection.
+      const isReceived = nats.flush().then(() => this.connection.id === before);
+      return await Promise.race([isReceived, sleep(answerMs, false, { ref: false })]);
     } catch (error) {
       return isAnswered || error instanceof NoRespondersError || (error as Error).name === 'NoResponders';
     }
-    return isAnswered;
   }
 
   /** The group and peer of a node under this prefix; undefined: it belongs to another system, or is not a node. */

@@ -144,6 +144,12 @@ export class Connection {
     return this.options.log;
   }
 
+  /** Names the connection to the server: after a loss, the next one has another id. */
+  get id(): string {
+    const { server_id = '', client_id = 0 } = this.nats.info ?? {};
+    return `${server_id} ${client_id}`;
+  }
+
   /** What was not published, and which requests were dropped, by reason. */
   get dropped(): Readonly<Record<string, number>> {
     return this.tally.byReason;

@@ -19,6 +19,7 @@ import {
   errorCodes,
   type GroupId,
   type HistoryAnnouncement,
+  isForeignReply,
   limits,
   type PeerId,
   type Subjects,
@@ -149,16 +150,18 @@ export class RequestServer {
 
   /**
    * Sends a request, as msgpack.
-   * @returns the decoded reply; undefined: none in time, or none that decodes
+   * @returns the decoded reply; undefined: none in time, or none that decodes. Replies of other programs do not count
    */
   async ask(subject: string, body: unknown, timeoutMs: number): Promise<unknown> {
     try {
-      const reply = await this.connection.nats.request(subject, encode(body), { timeout: timeoutMs });
-      return decode(reply.data);
+      const options = { strategy: 'timer', maxWait: timeoutMs } as const;
+      for await (const { data } of await this.connection.nats.requestMany(subject, encode(body), options)) {
+        if (!isForeignReply(data)) return decode(data);
+      }
     } catch (error) {
       this.log.write('debug', 'a request got no reply', { subject, err: String(error) });
-      return undefined;
     }
+    return undefined;
   }
 
   /** Whether a subject has a subscriber, even if it does not reply in time. */

@@ -50,6 +50,10 @@ function startApi() {
     requests: {
       publishEvent: () => undefined,
       isServed: async () => true,
+      ask: async (subject: string) => {
+        const [, group_id, peer_id, actor] = subject.split('.');
+        return { group_id, peer_id, actor, incarnation: 'i-1', healthy: true, reason: '', dropped: {} };
+      },
       serveSubject: (_subject: string, _counts: unknown, onRequest: typeof receive) => {
         receive = onRequest;
         return { close: async () => undefined };

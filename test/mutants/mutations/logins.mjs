@@ -145,8 +145,8 @@ export const logins = [
     edits: [
       {
         file: 'packages/cli/src/run/duplicate-process.ts',
-        find: 'if (reply !== undefined && subjectOf(reply) === subject) replies.push(reply);',
-        replace: 'if (reply !== undefined) replies.push(reply);',
+        find: 'return replies.filter((reply) => subjectOf(reply) === subject);',
+        replace: 'return replies.filter((reply) => subjectOf(reply) !== undefined);',
       },
     ],
     seeds: 0,

@@ -19,6 +19,7 @@ import {
   type PeerId,
   type Subjects,
 } from '@conclave/protocol';
+import type { z } from 'zod';
 import type { RunOptions } from './run-options.js';
 
 /**
@@ -101,13 +102,27 @@ async function isServedByAnother(
 
 /** Returns all actors that reply; none if there is no NATS, or it reports that nobody subscribes. */
 async function whoAnswers(subject: string, subjectOf: SubjectOf, connection: Connection): Promise<HealthReply[]> {
-  const replies: HealthReply[] = [];
+  const replies = await repliesTo(subject, HealthReply, connection);
+  return replies.filter((reply) => subjectOf(reply) === subject);
+}
+
+/**
+ * Returns the replies of a kind: `most`, or all that arrive in time. A program that replies to everything, such as a JetStream stream that
+ * consumes the subject, is no process of this peer.
+ */
+async function repliesTo<T>(
+  subject: string,
+  schema: z.ZodType<T>,
+  connection: Connection,
+  most = Number.POSITIVE_INFINITY,
+): Promise<T[]> {
+  const replies: T[] = [];
   try {
     const answers = await connection.nats.requestMany(subject, '', { strategy: 'timer', maxWait: answerMs });
     for await (const { data } of answers) {
-      const reply = healthReplyOf(data);
-      // A program that replies to everything, such as a JetStream stream that consumes the subject, is no process of this peer.
-      if (reply !== undefined && subjectOf(reply) === subject) replies.push(reply);
+      const reply = schema.safeParse(decodedOf(data));
+      if (reply.success) replies.push(reply.data);
+      if (replies.length >= most) break;
     }
   } catch {
     // There is no NATS, or nobody subscribes.
@@ -115,10 +130,10 @@ async function whoAnswers(subject: string, subjectOf: SubjectOf, connection: Con
   return replies;
 }
 
-/** Undefined: the reply is not from a process of this peer. */
-function healthReplyOf(data: Uint8Array): HealthReply | undefined {
+/** Undefined: it cannot be decoded. */
+function decodedOf(data: Uint8Array): unknown {
   try {
-    return HealthReply.parse(decodeRequest(data).value);
+    return decodeRequest(data).value;
   } catch {
     return undefined;
   }
@@ -126,12 +141,8 @@ function healthReplyOf(data: Uint8Array): HealthReply | undefined {
 
 /** Returns the first group in the list of this peer's log-store process. */
 async function firstGroupOf(peerId: PeerId, connection: Connection, subjects: Subjects): Promise<GroupId | undefined> {
-  try {
-    const reply = await connection.nats.request(subjects.host(peerId, 'list_groups'), '', { timeout: answerMs });
-    return ListGroupsReply.parse(decodeRequest(reply.data).value).groups[0]?.group_id;
-  } catch {
-    return undefined;
-  }
+  const [reply] = await repliesTo(subjects.host(peerId, 'list_groups'), ListGroupsReply, connection, 1);
+  return reply?.groups[0]?.group_id;
 }
 
 function refusal(served: readonly ActorKind[], { peer, prefix }: Scope): ConclaveError {

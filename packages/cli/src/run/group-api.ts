@@ -31,6 +31,7 @@ import {
   formatIssues,
   type GroupId,
   type GroupList,
+  HealthReply,
   type HostReply,
   type HostRequest,
   hostCommands,
@@ -252,7 +253,7 @@ export class GroupApi {
     const others = actorKinds.filter((kind) => !own.includes(kind));
     const until = performance.now() + followWithinMs;
     for (;;) {
-      const asked = others.map(async (kind) => ((await this.isThere(groupId, kind)) ? [kind] : []));
+      const asked = others.map(async (kind) => ((await this.isThere(groupId, kind, wanted)) ? [kind] : []));
       const there = (await Promise.all(asked)).flat();
       const done = wanted === 'started' ? there.length === others.length : there.length === 0;
       if (done || performance.now() > until || this.closed) {
@@ -263,10 +264,15 @@ export class GroupApi {
     }
   }
 
-  private isThere(groupId: GroupId, recipient: ActorKind): Promise<boolean> {
+  /**
+   * An actor has started once it replies; it has stopped once nobody subscribes to its subject, as a process that is paused stays silent. A
+   * program that subscribes to everything and stays silent is no actor that has started (decision 0105).
+   */
+  private async isThere(groupId: GroupId, recipient: ActorKind, wanted: 'started' | 'stopped'): Promise<boolean> {
     const { requests, subjects } = this.dependencies;
-    const address = { groupId, peerId: this.options.peer, recipient };
-    return requests.isServed(subjects.health(address), healthTimeoutMs);
+    const subject = subjects.health({ groupId, peerId: this.options.peer, recipient });
+    if (wanted === 'stopped') return requests.isServed(subject, healthTimeoutMs);
+    return HealthReply.safeParse(await requests.ask(subject, {}, healthTimeoutMs)).success;
   }
 
   /** The groups that the options do not name. */
