@@ -53,7 +53,7 @@ export const sessions = [
         replace: 'this.next.isNeeded = true;\n    this.next.opening = nonce;',
       },
     ],
-    seeds: 100,
+    seeds: 500,
   },
   {
     id: 'opened-before-the-running-write',

@@ -86,14 +86,18 @@ export class CoreFactory {
     return this.builds.get(`${peerId}.${kind}`) ?? this.settings.build;
   }
 
+  electionTimeoutMs(peerId: PeerId): number {
+    return electionTimeoutOf(peerId, this.settings.slowerPeer);
+  }
+
   /** @param divergence what the previous core of the same process knew of its state */
   make(peerId: PeerId, kind: ActorKind, divergence?: Divergence): AnyCore {
     this.drawn += 1;
     const incarnation = `id${this.drawn}`;
-    const { clientSessionMs, slowerPeer, ...snapshots } = this.settings;
+    const { clientSessionMs, slowerPeer: _, ...snapshots } = this.settings;
     const build = this.buildOf(peerId, kind);
     const levels = levelsOf[build];
-    const electionTimeoutMs = electionTimeoutOf(peerId, slowerPeer);
+    const electionTimeoutMs = this.electionTimeoutMs(peerId);
     const options = { groupId, peerId, incarnation, ...defaultTimes, electionTimeoutMs, ...snapshots, levels };
     switch (kind) {
       case 'node': {

@@ -151,6 +151,11 @@ export class CoreMesh extends Processes {
     this.factory.setBuild(peerId, kind, build);
   }
 
+  /** The election timeout of the processes of a peer. */
+  electionTimeoutMs(peerId: PeerId): number {
+    return this.factory.electionTimeoutMs(peerId);
+  }
+
   buildOf(peerId: PeerId, kind: ActorKind): Build {
     return this.factory.buildOf(peerId, kind);
   }

@@ -9,8 +9,8 @@ import type { Expect, RunContext } from './run-context.js';
 
 /** Shorter than a client's retry, and than the lease of a leader that transfers leadership. */
 const answerMs = 900;
-/** A leader detects a silent actor within an election timeout, counted in ticks. */
-const noticeMs = 1500;
+/** A peer detects a silent actor within its election timeout, counted in ticks. */
+const noticeShare = 1.5;
 const electionMs = 20_000;
 const bootstrapMs = 6000;
 const changeMs = 40_000;
@@ -22,6 +22,10 @@ export class FinalFault {
     private readonly leader: PeerId,
     private readonly members: readonly PeerId[],
   ) {}
+
+  private get noticeMs(): number {
+    return noticeShare * this.context.mesh.electionTimeoutMs(this.leader);
+  }
 
   run(): void {
     const { random, peers } = this.context.mesh;
@@ -50,7 +54,7 @@ export class FinalFault {
     this.expect('new-peers-catch-up', () => mesh.lastStatus(leader).stage === 'joint', changeMs);
     for (const peerId of dying) mesh.crashPeer(peerId);
     const isRolledBack = () => asked.settlement?.outcome === 'not_done' && mesh.leader === leader;
-    this.expect('a-joint-stage-is-rolled-back', isRolledBack, defaultTimes.jointTimeoutMs + noticeMs);
+    this.expect('a-joint-stage-is-rolled-back', isRolledBack, defaultTimes.jointTimeoutMs + this.noticeMs);
     for (const peerId of dying) mesh.startPeer(peerId);
     mesh.coverage.count('joint stage rolled back without its new peers');
   }
@@ -64,7 +68,7 @@ export class FinalFault {
     const [at] = empty;
     if (at === undefined) return;
     this.operate({ type: 'bootstrap', at, peers: empty, timeout: bootstrapMs }, bootstrapMs, true);
-    mesh.run(2 * noticeMs);
+    mesh.run(2 * this.noticeMs);
     mesh.coverage.count('group founded beside a leader: refused');
   }
 
@@ -78,7 +82,7 @@ export class FinalFault {
     mesh.crash(leader, kind);
     mesh.start(leader, kind);
     this.expect('a-leader-outlives-its-helpers', () => call.outcome === 'ok', answerMs);
-    mesh.run(2 * noticeMs);
+    mesh.run(2 * this.noticeMs);
     const stillLeads = () => mesh.leader === leader && mesh.node(leader).summary().term === term;
     this.expect('a-leader-outlives-its-helpers', stillLeads, 0);
     mesh.coverage.count(`leader outlives its ${kind}`);
@@ -90,7 +94,7 @@ export class FinalFault {
     const { leader } = this;
     if (this.members.length < 3 || !quorums.isSpare(leader)) return;
     mesh.crash(leader, kind);
-    this.expect('a-half-dead-leader-steps-down', () => mesh.leader !== leader, noticeMs);
+    this.expect('a-half-dead-leader-steps-down', () => mesh.leader !== leader, this.noticeMs);
     this.expect('a-leader-is-elected', () => mesh.leader !== undefined, electionMs);
     mesh.start(leader, kind);
     mesh.coverage.count(`leader steps down without its ${kind}`);
