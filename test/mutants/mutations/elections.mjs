@@ -222,7 +222,8 @@ export const elections = [
         replace: 'return body.last_index >= log.lastIndex;',
       },
     ],
-    seeds: 1000,
+    seeds: 0,
+    scenario: 'repair-figure-7.txt',
   },
   {
     id: 'vote-compares-what-is-committed',
@@ -282,7 +283,8 @@ export const elections = [
       },
       { file: election, find: 'this.state.recordContact(Number.NEGATIVE_INFINITY);', replace: '' },
     ],
-    seeds: 800,
+    seeds: 0,
+    scenario: 'reads.txt',
   },
   {
     id: 'stands-without-configuration',

@@ -202,7 +202,9 @@ export const log = [
         replace: 'configurations: state.configurations,',
       },
     ],
-    seeds: 1000,
+    seeds: 0,
+    test: 'packages/log-store/test/log-store-truncation.test.ts',
+    why: 'the peer has to restart between a truncation and the next configuration: too rare at random',
   },
   {
     id: 'applies-what-is-not-committed',
@@ -227,7 +229,9 @@ export const log = [
         replace: 'if (log.lastIndex < 0) {',
       },
     ],
-    seeds: 1000,
+    seeds: 0,
+    test: 'packages/node/test/core/follower/append-entries.test.ts',
+    why: 'entries have to be read back between their replacement and its sync: too rare at random',
   },
   {
     id: 'bad-checksum-not-noticed',

@@ -100,7 +100,9 @@ export const ofSnapshots = [
         replace: 'return head.index > state.lastIndex;',
       },
     ],
-    seeds: 1000,
+    seeds: 0,
+    test: 'packages/log-store/test/log-store-snapshots.test.ts',
+    why: 'a snapshot has to replace a longer log of another term: too rare at random',
   },
   {
     id: 'install-drops-what-matches',
@@ -160,7 +162,9 @@ export const ofSnapshots = [
     edits: [
       { file: installation, find: 'if (!isFinishing && !isSilent) return;', replace: 'if (!isFinishing) return;' },
     ],
-    seeds: 500,
+    seeds: 0,
+    test: 'packages/replicator/test/snapshot-losses.test.ts',
+    why: 'all chunks in flight have to be lost: too rare at random',
   },
   {
     id: 'restored-as-of-another-entry',
