@@ -122,6 +122,8 @@ describe('every command logs in', () => {
     const run = await command('run', '--peer', 'n7', '--data-dir', file('n7'), ...wrong, '--nats-login-attempts', '2')
       .ended;
     expect(run).toMatchObject({ code: 7, error: expect.stringContaining(words) });
+    const bench = await command('bench', '--nats', url, '--data-dir', file('bench'), ...wrong).ended;
+    expect(bench).toMatchObject({ code: 7, error: expect.stringContaining(words) });
     const untrusted = await command('status', '--nats-user', 'operator', '--nats-password-file', file('operator'))
       .ended;
     expect(untrusted).toMatchObject({ code: 7, error: expect.stringContaining('--nats-tls-ca') });

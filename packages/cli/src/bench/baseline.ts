@@ -36,7 +36,11 @@ export class RequestBaseline {
     readonly stop: () => Promise<void>,
   ) {}
 
+  /** @throws ConclaveError as `connectTo` */
   static async start(cleanUp: CleanUp, login: NatsLogin, value: Uint8Array): Promise<RequestBaseline> {
+    // First, so that a rejected login is reported as one.
+    const connection = await connectTo(login);
+    cleanUp.add(() => connection.close());
     const child = spawn(process.execPath, [conclaveFile, 'bench-echo'], {
       env: { ...process.env, ...login.environment },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -53,7 +57,6 @@ export class RequestBaseline {
     });
     await Promise.race([once(child, 'message'), died]);
     died.catch(() => undefined);
-    const connection = await connectTo(login);
     const stop = async (): Promise<void> => {
       await connection.close();
       await stopEcho();

@@ -142,7 +142,14 @@ export function registerBench(program: Command): void {
     runAction(options, (output) => withCleanUp((cleanUp) => benchOf(options)(cleanUp, output, options))),
   );
   // The baseline needs a process of its own: its replies must come from another process, as those of peers do.
-  program.command('bench-echo', { hidden: true }).action(() => echo(loginOf({}), once(process, 'disconnect')));
+  program.command('bench-echo', { hidden: true }).action(async () => {
+    try {
+      await echo(loginOf({}), once(process, 'disconnect'));
+    } finally {
+      // The channel to the parent would keep a process that failed from ending.
+      if (process.connected) process.disconnect();
+    }
+  });
 }
 
 function benchOf({ catchUp, change, watches }: BenchOptions): typeof bench {
