@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { asyncapiDocument } from './asyncapi-document.mjs';
 import { glossaryDocument } from './glossary-document.mjs';
 import { root, runMain } from './run.mjs';
 import { setUp } from './setup.mjs';
@@ -15,6 +16,8 @@ await runMain(async () => {
   const docs = path.join(root, 'docs');
   mkdirSync(docs, { recursive: true });
   writeFileSync(path.join(docs, 'subjects.md'), subjectsDocument(protocol));
+  const { version } = JSON.parse(readFileSync(path.join(root, 'packages/protocol/package.json'), 'utf8'));
+  writeFileSync(path.join(docs, 'asyncapi.json'), asyncapiDocument(protocol, version));
   const glossary = path.join(docs, 'glossary.md');
   writeFileSync(glossary, glossaryDocument(readFileSync(glossary, 'utf8'), protocol, createProgram()));
   return 0;

@@ -10,6 +10,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { schemasDocument } from './asyncapi-document.mjs';
 import { capture, root, runMain } from './run.mjs';
 import { setUp } from './setup.mjs';
 
@@ -23,9 +24,9 @@ const kept = ['name', 'version', 'description', 'license', 'type', 'engines'];
 /**
  * What is in each tarball beside LICENSE and README.md: copies files into the folder, and returns the rest of its manifest.
  *
- * @type {Record<string, (folder: string, manifest: Manifest) => Manifest>}
+ * @type {Record<string, (folder: string, manifest: Manifest) => Manifest | Promise<Manifest>>}
  */
-const contents = { protocol: library, client: library, observer: library, cli: command };
+const contents = { protocol: protocolLibrary, client: library, observer: library, cli: command };
 
 /**
  * @param {string} out the folder for the tarballs
@@ -55,7 +56,7 @@ async function packOne(name, work, out) {
   mkdirSync(stage);
   /** @type {Manifest} */
   const manifest = JSON.parse(readFileSync(path.join(packages, name, 'package.json'), 'utf8'));
-  const rest = contents[name]?.(stage, manifest);
+  const rest = await contents[name]?.(stage, manifest);
   const staged = { ...Object.fromEntries(kept.map((key) => [key, manifest[key]])), ...rest };
   writeFileSync(path.join(stage, 'package.json'), `${JSON.stringify(staged, undefined, 2)}\n`);
   cpSync(path.join(root, 'LICENSE'), path.join(stage, 'LICENSE'));
@@ -86,6 +87,21 @@ function library(stage, manifest) {
   copyBuilt(path.join(folder, 'dist'), path.join(folder, 'src'), path.join(stage, 'dist'));
   const entries = Object.entries(manifest.exports).map(([entry, { source, ...conditions }]) => [entry, conditions]);
   return { exports: Object.fromEntries(entries), files: ['dist'], dependencies: manifest.dependencies };
+}
+
+/**
+ * The protocol's library, and its JSON Schemas for programs in other languages.
+ *
+ * @param {string} stage
+ * @param {Manifest} manifest
+ * @returns {Promise<Manifest>}
+ */
+async function protocolLibrary(stage, manifest) {
+  const rest = library(stage, manifest);
+  const protocol = await import(pathToFileURL(path.join(packages, 'protocol', 'dist', 'index.js')).href);
+  writeFileSync(path.join(stage, 'schemas.json'), schemasDocument(protocol));
+  const exports = { ...rest.exports, './schemas.json': './schemas.json' };
+  return { ...rest, exports, files: [...rest.files, 'schemas.json'] };
 }
 
 /**

@@ -58,11 +58,15 @@ describe('an installed package', () => {
     expect(files).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'package.json']));
     expect(files.filter((file) => /\.(map|tsbuildinfo)$/.test(file))).toEqual([]);
     const manifest = JSON.parse(readFileSync(path.join(modules, name, 'package.json'), 'utf8')) as {
-      exports: Record<string, Record<string, string>>;
+      exports: Record<string, Record<string, string> | string>;
       bin?: Record<string, string>;
       dependencies: Record<string, string>;
     };
     for (const conditions of Object.values(manifest.exports)) {
+      if (typeof conditions === 'string') {
+        expect(files).toContain(path.normalize(conditions));
+        continue;
+      }
       expect(Object.keys(conditions)).toEqual(['types', 'default']);
       for (const file of Object.values(conditions)) expect(files).toContain(path.normalize(file));
     }
