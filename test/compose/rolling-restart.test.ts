@@ -102,7 +102,7 @@ describe('docker-compose.yml', () => {
       const order = [...out.matchAll(/^(n\d): is back/gm)].map(([, peer]) => peer);
       expect(order.toSorted()).toEqual(members);
       expect(order.at(-1), out).toBe(first);
-      expect(out).toContain(`${first}: has handed main over to `);
+      expect(out).toContain(`${first}: has transferred the leadership of main to `);
     });
     expect(written).toBeGreaterThan(0);
     const after = await containersOf(members);
