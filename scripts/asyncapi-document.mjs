@@ -16,7 +16,7 @@
  * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} kvOperations
  * @property {Record<string, { purpose: string, schema: Schema }>} events
  * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} hostCommands
- * @property {readonly string[]} readOperations
+ * @property {readonly string[]} peerOperations
  * @property {Schema} WatchMessage
  * @property {Schema} GroupList
  * @property {Schema} HealthReply
@@ -41,9 +41,6 @@
 
 /** Where names stand in an address. */
 const [group, peer, from] = ['{group}', '{peer}', '{from}'];
-
-/** Reads that a peer's own node does not answer. */
-const ofLeaderOnly = ['watch', 'unwatch'];
 
 const msgpack = 'application/msgpack';
 const json = 'application/json';
@@ -96,14 +93,21 @@ function namedSchemas(protocol) {
 }
 
 /**
+ * @param {Protocol} protocol
+ * @returns {Record<string, object>} the JSON Schemas, by name
+ */
+function jsonSchemas(protocol) {
+  const named = Object.entries(namedSchemas(protocol));
+  return Object.fromEntries(named.map(([name, schema]) => [name, jsonSchemaOf(schema)]));
+}
+
+/**
  * The JSON Schemas that `@conclave/protocol` ships.
  *
  * @param {Protocol} protocol
  */
 export function schemasDocument(protocol) {
-  const definitions = Object.fromEntries(
-    Object.entries(namedSchemas(protocol)).map(([name, schema]) => [name, jsonSchemaOf(schema)]),
-  );
+  const definitions = jsonSchemas(protocol);
   return `${JSON.stringify({ $schema: 'http://json-schema.org/draft-07/schema#', definitions }, undefined, 2)}\n`;
 }
 
@@ -204,9 +208,7 @@ export function asyncapiDocument(protocol, version) {
   addRequests(document, subjects, protocol);
   addPublications(document, subjects, protocol);
   document.message('error', 'the body of a reply that is an error', msgpack);
-  const schemas = Object.fromEntries(
-    Object.entries(namedSchemas(protocol)).map(([name, schema]) => [name, jsonSchemaOf(schema)]),
-  );
+  const schemas = jsonSchemas(protocol);
   // A request for the health of an actor is empty.
   schemas['health.request'] = { type: 'object' };
   return `${JSON.stringify(
@@ -264,7 +266,7 @@ function addMessages(document, subjects, { messages }) {
  * @param {SubjectsOf} subjects
  * @param {Protocol} protocol
  */
-function addRequests(document, subjects, { adminCommands, hostCommands, kvOperations, readOperations }) {
+function addRequests(document, subjects, { adminCommands, hostCommands, kvOperations, peerOperations }) {
   for (const [name, { answeredBy, purpose }] of Object.entries(adminCommands)) {
     const schemas = `admin.${name}`;
     if (answeredBy.includes('group')) {
@@ -277,7 +279,7 @@ function addRequests(document, subjects, { adminCommands, hostCommands, kvOperat
   for (const [name, { purpose }] of Object.entries(kvOperations)) {
     const schemas = `kv.${name}`;
     document.answered(schemas, schemas, subjects.groupRequest(group, 'kv', name), purpose);
-    if (readOperations.includes(name) && !ofLeaderOnly.includes(name)) {
+    if (peerOperations.includes(name)) {
       document.answered(`peer.${schemas}`, schemas, subjects.peerRequest(group, peer, 'kv', name), purpose);
     }
   }

@@ -60,7 +60,10 @@ describe('conclave restart', () => {
     await writer;
     await client.close();
     await connection.close();
-    expect(ended).toMatchObject({ code: 0, out: expect.stringContaining(`${leader_id}: has transferred the leadership of main to `) });
+    expect(ended).toMatchObject({
+      code: 0,
+      out: expect.stringContaining(`${leader_id}: has transferred the leadership of main to `),
+    });
     expect(restarted.toSorted()).toEqual(peers);
     expect(restarted.at(-1)).toBe(leader_id);
     expect(written).toBeGreaterThan(0);

@@ -18,7 +18,7 @@ export const chapters = [
   {
     title: 'Sessions',
     rules: [
-      { rule: 'Repeating an `open` with its nonce is the same opening', mutants: ['opened-anew-by-a-repeat'] },
+      { rule: 'Repeating an `open` with its nonce is the same opening', mutants: ['opened-again-by-a-repeat'] },
       { rule: '`open` raises the durable session', mutants: ['session-not-raised'] },
       { rule: '`open` drops queued commands of older sessions', mutants: ['queued-commands-survive-an-open'] },
       {
@@ -604,7 +604,7 @@ export const chapters = [
     rules: [
       {
         rule: 'A lease ends once nobody has kept it for its time',
-        mutants: ['keep-does-not-count-anew', 'kept-lease-ends-by-an-older-entry'],
+        mutants: ['keep-does-not-restart-the-time', 'kept-lease-ends-by-an-older-entry'],
       },
       { rule: 'With a lease its keys are deleted', mutants: ['keys-survive-their-lease'] },
       { rule: 'A lease that has ended does not come back', mutants: ['keep-revives-a-lease'] },

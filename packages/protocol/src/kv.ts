@@ -367,6 +367,12 @@ export const readOperations: readonly KvOperation[] = [
   'watch',
   'unwatch',
 ];
+
+/** The reads that a peer's own node answers: only leaders accept watches. */
+export const peerOperations: readonly KvOperation[] = readOperations.filter(
+  (operation) => operation !== 'watch' && operation !== 'unwatch',
+);
+
 export type KvRequest<O extends KvOperation> = z.infer<KvOperations[O]['request']>;
 export type KvReply<O extends KvOperation> = z.infer<KvOperations[O]['reply']>;
 

@@ -11,7 +11,7 @@
  * | `observer` | events, status and health |
  */
 import { hostCommands } from './host.js';
-import { readOperations } from './kv.js';
+import { peerOperations, readOperations } from './kv.js';
 import { discoverySubject, type Recipient, Subjects, serviceSubjects, serviceVerbs } from './subjects.js';
 import type { ActorKind, GroupId, PeerId } from './types.js';
 
@@ -180,11 +180,7 @@ function ofObserver(subjects: Subjects, groups: readonly GroupId[]): Permissions
   };
 }
 
-/** Only leaders take watches. */
-const reads = {
-  ofGroup: readOperations,
-  ofPeer: readOperations.filter((operation) => operation !== 'watch' && operation !== 'unwatch'),
-};
+const reads = { ofGroup: readOperations, ofPeer: peerOperations };
 
 /** Of NATS's service discovery what asks Conclave's services, not all that there are. */
 const discovery = serviceVerbs.flatMap((verb) => serviceSubjects(verb, any).slice(1));

@@ -17,8 +17,8 @@ const watchIdPattern = new RegExp(`^(?:(?!(?:${reservedPeerNames.join('|')})\\.)
 
 /**
  * The id of a watch, `<owner>.<id>`: a token that names the client, for NATS permissions, and a random one, so that nobody guesses it.
- * One token alone, as older clients have it, names no owner. No owner has a reserved name: whoever may send operations to all peers
- * (`<group>.*.kv.*`) could publish on the subjects of the watches of an owner `kv`.
+ * One token alone, as older clients have it, names no owner. A reserved name cannot be an owner: a client that may send operations
+ * to all peers (`<group>.*.kv.*`) could publish on the subjects of the watches of an owner `kv`.
  */
 export const WatchId = z
   .string()

@@ -302,7 +302,7 @@ describe('a context that changes', () => {
     });
   });
 
-  it('logs a child process in as its parent, whatever is given in places that count less', () => {
+  it('logs a child process in as its parent, even if sources of lower priority have other credentials', () => {
     const context = file('counts.json', JSON.stringify({ url: 'nats://a:1', user: 'ann', password }));
     const userAlone = file('user-alone.json', JSON.stringify({ user: 'ann' }));
     const inUrl = file('in-url.json', JSON.stringify({ url: `nats://ann:${password}@a:1` }));

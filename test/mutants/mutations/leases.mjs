@@ -14,7 +14,7 @@ export const leases = [
     seeds: 100,
   },
   {
-    id: 'keep-does-not-count-anew',
+    id: 'keep-does-not-restart-the-time',
     rule: 'A lease ends once nobody has kept it for its time.',
     edits: [
       {

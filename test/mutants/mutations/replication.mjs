@@ -139,7 +139,7 @@ export const replication = [
     ],
     seeds: 0,
     test: 'packages/node/test/core/snapshot/snapshot-receiver.test.ts',
-    why: 'the log-store refuses what does not fit its log, and the node begins anew: nothing is lost',
+    why: 'the log-store refuses what does not fit its log, and the node starts again: nothing is lost',
   },
   {
     id: 'throttle-without-end',

@@ -22,7 +22,7 @@ export const sessions = [
     seeds: 60,
   },
   {
-    id: 'opened-anew-by-a-repeat',
+    id: 'opened-again-by-a-repeat',
     rule: 'Repeating an `open` with its nonce is the same opening.',
     edits: [
       {

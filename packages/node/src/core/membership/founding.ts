@@ -196,12 +196,12 @@ export class Founding {
     });
     const more = holders.length > namedPeers ? ` and ${holders.length - namedPeers} more` : '';
     const isListed = this.listedHolders.length > 0;
-    const anew = isListed
+    const advice = isListed
       ? 'To found a new group in its place, delete these data first'
       : `To found a new group of ${peers.join(', ')} in its place, without these data: conclave bootstrap --new`;
     return (
       `nothing is founded: data of the group is held by ${named.join('; ')}${more}, ${state}. ` +
-      `Start its other members; if its quorum is lost for good, let the surviving peers continue: conclave peers reset. ${anew}`
+      `Start its other members; if its quorum is lost for good, let the surviving peers continue: conclave peers reset. ${advice}`
     );
   }
 }
