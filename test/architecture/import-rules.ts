@@ -2,7 +2,8 @@
 //
 //   protocol <- actor <- { node, replicator, ballot-box, log-store, kv } <- { simulator, cli }
 //
-// `client` and `observer` see `protocol` alone; `simulator` sees `client` besides; `cli` sees all but `simulator`.
+// `client` and `observer` see `protocol` alone, `view` these three; `simulator` sees `client` and `view` besides; `cli` sees all but
+// `simulator`.
 
 import path from 'node:path';
 import { moduleReferences, type SourceFile } from './source-file.js';
@@ -29,10 +30,12 @@ export const ALLOWANCES: Readonly<Record<string, Allowance>> = {
   kv: { ours: ['protocol', 'actor'], thirdParties: [] },
   client: { ours: ['protocol'], thirdParties: ['nats'] },
   observer: { ours: ['protocol'], thirdParties: ['nats'] },
+  // What browsers get is built from its `page`, whose packages are in that build.
+  view: { ours: ['protocol', 'client', 'observer'], thirdParties: ['zod'] },
   // Its virtual clients are the core of the real one.
-  simulator: { ours: ['protocol', 'actor', ...ACTORS, 'client'], thirdParties: ['cli-table3', 'commander'] },
+  simulator: { ours: ['protocol', 'actor', ...ACTORS, 'client', 'view'], thirdParties: ['cli-table3', 'commander'] },
   cli: {
-    ours: ['protocol', 'actor', ...ACTORS, 'client', 'observer'],
+    ours: ['protocol', 'actor', ...ACTORS, 'client', 'observer', 'view'],
     thirdParties: [
       'nats',
       'cli-progress',

@@ -217,6 +217,32 @@ export const limits = {
   // Observers.
   /** Progress bars and events that a view keeps. */
   observedEvents: 10_000,
+
+  // Recordings and the page.
+  /** A text in a record. */
+  recordTextLength: 500,
+  /** Fields of a message in a record; of a list, the items. */
+  recordFields: 32,
+  /** Records of a recording. */
+  recordedRecords: 400_000,
+  /** A recording, compressed. */
+  recordingBytes: 256 * MiB,
+  /** The text of a recording that is read. */
+  recordedTextBytes: 1024 * MiB,
+  /** The time of which the page keeps events and charts. */
+  viewMs: 60 * 60 * 1000,
+  /** Points of a chart of the page. */
+  viewPoints: 3600,
+  /** Entries of the page's timeline. */
+  viewTimeline: 2000,
+  /** Arrows of the page's sequence diagram. */
+  viewMessages: 2000,
+  /** Peers that the page shows. */
+  viewPeers: 64,
+  /** Membership changes, and elections, that the page keeps. */
+  viewChanges: 20,
+  /** Topics of notes that the page keeps. */
+  viewNotes: 32,
 } as const;
 
 /** Times that a deployment may set; each is an option of `conclave run`. */

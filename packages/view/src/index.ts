@@ -1,0 +1,3 @@
+export * from './model/index.js';
+export * from './records/index.js';
+export * from './source/index.js';

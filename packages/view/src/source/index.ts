@@ -1,0 +1,10 @@
+export type {
+  ControlCommand,
+  ControlParameter,
+  ControlState,
+  ControlValue,
+  SourceControls,
+  SourceInfo,
+  SourceListener,
+  ViewSource,
+} from './view-source.js';
