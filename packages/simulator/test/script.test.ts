@@ -33,6 +33,7 @@ describe('the command language', () => {
     'restore-disk n1',
     'reconnect',
     'delay node.timeout_now ms=900',
+    'slow n1 ms=300',
     'delay n1.log-store -> n1.node ms=300',
     'c1 grant x 3000',
     'c1 keep x',

@@ -134,6 +134,13 @@ export type DelayCommand = { readonly type: 'delay'; readonly ms: number } & (
   | { readonly from: string; readonly to: string }
 );
 
+/** Delays all messages between this peer and others by `ms` milliseconds from now on; 0: no longer. */
+export interface SlowCommand {
+  readonly type: 'slow';
+  readonly peer: string;
+  readonly ms: number;
+}
+
 /** Ends all cuts, also those of routes, and all delays. */
 export interface ReconnectCommand {
   readonly type: 'reconnect';
@@ -294,6 +301,7 @@ export type Command =
   | SkewCommand
   | CutCommand
   | DelayCommand
+  | SlowCommand
   | ReconnectCommand
   | DiskCommand
   | FlipCommand

@@ -37,6 +37,8 @@ function wordsOf(command: Command | PlainRequest): readonly (string | number)[] 
       return ['skew', command.target, ...optionWords({ rate: command.rate, offset: command.offset })];
     case 'cut':
       return ['cut', ...joined(command.groups, command.oneWay ? '->' : '|')];
+    case 'slow':
+      return ['slow', command.peer, ...optionWords({ ms: command.ms })];
     case 'delay': {
       const what = 'message' in command ? [command.message] : [command.from, '->', command.to];
       return ['delay', ...what, ...optionWords({ ms: command.ms })];

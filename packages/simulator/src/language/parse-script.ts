@@ -32,6 +32,10 @@ export const scriptParsers: Readonly<Record<ScriptVerb, (words: Tokens) => Comma
   }),
   cut: (words) => cut(words.some('who')),
   delay,
+  slow: (words) => {
+    const ms = words.numberOption('ms') ?? 0;
+    return { type: 'slow', peer: words.next('a peer'), ms };
+  },
   reconnect: () => ({ type: 'reconnect' }),
   nats,
   'copy-disk': (words) => ({ type: 'copy-disk', peer: words.next('a peer') }),

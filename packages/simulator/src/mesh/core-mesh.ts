@@ -21,6 +21,7 @@ import { Actor, type AnyCore, type Effect, type ProcessKind } from './actor.js';
 import { type Build, CoreFactory, type CoreSettings, groupId, usualSettings } from './core-factory.js';
 import { Coverage, countDrops, countEvent, countMessage } from './coverage.js';
 import { DiskDriver } from './disk-driver.js';
+import type { MeshWatcher } from './mesh-watcher.js';
 import type { Passing } from './message-router.js';
 import { MessageRouter } from './message-router.js';
 import { Processes } from './processes.js';
@@ -54,6 +55,7 @@ export class CoreMesh extends Processes {
   randomOf: ((actor: Actor) => number) | undefined;
   /** For scenarios: whether an arriving message is delivered now; if not, `deliver` may do it later. */
   gate: ((from: Actor, to: Actor, message: Passing, deliver: () => void) => boolean) | undefined;
+  watcher: MeshWatcher | undefined;
   /** Receives a line for each event. */
   trace: ((line: string) => void) | undefined;
   private readonly clockwork = new VirtualTime();
@@ -105,6 +107,7 @@ export class CoreMesh extends Processes {
     ofPeer[processKind] = actor;
     this.byPeer.set(peerId, ofPeer);
     this.network.connect(actor);
+    this.watcher?.onProcess(actor, 'start');
     this.begin(actor);
   }
 
@@ -129,6 +132,7 @@ export class CoreMesh extends Processes {
     this.router.subscribeToPeerFeed(actor, '');
     this.requests.onCrashed(actor);
     this.network.disconnect(actor);
+    this.watcher?.onProcess(actor, 'crash');
   }
 
   /** Replaces the core of a node that has requested a restart, in the same process. */
@@ -176,7 +180,9 @@ export class CoreMesh extends Processes {
 
   pause(peerId: PeerId, processKind: ProcessKind): void {
     const actor = this.actor(peerId, processKind);
-    if (actor?.isUp === true) actor.waiting ??= [];
+    if (actor?.isUp !== true || actor.waiting !== undefined) return;
+    actor.waiting = [];
+    this.watcher?.onProcess(actor, 'pause');
   }
 
   resume(peerId: PeerId, processKind: ProcessKind): void {
@@ -184,6 +190,7 @@ export class CoreMesh extends Processes {
     const waiting = actor?.waiting;
     if (actor === undefined || waiting === undefined) return;
     actor.waiting = undefined;
+    this.watcher?.onProcess(actor, 'resume');
     this.coverage.count('input delayed by a pause', waiting.length);
     const { generation } = actor;
     for (const run of waiting) {
@@ -214,6 +221,16 @@ export class CoreMesh extends Processes {
 
   run(forMs: number): void {
     this.clockwork.run(forMs);
+  }
+
+  /** The time of the next event; undefined: there is none. */
+  get nextMs(): number | undefined {
+    return this.clockwork.nextMs;
+  }
+
+  /** Runs the next event; returns false if there is none. */
+  runNext(): boolean {
+    return this.clockwork.runNext();
   }
 
   time(): string {
@@ -251,6 +268,7 @@ export class CoreMesh extends Processes {
 
   private take(actor: Actor, input: unknown): void {
     this.perform(actor, this.effectsOf(actor, input));
+    this.watcher?.onStepped(actor);
     this.observer.onStepped?.(actor);
   }
 
@@ -334,19 +352,21 @@ export class CoreMesh extends Processes {
   private publishHistoryAnnouncement(from: Actor, body: HistoryAnnouncement): void {
     for (const { name } of this.servers) {
       if (name === from.name) continue;
-      this.network.sendOnce<Actor>(from, name, (to) => {
+      const arrivesMs = this.network.sendOnce<Actor>(from, name, (to) => {
         const deliver = (): void =>
           this.hand(to, () => {
             if (this.isServing(to) || this.outside.has(to)) this.step(to, { type: 'led_history', body }, from.name);
           });
         if (this.gate?.(from, to, { name: 'led_history', body }, deliver) !== false) deliver();
       });
+      this.watcher?.onMessage(from, name, { name: 'led_history', body }, arrivesMs);
     }
   }
 
   private publish(actor: Actor, event: ConclaveEvent): void {
     this.trace?.(`${this.time()} ${actor.name} event ${event.name} ${describeFields(event.detail)}`);
     this.events.push({ atMs: this.nowMs, peerId: actor.peerId, event });
+    this.watcher?.onEvent(actor, event);
     countEvent(this.coverage, event);
     if (event.name === 'leader_elected' || event.name === 'read_only_changed') this.countReadOnlyLeaders();
     this.observer.onEvent?.(actor.peerId, summaryOf(actor).term, event, this.isServing(actor));

@@ -3,7 +3,6 @@ import {
   decode,
   encode,
   feedListeners,
-  type HistoryAnnouncement,
   type Message,
   messages,
   type PeerId,
@@ -12,14 +11,16 @@ import {
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import type { Actor, ProcessKind } from './actor.js';
 import type { ActorHost } from './actor-host.js';
+import type { LeaderAnnouncement, MeshWatcher } from './mesh-watcher.js';
 
 /** What travels between peers: a message to an actor, or a leader's announcement for other leaders of the group's name. */
-export type Passing = Message | { readonly name: 'led_history'; readonly body: HistoryAnnouncement };
+export type Passing = Message | LeaderAnnouncement;
 
 /** What the router needs of the mesh. */
 export interface RouterHost extends ActorHost {
   /** Whether a message that arrives is to be delivered now; undefined: every message is. */
   readonly gate: ((from: Actor, to: Actor, message: Passing, deliver: () => void) => boolean) | undefined;
+  readonly watcher: MeshWatcher | undefined;
   /** Whether an actor of that name was ever started. */
   isKnown(name: string): boolean;
   named(name: string): Actor | undefined;
@@ -47,7 +48,8 @@ export class MessageRouter {
         const deliver = (): void => this.deliver(from, actor, message);
         if (mesh.gate?.(from, actor, message, deliver) !== false) deliver();
       };
-      mesh.network.send<Actor>(from, name, arrive, message.name);
+      const arrivesMs = mesh.network.send<Actor>(from, name, arrive, message.name);
+      mesh.watcher?.onMessage(from, name, sent, arrivesMs);
     }
   }
 

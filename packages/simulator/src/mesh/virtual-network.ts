@@ -55,6 +55,8 @@ export class VirtualNetwork {
   private readonly links = new Map<string, Map<string, Link>>();
   private cuts: Cut[] = [];
   private readonly lateMessages = new Map<string, number>();
+  /** By peer. */
+  private readonly slow = new Map<string, number>();
   private readonly lateLinks: (readonly [string, string])[] = [];
   private sent = 0;
   private cutsVersion = 0;
@@ -94,39 +96,66 @@ export class VirtualNetwork {
   /**
    * Sends something to a name; `deliver` is called when it arrives: once, twice or never.
    * @param message its name, if it is a message between actors
+   * @returns when it arrives for the first time, unless something prevents that meanwhile; undefined: it is lost
    */
-  send<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void, message = ''): void {
+  send<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void, message = ''): number | undefined {
     const link = this.link(from.name, to);
     const { lateMessages } = this;
     const late = lateMessages.size === 0 ? 0 : (lateMessages.get(message) ?? 0);
     if (late > 0) this.coverage.count(`${message} delayed`);
-    if (!this.sendOn(link, from, to, deliver, late) || !link.random.chance(this.conditions.repeat)) return;
+    if (link.random.chance(this.conditions.loss)) {
+      this.coverage.count('message lost');
+      return undefined;
+    }
+    const arrivesMs = this.carry(link, from, to, deliver, late);
+    if (!link.random.chance(this.conditions.repeat)) return arrivesMs;
     this.coverage.count('message repeated');
     this.carry(link, from, to, deliver, lateMs * link.random.next());
+    return arrivesMs;
   }
 
   /**
    * The same, but never twice: for requests of clients. NATS repeats nothing by itself; a late repeat models the
    * resends of actors, but each attempt of a client has a reply subject of its own.
-   * @returns false: it is lost
+   * @returns when it arrives, as `send`
    */
-  sendOnce<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void): boolean {
-    return this.sendOn(this.link(from.name, to), from, to, deliver);
-  }
-
-  private sendOn<E extends Endpoint>(
-    link: Link,
-    from: Endpoint,
-    to: string,
-    deliver: (to: E) => void,
-    late = 0,
-  ): boolean {
+  sendOnce<E extends Endpoint>(from: Endpoint, to: string, deliver: (to: E) => void): number | undefined {
+    const link = this.link(from.name, to);
     if (link.random.chance(this.conditions.loss)) {
       this.coverage.count('message lost');
-      return false;
+      return undefined;
     }
-    this.carry(link, from, to, deliver, late);
-    return true;
+    return this.carry(link, from, to, deliver, 0);
+  }
+
+  /** Whether a message that is sent now would arrive if nothing changes: both are connected, and no cut is between them. */
+  isOpen(from: Endpoint, to: string): boolean {
+    const target = this.endpoints.get(to);
+    if (target === undefined || !this.nats.isReached(from.connection, target.connection)) return false;
+    return !this.isCut(this.link(from.name, to), from, target);
+  }
+
+  /** Delays all messages that this peer sends or receives by so much, until `endCuts`; 0: no longer. */
+  slowDown(owner: string, ms: number): void {
+    if (ms > 0) this.slow.set(owner, ms);
+    else this.slow.delete(owner);
+  }
+
+  /** The peers that `slowDown` delays. */
+  get slowOwners(): Iterable<string> {
+    return this.slow.keys();
+  }
+
+  /** The peers and actors that a cut separates from others: those in the smaller parts, and those that receive nothing. */
+  get isolated(): ReadonlySet<string> {
+    return new Set(
+      this.cuts.flatMap(({ groups, oneWay }) => {
+        if (oneWay) return [...(groups[1] ?? [])];
+        const most = Math.max(...groups.map(({ length }) => length));
+        const main = groups.find(({ length }) => length === most);
+        return groups.filter((group) => group !== main).flat();
+      }),
+    );
   }
 
   private carry<E extends Endpoint>(
@@ -135,12 +164,16 @@ export class VirtualNetwork {
     to: string,
     deliver: (to: E) => void,
     late: number,
-  ): void {
+  ): number | undefined {
     const passage = this.nats.passage(from.connection);
-    if (passage === undefined) return this.coverage.count('message lost: no connection to NATS');
+    if (passage === undefined) {
+      this.coverage.count('message lost: no connection to NATS');
+      return undefined;
+    }
     this.sent += 1;
     const order = this.sent;
     let atMs = this.time.nowMs + link.lateMs + link.random.next() * this.conditions.delay;
+    if (this.slow.size > 0) atMs += this.slowness(from, to);
     // In order, except late repeats.
     if (late > 0) atMs += late;
     else if (atMs < link.lastArrivalMs) atMs = link.lastArrivalMs;
@@ -157,6 +190,14 @@ export class VirtualNetwork {
       else target.connection.newestHeard = order;
       deliver(target as E);
     });
+    return atMs;
+  }
+
+  private slowness(from: Endpoint, to: string): number {
+    const receiver = to.split('.')[0] as string;
+    // Its own actors are near each other.
+    if (receiver === from.owner) return 0;
+    return (this.slow.get(from.owner) ?? 0) + (this.slow.get(receiver) ?? 0);
   }
 
   private cutName(from: Endpoint, to: Endpoint): string {
@@ -173,6 +214,7 @@ export class VirtualNetwork {
   endCuts(): void {
     this.cuts = [];
     this.lateMessages.clear();
+    this.slow.clear();
     for (const [from, to] of this.lateLinks.splice(0)) this.link(from, to).lateMs = 0;
     this.cutsVersion += 1;
     this.nats.healRoutes();

@@ -22,6 +22,7 @@ import { summaryOf } from '../invariants/record/nodes.js';
 import type { Actor } from './actor.js';
 import { countEvent } from './coverage.js';
 import { type DiscoveryHost, discoverHosts } from './discover-hosts.js';
+import type { MeshWatcher } from './mesh-watcher.js';
 import type { Answer } from './run-observer.js';
 import type { Endpoint } from './virtual-network.js';
 
@@ -33,6 +34,7 @@ export interface RequestHost extends DiscoveryHost {
   readonly servers: Actor[];
   nodesOf(peerId: PeerId): Actor[];
   timeOf(actor: Actor): Instant;
+  readonly watcher: MeshWatcher | undefined;
   onWatchServed(actor: Actor, operation: 'watch' | 'unwatch', watchId: string): void;
 }
 
@@ -73,13 +75,16 @@ export class VirtualRequests {
     const attempt = {};
     for (const listener of listeners) {
       const { generation } = listener;
-      network.sendOnce<Actor>(from, listener.name, (actor) => {
+      const arrivesMs = network.sendOnce<Actor>(from, listener.name, (actor) => {
         // What was sent to an earlier run of its process is lost with that; to one that has stepped down since it still comes.
         if (actor.generation !== generation) return;
         this.mesh.hand(actor, () =>
-          this.receive(actor, target, { attempt, bytes }, (answer) => this.answer(actor, from, answer, onReply)),
+          this.receive(actor, target, { attempt, bytes }, (answer) =>
+            this.answer(actor, from, target, answer, onReply),
+          ),
         );
       });
+      this.mesh.watcher?.onRequest(from, listener, target, body, arrivesMs);
     }
   }
 
@@ -115,13 +120,20 @@ export class VirtualRequests {
     return this.mesh.nodesOf(peerId);
   }
 
-  private answer(actor: Actor, from: Endpoint, answer: unknown, onReply: (reply: Reply) => void): void {
+  private answer(
+    actor: Actor,
+    from: Endpoint,
+    target: RequestTarget,
+    answer: unknown,
+    onReply: (reply: Reply) => void,
+  ): void {
     const bytes = encode(answer);
-    this.mesh.network.send<Endpoint>(actor, from.name, (to) => {
+    const arrivesMs = this.mesh.network.send<Endpoint>(actor, from.name, (to) => {
       // Its inbox was its own.
       if (to !== from) return;
       onReply({ type: 'body', body: decode(bytes) });
     });
+    this.mesh.watcher?.onReply(actor, from, target, answer, arrivesMs);
   }
 
   // ---- at a node -----------------------------------------------------------------------------------

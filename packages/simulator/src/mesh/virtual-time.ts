@@ -36,6 +36,16 @@ export class VirtualTime {
     this.nowMs = end;
   }
 
+  /** The time of the next event; undefined: there is none. */
+  get nextMs(): number | undefined {
+    return this.queue.nextMs;
+  }
+
+  /** Runs the next event; returns false if there is none. */
+  runNext(): boolean {
+    return this.next(Number.POSITIVE_INFINITY);
+  }
+
   private next(endMs: number): boolean {
     const { nextMs } = this.queue;
     if (nextMs === undefined || nextMs > endMs) return false;

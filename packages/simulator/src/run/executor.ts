@@ -73,6 +73,8 @@ export class Executor {
         return this.cut(command);
       case 'delay':
         return this.delay(command);
+      case 'slow':
+        return mesh.network.slowDown(this.peer(command.peer), command.ms);
       case 'reconnect':
         return mesh.network.endCuts();
       case 'wipe':

@@ -8,7 +8,7 @@
 import { KvService } from '@conclave/kv';
 import type { ConclaveEvent, Configuration, GroupUid, PeerId } from '@conclave/protocol';
 import type { Invariants } from '../invariants/all-invariants.js';
-import type { Command, PeersCommand } from '../language/command.js';
+import type { Command, PeersCommand, RunCommand } from '../language/command.js';
 import { parseCommand } from '../language/parse-command.js';
 import type {
   AnsweredRequest,
@@ -17,9 +17,10 @@ import type {
   GivenCommand,
   GroupCommand,
   ScenarioCommand,
+  UntilCommand,
 } from '../language/scenario-command.js';
 import { type Actor, type CoreMesh, groupId, type RunObserver } from '../mesh/core-mesh.js';
-import { ConstantRandom } from '../mesh/random.js';
+import { ConstantRandom, type Random } from '../mesh/random.js';
 import { Simulation } from '../run/simulation.js';
 import { eventText } from './format.js';
 import { Inspector } from './inspect.js';
@@ -32,6 +33,21 @@ const startCommands: readonly string[] = ['given', 'peers', 'group'];
 
 /** Printed only if a scenario asks for them. */
 const hiddenAtFirst = ['catchup_progress', 'peer_unreachable'];
+
+/** What a command waits for, while virtual time passes. */
+export interface Wait {
+  readonly isOver: () => boolean;
+  /** It ends then at the latest, */
+  readonly endMs: number;
+  /** and this is called, if it was not over. @throws Error if it had to be over */
+  readonly onLate: () => void;
+}
+
+/** Called with the run of a story: `onBegun` before anything happens, `onFounded` when the group is created, if it is. */
+export interface StoryObserver {
+  readonly onBegun?: ((simulation: Simulation) => void) | undefined;
+  readonly onFounded?: ((simulation: Simulation) => void) | undefined;
+}
 
 export class ScenarioRun {
   private readonly output = new ScenarioOutput();
@@ -48,11 +64,18 @@ export class ScenarioRun {
     | { readonly simulation: Simulation; readonly requests: Requests; readonly inspector: Inspector }
     | undefined;
 
+  /** @param randomness of the runs, if not that of scenarios, in which nothing is random */
+  constructor(
+    private readonly observer: StoryObserver = {},
+    private readonly randomness?: () => Random,
+  ) {}
+
   /** Returns the output of a block. @throws Error that names the line of a failed command. */
   runBlock(block: Block): string[] {
     for (const { text, line } of block.commands) {
       try {
-        this.run(parseCommand(text));
+        const wait = this.execute(parseCommand(text));
+        if (wait !== undefined) this.sit(wait);
       } catch (error) {
         const printed = this.output.flush().map((line) => `\n  ${line}`);
         throw new Error(`line ${line}, ${text}: ${(error as Error).message}${printed.join('')}`, { cause: error });
@@ -60,6 +83,21 @@ export class ScenarioRun {
     }
     const lines = this.output.flush();
     return lines.length === 0 ? [emptyOutput] : lines;
+  }
+
+  /** Returns what was printed since the last call. */
+  takeOutput(): string[] {
+    return this.output.flush();
+  }
+
+  /** The run of the present story; undefined: none has begun. */
+  get simulation(): Simulation | undefined {
+    return this.parts?.simulation;
+  }
+
+  private sit({ isOver, endMs, onLate }: Wait): void {
+    const { mesh } = this;
+    if (!mesh.until(isOver, endMs - mesh.nowMs)) onLate();
   }
 
   private get mesh(): CoreMesh {
@@ -71,13 +109,35 @@ export class ScenarioRun {
     return this.parts;
   }
 
-  private run(command: ScenarioCommand): void {
+  /**
+   * Begins a command. Only the creation of a group lets virtual time pass in here.
+   * @returns what the command waits for; undefined: nothing
+   */
+  execute(command: ScenarioCommand): Wait | undefined {
     if (command.type !== 'timeouts' && !startCommands.includes(command.type)) this.pendingTimeouts.clear();
     switch (command.type) {
       case 'peers':
-        return this.begin(command);
+        this.begin(command);
+        return undefined;
       case 'group':
-        return this.found(command);
+        this.found(command);
+        return undefined;
+      case 'until':
+        return this.until(command.condition, command.within);
+      case 'await':
+        return this.await(command);
+      case 'run':
+        return this.runFor(command);
+      default:
+        this.executeAtOnce(command);
+        return undefined;
+    }
+  }
+
+  private executeAtOnce(
+    command: Exclude<ScenarioCommand, PeersCommand | GroupCommand | UntilCommand | AwaitCommand>,
+  ): void {
+    switch (command.type) {
       case 'given':
         this.presets.push(command);
         return;
@@ -87,8 +147,6 @@ export class ScenarioRun {
           this.pendingTimeouts.set(peer, ms);
         }
         return;
-      case 'until':
-        return this.until(command.condition, command.within);
       case 'status':
       case 'progress':
       case 'changes':
@@ -111,8 +169,6 @@ export class ScenarioRun {
       case 'hide':
         for (const name of command.events) this.hidden.add(name);
         return;
-      case 'await':
-        return this.await(command);
       case 'ask':
         this.begun.requests.askPeer(command);
         return;
@@ -143,10 +199,21 @@ export class ScenarioRun {
     }
   }
 
-  private await({ what, within }: AwaitCommand): void {
+  private await({ what, within }: AwaitCommand): Wait {
     const { requests } = this.begun;
+    const endMs = this.mesh.nowMs + within;
     const { id, text } = what.type === 'ask' ? requests.askPeer(what) : requests.ask(what);
-    if (!this.mesh.until(() => requests.isAnswered(id), within)) requests.giveUp(id, text);
+    return { isOver: () => requests.isAnswered(id), endMs, onLate: () => requests.giveUp(id, text) };
+  }
+
+  private runFor(command: RunCommand): Wait | undefined {
+    if (command.until !== undefined) {
+      this.begun.simulation.execute(command);
+      return undefined;
+    }
+    const { mesh } = this;
+    const endMs = mesh.nowMs + command.ms;
+    return { isOver: () => false, endMs, onLate: () => mesh.run(endMs - mesh.nowMs) };
   }
 
   private printAll(lines: readonly string[]): void {
@@ -156,13 +223,17 @@ export class ScenarioRun {
   // ---- the beginning -----------------------------------------------------------------------------
 
   private begin(command: PeersCommand): void {
-    const simulation = new Simulation(command, 1, new ConstantRandom());
+    const simulation = new Simulation(command, 1, this.randomness?.() ?? new ConstantRandom());
     const { mesh, invariants } = simulation;
     this.filter = new MessageFilter();
     this.events = [];
     this.foundedIndex = 0;
     this.timeouts = new Map(this.pendingTimeouts);
-    mesh.randomOf = ({ peerId }) => ((this.timeouts.get(peerId) ?? this.usualTimeout(peerId)) - 1000) / 1000;
+    mesh.randomOf = ({ peerId, random }) => {
+      const timeoutMs = this.timeouts.get(peerId);
+      if (timeoutMs === undefined && this.randomness !== undefined) return random.next();
+      return ((timeoutMs ?? this.usualTimeout(peerId)) - 1000) / 1000;
+    };
     mesh.gate = (from, to, message, deliver) => this.filter.passes(placeOf(from), placeOf(to), message, deliver);
     mesh.observer = listeningTo(invariants, (peer, term, event) => this.onEvent(peer, term, event));
     this.parts = { simulation, requests: new Requests(simulation, this.output), inspector: new Inspector(mesh) };
@@ -171,6 +242,7 @@ export class ScenarioRun {
     for (const given of this.presets) this.write(given);
     for (const { peer } of this.presets) mesh.startPeer(peer as PeerId);
     this.presets = [];
+    this.observer.onBegun?.(simulation);
   }
 
   private found({ peers, spare, options }: GroupCommand): void {
@@ -179,10 +251,11 @@ export class ScenarioRun {
     this.begin({ type: 'peers', peers: [...peers, ...spare], ...options });
     this.mesh.run(1200);
     const [at = ''] = peers;
-    this.await({ type: 'await', what: { type: 'bootstrap', at, peers, isNew }, within: 30_000 });
+    this.sit(this.await({ type: 'await', what: { type: 'bootstrap', at, peers, isNew }, within: 30_000 }));
     this.mesh.run(300);
     this.foundedIndex = this.mesh.status(peers[0] as PeerId).configuration_index;
     this.output.flush();
+    this.observer.onFounded?.(this.begun.simulation);
   }
 
   /** In the order of their names, half an election timeout apart at most. */
@@ -238,9 +311,12 @@ export class ScenarioRun {
     if (type === 'release') for (const { deliver } of kept) deliver();
   }
 
-  private until(condition: Condition, withinMs: number): void {
+  private until(condition: Condition, withinMs: number): Wait {
     const from = this.events.length;
-    if (!this.mesh.until(() => this.holds(condition, from), withinMs)) throw new Error(`not within ${withinMs} ms`);
+    const onLate = (): void => {
+      throw new Error(`not within ${withinMs} ms`);
+    };
+    return { isOver: () => this.holds(condition, from), endMs: this.mesh.nowMs + withinMs, onLate };
   }
 
   private holds(condition: Condition, fromEvent: number): boolean {

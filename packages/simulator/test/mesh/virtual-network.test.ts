@@ -95,6 +95,64 @@ describe('a cut', () => {
   });
 });
 
+describe('a slow peer', () => {
+  test('receives and sends later, until cuts end; its own actors are near each other', () => {
+    const [a, b, store] = [endpoint('n1.node'), endpoint('n2.node'), endpoint('n1.log-store')];
+    network.slowDown('n1', 300);
+    send(a, b, 'there');
+    send(b, a, 'back');
+    send(store, a, 'own');
+    run(100);
+    expect(heard).toEqual(['n1.node own']);
+    run(310);
+    expect(heard.toSorted()).toEqual(['n1.node back', 'n1.node own', 'n2.node there']);
+    expect([...network.slowOwners]).toEqual(['n1']);
+    network.endCuts();
+    expect([...network.slowOwners]).toEqual([]);
+  });
+
+  test('is no longer slow after 0 ms', () => {
+    const [a, b] = [endpoint('n1.node'), endpoint('n2.node')];
+    network.slowDown('n2', 300);
+    network.slowDown('n2', 0);
+    send(a, b, 'there');
+    run(10);
+    expect(heard).toEqual(['n2.node there']);
+  });
+});
+
+describe('what the network reports', () => {
+  test('is when a message arrives, and nothing for one that is lost', () => {
+    const [a, b] = [endpoint('n1.node'), endpoint('n2.node')];
+    network.conditions.delay = 10;
+    const arrivesMs = network.send(a, b.name, () => heard.push('there'));
+    expect(arrivesMs).toBeLessThan(10);
+    run((arrivesMs ?? 0) - 0.001);
+    expect(heard).toEqual([]);
+    run(arrivesMs ?? 0);
+    expect(heard).toEqual(['there']);
+    network.conditions.loss = 1;
+    expect(network.send(a, b.name, () => {})).toBeUndefined();
+  });
+
+  test('is whether a message would arrive now', () => {
+    const [a, b] = [endpoint('n1.node'), endpoint('n2.node')];
+    expect(network.isOpen(a, 'n2.node')).toBe(true);
+    expect(network.isOpen(a, 'n3.node')).toBe(false);
+    network.cut([['n1'], ['n2']], true);
+    expect(network.isOpen(a, 'n2.node')).toBe(false);
+    expect(network.isOpen(b, 'n1.node')).toBe(true);
+  });
+
+  test('is who is isolated: the smaller parts of a partition, and who receives nothing', () => {
+    network.cut([['n1'], ['n2', 'n3']], false);
+    network.cut([['n2'], ['n4.node']], true);
+    expect([...network.isolated]).toEqual(['n1', 'n4.node']);
+    network.endCuts();
+    expect([...network.isolated]).toEqual([]);
+  });
+});
+
 describe('a NATS server', () => {
   test('that goes down loses what is in flight, and its clients move to another server and stay there', () => {
     const [a, b] = [endpoint('n1.node', 's1'), endpoint('n2.node', 's2')];
