@@ -8,6 +8,7 @@ import { InvalidArgumentError, Command as Program } from 'commander';
 import type { Command } from '../language/command.js';
 import { formatScript, parseScript } from '../language/script.js';
 import { randomPlan } from '../plan/random-plan.js';
+import { recordedRun, writeRecords } from '../recording/index.js';
 import { missingCoverage } from '../run/expected-coverage.js';
 import { type RunResult, runCommands, type Violation } from '../run/run-seed.js';
 import { shrink } from '../run/shrink.js';
@@ -24,6 +25,7 @@ interface Options {
   readonly plan?: boolean;
   readonly shrink: boolean;
   readonly hashes?: string;
+  readonly record?: string;
   readonly json?: boolean;
 }
 
@@ -34,8 +36,10 @@ const progressEvery = 500;
 
 async function main(): Promise<number> {
   const options = parse(process.argv);
-  if (options.seed === undefined) return runSet(options);
-  return runOne(options.seed, options);
+  if (options.seed !== undefined) return runOne(options.seed, options);
+  if (options.record === undefined) return runSet(options);
+  console.error('error: --record is for one seed: name it with --seed');
+  return 2;
 }
 
 function parse(argv: readonly string[]): Options {
@@ -48,6 +52,7 @@ function parse(argv: readonly string[]): Options {
     .option('--threads <count>', 'how many at a time, 1 or 2', wholeNumber, 2)
     .option('--trace', 'of one seed: print each event')
     .option('--plan', 'of one seed: print its script, and do not run it')
+    .option('--record <file>', 'of one seed: write a recording, for conclave view --replay')
     .option('--no-shrink', 'do not make the script of a failure short')
     .option('--hashes <file>', 'of a set: write events and trace hash of each seed there, to compare two builds')
     .option('--json', 'print JSON')
@@ -63,7 +68,7 @@ function wholeNumber(text: string): number {
 
 // ---- one seed ------------------------------------------------------------------------------------
 
-function runOne(seed: number, options: Options): number {
+async function runOne(seed: number, options: Options): Promise<number> {
   const script = options.script === undefined ? randomPlan(seed) : parseScript(readFileSync(options.script, 'utf8'));
   if (options.plan === true) {
     process.stdout.write(formatScript(script));
@@ -71,7 +76,7 @@ function runOne(seed: number, options: Options): number {
   }
   const began = performance.now();
   const onLine = options.trace === true ? (line: string) => console.log(line) : undefined;
-  const result = runCommands(script, seed, { hash: true, onLine });
+  const result = await run(seed, script, onLine, options.record);
   const tookMs = performance.now() - began;
   if (options.json === true) console.log(JSON.stringify(result));
   else {
@@ -82,6 +87,22 @@ function runOne(seed: number, options: Options): number {
   if (result.violation === undefined) return 0;
   report(seed, result.violation, script, options);
   return 1;
+}
+
+/** @param file for the recording; undefined: none is made */
+async function run(
+  seed: number,
+  script: readonly Command[],
+  onLine: ((line: string) => void) | undefined,
+  file: string | undefined,
+): Promise<RunResult> {
+  if (file === undefined) return runCommands(script, seed, { hash: true, onLine });
+  const { result, records } = recordedRun(script, seed, { hash: true, onLine });
+  const title =
+    result.violation === undefined ? `seed ${seed}` : `seed ${seed}: ${result.violation.invariant} is broken`;
+  const count = await writeRecords(file, title, gitCommit(), records);
+  console.error(`${count} records written to ${file}: conclave view --replay ${file}`);
+  return result;
 }
 
 /** Coverage is not checked for single seeds. */
@@ -150,6 +171,8 @@ function report(seed: number, violation: Violation, script: readonly Command[], 
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, text);
   console.error(`${text}\nwritten to ${file}; the whole run: npm run simulate -- --seed ${seed}`);
+  if (options.record === undefined)
+    console.error(`to look at it: the same with --record <file>, and conclave view --replay <file>`);
 }
 
 function firstLine(text: string): string {

@@ -10,6 +10,8 @@ export interface MeshWatcher {
    * @param arrivesMs undefined: it is lost, or held back
    */
   onMessage(from: Actor, to: string, message: Message | LeaderAnnouncement, arrivesMs: number | undefined): void;
+  /** A message has arrived at an actor, which processes it now, or when it is resumed. */
+  onDelivered(from: Actor, to: Actor, message: Message | LeaderAnnouncement): void;
   /** A client or the operator has sent a request to a node. */
   onRequest(from: Endpoint, to: Actor, target: RequestTarget, body: unknown, arrivesMs: number | undefined): void;
   onReply(from: Actor, to: Endpoint, target: RequestTarget, body: unknown, arrivesMs: number | undefined): void;

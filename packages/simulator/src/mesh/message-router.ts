@@ -96,6 +96,7 @@ export class MessageRouter {
     const { mesh } = this;
     const actor = mesh.named(to.name);
     if (actor?.isUp !== true) return;
+    mesh.watcher?.onDelivered(from, actor, message);
     mesh.hand(actor, () => {
       if (actor.isUp) mesh.step(actor, { type: 'message', message }, from.name);
     });

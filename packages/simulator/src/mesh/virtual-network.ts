@@ -59,7 +59,8 @@ export class VirtualNetwork {
   private readonly slow = new Map<string, number>();
   private readonly lateLinks: (readonly [string, string])[] = [];
   private sent = 0;
-  private cutsVersion = 0;
+  /** Increased when a cut or a slow peer comes or goes. */
+  private faults = 0;
 
   constructor(
     private readonly random: Random,
@@ -139,6 +140,12 @@ export class VirtualNetwork {
   slowDown(owner: string, ms: number): void {
     if (ms > 0) this.slow.set(owner, ms);
     else this.slow.delete(owner);
+    this.faults += 1;
+  }
+
+  /** Another number: a cut or a slow peer has come or gone. */
+  get version(): number {
+    return this.faults;
   }
 
   /** The peers that `slowDown` delays. */
@@ -207,7 +214,7 @@ export class VirtualNetwork {
 
   cut(groups: readonly (readonly string[])[], oneWay: boolean): void {
     this.cuts.push({ groups, oneWay });
-    this.cutsVersion += 1;
+    this.faults += 1;
   }
 
   /** Ends all cuts, also those of routes, and all delays. */
@@ -216,7 +223,7 @@ export class VirtualNetwork {
     this.lateMessages.clear();
     this.slow.clear();
     for (const [from, to] of this.lateLinks.splice(0)) this.link(from, to).lateMs = 0;
-    this.cutsVersion += 1;
+    this.faults += 1;
     this.nats.healRoutes();
   }
 
@@ -235,8 +242,8 @@ export class VirtualNetwork {
   }
 
   private isCut(link: Link, from: Endpoint, to: Endpoint): boolean {
-    if (link.cutsSeen !== this.cutsVersion) {
-      link.cutsSeen = this.cutsVersion;
+    if (link.cutsSeen !== this.faults) {
+      link.cutsSeen = this.faults;
       link.isCut = this.cuts.some((cut) => separates(cut, from, to));
     }
     return link.isCut;

@@ -24,6 +24,8 @@ export class Simulation implements RunContext {
   readonly clients: VirtualClients;
   invariants: Invariants;
   readonly quorums: QuorumView;
+  /** Called with each command before it is executed. */
+  onCommand: ((command: Command) => void) | undefined;
   private readonly executor: Executor;
   private readonly slowerPeer: PeerId | undefined;
   private readonly backups = new Backups(this);
@@ -102,6 +104,7 @@ export class Simulation implements RunContext {
 
   execute(command: Command): void {
     this.mesh.trace?.(`${this.mesh.time()} # ${formatCommand(command)}`);
+    this.onCommand?.(command);
     this.executor.execute(command);
   }
 }

@@ -51,6 +51,11 @@ export class MessageFilter {
     return true;
   }
 
+  /** Whether a message would not be delivered if it arrived now. */
+  stops(from: Place, to: Place, message: Passing): boolean {
+    return [...this.rules.values()].some(({ verb, pattern }) => verb !== 'copy' && matches(pattern, from, to, message));
+  }
+
   /** Returns how many messages are held under this name. */
   count(name: string): number {
     return this.rule(name).kept.length;

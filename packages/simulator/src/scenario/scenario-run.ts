@@ -20,6 +20,7 @@ import type {
   UntilCommand,
 } from '../language/scenario-command.js';
 import { type Actor, type CoreMesh, groupId, type RunObserver } from '../mesh/core-mesh.js';
+import type { Passing } from '../mesh/message-router.js';
 import { ConstantRandom, type Random } from '../mesh/random.js';
 import { Simulation } from '../run/simulation.js';
 import { eventText } from './format.js';
@@ -43,10 +44,15 @@ export interface Wait {
   readonly onLate: () => void;
 }
 
-/** Called with the run of a story: `onBegun` before anything happens, `onFounded` when the group is created, if it is. */
+/** Observes the stories of a scenario: each has a mesh of its own. */
 export interface StoryObserver {
-  readonly onBegun?: ((simulation: Simulation) => void) | undefined;
-  readonly onFounded?: ((simulation: Simulation) => void) | undefined;
+  /**
+   * A story begins: with peers that start, or with a group that was created before.
+   * @param isHeld whether a message is held back or dropped if it arrives now
+   */
+  onStory(simulation: Simulation, isHeld: (from: Actor, to: Actor, message: Passing) => boolean): void;
+  /** A message is delivered that was held back, or its copy. */
+  onReleased(from: Actor, to: Actor, message: Passing): void;
 }
 
 export class ScenarioRun {
@@ -66,7 +72,7 @@ export class ScenarioRun {
 
   /** @param randomness of the runs, if not that of scenarios, in which nothing is random */
   constructor(
-    private readonly observer: StoryObserver = {},
+    private readonly observer?: StoryObserver,
     private readonly randomness?: () => Random,
   ) {}
 
@@ -118,6 +124,7 @@ export class ScenarioRun {
     switch (command.type) {
       case 'peers':
         this.begin(command);
+        this.beginStory();
         return undefined;
       case 'group':
         this.found(command);
@@ -234,7 +241,11 @@ export class ScenarioRun {
       if (timeoutMs === undefined && this.randomness !== undefined) return random.next();
       return ((timeoutMs ?? this.usualTimeout(peerId)) - 1000) / 1000;
     };
-    mesh.gate = (from, to, message, deliver) => this.filter.passes(placeOf(from), placeOf(to), message, deliver);
+    mesh.gate = (from, to, message, deliver) =>
+      this.filter.passes(placeOf(from), placeOf(to), message, () => {
+        this.observer?.onReleased(from, to, message);
+        deliver();
+      });
     mesh.observer = listeningTo(invariants, (peer, term, event) => this.onEvent(peer, term, event));
     this.parts = { simulation, requests: new Requests(simulation, this.output), inspector: new Inspector(mesh) };
     // All start together, also those with preset disks.
@@ -242,7 +253,11 @@ export class ScenarioRun {
     for (const given of this.presets) this.write(given);
     for (const { peer } of this.presets) mesh.startPeer(peer as PeerId);
     this.presets = [];
-    this.observer.onBegun?.(simulation);
+  }
+
+  private beginStory(): void {
+    const isHeld = (from: Actor, to: Actor, message: Passing) => this.filter.stops(placeOf(from), placeOf(to), message);
+    this.observer?.onStory(this.begun.simulation, isHeld);
   }
 
   private found({ peers, spare, options }: GroupCommand): void {
@@ -255,7 +270,7 @@ export class ScenarioRun {
     this.mesh.run(300);
     this.foundedIndex = this.mesh.status(peers[0] as PeerId).configuration_index;
     this.output.flush();
-    this.observer.onFounded?.(this.begun.simulation);
+    this.beginStory();
   }
 
   /** In the order of their names, half an election timeout apart at most. */
