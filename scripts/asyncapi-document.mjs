@@ -20,6 +20,7 @@
  * @property {Schema} WatchMessage
  * @property {Schema} GroupList
  * @property {Schema} HealthReply
+ * @property {Schema} MetricsReply
  * @property {Schema} HistoryAnnouncement
  * @property {Schema} ErrorReply
  * @property {string} groupListToken
@@ -31,6 +32,7 @@
  * @typedef {object} SubjectsOf
  * @property {(address: { groupId: string, peerId: string, recipient: string }, message: string, from: string) => string} message
  * @property {(address: { groupId: string, peerId: string, recipient: string }) => string} health
+ * @property {(address: { groupId: string, peerId: string, recipient: string }) => string} metrics
  * @property {(groupId: string, api: string, name: string) => string} groupRequest
  * @property {(groupId: string, peerId: string, api: string, name: string) => string} peerRequest
  * @property {(groupId: string, event: string, from: string) => string} event
@@ -86,6 +88,7 @@ function namedSchemas(protocol) {
   }
   named.watch = protocol.WatchMessage;
   named['health.reply'] = protocol.HealthReply;
+  named['metrics.reply'] = protocol.MetricsReply;
   named.history = protocol.HistoryAnnouncement;
   named[protocol.groupListToken] = protocol.GroupList;
   named.error = protocol.ErrorReply;
@@ -209,8 +212,9 @@ export function asyncapiDocument(protocol, version) {
   addPublications(document, subjects, protocol);
   document.message('error', 'the body of a reply that is an error', msgpack);
   const schemas = jsonSchemas(protocol);
-  // A request for the health of an actor is empty.
+  // Requests for the health and the metrics of an actor are empty.
   schemas['health.request'] = { type: 'object' };
+  schemas['metrics.request'] = { type: 'object' };
   return `${JSON.stringify(
     {
       asyncapi: '3.0.0',
@@ -288,6 +292,8 @@ function addRequests(document, subjects, { adminCommands, hostCommands, kvOperat
   }
   const health = subjects.health({ groupId: group, peerId: peer, recipient: '{actor}' });
   document.answered('health', 'health', health, 'the health of one actor');
+  const metrics = subjects.metrics({ groupId: group, peerId: peer, recipient: '{actor}' });
+  document.answered('metrics', 'metrics', metrics, 'the metrics of one actor, and of its process');
 }
 
 /**

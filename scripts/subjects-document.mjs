@@ -24,6 +24,8 @@
  * @property {Partial<Record<string, string>>} bundledMessages
  * @property {string} healthToken
  * @property {Schema} HealthReply
+ * @property {string} metricsToken
+ * @property {Schema} MetricsReply
  * @property {readonly string[]} reservedNames
  * @property {readonly string[]} actorKinds
  */
@@ -44,6 +46,7 @@ export function subjectsDocument(protocol) {
       '| `conclave.<group>.<peer>.<actor>.<message>.<from>` | a message to one actor of one peer, from peer `<from>` | msgpack |',
       '| `conclave.<group>.<peer>.feed.<message>.<from>` | a message to several actors of one peer, from peer `<from>` | msgpack |',
       `| \`conclave.<group>.<peer>.<actor>.${protocol.healthToken}\` | a request to that actor | JSON or msgpack; the reply has the encoding of the request |`,
+      `| \`conclave.<group>.<peer>.<actor>.${protocol.metricsToken}\` | a request to that actor | the same |`,
       '| `conclave.<group>.admin.<command>` | a request to the leader | the same |',
       '| `conclave.<group>.kv.<operation>` | a request to the leader | the same |',
       "| `conclave.<group>.<peer>.admin.<command>` | a request to that peer's node | the same |",
@@ -75,6 +78,10 @@ export function subjectsDocument(protocol) {
     `Request and reply on \`conclave.<group>.<peer>.<actor>.${protocol.healthToken}\`, where the actor is ${protocol.actorKinds.map((kind) => `\`${kind}\``).join(', ')}: the health of that actor.`,
     'Reply:',
     fieldTable(protocol.HealthReply),
+    '## Metrics',
+    `Request and reply on \`conclave.<group>.<peer>.<actor>.${protocol.metricsToken}\`: the metrics of that actor ([metrics.md](metrics.md)), and in the reply of the first actor of each group in a process those of the process. A value that is infinite is null.`,
+    'Reply:',
+    fieldTable(protocol.MetricsReply),
     '## Admin commands',
     'Request and reply, JSON or msgpack. On the subject of the group the leader answers.',
     ...Object.entries(protocol.adminCommands).flatMap(([name, { answeredBy, purpose, request, reply }]) => [

@@ -5,11 +5,16 @@ import { expect, it } from 'vitest';
 import { createProgram } from '../../packages/cli/src/program.js';
 import { asyncapiDocument, schemasDocument } from '../../scripts/asyncapi-document.mjs';
 import { glossaryDocument } from '../../scripts/glossary-document.mjs';
+import { metricsDocument } from '../../scripts/metrics-document.mjs';
 import { subjectsDocument } from '../../scripts/subjects-document.mjs';
 import { root } from './source-file.js';
 
 it('docs/subjects.md matches the schemas (otherwise: npm run docs)', () => {
   expect(readFileSync(path.join(root, 'docs/subjects.md'), 'utf8')).toBe(subjectsDocument(protocol));
+});
+
+it('docs/metrics.md matches the table of metrics (otherwise: npm run docs)', () => {
+  expect(readFileSync(path.join(root, 'docs/metrics.md'), 'utf8')).toBe(metricsDocument(protocol));
 });
 
 it('docs/asyncapi.json matches the schemas (otherwise: npm run docs)', () => {

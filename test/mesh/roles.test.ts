@@ -1,6 +1,14 @@
 /** What each role must not do, tried on a NATS server with the permissions that `conclave permissions` prints. */
 import { ConclaveClient } from '@conclave/client';
-import { encode, HealthReply, type MessageName, messages, type StatusReply } from '@conclave/protocol';
+import {
+  decode,
+  encode,
+  HealthReply,
+  type MessageName,
+  MetricsReply,
+  messages,
+  type StatusReply,
+} from '@conclave/protocol';
 import { Random } from '@conclave/simulator';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
@@ -133,12 +141,28 @@ it('promise 37: each role is denied the subjects of the others', async () => {
     ...elsewhere,
     'conclave.main.watch.me.x',
     'conclave.main.admin.status',
+    'conclave.main.n1.node.metrics',
   ]);
   await expectForbidden('reader', [...command, ...hosts, ...elsewhere, ...writes, 'conclave.main.n1.kv.put']);
   await expectForbidden('observer', [...command, ...hosts, ...elsewhere, ...writes, ...reads]);
   await expectForbidden('operator', [...writes, ...reads, '_INBOX.client.x', 'x']);
-  await expectForbidden('n3', [...command, ...hosts, ...writes, ...reads, 'conclave.main.n1.node.health', 'x']);
+  await expectForbidden('n3', [
+    ...command,
+    ...hosts,
+    ...writes,
+    ...reads,
+    'conclave.main.n1.node.health',
+    'conclave.main.n1.node.metrics',
+    'x',
+  ]);
   await expectUnmoved();
+});
+
+it('operators, readers and observers read metrics', async () => {
+  for (const user of ['operator', 'reader', 'observer']) {
+    const { data } = await as(user).request('conclave.main.n1.log-store.metrics', encode({}), { timeout: 10_000 });
+    expect(MetricsReply.safeParse(decode(data)).success, user).toBe(true);
+  }
 });
 
 it('promise 37: each role receives only its own subjects', async () => {

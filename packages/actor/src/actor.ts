@@ -1,4 +1,6 @@
-/** An actor as its host process sees it: it can be started, stopped, and asked for its health. */
+/** An actor as its host process sees it: it can be started, stopped, and asked for its health and its metrics. */
+import type { MetricSample } from '@conclave/protocol';
+
 /** Whether an actor works, and if not, why. */
 export interface Health {
   readonly healthy: boolean;
@@ -12,6 +14,8 @@ export interface Actor {
   health(): Health;
   /** What was dropped, by reason. */
   readonly dropped: Readonly<Record<string, number>>;
+  /** Its metrics, apart from health and drops. */
+  samples(): readonly MetricSample[];
 }
 
 /** An actor that serves a node is healthy while it receives the node's ticks. */
@@ -28,6 +32,7 @@ export function healthByTicks(sinceTickMs: number | undefined): Health {
 interface Runner {
   readonly sinceTickMs: number | undefined;
   readonly dropped: Readonly<Record<string, number>>;
+  samples(): readonly MetricSample[];
   start(): void;
   stop(): void;
 }
@@ -50,5 +55,9 @@ export class PlainActor implements Actor {
 
   get dropped(): Readonly<Record<string, number>> {
     return this.runner.dropped;
+  }
+
+  samples(): readonly MetricSample[] {
+    return this.runner.samples();
   }
 }

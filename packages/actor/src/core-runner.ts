@@ -10,11 +10,22 @@
  * 4. However many requests wait, a message or a timer waits for the requests of one turn at most: a flood of requests must not
  *    delay a leader's heartbeats.
  */
-import { type ActorKind, DropCounter, type GroupId, type Message, type PeerId } from '@conclave/protocol';
+import {
+  type ActorKind,
+  bucketsOf,
+  DropCounter,
+  type GroupId,
+  type Message,
+  type MetricSample,
+  type PeerId,
+  sampleOf,
+} from '@conclave/protocol';
 import { ActorLog, type LineLog } from './actor-log.js';
 import { processTimers } from './aligned-timers.js';
 import type { CancelTimer, Core, Instant, Log, MessageInput, Send, SetTimer, TimerInput } from './core/index.js';
+import { FixedHistogram, lengthBounds } from './core/index.js';
 import { Mailbox } from './mailbox.js';
+import { MessageCounts } from './metrics/message-counts.js';
 import { processRunQueue, type Runnable, type RunQueue } from './run-queue.js';
 import type { Subscription, Transport } from './transport.js';
 
@@ -78,6 +89,10 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
   private readonly timers = new Map<string, TimerRun>();
   private readonly tally = new DropCounter();
   private readonly turns: RunQueue;
+  private readonly received = new MessageCounts();
+  private readonly sent = new MessageCounts();
+  /** Inputs that waited when a turn began. */
+  private readonly waited = new FixedHistogram(lengthBounds);
   private listening: Subscription | undefined;
   private stopped = false;
   private lastTickMs: number | undefined;
@@ -118,6 +133,20 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
     return { ...this.core.dropped, ...this.tally.byReason };
   }
 
+  /** The metrics that every actor has. */
+  samples(): MetricSample[] {
+    const { mailbox } = this;
+    return [
+      sampleOf('conclave_mailbox_messages', mailbox.length, {}),
+      sampleOf('conclave_mailbox_bytes', mailbox.bytes, {}),
+      bucketsOf('conclave_mailbox_turn_messages', this.waited.buckets, {}),
+      ...this.received
+        .entries()
+        .map(([message, count]) => sampleOf('conclave_messages_received_total', count, { message })),
+      ...this.sent.entries().map(([message, count]) => sampleOf('conclave_messages_sent_total', count, { message })),
+    ];
+  }
+
   /** Milliseconds since the last tick of the actor's node; undefined: there was none. */
   get sinceTickMs(): number | undefined {
     return this.lastTickMs === undefined ? undefined : performance.now() - this.lastTickMs;
@@ -143,6 +172,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
   /** Queues a message, if there is room. */
   deliver(message: Message, bytes: number): void {
     if (this.stopped) return;
+    this.received.add(message.name);
     const queued = this.mailbox.offer({ type: 'message', input: { type: 'message', message } }, bytes);
     if (queued) this.turns.enqueue(this);
     else this.tally.count('mailbox_full');
@@ -150,6 +180,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
 
   runOnce(): boolean {
     if (this.stopped) return false;
+    this.waited.record(this.mailbox.length);
     try {
       this.takeMessages();
       this.takeRequests();
@@ -222,6 +253,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
     switch (effect.type) {
       case 'send':
         this.log.note(effect.message);
+        this.sent.add(effect.message.name);
         this.context.transport.send(effect.peerId, effect.message);
         return;
       case 'set_timer':

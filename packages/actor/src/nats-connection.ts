@@ -65,6 +65,7 @@ type Obstacle = 'disconnected' | 'outbound_full';
 
 export class Connection {
   private readonly tally = new DropCounter();
+  private reconnected = 0;
   private closing = false;
   private readonly watch: NodeJS.Timeout;
   private silent = 0;
@@ -138,6 +139,22 @@ export class Connection {
   /** A subject for replies to this connection only. */
   createInbox(): string {
     return inboxOf(this.nats);
+  }
+
+  /** Whether it works, how often it was made again, and what went over it. */
+  get traffic(): {
+    readonly isConnected: boolean;
+    readonly reconnects: number;
+    readonly inBytes: number;
+    readonly outBytes: number;
+  } {
+    const { inBytes, outBytes } = this.nats.stats();
+    return {
+      isConnected: this.inside.connected && this.problem === undefined,
+      reconnects: this.reconnected,
+      inBytes,
+      outBytes,
+    };
   }
 
   private get log(): LineLog {
@@ -363,6 +380,7 @@ export class Connection {
       case 'reconnect':
         if (!this.isLost) break;
         this.isLost = false;
+        this.reconnected += 1;
         this.loginProblem = undefined;
         this.retryRefused(true);
         this.log.write('info', 'connected to NATS again', {

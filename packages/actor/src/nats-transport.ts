@@ -19,6 +19,7 @@ import {
   limits,
   type Message,
   messages,
+  metricsToken,
   namedSender,
   type PeerId,
   type Recipient,
@@ -27,6 +28,7 @@ import {
 import type { Msg } from 'nats';
 import { FirstVersionPeers } from './first-version-peers.js';
 import { MessageCoalescer } from './message-coalescer.js';
+import { MessageCounts } from './metrics/message-counts.js';
 import type { Connection } from './nats-connection.js';
 import type { RetryingSubscription } from './retrying-subscription.js';
 import {
@@ -73,6 +75,10 @@ export class NatsTransport implements Transport {
   private readonly coalescer: MessageCoalescer;
   private readonly drops: DropCounter;
   private closed = false;
+  /** Bytes of messages with subjects of their own, and of bundles. */
+  readonly publishedBytes = new MessageCounts();
+  readonly receivedBytes = new MessageCounts();
+  readonly bundleBytes = { published: 0, received: 0 };
 
   /**
    * @param own the peer whose actors send through it
@@ -114,6 +120,7 @@ export class NatsTransport implements Transport {
     const token = message.name.slice(message.name.indexOf('.') + 1);
     const subject = this.subjects.message(addressOf(peerId, message), token, this.own);
     if (!this.connection.publish(subject, data)) return 'not_published';
+    this.publishedBytes.add(message.name, data.length);
     if (this.firstVersion.areThere && (this.firstVersion.has(peerId) || isPeerFeedMessage(message.name))) {
       this.connection.publish(this.subjects.ofFirstVersion(subject), data);
     }
@@ -128,8 +135,9 @@ export class NatsTransport implements Transport {
       for (const message of messages) this.sendNow(peerId, message);
     } else if (!this.connection.publish(subject, data)) {
       this.drops.count('bundle_not_published');
-    } else if (this.firstVersion.has(peerId)) {
-      this.connection.publish(this.subjects.ofFirstVersion(subject), data);
+    } else {
+      this.bundleBytes.published += data.length;
+      if (this.firstVersion.has(peerId)) this.connection.publish(this.subjects.ofFirstVersion(subject), data);
     }
   }
 
@@ -254,8 +262,9 @@ export class NatsTransport implements Transport {
   private onMessage(received: Msg, from: string | undefined, source: Source, receivers: ReadonlySet<Receive>): void {
     const token = messageTokenOf(received.subject, from);
     // A request, which another subscription handles.
-    if (from === undefined && token === healthToken) return;
+    if (from === undefined && (token === healthToken || token === metricsToken)) return;
     const message = this.parse(`${source.recipient}.${token}`, source, received.data);
+    if (message !== undefined) this.receivedBytes.add(message.name, received.data.length);
     if (message !== undefined && this.isFromNamedSender(message, from, source.peerId)) {
       this.deliverTo(message, received.data.length, receivers);
     }
@@ -277,6 +286,7 @@ export class NatsTransport implements Transport {
     if (data.length > limits.messageBytes) return this.drops.count('too_large:bundle');
     const bundle = Bundle.safeParse(this.decode(data, 'bundle'));
     if (!bundle.success) return this.drops.count('malformed:bundle');
+    this.bundleBytes.received += data.length;
     const bytes = Math.ceil(data.length / Math.max(1, bundle.data.messages.length));
     for (const [name, body] of bundle.data.messages) {
       const message = this.parseBundled(name, recipient, body);

@@ -28,6 +28,7 @@ import { headers, type Msg, type MsgHdrs, NoRespondersError, RequestError } from
 import type { LineLog } from './actor-log.js';
 import { callerOf } from './caller.js';
 import { type FoundHost, HostDiscovery } from './host-discovery.js';
+import type { RequestTimes } from './metrics/request-times.js';
 import type { Connection } from './nats-connection.js';
 import { serveRequests } from './serve.js';
 import type { Subscription } from './transport.js';
@@ -77,6 +78,8 @@ export interface EndpointCounts {
   lastError: string;
   /** Between a request and its reply, the sum over all requests. */
   processingNs: number;
+  /** Where the time of each request is recorded; several endpoints may share it. */
+  readonly times?: RequestTimes;
 }
 
 /** Encoded refusals: under a flood the same one is sent thousands of times. */
@@ -101,8 +104,8 @@ class EncodedRefusals {
 
 const refusals = new EncodedRefusals();
 
-export function newEndpointCounts(): EndpointCounts {
-  return { requests: 0, errors: 0, lastError: '', processingNs: 0 };
+export function newEndpointCounts(times?: RequestTimes): EndpointCounts {
+  return { requests: 0, errors: 0, lastError: '', processingNs: 0, ...(times === undefined ? {} : { times }) };
 }
 
 export class RequestServer {
@@ -257,7 +260,7 @@ class ReceivedRequest implements Request {
 
   refuse(error: ErrorBody): void {
     const line = `${error.code}: ${error.message}`.replace(/[\r\n]+/g, ' ').slice(0, 1024);
-    this.count();
+    this.count(error);
     this.counts.errors += 1;
     this.counts.lastError = line;
     if (!this.message.reply) {
@@ -272,7 +275,9 @@ class ReceivedRequest implements Request {
     this.connection.publish(this.message.reply, data, { headers: head });
   }
 
-  private count(): void {
-    this.counts.processingNs += Math.round((performance.now() - this.sinceMs) * 1e6);
+  private count(error?: ErrorBody): void {
+    const ms = performance.now() - this.sinceMs;
+    this.counts.processingNs += Math.round(ms * 1e6);
+    this.counts.times?.record(this.name, ms / 1000, error);
   }
 }

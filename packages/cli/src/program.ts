@@ -8,6 +8,7 @@ import { registerConfig } from './commands/config.js';
 import { registerContext } from './commands/context.js';
 import { registerCredentials } from './commands/credentials.js';
 import { registerDemo } from './commands/demo.js';
+import { registerExporter } from './commands/exporter.js';
 import { registerGroups } from './commands/groups.js';
 import { registerHealth } from './commands/health.js';
 import { registerHelpCommands } from './commands/help-commands.js';
@@ -68,6 +69,7 @@ export function createProgram(): Command {
   registerSoak(program);
   registerDemo(program);
   registerHealth(program);
+  registerExporter(program);
   registerConfig(program);
   registerContext(program);
   registerHelpCommands(program);

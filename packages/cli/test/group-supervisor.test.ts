@@ -13,7 +13,8 @@ function hosting(stopping: () => Promise<void> = async () => undefined) {
     said.push(`start ${kind} of ${groupId}`);
     incarnations.add(incarnation);
     return {
-      health: { close: () => said.push(`close the subscription of ${kind} of ${groupId}`) },
+      kind,
+      requests: { close: () => said.push(`close the subscription of ${kind} of ${groupId}`) },
       actor: {
         start: () => undefined,
         stop: async () => {
@@ -22,6 +23,7 @@ function hosting(stopping: () => Promise<void> = async () => undefined) {
         },
         health: () => ({ healthy: true, reason: '' }),
         dropped: {},
+        samples: () => [],
       },
     };
   });

@@ -83,6 +83,7 @@ describe('the command', () => {
       'soak',
       'demo',
       'health',
+      'exporter',
       'config check',
       'context add',
       'context use',

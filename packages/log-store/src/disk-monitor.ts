@@ -8,12 +8,15 @@
  */
 import { statfs } from 'node:fs/promises';
 import type { FolderFault } from './data-folder-monitor.js';
+import { folderBytes } from './folder-size.js';
 
 export interface DiskMonitorOptions {
   /** The data folder. */
   readonly folder: string;
   /** With less free space than this, the disk counts as full. */
   readonly reserveBytes: number;
+  /** The folder of the store's files, whose size is measured at every tenth time; undefined: that is not measured. */
+  readonly storeFolder?: string;
   readonly everyMs?: number;
   /** A measurement that takes longer means that the disk hangs. */
   readonly hangsAfterMs?: number;
@@ -24,6 +27,8 @@ export interface DiskMonitorOptions {
 }
 
 const defaultEveryMs = 1000;
+/** Of this many measurements, one measures the size of the store. */
+const storeEvery = 10;
 /** Longer than a busy disk takes for one sync on a slow machine. */
 const defaultHangsAfterMs = 5000;
 
@@ -41,8 +46,20 @@ export class DiskMonitor {
   private last: DiskReport | undefined;
   private measuring: { readonly sinceMs: number } | undefined;
   private fails = false;
+  private measured = 0;
+  private size: number | undefined;
 
   constructor(private readonly options: DiskMonitorOptions) {}
+
+  /** The free space, as last measured; undefined: not yet. */
+  get freeBytes(): number | undefined {
+    return this.last?.freeBytes;
+  }
+
+  /** The size of the store's files, as last measured; undefined: not yet. */
+  get storeBytes(): number | undefined {
+    return this.size;
+  }
 
   get reserveBytes(): number {
     return this.options.reserveBytes;
@@ -90,11 +107,18 @@ export class DiskMonitor {
     return bavail * bsize;
   }
 
+  private async measureStore(): Promise<void> {
+    const { storeFolder } = this.options;
+    if (storeFolder !== undefined && this.measured % storeEvery === 0) this.size = await folderBytes(storeFolder);
+    this.measured += 1;
+  }
+
   private async measure(): Promise<void> {
     try {
       const fault = await this.options.fault?.();
       // Without its folder the disk cannot be measured.
       const freeBytes = fault?.type === 'gone' ? 0 : await this.room();
+      if (fault?.type !== 'gone') await this.measureStore();
       this.fails = false;
       this.notify({ freeBytes, fault });
     } catch (error) {

@@ -227,7 +227,8 @@ export class LevelLogStorage implements LogStorage {
     return this.opened;
   }
 
-  private get levelFolder(): string {
+  /** The folder of LevelDB. */
+  get levelFolder(): string {
     return path.join(this.options.folder, 'level');
   }
 

@@ -5,7 +5,14 @@
  * after the actors have stopped.
  */
 import { type Actor, type ActorContext, CoreRunner, type Health, type OwnEffect } from '@conclave/actor';
-import { ConclaveError, type GroupUid, type LogIndex, type StoreId } from '@conclave/protocol';
+import {
+  ConclaveError,
+  type GroupUid,
+  type LogIndex,
+  type MetricSample,
+  type StoreId,
+  sampleOf,
+} from '@conclave/protocol';
 import {
   chunkKey,
   type FailureCode,
@@ -77,6 +84,16 @@ export class LogStoreActor implements Actor {
   /** Messages that were not accepted, by reason. */
   get dropped(): Readonly<Record<string, number>> {
     return this.runner.dropped;
+  }
+
+  samples(): readonly MetricSample[] {
+    const { base, lastIndex, term } = this.core.durableState;
+    return [
+      ...this.runner.samples(),
+      sampleOf('conclave_log_store_base_index', base.index, {}),
+      sampleOf('conclave_log_store_last_index', lastIndex, {}),
+      sampleOf('conclave_log_store_term', term, {}),
+    ];
   }
 
   /** The durable state of the group. */

@@ -7,6 +7,7 @@
  * 3. Which rows a truncation deletes is read from the storage directly before the write that contains it, when no other write
  *    runs. The deletions and the entries that replace them are in that one write.
  */
+import { FixedHistogram } from '@conclave/actor/core';
 import { asLogIndex } from '@conclave/protocol';
 import { type DurabilityNote, type PlainOperation, type StorageOperation, truncationOperations } from './core/index.js';
 import type { LogStorage } from './log-storage.js';
@@ -27,6 +28,8 @@ interface Prepared {
 export class WriteScheduler {
   /** How many writes the groups have submitted, and how many writes of the storage (a sync each) these needed. */
   readonly counts = { submitted: 0, synced: 0 };
+  /** How long the writes of the storage took. */
+  readonly syncSeconds = new FixedHistogram();
   private waiting: Submission[] = [];
   private running: Promise<void> | undefined;
 
@@ -66,10 +69,12 @@ export class WriteScheduler {
     if (prepared.length === 0) return;
     try {
       const operations = prepared.flatMap(({ operations }) => operations);
+      const beganMs = performance.now();
       await this.storage.write(
         operations,
         prepared.map(({ submission }) => submission.note),
       );
+      this.syncSeconds.record((performance.now() - beganMs) / 1000);
       this.counts.synced += 1;
       for (const { submission } of prepared) submission.resolve();
     } catch (error) {

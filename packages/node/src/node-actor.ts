@@ -17,26 +17,35 @@ import {
   type OwnEffect,
   type RequestAddress,
   type RequestServer,
+  RequestTimes,
   type ServedSubject,
   type Subscription,
   type WatchPublisher,
 } from '@conclave/actor';
-import type { Core, Service } from '@conclave/actor/core';
+import { type Core, FixedHistogram, type Instant, type Service, type StateMachine } from '@conclave/actor/core';
 import {
   type Api,
+  bucketsOf,
   type ConclaveEvent,
   type ErrorBody,
+  type EventName,
   type GroupUid,
+  type MetricSample,
   type PeerId,
   StatusReply,
+  sampleOf,
 } from '@conclave/protocol';
 import type { Divergence, NodeEffect, NodeInput } from './core/inputs-and-effects.js';
+import type { NodeMeasurements } from './core/node-core.js';
+import { nodeSamples } from './node-samples.js';
 import type { Addressee } from './requests/parse-request.js';
 import { type RequestedCore, RequestHandler } from './requests/request-handler.js';
+import { TimedStateMachine } from './timed-state-machine.js';
 
 /** The parts of a `NodeCore` that its process uses. */
 export interface ServingCore extends Core<NodeInput, NodeEffect>, RequestedCore {
   health(): Health;
+  measurements(at: Instant): NodeMeasurements;
   summary(): {
     readonly role: string;
     readonly term: number;
@@ -52,9 +61,14 @@ export interface ServingCore extends Core<NodeInput, NodeEffect>, RequestedCore 
 export interface NodeActorDependencies {
   /**
    * Makes a core with a new state machine.
+   * @param timed returns the same state machine, whose applies are timed
    * @param divergence what the previous core knew of its state
    */
-  readonly makeCore: (incarnation: string, divergence?: Divergence) => ServingCore;
+  readonly makeCore: (
+    incarnation: string,
+    timed: (stateMachine: StateMachine) => StateMachine,
+    divergence?: Divergence,
+  ) => ServingCore;
   /** Parses requests to the state machine. */
   readonly service: Service;
   readonly connection: Connection;
@@ -73,6 +87,10 @@ export class NodeActor implements Actor {
   private runner: CoreRunner<NodeInput, NodeEffect>;
   private readonly requests: RequestHandler;
   private readonly counts = new Map<string, EndpointCounts>();
+  private readonly times = { admin: new RequestTimes('admin'), kv: new RequestTimes('kv') };
+  private readonly applySeconds = TimedStateMachine.newHistogram();
+  private readonly snapshotSeconds = new FixedHistogram();
+  private readonly events = new Map<EventName, number>();
   private readonly micro: MicroService;
   private readonly watchPublisher: WatchPublisher;
   private peerSubjects: ServedSubject[] = [];
@@ -132,8 +150,22 @@ export class NodeActor implements Actor {
     return this.runner.dropped;
   }
 
+  samples(): readonly MetricSample[] {
+    return [
+      ...this.runner.samples(),
+      ...nodeSamples(this.core.measurements(instant())),
+      bucketsOf('conclave_apply_seconds', this.applySeconds.buckets, {}),
+      bucketsOf('conclave_node_snapshot_seconds', this.snapshotSeconds.buckets, {}),
+      ...[...this.events].map(([event, count]) => sampleOf('conclave_events_total', count, { event })),
+      sampleOf('conclave_requests_open', this.requests.open.size, {}),
+      ...this.times.admin.samples(),
+      ...this.times.kv.samples(),
+    ];
+  }
+
   private makeRunner(divergence?: Divergence): [ServingCore, CoreRunner<NodeInput, NodeEffect>] {
-    const core = this.dependencies.makeCore(newIncarnation(), divergence);
+    const timed = (stateMachine: StateMachine) => new TimedStateMachine(stateMachine, this.applySeconds);
+    const core = this.dependencies.makeCore(newIncarnation(), timed, divergence);
     return [core, new CoreRunner(core, this.context, (effect) => this.perform(effect))];
   }
 
@@ -198,6 +230,8 @@ export class NodeActor implements Actor {
   private publish(event: ConclaveEvent): void {
     const { groupId, peerId } = this.context;
     const { term } = this.core.summary();
+    this.events.set(event.name, (this.events.get(event.name) ?? 0) + 1);
+    if (event.name === 'snapshot_taken') this.snapshotSeconds.record(event.detail.took_ms / 1000);
     this.dependencies.requests.publishEvent(event.name, {
       group_id: groupId,
       peer_id: peerId,
@@ -283,7 +317,7 @@ export class NodeActor implements Actor {
   private serveSubjects(addressee: Addressee): ServedSubject[] {
     const apis: readonly Api[] = ['admin', 'kv'];
     return apis.map((api) => {
-      const counts = newEndpointCounts();
+      const counts = newEndpointCounts(this.times[api]);
       const name = endpointName(addressee, api);
       this.counts.set(name, this.counts.get(name) ?? counts);
       return this.dependencies.requests.serve(

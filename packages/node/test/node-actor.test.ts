@@ -39,6 +39,9 @@ class ScriptedCore implements ServingCore {
   outcomeOfOverload() {
     return overload;
   }
+  measurements(): never {
+    throw new Error('no test asks for metrics');
+  }
   summary() {
     return {
       role: 'leader',

@@ -17,6 +17,7 @@ export * from './lease-id.js';
 export * from './levels.js';
 export * from './limits.js';
 export * from './messages.js';
+export * from './metrics.js';
 export * from './roles.js';
 export * from './schema-issues.js';
 export * from './senders.js';

@@ -66,6 +66,8 @@ export const limits = {
   mailboxBytes: 128 * MiB,
   /** Bytes that a process has given to its NATS connection and that the server has not read. */
   outboundBytes: 64 * MiB,
+  /** Operations of an API whose requests are measured each; all others are measured together. */
+  measuredOperations: 64,
   /** Open requests of a node. */
   openRequests: 16_384,
   /** Their bytes, as received. */

@@ -7,8 +7,8 @@
  * | `peer` | the processes of one peer: publishes in that peer's name alone |
  * | `operator` | all admin commands, groups, backups, events and messages; no keys |
  * | `client` | all operations on keys, leases and locks |
- * | `reader` | reads and watches keys, writes nothing |
- * | `observer` | events, status and health |
+ * | `reader` | reads and watches keys, and metrics; writes nothing |
+ * | `observer` | events, status, health and metrics |
  */
 import { hostCommands } from './host.js';
 import { peerOperations, readOperations } from './kv.js';
@@ -64,9 +64,9 @@ function listsOf(role: UserRole, subjects: Subjects, groups: readonly GroupId[],
     case 'operator':
       return ofOperator(subjects, groups);
     case 'client':
-      return ofClient(subjects, groups, { ofGroup: [any], ofPeer: [any] }, scope.owner);
+      return ofClient(subjects, groups, { ofGroup: [any], ofPeer: [any] }, scope.owner, false);
     case 'reader':
-      return ofClient(subjects, groups, reads, scope.owner);
+      return ofClient(subjects, groups, reads, scope.owner, true);
     case 'observer':
       return ofObserver(subjects, groups);
   }
@@ -123,6 +123,7 @@ function ofOperator(subjects: Subjects, groups: readonly GroupId[]): Permissions
         subjects.groupRequest(groupId, 'admin', any),
         subjects.peerRequest(groupId, anyPeer, 'admin', any),
         subjects.health({ groupId, peerId: anyPeer, recipient: anyActor }),
+        subjects.metrics({ groupId, peerId: anyPeer, recipient: anyActor }),
       ]),
       ...hostNames.map((name) => subjects.host(anyPeer, name)),
       ...discovery,
@@ -141,6 +142,7 @@ function ofClient(
   groups: readonly GroupId[],
   operations: { readonly ofGroup: readonly string[]; readonly ofPeer: readonly string[] },
   owner: string | undefined,
+  asksMetrics: boolean,
 ): Permissions {
   return {
     publish: groups.flatMap((groupId) => [
@@ -148,6 +150,7 @@ function ofClient(
       ...operations.ofPeer.map((operation) => subjects.peerRequest(groupId, anyPeer, 'kv', operation)),
       // Of a peer that is asked by name: whether it is there.
       subjects.health({ groupId, peerId: anyPeer, recipient: 'node' }),
+      ...(asksMetrics ? [subjects.metrics({ groupId, peerId: anyPeer, recipient: anyActor })] : []),
     ]),
     subscribe: groups.flatMap((groupId) => [
       subjects.watch(groupId, `${owner ?? any}.*`),
@@ -167,6 +170,7 @@ function ofObserver(subjects: Subjects, groups: readonly GroupId[]): Permissions
         subjects.peerRequest(groupId, anyPeer, 'admin', 'status'),
         subjects.peerRequest(groupId, anyPeer, 'admin', 'get_leader'),
         subjects.health({ groupId, peerId: anyPeer, recipient: anyActor }),
+        subjects.metrics({ groupId, peerId: anyPeer, recipient: anyActor }),
       ]),
       subjects.host(anyPeer, 'list_groups'),
       ...discovery,

@@ -4,6 +4,7 @@
  *     <prefix>.<group>.<peer>.<actor>.<message>.<from>   to that actor
  *     <prefix>.<group>.<peer>.feed.<message>.<from>      to several actors of that peer
  *     <prefix>.<group>.<peer>.<actor>.health             request, answered by that actor
+ *     <prefix>.<group>.<peer>.<actor>.metrics            request, answered by that actor
  *     <prefix>.<group>.<peer>.admin.<command>            request, answered by that peer's node
  *     <prefix>.<group>.<peer>.kv.<operation>             request, answered by that peer's node (stale reads)
  *     <prefix>.<group>.admin.<command>                   request, answered by the leader
@@ -22,6 +23,7 @@
 import { ConclaveError } from './errors.js';
 import { healthToken } from './health.js';
 import { groupListToken } from './host.js';
+import { metricsToken } from './metrics.js';
 import { type ActorKind, actorKinds, type GroupId, type PeerId, tokenPattern } from './types.js';
 
 export const defaultPrefix = 'conclave';
@@ -42,6 +44,7 @@ export type Api = 'admin' | 'kv';
 export type ParsedSubject =
   | { readonly type: 'message'; readonly address: Address; readonly message: string; readonly from?: PeerId }
   | { readonly type: 'health'; readonly address: Address }
+  | { readonly type: 'metrics'; readonly address: Address }
   | {
       readonly type: 'request';
       readonly groupId: GroupId;
@@ -94,6 +97,11 @@ export class Subjects {
   /** Where an actor is asked how it is. */
   health({ groupId, peerId, recipient }: Address): string {
     return `${this.prefix}.${groupId}.${peerId}.${recipient}.${healthToken}`;
+  }
+
+  /** Where an actor is asked for its metrics. */
+  metrics({ groupId, peerId, recipient }: Address): string {
+    return `${this.prefix}.${groupId}.${peerId}.${recipient}.${metricsToken}`;
   }
 
   groupRequest(groupId: GroupId, api: Api, name: string): string {
@@ -198,7 +206,8 @@ function parseGroupSubject(groupId: GroupId, tokens: readonly string[]): ParsedS
   if (!isRecipient(second)) return undefined;
   const address = { groupId, peerId, recipient: second };
   if (fourth !== undefined) return { type: 'message', address, message: third, from: fourth as PeerId };
-  return third === healthToken ? { type: 'health', address } : { type: 'message', address, message: third };
+  if (third === healthToken) return { type: 'health', address };
+  return third === metricsToken ? { type: 'metrics', address } : { type: 'message', address, message: third };
 }
 
 function parseHostSubject(tokens: readonly string[]): ParsedSubject | undefined {

@@ -13,6 +13,7 @@ describe('a subject comes back from its text', () => {
       { type: 'message', message: 'append', from: n2 },
     ],
     [subjects.health({ groupId, peerId, recipient: 'node' }), { type: 'health', address: { recipient: 'node' } }],
+    [subjects.metrics({ groupId, peerId, recipient: 'node' }), { type: 'metrics', address: { recipient: 'node' } }],
     [subjects.groupRequest(groupId, 'kv', 'put'), { type: 'request', groupId, api: 'kv', name: 'put' }],
     [subjects.peerRequest(groupId, peerId, 'admin', 'status'), { type: 'request', peerId, api: 'admin' }],
     [subjects.event(groupId, 'leader_elected', n2), { type: 'event', groupId, event: 'leader_elected', from: n2 }],

@@ -1,4 +1,5 @@
 export * from './core.js';
+export * from './fixed-histogram.js';
 export * from './leader-mismatch.js';
 export * from './link.js';
 export * from './link-acceptor.js';

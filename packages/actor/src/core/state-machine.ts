@@ -67,8 +67,18 @@ export interface StateMachine {
    * entries are applied. A state machine without one is not compared.
    */
   digest?(): string;
+  /** How much the state contains, for metrics. */
+  counts?(): StateCounts;
   /** The recent changes. A state machine without them cannot be watched. */
   readonly history?: StateMachineHistory;
+}
+
+/** How much a state contains. What a state machine does not have is undefined. */
+export interface StateCounts {
+  readonly keys?: number;
+  readonly leases?: number;
+  readonly locks?: number;
+  readonly sessions?: number;
 }
 
 /** Where a history of a group begins. */

@@ -4,8 +4,10 @@ import { type LineLog, processLog } from '@conclave/actor';
 import type { Command } from 'commander';
 import type { DestinationStream } from 'pino';
 import { exitCodeOf, exitCodes } from '../exit-codes.js';
+import type { HttpListener } from '../metrics/http-server.js';
 import { ownVersion } from '../own-files.js';
 import { describeFailure, PeerProcess, type PeerProcessDependencies } from '../run/peer-process.js';
+import { ProcessHealth } from '../run/process-health.js';
 import { checkTimes, type RunOptions, withRunOptions } from '../run/run-options.js';
 import { storageRetryMs, waitForStorage } from '../run/storage-probe.js';
 import { collectLater, compileSooner } from '../run/v8-tuning.js';
@@ -56,6 +58,8 @@ async function run(options: RunOptions): Promise<void> {
       process.exit(exitCodes.broken);
     },
   };
+  const health = new ProcessHealth(options.peer);
+  const http = await serveHttp(options, health, log);
   const starting = waitForStorage(options, log, 'first').then(() => PeerProcess.start(options, dependencies));
   let peerProcess: PeerProcess | 'stop_requested';
   try {
@@ -68,14 +72,33 @@ async function run(options: RunOptions): Promise<void> {
   if (peerProcess === 'stop_requested') process.exit(0);
   log.write('info', 'ready', { groups: options.groups });
   process.send?.({ type: 'ready' });
-  peerProcess = await untilStopRequested(peerProcess, options, dependencies, stopRequested);
+  health.onStarted(peerProcess);
+  peerProcess = await untilStopRequested(peerProcess, options, dependencies, stopRequested, health);
+  health.onStopped('the process is stopping');
   setTimeout(() => {
     log.write('error', `stopping took more than ${stopMs} ms`);
     process.exit(exitCodes.failed);
   }, stopMs).unref();
   await peerProcess.stop();
+  await http?.close();
   log.write('info', 'stopped');
   process.exit(0);
+}
+
+/** Serves metrics and health over HTTP, if an option asks for it; ends the process if that is impossible. */
+async function serveHttp({ http }: RunOptions, health: ProcessHealth, log: LineLog): Promise<HttpListener | undefined> {
+  if (http === undefined || http === 'off') return undefined;
+  // Loaded only here: most commands do not need it.
+  const { listen } = await import('../metrics/http-server.js');
+  const { createPages } = await import('../metrics/pages.js');
+  try {
+    const listener = await listen(createPages(health), http);
+    log.write('info', 'serves metrics and health', { url: listener.url });
+    return listener;
+  } catch (error) {
+    log.write('fatal', `the process cannot start: --http: ${(error as Error).message}`);
+    process.exit(exitCodes.failed);
+  }
 }
 
 /**
@@ -88,6 +111,7 @@ async function untilStopRequested(
   options: RunOptions,
   dependencies: PeerProcessDependencies,
   stopRequested: Promise<void>,
+  health: ProcessHealth,
 ): Promise<PeerProcess> {
   const { log } = dependencies;
   let running = first;
@@ -95,10 +119,12 @@ async function untilStopRequested(
     const failure = await Promise.race([running.storageFailed, stopRequested]);
     if (failure === undefined) return running;
     log.write('error', 'the storage failed: the actors restart once it works again', { reason: failure.message });
+    health.onStopped(`the storage failed: ${failure.message}`);
     await Promise.race([running.stop(), delay(stopMs)]);
     const started = await Promise.race([restart(options, dependencies), stopRequested]);
     if (started === undefined) process.exit(0);
     running = started;
+    health.onStarted(started);
     log.write('info', 'the storage works again', { groups: options.groups });
   }
 }

@@ -6,9 +6,14 @@ import { allNodes, commandTree } from './command-tree.js';
 type Example = readonly [line: string, meaning: string];
 
 const examples: Readonly<Record<string, readonly Example[]>> = {
+  exporter: [
+    ['exporter', 'the metrics of the whole mesh, on http://127.0.0.1:9464/metrics'],
+    ['exporter --listen 0.0.0.0:9464', 'also for a Prometheus on another machine'],
+  ],
   run: [
     ['run --peer n1 --data-dir /var/lib/conclave', 'all four actors of the peer n1 in one process'],
     ['run --peer n1 --actors node --nats nats://10.0.0.1:4222', 'one of its actors'],
+    ['run --peer n1 --http 127.0.0.1:9464', 'with /metrics, /livez and /readyz'],
   ],
   up: [
     ['up', 'three peers of four processes each, and a NATS server'],

@@ -132,6 +132,8 @@ class Slot {
         ...this.options.environment,
         ...this.options.login.environment,
         CONCLAVE_EXIT_WITH_PARENT: '1',
+        // They cannot share one port.
+        CONCLAVE_HTTP: 'off',
       },
       stdio: ['ignore', log, log, 'ipc'],
       detached: true,

@@ -23,7 +23,16 @@ import {
   WriteScheduler,
 } from '@conclave/log-store';
 import { NodeActor, NodeCore } from '@conclave/node';
-import { asLogIndex, type GroupId, limits, noGroupUid, type StoreId } from '@conclave/protocol';
+import {
+  asLogIndex,
+  bucketsOf,
+  type GroupId,
+  limits,
+  type MetricSample,
+  noGroupUid,
+  type StoreId,
+  sampleOf,
+} from '@conclave/protocol';
 import { ReplicatorGroupCore, SnapshotThrottle } from '@conclave/replicator';
 import { loadApplication } from './application.js';
 import type { GroupStore } from './group-api.js';
@@ -74,7 +83,8 @@ export class ActorFactory {
     await storage.open();
     log.write('info', 'the data are open', { folder });
     const fault = () => storage.fault();
-    const disk = new DiskMonitor({ folder, reserveBytes: options.diskReserveMb * MiB, warn, fault });
+    const { levelFolder: storeFolder } = storage;
+    const disk = new DiskMonitor({ folder, storeFolder, reserveBytes: options.diskReserveMb * MiB, warn, fault });
     const groups = await HostedGroups.open(storage);
     const scheduler = new WriteScheduler(storage);
     const factory = new ActorFactory(options, { storage, scheduler, disk, groups, onStorageFailed }, application);
@@ -98,6 +108,19 @@ export class ActorFactory {
         };
       },
     };
+  }
+
+  /** The metrics of the store; none without log-stores. */
+  samples(): MetricSample[] {
+    const { data } = this;
+    if (data === undefined) return [];
+    const { freeBytes, storeBytes } = data.disk;
+    return [
+      bucketsOf('conclave_sync_seconds', data.scheduler.syncSeconds.buckets, {}),
+      sampleOf('conclave_store_writes_total', data.scheduler.counts.submitted, {}),
+      ...(storeBytes === undefined ? [] : [sampleOf('conclave_store_bytes', storeBytes, {})]),
+      ...(freeBytes === undefined ? [] : [sampleOf('conclave_disk_free_bytes', freeBytes, {})]),
+    ];
   }
 
   connect(outside: Outside): void {
@@ -155,10 +178,10 @@ export class ActorFactory {
     return new NodeActor(context, {
       ...this.outside,
       service: application.service,
-      makeCore: (incarnation, divergence) =>
+      makeCore: (incarnation, timed, divergence) =>
         new NodeCore(
           { ...this.options, ...snapshotOptions(this.options), groupId, peerId, incarnation, version },
-          { stateMachine: application.makeStateMachine(), divergence },
+          { stateMachine: timed(application.makeStateMachine()), divergence },
         ),
     });
   }

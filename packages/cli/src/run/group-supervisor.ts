@@ -7,10 +7,16 @@
 import { type Actor, newIncarnation, type Subscription } from '@conclave/actor';
 import type { ActorKind, GroupId } from '@conclave/protocol';
 
-/** A running actor, and its subscription for health requests. */
+/** A running actor, and its subscription for requests about its health and its metrics. */
 export interface Hosted {
+  readonly kind: ActorKind;
   readonly actor: Actor;
-  readonly health: Subscription;
+  readonly requests: Subscription;
+}
+
+/** A running actor, and its group. */
+export interface HostedActor extends Pick<Hosted, 'actor' | 'kind'> {
+  readonly groupId: GroupId;
 }
 
 /** The wanted groups, each with an id that distinguishes one hosting from the next. */
@@ -31,7 +37,8 @@ export class GroupSupervisor {
 
   constructor(
     private readonly kinds: readonly ActorKind[],
-    private readonly startActor: (groupId: GroupId, kind: ActorKind, incarnation: string) => Hosted,
+    /** The last argument: whether it is the first actor of its group in this process. */
+    private readonly startActor: (groupId: GroupId, kind: ActorKind, incarnation: string, isFirst: boolean) => Hosted,
   ) {}
 
   /** Resolves when exactly these groups run in this process. */
@@ -46,6 +53,13 @@ export class GroupSupervisor {
   async stop(): Promise<void> {
     await this.follow(new Map());
     this.stopped = true;
+  }
+
+  /** All running actors. */
+  get actors(): HostedActor[] {
+    return [...this.groups].flatMap(([groupId, { hosted }]) =>
+      hosted.map(({ kind, actor }) => ({ groupId, kind, actor })),
+    );
   }
 
   private async change(wanted: WantedGroups): Promise<void> {
@@ -63,13 +77,13 @@ export class GroupSupervisor {
   private startActors(groupId: GroupId): Hosted[] {
     const incarnation = newIncarnation();
     const kinds = startOrder.filter((kind) => this.kinds.includes(kind));
-    return kinds.map((kind) => this.startActor(groupId, kind, incarnation));
+    return kinds.map((kind, place) => this.startActor(groupId, kind, incarnation, place === 0));
   }
 }
 
 async function stopActors(hosted: readonly Hosted[]): Promise<void> {
-  for (const { actor, health } of hosted.toReversed()) {
-    health.close();
+  for (const { actor, requests } of hosted.toReversed()) {
+    requests.close();
     await actor.stop();
   }
 }

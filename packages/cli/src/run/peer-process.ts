@@ -12,15 +12,25 @@ import {
   PeerTransport,
   RequestServer,
   type Subscription,
+  samplesOf,
   serveHealth,
+  serveMetrics,
 } from '@conclave/actor';
-import { type ActorKind, type GroupId, Subjects } from '@conclave/protocol';
+import {
+  type ActorKind,
+  type GroupId,
+  type MetricSample,
+  type PeerId,
+  type ProcessSamples,
+  Subjects,
+} from '@conclave/protocol';
 import { loginOfPeer } from '../login.js';
 import { ActorFactory } from './actor-factory.js';
 import { refuseDuplicateProcess } from './duplicate-process.js';
 import { GroupApi } from './group-api.js';
 import { GroupListFollower } from './group-list.js';
 import { GroupSupervisor, type Hosted } from './group-supervisor.js';
+import { ProcessMetrics } from './process-metrics.js';
 import type { RunOptions } from './run-options.js';
 
 export interface PeerProcessDependencies {
@@ -28,6 +38,22 @@ export interface PeerProcessDependencies {
   readonly version: string;
   /** Ends the process; an actor has failed. */
   readonly fail: ActorContext['fail'];
+}
+
+/** The health of an actor. */
+export interface ActorState {
+  readonly groupId: GroupId;
+  readonly kind: ActorKind;
+  readonly healthy: boolean;
+  readonly reason: string;
+}
+
+/** The metrics of an actor. */
+export interface ActorSamples {
+  readonly groupId: GroupId;
+  readonly peerId: PeerId;
+  readonly kind: ActorKind;
+  readonly samples: readonly MetricSample[];
 }
 
 export class PeerProcess {
@@ -48,11 +74,12 @@ export class PeerProcess {
     private readonly subjects: Subjects,
     private readonly factory: ActorFactory,
     private readonly requests: RequestServer,
+    private readonly metrics: ProcessMetrics,
     /** Resolves once the storage can neither be written nor read: its actors report that until they are started again. */
     readonly storageFailed: Promise<Error>,
   ) {
-    this.host = new GroupSupervisor(options.actors, (groupId, kind, incarnation) =>
-      this.startActor(groupId, kind, incarnation),
+    this.host = new GroupSupervisor(options.actors, (groupId, kind, incarnation, isFirst) =>
+      this.startActor(groupId, kind, incarnation, isFirst),
     );
   }
 
@@ -82,6 +109,8 @@ export class PeerProcess {
       const requestConnection = await Connection.open({ ...nats, name: `${name} requests`, givesWay: true });
       const requests = new RequestServer(requestConnection, subjects, log);
       factory.connect({ connection: requestConnection, requests, version });
+      const connections = { actors: connection, requests: requestConnection };
+      const metrics = new ProcessMetrics({ options, version, connections, transport, nats: outer, factory });
       const made = new PeerProcess(
         options,
         dependencies,
@@ -91,6 +120,7 @@ export class PeerProcess {
         subjects,
         factory,
         requests,
+        metrics,
         storageFailed,
       );
       await made.startGroups();
@@ -106,12 +136,38 @@ export class PeerProcess {
 
   /** Stops the actors, then closes their data and the connections. */
   async stop(): Promise<void> {
+    this.metrics.stop();
     await this.groups?.close();
     await this.host.stop();
     await this.factory.close();
     await this.requestConnection.close();
     await this.connection.close();
     await this.transport.close();
+  }
+
+  /** Whether each actor works, and if not, why. */
+  health(): ActorState[] {
+    return this.host.actors.map(({ groupId, kind, actor }) => ({ groupId, kind, ...actor.health() }));
+  }
+
+  /** The metrics of the process and of all its actors. */
+  collect(): { readonly process: ProcessSamples; readonly actors: ActorSamples[] } {
+    const { peer: peerId } = this.options;
+    return {
+      process: this.metrics.collect(),
+      actors: this.host.actors.map(({ groupId, kind, actor }) => ({
+        groupId,
+        peerId,
+        kind,
+        samples: samplesOf(actor),
+      })),
+    };
+  }
+
+  /** Why a connection to NATS does not work; undefined: both work. */
+  get natsProblem(): string | undefined {
+    const broken = [this.connection, this.requestConnection].find(({ traffic }) => !traffic.isConnected);
+    return broken === undefined ? undefined : (broken.problem ?? 'not connected to NATS');
   }
 
   /** The process of the log-stores owns the list of groups; the peer's other processes follow it. */
@@ -130,7 +186,7 @@ export class PeerProcess {
     this.groups = await GroupListFollower.start(options, { connection, requests, subjects, host, log, fail });
   }
 
-  private startActor(groupId: GroupId, kind: ActorKind, incarnation: string): Hosted {
+  private startActor(groupId: GroupId, kind: ActorKind, incarnation: string, isFirst: boolean): Hosted {
     const { transport } = this;
     const address = { groupId, peerId: this.options.peer, actor: kind, incarnation };
     const { log, fail } = this.dependencies;
@@ -139,8 +195,14 @@ export class PeerProcess {
       this.connection,
       this.requestConnection,
     ]);
+    const ofProcess = isFirst ? () => this.metrics.collect() : undefined;
+    const metrics = serveMetrics(this.requestConnection, this.subjects, address, actor, ofProcess);
     actor.start();
-    return { actor, health };
+    const close = (): void => {
+      health.close();
+      metrics.close();
+    };
+    return { kind, actor, requests: { close } };
   }
 }
 

@@ -18,6 +18,7 @@ import {
 import { defaultNatsUrl } from '@conclave/protocol/login';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { UsageError } from '../exit-codes.js';
+import { type ListenAddress, parseListenAddress } from '../listen-address.js';
 import type { LoginFlags } from '../login.js';
 import {
   parseGroup,
@@ -47,6 +48,8 @@ export interface RunOptions extends HostedOptions {
   /** The module and export of a custom state machine; undefined: the key-value store. */
   readonly application?: string;
   readonly logLevel: string;
+  /** Where metrics and health are served over HTTP; `off` or undefined: nowhere. */
+  readonly http?: ListenAddress | 'off';
   /** Whether the process starts even if another process runs the same node, which is then fenced. */
   readonly takeOver: boolean;
   /** Consecutive rejected logins before the process ends, until its first connection; 0: no limit. */
@@ -147,6 +150,11 @@ export function withRunOptions(command: Command): Command {
         .choices(logLevels)
         .default('info'),
     );
+  command.addOption(
+    new Option('--http <address>', 'where to serve /metrics, /livez and /readyz: 127.0.0.1:9464; off: nowhere')
+      .env('CONCLAVE_HTTP')
+      .argParser((text: string) => (text === 'off' ? text : parseListenAddress(text))),
+  );
   command.addOption(
     new Option(
       '--take-over',

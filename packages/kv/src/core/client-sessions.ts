@@ -213,6 +213,11 @@ export class ClientSessions {
 
   constructor(private readonly clientSessionMs: number) {}
 
+  /** The number of sessions. */
+  get size(): number {
+    return this.sessions.size;
+  }
+
   /** Opens the session of that name, by the entry of that index; drops the one unused longest if there is no room. */
   open(clientId: ClientId, index: LogIndex): void {
     // Names are random, so two clients never have the same one: this is the same request once more.

@@ -68,6 +68,11 @@ export class KeySpace {
     return this.written;
   }
 
+  /** The number of keys. */
+  get size(): number {
+    return this.stored.size;
+  }
+
   get revision(): number {
     return this.written.revision;
   }

@@ -11,6 +11,7 @@
 import {
   type HistoryStart,
   type LeaderClock,
+  type StateCounts,
   type StateMachine,
   type StateMachineHistory,
   type StateMachineRestore,
@@ -188,6 +189,12 @@ export class KvStateMachine implements StateMachine {
     sum.addAll(keys.locks.changed.digest);
     sum.addAll(sessions.digest);
     return sum.toString();
+  }
+
+  /** How much the state contains. */
+  counts(): StateCounts {
+    const { keys, sessions } = this;
+    return { keys: keys.size, leases: keys.leases.size, locks: keys.locks.size, sessions: sessions.size };
   }
 
   /** The current state, in pieces, while entries are applied. Several snapshots may be read at once. */

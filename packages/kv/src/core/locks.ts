@@ -48,6 +48,11 @@ export class Locks {
     private readonly nextRevision: () => number,
   ) {}
 
+  /** The number of locks that are held. */
+  get size(): number {
+    return this.locks.size;
+  }
+
   /**
    * Requests a lock. Its holder gets the same token again. Others get 0, and wait in the queue, or leave it if `wait` is
    * false.

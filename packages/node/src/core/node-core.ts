@@ -12,7 +12,7 @@
  * 3. A peer without a configuration never campaigns.
  * 4. A node whose session has ended (fenced) does nothing any more.
  */
-import type { Core, Instant } from '@conclave/actor/core';
+import type { Core, Instant, StateCounts } from '@conclave/actor/core';
 import {
   type Body,
   type HistoryAnnouncement,
@@ -24,12 +24,23 @@ import {
 } from '@conclave/protocol';
 import type { NodeHealth, NodeSummary, RestartAdvice } from './admin/index.js';
 import type { NodeDependencies, NodeEffect, NodeInput, NodeOptions, NodeTimer } from './inputs-and-effects.js';
+import type { NodeMeasures } from './node-measures.js';
 import { NodeParts } from './node-parts.js';
 import type { NodeState } from './state/index.js';
 import type { StepContext } from './step-context.js';
 
 /** How often a leader proposes its state machine's housekeeping. */
 const housekeepingMs = 1000;
+
+/** What the metrics of a node are made of. */
+export interface NodeMeasurements {
+  readonly status: StatusReply;
+  readonly measures: NodeMeasures;
+  /** How much the state contains, as far as the state machine reports it. */
+  readonly counts: StateCounts;
+  /** The watches that this node serves. */
+  readonly watches: number;
+}
 
 export class NodeCore implements Core<NodeInput, NodeEffect> {
   private readonly parts: NodeParts;
@@ -85,6 +96,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
         input satisfies never;
     }
     parts.requests.onStepped();
+    this.context.measures.onLeader(this.state.leaderId);
     return this.context.take();
   }
 
@@ -92,6 +104,14 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
   status(at: Instant): StatusReply {
     this.context.begin(at);
     return this.parts.status.reply();
+  }
+
+  /** Returns what the metrics of this node are made of. */
+  measurements(at: Instant): NodeMeasurements {
+    const { parts, context } = this;
+    const status = this.status(at);
+    const counts = parts.stateMachine.counts?.() ?? {};
+    return { status, measures: context.measures, counts, watches: parts.watches.size };
   }
 
   /**

@@ -119,6 +119,7 @@ export class RoleChanges implements RoleControl {
     invariant(index <= state.log.lastIndex, `entry ${index} is committed and not in the log`);
     const before = state.commitIndex;
     state.commitTo(index);
+    parts.proposals.onCommitted();
     this.publishCommitted(before);
     parts.removal.onCommitted();
     if (state.role === 'leader') parts.change.onCommitted(index);

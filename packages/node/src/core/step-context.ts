@@ -14,8 +14,10 @@ import {
   type PeerId,
 } from '@conclave/protocol';
 import type { NodeEffect, NodeOptions, NodeTimer } from './inputs-and-effects.js';
+import { NodeMeasures } from './node-measures.js';
 
 export class StepContext {
+  readonly measures = new NodeMeasures();
   private readonly drops = new DropCounter();
   private effects: NodeEffect[] = [];
   private instant: Instant = { nowMs: 0, wallTimeMs: 0, random: 0 };

@@ -43,6 +43,11 @@ export class OpenRequests {
     return [...this.open.keys()];
   }
 
+  /** How many are open. */
+  get size(): number {
+    return this.open.size;
+  }
+
   has(id: number): boolean {
     return this.open.has(id);
   }

@@ -151,6 +151,7 @@ export class Election {
 
   private beginCandidacy(kind: VoteKind, term: Term, configuration: Configuration, transfer: boolean): void {
     const { context } = this;
+    context.measures.campaigns[kind] += 1;
     this.lastElectionId += 1;
     this.candidacy = {
       kind,

@@ -27,8 +27,8 @@ export class Proposals {
   private readonly appended = new Map<LogIndex, Proposal>();
   /** The bytes of the payloads in `queue` and in `appended`. */
   private bytes = 0;
-  /** The last index of each append that is not committed. */
-  private inFlight: LogIndex[] = [];
+  /** The last index of each append that is not committed, and when it was appended. */
+  private inFlight: { readonly last: LogIndex; readonly sinceMs: number }[] = [];
   readonly throttle: WriterThrottle;
 
   constructor(
@@ -78,8 +78,7 @@ export class Proposals {
   }
 
   private mayAppend(): boolean {
-    const { own, state } = this;
-    this.inFlight = this.inFlight.filter((last) => last > state.commitIndex);
+    const { own } = this;
     return (
       this.inFlight.length < appendsInFlight &&
       own.hasRoom('log-store') &&
@@ -99,7 +98,7 @@ export class Proposals {
       taken += count;
     }
     this.queue = this.queue.slice(taken);
-    this.inFlight.push(this.state.log.lastIndex);
+    this.inFlight.push({ last: this.state.log.lastIndex, sinceMs: this.context.nowMs });
     this.throttle.onAppended(bytes);
     this.appender.announce();
   }
@@ -125,6 +124,18 @@ export class Proposals {
     const first = this.state.log.lastIndex + 1;
     for (const [at, proposal] of proposals.entries()) this.appended.set(asLogIndex(first + at), proposal);
     return this.appender.appendCommands(proposals);
+  }
+
+  /** All entries up to the commit index are committed. */
+  onCommitted(): void {
+    const { context, state, inFlight } = this;
+    let committed = 0;
+    for (const { last, sinceMs } of inFlight) {
+      if (last > state.commitIndex) break;
+      context.measures.commitSeconds.record((context.nowMs - sinceMs) / 1000);
+      committed += 1;
+    }
+    if (committed > 0) this.inFlight = inFlight.slice(committed);
   }
 
   /** Replies to the request of this entry. */

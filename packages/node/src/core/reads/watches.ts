@@ -45,6 +45,11 @@ export class Watches {
     private readonly stateMachine: StateMachine,
   ) {}
 
+  /** How many watches are served. */
+  get size(): number {
+    return this.watches.size;
+  }
+
   /** Starts a watch, or renews it. */
   ask(input: WatchInput): void {
     const { context, watches } = this;

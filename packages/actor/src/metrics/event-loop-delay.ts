@@ -1,0 +1,29 @@
+/**
+ * Measures how late a timer of this process fires. (The delay monitor of Node.js has no buckets, only percentiles since its last
+ * reset, which two readers cannot share.)
+ */
+import { FixedHistogram } from '../core/index.js';
+
+/** Short enough that a pause that matters to an election is measured in most of its length. */
+const everyMs = 50;
+
+export class EventLoopDelay {
+  readonly histogram = new FixedHistogram();
+  private readonly timer: NodeJS.Timeout;
+  private dueMs = performance.now() + everyMs;
+
+  constructor() {
+    this.timer = setInterval(() => this.onTimer(), everyMs).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  private onTimer(): void {
+    const nowMs = performance.now();
+    // A timer fires up to a millisecond early.
+    this.histogram.record(Math.max(0, nowMs - this.dueMs) / 1000);
+    this.dueMs = nowMs + everyMs;
+  }
+}
