@@ -51,7 +51,10 @@ export class Conditions {
         return { peer: peerId, actor, condition, ...wordsOf(`${peerId}.${actor}`, was, condition) };
       });
     }
-    return [{ peer: peerId, condition: first.condition, ...wordsOf(peerId, first.was, first.condition) }];
+    // All are alike now: the peer is in this condition, also if it was only some of its actors that were not.
+    const isWhole = changed.length === actorKinds.length;
+    const name = isWhole ? peerId : changed.map(({ actor }) => `${peerId}.${actor}`).join(' and ');
+    return [{ peer: peerId, condition: first.condition, ...wordsOf(name, first.was, first.condition) }];
   }
 
   private conditionOf(peerId: PeerId, kind: ActorKind, isolated: ReadonlySet<string>, network: Condition): Condition {

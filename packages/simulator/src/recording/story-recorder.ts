@@ -23,6 +23,10 @@ export class StoryRecorder implements StoryObserver {
     recordCommands(simulation, this.recorder);
   }
 
+  onAnswer(line: string): void {
+    this.recorder?.note(line);
+  }
+
   onReleased(from: Actor, to: Actor, message: Passing): void {
     this.recorder?.onReleased(from, to, message);
   }

@@ -12,7 +12,6 @@ import { NatsConnection } from '../mesh/virtual-nats.js';
 import type { Endpoint } from '../mesh/virtual-network.js';
 import type { Simulation } from '../run/simulation.js';
 import { configurationText, errorText, fieldsText, inHistory } from './format.js';
-import type { ScenarioOutput } from './scenario-file.js';
 
 /** A request: its text, its target and body, and the format of its reply. */
 interface Order {
@@ -34,7 +33,7 @@ export class Requests {
 
   constructor(
     private readonly simulation: Simulation,
-    private readonly output: ScenarioOutput,
+    private readonly print: (line: string) => void,
   ) {
     simulation.mesh.network.connect(this.asker);
   }
@@ -50,7 +49,7 @@ export class Requests {
   /** Stops waiting for a reply: the node may have crashed. */
   giveUp(id: number, text: string): void {
     this.open.delete(id);
-    this.output.print(`${text}: no answer`);
+    this.print(`${text}: no answer`);
   }
 
   /** Sends a request on the group's subjects, which only the leader receives. */
@@ -93,7 +92,7 @@ export class Requests {
 
   private end(id: number, line: string): void {
     this.open.delete(id);
-    this.output.print(line);
+    this.print(line);
   }
 }
 

@@ -51,6 +51,8 @@ export interface StoryObserver {
    * @param isHeld whether a message is held back or dropped if it arrives now
    */
   onStory(simulation: Simulation, isHeld: (from: Actor, to: Actor, message: Passing) => boolean): void;
+  /** A request was answered, or not within its time: as a scenario prints it. */
+  onAnswer(line: string): void;
   /** A message is delivered that was held back, or its copy. */
   onReleased(from: Actor, to: Actor, message: Passing): void;
 }
@@ -66,6 +68,8 @@ export class ScenarioRun {
   private events: { readonly peer: string; readonly name: string }[] = [];
   /** The entry of the story's first configuration. */
   private foundedIndex = 0;
+  /** Whether the observer knows the present story: it does not see how its group is created. */
+  private isObserved = false;
   private parts:
     | { readonly simulation: Simulation; readonly requests: Requests; readonly inspector: Inspector }
     | undefined;
@@ -233,6 +237,7 @@ export class ScenarioRun {
     const simulation = new Simulation(command, 1, this.randomness?.() ?? new ConstantRandom());
     const { mesh, invariants } = simulation;
     this.filter = new MessageFilter();
+    this.isObserved = false;
     this.events = [];
     this.foundedIndex = 0;
     this.timeouts = new Map(this.pendingTimeouts);
@@ -247,7 +252,7 @@ export class ScenarioRun {
         deliver();
       });
     mesh.observer = listeningTo(invariants, (peer, term, event) => this.onEvent(peer, term, event));
-    this.parts = { simulation, requests: new Requests(simulation, this.output), inspector: new Inspector(mesh) };
+    this.parts = { simulation, requests: this.requestsOf(simulation), inspector: new Inspector(mesh) };
     // All start together, also those with preset disks.
     for (const { peer } of this.presets) mesh.crashPeer(peer as PeerId);
     for (const given of this.presets) this.write(given);
@@ -255,9 +260,17 @@ export class ScenarioRun {
     this.presets = [];
   }
 
+  private requestsOf(simulation: Simulation): Requests {
+    return new Requests(simulation, (line) => {
+      this.output.print(line);
+      if (this.isObserved) this.observer?.onAnswer(line);
+    });
+  }
+
   private beginStory(): void {
     const isHeld = (from: Actor, to: Actor, message: Passing) => this.filter.stops(placeOf(from), placeOf(to), message);
     this.observer?.onStory(this.begun.simulation, isHeld);
+    this.isObserved = true;
   }
 
   private found({ peers, spare, options }: GroupCommand): void {
@@ -394,7 +407,7 @@ function listeningTo(invariants: Invariants, onEvent: NonNullable<RunObserver['o
   };
 }
 
-function placeOf({ peerId, processKind }: Actor): { peerId: string; kind: string } {
+export function placeOf({ peerId, processKind }: Actor): { peerId: string; kind: string } {
   return { peerId, kind: processKind };
 }
 

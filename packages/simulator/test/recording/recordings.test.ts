@@ -126,7 +126,7 @@ run 100
     ['messages from and to n3 are slow', 'slow', undefined],
     ['n2.log-store is cut off from others', 'cut_off', 'log-store'],
     ['n3 is as fast as before', 'up', undefined],
-    ['n2 is connected again', 'up', undefined],
+    ['n2.log-store is connected again', 'up', undefined],
   ]);
 });
 

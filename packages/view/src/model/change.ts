@@ -176,8 +176,10 @@ function majority(set: Majority['set'], peers: readonly string[]): Majority {
 }
 
 /** A log-store's acknowledgement is a vote for each entry up to its index. */
-export function foldStored({ change }: ViewState, { at, name, fields, from }: MessageRecord): void {
+export function foldStored({ change }: ViewState, { at, name, fields, from, to }: MessageRecord): void {
   if (change?.outcome !== 'going_on') return;
+  // The simulator knows each receiver of a feed: votes are counted by the ballot-box alone.
+  if (to.actor !== 'feed' && to.actor !== 'ballot-box' && name === 'feed.stored') return;
   if (name === 'feed.stored' && typeof fields.match_index === 'number') {
     for (const ballot of change.ballots) {
       if (fields.match_index >= ballot.index) vote(ballot, from.peer);

@@ -102,7 +102,8 @@ export function foldStatus(state: ViewState, { at, peer: name, status, error }: 
     return;
   }
   peer.statusAt = at;
-  peer.condition = 'up';
+  // Whoever replies runs; a simulated peer that is cut off or slow still has a status.
+  if (peer.condition === 'down' || peer.condition === 'paused') peer.condition = 'up';
   peer.role = status.role;
   peer.term = status.term;
   peer.commit = status.commit_index;

@@ -3,6 +3,7 @@ export type {
   ControlParameter,
   ControlState,
   ControlValue,
+  ExplainedStep,
   SourceControls,
   SourceInfo,
   SourceListener,

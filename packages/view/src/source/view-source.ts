@@ -77,10 +77,31 @@ export interface ControlState {
   /** The current time, and the first and last time there are; `to` undefined: there is no last one. */
   readonly position: { readonly at: number; readonly from: number; readonly to?: number | undefined };
   readonly commands: readonly ControlCommand[];
-  /** A text beside the picture, such as the explanation of a prepared question: paragraphs of plain text. */
-  readonly explanation?: { readonly title: string; readonly paragraphs: readonly string[] } | undefined;
+  /** A text beside the picture, such as the explanation of a prepared question: paragraphs of plain text, and its steps. */
+  readonly explanation?:
+    | {
+        readonly title: string;
+        readonly paragraphs: readonly string[];
+        readonly steps?: readonly ExplainedStep[] | undefined;
+      }
+    | undefined;
   /** What the last command did, or why it failed. */
   readonly outcome?: { readonly text: string; readonly ok: boolean } | undefined;
+}
+
+/** A step of an explanation, which plays out: what it does, and what is expected of it. */
+export interface ExplainedStep {
+  readonly text: string;
+  readonly state: 'next' | 'current' | 'done' | 'failed';
+  readonly outcomes: readonly {
+    readonly text: string;
+    /** Whether it was seen; null: not known yet. */
+    readonly holds: boolean | null;
+    /** What was seen, as the run prints it. */
+    readonly seen: string;
+  }[];
+  /** Why it failed; empty: it did not. */
+  readonly error: string;
 }
 
 /** Commands to a source: playback of a recording, faults and requests in the simulator. None of them reaches a real group. */
