@@ -30,7 +30,6 @@ export const allowedNames: Readonly<Record<string, string>> = {
   'orders-conclave-0': 'a pod of the example',
   'conclave-four': 'a prefix that the bench composes',
   'conclave-one': 'a prefix that the bench composes',
-  web: 'an owner of the example',
   // What a decision removed, named by that decision.
   floor_operations_per_second: 'renamed by decision 0113',
   catchup_margin: 'removed by decision 0072',

@@ -1,13 +1,11 @@
 /** The metrics of a real mesh: over NATS, by the exporter, and by a process's own HTTP server. */
-import { fileURLToPath } from 'node:url';
 import { commonLabels, type MetricName, MetricsReply, metrics } from '@conclave/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { exitOf, spawnGuarded } from '../support/leftovers.js';
+import { startExporter } from '../support/exporter.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { ActorProcess, actorKinds, startPeer } from '../support/peers.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
 
-const command = fileURLToPath(new URL('../../packages/cli/bin/conclave.js', import.meta.url));
 const names = ['n1', 'n2', 'n3'];
 const stops = new Stops();
 let server: NatsServer;
@@ -50,20 +48,6 @@ async function pageOf(url: string): Promise<Series[]> {
   return parse(await response.text());
 }
 
-/** Starts `conclave exporter`; returns the address of its page. */
-async function startExporter(): Promise<string> {
-  const args = ['exporter', '--listen', '127.0.0.1:0', '--nats', server.url, '--json'];
-  const child = spawnGuarded(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  stops.add(async () => {
-    child.kill();
-    await exitOf(child);
-  });
-  const line = await new Promise<string>((resolve) =>
-    child.stdout?.once('data', (data: Buffer) => resolve(String(data))),
-  );
-  return (JSON.parse(line) as { url: string }).url;
-}
-
 /** The name of a metric, of the name of a series. */
 function metricOf(name: string): string {
   return Object.hasOwn(metrics, name) ? name : name.replace(/_(bucket|sum|count)$/, '');
@@ -72,7 +56,7 @@ function metricOf(name: string): string {
 describe('the exporter', () => {
   let url: string;
   beforeAll(async () => {
-    url = await startExporter();
+    url = await startExporter(server.url, stops);
   });
 
   it('serves the metrics of all peers and actors, each of the table and no other', async () => {
