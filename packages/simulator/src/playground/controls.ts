@@ -2,6 +2,7 @@
 import { actorKinds, ConclaveError, type PeerId } from '@conclave/protocol';
 import type { ControlCommand, ControlParameter, ControlValue } from '@conclave/view';
 import type { ScenarioCommand } from '../language/scenario-command.js';
+import type { Actor } from '../mesh/actor.js';
 import type { PlaygroundRun } from './playground-run.js';
 import { questions } from './questions/index.js';
 
@@ -90,6 +91,8 @@ function commandsOf(run: PlaygroundRun): RunCommand[] {
 }
 
 function faults({ mesh }: PlaygroundRun): RunCommand[] {
+  const processes = (peer: PeerId) => actorKinds.map((kind) => mesh.actor(peer, kind));
+  const having = (is: (actor: Actor | undefined) => boolean) => mesh.peers.filter((peer) => processes(peer).some(is));
   const peer = peerParameter(mesh.peers);
   const actor = actorParameter();
   const heading = 'Faults';
@@ -103,6 +106,7 @@ function faults({ mesh }: PlaygroundRun): RunCommand[] {
       heading,
       parameters: [peer, actor],
       onPeer: true,
+      peers: having((actor) => actor?.isUp === true),
       execute: onTarget('crash'),
     },
     {
@@ -112,6 +116,7 @@ function faults({ mesh }: PlaygroundRun): RunCommand[] {
       heading,
       parameters: [peer, actor],
       onPeer: true,
+      peers: having((actor) => actor?.isUp !== true),
       execute: onTarget('start'),
     },
     {
@@ -121,6 +126,7 @@ function faults({ mesh }: PlaygroundRun): RunCommand[] {
       heading,
       parameters: [peer, actor],
       onPeer: true,
+      peers: having((actor) => actor?.isUp === true && actor.waiting === undefined),
       execute: onTarget('pause'),
     },
     {
@@ -130,6 +136,7 @@ function faults({ mesh }: PlaygroundRun): RunCommand[] {
       heading,
       parameters: [peer, actor],
       onPeer: true,
+      peers: having((actor) => actor?.isUp === true && actor.waiting !== undefined),
       execute: onTarget('resume'),
     },
     {
@@ -199,6 +206,7 @@ function members({ mesh }: PlaygroundRun): RunCommand[] {
       heading,
       parameters: [peerParameter(mesh.peers)],
       onPeer: true,
+      peers: initial.filter((member) => member !== mesh.leader),
       execute: (run, { peer }) => run.execute({ type: 'transfer', peer: peer as string }),
     },
   ];

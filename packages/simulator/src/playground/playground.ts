@@ -220,13 +220,15 @@ export class Playground implements ViewSource {
         help: 'How fast virtual time passes.',
         heading,
         parameters: [this.speedChoice()],
+        immediate: true,
       },
       {
         name: 'question',
-        label: 'Open',
+        label: 'Question',
         help: 'Opens a prepared question about membership changes, or a group of your own.',
         heading: 'Questions',
         parameters: [{ ...questionParameter, initial: question?.name ?? 'none' }],
+        immediate: true,
       },
       {
         name: 'finish-step',

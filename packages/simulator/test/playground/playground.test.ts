@@ -120,6 +120,18 @@ describe('faults', () => {
     ]);
   });
 
+  test('are offered for the peers for which they make sense', () => {
+    const played = new PlayedPlayground();
+    const offered = (name: string) => played.state.commands.find((command) => command.name === name)?.peers;
+    played.command('kill', { peer: 'n2' });
+    played.command('pause-processes', { peer: 'n3', actor: 'node' });
+    expect(offered('kill')).toEqual(['n1', 'n3', 'n4', 'n5']);
+    expect(offered('start')).toEqual(['n2']);
+    expect(offered('pause-processes')).toEqual(['n1', 'n3', 'n4', 'n5']);
+    expect(offered('resume')).toEqual(['n3']);
+    expect(offered('transfer-leader')).toEqual(['n2', 'n3']);
+  });
+
   test('cut a leader off: its messages are lost, and another peer leads', () => {
     const played = new PlayedPlayground();
     played.command('partition', { peers: ['n1'] });

@@ -58,7 +58,7 @@ export interface ControlCommand {
   readonly label: string;
   /** One sentence: what it does. */
   readonly help: string;
-  /** Commands with the same heading stand together, such as those of playback, faults, members and questions. */
+  /** Commands with the same heading stand together. Those of playback and questions come before the explanation, all others after. */
   readonly heading: string;
   readonly parameters: readonly ControlParameter[];
   /** Why it cannot be used now; undefined: it can. */
@@ -67,6 +67,10 @@ export interface ControlCommand {
   readonly key?: string | undefined;
   /** It acts on one peer, named by its parameter `peer`: the page shows it in the menu of each peer too. */
   readonly onPeer?: boolean | undefined;
+  /** With `onPeer`: the peers for which it makes sense now; undefined: all. */
+  readonly peers?: readonly string[] | undefined;
+  /** Its parameter runs it as soon as it is chosen: the page shows no button. */
+  readonly immediate?: boolean | undefined;
 }
 
 /** The state of the controls, as the page shows it. Plain JSON. */
