@@ -10,7 +10,10 @@ import { capture, root, runMain } from './run.mjs';
 
 const tsc = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
 const rolldown = path.join(root, 'node_modules', 'rolldown', 'bin', 'cli.mjs');
+const vite = path.join(root, 'node_modules', 'vite', 'bin', 'vite.js');
 const packages = path.join(root, 'packages');
+const view = path.join(packages, 'view');
+const builtPage = path.join(view, 'dist', 'page', 'index.html');
 
 /**
  * Sets the project up.
@@ -27,6 +30,7 @@ export async function setUp({ build = true, nats = false } = {}) {
     if (!areDependenciesInPlace()) await installDependencies();
     if (!build) return;
     await buildWhatChanged();
+    if (isPageOlder()) await buildPage();
     if (isBundleOlder()) await bundle();
   });
   if (!nats || process.env.NATS_URL) return { env: {} };
@@ -91,9 +95,29 @@ async function buildWhatChanged() {
   throw new Error(`The build failed:\n${errors.join('\n').trim()}`);
 }
 
+/** Whether a source of the page was changed after the page was built. */
+function isPageOlder() {
+  const built = timeOf(builtPage);
+  const folders = [path.join(view, 'page'), path.join(view, 'src')];
+  const files = folders.flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => path.join(folder, name)),
+  );
+  const others = [path.join(view, 'vite.config.mjs'), path.join(packages, 'protocol', 'src', 'limits.ts')];
+  return [...files, ...others].some((file) => timeOf(file) > built);
+}
+
+async function buildPage() {
+  console.log('Building the page (vite build)');
+  const { code, output } = await capture(process.execPath, [vite, 'build', '--config', 'vite.config.mjs'], {
+    cwd: view,
+  });
+  if (code !== 0) throw new Error(`The page could not be built:\n${output}`);
+}
+
 /** Whether anything was built after the bundle of the command was. */
 function isBundleOlder() {
   const bundled = timeOf(path.join(packages, 'cli', 'bundle', 'main.js'));
+  if (timeOf(builtPage) > bundled) return true;
   return readdirSync(packages).some((name) => timeOf(path.join(packages, name, 'dist', '.tsbuildinfo')) > bundled);
 }
 

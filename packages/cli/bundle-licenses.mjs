@@ -1,6 +1,7 @@
 // The licenses of the packages that a bundle contains, as a file beside it: most demand that their text goes with the code.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 
 const fileName = 'THIRD-PARTY-LICENSES.txt';
@@ -8,14 +9,17 @@ const fileName = 'THIRD-PARTY-LICENSES.txt';
 /**
  * A rolldown plugin.
  *
+ * @param {string} pagePackage the package whose `devDependencies` are in the page of browsers
  * @returns {import('rolldown').Plugin}
  */
-export function bundleLicenses() {
+export function bundleLicenses(pagePackage) {
   return {
     name: 'bundle-licenses',
     generateBundle(_options, bundle) {
       const modules = Object.values(bundle).flatMap((output) => (output.type === 'chunk' ? output.moduleIds : []));
-      const folders = new Set(modules.map(packageFolder).filter((folder) => folder !== undefined));
+      const folders = new Set(
+        [...modules.map(packageFolder), ...pageFolders(pagePackage)].filter((folder) => folder !== undefined),
+      );
       const source = [...folders]
         .toSorted()
         .map(noticeOf)
@@ -34,6 +38,16 @@ function packageFolder(file) {
   if (at < 0) return undefined;
   const words = file.slice(at).split(path.sep);
   return file.slice(0, at) + words.slice(0, words[2]?.startsWith('@') ? 4 : 3).join(path.sep);
+}
+
+/**
+ * @param {string} pagePackage
+ * @returns {string[]}
+ */
+function pageFolders(pagePackage) {
+  const { devDependencies } = JSON.parse(readFileSync(path.join(pagePackage, 'package.json'), 'utf8'));
+  const { resolve } = createRequire(path.join(pagePackage, 'package.json'));
+  return Object.keys(devDependencies).map((name) => packageFolder(resolve(name)) ?? name);
 }
 
 /** @param {string} folder */

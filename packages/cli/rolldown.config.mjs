@@ -1,11 +1,25 @@
 // One file for each way the command starts, out of what `tsc -b` has built: a process that loads six hundred modules spends more
 // than half of its start on finding them. `level` and `msgpackr` stay outside, as they bring native code along.
 
+import { cpSync } from 'node:fs';
 import path from 'node:path';
 import { defineConfig } from 'rolldown';
 import { bundleLicenses } from './bundle-licenses.mjs';
 
 const here = import.meta.dirname;
+
+/**
+ * The built page is beside the bundle, where `findPage` looks for it.
+ *
+ * @returns {import('rolldown').Plugin}
+ */
+function page() {
+  return {
+    name: 'page',
+    writeBundle: () =>
+      cpSync(path.join(here, '..', 'view', 'dist', 'page'), path.join(here, 'bundle', 'page'), { recursive: true }),
+  };
+}
 
 export default defineConfig({
   input: {
@@ -17,7 +31,7 @@ export default defineConfig({
   },
   platform: 'node',
   external: ['level', 'msgpackr'],
-  plugins: [bundleLicenses()],
+  plugins: [bundleLicenses(path.join(here, '..', 'view')), page()],
   output: { dir: path.join(here, 'bundle'), format: 'esm', cleanDir: true, chunkFileNames: '[name]-[hash].js' },
   // Circular imports occur inside packages that we use.
   checks: { circularDependency: false },

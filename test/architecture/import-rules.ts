@@ -31,7 +31,7 @@ export const ALLOWANCES: Readonly<Record<string, Allowance>> = {
   client: { ours: ['protocol'], thirdParties: ['nats'] },
   observer: { ours: ['protocol'], thirdParties: ['nats'] },
   // What browsers get is built from its `page`, whose packages are in that build.
-  view: { ours: ['protocol', 'client', 'observer'], thirdParties: ['zod'] },
+  view: { ours: ['protocol', 'client', 'observer'], thirdParties: ['@hono/node-server', 'hono', 'nats', 'zod'] },
   // Its virtual clients are the core of the real one.
   simulator: { ours: ['protocol', 'actor', ...ACTORS, 'client', 'view'], thirdParties: ['cli-table3', 'commander'] },
   cli: {

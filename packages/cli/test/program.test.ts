@@ -76,6 +76,8 @@ describe('the command', () => {
       'lock get',
       'lock run',
       'watch',
+      'view',
+      'record',
       'permissions',
       'backup',
       'restore',

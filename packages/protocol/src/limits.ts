@@ -243,6 +243,16 @@ export const limits = {
   viewPeers: 64,
   /** Membership changes, and elections, that the page keeps. */
   viewChanges: 20,
+  /** Browsers that show a page at once. */
+  viewBrowsers: 32,
+  /** Records that wait for a browser. */
+  viewBrowserRecords: 5000,
+  /** A request of a page. */
+  viewRequestBytes: 64 * KiB,
+  /** Admin commands of a page that wait for their confirmation. */
+  viewActions: 32,
+  /** Messages per second that a page shows; with more, it shows a sample. */
+  viewMessageRate: 300,
   /** Topics of notes that the page keeps. */
   viewNotes: 32,
 } as const;

@@ -1,7 +1,7 @@
 /** `conclave up`: runs peers on this machine until Ctrl-C, and a NATS server if none is named. */
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { type EventName, PeerId } from '@conclave/protocol';
+import { ConclaveError, type EventName, PeerId } from '@conclave/protocol';
 import { defaultNatsUrl } from '@conclave/protocol/login';
 import { type Command, Option } from 'commander';
 import { observeGroup } from '../events.js';
@@ -10,11 +10,13 @@ import { type CommonOptions, namedServersText, wholeNumber, withLoginOptions, wi
 import type { Output } from '../output.js';
 import { type CleanUp, Interrupted, withCleanUp } from '../processes/clean-up.js';
 import { lockDataDir } from '../processes/data-dir-lock.js';
-import { foundGroup, makeMesh, ownNatsServer, peerNames, refuseSecondMesh } from '../processes/mesh.js';
+import { foundGroup, type Mesh, makeMesh, ownNatsServer, peerNames, refuseSecondMesh } from '../processes/mesh.js';
 import { type Placement, placements } from '../processes/peer-processes.js';
 import { runAction } from '../run-action.js';
+import { type Listen, startLiveView } from '../view/live-view.js';
 import { eventLine } from '../views/event-line.js';
 import { bootstrapText } from './bootstrap.js';
+import { listenOption } from './view.js';
 
 const usualPort = 4222;
 const mostPeers = 9;
@@ -25,6 +27,8 @@ interface UpOptions extends CommonOptions {
   readonly peers: number;
   readonly placement: Placement;
   readonly dataDir: string;
+  readonly listen: Listen;
+  readonly view: boolean;
 }
 
 export function registerUp(program: Command): void {
@@ -38,6 +42,8 @@ export function registerUp(program: Command): void {
           .env('CONCLAVE_DATA_DIR')
           .default('.conclave'),
       )
+      .addOption(listenOption())
+      .option('--no-view', 'serve no page')
       .description('start peers on this machine and keep them running, until Ctrl-C'),
   );
   withLoginOptions(command, namedServersText).action((options: UpOptions) =>
@@ -89,17 +95,38 @@ async function up(cleanUp: CleanUp, output: Output, options: UpOptions): Promise
   if (!output.json) note(`starting ${peers.join(', ')}`);
   await mesh.processes.start(peers);
   const group = await foundGroup(mesh, founders);
+  const page = options.view ? await servePage(cleanUp, mesh, options.listen, note) : undefined;
   if (output.json) {
-    output.record({ ready: true, nats_url: natsUrl, data_dir: folder, processes: mesh.processes.processCount, group });
+    const served = page === undefined ? {} : { view_url: page };
+    const { processCount: processes } = mesh.processes;
+    output.record({ ready: true, nats_url: natsUrl, ...served, data_dir: folder, processes, group });
   } else {
     output.line(bootstrapText(group));
-    output.line(reachText(output, natsUrl, folder, options));
+    output.line(reachText(output, { natsUrl, page, folder }, options));
   }
   observeGroup(mesh.adminClient, (event) => {
     if (output.json) output.record({ event: event.name, ...event.body });
     else if (!hiddenEvents.includes(event.name)) output.line(eventLine(event));
   });
   return new Promise<never>(() => undefined);
+}
+
+/** Serves the page at its address or, if that is taken, at another port: the peers run in any case. Returns its address. */
+async function servePage(
+  cleanUp: CleanUp,
+  { adminClient }: Mesh,
+  listen: Listen,
+  note: (text: string) => void,
+): Promise<string> {
+  const start = (port: number) =>
+    startLiveView(adminClient, { listen: { ...listen, port }, allowAdmin: false, messagesForBrowsersOnly: true });
+  const server = await start(listen.port).catch((error: unknown) => {
+    if (!(error instanceof ConclaveError) || error.code !== 'EBUSY') throw error;
+    note(`port ${listen.port} is taken: the page has another one`);
+    return start(0);
+  });
+  cleanUp.add(() => server.close());
+  return server.url;
 }
 
 /** Returns the peers that have data here: a spare peer that became a member must run again. */
@@ -114,7 +141,14 @@ function peersIn(folder: string): PeerId[] {
   }
 }
 
-function reachText(output: Output, natsUrl: string, folder: string, { group, prefix }: UpOptions): string {
+interface Reach {
+  readonly natsUrl: string;
+  /** The address of the page; undefined: none is served. */
+  readonly page: string | undefined;
+  readonly folder: string;
+}
+
+function reachText(output: Output, { natsUrl, page, folder }: Reach, { group, prefix }: UpOptions): string {
   const settings = [
     ...(natsUrl === defaultNatsUrl ? [] : [`export NATS_URL=${natsUrl}`]),
     ...(group === 'main' ? [] : [`export CONCLAVE_GROUP=${group}`]),
@@ -122,6 +156,7 @@ function reachText(output: Output, natsUrl: string, folder: string, { group, pre
   ];
   return [
     '',
+    ...(page === undefined ? [] : [`  page   ${output.style('bold', page)}`]),
     `  NATS   ${output.style('bold', natsUrl)}`,
     `  data   ${folder}`,
     '',

@@ -19,6 +19,12 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
     ['up', 'three peers of four processes each, and a NATS server'],
     ['up --peers 5 --placement one', 'five peers of one process each'],
   ],
+  view: [
+    ['view', 'the page of the group main, at http://127.0.0.1:8250/'],
+    ['view --listen 127.0.0.1:9000 --allow-admin', 'with commands, each after a confirmation'],
+    ['view --replay incident.records', 'a recording, at any speed and backwards'],
+  ],
+  record: [['record incident.records', 'until Ctrl-C, for view --replay']],
   bootstrap: [['bootstrap n1 n2 n3', 'create the group main']],
   status: [
     ['status', 'the group and its peers'],

@@ -1,4 +1,5 @@
 /** The model of the page: pure, without I/O, for browsers and Node.js. */
+export { type ChangePlan, type PlanFact, planChange } from './change-plan.js';
 export { ViewModel } from './view-model.js';
 export {
   type ActorState,

@@ -85,11 +85,12 @@ export class RecordWriter {
     return !this.full;
   }
 
-  /** Writes what is left, and closes the file. */
-  async close(): Promise<void> {
+  /** Writes what is left, closes the file, and returns its size in bytes. */
+  async close(): Promise<number> {
     this.gzip.end();
     await this.closed;
     if (this.failure !== undefined) throw this.failure;
+    return this.compressed;
   }
 
   private end(): void {

@@ -31,6 +31,8 @@ export interface ViewSource {
   subscribe(listener: SourceListener): void;
   /** Undefined: nothing can be controlled, as with a live group. */
   readonly controls?: SourceControls | undefined;
+  /** Called with the number of browsers that show the source, whenever it changes. */
+  readonly onAudience?: ((browsers: number) => void) | undefined;
   close(): Promise<void>;
 }
 

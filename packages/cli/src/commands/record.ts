@@ -1,0 +1,71 @@
+/** `conclave record`: records the events, messages and states of a group into a file, until Ctrl-C. */
+import { limits } from '@conclave/protocol';
+import { type Command, Option } from 'commander';
+import { withAdminClient } from '../connection.js';
+import { type CommonOptions, wholeNumber, withWatchOptions } from '../options.js';
+import type { Output } from '../output.js';
+import { ownVersion } from '../own-files.js';
+import { untilStopped } from '../processes/clean-up.js';
+import { runAction } from '../run-action.js';
+import { liveSource } from '../view/live-view.js';
+import { bytesText, count } from '../views/format.js';
+
+interface RecordOptions extends Omit<CommonOptions, 'timeoutMs'> {
+  readonly maxMb: number;
+  readonly messageRate: number;
+}
+
+const mebibyte = 1024 * 1024;
+/** A recording may be read in more detail than a page is watched. */
+const defaultRate = 2000;
+
+export function registerRecord(program: Command): void {
+  withWatchOptions(
+    program
+      .command('record')
+      .argument('<file>', 'the recording, which is replaced if it exists')
+      .addOption(
+        new Option('--max-mb <n>', 'end when the file has this many MiB')
+          .argParser(wholeNumber(1, limits.recordingBytes / mebibyte))
+          .default(limits.recordingBytes / mebibyte),
+      )
+      .addOption(
+        new Option('--message-rate <n>', 'messages per second that are recorded; of more, a sample')
+          .argParser(wholeNumber(1, 100_000))
+          .default(defaultRate),
+      )
+      .description('record what happens in the group into a file for: conclave view --replay <file>; until Ctrl-C'),
+  ).action((file: string, options: RecordOptions) => runAction(options, (output) => record(output, file, options)));
+}
+
+function record(output: Output, file: string, options: RecordOptions): Promise<void> {
+  return withAdminClient(options, async (adminClient) => {
+    const { RecordWriter } = await import('@conclave/view');
+    const source = await liveSource(adminClient, options);
+    const header = { title: source.info.title, group: options.group, time: 'wall', version: ownVersion() } as const;
+    const writer = await RecordWriter.create({ file, header, maxBytes: options.maxMb * mebibyte });
+    let stop: (error?: unknown) => void = () => undefined;
+    const ended = new Promise<void>((resolve, reject) => {
+      stop = (error) => (error === undefined ? resolve() : reject(error));
+    });
+    source.subscribe({
+      onRecords: (records) => {
+        try {
+          if (!writer.write(records)) stop();
+        } catch (error) {
+          stop(error);
+        }
+      },
+      onRestarted: () => undefined,
+      onControls: () => undefined,
+    });
+    if (!output.json) output.note(`recording group ${options.group} into ${file}; Ctrl-C ends it`);
+    await Promise.race([ended, untilStopped()]);
+    await source.close();
+    const { isFull, records } = writer;
+    const bytes = await writer.close();
+    if (output.json) output.record({ file, records, bytes, full: isFull });
+    else
+      output.line(`${file}: ${count(records)} records, ${bytesText(bytes)}${isFull ? ', as many as it may have' : ''}`);
+  });
+}

@@ -1,0 +1,98 @@
+/** `conclave view`: serves the page of a live group, or of a recording, until Ctrl-C. */
+import { isIP } from 'node:net';
+import { ConclaveError } from '@conclave/protocol';
+import type { ViewServer } from '@conclave/view';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { withAdminClient } from '../connection.js';
+import { UsageError } from '../exit-codes.js';
+import { type CommonOptions, wholeNumber, withWatchOptions } from '../options.js';
+import type { Output } from '../output.js';
+import { untilStopped } from '../processes/clean-up.js';
+import { runAction } from '../run-action.js';
+import { defaultListen, type Listen, startLiveView } from '../view/live-view.js';
+
+interface ViewOptions extends Omit<CommonOptions, 'timeoutMs'> {
+  readonly listen: Listen;
+  readonly replay?: string;
+  readonly allowAdmin: boolean;
+  readonly messageRate?: number;
+}
+
+export function registerView(program: Command): void {
+  withWatchOptions(
+    program
+      .command('view')
+      .addOption(listenOption())
+      .option('--replay <file>', 'show this recording instead of a live group')
+      .option('--allow-admin', 'let the page send admin commands, each after a confirmation', false)
+      .addOption(
+        new Option('--message-rate <n>', 'messages per second that the page shows; with more, a sample').argParser(
+          wholeNumber(1, 100_000),
+        ),
+      )
+      .description('serve a page that shows the group live, until Ctrl-C'),
+  ).action((options: ViewOptions) =>
+    runAction(options, (output) => {
+      if (options.allowAdmin && !isLoopback(options.listen.host)) {
+        throw new UsageError(
+          '--allow-admin is for an address of this machine: everybody who reaches the page could use it',
+        );
+      }
+      if (options.replay === undefined) return viewLive(output, options);
+      if (options.allowAdmin)
+        throw new UsageError('a recording has no admin commands: --allow-admin is for a live group');
+      return viewRecording(output, options.replay, options);
+    }),
+  );
+}
+
+/** The option `--listen` of `view` and `up`. */
+export function listenOption(): Option {
+  return new Option('--listen <host:port>', 'where the page is served')
+    .argParser(parseListen)
+    .default(defaultListen, `"${defaultListen.host}:${defaultListen.port}"`);
+}
+
+function viewLive(output: Output, options: ViewOptions): Promise<void> {
+  return withAdminClient(options, async (adminClient) => {
+    await serve(output, await startLiveView(adminClient, options), adminClient.connection.closed());
+  });
+}
+
+async function viewRecording(output: Output, file: string, { listen }: ViewOptions): Promise<void> {
+  const { ReplaySource, readRecording, ViewServer } = await import('@conclave/view');
+  const recording = await readRecording(file);
+  if (recording.truncated) output.note(`${file} ends in the middle: what is before that is shown`);
+  await serve(output, await ViewServer.start({ source: new ReplaySource(recording), ...listen }), undefined);
+}
+
+/** @param lost resolves when the connection to NATS has ended for good */
+async function serve(output: Output, server: ViewServer, lost: Promise<unknown> | undefined): Promise<void> {
+  if (output.json) output.record({ ready: true, url: server.url });
+  else output.line(`the page is at ${output.style('bold', server.url)}\nCtrl-C stops it`);
+  const ended = lost?.then((error) => {
+    throw error instanceof Error ? error : new ConclaveError('EUNREACHABLE', 'the connection to NATS has ended');
+  });
+  try {
+    await Promise.race([untilStopped(), ...(ended === undefined ? [] : [ended])]);
+  } finally {
+    ended?.catch(() => undefined);
+    await server.close();
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+/** `127.0.0.1:8250`, `[::1]:8250`, or a port alone. */
+export function parseListen(text: string): Listen {
+  const match = /^(?:(?:\[([^\]]+)\]|([^:]+)):)?(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    throw new InvalidArgumentError(
+      `an address and a port are wanted, such as ${defaultListen.host}:${defaultListen.port}.`,
+    );
+  }
+  return { host: match[1] ?? match[2] ?? defaultListen.host, port };
+}

@@ -1,0 +1,1 @@
+export { ReplaySource } from './replay-source.js';
