@@ -104,6 +104,53 @@ describe('the model of the page', () => {
     expect(peers.n4?.membership).toBe('member');
   });
 
+  it('ends a change whose leader was lost when the next leader has none in progress', () => {
+    const records = changeRecords().filter((record) => record.at <= 3100);
+    records.push(event(5000, 'leader_elected', 'n2', { peers: before, old_peers: [] }));
+    const leads = { role: 'leader', term: 4 };
+    const undone = modelOf([...records, status(5100, 'n2', { ...leads, configuration_index: 101 })]);
+    expect(undone.state.change).toMatchObject({ outcome: 'failed', error: 'its leader was lost', endedAt: 5100 });
+    const configuration = { peers: after.map((name) => ({ peer_id: name, store_id: `s-${name}` })), old_peers: [] };
+    const done = modelOf([...records, status(5100, 'n4', { ...leads, configuration, configuration_index: 103 })]);
+    expect(done.state.change).toMatchObject({ outcome: 'done', endedAt: 5100 });
+  });
+
+  it('does not end a change by a status of its own leader from before it began', () => {
+    const records = changeRecords().filter((record) => record.at <= 2100);
+    const model = modelOf([...records, status(2200, 'n1', { role: 'leader', term: 3 })]);
+    expect(model.state.change?.outcome).toBe('going_on');
+  });
+
+  it('counts no votes for the entries of another leader', () => {
+    const model = modelOf(changeRecords().filter((record) => record.at <= 3001));
+    const stored = { match_index: 200, leader_term: 4 };
+    model.fold([
+      message(5000, 'feed.stored', 'n4.log-store', 'n2.feed', stored),
+      message(5001, 'feed.committed', 'n2.ballot-box', 'n2.feed', { index: 200, term: 4 }),
+    ]);
+    expect(model.state.change?.ballots[0]).toMatchObject({
+      committedAt: null,
+      majorities: [{ stored: [] }, { stored: [] }],
+    });
+  });
+
+  it('counts the votes that the ballot-box receives, where the receivers of a feed are known', () => {
+    const model = modelOf(changeRecords().filter((record) => record.at <= 3001));
+    const stored = { match_index: 200, leader_term: 3 };
+    model.fold([message(3010, 'feed.stored', 'n4.log-store', 'n1.replicator', stored)]);
+    expect(model.state.change?.ballots[0]?.majorities[1]?.stored).toEqual([]);
+    model.fold([message(3011, 'feed.stored', 'n4.log-store', 'n1.ballot-box', stored)]);
+    expect(model.state.change?.ballots[0]?.majorities[1]?.stored).toEqual(['n4']);
+  });
+
+  it('keeps the condition of a peer that is cut off although its status is known', () => {
+    const model = modelOf([
+      { at: 1000, kind: 'fault', fault: 'partition', peer: 'n2', condition: 'cut_off', text: 'n2 is cut off' },
+      status(1100, 'n2'),
+    ]);
+    expect(model.state.peers.n2?.condition).toBe('cut_off');
+  });
+
   it('shows an election vote by vote, and that its leader is gone', () => {
     const vote = (peer: string, granted: boolean) =>
       message(6000, 'ballot-box.vote_response', `${peer}.node`, 'n2.ballot-box', { term: 4, kind: 'vote', granted });

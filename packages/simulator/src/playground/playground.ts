@@ -298,8 +298,8 @@ function outcomeOf(run: PlaygroundRun, played: PlayedStep | undefined): ControlS
 }
 
 function speedText(speed: number): string {
-  if (speed === 1) return 'as in reality';
-  return speed > 1 ? `${speed} times as fast` : `1/${Math.round(1 / speed)} of it`;
+  if (speed === 1) return 'real time';
+  return speed > 1 ? `${speed} × real time` : `1/${Math.round(1 / speed)} of real time`;
 }
 
 /** @throws ConclaveError EINVAL */

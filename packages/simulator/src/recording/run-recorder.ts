@@ -45,10 +45,16 @@ export interface RecorderOptions {
   readonly isHeld?: ((from: Actor, to: Actor, message: Message | LeaderAnnouncement) => boolean) | undefined;
 }
 
+/** Virtual time is short: a rate is recorded after a tenth of a second. */
+const rateMs = 100;
+
 export class RunRecorder implements MeshWatcher {
   private readonly beginsMs: number;
   private readonly conditions: Conditions;
   private readonly statuses: PeerStatuses;
+  /** Messages since the last rate. */
+  private sent = 0;
+  private ratesMs: number;
 
   /** Records the present state of the mesh, and what happens in it from now on. */
   constructor(
@@ -58,6 +64,7 @@ export class RunRecorder implements MeshWatcher {
     this.beginsMs = options.beginsMs ?? 0;
     this.conditions = new Conditions(mesh);
     this.statuses = new PeerStatuses(mesh, options.statusEveryMs ?? 0);
+    this.ratesMs = mesh.nowMs;
     mesh.watcher = this;
     for (const peerId of mesh.peers) this.recordStatus(peerId);
     this.recordConditions();
@@ -127,6 +134,7 @@ export class RunRecorder implements MeshWatcher {
   }
 
   onStepped({ kind, peerId }: Actor): void {
+    if (this.mesh.nowMs >= this.ratesMs + rateMs) this.recordRate();
     if (this.conditions.isDue) this.recordConditions();
     if (kind === 'node' && this.statuses.isDue(peerId)) this.recordStatus(peerId);
   }
@@ -163,11 +171,20 @@ export class RunRecorder implements MeshWatcher {
     if (status !== undefined) this.record({ at: this.nowMs, kind: 'status', peer: peerId, status });
   }
 
+  /** How many messages were sent in a second, by those of a tenth of one. */
+  private recordRate(): void {
+    const sent = Math.round((this.sent * 1000) / (this.mesh.nowMs - this.ratesMs));
+    this.record({ at: this.nowMs, kind: 'rate', sent, shown: sent });
+    this.sent = 0;
+    this.ratesMs = this.mesh.nowMs;
+  }
+
   private recordConditions(): void {
     for (const change of this.conditions.changes()) this.record({ at: this.nowMs, kind: 'fault', ...change });
   }
 
   private record(record: ViewRecord): void {
+    if (record.kind === 'message') this.sent += 1;
     this.options.onRecord(record);
   }
 }

@@ -1,5 +1,5 @@
 /** The playground: time that passes as somebody wants, faults, requests, and the same run each time. */
-import { ViewRecord } from '@conclave/view';
+import { ViewModel, ViewRecord } from '@conclave/view';
 import { describe, expect, test } from 'vitest';
 import { withElectionsForFree } from '../support/broken-core.js';
 import { PlayedPlayground } from './played-playground.js';
@@ -216,6 +216,16 @@ describe('a question', () => {
     ]);
     played.command('next-message');
     expect(played.steps.map(({ state }) => state)).toEqual(['done', 'current', 'next', 'next', 'next']);
+  });
+
+  test('shows on the page that the change of a lost leader was undone', () => {
+    const played = new PlayedPlayground({ question: 'leader-dies' });
+    played.finishStep();
+    const model = new ViewModel(played.playground.info);
+    model.fold(played.records);
+    expect(model.state.change).toMatchObject({ newPeers: ['n1', 'n4', 'n5'], outcome: 'failed' });
+    expect(model.state.change?.ballots.map(({ committedAt }) => committedAt)).toEqual([null]);
+    expect(model.state.rate.sent).toBeGreaterThan(0);
   });
 
   test('has outcomes that do not hold, if something else is done meanwhile', () => {

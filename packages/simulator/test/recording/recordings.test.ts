@@ -70,6 +70,12 @@ describe('the recording of a run', () => {
     expect([...peers].sort()).toEqual(['n1', 'n2', 'n3', 'n4', 'n5']);
   });
 
+  test('has the rate of messages, ten times a second', () => {
+    const rates = records.filter((record) => record.kind === 'rate');
+    expect(rates.length).toBeGreaterThan(100);
+    expect(rates.some(({ sent }) => sent > 50)).toBe(true);
+  });
+
   test('is what the page shows: the change is done, with both majorities', () => {
     const model = new ViewModel({ group: 'main', time: 'virtual' });
     model.fold(records);

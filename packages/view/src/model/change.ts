@@ -1,6 +1,6 @@
 /** The membership change in progress: its stages, its new peers, and the majorities of its entries, vote by vote. */
 import { limits } from '@conclave/protocol/limits';
-import type { KnownEventRecord, MessageRecord } from '../records/record.js';
+import type { KnownEventRecord, MessageRecord, StatusRecord } from '../records/record.js';
 import { peerOf, setConfiguration, updateMembership } from './peers.js';
 import type { Ballot, CatchUp, ChangeState, Majority, ViewState } from './view-state.js';
 
@@ -53,6 +53,7 @@ function foldStage(state: ViewState, at: number, body: KnownEventRecord<'stage_c
     return;
   }
   change ??= begin(state, at, body.kind, body.old_peers, body.new_peers);
+  change.term = body.term;
   // A new leader reports the stage again in which it finds the change.
   if (change.stage === body.stage) return;
   closeStage(change, at);
@@ -84,6 +85,7 @@ function begin(
   const change: ChangeState = {
     id: state.nextId,
     kind,
+    term: 0,
     oldPeers: [...oldPeers],
     newPeers: [...newPeers],
     adding: newPeers.filter((peer) => !oldPeers.includes(peer)),
@@ -180,6 +182,9 @@ export function foldStored({ change }: ViewState, { at, name, fields, from, to }
   if (change?.outcome !== 'going_on') return;
   // The simulator knows each receiver of a feed: votes are counted by the ballot-box alone.
   if (to.actor !== 'feed' && to.actor !== 'ballot-box' && name === 'feed.stored') return;
+  // The next leader may lack the entry: then another one has its index.
+  const term = fields.leader_term ?? fields.term;
+  if (typeof term === 'number' && term !== change.term) return;
   if (name === 'feed.stored' && typeof fields.match_index === 'number') {
     for (const ballot of change.ballots) {
       if (fields.match_index >= ballot.index) vote(ballot, from.peer);
@@ -198,11 +203,28 @@ function vote(ballot: Ballot, peer: string): void {
 
 function foldCommitted(state: ViewState, at: number, body: KnownEventRecord<'configuration_committed'>['body']): void {
   state.commit = Math.max(state.commit, body.index);
-  const ballot = state.change?.ballots.find(({ index }) => index === body.index);
-  if (ballot === undefined) return;
+  const stage = body.old_peers.length > 0 ? 'joint' : 'stable';
+  const ballot = state.change?.ballots.find((one) => one.index === body.index && one.stage === stage);
+  if (ballot === undefined || (stage === 'stable' && !isSameSet(body.peers, state.change?.newPeers ?? []))) return;
   ballot.committedAt ??= at;
   // The peer that reports it has stored it, or installed a snapshot of it.
   vote(ballot, body.peer_id);
+}
+
+/** A new leader that has no change in progress: the one of its predecessor is done, or was undone without an event. */
+export function foldOutcome(state: ViewState, { at, status }: StatusRecord): void {
+  const { change } = state;
+  if (change?.outcome !== 'going_on' || status?.role !== 'leader') return;
+  if (status.stage !== 'none' || status.term <= change.term) return;
+  const { peers = [], old_peers: oldPeers = [] } = status.configuration ?? {};
+  const isDone = oldPeers.length === 0 && isSameSet(names(peers), change.newPeers);
+  const known = status.changes.findLast((one) => isSameSet(one.new_peers, change.newPeers));
+  const reason = known?.error === undefined ? 'its leader was lost' : `${known.error.code}: ${known.error.message}`;
+  end(state, change, at, isDone ? 'done' : 'failed', isDone ? '' : reason);
+}
+
+function names(members: readonly { readonly peer_id: string }[]): string[] {
+  return members.map(({ peer_id }) => peer_id);
 }
 
 function isSameSet(one: readonly string[], other: readonly string[]): boolean {

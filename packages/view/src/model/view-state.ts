@@ -87,6 +87,8 @@ export interface StageTime {
 export interface ChangeState {
   readonly id: number;
   readonly kind: string;
+  /** Of the leader that last reported its stage. */
+  term: number;
   readonly oldPeers: readonly string[];
   readonly newPeers: readonly string[];
   readonly adding: readonly string[];

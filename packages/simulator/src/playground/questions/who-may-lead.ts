@@ -21,7 +21,7 @@ export const whoMayLead: Question = {
         'status',
       ],
       outcomes: [
-        { says: 'n2 is told that the change is done', line: 'change n1 n4 n5: done, from {n1,n2,n3} to {n1,n4,n5}' },
+        { says: 'the change is done', line: 'change n1 n4 n5: done, from {n1,n2,n3} to {n1,n4,n5}' },
         { says: 'n1, which is in the new set, leads now', line: 'n1: leads term 4' },
         {
           says: 'n2 has stepped down for it, and knows that it was removed',
