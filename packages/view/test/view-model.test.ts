@@ -93,6 +93,19 @@ describe('the model of the page', () => {
     expect(model.state.change?.ballots[0]?.majorities).toMatchObject([{ stored: ['n1'] }, { stored: ['n1', 'n4'] }]);
   });
 
+  it('takes no vote from a status that does not know the ballot yet, and none that the next status lacks', () => {
+    const model = modelOf(changeRecords().filter((record) => record.at <= 3001));
+    const stored = () => model.state.change?.ballots[0]?.majorities.map((majority) => majority.stored);
+    model.fold([status(3050, 'n1', { role: 'leader', stage: 'joint' })]);
+    expect(stored()).toEqual([[], []]);
+    const later = { role: 'leader', stage: 'joint', lacking: { peers: ['n4', 'n5'], old_peers: [] } };
+    model.fold([
+      message(3060, 'feed.stored', 'n4.log-store', 'n1.feed', { match_index: 200 }),
+      status(3070, 'n1', later),
+    ]);
+    expect(stored()).toEqual([['n1', 'n2', 'n3'], ['n1']]);
+  });
+
   it('says why a change has failed, and keeps earlier changes', () => {
     const failed = changeRecords().filter((record) => record.at < 3000);
     const error = { code: 'ECATCHUP', message: 'n5 did not catch up', outcome: 'not_done' };

@@ -228,6 +228,17 @@ describe('a question', () => {
     expect(model.state.rate.sent).toBeGreaterThan(0);
   });
 
+  test('shows on the page which votes a joint entry lacks', () => {
+    const played = new PlayedPlayground({ question: 'failing-new-peer' });
+    for (let steps = 0; steps < 4; steps++) played.finishStep();
+    const model = new ViewModel(played.playground.info);
+    model.fold(played.records);
+    expect(model.state.change?.ballots[0]?.majorities).toMatchObject([
+      { stored: ['n1', 'n2', 'n3'] },
+      { stored: ['n1'] },
+    ]);
+  });
+
   test('has outcomes that do not hold, if something else is done meanwhile', () => {
     const played = new PlayedPlayground({ question: 'leader-dies' });
     played.command('kill', { peer: 'n2' });

@@ -150,7 +150,10 @@ function foldLeaderStatus(state: ViewState, leader: PeerState, status: NonNullab
   foldLacking(state, status);
 }
 
-/** The votes that the current ballot lacks: whoever is in a majority and not listed has stored the entry. */
+/**
+ * The votes that the current ballot lacks: whoever is in a majority and not listed has stored the entry, and whoever is listed is
+ * not counted, although the acknowledgement may be on its way.
+ */
 function foldLacking(
   { change }: ViewState,
   { stage, lacking, commit_index }: NonNullable<StatusRecord['status']>,
@@ -159,8 +162,11 @@ function foldLacking(
   if (change?.outcome !== 'going_on' || ballot === undefined || ballot.stage !== stage) return;
   // The lowest ballot that is not granted is of this entry only if all before it are committed.
   if (ballot.committedAt !== null || commit_index !== ballot.index - 1) return;
+  // A ballot that is not granted lacks something: the ballot-box has not reported it yet.
+  if (lacking.peers.length === 0 && lacking.old_peers.length === 0) return;
   for (const majority of ballot.majorities) {
     const missing: readonly string[] = majority.set === 'old' ? lacking.old_peers : lacking.peers;
+    majority.stored = majority.stored.filter((name) => !missing.includes(name));
     for (const name of majority.peers) {
       if (!missing.includes(name) && !majority.stored.includes(name)) majority.stored.push(name);
     }
