@@ -1,7 +1,10 @@
 /** The metrics of a real mesh: over NATS, by the exporter, and by a process's own HTTP server. */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { commonLabels, type MetricName, MetricsReply, metrics } from '@conclave/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startExporter } from '../support/exporter.js';
+import { makeFolder, removeFolder } from '../support/leftovers.js';
 import { type NatsServer, startNats } from '../support/nats.js';
 import { ActorProcess, actorKinds, startPeer } from '../support/peers.js';
 import { Mesh, Stops, until } from './fault-mesh.js';
@@ -138,6 +141,26 @@ describe('the exporter', () => {
     expect(isUp(await pageOf(url))).toEqual([1, 1, 1, 1]);
   });
 
+  it('reports a group as down when all of its peers are gone, and forgets a group that is deleted', async () => {
+    const upOf = async (group: string) =>
+      (await pageOf(url))
+        .filter(({ name, labels }) => name === 'conclave_up' && labels.group === group)
+        .map(({ labels, value }) => `${labels.peer} ${labels.actor} ${value}`)
+        .toSorted();
+    const ofPeer = (value: number) => actorKinds.map((actor) => `n4 ${actor} ${value}`).toSorted();
+    const options = { peer: 'n4', nats: [server.url], placement: 'one', groups: ['solo'] } as const;
+    const alone = await startPeer(options);
+    stops.add(() => alone.stop());
+    expect(await upOf('solo')).toEqual(ofPeer(1));
+    await mesh.plain.nats.request('conclave.admin.n4.create_group', '{"group_id":"short"}', { timeout: 10_000 });
+    expect(await upOf('short')).toEqual(ofPeer(1));
+    await mesh.plain.nats.request('conclave.admin.n4.delete_group', '{"group_id":"short"}', { timeout: 10_000 });
+    expect(await upOf('short')).toEqual([]);
+    await alone.kill();
+    expect(await upOf('solo')).toEqual(ofPeer(0));
+    expect(await upOf('solo')).toEqual(ofPeer(0));
+  });
+
   it('answers requests that arrive together by one round of requests', async () => {
     const pages = await Promise.all(Array.from({ length: 5 }, () => pageOf(url)));
     const times = pages.map((page) => page.find(({ name }) => name === 'conclave_exporter_seconds')?.value);
@@ -201,6 +224,32 @@ describe('conclave run --http', () => {
       await peer.stop();
       await own.stop();
     }
+  });
+
+  it('takes its address from the environment and from a configuration file', async () => {
+    const folder = makeFolder('http');
+    stops.add(async () => removeFolder(folder));
+    const file = path.join(folder, 'conclave.yaml');
+    writeFileSync(file, 'http: 127.0.0.1:0\n');
+    const gone = await startNats();
+    await gone.stop();
+    const args = ['--peer', 'h3', '--actors', 'node', '--nats', gone.url];
+    for (const [more, env] of [
+      [['--config', file], {}],
+      [[], { CONCLAVE_HTTP: '127.0.0.1:0' }],
+    ] as const) {
+      const waiting = new ActorProcess('configured', [...args, ...more], env);
+      const started = waiting.start();
+      await waiting.line(({ msg }) => msg === 'serves metrics and health');
+      await waiting.stop();
+      await expect(started).rejects.toThrow('ended with 0');
+    }
+    const off = new ActorProcess('off', [...args, '--config', file], { CONCLAVE_HTTP: 'off' });
+    const started = off.start();
+    await off.line(({ msg }) => msg === 'connecting to NATS');
+    expect(off.lines.map(({ msg }) => msg)).not.toContain('serves metrics and health');
+    await off.stop();
+    await expect(started).rejects.toThrow('ended with 0');
   });
 
   it('ends with a clear error if its port is taken, before it joins anything', async () => {

@@ -48,6 +48,7 @@ describe('conclave run', () => {
     [['--peer', 'n1', '--election-timeout-ms', '1s'], 'whole number'],
     [['--peer', 'n1', '--election-timeout-ms', '150'], 'too short for heartbeats every 100 ms'],
     [['--peer', 'n1', '--log-level', 'loud'], 'log-level'],
+    [['--peer', 'n1', '--http', '9464'], 'an address and a port are wanted'],
   ])('refuses %j before it does anything', async (args, why) => {
     const { code, error } = await conclave(['run', ...args]);
     expect(error).toContain(why);

@@ -53,6 +53,8 @@ export function floodKinds(follower: string): FloodKind[] {
     group(`${follower}.admin.snapshot`, () => ({})),
     group(`${follower}.admin.bootstrap`, () => ({ peers })),
     short(group('n1.log-store.health', () => ({}))),
+    group('n1.log-store.metrics', () => ({})),
+    group('n1.node.metrics', () => ({})),
     short({ name: 'list_groups', ...only('conclave.admin.n1.list_groups', {}) }),
   ];
 }

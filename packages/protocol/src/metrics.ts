@@ -187,7 +187,7 @@ export const metrics = {
   conclave_event_loop_delay_seconds: metric(
     'process',
     'histogram',
-    'How late timers fire. Delays near the election timeout cost a leader its office',
+    'How late timers fire. Delays near the election timeout cause elections',
   ),
   conclave_process_dropped_total: metric(
     'process',

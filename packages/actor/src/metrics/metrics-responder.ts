@@ -11,9 +11,11 @@ import {
 } from '@conclave/protocol';
 import type { Actor } from '../actor.js';
 import type { Connection } from '../nats-connection.js';
-import { oncePerTurn } from '../once-per-turn.js';
 import { serveRequests } from '../serve.js';
 import type { ActorAddress, Subscription } from '../transport.js';
+
+/** Collecting takes longer than sending: all requests within this time get the same reply. */
+const reuseMs = 100;
 
 /** The samples of an actor, with its health and what it dropped. */
 export function samplesOf(actor: Pick<Actor, 'health' | 'dropped' | 'samples'>): MetricSample[] {
@@ -36,7 +38,11 @@ export function serveMetrics(
   ofProcess?: () => ProcessSamples,
 ): Subscription {
   const { groupId, peerId, actor, incarnation } = address;
-  const replyIn = oncePerTurn((encoding: Encoding) => {
+  const made = new Map<Encoding, Uint8Array>();
+  let clearing: NodeJS.Timeout | undefined;
+  const replyIn = (encoding: Encoding): Uint8Array => {
+    const known = made.get(encoding);
+    if (known !== undefined) return known;
     const reply: MetricsReply = {
       group_id: groupId,
       peer_id: peerId,
@@ -45,14 +51,18 @@ export function serveMetrics(
       samples: samplesOf(actorThere),
       ...(ofProcess === undefined ? {} : { process: ofProcess() }),
     };
-    return encodeAs(reply, encoding);
-  });
+    const data = encodeAs(reply, encoding);
+    if (made.size === 0) clearing = setTimeout(() => made.clear(), reuseMs).unref();
+    made.set(encoding, data);
+    return data;
+  };
   const subject = subjects.metrics({ groupId, peerId, recipient: actor });
   const subscription = serveRequests(connection, subjects, subject, (request) => {
     if (request.reply) connection.publish(request.reply, replyIn(encodingOf(request.data)));
   });
   return {
     close: () => {
+      clearTimeout(clearing);
       if (!connection.nats.isClosed()) subscription.unsubscribe();
     },
   };

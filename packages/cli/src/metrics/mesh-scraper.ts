@@ -2,7 +2,8 @@
  * Asks all actors of a mesh for their metrics over NATS.
  *
  * Owns: the peers of each group that it knows: those whose nodes answer service discovery, and the members that nodes report. A
- * member that does not answer is reported as down; any other peer that does not answer is forgotten.
+ * member that does not answer is reported as down; any other peer that does not answer is forgotten. While no node of a group
+ * answers, its members are unknown: then a peer is forgotten only if it reports that it does not host the group any more.
  */
 import {
   type ActorKind,
@@ -12,6 +13,7 @@ import {
   encode,
   type GroupId,
   isForeignReply,
+  ListGroupsReply,
   MetricsReply,
   NodeServiceInfo,
   PeerId,
@@ -20,6 +22,7 @@ import {
 } from '@conclave/protocol';
 import { violationOf } from '@conclave/protocol/login';
 import type { NatsConnection } from 'nats';
+import type { z } from 'zod';
 import { type ActorPlace, type LabelledSample, ofActor, ofProcess } from './labelled.js';
 
 export interface ScraperOptions {
@@ -69,12 +72,32 @@ export class MeshScraper {
     const members = new Map(membersIn(answers).map((place) => [keyOf(place), place]));
     const unasked = [...members].filter(([key]) => !this.known.has(key)).map(([, place]) => place);
     await this.askAll(unasked, answers);
-    const replied = [...answers.values()].filter(({ answer }) => typeof answer === 'object');
-    const hosts = replied.map(({ place }): [string, Place] => [keyOf(place), place]);
-    // Without any reply, nothing is known of the members: the peers of the round before are still reported.
-    if (replied.length > 0) this.known = new Map([...hosts, ...members]);
+    this.known = new Map([...(await this.hostsIn(answers)), ...members]);
     const seconds = (performance.now() - beganMs) / 1000;
     return [...this.samplesOf(answers), own(sampleOf('conclave_exporter_seconds', seconds, {}))];
+  }
+
+  /** The peers that replied; and of the groups of which no node did, those that may still host them. */
+  private async hostsIn(answers: Answers): Promise<[string, Place][]> {
+    const all = [...answers.values()];
+    const replied = all.filter(({ answer }) => typeof answer === 'object').map(({ place }) => place);
+    const answering = new Set(replied.filter(({ actor }) => actor === nodeKind).map(({ groupId }) => groupId));
+    const hosts = new Map(replied.map((place) => [keyOf(place), place as Place]));
+    const silent = new Map(
+      all
+        .filter(({ place }) => !hosts.has(keyOf(place)) && !answering.has(place.groupId))
+        .map(({ place }) => [keyOf(place), place as Place]),
+    );
+    const peers = [...new Set([...silent.values()].map(({ peerId }) => peerId))];
+    const lists = new Map(await Promise.all(peers.map(async (peer) => [peer, await this.groupsOf(peer)] as const)));
+    const kept = [...silent].filter(([, { groupId, peerId }]) => lists.get(peerId)?.includes(groupId) !== false);
+    return [...hosts, ...kept];
+  }
+
+  /** Returns the groups that a peer hosts; undefined: it does not answer. */
+  private async groupsOf(peerId: PeerId): Promise<GroupId[] | undefined> {
+    const reply = await this.firstReply(this.subjects.host(peerId, 'list_groups'), ListGroupsReply);
+    return typeof reply === 'string' ? undefined : reply.groups.map(({ group_id }) => group_id);
   }
 
   private samplesOf(answers: Answers): LabelledSample[] {
@@ -122,12 +145,19 @@ export class MeshScraper {
 
   private async ask({ groupId, peerId, actor }: ActorPlace): Promise<Answer> {
     const subject = this.subjects.metrics({ groupId, peerId, recipient: actor });
+    const reply = await this.firstReply(subject, MetricsReply);
+    if (typeof reply === 'string') return reply;
+    const isMeant = reply.group_id === groupId && reply.peer_id === peerId && reply.actor === actor;
+    return isMeant ? reply : 'silent';
+  }
+
+  /** Returns the first reply that fits the schema; replies of other programs do not count. */
+  private async firstReply<T>(subject: string, schema: z.ZodType<T>): Promise<T | 'silent' | 'forbidden'> {
     const options = { strategy: 'timer', maxWait: this.options.timeoutMs } as const;
     try {
       for await (const { data } of await this.connection.requestMany(subject, encode({}), options)) {
-        const reply = isForeignReply(data) ? undefined : parseReply(data);
-        const isMeant = reply?.group_id === groupId && reply.peer_id === peerId && reply.actor === actor;
-        if (reply !== undefined && isMeant) return reply;
+        const reply = isForeignReply(data) ? undefined : schema.safeParse(decodedOf(data));
+        if (reply?.success === true) return reply.data;
       }
     } catch (error) {
       if (violationOf(error) !== undefined) return 'forbidden';
@@ -158,9 +188,10 @@ function own(sample: ReturnType<typeof sampleOf>): LabelledSample {
   return sample as LabelledSample;
 }
 
-function parseReply(data: Uint8Array): MetricsReply | undefined {
+/** Undefined: it cannot be decoded. */
+function decodedOf(data: Uint8Array): unknown {
   try {
-    return MetricsReply.safeParse(decode(data)).data;
+    return decode(data);
   } catch {
     return undefined;
   }
