@@ -16,6 +16,7 @@
  * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} kvOperations
  * @property {Record<string, { purpose: string, schema: Schema }>} events
  * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} hostCommands
+ * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} processCommands
  * @property {readonly string[]} peerOperations
  * @property {Schema} WatchMessage
  * @property {Schema} GroupList
@@ -39,6 +40,7 @@
  * @property {(groupId: string, watchId: string) => string} watch
  * @property {(groupId: string, peerId: string) => string} historyAnnouncement
  * @property {(peerId: string, name: string) => string} host
+ * @property {(peerId: string, actor: string, name: string) => string} process
  */
 
 /** Where names stand in an address. */
@@ -79,6 +81,7 @@ function namedSchemas(protocol) {
   for (const [kind, table] of Object.entries({
     admin: protocol.adminCommands,
     host: protocol.hostCommands,
+    process: protocol.processCommands,
     kv: protocol.kvOperations,
   })) {
     for (const [name, { request, reply }] of Object.entries(table)) {
@@ -270,7 +273,11 @@ function addMessages(document, subjects, { messages }) {
  * @param {SubjectsOf} subjects
  * @param {Protocol} protocol
  */
-function addRequests(document, subjects, { adminCommands, hostCommands, kvOperations, peerOperations }) {
+function addRequests(
+  document,
+  subjects,
+  { adminCommands, hostCommands, processCommands, kvOperations, peerOperations },
+) {
   for (const [name, { answeredBy, purpose }] of Object.entries(adminCommands)) {
     const schemas = `admin.${name}`;
     if (answeredBy.includes('group')) {
@@ -289,6 +296,9 @@ function addRequests(document, subjects, { adminCommands, hostCommands, kvOperat
   }
   for (const [name, { purpose }] of Object.entries(hostCommands)) {
     document.answered(`host.${name}`, `host.${name}`, subjects.host(peer, name), purpose);
+  }
+  for (const [name, { purpose }] of Object.entries(processCommands)) {
+    document.answered(`process.${name}`, `process.${name}`, subjects.process(peer, '{actor}', name), purpose);
   }
   const health = subjects.health({ groupId: group, peerId: peer, recipient: '{actor}' });
   document.answered('health', 'health', health, 'the health of one actor');

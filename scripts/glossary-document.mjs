@@ -16,6 +16,7 @@
  * @property {Record<string, { purpose: string }>} messages
  * @property {Record<string, { purpose: string }>} adminCommands
  * @property {Record<string, { purpose: string }>} hostCommands
+ * @property {Record<string, { purpose: string }>} processCommands
  * @property {Record<string, { purpose: string }>} kvOperations
  * @property {Record<string, { purpose: string }>} events
  * @property {Record<string, { meaning: string }>} errorCodes
@@ -39,6 +40,7 @@ export function glossaryDocument(document, protocol, program) {
     '## Commands and operations',
     purposes(protocol.adminCommands, (name) => `admin.${name}`),
     purposes(protocol.hostCommands, (name) => name),
+    purposes(protocol.processCommands, (name) => name),
     purposes(protocol.kvOperations, (name) => `kv.${name}`),
     '## Events',
     purposes(protocol.events, (name) => `event.${name}`),

@@ -19,6 +19,7 @@
  * @property {Schema} KeyChange
  * @property {Record<string, { status: number, meaning: string }>} errorCodes
  * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} hostCommands
+ * @property {Record<string, { purpose: string, request: Schema, reply: Schema }>} processCommands
  * @property {string} groupListToken
  * @property {Schema} GroupList
  * @property {Partial<Record<string, string>>} bundledMessages
@@ -55,6 +56,7 @@ export function subjectsDocument(protocol) {
       '| `conclave.<group>.history.<from>` | the history that peer `<from>` leads (`HistoryAnnouncement`), about once a second, for leaders of other histories of that name | msgpack |',
       '| `conclave.<group>.watch.<watch>` | the changes of one watch (`kv.watch`), published by the leader | as requested |',
       "| `conclave.admin.<peer>.<command>` | a request to the process of that peer's log-stores | JSON or msgpack; the reply has the encoding of the request |",
+      '| `conclave.admin.<peer>.<actor>.<command>` | a request to the process that hosts that actor of the peer | the same |',
       `| \`conclave.admin.<peer>.${protocol.groupListToken}.<from>\` | the groups that the peer hosts | JSON |`,
       '| `conclave.admin.<peer>.<actor>.bundle.<from>` | small messages of several groups to that actor, or `feed`, of that peer, from peer `<from>` | msgpack |',
     ].join('\n'),
@@ -96,6 +98,14 @@ export function subjectsDocument(protocol) {
       `Subject: \`conclave.admin.<peer>.${name}\`. Purpose: ${purpose}.`,
       ...requestAndReply(request, reply),
     ]),
+    '## Process commands',
+    'Request and reply, JSON or msgpack, answered by the process that hosts that actor of the peer, of whichever groups.',
+    ...Object.entries(protocol.processCommands).flatMap(([name, { purpose, request, reply }]) => [
+      `### \`${name}\``,
+      `Subject: \`conclave.admin.<peer>.<actor>.${name}\`. Purpose: ${purpose}.`,
+      ...requestAndReply(request, reply),
+    ]),
+    '## Lists of groups',
     `### \`${protocol.groupListToken}\``,
     `Published on \`conclave.admin.<peer>.${protocol.groupListToken}.<peer>\` at each change and every second, as JSON: the groups that the peer hosts.`,
     fieldTable(protocol.GroupList),

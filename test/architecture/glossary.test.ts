@@ -9,6 +9,7 @@ import {
   hostCommands,
   kvOperations,
   messages,
+  processCommands,
   WatchMessage,
 } from '@conclave/protocol';
 import type { Command } from 'commander';
@@ -68,7 +69,7 @@ function valuesOf(shape: Shape): string[] {
   return [...own, ...[...(shape.anyOf ?? []), ...(shape.oneOf ?? [])].flatMap(valuesOf)];
 }
 
-const requestsAndReplies = [adminCommands, hostCommands, kvOperations].flatMap((table) =>
+const requestsAndReplies = [adminCommands, hostCommands, processCommands, kvOperations].flatMap((table) =>
   Object.values(table).flatMap(({ request, reply }): Schema[] => [request, reply]),
 );
 const eventSchemas: Schema[] = Object.values(events).map(({ schema }) => schema);
@@ -101,6 +102,7 @@ describe('docs/glossary.md', () => {
       ...Object.keys(messages),
       ...Object.keys(adminCommands).map((name) => `admin.${name}`),
       ...Object.keys(hostCommands),
+      ...Object.keys(processCommands),
       ...Object.keys(kvOperations).map((name) => `kv.${name}`),
       ...Object.keys(events).map((name) => `event.${name}`),
     ];

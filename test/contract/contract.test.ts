@@ -19,6 +19,9 @@ describe('answered in a test', () => {
   const onHosts = Object.keys(protocol.hostCommands).map((name) => `host admin.${name}`);
   it.each(onHosts)('%s', (word) => expect(seen).toContain(word));
 
+  const onProcesses = Object.keys(protocol.processCommands).map((name) => `host admin.${name}`);
+  it.each(onProcesses)('%s', (word) => expect(seen).toContain(word));
+
   const operations = Object.keys(protocol.kvOperations).map((name) => `group kv.${name}`);
   it.each(operations)('%s', (word) => expect(seen).toContain(word));
 

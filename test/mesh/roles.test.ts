@@ -123,7 +123,9 @@ it('promise 37: each role is denied the subjects of the others', async () => {
     'n1.admin.bootstrap',
   ];
   const command = commands.map((rest) => `conclave.main.${rest}`);
-  const hosts = ['conclave.admin.n1.create_group', 'conclave.admin.n1.delete_group'];
+  const hosts = ['create_group', 'delete_group', 'node.log_level', 'node.profile', 'node.profile_chunk'].map(
+    (name) => `conclave.admin.n1.${name}`,
+  );
   const writes = ['put', 'delete', 'txn', 'batch', 'lease_grant', 'lock', 'open_session'].map(
     (name) => `conclave.main.kv.${name}`,
   );

@@ -1,15 +1,20 @@
 /**
  * The log of an actor: JSON lines on stderr, each with group, peer, actor, term and session.
  */
-import type { ActorKind, GroupId, Message, PeerId } from '@conclave/protocol';
+import { type ActorKind, type GroupId, LogLevelName, type Message, type PeerId } from '@conclave/protocol';
 import { type DestinationStream, destination, type Logger, pino } from 'pino';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
-export const logLevels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+export const logLevels: readonly string[] = LogLevelName.options;
 
 /** Writes a line. */
 export interface LineLog {
   write(level: LogLevel, text: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/** A log whose lowest level can be changed. */
+export interface ProcessLog extends LineLog {
+  level: LogLevelName;
 }
 
 /**
@@ -20,7 +25,7 @@ export function processLog(
   level: string,
   bindings: Readonly<Record<string, unknown>> = {},
   out: DestinationStream = destination({ fd: 2, sync: true }),
-): LineLog {
+): ProcessLog {
   const logger = pino(
     { level, base: { pid: process.pid }, timestamp: () => `,"time":"${new Date().toISOString()}"` },
     out,
@@ -31,8 +36,14 @@ export function processLog(
 /** A log that writes nothing. */
 export const silentLog: LineLog = { write: () => undefined };
 
-function lineLog(logger: Logger, bindings: Readonly<Record<string, unknown>>): LineLog {
+function lineLog(logger: Logger, bindings: Readonly<Record<string, unknown>>): ProcessLog {
   return {
+    get level() {
+      return LogLevelName.parse(logger.level);
+    },
+    set level(level) {
+      logger.level = level;
+    },
     write: (level, text, fields) => {
       // Bindings of pino itself would appear twice in a line that sets the same fields.
       if (logger.isLevelEnabled(level)) logger[level]({ ...bindings, ...fields }, text);

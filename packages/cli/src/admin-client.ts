@@ -4,6 +4,7 @@
  */
 import { hostname, userInfo } from 'node:os';
 import {
+  type ActorKind,
   type AdminCommand,
   type AdminReply,
   type AdminRequest,
@@ -27,6 +28,10 @@ import {
   type KvRequest,
   kvOperations,
   PeerId,
+  type ProcessCommand,
+  type ProcessReply,
+  type ProcessRequest,
+  processCommands,
   readCommands,
   readOperations,
   Subjects,
@@ -79,6 +84,19 @@ export class AdminClient {
     const subject = this.subjects.host(where.peerId, command);
     const reads = command === 'list_groups';
     return this.ask(subject, request, hostCommands[command].reply as Schema<HostReply<C>>, { ...where, reads });
+  }
+
+  /** Sends a command to the process that hosts an actor of a peer. */
+  async process<C extends ProcessCommand>(
+    command: C,
+    request: ProcessRequest<C>,
+    where: { readonly peerId: PeerId; readonly actor: ActorKind; readonly timeoutMs: number },
+  ): Promise<ProcessReply<C>> {
+    const subject = this.subjects.process(where.peerId, where.actor, command);
+    return this.ask(subject, request, processCommands[command].reply as unknown as Schema<ProcessReply<C>>, {
+      ...where,
+      reads: false,
+    });
   }
 
   /** Returns clients of the founded groups that a peer hosts. */

@@ -8,6 +8,7 @@ import { registerConfig } from './commands/config.js';
 import { registerContext } from './commands/context.js';
 import { registerCredentials } from './commands/credentials.js';
 import { registerDemo } from './commands/demo.js';
+import { registerDiagnose } from './commands/diagnose.js';
 import { registerExporter } from './commands/exporter.js';
 import { registerGroups } from './commands/groups.js';
 import { registerHealth } from './commands/health.js';
@@ -74,6 +75,7 @@ export function createProgram(): Command {
   registerDemo(program);
   registerHealth(program);
   registerExporter(program);
+  registerDiagnose(program);
   registerConfig(program);
   registerContext(program);
   registerHelpCommands(program);

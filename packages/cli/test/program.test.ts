@@ -86,6 +86,8 @@ describe('the command', () => {
       'demo',
       'health',
       'exporter',
+      'log-level',
+      'profile',
       'config check',
       'context add',
       'context use',

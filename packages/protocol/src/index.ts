@@ -18,6 +18,7 @@ export * from './levels.js';
 export * from './limits.js';
 export * from './messages.js';
 export * from './metrics.js';
+export * from './process-commands.js';
 export * from './roles.js';
 export * from './schema-issues.js';
 export * from './senders.js';

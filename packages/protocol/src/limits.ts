@@ -54,6 +54,10 @@ export const limits = {
   hostedGroups: 256,
   /** Commands of a host that wait for the running one. */
   hostCommands: 64,
+  /** The time of a profile, its bytes, and those of a chunk of it. */
+  profileSeconds: 60,
+  profileBytes: 64 * MiB,
+  profileChunkBytes: 256 * 1024,
   /** Messages of one bundle. */
   bundleMessages: 512,
   /** Keys that are deleted at once when a group's data are deleted. */

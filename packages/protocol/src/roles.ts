@@ -12,6 +12,7 @@
  */
 import { hostCommands } from './host.js';
 import { peerOperations, readOperations } from './kv.js';
+import { processCommands } from './process-commands.js';
 import { discoverySubject, type Recipient, Subjects, serviceSubjects, serviceVerbs } from './subjects.js';
 import type { ActorKind, GroupId, PeerId } from './types.js';
 
@@ -126,6 +127,7 @@ function ofOperator(subjects: Subjects, groups: readonly GroupId[]): Permissions
         subjects.metrics({ groupId, peerId: anyPeer, recipient: anyActor }),
       ]),
       ...hostNames.map((name) => subjects.host(anyPeer, name)),
+      ...Object.keys(processCommands).map((name) => subjects.process(anyPeer, anyActor, name)),
       ...discovery,
     ],
     subscribe: [

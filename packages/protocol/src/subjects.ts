@@ -14,9 +14,10 @@
  *     <prefix>.<group>.history.<from>                    which history that peer leads, for the other leaders of that name
  *     <prefix>.admin.<peer>.<command>                    request, answered by the process of that peer's log-stores
  *     <prefix>.admin.<peer>.groups.<from>                the groups that peer hosts, for its other processes and for observers
+ *     <prefix>.admin.<peer>.<actor>.<command>            request, answered by the process of that actor of the peer
  *     <prefix>.admin.<peer>.<recipient>.bundle.<from>    small messages of several groups to that actor, or feed, of the peer
  *
- * `admin` is reserved, so the last three are of no group. `<from>` is the peer that publishes: NATS permissions bind a peer's
+ * `admin` is reserved, so the last four are of no group. `<from>` is the peer that publishes: NATS permissions bind a peer's
  * credential to it, and receivers compare it with the body. Peers of the first version leave it out (`ofFirstVersion`).
  */
 
@@ -56,6 +57,7 @@ export type ParsedSubject =
   | { readonly type: 'watch'; readonly groupId: GroupId; readonly watchId: string }
   | { readonly type: 'led_history'; readonly groupId: GroupId; readonly peerId: PeerId }
   | { readonly type: 'host'; readonly peerId: PeerId; readonly name: string }
+  | { readonly type: 'process'; readonly peerId: PeerId; readonly actor: ActorKind; readonly name: string }
   | { readonly type: 'group_list'; readonly peerId: PeerId; readonly from: PeerId }
   | { readonly type: 'bundle'; readonly peerId: PeerId; readonly recipient: Recipient; readonly from?: PeerId };
 
@@ -141,6 +143,11 @@ export class Subjects {
     return `${this.prefix}.${hostToken}.${peerId}.${name}`;
   }
 
+  /** A request to the process that hosts an actor of a peer; `*`: any. */
+  process(peerId: PeerId, actor: ActorKind, name: string): string {
+    return `${this.prefix}.${hostToken}.${peerId}.${actor}.${name}`;
+  }
+
   /** The groups that a peer hosts, as it publishes them. */
   groupList(peerId: PeerId): string {
     return `${this.prefix}.${hostToken}.${peerId}.${groupListToken}.${peerId}`;
@@ -215,7 +222,12 @@ function parseHostSubject(tokens: readonly string[]): ParsedSubject | undefined 
   const peerId = first as PeerId;
   if (third === undefined) return { type: 'host', peerId, name: second };
   if (second === groupListToken && fourth === undefined) return { type: 'group_list', peerId, from: third as PeerId };
-  if (third !== bundleToken || !isRecipient(second)) return undefined;
+  if (!isRecipient(second)) return undefined;
+  if (third !== bundleToken) {
+    return second === 'feed' || fourth !== undefined
+      ? undefined
+      : { type: 'process', peerId, actor: second, name: third };
+  }
   return { type: 'bundle', peerId, recipient: second, ...(fourth === undefined ? {} : { from: fourth as PeerId }) };
 }
 

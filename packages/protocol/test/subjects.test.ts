@@ -13,6 +13,7 @@ describe('a subject comes back from its text', () => {
       { type: 'message', message: 'append', from: n2 },
     ],
     [subjects.health({ groupId, peerId, recipient: 'node' }), { type: 'health', address: { recipient: 'node' } }],
+    [subjects.process(peerId, 'node', 'profile'), { type: 'process', peerId, actor: 'node', name: 'profile' }],
     [subjects.metrics({ groupId, peerId, recipient: 'node' }), { type: 'metrics', address: { recipient: 'node' } }],
     [subjects.groupRequest(groupId, 'kv', 'put'), { type: 'request', groupId, api: 'kv', name: 'put' }],
     [subjects.peerRequest(groupId, peerId, 'admin', 'status'), { type: 'request', peerId, api: 'admin' }],

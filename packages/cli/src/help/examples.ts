@@ -6,6 +6,14 @@ import { allNodes, commandTree } from './command-tree.js';
 type Example = readonly [line: string, meaning: string];
 
 const examples: Readonly<Record<string, readonly Example[]>> = {
+  'log-level': [
+    ['log-level debug --peer n1', 'all processes of n1'],
+    ['log-level --peer n1 --actor node', 'print the level of one'],
+  ],
+  profile: [
+    ['profile cpu --peer n1', 'ten seconds of the node of n1'],
+    ['profile heap --peer n1 --actor log-store --seconds 30', 'what allocates memory'],
+  ],
   exporter: [
     ['exporter', 'the metrics of the whole mesh, on http://127.0.0.1:9464/metrics'],
     ['exporter --listen 0.0.0.0:9464', 'also for a Prometheus on another machine'],

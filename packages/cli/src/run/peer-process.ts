@@ -10,6 +10,7 @@ import {
   type LineLog,
   NatsTransport,
   PeerTransport,
+  type ProcessLog,
   RequestServer,
   type Subscription,
   samplesOf,
@@ -30,11 +31,12 @@ import { refuseDuplicateProcess } from './duplicate-process.js';
 import { GroupApi } from './group-api.js';
 import { GroupListFollower } from './group-list.js';
 import { GroupSupervisor, type Hosted } from './group-supervisor.js';
+import { ProcessApi } from './process-api.js';
 import { ProcessMetrics } from './process-metrics.js';
 import type { RunOptions } from './run-options.js';
 
 export interface PeerProcessDependencies {
-  readonly log: LineLog;
+  readonly log: ProcessLog;
   readonly version: string;
   /** Ends the process; an actor has failed. */
   readonly fail: ActorContext['fail'];
@@ -60,6 +62,7 @@ export class PeerProcess {
   private readonly host: GroupSupervisor;
   /** Serves the group commands, or follows the list of groups. */
   private groups: { close(): Promise<void> | void } | undefined;
+  private readonly api: ProcessApi;
 
   private constructor(
     private readonly options: RunOptions,
@@ -81,6 +84,9 @@ export class PeerProcess {
     this.host = new GroupSupervisor(options.actors, (groupId, kind, incarnation, isFirst) =>
       this.startActor(groupId, kind, incarnation, isFirst),
     );
+    const { log } = dependencies;
+    const groups = () => [...new Set(this.host.actors.map(({ groupId }) => groupId))];
+    this.api = new ProcessApi(options, { requests, subjects, log, groups });
   }
 
   /**
@@ -137,6 +143,7 @@ export class PeerProcess {
   /** Stops the actors, then closes their data and the connections. */
   async stop(): Promise<void> {
     this.metrics.stop();
+    await this.api.close();
     await this.groups?.close();
     await this.host.stop();
     await this.factory.close();

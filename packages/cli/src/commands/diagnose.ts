@@ -1,0 +1,118 @@
+/** `conclave log-level` and `conclave profile`: look into running processes of a peer. */
+import { writeFile } from 'node:fs/promises';
+import { type ActorKind, actorKinds, LogLevelName, limits, type PeerId, ProfileKind } from '@conclave/protocol';
+import { Argument, type Command, Option } from 'commander';
+import type { AdminClient } from '../admin-client.js';
+import { withAdminClient } from '../connection.js';
+import { type CommonOptions, defaultGroup, parsePeer, wholeNumber, withGrouplessOptions } from '../options.js';
+import type { Output } from '../output.js';
+import { runAction } from '../run-action.js';
+import { bytesText } from '../views/format.js';
+
+interface DiagnoseOptions extends Omit<CommonOptions, 'group'> {
+  readonly peer: PeerId;
+}
+
+interface LogLevelOptions extends DiagnoseOptions {
+  readonly actor?: ActorKind;
+}
+
+interface ProfileOptions extends DiagnoseOptions {
+  readonly actor: ActorKind;
+  readonly seconds: number;
+  readonly out?: string;
+}
+
+const defaultTimeoutMs = 10_000;
+const defaultSeconds = 10;
+
+export function registerDiagnose(program: Command): void {
+  withGrouplessOptions(
+    program
+      .command('log-level')
+      .addArgument(new Argument('[level]', 'the lowest level to log').choices(LogLevelName.options))
+      .addOption(peerOption())
+      .addOption(
+        new Option('--actor <kind>', 'only the process of this actor')
+          .choices(actorKinds)
+          .default(undefined, 'all processes of the peer'),
+      )
+      .description('print or set what running processes of a peer log, until they end'),
+  ).action((level: LogLevelName | undefined, options: LogLevelOptions) =>
+    diagnose(options, (adminClient, output) => setLevel(adminClient, level, options, output)),
+  );
+  withGrouplessOptions(
+    program
+      .command('profile')
+      .addArgument(new Argument('<kind>', 'processor time, or allocated memory').choices(ProfileKind.options))
+      .addOption(peerOption())
+      .addOption(new Option('--actor <kind>', 'the process of this actor').choices(actorKinds).default('node'))
+      .addOption(
+        new Option('--seconds <n>', 'for how long')
+          .argParser(wholeNumber(1, limits.profileSeconds))
+          .default(defaultSeconds),
+      )
+      .addOption(
+        new Option('--out <file>', 'where to write it').default(undefined, '<peer>-<actor>.cpuprofile or .heapprofile'),
+      )
+      .description('take a profile of a running process, for the developer tools of a browser'),
+  ).action((kind: ProfileKind, options: ProfileOptions) =>
+    diagnose(options, (adminClient, output) => takeProfile(adminClient, kind, options, output)),
+  );
+}
+
+function peerOption(): Option {
+  return new Option('--peer <name>', 'the peer').env('CONCLAVE_PEER').argParser(parsePeer).makeOptionMandatory();
+}
+
+function diagnose(
+  options: DiagnoseOptions,
+  work: (adminClient: AdminClient, output: Output) => Promise<void>,
+): Promise<void> {
+  return runAction(options, (output) =>
+    withAdminClient({ ...options, group: defaultGroup }, (adminClient) => work(adminClient, output)),
+  );
+}
+
+async function setLevel(
+  adminClient: AdminClient,
+  level: LogLevelName | undefined,
+  { peer, actor, timeoutMs = defaultTimeoutMs }: LogLevelOptions,
+  output: Output,
+): Promise<void> {
+  const kinds = actor === undefined ? actorKinds : [actor];
+  const request = level === undefined ? {} : { level };
+  const asked = kinds.map(async (kind) => {
+    const where = { peerId: peer, actor: kind, timeoutMs };
+    return { kind, ...(await adminClient.process('log_level', request, where)) };
+  });
+  const replies = await Promise.all(asked);
+  if (output.json)
+    return output.record({ peer_id: peer, actors: replies.map(({ kind, level }) => ({ actor: kind, level })) });
+  for (const { kind, level: now } of replies) output.line(`the ${kind} of ${peer} logs ${now} and above`);
+}
+
+async function takeProfile(
+  adminClient: AdminClient,
+  kind: ProfileKind,
+  { peer, actor, seconds, out = `${peer}-${actor}.${kind}profile`, timeoutMs = defaultTimeoutMs }: ProfileOptions,
+  output: Output,
+): Promise<void> {
+  const where = { peerId: peer, actor, timeoutMs };
+  if (!output.json) output.note(`profiling the ${actor} of ${peer} for ${seconds} s`);
+  const taken = await adminClient.process(
+    'profile',
+    { kind, seconds },
+    { ...where, timeoutMs: timeoutMs + seconds * 1000 },
+  );
+  const chunks: Uint8Array[] = [];
+  for (let number = 0; number < taken.chunks; number++) {
+    const { chunk } = await adminClient.process('profile_chunk', { profile_id: taken.profile_id, number }, where);
+    chunks.push(chunk);
+  }
+  await writeFile(out, Buffer.concat(chunks));
+  if (output.json) return output.record({ peer_id: peer, actor, kind, file: out, bytes: taken.bytes });
+  output.line(
+    `${out}: ${bytesText(taken.bytes)}; open it in the developer tools of a browser (Performance, or Memory)`,
+  );
+}
