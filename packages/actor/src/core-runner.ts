@@ -25,6 +25,7 @@ import { processTimers } from './aligned-timers.js';
 import type { CancelTimer, Core, Instant, Log, MessageInput, Send, SetTimer, TimerInput } from './core/index.js';
 import { FixedHistogram, lengthBounds } from './core/index.js';
 import { Mailbox } from './mailbox.js';
+import { isMeasuring } from './metrics/measuring.js';
 import { MessageCounts } from './metrics/message-counts.js';
 import { processRunQueue, type Runnable, type RunQueue } from './run-queue.js';
 import type { Subscription, Transport } from './transport.js';
@@ -180,7 +181,7 @@ export class CoreRunner<Input extends Typed, Effect extends Typed> implements Ru
 
   runOnce(): boolean {
     if (this.stopped) return false;
-    this.waited.record(this.mailbox.length);
+    if (isMeasuring) this.waited.record(this.mailbox.length);
     try {
       this.takeMessages();
       this.takeRequests();

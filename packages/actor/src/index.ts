@@ -10,6 +10,7 @@ export * from './incarnation.js';
 export * from './mailbox.js';
 export * from './message-coalescer.js';
 export * from './metrics/event-loop-delay.js';
+export * from './metrics/measuring.js';
 export * from './metrics/message-counts.js';
 export * from './metrics/metrics-responder.js';
 export * from './metrics/request-times.js';

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { compareMetrics } from '../src/bench/compare-metrics.js';
 import { measure } from '../src/bench/measure.js';
 import { type MeasuredRow, rowRecord, rowsTables, selectRows } from '../src/bench/rows.js';
 import { Latencies, percentile } from '../src/bench/statistics.js';
@@ -46,6 +47,25 @@ describe('measuring', () => {
     const figures = await measure(refuse, { inFlight: 4, warmUpMs: 0, measureMs: 20 });
     expect(figures.operations).toBe(0);
     expect(figures.p50Ms).toBeNaN();
+  });
+});
+
+describe('comparing with and without metrics', () => {
+  it('takes turns, and compares the medians', async () => {
+    const rounds: string[] = [];
+    const records: unknown[] = [];
+    const output = {
+      json: true,
+      record: (value: unknown) => records.push(value),
+      note: () => undefined,
+      line: () => undefined,
+    };
+    await compareMetrics(output, 3, async function* (round) {
+      rounds.push(`${round} ${process.env.CONCLAVE_BENCH_METRICS}`);
+      yield [{ name: 'four-1' }, { operationsPerSecond: round.endsWith('on') ? 98 : 100 + rounds.length }];
+    });
+    expect(rounds).toEqual(['0-on on', '0-off off', '1-off off', '1-on on', '2-on on', '2-off off']);
+    expect(records.at(-1)).toEqual({ row: 'four-1', with: 98, without: 103, percent: 4.9 });
   });
 });
 

@@ -11,6 +11,7 @@ import {
   generateId,
   type Health,
   instant,
+  isMeasuring,
   MicroService,
   newEndpointCounts,
   newIncarnation,
@@ -164,7 +165,8 @@ export class NodeActor implements Actor {
   }
 
   private makeRunner(divergence?: Divergence): [ServingCore, CoreRunner<NodeInput, NodeEffect>] {
-    const timed = (stateMachine: StateMachine) => new TimedStateMachine(stateMachine, this.applySeconds);
+    const timed = (stateMachine: StateMachine) =>
+      isMeasuring ? new TimedStateMachine(stateMachine, this.applySeconds) : stateMachine;
     const core = this.dependencies.makeCore(newIncarnation(), timed, divergence);
     return [core, new CoreRunner(core, this.context, (effect) => this.perform(effect))];
   }

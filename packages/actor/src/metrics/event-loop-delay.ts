@@ -3,17 +3,18 @@
  * reset, which two readers cannot share.)
  */
 import { FixedHistogram } from '../core/index.js';
+import { isMeasuring } from './measuring.js';
 
 /** Short enough that a pause that matters to an election is measured in most of its length. */
 const everyMs = 50;
 
 export class EventLoopDelay {
   readonly histogram = new FixedHistogram();
-  private readonly timer: NodeJS.Timeout;
+  private readonly timer: NodeJS.Timeout | undefined;
   private dueMs = performance.now() + everyMs;
 
   constructor() {
-    this.timer = setInterval(() => this.onTimer(), everyMs).unref();
+    this.timer = isMeasuring ? setInterval(() => this.onTimer(), everyMs).unref() : undefined;
   }
 
   stop(): void {

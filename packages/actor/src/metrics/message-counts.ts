@@ -1,5 +1,6 @@
 /** Counts messages by name: recording one allocates nothing. */
 import { type MessageName, messages } from '@conclave/protocol';
+import { isMeasuring } from './measuring.js';
 
 const names = Object.keys(messages) as MessageName[];
 const places = new Map(names.map((name, place) => [name, place]));
@@ -9,6 +10,7 @@ export class MessageCounts {
   private readonly amounts = new Float64Array(names.length);
 
   add(name: MessageName, amount = 1): void {
+    if (!isMeasuring) return;
     const place = places.get(name) as number;
     this.amounts[place] = (this.amounts[place] as number) + amount;
   }

@@ -16,6 +16,7 @@ import {
   sampleOf,
 } from '@conclave/protocol';
 import { FixedHistogram } from '../core/index.js';
+import { isMeasuring } from './measuring.js';
 
 type Outcome = 'done' | 'not_done' | 'unknown';
 
@@ -40,6 +41,7 @@ export class RequestTimes {
 
   /** Records a request. @param error of its reply; undefined: it is done */
   record(name: string, seconds: number, error?: ErrorBody): void {
+    if (!isMeasuring) return;
     const outcome = error === undefined ? 'done' : error.outcome;
     const operation = this.operations.get(name) ?? this.learn(name, outcome);
     operation[outcome].record(seconds);

@@ -18,6 +18,7 @@ import { echo, measureSync, RequestBaseline } from '../bench/baseline.js';
 import { benchCatchUp } from '../bench/catch-up.js';
 import { benchChange } from '../bench/change.js';
 import { defaultWriters } from '../bench/change-rows.js';
+import { compareMetrics } from '../bench/compare-metrics.js';
 import { type Measured, type MeasureOptions, measure } from '../bench/measure.js';
 import {
   type MeasuredRow,
@@ -66,6 +67,8 @@ interface BenchOptions extends LoginFlags {
   readonly kills: number;
   /** Empty: the benchmark measures something else. */
   readonly watches: readonly number[];
+  /** Rounds; 0: the benchmark measures something else. */
+  readonly compareMetrics: number;
 }
 
 export function registerBench(program: Command): void {
@@ -135,6 +138,11 @@ export function registerBench(program: Command): void {
         .preset(defaultWatches.join(','))
         .default([], 'off'),
     )
+    .addOption(
+      new Option('--compare-metrics <rounds>', 'instead measure the rows with and without metrics, in turns')
+        .argParser(wholeNumber(1, 100))
+        .default(0, 'off'),
+    )
     .option('--tls', 'use TLS to the NATS server, for the baseline too', false)
     .description('measure replicated writes and reads, and compare them with plain NATS requests and a plain sync');
   withRenamedOption(command, '--joiner', '--catch-up');
@@ -152,7 +160,8 @@ export function registerBench(program: Command): void {
   });
 }
 
-function benchOf({ catchUp, change, watches }: BenchOptions): typeof bench {
+function benchOf({ catchUp, change, watches, compareMetrics: rounds }: BenchOptions): typeof bench {
+  if (rounds > 0) return benchMetrics;
   if (catchUp) return benchCatchUp;
   if (watches.length > 0) return benchWatches;
   return change ? benchChange : bench;
@@ -194,6 +203,19 @@ async function bench(cleanUp: CleanUp, output: Output, options: BenchOptions): P
   if (failed === 0) return;
   output.note(`conclave: ${count(failed)} operations failed`);
   throw new Failed();
+}
+
+async function benchMetrics(cleanUp: CleanUp, output: Output, options: BenchOptions): Promise<void> {
+  const rows = selectRows(options.rows);
+  const folder = scratchFolder(cleanUp, options.dataDir, 'bench-');
+  const login = await namedOrOwnNats(cleanUp, options, folder);
+  await compareMetrics(output, options.compareMetrics, async function* (round) {
+    for (const placement of placements) {
+      const ofPlacement = rows.filter((row) => row.placement === placement);
+      const data = path.join(folder, `${placement}-${round}`);
+      if (ofPlacement.length > 0) yield* measureRows(cleanUp, placement, data, login, ofPlacement, options);
+    }
+  });
 }
 
 /** The speed of a machine changes over time. The baselines before and after a row show the speed at the time of the row. */
