@@ -228,7 +228,12 @@ export const chapters = [
           'unconfirmed-leader-reads',
           'confirmed-for-the-own-election-timeout',
           'elected-leader-counts-as-confirmed',
+          'unconfirmed-leader-refuses-late-reads',
         ],
+      },
+      {
+        rule: 'A turn answers a bounded number of reads, so that they do not delay ticks and votes',
+        mutants: ['reads-in-one-turn'],
       },
       {
         rule: 'Every request that a leader accepted is answered in the end, and its outcome is true',

@@ -20,7 +20,7 @@ export const reads = [
     edits: [
       {
         file: readRouter,
-        find: 'this.reads.read(requestId, query);',
+        find: 'this.reads.read(read);',
         replace: 'context.reply(requestId, this.stateMachine.query(query));',
       },
       {
@@ -162,7 +162,7 @@ export const reads = [
     edits: [
       {
         file: readRouter,
-        find: 'if (!speaksForGroup) return this.own.read(requestId, query, byLease);',
+        find: 'if (!speaksForGroup) return this.own.read(read, byLease);',
         replace: 'if (!speaksForGroup) return this.readAsItIs(requestId, query);',
       },
     ],
@@ -199,7 +199,7 @@ export const reads = [
     edits: [
       {
         file: readRouter,
-        find: 'this.reads.read(requestId, query);',
+        find: 'this.reads.read(read);',
         replace: 'context.reply(requestId, this.stateMachine.query(query));',
       },
     ],
@@ -211,9 +211,9 @@ export const reads = [
     edits: [
       {
         file: rounds,
-        find: 'this.waiting.push({ requestId, query });',
+        find: 'this.waiting.push(read);',
         replace:
-          'const running = this.rounds.at(-1);\n    if (running === undefined) this.waiting.push({ requestId, query });\n    else (running.reads as Read[]).push({ requestId, query });',
+          'const running = this.rounds.at(-1);\n    if (running === undefined) this.waiting.push(read);\n    else running.reads.push(read);',
       },
     ],
     seeds: 60,
@@ -237,12 +237,40 @@ export const reads = [
     edits: [
       {
         file: followers,
-        find: "this.waiting[byLease ? 'lease' : 'quorum'].push({ requestId, query, sinceMs: this.context.nowMs });",
+        find: "this.waiting[byLease ? 'lease' : 'quorum'].push(read);",
         replace:
-          "const read = { requestId, query, sinceMs: this.context.nowMs };\n    const asked = this.questions.find((one) => one.byLease === byLease);\n    if (asked === undefined) this.waiting[byLease ? 'lease' : 'quorum'].push(read);\n    else asked.reads = [...asked.reads, read];",
+          "const asked = this.questions.find((one) => one.byLease === byLease);\n    if (asked === undefined) this.waiting[byLease ? 'lease' : 'quorum'].push(read);\n    else asked.reads = [...asked.reads, read];",
       },
     ],
     seeds: 60,
+  },
+  {
+    id: 'reads-in-one-turn',
+    rule: 'A turn answers as many reads as its budget allows, so that they do not delay ticks and votes.',
+    edits: [
+      {
+        file: 'packages/node/src/core/reads/read-budget.ts',
+        find: 'return this.left <= 0;',
+        replace: 'return false;',
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/reads/reads.test.ts',
+    why: 'a step takes no time in the simulator',
+  },
+  {
+    id: 'unconfirmed-leader-refuses-late-reads',
+    rule: 'A leader that no quorum has confirmed lately answers nothing on the subjects of the group, not even with an error.',
+    edits: [
+      {
+        file: readRouter,
+        find: "if (this.state.role === 'leader' && this.leadership.confirmation.isConfirmed()) this.reads.refuseLate();",
+        replace: "if (this.state.role === 'leader') this.reads.refuseLate();",
+      },
+    ],
+    seeds: 0,
+    test: 'packages/node/test/core/reads/reads.test.ts',
+    why: 'a leader steps down before its reads are late, unless its process was paused',
   },
   {
     id: 'unconfirmed-leader-reads',

@@ -48,6 +48,8 @@ export interface StateMachine {
    * @param clock of the leader, if this peer leads: the clock that `housekeeping` uses
    */
   query(query: unknown, clock?: LeaderClock): unknown;
+  /** How many rows a result of `query` has, about: a node answers reads of many rows in several turns. Without it each has one. */
+  rowsIn?(result: unknown): number;
   /**
    * What the leader should propose by itself, for instance to expire idle sessions: a payload, or undefined. Called about once a
    * second on the leader. In another term, another leader measured the times.

@@ -313,6 +313,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
       case 'apply':
         return parts.applier.onApplyTimer();
       case 'reads':
+        parts.reads.onTurn();
         return parts.reads.serve();
       case 'snapshot':
         return parts.snapshots.onTimer();
@@ -353,7 +354,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
     parts.backup.onTick();
     parts.applier.onTick();
     parts.snapshots.onTick();
-    parts.reads.own.onTick();
+    parts.reads.onTick();
     parts.stalls.onTick();
     if (state.role !== 'follower' || state.leaderId === '') parts.feed.subscribe('');
     parts.watches.onTick();
@@ -378,6 +379,7 @@ export class NodeCore implements Core<NodeInput, NodeEffect> {
   }
 
   private onIdle(): void {
+    this.parts.reads.onTurn();
     this.parts.reads.own.requestReadIndexes();
     if (!this.isLeader()) return;
     // The target of a transfer must have all entries: writes wait until it is known which peer leads.

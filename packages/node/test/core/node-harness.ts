@@ -114,6 +114,13 @@ class Memory implements StateMachine {
   beginHistory({ groupUid, base }: HistoryStart): void {
     this.histories.push([groupUid, base]);
   }
+  /** How many rows a result has that begins with this. */
+  rows: Readonly<Record<string, number>> = {};
+
+  rowsIn(result: unknown): number {
+    return this.rows[String(result).split(' ')[0] ?? ''] ?? 1;
+  }
+
   query(query: unknown): unknown {
     return `${query} at ${this.applied.length}`;
   }

@@ -6,20 +6,15 @@
  * 1. A question serves only the reads that arrived before it was first sent.
  * 2. Each read is answered, or refused as not done within two election timeouts and a heartbeat.
  * 3. An answer is used once, and only in the session of its question.
- * 4. One step answers a bounded number of reads.
+ * 4. A turn answers as many reads as its budget allows (`ReadBudget`).
  */
 import type { StateMachine } from '@conclave/actor/core';
 import { asLogIndex, type Body, type LogIndex, limits } from '@conclave/protocol';
 import type { RoleControl } from '../role-control.js';
 import type { NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
-import { readsPerStep } from './leader-reads.js';
-
-interface Read {
-  readonly requestId: number;
-  readonly query: unknown;
-  readonly sinceMs: number;
-}
+import type { Read } from './leader-reads.js';
+import type { ReadBudget } from './read-budget.js';
 
 interface Question {
   readonly requestId: number;
@@ -43,16 +38,18 @@ export class FollowerReads {
     private readonly state: NodeState,
     private readonly stateMachine: StateMachine,
     private readonly roles: RoleControl,
+    private readonly budget: ReadBudget,
   ) {}
 
   /** Queues a read; the leader is asked when the mailbox is empty. */
-  read(requestId: number, query: unknown, byLease: boolean): void {
+  read(read: Read, byLease: boolean): void {
+    const { requestId } = read;
     if (this.state.stopped !== '') return this.refuseStopped(requestId);
     if (this.count >= limits.pendingReads) {
       return this.context.refuse(requestId, 'EBUSY', 'too many reads are waiting');
     }
     this.count += 1;
-    this.waiting[byLease ? 'lease' : 'quorum'].push({ requestId, query, sinceMs: this.context.nowMs });
+    this.waiting[byLease ? 'lease' : 'quorum'].push(read);
   }
 
   /** Requests read indexes for the reads that wait. */
@@ -104,19 +101,22 @@ export class FollowerReads {
   serve(): void {
     if (this.questions.length === 0) return;
     const { appliedIndex } = this.state;
-    let most = readsPerStep;
     this.questions = this.questions.filter((question) => {
       const { readIndex } = question;
       if (readIndex === undefined || readIndex > appliedIndex) return true;
-      const reads = question.reads.slice(0, most);
-      question.reads = question.reads.slice(most);
-      this.count -= reads.length;
-      most -= reads.length;
-      for (const { requestId, query } of reads) this.context.reply(requestId, this.stateMachine.query(query));
+      const answered = this.budget.answer(question.reads, (read) => this.reply(read));
+      question.reads = question.reads.slice(answered);
+      this.count -= answered;
       return question.reads.length > 0;
     });
     if (this.state.stopped !== '') this.refuseUnreachable();
-    if (most === 0 && this.questions.length > 0) this.context.setTimer('reads', 0);
+    if (this.budget.isSpent && this.questions.length > 0) this.context.setTimer('reads', 0);
+  }
+
+  private reply({ requestId, query }: Read): void {
+    const result = this.stateMachine.query(query);
+    this.budget.spend(this.stateMachine.rowsIn?.(result) ?? 1);
+    this.context.reply(requestId, result);
   }
 
   /** Repeats the questions, and refuses reads that have waited for too long. */

@@ -7,26 +7,31 @@
  * 1. A read uses the commit index that is known when its round begins. No round begins before the leader knows every entry that
  *    earlier leaders committed (`LeaderState.knowsCommitted`).
  * 2. A round serves only the reads that arrived before it began.
- * 3. One step answers a bounded number of reads, so that many do not delay ticks and votes.
+ * 3. A turn answers as many reads as its budget allows (`ReadBudget`), so that they do not delay ticks and votes.
  * 4. A read by lease is answered only if the leader knows every entry that earlier leaders committed, and only after all entries
  *    are applied that it knew to be committed when the read arrived.
+ * 5. While a quorum confirms this leader, a read is answered, or refused as not done, within two election timeouts and a tick.
  */
 import type { StateMachine } from '@conclave/actor/core';
 import { asTerm, type Body, type LogIndex, limits } from '@conclave/protocol';
 import { clockOf, type NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
+import type { ReadBudget } from './read-budget.js';
 
 type ReadIndex = Body<'node.read_index'>;
 
-interface Read {
+/** A read of the state machine that waits. */
+export interface Read {
   readonly requestId: number;
   readonly query: unknown;
+  /** When it arrived. */
+  readonly sinceMs: number;
 }
 
 interface Round {
   readonly tickId: number;
   readonly readIndex: LogIndex;
-  readonly reads: Read[];
+  reads: Read[];
   /** The questions of followers, until they are answered. */
   asked: readonly ReadIndex[];
   /** A quorum has echoed the round's tick or a later one. */
@@ -35,8 +40,6 @@ interface Round {
   inForce: boolean;
 }
 
-/** The most reads that one step answers: each reply may have half a megabyte. */
-export const readsPerStep = 64;
 /** Rounds in flight at the same time; reads that arrive meanwhile share the next one. */
 const roundsInFlight = 2;
 
@@ -50,29 +53,32 @@ export class LeaderReads {
     private readonly context: StepContext,
     private readonly state: NodeState,
     private readonly stateMachine: StateMachine,
+    private readonly budget: ReadBudget,
   ) {}
 
-  read(requestId: number, query: unknown): void {
-    if (!this.hasRoom(requestId)) return;
+  read(read: Read): void {
+    if (!this.hasRoom(read.requestId)) return;
     this.count += 1;
-    this.waiting.push({ requestId, query });
+    this.waiting.push(read);
   }
 
   /**
    * Answers as soon as all committed entries are applied: the caller has checked that the lease holds. A read that must wait for
    * entries does so in a round that is confirmed from its beginning.
    */
-  readByLease(requestId: number, query: unknown): void {
+  readByLease(read: Read): void {
     const { commitIndex, appliedIndex } = this.state;
-    if (appliedIndex >= commitIndex) return this.reply(requestId, query);
-    if (!this.hasRoom(requestId)) return;
+    if (appliedIndex >= commitIndex) return this.reply(read);
+    if (!this.hasRoom(read.requestId)) return;
     this.count += 1;
-    const reads = [{ requestId, query }];
-    this.rounds.unshift({ tickId: 0, readIndex: commitIndex, reads, asked: [], confirmed: true, inForce: true });
+    const round = { tickId: 0, readIndex: commitIndex, reads: [read], asked: [], confirmed: true, inForce: true };
+    this.rounds.unshift(round);
   }
 
-  private reply(requestId: number, query: unknown): void {
-    this.context.reply(requestId, this.stateMachine.query(query, clockOf(this.state, this.context.nowMs)));
+  private reply({ requestId, query }: Read): void {
+    const result = this.stateMachine.query(query, clockOf(this.state, this.context.nowMs));
+    this.budget.spend(this.stateMachine.rowsIn?.(result) ?? 1);
+    this.context.reply(requestId, result);
   }
 
   private hasRoom(requestId: number): boolean {
@@ -154,7 +160,6 @@ export class LeaderReads {
    * entries up to the read index are applied.
    */
   serve(): void {
-    let most = readsPerStep;
     while (this.rounds.length > 0) {
       const round = this.rounds[0] as Round;
       if (!isOver(round)) return;
@@ -162,13 +167,26 @@ export class LeaderReads {
       this.count -= round.asked.length;
       round.asked = [];
       if (round.readIndex > this.state.appliedIndex) return;
-      const reads = round.reads.splice(0, most);
-      this.count -= reads.length;
-      most -= reads.length;
-      for (const { requestId, query } of reads) this.reply(requestId, query);
+      const answered = this.budget.answer(round.reads, (read) => this.reply(read));
+      round.reads.splice(0, answered);
+      this.count -= answered;
       if (round.reads.length > 0) return this.context.setTimer('reads', 0);
       this.rounds.shift();
     }
+  }
+
+  /** Refuses reads that have waited for too long, because there are more than this peer can answer in time. */
+  refuseLate(): void {
+    if (this.count === 0) return;
+    const { nowMs, options } = this.context;
+    const isInTime = ({ requestId, sinceMs }: Read): boolean => {
+      if (nowMs - sinceMs < 2 * options.electionTimeoutMs) return true;
+      this.count -= 1;
+      this.context.refuse(requestId, 'EBUSY', 'the read has waited for too long');
+      return false;
+    };
+    this.waiting = this.waiting.filter(isInTime);
+    for (const round of this.rounds) round.reads = round.reads.filter(isInTime);
   }
 
   /** The leadership has ended. Followers ask the next leader. */

@@ -13,6 +13,7 @@ import { clockOf, type NodeState } from '../state/index.js';
 import type { StepContext } from '../step-context.js';
 import { FollowerReads } from './follower-reads.js';
 import { LeaderReads } from './leader-reads.js';
+import { ReadBudget } from './read-budget.js';
 
 type ReadInput = Extract<NodeInput, { type: 'read' }>;
 
@@ -21,6 +22,7 @@ export class ReadRouter {
   readonly reads: LeaderReads;
   /** The reads on this peer's own subject. */
   readonly own: FollowerReads;
+  private readonly budget = new ReadBudget();
 
   constructor(
     private readonly context: StepContext,
@@ -33,8 +35,8 @@ export class ReadRouter {
     private readonly otherHistory: Pick<OtherHistory, 'refuses'>,
     private readonly outside: Pick<NonMember, 'refuses'>,
   ) {
-    this.reads = new LeaderReads(context, state, stateMachine);
-    this.own = new FollowerReads(context, state, stateMachine, roles);
+    this.reads = new LeaderReads(context, state, stateMachine, this.budget);
+    this.own = new FollowerReads(context, state, stateMachine, roles, this.budget);
   }
 
   onRead({ requestId, addressee, consistency, query, groupUid }: ReadInput): void {
@@ -56,9 +58,10 @@ export class ReadRouter {
       return context.refuse(requestId, 'EBUSY', 'the peer is starting: its log-store has not answered yet');
     }
     const byLease = consistency === 'lease';
-    if (!speaksForGroup) return this.own.read(requestId, query, byLease);
-    if (byLease && this.leaseHolds) return this.reads.readByLease(requestId, query);
-    this.reads.read(requestId, query);
+    const read = { requestId, query, sinceMs: context.nowMs };
+    if (!speaksForGroup) return this.own.read(read, byLease);
+    if (byLease && this.leaseHolds) return this.reads.readByLease(read);
+    this.reads.read(read);
   }
 
   private readAsItIs(requestId: number, query: unknown): void {
@@ -80,6 +83,17 @@ export class ReadRouter {
   /** Whether this leader may answer a read at once: it holds the lease, and knows every entry that earlier leaders committed. */
   get leaseHolds(): boolean {
     return this.leadership.knowsCommitted && this.leadership.confirmation.lease.holds;
+  }
+
+  onTick(): void {
+    this.own.onTick();
+    // Another leader may answer the requests of a leader that no quorum has confirmed lately: an error must not overtake that answer.
+    if (this.state.role === 'leader' && this.leadership.confirmation.isConfirmed()) this.reads.refuseLate();
+  }
+
+  /** Another turn begins: as much may be read as in the one before. */
+  onTurn(): void {
+    this.budget.refill();
   }
 
   /** Answers the reads that waited for entries which are applied now. */

@@ -319,6 +319,68 @@ describe('a read by lease', () => {
   });
 });
 
+describe('promise 28: many reads that are confirmed at once', () => {
+  test('are answered a page a turn by a leader: ticks and votes need not wait for all of them', () => {
+    const node = leader();
+    node.machine.rows = { page: 1000 };
+    node.read('first');
+    node.read('second');
+    const read = () =>
+      node.step({ type: 'read', requestId: 9, addressee: 'group', consistency: 'linearizable', query: 'page' });
+    for (const _ of [1, 2, 3]) read();
+    // Two rounds are in flight; the pages share the next one.
+    expect(node.confirmed(node.tickId - 1)).toEqual(['reply 1 first at 0']);
+    expect(node.confirmed()).toEqual(['reply 2 second at 0', 'reply 9 page at 0']);
+    // Two more turns.
+    expect(node.wait(0)).toEqual(['reply 9 page at 0', 'reply 9 page at 0']);
+  });
+
+  test('are answered 59 a turn if each is of one key', () => {
+    const node = leader();
+    node.read('first');
+    node.read('second');
+    for (let number = 0; number < 100; number++) node.read('key');
+    node.confirmed(node.tickId - 1);
+    // With the second one.
+    expect(node.confirmed().length).toBe(59);
+    expect(node.wait(0).length).toBe(42);
+  });
+
+  test('are answered a page a turn by a follower', () => {
+    const node = new NodeHarness();
+    node.machine.rows = { page: 1000 };
+    node.open({ term: 2, log: [[1, 'n1 n2 n3'], 2], commit: 2 });
+    node.appendEntries({ term: 2, prev: [2, 2] });
+    const over = { addressee: 'peer', consistency: 'linearizable' } as const;
+    expect(node.read('page', over)).toEqual(['read_index #1 to n2']);
+    expect(node.read('page', over)).toEqual(['read_index #2 to n2']);
+    node.read('page', over);
+    node.read('page', over);
+    expect(node.readIndexAnswer(1, [2, 2])).toEqual(['reply 1 page at 1', 'read_index #3 to n2']);
+    expect(node.readIndexAnswer(3, [2, 2])).toEqual(['reply 3 page at 1']);
+    expect(node.wait(0)).toEqual(['reply 4 page at 1']);
+  });
+
+  test('are refused if they have waited for two election timeouts, and not before', () => {
+    const node = leader();
+    node.machine.rows = { page: 1000 };
+    node.confirmsSession = false;
+    node.read('page');
+    expect(node.keepConfirmed(2 * electionTimeoutMs - 100).filter((line) => line.startsWith('refuse'))).toEqual([]);
+    expect(node.keepConfirmed(200)).toContain('refuse 1 EBUSY not_done');
+    node.confirmsSession = true;
+    expect(node.inForce()).toEqual([]);
+  });
+
+  test('are not refused by a leader whose process was paused, until a quorum confirms it: another one may answer them', () => {
+    const node = leader();
+    node.read('q');
+    node.nowMs += 3 * electionTimeoutMs;
+    expect(node.wait(0).filter((line) => line.startsWith('refuse'))).toEqual([]);
+    expect(node.confirmed()).toEqual(['reply 1 q at 0']);
+  });
+});
+
 describe('a follower that is asked for a read index', () => {
   function follower(): NodeHarness {
     const node = new NodeHarness();
