@@ -59,7 +59,7 @@ const samples = [
   observed('applying_stopped', 'n1', { index, reason: 'this build cannot read it' }),
   observed('level_raised', 'n1', { level: 1, index }),
   observed('lock_forced', 'n1', { name: 'jobs', token: 7 }),
-  observed('lease_forced', 'n1', { lease_id: 'abcdefghijkl' }),
+  observed('lease_forced', 'n1', { lease_id: 7 }),
   observed('admin_command', 'n1', {
     command: 'add_peer',
     outcome: 'not_done',
@@ -110,7 +110,7 @@ describe('events', () => {
         "has stopped applying at index 1,234: this build cannot read it",
         "the feature level is 1, from index 1,234 on",
         "the lock "jobs" was taken from its holder, token 7, by force",
-        "the lease abcdefghijkl was ended by force",
+        "the lease 7 was ended by force",
         "add_peer: EBUSY, not_done; sent by ann@ops, as it says",
         "transfer_leader: done; sent by ann of OPS",
         "its state differs from the majority's at index 1,234",

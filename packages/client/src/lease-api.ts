@@ -1,4 +1,4 @@
-import type { AnyLeaseId, KvReply, LeaseId, PublicLeaseId } from '@conclave/protocol';
+import type { KvReply, LeaseId, PublicLeaseId } from '@conclave/protocol';
 import { type Caller, type CallOptions, type ForceOptions, type GetOptions, peerIdOf } from './kv-api.js';
 
 /** Pages of a list. `startAfter`: the last item of the page before. */
@@ -33,7 +33,7 @@ export class LeaseApi {
    * Ends the lease, with all that is tied to it; `revoked` false: there was none of that id. With `force` the public part of its id
    * suffices.
    */
-  revoke(leaseId: AnyLeaseId, { force = false, timeoutMs }: ForceOptions = {}): Promise<KvReply<'lease_revoke'>> {
+  revoke(leaseId: LeaseId, { force = false, timeoutMs }: ForceOptions = {}): Promise<KvReply<'lease_revoke'>> {
     return this.call({ operation: 'lease_revoke', leaseId, force }, timeoutMs) as Promise<KvReply<'lease_revoke'>>;
   }
 
@@ -41,7 +41,7 @@ export class LeaseApi {
    * A lease, by its complete id or its public part, and a page of its keys; `ttl_ms` 0: there is none of that id. `remaining_ms`:
    * the remaining time by the leader's clock; null: another peer replied.
    */
-  async get(leaseId: AnyLeaseId, options: PageOptions<string> = {}): Promise<KvReply<'lease_get'>> {
+  async get(leaseId: LeaseId, options: PageOptions<string> = {}): Promise<KvReply<'lease_get'>> {
     return (await this.ask('lease_get', { lease_id: leaseId }, options)) as KvReply<'lease_get'>;
   }
 

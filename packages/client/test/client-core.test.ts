@@ -18,7 +18,7 @@ describe('writes', () => {
     driver.step({ type: 'call', callId: 2, call: { operation: 'delete', key: 'b' } });
     driver.step({ type: 'call', callId: 3, call: { operation: 'cas', key: 'c', value: 'v', expectedRevision: 4 } });
     expect(driver.idle()).toEqual([
-      { type: 'request', requestId: 1, target: { api: 'kv', name: 'open_session' }, body: {} },
+      { type: 'request', requestId: 1, target: { api: 'kv', name: 'open_session' }, body: { id: 'text' } },
       { type: 'set_timer', timer: 'due', afterMs: 1000 },
     ]);
     expect(driver.idle()).toEqual([]);

@@ -207,10 +207,10 @@ describe('a lock', () => {
     group.level = 1;
     const [one, other] = [await newClient(), await newClient()];
     const lock = await one.lock('l', { ttlMs: 1000 });
-    const { lease_id } = (await other.locks.get('l')).holder ?? {};
-    expect(lease_id).toMatch(/^[A-Za-z0-9_-]{12}$/);
+    const { lease_id = 0 } = (await other.locks.get('l')).holder ?? {};
+    expect(lease_id).toBeGreaterThan(0);
     await expect(other.locks.release('l', lock.token)).rejects.toMatchObject({ code: 'EINVAL' });
-    await expect(other.leases.revoke(lease_id as string)).rejects.toMatchObject({ code: 'EINVAL' });
+    await expect(other.leases.revoke(lease_id)).rejects.toMatchObject({ code: 'EINVAL' });
     const waiting = other.lock('l', { waitMs: 60_000 });
     await until(async () => (await one.locks.get('l')).waiting === 1);
     expect(await other.locks.release('l', lock.token, { force: true })).toMatchObject({ released: true });

@@ -17,7 +17,7 @@ const refused = ['not_done', 'EINVAL', expect.stringContaining('another command'
 describe('promises 21 and 29: a session', () => {
   it('has a name that the leader draws, and that is the same on all peers', () => {
     const [leader, follower] = [group(), group(1, true)];
-    const opening = leader.parse('open_session', {});
+    const opening = leader.parse('open_session', { id: 'text' });
     if (opening.type !== 'write') throw new Error('it is a write');
     const opened = leader.apply(opening.payload, opening.command);
     expect(opened).toEqual({ client_id: expect.stringMatching(/^.{22}$/) });
@@ -26,6 +26,26 @@ describe('promises 21 and 29: a session', () => {
       const guess = { client_id: number, commands: [[1, 'put', 'k', 'v']] };
       expect(leader.results(guess)).toMatchObject([['unknown', 'ESESSION', expect.anything()]]);
     }
+  });
+
+  it('is a number with 53 random bits for a client that does not ask for text, as those of the first version expect', () => {
+    const service = new KvService();
+    const draw = (id: string): unknown => {
+      const opening = service.parse('open_session', {}, { level: 1, generateId: () => id });
+      return opening.type === 'write' ? opening.command : undefined;
+    };
+    expect(draw('_'.repeat(22))).toEqual({ open_session: Number.MAX_SAFE_INTEGER });
+    expect(draw('A'.repeat(22))).toEqual({ open_session: 0 });
+    expect(draw(`${'A'.repeat(8)}_${'A'.repeat(13)}`)).toEqual({ open_session: 31 });
+    expect(draw(`B${'A'.repeat(21)}`)).toEqual({ open_session: 2 ** 47 });
+    const [leader, follower] = [group(), group(1, true)];
+    const opening = leader.parse('open_session', {});
+    if (opening.type !== 'write') throw new Error('it is a write');
+    const opened = leader.apply(opening.payload, opening.command) as { client_id: number };
+    expect(follower.apply(opening.payload)).toEqual(opened);
+    const write = { client_id: opened.client_id, commands: [[1, 'put', 'k', 'v']] };
+    for (const peer of [leader, follower])
+      expect(peer.results(write)).toMatchObject([['done', expect.anything(), true]]);
   });
 
   it('expires by its name', () => {

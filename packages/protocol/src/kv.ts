@@ -1,6 +1,6 @@
 /** The operations of the key-value store: requests and replies. */
 import { z } from 'zod';
-import { AnyLeaseId, LeaseId, PublicLeaseId } from './lease-id.js';
+import { LeaseId, PublicLeaseId } from './lease-id.js';
 import { limits } from './limits.js';
 import { Bytes, Count, GroupUid } from './types.js';
 import { WatchId } from './watch.js';
@@ -61,7 +61,10 @@ export const Owner = z
 export const Consistency = z.enum(['linearizable', 'lease', 'stale']);
 export type Consistency = z.infer<typeof Consistency>;
 
-/** A session of `open_session`: at level 0 a number, from level 1 on an id that nobody can guess. */
+/**
+ * A session of `open_session`: text or a number. From feature level 1 on nobody can guess it: the text has 128 random bits, the number
+ * has 53.
+ */
 export const ClientId = z.union([Count, z.string().min(1).max(limits.idBytes)]);
 export type ClientId = z.infer<typeof ClientId>;
 
@@ -121,18 +124,18 @@ export const Command = z.union([
   z.tuple([Count, z.literal('lease_keep'), LeaseId]),
   z.tuple([Count, z.literal('lease_revoke'), LeaseId]),
   /** Without the secret part of the id, by force. */
-  z.tuple([Count, z.literal('lease_revoke'), AnyLeaseId, z.literal('force')]),
+  z.tuple([Count, z.literal('lease_revoke'), LeaseId, z.literal('force')]),
   /** Name, owner, lease, and whether to wait in the queue. */
   z.tuple([Count, z.literal('lock'), Key, Owner, LeaseId, z.boolean()]),
-  /** Name and token; enough if the id of the holder's lease is a number. */
+  /** Name and token; enough if the holder's lease has no secret. */
   z.tuple([Count, z.literal('unlock'), Key, Token]),
   /** The holder's lease, or by force. */
   z.tuple([Count, z.literal('unlock'), Key, Token, z.union([LeaseId, z.literal('force')])]),
 ]);
 export type Command = z.infer<typeof Command>;
 
-/** A command in the log: from feature level 1 on, a granted lease has the id that the leader generated. */
-export type EntryCommand = Command | readonly [number, 'lease_grant', number, LeaseId];
+/** A command in the log: from feature level 1 on, a granted lease has the secret that the leader generated. */
+export type EntryCommand = Command | readonly [number, 'lease_grant', number, string];
 
 export const CommandResult = z.union([
   /**
@@ -223,13 +226,13 @@ export const kvOperations = {
     z.object({ lease_id: LeaseId, ttl_ms: Ttl, ...ofHistory }),
   ),
   lease_revoke: operation(
-    'ends a lease, deletes its keys and releases its locks; `revoked` false: no lease has that id. With `force` the public part of the id suffices, and the event `lease_forced` is published',
-    z.object({ lease_id: AnyLeaseId, force: z.boolean().optional(), ...once }),
+    'ends a lease, deletes its keys and releases its locks; `revoked` false: no lease has that id. With `force` the number of the lease suffices, and the event `lease_forced` is published',
+    z.object({ lease_id: LeaseId, force: z.boolean().optional(), ...once }),
     z.object({ revoked: z.boolean(), revision: Revision }),
   ),
   lease_get: operation(
-    'returns a lease: its time (0: no lease has that id), its remaining time by the clock of the leader (null: the peer that replies does not lead), and its keys, in order, by pages. The reply contains only the public part of the id, which is enough for this request',
-    z.object({ lease_id: AnyLeaseId, start_after: Key.optional(), limit: Limit, consistency: Consistency.optional() }),
+    'returns a lease: its time (0: no lease has that id), its remaining time by the clock of the leader (null: the peer that replies does not lead), and its keys, in order, by pages. The reply contains only its number, which is enough for this request',
+    z.object({ lease_id: LeaseId, start_after: Key.optional(), limit: Limit, consistency: Consistency.optional() }),
     z.object({
       lease_id: PublicLeaseId,
       ttl_ms: Count,
@@ -240,7 +243,7 @@ export const kvOperations = {
     }),
   ),
   lease_list: operation(
-    'lists the leases, in the order of their ids, by pages: public part of the id, time, and number of keys',
+    'lists the leases, in the order of their numbers, by pages: number, time, and how many keys it has',
     z.object({ start_after: PublicLeaseId.optional(), limit: Limit, consistency: Consistency.optional() }),
     z.object({ leases: z.array(z.tuple([PublicLeaseId, Ttl, Count])), more: z.boolean() }),
   ),
@@ -250,7 +253,7 @@ export const kvOperations = {
     z.object({ acquired: z.boolean(), token: Count, ...ofHistory }),
   ),
   unlock: operation(
-    'releases a lock, which the first owner in the queue acquires; `released` false: the lock is not held with this token, or not by this lease. The request needs the `lease_id` of the holder, or `force`, which publishes the event `lock_forced`; for a lease whose id is a number it needs neither',
+    'releases a lock, which the first owner in the queue acquires; `released` false: the lock is not held with this token, or not by this lease. The request needs the `lease_id` of the holder, or `force`, which publishes the event `lock_forced`; for a lease without a secret it needs neither',
     z.object({
       name: Key,
       token: Token,
@@ -270,13 +273,13 @@ export const kvOperations = {
     }),
   ),
   lock_list: operation(
-    'lists the locks that are held, in the order of their names, by pages: name, owner, public part of the holder’s lease, token, and how many wait',
+    'lists the locks that are held, in the order of their names, by pages: name, owner, number of the holder’s lease, token, and how many wait',
     z.object({ start_after: Key.optional(), limit: Limit, consistency: Consistency.optional() }),
     z.object({ locks: z.array(z.tuple([Key, Owner, PublicLeaseId, Token, Count])), more: z.boolean() }),
   ),
   open_session: operation(
-    'opens a client session, in which a repeated write is executed once',
-    z.object({}),
+    'opens a client session, in which a repeated write is executed once. Its `client_id` is text with `id: "text"`, otherwise a number, as clients of the first version expect. At feature level 0 it is a number',
+    z.object({ id: z.literal('text').optional() }),
     z.object({ client_id: ClientId, ...ofHistory }),
   ),
   batch: operation(

@@ -56,7 +56,7 @@ export const leases = [
     edits: [
       {
         file: locks,
-        find: "    if (by === undefined && typeof lock.holder.leaseId === 'string') return 'no_proof';\n",
+        find: "    if (by === undefined && this.leases.at(lock.holder.leaseId)?.secret !== '') return 'no_proof';\n",
         replace: '',
       },
     ],

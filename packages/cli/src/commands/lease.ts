@@ -1,6 +1,6 @@
 /** `conclave lease ...`: manages leases, for a script or an operator. */
 import type { ConclaveClient } from '@conclave/client';
-import { AnyLeaseId, ConclaveError, LeaseId, limits, type PublicLeaseId } from '@conclave/protocol';
+import { ConclaveError, LeaseId, limits, type PublicLeaseId } from '@conclave/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withClient } from '../connection.js';
 import { exitCodes, Failed } from '../exit-codes.js';
@@ -40,10 +40,10 @@ export function registerLease(program: Command): void {
   withCommonOptions(
     lease
       .command('revoke')
-      .argument('<lease>', `${idHelp}; with --force its public part`, parseAnyLeaseId)
+      .argument('<lease>', `${idHelp}; with --force its number`, parseLeaseId)
       .addOption(new Option('--force', 'also a lease of another client; publishes an event').default(false))
       .description('end a lease, delete its keys and release its locks; exit code 1 if there is none'),
-  ).action((leaseId: AnyLeaseId, options: CommonOptions & { readonly force: boolean }) =>
+  ).action((leaseId: LeaseId, options: CommonOptions & { readonly force: boolean }) =>
     run(options, async (client, output) => {
       const reply = await client.leases.revoke(leaseId, { force: options.force });
       if (output.json) output.record(reply);
@@ -54,17 +54,17 @@ export function registerLease(program: Command): void {
   withCommonOptions(
     lease
       .command('get')
-      .argument('<lease>', 'its id, or the public part', parseAnyLeaseId)
+      .argument('<lease>', 'its id, or its number', parseLeaseId)
       .description('print the time of a lease, its remaining time, and its keys; exit code 1 if there is none'),
-  ).action((leaseId: AnyLeaseId, options: CommonOptions) =>
+  ).action((leaseId: LeaseId, options: CommonOptions) =>
     run(options, (client, output) => get(client, output, leaseId)),
   );
   withCommonOptions(
-    lease.command('list').description('list all leases: public part of the id, time, and number of keys'),
+    lease.command('list').description('list all leases: number, time, and how many keys each has'),
   ).action((options: CommonOptions) => run(options, list));
 }
 
-async function get(client: ConclaveClient, output: Output, leaseId: AnyLeaseId): Promise<void> {
+async function get(client: ConclaveClient, output: Output, leaseId: LeaseId): Promise<void> {
   let startAfter: string | undefined;
   for (let isFirst = true; ; isFirst = false) {
     const reply = await client.leases.get(leaseId, startAfter === undefined ? {} : { startAfter });
@@ -113,16 +113,10 @@ function onEnded(output: Output): (error: unknown) => never {
 export function parseLeaseId(text: string): LeaseId {
   const parsed = LeaseId.safeParse(numberOr(text));
   if (parsed.success) return parsed.data;
-  throw new InvalidArgumentError('a lease’s whole id is wanted, as `lease grant` prints it.');
+  throw new InvalidArgumentError('a lease’s id is wanted, as `lease grant` prints it, or its number.');
 }
 
-function parseAnyLeaseId(text: string): AnyLeaseId {
-  const parsed = AnyLeaseId.safeParse(numberOr(text));
-  if (parsed.success) return parsed.data;
-  throw new InvalidArgumentError('a lease’s id is wanted, or the public part of one.');
-}
-
-/** Ids of feature level 0 are numbers. */
+/** An id without its secret is a number. */
 function numberOr(text: string): string | number {
   return /^\d+$/.test(text) ? Number(text) : text;
 }

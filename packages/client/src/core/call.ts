@@ -1,7 +1,6 @@
 /** The inputs and effects of the client's core. */
 import type {
   AdminCommand,
-  AnyLeaseId,
   Comparison,
   Consistency,
   ErrorBody,
@@ -43,7 +42,7 @@ export type WriteCall =
   | {
       readonly operation: 'lease_revoke';
       /** With `force`, its public part suffices. */
-      readonly leaseId: AnyLeaseId;
+      readonly leaseId: LeaseId;
       readonly force?: boolean;
     }
   | {

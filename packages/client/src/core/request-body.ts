@@ -12,7 +12,7 @@ function contentOf(request: ClientRequest, calls: readonly OpenCall[]): Readonly
   const first = calls[0]?.call;
   switch (request.kind) {
     case 'session':
-      return {};
+      return { id: 'text' };
     case 'admin':
       invariant(first?.operation === 'admin', 'a command is a request of its own');
       return first.body as Record<string, unknown>;

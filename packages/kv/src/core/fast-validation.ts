@@ -3,7 +3,6 @@
  * that the schemas take. A test shows that both accept and refuse the same.
  */
 import {
-  type AnyLeaseId,
   type ClientId,
   type Command,
   type Comparison,
@@ -78,18 +77,16 @@ export function isCommand(value: unknown): value is Command {
     case 'lease_keep':
       return value.length === 3 && isLeaseId(value[2]);
     case 'lease_revoke':
-      return value.length === 4
-        ? value[3] === force && isAnyLeaseId(value[2])
-        : value.length === 3 && isLeaseId(value[2]);
+      return value.length === 4 ? value[3] === force && isLeaseId(value[2]) : value.length === 3 && isLeaseId(value[2]);
     default:
       return false;
   }
 }
 
-/** A command in the log: as `isCommand`, and `lease_grant` may have its id. */
+/** A command in the log: as `isCommand`, and `lease_grant` may have its secret. */
 export function isEntryCommand(value: unknown): value is EntryCommand {
   if (!Array.isArray(value) || value[1] !== 'lease_grant' || value.length !== 4) return isCommand(value);
-  return isWholeText(value[3]) && isCommand(value.slice(0, 3));
+  return isSecret(value[3]) && isCommand(value.slice(0, 3));
 }
 
 export function isOwner(value: unknown): value is string {
@@ -97,24 +94,20 @@ export function isOwner(value: unknown): value is string {
 }
 
 export function isLeaseId(value: unknown): value is LeaseId {
-  return (isCount(value) && value >= 1) || isWholeText(value);
+  return isPublicLeaseId(value) || (typeof value === 'string' && idWithSecret.test(value));
 }
 
 export function isPublicLeaseId(value: unknown): value is PublicLeaseId {
-  return (isCount(value) && value >= 1) || (typeof value === 'string' && publicPart.test(value));
+  return isCount(value) && value >= 1;
 }
 
-export function isAnyLeaseId(value: unknown): value is AnyLeaseId {
-  return isPublicLeaseId(value) || isWholeText(value);
-}
-
-function isWholeText(value: unknown): value is string {
-  return typeof value === 'string' && wholeText.test(value);
+function isSecret(value: unknown): value is string {
+  return typeof value === 'string' && secret.test(value);
 }
 
 const force = 'force';
-const publicPart = /^[A-Za-z0-9_-]{12}$/;
-const wholeText = /^[A-Za-z0-9_-]{12}\.[A-Za-z0-9_-]{22}$/;
+const secret = /^[A-Za-z0-9_-]{22}$/;
+const idWithSecret = /^[1-9][0-9]{0,15}\.[A-Za-z0-9_-]{22}$/;
 
 const relations: readonly unknown[] = ['=', '!=', '<', '>'];
 

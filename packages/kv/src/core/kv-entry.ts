@@ -11,7 +11,7 @@ import {
   type OperationResult,
   type PublicLeaseId,
 } from '@conclave/protocol';
-import { isClientId, isCount, isPublicLeaseId, isSessionId, validateEntryCommands } from './fast-validation.js';
+import { isClientId, isCount, isPublicLeaseId, validateEntryCommands } from './fast-validation.js';
 
 /** The writes of one request, in order. Without a `client_id` each is executed every time it occurs. */
 export interface WriteEntry {
@@ -25,7 +25,7 @@ export interface WriteEntry {
  * `client_id`, after a reset plus the begin of its epoch.
  */
 export interface OpenSessionEntry {
-  readonly open_session: true | string;
+  readonly open_session: true | ClientId;
 }
 
 /**
@@ -75,7 +75,7 @@ export function decodeEntry(payload: Uint8Array): KvEntry | string {
   }
   if (typeof value !== 'object' || value === null) return 'an entry is a map';
   if ('commands' in value) return asWriteEntry(value as Record<string, unknown>);
-  if ('open_session' in value && (value.open_session === true || isSessionId(value.open_session))) {
+  if ('open_session' in value && (value.open_session === true || isClientId(value.open_session))) {
     return { open_session: value.open_session };
   }
   if ('expire' in value) return asExpireEntry(value as Record<string, unknown>);

@@ -1,6 +1,6 @@
 /** The queries of the state machine and their results: between the service and the state machine of one peer. */
 import type { ChangesPage } from '@conclave/actor/core';
-import type { AnyLeaseId, PublicLeaseId, Value } from '@conclave/protocol';
+import type { LeaseId, PublicLeaseId, Value } from '@conclave/protocol';
 
 /** Keys to read atomically. */
 export interface KeysQuery {
@@ -20,7 +20,7 @@ export interface RangeQuery {
 /** A lease with a page of its keys. */
 export interface LeaseQuery {
   readonly type: 'lease';
-  readonly leaseId: AnyLeaseId;
+  readonly leaseId: LeaseId;
   /** Empty: from the first one on. */
   readonly startAfter: string;
   readonly limit: number;

@@ -83,7 +83,7 @@ function parseBatch(body: Record<string, unknown>, context: RequestContext): Ser
   const { commands, client_id, acknowledged } = body;
   refuseFor(validateCommands(commands) ?? validateClient(client_id, acknowledged));
   const asked = commands as readonly Command[];
-  const inLog = entryCommands(asked, context);
+  const inLog = entryCommands(asked, context, typeof client_id === 'number');
   const entry = writeEntry(inLog, client_id as ClientId | undefined, acknowledged as number | undefined);
   const events = asked.some(isForced) ? (result: unknown) => eventsOf(asked, result as KvResult) : undefined;
   return write(
@@ -209,12 +209,21 @@ function parseUnwatch(body: unknown): ServiceRequest {
 }
 
 function parseOpenSession(body: unknown, { level, generateId }: RequestContext): ServiceRequest {
-  checked('open_session', body);
-  const name = level >= featureLevel.histories ? generateId() : true;
+  const { id } = checked('open_session', body);
+  const name = level < featureLevel.histories || (id === 'text' ? generateId() : randomNumber(generateId()));
   return write({ open_session: name }, (result, { groupUid }): KvReply<'open_session'> => {
     invariant('client_id' in result, 'a session has a name');
     return { client_id: result.client_id, group_uid: groupUid };
   });
+}
+
+const base64url = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+/** Returns the first 53 bits of a random id, as many as a number in JSON can have. */
+function randomNumber(id: string): number {
+  let number = 0;
+  for (const character of id.slice(0, 8)) number = number * 64 + base64url.indexOf(character);
+  return number * 32 + (base64url.indexOf(id.charAt(8)) >> 1);
 }
 
 function asMap(body: unknown): Record<string, unknown> {

@@ -73,6 +73,11 @@ const lockFaults: Readonly<Record<Exclude<LockResult, number | 'EHISTORY'>, KvCo
   too_many_waiters: ['not_done', 'EBUSY', `${limits.lockWaiters} wait for the lock`],
 };
 
+/** The work of a search in the history, in rows. */
+const changesSearch = 64;
+
+const noSecret: KvCommandResult = ['not_done', 'EINVAL', 'the lease has a secret: give its complete id, or `force`'];
+
 const noProof: KvCommandResult = [
   'not_done',
   'EINVAL',
@@ -147,6 +152,17 @@ export class KvStateMachine implements StateMachine {
       case 'changes':
         return this.changes(asked);
     }
+  }
+
+  rowsIn(result: unknown): number {
+    const found = result as KvFindings[KvQuery['type']];
+    if ('found' in found) return found.found.length;
+    if ('keys' in found && Array.isArray(found.keys)) return found.keys.length;
+    if ('leases' in found) return found.leases.length;
+    if ('locks' in found) return found.locks.length;
+    // Changes are searched for in the whole history.
+    if ('first' in found) return changesSearch + (found.page?.changes.length ?? 0);
+    return Array.isArray(found) ? found.length : 1;
   }
 
   private changes({ prefix, from, limit }: ChangesQuery): ChangesFound {
@@ -275,8 +291,10 @@ export class KvStateMachine implements StateMachine {
       }
       case 'lease_revoke': {
         const [, , leaseId, force] = command;
+        const name = publicPartOf(leaseId);
         const mayEnd = force === 'force' || this.keys.leases.isOwn(leaseId);
-        const revoked = mayEnd && this.keys.endLease(publicPartOf(leaseId));
+        if (!mayEnd && typeof leaseId === 'number' && this.keys.leases.at(name) !== undefined) return noSecret;
+        const revoked = mayEnd && this.keys.endLease(name);
         return ['done', this.keys.revision, revoked];
       }
       case 'lock': {

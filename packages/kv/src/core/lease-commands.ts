@@ -1,17 +1,17 @@
 /**
  * The commands of leases and locks, as they are written to the log.
  *
- * Owns nothing. From feature level 1 on a granted lease gets its id here, at the leader: the state machine, which must do the same
+ * Owns nothing. From feature level 1 on a granted lease gets its secret here, at the leader: the state machine, which must do the same
  * on every peer, generates none. At level 0 the log must contain only what an older peer can read.
  */
 import type { RequestContext } from '@conclave/actor/core';
 import {
-  type AnyLeaseId,
   type Command,
   type ConclaveEvent,
   type EntryCommand,
   featureLevel,
-  newLeaseId,
+  type LeaseId,
+  newLeaseSecret,
   type Operation,
   publicPartOf,
 } from '@conclave/protocol';
@@ -20,16 +20,20 @@ import type { KvResult } from './kv-entry.js';
 /** In the log of a group of level 0: a number that no lease has, for an id that no lease of such a group has. */
 const noLease = Number.MAX_SAFE_INTEGER;
 
-/** @returns the commands as the log of a group of this level contains them; the same list if nothing changes */
+/**
+ * @param numbersOnly whether the client is one of the first version, which reads only numbers as ids of leases
+ * @returns the commands as the log of a group of this level contains them; the same list if nothing changes
+ */
 export function entryCommands(
   commands: readonly Command[],
   context: RequestContext | undefined,
+  numbersOnly: boolean,
 ): readonly EntryCommand[] {
   const level = context?.level ?? 0;
   if (context !== undefined && level >= featureLevel.histories) {
-    if (!commands.some(([, name]) => name === 'lease_grant')) return commands;
+    if (numbersOnly || !commands.some(([, name]) => name === 'lease_grant')) return commands;
     return commands.map((command) =>
-      command[1] === 'lease_grant' ? [command[0], command[1], command[2], newLeaseId(context.generateId)] : command,
+      command[1] === 'lease_grant' ? [command[0], command[1], command[2], newLeaseSecret(context.generateId)] : command,
     );
   }
   return commands.some(namesLease) ? commands.map(ofLevel0) : commands;
@@ -93,6 +97,6 @@ function operationOfLevel0(operation: Operation): Operation {
   return ['put', operation[1], operation[2], numberOf(operation[3])];
 }
 
-function numberOf(leaseId: AnyLeaseId): number {
+function numberOf(leaseId: LeaseId): number {
   return typeof leaseId === 'number' ? leaseId : noLease;
 }

@@ -83,13 +83,13 @@ export class Locks {
 
   /**
    * Releases a lock, which the first waiter acquires.
-   * @param by the lease of the holder; `force`; undefined: only for a lease whose id is a number
+   * @param by the lease of the holder; `force`; undefined: only for a lease without a secret
    * @returns false: it is not held with this token, or not by this lease
    */
   unlock(name: string, token: number, by: LeaseId | 'force' | undefined): boolean | 'no_proof' {
     const lock = this.locks.get(name);
     if (lock === undefined || lock.token !== token) return false;
-    if (by === undefined && typeof lock.holder.leaseId === 'string') return 'no_proof';
+    if (by === undefined && this.leases.at(lock.holder.leaseId)?.secret !== '') return 'no_proof';
     if (by !== undefined && by !== 'force' && !this.isHeldBy(lock, by)) return false;
     this.grantToNext(name, lock);
     return true;

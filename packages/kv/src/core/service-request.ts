@@ -52,7 +52,7 @@ export function writeOne(
   if ((once.client_id === undefined) !== (once.sequence === undefined)) {
     throw new ConclaveError('EINVAL', 'client_id and sequence must be given together');
   }
-  const entry = writeEntry(entryCommands([command], context), once.client_id, once.acknowledged);
+  const entry = writeEntry(entryCommands([command], context, false), once.client_id, once.acknowledged);
   const events = isForced(command) ? (result: unknown) => eventsOf([command], result as KvResult) : undefined;
   return write(
     entry,

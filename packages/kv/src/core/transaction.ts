@@ -63,7 +63,9 @@ export function leaseFault(leaseId: LeaseId, code: LeaseFault): KvCommandResult 
   return [
     'not_done',
     code,
-    code === 'ENOENT' ? `there is no lease ${name}` : `lease ${name} was granted in an earlier history of the group`,
+    code === 'ENOENT'
+      ? `there is no lease ${name}, or it has another secret`
+      : `lease ${name} was granted in an earlier history of the group`,
   ];
 }
 

@@ -165,7 +165,9 @@ export class KvModel {
         return this.keep(index, command[2]);
       case 'lease_revoke': {
         const mayEnd = command[3] === 'force' || this.isOwn(command[2]);
-        const ended = mayEnd && this.endLease(publicPartOf(command[2]));
+        const name = publicPartOf(command[2]);
+        if (!mayEnd && typeof command[2] === 'number' && state.leases.has(name)) return ['not_done', 'EINVAL'];
+        const ended = mayEnd && this.endLease(name);
         return ['done', state.revision, ended];
       }
       case 'lock':
@@ -219,10 +221,10 @@ export class KvModel {
 
   // ---- leases ------------------------------------------------------------------------------------
 
-  private grant(index: number, ttlMs: number, given: LeaseId | undefined): LeaseId {
+  private grant(index: number, ttlMs: number, secret = ''): LeaseId {
     const { state } = this;
-    if (typeof given !== 'string') state.lastLeaseId += 1;
-    const id = typeof given === 'string' ? given : state.lastLeaseId;
+    state.lastLeaseId += 1;
+    const id = secret === '' ? state.lastLeaseId : `${state.lastLeaseId}.${secret}`;
     const lease = { id, ttlMs, keptIndex: index, remainingMs: ttlMs, isOfEarlierHistory: false };
     state.leases.set(publicPartOf(id), lease);
     return id;
@@ -290,7 +292,8 @@ export class KvModel {
     const lock = state.locks.get(name);
     if (lock === undefined || lock.token !== token) return ['done', state.revision, false];
     const [, holder] = lock.holder;
-    if (by === undefined && typeof holder === 'string') return ['not_done', 'EINVAL'];
+    const isSecret = secretPartOf(state.leases.get(holder)?.id ?? 0) !== '';
+    if (by === undefined && isSecret) return ['not_done', 'EINVAL'];
     const isProven = by === undefined || by === 'force' || (publicPartOf(by) === holder && this.isOwn(by));
     if (isProven) this.passOn(name);
     return ['done', state.revision, isProven];

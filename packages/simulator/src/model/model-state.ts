@@ -57,7 +57,7 @@ export type Command =
       readonly Operation[],
       readonly Operation[],
     ]
-  | readonly [number, 'lease_grant', number, LeaseId?]
+  | readonly [number, 'lease_grant', number, string?]
   | readonly [number, 'lease_keep', LeaseId]
   | readonly [number, 'lease_revoke', LeaseId, 'force'?]
   | readonly [number, 'lock', string, string, LeaseId, boolean]
@@ -68,7 +68,7 @@ export interface WrittenEntry {
   readonly commands?: readonly Command[];
   readonly client_id?: SessionId;
   readonly acknowledged?: number;
-  readonly open_session?: true | string;
+  readonly open_session?: true | string | number;
   readonly expire?: readonly (readonly [SessionId, number])[];
   readonly expire_leases?: readonly (readonly [PublicLeaseId, number])[];
   readonly remaining?: readonly (readonly [PublicLeaseId, number, number])[];

@@ -1,16 +1,26 @@
 /** Breaks each invariant that compares peers with the key-value model. */
-import { encode, type LogIndex, newLeaseId, publicPartOf } from '@conclave/protocol';
+import { encode, type LeaseId, type LogIndex, type PublicLeaseId, publicPartOf } from '@conclave/protocol';
 import { expect, test } from 'vitest';
 import { LeasesEndAtTheirTime } from '../../src/invariants/leases-end-at-their-time.js';
 import { ResultsFollowFromTheLog } from '../../src/invariants/results-follow-from-the-log.js';
 import { SnapshotsAreTheState } from '../../src/invariants/snapshots-are-the-state.js';
 import { expectBroken, n1, WatchedGroup } from './watched-group.js';
 
-const leaseId = newLeaseId(() => 'id'.padEnd(22, '-'));
-const name = publicPartOf(leaseId);
+const secret = 'id'.padEnd(22, '-');
 
 /** Lets the leader append an entry unchanged. Returns its index. */
 function append(group: WatchedGroup, entry: unknown): LogIndex {
+  return appended(group, entry).index;
+}
+
+/** Lets the leader grant a lease with a secret. */
+function grant(group: WatchedGroup, ttlMs: number): { index: LogIndex; leaseId: LeaseId; name: PublicLeaseId } {
+  const { index, result } = appended(group, { commands: [[1, 'lease_grant', ttlMs, secret]] });
+  const leaseId = (result as { results: [[string, LeaseId]] }).results[0][1];
+  return { index, leaseId, name: publicPartOf(leaseId) };
+}
+
+function appended(group: WatchedGroup, entry: unknown): { index: LogIndex; result: unknown } {
   const { mesh } = group;
   mesh.wait('there is a leader', () => mesh.leader !== undefined, 30_000);
   const leader = mesh.nodeActor(mesh.leader ?? n1);
@@ -19,7 +29,7 @@ function append(group: WatchedGroup, entry: unknown): LogIndex {
     mesh.request(leader, (requestId) => ({ type: 'propose', requestId, payload, command: undefined })),
   );
   expect(answer).toHaveProperty('result');
-  return group.status(leader.peerId).commit_index;
+  return { index: group.status(leader.peerId).commit_index, result: (answer as { result: unknown }).result };
 }
 
 test('results-follow-from-the-log reports a peer that returns another revision', () => {
@@ -31,13 +41,13 @@ test('results-follow-from-the-log reports a peer that returns another revision',
 
 test('results-follow-from-the-log reports a peer that skips an entry', () => {
   const group = new WatchedGroup(ResultsFollowFromTheLog);
-  const index = append(group, { commands: [[1, 'lease_grant', 5000, leaseId]] });
+  const index = append(group, { commands: [[1, 'lease_grant', 5000, secret]] });
   expectBroken('results-follow-from-the-log', () => group.invariants.onResult(index, { refused: 'x' }), /refused/);
 });
 
 test('leases-end-at-their-time reports a lease that ends a second after it was kept', () => {
   const group = new WatchedGroup(LeasesEndAtTheirTime);
-  append(group, { commands: [[1, 'lease_grant', 5000, leaseId]] });
+  const { leaseId, name } = grant(group, 5000);
   group.mesh.run(4500);
   const kept = append(group, { commands: [[1, 'lease_keep', leaseId]] });
   group.mesh.run(1000);
@@ -50,14 +60,14 @@ test('leases-end-at-their-time reports a lease that ends a second after it was k
 
 test('leases-end-at-their-time accepts a lease that ends because a clock jumped', () => {
   const group = new WatchedGroup(LeasesEndAtTheirTime);
-  const kept = append(group, { commands: [[1, 'lease_grant', 5000, leaseId]] });
+  const { index: kept, name } = grant(group, 5000);
   group.mesh.skew(group.mesh.nodeActor(group.mesh.leader ?? n1), 1, 5000);
   append(group, { expire: [], expire_leases: [[name, kept]] });
 });
 
 test('snapshots-are-the-state reports a restored state that lacks a lock', () => {
   const group = new WatchedGroup(SnapshotsAreTheState);
-  append(group, { commands: [[1, 'lease_grant', 60_000, leaseId]] });
+  const { leaseId } = grant(group, 60_000);
   const before = group.mesh.stateOf(n1);
   append(group, { commands: [[1, 'lock', 'l', 'me', leaseId, true]] });
   const { states, commits } = group.invariants.record;
