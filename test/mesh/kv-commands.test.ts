@@ -52,9 +52,14 @@ describe('conclave lease, txn, lock list and lock get', () => {
       new RegExp(`^me holds it by lease ${shown}, token \\d+; 0 wait\n$`),
     );
     const [listed] = (await start('lock', 'list', '--json').ended).out.split('\n');
-    expect(JSON.parse(listed as string)).toMatchObject({ name: 'by-hand', owner: 'me', lease_id: shown, waiting: 0 });
+    expect(JSON.parse(listed as string)).toMatchObject({
+      name: 'by-hand',
+      owner: 'me',
+      lease_id: Number(shown),
+      waiting: 0,
+    });
     expect((await mesh.plain.insist('kv.lock_list')).locks).toMatchObject([
-      ['by-hand', 'me', shown, expect.any(Number), 0],
+      ['by-hand', 'me', Number(shown), expect.any(Number), 0],
     ]);
     expect(await start('lease', 'keep', lease).ended).toMatchObject({ code: 0, out: 'kept for 60000 ms\n' });
     expect(await start('lease', 'revoke', lease).ended).toMatchObject({ code: 0 });

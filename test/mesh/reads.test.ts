@@ -50,7 +50,7 @@ describe('a read', () => {
     ['get', { key: 'a' }],
     ['range', { prefix: '' }],
     ['batch_get', { keys: ['a'] }],
-    ['lease_get', { lease_id: 'abcdefghijkl' }],
+    ['lease_get', { lease_id: 7 }],
     ['lease_list', {}],
     ['lock_get', { name: 'a' }],
     ['lock_list', {}],
