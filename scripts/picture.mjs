@@ -109,7 +109,7 @@ await runMain(async () => {
     await load.reach(writesBefore);
     const page = await browser.newPage({ viewport: { width: 1440, height: 1000 }, colorScheme: 'dark' });
     await page.goto(viewUrl);
-    await page.getByRole('heading', { name: 'Peers' }).waitFor();
+    await page.getByRole('heading', { name: 'Peers', exact: true }).waitFor();
     const changed = conclave(natsUrl, 'peers', 'change', 'n1', 'n4', 'n5');
     await page.locator('.change .badge.going_on, .change .badge.done').first().waitFor();
     await page.screenshot({ path: path.join(out, 'view-during.png') });
@@ -151,7 +151,7 @@ async function morePictures(browser, page, url, out) {
   ])) {
     const sized = await browser.newPage({ viewport: { width, height }, colorScheme: 'light' });
     await sized.goto(url);
-    await sized.getByRole('heading', { name: 'Peers' }).waitFor();
+    await sized.getByRole('heading', { name: 'Peers', exact: true }).waitFor();
     await sized.waitForTimeout(1500);
     await sized.screenshot({ path: path.join(out, `width-${width}.png`), fullPage: width === 400 });
     await sized.keyboard.press('2');
