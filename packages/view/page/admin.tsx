@@ -85,6 +85,8 @@ export function Confirmation() {
 }
 
 export function PeerActions({ peer }: { peer: PeerState }) {
+  // A peer is changed in place: this makes the component follow the state.
+  state.value;
   const { name, role, membership, readOnly } = peer;
   const own = controls.value?.commands.filter(({ onPeer }) => onPeer) ?? [];
   return (

@@ -70,7 +70,7 @@ export function ChangeView() {
         ) : (
           <Diagram
             arrows={arrows}
-            columns={columnsOf(shownPeers, current.leader, arrows)}
+            columnsFor={(room) => columnsOf(shownPeers, current.leader, arrows, room)}
             bands={bandsOf(current.change, current.pastChanges)}
             live={paused.value === undefined}
             pause={() => {

@@ -1,6 +1,6 @@
 /** Messages as dots that move from actor to actor. */
 import type { MessageRecord } from '../src/records/record.js';
-import { actorPoint, type layout, type Point, ringSize } from './ring.js';
+import { actorPoint, type Layout, type Point } from './ring.js';
 import { receiverOf } from './sequence-layout.js';
 import { messageListeners } from './store.js';
 import { colour } from './theme.js';
@@ -22,7 +22,7 @@ const mostDots = 400;
 const spreadMs = 100;
 
 /** Draws until the returned function is called. */
-export function animate(canvas: HTMLCanvasElement, { scale, centres }: ReturnType<typeof layout>): () => void {
+export function animate(canvas: HTMLCanvasElement, { size, scale, centres }: Layout): () => void {
   // Who does not want motion reads the numbers and the list of messages.
   if (matchMedia('(prefers-reduced-motion: reduce)').matches) return () => undefined;
   let dots: Dot[] = [];
@@ -30,7 +30,7 @@ export function animate(canvas: HTMLCanvasElement, { scale, centres }: ReturnTyp
   const context = canvas.getContext('2d');
 
   const place = (peer: string, actor: string): Point | undefined => {
-    if (peer === '') return { x: ringSize.width / 2, y: ringSize.height / 2 + 60 };
+    if (peer === '') return { x: size.width / 2, y: size.height / 2 + 60 };
     const centre = centres.get(peer);
     return centre === undefined ? undefined : actorPoint(centre, scale, actor);
   };
@@ -64,7 +64,7 @@ export function animate(canvas: HTMLCanvasElement, { scale, centres }: ReturnTyp
     const [width, height] = [canvas.clientWidth * density, canvas.clientHeight * density];
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     context.clearRect(0, 0, width, height);
-    const factor = width / ringSize.width;
+    const factor = width / size.width;
     for (const dot of dots) drawDot(context, dot, (now - dot.startMs) / travelMs, factor);
     dots = dots.filter(({ startMs }) => now - startMs < travelMs);
     if (dots.length > 0) frame = requestAnimationFrame(draw);

@@ -1,4 +1,5 @@
 /** The peers as a ring, each with its actors. Messages move between them on a canvas above the picture. */
+import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { drawnActors, type PeerState } from '../src/model/index.js';
 import { count } from '../src/text/index.js';
@@ -6,7 +7,19 @@ import { animate } from './moving-messages.js';
 import { state } from './store.js';
 import { conditionNames, messageGroups, roleName } from './words.js';
 
-export const ringSize = { width: 760, height: 560 } as const;
+/** The size of the picture in its own units: narrow windows get a narrower one, so that its texts stay legible. */
+export interface RingSize {
+  readonly width: number;
+  readonly height: number;
+}
+const wideRing: RingSize = { width: 760, height: 560 };
+const narrowRing: RingSize = { width: 440, height: 620 };
+const narrowWindow = matchMedia('(max-width: 600px)');
+const isNarrow = signal(narrowWindow.matches);
+narrowWindow.addEventListener('change', () => {
+  isNarrow.value = narrowWindow.matches;
+});
+
 const card = { width: 150, height: 92 } as const;
 
 /** Where something is in the picture. */
@@ -22,22 +35,28 @@ const actorNames: Readonly<Record<string, string>> = {
   'log-store': 'log',
 };
 
+export interface Layout {
+  readonly size: RingSize;
+  readonly scale: number;
+  readonly centres: ReadonlyMap<string, Point>;
+}
+
 /** The centres of the peers, and how much smaller than usual they are. */
-export function layout(names: readonly string[]): { scale: number; centres: Map<string, Point> } {
+export function layout(names: readonly string[], size: RingSize): Layout {
   const n = Math.max(1, names.length);
   const scale = Math.min(1, 5.6 / Math.max(5.6, n));
   const radius = {
-    x: ringSize.width / 2 - (card.width * scale) / 2 - 8,
-    y: ringSize.height / 2 - (card.height * scale) / 2 - 8,
+    x: size.width / 2 - (card.width * scale) / 2 - 8,
+    y: size.height / 2 - (card.height * scale) / 2 - 8,
   };
   const centres = new Map<string, Point>();
   names.forEach((name, index) => {
     const angle = -Math.PI / 2 + (2 * Math.PI * index) / n;
-    const x = ringSize.width / 2 + (n === 1 ? 0 : radius.x * Math.cos(angle));
-    const y = ringSize.height / 2 + (n === 1 ? 0 : radius.y * Math.sin(angle));
+    const x = size.width / 2 + (n === 1 ? 0 : radius.x * Math.cos(angle));
+    const y = size.height / 2 + (n === 1 ? 0 : radius.y * Math.sin(angle));
     centres.set(name, { x, y });
   });
-  return { scale, centres };
+  return { size, scale, centres };
 }
 
 /** The centre of an actor within the picture; the feed of a peer is its edge. */
@@ -50,19 +69,23 @@ export function actorPoint(centre: Point, scale: number, actor: string): Point {
 export function Ring({ peers }: { peers: readonly PeerState[] }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const names = peers.map(({ name }) => name);
-  const { scale, centres } = layout(names);
+  const size = isNarrow.value ? narrowRing : wideRing;
+  const { scale, centres } = layout(names, size);
   const key = names.join(' ');
-  useEffect(() => (canvas.current === null ? undefined : animate(canvas.current, layout(key.split(' ')))), [key]);
+  useEffect(
+    () => (canvas.current === null ? undefined : animate(canvas.current, layout(key.split(' '), size))),
+    [key, size],
+  );
   const { leader, election } = state.value.current;
   return (
     <>
       <div class="ring">
-        <svg viewBox={`0 0 ${ringSize.width} ${ringSize.height}`} role="img" aria-label={summary(peers)}>
+        <svg viewBox={`0 0 ${size.width} ${size.height}`} role="img" aria-label={summary(peers)}>
           <Links peers={peers} centres={centres} leader={leader} />
           {peers.map((peer) => (
             <Peer key={peer.name} peer={peer} at={centres.get(peer.name)} scale={scale} />
           ))}
-          <Middle />
+          <Middle size={size} />
         </svg>
         <canvas ref={canvas} />
       </div>
@@ -75,7 +98,7 @@ export function Ring({ peers }: { peers: readonly PeerState[] }) {
         ))}
       </ul>
       {election !== null && !election.won && (
-        <p class="election">
+        <p class="campaign">
           {election.candidate} {election.preVote ? 'asks whether it could win an election' : 'campaigns'} in term{' '}
           {election.term}: votes of {election.granted.join(', ')}
           {election.rejected.length > 0 && `; rejected by ${election.rejected.join(', ')}`}
@@ -99,7 +122,7 @@ function Links({
   leader,
 }: {
   peers: readonly PeerState[];
-  centres: Map<string, Point>;
+  centres: ReadonlyMap<string, Point>;
   leader: string;
 }) {
   const from = centres.get(leader);
@@ -115,10 +138,10 @@ function Links({
   );
 }
 
-function Middle() {
+function Middle({ size }: { size: RingSize }) {
   const { leader, configuration, change } = state.value.current;
   const isJoint = configuration !== null && configuration.oldPeers.length > 0;
-  const centre = { x: ringSize.width / 2, y: ringSize.height / 2 };
+  const centre = { x: size.width / 2, y: size.height / 2 };
   const text =
     configuration === null
       ? 'configuration unknown'

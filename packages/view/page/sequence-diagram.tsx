@@ -3,24 +3,24 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Arrow } from '../src/model/index.js';
 import type { Band } from './change-view.js';
 import { timeText } from './connection.js';
-import { type Column, columnWidth, endsOf, rowHeight } from './sequence-layout.js';
+import { type Column, type Columns, endsOf, sizes } from './sequence-layout.js';
 import { groupOf, stageTexts } from './words.js';
-
-const headHeight = 46;
 
 interface DiagramProps {
   readonly arrows: readonly Arrow[];
-  readonly columns: readonly Column[];
+  readonly columnsFor: (room: number) => Columns;
   readonly bands: readonly Band[];
   readonly live: boolean;
   readonly pause: () => void;
 }
 
-export function Diagram({ arrows, columns, bands, live, pause }: DiagramProps) {
+export function Diagram({ arrows, columnsFor, bands, live, pause }: DiagramProps) {
+  const { row: rowHeight, head: headHeight } = sizes();
   const box = useRef<HTMLElement>(null);
-  const [scroll, setScroll] = useState({ top: 0, height: 600 });
+  const [scroll, setScroll] = useState({ top: 0, height: 600, width: 1000 });
   const [chosen, setChosen] = useState<Arrow | undefined>(undefined);
-  const width = (columns.at(-1)?.x ?? 0) + columnWidth;
+  const { columns, width: columnWidth } = columnsFor(scroll.width);
+  const width = Math.max(scroll.width, (columns.at(-1)?.x ?? 0) + columnWidth / 2);
   const height = arrows.length * rowHeight;
 
   useLayoutEffect(() => {
@@ -29,7 +29,8 @@ export function Diagram({ arrows, columns, bands, live, pause }: DiagramProps) {
   useEffect(() => {
     const element = box.current;
     if (element === null) return undefined;
-    const measure = (): void => setScroll({ top: element.scrollTop, height: element.clientHeight });
+    const measure = (): void =>
+      setScroll({ top: element.scrollTop, height: element.clientHeight, width: element.clientWidth });
     const observer = new ResizeObserver(measure);
     observer.observe(element);
     element.addEventListener('scroll', measure);
@@ -74,7 +75,7 @@ export function Diagram({ arrows, columns, bands, live, pause }: DiagramProps) {
         }}
         onTouchMove={pause}
       >
-        <Heads columns={columns} width={width} />
+        <Heads columns={columns} columnWidth={columnWidth} width={width} />
         <svg width={width} height={height} aria-hidden="true">
           <Bands bands={bands} rows={rows} first={first} width={width} />
           {columns.map(({ key, x }) => (
@@ -105,26 +106,33 @@ export function Diagram({ arrows, columns, bands, live, pause }: DiagramProps) {
   );
 }
 
-function Heads({ columns, width }: { columns: readonly Column[]; width: number }) {
+interface HeadsProps {
+  readonly columns: readonly Column[];
+  readonly columnWidth: number;
+  readonly width: number;
+}
+
+function Heads({ columns, columnWidth, width }: HeadsProps) {
+  const { head } = sizes();
   const peers = [...new Set(columns.filter(({ peer }) => peer !== '').map(({ peer }) => peer))];
-  const names: Readonly<Record<string, string>> = { 'log-store': 'log', 'ballot-box': 'ballot', replicator: 'replic.' };
+  const names: Readonly<Record<string, string>> = { 'log-store': 'log', 'ballot-box': 'ballot', replicator: 'repl' };
   return (
-    <svg class="heads" width={width} height={headHeight} aria-hidden="true">
-      <rect class="background" width={width} height={headHeight} />
+    <svg class="heads" width={width} height={head} aria-hidden="true">
+      <rect class="background" width={width} height={head} />
       {peers.map((peer) => {
         const own = columns.filter((column) => column.peer === peer);
         const [left, right] = [(own[0]?.x ?? 0) - columnWidth / 2, (own.at(-1)?.x ?? 0) + columnWidth / 2];
         return (
           <g key={peer}>
-            <rect class="peer" x={left} y="3" width={right - left} height="20" rx="6" />
-            <text class="peer" x={(left + right) / 2} y="17">
+            <rect class="peer" x={left} y={head * 0.06} width={right - left} height={head * 0.44} rx="6" />
+            <text class="peer" x={(left + right) / 2} y={head * 0.37}>
               {peer}
             </text>
           </g>
         );
       })}
       {columns.map(({ key, actor, x }) => (
-        <text key={key} class="actor" x={x} y="39">
+        <text key={key} class="actor" x={x} y={head * 0.85}>
           {names[actor] ?? actor}
         </text>
       ))}
@@ -144,6 +152,7 @@ function Bands({
   first: number;
   width: number;
 }) {
+  const { row: rowHeight } = sizes();
   return (
     <>
       {bands.map((band) => {
@@ -174,6 +183,7 @@ interface RowProps {
 }
 
 function Row({ arrow, columns, y, width, isChosen, choose }: RowProps) {
+  const { row: rowHeight } = sizes();
   const ends = endsOf(arrow, columns);
   if (ends === undefined) return null;
   const right = ends.to >= ends.from;

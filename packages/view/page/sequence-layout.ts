@@ -1,4 +1,5 @@
 /** Where lifelines and arrows are in the sequence diagram. */
+import { signal } from '@preact/signals';
 import type { Arrow } from '../src/model/index.js';
 import { groupOf, type MessageGroup } from './words.js';
 
@@ -10,11 +11,38 @@ export interface Column {
   readonly x: number;
 }
 
-export const rowHeight = 24;
-export const columnWidth = 66;
-/** The width of the times on the left. */
-export const timeWidth = 104;
-const peerGap = 26;
+/** Sizes follow the size of the page's text, which follows the window. The first is for a text of 15 pixels. */
+const unit = signal(unitNow());
+addEventListener('resize', () => {
+  unit.value = unitNow();
+});
+
+function unitNow(): number {
+  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 15;
+}
+
+export interface Sizes {
+  readonly row: number;
+  /** The width of the times on the left. */
+  readonly time: number;
+  readonly head: number;
+  /** Between two peers. */
+  readonly gap: number;
+  readonly leastColumn: number;
+  readonly mostColumn: number;
+}
+
+export function sizes(): Sizes {
+  const scaled = (pixels: number): number => Math.round(pixels * unit.value);
+  return {
+    row: scaled(24),
+    time: scaled(104),
+    head: scaled(46),
+    gap: scaled(16),
+    leastColumn: scaled(48),
+    mostColumn: scaled(110),
+  };
+}
 
 const actors = ['node', 'log-store', 'replicator', 'ballot-box'] as const;
 
@@ -47,27 +75,39 @@ export function isShown({ name, from, to, fields }: Arrow, { peers, hiddenGroups
     .every((word) => text.includes(word));
 }
 
+export interface Columns {
+  readonly columns: readonly Column[];
+  /** The width of each. */
+  readonly width: number;
+}
+
 /** The lifelines: programs outside the group if they send something, then the leader's actors, then those of the others. */
-export function columnsOf(peers: readonly string[], leader: string, arrows: readonly Arrow[]): Column[] {
+/** @param room the width of the diagram: the lifelines fill it, if they are not too close then */
+export function columnsOf(peers: readonly string[], leader: string, arrows: readonly Arrow[], room: number): Columns {
   const outside = ['client', 'operator'].filter((actor) =>
     arrows.some(({ from, to }) => from.actor === actor || to.actor === actor),
   );
   const ordered = peers.includes(leader) ? [leader, ...peers.filter((peer) => peer !== leader)] : peers;
-  let x = timeWidth + columnWidth / 2;
+  const { time: timeWidth, gap: peerGap, leastColumn, mostColumn } = sizes();
+  const gaps = peers.length - 1 + (outside.length > 0 ? 1 : 0);
+  const lifelines = peers.length * actors.length + outside.length;
+  const fitting = (room - timeWidth - gaps * peerGap) / Math.max(1, lifelines);
+  const width = Math.max(leastColumn, Math.min(mostColumn, Math.floor(fitting)));
+  let x = timeWidth + width / 2;
   const columns: Column[] = [];
   for (const actor of outside) {
     columns.push({ key: actor, peer: '', actor, x });
-    x += columnWidth;
+    x += width;
   }
   if (outside.length > 0) x += peerGap;
   for (const peer of ordered) {
     for (const actor of actors) {
       columns.push({ key: `${peer} ${actor}`, peer, actor, x });
-      x += columnWidth;
+      x += width;
     }
     x += peerGap;
   }
-  return columns;
+  return { columns, width };
 }
 
 /** The ends of an arrow; undefined: a lifeline is not shown. */

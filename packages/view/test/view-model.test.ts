@@ -164,6 +164,24 @@ describe('the model of the page', () => {
     expect(model.state.peers.n2?.condition).toBe('cut_off');
   });
 
+  it('knows the changes that began before it from the leader’s status', () => {
+    const known = { kind: 'change', old_peers: before, new_peers: after, term: 3, index: 0 };
+    const done = { ...known, old_peers: ['n1'], new_peers: before, state: 'done', stage: 'none' };
+    const changes = [done, { ...known, state: 'going_on', stage: 'catching_up' }];
+    const { change, pastChanges, peers } = modelOf([status(1, 'n1', { role: 'leader', changes })]).state;
+    expect(change).toMatchObject({ stage: 'catching_up', outcome: 'going_on', adding: ['n4', 'n5'] });
+    expect(pastChanges).toMatchObject([{ outcome: 'done', newPeers: before }]);
+    expect(peers.n4?.membership).toBe('joining');
+  });
+
+  it('says nothing of the log of a follower that has not replied to the leader', () => {
+    const silent = progress('n2', 0, { silent_ms: -1 });
+    expect(modelOf([status(1, 'n1', { role: 'leader', progress: [silent] })]).state.peers.n2).toMatchObject({
+      match: -1,
+      lag: -1,
+    });
+  });
+
   it('shows an election vote by vote, and that its leader is gone', () => {
     const vote = (peer: string, granted: boolean) =>
       message(6000, 'ballot-box.vote_response', `${peer}.node`, 'n2.ballot-box', { term: 4, kind: 'vote', granted });

@@ -70,6 +70,28 @@ function foldStage(state: ViewState, at: number, body: KnownEventRecord<'stage_c
   if (configuration !== null) openBallot(state, configuration.index, configuration.peers, configuration.oldPeers);
 }
 
+/** The changes that a leader remembers, for a page that has not observed them: the one in progress, and the outcome of the others. */
+export function foldKnownChanges(state: ViewState, at: number, status: NonNullable<StatusRecord['status']>): void {
+  if (state.change !== null || state.pastChanges.length > 0) return;
+  for (const { kind, old_peers, new_peers, stage, state: outcome, error } of status.changes) {
+    const change = begin(state, at, kind, old_peers, new_peers);
+    change.term = status.term;
+    if (outcome === 'going_on') {
+      change.stage = stage;
+      change.stages.push({ stage, from: at, to: null });
+      const { configuration } = state;
+      if (configuration !== null) openBallot(state, configuration.index, configuration.peers, configuration.oldPeers);
+    } else {
+      const why = error === undefined ? '' : `${error.code}: ${error.message}`;
+      end(state, change, at, outcome === 'done' ? 'done' : 'failed', why);
+      // Their times are unknown.
+      state.pastChanges.push(change);
+      state.change = null;
+    }
+  }
+  updateMembership(state);
+}
+
 function begin(
   state: ViewState,
   at: number,

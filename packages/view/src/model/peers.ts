@@ -136,8 +136,10 @@ function foldLeaderStatus(state: ViewState, leader: PeerState, status: NonNullab
   for (const progress of status.progress) {
     const peer = peerOf(state, progress.peer_id);
     if (peer === undefined || peer === leader) continue;
-    peer.match = progress.match_index;
-    peer.lag = Math.max(0, status.last_index - progress.match_index);
+    // It has not replied to this leader: nothing is known of its log.
+    const isKnown = progress.silent_ms >= 0;
+    peer.match = isKnown ? progress.match_index : -1;
+    peer.lag = isKnown ? Math.max(0, status.last_index - progress.match_index) : -1;
     peer.silentMs = progress.silent_ms;
   }
   for (const peer of Object.values(state.peers)) peer.mayRestart = null;

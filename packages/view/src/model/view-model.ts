@@ -11,7 +11,7 @@
 import { limits } from '@conclave/protocol/limits';
 import type { KnownEventRecord, RateRecord, ViewRecord } from '../records/record.js';
 import type { SourceInfo } from '../source/view-source.js';
-import { foldChangeEvent, foldOutcome, foldStored } from './change.js';
+import { foldChangeEvent, foldKnownChanges, foldOutcome, foldStored } from './change.js';
 import { foldElection } from './election.js';
 import { foldCondition, foldPeerEvent, foldStatus, peerOf } from './peers.js';
 import { SeriesFold } from './series.js';
@@ -54,6 +54,7 @@ export class ViewModel {
         return this.foldMessage(record);
       case 'status':
         foldStatus(state, record);
+        if (record.status?.role === 'leader') foldKnownChanges(state, record.at, record.status);
         foldOutcome(state, record);
         return this.series.status(record);
       case 'fault':
