@@ -2,8 +2,7 @@
 //
 //   protocol <- actor <- { node, replicator, ballot-box, log-store, kv } <- { simulator, cli }
 //
-// `client` and `observer` see `protocol` alone, `view` these three; `simulator` sees `client` and `view` besides; `cli` sees all but
-// `simulator`.
+// `client` and `observer` see `protocol` alone, `view` these three; `simulator` sees `client` and `view` besides; `cli` sees all.
 
 import path from 'node:path';
 import { moduleReferences, type SourceFile } from './source-file.js';
@@ -35,7 +34,7 @@ export const ALLOWANCES: Readonly<Record<string, Allowance>> = {
   // Its virtual clients are the core of the real one.
   simulator: { ours: ['protocol', 'actor', ...ACTORS, 'client', 'view'], thirdParties: ['cli-table3', 'commander'] },
   cli: {
-    ours: ['protocol', 'actor', ...ACTORS, 'client', 'observer', 'view'],
+    ours: ['protocol', 'actor', ...ACTORS, 'client', 'observer', 'simulator', 'view'],
     thirdParties: [
       'nats',
       'cli-progress',

@@ -2,6 +2,7 @@
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { PeerState } from '../src/model/index.js';
+import type { ControlCommand } from '../src/source/view-source.js';
 import { control, post } from './connection.js';
 import { abilities, controls, problem, state } from './store.js';
 
@@ -88,7 +89,8 @@ export function PeerActions({ peer }: { peer: PeerState }) {
   // A peer is changed in place: this makes the component follow the state.
   state.value;
   const { name, role, membership, readOnly } = peer;
-  const own = controls.value?.commands.filter(({ onPeer }) => onPeer) ?? [];
+  const isOffered = ({ onPeer, peers }: ControlCommand) => onPeer === true && peers?.includes(name) !== false;
+  const own = controls.value?.commands.filter(isOffered) ?? [];
   return (
     <span class="actions">
       {abilities.value.admin && (

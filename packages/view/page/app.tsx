@@ -33,14 +33,16 @@ export function App() {
       </a>
       <Header shown={shown} />
       <Notes />
-      <Controls />
-      <main id="view" tabIndex={-1}>
-        {view.value === 'overview' && <Overview />}
-        {view.value === 'change' && <ChangeView />}
-        {view.value === 'timeline' && <Timeline />}
-        {view.value === 'keys' && <Keys />}
-        {view.value === 'what-if' && <WhatIf />}
-      </main>
+      <div class={`frame ${info.value.mode}`}>
+        <Controls />
+        <main id="view" tabIndex={-1}>
+          {view.value === 'overview' && <Overview />}
+          {view.value === 'change' && <ChangeView />}
+          {view.value === 'timeline' && <Timeline />}
+          {view.value === 'keys' && <Keys />}
+          {view.value === 'what-if' && <WhatIf />}
+        </main>
+      </div>
       <Confirmation />
     </>
   );

@@ -2,7 +2,7 @@
 import type { Ballot, CatchUp, ChangeState, Majority } from '../src/model/index.js';
 import { count, duration, longDuration, peerSet } from '../src/text/index.js';
 import { CancelChange } from './admin.js';
-import { state } from './store.js';
+import { info, state } from './store.js';
 import { stages, stageTexts } from './words.js';
 
 export function ChangePanel() {
@@ -24,7 +24,12 @@ export function ChangePanel() {
         )}
       </div>
       {change === null ? (
-        <p class="empty">No change was observed. Try: conclave peers change n1 n4 n5</p>
+        <p class="empty">
+          No change was observed.{' '}
+          {info.value.mode === 'simulate'
+            ? 'Choose other members under Members, and change to them.'
+            : 'Try: conclave peers change n1 n4 n5'}
+        </p>
       ) : (
         <Change change={change} />
       )}

@@ -1,42 +1,44 @@
 /** The controls of a recording or a simulation, drawn from the description that its source gives. */
 import { useEffect, useState } from 'preact/hooks';
-import type { ControlCommand, ControlParameter, ControlState, ControlValue } from '../src/source/view-source.js';
+import type { ControlCommand, ControlState, ControlValue } from '../src/source/view-source.js';
 import { control, timeText } from './connection.js';
+import { Explanation } from './explanation.js';
+import { initialValue, Parameter } from './parameter.js';
 import { controls } from './store.js';
 import { isTyping } from './typing.js';
+
+/** Before the explanation; the commands of all other headings come after it, and can be folded away. */
+const firstHeadings = ['Playback', 'Questions'];
 
 export function Controls() {
   const current = controls.value;
   useEffect(() => shortcuts(), []);
   if (current === undefined) return null;
+  const { explanation, outcome } = current;
   const commands = current.commands.filter(({ name }) => name !== 'seek');
   const headings = [...new Set(commands.map(({ heading }) => heading))];
+  const ofHeading = (name: string) => commands.filter(({ heading }) => heading === name);
+  const others = headings.filter((name) => !firstHeadings.includes(name));
   return (
     <section class="controls card" aria-label="Controls">
-      <Position current={current} />
-      {headings.map((heading) => (
-        <fieldset key={heading}>
-          <legend>{heading}</legend>
-          {commands
-            .filter((command) => command.heading === heading)
-            .map((command) => (
-              <Command key={command.name} command={command} />
-            ))}
-        </fieldset>
-      ))}
-      {current.outcome !== undefined && (
-        <p role="status" class={current.outcome.ok ? 'outcome good' : 'outcome bad'}>
-          {current.outcome.text}
-        </p>
-      )}
-      {current.explanation !== undefined && (
-        <article class="explanation">
-          <h2>{current.explanation.title}</h2>
-          {current.explanation.paragraphs.map((paragraph) => (
-            <p key={paragraph}>{paragraph}</p>
+      <div class="controls-top">
+        <Position current={current} />
+        {headings
+          .filter((name) => firstHeadings.includes(name))
+          .map((name) => (
+            <Commands key={name} heading={name} commands={ofHeading(name)} />
           ))}
-        </article>
-      )}
+        <p role="status" class={outcome?.ok === false ? 'outcome bad' : 'outcome'}>
+          {outcome?.text}
+        </p>
+      </div>
+      {explanation !== undefined && <Explanation explanation={explanation} />}
+      {others.map((name) => (
+        <details key={name} class="more" open={explanation?.steps === undefined}>
+          <summary>{name}</summary>
+          <Commands heading={name} commands={ofHeading(name)} />
+        </details>
+      ))}
     </section>
   );
 }
@@ -48,7 +50,7 @@ function shortcuts(): () => void {
     // On a button, the space key presses the button.
     if (command === undefined || (event.key === ' ' && event.target instanceof HTMLButtonElement)) return;
     event.preventDefault();
-    void control(command.name, initialOf(command));
+    void control(command.name, initialOf([command]));
   };
   document.addEventListener('keydown', onKey);
   return () => document.removeEventListener('keydown', onKey);
@@ -79,106 +81,76 @@ function Position({ current }: { current: ControlState }) {
   );
 }
 
-function initialOf({ parameters }: ControlCommand): Record<string, ControlValue> {
+/** The commands of a heading: consecutive ones with the same parameters share the inputs. */
+function Commands({ heading, commands }: { heading: string; commands: readonly ControlCommand[] }) {
+  const groups: ControlCommand[][] = [];
+  for (const command of commands) {
+    const last = groups.at(-1);
+    if (last?.[0] !== undefined && signature(last[0]) === signature(command)) last.push(command);
+    else groups.push([command]);
+  }
+  return (
+    <fieldset>
+      <legend class="hidden">{heading}</legend>
+      {groups.map((group) => (
+        <CommandGroup key={group[0]?.name} group={group} />
+      ))}
+    </fieldset>
+  );
+}
+
+function signature({ parameters, immediate }: ControlCommand): string {
+  return `${immediate === true} ${parameters.map(({ name, type }) => `${name} ${type}`).join()}`;
+}
+
+function initialOf(commands: readonly ControlCommand[]): Record<string, ControlValue> {
+  const parameters = commands.flatMap((command) => command.parameters);
   return Object.fromEntries(parameters.map((parameter) => [parameter.name, initialValue(parameter)]));
 }
 
-function initialValue({ type, initial, choices, min }: ControlParameter): ControlValue {
-  if (initial !== undefined) return initial;
-  if (type === 'number') return min ?? 0;
-  if (type === 'switch') return false;
-  return type === 'set' ? [] : (choices?.[0]?.value ?? '');
-}
-
-function Command({ command }: { command: ControlCommand }) {
+function CommandGroup({ group }: { group: readonly ControlCommand[] }) {
   const [given, setGiven] = useState<Record<string, ControlValue>>({});
-  const values = { ...initialOf(command), ...given };
-  const { name, label, help, disabled, parameters, key } = command;
+  const [first] = group;
+  if (first === undefined) return null;
+  // What is chosen is the command: it shows what is in effect.
+  const isImmediate = first.immediate === true;
+  const values = { ...initialOf(group), ...(isImmediate ? {} : given) };
+  const change = (name: string, value: ControlValue): void => {
+    if (isImmediate) void control(first.name, { ...values, [name]: value });
+    else setGiven({ ...given, [name]: value });
+  };
   return (
-    <form
-      class="command"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void control(name, values);
-      }}
-    >
-      {parameters.map((parameter) => (
+    <form class="command" onSubmit={(event) => event.preventDefault()}>
+      {first.parameters.map((parameter) => (
         <Parameter
           key={parameter.name}
           parameter={parameter}
           value={values[parameter.name] ?? ''}
-          change={(value) => setGiven({ ...given, [parameter.name]: value })}
+          change={(value) => change(parameter.name, value)}
         />
       ))}
-      <button
-        type="submit"
-        disabled={disabled !== undefined}
-        title={disabled ?? (key === undefined ? help : `${help} Key: ${key === ' ' ? 'space' : key}`)}
-      >
-        {label}
-      </button>
+      {!isImmediate && group.map((command) => <CommandButton key={command.name} command={command} values={values} />)}
     </form>
   );
 }
 
-interface ParameterProps {
-  readonly parameter: ControlParameter;
-  readonly value: ControlValue;
-  readonly change: (value: ControlValue) => void;
+interface ButtonProps {
+  readonly command: ControlCommand;
+  readonly values: Record<string, ControlValue>;
 }
 
-function Parameter({ parameter, value, change }: ParameterProps) {
-  const { type, label, choices = [], min, max, step } = parameter;
-  if (type === 'set') {
-    const chosen = Array.isArray(value) ? (value as readonly string[]) : [];
-    return (
-      <fieldset class="toggles">
-        <legend>{label}</legend>
-        {choices.map((choice) => (
-          <button
-            type="button"
-            key={choice.value}
-            aria-pressed={chosen.includes(choice.value)}
-            onClick={() =>
-              change(
-                chosen.includes(choice.value)
-                  ? chosen.filter((one) => one !== choice.value)
-                  : [...chosen, choice.value],
-              )
-            }
-          >
-            {choice.label}
-          </button>
-        ))}
-      </fieldset>
-    );
-  }
+function CommandButton({ command: { name, label, help, disabled, key }, values }: ButtonProps) {
+  const title = disabled ?? (key === undefined ? help : `${help} Key: ${key === ' ' ? 'space' : key}`);
   return (
-    // biome-ignore lint/a11y/noLabelWithoutControl: each of the branches is one
-    <label>
-      {label}{' '}
-      {type === 'choice' ? (
-        <select value={String(value)} onChange={(event) => change(event.currentTarget.value)}>
-          {choices.map((choice) => (
-            <option key={choice.value} value={choice.value}>
-              {choice.label}
-            </option>
-          ))}
-        </select>
-      ) : type === 'switch' ? (
-        <input type="checkbox" checked={value === true} onChange={(event) => change(event.currentTarget.checked)} />
-      ) : type === 'number' ? (
-        <input
-          type="number"
-          value={String(value)}
-          min={min}
-          max={max}
-          step={step ?? 'any'}
-          onInput={(event) => change(Number(event.currentTarget.value))}
-        />
-      ) : (
-        <input value={String(value)} onInput={(event) => change(event.currentTarget.value)} />
-      )}
-    </label>
+    <button
+      type="submit"
+      class={name === 'play' ? 'primary' : ''}
+      disabled={disabled !== undefined}
+      title={title}
+      onClick={() => void control(name, values)}
+    >
+      {label}
+      {key !== undefined && <kbd>{key === ' ' ? '␣' : key}</kbd>}
+    </button>
   );
 }

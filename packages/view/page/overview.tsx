@@ -57,7 +57,9 @@ function PeerTable({ peers }: { peers: readonly PeerState[] }) {
             <th scope="col" class="number">
               Silent for
             </th>
-            <th scope="col">Restart</th>
+            <th scope="col" class="restart">
+              Restart
+            </th>
             {hasActions && <th scope="col">Actions</th>}
           </tr>
         </thead>
@@ -80,7 +82,7 @@ function PeerTable({ peers }: { peers: readonly PeerState[] }) {
               </td>
               <td class="number">{peer.applied < 0 ? '–' : count(peer.applied)}</td>
               <td class="number">{silence(peer)}</td>
-              <td>
+              <td class="restart">
                 <RestartAdvice peer={peer} />
               </td>
               {hasActions && (

@@ -1,4 +1,4 @@
-/** `conclave view`: serves the page of a live group, or of a recording, until Ctrl-C. */
+/** `conclave view`: serves the page of a live group, of a recording, or of a simulated group, until Ctrl-C. */
 import { isIP } from 'node:net';
 import { ConclaveError } from '@conclave/protocol';
 import type { ViewServer } from '@conclave/view';
@@ -14,6 +14,9 @@ import { defaultListen, type Listen, startLiveView } from '../view/live-view.js'
 interface ViewOptions extends Omit<CommonOptions, 'timeoutMs'> {
   readonly listen: Listen;
   readonly replay?: string;
+  readonly simulate?: boolean;
+  readonly question?: string;
+  readonly seed?: number;
   readonly allowAdmin: boolean;
   readonly messageRate?: number;
 }
@@ -24,6 +27,13 @@ export function registerView(program: Command): void {
       .command('view')
       .addOption(listenOption())
       .option('--replay <file>', 'show this recording instead of a live group')
+      .option('--simulate', 'show a simulated group instead, with faults and prepared questions')
+      .option('--question <name>', 'with --simulate: open this question about membership changes')
+      .addOption(
+        new Option('--seed <n>', 'with --simulate: what the run’s randomness comes from; 1 by default').argParser(
+          wholeNumber(0, 2 ** 31),
+        ),
+      )
       .option('--allow-admin', 'let the page send admin commands, each after a confirmation', false)
       .addOption(
         new Option('--message-rate <n>', 'messages per second that the page shows; with more, a sample').argParser(
@@ -38,10 +48,17 @@ export function registerView(program: Command): void {
           '--allow-admin is for an address of this machine: everybody who reaches the page could use it',
         );
       }
-      if (options.replay === undefined) return viewLive(output, options);
+      const { replay, simulate = false } = options;
+      if (!simulate && (options.question !== undefined || options.seed !== undefined))
+        throw new UsageError('--question and --seed are for a simulated group: add --simulate');
+      if (replay === undefined && !simulate) return viewLive(output, options);
       if (options.allowAdmin)
-        throw new UsageError('a recording has no admin commands: --allow-admin is for a live group');
-      return viewRecording(output, options.replay, options);
+        throw new UsageError(
+          `a ${simulate ? 'simulation' : 'recording'} has no admin commands: --allow-admin is for a live group`,
+        );
+      if (replay === undefined) return viewSimulation(output, options);
+      if (simulate) throw new UsageError('--simulate and --replay show different groups');
+      return viewRecording(output, replay, options);
     }),
   );
 }
@@ -64,6 +81,13 @@ async function viewRecording(output: Output, file: string, { listen }: ViewOptio
   const recording = await readRecording(file);
   if (recording.truncated) output.note(`${file} ends in the middle: what is before that is shown`);
   await serve(output, await ViewServer.start({ source: new ReplaySource(recording), ...listen }), undefined);
+}
+
+async function viewSimulation(output: Output, { listen, question, seed }: ViewOptions): Promise<void> {
+  const { Playground } = await import('@conclave/simulator/playground');
+  const { ViewServer } = await import('@conclave/view');
+  const source = new Playground({ question, seed });
+  await serve(output, await ViewServer.start({ source, ...listen }), undefined);
 }
 
 /** @param lost resolves when the connection to NATS has ended for good */

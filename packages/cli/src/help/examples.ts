@@ -30,6 +30,7 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
   view: [
     ['view', 'the page of the group main, at http://127.0.0.1:8250/'],
     ['view --listen 127.0.0.1:9000 --allow-admin', 'with commands, each after a confirmation'],
+    ['view --simulate --question who-may-lead', 'a simulated group that answers a question, step by step'],
     ['view --replay incident.records', 'a recording, at any speed and backwards'],
   ],
   record: [['record incident.records', 'until Ctrl-C, for view --replay']],
