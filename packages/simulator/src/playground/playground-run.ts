@@ -9,7 +9,7 @@
  * 2. A run is bounded as any run of the simulator is: then, or when an invariant is broken, it ends, until another one is opened.
  */
 import type { PeerId } from '@conclave/protocol';
-import type { ViewRecord } from '@conclave/view';
+import type { ViewRecord } from '@conclave/view/records';
 import { InvariantViolation } from '../invariants/invariant-violation.js';
 import type { ScenarioCommand } from '../language/scenario-command.js';
 import type { Actor } from '../mesh/actor.js';

@@ -1,6 +1,6 @@
 /** The conditions of peers and actors, as faults leave them: what changed since they were last recorded. */
 import { type ActorKind, actorKinds, type PeerId } from '@conclave/protocol';
-import type { Condition, FaultRecord } from '@conclave/view';
+import type { Condition, FaultRecord } from '@conclave/view/records';
 import type { CoreMesh } from '../mesh/core-mesh.js';
 
 export type ConditionChange = Omit<FaultRecord, 'at' | 'kind'>;

@@ -1,6 +1,6 @@
 /** The newest records of a run, and how many older ones were dropped: a run that fails ends with what it failed with. */
 import { limits } from '@conclave/protocol';
-import { RecordWriter, type ViewRecord } from '@conclave/view';
+import { RecordWriter, type ViewRecord } from '@conclave/view/records';
 
 export class KeptRecords {
   private records: ViewRecord[] = [];

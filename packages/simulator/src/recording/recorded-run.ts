@@ -1,5 +1,5 @@
 /** A run of a script with its records. */
-import type { ViewRecord } from '@conclave/view';
+import type { ViewRecord } from '@conclave/view/records';
 import type { Command } from '../language/command.js';
 import { type RunOptions, type RunResult, runCommands } from '../run/run-seed.js';
 import { KeptRecords } from './kept-records.js';

@@ -20,7 +20,7 @@ import {
   messageRecord,
   type Place,
   type ViewRecord,
-} from '@conclave/view';
+} from '@conclave/view/records';
 import { summaryOf } from '../invariants/record/nodes.js';
 import type { Command } from '../language/command.js';
 import { formatCommand } from '../language/format-command.js';

@@ -1,5 +1,5 @@
 /** Records the stories of scenarios one after the other, as one run whose time goes on. */
-import type { ViewRecord } from '@conclave/view';
+import type { ViewRecord } from '@conclave/view/records';
 import type { Actor } from '../mesh/actor.js';
 import type { Passing } from '../mesh/message-router.js';
 import type { Simulation } from '../run/simulation.js';
