@@ -112,24 +112,28 @@ export const events: typeof observe = observe;
 export const login = NatsLogin.of({ servers: 'nats://127.0.0.1:4222' });
 `;
 
-/** `npx conclave up`, until it is interrupted as Ctrl-C does. */
-class Up {
-  readonly natsUrl: Promise<string>;
+/** `npx conclave up` or `view`, until it is interrupted as Ctrl-C does. */
+class Served {
+  /** What it prints when it serves. */
+  readonly ready: Promise<Readonly<Record<string, string>>>;
   private readonly child: ChildProcess;
   private error = '';
 
-  constructor(args: string[]) {
+  constructor(command: string, args: string[]) {
     const options = { cwd: project, env: environment, detached: true, stdio: ['ignore', 'pipe', 'pipe'] } as const;
-    this.child = spawnGuarded('npx', ['conclave', 'up', '--json', ...args], { ...options, stdio: [...options.stdio] });
+    this.child = spawnGuarded('npx', ['conclave', command, '--json', ...args], {
+      ...options,
+      stdio: [...options.stdio],
+    });
     this.child.stderr?.on('data', (data: Buffer) => {
       this.error += data;
     });
-    this.natsUrl = new Promise((resolve, reject) => {
+    this.ready = new Promise((resolve, reject) => {
       createInterface({ input: this.child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
-        const record = JSON.parse(line) as { ready?: boolean; nats_url?: string };
-        if (record.ready === true) resolve(record.nats_url as string);
+        const record = JSON.parse(line) as Readonly<Record<string, unknown>>;
+        if (record.ready === true) resolve(record as Readonly<Record<string, string>>);
       });
-      void exitOf(this.child).then(() => reject(new Error(`conclave up has ended:\n${this.error}`)));
+      void exitOf(this.child).then(() => reject(new Error(`conclave ${command} has ended:\n${this.error}`)));
     });
   }
 
@@ -153,9 +157,9 @@ describe('in a user’s project', () => {
     mkdirSync(cache, { recursive: true });
     copyFileSync(await findNatsServer(), path.join(cache, 'nats-server'));
 
-    const up = new Up(['--peers', '5', '--placement', 'one']);
+    const up = new Served('up', ['--peers', '5', '--placement', 'one', '--listen', '127.0.0.1:0']);
     try {
-      const natsUrl = await up.natsUrl;
+      const { nats_url: natsUrl = '' } = await up.ready;
       const samples = { readme: 'README.md', sample: 'docs/client.md' };
       for (const [name, document] of Object.entries(samples)) {
         const code = sample(document).replaceAll('nats://127.0.0.1:4222', natsUrl);
@@ -186,6 +190,29 @@ describe('in a user’s project', () => {
       expect(status.output).toContain('"n4"');
     } finally {
       await up.stop();
+    }
+  });
+
+  it('`npx conclave view --simulate` serves the playground, and needs no NATS server', async () => {
+    const view = new Served('view', ['--simulate', '--question', 'leader-dies', '--listen', '127.0.0.1:0']);
+    try {
+      const { url = '' } = await view.ready;
+      expect(await (await fetch(url)).text()).toContain('page.js');
+      expect((await fetch(new URL('page.js', url))).status).toBe(200);
+      const stream = (await fetch(new URL('api/stream', url))).body?.pipeThrough(new TextDecoderStream()).getReader();
+      let text = '';
+      while (!text.includes('\n\n')) text += (await stream?.read())?.value ?? '';
+      await stream?.cancel();
+      expect(text).toContain('How does a change stay atomic if its leader dies?');
+      const command = { command: 'next-message', parameters: {} };
+      const options = {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify(command),
+      };
+      expect((await fetch(new URL('api/control', url), options)).status).toBe(200);
+    } finally {
+      await view.stop();
     }
   });
 });

@@ -3,6 +3,7 @@ import { questions } from '@conclave/simulator/playground';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { chromiumFile, keepPicture, launchBrowser } from '../support/browser.js';
+import { startCommand } from '../support/command.js';
 import { ViewProcess } from '../support/view.js';
 import { Stops } from './fault-mesh.js';
 
@@ -21,7 +22,8 @@ describe.skipIf(chromiumFile === undefined)('the playground', () => {
   });
   afterAll(() => stops.run());
   beforeEach(async () => {
-    page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
+    // Moving messages are drawn without a graphics processor here.
+    page = await browser.newPage({ viewport: { width: 1400, height: 1000 }, reducedMotion: 'reduce' });
     await page.goto(view.url);
     await page.getByRole('region', { name: 'Controls' }).waitFor();
   });
@@ -112,5 +114,18 @@ describe.skipIf(chromiumFile === undefined)('the playground', () => {
     await steps().first().locator('.badge.done').waitFor();
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(400);
     await keepPicture(page, 'playground-400');
+  });
+});
+
+describe('conclave view', () => {
+  it.each([
+    [['--question', 'leader-dies'], 2, '--question and --seed are for a simulated group: add --simulate'],
+    [['--simulate', '--allow-admin'], 2, 'a simulation has no admin commands: --allow-admin is for a live group'],
+    [['--simulate', '--replay', 'none'], 2, '--simulate and --replay show different groups'],
+    [['--simulate', '--question', 'why'], 3, 'there is no question why: the questions are repeated-command, '],
+  ])('rejects %j', async (args, code, error) => {
+    const ended = await startCommand('nats://127.0.0.1:1', ['view', '--listen', '127.0.0.1:0', ...args]).ended;
+    expect(ended.error).toContain(error);
+    expect(ended.code).toBe(code);
   });
 });
